@@ -1,0 +1,45 @@
+"""recbole-apa: an LLM recommender inside RecBole whose training data can be forgotten, exactly.
+
+``from recbole_apa import APA`` is all that most programs need. Names are imported when first used.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+_WHERE = {
+    "APA": "recbole_apa.model",
+    "APAConfig": "recbole_apa.recbole_bridge",
+    "APADataset": "recbole_apa.data.dataset",
+    "APAError": "recbole_apa.errors",
+    "APATrainer": "recbole_apa.trainer",
+    "RunResult": "recbole_apa.quick_start",
+    "evaluate_run": "recbole_apa.quick_start",
+    "register": "recbole_apa.recbole_bridge",
+    "run": "recbole_apa.quick_start",
+}
+
+__all__ = [
+    "APA",
+    "APAConfig",
+    "APADataset",
+    "APAError",
+    "APATrainer",
+    "RunResult",
+    "evaluate_run",
+    "register",
+    "run",
+]
+
+if TYPE_CHECKING:
+    from recbole_apa.data.dataset import APADataset
+    from recbole_apa.errors import APAError
+    from recbole_apa.model import APA
+    from recbole_apa.quick_start import RunResult, evaluate_run, run
+    from recbole_apa.recbole_bridge import APAConfig, register
+    from recbole_apa.trainer import APATrainer
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _WHERE:
+        raise AttributeError(f"module 'recbole_apa' has no attribute {name!r}")
+    return getattr(import_module(_WHERE[name]), name)

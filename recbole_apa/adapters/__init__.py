@@ -1,0 +1,1 @@
+"""Stacked per-sample LoRA: pure torch, knows neither RecBole nor transformers."""

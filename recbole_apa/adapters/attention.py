@@ -1,0 +1,129 @@
+"""How much each adapter counts for a sample (paper, section 3.3; formulas 6-8). Pure torch.
+
+Shapes: b batch, v memory rows, k shards, d embedding size.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+TAU_GRID = (0.0, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1000.0)
+NEIGHBOR_GRID = (10, 20, 50, 100, 200)
+
+
+@dataclass(frozen=True)
+class Memory:
+    """What the attention looks up: validation samples and how wrong each adapter was on them."""
+
+    embeddings: Tensor
+    """h, (v, d), float32."""
+    scores: Tensor
+    """s_k of each adapter alone, (v, k), float32."""
+    labels: Tensor
+    """(v,), 0 or 1."""
+
+    @property
+    def errors(self) -> Tensor:
+        """|label - s_k|, (v, k)."""
+        return (self.labels[:, None] - self.scores).abs()
+
+
+def cosine(h: Tensor, others: Tensor) -> Tensor:
+    """Cosine similarities, (b, d) and (v, d) -> (b, v), in float64 so that ties are real ones."""
+    return F.normalize(h.double(), dim=1) @ F.normalize(others.double(), dim=1).T
+
+
+def neighbor_errors(similarity: Tensor, errors: Tensor, n: int) -> Tensor:
+    """Mean error of each adapter on the n most similar memory rows: (b, v), (v, k) -> (b, k).
+
+    Equal similarities are taken in the memory's order, which is by sample id.
+    """
+    top = torch.sort(similarity, dim=1, descending=True, stable=True).indices[:, :n]  # (b, n)
+    return errors[top].mean(1)
+
+
+def adaptive_weights(error: Tensor, tau: float, active: Tensor) -> Tensor:
+    """w_k = exp(-tau error_k) / sum_j exp(-tau error_j) over the active adapters: (b, k) -> (b, k).
+
+    tau = 0 gives equal weights. An adapter of an empty shard is inactive and gets 0.
+
+    Raises:
+        ValueError: no adapter is active.
+    """
+    if not bool(active.any()):
+        raise ValueError("all shards are empty: expected at least one trained adapter")
+    logits = (-tau * error).masked_fill(~active, float("-inf"))
+    return torch.softmax(logits, dim=1)
+
+
+def major_weights(weights: Tensor) -> Tensor:
+    """All weight on the largest: (b, k) -> (b, k), one-hot; the first of equals."""
+    return F.one_hot(weights.argmax(1), weights.shape[1]).to(weights.dtype)
+
+
+def semantic_weights(h: Tensor, centres: Tensor, active: Tensor) -> Tensor:
+    """Softmax of the similarity to each shard's centre: (b, d), (k, d) -> (b, k)."""
+    return torch.softmax(cosine(h, centres).float().masked_fill(~active, float("-inf")), dim=1)
+
+
+@dataclass(frozen=True)
+class WeightRule:
+    """One of the four rules, ready to be applied to embeddings."""
+
+    name: str
+    memory: Memory
+    centres: Tensor
+    """(k, d)."""
+    active: Tensor
+    """(k,), bool: shards that hold a trained adapter."""
+    tau: float
+    n_neighbors: int
+
+    def __call__(self, h: Tensor) -> Tensor:
+        """(b, d) -> weights (b, k), rows summing to 1."""
+        return self._weights(h, cosine(h, self.memory.embeddings))
+
+    def of_memory(self) -> Tensor:
+        """Weights of the memory's own rows, (v, k), each left out of its own neighbours."""
+        similarity = cosine(self.memory.embeddings, self.memory.embeddings)
+        return self._weights(self.memory.embeddings, similarity.fill_diagonal_(float("-inf")))
+
+    def _weights(self, h: Tensor, similarity: Tensor) -> Tensor:
+        if self.name == "average":
+            return (self.active.float() / self.active.sum()).expand(len(h), -1)
+        if self.name == "semantic":
+            return semantic_weights(h, self.centres, self.active)
+        error = neighbor_errors(similarity, self.memory.errors, self.n_neighbors)
+        weights = adaptive_weights(error, self.tau, self.active)
+        return major_weights(weights) if self.name == "major" else weights
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A (tau, n) and the validation LogLoss that it gave."""
+
+    tau: float
+    n_neighbors: int
+    log_loss: float
+
+
+def choose_attention(
+    memory: Memory, active: Tensor, taus: tuple[float, ...], neighbors: tuple[int, ...]
+) -> list[Choice]:
+    """Every (tau, n) with its LogLoss on the memory itself, best first; ties go to the smaller tau, then n.
+
+    Each row is left out of its own neighbours. The adapters' scores are averaged with the weights (what
+    ``prediction`` aggregation gives), which needs no further pass through the model.
+    """
+    similarity = cosine(memory.embeddings, memory.embeddings)
+    similarity.fill_diagonal_(float("-inf"))
+    choices = []
+    for n in sorted({min(n, max(1, len(similarity) - 1)) for n in neighbors}):
+        error = neighbor_errors(similarity, memory.errors, n)
+        for tau in taus:
+            mixed = (adaptive_weights(error, tau, active) * memory.scores).sum(1).clamp(1e-7, 1 - 1e-7)
+            loss = F.binary_cross_entropy(mixed.double(), memory.labels.double()).item()
+            choices.append(Choice(tau, n, loss))
+    return sorted(choices, key=lambda c: (c.log_loss, c.tau, c.n_neighbors))

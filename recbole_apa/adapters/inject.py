@@ -1,0 +1,116 @@
+"""Put stacked adapters into a model, take them out, copy their factors in and out."""
+
+from collections.abc import Iterable, Mapping, Sequence
+
+import torch
+from torch import Tensor, nn
+
+from recbole_apa.adapters.layer import MergeMode, Mixture, StackedLoRALinear, start_factor
+from recbole_apa.errors import BackboneError
+from recbole_apa.seeding import generator_for
+
+Factors = dict[str, tuple[Tensor, Tensor]]
+"""One adapter: layer name -> (A (r, d_in), B (d_out, r)), float32 on the CPU."""
+
+
+class AdapterBank:
+    """The stacked layers of one model, by the names that PEFT uses for them.
+
+    Args:
+        model: the frozen model; its target layers are replaced in place.
+        layer_prefixes: where to look, e.g. ``model.layers.22.``.
+        targets: last names, e.g. ``q_proj``.
+
+    Raises:
+        BackboneError: the model has no linear layer of such a name.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        layer_prefixes: Iterable[str],
+        targets: Sequence[str],
+        rank: int,
+        alpha: float,
+        dropout: float,
+    ) -> None:
+        self.model = model
+        self.rank, self.alpha, self.dropout = rank, alpha, dropout
+        self.mixture = Mixture()
+        self.bases = _find_targets(model, tuple(layer_prefixes), targets)
+        self.layers: dict[str, StackedLoRALinear] = {}
+        self.resize(1)
+
+    def resize(self, n_adapters: int) -> None:
+        """Make room for ``n_adapters``, all zero."""
+        for name, base in self.bases.items():
+            layer = StackedLoRALinear(base, n_adapters, self.rank, self.alpha, self.mixture, self.dropout)
+            layer.requires_grad_(False)
+            layer.train(False)
+            _replace(self.model, name, layer)
+            self.layers[name] = layer
+
+    @property
+    def n_adapters(self) -> int:
+        """k."""
+        return next(iter(self.layers.values())).n_adapters
+
+    def start(self, seed: int) -> Factors:
+        """The factors from which every adapter of a run with this seed is trained."""
+        out: Factors = {}
+        for name, base in self.bases.items():
+            a = start_factor(self.rank, base.in_features, generator_for(seed, "lora_A", name))
+            out[name] = (a, torch.zeros(base.out_features, self.rank))
+        return out
+
+    def load(self, index: int, factors: Mapping[str, tuple[Tensor, Tensor]]) -> None:
+        """Copy one adapter's factors into place ``index``."""
+        if set(factors) != set(self.layers):
+            missing = sorted(set(self.layers) ^ set(factors))[:3]
+            raise BackboneError(
+                f"the adapter has {len(factors)} layers, the model {len(self.layers)}; they differ in {', '.join(missing)}"
+            )
+        with torch.no_grad():
+            for name, (a, b) in factors.items():
+                self.layers[name].lora_A[index].copy_(a)
+                self.layers[name].lora_B[index].copy_(b)
+
+    def extract(self, index: int) -> Factors:
+        """A copy of the factors in place ``index``."""
+        return {
+            name: (layer.lora_A[index].detach().cpu().clone(), layer.lora_B[index].detach().cpu().clone())
+            for name, layer in self.layers.items()
+        }
+
+    def parameters(self) -> list[nn.Parameter]:
+        """All A and B, in a fixed order."""
+        return [p for layer in self.layers.values() for p in (layer.lora_A, layer.lora_B)]
+
+    def train(self, on: bool) -> None:
+        """Gradients and dropout of the adapters on or off."""
+        for layer in self.layers.values():
+            layer.requires_grad_(on)
+            layer.base.requires_grad_(False)
+            layer.training = on
+
+    def mix(self, weights: Tensor | None, mode: MergeMode = "decomposition") -> None:
+        """Set the weights, (b, k), of the next passes; None switches all adapters off."""
+        self.mixture.weights, self.mixture.mode = weights, mode
+
+
+def _find_targets(model: nn.Module, prefixes: tuple[str, ...], targets: Sequence[str]) -> dict[str, nn.Linear]:
+    inside = {name: module for name, module in model.named_modules() if name.startswith(prefixes)}
+    found = {n: m for n, m in inside.items() if n.rsplit(".", 1)[-1] in targets and isinstance(m, nn.Linear)}
+    missing = [t for t in targets if not any(n.rsplit(".", 1)[-1] == t for n in found)]
+    if missing:
+        linear = sorted({n.rsplit(".", 1)[-1] for n, m in inside.items() if isinstance(m, nn.Linear)})
+        raise BackboneError(
+            f"target_modules: the backbone has no linear layer named {', '.join(missing)}; "
+            f"its layers are {', '.join(linear) or 'none that are torch.nn.Linear'}"
+        )
+    return found
+
+
+def _replace(model: nn.Module, name: str, module: nn.Module) -> None:
+    parent, _, leaf = name.rpartition(".")
+    setattr(model.get_submodule(parent), leaf, module)

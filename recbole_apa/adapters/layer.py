@@ -1,0 +1,96 @@
+"""K LoRA adapters in one linear layer, mixed with weights of its own for every sample (DESIGN section 3).
+
+Shapes: b batch, t tokens, k shards, r rank.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+MergeMode = Literal["decomposition", "non_decomposition"]
+
+
+@dataclass
+class Mixture:
+    """What all layers of a model share during one pass."""
+
+    weights: Tensor | None = None
+    """w, (b, k), rows summing to 1; None leaves the frozen model as it is."""
+    mode: MergeMode = "decomposition"
+
+
+class StackedLoRALinear(nn.Module):
+    """A frozen linear layer with K stacked adapters.
+
+    ``decomposition`` APA(D): o = W0 x + s B(x) A(x) x with A(x) = sum_k w_k A_k and B(x) = sum_k w_k B_k.
+    ``non_decomposition`` APA(ND): o = W0 x + s sum_k w_k B_k A_k x. (Paper, section 3.3.)
+    Per-sample matrices are never built: both cost two skinny matrix products for the whole batch.
+
+    Args:
+        base: the frozen layer, weight (d_out, d_in).
+        n_adapters: k.
+        rank: r.
+        alpha: numerator of the scale s = alpha / r.
+        mixture: shared with the other layers of the model.
+    """
+
+    def __init__(
+        self, base: nn.Linear, n_adapters: int, rank: int, alpha: float, mixture: Mixture, dropout: float = 0.0
+    ) -> None:
+        super().__init__()
+        self.base = base
+        self.mixture = mixture
+        self.scale = alpha / rank
+        self.dropout = dropout
+        device = base.weight.device
+        self.lora_A = nn.Parameter(torch.zeros(n_adapters, rank, base.in_features, device=device))
+        self.lora_B = nn.Parameter(torch.zeros(n_adapters, base.out_features, rank, device=device))
+
+    @property
+    def n_adapters(self) -> int:
+        """k."""
+        return self.lora_A.shape[0]
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(b, t, d_in) -> (b, t, d_out)."""
+        out = self.base(x)
+        if self.mixture.weights is None:
+            return out
+        return out + self.delta(x, self.mixture.weights, self.mixture.mode)
+
+    def delta(self, x: Tensor, weights: Tensor, mode: MergeMode) -> Tensor:
+        """What the mixed adapters add: (b, t, d_in), (b, k) -> (b, t, d_out)."""
+        self._check(x, weights)
+        n_shards, rank, _ = self.lora_A.shape
+        x = F.dropout(x, self.dropout, self.training)
+        a_all = self.lora_A.reshape(n_shards * rank, -1).to(x.dtype)  # (k*r, d_in)
+        b_all = self.lora_B.transpose(0, 1).reshape(-1, n_shards * rank).to(x.dtype)  # (d_out, k*r)
+        w = weights.to(x.dtype)[:, None, :, None]  # (b, 1, k, 1)
+        u = F.linear(x, a_all).unflatten(-1, (n_shards, rank))  # (b, t, k, r)
+        if mode == "non_decomposition":
+            mixed = u * w  # (b, t, k, r)
+        else:
+            v = (u * w).sum(2, keepdim=True)  # (b, t, 1, r)
+            mixed = v * w  # (b, t, k, r)
+        return F.linear(mixed.flatten(2), b_all) * self.scale
+
+    def _check(self, x: Tensor, weights: Tensor) -> None:
+        if weights.shape != (x.shape[0], self.n_adapters):
+            raise ValueError(
+                f"mixture weights have shape {tuple(weights.shape)}, expected (batch, adapters) = "
+                f"({x.shape[0]}, {self.n_adapters})"
+            )
+
+
+def start_factor(rank: int, d_in: int, generator: torch.Generator) -> Tensor:
+    """A's start, (r, d_in): uniform within 1/sqrt(d_in), as in PEFT (kaiming_uniform with a = sqrt(5)).
+
+    B starts at zero. Every adapter of a run starts from the same factors: merged factors mean something
+    only from a common start.
+    """
+    bound = 1 / math.sqrt(d_in)
+    return torch.empty(rank, d_in).uniform_(-bound, bound, generator=generator)

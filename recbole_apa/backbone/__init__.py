@@ -1,0 +1,1 @@
+"""Everything that touches transformers: finding, loading and running the frozen language model."""

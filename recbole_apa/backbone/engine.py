@@ -1,0 +1,177 @@
+"""The frozen model with its adapters, from prompt texts to scores. Knows no RecBole.
+
+Shapes: b batch, t tokens, k shards, d hidden size.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from recbole_apa.adapters.inject import AdapterBank
+from recbole_apa.adapters.layer import MergeMode
+from recbole_apa.backbone.answers import PromptEncoder, TokenizedPrompt
+from recbole_apa.backbone.load import Backbone
+from recbole_apa.backbone.scoring import AnswerHead, gather_positions
+from recbole_apa.backbone.trunk import SplitDecoder
+from recbole_apa.data.prompts import PromptInput, choose_template
+from recbole_apa.settings import AdapterSettings, BackboneSettings, PromptSettings, TrainSettings
+
+
+@dataclass(frozen=True)
+class FrozenPass:
+    """What the frozen model says of a prompt; the same for every adapter."""
+
+    states: Tensor
+    """At the trunk's top, (t, d), on the CPU."""
+    embedding: Tensor
+    """h, (d,), float32, on the CPU."""
+
+
+class StateCache:
+    """Frozen passes by token ids, up to a number of bytes; what does not fit is computed again when needed."""
+
+    def __init__(self, max_bytes: float) -> None:
+        self.max_bytes = max_bytes
+        self.n_bytes = 0
+        self._kept: dict[tuple[int, ...], FrozenPass] = {}
+
+    def get(self, ids: tuple[int, ...]) -> FrozenPass | None:
+        """The pass of these tokens, if it was kept."""
+        return self._kept.get(ids)
+
+    def put(self, ids: tuple[int, ...], frozen: FrozenPass) -> None:
+        """Keep a pass, if there is room."""
+        size = frozen.states.nbytes + frozen.embedding.nbytes
+        if ids not in self._kept and self.n_bytes + size <= self.max_bytes:
+            self._kept[ids] = frozen
+            self.n_bytes += size
+
+    def clear(self) -> None:
+        """Forget everything."""
+        self._kept.clear()
+        self.n_bytes = 0
+
+
+class ScoringEngine:
+    """Backbone, adapters and prompt template together.
+
+    Args:
+        cache_bytes: how much of the frozen passes may be kept in memory.
+    """
+
+    def __init__(
+        self,
+        backbone: Backbone,
+        settings: BackboneSettings,
+        prompts: PromptSettings,
+        adapters: AdapterSettings,
+        cache_bytes: float,
+    ) -> None:
+        self.backbone = backbone
+        self.settings = settings
+        self.encoder = PromptEncoder(
+            backbone.tokenizer, choose_template(prompts.template, prompts.prompt_template), prompts.max_prompt_tokens
+        )
+        self.decoder = SplitDecoder(backbone.model, settings.trunk_layers)
+        self.head = AnswerHead(backbone.model, self.encoder.answers)
+        self.bank = AdapterBank(
+            backbone.model,
+            self.decoder.layer_prefixes(),
+            adapters.target_modules,
+            adapters.lora_rank,
+            adapters.lora_alpha,
+            adapters.lora_dropout,
+        )
+        self.cache = StateCache(cache_bytes)
+        self._encoded: dict[PromptInput, TokenizedPrompt] = {}
+
+    @property
+    def batch_size(self) -> int:
+        """Prompts per frozen pass: 1 on a CPU (as fast there, and free of padding), 32 elsewhere."""
+        return self.settings.forward_batch_size or (1 if self.decoder.device.type == "cpu" else 32)
+
+    def encode(self, samples: Sequence[PromptInput]) -> list[TokenizedPrompt]:
+        """Tokens of each sample's prompt."""
+        for sample in samples:
+            if sample not in self._encoded:
+                self._encoded[sample] = self.encoder.encode(sample)
+        return [self._encoded[sample] for sample in samples]
+
+    def freeze(self, prompts: Sequence[TokenizedPrompt]) -> list[FrozenPass]:
+        """The frozen pass of each prompt, from the cache where it is there."""
+        out = [self.cache.get(p.ids) for p in prompts]
+        missing = [i for i, found in enumerate(out) if found is None]
+        for chunk in _chunks(missing, self.batch_size):
+            states = self.decoder.trunk([prompts[i].ids for i in chunk])
+            embeddings = self._embed(states)
+            for i, s, h in zip(chunk, states, embeddings, strict=True):
+                frozen = FrozenPass(s.cpu(), h.cpu())
+                self.cache.put(prompts[i].ids, frozen)
+                out[i] = frozen
+        return [frozen for frozen in out if frozen is not None]
+
+    def embeddings(self, prompts: Sequence[TokenizedPrompt]) -> Tensor:
+        """h of each prompt, (b, d), float32."""
+        return torch.stack([frozen.embedding for frozen in self.freeze(prompts)])
+
+    @torch.no_grad()
+    def scores(self, prompts: Sequence[TokenizedPrompt], weights: Tensor | None, mode: MergeMode) -> Tensor:
+        """s in one pass with weights of each sample's own: (b, k) -> (b,), float32 on the CPU.
+
+        ``weights`` None scores with the frozen model alone.
+        """
+        out = []
+        for chunk in _chunks(range(len(prompts)), self.batch_size):
+            part = [prompts[i] for i in chunk]
+            mixed = None if weights is None else weights[list(chunk)].to(self.decoder.device)
+            self.bank.mix(mixed, mode)
+            hidden = self.decoder.upper([f.states for f in self.freeze(part)])
+            last = gather_positions(hidden, [p.positions[-1:] for p in part])
+            out.append(torch.sigmoid(self.head.margins(last)).cpu())
+        self.bank.mix(None)
+        return torch.cat(out)
+
+    @torch.no_grad()
+    def adapter_scores(self, prompts: Sequence[TokenizedPrompt]) -> Tensor:
+        """s_k of every adapter alone, (b, k), float32 on the CPU."""
+        k = self.bank.n_adapters
+        out = []
+        for chunk in _chunks(range(len(prompts)), max(1, self.batch_size // k)):
+            part = [prompts[i] for i in chunk]
+            states = [f.states for f in self.freeze(part) for _ in range(k)]
+            self.bank.mix(torch.eye(k, device=self.decoder.device).repeat(len(part), 1), "non_decomposition")
+            hidden = self.decoder.upper(states)
+            last = gather_positions(hidden, [p.positions[-1:] for p in part for _ in range(k)])
+            out.append(torch.sigmoid(self.head.margins(last)).view(-1, k).cpu())
+        self.bank.mix(None)
+        return torch.cat(out)
+
+    def training_loss(self, prompts: Sequence[TokenizedPrompt], labels: Tensor, settings: TrainSettings) -> Tensor:
+        """Loss of one batch under the adapter in place 0: (b,) labels of the targets -> ()."""
+        self.bank.mix(torch.ones(len(prompts), 1, device=self.decoder.device), "non_decomposition")
+        hidden = self.decoder.upper([f.states for f in self.freeze(prompts)])
+        if settings.supervise == "all":
+            positions = [p.positions for p in prompts]
+            answers = [v for p, y in zip(prompts, labels.tolist(), strict=True) for v in (*p.labels, int(y))]
+        else:
+            positions = [p.positions[-1:] for p in prompts]
+            answers = [int(y) for y in labels.tolist()]
+        at_answers = gather_positions(hidden, positions)
+        return self.head.loss(at_answers, torch.tensor(answers, device=hidden.device), settings.answer_loss)
+
+    def _embed(self, states: list[Tensor]) -> list[Tensor]:
+        """h of prompts whose trunk states are given (paper, Algorithm 1, line 1)."""
+        if self.settings.embedding == "final":
+            self.bank.mix(None)
+            with torch.no_grad():
+                full = self.decoder.upper(states)
+            states = [row[: len(s)] for row, s in zip(full, states, strict=True)]
+        pooled = self.settings.embedding_pooling
+        return [(s.float().mean(0) if pooled == "mean" else s[-1].float()) for s in states]
+
+
+def _chunks(items: Sequence[int], size: int) -> Iterator[list[int]]:
+    for start in range(0, len(items), size):
+        yield list(items[start : start + size])

@@ -1,0 +1,97 @@
+"""Load a backbone: by name (the packaged default), from a folder, or from the hub."""
+
+import hashlib
+from dataclasses import dataclass
+from logging import getLogger
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from recbole_apa.backbone.wheel import PACKAGED, packaged_model_folder
+from recbole_apa.errors import BackboneError
+from recbole_apa.settings import BackboneSettings
+
+
+@dataclass(frozen=True)
+class Backbone:
+    """The frozen language model with its tokenizer."""
+
+    name: str
+    """As the user named it."""
+    source: str
+    """What ``from_pretrained`` was given."""
+    model: nn.Module
+    tokenizer: Any
+    digest: str
+    """SHA-256 of the weights, so that an adapter is never used on another backbone."""
+
+
+def load_backbone(settings: BackboneSettings, device: torch.device) -> Backbone:
+    """
+    Raises:
+        BackboneError: not found, not loadable, or no fast tokenizer.
+    """
+    # leave the user's global choice of progress bars alone; loading a local folder takes a second
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+    from transformers.utils import logging as transformers_logging
+
+    name = settings.backbone
+    source = str(packaged_model_folder(name)) if name in PACKAGED else name
+    options = {"trust_remote_code": settings.trust_remote_code}
+    transformers_logging.disable_progress_bar()
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(source, **options)
+        model = AutoModelForCausalLM.from_pretrained(
+            source,
+            dtype=resolve_dtype(settings.dtype, device),
+            attn_implementation=settings.attn_implementation,
+            **options,
+        )
+    except (OSError, ValueError, ImportError) as error:
+        raise BackboneError(_not_loadable(name, error)) from error
+    finally:
+        transformers_logging.enable_progress_bar()
+    if not tokenizer.is_fast:
+        raise BackboneError(f"backbone {name}: its tokenizer has no fast version, which is needed to place the answers")
+    model.requires_grad_(False)
+    model.eval()
+    return Backbone(name, source, model.to(device), tokenizer, weights_digest(model))
+
+
+def resolve_dtype(name: str, device: torch.device) -> torch.dtype:
+    """``auto`` is bfloat16 where the machine multiplies in it, else float32."""
+    if name != "auto":
+        return {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}[name]
+    if device.type == "cuda":
+        fast = torch.cuda.is_bf16_supported()
+    else:
+        fast = _cpu_has_bf16()
+    return torch.bfloat16 if fast else torch.float32
+
+
+def weights_digest(model: nn.Module) -> str:
+    """SHA-256 over all parameters, names and types, in order of name."""
+    h = hashlib.sha256()
+    for name, tensor in sorted(model.state_dict().items()):
+        h.update(f"{name}:{tensor.dtype}:{tuple(tensor.shape)}".encode())
+        h.update(tensor.detach().cpu().contiguous().view(torch.uint8).numpy().data)
+    return h.hexdigest()
+
+
+def _cpu_has_bf16() -> bool:
+    try:
+        flags = Path("/proc/cpuinfo").read_text()
+    except OSError:
+        return False
+    return "avx512_bf16" in flags or "amx_bf16" in flags
+
+
+def _not_loadable(name: str, error: Exception) -> str:
+    first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+    getLogger().debug("loading the backbone failed", exc_info=error)
+    return (
+        f"backbone {name!r} cannot be loaded: {first[:300]}. Expected {', '.join(PACKAGED)}, a folder with a transformers "
+        "model, or a hub id; a hub id needs a network (or an earlier download), gated ones a login"
+    )

@@ -1,0 +1,52 @@
+"""From hidden states to answers: s = sigmoid(z_yes - z_no), and the losses (DESIGN section 3)."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from recbole_apa.backbone.answers import AnswerTokens
+
+
+class AnswerHead:
+    """Projects chosen positions to the two answers, or to the vocabulary where the full loss is asked for."""
+
+    def __init__(self, model: nn.Module, answers: AnswerTokens) -> None:
+        head = model.get_output_embeddings()
+        self.weight: Tensor = head.weight
+        self.bias: Tensor | None = getattr(head, "bias", None)
+        self.answers = answers
+        rows = [answers.no, answers.yes]
+        self._pair = self.weight[rows].float()
+        self._pair_bias = self.bias[rows].float() if self.bias is not None else None
+
+    def margins(self, hidden: Tensor) -> Tensor:
+        """z_yes - z_no: (m, d) -> (m,), float32."""
+        z = F.linear(hidden.float(), self._pair, self._pair_bias)  # (m, 2)
+        return z[:, 1] - z[:, 0]
+
+    def loss(self, hidden: Tensor, labels: Tensor, over: str) -> Tensor:
+        """Mean negative log-likelihood of the answers: (m, d), (m,) -> ().
+
+        Args:
+            labels: 1 for yes, 0 for no.
+            over: ``yes_no`` or ``full`` (the whole vocabulary; the paper).
+        """
+        if over == "yes_no":
+            return F.binary_cross_entropy_with_logits(self.margins(hidden), labels.float())
+        logits = F.linear(hidden, self.weight, self.bias).float()  # (m, vocabulary)
+        pair = torch.tensor([self.answers.no, self.answers.yes], device=labels.device)
+        return F.cross_entropy(logits, pair[labels.long()])
+
+    def answer_mass(self, hidden: Tensor) -> Tensor:
+        """p_yes + p_no over the vocabulary: (m, d) -> (m,). Small where the model would say something else."""
+        p = torch.softmax(F.linear(hidden, self.weight, self.bias).float(), dim=1)
+        return p[:, self.answers.yes] + p[:, self.answers.no]
+
+
+def gather_positions(hidden: Tensor, positions: Sequence[Sequence[int]]) -> Tensor:
+    """States at the given positions of each row, one after another: (b, t, d) -> (m, d)."""
+    rows = [i for i, row in enumerate(positions) for _ in row]
+    columns = [p for row in positions for p in row]
+    return hidden[torch.tensor(rows, device=hidden.device), torch.tensor(columns, device=hidden.device)]

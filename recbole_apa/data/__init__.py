@@ -1,0 +1,1 @@
+"""RecBole's rows -> samples -> prompts -> batches."""

@@ -1,0 +1,49 @@
+"""Training batches of one shard, in an order that no other sample can change."""
+
+from collections.abc import Iterator, Sequence
+
+from recbole.data.dataloader import TrainDataLoader
+from recbole.data.interaction import Interaction
+
+from recbole_apa.data.samples import Sample
+from recbole_apa.seeding import hash_order
+
+
+class ShardBatches:
+    """The batches of one shard.
+
+    Args:
+        table: all training samples.
+        positions: the shard's rows in ``table``.
+        samples: the shard's samples, beside ``positions``.
+    """
+
+    def __init__(
+        self, table: Interaction, positions: Sequence[int], samples: Sequence[Sample], batch_size: int, seed: int
+    ) -> None:
+        self.table = table
+        self.positions = list(positions)
+        self.samples = list(samples)
+        self.batch_size = batch_size
+        self.seed = seed
+
+    def __len__(self) -> int:
+        """Batches per epoch."""
+        return -(-len(self.positions) // self.batch_size)
+
+    def epoch(self, epoch: int) -> Iterator[Interaction]:
+        """One pass, sorted by a hash of (seed, epoch, sample id)."""
+        order = hash_order([s.sample_id for s in self.samples], self.seed, "epoch", epoch)
+        for start in range(0, len(order), self.batch_size):
+            yield self.table[[self.positions[i] for i in order[start : start + self.batch_size]]]
+
+
+class ShardingDataLoader(TrainDataLoader):
+    """RecBole's training loader, which can also be taken shard by shard."""
+
+    def shard(self, sample_ids: Sequence[str], batch_size: int, seed: int) -> ShardBatches:
+        """The batches of the samples named."""
+        part = self._dataset
+        place = {sample.sample_id: i for i, sample in enumerate(part.samples)}
+        positions = [place[name] for name in sample_ids]
+        return ShardBatches(part.labelled, positions, [part.samples[i] for i in positions], batch_size, seed)

@@ -1,0 +1,1 @@
+"""Scores -> figures: metrics, intervals, and the rules that a model must beat."""

@@ -1,0 +1,37 @@
+"""Rules that a spreadsheet could apply (DESIGN section 6). A model that doesn't beat them has learnt nothing more."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from recbole_apa.data.samples import Sample
+
+HISTORY_LIKE_RATE = "HistoryLikeRate"
+HISTORY_AND_ITEM = "HistoryLikeRate+ItemMean"
+
+
+def history_like_rate(samples: Sequence[Sample], default: float) -> np.ndarray:
+    """Share of likes in each history, (n,); ``default`` where there is none."""
+    return np.array([np.mean([e.label for e in s.history]) if s.history else default for s in samples])
+
+
+def item_mean(samples: Sequence[Sample], train_rows: Sequence[tuple[str, int]], default: float) -> np.ndarray:
+    """Mean training label of each target item, (n,); ``default`` for items without training rows."""
+    total: dict[str, list[int]] = {}
+    for item, label in train_rows:
+        total.setdefault(item, []).append(label)
+    return np.array([np.mean(total[s.item_id]) if s.item_id in total else default for s in samples])
+
+
+def trivial_scores(samples: Sequence[Sample], train_rows: Sequence[tuple[str, int]]) -> dict[str, np.ndarray]:
+    """Both rules' scores in [0, 1], (n,) each.
+
+    Args:
+        train_rows: item and label of every training target, drawn for the model or not.
+    """
+    default = float(np.mean([label for _, label in train_rows]))
+    likes = history_like_rate(samples, default)
+    return {
+        HISTORY_LIKE_RATE: likes,
+        HISTORY_AND_ITEM: (likes + item_mean(samples, train_rows, default)) / 2,
+    }

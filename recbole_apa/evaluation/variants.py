@@ -1,0 +1,97 @@
+"""All that is scored at the end of a run: each adapter alone, the aggregations, the trivial rules."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from recbole_apa.backbone.answers import TokenizedPrompt
+from recbole_apa.data.samples import Sample
+from recbole_apa.evaluation.metrics import auc, interval, mean_log_loss, resampled_aucs
+from recbole_apa.evaluation.trivial_rules import HISTORY_LIKE_RATE, trivial_scores
+from recbole_apa.errors import RunError
+from recbole_apa.model import APA
+from recbole_apa.trainer import progress
+
+AGGREGATIONS = ("decomposition", "non_decomposition", "prediction")
+RESAMPLES = 1000
+
+
+@dataclass(frozen=True)
+class ScoredSplit:
+    """Scores of every variant on one split, by plain name, (n,) each."""
+
+    labels: np.ndarray
+    scores: dict[str, np.ndarray]
+    weights: np.ndarray
+    """What the attention gave each adapter, (n, k)."""
+
+
+def score_split(
+    model: APA,
+    samples: Sequence[Sample],
+    prompts: Sequence[TokenizedPrompt],
+    train_rows: Sequence[tuple[str, int]],
+    title: str,
+    show_progress: bool,
+    known: Mapping[str, torch.Tensor] | None = None,
+) -> ScoredSplit:
+    """Score one split with every variant.
+
+    Args:
+        train_rows: item and label of every training target, for the trivial rules.
+        known: what was computed before: ``weights`` and ``alone``, (n, k), ``decomposition`` ..., (n,).
+    """
+    if model.rule is None:
+        raise RunError("this APA has no trained adapters: call APATrainer.fit first, or load a run")
+    found: dict[str, list[torch.Tensor]] = {}
+    size = model.engine.batch_size
+    for start in progress(range(0, len(prompts), size), title, show_progress):
+        rows = slice(start, start + size)
+        part = prompts[rows]
+        row = {name: values[rows] for name, values in (known or {}).items()}
+        if "weights" not in row:
+            row["weights"] = model.weights(part)
+        if "alone" not in row:
+            row["alone"] = model.engine.adapter_scores(part)
+        row["prediction"] = (row["weights"] * row["alone"]).sum(1)
+        for how in AGGREGATIONS:
+            if how not in row:
+                row[how] = model.aggregate(part, row["weights"], how)
+        for name, values in row.items():
+            found.setdefault(name, []).append(values)
+    joined = {name: torch.cat(parts).numpy() for name, parts in found.items()}
+    scores = {f"aggregated.{how}": joined[how] for how in AGGREGATIONS}
+    scores |= {f"adapters.{k:03d}": joined["alone"][:, k] for k, on in enumerate(model.rule.active.tolist()) if on}
+    scores |= {f"rules.{name}": values for name, values in trivial_scores(samples, train_rows).items()}
+    return ScoredSplit(np.array([s.label for s in samples]), scores, joined["weights"])
+
+
+def split_figures(name: str, scored: ScoredSplit, seed: int) -> dict[str, float]:
+    """Figures of one split under plain keys, e.g. ``test.aggregated.decomposition.auc``.
+
+    ``auc_low`` and ``auc_high`` bound a 95 % bootstrap interval; ``auc_gain_*`` the paired difference to the share
+    of likes in the history.
+    """
+    out: dict[str, float] = {f"{name}.n_samples": len(scored.labels), f"{name}.yes_share": float(scored.labels.mean())}
+    resampled = resampled_aucs(scored.labels, scored.scores, RESAMPLES, seed)
+    reference = resampled[f"rules.{HISTORY_LIKE_RATE}"]
+    for variant, values in scored.scores.items():
+        key = f"{name}.{variant}"
+        out[f"{key}.logloss"] = mean_log_loss(scored.labels, values)
+        value = auc(scored.labels, values)
+        if value is None:
+            continue
+        out[f"{key}.auc"] = value
+        out[f"{key}.auc_low"], out[f"{key}.auc_high"] = interval(resampled[variant])
+        if variant.startswith("aggregated"):
+            gain = resampled[variant] - reference
+            out[f"{key}.auc_gain"] = value - _rule_auc(scored)
+            out[f"{key}.auc_gain_low"], out[f"{key}.auc_gain_high"] = interval(gain)
+    return out
+
+
+def _rule_auc(scored: ScoredSplit) -> float:
+    value = auc(scored.labels, scored.scores[f"rules.{HISTORY_LIKE_RATE}"])
+    return float("nan") if value is None else value

@@ -1,0 +1,9 @@
+"""Sample -> shard. Each way of dividing is one small file; pure torch, knows neither RecBole nor transformers."""
+
+from recbole_apa.partition.assignment import Partition, Partitioner
+from recbole_apa.partition.random import RandomPartitioner
+from recbole_apa.partition.semantic import SemanticPartitioner
+
+PARTITIONERS: dict[str, type[Partitioner]] = {"semantic": SemanticPartitioner, "random": RandomPartitioner}
+
+__all__ = ["PARTITIONERS", "Partition", "Partitioner", "RandomPartitioner", "SemanticPartitioner"]

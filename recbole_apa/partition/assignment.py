@@ -1,0 +1,106 @@
+"""What a partition is, and the capacity-bounded assignment that Algorithm 1 ends with."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from recbole_apa.errors import PartitionError
+
+
+@dataclass(frozen=True)
+class Partition:
+    """K shards. Some may be empty (K larger than N); an empty shard has no adapter."""
+
+    shard_of: dict[str, int]
+    """Sample id -> shard."""
+    centres: Tensor
+    """a_k, (k, d), float32."""
+
+    @property
+    def n_shards(self) -> int:
+        """K."""
+        return self.centres.shape[0]
+
+    def members(self, shard: int) -> list[str]:
+        """Sample ids of a shard, sorted."""
+        return sorted(name for name, k in self.shard_of.items() if k == shard)
+
+    def sizes(self) -> list[int]:
+        """Samples per shard."""
+        counts = [0] * self.n_shards
+        for shard in self.shard_of.values():
+            counts[shard] += 1
+        return counts
+
+
+class Partitioner(Protocol):
+    """Divides samples into K shards."""
+
+    def __call__(self, ids: Sequence[str], embeddings: Tensor, n_shards: int, capacity: int, seed: int) -> Partition:
+        """
+        Args:
+            ids: sample ids, (n,), all different.
+            embeddings: h, (n, d).
+            n_shards: K.
+            capacity: t, the most samples a shard takes; K * t >= n.
+        """
+        ...
+
+
+def shard_count(n_samples: int, n_shards: int | None, shard_size: int | None) -> int:
+    """K, given directly or as ceil(N / shard_size)."""
+    if n_shards is not None:
+        return n_shards
+    if shard_size is None:
+        raise PartitionError("neither n_shards nor shard_size is given; expected one of them")
+    return math.ceil(n_samples / shard_size)
+
+
+def check_partition_input(ids: Sequence[str], embeddings: Tensor, n_shards: int, capacity: int) -> None:
+    """Refuse what no partitioner can divide.
+
+    Raises:
+        PartitionError: no samples, repeated ids, NaN or infinite embeddings, too little room.
+    """
+    if not ids:
+        raise PartitionError("found no samples to divide into shards")
+    if len(set(ids)) != len(ids):
+        raise PartitionError(f"found {len(ids) - len(set(ids))} repeated sample ids; expected all different")
+    if len(embeddings) != len(ids):
+        raise PartitionError(f"found {len(embeddings)} embeddings for {len(ids)} samples")
+    bad = ~torch.isfinite(embeddings).all(1)
+    if bool(bad.any()):
+        where = ids[int(bad.nonzero()[0, 0])]
+        raise PartitionError(
+            f"{int(bad.sum())} of {len(ids)} embeddings hold NaN or infinity (first: sample {where}); "
+            "expected finite numbers: try dtype: float32"
+        )
+    if n_shards * capacity < len(ids):
+        raise PartitionError(
+            f"{n_shards} shards of at most {capacity} samples hold {n_shards * capacity}, fewer than the "
+            f"{len(ids)} samples; raise shard_capacity or n_shards"
+        )
+
+
+def assign_by_distance(ids: Sequence[str], distance: Tensor, capacity: int) -> dict[str, int]:
+    """Algorithm 1, lines 4-10: walk all (sample, shard) pairs from near to far; a pair counts if the sample is
+    free and the shard has room. Equal distances are walked by sample id, then shard.
+
+    Args:
+        distance: (n, k).
+    """
+    by_id = sorted(range(len(ids)), key=ids.__getitem__)
+    n_shards = distance.shape[1]
+    walk = torch.sort(distance[by_id].flatten(), stable=True).indices.tolist()
+    load = [0] * n_shards
+    shard_of: dict[str, int] = {}
+    for pair in walk:
+        name, shard = ids[by_id[pair // n_shards]], pair % n_shards
+        if name not in shard_of and load[shard] < capacity:
+            shard_of[name] = shard
+            load[shard] += 1
+    return shard_of

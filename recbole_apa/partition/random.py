@@ -1,0 +1,27 @@
+"""Shards drawn by lot: what SISA does, and the paper's ablation."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from recbole_apa.partition.assignment import Partition, check_partition_input
+from recbole_apa.seeding import hash_order
+
+
+class RandomPartitioner:
+    """Samples in order of a hash of (seed, sample id), dealt out in turn: sizes differ by one at most.
+
+    The centres are the members' means (the global mean for an empty shard), for the ``semantic`` weight rule.
+    """
+
+    def __call__(self, ids: Sequence[str], embeddings: Tensor, n_shards: int, capacity: int, seed: int) -> Partition:
+        """See :class:`~recbole_apa.partition.assignment.Partitioner`."""
+        check_partition_input(ids, embeddings, n_shards, capacity)
+        shard_of = {ids[i]: place % n_shards for place, i in enumerate(hash_order(ids, seed, "partition"))}
+        shards = torch.tensor([shard_of[name] for name in ids])
+        centres = [
+            embeddings[shards == k].mean(0) if bool((shards == k).any()) else embeddings.mean(0)
+            for k in range(n_shards)
+        ]
+        return Partition(shard_of, torch.stack(centres).float())

@@ -1,0 +1,42 @@
+"""Shards of like meaning: Algorithm 1 of the paper."""
+
+import warnings
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from sklearn.cluster import KMeans
+from sklearn.exceptions import ConvergenceWarning
+from torch import Tensor
+from torch.nn import functional as F
+
+from recbole_apa.partition.assignment import Partition, assign_by_distance, check_partition_input
+from recbole_apa.seeding import derive_seed
+
+
+class SemanticPartitioner:
+    """K-means on the embeddings, then the capacity-bounded walk over cosine distances to the centres.
+
+    The result does not depend on the order in which samples are given. Where there are fewer different
+    embeddings than shards, surplus centres repeat an existing one and the walk fills shards by sample id.
+    """
+
+    def __call__(self, ids: Sequence[str], embeddings: Tensor, n_shards: int, capacity: int, seed: int) -> Partition:
+        """See :class:`~recbole_apa.partition.assignment.Partitioner`."""
+        check_partition_input(ids, embeddings, n_shards, capacity)
+        by_id = sorted(range(len(ids)), key=ids.__getitem__)
+        points = embeddings[by_id].double().numpy()
+        centres = torch.from_numpy(_kmeans_centres(points, n_shards, seed)).float()
+        distance = 1 - F.normalize(embeddings.double(), dim=1) @ F.normalize(centres.double(), dim=1).T  # (n, k)
+        return Partition(assign_by_distance(ids, distance, capacity), centres)
+
+
+def _kmeans_centres(points: np.ndarray, n_shards: int, seed: int) -> np.ndarray:
+    """(n, d) -> (k, d)."""
+    n_clusters = min(n_shards, len(points))
+    kmeans = KMeans(n_clusters, n_init=10, random_state=derive_seed(seed, "kmeans") % 2**32)
+    with warnings.catch_warnings():
+        # fewer different points than clusters: defined above
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        centres = kmeans.fit(points).cluster_centers_
+    return np.concatenate([centres, np.repeat(centres[:1], n_shards - n_clusters, axis=0)])

@@ -1,0 +1,240 @@
+"""What RecBole needs on this stack: a Config without ``eval``, our names in its look-ups, safe checkpoints."""
+
+import importlib
+import re
+import sys
+from collections.abc import Mapping
+from logging import getLogger
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+from recbole.config import Config
+
+from recbole_apa.errors import DataError, SettingsError
+from recbole_apa.properties_folder import properties_folder
+from recbole_apa.recbole_settings import OPTION_KEYS
+from recbole_apa.settings import refuse_unknown
+
+RUN_KEYS = frozenset(
+    {"model", "dataset", "config_files", "run", "run_dir", "export_samples", "trunk_cache_gib", "device", "show_progress"}
+)
+"""Options that say where and how, not what is computed."""
+
+# read by RecBole's code but missing from its lists of arguments
+_RECBOLE_EXTRA = frozenset(
+    {
+        "worker",
+        "shuffle",
+        "reproducibility",
+        "benchmark_filename",
+        "numerical_features",
+        "eval_neg_sample_args",
+        "loss_type",
+        "additional_feat_suffix",
+        "kg_reverse_r",
+        "entity_kg_num_interval",
+        "relation_kg_num_interval",
+        "discretization",
+        "nproc",
+        "ip",
+        "port",
+        "world_size",
+        "group_offset",
+    }
+)
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML without Python objects; ``1e-3`` is a number."""
+
+
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float",
+    re.compile(r"^[-+]?([0-9][0-9_]*\.?[0-9_]*|\.[0-9_]+)[eE][-+]?[0-9]+$"),
+    list("-+0123456789."),
+)
+
+
+class APAConfig(Config):
+    """RecBole's ``Config`` with our defaults, typed values and refusal of unknown names.
+
+    Order of precedence, highest first: ``config_dict`` (the command line is read into it by ``cli``), the files
+    in ``config_file_list``, ``properties/protocol/<protocol>.yaml``, ``properties/dataset/<dataset>.yaml``,
+    ``properties/model/<model>.yaml``, RecBole's own properties. ``sys.argv`` is not read here, and no value is
+    evaluated as code.
+
+    Raises:
+        SettingsError: unknown names (with the nearest known one), or a file that cannot be read.
+    """
+
+    def __init__(
+        self,
+        model: Any = None,
+        dataset: str | None = None,
+        config_file_list: list[str] | None = None,
+        config_dict: Mapping[str, Any] | None = None,
+    ) -> None:
+        register()
+        super().__init__(model, dataset, config_file_list, dict(config_dict or {}))
+
+    def _build_yaml_loader(self) -> type[_Loader]:
+        return _Loader
+
+    def _convert_config_dict(self, config_dict: dict[str, Any]) -> dict[str, Any]:
+        # RecBole's own runs eval() on every text
+        return config_dict
+
+    def _load_cmd_line(self) -> dict[str, Any]:
+        return {}
+
+    def _load_config_files(self, file_list: list[str] | None) -> dict[str, Any]:
+        out: dict[str, Any] = {}
+        for file in file_list or []:
+            out |= read_yaml(Path(file))
+        return out
+
+    def _get_model_and_dataset(self, model: Any, dataset: str | None) -> tuple[str, type, str]:
+        try:
+            return super()._get_model_and_dataset(model, dataset)
+        except (ValueError, KeyError) as error:
+            raise SettingsError(
+                f"--model and --dataset: {str(error).strip(chr(34))}; expected e.g. --model=APA --dataset=ml-100k"
+            ) from error
+
+    def _load_internal_config_dict(self, model: str, model_class: type, dataset: str) -> None:
+        super()._load_internal_config_dict(model, model_class, dataset)
+        folder = properties_folder()
+        if model == "APA":
+            self._update_from(folder / "model" / "APA.yaml")
+            own = folder / "dataset" / f"{dataset}.yaml"
+            if own.is_file():
+                self._update_from(own)
+            protocol = self.external_config_dict.get("protocol", self.internal_config_dict["protocol"])
+            if (folder / "protocol" / f"{protocol}.yaml").is_file():
+                self._update_from(folder / "protocol" / f"{protocol}.yaml")
+        known = {name for names in self.parameters.values() for name in names} | set(self.internal_config_dict)
+        refuse_unknown(self.external_config_dict, known | RUN_KEYS | _RECBOLE_EXTRA | OPTION_KEYS)
+
+    def _update_from(self, path: Path) -> None:
+        self.internal_config_dict.update(read_yaml(path))
+
+    def _set_default_parameters(self) -> None:
+        try:
+            super()._set_default_parameters()
+        except (NotImplementedError, RuntimeError, TypeError, ValueError) as error:
+            raise SettingsError(f"RecBole refuses these options: {error}") from error
+
+    def _init_device(self) -> None:
+        wanted = self.external_config_dict.get("device")
+        super()._init_device()
+        if wanted is not None and not isinstance(wanted, torch.device):
+            try:
+                self.final_config_dict["device"] = torch.device(wanted)
+            except RuntimeError:
+                raise SettingsError(f"device: found {wanted!r}, expected e.g. cpu, cuda or cuda:1") from None
+        elif not self.final_config_dict["use_gpu"]:
+            self.final_config_dict["device"] = torch.device("cpu")
+
+    def plain_options(self) -> dict[str, Any]:
+        """The options from which the same dataset and model are made again: JSON values only."""
+        out = {k: v for k, v in self.external_config_dict.items() if k not in RUN_KEYS}
+        resolved = {k: self.final_config_dict[k] for k in OPTION_KEYS if k in self.final_config_dict}
+        fixed = {k: self.final_config_dict[k] for k in ("load_col", "threshold", "metrics", "MAX_ITEM_LIST_LENGTH")}
+        plain = {**fixed, **resolved, **out, "dataset": self.dataset, "eval_args": self.final_config_dict["eval_args"]}
+        return {k: v for k, v in plain.items() if isinstance(v, (str, int, float, bool, list, dict, type(None)))}
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """A YAML file of options.
+
+    Raises:
+        SettingsError: missing, not YAML, or not a mapping.
+    """
+    try:
+        values = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)  # noqa: S506 - a SafeLoader
+    except (OSError, yaml.YAMLError) as error:
+        raise SettingsError(f"cannot read options from {path}: {str(error).splitlines()[0]}") from error
+    if not isinstance(values, (dict, type(None))):
+        raise SettingsError(f"{path}: found {type(values).__name__}, expected `option: value` lines")
+    return values or {}
+
+
+def parse_value(text: str) -> Any:
+    """The value of one ``--key=value``, as YAML would read it; never evaluated."""
+    try:
+        value = yaml.load(text, Loader=_Loader)  # noqa: S506 - a SafeLoader
+    except yaml.YAMLError:
+        return text
+    # RecBole's command lines write Python's names
+    return {"None": None}.get(value, value) if isinstance(value, str) else value
+
+
+def register() -> None:
+    """Make ``APA``, ``APADataset`` and ``APATrainer`` visible to RecBole's own look-ups. Safe to call again."""
+    import recbole.data.dataset
+    import recbole.data.utils
+    import recbole.trainer
+
+    from recbole_apa import model
+    from recbole_apa.data.dataloader import ShardingDataLoader
+    from recbole_apa.data.dataset import APADataset
+    from recbole_apa.trainer import APATrainer
+
+    recbole.data.dataset.APADataset = APADataset
+    recbole.trainer.APATrainer = APATrainer
+    # get_model imports recbole.model.<kind>.<lower-case name>
+    sys.modules["recbole.model.sequential_recommender.apa"] = model
+    importlib.import_module("recbole.model.sequential_recommender").apa = model
+    recbole_loader = recbole.data.utils.get_dataloader
+    if getattr(recbole_loader, "knows_apa", False):
+        return
+
+    def get_dataloader(config: Any, phase: str) -> type:
+        if config["model"] == "APA" and phase == "train":
+            return ShardingDataLoader
+        return recbole_loader(config, phase)
+
+    get_dataloader.knows_apa = True  # type: ignore[attr-defined]
+    recbole.data.utils.get_dataloader = get_dataloader
+
+
+def make_dataset(config: Config) -> Any:
+    """RecBole's ``create_dataset``, with errors that say what to do.
+
+    Raises:
+        DataError: the files are not there, cannot be downloaded, or lack a column.
+    """
+    from recbole.data import create_dataset
+
+    folder = Path(config["data_path"])
+    name = config["dataset"]
+    if not folder.is_dir():
+        getLogger().info(f"{folder} does not exist: RecBole tries to download {name!r}")
+    elif not (folder / f"{name}.inter").is_file():
+        raise DataError(
+            f"{folder} has no {name}.inter; expected RecBole's atomic files {name}.inter and {name}.item there "
+            "(--data_path names the folder above)"
+        )
+    try:
+        return create_dataset(config)
+    except (OSError, NotImplementedError) as error:
+        raise DataError(
+            f"dataset {name!r} is not in {folder} and RecBole could not download it ({error}); put RecBole's atomic files "
+            "there, or name the folder above with --data_path"
+        ) from error
+    except (ValueError, KeyError) as error:
+        if isinstance(error, DataError):
+            raise
+        raise DataError(f"dataset {name!r} in {folder}: {str(error).strip(chr(34))}; check load_col and threshold") from error
+
+
+def load_own_checkpoint(trainer: Any) -> None:
+    """Load the best state that ``trainer`` wrote in this very process.
+
+    Since torch 2.6 ``torch.load`` refuses RecBole's pickles, rightly for files from elsewhere.
+    """
+    checkpoint = torch.load(trainer.saved_model_file, map_location=trainer.device, weights_only=False)
+    trainer.model.load_state_dict(checkpoint["state_dict"])
+    trainer.model.load_other_parameter(checkpoint.get("other_parameter"))

@@ -1,0 +1,80 @@
+"""The final table, made of the figures in ``metrics.json``."""
+
+from collections.abc import Mapping
+
+from tabulate import tabulate
+
+SPLIT_NAMES = {"valid": "validation", "test": "test"}
+_TITLES = {
+    "aggregated.decomposition": "APA(D)   merged factors",
+    "aggregated.non_decomposition": "APA(ND)  merged updates",
+    "aggregated.prediction": "averaged predictions (K passes)",
+}
+HEADERS = ("variant", "valid AUC", "valid LogLoss", "test AUC", "95 % interval", "test LogLoss")
+
+
+def variants(figures: Mapping[str, float]) -> list[str]:
+    """Names of all scored variants, in the order in which the table shows them."""
+    scored = [k for k in figures if k.startswith(("valid.", "test.")) and k.endswith(".logloss")]
+    found = {k.split(".", 1)[1].removesuffix(".logloss") for k in scored}
+    order = ("adapters", "aggregated", "rules")
+    return sorted(found, key=lambda v: (order.index(v.split(".")[0]), v))
+
+
+def title_of(variant: str) -> str:
+    """A variant in words."""
+    kind, _, name = variant.partition(".")
+    if kind == "adapters":
+        return f"adapter {name} alone"
+    return _TITLES.get(variant, name)
+
+
+def table_rows(figures: Mapping[str, float]) -> list[list[str]]:
+    """One row a variant, under ``HEADERS``."""
+    return [
+        [
+            title_of(v),
+            _number(figures.get(f"valid.{v}.auc")),
+            _number(figures.get(f"valid.{v}.logloss")),
+            _number(figures.get(f"test.{v}.auc")),
+            _interval(figures, f"test.{v}.auc"),
+            _number(figures.get(f"test.{v}.logloss")),
+        ]
+        for v in variants(figures)
+    ]
+
+
+def text_table(figures: Mapping[str, float]) -> str:
+    """The table for a terminal."""
+    return tabulate(table_rows(figures), headers=HEADERS, disable_numparse=True)
+
+
+def verdict(figures: Mapping[str, float], chosen: str) -> str:
+    """One sentence: does the chosen aggregation beat the share of likes in the history on the test rows?"""
+    key = f"test.aggregated.{chosen}"
+    if f"{key}.auc_gain" not in figures:
+        return "The test labels are all the same: no AUC."
+    gain, low, high = (figures[f"{key}.auc_gain{end}"] for end in ("", "_low", "_high"))
+    rule = figures["test.rules.HistoryLikeRate.auc"]
+    says = (
+        f"test AUC {figures[f'{key}.auc']:.4f} ({chosen}) against {rule:.4f} for the share of likes in the history: "
+        f"{gain:+.4f}, 95 % interval {low:+.4f} to {high:+.4f}"
+    )
+    if low > 0:
+        return f"APA beats the share-of-likes rule: {says}."
+    if gain > 0:
+        return f"APA is above the share-of-likes rule, by less than the rows can prove: {says}."
+    return (
+        f"APA does not beat the share-of-likes rule here: {says}. With few samples a shard a small model learns little "
+        "beyond that share; more training samples, epochs or a larger backbone are what to try."
+    )
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.4f}"
+
+
+def _interval(figures: Mapping[str, float], key: str) -> str:
+    if f"{key}_low" not in figures:
+        return "-"
+    return f"{figures[f'{key}_low']:.3f} - {figures[f'{key}_high']:.3f}"

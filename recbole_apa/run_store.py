@@ -1,0 +1,202 @@
+"""A run on disk: everything a trained model is (DESIGN section 5). Never pickled."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from recbole_apa.adapters.attention import Memory
+from recbole_apa.adapters.inject import Factors
+from recbole_apa.adapters.peft_files import PeftDescription, read_adapter, write_adapter
+from recbole_apa.adapters.training import ShardHistory
+from recbole_apa.errors import RunError
+from recbole_apa.files import file_digest, read_json, write_json, write_whole
+from recbole_apa.partition import Partition
+from recbole_apa.seeding import digest_of
+
+FORMAT_VERSION = 1
+TRAINING, COMPLETE = "training", "complete"
+
+
+@dataclass(frozen=True)
+class RunIdentity:
+    """What decides the numbers of a run; an interrupted run goes on only where all of it is the same."""
+
+    settings: dict[str, Any]
+    options: dict[str, Any]
+    """RecBole's options with which the dataset is made again."""
+    dataset: str
+    """Digest of the dataset's files."""
+    backbone: str
+    """Digest of the weights."""
+    draw: dict[str, str | None]
+    """Hash cutoffs of the drawn samples, by split."""
+
+    def digest(self) -> str:
+        """SHA-256 over everything but ``options``, which say where things lie as well."""
+        shown = {k: v for k, v in asdict(self).items() if k != "options"}
+        return digest_of(json.dumps(shown, sort_keys=True)).hex()
+
+
+class RunStore:
+    """Reads and writes one run folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    @property
+    def manifest_path(self) -> Path:
+        """``manifest.json``."""
+        return self.folder / "manifest.json"
+
+    def begin(self, identity: RunIdentity, about: Mapping[str, Any]) -> None:
+        """Start a run in this folder, or go on with the same one.
+
+        Raises:
+            RunError: the folder holds a finished run, another run or other files, or cannot be written.
+        """
+        if self.manifest_path.exists():
+            manifest = self.manifest()
+            if manifest["identity_digest"] != identity.digest():
+                changed = _differences(manifest["settings"], identity.settings)
+                raise RunError(
+                    f"{self.folder} holds another run ({changed or 'other data, backbone or draw'}); expected the same "
+                    "settings to go on with it: choose another --run_dir"
+                )
+            if manifest["status"] == COMPLETE:
+                raise RunError(
+                    f"{self.folder} holds a finished run; evaluate it with --run={self.folder}, or choose another --run_dir"
+                )
+            return
+        if self.folder.exists() and (not self.folder.is_dir() or any(self.folder.iterdir())):
+            raise RunError(f"{self.folder} exists and is not a run folder; choose another --run_dir")
+        write_json(
+            self.manifest_path,
+            {
+                "format_version": FORMAT_VERSION,
+                "status": TRAINING,
+                "identity_digest": identity.digest(),
+                **asdict(identity),
+                **about,
+            },
+        )
+
+    def manifest(self) -> dict[str, Any]:
+        """
+        Raises:
+            RunError: no run folder, or one of a newer format.
+        """
+        if not self.manifest_path.is_file():
+            raise RunError(f"{self.folder} is not a run folder: expected manifest.json in it")
+        manifest = read_json(self.manifest_path)
+        if not isinstance(manifest, dict) or manifest.get("format_version") != FORMAT_VERSION:
+            version = manifest.get("format_version") if isinstance(manifest, dict) else None
+            raise RunError(f"{self.manifest_path} has format version {version!r}, expected {FORMAT_VERSION}")
+        return manifest
+
+    def seal(self, about: Mapping[str, Any]) -> None:
+        """Mark the run as complete and record the digest of each of its files."""
+        manifest = self.manifest()
+        files = {
+            str(p.relative_to(self.folder)): file_digest(p)
+            for p in sorted(self.folder.rglob("*"))
+            if p.is_file() and p != self.manifest_path and not p.name.startswith(".")
+        }
+        write_json(self.manifest_path, {**manifest, **about, "status": COMPLETE, "files": files})
+
+    def check(self) -> dict[str, Any]:
+        """The manifest of a complete run whose files are all as they were written.
+
+        Raises:
+            RunError: incomplete, or a file is missing or differs.
+        """
+        manifest = self.manifest()
+        if manifest["status"] != COMPLETE:
+            raise RunError(
+                f"{self.folder} holds a run whose training was interrupted; finish it with --run_dir={self.folder} and "
+                "the options it was started with"
+            )
+        for name, digest in manifest["files"].items():
+            path = self.folder / name
+            if not path.is_file():
+                raise RunError(f"{path} is missing; the manifest lists it: restore the run folder from a copy")
+            if file_digest(path) != digest:
+                raise RunError(f"{path} was changed after it was written (its digest differs); restore it from a copy")
+        return manifest
+
+    def save_shard(
+        self, shard: int, factors: Factors, about: PeftDescription, history: ShardHistory, key: str, seconds: float
+    ) -> None:
+        """Write a finished shard as one folder, whole or not at all."""
+
+        def write(folder: Path) -> None:
+            folder.mkdir()
+            write_adapter(folder, factors, about)
+            record = {"key": key, "train_seconds": round(seconds, 3), **asdict(history)}
+            (folder / "training.json").write_text(json.dumps(record, indent=1, sort_keys=True) + "\n")
+
+        write_whole(self.shard_folder(shard), write)
+
+    def finished_shard(self, shard: int, key: str) -> tuple[Factors, dict[str, Any]] | None:
+        """A shard that was trained on just these samples with these settings, and its training record."""
+        if not (self.shard_folder(shard) / "training.json").is_file():
+            return None
+        record = read_json(self.shard_folder(shard) / "training.json")
+        return (read_adapter(self.shard_folder(shard)), record) if record["key"] == key else None
+
+    def load_shard(self, shard: int) -> tuple[Factors, dict[str, Any]] | None:
+        """Factors and training record; None for an empty shard."""
+        if not self.shard_folder(shard).is_dir():
+            return None
+        return read_adapter(self.shard_folder(shard)), read_json(self.shard_folder(shard) / "training.json")
+
+    def shard_folder(self, shard: int) -> Path:
+        """``shards/000``."""
+        return self.folder / "shards" / f"{shard:03d}"
+
+    def save_partition(self, partition: Partition) -> None:
+        """``partition.json`` and ``partition.safetensors``."""
+        write_whole(
+            self.folder / "partition.safetensors",
+            lambda p: save_file({"centres": partition.centres.contiguous()}, p),
+        )
+        write_json(self.folder / "partition.json", partition.shard_of)
+
+    def load_partition(self) -> Partition | None:
+        """The partition, if it was written."""
+        if not (self.folder / "partition.json").is_file():
+            return None
+        centres = _tensors(self.folder / "partition.safetensors")["centres"]
+        return Partition(read_json(self.folder / "partition.json"), centres)
+
+    def save_memory(self, memory: Memory, active: Tensor) -> None:
+        """``memory.safetensors``; its rows are in order of sample id (the ids are in ``lineage.json``)."""
+        tensors = {
+            "embeddings": memory.embeddings.contiguous(),
+            "scores": memory.scores.contiguous(),
+            "errors": memory.errors.contiguous(),
+            "labels": memory.labels.contiguous(),
+            "active": active.to(torch.uint8),
+        }
+        write_whole(self.folder / "memory.safetensors", lambda p: save_file(tensors, p))
+
+    def load_memory(self) -> tuple[Memory, Tensor]:
+        """The memory, and which shards are active."""
+        t = _tensors(self.folder / "memory.safetensors")
+        return Memory(t["embeddings"], t["scores"], t["labels"]), t["active"].bool()
+
+
+def _tensors(path: Path) -> dict[str, Tensor]:
+    if not path.is_file():
+        raise RunError(f"{path} is missing; restore the run folder from a copy")
+    return load_file(path)
+
+
+def _differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> str:
+    names = sorted(k for k in old.keys() | new.keys() if old.get(k) != new.get(k))
+    return ", ".join(f"{n}: {old.get(n)!r} there, {new.get(n)!r} asked" for n in names[:3])

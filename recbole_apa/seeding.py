@@ -1,0 +1,55 @@
+"""Seeds and orders that depend on names, never on positions (DESIGN section 4.1).
+
+A removed sample must not reshuffle the others, so every random choice is a function of the run's seed
+and of what the choice is about.
+"""
+
+import hashlib
+from collections.abc import Iterable, Sequence
+
+import torch
+
+
+def digest_of(*names: object) -> bytes:
+    """SHA-256 of the names, each with its length in front so that no two lists of names collide."""
+    h = hashlib.sha256()
+    for name in names:
+        text = str(name).encode()
+        h.update(len(text).to_bytes(8, "big"))
+        h.update(text)
+    return h.digest()
+
+
+def derive_seed(seed: int, *names: object) -> int:
+    """A 63-bit seed for one purpose, e.g. ``derive_seed(seed, "dropout", shard, step)``."""
+    return int.from_bytes(digest_of(seed, *names)[:8], "big") >> 1
+
+
+def generator_for(seed: int, *names: object) -> torch.Generator:
+    """A CPU generator seeded for one purpose; the global generators stay untouched."""
+    return torch.Generator().manual_seed(derive_seed(seed, *names))
+
+
+def hash_order(ids: Sequence[str], seed: int, *names: object) -> list[int]:
+    """Positions of ``ids`` sorted by a hash of (seed, names, id).
+
+    Removing an id leaves the relative order of the others as it was.
+    """
+    return sorted(range(len(ids)), key=lambda i: (digest_of(seed, *names, ids[i]), ids[i]))
+
+
+def draw_cutoff(ids: Iterable[str], n: int | None) -> str | None:
+    """The hash at or below which an id is drawn, so that exactly ``n`` of ``ids`` are; ``None`` draws all.
+
+    The cutoff is kept with the run: afterwards each row's draw is a matter of its own hash alone, and
+    forgetting a drawn row brings no other row in.
+    """
+    if n is None:
+        return None
+    hashes = sorted(digest_of("draw", name).hex() for name in ids)
+    return None if n >= len(hashes) else hashes[n - 1]
+
+
+def is_drawn(sample_id: str, cutoff: str | None) -> bool:
+    """Whether a sample id falls at or below a cutoff of :func:`draw_cutoff`."""
+    return cutoff is None or digest_of("draw", sample_id).hex() <= cutoff

@@ -1,0 +1,326 @@
+"""Options as frozen dataclasses, one docstring per field; knows no RecBole.
+
+Every field is one key of ``properties/model/APA.yaml`` and one ``--key=value`` of the command line.
+"""
+
+import difflib
+import types
+import typing
+from collections.abc import Iterable, Mapping
+from dataclasses import MISSING, asdict, dataclass, fields
+from typing import Any, TypeVar
+
+from recbole_apa.errors import SettingsError
+
+T = TypeVar("T")
+
+
+def _choice(name: str, value: object, allowed: tuple[str, ...]) -> None:
+    if value not in allowed:
+        raise SettingsError(f"{name}: found {value!r}, expected one of {', '.join(allowed)}")
+
+
+def _at_least(name: str, value: float | None, least: float) -> None:
+    if value is not None and value < least:
+        raise SettingsError(f"{name}: found {value}, expected at least {least}")
+
+
+@dataclass(frozen=True)
+class BackboneSettings:
+    """The frozen language model and how it is run."""
+
+    backbone: str
+    """``smollm2-135m``, a folder, or a hub id such as ``meta-llama/Llama-2-7b-hf``."""
+    dtype: str
+    """``auto`` (bfloat16 where the machine computes in it, else float32), ``float32``, ``bfloat16``, ``float16``."""
+    attn_implementation: str | None
+    """Passed to transformers: ``sdpa``, ``eager``, ``flash_attention_2``; null leaves it to transformers."""
+    trust_remote_code: bool
+    """Whether a hub repository may run its own code."""
+    trunk_layers: int | float
+    """Lower layers without adapters, computed once per prompt: a count, or a share below 1; 0 adapts all layers."""
+    embedding: str
+    """Where h comes from: ``trunk`` (states that are there anyway) or ``final`` (the paper; one more pass)."""
+    embedding_pooling: str
+    """``last`` prompt position or ``mean`` over all of them."""
+    forward_batch_size: int | None
+    """Prompts per frozen pass; null takes 1 on a CPU and 32 on a GPU. Bit-exact forgetting needs 1: then no
+    row's rounding depends on its neighbours."""
+
+    def __post_init__(self) -> None:
+        _choice("dtype", self.dtype, ("auto", "float32", "bfloat16", "float16"))
+        _choice("embedding", self.embedding, ("trunk", "final"))
+        _choice("embedding_pooling", self.embedding_pooling, ("last", "mean"))
+        _at_least("trunk_layers", self.trunk_layers, 0)
+        _at_least("forward_batch_size", self.forward_batch_size, 1)
+
+
+@dataclass(frozen=True)
+class SampleSettings:
+    """Which samples are made of the interactions."""
+
+    protocol: str
+    """``recbole`` (the split of ``eval_args``) or ``tallrec`` (the paper's: last 10,000 samples, 8:1:1)."""
+    history_length: int
+    """Interactions before the target that a prompt shows (RecBole's ``MAX_ITEM_LIST_LENGTH``)."""
+    min_history: int
+    """Fewest earlier interactions that a sample needs; TALLRec takes 10."""
+    train_samples: int | None
+    """Training samples drawn by hash of sample id (1,024 in the paper); null takes all."""
+    valid_samples: int | None
+    """Validation samples drawn likewise (500 in the paper); null takes all."""
+    test_samples: int | None
+    """Test samples drawn likewise (1,000 in the paper); null takes all."""
+    item_text: str
+    """How an item is written: columns of the ``.item`` file in braces, e.g. ``{movie_title} ({release_year})``."""
+
+    def __post_init__(self) -> None:
+        _choice("protocol", self.protocol, ("recbole", "tallrec"))
+        for name in ("history_length", "min_history", "train_samples", "valid_samples", "test_samples"):
+            _at_least(name, getattr(self, name), 1)
+
+
+@dataclass(frozen=True)
+class PromptSettings:
+    """How a sample is put into words."""
+
+    template: str
+    """``list`` (default), ``list_count``, ``tallrec``, ``tallrec_alpaca``, or ``custom``."""
+    prompt_template: Mapping[str, str] | None
+    """The parts of a custom template (see ``recbole_apa.data.prompts.PromptTemplate``)."""
+    max_prompt_tokens: int
+    """Longer prompts lose history lines, oldest first; the target is never cut."""
+
+    def __post_init__(self) -> None:
+        _at_least("max_prompt_tokens", self.max_prompt_tokens, 16)
+        if (self.template == "custom") != (self.prompt_template is not None):
+            raise SettingsError(
+                f"template is {self.template!r} and prompt_template is "
+                f"{'given' if self.prompt_template is not None else 'missing'}; "
+                "`template: custom` and `prompt_template` go together"
+            )
+
+
+@dataclass(frozen=True)
+class PartitionSettings:
+    """How training samples are divided into shards (paper, Algorithm 1)."""
+
+    partition: str
+    """``semantic`` (the paper) or ``random``."""
+    n_shards: int | None
+    """K; null where ``shard_size`` is given."""
+    shard_size: int | None
+    """Samples per shard (256 in the paper); K follows from it."""
+    shard_capacity: int | None
+    """t, the most samples a shard takes; null means ceil(N / K)."""
+
+    def __post_init__(self) -> None:
+        if (self.n_shards is None) == (self.shard_size is None):
+            raise SettingsError(
+                f"n_shards is {self.n_shards} and shard_size is {self.shard_size}; give exactly one of them"
+            )
+        for name in ("n_shards", "shard_size", "shard_capacity"):
+            _at_least(name, getattr(self, name), 1)
+
+
+@dataclass(frozen=True)
+class AdapterSettings:
+    """LoRA (Hu et al., 2021), as in PEFT's ``LoraConfig``."""
+
+    lora_rank: int
+    """r."""
+    lora_alpha: float
+    """Numerator of the scale s = alpha / r."""
+    lora_dropout: float
+    """Dropout on the adapter's input while training."""
+    target_modules: tuple[str, ...]
+    """Linear layers that get an adapter, by last name, e.g. ``q_proj``."""
+
+    def __post_init__(self) -> None:
+        _at_least("lora_rank", self.lora_rank, 1)
+        if not 0 <= self.lora_dropout < 1:
+            raise SettingsError(f"lora_dropout: found {self.lora_dropout}, expected 0 <= lora_dropout < 1")
+        if not self.target_modules:
+            raise SettingsError("target_modules: found none, expected at least one name, e.g. [q_proj, v_proj]")
+
+
+@dataclass(frozen=True)
+class TrainSettings:
+    """How each adapter is trained on its shard."""
+
+    epochs: int
+    """Passes over a shard."""
+    learning_rate: float
+    """Peak rate of AdamW."""
+    train_batch_size: int
+    """Samples per step."""
+    weight_decay: float
+    """AdamW's decoupled decay."""
+    lr_schedule: str
+    """After the warm-up: ``linear`` or ``cosine`` to zero, or ``constant``."""
+    warmup_ratio: float
+    """Share of the steps in which the rate rises."""
+    max_grad_norm: float | None
+    """Gradients are scaled down to this norm; null leaves them."""
+    answer_loss: str
+    """``yes_no`` (over the two answers) or ``full`` (over the vocabulary; the paper)."""
+    supervise: str
+    """``all``: every answered line of the history too; ``target``: the target's answer alone (the paper)."""
+    stopping_patience: int | None
+    """Stop after so many epochs without a lower training loss; null trains all epochs. The rule sees the
+    shard's own loss alone: a stop chosen on validation rows would make all adapters depend on each of them."""
+    stopping_min_delta: float
+    """How much lower counts as lower."""
+
+    def __post_init__(self) -> None:
+        _choice("lr_schedule", self.lr_schedule, ("linear", "cosine", "constant"))
+        _choice("answer_loss", self.answer_loss, ("yes_no", "full"))
+        _choice("supervise", self.supervise, ("all", "target"))
+        for name in ("epochs", "train_batch_size", "stopping_patience"):
+            _at_least(name, getattr(self, name), 1)
+        if self.learning_rate <= 0:
+            raise SettingsError(f"learning_rate: found {self.learning_rate}, expected more than 0")
+        if not 0 <= self.warmup_ratio <= 1:
+            raise SettingsError(f"warmup_ratio: found {self.warmup_ratio}, expected 0 to 1")
+
+
+@dataclass(frozen=True)
+class AggregationSettings:
+    """How adapters are merged for a sample (paper, formulas 6-8; DESIGN section 3)."""
+
+    aggregation: str
+    """``decomposition`` APA(D), ``non_decomposition`` APA(ND) or ``prediction`` (K passes, what SISA does)."""
+    weight_rule: str
+    """``sample_adaptive`` (the paper), ``average``, ``major`` or ``semantic``."""
+    tau: float | str
+    """Sharpness of the weights (1000 in the paper); ``auto`` chooses on validation data."""
+    n_neighbors: int | str
+    """n, validation samples looked up (20 for movies, 100 for books in the paper); ``auto`` likewise."""
+
+    def __post_init__(self) -> None:
+        _choice("aggregation", self.aggregation, ("decomposition", "non_decomposition", "prediction"))
+        _choice("weight_rule", self.weight_rule, ("sample_adaptive", "average", "major", "semantic"))
+        for name, least in (("tau", 0), ("n_neighbors", 1)):
+            value = getattr(self, name)
+            if isinstance(value, str):
+                _choice(name, value, ("auto",))
+            else:
+                _at_least(name, value, least)
+
+
+@dataclass(frozen=True)
+class APASettings:
+    """Everything that decides what a run computes."""
+
+    seed: int
+    backbone: BackboneSettings
+    samples: SampleSettings
+    prompts: PromptSettings
+    partition: PartitionSettings
+    adapters: AdapterSettings
+    training: TrainSettings
+    aggregation: AggregationSettings
+
+    def flat(self) -> dict[str, Any]:
+        """All options under their keys, as in a YAML file."""
+        out: dict[str, Any] = {"seed": self.seed}
+        for group in _GROUPS:
+            out |= asdict(getattr(self, group))
+        out["target_modules"] = list(out["target_modules"])
+        if out["prompt_template"] is not None:
+            out["prompt_template"] = dict(out["prompt_template"])
+        return out
+
+
+_GROUPS: dict[str, type] = {
+    "backbone": BackboneSettings,
+    "samples": SampleSettings,
+    "prompts": PromptSettings,
+    "partition": PartitionSettings,
+    "adapters": AdapterSettings,
+    "training": TrainSettings,
+    "aggregation": AggregationSettings,
+}
+
+SETTING_KEYS: frozenset[str] = frozenset(f.name for cls in _GROUPS.values() for f in fields(cls)) | {"seed"}
+
+
+def settings_from(values: Mapping[str, Any]) -> APASettings:
+    """Build the settings from flat options; keys that are not ours are left to RecBole.
+
+    Raises:
+        SettingsError: all missing keys and wrong types of a group together, or a value out of its range.
+    """
+    groups = {name: _build(cls, values) for name, cls in _GROUPS.items()}
+    seed = values.get("seed")
+    if not isinstance(seed, int) or isinstance(seed, bool):
+        raise SettingsError(f"seed: found {seed!r}, expected a whole number")
+    return APASettings(seed=seed, **groups)
+
+
+def refuse_unknown(keys: Iterable[str], known: Iterable[str]) -> None:
+    """Raise with the nearest known name for every key that nothing reads.
+
+    Raises:
+        SettingsError: lists all unknown keys together.
+    """
+    names = sorted(set(known))
+    problems = []
+    for key in keys:
+        if key in names:
+            continue
+        near = difflib.get_close_matches(key, names, n=1, cutoff=0.6)
+        problems.append(f"unknown option {key!r}" + (f"; did you mean {near[0]!r}?" if near else ""))
+    if problems:
+        raise SettingsError("; ".join(problems))
+
+
+def _build(cls: type[T], values: Mapping[str, Any]) -> T:
+    problems, arguments = [], {}
+    hints = typing.get_type_hints(cls)
+    for f in fields(cls):  # type: ignore[arg-type]
+        if f.name not in values and f.default is MISSING:
+            problems.append(f"{f.name}: missing")
+            continue
+        value = _coerce(values[f.name], hints[f.name])
+        if value is _WRONG:
+            problems.append(f"{f.name}: found {values[f.name]!r}, expected {_type_name(hints[f.name])}")
+        else:
+            arguments[f.name] = value
+    if problems:
+        raise SettingsError("; ".join(problems))
+    return cls(**arguments)
+
+
+_WRONG = object()
+
+
+def _coerce(value: Any, hint: Any) -> Any:
+    """``value`` as the hinted type (int widens to float, list to tuple), or ``_WRONG``."""
+    origin = typing.get_origin(hint)
+    if origin in (typing.Union, types.UnionType):
+        options = typing.get_args(hint)
+        exact = [o for o in options if type(value) is o]
+        for option in exact or options:
+            out = _coerce(value, option)
+            if out is not _WRONG:
+                return out
+        return _WRONG
+    if hint is types.NoneType:
+        return None if value is None else _WRONG
+    if origin is tuple:
+        items = [value] if isinstance(value, str) else value
+        whole = isinstance(items, (list, tuple)) and all(isinstance(v, str) for v in items)
+        return tuple(items) if whole else _WRONG
+    if origin is not None and issubclass(origin, Mapping):
+        return dict(value) if isinstance(value, Mapping) else _WRONG
+    if hint is float and type(value) is int:
+        return float(value)
+    return value if type(value) is hint else _WRONG
+
+
+def _type_name(hint: Any) -> str:
+    if typing.get_origin(hint) in (typing.Union, types.UnionType):
+        return " or ".join(_type_name(h) for h in typing.get_args(hint))
+    plain = {str: "text", int: "a whole number", float: "a number", bool: "true or false", types.NoneType: "null"}
+    return plain.get(hint) or ("a list of names" if typing.get_origin(hint) is tuple else "a mapping")
