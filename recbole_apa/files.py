@@ -1,5 +1,6 @@
 """Whole files or none: written to a temporary name, synced, renamed."""
 
+import contextlib
 import errno
 import hashlib
 import json
@@ -31,7 +32,8 @@ def write_whole(path: Path, write: Callable[[Path], None]) -> None:
         _sync(path.parent)
     # safetensors raises an error class of its own where the disk is full
     except Exception as error:
-        _remove(temporary)
+        with contextlib.suppress(OSError):
+            _remove(temporary)
         if isinstance(error, OSError) or "SafetensorError" in type(error).__name__:
             raise RunError(_why_not_written(path, error)) from error
         raise
@@ -39,7 +41,11 @@ def write_whole(path: Path, write: Callable[[Path], None]) -> None:
 
 def write_text(path: Path, text: str) -> None:
     """Write a text file, whole or not at all."""
-    write_whole(path, lambda p: p.write_text(text, encoding="utf-8") and None)
+
+    def write(target: Path) -> None:
+        target.write_text(text, encoding="utf-8")
+
+    write_whole(path, write)
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -85,6 +91,6 @@ def _remove(path: Path) -> None:
 
 
 def _why_not_written(path: Path, error: Exception) -> str:
-    if isinstance(error, OSError) and error.errno == errno.ENOSPC or "No space left" in str(error):
+    if (isinstance(error, OSError) and error.errno == errno.ENOSPC) or "No space left" in str(error):
         return f"no space left while writing {path}; nothing half-written was kept: free some space and start again"
     return f"cannot write {path}: {error}; choose another folder with --run_dir, or mend its rights"

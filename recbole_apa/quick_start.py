@@ -1,5 +1,6 @@
 """Train and evaluate, or load and evaluate, a page each."""
 
+import math
 import time
 import warnings
 from collections.abc import Mapping, Sequence
@@ -68,7 +69,7 @@ def run(
     _, valid_result = trainer.fit(built[1][0], built[1][1], show_progress=show)
     result = RunResult({}, None, config, built[0], trainer, built[1])
     result.metrics = _evaluate(result, show)
-    result.metrics |= {f"recbole.valid.{k}": float(v) for k, v in valid_result.items()}
+    result.metrics |= recbole_figures("valid", valid_result)
     result.metrics["total_seconds"] = round(time.perf_counter() - start, 1)
     _finish(result)
     return result
@@ -102,7 +103,9 @@ def _start_logging(config: APAConfig) -> None:
     try:
         init_logger(config)
     except OSError as error:
-        raise RunError(f"cannot write RecBole's log under {Path.cwd() / 'log'}: {error}; start from another folder") from error
+        raise RunError(
+            f"cannot write RecBole's log under {Path.cwd() / 'log'}: {error}; start from another folder"
+        ) from error
     # RecBole's own code speaks of pandas' future on every run
     warnings.filterwarnings("ignore", category=FutureWarning, module="recbole")
     init_seed(config["seed"], config["reproducibility"])
@@ -129,8 +132,7 @@ def _run_baseline(config: APAConfig, model: Any, data: tuple[Any, Any, Any]) -> 
     if Path(trainer.saved_model_file).is_file():
         load_own_checkpoint(trainer)
     test_result = trainer.evaluate(data[2], load_best_model=False, show_progress=show)
-    figures = {f"recbole.valid.{k}": float(v) for k, v in (valid_result or {}).items()}
-    figures |= {f"recbole.test.{k}": float(v) for k, v in test_result.items()}
+    figures = recbole_figures("valid", valid_result or {}) | recbole_figures("test", test_result)
     for name, value in figures.items():
         getLogger().info(f"{name}: {value:.4f}")
     return RunResult(figures, None, config, model, trainer, data)
@@ -162,14 +164,16 @@ def _evaluate(result: RunResult, show: bool) -> dict[str, float]:
         outcome = trainer.evaluate(test, load_best_model=False, show_progress=show)
     else:
         known = trainer.known_valid_scores or trainer.validation_scores(result.data[1]._dataset)
-        metrics |= split_figures("valid", _score(result, result.data[1], "Score validation", show, known), result.config["seed"])
+        metrics |= split_figures(
+            "valid", _score(result, result.data[1], "Score validation", show, known), result.config["seed"]
+        )
         scored = _score(result, test, "Score test samples", show)
         metrics |= split_figures("test", scored, result.config["seed"])
         chosen = f"aggregated.{result.model.settings.aggregation.aggregation}"
         labels = test._dataset.labelled[result.config["LABEL_FIELD"]]
         outcome = trainer.evaluate_scores(Tensor(scored.scores[chosen]), labels)
         _draw(result, scored)
-    metrics |= {f"recbole.test.{k}": float(v) for k, v in outcome.items()}
+    metrics |= recbole_figures("test", outcome)
     metrics["evaluate_seconds"] = round(time.perf_counter() - start, 1)
     return metrics
 
@@ -232,6 +236,11 @@ def _finish(result: RunResult) -> None:
     getLogger().info(f"run: {store.folder}   report: {report}")
 
 
+def recbole_figures(split: str, outcome: Mapping[str, float]) -> dict[str, float]:
+    """RecBole's metrics under plain keys; those that are not defined (AUC of one label only) are left out."""
+    return {f"recbole.{split}.{k}": float(v) for k, v in outcome.items() if math.isfinite(v)}
+
+
 def _show(result: RunResult) -> None:
     log = getLogger().info
     if "test.n_samples" in result.metrics:
@@ -251,8 +260,8 @@ def _check_same(manifest: Mapping[str, Any], model: APA, dataset: Any) -> None:
         )
     if model.engine.backbone.digest != manifest["backbone"]:
         raise RunError(
-            f"the backbone {model.engine.backbone.name!r} is not the one that the run was trained on (its digest differs); "
-            "use the same model and dtype"
+            f"the backbone {model.engine.backbone.name!r} is not the one that the run was trained on "
+            "(its digest differs); use the same model and dtype"
         )
     if dataset.cutoffs != manifest["draw"]:
         raise RunError("the dataset's filters draw other samples than the run's; use the options of its manifest.json")

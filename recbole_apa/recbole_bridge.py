@@ -12,13 +12,23 @@ import torch
 import yaml
 from recbole.config import Config
 
-from recbole_apa.errors import DataError, SettingsError
+from recbole_apa.errors import APAError, DataError, SettingsError
 from recbole_apa.properties_folder import properties_folder
 from recbole_apa.recbole_settings import OPTION_KEYS
 from recbole_apa.settings import refuse_unknown
 
 RUN_KEYS = frozenset(
-    {"model", "dataset", "config_files", "run", "run_dir", "export_samples", "trunk_cache_gib", "device", "show_progress"}
+    {
+        "model",
+        "dataset",
+        "config_files",
+        "run",
+        "run_dir",
+        "export_samples",
+        "trunk_cache_gib",
+        "device",
+        "show_progress",
+    }
 )
 """Options that say where and how, not what is computed."""
 
@@ -98,6 +108,12 @@ class APAConfig(Config):
     def _get_model_and_dataset(self, model: Any, dataset: str | None) -> tuple[str, type, str]:
         try:
             return super()._get_model_and_dataset(model, dataset)
+        except ImportError as error:
+            # looking a name up, RecBole comes at last to the models that need further libraries
+            raise SettingsError(
+                f"--model={model}: RecBole has no model of that name, or it needs the package {error.name!r}, which is "
+                "not installed; expected e.g. --model=APA"
+            ) from error
         except (ValueError, KeyError) as error:
             raise SettingsError(
                 f"--model and --dataset: {str(error).strip(chr(34))}; expected e.g. --model=APA --dataset=ml-100k"
@@ -153,7 +169,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
         SettingsError: missing, not YAML, or not a mapping.
     """
     try:
-        values = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)  # noqa: S506 - a SafeLoader
+        values = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)
     except (OSError, yaml.YAMLError) as error:
         raise SettingsError(f"cannot read options from {path}: {str(error).splitlines()[0]}") from error
     if not isinstance(values, (dict, type(None))):
@@ -164,7 +180,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
 def parse_value(text: str) -> Any:
     """The value of one ``--key=value``, as YAML would read it; never evaluated."""
     try:
-        value = yaml.load(text, Loader=_Loader)  # noqa: S506 - a SafeLoader
+        value = yaml.load(text, Loader=_Loader)
     except yaml.YAMLError:
         return text
     # RecBole's command lines write Python's names
@@ -186,7 +202,7 @@ def register() -> None:
     recbole.trainer.APATrainer = APATrainer
     # get_model imports recbole.model.<kind>.<lower-case name>
     sys.modules["recbole.model.sequential_recommender.apa"] = model
-    importlib.import_module("recbole.model.sequential_recommender").apa = model
+    setattr(importlib.import_module("recbole.model.sequential_recommender"), "apa", model)  # noqa: B010
     recbole_loader = recbole.data.utils.get_dataloader
     if getattr(recbole_loader, "knows_apa", False):
         return
@@ -210,7 +226,8 @@ def make_dataset(config: Config) -> Any:
 
     folder = Path(config["data_path"])
     name = config["dataset"]
-    if not folder.is_dir():
+    downloading = not folder.is_dir()
+    if downloading:
         getLogger().info(f"{folder} does not exist: RecBole tries to download {name!r}")
     elif not (folder / f"{name}.inter").is_file():
         raise DataError(
@@ -219,15 +236,16 @@ def make_dataset(config: Config) -> Any:
         )
     try:
         return create_dataset(config)
-    except (OSError, NotImplementedError) as error:
-        raise DataError(
-            f"dataset {name!r} is not in {folder} and RecBole could not download it ({error}); put RecBole's atomic files "
-            "there, or name the folder above with --data_path"
-        ) from error
-    except (ValueError, KeyError) as error:
-        if isinstance(error, DataError):
-            raise
-        raise DataError(f"dataset {name!r} in {folder}: {str(error).strip(chr(34))}; check load_col and threshold") from error
+    except APAError:
+        raise
+    except (OSError, NotImplementedError, ValueError, KeyError) as error:
+        says = str(error).strip("\"'")
+        if downloading:
+            raise DataError(
+                f"dataset {name!r} is not in {folder} and RecBole could not download it ({says}); put RecBole's atomic "
+                "files there, or name the folder above with --data_path"
+            ) from error
+        raise DataError(f"dataset {name!r} in {folder}: {says}; check load_col and threshold") from error
 
 
 def load_own_checkpoint(trainer: Any) -> None:

@@ -70,7 +70,8 @@ class RunStore:
                 )
             if manifest["status"] == COMPLETE:
                 raise RunError(
-                    f"{self.folder} holds a finished run; evaluate it with --run={self.folder}, or choose another --run_dir"
+                    f"{self.folder} holds a finished run; evaluate it with --run={self.folder}, or choose another "
+                    "--run_dir"
                 )
             return
         if self.folder.exists() and (not self.folder.is_dir() or any(self.folder.iterdir())):

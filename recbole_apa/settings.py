@@ -251,7 +251,7 @@ def settings_from(values: Mapping[str, Any]) -> APASettings:
     Raises:
         SettingsError: all missing keys and wrong types of a group together, or a value out of its range.
     """
-    groups = {name: _build(cls, values) for name, cls in _GROUPS.items()}
+    groups: dict[str, Any] = {name: _build(cls, values) for name, cls in _GROUPS.items()}
     seed = values.get("seed")
     if not isinstance(seed, int) or isinstance(seed, bool):
         raise SettingsError(f"seed: found {seed!r}, expected a whole number")

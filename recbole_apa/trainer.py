@@ -312,7 +312,10 @@ class APATrainer(Trainer):
         (v, k) and their ``prediction`` (v,)."""
         assert self.model.rule is not None
         order = memory_order(dataset.samples)
-        weights, alone = torch.empty_like(self.model.rule.memory.scores), torch.empty_like(self.model.rule.memory.scores)
+        weights, alone = (
+            torch.empty_like(self.model.rule.memory.scores),
+            torch.empty_like(self.model.rule.memory.scores),
+        )
         weights[order], alone[order] = self.model.rule.of_memory(), self.model.rule.memory.scores
         return {"weights": weights, "alone": alone, "prediction": (weights * alone).sum(1)}
 

@@ -68,7 +68,8 @@ class AdapterBank:
         if set(factors) != set(self.layers):
             missing = sorted(set(self.layers) ^ set(factors))[:3]
             raise BackboneError(
-                f"the adapter has {len(factors)} layers, the model {len(self.layers)}; they differ in {', '.join(missing)}"
+                f"the adapter has {len(factors)} layers, the model {len(self.layers)}; "
+                f"they differ in {', '.join(missing)}"
             )
         with torch.no_grad():
             for name, (a, b) in factors.items():

@@ -62,8 +62,6 @@ def read_adapter(folder: Path) -> Factors:
     tensors = load_file(path)
     names = sorted({key.removeprefix(_PREFIX).rsplit(".lora_", 1)[0] for key in tensors})
     try:
-        return {
-            n: (tensors[f"{_PREFIX}{n}.lora_A.weight"], tensors[f"{_PREFIX}{n}.lora_B.weight"]) for n in names
-        }
+        return {n: (tensors[f"{_PREFIX}{n}.lora_A.weight"], tensors[f"{_PREFIX}{n}.lora_B.weight"]) for n in names}
     except KeyError as error:
         raise RunError(f"{path} lacks {error}: expected lora_A and lora_B of every layer") from None

@@ -72,8 +72,8 @@ def find_answer_tokens(tokenize: Callable[[str], list[int]], template: PromptTem
         ids = tokenize(prompt + answer)
         if ids[: len(before)] != before or len(ids) != len(before) + 1:
             raise BackboneError(
-                f"the answer {answer!r} takes {len(ids) - len(before)} tokens after this template, expected exactly one; "
-                "choose shorter answer words (`yes` and `no` of prompt_template)"
+                f"the answer {answer!r} takes {len(ids) - len(before)} tokens after this template, expected exactly "
+                "one; choose shorter answer words (`yes` and `no` of prompt_template)"
             )
         found[answer] = ids[-1]
     if found[template.yes] == found[template.no]:

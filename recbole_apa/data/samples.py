@@ -113,7 +113,6 @@ def order_windows(users: Sequence[str], times: np.ndarray | None) -> Windows:
 def make_sample(rows: Interactions, windows: Windows, row: int, history_length: int) -> Sample:
     """The sample whose target is interaction ``row``."""
     history = tuple(
-        HistoryEntry(rows.items[h], int(rows.labels[h]), rows.row_id(h))
-        for h in windows.history(row, history_length)
+        HistoryEntry(rows.items[h], int(rows.labels[h]), rows.row_id(h)) for h in windows.history(row, history_length)
     )
     return Sample(rows.row_id(row), rows.users[row], rows.items[row], int(rows.labels[row]), history)

@@ -42,7 +42,7 @@ def interval(values: np.ndarray, level: float = 0.95) -> tuple[float, float]:
 
 def _fast_auc(labels: np.ndarray, scores: np.ndarray) -> float:
     """Mann-Whitney's U over the pairs, ties count half; the same number as sklearn's, without its checks."""
-    values, inverse, counts = np.unique(scores, return_inverse=True, return_counts=True)
+    _, inverse, counts = np.unique(scores, return_inverse=True, return_counts=True)
     rank = (np.cumsum(counts) - (counts - 1) / 2)[inverse]
     n_yes = int(labels.sum())
     n_no = len(labels) - n_yes

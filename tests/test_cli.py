@@ -1,0 +1,81 @@
+import pytest
+
+from recbole_apa.cli import main, parse_arguments
+from recbole_apa.errors import SettingsError
+
+
+def arguments(options, **changes):
+    return [f"--{k}={v}" for k, v in {**options, **changes}.items() if not isinstance(v, (dict, list))]
+
+
+def test_values_are_typed_and_texts_stay_texts():
+    given = parse_arguments(
+        [
+            "--epochs=3",
+            "--learning_rate=1e-3",
+            "--item_text={title} ({year}): a=b",
+            "--train_samples=None",
+            "--seed",
+            "7",
+        ]
+    )
+    assert given == {
+        "epochs": 3,
+        "learning_rate": 0.001,
+        "item_text": "{title} ({year}): a=b",
+        "train_samples": None,
+        "seed": 7,
+    }
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["epochs=3"], "expected --option=value"),
+        (["--epochs"], "expected --epochs=value"),
+        (["--epochs=3", "--epochs=4"], "given twice: 3 and 4"),
+    ],
+)
+def test_malformed_words_are_refused(words, says):
+    with pytest.raises(SettingsError, match=says):
+        parse_arguments(words)
+
+
+def test_help_names_the_main_options(capsys):
+    assert main(["--help"]) == 0
+    assert "--run_dir=DIR" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["--model=APA", "--dataset=ml-100k", "--n_shard=3"], "did you mean 'n_shards'"),
+        (["--model=APPA", "--dataset=ml-100k"], "expected e.g. --model=APA"),
+        (["--run=/nowhere"], "is not a run folder"),
+        (["--dataset=ml-100k", "--config_files=/nowhere.yaml"], "cannot read options from /nowhere.yaml"),
+        (["--dataset=ml-100k", "--metrics=[AUC, Recall]"], "RecBole refuses these options"),
+        (["--dataset=ml-100k", "--test_samples=0"], "test_samples: found 0, expected at least 1"),
+    ],
+)
+def test_bad_input_exits_with_2_and_one_or_two_lines(words, says, capsys):
+    assert main(words) == 2
+    err = capsys.readouterr().err.strip().splitlines()[-1]
+    assert says in err and "Traceback" not in err
+
+
+def test_a_run_and_its_reload_from_the_command_line(options, data_folder, tmp_path, caplog):
+    caplog.set_level("INFO")
+    words = arguments(options, dataset="board", run_dir=tmp_path / "run", epochs=1, model="APA")
+    words.append("--load_col={inter: [user_id, item_id, rating, timestamp], item: [item_id, title, year]}")
+    assert main(words) == 0
+    assert (tmp_path / "run" / "report.html").is_file()
+    assert main([f"--run={tmp_path / 'run'}"]) == 0
+    assert "APA(D)" in caplog.text and "HistoryLikeRate" in caplog.text
+
+
+def test_a_folder_that_cannot_be_written_is_named(options, tmp_path, capsys):
+    (tmp_path / "file").write_text("")
+    words = arguments(options, dataset="board", run_dir=tmp_path / "file" / "run")
+    words.append("--load_col={inter: [user_id, item_id, rating, timestamp], item: [item_id, title, year]}")
+    assert main(words) == 2
+    assert "cannot write" in capsys.readouterr().err

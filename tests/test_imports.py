@@ -1,0 +1,106 @@
+"""Imports point one way (README, Architecture)."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).resolve().parent.parent / "recbole_apa"
+
+# a module may import from its own rank or a lower one
+RANKS = [
+    {"errors", "seeding", "properties_folder"},
+    {"settings", "files"},
+    {"recbole_settings"},
+    {"partition", "adapters", "data"},
+    {"backbone"},
+    {"model", "run_store"},
+    {"trainer"},
+    {"evaluation"},
+    {"report"},
+    {"recbole_bridge"},
+    {"quick_start"},
+    {"cli"},
+]
+MAY_IMPORT_RECBOLE = {
+    "data/dataset.py",
+    "data/dataloader.py",
+    "model.py",
+    "trainer.py",
+    "recbole_bridge.py",
+    "quick_start.py",
+}
+MAY_IMPORT_TRANSFORMERS = {"backbone/wheel.py", "backbone/load.py"}
+
+
+def rank(module):
+    part = module.split(".")[1] if "." in module else module
+    return next(i for i, names in enumerate(RANKS) if part in names)
+
+
+def imports(path):
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (a.name for a in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield node.module or ""
+
+
+FILES = [p for p in sorted(PACKAGE.rglob("*.py")) if p.name != "__init__.py" or p.parent != PACKAGE]
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(PACKAGE)))
+def test_imports_point_one_way(path):
+    relative = str(path.relative_to(PACKAGE))
+    own = rank("recbole_apa." + relative.removesuffix(".py").split("/")[0])
+    found = set(imports(path))
+    for name in found:
+        if name.startswith("recbole_apa."):
+            lazy = relative == "recbole_bridge.py"  # register() names the classes it registers
+            assert lazy or rank(name) <= own, f"{relative} imports {name}"
+    roots = {name.split(".")[0] for name in found}
+    assert "recbole" not in roots or relative in MAY_IMPORT_RECBOLE
+    assert "transformers" not in roots or relative in MAY_IMPORT_TRANSFORMERS
+    if relative.startswith(("partition/", "adapters/")):
+        assert not roots & {"recbole", "transformers"}
+
+
+def test_no_file_or_function_is_long():
+    for path in FILES:
+        text = path.read_text()
+        assert text.count("\n") <= 400, path
+        for node in ast.walk(ast.parse(text)):
+            if isinstance(node, ast.FunctionDef):
+                assert node.end_lineno - node.lineno <= 60, f"{path}: {node.name}"
+
+
+def test_the_package_is_light_to_import():
+    code = "import sys, recbole_apa; print(sorted({'torch', 'recbole', 'transformers', 'ray'} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=PACKAGE.parent, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_all_is_sorted_and_importable():
+    import recbole_apa
+
+    assert sorted(recbole_apa.__all__) == recbole_apa.__all__
+    assert all(hasattr(recbole_apa, name) for name in recbole_apa.__all__)
+    with pytest.raises(AttributeError, match="no attribute 'APPA'"):
+        recbole_apa.APPA  # noqa: B018
+
+
+def test_every_package_is_installed():
+    from configparser import ConfigParser
+
+    config = ConfigParser()
+    config.read(PACKAGE.parent / "setup.cfg")
+    listed = set(config["options"]["packages"].split())
+    folders = {p.parent for p in PACKAGE.rglob("*.py")} | {
+        p.parent for p in (PACKAGE.parent / "properties").rglob("*.yaml")
+    }
+    root = PACKAGE.parent
+    names = {str(f.relative_to(root)).replace("/", ".") for f in folders}
+    expected = {"recbole_apa." + n if n.startswith("properties") else n for n in names} | {"recbole_apa.properties"}
+    assert listed == expected

@@ -1,0 +1,124 @@
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import nn
+
+from recbole_apa.adapters.inject import AdapterBank
+from recbole_apa.adapters.layer import Mixture, StackedLoRALinear
+from recbole_apa.errors import BackboneError
+
+
+def make_layer(k, rank=3, d_in=5, d_out=7, seed=0):
+    g = torch.Generator().manual_seed(seed)
+    base = nn.Linear(d_in, d_out)
+    layer = StackedLoRALinear(base, k, rank, alpha=6.0, mixture=Mixture()).eval()
+    with torch.no_grad():
+        layer.lora_A.copy_(torch.randn(layer.lora_A.shape, generator=g))
+        layer.lora_B.copy_(torch.randn(layer.lora_B.shape, generator=g))
+    return layer
+
+
+def naive(layer, x, weights, mode):
+    """One sample at a time, with its merged matrices written out (paper, section 3.3)."""
+    out = []
+    for row, w in zip(x, weights, strict=True):
+        if mode == "decomposition":
+            a = sum(w[k] * layer.lora_A[k] for k in range(layer.n_adapters))
+            b = sum(w[k] * layer.lora_B[k] for k in range(layer.n_adapters))
+            delta = b @ a
+        else:
+            delta = sum(w[k] * layer.lora_B[k] @ layer.lora_A[k] for k in range(layer.n_adapters))
+        out.append(layer.base(row) + layer.scale * row @ delta.T)
+    return torch.stack(out)
+
+
+def run(layer, x, weights, mode):
+    layer.mixture.weights, layer.mixture.mode = weights, mode
+    return layer(x)
+
+
+MODES = ("decomposition", "non_decomposition")
+
+
+@settings(deadline=None, max_examples=30)
+@given(st.integers(1, 4), st.integers(1, 3), st.integers(1, 4), st.sampled_from(MODES), st.integers(0, 99))
+def test_fast_equals_the_obvious_merge(k, b, t, mode, seed):
+    layer = make_layer(k, seed=seed)
+    g = torch.Generator().manual_seed(seed)
+    x, w = torch.randn(b, t, 5, generator=g), torch.softmax(torch.randn(b, k, generator=g), 1)
+    torch.testing.assert_close(run(layer, x, w, mode), naive(layer, x, w, mode), atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_one_hot_weights_are_that_adapter_alone(mode):
+    layer = make_layer(3)
+    x = torch.randn(3, 4, 5)
+    mixed = run(layer, x, torch.eye(3), mode)
+    for k in range(3):
+        alone = layer.base(x[k]) + layer.scale * x[k] @ (layer.lora_B[k] @ layer.lora_A[k]).T
+        torch.testing.assert_close(mixed[k], alone)
+    assert not torch.allclose(mixed[0] - layer.base(x[0]), mixed[1] - layer.base(x[1]))
+
+
+def test_equal_weights_differ_between_the_two_modes():
+    layer, x, w = make_layer(2), torch.randn(1, 4, 5), torch.full((1, 2), 0.5)
+    mean_update = layer.scale * x[0] @ sum(layer.lora_B[k] @ layer.lora_A[k] / 2 for k in range(2)).T
+    mean_factors = layer.scale * x[0] @ (layer.lora_B.mean(0) @ layer.lora_A.mean(0)).T
+    torch.testing.assert_close(run(layer, x, w, "non_decomposition")[0] - layer.base(x[0]), mean_update)
+    torch.testing.assert_close(run(layer, x, w, "decomposition")[0] - layer.base(x[0]), mean_factors)
+    assert not torch.allclose(mean_update, mean_factors)
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_permuting_adapters_and_weights_together_changes_nothing(mode):
+    layer, x = make_layer(3), torch.randn(2, 4, 5)
+    w = torch.softmax(torch.randn(2, 3), 1)
+    before = run(layer, x, w, mode)
+    order = [2, 0, 1]
+    with torch.no_grad():
+        layer.lora_A.copy_(layer.lora_A[order].clone())
+        layer.lora_B.copy_(layer.lora_B[order].clone())
+    torch.testing.assert_close(run(layer, x, w[:, order], mode), before)
+
+
+def test_without_weights_the_base_layer_answers_alone():
+    layer, x = make_layer(2), torch.randn(2, 4, 5)
+    assert torch.equal(run(layer, x, None, "decomposition"), layer.base(x))
+
+
+def test_weights_of_the_wrong_shape_are_refused():
+    layer = make_layer(3)
+    with pytest.raises(ValueError, match=r"shape \(2, 2\), expected \(batch, adapters\) = \(2, 3\)"):
+        run(layer, torch.randn(2, 4, 5), torch.ones(2, 2), "decomposition")
+
+
+class Toy(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.block = nn.Module()
+        self.block.q_proj = nn.Linear(4, 4)
+        self.block.o_proj = nn.Linear(4, 4)
+
+
+def test_bank_starts_every_adapter_alike_and_copies_back_what_it_was_given():
+    bank = AdapterBank(Toy(), [""], ["q_proj"], rank=2, alpha=4, dropout=0.0)
+    assert list(bank.layers) == ["block.q_proj"]
+    start, other = bank.start(1), bank.start(2)
+    a, b = start["block.q_proj"]
+    assert torch.equal(a, bank.start(1)["block.q_proj"][0]) and not torch.equal(a, other["block.q_proj"][0])
+    assert a.abs().max() <= 0.5 and not b.any()
+    bank.resize(3)
+    bank.load(2, start)
+    assert torch.equal(bank.extract(2)["block.q_proj"][0], a) and not bank.extract(0)["block.q_proj"][0].any()
+
+
+def test_missing_target_modules_are_named():
+    with pytest.raises(BackboneError, match=r"no linear layer named c_attn; its layers are o_proj, q_proj"):
+        AdapterBank(Toy(), [""], ["q_proj", "c_attn"], rank=2, alpha=4, dropout=0.0)
+
+
+def test_adapter_of_another_model_is_refused():
+    bank = AdapterBank(Toy(), [""], ["q_proj"], rank=2, alpha=4, dropout=0.0)
+    with pytest.raises(BackboneError, match=r"differ in block\.o_proj, block\.q_proj"):
+        bank.load(0, {"block.o_proj": bank.start(1)["block.q_proj"]})

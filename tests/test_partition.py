@@ -1,0 +1,101 @@
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from recbole_apa.errors import PartitionError
+from recbole_apa.partition import PARTITIONERS
+from recbole_apa.partition.assignment import assign_by_distance, shard_count
+
+
+def names(n):
+    return [f"s{i:03d}" for i in range(n)]
+
+
+def points(n, d=4, seed=0):
+    return torch.randn(n, d, generator=torch.Generator().manual_seed(seed))
+
+
+@settings(deadline=None, max_examples=40)
+@given(st.integers(1, 30), st.integers(1, 8), st.sampled_from(sorted(PARTITIONERS)), st.integers(0, 3))
+def test_every_sample_has_one_shard_and_no_shard_overflows(n, k, kind, slack):
+    capacity = -(-n // k) + slack
+    partition = PARTITIONERS[kind]()(names(n), points(n), k, capacity, 7)
+    assert set(partition.shard_of) == set(names(n))
+    assert sum(partition.sizes()) == n and max(partition.sizes()) <= capacity
+    assert partition.centres.shape == (k, 4) and torch.isfinite(partition.centres).all()
+
+
+@settings(deadline=None, max_examples=20)
+@given(st.integers(2, 20), st.integers(1, 4), st.sampled_from(sorted(PARTITIONERS)), st.randoms())
+def test_the_order_of_samples_does_not_matter(n, k, kind, random):
+    order = list(range(n))
+    random.shuffle(order)
+    x = points(n)
+    one = PARTITIONERS[kind]()(names(n), x, k, -(-n // k), 7)
+    two = PARTITIONERS[kind]()([names(n)[i] for i in order], x[order], k, -(-n // k), 7)
+    assert one.shard_of == two.shard_of
+
+
+def naive_walk(ids, distance, capacity):
+    pairs = sorted((float(distance[i, k]), ids[i], k) for i in range(len(ids)) for k in range(distance.shape[1]))
+    out, load = {}, {}
+    for _, name, k in pairs:
+        if name not in out and load.get(k, 0) < capacity:
+            out[name] = k
+            load[k] = load.get(k, 0) + 1
+    return out
+
+
+@given(st.integers(1, 12), st.integers(1, 4), st.integers(0, 3))
+def test_walk_equals_the_obvious_one_with_ties(n, k, seed):
+    distance = torch.randint(0, 3, (n, k), generator=torch.Generator().manual_seed(seed)).double()
+    ids = list(reversed(names(n)))
+    assert assign_by_distance(ids, distance, -(-n // k)) == naive_walk(ids, distance, -(-n // k))
+
+
+def test_two_blobs_are_recovered():
+    blobs = torch.cat(
+        [points(20) * 0.05 + torch.tensor([1.0, 0, 0, 0]), points(20) * 0.05 - torch.tensor([1.0, 0, 0, 0])]
+    )
+    shard_of = PARTITIONERS["semantic"]()(names(40), blobs, 2, 20, 0).shard_of
+    left = {shard_of[n] for n in names(40)[:20]}
+    right = {shard_of[n] for n in names(40)[20:]}
+    assert len(left) == len(right) == 1 and left != right
+
+
+def test_more_shards_than_samples_leaves_some_empty():
+    for kind in PARTITIONERS:
+        partition = PARTITIONERS[kind]()(names(3), points(3), 5, 1, 0)
+        assert sorted(partition.sizes()) == [0, 0, 1, 1, 1]
+
+
+def test_one_shard_holds_all():
+    assert PARTITIONERS["semantic"]()(names(9), points(9), 1, 9, 0).sizes() == [9]
+
+
+def test_equal_embeddings_fill_shards_by_sample_id():
+    partition = PARTITIONERS["semantic"]()(names(6), torch.ones(6, 4), 3, 2, 0)
+    assert partition.sizes() == [2, 2, 2]
+    assert [partition.shard_of[n] for n in names(6)] == [0, 0, 1, 1, 2, 2]
+
+
+@pytest.mark.parametrize("kind", sorted(PARTITIONERS))
+def test_bad_input_is_refused(kind):
+    divide = PARTITIONERS[kind]()
+    bad = points(4)
+    bad[2, 0] = float("nan")
+    with pytest.raises(PartitionError, match=r"1 of 4 embeddings hold NaN .* sample s002"):
+        divide(names(4), bad, 2, 2, 0)
+    with pytest.raises(PartitionError, match="hold 2, fewer than the 4 samples"):
+        divide(names(4), points(4), 2, 1, 0)
+    with pytest.raises(PartitionError, match="repeated sample ids"):
+        divide(["a", "a"], points(2), 1, 2, 0)
+    with pytest.raises(PartitionError, match="no samples"):
+        divide([], points(0), 1, 2, 0)
+
+
+def test_shard_size_gives_k():
+    assert shard_count(1024, None, 256) == 4
+    assert shard_count(1025, None, 256) == 5
+    assert shard_count(10, 7, None) == 7
