@@ -12,6 +12,7 @@ import torch
 import yaml
 from recbole.config import Config
 
+from recbole_apa.data.atomic_files import without_quoting
 from recbole_apa.errors import APAError, DataError, SettingsError
 from recbole_apa.properties_folder import properties_folder
 from recbole_apa.recbole_settings import OPTION_KEYS
@@ -235,7 +236,8 @@ def make_dataset(config: Config) -> Any:
             "(--data_path names the folder above)"
         )
     try:
-        return create_dataset(config)
+        with without_quoting():
+            return create_dataset(config)
     except APAError:
         raise
     except (OSError, NotImplementedError, ValueError, KeyError) as error:

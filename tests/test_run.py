@@ -217,6 +217,19 @@ def test_timestamps_may_be_missing(options, tmp_path, caplog):
     assert all(s.sample_id.count(":") == 1 for s in result.data[0]._dataset.samples)
 
 
+def test_quotation_marks_in_titles_are_only_text(options, tmp_path):
+    """RecBole reads atomic files as quoted CSV: book-crossing could not be loaded."""
+    from tests.conftest import write_board
+
+    write_board(tmp_path / "quoted", timestamps=True)
+    path = tmp_path / "quoted" / "quoted.item"
+    path.write_text(path.read_text().replace("Even Film 2\t", '"O" Is for Film 2\t'))
+    made = run(
+        "APA", "quoted", config_dict={**options, "data_path": str(tmp_path), "epochs": 1}, run_dir=tmp_path / "r"
+    )
+    assert '"O" Is for Film 2 (1982)' in made.model.item_texts
+
+
 def test_samples_are_exported_as_the_model_sees_them(finished, options, tmp_path):
     run(
         "APA",

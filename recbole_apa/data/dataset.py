@@ -11,6 +11,7 @@ from recbole.data.dataset import Dataset
 from recbole.data.interaction import Interaction
 from recbole.utils import EvaluatorType, FeatureSource, FeatureType
 
+from recbole_apa.data.atomic_files import without_quoting
 from recbole_apa.data.item_text import item_columns, write_item
 from recbole_apa.data.samples import Interactions, Sample, Windows, make_sample, order_windows
 from recbole_apa.data.splits import SPLITS, draw_split, tallrec_split
@@ -74,6 +75,10 @@ class APADataset(Dataset):
         self.train_rows = [(rows.items[row], int(rows.labels[row])) for row in known]
         self._declare_fields(settings)
         return [self._part(name, split.rows[name], rows, windows, settings) for name in SPLITS]
+
+    def _load_feat(self, filepath: str, source: Any) -> Any:
+        with without_quoting():
+            return super()._load_feat(filepath, source)
 
     def files_digest(self) -> str:
         """SHA-256 over the dataset's ``.inter`` and ``.item`` files as they lie on disk."""

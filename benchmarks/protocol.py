@@ -1,0 +1,49 @@
+"""Train APA on the paper's protocol; shared by the benchmarks. Frozen states are kept between trainings."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from recbole.data import data_preparation
+from recbole.utils import init_seed
+
+from recbole_apa import APA, APAConfig, APATrainer
+from recbole_apa.backbone.engine import StateCache
+from recbole_apa.recbole_bridge import make_dataset
+
+# settings on which the frozen states of a prompt depend
+_CACHE_KEYS = ("backbone", "dtype", "trunk_layers", "template", "item_text", "embedding", "embedding_pooling")
+_caches: dict[tuple[Any, ...], StateCache] = {}
+
+
+@dataclass
+class Fitted:
+    """A trained model with its data (RecBole's loaders: train, valid, test)."""
+
+    model: APA
+    trainer: APATrainer
+    data: tuple[Any, Any, Any]
+    valid: dict[str, float]
+
+
+def fit(options: Mapping[str, Any]) -> Fitted:
+    """Train on ``protocol: tallrec`` of ml-100k with these options; nothing is written but RecBole's tensorboard."""
+    given = {"protocol": "tallrec", "show_progress": False, "trunk_cache_gib": 8, **options}
+    config = APAConfig("APA", "ml-100k", config_dict=given)
+    init_seed(config["seed"], config["reproducibility"])
+    data = data_preparation(config, make_dataset(config))
+    model = APA(config, data[0]._dataset)
+    key = tuple(str(config[name]) for name in _CACHE_KEYS)
+    if key not in _caches:
+        _caches.clear()  # one at a time fits in memory
+        _caches[key] = model.engine.cache
+    model.engine.cache = _caches[key]
+    trainer = APATrainer(config, model)
+    _, valid = trainer.fit(data[0], data[1], saved=False)
+    return Fitted(model, trainer, data, valid)
+
+
+def commit() -> str:
+    """The commit this was measured on, with ``+`` where the tree has changes."""
+    return os.popen("git describe --always --dirty=+ --abbrev=10").read().strip()

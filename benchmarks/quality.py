@@ -1,0 +1,118 @@
+"""APA against one adapter on all samples (Retraining) on the paper's protocol: mean of several seeds.
+
+    python -m benchmarks.quality --seeds=1,2,3 --out=quality.json
+
+Every choice was made on validation data (benchmarks/search.py); the test split is scored once per seed, here.
+"""
+
+import argparse
+import json
+import logging
+import time
+from pathlib import Path
+
+import numpy as np
+from tabulate import tabulate
+
+from benchmarks.protocol import commit, fit
+from recbole_apa.evaluation.metrics import auc, interval, resampled_aucs
+from recbole_apa.evaluation.trivial_rules import HISTORY_AND_ITEM, HISTORY_LIKE_RATE
+from recbole_apa.evaluation.variants import score_split
+
+PAPER = {"Retraining": 0.7428, "APA(D)": 0.7259, "APA(ND)": 0.7256}
+RULES = (HISTORY_LIKE_RATE, HISTORY_AND_ITEM)
+RESAMPLES = 1000
+
+
+def test_scores(options: dict) -> tuple[np.ndarray, dict[str, np.ndarray], dict[str, float]]:
+    """Labels, scores of every variant on the test samples, and validation metrics."""
+    fitted = fit(options)
+    part = fitted.data[2]._dataset
+    prompts = fitted.model.prompts(part.labelled)
+    scored = score_split(fitted.model, part.samples, prompts, part.train_rows, "", False)
+    return scored.labels, scored.scores, fitted.valid
+
+
+def measure(seed: int) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    """Test scores of Retraining and APA with one seed."""
+    labels, one, _ = test_scores({"seed": seed, "n_shards": 1})
+    _, apa, _ = test_scores({"seed": seed})
+    alone = {k: v for k, v in apa.items() if k.startswith("adapters")}
+    found = {
+        "Retraining": one["aggregated.decomposition"],
+        "APA(D)": apa["aggregated.decomposition"],
+        "APA(ND)": apa["aggregated.non_decomposition"],
+        "SISA's average of APA's adapters": np.mean(list(alone.values()), axis=0),
+        **{f"adapter {k[-3:]} alone": v for k, v in alone.items()},
+        **{name: apa[f"rules.{name}"] for name in RULES},
+    }
+    return labels, found
+
+
+def summarise(labels: np.ndarray, seeds: list[dict[str, np.ndarray]]) -> list[dict]:
+    """One row a method: mean AUC over seeds, its bootstrap interval over test rows, and distances."""
+    flat = {f"{name}/{i}": s for i, scores in enumerate(seeds) for name, s in scores.items()}
+    resampled = resampled_aucs(labels, flat, RESAMPLES, seed=0)
+    mean = {n: np.mean([resampled[f"{n}/{i}"] for i in range(len(seeds))], axis=0) for n in seeds[0]}
+    rows = []
+    for name in seeds[0]:
+        values = [auc(labels, s[name]) for s in seeds]
+        row = {"method": name, "auc": float(np.mean(values)), "by_seed": values, "interval": interval(mean[name])}
+        for rule in RULES:
+            row[f"minus {rule}"] = interval(mean[name] - mean[rule])
+        if name in PAPER:
+            row["paper"] = PAPER[name]
+        rows.append(row)
+    return rows
+
+
+def table(rows: list[dict]) -> str:
+    """The Markdown table."""
+
+    def span(pair: tuple[float, float]) -> str:
+        return f"{pair[0]:+.3f} to {pair[1]:+.3f}"
+
+    body = [
+        [
+            r["method"],
+            f"{r['auc']:.4f}",
+            " ".join(f"{v:.4f}" for v in r["by_seed"]) if len(set(r["by_seed"])) > 1 else "",
+            f"{r['interval'][0]:.3f} to {r['interval'][1]:.3f}",
+            f"{r['paper']:.4f} ({r['auc'] - r['paper']:+.4f})" if "paper" in r else "",
+            *("" if r["method"] in RULES else span(r[f"minus {rule}"]) for rule in RULES),
+        ]
+        for r in rows
+    ]
+    head = [
+        "method",
+        "test AUC",
+        "by seed",
+        "95 % interval",
+        "paper, LLaMA-7B",
+        "over HistoryLikeRate",
+        "over +ItemMean",
+    ]
+    return tabulate(body, head, tablefmt="github", disable_numparse=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seeds", default="1,2,3")
+    parser.add_argument("--out", type=Path, default=Path("quality.json"))
+    arguments = parser.parse_args()
+    logging.disable(logging.INFO)
+    start = time.perf_counter()
+    found = []
+    for seed in map(int, arguments.seeds.split(",")):
+        labels, scores = measure(seed)
+        found.append(scores)
+        print(seed, {n: round(auc(labels, s) or 0, 4) for n, s in scores.items()}, flush=True)
+    rows = summarise(labels, found)
+    record = {"commit": commit(), "seconds": round(time.perf_counter() - start), "rows": rows}
+    arguments.out.write_text(json.dumps(record, indent=1) + "\n")
+    print(f"commit {record['commit']}, {record['seconds']} s")
+    print(table(rows))
+
+
+if __name__ == "__main__":
+    main()
