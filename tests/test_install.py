@@ -54,7 +54,6 @@ def test_installed(way, venv, tmp_path):
             "pip",
             "wheel",
             "--no-deps",
-            "--no-build-isolation",
             "-q",
             "-w",
             tmp_path / "dist",
