@@ -16,37 +16,31 @@ from tabulate import tabulate
 
 from benchmarks.protocol import commit, fit
 from recbole_apa.evaluation.metrics import auc, interval, resampled_aucs
-from recbole_apa.evaluation.trivial_rules import HISTORY_AND_ITEM, HISTORY_LIKE_RATE
-from recbole_apa.evaluation.variants import score_split
+from recbole_apa.evaluation.trivial_rules import HISTORY_AND_ITEM, HISTORY_LIKE_RATE, trivial_scores
 
 PAPER = {"Retraining": 0.7428, "APA(D)": 0.7259, "APA(ND)": 0.7256}
 RULES = (HISTORY_LIKE_RATE, HISTORY_AND_ITEM)
+MERGED = ("decomposition", "non_decomposition")
 RESAMPLES = 1000
 
 
-def test_scores(options: dict) -> tuple[np.ndarray, dict[str, np.ndarray], dict[str, float]]:
-    """Labels, scores of every variant on the test samples, and validation metrics."""
+def test_scores(options: dict) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    """Labels, and scores of both mergers and the trivial rules on the test samples."""
     fitted = fit(options)
     part = fitted.data[2]._dataset
     prompts = fitted.model.prompts(part.labelled)
-    scored = score_split(fitted.model, part.samples, prompts, part.train_rows, "", False)
-    return scored.labels, scored.scores, fitted.valid
+    weights = fitted.model.weights(prompts)
+    scores = {how: fitted.model.aggregate(prompts, weights, how).numpy() for how in MERGED}
+    scores |= trivial_scores(part.samples, part.train_rows)
+    return np.array([s.label for s in part.samples]), scores
 
 
 def measure(seed: int) -> tuple[np.ndarray, dict[str, np.ndarray]]:
     """Test scores of Retraining and APA with one seed."""
-    labels, one, _ = test_scores({"seed": seed, "n_shards": 1})
-    _, apa, _ = test_scores({"seed": seed})
-    alone = {k: v for k, v in apa.items() if k.startswith("adapters")}
-    found = {
-        "Retraining": one["aggregated.decomposition"],
-        "APA(D)": apa["aggregated.decomposition"],
-        "APA(ND)": apa["aggregated.non_decomposition"],
-        "SISA's average of APA's adapters": np.mean(list(alone.values()), axis=0),
-        **{f"adapter {k[-3:]} alone": v for k, v in alone.items()},
-        **{name: apa[f"rules.{name}"] for name in RULES},
-    }
-    return labels, found
+    labels, one = test_scores({"seed": seed, "n_shards": 1})
+    _, apa = test_scores({"seed": seed})
+    merged = {"APA(D)": apa["decomposition"], "APA(ND)": apa["non_decomposition"]}
+    return labels, {"Retraining": one["decomposition"], **merged, **{name: apa[name] for name in RULES}}
 
 
 def summarise(labels: np.ndarray, seeds: list[dict[str, np.ndarray]]) -> list[dict]:

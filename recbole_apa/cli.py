@@ -86,7 +86,7 @@ def _dispatch(options: dict[str, Any]) -> None:
     from recbole_apa.quick_start import evaluate_run, run
 
     if "run" in options:
-        evaluate_run(options.pop("run"), options)
+        evaluate_run(options.pop("run"), {k: v for k, v in options.items() if (k, v) != ("model", "APA")})
         return
     model, dataset = options.pop("model", "APA"), options.pop("dataset", "ml-100k")
     files = options.pop("config_files", "").split()

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from recbole_apa.data.export import export_samples
 from recbole_apa.data.splits import SPLITS
-from recbole_apa.errors import RunError
+from recbole_apa.errors import RunError, SettingsError
 from recbole_apa.evaluation.variants import ScoredSplit, score_split, split_figures
 from recbole_apa.files import write_json
 from recbole_apa.model import APA
@@ -25,6 +25,9 @@ from recbole_apa.report.html import write_report
 from recbole_apa.report.table import text_table, verdict
 from recbole_apa.run_store import RunStore
 from recbole_apa.trainer import APATrainer
+
+MOVABLE = frozenset({"data_path", "backbone", "device", "use_gpu", "gpu_id", "show_progress", "trunk_cache_gib"})
+"""Options that may differ when a run is loaded: digests tell whether what they name is the same."""
 
 
 @dataclass
@@ -83,9 +86,16 @@ def evaluate_run(folder: str | Path, config_dict: Mapping[str, Any] | None = Non
 
     Raises:
         RunError: damaged, unfinished, or made of other data or another backbone.
+        SettingsError: an option that would change what the run computes.
     """
     store = RunStore(Path(folder))
     manifest = store.check()
+    fixed = sorted(set(config_dict or {}) - MOVABLE)
+    if fixed:
+        raise SettingsError(
+            f"{', '.join(fixed)}: a finished run is evaluated with its own settings; expected only "
+            f"{', '.join(sorted(MOVABLE))}"
+        )
     options = {**manifest["options"], **(config_dict or {})}
     config = APAConfig("APA", options.pop("dataset"), None, options)
     _start_logging(config)

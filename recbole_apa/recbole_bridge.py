@@ -157,6 +157,8 @@ class APAConfig(Config):
     def plain_options(self) -> dict[str, Any]:
         """The options from which the same dataset and model are made again: JSON values only."""
         out = {k: v for k, v in self.external_config_dict.items() if k not in RUN_KEYS}
+        if "data_path" in out:
+            out["data_path"] = str(Path(out["data_path"]).resolve())
         resolved = {k: self.final_config_dict[k] for k in OPTION_KEYS if k in self.final_config_dict}
         fixed = {k: self.final_config_dict[k] for k in ("load_col", "threshold", "metrics", "MAX_ITEM_LIST_LENGTH")}
         plain = {**fixed, **resolved, **out, "dataset": self.dataset, "eval_args": self.final_config_dict["eval_args"]}

@@ -70,6 +70,7 @@ def test_a_run_and_its_reload_from_the_command_line(options, data_folder, tmp_pa
     assert main(words) == 0
     assert (tmp_path / "run" / "report.html").is_file()
     assert main([f"--run={tmp_path / 'run'}"]) == 0
+    assert main([f"--run={tmp_path / 'run'}", "--model=APA", "--lora_rank=4"]) == 2
     assert "APA(D)" in caplog.text and "HistoryLikeRate" in caplog.text
 
 
