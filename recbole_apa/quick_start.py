@@ -2,7 +2,6 @@
 
 import math
 import time
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from logging import getLogger
@@ -116,8 +115,6 @@ def _start_logging(config: APAConfig) -> None:
         raise RunError(
             f"cannot write RecBole's log under {Path.cwd() / 'log'}: {error}; start from another folder"
         ) from error
-    # RecBole's own code speaks of pandas' future on every run
-    warnings.filterwarnings("ignore", category=FutureWarning, module="recbole")
     init_seed(config["seed"], config["reproducibility"])
     getLogger().info(f"{config['model']} on {config['dataset']}, device {config['device']}")
 

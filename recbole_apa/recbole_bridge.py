@@ -3,6 +3,7 @@
 import importlib
 import re
 import sys
+import warnings
 from collections.abc import Mapping
 from logging import getLogger
 from pathlib import Path
@@ -201,6 +202,8 @@ def register() -> None:
     from recbole_apa.data.dataset import APADataset
     from recbole_apa.trainer import APATrainer
 
+    # RecBole's own code is warned of pandas' future at every dataset
+    warnings.filterwarnings("ignore", category=FutureWarning, module="recbole")
     recbole.data.dataset.APADataset = APADataset
     recbole.trainer.APATrainer = APATrainer
     # get_model imports recbole.model.<kind>.<lower-case name>

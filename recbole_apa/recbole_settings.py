@@ -21,6 +21,10 @@ def read_settings(config: Any) -> APASettings:
         SettingsError: something is missing or out of range.
     """
     values = dict(config.final_config_dict)
+    if "lora_rank" not in values:
+        raise SettingsError(
+            "this Config has no defaults for APA; make it with recbole_apa.APAConfig(model, dataset, ...)"
+        )
     values["history_length"] = config["MAX_ITEM_LIST_LENGTH"]
     values["max_grad_norm"] = _max_norm(config["clip_grad_norm"])
     if config["LABEL_FIELD"] is None or not config["threshold"]:

@@ -63,6 +63,16 @@ def test_a_small_run_on_movielens_reloads_bit_for_bit(tmp_path):
     assert scored == {k: second.metrics[k] for k in scored} == {k: again.metrics[k] for k in scored}
 
 
+def test_the_readmes_python_example_runs(capsys):
+    from pathlib import Path
+
+    readme = (Path(__file__).resolve().parent.parent / "README.md").read_text()
+    code = readme.split("```python\n")[1].split("```")[0]
+    assert len([line for line in code.splitlines() if line.strip()]) <= 11
+    exec(code, {})  # noqa: S102 - the README's own text
+    assert "'auc'" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize("dataset", ["ml-1m", "book-crossing"])
 def test_shared_datasets_run(dataset, tmp_path):
     from pathlib import Path

@@ -33,6 +33,18 @@ def test_recboles_own_steps_train_and_evaluate(options, tmp_path):
     assert sorted(p.name for p in tmp_path.glob("APA-board-*/shards/*")) == ["000", "001", "002"]
 
 
+def test_recboles_own_config_is_told_what_it_lacks(options):
+    from recbole.config import Config
+
+    from recbole_apa.data.dataset import APADataset
+    from recbole_apa.errors import SettingsError
+
+    plain = {k: options[k] for k in ("data_path", "load_col")} | {"train_neg_sample_args": None}
+    config = Config(APA, "board", config_dict=plain | {"threshold": {"rating": 4}, "normalize_all": False})
+    with pytest.raises(SettingsError, match=r"make it with recbole_apa\.APAConfig"):
+        APADataset(config).build()
+
+
 def test_validation_data_is_needed(finished):
     with pytest.raises(ValueError, match="needs validation data"):
         finished.trainer.fit(finished.data[0])

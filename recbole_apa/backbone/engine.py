@@ -18,6 +18,9 @@ from recbole_apa.backbone.trunk import SplitDecoder
 from recbole_apa.data.prompts import PromptInput, choose_template
 from recbole_apa.settings import AdapterSettings, BackboneSettings, PromptSettings, TrainSettings
 
+MAX_ENCODED = 200_000
+"""Prompts whose tokens are kept; ranking whole catalogues makes more than memory should hold."""
+
 
 @dataclass(frozen=True)
 class FrozenPass:
@@ -94,6 +97,8 @@ class ScoringEngine:
 
     def encode(self, samples: Sequence[PromptInput]) -> list[TokenizedPrompt]:
         """Tokens of each sample's prompt."""
+        if len(self._encoded) > MAX_ENCODED:
+            self._encoded.clear()
         for sample in samples:
             if sample not in self._encoded:
                 self._encoded[sample] = self.encoder.encode(sample)
