@@ -1,0 +1,30 @@
+import numpy as np
+import pytest
+
+from benchmarks.quality import PAPER, RULES, summarise, table
+from benchmarks.search import STAGES
+from recbole_apa import APAConfig
+from recbole_apa.recbole_settings import read_settings
+
+CHANGES = [(stage, name) for stage, (_, changes) in STAGES.items() for name in changes]
+
+
+@pytest.mark.parametrize(("stage", "name"), CHANGES)
+def test_every_change_that_is_searched_is_a_valid_setting(stage, name):
+    base, changes = STAGES[stage]
+    config = APAConfig("APA", "ml-100k", config_dict={"protocol": "tallrec", **base, **changes[name]})
+    settings = read_settings(config).flat()
+    assert all(settings[k] == v for k, v in changes[name].items())
+
+
+def test_quality_table_says_means_and_distances():
+    rng = np.random.default_rng(0)
+    labels = rng.integers(0, 2, 200)
+    good, poor = labels + rng.normal(size=200), rng.normal(size=200)
+    seeds = [{"Retraining": good, "APA(D)": good, "APA(ND)": poor, **dict.fromkeys(RULES, poor)} for _ in range(2)]
+    rows = {r["method"]: r for r in summarise(labels, seeds)}
+    assert rows["APA(D)"]["auc"] == pytest.approx(np.mean(rows["APA(D)"]["by_seed"]))
+    assert rows["APA(D)"][f"minus {RULES[0]}"][0] > 0
+    assert rows["APA(ND)"][f"minus {RULES[0]}"] == (0.0, 0.0)
+    assert rows["Retraining"]["paper"] == PAPER["Retraining"] == 0.7428
+    assert f"({rows['APA(D)']['auc'] - 0.7259:+.4f})" in table(list(rows.values()))
