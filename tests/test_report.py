@@ -49,3 +49,4 @@ def test_drawings_of_small_runs():
     assert len(sample_map(np.ones((1, 3)), [0])["x"]) == 1
     drawn = attention_weights(np.array([[0.9, 0.1], [0.2, 0.8], [0.7, 0.3]]))
     assert drawn["mean"] == [0.6, 0.4] and drawn["first_place_share"] == [0.66667, 0.33333]
+    assert attention_weights(np.full((2, 4), 0.25))["first_place_share"] == [0.25] * 4

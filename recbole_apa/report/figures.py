@@ -36,8 +36,10 @@ def training_losses(records: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 
 
 def attention_weights(weights: np.ndarray) -> dict[str, Any]:
-    """What the attention gave each adapter over the test samples, (n, k): mean, quartiles, share of first places."""
-    first = np.bincount(weights.argmax(1), minlength=weights.shape[1]) / len(weights)
+    """What the attention gave each adapter over the test samples, (n, k): mean, quartiles, share of first places
+    (equals share a first place)."""
+    largest = np.isclose(weights, weights.max(1, keepdims=True))
+    first = (largest / largest.sum(1, keepdims=True)).mean(0)
     quartiles = np.quantile(weights, [0.25, 0.5, 0.75], axis=0)
     return {
         "mean": np.round(weights.mean(0), 5).tolist(),

@@ -70,7 +70,7 @@ def _map(data: Mapping[str, Any]) -> go.Figure:
 def _losses(data: Mapping[str, Any]) -> go.Figure:
     figure = go.Figure()
     for shard, losses in data.items():
-        figure.add_scatter(x=list(range(1, len(losses) + 1)), y=losses, mode="lines", name=f"shard {shard}")
+        figure.add_scatter(x=list(range(1, len(losses) + 1)), y=losses, mode="lines+markers", name=f"shard {shard}")
     return figure.update_layout(xaxis_title="step", yaxis_title="loss")
 
 
