@@ -26,7 +26,8 @@ RESAMPLES = 1000
 
 def test_scores(options: dict) -> tuple[np.ndarray, dict[str, np.ndarray]]:
     """Labels, and scores of both mergers and the trivial rules on the test samples."""
-    fitted = fit(options)
+    # `prediction` needs no pass of its own over the validation samples; both mergers are scored here
+    fitted = fit({**options, "aggregation": "prediction"})
     part = fitted.data[2]._dataset
     prompts = fitted.model.prompts(part.labelled)
     weights = fitted.model.weights(prompts)
