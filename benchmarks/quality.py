@@ -96,14 +96,14 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("quality.json"))
     arguments = parser.parse_args()
     logging.disable(logging.INFO)
-    start = time.perf_counter()
+    start, measured_on = time.perf_counter(), commit()
     found = []
     for seed in map(int, arguments.seeds.split(",")):
         labels, scores = measure(seed)
         found.append(scores)
         print(seed, {n: round(auc(labels, s) or 0, 4) for n, s in scores.items()}, flush=True)
     rows = summarise(labels, found)
-    record = {"commit": commit(), "seconds": round(time.perf_counter() - start), "rows": rows}
+    record = {"commit": measured_on, "seconds": round(time.perf_counter() - start), "rows": rows}
     arguments.out.write_text(json.dumps(record, indent=1) + "\n")
     print(f"commit {record['commit']}, {record['seconds']} s")
     print(table(rows))

@@ -53,7 +53,7 @@ STAGES = {
 
 def measure(stage: str, name: str, options: dict) -> dict:
     """Validation figures of one training."""
-    start = time.perf_counter()
+    start, measured_on = time.perf_counter(), commit()
     fitted = fit(options)
     part = fitted.data[1]._dataset
     labels = np.array([s.label for s in part.samples])
@@ -65,7 +65,7 @@ def measure(stage: str, name: str, options: dict) -> dict:
         "stage": stage,
         "change": name,
         "options": options,
-        "commit": commit(),
+        "commit": measured_on,
         "valid_auc": auc(labels, chosen),
         "valid_logloss": mean_log_loss(labels, chosen),
         "valid_auc_k_passes": auc(labels, known["prediction"].numpy()),
