@@ -74,7 +74,7 @@ class RunStore:
                     "--run_dir"
                 )
             return
-        if self.folder.exists() and (not self.folder.is_dir() or any(self.folder.iterdir())):
+        if self.folder.exists() and (not self.folder.is_dir() or any(p.name[0] != "." for p in self.folder.iterdir())):
             raise RunError(f"{self.folder} exists and is not a run folder; choose another --run_dir")
         write_json(
             self.manifest_path,

@@ -138,6 +138,7 @@ class APATrainer(Trainer):
         self.eval_collector.data_collect(train_data)
         if store:
             store.begin(self._identity(train_data), {"code": code_version()})
+            self.logger.info(f"run folder: {store.folder} (if interrupted, go on with --run_dir={store.folder})")
         samples: list[Sample] = train_data._dataset.samples
         embeddings = self._read(train_data._dataset, "Read training prompts", show_progress)
         self.train_embeddings = embeddings

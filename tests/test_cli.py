@@ -74,6 +74,15 @@ def test_a_run_and_its_reload_from_the_command_line(options, data_folder, tmp_pa
     assert "APA(D)" in caplog.text and "HistoryLikeRate" in caplog.text
 
 
+def test_an_interruption_says_where_things_are(monkeypatch, capsys):
+    def interrupted(*args, **kwargs):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("recbole_apa.quick_start.run", interrupted)
+    assert main(["--dataset=ml-100k"]) == 130
+    assert "kept in the run folder" in capsys.readouterr().err
+
+
 def test_a_folder_that_cannot_be_written_is_named(options, tmp_path, capsys):
     (tmp_path / "file").write_text("")
     words = arguments(options, dataset="board", run_dir=tmp_path / "file" / "run")

@@ -273,6 +273,14 @@ def test_histories_reach_back_over_the_splits(finished):
     assert not trained & {s.sample_id for s in test}
 
 
+def test_what_a_killed_start_leaves_behind_is_no_obstacle(options, tmp_path):
+    folder = tmp_path / "killed"
+    folder.mkdir()
+    (folder / ".manifest.json.tmp").write_text('{"format_ver')
+    assert run("APA", "board", config_dict={**options, "epochs": 1}, run_dir=folder).run_dir == folder
+    assert not (folder / ".manifest.json.tmp").exists()
+
+
 def test_changed_file_is_named(finished, tmp_path):
     shutil.copytree(finished.run_dir, tmp_path / "copy")
     path = tmp_path / "copy" / "shards" / "001" / "adapter_model.safetensors"
