@@ -1,8 +1,7 @@
 """RecBole's trainer contract for APA: partition, one adapter per shard, memory, weights, evaluation."""
 
-import sys
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from logging import getLogger
 from pathlib import Path
@@ -12,21 +11,21 @@ import torch
 from recbole.trainer import Trainer
 from recbole.utils import EvaluatorType, calculate_valid_score, get_local_time, set_color
 from torch import Tensor
-from tqdm import tqdm
 
 from recbole_apa.adapters.attention import NEIGHBOR_GRID, TAU_GRID, Memory, choose_attention
 from recbole_apa.adapters.inject import Factors
 from recbole_apa.adapters.peft_files import PeftDescription
-from recbole_apa.adapters.training import train_adapter
 from recbole_apa.backbone.answers import TokenizedPrompt
-from recbole_apa.data.dataloader import ShardBatches, ShardingDataLoader
+from recbole_apa.data.dataloader import ShardingDataLoader
 from recbole_apa.data.samples import Sample
 from recbole_apa.files import write_json
 from recbole_apa.model import APA
 from recbole_apa.partition import PARTITIONERS, Partition
 from recbole_apa.partition.assignment import shard_count
+from recbole_apa.progress import progress
 from recbole_apa.run_store import RunIdentity, RunStore
 from recbole_apa.seeding import digest_of
+from recbole_apa.shard_trainer import ShardTrainer
 
 
 @dataclass
@@ -41,53 +40,6 @@ class FitRecord:
     n_cut_prompts: int = 0
     n_cut_lines: int = 0
     n_inherited_shards: int = 0
-
-
-class ShardTrainer:
-    """Trains one adapter on one shard, whatever the other shards hold.
-
-    Args:
-        model: its bank has one place, which is overwritten.
-        key: decides whether a shard on disk is this very one.
-    """
-
-    def __init__(self, model: APA, show_progress: bool) -> None:
-        self.model = model
-        self.settings = model.settings
-        self.show_progress = show_progress
-
-    def fit(self, shard: int, n_shards: int, batches: ShardBatches, log: Callable[..., None]) -> tuple[Factors, Any]:
-        """Train from the common start.
-
-        Returns:
-            the factors and the :class:`~recbole_apa.adapters.training.ShardHistory`.
-        """
-        bank = self.model.engine.bank
-        bank.load(0, bank.start(self.settings.seed))
-        bank.train(True)
-        n_steps = self.settings.training.epochs * len(batches)
-        bar = progress(None, f"Train shard {shard + 1}/{n_shards}", self.show_progress, total=n_steps)
-
-        def on_step(epoch: int, step: int, loss: float) -> None:
-            bar.update()
-            bar.set_postfix_str(f"epoch {epoch + 1}, loss {loss:.4f}")
-            log(f"Loss/Train/shard_{shard:03d}", loss, step)
-
-        try:
-            history = train_adapter(
-                bank.parameters(),
-                batches.epoch,
-                len(batches),
-                self.model.calculate_loss,
-                self.settings.training,
-                self.settings.seed,
-                shard,
-                on_step,
-            )
-        finally:
-            bar.close()
-            bank.train(False)
-        return bank.extract(0), history
 
 
 class APATrainer(Trainer):
@@ -375,13 +327,6 @@ def memory_order(samples: Sequence[Sample]) -> list[int]:
 def shard_key(shard: int, samples: Sequence[Sample]) -> str:
     """Changes when the shard's samples, or what they say, change."""
     return digest_of(shard, *sorted(s.digest() for s in samples)).hex()
-
-
-def progress(items: Iterable[Any] | None, title: str, show: bool, total: int | None = None) -> Any:
-    """A bar as RecBole's: title, time left. Where nobody watches (a file, a pipe) it is drawn now and then only."""
-    quiet = 0.1 if sys.stderr.isatty() else 15.0
-    title = set_color(f"{title:<24}", "pink")
-    return tqdm(items, total=total, ncols=100, desc=title, disable=not show, mininterval=quiet, maxinterval=quiet)
 
 
 def code_version() -> str:

@@ -12,11 +12,12 @@ PACKAGE = Path(__file__).resolve().parent.parent / "recbole_apa"
 # a module may import from its own rank or a lower one
 RANKS = [
     {"errors", "seeding", "properties_folder"},
-    {"settings", "files"},
+    {"settings", "files", "progress"},
     {"recbole_settings"},
     {"partition", "adapters", "data"},
     {"backbone"},
     {"model", "run_store"},
+    {"shard_trainer"},
     {"trainer"},
     {"evaluation"},
     {"report"},

@@ -97,7 +97,7 @@ def test_peft_loads_an_adapter_and_gives_the_same_scores(finished, backbone_fold
 
 def test_finished_shards_are_not_trained_again(finished, options, tmp_path, monkeypatch):
     folder = tmp_path / "interrupted"
-    from recbole_apa.trainer import ShardTrainer
+    from recbole_apa.shard_trainer import ShardTrainer
 
     trained, fit = [], ShardTrainer.fit
 
@@ -122,7 +122,7 @@ def test_finished_shards_are_not_trained_again(finished, options, tmp_path, monk
 
 def test_a_shard_depends_on_its_own_samples_alone(finished, options, tmp_path):
     """Train shard 2 by itself, from another state of the world: the same bytes."""
-    from recbole_apa.trainer import ShardTrainer
+    from recbole_apa.shard_trainer import ShardTrainer
 
     model, loader = finished.model, finished.data[0]
     rule = model.rule

@@ -12,7 +12,7 @@ from recbole_apa.errors import RunError
 from recbole_apa.evaluation.metrics import auc, interval, mean_log_loss, resampled_aucs
 from recbole_apa.evaluation.trivial_rules import HISTORY_LIKE_RATE, trivial_scores
 from recbole_apa.model import APA
-from recbole_apa.trainer import progress
+from recbole_apa.progress import progress
 
 AGGREGATIONS = ("decomposition", "non_decomposition", "prediction")
 RESAMPLES = 1000
