@@ -29,6 +29,7 @@ MAY_IMPORT_RECBOLE = {
     "data/dataset.py",
     "data/dataloader.py",
     "model.py",
+    "progress.py",
     "trainer.py",
     "recbole_bridge.py",
     "quick_start.py",
