@@ -230,15 +230,14 @@ def _draw(result: RunResult, scored: ScoredSplit) -> None:
 
 
 def _finish(result: RunResult) -> None:
-    """Write figures and report, and mark the run as complete."""
+    """Write figures and report beside the trained state, and take them into the manifest."""
     trainer: APATrainer = result.trainer
     store = trainer.store
     assert store is not None
     result.run_dir = store.folder
-    chosen = {"tau": trainer.record.tau, "n_neighbors": trainer.record.n_neighbors}
     write_json(store.folder / "metrics.json", result.metrics)
     report = write_report(store.folder)
-    store.seal({"chosen": chosen})
+    store.seal({})
     _show(result)
     getLogger().info(f"run: {store.folder}   report: {report}")
 

@@ -87,6 +87,7 @@ class APATrainer(Trainer):
         if saved and self.store is None:
             self.store = RunStore(Path(self.checkpoint_dir) / f"APA-{self.config['dataset']}-{get_local_time()}")
         store = self.store if saved else None
+        self.record = FitRecord()
         self.eval_collector.data_collect(train_data)
         if store:
             store.begin(self._identity(train_data), {"code": code_version()})
@@ -103,6 +104,7 @@ class APATrainer(Trainer):
         if store:
             store.save_memory(memory, active)
             write_json(store.folder / "lineage.json", self._lineage(samples, valid_data._dataset.samples))
+            store.seal({"chosen": {"tau": self.record.tau, "n_neighbors": self.record.n_neighbors}})
         return self._validate(valid_data, show_progress, callback_fn)
 
     @torch.no_grad()
@@ -142,8 +144,14 @@ class APATrainer(Trainer):
         """Frozen passes of all samples of a split: h, (n, d)."""
         start = time.perf_counter()
         prompts = self.model.prompts(dataset.labelled)
-        self.record.n_cut_prompts += sum(p.n_cut > 0 for p in prompts)
-        self.record.n_cut_lines += sum(p.n_cut for p in prompts)
+        n_cut, n_lines = sum(p.n_cut > 0 for p in prompts), sum(p.n_cut for p in prompts)
+        if n_cut:
+            limit = self.model.settings.prompts.max_prompt_tokens
+            self.logger.info(
+                f"{n_cut} of {len(prompts)} prompts lost {n_lines} of their oldest lines to fit {limit} tokens"
+            )
+        self.record.n_cut_prompts += n_cut
+        self.record.n_cut_lines += n_lines
         size = self.model.engine.batch_size
         rows = [
             self.model.engine.embeddings(prompts[i : i + size])

@@ -30,6 +30,10 @@ def test_recboles_own_steps_train_and_evaluate(options, tmp_path):
     assert score == result["auc"]
     assert set(trainer.evaluate(test_data)) == {"auc", "logloss"}
     assert model.predict(next(iter(test_data))[0]).shape == (12,)
+    before = trainer.evaluate(test_data)
+    model.engine.bank.resize(3)
+    model.rule = None
+    assert trainer.evaluate(test_data, model_file=next(tmp_path.glob("APA-board-*"))) == before
     assert sorted(p.name for p in tmp_path.glob("APA-board-*/shards/*")) == ["000", "001", "002"]
 
 

@@ -273,6 +273,15 @@ def test_histories_reach_back_over_the_splits(finished):
     assert not trained & {s.sample_id for s in test}
 
 
+def test_long_prompts_are_cut_and_counted(options, tmp_path, caplog):
+    caplog.set_level("INFO")
+    settings = {**options, "epochs": 1, "max_prompt_tokens": 40}
+    figures = run("APA", "board", config_dict=settings, run_dir=tmp_path / "run").metrics
+    assert figures["prompts.n_cut_prompts"] > 0
+    assert figures["prompts.n_cut_lines"] >= figures["prompts.n_cut_prompts"]
+    assert "of their oldest lines to fit 40 tokens" in caplog.text
+
+
 def test_what_a_killed_start_leaves_behind_is_no_obstacle(options, tmp_path):
     folder = tmp_path / "killed"
     folder.mkdir()
