@@ -43,6 +43,7 @@ def test_tau_zero_is_the_average_and_large_tau_is_major():
     torch.testing.assert_close(rule("average")(h), torch.full((2, 2), 0.5))
     torch.testing.assert_close(rule(tau=1e6)(h), torch.eye(2))
     assert torch.equal(rule("major")(h), torch.eye(2))
+    assert torch.equal(rule("major", tau=0.0)(h), torch.eye(2))
 
 
 def test_semantic_follows_the_centres():

@@ -96,8 +96,10 @@ class WeightRule:
         if self.name == "semantic":
             return semantic_weights(h, self.centres, self.active)
         error = neighbor_errors(similarity, self.memory.errors, self.n_neighbors)
-        weights = adaptive_weights(error, self.tau, self.active)
-        return major_weights(weights) if self.name == "major" else weights
+        if self.name == "major":
+            # the largest w_k is the smallest error, whatever tau: tau = 0 would make all equal
+            return major_weights(adaptive_weights(error, 1.0, self.active))
+        return adaptive_weights(error, self.tau, self.active)
 
 
 @dataclass(frozen=True)
