@@ -171,6 +171,8 @@ def test_merged_factors_need_a_common_start(finished):
         {"trunk_layers": 0, "stopping_patience": 1, "lr_schedule": "cosine", "lora_dropout": 0.1},
         {"eval_args": {"split": {"LS": "valid_and_test"}, "order": "TO", "mode": "labeled"}},
         {"train_samples": 5, "n_shards": 7},
+        {"template": "custom", "prompt_template": {"frame": "Liked {liked}; not {disliked}. {target}:"}},
+        {"target_modules": "q_proj", "device": "cpu", "use_gpu": False, "forward_batch_size": 3},
     ],
     ids=lambda change: ",".join(f"{k}={v}" for k, v in change.items())[:50],
 )
