@@ -68,7 +68,8 @@ class RunStore:
                     f"{self.folder} holds another run ({changed or 'other data, backbone or draw'}); expected the same "
                     "settings to go on with it: choose another --run_dir"
                 )
-            if manifest["status"] == COMPLETE:
+            # without figures it was interrupted after training, while it was being evaluated
+            if manifest["status"] == COMPLETE and (self.folder / "metrics.json").is_file():
                 raise RunError(
                     f"{self.folder} holds a finished run; evaluate it with --run={self.folder}, or choose another "
                     "--run_dir"

@@ -120,6 +120,21 @@ def test_finished_shards_are_not_trained_again(finished, options, tmp_path, monk
     assert adapters(folder) == adapters(finished.run_dir)
 
 
+def test_a_run_interrupted_while_evaluated_is_finished_without_training(finished, options, tmp_path, monkeypatch):
+    from recbole_apa.shard_trainer import ShardTrainer
+
+    folder = tmp_path / "interrupted"
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr("recbole_apa.quick_start.score_split", lambda *a: (_ for _ in ()).throw(KeyboardInterrupt))
+        run("APA", "board", config_dict=options, run_dir=folder)
+    monkeypatch.setattr(ShardTrainer, "fit", None)
+    result = run("APA", "board", config_dict=options, run_dir=folder)
+    assert (folder / "report.html").is_file()
+    tested = {k: v for k, v in finished.metrics.items() if k.startswith("test.")}
+    assert tested == {k: result.metrics[k] for k in tested}
+    assert evaluate_run(folder, {"data_path": options["data_path"]}).metrics["test.n_samples"] == 12
+
+
 def test_a_shard_depends_on_its_own_samples_alone(finished, options, tmp_path):
     """Train shard 2 by itself, from another state of the world: the same bytes."""
     from recbole_apa.shard_trainer import ShardTrainer
