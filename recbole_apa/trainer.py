@@ -39,7 +39,6 @@ class FitRecord:
     n_neighbors: int = 0
     n_cut_prompts: int = 0
     n_cut_lines: int = 0
-    n_inherited_shards: int = 0
 
 
 class APATrainer(Trainer):
@@ -198,7 +197,6 @@ class APATrainer(Trainer):
             done = store.finished_shard(shard, key) if store else None
             if done:
                 self.logger.info(f"shard {shard + 1}/{partition.n_shards} is on disk already, not trained again")
-                self.record.n_inherited_shards += 1
                 adapters.append(done[0])
                 self.record.shards.append(done[1])
                 continue

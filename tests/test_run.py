@@ -383,9 +383,8 @@ def test_no_space_leaves_nothing_half_written(finished, tmp_path, monkeypatch):
 
     monkeypatch.setattr("recbole_apa.run_store.write_adapter", full_disk)
     store = RunStore(tmp_path / "run")
-    factors, record = finished.trainer.store.load_shard(0)
+    factors, _ = finished.trainer.store.load_shard(0)
     history = type("History", (), {})()
     with pytest.raises(RunError, match=r"no space left while writing .*shards/000"):
         store.save_shard(0, factors, finished.trainer._peft_description(), history, "key", 1.0)
     assert list((tmp_path / "run" / "shards").iterdir()) == []
-    assert record

@@ -92,7 +92,7 @@ class ScoringEngine:
 
     @property
     def batch_size(self) -> int:
-        """Prompts per frozen pass: 1 on a CPU (as fast there, and free of padding), 32 elsewhere."""
+        """Prompts per frozen pass: 1 on a CPU (no padding there), 32 elsewhere."""
         return self.settings.forward_batch_size or (1 if self.decoder.device.type == "cpu" else 32)
 
     def encode(self, samples: Sequence[PromptInput]) -> list[TokenizedPrompt]:

@@ -58,7 +58,7 @@ class SplitDecoder:
     @torch.no_grad()
     def trunk(self, prompts: Sequence[Sequence[int]]) -> list[Tensor]:
         """States at the trunk's top for each prompt, (t_i, d)."""
-        padded, _ = _pad([torch.tensor(ids, device=self.device) for ids in prompts])
+        padded = _pad([torch.tensor(ids, device=self.device) for ids in prompts])
         if self._trunk is None:
             states = self.model.get_input_embeddings()(padded)
         else:
@@ -67,7 +67,7 @@ class SplitDecoder:
 
     def upper(self, states: Sequence[Tensor]) -> Tensor:
         """Final hidden states, (b, max t, d), of prompts whose trunk states are given."""
-        padded, _ = _pad([s.to(self.device) for s in states])
+        padded = _pad([s.to(self.device) for s in states])
         return self._upper()(inputs_embeds=padded, use_cache=False).last_hidden_state
 
     def _upper(self) -> Any:
@@ -106,7 +106,6 @@ def _part(decoder: Any, start: int, stop: int, keep_norm: bool) -> Any:
     return view
 
 
-def _pad(rows: Sequence[Tensor]) -> tuple[Tensor, list[int]]:
+def _pad(rows: Sequence[Tensor]) -> Tensor:
     """Stack rows of different length, zeros on the right."""
-    lengths = [len(row) for row in rows]
-    return nn.utils.rnn.pad_sequence(list(rows), batch_first=True), lengths
+    return nn.utils.rnn.pad_sequence(list(rows), batch_first=True)
