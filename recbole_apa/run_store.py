@@ -19,7 +19,7 @@ from recbole_apa.files import file_digest, read_json, write_json, write_whole
 from recbole_apa.partition import Partition
 from recbole_apa.seeding import digest_of
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 TRAINING, COMPLETE = "training", "complete"
 
 
@@ -183,6 +183,7 @@ class RunStore:
             "scores": memory.scores.contiguous(),
             "errors": memory.errors.contiguous(),
             "labels": memory.labels.contiguous(),
+            "users": memory.users.contiguous(),
             "active": active.to(torch.uint8),
         }
         write_whole(self.folder / "memory.safetensors", lambda p: save_file(tensors, p))
@@ -190,7 +191,7 @@ class RunStore:
     def load_memory(self) -> tuple[Memory, Tensor]:
         """The memory, and which shards are active."""
         t = _tensors(self.folder / "memory.safetensors")
-        return Memory(t["embeddings"], t["scores"], t["labels"]), t["active"].bool()
+        return Memory(t["embeddings"], t["scores"], t["labels"], t["users"]), t["active"].bool()
 
 
 def _tensors(path: Path) -> dict[str, Tensor]:

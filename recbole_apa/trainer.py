@@ -223,8 +223,9 @@ class APATrainer(Trainer):
         prompts = self.model.prompts(dataset.labelled)
         scores = self.adapter_scores([prompts[i] for i in order], "Score validation samples", show_progress)
         labels = torch.tensor([dataset.samples[i].label for i in order], dtype=torch.float32)
+        users = number_users([dataset.samples[i].user_id for i in order])
         self._add_seconds("memory_seconds", start)
-        return Memory(embeddings[order], scores, labels)
+        return Memory(embeddings[order], scores, labels, users)
 
     def adapter_scores(self, prompts: Sequence[TokenizedPrompt], title: str, show_progress: bool) -> Tensor:
         """Each adapter alone, with a progress bar: (n, k)."""
@@ -247,7 +248,7 @@ class APATrainer(Trainer):
     def _validate(
         self, valid_data: Any, show_progress: bool, callback_fn: Callable[[int, float], None] | None
     ) -> tuple[float, dict[str, float]]:
-        """RecBole's metrics on the validation samples; each is left out of its own neighbours."""
+        """RecBole's metrics on the validation samples; their neighbours are those of other users."""
         start = time.perf_counter()
         dataset = valid_data._dataset
         if self.ranking:
@@ -328,6 +329,12 @@ class APATrainer(Trainer):
 def memory_order(samples: Sequence[Sample]) -> list[int]:
     """Positions in order of sample id: the order of the memory's rows."""
     return sorted(range(len(samples)), key=lambda i: samples[i].sample_id)
+
+
+def number_users(user_ids: Sequence[str]) -> Tensor:
+    """0, 1, 2, ... in order of first appearance, (n,), int64."""
+    numbers: dict[str, int] = {}
+    return torch.tensor([numbers.setdefault(user, len(numbers)) for user in user_ids], dtype=torch.int64)
 
 
 def shard_key(shard: int, samples: Sequence[Sample]) -> str:

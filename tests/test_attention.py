@@ -22,7 +22,7 @@ def memory():
     """Two clusters: adapter 0 is right on the first, adapter 1 on the second."""
     embeddings = torch.tensor([[1.0, 0.0], [1.0, 0.1], [0.0, 1.0], [0.1, 1.0]])
     scores = torch.tensor([[0.9, 0.5], [0.1, 0.5], [0.5, 0.9], [0.5, 0.1]])
-    return Memory(embeddings, scores, torch.tensor([1.0, 0.0, 1.0, 0.0]))
+    return Memory(embeddings, scores, torch.tensor([1.0, 0.0, 1.0, 0.0]), torch.arange(4))
 
 
 def rule(name="sample_adaptive", tau=10.0, active=ALL):
@@ -80,11 +80,32 @@ def test_ties_go_to_the_first():
 
 
 def test_memory_rows_are_left_out_of_their_own_neighbours():
-    alone = Memory(torch.eye(2), torch.tensor([[0.9, 0.1], [0.9, 0.1]]), torch.tensor([1.0, 0.0]))
+    alone = Memory(torch.eye(2), torch.tensor([[0.9, 0.1], [0.9, 0.1]]), torch.tensor([1.0, 0.0]), torch.arange(2))
     r = WeightRule("major", alone, torch.eye(2), ALL, tau=1.0, n_neighbors=1)
     # row 0's only neighbour is row 1, where adapter 1 is right
     assert r.of_memory().tolist() == [[0.0, 1.0], [1.0, 0.0]]
     assert r(torch.eye(2)).tolist() == [[1.0, 0.0], [0.0, 1.0]]
+
+
+def test_rows_of_the_same_user_are_left_out_too():
+    # user 0's rows are near-copies on which adapter 0 is right; on other users' rows adapter 1 is
+    h = torch.tensor([[1.0, 0.0], [1.0, 0.01], [0.9, 0.5], [0.5, 0.9]])
+    scores = torch.tensor([[0.9, 0.1], [0.9, 0.1], [0.1, 0.9], [0.1, 0.9]])
+    mixed = Memory(h, scores, torch.ones(4), torch.tensor([0, 0, 1, 2]))
+    r = WeightRule("major", mixed, torch.eye(2), ALL, tau=1.0, n_neighbors=1)
+    assert r.of_memory()[:2].tolist() == [[0.0, 1.0], [0.0, 1.0]]
+    # asked for more neighbours than other users have, it takes those that there are
+    wide = WeightRule("major", mixed, torch.eye(2), ALL, tau=1.0, n_neighbors=4)
+    assert wide.of_memory()[:2].tolist() == [[0.0, 1.0], [0.0, 1.0]]
+
+
+def test_a_memory_of_one_user_leaves_out_the_row_alone():
+    m = memory()
+    one = Memory(m.embeddings, m.scores, m.labels, torch.zeros(4, dtype=torch.int64))
+    assert torch.equal(one.similarity_to_others(), m.similarity_to_others())
+    single = Memory(torch.ones(1, 2), torch.tensor([[0.9, 0.2]]), torch.ones(1), torch.zeros(1, dtype=torch.int64))
+    r = WeightRule("sample_adaptive", single, torch.eye(2), ALL, tau=10.0, n_neighbors=1)
+    assert r.of_memory().tolist() == [[0.5, 0.5]]
 
 
 def test_choice_prefers_what_the_clusters_call_for():
@@ -95,6 +116,6 @@ def test_choice_prefers_what_the_clusters_call_for():
 
 
 def test_choice_of_equals_is_the_smallest():
-    flat = Memory(torch.eye(3), torch.full((3, 2), 0.5), torch.tensor([1.0, 0.0, 1.0]))
+    flat = Memory(torch.eye(3), torch.full((3, 2), 0.5), torch.tensor([1.0, 0.0, 1.0]), torch.arange(3))
     best = choose_attention(flat, ALL, (0.0, 10.0), (1, 2))[0]
     assert (best.tau, best.n_neighbors) == (0.0, 1)

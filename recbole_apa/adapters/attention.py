@@ -23,11 +23,23 @@ class Memory:
     """s_k of each adapter alone, (v, k), float32."""
     labels: Tensor
     """(v,), 0 or 1."""
+    users: Tensor
+    """A number for each user, (v,), int64: rows of one user have equal numbers."""
 
     @property
     def errors(self) -> Tensor:
         """|label - s_k|, (v, k)."""
         return (self.labels[:, None] - self.scores).abs()
+
+    def similarity_to_others(self) -> Tensor:
+        """Cosine similarity of each row to the rows of other users, -inf to those of its own: (v, v).
+
+        Two samples of one user share most of their history, which no sample of a new user does: left in, they
+        would make the attention look sharper than it is. A memory of a single user leaves out the row alone.
+        """
+        same = self.users[:, None] == self.users
+        same[same.all(1)] = torch.eye(len(same), dtype=torch.bool)[same.all(1)]
+        return cosine(self.embeddings, self.embeddings).masked_fill(same, float("-inf"))
 
 
 def cosine(h: Tensor, others: Tensor) -> Tensor:
@@ -38,10 +50,13 @@ def cosine(h: Tensor, others: Tensor) -> Tensor:
 def neighbor_errors(similarity: Tensor, errors: Tensor, n: int) -> Tensor:
     """Mean error of each adapter on the n most similar memory rows: (b, v), (v, k) -> (b, k).
 
-    Equal similarities are taken in the memory's order, which is by sample id.
+    Equal similarities are taken in the memory's order, which is by sample id. Rows at -inf are never looked at:
+    the mean is then over fewer than n, and over none it is 0, so that all adapters count the same.
     """
-    top = torch.sort(similarity, dim=1, descending=True, stable=True).indices[:, :n]  # (b, n)
-    return errors[top].mean(1)
+    top = torch.sort(similarity, dim=1, descending=True, stable=True)
+    allowed = (top.values[:, :n] > float("-inf")).to(errors.dtype)  # (b, n)
+    found = errors[top.indices[:, :n]] * allowed[:, :, None]
+    return found.sum(1) / allowed.sum(1, keepdim=True).clamp(min=1)
 
 
 def adaptive_weights(error: Tensor, tau: float, active: Tensor) -> Tensor:
@@ -86,9 +101,8 @@ class WeightRule:
         return self._weights(h, cosine(h, self.memory.embeddings))
 
     def of_memory(self) -> Tensor:
-        """Weights of the memory's own rows, (v, k), each left out of its own neighbours."""
-        similarity = cosine(self.memory.embeddings, self.memory.embeddings)
-        return self._weights(self.memory.embeddings, similarity.fill_diagonal_(float("-inf")))
+        """Weights of the memory's own rows, (v, k), from the rows of other users."""
+        return self._weights(self.memory.embeddings, self.memory.similarity_to_others())
 
     def _weights(self, h: Tensor, similarity: Tensor) -> Tensor:
         if self.name == "average":
@@ -116,11 +130,10 @@ def choose_attention(
 ) -> list[Choice]:
     """Every (tau, n) with its LogLoss on the memory itself, best first; ties go to the smaller tau, then n.
 
-    Each row is left out of its own neighbours. The adapters' scores are averaged with the weights (what
+    Each row's neighbours are rows of other users. The adapters' scores are averaged with the weights (what
     ``prediction`` aggregation gives), which needs no further pass through the model.
     """
-    similarity = cosine(memory.embeddings, memory.embeddings)
-    similarity.fill_diagonal_(float("-inf"))
+    similarity = memory.similarity_to_others()
     choices = []
     for n in sorted({min(n, max(1, len(similarity) - 1)) for n in neighbors}):
         error = neighbor_errors(similarity, memory.errors, n)
