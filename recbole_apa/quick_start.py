@@ -259,7 +259,7 @@ def _show(result: RunResult) -> None:
 
 
 def _check_same(manifest: Mapping[str, Any], model: APA, dataset: Any) -> None:
-    if dataset.files_digest() != manifest["dataset"]:
+    if dataset.content_digest != manifest["dataset"]:
         raise RunError(
             f"the dataset in {dataset.dataset_path} is not the one that the run was made of (its digest differs); "
             "name the right folder with --data_path"

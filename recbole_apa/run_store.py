@@ -21,6 +21,9 @@ from recbole_apa.seeding import digest_of
 
 FORMAT_VERSION = 2
 TRAINING, COMPLETE = "training", "complete"
+MANIFEST, LINEAGE, METRICS, REPORT = "manifest.json", "lineage.json", "metrics.json", "report.html"
+PARTITION, EMBEDDINGS, MEMORY = "partition.json", "embeddings.safetensors", "memory.safetensors"
+LEDGER, CERTIFICATES, PENDING = "ledger.jsonl", "certificates", "pending"
 
 
 @dataclass(frozen=True)
@@ -44,15 +47,23 @@ class RunIdentity:
 
 
 class RunStore:
-    """Reads and writes one run folder."""
+    """Reads and writes one run folder.
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    Args:
+        base: the state that this one is to replace: shards that this folder lacks are the base's.
+    """
+
+    def __init__(self, folder: Path, base: "RunStore | None" = None) -> None:
+        self.folder, self.base = folder, base
 
     @property
     def manifest_path(self) -> Path:
         """``manifest.json``."""
-        return self.folder / "manifest.json"
+        return self.folder / MANIFEST
+
+    def has(self, name: str) -> bool:
+        """Whether a file was written."""
+        return (self.folder / name).is_file()
 
     def begin(self, identity: RunIdentity, about: Mapping[str, Any]) -> None:
         """Start a run in this folder, or go on with the same one.
@@ -69,7 +80,7 @@ class RunStore:
                     "settings to go on with it: choose another --run_dir"
                 )
             # without figures it was interrupted after training, while it was being evaluated
-            if manifest["status"] == COMPLETE and (self.folder / "metrics.json").is_file():
+            if manifest["status"] == COMPLETE and (self.folder / METRICS).is_file():
                 raise RunError(
                     f"{self.folder} holds a finished run; evaluate it with --run={self.folder}, or choose another "
                     "--run_dir"
@@ -104,12 +115,29 @@ class RunStore:
     def seal(self, about: Mapping[str, Any]) -> None:
         """Mark the run as complete and record the digest of each of its files."""
         manifest = self.manifest()
-        files = {
-            str(p.relative_to(self.folder)): file_digest(p)
-            for p in sorted(self.folder.rglob("*"))
-            if p.is_file() and p != self.manifest_path and not p.name.startswith(".")
-        }
+        files = {name: file_digest(self.folder / name) for name in self.state_files()}
+        if self.base:
+            files |= self._files_of_base()
         write_json(self.manifest_path, {**manifest, **about, "status": COMPLETE, "files": files})
+
+    def state_files(self) -> list[str]:
+        """Every file of the state in this folder, sorted; the manifest, and what requests leave, are none of it."""
+        out = []
+        for path in self.folder.rglob("*"):
+            parts = path.relative_to(self.folder).parts
+            apart = parts[0] in (MANIFEST, LEDGER, CERTIFICATES, PENDING)
+            if path.is_file() and not apart and not any(p.startswith(".") for p in parts):
+                out.append("/".join(parts))
+        return sorted(out)
+
+    def _files_of_base(self) -> dict[str, str]:
+        """Digests of the base's shards that are neither here nor empty now."""
+        assert self.base is not None
+        partition = self.load_partition()
+        assert partition is not None
+        old = self.base.manifest()["files"]
+        kept = [f"shards/{k:03d}/" for k, n in enumerate(partition.sizes()) if n and not self.shard_folder(k).is_dir()]
+        return {name: digest for name, digest in old.items() if name.startswith(tuple(kept))} if kept else {}
 
     def check(self) -> dict[str, Any]:
         """The manifest of a complete run whose files are all as they were written.
@@ -154,7 +182,7 @@ class RunStore:
     def load_shard(self, shard: int) -> tuple[Factors, dict[str, Any]] | None:
         """Factors and training record; None for an empty shard."""
         if not self.shard_folder(shard).is_dir():
-            return None
+            return self.base.load_shard(shard) if self.base else None
         return read_adapter(self.shard_folder(shard)), read_json(self.shard_folder(shard) / "training.json")
 
     def shard_folder(self, shard: int) -> Path:
@@ -167,14 +195,32 @@ class RunStore:
             self.folder / "partition.safetensors",
             lambda p: save_file({"centres": partition.centres.contiguous()}, p),
         )
-        write_json(self.folder / "partition.json", partition.shard_of)
+        write_json(self.folder / PARTITION, partition.shard_of)
 
     def load_partition(self) -> Partition | None:
         """The partition, if it was written."""
-        if not (self.folder / "partition.json").is_file():
+        if not self.has(PARTITION):
             return None
         centres = _tensors(self.folder / "partition.safetensors")["centres"]
-        return Partition(read_json(self.folder / "partition.json"), centres)
+        return Partition(read_json(self.folder / PARTITION), centres)
+
+    def save_embeddings(self, embeddings: Tensor) -> None:
+        """``embeddings.safetensors``: h of the training samples, in order of sample id."""
+        tensors = {"embeddings": embeddings.contiguous()}
+        write_whole(self.folder / EMBEDDINGS, lambda p: save_file(tensors, p))
+
+    def load_embeddings(self) -> Tensor:
+        """h of the training samples, (n, d)."""
+        return _tensors(self.folder / EMBEDDINGS)["embeddings"]
+
+    def save_lineage(self, seen: Mapping[str, Mapping[str, str]]) -> None:
+        """``lineage.json``: artefact -> sample id -> digest of what the artefact saw of it."""
+        write_json(self.folder / LINEAGE, seen)
+
+    def lineage(self) -> dict[str, dict[str, str]]:
+        """Artefact -> sample id -> digest."""
+        seen: dict[str, dict[str, str]] = read_json(self.folder / LINEAGE)
+        return seen
 
     def save_memory(self, memory: Memory, active: Tensor) -> None:
         """``memory.safetensors``; its rows are in order of sample id (the ids are in ``lineage.json``)."""
@@ -186,11 +232,11 @@ class RunStore:
             "users": memory.users.contiguous(),
             "active": active.to(torch.uint8),
         }
-        write_whole(self.folder / "memory.safetensors", lambda p: save_file(tensors, p))
+        write_whole(self.folder / MEMORY, lambda p: save_file(tensors, p))
 
     def load_memory(self) -> tuple[Memory, Tensor]:
         """The memory, and which shards are active."""
-        t = _tensors(self.folder / "memory.safetensors")
+        t = _tensors(self.folder / MEMORY)
         return Memory(t["embeddings"], t["scores"], t["labels"], t["users"]), t["active"].bool()
 
 

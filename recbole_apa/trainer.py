@@ -1,8 +1,7 @@
 """RecBole's trainer contract for APA: partition, one adapter per shard, memory, weights, evaluation."""
 
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from logging import getLogger
 from pathlib import Path
 from typing import Any
@@ -13,32 +12,13 @@ from recbole.utils import EvaluatorType, calculate_valid_score, get_local_time, 
 from torch import Tensor
 
 from recbole_apa.adapters.attention import NEIGHBOR_GRID, TAU_GRID, Memory, choose_attention
-from recbole_apa.adapters.inject import Factors
-from recbole_apa.adapters.peft_files import PeftDescription
-from recbole_apa.backbone.answers import TokenizedPrompt
 from recbole_apa.data.dataloader import ShardingDataLoader
-from recbole_apa.data.samples import Sample
-from recbole_apa.files import write_json
+from recbole_apa.fitting import FitRecord, StateBuilder, lineage_of, sample_order
+from recbole_apa.former_state import FormerState
 from recbole_apa.model import APA
-from recbole_apa.partition import PARTITIONERS, Partition
-from recbole_apa.partition.assignment import shard_count
+from recbole_apa.partition import Partition
 from recbole_apa.progress import progress
 from recbole_apa.run_store import RunIdentity, RunStore
-from recbole_apa.seeding import digest_of
-from recbole_apa.shard_trainer import ShardTrainer
-
-
-@dataclass
-class FitRecord:
-    """What training left behind, for the report: figures, not state."""
-
-    sizes: list[int] = field(default_factory=list)
-    shards: list[dict[str, Any]] = field(default_factory=list)
-    seconds: dict[str, float] = field(default_factory=dict)
-    tau: float = 0.0
-    n_neighbors: int = 0
-    n_cut_prompts: int = 0
-    n_cut_lines: int = 0
 
 
 class APATrainer(Trainer):
@@ -46,13 +26,16 @@ class APATrainer(Trainer):
 
     Args:
         store: where the run is kept; without one, ``fit(saved=True)`` makes a folder in ``checkpoint_dir``.
+        former: the state that the one to be trained follows; what it proves to be unaffected is taken over.
     """
 
     model: APA
 
-    def __init__(self, config: Any, model: APA, store: RunStore | None = None) -> None:
+    def __init__(
+        self, config: Any, model: APA, store: RunStore | None = None, former: FormerState | None = None
+    ) -> None:
         super().__init__(config, model)
-        self.store = store
+        self.store, self.former = store, former
         self.record = FitRecord()
         self.known_valid_scores: dict[str, Tensor] = {}
         self.train_embeddings: Tensor | None = None
@@ -91,18 +74,17 @@ class APATrainer(Trainer):
         if store:
             store.begin(self._identity(train_data), {"code": code_version()})
             self.logger.info(f"run folder: {store.folder} (if interrupted, go on with --run_dir={store.folder})")
-        samples: list[Sample] = train_data._dataset.samples
-        embeddings = self._read(train_data._dataset, "Read training prompts", show_progress)
-        self.train_embeddings = embeddings
-        self.partition = self._partition(samples, embeddings, store)
-        adapters = self._train_shards(train_data, self.partition, store, show_progress)
+        builder = StateBuilder(self.model, self.record, store, self.former, self.tensorboard.add_scalar, show_progress)
+        self.train_embeddings = builder.read_training(train_data._dataset)
+        self.partition = builder.divide(train_data._dataset.samples, self.train_embeddings)
+        adapters = builder.train(train_data, self.partition)
         self.model.set_adapters(adapters)
         active = torch.tensor([a is not None for a in adapters])
-        memory = self._fill_memory(valid_data._dataset, show_progress)
+        memory = builder.fill_memory(valid_data._dataset, active)
         self._set_rule(memory, active)
         if store:
             store.save_memory(memory, active)
-            write_json(store.folder / "lineage.json", self._lineage(samples, valid_data._dataset.samples))
+            store.save_lineage(lineage_of(self.partition, train_data._dataset.splits))
             store.seal({"chosen": {"tau": self.record.tau, "n_neighbors": self.record.n_neighbors}})
         return self._validate(valid_data, show_progress, callback_fn)
 
@@ -139,100 +121,6 @@ class APATrainer(Trainer):
         self.record.tau, self.record.n_neighbors = manifest["chosen"]["tau"], manifest["chosen"]["n_neighbors"]
         self.model.set_rule(memory, self.partition.centres, active, self.record.tau, self.record.n_neighbors)
 
-    def _read(self, dataset: Any, title: str, show_progress: bool) -> Tensor:
-        """Frozen passes of all samples of a split: h, (n, d)."""
-        start = time.perf_counter()
-        prompts = self.model.prompts(dataset.labelled)
-        n_cut, n_lines = sum(p.n_cut > 0 for p in prompts), sum(p.n_cut for p in prompts)
-        if n_cut:
-            limit = self.model.settings.prompts.max_prompt_tokens
-            self.logger.info(
-                f"{n_cut} of {len(prompts)} prompts lost {n_lines} of their oldest lines to fit {limit} tokens"
-            )
-        self.record.n_cut_prompts += n_cut
-        self.record.n_cut_lines += n_lines
-        size = self.model.engine.batch_size
-        rows = [
-            self.model.engine.embeddings(prompts[i : i + size])
-            for i in progress(range(0, len(prompts), size), title, show_progress)
-        ]
-        self._add_seconds("read_prompts_seconds", start)
-        return torch.cat(rows)
-
-    def _partition(self, samples: Sequence[Sample], embeddings: Tensor, store: RunStore | None) -> Partition:
-        start = time.perf_counter()
-        settings = self.model.settings.partition
-        partition = store.load_partition() if store else None
-        if partition is None:
-            n_shards = shard_count(len(samples), settings.n_shards, settings.shard_size)
-            capacity = settings.shard_capacity or -(-len(samples) // n_shards)
-            divide = PARTITIONERS[settings.partition]()
-            ids = [s.sample_id for s in samples]
-            partition = divide(ids, embeddings, n_shards, capacity, self.model.settings.seed)
-            if store:
-                store.save_partition(partition)
-        self.record.sizes = partition.sizes()
-        self._add_seconds("partition_seconds", start)
-        empty = self.record.sizes.count(0)
-        if empty:
-            self.logger.warning(f"{empty} of {partition.n_shards} shards are empty and will not vote")
-        self.logger.info(set_color("shards", "pink") + f": {partition.n_shards}, samples in each: {self.record.sizes}")
-        return partition
-
-    def _train_shards(
-        self, train_data: ShardingDataLoader, partition: Partition, store: RunStore | None, show_progress: bool
-    ) -> list[Factors | None]:
-        settings = self.model.settings
-        self.model.engine.bank.resize(1)
-        trainer = ShardTrainer(self.model, show_progress)
-        adapters: list[Factors | None] = []
-        for shard in range(partition.n_shards):
-            ids = partition.members(shard)
-            if not ids:
-                adapters.append(None)
-                self.record.shards.append({})
-                continue
-            batches = train_data.shard(ids, settings.training.train_batch_size, settings.seed)
-            key = shard_key(shard, batches.samples)
-            done = store.finished_shard(shard, key) if store else None
-            if done:
-                self.logger.info(f"shard {shard + 1}/{partition.n_shards} is on disk already, not trained again")
-                adapters.append(done[0])
-                self.record.shards.append(done[1])
-                continue
-            start = time.perf_counter()
-            factors, history = trainer.fit(shard, partition.n_shards, batches, self.tensorboard.add_scalar)
-            seconds = time.perf_counter() - start
-            self._add_seconds("train_shards_seconds", start)
-            losses = ", ".join(f"{loss:.4f}" for loss in history.epoch_losses)
-            self.logger.info(
-                set_color(f"shard {shard + 1}/{partition.n_shards} training", "green")
-                + f" [samples: {len(ids)}, time: {seconds:.1f}s, train loss per epoch: {losses}]"
-            )
-            if store:
-                store.save_shard(shard, factors, self._peft_description(), history, key, seconds)
-            adapters.append(factors)
-            self.record.shards.append({"train_seconds": seconds, **vars(history)})
-        return adapters
-
-    def _fill_memory(self, dataset: Any, show_progress: bool) -> Memory:
-        """Embeddings and each adapter's scores of the validation samples, in order of sample id."""
-        embeddings = self._read(dataset, "Read validation prompts", show_progress)
-        start = time.perf_counter()
-        order = memory_order(dataset.samples)
-        prompts = self.model.prompts(dataset.labelled)
-        scores = self.adapter_scores([prompts[i] for i in order], "Score validation samples", show_progress)
-        labels = torch.tensor([dataset.samples[i].label for i in order], dtype=torch.float32)
-        users = number_users([dataset.samples[i].user_id for i in order])
-        self._add_seconds("memory_seconds", start)
-        return Memory(embeddings[order], scores, labels, users)
-
-    def adapter_scores(self, prompts: Sequence[TokenizedPrompt], title: str, show_progress: bool) -> Tensor:
-        """Each adapter alone, with a progress bar: (n, k)."""
-        size = self.model.engine.batch_size
-        steps = progress(range(0, len(prompts), size), title, show_progress)
-        return torch.cat([self.model.engine.adapter_scores(prompts[i : i + size]) for i in steps])
-
     def _set_rule(self, memory: Memory, active: Tensor) -> None:
         """tau and n as given, or chosen on the memory."""
         given = self.model.settings.aggregation
@@ -260,7 +148,7 @@ class APATrainer(Trainer):
                 known[how] = self.aggregate(dataset, known["weights"], how, "Validate", show_progress)
             self.known_valid_scores = known
             result = self.evaluate_scores(known[how], dataset.labelled[self.config["LABEL_FIELD"]])
-        self._add_seconds("validate_seconds", start)
+        self.record.add_seconds("validate_seconds", start)
         self.best_valid_result = result
         self.best_valid_score = calculate_valid_score(result, self.valid_metric)
         if callback_fn:
@@ -271,7 +159,7 @@ class APATrainer(Trainer):
         """What the memory knows of the validation samples, in the dataset's order: ``weights`` (v, k), ``alone``
         (v, k) and their ``prediction`` (v,)."""
         assert self.model.rule is not None
-        order = memory_order(dataset.samples)
+        order = sample_order(dataset.samples)
         weights, alone = (
             torch.empty_like(self.model.rule.memory.scores),
             torch.empty_like(self.model.rule.memory.scores),
@@ -291,55 +179,15 @@ class APATrainer(Trainer):
         return RunIdentity(
             settings=self.model.settings.flat(),
             options=self.config.plain_options(),
-            dataset=dataset.files_digest(),
+            dataset=dataset.content_digest,
             backbone=self.model.engine.backbone.digest,
             draw=dataset.cutoffs,
         )
-
-    def _peft_description(self) -> PeftDescription:
-        s = self.model.settings.adapters
-        return PeftDescription(
-            self.model.settings.backbone.backbone,
-            s.lora_rank,
-            s.lora_alpha,
-            s.lora_dropout,
-            s.target_modules,
-            self.model.engine.decoder.upper_layers(),
-        )
-
-    def _lineage(self, train: Sequence[Sample], valid: Sequence[Sample]) -> dict[str, dict[str, str]]:
-        """Artefact -> sample id -> digest of what the artefact saw of it."""
-        assert self.partition is not None
-        of_train = {s.sample_id: s.digest() for s in train}
-        seen = {
-            f"shards/{k:03d}": {name: of_train[name] for name in self.partition.members(k)}
-            for k in range(self.partition.n_shards)
-        }
-        return {**seen, "partition": of_train, "memory.safetensors": {s.sample_id: s.digest() for s in valid}}
-
-    def _add_seconds(self, name: str, start: float) -> None:
-        self.record.seconds[name] = self.record.seconds.get(name, 0.0) + time.perf_counter() - start
 
     @property
     def ranking(self) -> bool:
         """Whether the metrics asked for rank candidates instead of judging labelled rows."""
         return self.config["eval_type"] == EvaluatorType.RANKING
-
-
-def memory_order(samples: Sequence[Sample]) -> list[int]:
-    """Positions in order of sample id: the order of the memory's rows."""
-    return sorted(range(len(samples)), key=lambda i: samples[i].sample_id)
-
-
-def number_users(user_ids: Sequence[str]) -> Tensor:
-    """0, 1, 2, ... in order of first appearance, (n,), int64."""
-    numbers: dict[str, int] = {}
-    return torch.tensor([numbers.setdefault(user, len(numbers)) for user in user_ids], dtype=torch.int64)
-
-
-def shard_key(shard: int, samples: Sequence[Sample]) -> str:
-    """Changes when the shard's samples, or what they say, change."""
-    return digest_of(shard, *sorted(s.digest() for s in samples)).hex()
 
 
 def code_version() -> str:

@@ -17,7 +17,8 @@ RANKS = [
     {"partition", "adapters", "data"},
     {"backbone"},
     {"model", "run_store"},
-    {"shard_trainer"},
+    {"shard_trainer", "former_state"},
+    {"fitting"},
     {"trainer"},
     {"evaluation"},
     {"report"},
@@ -28,6 +29,7 @@ RANKS = [
 MAY_IMPORT_RECBOLE = {
     "data/dataset.py",
     "data/dataloader.py",
+    "fitting.py",
     "model.py",
     "progress.py",
     "trainer.py",

@@ -60,7 +60,7 @@ def test_lineage_lists_what_each_artefact_saw(finished):
     samples = {s.sample_id: s for s in finished.data[0]._dataset.samples}
     for k in range(3):
         assert set(lineage[f"shards/00{k}"]) == {name for name, shard in partition.items() if shard == k}
-    assert lineage["partition"] == {name: s.digest() for name, s in samples.items()}
+    assert lineage["partition.json"] == {name: s.digest() for name, s in samples.items()}
     assert set(lineage["memory.safetensors"]) == {s.sample_id for s in finished.data[1]._dataset.samples}
 
 
@@ -321,11 +321,11 @@ def test_changed_file_is_named(finished, tmp_path):
 def test_damaged_manifest_and_foreign_folders_are_named(finished, tmp_path):
     with pytest.raises(RunError, match="is not a run folder"):
         evaluate_run(tmp_path)
-    (tmp_path / "manifest.json").write_text('{"format_version": 1')
+    (tmp_path / "manifest.json").write_text('{"format_version": 2')
     with pytest.raises(RunError, match="is damaged"):
         evaluate_run(tmp_path)
     (tmp_path / "manifest.json").write_text("[]")
-    with pytest.raises(RunError, match="format version None, expected 1"):
+    with pytest.raises(RunError, match="format version None, expected 2"):
         evaluate_run(tmp_path)
 
 
@@ -375,6 +375,7 @@ def test_bad_input_is_named_and_writes_nothing(change, error, says, options, tmp
 def test_no_space_leaves_nothing_half_written(finished, tmp_path, monkeypatch):
     import errno
 
+    from recbole_apa.fitting import StateBuilder
     from recbole_apa.run_store import write_adapter
 
     def full_disk(folder, *rest):
@@ -385,6 +386,7 @@ def test_no_space_leaves_nothing_half_written(finished, tmp_path, monkeypatch):
     store = RunStore(tmp_path / "run")
     factors, _ = finished.trainer.store.load_shard(0)
     history = type("History", (), {})()
+    about = StateBuilder(finished.model, None, None, None, None, False).peft_description()
     with pytest.raises(RunError, match=r"no space left while writing .*shards/000"):
-        store.save_shard(0, factors, finished.trainer._peft_description(), history, "key", 1.0)
+        store.save_shard(0, factors, about, history, "key", 1.0)
     assert list((tmp_path / "run" / "shards").iterdir()) == []

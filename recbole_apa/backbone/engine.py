@@ -3,7 +3,7 @@
 Shapes: b batch, t tokens, k shards, d hidden size.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -51,10 +51,14 @@ class StateCache:
             self._kept[ids] = frozen
             self.n_bytes += size
 
-    def clear(self) -> None:
-        """Forget everything."""
-        self._kept.clear()
-        self.n_bytes = 0
+    def keep_only(self, wanted: Iterable[tuple[int, ...]]) -> None:
+        """Forget every pass but those of the prompts named."""
+        keep = set(wanted)
+        self._kept = {ids: frozen for ids, frozen in self._kept.items() if ids in keep}
+        self.n_bytes = sum(f.states.nbytes + f.embedding.nbytes for f in self._kept.values())
+
+    def __contains__(self, ids: tuple[int, ...]) -> bool:
+        return ids in self._kept
 
 
 class ScoringEngine:
@@ -104,6 +108,11 @@ class ScoringEngine:
                 self._encoded[sample] = self.encoder.encode(sample)
         return [self._encoded[sample] for sample in samples]
 
+    def keep_only(self, prompts: Sequence[TokenizedPrompt]) -> None:
+        """Forget the tokens and frozen passes of every prompt but these."""
+        self._encoded.clear()
+        self.cache.keep_only(p.ids for p in prompts)
+
     def freeze(self, prompts: Sequence[TokenizedPrompt]) -> list[FrozenPass]:
         """The frozen pass of each prompt, from the cache where it is there."""
         out = [self.cache.get(p.ids) for p in prompts]
@@ -119,6 +128,8 @@ class ScoringEngine:
 
     def embeddings(self, prompts: Sequence[TokenizedPrompt]) -> Tensor:
         """h of each prompt, (b, d), float32."""
+        if not prompts:
+            return torch.empty(0, self.decoder.hidden_size)
         return torch.stack([frozen.embedding for frozen in self.freeze(prompts)])
 
     @torch.no_grad()
@@ -136,22 +147,30 @@ class ScoringEngine:
             last = gather_positions(hidden, [p.positions[-1:] for p in part])
             out.append(torch.sigmoid(self.head.margins(last)).cpu())
         self.bank.mix(None)
-        return torch.cat(out)
+        return torch.cat(out) if out else torch.empty(0)
 
     @torch.no_grad()
-    def adapter_scores(self, prompts: Sequence[TokenizedPrompt]) -> Tensor:
-        """s_k of every adapter alone, (b, k), float32 on the CPU."""
-        k = self.bank.n_adapters
+    def adapter_scores(self, prompts: Sequence[TokenizedPrompt], which: Sequence[int] | None = None) -> Tensor:
+        """s_k of adapters alone, (b, len(which)), float32 on the CPU.
+
+        On a CPU each (prompt, adapter) runs by itself: no rounding depends on which others are asked for.
+
+        Args:
+            which: adapters; None asks for all.
+        """
+        adapters = list(range(self.bank.n_adapters)) if which is None else list(which)
+        pairs = [(i, k) for i in range(len(prompts)) for k in adapters]
+        frozen = self.freeze(prompts)
+        one_hot = torch.eye(self.bank.n_adapters, device=self.decoder.device)
         out = []
-        for chunk in _chunks(range(len(prompts)), max(1, self.batch_size // k)):
-            part = [prompts[i] for i in chunk]
-            states = [f.states for f in self.freeze(part) for _ in range(k)]
-            self.bank.mix(torch.eye(k, device=self.decoder.device).repeat(len(part), 1), "non_decomposition")
-            hidden = self.decoder.upper(states)
-            last = gather_positions(hidden, [p.positions[-1:] for p in part for _ in range(k)])
-            out.append(torch.sigmoid(self.head.margins(last)).view(-1, k).cpu())
+        for chunk in _chunks(range(len(pairs)), self.batch_size):
+            rows, ks = zip(*(pairs[j] for j in chunk), strict=True)
+            self.bank.mix(one_hot[list(ks)], "non_decomposition")
+            hidden = self.decoder.upper([frozen[i].states for i in rows])
+            last = gather_positions(hidden, [prompts[i].positions[-1:] for i in rows])
+            out.append(torch.sigmoid(self.head.margins(last)).cpu())
         self.bank.mix(None)
-        return torch.cat(out)
+        return torch.cat(out).view(-1, len(adapters)) if out else torch.empty(len(prompts), len(adapters))
 
     def training_loss(self, prompts: Sequence[TokenizedPrompt], labels: Tensor, settings: TrainSettings) -> Tensor:
         """Loss of one batch under the adapter in place 0: (b,) labels of the targets -> ()."""

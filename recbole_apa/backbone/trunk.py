@@ -44,6 +44,11 @@ class SplitDecoder:
         """Where the embedding table lies."""
         return self.model.get_input_embeddings().weight.device
 
+    @property
+    def hidden_size(self) -> int:
+        """d."""
+        return self.model.get_input_embeddings().weight.shape[1]
+
     def layer_prefixes(self) -> list[str]:
         """Names of the layers that carry adapters, as prefixes."""
         if not self.n_trunk:

@@ -1,7 +1,6 @@
 """RecBole's dataset whose rows are samples; the edge between RecBole's tables and ours."""
 
 from logging import getLogger
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,10 +14,9 @@ from recbole_apa.data.atomic_files import without_quoting
 from recbole_apa.data.item_text import item_columns, write_item
 from recbole_apa.data.samples import Interactions, Sample, Windows, make_sample, order_windows
 from recbole_apa.data.splits import SPLITS, draw_split, tallrec_split
+from recbole_apa.data.view import DataView, content_digest
 from recbole_apa.errors import DataError, SettingsError
-from recbole_apa.files import file_digest
 from recbole_apa.recbole_settings import read_settings
-from recbole_apa.seeding import digest_of
 from recbole_apa.settings import SampleSettings
 
 SAMPLE_INDEX = "sample_index"
@@ -40,6 +38,9 @@ class APADataset(Dataset):
         item_texts: by internal item id.
         cutoffs: hash cutoffs of the draw, by split.
         train_rows: item token and label of every training target, drawn or not (for the trivial rules).
+        content_digest: of all that may be seen of the dataset.
+        interactions, windows: the rows the samples were made of.
+        splits: samples of all three parts, by split.
     """
 
     samples: list[Sample]
@@ -48,6 +49,11 @@ class APADataset(Dataset):
     cutoffs: dict[str, str | None]
     train_rows: list[tuple[str, int]]
     time_field: str
+    content_digest: str
+    interactions: Interactions
+    windows: Windows
+    splits: dict[str, list[Sample]]
+    inter_feat: Any
 
     def build(self) -> list["APADataset"]:
         """
@@ -63,28 +69,53 @@ class APADataset(Dataset):
         rows = self._interactions(frame)
         self.item_texts = self._item_texts(settings.item_text)
         windows = order_windows(rows.users, rows.times)
+        self.content_digest = content_digest(rows, windows, self.item_texts)
         if settings.protocol == "tallrec":
             candidates = tallrec_split(windows)
             self._change_feat_format()
         else:
             candidates = self._recbole_split(frame, windows)
-        sizes = {name: getattr(settings, f"{name}_samples") for name in SPLITS}
-        split = draw_split(candidates, rows, windows, settings.min_history, sizes)
-        self.cutoffs = split.cutoffs
+        targets = self._targets(candidates, rows, windows, settings)
         known = candidates["train"][windows.n_before[candidates["train"]] >= settings.min_history]
+        judged = np.concatenate([targets["valid"], targets["test"]])
+        known = known[~np.isin(known, judged)]
         self.train_rows = [(rows.items[row], int(rows.labels[row])) for row in known]
         self._declare_fields(settings)
-        return [self._part(name, split.rows[name], rows, windows, settings) for name in SPLITS]
+        self.interactions, self.windows = rows, windows
+        self.splits = {}  # shared by the three parts, which fill it
+        return [self._part(name, targets[name], rows, windows, settings) for name in SPLITS]
 
     def _load_feat(self, filepath: str, source: Any) -> Any:
         with without_quoting():
             return super()._load_feat(filepath, source)
 
-    def files_digest(self) -> str:
-        """SHA-256 over the dataset's ``.inter`` and ``.item`` files as they lie on disk."""
-        folder = Path(self.dataset_path)
-        paths = [folder / f"{self.dataset_name}.{kind}" for kind in ("inter", "item")]
-        return digest_of(*(file_digest(p) for p in paths if p.is_file())).hex()
+    @property
+    def view(self) -> DataView:
+        """What may be seen: all rows, unless the run that this dataset is loaded for has forgotten some."""
+        return getattr(self.config, "view", None) or DataView()
+
+    def _data_filtering(self) -> None:
+        # before RecBole's own filters: they must count as if the rows had never been there
+        if self.view.forgotten:
+            frame: pd.DataFrame = self.inter_feat
+            self.inter_feat = frame[self.view.visible(self._raw_interactions(frame))].reset_index(drop=True)
+        super()._data_filtering()
+
+    def _raw_interactions(self, frame: pd.DataFrame) -> Interactions:
+        times = frame[self.time_field].to_numpy(dtype=np.float64) if self.time_field in frame else None
+        users, items = frame[self.uid_field].tolist(), frame[self.iid_field].tolist()
+        return Interactions(users, items, np.zeros(len(frame), dtype=np.int64), times)
+
+    def _targets(
+        self, candidates: dict[str, np.ndarray], rows: Interactions, windows: Windows, settings: SampleSettings
+    ) -> dict[str, np.ndarray]:
+        if self.view.roles is not None:
+            self.cutoffs = dict(self.view.cutoffs)
+            return self.view.targets(rows, windows, settings.min_history)
+        sizes = {name: getattr(settings, f"{name}_samples") for name in SPLITS}
+        split = draw_split(candidates, rows, windows, settings.min_history, sizes)
+        self.cutoffs = split.cutoffs
+        return split.rows
 
     def _check(self) -> None:
         if not len(self.inter_feat):
@@ -96,6 +127,11 @@ class APADataset(Dataset):
         if self.config["normalize_all"] or self.config["normalize_field"]:
             raise SettingsError(
                 "normalize_all / normalize_field: found set, expected false: sample ids hold real timestamps"
+            )
+        if self.config["save_dataset"] or self.config["save_dataloaders"]:
+            raise SettingsError(
+                "save_dataset / save_dataloaders: found set, expected false: RecBole's pickles would keep what is "
+                "forgotten later"
             )
 
     def _interactions(self, frame: pd.DataFrame) -> Interactions:
@@ -193,4 +229,5 @@ class APADataset(Dataset):
         part: APADataset = self.copy(table[table[self.label_field] == 1] if ranking else table)
         part.labelled = table
         part.samples = [make_sample(rows, windows, int(row), length) for row in targets]
+        self.splits[name] = part.samples
         return part

@@ -25,15 +25,19 @@ class Interactions:
     def __len__(self) -> int:
         return len(self.labels)
 
-    def row_id(self, row: int) -> str:
-        """``user:item:time`` of one interaction, or ``user:item`` without timestamps; a repeated one gets ``#2``,
-        ``#3``, ... Never a position in a list, so that removing other rows leaves it as it is."""
+    def row_key(self, row: int) -> str:
+        """``user:item:time`` of one interaction, or ``user:item`` without timestamps; repeats share it."""
         parts = [self.users[row], self.items[row]]
         if self.times is not None:
             time = float(self.times[row])
             parts.append(str(int(time)) if time.is_integer() else repr(time))
+        return ":".join(parts)
+
+    def row_id(self, row: int) -> str:
+        """:meth:`row_key`, and ``#2``, ``#3``, ... for repeats. Never a position in a list, so that removing other
+        rows leaves it as it is."""
         nth = self._occurrence[row]
-        return ":".join(parts) + (f"#{nth}" if nth > 1 else "")
+        return self.row_key(row) + (f"#{nth}" if nth > 1 else "")
 
     @cached_property
     def _occurrence(self) -> np.ndarray:

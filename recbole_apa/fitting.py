@@ -1,0 +1,256 @@
+"""From samples to a trained state: partition, adapters, memory. The same road for a first training, for
+unlearning (which takes over what a former state proves to be unaffected) and for training again from scratch."""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from logging import getLogger
+from typing import Any
+
+import torch
+from recbole.utils import set_color
+from torch import Tensor
+
+from recbole_apa.adapters.attention import Memory
+from recbole_apa.adapters.inject import Factors
+from recbole_apa.adapters.peft_files import PeftDescription
+from recbole_apa.backbone.answers import TokenizedPrompt
+from recbole_apa.data.dataloader import ShardingDataLoader
+from recbole_apa.data.samples import Sample
+from recbole_apa.data.splits import SPLITS
+from recbole_apa.former_state import FormerState
+from recbole_apa.model import APA
+from recbole_apa.partition import PARTITIONERS, Partition
+from recbole_apa.partition.assignment import shard_count
+from recbole_apa.progress import progress
+from recbole_apa.run_store import EMBEDDINGS, MEMORY, METRICS, PARTITION, RunStore
+from recbole_apa.seeding import digest_of
+from recbole_apa.shard_trainer import ShardTrainer
+
+
+@dataclass
+class FitRecord:
+    """What training left behind, for the report: figures, not state."""
+
+    sizes: list[int] = field(default_factory=list)
+    shards: list[dict[str, Any]] = field(default_factory=list)
+    trained: list[int] = field(default_factory=list)
+    """Shards that were trained now."""
+    taken_over: list[int] = field(default_factory=list)
+    """Shards whose adapters are those of the former state."""
+    seconds: dict[str, float] = field(default_factory=dict)
+    tau: float = 0.0
+    n_neighbors: int = 0
+    n_cut_prompts: int = 0
+    n_cut_lines: int = 0
+
+    def add_seconds(self, name: str, start: float) -> None:
+        """Add the time since ``start`` (``time.perf_counter``)."""
+        self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - start
+
+
+class StateBuilder:
+    """Builds one trained state.
+
+    Args:
+        store: where finished parts are kept as soon as they are; None keeps nothing.
+        former: the state that this one follows; what it proves to be unaffected is not computed again.
+        log: takes (name, value, step) of training losses.
+    """
+
+    def __init__(
+        self,
+        model: APA,
+        record: FitRecord,
+        store: RunStore | None,
+        former: FormerState | None,
+        log: Callable[..., None],
+        show_progress: bool,
+    ) -> None:
+        self.model, self.record, self.store, self.former = model, record, store, former
+        self.log, self.show_progress = log, show_progress
+
+    def read(self, dataset: Any, title: str) -> Tensor:
+        """Frozen passes of a split's samples: h, (n, d)."""
+        start = time.perf_counter()
+        prompts = self.model.prompts(dataset.labelled)
+        self._count_cuts(prompts)
+        known = [self.former.embedding(s) if self.former else None for s in dataset.samples]
+        missing = [i for i, h in enumerate(known) if h is None]
+        size = self.model.engine.batch_size
+        for begin in progress(range(0, len(missing), size), title, self.show_progress):
+            chunk = missing[begin : begin + size]
+            for i, h in zip(chunk, self.model.engine.embeddings([prompts[i] for i in chunk]), strict=True):
+                known[i] = h
+        self.record.add_seconds("read_prompts_seconds", start)
+        found = [h for h in known if h is not None]
+        return torch.stack(found) if found else self.model.engine.embeddings([])
+
+    def read_training(self, dataset: Any) -> Tensor:
+        """Embeddings of the training samples, kept in the store in order of sample id."""
+        order = sample_order(dataset.samples)
+        kept = self.store.load_embeddings() if self.store and self.store.has(EMBEDDINGS) else None
+        if kept is not None and len(kept) == len(order):
+            self._count_cuts(self.model.prompts(dataset.labelled))
+            out = torch.empty_like(kept)
+            out[order] = kept
+            return out
+        embeddings = self.read(dataset, "Read training prompts")
+        if self.store:
+            self.store.save_embeddings(embeddings[order])
+        return embeddings
+
+    def divide(self, samples: Sequence[Sample], embeddings: Tensor) -> Partition:
+        """The partition that the store holds, or a new one (paper, Algorithm 1)."""
+        start = time.perf_counter()
+        partition = self.store.load_partition() if self.store else None
+        if partition is None:
+            partition = self._new_partition(samples, embeddings)
+            if self.store:
+                self.store.save_partition(partition)
+        self.record.sizes = partition.sizes()
+        self.record.add_seconds("partition_seconds", start)
+        empty = self.record.sizes.count(0)
+        if empty:
+            getLogger().warning(f"{empty} of {partition.n_shards} shards are empty and will not vote")
+        getLogger().info(set_color("shards", "pink") + f": {partition.n_shards}, samples in each: {self.record.sizes}")
+        return partition
+
+    def train(self, train_data: ShardingDataLoader, partition: Partition) -> list[Factors | None]:
+        """One adapter for each shard; None for an empty one."""
+        settings = self.model.settings
+        self.model.engine.bank.resize(1)
+        trainer = ShardTrainer(self.model, self.show_progress)
+        adapters: list[Factors | None] = []
+        for shard in range(partition.n_shards):
+            ids = partition.members(shard)
+            if not ids:
+                adapters.append(None)
+                self.record.shards.append({})
+                continue
+            batches = train_data.shard(ids, settings.training.train_batch_size, settings.seed)
+            key = shard_key(shard, batches.samples)
+            done = self._known_shard(shard, key) or self._train_one(trainer, shard, partition.n_shards, batches, key)
+            adapters.append(done[0])
+            self.record.shards.append(done[1])
+        return adapters
+
+    def fill_memory(self, dataset: Any, active: Tensor) -> Memory:
+        """Embeddings and each adapter's scores of the validation samples, in order of sample id. The adapters are
+        in the model's bank."""
+        embeddings = self.read(dataset, "Read validation prompts")
+        start = time.perf_counter()
+        order = sample_order(dataset.samples)
+        prompts = self.model.prompts(dataset.labelled)
+        scores = torch.zeros(len(order), len(active))
+        kept = self.record.taken_over
+        for place, row in enumerate(order):
+            before = self.former.scores(dataset.samples[row]) if self.former else None
+            if before is not None:
+                scores[place, kept] = before[kept]
+        self._score(scores, [prompts[i] for i in order], self._unknown(dataset.samples, order, active))
+        labels = torch.tensor([dataset.samples[i].label for i in order], dtype=torch.float32)
+        users = number_users([dataset.samples[i].user_id for i in order])
+        self.record.add_seconds("memory_seconds", start)
+        return Memory(embeddings[order], scores, labels, users)
+
+    def _unknown(self, samples: Sequence[Sample], order: Sequence[int], active: Tensor) -> list[list[int]]:
+        """Adapters that each memory row has to be scored with."""
+        voting = active.nonzero().flatten().tolist()
+        fresh = [k for k in voting if k not in self.record.taken_over]
+        same = [self.former is not None and self.former.scores(samples[row]) is not None for row in order]
+        return [fresh if known else voting for known in same]
+
+    def _score(self, scores: Tensor, prompts: Sequence[TokenizedPrompt], which: Sequence[Sequence[int]]) -> None:
+        """Fill in the scores asked for: (v, k), in place."""
+        size = self.model.engine.batch_size
+        for begin in progress(range(0, len(prompts), size), "Score validation samples", self.show_progress):
+            rows = range(begin, min(begin + size, len(prompts)))
+            for ks in {tuple(which[i]) for i in rows if which[i]}:
+                group = [i for i in rows if tuple(which[i]) == ks]
+                found = self.model.engine.adapter_scores([prompts[i] for i in group], ks)
+                for i, row in zip(group, found, strict=True):
+                    scores[i, list(ks)] = row
+
+    def _known_shard(self, shard: int, key: str) -> tuple[Factors, dict[str, Any]] | None:
+        """A shard that this training finished before it was interrupted, or that the former state has unaffected."""
+        if self.store is None:
+            return None
+        done = self.store.finished_shard(shard, key)
+        if done is None and self.store.base:
+            done = self.store.base.finished_shard(shard, key)
+            if done is not None:
+                self.record.taken_over.append(shard)
+        elif done is not None:
+            getLogger().info(f"shard {shard + 1} is on disk already, not trained again")
+        return done
+
+    def _train_one(
+        self, trainer: ShardTrainer, shard: int, n_shards: int, batches: Any, key: str
+    ) -> tuple[Factors, dict[str, Any]]:
+        start = time.perf_counter()
+        factors, history = trainer.fit(shard, n_shards, batches, self.log)
+        seconds = time.perf_counter() - start
+        self.record.add_seconds("train_shards_seconds", start)
+        self.record.trained.append(shard)
+        losses = ", ".join(f"{loss:.4f}" for loss in history.epoch_losses)
+        getLogger().info(
+            set_color(f"shard {shard + 1}/{n_shards} training", "green")
+            + f" [samples: {len(batches.samples)}, time: {seconds:.1f}s, train loss per epoch: {losses}]"
+        )
+        if self.store:
+            self.store.save_shard(shard, factors, self.peft_description(), history, key, seconds)
+        return factors, {"train_seconds": seconds, **vars(history)}
+
+    def _new_partition(self, samples: Sequence[Sample], embeddings: Tensor) -> Partition:
+        settings = self.model.settings.partition
+        n_shards = shard_count(len(samples), settings.n_shards, settings.shard_size)
+        capacity = settings.shard_capacity or -(-len(samples) // n_shards)
+        divide = PARTITIONERS[settings.partition]()
+        ids = [s.sample_id for s in samples]
+        return divide(ids, embeddings, n_shards, capacity, self.model.settings.seed)
+
+    def _count_cuts(self, prompts: Sequence[TokenizedPrompt]) -> None:
+        n_cut, n_lines = sum(p.n_cut > 0 for p in prompts), sum(p.n_cut for p in prompts)
+        if n_cut:
+            limit = self.model.settings.prompts.max_prompt_tokens
+            getLogger().info(
+                f"{n_cut} of {len(prompts)} prompts lost {n_lines} of their oldest lines to fit {limit} tokens"
+            )
+        self.record.n_cut_prompts += n_cut
+        self.record.n_cut_lines += n_lines
+
+    def peft_description(self) -> PeftDescription:
+        """What ``adapter_config.json`` says."""
+        s = self.model.settings.adapters
+        return PeftDescription(
+            self.model.settings.backbone.backbone,
+            s.lora_rank,
+            s.lora_alpha,
+            s.lora_dropout,
+            s.target_modules,
+            self.model.engine.decoder.upper_layers(),
+        )
+
+
+def lineage_of(partition: Partition, splits: Mapping[str, Sequence[Sample]]) -> dict[str, dict[str, str]]:
+    """Artefact -> sample id -> digest of what the artefact saw of it. Figures and report see all of these."""
+    train, valid, test = ({s.sample_id: s.digest() for s in splits[name]} for name in SPLITS)
+    seen = {f"shards/{k:03d}": {name: train[name] for name in partition.members(k)} for k in range(partition.n_shards)}
+    return {**seen, PARTITION: train, EMBEDDINGS: train, MEMORY: valid, METRICS: test}
+
+
+def sample_order(samples: Sequence[Sample]) -> list[int]:
+    """Positions in order of sample id: the order of the rows in a run's files."""
+    return sorted(range(len(samples)), key=lambda i: samples[i].sample_id)
+
+
+def number_users(user_ids: Sequence[str]) -> Tensor:
+    """0, 1, 2, ... in order of first appearance, (n,), int64."""
+    numbers: dict[str, int] = {}
+    return torch.tensor([numbers.setdefault(user, len(numbers)) for user in user_ids], dtype=torch.int64)
+
+
+def shard_key(shard: int, samples: Sequence[Sample]) -> str:
+    """Changes when the shard's samples, or what they say, change."""
+    return digest_of(shard, *sorted(s.digest() for s in samples)).hex()
