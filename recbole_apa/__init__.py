@@ -12,7 +12,7 @@ _WHERE = {
     "APADataset": "recbole_apa.data.dataset",
     "APAError": "recbole_apa.errors",
     "APATrainer": "recbole_apa.trainer",
-    "RunResult": "recbole_apa.quick_start",
+    "RunResult": "recbole_apa.assembly",
     "evaluate_run": "recbole_apa.quick_start",
     "register": "recbole_apa.recbole_bridge",
     "run": "recbole_apa.quick_start",
@@ -31,10 +31,11 @@ __all__ = [
 ]
 
 if TYPE_CHECKING:
+    from recbole_apa.assembly import RunResult
     from recbole_apa.data.dataset import APADataset
     from recbole_apa.errors import APAError
     from recbole_apa.model import APA
-    from recbole_apa.quick_start import RunResult, evaluate_run, run
+    from recbole_apa.quick_start import evaluate_run, run
     from recbole_apa.recbole_bridge import APAConfig, register
     from recbole_apa.trainer import APATrainer
 

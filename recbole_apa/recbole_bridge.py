@@ -14,6 +14,7 @@ import yaml
 from recbole.config import Config
 
 from recbole_apa.data.atomic_files import without_quoting
+from recbole_apa.data.view import DataView
 from recbole_apa.errors import APAError, DataError, SettingsError
 from recbole_apa.properties_folder import properties_folder
 from recbole_apa.recbole_settings import OPTION_KEYS
@@ -80,6 +81,9 @@ class APAConfig(Config):
     Raises:
         SettingsError: unknown names (with the nearest known one), or a file that cannot be read.
     """
+
+    view: DataView | None = None
+    """What an unlearned run may see of its dataset; set by those who open a run."""
 
     def __init__(
         self,

@@ -1,6 +1,7 @@
 """A run on disk: everything a trained model is (DESIGN section 5). Never pickled."""
 
 import json
+import secrets
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -94,6 +95,9 @@ class RunStore:
                 "format_version": FORMAT_VERSION,
                 "status": TRAINING,
                 "identity_digest": identity.digest(),
+                "salt": self.base.manifest()["salt"] if self.base else secrets.token_hex(16),
+                "forgotten": [],
+                "served": 0,
                 **asdict(identity),
                 **about,
             },

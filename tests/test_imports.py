@@ -16,13 +16,16 @@ RANKS = [
     {"recbole_settings"},
     {"partition", "adapters", "data"},
     {"backbone"},
-    {"model", "run_store"},
+    {"model", "run_store", "ledger", "run_lock"},
     {"shard_trainer", "former_state"},
     {"fitting"},
     {"trainer"},
     {"evaluation"},
     {"report"},
     {"recbole_bridge"},
+    {"assembly"},
+    {"evaluation_stage"},
+    {"unlearning"},
     {"quick_start"},
     {"cli"},
 ]
@@ -34,6 +37,7 @@ MAY_IMPORT_RECBOLE = {
     "progress.py",
     "trainer.py",
     "recbole_bridge.py",
+    "assembly.py",
     "quick_start.py",
 }
 MAY_IMPORT_TRANSFORMERS = {"backbone/wheel.py", "backbone/load.py"}

@@ -125,7 +125,7 @@ def test_a_run_interrupted_while_evaluated_is_finished_without_training(finished
 
     folder = tmp_path / "interrupted"
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr("recbole_apa.quick_start.score_split", lambda *a: (_ for _ in ()).throw(KeyboardInterrupt))
+        patch.setattr("recbole_apa.evaluation_stage.score_split", lambda *a: (_ for _ in ()).throw(KeyboardInterrupt))
         run("APA", "board", config_dict=options, run_dir=folder)
     monkeypatch.setattr(ShardTrainer, "fit", None)
     result = run("APA", "board", config_dict=options, run_dir=folder)

@@ -1,0 +1,117 @@
+"""Put dataset, loaders, model and trainer together: for a new run, or for one that lies on disk."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from logging import FileHandler, getLogger
+from pathlib import Path
+from typing import Any
+
+from recbole.data import data_preparation
+from recbole.utils import get_model, init_logger, init_seed
+
+from recbole_apa.data.splits import SPLITS
+from recbole_apa.data.view import DataView
+from recbole_apa.errors import RunError, SettingsError
+from recbole_apa.model import APA
+from recbole_apa.recbole_bridge import APAConfig, make_dataset
+from recbole_apa.run_store import EMBEDDINGS, MEMORY, METRICS, RunStore
+from recbole_apa.trainer import APATrainer
+
+MOVABLE = frozenset({"data_path", "backbone", "device", "use_gpu", "gpu_id", "show_progress", "trunk_cache_gib"})
+"""Options that may differ when a run is loaded: digests tell whether what they name is the same."""
+
+
+@dataclass
+class RunResult:
+    """What a run leaves in memory; ``metrics`` holds the same figures as ``metrics.json``."""
+
+    metrics: dict[str, float]
+    run_dir: Path | None
+    config: APAConfig
+    model: Any
+    trainer: Any
+    data: tuple[Any, Any, Any]
+    """RecBole's loaders: train, valid, test."""
+
+
+def start_logging(config: APAConfig) -> None:
+    """RecBole's logger and seeds."""
+    try:
+        init_logger(config)
+    except OSError as error:
+        raise RunError(
+            f"cannot write RecBole's log under {Path.cwd() / 'log'}: {error}; start from another folder"
+        ) from error
+    init_seed(config["seed"], config["reproducibility"])
+    getLogger().info(f"{config['model']} on {config['dataset']}, device {config['device']}")
+
+
+def log_files() -> list[str]:
+    """Where RecBole's logger writes."""
+    return [handler.baseFilename for handler in getLogger().handlers if isinstance(handler, FileHandler)]
+
+
+def build_data(config: APAConfig) -> tuple[Any, Any, Any]:
+    """RecBole's loaders (train, valid, test)."""
+    dataset = make_dataset(config)
+    getLogger().info(dataset)
+    loaders: tuple[Any, Any, Any] = data_preparation(config, dataset)
+    return loaders
+
+
+def build(config: APAConfig) -> tuple[Any, tuple[Any, Any, Any]]:
+    """Model and loaders, by RecBole's own look-ups."""
+    data = build_data(config)
+    # RecBole models may draw their first weights from the global generators
+    init_seed(config["seed"], config["reproducibility"])
+    model = get_model(config["model"])(config, data[0]._dataset).to(config["device"])
+    return model, data
+
+
+def open_run(store: RunStore, changes: Mapping[str, Any] | None = None) -> RunResult:
+    """Load a finished run with its data.
+
+    Args:
+        changes: where things lie now, e.g. ``{"data_path": ...}``; the settings are the run's own.
+
+    Raises:
+        RunError: damaged, unfinished, or made of other data or another backbone.
+        SettingsError: an option that would change what the run computes.
+    """
+    manifest = store.check()
+    fixed = sorted(set(changes or {}) - MOVABLE)
+    if fixed:
+        raise SettingsError(
+            f"{', '.join(fixed)}: a finished run is evaluated with its own settings; expected only "
+            f"{', '.join(sorted(MOVABLE))}"
+        )
+    options = {**manifest["options"], **(changes or {})}
+    config = APAConfig("APA", options.pop("dataset"), None, options)
+    config.view = stored_view(store)
+    start_logging(config)
+    model, data = build(config)
+    _check_same(manifest, model, data[0]._dataset)
+    trainer = APATrainer(config, model, store)
+    trainer.load(store)
+    return RunResult({}, store.folder, config, model, trainer, data)
+
+
+def stored_view(store: RunStore) -> DataView:
+    """What the run may see of its dataset: its samples in their splits, without what it has forgotten."""
+    manifest, seen = store.manifest(), store.lineage()
+    artefacts = dict(zip(SPLITS, (EMBEDDINGS, MEMORY, METRICS), strict=True))
+    roles = {name: frozenset(seen[artefact]) for name, artefact in artefacts.items()}
+    return DataView(manifest["salt"], frozenset(manifest["forgotten"]), roles, manifest["draw"])
+
+
+def _check_same(manifest: Mapping[str, Any], model: APA, dataset: Any) -> None:
+    if dataset.content_digest != manifest["dataset"]:
+        raise RunError(
+            f"the dataset in {dataset.dataset_path} is not the one that the run was made of (its digest differs); "
+            "name the right folder with --data_path"
+        )
+    if model.engine.backbone.digest != manifest["backbone"]:
+        raise RunError(
+            f"the backbone {model.engine.backbone.name!r} is not the one that the run was trained on "
+            "(its digest differs); use the same model and dtype"
+        )

@@ -1,0 +1,162 @@
+"""Judge a trained state and write its records: ``metrics.json``, ``figures/``, ``report.html``."""
+
+import math
+import time
+from collections.abc import Mapping
+from logging import getLogger
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from recbole_apa.assembly import RunResult, log_files
+from recbole_apa.data.export import export_samples
+from recbole_apa.data.splits import SPLITS
+from recbole_apa.evaluation.variants import ScoredSplit, score_split, split_figures
+from recbole_apa.files import write_json
+from recbole_apa.model import APA
+from recbole_apa.report import figures as draw
+from recbole_apa.report.html import write_report
+from recbole_apa.report.table import text_table, verdict
+from recbole_apa.run_store import METRICS
+from recbole_apa.trainer import APATrainer
+
+TRAINING_STAGES = ("read_prompts_seconds", "partition_seconds", "train_shards_seconds", "memory_seconds")
+"""What training a state consists of; evaluation is apart."""
+
+
+def evaluate_state(result: RunResult, show: bool) -> dict[str, float]:
+    """All figures of the run. Ranking metrics judge the chosen aggregation; labelled rows judge every variant."""
+    trainer: APATrainer = result.trainer
+    test = result.data[2]
+    metrics: dict[str, float] = {**_training_figures(trainer)}
+    start = time.perf_counter()
+    if trainer.ranking:
+        outcome = trainer.evaluate(test, load_best_model=False, show_progress=show)
+    else:
+        known = trainer.known_valid_scores or trainer.validation_scores(result.data[1]._dataset)
+        metrics |= split_figures(
+            "valid", _score(result, result.data[1], "Score validation", show, known), result.config["seed"]
+        )
+        scored = _score(result, test, "Score test samples", show)
+        metrics |= split_figures("test", scored, result.config["seed"])
+        chosen = f"aggregated.{result.model.settings.aggregation.aggregation}"
+        labels = test._dataset.labelled[result.config["LABEL_FIELD"]]
+        outcome = trainer.evaluate_scores(Tensor(scored.scores[chosen]), labels)
+        _draw(result, scored)
+    metrics |= recbole_figures("test", outcome)
+    metrics["evaluate_seconds"] = round(time.perf_counter() - start, 1)
+    return metrics
+
+
+def write_records(result: RunResult, about: Mapping[str, Any]) -> Path:
+    """Write figures and report beside the trained state, and take them into the manifest.
+
+    Args:
+        about: further entries of the manifest.
+
+    Returns:
+        the report's path.
+    """
+    store = result.trainer.store
+    assert store is not None
+    result.run_dir = store.folder
+    write_json(store.folder / METRICS, result.metrics)
+    report = write_report(store.folder)
+    store.seal(about)
+    return report
+
+
+def training_cost(trainer: APATrainer) -> dict[str, Any]:
+    """What training the whole state took, for the estimates of later requests."""
+    record = trainer.record
+    return {
+        "seconds": round(sum(record.seconds.get(name, 0.0) for name in TRAINING_STAGES), 3),
+        "memory_seconds": round(record.seconds.get("memory_seconds", 0.0), 3),
+        "shard_seconds": [round(shard.get("train_seconds", 0.0), 3) for shard in record.shards],
+        "shard_samples": record.sizes,
+    }
+
+
+def traces_outside(result: RunResult) -> dict[str, list[str]]:
+    """Where this process leaves traces of the training outside the run folder."""
+    export = result.config["export_samples"]
+    return {
+        "tensorboard": [str(Path(result.trainer.tensorboard.log_dir).resolve())],
+        "logs": [str(Path(name).resolve()) for name in log_files()],
+        "exports": [str(Path(export).resolve())] if export else [],
+    }
+
+
+def write_export(folder: Path, model: APA, data: tuple[Any, Any, Any]) -> None:
+    """What the model sees of each sample, as JSON lines."""
+    parts = {name: loader._dataset for name, loader in zip(SPLITS, data, strict=True)}
+    tokens = parts["train"].field2token_id[parts["train"].iid_field]
+    words = {
+        name: [model.engine.encoder.words(x)[0].text for x in model.prompt_inputs(part.labelled)]
+        for name, part in parts.items()
+    }
+    samples = {name: part.samples for name, part in parts.items()}
+    export_samples(folder, samples, lambda item: model.item_texts[tokens[item]], words)
+    getLogger().info(f"samples written to {folder}")
+
+
+def recbole_figures(split: str, outcome: Mapping[str, float]) -> dict[str, float]:
+    """RecBole's metrics under plain keys; those that are not defined (AUC of one label only) are left out."""
+    return {f"recbole.{split}.{k}": float(v) for k, v in outcome.items() if math.isfinite(v)}
+
+
+def show_figures(result: RunResult) -> None:
+    """The final table, through RecBole's logger."""
+    log = getLogger().info
+    if "test.n_samples" in result.metrics:
+        log("\n" + text_table(result.metrics))
+        log(verdict(result.metrics, result.model.settings.aggregation.aggregation))
+    else:
+        for name, value in result.metrics.items():
+            if name.startswith("recbole."):
+                log(f"{name}: {value:.4f}")
+
+
+def _score(
+    result: RunResult, loader: Any, title: str, show: bool, known: Mapping[str, Tensor] | None = None
+) -> ScoredSplit:
+    part = loader._dataset
+    prompts = result.model.prompts(part.labelled)
+    return score_split(result.model, part.samples, prompts, part.train_rows, title, show, known)
+
+
+def _training_figures(trainer: APATrainer) -> dict[str, float]:
+    record = trainer.record
+    figures: dict[str, float] = {k: round(v, 1) for k, v in record.seconds.items()}
+    figures |= {f"shards.{k:03d}.n_samples": n for k, n in enumerate(record.sizes)}
+    for k, shard in enumerate(record.shards):
+        if shard:
+            figures[f"shards.{k:03d}.train_seconds"] = round(shard["train_seconds"], 1)
+            figures[f"shards.{k:03d}.final_train_loss"] = shard["epoch_losses"][-1]
+    figures["attention.tau"] = record.tau
+    figures["attention.n_neighbors"] = record.n_neighbors
+    figures["prompts.n_cut_prompts"] = record.n_cut_prompts
+    figures["prompts.n_cut_lines"] = record.n_cut_lines
+    figures["frozen_states_bytes"] = trainer.model.engine.cache.n_bytes
+    if trainer.store:
+        figures["adapters_bytes"] = sum(p.stat().st_size for p in trainer.store.folder.glob("shards/*/*.safetensors"))
+    return figures
+
+
+def _draw(result: RunResult, scored: ScoredSplit) -> None:
+    """Record what the report draws (a loaded run keeps its own)."""
+    trainer: APATrainer = result.trainer
+    if trainer.train_embeddings is None or trainer.store is None or trainer.partition is None:
+        return
+    shard_of = trainer.partition.shard_of
+    shards = [shard_of[s.sample_id] for s in result.data[0]._dataset.samples]
+    drawings = {
+        "shard_sizes": draw.shard_sizes(trainer.record.sizes),
+        "sample_map": draw.sample_map(trainer.train_embeddings.numpy(), shards),
+        "training_losses": draw.training_losses(trainer.record.shards),
+        "attention_weights": draw.attention_weights(scored.weights),
+        "roc_curves": draw.roc_curves(scored.labels, scored.scores),
+    }
+    for name, data in drawings.items():
+        write_json(trainer.store.folder / "figures" / f"{name}.json", data)
