@@ -31,3 +31,7 @@ class TrainingError(APAError, RuntimeError):
 
 class RunError(APAError, RuntimeError):
     """A run folder is missing, damaged, foreign, or cannot be written."""
+
+
+class RequestError(APAError, ValueError):
+    """A request to forget is malformed, unknown, repeated or would leave nothing to train on."""

@@ -75,6 +75,11 @@ def file_digest(path: Path) -> str:
     return h.hexdigest()
 
 
+def sync_folder(path: Path) -> None:
+    """Make the names in a folder last through a power loss."""
+    _sync(path)
+
+
 def _sync(path: Path) -> None:
     handle = os.open(path, os.O_RDONLY)
     try:

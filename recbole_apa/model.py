@@ -50,8 +50,7 @@ class APA(AbstractRecommender):
         self._length_field = config["ITEM_LIST_LENGTH_FIELD"]
         self._label_field = config["LABEL_FIELD"]
         self._label_list_field = config["LABEL_FIELD"] + LABEL_LIST_SUFFIX
-        self.item_texts = dataset.item_texts
-        self.n_items = dataset.item_num
+        self.use_dataset(dataset)
         backbone = load_backbone(self.settings.backbone, self.device)
         self.backbone = backbone.model
         self.engine = ScoringEngine(
@@ -62,6 +61,11 @@ class APA(AbstractRecommender):
             cache_bytes=config["trunk_cache_gib"] * GIB,
         )
         self.rule: WeightRule | None = None
+
+    def use_dataset(self, dataset: APADataset) -> None:
+        """Take item numbers and texts from another dataset: after rows were forgotten, numbers may differ."""
+        self.item_texts = dataset.item_texts
+        self.n_items = dataset.item_num
 
     def prompt_inputs(self, interaction: Interaction) -> list[PromptInput]:
         """What each row's prompt will say."""

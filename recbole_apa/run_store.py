@@ -81,7 +81,7 @@ class RunStore:
                     "settings to go on with it: choose another --run_dir"
                 )
             # without figures it was interrupted after training, while it was being evaluated
-            if manifest["status"] == COMPLETE and (self.folder / METRICS).is_file():
+            if manifest["status"] == COMPLETE and self.has(METRICS) and self.base is None:
                 raise RunError(
                     f"{self.folder} holds a finished run; evaluate it with --run={self.folder}, or choose another "
                     "--run_dir"

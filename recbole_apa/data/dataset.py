@@ -41,6 +41,7 @@ class APADataset(Dataset):
         content_digest: of all that may be seen of the dataset.
         interactions, windows: the rows the samples were made of.
         splits: samples of all three parts, by split.
+        view: what may be seen: all rows, unless the run that the dataset is loaded for has forgotten some.
     """
 
     samples: list[Sample]
@@ -54,6 +55,10 @@ class APADataset(Dataset):
     windows: Windows
     splits: dict[str, list[Sample]]
     inter_feat: Any
+
+    def __init__(self, config: Any) -> None:
+        self.view: DataView = getattr(config, "view", None) or DataView()
+        super().__init__(config)
 
     def build(self) -> list["APADataset"]:
         """
@@ -88,11 +93,6 @@ class APADataset(Dataset):
     def _load_feat(self, filepath: str, source: Any) -> Any:
         with without_quoting():
             return super()._load_feat(filepath, source)
-
-    @property
-    def view(self) -> DataView:
-        """What may be seen: all rows, unless the run that this dataset is loaded for has forgotten some."""
-        return getattr(self.config, "view", None) or DataView()
 
     def _data_filtering(self) -> None:
         # before RecBole's own filters: they must count as if the rows had never been there

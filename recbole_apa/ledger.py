@@ -1,0 +1,110 @@
+"""``ledger.jsonl``: what was asked of a run and what was done, one line each, chained by digests.
+
+A line counts once it is whole and on disk. What a power loss leaves of a line that was being written is no
+line: it was never acknowledged, and the next write cuts it off.
+"""
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+from recbole_apa.errors import RunError
+from recbole_apa.files import sync_folder
+from recbole_apa.run_store import LEDGER
+from recbole_apa.seeding import digest_of
+
+REQUEST, DONE = "request", "done"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One line."""
+
+    position: int
+    """1, 2, 3, ..."""
+    kind: str
+    time: str
+    """UTC, ISO 8601."""
+    content: Mapping[str, Any]
+    digest: str
+    """SHA-256 of the line."""
+
+
+class Ledger:
+    """The ledger of one run folder.
+
+    Args:
+        salt: the run's; the first line is chained to it, so that another run's ledger does not fit.
+    """
+
+    def __init__(self, folder: Path, salt: str) -> None:
+        self.path = folder / LEDGER
+        self._origin = digest_of("ledger", salt).hex()
+
+    def entries(self) -> list[Entry]:
+        """All whole lines.
+
+        Raises:
+            RunError: a line was changed, taken out or put in.
+        """
+        return self._read()[0]
+
+    def requests(self) -> list[Entry]:
+        """The requests, oldest first."""
+        return [e for e in self.entries() if e.kind == REQUEST]
+
+    def head(self) -> str:
+        """Digest of the last line: kept elsewhere, it proves later that nothing before it was changed."""
+        entries = self.entries()
+        return entries[-1].digest if entries else self._origin
+
+    def append(self, kind: str, content: Mapping[str, Any]) -> Entry:
+        """Add a line; it is on disk when this returns. The caller holds the run's lock."""
+        entries, n_whole = self._read()
+        position, previous = len(entries) + 1, entries[-1].digest if entries else self._origin
+        now = datetime.now(timezone.utc).isoformat(timespec="seconds")
+        value = {"position": position, "kind": kind, "time": now, "previous": previous, **content}
+        line = json.dumps(value, sort_keys=True).encode() + b"\n"
+        try:
+            handle = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o644)
+            try:
+                os.ftruncate(handle, n_whole)
+                os.lseek(handle, n_whole, os.SEEK_SET)
+                os.write(handle, line)
+                os.fsync(handle)
+            finally:
+                os.close(handle)
+            sync_folder(self.path.parent)
+        except OSError as error:
+            raise RunError(f"cannot write {self.path}: {error}; the request was not taken") from error
+        return Entry(position, kind, now, value, hashlib.sha256(line).hexdigest())
+
+    def _read(self) -> tuple[list[Entry], int]:
+        """The entries, and how many bytes they take."""
+        text = self.path.read_bytes() if self.path.is_file() else b""
+        whole = text[: text.rfind(b"\n") + 1]
+        entries: list[Entry] = []
+        previous = self._origin
+        for number, line in enumerate(whole.splitlines(keepends=True), start=1):
+            value = _parse(line)
+            if value is None or value.get("previous") != previous or value.get("position") != number:
+                raise RunError(
+                    f"{self.path}, line {number}: it does not follow from the line before; the ledger was changed after "
+                    "it was written: restore it from a copy"
+                )
+            previous = hashlib.sha256(line).hexdigest()
+            entries.append(Entry(number, value["kind"], value["time"], value, previous))
+        return entries, len(whole)
+
+
+def _parse(line: bytes) -> dict[str, Any] | None:
+    try:
+        value = json.loads(line)
+    except ValueError:
+        return None
+    return value if isinstance(value, dict) and {"kind", "time"} <= value.keys() else None

@@ -1,0 +1,48 @@
+"""One writer of a run folder at a time; the second is told who holds it and since when."""
+
+import json
+import os
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime, timezone
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from recbole_apa.errors import RunError
+
+LOCK, HOLDER = ".lock", ".lock-holder.json"
+
+
+@contextmanager
+def run_lock(folder: Path, purpose: str) -> Iterator[None]:
+    """Hold the folder for writing. A killed process holds nothing: the operating system takes the lock from it.
+
+    Raises:
+        RunError: another process holds it, or the folder cannot be written.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(folder / LOCK)
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise RunError(f"{folder} is in use{_holder(folder)}; wait for it to end, or stop it") from None
+    except OSError as error:
+        raise RunError(f"cannot write {folder}: {error}; choose another folder, or mend its rights") from error
+    try:
+        since = datetime.now(timezone.utc).isoformat(timespec="seconds")
+        holder = {"process": os.getpid(), "host": socket.gethostname(), "since": since, "purpose": purpose}
+        (folder / HOLDER).write_text(json.dumps(holder))
+        yield
+    finally:
+        (folder / HOLDER).unlink(missing_ok=True)
+        lock.release()
+
+
+def _holder(folder: Path) -> str:
+    try:
+        who = json.loads((folder / HOLDER).read_text())
+        return f" by process {who['process']} on {who['host']} since {who['since']} ({who['purpose']})"
+    except (OSError, ValueError, KeyError):
+        return " by another process"

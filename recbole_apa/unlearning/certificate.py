@@ -1,0 +1,70 @@
+"""A certificate for each request: JSON for programs, and a page that a data officer can read."""
+
+import platform
+from collections.abc import Mapping
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import torch
+from jinja2 import Environment, FileSystemLoader
+
+from recbole_apa.data.splits import SPLITS
+from recbole_apa.files import write_json, write_text
+from recbole_apa.unlearning.plan import DROPPED, REWRITTEN, Plan
+
+FORMAT = 1
+PACKAGES = ("recbole-apa", "recbole", "torch", "transformers", "peft", "safetensors", "numpy", "pandas", "scikit-learn")
+INHERITED, STRICT = "inherited", "strict"
+KEPT = "the split and the draw of samples are taken over from the first training, and so is the wording of the items."
+MEANING = {
+    INHERITED: "Each affected shard's adapter was trained again from its start on what remains. The state is the one "
+    "that training from scratch on the remaining data gives with the same assignment of samples to shards. That "
+    f"assignment was computed when the forgotten data was still there; {KEPT}",
+    STRICT: "The assignment of samples to shards was computed again without the forgotten data, and every shard whose "
+    "samples changed was trained again from its start. The state is the one that training from scratch on the "
+    f"remaining data gives; {KEPT}",
+}
+LEFT = (
+    "RecBole's text logs of earlier processes hold aggregate figures (losses, AUC) and no identifiers; the manifest "
+    "lists them under outside.logs.",
+    "The dataset's own files are not this program's to change: remove the rows there as well. The run stays valid "
+    "with or without them.",
+    "The salted digests in ledger and certificate tell someone who holds the run folder and a candidate's identifier "
+    "whether that candidate was forgotten.",
+    "Deleted files are unlinked; what a storage device keeps of unlinked blocks is up to that device.",
+)
+
+
+def affected_counts(plan: Plan) -> dict[str, dict[str, int]]:
+    """Affected samples by split and kind."""
+    return {s: {DROPPED: plan.count(s, DROPPED), REWRITTEN: plan.count(s, REWRITTEN)} for s in SPLITS}
+
+
+def write_certificate(folder: Path, content: Mapping[str, Any]) -> tuple[Path, Path]:
+    """Write ``0001.json`` and ``0001.html``, named by the request's place in the ledger."""
+    name = f"{content['request']['position']:04d}"
+    write_json(folder / f"{name}.json", content)
+    environment = Environment(loader=FileSystemLoader(Path(__file__).parent), autoescape=True)
+    page = environment.get_template("certificate.html").render(
+        c=content, meaning=MEANING[content["exactness"]], left=LEFT, name=name
+    )
+    write_text(folder / f"{name}.html", page)
+    return folder / f"{name}.json", folder / f"{name}.html"
+
+
+def changed_files(before: Mapping[str, str], after: Mapping[str, str]) -> dict[str, dict[str, str | None]]:
+    """Digests of every file that differs: None where there was, or is, none."""
+    names = sorted(n for n in before.keys() | after.keys() if before.get(n) != after.get(n))
+    return {n: {"before": before.get(n), "after": after.get(n)} for n in names}
+
+
+def versions() -> dict[str, str]:
+    """What computed the state."""
+    out = {"python": platform.python_version(), "machine": platform.machine(), "system": platform.system()}
+    for name in PACKAGES:
+        try:
+            out[name] = version(name)
+        except PackageNotFoundError:
+            out[name] = "not installed (a checkout)"
+    return {**out, "torch threads": str(torch.get_num_threads())}

@@ -1,0 +1,139 @@
+"""From forgotten interactions to affected samples, shards and memory rows, by comparing lineages."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from recbole_apa.data.samples import Sample
+from recbole_apa.data.splits import SPLITS
+from recbole_apa.data.view import key_of
+from recbole_apa.errors import RequestError
+from recbole_apa.partition import Partition
+from recbole_apa.run_store import EMBEDDINGS, MEMORY, METRICS
+
+DROPPED, REWRITTEN = "dropped", "rewritten"
+TARGET, SHOWN, TOO_SHORT = (
+    "its target is forgotten",
+    "its history showed a forgotten interaction",
+    "its history has become shorter than min_history, or the dataset's filters drop it",
+)
+_ARTEFACTS = dict(zip(SPLITS, (EMBEDDINGS, MEMORY, METRICS), strict=True))
+
+
+@dataclass(frozen=True)
+class Affected:
+    """One sample that a request changes."""
+
+    sample_id: str
+    split: str
+    change: str
+    """``dropped`` or ``rewritten``."""
+    reason: str
+    shard: int | None = None
+
+
+@dataclass
+class Plan:
+    """What a request costs, before anything is done."""
+
+    n_interactions: int
+    affected: list[Affected] = field(default_factory=list)
+    shards: list[int] = field(default_factory=list)
+    """Shards to be trained again, or switched off."""
+    n_shards: int = 0
+    n_train_samples: int = 0
+    """Training samples that will be gone through again, of ``n_kept`` that remain."""
+    n_kept: int = 0
+    seconds: float | None = None
+    """Estimate from what training took, evaluation apart; None where that was not recorded."""
+    full_seconds: float | None = None
+
+    def count(self, split: str, change: str) -> int:
+        """Affected samples of one kind."""
+        return sum(a.split == split and a.change == change for a in self.affected)
+
+
+def make_plan(
+    n_interactions: int,
+    lineage: Mapping[str, Mapping[str, str]],
+    after: Mapping[str, Sequence[Sample]],
+    partition: Partition,
+    hidden: Callable[[str], bool],
+    cost: Mapping[str, Any],
+) -> Plan:
+    """Compare what the run saw with what it may see now.
+
+    Args:
+        lineage: artefact -> sample id -> digest, of the run as it is.
+        after: the samples of each split without the forgotten interactions.
+        hidden: whether the interaction of a key is forgotten.
+        cost: the manifest's ``full_training``.
+
+    Raises:
+        RequestError: no training sample would be left.
+    """
+    plan = Plan(n_interactions, n_shards=partition.n_shards)
+    for split in SPLITS:
+        plan.affected += _affected_of(split, lineage[_ARTEFACTS[split]], after[split], hidden, partition)
+    train = {s.sample_id for s in after["train"]}
+    if not train:
+        raise RequestError("this request would leave no training sample at all. Nothing was changed; delete the run")
+    plan.shards = sorted({a.shard for a in plan.affected if a.shard is not None})
+    plan.n_kept = len(train)
+    plan.n_train_samples = sum(partition.shard_of[name] in plan.shards for name in train)
+    _estimate(plan, partition, train, cost)
+    return plan
+
+
+def _affected_of(
+    split: str,
+    before: Mapping[str, str],
+    after: Sequence[Sample],
+    hidden: Callable[[str], bool],
+    partition: Partition,
+) -> list[Affected]:
+    now = {s.sample_id: s.digest() for s in after}
+    out = []
+    for name, digest in before.items():
+        if now.get(name) == digest:
+            continue
+        change = DROPPED if name not in now else REWRITTEN
+        reason = SHOWN if change == REWRITTEN else TARGET if hidden(key_of(name)) else TOO_SHORT
+        out.append(Affected(name, split, change, reason, partition.shard_of[name] if split == "train" else None))
+    return out
+
+
+def _estimate(plan: Plan, partition: Partition, train: set[str], cost: Mapping[str, Any]) -> None:
+    """Seconds of training scale with the samples of a shard; those of the memory with the adapters scored."""
+    if not cost.get("seconds") or not sum(cost["shard_seconds"]):
+        return
+    per_sample = sum(cost["shard_seconds"]) / sum(cost["shard_samples"])
+    memory = cost["memory_seconds"] * len(plan.shards) / plan.n_shards
+    plan.seconds = round(per_sample * plan.n_train_samples + memory, 1)
+    plan.full_seconds = cost["seconds"]
+
+
+def plan_text(plan: Plan, most: int = 30) -> str:
+    """The plan for a person's eyes: it names samples, so it is printed and never logged."""
+    lines = [
+        f"{plan.n_interactions} interactions to forget affect "
+        + ", ".join(
+            f"{plan.count(split, DROPPED)} {split} samples dropped and {plan.count(split, REWRITTEN)} rewritten"
+            for split in SPLITS
+        )
+    ]
+    for a in plan.affected[:most]:
+        shard = "" if a.shard is None else f", shard {a.shard:03d}"
+        lines.append(f"  {a.change:<9}  {a.sample_id}  ({a.split}{shard}): {a.reason}")
+    if len(plan.affected) > most:
+        lines.append(f"  ... and {len(plan.affected) - most} more")
+    shards = ", ".join(f"{k:03d}" for k in plan.shards) or "none"
+    lines.append(
+        f"shards to train again: {shards} ({len(plan.shards)} of {plan.n_shards}); {plan.n_train_samples} of "
+        f"{plan.n_kept} training samples"
+    )
+    if plan.seconds is not None and plan.full_seconds:
+        lines.append(
+            f"estimated time, evaluation apart: {plan.seconds:.0f} s; the first training took {plan.full_seconds:.0f} s"
+        )
+    return "\n".join(lines)

@@ -1,0 +1,273 @@
+"""Carry out the requests that wait in the ledger: train the affected shards again, judge the new state, certify it,
+put it in place. Killed anywhere, the next call goes on."""
+
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timezone
+from logging import getLogger
+from pathlib import Path
+from typing import Any, Protocol
+
+from torch.utils.tensorboard import SummaryWriter
+
+from recbole_apa.assembly import RunResult, build_data, stored_view
+from recbole_apa.errors import RunError
+from recbole_apa.evaluation_stage import (
+    evaluate_state,
+    recbole_figures,
+    traces_outside,
+    training_cost,
+    write_export,
+    write_records,
+)
+from recbole_apa.files import file_digest, read_json
+from recbole_apa.former_state import FormerState
+from recbole_apa.ledger import DONE, Entry, Ledger
+from recbole_apa.partition import Partition
+from recbole_apa.run_store import CERTIFICATES, METRICS, PENDING, RunIdentity, RunStore
+from recbole_apa.trainer import APATrainer
+from recbole_apa.unlearning.certificate import (
+    INHERITED,
+    STRICT,
+    affected_counts,
+    changed_files,
+    versions,
+    write_certificate,
+)
+from recbole_apa.unlearning.forgotten import ForgottenSamples, table_figures
+from recbole_apa.unlearning.plan import Plan, make_plan
+from recbole_apa.unlearning.switch import is_ready, pending_store, switch
+
+
+class Request(Protocol):
+    """What says which interactions are to be forgotten: a line of the ledger, or one that is not written yet."""
+
+    @property
+    def content(self) -> Mapping[str, Any]:
+        """``interactions``: salted keys; ``names``: salted names; ``exactness``."""
+        ...
+
+
+@dataclass
+class Outcome:
+    """What came of the requests that were carried out together."""
+
+    requests: list[int]
+    """Their lines in the ledger."""
+    plan: Plan
+    certificates: list[Path]
+    figures: dict[str, dict[str, float | None]]
+    """Title -> before and after."""
+    seconds: float
+    """Training, without evaluation."""
+    full_seconds: float | None
+    """What the first training of the whole state took."""
+    result: RunResult = field(repr=False)
+
+
+def waiting(store: RunStore, ledger: Ledger) -> list[Entry]:
+    """Requests that were taken and are not carried out."""
+    done = {request for e in ledger.entries() if e.kind == DONE for request in e.content["requests"]}
+    return [e for e in ledger.requests() if e.position not in done]
+
+
+def finish_switch(store: RunStore, ledger: Ledger) -> None:
+    """Finish what a kill interrupted after the new state was complete. The caller holds the lock."""
+    if is_ready(store):
+        switch(store)
+    served = store.manifest().get("served_requests", [])
+    late = [e.position for e in waiting(store, ledger) if e.position in served]
+    if late:
+        _close(store, ledger, late)
+
+
+def carry_out(
+    opened: RunResult, requests: Sequence[Entry], show: bool, data: tuple[Any, Any, Any] | None = None
+) -> Outcome:
+    """Carry out requests that are in the ledger; each affected shard is trained once. The caller holds the lock.
+
+    Args:
+        opened: the run as it is.
+        data: the loaders without what the requests name, where they are there already.
+    """
+    store: RunStore = opened.trainer.store
+    ledger = Ledger(store.folder, store.manifest()["salt"])
+    before = store.manifest()
+    exactness = STRICT if any(e.content["exactness"] == STRICT for e in requests) else INHERITED
+    dropped = ForgottenSamples(opened)
+    data = data or data_without(opened, requests)
+    plan = plan_of(store, data, requests)
+    dropped.judge("before", plan.affected)
+    opened.model.use_dataset(data[0]._dataset)
+    _purge_memory(opened.model, data)
+
+    pending = _start_pending(store, data, before, exactness)
+    trainer = APATrainer(opened.config, opened.model, pending, FormerState(store))
+    trainer.tensorboard = SummaryWriter(f"{opened.trainer.tensorboard.log_dir}-request-{requests[-1].position}")
+    _, valid_result = trainer.fit(data[0], data[1], show_progress=show)
+    result = RunResult({}, store.folder, opened.config, opened.model, trainer, data)
+    result.metrics = evaluate_state(result, show) | recbole_figures("valid", valid_result)
+    dropped.judge("after")
+    _purge_memory(opened.model, data)
+    seconds = training_cost(trainer)["seconds"]
+    figures = table_figures(opened_metrics(store), result.metrics, dropped)
+    outside = _outside(before, trainer, result)
+    about = {
+        "full_training": before.get("full_training", {}),
+        "forgotten": sorted(data[0]._dataset.view.forgotten),
+        "served_requests": [*before.get("served_requests", []), *(e.position for e in requests)],
+        "partition_of": "this data" if exactness == STRICT else "inherited",
+        "outside": outside,
+    }
+    write_records(result, about)
+    _certify(store, pending, ledger, requests, plan, exactness, seconds, figures, trainer, before)
+    pending.seal({"ready": True})
+    switch(store)
+    _clean_outside(before, outside, result)
+    _close(store, ledger, [e.position for e in requests])
+    trainer.store = RunStore(store.folder)
+    certificates = [store.folder / CERTIFICATES / f"{e.position:04d}.json" for e in requests]
+    full = before.get("full_training", {}).get("seconds")
+    return Outcome([e.position for e in requests], plan, certificates, figures, seconds, full, result)
+
+
+def data_without(opened: RunResult, requests: Sequence[Request]) -> tuple[Any, Any, Any]:
+    """The loaders of what remains of a run's data."""
+    view = stored_view(opened.trainer.store)
+    opened.config.view = replace(
+        view, forgotten=view.forgotten | {d for e in requests for d in e.content["interactions"]}
+    )
+    return build_data(opened.config)
+
+
+def plan_of(store: RunStore, data: tuple[Any, Any, Any], requests: Sequence[Request]) -> Plan:
+    """The plan of requests, in the ledger or not yet."""
+    partition = store.load_partition()
+    assert partition is not None
+    digests = {d for e in requests for d in e.content["interactions"]}
+    return make_plan(
+        len(digests),
+        store.lineage(),
+        data[0]._dataset.splits,
+        partition,
+        lambda key: data[0]._dataset.view.hides(key),
+        store.manifest().get("full_training", {}),
+    )
+
+
+def opened_metrics(store: RunStore) -> Mapping[str, float]:
+    """The figures that the run was left with."""
+    return read_json(store.folder / METRICS) if store.has(METRICS) else {}
+
+
+def _purge_memory(model: Any, data: tuple[Any, Any, Any]) -> None:
+    """Forget tokens and frozen states of every prompt that is not in the remaining data."""
+    wanted = [p for loader in data for p in model.prompts(loader._dataset.labelled)]
+    model.engine.keep_only(wanted)
+
+
+def _start_pending(store: RunStore, data: tuple[Any, Any, Any], before: Mapping[str, Any], exactness: str) -> RunStore:
+    """The pending state's folder, with what is inherited; what an interrupted attempt finished stays."""
+    pending = pending_store(store)
+    identity = RunIdentity(
+        before["settings"], before["options"], data[0]._dataset.content_digest, before["backbone"], before["draw"]
+    )
+    try:
+        pending.begin(identity, {"exactness": exactness})
+        stale = pending.manifest()["exactness"] != exactness
+    except RunError:
+        stale = True  # of another request, or cut off while it was begun
+    if stale:
+        shutil.rmtree(pending.folder)
+        pending.begin(identity, {"exactness": exactness})
+    if exactness == INHERITED and pending.load_partition() is None:
+        old = store.load_partition()
+        assert old is not None
+        left = {s.sample_id for s in data[0]._dataset.samples}
+        pending.save_partition(Partition({n: k for n, k in old.shard_of.items() if n in left}, old.centres))
+    return pending
+
+
+def _certify(
+    store: RunStore,
+    pending: RunStore,
+    ledger: Ledger,
+    requests: Sequence[Entry],
+    plan: Plan,
+    exactness: str,
+    seconds: float,
+    figures: Mapping[str, Any],
+    trainer: APATrainer,
+    before: Mapping[str, Any],
+) -> None:
+    manifest = pending.manifest()
+    total = len(trainer.record.sizes)
+    content = {
+        "title": f"Certificate of exact unlearning ({exactness})",
+        "run": store.folder.name,
+        "completed": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        "exactness": exactness,
+        "affected": affected_counts(plan),
+        "shards": {
+            "trained": [k for k in range(total) if trainer.record.sizes[k] and k not in trainer.record.taken_over],
+            "switched_off": [k for k in plan.shards if not trainer.record.sizes[k]],
+            "total": total,
+        },
+        "seconds": {"training": seconds, "full_training": before.get("full_training", {}).get("seconds")},
+        "figures": figures,
+        "seed": before["settings"]["seed"],
+        "versions": versions(),
+        "files": changed_files(before["files"], manifest["files"]),
+        "removed_outside": [d for d in before.get("outside", {}).get("tensorboard", []) if Path(d).exists()],
+        "rewritten_outside": [d for d in before.get("outside", {}).get("exports", []) if Path(d).exists()],
+    }
+    for entry in requests:
+        request = {
+            "position": entry.position,
+            "time": entry.time,
+            "digest": entry.digest,
+            "n_interactions": len(entry.content["interactions"]),
+            "interactions": entry.content["interactions"],
+            "served_together": len(requests),
+        }
+        write_certificate(pending.folder / CERTIFICATES, {"format": 1, "request": request, **content})
+
+
+def _outside(before: Mapping[str, Any], trainer: APATrainer, result: RunResult) -> dict[str, list[str]]:
+    """Where traces lie from now on."""
+    old = before.get("outside", {})
+    now = traces_outside(result)
+    return {
+        "tensorboard": now["tensorboard"],
+        "logs": sorted({*old.get("logs", []), *now["logs"]}),
+        "exports": sorted({*old.get("exports", []), *now["exports"]}),
+    }
+
+
+def _clean_outside(before: Mapping[str, Any], outside: Mapping[str, Sequence[str]], result: RunResult) -> None:
+    """Delete the old training's tensorboard logs and write exports again."""
+    for name in before.get("outside", {}).get("tensorboard", []):
+        if name not in outside["tensorboard"]:
+            shutil.rmtree(name, ignore_errors=True)
+    for name in outside["exports"]:
+        if Path(name).is_dir():
+            write_export(Path(name), result.model, result.data)
+
+
+def _close(store: RunStore, ledger: Ledger, requests: Sequence[int]) -> None:
+    """Write into the ledger that requests were carried out, with the digests of their certificates."""
+    pending = store.folder / PENDING
+    if pending.exists():
+        shutil.rmtree(pending)
+    folder = store.folder / CERTIFICATES
+    names = [f"{n:04d}.{kind}" for n in requests for kind in ("json", "html")]
+    ledger.append(
+        DONE,
+        {
+            "requests": list(requests),
+            "certificates": {name: file_digest(folder / name) for name in names},
+            "manifest": file_digest(store.manifest_path),
+        },
+    )
+    getLogger().info(f"{len(requests)} request(s) carried out; certificates in {folder}")

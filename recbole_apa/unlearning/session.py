@@ -1,0 +1,206 @@
+"""The unlearning stage of a run: take a request, show what it costs, carry it out."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tabulate import tabulate
+
+from recbole_apa.assembly import RunResult, open_run
+from recbole_apa.data.view import salted
+from recbole_apa.errors import RequestError, SettingsError
+from recbole_apa.fitting import FitRecord, StateBuilder, shard_key
+from recbole_apa.former_state import FormerState
+from recbole_apa.ledger import REQUEST, Ledger
+from recbole_apa.run_lock import run_lock
+from recbole_apa.run_store import RunStore
+from recbole_apa.unlearning.certificate import INHERITED, STRICT
+from recbole_apa.unlearning.plan import Plan, plan_text
+from recbole_apa.unlearning.requests import Demand, Found, find, named_demands, read_demands
+from recbole_apa.unlearning.retrain import Outcome, carry_out, data_without, finish_switch, plan_of, waiting
+
+
+@dataclass
+class UnlearnResult:
+    """What :func:`unlearn` did."""
+
+    plan: Plan | None
+    """Of the new request; None where only waiting ones were carried out."""
+    outcomes: list[Outcome] = field(default_factory=list)
+    """One for the requests that were waiting, if any, and one for the new request; empty for a dry run."""
+    left: list[str] = field(default_factory=list)
+    """What ``skip_unknown`` left out, and why."""
+
+    @property
+    def certificates(self) -> list[Path]:
+        """Paths of all certificates that were written."""
+        return [path for outcome in self.outcomes for path in outcome.certificates]
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """A request that was found in the data and is not in the ledger yet; has the shape of a ledger's entry."""
+
+    content: Mapping[str, Any]
+
+
+def unlearn(
+    run_dir: str | Path,
+    requests: str | Path | None = None,
+    *,
+    users: Iterable[object] = (),
+    items: Iterable[object] = (),
+    interactions: Iterable[Sequence[object]] = (),
+    exactness: str = INHERITED,
+    skip_unknown: bool = False,
+    dry_run: bool = False,
+    config_dict: Mapping[str, Any] | None = None,
+) -> UnlearnResult:
+    """Make a finished run forget; first finishes what an interrupted call left waiting.
+
+    Args:
+        requests: a file, ``.csv``, ``.jsonl`` or ``.inter`` (:func:`~recbole_apa.unlearning.requests.read_demands`).
+        users, items, interactions: tokens; interactions as (user, item) or (user, item, timestamp).
+        exactness: ``inherited`` (the paper) or ``strict`` (the partition is computed again too).
+        skip_unknown: serve what can be found and list the rest, instead of refusing the whole request.
+        dry_run: show the plan and change nothing.
+        config_dict: where things lie now, e.g. ``{"data_path": ...}``.
+
+    Raises:
+        RequestError: malformed, unknown or served before, by line; nothing was changed.
+        RunError: the run is damaged, in use, or of other data.
+    """
+    if exactness not in (INHERITED, STRICT):
+        raise SettingsError(f"exactness: found {exactness!r}, expected {INHERITED} or {STRICT}")
+    demands = read_demands(Path(requests)) if requests else []
+    demands += named_demands(users, items, interactions)
+    store = RunStore(Path(run_dir))
+    store.manifest()
+    with run_lock(store.folder, "unlearning"):
+        session = _Session(store, config_dict)
+        return (
+            session.dry_run(demands, exactness, skip_unknown)
+            if dry_run
+            else session.run(demands, exactness, skip_unknown)
+        )
+
+
+class _Session:
+    """One call of :func:`unlearn`; the caller holds the lock."""
+
+    def __init__(self, store: RunStore, changes: Mapping[str, Any] | None) -> None:
+        self.store, self.changes = store, changes
+        self.ledger = Ledger(store.folder, store.manifest()["salt"])
+        finish_switch(store, self.ledger)
+
+    def run(self, demands: Sequence[Demand], exactness: str, skip_unknown: bool) -> UnlearnResult:
+        left = waiting(self.store, self.ledger)
+        out = UnlearnResult(None)
+        if left:
+            opened = open_run(self.store, self.changes)
+            out.outcomes.append(carry_out(opened, left, opened.config["show_progress"]))
+        if demands:
+            opened = open_run(self.store, self.changes)
+            asked, out.left = self._ask(opened, demands, exactness, skip_unknown)
+            data = data_without(opened, [asked])
+            out.plan = plan_of(self.store, data, [asked])  # refuses what would leave nothing, before the ledger knows
+            entry = self.ledger.append(REQUEST, asked.content)
+            out.outcomes.append(carry_out(opened, [entry], opened.config["show_progress"], data))
+        elif not left:
+            raise RequestError(
+                "nothing was asked: expected --unlearn=FILE, --forget_users, --forget_items or --forget_interactions; "
+                "no interrupted request is waiting either"
+            )
+        return out
+
+    def dry_run(self, demands: Sequence[Demand], exactness: str, skip_unknown: bool) -> UnlearnResult:
+        opened = open_run(self.store, self.changes)
+        asked, left = self._ask(opened, demands, exactness, skip_unknown)
+        data = data_without(opened, [asked])
+        plan = plan_of(self.store, data, [asked])
+        if exactness == STRICT:
+            plan.shards = _strict_shards(opened, self.store, data)
+        return UnlearnResult(plan, left=left)
+
+    def _ask(
+        self, opened: RunResult, demands: Sequence[Demand], exactness: str, skip_unknown: bool
+    ) -> tuple[_Asked, list[str]]:
+        """What goes into the ledger: digests alone."""
+        salt = self.store.manifest()["salt"]
+        earlier = {d for e in self.ledger.requests() for d in e.content["names"]}
+        rows = opened.data[0]._dataset.interactions
+        found = find(demands, rows, lambda d: bool(_names(d, salt) & earlier), skip_unknown)
+        return _Asked({**_digests(found, rows, salt), "exactness": exactness}), found.left
+
+
+def _names(demand: Demand, salt: str) -> set[str]:
+    """Salted names under which an earlier request may have asked for the same."""
+    out = set()
+    if demand.user is not None:
+        out.add(salted(salt, f"user {demand.user}"))
+    if demand.item is not None:
+        out.add(salted(salt, f"item {demand.item}"))
+    if demand.kind == "interaction":
+        out.add(salted(salt, f"pair {demand.user} {demand.item}"))
+    return out
+
+
+def _digests(found: Found, rows: Any, salt: str) -> dict[str, list[str]]:
+    names = {salted(salt, f"pair {rows.users[row]} {rows.items[row]}") for row in found.rows}
+    for demand in found.demands:
+        if demand.kind != "interaction":
+            names |= _names(demand, salt)
+    keys = {salted(salt, rows.row_key(row)) for row in found.rows}
+    return {"interactions": sorted(keys), "names": sorted(names)}
+
+
+def _strict_shards(opened: RunResult, store: RunStore, data: tuple[Any, Any, Any]) -> list[int]:
+    """Shards whose samples differ once the partition is computed again."""
+    part = data[0]._dataset
+    opened.model.use_dataset(part)
+    builder = StateBuilder(opened.model, FitRecord(), None, FormerState(store), lambda *a: None, False)
+    partition = builder.divide(part.samples, builder.read(part, "Read rewritten prompts"))
+    by_id = {s.sample_id: s for s in part.samples}
+    out = []
+    for shard in range(partition.n_shards):
+        members = partition.members(shard)
+        key = shard_key(shard, [by_id[name] for name in members])
+        if not members or store.finished_shard(shard, key) is None:
+            out.append(shard)
+    return out
+
+
+def outcome_text(outcome: Outcome) -> str:
+    """The before / after table and what it took, for a terminal."""
+
+    def shown(value: float | None) -> str:
+        return "-" if value is None else f"{value:.4f}"
+
+    body = [[title, shown(pair["before"]), shown(pair["after"])] for title, pair in outcome.figures.items()]
+    plan = outcome.plan
+    rewritten = sum(a.change == "rewritten" for a in plan.affected)
+    n_trained = len(outcome.result.trainer.record.sizes) - len(outcome.result.trainer.record.taken_over)
+    n_trained -= outcome.result.trainer.record.sizes.count(0)
+    lines = [
+        tabulate(body, ["", "before", "after"], disable_numparse=True),
+        f"{plan.n_interactions} interactions forgotten; {len(plan.affected)} samples affected, {rewritten} of them "
+        f"rewritten; {n_trained} of {plan.n_shards} shards trained again",
+    ]
+    if outcome.full_seconds:
+        ratio = f"; ratio {outcome.full_seconds / outcome.seconds:.2f}" if outcome.seconds else ""
+        lines.append(
+            f"{outcome.seconds:.1f} s of training; the first training of the whole state took "
+            f"{outcome.full_seconds:.1f} s{ratio}"
+        )
+    lines += [f"certificate: {path.with_suffix('.html')}" for path in outcome.certificates]
+    return "\n".join(lines)
+
+
+def result_text(result: UnlearnResult) -> str:
+    """All that :func:`unlearn` has to say to a person; names samples, so it is printed and never logged."""
+    parts = [f"left out: {text}" for text in result.left]
+    if result.plan:
+        parts.append(plan_text(result.plan))
+    parts += [outcome_text(outcome) for outcome in result.outcomes]
+    return "\n".join(parts)
