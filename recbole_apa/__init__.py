@@ -15,7 +15,10 @@ _WHERE = {
     "RunResult": "recbole_apa.assembly",
     "evaluate_run": "recbole_apa.quick_start",
     "register": "recbole_apa.recbole_bridge",
+    "audit": "recbole_apa.unlearning.audit",
     "run": "recbole_apa.quick_start",
+    "unlearn": "recbole_apa.unlearning.session",
+    "verify": "recbole_apa.unlearning.verify",
 }
 
 __all__ = [
@@ -25,9 +28,12 @@ __all__ = [
     "APAError",
     "APATrainer",
     "RunResult",
+    "audit",
     "evaluate_run",
     "register",
     "run",
+    "unlearn",
+    "verify",
 ]
 
 if TYPE_CHECKING:
@@ -38,6 +44,9 @@ if TYPE_CHECKING:
     from recbole_apa.quick_start import evaluate_run, run
     from recbole_apa.recbole_bridge import APAConfig, register
     from recbole_apa.trainer import APATrainer
+    from recbole_apa.unlearning.audit import audit
+    from recbole_apa.unlearning.session import unlearn
+    from recbole_apa.unlearning.verify import verify
 
 
 def __getattr__(name: str) -> Any:

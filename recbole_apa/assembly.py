@@ -68,11 +68,12 @@ def build(config: APAConfig) -> tuple[Any, tuple[Any, Any, Any]]:
     return model, data
 
 
-def open_run(store: RunStore, changes: Mapping[str, Any] | None = None) -> RunResult:
+def open_run(store: RunStore, changes: Mapping[str, Any] | None = None, allow_pending: bool = False) -> RunResult:
     """Load a finished run with its data.
 
     Args:
         changes: where things lie now, e.g. ``{"data_path": ...}``; the settings are the run's own.
+        allow_pending: load the old state although a request waits to be carried out.
 
     Raises:
         RunError: damaged, unfinished, or made of other data or another backbone.
@@ -92,7 +93,7 @@ def open_run(store: RunStore, changes: Mapping[str, Any] | None = None) -> RunRe
     model, data = build(config)
     _check_same(manifest, model, data[0]._dataset)
     trainer = APATrainer(config, model, store)
-    trainer.load(store)
+    trainer.load(store, allow_pending)
     return RunResult({}, store.folder, config, model, trainer, data)
 
 

@@ -17,24 +17,36 @@ USAGE = """usage: python run_recbole_apa.py --model=APA --dataset=ml-100k [--OPT
   --export_samples=DIR    write what the model will see as JSON lines
   --protocol=tallrec      the paper's split and draws
 
+Forgetting, as a stage of a new run or on a finished one (--run=DIR):
+  --unlearn=FILE          a request: .csv, .jsonl or .inter with user_id, item_id or both in each line
+  --forget_users=12,57    whole users; --forget_items=50,181 whole items; --forget_interactions=12:50,57:181
+  --exactness=strict      compute the partition again too (default: inherited, the paper)
+  --dry_run               show what a request affects and costs; change nothing
+  --skip_unknown          serve what can be found, list the rest
+  --resume                finish requests that were interrupted; --allow_pending evaluates the old state meanwhile
+  --audit, --verify       prove a finished run, quickly or by training again from scratch: status 0 holds, 1 does not
+
 Every option of properties/model/APA.yaml and of RecBole can be given as --OPTION=VALUE.
 """
 
-_PLAIN_TEXT = frozenset({"model", "dataset", "config_files", "run", "run_dir", "export_samples", "data_path", "device"})
+_FLAGS = frozenset({"audit", "verify", "dry_run", "skip_unknown", "resume", "allow_pending"})
+_NAMES = frozenset({"forget_users", "forget_items", "forget_interactions"})
+_PLAIN_TEXT = _NAMES | {"model", "dataset", "config_files", "run", "run_dir", "export_samples", "data_path", "device"}
+_PLAIN_TEXT |= {"unlearn", "exactness"}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line.
 
     Returns:
-        the exit status: 0, or 2 where the input has to be mended.
+        the exit status: 0; 1 where an audit or a verification does not hold; 2 where the input has to be mended.
     """
     given = list(sys.argv[1:] if arguments is None else arguments)
     if not given or given[0] in ("-h", "--help"):
         print(USAGE)
         return 0
     try:
-        _dispatch(parse_arguments(given))
+        return _dispatch(parse_arguments(given))
     except APAError as error:
         print(f"{type(error).__name__}: {error}", file=sys.stderr)
         return 2
@@ -44,7 +56,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("interrupted; what was finished is kept in the run folder named above", file=sys.stderr)
         return 130
-    return 0
 
 
 def parse_arguments(arguments: Sequence[str]) -> dict[str, Any]:
@@ -60,7 +71,9 @@ def parse_arguments(arguments: Sequence[str]) -> dict[str, Any]:
         if not word.startswith("--") or len(word) < 3:
             raise SettingsError(f"found {word!r}, expected --option=value")
         key, equals, text = word[2:].partition("=")
-        if not equals:
+        if not equals and key in _FLAGS and (not rest or rest[0].startswith("--")):
+            text = "True"
+        elif not equals:
             if not rest or rest[0].startswith("--"):
                 raise SettingsError(f"found {word!r} without a value, expected {word}=value")
             text = rest.pop(0)
@@ -85,12 +98,95 @@ def _text_settings() -> set[str]:
     return {name for g in groups for name, hint in typing.get_type_hints(g).items() if hint is str}
 
 
-def _dispatch(options: dict[str, Any]) -> None:
+def _dispatch(options: dict[str, Any]) -> int:
     from recbole_apa.quick_start import evaluate_run, run
 
+    stage = {name: options.pop(name) for name in (*_FLAGS, *_NAMES, "unlearn", "exactness") if name in options}
+    asked = any(stage.get(name) for name in (*_NAMES, "unlearn", "resume"))
     if "run" in options:
-        evaluate_run(options.pop("run"), {k: v for k, v in options.items() if (k, v) != ("model", "APA")})
-        return
+        folder = options.pop("run")
+        changes = {k: v for k, v in options.items() if (k, v) != ("model", "APA")}
+        if stage.get("audit") or stage.get("verify"):
+            return _prove(folder, stage, changes)
+        if asked:
+            _unlearn(folder, stage, changes)
+        else:
+            evaluate_run(folder, changes, bool(stage.get("allow_pending")))
+        return 0
     model, dataset = options.pop("model", "APA"), options.pop("dataset", "ml-100k")
+    _refuse_stage(stage, asked, model)
     files = options.pop("config_files", "").split()
-    run(model, dataset, files, options, run_dir=options.get("run_dir"))
+    if asked:
+        _demands(stage)  # a malformed request is refused before the training, not after it
+    result = run(model, dataset, files, options, run_dir=options.get("run_dir"))
+    if asked:
+        _unlearn(result.run_dir, stage, {})
+    return 0
+
+
+def _refuse_stage(stage: dict[str, Any], asked: bool, model: str) -> None:
+    """What only a finished run can be asked."""
+    late = sorted(name for name in ("audit", "verify", "resume", "dry_run", "allow_pending") if stage.get(name))
+    if late:
+        raise SettingsError(f"--{late[0]}: expected on a finished run, e.g. --run=saved/APA-ml-100k-... --{late[0]}")
+    if asked and model != "APA":
+        raise SettingsError(f"--unlearn: found --model={model}, expected --model=APA")
+
+
+def _demands(stage: dict[str, Any]) -> dict[str, Any]:
+    """The request's own arguments, read."""
+    from pathlib import Path
+
+    from recbole_apa.unlearning.requests import read_demands
+
+    if stage.get("unlearn"):
+        read_demands(Path(stage["unlearn"]))
+    pairs = [word.split(":") for word in _words(stage, "forget_interactions")]
+    return {
+        "requests": stage.get("unlearn"),
+        "users": _words(stage, "forget_users"),
+        "items": _words(stage, "forget_items"),
+        "interactions": pairs,
+    }
+
+
+def _words(stage: dict[str, Any], name: str) -> list[str]:
+    return [word.strip() for word in stage.get(name, "").strip("[]").split(",") if word.strip()]
+
+
+def _unlearn(folder: Any, stage: dict[str, Any], changes: dict[str, Any]) -> None:
+    from recbole_apa.unlearning.session import result_text, unlearn
+
+    result = unlearn(
+        folder,
+        **_demands(stage),
+        exactness=stage.get("exactness", "inherited"),
+        skip_unknown=bool(stage.get("skip_unknown")),
+        dry_run=bool(stage.get("dry_run")),
+        config_dict=changes,
+    )
+    print(result_text(result))
+
+
+def _prove(folder: str, stage: dict[str, Any], changes: dict[str, Any]) -> int:
+    holds = True
+    if stage.get("audit"):
+        from recbole_apa.unlearning.audit import audit
+
+        audited = audit(folder, changes)
+        print("\n".join(["checked: " + "; ".join(audited.checked), *(f"FOUND: {f}" for f in audited.findings)]))
+        print(f"the audit {'holds' if audited.holds else 'does not hold'}; ledger head {audited.head}")
+        holds = audited.holds
+    if stage.get("verify"):
+        from recbole_apa.unlearning.verify import verify
+
+        verified = verify(folder, changes)
+        print(
+            "\n".join(["compared: " + ", ".join(verified.compared), *(f"DIFFERS: {d}" for d in verified.differences)])
+        )
+        says = (
+            "equal, bit for bit, to training from scratch" if verified.holds else "not what training from scratch gives"
+        )
+        print(f"the run is {says} ({verified.seconds:.1f} s)")
+        holds = holds and verified.holds
+    return 0 if holds else 1

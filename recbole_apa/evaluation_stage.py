@@ -31,13 +31,16 @@ def evaluate_state(result: RunResult, show: bool) -> dict[str, float]:
     test = result.data[2]
     metrics: dict[str, float] = {**_training_figures(trainer)}
     start = time.perf_counter()
-    if trainer.ranking:
+    outcome: Mapping[str, float] = {}
+    if not test._dataset.samples:
+        getLogger().warning("no test sample is left: there is nothing to judge the model on")
+    elif trainer.ranking:
         outcome = trainer.evaluate(test, load_best_model=False, show_progress=show)
     else:
-        known = trainer.known_valid_scores or trainer.validation_scores(result.data[1]._dataset)
-        metrics |= split_figures(
-            "valid", _score(result, result.data[1], "Score validation", show, known), result.config["seed"]
-        )
+        if result.data[1]._dataset.samples:
+            known = trainer.known_valid_scores or trainer.validation_scores(result.data[1]._dataset)
+            judged = _score(result, result.data[1], "Score validation", show, known)
+            metrics |= split_figures("valid", judged, result.config["seed"])
         scored = _score(result, test, "Score test samples", show)
         metrics |= split_figures("test", scored, result.config["seed"])
         chosen = f"aggregated.{result.model.settings.aggregation.aggregation}"

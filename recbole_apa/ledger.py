@@ -15,7 +15,7 @@ from typing import Any
 
 from recbole_apa.errors import RunError
 from recbole_apa.files import sync_folder
-from recbole_apa.run_store import LEDGER
+from recbole_apa.run_store import LEDGER, RunStore
 from recbole_apa.seeding import digest_of
 
 REQUEST, DONE = "request", "done"
@@ -58,6 +58,11 @@ class Ledger:
         """The requests, oldest first."""
         return [e for e in self.entries() if e.kind == REQUEST]
 
+    def waiting(self) -> list[Entry]:
+        """Requests that were taken and are not carried out."""
+        done = {request for e in self.entries() if e.kind == DONE for request in e.content["requests"]}
+        return [e for e in self.requests() if e.position not in done]
+
     def head(self) -> str:
         """Digest of the last line: kept elsewhere, it proves later that nothing before it was changed."""
         entries = self.entries()
@@ -94,12 +99,27 @@ class Ledger:
             value = _parse(line)
             if value is None or value.get("previous") != previous or value.get("position") != number:
                 raise RunError(
-                    f"{self.path}, line {number}: it does not follow from the line before; the ledger was changed after "
-                    "it was written: restore it from a copy"
+                    f"{self.path}, line {number}: it does not follow from the line before; the ledger was changed "
+                    "after it was written: restore it from a copy"
                 )
             previous = hashlib.sha256(line).hexdigest()
             entries.append(Entry(number, value["kind"], value["time"], value, previous))
         return entries, len(whole)
+
+
+def refuse_pending(store: RunStore) -> None:
+    """
+    Raises:
+        RunError: a request waits; the state still holds what is to be forgotten.
+    """
+    waiting = Ledger(store.folder, store.manifest()["salt"]).waiting()
+    if waiting:
+        first = waiting[0]
+        raise RunError(
+            f"{store.folder}: {len(waiting)} request(s) wait to be carried out (line {first.position} of the ledger, "
+            f"received {first.time}, {len(first.content['interactions'])} interactions); finish with "
+            f"--run={store.folder} --resume, or use the old state with --allow_pending"
+        )
 
 
 def _parse(line: bytes) -> dict[str, Any] | None:

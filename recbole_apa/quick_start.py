@@ -18,9 +18,11 @@ from recbole_apa.evaluation_stage import (
     write_export,
     write_records,
 )
+from recbole_apa.ledger import Ledger
 from recbole_apa.recbole_bridge import APAConfig, load_own_checkpoint
+from recbole_apa.run_lock import run_lock
 from recbole_apa.run_store import RunStore
-from recbole_apa.trainer import APATrainer
+from recbole_apa.trainer import APATrainer, default_run_dir
 
 __all__ = ["RunResult", "evaluate_run", "run"]
 
@@ -48,7 +50,13 @@ def run(
     built = build(config)
     if config["model"] != "APA":
         return _run_baseline(config, *built)
-    trainer = APATrainer(config, built[0], RunStore(Path(run_dir)) if run_dir else None)
+    store = RunStore(Path(run_dir) if run_dir else default_run_dir(config))
+    with run_lock(store.folder, "training"):
+        return _train(config, built, store, start)
+
+
+def _train(config: APAConfig, built: tuple[Any, tuple[Any, Any, Any]], store: RunStore, start: float) -> RunResult:
+    trainer = APATrainer(config, built[0], store)
     if config["export_samples"]:
         write_export(Path(config["export_samples"]), *built)
     show = config["show_progress"]
@@ -63,19 +71,31 @@ def run(
     return result
 
 
-def evaluate_run(folder: str | Path, config_dict: Mapping[str, Any] | None = None) -> RunResult:
+def evaluate_run(
+    folder: str | Path, config_dict: Mapping[str, Any] | None = None, allow_pending: bool = False
+) -> RunResult:
     """Load a finished run and evaluate it again; nothing in its folder is changed.
 
     Args:
         config_dict: where things lie now, e.g. ``{"data_path": ...}``; the settings are the run's own.
+        allow_pending: evaluate the old state although a request waits to be carried out; ``metrics`` then holds
+            ``pending_requests``.
 
     Raises:
-        RunError: damaged, unfinished, or made of other data or another backbone.
+        RunError: damaged, unfinished, pending, or made of other data or another backbone.
         SettingsError: an option that would change what the run computes.
     """
-    result = open_run(RunStore(Path(folder)), config_dict)
+    store = RunStore(Path(folder))
+    result = open_run(store, config_dict, allow_pending)
     result.metrics = evaluate_state(result, result.config["show_progress"])
+    n_waiting = len(Ledger(store.folder, store.manifest()["salt"]).waiting())
+    if n_waiting:
+        result.metrics["pending_requests"] = n_waiting
     show_figures(result)
+    if n_waiting:
+        getLogger().warning(
+            f"PENDING: these are the figures of the old state; {n_waiting} request(s) to forget wait to be carried out"
+        )
     return result
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from recbole_apa.errors import RunError
+from recbole_apa.run_store import MANIFEST
 
 LOCK, HOLDER = ".lock", ".lock-holder.json"
 
@@ -22,6 +23,7 @@ def run_lock(folder: Path, purpose: str) -> Iterator[None]:
     Raises:
         RunError: another process holds it, or the folder cannot be written.
     """
+    was_there = folder.exists()
     try:
         folder.mkdir(parents=True, exist_ok=True)
         lock = FileLock(folder / LOCK)
@@ -38,6 +40,15 @@ def run_lock(folder: Path, purpose: str) -> Iterator[None]:
     finally:
         (folder / HOLDER).unlink(missing_ok=True)
         lock.release()
+        if not (folder / MANIFEST).exists():
+            _leave_no_trace(folder, was_there)
+
+
+def _leave_no_trace(folder: Path, was_there: bool) -> None:
+    """Nothing came of it, and this may not even be a run folder."""
+    (folder / LOCK).unlink(missing_ok=True)
+    if not was_there and not any(folder.iterdir()):
+        folder.rmdir()
 
 
 def _holder(folder: Path) -> str:

@@ -1,5 +1,6 @@
 """RecBole's trainer contract for APA: partition, one adapter per shard, memory, weights, evaluation."""
 
+import secrets
 import time
 from collections.abc import Callable
 from logging import getLogger
@@ -10,11 +11,13 @@ import torch
 from recbole.trainer import Trainer
 from recbole.utils import EvaluatorType, calculate_valid_score, get_local_time, set_color
 from torch import Tensor
+from torch.utils.tensorboard import SummaryWriter
 
 from recbole_apa.adapters.attention import NEIGHBOR_GRID, TAU_GRID, Memory, choose_attention
 from recbole_apa.data.dataloader import ShardingDataLoader
 from recbole_apa.fitting import FitRecord, StateBuilder, lineage_of, sample_order
 from recbole_apa.former_state import FormerState
+from recbole_apa.ledger import refuse_pending
 from recbole_apa.model import APA
 from recbole_apa.partition import Partition
 from recbole_apa.progress import progress
@@ -67,12 +70,14 @@ class APATrainer(Trainer):
         if valid_data is None:
             raise ValueError("APA needs validation data: its weights come from the adapters' errors on them")
         if saved and self.store is None:
-            self.store = RunStore(Path(self.checkpoint_dir) / f"APA-{self.config['dataset']}-{get_local_time()}")
+            self.store = RunStore(default_run_dir(self.config))
         store = self.store if saved else None
         self.record = FitRecord()
         self.eval_collector.data_collect(train_data)
         if store:
-            store.begin(self._identity(train_data), {"code": code_version()})
+            store.begin(self.identity(train_data), {"code": code_version()})
+            # a folder of its own, so that unlearning can delete what an old training wrote there
+            self.tensorboard = SummaryWriter(f"log_tensorboard/{store.folder.name}-{secrets.token_hex(4)}")
             self.logger.info(f"run folder: {store.folder} (if interrupted, go on with --run_dir={store.folder})")
         builder = StateBuilder(self.model, self.record, store, self.former, self.tensorboard.add_scalar, show_progress)
         self.train_embeddings = builder.read_training(train_data._dataset)
@@ -107,9 +112,15 @@ class APATrainer(Trainer):
         self.eval_collector.eval_collect(scores, labels)
         return self.evaluator.evaluate(self.eval_collector.get_data_struct())
 
-    def load(self, store: RunStore) -> None:
-        """Take adapters, partition, memory and the chosen tau and n from a finished run."""
+    def load(self, store: RunStore, allow_pending: bool = False) -> None:
+        """Take adapters, partition, memory and the chosen tau and n from a finished run.
+
+        Raises:
+            RunError: damaged, or a request waits to be carried out (``allow_pending`` takes the old state).
+        """
         manifest = store.check()
+        if not allow_pending:
+            refuse_pending(store)
         self.store = store
         self.partition = store.load_partition()
         assert self.partition is not None
@@ -139,7 +150,9 @@ class APATrainer(Trainer):
         """RecBole's metrics on the validation samples; their neighbours are those of other users."""
         start = time.perf_counter()
         dataset = valid_data._dataset
-        if self.ranking:
+        if not dataset.samples:
+            result = {}
+        elif self.ranking:
             result = self.evaluate(valid_data, load_best_model=False, show_progress=show_progress)
         else:
             known = self.validation_scores(dataset)
@@ -150,7 +163,7 @@ class APATrainer(Trainer):
             result = self.evaluate_scores(known[how], dataset.labelled[self.config["LABEL_FIELD"]])
         self.record.add_seconds("validate_seconds", start)
         self.best_valid_result = result
-        self.best_valid_score = calculate_valid_score(result, self.valid_metric)
+        self.best_valid_score = calculate_valid_score(result, self.valid_metric) if result else float("nan")
         if callback_fn:
             callback_fn(len(self.record.sizes) - 1, self.best_valid_score)
         return self.best_valid_score, result
@@ -170,11 +183,14 @@ class APATrainer(Trainer):
     def aggregate(self, dataset: Any, weights: Tensor, how: str, title: str, show_progress: bool) -> Tensor:
         """Scores of a split's samples with given weights, with a progress bar: (n, k) -> (n,)."""
         prompts = self.model.prompts(dataset.labelled)
+        if not prompts:
+            return torch.empty(0)
         size = self.model.engine.batch_size
         steps = progress(range(0, len(prompts), size), title, show_progress)
         return torch.cat([self.model.aggregate(prompts[i : i + size], weights[i : i + size], how) for i in steps])
 
-    def _identity(self, train_data: ShardingDataLoader) -> RunIdentity:
+    def identity(self, train_data: ShardingDataLoader) -> RunIdentity:
+        """What decides the numbers of the run that would be trained now."""
         dataset = train_data._dataset
         return RunIdentity(
             settings=self.model.settings.flat(),
@@ -188,6 +204,11 @@ class APATrainer(Trainer):
     def ranking(self) -> bool:
         """Whether the metrics asked for rank candidates instead of judging labelled rows."""
         return self.config["eval_type"] == EvaluatorType.RANKING
+
+
+def default_run_dir(config: Any) -> Path:
+    """``saved/APA-<dataset>-<time>``, in RecBole's ``checkpoint_dir``."""
+    return Path(config["checkpoint_dir"]) / f"APA-{config['dataset']}-{get_local_time()}"
 
 
 def code_version() -> str:

@@ -131,8 +131,11 @@ def choose_attention(
     """Every (tau, n) with its LogLoss on the memory itself, best first; ties go to the smaller tau, then n.
 
     Each row's neighbours are rows of other users. The adapters' scores are averaged with the weights (what
-    ``prediction`` aggregation gives), which needs no further pass through the model.
+    ``prediction`` aggregation gives), which needs no further pass through the model. An empty memory gives equal
+    weights.
     """
+    if not len(memory.labels):
+        return [Choice(0.0, min(neighbors), float("nan"))]
     similarity = memory.similarity_to_others()
     choices = []
     for n in sorted({min(n, max(1, len(similarity) - 1)) for n in neighbors}):

@@ -77,7 +77,7 @@ def make_plan(
         plan.affected += _affected_of(split, lineage[_ARTEFACTS[split]], after[split], hidden, partition)
     train = {s.sample_id for s in after["train"]}
     if not train:
-        raise RequestError("this request would leave no training sample at all. Nothing was changed; delete the run")
+        raise RequestError("without what is to be forgotten there is no data to train on; nothing was changed")
     plan.shards = sorted({a.shard for a in plan.affected if a.shard is not None})
     plan.n_kept = len(train)
     plan.n_train_samples = sum(partition.shard_of[name] in plan.shards for name in train)

@@ -9,10 +9,8 @@ from logging import getLogger
 from pathlib import Path
 from typing import Any, Protocol
 
-from torch.utils.tensorboard import SummaryWriter
-
 from recbole_apa.assembly import RunResult, build_data, stored_view
-from recbole_apa.errors import RunError
+from recbole_apa.errors import DataError, RequestError, RunError
 from recbole_apa.evaluation_stage import (
     evaluate_state,
     recbole_figures,
@@ -66,18 +64,12 @@ class Outcome:
     result: RunResult = field(repr=False)
 
 
-def waiting(store: RunStore, ledger: Ledger) -> list[Entry]:
-    """Requests that were taken and are not carried out."""
-    done = {request for e in ledger.entries() if e.kind == DONE for request in e.content["requests"]}
-    return [e for e in ledger.requests() if e.position not in done]
-
-
 def finish_switch(store: RunStore, ledger: Ledger) -> None:
     """Finish what a kill interrupted after the new state was complete. The caller holds the lock."""
     if is_ready(store):
         switch(store)
     served = store.manifest().get("served_requests", [])
-    late = [e.position for e in waiting(store, ledger) if e.position in served]
+    late = [e.position for e in ledger.waiting() if e.position in served]
     if late:
         _close(store, ledger, late)
 
@@ -104,7 +96,6 @@ def carry_out(
 
     pending = _start_pending(store, data, before, exactness)
     trainer = APATrainer(opened.config, opened.model, pending, FormerState(store))
-    trainer.tensorboard = SummaryWriter(f"{opened.trainer.tensorboard.log_dir}-request-{requests[-1].position}")
     _, valid_result = trainer.fit(data[0], data[1], show_progress=show)
     result = RunResult({}, store.folder, opened.config, opened.model, trainer, data)
     result.metrics = evaluate_state(result, show) | recbole_figures("valid", valid_result)
@@ -138,7 +129,11 @@ def data_without(opened: RunResult, requests: Sequence[Request]) -> tuple[Any, A
     opened.config.view = replace(
         view, forgotten=view.forgotten | {d for e in requests for d in e.content["interactions"]}
     )
-    return build_data(opened.config)
+    try:
+        return build_data(opened.config)
+    except DataError as error:
+        # the data could be read a moment ago: what is new is that rows are missing
+        raise RequestError(f"without what is to be forgotten there is no data to train on ({error})") from error
 
 
 def plan_of(store: RunStore, data: tuple[Any, Any, Any], requests: Sequence[Request]) -> Plan:

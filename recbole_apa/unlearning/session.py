@@ -18,7 +18,7 @@ from recbole_apa.run_store import RunStore
 from recbole_apa.unlearning.certificate import INHERITED, STRICT
 from recbole_apa.unlearning.plan import Plan, plan_text
 from recbole_apa.unlearning.requests import Demand, Found, find, named_demands, read_demands
-from recbole_apa.unlearning.retrain import Outcome, carry_out, data_without, finish_switch, plan_of, waiting
+from recbole_apa.unlearning.retrain import Outcome, carry_out, data_without, finish_switch, plan_of
 
 
 @dataclass
@@ -95,10 +95,11 @@ class _Session:
         finish_switch(store, self.ledger)
 
     def run(self, demands: Sequence[Demand], exactness: str, skip_unknown: bool) -> UnlearnResult:
-        left = waiting(self.store, self.ledger)
+        """Carry out what waits, then the new request."""
+        left = self.ledger.waiting()
         out = UnlearnResult(None)
         if left:
-            opened = open_run(self.store, self.changes)
+            opened = open_run(self.store, self.changes, allow_pending=True)
             out.outcomes.append(carry_out(opened, left, opened.config["show_progress"]))
         if demands:
             opened = open_run(self.store, self.changes)
@@ -115,6 +116,7 @@ class _Session:
         return out
 
     def dry_run(self, demands: Sequence[Demand], exactness: str, skip_unknown: bool) -> UnlearnResult:
+        """The plan of a request that is not taken."""
         opened = open_run(self.store, self.changes)
         asked, left = self._ask(opened, demands, exactness, skip_unknown)
         data = data_without(opened, [asked])

@@ -1,0 +1,247 @@
+"""A quick proof that a run is what it says: recompute its lineage, follow its digests, look for forgotten data."""
+
+import json
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from plotly.offline import get_plotlyjs
+
+from recbole_apa.assembly import build_data, stored_view
+from recbole_apa.data.samples import Sample
+from recbole_apa.data.splits import SPLITS
+from recbole_apa.data.view import DataView, key_of
+from recbole_apa.errors import APAError, RunError
+from recbole_apa.files import file_digest, read_json
+from recbole_apa.fitting import lineage_of, sample_order, shard_key
+from recbole_apa.ledger import DONE, Entry, Ledger
+from recbole_apa.recbole_bridge import APAConfig
+from recbole_apa.run_lock import HOLDER, LOCK
+from recbole_apa.run_store import CERTIFICATES, EMBEDDINGS, LEDGER, MANIFEST, MEMORY, PENDING, RunStore
+
+_WORD = re.compile(r"[^\s\"'<>,;()\[\]{}]+:[^\s\"'<>,;()\[\]{}]+")
+
+
+@dataclass
+class AuditResult:
+    """Findings of an audit; it holds where there are none."""
+
+    findings: list[str] = field(default_factory=list)
+    checked: list[str] = field(default_factory=list)
+    """What was looked at, in words."""
+    head: str = ""
+    """Digest of the ledger's last line: kept elsewhere, it dates everything before it."""
+
+    @property
+    def holds(self) -> bool:
+        """Whether nothing was found."""
+        return not self.findings
+
+
+def audit(run_dir: str | Path, config_dict: Mapping[str, Any] | None = None) -> AuditResult:
+    """Check a run without training anything.
+
+    Args:
+        config_dict: where things lie now, e.g. ``{"data_path": ...}``.
+
+    Raises:
+        RunError: not a run folder at all.
+    """
+    store = RunStore(Path(run_dir))
+    manifest = store.manifest()
+    result = AuditResult()
+    _guard(result, "files against the manifest's digests", lambda: _files(store, manifest))
+    _guard(result, "ledger and certificates", lambda: _ledger(store, manifest, result))
+    options = {**manifest["options"], **(config_dict or {})}
+    config = APAConfig("APA", options.pop("dataset"), None, options)
+    config.view = view = stored_view(store)
+    data = build_data(config)
+    _guard(result, "lineage against the data", lambda: _lineage(store, manifest, data))
+    _guard(result, "forgotten interactions in the run folder", lambda: _traces(store, view))
+    _guard(result, "traces outside the run folder", lambda: _outside(store, manifest, view, data))
+    return result
+
+
+def _guard(result: AuditResult, title: str, check: Callable[[], Iterable[str]]) -> None:
+    """Run one check; what it cannot read is a finding too."""
+    result.checked.append(title)
+    try:
+        result.findings += list(check())
+    except APAError as error:
+        result.findings.append(str(error))
+
+
+def _files(store: RunStore, manifest: Mapping[str, Any]) -> Iterator[str]:
+    if manifest["status"] != "complete":
+        yield f"the run's training was not finished (status {manifest['status']!r})"
+        return
+    there = set(store.state_files())
+    for name, digest in manifest["files"].items():
+        if name not in there:
+            yield f"{name} is missing"
+        elif file_digest(store.folder / name) != digest:
+            yield f"{name} was changed after it was written"
+    for name in sorted(there - set(manifest["files"])):
+        yield f"{name} is not in the manifest: a file that nobody answers for"
+    known = {MANIFEST, LEDGER, CERTIFICATES, PENDING, LOCK, HOLDER} | {n.split("/")[0] for n in manifest["files"]}
+    for path in sorted(store.folder.iterdir()):
+        if path.name not in known and path.name not in there:
+            yield f"{path.name} is no part of the run: a temporary file or a leftover"
+    hidden = [p for p in store.folder.rglob(".*") if p.name not in (LOCK, HOLDER) and p.parent != store.folder]
+    for path in sorted(hidden):
+        yield f"{path.relative_to(store.folder)} is no part of the run: a temporary file or a leftover"
+    if (store.folder / PENDING).exists():
+        yield f"{PENDING}/ is there: a request is not carried out to its end; finish it with --resume"
+
+
+def _ledger(store: RunStore, manifest: Mapping[str, Any], result: AuditResult) -> Iterator[str]:
+    ledger = Ledger(store.folder, manifest["salt"])
+    entries = ledger.entries()
+    result.head = ledger.head()
+    for entry in ledger.waiting():
+        yield f"the request in line {entry.position} of the ledger waits to be carried out"
+    asked = {d for e in ledger.requests() for d in e.content["interactions"]}
+    done = [e for e in entries if e.kind == DONE]
+    if not ledger.waiting() and asked != set(manifest["forgotten"]):
+        yield "the manifest's list of forgotten interactions is not what the ledger's requests come to"
+    if done and done[-1].content["manifest"] != file_digest(store.manifest_path):
+        yield f"{MANIFEST} was changed after the last request was carried out"
+    if not entries and manifest["forgotten"]:
+        yield f"{LEDGER} is missing, although the manifest says that something was forgotten"
+    known = {name for e in done for name in e.content["certificates"]}
+    folder = store.folder / CERTIFICATES
+    for path in sorted(folder.iterdir()) if folder.is_dir() else []:
+        if path.name not in known:
+            yield f"{CERTIFICATES}/{path.name} is in no line of the ledger"
+    requests = {e.position: e for e in ledger.requests()}
+    for entry in done:
+        yield from _certificates(folder, entry, requests)
+    yield from _last_files(folder, done, manifest)
+
+
+def _certificates(folder: Path, entry: Entry, requests: Mapping[int, Entry]) -> Iterator[str]:
+    """What one ledger line says of its certificates, and what they say of the requests."""
+    for name, digest in entry.content["certificates"].items():
+        path = folder / name
+        if not path.is_file():
+            yield f"{CERTIFICATES}/{name} is missing"
+        elif file_digest(path) != digest:
+            yield f"{CERTIFICATES}/{name} was changed after it was written"
+    for position in entry.content["requests"]:
+        path = folder / f"{position:04d}.json"
+        if not path.is_file():
+            continue
+        said, asked = read_json(path)["request"], requests.get(position)
+        if asked is None or said["digest"] != asked.digest or said["interactions"] != asked.content["interactions"]:
+            yield f"{CERTIFICATES}/{path.name} does not say what the ledger's request says"
+
+
+def _last_files(folder: Path, done: list[Entry], manifest: Mapping[str, Any]) -> Iterator[str]:
+    """The files that the certificates say they left behind, the latest word on each."""
+    last: dict[str, str | None] = {}
+    for entry in done:
+        path = folder / f"{entry.content['requests'][0]:04d}.json"
+        if path.is_file():
+            last |= {name: digests["after"] for name, digests in read_json(path)["files"].items()}
+    for name, digest in sorted(last.items()):
+        if manifest["files"].get(name) != digest:
+            yield f"{name} is not the file that its last certificate names"
+
+
+def _lineage(store: RunStore, manifest: Mapping[str, Any], data: tuple[Any, Any, Any]) -> Iterator[str]:
+    splits: dict[str, list[Sample]] = data[0]._dataset.splits
+    if data[0]._dataset.content_digest != manifest["dataset"]:
+        yield "the dataset is not the one that the run was made of (its digest differs); --data_path says where it lies"
+        return
+    partition = store.load_partition()
+    if partition is None:
+        raise RunError(f"{store.folder} has no partition.json")
+    said = store.lineage()
+    unknown = set(partition.shard_of) - {s.sample_id for s in splits["train"]}
+    if unknown:
+        yield f"partition.json holds {len(unknown)} samples that the data no longer has"
+        return
+    found = lineage_of(partition, splits)
+    for name in sorted(found.keys() | said.keys()):
+        if found.get(name) != said.get(name):
+            yield f"lineage of {name}: it saw other samples than the data now gives"
+    by_id = {s.sample_id: s for s in splits["train"]}
+    for shard in range(partition.n_shards):
+        members = partition.members(shard)
+        key = shard_key(shard, [by_id[name] for name in members])
+        if members and store.finished_shard(shard, key) is None:
+            yield f"shards/{shard:03d} was trained on other samples than its lineage says"
+        if not members and store.shard_folder(shard).exists():
+            yield f"shards/{shard:03d} should be empty, and an adapter is there"
+    yield from _rows(store, splits)
+
+
+def _rows(store: RunStore, splits: Mapping[str, list[Sample]]) -> Iterator[str]:
+    """Whether the tensors have one row for each sample, with its label."""
+    n_rows = len(store.load_embeddings())
+    if n_rows != len(splits["train"]):
+        yield f"{EMBEDDINGS} has {n_rows} rows for {len(splits['train'])} training samples"
+    memory, _ = store.load_memory()
+    labels = [splits["valid"][i].label for i in sample_order(splits["valid"])]
+    if [int(y) for y in memory.labels.tolist()] != labels:
+        yield f"{MEMORY} has {len(memory.labels)} rows that are not those of the {len(labels)} validation samples"
+
+
+def _traces(store: RunStore, view: DataView) -> Iterator[str]:
+    """Names of forgotten interactions in any file of the run folder, hidden ones included."""
+    for path in sorted(p for p in store.folder.rglob("*") if p.is_file()):
+        hits = sum(view.hides(key_of(word)) for word in set(_words(path)))
+        if hits:
+            yield f"{path.relative_to(store.folder)} names {hits} forgotten interactions"
+
+
+def _outside(store: RunStore, manifest: Mapping[str, Any], view: DataView, data: tuple[Any, Any, Any]) -> Iterator[str]:
+    outside = manifest.get("outside", {})
+    for certificate in sorted((store.folder / CERTIFICATES).glob("*.json")):
+        for name in read_json(certificate)["removed_outside"]:
+            if Path(name).exists() and name not in outside.get("tensorboard", []):
+                yield f"{name} is there, although {certificate.name} says that it was removed"
+    for name in (n for n in outside.get("logs", []) if Path(n).is_file()):
+        if any(view.hides(key_of(word)) for word in set(_words(Path(name)))):
+            yield f"{name} names forgotten interactions"
+    expected = {s.sample_id: s for split in SPLITS for s in data[0]._dataset.splits[split]}
+    for name in outside.get("exports", []):
+        for path in sorted(Path(name).glob("*.jsonl")):
+            yield from _export(path, expected)
+
+
+def _export(path: Path, expected: Mapping[str, Sample]) -> Iterator[str]:
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+        record = json.loads(line)
+        sample = expected.get(record["sample_id"])
+        shown = [[item, label] for item, _, label in record["history"]]
+        if sample is None or shown != [[e.item_id, e.label] for e in sample.history]:
+            yield f"{path}, line {number}: an export of a sample that was dropped or rewritten"
+            return
+
+
+def _words(path: Path) -> Iterator[str]:
+    """Everything in a file that could name an interaction."""
+    text = path.read_bytes().decode("utf-8", errors="replace")
+    if path.suffix == ".html":
+        text = text.replace(get_plotlyjs(), "")  # megabytes of somebody else's program
+    yield from _WORD.findall(text)
+    if path.suffix == ".json":
+        try:
+            yield from _strings(json.loads(text))
+        except ValueError:
+            return
+
+
+def _strings(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, list):
+        for item in value:
+            yield from _strings(item)
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            yield key
+            yield from _strings(item)

@@ -1,0 +1,109 @@
+"""The full proof: train everything from scratch on what remains, and compare every file, bit for bit."""
+
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from recbole_apa.assembly import RunResult, open_run
+from recbole_apa.files import file_digest, read_json
+from recbole_apa.run_lock import run_lock
+from recbole_apa.run_store import EMBEDDINGS, LINEAGE, MEMORY, PARTITION, RunStore
+from recbole_apa.trainer import APATrainer
+
+SCORED = ("valid", "test")
+
+
+@dataclass
+class VerifyResult:
+    """What differs from training from scratch; it holds where nothing does."""
+
+    differences: list[str] = field(default_factory=list)
+    compared: list[str] = field(default_factory=list)
+    seconds: float = 0.0
+    """Training from scratch, without scoring."""
+
+    @property
+    def holds(self) -> bool:
+        """Whether everything is equal, bit for bit."""
+        return not self.differences
+
+
+def verify(run_dir: str | Path, config_dict: Mapping[str, Any] | None = None) -> VerifyResult:
+    """Train the run's state again, in a temporary folder, with nothing taken over but the assignment to shards
+    (under ``strict`` not even that), and compare adapters, memory, lineage, tau, n and scores.
+
+    Raises:
+        RunError: not a finished run, or in use.
+    """
+    store = RunStore(Path(run_dir))
+    manifest = store.manifest()
+    with run_lock(store.folder, "verifying"), tempfile.TemporaryDirectory(prefix="recbole-apa-verify-") as name:
+        opened = open_run(store, config_dict)
+        show = opened.config["show_progress"]
+        served = _scores(opened)
+        opened.model.engine.keep_only([])  # nothing computed before may help
+        fresh = RunStore(Path(name) / "run")
+        trainer = APATrainer(opened.config, opened.model, fresh)
+        if manifest.get("partition_of") == "inherited":
+            partition = store.load_partition()
+            assert partition is not None
+            fresh.begin(trainer.identity(opened.data[0]), {})
+            fresh.save_partition(partition)
+        trainer.fit(opened.data[0], opened.data[1], show_progress=show)
+        again = _scores(RunResult({}, None, opened.config, opened.model, trainer, opened.data))
+        out = _compare(store, fresh)
+        out.compared += [f"scores of the {split} samples" for split in SCORED]
+        out.differences += [
+            f"scores of the {split} samples: {int((served[split] != again[split]).sum())} of {len(again[split])} differ"
+            for split in SCORED
+            if not torch.equal(served[split], again[split])
+        ]
+        out.seconds = sum(trainer.record.seconds.values())
+        return out
+
+
+def _scores(result: RunResult) -> dict[str, torch.Tensor]:
+    """Aggregated scores of the validation and test samples."""
+    out = {}
+    for split, loader in zip(SCORED, result.data[1:], strict=True):
+        prompts = result.model.prompts(loader._dataset.labelled)
+        weights = result.model.weights(prompts)
+        out[split] = result.trainer.aggregate(loader._dataset, weights, _how(result), f"Score {split}", False)
+    return out
+
+
+def _how(result: RunResult) -> str:
+    how: str = result.model.settings.aggregation.aggregation
+    return how
+
+
+def _compare(store: RunStore, fresh: RunStore) -> VerifyResult:
+    out = VerifyResult()
+    here, there = set(store.state_files()), set(fresh.state_files())
+    state = {PARTITION, "partition.safetensors", EMBEDDINGS, MEMORY, LINEAGE}
+    names = sorted(n for n in here | there if n in state or n.startswith("shards/"))
+    for name in names:
+        out.compared.append(name)
+        if name not in there:
+            out.differences.append(f"{name}: training from scratch leaves no such file")
+        elif name not in here:
+            out.differences.append(f"{name} is missing: training from scratch makes it")
+        elif name.endswith("training.json"):
+            if _timeless(store.folder / name) != _timeless(fresh.folder / name):
+                out.differences.append(f"{name} differs")
+        elif file_digest(store.folder / name) != file_digest(fresh.folder / name):
+            out.differences.append(f"{name} differs")
+    out.compared.append("tau and n")
+    chosen = [s.manifest()["chosen"] for s in (store, fresh)]
+    if chosen[0] != chosen[1]:
+        out.differences.append(f"tau and n: found {chosen[0]}, training from scratch chooses {chosen[1]}")
+    return out
+
+
+def _timeless(path: Path) -> dict[str, Any]:
+    """A training record without how long it took."""
+    return {k: v for k, v in read_json(path).items() if k != "train_seconds"}

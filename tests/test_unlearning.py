@@ -1,0 +1,318 @@
+"""Unlearned equals trained from scratch on what remains, bit for bit (DESIGN section 4)."""
+
+import shutil
+
+import pytest
+import torch
+
+from recbole_apa import audit, evaluate_run, run, unlearn, verify
+from recbole_apa.errors import RequestError, RunError, SettingsError
+from recbole_apa.files import read_json
+from recbole_apa.former_state import FormerState
+from recbole_apa.run_store import RunStore
+from tests.unlearning_helpers import copy_run, shown_interaction, state, tree
+
+
+def shards_of(finished, **ids):
+    """Shards whose training samples hold an interaction of a user or item, by the samples themselves."""
+    shard_of = finished.trainer.partition.shard_of
+    out = set()
+    for sample in finished.data[0]._dataset.samples:
+        held = {(sample.user_id, sample.item_id), *((sample.user_id, e.item_id) for e in sample.history)}
+        if any(u == ids.get("user") or i == ids.get("item") or (u, i) == ids.get("pair") for u, i in held):
+            out.add(shard_of[sample.sample_id])
+    return out
+
+
+@pytest.mark.parametrize("exactness", ["inherited", "strict"])
+@pytest.mark.parametrize("what", ["user", "item", "interaction", "several"])
+def test_unlearned_equals_trained_from_scratch(what, exactness, finished, tmp_path):
+    folder = copy_run(finished, tmp_path / "run")
+    pair = shown_interaction(finished)
+    asked = {
+        "user": {"users": ["u3"]},
+        "item": {"items": ["i4"]},
+        "interaction": {"interactions": [pair]},
+        "several": {"users": ["u1"], "items": ["i7"], "interactions": [pair]},
+    }[what]
+    before = state(folder)
+    result = unlearn(folder, **asked, exactness=exactness)
+    assert result.plan.affected
+    verified, audited = verify(folder), audit(folder)
+    assert verified.holds, verified.differences
+    assert audited.holds, audited.findings
+    assert state(folder) != before
+    assert sum("adapter_model" in name for name in verified.compared) == 3
+
+
+def test_only_affected_shards_change(finished, tmp_path):
+    folder = copy_run(finished, tmp_path / "run")
+    user, item = shown_interaction(finished)
+    expected = shards_of(finished, pair=(user, item))
+    assert expected and len(expected) < 3
+    before = state(folder)
+    outcome = unlearn(folder, interactions=[(user, item)]).outcomes[0]
+    after = state(folder)
+    changed = {int(n.split("/")[1]) for n in before if n.startswith("shards/") and before[n] != after[n]}
+    assert changed == expected == set(outcome.plan.shards)
+    assert set(range(3)) - changed == set(outcome.result.trainer.record.taken_over)
+    assert all(a.change == "rewritten" for a in outcome.plan.affected)
+
+
+def test_a_second_request_after_the_first_ends_where_both_at_once_end(finished, tmp_path):
+    one_by_one, at_once = (copy_run(finished, tmp_path / name) for name in ("a", "b"))
+    unlearn(one_by_one, users=["u5"])
+    unlearn(one_by_one, items=["i2"])
+    result = unlearn(at_once, users=["u5"], items=["i2"])
+    assert state(one_by_one) == state(at_once)
+    assert verify(one_by_one).holds and audit(one_by_one).holds
+    assert len(result.outcomes) == 1  # each affected shard was trained once
+    with pytest.raises(RequestError, match=r"user u5: was forgotten before \(user u5\)"):
+        unlearn(one_by_one, users=["u5"])
+
+
+def test_the_run_is_the_same_whether_or_not_the_rows_are_still_in_the_file(finished, options, data_folder, tmp_path):
+    """The run hides forgotten rows by digest; a file that was cleaned has to give the very same state."""
+    folder = copy_run(finished, tmp_path / "run")
+    pair = shown_interaction(finished)
+    unlearn(folder, users=["u3"], interactions=[pair])
+    shutil.copytree(data_folder, tmp_path / "cleaned")
+    path = tmp_path / "cleaned" / "board" / "board.inter"
+    lines = path.read_text().splitlines()
+    left = [x for x in lines if x.split("\t")[0] != "u3" and tuple(x.split("\t")[:2]) != pair]
+    assert len(left) == len(lines) - 17
+    path.write_text("\n".join(left) + "\n")
+    cleaned = {"data_path": str(tmp_path / "cleaned")}
+    verified = verify(folder, cleaned)
+    assert verified.holds, verified.differences
+    assert audit(folder, cleaned).holds
+    figures = read_json(folder / "metrics.json")
+    again = evaluate_run(folder, cleaned).metrics
+    assert {k: v for k, v in figures.items() if k.startswith("test.")} == {
+        k: v for k, v in again.items() if k.startswith("test.")
+    }
+
+
+def test_filters_count_as_if_the_rows_had_never_been_there(options, data_folder, tmp_path):
+    """Two ratings fewer, and a user falls below user_inter_num_interval: then none of that user's rows may stay."""
+    settings = {**options, "epochs": 1, "user_inter_num_interval": "[15,inf)"}
+    made = run("APA", "board", config_dict=settings, run_dir=tmp_path / "run")
+    user = made.data[0]._dataset.samples[0].user_id
+    items = [e.item_id for s in made.data[2]._dataset.splits["train"] if s.user_id == user for e in s.history][:1]
+    rows = made.data[0]._dataset.interactions
+    items = [rows.items[r] for r in range(len(rows)) if rows.users[r] == user][:2]
+    plan = unlearn(tmp_path / "run", interactions=[(user, i) for i in items]).plan
+    of_user = [a for a in plan.affected if a.sample_id.startswith(f"{user}:")]
+    assert of_user and all(a.change == "dropped" for a in of_user)
+    verified = verify(tmp_path / "run")
+    assert verified.holds, verified.differences
+
+
+def test_loaded_again_it_gives_the_figures_it_was_left_with(finished, tmp_path):
+    folder = copy_run(finished, tmp_path / "run")
+    unlearn(folder, users=["u3"])
+    figures = read_json(folder / "metrics.json")
+    again = evaluate_run(folder).metrics
+    assert {k: v for k, v in again.items() if k.startswith(("test.", "valid."))} == {
+        k: v for k, v in figures.items() if k.startswith(("test.", "valid."))
+    }
+    assert all(s.user_id != "u3" for s in evaluate_run(folder).data[0]._dataset.samples)
+
+
+def test_the_plan_says_which_samples_and_why_and_changes_nothing(finished, tmp_path):
+    folder = copy_run(finished, tmp_path / "run")
+    before = tree(folder)
+    user, item = shown_interaction(finished)
+    target = next(s for s in finished.data[0]._dataset.samples if s.user_id != user)
+    result = unlearn(folder, interactions=[(user, item), (target.user_id, target.item_id)], dry_run=True)
+    assert not result.outcomes
+    reasons = {a.sample_id: a.reason for a in result.plan.affected}
+    assert reasons[target.sample_id] == "its target is forgotten"
+    held = [s for s in finished.data[1]._dataset.samples if (user, item) in {(s.user_id, e.item_id) for e in s.history}]
+    assert held and all(reasons[s.sample_id] == "its history showed a forgotten interaction" for s in held)
+    assert tree(folder) == before
+
+
+def test_dry_run_under_strict_names_the_shards_that_change(finished, tmp_path):
+    folder = copy_run(finished, tmp_path / "run")
+    plan = unlearn(folder, users=["u3"], exactness="strict", dry_run=True).plan
+    before = state(folder)
+    unlearn(folder, users=["u3"], exactness="strict")
+    after = state(folder)
+    changed = {
+        int(n.split("/")[1]) for n in before.keys() | after.keys() if "model" in n and before.get(n) != after.get(n)
+    }
+    assert changed == set(plan.shards)
+
+
+def test_a_shard_left_empty_is_switched_off(options, tmp_path):
+    settings = {**options, "epochs": 1, "train_samples": 6, "n_shards": 3}
+    made = run("APA", "board", config_dict=settings, run_dir=tmp_path / "run")
+    ids = [name for name, k in made.trainer.partition.shard_of.items() if k == 1]
+    samples = {s.sample_id: s for s in made.data[0]._dataset.samples}
+    result = unlearn(tmp_path / "run", interactions=[(samples[i].user_id, samples[i].item_id) for i in ids])
+    assert not (tmp_path / "run" / "shards" / "001").exists()
+    weights = evaluate_run(tmp_path / "run").model.rule
+    assert weights.active.tolist() == [True, False, True]
+    assert read_json(result.certificates[0])["shards"]["switched_off"] == [1]
+    verified = verify(tmp_path / "run")
+    assert verified.holds and audit(tmp_path / "run").holds, verified.differences
+
+
+def test_forgetting_all_validation_samples_leaves_equal_weights(finished, tmp_path):
+    folder = copy_run(finished, tmp_path / "run")
+    valid = finished.data[1]._dataset.samples
+    unlearn(folder, interactions=[(s.user_id, s.item_id) for s in valid])
+    opened = evaluate_run(folder)
+    assert len(opened.model.rule.memory.labels) == 0
+    prompts = opened.model.prompts(opened.data[2]._dataset.labelled)
+    torch.testing.assert_close(opened.model.weights(prompts), torch.full((len(prompts), 3), 1 / 3))
+    assert verify(folder).holds and audit(folder).holds
+
+
+def test_forgetting_all_of_one_class_is_defined(finished, tmp_path):
+    folder = copy_run(finished, tmp_path / "run")
+    disliked = [s for name in ("valid", "test") for s in finished.data[0]._dataset.splits[name] if s.label == 0]
+    unlearn(folder, interactions=[(s.user_id, s.item_id) for s in disliked])
+    figures = read_json(folder / "metrics.json")
+    assert "test.aggregated.decomposition.auc" not in figures and figures["test.yes_share"] == 1.0
+    assert figures["test.aggregated.decomposition.logloss"] > 0
+    assert verify(folder).holds and audit(folder).holds
+
+
+def test_a_request_that_leaves_no_data_is_refused(finished, tmp_path):
+    folder = copy_run(finished, tmp_path / "run")
+    before = tree(folder)
+    with pytest.raises(RequestError, match="no data to train on"):
+        unlearn(folder, users=[f"u{u}" for u in range(12)])
+    assert tree(folder) == before
+
+
+def test_exports_and_tensorboard_outside_the_run_follow(options, tmp_path):
+    made = run(
+        "APA",
+        "board",
+        config_dict={**options, "epochs": 1, "export_samples": str(tmp_path / "seen")},
+        run_dir=tmp_path / "run",
+    )
+    board = made.trainer.tensorboard.log_dir
+    assert '"user_id": "u3"' in (tmp_path / "seen" / "train.jsonl").read_text()
+    result = unlearn(tmp_path / "run", users=["u3"])
+    assert not any('"user_id": "u3"' in p.read_text() for p in (tmp_path / "seen").glob("*.jsonl"))
+    assert board != result.outcomes[0].result.trainer.tensorboard.log_dir
+    from pathlib import Path
+
+    assert not Path(board).exists()
+    assert audit(tmp_path / "run").holds
+
+
+# ------------------------------------------------------------------ broken on purpose
+
+
+def test_histories_that_are_not_rewritten_are_found(finished, tmp_path, monkeypatch):
+    """A program that drops targets and leaves histories as they are has forgotten nothing."""
+    folder = copy_run(finished, tmp_path / "run")
+    pair = shown_interaction(finished)
+    before = state(folder)
+    with monkeypatch.context() as patch:
+        patch.setattr("recbole_apa.data.view.DataView.visible", lambda self, rows: torch.ones(len(rows)).bool().numpy())
+        result = unlearn(folder, interactions=[pair])
+    assert not result.plan.affected and state(folder)["partition.json"] == before["partition.json"]
+    assert any("lineage" in f or "dataset" in f for f in audit(folder).findings)
+    with pytest.raises(RunError, match="not the one that the run was made of"):
+        verify(folder)
+
+
+def test_a_memory_that_is_not_touched_is_found(finished, tmp_path, monkeypatch):
+    folder = copy_run(finished, tmp_path / "run")
+    pair = shown_interaction(finished)
+    with monkeypatch.context() as patch:
+        patch.setattr(FormerState, "_same", lambda self, name, sample: sample.sample_id in self._seen[name])
+        unlearn(folder, interactions=[pair])
+    assert any(d.startswith("memory.safetensors") for d in verify(folder).differences)
+
+
+def test_an_adapter_that_is_not_trained_again_is_found(finished, tmp_path, monkeypatch):
+    folder = copy_run(finished, tmp_path / "run")
+    with monkeypatch.context() as patch:
+        patch.setattr(RunStore, "finished_shard", lambda self, k, key: None if self.base else self.load_shard(k))
+        unlearn(folder, users=["u3"])
+    assert any("was trained on other samples" in f for f in audit(folder).findings)
+    assert any("adapter_model" in d for d in verify(folder).differences)
+
+
+def test_a_leftover_file_is_found(finished, tmp_path):
+    folder = copy_run(finished, tmp_path / "run")
+    unlearn(folder, users=["u3"])
+    assert audit(folder).holds
+    for leftover in ("cache/states.bin", "shards/000/old.safetensors", ".memory.tmp", "shards/.001.tmp/x", "x.log"):
+        path = folder / leftover
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"u3:i2:3007")
+        findings = audit(folder).findings
+        assert any(leftover.split("/")[0] in f for f in findings), leftover
+        assert any("names 1 forgotten interactions" in f for f in findings), leftover
+        path.unlink()
+        if path.parent.name not in ("000", "run"):
+            path.parent.rmdir()
+    assert audit(folder).holds
+
+
+def test_every_file_that_is_changed_afterwards_is_found(finished, tmp_path):
+    folder = copy_run(finished, tmp_path / "run")
+    unlearn(folder, users=["u3"])
+    names = [n for n in tree(folder) if not n.startswith(".lock") and "figures" not in n]
+    assert len(names) > 15
+    for name in names:
+        path = folder / name
+        content = path.read_bytes()
+        middle = len(content) // 2
+        path.write_bytes(content[:middle] + bytes([content[middle] ^ 1]) + content[middle + 1 :])
+        try:
+            held = audit(folder).holds
+        except RunError:
+            held = False  # the manifest itself cannot be read
+        assert not held, name
+        path.write_bytes(content)
+    assert audit(folder).holds
+
+
+# ------------------------------------------------------------------ while pending
+
+
+def test_while_a_request_waits_evaluation_refuses(finished, tmp_path, monkeypatch, caplog):
+    folder = copy_run(finished, tmp_path / "run")
+    before = evaluate_run(folder).metrics
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr("recbole_apa.fitting.StateBuilder.train", lambda *a: (_ for _ in ()).throw(KeyboardInterrupt))
+        unlearn(folder, users=["u3"])
+    with pytest.raises(RunError, match=r"1 request\(s\) wait.*--resume.*--allow_pending"):
+        evaluate_run(folder)
+    assert any("waits to be carried out" in f for f in audit(folder).findings)
+    old = evaluate_run(folder, allow_pending=True).metrics
+    assert old["pending_requests"] == 1 and "PENDING" in caplog.text
+    assert old["test.aggregated.decomposition.logloss"] == before["test.aggregated.decomposition.logloss"]
+    # the next request finishes the one that waits first
+    result = unlearn(folder, items=["i2"])
+    assert [o.requests for o in result.outcomes] == [[1], [3]]
+    assert audit(folder).holds and evaluate_run(folder).metrics["test.n_samples"] > 0
+
+
+def test_nothing_asked_and_nothing_waiting_is_said(finished, tmp_path):
+    folder = copy_run(finished, tmp_path / "run")
+    with pytest.raises(RequestError, match="nothing was asked"):
+        unlearn(folder)
+    with pytest.raises(SettingsError, match="expected inherited or strict"):
+        unlearn(folder, users=["u3"], exactness="roughly")
+
+
+def test_the_second_process_is_told_who_holds_the_run(finished, tmp_path):
+    from recbole_apa.run_lock import run_lock
+
+    folder = copy_run(finished, tmp_path / "run")
+    with (
+        run_lock(folder, "unlearning"),
+        pytest.raises(RunError, match=r"in use by process \d+ on .* since 20.*unlearning"),
+    ):
+        unlearn(folder, users=["u3"])
+    assert unlearn(folder, users=["u3"], dry_run=True).plan.affected
