@@ -80,7 +80,9 @@ class Ledger:
             try:
                 os.ftruncate(handle, n_whole)
                 os.lseek(handle, n_whole, os.SEEK_SET)
-                os.write(handle, line)
+                left = line
+                while left:
+                    left = left[os.write(handle, left) :]
                 os.fsync(handle)
             finally:
                 os.close(handle)

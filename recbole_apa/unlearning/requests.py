@@ -118,7 +118,7 @@ def find(
             chosen.update(hits)
             out.demands.append(demand)
     if problems and not skip_unknown:
-        raise RequestError(_list_of(problems, "--skip_unknown=True serves the rest"))
+        raise RequestError(_list_of(problems, "--skip_unknown serves the rest"))
     if not chosen:
         raise RequestError(_list_of(problems, "nothing is left to forget"))
     out.rows, out.left = sorted(chosen), problems

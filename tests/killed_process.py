@@ -1,0 +1,63 @@
+"""A process that forgets something and is killed on the way. Started by a fork server that has torch loaded."""
+
+import os
+import shutil
+import signal
+from pathlib import Path
+
+OPERATIONS = ("replace", "rename", "fsync", "write", "unlink", "rmdir", "ftruncate", "mkdir")
+
+
+def preload() -> None:
+    """Import everything slow; no torch operation may run before a fork."""
+    import recbole.trainer  # noqa: F401
+    import transformers.models.llama.modeling_llama  # noqa: F401
+
+    import recbole_apa.unlearning.session  # noqa: F401
+
+
+def forget(folder: str, work: str, asked: dict, kill_at: int | None, report: str | None) -> None:
+    """Carry out a request in ``folder`` and kill this process just before its ``kill_at``-th file operation inside
+    that folder (a write is cut in half)."""
+    os.chdir(work)
+    counter = {"n": 0}
+
+    def counted(name: str):
+        original = getattr(os, name)
+
+        def operation(*args, **kwargs):
+            if _concerns(folder, name, args):
+                counter["n"] += 1
+                if counter["n"] == kill_at:
+                    if name == "write":
+                        original(args[0], args[1][: len(args[1]) // 2])
+                    os.kill(os.getpid(), signal.SIGKILL)
+            return original(*args, **kwargs)
+
+        return operation
+
+    for name in OPERATIONS:
+        setattr(os, name, counted(name))
+    from recbole_apa import unlearn
+
+    unlearn(folder, **asked)
+    if report:
+        Path(report).write_text(str(counter["n"]))
+
+
+def _concerns(folder: str, name: str, args: tuple) -> bool:
+    target = args[0]
+    if isinstance(target, int):
+        try:
+            target = os.readlink(f"/proc/self/fd/{target}")
+        except OSError:
+            return False
+    return str(target).startswith(folder) and ".lock" not in str(target)
+
+
+def fresh_copy(source: Path, target: Path) -> Path:
+    """A copy of a run."""
+    if target.exists():
+        shutil.rmtree(target)
+    shutil.copytree(source, target)
+    return target
