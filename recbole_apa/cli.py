@@ -115,6 +115,7 @@ def _dispatch(options: dict[str, Any]) -> int:
         return 0
     model, dataset = options.pop("model", "APA"), options.pop("dataset", "ml-100k")
     _refuse_stage(stage, asked, model)
+    _refuse_near_misses(options)
     files = options.pop("config_files", "").split()
     if asked:
         _demands(stage)  # a malformed request is refused before the training, not after it
@@ -122,6 +123,16 @@ def _dispatch(options: dict[str, Any]) -> int:
     if asked:
         _unlearn(result.run_dir, stage, {})
     return 0
+
+
+def _refuse_near_misses(options: dict[str, Any]) -> None:
+    """Options of the stages are the command line's own: RecBole's check of names does not know them."""
+    from recbole_apa.settings import nearest
+
+    for name in options:
+        near = nearest(name, [*_FLAGS, *_NAMES, "unlearn", "exactness"], 0.8)
+        if near:
+            raise SettingsError(f"unknown option {name!r}; did you mean {near!r}?")
 
 
 def _refuse_stage(stage: dict[str, Any], asked: bool, model: str) -> None:

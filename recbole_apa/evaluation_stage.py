@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from logging import getLogger
 from pathlib import Path
 from typing import Any
@@ -52,11 +52,12 @@ def evaluate_state(result: RunResult, show: bool) -> dict[str, float]:
     return metrics
 
 
-def write_records(result: RunResult, about: Mapping[str, Any]) -> Path:
+def write_records(result: RunResult, about: Mapping[str, Any], requests: Sequence[Mapping[str, Any]] = ()) -> Path:
     """Write figures and report beside the trained state, and take them into the manifest.
 
     Args:
         about: further entries of the manifest.
+        requests: those carried out on this run, for the report.
 
     Returns:
         the report's path.
@@ -65,7 +66,7 @@ def write_records(result: RunResult, about: Mapping[str, Any]) -> Path:
     assert store is not None
     result.run_dir = store.folder
     write_json(store.folder / METRICS, result.metrics)
-    report = write_report(store.folder)
+    report = write_report(store.folder, requests)
     store.seal(about)
     return report
 

@@ -15,7 +15,7 @@ from recbole_apa.adapters.attention import Memory
 from recbole_apa.adapters.inject import Factors
 from recbole_apa.adapters.peft_files import PeftDescription
 from recbole_apa.backbone.answers import TokenizedPrompt
-from recbole_apa.data.dataloader import ShardingDataLoader
+from recbole_apa.data.dataloader import ShardBatches, ShardingDataLoader
 from recbole_apa.data.samples import Sample
 from recbole_apa.data.splits import SPLITS
 from recbole_apa.former_state import FormerState
@@ -116,24 +116,59 @@ class StateBuilder:
         getLogger().info(set_color("shards", "pink") + f": {partition.n_shards}, samples in each: {self.record.sizes}")
         return partition
 
-    def train(self, train_data: ShardingDataLoader, partition: Partition) -> list[Factors | None]:
-        """One adapter for each shard; None for an empty one."""
-        settings = self.model.settings
-        self.model.engine.bank.resize(1)
-        trainer = ShardTrainer(self.model, self.show_progress)
+    def train(
+        self,
+        train_data: ShardingDataLoader,
+        partition: Partition,
+        elsewhere: Callable[[Sequence[int]], None] | None = None,
+    ) -> list[Factors | None]:
+        """One adapter for each shard; None for an empty one.
+
+        Args:
+            elsewhere: trains the shards named and leaves them in the store, e.g. in processes of their own.
+        """
+        start = time.perf_counter()
+        full = [k for k, n in enumerate(partition.sizes()) if n]
+        known = {k: self._known_shard(k, self._batches(train_data, partition, k)[1]) for k in full}
+        missing = [k for k in full if known[k] is None]
+        if elsewhere and self.store and len(missing) > 1:
+            elsewhere(missing)
+            known |= {k: self.store.load_shard(k) for k in missing}
+            self.record.trained += missing
         adapters: list[Factors | None] = []
         for shard in range(partition.n_shards):
-            ids = partition.members(shard)
-            if not ids:
-                adapters.append(None)
-                self.record.shards.append({})
-                continue
-            batches = train_data.shard(ids, settings.training.train_batch_size, settings.seed)
-            key = shard_key(shard, batches.samples)
-            done = self._known_shard(shard, key) or self._train_one(trainer, shard, partition.n_shards, batches, key)
-            adapters.append(done[0])
-            self.record.shards.append(done[1])
+            done = known.get(shard) or (self.train_shard(train_data, partition, shard) if shard in full else None)
+            adapters.append(done and done[0])
+            self.record.shards.append(done[1] if done else {})
+        if missing:
+            self.record.add_seconds("train_shards_seconds", start)
         return adapters
+
+    def train_shard(
+        self, train_data: ShardingDataLoader, partition: Partition, shard: int
+    ) -> tuple[Factors, dict[str, Any]]:
+        """Train one adapter from the common start, and keep it in the store."""
+        batches, key = self._batches(train_data, partition, shard)
+        self.model.engine.bank.resize(1)
+        start = time.perf_counter()
+        trainer = ShardTrainer(self.model, self.show_progress)
+        factors, history = trainer.fit(shard, partition.n_shards, batches, self.log)
+        seconds = time.perf_counter() - start
+        self.record.trained.append(shard)
+        losses = ", ".join(f"{loss:.4f}" for loss in history.epoch_losses)
+        getLogger().info(
+            set_color(f"shard {shard + 1}/{partition.n_shards} training", "green")
+            + f" [samples: {len(batches.samples)}, time: {seconds:.1f}s, train loss per epoch: {losses}]"
+        )
+        if self.store:
+            self.store.save_shard(shard, factors, self.peft_description(), history, key, seconds)
+        return factors, {"train_seconds": seconds, **vars(history)}
+
+    def _batches(self, train_data: ShardingDataLoader, partition: Partition, shard: int) -> tuple[ShardBatches, str]:
+        """A shard's batches, and the key that changes with its samples."""
+        settings = self.model.settings
+        batches = train_data.shard(partition.members(shard), settings.training.train_batch_size, settings.seed)
+        return batches, shard_key(shard, batches.samples)
 
     def fill_memory(self, dataset: Any, active: Tensor) -> Memory:
         """Embeddings and each adapter's scores of the validation samples, in order of sample id. The adapters are
@@ -185,30 +220,14 @@ class StateBuilder:
             getLogger().info(f"shard {shard + 1} is on disk already, not trained again")
         return done
 
-    def _train_one(
-        self, trainer: ShardTrainer, shard: int, n_shards: int, batches: Any, key: str
-    ) -> tuple[Factors, dict[str, Any]]:
-        start = time.perf_counter()
-        factors, history = trainer.fit(shard, n_shards, batches, self.log)
-        seconds = time.perf_counter() - start
-        self.record.add_seconds("train_shards_seconds", start)
-        self.record.trained.append(shard)
-        losses = ", ".join(f"{loss:.4f}" for loss in history.epoch_losses)
-        getLogger().info(
-            set_color(f"shard {shard + 1}/{n_shards} training", "green")
-            + f" [samples: {len(batches.samples)}, time: {seconds:.1f}s, train loss per epoch: {losses}]"
-        )
-        if self.store:
-            self.store.save_shard(shard, factors, self.peft_description(), history, key, seconds)
-        return factors, {"train_seconds": seconds, **vars(history)}
-
     def _new_partition(self, samples: Sequence[Sample], embeddings: Tensor) -> Partition:
         settings = self.model.settings.partition
         n_shards = shard_count(len(samples), settings.n_shards, settings.shard_size)
         capacity = settings.shard_capacity or -(-len(samples) // n_shards)
         divide = PARTITIONERS[settings.partition]()
         ids = [s.sample_id for s in samples]
-        return divide(ids, embeddings, n_shards, capacity, self.model.settings.seed)
+        fit_on = self.model.item_embeddings() if settings.partition_fit == "items" else None
+        return divide(ids, embeddings, n_shards, capacity, self.model.settings.seed, fit_on)
 
     def _count_cuts(self, prompts: Sequence[TokenizedPrompt]) -> None:
         n_cut, n_lines = sum(p.n_cut > 0 for p in prompts), sum(p.n_cut for p in prompts)

@@ -85,6 +85,11 @@ class APA(AbstractRecommender):
         """Each row's prompt as tokens."""
         return self.engine.encode(self.prompt_inputs(interaction))
 
+    def item_embeddings(self) -> Tensor:
+        """h of each different item text by itself, without any history, in the texts' order: (m, d)."""
+        texts = sorted({text for text in self.item_texts if text})
+        return self.engine.embeddings(self.engine.encode([PromptInput((), text) for text in texts]))
+
     def calculate_loss(self, interaction: Interaction) -> Tensor:
         """Negative log-likelihood of the answers under the adapter in place 0."""
         labels = interaction[self._label_field]

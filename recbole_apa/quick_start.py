@@ -22,7 +22,8 @@ from recbole_apa.ledger import Ledger
 from recbole_apa.recbole_bridge import APAConfig, load_own_checkpoint
 from recbole_apa.run_lock import run_lock
 from recbole_apa.run_store import RunStore
-from recbole_apa.trainer import APATrainer, default_run_dir
+from recbole_apa.shard_pool import make_trainer
+from recbole_apa.trainer import default_run_dir
 
 __all__ = ["RunResult", "evaluate_run", "run"]
 
@@ -56,7 +57,7 @@ def run(
 
 
 def _train(config: APAConfig, built: tuple[Any, tuple[Any, Any, Any]], store: RunStore, start: float) -> RunResult:
-    trainer = APATrainer(config, built[0], store)
+    trainer = make_trainer(config, built[0], store)
     if config["export_samples"]:
         write_export(Path(config["export_samples"]), *built)
     show = config["show_progress"]

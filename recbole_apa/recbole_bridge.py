@@ -29,6 +29,7 @@ RUN_KEYS = frozenset(
         "run_dir",
         "export_samples",
         "trunk_cache_gib",
+        "workers",
         "device",
         "show_progress",
     }

@@ -107,6 +107,9 @@ class PartitionSettings:
 
     partition: str
     """``semantic`` (the paper) or ``random``."""
+    partition_fit: str
+    """What the centres of ``semantic`` are fitted to: ``samples`` (the paper), or ``items``, the public item texts
+    alone: then forgetting under ``strict`` exactness moves few samples, because the centres stay."""
     n_shards: int | None
     """K; null where ``shard_size`` is given."""
     shard_size: int | None
@@ -119,6 +122,9 @@ class PartitionSettings:
             raise SettingsError(
                 f"n_shards is {self.n_shards} and shard_size is {self.shard_size}; give exactly one of them"
             )
+        _choice("partition_fit", self.partition_fit, ("samples", "items"))
+        if self.partition_fit == "items" and self.partition != "semantic":
+            raise SettingsError(f"partition_fit: items needs partition: semantic, found {self.partition!r}")
         for name in ("n_shards", "shard_size", "shard_capacity"):
             _at_least(name, getattr(self, name), 1)
 
@@ -269,10 +275,15 @@ def refuse_unknown(keys: Iterable[str], known: Iterable[str]) -> None:
     for key in keys:
         if key in names:
             continue
-        near = difflib.get_close_matches(key, names, n=1, cutoff=0.6)
-        problems.append(f"unknown option {key!r}" + (f"; did you mean {near[0]!r}?" if near else ""))
+        near = nearest(key, names, 0.6)
+        problems.append(f"unknown option {key!r}" + (f"; did you mean {near!r}?" if near else ""))
     if problems:
         raise SettingsError("; ".join(problems))
+
+
+def nearest(name: str, names: Iterable[str], cutoff: float) -> str | None:
+    """The name most like another one, if any is more like it than ``cutoff`` (0 to 1)."""
+    return next(iter(difflib.get_close_matches(name, sorted(names), n=1, cutoff=cutoff)), None)
 
 
 def _build(cls: type[T], values: Mapping[str, Any]) -> T:

@@ -2,7 +2,7 @@
 
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from logging import getLogger
 from pathlib import Path
 from typing import Any
@@ -39,6 +39,7 @@ class APATrainer(Trainer):
     ) -> None:
         super().__init__(config, model)
         self.store, self.former = store, former
+        self.train_elsewhere: Callable[[Sequence[int]], None] | None = None
         self.record = FitRecord()
         self.known_valid_scores: dict[str, Tensor] = {}
         self.train_embeddings: Tensor | None = None
@@ -82,7 +83,7 @@ class APATrainer(Trainer):
         builder = StateBuilder(self.model, self.record, store, self.former, self.tensorboard.add_scalar, show_progress)
         self.train_embeddings = builder.read_training(train_data._dataset)
         self.partition = builder.divide(train_data._dataset.samples, self.train_embeddings)
-        adapters = builder.train(train_data, self.partition)
+        adapters = builder.train(train_data, self.partition, self.train_elsewhere if store else None)
         self.model.set_adapters(adapters)
         active = torch.tensor([a is not None for a in adapters])
         memory = builder.fill_memory(valid_data._dataset, active)

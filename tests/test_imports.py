@@ -24,6 +24,7 @@ RANKS = [
     {"report"},
     {"recbole_bridge"},
     {"assembly"},
+    {"shard_pool"},
     {"evaluation_stage"},
     {"unlearning"},
     {"quick_start"},

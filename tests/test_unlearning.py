@@ -316,3 +316,24 @@ def test_the_second_process_is_told_who_holds_the_run(finished, tmp_path):
     ):
         unlearn(folder, users=["u3"])
     assert unlearn(folder, users=["u3"], dry_run=True).plan.affected
+
+
+def test_shards_trained_at_once_have_the_bytes_of_one_after_another(finished, options, tmp_path):
+    """A first training and a request, both with two processes."""
+    at_once = run("APA", "board", config_dict={**options, "workers": 2}, run_dir=tmp_path / "at_once")
+    assert at_once.trainer.record.trained == [0, 1, 2]
+    assert state(tmp_path / "at_once") == state(finished.run_dir)
+    one_by_one = copy_run(finished, tmp_path / "one_by_one")
+    unlearn(one_by_one, users=["u3"])
+    unlearn(tmp_path / "at_once", users=["u3"], config_dict={"workers": 2})
+    assert state(tmp_path / "at_once") == state(one_by_one)
+
+
+def test_centres_of_item_texts_do_not_move_when_ratings_are_forgotten(options, tmp_path):
+    settings = {**options, "epochs": 1, "partition_fit": "items"}
+    run("APA", "board", config_dict=settings, run_dir=tmp_path / "run")
+    store = RunStore(tmp_path / "run")
+    before = store.load_partition()
+    unlearn(tmp_path / "run", users=["u3"], exactness="strict")
+    assert torch.equal(before.centres, store.load_partition().centres)
+    assert verify(tmp_path / "run").holds

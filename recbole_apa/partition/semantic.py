@@ -21,11 +21,19 @@ class SemanticPartitioner:
     embeddings than shards, surplus centres repeat an existing one and the walk fills shards by sample id.
     """
 
-    def __call__(self, ids: Sequence[str], embeddings: Tensor, n_shards: int, capacity: int, seed: int) -> Partition:
+    def __call__(
+        self,
+        ids: Sequence[str],
+        embeddings: Tensor,
+        n_shards: int,
+        capacity: int,
+        seed: int,
+        fit_on: Tensor | None = None,
+    ) -> Partition:
         """See :class:`~recbole_apa.partition.assignment.Partitioner`."""
         check_partition_input(ids, embeddings, n_shards, capacity)
         by_id = sorted(range(len(ids)), key=ids.__getitem__)
-        points = embeddings[by_id].double().numpy()
+        points = (embeddings[by_id] if fit_on is None else fit_on).double().numpy()
         centres = torch.from_numpy(_kmeans_centres(points, n_shards, seed)).float()
         distance = 1 - F.normalize(embeddings.double(), dim=1) @ F.normalize(centres.double(), dim=1).T  # (n, k)
         return Partition(assign_by_distance(ids, distance, capacity), centres)

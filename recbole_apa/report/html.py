@@ -1,6 +1,6 @@
 """``report.html``: one file that opens without a network. Reads ``metrics.json``, ``manifest.json``, ``figures/``."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +12,13 @@ from recbole_apa.files import read_json, write_text
 from recbole_apa.report.table import HEADERS, table_rows, title_of, verdict
 
 
-def write_report(folder: Path) -> Path:
-    """Make ``report.html`` of a run folder's records."""
+def write_report(folder: Path, requests: Sequence[Mapping[str, Any]] = ()) -> Path:
+    """Make ``report.html`` of a run folder's records.
+
+    Args:
+        requests: ``position``, ``time`` and ``n_interactions`` of each request that was carried out; the report links
+            to its certificate.
+    """
     figures: Mapping[str, float] = read_json(folder / "metrics.json")
     manifest = read_json(folder / "manifest.json")
     chosen = manifest["settings"]["aggregation"]
@@ -26,6 +31,7 @@ def write_report(folder: Path) -> Path:
         facts={k: v for k, v in figures.items() if k.endswith(("_seconds", "_bytes", ".n_samples", ".yes_share"))}
         | {k: v for k, v in figures.items() if k.startswith(("recbole.", "prompts."))},
         settings=manifest["settings"],
+        requests=requests,
         drawings=_drawings(folder / "figures"),
         plotly=get_plotlyjs(),
     )

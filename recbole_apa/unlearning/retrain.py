@@ -24,6 +24,7 @@ from recbole_apa.former_state import FormerState
 from recbole_apa.ledger import DONE, Entry, Ledger
 from recbole_apa.partition import Partition
 from recbole_apa.run_store import CERTIFICATES, METRICS, PENDING, RunIdentity, RunStore
+from recbole_apa.shard_pool import make_trainer
 from recbole_apa.trainer import APATrainer
 from recbole_apa.unlearning.certificate import (
     INHERITED,
@@ -95,7 +96,7 @@ def carry_out(
     _purge_memory(opened.model, data)
 
     pending = _start_pending(store, data, before, exactness)
-    trainer = APATrainer(opened.config, opened.model, pending, FormerState(store))
+    trainer = make_trainer(opened.config, opened.model, pending, FormerState(store))
     _, valid_result = trainer.fit(data[0], data[1], show_progress=show)
     result = RunResult({}, store.folder, opened.config, opened.model, trainer, data)
     result.metrics = evaluate_state(result, show) | recbole_figures("valid", valid_result)
@@ -111,7 +112,7 @@ def carry_out(
         "partition_of": "this data" if exactness == STRICT else "inherited",
         "outside": outside,
     }
-    write_records(result, about)
+    write_records(result, about, _carried_out(ledger, about["served_requests"]))
     _certify(store, pending, ledger, requests, plan, exactness, seconds, figures, trainer, before)
     pending.seal({"ready": True})
     switch(store)
@@ -184,6 +185,15 @@ def _start_pending(store: RunStore, data: tuple[Any, Any, Any], before: Mapping[
     return pending
 
 
+def _carried_out(ledger: Ledger, served: Sequence[int]) -> list[dict[str, Any]]:
+    """What the report says of each request."""
+    return [
+        {"position": e.position, "time": e.time, "n_interactions": len(e.content["interactions"])}
+        for e in ledger.requests()
+        if e.position in served
+    ]
+
+
 def _certify(
     store: RunStore,
     pending: RunStore,
@@ -212,6 +222,7 @@ def _certify(
         "seconds": {"training": seconds, "full_training": before.get("full_training", {}).get("seconds")},
         "figures": figures,
         "seed": before["settings"]["seed"],
+        "bit_exact": _is_bit_exact(trainer),
         "versions": versions(),
         "files": changed_files(before["files"], manifest["files"]),
         "removed_outside": [d for d in before.get("outside", {}).get("tensorboard", []) if Path(d).exists()],
@@ -227,6 +238,12 @@ def _certify(
             "served_together": len(requests),
         }
         write_certificate(pending.folder / CERTIFICATES, {"format": 1, "request": request, **content})
+
+
+def _is_bit_exact(trainer: APATrainer) -> bool:
+    """Whether each prompt was computed by itself on a CPU; elsewhere rounding may depend on a batch's neighbours."""
+    engine = trainer.model.engine
+    return engine.decoder.device.type == "cpu" and engine.batch_size == 1
 
 
 def _outside(before: Mapping[str, Any], trainer: APATrainer, result: RunResult) -> dict[str, list[str]]:

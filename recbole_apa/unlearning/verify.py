@@ -12,7 +12,7 @@ from recbole_apa.assembly import RunResult, open_run
 from recbole_apa.files import file_digest, read_json
 from recbole_apa.run_lock import run_lock
 from recbole_apa.run_store import EMBEDDINGS, LINEAGE, MEMORY, PARTITION, RunStore
-from recbole_apa.trainer import APATrainer
+from recbole_apa.shard_pool import make_trainer
 
 SCORED = ("valid", "test")
 
@@ -47,7 +47,7 @@ def verify(run_dir: str | Path, config_dict: Mapping[str, Any] | None = None) ->
         served = _scores(opened)
         opened.model.engine.keep_only([])  # nothing computed before may help
         fresh = RunStore(Path(name) / "run")
-        trainer = APATrainer(opened.config, opened.model, fresh)
+        trainer = make_trainer(opened.config, opened.model, fresh)
         if manifest.get("partition_of") == "inherited":
             partition = store.load_partition()
             assert partition is not None

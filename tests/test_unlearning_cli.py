@@ -1,0 +1,91 @@
+"""Forgetting from the command line, as a data officer would."""
+
+import pytest
+
+from recbole_apa.cli import main
+from recbole_apa.files import read_json
+from tests.unlearning_helpers import copy_run, tree
+
+
+def words(options, **changes):
+    """A command line; values that YAML cannot hold plainly go by file."""
+    return [f"--{k}={v}" for k, v in {**options, **changes}.items()]
+
+
+def test_train_and_forget_in_one_command(options, tmp_path, capsys):
+    (tmp_path / "requests.csv").write_text("user_id,item_id\nu3,\nu5,i6\n")
+    given = words(options, epochs=1, run_dir=tmp_path / "run", unlearn=tmp_path / "requests.csv")
+    assert main(["--model=APA", "--dataset=board", *given]) == 0
+    out = capsys.readouterr().out
+    assert "17 interactions to forget affect" in out and "shards to train again" in out
+    assert "before" in out and "the first training of the whole state took" in out
+    certificate = read_json(tmp_path / "run" / "certificates" / "0001.json")
+    assert certificate["request"]["n_interactions"] == 17
+    assert (tmp_path / "run" / "certificates" / "0001.html").read_text().count("u3") == 0
+    assert 'href="certificates/0001.html"' in (tmp_path / "run" / "report.html").read_text()
+
+
+def test_a_data_officers_day(finished, tmp_path, capsys):
+    folder = copy_run(finished, tmp_path / "run")
+    before = tree(folder)
+    assert main([f"--run={folder}", "--forget_users=u3", "--dry_run"]) == 0
+    assert "its target is forgotten" in capsys.readouterr().out and tree(folder) == before
+    assert main([f"--run={folder}", "--forget_users=u3", "--forget_interactions=u5:i6,u5:i9"]) == 0
+    assert "certificate: " in capsys.readouterr().out
+    assert main([f"--run={folder}", "--audit", "--verify"]) == 0
+    out = capsys.readouterr().out
+    assert "the audit holds; ledger head" in out and "equal, bit for bit, to training from scratch" in out
+    path = folder / "certificates" / "0001.json"
+    path.write_text(path.read_text().replace('"exactness": "inherited"', '"exactness": "strict"'))
+    assert main([f"--run={folder}", "--audit"]) == 1
+    assert "FOUND: certificates/0001.json was changed after it was written" in capsys.readouterr().out
+    path.write_text(path.read_text().replace('"exactness": "strict"', '"exactness": "inherited"'))
+    memory = folder / "memory.safetensors"
+    content = memory.read_bytes()
+    memory.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+    assert main([f"--run={folder}", "--audit"]) == 1
+    assert "memory.safetensors was changed" in capsys.readouterr().out
+    assert main([f"--run={folder}"]) == 2
+
+
+def test_bad_requests_change_nothing_and_exit_with_2(finished, tmp_path, capsys):
+    folder = copy_run(finished, tmp_path / "run")
+    before = tree(folder)
+    (tmp_path / "bad.csv").write_text("user_id,item_id\nu3,i2\nu99,\n")
+    (tmp_path / "empty.csv").write_text("")
+    for given, says in (
+        (f"--unlearn={tmp_path / 'bad.csv'}", "bad.csv, line 3: no such user in the data"),
+        (f"--unlearn={tmp_path / 'empty.csv'}", "expected user_id, item_id or both"),
+        (f"--unlearn={tmp_path / 'none.csv'}", "cannot read the request"),
+        ("--forget_users=u99", "no such user in the data"),
+        ("--forget_interactions=u1", "expected (user, item)"),
+        ("--resume", "nothing was asked"),
+    ):
+        assert main([f"--run={folder}", given]) == 2
+        assert says in capsys.readouterr().err
+    assert tree(folder) == before
+    assert main([f"--run={folder}", f"--unlearn={tmp_path / 'bad.csv'}", "--skip_unknown"]) == 0
+    assert "left out: bad.csv, line 3" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        (["--model=APA", "--dataset=ml-100k", "--audit"], "expected on a finished run"),
+        (["--model=BPR", "--dataset=ml-100k", "--forget_users=1"], "expected --model=APA"),
+        (["--model=APA", "--dataset=ml-100k", "--unlearn=/none.csv"], "cannot read the request"),
+        (["--run=/nowhere", "--audit"], "is not a run folder"),
+        (["--run=/nowhere", "--forget_users=1"], "is not a run folder"),
+        (["--model=APA", "--dataset=ml-100k", "--unlern=x.csv"], "did you mean 'unlearn'"),
+    ],
+)
+def test_misused_options_are_named(given, says, capsys):
+    assert main(given) == 2
+    assert says in capsys.readouterr().err
+
+
+def test_no_name_of_the_forgotten_reaches_a_log(finished, tmp_path, caplog):
+    caplog.set_level("DEBUG")
+    folder = copy_run(finished, tmp_path / "run")
+    main([f"--run={folder}", "--forget_users=u3"])
+    assert caplog.text and "u3:" not in caplog.text
