@@ -121,7 +121,7 @@ def _dispatch(options: dict[str, Any]) -> int:
         _demands(stage)  # a malformed request is refused before the training, not after it
     result = run(model, dataset, files, options, run_dir=options.get("run_dir"))
     if asked:
-        _unlearn(result.run_dir, stage, {})
+        _unlearn(result, stage, {})
     return 0
 
 

@@ -337,3 +337,28 @@ def test_centres_of_item_texts_do_not_move_when_ratings_are_forgotten(options, t
     unlearn(tmp_path / "run", users=["u3"], exactness="strict")
     assert torch.equal(before.centres, store.load_partition().centres)
     assert verify(tmp_path / "run").holds
+
+
+def test_a_run_that_is_open_forgets_like_one_on_disk(options, finished, tmp_path):
+    """A stream of requests in one process keeps frozen states; the bytes are those of loading anew each time."""
+    made = run("APA", "board", config_dict=options, run_dir=tmp_path / "open")
+    on_disk = copy_run(finished, tmp_path / "disk")
+    for asked in ({"users": ["u3"]}, {"items": ["i2"]}, {"interactions": [shown_interaction(finished)]}):
+        made = unlearn(made, **asked).outcomes[-1].result
+        unlearn(on_disk, **asked)
+    assert state(tmp_path / "open") == state(on_disk)
+
+
+def test_no_token_or_frozen_state_of_the_forgotten_stays_in_memory(options, tmp_path):
+    made = run("APA", "board", config_dict={**options, "epochs": 1}, run_dir=tmp_path / "run")
+    engine = made.model.engine
+    ids = {user: set() for user in ("u3", "others")}
+    for loader in made.data:
+        part = loader._dataset
+        for sample, prompt in zip(part.samples, made.model.prompts(part.labelled), strict=True):
+            ids["u3" if sample.user_id == "u3" else "others"].add(prompt.ids)
+    own = ids["u3"] - ids["others"]  # two users of the small dataset may have the very same history
+    assert own and all(x in engine.cache for x in own)
+    unlearn(made, users=["u3"])
+    assert not any(x in engine.cache for x in own) and all(x in engine.cache for x in ids["others"])
+    assert not own & {p.ids for p in engine._encoded.values()}

@@ -46,7 +46,7 @@ class _Asked:
 
 
 def unlearn(
-    run_dir: str | Path,
+    run_dir: str | Path | RunResult,
     requests: str | Path | None = None,
     *,
     users: Iterable[object] = (),
@@ -60,6 +60,8 @@ def unlearn(
     """Make a finished run forget; first finishes what an interrupted call left waiting.
 
     Args:
+        run_dir: the run's folder; or the run itself where this process has it open (what ``run`` returned, or the
+            ``result`` of the last outcome): then nothing is loaded and no frozen pass is computed again.
         requests: a file, ``.csv``, ``.jsonl`` or ``.inter`` (:func:`~recbole_apa.unlearning.requests.read_demands`).
         users, items, interactions: tokens; interactions as (user, item) or (user, item, timestamp).
         exactness: ``inherited`` (the paper) or ``strict`` (the partition is computed again too).
@@ -75,10 +77,11 @@ def unlearn(
         raise SettingsError(f"exactness: found {exactness!r}, expected {INHERITED} or {STRICT}")
     demands = read_demands(Path(requests)) if requests else []
     demands += named_demands(users, items, interactions)
-    store = RunStore(Path(run_dir))
+    opened = run_dir if isinstance(run_dir, RunResult) else None
+    store = RunStore(Path(run_dir)) if not isinstance(run_dir, RunResult) else RunStore(run_dir.trainer.store.folder)
     store.manifest()
     with run_lock(store.folder, "unlearning"):
-        session = _Session(store, config_dict)
+        session = _Session(store, config_dict, opened)
         return (
             session.dry_run(demands, exactness, skip_unknown)
             if dry_run
@@ -89,8 +92,8 @@ def unlearn(
 class _Session:
     """One call of :func:`unlearn`; the caller holds the lock."""
 
-    def __init__(self, store: RunStore, changes: Mapping[str, Any] | None) -> None:
-        self.store, self.changes = store, changes
+    def __init__(self, store: RunStore, changes: Mapping[str, Any] | None, opened: RunResult | None) -> None:
+        self.store, self.changes, self.opened = store, changes, opened
         self.ledger = Ledger(store.folder, store.manifest()["salt"])
         finish_switch(store, self.ledger)
 
@@ -101,8 +104,9 @@ class _Session:
         if left:
             opened = open_run(self.store, self.changes, allow_pending=True)
             out.outcomes.append(carry_out(opened, left, opened.config["show_progress"]))
+            self.opened = out.outcomes[-1].result
         if demands:
-            opened = open_run(self.store, self.changes)
+            opened = self._open()
             asked, out.left = self._ask(opened, demands, exactness, skip_unknown)
             data = data_without(opened, [asked])
             out.plan = plan_of(self.store, data, [asked])  # refuses what would leave nothing, before the ledger knows
@@ -117,13 +121,20 @@ class _Session:
 
     def dry_run(self, demands: Sequence[Demand], exactness: str, skip_unknown: bool) -> UnlearnResult:
         """The plan of a request that is not taken."""
-        opened = open_run(self.store, self.changes)
+        opened = self._open()
         asked, left = self._ask(opened, demands, exactness, skip_unknown)
         data = data_without(opened, [asked])
         plan = plan_of(self.store, data, [asked])
         if exactness == STRICT:
             plan.shards = _strict_shards(opened, self.store, data)
         return UnlearnResult(plan, left=left)
+
+    def _open(self) -> RunResult:
+        """The run with its data as they are now."""
+        if self.opened is None:
+            return open_run(self.store, self.changes)
+        self.store.check()
+        return self.opened
 
     def _ask(
         self, opened: RunResult, demands: Sequence[Demand], exactness: str, skip_unknown: bool

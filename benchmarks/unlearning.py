@@ -1,0 +1,235 @@
+"""What forgetting costs: one request beside full retraining, a stream of requests, and many at once.
+
+    python -m benchmarks.unlearning --part=cost --shards=4,8 --out=unlearning_cost.json
+    python -m benchmarks.unlearning --part=stream --requests=20 --out=unlearning_stream.json
+
+On the paper's protocol (ml-100k, 1,024 training and 500 validation samples); --train_samples and --valid_samples
+make it smaller. Everything runs in one process after another; times are of training (frozen passes, adapters, memory),
+without loading and without evaluation. "warm": frozen states are in memory, as in a process that serves the model;
+"cold": none is. Full retraining is timed both ways too.
+"""
+
+import argparse
+import json
+import logging
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from tabulate import tabulate
+
+from benchmarks.protocol import commit
+from recbole_apa import run, unlearn
+from recbole_apa.assembly import RunResult
+from recbole_apa.evaluation_stage import evaluate_state, training_cost
+from recbole_apa.run_store import RunStore
+from recbole_apa.seeding import hash_order
+from recbole_apa.trainer import APATrainer
+
+Pair = tuple[str, str]
+
+
+def trained(folder: Path, options: dict[str, Any]) -> RunResult:
+    """A first training on the paper's protocol."""
+    return run("APA", "ml-100k", config_dict={"protocol": "tallrec", "show_progress": False, **options}, run_dir=folder)
+
+
+def single_shard_requests(made: RunResult) -> list[Pair]:
+    """Interactions that the training samples of exactly one shard hold, in order of a hash."""
+    shards: dict[Pair, set[int]] = {}
+    for sample in made.data[0]._dataset.samples:
+        held = [(sample.user_id, sample.item_id), *((sample.user_id, e.item_id) for e in sample.history)]
+        for pair in held:
+            shards.setdefault(pair, set()).add(made.trainer.partition.shard_of[sample.sample_id])
+    alone = sorted(pair for pair, ks in shards.items() if len(ks) == 1)
+    return [alone[i] for i in hash_order([f"{u}:{i}" for u, i in alone], 0, "requests")]
+
+
+def retrain_all(made: RunResult, folder: Path, warm: bool) -> tuple[float, APATrainer]:
+    """Seconds of training everything from scratch on the run's data, and what came of it."""
+    if not warm:
+        made.model.engine.keep_only([])
+    trainer = APATrainer(made.config, made.model, RunStore(folder))
+    trainer.fit(made.data[0], made.data[1])
+    return training_cost(trainer)["seconds"], trainer
+
+
+def measure_cost(options: dict[str, Any], shards: list[int], repetitions: int, folder: Path) -> list[dict[str, Any]]:
+    """One request in one shard beside full retraining, interleaved, in one process."""
+    rows = []
+    for n_shards in shards:
+        made = trained(folder / f"k{n_shards}", {**options, "n_shards": n_shards})
+        requests = single_shard_requests(made)
+        for repetition in range(repetitions):
+            for warm in (True, False):
+                if not warm:
+                    made.model.engine.keep_only([])
+                outcome = unlearn(made, interactions=[requests.pop(0)]).outcomes[0]
+                made = outcome.result
+                full, _ = retrain_all(made, folder / f"full{n_shards}-{repetition}-{warm}", warm)
+                rows.append(
+                    {
+                        "n_shards": n_shards,
+                        "frozen_states": "warm" if warm else "cold",
+                        "shards_hit": len(outcome.plan.shards),
+                        "samples_affected": len(outcome.plan.affected),
+                        "one_request_seconds": outcome.seconds,
+                        "full_retraining_seconds": full,
+                        "ratio": full / outcome.seconds,
+                    }
+                )
+                made.trainer.load(made.trainer.store)
+                print(rows[-1], flush=True)
+    return rows
+
+
+def cost_table(rows: list[dict[str, Any]]) -> str:
+    """Median and range of each kind."""
+    body = []
+    for n_shards, kind in sorted({(r["n_shards"], r["frozen_states"]) for r in rows}):
+        found = [r for r in rows if (r["n_shards"], r["frozen_states"]) == (n_shards, kind)]
+        ratios = [r["ratio"] for r in found]
+        body.append(
+            [
+                n_shards,
+                kind,
+                f"{np.median([r['one_request_seconds'] for r in found]):.1f}",
+                f"{np.median([r['full_retraining_seconds'] for r in found]):.1f}",
+                f"{np.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})",
+                f"{0.95 * n_shards:.2f}",
+            ]
+        )
+    head = ["K", "frozen states", "one request, s", "full retraining, s", "ratio, median (range)", "0.95 K"]
+    return tabulate(body, head, tablefmt="github", disable_numparse=True)
+
+
+def measure_stream(options: dict[str, Any], n_requests: int, folder: Path) -> dict[str, Any]:
+    """Single ratings forgotten one after another in order of time, then the same at once, then 5 % of the users."""
+    made = trained(folder / "stream", options)
+    pairs = in_order_of_time(made, n_requests)
+    quarters = {round(q * n_requests / 4) for q in (1, 2, 3, 4)}
+    seconds, hit, curve = [], [], []
+    for n, pair in enumerate(pairs, start=1):
+        outcome = unlearn(made, interactions=[pair]).outcomes[0]
+        made = outcome.result
+        seconds.append(outcome.seconds)
+        hit.append(len(outcome.plan.shards))
+        print({"request": n, "seconds": outcome.seconds, "shards_hit": hit[-1]}, flush=True)
+        if n in quarters:
+            curve.append({"requests": n, **_beside_reference(made, folder / f"reference{n}")})
+            print(curve[-1], flush=True)
+    fresh = trained(folder / "batch", options)
+    at_once = unlearn(fresh, interactions=pairs).outcomes[0]
+    users = sorted({s.user_id for s in fresh.data[0]._dataset.samples})
+    chosen = [users[i] for i in hash_order(users, 0, "users")[: max(1, round(0.05 * len(users)))]]
+    many = trained(folder / "users", options)
+    of_users = unlearn(many, users=chosen).outcomes[0]
+    return {
+        "seconds_by_request": seconds,
+        "shards_hit_by_request": hit,
+        "seconds_median": float(np.median(seconds)),
+        "seconds_95th_percentile": float(np.quantile(seconds, 0.95)),
+        "seconds_sum": sum(seconds),
+        "at_once_seconds": at_once.seconds,
+        "at_once_shards_hit": len(at_once.plan.shards),
+        "five_percent_of_users": {
+            "n_users": len(chosen),
+            "seconds": of_users.seconds,
+            "shards_hit": len(of_users.plan.shards),
+            "test": _test_auc(of_users.result.metrics),
+        },
+        "full_retraining_seconds": at_once.full_seconds,
+        "curve": curve,
+    }
+
+
+def in_order_of_time(made: RunResult, n: int) -> list[Pair]:
+    """Ratings that are targets of training samples, drawn by hash, then sorted by time."""
+    part = made.data[0]._dataset
+    rows = {part.interactions.row_id(r): r for r in range(len(part.interactions))}
+    samples = sorted(part.samples, key=lambda s: s.sample_id)
+    drawn = [samples[i] for i in hash_order([s.sample_id for s in samples], 0, "stream")[:n]]
+    drawn.sort(key=lambda s: (part.interactions.times[rows[s.sample_id]], s.sample_id))
+    return [(s.user_id, s.item_id) for s in drawn]
+
+
+def _beside_reference(made: RunResult, folder: Path) -> dict[str, Any]:
+    """Test AUC of the unlearned run, and of one trained from scratch with the same assignment to shards."""
+    reference = RunStore(folder)
+    trainer = APATrainer(made.config, made.model, reference)
+    reference.begin(trainer.identity(made.data[0]), {})
+    reference.save_partition(made.trainer.store.load_partition())
+    start = time.perf_counter()
+    trainer.fit(made.data[0], made.data[1])
+    result = RunResult({}, None, made.config, made.model, trainer, made.data)
+    figures = evaluate_state(result, False)
+    out = {"auc": _test_auc(made.metrics), "auc_reference": _test_auc(figures)}
+    made.trainer.load(made.trainer.store)
+    return {**out, "reference_seconds": time.perf_counter() - start}
+
+
+def _test_auc(metrics: dict[str, float]) -> float | None:
+    return metrics.get("test.aggregated.decomposition.auc")
+
+
+def stream_table(found: dict[str, Any]) -> str:
+    """The stream's figures, and the curve."""
+    n = len(found["seconds_by_request"])
+    body = [
+        [
+            f"one request of {n}, median",
+            f"{found['seconds_median']:.1f}",
+            f"{np.mean(found['shards_hit_by_request']):.2f}",
+        ],
+        [f"one request of {n}, 95th percentile", f"{found['seconds_95th_percentile']:.1f}", ""],
+        [f"all {n} one after another", f"{found['seconds_sum']:.1f}", str(sum(found["shards_hit_by_request"]))],
+        [f"the same {n} at once", f"{found['at_once_seconds']:.1f}", str(found["at_once_shards_hit"])],
+        [
+            f"5 % of the users ({found['five_percent_of_users']['n_users']}) at once",
+            f"{found['five_percent_of_users']['seconds']:.1f}",
+            str(found["five_percent_of_users"]["shards_hit"]),
+        ],
+        ["full training", f"{found['full_retraining_seconds']:.1f}", ""],
+    ]
+    curve = [[c["requests"], f"{c['auc']:.4f}", f"{c['auc_reference']:.4f}"] for c in found["curve"]]
+    return "\n\n".join(
+        (
+            tabulate(body, ["", "seconds", "shards trained"], tablefmt="github", disable_numparse=True),
+            tabulate(
+                curve, ["requests served", "test AUC", "trained from scratch"], tablefmt="github", disable_numparse=True
+            ),
+        )
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--part", choices=("cost", "stream"), default="cost")
+    parser.add_argument("--shards", default="4,8")
+    parser.add_argument("--repetitions", type=int, default=1)
+    parser.add_argument("--requests", type=int, default=20)
+    parser.add_argument("--train_samples", type=int, default=1024)
+    parser.add_argument("--valid_samples", type=int, default=500)
+    parser.add_argument("--test_samples", type=int, default=100)
+    parser.add_argument("--out", type=Path, default=Path("unlearning.json"))
+    given = parser.parse_args()
+    logging.disable(logging.INFO)
+    options = {name: getattr(given, name) for name in ("train_samples", "valid_samples", "test_samples")}
+    record: dict[str, Any] = {"part": given.part, "commit": commit(), **options}
+    table: Callable[[Any], str]
+    with tempfile.TemporaryDirectory() as name:
+        if given.part == "cost":
+            shards = [int(k) for k in given.shards.split(",")]
+            record["rows"], table = measure_cost(options, shards, given.repetitions, Path(name)), cost_table
+        else:
+            record["rows"], table = measure_stream(options, given.requests, Path(name)), stream_table
+    given.out.write_text(json.dumps(record, indent=1) + "\n")
+    print(f"commit {record['commit']}, {options}")
+    print(table(record["rows"]))
+
+
+if __name__ == "__main__":
+    main()
