@@ -12,6 +12,7 @@ from recbole.utils import get_model, init_logger, init_seed
 from recbole_apa.data.splits import SPLITS
 from recbole_apa.data.view import DataView
 from recbole_apa.errors import RunError, SettingsError
+from recbole_apa.ledger import refuse_pending
 from recbole_apa.model import APA
 from recbole_apa.recbole_bridge import APAConfig, make_dataset
 from recbole_apa.run_store import EMBEDDINGS, MEMORY, METRICS, RunStore
@@ -81,6 +82,7 @@ def open_run(store: RunStore, changes: Mapping[str, Any] | None = None, allow_pe
         RunError: damaged, unfinished, or made of other data or another backbone.
         SettingsError: an option that would change what the run computes.
     """
+    refuse_pending(store, allow_pending)
     manifest = store.check()
     fixed = sorted(set(changes or {}) - MOVABLE)
     if fixed:

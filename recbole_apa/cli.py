@@ -117,6 +117,10 @@ def _dispatch(options: dict[str, Any]) -> int:
     _refuse_stage(stage, asked, model)
     _refuse_near_misses(options)
     files = options.pop("config_files", "").split()
+    if asked and _waits(options.get("run_dir")):
+        print(f"{options['run_dir']}: a request waits there to be carried out; going on with it")
+        _unlearn(options["run_dir"], {}, {})
+        return 0
     if asked:
         _demands(stage)  # a malformed request is refused before the training, not after it
     result = run(model, dataset, files, options, run_dir=options.get("run_dir"))
@@ -142,6 +146,21 @@ def _refuse_stage(stage: dict[str, Any], asked: bool, model: str) -> None:
         raise SettingsError(f"--{late[0]}: expected on a finished run, e.g. --run=saved/APA-ml-100k-... --{late[0]}")
     if asked and model != "APA":
         raise SettingsError(f"--unlearn: found --model={model}, expected --model=APA")
+
+
+def _waits(run_dir: str | None) -> bool:
+    """Whether the very command was given before, and was interrupted while it forgot."""
+    from pathlib import Path
+
+    from recbole_apa.ledger import Ledger
+    from recbole_apa.run_store import RunStore
+
+    store = RunStore(Path(run_dir or ""))
+    return (
+        bool(run_dir)
+        and store.manifest_path.is_file()
+        and bool(Ledger(store.folder, store.manifest()["salt"]).waiting())
+    )
 
 
 def _demands(stage: dict[str, Any]) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from recbole_apa.data.samples import Sample
 from recbole_apa.data.splits import SPLITS
 from recbole_apa.former_state import FormerState
 from recbole_apa.model import APA
-from recbole_apa.partition import PARTITIONERS, Partition
+from recbole_apa.partition import PARTITIONERS, Partition, SemanticPartitioner
 from recbole_apa.partition.assignment import shard_count
 from recbole_apa.progress import progress
 from recbole_apa.run_store import EMBEDDINGS, MEMORY, METRICS, PARTITION, RunStore
@@ -224,10 +224,10 @@ class StateBuilder:
         settings = self.model.settings.partition
         n_shards = shard_count(len(samples), settings.n_shards, settings.shard_size)
         capacity = settings.shard_capacity or -(-len(samples) // n_shards)
-        divide = PARTITIONERS[settings.partition]()
+        of_items = settings.partition_fit == "items"
+        divide = SemanticPartitioner(self.model.item_embeddings()) if of_items else PARTITIONERS[settings.partition]()
         ids = [s.sample_id for s in samples]
-        fit_on = self.model.item_embeddings() if settings.partition_fit == "items" else None
-        return divide(ids, embeddings, n_shards, capacity, self.model.settings.seed, fit_on)
+        return divide(ids, embeddings, n_shards, capacity, self.model.settings.seed)
 
     def _count_cuts(self, prompts: Sequence[TokenizedPrompt]) -> None:
         n_cut, n_lines = sum(p.n_cut > 0 for p in prompts), sum(p.n_cut for p in prompts)

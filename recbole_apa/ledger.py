@@ -15,7 +15,7 @@ from typing import Any
 
 from recbole_apa.errors import RunError
 from recbole_apa.files import sync_folder
-from recbole_apa.run_store import LEDGER, RunStore
+from recbole_apa.run_store import LEDGER, PENDING, RunStore
 from recbole_apa.seeding import digest_of
 
 REQUEST, DONE = "request", "done"
@@ -109,18 +109,26 @@ class Ledger:
         return entries, len(whole)
 
 
-def refuse_pending(store: RunStore) -> None:
+def refuse_pending(store: RunStore, allow: bool = False) -> None:
     """
+    Args:
+        allow: the old state may be used while a request waits; half old, half new it may not.
+
     Raises:
         RunError: a request waits; the state still holds what is to be forgotten.
     """
+    finish = f"finish with --run={store.folder} --resume"
     waiting = Ledger(store.folder, store.manifest()["salt"]).waiting()
-    if waiting:
+    if waiting and RunStore(store.folder / PENDING).is_ready():
+        raise RunError(
+            f"{store.folder}: a new state is half put in place, by a process that runs or was killed; {finish}"
+        )
+    if waiting and not allow:
         first = waiting[0]
         raise RunError(
             f"{store.folder}: {len(waiting)} request(s) wait to be carried out (line {first.position} of the ledger, "
-            f"received {first.time}, {len(first.content['interactions'])} interactions); finish with "
-            f"--run={store.folder} --resume, or use the old state with --allow_pending"
+            f"received {first.time}, {len(first.content['interactions'])} interactions); {finish}, or use the old "
+            "state with --allow_pending"
         )
 
 

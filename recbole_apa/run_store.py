@@ -116,6 +116,10 @@ class RunStore:
             raise RunError(f"{self.manifest_path} has format version {version!r}, expected {FORMAT_VERSION}")
         return manifest
 
+    def is_ready(self) -> bool:
+        """Whether this is a pending state that is complete and waits to be put in place."""
+        return self.manifest_path.is_file() and bool(self.manifest().get("ready"))
+
     def seal(self, about: Mapping[str, Any]) -> None:
         """Mark the run as complete and record the digest of each of its files."""
         manifest = self.manifest()

@@ -119,9 +119,8 @@ class APATrainer(Trainer):
         Raises:
             RunError: damaged, or a request waits to be carried out (``allow_pending`` takes the old state).
         """
+        refuse_pending(store, allow_pending)
         manifest = store.check()
-        if not allow_pending:
-            refuse_pending(store)
         self.store = store
         self.partition = store.load_partition()
         assert self.partition is not None

@@ -89,3 +89,15 @@ def test_no_name_of_the_forgotten_reaches_a_log(finished, tmp_path, caplog):
     folder = copy_run(finished, tmp_path / "run")
     main([f"--run={folder}", "--forget_users=u3"])
     assert caplog.text and "u3:" not in caplog.text
+
+
+def test_the_same_command_again_goes_on_where_it_was_interrupted(options, tmp_path, capsys, monkeypatch):
+    given = ["--model=APA", "--dataset=board", *words(options, epochs=1, run_dir=tmp_path / "run"), "--forget_users=u3"]
+    with monkeypatch.context() as patch:
+        patch.setattr("recbole_apa.unlearning.retrain.switch", lambda *a: (_ for _ in ()).throw(KeyboardInterrupt))
+        assert main(given) == 130
+    assert main([f"--run={tmp_path / 'run'}", "--allow_pending"]) == 2
+    assert "half put in place" in capsys.readouterr().err
+    assert main(given) == 0
+    assert "going on with it" in capsys.readouterr().out
+    assert main([f"--run={tmp_path / 'run'}", "--audit"]) == 0

@@ -40,22 +40,13 @@ class Partition:
 class Partitioner(Protocol):
     """Divides samples into K shards."""
 
-    def __call__(
-        self,
-        ids: Sequence[str],
-        embeddings: Tensor,
-        n_shards: int,
-        capacity: int,
-        seed: int,
-        fit_on: Tensor | None = None,
-    ) -> Partition:
+    def __call__(self, ids: Sequence[str], embeddings: Tensor, n_shards: int, capacity: int, seed: int) -> Partition:
         """
         Args:
             ids: sample ids, (n,), all different.
             embeddings: h, (n, d).
             n_shards: K.
             capacity: t, the most samples a shard takes; K * t >= n.
-            fit_on: points to fit the centres to instead of h, (m, d), where there are centres to fit.
         """
         ...
 

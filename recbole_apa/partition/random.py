@@ -15,15 +15,7 @@ class RandomPartitioner:
     The centres are the members' means (the global mean for an empty shard), for the ``semantic`` weight rule.
     """
 
-    def __call__(
-        self,
-        ids: Sequence[str],
-        embeddings: Tensor,
-        n_shards: int,
-        capacity: int,
-        seed: int,
-        fit_on: Tensor | None = None,
-    ) -> Partition:
+    def __call__(self, ids: Sequence[str], embeddings: Tensor, n_shards: int, capacity: int, seed: int) -> Partition:
         """See :class:`~recbole_apa.partition.assignment.Partitioner`."""
         check_partition_input(ids, embeddings, n_shards, capacity)
         shard_of = {ids[i]: place % n_shards for place, i in enumerate(hash_order(ids, seed, "partition"))}

@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from sklearn.cluster import KMeans
 from sklearn.exceptions import ConvergenceWarning
+from threadpoolctl import threadpool_limits
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -19,21 +20,19 @@ class SemanticPartitioner:
 
     The result does not depend on the order in which samples are given. Where there are fewer different
     embeddings than shards, surplus centres repeat an existing one and the walk fills shards by sample id.
+
+    Args:
+        fit_on: points to fit the centres to instead of the samples' embeddings, (m, d).
     """
 
-    def __call__(
-        self,
-        ids: Sequence[str],
-        embeddings: Tensor,
-        n_shards: int,
-        capacity: int,
-        seed: int,
-        fit_on: Tensor | None = None,
-    ) -> Partition:
+    def __init__(self, fit_on: Tensor | None = None) -> None:
+        self.fit_on = fit_on
+
+    def __call__(self, ids: Sequence[str], embeddings: Tensor, n_shards: int, capacity: int, seed: int) -> Partition:
         """See :class:`~recbole_apa.partition.assignment.Partitioner`."""
         check_partition_input(ids, embeddings, n_shards, capacity)
         by_id = sorted(range(len(ids)), key=ids.__getitem__)
-        points = (embeddings[by_id] if fit_on is None else fit_on).double().numpy()
+        points = (embeddings[by_id] if self.fit_on is None else self.fit_on).double().numpy()
         centres = torch.from_numpy(_kmeans_centres(points, n_shards, seed)).float()
         distance = 1 - F.normalize(embeddings.double(), dim=1) @ F.normalize(centres.double(), dim=1).T  # (n, k)
         return Partition(assign_by_distance(ids, distance, capacity), centres)
@@ -43,7 +42,8 @@ def _kmeans_centres(points: np.ndarray, n_shards: int, seed: int) -> np.ndarray:
     """(n, d) -> (k, d)."""
     n_clusters = min(n_shards, len(points))
     kmeans = KMeans(n_clusters, n_init=10, random_state=derive_seed(seed, "kmeans") % 2**32)
-    with warnings.catch_warnings():
+    # several threads add up in the order in which they come: the last bits would differ from run to run
+    with warnings.catch_warnings(), threadpool_limits(1):
         # fewer different points than clusters: defined above
         warnings.simplefilter("ignore", ConvergenceWarning)
         centres = kmeans.fit(points).cluster_centers_

@@ -50,18 +50,34 @@ def audit(run_dir: str | Path, config_dict: Mapping[str, Any] | None = None) -> 
         RunError: not a run folder at all.
     """
     store = RunStore(Path(run_dir))
-    manifest = store.manifest()
-    result = AuditResult()
+    result = AuditResult(checked=["manifest"])
+    if not store.manifest_path.is_file():
+        store.manifest()  # raises: this is no run folder
+    try:
+        manifest = store.manifest()
+    except RunError as error:
+        return AuditResult([str(error)], ["manifest"])
     _guard(result, "files against the manifest's digests", lambda: _files(store, manifest))
     _guard(result, "ledger and certificates", lambda: _ledger(store, manifest, result))
-    options = {**manifest["options"], **(config_dict or {})}
-    config = APAConfig("APA", options.pop("dataset"), None, options)
-    config.view = view = stored_view(store)
-    data = build_data(config)
+    try:
+        view, data = _data_of(store, manifest, config_dict)
+    except APAError as error:
+        result.findings.append(str(error))
+        return result
     _guard(result, "lineage against the data", lambda: _lineage(store, manifest, data))
     _guard(result, "forgotten interactions in the run folder", lambda: _traces(store, view))
     _guard(result, "traces outside the run folder", lambda: _outside(store, manifest, view, data))
     return result
+
+
+def _data_of(
+    store: RunStore, manifest: Mapping[str, Any], changes: Mapping[str, Any] | None
+) -> tuple[DataView, tuple[Any, Any, Any]]:
+    """The data that the run may see now."""
+    options = {**manifest["options"], **(changes or {})}
+    config = APAConfig("APA", options.pop("dataset"), None, options)
+    config.view = view = stored_view(store)
+    return view, build_data(config)
 
 
 def _guard(result: AuditResult, title: str, check: Callable[[], Iterable[str]]) -> None:

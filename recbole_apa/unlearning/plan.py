@@ -132,6 +132,11 @@ def plan_text(plan: Plan, most: int = 30) -> str:
         f"shards to train again: {shards} ({len(plan.shards)} of {plan.n_shards}); {plan.n_train_samples} of "
         f"{plan.n_kept} training samples"
     )
+    n_rows = plan.count("valid", DROPPED) + plan.count("valid", REWRITTEN)
+    lines.append(
+        f"memory: {n_rows} rows dropped or computed again, the retrained adapters' errors on all rows; then tau and n, "
+        "figures, report and exports"
+    )
     if plan.seconds is not None and plan.full_seconds:
         lines.append(
             f"estimated time, evaluation apart: {plan.seconds:.0f} s; the first training took {plan.full_seconds:.0f} s"

@@ -36,7 +36,7 @@ from recbole_apa.unlearning.certificate import (
 )
 from recbole_apa.unlearning.forgotten import ForgottenSamples, table_figures
 from recbole_apa.unlearning.plan import Plan, make_plan
-from recbole_apa.unlearning.switch import is_ready, pending_store, switch
+from recbole_apa.unlearning.switch import pending_store, switch
 
 
 class Request(Protocol):
@@ -65,14 +65,19 @@ class Outcome:
     result: RunResult = field(repr=False)
 
 
-def finish_switch(store: RunStore, ledger: Ledger) -> None:
-    """Finish what a kill interrupted after the new state was complete. The caller holds the lock."""
-    if is_ready(store):
+def finish_switch(store: RunStore, ledger: Ledger) -> list[Path]:
+    """Finish what a kill interrupted after the new state was complete. The caller holds the lock.
+
+    Returns:
+        the certificates of the requests that this brought to their end.
+    """
+    if pending_store(store).is_ready():
         switch(store)
     served = store.manifest().get("served_requests", [])
     late = [e.position for e in ledger.waiting() if e.position in served]
     if late:
         _close(store, ledger, late)
+    return _certificate_paths(store, late)
 
 
 def carry_out(
@@ -114,12 +119,12 @@ def carry_out(
     }
     write_records(result, about, _carried_out(ledger, about["served_requests"]))
     _certify(store, pending, ledger, requests, plan, exactness, seconds, figures, trainer, before)
+    _clean_outside(before, outside, result)
     pending.seal({"ready": True})
     switch(store)
-    _clean_outside(before, outside, result)
     _close(store, ledger, [e.position for e in requests])
     trainer.store = RunStore(store.folder)
-    certificates = [store.folder / CERTIFICATES / f"{e.position:04d}.json" for e in requests]
+    certificates = _certificate_paths(store, [e.position for e in requests])
     full = before.get("full_training", {}).get("seconds")
     return Outcome([e.position for e in requests], plan, certificates, figures, seconds, full, result)
 
@@ -225,8 +230,8 @@ def _certify(
         "bit_exact": _is_bit_exact(trainer),
         "versions": versions(),
         "files": changed_files(before["files"], manifest["files"]),
-        "removed_outside": [d for d in before.get("outside", {}).get("tensorboard", []) if Path(d).exists()],
-        "rewritten_outside": [d for d in before.get("outside", {}).get("exports", []) if Path(d).exists()],
+        "removed_outside": before.get("outside", {}).get("tensorboard", []),
+        "rewritten_outside": before.get("outside", {}).get("exports", []),
     }
     for entry in requests:
         request = {
@@ -244,6 +249,10 @@ def _is_bit_exact(trainer: APATrainer) -> bool:
     """Whether each prompt was computed by itself on a CPU; elsewhere rounding may depend on a batch's neighbours."""
     engine = trainer.model.engine
     return engine.decoder.device.type == "cpu" and engine.batch_size == 1
+
+
+def _certificate_paths(store: RunStore, requests: Sequence[int]) -> list[Path]:
+    return [store.folder / CERTIFICATES / f"{position:04d}.json" for position in requests]
 
 
 def _outside(before: Mapping[str, Any], trainer: APATrainer, result: RunResult) -> dict[str, list[str]]:

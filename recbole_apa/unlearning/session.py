@@ -31,11 +31,13 @@ class UnlearnResult:
     """One for the requests that were waiting, if any, and one for the new request; empty for a dry run."""
     left: list[str] = field(default_factory=list)
     """What ``skip_unknown`` left out, and why."""
+    finished: list[Path] = field(default_factory=list)
+    """Certificates of requests that had been carried out but for the last steps."""
 
     @property
     def certificates(self) -> list[Path]:
         """Paths of all certificates that were written."""
-        return [path for outcome in self.outcomes for path in outcome.certificates]
+        return self.finished + [path for outcome in self.outcomes for path in outcome.certificates]
 
 
 @dataclass(frozen=True)
@@ -95,12 +97,12 @@ class _Session:
     def __init__(self, store: RunStore, changes: Mapping[str, Any] | None, opened: RunResult | None) -> None:
         self.store, self.changes, self.opened = store, changes, opened
         self.ledger = Ledger(store.folder, store.manifest()["salt"])
-        finish_switch(store, self.ledger)
+        self.finished = finish_switch(store, self.ledger)
 
     def run(self, demands: Sequence[Demand], exactness: str, skip_unknown: bool) -> UnlearnResult:
         """Carry out what waits, then the new request."""
         left = self.ledger.waiting()
-        out = UnlearnResult(None)
+        out = UnlearnResult(None, finished=self.finished)
         if left:
             opened = open_run(self.store, self.changes, allow_pending=True)
             out.outcomes.append(carry_out(opened, left, opened.config["show_progress"]))
@@ -112,7 +114,7 @@ class _Session:
             out.plan = plan_of(self.store, data, [asked])  # refuses what would leave nothing, before the ledger knows
             entry = self.ledger.append(REQUEST, asked.content)
             out.outcomes.append(carry_out(opened, [entry], opened.config["show_progress"], data))
-        elif not left:
+        elif not left and not self.finished:
             raise RequestError(
                 "nothing was asked: expected --unlearn=FILE, --forget_users, --forget_items or --forget_interactions; "
                 "no interrupted request is waiting either"
@@ -212,7 +214,8 @@ def outcome_text(outcome: Outcome) -> str:
 
 def result_text(result: UnlearnResult) -> str:
     """All that :func:`unlearn` has to say to a person; names samples, so it is printed and never logged."""
-    parts = [f"left out: {text}" for text in result.left]
+    parts = [f"finished; certificate: {path.with_suffix('.html')}" for path in result.finished]
+    parts += [f"left out: {text}" for text in result.left]
     if result.plan:
         parts.append(plan_text(result.plan))
     parts += [outcome_text(outcome) for outcome in result.outcomes]

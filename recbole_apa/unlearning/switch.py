@@ -13,12 +13,6 @@ def pending_store(store: RunStore) -> RunStore:
     return RunStore(store.folder / PENDING, base=store)
 
 
-def is_ready(store: RunStore) -> bool:
-    """Whether a complete pending state waits to be put in place."""
-    pending = pending_store(store)
-    return pending.manifest_path.is_file() and bool(pending.manifest().get("ready"))
-
-
 def switch(store: RunStore) -> None:
     """Move the pending state into place and delete the old one's files.
 

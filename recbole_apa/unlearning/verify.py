@@ -9,7 +9,9 @@ from typing import Any
 import torch
 
 from recbole_apa.assembly import RunResult, open_run
+from recbole_apa.errors import RunError
 from recbole_apa.files import file_digest, read_json
+from recbole_apa.ledger import refuse_pending
 from recbole_apa.run_lock import run_lock
 from recbole_apa.run_store import EMBEDDINGS, LINEAGE, MEMORY, PARTITION, RunStore
 from recbole_apa.shard_pool import make_trainer
@@ -41,6 +43,11 @@ def verify(run_dir: str | Path, config_dict: Mapping[str, Any] | None = None) ->
     """
     store = RunStore(Path(run_dir))
     manifest = store.manifest()
+    refuse_pending(store)
+    try:
+        store.check()
+    except RunError as error:
+        return VerifyResult([str(error)], ["files against the manifest's digests"])
     with run_lock(store.folder, "verifying"), tempfile.TemporaryDirectory(prefix="recbole-apa-verify-") as name:
         opened = open_run(store, config_dict)
         show = opened.config["show_progress"]
