@@ -64,7 +64,7 @@ def test_a_small_run_on_movielens_reloads_bit_for_bit(tmp_path):
 
 def test_the_readmes_python_example_runs(capsys):
     readme = (Path(__file__).resolve().parent.parent / "README.md").read_text()
-    code = readme.split("```python\n")[1].split("```")[0]
+    code = readme.split("## From Python")[1].split("```python\n")[1].split("```")[0]
     assert len([line for line in code.splitlines() if line.strip()]) <= 11
     exec(code, {})  # noqa: S102 - the README's own text
     assert "'auc'" in capsys.readouterr().out

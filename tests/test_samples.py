@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 from recbole_apa.data.item_text import item_columns, write_item
 from recbole_apa.data.samples import Interactions, make_sample, order_windows
 from recbole_apa.data.splits import draw_split, tallrec_split
+from recbole_apa.data.view import DataView
 from recbole_apa.errors import DataError
 
 rows = st.lists(st.tuples(st.sampled_from("abc"), st.integers(0, 6), st.integers(0, 1)), min_size=1, max_size=40)
@@ -75,6 +76,16 @@ def test_draw_keeps_the_order_of_rows():
     drawn = split([0, 1] * 30, {"train": 10, "valid": 5, "test": None})
     assert len(drawn.rows["train"]) == 10 and len(drawn.rows["valid"]) == 5 and len(drawn.rows["test"]) == 20
     assert list(drawn.rows["train"]) == sorted(drawn.rows["train"])
+
+
+def test_drawn_rows_are_in_the_order_of_windows_whatever_order_the_split_came_in():
+    data = interactions([("ab"[r % 2], r, r // 2 % 2) for r in range(30)])
+    windows = order_windows(data.users, data.times)
+    mixed = dict(zip(("train", "valid", "test"), np.array_split(np.arange(30)[::-1], 3), strict=True))
+    drawn = draw_split(mixed, data, windows, 0, dict.fromkeys(mixed)).rows
+    roles = {name: frozenset(data.row_id(r) for r in found) for name, found in drawn.items()}
+    again = DataView(roles=roles).targets(data, windows, 0)
+    assert all(drawn[name].tolist() == again[name].tolist() for name in mixed)
 
 
 def test_tallrec_split_of_a_small_table_keeps_the_shares():

@@ -53,7 +53,9 @@ def draw_split(
         ids = [rows.row_id(row) for row in eligible]
         cutoffs[name] = draw_cutoff(ids, sizes[name])
         chosen = [is_drawn(sample_id, cutoffs[name]) for sample_id in ids]
-        kept[name] = eligible[np.array(chosen, dtype=bool)]
+        drawn = eligible[np.array(chosen, dtype=bool)]
+        # the order in which a loaded run finds them again, whatever order the split came in
+        kept[name] = drawn[np.argsort(windows.place[drawn])]
         if not len(kept[name]):
             raise DataError(
                 f"no {name} sample is left: found {len(candidates[name])} interactions in the {name} split, none with "
