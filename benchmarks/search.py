@@ -1,76 +1,105 @@
-"""What limits the small model? One change at a time on the paper's protocol, judged on validation data alone.
+"""What limits the small model? One change at a time on the paper's protocol, judged on development rows alone.
 
-    python -m benchmarks.search --stage=shard --out=search.json [--only=default,epochs]
-    python -m benchmarks.search --stage=apa
+    python -m benchmarks.search --stage=shard --out=search.jsonl [--only=default,epochs]
+    python -m benchmarks.search --stage=apa --out=search.jsonl
 
-The test split is never scored here. A line of JSON goes to --out after each training; the table comes at the end.
+The rows that the protocol tests on are taken out of the dataset first (benchmarks/development.py). A line of JSON goes
+to --out after each training, and what stands there already is not trained again; the table comes at the end.
 """
 
 import argparse
 import json
 import logging
+import tempfile
 import time
 from pathlib import Path
 
 import numpy as np
+import torch
 from tabulate import tabulate
 
-from benchmarks.protocol import commit, fit
+from benchmarks.development import write_development_data
+from benchmarks.protocol import Fitted, commit, fit
+from recbole_apa.adapters.attention import adaptive_weights, cosine, neighbor_errors
 from recbole_apa.evaluation.metrics import auc, mean_log_loss
 from recbole_apa.evaluation.trivial_rules import HISTORY_LIKE_RATE, trivial_scores
 
 ALL_LINEAR = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
 
-# one shard of 256 samples, all 1,000 validation rows; name -> what differs from the defaults
+# one shard of 256 samples; name -> what differs from the defaults
 ONE_SHARD: dict[str, dict] = {
     "default": {},
-    "learning rate / 3": {"learning_rate": 0.001},
-    "learning rate x 3": {"learning_rate": 0.009},
-    "2 epochs": {"epochs": 2},
     "all linear layers": {"target_modules": ALL_LINEAR},
+    "2 epochs": {"epochs": 2},
+    "learning rate / 3": {"learning_rate": 0.001},
+    "batch of 4": {"train_batch_size": 4},
     "target's answer only": {"supervise": "target"},
-    "loss over the vocabulary": {"answer_loss": "full"},
+    "2 epochs, all linear": {"epochs": 2, "target_modules": ALL_LINEAR},
     "with genres": {"item_text": "{movie_title} ({release_year}), {class}"},
     "with a tally line": {"template": "list_count"},
-    "TALLRec's wording": {"template": "tallrec"},
+    "loss over the vocabulary": {"answer_loss": "full"},
     "trunk of 22 layers": {"trunk_layers": 22},
-    "trunk of 22, all linear": {"trunk_layers": 22, "target_modules": ALL_LINEAR},
     "no trunk": {"trunk_layers": 0},
+    "TALLRec's wording": {"template": "tallrec"},
 }
 # the whole of APA on the paper's draws (1,024 training, 500 validation rows)
 WHOLE: dict[str, dict] = {
     "default": {},
+    "all linear layers": {"target_modules": ALL_LINEAR},
     "random partition": {"partition": "random"},
     "2 epochs": {"epochs": 2},
-    "all linear layers": {"target_modules": ALL_LINEAR},
     "8,000 samples, 32 shards": {"train_samples": None, "n_shards": 32},
+    "one adapter on all samples": {"n_shards": 1},
 }
 STAGES = {
-    "shard": ({"train_samples": 256, "n_shards": 1, "valid_samples": None, "aggregation": "prediction"}, ONE_SHARD),
-    "apa": ({}, WHOLE),
+    "shard": ({"train_samples": 256, "n_shards": 1, "valid_samples": 600, "test_samples": 600}, ONE_SHARD),
+    "apa": ({"test_samples": 600}, WHOLE),
 }
+
+
+def development_scores(fitted: Fitted) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    """Labels, and scores of several ways to weigh the adapters, on rows that no adapter and no memory saw."""
+    part = fitted.data[2]._dataset
+    prompts = fitted.model.prompts(part.labelled)
+    h = fitted.model.engine.embeddings(prompts)
+    scores = {"APA(D)": fitted.model.aggregate(prompts, fitted.model.weights(prompts), "decomposition")}
+    scores[HISTORY_LIKE_RATE] = torch.tensor(trivial_scores(part.samples, part.train_rows)[HISTORY_LIKE_RATE])
+    rule = fitted.model.rule
+    assert rule is not None
+    if len(rule.active) > 1:
+        alone = fitted.model.engine.adapter_scores(prompts)
+        similarity = cosine(h, rule.memory.embeddings)
+        for tau in (0.0, 10.0, 1000.0):
+            for n in (20, 100):
+                error = neighbor_errors(similarity, rule.memory.errors, n)
+                scores[f"K passes, tau {tau:g}, n {n}"] = (adaptive_weights(error, tau, rule.active) * alone).sum(1)
+        equal = torch.full_like(alone, 1 / alone.shape[1])
+        scores["APA(D), tau 0"] = fitted.model.aggregate(prompts, equal, "decomposition")
+        scores |= {f"adapter {k}": alone[:, k] for k in range(alone.shape[1])}
+    return np.array([s.label for s in part.samples]), {name: np.asarray(s) for name, s in scores.items()}
 
 
 def measure(stage: str, name: str, options: dict) -> dict:
-    """Validation figures of one training."""
+    """Development figures of one training."""
     start, measured_on = time.perf_counter(), commit()
     fitted = fit(options)
-    part = fitted.data[1]._dataset
-    labels = np.array([s.label for s in part.samples])
-    known = fitted.trainer.known_valid_scores
-    alone = [auc(labels, known["alone"][:, k].numpy()) or 0.0 for k in range(known["alone"].shape[1])]
-    chosen = known[fitted.model.settings.aggregation.aggregation].numpy()
-    rule = trivial_scores(part.samples, part.train_rows)[HISTORY_LIKE_RATE]
+    labels, scores = development_scores(fitted)
+    if stage == "shard":  # its memory has one adapter and no say: the validation rows count as well
+        memory = fitted.model.rule.memory
+        valid = fitted.data[1]._dataset
+        order = np.argsort([s.sample_id for s in valid.samples], kind="stable")
+        likes = trivial_scores(valid.samples, valid.train_rows)[HISTORY_LIKE_RATE][order]
+        labels = np.concatenate([labels, memory.labels.numpy()])
+        more = {"APA(D)": memory.scores[:, 0].numpy(), HISTORY_LIKE_RATE: likes}
+        scores = {key: np.concatenate([scores[key], more[key]]) for key in more}
     return {
         "stage": stage,
         "change": name,
-        "options": options,
+        "options": {k: v for k, v in options.items() if k != "data_path"},
         "commit": measured_on,
-        "valid_auc": auc(labels, chosen),
-        "valid_logloss": mean_log_loss(labels, chosen),
-        "valid_auc_k_passes": auc(labels, known["prediction"].numpy()),
-        "valid_auc_alone_mean": float(np.mean(alone)),
-        "valid_auc_history_like_rate": auc(labels, rule),
+        "n_rows": len(labels),
+        "auc": {key: auc(labels, s) for key, s in scores.items()},
+        "logloss": mean_log_loss(labels, scores["APA(D)"]),
         "tau": fitted.trainer.record.tau,
         "n_neighbors": fitted.trainer.record.n_neighbors,
         "seconds": round(time.perf_counter() - start),
@@ -79,26 +108,32 @@ def measure(stage: str, name: str, options: dict) -> dict:
 
 def table(rows: list[dict]) -> str:
     """The Markdown table of one stage."""
-    keys = ["valid_auc", "valid_logloss", "valid_auc_k_passes", "valid_auc_alone_mean"]
-    body = [[r["change"], *(f"{r[k]:.4f}" for k in keys), f"{r['tau']:g}", r["seconds"]] for r in rows]
-    head = ["change", "valid AUC", "LogLoss", "K passes AUC", "adapters alone", "tau", "seconds"]
-    rule = f"share of likes in the history: {rows[0]['valid_auc_history_like_rate']:.4f}"
-    return f"{rows[0]['stage']} ({rule})\n" + tabulate(body, head, tablefmt="github", disable_numparse=True)
+    shown = [key for key in rows[0]["auc"] if not key.startswith("adapter ")]
+    body = [
+        [r["change"], f"{r['logloss']:.4f}", *(f"{r['auc'][key]:.4f}" if key in r["auc"] else "" for key in shown)]
+        for r in rows
+    ]
+    return tabulate(body, ["change", "LogLoss", *shown], tablefmt="github", disable_numparse=True)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--stage", choices=sorted(STAGES), default="shard")
-    parser.add_argument("--out", type=Path, default=Path("search.json"))
+    parser.add_argument("--out", type=Path, default=Path("search.jsonl"))
     parser.add_argument("--only", default="", help="names that contain one of these, comma-separated")
     arguments = parser.parse_args()
     logging.disable(logging.INFO)
     base, changes = STAGES[arguments.stage]
     wanted = [w for w in arguments.only.split(",") if w]
-    rows = []
-    for name, change in changes.items():
-        if not wanted or any(w in name for w in wanted):
-            rows.append(measure(arguments.stage, name, {**base, **change}))
+    text = arguments.out.read_text() if arguments.out.is_file() else ""
+    rows = [row for row in map(json.loads, text.splitlines()) if row["stage"] == arguments.stage]
+    with tempfile.TemporaryDirectory() as folder:
+        data_path = str(write_development_data(Path(folder)))
+        for name, change in changes.items():
+            chosen = not wanted or any(w in name for w in wanted)
+            if not chosen or any(row["change"] == name for row in rows):
+                continue
+            rows.append(measure(arguments.stage, name, {**base, **change, "data_path": data_path}))
             with open(arguments.out, "a") as out:
                 out.write(json.dumps(rows[-1]) + "\n")
             print(rows[-1], flush=True)

@@ -148,6 +148,8 @@ class APAConfig(Config):
             super()._set_default_parameters()
         except (NotImplementedError, RuntimeError, TypeError, ValueError) as error:
             raise SettingsError(f"RecBole refuses these options: {error}") from error
+        if "data_path" in self.external_config_dict:  # RecBole passes over it for ml-100k
+            self.final_config_dict["data_path"] = str(Path(self.external_config_dict["data_path"]) / self.dataset)
 
     def _init_device(self) -> None:
         wanted = self.external_config_dict.get("device")

@@ -1,9 +1,11 @@
 import numpy as np
 import pytest
 
+from benchmarks.development import write_development_data
 from benchmarks.quality import PAPER, RULES, summarise, table
 from benchmarks.search import STAGES
 from recbole_apa import APAConfig
+from recbole_apa.recbole_bridge import make_dataset
 from recbole_apa.recbole_settings import read_settings
 
 CHANGES = [(stage, name) for stage, (_, changes) in STAGES.items() for name in changes]
@@ -28,3 +30,14 @@ def test_quality_table_says_means_and_distances():
     assert rows["APA(ND)"][f"minus {RULES[0]}"] == (0.0, 0.0)
     assert rows["Retraining"]["paper"] == PAPER["Retraining"] == 0.7428
     assert f"({rows['APA(D)']['auc'] - 0.7259:+.4f})" in table(list(rows.values()))
+
+
+def test_development_data_holds_no_row_that_is_tested_on(tmp_path):
+    config = {"protocol": "tallrec", "train_samples": None, "valid_samples": None, "test_samples": None}
+    real = make_dataset(APAConfig("APA", "ml-100k", config_dict=config)).build()
+    path = str(write_development_data(tmp_path))
+    left = make_dataset(APAConfig("APA", "ml-100k", config_dict={**config, "data_path": path})).build()
+    tested = {s.sample_id for s in real[2].samples}
+    assert not tested & {name for part in left for s in part.samples for name in s.interaction_ids()}
+    assert [s.digest() for s in left[2].samples] == [s.digest() for s in real[1].samples]
+    assert [s.digest() for s in left[1].samples] == [s.digest() for s in real[0].samples[-1000:]]
