@@ -2,13 +2,13 @@
 
     python -m benchmarks.quality --seeds=1,2,3 --out=quality.json
 
-Every choice was made on validation data (benchmarks/search.py); the test split is scored once per seed, here.
+Every choice was made on development rows (benchmarks/search.py); the test split is scored once per seed, here. Scores go
+to OUT.scores.jsonl seed by seed, and a seed that stands there is not trained again.
 """
 
 import argparse
 import json
 import logging
-import time
 from pathlib import Path
 
 import numpy as np
@@ -24,24 +24,27 @@ MERGED = ("decomposition", "non_decomposition")
 RESAMPLES = 1000
 
 
-def test_scores(options: dict) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-    """Labels, and scores of both mergers and the trivial rules on the test samples."""
+def test_scores(options: dict, mergers: tuple[str, ...] = MERGED) -> tuple[np.ndarray, dict[str, np.ndarray], dict]:
+    """Labels, scores of the mergers and the trivial rules on the test samples, and what the attention chose."""
     # `prediction` needs no pass of its own over the validation samples; both mergers are scored here
     fitted = fit({**options, "aggregation": "prediction"})
     part = fitted.data[2]._dataset
     prompts = fitted.model.prompts(part.labelled)
     weights = fitted.model.weights(prompts)
-    scores = {how: fitted.model.aggregate(prompts, weights, how).numpy() for how in MERGED}
+    scores = {how: fitted.model.aggregate(prompts, weights, how).numpy() for how in mergers}
     scores |= trivial_scores(part.samples, part.train_rows)
-    return np.array([s.label for s in part.samples]), scores
+    chosen = {"tau": fitted.trainer.record.tau, "n_neighbors": fitted.trainer.record.n_neighbors}
+    return np.array([s.label for s in part.samples]), scores, chosen
 
 
-def measure(seed: int) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+def measure(seed: int) -> dict:
     """Test scores of Retraining and APA with one seed."""
-    labels, one = test_scores({"seed": seed, "n_shards": 1})
-    _, apa = test_scores({"seed": seed})
+    labels, one, _ = test_scores({"seed": seed, "n_shards": 1}, MERGED[:1])
+    _, apa, chosen = test_scores({"seed": seed})
     merged = {"APA(D)": apa["decomposition"], "APA(ND)": apa["non_decomposition"]}
-    return labels, {"Retraining": one["decomposition"], **merged, **{name: apa[name] for name in RULES}}
+    scores = {"Retraining": one["decomposition"], **merged, **{name: apa[name] for name in RULES}}
+    rounded = {name: [round(float(v), 6) for v in values] for name, values in scores.items()}
+    return {"seed": seed, "commit": commit(), **chosen, "labels": labels.tolist(), "scores": rounded}
 
 
 def summarise(labels: np.ndarray, seeds: list[dict[str, np.ndarray]]) -> list[dict]:
@@ -96,16 +99,20 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("quality.json"))
     arguments = parser.parse_args()
     logging.disable(logging.INFO)
-    start, measured_on = time.perf_counter(), commit()
+    kept = arguments.out.with_suffix(".scores.jsonl")
+    known = [json.loads(line) for line in kept.read_text().splitlines()] if kept.is_file() else []
     found = []
     for seed in map(int, arguments.seeds.split(",")):
-        labels, scores = measure(seed)
-        found.append(scores)
-        print(seed, {n: round(auc(labels, s) or 0, 4) for n, s in scores.items()}, flush=True)
+        line = next((k for k in known if k["seed"] == seed), None) or measure(seed)
+        if line not in known:
+            with open(kept, "a") as out:
+                out.write(json.dumps(line) + "\n")
+        found.append({name: np.array(values) for name, values in line["scores"].items()})
+        labels, measured_on = np.array(line["labels"]), line["commit"]
+        print(seed, {n: round(auc(labels, s) or 0, 4) for n, s in found[-1].items()}, flush=True)
     rows = summarise(labels, found)
-    record = {"commit": measured_on, "seconds": round(time.perf_counter() - start), "rows": rows}
-    arguments.out.write_text(json.dumps(record, indent=1) + "\n")
-    print(f"commit {record['commit']}, {record['seconds']} s")
+    arguments.out.write_text(json.dumps({"commit": measured_on, "rows": rows}, indent=1) + "\n")
+    print(f"commit {measured_on}")
     print(table(rows))
 
 
