@@ -18,9 +18,17 @@ from recbole_apa.backbone.answers import TokenizedPrompt
 from recbole_apa.data.dataloader import ShardBatches, ShardingDataLoader
 from recbole_apa.data.samples import Sample
 from recbole_apa.data.splits import SPLITS
+from recbole_apa.errors import SettingsError
 from recbole_apa.former_state import FormerState
 from recbole_apa.model import APA
-from recbole_apa.partition import PARTITIONERS, Partition, SemanticPartitioner
+from recbole_apa.partition import (
+    PARTITIONERS,
+    Collaborative,
+    CollaborativePartitioner,
+    Partition,
+    Partitioner,
+    SemanticPartitioner,
+)
 from recbole_apa.partition.assignment import shard_count
 from recbole_apa.progress import progress
 from recbole_apa.run_store import EMBEDDINGS, MEMORY, METRICS, PARTITION, RunStore
@@ -56,6 +64,7 @@ class StateBuilder:
         store: where finished parts are kept as soon as they are; None keeps nothing.
         former: the state that this one follows; what it proves to be unaffected is not computed again.
         log: takes (name, value, step) of training losses.
+        collaborative: (partition, training dataset) -> what the partitions of users and items look at.
     """
 
     def __init__(
@@ -66,7 +75,9 @@ class StateBuilder:
         former: FormerState | None,
         log: Callable[..., None],
         show_progress: bool,
+        collaborative: Callable[[str, Any], Collaborative] | None = None,
     ) -> None:
+        self.collaborative = collaborative
         self.model, self.record, self.store, self.former = model, record, store, former
         self.log, self.show_progress = log, show_progress
 
@@ -100,12 +111,12 @@ class StateBuilder:
             self.store.save_embeddings(embeddings[order])
         return embeddings
 
-    def divide(self, samples: Sequence[Sample], embeddings: Tensor) -> Partition:
+    def divide(self, dataset: Any, embeddings: Tensor) -> Partition:
         """The partition that the store holds, or a new one (paper, Algorithm 1)."""
         start = time.perf_counter()
         partition = self.store.load_partition() if self.store else None
         if partition is None:
-            partition = self._new_partition(samples, embeddings)
+            partition = self._new_partition(dataset, embeddings)
             if self.store:
                 self.store.save_partition(partition)
         self.record.sizes = partition.sizes()
@@ -220,14 +231,25 @@ class StateBuilder:
             getLogger().info(f"shard {shard + 1} is on disk already, not trained again")
         return done
 
-    def _new_partition(self, samples: Sequence[Sample], embeddings: Tensor) -> Partition:
+    def _new_partition(self, dataset: Any, embeddings: Tensor) -> Partition:
         settings = self.model.settings.partition
-        n_shards = shard_count(len(samples), settings.n_shards, settings.shard_size)
-        capacity = settings.shard_capacity or -(-len(samples) // n_shards)
-        of_items = settings.partition_fit == "items"
-        divide = SemanticPartitioner(self.model.item_embeddings()) if of_items else PARTITIONERS[settings.partition]()
-        ids = [s.sample_id for s in samples]
-        return divide(ids, embeddings, n_shards, capacity, self.model.settings.seed)
+        ids = [s.sample_id for s in dataset.samples]
+        n_shards = shard_count(len(ids), settings.n_shards, settings.shard_size)
+        capacity = settings.shard_capacity or -(-len(ids) // n_shards)
+        return self._partitioner(dataset)(ids, embeddings, n_shards, capacity, self.model.settings.seed)
+
+    def _partitioner(self, dataset: Any) -> Partitioner:
+        settings = self.model.settings.partition
+        if settings.partition_fit == "items":
+            return SemanticPartitioner(self.model.item_embeddings())
+        if settings.partition in PARTITIONERS:
+            return PARTITIONERS[settings.partition]()
+        if self.collaborative is None:
+            raise SettingsError(
+                f"partition: {settings.partition} needs a collaborative model; train with recbole_apa.run, or take the "
+                "trainer from recbole_apa.shard_pool.make_trainer"
+            )
+        return CollaborativePartitioner(settings.partition, self.collaborative(settings.partition, dataset))
 
     def _count_cuts(self, prompts: Sequence[TokenizedPrompt]) -> None:
         n_cut, n_lines = sum(p.n_cut > 0 for p in prompts), sum(p.n_cut for p in prompts)

@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 from recbole_apa.errors import SettingsError
 
 T = TypeVar("T")
+PARTITIONS = ("semantic", "random", "user", "item", "interaction", "bekm", "blpa")
 
 
 def _choice(name: str, value: object, allowed: tuple[str, ...]) -> None:
@@ -106,7 +107,8 @@ class PartitionSettings:
     """How training samples are divided into shards (paper, Algorithm 1)."""
 
     partition: str
-    """``semantic`` (the paper) or ``random``."""
+    """``semantic`` (the paper) or ``random``; ``user``, ``item``, ``interaction`` (RecEraser's UBP, IBP, InBP),
+    ``bekm``, ``blpa`` (GraphEraser's): these follow a collaborative model of the training rows."""
     partition_fit: str
     """What the centres of ``semantic`` are fitted to: ``samples`` (the paper), or ``items``, the public item texts
     alone: then forgetting under ``strict`` exactness moves few samples, because the centres stay."""
@@ -122,6 +124,7 @@ class PartitionSettings:
             raise SettingsError(
                 f"n_shards is {self.n_shards} and shard_size is {self.shard_size}; give exactly one of them"
             )
+        _choice("partition", self.partition, PARTITIONS)
         _choice("partition_fit", self.partition_fit, ("samples", "items"))
         if self.partition_fit == "items" and self.partition != "semantic":
             raise SettingsError(f"partition_fit: items needs partition: semantic, found {self.partition!r}")

@@ -2,7 +2,7 @@
 
 import multiprocessing
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,10 +11,12 @@ from typing import Any
 import torch
 
 from recbole_apa.assembly import build
+from recbole_apa.collaborative_model import collaborative_model
 from recbole_apa.data.view import DataView
 from recbole_apa.fitting import FitRecord, StateBuilder
 from recbole_apa.former_state import FormerState
 from recbole_apa.model import APA
+from recbole_apa.partition import Collaborative
 from recbole_apa.progress import progress
 from recbole_apa.recbole_bridge import APAConfig
 from recbole_apa.run_store import RunStore
@@ -41,10 +43,16 @@ def make_trainer(
 ) -> APATrainer:
     """The trainer of a run; the option ``workers`` says how many shards it trains at once."""
     trainer = APATrainer(config, model, store, former)
+    trainer.collaborative = collaborative_of(config)
     workers = int(config["workers"] or 1)
     if workers > 1:
         trainer.train_elsewhere = lambda shards: train_in_processes(config, trainer.store, shards, workers)
     return trainer
+
+
+def collaborative_of(config: APAConfig) -> Callable[[str, Any], Collaborative]:
+    """Trains the collaborative model that a partition asks for."""
+    return lambda partition, dataset: collaborative_model(partition, dataset, Path(config["data_path"]), config["seed"])
 
 
 def train_in_processes(config: APAConfig, store: RunStore | None, shards: Sequence[int], workers: int) -> None:

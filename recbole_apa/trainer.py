@@ -19,7 +19,7 @@ from recbole_apa.fitting import FitRecord, StateBuilder, lineage_of, sample_orde
 from recbole_apa.former_state import FormerState
 from recbole_apa.ledger import refuse_pending
 from recbole_apa.model import APA
-from recbole_apa.partition import Partition
+from recbole_apa.partition import Collaborative, Partition
 from recbole_apa.progress import progress
 from recbole_apa.run_store import RunIdentity, RunStore
 
@@ -40,6 +40,7 @@ class APATrainer(Trainer):
         super().__init__(config, model)
         self.store, self.former = store, former
         self.train_elsewhere: Callable[[Sequence[int]], None] | None = None
+        self.collaborative: Callable[[str, Any], Collaborative] | None = None
         self.record = FitRecord()
         self.known_valid_scores: dict[str, Tensor] = {}
         self.train_embeddings: Tensor | None = None
@@ -80,9 +81,17 @@ class APATrainer(Trainer):
             # a folder of its own, so that unlearning can delete what an old training wrote there
             self.tensorboard = SummaryWriter(f"log_tensorboard/{store.folder.name}-{secrets.token_hex(4)}")
             self.logger.info(f"run folder: {store.folder} (if interrupted, go on with --run_dir={store.folder})")
-        builder = StateBuilder(self.model, self.record, store, self.former, self.tensorboard.add_scalar, show_progress)
+        builder = StateBuilder(
+            self.model,
+            self.record,
+            store,
+            self.former,
+            self.tensorboard.add_scalar,
+            show_progress,
+            self.collaborative,
+        )
         self.train_embeddings = builder.read_training(train_data._dataset)
-        self.partition = builder.divide(train_data._dataset.samples, self.train_embeddings)
+        self.partition = builder.divide(train_data._dataset, self.train_embeddings)
         adapters = builder.train(train_data, self.partition, self.train_elsewhere if store else None)
         self.model.set_adapters(adapters)
         active = torch.tensor([a is not None for a in adapters])

@@ -23,7 +23,8 @@ RANKS = [
     {"evaluation"},
     {"report"},
     {"recbole_bridge"},
-    {"assembly"},
+    {"assembly", "baselines"},
+    {"collaborative_model"},
     {"shard_pool"},
     {"evaluation_stage"},
     {"unlearning"},
@@ -39,6 +40,7 @@ MAY_IMPORT_RECBOLE = {
     "trainer.py",
     "recbole_bridge.py",
     "assembly.py",
+    "baselines.py",
     "quick_start.py",
 }
 MAY_IMPORT_TRANSFORMERS = {"backbone/wheel.py", "backbone/load.py"}

@@ -390,3 +390,18 @@ def test_no_space_leaves_nothing_half_written(finished, tmp_path, monkeypatch):
     with pytest.raises(RunError, match=r"no space left while writing .*shards/000"):
         store.save_shard(0, factors, about, history, "key", 1.0)
     assert list((tmp_path / "run" / "shards").iterdir()) == []
+
+
+@pytest.mark.parametrize("partition", ["user", "item", "bekm", "blpa"])
+def test_partitions_of_a_collaborative_model_run_and_keep_users_together(partition, options, tmp_path):
+    result = run("APA", "board", config_dict={**options, "partition": partition}, run_dir=tmp_path / "run")
+    shard_of = result.trainer.partition.shard_of
+    samples = result.data[0]._dataset.samples
+    unit = {"item": lambda s: s.item_id, "interaction": lambda s: s.sample_id}.get(partition, lambda s: s.user_id)
+    assert len({(unit(s), shard_of[s.sample_id]) for s in samples}) == len({unit(s) for s in samples})
+    assert result.metrics["test.aggregated.decomposition.logloss"] > 0
+
+
+def test_an_unknown_partition_is_refused(options, tmp_path):
+    with pytest.raises(SettingsError, match="partition: found 'sematic', expected one of semantic, random"):
+        run("APA", "board", config_dict={**options, "partition": "sematic"}, run_dir=tmp_path / "run")

@@ -19,9 +19,11 @@ class RandomPartitioner:
         """See :class:`~recbole_apa.partition.assignment.Partitioner`."""
         check_partition_input(ids, embeddings, n_shards, capacity)
         shard_of = {ids[i]: place % n_shards for place, i in enumerate(hash_order(ids, seed, "partition"))}
-        shards = torch.tensor([shard_of[name] for name in ids])
-        centres = [
-            embeddings[shards == k].mean(0) if bool((shards == k).any()) else embeddings.mean(0)
-            for k in range(n_shards)
-        ]
-        return Partition(shard_of, torch.stack(centres).float())
+        return Partition(shard_of, member_means([shard_of[name] for name in ids], embeddings, n_shards))
+
+
+def member_means(shards: Sequence[int], embeddings: Tensor, n_shards: int) -> Tensor:
+    """Mean embedding of each shard's members, the global mean for an empty shard: (n,), (n, d) -> (k, d), float32."""
+    where = torch.tensor(shards)
+    means = [embeddings[where == k].mean(0) if k in shards else embeddings.mean(0) for k in range(n_shards)]
+    return torch.stack(means).float()

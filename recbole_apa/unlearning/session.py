@@ -15,6 +15,7 @@ from recbole_apa.former_state import FormerState
 from recbole_apa.ledger import REQUEST, Ledger
 from recbole_apa.run_lock import run_lock
 from recbole_apa.run_store import RunStore
+from recbole_apa.shard_pool import collaborative_of
 from recbole_apa.unlearning.certificate import INHERITED, STRICT
 from recbole_apa.unlearning.plan import Plan, plan_text
 from recbole_apa.unlearning.requests import Demand, Found, find, named_demands, read_demands
@@ -174,8 +175,9 @@ def _strict_shards(opened: RunResult, store: RunStore, data: tuple[Any, Any, Any
     """Shards whose samples differ once the partition is computed again."""
     part = data[0]._dataset
     opened.model.use_dataset(part)
-    builder = StateBuilder(opened.model, FitRecord(), None, FormerState(store), lambda *a: None, False)
-    partition = builder.divide(part.samples, builder.read(part, "Read rewritten prompts"))
+    collaborative = collaborative_of(opened.config)
+    builder = StateBuilder(opened.model, FitRecord(), None, FormerState(store), lambda *a: None, False, collaborative)
+    partition = builder.divide(part, builder.read(part, "Read rewritten prompts"))
     by_id = {s.sample_id: s for s in part.samples}
     out = []
     for shard in range(partition.n_shards):

@@ -1,0 +1,167 @@
+"""RecBole's own models, trained and scored on pre-split files."""
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from recbole.data import create_dataset, data_preparation
+from recbole.utils import InputType, ModelType, get_model, get_trainer, init_seed
+from torch import Tensor
+
+from recbole_apa.data.presplit import ITEM_LIST, LABEL, LIKES
+from recbole_apa.data.samples import Sample
+from recbole_apa.errors import RunError
+from recbole_apa.recbole_bridge import APAConfig, load_own_checkpoint
+
+NAME = "presplit"
+"""The dataset's name in the folder that :func:`~recbole_apa.data.presplit.write_presplit` fills."""
+EMBEDDING_EPOCHS = 50
+_OF_LIKES = frozenset({ModelType.GENERAL, ModelType.TRADITIONAL, ModelType.SEQUENTIAL, ModelType.KNOWLEDGE})
+
+
+@dataclass
+class TrainedBaseline:
+    """A RecBole model after ``fit``, with its best state."""
+
+    model: Any
+    trainer: Any
+    loaders: tuple[Any, Any, Any]
+    seconds: float
+    """``fit`` alone."""
+    is_probability: bool
+    """Whether its scores are probabilities of a like; else LogLoss has no meaning."""
+
+    @property
+    def n_parameters(self) -> int:
+        """Numbers that were trained."""
+        return sum(p.numel() for p in self.model.parameters() if p.requires_grad)
+
+
+def train_baseline(
+    model: str,
+    folder: Path,
+    item_columns: Sequence[str],
+    history_length: int,
+    seed: int,
+    options: Mapping[str, Any] | None = None,
+) -> TrainedBaseline:
+    """Train a RecBole model on the files in ``folder``/presplit.
+
+    Models of users and items, and sequential ones, learn from the liked rows; context-aware ones from labels. The best
+    epoch is chosen by the AUC on the validation rows.
+
+    Args:
+        item_columns: of the ``.item`` file, besides ``item_id``.
+        history_length: most items in a row's ``item_id_list``.
+        options: RecBole's; they win over those that the same rows require.
+
+    Raises:
+        SettingsError: no such model.
+    """
+    fixed = _options(model, folder, item_columns, history_length, seed)
+    with torch.autograd.set_detect_anomaly(False):
+        trainer, loaders = _prepare(model, {**fixed, **(options or {})})
+        start = time.perf_counter()
+        trainer.fit(loaders[0], loaders[1], verbose=False, saved=True, show_progress=False)
+        seconds = time.perf_counter() - start
+    if Path(trainer.saved_model_file).is_file():
+        load_own_checkpoint(trainer)
+    is_probability = trainer.config["MODEL_TYPE"] == ModelType.CONTEXT
+    return TrainedBaseline(trainer.model, trainer, loaders, seconds, is_probability)
+
+
+def train_embeddings(model: str, folder: Path, seed: int) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    """Vectors of users and items, by token, of a RecBole model trained on the training rows alone, without validation.
+
+    Args:
+        model: ``BPR`` or ``LightGCN``.
+        folder: holds the files of :func:`~recbole_apa.data.presplit.write_presplit`.
+    """
+    fixed = _options(model, folder, (), 1, seed)
+    only_training = {"benchmark_filename": [LIKES, "train", "train"], "epochs": EMBEDDING_EPOCHS}
+    with torch.autograd.set_detect_anomaly(False):
+        trainer, loaders = _prepare(model, {**fixed, **only_training})
+        trainer.fit(loaders[0], None, verbose=False, saved=False, show_progress=False)
+    data = loaders[0]._dataset
+    with torch.no_grad():
+        built = trainer.model
+        tables = built() if model == "LightGCN" else (built.user_embedding.weight, built.item_embedding.weight)
+    names = (data.field2id_token[field] for field in (data.uid_field, data.iid_field))
+    users, items = (
+        {str(name): row.detach().cpu() for name, row in zip(tokens[1:], table[1:], strict=True)}
+        for tokens, table in zip(names, tables, strict=True)
+    )
+    return users, items
+
+
+def _prepare(model: str, options: Mapping[str, Any]) -> tuple[Any, tuple[Any, Any, Any]]:
+    """RecBole's trainer, with its model, and the loaders."""
+    config = APAConfig(model, NAME, None, options)
+    # looking a model up imports SINE, which switches anomaly detection on for the whole process
+    torch.autograd.set_detect_anomaly(False)
+    init_seed(config["seed"], True)
+    loaders: tuple[Any, Any, Any] = data_preparation(config, create_dataset(config))
+    built = get_model(model)(config, loaders[0]._dataset).to(config["device"])
+    return get_trainer(config["MODEL_TYPE"], model)(config, built), loaders
+
+
+def _options(model: str, folder: Path, item_columns: Sequence[str], history_length: int, seed: int) -> dict[str, Any]:
+    kind = APAConfig(model, NAME, None, {"data_path": str(folder), "train_neg_sample_args": None})["MODEL_TYPE"]
+    sequential = kind == ModelType.SEQUENTIAL
+    columns = ["user_id", "item_id", LABEL, *([ITEM_LIST] if sequential else [])]
+    out: dict[str, Any] = {
+        "data_path": str(folder),
+        "benchmark_filename": [LIKES if kind in _OF_LIKES else "train", "valid", "test"],
+        "load_col": {"inter": columns, "item": ["item_id", *item_columns]},
+        "LABEL_FIELD": LABEL,
+        "threshold": None,
+        "metrics": ["AUC"],
+        "valid_metric": "AUC",
+        "eval_args": {"split": {"RS": [0.8, 0.1, 0.1]}, "order": "TO", "group_by": None, "mode": "labeled"},
+        "checkpoint_dir": str(folder / "checkpoints"),
+        "show_progress": False,
+        "seed": seed,
+    }
+    input_type = getattr(get_model(model), "input_type", None)
+    if sequential:
+        out |= {"alias_of_item_id": [ITEM_LIST], "MAX_ITEM_LIST_LENGTH": history_length}
+    if kind == ModelType.CONTEXT or (sequential and input_type != InputType.PAIRWISE):
+        out["train_neg_sample_args"] = None
+    return out
+
+
+@torch.no_grad()
+def baseline_scores(trained: TrainedBaseline, split: int, samples: Sequence[Sample]) -> np.ndarray:
+    """Scores of the rows of a split (0 train, 1 valid, 2 test), in the samples' order, (n,).
+
+    Raises:
+        RunError: the loader's rows are not the samples.
+    """
+    loader = trained.loaders[split]
+    trained.model.eval()
+    scores: list[Tensor] = []
+    rows: list[tuple[str, str]] = []
+    dataset = loader._dataset
+    for batch in loader:
+        interaction = batch[0]
+        found = trained.model.predict(interaction.to(trained.trainer.device))
+        scores.append(torch.as_tensor(found).flatten().float().cpu())
+        rows += zip(
+            dataset.id2token(dataset.uid_field, interaction[dataset.uid_field]).tolist(),
+            dataset.id2token(dataset.iid_field, interaction[dataset.iid_field]).tolist(),
+            strict=True,
+        )
+    if rows != [(s.user_id, s.item_id) for s in samples]:
+        raise RunError("RecBole's loader gave other rows than the samples, or in another order")
+    out: np.ndarray = torch.cat(scores).numpy()
+    return out
+
+
+def recbole_auc(trained: TrainedBaseline) -> float:
+    """RecBole's own AUC on the test rows."""
+    result = trained.trainer.evaluate(trained.loaders[2], load_best_model=False, show_progress=False)
+    return float(result["auc"])

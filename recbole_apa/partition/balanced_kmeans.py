@@ -1,0 +1,71 @@
+"""Balanced k-means over units (users, items): what RecEraser's UBP and GraphEraser's BEKM share.
+
+Shapes: m units, k shards, d embedding size.
+"""
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor
+
+from recbole_apa.errors import PartitionError
+from recbole_apa.partition.assignment import assign_by_distance
+from recbole_apa.seeding import hash_order
+
+
+def squared_distances(vectors: Tensor, anchors: Tensor) -> Tensor:
+    """||v - a||^2: (m, d), (k, d) -> (m, k), float64."""
+    return ((vectors.double()[:, None] - anchors.double()[None]) ** 2).sum(2)
+
+
+def balanced_kmeans(
+    names: Sequence[str],
+    vectors: Tensor,
+    anchors: Tensor,
+    capacity: int,
+    iterations: int,
+    distance: Callable[[Tensor, Tensor], Tensor] = squared_distances,
+) -> tuple[dict[str, int], Tensor]:
+    """Assign greedily from near to far under a capacity, move each anchor to the mean *vector* of its members, repeat.
+
+    Source: RecEraser (Chen et al., WWW'22, section 4.2) and GraphEraser (Chen et al., CCS'22, Algorithm 2). RecEraser's
+    released code takes the mean over all coordinates, a scalar; here it is a vector.
+
+    Args:
+        names: unit names, (m,), all different.
+        vectors: (m, d).
+        anchors: the start, (k, d).
+        capacity: most units a shard takes.
+        iterations: most rounds; ends earlier where nothing moves.
+        distance: (m, d), (k, d) -> (m, k).
+
+    Returns:
+        unit -> shard, and the last anchors.
+
+    Raises:
+        PartitionError: too little room.
+    """
+    if capacity * len(anchors) < len(names):
+        raise PartitionError(
+            f"{len(anchors)} shards of at most {capacity} users or items hold {capacity * len(anchors)}, fewer than "
+            f"the {len(names)} there are; raise shard_capacity or n_shards"
+        )
+    shard_of: dict[str, int] = {}
+    for _ in range(iterations):
+        found = assign_by_distance(names, distance(vectors, anchors), capacity)
+        if found == shard_of:
+            break
+        shard_of = found
+        anchors = torch.stack([_mean(vectors, names, shard_of, k, anchors[k]) for k in range(len(anchors))])
+    return shard_of, anchors
+
+
+def random_anchors(names: Sequence[str], vectors: Tensor, n_shards: int, seed: int) -> Tensor:
+    """Vectors of K different units drawn by hash, (k, d); some repeat where there are fewer units than shards."""
+    order = hash_order(names, seed, "anchors")
+    return vectors[[order[k % len(order)] for k in range(n_shards)]]
+
+
+def _mean(vectors: Tensor, names: Sequence[str], shard_of: dict[str, int], shard: int, old: Tensor) -> Tensor:
+    members = sorted((name, i) for i, name in enumerate(names) if shard_of[name] == shard)
+    return vectors[[i for _, i in members]].mean(0) if members else old
