@@ -30,11 +30,12 @@ from recbole_apa.seeding import hash_order
 from recbole_apa.trainer import APATrainer
 
 Pair = tuple[str, str]
+FIXED = {"protocol": "tallrec", "show_progress": False, "variants": "chosen"}
 
 
 def trained(folder: Path, options: dict[str, Any]) -> RunResult:
     """A first training on the paper's protocol."""
-    return run("APA", "ml-100k", config_dict={"protocol": "tallrec", "show_progress": False, **options}, run_dir=folder)
+    return run("APA", "ml-100k", config_dict={**FIXED, **options}, run_dir=folder)
 
 
 def single_shard_requests(made: RunResult) -> list[Pair]:
@@ -57,14 +58,16 @@ def retrain_all(made: RunResult, folder: Path, warm: bool) -> tuple[float, APATr
     return training_cost(trainer)["seconds"], trainer
 
 
-def measure_cost(options: dict[str, Any], shards: list[int], repetitions: int, folder: Path) -> list[dict[str, Any]]:
+def measure_cost(
+    options: dict[str, Any], shards: list[int], repetitions: int, states: list[str], folder: Path
+) -> list[dict[str, Any]]:
     """One request in one shard beside full retraining, interleaved, in one process."""
     rows = []
     for n_shards in shards:
         made = trained(folder / f"k{n_shards}", {**options, "n_shards": n_shards})
         requests = single_shard_requests(made)
         for repetition in range(repetitions):
-            for warm in (True, False):
+            for warm in [state == "warm" for state in states]:
                 if not warm:
                     made.model.engine.keep_only([])
                 outcome = unlearn(made, interactions=[requests.pop(0)]).outcomes[0]
@@ -210,6 +213,7 @@ def main() -> None:
     parser.add_argument("--part", choices=("cost", "stream"), default="cost")
     parser.add_argument("--shards", default="4,8")
     parser.add_argument("--repetitions", type=int, default=1)
+    parser.add_argument("--states", default="warm,cold", help="of the frozen states: in memory, or computed again")
     parser.add_argument("--requests", type=int, default=20)
     parser.add_argument("--train_samples", type=int, default=1024)
     parser.add_argument("--valid_samples", type=int, default=500)
@@ -222,8 +226,9 @@ def main() -> None:
     table: Callable[[Any], str]
     with tempfile.TemporaryDirectory() as name:
         if given.part == "cost":
+            states = given.states.split(",")
             shards = [int(k) for k in given.shards.split(",")]
-            record["rows"], table = measure_cost(options, shards, given.repetitions, Path(name)), cost_table
+            record["rows"], table = measure_cost(options, shards, given.repetitions, states, Path(name)), cost_table
         else:
             record["rows"], table = measure_stream(options, given.requests, Path(name)), stream_table
     given.out.write_text(json.dumps(record, indent=1) + "\n")

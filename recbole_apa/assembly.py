@@ -19,7 +19,7 @@ from recbole_apa.run_store import EMBEDDINGS, MEMORY, METRICS, RunStore
 from recbole_apa.trainer import APATrainer
 
 MOVABLE = frozenset(
-    {"data_path", "backbone", "device", "use_gpu", "gpu_id", "show_progress", "trunk_cache_gib", "workers"}
+    {"data_path", "backbone", "device", "use_gpu", "gpu_id", "show_progress", "trunk_cache_gib", "variants", "workers"}
 )
 """Options that may differ when a run is loaded: digests tell whether what they name is the same."""
 

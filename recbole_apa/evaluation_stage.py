@@ -127,7 +127,8 @@ def _score(
 ) -> ScoredSplit:
     part = loader._dataset
     prompts = result.model.prompts(part.labelled)
-    return score_split(result.model, part.samples, prompts, part.train_rows, title, show, known)
+    chosen_alone = result.config["variants"] == "chosen"
+    return score_split(result.model, part.samples, prompts, part.train_rows, title, show, known, chosen_alone)
 
 
 def _training_figures(trainer: APATrainer) -> dict[str, float]:

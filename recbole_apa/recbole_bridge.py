@@ -29,6 +29,7 @@ RUN_KEYS = frozenset(
         "run_dir",
         "export_samples",
         "trunk_cache_gib",
+        "variants",
         "workers",
         "device",
         "show_progress",
@@ -138,6 +139,9 @@ class APAConfig(Config):
             if (folder / "protocol" / f"{protocol}.yaml").is_file():
                 self._update_from(folder / "protocol" / f"{protocol}.yaml")
         known = {name for names in self.parameters.values() for name in names} | set(self.internal_config_dict)
+        variants = self.external_config_dict.get("variants", "all")
+        if variants not in ("all", "chosen"):
+            raise SettingsError(f"variants: found {variants!r}, expected all or chosen")
         refuse_unknown(self.external_config_dict, known | RUN_KEYS | _RECBOLE_EXTRA | OPTION_KEYS)
 
     def _update_from(self, path: Path) -> None:

@@ -405,3 +405,11 @@ def test_partitions_of_a_collaborative_model_run_and_keep_users_together(partiti
 def test_an_unknown_partition_is_refused(options, tmp_path):
     with pytest.raises(SettingsError, match="partition: found 'sematic', expected one of semantic, random"):
         run("APA", "board", config_dict={**options, "partition": "sematic"}, run_dir=tmp_path / "run")
+
+
+def test_the_chosen_variant_alone_has_the_figures_it_has_among_all(options, finished, tmp_path):
+    result = run("APA", "board", config_dict={**options, "variants": "chosen"}, run_dir=tmp_path / "run")
+    figures = {k: v for k, v in result.metrics.items() if k.startswith("test.") and ".aggregated." in k}
+    assert {k.split(".")[2] for k in figures} == {"decomposition"}
+    assert figures == {k: finished.metrics[k] for k in figures}
+    assert not [k for k in result.metrics if k.startswith("test.adapters")]

@@ -36,16 +36,19 @@ def score_split(
     title: str,
     show_progress: bool,
     known: Mapping[str, torch.Tensor] | None = None,
+    chosen_alone: bool = False,
 ) -> ScoredSplit:
     """Score one split with every variant.
 
     Args:
         train_rows: item and label of every training target, for the trivial rules.
         known: what was computed before: ``weights`` and ``alone``, (n, k), ``decomposition`` ..., (n,).
+        chosen_alone: of the variants that cost a pass, score the aggregation that the settings name, and no other.
     """
     if model.rule is None:
         raise RunError("this APA has no trained adapters: call APATrainer.fit first, or load a run")
     found: dict[str, list[torch.Tensor]] = {}
+    wanted = (model.settings.aggregation.aggregation,) if chosen_alone else AGGREGATIONS
     size = model.engine.batch_size
     for start in progress(range(0, len(prompts), size), title, show_progress):
         rows = slice(start, start + size)
@@ -53,17 +56,19 @@ def score_split(
         row = {name: values[rows] for name, values in (known or {}).items()}
         if "weights" not in row:
             row["weights"] = model.weights(part)
-        if "alone" not in row:
+        if "alone" not in row and "prediction" in wanted:
             row["alone"] = model.engine.adapter_scores(part)
-        row["prediction"] = (row["weights"] * row["alone"]).sum(1)
-        for how in AGGREGATIONS:
+        if "alone" in row:
+            row["prediction"] = (row["weights"] * row["alone"]).sum(1)
+        for how in wanted:
             if how not in row:
                 row[how] = model.aggregate(part, row["weights"], how)
         for name, values in row.items():
             found.setdefault(name, []).append(values)
     joined = {name: torch.cat(parts).numpy() for name, parts in found.items()}
-    scores = {f"aggregated.{how}": joined[how] for how in AGGREGATIONS}
-    scores |= {f"adapters.{k:03d}": joined["alone"][:, k] for k, on in enumerate(model.rule.active.tolist()) if on}
+    scores = {f"aggregated.{how}": joined[how] for how in AGGREGATIONS if how in joined}
+    if "alone" in joined:
+        scores |= {f"adapters.{k:03d}": joined["alone"][:, k] for k, on in enumerate(model.rule.active.tolist()) if on}
     scores |= {f"rules.{name}": values for name, values in trivial_scores(samples, train_rows).items()}
     return ScoredSplit(np.array([s.label for s in samples]), scores, joined["weights"])
 
