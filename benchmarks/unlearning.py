@@ -25,28 +25,17 @@ from benchmarks.protocol import commit
 from recbole_apa import run, unlearn
 from recbole_apa.assembly import RunResult
 from recbole_apa.evaluation_stage import evaluate_state, training_cost
+from recbole_apa.methods.requests import Pair, single_shard_requests
 from recbole_apa.run_store import RunStore
 from recbole_apa.seeding import hash_order
 from recbole_apa.trainer import APATrainer
 
-Pair = tuple[str, str]
 FIXED = {"protocol": "tallrec", "show_progress": False, "variants": "chosen"}
 
 
 def trained(folder: Path, options: dict[str, Any]) -> RunResult:
     """A first training on the paper's protocol."""
     return run("APA", "ml-100k", config_dict={**FIXED, **options}, run_dir=folder)
-
-
-def single_shard_requests(made: RunResult) -> list[Pair]:
-    """Interactions that the training samples of exactly one shard hold, in order of a hash."""
-    shards: dict[Pair, set[int]] = {}
-    for sample in made.data[0]._dataset.samples:
-        held = [(sample.user_id, sample.item_id), *((sample.user_id, e.item_id) for e in sample.history)]
-        for pair in held:
-            shards.setdefault(pair, set()).add(made.trainer.partition.shard_of[sample.sample_id])
-    alone = sorted(pair for pair, ks in shards.items() if len(ks) == 1)
-    return [alone[i] for i in hash_order([f"{u}:{i}" for u, i in alone], 0, "requests")]
 
 
 def retrain_all(made: RunResult, folder: Path, warm: bool) -> tuple[float, APATrainer]:

@@ -15,6 +15,7 @@ _WHERE = {
     "RunResult": "recbole_apa.assembly",
     "evaluate_run": "recbole_apa.quick_start",
     "register": "recbole_apa.recbole_bridge",
+    "compare": "recbole_apa.comparison",
     "audit": "recbole_apa.unlearning.audit",
     "run": "recbole_apa.quick_start",
     "unlearn": "recbole_apa.unlearning.session",
@@ -29,6 +30,7 @@ __all__ = [
     "APATrainer",
     "RunResult",
     "audit",
+    "compare",
     "evaluate_run",
     "register",
     "run",
@@ -38,6 +40,7 @@ __all__ = [
 
 if TYPE_CHECKING:
     from recbole_apa.assembly import RunResult
+    from recbole_apa.comparison import compare
     from recbole_apa.data.dataset import APADataset
     from recbole_apa.errors import APAError
     from recbole_apa.model import APA

@@ -26,13 +26,21 @@ Forgetting, as a stage of a new run or on a finished one (--run=DIR):
   --resume                finish requests that were interrupted; --allow_pending evaluates the old state meanwhile
   --audit, --verify       prove a finished run, quickly or by training again from scratch: status 0 holds, 1 does not
 
+Comparing, on the same training, validation and test rows:
+  --compare=NAMES         Retraining, SISA, RecEraser, GraphEraser, any RecBole model, APA:option=value, ...
+                          or the groups paper, recbole, rules, ablations, all
+  --seeds=3               how many seeds; --compare_dir=DIR where rows, tables and report go (what is there is kept)
+  --slices                tables of cold and warm users, short and long histories, rare and popular items
+  --baseline_options="{LightGCN: {epochs: 20}}"   RecBole options by model
+
 Every option of properties/model/APA.yaml and of RecBole can be given as --OPTION=VALUE.
 """
 
-_FLAGS = frozenset({"audit", "verify", "dry_run", "skip_unknown", "resume", "allow_pending"})
+_FLAGS = frozenset({"audit", "verify", "dry_run", "skip_unknown", "resume", "allow_pending", "slices"})
+_COMPARING = frozenset({"compare", "seeds", "compare_dir", "slices", "baseline_options"})
 _NAMES = frozenset({"forget_users", "forget_items", "forget_interactions"})
 _PLAIN_TEXT = _NAMES | {"model", "dataset", "config_files", "run", "run_dir", "export_samples", "data_path", "device"}
-_PLAIN_TEXT |= {"unlearn", "exactness"}
+_PLAIN_TEXT |= {"unlearn", "exactness", "compare", "compare_dir"}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -101,6 +109,10 @@ def _text_settings() -> set[str]:
 def _dispatch(options: dict[str, Any]) -> int:
     from recbole_apa.quick_start import evaluate_run, run
 
+    comparing = {name: options.pop(name) for name in _COMPARING if name in options}
+    if comparing:
+        _compare(comparing, options)
+        return 0
     stage = {name: options.pop(name) for name in (*_FLAGS, *_NAMES, "unlearn", "exactness") if name in options}
     asked = any(stage.get(name) for name in (*_NAMES, "unlearn", "resume"))
     if "run" in options:
@@ -129,12 +141,42 @@ def _dispatch(options: dict[str, Any]) -> int:
     return 0
 
 
+def _compare(comparing: dict[str, Any], options: dict[str, Any]) -> None:
+    from recbole_apa.comparison import compare
+
+    if not comparing.get("compare"):
+        raise SettingsError(f"--{min(comparing)}: expected together with --compare=NAMES, e.g. --compare=paper")
+    model, dataset = options.pop("model", "APA"), options.pop("dataset", "ml-100k")
+    if model != "APA":
+        raise SettingsError(f"--compare: found --model={model}, expected --model=APA; name {model} in --compare")
+    stage = sorted({"run", "run_dir", "unlearn", *_FLAGS, *_NAMES} & set(options))
+    if stage:
+        raise SettingsError(f"--{stage[0]} does not go with --compare: each method is trained and unlearnt anew")
+    _refuse_near_misses(options)
+    seeds = comparing.get("seeds", 1)
+    if not isinstance(seeds, int):
+        raise SettingsError(f"--seeds: found {seeds!r}, expected how many, e.g. --seeds=3")
+    files = options.pop("config_files", "").split()
+    result = compare(
+        [name.strip() for name in comparing["compare"].split(",") if name.strip()],
+        dataset,
+        files,
+        options,
+        seeds=seeds,
+        folder=comparing.get("compare_dir"),
+        baseline_options=comparing.get("baseline_options"),
+        slices=bool(comparing.get("slices")),
+    )
+    print(result.table)
+    print(f"rows, tables and report: {result.folder}")
+
+
 def _refuse_near_misses(options: dict[str, Any]) -> None:
     """Options of the stages are the command line's own: RecBole's check of names does not know them."""
-    from recbole_apa.settings import nearest
+    from recbole_apa.settings import SETTING_KEYS, nearest
 
-    for name in options:
-        near = nearest(name, [*_FLAGS, *_NAMES, "unlearn", "exactness"], 0.8)
+    for name in set(options) - SETTING_KEYS:
+        near = nearest(name, [*_FLAGS, *_NAMES, *_COMPARING, "unlearn", "exactness"], 0.8)
         if near:
             raise SettingsError(f"unknown option {name!r}; did you mean {near!r}?")
 

@@ -30,6 +30,8 @@ def evaluate_state(result: RunResult, show: bool) -> dict[str, float]:
     trainer: APATrainer = result.trainer
     test = result.data[2]
     metrics: dict[str, float] = {**_training_figures(trainer)}
+    if result.config["variants"] == "none":
+        return metrics
     start = time.perf_counter()
     outcome: Mapping[str, float] = {}
     if not test._dataset.samples:

@@ -140,8 +140,8 @@ class APAConfig(Config):
                 self._update_from(folder / "protocol" / f"{protocol}.yaml")
         known = {name for names in self.parameters.values() for name in names} | set(self.internal_config_dict)
         variants = self.external_config_dict.get("variants", "all")
-        if variants not in ("all", "chosen"):
-            raise SettingsError(f"variants: found {variants!r}, expected all or chosen")
+        if variants not in ("all", "chosen", "none"):
+            raise SettingsError(f"variants: found {variants!r}, expected all, chosen or none")
         refuse_unknown(self.external_config_dict, known | RUN_KEYS | _RECBOLE_EXTRA | OPTION_KEYS)
 
     def _update_from(self, path: Path) -> None:

@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
 
 from recbole_apa.adapters.attention import NEIGHBOR_GRID, TAU_GRID, Memory, choose_attention
+from recbole_apa.backbone.answers import TokenizedPrompt
 from recbole_apa.data.dataloader import ShardingDataLoader
 from recbole_apa.fitting import FitRecord, StateBuilder, lineage_of, sample_order
 from recbole_apa.former_state import FormerState
@@ -191,7 +192,12 @@ class APATrainer(Trainer):
 
     def aggregate(self, dataset: Any, weights: Tensor, how: str, title: str, show_progress: bool) -> Tensor:
         """Scores of a split's samples with given weights, with a progress bar: (n, k) -> (n,)."""
-        prompts = self.model.prompts(dataset.labelled)
+        return self.aggregate_prompts(self.model.prompts(dataset.labelled), weights, how, title, show_progress)
+
+    def aggregate_prompts(
+        self, prompts: Sequence[TokenizedPrompt], weights: Tensor, how: str, title: str, show_progress: bool
+    ) -> Tensor:
+        """Scores of prompts with given weights, with a progress bar: (n, k) -> (n,)."""
         if not prompts:
             return torch.empty(0)
         size = self.model.engine.batch_size

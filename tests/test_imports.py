@@ -21,6 +21,7 @@ RANKS = [
     {"fitting"},
     {"trainer"},
     {"evaluation"},
+    {"comparison_record"},
     {"report"},
     {"recbole_bridge"},
     {"assembly", "baselines"},
@@ -28,7 +29,8 @@ RANKS = [
     {"shard_pool"},
     {"evaluation_stage"},
     {"unlearning"},
-    {"quick_start"},
+    {"methods"},
+    {"quick_start", "comparison"},
     {"cli"},
 ]
 MAY_IMPORT_RECBOLE = {

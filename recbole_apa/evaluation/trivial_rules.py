@@ -7,7 +7,9 @@ import numpy as np
 from recbole_apa.data.samples import Sample
 
 HISTORY_LIKE_RATE = "HistoryLikeRate"
+ITEM_MEAN = "ItemMean"
 HISTORY_AND_ITEM = "HistoryLikeRate+ItemMean"
+RULES = (HISTORY_LIKE_RATE, ITEM_MEAN, HISTORY_AND_ITEM)
 
 
 def history_like_rate(samples: Sequence[Sample], default: float) -> np.ndarray:
@@ -23,15 +25,19 @@ def item_mean(samples: Sequence[Sample], train_rows: Sequence[tuple[str, int]], 
     return np.array([np.mean(total[s.item_id]) if s.item_id in total else default for s in samples])
 
 
-def trivial_scores(samples: Sequence[Sample], train_rows: Sequence[tuple[str, int]]) -> dict[str, np.ndarray]:
-    """Both rules' scores in [0, 1], (n,) each.
+def rule_scores(name: str, samples: Sequence[Sample], train_rows: Sequence[tuple[str, int]]) -> np.ndarray:
+    """Scores in [0, 1] of one of ``RULES``, (n,).
 
     Args:
         train_rows: item and label of every training target, drawn for the model or not.
     """
     default = float(np.mean([label for _, label in train_rows]))
-    likes = history_like_rate(samples, default)
-    return {
-        HISTORY_LIKE_RATE: likes,
-        HISTORY_AND_ITEM: (likes + item_mean(samples, train_rows, default)) / 2,
-    }
+    if name == HISTORY_LIKE_RATE:
+        return history_like_rate(samples, default)
+    items = item_mean(samples, train_rows, default)
+    return items if name == ITEM_MEAN else (history_like_rate(samples, default) + items) / 2
+
+
+def trivial_scores(samples: Sequence[Sample], train_rows: Sequence[tuple[str, int]]) -> dict[str, np.ndarray]:
+    """Scores of the two rules that every table carries, (n,) each; arguments as in :func:`rule_scores`."""
+    return {name: rule_scores(name, samples, train_rows) for name in (HISTORY_LIKE_RATE, HISTORY_AND_ITEM)}

@@ -1,0 +1,170 @@
+"""One command, every method on the same rows: fit, score, unlearn, record."""
+
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from logging import getLogger
+from pathlib import Path
+from typing import Any
+
+from recbole_apa.assembly import start_logging
+from recbole_apa.comparison_record import DONE, FAILED, Row, RowStore, code_digest, peak_memory, row_key
+from recbole_apa.errors import SettingsError
+from recbole_apa.evaluation.metrics import auc, mean_log_loss
+from recbole_apa.files import write_json
+from recbole_apa.methods.bench import Bench, open_bench
+from recbole_apa.methods.protocol import Method
+from recbole_apa.methods.recbole_models import RecBoleMethod
+from recbole_apa.methods.registry import REFERENCE, make_methods, near_miss, row_names
+from recbole_apa.report.comparison import write_comparison
+from recbole_apa.run_lock import run_lock
+
+SCRATCH = ".scratch"
+SAMPLES = "samples.json"
+
+
+@dataclass
+class Comparison:
+    """What :func:`compare` leaves."""
+
+    rows: list[Row]
+    folder: Path
+    table: str
+    """For a terminal."""
+
+
+def compare(
+    names: Sequence[str],
+    dataset: str = "ml-100k",
+    config_file_list: Sequence[str] = (),
+    config_dict: Mapping[str, Any] | None = None,
+    seeds: int = 1,
+    folder: str | Path | None = None,
+    baseline_options: Mapping[str, Mapping[str, Any]] | None = None,
+    slices: bool = False,
+) -> Comparison:
+    """Train and score methods on the same training, validation and test samples.
+
+    Args:
+        names: rows or groups (``paper``, ``recbole``, ``rules``, ``ablations``, ``all``), any RecBole model,
+            ``APA:option=value``. APA's two rows and ``Retraining`` are always there.
+        config_dict: APA's options; ``seed`` is the first of the seeds.
+        seeds: how many; ``Retraining`` is trained with at least two, to show what a seed alone changes.
+        folder: where rows, tables and the report go (default ``saved/compare-<dataset>``); rows that are there with the
+            same settings and data are not computed again.
+        baseline_options: RecBole model -> its own options.
+        slices: also tables of cold and warm users, short and long histories, rare and popular items.
+
+    Raises:
+        APAError: options or data that APA refuses. A method that fails takes its own row down, with the reason.
+    """
+    if seeds < 1:
+        raise SettingsError(f"seeds: found {seeds}, expected at least 1")
+    rows_asked = row_names(names)
+    target = Path(folder) if folder else Path("saved") / f"compare-{dataset}"
+    with run_lock(target, "comparing"):
+        scratch = target / SCRATCH
+        shutil.rmtree(scratch, ignore_errors=True)
+        try:
+            bench = open_bench(dataset, config_file_list, config_dict or {}, scratch)
+            start_logging(bench.config)
+            rows = _all_rows(bench, rows_asked, seeds, RowStore(target), baseline_options or {})
+        finally:
+            shutil.rmtree(scratch, ignore_errors=True)
+        write_json(target / SAMPLES, _describe(bench))
+        table = write_comparison(target, rows, _describe(bench), slices)
+    return Comparison(rows, target, table)
+
+
+def _all_rows(
+    bench: Bench, names: Sequence[str], seeds: int, store: RowStore, baseline_options: Mapping[str, Mapping[str, Any]]
+) -> list[Row]:
+    out: list[Row] = []
+    first = bench.config["seed"]
+    for seed in range(first, first + max(2, seeds)):
+        # with one seed asked, the second is for the reference alone
+        asked = names if seed < first + seeds else [REFERENCE]
+        for method in make_methods(bench, asked, baseline_options):
+            out += _rows_of(bench, method, seed, store, baseline_options)
+    return out
+
+
+def _rows_of(
+    bench: Bench, method: Method, seed: int, store: RowStore, baseline_options: Mapping[str, Mapping[str, Any]]
+) -> list[Row]:
+    """The rows that one training serves: from the store, or measured now."""
+    keys = {row: _key(bench, method, row, baseline_options) for row in method.rows}
+    known = [store.find(row, seed, key) for row, key in keys.items()]
+    if all(known):
+        return [row for row in known if row]
+    title = ", ".join(method.rows)
+    getLogger().info(f"{title}: seed {seed}")
+    try:
+        rows = _measure(bench, method, seed)
+    except KeyboardInterrupt:
+        raise
+    except Exception as error:  # whatever a method raises is its row's reason, not the table's end
+        says = f"{type(error).__name__}: {error}"
+        hint = near_miss(method.rows[0]) if isinstance(error, SettingsError) else ""
+        getLogger().warning(f"{title}, seed {seed} failed: {says}{hint}")
+        rows = [Row(row, seed, FAILED, says + hint) for row in method.rows]
+    digests = {"data": bench.data[0]._dataset.content_digest, "code": code_digest()}
+    rows = [Row(**{**vars(row), "digests": {"settings": keys[row.method], **digests}}) for row in rows]
+    for row in rows:
+        store.save(row, keys[row.method])
+    return rows
+
+
+def _measure(bench: Bench, method: Method, seed: int) -> list[Row]:
+    with peak_memory() as peak:
+        fitted = method.fit(seed)
+        scored = {row: (method.scores(row, "test"), method.cost(row)) for row in method.rows}
+    own_auc = method.recbole_auc() if isinstance(method, RecBoleMethod) else None
+    probabilities = {row: method.is_probability(row) for row in method.rows}
+    forgotten = method.unlearn()
+    labels = bench.labels("test")
+    out = []
+    for row, (scores, cost) in scored.items():
+        figures: dict[str, float] = {
+            "n_samples": len(labels),
+            "train_seconds": round(fitted.seconds, 3),
+            "n_parameters": fitted.n_parameters,
+            "n_shards": fitted.n_shards,
+            "unlearn_seconds": round(forgotten.seconds, 3),
+            "unlearn_shards_hit": forgotten.n_shards_hit,
+            "inference_ms_per_sample": round(cost.milliseconds_per_sample, 3),
+            "forward_passes": cost.forward_passes,
+            "peak_memory_bytes": peak[0],
+        }
+        value = auc(labels, scores)
+        if value is not None:
+            figures["auc"] = value
+        if own_auc is not None:
+            figures["recbole_auc"] = own_auc
+        if probabilities[row]:
+            figures["logloss"] = mean_log_loss(labels, scores)
+        out.append(Row(row, seed, DONE, "", figures, [round(float(s), 6) for s in scores]))
+    return out
+
+
+def _key(bench: Bench, method: Method, row: str, baseline_options: Mapping[str, Mapping[str, Any]]) -> str:
+    options = {k: v for k, v in bench.config.plain_options().items() if k not in ("seed", "data_path")}
+    own = dict(baseline_options.get(row, {}))
+    return row_key({"row": row, "options": options, "baseline": own}, bench.data[0]._dataset.content_digest)
+
+
+def _describe(bench: Bench) -> dict[str, list[Any]]:
+    """What slices look at: by test sample, its label, history, and how often its user and item are training targets."""
+    train_users: dict[str, int] = {}
+    for sample in bench.splits["train"]:
+        train_users[sample.user_id] = train_users.get(sample.user_id, 0) + 1
+    items: dict[str, int] = {}
+    for item, _ in bench.train_rows:
+        items[item] = items.get(item, 0) + 1
+    tested = bench.splits["test"]
+    return {
+        "label": [int(s.label) for s in tested],
+        "n_history": [len(s.history) for s in tested],
+        "n_train_samples_of_user": [train_users.get(s.user_id, 0) for s in tested],
+        "n_train_rows_of_item": [items.get(s.item_id, 0) for s in tested],
+    }

@@ -1,0 +1,1 @@
+"""Every method of the comparison behind one small protocol: fit, score, unlearn."""

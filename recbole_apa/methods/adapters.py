@@ -1,0 +1,126 @@
+"""Methods that train LoRA adapters on shards: APA, Retraining, SISA, RecEraser, GraphEraser, and APA's ablations.
+
+They differ in how samples are divided and in how the adapters are put together; training and exact retraining are one.
+"""
+
+import shutil
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from torch import Tensor
+
+from recbole_apa.assembly import RunResult, build
+from recbole_apa.errors import RunError
+from recbole_apa.evaluation_stage import evaluate_state, traces_outside, training_cost, write_records
+from recbole_apa.methods.bench import Bench
+from recbole_apa.methods.protocol import FitFigures, ScoreFigures, UnlearnFigures
+from recbole_apa.methods.requests import single_shard_requests
+from recbole_apa.recbole_bridge import APAConfig
+from recbole_apa.run_lock import run_lock
+from recbole_apa.run_store import RunStore
+from recbole_apa.shard_pool import make_trainer
+from recbole_apa.unlearning.session import unlearn
+
+MOST_TIMED = 100
+"""Test samples over which a prediction's time is taken."""
+_STATES = ("backbone", "dtype", "trunk_layers", "template", "item_text", "embedding", "embedding_pooling")
+"""Settings on which the frozen states of a prompt depend."""
+
+
+@dataclass(frozen=True)
+class Serving:
+    """How the adapters of one training answer."""
+
+    aggregation: str
+    """``decomposition``, ``non_decomposition`` or ``prediction``."""
+    weight_rule: str
+    """One of the four."""
+
+
+class AdapterMethod:
+    """One training, served in one or more ways.
+
+    Args:
+        servings: row of the table -> how it is served.
+        changes: what differs from the options of the bench, e.g. ``{"partition": "random"}``.
+    """
+
+    def __init__(self, bench: Bench, servings: Mapping[str, Serving], changes: Mapping[str, Any]) -> None:
+        self.bench, self.servings, self.changes = bench, dict(servings), dict(changes)
+        self._made: RunResult | None = None
+
+    @property
+    def rows(self) -> Sequence[str]:
+        """Names of the table's rows."""
+        return tuple(self.servings)
+
+    @property
+    def made(self) -> RunResult:
+        """The run after ``fit``."""
+        if self._made is None:
+            raise RunError(f"{', '.join(self.rows)}: not trained yet, call fit first")
+        return self._made
+
+    def fit(self, seed: int) -> FitFigures:
+        """See :class:`~recbole_apa.methods.protocol.Method`. Frozen states of all prompts are computed before the
+        clock starts; they are the same for all methods."""
+        folder = self.bench.folder / "run"
+        shutil.rmtree(folder, ignore_errors=True)
+        options = {**self.bench.options, **self.changes, "seed": seed, "variants": "none"}
+        config = APAConfig("APA", self.bench.dataset, list(self.bench.config_files), options)
+        model, data = build(config)
+        key = tuple(str(config[name]) for name in _STATES)
+        model.engine.cache = self.bench.caches.setdefault(key, model.engine.cache)
+        for loader in data:
+            model.engine.freeze(model.prompts(loader._dataset.labelled))
+        store = RunStore(folder)
+        with run_lock(folder, "comparing"):
+            trainer = make_trainer(config, model, store)
+            trainer.fit(data[0], data[1], show_progress=config["show_progress"])
+        self._made = RunResult({}, folder, config, model, trainer, data)
+        cost = training_cost(trainer)
+        n_each = sum(p.numel() for p in model.engine.bank.parameters()) // model.engine.bank.n_adapters
+        n_active = sum(n > 0 for n in trainer.record.sizes)
+        return FitFigures(cost["seconds"], n_each * n_active, n_active)
+
+    def scores(self, row: str, split: str) -> np.ndarray:
+        """See :class:`~recbole_apa.methods.protocol.Method`."""
+        dataset = self.made.data[("valid", "test").index(split) + 1]._dataset
+        serving = self.servings[row]
+        return self._scores(dataset, serving, len(dataset.samples)).numpy()
+
+    def _scores(self, dataset: Any, serving: Serving, n: int) -> Tensor:
+        prompts = self.made.model.prompts(dataset.labelled)[:n]
+        weights = self.made.model.weights(prompts, serving.weight_rule)
+        title = f"Score {n} samples"
+        return self.made.trainer.aggregate_prompts(
+            prompts, weights, serving.aggregation, title, self.made.config["show_progress"]
+        )
+
+    def cost(self, row: str) -> ScoreFigures:
+        """See :class:`~recbole_apa.methods.protocol.Method`."""
+        dataset, serving = self.made.data[2]._dataset, self.servings[row]
+        n = min(MOST_TIMED, len(dataset.samples))
+        start = time.perf_counter()
+        self._scores(dataset, serving, n)
+        seconds = time.perf_counter() - start
+        passes = self.made.model.engine.bank.n_adapters if serving.aggregation == "prediction" else 1
+        return ScoreFigures(passes, 1000 * seconds / n)
+
+    def is_probability(self, row: str) -> bool:
+        """See :class:`~recbole_apa.methods.protocol.Method`."""
+        return True
+
+    def unlearn(self) -> UnlearnFigures:
+        """See :class:`~recbole_apa.methods.protocol.Method`; exact, through the unlearning stage."""
+        made = self.made
+        made.metrics = evaluate_state(made, False)
+        about = {"full_training": training_cost(made.trainer), "outside": traces_outside(made)}
+        write_records(made, about)
+        pair = single_shard_requests(made)[0]
+        outcome = unlearn(made, interactions=[pair]).outcomes[0]
+        self._made = outcome.result
+        return UnlearnFigures(outcome.seconds, len(outcome.plan.shards))

@@ -1,0 +1,95 @@
+"""What all methods of a comparison share: the rows, a folder for scratch, the frozen states."""
+
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from recbole_apa.assembly import build_data
+from recbole_apa.backbone.engine import StateCache
+from recbole_apa.baselines import NAME
+from recbole_apa.data.presplit import write_presplit
+from recbole_apa.data.samples import Sample
+from recbole_apa.data.splits import SPLITS
+from recbole_apa.data.view import DataView, salted
+from recbole_apa.recbole_bridge import APAConfig
+from recbole_apa.seeding import hash_order
+
+
+@dataclass
+class Bench:
+    """The rows on which every method is trained and scored."""
+
+    dataset: str
+    config_files: Sequence[str]
+    options: Mapping[str, Any]
+    """APA's options, without the seed."""
+    folder: Path
+    """Scratch: runs and pre-split files; deleted at the end."""
+    config: APAConfig
+    data: tuple[Any, Any, Any]
+    caches: dict[tuple[Any, ...], StateCache] = field(default_factory=dict)
+    """Frozen states by the settings on which they depend: computed once for all methods and seeds."""
+
+    @property
+    def splits(self) -> dict[str, list[Sample]]:
+        """Samples of the three parts."""
+        found: dict[str, list[Sample]] = self.data[0]._dataset.splits
+        return found
+
+    @property
+    def train_rows(self) -> list[tuple[str, int]]:
+        """Item and label of every training target, drawn or not."""
+        rows: list[tuple[str, int]] = self.data[0]._dataset.train_rows
+        return rows
+
+    @property
+    def item_columns(self) -> list[str]:
+        """Columns of the ``.item`` file besides the id."""
+        named: list[str] = self.config["load_col"].get("item") or []
+        return [name for name in named if name != self.config["ITEM_ID_FIELD"]]
+
+    def labels(self, split: str) -> np.ndarray:
+        """(n,), 0 or 1."""
+        return np.array([s.label for s in self.splits[split]])
+
+    def presplit(self) -> Path:
+        """The folder of the pre-split files, written once."""
+        folder = self.folder / "rows"
+        if not folder.exists():
+            write_presplit(folder, NAME, self.splits, Path(self.config["data_path"]))
+        return folder
+
+    def request(self) -> tuple[str, str]:
+        """The interaction that methods without shards forget: a training target, drawn by hash."""
+        samples = self.splits["train"]
+        first = samples[hash_order([s.sample_id for s in samples], 0, "request")[0]]
+        return first.user_id, first.item_id
+
+    def presplit_without(self, user: str, item: str) -> Path:
+        """Pre-split files of the same samples without an interaction: dropped as a target, rewritten in histories."""
+        dataset = self.data[0]._dataset
+        rows = dataset.interactions
+        gone = {rows.row_key(row) for row in range(len(rows)) if (rows.users[row], rows.items[row]) == (user, item)}
+        roles = {name: frozenset(s.sample_id for s in self.splits[name]) for name in SPLITS}
+        hidden = frozenset(salted("", key) for key in gone)
+        config = APAConfig("APA", self.dataset, list(self.config_files), dict(self.options))
+        config.view = replace(DataView(), forgotten=hidden, roles=roles, cutoffs=dataset.cutoffs)
+        left = build_data(config)[0]._dataset.splits
+        folder = self.folder / "rows_without"
+        shutil.rmtree(folder, ignore_errors=True)
+        write_presplit(folder, NAME, left, Path(self.config["data_path"]))
+        return folder
+
+
+def open_bench(dataset: str, config_files: Sequence[str], options: Mapping[str, Any], folder: Path) -> Bench:
+    """Read the data once.
+
+    Raises:
+        APAError: options or data that APA refuses.
+    """
+    config = APAConfig("APA", dataset, list(config_files), dict(options))
+    return Bench(dataset, config_files, options, folder, config, build_data(config))

@@ -1,0 +1,210 @@
+"""The comparison on the small dataset: every method on the same rows, rows kept, failures named."""
+
+import csv
+import json
+
+import numpy as np
+import pytest
+
+from recbole_apa import compare
+from recbole_apa.cli import main
+from recbole_apa.comparison_record import DONE, FAILED, Row, RowStore, peak_memory
+from recbole_apa.errors import RunError, SettingsError
+from recbole_apa.methods.bench import open_bench
+from recbole_apa.methods.registry import ADAPTERS, GROUPS, make_methods, row_names
+from recbole_apa.report.comparison import HEADERS, NOISE, comparison_rows, slice_tables
+
+NAMES = [
+    "SISA",
+    "RecEraser",
+    "GraphEraser",
+    "Pop",
+    "HistoryLikeRate",
+    "ItemMean",
+    "NoSuchModel",
+    "APA:weight_rule=average",
+]
+
+
+@pytest.fixture(scope="module")
+def bench(options, work_folder, tmp_path_factory):
+    return open_bench("board", [], options, tmp_path_factory.mktemp("bench"))
+
+
+CONTRACT = ["APA(D)", "Retraining", "SISA", "RecEraser", "GraphEraser", "BPR", "FM", "HistoryLikeRate"]
+
+
+@pytest.mark.parametrize("name", CONTRACT)
+def test_every_method_keeps_the_contract(name, bench):
+    (method,) = make_methods(bench, [name], {"BPR": {"epochs": 3}, "FM": {"epochs": 3}})
+    if name not in GROUPS["rules"]:
+        with pytest.raises(RunError, match="call fit first"):
+            method.scores(name, "test")
+    fitted = method.fit(1)
+    scores = method.scores(name, "test")
+    assert scores.shape == (len(bench.splits["test"]),) and np.isfinite(scores).all()
+    assert method.scores(name, "valid").shape == (len(bench.splits["valid"]),)
+    assert method.scores(name, "test").tolist() == scores.tolist()
+    if method.is_probability(name):
+        assert scores.min() >= 0 and scores.max() <= 1
+    assert method.cost(name).forward_passes == {"SISA": 3, "RecEraser": 3, "GraphEraser": 3, "HistoryLikeRate": 0}.get(
+        name, 1
+    )
+    forgotten = method.unlearn()
+    if name == "HistoryLikeRate":
+        assert fitted.n_parameters == forgotten.n_shards_hit == 0
+    else:
+        assert fitted.seconds > 0 and fitted.n_parameters > 0 and forgotten.seconds > 0
+        assert 1 <= forgotten.n_shards_hit <= fitted.n_shards
+
+
+def test_rows_of_one_training_are_trained_once(bench):
+    methods = make_methods(bench, ["APA(D)", "APA(ND)", "APA:weight_rule=average", "SISA", "APA:partition=random"])
+    assert [tuple(m.rows) for m in methods] == [
+        ("APA(D)", "APA(ND)", "APA:weight_rule=average"),
+        ("SISA", "APA:partition=random"),
+    ]
+
+
+def test_what_a_baseline_forgets_is_in_no_row_it_is_trained_on_again(bench):
+    user, item = bench.request()
+    folder = bench.presplit_without(user, item)
+    for part in ("train", "train_likes", "valid", "test"):
+        with open(folder / "presplit" / f"presplit.{part}.inter") as file:
+            for row in csv.DictReader(file, delimiter="\t"):
+                mine = row["user_id:token"] == user
+                assert not mine or item not in [row["item_id:token"], *row["item_id_list:token_seq"].split()]
+
+
+def test_names_and_groups():
+    assert row_names(["paper"])[:3] == ["APA(D)", "APA(ND)", "Retraining"]
+    assert row_names(["rules", "HistoryLikeRate", "APA"]) == ["APA(D)", "APA(ND)", "Retraining", *GROUPS["rules"]]
+    assert set(row_names(["all"])) >= {*ADAPTERS, *GROUPS["recbole"], *GROUPS["rules"]}
+    for name in row_names(["ablations"]):
+        assert name in ADAPTERS or name.startswith("APA:")
+    with pytest.raises(SettingsError, match="expected option=value"):
+        row_names(["APA:partition"])
+
+
+@pytest.fixture(scope="module")
+def compared(options, work_folder, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("compare")
+    return compare(NAMES, "board", config_dict=options, folder=folder, slices=True), folder
+
+
+def test_a_comparison_has_a_row_for_each_name_and_a_reason_for_each_failure(compared):
+    result, folder = compared
+    by_name = {row.method: row for row in result.rows if row.seed == 1}
+    assert set(by_name) == {"APA(D)", "APA(ND)", "Retraining", *NAMES}
+    assert {row.method for row in result.rows if row.status == FAILED} == {"NoSuchModel"}
+    assert "RecBole has no model of that name" in by_name["NoSuchModel"].reason
+    assert [row.method for row in result.rows if row.seed == 2] == ["Retraining"]  # the noise of a seed
+    for row in by_name.values():
+        if row.status == DONE:
+            assert len(row.scores) == row.figures["n_samples"] == 12
+    assert by_name["SISA"].figures["forward_passes"] == 3 and by_name["APA(D)"].figures["forward_passes"] == 1
+    assert by_name["APA(D)"].scores != by_name["APA(ND)"].scores != by_name["Retraining"].scores
+    assert by_name["Pop"].figures["recbole_auc"] == pytest.approx(by_name["Pop"].figures["auc"], abs=1e-4)
+    assert "logloss" not in by_name["Pop"].figures
+    page = (folder / "report.html").read_text()
+    assert "Failed" in page and "NoSuchModel" in page and "AUC by user" in page
+    assert not (folder / ".scratch").exists()
+    with open(folder / "table.csv") as file:
+        assert next(csv.reader(file)) == list(HEADERS)
+    assert r"\toprule" in (folder / "table.tex").read_text()
+
+
+def test_rows_that_are_there_are_not_computed_again(compared, options, monkeypatch):
+    result, folder = compared
+
+    def no_training(self, seed):
+        raise AssertionError(f"trained again: {self.rows}")
+
+    from recbole_apa.methods.adapters import AdapterMethod
+
+    with monkeypatch.context() as patch:
+        patch.setattr(AdapterMethod, "fit", no_training)
+        again = compare(NAMES, "board", config_dict=options, folder=folder)
+        other = compare(["SISA"], "board", config_dict={**options, "epochs": 1}, folder=folder)
+    assert [(r.method, r.seed, list(r.scores)) for r in again.rows] == [
+        (r.method, r.seed, list(r.scores)) for r in result.rows
+    ]
+    assert {row.status for row in other.rows} == {FAILED}  # other settings are other rows
+
+
+def test_a_failed_row_is_tried_again(tmp_path):
+    store = RowStore(tmp_path)
+    store.save(Row("SISA", 1, FAILED, "no space"), "k")
+    assert store.find("SISA", 1, "k") is None
+    store.save(Row("SISA", 1, DONE, "", {"auc": 0.5}), "k")
+    assert store.find("SISA", 1, "k").figures == {"auc": 0.5}
+    assert store.find("SISA", 1, "other") is None
+    json.loads(store.path("SISA", 1, "k").read_text())
+
+
+def rows_of(name, scores, seed=1, **figures):
+    keys = ("train_seconds", "unlearn_seconds", "unlearn_shards_hit", "n_shards", "inference_ms_per_sample")
+    fixed = dict.fromkeys((*keys, "forward_passes", "peak_memory_bytes", "n_parameters"), 1.0)
+    return Row(name, seed, DONE, "", {**fixed, **figures}, scores)
+
+
+def test_differences_are_paired_and_the_noise_of_a_seed_is_shown():
+    rng = np.random.default_rng(0)
+    labels = rng.integers(0, 2, 300)
+    good = (labels + rng.normal(size=300)).tolist()
+    poor = rng.normal(size=300).tolist()
+    rows = [
+        rows_of("Retraining", good, 1, auc=0.8, train_seconds=40.0, unlearn_seconds=40.0),
+        rows_of("Retraining", good, 2, auc=0.79),
+        rows_of("SISA", poor, 1, auc=0.5, train_seconds=40.0, unlearn_seconds=10.0),
+        rows_of("Same", good, 1, auc=0.8),
+        Row("Broken", 1, FAILED, "why"),
+    ]
+    table = {line[0]: dict(zip(HEADERS, line, strict=True)) for line in comparison_rows(rows, labels)}
+    assert table["SISA"]["minus Retraining"] == "-0.3000" and table["SISA"]["ratio"] == "4.00"
+    assert table["SISA"]["95 % interval"].startswith("-0.")
+    assert table["Same"]["minus Retraining"] == "+0.0000" and table["Same"]["95 % interval"] == "+0.000 to +0.000"
+    assert table["Retraining"]["minus Retraining"] == "" and table["Retraining"]["spread"] == "0.0071"
+    assert table["Broken"]["AUC"] == "failed"
+    assert table[NOISE]["minus Retraining"] == "±0.0100"
+
+
+def test_slices_divide_the_test_samples():
+    samples = {
+        "label": [1, 0, 1, 0],
+        "n_history": [10, 10, 2, 2],
+        "n_train_samples_of_user": [3, 3, 0, 0],
+        "n_train_rows_of_item": [9, 9, 1, 1],
+    }
+    tables = slice_tables([rows_of("A", [0.9, 0.1, 0.2, 0.8])], samples)
+    head, lines = tables["AUC by user"]
+    assert head == ["method", "cold user (no training sample), n = 2", "warm user, n = 2"]
+    assert lines == [["A", "0.0000", "1.0000"]]
+
+
+def test_peak_memory_sees_what_was_allocated():
+    with peak_memory() as before:
+        pass
+    with peak_memory() as peak:
+        block = np.ones(40 << 20, dtype=np.uint8)
+        block += 1
+        import time
+
+        time.sleep(0.2)
+    assert peak[0] >= before[0] + (30 << 20)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["--model=FM", "--compare=SISA"], "name FM in --compare"),
+        (["--seeds=3"], "expected together with --compare"),
+        (["--compare=SISA", "--seeds=many"], "expected how many"),
+        (["--compare=SISA", "--seeds=0"], "expected at least 1"),
+        (["--compare=SISA", "--audit"], "--audit does not go with --compare"),
+        (["--comparre=SISA"], "did you mean 'compare'?"),
+    ],
+)
+def test_the_command_line_refuses_what_makes_no_sense(arguments, says, capsys):
+    assert main(arguments) == 2
+    assert says in capsys.readouterr().err
