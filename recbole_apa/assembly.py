@@ -56,6 +56,8 @@ def log_files() -> list[str]:
 
 def build_data(config: APAConfig) -> tuple[Any, Any, Any]:
     """RecBole's loaders (train, valid, test)."""
+    # a random split draws from the global generators
+    init_seed(config["seed"], config["reproducibility"])
     dataset = make_dataset(config)
     getLogger().info(dataset)
     loaders: tuple[Any, Any, Any] = data_preparation(config, dataset)
@@ -65,10 +67,14 @@ def build_data(config: APAConfig) -> tuple[Any, Any, Any]:
 def build(config: APAConfig) -> tuple[Any, tuple[Any, Any, Any]]:
     """Model and loaders, by RecBole's own look-ups."""
     data = build_data(config)
+    return build_model(config, data), data
+
+
+def build_model(config: APAConfig, data: tuple[Any, Any, Any]) -> Any:
+    """The model of the configuration, by RecBole's look-up."""
     # RecBole models may draw their first weights from the global generators
     init_seed(config["seed"], config["reproducibility"])
-    model = get_model(config["model"])(config, data[0]._dataset).to(config["device"])
-    return model, data
+    return get_model(config["model"])(config, data[0]._dataset).to(config["device"])
 
 
 def open_run(store: RunStore, changes: Mapping[str, Any] | None = None, allow_pending: bool = False) -> RunResult:

@@ -58,6 +58,18 @@ def test_every_method_keeps_the_contract(name, bench):
         assert 1 <= forgotten.n_shards_hit <= fitted.n_shards
 
 
+def test_options_that_change_the_rows_fail_and_seeds_do_not_change_them(options, work_folder, tmp_path):
+    mixed = {**options, "eval_args": {"split": {"RS": [0.8, 0.1, 0.1]}, "order": "RO", "mode": "labeled"}}
+    drawn = open_bench("board", [], mixed, tmp_path)
+    (other,) = make_methods(drawn, ["APA:test_samples=5"])
+    with pytest.raises(RunError, match="test has 5 samples that are not the 12"):
+        other.fit(1)
+    (same,) = make_methods(drawn, ["APA(D)"])
+    same.fit(7)
+    tested = same.made.data[2]._dataset.samples
+    assert [s.sample_id for s in tested] == [s.sample_id for s in drawn.splits["test"]]
+
+
 def test_rows_of_one_training_are_trained_once(bench):
     methods = make_methods(bench, ["APA(D)", "APA(ND)", "APA:weight_rule=average", "SISA", "APA:partition=random"])
     assert [tuple(m.rows) for m in methods] == [

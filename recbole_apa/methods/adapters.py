@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from recbole_apa.assembly import RunResult, build
+from recbole_apa.assembly import RunResult, build_data, build_model
+from recbole_apa.data.splits import SPLITS
 from recbole_apa.errors import RunError
 from recbole_apa.evaluation_stage import evaluate_state, traces_outside, training_cost, write_records
 from recbole_apa.methods.bench import Bench
@@ -69,9 +70,11 @@ class AdapterMethod:
         clock starts; they are the same for all methods."""
         folder = self.bench.folder / "run"
         shutil.rmtree(folder, ignore_errors=True)
-        options = {**self.bench.options, **self.changes, "seed": seed, "variants": "none"}
-        config = APAConfig("APA", self.bench.dataset, list(self.bench.config_files), options)
-        model, data = build(config)
+        config = self._config(seed)
+        # RecBole's random splits follow the seed: the rows are those of the bench's own
+        data = build_data(self._config(self.bench.config["seed"]))
+        self._check_rows(data)
+        model = build_model(config, data)
         key = tuple(str(config[name]) for name in _STATES)
         model.engine.cache = self.bench.caches.setdefault(key, model.engine.cache)
         for loader in data:
@@ -85,6 +88,21 @@ class AdapterMethod:
         n_each = sum(p.numel() for p in model.engine.bank.parameters()) // model.engine.bank.n_adapters
         n_active = sum(n > 0 for n in trainer.record.sizes)
         return FitFigures(cost["seconds"], n_each * n_active, n_active)
+
+    def _config(self, seed: int) -> APAConfig:
+        options = {**self.bench.options, **self.changes, "seed": seed, "variants": "none"}
+        return APAConfig("APA", self.bench.dataset, list(self.bench.config_files), options)
+
+    def _check_rows(self, data: tuple[Any, Any, Any]) -> None:
+        """The same samples in the same order; their histories may be shorter or longer."""
+        for name, loader in zip(SPLITS, data, strict=True):
+            mine = [(s.sample_id, s.label) for s in loader._dataset.samples]
+            theirs = [(s.sample_id, s.label) for s in self.bench.splits[name]]
+            if mine != theirs:
+                raise RunError(
+                    f"{', '.join(self.rows)}: {name} has {len(mine)} samples that are not the {len(theirs)} "
+                    "of the comparison; expected options that leave the rows as they are"
+                )
 
     def scores(self, row: str, split: str) -> np.ndarray:
         """See :class:`~recbole_apa.methods.protocol.Method`."""
