@@ -8,7 +8,7 @@ import torch
 from peft import PeftModel
 from transformers import AutoModelForCausalLM
 
-from recbole_apa import evaluate_run, run
+from recbole_apa import evaluate_run, run, unlearn, verify
 from recbole_apa.adapters.peft_files import read_adapter
 from recbole_apa.errors import DataError, RunError, SettingsError
 from recbole_apa.files import file_digest
@@ -413,3 +413,13 @@ def test_the_chosen_variant_alone_has_the_figures_it_has_among_all(options, fini
     assert {k.split(".")[2] for k in figures} == {"decomposition"}
     assert figures == {k: finished.metrics[k] for k in figures}
     assert not [k for k in result.metrics if k.startswith("test.adapters")]
+
+
+def test_strict_forgetting_computes_a_collaborative_partition_again(options, tmp_path):
+    run("APA", "board", config_dict={**options, "partition": "user"}, run_dir=tmp_path / "run")
+    planned = unlearn(tmp_path / "run", users=["u3"], exactness="strict", dry_run=True).plan
+    done = unlearn(tmp_path / "run", users=["u3"], exactness="strict").outcomes[0]
+    record = done.result.trainer.record
+    trained = [k for k, n in enumerate(record.sizes) if n and k not in record.taken_over]
+    assert set(planned.shards) >= set(trained) and trained
+    assert verify(tmp_path / "run").holds

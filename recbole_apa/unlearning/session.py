@@ -205,7 +205,7 @@ def outcome_text(outcome: Outcome) -> str:
         f"rewritten; {n_trained} of {plan.n_shards} shards trained again",
     ]
     if outcome.full_seconds:
-        ratio = f"; ratio {outcome.full_seconds / outcome.seconds:.2f}" if outcome.seconds else ""
+        ratio = f"; ratio {outcome.full_seconds / outcome.seconds:.2f}" if n_trained and outcome.seconds else ""
         lines.append(
             f"{outcome.seconds:.1f} s of training; the first training of the whole state took "
             f"{outcome.full_seconds:.1f} s{ratio}"
