@@ -29,6 +29,7 @@ Forgetting, as a stage of a new run or on a finished one (--run=DIR):
 Comparing, on the same training, validation and test rows:
   --compare=NAMES         Retraining, SISA, RecEraser, GraphEraser, any RecBole model, APA:option=value, ...
                           or the groups paper, recbole, rules, ablations, all
+  --experiment=table1     a comparison kept in properties/experiments/ (table1, partition, weights, ...), or a file
   --seeds=3               how many seeds; --compare_dir=DIR where rows, tables and report go (what is there is kept)
   --slices                tables of cold and warm users, short and long histories, rare and popular items
   --baseline_options="{LightGCN: {epochs: 20}}"   RecBole options by model
@@ -37,10 +38,10 @@ Every option of properties/model/APA.yaml and of RecBole can be given as --OPTIO
 """
 
 _FLAGS = frozenset({"audit", "verify", "dry_run", "skip_unknown", "resume", "allow_pending", "slices"})
-_COMPARING = frozenset({"compare", "seeds", "compare_dir", "slices", "baseline_options"})
+_COMPARING = frozenset({"compare", "experiment", "seeds", "compare_dir", "slices", "baseline_options"})
 _NAMES = frozenset({"forget_users", "forget_items", "forget_interactions"})
 _PLAIN_TEXT = _NAMES | {"model", "dataset", "config_files", "run", "run_dir", "export_samples", "data_path", "device"}
-_PLAIN_TEXT |= {"unlearn", "exactness", "compare", "compare_dir"}
+_PLAIN_TEXT |= {"unlearn", "exactness", "compare", "compare_dir", "experiment"}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -143,8 +144,11 @@ def _dispatch(options: dict[str, Any]) -> int:
 
 def _compare(comparing: dict[str, Any], options: dict[str, Any]) -> None:
     from recbole_apa.comparison import compare
+    from recbole_apa.experiment import read_experiment
 
-    if not comparing.get("compare"):
+    kept = read_experiment(comparing["experiment"]) if comparing.get("experiment") else None
+    words = [name.strip() for name in comparing.get("compare", "").split(",") if name.strip()]
+    if not words and kept is None:
         raise SettingsError(f"--{min(comparing)}: expected together with --compare=NAMES, e.g. --compare=paper")
     model, dataset = options.pop("model", "APA"), options.pop("dataset", "ml-100k")
     if model != "APA":
@@ -153,19 +157,19 @@ def _compare(comparing: dict[str, Any], options: dict[str, Any]) -> None:
     if stage:
         raise SettingsError(f"--{stage[0]} does not go with --compare: each method is trained and unlearnt anew")
     _refuse_near_misses(options)
-    seeds = comparing.get("seeds", 1)
+    seeds = comparing.get("seeds", kept.seeds if kept else 1)
     if not isinstance(seeds, int):
         raise SettingsError(f"--seeds: found {seeds!r}, expected how many, e.g. --seeds=3")
     files = options.pop("config_files", "").split()
     result = compare(
-        [name.strip() for name in comparing["compare"].split(",") if name.strip()],
+        [*(kept.names if kept else []), *words],
         dataset,
         files,
-        options,
+        {**(kept.options if kept else {}), **options},
         seeds=seeds,
         folder=comparing.get("compare_dir"),
-        baseline_options=comparing.get("baseline_options"),
-        slices=bool(comparing.get("slices")),
+        baseline_options=comparing.get("baseline_options", kept.baseline_options if kept else None),
+        slices=bool(comparing.get("slices", kept.slices if kept else False)),
     )
     print(result.table)
     print(f"rows, tables and report: {result.folder}")

@@ -6,12 +6,15 @@ import json
 import numpy as np
 import pytest
 
-from recbole_apa import compare
+from benchmarks.paper import PAPER, beside_the_paper
+from recbole_apa import APAConfig, compare
 from recbole_apa.cli import main
 from recbole_apa.comparison_record import DONE, FAILED, Row, RowStore, peak_memory
 from recbole_apa.errors import RunError, SettingsError
+from recbole_apa.experiment import read_experiment
 from recbole_apa.methods.bench import open_bench
 from recbole_apa.methods.registry import ADAPTERS, GROUPS, make_methods, row_names
+from recbole_apa.properties_folder import properties_folder
 from recbole_apa.report.comparison import HEADERS, NOISE, comparison_rows, slice_tables
 
 NAMES = [
@@ -220,3 +223,40 @@ def test_peak_memory_sees_what_was_allocated():
 def test_the_command_line_refuses_what_makes_no_sense(arguments, says, capsys):
     assert main(arguments) == 2
     assert says in capsys.readouterr().err
+
+
+def test_every_experiment_names_rows_and_options_that_exist():
+    files = sorted((properties_folder() / "experiments").glob("*.yaml"))
+    assert len(files) >= 4
+    for path in files:
+        kept = read_experiment(path.stem)
+        assert path.read_text().startswith("#") and f"--experiment={path.stem}" in path.read_text()
+        config = APAConfig("APA", "ml-100k", None, dict(kept.options))
+        assert config["train_samples"] == 1024 and kept.seeds == 3
+        for name in row_names(kept.names):
+            assert name in ADAPTERS or name in GROUPS["rules"] or name.startswith("APA:")
+
+
+def test_an_experiment_runs_from_the_command_line(options, tmp_path, capsys):
+    (tmp_path / "mine.yaml").write_text("compare: [rules]\noptions: {epochs: 1}\n")
+    given = [f"--{k}={v}" for k, v in options.items() if k != "epochs"]
+    where = [f"--experiment={tmp_path / 'mine.yaml'}", f"--compare_dir={tmp_path / 'out'}"]
+    assert main(["--model=APA", "--dataset=board", *given, *where]) == 0
+    out = capsys.readouterr().out
+    assert "HistoryLikeRate+ItemMean" in out and "Retraining, another seed" in out
+    (tmp_path / "mine.yaml").write_text("compair: [rules]\n")
+    assert main(["--model=APA", *where]) == 2
+    assert "did you mean 'compare'?" in capsys.readouterr().err
+    assert main(["--model=APA", "--experiment=tabel1"]) == 2
+    assert "expected one of partition, shard_size, table1, weights" in capsys.readouterr().err
+
+
+def test_papers_table_beside_ours():
+    rows = [
+        rows_of("Retraining", [], 1, auc=0.74),
+        rows_of("Retraining", [], 2, auc=0.72),
+        rows_of("SISA", [], 1, auc=0.7),
+    ]
+    found = beside_the_paper(rows, PAPER["ml-100k"])
+    assert found[0] == ["Retraining", "0.7300", "0.7428", "+0.0000", "+0.0000"]
+    assert found[1] == ["SISA", "0.7000", "0.7035", "-0.0300", "-0.0393"]

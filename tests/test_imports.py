@@ -30,7 +30,7 @@ RANKS = [
     {"evaluation_stage"},
     {"unlearning"},
     {"methods"},
-    {"quick_start", "comparison"},
+    {"quick_start", "comparison", "experiment"},
     {"cli"},
 ]
 MAY_IMPORT_RECBOLE = {
