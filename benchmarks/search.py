@@ -113,7 +113,8 @@ def table(rows: list[dict]) -> str:
         [r["change"], f"{r['logloss']:.4f}", *(f"{r['auc'][key]:.4f}" if key in r["auc"] else "" for key in shown)]
         for r in rows
     ]
-    return tabulate(body, ["change", "LogLoss", *shown], tablefmt="github", disable_numparse=True)
+    named = ["AUC" if key == "APA(D)" and rows[0]["stage"] == "shard" else key for key in shown]
+    return tabulate(body, ["change", "LogLoss", *named], tablefmt="github", disable_numparse=True)
 
 
 def main() -> None:
