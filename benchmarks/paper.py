@@ -14,7 +14,7 @@ from tabulate import tabulate
 
 from recbole_apa import compare
 from recbole_apa.cli import parse_arguments
-from recbole_apa.comparison_record import DONE, Row
+from recbole_apa.comparison_record import DONE, REFERENCE, Row
 from recbole_apa.experiment import read_experiment
 
 # Hu et al., Table 1, LLaMA-7B; one number each
@@ -45,14 +45,13 @@ def beside_the_paper(rows: list[Row], paper: dict[str, float]) -> list[list[str]
         for name in paper
         if any(row.method == name and row.status == DONE for row in rows)
     }
-    reference = "Retraining"
     return [
         [
             name,
             f"{ours[name]:.4f}",
             f"{paper[name]:.4f}",
-            f"{ours[name] - ours[reference]:+.4f}",
-            f"{paper[name] - paper[reference]:+.4f}",
+            f"{ours[name] - ours[REFERENCE]:+.4f}",
+            f"{paper[name] - paper[REFERENCE]:+.4f}",
         ]
         for name in ours
     ]

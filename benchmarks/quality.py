@@ -2,8 +2,9 @@
 
     python -m benchmarks.quality --seeds=1,2,3 --out=quality.json
 
-Every choice was made on development rows (benchmarks/search.py); the test split is scored once per seed, here. Scores
-go to OUT.scores.jsonl seed by seed, and a seed that stands there is not trained again.
+The defaults were chosen on validation rows, benchmarks/search.py looks at them again on development rows; the test
+split is scored here, once per seed. Scores go to OUT.scores.jsonl seed by seed, and a seed that stands there is not
+trained again.
 """
 
 import argparse

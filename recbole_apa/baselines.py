@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 import torch
-from recbole.data import create_dataset, data_preparation
-from recbole.utils import InputType, ModelType, get_model, get_trainer, init_seed
+from recbole.utils import InputType, ModelType, get_trainer
 from torch import Tensor
 
+from recbole_apa.assembly import build
 from recbole_apa.data.presplit import ITEM_LIST, LABEL, LIKES
 from recbole_apa.data.samples import Sample
 from recbole_apa.errors import RunError
@@ -63,15 +63,24 @@ def train_baseline(
         SettingsError: no such model.
     """
     fixed = _options(model, folder, item_columns, history_length, seed)
-    with torch.autograd.set_detect_anomaly(False):
-        trainer, loaders = _prepare(model, {**fixed, **(options or {})})
-        start = time.perf_counter()
-        trainer.fit(loaders[0], loaders[1], verbose=False, saved=True, show_progress=False)
-        seconds = time.perf_counter() - start
-    if Path(trainer.saved_model_file).is_file():
-        load_own_checkpoint(trainer)
+    trainer, loaders = _prepare(model, {**fixed, **(options or {})})
+    start = time.perf_counter()
+    fit_baseline(trainer, loaders, show_progress=False)
+    seconds = time.perf_counter() - start
     is_probability = trainer.config["MODEL_TYPE"] == ModelType.CONTEXT
     return TrainedBaseline(trainer.model, trainer, loaders, seconds, is_probability)
+
+
+def fit_baseline(trainer: Any, loaders: tuple[Any, Any, Any], show_progress: bool) -> dict[str, float]:
+    """Train as RecBole does and take the best state.
+
+    Returns:
+        RecBole's metrics of that state on the validation rows; empty where none were kept.
+    """
+    _, result = trainer.fit(loaders[0], loaders[1], show_progress=show_progress)
+    if Path(trainer.saved_model_file).is_file():
+        load_own_checkpoint(trainer)
+    return result or {}
 
 
 def train_embeddings(model: str, folder: Path, seed: int) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
@@ -83,9 +92,8 @@ def train_embeddings(model: str, folder: Path, seed: int) -> tuple[dict[str, Ten
     """
     fixed = _options(model, folder, (), 1, seed)
     only_training = {"benchmark_filename": [LIKES, "train", "train"], "epochs": EMBEDDING_EPOCHS}
-    with torch.autograd.set_detect_anomaly(False):
-        trainer, loaders = _prepare(model, {**fixed, **only_training})
-        trainer.fit(loaders[0], None, verbose=False, saved=False, show_progress=False)
+    trainer, loaders = _prepare(model, {**fixed, **only_training})
+    trainer.fit(loaders[0], None, verbose=False, saved=False, show_progress=False)
     data = loaders[0]._dataset
     with torch.no_grad():
         built = trainer.model
@@ -101,16 +109,13 @@ def train_embeddings(model: str, folder: Path, seed: int) -> tuple[dict[str, Ten
 def _prepare(model: str, options: Mapping[str, Any]) -> tuple[Any, tuple[Any, Any, Any]]:
     """RecBole's trainer, with its model, and the loaders."""
     config = APAConfig(model, NAME, None, options)
-    # looking a model up imports SINE, which switches anomaly detection on for the whole process
-    torch.autograd.set_detect_anomaly(False)
-    init_seed(config["seed"], True)
-    loaders: tuple[Any, Any, Any] = data_preparation(config, create_dataset(config))
-    built = get_model(model)(config, loaders[0]._dataset).to(config["device"])
+    built, loaders = build(config)
     return get_trainer(config["MODEL_TYPE"], model)(config, built), loaders
 
 
 def _options(model: str, folder: Path, item_columns: Sequence[str], history_length: int, seed: int) -> dict[str, Any]:
-    kind = APAConfig(model, NAME, None, {"data_path": str(folder), "train_neg_sample_args": None})["MODEL_TYPE"]
+    known = APAConfig(model, NAME, None, {"data_path": str(folder), "train_neg_sample_args": None})
+    kind, input_type = known["MODEL_TYPE"], getattr(known.model_class, "input_type", None)
     sequential = kind == ModelType.SEQUENTIAL
     columns = ["user_id", "item_id", LABEL, *([ITEM_LIST] if sequential else [])]
     out: dict[str, Any] = {
@@ -126,7 +131,6 @@ def _options(model: str, folder: Path, item_columns: Sequence[str], history_leng
         "show_progress": False,
         "seed": seed,
     }
-    input_type = getattr(get_model(model), "input_type", None)
     if sequential:
         out |= {"alias_of_item_id": [ITEM_LIST], "MAX_ITEM_LIST_LENGTH": history_length}
     if kind == ModelType.CONTEXT or (sequential and input_type != InputType.PAIRWISE):

@@ -2,7 +2,7 @@
 
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from logging import getLogger
 from pathlib import Path
 from typing import Any
@@ -71,8 +71,9 @@ def compare(
             rows = _all_rows(bench, rows_asked, seeds, RowStore(target), baseline_options or {})
         finally:
             shutil.rmtree(scratch, ignore_errors=True)
-        write_json(target / SAMPLES, _describe(bench))
-        table = write_comparison(target, rows, _describe(bench), slices)
+        samples = _describe(bench)
+        write_json(target / SAMPLES, samples)
+        table = write_comparison(target, rows, samples, slices)
     return Comparison(rows, target, table)
 
 
@@ -93,38 +94,36 @@ def _rows_of(
     bench: Bench, method: Method, seed: int, store: RowStore, baseline_options: Mapping[str, Mapping[str, Any]]
 ) -> list[Row]:
     """The rows that one training serves: from the store, or measured now."""
-    keys = {row: _key(bench, method, row, baseline_options) for row in method.rows}
-    known = [store.find(row, seed, key) for row, key in keys.items()]
-    if all(known):
-        return [row for row in known if row]
+    keys = {row: _key(bench, row, baseline_options) for row in method.rows}
+    known = {row: found for row, key in keys.items() if (found := store.find(row, seed, key))}
+    if len(known) == len(keys):
+        return list(known.values())
     title = ", ".join(method.rows)
     getLogger().info(f"{title}: seed {seed}")
+    missing = [row for row in method.rows if row not in known]
     try:
-        rows = _measure(bench, method, seed)
-    except KeyboardInterrupt:
-        raise
+        rows = _measure(bench, method, missing, seed)
     except Exception as error:  # whatever a method raises is its row's reason, not the table's end
         says = f"{type(error).__name__}: {error}"
         hint = near_miss(method.rows[0]) if isinstance(error, SettingsError) else ""
         getLogger().warning(f"{title}, seed {seed} failed: {says}{hint}")
-        rows = [Row(row, seed, FAILED, says + hint) for row in method.rows]
-    digests = {"data": bench.data[0]._dataset.content_digest, "code": code_digest()}
-    rows = [Row(**{**vars(row), "digests": {"settings": keys[row.method], **digests}}) for row in rows]
+        rows = [Row(row, seed, FAILED, says + hint) for row in missing]
+    digests = {"data": bench.rows_digest, "code": code_digest()}
     for row in rows:
-        store.save(row, keys[row.method])
-    return rows
+        known[row.method] = replace(row, digests={"settings": keys[row.method], **digests})
+        store.save(known[row.method], keys[row.method])
+    return [known[row] for row in method.rows]
 
 
-def _measure(bench: Bench, method: Method, seed: int) -> list[Row]:
+def _measure(bench: Bench, method: Method, names: Sequence[str], seed: int) -> list[Row]:
     with peak_memory() as peak:
         fitted = method.fit(seed)
-        scored = {row: (method.scores(row, "test"), method.cost(row)) for row in method.rows}
+        scored = {row: method.score(row) for row in names}
     own_auc = method.recbole_auc() if isinstance(method, RecBoleMethod) else None
-    probabilities = {row: method.is_probability(row) for row in method.rows}
     forgotten = method.unlearn()
     labels = bench.labels("test")
     out = []
-    for row, (scores, cost) in scored.items():
+    for row, found in scored.items():
         figures: dict[str, float] = {
             "n_samples": len(labels),
             "train_seconds": round(fitted.seconds, 3),
@@ -132,25 +131,24 @@ def _measure(bench: Bench, method: Method, seed: int) -> list[Row]:
             "n_shards": fitted.n_shards,
             "unlearn_seconds": round(forgotten.seconds, 3),
             "unlearn_shards_hit": forgotten.n_shards_hit,
-            "inference_ms_per_sample": round(cost.milliseconds_per_sample, 3),
-            "forward_passes": cost.forward_passes,
+            "inference_ms_per_sample": round(1000 * found.seconds / len(labels), 3),
+            "forward_passes": found.forward_passes,
             "peak_memory_bytes": peak[0],
         }
-        value = auc(labels, scores)
+        value = auc(labels, found.scores)
         if value is not None:
             figures["auc"] = value
         if own_auc is not None:
             figures["recbole_auc"] = own_auc
-        if probabilities[row]:
-            figures["logloss"] = mean_log_loss(labels, scores)
-        out.append(Row(row, seed, DONE, "", figures, [round(float(s), 6) for s in scores]))
+        if found.is_probability:
+            figures["logloss"] = mean_log_loss(labels, found.scores)
+        out.append(Row(row, seed, DONE, "", figures, [round(float(s), 6) for s in found.scores]))
     return out
 
 
-def _key(bench: Bench, method: Method, row: str, baseline_options: Mapping[str, Mapping[str, Any]]) -> str:
+def _key(bench: Bench, row: str, baseline_options: Mapping[str, Mapping[str, Any]]) -> str:
     options = {k: v for k, v in bench.config.plain_options().items() if k not in ("seed", "data_path")}
-    own = dict(baseline_options.get(row, {}))
-    return row_key({"row": row, "options": options, "baseline": own}, bench.data[0]._dataset.content_digest)
+    return row_key({"row": row, "options": options, "baseline": baseline_options.get(row, {})}, bench.rows_digest)
 
 
 def _describe(bench: Bench) -> dict[str, list[Any]]:

@@ -18,6 +18,8 @@ from recbole_apa.seeding import digest_of
 FORMAT = 1
 DONE, FAILED = "done", "failed"
 ROWS = "rows"
+REFERENCE = "Retraining"
+"""The row that the others are compared with."""
 
 
 @dataclass(frozen=True)
@@ -64,8 +66,8 @@ class RowStore:
 
 
 def row_key(settings: Mapping[str, Any], data: str) -> str:
-    """What decides a row's figures besides its method and seed. Code and weights are noted in the row, not asked for:
-    a comparison that was interrupted goes on after a repair elsewhere."""
+    """What decides a row's figures besides its method and seed. The code is noted in the row and not asked for: a
+    comparison that was interrupted goes on after a repair elsewhere."""
     return digest_of(json.dumps(settings, sort_keys=True, default=str), data).hex()
 
 

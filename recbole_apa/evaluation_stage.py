@@ -73,6 +73,11 @@ def write_records(result: RunResult, about: Mapping[str, Any], requests: Sequenc
     return report
 
 
+def write_first_records(result: RunResult) -> Path:
+    """The records of a run that was trained just now; see :func:`write_records`."""
+    return write_records(result, {"full_training": training_cost(result.trainer), "outside": traces_outside(result)})
+
+
 def training_cost(trainer: APATrainer) -> dict[str, Any]:
     """What training the whole state took, for the estimates of later requests."""
     record = trainer.record

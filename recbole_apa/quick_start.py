@@ -9,17 +9,16 @@ from typing import Any
 from recbole.utils import get_trainer
 
 from recbole_apa.assembly import RunResult, build, open_run, start_logging
+from recbole_apa.baselines import fit_baseline
 from recbole_apa.evaluation_stage import (
     evaluate_state,
     recbole_figures,
     show_figures,
-    traces_outside,
-    training_cost,
     write_export,
-    write_records,
+    write_first_records,
 )
 from recbole_apa.ledger import Ledger
-from recbole_apa.recbole_bridge import APAConfig, load_own_checkpoint
+from recbole_apa.recbole_bridge import APAConfig
 from recbole_apa.run_lock import run_lock
 from recbole_apa.run_store import RunStore
 from recbole_apa.shard_pool import make_trainer
@@ -66,7 +65,7 @@ def _train(config: APAConfig, built: tuple[Any, tuple[Any, Any, Any]], store: Ru
     result.metrics = evaluate_state(result, show)
     result.metrics |= recbole_figures("valid", valid_result)
     result.metrics["total_seconds"] = round(time.perf_counter() - start, 1)
-    report = write_records(result, {"full_training": training_cost(trainer), "outside": traces_outside(result)})
+    report = write_first_records(result)
     show_figures(result)
     getLogger().info(f"run: {result.run_dir}   report: {report}")
     return result
@@ -105,11 +104,9 @@ def _run_baseline(config: APAConfig, model: Any, data: tuple[Any, Any, Any]) -> 
     getLogger().info(model)
     trainer = get_trainer(config["MODEL_TYPE"], config["model"])(config, model)
     show = config["show_progress"]
-    _, valid_result = trainer.fit(data[0], data[1], show_progress=show)
-    if Path(trainer.saved_model_file).is_file():
-        load_own_checkpoint(trainer)
+    valid_result = fit_baseline(trainer, data, show)
     test_result = trainer.evaluate(data[2], load_best_model=False, show_progress=show)
-    figures = recbole_figures("valid", valid_result or {}) | recbole_figures("test", test_result)
+    figures = recbole_figures("valid", valid_result) | recbole_figures("test", test_result)
     for name, value in figures.items():
         getLogger().info(f"{name}: {value:.4f}")
     return RunResult(figures, None, config, model, trainer, data)

@@ -223,6 +223,8 @@ def register() -> None:
     recbole_loader = recbole.data.utils.get_dataloader
     if getattr(recbole_loader, "knows_apa", False):
         return
+    # SINE, imported with the models just now or before, switches it on for the whole process: training is far slower
+    torch.autograd.set_detect_anomaly(False)
 
     def get_dataloader(config: Any, phase: str) -> type:
         if config["model"] == "APA" and phase == "train":
@@ -246,7 +248,7 @@ def make_dataset(config: Config) -> Any:
     downloading = not folder.is_dir()
     if downloading:
         getLogger().info(f"{folder} does not exist: RecBole tries to download {name!r}")
-    elif not (folder / f"{name}.inter").is_file():
+    elif not config["benchmark_filename"] and not (folder / f"{name}.inter").is_file():
         raise DataError(
             f"{folder} has no {name}.inter; expected RecBole's atomic files {name}.inter and {name}.item there "
             "(--data_path names the folder above)"

@@ -117,7 +117,8 @@ class PartitionSettings:
     shard_size: int | None
     """Samples per shard (256 in the paper); K follows from it."""
     shard_capacity: int | None
-    """t, the most samples a shard takes; null means ceil(N / K)."""
+    """t, the most samples a shard takes; null means ceil(N / K). For ``semantic`` and ``random`` alone: the others have
+    their papers' capacities, which count users, items or nodes."""
 
     def __post_init__(self) -> None:
         if (self.n_shards is None) == (self.shard_size is None):
@@ -128,6 +129,8 @@ class PartitionSettings:
         _choice("partition_fit", self.partition_fit, ("samples", "items"))
         if self.partition_fit == "items" and self.partition != "semantic":
             raise SettingsError(f"partition_fit: items needs partition: semantic, found {self.partition!r}")
+        if self.shard_capacity is not None and self.partition not in PARTITIONS[:2]:
+            raise SettingsError(f"shard_capacity needs partition: semantic or random, found {self.partition!r}")
         for name in ("n_shards", "shard_size", "shard_capacity"):
             _at_least(name, getattr(self, name), 1)
 

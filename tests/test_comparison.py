@@ -44,17 +44,16 @@ def test_every_method_keeps_the_contract(name, bench):
     (method,) = make_methods(bench, [name], {"BPR": {"epochs": 3}, "FM": {"epochs": 3}})
     if name not in GROUPS["rules"]:
         with pytest.raises(RunError, match="call fit first"):
-            method.scores(name, "test")
+            method.score(name)
     fitted = method.fit(1)
-    scores = method.scores(name, "test")
+    scored = method.score(name)
+    scores = scored.scores
     assert scores.shape == (len(bench.splits["test"]),) and np.isfinite(scores).all()
-    assert method.scores(name, "valid").shape == (len(bench.splits["valid"]),)
-    assert method.scores(name, "test").tolist() == scores.tolist()
-    if method.is_probability(name):
+    assert method.score(name).scores.tolist() == scores.tolist()
+    if scored.is_probability:
         assert scores.min() >= 0 and scores.max() <= 1
-    assert method.cost(name).forward_passes == {"SISA": 3, "RecEraser": 3, "GraphEraser": 3, "HistoryLikeRate": 0}.get(
-        name, 1
-    )
+    n_passes = {"SISA": 3, "RecEraser": 3, "GraphEraser": 3, "HistoryLikeRate": 0}.get(name, 1)
+    assert scored.forward_passes == n_passes and scored.seconds >= 0
     forgotten = method.unlearn()
     if name == "HistoryLikeRate":
         assert fitted.n_parameters == forgotten.n_shards_hit == 0
@@ -147,6 +146,23 @@ def test_rows_that_are_there_are_not_computed_again(compared, options, monkeypat
         (r.method, r.seed, list(r.scores)) for r in result.rows
     ]
     assert {row.status for row in other.rows} == {FAILED}  # other settings are other rows
+
+
+def test_a_new_row_of_a_known_training_leaves_the_known_ones_as_they_are(compared, options):
+    _, folder = compared
+    before = {path: path.read_bytes() for path in (folder / "rows").glob("*.json")}
+    more = compare(["APA:weight_rule=major"], "board", config_dict=options, folder=folder)
+    found = [row.method for row in more.rows if row.seed == 1]
+    assert sorted(found) == ["APA(D)", "APA(ND)", "APA:weight_rule=major", "Retraining"]
+    assert all(path.read_bytes() == content for path, content in before.items())
+    assert len(list((folder / "rows").glob("*.json"))) == len(before) + 1
+
+
+def test_another_draw_of_the_same_data_is_another_comparison(options, work_folder, tmp_path):
+    mixed = {**options, "eval_args": {"split": {"RS": [0.8, 0.1, 0.1]}, "order": "RO", "mode": "labeled"}}
+    one, same, other = (open_bench("board", [], {**mixed, "seed": seed}, tmp_path) for seed in (1, 1, 2))
+    assert one.data[0]._dataset.content_digest == other.data[0]._dataset.content_digest
+    assert one.rows_digest == same.rows_digest != other.rows_digest
 
 
 def test_a_failed_row_is_tried_again(tmp_path):

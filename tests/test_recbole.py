@@ -1,10 +1,16 @@
 """RecBole's own look-ups and baselines on this stack."""
 
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 from recbole.utils import get_model, get_trainer
 
 from recbole_apa import APA, APAConfig, APADataset, APATrainer, register, run
 from recbole_apa.data.dataloader import ShardingDataLoader
+
+ROOT = Path(__file__).resolve().parent.parent
 
 
 def test_recboles_look_ups_find_apa(finished):
@@ -74,3 +80,11 @@ def test_baselines_run_on_this_stack(model, data_folder, tmp_path):
     figures = run(model, "board", config_dict=options).metrics
     assert any(k.startswith("recbole.test.") for k in figures)
     assert all(v >= 0 for v in figures.values())
+
+
+@pytest.mark.parametrize("before", ["", "import recbole.model.sequential_recommender.sine; "])
+def test_anomaly_detection_that_recbole_switches_on_is_off_whatever_was_imported_first(before):
+    code = before + "import torch; from recbole_apa import APAConfig; APAConfig('SASRec', 'ml-100k', None, {ARGS}); "
+    code = code.replace("ARGS", "'train_neg_sample_args': None") + "print(torch.is_anomaly_enabled())"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True)
+    assert done.stdout.split()[-1] == "False"

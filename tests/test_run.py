@@ -8,7 +8,7 @@ import torch
 from peft import PeftModel
 from transformers import AutoModelForCausalLM
 
-from recbole_apa import evaluate_run, run, unlearn, verify
+from recbole_apa import evaluate_run, run
 from recbole_apa.adapters.peft_files import read_adapter
 from recbole_apa.errors import DataError, RunError, SettingsError
 from recbole_apa.files import file_digest
@@ -390,36 +390,3 @@ def test_no_space_leaves_nothing_half_written(finished, tmp_path, monkeypatch):
     with pytest.raises(RunError, match=r"no space left while writing .*shards/000"):
         store.save_shard(0, factors, about, history, "key", 1.0)
     assert list((tmp_path / "run" / "shards").iterdir()) == []
-
-
-@pytest.mark.parametrize("partition", ["user", "item", "bekm", "blpa"])
-def test_partitions_of_a_collaborative_model_run_and_keep_users_together(partition, options, tmp_path):
-    result = run("APA", "board", config_dict={**options, "partition": partition}, run_dir=tmp_path / "run")
-    shard_of = result.trainer.partition.shard_of
-    samples = result.data[0]._dataset.samples
-    unit = {"item": lambda s: s.item_id, "interaction": lambda s: s.sample_id}.get(partition, lambda s: s.user_id)
-    assert len({(unit(s), shard_of[s.sample_id]) for s in samples}) == len({unit(s) for s in samples})
-    assert result.metrics["test.aggregated.decomposition.logloss"] > 0
-
-
-def test_an_unknown_partition_is_refused(options, tmp_path):
-    with pytest.raises(SettingsError, match="partition: found 'sematic', expected one of semantic, random"):
-        run("APA", "board", config_dict={**options, "partition": "sematic"}, run_dir=tmp_path / "run")
-
-
-def test_the_chosen_variant_alone_has_the_figures_it_has_among_all(options, finished, tmp_path):
-    result = run("APA", "board", config_dict={**options, "variants": "chosen"}, run_dir=tmp_path / "run")
-    figures = {k: v for k, v in result.metrics.items() if k.startswith("test.") and ".aggregated." in k}
-    assert {k.split(".")[2] for k in figures} == {"decomposition"}
-    assert figures == {k: finished.metrics[k] for k in figures}
-    assert not [k for k in result.metrics if k.startswith("test.adapters")]
-
-
-def test_strict_forgetting_computes_a_collaborative_partition_again(options, tmp_path):
-    run("APA", "board", config_dict={**options, "partition": "user"}, run_dir=tmp_path / "run")
-    planned = unlearn(tmp_path / "run", users=["u3"], exactness="strict", dry_run=True).plan
-    done = unlearn(tmp_path / "run", users=["u3"], exactness="strict").outcomes[0]
-    record = done.result.trainer.record
-    trained = [k for k, n in enumerate(record.sizes) if n and k not in record.taken_over]
-    assert set(planned.shards) >= set(trained) and trained
-    assert verify(tmp_path / "run").holds

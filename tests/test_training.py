@@ -49,15 +49,3 @@ def test_dropout_depends_on_seed_shard_and_step_alone():
 
     assert course(1, 2) == course(1, 2)
     assert course(1, 2) != course(1, 3) and course(1, 2) != course(2, 2)
-
-
-def test_anomaly_detection_that_recbole_switched_on_costs_nothing_here():
-    def loss(batch):
-        seen.append(torch.is_anomaly_enabled())
-        return (p**2).sum()
-
-    seen, p = [], nn.Parameter(torch.ones(1))
-    with torch.autograd.set_detect_anomaly(True):
-        train_adapter([p], lambda e: [0.0], 1, loss, train_settings(), seed=0, shard=0)
-        assert torch.is_anomaly_enabled()
-    assert seen == [False]

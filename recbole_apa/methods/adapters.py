@@ -9,15 +9,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-from torch import Tensor
-
 from recbole_apa.assembly import RunResult, build_data, build_model
 from recbole_apa.data.splits import SPLITS
 from recbole_apa.errors import RunError
-from recbole_apa.evaluation_stage import evaluate_state, traces_outside, training_cost, write_records
+from recbole_apa.evaluation_stage import evaluate_state, training_cost, write_first_records
 from recbole_apa.methods.bench import Bench
-from recbole_apa.methods.protocol import FitFigures, ScoreFigures, UnlearnFigures
+from recbole_apa.methods.protocol import FitFigures, Scored, UnlearnFigures
 from recbole_apa.methods.requests import single_shard_requests
 from recbole_apa.recbole_bridge import APAConfig
 from recbole_apa.run_lock import run_lock
@@ -25,8 +22,6 @@ from recbole_apa.run_store import RunStore
 from recbole_apa.shard_pool import make_trainer
 from recbole_apa.unlearning.session import unlearn
 
-MOST_TIMED = 100
-"""Test samples over which a prediction's time is taken."""
 _STATES = ("backbone", "dtype", "trunk_layers", "template", "item_text", "embedding", "embedding_pooling")
 """Settings on which the frozen states of a prompt depend."""
 
@@ -104,40 +99,23 @@ class AdapterMethod:
                     "of the comparison; expected options that leave the rows as they are"
                 )
 
-    def scores(self, row: str, split: str) -> np.ndarray:
+    def score(self, row: str) -> Scored:
         """See :class:`~recbole_apa.methods.protocol.Method`."""
-        dataset = self.made.data[("valid", "test").index(split) + 1]._dataset
-        serving = self.servings[row]
-        return self._scores(dataset, serving, len(dataset.samples)).numpy()
-
-    def _scores(self, dataset: Any, serving: Serving, n: int) -> Tensor:
-        prompts = self.made.model.prompts(dataset.labelled)[:n]
-        weights = self.made.model.weights(prompts, serving.weight_rule)
-        title = f"Score {n} samples"
-        return self.made.trainer.aggregate_prompts(
-            prompts, weights, serving.aggregation, title, self.made.config["show_progress"]
-        )
-
-    def cost(self, row: str) -> ScoreFigures:
-        """See :class:`~recbole_apa.methods.protocol.Method`."""
-        dataset, serving = self.made.data[2]._dataset, self.servings[row]
-        n = min(MOST_TIMED, len(dataset.samples))
+        serving, made = self.servings[row], self.made
         start = time.perf_counter()
-        self._scores(dataset, serving, n)
-        seconds = time.perf_counter() - start
-        passes = self.made.model.engine.bank.n_adapters if serving.aggregation == "prediction" else 1
-        return ScoreFigures(passes, 1000 * seconds / n)
-
-    def is_probability(self, row: str) -> bool:
-        """See :class:`~recbole_apa.methods.protocol.Method`."""
-        return True
+        prompts = made.model.prompts(made.data[2]._dataset.labelled)
+        weights = made.model.weights(prompts, serving.weight_rule)
+        scores = made.trainer.aggregate_prompts(
+            prompts, weights, serving.aggregation, f"Score {row}", made.config["show_progress"]
+        )
+        passes = made.model.engine.bank.n_adapters if serving.aggregation == "prediction" else 1
+        return Scored(scores.numpy(), True, passes, time.perf_counter() - start)
 
     def unlearn(self) -> UnlearnFigures:
         """See :class:`~recbole_apa.methods.protocol.Method`; exact, through the unlearning stage."""
         made = self.made
         made.metrics = evaluate_state(made, False)
-        about = {"full_training": training_cost(made.trainer), "outside": traces_outside(made)}
-        write_records(made, about)
+        write_first_records(made)
         pair = single_shard_requests(made)[0]
         outcome = unlearn(made, interactions=[pair]).outcomes[0]
         self._made = outcome.result

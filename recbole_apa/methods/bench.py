@@ -2,7 +2,7 @@
 
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from recbole_apa.data.samples import Sample
 from recbole_apa.data.splits import SPLITS
 from recbole_apa.data.view import DataView, salted
 from recbole_apa.recbole_bridge import APAConfig
-from recbole_apa.seeding import hash_order
+from recbole_apa.seeding import digest_of, hash_order
 
 
 @dataclass
@@ -26,7 +26,7 @@ class Bench:
     dataset: str
     config_files: Sequence[str]
     options: Mapping[str, Any]
-    """APA's options, without the seed."""
+    """APA's options; their ``seed`` is the one that random splits are drawn with."""
     folder: Path
     """Scratch: runs and pre-split files; deleted at the end."""
     config: APAConfig
@@ -51,6 +51,12 @@ class Bench:
         """Columns of the ``.item`` file besides the id."""
         named: list[str] = self.config["load_col"].get("item") or []
         return [name for name in named if name != self.config["ITEM_ID_FIELD"]]
+
+    @property
+    def rows_digest(self) -> str:
+        """SHA-256 over the data and over what every sample of each part says: two draws of one dataset differ."""
+        told = (part for name in SPLITS for part in (name, *(s.digest() for s in self.splits[name])))
+        return digest_of(self.data[0]._dataset.content_digest, *told).hex()
 
     def labels(self, split: str) -> np.ndarray:
         """(n,), 0 or 1."""
@@ -77,7 +83,7 @@ class Bench:
         roles = {name: frozenset(s.sample_id for s in self.splits[name]) for name in SPLITS}
         hidden = frozenset(salted("", key) for key in gone)
         config = APAConfig("APA", self.dataset, list(self.config_files), dict(self.options))
-        config.view = replace(DataView(), forgotten=hidden, roles=roles, cutoffs=dataset.cutoffs)
+        config.view = DataView(forgotten=hidden, roles=roles, cutoffs=dataset.cutoffs)
         left = build_data(config)[0]._dataset.splits
         folder = self.folder / "rows_without"
         shutil.rmtree(folder, ignore_errors=True)

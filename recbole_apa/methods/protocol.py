@@ -6,28 +6,31 @@ from typing import Protocol
 
 import numpy as np
 
-SCORED = ("valid", "test")
-
 
 @dataclass(frozen=True)
 class FitFigures:
     """What training cost."""
 
     seconds: float
-    """Training alone: no loading, no frozen passes of prompts, no evaluation."""
+    """Of the state that is served, its memory included; no loading, no frozen passes of prompts, no evaluation."""
     n_parameters: int
     """Numbers that were trained."""
     n_shards: int
 
 
 @dataclass(frozen=True)
-class ScoreFigures:
-    """What a prediction costs."""
+class Scored:
+    """Predictions, and what they cost."""
 
+    scores: np.ndarray
+    """Of the test samples in their order, (n,)."""
+    is_probability: bool
+    """Whether scores are probabilities of a like; else LogLoss has no meaning."""
     forward_passes: int
     """Through the upper layers of the language model, or of the model itself, for one sample."""
-    milliseconds_per_sample: float
-    """One after another, or in RecBole's batches: as the method is served here. Frozen trunk states are there."""
+    seconds: float
+    """For all samples: one after another, or in RecBole's batches, as the method is served here. Frozen trunk
+    states are there."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +44,7 @@ class UnlearnFigures:
 class Method(Protocol):
     """One training that serves one or more rows of the table.
 
-    ``fit`` comes first, then ``scores`` and ``cost`` of each row; ``unlearn`` is the last call.
+    ``fit`` comes first, then ``score`` of each row; ``unlearn`` is the last call.
     """
 
     @property
@@ -53,16 +56,8 @@ class Method(Protocol):
         """Train on the training samples; validation samples may choose, test samples are not looked at."""
         ...
 
-    def scores(self, row: str, split: str) -> np.ndarray:
-        """Scores of a split's samples (``valid`` or ``test``) in their order, (n,)."""
-        ...
-
-    def cost(self, row: str) -> ScoreFigures:
-        """Of scoring the test samples."""
-        ...
-
-    def is_probability(self, row: str) -> bool:
-        """Whether scores are probabilities of a like; else LogLoss has no meaning."""
+    def score(self, row: str) -> Scored:
+        """Score the test samples."""
         ...
 
     def unlearn(self) -> UnlearnFigures:

@@ -4,12 +4,10 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
-
 from recbole_apa.baselines import TrainedBaseline, baseline_scores, recbole_auc, train_baseline
 from recbole_apa.errors import RunError
 from recbole_apa.methods.bench import Bench
-from recbole_apa.methods.protocol import SCORED, FitFigures, ScoreFigures, UnlearnFigures
+from recbole_apa.methods.protocol import FitFigures, Scored, UnlearnFigures
 
 
 class RecBoleMethod:
@@ -41,23 +39,15 @@ class RecBoleMethod:
         length = self.bench.config["MAX_ITEM_LIST_LENGTH"]
         return train_baseline(self.rows[0], folder, self.bench.item_columns, length, self._seed, self.options)
 
-    def scores(self, row: str, split: str) -> np.ndarray:
+    def score(self, row: str) -> Scored:
         """See :class:`~recbole_apa.methods.protocol.Method`."""
-        return baseline_scores(self.trained, 1 + SCORED.index(split), self.bench.splits[split])
+        start = time.perf_counter()
+        scores = baseline_scores(self.trained, 2, self.bench.splits["test"])
+        return Scored(scores, self.trained.is_probability, 1, time.perf_counter() - start)
 
     def recbole_auc(self) -> float:
         """RecBole's own AUC on the test rows."""
         return recbole_auc(self.trained)
-
-    def cost(self, row: str) -> ScoreFigures:
-        """See :class:`~recbole_apa.methods.protocol.Method`."""
-        start = time.perf_counter()
-        scores = self.scores(row, "test")
-        return ScoreFigures(1, 1000 * (time.perf_counter() - start) / max(1, len(scores)))
-
-    def is_probability(self, row: str) -> bool:
-        """See :class:`~recbole_apa.methods.protocol.Method`."""
-        return self.trained.is_probability
 
     def unlearn(self) -> UnlearnFigures:
         """See :class:`~recbole_apa.methods.protocol.Method`."""

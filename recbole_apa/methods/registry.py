@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from recbole_apa.comparison_record import REFERENCE
 from recbole_apa.errors import SettingsError
 from recbole_apa.evaluation.trivial_rules import RULES
 from recbole_apa.methods.adapters import AdapterMethod, Serving
@@ -14,7 +15,6 @@ from recbole_apa.recbole_bridge import parse_value
 from recbole_apa.settings import AggregationSettings, nearest
 
 APA_ROWS = ("APA(D)", "APA(ND)")
-REFERENCE = "Retraining"
 
 _MEAN = Serving("prediction", "average")
 _ADAPTIVE = "sample_adaptive"

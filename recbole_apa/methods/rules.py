@@ -2,11 +2,9 @@
 
 import time
 
-import numpy as np
-
 from recbole_apa.evaluation.trivial_rules import rule_scores
 from recbole_apa.methods.bench import Bench
-from recbole_apa.methods.protocol import FitFigures, ScoreFigures, UnlearnFigures
+from recbole_apa.methods.protocol import FitFigures, Scored, UnlearnFigures
 
 
 class RuleMethod:
@@ -19,19 +17,11 @@ class RuleMethod:
         """See :class:`~recbole_apa.methods.protocol.Method`."""
         return FitFigures(0.0, 0, 1)
 
-    def scores(self, row: str, split: str) -> np.ndarray:
-        """See :class:`~recbole_apa.methods.protocol.Method`."""
-        return rule_scores(row, self.bench.splits[split], self.bench.train_rows)
-
-    def cost(self, row: str) -> ScoreFigures:
+    def score(self, row: str) -> Scored:
         """See :class:`~recbole_apa.methods.protocol.Method`."""
         start = time.perf_counter()
-        self.scores(row, "test")
-        return ScoreFigures(0, 1000 * (time.perf_counter() - start) / max(1, len(self.bench.splits["test"])))
-
-    def is_probability(self, row: str) -> bool:
-        """See :class:`~recbole_apa.methods.protocol.Method`."""
-        return True
+        scores = rule_scores(row, self.bench.splits["test"], self.bench.train_rows)
+        return Scored(scores, True, 0, time.perf_counter() - start)
 
     def unlearn(self) -> UnlearnFigures:
         """Nothing is stored: the rules are counts of what is there."""

@@ -48,7 +48,7 @@ def balanced_kmeans(
     if capacity * len(anchors) < len(names):
         raise PartitionError(
             f"{len(anchors)} shards of at most {capacity} users or items hold {capacity * len(anchors)}, fewer than "
-            f"the {len(names)} there are; raise shard_capacity or n_shards"
+            f"the {len(names)} there are; raise the capacity or n_shards"
         )
     shard_of: dict[str, int] = {}
     for _ in range(iterations):

@@ -41,8 +41,8 @@ class Collaborative:
 class CollaborativePartitioner:
     """One of the partitions in ``DIVISIONS``.
 
-    The papers' capacities count units (users, items, interactions), so shards differ in samples; ``capacity`` is used
-    for interactions alone, which are the samples themselves.
+    The papers' capacities count units (users, items, interactions), so shards differ in samples, and ``capacity``,
+    which counts samples, is passed over.
 
     Args:
         name: a key of ``DIVISIONS``.
@@ -54,7 +54,7 @@ class CollaborativePartitioner:
 
     def __call__(self, ids: Sequence[str], embeddings: Tensor, n_shards: int, capacity: int, seed: int) -> Partition:
         """See :class:`~recbole_apa.partition.assignment.Partitioner`; the centres are the members' means of h."""
-        check_partition_input(ids, embeddings, n_shards, max(capacity, math.ceil(len(ids) / n_shards)))
+        check_partition_input(ids, embeddings, n_shards, len(ids))
         missing = [name for name in ids if name not in self.known.user_of]
         if missing:
             raise PartitionError(f"the collaborative model knows nothing of {len(missing)} samples, e.g. {missing[0]}")

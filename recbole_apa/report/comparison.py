@@ -12,11 +12,10 @@ from jinja2 import Environment, FileSystemLoader
 from plotly.offline import get_plotlyjs
 from tabulate import tabulate
 
-from recbole_apa.comparison_record import DONE, Row
+from recbole_apa.comparison_record import DONE, REFERENCE, Row
 from recbole_apa.evaluation.metrics import auc, interval, resampled_aucs
 from recbole_apa.files import write_text
 
-REFERENCE = "Retraining"
 NOISE = "Retraining, another seed"
 RESAMPLES = 1000
 HEADERS = (

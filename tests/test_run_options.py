@@ -1,0 +1,51 @@
+"""Runs with other partitions, and with a shorter evaluation."""
+
+import pytest
+
+from recbole_apa import run, unlearn, verify
+from recbole_apa.errors import SettingsError
+
+
+@pytest.mark.parametrize("partition", ["user", "item", "bekm", "blpa"])
+def test_partitions_of_a_collaborative_model_run_and_keep_users_together(partition, options, tmp_path):
+    result = run("APA", "board", config_dict={**options, "partition": partition}, run_dir=tmp_path / "run")
+    shard_of = result.trainer.partition.shard_of
+    samples = result.data[0]._dataset.samples
+    units = {s.sample_id: s.item_id if partition == "item" else s.user_id for s in samples}
+    assert len({(unit, shard_of[name]) for name, unit in units.items()}) == len(set(units.values()))
+    assert result.metrics["test.aggregated.decomposition.logloss"] > 0
+
+
+def test_an_unknown_partition_is_refused(options, tmp_path):
+    with pytest.raises(SettingsError, match="partition: found 'sematic', expected one of semantic, random"):
+        run("APA", "board", config_dict={**options, "partition": "sematic"}, run_dir=tmp_path / "run")
+
+
+def test_the_chosen_variant_alone_has_the_figures_it_has_among_all(options, finished, tmp_path):
+    result = run("APA", "board", config_dict={**options, "variants": "chosen"}, run_dir=tmp_path / "run")
+    figures = {k: v for k, v in result.metrics.items() if k.startswith("test.") and ".aggregated." in k}
+    assert {k.split(".")[2] for k in figures} == {"decomposition"}
+    assert figures == {k: finished.metrics[k] for k in figures}
+    assert not [k for k in result.metrics if k.startswith("test.adapters")]
+
+
+def test_strict_forgetting_computes_a_collaborative_partition_again(options, tmp_path):
+    run("APA", "board", config_dict={**options, "partition": "user"}, run_dir=tmp_path / "run")
+    planned = unlearn(tmp_path / "run", users=["u3"], exactness="strict", dry_run=True).plan
+    done = unlearn(tmp_path / "run", users=["u3"], exactness="strict").outcomes[0]
+    record = done.result.trainer.record
+    trained = [k for k, n in enumerate(record.sizes) if n and k not in record.taken_over]
+    assert set(planned.shards) >= set(trained) and trained
+    assert verify(tmp_path / "run").holds
+
+
+def test_a_capacity_of_samples_is_refused_where_it_would_be_passed_over(options, tmp_path):
+    with pytest.raises(SettingsError, match="shard_capacity needs partition: semantic or random, found 'bekm'"):
+        run("APA", "board", config_dict={**options, "partition": "bekm", "shard_capacity": 20}, run_dir=tmp_path / "r")
+
+
+@pytest.mark.parametrize("option", ["variants=most", "variants=1"])
+def test_an_unknown_evaluation_is_refused(option, options, tmp_path):
+    name, _, value = option.partition("=")
+    with pytest.raises(SettingsError, match=r"variants: found .* expected all, chosen or none"):
+        run("APA", "board", config_dict={**options, name: value}, run_dir=tmp_path / "r")
