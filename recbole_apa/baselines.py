@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from recbole.data.interaction import Interaction
 from recbole.utils import InputType, ModelType, get_trainer
 from torch import Tensor
 
@@ -161,6 +162,27 @@ def baseline_scores(trained: TrainedBaseline, split: int, samples: Sequence[Samp
         )
     if rows != [(s.user_id, s.item_id) for s in samples]:
         raise RunError("RecBole's loader gave other rows than the samples, or in another order")
+    out: np.ndarray = torch.cat(scores).numpy()
+    return out
+
+
+@torch.no_grad()
+def candidate_scores(trained: TrainedBaseline, rows: Sequence[int], items: Sequence[Sequence[str]]) -> np.ndarray:
+    """Scores of items for users of test rows, list after list, (n * m,).
+
+    Args:
+        rows: rows of the test split, (n,): their user and history.
+        items: the candidates of each, (n, m).
+    """
+    dataset = trained.loaders[2]._dataset
+    trained.model.eval()
+    scores: list[Tensor] = []
+    for row, candidates in zip(rows, items, strict=True):
+        asked = dataset.inter_feat[[row]].repeat(len(candidates))
+        ids = dataset.token2id(dataset.iid_field, np.array(candidates))
+        asked.update(Interaction({dataset.iid_field: torch.from_numpy(ids)}))
+        found = trained.model.predict(dataset.join(asked).to(trained.trainer.device))
+        scores.append(torch.as_tensor(found).flatten().float().cpu())
     out: np.ndarray = torch.cat(scores).numpy()
     return out
 

@@ -11,9 +11,10 @@ from recbole_apa.assembly import start_logging
 from recbole_apa.comparison_record import DONE, FAILED, Row, RowStore, code_digest, peak_memory, row_key
 from recbole_apa.errors import SettingsError
 from recbole_apa.evaluation.metrics import auc, mean_log_loss
+from recbole_apa.evaluation.ranking import ranking_figures
 from recbole_apa.files import write_json
 from recbole_apa.methods.bench import Bench, open_bench
-from recbole_apa.methods.protocol import Method
+from recbole_apa.methods.protocol import Method, Scored
 from recbole_apa.methods.recbole_models import RecBoleMethod
 from recbole_apa.methods.registry import REFERENCE, make_methods, near_miss, row_names
 from recbole_apa.report.comparison import write_comparison
@@ -119,39 +120,51 @@ def _measure(bench: Bench, method: Method, names: Sequence[str], seed: int) -> l
     with peak_memory() as peak:
         fitted = method.fit(seed)
         scored = {row: method.score(row) for row in names}
-    own_auc = method.recbole_auc() if isinstance(method, RecBoleMethod) else None
+    own_auc = method.recbole_auc() if isinstance(method, RecBoleMethod) and not bench.ranking else None
     forgotten = method.unlearn()
-    labels = bench.labels("test")
+    n = len(bench.judged(bench.splits["test"]))
     out = []
     for row, found in scored.items():
         figures: dict[str, float] = {
-            "n_samples": len(labels),
+            "n_samples": n,
             "train_seconds": round(fitted.seconds, 3),
             "n_parameters": fitted.n_parameters,
             "n_shards": fitted.n_shards,
             "unlearn_seconds": round(forgotten.seconds, 3),
             "unlearn_shards_hit": forgotten.n_shards_hit,
-            "inference_ms_per_sample": round(1000 * found.seconds / len(labels), 3),
+            "inference_ms_per_sample": round(1000 * found.seconds / n, 3),
             "forward_passes": found.forward_passes,
             "peak_memory_bytes": peak[0],
         }
-        value = auc(labels, found.scores)
-        if value is not None:
-            figures["auc"] = value
         if own_auc is not None:
             figures["recbole_auc"] = own_auc
-        if found.is_probability:
-            figures["logloss"] = mean_log_loss(labels, found.scores)
-        out.append(Row(row, seed, DONE, "", figures, [round(float(s), 6) for s in found.scores]))
+        quality, kept = _judge(bench, found)
+        out.append(Row(row, seed, DONE, "", figures | quality, kept))
     return out
+
+
+def _judge(bench: Bench, found: Scored) -> tuple[dict[str, float], list[float]]:
+    """Quality figures of a row, and what it keeps of each test sample: scores, or the places of liked items."""
+    if bench.ranking:
+        ranks = bench.ranking.ranks(found.scores, bench.splits["test"])
+        return ranking_figures(bench.ranking_config, ranks), [int(rank) for rank in ranks]
+    labels = bench.labels("test")
+    value = auc(labels, found.scores)
+    out = {} if value is None else {"auc": value}
+    if found.is_probability:
+        out["logloss"] = mean_log_loss(labels, found.scores)
+    return out, [round(float(s), 6) for s in found.scores]
 
 
 def _key(bench: Bench, row: str, baseline_options: Mapping[str, Mapping[str, Any]]) -> str:
     options = {k: v for k, v in bench.config.plain_options().items() if k not in ("seed", "data_path")}
-    return row_key({"row": row, "options": options, "baseline": baseline_options.get(row, {})}, bench.rows_digest)
+    settings: dict[str, Any] = {"row": row, "options": options, "baseline": baseline_options.get(row, {})}
+    if bench.ranking:
+        settings["ranking"] = bench.ranking_metrics
+    return row_key(settings, bench.rows_digest)
 
 
-def _describe(bench: Bench) -> dict[str, list[Any]]:
+def _describe(bench: Bench) -> dict[str, Any]:
     """What slices look at: by test sample, its label, history, and how often its user and item are training targets."""
     train_users: dict[str, int] = {}
     for sample in bench.splits["train"]:
@@ -159,10 +172,14 @@ def _describe(bench: Bench) -> dict[str, list[Any]]:
     items: dict[str, int] = {}
     for item, _ in bench.train_rows:
         items[item] = items.get(item, 0) + 1
-    tested = bench.splits["test"]
-    return {
+    tested = bench.judged_rows
+    described: dict[str, Any] = {
         "label": [int(s.label) for s in tested],
         "n_history": [len(s.history) for s in tested],
         "n_train_samples_of_user": [train_users.get(s.user_id, 0) for s in tested],
         "n_train_rows_of_item": [items.get(s.item_id, 0) for s in tested],
     }
+    if bench.ranking:
+        described["metrics"] = bench.ranking_metrics
+        described["n_candidates"] = bench.ranking.n_candidates - 1
+    return described

@@ -35,7 +35,7 @@ class Row:
     figures: Mapping[str, float] = field(default_factory=dict)
     """Units are in the keys."""
     scores: Sequence[float] = ()
-    """Of the test samples in their order."""
+    """Of the test samples in their order; places of the liked items where lists are ranked."""
     digests: Mapping[str, str] = field(default_factory=dict)
     """``settings``, ``data``, ``code``."""
 

@@ -61,6 +61,16 @@ _RECBOLE_EXTRA = frozenset(
 )
 
 
+_RANKING_METRICS = {"metrics": ["Recall", "NDCG", "MRR"], "valid_metric": "NDCG@10", "topk": [10]}
+"""What candidates are judged by, unless the options name other metrics."""
+
+
+def _ranks(eval_args: Any) -> bool:
+    """Whether the mode asked for ranks candidates."""
+    mode = eval_args.get("mode", "labeled") if isinstance(eval_args, Mapping) else "labeled"
+    return "labeled" not in (mode.values() if isinstance(mode, Mapping) else [mode])
+
+
 class _Loader(yaml.SafeLoader):
     """YAML without Python objects; ``1e-3`` is a number."""
 
@@ -95,7 +105,9 @@ class APAConfig(Config):
         config_dict: Mapping[str, Any] | None = None,
     ) -> None:
         register()
-        super().__init__(model, dataset, config_file_list, dict(config_dict or {}))
+        given = dict(config_dict or {})
+        self._within = {key: given.pop(key) for key in list(given) if "." in key}
+        super().__init__(model, dataset, config_file_list, given)
 
     def _build_yaml_loader(self) -> type[_Loader]:
         return _Loader
@@ -138,11 +150,25 @@ class APAConfig(Config):
             protocol = self.external_config_dict.get("protocol", self.internal_config_dict["protocol"])
             if (folder / "protocol" / f"{protocol}.yaml").is_file():
                 self._update_from(folder / "protocol" / f"{protocol}.yaml")
+        self._reach_within()
+        if model == "APA" and _ranks(self.external_config_dict.get("eval_args")):
+            self.internal_config_dict.update(_RANKING_METRICS)
         known = {name for names in self.parameters.values() for name in names} | set(self.internal_config_dict)
         variants = self.external_config_dict.get("variants", "all")
         if variants not in ("all", "chosen", "none"):
             raise SettingsError(f"variants: found {variants!r}, expected all, chosen or none")
         refuse_unknown(self.external_config_dict, known | RUN_KEYS | _RECBOLE_EXTRA | OPTION_KEYS)
+
+    def _reach_within(self) -> None:
+        """``eval_args.mode: uni100`` changes one value of an option that holds several."""
+        for key, value in self._within.items():
+            name, _, inner = key.partition(".")
+            outer = self.external_config_dict.get(name, self.internal_config_dict.get(name))
+            if not isinstance(outer, Mapping):
+                raise SettingsError(f"{key}: found {name} = {outer!r}, expected an option that holds several values")
+            if inner not in outer:
+                raise SettingsError(f"{key}: {name} has no {inner!r}; expected one of {', '.join(sorted(outer))}")
+            self.external_config_dict[name] = {**outer, inner: value}
 
     def _update_from(self, path: Path) -> None:
         self.internal_config_dict.update(read_yaml(path))

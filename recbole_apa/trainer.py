@@ -13,7 +13,7 @@ from recbole.utils import EvaluatorType, calculate_valid_score, get_local_time, 
 from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
 
-from recbole_apa.adapters.attention import NEIGHBOR_GRID, TAU_GRID, Memory, choose_attention
+from recbole_apa.adapters.attention import Memory, settle_attention
 from recbole_apa.backbone.answers import TokenizedPrompt
 from recbole_apa.data.dataloader import ShardingDataLoader
 from recbole_apa.fitting import FitRecord, StateBuilder, lineage_of, sample_order
@@ -145,14 +145,11 @@ class APATrainer(Trainer):
     def _set_rule(self, memory: Memory, active: Tensor) -> None:
         """tau and n as given, or chosen on the memory."""
         given = self.model.settings.aggregation
-        taus = TAU_GRID if given.tau == "auto" else (float(given.tau),)
-        neighbors = NEIGHBOR_GRID if given.n_neighbors == "auto" else (int(given.n_neighbors),)
-        best = choose_attention(memory, active, taus, neighbors)[0]
-        n = best.n_neighbors if given.n_neighbors == "auto" else int(given.n_neighbors)
-        self.record.tau, self.record.n_neighbors = best.tau, n
-        self.logger.info(set_color("attention", "pink") + f": tau = {best.tau:g}, n = {n}")
+        tau, n = settle_attention(memory, active, given.tau, given.n_neighbors)
+        self.record.tau, self.record.n_neighbors = tau, n
+        self.logger.info(set_color("attention", "pink") + f": tau = {tau:g}, n = {n}")
         assert self.partition is not None
-        self.model.set_rule(memory, self.partition.centres, active, best.tau, n)
+        self.model.set_rule(memory, self.partition.centres, active, tau, n)
 
     def _validate(
         self, valid_data: Any, show_progress: bool, callback_fn: Callable[[int, float], None] | None

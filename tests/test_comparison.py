@@ -17,7 +17,8 @@ from recbole_apa.experiment import read_experiment
 from recbole_apa.methods.bench import open_bench
 from recbole_apa.methods.registry import ADAPTERS, GROUPS, make_methods, row_names
 from recbole_apa.properties_folder import properties_folder
-from recbole_apa.report.comparison import HEADERS, NOISE, comparison_rows, slice_tables
+from recbole_apa.report.comparison import NOISE, comparison_rows, headers, slice_tables
+from recbole_apa.report.judgement import ByLabel
 
 NAMES = [
     "SISA",
@@ -36,7 +37,17 @@ def bench(options, work_folder, tmp_path_factory):
     return open_bench("board", [], options, tmp_path_factory.mktemp("bench"))
 
 
-CONTRACT = ["APA(D)", "Retraining", "SISA", "RecEraser", "GraphEraser", "BPR", "FM", "HistoryLikeRate"]
+CONTRACT = [
+    "APA(D)",
+    "Retraining",
+    "SISA",
+    "RecEraser",
+    "RecEraser-attention",
+    "GraphEraser",
+    "BPR",
+    "FM",
+    "HistoryLikeRate",
+]
 
 
 @pytest.mark.parametrize("name", CONTRACT)
@@ -52,7 +63,9 @@ def test_every_method_keeps_the_contract(name, bench):
     assert method.score(name).scores.tolist() == scores.tolist()
     if scored.is_probability:
         assert scores.min() >= 0 and scores.max() <= 1
-    n_passes = {"SISA": 3, "RecEraser": 3, "GraphEraser": 3, "HistoryLikeRate": 0}.get(name, 1)
+    n_passes = {"SISA": 3, "RecEraser": 3, "RecEraser-attention": 3, "GraphEraser": 3, "HistoryLikeRate": 0}.get(
+        name, 1
+    )
     assert scored.forward_passes == n_passes and scored.seconds >= 0
     forgotten = method.unlearn()
     if name == "HistoryLikeRate":
@@ -75,11 +88,23 @@ def test_options_that_change_the_rows_fail_and_seeds_do_not_change_them(options,
 
 
 def test_rows_of_one_training_are_trained_once(bench):
-    methods = make_methods(bench, ["APA(D)", "APA(ND)", "APA:weight_rule=average", "SISA", "APA:partition=random"])
-    assert [tuple(m.rows) for m in methods] == [
-        ("APA(D)", "APA(ND)", "APA:weight_rule=average"),
-        ("SISA", "APA:partition=random"),
-    ]
+    names = ["APA(D)", "APA(ND)", "APA:weight_rule=average", "APA:tau=1000", "SISA", "APA:partition=random"]
+    methods = make_methods(bench, names)
+    assert [tuple(m.rows) for m in methods] == [tuple(names[:4]), tuple(names[4:])]
+
+
+def test_tau_and_n_of_a_row_are_those_that_a_training_with_them_has(bench, options, tmp_path):
+    row = "APA:tau=1000+n_neighbors=3"
+    (served,) = make_methods(bench, ["APA(D)", row])
+    served.fit(1)
+    other = open_bench("board", [], {**options, "tau": 1000, "n_neighbors": 3}, tmp_path)
+    (trained,) = make_methods(other, ["APA(D)"])
+    trained.fit(1)
+    assert served.score(row).scores.tolist() == trained.score("APA(D)").scores.tolist()
+    (auto,) = make_methods(other, ["APA:tau=auto+n_neighbors=auto"])
+    auto.fit(1)
+    assert auto.score(auto.rows[0]).scores.tolist() == served.score("APA(D)").scores.tolist()
+    assert served.score(row).scores.tolist() != served.score("APA(D)").scores.tolist()
 
 
 def test_what_a_baseline_forgets_is_in_no_row_it_is_trained_on_again(bench):
@@ -126,7 +151,7 @@ def test_a_comparison_has_a_row_for_each_name_and_a_reason_for_each_failure(comp
     assert "Failed" in page and "NoSuchModel" in page and "AUC by user" in page
     assert not (folder / ".scratch").exists()
     with open(folder / "table.csv") as file:
-        assert next(csv.reader(file)) == list(HEADERS)
+        assert next(csv.reader(file)) == headers(ByLabel(np.array([0, 1])))
     assert r"\toprule" in (folder / "table.tex").read_text()
 
 
@@ -193,7 +218,8 @@ def test_differences_are_paired_and_the_noise_of_a_seed_is_shown():
         rows_of("Same", good, 1, auc=0.8),
         Row("Broken", 1, FAILED, "why"),
     ]
-    table = {line[0]: dict(zip(HEADERS, line, strict=True)) for line in comparison_rows(rows, labels)}
+    judged = ByLabel(labels)
+    table = {line[0]: dict(zip(headers(judged), line, strict=True)) for line in comparison_rows(rows, judged)}
     assert table["SISA"]["minus Retraining"] == "-0.3000" and table["SISA"]["ratio"] == "4.00"
     assert table["SISA"]["95 % interval"].startswith("-0.")
     assert table["Same"]["minus Retraining"] == "+0.0000" and table["Same"]["95 % interval"] == "+0.000 to +0.000"

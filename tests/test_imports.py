@@ -35,6 +35,7 @@ RANKS = [
 ]
 MAY_IMPORT_RECBOLE = {
     "data/dataset.py",
+    "evaluation/ranking.py",
     "data/dataloader.py",
     "fitting.py",
     "model.py",

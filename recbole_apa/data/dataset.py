@@ -1,5 +1,6 @@
 """RecBole's dataset whose rows are samples; the edge between RecBole's tables and ours."""
 
+from collections.abc import Sequence
 from logging import getLogger
 from typing import Any
 
@@ -12,6 +13,7 @@ from recbole.utils import EvaluatorType, FeatureSource, FeatureType
 
 from recbole_apa.data.atomic_files import without_quoting
 from recbole_apa.data.item_text import item_columns, write_item
+from recbole_apa.data.prompts import PromptInput
 from recbole_apa.data.samples import Interactions, Sample, Windows, make_sample, order_windows
 from recbole_apa.data.splits import SPLITS, draw_split, tallrec_split
 from recbole_apa.data.view import DataView, content_digest
@@ -89,6 +91,19 @@ class APADataset(Dataset):
         self.interactions, self.windows = rows, windows
         self.splits = {}  # shared by the three parts, which fill it
         return [self._part(name, targets[name], rows, windows, settings) for name in SPLITS]
+
+    def item_tokens(self) -> list[str]:
+        """Every item that has a text."""
+        tokens = self.field2id_token[self.iid_field]
+        return [str(token) for token, text in zip(tokens, self.item_texts, strict=True) if text]
+
+    def prompt_inputs(self, samples: Sequence[Sample]) -> list[PromptInput]:
+        """What the prompts of samples say, whatever split they are from."""
+        tokens = self.field2id_token[self.iid_field]
+        text_of = {str(token): text for token, text in zip(tokens, self.item_texts, strict=True)}
+        return [
+            PromptInput(tuple((text_of[e.item_id], e.label) for e in s.history), text_of[s.item_id]) for s in samples
+        ]
 
     def _load_feat(self, filepath: str, source: Any) -> Any:
         with without_quoting():

@@ -6,22 +6,31 @@ They differ in how samples are divided and in how the adapters are put together;
 import shutil
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
+import torch
+from torch import Tensor
+
+from recbole_apa.adapters.attention import WeightRule, cosine, settle_attention
+from recbole_apa.adapters.learned_attention import fit_attention
 from recbole_apa.assembly import RunResult, build_data, build_model
+from recbole_apa.backbone.answers import TokenizedPrompt
 from recbole_apa.data.splits import SPLITS
 from recbole_apa.errors import RunError
 from recbole_apa.evaluation_stage import evaluate_state, training_cost, write_first_records
 from recbole_apa.methods.bench import Bench
 from recbole_apa.methods.protocol import FitFigures, Scored, UnlearnFigures
 from recbole_apa.methods.requests import single_shard_requests
+from recbole_apa.model import APA
+from recbole_apa.progress import progress
 from recbole_apa.recbole_bridge import APAConfig
 from recbole_apa.run_lock import run_lock
 from recbole_apa.run_store import RunStore
 from recbole_apa.shard_pool import make_trainer
 from recbole_apa.unlearning.session import unlearn
 
+LEARNED = "learned"
 _STATES = ("backbone", "dtype", "trunk_layers", "template", "item_text", "embedding", "embedding_pooling")
 """Settings on which the frozen states of a prompt depend."""
 
@@ -33,7 +42,10 @@ class Serving:
     aggregation: str
     """``decomposition``, ``non_decomposition`` or ``prediction``."""
     weight_rule: str
-    """One of the four."""
+    """One of the four, or ``learned`` (RecEraser's attention; for ``prediction`` alone)."""
+    tau: float | str | None = None
+    n_neighbors: int | str | None = None
+    """A number, ``auto``, or None: as the training has it."""
 
 
 class AdapterMethod:
@@ -73,7 +85,7 @@ class AdapterMethod:
         key = tuple(str(config[name]) for name in _STATES)
         model.engine.cache = self.bench.caches.setdefault(key, model.engine.cache)
         for loader in data:
-            model.engine.freeze(model.prompts(loader._dataset.labelled))
+            self._freeze(model, config, model.prompts(loader._dataset.labelled))
         store = RunStore(folder)
         with run_lock(folder, "comparing"):
             trainer = make_trainer(config, model, store)
@@ -83,6 +95,12 @@ class AdapterMethod:
         n_each = sum(p.numel() for p in model.engine.bank.parameters()) // model.engine.bank.n_adapters
         n_active = sum(n > 0 for n in trainer.record.sizes)
         return FitFigures(cost["seconds"], n_each * n_active, n_active)
+
+    @staticmethod
+    def _freeze(model: APA, config: APAConfig, prompts: Sequence[TokenizedPrompt]) -> None:
+        size = model.engine.batch_size
+        for begin in progress(range(0, len(prompts), size), "Read prompts", config["show_progress"]):
+            model.engine.freeze(prompts[begin : begin + size])
 
     def _config(self, seed: int) -> APAConfig:
         options = {**self.bench.options, **self.changes, "seed": seed, "variants": "none"}
@@ -102,14 +120,50 @@ class AdapterMethod:
     def score(self, row: str) -> Scored:
         """See :class:`~recbole_apa.methods.protocol.Method`."""
         serving, made = self.servings[row], self.made
+        dataset = made.data[2]._dataset
+        prompts = made.model.engine.encode(dataset.prompt_inputs(self.bench.judged(dataset.samples)))
+        self._freeze(made.model, made.config, prompts)
         start = time.perf_counter()
-        prompts = made.model.prompts(made.data[2]._dataset.labelled)
-        weights = made.model.weights(prompts, serving.weight_rule)
-        scores = made.trainer.aggregate_prompts(
-            prompts, weights, serving.aggregation, f"Score {row}", made.config["show_progress"]
-        )
+        if serving.weight_rule == LEARNED:
+            scores = self._attend(prompts)
+        else:
+            scores = made.trainer.aggregate_prompts(
+                prompts,
+                self._rule(serving)(made.model.engine.embeddings(prompts)),
+                serving.aggregation,
+                f"Score {row}",
+                made.config["show_progress"],
+            )
         passes = made.model.engine.bank.n_adapters if serving.aggregation == "prediction" else 1
         return Scored(scores.numpy(), True, passes, time.perf_counter() - start)
+
+    def _rule(self, serving: Serving) -> WeightRule:
+        rule: WeightRule = replace(self.made.model.rule, name=serving.weight_rule)
+        if serving.tau is None and serving.n_neighbors is None:
+            return rule
+        given = self.made.model.settings.aggregation
+        tau, n = settle_attention(
+            rule.memory,
+            rule.active,
+            given.tau if serving.tau is None else serving.tau,
+            given.n_neighbors if serving.n_neighbors is None else serving.n_neighbors,
+        )
+        return replace(rule, tau=tau, n_neighbors=n)
+
+    def _attend(self, prompts: Sequence[TokenizedPrompt]) -> Tensor:
+        """RecEraser's attention, trained on the memory: validation samples that no adapter saw."""
+        made, rule = self.made, self.made.model.rule
+        known = rule.memory
+        attention = fit_attention(
+            known.scores, cosine(known.embeddings, rule.centres), known.labels, rule.active, made.config["seed"]
+        )
+        similarity = cosine(made.model.engine.embeddings(prompts), rule.centres)
+        size = made.model.engine.batch_size
+        alone = [
+            made.model.engine.adapter_scores(prompts[begin : begin + size])
+            for begin in progress(range(0, len(prompts), size), "Score with attention", made.config["show_progress"])
+        ]
+        return attention(torch.cat(alone), similarity)
 
     def unlearn(self) -> UnlearnFigures:
         """See :class:`~recbole_apa.methods.protocol.Method`; exact, through the unlearning stage."""

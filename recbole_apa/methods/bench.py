@@ -15,6 +15,7 @@ from recbole_apa.data.presplit import write_presplit
 from recbole_apa.data.samples import Sample
 from recbole_apa.data.splits import SPLITS
 from recbole_apa.data.view import DataView, salted
+from recbole_apa.evaluation.candidates import CandidateLists, candidates_asked, draw_candidates
 from recbole_apa.recbole_bridge import APAConfig
 from recbole_apa.seeding import digest_of, hash_order
 
@@ -31,6 +32,10 @@ class Bench:
     """Scratch: runs and pre-split files; deleted at the end."""
     config: APAConfig
     data: tuple[Any, Any, Any]
+    ranking: CandidateLists | None = None
+    """What is ranked; None where test samples are judged by their labels."""
+    ranking_config: APAConfig | None = None
+    """Names the metrics of the ranking."""
     caches: dict[tuple[Any, ...], StateCache] = field(default_factory=dict)
     """Frozen states by the settings on which they depend: computed once for all methods and seeds."""
 
@@ -56,7 +61,27 @@ class Bench:
     def rows_digest(self) -> str:
         """SHA-256 over the data and over what every sample of each part says: two draws of one dataset differ."""
         told = (part for name in SPLITS for part in (name, *(s.digest() for s in self.splits[name])))
-        return digest_of(self.data[0]._dataset.content_digest, *told).hex()
+        lists = [part for items in self.ranking.items for part in items] if self.ranking else []
+        return digest_of(self.data[0]._dataset.content_digest, *told, *lists).hex()
+
+    def judged(self, samples: Sequence[Sample]) -> list[Sample]:
+        """What a method scores, given its own version of the test samples: these, or their candidates."""
+        return self.ranking.expand(samples) if self.ranking else list(samples)
+
+    @property
+    def judged_rows(self) -> list[Sample]:
+        """The test samples that figures are about: all, or those whose item is ranked."""
+        tested = self.splits["test"]
+        return [tested[row] for row in self.ranking.rows] if self.ranking else tested
+
+    @property
+    def ranking_metrics(self) -> list[str]:
+        """Figures of a ranking by RecBole's names, NDCG at the least k first."""
+        assert self.ranking_config is not None
+        ks = sorted(self.ranking_config["topk"])
+        names = [f"{metric.lower()}@{k}" for metric in self.ranking_config["metrics"] for k in ks]
+        first = f"ndcg@{ks[0]}"
+        return [first, *(name for name in names if name != first)]
 
     def labels(self, split: str) -> np.ndarray:
         """(n,), 0 or 1."""
@@ -92,10 +117,32 @@ class Bench:
 
 
 def open_bench(dataset: str, config_files: Sequence[str], options: Mapping[str, Any], folder: Path) -> Bench:
-    """Read the data once.
+    """Read the data once. With ``eval_args.mode: uniN`` every liked test sample's item is ranked among N others;
+    methods are trained, and choose, by labels all the same.
 
     Raises:
         APAError: options or data that APA refuses.
     """
-    config = APAConfig("APA", dataset, list(config_files), dict(options))
-    return Bench(dataset, config_files, options, folder, config, build_data(config))
+    asked = APAConfig("APA", dataset, list(config_files), dict(options))
+    n = candidates_asked(asked["eval_args"]["mode"])
+    if n is None:
+        return Bench(dataset, config_files, options, folder, asked, build_data(asked))
+    by_labels = {key: value for key, value in options.items() if not key.startswith("eval_args.")} | _BY_LABELS
+    by_labels["eval_args"] = {**asked["eval_args"], "mode": "labeled"}
+    config = APAConfig("APA", dataset, list(config_files), by_labels)
+    data = build_data(config)
+    if "NDCG" not in map(str.upper, asked["metrics"]):
+        asked["metrics"] = [*asked["metrics"], "NDCG"]
+    lists = _draw(data[0]._dataset, n, config["seed"])
+    return Bench(dataset, config_files, by_labels, folder, config, data, lists, asked)
+
+
+_BY_LABELS = {"metrics": ["AUC", "LogLoss"], "valid_metric": "AUC"}
+
+
+def _draw(dataset: Any, n: int, seed: int) -> CandidateLists:
+    rows = dataset.interactions
+    rated: dict[str, set[str]] = {}
+    for user, item in zip(rows.users, rows.items, strict=True):
+        rated.setdefault(user, set()).add(item)
+    return draw_candidates(dataset.splits["test"], rated, dataset.item_tokens(), n, seed)

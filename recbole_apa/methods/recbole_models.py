@@ -4,7 +4,7 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from recbole_apa.baselines import TrainedBaseline, baseline_scores, recbole_auc, train_baseline
+from recbole_apa.baselines import TrainedBaseline, baseline_scores, candidate_scores, recbole_auc, train_baseline
 from recbole_apa.errors import RunError
 from recbole_apa.methods.bench import Bench
 from recbole_apa.methods.protocol import FitFigures, Scored, UnlearnFigures
@@ -42,7 +42,11 @@ class RecBoleMethod:
     def score(self, row: str) -> Scored:
         """See :class:`~recbole_apa.methods.protocol.Method`."""
         start = time.perf_counter()
-        scores = baseline_scores(self.trained, 2, self.bench.splits["test"])
+        if self.bench.ranking:
+            lists = self.bench.ranking
+            scores = candidate_scores(self.trained, lists.rows, lists.items)
+        else:
+            scores = baseline_scores(self.trained, 2, self.bench.splits["test"])
         return Scored(scores, self.trained.is_probability, 1, time.perf_counter() - start)
 
     def recbole_auc(self) -> float:

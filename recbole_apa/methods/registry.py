@@ -6,7 +6,7 @@ from typing import Any
 from recbole_apa.comparison_record import REFERENCE
 from recbole_apa.errors import SettingsError
 from recbole_apa.evaluation.trivial_rules import RULES
-from recbole_apa.methods.adapters import AdapterMethod, Serving
+from recbole_apa.methods.adapters import LEARNED, AdapterMethod, Serving
 from recbole_apa.methods.bench import Bench
 from recbole_apa.methods.protocol import Method
 from recbole_apa.methods.recbole_models import RecBoleMethod
@@ -25,6 +25,7 @@ ADAPTERS: dict[str, tuple[dict[str, Any], Serving]] = {
     REFERENCE: ({"n_shards": 1, "shard_size": None}, Serving("decomposition", "average")),
     "SISA": ({"partition": "random"}, _MEAN),
     "RecEraser": ({"partition": "user"}, _MEAN),
+    "RecEraser-attention": ({"partition": "user"}, Serving("prediction", LEARNED)),
     "RecEraser-IBP": ({"partition": "item"}, _MEAN),
     "RecEraser-InBP": ({"partition": "interaction"}, _MEAN),
     "GraphEraser": ({"partition": "bekm"}, _MEAN),
@@ -47,9 +48,8 @@ GROUPS: dict[str, tuple[str, ...]] = {
         "APA:shard_size=64",
     ),
 }
-GROUPS["all"] = tuple(
-    dict.fromkeys([*GROUPS["paper"], "RecEraser-IBP", "RecEraser-InBP", "GraphEraser-BLPA", *GROUPS["recbole"]])
-)
+_VARIANTS = ("RecEraser-attention", "RecEraser-IBP", "RecEraser-InBP", "GraphEraser-BLPA")
+GROUPS["all"] = tuple(dict.fromkeys([*GROUPS["paper"], *_VARIANTS, *GROUPS["recbole"]]))
 ABLATION = "APA:"
 """``APA:option=value+option=value`` is APA(D) with options of its own."""
 
@@ -109,13 +109,13 @@ def _ablation(name: str) -> tuple[dict[str, Any], Serving]:
         if not equals:
             raise SettingsError(f"--compare={name}: found {pair!r}, expected option=value, e.g. APA:partition=random")
         changes[key] = parse_value(value)
-    served = {key: str(changes.pop(key)) for key in ("aggregation", "weight_rule") if key in changes}
+    served = {key: changes.pop(key) for key in ("aggregation", "weight_rule", "tau", "n_neighbors") if key in changes}
     checked = AggregationSettings(
-        aggregation=served.get("aggregation", "decomposition"),
-        weight_rule=served.get("weight_rule", _ADAPTIVE),
-        tau=0.0,
-        n_neighbors=1,
+        aggregation=str(served.get("aggregation", "decomposition")),
+        weight_rule=str(served.get("weight_rule", _ADAPTIVE)),
+        tau=served.get("tau", "auto"),
+        n_neighbors=served.get("n_neighbors", "auto"),
     )
     if "shard_size" in changes:
         changes["n_shards"] = None
-    return changes, Serving(checked.aggregation, checked.weight_rule)
+    return changes, Serving(checked.aggregation, checked.weight_rule, served.get("tau"), served.get("n_neighbors"))

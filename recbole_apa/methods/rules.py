@@ -20,7 +20,7 @@ class RuleMethod:
     def score(self, row: str) -> Scored:
         """See :class:`~recbole_apa.methods.protocol.Method`."""
         start = time.perf_counter()
-        scores = rule_scores(row, self.bench.splits["test"], self.bench.train_rows)
+        scores = rule_scores(row, self.bench.judged(self.bench.splits["test"]), self.bench.train_rows)
         return Scored(scores, True, 0, time.perf_counter() - start)
 
     def unlearn(self) -> UnlearnFigures:

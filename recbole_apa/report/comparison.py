@@ -13,18 +13,13 @@ from plotly.offline import get_plotlyjs
 from tabulate import tabulate
 
 from recbole_apa.comparison_record import DONE, REFERENCE, Row
-from recbole_apa.evaluation.metrics import auc, interval, resampled_aucs
+from recbole_apa.evaluation.metrics import interval
 from recbole_apa.files import write_text
+from recbole_apa.report.judgement import ByLabel, ByRank, Judgement
 
 NOISE = "Retraining, another seed"
 RESAMPLES = 1000
-HEADERS = (
-    "method",
-    "AUC",
-    "spread",
-    "LogLoss",
-    "minus Retraining",
-    "95 % interval",
+COSTS = (
     "train s",
     "unlearn s",
     "shards hit",
@@ -36,37 +31,55 @@ HEADERS = (
 )
 
 
-def write_comparison(folder: Path, rows: Sequence[Row], samples: Mapping[str, Sequence[Any]], slices: bool) -> str:
+def headers(judgement: Judgement) -> list[str]:
+    """Column titles of the table."""
+    shown = {"auc": "AUC", "logloss": "LogLoss"}
+    first, *others = (shown.get(name, name) for name in (judgement.figure, *judgement.others))
+    return ["method", first, "spread", *others, "minus Retraining", "95 % interval", *COSTS]
+
+
+def judgement_of(samples: Mapping[str, Any]) -> Judgement:
+    """What the rows are judged by, as ``samples.json`` has it."""
+    if "metrics" in samples:
+        first, *others = samples["metrics"]
+        return ByRank(int(first.partition("@")[2]), len(samples["label"]), tuple(others))
+    return ByLabel(np.array(samples["label"]))
+
+
+def write_comparison(folder: Path, rows: Sequence[Row], samples: Mapping[str, Any], slices: bool) -> str:
     """Write ``table.md``, ``table.csv``, ``table.tex`` and ``report.html``.
 
     Args:
-        samples: ``label`` and what slices look at, beside the rows' scores.
+        samples: ``label`` and what slices look at, beside what the rows keep of each sample; ``metrics`` where
+            places in lists are judged.
         slices: also tables of parts of the test samples.
 
     Returns:
         the table for a terminal, with the reasons of rows that failed.
     """
-    labels = np.array(samples["label"])
-    body = comparison_rows(rows, labels)
+    judgement = judgement_of(samples)
+    head, body = headers(judgement), comparison_rows(rows, judgement)
     failed = [f"{row.method}, seed {row.seed}: {row.reason}" for row in rows if row.status != DONE]
     parts = slice_tables(rows, samples) if slices else {}
-    text = tabulate(body, HEADERS, disable_numparse=True)
+    text = tabulate(body, head, disable_numparse=True)
     for name, table in parts.items():
         text += f"\n\n{name}\n" + tabulate(table[1], table[0], disable_numparse=True)
-    markdown = tabulate(body, HEADERS, tablefmt="github", disable_numparse=True)
+    markdown = tabulate(body, head, tablefmt="github", disable_numparse=True)
     write_text(folder / "table.md", markdown + "\n")
-    write_text(folder / "table.csv", _csv([list(HEADERS), *body]))
-    write_text(folder / "table.tex", tabulate(body, HEADERS, tablefmt="latex_booktabs", disable_numparse=True) + "\n")
+    write_text(folder / "table.csv", _csv([head, *body]))
+    write_text(folder / "table.tex", tabulate(body, head, tablefmt="latex_booktabs", disable_numparse=True) + "\n")
     environment = Environment(loader=FileSystemLoader(Path(__file__).parent), autoescape=True)
     page = environment.get_template("comparison.html").render(
         title=folder.name,
-        headers=HEADERS,
+        headers=head,
+        figure=head[1],
+        n_candidates=samples.get("n_candidates"),
         rows=body,
         failed=failed,
         parts=parts,
-        n_samples=len(labels),
+        n_samples=len(samples["label"]),
         seeds=sorted({row.seed for row in rows}),
-        drawings=_drawings(rows),
+        drawings=_drawings(rows, judgement.figure, head[1]),
         plotly=get_plotlyjs(),
     )
     write_text(folder / "report.html", page)
@@ -79,50 +92,55 @@ def _csv(lines: Sequence[Sequence[str]]) -> str:
     return text.getvalue()
 
 
-def comparison_rows(rows: Sequence[Row], labels: np.ndarray) -> list[list[str]]:
-    """One line a method, means over its seeds, under ``HEADERS``; differences to the reference are paired by test
+def comparison_rows(rows: Sequence[Row], judgement: Judgement) -> list[list[str]]:
+    """One line a method, means over its seeds, under :func:`headers`; differences to the reference are paired by test
     sample and seed."""
     done = [row for row in rows if row.status == DONE]
     methods = list(dict.fromkeys(row.method for row in rows))
     by_name = {name: [row for row in done if row.method == name] for name in methods}
     reference = {row.seed: row for row in by_name.get(REFERENCE, [])}
-    resampled = _resampled(done, labels)
+    resampled = judgement.resampled({_name(row): np.array(row.scores) for row in done}, RESAMPLES)
+    figure = judgement.figure
     out = []
     for name in methods:
         found = by_name[name]
         if not found:
-            out.append([name, "failed", *[""] * (len(HEADERS) - 2)])
+            out.append([name, "failed", *[""] * (len(headers(judgement)) - 2)])
             continue
         pairs = [(row, reference[row.seed]) for row in found if row.seed in reference]
-        out.append([name, *_quality(found, [] if name == REFERENCE else pairs, resampled), *_costs(found)])
+        out.append([name, *_quality(found, [] if name == REFERENCE else pairs, resampled, judgement), *_costs(found)])
     seeds = sorted(reference)
     if len(seeds) > 1:
         # what a seed alone changes: each against the next
         pairs = [(reference[a], reference[b]) for a, b in zip(seeds, [*seeds[1:], seeds[0]], strict=True)]
         pairs = pairs[: 1 if len(seeds) == 2 else len(pairs)]
-        gaps = [abs(a.figures["auc"] - b.figures["auc"]) for a, b in pairs if "auc" in a.figures]
+        gaps = [abs(a.figures[figure] - b.figures[figure]) for a, b in pairs if figure in a.figures]
         low_high = _gap_interval(pairs, resampled)
-        out.append([NOISE, "", "", "", f"±{np.mean(gaps):.4f}" if gaps else "", low_high, *[""] * (len(HEADERS) - 6)])
+        gap = f"±{np.mean(gaps):.4f}" if gaps else ""
+        out.append([NOISE, "", "", *[""] * len(judgement.others), gap, low_high, *[""] * len(COSTS)])
     return out
-
-
-def _resampled(rows: Sequence[Row], labels: np.ndarray) -> dict[str, np.ndarray]:
-    scores = {_name(row): np.array(row.scores) for row in rows}
-    return resampled_aucs(labels, scores, RESAMPLES, seed=0) if 0 < labels.sum() < len(labels) else {}
 
 
 def _name(row: Row) -> str:
     return f"{row.method}/{row.seed}"
 
 
-def _quality(rows: Sequence[Row], pairs: Sequence[tuple[Row, Row]], resampled: Mapping[str, np.ndarray]) -> list[str]:
-    aucs = [row.figures["auc"] for row in rows if "auc" in row.figures]
-    losses = [row.figures["logloss"] for row in rows if "logloss" in row.figures]
-    gaps = [a.figures["auc"] - b.figures["auc"] for a, b in pairs if "auc" in a.figures and "auc" in b.figures]
+def _quality(
+    rows: Sequence[Row], pairs: Sequence[tuple[Row, Row]], resampled: Mapping[str, np.ndarray], judgement: Judgement
+) -> list[str]:
+    def known(name: str) -> list[float]:
+        return [row.figures[name] for row in rows if name in row.figures]
+
+    def mean(values: Sequence[float]) -> str:
+        return f"{np.mean(values):.4f}" if values else "-"
+
+    figure = judgement.figure
+    first = known(figure)
+    gaps = [a.figures[figure] - b.figures[figure] for a, b in pairs if figure in a.figures and figure in b.figures]
     return [
-        f"{np.mean(aucs):.4f}" if aucs else "-",
-        f"{np.std(aucs, ddof=1):.4f}" if len(aucs) > 1 else "",
-        f"{np.mean(losses):.4f}" if losses else "-",
+        mean(first),
+        f"{np.std(first, ddof=1):.4f}" if len(first) > 1 else "",
+        *(mean(known(name)) for name in judgement.others),
         f"{np.mean(gaps):+.4f}" if gaps else "",
         _gap_interval(pairs, resampled),
     ]
@@ -153,11 +171,9 @@ def _costs(rows: Sequence[Row]) -> list[str]:
     ]
 
 
-def slice_tables(
-    rows: Sequence[Row], samples: Mapping[str, Sequence[Any]]
-) -> dict[str, tuple[list[str], list[list[str]]]]:
-    """AUC on parts of the test samples, means over seeds: title -> (header, lines)."""
-    labels = np.array(samples["label"])
+def slice_tables(rows: Sequence[Row], samples: Mapping[str, Any]) -> dict[str, tuple[list[str], list[list[str]]]]:
+    """AUC (or NDCG) on parts of the test samples, means over seeds: title -> (header, lines)."""
+    judgement = judgement_of(samples)
     seen = np.array(samples["n_train_rows_of_item"])
     warm = np.array(samples["n_train_samples_of_user"]) > 0
     full = np.array(samples["n_history"]) >= max(samples["n_history"], default=0)
@@ -176,20 +192,20 @@ def slice_tables(
             found = [np.array(row.scores) for row in rows if row.method == method and row.status == DONE]
             cells = []
             for part in parts.values():
-                values = [auc(labels[part], scores[part]) if part.any() else None for scores in found]
+                values = [judgement.value(kept, part) for kept in found]
                 known = [v for v in values if v is not None]
                 cells.append(f"{np.mean(known):.4f}" if known else "-")
             lines.append([method, *cells])
-        out[f"AUC by {title}"] = (head, lines)
+        out[f"{headers(judgement)[1]} by {title}"] = (head, lines)
     return out
 
 
-def _drawings(rows: Sequence[Row]) -> list[tuple[str, str]]:
+def _drawings(rows: Sequence[Row], figure: str, title: str) -> list[tuple[str, str]]:
     """(caption, HTML)."""
-    done = [row for row in rows if row.status == DONE and "auc" in row.figures]
+    done = [row for row in rows if row.status == DONE and figure in row.figures]
     drawn = {
-        "AUC against the time to forget one interaction": ("unlearn_seconds", "auc", "seconds", "test AUC"),
-        "AUC against the number of shards": ("n_shards", "auc", "K", "test AUC"),
+        f"{title} against the time to forget one interaction": ("unlearn_seconds", figure, "seconds", f"test {title}"),
+        f"{title} against the number of shards": ("n_shards", figure, "K", f"test {title}"),
         "Time of a prediction against K": (
             "n_shards",
             "inference_ms_per_sample",
@@ -199,12 +215,12 @@ def _drawings(rows: Sequence[Row]) -> list[tuple[str, str]]:
     }
     out = []
     for caption, (x, y, x_title, y_title) in drawn.items():
-        figure = go.Figure()
+        drawing = go.Figure()
         for name in dict.fromkeys(row.method for row in done):
             found = [row.figures for row in done if row.method == name]
-            figure.add_scatter(x=[f[x] for f in found], y=[f[y] for f in found], mode="markers", name=name)
-        figure.update_layout(
+            drawing.add_scatter(x=[f[x] for f in found], y=[f[y] for f in found], mode="markers", name=name)
+        drawing.update_layout(
             template="plotly_white", height=420, margin={"t": 20}, xaxis_title=x_title, yaxis_title=y_title
         )
-        out.append((caption, figure.to_html(full_html=False, include_plotlyjs=False)))
+        out.append((caption, drawing.to_html(full_html=False, include_plotlyjs=False)))
     return out

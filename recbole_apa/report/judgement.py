@@ -1,0 +1,79 @@
+"""By what a comparison judges its rows: AUC of labels, or the places at which liked items come.
+
+Shapes: n test samples (or lists), m resamples.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from recbole_apa.evaluation.metrics import auc, resampled_aucs
+
+
+class Judgement(Protocol):
+    """One figure for a row, of what the row keeps for each test sample."""
+
+    @property
+    def figure(self) -> str:
+        """Its key among the row's figures."""
+        ...
+
+    @property
+    def others(self) -> tuple[str, ...]:
+        """Further figures that the table shows."""
+        ...
+
+    def value(self, kept: np.ndarray, part: np.ndarray) -> float | None:
+        """The figure on a part of the samples, (n,), (n,) bool; None where it has no meaning."""
+        ...
+
+    def resampled(self, kept: Mapping[str, np.ndarray], m: int) -> dict[str, np.ndarray]:
+        """The figure on the same m bootstrap resamples for all, (m,) each; empty where it has no meaning."""
+        ...
+
+
+@dataclass(frozen=True)
+class ByLabel:
+    """AUC; rows keep scores."""
+
+    labels: np.ndarray
+    figure: str = "auc"
+    others: tuple[str, ...] = ("logloss",)
+
+    def value(self, kept: np.ndarray, part: np.ndarray) -> float | None:
+        """See :class:`Judgement`."""
+        return auc(self.labels[part], kept[part]) if part.any() else None
+
+    def resampled(self, kept: Mapping[str, np.ndarray], m: int) -> dict[str, np.ndarray]:
+        """See :class:`Judgement`."""
+        mixed = 0 < self.labels.sum() < len(self.labels)
+        return resampled_aucs(self.labels, kept, m, seed=0) if mixed else {}
+
+
+@dataclass(frozen=True)
+class ByRank:
+    """NDCG@k of lists with one liked item: 1 / log2(1 + rank) within the first k places, else 0; rows keep ranks."""
+
+    k: int
+    n_lists: int
+    others: tuple[str, ...]
+
+    @property
+    def figure(self) -> str:
+        """RecBole's name."""
+        return f"ndcg@{self.k}"
+
+    def value(self, kept: np.ndarray, part: np.ndarray) -> float | None:
+        """See :class:`Judgement`."""
+        return float(self._gains(kept)[part].mean()) if part.any() else None
+
+    def resampled(self, kept: Mapping[str, np.ndarray], m: int) -> dict[str, np.ndarray]:
+        """See :class:`Judgement`."""
+        drawn = np.random.default_rng(0).integers(self.n_lists, size=(m, self.n_lists))
+        return {name: self._gains(ranks)[drawn].mean(1) for name, ranks in kept.items()}
+
+    def _gains(self, ranks: np.ndarray) -> np.ndarray:
+        out: np.ndarray = np.where(ranks <= self.k, 1 / np.log2(1 + ranks), 0.0)
+        return out
