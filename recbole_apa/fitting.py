@@ -88,7 +88,7 @@ class StateBuilder:
         self._count_cuts(prompts)
         known = [self.former.embedding(s) if self.former else None for s in dataset.samples]
         missing = [i for i, h in enumerate(known) if h is None]
-        size = self.model.engine.batch_size
+        size = self.model.engine.step_size
         for begin in progress(range(0, len(missing), size), title, self.show_progress):
             chunk = missing[begin : begin + size]
             for i, h in zip(chunk, self.model.engine.embeddings([prompts[i] for i in chunk]), strict=True):
@@ -209,7 +209,7 @@ class StateBuilder:
 
     def _score(self, scores: Tensor, prompts: Sequence[TokenizedPrompt], which: Sequence[Sequence[int]]) -> None:
         """Fill in the scores asked for: (v, k), in place."""
-        size = self.model.engine.batch_size
+        size = self.model.engine.step_size
         for begin in progress(range(0, len(prompts), size), "Score validation samples", self.show_progress):
             rows = range(begin, min(begin + size, len(prompts)))
             for ks in {tuple(which[i]) for i in rows if which[i]}:

@@ -197,7 +197,7 @@ class APATrainer(Trainer):
         """Scores of prompts with given weights, with a progress bar: (n, k) -> (n,)."""
         if not prompts:
             return torch.empty(0)
-        size = self.model.engine.batch_size
+        size = self.model.engine.step_size
         steps = progress(range(0, len(prompts), size), title, show_progress)
         return torch.cat([self.model.aggregate(prompts[i : i + size], weights[i : i + size], how) for i in steps])
 

@@ -85,6 +85,52 @@ def test_scores_do_not_depend_on_the_batch(backbone_folder, batch):
     torch.testing.assert_close(together, alone)
 
 
+@pytest.fixture
+def threads():
+    """Sets torch's number of threads; the old one comes back."""
+    before = torch.get_num_threads()
+    yield torch.set_num_threads
+    torch.set_num_threads(before)
+
+
+def test_no_bit_depends_on_threads_or_on_what_runs_beside(backbone_folder, threads):
+    many = [PromptInput(SAMPLES[i % 3].history, f"Film {i} (19{10 + i})") for i in range(40)]
+    weights = torch.softmax(torch.randn(40, 3, generator=torch.Generator().manual_seed(0)), 1)
+
+    def all_of_it():
+        e = engine(backbone_folder)
+        fill_adapters(e, 3)
+        prompts = e.encode(many)
+        scores = e.scores(prompts, weights, "decomposition"), e.scores(prompts, weights, "non_decomposition")
+        return [e.embeddings(prompts), *scores, e.adapter_scores(prompts)]
+
+    threads(1)
+    one = all_of_it()
+    threads(4)
+    assert engine(backbone_folder).step_size >= 4
+    four = all_of_it()
+    assert all(torch.equal(a, b) for a, b in zip(one, four, strict=True))
+    assert torch.get_num_threads() == 4
+    e = engine(backbone_folder)
+    fill_adapters(e, 3)
+    prompts = e.encode(many)
+    alone = torch.cat([e.scores([p], weights[[i]], "decomposition") for i, p in enumerate(prompts)])
+    assert torch.equal(alone, four[1])
+
+
+def test_a_pass_that_fails_says_so_and_leaves_threads_and_adapters_as_they_were(backbone_folder, threads):
+    threads(3)
+    e = engine(backbone_folder)
+    fill_adapters(e, 2)
+    prompts = e.encode(SAMPLES)
+    good = e.scores(prompts, torch.full((3, 2), 0.5), "decomposition")
+    with pytest.raises(ValueError, match="mixture weights have shape"):
+        e.scores(prompts, torch.ones(3, 5), "decomposition")
+    assert torch.get_num_threads() == 3 and e.bank.mixture.weights is None
+    assert torch.equal(e.scores(prompts, torch.full((3, 2), 0.5), "decomposition"), good)
+    assert not good.requires_grad
+
+
 def test_one_hot_weights_are_that_adapter_alone(backbone_folder):
     e = engine(backbone_folder)
     fill_adapters(e, 3)

@@ -4,7 +4,7 @@ Shapes: b batch, t tokens, k shards, r rank.
 """
 
 import math
-from dataclasses import dataclass
+import threading
 from typing import Literal
 
 import torch
@@ -14,13 +14,17 @@ from torch.nn import functional as F
 MergeMode = Literal["decomposition", "non_decomposition"]
 
 
-@dataclass
-class Mixture:
-    """What all layers of a model share during one pass."""
+class Mixture(threading.local):
+    """What all layers of a model share during one pass; each thread has its own, so that passes can run side by side.
 
-    weights: Tensor | None = None
-    """w, (b, k), rows summing to 1; None leaves the frozen model as it is."""
-    mode: MergeMode = "decomposition"
+    Attributes:
+        weights: w, (b, k), rows summing to 1; None leaves the frozen model as it is.
+        mode: how the adapters are merged.
+    """
+
+    def __init__(self) -> None:
+        self.weights: Tensor | None = None
+        self.mode: MergeMode = "decomposition"
 
 
 class StackedLoRALinear(nn.Module):

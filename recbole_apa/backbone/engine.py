@@ -3,8 +3,9 @@
 Shapes: b batch, t tokens, k shards, d hidden size.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import torch
 from torch import Tensor
@@ -14,9 +15,12 @@ from recbole_apa.adapters.layer import MergeMode
 from recbole_apa.backbone.answers import PromptEncoder, TokenizedPrompt
 from recbole_apa.backbone.load import Backbone
 from recbole_apa.backbone.scoring import AnswerHead, gather_positions
+from recbole_apa.backbone.threads import map_on_threads
 from recbole_apa.backbone.trunk import SplitDecoder
 from recbole_apa.data.prompts import PromptInput, choose_template
 from recbole_apa.settings import AdapterSettings, BackboneSettings, PromptSettings, TrainSettings
+
+Result = TypeVar("Result")
 
 MAX_ENCODED = 200_000
 """Prompts whose tokens are kept; ranking whole catalogues makes more than memory should hold."""
@@ -99,6 +103,19 @@ class ScoringEngine:
         """Prompts per frozen pass: 1 on a CPU (no padding there), 32 elsewhere."""
         return self.settings.forward_batch_size or (1 if self.decoder.device.type == "cpu" else 32)
 
+    @property
+    def step_size(self) -> int:
+        """Prompts worth handing over at once: enough for all threads of a CPU."""
+        on_cpu = self.decoder.device.type == "cpu"
+        return self.batch_size * (8 * torch.get_num_threads() if on_cpu else 1)
+
+    def _each(self, job: Callable[[list[int]], Result], n: int) -> list[Result]:
+        """``job`` of each batch of 0 .. n-1; on a CPU several batches run side by side."""
+        chunks = list(_chunks(range(n), self.batch_size))
+        if self.decoder.device.type == "cpu":
+            return map_on_threads(job, chunks)
+        return [job(chunk) for chunk in chunks]
+
     def encode(self, samples: Sequence[PromptInput]) -> list[TokenizedPrompt]:
         """Tokens of each sample's prompt."""
         if len(self._encoded) > MAX_ENCODED:
@@ -117,13 +134,15 @@ class ScoringEngine:
         """The frozen pass of each prompt, from the cache where it is there."""
         out = [self.cache.get(p.ids) for p in prompts]
         missing = [i for i, found in enumerate(out) if found is None]
-        for chunk in _chunks(missing, self.batch_size):
-            states = self.decoder.trunk([prompts[i].ids for i in chunk])
-            embeddings = self._embed(states)
-            for i, s, h in zip(chunk, states, embeddings, strict=True):
-                frozen = FrozenPass(s.cpu(), h.cpu())
-                self.cache.put(prompts[i].ids, frozen)
-                out[i] = frozen
+
+        def read(chunk: list[int]) -> list[FrozenPass]:
+            states = self.decoder.trunk([prompts[missing[j]].ids for j in chunk])
+            return [FrozenPass(s.cpu(), h.cpu()) for s, h in zip(states, self._embed(states), strict=True)]
+
+        found = (frozen for chunk in self._each(read, len(missing)) for frozen in chunk)
+        for i, frozen in zip(missing, found, strict=True):
+            self.cache.put(prompts[i].ids, frozen)
+            out[i] = frozen
         return [frozen for frozen in out if frozen is not None]
 
     def embeddings(self, prompts: Sequence[TokenizedPrompt]) -> Tensor:
@@ -138,16 +157,25 @@ class ScoringEngine:
 
         ``weights`` None scores with the frozen model alone.
         """
-        out = []
-        for chunk in _chunks(range(len(prompts)), self.batch_size):
-            part = [prompts[i] for i in chunk]
-            mixed = None if weights is None else weights[list(chunk)].to(self.decoder.device)
-            self.bank.mix(mixed, mode)
-            hidden = self.decoder.upper([f.states for f in self.freeze(part)])
-            last = gather_positions(hidden, [p.positions[-1:] for p in part])
-            out.append(torch.sigmoid(self.head.margins(last)).cpu())
-        self.bank.mix(None)
-        return torch.cat(out) if out else torch.empty(0)
+        frozen = self.freeze(prompts)
+
+        def score(chunk: list[int]) -> Tensor:
+            mixed = None if weights is None else weights[chunk].to(self.decoder.device)
+            return self._score([frozen[i] for i in chunk], [prompts[i] for i in chunk], mixed, mode)
+
+        return torch.cat([torch.empty(0), *self._each(score, len(prompts))])
+
+    def _score(
+        self, frozen: list[FrozenPass], prompts: list[TokenizedPrompt], weights: Tensor | None, mode: MergeMode
+    ) -> Tensor:
+        """One pass through the upper layers: s, (b,)."""
+        self.bank.mix(weights, mode)
+        try:
+            hidden = self.decoder.upper([f.states for f in frozen])
+        finally:
+            self.bank.mix(None)
+        last = gather_positions(hidden, [p.positions[-1:] for p in prompts])
+        return torch.sigmoid(self.head.margins(last)).cpu()
 
     @torch.no_grad()
     def adapter_scores(self, prompts: Sequence[TokenizedPrompt], which: Sequence[int] | None = None) -> Tensor:
@@ -162,15 +190,14 @@ class ScoringEngine:
         pairs = [(i, k) for i in range(len(prompts)) for k in adapters]
         frozen = self.freeze(prompts)
         one_hot = torch.eye(self.bank.n_adapters, device=self.decoder.device)
-        out = []
-        for chunk in _chunks(range(len(pairs)), self.batch_size):
+
+        def score(chunk: list[int]) -> Tensor:
             rows, ks = zip(*(pairs[j] for j in chunk), strict=True)
-            self.bank.mix(one_hot[list(ks)], "non_decomposition")
-            hidden = self.decoder.upper([frozen[i].states for i in rows])
-            last = gather_positions(hidden, [prompts[i].positions[-1:] for i in rows])
-            out.append(torch.sigmoid(self.head.margins(last)).cpu())
-        self.bank.mix(None)
-        return torch.cat(out).view(-1, len(adapters)) if out else torch.empty(len(prompts), len(adapters))
+            return self._score(
+                [frozen[i] for i in rows], [prompts[i] for i in rows], one_hot[list(ks)], "non_decomposition"
+            )
+
+        return torch.cat([torch.empty(0), *self._each(score, len(pairs))]).view(len(prompts), len(adapters))
 
     def training_loss(self, prompts: Sequence[TokenizedPrompt], labels: Tensor, settings: TrainSettings) -> Tensor:
         """Loss of one batch under the adapter in place 0: (b,) labels of the targets -> ()."""

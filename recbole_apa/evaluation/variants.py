@@ -49,7 +49,7 @@ def score_split(
         raise RunError("this APA has no trained adapters: call APATrainer.fit first, or load a run")
     found: dict[str, list[torch.Tensor]] = {}
     wanted = (model.settings.aggregation.aggregation,) if chosen_alone else AGGREGATIONS
-    size = model.engine.batch_size
+    size = model.engine.step_size
     for start in progress(range(0, len(prompts), size), title, show_progress):
         rows = slice(start, start + size)
         part = prompts[rows]

@@ -98,7 +98,7 @@ class AdapterMethod:
 
     @staticmethod
     def _freeze(model: APA, config: APAConfig, prompts: Sequence[TokenizedPrompt]) -> None:
-        size = model.engine.batch_size
+        size = model.engine.step_size
         for begin in progress(range(0, len(prompts), size), "Read prompts", config["show_progress"]):
             model.engine.freeze(prompts[begin : begin + size])
 
@@ -158,7 +158,7 @@ class AdapterMethod:
             known.scores, cosine(known.embeddings, rule.centres), known.labels, rule.active, made.config["seed"]
         )
         similarity = cosine(made.model.engine.embeddings(prompts), rule.centres)
-        size = made.model.engine.batch_size
+        size = made.model.engine.step_size
         alone = [
             made.model.engine.adapter_scores(prompts[begin : begin + size])
             for begin in progress(range(0, len(prompts), size), "Score with attention", made.config["show_progress"])

@@ -1,0 +1,30 @@
+"""Several passes at once on a CPU, each on one thread.
+
+A prompt by itself is too small for several threads to share; several prompts, each on a thread of its own, are not.
+What a pass gives then depends neither on the others nor on how many threads there are.
+"""
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+import torch
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+def map_on_threads(job: Callable[[Item], Result], items: Sequence[Item]) -> list[Result]:
+    """``job`` of each item, in the items' order, without gradients; as many at once as torch has threads."""
+    n_threads = torch.get_num_threads()
+
+    def alone(item: Item) -> Result:
+        torch.set_num_threads(1)
+        with torch.no_grad():  # grad mode is a thread's own
+            return job(item)
+
+    try:
+        with ThreadPoolExecutor(max(1, min(n_threads, len(items)))) as pool:
+            return list(pool.map(alone, items))
+    finally:
+        torch.set_num_threads(n_threads)
