@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import plotly.graph_objects as go
-from jinja2 import Environment, FileSystemLoader
 from plotly.offline import get_plotlyjs
 from tabulate import tabulate
 
@@ -16,6 +15,7 @@ from recbole_apa.comparison_record import DONE, REFERENCE, Row
 from recbole_apa.evaluation.metrics import interval
 from recbole_apa.files import write_text
 from recbole_apa.report.judgement import ByLabel, ByRank, Judgement
+from recbole_apa.report.pages import render
 
 NOISE = "Retraining, another seed"
 RESAMPLES = 1000
@@ -68,8 +68,8 @@ def write_comparison(folder: Path, rows: Sequence[Row], samples: Mapping[str, An
     write_text(folder / "table.md", markdown + "\n")
     write_text(folder / "table.csv", _csv([head, *body]))
     write_text(folder / "table.tex", tabulate(body, head, tablefmt="latex_booktabs", disable_numparse=True) + "\n")
-    environment = Environment(loader=FileSystemLoader(Path(__file__).parent), autoescape=True)
-    page = environment.get_template("comparison.html").render(
+    page = render(
+        "comparison.html",
         title=folder.name,
         headers=head,
         figure=head[1],

@@ -5,10 +5,10 @@ from pathlib import Path
 from typing import Any
 
 import plotly.graph_objects as go
-from jinja2 import Environment, FileSystemLoader
 from plotly.offline import get_plotlyjs
 
 from recbole_apa.files import read_json, write_text
+from recbole_apa.report.pages import render
 from recbole_apa.report.table import HEADERS, table_rows, title_of, verdict
 
 
@@ -22,8 +22,8 @@ def write_report(folder: Path, requests: Sequence[Mapping[str, Any]] = ()) -> Pa
     figures: Mapping[str, float] = read_json(folder / "metrics.json")
     manifest = read_json(folder / "manifest.json")
     chosen = manifest["settings"]["aggregation"]
-    environment = Environment(loader=FileSystemLoader(Path(__file__).parent), autoescape=True)
-    page = environment.get_template("report.html").render(
+    page = render(
+        "report.html",
         title=folder.name,
         verdict=verdict(figures, chosen) if "test.n_samples" in figures else "",
         headers=HEADERS,

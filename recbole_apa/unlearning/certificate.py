@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from jinja2 import Environment, FileSystemLoader
 
 from recbole_apa.data.splits import SPLITS
 from recbole_apa.files import write_json, write_text
+from recbole_apa.report.pages import render
 from recbole_apa.unlearning.plan import DROPPED, REWRITTEN, Plan
 
 FORMAT = 1
@@ -45,9 +45,13 @@ def write_certificate(folder: Path, content: Mapping[str, Any]) -> tuple[Path, P
     """Write ``0001.json`` and ``0001.html``, named by the request's place in the ledger."""
     name = f"{content['request']['position']:04d}"
     write_json(folder / f"{name}.json", content)
-    environment = Environment(loader=FileSystemLoader(Path(__file__).parent), autoescape=True)
-    page = environment.get_template("certificate.html").render(
-        c=content, meaning=MEANING[content["exactness"]], left=LEFT, name=name
+    page = render(
+        "certificate.html",
+        f"Certificate {name}",
+        c=content,
+        meaning=MEANING[content["exactness"]],
+        left=LEFT,
+        name=name,
     )
     write_text(folder / f"{name}.html", page)
     return folder / f"{name}.json", folder / f"{name}.html"
