@@ -39,13 +39,15 @@ def hash_order(ids: Sequence[str], seed: int, *names: object) -> list[int]:
 
 
 def draw_cutoff(ids: Iterable[str], n: int | None) -> str | None:
-    """The hash at or below which an id is drawn, so that exactly ``n`` of ``ids`` are; ``None`` draws all.
+    """The hash at or below which an id is drawn, so that exactly ``n`` of ``ids`` are; ``None`` draws all, 0 none.
 
     The cutoff is kept with the run: afterwards each row's draw is a matter of its own hash alone, and
     forgetting a drawn row brings no other row in.
     """
     if n is None:
         return None
+    if n == 0:
+        return ""
     hashes = sorted(digest_of("draw", name).hex() for name in ids)
     return None if n >= len(hashes) else hashes[n - 1]
 

@@ -69,7 +69,7 @@ class SampleSettings:
     train_samples: int | None
     """Training samples drawn by hash of sample id (1,024 in the paper); null takes all."""
     valid_samples: int | None
-    """Validation samples drawn likewise (500 in the paper); null takes all."""
+    """Validation samples drawn likewise (500 in the paper); null takes all, 0 none (equal weights)."""
     test_samples: int | None
     """Test samples drawn likewise (1,000 in the paper); null takes all."""
     item_text: str
@@ -77,8 +77,9 @@ class SampleSettings:
 
     def __post_init__(self) -> None:
         _choice("protocol", self.protocol, ("recbole", "tallrec"))
-        for name in ("history_length", "min_history", "train_samples", "valid_samples", "test_samples"):
+        for name in ("history_length", "min_history", "train_samples", "test_samples"):
             _at_least(name, getattr(self, name), 1)
+        _at_least("valid_samples", self.valid_samples, 0)
 
 
 @dataclass(frozen=True)

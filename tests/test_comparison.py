@@ -302,3 +302,16 @@ def test_papers_table_beside_ours():
     found = beside_the_paper(rows, PAPER["ml-100k"])
     assert found[0] == ["Retraining", "0.7300", "0.7428", "+0.0000", "+0.0000"]
     assert found[1] == ["SISA", "0.7000", "0.7035", "-0.0300", "-0.0393"]
+
+
+def test_plain_averages_fill_no_memory_and_train_the_same_adapters(bench):
+    (plain,) = make_methods(bench, ["SISA"])
+    plain.fit(1)
+    assert len(plain.made.model.rule.memory.labels) == 0
+    scores = plain.score("SISA").scores.tolist()
+    plain.unlearn()
+    assert plain.made.data[1]._dataset.samples == []
+    (both,) = make_methods(bench, ["SISA", "APA:partition=random"])
+    both.fit(1)
+    assert len(both.made.model.rule.memory.labels) == 12
+    assert both.score("SISA").scores.tolist() == scores

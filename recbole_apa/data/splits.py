@@ -56,7 +56,7 @@ def draw_split(
         drawn = eligible[np.array(chosen, dtype=bool)]
         # the order in which a loaded run finds them again, whatever order the split came in
         kept[name] = drawn[np.argsort(windows.place[drawn])]
-        if not len(kept[name]):
+        if not len(kept[name]) and sizes[name] != 0:
             raise DataError(
                 f"no {name} sample is left: found {len(candidates[name])} interactions in the {name} split, none with "
                 f"{min_history} earlier ones of the same user; lower `min_history`, or loosen the dataset's filters"
