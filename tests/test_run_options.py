@@ -2,7 +2,7 @@
 
 import pytest
 
-from recbole_apa import run, unlearn, verify
+from recbole_apa import evaluate_run, run, unlearn, verify
 from recbole_apa.errors import SettingsError
 
 
@@ -49,3 +49,15 @@ def test_an_unknown_evaluation_is_refused(option, options, tmp_path):
     name, _, value = option.partition("=")
     with pytest.raises(SettingsError, match=r"variants: found .* expected all, chosen or none"):
         run("APA", "board", config_dict={**options, name: value}, run_dir=tmp_path / "r")
+
+
+def test_without_validation_samples_all_adapters_count_the_same(options, tmp_path):
+    result = run("APA", "board", config_dict={**options, "valid_samples": 0}, run_dir=tmp_path / "run")
+    weights = result.model.weights(result.model.prompts(result.data[2]._dataset.labelled))
+    assert weights.allclose(weights.new_full(weights.shape, 1 / 3))
+    assert "test.aggregated.decomposition.auc" in result.metrics
+    assert not [key for key in result.metrics if key.startswith("valid.")]
+    again = evaluate_run(tmp_path / "run")
+    assert again.metrics["test.aggregated.decomposition.auc"] == result.metrics["test.aggregated.decomposition.auc"]
+    with pytest.raises(SettingsError, match="valid_samples: found -1, expected at least 0"):
+        run("APA", "board", config_dict={**options, "valid_samples": -1}, run_dir=tmp_path / "other")

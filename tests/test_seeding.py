@@ -42,3 +42,8 @@ def test_generator_leaves_the_global_one_alone():
     torch.manual_seed(5)
     torch.rand(100, generator=generator_for(1, "x"))
     assert torch.equal(torch.rand(3), expected)
+
+
+def test_a_draw_of_none_draws_none():
+    cutoff = draw_cutoff(["a", "b"], 0)
+    assert cutoff is not None and not any(is_drawn(name, cutoff) for name in ("a", "b", ""))
