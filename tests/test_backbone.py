@@ -156,6 +156,20 @@ def test_the_cache_changes_nothing_but_time(backbone_folder):
     assert torch.equal(first, again) and torch.equal(first, uncached) and e.cache.n_bytes == 0
 
 
+def test_a_prediction_reads_its_prompt_once_however_small_the_cache(backbone_folder, monkeypatch):
+    e = engine(backbone_folder)
+    fill_adapters(e, 1)
+    e.cache.max_bytes = 0
+    prompts, read = e.encode(SAMPLES), []
+    trunk = e.decoder.trunk
+    monkeypatch.setattr(e.decoder, "trunk", lambda rows: read.append(len(rows)) or trunk(rows))
+    e.embeddings(prompts)
+    e.scores(prompts, torch.ones(3, 1), "decomposition")
+    assert sum(read) == 3
+    e.keep_only(prompts[:1])  # what was forgotten is not kept aside either
+    assert [p.ids in e.cache for p in prompts] == [True, False, False]
+
+
 def test_final_embedding_is_the_last_state_of_the_frozen_model(backbone_folder):
     e = engine(backbone_folder, embedding="final")
     fill_adapters(e, 1)

@@ -1,9 +1,14 @@
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from benchmarks.development import write_development_data
 from benchmarks.quality import PAPER, RULES, summarise, table
 from benchmarks.search import STAGES
+from benchmarks.timing import Contender, ratios, seconds_per_sample
 from recbole_apa import APAConfig
 from recbole_apa.recbole_bridge import make_dataset
 from recbole_apa.recbole_settings import read_settings
@@ -45,3 +50,27 @@ def test_development_data_holds_no_row_that_is_tested_on(tmp_path):
     assert (len(users), len(users & {s.user_id for s in real[2].samples}), len(users & trained)) == (24, 1, 0)
     assert [s.digest() for s in left[2].samples] == [s.digest() for s in real[1].samples]
     assert [s.digest() for s in left[1].samples] == [s.digest() for s in real[0].samples[-1000:]]
+
+
+def test_ratios_are_paired_by_repetition():
+    found = ratios({"one": [1.0, 2.0, 4.0], "other": [2.0, 2.0, 12.0]}, "one")
+    assert found["other"] == {"ratio": 2.0, "ratio_low": 1.0, "ratio_high": 3.0, "seconds_per_sample": 2.0}
+    assert found["one"]["ratio_low"] == found["one"]["ratio_high"] == 1.0
+
+
+def test_contenders_run_in_turn_after_one_call_for_nothing_and_a_part_stands_for_the_whole(monkeypatch):
+    calls, clock = [], iter(range(100))
+    monkeypatch.setattr("time.perf_counter", lambda: float(next(clock)))
+    contenders = {
+        name: Contender(lambda name=name: calls.append(name), 4, part) for name, part in [("a", 1), ("b", 0.25)]
+    }
+    seconds = seconds_per_sample(contenders, 3, "cpu")
+    assert calls[:2] == ["a", "b"] and sorted(calls) == ["a"] * 4 + ["b"] * 4
+    assert seconds == {"a": [0.25] * 3, "b": [1.0] * 3}
+
+
+@pytest.mark.realdata
+def test_every_benchmark_runs_small():
+    root = Path(__file__).resolve().parent.parent
+    done = subprocess.run([sys.executable, "benchmarks/run.py", "--all", "--small"], cwd=root, check=False)
+    assert done.returncode == 0

@@ -3,7 +3,7 @@
 Shapes: b batch, t tokens, k shards, d hidden size.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -37,16 +37,18 @@ class FrozenPass:
 
 
 class StateCache:
-    """Frozen passes by token ids, up to a number of bytes; what does not fit is computed again when needed."""
+    """Frozen passes by token ids, up to a number of bytes; what does not fit is computed again when needed, but for
+    those that were asked for last: a prediction looks at them twice, for its weights and for its score."""
 
     def __init__(self, max_bytes: float) -> None:
         self.max_bytes = max_bytes
         self.n_bytes = 0
         self._kept: dict[tuple[int, ...], FrozenPass] = {}
+        self._last: dict[tuple[int, ...], FrozenPass] = {}
 
     def get(self, ids: tuple[int, ...]) -> FrozenPass | None:
         """The pass of these tokens, if it was kept."""
-        return self._kept.get(ids)
+        return self._kept.get(ids) or self._last.get(ids)
 
     def put(self, ids: tuple[int, ...], frozen: FrozenPass) -> None:
         """Keep a pass, if there is room."""
@@ -55,14 +57,19 @@ class StateCache:
             self._kept[ids] = frozen
             self.n_bytes += size
 
+    def put_last(self, passes: Mapping[tuple[int, ...], FrozenPass]) -> None:
+        """Keep passes until the next ones come, however many bytes they have."""
+        self._last = dict(passes)
+
     def keep_only(self, wanted: Iterable[tuple[int, ...]]) -> None:
         """Forget every pass but those of the prompts named."""
         keep = set(wanted)
+        self._last = {ids: frozen for ids, frozen in self._last.items() if ids in keep}
         self._kept = {ids: frozen for ids, frozen in self._kept.items() if ids in keep}
         self.n_bytes = sum(f.states.nbytes + f.embedding.nbytes for f in self._kept.values())
 
     def __contains__(self, ids: tuple[int, ...]) -> bool:
-        return ids in self._kept
+        return ids in self._kept or ids in self._last
 
 
 class ScoringEngine:
@@ -143,7 +150,10 @@ class ScoringEngine:
         for i, frozen in zip(missing, found, strict=True):
             self.cache.put(prompts[i].ids, frozen)
             out[i] = frozen
-        return [frozen for frozen in out if frozen is not None]
+        passes = [frozen for frozen in out if frozen is not None]
+        if missing:
+            self.cache.put_last({p.ids: frozen for p, frozen in zip(prompts, passes, strict=True)})
+        return passes
 
     def embeddings(self, prompts: Sequence[TokenizedPrompt]) -> Tensor:
         """h of each prompt, (b, d), float32."""

@@ -1,0 +1,200 @@
+"""What a prediction costs: APA beside one adapter, K passes, and PEFT's own ways of using K adapters at once.
+
+    python -m benchmarks.inference --out=benchmarks/results/inference.json
+    python -m benchmarks.inference --small
+
+The reference of every ratio is one adapter, by the same engine, in the same process, in turn. "all" counts everything
+that a new prompt costs: the frozen trunk, from whose top the embedding comes, and the attention; "upper" has the
+trunk's states at hand. Prompts are random tokens. K passes, and PEFT's mixed batch, are timed for at most 4 adapters
+and scaled to K; merging with PEFT for at most 4 samples (one after another, as it has to be).
+"""
+
+import argparse
+import json
+import logging
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import torch
+from peft import PeftModel
+from tabulate import tabulate
+from torch import Tensor
+
+from benchmarks.protocol import commit
+from benchmarks.timing import Contender, ratios, seconds_per_sample
+from recbole_apa import APAConfig
+from recbole_apa.adapters.attention import Memory, WeightRule
+from recbole_apa.adapters.peft_files import PeftDescription, write_adapter
+from recbole_apa.backbone.answers import TokenizedPrompt
+from recbole_apa.backbone.engine import ScoringEngine
+from recbole_apa.backbone.load import load_backbone
+from recbole_apa.recbole_settings import read_settings
+
+REFERENCE = {"all": "one adapter, all", "upper": "one adapter, upper"}
+TIMED_PASSES = 4
+MERGED_SAMPLES = 4
+N_MEMORY = 500
+
+
+class Setting:
+    """Engines with one and with K adapters, PEFT's model with the same K, and prompts."""
+
+    def __init__(self, options: dict[str, Any], k: int, batch: int, n_tokens: int, folder: Path) -> None:
+        config = APAConfig("APA", "ml-100k", config_dict={**options, "forward_batch_size": batch})
+        self.k, self.batch, self.device = k, batch, str(config["device"])
+        self.one, self.many = (self._engine(config, n) for n in (1, k))
+        self._write(folder, read_settings(config).adapters)
+        base = load_backbone(read_settings(config).backbone, config["device"]).model
+        self.peft = PeftModel.from_pretrained(base, folder / "0", adapter_name="0")
+        for i in range(1, k):
+            self.peft.load_adapter(folder / str(i), adapter_name=str(i))
+        g = torch.Generator().manual_seed(0)
+        ids = torch.randint(1000, 20_000, (batch, n_tokens), generator=g).tolist()
+        self.prompts = [TokenizedPrompt(tuple(row), (n_tokens - 1,), (), 0) for row in ids]
+        size = self.many.decoder.hidden_size
+        memory = Memory(
+            torch.randn(N_MEMORY, size, generator=g),
+            torch.rand(N_MEMORY, k, generator=g),
+            torch.randint(0, 2, (N_MEMORY,), generator=g).float(),
+            torch.arange(N_MEMORY),
+        )
+        active = torch.ones(k, dtype=torch.bool)
+        self.rule = WeightRule("sample_adaptive", memory, torch.zeros(k, size), active, 10.0, 20)
+
+    @staticmethod
+    def _engine(config: APAConfig, k: int) -> ScoringEngine:
+        s = read_settings(config)
+        backbone = load_backbone(s.backbone, config["device"])
+        engine = ScoringEngine(backbone, s.backbone, s.prompts, s.adapters, 0)
+        engine.bank.resize(k)
+        for i in range(k):
+            g = torch.Generator().manual_seed(i)
+            start = engine.bank.start(0)
+            engine.bank.load(i, {n: (a, torch.randn(b.shape, generator=g) * 0.01) for n, (a, b) in start.items()})
+        return engine
+
+    def _write(self, folder: Path, s: Any) -> None:
+        about = PeftDescription("", s.lora_rank, s.lora_alpha, 0.0, s.target_modules, self.many.decoder.upper_layers())
+        for i in range(self.k):
+            (folder / str(i)).mkdir(parents=True)
+            write_adapter(folder / str(i), self.many.bank.extract(i), about)
+
+    def contenders(self) -> dict[str, Contender]:
+        """By name; each serves the whole batch unless it says otherwise."""
+        n = self.batch
+        known = {id(engine): engine.freeze(self.prompts) for engine in (self.one, self.many)}
+        ones = torch.ones(n, 1)
+
+        def all_of(engine: ScoringEngine, weights: Tensor | None, mode: Any) -> Contender:
+            def run() -> Tensor:
+                engine.cache.keep_only([])
+                h = engine.embeddings(self.prompts)
+                return engine.scores(self.prompts, self.rule(h) if weights is None else weights, mode)
+
+            return Contender(run, n)
+
+        def upper(engine: ScoringEngine, weights: Tensor, mode: Any) -> Contender:
+            def run() -> Tensor:
+                with torch.no_grad():
+                    return engine._score(known[id(engine)], self.prompts, weights.to(engine.decoder.device), mode)
+
+            return Contender(run, n)
+
+        w = self.rule(torch.stack([f.embedding for f in known[id(self.many)]]))
+        passes = min(self.k, TIMED_PASSES)
+        merged = min(n, MERGED_SAMPLES)
+        return {
+            REFERENCE["all"]: all_of(self.one, ones, "decomposition"),
+            "APA(D), all": all_of(self.many, None, "decomposition"),
+            "APA(ND), all": all_of(self.many, None, "non_decomposition"),
+            REFERENCE["upper"]: upper(self.one, ones, "decomposition"),
+            "APA(D), upper": upper(self.many, w, "decomposition"),
+            "APA(ND), upper": upper(self.many, w, "non_decomposition"),
+            "K passes, upper": Contender(lambda: self._passes(known[id(self.many)], passes), n, passes / self.k),
+            "PEFT, mixed batch over K, all": Contender(lambda: self._mixed(passes), n, passes / self.k),
+            "PEFT, add_weighted_adapter, all": Contender(lambda: self._merge(w[:merged]), merged),
+        }
+
+    @torch.no_grad()
+    def _passes(self, known: list[Any], n_passes: int) -> None:
+        for i in range(n_passes):
+            one_hot = torch.zeros(self.batch, self.k, device=self.many.decoder.device)
+            one_hot[:, i] = 1
+            self.many._score(known, self.prompts, one_hot, "non_decomposition")
+
+    @torch.no_grad()
+    def _mixed(self, n_adapters: int) -> None:
+        ids = torch.tensor([p.ids for p in self.prompts], device=self.device)
+        names = [str(i) for i in range(n_adapters) for _ in self.prompts]
+        self.peft(input_ids=ids.repeat(n_adapters, 1), adapter_names=names, logits_to_keep=1)
+
+    @torch.no_grad()
+    def _merge(self, weights: Tensor) -> None:
+        names = [str(i) for i in range(self.k)]
+        for prompt, w in zip(self.prompts, weights, strict=False):
+            self.peft.add_weighted_adapter(names, w.tolist(), "merged", combination_type="linear")
+            self.peft.set_adapter("merged")
+            self.peft(input_ids=torch.tensor([prompt.ids], device=self.device), logits_to_keep=1)
+            self.peft.set_adapter("0")
+            self.peft.delete_adapter("merged")
+
+
+def measure(options: dict[str, Any], ks: list[int], batches: list[int], n_tokens: int, repetitions: int) -> list[dict]:
+    """One record for each K and batch size."""
+    rows = []
+    for batch in batches:
+        for k in ks:
+            with tempfile.TemporaryDirectory() as folder:
+                setting = Setting(options, k, batch, n_tokens, Path(folder))
+                seconds = seconds_per_sample(setting.contenders(), repetitions, setting.device)
+            found: dict[str, dict[str, float]] = {}
+            for part, reference in REFERENCE.items():
+                group = {name: values for name, values in seconds.items() if name.endswith(part)}
+                found |= ratios(group, reference)
+            rows.append({"k": k, "batch": batch, "device": setting.device, "contenders": found})
+            print(json.dumps(rows[-1]), flush=True)
+    return rows
+
+
+def table(rows: list[dict]) -> str:
+    """Ratios to one adapter: median, and the range over repetitions."""
+    head = ["batch", "contender", *(f"K = {k}" for k in dict.fromkeys(r["k"] for r in rows))]
+    body = []
+    for batch in dict.fromkeys(r["batch"] for r in rows):
+        found = [r["contenders"] for r in rows if r["batch"] == batch]
+        for name in found[0]:
+            cells = [f"{c[name]['ratio']:.2f} ({c[name]['ratio_low']:.2f}-{c[name]['ratio_high']:.2f})" for c in found]
+            body.append([batch, name, *cells])
+    return tabulate(body, head, tablefmt="github", disable_numparse=True)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--shards", default="2,4,8,16,64")
+    parser.add_argument("--batches", default="1,32")
+    parser.add_argument("--tokens", type=int, default=139, help="of a prompt; 139 is ml-100k's mean")
+    parser.add_argument("--repetitions", type=int, default=5)
+    parser.add_argument("--threads", type=int, default=1, help="of torch: one, so that no engine shares out better")
+    parser.add_argument("--trunk_layers", type=float, default=0.5, help="0: adapters in all layers, embedding: final")
+    parser.add_argument("--backbone", default="smollm2-135m")
+    parser.add_argument("--out", type=Path)
+    parser.add_argument("--small", action="store_true", help="shows that it runs, not how fast")
+    given = parser.parse_args(arguments)
+    logging.disable(logging.INFO)
+    torch.set_num_threads(given.threads)
+    if given.small:
+        given.shards, given.batches, given.tokens, given.repetitions = "2", "1,2", 16, 1
+    options: dict[str, Any] = {"backbone": given.backbone, "trunk_layers": given.trunk_layers or 0}
+    if not given.trunk_layers:
+        options["embedding"] = "final"
+    ks, batches = ([int(n) for n in text.split(",")] for text in (given.shards, given.batches))
+    rows = measure(options, ks, batches, given.tokens, given.repetitions)
+    if given.out:
+        about = {"commit": commit(), "threads": given.threads, "tokens": given.tokens, **options}
+        given.out.write_text(json.dumps({**about, "rows": rows}, indent=1) + "\n")
+    print(table(rows))
+
+
+if __name__ == "__main__":
+    main()

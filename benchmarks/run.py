@@ -1,0 +1,54 @@
+"""Runs the benchmarks one after another.
+
+python benchmarks/run.py --all --small      shows that each runs, not how fast (CI)
+python benchmarks/run.py inference          one of them, in full; its record goes to benchmarks/results/
+"""
+
+import argparse
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+RESULTS = "benchmarks/results"
+
+# name -> what follows `python -m benchmarks.`, in full and small; OUT is a folder
+COMMANDS = {
+    "inference": ("inference --out=OUT/inference.json", "inference --small --out=OUT/inference.json"),
+    "unlearning-cost": (
+        "unlearning --part=cost --shards=4,8 --states=warm --out=OUT/unlearning_cost.json",
+        "unlearning --part=cost --shards=2 --states=warm --train_samples=16 --valid_samples=4 --test_samples=4 "
+        "--out=OUT/unlearning_cost.json",
+    ),
+    "unlearning-stream": (
+        "unlearning --part=stream --requests=20 --out=OUT/unlearning_stream.json",
+        "unlearning --part=stream --requests=4 --train_samples=24 --valid_samples=4 --test_samples=8 "
+        "--out=OUT/unlearning_stream.json",
+    ),
+}
+
+
+def main() -> int:
+    """Status of the first benchmark that fails, else 0."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("names", nargs="*", choices=[[], *COMMANDS], help=", ".join(COMMANDS))
+    parser.add_argument("--all", action="store_true")
+    parser.add_argument("--small", action="store_true")
+    given = parser.parse_args()
+    names = list(COMMANDS) if given.all else given.names
+    if not names:
+        parser.error(f"found no name, expected --all or some of {', '.join(COMMANDS)}")
+    with tempfile.TemporaryDirectory() as scratch:
+        for name in names:
+            words = COMMANDS[name][given.small].replace("OUT", scratch if given.small else RESULTS).split()
+            command = [sys.executable, "-m", f"benchmarks.{words[0]}", *words[1:]]
+            print("+ " + " ".join(command[1:]), flush=True)
+            status = subprocess.run(command, cwd=ROOT, check=False).returncode
+            if status:
+                return status
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
