@@ -309,8 +309,11 @@ def test_plain_averages_fill_no_memory_and_train_the_same_adapters(bench):
     plain.fit(1)
     assert len(plain.made.model.rule.memory.labels) == 0
     scores = plain.score("SISA").scores.tolist()
+    (cache,) = bench.caches.values()
+    known = cache.n_bytes
     plain.unlearn()
-    assert plain.made.data[1]._dataset.samples == []
+    assert plain.made.data[1]._dataset.samples == [] and plain.made.model.engine.cache.n_bytes < known
+    assert cache.n_bytes == known  # the other methods' states are there still
     (both,) = make_methods(bench, ["SISA", "APA:partition=random"])
     both.fit(1)
     assert len(both.made.model.rule.memory.labels) == 12

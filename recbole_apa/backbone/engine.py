@@ -61,6 +61,12 @@ class StateCache:
         """Keep passes until the next ones come, however many bytes they have."""
         self._last = dict(passes)
 
+    def copy(self) -> "StateCache":
+        """Another cache with the same passes: what is forgotten there stays here."""
+        other = StateCache(self.max_bytes)
+        other._kept, other._last, other.n_bytes = dict(self._kept), dict(self._last), self.n_bytes
+        return other
+
     def keep_only(self, wanted: Iterable[tuple[int, ...]]) -> None:
         """Forget every pass but those of the prompts named."""
         keep = set(wanted)

@@ -180,6 +180,8 @@ class AdapterMethod:
         made.metrics = evaluate_state(made, False)
         write_first_records(made)
         pair = single_shard_requests(made)[0]
+        # forgetting purges the cache of frozen states, which the other methods still look into
+        made.model.engine.cache = made.model.engine.cache.copy()
         outcome = unlearn(made, interactions=[pair]).outcomes[0]
         self._made = outcome.result
         return UnlearnFigures(outcome.seconds, len(outcome.plan.shards))

@@ -19,6 +19,9 @@ from recbole_apa.evaluation.candidates import CandidateLists, candidates_asked, 
 from recbole_apa.recbole_bridge import APAConfig
 from recbole_apa.seeding import digest_of, hash_order
 
+_BY_LABELS = {"metrics": ["AUC", "LogLoss"], "valid_metric": "AUC"}
+"""How methods are trained and choose where candidates are ranked."""
+
 
 @dataclass
 class Bench:
@@ -135,9 +138,6 @@ def open_bench(dataset: str, config_files: Sequence[str], options: Mapping[str, 
         asked["metrics"] = [*asked["metrics"], "NDCG"]
     lists = _draw(data[0]._dataset, n, config["seed"])
     return Bench(dataset, config_files, by_labels, folder, config, data, lists, asked)
-
-
-_BY_LABELS = {"metrics": ["AUC", "LogLoss"], "valid_metric": "AUC"}
 
 
 def _draw(dataset: Any, n: int, seed: int) -> CandidateLists:
