@@ -16,6 +16,7 @@ RESULTS = "benchmarks/results"
 # name -> what follows `python -m benchmarks.`, in full and small; OUT is a folder
 COMMANDS = {
     "inference": ("inference --out=OUT/inference.json", "inference --small --out=OUT/inference.json"),
+    "training": ("training --out=OUT/training.json", "training --small --out=OUT/training.json"),
     "unlearning-cost": (
         "unlearning --part=cost --shards=4,8 --states=warm --out=OUT/unlearning_cost.json",
         "unlearning --part=cost --shards=2 --states=warm --train_samples=16 --valid_samples=4 --test_samples=4 "
