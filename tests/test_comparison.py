@@ -228,6 +228,16 @@ def test_differences_are_paired_and_the_noise_of_a_seed_is_shown():
     assert table[NOISE]["minus Retraining"] == "±0.0100"
 
 
+def test_the_noise_of_three_seeds_has_an_interval():
+    rng = np.random.default_rng(0)
+    labels = rng.integers(0, 2, 300)
+    rows = [rows_of("Retraining", (labels + rng.normal(size=300)).tolist(), seed, auc=0.8) for seed in (1, 2, 3)]
+    judged = ByLabel(labels)
+    table = {line[0]: dict(zip(headers(judged), line, strict=True)) for line in comparison_rows(rows, judged)}
+    low, high = (float(part) for part in table[NOISE]["95 % interval"].split(" to "))
+    assert low < high
+
+
 def test_slices_divide_the_test_samples():
     samples = {
         "label": [1, 0, 1, 0],
