@@ -209,6 +209,8 @@ class StateBuilder:
 
     def _score(self, scores: Tensor, prompts: Sequence[TokenizedPrompt], which: Sequence[Sequence[int]]) -> None:
         """Fill in the scores asked for: (v, k), in place."""
+        if not prompts:
+            return
         size = self.model.engine.step_size
         for begin in progress(range(0, len(prompts), size), "Score validation samples", self.show_progress):
             rows = range(begin, min(begin + size, len(prompts)))
