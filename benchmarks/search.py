@@ -55,6 +55,7 @@ STAGES = {
     "shard": ({"train_samples": 256, "n_shards": 1, "valid_samples": 600, "test_samples": 600}, ONE_SHARD),
     "apa": ({"test_samples": 600}, WHOLE),
 }
+MOST_PASSES = 8  # with more adapters only the aggregated one is scored: a pass for each is an hour for 32
 
 
 def development_scores(fitted: Fitted) -> tuple[np.ndarray, dict[str, np.ndarray]]:
@@ -66,7 +67,7 @@ def development_scores(fitted: Fitted) -> tuple[np.ndarray, dict[str, np.ndarray
     scores[HISTORY_LIKE_RATE] = torch.tensor(trivial_scores(part.samples, part.train_rows)[HISTORY_LIKE_RATE])
     rule = fitted.model.rule
     assert rule is not None
-    if len(rule.active) > 1:
+    if 1 < len(rule.active) <= MOST_PASSES:
         alone = fitted.model.engine.adapter_scores(prompts)
         similarity = cosine(h, rule.memory.embeddings)
         for tau in (0.0, 10.0, 1000.0):
