@@ -97,7 +97,7 @@ class Setting:
         def upper(engine: ScoringEngine, weights: Tensor, mode: Any) -> Contender:
             def run() -> Tensor:
                 with torch.no_grad():
-                    return engine._score(known[id(engine)], self.prompts, weights.to(engine.decoder.device), mode)
+                    return engine.score_frozen(known[id(engine)], self.prompts, weights.to(engine.decoder.device), mode)
 
             return Contender(run, n)
 
@@ -121,7 +121,7 @@ class Setting:
         for i in range(n_passes):
             one_hot = torch.zeros(self.batch, self.k, device=self.many.decoder.device)
             one_hot[:, i] = 1
-            self.many._score(known, self.prompts, one_hot, "non_decomposition")
+            self.many.score_frozen(known, self.prompts, one_hot, "non_decomposition")
 
     @torch.no_grad()
     def _mixed(self, n_adapters: int) -> None:
@@ -132,7 +132,7 @@ class Setting:
     @torch.no_grad()
     def _merge(self, weights: Tensor) -> None:
         names = [str(i) for i in range(self.k)]
-        for prompt, w in zip(self.prompts, weights, strict=False):
+        for prompt, w in zip(self.prompts[: len(weights)], weights, strict=True):
             self.peft.add_weighted_adapter(names, w.tolist(), "merged", combination_type="linear")
             self.peft.set_adapter("merged")
             self.peft(input_ids=torch.tensor([prompt.ids], device=self.device), logits_to_keep=1)
@@ -169,7 +169,7 @@ def table(rows: list[dict]) -> str:
     return tabulate(body, head, tablefmt="github", disable_numparse=True)
 
 
-def main(arguments: list[str] | None = None) -> None:
+def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--shards", default="2,4,8,16,64")
     parser.add_argument("--batches", default="1,32")
@@ -180,7 +180,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--backbone", default="smollm2-135m")
     parser.add_argument("--out", type=Path)
     parser.add_argument("--small", action="store_true", help="shows that it runs, not how fast")
-    given = parser.parse_args(arguments)
+    given = parser.parse_args()
     logging.disable(logging.INFO)
     torch.set_num_threads(given.threads)
     if given.small:

@@ -177,14 +177,17 @@ class ScoringEngine:
 
         def score(chunk: list[int]) -> Tensor:
             mixed = None if weights is None else weights[chunk].to(self.decoder.device)
-            return self._score([frozen[i] for i in chunk], [prompts[i] for i in chunk], mixed, mode)
+            return self.score_frozen([frozen[i] for i in chunk], [prompts[i] for i in chunk], mixed, mode)
 
         return torch.cat([torch.empty(0), *self._each(score, len(prompts))])
 
-    def _score(
+    def score_frozen(
         self, frozen: list[FrozenPass], prompts: list[TokenizedPrompt], weights: Tensor | None, mode: MergeMode
     ) -> Tensor:
-        """One pass through the upper layers: s, (b,)."""
+        """One pass through the upper layers, of prompts whose frozen passes are given: (b, k) -> s, (b,), on the CPU.
+
+        ``weights`` lie where the model lies.
+        """
         self.bank.mix(weights, mode)
         try:
             hidden = self.decoder.upper([f.states for f in frozen])
@@ -209,7 +212,7 @@ class ScoringEngine:
 
         def score(chunk: list[int]) -> Tensor:
             rows, ks = zip(*(pairs[j] for j in chunk), strict=True)
-            return self._score(
+            return self.score_frozen(
                 [frozen[i] for i in rows], [prompts[i] for i in rows], one_hot[list(ks)], "non_decomposition"
             )
 

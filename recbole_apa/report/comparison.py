@@ -3,6 +3,7 @@
 import csv
 import io
 from collections.abc import Mapping, Sequence
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -100,7 +101,6 @@ def comparison_rows(rows: Sequence[Row], judgement: Judgement) -> list[list[str]
     by_name = {name: [row for row in done if row.method == name] for name in methods}
     reference = {row.seed: row for row in by_name.get(REFERENCE, [])}
     resampled = judgement.resampled({_name(row): np.array(row.scores) for row in done}, RESAMPLES)
-    figure = judgement.figure
     out = []
     for name in methods:
         found = by_name[name]
@@ -109,17 +109,18 @@ def comparison_rows(rows: Sequence[Row], judgement: Judgement) -> list[list[str]
             continue
         pairs = [(row, reference[row.seed]) for row in found if row.seed in reference]
         out.append([name, *_quality(found, [] if name == REFERENCE else pairs, resampled, judgement), *_costs(found)])
-    seeds = sorted(reference)
-    if len(seeds) > 1:
-        # what a seed alone changes: each against the next
-        pairs = [(reference[a], reference[b]) for a, b in zip(seeds, [*seeds[1:], seeds[0]], strict=True)]
-        pairs = pairs[: 1 if len(seeds) == 2 else len(pairs)]
-        gaps = [abs(a.figures[figure] - b.figures[figure]) for a, b in pairs if figure in a.figures]
-        # round a circle of seeds the differences add up to nothing, whatever they are: one pair says what a seed does
-        low_high = _gap_interval(pairs[:1], resampled)
-        gap = f"±{np.mean(gaps):.4f}" if gaps else ""
-        out.append([NOISE, "", "", *[""] * len(judgement.others), gap, low_high, *[""] * len(COSTS)])
+    if len(reference) > 1:
+        out.append(_noise([reference[seed] for seed in sorted(reference)], resampled, judgement))
     return out
+
+
+def _noise(reference: Sequence[Row], resampled: Mapping[str, np.ndarray], judgement: Judgement) -> list[str]:
+    """What a seed alone changes: the mean distance of two seeds, and the interval of the first two's difference."""
+    pairs = list(combinations(reference, 2))
+    figure = judgement.figure
+    gaps = [abs(a.figures[figure] - b.figures[figure]) for a, b in pairs if figure in a.figures]
+    gap = f"±{np.mean(gaps):.4f}" if gaps else ""
+    return [NOISE, "", "", *[""] * len(judgement.others), gap, _gap_interval(pairs[:1], resampled), *[""] * len(COSTS)]
 
 
 def _name(row: Row) -> str:

@@ -1,0 +1,76 @@
+"""Unlearning that is broken on purpose, and files that are changed afterwards: audit and verification find them."""
+
+import pytest
+import torch
+
+from recbole_apa import audit, unlearn, verify
+from recbole_apa.errors import RunError
+from recbole_apa.former_state import FormerState
+from recbole_apa.run_store import RunStore
+from tests.unlearning_helpers import copy_run, shown_interaction, state, tree
+
+
+def test_histories_that_are_not_rewritten_are_found(finished, tmp_path, monkeypatch):
+    """A program that drops targets and leaves histories as they are has forgotten nothing."""
+    folder = copy_run(finished, tmp_path / "run")
+    pair = shown_interaction(finished)
+    before = state(folder)
+    with monkeypatch.context() as patch:
+        patch.setattr("recbole_apa.data.view.DataView.visible", lambda self, rows: torch.ones(len(rows)).bool().numpy())
+        result = unlearn(folder, interactions=[pair])
+    assert not result.plan.affected and state(folder)["partition.json"] == before["partition.json"]
+    assert any("lineage" in f or "dataset" in f for f in audit(folder).findings)
+    with pytest.raises(RunError, match="not the one that the run was made of"):
+        verify(folder)
+
+
+def test_a_memory_that_is_not_touched_is_found(finished, tmp_path, monkeypatch):
+    folder = copy_run(finished, tmp_path / "run")
+    pair = shown_interaction(finished)
+    with monkeypatch.context() as patch:
+        patch.setattr(FormerState, "_same", lambda self, name, sample: sample.sample_id in self._seen[name])
+        unlearn(folder, interactions=[pair])
+    assert any(d.startswith("memory.safetensors") for d in verify(folder).differences)
+
+
+def test_an_adapter_that_is_not_trained_again_is_found(finished, tmp_path, monkeypatch):
+    folder = copy_run(finished, tmp_path / "run")
+    with monkeypatch.context() as patch:
+        patch.setattr(RunStore, "finished_shard", lambda self, k, key: None if self.base else self.load_shard(k))
+        unlearn(folder, users=["u3"])
+    assert any("was trained on other samples" in f for f in audit(folder).findings)
+    assert any("adapter_model" in d for d in verify(folder).differences)
+
+
+def test_a_leftover_file_is_found(finished, tmp_path):
+    folder = copy_run(finished, tmp_path / "run")
+    unlearn(folder, users=["u3"])
+    assert audit(folder).holds
+    for leftover in ("cache/states.bin", "shards/000/old.safetensors", ".memory.tmp", "shards/.001.tmp/x", "x.log"):
+        path = folder / leftover
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"u3:i2:3007")
+        findings = audit(folder).findings
+        assert any(leftover.split("/")[0] in f for f in findings), leftover
+        assert any("names 1 forgotten interactions" in f for f in findings), leftover
+        path.unlink()
+        if path.parent.name not in ("000", "run"):
+            path.parent.rmdir()
+    assert audit(folder).holds
+
+
+def test_every_file_that_is_changed_afterwards_is_found(finished, tmp_path):
+    folder = copy_run(finished, tmp_path / "run")
+    unlearn(folder, users=["u3"])
+    names = [n for n in tree(folder) if not n.startswith(".lock") and "figures" not in n]
+    assert len(names) > 15
+    for name in names:
+        path = folder / name
+        content = path.read_bytes()
+        middle = len(content) // 2
+        path.write_bytes(content[:middle] + bytes([content[middle] ^ 1]) + content[middle + 1 :])
+        assert not audit(folder).holds, name
+        if name in ("memory.safetensors", "shards/001/adapter_model.safetensors"):
+            assert f"{name} was changed after it was written" in verify(folder).differences[0]
+        path.write_bytes(content)
+    assert audit(folder).holds
