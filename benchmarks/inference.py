@@ -22,9 +22,9 @@ from tabulate import tabulate
 from torch import Tensor
 
 from benchmarks.protocol import commit
+from benchmarks.random_state import fill_adapters, random_rule
 from benchmarks.timing import Contender, ratios, seconds_per_sample
 from recbole_apa import APAConfig
-from recbole_apa.adapters.attention import Memory, WeightRule
 from recbole_apa.adapters.peft_files import PeftDescription, write_adapter
 from recbole_apa.backbone.answers import TokenizedPrompt
 from recbole_apa.backbone.engine import ScoringEngine
@@ -34,7 +34,6 @@ from recbole_apa.recbole_settings import read_settings
 REFERENCE = {"all": "one adapter, all", "upper": "one adapter, upper"}
 TIMED_PASSES = 4
 MERGED_SAMPLES = 4
-N_MEMORY = 500
 
 
 class Setting:
@@ -52,26 +51,14 @@ class Setting:
         g = torch.Generator().manual_seed(0)
         ids = torch.randint(1000, 20_000, (batch, n_tokens), generator=g).tolist()
         self.prompts = [TokenizedPrompt(tuple(row), (n_tokens - 1,), (), 0) for row in ids]
-        size = self.many.decoder.hidden_size
-        memory = Memory(
-            torch.randn(N_MEMORY, size, generator=g),
-            torch.rand(N_MEMORY, k, generator=g),
-            torch.randint(0, 2, (N_MEMORY,), generator=g).float(),
-            torch.arange(N_MEMORY),
-        )
-        active = torch.ones(k, dtype=torch.bool)
-        self.rule = WeightRule("sample_adaptive", memory, torch.zeros(k, size), active, 10.0, 20)
+        self.rule = random_rule(k, self.many.decoder.hidden_size)
 
     @staticmethod
     def _engine(config: APAConfig, k: int) -> ScoringEngine:
         s = read_settings(config)
         backbone = load_backbone(s.backbone, config["device"])
         engine = ScoringEngine(backbone, s.backbone, s.prompts, s.adapters, 0)
-        engine.bank.resize(k)
-        for i in range(k):
-            g = torch.Generator().manual_seed(i)
-            start = engine.bank.start(0)
-            engine.bank.load(i, {n: (a, torch.randn(b.shape, generator=g) * 0.01) for n, (a, b) in start.items()})
+        fill_adapters(engine.bank, k)
         return engine
 
     def _write(self, folder: Path, s: Any) -> None:
@@ -96,8 +83,7 @@ class Setting:
 
         def upper(engine: ScoringEngine, weights: Tensor, mode: Any) -> Contender:
             def run() -> Tensor:
-                with torch.no_grad():
-                    return engine.score_frozen(known[id(engine)], self.prompts, weights.to(engine.decoder.device), mode)
+                return engine.score_frozen(known[id(engine)], weights, mode)
 
             return Contender(run, n)
 
@@ -116,12 +102,11 @@ class Setting:
             "PEFT, add_weighted_adapter, all": Contender(lambda: self._merge(w[:merged]), merged),
         }
 
-    @torch.no_grad()
     def _passes(self, known: list[Any], n_passes: int) -> None:
         for i in range(n_passes):
-            one_hot = torch.zeros(self.batch, self.k, device=self.many.decoder.device)
+            one_hot = torch.zeros(self.batch, self.k)
             one_hot[:, i] = 1
-            self.many.score_frozen(known, self.prompts, one_hot, "non_decomposition")
+            self.many.score_frozen(known, one_hot, "non_decomposition")
 
     @torch.no_grad()
     def _mixed(self, n_adapters: int) -> None:

@@ -47,6 +47,7 @@ WHOLE: dict[str, dict] = {
     "default": {},
     "all linear layers": {"target_modules": ALL_LINEAR},
     "random partition": {"partition": "random"},
+    "embedding of the history": {"embedding_pooling": "history"},
     "2 epochs": {"epochs": 2},
     "8,000 samples, 32 shards": {"train_samples": None, "n_shards": 32},
     "one adapter on all samples": {"n_shards": 1},

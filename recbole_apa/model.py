@@ -11,13 +11,14 @@ from typing import Any
 import torch
 from recbole.data.interaction import Interaction
 from recbole.model.abstract_recommender import AbstractRecommender
-from recbole.utils import InputType, ModelType
+from recbole.utils import EvaluatorType, InputType, ModelType
 from torch import Tensor
 
 from recbole_apa.adapters.attention import Memory, WeightRule
 from recbole_apa.adapters.inject import Factors
 from recbole_apa.backbone.answers import TokenizedPrompt
 from recbole_apa.backbone.engine import ScoringEngine
+from recbole_apa.backbone.lists import ListScorer
 from recbole_apa.backbone.load import load_backbone
 from recbole_apa.data.dataset import LABEL_LIST_SUFFIX, APADataset
 from recbole_apa.data.prompts import PromptInput
@@ -60,6 +61,8 @@ class APA(AbstractRecommender):
             self.settings.adapters,
             cache_bytes=config["trunk_cache_gib"] * GIB,
         )
+        self.lists = ListScorer(self.engine)
+        self._ranks = config["eval_type"] == EvaluatorType.RANKING
         self.rule: WeightRule | None = None
 
     def use_dataset(self, dataset: APADataset) -> None:
@@ -96,12 +99,15 @@ class APA(AbstractRecommender):
         return self.engine.training_loss(self.prompts(interaction), labels, self.settings.training)
 
     def predict(self, interaction: Interaction) -> Tensor:
-        """s for each row, (b,): one pass, or K for ``aggregation: prediction``."""
+        """s for each row, (b,): one pass, or K for ``aggregation: prediction``. Where candidates are ranked, rows with
+        the same history share what they have in common."""
         prompts = self.prompts(interaction)
+        if self._ranks and self.settings.backbone.shared_prefixes:
+            return self.score_lists(prompts).to(self.device)
         return self.aggregate(prompts, self.weights(prompts)).to(self.device)
 
     def full_sort_predict(self, interaction: Interaction) -> Tensor:
-        """s for each row and every item, (b, n_items). Costs n_items passes a row: for small catalogues."""
+        """s for each row and every item, (b, n_items)."""
         rows = []
         for i in range(len(interaction)):
             row = interaction[[i]].repeat(self.n_items - 1)
@@ -118,10 +124,14 @@ class APA(AbstractRecommender):
         Raises:
             RunError: the model is not trained yet.
         """
+        chosen = self._trained_rule if rule is None else replace(self._trained_rule, name=rule)
+        return chosen(self.engine.embeddings(prompts))
+
+    @property
+    def _trained_rule(self) -> WeightRule:
         if self.rule is None:
             raise RunError("this APA has no trained adapters: call APATrainer.fit first, or load a run")
-        chosen = self.rule if rule is None else replace(self.rule, name=rule)
-        return chosen(self.engine.embeddings(prompts))
+        return self.rule
 
     def aggregate(self, prompts: Sequence[TokenizedPrompt], weights: Tensor, how: str | None = None) -> Tensor:
         """Scores with the given weights, (b,), by ``how`` (default: the setting ``aggregation``)."""
@@ -129,6 +139,22 @@ class APA(AbstractRecommender):
         if how == "prediction":
             return (weights * self.engine.adapter_scores(prompts)).sum(1)
         return self.engine.scores(prompts, weights, "decomposition" if how == "decomposition" else "non_decomposition")
+
+    def score_lists(
+        self, prompts: Sequence[TokenizedPrompt], rule: WeightRule | None = None, how: str | None = None
+    ) -> Tensor:
+        """Scores of prompts many of which begin alike, (n,); what :meth:`aggregate` gives, within rounding.
+
+        Args:
+            rule: instead of the one set.
+            how: instead of the setting ``aggregation``.
+        """
+        how = how or self.settings.aggregation.aggregation
+        lists = self.lists.read(prompts)
+        weights = [(rule or self._trained_rule)(x.embeddings) for x in lists]
+        if how == "prediction":
+            return (self.lists.spread(lists, weights) * self.lists.adapter_scores(lists)).sum(1)
+        return self.lists.scores(lists, weights, "decomposition" if how == "decomposition" else "non_decomposition")
 
     def set_adapters(self, adapters: Sequence[Factors | None]) -> None:
         """Stack K adapters; None stands for an empty shard, which never votes."""

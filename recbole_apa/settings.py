@@ -43,7 +43,10 @@ class BackboneSettings:
     embedding: str
     """Where h comes from: ``trunk`` (states that are there anyway) or ``final`` (the paper; one more pass)."""
     embedding_pooling: str
-    """``last`` prompt position or ``mean`` over all of them."""
+    """``last`` prompt position, ``mean`` over all of them, or ``history``: the position before the target. Then all
+    candidates of a list have the same weights, and ranking costs a fraction."""
+    shared_prefixes: bool
+    """Whether ranking reads what a user's candidates have in common once; the same as each alone within rounding."""
     forward_batch_size: int | None
     """Prompts per frozen pass; null takes 1 on a CPU and 32 on a GPU. Bit-exact forgetting needs 1: then no
     row's rounding depends on its neighbours."""
@@ -51,7 +54,7 @@ class BackboneSettings:
     def __post_init__(self) -> None:
         _choice("dtype", self.dtype, ("auto", "float32", "bfloat16", "float16"))
         _choice("embedding", self.embedding, ("trunk", "final"))
-        _choice("embedding_pooling", self.embedding_pooling, ("last", "mean"))
+        _choice("embedding_pooling", self.embedding_pooling, ("last", "mean", "history"))
         _at_least("trunk_layers", self.trunk_layers, 0)
         _at_least("forward_batch_size", self.forward_batch_size, 1)
 
@@ -233,6 +236,13 @@ class APASettings:
     adapters: AdapterSettings
     training: TrainSettings
     aggregation: AggregationSettings
+
+    def __post_init__(self) -> None:
+        if self.partition.partition_fit == "items" and self.backbone.embedding_pooling == "history":
+            raise SettingsError(
+                "partition_fit: items looks at item texts without a history, and embedding_pooling: history at nothing "
+                "else; use embedding_pooling: last or mean"
+            )
 
     def flat(self) -> dict[str, Any]:
         """All options under their keys, as in a YAML file."""

@@ -30,6 +30,7 @@ def settings(folder, **changes):
         "trunk_layers": 2,
         "embedding": "trunk",
         "embedding_pooling": "last",
+        "shared_prefixes": True,
         "forward_batch_size": None,
     }
     return BackboneSettings(**(values | changes))

@@ -46,7 +46,7 @@ MAY_IMPORT_RECBOLE = {
     "baselines.py",
     "quick_start.py",
 }
-MAY_IMPORT_TRANSFORMERS = {"backbone/wheel.py", "backbone/load.py"}
+MAY_IMPORT_TRANSFORMERS = {"backbone/wheel.py", "backbone/load.py", "backbone/shared_prefix.py"}
 
 
 def rank(module):

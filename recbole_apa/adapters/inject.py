@@ -1,6 +1,7 @@
 """Put stacked adapters into a model, take them out, copy their factors in and out."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
@@ -97,6 +98,15 @@ class AdapterBank:
     def mix(self, weights: Tensor | None, mode: MergeMode = "decomposition") -> None:
         """Set the weights, (b, k), of the next passes; None switches all adapters off."""
         self.mixture.weights, self.mixture.mode = weights, mode
+
+    @contextmanager
+    def mixed(self, weights: Tensor | None, mode: MergeMode = "decomposition") -> Iterator[None]:
+        """The weights of the passes inside; all adapters are off after it."""
+        self.mix(weights, mode)
+        try:
+            yield
+        finally:
+            self.mix(None)
 
 
 def _find_targets(model: nn.Module, prefixes: tuple[str, ...], targets: Sequence[str]) -> dict[str, nn.Linear]:

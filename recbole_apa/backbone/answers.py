@@ -18,6 +18,8 @@ class TokenizedPrompt:
     """Answers of the history; one fewer than ``positions``."""
     n_cut: int
     """History lines dropped to fit ``max_prompt_tokens``."""
+    n_prefix: int = 1
+    """Tokens before the target, the same for every candidate of a user; at least 1, and fewer than there are."""
 
 
 @dataclass(frozen=True)
@@ -48,8 +50,11 @@ class PromptEncoder:
         """
         prompt, n_cut = self.words(sample)
         encoded = self.tokenizer(prompt.text, return_offsets_mapping=True, verbose=False)
-        ids = tuple(encoded["input_ids"])
-        return TokenizedPrompt(ids, _answer_positions(prompt, encoded["offset_mapping"]), prompt.labels, n_cut)
+        ids, offsets = tuple(encoded["input_ids"]), encoded["offset_mapping"]
+        n_before = sum(end <= prompt.target_start for _, end in offsets)
+        return TokenizedPrompt(
+            ids, _answer_positions(prompt, offsets), prompt.labels, n_cut, max(1, min(n_before, len(ids) - 1))
+        )
 
     def words(self, sample: PromptInput) -> tuple[Prompt, int]:
         """The prompt as text, and how many history lines were dropped."""

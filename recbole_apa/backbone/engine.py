@@ -18,8 +18,10 @@ from recbole_apa.backbone.scoring import AnswerHead, gather_positions
 from recbole_apa.backbone.threads import map_on_threads
 from recbole_apa.backbone.trunk import SplitDecoder
 from recbole_apa.data.prompts import PromptInput, choose_template
+from recbole_apa.errors import PromptError
 from recbole_apa.settings import AdapterSettings, BackboneSettings, PromptSettings, TrainSettings
 
+Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 MAX_ENCODED = 200_000
@@ -98,6 +100,8 @@ class ScoringEngine:
         self.encoder = PromptEncoder(
             backbone.tokenizer, choose_template(prompts.template, prompts.prompt_template), prompts.max_prompt_tokens
         )
+        if settings.embedding_pooling == "history" and not self.encoder.template.target_comes_last:
+            raise PromptError("embedding_pooling: history needs a frame in which {target} comes last; use last or mean")
         self.decoder = SplitDecoder(backbone.model, settings.trunk_layers)
         self.head = AnswerHead(backbone.model, self.encoder.answers)
         self.bank = AdapterBank(
@@ -122,12 +126,16 @@ class ScoringEngine:
         on_cpu = self.decoder.device.type == "cpu"
         return self.batch_size * (8 * torch.get_num_threads() if on_cpu else 1)
 
-    def _each(self, job: Callable[[list[int]], Result], n: int) -> list[Result]:
-        """``job`` of each batch of 0 .. n-1; on a CPU several batches run side by side."""
-        chunks = list(_chunks(range(n), self.batch_size))
+    def side_by_side(self, job: Callable[[Item], Result], items: Sequence[Item]) -> list[Result]:
+        """``job`` of each item, without gradients; on a CPU several at once, each on one thread."""
         if self.decoder.device.type == "cpu":
-            return map_on_threads(job, chunks)
-        return [job(chunk) for chunk in chunks]
+            return map_on_threads(job, items)
+        with torch.no_grad():
+            return [job(item) for item in items]
+
+    def _each(self, job: Callable[[list[int]], Result], n: int) -> list[Result]:
+        """``job`` of each batch of 0 .. n-1."""
+        return self.side_by_side(job, list(_chunks(range(n), self.batch_size)))
 
     def encode(self, samples: Sequence[PromptInput]) -> list[TokenizedPrompt]:
         """Tokens of each sample's prompt."""
@@ -150,7 +158,8 @@ class ScoringEngine:
 
         def read(chunk: list[int]) -> list[FrozenPass]:
             states = self.decoder.trunk([prompts[missing[j]].ids for j in chunk])
-            return [FrozenPass(s.cpu(), h.cpu()) for s, h in zip(states, self._embed(states), strict=True)]
+            ends = [prompts[missing[j]].n_prefix for j in chunk]
+            return [FrozenPass(s.cpu(), h.cpu()) for s, h in zip(states, self._embed(states, ends), strict=True)]
 
         found = (frozen for chunk in self._each(read, len(missing)) for frozen in chunk)
         for i, frozen in zip(missing, found, strict=True):
@@ -167,36 +176,28 @@ class ScoringEngine:
             return torch.empty(0, self.decoder.hidden_size)
         return torch.stack([frozen.embedding for frozen in self.freeze(prompts)])
 
-    @torch.no_grad()
     def scores(self, prompts: Sequence[TokenizedPrompt], weights: Tensor | None, mode: MergeMode) -> Tensor:
         """s in one pass with weights of each sample's own: (b, k) -> (b,), float32 on the CPU.
 
         ``weights`` None scores with the frozen model alone.
         """
-        frozen = self.freeze(prompts)
+        return self.score_frozen(self.freeze(prompts), weights, mode)
+
+    def score_frozen(self, frozen: Sequence[FrozenPass], weights: Tensor | None, mode: MergeMode) -> Tensor:
+        """As :meth:`scores`, of prompts whose frozen passes are given."""
 
         def score(chunk: list[int]) -> Tensor:
             mixed = None if weights is None else weights[chunk].to(self.decoder.device)
-            return self.score_frozen([frozen[i] for i in chunk], [prompts[i] for i in chunk], mixed, mode)
+            return self._upper_pass([frozen[i] for i in chunk], mixed, mode)
 
-        return torch.cat([torch.empty(0), *self._each(score, len(prompts))])
+        return torch.cat([torch.empty(0), *self._each(score, len(frozen))])
 
-    def score_frozen(
-        self, frozen: list[FrozenPass], prompts: list[TokenizedPrompt], weights: Tensor | None, mode: MergeMode
-    ) -> Tensor:
-        """One pass through the upper layers, of prompts whose frozen passes are given: (b, k) -> s, (b,), on the CPU.
-
-        ``weights`` lie where the model lies.
-        """
-        self.bank.mix(weights, mode)
-        try:
+    def _upper_pass(self, frozen: list[FrozenPass], weights: Tensor | None, mode: MergeMode) -> Tensor:
+        with self.bank.mixed(weights, mode):
             hidden = self.decoder.upper([f.states for f in frozen])
-        finally:
-            self.bank.mix(None)
-        last = gather_positions(hidden, [p.positions[-1:] for p in prompts])
+        last = gather_positions(hidden, [[len(f.states) - 1] for f in frozen])
         return torch.sigmoid(self.head.margins(last)).cpu()
 
-    @torch.no_grad()
     def adapter_scores(self, prompts: Sequence[TokenizedPrompt], which: Sequence[int] | None = None) -> Tensor:
         """s_k of adapters alone, (b, len(which)), float32 on the CPU.
 
@@ -212,9 +213,7 @@ class ScoringEngine:
 
         def score(chunk: list[int]) -> Tensor:
             rows, ks = zip(*(pairs[j] for j in chunk), strict=True)
-            return self.score_frozen(
-                [frozen[i] for i in rows], [prompts[i] for i in rows], one_hot[list(ks)], "non_decomposition"
-            )
+            return self._upper_pass([frozen[i] for i in rows], one_hot[list(ks)], "non_decomposition")
 
         return torch.cat([torch.empty(0), *self._each(score, len(pairs))]).view(len(prompts), len(adapters))
 
@@ -231,15 +230,17 @@ class ScoringEngine:
         at_answers = gather_positions(hidden, positions)
         return self.head.loss(at_answers, torch.tensor(answers, device=hidden.device), settings.answer_loss)
 
-    def _embed(self, states: list[Tensor]) -> list[Tensor]:
-        """h of prompts whose trunk states are given (paper, Algorithm 1, line 1)."""
+    def _embed(self, states: list[Tensor], prefixes: list[int]) -> list[Tensor]:
+        """h of prompts whose trunk states and tokens before the target are given (paper, Algorithm 1, line 1)."""
         if self.settings.embedding == "final":
             self.bank.mix(None)
             with torch.no_grad():
                 full = self.decoder.upper(states)
             states = [row[: len(s)] for row, s in zip(full, states, strict=True)]
-        pooled = self.settings.embedding_pooling
-        return [(s.float().mean(0) if pooled == "mean" else s[-1].float()) for s in states]
+        if self.settings.embedding_pooling == "mean":
+            return [s.float().mean(0) for s in states]
+        ends = prefixes if self.settings.embedding_pooling == "history" else [len(s) for s in states]
+        return [s[end - 1].float() for s, end in zip(states, ends, strict=True)]
 
 
 def _chunks(items: Sequence[int], size: int) -> Iterator[list[int]]:

@@ -36,7 +36,8 @@ class SplitDecoder:
             raise BackboneError(
                 f"trunk_layers: found {self.n_trunk}, expected 0 to {self.n_layers - 1} for this backbone"
             )
-        self._trunk = _part(self.decoder, 0, self.n_trunk, keep_norm=False) if self.n_trunk else None
+        self.trunk_part = _part(self.decoder, 0, self.n_trunk, keep_norm=False) if self.n_trunk else None
+        """The lower layers as a decoder; None where there are none."""
         self._check_equal_to_whole()
 
     @property
@@ -64,18 +65,25 @@ class SplitDecoder:
     def trunk(self, prompts: Sequence[Sequence[int]]) -> list[Tensor]:
         """States at the trunk's top for each prompt, (t_i, d)."""
         padded = _pad([torch.tensor(ids, device=self.device) for ids in prompts])
-        if self._trunk is None:
+        if self.trunk_part is None:
             states = self.model.get_input_embeddings()(padded)
         else:
-            states = self._trunk(input_ids=padded, use_cache=False).last_hidden_state
+            states = self.trunk_part(input_ids=padded, use_cache=False).last_hidden_state
         return [row[: len(ids)].clone() for row, ids in zip(states, prompts, strict=True)]
 
     def upper(self, states: Sequence[Tensor]) -> Tensor:
         """Final hidden states, (b, max t, d), of prompts whose trunk states are given."""
         padded = _pad([s.to(self.device) for s in states])
-        return self._upper()(inputs_embeds=padded, use_cache=False).last_hidden_state
+        return self.upper_part(inputs_embeds=padded, use_cache=False).last_hidden_state
 
-    def _upper(self) -> Any:
+    def embed(self, ids: Sequence[int]) -> Tensor:
+        """Rows of the embedding table, (len(ids), d)."""
+        out: Tensor = self.model.get_input_embeddings()(torch.tensor(ids, device=self.device))
+        return out
+
+    @property
+    def upper_part(self) -> Any:
+        """The upper layers as a decoder."""
         # made anew for each call: adapters replace modules inside the layers, never the layers
         return _part(self.decoder, self.n_trunk, self.n_layers, keep_norm=True) if self.n_trunk else self.decoder
 

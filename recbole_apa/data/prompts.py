@@ -62,6 +62,12 @@ class PromptTemplate:
         if self.yes == self.no:
             raise PromptError(f"prompt template: yes and no are both {self.yes!r}; they must differ")
 
+    @property
+    def target_comes_last(self) -> bool:
+        """Whether all that is said of the user stands before the target."""
+        names = [name for _, name, _, _ in string.Formatter().parse(self.frame) if name is not None]
+        return names.index("target") == len(names) - 1
+
 
 _TALLREC_QUESTION = (
     "User Preference: {liked}\nUser Unpreference: {disliked}\nWhether the user will like the target movie {target}?"
@@ -104,11 +110,13 @@ class PromptInput:
 @dataclass(frozen=True)
 class Prompt:
     """A filled template. ``answer_ends`` are the text positions at which an answer of the history begins
-    (the same place at which the target's answer would follow at the end), with the labels."""
+    (the same place at which the target's answer would follow at the end), with the labels; ``target_start`` is
+    the position at which the target begins."""
 
     text: str
     answer_ends: tuple[int, ...]
     labels: tuple[int, ...]
+    target_start: int
 
 
 def choose_template(name: str, custom: Mapping[str, str] | None) -> PromptTemplate:
@@ -150,6 +158,7 @@ def fill(template: PromptTemplate, sample: PromptInput) -> Prompt:
         template.frame.format(**values),
         tuple(before + end for end in ends),
         tuple(label for _, label in sample.history) if ends else (),
+        _prefix_before(template.frame, "target", values),
     )
 
 

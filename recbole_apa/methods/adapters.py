@@ -31,6 +31,7 @@ from recbole_apa.shard_pool import make_trainer
 from recbole_apa.unlearning.session import unlearn
 
 LEARNED = "learned"
+LISTS_AT_ONCE = 4
 _STATES = ("backbone", "dtype", "trunk_layers", "template", "item_text", "embedding", "embedding_pooling")
 """Settings on which the frozen states of a prompt depend."""
 
@@ -73,8 +74,8 @@ class AdapterMethod:
         return self._made
 
     def fit(self, seed: int) -> FitFigures:
-        """See :class:`~recbole_apa.methods.protocol.Method`. Frozen states of all prompts are computed before the
-        clock starts; they are the same for all methods."""
+        """See :class:`~recbole_apa.methods.protocol.Method`. Frozen states of the labelled prompts are computed
+        before the clock starts; they are the same for all methods."""
         folder = self.bench.folder / "run"
         shutil.rmtree(folder, ignore_errors=True)
         config = self._config(seed)
@@ -131,20 +132,24 @@ class AdapterMethod:
         serving, made = self.servings[row], self.made
         dataset = made.data[2]._dataset
         prompts = made.model.engine.encode(dataset.prompt_inputs(self.bench.judged(dataset.samples)))
-        self._freeze(made.model, made.config, prompts)
+        if self.bench.ranking is None or not made.model.settings.backbone.shared_prefixes:
+            self._freeze(made.model, made.config, prompts)
         start = time.perf_counter()
-        if serving.weight_rule == LEARNED:
-            scores = self._attend(prompts)
-        else:
-            scores = made.trainer.aggregate_prompts(
-                prompts,
-                self._rule(serving)(made.model.engine.embeddings(prompts)),
-                serving.aggregation,
-                f"Score {row}",
-                made.config["show_progress"],
-            )
+        scores = self._scores(prompts, serving, f"Score {row}")
         passes = made.model.engine.bank.n_adapters if serving.aggregation == "prediction" else 1
         return Scored(scores.numpy(), True, passes, time.perf_counter() - start)
+
+    def _scores(self, prompts: Sequence[TokenizedPrompt], serving: Serving, title: str) -> Tensor:
+        model, show = self.made.model, self.made.config["show_progress"]
+        if serving.weight_rule == LEARNED:
+            return self._attend(prompts, title)
+        rule = self._rule(serving)
+        if self.bench.ranking and model.settings.backbone.shared_prefixes:
+            size = self.bench.ranking.n_candidates * LISTS_AT_ONCE
+            steps = progress(range(0, len(prompts), size), title, show)
+            return torch.cat([model.score_lists(prompts[i : i + size], rule, serving.aggregation) for i in steps])
+        weights = rule(model.engine.embeddings(prompts))
+        return self.made.trainer.aggregate_prompts(prompts, weights, serving.aggregation, title, show)
 
     def _rule(self, serving: Serving) -> WeightRule:
         rule: WeightRule = replace(self.made.model.rule, name=serving.weight_rule)
@@ -159,7 +164,7 @@ class AdapterMethod:
         )
         return replace(rule, tau=tau, n_neighbors=n)
 
-    def _attend(self, prompts: Sequence[TokenizedPrompt]) -> Tensor:
+    def _attend(self, prompts: Sequence[TokenizedPrompt], title: str) -> Tensor:
         """RecEraser's attention, trained on the memory: validation samples that no adapter saw."""
         made, rule = self.made, self.made.model.rule
         known = rule.memory
@@ -170,7 +175,7 @@ class AdapterMethod:
         size = made.model.engine.step_size
         alone = [
             made.model.engine.adapter_scores(prompts[begin : begin + size])
-            for begin in progress(range(0, len(prompts), size), "Score with attention", made.config["show_progress"])
+            for begin in progress(range(0, len(prompts), size), title, made.config["show_progress"])
         ]
         return attention(torch.cat(alone), similarity)
 

@@ -1,0 +1,29 @@
+"""Adapters and a memory of random numbers: what a prediction costs does not depend on what they say."""
+
+import torch
+
+from recbole_apa.adapters.attention import Memory, WeightRule
+from recbole_apa.adapters.inject import AdapterBank
+
+N_MEMORY = 500
+
+
+def fill_adapters(bank: AdapterBank, k: int) -> None:
+    """K adapters from the common start, with small random B."""
+    bank.resize(k)
+    for i in range(k):
+        g = torch.Generator().manual_seed(i)
+        start = bank.start(0)
+        bank.load(i, {name: (a, torch.randn(b.shape, generator=g) * 0.01) for name, (a, b) in start.items()})
+
+
+def random_rule(k: int, size: int) -> WeightRule:
+    """Attention over a memory of ``N_MEMORY`` rows of embeddings of this size."""
+    g = torch.Generator().manual_seed(0)
+    memory = Memory(
+        torch.randn(N_MEMORY, size, generator=g),
+        torch.rand(N_MEMORY, k, generator=g),
+        torch.randint(0, 2, (N_MEMORY,), generator=g).float(),
+        torch.arange(N_MEMORY),
+    )
+    return WeightRule("sample_adaptive", memory, torch.zeros(k, size), torch.ones(k, dtype=torch.bool), 10.0, 20)
