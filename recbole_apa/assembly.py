@@ -15,11 +15,22 @@ from recbole_apa.errors import RunError, SettingsError
 from recbole_apa.ledger import refuse_pending
 from recbole_apa.model import APA
 from recbole_apa.recbole_bridge import APAConfig, make_dataset
-from recbole_apa.run_store import EMBEDDINGS, MEMORY, METRICS, RunStore
+from recbole_apa.run_store import EMBEDDINGS, MEMORY, METRICS, STATES, RunStore
 from recbole_apa.trainer import APATrainer
 
 MOVABLE = frozenset(
-    {"data_path", "backbone", "device", "use_gpu", "gpu_id", "show_progress", "trunk_cache_gib", "variants", "workers"}
+    {
+        "data_path",
+        "backbone",
+        "device",
+        "use_gpu",
+        "gpu_id",
+        "show_progress",
+        "trunk_cache_gib",
+        "keep_states",
+        "variants",
+        "workers",
+    }
 )
 """Options that may differ when a run is loaded: digests tell whether what they name is the same."""
 
@@ -96,7 +107,8 @@ def open_run(store: RunStore, changes: Mapping[str, Any] | None = None, allow_pe
             f"{', '.join(fixed)}: a finished run is evaluated with its own settings; expected only "
             f"{', '.join(sorted(MOVABLE))}"
         )
-    options = {**manifest["options"], **(changes or {})}
+    # a run that keeps its states goes on keeping them
+    options = {**manifest["options"], "keep_states": store.has(STATES), **(changes or {})}
     config = APAConfig("APA", options.pop("dataset"), None, options)
     config.view = stored_view(store)
     start_logging(config)
@@ -104,6 +116,7 @@ def open_run(store: RunStore, changes: Mapping[str, Any] | None = None, allow_pe
     _check_same(manifest, model, data[0]._dataset)
     trainer = APATrainer(config, model, store)
     trainer.load(store, allow_pending)
+    trainer.load_states(*data[:2])
     return RunResult({}, store.folder, config, model, trainer, data)
 
 

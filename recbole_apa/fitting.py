@@ -31,7 +31,7 @@ from recbole_apa.partition import (
 )
 from recbole_apa.partition.assignment import shard_count
 from recbole_apa.progress import progress
-from recbole_apa.run_store import EMBEDDINGS, MEMORY, METRICS, PARTITION, RunStore
+from recbole_apa.run_store import EMBEDDINGS, MEMORY, METRICS, PARTITION, STATES, RunStore
 from recbole_apa.seeding import digest_of
 from recbole_apa.shard_trainer import ShardTrainer
 
@@ -276,10 +276,18 @@ class StateBuilder:
         )
 
 
-def lineage_of(partition: Partition, splits: Mapping[str, Sequence[Sample]]) -> dict[str, dict[str, str]]:
-    """Artefact -> sample id -> digest of what the artefact saw of it. Figures and report see all of these."""
+def lineage_of(
+    partition: Partition, splits: Mapping[str, Sequence[Sample]], with_states: bool
+) -> dict[str, dict[str, str]]:
+    """Artefact -> sample id -> digest of what the artefact saw of it. Figures and report see all of these.
+
+    Args:
+        with_states: whether the run keeps frozen states.
+    """
     train, valid, test = ({s.sample_id: s.digest() for s in splits[name]} for name in SPLITS)
     seen = {f"shards/{k:03d}": {name: train[name] for name in partition.members(k)} for k in range(partition.n_shards)}
+    if with_states:
+        seen[STATES] = {**train, **valid}
     return {**seen, PARTITION: train, EMBEDDINGS: train, MEMORY: valid, METRICS: test}
 
 

@@ -29,6 +29,7 @@ RUN_KEYS = frozenset(
         "run_dir",
         "export_samples",
         "trunk_cache_gib",
+        "keep_states",
         "variants",
         "workers",
         "device",

@@ -24,6 +24,7 @@ FORMAT_VERSION = 2
 TRAINING, COMPLETE = "training", "complete"
 MANIFEST, LINEAGE, METRICS, REPORT = "manifest.json", "lineage.json", "metrics.json", "report.html"
 PARTITION, EMBEDDINGS, MEMORY = "partition.json", "embeddings.safetensors", "memory.safetensors"
+STATES = "states.safetensors"
 LEDGER, CERTIFICATES, PENDING = "ledger.jsonl", "certificates", "pending"
 
 

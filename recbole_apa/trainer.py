@@ -18,11 +18,12 @@ from recbole_apa.backbone.answers import TokenizedPrompt
 from recbole_apa.data.dataloader import ShardingDataLoader
 from recbole_apa.fitting import FitRecord, StateBuilder, lineage_of, sample_order
 from recbole_apa.former_state import FormerState
+from recbole_apa.frozen_states import load_states, save_states
 from recbole_apa.ledger import refuse_pending
 from recbole_apa.model import APA
 from recbole_apa.partition import Collaborative, Partition
 from recbole_apa.progress import progress
-from recbole_apa.run_store import RunIdentity, RunStore
+from recbole_apa.run_store import STATES, RunIdentity, RunStore
 
 
 class APATrainer(Trainer):
@@ -100,7 +101,9 @@ class APATrainer(Trainer):
         self._set_rule(memory, active)
         if store:
             store.save_memory(memory, active)
-            store.save_lineage(lineage_of(self.partition, train_data._dataset.splits))
+            if self.config["keep_states"]:
+                save_states(store, self.model.engine.cache, self._prompts_of(train_data, valid_data))
+            store.save_lineage(lineage_of(self.partition, train_data._dataset.splits, store.has(STATES)))
             store.seal({"chosen": {"tau": self.record.tau, "n_neighbors": self.record.n_neighbors}})
         return self._validate(valid_data, show_progress, callback_fn)
 
@@ -122,6 +125,15 @@ class APATrainer(Trainer):
         """RecBole's metrics of scores that are there already, (n,), for ``mode: labeled``."""
         self.eval_collector.eval_collect(scores, labels)
         return self.evaluator.evaluate(self.eval_collector.get_data_struct())
+
+    def load_states(self, *loaders: Any) -> None:
+        """Take the frozen states that the run kept of these loaders' samples."""
+        if self.store:
+            n = load_states(self.store, self.model.engine.cache, self._prompts_of(*loaders))
+            self.logger.debug(f"{n} frozen states taken from {self.store.folder}")
+
+    def _prompts_of(self, *loaders: Any) -> list[TokenizedPrompt]:
+        return [prompt for loader in loaders for prompt in self.model.prompts(loader._dataset.labelled)]
 
     def load(self, store: RunStore, allow_pending: bool = False) -> None:
         """Take adapters, partition, memory and the chosen tau and n from a finished run.

@@ -17,7 +17,7 @@ RANKS = [
     {"partition", "adapters", "data"},
     {"backbone"},
     {"model", "run_store", "ledger", "run_lock"},
-    {"shard_trainer", "former_state"},
+    {"shard_trainer", "former_state", "frozen_states"},
     {"fitting"},
     {"trainer"},
     {"evaluation"},

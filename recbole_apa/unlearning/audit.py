@@ -19,7 +19,7 @@ from recbole_apa.fitting import lineage_of, sample_order, shard_key
 from recbole_apa.ledger import DONE, Entry, Ledger
 from recbole_apa.recbole_bridge import APAConfig
 from recbole_apa.run_lock import HOLDER, LOCK
-from recbole_apa.run_store import CERTIFICATES, EMBEDDINGS, LEDGER, MANIFEST, MEMORY, PENDING, RunStore
+from recbole_apa.run_store import CERTIFICATES, EMBEDDINGS, LEDGER, MANIFEST, MEMORY, PENDING, STATES, RunStore
 
 _WORD = re.compile(r"[^\s\"'<>,;()\[\]{}]+:[^\s\"'<>,;()\[\]{}]+")
 
@@ -179,7 +179,7 @@ def _lineage(store: RunStore, manifest: Mapping[str, Any], data: tuple[Any, Any,
     if unknown:
         yield f"partition.json holds {len(unknown)} samples that the data no longer has"
         return
-    found = lineage_of(partition, splits)
+    found = lineage_of(partition, splits, store.has(STATES))
     for name in sorted(found.keys() | said.keys()):
         if found.get(name) != said.get(name):
             yield f"lineage of {name}: it saw other samples than the data now gives"

@@ -11,9 +11,10 @@ import torch
 from recbole_apa.assembly import RunResult, open_run
 from recbole_apa.errors import RunError
 from recbole_apa.files import file_digest, read_json
+from recbole_apa.frozen_states import wrong_states
 from recbole_apa.ledger import refuse_pending
 from recbole_apa.run_lock import run_lock
-from recbole_apa.run_store import EMBEDDINGS, LINEAGE, MEMORY, PARTITION, RunStore
+from recbole_apa.run_store import EMBEDDINGS, LINEAGE, MEMORY, PARTITION, STATES, RunStore
 from recbole_apa.shard_pool import make_trainer
 
 SCORED = ("valid", "test")
@@ -69,6 +70,10 @@ def verify(run_dir: str | Path, config_dict: Mapping[str, Any] | None = None) ->
             for split in SCORED
             if not torch.equal(served[split], again[split])
         ]
+        prompts = [p for loader in opened.data[:2] for p in opened.model.prompts(loader._dataset.labelled)]
+        wrong = wrong_states(store, opened.model.engine.cache, prompts)
+        if wrong:
+            out.differences.append(f"{STATES}: {wrong} of its states are not those of the run's samples")
         out.seconds = sum(trainer.record.seconds.values())
         return out
 
