@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
+from torch import Tensor
 
 from recbole_apa.backbone.answers import TokenizedPrompt
 from recbole_apa.backbone.engine import FrozenPass, StateCache
@@ -16,7 +17,7 @@ from recbole_apa.seeding import digest_of
 
 def save_states(store: RunStore, cache: StateCache, prompts: Sequence[TokenizedPrompt]) -> None:
     """Write ``states.safetensors``: those of the prompts that are in the cache, and no other."""
-    tensors = {}
+    tensors: dict[str, Tensor] = {}
     for prompt in prompts:
         frozen = cache.get(prompt.ids)
         if frozen is not None:
