@@ -146,34 +146,46 @@ class StateBuilder:
             elsewhere(missing)
             known |= {k: self.store.load_shard(k) for k in missing}
             self.record.trained += missing
+        else:
+            size = self.model.settings.training.fused_shards
+            for begin in range(0, len(missing), size):
+                known |= self.train_shards(train_data, partition, missing[begin : begin + size])
         adapters: list[Factors | None] = []
         for shard in range(partition.n_shards):
-            done = known.get(shard) or (self.train_shard(train_data, partition, shard) if shard in full else None)
+            done = known.get(shard)
             adapters.append(done and done[0])
             self.record.shards.append(done[1] if done else {})
         if missing:
             self.record.add_seconds("train_shards_seconds", start)
         return adapters
 
-    def train_shard(
-        self, train_data: ShardingDataLoader, partition: Partition, shard: int
-    ) -> tuple[Factors, dict[str, Any]]:
-        """Train one adapter from the common start, and keep it in the store."""
-        batches, key = self._batches(train_data, partition, shard)
-        self.model.engine.bank.resize(1)
-        start = time.perf_counter()
+    def train_shards(
+        self, train_data: ShardingDataLoader, partition: Partition, shards: Sequence[int]
+    ) -> dict[int, tuple[Factors, dict[str, Any]]]:
+        """Train adapters from the common start, several in one batch, and keep them in the store."""
+        found = [self._batches(train_data, partition, shard) for shard in shards]
+        batches = [batch for batch, _ in found]
         trainer = ShardTrainer(self.model, self.show_progress)
-        factors, history = trainer.fit(shard, partition.n_shards, batches, self.log)
-        seconds = time.perf_counter() - start
-        self.record.trained.append(shard)
-        losses = ", ".join(f"{loss:.4f}" for loss in history.epoch_losses)
-        getLogger().info(
-            set_color(f"shard {shard + 1}/{partition.n_shards} training", "green")
-            + f" [samples: {len(batches.samples)}, time: {seconds:.1f}s, train loss per epoch: {losses}]"
-        )
-        if self.store:
-            self.store.save_shard(shard, factors, self.peft_description(), history, key, seconds)
-        return factors, {"train_seconds": seconds, **vars(history)}
+        start = time.perf_counter()
+        if len(shards) == 1:
+            self.model.engine.bank.resize(1)
+            trained = [trainer.fit(shards[0], partition.n_shards, batches[0], self.log)]
+        else:
+            trained = trainer.fit_together(shards, partition.n_shards, batches, self.log)
+        per_sample = (time.perf_counter() - start) / sum(len(b.samples) for b in batches)
+        out = {}
+        for shard, (batch, key), (factors, history) in zip(shards, found, trained, strict=True):
+            seconds = per_sample * len(batch.samples)
+            self.record.trained.append(shard)
+            losses = ", ".join(f"{loss:.4f}" for loss in history.epoch_losses)
+            getLogger().info(
+                set_color(f"shard {shard + 1}/{partition.n_shards} training", "green")
+                + f" [samples: {len(batch.samples)}, time: {seconds:.1f}s, train loss per epoch: {losses}]"
+            )
+            if self.store:
+                self.store.save_shard(shard, factors, self.peft_description(), history, key, seconds)
+            out[shard] = (factors, {"train_seconds": seconds, **vars(history)})
+        return out
 
     def _batches(self, train_data: ShardingDataLoader, partition: Partition, shard: int) -> tuple[ShardBatches, str]:
         """A shard's batches, and the key that changes with its samples."""

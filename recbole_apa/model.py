@@ -4,7 +4,7 @@ Recommendation", arXiv 2404.10327).
 Shapes: b batch, k shards, d hidden size.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -95,8 +95,21 @@ class APA(AbstractRecommender):
 
     def calculate_loss(self, interaction: Interaction) -> Tensor:
         """Negative log-likelihood of the answers under the adapter in place 0."""
-        labels = interaction[self._label_field]
-        return self.engine.training_loss(self.prompts(interaction), labels, self.settings.training)
+        return self.losses_of_shards({0: interaction})[0]
+
+    def losses_of_shards(self, batches: Mapping[int, Interaction]) -> list[Tensor]:
+        """The same for several adapters in one pass.
+
+        Args:
+            batches: place of the adapter -> its rows, in order of place.
+
+        Returns:
+            a scalar for each, in the same order.
+        """
+        prompts = [prompt for batch in batches.values() for prompt in self.prompts(batch)]
+        labels = torch.cat([batch[self._label_field] for batch in batches.values()])
+        owners = [place for place, batch in batches.items() for _ in range(len(batch))]
+        return self.engine.training_losses(prompts, labels, owners, self.settings.training)
 
     def predict(self, interaction: Interaction) -> Tensor:
         """s for each row, (b,): one pass, or K for ``aggregation: prediction``. Where candidates are ranked, rows with

@@ -169,7 +169,10 @@ class TrainSettings:
     learning_rate: float
     """Peak rate of AdamW."""
     train_batch_size: int
-    """Samples per step."""
+    """Samples per step of a shard."""
+    fused_shards: int
+    """Shards trained side by side in one batch, for a device that one shard's batch leaves idle; 1 trains them one
+    after another. The same within rounding: bit-exact forgetting needs 1."""
     weight_decay: float
     """AdamW's decoupled decay."""
     lr_schedule: str
@@ -192,7 +195,7 @@ class TrainSettings:
         _choice("lr_schedule", self.lr_schedule, ("linear", "cosine", "constant"))
         _choice("answer_loss", self.answer_loss, ("yes_no", "full"))
         _choice("supervise", self.supervise, ("all", "target"))
-        for name in ("epochs", "train_batch_size", "stopping_patience"):
+        for name in ("epochs", "train_batch_size", "fused_shards", "stopping_patience"):
             _at_least(name, getattr(self, name), 1)
         if self.learning_rate <= 0:
             raise SettingsError(f"learning_rate: found {self.learning_rate}, expected more than 0")
@@ -242,6 +245,12 @@ class APASettings:
             raise SettingsError(
                 "partition_fit: items looks at item texts without a history, and embedding_pooling: history at nothing "
                 "else; use embedding_pooling: last or mean"
+            )
+
+        if self.training.fused_shards > 1 and self.adapters.lora_dropout:
+            raise SettingsError(
+                f"fused_shards is {self.training.fused_shards} and lora_dropout {self.adapters.lora_dropout}; dropout "
+                "is drawn for each shard by itself: use fused_shards: 1, or lora_dropout: 0"
             )
 
     def flat(self) -> dict[str, Any]:

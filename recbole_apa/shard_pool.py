@@ -13,6 +13,7 @@ import torch
 from recbole_apa.assembly import build
 from recbole_apa.collaborative_model import collaborative_model
 from recbole_apa.data.view import DataView
+from recbole_apa.errors import SettingsError
 from recbole_apa.fitting import FitRecord, StateBuilder
 from recbole_apa.former_state import FormerState
 from recbole_apa.model import APA
@@ -45,6 +46,9 @@ def make_trainer(
     trainer = APATrainer(config, model, store, former)
     trainer.collaborative = collaborative_of(config)
     workers = int(config["workers"] or 1)
+    fused = model.settings.training.fused_shards
+    if workers > 1 and fused > 1:
+        raise SettingsError(f"workers is {workers} and fused_shards {fused}; expected one of them to be 1")
     if workers > 1:
         trainer.train_elsewhere = lambda shards: train_in_processes(config, trainer.store, shards, workers)
     return trainer
@@ -86,5 +90,5 @@ def _train(shard: int) -> float:
     start = time.perf_counter()
     partition = _builder.store.load_partition()
     assert partition is not None
-    _builder.train_shard(_loader, partition, shard)
+    _builder.train_shards(_loader, partition, [shard])
     return time.perf_counter() - start

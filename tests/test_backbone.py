@@ -183,8 +183,18 @@ def test_final_embedding_is_the_last_state_of_the_frozen_model(backbone_folder):
 
 def train_settings(**changes):
     values = {"epochs": 1, "learning_rate": 0.1, "train_batch_size": 4, "weight_decay": 0.0, "lr_schedule": "linear"}
-    values |= {"warmup_ratio": 0.0, "max_grad_norm": None, "answer_loss": "yes_no", "supervise": "target"}
+    values |= {
+        "warmup_ratio": 0.0,
+        "max_grad_norm": None,
+        "fused_shards": 1,
+        "answer_loss": "yes_no",
+        "supervise": "target",
+    }
     return TrainSettings(**(values | changes), stopping_patience=None, stopping_min_delta=0.0)
+
+
+def loss_of(e, prompts, labels, s):
+    return e.training_losses(prompts, labels, [0] * len(prompts), s)[0]
 
 
 def test_losses_are_the_known_ones(backbone_folder):
@@ -193,10 +203,10 @@ def test_losses_are_the_known_ones(backbone_folder):
     prompts, labels = e.encode(SAMPLES), torch.tensor([1.0, 0.0, 1.0])
     s = e.adapter_scores(prompts)[:, 0]
     expected = -torch.stack([s[0].log(), (1 - s[1]).log(), s[2].log()]).mean()
-    torch.testing.assert_close(e.training_loss(prompts, labels, train_settings()), expected)
-    full = e.training_loss(prompts, labels, train_settings(answer_loss="full"))
+    torch.testing.assert_close(loss_of(e, prompts, labels, train_settings()), expected)
+    full = loss_of(e, prompts, labels, train_settings(answer_loss="full"))
     assert full > expected  # the vocabulary takes part of the mass
-    every = e.training_loss(prompts, labels, train_settings(supervise="all"))
+    every = loss_of(e, prompts, labels, train_settings(supervise="all"))
     assert not torch.isclose(every, expected)
 
 
@@ -204,11 +214,11 @@ def test_supervising_all_lines_means_every_answer_once(backbone_folder):
     e = engine(backbone_folder)
     fill_adapters(e, 1)
     sample = SAMPLES[0]
-    every = e.training_loss(e.encode([sample]), torch.tensor([1.0]), train_settings(supervise="all"))
+    every = loss_of(e, e.encode([sample]), torch.tensor([1.0]), train_settings(supervise="all"))
     lines = [
         (PromptInput(sample.history[:i], text), y) for i, (text, y) in enumerate((*sample.history, (sample.target, 1)))
     ]
-    single = [e.training_loss(e.encode([p]), torch.tensor([float(y)]), train_settings()) for p, y in lines]
+    single = [loss_of(e, e.encode([p]), torch.tensor([float(y)]), train_settings()) for p, y in lines]
     torch.testing.assert_close(every, torch.stack(single).mean(), atol=1e-4, rtol=1e-4)
 
 

@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import nn
 
-from recbole_apa.adapters.training import rate_factor, should_stop, train_adapter
+from recbole_apa.adapters.training import AdapterCourse, rate_factor, should_stop, train_adapter
 from recbole_apa.errors import TrainingError
 from tests.test_backbone import train_settings
 
@@ -24,7 +24,8 @@ def test_stopping_looks_back_over_patience_epochs():
 def quadratic(**changes):
     p = nn.Parameter(torch.tensor([4.0]))
     loss = lambda batch: ((p - batch) ** 2).sum()  # noqa: E731
-    history = train_adapter([p], lambda e: [1.0, 1.0], 2, loss, train_settings(**changes), seed=0, shard=0)
+    course = AdapterCourse([p], 2, train_settings(**changes), 0)
+    history = train_adapter(course, lambda e: [1.0, 1.0], loss, seed=0)
     return p, history
 
 
@@ -37,7 +38,9 @@ def test_training_finds_the_minimum_and_stops_when_told():
 def test_a_loss_that_is_not_finite_is_an_error():
     p = nn.Parameter(torch.tensor([1.0]))
     with pytest.raises(TrainingError, match="shard 3, step 0: the loss is nan"):
-        train_adapter([p], lambda e: [0.0], 1, lambda b: p.sum() * float("nan"), train_settings(), seed=0, shard=3)
+        train_adapter(
+            AdapterCourse([p], 1, train_settings(), 3), lambda e: [0.0], lambda b: p.sum() * float("nan"), seed=0
+        )
 
 
 def test_dropout_depends_on_seed_shard_and_step_alone():
@@ -45,7 +48,7 @@ def test_dropout_depends_on_seed_shard_and_step_alone():
         p = nn.Parameter(torch.ones(50))
         loss = lambda b: nn.functional.dropout(p, 0.5).sum()  # noqa: E731
         torch.rand(seed + shard)  # the state of the global generator must not matter
-        return train_adapter([p], lambda e: [0, 0], 2, loss, train_settings(), seed, shard).step_losses
+        return train_adapter(AdapterCourse([p], 2, train_settings(), shard), lambda e: [0, 0], loss, seed).step_losses
 
     assert course(1, 2) == course(1, 2)
     assert course(1, 2) != course(1, 3) and course(1, 2) != course(2, 2)

@@ -88,6 +88,16 @@ class AdapterBank:
         """All A and B, in a fixed order."""
         return [p for layer in self.layers.values() for p in (layer.lora_A, layer.lora_B)]
 
+    def parameters_of(self, index: int) -> list[nn.Parameter]:
+        """A and B of one place, beside :meth:`parameters`: parameters of their own that share their numbers with the
+        stacked ones, but not their gradients."""
+        return [nn.Parameter(p.data[index]) for p in self.parameters()]
+
+    def zero_grad(self) -> None:
+        """Forget all gradients."""
+        for p in self.parameters():
+            p.grad = None
+
     def train(self, on: bool) -> None:
         """Gradients and dropout of the adapters on or off."""
         for layer in self.layers.values():

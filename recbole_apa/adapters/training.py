@@ -1,7 +1,7 @@
-"""Train one adapter on one shard: an optimiser, a schedule, a stopping rule. Pure torch."""
+"""Train adapters, each on its shard: an optimiser, a schedule, a stopping rule. Pure torch."""
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -32,52 +32,127 @@ def rate_factor(step: int, n_steps: int, warmup: int, schedule: str) -> float:
     return 1 - done if schedule == "linear" else 0.5 * (1 + math.cos(math.pi * done))
 
 
-def train_adapter(
-    parameters: list[nn.Parameter],
-    batches: Callable[[int], Iterable[Any]],
-    n_batches: int,
-    loss_of: Callable[[Any], Tensor],
-    settings: TrainSettings,
-    seed: int,
-    shard: int,
-    on_step: Callable[[int, int, float], None] | None = None,
-) -> ShardHistory:
-    """Train ``parameters`` in place.
+class AdapterCourse:
+    """The training of one adapter, step by step: optimiser, schedule, stopping rule.
 
-    Nothing here depends on other shards: batches come by epoch, dropout is seeded by (seed, shard, step),
-    and the stopping rule looks at this shard's training loss alone.
+    Nothing here depends on other shards: batches come by epoch, and the stopping rule looks at this shard's training
+    loss alone.
 
     Args:
-        batches: epoch -> its batches.
+        parameters: trained in place.
         n_batches: batches per epoch.
+    """
+
+    def __init__(self, parameters: list[nn.Parameter], n_batches: int, settings: TrainSettings, shard: int) -> None:
+        self.parameters, self.settings, self.shard = parameters, settings, shard
+        self.history = ShardHistory()
+        self.epoch = 0
+        self._optimizer = torch.optim.AdamW(parameters, lr=settings.learning_rate, weight_decay=settings.weight_decay)
+        n_steps = settings.epochs * n_batches
+        warmup = round(settings.warmup_ratio * n_steps)
+        self._schedule = torch.optim.lr_scheduler.LambdaLR(
+            self._optimizer, lambda step: rate_factor(step, n_steps, warmup, settings.lr_schedule)
+        )
+
+    @property
+    def step(self) -> int:
+        """Number of the next step."""
+        return len(self.history.step_losses)
+
+    def batches(self, of_epoch: Callable[[int], Iterable[Any]]) -> Iterator[Any]:
+        """Every batch until the last epoch, or until the loss no longer falls. Each has to be followed by
+        :meth:`take_step` before the next is asked for."""
+        settings, history = self.settings, self.history
+        for self.epoch in range(settings.epochs):
+            first = self.step
+            yield from of_epoch(self.epoch)
+            losses = history.step_losses[first:]
+            history.epoch_losses.append(sum(losses) / len(losses))
+            if should_stop(history.epoch_losses, settings.stopping_patience, settings.stopping_min_delta):
+                history.stopped_early = self.epoch + 1 < settings.epochs
+                return
+
+    def check(self, loss: Tensor) -> float:
+        """The loss as a number, before it is followed back.
+
+        Raises:
+            TrainingError: not finite.
+        """
+        value = float(loss.detach())
+        if not math.isfinite(value):
+            raise TrainingError(
+                f"shard {self.shard}, step {self.step}: the loss is {value}; lower learning_rate, or set dtype: float32"
+            )
+        self._optimizer.zero_grad()
+        return value
+
+    def take_step(self, loss: float) -> None:
+        """Follow the gradients, which are there."""
+        if self.settings.max_grad_norm is not None:
+            nn.utils.clip_grad_norm_(self.parameters, self.settings.max_grad_norm)
+        self._optimizer.step()
+        self._schedule.step()
+        self.history.step_losses.append(loss)
+
+
+def train_adapter(
+    course: AdapterCourse,
+    of_epoch: Callable[[int], Iterable[Any]],
+    loss_of: Callable[[Any], Tensor],
+    seed: int,
+    on_step: Callable[[AdapterCourse, float], None] | None = None,
+) -> ShardHistory:
+    """Train one adapter by itself; dropout is seeded by (seed, shard, step).
+
+    Args:
+        of_epoch: epoch -> its batches.
         loss_of: batch -> loss, a scalar.
-        on_step: called with (epoch, step, loss) after each step.
+        on_step: called with the course and the loss after each step.
 
     Raises:
         TrainingError: a loss that is not finite.
     """
-    optimizer = torch.optim.AdamW(parameters, lr=settings.learning_rate, weight_decay=settings.weight_decay)
-    n_steps = settings.epochs * n_batches
-    warmup = round(settings.warmup_ratio * n_steps)
-    schedule = torch.optim.lr_scheduler.LambdaLR(
-        optimizer, lambda step: rate_factor(step, n_steps, warmup, settings.lr_schedule)
-    )
-    history = ShardHistory()
-    for epoch in range(settings.epochs):
-        losses = []
-        for batch in batches(epoch):
-            step = len(history.step_losses)
-            loss = _step(optimizer, parameters, batch, loss_of, settings.max_grad_norm, (seed, shard, step))
-            schedule.step()
-            losses.append(loss)
-            history.step_losses.append(loss)
+    for batch in course.batches(of_epoch):
+        with torch.random.fork_rng():
+            torch.manual_seed(derive_seed(seed, "dropout", course.shard, course.step))
+            loss = loss_of(batch)
+        value = course.check(loss)
+        loss.backward()
+        course.take_step(value)
+        if on_step:
+            on_step(course, value)
+    return course.history
+
+
+def train_together(
+    courses: Sequence[AdapterCourse],
+    of_epoch: Sequence[Callable[[int], Iterable[Any]]],
+    losses_of: Callable[[Mapping[int, Any]], Mapping[int, Tensor]],
+    gather: Callable[[], None],
+    on_step: Callable[[AdapterCourse, float], None] | None = None,
+) -> list[ShardHistory]:
+    """Train several adapters side by side, a batch of each in one pass; each keeps its own steps.
+
+    Equal to training them one after another within rounding, where no dropout is drawn.
+
+    Args:
+        losses_of: place among the courses -> batch, for those that are not finished; gives the loss of each.
+        gather: called once gradients are there; puts each adapter's own into the parameters of its course.
+
+    Raises:
+        TrainingError: a loss that is not finite.
+    """
+    walks = [course.batches(epochs) for course, epochs in zip(courses, of_epoch, strict=True)]
+    while batches := {i: batch for i, walk in enumerate(walks) if (batch := next(walk, None)) is not None}:
+        losses = losses_of(batches)
+        values = {i: courses[i].check(loss) for i, loss in losses.items()}
+        torch.stack(list(losses.values())).sum().backward()
+        gather()
+        for i, value in values.items():
+            courses[i].take_step(value)
             if on_step:
-                on_step(epoch, step, loss)
-        history.epoch_losses.append(sum(losses) / len(losses))
-        if should_stop(history.epoch_losses, settings.stopping_patience, settings.stopping_min_delta):
-            history.stopped_early = epoch + 1 < settings.epochs
-            break
-    return history
+                on_step(courses[i], value)
+    return [course.history for course in courses]
 
 
 def should_stop(losses: list[float], patience: int | None, min_delta: float) -> bool:
@@ -86,28 +161,3 @@ def should_stop(losses: list[float], patience: int | None, min_delta: float) -> 
         return False
     best_before = min(losses[:-patience])
     return min(losses[-patience:]) > best_before - min_delta
-
-
-def _step(
-    optimizer: torch.optim.Optimizer,
-    parameters: list[nn.Parameter],
-    batch: Any,
-    loss_of: Callable[[Any], Tensor],
-    max_norm: float | None,
-    names: tuple[int, int, int],
-) -> float:
-    seed, shard, step = names
-    with torch.random.fork_rng():
-        torch.manual_seed(derive_seed(seed, "dropout", shard, step))
-        loss = loss_of(batch)
-    value = float(loss.detach())
-    if not math.isfinite(value):
-        raise TrainingError(
-            f"shard {shard}, step {step}: the loss is {value}; lower learning_rate, or set dtype: float32"
-        )
-    optimizer.zero_grad()
-    loss.backward()
-    if max_norm is not None:
-        nn.utils.clip_grad_norm_(parameters, max_norm)
-    optimizer.step()
-    return value

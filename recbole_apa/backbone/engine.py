@@ -217,10 +217,30 @@ class ScoringEngine:
 
         return torch.cat([torch.empty(0), *self._each(score, len(pairs))]).view(len(prompts), len(adapters))
 
-    def training_loss(self, prompts: Sequence[TokenizedPrompt], labels: Tensor, settings: TrainSettings) -> Tensor:
-        """Loss of one batch under the adapter in place 0: (b,) labels of the targets -> ()."""
-        self.bank.mix(torch.ones(len(prompts), 1, device=self.decoder.device), "non_decomposition")
+    def training_losses(
+        self, prompts: Sequence[TokenizedPrompt], labels: Tensor, owners: Sequence[int], settings: TrainSettings
+    ) -> list[Tensor]:
+        """Loss of each adapter on its own part of one batch.
+
+        Args:
+            labels: of the targets, (b,).
+            owners: the place of the adapter that each prompt trains, (b,).
+
+        Returns:
+            one scalar for each adapter that has prompts, in order of place.
+        """
+        one_hot = torch.eye(self.bank.n_adapters, device=self.decoder.device)
+        self.bank.mix(one_hot[list(owners)], "non_decomposition")
         hidden = self.decoder.upper([f.states for f in self.freeze(prompts)])
+        out = []
+        for owner in sorted(set(owners)):
+            own = [i for i, other in enumerate(owners) if other == owner]
+            out.append(self._loss(hidden[own], [prompts[i] for i in own], labels[own], settings))
+        return out
+
+    def _loss(
+        self, hidden: Tensor, prompts: Sequence[TokenizedPrompt], labels: Tensor, settings: TrainSettings
+    ) -> Tensor:
         if settings.supervise == "all":
             positions = [p.positions for p in prompts]
             answers = [v for p, y in zip(prompts, labels.tolist(), strict=True) for v in (*p.labels, int(y))]

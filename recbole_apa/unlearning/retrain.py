@@ -228,6 +228,7 @@ def _certify(
         "figures": figures,
         "seed": before["settings"]["seed"],
         "bit_exact": _is_bit_exact(trainer),
+        "fused_shards": before["settings"]["fused_shards"],
         "versions": versions(),
         "files": changed_files(before["files"], manifest["files"]),
         "removed_outside": before.get("outside", {}).get("tensorboard", []),
@@ -246,9 +247,11 @@ def _certify(
 
 
 def _is_bit_exact(trainer: APATrainer) -> bool:
-    """Whether each prompt was computed by itself on a CPU; elsewhere rounding may depend on a batch's neighbours."""
+    """Whether each prompt, and each shard, was computed by itself on a CPU; elsewhere rounding may depend on a batch's
+    neighbours."""
     engine = trainer.model.engine
-    return engine.decoder.device.type == "cpu" and engine.batch_size == 1
+    fused = trainer.model.settings.training.fused_shards > 1
+    return engine.decoder.device.type == "cpu" and engine.batch_size == 1 and not fused
 
 
 def _certificate_paths(store: RunStore, requests: Sequence[int]) -> list[Path]:
