@@ -18,10 +18,11 @@ COMMANDS = {
     "inference": ("inference --out=OUT/inference.json", "inference --small --out=OUT/inference.json"),
     "training": ("training --out=OUT/training.json", "training --small --out=OUT/training.json"),
     "ranking": ("ranking --out=OUT/ranking.json", "ranking --small --out=OUT/ranking.json"),
+    "growth": ("growth --out=OUT/growth.json", "growth --small --out=OUT/growth.json"),
     "unlearning-cost": (
-        "unlearning --part=cost --shards=4,8 --states=warm --out=OUT/unlearning_cost.json",
-        "unlearning --part=cost --shards=2 --states=warm --train_samples=16 --valid_samples=4 --test_samples=4 "
-        "--out=OUT/unlearning_cost.json",
+        "unlearning --part=cost --shards=4,8 --states=warm,cold,disk --tallrec --out=OUT/unlearning_cost.json",
+        "unlearning --part=cost --shards=2 --states=warm,disk --tallrec --train_samples=16 --valid_samples=4 "
+        "--test_samples=4 --out=OUT/unlearning_cost.json",
     ),
     "unlearning-stream": (
         "unlearning --part=stream --requests=20 --out=OUT/unlearning_stream.json",

@@ -6,7 +6,8 @@
 On the paper's protocol (ml-100k, 1,024 training and 500 validation samples); --train_samples and --valid_samples
 make it smaller. Everything runs in one process after another; times are of training (frozen passes, adapters, memory),
 without loading and without evaluation. "warm": frozen states are in memory, as in a process that serves the model;
-"cold": none is. Full retraining is timed both ways too.
+"cold": none is; "disk": none is, and the run has them on disk (`keep_states`). Full retraining is timed likewise, from
+cold for "disk". --tallrec adds retraining by a TALLRec-style script (benchmarks/training.py).
 """
 
 import argparse
@@ -22,6 +23,7 @@ import numpy as np
 from tabulate import tabulate
 
 from benchmarks.protocol import commit
+from benchmarks.training import train_theirs
 from recbole_apa import run, unlearn
 from recbole_apa.assembly import RunResult
 from recbole_apa.evaluation_stage import evaluate_state, training_cost
@@ -29,6 +31,7 @@ from recbole_apa.methods.requests import Pair, single_shard_requests
 from recbole_apa.run_store import RunStore
 from recbole_apa.seeding import hash_order
 from recbole_apa.trainer import APATrainer
+from recbole_apa.unlearning.retrain import Outcome
 
 FIXED = {"protocol": "tallrec", "show_progress": False, "variants": "chosen"}
 
@@ -47,32 +50,53 @@ def retrain_all(made: RunResult, folder: Path, warm: bool) -> tuple[float, APATr
     return training_cost(trainer)["seconds"], trainer
 
 
+def retrain_tallrec_style(made: RunResult) -> float:
+    """Seconds of training one adapter on the run's samples by transformers' Trainer."""
+    part = made.data[0]._dataset
+    with tempfile.TemporaryDirectory() as folder:
+        prompts, labels = made.model.prompts(part.labelled), [s.label for s in part.samples]
+        return train_theirs(made.model, prompts, labels, Path(folder))[0]
+
+
+def forget_one(made: RunResult, pair: Pair, states: str) -> tuple[float, Outcome]:
+    """Seconds of one request, reading states from the disk among them, and its outcome."""
+    start = time.perf_counter()
+    if states != "warm":
+        made.model.engine.keep_only([])
+    if states == "disk":
+        made.trainer.load_states(*made.data[:2])
+    read = time.perf_counter() - start
+    outcome = unlearn(made, interactions=[pair]).outcomes[0]
+    return read + outcome.seconds, outcome
+
+
 def measure_cost(
-    options: dict[str, Any], shards: list[int], repetitions: int, states: list[str], folder: Path
+    options: dict[str, Any], shards: list[int], repetitions: int, states: list[str], folder: Path, tallrec: bool
 ) -> list[dict[str, Any]]:
     """One request in one shard beside full retraining, interleaved, in one process."""
     rows = []
     for n_shards in shards:
-        made = trained(folder / f"k{n_shards}", {**options, "n_shards": n_shards})
+        asked = {**options, "n_shards": n_shards, "keep_states": "disk" in states}
+        made = trained(folder / f"k{n_shards}", asked)
         requests = single_shard_requests(made)
         for repetition in range(repetitions):
-            for warm in [state == "warm" for state in states]:
-                if not warm:
-                    made.model.engine.keep_only([])
-                outcome = unlearn(made, interactions=[requests.pop(0)]).outcomes[0]
+            for kind in states:
+                seconds, outcome = forget_one(made, requests.pop(0), kind)
                 made = outcome.result
-                full, _ = retrain_all(made, folder / f"full{n_shards}-{repetition}-{warm}", warm)
+                full, _ = retrain_all(made, folder / f"full{n_shards}-{repetition}-{kind}", kind == "warm")
                 rows.append(
                     {
                         "n_shards": n_shards,
-                        "frozen_states": "warm" if warm else "cold",
+                        "frozen_states": kind,
                         "shards_hit": len(outcome.plan.shards),
                         "samples_affected": len(outcome.plan.affected),
-                        "one_request_seconds": outcome.seconds,
+                        "one_request_seconds": seconds,
                         "full_retraining_seconds": full,
-                        "ratio": full / outcome.seconds,
+                        "ratio": full / seconds,
                     }
                 )
+                if tallrec:
+                    rows[-1]["tallrec_style_seconds"] = retrain_tallrec_style(made)
                 made.trainer.load(made.trainer.store)
                 print(rows[-1], flush=True)
     return rows
@@ -80,7 +104,7 @@ def measure_cost(
 
 def cost_table(rows: list[dict[str, Any]]) -> str:
     """Median and range of each kind."""
-    body = []
+    body, with_theirs = [], "tallrec_style_seconds" in rows[0]
     for n_shards, kind in sorted({(r["n_shards"], r["frozen_states"]) for r in rows}):
         found = [r for r in rows if (r["n_shards"], r["frozen_states"]) == (n_shards, kind)]
         ratios = [r["ratio"] for r in found]
@@ -92,9 +116,12 @@ def cost_table(rows: list[dict[str, Any]]) -> str:
                 f"{np.median([r['full_retraining_seconds'] for r in found]):.1f}",
                 f"{np.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})",
                 f"{0.95 * n_shards:.2f}",
+                *([f"{np.median([r['tallrec_style_seconds'] for r in found]):.1f}"] if with_theirs else []),
             ]
         )
     head = ["K", "frozen states", "one request, s", "full retraining, s", "ratio, median (range)", "0.95 K"]
+    if with_theirs:
+        head.append("TALLRec-style, s")
     return tabulate(body, head, tablefmt="github", disable_numparse=True)
 
 
@@ -202,7 +229,8 @@ def main() -> None:
     parser.add_argument("--part", choices=("cost", "stream"), default="cost")
     parser.add_argument("--shards", default="4,8")
     parser.add_argument("--repetitions", type=int, default=1)
-    parser.add_argument("--states", default="warm,cold", help="of the frozen states: in memory, or computed again")
+    parser.add_argument("--states", default="warm,cold", help="of the frozen states: in memory, computed again, disk")
+    parser.add_argument("--tallrec", action="store_true", help="also full retraining by transformers' Trainer")
     parser.add_argument("--requests", type=int, default=20)
     parser.add_argument("--train_samples", type=int, default=1024)
     parser.add_argument("--valid_samples", type=int, default=500)
@@ -217,7 +245,8 @@ def main() -> None:
         if given.part == "cost":
             states = given.states.split(",")
             shards = [int(k) for k in given.shards.split(",")]
-            record["rows"], table = measure_cost(options, shards, given.repetitions, states, Path(name)), cost_table
+            rows = measure_cost(options, shards, given.repetitions, states, Path(name), given.tallrec)
+            record["rows"], table = rows, cost_table
         else:
             record["rows"], table = measure_stream(options, given.requests, Path(name)), stream_table
     given.out.write_text(json.dumps(record, indent=1) + "\n")

@@ -1,0 +1,121 @@
+"""How time and peak memory grow with N, K, the batch and the length of the history, one process a point.
+
+    python -m benchmarks.growth --out=benchmarks/results/growth.json
+    python -m benchmarks.growth --small
+
+A point is a whole training on the paper's protocol with 32 validation and 32 test samples, and the test samples scored
+by APA(D). The memory is the process's own peak, the loaded model among it.
+"""
+
+import argparse
+import json
+import logging
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+from tabulate import tabulate
+
+from benchmarks.protocol import commit
+from recbole_apa import run
+from recbole_apa.comparison_record import peak_memory
+from recbole_apa.evaluation_stage import training_cost
+
+FIXED: dict[str, Any] = {
+    "protocol": "tallrec",
+    "valid_samples": 32,
+    "test_samples": 32,
+    "variants": "none",
+    "show_progress": False,
+}
+START: dict[str, Any] = {"train_samples": 128, "n_shards": 4, "train_batch_size": 8, "MAX_ITEM_LIST_LENGTH": 10}
+AXES: dict[str, tuple[int, ...]] = {
+    "train_samples": (64, 128, 256, 512),
+    "n_shards": (2, 4, 8, 16, 32),
+    "train_batch_size": (4, 8, 16, 32),
+    "MAX_ITEM_LIST_LENGTH": (5, 10, 20),
+}
+SMALL: dict[str, tuple[int, ...]] = {"train_samples": (8, 16)}
+
+
+def measure_point(options: dict[str, Any], threads: int) -> dict[str, float]:
+    """Seconds of training, milliseconds of a prediction, peak bytes."""
+    torch.set_num_threads(threads)
+    logging.disable(logging.INFO)
+    with tempfile.TemporaryDirectory() as folder, peak_memory() as peak:
+        made = run("APA", "ml-100k", config_dict={**FIXED, **options}, run_dir=Path(folder) / "run")
+        tested = made.data[2]._dataset
+        start = time.perf_counter()
+        prompts = made.model.prompts(tested.labelled)
+        made.model.aggregate(prompts, made.model.weights(prompts))
+        predicted = time.perf_counter() - start
+    return {
+        **training_cost(made.trainer),
+        "prediction_ms": 1000 * predicted / len(prompts),
+        "peak_bytes": peak[0],
+        "n_adapter_bytes": sum(p.nbytes for p in made.model.engine.bank.parameters()),
+        "tokens_per_prompt": sum(len(p.ids) for p in prompts) / len(prompts),
+    }
+
+
+def measure(axes: dict[str, tuple[int, ...]], threads: int) -> list[dict[str, Any]]:
+    """One record for each value of each axis, the others at their start."""
+    rows = []
+    for axis, values in axes.items():
+        for value in values:
+            options = {**START, axis: value}
+            command = [
+                sys.executable,
+                "-m",
+                "benchmarks.growth",
+                "--point",
+                json.dumps(options),
+                f"--threads={threads}",
+            ]
+            answer = subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()[-1]
+            rows.append({"axis": axis, "value": value, **json.loads(answer)})
+            print(rows[-1], flush=True)
+    return rows
+
+
+def table(rows: list[dict[str, Any]]) -> str:
+    """One line a point."""
+    body = [
+        [
+            r["axis"],
+            r["value"],
+            f"{r['tokens_per_prompt']:.0f}",
+            f"{r['seconds']:.1f}",
+            f"{r['prediction_ms']:.0f}",
+            f"{r['peak_bytes'] / 2**20:.0f}",
+            f"{r['n_adapter_bytes'] / 2**20:.1f}",
+        ]
+        for r in rows
+    ]
+    head = ["axis", "value", "tokens a prompt", "training, s", "a prediction, ms", "peak, MiB", "adapters, MiB"]
+    return tabulate(body, head, tablefmt="github", disable_numparse=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--out", type=Path)
+    parser.add_argument("--small", action="store_true", help="shows that it runs, not how fast")
+    parser.add_argument("--point", help=argparse.SUPPRESS)
+    given = parser.parse_args()
+    if given.point:
+        print(json.dumps(measure_point(json.loads(given.point), given.threads)))
+        return
+    rows = measure(SMALL if given.small else AXES, given.threads)
+    if given.out:
+        about = {"commit": commit(), "threads": given.threads, "fixed": FIXED, "start": START}
+        given.out.write_text(json.dumps({**about, "rows": rows}, indent=1) + "\n")
+    print(table(rows))
+
+
+if __name__ == "__main__":
+    main()
