@@ -11,9 +11,8 @@ from recbole.utils import init_seed
 from recbole_apa import APA, APAConfig, APATrainer
 from recbole_apa.backbone.engine import StateCache
 from recbole_apa.recbole_bridge import make_dataset
+from recbole_apa.settings import STATE_KEYS
 
-# settings on which the frozen states of a prompt depend
-_CACHE_KEYS = ("backbone", "dtype", "trunk_layers", "template", "item_text", "embedding", "embedding_pooling")
 _caches: dict[tuple[Any, ...], StateCache] = {}
 
 
@@ -34,7 +33,7 @@ def fit(options: Mapping[str, Any]) -> Fitted:
     init_seed(config["seed"], config["reproducibility"])
     data = data_preparation(config, make_dataset(config))
     model = APA(config, data[0]._dataset)
-    key = tuple(str(config[name]) for name in _CACHE_KEYS)
+    key = tuple(str(config[name]) for name in STATE_KEYS)
     if key not in _caches:
         _caches.clear()  # one at a time fits in memory
         _caches[key] = model.engine.cache

@@ -13,6 +13,19 @@ from typing import Any, TypeVar
 from recbole_apa.errors import SettingsError
 
 T = TypeVar("T")
+STATE_KEYS = (
+    "backbone",
+    "dtype",
+    "quantization",
+    "trunk_layers",
+    "template",
+    "prompt_template",
+    "max_prompt_tokens",
+    "item_text",
+    "embedding",
+    "embedding_pooling",
+)
+"""Settings on which the frozen states of a prompt depend."""
 PARTITIONS = ("semantic", "random", "user", "item", "interaction", "bekm", "blpa")
 
 
@@ -34,6 +47,8 @@ class BackboneSettings:
     """``smollm2-135m``, a folder, or a hub id such as ``meta-llama/Llama-2-7b-hf``."""
     dtype: str
     """``auto`` (bfloat16 where the machine computes in it, else float32), ``float32``, ``bfloat16``, ``float16``."""
+    quantization: str | None
+    """Frozen weights in fewer bits by bitsandbytes: ``int8`` or ``nf4`` (4 bits); null keeps ``dtype``."""
     attn_implementation: str | None
     """Passed to transformers: ``sdpa``, ``eager``, ``flash_attention_2``; null leaves it to transformers."""
     trust_remote_code: bool
@@ -53,6 +68,8 @@ class BackboneSettings:
 
     def __post_init__(self) -> None:
         _choice("dtype", self.dtype, ("auto", "float32", "bfloat16", "float16"))
+        if self.quantization is not None:
+            _choice("quantization", self.quantization, ("int8", "nf4"))
         _choice("embedding", self.embedding, ("trunk", "final"))
         _choice("embedding_pooling", self.embedding_pooling, ("last", "mean", "history"))
         _at_least("trunk_layers", self.trunk_layers, 0)

@@ -25,6 +25,7 @@ def settings(folder, **changes):
     values = {
         "backbone": str(folder),
         "dtype": "float32",
+        "quantization": None,
         "attn_implementation": None,
         "trust_remote_code": False,
         "trunk_layers": 2,

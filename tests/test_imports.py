@@ -46,7 +46,12 @@ MAY_IMPORT_RECBOLE = {
     "baselines.py",
     "quick_start.py",
 }
-MAY_IMPORT_TRANSFORMERS = {"backbone/wheel.py", "backbone/load.py", "backbone/shared_prefix.py"}
+MAY_IMPORT_TRANSFORMERS = {
+    "backbone/wheel.py",
+    "backbone/load.py",
+    "backbone/quantization.py",
+    "backbone/shared_prefix.py",
+}
 
 
 def rank(module):

@@ -101,8 +101,8 @@ class AdapterBank:
     def train(self, on: bool) -> None:
         """Gradients and dropout of the adapters on or off."""
         for layer in self.layers.values():
-            layer.requires_grad_(on)
-            layer.base.requires_grad_(False)
+            layer.lora_A.requires_grad_(on)
+            layer.lora_B.requires_grad_(on)
             layer.training = on
 
     def mix(self, weights: Tensor | None, mode: MergeMode = "decomposition") -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from recbole_apa.backbone.quantization import keep_differentiable, quantization_config
 from recbole_apa.backbone.wheel import PACKAGED, packaged_model_folder
 from recbole_apa.errors import BackboneError
 from recbole_apa.settings import BackboneSettings
@@ -39,15 +40,20 @@ def load_backbone(settings: BackboneSettings, device: torch.device) -> Backbone:
 
     name = settings.backbone
     source = str(packaged_model_folder(name)) if name in PACKAGED else name
-    options = {"trust_remote_code": settings.trust_remote_code}
+    options: dict[str, Any] = {"trust_remote_code": settings.trust_remote_code}
+    dtype = resolve_dtype(settings.dtype, device)
+    placed: dict[str, Any] = {}
+    if settings.quantization:
+        placed = {"quantization_config": quantization_config(settings.quantization, dtype), "device_map": {"": device}}
     transformers_logging.disable_progress_bar()
     try:
         tokenizer = AutoTokenizer.from_pretrained(source, **options)
         model = AutoModelForCausalLM.from_pretrained(
             source,
-            dtype=resolve_dtype(settings.dtype, device),
+            dtype=dtype,
             attn_implementation=settings.attn_implementation,
             **options,
+            **placed,
         )
     except (OSError, ValueError, ImportError) as error:
         raise BackboneError(_not_loadable(name, error)) from error
@@ -57,7 +63,11 @@ def load_backbone(settings: BackboneSettings, device: torch.device) -> Backbone:
         raise BackboneError(f"backbone {name}: its tokenizer has no fast version, which is needed to place the answers")
     model.requires_grad_(False)
     model.eval()
-    return Backbone(name, source, model.to(device), tokenizer, weights_digest(model))
+    if placed:
+        keep_differentiable(model)
+    else:
+        model = model.to(device)
+    return Backbone(name, source, model, tokenizer, weights_digest(model))
 
 
 def resolve_dtype(name: str, device: torch.device) -> torch.dtype:
@@ -73,7 +83,7 @@ def weights_digest(model: nn.Module) -> str:
     h = hashlib.sha256()
     for name, tensor in sorted(model.state_dict().items()):
         h.update(f"{name}:{tensor.dtype}:{tuple(tensor.shape)}".encode())
-        h.update(tensor.detach().cpu().contiguous().view(torch.uint8).numpy().data)
+        h.update(tensor.detach().cpu().reshape(-1).contiguous().view(torch.uint8).numpy().data)
     return h.hexdigest()
 
 

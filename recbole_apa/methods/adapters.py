@@ -27,13 +27,12 @@ from recbole_apa.progress import progress
 from recbole_apa.recbole_bridge import APAConfig
 from recbole_apa.run_lock import run_lock
 from recbole_apa.run_store import RunStore
+from recbole_apa.settings import STATE_KEYS
 from recbole_apa.shard_pool import make_trainer
 from recbole_apa.unlearning.session import unlearn
 
 LEARNED = "learned"
 LISTS_AT_ONCE = 4
-_STATES = ("backbone", "dtype", "trunk_layers", "template", "item_text", "embedding", "embedding_pooling")
-"""Settings on which the frozen states of a prompt depend."""
 
 
 @dataclass(frozen=True)
@@ -83,7 +82,7 @@ class AdapterMethod:
         data = build_data(self._config(self.bench.config["seed"]))
         self._check_rows(data)
         model = build_model(config, data)
-        key = tuple(str(config[name]) for name in _STATES)
+        key = tuple(str(config[name]) for name in STATE_KEYS)
         model.engine.cache = self.bench.caches.setdefault(key, model.engine.cache)
         for loader in data:
             self._freeze(model, config, model.prompts(loader._dataset.labelled))
