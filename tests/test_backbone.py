@@ -87,6 +87,18 @@ def test_scores_do_not_depend_on_the_batch(backbone_folder, batch):
     torch.testing.assert_close(together, alone)
 
 
+def test_a_batch_holds_prompts_of_alike_length(backbone_folder):
+    e = engine(backbone_folder, forward_batch_size=2)
+    fill_adapters(e, 1)
+    # short and long ones in turn
+    prompts = e.encode([s for pair in zip([SAMPLES[1]] * 3, [SAMPLES[2]] * 3, strict=True) for s in pair])
+    seen = []
+    e.decoder.decoder.layers[3].register_forward_hook(lambda layer, given, out: seen.append(given[0].shape[:2]))
+    e.scores(prompts, torch.ones(6, 1), "decomposition")
+    short, long = (len(p.ids) for p in prompts[:2])
+    assert sorted(b * t for b, t in seen) == sorted([2 * short, 2 * long, 2 * long])
+
+
 @pytest.fixture
 def threads():
     """Sets torch's number of threads; the old one comes back."""

@@ -133,9 +133,18 @@ class ScoringEngine:
         with torch.no_grad():
             return [job(item) for item in items]
 
-    def _each(self, job: Callable[[list[int]], Result], n: int) -> list[Result]:
-        """``job`` of each batch of 0 .. n-1."""
-        return self.side_by_side(job, list(_chunks(range(n), self.batch_size)))
+    def _each(self, job: Callable[[list[int]], Sequence[Result]], lengths: Sequence[int]) -> list[Result]:
+        """Results of ``job`` for every position, asked for in batches of alike length: little of a batch is padding.
+
+        Args:
+            lengths: tokens of each prompt.
+        """
+        order = sorted(range(len(lengths)), key=lambda i: lengths[i]) if self.batch_size > 1 else range(len(lengths))
+        chunks = list(_chunks(order, self.batch_size))
+        out: dict[int, Result] = {}
+        for chunk, results in zip(chunks, self.side_by_side(job, chunks), strict=True):
+            out |= zip(chunk, results, strict=True)
+        return [out[i] for i in range(len(lengths))]
 
     def encode(self, samples: Sequence[PromptInput]) -> list[TokenizedPrompt]:
         """Tokens of each sample's prompt."""
@@ -161,8 +170,8 @@ class ScoringEngine:
             ends = [prompts[missing[j]].n_prefix for j in chunk]
             return [FrozenPass(s.cpu(), h.cpu()) for s, h in zip(states, self._embed(states, ends), strict=True)]
 
-        found = (frozen for chunk in self._each(read, len(missing)) for frozen in chunk)
-        for i, frozen in zip(missing, found, strict=True):
+        lengths = [len(prompts[i].ids) for i in missing]
+        for i, frozen in zip(missing, self._each(read, lengths), strict=True):
             self.cache.put(prompts[i].ids, frozen)
             out[i] = frozen
         passes = [frozen for frozen in out if frozen is not None]
@@ -186,11 +195,11 @@ class ScoringEngine:
     def score_frozen(self, frozen: Sequence[FrozenPass], weights: Tensor | None, mode: MergeMode) -> Tensor:
         """As :meth:`scores`, of prompts whose frozen passes are given."""
 
-        def score(chunk: list[int]) -> Tensor:
+        def score(chunk: list[int]) -> Sequence[Tensor]:
             mixed = None if weights is None else weights[chunk].to(self.decoder.device)
-            return self._upper_pass([frozen[i] for i in chunk], mixed, mode)
+            return self._upper_pass([frozen[i] for i in chunk], mixed, mode).unbind()
 
-        return torch.cat([torch.empty(0), *self._each(score, len(frozen))])
+        return _stacked(self._each(score, [len(f.states) for f in frozen]))
 
     def _upper_pass(self, frozen: list[FrozenPass], weights: Tensor | None, mode: MergeMode) -> Tensor:
         with self.bank.mixed(weights, mode):
@@ -211,11 +220,12 @@ class ScoringEngine:
         frozen = self.freeze(prompts)
         one_hot = torch.eye(self.bank.n_adapters, device=self.decoder.device)
 
-        def score(chunk: list[int]) -> Tensor:
+        def score(chunk: list[int]) -> Sequence[Tensor]:
             rows, ks = zip(*(pairs[j] for j in chunk), strict=True)
-            return self._upper_pass([frozen[i] for i in rows], one_hot[list(ks)], "non_decomposition")
+            return self._upper_pass([frozen[i] for i in rows], one_hot[list(ks)], "non_decomposition").unbind()
 
-        return torch.cat([torch.empty(0), *self._each(score, len(pairs))]).view(len(prompts), len(adapters))
+        lengths = [len(frozen[i].states) for i, _ in pairs]
+        return _stacked(self._each(score, lengths)).view(len(prompts), len(adapters))
 
     def training_losses(
         self, prompts: Sequence[TokenizedPrompt], labels: Tensor, owners: Sequence[int], settings: TrainSettings
@@ -261,6 +271,10 @@ class ScoringEngine:
             return [s.float().mean(0) for s in states]
         ends = prefixes if self.settings.embedding_pooling == "history" else [len(s) for s in states]
         return [s[end - 1].float() for s, end in zip(states, ends, strict=True)]
+
+
+def _stacked(values: Sequence[Tensor]) -> Tensor:
+    return torch.stack(list(values)) if values else torch.empty(0)
 
 
 def _chunks(items: Sequence[int], size: int) -> Iterator[list[int]]:
