@@ -18,6 +18,7 @@ COMMANDS = {
     "inference": ("inference --out=OUT/inference.json", "inference --small --out=OUT/inference.json"),
     "training": ("training --out=OUT/training.json", "training --small --out=OUT/training.json"),
     "ranking": ("ranking --out=OUT/ranking.json", "ranking --small --out=OUT/ranking.json"),
+    "compile": ("compile --out=OUT/compile.json", "compile --small --out=OUT/compile.json"),
     "growth": ("growth --out=OUT/growth.json", "growth --small --out=OUT/growth.json"),
     "unlearning-cost": (
         "unlearning --part=cost --shards=4,8 --states=warm,cold,disk --tallrec --out=OUT/unlearning_cost.json",

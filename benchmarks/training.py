@@ -147,6 +147,7 @@ def main() -> None:
     parser.add_argument("--valid_samples", type=int, default=500)
     parser.add_argument("--repetitions", type=int, default=3)
     parser.add_argument("--epochs", type=int, default=1)
+    parser.add_argument("--backbone", default="smollm2-135m")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--out", type=Path)
     parser.add_argument("--small", action="store_true", help="shows that it runs, not how fast")
@@ -157,6 +158,7 @@ def main() -> None:
         given.train_samples, given.valid_samples, given.repetitions = 16, 8, 1
     options = {
         "protocol": "tallrec",
+        "backbone": given.backbone,
         "train_samples": given.train_samples,
         "valid_samples": given.valid_samples,
         "epochs": given.epochs,

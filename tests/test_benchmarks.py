@@ -7,9 +7,11 @@ import pytest
 
 from benchmarks.development import write_development_data
 from benchmarks.quality import PAPER, RULES, summarise, table
+from benchmarks.random_llama import write_random_llama
 from benchmarks.search import STAGES
 from benchmarks.timing import Contender, ratios, seconds_per_sample
 from recbole_apa import APAConfig
+from recbole_apa.assembly import build
 from recbole_apa.recbole_bridge import make_dataset
 from recbole_apa.recbole_settings import read_settings
 
@@ -67,6 +69,16 @@ def test_contenders_run_in_turn_after_one_call_for_nothing_and_a_part_stands_for
     seconds = seconds_per_sample(contenders, 3, "cpu")
     assert calls[:2] == ["a", "b"] and sorted(calls) == ["a"] * 4 + ["b"] * 4
     assert seconds == {"a": [0.25] * 3, "b": [1.0] * 3}
+
+
+@pytest.mark.realdata
+def test_a_random_llama_is_a_backbone(tmp_path):
+    folder = write_random_llama(tmp_path / "llama", "tiny", "cpu")
+    config = APAConfig("APA", "ml-100k", config_dict={"backbone": str(folder), "train_samples": 8, "test_samples": 2})
+    model, data = build(config)
+    assert model.engine.decoder.n_layers == 4
+    prompts = model.prompts(data[2]._dataset.labelled)
+    assert model.engine.scores(prompts, None, "decomposition").isfinite().all()
 
 
 @pytest.mark.realdata
