@@ -16,6 +16,8 @@ _WHERE = {
     "evaluate_run": "recbole_apa.quick_start",
     "register": "recbole_apa.recbole_bridge",
     "compare": "recbole_apa.comparison",
+    "compare_forgetting": "recbole_apa.forgetting",
+    "ForgetRequest": "recbole_apa.methods.forget_task",
     "audit": "recbole_apa.unlearning.audit",
     "run": "recbole_apa.quick_start",
     "unlearn": "recbole_apa.unlearning.session",
@@ -28,9 +30,11 @@ __all__ = [
     "APADataset",
     "APAError",
     "APATrainer",
+    "ForgetRequest",
     "RunResult",
     "audit",
     "compare",
+    "compare_forgetting",
     "evaluate_run",
     "register",
     "run",
@@ -43,6 +47,8 @@ if TYPE_CHECKING:
     from recbole_apa.comparison import compare
     from recbole_apa.data.dataset import APADataset
     from recbole_apa.errors import APAError
+    from recbole_apa.forgetting import compare_forgetting
+    from recbole_apa.methods.forget_task import ForgetRequest
     from recbole_apa.model import APA
     from recbole_apa.quick_start import evaluate_run, run
     from recbole_apa.recbole_bridge import APAConfig, register

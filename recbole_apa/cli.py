@@ -34,11 +34,17 @@ Comparing, on the same training, validation and test rows:
   --slices                tables of cold and warm users, short and long histories, rare and popular items
   --baseline_options="{LightGCN: {epochs: 20}}"   RecBole options by model
 
+Forgetting compared, exact beside approximate, each against retraining:
+  --compare=GradDiff,NPO,E2URec,APA(D) with one of
+  --forget_users_ratio=0.05, --forget_ratio=0.05 (interactions), --forget_items=50
+  --forget_who=core       which users: random, core (most active), edge (least active)
+
 Every option of properties/model/APA.yaml and of RecBole can be given as --OPTION=VALUE.
 """
 
 _FLAGS = frozenset({"audit", "verify", "dry_run", "skip_unknown", "resume", "allow_pending", "slices"})
 _COMPARING = frozenset({"compare", "experiment", "seeds", "compare_dir", "slices", "baseline_options"})
+_DRAWN = frozenset({"forget_ratio", "forget_users_ratio", "forget_who"})
 _NAMES = frozenset({"forget_users", "forget_items", "forget_interactions"})
 _PLAIN_TEXT = _NAMES | {"model", "dataset", "config_files", "run", "run_dir", "export_samples", "data_path", "device"}
 _PLAIN_TEXT |= {"unlearn", "exactness", "compare", "compare_dir", "experiment"}
@@ -111,6 +117,12 @@ def _dispatch(options: dict[str, Any]) -> int:
     from recbole_apa.quick_start import evaluate_run, run
 
     comparing = {name: options.pop(name) for name in _COMPARING if name in options}
+    drawn = {name: options.pop(name) for name in _DRAWN if name in options}
+    if drawn and "compare" not in comparing:
+        raise SettingsError(f"--{min(drawn)}: expected together with --compare=NAMES, e.g. --compare=NPO,APA(D)")
+    if drawn or ("compare" in comparing and "forget_items" in options):
+        _compare_forgetting(comparing, drawn, options)
+        return 0
     if comparing:
         _compare(comparing, options)
         return 0
@@ -173,6 +185,34 @@ def _compare(comparing: dict[str, Any], options: dict[str, Any]) -> None:
     )
     print(result.table)
     print(f"rows, tables and report: {result.folder}")
+
+
+def _compare_forgetting(comparing: dict[str, Any], drawn: dict[str, Any], options: dict[str, Any]) -> None:
+    from recbole_apa.forgetting import compare_forgetting
+    from recbole_apa.methods.forget_task import ForgetRequest
+
+    others = sorted({"experiment", "slices", "baseline_options"} & set(comparing))
+    if others or options.pop("model", "APA") != "APA":
+        raise SettingsError(f"--{(others or ['model'])[0]} does not go with a comparison of forgetting")
+    items = tuple(_words(options, "forget_items"))
+    options.pop("forget_items", None)
+    shares = {name: drawn.get(f"forget_{name}", 0.0) for name in ("ratio", "users_ratio")}
+    wrong = [f"forget_{name}" for name, value in shares.items() if not isinstance(value, (int, float))]
+    if wrong:
+        raise SettingsError(f"--{wrong[0]}: found {drawn[wrong[0]]!r}, expected a share, e.g. 0.05")
+    request = ForgetRequest(**shares, who=drawn.get("forget_who", "random"), items=items)
+    _refuse_near_misses(options)
+    result = compare_forgetting(
+        [name.strip() for name in comparing["compare"].split(",") if name.strip()],
+        request,
+        options.pop("dataset", "ml-100k"),
+        options.pop("config_files", "").split(),
+        options,
+        seeds=int(comparing.get("seeds", 1)),
+        folder=comparing.get("compare_dir"),
+    )
+    print(result.table)
+    print(f"rows, table and report: {result.folder}")
 
 
 def _refuse_near_misses(options: dict[str, Any]) -> None:

@@ -201,11 +201,30 @@ class ScoringEngine:
 
         return _stacked(self._each(score, [len(f.states) for f in frozen]))
 
-    def _upper_pass(self, frozen: list[FrozenPass], weights: Tensor | None, mode: MergeMode) -> Tensor:
+    def answer_logits(self, prompts: Sequence[TokenizedPrompt], adapter: bool) -> Tensor:
+        """z_no and z_yes of each prompt under the adapter in place 0, or under the frozen model: (b, 2), without
+        gradients, on the CPU."""
+        frozen = self.freeze(prompts)
+
+        def answer(chunk: list[int]) -> Sequence[Tensor]:
+            weights = torch.ones(len(chunk), 1, device=self.decoder.device) if adapter else None
+            return self._answers([frozen[i] for i in chunk], weights, "non_decomposition").cpu().unbind()
+
+        return torch.stack(self._each(answer, [len(f.states) for f in frozen]))
+
+    def student_logits(self, prompts: Sequence[TokenizedPrompt]) -> Tensor:
+        """As :meth:`answer_logits` under the adapter in place 0, with gradients, where the model lies."""
+        frozen = self.freeze(prompts)
+        return self._answers(frozen, torch.ones(len(frozen), 1, device=self.decoder.device), "non_decomposition")
+
+    def _answers(self, frozen: Sequence[FrozenPass], weights: Tensor | None, mode: MergeMode) -> Tensor:
         with self.bank.mixed(weights, mode):
             hidden = self.decoder.upper([f.states for f in frozen])
-        last = gather_positions(hidden, [[len(f.states) - 1] for f in frozen])
-        return torch.sigmoid(self.head.margins(last)).cpu()
+        return self.head.logits(gather_positions(hidden, [[len(f.states) - 1] for f in frozen]))
+
+    def _upper_pass(self, frozen: list[FrozenPass], weights: Tensor | None, mode: MergeMode) -> Tensor:
+        z = self._answers(frozen, weights, mode)
+        return torch.sigmoid(z[:, 1] - z[:, 0]).cpu()
 
     def adapter_scores(self, prompts: Sequence[TokenizedPrompt], which: Sequence[int] | None = None) -> Tensor:
         """s_k of adapters alone, (b, len(which)), float32 on the CPU.

@@ -22,9 +22,13 @@ class AnswerHead:
         self._pair = self.weight[rows].float()
         self._pair_bias = self.bias[rows].float() if self.bias is not None else None
 
+    def logits(self, hidden: Tensor) -> Tensor:
+        """z_no and z_yes: (m, d) -> (m, 2), float32."""
+        return F.linear(hidden.float(), self._pair, self._pair_bias)
+
     def margins(self, hidden: Tensor) -> Tensor:
         """z_yes - z_no: (m, d) -> (m,), float32."""
-        z = F.linear(hidden.float(), self._pair, self._pair_bias)  # (m, 2)
+        z = self.logits(hidden)
         return z[:, 1] - z[:, 0]
 
     def loss(self, hidden: Tensor, labels: Tensor, over: str) -> Tensor:

@@ -134,11 +134,12 @@ class AdapterMethod:
         if self.bench.ranking is None or not made.model.settings.backbone.shared_prefixes:
             self._freeze(made.model, made.config, prompts)
         start = time.perf_counter()
-        scores = self._scores(prompts, serving, f"Score {row}")
+        scores = self.answer(prompts, serving, f"Score {row}")
         passes = made.model.engine.bank.n_adapters if serving.aggregation == "prediction" else 1
         return Scored(scores.numpy(), True, passes, time.perf_counter() - start)
 
-    def _scores(self, prompts: Sequence[TokenizedPrompt], serving: Serving, title: str) -> Tensor:
+    def answer(self, prompts: Sequence[TokenizedPrompt], serving: Serving, title: str) -> Tensor:
+        """s of any prompts, (n,), as a row of the table is served."""
         model, show = self.made.model, self.made.config["show_progress"]
         if serving.weight_rule == LEARNED:
             return self._attend(prompts, title)
@@ -180,12 +181,28 @@ class AdapterMethod:
 
     def unlearn(self) -> UnlearnFigures:
         """See :class:`~recbole_apa.methods.protocol.Method`; exact, through the unlearning stage."""
+        return self.forget(interactions=[single_shard_requests(self.made)[0]])
+
+    def train_from_scratch(self) -> None:
+        """Train what ``made`` holds again, with nothing taken over but the assignment to shards."""
+        made = self.made
+        folder = self.bench.folder / "scratch"
+        shutil.rmtree(folder, ignore_errors=True)
+        store = RunStore(folder)
+        trainer = make_trainer(made.config, made.model, store)
+        store.begin(trainer.identity(made.data[0]), {})
+        partition = made.trainer.store.load_partition()
+        store.save_partition(partition)
+        trainer.fit(made.data[0], made.data[1], show_progress=made.config["show_progress"])
+        self._made = replace(made, trainer=trainer, run_dir=folder)
+
+    def forget(self, **asked: Any) -> UnlearnFigures:
+        """Carry out a request, as :func:`~recbole_apa.unlearn` takes it; ``made`` is then what is left."""
         made = self.made
         made.metrics = evaluate_state(made, False)
         write_first_records(made)
-        pair = single_shard_requests(made)[0]
         # forgetting purges the cache of frozen states, which the other methods still look into
         made.model.engine.cache = made.model.engine.cache.copy()
-        outcome = unlearn(made, interactions=[pair]).outcomes[0]
+        outcome = unlearn(made, **asked).outcomes[0]
         self._made = outcome.result
         return UnlearnFigures(outcome.seconds, len(outcome.plan.shards))

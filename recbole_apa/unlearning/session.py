@@ -92,6 +92,26 @@ def unlearn(
         )
 
 
+def data_left(
+    opened: RunResult,
+    users: Iterable[object] = (),
+    items: Iterable[object] = (),
+    interactions: Iterable[Sequence[object]] = (),
+) -> tuple[Any, Any, Any]:
+    """The loaders that :func:`unlearn` would leave, given the same request; nothing is taken or changed.
+
+    Raises:
+        RequestError: as :func:`unlearn`.
+    """
+    store = RunStore(opened.trainer.store.folder)
+    session, view = _Session(store, None, opened), opened.config.view
+    try:
+        asked, _ = session._ask(opened, named_demands(users, items, interactions), INHERITED, False)
+        return data_without(opened, [asked])
+    finally:
+        opened.config.view = view
+
+
 class _Session:
     """One call of :func:`unlearn`; the caller holds the lock."""
 

@@ -1,0 +1,200 @@
+"""Approximate methods on the trained single adapter: the same start, teachers and stopping rule for all of them."""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn.attention import SDPBackend, sdpa_kernel
+
+from recbole_apa.adapters.inject import Factors
+from recbole_apa.adapters.training import AdapterCourse
+from recbole_apa.approximate.influence import influence_weights, sample_gradients, scores_of_influence
+from recbole_apa.approximate.newton import hessian_product, solve_damped
+from recbole_apa.approximate.objectives import OBJECTIVES, Answers, GradDiff, Objective, nll
+from recbole_apa.approximate.training import Side, unlearn_adapter
+from recbole_apa.methods.forget_task import ForgetTask, Part
+from recbole_apa.model import APA
+from recbole_apa.seeding import derive_seed, hash_order
+from recbole_apa.settings import TrainSettings
+
+NEWTON = "LLMEraser"
+NAMES = (*OBJECTIVES, NEWTON)
+
+
+@dataclass(frozen=True)
+class ApproximateSettings:
+    """How the trained adapter is moved."""
+
+    rate_share: float = 0.1
+    """Learning rate, as a share of the training's."""
+    most_epochs: int = 10
+    """Passes over the forgotten samples; fewer where they look like any others before."""
+    batch_size: int = 8
+    augment_epochs: int = 3
+    """Passes of E2URec's augmented teacher over the forgotten samples."""
+    tau_forget: float = 0.7
+    tau_retain: float = 1.2
+    """RapidUn's sharpness of the weights."""
+    retain_per_forget: int = 3
+    """Retained samples for each forgotten one, whose influence RapidUn and whose curvature LLMEraser looks at."""
+    damping: float = 0.1
+    newton_steps: int = 10
+
+
+class ApproximateUnlearner:
+    """Moves the adapter of a model with one shard away from what is to be forgotten.
+
+    Args:
+        model: its adapter is the trained one; ``forget`` leaves the moved one there.
+        original: the trained adapter's factors.
+    """
+
+    def __init__(
+        self, model: APA, original: Factors, task: ForgetTask, seed: int, settings: ApproximateSettings | None = None
+    ) -> None:
+        self.model, self.original, self.task, self.seed = model, original, task, seed
+        self.settings = settings or ApproximateSettings()
+        self.engine = model.engine
+
+    def forget(self, name: str) -> float:
+        """Seconds of one method, its teachers and influences among them.
+
+        Raises:
+            TrainingError: a loss that is not finite.
+        """
+        start = time.perf_counter()
+        self._restart()
+        if name == NEWTON:
+            self._newton_step()
+        else:
+            objective = OBJECTIVES[name]
+            forget, retain = self._sides(name, objective)
+            self._train(objective, forget, retain, self.settings.most_epochs, self._forgotten())
+        return time.perf_counter() - start
+
+    def _restart(self) -> None:
+        self.engine.bank.resize(1)
+        self.engine.bank.load(0, self.original)
+
+    def _forgotten(self) -> Callable[[], bool]:
+        """Whether the student is no surer of the forgotten samples than the original is of validation samples."""
+        level = self._confidence(self.task.parts["valid"])
+        return lambda: self._confidence(self.task.parts["forget"]) <= level
+
+    def _confidence(self, part: Part) -> float:
+        z = self.engine.answer_logits(part.prompts, adapter=True)
+        own = torch.log_softmax(z, 1)[torch.arange(len(part)), torch.from_numpy(part.labels).long()]
+        return float(own.exp().mean())
+
+    def _train(self, objective: Objective, forget: Side, retain: Side, epochs: int, enough: Callable[[], bool]) -> None:
+        bank, trained = self.engine.bank, self.model.settings.training
+        settings = TrainSettings(
+            **{
+                **vars(trained),
+                "epochs": epochs,
+                "learning_rate": trained.learning_rate * self.settings.rate_share,
+                "lr_schedule": "constant",
+                "warmup_ratio": 0.0,
+                "stopping_patience": None,
+            }
+        )
+        n_batches = -(-len(forget.ids) // self.settings.batch_size)
+        course = AdapterCourse(bank.parameters(), n_batches, settings, 0)
+        bank.train(True)
+        try:
+            unlearn_adapter(course, forget, retain, objective, enough, self.settings.batch_size, self.seed)
+        finally:
+            bank.train(False)
+
+    def _sides(self, name: str, objective: Objective) -> tuple[Side, Side]:
+        parts = self.task.parts["forget"], self.task.parts["retain"]
+        teachers: dict[str, tuple[Tensor, Tensor]] = {}
+        for teacher in objective.teachers:
+            if teacher == "augmented":
+                teachers[teacher] = self._augmented()
+            else:
+                teachers[teacher] = tuple(  # type: ignore[assignment]
+                    self.engine.answer_logits(part.prompts, adapter=teacher == "original") for part in parts
+                )
+        weights = self._influences() if name == "RapidUn" else tuple(torch.ones(len(part)) for part in parts)
+        forget, retain = (
+            self._side(part, {k: v[i] for k, v in teachers.items()}, weights[i]) for i, part in enumerate(parts)
+        )
+        return forget, retain
+
+    def _side(self, part: Part, teachers: dict[str, Tensor], weights: Tensor) -> Side:
+        device = self.engine.decoder.device
+        coins = [derive_seed(self.seed, "coin", sample_id) % 2 for sample_id in part.ids]
+        return Side(
+            part.ids,
+            torch.from_numpy(part.labels).to(device),
+            lambda rows: self.engine.student_logits([part.prompts[i] for i in rows]),
+            {name: z.to(device) for name, z in teachers.items()},
+            torch.tensor(coins, device=device),
+            weights.to(device),
+        )
+
+    def _augmented(self) -> tuple[Tensor, Tensor]:
+        """E2URec's second teacher: trained further on what is to be forgotten."""
+        parts = self.task.parts["forget"], self.task.parts["retain"]
+        sides = [self._side(part, {}, torch.ones(len(part))) for part in parts]
+        further = GradDiff(forget_weight=-1.0, retain_weight=0.0)
+        self._train(further, sides[0], sides[1], self.settings.augment_epochs, lambda: False)
+        found = self.engine.answer_logits(parts[0].prompts, adapter=True)
+        self._restart()
+        return found, torch.zeros(len(parts[1]), 2)
+
+    def _some_retained(self) -> list[int]:
+        n = self.settings.retain_per_forget * len(self.task.parts["forget"])
+        return hash_order(self.task.parts["retain"].ids, self.seed, "influence")[:n]
+
+    def _influences(self) -> tuple[Tensor, Tensor]:
+        """RapidUn's weights of forgotten and retained samples; retained ones that were not looked at count 1."""
+        forget, retain = self.task.parts["forget"], self.task.parts["retain"]
+        chosen = self._some_retained()
+        of_forget = self._gradients(forget, range(len(forget)))
+        of_retain = self._gradients(retain, chosen)
+        # with few retained samples the released 40 leaves most of them without a say
+        top = max(40, len(of_forget), len(of_retain))
+        forget_scores, retain_scores = scores_of_influence(of_forget, of_retain, top)
+        weights = torch.ones(len(retain))
+        weights[chosen] = influence_weights(retain_scores, self.settings.tau_retain)
+        return influence_weights(forget_scores, self.settings.tau_forget), weights
+
+    def _gradients(self, part: Part, rows: Sequence[int]) -> Tensor:
+        bank = self.engine.bank
+        bank.train(True)
+        try:
+            return sample_gradients(lambda i: self._loss(part, [rows[i]]), len(rows), bank.parameters())
+        finally:
+            bank.train(False)
+
+    def _loss(self, part: Part, rows: Sequence[int]) -> Tensor:
+        z = self.engine.student_logits([part.prompts[i] for i in rows])
+        labels = torch.from_numpy(part.labels[list(rows)]).to(z.device)
+        return nll(Answers(z, labels, {}, labels, labels)).mean()
+
+    def _newton_step(self) -> None:
+        """theta + (H + damping I)^-1 sum over forgotten samples of grad l, over N."""
+        bank, forget, retain = self.engine.bank, self.task.parts["forget"], self.task.parts["retain"]
+        parameters = bank.parameters()
+        chosen = self._some_retained()
+        n = len(forget) + len(retain)
+        bank.train(True)
+        try:
+            total = torch.autograd.grad(self._loss(forget, range(len(forget))), parameters)
+            b = [g.detach() * len(forget) / n for g in total]
+
+            def product(v: list[Tensor]) -> list[Tensor]:
+                return hessian_product(self._loss(retain, chosen), parameters, v)
+
+            # the fast kernels of attention can be differentiated once only
+            with sdpa_kernel(SDPBackend.MATH):
+                step = solve_damped(product, b, self.settings.damping, self.settings.newton_steps, 1e-3)
+        finally:
+            bank.train(False)
+        with torch.no_grad():
+            for parameter, part in zip(parameters, step, strict=True):
+                parameter.add_(part)
