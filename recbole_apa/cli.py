@@ -36,7 +36,7 @@ Comparing, on the same training, validation and test rows:
 
 Forgetting compared, exact beside approximate, each against retraining:
   --compare=GradDiff,NPO,E2URec,APA(D) with one of
-  --forget_users_ratio=0.05, --forget_ratio=0.05 (interactions), --forget_items=50
+  --forget_users_ratio=0.05, --forget_ratio=0.05 (interactions), --forget_items=50, --forget_items_with=class=Horror
   --forget_who=core       which users: random, core (most active), edge (least active)
 
 Every option of properties/model/APA.yaml and of RecBole can be given as --OPTION=VALUE.
@@ -44,10 +44,10 @@ Every option of properties/model/APA.yaml and of RecBole can be given as --OPTIO
 
 _FLAGS = frozenset({"audit", "verify", "dry_run", "skip_unknown", "resume", "allow_pending", "slices"})
 _COMPARING = frozenset({"compare", "experiment", "seeds", "compare_dir", "slices", "baseline_options"})
-_DRAWN = frozenset({"forget_ratio", "forget_users_ratio", "forget_who"})
+_DRAWN = frozenset({"forget_ratio", "forget_users_ratio", "forget_who", "forget_items_with"})
 _NAMES = frozenset({"forget_users", "forget_items", "forget_interactions"})
 _PLAIN_TEXT = _NAMES | {"model", "dataset", "config_files", "run", "run_dir", "export_samples", "data_path", "device"}
-_PLAIN_TEXT |= {"unlearn", "exactness", "compare", "compare_dir", "experiment"}
+_PLAIN_TEXT |= {"forget_who", "forget_items_with", "unlearn", "exactness", "compare", "compare_dir", "experiment"}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -118,9 +118,12 @@ def _dispatch(options: dict[str, Any]) -> int:
 
     comparing = {name: options.pop(name) for name in _COMPARING if name in options}
     drawn = {name: options.pop(name) for name in _DRAWN if name in options}
-    if drawn and "compare" not in comparing:
+    if comparing and "forget_items" in options:
+        drawn["forget_items"] = tuple(_words(options, "forget_items"))
+        del options["forget_items"]
+    if drawn and not comparing:
         raise SettingsError(f"--{min(drawn)}: expected together with --compare=NAMES, e.g. --compare=NPO,APA(D)")
-    if drawn or ("compare" in comparing and "forget_items" in options):
+    if drawn or _forgets(comparing):
         _compare_forgetting(comparing, drawn, options)
         return 0
     if comparing:
@@ -169,16 +172,13 @@ def _compare(comparing: dict[str, Any], options: dict[str, Any]) -> None:
     if stage:
         raise SettingsError(f"--{stage[0]} does not go with --compare: each method is trained and unlearnt anew")
     _refuse_near_misses(options)
-    seeds = comparing.get("seeds", kept.seeds if kept else 1)
-    if not isinstance(seeds, int):
-        raise SettingsError(f"--seeds: found {seeds!r}, expected how many, e.g. --seeds=3")
     files = options.pop("config_files", "").split()
     result = compare(
         [*(kept.names if kept else []), *words],
         dataset,
         files,
         {**(kept.options if kept else {}), **options},
-        seeds=seeds,
+        seeds=_seeds(comparing, kept.seeds if kept else 1),
         folder=comparing.get("compare_dir"),
         baseline_options=comparing.get("baseline_options", kept.baseline_options if kept else None),
         slices=bool(comparing.get("slices", kept.slices if kept else False)),
@@ -187,32 +187,47 @@ def _compare(comparing: dict[str, Any], options: dict[str, Any]) -> None:
     print(f"rows, tables and report: {result.folder}")
 
 
+def _forgets(comparing: dict[str, Any]) -> bool:
+    """Whether a kept experiment says what is forgotten."""
+    from recbole_apa.experiment import read_experiment
+
+    return bool(comparing.get("experiment") and read_experiment(comparing["experiment"]).forget)
+
+
 def _compare_forgetting(comparing: dict[str, Any], drawn: dict[str, Any], options: dict[str, Any]) -> None:
+    from recbole_apa.experiment import read_experiment
     from recbole_apa.forgetting import compare_forgetting
     from recbole_apa.methods.forget_task import ForgetRequest
 
-    others = sorted({"experiment", "slices", "baseline_options"} & set(comparing))
+    others = sorted({"slices", "baseline_options"} & set(comparing))
     if others or options.pop("model", "APA") != "APA":
         raise SettingsError(f"--{(others or ['model'])[0]} does not go with a comparison of forgetting")
-    items = tuple(_words(options, "forget_items"))
-    options.pop("forget_items", None)
-    shares = {name: drawn.get(f"forget_{name}", 0.0) for name in ("ratio", "users_ratio")}
-    wrong = [f"forget_{name}" for name, value in shares.items() if not isinstance(value, (int, float))]
+    kept = read_experiment(comparing["experiment"]) if comparing.get("experiment") else None
+    wrong = sorted(n for n in drawn if n.endswith("ratio") and not isinstance(drawn[n], (int, float)))
     if wrong:
         raise SettingsError(f"--{wrong[0]}: found {drawn[wrong[0]]!r}, expected a share, e.g. 0.05")
-    request = ForgetRequest(**shares, who=drawn.get("forget_who", "random"), items=items)
+    asked = {name.removeprefix("forget_"): value for name, value in drawn.items()}
+    request = ForgetRequest(**(asked or (dict(kept.forget) if kept else {})))
+    names = [name.strip() for name in comparing.get("compare", "").split(",") if name.strip()]
     _refuse_near_misses(options)
     result = compare_forgetting(
-        [name.strip() for name in comparing["compare"].split(",") if name.strip()],
+        [*(kept.names if kept else []), *names],
         request,
         options.pop("dataset", "ml-100k"),
         options.pop("config_files", "").split(),
-        options,
-        seeds=int(comparing.get("seeds", 1)),
+        {**(kept.options if kept else {}), **options},
+        seeds=_seeds(comparing, kept.seeds if kept else 1),
         folder=comparing.get("compare_dir"),
     )
     print(result.table)
     print(f"rows, table and report: {result.folder}")
+
+
+def _seeds(comparing: dict[str, Any], usual: int) -> int:
+    seeds = comparing.get("seeds", usual)
+    if not isinstance(seeds, int) or seeds < 1:
+        raise SettingsError(f"--seeds: found {seeds!r}, expected how many, e.g. --seeds=3")
+    return seeds
 
 
 def _refuse_near_misses(options: dict[str, Any]) -> None:

@@ -10,7 +10,7 @@ from recbole_apa.properties_folder import properties_folder
 from recbole_apa.recbole_bridge import read_yaml
 from recbole_apa.settings import refuse_unknown
 
-KEYS = ("compare", "seeds", "options", "baseline_options", "slices")
+KEYS = ("compare", "seeds", "options", "baseline_options", "slices", "forget")
 
 
 @dataclass(frozen=True)
@@ -22,6 +22,9 @@ class Experiment:
     options: Mapping[str, Any]
     baseline_options: Mapping[str, Mapping[str, Any]]
     slices: bool
+    forget: Mapping[str, Any]
+    """What is forgotten, for :func:`recbole_apa.compare_forgetting`: fields of ``ForgetRequest``; empty for a plain
+    comparison."""
 
 
 def read_experiment(name: str) -> Experiment:
@@ -29,7 +32,7 @@ def read_experiment(name: str) -> Experiment:
 
     Raises:
         SettingsError: no such file, or other keys than ``compare``, ``seeds``, ``options``, ``baseline_options``,
-            ``slices``.
+            ``slices``, ``forget``.
     """
     folder = properties_folder() / "experiments"
     path = Path(name) if name.endswith((".yaml", ".yml")) else folder / f"{name}.yaml"
@@ -47,4 +50,5 @@ def read_experiment(name: str) -> Experiment:
         values.get("options") or {},
         values.get("baseline_options") or {},
         bool(values.get("slices")),
+        values.get("forget") or {},
     )

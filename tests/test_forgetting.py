@@ -6,12 +6,14 @@ import pytest
 from recbole_apa.cli import main
 from recbole_apa.comparison_record import DONE, FAILED
 from recbole_apa.errors import SettingsError
+from recbole_apa.experiment import read_experiment
 from recbole_apa.forgetting import ORIGINAL, OTHER_SEED, compare_forgetting
 from recbole_apa.methods.adapters import AdapterMethod
 from recbole_apa.methods.approximate import NAMES, ApproximateUnlearner
 from recbole_apa.methods.bench import open_bench
 from recbole_apa.methods.forget_task import ForgetRequest, open_task
 from recbole_apa.methods.registry import ADAPTERS, REFERENCE
+from recbole_apa.properties_folder import properties_folder
 
 
 @pytest.fixture(scope="module")
@@ -52,20 +54,41 @@ def test_a_sample_whose_history_shows_it_is_forgotten_as_it_was_and_kept_as_it_i
 
 
 def test_active_users_come_first_or_last_as_asked(trained):
-    samples = trained[0].made.data[0]._dataset.samples
+    part = trained[0].made.data[0]._dataset
+    samples = part.samples
     counts = {u: sum(s.user_id == u for s in samples) for u in {s.user_id for s in samples}}
-    core, edge = (ForgetRequest(users_ratio=0.25, who=who).draw(samples, 1)["users"] for who in ("core", "edge"))
+    core, edge = (ForgetRequest(users_ratio=0.25, who=who).draw(part, 1)["users"] for who in ("core", "edge"))
     assert min(counts[u] for u in core) >= max(counts[u] for u in edge) and not set(core) & set(edge)
-    drawn = [ForgetRequest(users_ratio=0.25).draw(samples, seed)["users"] for seed in (1, 1, 2)]
+    drawn = [ForgetRequest(users_ratio=0.25).draw(part, seed)["users"] for seed in (1, 1, 2)]
     assert drawn[0] == drawn[1] != drawn[2]
 
 
 @pytest.mark.parametrize(
-    "given", [{}, {"ratio": 0.1, "users_ratio": 0.1}, {"ratio": 1.5}, {"ratio": 0.1, "who": "some"}]
+    "given",
+    [{}, {"ratio": 0.1, "users_ratio": 0.1}, {"ratio": 1.5}, {"ratio": 0.1, "who": "some"}, {"items_with": "Horror"}],
 )
 def test_a_request_is_one_thing(given):
     with pytest.raises(SettingsError, match="forget_"):
         ForgetRequest(**given)
+
+
+def test_items_of_a_word_are_found_as_the_file_has_it(trained):
+    part = trained[0].made.data[0]._dataset
+    items = ForgetRequest(items_with="title=1").draw(part, 0)["items"]
+    assert items and all("1" in part.item_texts[part.token2id(part.iid_field, i)].split() for i in items)
+    with pytest.raises(SettingsError, match="found no column 'genre' of items, expected one of title, year"):
+        ForgetRequest(items_with="genre=1").draw(part, 0)
+    with pytest.raises(SettingsError, match="found no item with 'Horror' in its title"):
+        ForgetRequest(items_with="title=Horror").draw(part, 0)
+
+
+def test_every_kept_experiment_of_forgetting_says_what_it_forgets():
+    kept = [p.stem for p in (properties_folder() / "experiments").glob("forget_*.yaml")]
+    assert len(kept) == 7
+    for name in kept:
+        experiment = read_experiment(name)
+        ForgetRequest(**experiment.forget)
+        assert not set(experiment.names) - set(NAMES) - set(ADAPTERS)
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -97,6 +97,23 @@ class APADataset(Dataset):
         tokens = self.field2id_token[self.iid_field]
         return [str(token) for token, text in zip(tokens, self.item_texts, strict=True) if text]
 
+    def items_with(self, column: str, word: str) -> list[str]:
+        """Items whose text in a column of the ``.item`` file has a word, e.g. a genre.
+
+        Raises:
+            SettingsError: no such column, or no such item.
+        """
+        frame = self.item_feat
+        columns = [] if frame is None else [c for c in frame.columns if c != self.iid_field]
+        if column not in columns:
+            raise SettingsError(f"found no column {column!r} of items, expected one of {', '.join(columns) or 'none'}")
+        tokens = self.field2id_token[self.iid_field]
+        texts = zip(frame[self.iid_field].tolist(), self._words(frame, column), strict=True)
+        found = [str(tokens[item]) for item, text in texts if item and word in str(text).split()]
+        if not found:
+            raise SettingsError(f"found no item with {word!r} in its {column}; expected a word as the file has it")
+        return found
+
     def prompt_inputs(self, samples: Sequence[Sample]) -> list[PromptInput]:
         """What the prompts of samples say, whatever split they are from."""
         tokens = self.field2id_token[self.iid_field]

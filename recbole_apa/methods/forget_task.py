@@ -10,7 +10,6 @@ import torch
 from recbole_apa.adapters.attention import cosine
 from recbole_apa.assembly import RunResult
 from recbole_apa.backbone.answers import TokenizedPrompt
-from recbole_apa.data.samples import Sample
 from recbole_apa.data.view import key_of
 from recbole_apa.errors import RequestError, SettingsError
 from recbole_apa.seeding import hash_order
@@ -23,7 +22,7 @@ N_NEIGHBOURS = 5
 
 @dataclass(frozen=True)
 class ForgetRequest:
-    """Training data that a comparison asks to forget; one of the two shares is above zero, or items are named."""
+    """Training data that a comparison asks to forget: one of ``ratio``, ``users_ratio``, ``items``, ``items_with``."""
 
     ratio: float = 0.0
     """Share of the training samples' targets, drawn by hash."""
@@ -32,19 +31,32 @@ class ForgetRequest:
     who: str = "random"
     """Which users: ``random``, the most active (``core``) or the least active (``edge``)."""
     items: tuple[str, ...] = ()
+    """Whole items, by token."""
+    items_with: str = ""
+    """``column=word``: all items whose column has the word, e.g. ``class=Horror``, a sensitive category."""
 
     def __post_init__(self) -> None:
-        given = [self.ratio > 0, self.users_ratio > 0, bool(self.items)]
+        given = [self.ratio > 0, self.users_ratio > 0, bool(self.items), bool(self.items_with)]
         if sum(given) != 1 or not 0 <= self.ratio < 1 or not 0 <= self.users_ratio < 1:
             raise SettingsError(
-                f"found forget_ratio {self.ratio:g}, forget_users_ratio {self.users_ratio:g} and {len(self.items)} "
-                "forget_items; expected exactly one of them, the shares above 0 and below 1"
+                f"found forget_ratio {self.ratio:g}, forget_users_ratio {self.users_ratio:g}, {len(self.items)} "
+                f"forget_items, forget_items_with {self.items_with!r}; expected exactly one of them, the shares above "
+                "0 and below 1"
             )
         if self.who not in WHO:
             raise SettingsError(f"forget_who: found {self.who!r}, expected one of {', '.join(WHO)}")
+        if self.items_with and "=" not in self.items_with:
+            raise SettingsError(f"forget_items_with: found {self.items_with!r}, expected column=word")
 
-    def draw(self, samples: Sequence[Sample], seed: int) -> dict[str, Any]:
-        """What :func:`~recbole_apa.unlearn` is asked: at least one user or interaction."""
+    def draw(self, dataset: Any, seed: int) -> dict[str, Any]:
+        """What :func:`~recbole_apa.unlearn` is asked: at least one user, item or interaction.
+
+        Args:
+            dataset: the training part.
+        """
+        samples = dataset.samples
+        if self.items_with:
+            return {"items": dataset.items_with(*self.items_with.split("=", 1))}
         if self.items:
             return {"items": list(self.items)}
         if self.ratio:
@@ -93,7 +105,7 @@ def open_task(made: RunResult, valid: Any, request: ForgetRequest, seed: int) ->
         RequestError: no training sample is affected.
     """
     before = _parts_of(made.data, made.model)
-    asked = request.draw(made.data[0]._dataset.samples, seed)
+    asked = request.draw(made.data[0]._dataset, seed)
     left = data_left(made, **asked)
     made.model.use_dataset(left[0]._dataset)
     after = _parts_of(left, made.model)
