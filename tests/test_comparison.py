@@ -302,7 +302,7 @@ def test_an_experiment_runs_from_the_command_line(options, tmp_path, capsys):
     assert main(["--model=APA", *where]) == 2
     assert "did you mean 'compare'?" in capsys.readouterr().err
     assert main(["--model=APA", "--experiment=tabel1"]) == 2
-    assert "expected one of partition, shard_size, table1, weights" in capsys.readouterr().err
+    assert "partition, shard_size, table1, weights" in capsys.readouterr().err
 
 
 def test_papers_table_beside_ours():
