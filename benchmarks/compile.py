@@ -7,18 +7,13 @@ The first compiled step holds the compilation. "pays after" says how many steps 
 in batches of 8 has 32.
 """
 
-import argparse
-import json
-import logging
 import time
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from tabulate import tabulate
 
-from benchmarks.protocol import commit
+from benchmarks.command import begin, command, keep
 from recbole_apa import APA, APAConfig
 from recbole_apa.adapters.training import AdapterCourse
 from recbole_apa.assembly import build
@@ -79,17 +74,11 @@ def measure(n_samples: int) -> dict[str, Any]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = command(__doc__)
     parser.add_argument("--train_samples", type=int, default=256)
-    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
-    parser.add_argument("--out", type=Path)
-    parser.add_argument("--small", action="store_true", help="shows that it runs, not how fast")
-    given = parser.parse_args()
-    logging.disable(logging.INFO)
-    torch.set_num_threads(given.threads)
+    given = begin(parser)
     record = measure(16 if given.small else given.train_samples)
-    if given.out:
-        given.out.write_text(json.dumps({"commit": commit(), "threads": given.threads, **record}, indent=1) + "\n")
+    keep(given, record)
     print(tabulate([[name, str(value)] for name, value in record.items()], tablefmt="github", disable_numparse=True))
 
 

@@ -9,7 +9,6 @@ by APA(D). The memory is the process's own peak, the loaded model among it.
 
 import argparse
 import json
-import logging
 import subprocess
 import sys
 import tempfile
@@ -17,10 +16,9 @@ import time
 from pathlib import Path
 from typing import Any
 
-import torch
 from tabulate import tabulate
 
-from benchmarks.protocol import commit
+from benchmarks.command import begin, command, keep
 from recbole_apa import run
 from recbole_apa.comparison_record import peak_memory
 from recbole_apa.evaluation_stage import training_cost
@@ -42,10 +40,8 @@ AXES: dict[str, tuple[int, ...]] = {
 SMALL: dict[str, tuple[int, ...]] = {"train_samples": (8, 16)}
 
 
-def measure_point(options: dict[str, Any], threads: int) -> dict[str, float]:
+def measure_point(options: dict[str, Any]) -> dict[str, float]:
     """Seconds of training, milliseconds of a prediction, peak bytes."""
-    torch.set_num_threads(threads)
-    logging.disable(logging.INFO)
     with tempfile.TemporaryDirectory() as folder, peak_memory() as peak:
         made = run("APA", "ml-100k", config_dict={**FIXED, **options}, run_dir=Path(folder) / "run")
         tested = made.data[2]._dataset
@@ -101,19 +97,14 @@ def table(rows: list[dict[str, Any]]) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--out", type=Path)
-    parser.add_argument("--small", action="store_true", help="shows that it runs, not how fast")
+    parser = command(__doc__, threads=1)
     parser.add_argument("--point", help=argparse.SUPPRESS)
-    given = parser.parse_args()
+    given = begin(parser)
     if given.point:
-        print(json.dumps(measure_point(json.loads(given.point), given.threads)))
+        print(json.dumps(measure_point(json.loads(given.point))))
         return
     rows = measure(SMALL if given.small else AXES, given.threads)
-    if given.out:
-        about = {"commit": commit(), "threads": given.threads, "fixed": FIXED, "start": START}
-        given.out.write_text(json.dumps({**about, "rows": rows}, indent=1) + "\n")
+    keep(given, {"fixed": FIXED, "start": START, "rows": rows})
     print(table(rows))
 
 

@@ -9,9 +9,7 @@ trunk's states at hand. Prompts are random tokens. K passes, and PEFT's mixed ba
 and scaled to K; merging with PEFT for at most 4 samples (one after another, as it has to be).
 """
 
-import argparse
 import json
-import logging
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -21,7 +19,7 @@ from peft import PeftModel
 from tabulate import tabulate
 from torch import Tensor
 
-from benchmarks.protocol import commit
+from benchmarks.command import begin, command, keep
 from benchmarks.random_state import fill_adapters, random_rule
 from benchmarks.timing import Contender, ratios, seconds_per_sample
 from recbole_apa import APAConfig
@@ -155,19 +153,14 @@ def table(rows: list[dict]) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = command(__doc__, threads=1)
     parser.add_argument("--shards", default="2,4,8,16,64")
     parser.add_argument("--batches", default="1,32")
     parser.add_argument("--tokens", type=int, default=139, help="of a prompt; 139 is ml-100k's mean")
     parser.add_argument("--repetitions", type=int, default=5)
-    parser.add_argument("--threads", type=int, default=1, help="of torch: one, so that no engine shares out better")
     parser.add_argument("--trunk_layers", type=float, default=0.5, help="0: adapters in all layers, embedding: final")
     parser.add_argument("--backbone", default="smollm2-135m")
-    parser.add_argument("--out", type=Path)
-    parser.add_argument("--small", action="store_true", help="shows that it runs, not how fast")
-    given = parser.parse_args()
-    logging.disable(logging.INFO)
-    torch.set_num_threads(given.threads)
+    given = begin(parser)
     if given.small:
         given.shards, given.batches, given.tokens, given.repetitions = "2", "1,2", 16, 1
     options: dict[str, Any] = {"backbone": given.backbone, "trunk_layers": given.trunk_layers or 0}
@@ -175,9 +168,7 @@ def main() -> None:
         options["embedding"] = "final"
     ks, batches = ([int(n) for n in text.split(",")] for text in (given.shards, given.batches))
     rows = measure(options, ks, batches, given.tokens, given.repetitions)
-    if given.out:
-        about = {"commit": commit(), "threads": given.threads, "tokens": given.tokens, **options}
-        given.out.write_text(json.dumps({**about, "rows": rows}, indent=1) + "\n")
+    keep(given, {"tokens": given.tokens, **options, "rows": rows})
     print(table(rows))
 
 

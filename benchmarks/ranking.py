@@ -9,18 +9,13 @@ every candidate: the trunk alone is shared. "weights of the history" is `embeddi
 The reference scores the same prompts one after another, for the first users only, and is scaled to all of them.
 """
 
-import argparse
-import json
-import logging
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
 
-import torch
 from tabulate import tabulate
 from torch import Tensor
 
-from benchmarks.protocol import commit
+from benchmarks.command import begin, command, keep
 from benchmarks.random_state import fill_adapters, random_rule
 from benchmarks.timing import Contender, ratios, seconds_per_sample
 from recbole_apa import APA, APAConfig
@@ -107,23 +102,17 @@ def table(record: dict[str, Any]) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = command(__doc__)
     parser.add_argument("--users", type=int, default=50)
     parser.add_argument("--items", type=int, default=100)
     parser.add_argument("--alone", type=int, default=2, help="users whose prompts are scored one by one")
     parser.add_argument("--shards", type=int, default=4)
     parser.add_argument("--repetitions", type=int, default=3)
-    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
-    parser.add_argument("--out", type=Path)
-    parser.add_argument("--small", action="store_true", help="shows that it runs, not how fast")
-    given = parser.parse_args()
-    logging.disable(logging.INFO)
-    torch.set_num_threads(given.threads)
+    given = begin(parser)
     if given.small:
         given.users, given.items, given.alone, given.repetitions = 2, 4, 1, 1
     record = measure(given.shards, given.users, given.items, given.alone, given.repetitions)
-    if given.out:
-        given.out.write_text(json.dumps({"commit": commit(), "threads": given.threads, **record}, indent=1) + "\n")
+    keep(given, record)
     print(table(record))
     print(f"largest difference of a score: {record['largest_difference']}")
 

@@ -10,9 +10,6 @@ with adapters in all layers. Frozen passes count, loading does not. The AUC on t
 times: faster is nothing if it is worse.
 """
 
-import argparse
-import json
-import logging
 import tempfile
 import time
 from pathlib import Path
@@ -24,7 +21,7 @@ from peft import LoraConfig, get_peft_model
 from tabulate import tabulate
 from transformers import DataCollatorForSeq2Seq, Trainer, TrainingArguments
 
-from benchmarks.protocol import commit
+from benchmarks.command import begin, command, keep
 from benchmarks.timing import ratios
 from recbole_apa import APA, APAConfig
 from recbole_apa.assembly import build
@@ -142,18 +139,13 @@ def table(record: dict[str, Any]) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = command(__doc__)
     parser.add_argument("--train_samples", type=int, default=256)
     parser.add_argument("--valid_samples", type=int, default=500)
     parser.add_argument("--repetitions", type=int, default=3)
     parser.add_argument("--epochs", type=int, default=1)
     parser.add_argument("--backbone", default="smollm2-135m")
-    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
-    parser.add_argument("--out", type=Path)
-    parser.add_argument("--small", action="store_true", help="shows that it runs, not how fast")
-    given = parser.parse_args()
-    logging.disable(logging.INFO)
-    torch.set_num_threads(given.threads)
+    given = begin(parser)
     if given.small:
         given.train_samples, given.valid_samples, given.repetitions = 16, 8, 1
     options = {
@@ -165,9 +157,7 @@ def main() -> None:
         "show_progress": False,
     }
     record = measure(options, given.repetitions)
-    if given.out:
-        about = {"commit": commit(), "threads": given.threads, **options}
-        given.out.write_text(json.dumps({**about, **record}, indent=1) + "\n")
+    keep(given, options | record)
     print(table(record))
 
 

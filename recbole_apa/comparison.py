@@ -1,26 +1,22 @@
 """One command, every method on the same rows: fit, score, unlearn, record."""
 
-import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from logging import getLogger
 from pathlib import Path
 from typing import Any
 
-from recbole_apa.assembly import start_logging
 from recbole_apa.comparison_record import DONE, FAILED, Row, RowStore, code_digest, peak_memory, row_key
 from recbole_apa.errors import SettingsError
 from recbole_apa.evaluation.metrics import auc, mean_log_loss
 from recbole_apa.evaluation.ranking import ranking_figures
 from recbole_apa.files import write_json
-from recbole_apa.methods.bench import Bench, open_bench
+from recbole_apa.methods.bench import Bench, bench_in
 from recbole_apa.methods.protocol import Method, Scored
 from recbole_apa.methods.recbole_models import RecBoleMethod
 from recbole_apa.methods.registry import REFERENCE, make_methods, near_miss, row_names
 from recbole_apa.report.comparison import write_comparison
-from recbole_apa.run_lock import run_lock
 
-SCRATCH = ".scratch"
 SAMPLES = "samples.json"
 
 
@@ -63,15 +59,8 @@ def compare(
         raise SettingsError(f"seeds: found {seeds}, expected at least 1")
     rows_asked = row_names(names)
     target = Path(folder) if folder else Path("saved") / f"compare-{dataset}"
-    with run_lock(target, "comparing"):
-        scratch = target / SCRATCH
-        shutil.rmtree(scratch, ignore_errors=True)
-        try:
-            bench = open_bench(dataset, config_file_list, config_dict or {}, scratch)
-            start_logging(bench.config)
-            rows = _all_rows(bench, rows_asked, seeds, RowStore(target), baseline_options or {})
-        finally:
-            shutil.rmtree(scratch, ignore_errors=True)
+    with bench_in(target, dataset, config_file_list, config_dict or {}) as bench:
+        rows = _all_rows(bench, rows_asked, seeds, RowStore(target), baseline_options or {})
         samples = _describe(bench)
         write_json(target / SAMPLES, samples)
         table = write_comparison(target, rows, samples, slices)

@@ -1,7 +1,6 @@
 """Exact and approximate unlearning of the same request, side by side: how near each comes to retraining, and what it
 costs."""
 
-import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from logging import getLogger
@@ -10,8 +9,6 @@ from typing import Any
 
 import numpy as np
 
-from recbole_apa.assembly import start_logging
-from recbole_apa.comparison import SCRATCH
 from recbole_apa.comparison_record import DONE, FAILED, REFERENCE, Row, RowStore, code_digest, row_key
 from recbole_apa.errors import SettingsError
 from recbole_apa.evaluation.forgetting import (
@@ -27,11 +24,10 @@ from recbole_apa.evaluation.metrics import auc, mean_log_loss
 from recbole_apa.methods.adapters import AdapterMethod
 from recbole_apa.methods.approximate import NAMES as APPROXIMATE
 from recbole_apa.methods.approximate import ApproximateUnlearner
-from recbole_apa.methods.bench import Bench, open_bench
+from recbole_apa.methods.bench import Bench, bench_in
 from recbole_apa.methods.forget_task import ForgetRequest, ForgetTask, open_task
 from recbole_apa.methods.registry import ADAPTERS
 from recbole_apa.report.forgetting import write_forgetting
-from recbole_apa.run_lock import run_lock
 
 ORIGINAL, OTHER_SEED = "Original (do nothing)", "Retraining, another seed"
 ALWAYS = (ORIGINAL, REFERENCE, OTHER_SEED)
@@ -77,20 +73,13 @@ def compare_forgetting(
             f"{', '.join([*APPROXIMATE, *ADAPTERS])}"
         )
     target = Path(folder) if folder else Path("saved") / f"forget-{dataset}"
-    with run_lock(target, "comparing"):
-        scratch = target / SCRATCH
-        shutil.rmtree(scratch, ignore_errors=True)
-        try:
-            bench = open_bench(dataset, config_file_list, config_dict or {}, scratch)
-            start_logging(bench.config)
-            first = bench.config["seed"]
-            rows = [
-                row
-                for seed in range(first, first + seeds)
-                for row in _Round(bench, request, seed, RowStore(target)).rows(list(dict.fromkeys(names)))
-            ]
-        finally:
-            shutil.rmtree(scratch, ignore_errors=True)
+    with bench_in(target, dataset, config_file_list, config_dict or {}) as bench:
+        first = bench.config["seed"]
+        rows = [
+            row
+            for seed in range(first, first + seeds)
+            for row in _Round(bench, request, seed, RowStore(target)).rows(list(dict.fromkeys(names)))
+        ]
         table = write_forgetting(target, rows)
     return Forgetting(rows, target, table)
 

@@ -1,14 +1,15 @@
 """What all methods of a comparison share: the rows, a folder for scratch, the frozen states."""
 
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from recbole_apa.assembly import build_data
+from recbole_apa.assembly import build_data, start_logging
 from recbole_apa.backbone.engine import StateCache
 from recbole_apa.baselines import NAME
 from recbole_apa.data.presplit import write_presplit
@@ -17,8 +18,10 @@ from recbole_apa.data.splits import SPLITS
 from recbole_apa.data.view import DataView, salted
 from recbole_apa.evaluation.candidates import CandidateLists, candidates_asked, draw_candidates
 from recbole_apa.recbole_bridge import APAConfig
+from recbole_apa.run_lock import run_lock
 from recbole_apa.seeding import digest_of, hash_order
 
+SCRATCH = ".scratch"
 _BY_LABELS = {"metrics": ["AUC", "LogLoss"], "valid_metric": "AUC"}
 """How methods are trained and choose where candidates are ranked."""
 
@@ -138,6 +141,25 @@ def open_bench(dataset: str, config_files: Sequence[str], options: Mapping[str, 
         asked["metrics"] = [*asked["metrics"], "NDCG"]
     lists = _draw(data[0]._dataset, n, config["seed"])
     return Bench(dataset, config_files, by_labels, folder, config, data, lists, asked)
+
+
+@contextmanager
+def bench_in(target: Path, dataset: str, config_files: Sequence[str], options: Mapping[str, Any]) -> Iterator[Bench]:
+    """A bench whose scratch folder lies in ``target``, which is locked meanwhile; RecBole's logger is started.
+
+    Raises:
+        RunError: another process compares there.
+        APAError: options or data that APA refuses.
+    """
+    with run_lock(target, "comparing"):
+        scratch = target / SCRATCH
+        shutil.rmtree(scratch, ignore_errors=True)
+        try:
+            bench = open_bench(dataset, config_files, options, scratch)
+            start_logging(bench.config)
+            yield bench
+        finally:
+            shutil.rmtree(scratch, ignore_errors=True)
 
 
 def _draw(dataset: Any, n: int, seed: int) -> CandidateLists:

@@ -1,0 +1,39 @@
+"""What the timed benchmarks' command lines have in common, and how their records are kept."""
+
+import argparse
+import json
+import logging
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from benchmarks.protocol import commit
+
+
+def command(about: str | None, threads: int | None = None) -> argparse.ArgumentParser:
+    """A parser with ``--threads``, ``--out`` and ``--small``.
+
+    Args:
+        threads: torch's by default; None leaves torch's own number.
+    """
+    parser = argparse.ArgumentParser(description=about, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--threads", type=int, default=threads or torch.get_num_threads())
+    parser.add_argument("--out", type=Path, help="where the record goes, as JSON")
+    parser.add_argument("--small", action="store_true", help="shows that it runs, not how fast")
+    return parser
+
+
+def begin(parser: argparse.ArgumentParser) -> argparse.Namespace:
+    """The arguments; torch computes with as many threads as they say, and RecBole says nothing."""
+    given = parser.parse_args()
+    logging.disable(logging.INFO)
+    torch.set_num_threads(given.threads)
+    return given
+
+
+def keep(given: argparse.Namespace, record: dict[str, Any]) -> None:
+    """Write the record with the commit and the number of threads, where ``--out`` asks for it."""
+    if given.out:
+        about = {"commit": commit(), "threads": given.threads, "torch": torch.__version__}
+        given.out.write_text(json.dumps({**about, **record}, indent=1) + "\n")
