@@ -226,7 +226,7 @@ def _compare_forgetting(comparing: dict[str, Any], drawn: dict[str, Any], option
 def _seeds(comparing: dict[str, Any], usual: int) -> int:
     seeds = comparing.get("seeds", usual)
     if not isinstance(seeds, int) or seeds < 1:
-        raise SettingsError(f"--seeds: found {seeds!r}, expected a whole number, at least 1")
+        raise SettingsError(f"--seeds: found {seeds!r}, expected how many, at least 1")
     return seeds
 
 
