@@ -22,12 +22,12 @@ from recbole_apa.evaluation.forgetting import (
 )
 from recbole_apa.evaluation.metrics import auc, mean_log_loss
 from recbole_apa.methods.adapters import AdapterMethod
-from recbole_apa.methods.approximate import NAMES as APPROXIMATE
-from recbole_apa.methods.approximate import ApproximateUnlearner
 from recbole_apa.methods.bench import Bench, bench_in
 from recbole_apa.methods.forget_task import ForgetRequest, ForgetTask, open_task
 from recbole_apa.methods.registry import ADAPTERS
 from recbole_apa.report.forgetting import write_forgetting
+from recbole_apa.unlearning.approximate import NAMES as APPROXIMATE
+from recbole_apa.unlearning.approximate import ApproximateUnlearner
 
 ORIGINAL, OTHER_SEED = "Original (do nothing)", "Retraining, another seed"
 ALWAYS = (ORIGINAL, REFERENCE, OTHER_SEED)
@@ -116,7 +116,7 @@ class _Round:
         for name in (n for n in names if n in APPROXIMATE):
             getLogger().info(f"{name}: seed {self.seed}")
             try:
-                seconds = ApproximateUnlearner(made.model, factors, task, self.seed).forget(name)
+                seconds = ApproximateUnlearner(made.model, factors, task.parts, self.seed).forget(name)
                 found[name] = (self._answers(original, REFERENCE, task), seconds)
             except Exception as error:  # whatever a method raises is its row's reason, not the table's end
                 failed[name] = f"{type(error).__name__}: {error}"

@@ -14,12 +14,12 @@ from recbole_apa.cli import main
 from recbole_apa.comparison_record import DONE, FAILED, Row, RowStore, peak_memory
 from recbole_apa.errors import RunError, SettingsError
 from recbole_apa.experiment import read_experiment
-from recbole_apa.methods.approximate import NAMES as APPROXIMATE
 from recbole_apa.methods.bench import open_bench
 from recbole_apa.methods.registry import ADAPTERS, GROUPS, make_methods, row_names
 from recbole_apa.properties_folder import properties_folder
 from recbole_apa.report.comparison import NOISE, comparison_rows, headers, slice_tables
 from recbole_apa.report.judgement import ByLabel
+from recbole_apa.unlearning.approximate import NAMES as APPROXIMATE
 
 NAMES = [
     "SISA",

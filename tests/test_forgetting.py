@@ -9,11 +9,11 @@ from recbole_apa.errors import SettingsError
 from recbole_apa.experiment import read_experiment
 from recbole_apa.forgetting import ORIGINAL, OTHER_SEED, compare_forgetting
 from recbole_apa.methods.adapters import AdapterMethod
-from recbole_apa.methods.approximate import NAMES, ApproximateUnlearner
 from recbole_apa.methods.bench import open_bench
 from recbole_apa.methods.forget_task import ForgetRequest, open_task
 from recbole_apa.methods.registry import ADAPTERS, REFERENCE
 from recbole_apa.properties_folder import properties_folder
+from recbole_apa.unlearning.approximate import NAMES, ApproximateUnlearner
 
 
 @pytest.fixture(scope="module")
@@ -96,7 +96,7 @@ def test_a_method_moves_the_adapter_alone_and_always_to_the_same_place(name, tra
     method, task, factors = trained
     model = method.made.model
     frozen = {n: p.clone() for n, p in model.backbone.named_parameters() if "lora" not in n}
-    unlearner = ApproximateUnlearner(model, factors, task, 2020)
+    unlearner = ApproximateUnlearner(model, factors, task.parts, 2020)
     found = []
     for _ in range(2):
         assert unlearner.forget(name) > 0

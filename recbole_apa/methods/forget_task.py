@@ -1,18 +1,16 @@
 """What a forgetting comparison asks to forget, and the prompts on which models are compared before and after."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import torch
 
 from recbole_apa.adapters.attention import cosine
 from recbole_apa.assembly import RunResult
-from recbole_apa.backbone.answers import TokenizedPrompt
 from recbole_apa.data.view import key_of
 from recbole_apa.errors import RequestError, SettingsError
 from recbole_apa.seeding import hash_order
+from recbole_apa.unlearning.approximate import Part
 from recbole_apa.unlearning.session import data_left
 
 WHO = ("random", "core", "edge")
@@ -74,18 +72,6 @@ class ForgetRequest:
 
 
 @dataclass(frozen=True)
-class Part:
-    """Prompts with their samples' labels."""
-
-    ids: list[str]
-    prompts: list[TokenizedPrompt]
-    labels: np.ndarray
-
-    def __len__(self) -> int:
-        return len(self.ids)
-
-
-@dataclass(frozen=True)
 class ForgetTask:
     """Prompts by part: ``forget`` (training samples as they were, dropped or rewritten since), ``retain`` (all training
     samples that remain), ``neighbours`` (those nearest to a forgotten one), ``valid``, ``test``."""
@@ -116,28 +102,19 @@ def open_task(made: RunResult, valid: Any, request: ForgetRequest, seed: int) ->
         raise RequestError("what is to be forgotten affects no training sample; ask for more")
     hides = left[0]._dataset.view.hides
     kept = [i for i, s in enumerate(valid.samples) if not any(hides(key_of(name)) for name in s.interaction_ids())]
-    forget, retain = _some(before["train"], gone), after["train"]
+    forget, retain = before["train"].some(gone), after["train"]
     parts = {
         "forget": forget,
         "retain": retain,
         "neighbours": _nearest(made, forget, retain),
-        "valid": _some(_part_of(valid, made.model), kept),
+        "valid": Part.of(valid, made.model).some(kept),
         "test": after["test"],
     }
     return ForgetTask(asked, parts)
 
 
 def _parts_of(data: tuple[Any, Any, Any], model: Any) -> dict[str, Part]:
-    return {"train": _part_of(data[0]._dataset, model), "test": _part_of(data[2]._dataset, model)}
-
-
-def _part_of(dataset: Any, model: Any) -> Part:
-    labels = np.array([s.label for s in dataset.samples])
-    return Part([s.sample_id for s in dataset.samples], model.prompts(dataset.labelled), labels)
-
-
-def _some(part: Part, rows: Sequence[int]) -> Part:
-    return Part([part.ids[i] for i in rows], [part.prompts[i] for i in rows], part.labels[list(rows)])
+    return {"train": Part.of(data[0]._dataset, model), "test": Part.of(data[2]._dataset, model)}
 
 
 def _nearest(made: RunResult, forget: Part, retain: Part) -> Part:
@@ -145,4 +122,4 @@ def _nearest(made: RunResult, forget: Part, retain: Part) -> Part:
     engine = made.model.engine
     similarity = cosine(engine.embeddings(forget.prompts), engine.embeddings(retain.prompts))
     rows = torch.unique(similarity.topk(min(N_NEIGHBOURS, len(retain)), dim=1).indices).tolist()
-    return _some(retain, rows)
+    return retain.some(rows)

@@ -1,9 +1,11 @@
 """Approximate methods on the trained single adapter: the same start, teachers and stopping rule for all of them."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
@@ -14,7 +16,7 @@ from recbole_apa.approximate.influence import influence_weights, sample_gradient
 from recbole_apa.approximate.newton import hessian_product, solve_damped
 from recbole_apa.approximate.objectives import OBJECTIVES, Answers, GradDiff, Objective, nll
 from recbole_apa.approximate.training import Side, unlearn_adapter
-from recbole_apa.methods.forget_task import ForgetTask, Part
+from recbole_apa.backbone.answers import TokenizedPrompt
 from recbole_apa.model import APA
 from recbole_apa.seeding import derive_seed, hash_order
 from recbole_apa.settings import TrainSettings
@@ -43,18 +45,47 @@ class ApproximateSettings:
     newton_steps: int = 10
 
 
+@dataclass(frozen=True)
+class Part:
+    """Prompts with their samples' labels."""
+
+    ids: list[str]
+    prompts: list[TokenizedPrompt]
+    labels: np.ndarray
+
+    @classmethod
+    def of(cls, dataset: Any, model: APA) -> "Part":
+        """All samples of a part of the dataset, drawn as the model would see them."""
+        labels = np.array([s.label for s in dataset.samples])
+        return cls([s.sample_id for s in dataset.samples], model.prompts(dataset.labelled), labels)
+
+    def some(self, rows: Sequence[int]) -> "Part":
+        """Some of the samples."""
+        return Part([self.ids[i] for i in rows], [self.prompts[i] for i in rows], self.labels[list(rows)])
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+
 class ApproximateUnlearner:
-    """Moves the adapter of a model with one shard away from what is to be forgotten.
+    """Moves one trained adapter away from what is to be forgotten.
 
     Args:
-        model: its adapter is the trained one; ``forget`` leaves the moved one there.
+        model: its bank is overwritten; ``forget`` leaves the moved adapter in its one place.
         original: the trained adapter's factors.
+        parts: ``forget`` (samples as the adapter saw them), ``retain`` (what remains of its samples) and ``valid``
+            (samples that no adapter saw).
     """
 
     def __init__(
-        self, model: APA, original: Factors, task: ForgetTask, seed: int, settings: ApproximateSettings | None = None
+        self,
+        model: APA,
+        original: Factors,
+        parts: Mapping[str, Part],
+        seed: int,
+        settings: ApproximateSettings | None = None,
     ) -> None:
-        self.model, self.original, self.task, self.seed = model, original, task, seed
+        self.model, self.original, self.parts, self.seed = model, original, parts, seed
         self.settings = settings or ApproximateSettings()
         self.engine = model.engine
 
@@ -80,8 +111,8 @@ class ApproximateUnlearner:
 
     def _forgotten(self) -> Callable[[], bool]:
         """Whether the student is no surer of the forgotten samples than the original is of validation samples."""
-        level = self._confidence(self.task.parts["valid"])
-        return lambda: self._confidence(self.task.parts["forget"]) <= level
+        level = self._confidence(self.parts["valid"])
+        return lambda: self._confidence(self.parts["forget"]) <= level
 
     def _confidence(self, part: Part) -> float:
         z = self.engine.answer_logits(part.prompts, adapter=True)
@@ -109,7 +140,7 @@ class ApproximateUnlearner:
             bank.train(False)
 
     def _sides(self, name: str, objective: Objective) -> tuple[Side, Side]:
-        parts = self.task.parts["forget"], self.task.parts["retain"]
+        parts = self.parts["forget"], self.parts["retain"]
         teachers: dict[str, tuple[Tensor, Tensor]] = {}
         for teacher in objective.teachers:
             if teacher == "augmented":
@@ -138,7 +169,7 @@ class ApproximateUnlearner:
 
     def _augmented(self) -> tuple[Tensor, Tensor]:
         """E2URec's second teacher: trained further on what is to be forgotten."""
-        parts = self.task.parts["forget"], self.task.parts["retain"]
+        parts = self.parts["forget"], self.parts["retain"]
         sides = [self._side(part, {}, torch.ones(len(part))) for part in parts]
         further = GradDiff(forget_weight=-1.0, retain_weight=0.0)
         self._train(further, sides[0], sides[1], self.settings.augment_epochs, lambda: False)
@@ -147,12 +178,12 @@ class ApproximateUnlearner:
         return found, torch.zeros(len(parts[1]), 2)
 
     def _some_retained(self) -> list[int]:
-        n = self.settings.retain_per_forget * len(self.task.parts["forget"])
-        return hash_order(self.task.parts["retain"].ids, self.seed, "influence")[:n]
+        n = self.settings.retain_per_forget * len(self.parts["forget"])
+        return hash_order(self.parts["retain"].ids, self.seed, "influence")[:n]
 
     def _influences(self) -> tuple[Tensor, Tensor]:
         """RapidUn's weights of forgotten and retained samples; retained ones that were not looked at count 1."""
-        forget, retain = self.task.parts["forget"], self.task.parts["retain"]
+        forget, retain = self.parts["forget"], self.parts["retain"]
         chosen = self._some_retained()
         of_forget = self._gradients(forget, range(len(forget)))
         of_retain = self._gradients(retain, chosen)
@@ -178,7 +209,7 @@ class ApproximateUnlearner:
 
     def _newton_step(self) -> None:
         """theta + (H + damping I)^-1 sum over forgotten samples of grad l, over N."""
-        bank, forget, retain = self.engine.bank, self.task.parts["forget"], self.task.parts["retain"]
+        bank, forget, retain = self.engine.bank, self.parts["forget"], self.parts["retain"]
         parameters = bank.parameters()
         chosen = self._some_retained()
         n = len(forget) + len(retain)
