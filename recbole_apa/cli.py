@@ -21,6 +21,7 @@ Forgetting, as a stage of a new run or on a finished one (--run=DIR):
   --unlearn=FILE          a request: .csv, .jsonl or .inter with user_id, item_id or both in each line
   --forget_users=12,57    whole users; --forget_items=50,181 whole items; --forget_interactions=12:50,57:181
   --exactness=strict      compute the partition again too (default: inherited, the paper)
+  --unlearn_method=NPO    move the affected adapters instead of training them again (approximate, certified as such)
   --dry_run               show what a request affects and costs; change nothing
   --skip_unknown          serve what can be found, list the rest
   --resume                finish requests that were interrupted; --allow_pending evaluates the old state meanwhile
@@ -47,7 +48,16 @@ _COMPARING = frozenset({"compare", "experiment", "seeds", "compare_dir", "slices
 _DRAWN = frozenset({"forget_ratio", "forget_users_ratio", "forget_who", "forget_items_with"})
 _NAMES = frozenset({"forget_users", "forget_items", "forget_interactions"})
 _PLAIN_TEXT = _NAMES | {"model", "dataset", "config_files", "run", "run_dir", "export_samples", "data_path", "device"}
-_PLAIN_TEXT |= {"forget_who", "forget_items_with", "unlearn", "exactness", "compare", "compare_dir", "experiment"}
+_PLAIN_TEXT |= {
+    "forget_who",
+    "forget_items_with",
+    "unlearn",
+    "exactness",
+    "unlearn_method",
+    "compare",
+    "compare_dir",
+    "experiment",
+}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -129,7 +139,11 @@ def _dispatch(options: dict[str, Any]) -> int:
     if comparing:
         _compare(comparing, options)
         return 0
-    stage = {name: options.pop(name) for name in (*_FLAGS, *_NAMES, "unlearn", "exactness") if name in options}
+    stage = {
+        name: options.pop(name)
+        for name in (*_FLAGS, *_NAMES, "unlearn", "exactness", "unlearn_method")
+        if name in options
+    }
     asked = any(stage.get(name) for name in (*_NAMES, "unlearn", "resume"))
     if "run" in options:
         folder = options.pop("run")
@@ -235,7 +249,7 @@ def _refuse_near_misses(options: dict[str, Any]) -> None:
     from recbole_apa.settings import SETTING_KEYS, nearest
 
     for name in set(options) - SETTING_KEYS:
-        near = nearest(name, [*_FLAGS, *_NAMES, *_COMPARING, "unlearn", "exactness"], 0.8)
+        near = nearest(name, [*_FLAGS, *_NAMES, *_COMPARING, "unlearn", "exactness", "unlearn_method"], 0.8)
         if near:
             raise SettingsError(f"unknown option {name!r}; did you mean {near!r}?")
 
@@ -292,6 +306,7 @@ def _unlearn(folder: Any, stage: dict[str, Any], changes: dict[str, Any]) -> Non
         folder,
         **_demands(stage),
         exactness=stage.get("exactness", "inherited"),
+        method=stage.get("unlearn_method", "exact"),
         skip_unknown=bool(stage.get("skip_unknown")),
         dry_run=bool(stage.get("dry_run")),
         config_dict=changes,

@@ -145,7 +145,8 @@ def _training_figures(trainer: APATrainer) -> dict[str, float]:
     for k, shard in enumerate(record.shards):
         if shard:
             figures[f"shards.{k:03d}.train_seconds"] = round(shard["train_seconds"], 1)
-            figures[f"shards.{k:03d}.final_train_loss"] = shard["epoch_losses"][-1]
+            if shard["epoch_losses"]:
+                figures[f"shards.{k:03d}.final_train_loss"] = shard["epoch_losses"][-1]
     figures["attention.tau"] = record.tau
     figures["attention.n_neighbors"] = record.n_neighbors
     figures["prompts.n_cut_prompts"] = record.n_cut_prompts

@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from logging import getLogger
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from recbole.utils import set_color
@@ -14,6 +14,7 @@ from torch import Tensor
 from recbole_apa.adapters.attention import Memory
 from recbole_apa.adapters.inject import Factors
 from recbole_apa.adapters.peft_files import PeftDescription
+from recbole_apa.adapters.training import ShardHistory
 from recbole_apa.backbone.answers import TokenizedPrompt
 from recbole_apa.data.dataloader import ShardBatches, ShardingDataLoader
 from recbole_apa.data.samples import Sample
@@ -34,6 +35,21 @@ from recbole_apa.progress import progress
 from recbole_apa.run_store import EMBEDDINGS, MEMORY, METRICS, PARTITION, STATES, RunStore
 from recbole_apa.seeding import digest_of
 from recbole_apa.shard_trainer import ShardTrainer
+
+MOVED = "moved:"
+"""How the record of a shard begins that was moved by an approximate method, and not trained."""
+
+
+class Mover(Protocol):
+    """What moves a trained adapter instead of training it again."""
+
+    def key(self, exact: str) -> str:
+        """What the record of a moved shard is known by, given what a trained one's would be."""
+        ...
+
+    def move(self, shard: int, batches: ShardBatches) -> tuple[Factors, ShardHistory]:
+        """The moved adapter of a shard."""
+        ...
 
 
 @dataclass
@@ -65,6 +81,7 @@ class StateBuilder:
         former: the state that this one follows; what it proves to be unaffected is not computed again.
         log: takes (name, value, step) of training losses.
         collaborative: (partition, training dataset) -> what the partitions of users and items look at.
+        mover: moves the adapters of affected shards; None trains them again.
     """
 
     def __init__(
@@ -76,8 +93,9 @@ class StateBuilder:
         log: Callable[..., None],
         show_progress: bool,
         collaborative: Callable[[str, Any], Collaborative] | None = None,
+        mover: Mover | None = None,
     ) -> None:
-        self.collaborative = collaborative
+        self.collaborative, self.mover = collaborative, mover
         self.model, self.record, self.store, self.former = model, record, store, former
         self.log, self.show_progress = log, show_progress
 
@@ -142,12 +160,12 @@ class StateBuilder:
         full = [k for k, n in enumerate(partition.sizes()) if n]
         known = {k: self._known_shard(k, self._batches(train_data, partition, k)[1]) for k in full}
         missing = [k for k in full if known[k] is None]
-        if elsewhere and self.store and len(missing) > 1:
+        if elsewhere and self.store and len(missing) > 1 and self.mover is None:
             elsewhere(missing)
             known |= {k: self.store.load_shard(k) for k in missing}
             self.record.trained += missing
         else:
-            size = self.model.settings.training.fused_shards
+            size = 1 if self.mover else self.model.settings.training.fused_shards
             for begin in range(0, len(missing), size):
                 known |= self.train_shards(train_data, partition, missing[begin : begin + size])
         adapters: list[Factors | None] = []
@@ -167,7 +185,10 @@ class StateBuilder:
         batches = [batch for batch, _ in found]
         trainer = ShardTrainer(self.model, self.show_progress)
         start = time.perf_counter()
-        if len(shards) == 1:
+        if self.mover:
+            trained = [self.mover.move(shards[0], batches[0])]
+            found = [(batches[0], self.mover.key(found[0][1]))]
+        elif len(shards) == 1:
             self.model.engine.bank.resize(1)
             trained = [trainer.fit(shards[0], partition.n_shards, batches[0], self.log)]
         else:
@@ -236,9 +257,11 @@ class StateBuilder:
         """A shard that this training finished before it was interrupted, or that the former state has unaffected."""
         if self.store is None:
             return None
-        done = self.store.finished_shard(shard, key)
+        # an approximate request leaves alone what an earlier one moved
+        moved = MOVED if self.mover else None
+        done = self.store.finished_shard(shard, key, moved)
         if done is None and self.store.base:
-            done = self.store.base.finished_shard(shard, key)
+            done = self.store.base.finished_shard(shard, key, moved)
             if done is not None:
                 self.record.taken_over.append(shard)
         elif done is not None:

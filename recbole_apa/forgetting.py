@@ -116,7 +116,7 @@ class _Round:
         for name in (n for n in names if n in APPROXIMATE):
             getLogger().info(f"{name}: seed {self.seed}")
             try:
-                seconds = ApproximateUnlearner(made.model, factors, task.parts, self.seed).forget(name)
+                seconds = ApproximateUnlearner(made.model, factors, task.parts, self.seed).forget(name)[0]
                 found[name] = (self._answers(original, REFERENCE, task), seconds)
             except Exception as error:  # whatever a method raises is its row's reason, not the table's end
                 failed[name] = f"{type(error).__name__}: {error}"

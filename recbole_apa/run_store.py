@@ -181,12 +181,17 @@ class RunStore:
 
         write_whole(self.shard_folder(shard), write)
 
-    def finished_shard(self, shard: int, key: str) -> tuple[Factors, dict[str, Any]] | None:
-        """A shard that was trained on just these samples with these settings, and its training record."""
+    def finished_shard(self, shard: int, key: str, moved: str | None = None) -> tuple[Factors, dict[str, Any]] | None:
+        """A shard that was trained on just these samples with these settings, and its training record.
+
+        Args:
+            moved: how keys begin of shards that were not trained on them, and are taken all the same.
+        """
         if not (self.shard_folder(shard) / "training.json").is_file():
             return None
         record = read_json(self.shard_folder(shard) / "training.json")
-        return (read_adapter(self.shard_folder(shard)), record) if record["key"] == key else None
+        fits = record["key"] == key or (moved and record["key"].startswith(moved) and record["key"].endswith(key))
+        return (read_adapter(self.shard_folder(shard)), record) if fits else None
 
     def load_shard(self, shard: int) -> tuple[Factors, dict[str, Any]] | None:
         """Factors and training record; None for an empty shard."""

@@ -16,7 +16,7 @@ from torch.utils.tensorboard import SummaryWriter
 from recbole_apa.adapters.attention import Memory, settle_attention
 from recbole_apa.backbone.answers import TokenizedPrompt
 from recbole_apa.data.dataloader import ShardingDataLoader
-from recbole_apa.fitting import FitRecord, StateBuilder, lineage_of, sample_order
+from recbole_apa.fitting import FitRecord, Mover, StateBuilder, lineage_of, sample_order
 from recbole_apa.former_state import FormerState
 from recbole_apa.frozen_states import load_states, save_states
 from recbole_apa.ledger import refuse_pending
@@ -43,6 +43,7 @@ class APATrainer(Trainer):
         self.store, self.former = store, former
         self.train_elsewhere: Callable[[Sequence[int]], None] | None = None
         self.collaborative: Callable[[str, Any], Collaborative] | None = None
+        self.mover: Mover | None = None
         self.record = FitRecord()
         self.known_valid_scores: dict[str, Tensor] = {}
         self.train_embeddings: Tensor | None = None
@@ -91,6 +92,7 @@ class APATrainer(Trainer):
             self.tensorboard.add_scalar,
             show_progress,
             self.collaborative,
+            self.mover,
         )
         self.train_embeddings = builder.read_training(train_data._dataset)
         self.partition = builder.divide(train_data._dataset, self.train_embeddings)

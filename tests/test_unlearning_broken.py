@@ -36,7 +36,9 @@ def test_a_memory_that_is_not_touched_is_found(finished, tmp_path, monkeypatch):
 def test_an_adapter_that_is_not_trained_again_is_found(finished, tmp_path, monkeypatch):
     folder = copy_run(finished, tmp_path / "run")
     with monkeypatch.context() as patch:
-        patch.setattr(RunStore, "finished_shard", lambda self, k, key: None if self.base else self.load_shard(k))
+        patch.setattr(
+            RunStore, "finished_shard", lambda self, k, key, moved=None: None if self.base else self.load_shard(k)
+        )
         unlearn(folder, users=["u3"])
     assert any("was trained on other samples" in f for f in audit(folder).findings)
     assert any("adapter_model" in d for d in verify(folder).differences)

@@ -25,6 +25,16 @@ def test_train_and_forget_in_one_command(options, tmp_path, capsys):
     assert 'href="certificates/0001.html"' in (tmp_path / "run" / "report.html").read_text()
 
 
+def test_an_approximate_request_is_called_so(finished, tmp_path, capsys):
+    folder = copy_run(finished, tmp_path / "run")
+    assert main([f"--run={folder}", "--forget_users=u3", "--unlearn_method=NPO"]) == 0
+    assert "shards moved by NPO, which is approximate" in capsys.readouterr().out
+    assert main([f"--run={folder}", "--audit"]) == 1
+    assert "was moved by NPO, not trained again" in capsys.readouterr().out
+    assert main([f"--run={folder}", "--forget_users=u4", "--unlearn_method=npo"]) == 2
+    assert "found 'npo', expected exact or one of" in capsys.readouterr().err
+
+
 def test_a_data_officers_day(finished, tmp_path, capsys):
     folder = copy_run(finished, tmp_path / "run")
     before = tree(folder)

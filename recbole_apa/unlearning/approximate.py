@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from recbole_apa.adapters.inject import Factors
-from recbole_apa.adapters.training import AdapterCourse
+from recbole_apa.adapters.training import AdapterCourse, ShardHistory
 from recbole_apa.approximate.influence import influence_weights, sample_gradients, scores_of_influence
 from recbole_apa.approximate.newton import hessian_product, solve_damped
 from recbole_apa.approximate.objectives import OBJECTIVES, Answers, GradDiff, Objective, nll
@@ -89,21 +89,22 @@ class ApproximateUnlearner:
         self.settings = settings or ApproximateSettings()
         self.engine = model.engine
 
-    def forget(self, name: str) -> float:
-        """Seconds of one method, its teachers and influences among them.
+    def forget(self, name: str) -> tuple[float, ShardHistory]:
+        """Seconds of one method, its teachers and influences among them, and the course of its training.
 
         Raises:
             TrainingError: a loss that is not finite.
         """
         start = time.perf_counter()
         self._restart()
+        history = ShardHistory()
         if name == NEWTON:
             self._newton_step()
         else:
             objective = OBJECTIVES[name]
             forget, retain = self._sides(name, objective)
-            self._train(objective, forget, retain, self.settings.most_epochs, self._forgotten())
-        return time.perf_counter() - start
+            history = self._train(objective, forget, retain, self.settings.most_epochs, self._forgotten())
+        return time.perf_counter() - start, history
 
     def _restart(self) -> None:
         self.engine.bank.resize(1)
@@ -111,6 +112,8 @@ class ApproximateUnlearner:
 
     def _forgotten(self) -> Callable[[], bool]:
         """Whether the student is no surer of the forgotten samples than the original is of validation samples."""
+        if not len(self.parts["valid"]):
+            return lambda: False
         level = self._confidence(self.parts["valid"])
         return lambda: self._confidence(self.parts["forget"]) <= level
 
@@ -119,7 +122,9 @@ class ApproximateUnlearner:
         own = torch.log_softmax(z, 1)[torch.arange(len(part)), torch.from_numpy(part.labels).long()]
         return float(own.exp().mean())
 
-    def _train(self, objective: Objective, forget: Side, retain: Side, epochs: int, enough: Callable[[], bool]) -> None:
+    def _train(
+        self, objective: Objective, forget: Side, retain: Side, epochs: int, enough: Callable[[], bool]
+    ) -> ShardHistory:
         bank, trained = self.engine.bank, self.model.settings.training
         settings = TrainSettings(
             **{
@@ -135,7 +140,7 @@ class ApproximateUnlearner:
         course = AdapterCourse(bank.parameters(), n_batches, settings, 0)
         bank.train(True)
         try:
-            unlearn_adapter(course, forget, retain, objective, enough, self.settings.batch_size, self.seed)
+            return unlearn_adapter(course, forget, retain, objective, enough, self.settings.batch_size, self.seed)
         finally:
             bank.train(False)
 

@@ -25,6 +25,11 @@ MEANING = {
     "samples changed was trained again from its start. The state is the one that training from scratch on the "
     f"remaining data gives; {KEPT}",
 }
+APPROXIMATE = (
+    "Each affected shard's adapter was moved by an approximate method, starting from the one that had learnt the "
+    "forgotten data; it was not trained again. How much of that data it still holds is not known, and neither an audit "
+    f"nor a verification of this run holds until an exact request reaches these shards. For the rest, {KEPT}"
+)
 LEFT = (
     "RecBole's text logs of earlier processes hold aggregate figures (losses, AUC) and no identifiers; the manifest "
     "lists them under outside.logs.",
@@ -49,7 +54,7 @@ def write_certificate(folder: Path, content: Mapping[str, Any]) -> tuple[Path, P
         "certificate.html",
         f"Certificate {name}",
         c=content,
-        meaning=MEANING[content["exactness"]],
+        meaning=MEANING[content["exactness"]] if content["method"] == "exact" else APPROXIMATE,
         left=LEFT,
         name=name,
     )

@@ -35,6 +35,7 @@ from recbole_apa.unlearning.certificate import (
     write_certificate,
 )
 from recbole_apa.unlearning.forgotten import ForgottenSamples, table_figures
+from recbole_apa.unlearning.mover import EXACT, ShardMover
 from recbole_apa.unlearning.plan import Plan, make_plan
 from recbole_apa.unlearning.switch import pending_store, switch
 
@@ -63,6 +64,8 @@ class Outcome:
     full_seconds: float | None
     """What the first training of the whole state took."""
     result: RunResult = field(repr=False)
+    method: str = EXACT
+    """How: ``exact``, or the name of an approximate method."""
 
 
 def finish_switch(store: RunStore, ledger: Ledger) -> list[Path]:
@@ -94,6 +97,8 @@ def carry_out(
     before = store.manifest()
     exactness = STRICT if any(e.content["exactness"] == STRICT for e in requests) else INHERITED
     dropped = ForgottenSamples(opened)
+    method = method_of(requests)
+    mover = None if method == EXACT else ShardMover(opened, method)
     data = data or data_without(opened, requests)
     plan = plan_of(store, data, requests)
     dropped.judge("before", plan.affected)
@@ -102,7 +107,11 @@ def carry_out(
 
     pending = _start_pending(store, data, before, exactness)
     trainer = make_trainer(opened.config, opened.model, pending, FormerState(store))
+    if mover:
+        mover.use(data[0]._dataset)
+        trainer.mover = mover
     _, valid_result = trainer.fit(data[0], data[1], show_progress=show)
+    trainer.mover = mover = None  # it knows prompts that are forgotten now
     result = RunResult({}, store.folder, opened.config, opened.model, trainer, data)
     result.metrics = evaluate_state(result, show) | recbole_figures("valid", valid_result)
     dropped.judge("after")
@@ -118,7 +127,7 @@ def carry_out(
         "outside": outside,
     }
     write_records(result, about, _carried_out(ledger, about["served_requests"]))
-    _certify(store, pending, ledger, requests, plan, exactness, seconds, figures, trainer, before)
+    _certify(store, pending, ledger, requests, plan, exactness, method, seconds, figures, trainer, before)
     _clean_outside(before, outside, result)
     pending.seal({"ready": True})
     switch(store)
@@ -126,7 +135,13 @@ def carry_out(
     trainer.store = RunStore(store.folder)
     certificates = _certificate_paths(store, [e.position for e in requests])
     full = before.get("full_training", {}).get("seconds")
-    return Outcome([e.position for e in requests], plan, certificates, figures, seconds, full, result)
+    return Outcome([e.position for e in requests], plan, certificates, figures, seconds, full, result, method)
+
+
+def method_of(requests: Sequence[Request]) -> str:
+    """How requests are carried out together: approximately where all ask for the same method, else exactly."""
+    asked = {e.content.get("method", EXACT) for e in requests}
+    return asked.pop() if len(asked) == 1 else EXACT
 
 
 def data_without(opened: RunResult, requests: Sequence[Request]) -> tuple[Any, Any, Any]:
@@ -206,6 +221,7 @@ def _certify(
     requests: Sequence[Entry],
     plan: Plan,
     exactness: str,
+    method: str,
     seconds: float,
     figures: Mapping[str, Any],
     trainer: APATrainer,
@@ -214,7 +230,10 @@ def _certify(
     manifest = pending.manifest()
     total = len(trainer.record.sizes)
     content = {
-        "title": f"Certificate of exact unlearning ({exactness})",
+        "title": f"Certificate of {EXACT} unlearning ({exactness})"
+        if method == EXACT
+        else f"Certificate of approximate unlearning ({method})",
+        "method": method,
         "run": store.folder.name,
         "completed": datetime.now(timezone.utc).isoformat(timespec="seconds"),
         "exactness": exactness,
@@ -227,7 +246,7 @@ def _certify(
         "seconds": {"training": seconds, "full_training": before.get("full_training", {}).get("seconds")},
         "figures": figures,
         "seed": before["settings"]["seed"],
-        "bit_exact": _is_bit_exact(trainer),
+        "bit_exact": method == EXACT and _is_bit_exact(trainer),
         "fused_shards": before["settings"]["fused_shards"],
         "versions": versions(),
         "files": changed_files(before["files"], manifest["files"]),

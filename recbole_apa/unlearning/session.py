@@ -16,7 +16,9 @@ from recbole_apa.ledger import REQUEST, Ledger
 from recbole_apa.run_lock import run_lock
 from recbole_apa.run_store import RunStore
 from recbole_apa.shard_pool import collaborative_of
+from recbole_apa.unlearning.approximate import NAMES
 from recbole_apa.unlearning.certificate import INHERITED, STRICT
+from recbole_apa.unlearning.mover import EXACT
 from recbole_apa.unlearning.plan import Plan, plan_text
 from recbole_apa.unlearning.requests import Demand, Found, find, named_demands, read_demands
 from recbole_apa.unlearning.retrain import Outcome, carry_out, data_without, finish_switch, plan_of
@@ -56,6 +58,7 @@ def unlearn(
     items: Iterable[object] = (),
     interactions: Iterable[Sequence[object]] = (),
     exactness: str = INHERITED,
+    method: str = EXACT,
     skip_unknown: bool = False,
     dry_run: bool = False,
     config_dict: Mapping[str, Any] | None = None,
@@ -68,6 +71,8 @@ def unlearn(
         requests: a file, ``.csv``, ``.jsonl`` or ``.inter`` (:func:`~recbole_apa.unlearning.requests.read_demands`).
         users, items, interactions: tokens; interactions as (user, item) or (user, item, timestamp).
         exactness: ``inherited`` (the paper) or ``strict`` (the partition is computed again too).
+        method: ``exact``, or one of :data:`~recbole_apa.unlearning.approximate.NAMES`: the affected adapters are then
+            moved, not trained again, and neither audit nor verification holds.
         skip_unknown: serve what can be found and list the rest, instead of refusing the whole request.
         dry_run: show the plan and change nothing.
         config_dict: where things lie now, e.g. ``{"data_path": ...}``.
@@ -78,6 +83,10 @@ def unlearn(
     """
     if exactness not in (INHERITED, STRICT):
         raise SettingsError(f"exactness: found {exactness!r}, expected {INHERITED} or {STRICT}")
+    if method not in (EXACT, *NAMES):
+        raise SettingsError(f"unlearn_method: found {method!r}, expected {EXACT} or one of {', '.join(NAMES)}")
+    if method != EXACT and exactness == STRICT:
+        raise SettingsError(f"exactness: {STRICT} needs unlearn_method: {EXACT}, found {method}")
     demands = read_demands(Path(requests)) if requests else []
     demands += named_demands(users, items, interactions)
     opened = run_dir if isinstance(run_dir, RunResult) else None
@@ -86,9 +95,9 @@ def unlearn(
     with run_lock(store.folder, "unlearning"):
         session = _Session(store, config_dict, opened)
         return (
-            session.dry_run(demands, exactness, skip_unknown)
+            session.dry_run(demands, exactness, method, skip_unknown)
             if dry_run
-            else session.run(demands, exactness, skip_unknown)
+            else session.run(demands, exactness, method, skip_unknown)
         )
 
 
@@ -106,7 +115,7 @@ def data_left(
     store = RunStore(opened.trainer.store.folder)
     session, view = _Session(store, None, opened), opened.config.view
     try:
-        asked, _ = session._ask(opened, named_demands(users, items, interactions), INHERITED, False)
+        asked, _ = session._ask(opened, named_demands(users, items, interactions), INHERITED, EXACT, False)
         return data_without(opened, [asked])
     finally:
         opened.config.view = view
@@ -120,7 +129,7 @@ class _Session:
         self.ledger = Ledger(store.folder, store.manifest()["salt"])
         self.finished = finish_switch(store, self.ledger)
 
-    def run(self, demands: Sequence[Demand], exactness: str, skip_unknown: bool) -> UnlearnResult:
+    def run(self, demands: Sequence[Demand], exactness: str, method: str, skip_unknown: bool) -> UnlearnResult:
         """Carry out what waits, then the new request."""
         left = self.ledger.waiting()
         out = UnlearnResult(None, finished=self.finished)
@@ -130,7 +139,7 @@ class _Session:
             self.opened = out.outcomes[-1].result
         if demands:
             opened = self._open()
-            asked, out.left = self._ask(opened, demands, exactness, skip_unknown)
+            asked, out.left = self._ask(opened, demands, exactness, method, skip_unknown)
             data = data_without(opened, [asked])
             out.plan = plan_of(self.store, data, [asked])  # refuses what would leave nothing, before the ledger knows
             entry = self.ledger.append(REQUEST, asked.content)
@@ -142,10 +151,10 @@ class _Session:
             )
         return out
 
-    def dry_run(self, demands: Sequence[Demand], exactness: str, skip_unknown: bool) -> UnlearnResult:
+    def dry_run(self, demands: Sequence[Demand], exactness: str, method: str, skip_unknown: bool) -> UnlearnResult:
         """The plan of a request that is not taken."""
         opened = self._open()
-        asked, left = self._ask(opened, demands, exactness, skip_unknown)
+        asked, left = self._ask(opened, demands, exactness, method, skip_unknown)
         data = data_without(opened, [asked])
         plan = plan_of(self.store, data, [asked])
         if exactness == STRICT:
@@ -160,14 +169,14 @@ class _Session:
         return self.opened
 
     def _ask(
-        self, opened: RunResult, demands: Sequence[Demand], exactness: str, skip_unknown: bool
+        self, opened: RunResult, demands: Sequence[Demand], exactness: str, method: str, skip_unknown: bool
     ) -> tuple[_Asked, list[str]]:
         """What goes into the ledger: digests alone."""
         salt = self.store.manifest()["salt"]
         earlier = {d for e in self.ledger.requests() for d in e.content["names"]}
         rows = opened.data[0]._dataset.interactions
         found = find(demands, rows, lambda d: bool(_names(d, salt) & earlier), skip_unknown)
-        return _Asked({**_digests(found, rows, salt), "exactness": exactness}), found.left
+        return _Asked({**_digests(found, rows, salt), "exactness": exactness, "method": method}), found.left
 
 
 def _names(demand: Demand, salt: str) -> set[str]:
@@ -222,7 +231,8 @@ def outcome_text(outcome: Outcome) -> str:
     lines = [
         tabulate(body, ["", "before", "after"], disable_numparse=True),
         f"{plan.n_interactions} interactions forgotten; {len(plan.affected)} samples affected, {rewritten} of them "
-        f"rewritten; {n_trained} of {plan.n_shards} shards trained again",
+        f"rewritten; {n_trained} of {plan.n_shards} shards "
+        + ("trained again" if outcome.method == EXACT else f"moved by {outcome.method}, which is approximate"),
     ]
     if outcome.full_seconds:
         ratio = f"; ratio {outcome.full_seconds / outcome.seconds:.2f}" if n_trained and outcome.seconds else ""
