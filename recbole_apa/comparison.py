@@ -6,7 +6,16 @@ from logging import getLogger
 from pathlib import Path
 from typing import Any
 
-from recbole_apa.comparison_record import DONE, FAILED, Row, RowStore, code_digest, peak_memory, row_key
+from recbole_apa.comparison_record import (
+    DONE,
+    FAILED,
+    Row,
+    RowStore,
+    code_digest,
+    deciding_options,
+    peak_memory,
+    row_key,
+)
 from recbole_apa.errors import SettingsError
 from recbole_apa.evaluation.metrics import auc, mean_log_loss
 from recbole_apa.evaluation.ranking import ranking_figures
@@ -146,7 +155,7 @@ def _judge(bench: Bench, found: Scored) -> tuple[dict[str, float], list[float]]:
 
 
 def _key(bench: Bench, row: str, baseline_options: Mapping[str, Mapping[str, Any]]) -> str:
-    options = {k: v for k, v in bench.config.plain_options().items() if k not in ("seed", "data_path")}
+    options = deciding_options(bench.config.plain_options())
     settings: dict[str, Any] = {"row": row, "options": options, "baseline": baseline_options.get(row, {})}
     if bench.ranking:
         settings["ranking"] = bench.ranking_metrics

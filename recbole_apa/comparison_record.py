@@ -18,6 +18,8 @@ from recbole_apa.seeding import digest_of
 FORMAT = 1
 DONE, FAILED = "done", "failed"
 ROWS = "rows"
+LATER_OPTIONS = {"shared_prefixes": True, "quantization": None, "fused_shards": 1}
+"""Options that did not exist when the rows in benchmarks/results/ were made, with the value that changes nothing."""
 REFERENCE = "Retraining"
 """The row that the others are compared with."""
 
@@ -63,6 +65,13 @@ class RowStore:
     def save(self, row: Row, key: str) -> None:
         """Write a row, whole or not at all."""
         write_json(self.path(row.method, row.seed, key), {"format": FORMAT, **vars(row)})
+
+
+def deciding_options(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Those of a run's options that decide a row's figures, seed and place of the data apart; options that came later
+    than stored rows are left out while they have the value that changes nothing."""
+    neutral = {name for name, value in LATER_OPTIONS.items() if options.get(name) == value}
+    return {name: value for name, value in options.items() if name not in {"seed", "data_path", *neutral}}
 
 
 def row_key(settings: Mapping[str, Any], data: str) -> str:

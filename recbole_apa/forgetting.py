@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from recbole_apa.comparison_record import DONE, FAILED, REFERENCE, Row, RowStore, code_digest, row_key
+from recbole_apa.comparison_record import DONE, FAILED, REFERENCE, Row, RowStore, code_digest, deciding_options, row_key
 from recbole_apa.errors import SettingsError
 from recbole_apa.evaluation.forgetting import (
     activation_distance,
@@ -91,7 +91,7 @@ class _Round:
         self.bench, self.request, self.seed, self.store = bench, request, seed, store
         self.key = row_key(
             {
-                "options": {k: v for k, v in bench.config.plain_options().items() if k not in ("seed", "data_path")},
+                "options": deciding_options(bench.config.plain_options()),
                 "request": asdict(request),
             },
             bench.rows_digest,

@@ -4,6 +4,7 @@ import csv
 import json
 import mmap
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ import pytest
 from benchmarks.paper import PAPER, beside_the_paper
 from recbole_apa import APAConfig, compare
 from recbole_apa.cli import main
+from recbole_apa.comparison import _key
 from recbole_apa.comparison_record import DONE, FAILED, Row, RowStore, peak_memory
 from recbole_apa.errors import RunError, SettingsError
 from recbole_apa.experiment import read_experiment
@@ -289,6 +291,15 @@ def test_every_experiment_names_rows_and_options_that_exist():
         for name in row_names(kept.names):
             known = name in ADAPTERS or name in GROUPS["rules"] or name.startswith("APA:")
             assert known or (kept.forget and name in APPROXIMATE)
+
+
+def test_rows_kept_in_the_repository_are_found(tmp_path):
+    """An option that is new must not make them look like rows of something else."""
+    kept = Path(__file__).resolve().parent.parent / "benchmarks" / "results" / "table1-movie"
+    bench = open_bench("ml-100k", (), dict(read_experiment("table1").options), tmp_path)
+    for name in ("APA(D)", "APA(ND)", "Retraining", "HistoryLikeRate"):
+        for seed in (2020, 2021, 2022):
+            assert RowStore(kept).find(name, seed, _key(bench, name, {})), (name, seed)
 
 
 def test_an_experiment_runs_from_the_command_line(options, tmp_path, capsys):
