@@ -7,9 +7,11 @@ Rows that lie in --out already are not computed again. Further --option=value go
 """
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+from scipy.stats import spearmanr
 from tabulate import tabulate
 
 from recbole_apa import compare
@@ -57,6 +59,18 @@ def beside_the_paper(rows: list[Row], paper: dict[str, float]) -> list[list[str]
     ]
 
 
+def agreement(rows: list[Row], names: Sequence[str]) -> list[list[str]]:
+    """Rank correlation of two methods' answers on the test samples, mean over seeds: one line a method."""
+    kept = {(row.method, row.seed): row.scores for row in rows if row.status == DONE}
+    seeds = sorted({seed for _, seed in kept})
+    there = [name for name in names if all((name, seed) in kept for seed in seeds)]
+
+    def correlation(one: str, other: str) -> float:
+        return float(np.mean([spearmanr(kept[one, seed], kept[other, seed]).statistic for seed in seeds]))
+
+    return [[one, *(f"{correlation(one, other):.3f}" for other in there)] for one in there]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--dataset", choices=sorted(PAPER), default="ml-100k")
@@ -70,6 +84,9 @@ def main() -> None:
     head = ["method", "ours", "paper", "minus Retraining, ours", "minus Retraining, paper"]
     table = beside_the_paper(result.rows, PAPER[given.dataset])
     print(tabulate(table, head, tablefmt="github", disable_numparse=True))
+    lines = agreement(result.rows, list(PAPER[given.dataset]))
+    names = ["rank correlation of the answers", *(line[0] for line in lines)]
+    print(tabulate(lines, names, tablefmt="github", disable_numparse=True))
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks.paper import PAPER, beside_the_paper
+from benchmarks.paper import PAPER, agreement, beside_the_paper
 from recbole_apa import APAConfig, compare
 from recbole_apa.cli import main
 from recbole_apa.comparison import _key
@@ -291,6 +291,16 @@ def test_every_experiment_names_rows_and_options_that_exist():
         for name in row_names(kept.names):
             known = name in ADAPTERS or name in GROUPS["rules"] or name.startswith("APA:")
             assert known or (kept.forget and name in APPROXIMATE)
+
+
+def test_agreement_is_of_ranks_and_over_seeds_that_both_have():
+    rows = [Row("a", 1, DONE, scores=[0.1, 0.2, 0.3]), Row("b", 1, DONE, scores=[0.0, 0.5, 0.6])]
+    rows += [
+        Row("a", 2, DONE, scores=[1, 2, 3]),
+        Row("b", 2, DONE, scores=[3, 2, 1]),
+        Row("c", 1, DONE, scores=[1, 2, 3]),
+    ]
+    assert agreement(rows, ["a", "b", "c", "d"]) == [["a", "1.000", "0.000"], ["b", "0.000", "1.000"]]
 
 
 def test_rows_kept_in_the_repository_are_found(tmp_path):
