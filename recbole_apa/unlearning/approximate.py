@@ -68,8 +68,8 @@ class Part:
 
 
 class ApproximateUnlearner:
-    """Moves one trained adapter away from what is to be forgotten: the student is a copy of it that is trained on, not a
-    further adapter on top of it.
+    """Moves one trained adapter away from what is to be forgotten: the student is a copy of it that is trained on, and
+    not a further adapter on top of it.
 
     Args:
         model: its bank is overwritten; ``forget`` leaves the moved adapter in its one place.
