@@ -99,7 +99,7 @@ def test_a_method_moves_the_adapter_alone_and_always_to_the_same_place(name, tra
     unlearner = ApproximateUnlearner(model, factors, task.parts, 2020)
     found = []
     for _ in range(2):
-        assert unlearner.forget(name) > 0
+        assert unlearner.forget(name)[0] > 0
         found.append(model.engine.bank.extract(0))
     layer = next(iter(factors))
     assert all(np.array_equal(*(f[n][i] for f in found)) for n in factors for i in (0, 1))
