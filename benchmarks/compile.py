@@ -46,10 +46,7 @@ class Stepper:
     def step(self, i: int) -> tuple[float, float]:
         """Seconds and loss of the i-th step."""
         start = time.perf_counter()
-        loss = self.model.calculate_loss(self.batches[i])
-        value = self.course.check(loss)
-        loss.backward()
-        self.course.take_step(value)
+        value = self.course.follow(self.model.calculate_loss(self.batches[i]))
         return time.perf_counter() - start, value
 
 

@@ -188,7 +188,7 @@ def test_batches_hold_every_forgotten_sample_once_and_do_not_move_when_others_le
 
 def test_influence_by_hand():
     forget, retain = torch.tensor([[1.0, 0.0], [0.0, 2.0]]), torch.tensor([[1.0, 1.0], [1.0, 0.0]])
-    of_forget, of_retain = scores_of_influence(forget, retain, top=2)
+    of_forget, of_retain = scores_of_influence(forget, retain)
     # influences of the forgotten on themselves: [[1, 0], [0, 4]]; on the retained: [[1, 1], [2, 0]]; medians of pairs
     # are torch's lower ones
     assert of_forget.tolist() == [0.0 - 1.0, 0.0 - 0.0]

@@ -61,7 +61,7 @@ class AdapterCourse:
 
     def batches(self, of_epoch: Callable[[int], Iterable[Any]]) -> Iterator[Any]:
         """Every batch until the last epoch, or until the loss no longer falls. Each has to be followed by
-        :meth:`take_step` before the next is asked for."""
+        :meth:`follow`, or :meth:`take_step`, before the next is asked for."""
         settings, history = self.settings, self.history
         for self.epoch in range(settings.epochs):
             first = self.step
@@ -84,6 +84,17 @@ class AdapterCourse:
                 f"shard {self.shard}, step {self.step}: the loss is {value}; lower learning_rate, or set dtype: float32"
             )
         self._optimizer.zero_grad()
+        return value
+
+    def follow(self, loss: Tensor) -> float:
+        """One step down the loss, which is this adapter's alone; its value.
+
+        Raises:
+            TrainingError: not finite.
+        """
+        value = self.check(loss)
+        loss.backward()
+        self.take_step(value)
         return value
 
     def take_step(self, loss: float) -> None:
@@ -116,9 +127,7 @@ def train_adapter(
         with torch.random.fork_rng():
             torch.manual_seed(derive_seed(seed, "dropout", course.shard, course.step))
             loss = loss_of(batch)
-        value = course.check(loss)
-        loss.backward()
-        course.take_step(value)
+        value = course.follow(loss)
         if on_step:
             on_step(course, value)
     return course.history

@@ -58,7 +58,6 @@ def unlearn_adapter(
     enough: Callable[[], bool],
     batch_size: int,
     seed: int,
-    on_step: Callable[[AdapterCourse, float], None] | None = None,
 ) -> ShardHistory:
     """Train the student's parameters in place.
 
@@ -74,10 +73,5 @@ def unlearn_adapter(
         if course.epoch > before and enough():
             break
         before = course.epoch
-        loss = objective(forget.answers(own), retain.answers(others), course.epoch)
-        value = course.check(loss)
-        loss.backward()
-        course.take_step(value)
-        if on_step:
-            on_step(course, value)
+        course.follow(objective(forget.answers(own), retain.answers(others), course.epoch))
     return course.history

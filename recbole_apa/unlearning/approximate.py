@@ -193,9 +193,7 @@ class ApproximateUnlearner:
         chosen = self._some_retained()
         of_forget = self._gradients(forget, range(len(forget)))
         of_retain = self._gradients(retain, chosen)
-        # with few retained samples the released 40 leaves most of them without a say
-        top = max(40, len(of_forget), len(of_retain))
-        forget_scores, retain_scores = scores_of_influence(of_forget, of_retain, top)
+        forget_scores, retain_scores = scores_of_influence(of_forget, of_retain)
         weights = torch.ones(len(retain))
         weights[chosen] = influence_weights(retain_scores, self.settings.tau_retain)
         return influence_weights(forget_scores, self.settings.tau_forget), weights
