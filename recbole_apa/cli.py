@@ -3,9 +3,12 @@
 import sys
 import typing
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from recbole_apa.errors import APAError, SettingsError
+
+if TYPE_CHECKING:
+    from recbole_apa.experiment import Experiment
 
 USAGE = """usage: python run_recbole_apa.py --model=APA --dataset=ml-100k [--OPTION=VALUE ...]
 
@@ -48,16 +51,8 @@ _COMPARING = frozenset({"compare", "experiment", "seeds", "compare_dir", "slices
 _DRAWN = frozenset({"forget_ratio", "forget_users_ratio", "forget_who", "forget_items_with"})
 _NAMES = frozenset({"forget_users", "forget_items", "forget_interactions"})
 _PLAIN_TEXT = _NAMES | {"model", "dataset", "config_files", "run", "run_dir", "export_samples", "data_path", "device"}
-_PLAIN_TEXT |= {
-    "forget_who",
-    "forget_items_with",
-    "unlearn",
-    "exactness",
-    "unlearn_method",
-    "compare",
-    "compare_dir",
-    "experiment",
-}
+_STAGE = frozenset({"unlearn", "exactness", "unlearn_method"})
+_PLAIN_TEXT |= _STAGE | {"forget_who", "forget_items_with", "compare", "compare_dir", "experiment"}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -124,6 +119,7 @@ def _text_settings() -> set[str]:
 
 
 def _dispatch(options: dict[str, Any]) -> int:
+    from recbole_apa.experiment import read_experiment
     from recbole_apa.quick_start import evaluate_run, run
 
     comparing = {name: options.pop(name) for name in _COMPARING if name in options}
@@ -133,17 +129,14 @@ def _dispatch(options: dict[str, Any]) -> int:
         del options["forget_items"]
     if drawn and not comparing:
         raise SettingsError(f"--{min(drawn)}: expected together with --compare=NAMES, e.g. --compare=NPO,APA(D)")
-    if drawn or _forgets(comparing):
-        _compare_forgetting(comparing, drawn, options)
-        return 0
     if comparing:
-        _compare(comparing, options)
+        kept = read_experiment(comparing["experiment"]) if comparing.get("experiment") else None
+        if drawn or (kept and kept.forget):
+            _compare_forgetting(comparing, kept, drawn, options)
+        else:
+            _compare(comparing, kept, options)
         return 0
-    stage = {
-        name: options.pop(name)
-        for name in (*_FLAGS, *_NAMES, "unlearn", "exactness", "unlearn_method")
-        if name in options
-    }
+    stage = {name: options.pop(name) for name in (*_FLAGS, *_NAMES, *_STAGE) if name in options}
     asked = any(stage.get(name) for name in (*_NAMES, "unlearn", "resume"))
     if "run" in options:
         folder = options.pop("run")
@@ -171,11 +164,9 @@ def _dispatch(options: dict[str, Any]) -> int:
     return 0
 
 
-def _compare(comparing: dict[str, Any], options: dict[str, Any]) -> None:
+def _compare(comparing: dict[str, Any], kept: "Experiment | None", options: dict[str, Any]) -> None:
     from recbole_apa.comparison import compare
-    from recbole_apa.experiment import read_experiment
 
-    kept = read_experiment(comparing["experiment"]) if comparing.get("experiment") else None
     words = [name.strip() for name in comparing.get("compare", "").split(",") if name.strip()]
     if not words and kept is None:
         raise SettingsError(f"--{min(comparing)}: expected together with --compare=NAMES, e.g. --compare=paper")
@@ -201,22 +192,15 @@ def _compare(comparing: dict[str, Any], options: dict[str, Any]) -> None:
     print(f"rows, tables and report: {result.folder}")
 
 
-def _forgets(comparing: dict[str, Any]) -> bool:
-    """Whether a kept experiment says what is forgotten."""
-    from recbole_apa.experiment import read_experiment
-
-    return bool(comparing.get("experiment") and read_experiment(comparing["experiment"]).forget)
-
-
-def _compare_forgetting(comparing: dict[str, Any], drawn: dict[str, Any], options: dict[str, Any]) -> None:
-    from recbole_apa.experiment import read_experiment
+def _compare_forgetting(
+    comparing: dict[str, Any], kept: "Experiment | None", drawn: dict[str, Any], options: dict[str, Any]
+) -> None:
     from recbole_apa.forgetting import compare_forgetting
     from recbole_apa.methods.forget_task import ForgetRequest
 
     others = sorted({"slices", "baseline_options"} & set(comparing))
     if others or options.pop("model", "APA") != "APA":
         raise SettingsError(f"--{(others or ['model'])[0]} does not go with a comparison of forgetting")
-    kept = read_experiment(comparing["experiment"]) if comparing.get("experiment") else None
     wrong = sorted(n for n in drawn if n.endswith("ratio") and not isinstance(drawn[n], (int, float)))
     if wrong:
         raise SettingsError(f"--{wrong[0]}: found {drawn[wrong[0]]!r}, expected a share, e.g. 0.05")
@@ -249,7 +233,7 @@ def _refuse_near_misses(options: dict[str, Any]) -> None:
     from recbole_apa.settings import SETTING_KEYS, nearest
 
     for name in set(options) - SETTING_KEYS:
-        near = nearest(name, [*_FLAGS, *_NAMES, *_COMPARING, "unlearn", "exactness", "unlearn_method"], 0.8)
+        near = nearest(name, [*_FLAGS, *_NAMES, *_COMPARING, *_STAGE], 0.8)
         if near:
             raise SettingsError(f"unknown option {name!r}; did you mean {near!r}?")
 

@@ -36,9 +36,6 @@ from recbole_apa.run_store import EMBEDDINGS, MEMORY, METRICS, PARTITION, STATES
 from recbole_apa.seeding import digest_of
 from recbole_apa.shard_trainer import ShardTrainer
 
-MOVED = "moved:"
-"""How the record of a shard begins that was moved by an approximate method, and not trained."""
-
 
 class Mover(Protocol):
     """What moves a trained adapter instead of training it again."""
@@ -258,10 +255,10 @@ class StateBuilder:
         if self.store is None:
             return None
         # an approximate request leaves alone what an earlier one moved
-        moved = MOVED if self.mover else None
-        done = self.store.finished_shard(shard, key, moved)
+        or_moved = self.mover is not None
+        done = self.store.finished_shard(shard, key, or_moved)
         if done is None and self.store.base:
-            done = self.store.base.finished_shard(shard, key, moved)
+            done = self.store.base.finished_shard(shard, key, or_moved)
             if done is not None:
                 self.record.taken_over.append(shard)
         elif done is not None:

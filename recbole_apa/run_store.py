@@ -25,6 +25,8 @@ TRAINING, COMPLETE = "training", "complete"
 MANIFEST, LINEAGE, METRICS, REPORT = "manifest.json", "lineage.json", "metrics.json", "report.html"
 PARTITION, EMBEDDINGS, MEMORY = "partition.json", "embeddings.safetensors", "memory.safetensors"
 STATES = "states.safetensors"
+MOVED = "moved:"
+"""How the key of a shard begins that was moved by an approximate method, and not trained."""
 LEDGER, CERTIFICATES, PENDING = "ledger.jsonl", "certificates", "pending"
 
 
@@ -181,16 +183,17 @@ class RunStore:
 
         write_whole(self.shard_folder(shard), write)
 
-    def finished_shard(self, shard: int, key: str, moved: str | None = None) -> tuple[Factors, dict[str, Any]] | None:
+    def finished_shard(self, shard: int, key: str, or_moved: bool = False) -> tuple[Factors, dict[str, Any]] | None:
         """A shard that was trained on just these samples with these settings, and its training record.
 
         Args:
-            moved: how keys begin of shards that were not trained on them, and are taken all the same.
+            or_moved: take a shard that was moved to these samples by an approximate method, too.
         """
         if not (self.shard_folder(shard) / "training.json").is_file():
             return None
         record = read_json(self.shard_folder(shard) / "training.json")
-        fits = record["key"] == key or (moved and record["key"].startswith(moved) and record["key"].endswith(key))
+        kept: str = record["key"]
+        fits = kept == key or (or_moved and kept.startswith(MOVED) and kept.endswith(key))
         return (read_adapter(self.shard_folder(shard)), record) if fits else None
 
     def load_shard(self, shard: int) -> tuple[Factors, dict[str, Any]] | None:

@@ -117,8 +117,11 @@ def test_no_bit_depends_on_the_number_of_threads(backbone_folder):
     assert torch.equal(*found)
 
 
-def test_a_hundred_candidates_cost_less_than_a_fifth_of_the_tokens(backbone_folder):
-    e = engine(backbone_folder, embedding_pooling="history")
+@pytest.mark.parametrize(("pooling", "n_weights"), [("history", 1), ("last", 100)])
+def test_a_hundred_candidates_of_equal_weights_cost_less_than_a_fifth_of_the_tokens(
+    pooling, n_weights, backbone_folder
+):
+    e = engine(backbone_folder, embedding_pooling=pooling)
     fill_adapters(e, 2)
     history = tuple((f"Title number {i} of the history (1990)", i % 2) for i in range(10))
     prompts = e.encode([PromptInput(history, f"Title {i} (1990)") for i in range(100)])
@@ -128,7 +131,7 @@ def test_a_hundred_candidates_cost_less_than_a_fifth_of_the_tokens(backbone_fold
             lambda module, given, out, name=name: seen.update({name: seen[name] + given[0].shape[:2].numel()})
         )
     read = ListScorer(e).read(prompts)
-    ListScorer(e).scores(read, [weights_for(1, 2)], "decomposition")
+    ListScorer(e).scores(read, [weights_for(1, 2).expand(n_weights, -1)], "decomposition")
     alone = sum(len(p.ids) for p in prompts)
     assert 0 < seen["trunk"] < alone / 5 and 0 < seen["upper"] < alone / 5
 

@@ -37,7 +37,7 @@ def test_an_adapter_that_is_not_trained_again_is_found(finished, tmp_path, monke
     folder = copy_run(finished, tmp_path / "run")
     with monkeypatch.context() as patch:
         patch.setattr(
-            RunStore, "finished_shard", lambda self, k, key, moved=None: None if self.base else self.load_shard(k)
+            RunStore, "finished_shard", lambda self, k, key, or_moved=False: None if self.base else self.load_shard(k)
         )
         unlearn(folder, users=["u3"])
     assert any("was trained on other samples" in f for f in audit(folder).findings)

@@ -80,10 +80,9 @@ class ListScorer:
                 too, read the user's part once.
         """
         out = torch.empty(sum(len(x.rests) for x in lists))
-        alike = [i for i, w in enumerate(weights) if len(w) == 1]
-        found = dict(
-            zip(alike, self._shared([lists[i] for i in alike], [weights[i] for i in alike], mode), strict=True)
-        )
+        alike = [i for i, w in enumerate(weights) if torch.equal(w, w[:1].expand_as(w))]
+        shared = self._shared([lists[i] for i in alike], [weights[i][:1] for i in alike], mode)
+        found = dict(zip(alike, shared, strict=True))
         for i, one in enumerate(lists):
             out[list(one.prompts.places)] = found[i] if i in found else self._each_its_own(one, weights[i], mode)
         return out

@@ -5,8 +5,9 @@ Shapes: m prompts, p tokens of the beginning, c of a continuation, d hidden size
 """
 
 import copy
+import functools
 import inspect
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -86,7 +87,12 @@ class SharedPass:
         return [row[: len(rest)] for row, rest in zip(out, rests, strict=True)]
 
     def _run(self, states: Tensor, cache: PartCache) -> Tensor:
-        # transformers renamed the argument in 5.24
-        name = "cache" if "cache" in inspect.signature(self._part.forward).parameters else "past_key_values"
-        out: Tensor = self._part(inputs_embeds=states, use_cache=True, **{name: cache}).last_hidden_state
+        named = {_cache_argument(type(self._part).forward): cache}
+        out: Tensor = self._part(inputs_embeds=states, use_cache=True, **named).last_hidden_state
         return out
+
+
+@functools.cache
+def _cache_argument(forward: Callable[..., Any]) -> str:
+    """How a decoder calls its cache: transformers renamed the argument in 5.24."""
+    return "cache" if "cache" in inspect.signature(forward).parameters else "past_key_values"

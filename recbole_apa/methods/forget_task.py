@@ -7,7 +7,6 @@ import torch
 
 from recbole_apa.adapters.attention import cosine
 from recbole_apa.assembly import RunResult
-from recbole_apa.data.view import key_of
 from recbole_apa.errors import RequestError, SettingsError
 from recbole_apa.seeding import hash_order
 from recbole_apa.unlearning.approximate import Part
@@ -100,14 +99,12 @@ def open_task(made: RunResult, valid: Any, request: ForgetRequest, seed: int) ->
     gone = [i for i, s in enumerate(made.data[0]._dataset.samples) if digests.get(s.sample_id) != s.digest()]
     if not gone:
         raise RequestError("what is to be forgotten affects no training sample; ask for more")
-    hides = left[0]._dataset.view.hides
-    kept = [i for i, s in enumerate(valid.samples) if not any(hides(key_of(name)) for name in s.interaction_ids())]
     forget, retain = before["train"].some(gone), after["train"]
     parts = {
         "forget": forget,
         "retain": retain,
         "neighbours": _nearest(made, forget, retain),
-        "valid": Part.of(valid, made.model).some(kept),
+        "valid": Part.untouched(valid, made.model, left[0]._dataset.view),
         "test": after["test"],
     }
     return ForgetTask(asked, parts)

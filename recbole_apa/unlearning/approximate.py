@@ -8,15 +8,17 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from recbole_apa.adapters.inject import Factors
 from recbole_apa.adapters.training import AdapterCourse, ShardHistory
 from recbole_apa.approximate.influence import influence_weights, sample_gradients, scores_of_influence
 from recbole_apa.approximate.newton import hessian_product, solve_damped
-from recbole_apa.approximate.objectives import OBJECTIVES, Answers, GradDiff, Objective, nll
+from recbole_apa.approximate.objectives import OBJECTIVES, GradDiff, Objective
 from recbole_apa.approximate.training import Side, unlearn_adapter
 from recbole_apa.backbone.answers import TokenizedPrompt
+from recbole_apa.data.view import DataView, key_of
 from recbole_apa.model import APA
 from recbole_apa.seeding import derive_seed, hash_order
 from recbole_apa.settings import TrainSettings
@@ -62,6 +64,12 @@ class Part:
     def some(self, rows: Sequence[int]) -> "Part":
         """Some of the samples."""
         return Part([self.ids[i] for i in rows], [self.prompts[i] for i in rows], self.labels[list(rows)])
+
+    @classmethod
+    def untouched(cls, dataset: Any, model: APA, view: DataView) -> "Part":
+        """The samples of a part, as the model sees them now, that show nothing the view hides."""
+        rows = [i for i, s in enumerate(dataset.samples) if not any(view.hides(key_of(x)) for x in s.interaction_ids())]
+        return cls.of(dataset, model).some(rows)
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -208,8 +216,17 @@ class ApproximateUnlearner:
 
     def _loss(self, part: Part, rows: Sequence[int]) -> Tensor:
         z = self.engine.student_logits([part.prompts[i] for i in rows])
-        labels = torch.from_numpy(part.labels[list(rows)]).to(z.device)
-        return nll(Answers(z, labels, {}, labels, labels)).mean()
+        return F.cross_entropy(z, torch.from_numpy(part.labels[list(rows)]).to(z.device).long())
+
+    def _mean(self, of_loss: Callable[[Tensor], Sequence[Tensor]], part: Part, rows: Sequence[int]) -> list[Tensor]:
+        """Mean over samples of what is linear in their losses, a batch at a time: all at once would not fit."""
+        size = self.settings.batch_size
+        out = [torch.zeros_like(p) for p in self.engine.bank.parameters()]
+        for start in range(0, len(rows), size):
+            batch = rows[start : start + size]
+            found = of_loss(self._loss(part, batch))
+            out = [total + len(batch) / len(rows) * x for total, x in zip(out, found, strict=True)]
+        return out
 
     def _newton_step(self) -> None:
         """theta + (H + damping I)^-1 sum over forgotten samples of grad l, over N."""
@@ -217,13 +234,16 @@ class ApproximateUnlearner:
         parameters = bank.parameters()
         chosen = self._some_retained()
         n = len(forget) + len(retain)
+
+        def gradient(loss: Tensor) -> Sequence[Tensor]:
+            return torch.autograd.grad(loss, parameters)
+
         bank.train(True)
         try:
-            total = torch.autograd.grad(self._loss(forget, range(len(forget))), parameters)
-            b = [g.detach() * len(forget) / n for g in total]
+            b = [g * len(forget) / n for g in self._mean(gradient, forget, range(len(forget)))]
 
             def product(v: list[Tensor]) -> list[Tensor]:
-                return hessian_product(self._loss(retain, chosen), parameters, v)
+                return self._mean(lambda loss: hessian_product(loss, parameters, v), retain, chosen)
 
             # the fast kernels of attention can be differentiated once only
             with sdpa_kernel(SDPBackend.MATH):

@@ -15,7 +15,7 @@ from recbole_apa.data.splits import SPLITS
 from recbole_apa.data.view import DataView, key_of
 from recbole_apa.errors import APAError, RunError
 from recbole_apa.files import file_digest, read_json
-from recbole_apa.fitting import MOVED, lineage_of, sample_order, shard_key
+from recbole_apa.fitting import lineage_of, sample_order, shard_key
 from recbole_apa.ledger import DONE, Entry, Ledger
 from recbole_apa.recbole_bridge import APAConfig
 from recbole_apa.run_lock import HOLDER, LOCK
@@ -188,7 +188,7 @@ def _lineage(store: RunStore, manifest: Mapping[str, Any], data: tuple[Any, Any,
         members = partition.members(shard)
         key = shard_key(shard, [by_id[name] for name in members])
         if members and store.finished_shard(shard, key) is None:
-            moved = store.finished_shard(shard, key, MOVED)
+            moved = store.finished_shard(shard, key, or_moved=True)
             if moved:
                 method = moved[1]["key"].split(":")[1]
                 yield f"shards/{shard:03d} was moved by {method}, not trained again: what it holds is not known"

@@ -1,15 +1,15 @@
 """A request carried out approximately: the affected shards' adapters are moved away from what they learnt of the
 forgotten samples, and not trained again. What they hold of them afterwards is not known."""
 
+from functools import cached_property
 from typing import Any
 
 from recbole_apa.adapters.inject import Factors
 from recbole_apa.adapters.training import ShardHistory
 from recbole_apa.assembly import RunResult
 from recbole_apa.data.dataloader import ShardBatches
-from recbole_apa.data.view import key_of
 from recbole_apa.errors import RunError
-from recbole_apa.fitting import MOVED
+from recbole_apa.run_store import MOVED
 from recbole_apa.unlearning.approximate import ApproximateUnlearner, Part
 
 EXACT = "exact"
@@ -21,21 +21,23 @@ class ShardMover:
     Made while the run's data is as it was: it keeps the prompts that the adapters saw, in memory alone.
 
     Args:
+        left: the training part without what is to be forgotten.
         method: one of :data:`~recbole_apa.unlearning.approximate.NAMES`.
     """
 
-    def __init__(self, opened: RunResult, method: str) -> None:
+    def __init__(self, opened: RunResult, left: Any, method: str) -> None:
         self.method, self.model = method, opened.model
         self.store, self.seed = opened.trainer.store, opened.config["seed"]
-        train, self._valid = (loader._dataset for loader in opened.data[:2])
+        train, valid = (loader._dataset for loader in opened.data[:2])
         self._samples = train.samples
-        self._seen, self._unseen = Part.of(train, opened.model), Part.of(self._valid, opened.model)
+        self._seen, self._unseen = Part.of(train, self.model), Part.untouched(valid, self.model, left.view)
         self._shard_of = self.store.load_partition().shard_of
-        self._left: Any = None
-
-    def use(self, left: Any) -> None:
-        """Take the training part without what is to be forgotten; the model's items are its own by now."""
         self._left = left
+
+    @cached_property
+    def _retained(self) -> Part:
+        """All training samples that remain; the model's items are theirs by the time that it is asked for."""
+        return Part.of(self._left, self.model)
 
     def key(self, exact: str) -> str:
         """What a moved shard's record is known by: never what training it again would be known by."""
@@ -56,12 +58,8 @@ class ShardMover:
             for i, s in enumerate(self._samples)
             if self._shard_of[s.sample_id] == shard and now.get(s.sample_id) != s.digest()
         ]
-        hides = self._left.view.hides
-        unseen = [
-            i for i, s in enumerate(self._valid.samples) if not any(hides(key_of(x)) for x in s.interaction_ids())
-        ]
-        retained = Part.of(self._left, self.model).some(batches.positions)
-        parts = {"forget": self._seen.some(gone), "retain": retained, "valid": self._unseen.some(unseen)}
+        retained = self._retained.some(batches.positions)
+        parts = {"forget": self._seen.some(gone), "retain": retained, "valid": self._unseen}
         unlearner = ApproximateUnlearner(self.model, known[0], parts, self.seed)
         history = unlearner.forget(self.method)[1]
         return self.model.engine.bank.extract(0), history

@@ -97,9 +97,9 @@ def carry_out(
     before = store.manifest()
     exactness = STRICT if any(e.content["exactness"] == STRICT for e in requests) else INHERITED
     dropped = ForgottenSamples(opened)
-    method = method_of(requests)
-    mover = None if method == EXACT else ShardMover(opened, method)
     data = data or data_without(opened, requests)
+    method = method_of(requests)
+    mover = None if method == EXACT else ShardMover(opened, data[0]._dataset, method)
     plan = plan_of(store, data, requests)
     dropped.judge("before", plan.affected)
     opened.model.use_dataset(data[0]._dataset)
@@ -107,9 +107,7 @@ def carry_out(
 
     pending = _start_pending(store, data, before, exactness)
     trainer = make_trainer(opened.config, opened.model, pending, FormerState(store))
-    if mover:
-        mover.use(data[0]._dataset)
-        trainer.mover = mover
+    trainer.mover = mover
     _, valid_result = trainer.fit(data[0], data[1], show_progress=show)
     trainer.mover = mover = None  # it knows prompts that are forgotten now
     result = RunResult({}, store.folder, opened.config, opened.model, trainer, data)
@@ -247,7 +245,7 @@ def _certify(
         "figures": figures,
         "seed": before["settings"]["seed"],
         "bit_exact": method == EXACT and _is_bit_exact(trainer),
-        "fused_shards": before["settings"]["fused_shards"],
+        "fused_shards": trainer.model.settings.training.fused_shards,
         "versions": versions(),
         "files": changed_files(before["files"], manifest["files"]),
         "removed_outside": before.get("outside", {}).get("tensorboard", []),
