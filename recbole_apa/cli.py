@@ -41,6 +41,7 @@ Comparing, on the same training, validation and test rows:
 Forgetting compared, exact beside approximate, each against retraining:
   --compare=GradDiff,NPO,E2URec,APA(D) with one of
   --forget_users_ratio=0.05, --forget_ratio=0.05 (interactions), --forget_items=50, --forget_items_with=class=Horror
+  --forget_n_users=1, --forget_n_interactions=20     so many; --forget_one_by_one: a request for each
   --forget_who=core       which users: random, core (most active), edge (least active)
 
 Every option of properties/model/APA.yaml and of RecBole can be given as --OPTION=VALUE.
@@ -48,7 +49,8 @@ Every option of properties/model/APA.yaml and of RecBole can be given as --OPTIO
 
 _FLAGS = frozenset({"audit", "verify", "dry_run", "skip_unknown", "resume", "allow_pending", "slices"})
 _COMPARING = frozenset({"compare", "experiment", "seeds", "compare_dir", "slices", "baseline_options"})
-_DRAWN = frozenset({"forget_ratio", "forget_users_ratio", "forget_who", "forget_items_with"})
+_SHARES, _NUMBERS = ("forget_ratio", "forget_users_ratio"), ("forget_n_interactions", "forget_n_users")
+_DRAWN = frozenset({*_SHARES, *_NUMBERS, "forget_who", "forget_items_with", "forget_one_by_one"})
 _NAMES = frozenset({"forget_users", "forget_items", "forget_interactions"})
 _PLAIN_TEXT = _NAMES | {"model", "dataset", "config_files", "run", "run_dir", "export_samples", "data_path", "device"}
 _STAGE = frozenset({"unlearn", "exactness", "unlearn_method"})
@@ -201,9 +203,11 @@ def _compare_forgetting(
     others = sorted({"slices", "baseline_options"} & set(comparing))
     if others or options.pop("model", "APA") != "APA":
         raise SettingsError(f"--{(others or ['model'])[0]} does not go with a comparison of forgetting")
-    wrong = sorted(n for n in drawn if n.endswith("ratio") and not isinstance(drawn[n], (int, float)))
+    wrong = [n for n in _SHARES if not isinstance(drawn.get(n, 0), (int, float))]
+    wrong += [n for n in _NUMBERS if not isinstance(drawn.get(n, 0), int)]
     if wrong:
-        raise SettingsError(f"--{wrong[0]}: found {drawn[wrong[0]]!r}, expected a share, e.g. 0.05")
+        expected = "a share, e.g. 0.05" if wrong[0] in _SHARES else "how many, e.g. 1"
+        raise SettingsError(f"--{wrong[0]}: found {drawn[wrong[0]]!r}, expected {expected}")
     asked = {name.removeprefix("forget_"): value for name, value in drawn.items()}
     request = ForgetRequest(**(asked or (dict(kept.forget) if kept else {})))
     names = [name.strip() for name in comparing.get("compare", "").split(",") if name.strip()]

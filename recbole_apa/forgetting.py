@@ -1,7 +1,7 @@
 """Exact and approximate unlearning of the same request, side by side: how near each comes to retraining, and what it
 costs."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from logging import getLogger
 from pathlib import Path
@@ -9,7 +9,18 @@ from typing import Any
 
 import numpy as np
 
-from recbole_apa.comparison_record import DONE, FAILED, REFERENCE, Row, RowStore, code_digest, deciding_options, row_key
+from recbole_apa.assembly import RunResult
+from recbole_apa.comparison_record import (
+    DONE,
+    FAILED,
+    REFERENCE,
+    Row,
+    RowStore,
+    code_digest,
+    deciding_options,
+    peak_memory,
+    row_key,
+)
 from recbole_apa.errors import SettingsError
 from recbole_apa.evaluation.forgetting import (
     activation_distance,
@@ -19,6 +30,8 @@ from recbole_apa.evaluation.forgetting import (
     js_divergence,
     local_residual,
     membership_auc,
+    own_label,
+    rmia_auc,
 )
 from recbole_apa.evaluation.metrics import auc, mean_log_loss
 from recbole_apa.methods.adapters import AdapterMethod
@@ -28,12 +41,22 @@ from recbole_apa.methods.registry import ADAPTERS
 from recbole_apa.report.forgetting import write_forgetting
 from recbole_apa.unlearning.approximate import NAMES as APPROXIMATE
 from recbole_apa.unlearning.approximate import ApproximateUnlearner
+from recbole_apa.unlearning.choice import is_approximate, parse_choice
 
 ORIGINAL, OTHER_SEED = "Original (do nothing)", "Retraining, another seed"
 ALWAYS = (ORIGINAL, REFERENCE, OTHER_SEED)
 JUDGED = ("forget", "retain", "neighbours", "test")
 Answers = dict[str, np.ndarray]
 """Scores by part."""
+
+
+@dataclass(frozen=True)
+class _Cost:
+    """Of all requests together."""
+
+    seconds: float | None
+    """None where it stands for no way of forgetting."""
+    peak_bytes: int = 0
 
 
 @dataclass
@@ -58,15 +81,19 @@ def compare_forgetting(
     """Forget the same training data with several methods, and measure each against retraining.
 
     Args:
-        names: approximate methods, and methods with adapters of the comparison (``APA(D)``, ``SISA``, ...). The rows
-            ``Original``, ``Retraining`` and ``Retraining, another seed`` are always there.
+        names: approximate methods, also with settings of their own (``NPO:rate_share=0.3``), and methods with adapters
+            of the comparison (``APA(D)``, ``SISA``, ...). The rows ``Original``, ``Retraining`` and ``Retraining,
+            another seed`` are always there.
         request: what is forgotten; drawn anew with each seed.
         folder: where rows, tables and the report go; rows that are there are not computed again.
 
     Raises:
-        SettingsError: a name that is neither.
+        SettingsError: a name that is neither, or settings that the method does not have.
     """
-    unknown = sorted(set(names) - set(APPROXIMATE) - set(ADAPTERS))
+    approximate = {name for name in names if is_approximate(name)}
+    for name in approximate:
+        parse_choice(name)
+    unknown = sorted(set(names) - approximate - set(ADAPTERS))
     if unknown:
         raise SettingsError(
             f"found {', '.join(unknown)}; expected methods that forget with an adapter: "
@@ -85,52 +112,68 @@ def compare_forgetting(
 
 
 class _Round:
-    """One seed: one request, one original model, all methods."""
+    """One seed: the same requests and the same original model for all methods."""
 
     def __init__(self, bench: Bench, request: ForgetRequest, seed: int, store: RowStore) -> None:
         self.bench, self.request, self.seed, self.store = bench, request, seed, store
-        self.key = row_key(
-            {
-                "options": deciding_options(bench.config.plain_options()),
-                "request": asdict(request),
-            },
-            bench.rows_digest,
-        )
+        settings = {"options": deciding_options(bench.config.plain_options()), "request": asdict(request)}
+        self.key = row_key(settings, bench.rows_digest)
 
     def rows(self, names: Sequence[str]) -> list[Row]:
-        """From the store, or measured now."""
+        """From the store, or measured now; each is kept as soon as it is there."""
         wanted = [*ALWAYS, *(n for n in names if n not in ALWAYS)]
         known = {name: found for name in wanted if (found := self.store.find(name, self.seed, self.key))}
         if len(known) < len(wanted):
-            known |= self._measure([n for n in wanted if n not in known and n not in ALWAYS])
+            self._begin()
+            for name in (n for n in wanted if n not in known):
+                known[name] = self._row(name)
+                self.store.save(known[name], self.key)
         return [known[name] for name in wanted]
 
-    def _measure(self, names: Sequence[str]) -> dict[str, Row]:
+    def _begin(self) -> None:
+        """The original model, the task, and the models that were trained without the data."""
         original = self._method(REFERENCE, self.seed)
-        made = original.made
-        task = open_task(made, self.bench.data[1]._dataset, self.request, self.seed)
-        before = self._answers(original, REFERENCE, task)
-        found: dict[str, tuple[Answers, float]] = {ORIGINAL: (before, 0.0)}
-        failed: dict[str, str] = {}
-        factors = made.model.engine.bank.extract(0)
-        for name in (n for n in names if n in APPROXIMATE):
-            getLogger().info(f"{name}: seed {self.seed}")
-            try:
-                seconds = ApproximateUnlearner(made.model, factors, task.parts, self.seed).forget(name)[0]
-                found[name] = (self._answers(original, REFERENCE, task), seconds)
-            except Exception as error:  # whatever a method raises is its row's reason, not the table's end
-                failed[name] = f"{type(error).__name__}: {error}"
-        made.model.engine.bank.resize(1)
-        made.model.engine.bank.load(0, factors)
-        found[REFERENCE] = self._exact(original, REFERENCE, task)
-        found[OTHER_SEED] = self._exact(self._method(REFERENCE, self.seed + 1), REFERENCE, task)
-        out = {name: self._row(name, task, found, before, found[REFERENCE][0]) for name in found}
-        for name in (n for n in names if n not in APPROXIMATE):
-            out[name] = self._sharded(name, task)
-        out |= {name: Row(name, self.seed, FAILED, reason) for name, reason in failed.items()}
-        for row in out.values():
-            self.store.save(row, self.key)
-        return out
+        self.original, made = original, original.made
+        self.task = open_task(made, self.bench.data[1]._dataset, self.request, self.seed)
+        self.factors, cache = made.model.engine.bank.extract(0), made.model.engine.cache
+        self.before = self._answers(original, REFERENCE)
+        self.without: dict[str, Answers] = {}
+        self.costs: dict[str, _Cost] = {ORIGINAL: _Cost(0.0), OTHER_SEED: _Cost(None)}
+        self.without[REFERENCE], self.costs[REFERENCE] = self._exact(original, REFERENCE)
+        # forgetting purged the frozen states; the approximate methods find them as retraining did
+        made.model.engine.cache = cache
+        other = self._method(REFERENCE, self.seed + 1)
+        other.forget(**self.task.asked)
+        self.without[OTHER_SEED] = self._answers(other, REFERENCE)
+
+    def _row(self, name: str) -> Row:
+        getLogger().info(f"{name}: seed {self.seed}")
+        try:
+            figures, scores = self._measured(name)
+        except Exception as error:  # whatever a method raises is its row's reason, not the table's end
+            return Row(name, self.seed, FAILED, f"{type(error).__name__}: {error}")
+        digests = {"settings": self.key, "data": self.bench.rows_digest, "code": code_digest()}
+        return Row(name, self.seed, DONE, "", figures, [round(float(s), 6) for s in scores], digests)
+
+    def _measured(self, name: str) -> tuple[dict[str, float], np.ndarray]:
+        before, goal = self.before, self.without[REFERENCE]
+        if name == ORIGINAL:
+            after, cost = before, self.costs[name]
+        elif name in self.without:
+            after, cost = self.without[name], self.costs[name]
+        elif is_approximate(name):
+            cost = self._approximate(name, self.original.made)
+            after = self._answers(self.original, REFERENCE)
+        else:
+            after, cost, before, goal = self._sharded(name)
+        outs = [found for other, found in self.without.items() if other != name]
+        figures = figures_of(after, before, goal, self.task) | {"rmia_auc": _rmia(after, outs, self.task)}
+        figures["n_requests"] = len(self.task.steps)
+        if cost.seconds is not None:
+            figures["unlearn_seconds"] = round(cost.seconds, 3)
+        if cost.peak_bytes:
+            figures["peak_memory_bytes"] = cost.peak_bytes
+        return figures, after["test"]
 
     def _method(self, name: str, seed: int) -> AdapterMethod:
         changes, serving = ADAPTERS[name]
@@ -138,40 +181,57 @@ class _Round:
         method.fit(seed)
         return method
 
-    @staticmethod
-    def _answers(method: AdapterMethod, name: str, task: ForgetTask) -> Answers:
+    def _answers(self, method: AdapterMethod, name: str) -> Answers:
         serving = method.servings[name]
         return {
-            part: method.answer(task.parts[part].prompts, serving, f"Score {part}").numpy()
+            part: method.answer(self.task.judged[part].prompts, serving, f"Score {part}").numpy()
             for part in JUDGED
-            if len(task.parts[part])
+            if len(self.task.judged[part])
         }
 
-    def _exact(self, method: AdapterMethod, name: str, task: ForgetTask) -> tuple[Answers, float]:
-        seconds = method.forget(**task.asked).seconds
-        return self._answers(method, name, task), seconds
+    def _approximate(self, name: str, made: RunResult) -> _Cost:
+        """One request after another, each from where the one before left the adapter; leaves it in the model."""
+        choice, factors, level = parse_choice(name), self.factors, None
 
-    def _sharded(self, name: str, task: ForgetTask) -> Row:
-        """A method with shards against its own retraining from scratch, with the shards it has."""
-        getLogger().info(f"{name}: seed {self.seed}")
-        try:
-            method = self._method(name, self.seed)
-            before = self._answers(method, name, task)
-            after, seconds = self._exact(method, name, task)
-            method.train_from_scratch()
-            reference = self._answers(method, name, task)
-        except Exception as error:  # as above
-            return Row(name, self.seed, FAILED, f"{type(error).__name__}: {error}")
-        return self._row(name, task, {name: (after, seconds)}, before, reference)
+        def carry_out() -> float:
+            nonlocal factors, level
+            seconds = 0.0
+            for step in self.task.steps:
+                unlearner = ApproximateUnlearner(made.model, factors, step.parts, self.seed, choice.settings, level)
+                seconds += unlearner.forget(choice.name, choice.objective)[0]
+                factors, level = made.model.engine.bank.extract(0), unlearner.level
+            return seconds
 
-    def _row(
-        self, name: str, task: ForgetTask, found: Mapping[str, tuple[Answers, float]], before: Answers, goal: Answers
-    ) -> Row:
-        answers, seconds = found[name]
-        figures = figures_of(answers, before, goal, task) | {"unlearn_seconds": round(seconds, 3)}
-        digests = {"settings": self.key, "data": self.bench.rows_digest, "code": code_digest()}
-        kept = [round(float(s), 6) for s in answers["test"]]
-        return Row(name, self.seed, DONE, "", figures, kept, digests)
+        return _measure_cost(carry_out)
+
+    def _exact(self, method: AdapterMethod, name: str) -> tuple[Answers, _Cost]:
+        cost = _measure_cost(lambda: sum(method.forget(**step.asked).seconds for step in self.task.steps))
+        return self._answers(method, name), cost
+
+    def _sharded(self, name: str) -> tuple[Answers, _Cost, Answers, Answers]:
+        """A method with shards beside its own training from scratch, with the shards it has: after, cost, before,
+        from scratch."""
+        method = self._method(name, self.seed)
+        before = self._answers(method, name)
+        after, cost = self._exact(method, name)
+        method.train_from_scratch()
+        return after, cost, before, self._answers(method, name)
+
+
+def _measure_cost(carry_out: Callable[[], float]) -> _Cost:
+    with peak_memory() as peak:
+        seconds = carry_out()
+    return _Cost(seconds, peak[0])
+
+
+def _rmia(answers: Answers, outs: Sequence[Answers], task: ForgetTask) -> float:
+    """Membership by models that were trained without the data: the retrained ones, but for the row's own."""
+
+    def own(found: Answers, part: str) -> np.ndarray:
+        return own_label(found[part], task.judged[part].labels)
+
+    forget, test = (np.stack([own(found, part) for found in outs]) for part in ("forget", "test"))
+    return rmia_auc(own(answers, "forget"), own(answers, "test"), forget, test)
 
 
 def figures_of(answers: Answers, before: Answers, goal: Answers, task: ForgetTask) -> dict[str, float]:
@@ -181,7 +241,7 @@ def figures_of(answers: Answers, before: Answers, goal: Answers, task: ForgetTas
         before: of the model before the request.
         goal: of the model trained without the data.
     """
-    forget, test = task.parts["forget"], task.parts["test"]
+    forget, test = task.judged["forget"], task.judged["test"]
     s, s_goal = answers["forget"], goal["forget"]
     out: dict[str, float | None] = {
         "n_forget": len(forget),
@@ -196,5 +256,5 @@ def figures_of(answers: Answers, before: Answers, goal: Answers, task: ForgetTas
     }
     for part in JUDGED:
         if part in answers:
-            out["auc" if part == "test" else f"{part}_auc"] = auc(task.parts[part].labels, answers[part])
+            out["auc" if part == "test" else f"{part}_auc"] = auc(task.judged[part].labels, answers[part])
     return {name: float(value) for name, value in out.items() if value is not None}

@@ -1,8 +1,12 @@
 """Exact and approximate unlearning side by side, on the small dataset."""
 
+from dataclasses import replace
+from itertools import pairwise
+
 import numpy as np
 import pytest
 
+from recbole_apa.approximate.objectives import NPO
 from recbole_apa.cli import main
 from recbole_apa.comparison_record import DONE, FAILED
 from recbole_apa.errors import SettingsError
@@ -14,6 +18,7 @@ from recbole_apa.methods.forget_task import ForgetRequest, open_task
 from recbole_apa.methods.registry import ADAPTERS, REFERENCE
 from recbole_apa.properties_folder import properties_folder
 from recbole_apa.unlearning.approximate import NAMES, ApproximateUnlearner
+from recbole_apa.unlearning.choice import parse_choice
 
 
 @pytest.fixture(scope="module")
@@ -34,23 +39,50 @@ def users_of(part):
 def test_a_task_parts_what_goes_from_what_stays(trained):
     method, task, _ = trained
     users = set(task.asked["users"])
-    assert len(users) == 2 and users_of(task.parts["forget"]) == users
+    parts = {**task.steps[0].parts, "neighbours": task.judged["neighbours"], "test": task.judged["test"]}
+    assert len(users) == 2 and users_of(parts["forget"]) == users
     for name in ("retain", "valid", "test", "neighbours"):
-        assert len(task.parts[name]) and not users_of(task.parts[name]) & users
+        assert len(parts[name]) and not users_of(parts[name]) & users
     every = {s.sample_id for s in method.made.data[0]._dataset.samples}
-    assert set(task.parts["forget"].ids) | set(task.parts["retain"].ids) == every
-    assert set(task.parts["neighbours"].ids) <= set(task.parts["retain"].ids)
+    assert set(parts["forget"].ids) | set(parts["retain"].ids) == every
+    assert set(parts["neighbours"].ids) <= set(parts["retain"].ids)
 
 
 def test_a_sample_whose_history_shows_it_is_forgotten_as_it_was_and_kept_as_it_is_rewritten(trained):
     method, _, _ = trained
     asked = ForgetRequest(ratio=0.2)
     task = open_task(method.made, method.bench.data[1]._dataset, asked, 2020)
-    both = set(task.parts["forget"].ids) & set(task.parts["retain"].ids)
+    forget, retain = (task.steps[0].parts[name] for name in ("forget", "retain"))
+    both = set(forget.ids) & set(retain.ids)
     assert both
     for name in both:
-        old, new = (part.prompts[part.ids.index(name)].ids for part in (task.parts["forget"], task.parts["retain"]))
+        old, new = (part.prompts[part.ids.index(name)].ids for part in (forget, retain))
         assert old != new
+
+
+@pytest.mark.parametrize("asked", [ForgetRequest(n_interactions=4, one_by_one=True), ForgetRequest(n_users=2)])
+def test_a_stream_is_a_request_for_each_thing_given_the_ones_before(trained, asked):
+    method, _, _ = trained
+    task = open_task(method.made, method.bench.data[1]._dataset, asked, 2020)
+    things = next(iter(task.asked.values()))
+    assert len(things) == max(asked.n_interactions, asked.n_users)
+    assert [step.asked for step in task.steps] == asked.requests(task.asked)
+    assert len(task.steps) == (len(things) if asked.one_by_one else 1)
+    # a step sees what the steps before it left, and the last leaves what all of them at once leave
+    for before, after in pairwise(task.steps):
+        kept, seen = before.parts["retain"], after.parts["forget"]
+        assert {(i, kept.prompts[kept.ids.index(i)].ids) for i in seen.ids} == {
+            (i, p.ids) for i, p in zip(seen.ids, seen.prompts, strict=True)
+        }
+    whole = open_task(method.made, method.bench.data[1]._dataset, replace(asked, one_by_one=False), 2020)
+    left = [p.ids for p in whole.steps[0].parts["retain"].prompts]
+    assert [p.ids for p in task.steps[-1].parts["retain"].prompts] == left
+    assert task.judged["forget"].ids == whole.judged["forget"].ids
+
+
+def test_more_than_there_is_cannot_be_forgotten(trained):
+    with pytest.raises(SettingsError, match="found 10000 users to forget, expected fewer than the"):
+        ForgetRequest(n_users=10_000).draw(trained[0].made.data[0]._dataset, 0)
 
 
 def test_active_users_come_first_or_last_as_asked(trained):
@@ -65,7 +97,15 @@ def test_active_users_come_first_or_last_as_asked(trained):
 
 @pytest.mark.parametrize(
     "given",
-    [{}, {"ratio": 0.1, "users_ratio": 0.1}, {"ratio": 1.5}, {"ratio": 0.1, "who": "some"}, {"items_with": "Horror"}],
+    [
+        {},
+        {"ratio": 0.1, "users_ratio": 0.1},
+        {"ratio": 0.1, "n_users": 1},
+        {"n_interactions": -1},
+        {"ratio": 1.5},
+        {"ratio": 0.1, "who": "some"},
+        {"items_with": "Horror"},
+    ],
 )
 def test_a_request_is_one_thing(given):
     with pytest.raises(SettingsError, match="forget_"):
@@ -84,7 +124,7 @@ def test_items_of_a_word_are_found_as_the_file_has_it(trained):
 
 def test_every_kept_experiment_of_forgetting_says_what_it_forgets():
     kept = [p.stem for p in (properties_folder() / "experiments").glob("forget_*.yaml")]
-    assert len(kept) == 7
+    assert len(kept) == 9
     for name in kept:
         experiment = read_experiment(name)
         ForgetRequest(**experiment.forget)
@@ -96,7 +136,7 @@ def test_a_method_moves_the_adapter_alone_and_always_to_the_same_place(name, tra
     method, task, factors = trained
     model = method.made.model
     frozen = {n: p.clone() for n, p in model.backbone.named_parameters() if "lora" not in n}
-    unlearner = ApproximateUnlearner(model, factors, task.parts, 2020)
+    unlearner = ApproximateUnlearner(model, factors, task.steps[0].parts, 2020)
     found = []
     for _ in range(2):
         assert unlearner.forget(name)[0] > 0
@@ -109,7 +149,7 @@ def test_a_method_moves_the_adapter_alone_and_always_to_the_same_place(name, tra
 
 def test_every_row_is_measured_kept_and_made_once(options, work_folder, tmp_path, monkeypatch):
     asked = ForgetRequest(users_ratio=0.2)
-    names = ["GradDiff", "LLMEraser", "APA(D)"]
+    names = ["GradDiff", "GradDiff:rate_share=0.5", "LLMEraser", "APA(D)"]
     result = compare_forgetting(names, asked, "board", [], options, folder=tmp_path / "f")
     rows = {row.method: row for row in result.rows}
     assert list(rows) == [ORIGINAL, REFERENCE, OTHER_SEED, *names]
@@ -119,16 +159,34 @@ def test_every_row_is_measured_kept_and_made_once(options, work_folder, tmp_path
     assert figures[REFERENCE]["local_residual"] == figures[REFERENCE]["js_divergence"] == 0.0
     # exact by construction, and measured so: its own shards trained from scratch
     assert figures["APA(D)"]["local_residual"] == figures["APA(D)"]["js_divergence"] == 0.0
+    assert rows["GradDiff"].scores != rows["GradDiff:rate_share=0.5"].scores
     assert figures[OTHER_SEED]["local_residual"] > 0 and figures["GradDiff"]["local_residual"] > 0
-    assert all(row.figures["unlearn_seconds"] > 0 for name, row in rows.items() if name != ORIGINAL)
+    assert all(row.figures["unlearn_seconds"] > 0 for name, row in rows.items() if name not in (ORIGINAL, OTHER_SEED))
+    assert "unlearn_seconds" not in rows[OTHER_SEED].figures
+    assert all(f["peak_memory_bytes"] > 1e7 for name, f in figures.items() if name not in (ORIGINAL, OTHER_SEED))
+    assert all(0 <= f["rmia_auc"] <= 1 for f in figures.values())
     assert "GradDiff" in (tmp_path / "f" / "report.html").read_text() and "APA(D)" in result.table
     monkeypatch.setattr(AdapterMethod, "fit", None)
     again = compare_forgetting(names, asked, "board", [], options, folder=tmp_path / "f")
     assert [row.figures for row in again.rows] == [row.figures for row in result.rows]
 
 
+def test_a_stream_ends_where_all_at_once_ends_for_exact_methods_alone(options, work_folder, tmp_path):
+    def rows(**how):
+        asked = ForgetRequest(n_interactions=3, **how)
+        made = compare_forgetting(["GradDiff", "APA(D)"], asked, "board", [], options, folder=tmp_path / str(how))
+        assert {row.status for row in made.rows} == {DONE}, [row.reason for row in made.rows]
+        return {row.method: row for row in made.rows}
+
+    at_once, stream = rows(), rows(one_by_one=True)
+    assert stream[REFERENCE].figures["n_requests"] == 3 and at_once[REFERENCE].figures["n_requests"] == 1
+    for name in (REFERENCE, "APA(D)"):
+        assert stream[name].scores == at_once[name].scores and stream[name].figures["js_divergence"] == 0.0
+    assert stream["GradDiff"].scores != at_once["GradDiff"].scores
+
+
 def test_a_method_that_fails_leaves_its_reason(options, work_folder, tmp_path, monkeypatch):
-    def broken(self, name):
+    def broken(self, name, objective=None):
         raise ValueError("no such thing")
 
     monkeypatch.setattr(ApproximateUnlearner, "forget", broken)
@@ -142,10 +200,35 @@ def test_names_that_do_not_forget_are_refused(options, tmp_path):
     assert not (tmp_path / "f").exists()
 
 
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("NPO:rate=1", "found option 'rate', expected .*beta.*rate_share"),
+        ("NPO:beta", "found 'beta', expected option=number"),
+        ("NPO:beta=much", "found 'beta=much', expected option=number"),
+        ("LLMEraser:beta=1", "found option 'beta'"),
+        ("BadT:incompetent=1", "found option 'incompetent'"),
+    ],
+)
+def test_settings_that_a_method_does_not_have_are_refused(text, expected, tmp_path):
+    with pytest.raises(SettingsError, match=expected):
+        compare_forgetting([text], ForgetRequest(ratio=0.1), "board", folder=tmp_path / "f")
+    assert not (tmp_path / "f").exists()
+
+
+def test_settings_of_a_method_reach_it():
+    choice = parse_choice("NPO:rate_share=0.3+most_epochs=2+beta=0.5")
+    assert (choice.name, choice.settings.rate_share, choice.settings.most_epochs) == ("NPO", 0.3, 2)
+    assert choice.objective == NPO(beta=0.5) and parse_choice("NPO").objective == NPO()
+    assert parse_choice("LLMEraser:damping=1").settings.damping == 1
+
+
 def test_the_command_line_says_what_it_expects(capsys):
     asked = ["--model=APA", "--dataset=board", "--compare=NPO"]
     assert main([*asked, "--forget_ratio=lots"]) == 2
     assert "expected a share" in capsys.readouterr().err
+    assert main([*asked, "--forget_n_users=some"]) == 2
+    assert "expected how many" in capsys.readouterr().err
     assert main([*asked, "--forget_ratio=0.1", "--slices"]) == 2
     assert "--slices does not go with a comparison of forgetting" in capsys.readouterr().err
     assert main([*asked[:2], "--forget_ratio=0.1"]) == 2

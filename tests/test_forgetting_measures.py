@@ -14,6 +14,7 @@ from recbole_apa.evaluation.forgetting import (
     local_residual,
     membership_auc,
     offline_rmia,
+    rmia_auc,
 )
 
 SCORES = st.lists(st.floats(0, 1), min_size=1, max_size=8).map(np.array)
@@ -64,3 +65,15 @@ def test_rmia_is_high_for_samples_that_only_the_attacked_model_knows():
     # a factor on every out-model's probability cancels
     same = offline_rmia(known, out * 0.5, population, z_out * 0.5)
     assert np.array_equal(same, offline_rmia(known, out, population, z_out))
+
+
+def test_rmia_tells_apart_what_the_attacked_model_alone_is_surer_of():
+    rng = np.random.default_rng(0)
+    outs, held_outs = rng.uniform(0.1, 0.6, (2, 20)), rng.uniform(0.1, 0.6, (2, 60))
+    held = held_outs.mean(0) * rng.uniform(0.9, 1.1, 60)
+    assert rmia_auc(outs.mean(0) * 1.5, held, outs, held_outs) > 0.95
+    # a model that learnt nothing of them: as sure as the out-models, give or take what it is for any other sample
+    unknown = outs.mean(0) * rng.uniform(0.9, 1.1, 20)
+    assert 0.3 < rmia_auc(unknown, held, outs, held_outs) < 0.7
+    # by loss alone the samples that every model finds hard would hide the members among them
+    assert membership_auc(outs.mean(0) * 1.5, np.ones(20), held, np.ones(60)) < 0.9

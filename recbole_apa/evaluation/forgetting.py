@@ -34,19 +34,21 @@ def local_residual(unlearned: np.ndarray, retrained: np.ndarray, original: np.nd
     return float(np.abs(unlearned - retrained).mean() / gap) if gap else None
 
 
+def own_label(scores: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """Probability of the samples' own labels, (n,)."""
+    return np.where(labels == 1, scores, 1 - scores)
+
+
 def confidence(scores: np.ndarray, labels: np.ndarray) -> float:
     """Mean probability of the samples' own labels."""
-    return float(np.where(labels == 1, scores, 1 - scores).mean())
+    return float(own_label(scores, labels).mean())
 
 
 def membership_auc(
     forget: np.ndarray, forget_labels: np.ndarray, holdout: np.ndarray, holdout_labels: np.ndarray
 ) -> float:
     """AUC of telling forgotten samples from never seen ones by their loss; the retrained model's is the aim, not 0."""
-    own = np.where(forget_labels == 1, forget, 1 - forget)
-    other = np.where(holdout_labels == 1, holdout, 1 - holdout)
-    is_member = np.r_[np.ones(len(own)), np.zeros(len(other))]
-    return float(roc_auc_score(is_member, np.r_[own, other]))
+    return _told_apart(own_label(forget, forget_labels), own_label(holdout, holdout_labels))
 
 
 def entropy_membership(forget: np.ndarray, retain: np.ndarray, holdout: np.ndarray) -> float:
@@ -84,6 +86,29 @@ def offline_rmia(
     mine, theirs = ratio(target, out_models), ratio(population, population_out_models)
     beaten: np.ndarray = (mine[:, None] / theirs[None] > gamma).mean(1)
     return beaten
+
+
+def rmia_auc(
+    forget: np.ndarray, holdout: np.ndarray, forget_outs: np.ndarray, holdout_outs: np.ndarray, gamma: float = 1.0
+) -> float:
+    """AUC of telling forgotten from never seen samples by offline RMIA: every other never seen sample is the
+    population, the rest are told apart from the forgotten ones.
+
+    Args:
+        forget, holdout: probability of the own label under the attacked model, (n,) and (h,).
+        forget_outs, holdout_outs: the same under m models that did not see the forgotten samples, (m, n) and (m, h).
+        gamma: 1 in place of RMIA's 2: two probabilities of one answer in two seldom differ by a factor of two.
+    """
+    population, population_outs = holdout[::2], holdout_outs[:, ::2]
+    members, strangers = (
+        offline_rmia(target, outs, population, population_outs, gamma)
+        for target, outs in ((forget, forget_outs), (holdout[1::2], holdout_outs[:, 1::2]))
+    )
+    return _told_apart(members, strangers)
+
+
+def _told_apart(members: np.ndarray, others: np.ndarray) -> float:
+    return float(roc_auc_score(np.r_[np.ones(len(members)), np.zeros(len(others))], np.r_[members, others]))
 
 
 def _pairs(scores: np.ndarray) -> np.ndarray:

@@ -24,7 +24,9 @@ COLUMNS = {
     "LogLoss test": ("logloss", ".4f"),
     "membership AUC": ("membership_auc", ".4f"),
     "called member": ("entropy_membership", ".3f"),
+    "RMIA AUC": ("rmia_auc", ".4f"),
     "seconds": ("unlearn_seconds", ".1f"),
+    "peak, MiB": ("peak_memory_mib", ".0f"),
 }
 """Title -> (figure, how it is written)."""
 
@@ -42,6 +44,7 @@ def write_forgetting(folder: Path, rows: Sequence[Row]) -> str:
         rows=body,
         failed=failed,
         n_forget=round(np.mean([row.figures["n_forget"] for row in done])) if done else 0,
+        n_requests=max((row.figures["n_requests"] for row in done), default=1),
         seeds=sorted({row.seed for row in rows}),
         drawing=_drawing(done),
         plotly=get_plotlyjs(),
@@ -54,7 +57,7 @@ def forgetting_rows(rows: Sequence[Row]) -> list[list[str]]:
     """One line a method, means over its seeds."""
     out = []
     for name in dict.fromkeys(row.method for row in rows):
-        found = [row.figures for row in rows if row.method == name and row.status == DONE]
+        found = [_shown(row) for row in rows if row.method == name and row.status == DONE]
         if not found:
             out.append([name, "failed", *[""] * (len(COLUMNS) - 1)])
             continue
@@ -66,11 +69,18 @@ def forgetting_rows(rows: Sequence[Row]) -> list[list[str]]:
     return out
 
 
+def _shown(row: Row) -> dict[str, float]:
+    figures = dict(row.figures)
+    if "peak_memory_bytes" in figures:
+        figures["peak_memory_mib"] = figures["peak_memory_bytes"] / 2**20
+    return figures
+
+
 def _drawing(rows: Sequence[Row]) -> str:
-    """Distance to retraining against time."""
+    """Distance to retraining against time; rows that stand for no way of forgetting have no time."""
     figure = go.Figure()
     for name in dict.fromkeys(row.method for row in rows):
-        found = [row.figures for row in rows if row.method == name]
+        found = [row.figures for row in rows if row.method == name and "unlearn_seconds" in row.figures]
         figure.add_scatter(
             x=[f["unlearn_seconds"] for f in found], y=[f["js_divergence"] for f in found], mode="markers", name=name
         )

@@ -57,9 +57,10 @@ class Part:
 
     @classmethod
     def of(cls, dataset: Any, model: APA) -> "Part":
-        """All samples of a part of the dataset, drawn as the model would see them."""
+        """All samples of a part of a dataset, whatever data the model has in hand."""
         labels = np.array([s.label for s in dataset.samples])
-        return cls([s.sample_id for s in dataset.samples], model.prompts(dataset.labelled), labels)
+        prompts = model.engine.encode(dataset.prompt_inputs(dataset.samples))
+        return cls([s.sample_id for s in dataset.samples], prompts, labels)
 
     def some(self, rows: Sequence[int]) -> "Part":
         """Some of the samples."""
@@ -67,7 +68,7 @@ class Part:
 
     @classmethod
     def untouched(cls, dataset: Any, model: APA, view: DataView) -> "Part":
-        """The samples of a part, as the model sees them now, that show nothing the view hides."""
+        """The samples of a part that show nothing the view hides."""
         rows = [i for i, s in enumerate(dataset.samples) if not any(view.hides(key_of(x)) for x in s.interaction_ids())]
         return cls.of(dataset, model).some(rows)
 
@@ -84,6 +85,7 @@ class ApproximateUnlearner:
         original: the trained adapter's factors.
         parts: ``forget`` (samples as the adapter saw them), ``retain`` (what remains of its samples) and ``valid``
             (samples that no adapter saw).
+        level: how sure the trained adapter is of ``valid``, where it is known: forgotten samples are taken down to it.
     """
 
     def __init__(
@@ -93,13 +95,17 @@ class ApproximateUnlearner:
         parts: Mapping[str, Part],
         seed: int,
         settings: ApproximateSettings | None = None,
+        level: float | None = None,
     ) -> None:
         self.model, self.original, self.parts, self.seed = model, original, parts, seed
-        self.settings = settings or ApproximateSettings()
+        self.settings, self.level = settings or ApproximateSettings(), level
         self.engine = model.engine
 
-    def forget(self, name: str) -> tuple[float, ShardHistory]:
+    def forget(self, name: str, objective: Objective | None = None) -> tuple[float, ShardHistory]:
         """Seconds of one method, its teachers and influences among them, and the course of its training.
+
+        Args:
+            objective: the method's loss with other weights than usual.
 
         Raises:
             TrainingError: a loss that is not finite.
@@ -110,7 +116,7 @@ class ApproximateUnlearner:
         if name == NEWTON:
             self._newton_step()
         else:
-            objective = OBJECTIVES[name]
+            objective = objective or OBJECTIVES[name]
             forget, retain = self._sides(name, objective)
             history = self._train(objective, forget, retain, self.settings.most_epochs, self._forgotten())
         return time.perf_counter() - start, history
@@ -123,7 +129,8 @@ class ApproximateUnlearner:
         """Whether the student is no surer of the forgotten samples than the original is of validation samples."""
         if not len(self.parts["valid"]):
             return lambda: False
-        level = self._confidence(self.parts["valid"])
+        level = self._confidence(self.parts["valid"]) if self.level is None else self.level
+        self.level = level
         return lambda: self._confidence(self.parts["forget"]) <= level
 
     def _confidence(self, part: Part) -> float:

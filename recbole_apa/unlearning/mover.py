@@ -36,7 +36,7 @@ class ShardMover:
 
     @cached_property
     def _retained(self) -> Part:
-        """All training samples that remain; the model's items are theirs by the time that it is asked for."""
+        """All training samples that remain."""
         return Part.of(self._left, self.model)
 
     def key(self, exact: str) -> str:

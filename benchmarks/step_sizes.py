@@ -1,0 +1,67 @@
+"""How far each approximate method should move the adapter: tried on development rows and a request of their own.
+
+    python -m benchmarks.step_sizes --out=DIR
+    python -m benchmarks.step_sizes --out=DIR --small
+
+The rows that the protocol tests on are taken out of the dataset first (benchmarks/development.py); then a tenth of the
+training users is forgotten by every method with every step size. What is looked for is the answer nearest to
+retraining's. Rows that lie in --out already are not measured again.
+"""
+
+import tempfile
+from pathlib import Path
+
+from benchmarks.command import begin, command
+from benchmarks.development import write_development_data
+from recbole_apa import compare_forgetting
+from recbole_apa.comparison_record import DONE, Row
+from recbole_apa.methods.forget_task import ForgetRequest
+
+MOVED = ("GradAscent", "GradDiff", "RapidUn", "NPO", "SimNPO", "BadT", "E2URec")
+SHARES = (0.03, 0.1, 0.3, 1.0)
+DAMPINGS = (0.01, 0.1, 1.0)
+REQUEST = ForgetRequest(users_ratio=0.1)
+
+
+def names(shares: tuple[float, ...], dampings: tuple[float, ...]) -> list[str]:
+    """Every method with every step size."""
+    moved = [f"{name}:rate_share={share:g}" for name in MOVED for share in shares]
+    return moved + [f"LLMEraser:damping={damping:g}" for damping in dampings]
+
+
+def nearest(rows: list[Row]) -> dict[str, str]:
+    """By method, the setting whose answers on the forgotten samples are nearest to retraining's."""
+    best: dict[str, Row] = {}
+    for row in rows:
+        name = row.method.partition(":")[0]
+        known = best.get(name)
+        if ":" in row.method and row.status == DONE:
+            if known is None or row.figures["js_divergence"] < known.figures["js_divergence"]:
+                best[name] = row
+    return {name: row.method.partition(":")[2] for name, row in best.items()}
+
+
+def main() -> None:
+    parser = command(__doc__)
+    parser.add_argument("--train_samples", type=int, default=256)
+    given = begin(parser)
+    options = {
+        "protocol": "tallrec",
+        "train_samples": given.train_samples,
+        "valid_samples": 100,
+        "test_samples": 200,
+        "show_progress": False,
+    }
+    tried = names(SHARES, DAMPINGS)
+    if given.small:
+        options |= {"train_samples": 24, "valid_samples": 8, "test_samples": 8}
+        tried = names((0.1,), (0.1,))[-2:]
+    with tempfile.TemporaryDirectory() as folder:
+        options["data_path"] = str(write_development_data(Path(folder)))
+        result = compare_forgetting(tried, REQUEST, "ml-100k", config_dict=options, folder=given.out)
+    print(result.table)
+    print(f"nearest to retraining: {nearest(result.rows)}")
+
+
+if __name__ == "__main__":
+    main()
