@@ -33,11 +33,9 @@ def nearest(rows: list[Row]) -> dict[str, str]:
     """By method, the setting whose answers on the forgotten samples are nearest to retraining's."""
     best: dict[str, Row] = {}
     for row in rows:
-        name = row.method.partition(":")[0]
-        known = best.get(name)
-        if ":" in row.method and row.status == DONE:
-            if known is None or row.figures["js_divergence"] < known.figures["js_divergence"]:
-                best[name] = row
+        name, given, _ = row.method.partition(":")
+        if given and row.status == DONE:
+            best[name] = min(best.get(name, row), row, key=lambda r: r.figures["js_divergence"])
     return {name: row.method.partition(":")[2] for name, row in best.items()}
 
 

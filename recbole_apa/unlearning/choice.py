@@ -25,8 +25,8 @@ def is_approximate(text: str) -> bool:
 
 
 def parse_choice(text: str) -> Choice:
-    """``METHOD`` or ``METHOD:option=number+option=number``: options of the step (``rate_share``, ``most_epochs``, ...) or
-    of the method's own loss (``beta``, ``retain_weight``, ...).
+    """``METHOD`` or ``METHOD:option=number+option=number``: options of the step (``rate_share``, ``most_epochs``) or of
+    the method's own loss (``beta``, ``retain_weight``).
 
     Raises:
         SettingsError: an option that the method does not have, or one that is no number.
