@@ -14,6 +14,7 @@ from recbole_apa.evaluation.forgetting import (
     local_residual,
     membership_auc,
     offline_rmia,
+    own_label,
     rmia_auc,
 )
 
@@ -77,3 +78,9 @@ def test_rmia_tells_apart_what_the_attacked_model_alone_is_surer_of():
     assert 0.3 < rmia_auc(unknown, held, outs, held_outs) < 0.7
     # by loss alone the samples that every model finds hard would hide the members among them
     assert membership_auc(outs.mean(0) * 1.5, np.ones(20), held, np.ones(60)) < 0.9
+
+
+def test_a_model_that_went_to_extremes_is_still_measured():
+    gone, labels = np.zeros(6), np.ones(6)
+    p = own_label(gone, labels)
+    assert rmia_auc(p, p, np.full((1, 6), 0.5), np.full((1, 6), 0.5)) == 0.5

@@ -70,6 +70,36 @@ def test_equal_weights_differ_between_the_two_modes():
     assert not torch.allclose(mean_update, mean_factors)
 
 
+def test_a_pass_sees_every_change_of_the_factors():
+    layer, x, w = make_layer(2).requires_grad_(False), torch.randn(1, 4, 5), torch.full((1, 2), 0.5)
+    seen = [run(layer, x, w, "decomposition")]
+    assert torch.equal(run(layer, x, w, "decomposition"), seen[0])
+    layer.lora_A[0].mul_(2)  # as a bank loads an adapter
+    seen.append(run(layer, x, w, "decomposition"))
+    layer.train()
+    layer.lora_B.data[1].mul_(2)  # as several shards are trained together: torch does not notice
+    layer.eval()
+    seen.append(run(layer, x, w, "decomposition"))
+    layer.lora_A = nn.Parameter(layer.lora_A * 3, requires_grad=False)
+    seen.append(run(layer, x, w, "decomposition"))
+    for i, found in enumerate(seen):
+        assert not any(torch.equal(found, other) for other in seen[:i])
+    fresh = make_layer(2)
+    fresh.base.load_state_dict(layer.base.state_dict())
+    with torch.no_grad():
+        fresh.lora_A.copy_(layer.lora_A)
+        fresh.lora_B.copy_(layer.lora_B)
+    assert torch.equal(run(fresh, x, w, "decomposition"), seen[-1])
+
+
+def test_gradients_reach_the_factors_in_every_pass():
+    layer, x, w = make_layer(2), torch.randn(1, 4, 5), torch.full((1, 2), 0.5)
+    for _ in range(2):
+        layer.zero_grad()
+        run(layer, x, w, "decomposition").sum().backward()
+        assert layer.lora_A.grad.abs().sum() > 0
+
+
 @pytest.mark.parametrize("mode", MODES)
 def test_permuting_adapters_and_weights_together_changes_nothing(mode):
     layer, x = make_layer(3), torch.randn(2, 4, 5)

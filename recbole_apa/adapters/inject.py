@@ -103,7 +103,7 @@ class AdapterBank:
         for layer in self.layers.values():
             layer.lora_A.requires_grad_(on)
             layer.lora_B.requires_grad_(on)
-            layer.training = on
+            layer.train(on)
 
     def mix(self, weights: Tensor | None, mode: MergeMode = "decomposition") -> None:
         """Set the weights, (b, k), of the next passes; None switches all adapters off."""

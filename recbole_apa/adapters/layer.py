@@ -5,7 +5,7 @@ Shapes: b batch, t tokens, k shards, r rank.
 
 import math
 import threading
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -53,6 +53,7 @@ class StackedLoRALinear(nn.Module):
         device = base.weight.device
         self.lora_A = nn.Parameter(torch.zeros(n_adapters, rank, base.in_features, device=device))
         self.lora_B = nn.Parameter(torch.zeros(n_adapters, base.out_features, rank, device=device))
+        self._kept: tuple[Any, Tensor, Tensor] | None = None
 
     @property
     def n_adapters(self) -> int:
@@ -71,8 +72,7 @@ class StackedLoRALinear(nn.Module):
         self._check(x, weights)
         n_shards, rank, _ = self.lora_A.shape
         x = F.dropout(x, self.dropout, self.training)
-        a_all = self.lora_A.reshape(n_shards * rank, -1).to(x.dtype)  # (k*r, d_in)
-        b_all = self.lora_B.transpose(0, 1).reshape(-1, n_shards * rank).to(x.dtype)  # (d_out, k*r)
+        a_all, b_all = self._factors(x.dtype)
         w = weights.to(x.dtype)[:, None, :, None]  # (b, 1, k, 1)
         u = F.linear(x, a_all).unflatten(-1, (n_shards, rank))  # (b, t, k, r)
         if mode == "non_decomposition":
@@ -81,6 +81,27 @@ class StackedLoRALinear(nn.Module):
             v = (u * w).sum(2, keepdim=True)  # (b, t, 1, r)
             mixed = v * w  # (b, t, k, r)
         return F.linear(mixed.flatten(2), b_all) * self.scale
+
+    def _factors(self, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+        """All A, (k*r, d_in), and all B, (d_out, k*r), as the products take them; kept between passes while nothing is
+        trained, for with many adapters making them anew costs as much as the products."""
+        n_shards, rank, _ = self.lora_A.shape
+        state = (dtype, *((p.data_ptr(), p._version) for p in (self.lora_A, self.lora_B)))
+        kept = self._kept
+        if kept is not None and kept[0] == state and not self._is_trained():
+            return kept[1], kept[2]
+        a_all = self.lora_A.reshape(n_shards * rank, -1).to(dtype)
+        b_all = self.lora_B.transpose(0, 1).reshape(-1, n_shards * rank).to(dtype)
+        self._kept = None if self._is_trained() else (state, a_all, b_all)
+        return a_all, b_all
+
+    def _is_trained(self) -> bool:
+        return self.training or (self.lora_A.requires_grad and torch.is_grad_enabled())
+
+    def train(self, mode: bool = True) -> "StackedLoRALinear":
+        """As torch's; forgets what was kept, for training may change factors through views of them."""
+        self._kept = None
+        return super().train(mode)
 
     def _check(self, x: Tensor, weights: Tensor) -> None:
         if weights.shape != (x.shape[0], self.n_adapters):

@@ -8,6 +8,8 @@ from scipy.special import rel_entr
 from sklearn.metrics import roc_auc_score
 from sklearn.svm import SVC
 
+_LEAST = 1e-7
+
 
 def js_divergence(one: np.ndarray, other: np.ndarray) -> float:
     """Mean Jensen-Shannon divergence over samples, natural logarithm: 0 to ln 2."""
@@ -35,8 +37,8 @@ def local_residual(unlearned: np.ndarray, retrained: np.ndarray, original: np.nd
 
 
 def own_label(scores: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """Probability of the samples' own labels, (n,)."""
-    return np.where(labels == 1, scores, 1 - scores)
+    """Probability of the samples' own labels, (n,), kept off 0."""
+    return np.clip(np.where(labels == 1, scores, 1 - scores), _LEAST, 1.0)
 
 
 def confidence(scores: np.ndarray, labels: np.ndarray) -> float:
@@ -112,7 +114,7 @@ def _told_apart(members: np.ndarray, others: np.ndarray) -> float:
 
 
 def _pairs(scores: np.ndarray) -> np.ndarray:
-    clipped = np.clip(np.asarray(scores, dtype=np.float64), 1e-7, 1 - 1e-7)
+    clipped = np.clip(np.asarray(scores, dtype=np.float64), _LEAST, 1 - _LEAST)
     return np.stack([1 - clipped, clipped], axis=1)
 
 
