@@ -50,6 +50,20 @@ def test_fast_equals_the_obvious_merge(k, b, t, mode, seed):
     torch.testing.assert_close(run(layer, x, w, mode), naive(layer, x, w, mode), atol=1e-4, rtol=1e-4)
 
 
+@settings(deadline=None, max_examples=30)
+@given(st.integers(1, 4), st.integers(1, 3), st.integers(2, 4), st.integers(0, 99))
+def test_merged_factors_are_the_products_with_all_adapters(k, b, t, seed):
+    layer = make_layer(k, seed=seed)
+    g = torch.Generator().manual_seed(seed)
+    x, w = torch.randn(b, t, 5, generator=g), torch.softmax(torch.randn(b, k, generator=g), 1)
+    trained = run(layer, x, w, "decomposition")  # it has gradients to carry
+    with torch.no_grad():
+        merged = run(layer, x, w, "decomposition")
+        for i in range(t):  # position by position nothing is merged
+            torch.testing.assert_close(run(layer, x[:, i : i + 1], w, "decomposition")[:, 0], merged[:, i])
+    torch.testing.assert_close(merged, trained)
+
+
 @pytest.mark.parametrize("mode", MODES)
 def test_one_hot_weights_are_that_adapter_alone(mode):
     layer = make_layer(3)
@@ -72,16 +86,16 @@ def test_equal_weights_differ_between_the_two_modes():
 
 def test_a_pass_sees_every_change_of_the_factors():
     layer, x, w = make_layer(2).requires_grad_(False), torch.randn(1, 4, 5), torch.full((1, 2), 0.5)
-    seen = [run(layer, x, w, "decomposition")]
-    assert torch.equal(run(layer, x, w, "decomposition"), seen[0])
+    seen = [run(layer, x, w, "non_decomposition")]
+    assert torch.equal(run(layer, x, w, "non_decomposition"), seen[0])
     layer.lora_A[0].mul_(2)  # as a bank loads an adapter
-    seen.append(run(layer, x, w, "decomposition"))
+    seen.append(run(layer, x, w, "non_decomposition"))
     layer.train()
     layer.lora_B.data[1].mul_(2)  # as several shards are trained together: torch does not notice
     layer.eval()
-    seen.append(run(layer, x, w, "decomposition"))
+    seen.append(run(layer, x, w, "non_decomposition"))
     layer.lora_A = nn.Parameter(layer.lora_A * 3, requires_grad=False)
-    seen.append(run(layer, x, w, "decomposition"))
+    seen.append(run(layer, x, w, "non_decomposition"))
     for i, found in enumerate(seen):
         assert not any(torch.equal(found, other) for other in seen[:i])
     fresh = make_layer(2)
@@ -89,7 +103,7 @@ def test_a_pass_sees_every_change_of_the_factors():
     with torch.no_grad():
         fresh.lora_A.copy_(layer.lora_A)
         fresh.lora_B.copy_(layer.lora_B)
-    assert torch.equal(run(fresh, x, w, "decomposition"), seen[-1])
+    assert torch.equal(run(fresh, x, w, "non_decomposition"), seen[-1])
 
 
 def test_gradients_reach_the_factors_in_every_pass():

@@ -32,7 +32,8 @@ class StackedLoRALinear(nn.Module):
 
     ``decomposition`` APA(D): o = W0 x + s B(x) A(x) x with A(x) = sum_k w_k A_k and B(x) = sum_k w_k B_k.
     ``non_decomposition`` APA(ND): o = W0 x + s sum_k w_k B_k A_k x. (Paper, section 3.3.)
-    Per-sample matrices are never built: both cost two skinny matrix products for the whole batch.
+    No sample's d_out x d_in matrix is ever built. Both cost two skinny matrix products with all adapters stacked; where
+    nothing is trained, APA(D) merges each sample's two factors instead, which costs what one adapter costs.
 
     Args:
         base: the frozen layer, weight (d_out, d_in).
@@ -70,6 +71,9 @@ class StackedLoRALinear(nn.Module):
     def delta(self, x: Tensor, weights: Tensor, mode: MergeMode) -> Tensor:
         """What the mixed adapters add: (b, t, d_in), (b, k) -> (b, t, d_out)."""
         self._check(x, weights)
+        # for a single position merging is more work than the products with all adapters
+        if mode == "decomposition" and x.shape[1] > 1 and not self._is_trained():
+            return self._merged_delta(x, weights)
         n_shards, rank, _ = self.lora_A.shape
         x = F.dropout(x, self.dropout, self.training)
         a_all, b_all = self._factors(x.dtype)
@@ -81,6 +85,14 @@ class StackedLoRALinear(nn.Module):
             v = (u * w).sum(2, keepdim=True)  # (b, t, 1, r)
             mixed = v * w  # (b, t, k, r)
         return F.linear(mixed.flatten(2), b_all) * self.scale
+
+    def _merged_delta(self, x: Tensor, weights: Tensor) -> Tensor:
+        """B(x) A(x) x with each sample's factors merged first: k*r*(d_in + d_out) operations a sample for merging, and
+        r*(d_in + d_out) a position for the products, in place of k times as many."""
+        w = weights.to(self.lora_A.dtype)
+        a = (w @ self.lora_A.flatten(1)).unflatten(1, self.lora_A.shape[1:]).to(x.dtype)  # (b, r, d_in)
+        b = (w @ self.lora_B.flatten(1)).unflatten(1, self.lora_B.shape[1:]).to(x.dtype)  # (b, d_out, r)
+        return torch.bmm(torch.bmm(x, a.mT), b.mT) * self.scale
 
     def _factors(self, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
         """All A, (k*r, d_in), and all B, (d_out, k*r), as the products take them; kept between passes while nothing is
