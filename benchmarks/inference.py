@@ -104,7 +104,7 @@ class Setting:
         for i in range(n_passes):
             one_hot = torch.zeros(self.batch, self.k)
             one_hot[:, i] = 1
-            self.many.score_frozen(known, one_hot, "non_decomposition")
+            self.many.score_frozen(known, one_hot, "decomposition")
 
     @torch.no_grad()
     def _mixed(self, n_adapters: int) -> None:

@@ -241,7 +241,7 @@ class ScoringEngine:
 
         def score(chunk: list[int]) -> Sequence[Tensor]:
             rows, ks = zip(*(pairs[j] for j in chunk), strict=True)
-            return self._upper_pass([frozen[i] for i in rows], one_hot[list(ks)], "non_decomposition").unbind()
+            return self._upper_pass([frozen[i] for i in rows], one_hot[list(ks)], "decomposition").unbind()
 
         lengths = [len(frozen[i].states) for i, _ in pairs]
         return _stacked(self._each(score, lengths)).view(len(prompts), len(adapters))
