@@ -30,6 +30,10 @@ MOVABLE = frozenset(
         "keep_states",
         "variants",
         "workers",
+        "engine",
+        "ray_address",
+        "ray_cpus",
+        "ray_gpus",
     }
 )
 """Options that may differ when a run is loaded: digests tell whether what they name is the same."""

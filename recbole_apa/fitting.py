@@ -2,7 +2,7 @@
 unlearning (which takes over what a former state proves to be unaffected) and for training again from scratch."""
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from logging import getLogger
 from typing import Any, Protocol
@@ -49,6 +49,33 @@ class Mover(Protocol):
         ...
 
 
+class Crew(Protocol):
+    """Workers that do parts of a training: :mod:`recbole_apa.workers`."""
+
+    is_elsewhere: bool
+    """Whether they are no processes of this machine: then even a single shard is theirs."""
+    reads: bool
+    """Whether frozen passes and scores are theirs, too."""
+
+    def train(self, partition: Partition, shards: Sequence[int]) -> Iterator[tuple[int, Factors, ShardHistory, float]]:
+        """Train shards: each as it is done, with the seconds that it took."""
+        ...
+
+    def read(self, split: str, rows: Sequence[int], step: int, title: str) -> Iterator[tuple[Sequence[int], Tensor]]:
+        """Embeddings of some samples of a split: rows, and theirs, (n, d)."""
+        ...
+
+    def score(
+        self, split: str, rows: Sequence[int], which: Sequence[int], adapters: Sequence[Factors | None], step: int
+    ) -> Iterator[tuple[Sequence[int], Tensor]]:
+        """Scores of some samples of a split by adapters alone: rows, and theirs, (n, len(which))."""
+        ...
+
+    def close(self) -> None:
+        """End all workers."""
+        ...
+
+
 @dataclass
 class FitRecord:
     """What training left behind, for the report: figures, not state."""
@@ -79,6 +106,7 @@ class StateBuilder:
         log: takes (name, value, step) of training losses.
         collaborative: (partition, training dataset) -> what the partitions of users and items look at.
         mover: moves the adapters of affected shards; None trains them again.
+        crew: workers that share the work; None does all of it here.
     """
 
     def __init__(
@@ -91,26 +119,36 @@ class StateBuilder:
         show_progress: bool,
         collaborative: Callable[[str, Any], Collaborative] | None = None,
         mover: Mover | None = None,
+        crew: Crew | None = None,
     ) -> None:
-        self.collaborative, self.mover = collaborative, mover
+        self.collaborative, self.mover, self.crew = collaborative, mover, crew
         self.model, self.record, self.store, self.former = model, record, store, former
         self.log, self.show_progress = log, show_progress
 
-    def read(self, dataset: Any, title: str) -> Tensor:
+    def read(self, dataset: Any, split: str, title: str) -> Tensor:
         """Frozen passes of a split's samples: h, (n, d)."""
         start = time.perf_counter()
         prompts = self.model.prompts(dataset.labelled)
         self._count_cuts(prompts)
         known = [self.former.embedding(s) if self.former else None for s in dataset.samples]
         missing = [i for i, h in enumerate(known) if h is None]
-        size = self.model.engine.step_size
-        for begin in progress(range(0, len(missing), size), title, self.show_progress):
-            chunk = missing[begin : begin + size]
-            for i, h in zip(chunk, self.model.engine.embeddings([prompts[i] for i in chunk]), strict=True):
+        for chunk, embeddings in self._embeddings(split, prompts, missing, title):
+            for i, h in zip(chunk, embeddings, strict=True):
                 known[i] = h
         self.record.add_seconds("read_prompts_seconds", start)
         found = [h for h in known if h is not None]
         return torch.stack(found) if found else self.model.engine.embeddings([])
+
+    def _embeddings(
+        self, split: str, prompts: Sequence[TokenizedPrompt], rows: Sequence[int], title: str
+    ) -> Iterator[tuple[Sequence[int], Tensor]]:
+        engine, size = self.model.engine, self.model.engine.step_size
+        if self.crew and self.crew.reads:
+            yield from self.crew.read(split, rows, size, title)
+            return
+        for begin in progress(range(0, len(rows), size), title, self.show_progress):
+            chunk = rows[begin : begin + size]
+            yield chunk, engine.embeddings([prompts[i] for i in chunk])
 
     def read_training(self, dataset: Any) -> Tensor:
         """Embeddings of the training samples, kept in the store in order of sample id."""
@@ -121,7 +159,7 @@ class StateBuilder:
             out = torch.empty_like(kept)
             out[order] = kept
             return out
-        embeddings = self.read(dataset, "Read training prompts")
+        embeddings = self.read(dataset, SPLITS[0], "Read training prompts")
         if self.store:
             self.store.save_embeddings(embeddings[order])
         return embeddings
@@ -142,25 +180,16 @@ class StateBuilder:
         getLogger().info(set_color("shards", "pink") + f": {partition.n_shards}, samples in each: {self.record.sizes}")
         return partition
 
-    def train(
-        self,
-        train_data: ShardingDataLoader,
-        partition: Partition,
-        elsewhere: Callable[[Sequence[int]], None] | None = None,
-    ) -> list[Factors | None]:
-        """One adapter for each shard; None for an empty one.
-
-        Args:
-            elsewhere: trains the shards named and leaves them in the store, e.g. in processes of their own.
-        """
+    def train(self, train_data: ShardingDataLoader, partition: Partition) -> list[Factors | None]:
+        """One adapter for each shard; None for an empty one."""
         start = time.perf_counter()
         full = [k for k, n in enumerate(partition.sizes()) if n]
         known = {k: self._known_shard(k, self._batches(train_data, partition, k)[1]) for k in full}
         missing = [k for k in full if known[k] is None]
-        if elsewhere and self.store and len(missing) > 1 and self.mover is None:
-            elsewhere(missing)
-            known |= {k: self.store.load_shard(k) for k in missing}
-            self.record.trained += missing
+        if self.crew and self.mover is None and (len(missing) > 1 or (missing and self.crew.is_elsewhere)):
+            for shard, factors, history, seconds in self.crew.train(partition, missing):
+                batches, key = self._batches(train_data, partition, shard)
+                known[shard] = self._keep(shard, partition, batches, key, factors, history, seconds)
         else:
             size = 1 if self.mover else self.model.settings.training.fused_shards
             for begin in range(0, len(missing), size):
@@ -191,19 +220,31 @@ class StateBuilder:
         else:
             trained = trainer.fit_together(shards, partition.n_shards, batches, self.log)
         per_sample = (time.perf_counter() - start) / sum(len(b.samples) for b in batches)
-        out = {}
-        for shard, (batch, key), (factors, history) in zip(shards, found, trained, strict=True):
-            seconds = per_sample * len(batch.samples)
-            self.record.trained.append(shard)
-            losses = ", ".join(f"{loss:.4f}" for loss in history.epoch_losses)
-            getLogger().info(
-                set_color(f"shard {shard + 1}/{partition.n_shards} training", "green")
-                + f" [samples: {len(batch.samples)}, time: {seconds:.1f}s, train loss per epoch: {losses}]"
-            )
-            if self.store:
-                self.store.save_shard(shard, factors, self.peft_description(), history, key, seconds)
-            out[shard] = (factors, {"train_seconds": seconds, **vars(history)})
-        return out
+        return {
+            shard: self._keep(shard, partition, batch, key, factors, history, per_sample * len(batch.samples))
+            for shard, (batch, key), (factors, history) in zip(shards, found, trained, strict=True)
+        }
+
+    def _keep(
+        self,
+        shard: int,
+        partition: Partition,
+        batches: ShardBatches,
+        key: str,
+        factors: Factors,
+        history: ShardHistory,
+        seconds: float,
+    ) -> tuple[Factors, dict[str, Any]]:
+        """Log a shard that is done, and keep it in the store."""
+        self.record.trained.append(shard)
+        losses = ", ".join(f"{loss:.4f}" for loss in history.epoch_losses)
+        getLogger().info(
+            set_color(f"shard {shard + 1}/{partition.n_shards} training", "green")
+            + f" [samples: {len(batches.samples)}, time: {seconds:.1f}s, train loss per epoch: {losses}]"
+        )
+        if self.store:
+            self.store.save_shard(shard, factors, self.peft_description(), history, key, seconds)
+        return factors, {"train_seconds": seconds, **vars(history)}
 
     def _batches(self, train_data: ShardingDataLoader, partition: Partition, shard: int) -> tuple[ShardBatches, str]:
         """A shard's batches, and the key that changes with its samples."""
@@ -214,7 +255,7 @@ class StateBuilder:
     def fill_memory(self, dataset: Any, active: Tensor) -> Memory:
         """Embeddings and each adapter's scores of the validation samples, in order of sample id. The adapters are
         in the model's bank."""
-        embeddings = self.read(dataset, "Read validation prompts")
+        embeddings = self.read(dataset, SPLITS[1], "Read validation prompts")
         start = time.perf_counter()
         order = sample_order(dataset.samples)
         prompts = self.model.prompts(dataset.labelled)
@@ -224,7 +265,11 @@ class StateBuilder:
             before = self.former.scores(dataset.samples[row]) if self.former else None
             if before is not None:
                 scores[place, kept] = before[kept]
-        self._score(scores, [prompts[i] for i in order], self._unknown(dataset.samples, order, active))
+        unknown = self._unknown(dataset.samples, order, active)
+        if self.crew and self.crew.reads:
+            self._score_elsewhere(scores, order, unknown, active)
+        else:
+            self._score(scores, [prompts[i] for i in order], unknown)
         labels = torch.tensor([dataset.samples[i].label for i in order], dtype=torch.float32)
         users = number_users([dataset.samples[i].user_id for i in order])
         self.record.add_seconds("memory_seconds", start)
@@ -249,6 +294,19 @@ class StateBuilder:
                 found = self.model.engine.adapter_scores([prompts[i] for i in group], ks)
                 for i, row in zip(group, found, strict=True):
                     scores[i, list(ks)] = row
+
+    def _score_elsewhere(
+        self, scores: Tensor, order: Sequence[int], which: Sequence[Sequence[int]], active: Tensor
+    ) -> None:
+        """The same by workers; rows of ``scores`` are in ``order``."""
+        assert self.crew is not None
+        bank, place = self.model.engine.bank, {row: i for i, row in enumerate(order)}
+        adapters = [bank.extract(k) if on else None for k, on in enumerate(active.tolist())]
+        for ks in dict.fromkeys(tuple(w) for w in which if w):
+            rows = [row for row, w in zip(order, which, strict=True) if tuple(w) == ks]
+            for part, found in self.crew.score(SPLITS[1], rows, ks, adapters, self.model.engine.step_size):
+                for row, values in zip(part, found, strict=True):
+                    scores[place[row], list(ks)] = values
 
     def _known_shard(self, shard: int, key: str) -> tuple[Factors, dict[str, Any]] | None:
         """A shard that this training finished before it was interrupted, or that the former state has unaffected."""
@@ -281,7 +339,7 @@ class StateBuilder:
         if self.collaborative is None:
             raise SettingsError(
                 f"partition: {settings.partition} needs a collaborative model; train with recbole_apa.run, or take the "
-                "trainer from recbole_apa.shard_pool.make_trainer"
+                "trainer from recbole_apa.make_trainer.make_trainer"
             )
         return CollaborativePartitioner(settings.partition, self.collaborative(settings.partition, dataset))
 

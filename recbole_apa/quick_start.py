@@ -18,10 +18,10 @@ from recbole_apa.evaluation_stage import (
     write_first_records,
 )
 from recbole_apa.ledger import Ledger
+from recbole_apa.make_trainer import make_trainer
 from recbole_apa.recbole_bridge import APAConfig
 from recbole_apa.run_lock import run_lock
 from recbole_apa.run_store import RunStore
-from recbole_apa.shard_pool import make_trainer
 from recbole_apa.trainer import default_run_dir
 
 __all__ = ["RunResult", "evaluate_run", "run"]

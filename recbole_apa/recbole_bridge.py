@@ -32,6 +32,10 @@ RUN_KEYS = frozenset(
         "keep_states",
         "variants",
         "workers",
+        "engine",
+        "ray_address",
+        "ray_cpus",
+        "ray_gpus",
         "device",
         "show_progress",
     }

@@ -16,7 +16,7 @@ from torch.utils.tensorboard import SummaryWriter
 from recbole_apa.adapters.attention import Memory, settle_attention
 from recbole_apa.backbone.answers import TokenizedPrompt
 from recbole_apa.data.dataloader import ShardingDataLoader
-from recbole_apa.fitting import FitRecord, Mover, StateBuilder, lineage_of, sample_order
+from recbole_apa.fitting import Crew, FitRecord, Mover, StateBuilder, lineage_of, sample_order
 from recbole_apa.former_state import FormerState
 from recbole_apa.frozen_states import load_states, save_states
 from recbole_apa.ledger import refuse_pending
@@ -41,7 +41,7 @@ class APATrainer(Trainer):
     ) -> None:
         super().__init__(config, model)
         self.store, self.former = store, former
-        self.train_elsewhere: Callable[[Sequence[int]], None] | None = None
+        self.crew: Crew | None = None
         self.collaborative: Callable[[str, Any], Collaborative] | None = None
         self.mover: Mover | None = None
         self.record = FitRecord()
@@ -93,21 +93,31 @@ class APATrainer(Trainer):
             show_progress,
             self.collaborative,
             self.mover,
+            self.crew,
         )
-        self.train_embeddings = builder.read_training(train_data._dataset)
-        self.partition = builder.divide(train_data._dataset, self.train_embeddings)
-        adapters = builder.train(train_data, self.partition, self.train_elsewhere if store else None)
-        self.model.set_adapters(adapters)
-        active = torch.tensor([a is not None for a in adapters])
-        memory = builder.fill_memory(valid_data._dataset, active)
+        try:
+            memory, active = self._build(builder, train_data, valid_data)
+        finally:
+            if self.crew:
+                self.crew.close()
         self._set_rule(memory, active)
         if store:
+            assert self.partition is not None
             store.save_memory(memory, active)
             if self.config["keep_states"]:
                 save_states(store, self.model.engine.cache, self._prompts_of(train_data, valid_data))
             store.save_lineage(lineage_of(self.partition, train_data._dataset.splits, store.has(STATES)))
             store.seal({"chosen": {"tau": self.record.tau, "n_neighbors": self.record.n_neighbors}})
         return self._validate(valid_data, show_progress, callback_fn)
+
+    def _build(self, builder: StateBuilder, train_data: ShardingDataLoader, valid_data: Any) -> tuple[Memory, Tensor]:
+        """Partition, adapters, memory; and which shards are active."""
+        self.train_embeddings = builder.read_training(train_data._dataset)
+        self.partition = builder.divide(train_data._dataset, self.train_embeddings)
+        adapters = builder.train(train_data, self.partition)
+        self.model.set_adapters(adapters)
+        active = torch.tensor([a is not None for a in adapters])
+        return builder.fill_memory(valid_data._dataset, active), active
 
     @torch.no_grad()
     def evaluate(

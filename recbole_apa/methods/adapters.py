@@ -19,6 +19,7 @@ from recbole_apa.backbone.answers import TokenizedPrompt
 from recbole_apa.data.splits import SPLITS
 from recbole_apa.errors import RunError
 from recbole_apa.evaluation_stage import evaluate_state, training_cost, write_first_records
+from recbole_apa.make_trainer import make_trainer
 from recbole_apa.methods.bench import Bench
 from recbole_apa.methods.protocol import FitFigures, Scored, UnlearnFigures
 from recbole_apa.methods.requests import single_shard_requests
@@ -28,7 +29,6 @@ from recbole_apa.recbole_bridge import APAConfig
 from recbole_apa.run_lock import run_lock
 from recbole_apa.run_store import RunStore
 from recbole_apa.settings import STATE_KEYS
-from recbole_apa.shard_pool import make_trainer
 from recbole_apa.unlearning.session import unlearn
 
 LEARNED = "learned"

@@ -22,9 +22,9 @@ from recbole_apa.evaluation_stage import (
 from recbole_apa.files import file_digest, read_json
 from recbole_apa.former_state import FormerState
 from recbole_apa.ledger import DONE, Entry, Ledger
+from recbole_apa.make_trainer import make_trainer
 from recbole_apa.partition import Partition
 from recbole_apa.run_store import CERTIFICATES, METRICS, PENDING, RunIdentity, RunStore
-from recbole_apa.shard_pool import make_trainer
 from recbole_apa.trainer import APATrainer
 from recbole_apa.unlearning.certificate import (
     INHERITED,

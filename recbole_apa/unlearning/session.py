@@ -8,14 +8,15 @@ from typing import Any
 from tabulate import tabulate
 
 from recbole_apa.assembly import RunResult, open_run
+from recbole_apa.data.splits import SPLITS
 from recbole_apa.data.view import salted
 from recbole_apa.errors import RequestError, SettingsError
 from recbole_apa.fitting import FitRecord, StateBuilder, shard_key
 from recbole_apa.former_state import FormerState
 from recbole_apa.ledger import REQUEST, Ledger
+from recbole_apa.make_trainer import collaborative_of
 from recbole_apa.run_lock import run_lock
 from recbole_apa.run_store import RunStore
-from recbole_apa.shard_pool import collaborative_of
 from recbole_apa.unlearning.approximate import NAMES
 from recbole_apa.unlearning.certificate import INHERITED, STRICT
 from recbole_apa.unlearning.mover import EXACT
@@ -206,7 +207,7 @@ def _strict_shards(opened: RunResult, store: RunStore, data: tuple[Any, Any, Any
     opened.model.use_dataset(part)
     collaborative = collaborative_of(opened.config)
     builder = StateBuilder(opened.model, FitRecord(), None, FormerState(store), lambda *a: None, False, collaborative)
-    partition = builder.divide(part, builder.read(part, "Read rewritten prompts"))
+    partition = builder.divide(part, builder.read(part, SPLITS[0], "Read rewritten prompts"))
     by_id = {s.sample_id: s for s in part.samples}
     out = []
     for shard in range(partition.n_shards):

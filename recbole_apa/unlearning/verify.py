@@ -13,9 +13,9 @@ from recbole_apa.errors import RunError
 from recbole_apa.files import file_digest, read_json
 from recbole_apa.frozen_states import wrong_states
 from recbole_apa.ledger import refuse_pending
+from recbole_apa.make_trainer import make_trainer
 from recbole_apa.run_lock import run_lock
 from recbole_apa.run_store import EMBEDDINGS, LINEAGE, MEMORY, PARTITION, STATES, RunStore
-from recbole_apa.shard_pool import make_trainer
 
 SCORED = ("valid", "test")
 

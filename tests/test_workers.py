@@ -1,0 +1,171 @@
+"""Several workers give the bytes of one, whatever happens to them."""
+
+import threading
+import time
+from itertools import count
+from pathlib import Path
+
+import psutil
+import pytest
+
+from recbole_apa import run, unlearn
+from recbole_apa.errors import SettingsError, TrainingError
+from recbole_apa.run_store import RunStore
+from recbole_apa.workers.jobs import Job
+from recbole_apa.workers.schedule import WorkerLost, run_jobs
+from tests.unlearning_helpers import copy_run, state
+
+LONGER = {"epochs": 30}
+"""So that there is a middle to be killed in."""
+
+
+class FakeTeam:
+    """Two workers in this process; ``fails`` says how often a job fails before it succeeds."""
+
+    def __init__(self, fails):
+        self.fails, self.running, self.tries, self._names = dict(fails), {}, [], count()
+
+    def has_room(self):
+        return len(self.running) < 2
+
+    def submit(self, job):
+        name = next(self._names)
+        self.running[name] = job
+        self.tries.append(job.title)
+        return name
+
+    def finished(self, seconds):
+        return list(self.running)
+
+    def result(self, known_as):
+        job = self.running.pop(known_as)
+        left = self.fails.get(job.title, 0)
+        if left:
+            self.fails[job.title] = left - 1
+            raise job.arguments[0] if job.arguments else WorkerLost("its node is gone")
+        return job.title.upper()
+
+    def messages(self):
+        return [(job.title, 0.5, "loss 0.6") for job in self.running.values()]
+
+    def close(self):
+        pass
+
+
+def jobs(*titles):
+    return [Job("train", (), title) for title in titles]
+
+
+def test_what_a_lost_worker_left_is_tried_again():
+    team = FakeTeam({"b": 2})
+    assert dict(run_jobs(team, jobs("a", "b", "c"), "Train", False)) == {0: "A", 1: "B", 2: "C"}
+    assert team.tries.count("b") == 3 and team.tries.count("a") == 1
+
+
+def test_what_fails_three_times_stops_the_run_once_the_others_are_done():
+    team, found = FakeTeam({"b": 3}), {}
+    with pytest.raises(TrainingError, match=r"b failed 3 times, .*WorkerLost: its node is gone.*--run_dir"):
+        for place, value in run_jobs(team, jobs("a", "b", "c", "d"), "Train", False):
+            found[place] = value
+    assert found == {0: "A", 2: "C", 3: "D"}
+
+
+def test_what_a_job_refuses_is_not_tried_again():
+    team = FakeTeam({"a": 1})
+    with pytest.raises(SettingsError, match="no such thing"):
+        list(run_jobs(team, [Job("train", (SettingsError("no such thing"),), "a")], "Train", False))
+    assert team.tries == ["a"]
+
+
+def kill_one(wanted, stop, killed):
+    """As soon as ``wanted()``, kill a process of ours that trains."""
+    while not stop.is_set():
+        if wanted():
+            for child in psutil.Process().children():
+                if "spawn_main" in " ".join(child.cmdline()):
+                    child.kill()
+                    killed.append(child.pid)
+                    return
+        time.sleep(0.02)
+
+
+@pytest.mark.parametrize("stage", ["train", "unlearn"])
+def test_a_killed_process_leaves_no_trace_in_the_bytes(options, finished, tmp_path, stage):
+    folder, stop, killed = tmp_path / "run", threading.Event(), []
+    if stage == "unlearn":
+        copy_run(finished, folder)
+    thread = threading.Thread(target=kill_one, args=(lambda: True, stop, killed))
+    thread.start()
+    try:
+        if stage == "train":
+            run("APA", "board", config_dict={**options, "workers": 2}, run_dir=folder)
+        else:
+            unlearn(folder, users=["u3"], config_dict={"workers": 2})
+    finally:
+        stop.set()
+        thread.join()
+    assert killed
+    if stage == "unlearn":
+        reference = copy_run(finished, tmp_path / "reference")
+        unlearn(reference, users=["u3"])
+        assert state(folder) == state(reference)
+    else:
+        assert state(folder) == state(finished.run_dir)
+
+
+def test_an_engine_that_is_none_is_refused(options, tmp_path):
+    with pytest.raises(SettingsError, match="engine: found 'spark', expected one of local, ray"):
+        run("APA", "board", config_dict={**options, "engine": "spark"}, run_dir=tmp_path / "run")
+    with pytest.raises(SettingsError, match="fused_shards 2; expected engine: local"):
+        run("APA", "board", config_dict={**options, "engine": "ray", "fused_shards": 2}, run_dir=tmp_path / "run")
+
+
+@pytest.fixture
+def two_nodes(monkeypatch):
+    """A Ray cluster of two nodes on loopback, one worker each; the second node can be killed."""
+    from ray.cluster_utils import Cluster
+
+    # what a node starts has to find the tests' own checkout
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).resolve().parent.parent))
+    monkeypatch.setenv("RAY_worker_niceness", "0")  # beside other work its own 15 starves
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1})
+    cluster.second = cluster.add_node(num_cpus=1)
+    yield cluster
+    cluster.shutdown()
+
+
+@pytest.mark.slow
+def test_ray_gives_the_same_bytes_though_a_node_dies_in_training_and_another_in_unlearning(
+    options, tmp_path, two_nodes, caplog
+):
+    local = run("APA", "board", config_dict={**options, **LONGER}, run_dir=tmp_path / "local")
+    ray_options = {"engine": "ray", "workers": 2, "ray_address": two_nodes.address}
+    folder = tmp_path / "ray"
+
+    def kill_node(wanted):
+        while not wanted():
+            time.sleep(0.02)
+        two_nodes.remove_node(two_nodes.second, allow_graceful=False)
+
+    def disturbed(work, wanted):
+        caplog.clear()
+        thread = threading.Thread(target=kill_node, args=(wanted,))
+        thread.start()
+        work()
+        thread.join()
+        assert "attempt 1 failed with WorkerLost" in caplog.text
+        two_nodes.second = two_nodes.add_node(num_cpus=1)
+
+    disturbed(
+        lambda: run("APA", "board", config_dict={**options, **LONGER, **ray_options}, run_dir=folder),
+        lambda: any((folder / "shards").glob("0*")),
+    )
+    assert state(folder) == state(tmp_path / "local")
+    partition = RunStore(folder).load_partition()
+    everyone = sorted({name.split(":")[0] for name in partition.shard_of})[:3]
+    unlearn(tmp_path / "local", users=everyone)
+    disturbed(
+        lambda: unlearn(folder, users=everyone, config_dict=ray_options),
+        lambda: any((folder / "pending" / "shards").glob("0*")),
+    )
+    assert state(folder) == state(tmp_path / "local") and local.run_dir == tmp_path / "local"
