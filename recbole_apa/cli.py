@@ -44,17 +44,29 @@ Forgetting compared, exact beside approximate, each against retraining:
   --forget_n_users=1, --forget_n_interactions=20     so many; --forget_one_by_one: a request for each
   --forget_who=core       which users: random, core (most active), edge (least active)
 
+How many shards? What a stream of requests costs, by step times measured on a run (--run=DIR) or on a small one made now:
+  --plan --requests_per_day=500 --n_samples=10_000_000 [--shard_size="[256, 1024]"] [--samples_per_request=11]
+  [--workers=8] [--interval_minutes=60] [--plan_dir=DIR]
+
 Every option of properties/model/APA.yaml and of RecBole can be given as --OPTION=VALUE.
 """
 
-_FLAGS = frozenset({"audit", "verify", "dry_run", "skip_unknown", "resume", "allow_pending", "slices"})
+_FLAGS = frozenset({"plan", "audit", "verify", "dry_run", "skip_unknown", "resume", "allow_pending", "slices"})
 _COMPARING = frozenset({"compare", "experiment", "seeds", "compare_dir", "slices", "baseline_options"})
 _SHARES, _NUMBERS = ("forget_ratio", "forget_users_ratio"), ("forget_n_interactions", "forget_n_users")
 _DRAWN = frozenset({*_SHARES, *_NUMBERS, "forget_who", "forget_items_with", "forget_one_by_one"})
 _NAMES = frozenset({"forget_users", "forget_items", "forget_interactions"})
 _PLAIN_TEXT = _NAMES | {"model", "dataset", "config_files", "run", "run_dir", "export_samples", "data_path", "device"}
 _STAGE = frozenset({"unlearn", "exactness", "unlearn_method"})
-_PLAIN_TEXT |= _STAGE | {"forget_who", "forget_items_with", "compare", "compare_dir", "experiment"}
+_PLANNED = {
+    "requests_per_day": None,
+    "n_samples": None,
+    "samples_per_request": 11,
+    "workers": 1,
+    "interval_minutes": 60,
+}
+"""Numbers of a plan, with their defaults."""
+_PLAIN_TEXT |= _STAGE | {"plan_dir"} | {"forget_who", "forget_items_with", "compare", "compare_dir", "experiment"}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -124,6 +136,9 @@ def _dispatch(options: dict[str, Any]) -> int:
     from recbole_apa.experiment import read_experiment
     from recbole_apa.quick_start import evaluate_run, run
 
+    if options.pop("plan", False):
+        _plan(options)
+        return 0
     comparing = {name: options.pop(name) for name in _COMPARING if name in options}
     drawn = {name: options.pop(name) for name in _DRAWN if name in options}
     if comparing and "forget_items" in options:
@@ -164,6 +179,31 @@ def _dispatch(options: dict[str, Any]) -> int:
     if asked:
         _unlearn(result, stage, {})
     return 0
+
+
+def _plan(options: dict[str, Any]) -> None:
+    from recbole_apa.capacity import Stream
+    from recbole_apa.capacity_stage import plan_capacity
+
+    numbers = {name: options.pop(name, usual) for name, usual in _PLANNED.items()}
+    wrong = [n for n, v in numbers.items() if not isinstance(v, (int, float))]
+    if wrong:
+        raise SettingsError(f"--plan: found {wrong[0]} {numbers[wrong[0]]!r}, expected a number, e.g. --{wrong[0]}=500")
+    minutes = numbers.pop("interval_minutes")
+    sizes = options.pop("shard_size", [])
+    folder, dataset = options.pop("plan_dir", "saved/plan"), options.pop("dataset", "ml-100k")
+    if options.pop("model", "APA") != "APA":
+        raise SettingsError("--plan: expected --model=APA; other models have no shards")
+    _, table = plan_capacity(
+        Stream(**numbers, interval=60.0 * minutes),
+        sizes if isinstance(sizes, list) else [sizes],
+        options.pop("run", None),
+        dataset,
+        options,
+        folder,
+    )
+    print(table)
+    print(f"plan and figure: {folder}")
 
 
 def _compare(comparing: dict[str, Any], kept: "Experiment | None", options: dict[str, Any]) -> None:

@@ -12,7 +12,7 @@ PACKAGE = Path(__file__).resolve().parent.parent / "recbole_apa"
 # a module may import from its own rank or a lower one
 RANKS = [
     {"errors", "seeding", "properties_folder"},
-    {"settings", "files", "progress"},
+    {"settings", "files", "progress", "capacity"},
     {"recbole_settings"},
     {"partition", "adapters", "data"},
     {"backbone", "approximate"},
@@ -32,7 +32,7 @@ RANKS = [
     {"unlearning"},
     {"methods"},
     {"quick_start", "comparison", "experiment"},
-    {"forgetting"},
+    {"forgetting", "capacity_stage"},
     {"cli"},
 ]
 MAY_IMPORT_RECBOLE = {

@@ -1,0 +1,167 @@
+"""How many shards? What a stream of requests costs, from measured step times and an exact model of batching.
+
+The model: a request affects m samples, each in one of K shards, all equally likely; then it hits K (1 - (1 - 1/K)^m)
+shards on average. Requests come at random (Poisson), L in an interval on average; served together at its end they hit
+K (1 - exp(-L (1 - (1 - 1/K)^m))) shards, each of which is trained once. Pure numpy.
+"""
+
+import heapq
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+DAY = 86_400.0
+
+
+@dataclass(frozen=True)
+class StepCosts:
+    """What one worker takes, and what is stored."""
+
+    seconds_per_sample: float
+    """Training on one sample, all epochs, its frozen pass among them."""
+    seconds_per_score: float
+    """One validation sample under one adapter."""
+    n_valid: int
+    """Validation samples in the memory, each scored again by an adapter that was trained again."""
+    adapter_bytes: int
+    backbone_bytes: int
+    embedding_bytes: int
+    """Of one sample's embedding, kept for the partition."""
+
+
+@dataclass(frozen=True)
+class Stream:
+    """Requests to forget."""
+
+    requests_per_day: float
+    n_samples: int
+    """N, training samples."""
+    samples_per_request: int
+    """m: one interaction is a target once and lies in later histories of its user."""
+    workers: int = 1
+    interval: float = 3600.0
+    """Seconds for which requests are collected, where they are served together."""
+
+
+@dataclass(frozen=True)
+class Capacity:
+    """One line of the plan."""
+
+    n_shards: int
+    shard_size: int
+    shard_seconds: float
+    """Training a shard again, and scoring the memory with it."""
+    hours_at_once: float
+    """Workers' hours a day, each request served by itself; more than the workers have where work piles up."""
+    hours_batched: float
+    """The same, served together at the end of each interval; no more than the workers have."""
+    p95_at_once: float
+    """Seconds from a request to its certificate that 95 of 100 requests stay below; infinite where work piles up."""
+    p95_batched: float
+    break_even: float
+    """Requests a day from which batching serves sooner; infinite where it never does."""
+    storage_bytes: int
+    serving_bytes: int
+
+
+def shards_hit(n_shards: int, n_affected: float) -> float:
+    """Expected number of shards that hold at least one of the affected samples: K (1 - (1 - 1/K)^m)."""
+    return n_shards * -math.expm1(n_affected * math.log1p(-1 / n_shards)) if n_shards > 1 else min(1.0, n_affected)
+
+
+def shards_hit_by_batch(n_shards: int, n_affected: int, mean_requests: float) -> float:
+    """The same for a number of requests that is drawn from a Poisson distribution."""
+    return n_shards * -math.expm1(-mean_requests * shards_hit(n_shards, n_affected) / n_shards)
+
+
+def plan(stream: Stream, costs: StepCosts, shard_sizes: Sequence[int], seed: int = 0) -> list[Capacity]:
+    """One line for each size of a shard."""
+    return [_line(stream, costs, size, seed) for size in sorted(set(shard_sizes), reverse=True)]
+
+
+def waiting_times(
+    stream: Stream, n_shards: int, shard_seconds: float, batched: bool, seed: int = 0, n_requests: int = 2000
+) -> tuple[np.ndarray, float]:
+    """A simulated stream.
+
+    Returns:
+        seconds from each request to its certificate, (n_requests,), and the shards trained a request.
+    """
+    generator = np.random.default_rng(seed)
+    arrivals = np.cumsum(generator.exponential(DAY / stream.requests_per_day, n_requests))
+    drawn = generator.integers(n_shards, size=(n_requests, stream.samples_per_request))
+    serve = _serve_together if batched else _serve_at_once
+    done, n_trained = serve(arrivals, [set(row) for row in drawn.tolist()], stream, shard_seconds)
+    return done - arrivals, n_trained / n_requests
+
+
+def _serve_at_once(
+    arrivals: np.ndarray, hit: Sequence[set[int]], stream: Stream, seconds: float
+) -> tuple[np.ndarray, int]:
+    """Each request's shards go to the workers that are free first, in order of arrival."""
+    free = [0.0] * stream.workers
+    done, n_trained = np.empty(len(arrivals)), 0
+    for i, (arrival, shards) in enumerate(zip(arrivals, hit, strict=True)):
+        ends = []
+        for _ in shards:
+            ends.append(max(free[0], arrival) + seconds)
+            heapq.heapreplace(free, ends[-1])
+        done[i] = max(ends)
+        n_trained += len(shards)
+    return done, n_trained
+
+
+def _serve_together(
+    arrivals: np.ndarray, hit: Sequence[set[int]], stream: Stream, seconds: float
+) -> tuple[np.ndarray, int]:
+    """All that wait when an interval ends; one that ends while workers are busy waits for them, and grows."""
+    done, n_trained, first, free = np.empty(len(arrivals)), 0, 0, 0.0
+    while first < len(arrivals):
+        begin = max((math.floor(arrivals[first] / stream.interval) + 1) * stream.interval, free)
+        last = int(np.searchsorted(arrivals, begin, side="right"))
+        n_shards = len(set().union(*hit[first:last]))
+        free = begin + math.ceil(n_shards / stream.workers) * seconds
+        done[first:last] = free
+        n_trained += n_shards
+        first = last
+    return done, n_trained
+
+
+def _line(stream: Stream, costs: StepCosts, size: int, seed: int) -> Capacity:
+    n_shards = math.ceil(stream.n_samples / size)
+    seconds = size * costs.seconds_per_sample + costs.n_valid * costs.seconds_per_score
+    per_interval = stream.requests_per_day * stream.interval / DAY
+    at_once = stream.requests_per_day * shards_hit(n_shards, stream.samples_per_request)
+    batched = DAY / stream.interval * shards_hit_by_batch(n_shards, stream.samples_per_request, per_interval)
+    hours = at_once * seconds / 3600, min(batched * seconds / 3600, 24.0 * stream.workers)
+    return Capacity(
+        n_shards,
+        size,
+        seconds,
+        *hours,
+        *(_p95(stream, n_shards, seconds, together, seed) for together in (False, True)),
+        _break_even(stream, n_shards, seconds, seed),
+        n_shards * costs.adapter_bytes + stream.n_samples * costs.embedding_bytes,
+        costs.backbone_bytes + n_shards * costs.adapter_bytes,
+    )
+
+
+def _p95(stream: Stream, n_shards: int, seconds: float, batched: bool, seed: int) -> float:
+    """Infinite where single requests bring more work than the workers can do; what is served together piles up to all
+    shards at most."""
+    hit = shards_hit(n_shards, stream.samples_per_request)
+    if not batched and stream.requests_per_day / DAY * hit * seconds >= stream.workers:
+        return math.inf
+    return float(np.quantile(waiting_times(stream, n_shards, seconds, batched, seed)[0], 0.95))
+
+
+def _break_even(stream: Stream, n_shards: int, seconds: float, seed: int) -> float:
+    """By steps of a quarter of an octave, from one request a day to a million."""
+    for rate in 2.0 ** np.arange(0, 20.25, 0.25):
+        asked = Stream(float(rate), stream.n_samples, stream.samples_per_request, stream.workers, stream.interval)
+        at_once, batched = (_p95(asked, n_shards, seconds, together, seed) for together in (False, True))
+        if batched < at_once:
+            return float(rate)
+    return math.inf
