@@ -135,16 +135,17 @@ def _line(stream: Stream, costs: StepCosts, size: int, seed: int) -> Capacity:
     per_interval = stream.requests_per_day * stream.interval / DAY
     at_once = stream.requests_per_day * shards_hit(n_shards, stream.samples_per_request)
     batched = DAY / stream.interval * shards_hit_by_batch(n_shards, stream.samples_per_request, per_interval)
-    hours = at_once * seconds / 3600, min(batched * seconds / 3600, 24.0 * stream.workers)
     return Capacity(
-        n_shards,
-        size,
-        seconds,
-        *hours,
-        *(_p95(stream, n_shards, seconds, together, seed) for together in (False, True)),
-        _break_even(stream, n_shards, seconds, seed),
-        n_shards * costs.adapter_bytes + stream.n_samples * costs.embedding_bytes,
-        costs.backbone_bytes + n_shards * costs.adapter_bytes,
+        n_shards=n_shards,
+        shard_size=size,
+        shard_seconds=seconds,
+        hours_at_once=at_once * seconds / 3600,
+        hours_batched=min(batched * seconds / 3600, 24.0 * stream.workers),
+        p95_at_once=_p95(stream, n_shards, seconds, False, seed),
+        p95_batched=_p95(stream, n_shards, seconds, True, seed),
+        break_even=_break_even(stream, n_shards, seconds, seed),
+        storage_bytes=n_shards * costs.adapter_bytes + stream.n_samples * costs.embedding_bytes,
+        serving_bytes=costs.backbone_bytes + n_shards * costs.adapter_bytes,
     )
 
 

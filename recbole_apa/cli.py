@@ -44,7 +44,7 @@ Forgetting compared, exact beside approximate, each against retraining:
   --forget_n_users=1, --forget_n_interactions=20     so many; --forget_one_by_one: a request for each
   --forget_who=core       which users: random, core (most active), edge (least active)
 
-How many shards? What a stream of requests costs, by step times measured on a run (--run=DIR) or on a small one made now:
+How many shards? What a stream of requests costs, by step times of a run (--run=DIR) or of a small one made now:
   --plan --requests_per_day=500 --n_samples=10_000_000 [--shard_size="[256, 1024]"] [--samples_per_request=11]
   [--workers=8] [--interval_minutes=60] [--plan_dir=DIR]
 
