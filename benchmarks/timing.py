@@ -21,11 +21,16 @@ class Contender:
     """The call does this part of the work only (e.g. 4 of 16 passes: 0.25); its time is divided by it."""
 
 
-def seconds_per_sample(contenders: Mapping[str, Contender], repetitions: int, device: str) -> dict[str, list[float]]:
-    """Seconds a sample by contender and repetition; each runs once before the clock starts, and the order changes from
-    one repetition to the next."""
+def seconds_per_sample(
+    contenders: Mapping[str, Contender], repetitions: int, device: str, warm_up: bool = True
+) -> dict[str, list[float]]:
+    """Seconds a sample by contender and repetition; the order changes from one repetition to the next.
+
+    Args:
+        warm_up: each runs once before the clock starts.
+    """
     names = list(contenders)
-    for contender in contenders.values():
+    for contender in contenders.values() if warm_up else ():
         contender.run()
     out: dict[str, list[float]] = {name: [] for name in names}
     for repetition in range(repetitions):

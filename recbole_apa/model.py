@@ -114,10 +114,7 @@ class APA(AbstractRecommender):
     def predict(self, interaction: Interaction) -> Tensor:
         """s for each row, (b,): one pass, or K for ``aggregation: prediction``. Where candidates are ranked, rows with
         the same history share what they have in common."""
-        prompts = self.prompts(interaction)
-        if self._ranks and self.settings.backbone.shared_prefixes:
-            return self.score_lists(prompts).to(self.device)
-        return self.aggregate(prompts, self.weights(prompts)).to(self.device)
+        return self._score_rows(interaction, self._ranks)
 
     def full_sort_predict(self, interaction: Interaction) -> Tensor:
         """s for each row and every item, (b, n_items)."""
@@ -125,8 +122,14 @@ class APA(AbstractRecommender):
         for i in range(len(interaction)):
             row = interaction[[i]].repeat(self.n_items - 1)
             row.update(Interaction({self._item_field: torch.arange(1, self.n_items)}))
-            rows.append(torch.cat([torch.zeros(1), self.predict(row).cpu()]))
+            rows.append(torch.cat([torch.zeros(1), self._score_rows(row, True).cpu()]))
         return torch.stack(rows).to(self.device)
+
+    def _score_rows(self, interaction: Interaction, are_lists: bool) -> Tensor:
+        prompts = self.prompts(interaction)
+        if are_lists and self.settings.backbone.shared_prefixes:
+            return self.score_lists(prompts).to(self.device)
+        return self.aggregate(prompts, self.weights(prompts)).to(self.device)
 
     def weights(self, prompts: Sequence[TokenizedPrompt], rule: str | None = None) -> Tensor:
         """How much each adapter counts for each prompt, (b, k).
