@@ -227,6 +227,15 @@ def test_full_sort_is_predict_for_every_item(finished):
     torch.testing.assert_close(scores[torch.arange(2), targets], finished.model.predict(rows))
 
 
+def test_a_catalogue_is_scored_by_what_its_prompts_have_in_common(finished, monkeypatch):
+    """A run that judges labelled rows ranks as cheaply as one that ranks."""
+    lists, seen = finished.model.lists, []
+    read = type(lists).read
+    monkeypatch.setattr(type(lists), "read", lambda self, prompts: seen.append(len(prompts)) or read(self, prompts))
+    finished.model.full_sort_predict(finished.data[2]._dataset.labelled[[0]])
+    assert seen == [finished.model.n_items - 1]
+
+
 def test_timestamps_may_be_missing(options, tmp_path, caplog):
     columns = {"inter": ["user_id", "item_id", "rating"], "item": ["item_id", "title", "year"]}
     result = run("APA", "timeless", config_dict={**options, "load_col": columns, "epochs": 1}, run_dir=tmp_path / "r")
