@@ -18,7 +18,13 @@ from recbole_apa.seeding import digest_of
 FORMAT = 1
 DONE, FAILED = "done", "failed"
 ROWS = "rows"
-LATER_OPTIONS = {"shared_prefixes": True, "quantization": None, "fused_shards": 1}
+LATER_OPTIONS = {
+    "shared_prefixes": True,
+    "quantization": None,
+    "fused_shards": 1,
+    "use_rslora": False,
+    "loraplus_lr_ratio": 1.0,
+}
 """Options that did not exist when the rows in benchmarks/results/ were made, with the value that changes nothing."""
 REFERENCE = "Retraining"
 """The row that the others are compared with."""

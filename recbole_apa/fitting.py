@@ -363,6 +363,7 @@ class StateBuilder:
             s.lora_dropout,
             s.target_modules,
             self.model.engine.decoder.upper_layers(),
+            s.use_rslora,
         )
 
 

@@ -164,6 +164,8 @@ class AdapterSettings:
     """r."""
     lora_alpha: float
     """Numerator of the scale s = alpha / r."""
+    use_rslora: bool
+    """rsLoRA (Kalajdzievski, 2023): s = alpha / sqrt(r)."""
     lora_dropout: float
     """Dropout on the adapter's input while training."""
     target_modules: tuple[str, ...]
@@ -185,6 +187,8 @@ class TrainSettings:
     """Passes over a shard."""
     learning_rate: float
     """Peak rate of AdamW."""
+    loraplus_lr_ratio: float
+    """LoRA+ (Hayou et al., 2024): how many times that rate B is trained with; 1 is plain LoRA."""
     train_batch_size: int
     """Samples per step of a shard."""
     fused_shards: int
@@ -214,8 +218,9 @@ class TrainSettings:
         _choice("supervise", self.supervise, ("all", "target"))
         for name in ("epochs", "train_batch_size", "fused_shards", "stopping_patience"):
             _at_least(name, getattr(self, name), 1)
-        if self.learning_rate <= 0:
-            raise SettingsError(f"learning_rate: found {self.learning_rate}, expected more than 0")
+        for name in ("learning_rate", "loraplus_lr_ratio"):
+            if getattr(self, name) <= 0:
+                raise SettingsError(f"{name}: found {getattr(self, name)}, expected more than 0")
         if not 0 <= self.warmup_ratio <= 1:
             raise SettingsError(f"warmup_ratio: found {self.warmup_ratio}, expected 0 to 1")
 

@@ -13,7 +13,9 @@ from recbole_apa.errors import BackboneError, PromptError
 from recbole_apa.settings import AdapterSettings, BackboneSettings, PromptSettings, TrainSettings
 
 CPU = torch.device("cpu")
-ADAPTERS = AdapterSettings(lora_rank=2, lora_alpha=4.0, lora_dropout=0.0, target_modules=("q_proj", "v_proj"))
+ADAPTERS = AdapterSettings(
+    lora_rank=2, lora_alpha=4.0, lora_dropout=0.0, use_rslora=False, target_modules=("q_proj", "v_proj")
+)
 SAMPLES = [
     PromptInput((("Alien (1979)", 1), ("Crash (1996)", 0)), "Babe (1995)"),
     PromptInput((), "Dave (1993)"),
@@ -199,6 +201,7 @@ def train_settings(**changes):
     values |= {
         "warmup_ratio": 0.0,
         "max_grad_norm": None,
+        "loraplus_lr_ratio": 1.0,
         "fused_shards": 1,
         "answer_loss": "yes_no",
         "supervise": "target",

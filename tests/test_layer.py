@@ -166,3 +166,14 @@ def test_adapter_of_another_model_is_refused():
     bank = AdapterBank(Toy(), [""], ["q_proj"], rank=2, alpha=4, dropout=0.0)
     with pytest.raises(BackboneError, match=r"differ in block\.o_proj, block\.q_proj"):
         bank.load(0, {"block.o_proj": bank.start(1)["block.q_proj"]})
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_rslora_is_lora_with_a_larger_scale(mode):
+    plain, x, w = make_layer(2), torch.randn(2, 4, 5), torch.softmax(torch.randn(2, 2), 1)
+    stable = StackedLoRALinear(plain.base, 2, 3, alpha=6.0 / 3**0.5, mixture=Mixture(), use_rslora=True).eval()
+    stable.load_state_dict(plain.state_dict())
+    torch.testing.assert_close(run(stable, x, w, mode), run(plain, x, w, mode))
+    smaller = StackedLoRALinear(plain.base, 2, 3, alpha=6.0, mixture=Mixture(), use_rslora=True).eval()
+    smaller.load_state_dict(plain.state_dict())
+    assert not torch.allclose(run(smaller, x, w, mode), run(plain, x, w, mode))

@@ -81,7 +81,10 @@ def test_same_seed_same_bytes_and_other_seed_others(finished, options, tmp_path)
     assert set(adapters(other.run_dir).values()).isdisjoint(adapters(finished.run_dir).values())
 
 
-def test_peft_loads_an_adapter_and_gives_the_same_scores(finished, backbone_folder):
+@pytest.mark.parametrize("use_rslora", [False, True])
+def test_peft_loads_an_adapter_and_gives_the_same_scores(use_rslora, finished, backbone_folder, options, tmp_path):
+    if use_rslora:
+        finished = run("APA", "board", config_dict={**options, "use_rslora": True}, run_dir=tmp_path / "run")
     engine = finished.model.engine
     prompts = finished.model.prompts(finished.data[2]._dataset.labelled)
     ours = engine.adapter_scores(prompts)

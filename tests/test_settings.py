@@ -33,6 +33,7 @@ def test_missing_and_mistyped_options_are_reported_together():
         ({"shard_size": 256}, "give exactly one"),
         ({"dtype": "int8"}, "expected one of auto"),
         ({"lora_dropout": 1.0}, "lora_dropout < 1"),
+        ({"loraplus_lr_ratio": 0.0}, "loraplus_lr_ratio: found 0.0, expected more than 0"),
         ({"target_modules": []}, "at least one name"),
         ({"tau": "best"}, "expected one of auto"),
         ({"tau": -1}, "at least 0"),

@@ -52,3 +52,15 @@ def test_dropout_depends_on_seed_shard_and_step_alone():
 
     assert course(1, 2) == course(1, 2)
     assert course(1, 2) != course(1, 3) and course(1, 2) != course(2, 2)
+
+
+def test_loraplus_moves_b_faster_and_a_as_before():
+    def moved(ratio):
+        a, b = (nn.Parameter(torch.tensor([4.0])) for _ in range(2))
+        course = AdapterCourse([a, b], 1, train_settings(loraplus_lr_ratio=ratio, lr_schedule="constant"), 0)
+        course.follow((a * b).sum())
+        return 4.0 - a.item(), 4.0 - b.item()
+
+    plain, plus = moved(1.0), moved(8.0)
+    assert plain[0] == plain[1] == plus[0] == pytest.approx(0.1)  # Adam's first step is the rate
+    assert plus[1] == pytest.approx(0.8)

@@ -34,9 +34,10 @@ class AdapterBank:
         rank: int,
         alpha: float,
         dropout: float,
+        use_rslora: bool = False,
     ) -> None:
         self.model = model
-        self.rank, self.alpha, self.dropout = rank, alpha, dropout
+        self.rank, self.alpha, self.dropout, self.use_rslora = rank, alpha, dropout, use_rslora
         self.mixture = Mixture()
         self.bases = _find_targets(model, tuple(layer_prefixes), targets)
         self.layers: dict[str, StackedLoRALinear] = {}
@@ -45,7 +46,9 @@ class AdapterBank:
     def resize(self, n_adapters: int) -> None:
         """Make room for ``n_adapters``, all zero."""
         for name, base in self.bases.items():
-            layer = StackedLoRALinear(base, n_adapters, self.rank, self.alpha, self.mixture, self.dropout)
+            layer = StackedLoRALinear(
+                base, n_adapters, self.rank, self.alpha, self.mixture, self.dropout, self.use_rslora
+            )
             layer.requires_grad_(False)
             layer.train(False)
             _replace(self.model, name, layer)
@@ -85,7 +88,7 @@ class AdapterBank:
         }
 
     def parameters(self) -> list[nn.Parameter]:
-        """All A and B, in a fixed order."""
+        """All A and B in turn, in a fixed order."""
         return [p for layer in self.layers.values() for p in (layer.lora_A, layer.lora_B)]
 
     def parameters_of(self, index: int) -> list[nn.Parameter]:

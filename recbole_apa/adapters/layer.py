@@ -41,15 +41,23 @@ class StackedLoRALinear(nn.Module):
         rank: r.
         alpha: numerator of the scale s = alpha / r.
         mixture: shared with the other layers of the model.
+        use_rslora: s = alpha / sqrt(r) (rsLoRA, Kalajdzievski, 2023).
     """
 
     def __init__(
-        self, base: nn.Linear, n_adapters: int, rank: int, alpha: float, mixture: Mixture, dropout: float = 0.0
+        self,
+        base: nn.Linear,
+        n_adapters: int,
+        rank: int,
+        alpha: float,
+        mixture: Mixture,
+        dropout: float = 0.0,
+        use_rslora: bool = False,
     ) -> None:
         super().__init__()
         self.base = base
         self.mixture = mixture
-        self.scale = alpha / rank
+        self.scale = alpha / (math.sqrt(rank) if use_rslora else rank)
         self.dropout = dropout
         device = base.weight.device
         self.lora_A = nn.Parameter(torch.zeros(n_adapters, rank, base.in_features, device=device))

@@ -24,6 +24,7 @@ class PeftDescription:
     targets: Sequence[str]
     layers: Sequence[int] | None
     """Layer numbers that carry adapters; None means all."""
+    use_rslora: bool = False
 
 
 def write_adapter(folder: Path, factors: Factors, about: PeftDescription) -> None:
@@ -41,6 +42,8 @@ def write_adapter(folder: Path, factors: Factors, about: PeftDescription) -> Non
         "fan_in_fan_out": False,
         "init_lora_weights": True,
         "inference_mode": True,
+        # only where it says something: files of runs from before it have to stay what they are
+        **({"use_rslora": True} if about.use_rslora else {}),
     }
     (folder / "adapter_config.json").write_text(json.dumps(config, indent=2, sort_keys=True) + "\n")
     tensors = {}

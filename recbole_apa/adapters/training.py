@@ -39,7 +39,7 @@ class AdapterCourse:
     loss alone.
 
     Args:
-        parameters: trained in place.
+        parameters: trained in place; A and B in turn.
         n_batches: batches per epoch.
     """
 
@@ -47,7 +47,9 @@ class AdapterCourse:
         self.parameters, self.settings, self.shard = parameters, settings, shard
         self.history = ShardHistory()
         self.epoch = 0
-        self._optimizer = torch.optim.AdamW(parameters, lr=settings.learning_rate, weight_decay=settings.weight_decay)
+        self._optimizer = torch.optim.AdamW(
+            _groups(parameters, settings), lr=settings.learning_rate, weight_decay=settings.weight_decay
+        )
         n_steps = settings.epochs * n_batches
         warmup = round(settings.warmup_ratio * n_steps)
         self._schedule = torch.optim.lr_scheduler.LambdaLR(
@@ -104,6 +106,14 @@ class AdapterCourse:
         self._optimizer.step()
         self._schedule.step()
         self.history.step_losses.append(loss)
+
+
+def _groups(parameters: list[nn.Parameter], settings: TrainSettings) -> list[dict[str, Any]]:
+    """What the optimiser trains; with LoRA+ B has a rate of its own."""
+    if settings.loraplus_lr_ratio == 1.0:
+        return [{"params": parameters}]
+    faster = settings.learning_rate * settings.loraplus_lr_ratio
+    return [{"params": parameters[0::2]}, {"params": parameters[1::2], "lr": faster}]
 
 
 def train_adapter(

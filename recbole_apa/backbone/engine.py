@@ -111,6 +111,7 @@ class ScoringEngine:
             adapters.lora_rank,
             adapters.lora_alpha,
             adapters.lora_dropout,
+            adapters.use_rslora,
         )
         self.cache = StateCache(cache_bytes)
         self._encoded: dict[PromptInput, TokenizedPrompt] = {}
