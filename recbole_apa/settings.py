@@ -26,6 +26,11 @@ STATE_KEYS = (
     "embedding_pooling",
 )
 """Settings on which the frozen states of a prompt depend."""
+NOT_OFFERED = {
+    "use_dora": "DoRA divides by the norm of the merged weight, and with a mixture for each sample that is a norm of a "
+    "d_out x d_in matrix a sample; use use_rslora, or plain LoRA",
+}
+"""Options of PEFT that somebody may look for, and why they are not there."""
 PARTITIONS = ("semantic", "random", "user", "item", "interaction", "bekm", "blpa")
 
 
@@ -322,6 +327,9 @@ def refuse_unknown(keys: Iterable[str], known: Iterable[str]) -> None:
     problems = []
     for key in keys:
         if key in names:
+            continue
+        if key in NOT_OFFERED:
+            problems.append(f"{key}: {NOT_OFFERED[key]}")
             continue
         near = nearest(key, names, 0.6)
         problems.append(f"unknown option {key!r}" + (f"; did you mean {near!r}?" if near else ""))

@@ -4,7 +4,7 @@ from recbole_apa.errors import SettingsError
 from recbole_apa.properties_folder import properties_folder
 from recbole_apa.recbole_bridge import APAConfig, parse_value, read_yaml
 from recbole_apa.recbole_settings import read_settings
-from recbole_apa.settings import SETTING_KEYS, settings_from
+from recbole_apa.settings import SETTING_KEYS, refuse_unknown, settings_from
 
 
 def defaults(**changes):
@@ -100,3 +100,8 @@ def test_every_yaml_names_its_purpose_and_the_line_that_runs_it():
         head = path.read_text().split("\n\n")[0]
         assert head.startswith("#") and "python run_recbole_apa.py" in head, path
         assert read_yaml(path), path
+
+
+def test_what_is_not_offered_is_refused_with_its_reason():
+    with pytest.raises(SettingsError, match="use_dora: DoRA divides by the norm of the merged weight"):
+        refuse_unknown(["use_dora", "n_shards"], ["n_shards"])
