@@ -1,5 +1,9 @@
 """Several workers give the bytes of one, whatever happens to them."""
 
+import os
+import signal
+import subprocess
+import sys
 import threading
 import time
 from itertools import count
@@ -111,6 +115,33 @@ def test_a_killed_process_leaves_no_trace_in_the_bytes(options, finished, tmp_pa
         assert state(folder) == state(reference)
     else:
         assert state(folder) == state(finished.run_dir)
+
+
+@pytest.mark.slow
+def test_ctrl_c_ends_every_process_and_a_later_start_goes_on(options, tmp_path):
+    asked = {**options, **LONGER, "workers": 2}
+    program = f"""
+import recbole_apa
+recbole_apa.run("APA", "board", config_dict={asked!r}, run_dir={str(tmp_path / "run")!r})
+"""
+    script = tmp_path / "train.py"  # workers import the program's own file
+    script.write_text('if __name__ == "__main__":' + program.replace("\n", "\n    "))
+    root = str(Path(__file__).resolve().parent.parent)
+    process = subprocess.Popen(
+        [sys.executable, str(script)], env={**os.environ, "PYTHONPATH": root}, stderr=subprocess.PIPE, text=True
+    )
+    while not any((tmp_path / "run" / "shards").glob("0*")):
+        assert process.poll() is None
+        time.sleep(0.02)
+    children = psutil.Process(process.pid).children(recursive=True)
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode != 0 and "KeyboardInterrupt" in said
+    assert not psutil.wait_procs(children, timeout=10)[1]
+    assert not RunStore(tmp_path / "run").has("metrics.json")
+    run("APA", "board", config_dict=asked, run_dir=tmp_path / "run")
+    run("APA", "board", config_dict={**options, **LONGER}, run_dir=tmp_path / "local")
+    assert state(tmp_path / "run") == state(tmp_path / "local")
 
 
 def test_an_engine_that_is_none_is_refused(options, tmp_path):
