@@ -1,6 +1,7 @@
 """Objectives of approximate unlearning against what METHODS says must hold of them."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -37,7 +38,7 @@ def logits(n, seed, grad=False):
 def answers(z, labels=None, **teachers):
     n = len(z)
     labels = torch.arange(n) % 2 if labels is None else torch.tensor(labels)
-    return Answers(z, labels, teachers, torch.arange(n) // 2 % 2, torch.ones(n))
+    return Answers(lambda: z, labels, teachers, torch.arange(n) // 2 % 2, torch.ones(n))
 
 
 def gradient(objective, forget, retain, epoch=0):
@@ -257,3 +258,16 @@ def test_the_solution_is_the_inverse_not_twice_it():
     b = torch.tensor([1.0, 2.0, 3.0])
     found = solve_damped(lambda v: [h @ v[0]], [b], damping=0.1, max_steps=20, tolerance=1e-8)[0]
     np.testing.assert_allclose(found, torch.linalg.solve(h + 0.1 * torch.eye(3), b), rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("objective", "epoch", "looks"),
+    [(GradAscent(), 0, False), (GradDiff(), 0, True), (GradDiff(-1.0, 0.0), 0, False), (E2URec(), 0, False)]
+    + [(E2URec(), 1, True), (OBJECTIVES["NPO"], 0, True), (OBJECTIVES["BadT"], 0, True)],
+)
+def test_retained_samples_are_passed_through_the_model_only_where_they_count(objective, epoch, looks):
+    known = {name: logits(4, 2) for name in ("original", "base", "augmented")}
+    retain, seen = answers(logits(4, 1), **known), []
+    watched = replace(retain, logits=lambda: seen.append(1) or retain.z)
+    objective(answers(logits(4, 0), **known), watched, epoch)
+    assert bool(seen) == looks

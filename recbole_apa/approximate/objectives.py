@@ -4,8 +4,9 @@ Shapes: b batch. Logits are (b, 2), columns no and yes; labels (b,), 1 for yes. 
 the vocabulary; here they are over the two answers, as the score is.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal, Protocol
 
 import torch
@@ -17,8 +18,8 @@ from torch.nn import functional as F
 class Answers:
     """What student and teachers say of a batch."""
 
-    z: Tensor
-    """The student's logits, (b, 2)."""
+    logits: Callable[[], Tensor]
+    """Computes the student's logits, (b, 2)."""
     labels: Tensor
     teachers: Mapping[str, Tensor]
     """By name, (b, 2), without gradients: ``original`` (before the request), ``base`` (no adapter), ``augmented``
@@ -27,6 +28,11 @@ class Answers:
     """A fixed random label of each sample, (b,)."""
     weights: Tensor
     """How much each sample counts, (b,); 1 for most methods."""
+
+    @cached_property
+    def z(self) -> Tensor:
+        """The student's logits, (b, 2); a side that an objective does not look at costs nothing."""
+        return self.logits()
 
 
 class Objective(Protocol):
@@ -71,7 +77,8 @@ class GradDiff:
     teachers: tuple[str, ...] = ()
 
     def __call__(self, forget: Answers, retain: Answers, epoch: int) -> Tensor:
-        return -self.forget_weight * nll(forget).mean() + self.retain_weight * nll(retain).mean()
+        kept = self.retain_weight * nll(retain).mean() if self.retain_weight else 0.0
+        return -self.forget_weight * nll(forget).mean() + kept
 
 
 @dataclass(frozen=True)

@@ -37,7 +37,7 @@ class Side:
         """What student and teachers say of some rows."""
         index = torch.tensor(list(rows))
         teachers = {name: z[index] for name, z in self.teachers.items()}
-        return Answers(self.logits(rows), self.labels[index], teachers, self.coins[index], self.weights[index])
+        return Answers(lambda: self.logits(rows), self.labels[index], teachers, self.coins[index], self.weights[index])
 
 
 def paired_batches(forget: Side, retain: Side, size: int, seed: int, epoch: int) -> Iterator[Rows]:
