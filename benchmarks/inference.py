@@ -5,7 +5,7 @@
 
 The reference of every ratio is one adapter, by the same engine, in the same process, in turn. "all" counts everything
 that a new prompt costs: the frozen trunk, from whose top the embedding comes, and the attention; "upper" has the
-trunk's states at hand. Prompts are random tokens. K passes, and PEFT's mixed batch, are timed for at most 4 adapters
+trunk's states at hand. Prompts are random tokens. K passes, and PEFT's mixed batch, are timed for at most 2 adapters
 and scaled to K; merging with PEFT for at most 4 samples (one after another, as it has to be).
 """
 
@@ -30,7 +30,7 @@ from recbole_apa.backbone.load import load_backbone
 from recbole_apa.recbole_settings import read_settings
 
 REFERENCE = {"all": "one adapter, all", "upper": "one adapter, upper"}
-TIMED_PASSES = 4
+TIMED_PASSES = 2
 MERGED_SAMPLES = 4
 
 
