@@ -190,6 +190,7 @@ class StateBuilder:
             for shard, factors, history, seconds in self.crew.train(partition, missing):
                 batches, key = self._batches(train_data, partition, shard)
                 known[shard] = self._keep(shard, partition, batches, key, factors, history, seconds)
+            self.record.trained.sort()  # they came as they were done
         else:
             size = 1 if self.mover else self.model.settings.training.fused_shards
             for begin in range(0, len(missing), size):
