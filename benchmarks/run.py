@@ -25,6 +25,7 @@ COMMANDS = {
         "unlearning --part=cost --shards=2 --states=warm,disk --tallrec --train_samples=16 --valid_samples=4 "
         "--test_samples=4 --out=OUT/unlearning_cost.json",
     ),
+    "step-sizes": ("step_sizes --out=OUT/step-sizes", "step_sizes --small --out=OUT/step-sizes"),
     "unlearning-stream": (
         "unlearning --part=stream --requests=20 --out=OUT/unlearning_stream.json",
         "unlearning --part=stream --requests=4 --train_samples=24 --valid_samples=4 --test_samples=8 "

@@ -41,7 +41,7 @@ Comparing, on the same training, validation and test rows:
 Forgetting compared, exact beside approximate, each against retraining:
   --compare=GradDiff,NPO,E2URec,APA(D) with one of
   --forget_users_ratio=0.05, --forget_ratio=0.05 (interactions), --forget_items=50, --forget_items_with=class=Horror
-  --forget_n_users=1, --forget_n_interactions=20     so many; --forget_one_by_one: a request for each
+  --forget_n_users=1, --forget_n_interactions=20     so many; --forget_one_by_one=True: a request for each
   --forget_who=core       which users: random, core (most active), edge (least active)
 
 How many shards? What a stream of requests costs, by step times of a run (--run=DIR) or of a small one made now:
