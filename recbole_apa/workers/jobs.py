@@ -53,7 +53,6 @@ class ShardWorker:
         config = APAConfig("APA", setup.dataset, None, {**setup.options, "show_progress": False})
         config.view = setup.view
         self.model, self.data = build(config)
-        self._loaded: object = None
 
     def do(self, job: Job, report: Report) -> Any:
         """Whatever the job gives."""
@@ -68,7 +67,6 @@ class ShardWorker:
         batches = self.data[0].shard(members, settings.training.train_batch_size, settings.seed)
         n_steps = settings.training.epochs * len(batches)
         self.model.engine.bank.resize(1)
-        self._loaded = None
 
         def log(name: str, loss: float, step: int) -> None:
             report((step + 1) / n_steps, f"loss {loss:.4f}")
