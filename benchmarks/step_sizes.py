@@ -41,18 +41,20 @@ def nearest(rows: list[Row]) -> dict[str, str]:
 
 def main() -> None:
     parser = command(__doc__)
-    parser.add_argument("--train_samples", type=int, default=256)
+    parser.add_argument("--train_samples", type=int, default=128)
+    parser.add_argument("--epochs", type=int, default=5, help="after one pass there is hardly anything to forget")
     given = begin(parser)
     options = {
         "protocol": "tallrec",
         "train_samples": given.train_samples,
+        "epochs": given.epochs,
         "valid_samples": 100,
         "test_samples": 200,
         "show_progress": False,
     }
     tried = names(SHARES, DAMPINGS)
     if given.small:
-        options |= {"train_samples": 24, "valid_samples": 8, "test_samples": 8}
+        options |= {"train_samples": 24, "epochs": 1, "valid_samples": 8, "test_samples": 8}
         tried = names((0.1,), (0.1,))[-2:]
     with tempfile.TemporaryDirectory() as folder:
         options["data_path"] = str(write_development_data(Path(folder)))
