@@ -17,6 +17,7 @@ from recbole_apa.files import write_json, write_text
 from recbole_apa.quick_start import run
 from recbole_apa.report.pages import render
 from recbole_apa.run_store import RunStore
+from recbole_apa.storage.place import working_folder
 
 SMALL: dict[str, Any] = {"train_samples": 64, "valid_samples": 16, "test_samples": 1, "n_shards": 2, "variants": "none"}
 """What is trained where no run is named."""
@@ -78,7 +79,8 @@ def plan_capacity(
     """
     _check(stream, shard_sizes)
     if run_dir is not None:
-        costs = measured_costs(open_run(RunStore(Path(run_dir)), config_dict))
+        with working_folder(run_dir, "planning", writes=False) as here:
+            costs = measured_costs(open_run(RunStore(here), config_dict))
     else:
         n_valid = (config_dict or {}).get("valid_samples")
         with tempfile.TemporaryDirectory() as scratch:

@@ -15,8 +15,9 @@ USAGE = """usage: python run_recbole_apa.py --model=APA --dataset=ml-100k [--OPT
   --model=NAME            APA, or any RecBole model
   --dataset=NAME          a RecBole dataset (ml-100k ships with RecBole); --data_path=DIR says where others lie
   --config_files="A B"    YAML files of options
-  --run_dir=DIR           where the run goes (default: saved/APA-<dataset>-<time>); an interrupted one is finished
-  --run=DIR               load a finished run and evaluate it again
+  --run_dir=DIR           where the run goes (default: saved/APA-<dataset>-<time>), also a URL as s3://bucket/run; an
+                          interrupted one is finished
+  --run=DIR               load a finished run and evaluate it again; --copy_to=DIR copies it instead
   --export_samples=DIR    write what the model will see as JSON lines
   --protocol=tallrec      the paper's split and draws
 
@@ -66,7 +67,9 @@ _PLANNED = {
     "interval_minutes": 60,
 }
 """Numbers of a plan, with their defaults."""
-_PLAIN_TEXT |= _STAGE | {"plan_dir"} | {"forget_who", "forget_items_with", "compare", "compare_dir", "experiment"}
+_PLAIN_TEXT |= (
+    _STAGE | {"plan_dir", "copy_to"} | {"forget_who", "forget_items_with", "compare", "compare_dir", "experiment"}
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -157,6 +160,9 @@ def _dispatch(options: dict[str, Any]) -> int:
     asked = any(stage.get(name) for name in (*_NAMES, "unlearn", "resume"))
     if "run" in options:
         folder = options.pop("run")
+        if "copy_to" in options:
+            _copy(folder, options)
+            return 0
         changes = {k: v for k, v in options.items() if (k, v) != ("model", "APA")}
         if stage.get("audit") or stage.get("verify"):
             return _prove(folder, stage, changes)
@@ -179,6 +185,16 @@ def _dispatch(options: dict[str, Any]) -> int:
     if asked:
         _unlearn(result, stage, {})
     return 0
+
+
+def _copy(source: str, options: dict[str, Any]) -> None:
+    from recbole_apa.storage.place import copy_run
+
+    target = options.pop("copy_to")
+    if options:
+        raise SettingsError(f"--{min(options)} does not go with --copy_to")
+    copy_run(source, target)
+    print(f"copied to {target}; a later request to forget leaves this copy as it is")
 
 
 def _plan(options: dict[str, Any]) -> None:
@@ -293,17 +309,15 @@ def _refuse_stage(stage: dict[str, Any], asked: bool, model: str) -> None:
 
 def _waits(run_dir: str | None) -> bool:
     """Whether the very command was given before, and was interrupted while it forgot."""
-    from pathlib import Path
-
     from recbole_apa.ledger import Ledger
     from recbole_apa.run_store import RunStore
+    from recbole_apa.storage.place import working_folder
 
-    store = RunStore(Path(run_dir or ""))
-    return (
-        bool(run_dir)
-        and store.manifest_path.is_file()
-        and bool(Ledger(store.folder, store.manifest()["salt"]).waiting())
-    )
+    if not run_dir:
+        return False
+    with working_folder(run_dir, "reading", writes=False) as folder:
+        store = RunStore(folder)
+        return store.manifest_path.is_file() and bool(Ledger(folder, store.manifest()["salt"]).waiting())
 
 
 def _demands(stage: dict[str, Any]) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from recbole_apa.errors import RunError
 from recbole_apa.files import sync_folder
 from recbole_apa.run_store import LEDGER, PENDING, RunStore
 from recbole_apa.seeding import digest_of
+from recbole_apa.storage.place import publish, shown
 
 REQUEST, DONE = "request", "done"
 
@@ -69,7 +70,7 @@ class Ledger:
         return entries[-1].digest if entries else self._origin
 
     def append(self, kind: str, content: Mapping[str, Any]) -> Entry:
-        """Add a line; it is on disk when this returns. The caller holds the run's lock."""
+        """Add a line; it is on disk, or on the store, when this returns. The caller holds the run's lock."""
         entries, n_whole = self._read()
         position, previous = len(entries) + 1, entries[-1].digest if entries else self._origin
         now = datetime.now(timezone.utc).isoformat(timespec="seconds")
@@ -89,6 +90,7 @@ class Ledger:
             sync_folder(self.path.parent)
         except OSError as error:
             raise RunError(f"cannot write {self.path}: {error}; the request was not taken") from error
+        publish(self.path.parent)
         return Entry(position, kind, now, value, hashlib.sha256(line).hexdigest())
 
     def _read(self) -> tuple[list[Entry], int]:
@@ -101,8 +103,8 @@ class Ledger:
             value = _parse(line)
             if value is None or value.get("previous") != previous or value.get("position") != number:
                 raise RunError(
-                    f"{self.path}, line {number}: it does not follow from the line before; the ledger was changed "
-                    "after it was written: restore it from a copy"
+                    f"{shown(self.path)}, line {number}: it does not follow from the line before; the ledger was "
+                    "changed after it was written: restore it from a copy"
                 )
             previous = hashlib.sha256(line).hexdigest()
             entries.append(Entry(number, value["kind"], value["time"], value, previous))
@@ -117,16 +119,16 @@ def refuse_pending(store: RunStore, allow: bool = False) -> None:
     Raises:
         RunError: a request waits; the state still holds what is to be forgotten.
     """
-    finish = f"finish with --run={store.folder} --resume"
+    finish = f"finish with --run={store.place} --resume"
     waiting = Ledger(store.folder, store.manifest()["salt"]).waiting()
     if waiting and RunStore(store.folder / PENDING).is_ready():
         raise RunError(
-            f"{store.folder}: a new state is half put in place, by a process that runs or was killed; {finish}"
+            f"{store.place}: a new state is half put in place, by a process that runs or was killed; {finish}"
         )
     if waiting and not allow:
         first = waiting[0]
         raise RunError(
-            f"{store.folder}: {len(waiting)} request(s) wait to be carried out (line {first.position} of the ledger, "
+            f"{store.place}: {len(waiting)} request(s) wait to be carried out (line {first.position} of the ledger, "
             f"received {first.time}, {len(first.content['interactions'])} interactions); {finish}, or use the old "
             "state with --allow_pending"
         )

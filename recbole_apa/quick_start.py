@@ -22,6 +22,7 @@ from recbole_apa.make_trainer import make_trainer
 from recbole_apa.recbole_bridge import APAConfig
 from recbole_apa.run_lock import run_lock
 from recbole_apa.run_store import RunStore
+from recbole_apa.storage.place import shown, working_folder
 from recbole_apa.trainer import default_run_dir
 
 __all__ = ["RunResult", "evaluate_run", "run"]
@@ -39,7 +40,8 @@ def run(
     Args:
         config_file_list: YAML files of options.
         config_dict: options; they win over the files.
-        run_dir: where APA's run goes; an interrupted one found there is finished.
+        run_dir: where APA's run goes, a folder or a URL of fsspec's (``s3://bucket/run``); an interrupted one found
+            there is finished.
 
     Raises:
         APAError: with what was found, expected, and what to do.
@@ -50,9 +52,8 @@ def run(
     built = build(config)
     if config["model"] != "APA":
         return _run_baseline(config, *built)
-    store = RunStore(Path(run_dir) if run_dir else default_run_dir(config))
-    with run_lock(store.folder, "training"):
-        return _train(config, built, store, start)
+    with working_folder(run_dir or default_run_dir(config), "training") as folder, run_lock(folder, "training"):
+        return _train(config, built, RunStore(folder), start)
 
 
 def _train(config: APAConfig, built: tuple[Any, tuple[Any, Any, Any]], store: RunStore, start: float) -> RunResult:
@@ -67,7 +68,7 @@ def _train(config: APAConfig, built: tuple[Any, tuple[Any, Any, Any]], store: Ru
     result.metrics["total_seconds"] = round(time.perf_counter() - start, 1)
     report = write_first_records(result)
     show_figures(result)
-    getLogger().info(f"run: {result.run_dir}   report: {report}")
+    getLogger().info(f"run: {store.place}   report: {shown(report)}")
     return result
 
 
@@ -77,6 +78,7 @@ def evaluate_run(
     """Load a finished run and evaluate it again; nothing in its folder is changed.
 
     Args:
+        folder: the run's folder, or its URL.
         config_dict: where things lie now, e.g. ``{"data_path": ...}``; the settings are the run's own.
         allow_pending: evaluate the old state although a request waits to be carried out; ``metrics`` then holds
             ``pending_requests``.
@@ -85,7 +87,11 @@ def evaluate_run(
         RunError: damaged, unfinished, pending, or made of other data or another backbone.
         SettingsError: an option that would change what the run computes.
     """
-    store = RunStore(Path(folder))
+    with working_folder(folder, "evaluating", writes=False) as here:
+        return _evaluate(RunStore(here), config_dict, allow_pending)
+
+
+def _evaluate(store: RunStore, config_dict: Mapping[str, Any] | None, allow_pending: bool) -> RunResult:
     result = open_run(store, config_dict, allow_pending)
     result.metrics = evaluate_state(result, result.config["show_progress"])
     n_waiting = len(Ledger(store.folder, store.manifest()["salt"]).waiting())

@@ -19,6 +19,7 @@ from recbole_apa.errors import RunError
 from recbole_apa.files import file_digest, read_json, write_json, write_whole
 from recbole_apa.partition import Partition
 from recbole_apa.seeding import digest_of
+from recbole_apa.storage.place import publish, shown
 
 FORMAT_VERSION = 2
 TRAINING, COMPLETE = "training", "complete"
@@ -61,6 +62,11 @@ class RunStore:
         self.folder, self.base = folder, base
 
     @property
+    def place(self) -> str:
+        """Where the run lies, for a person to read: its folder, or the URL of which the folder is the working copy."""
+        return shown(self.folder)
+
+    @property
     def manifest_path(self) -> Path:
         """``manifest.json``."""
         return self.folder / MANIFEST
@@ -80,18 +86,18 @@ class RunStore:
             if manifest["identity_digest"] != identity.digest():
                 changed = _differences(manifest["settings"], identity.settings)
                 raise RunError(
-                    f"{self.folder} holds another run ({changed or 'other data, backbone or draw'}); expected the same "
+                    f"{self.place} holds another run ({changed or 'other data, backbone or draw'}); expected the same "
                     "settings to go on with it: choose another --run_dir"
                 )
             # without figures it was interrupted after training, while it was being evaluated
             if manifest["status"] == COMPLETE and self.has(METRICS) and self.base is None:
                 raise RunError(
-                    f"{self.folder} holds a finished run; evaluate it with --run={self.folder}, or choose another "
+                    f"{self.place} holds a finished run; evaluate it with --run={self.place}, or choose another "
                     "--run_dir"
                 )
             return
         if self.folder.exists() and (not self.folder.is_dir() or any(p.name[0] != "." for p in self.folder.iterdir())):
-            raise RunError(f"{self.folder} exists and is not a run folder; choose another --run_dir")
+            raise RunError(f"{self.place} exists and is not a run folder; choose another --run_dir")
         write_json(
             self.manifest_path,
             {
@@ -105,6 +111,7 @@ class RunStore:
                 **about,
             },
         )
+        publish(self.folder)
 
     def manifest(self) -> dict[str, Any]:
         """
@@ -112,7 +119,7 @@ class RunStore:
             RunError: no run folder, or one of a newer format.
         """
         if not self.manifest_path.is_file():
-            raise RunError(f"{self.folder} is not a run folder: expected manifest.json in it")
+            raise RunError(f"{self.place} is not a run folder: expected manifest.json in it")
         manifest = read_json(self.manifest_path)
         if not isinstance(manifest, dict) or manifest.get("format_version") != FORMAT_VERSION:
             version = manifest.get("format_version") if isinstance(manifest, dict) else None
@@ -130,6 +137,7 @@ class RunStore:
         if self.base:
             files |= self._files_of_base()
         write_json(self.manifest_path, {**manifest, **about, "status": COMPLETE, "files": files})
+        publish(self.folder)
 
     def state_files(self) -> list[str]:
         """Every file of the state in this folder, sorted; the manifest, and what requests leave, are none of it."""
@@ -159,15 +167,15 @@ class RunStore:
         manifest = self.manifest()
         if manifest["status"] != COMPLETE:
             raise RunError(
-                f"{self.folder} holds a run whose training was interrupted; finish it with --run_dir={self.folder} and "
+                f"{self.place} holds a run whose training was interrupted; finish it with --run_dir={self.place} and "
                 "the options it was started with"
             )
         for name, digest in manifest["files"].items():
-            path = self.folder / name
+            path, known = self.folder / name, f"{self.place}/{name}"
             if not path.is_file():
-                raise RunError(f"{path} is missing; the manifest lists it: restore the run folder from a copy")
+                raise RunError(f"{known} is missing; the manifest lists it: restore the run folder from a copy")
             if file_digest(path) != digest:
-                raise RunError(f"{path} was changed after it was written (its digest differs); restore it from a copy")
+                raise RunError(f"{known} was changed after it was written (its digest differs); restore it from a copy")
         return manifest
 
     def save_shard(
@@ -182,6 +190,7 @@ class RunStore:
             (folder / "training.json").write_text(json.dumps(record, indent=1, sort_keys=True) + "\n")
 
         write_whole(self.shard_folder(shard), write)
+        publish(self.folder)
 
     def finished_shard(self, shard: int, key: str, or_moved: bool = False) -> tuple[Factors, dict[str, Any]] | None:
         """A shard that was trained on just these samples with these settings, and its training record.

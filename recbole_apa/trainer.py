@@ -83,7 +83,7 @@ class APATrainer(Trainer):
             store.begin(self.identity(train_data), {"code": code_version()})
             # a folder of its own, so that unlearning can delete what an old training wrote there
             self.tensorboard = SummaryWriter(f"log_tensorboard/{store.folder.name}-{secrets.token_hex(4)}")
-            self.logger.info(f"run folder: {store.folder} (if interrupted, go on with --run_dir={store.folder})")
+            self.logger.info(f"run folder: {store.place} (if interrupted, go on with --run_dir={store.place})")
         builder = StateBuilder(
             self.model,
             self.record,

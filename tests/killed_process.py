@@ -61,3 +61,30 @@ def fresh_copy(source: Path, target: Path) -> Path:
         shutil.rmtree(target)
     shutil.copytree(source, target)
     return target
+
+
+def forget_at(url: str, work: str, asked: dict, kill_at: int | None, report: str | None) -> None:
+    """Carry out a request on a run at a URL and kill this process just before its ``kill_at``-th write to the store."""
+    os.chdir(work)
+    from recbole_apa import unlearn
+    from recbole_apa.storage.run_objects import RunObjects
+
+    n = 0
+
+    def counted(name: str):
+        original = getattr(RunObjects, name)
+
+        def operation(*args, **kwargs):
+            nonlocal n
+            n += 1
+            if n == kill_at:
+                os.kill(os.getpid(), signal.SIGKILL)
+            return original(*args, **kwargs)
+
+        setattr(RunObjects, name, operation)
+
+    for name in ("upload", "write", "delete"):
+        counted(name)
+    unlearn(url, **asked)
+    if report:
+        Path(report).write_text(str(n))

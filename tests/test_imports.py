@@ -15,7 +15,7 @@ RANKS = [
     {"settings", "files", "progress", "capacity"},
     {"recbole_settings"},
     {"partition", "adapters", "data"},
-    {"backbone", "approximate"},
+    {"backbone", "approximate", "storage"},
     {"model", "run_store", "ledger", "run_lock"},
     {"shard_trainer", "former_state", "frozen_states"},
     {"fitting"},

@@ -20,6 +20,7 @@ from recbole_apa.ledger import DONE, Entry, Ledger
 from recbole_apa.recbole_bridge import APAConfig
 from recbole_apa.run_lock import HOLDER, LOCK
 from recbole_apa.run_store import CERTIFICATES, EMBEDDINGS, LEDGER, MANIFEST, MEMORY, PENDING, STATES, RunStore
+from recbole_apa.storage.place import is_url, strays_of, working_folder
 
 _WORD = re.compile(r"[^\s\"'<>,;()\[\]{}]+:[^\s\"'<>,;()\[\]{}]+")
 
@@ -44,12 +45,22 @@ def audit(run_dir: str | Path, config_dict: Mapping[str, Any] | None = None) -> 
     """Check a run without training anything.
 
     Args:
+        run_dir: the run's folder, or its URL.
         config_dict: where things lie now, e.g. ``{"data_path": ...}``.
 
     Raises:
         RunError: not a run folder at all.
     """
-    store = RunStore(Path(run_dir))
+    with working_folder(run_dir, "auditing", writes=False) as folder:
+        result = _audit(RunStore(folder), config_dict)
+    if is_url(run_dir):
+        result.checked.append("objects against the index")
+        left = strays_of(run_dir)
+        result.findings += [f"{key} is an object that the index does not name: a leftover" for key in left]
+    return result
+
+
+def _audit(store: RunStore, config_dict: Mapping[str, Any] | None) -> AuditResult:
     result = AuditResult(checked=["manifest"])
     if not store.manifest_path.is_file():
         store.manifest()  # raises: this is no run folder

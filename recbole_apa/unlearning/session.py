@@ -17,6 +17,7 @@ from recbole_apa.ledger import REQUEST, Ledger
 from recbole_apa.make_trainer import collaborative_of
 from recbole_apa.run_lock import run_lock
 from recbole_apa.run_store import RunStore
+from recbole_apa.storage.place import shown, working_folder
 from recbole_apa.unlearning.approximate import NAMES
 from recbole_apa.unlearning.certificate import INHERITED, STRICT
 from recbole_apa.unlearning.mover import EXACT
@@ -67,8 +68,8 @@ def unlearn(
     """Make a finished run forget; first finishes what an interrupted call left waiting.
 
     Args:
-        run_dir: the run's folder; or the run itself where this process has it open (what ``run`` returned, or the
-            ``result`` of the last outcome): then nothing is loaded and no frozen pass is computed again.
+        run_dir: the run's folder or URL; or the run itself where this process has it open (what ``run`` returned, or
+            the ``result`` of the last outcome): then nothing is loaded and no frozen pass is computed again.
         requests: a file, ``.csv``, ``.jsonl`` or ``.inter`` (:func:`~recbole_apa.unlearning.requests.read_demands`).
         users, items, interactions: tokens; interactions as (user, item) or (user, item, timestamp).
         exactness: ``inherited`` (the paper) or ``strict`` (the partition is computed again too).
@@ -91,15 +92,14 @@ def unlearn(
     demands = read_demands(Path(requests)) if requests else []
     demands += named_demands(users, items, interactions)
     opened = run_dir if isinstance(run_dir, RunResult) else None
-    store = RunStore(Path(run_dir)) if not isinstance(run_dir, RunResult) else RunStore(run_dir.trainer.store.folder)
-    store.manifest()
-    with run_lock(store.folder, "unlearning"):
-        session = _Session(store, config_dict, opened)
-        return (
-            session.dry_run(demands, exactness, method, skip_unknown)
-            if dry_run
-            else session.run(demands, exactness, method, skip_unknown)
-        )
+    place = run_dir.trainer.store.folder if isinstance(run_dir, RunResult) else run_dir
+    with working_folder(place, "unlearning") as folder:
+        store = RunStore(folder)
+        store.manifest()
+        with run_lock(folder, "unlearning"):
+            session = _Session(store, config_dict, opened)
+            carry_out = session.dry_run if dry_run else session.run
+            return carry_out(demands, exactness, method, skip_unknown)
 
 
 def data_left(
@@ -221,10 +221,10 @@ def _strict_shards(opened: RunResult, store: RunStore, data: tuple[Any, Any, Any
 def outcome_text(outcome: Outcome) -> str:
     """The before / after table and what it took, for a terminal."""
 
-    def shown(value: float | None) -> str:
+    def cell(value: float | None) -> str:
         return "-" if value is None else f"{value:.4f}"
 
-    body = [[title, shown(pair["before"]), shown(pair["after"])] for title, pair in outcome.figures.items()]
+    body = [[title, cell(pair["before"]), cell(pair["after"])] for title, pair in outcome.figures.items()]
     plan = outcome.plan
     rewritten = sum(a.change == "rewritten" for a in plan.affected)
     n_trained = len(outcome.result.trainer.record.sizes) - len(outcome.result.trainer.record.taken_over)
@@ -241,13 +241,13 @@ def outcome_text(outcome: Outcome) -> str:
             f"{outcome.seconds:.1f} s of training; the first training of the whole state took "
             f"{outcome.full_seconds:.1f} s{ratio}"
         )
-    lines += [f"certificate: {path.with_suffix('.html')}" for path in outcome.certificates]
+    lines += [f"certificate: {shown(path.with_suffix('.html'))}" for path in outcome.certificates]
     return "\n".join(lines)
 
 
 def result_text(result: UnlearnResult) -> str:
     """All that :func:`unlearn` has to say to a person; names samples, so it is printed and never logged."""
-    parts = [f"finished; certificate: {path.with_suffix('.html')}" for path in result.finished]
+    parts = [f"finished; certificate: {shown(path.with_suffix('.html'))}" for path in result.finished]
     parts += [f"left out: {text}" for text in result.left]
     if result.plan:
         parts.append(plan_text(result.plan))

@@ -6,6 +6,7 @@ import shutil
 from recbole_apa.errors import RunError
 from recbole_apa.files import sync_folder
 from recbole_apa.run_store import CERTIFICATES, COMPLETE, PENDING, RunStore
+from recbole_apa.storage.place import publish, shown
 
 
 def pending_store(store: RunStore) -> RunStore:
@@ -22,7 +23,7 @@ def switch(store: RunStore) -> None:
     pending = pending_store(store)
     manifest = pending.manifest()
     if manifest["status"] != COMPLETE or not manifest.get("ready"):
-        raise RunError(f"{pending.folder} is not complete; finish it with --run={store.folder} --resume=True")
+        raise RunError(f"{shown(pending.folder)} is not complete; finish it with --run={store.place} --resume")
     for shard in sorted((pending.folder / "shards").glob("[0-9]*")):
         _replace_folder(shard, store.folder / "shards" / shard.name)
     for name in [*pending.state_files(), *_certificates(pending)]:
@@ -41,6 +42,7 @@ def switch(store: RunStore) -> None:
     os.replace(pending.manifest_path, store.manifest_path)
     sync_folder(store.folder)
     shutil.rmtree(pending.folder)
+    publish(store.folder)
 
 
 def _replace_folder(new: os.PathLike[str], old: os.PathLike[str]) -> None:

@@ -16,6 +16,7 @@ from recbole_apa.ledger import refuse_pending
 from recbole_apa.make_trainer import make_trainer
 from recbole_apa.run_lock import run_lock
 from recbole_apa.run_store import EMBEDDINGS, LINEAGE, MEMORY, PARTITION, STATES, RunStore
+from recbole_apa.storage.place import working_folder
 
 SCORED = ("valid", "test")
 
@@ -42,7 +43,11 @@ def verify(run_dir: str | Path, config_dict: Mapping[str, Any] | None = None) ->
     Raises:
         RunError: not a finished run, or in use.
     """
-    store = RunStore(Path(run_dir))
+    with working_folder(run_dir, "verifying", writes=False) as folder:
+        return _verify(RunStore(folder), config_dict)
+
+
+def _verify(store: RunStore, config_dict: Mapping[str, Any] | None) -> VerifyResult:
     manifest = store.manifest()
     refuse_pending(store)
     try:

@@ -1,0 +1,232 @@
+"""A run as objects of a store: one index names every file by its digest, so that the run changes all at once.
+
+    URL/index.json                    generation, and file -> SHA-256
+    URL/files/<digest>/<file>         the files; an object is never written again with other bytes
+    URL/lease.json                    who writes (lease.py)
+
+A file is first put under its own digest, then the index that names it takes the old one's place, then what no index
+names any more is deleted. A reader, or a process that goes on after a kill, finds the old run or the new one.
+"""
+
+import json
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from fsspec.core import url_to_fs
+
+from recbole_apa.errors import RunError
+from recbole_apa.files import file_digest
+
+INDEX, FILES = "index.json", "files"
+FORMAT_VERSION = 1
+
+
+@dataclass(frozen=True)
+class Index:
+    """What a run consists of."""
+
+    generation: int = 0
+    """How often it was written."""
+    files: Mapping[str, str] = field(default_factory=dict)
+    """Name -> SHA-256."""
+
+    def keys(self) -> set[str]:
+        """Where its objects lie, below the URL."""
+        return {object_key(name, digest) for name, digest in self.files.items()}
+
+
+def object_key(name: str, digest: str) -> str:
+    """``files/<digest>/<name>``."""
+    return f"{FILES}/{digest[:16]}/{name}"
+
+
+@contextmanager
+def told(url: str) -> Iterator[None]:
+    """Whatever a store raises is a RunError that names the URL: each store has error classes of its own."""
+    try:
+        yield
+    except RunError:
+        raise
+    except ImportError as error:
+        raise RunError(f"{url}: {error}; for s3:// it is pip install 'recbole-apa[s3]'") from error
+    except Exception as error:
+        raise RunError(
+            f"{url}: {type(error).__name__}: {error}; check the address, the network and the rights"
+        ) from error
+
+
+class RunObjects:
+    """Reads and writes one run's objects.
+
+    Raises:
+        RunError: no filesystem of fsspec's is known for such a URL.
+    """
+
+    def __init__(self, url: str) -> None:
+        self.url = url.rstrip("/")
+        with told(self.url):
+            self.fs, root = url_to_fs(self.url)
+        self.root = root.rstrip("/")
+        self._digests: dict[Path, tuple[tuple[int, int, int], str]] = {}
+
+    def path(self, key: str) -> str:
+        """A key as the filesystem knows it."""
+        return f"{self.root}/{key}"
+
+    def read(self, key: str) -> Any:
+        """A JSON object; None where there is none.
+
+        Raises:
+            RunError: it cannot be read, or is not JSON.
+        """
+        with told(self.url):
+            try:
+                return json.loads(self.fs.cat_file(self.path(key)))
+            except FileNotFoundError:
+                return None
+            except ValueError:
+                raise RunError(f"{self.url}/{key} is damaged; restore it from a copy") from None
+
+    def write(self, key: str, value: Any, new: bool = False) -> None:
+        """A JSON object, in one piece.
+
+        Args:
+            new: refuse to write over an object, as far as the store can (S3 and memory can).
+
+        Raises:
+            FileExistsError: there is one, and ``new``.
+        """
+        data = json.dumps(value, indent=1, sort_keys=True).encode()
+        with told(self.url):
+            try:
+                self.fs.pipe_file(self.path(key), data, **({"mode": "create"} if new else {}))
+                return
+            except FileExistsError:
+                pass
+        raise FileExistsError(key)
+
+    def index(self) -> Index:
+        """The run as it is now; generation 0 where there is none.
+
+        Raises:
+            RunError: damaged, or of a newer format.
+        """
+        found = self.read(INDEX)
+        if found is None:
+            return Index()
+        if not isinstance(found, dict) or found.get("format_version") != FORMAT_VERSION:
+            raise RunError(f"{self.url}/{INDEX}: expected format version {FORMAT_VERSION}")
+        unsafe = [n for n in found["files"] if PurePosixPath(n).is_absolute() or ".." in PurePosixPath(n).parts]
+        if unsafe:
+            raise RunError(f"{self.url}/{INDEX} names {unsafe[0]!r}, which would lie outside the run")
+        return Index(found["generation"], found["files"])
+
+    def pull(self, folder: Path) -> Index:
+        """Copy the run into an empty folder; every file is checked.
+
+        Raises:
+            RunError: an object is missing, or its bytes are not those that the index names.
+        """
+        index = self.index()
+        while True:
+            try:
+                self._fetch(index, folder)
+                return index
+            except RunError:
+                now = self.index()
+                if now.generation == index.generation:
+                    raise
+                index = now  # a writer took the run's objects away while they were read
+                shutil.rmtree(folder)
+
+    def _fetch(self, index: Index, folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        for name in index.files:
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        here = [str(folder / name) for name in index.files]
+        there = [self.path(object_key(*item)) for item in index.files.items()]
+        with told(self.url):
+            if there:
+                self.fs.get(there, here)
+        for name, digest in index.files.items():
+            if not (folder / name).is_file():
+                raise RunError(f"{self.url}: {name} is missing; restore the run from a copy")
+            if file_digest(folder / name) != digest:
+                raise RunError(f"{self.url}: {name} was changed after it was written; restore the run from a copy")
+
+    def push(self, folder: Path, known: Index) -> Index:
+        """Make the run what the folder holds.
+
+        Args:
+            known: what the run was when the folder was last pulled or pushed.
+
+        Raises:
+            RunError: another process wrote the run meanwhile; nothing was changed.
+        """
+        files = {name: self._digest(folder / name) for name in _names(folder)}
+        if files == known.files:
+            return known
+        after = Index(known.generation + 1, files)
+        there = known.keys()
+        self.upload(folder, {n: d for n, d in sorted(files.items()) if object_key(n, d) not in there})
+        now = self.index()
+        if now.generation != known.generation:
+            raise RunError(
+                f"{self.url} was written by another process meanwhile (generation {now.generation}, expected "
+                f"{known.generation}); start again from what is there now"
+            )
+        self.write(INDEX, {"format_version": FORMAT_VERSION, "generation": after.generation, "files": files})
+        self.delete(known.keys() - after.keys())
+        return after
+
+    def upload(self, folder: Path, files: Mapping[str, str]) -> None:
+        """Put files under their digests."""
+        with told(self.url):
+            if files:
+                there = [self.path(object_key(*item)) for item in files.items()]
+                self.fs.put([str(folder / name) for name in files], there)
+
+    def delete(self, keys: set[str]) -> None:
+        """Delete objects; those that are not there are passed over."""
+        with told(self.url):
+            for key in sorted(keys):
+                if self.fs.exists(self.path(key)):
+                    self.fs.rm_file(self.path(key))
+
+    def strays(self) -> list[str]:
+        """Keys of objects that the index does not name: what an interrupted write, or deletion, left."""
+        with told(self.url):
+            self.fs.invalidate_cache()
+            found = self.fs.find(self.path(FILES))
+        start = len(self._stripped()) + 1
+        keys = {str(path)[start:] for path in found}
+        return sorted(keys - self.index().keys())
+
+    def sweep(self) -> list[str]:
+        """Delete the strays; returns their keys. The caller holds the lease."""
+        strays = self.strays()
+        self.delete(set(strays))
+        return strays
+
+    def _stripped(self) -> str:
+        return str(self.fs._strip_protocol(self.root))
+
+    def _digest(self, path: Path) -> str:
+        """SHA-256, computed anew only where the file is another one than last time."""
+        about = os.stat(path)
+        state = (about.st_ino, about.st_size, about.st_mtime_ns)
+        known = self._digests.get(path)
+        if known is None or known[0] != state:
+            known = self._digests[path] = (state, file_digest(path))
+        return known[1]
+
+
+def _names(folder: Path) -> list[str]:
+    """Files below a folder; hidden ones are locks and half-written files."""
+    found = (p.relative_to(folder) for p in folder.rglob("*") if p.is_file())
+    return ["/".join(p.parts) for p in found if not any(part.startswith(".") for part in p.parts)]
