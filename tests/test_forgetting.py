@@ -13,7 +13,7 @@ from recbole_apa.errors import SettingsError
 from recbole_apa.experiment import read_experiment
 from recbole_apa.forgetting import ORIGINAL, OTHER_SEED, compare_forgetting
 from recbole_apa.methods.adapters import AdapterMethod
-from recbole_apa.methods.bench import open_bench
+from recbole_apa.methods.bench import bench_in, open_bench
 from recbole_apa.methods.forget_task import ForgetRequest, open_task
 from recbole_apa.methods.registry import ADAPTERS, REFERENCE
 from recbole_apa.properties_folder import properties_folder
@@ -183,6 +183,26 @@ def test_a_stream_ends_where_all_at_once_ends_for_exact_methods_alone(options, w
     for name in (REFERENCE, "APA(D)"):
         assert stream[name].scores == at_once[name].scores and stream[name].figures["js_divergence"] == 0.0
     assert stream["GradDiff"].scores != at_once["GradDiff"].scores
+
+
+def test_another_seed_is_trained_on_what_the_request_left(options, work_folder, tmp_path):
+    """The same, bit for bit, as training on everything and retraining after the request."""
+    with bench_in(tmp_path, "board", [], options) as bench:
+        changes, serving = ADAPTERS[REFERENCE]
+
+        def method():
+            return AdapterMethod(bench, {REFERENCE: serving}, changes)
+
+        one, other = method(), method()
+        one.fit(3)
+        one.forget(users=["u3"])
+        expected = one.made.model.engine.bank.extract(0)
+        other.fit_on(one.made.data, 3)
+        found = other.made.model.engine.bank.extract(0)
+        other.fit_on(one.made.data, 4)
+        third = other.made.model.engine.bank.extract(0)
+    assert all(np.array_equal(a, b) for n in expected for a, b in zip(expected[n], found[n], strict=True))
+    assert not all(np.array_equal(expected[n][1], third[n][1]) for n in expected)
 
 
 def test_a_method_that_fails_leaves_its_reason(options, work_folder, tmp_path, monkeypatch):

@@ -75,12 +75,18 @@ class AdapterMethod:
     def fit(self, seed: int) -> FitFigures:
         """See :class:`~recbole_apa.methods.protocol.Method`. Frozen states of the labelled prompts are computed
         before the clock starts; they are the same for all methods."""
-        folder = self.bench.folder / "run"
-        shutil.rmtree(folder, ignore_errors=True)
-        config = self._config(seed)
         # RecBole's random splits follow the seed: the rows are those of the bench's own
         data = build_data(self._config(self.bench.config["seed"]))
         self._check_rows(data)
+        return self._train(self._config(seed), data)
+
+    def fit_on(self, data: tuple[Any, Any, Any], seed: int) -> FitFigures:
+        """Train on other data than the bench's, e.g. on what a request left."""
+        return self._train(self._config(seed), data)
+
+    def _train(self, config: APAConfig, data: tuple[Any, Any, Any]) -> FitFigures:
+        folder = self.bench.folder / "run"
+        shutil.rmtree(folder, ignore_errors=True)
         model = build_model(config, data)
         key = tuple(str(config[name]) for name in STATE_KEYS)
         model.engine.cache = self.bench.caches.setdefault(key, model.engine.cache)
