@@ -18,7 +18,7 @@ from recbole_apa.comparison_record import DONE, Row
 from recbole_apa.methods.forget_task import ForgetRequest
 
 MOVED = ("GradAscent", "GradDiff", "RapidUn", "NPO", "SimNPO", "BadT", "E2URec")
-SHARES = (0.03, 0.1, 0.3, 1.0)
+SHARES = (0.03, 0.1, 0.3)
 DAMPINGS = (0.01, 0.1, 1.0)
 REQUEST = ForgetRequest(users_ratio=0.1)
 
@@ -41,15 +41,16 @@ def nearest(rows: list[Row]) -> dict[str, str]:
 
 def main() -> None:
     parser = command(__doc__)
-    parser.add_argument("--train_samples", type=int, default=128)
-    parser.add_argument("--epochs", type=int, default=5, help="after one pass there is hardly anything to forget")
+    parser.add_argument("--train_samples", type=int, default=64)
+    parser.add_argument("--epochs", type=int, default=10, help="after one pass there is hardly anything to forget")
     given = begin(parser)
     options = {
         "protocol": "tallrec",
         "train_samples": given.train_samples,
         "epochs": given.epochs,
-        "valid_samples": 100,
-        "test_samples": 200,
+        "trunk_layers": 0.75,
+        "valid_samples": 60,
+        "test_samples": 120,
         "show_progress": False,
     }
     tried = names(SHARES, DAMPINGS)
