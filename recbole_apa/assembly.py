@@ -34,6 +34,10 @@ MOVABLE = frozenset(
         "ray_address",
         "ray_cpus",
         "ray_gpus",
+        "device_map",
+        "max_memory",
+        "offload_folder",
+        "gradient_checkpointing",
     }
 )
 """Options that may differ when a run is loaded: digests tell whether what they name is the same."""

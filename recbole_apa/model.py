@@ -23,7 +23,7 @@ from recbole_apa.backbone.load import load_backbone
 from recbole_apa.data.dataset import LABEL_LIST_SUFFIX, APADataset
 from recbole_apa.data.prompts import PromptInput
 from recbole_apa.errors import RunError
-from recbole_apa.recbole_settings import read_settings
+from recbole_apa.recbole_settings import read_placement, read_settings
 
 GIB = 1 << 30
 
@@ -52,7 +52,8 @@ class APA(AbstractRecommender):
         self._label_field = config["LABEL_FIELD"]
         self._label_list_field = config["LABEL_FIELD"] + LABEL_LIST_SUFFIX
         self.use_dataset(dataset)
-        backbone = load_backbone(self.settings.backbone, self.device)
+        placement = read_placement(config)
+        backbone = load_backbone(self.settings.backbone, self.device, placement)
         self.backbone = backbone.model
         self.engine = ScoringEngine(
             backbone,
@@ -60,10 +61,15 @@ class APA(AbstractRecommender):
             self.settings.prompts,
             self.settings.adapters,
             cache_bytes=config["trunk_cache_gib"] * GIB,
+            gradient_checkpointing=placement.gradient_checkpointing,
         )
         self.lists = ListScorer(self.engine)
         self._ranks = config["eval_type"] == EvaluatorType.RANKING
         self.rule: WeightRule | None = None
+
+    def to(self, *where: Any, **how: Any) -> "APA":
+        """As torch's; a backbone that is spread over devices stays where it was put."""
+        return self if hasattr(self.backbone, "hf_device_map") else super().to(*where, **how)
 
     def use_dataset(self, dataset: APADataset) -> None:
         """Take item numbers and texts from another dataset: after rows were forgotten, numbers may differ."""

@@ -18,9 +18,9 @@ from recbole_apa.data.view import DataView
 from recbole_apa.errors import APAError, DataError, SettingsError
 from recbole_apa.properties_folder import properties_folder
 from recbole_apa.recbole_settings import OPTION_KEYS
-from recbole_apa.settings import refuse_unknown
+from recbole_apa.settings import PLACEMENT_KEYS, refuse_unknown
 
-RUN_KEYS = frozenset(
+RUN_KEYS = PLACEMENT_KEYS | frozenset(
     {
         "model",
         "dataset",

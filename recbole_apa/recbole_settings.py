@@ -3,7 +3,7 @@
 from typing import Any
 
 from recbole_apa.errors import SettingsError
-from recbole_apa.settings import SETTING_KEYS, APASettings, settings_from
+from recbole_apa.settings import SETTING_KEYS, APASettings, PlacementSettings, placement_from, settings_from
 
 # our field -> the RecBole option it is read from
 _FROM_RECBOLE = {"history_length": "MAX_ITEM_LIST_LENGTH", "max_grad_norm": "clip_grad_norm"}
@@ -30,6 +30,15 @@ def read_settings(config: Any) -> APASettings:
     if config["LABEL_FIELD"] is None or not config["threshold"]:
         raise SettingsError("threshold: found none, expected e.g. {rating: 4}: a label is 1 if rating >= threshold")
     return settings_from(values)
+
+
+def read_placement(config: Any) -> PlacementSettings:
+    """Where the backbone is to lie.
+
+    Raises:
+        SettingsError: as :func:`read_settings`.
+    """
+    return placement_from(config.final_config_dict)
 
 
 def _max_norm(clip: Any) -> float | None:

@@ -82,6 +82,21 @@ class BackboneSettings:
 
 
 @dataclass(frozen=True)
+class PlacementSettings:
+    """Where a backbone lies that one device cannot hold; decides nothing of what a run computes."""
+
+    device_map: str | None = None
+    """``auto`` and the like (accelerate): layers over all GPUs, what is left in main memory, then on disk; null puts
+    all of it on ``device``."""
+    max_memory: Mapping[int | str, int | str] | None = None
+    """How much each may take, e.g. ``{0: 20GiB, cpu: 60GiB}``; null leaves it to accelerate."""
+    offload_folder: str | None = None
+    """Where weights go that are read from the disk; not needed for a safetensors folder."""
+    gradient_checkpointing: bool = False
+    """Keep each layer's input alone for the backward pass: less memory, a third more time."""
+
+
+@dataclass(frozen=True)
 class SampleSettings:
     """Which samples are made of the interactions."""
 
@@ -301,6 +316,8 @@ _GROUPS: dict[str, type] = {
     "aggregation": AggregationSettings,
 }
 
+PLACEMENT_KEYS: frozenset[str] = frozenset(f.name for f in fields(PlacementSettings))
+
 SETTING_KEYS: frozenset[str] = frozenset(f.name for cls in _GROUPS.values() for f in fields(cls)) | {"seed"}
 
 
@@ -315,6 +332,12 @@ def settings_from(values: Mapping[str, Any]) -> APASettings:
     if not isinstance(seed, int) or isinstance(seed, bool):
         raise SettingsError(f"seed: found {seed!r}, expected a whole number")
     return APASettings(seed=seed, **groups)
+
+
+def placement_from(values: Mapping[str, Any]) -> PlacementSettings:
+    """As :func:`settings_from`, of where the backbone lies."""
+    out: PlacementSettings = _build(PlacementSettings, values)
+    return out
 
 
 def refuse_unknown(keys: Iterable[str], known: Iterable[str]) -> None:

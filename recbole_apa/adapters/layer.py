@@ -59,7 +59,7 @@ class StackedLoRALinear(nn.Module):
         self.mixture = mixture
         self.scale = alpha / (math.sqrt(rank) if use_rslora else rank)
         self.dropout = dropout
-        device = base.weight.device
+        device = home_of(base)
         self.lora_A = nn.Parameter(torch.zeros(n_adapters, rank, base.in_features, device=device))
         self.lora_B = nn.Parameter(torch.zeros(n_adapters, base.out_features, rank, device=device))
         self._kept: tuple[Any, Tensor, Tensor] | None = None
@@ -85,7 +85,7 @@ class StackedLoRALinear(nn.Module):
         n_shards, rank, _ = self.lora_A.shape
         x = F.dropout(x, self.dropout, self.training)
         a_all, b_all = self._factors(x.dtype)
-        w = weights.to(x.dtype)[:, None, :, None]  # (b, 1, k, 1)
+        w = weights.to(x.device, x.dtype)[:, None, :, None]  # (b, 1, k, 1)
         u = F.linear(x, a_all).unflatten(-1, (n_shards, rank))  # (b, t, k, r)
         if mode == "non_decomposition":
             mixed = u * w  # (b, t, k, r)
@@ -97,7 +97,7 @@ class StackedLoRALinear(nn.Module):
     def _merged_delta(self, x: Tensor, weights: Tensor) -> Tensor:
         """B(x) A(x) x with each sample's factors merged first: k*r*(d_in + d_out) operations a sample for merging, and
         r*(d_in + d_out) a position for the products, in place of k times as many."""
-        w = weights.to(self.lora_A.dtype)
+        w = weights.to(self.lora_A.device, self.lora_A.dtype)
         a = (w @ self.lora_A.flatten(1)).unflatten(1, self.lora_A.shape[1:]).to(x.dtype)  # (b, r, d_in)
         b = (w @ self.lora_B.flatten(1)).unflatten(1, self.lora_B.shape[1:]).to(x.dtype)  # (b, d_out, r)
         return torch.bmm(torch.bmm(x, a.mT), b.mT) * self.scale
@@ -129,6 +129,12 @@ class StackedLoRALinear(nn.Module):
                 f"mixture weights have shape {tuple(weights.shape)}, expected (batch, adapters) = "
                 f"({x.shape[0]}, {self.n_adapters})"
             )
+
+
+def home_of(module: Any) -> torch.device:
+    """Where a module computes: where its weight lies, or where accelerate brings it before a pass."""
+    device: torch.device = module.weight.device
+    return torch.device(module._hf_hook.execution_device) if device.type == "meta" else device
 
 
 def start_factor(rank: int, d_in: int, generator: torch.Generator) -> Tensor:

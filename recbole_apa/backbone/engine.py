@@ -14,6 +14,7 @@ from recbole_apa.adapters.inject import AdapterBank
 from recbole_apa.adapters.layer import MergeMode
 from recbole_apa.backbone.answers import PromptEncoder, TokenizedPrompt
 from recbole_apa.backbone.load import Backbone
+from recbole_apa.backbone.placement import checkpoint_layers, is_offloaded
 from recbole_apa.backbone.scoring import AnswerHead, gather_positions
 from recbole_apa.backbone.threads import map_on_threads
 from recbole_apa.backbone.trunk import SplitDecoder
@@ -85,6 +86,7 @@ class ScoringEngine:
 
     Args:
         cache_bytes: how much of the frozen passes may be kept in memory.
+        gradient_checkpointing: compute the upper layers again in the backward pass.
     """
 
     def __init__(
@@ -94,6 +96,7 @@ class ScoringEngine:
         prompts: PromptSettings,
         adapters: AdapterSettings,
         cache_bytes: float,
+        gradient_checkpointing: bool = False,
     ) -> None:
         self.backbone = backbone
         self.settings = settings
@@ -113,6 +116,10 @@ class ScoringEngine:
             adapters.lora_dropout,
             adapters.use_rslora,
         )
+        self.offloaded = is_offloaded(backbone.model)
+        if gradient_checkpointing:
+            checkpoint_layers(self.decoder.decoder.layers[self.decoder.n_trunk :], self.bank.mixture)
+            self.decoder.checkpointed = True
         self.cache = StateCache(cache_bytes)
         self._encoded: dict[PromptInput, TokenizedPrompt] = {}
 
@@ -130,7 +137,7 @@ class ScoringEngine:
     def side_by_side(self, job: Callable[[Item], Result], items: Sequence[Item]) -> list[Result]:
         """``job`` of each item, without gradients; on a CPU several at once, each on one thread."""
         if self.decoder.device.type == "cpu":
-            return map_on_threads(job, items)
+            return map_on_threads(job, items, self.offloaded)
         with torch.no_grad():
             return [job(item) for item in items]
 

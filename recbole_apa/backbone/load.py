@@ -9,10 +9,11 @@ from typing import Any
 import torch
 from torch import nn
 
+from recbole_apa.backbone.placement import placed_by, sorted_tensors
 from recbole_apa.backbone.quantization import keep_differentiable, quantization_config
 from recbole_apa.backbone.wheel import PACKAGED, packaged_model_folder
 from recbole_apa.errors import BackboneError
-from recbole_apa.settings import BackboneSettings
+from recbole_apa.settings import BackboneSettings, PlacementSettings
 
 
 @dataclass(frozen=True)
@@ -29,8 +30,13 @@ class Backbone:
     """SHA-256 of the weights, so that an adapter is never used on another backbone."""
 
 
-def load_backbone(settings: BackboneSettings, device: torch.device) -> Backbone:
+def load_backbone(
+    settings: BackboneSettings, device: torch.device, placement: PlacementSettings | None = None
+) -> Backbone:
     """
+    Args:
+        device: where all of it goes, unless ``placement`` spreads it.
+
     Raises:
         BackboneError: not found, not loadable, or no fast tokenizer.
     """
@@ -42,9 +48,10 @@ def load_backbone(settings: BackboneSettings, device: torch.device) -> Backbone:
     source = str(packaged_model_folder(name)) if name in PACKAGED else name
     options: dict[str, Any] = {"trust_remote_code": settings.trust_remote_code}
     dtype = resolve_dtype(settings.dtype, device)
-    placed: dict[str, Any] = {}
+    placed = placed_by(placement or PlacementSettings())
     if settings.quantization:
-        placed = {"quantization_config": quantization_config(settings.quantization, dtype), "device_map": {"": device}}
+        quantized = quantization_config(settings.quantization, dtype)
+        placed = {"device_map": {"": device}, **placed, "quantization_config": quantized}
     transformers_logging.disable_progress_bar()
     try:
         tokenizer = AutoTokenizer.from_pretrained(source, **options)
@@ -63,9 +70,9 @@ def load_backbone(settings: BackboneSettings, device: torch.device) -> Backbone:
         raise BackboneError(f"backbone {name}: its tokenizer has no fast version, which is needed to place the answers")
     model.requires_grad_(False)
     model.eval()
-    if placed:
+    if settings.quantization:
         keep_differentiable(model)
-    else:
+    elif not placed:
         model = model.to(device)
     return Backbone(name, source, model, tokenizer, weights_digest(model))
 
@@ -81,7 +88,7 @@ def resolve_dtype(name: str, device: torch.device) -> torch.dtype:
 def weights_digest(model: nn.Module) -> str:
     """SHA-256 over all parameters, names and types, in order of name."""
     h = hashlib.sha256()
-    for name, tensor in sorted(model.state_dict().items()):
+    for name, tensor in sorted_tensors(model):
         h.update(f"{name}:{tensor.dtype}:{tuple(tensor.shape)}".encode())
         h.update(tensor.detach().cpu().reshape(-1).contiguous().view(torch.uint8).numpy().data)
     return h.hexdigest()

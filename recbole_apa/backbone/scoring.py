@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
+from accelerate.utils import align_module_device
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -14,16 +15,19 @@ class AnswerHead:
     """Projects chosen positions to the two answers, or to the vocabulary where the full loss is asked for."""
 
     def __init__(self, model: Any, answers: AnswerTokens) -> None:
-        head = model.get_output_embeddings()
-        self.weight: Tensor = head.weight
-        self.bias: Tensor | None = getattr(head, "bias", None)
+        self.head = model.get_output_embeddings()
         self.answers = answers
         rows = [answers.no, answers.yes]
-        self._pair = self.weight[rows].float()
-        self._pair_bias = self.bias[rows].float() if self.bias is not None else None
+        with align_module_device(self.head):
+            bias = getattr(self.head, "bias", None)
+            self._pair: Tensor = self.head.weight[rows].float()
+            self._pair_bias = None if bias is None else bias[rows].float()
 
     def logits(self, hidden: Tensor) -> Tensor:
         """z_no and z_yes: (m, d) -> (m, 2), float32."""
+        self._pair = self._pair.to(hidden.device)  # with layers on several devices, where the last one is
+        if self._pair_bias is not None:
+            self._pair_bias = self._pair_bias.to(hidden.device)
         return F.linear(hidden.float(), self._pair, self._pair_bias)
 
     def margins(self, hidden: Tensor) -> Tensor:
@@ -40,13 +44,13 @@ class AnswerHead:
         """
         if over == "yes_no":
             return F.binary_cross_entropy_with_logits(self.margins(hidden), labels.float())
-        logits = F.linear(hidden, self.weight, self.bias).float()  # (m, vocabulary)
+        logits = self.head(hidden).float()  # (m, vocabulary)
         pair = torch.tensor([self.answers.no, self.answers.yes], device=labels.device)
         return F.cross_entropy(logits, pair[labels.long()])
 
     def answer_mass(self, hidden: Tensor) -> Tensor:
         """p_yes + p_no over the vocabulary: (m, d) -> (m,). Small where the model would say something else."""
-        p = torch.softmax(F.linear(hidden, self.weight, self.bias).float(), dim=1)
+        p = torch.softmax(self.head(hidden).float(), dim=1)
         return p[:, self.answers.yes] + p[:, self.answers.no]
 
 

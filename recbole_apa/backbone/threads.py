@@ -14,8 +14,12 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
-def map_on_threads(job: Callable[[Item], Result], items: Sequence[Item]) -> list[Result]:
-    """``job`` of each item, in the items' order, without gradients; as many at once as torch has threads."""
+def map_on_threads(job: Callable[[Item], Result], items: Sequence[Item], one_by_one: bool = False) -> list[Result]:
+    """``job`` of each item, in the items' order, without gradients; as many at once as torch has threads.
+
+    Args:
+        one_by_one: one at a time, with the same numbers: where passes would take each other's weights away.
+    """
     n_threads = torch.get_num_threads()
 
     def alone(item: Item) -> Result:
@@ -24,7 +28,7 @@ def map_on_threads(job: Callable[[Item], Result], items: Sequence[Item]) -> list
             return job(item)
 
     try:
-        with ThreadPoolExecutor(max(1, min(n_threads, len(items)))) as pool:
+        with ThreadPoolExecutor(1 if one_by_one else max(1, min(n_threads, len(items)))) as pool:
             return list(pool.map(alone, items))
     finally:
         torch.set_num_threads(n_threads)

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from recbole_apa.adapters.layer import home_of
 from recbole_apa.errors import BackboneError
 
 
@@ -36,14 +37,16 @@ class SplitDecoder:
             raise BackboneError(
                 f"trunk_layers: found {self.n_trunk}, expected 0 to {self.n_layers - 1} for this backbone"
             )
+        self.checkpointed = False
+        """Whether the upper layers are computed again in the backward pass."""
         self.trunk_part = _part(self.decoder, 0, self.n_trunk, keep_norm=False) if self.n_trunk else None
         """The lower layers as a decoder; None where there are none."""
         self._check_equal_to_whole()
 
     @property
     def device(self) -> torch.device:
-        """Where the embedding table lies."""
-        return self.model.get_input_embeddings().weight.device
+        """Where the embedding table lies, or is brought."""
+        return home_of(self.model.get_input_embeddings())
 
     @property
     def hidden_size(self) -> int:
@@ -74,6 +77,9 @@ class SplitDecoder:
     def upper(self, states: Sequence[Tensor]) -> Tensor:
         """Final hidden states, (b, max t, d), of prompts whose trunk states are given."""
         padded = _pad([s.to(self.device) for s in states])
+        if self.checkpointed and torch.is_grad_enabled():
+            for layer in self.decoder.layers[self.n_trunk :]:
+                layer.training = True  # of the layer alone, for transformers' sake; RecBole's eval() takes it back
         return self.upper_part(inputs_embeds=padded, use_cache=False).last_hidden_state
 
     def embed(self, ids: Sequence[int]) -> Tensor:
@@ -112,6 +118,7 @@ def _layer_count(decoder: Any) -> int:
 def _part(decoder: Any, start: int, stop: int, keep_norm: bool) -> Any:
     """The same decoder with some of its layers; modules are shared, nothing is copied."""
     view = copy.copy(decoder)
+    view.__dict__.pop("forward", None)  # accelerate's is bound to the whole decoder
     view._modules = dict(decoder._modules)
     view._modules["layers"] = nn.ModuleList(list(decoder.layers)[start:stop])
     if not keep_norm:

@@ -1,0 +1,127 @@
+"""A backbone that is spread over memory and disk, and activations that are computed again: the same bits."""
+
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import pytest
+import torch
+
+from recbole_apa import run, unlearn, verify
+from recbole_apa.backbone.load import load_backbone, weights_digest
+from recbole_apa.backbone.placement import is_offloaded
+from recbole_apa.errors import BackboneError, SettingsError
+from recbole_apa.settings import PlacementSettings
+from tests.test_backbone import CPU, settings
+from tests.unlearning_helpers import state
+
+ROOT = Path(__file__).resolve().parent.parent
+LITTLE = {"device_map": "auto", "max_memory": {"cpu": 90_000}}
+"""Room for the embedding table and a layer of the tiny backbone."""
+
+
+def test_most_layers_lie_on_the_disk_and_the_digest_is_the_same(backbone_folder):
+    plain = load_backbone(settings(backbone_folder), CPU)
+    spread = load_backbone(settings(backbone_folder), CPU, PlacementSettings(**LITTLE))
+    assert is_offloaded(spread.model) and not is_offloaded(plain.model)
+    assert set(spread.model.hf_device_map.values()) == {"cpu", "disk"}
+    assert {p.device.type for p in spread.model.model.layers[3].parameters()} == {"meta"}
+    assert spread.digest == plain.digest
+    with torch.no_grad():
+        next(plain.model.parameters())[0, 0] += 1
+    assert weights_digest(plain.model) != spread.digest
+
+
+@pytest.mark.parametrize(
+    "placed",
+    [
+        {"gradient_checkpointing": True},
+        LITTLE,
+        {**LITTLE, "gradient_checkpointing": True},
+    ],
+    ids=["checkpointed", "offloaded", "both"],
+)
+@pytest.mark.parametrize("trunk_layers", [0, 2])
+def test_a_run_has_the_same_bytes(placed, trunk_layers, options, work_folder, tmp_path):
+    given = {**options, "trunk_layers": trunk_layers, "embedding": "final", "answer_loss": "full"}
+    run("APA", "board", config_dict=given, run_dir=tmp_path / "plain")
+    run("APA", "board", config_dict={**given, **placed}, run_dir=tmp_path / "placed")
+    unlearn(tmp_path / "plain", users=["u3"])
+    unlearn(tmp_path / "placed", users=["u3"])
+    assert state(tmp_path / "plain") == state(tmp_path / "placed")
+    assert verify(tmp_path / "placed", {"gradient_checkpointing": False, "device_map": None}).holds
+
+
+def test_activations_are_computed_again_in_the_backward_pass(options, work_folder, tmp_path, monkeypatch):
+    from transformers.models.llama.modeling_llama import LlamaMLP
+
+    def passes(name, **placed):
+        n, original = 0, LlamaMLP.forward
+
+        def counted(self, x):
+            nonlocal n
+            n += torch.is_grad_enabled()
+            return original(self, x)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(LlamaMLP, "forward", counted)
+            run("APA", "board", config_dict={**options, **placed}, run_dir=tmp_path / name)
+        return n
+
+    assert passes("checkpointed", gradient_checkpointing=True) == 2 * passes("plain") > 0
+
+
+def test_values_that_mean_nothing_are_refused(options, work_folder, tmp_path):
+    with pytest.raises(SettingsError, match="max_memory"):
+        run("APA", "board", config_dict={**options, "max_memory": "2GiB"}, run_dir=tmp_path / "run")
+    with pytest.raises(BackboneError, match="cannot be loaded"):
+        run("APA", "board", config_dict={**options, "device_map": "everywhere"}, run_dir=tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+CHILD = """
+import resource, sys
+from recbole_apa import run
+limit = int(sys.argv[1])
+resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
+options = dict(
+    data_path=sys.argv[2], backbone=sys.argv[3], load_col={"inter": ["user_id", "item_id", "rating", "timestamp"],
+    "item": ["item_id", "title", "year"]}, item_text="{title} ({year})", MAX_ITEM_LIST_LENGTH=4, train_samples=6,
+    valid_samples=2, test_samples=2, n_shards=2, dtype="float32", show_progress=False, trunk_layers=2,
+    variants="none", **eval(sys.argv[4]),
+)
+run("APA", "board", config_dict=options, run_dir=sys.argv[5])
+"""
+
+
+@pytest.mark.slow
+def test_a_model_larger_than_the_memory_that_a_process_may_take_is_trained(backbone_folder, data_folder, tmp_path):
+    """1.6 GB of weights; without a spread the same process runs out of memory."""
+    from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM
+
+    folder = tmp_path / "large"
+    AutoTokenizer.from_pretrained(backbone_folder).save_pretrained(folder)
+    shape = {"hidden_size": 1024, "intermediate_size": 4096, "num_hidden_layers": 24, "num_attention_heads": 16}
+    LlamaForCausalLM(LlamaConfig(vocab_size=320, max_position_embeddings=512, **shape)).save_pretrained(folder)
+    assert sum(f.stat().st_size for f in folder.glob("*.safetensors")) > 1.5e9
+    limit = _data_bytes_of_a_process_that_loads_nothing() + 900_000_000
+
+    def child(name, **placed):
+        command = [sys.executable, "-c", textwrap.dedent(CHILD), str(limit), str(data_folder), str(folder)]
+        command += [repr(placed), str(tmp_path / name)]
+        return subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, timeout=900, check=False)
+
+    plain = child("plain")
+    assert plain.returncode != 0 and "memory" in plain.stderr.lower(), plain.stderr[-2000:]
+    placed = child("placed", device_map="auto", max_memory={"cpu": "300MiB"}, gradient_checkpointing=True)
+    assert placed.returncode == 0, placed.stderr[-3000:]
+
+
+def _data_bytes_of_a_process_that_loads_nothing():
+    code = (
+        "import recbole_apa.trainer, transformers.models.llama.modeling_llama\n"
+        "print(*(l.split()[1] for l in open('/proc/self/status') if l.startswith('VmData')))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    return 1024 * int(done.stdout.split()[-1])
