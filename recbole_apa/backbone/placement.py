@@ -1,6 +1,8 @@
 """A backbone that one device cannot hold: spread over devices, main memory and disk by accelerate, and its activations
 computed again in the backward pass."""
 
+import contextlib
+import ctypes
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -12,11 +14,15 @@ from recbole_apa.adapters.layer import Mixture
 from recbole_apa.errors import BackboneError
 from recbole_apa.settings import PlacementSettings
 
+_M_MMAP_THRESHOLD = -3
+"""Of glibc's malloc.h."""
+
 
 def placed_by(settings: PlacementSettings) -> dict[str, Any]:
     """What transformers is told of where weights go; nothing where one device is to hold them all."""
     if settings.device_map is None:
         return {}
+    _return_freed_memory()
     given = {"max_memory": settings.max_memory, "offload_folder": settings.offload_folder}
     return {"device_map": settings.device_map, **{k: v for k, v in given.items() if v is not None}}
 
@@ -24,6 +30,12 @@ def placed_by(settings: PlacementSettings) -> dict[str, Any]:
 def is_offloaded(model: nn.Module) -> bool:
     """Whether accelerate brings weights in before a module's pass and takes them away after it."""
     return any(p.device.type == "meta" for p in model.parameters())
+
+
+def _return_freed_memory() -> None:
+    """glibc keeps freed blocks of the size of a weight for later, up to the whole model's; let it hand them back."""
+    with contextlib.suppress(OSError, AttributeError):  # of another libc
+        ctypes.CDLL("libc.so.6").mallopt(_M_MMAP_THRESHOLD, 1 << 20)
 
 
 def sorted_tensors(model: nn.Module) -> Iterator[tuple[str, Tensor]]:
