@@ -60,7 +60,7 @@ class Setting:
         return engine
 
     def _write(self, folder: Path, s: Any) -> None:
-        about = PeftDescription("", s.lora_rank, s.lora_alpha, 0.0, s.target_modules, self.many.decoder.upper_layers())
+        about = PeftDescription("", s, self.many.decoder.upper_layers())
         for i in range(self.k):
             (folder / str(i)).mkdir(parents=True)
             write_adapter(folder / str(i), self.many.bank.extract(i), about)

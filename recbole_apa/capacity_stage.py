@@ -50,7 +50,7 @@ def measured_costs(made: RunResult, n_valid: int | None = None) -> StepCosts:
         full["memory_seconds"] / (n_scored * active) if n_scored else 0.0,
         n_scored if n_valid is None else n_valid,
         sum(p.nbytes for p in bank.parameters()) // bank.n_adapters,
-        sum(p.nbytes for name, p in made.model.backbone.named_parameters() if "lora_" not in name),
+        sum(p.nbytes for p in made.model.backbone.parameters()) - sum(p.nbytes for p in bank.parameters()),
         4 * made.model.engine.decoder.hidden_size,
     )
 

@@ -290,7 +290,8 @@ def _seeds(comparing: dict[str, Any], usual: int) -> int:
 
 def _refuse_near_misses(options: dict[str, Any]) -> None:
     """Options of the stages are the command line's own: RecBole's check of names does not know them."""
-    from recbole_apa.settings import SETTING_KEYS, nearest
+    from recbole_apa.options import nearest
+    from recbole_apa.settings import SETTING_KEYS
 
     for name in set(options) - SETTING_KEYS:
         near = nearest(name, [*_FLAGS, *_NAMES, *_COMPARING, *_STAGE], 0.8)

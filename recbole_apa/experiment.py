@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from recbole_apa.errors import SettingsError
+from recbole_apa.options import refuse_unknown
 from recbole_apa.properties_folder import properties_folder
 from recbole_apa.recbole_bridge import read_yaml
-from recbole_apa.settings import refuse_unknown
 
 KEYS = ("compare", "seeds", "options", "baseline_options", "slices", "forget")
 

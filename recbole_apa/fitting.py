@@ -356,16 +356,8 @@ class StateBuilder:
 
     def peft_description(self) -> PeftDescription:
         """What ``adapter_config.json`` says."""
-        s = self.model.settings.adapters
-        return PeftDescription(
-            self.model.settings.backbone.backbone,
-            s.lora_rank,
-            s.lora_alpha,
-            s.lora_dropout,
-            s.target_modules,
-            self.model.engine.decoder.upper_layers(),
-            s.use_rslora,
-        )
+        s = self.model.settings
+        return PeftDescription(s.backbone.backbone, s.adapters, self.model.engine.decoder.upper_layers())
 
 
 def lineage_of(

@@ -16,9 +16,10 @@ from recbole.config import Config
 from recbole_apa.data.atomic_files import without_quoting
 from recbole_apa.data.view import DataView
 from recbole_apa.errors import APAError, DataError, SettingsError
+from recbole_apa.options import refuse_unknown
 from recbole_apa.properties_folder import properties_folder
 from recbole_apa.recbole_settings import OPTION_KEYS
-from recbole_apa.settings import PLACEMENT_KEYS, refuse_unknown
+from recbole_apa.settings import PLACEMENT_KEYS
 
 RUN_KEYS = PLACEMENT_KEYS | frozenset(
     {

@@ -3,7 +3,8 @@
 from typing import Any
 
 from recbole_apa.errors import SettingsError
-from recbole_apa.settings import SETTING_KEYS, APASettings, PlacementSettings, placement_from, settings_from
+from recbole_apa.options import placement_from, settings_from
+from recbole_apa.settings import SETTING_KEYS, APASettings, PlacementSettings
 
 # our field -> the RecBole option it is read from
 _FROM_RECBOLE = {"history_length": "MAX_ITEM_LIST_LENGTH", "max_grad_norm": "clip_grad_norm"}

@@ -3,11 +3,8 @@
 Every field is one key of ``properties/model/APA.yaml`` and one ``--key=value`` of the command line.
 """
 
-import difflib
-import types
-import typing
-from collections.abc import Iterable, Mapping
-from dataclasses import MISSING, asdict, dataclass, fields
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
 from typing import Any, TypeVar
 
 from recbole_apa.errors import SettingsError
@@ -178,8 +175,10 @@ class PartitionSettings:
 
 @dataclass(frozen=True)
 class AdapterSettings:
-    """LoRA (Hu et al., 2021), as in PEFT's ``LoraConfig``."""
+    """LoRA (Hu et al., 2021) or (IA)3 (Liu et al., 2022), as in PEFT's ``LoraConfig`` and ``IA3Config``."""
 
+    adapter_type: str
+    """``lora``, or ``ia3``: a vector of scales a layer in place of two factors."""
     lora_rank: int
     """r."""
     lora_alpha: float
@@ -190,8 +189,13 @@ class AdapterSettings:
     """Dropout on the adapter's input while training."""
     target_modules: tuple[str, ...]
     """Linear layers that get an adapter, by last name, e.g. ``q_proj``."""
+    feedforward_modules: tuple[str, ...]
+    """Those of them whose input is scaled by (IA)3, and not their output."""
 
     def __post_init__(self) -> None:
+        _choice("adapter_type", self.adapter_type, ("lora", "ia3"))
+        if self.adapter_type == "ia3" and (self.use_rslora or self.lora_dropout):
+            raise SettingsError("adapter_type: ia3 has no factors; use_rslora and lora_dropout need adapter_type: lora")
         _at_least("lora_rank", self.lora_rank, 1)
         if not 0 <= self.lora_dropout < 1:
             raise SettingsError(f"lora_dropout: found {self.lora_dropout}, expected 0 <= lora_dropout < 1")
@@ -289,6 +293,8 @@ class APASettings:
                 "else; use embedding_pooling: last or mean"
             )
 
+        if self.adapters.adapter_type == "ia3" and self.training.loraplus_lr_ratio != 1:
+            raise SettingsError("loraplus_lr_ratio: LoRA+ is about LoRA's two factors; use adapter_type: lora")
         if self.training.fused_shards > 1 and self.adapters.lora_dropout:
             raise SettingsError(
                 f"fused_shards is {self.training.fused_shards} and lora_dropout {self.adapters.lora_dropout}; dropout "
@@ -298,15 +304,16 @@ class APASettings:
     def flat(self) -> dict[str, Any]:
         """All options under their keys, as in a YAML file."""
         out: dict[str, Any] = {"seed": self.seed}
-        for group in _GROUPS:
+        for group in GROUPS:
             out |= asdict(getattr(self, group))
-        out["target_modules"] = list(out["target_modules"])
+        for name in ("target_modules", "feedforward_modules"):
+            out[name] = list(out[name])
         if out["prompt_template"] is not None:
             out["prompt_template"] = dict(out["prompt_template"])
         return out
 
 
-_GROUPS: dict[str, type] = {
+GROUPS: dict[str, type] = {
     "backbone": BackboneSettings,
     "samples": SampleSettings,
     "prompts": PromptSettings,
@@ -318,99 +325,4 @@ _GROUPS: dict[str, type] = {
 
 PLACEMENT_KEYS: frozenset[str] = frozenset(f.name for f in fields(PlacementSettings))
 
-SETTING_KEYS: frozenset[str] = frozenset(f.name for cls in _GROUPS.values() for f in fields(cls)) | {"seed"}
-
-
-def settings_from(values: Mapping[str, Any]) -> APASettings:
-    """Build the settings from flat options; keys that are not ours are left to RecBole.
-
-    Raises:
-        SettingsError: all missing keys and wrong types of a group together, or a value out of its range.
-    """
-    groups: dict[str, Any] = {name: _build(cls, values) for name, cls in _GROUPS.items()}
-    seed = values.get("seed")
-    if not isinstance(seed, int) or isinstance(seed, bool):
-        raise SettingsError(f"seed: found {seed!r}, expected a whole number")
-    return APASettings(seed=seed, **groups)
-
-
-def placement_from(values: Mapping[str, Any]) -> PlacementSettings:
-    """As :func:`settings_from`, of where the backbone lies."""
-    out: PlacementSettings = _build(PlacementSettings, values)
-    return out
-
-
-def refuse_unknown(keys: Iterable[str], known: Iterable[str]) -> None:
-    """Raise with the nearest known name for every key that nothing reads.
-
-    Raises:
-        SettingsError: lists all unknown keys together.
-    """
-    names = sorted(set(known))
-    problems = []
-    for key in keys:
-        if key in names:
-            continue
-        if key in NOT_OFFERED:
-            problems.append(f"{key}: {NOT_OFFERED[key]}")
-            continue
-        near = nearest(key, names, 0.6)
-        problems.append(f"unknown option {key!r}" + (f"; did you mean {near!r}?" if near else ""))
-    if problems:
-        raise SettingsError("; ".join(problems))
-
-
-def nearest(name: str, names: Iterable[str], cutoff: float) -> str | None:
-    """The name most like another one, if any is more like it than ``cutoff`` (0 to 1)."""
-    return next(iter(difflib.get_close_matches(name, sorted(names), n=1, cutoff=cutoff)), None)
-
-
-def _build(cls: type[T], values: Mapping[str, Any]) -> T:
-    problems, arguments = [], {}
-    hints = typing.get_type_hints(cls)
-    for f in fields(cls):  # type: ignore[arg-type]
-        if f.name not in values and f.default is MISSING:
-            problems.append(f"{f.name}: missing")
-            continue
-        value = _coerce(values[f.name], hints[f.name])
-        if value is _WRONG:
-            problems.append(f"{f.name}: found {values[f.name]!r}, expected {_type_name(hints[f.name])}")
-        else:
-            arguments[f.name] = value
-    if problems:
-        raise SettingsError("; ".join(problems))
-    return cls(**arguments)
-
-
-_WRONG = object()
-
-
-def _coerce(value: Any, hint: Any) -> Any:
-    """``value`` as the hinted type (int widens to float, list to tuple), or ``_WRONG``."""
-    origin = typing.get_origin(hint)
-    if origin in (typing.Union, types.UnionType):
-        options = typing.get_args(hint)
-        exact = [o for o in options if type(value) is o]
-        for option in exact or options:
-            out = _coerce(value, option)
-            if out is not _WRONG:
-                return out
-        return _WRONG
-    if hint is types.NoneType:
-        return None if value is None else _WRONG
-    if origin is tuple:
-        items = [value] if isinstance(value, str) else value
-        whole = isinstance(items, (list, tuple)) and all(isinstance(v, str) for v in items)
-        return tuple(items) if whole else _WRONG
-    if origin is not None and issubclass(origin, Mapping):
-        return dict(value) if isinstance(value, Mapping) else _WRONG
-    if hint is float and type(value) is int:
-        return float(value)
-    return value if type(value) is hint else _WRONG
-
-
-def _type_name(hint: Any) -> str:
-    if typing.get_origin(hint) in (typing.Union, types.UnionType):
-        return " or ".join(_type_name(h) for h in typing.get_args(hint))
-    plain = {str: "text", int: "a whole number", float: "a number", bool: "true or false", types.NoneType: "null"}
-    return plain.get(hint) or ("a list of names" if typing.get_origin(hint) is tuple else "a mapping")
+SETTING_KEYS: frozenset[str] = frozenset(f.name for cls in GROUPS.values() for f in fields(cls)) | {"seed"}

@@ -14,7 +14,13 @@ from recbole_apa.settings import AdapterSettings, BackboneSettings, PromptSettin
 
 CPU = torch.device("cpu")
 ADAPTERS = AdapterSettings(
-    lora_rank=2, lora_alpha=4.0, lora_dropout=0.0, use_rslora=False, target_modules=("q_proj", "v_proj")
+    adapter_type="lora",
+    lora_rank=2,
+    lora_alpha=4.0,
+    lora_dropout=0.0,
+    use_rslora=False,
+    target_modules=("q_proj", "v_proj"),
+    feedforward_modules=(),
 )
 SAMPLES = [
     PromptInput((("Alien (1979)", 1), ("Crash (1996)", 0)), "Babe (1995)"),

@@ -13,6 +13,7 @@ PACKAGE = Path(__file__).resolve().parent.parent / "recbole_apa"
 RANKS = [
     {"errors", "seeding", "properties_folder"},
     {"settings", "files", "progress", "capacity"},
+    {"options"},
     {"recbole_settings"},
     {"partition", "adapters", "data"},
     {"backbone", "approximate", "storage"},

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -7,6 +9,9 @@ from torch import nn
 from recbole_apa.adapters.inject import AdapterBank
 from recbole_apa.adapters.layer import Mixture, StackedLoRALinear
 from recbole_apa.errors import BackboneError
+from recbole_apa.settings import AdapterSettings
+
+ADAPTERS = AdapterSettings("lora", 2, 4.0, False, 0.0, ("q_proj",), ())
 
 
 def make_layer(k, rank=3, d_in=5, d_out=7, seed=0):
@@ -146,7 +151,7 @@ class Toy(nn.Module):
 
 
 def test_bank_starts_every_adapter_alike_and_copies_back_what_it_was_given():
-    bank = AdapterBank(Toy(), [""], ["q_proj"], rank=2, alpha=4, dropout=0.0)
+    bank = AdapterBank(Toy(), [""], ADAPTERS)
     assert list(bank.layers) == ["block.q_proj"]
     start, other = bank.start(1), bank.start(2)
     a, b = start["block.q_proj"]
@@ -159,11 +164,11 @@ def test_bank_starts_every_adapter_alike_and_copies_back_what_it_was_given():
 
 def test_missing_target_modules_are_named():
     with pytest.raises(BackboneError, match=r"no linear layer named c_attn; its layers are o_proj, q_proj"):
-        AdapterBank(Toy(), [""], ["q_proj", "c_attn"], rank=2, alpha=4, dropout=0.0)
+        AdapterBank(Toy(), [""], replace(ADAPTERS, target_modules=("q_proj", "c_attn")))
 
 
 def test_adapter_of_another_model_is_refused():
-    bank = AdapterBank(Toy(), [""], ["q_proj"], rank=2, alpha=4, dropout=0.0)
+    bank = AdapterBank(Toy(), [""], ADAPTERS)
     with pytest.raises(BackboneError, match=r"differ in block\.o_proj, block\.q_proj"):
         bank.load(0, {"block.o_proj": bank.start(1)["block.q_proj"]})
 

@@ -6,12 +6,15 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
-from recbole_apa.adapters.layer import MergeMode, Mixture, StackedLoRALinear, start_factor
+from recbole_apa.adapters.layer import MergeMode, Mixture, StackedLoRALinear
+from recbole_apa.adapters.scales import StackedIA3Linear
 from recbole_apa.errors import BackboneError
 from recbole_apa.seeding import generator_for
+from recbole_apa.settings import AdapterSettings
 
-Factors = dict[str, tuple[Tensor, Tensor]]
-"""One adapter: layer name -> (A (r, d_in), B (d_out, r)), float32 on the CPU."""
+Factors = dict[str, tuple[Tensor, ...]]
+"""One adapter: layer name -> (A (r, d_in), B (d_out, r)), or (l (d,),) of (IA)3, float32 on the CPU."""
+Stacked = StackedLoRALinear | StackedIA3Linear
 
 
 class AdapterBank:
@@ -20,7 +23,7 @@ class AdapterBank:
     Args:
         model: the frozen model; its target layers are replaced in place.
         layer_prefixes: where to look, e.g. ``model.layers.22.``.
-        targets: last names, e.g. ``q_proj``.
+        settings: which layers by their last names, and what they get.
 
     Raises:
         BackboneError: the model has no linear layer of such a name.
@@ -30,29 +33,31 @@ class AdapterBank:
         self,
         model: nn.Module,
         layer_prefixes: Iterable[str],
-        targets: Sequence[str],
-        rank: int,
-        alpha: float,
-        dropout: float,
-        use_rslora: bool = False,
+        settings: AdapterSettings,
     ) -> None:
-        self.model = model
-        self.rank, self.alpha, self.dropout, self.use_rslora = rank, alpha, dropout, use_rslora
+        self.model, self.settings = model, settings
         self.mixture = Mixture()
-        self.bases = _find_targets(model, tuple(layer_prefixes), targets)
-        self.layers: dict[str, StackedLoRALinear] = {}
+        self.bases = _find_targets(model, tuple(layer_prefixes), settings.target_modules)
+        self.layers: dict[str, Stacked] = {}
         self.resize(1)
 
     def resize(self, n_adapters: int) -> None:
         """Make room for ``n_adapters``, all zero."""
         for name, base in self.bases.items():
-            layer = StackedLoRALinear(
-                base, n_adapters, self.rank, self.alpha, self.mixture, self.dropout, self.use_rslora
-            )
+            layer = self._layer(name, base, n_adapters)
             layer.requires_grad_(False)
             layer.train(False)
             _replace(self.model, name, layer)
             self.layers[name] = layer
+
+    def _layer(self, name: str, base: nn.Linear, n_adapters: int) -> Stacked:
+        s = self.settings
+        if s.adapter_type == "ia3":
+            feedforward = name.rsplit(".", 1)[-1] in s.feedforward_modules
+            return StackedIA3Linear(base, n_adapters, self.mixture, feedforward)
+        return StackedLoRALinear(
+            base, n_adapters, s.lora_rank, s.lora_alpha, self.mixture, s.lora_dropout, s.use_rslora
+        )
 
     @property
     def n_adapters(self) -> int:
@@ -61,13 +66,9 @@ class AdapterBank:
 
     def start(self, seed: int) -> Factors:
         """The factors from which every adapter of a run with this seed is trained."""
-        out: Factors = {}
-        for name, base in self.bases.items():
-            a = start_factor(self.rank, base.in_features, generator_for(seed, "lora_A", name))
-            out[name] = (a, torch.zeros(base.out_features, self.rank))
-        return out
+        return {name: layer.start(generator_for(seed, "lora_A", name)) for name, layer in self.layers.items()}
 
-    def load(self, index: int, factors: Mapping[str, tuple[Tensor, Tensor]]) -> None:
+    def load(self, index: int, factors: Mapping[str, tuple[Tensor, ...]]) -> None:
         """Copy one adapter's factors into place ``index``."""
         if set(factors) != set(self.layers):
             missing = sorted(set(self.layers) ^ set(factors))[:3]
@@ -76,23 +77,23 @@ class AdapterBank:
                 f"they differ in {', '.join(missing)}"
             )
         with torch.no_grad():
-            for name, (a, b) in factors.items():
-                self.layers[name].lora_A[index].copy_(a)
-                self.layers[name].lora_B[index].copy_(b)
+            for name, parts in factors.items():
+                for stacked, part in zip(self.layers[name].stacked, parts, strict=True):
+                    stacked[index].copy_(part)
 
     def extract(self, index: int) -> Factors:
         """A copy of the factors in place ``index``."""
         return {
-            name: (layer.lora_A[index].detach().cpu().clone(), layer.lora_B[index].detach().cpu().clone())
+            name: tuple(stacked[index].detach().cpu().clone() for stacked in layer.stacked)
             for name, layer in self.layers.items()
         }
 
     def parameters(self) -> list[nn.Parameter]:
-        """All A and B in turn, in a fixed order."""
-        return [p for layer in self.layers.values() for p in (layer.lora_A, layer.lora_B)]
+        """All A and B in turn (or all scales), in a fixed order."""
+        return [p for layer in self.layers.values() for p in layer.stacked]
 
     def parameters_of(self, index: int) -> list[nn.Parameter]:
-        """A and B of one place, beside :meth:`parameters`: parameters of their own that share their numbers with the
+        """Those of one place, beside :meth:`parameters`: parameters of their own that share their numbers with the
         stacked ones, but not their gradients."""
         return [nn.Parameter(p.data[index]) for p in self.parameters()]
 
@@ -104,8 +105,8 @@ class AdapterBank:
     def train(self, on: bool) -> None:
         """Gradients and dropout of the adapters on or off."""
         for layer in self.layers.values():
-            layer.lora_A.requires_grad_(on)
-            layer.lora_B.requires_grad_(on)
+            for stacked in layer.stacked:
+                stacked.requires_grad_(on)
             layer.train(on)
 
     def mix(self, weights: Tensor | None, mode: MergeMode = "decomposition") -> None:

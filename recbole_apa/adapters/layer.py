@@ -26,6 +26,20 @@ class Mixture(threading.local):
         self.weights: Tensor | None = None
         self.mode: MergeMode = "decomposition"
 
+    def checked(self, n_samples: int, n_adapters: int) -> Tensor:
+        """The weights, which are there.
+
+        Raises:
+            ValueError: they are of another batch, or of another number of adapters.
+        """
+        assert self.weights is not None
+        if self.weights.shape != (n_samples, n_adapters):
+            raise ValueError(
+                f"mixture weights have shape {tuple(self.weights.shape)}, expected (batch, adapters) = "
+                f"({n_samples}, {n_adapters})"
+            )
+        return self.weights
+
 
 class StackedLoRALinear(nn.Module):
     """A frozen linear layer with K stacked adapters.
@@ -69,16 +83,25 @@ class StackedLoRALinear(nn.Module):
         """k."""
         return self.lora_A.shape[0]
 
+    @property
+    def stacked(self) -> tuple[nn.Parameter, ...]:
+        """What an adapter consists of, for all adapters: A, (k, r, d_in), and B, (k, d_out, r)."""
+        return self.lora_A, self.lora_B
+
+    def start(self, generator: torch.Generator) -> tuple[Tensor, ...]:
+        """A and B from which every adapter of a run is trained."""
+        _, rank, d_in = self.lora_A.shape
+        return start_factor(rank, d_in, generator), torch.zeros(self.lora_B.shape[1:])
+
     def forward(self, x: Tensor) -> Tensor:
         """(b, t, d_in) -> (b, t, d_out)."""
         out = self.base(x)
         if self.mixture.weights is None:
             return out
-        return out + self.delta(x, self.mixture.weights, self.mixture.mode)
+        return out + self.delta(x, self.mixture.checked(x.shape[0], self.n_adapters), self.mixture.mode)
 
     def delta(self, x: Tensor, weights: Tensor, mode: MergeMode) -> Tensor:
         """What the mixed adapters add: (b, t, d_in), (b, k) -> (b, t, d_out)."""
-        self._check(x, weights)
         # for a single position merging is more work than the products with all adapters
         if mode == "decomposition" and x.shape[1] > 1 and not self._is_trained():
             return self._merged_delta(x, weights)
@@ -122,13 +145,6 @@ class StackedLoRALinear(nn.Module):
         """As torch's; forgets what was kept, for training may change factors through views of them."""
         self._kept = None
         return super().train(mode)
-
-    def _check(self, x: Tensor, weights: Tensor) -> None:
-        if weights.shape != (x.shape[0], self.n_adapters):
-            raise ValueError(
-                f"mixture weights have shape {tuple(weights.shape)}, expected (batch, adapters) = "
-                f"({x.shape[0]}, {self.n_adapters})"
-            )
 
 
 def home_of(module: Any) -> torch.device:

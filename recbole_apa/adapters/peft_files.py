@@ -1,16 +1,21 @@
 """Adapters on disk as plain PEFT folders: ``adapter_config.json`` and ``adapter_model.safetensors``."""
 
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from safetensors.torch import load_file, save_file
 
 from recbole_apa.adapters.inject import Factors
 from recbole_apa.errors import RunError
+from recbole_apa.settings import AdapterSettings
 
 _PREFIX = "base_model.model."
+_ENDINGS: dict[int, tuple[str, ...]] = {2: (".lora_A.weight", ".lora_B.weight"), 1: (".ia3_l",)}
+"""By how many tensors an adapter has in a layer."""
 
 
 @dataclass(frozen=True)
@@ -18,39 +23,55 @@ class PeftDescription:
     """What ``adapter_config.json`` says besides the factors' shapes."""
 
     backbone: str
-    rank: int
-    alpha: float
-    dropout: float
-    targets: Sequence[str]
+    adapters: AdapterSettings
     layers: Sequence[int] | None
     """Layer numbers that carry adapters; None means all."""
-    use_rslora: bool = False
 
 
 def write_adapter(folder: Path, factors: Factors, about: PeftDescription) -> None:
     """Write a folder that ``PeftModel.from_pretrained`` loads."""
+    s = about.adapters
     config = {
-        "peft_type": "LORA",
         "task_type": "CAUSAL_LM",
         "base_model_name_or_path": about.backbone,
-        "r": about.rank,
-        "lora_alpha": about.alpha,
-        "lora_dropout": about.dropout,
-        "target_modules": list(about.targets),
-        "layers_to_transform": list(about.layers) if about.layers is not None else None,
-        "bias": "none",
         "fan_in_fan_out": False,
-        "init_lora_weights": True,
         "inference_mode": True,
-        # only where it says something: files of runs from before it have to stay what they are
-        **({"use_rslora": True} if about.use_rslora else {}),
+        **(_ia3(factors, s) if s.adapter_type == "ia3" else _lora(s, about.layers)),
     }
     (folder / "adapter_config.json").write_text(json.dumps(config, indent=2, sort_keys=True) + "\n")
     tensors = {}
-    for name, (a, b) in factors.items():
-        tensors[f"{_PREFIX}{name}.lora_A.weight"] = a.contiguous()
-        tensors[f"{_PREFIX}{name}.lora_B.weight"] = b.contiguous()
+    for name, parts in factors.items():
+        feedforward = name.rsplit(".", 1)[-1] in s.feedforward_modules
+        shaped = parts if len(parts) > 1 else (parts[0][None] if feedforward else parts[0][:, None],)
+        for ending, part in zip(_ENDINGS[len(parts)], shaped, strict=True):
+            tensors[f"{_PREFIX}{name}{ending}"] = part.contiguous()
     save_file(tensors, folder / "adapter_model.safetensors", metadata={"format": "pt"})
+
+
+def _lora(s: AdapterSettings, layers: Sequence[int] | None) -> dict[str, Any]:
+    return {
+        "peft_type": "LORA",
+        "r": s.lora_rank,
+        "lora_alpha": s.lora_alpha,
+        "lora_dropout": s.lora_dropout,
+        "target_modules": list(s.target_modules),
+        "layers_to_transform": list(layers) if layers is not None else None,
+        "bias": "none",
+        "init_lora_weights": True,
+        # only where it says something: files of runs from before it have to stay what they are
+        **({"use_rslora": True} if s.use_rslora else {}),
+    }
+
+
+def _ia3(factors: Factors, s: AdapterSettings) -> dict[str, Any]:
+    """PEFT's has no layers_to_transform: modules are named in full."""
+    names = sorted(factors)
+    return {
+        "peft_type": "IA3",
+        "target_modules": names,
+        "feedforward_modules": [n for n in names if n.rsplit(".", 1)[-1] in s.feedforward_modules],
+        "init_ia3_weights": True,
+    }
 
 
 def read_adapter(folder: Path) -> Factors:
@@ -63,8 +84,10 @@ def read_adapter(folder: Path) -> Factors:
     if not path.is_file():
         raise RunError(f"no adapter at {folder}: expected adapter_model.safetensors in it")
     tensors = load_file(path)
-    names = sorted({key.removeprefix(_PREFIX).rsplit(".lora_", 1)[0] for key in tensors})
+    endings = _ENDINGS[1 if any(key.endswith(_ENDINGS[1]) for key in tensors) else 2]
+    names = sorted({re.sub(r"\.(lora_[AB]\.weight|ia3_l)$", "", key.removeprefix(_PREFIX)) for key in tensors})
     try:
-        return {n: (tensors[f"{_PREFIX}{n}.lora_A.weight"], tensors[f"{_PREFIX}{n}.lora_B.weight"]) for n in names}
+        found = {n: tuple(tensors[f"{_PREFIX}{n}{ending}"] for ending in endings) for n in names}
     except KeyError as error:
-        raise RunError(f"{path} lacks {error}: expected lora_A and lora_B of every layer") from None
+        raise RunError(f"{path} lacks {error}: expected lora_A and lora_B (or ia3_l) of every layer") from None
+    return {n: parts if len(parts) > 1 else (parts[0].flatten(),) for n, parts in found.items()}

@@ -107,15 +107,7 @@ class ScoringEngine:
             raise PromptError("embedding_pooling: history needs a frame in which {target} comes last; use last or mean")
         self.decoder = SplitDecoder(backbone.model, settings.trunk_layers)
         self.head = AnswerHead(backbone.model, self.encoder.answers)
-        self.bank = AdapterBank(
-            backbone.model,
-            self.decoder.layer_prefixes(),
-            adapters.target_modules,
-            adapters.lora_rank,
-            adapters.lora_alpha,
-            adapters.lora_dropout,
-            adapters.use_rslora,
-        )
+        self.bank = AdapterBank(backbone.model, self.decoder.layer_prefixes(), adapters)
         self.offloaded = is_offloaded(backbone.model)
         if gradient_checkpointing:
             checkpoint_layers(self.decoder.decoder.layers[self.decoder.n_trunk :], self.bank.mixture)

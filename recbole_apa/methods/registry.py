@@ -11,8 +11,9 @@ from recbole_apa.methods.bench import Bench
 from recbole_apa.methods.protocol import Method
 from recbole_apa.methods.recbole_models import RecBoleMethod
 from recbole_apa.methods.rules import RuleMethod
+from recbole_apa.options import nearest
 from recbole_apa.recbole_bridge import parse_value
-from recbole_apa.settings import AggregationSettings, nearest
+from recbole_apa.settings import AggregationSettings
 
 APA_ROWS = ("APA(D)", "APA(ND)")
 

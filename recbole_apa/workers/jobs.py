@@ -20,7 +20,7 @@ from recbole_apa.shard_trainer import ShardTrainer
 
 Report = Callable[[float, str], None]
 """Takes the share that is done, and what to show beside it."""
-PlainFactors = dict[str, tuple[np.ndarray, np.ndarray]]
+PlainFactors = dict[str, tuple[np.ndarray, ...]]
 
 
 @dataclass(frozen=True)
@@ -110,9 +110,9 @@ class ShardWorker:
 
 def to_plain(factors: Factors) -> PlainFactors:
     """As numpy arrays."""
-    return {name: (a.numpy(), b.numpy()) for name, (a, b) in factors.items()}
+    return {name: tuple(part.numpy() for part in parts) for name, parts in factors.items()}
 
 
 def from_plain(factors: PlainFactors) -> Factors:
     """As tensors of their own."""
-    return {name: (torch.tensor(a), torch.tensor(b)) for name, (a, b) in factors.items()}
+    return {name: tuple(torch.tensor(part) for part in parts) for name, parts in factors.items()}
