@@ -30,11 +30,11 @@ FIXED: dict[str, Any] = {
     "variants": "none",
     "show_progress": False,
 }
-START: dict[str, Any] = {"train_samples": 128, "n_shards": 4, "train_batch_size": 8, "MAX_ITEM_LIST_LENGTH": 10}
+START: dict[str, Any] = {"train_samples": 64, "n_shards": 4, "train_batch_size": 8, "MAX_ITEM_LIST_LENGTH": 10}
 AXES: dict[str, tuple[int, ...]] = {
-    "train_samples": (64, 128, 256, 512),
+    "train_samples": (64, 128, 256),
     "n_shards": (2, 4, 8, 16, 32),
-    "train_batch_size": (4, 8, 16, 32),
+    "train_batch_size": (4, 8, 16),
     "MAX_ITEM_LIST_LENGTH": (5, 10, 20),
 }
 SMALL: dict[str, tuple[int, ...]] = {"train_samples": (8, 16)}
