@@ -245,10 +245,10 @@ def test_removing_a_sample_from_a_ridge_regression_is_leaving_it_out():
         return ((x @ w - y) ** 2).mean() / 2 + penalty * (w**2).sum() / 2
 
     gone = torch.autograd.grad((x[7] @ w - y[7]) ** 2 / 2 + penalty * (w**2).sum() / 2, w)[0]
-    moved = solve_damped(lambda v: hessian_product(loss(), [w], v), [gone / 400], 0.0, 50, 1e-10)[0]
+    moved = solve_damped(lambda v: hessian_product(loss(), [w], v), [gone / 400], 0.0, 50, 1e-10)[0][0]
     exact = solution([i for i in range(400) if i != 7]) - w.detach()
     assert (moved - exact).norm() < 0.02 * exact.norm()
-    nothing = solve_damped(lambda v: hessian_product(loss(), [w], v), [torch.zeros_like(gone)], 0.0, 50, 1e-10)[0]
+    nothing = solve_damped(lambda v: hessian_product(loss(), [w], v), [torch.zeros_like(gone)], 0.0, 50, 1e-10)[0][0]
     assert nothing.abs().max() == 0
 
 
@@ -256,8 +256,16 @@ def test_the_solution_is_the_inverse_not_twice_it():
     """The released code's fixed point is 2 H^-1 b."""
     h = torch.diag(torch.tensor([2.0, 5.0, 0.5]))
     b = torch.tensor([1.0, 2.0, 3.0])
-    found = solve_damped(lambda v: [h @ v[0]], [b], damping=0.1, max_steps=20, tolerance=1e-8)[0]
+    (found,), positive = solve_damped(lambda v: [h @ v[0]], [b], damping=0.1, max_steps=20, tolerance=1e-8)
+    assert positive
     np.testing.assert_allclose(found, torch.linalg.solve(h + 0.1 * torch.eye(3), b), rtol=1e-5)
+
+
+def test_a_direction_that_curves_down_is_told():
+    h, b = torch.diag(torch.tensor([1.0, -2.0])), torch.tensor([1.0, 1.0])
+    found, positive = solve_damped(lambda v: [h @ v[0]], [b], damping=0.1, max_steps=20, tolerance=1e-8)
+    assert not positive and not found[0].any()
+    assert solve_damped(lambda v: [h @ v[0]], [b], damping=3.0, max_steps=20, tolerance=1e-8)[1]
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
+from recbole_apa.approximate.newton import solve_damped
 from recbole_apa.approximate.objectives import NPO
 from recbole_apa.cli import main
 from recbole_apa.comparison_record import DONE, FAILED
@@ -17,7 +18,7 @@ from recbole_apa.methods.bench import bench_in, open_bench
 from recbole_apa.methods.forget_task import ForgetRequest, open_task
 from recbole_apa.methods.registry import ADAPTERS, REFERENCE
 from recbole_apa.properties_folder import properties_folder
-from recbole_apa.unlearning.approximate import NAMES, ApproximateUnlearner
+from recbole_apa.unlearning.approximate import NAMES, ApproximateSettings, ApproximateUnlearner
 from recbole_apa.unlearning.choice import parse_choice
 
 
@@ -169,6 +170,22 @@ def test_every_row_is_measured_kept_and_made_once(options, work_folder, tmp_path
     monkeypatch.setattr(AdapterMethod, "fit", None)
     again = compare_forgetting(names, asked, "board", [], options, folder=tmp_path / "f")
     assert [row.figures for row in again.rows] == [row.figures for row in result.rows]
+
+
+def test_newton_takes_a_step_where_the_hessian_is_not_positive(trained, monkeypatch):
+    """With little damping it took none, and said so to nobody."""
+    method, task, factors = trained
+    dampings = []
+
+    def solve(product, b, damping, *rest):
+        dampings.append(damping)
+        return solve_damped(product, b, damping, *rest) if damping > 0.05 else (b, False)
+
+    monkeypatch.setattr("recbole_apa.unlearning.approximate.solve_damped", solve)
+    settings = ApproximateSettings(damping=0.001)
+    unlearner = ApproximateUnlearner(method.made.model, factors, task.steps[0].parts, 1, settings)
+    unlearner.forget("LLMEraser")
+    assert dampings[:3] == pytest.approx([0.001, 0.01, 0.1])
 
 
 def test_a_stream_ends_where_all_at_once_ends_for_exact_methods_alone(options, work_folder, tmp_path):

@@ -23,10 +23,10 @@ def solve_damped(
     damping: float,
     max_steps: int,
     tolerance: float,
-) -> list[Tensor]:
-    """(H + damping I)^-1 b by conjugate gradients.
+) -> tuple[list[Tensor], bool]:
+    """(H + damping I)^-1 b by conjugate gradients, and whether H + damping I was positive along every direction.
 
-    Where H turns out not to be positive along a direction (a network's need not be), what was found so far is returned.
+    Where it was not (a network's Hessian need not be), what was found before is returned, at first nothing at all.
 
     Args:
         product: v -> H v.
@@ -43,13 +43,13 @@ def solve_damped(
         moved = [h + damping * d for h, d in zip(product(direction), direction, strict=True)]
         curvature = _dot(direction, moved)
         if curvature <= 0:
-            break
+            return x, False
         length = size / curvature
         x = [part + length * d for part, d in zip(x, direction, strict=True)]
         residual = [part - length * m for part, m in zip(residual, moved, strict=True)]
         before, size = size, _dot(residual, residual)
         direction = [part + size / before * d for part, d in zip(residual, direction, strict=True)]
-    return x
+    return x, True
 
 
 def _dot(one: Sequence[Tensor], other: Sequence[Tensor]) -> float:
