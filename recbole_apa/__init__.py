@@ -16,6 +16,7 @@ _WHERE = {
     "evaluate_run": "recbole_apa.quick_start",
     "register": "recbole_apa.recbole_bridge",
     "compare": "recbole_apa.comparison",
+    "copy_run": "recbole_apa.storage.place",
     "compare_forgetting": "recbole_apa.forgetting",
     "ForgetRequest": "recbole_apa.methods.forget_task",
     "audit": "recbole_apa.unlearning.audit",
@@ -35,6 +36,7 @@ __all__ = [
     "audit",
     "compare",
     "compare_forgetting",
+    "copy_run",
     "evaluate_run",
     "register",
     "run",
@@ -52,6 +54,7 @@ if TYPE_CHECKING:
     from recbole_apa.model import APA
     from recbole_apa.quick_start import evaluate_run, run
     from recbole_apa.recbole_bridge import APAConfig, register
+    from recbole_apa.storage.place import copy_run
     from recbole_apa.trainer import APATrainer
     from recbole_apa.unlearning.audit import audit
     from recbole_apa.unlearning.session import unlearn
