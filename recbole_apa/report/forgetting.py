@@ -29,6 +29,8 @@ COLUMNS = {
     "peak, MiB": ("peak_memory_mib", ".0f"),
 }
 """Title -> (figure, how it is written)."""
+SPREAD = frozenset({"js_divergence", "local_residual", "auc", "membership_auc"})
+"""Figures with their standard deviation over seeds."""
 
 
 def write_forgetting(folder: Path, rows: Sequence[Row]) -> str:
@@ -54,7 +56,7 @@ def write_forgetting(folder: Path, rows: Sequence[Row]) -> str:
 
 
 def forgetting_rows(rows: Sequence[Row]) -> list[list[str]]:
-    """One line a method, means over its seeds."""
+    """One line a method, means over its seeds; with the standard deviation where it says how far to trust them."""
     out = []
     for name in dict.fromkeys(row.method for row in rows):
         found = [_shown(row) for row in rows if row.method == name and row.status == DONE]
@@ -64,7 +66,10 @@ def forgetting_rows(rows: Sequence[Row]) -> list[list[str]]:
         cells = []
         for figure, how in COLUMNS.values():
             values = [f[figure] for f in found if figure in f]
-            cells.append(format(float(np.mean(values)), how) if values else "-")
+            cell = format(float(np.mean(values)), how) if values else "-"
+            if len(values) > 1 and figure in SPREAD:
+                cell += f" ± {np.std(values, ddof=1):{how}}"
+            cells.append(cell)
         out.append([name, *cells])
     return out
 
