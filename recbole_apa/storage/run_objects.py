@@ -8,6 +8,7 @@ A file is first put under its own digest, then the index that names it takes the
 names any more is deleted. A reader, or a process that goes on after a kill, finds the old run or the new one.
 """
 
+import contextlib
 import json
 import os
 import shutil
@@ -195,7 +196,7 @@ class RunObjects:
         """Delete objects; those that are not there are passed over."""
         with told(self.url):
             for key in sorted(keys):
-                if self.fs.exists(self.path(key)):
+                with contextlib.suppress(FileNotFoundError):
                     self.fs.rm_file(self.path(key))
 
     def strays(self) -> list[str]:
