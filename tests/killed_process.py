@@ -63,9 +63,13 @@ def fresh_copy(source: Path, target: Path) -> Path:
     return target
 
 
-def forget_at(url: str, work: str, asked: dict, kill_at: int | None, report: str | None) -> None:
-    """Carry out a request on a run at a URL and kill this process just before its ``kill_at``-th write to the store."""
+def forget_at(url: str, work: str, asked: dict, kill_at: int | None, report: str | None, variables: dict) -> None:
+    """Carry out a request on a run at a URL and kill this process just before its ``kill_at``-th write to the store.
+
+    ``variables`` are the environment's: the fork server may have been started before they were set.
+    """
     os.chdir(work)
+    os.environ.update(variables)
     from recbole_apa import unlearn
     from recbole_apa.storage.run_objects import RunObjects
 

@@ -333,7 +333,8 @@ def server():
 def killed_at(server, finished, place, work_folder, asked, at, report=None):
     """Copy the run to a place and kill a request there; its exit code."""
     copy_run(finished.run_dir, place)
-    arguments = (place, str(work_folder), asked, at, report)
+    variables = {name: value for name, value in os.environ.items() if name.startswith(("AWS_", "RECBOLE_"))}
+    arguments = (place, str(work_folder), asked, at, report, variables)
     process = server.Process(target=killed_process.forget_at, args=arguments)
     process.start()
     process.join()
