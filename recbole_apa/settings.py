@@ -192,6 +192,10 @@ class AdapterSettings:
     feedforward_modules: tuple[str, ...]
     """Those of them whose input is scaled by (IA)3, and not their output."""
 
+    def is_feedforward(self, layer: str) -> bool:
+        """Whether a layer, by its full name, is one of these."""
+        return layer.rsplit(".", 1)[-1] in self.feedforward_modules
+
     def __post_init__(self) -> None:
         _choice("adapter_type", self.adapter_type, ("lora", "ia3"))
         if self.adapter_type == "ia3" and (self.use_rslora or self.lora_dropout):

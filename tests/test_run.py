@@ -5,14 +5,13 @@ import shutil
 
 import pytest
 import torch
-from peft import PeftModel
-from transformers import AutoModelForCausalLM
 
 from recbole_apa import evaluate_run, run
 from recbole_apa.adapters.peft_files import read_adapter
 from recbole_apa.errors import DataError, RunError, SettingsError
 from recbole_apa.files import file_digest
 from recbole_apa.run_store import RunStore
+from tests.peft_scores import assert_peft_agrees
 
 
 def adapters(folder):
@@ -85,17 +84,7 @@ def test_same_seed_same_bytes_and_other_seed_others(finished, options, tmp_path)
 def test_peft_loads_an_adapter_and_gives_the_same_scores(use_rslora, finished, backbone_folder, options, tmp_path):
     if use_rslora:
         finished = run("APA", "board", config_dict={**options, "use_rslora": True}, run_dir=tmp_path / "run")
-    engine = finished.model.engine
-    prompts = finished.model.prompts(finished.data[2]._dataset.labelled)
-    ours = engine.adapter_scores(prompts)
-    yes, no = engine.encoder.answers.yes, engine.encoder.answers.no
-    for k in range(3):
-        base = AutoModelForCausalLM.from_pretrained(backbone_folder, dtype=torch.float32)
-        model = PeftModel.from_pretrained(base, finished.run_dir / "shards" / f"00{k}").eval()
-        for i, prompt in enumerate(prompts):
-            with torch.no_grad():
-                z = model(input_ids=torch.tensor([prompt.ids])).logits[0, -1]
-            torch.testing.assert_close(ours[i, k], torch.sigmoid(z[yes] - z[no]), atol=1e-5, rtol=1e-5)
+    assert_peft_agrees(finished, backbone_folder)
 
 
 def test_finished_shards_are_not_trained_again(finished, options, tmp_path, monkeypatch):

@@ -53,8 +53,7 @@ class AdapterBank:
     def _layer(self, name: str, base: nn.Linear, n_adapters: int) -> Stacked:
         s = self.settings
         if s.adapter_type == "ia3":
-            feedforward = name.rsplit(".", 1)[-1] in s.feedforward_modules
-            return StackedIA3Linear(base, n_adapters, self.mixture, feedforward)
+            return StackedIA3Linear(base, n_adapters, self.mixture, s.is_feedforward(name))
         return StackedLoRALinear(
             base, n_adapters, s.lora_rank, s.lora_alpha, self.mixture, s.lora_dropout, s.use_rslora
         )

@@ -41,8 +41,7 @@ def write_adapter(folder: Path, factors: Factors, about: PeftDescription) -> Non
     (folder / "adapter_config.json").write_text(json.dumps(config, indent=2, sort_keys=True) + "\n")
     tensors = {}
     for name, parts in factors.items():
-        feedforward = name.rsplit(".", 1)[-1] in s.feedforward_modules
-        shaped = parts if len(parts) > 1 else (parts[0][None] if feedforward else parts[0][:, None],)
+        shaped = parts if len(parts) > 1 else (parts[0][None] if s.is_feedforward(name) else parts[0][:, None],)
         for ending, part in zip(_ENDINGS[len(parts)], shaped, strict=True):
             tensors[f"{_PREFIX}{name}{ending}"] = part.contiguous()
     save_file(tensors, folder / "adapter_model.safetensors", metadata={"format": "pt"})
@@ -69,7 +68,7 @@ def _ia3(factors: Factors, s: AdapterSettings) -> dict[str, Any]:
     return {
         "peft_type": "IA3",
         "target_modules": names,
-        "feedforward_modules": [n for n in names if n.rsplit(".", 1)[-1] in s.feedforward_modules],
+        "feedforward_modules": [n for n in names if s.is_feedforward(n)],
         "init_ia3_weights": True,
     }
 
