@@ -5,17 +5,34 @@ from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score
 
 from recbole_apa.data.samples import HistoryEntry, Sample
-from recbole_apa.evaluation.metrics import _fast_auc, auc, interval, mean_log_loss, resampled_aucs
+from recbole_apa.evaluation import metrics
+from recbole_apa.evaluation.metrics import _weighted_aucs, auc, interval, mean_log_loss, resampled_aucs
 from recbole_apa.evaluation.trivial_rules import history_like_rate, item_mean, trivial_scores
 
 
-@given(st.lists(st.tuples(st.integers(0, 1), st.integers(0, 4)), min_size=2, max_size=30))
-def test_fast_auc_equals_sklearns_with_ties(rows):
-    labels, scores = np.array([y for y, _ in rows]), np.array([s / 4 for _, s in rows])
-    if 0 < labels.sum() < len(labels):
-        assert _fast_auc(labels, scores) == pytest.approx(roc_auc_score(labels, scores))
-    else:
+@given(st.lists(st.tuples(st.integers(0, 1), st.integers(0, 4), st.integers(0, 3)), min_size=2, max_size=30))
+def test_aucs_of_counted_rows_equal_sklearns_with_ties(rows):
+    labels, times = np.array([y for y, _, _ in rows]), np.array([c for _, _, c in rows])
+    scores = np.array([s / 4 for _, s, _ in rows])
+    drawn = np.repeat(labels, times)
+    if 0 < drawn.sum() < len(drawn):
+        (value,) = _weighted_aucs(labels, scores, times[:, None])
+        assert value == pytest.approx(roc_auc_score(labels, scores, sample_weight=times))
+    elif times.all():
         assert auc(labels, scores) is None
+
+
+@pytest.mark.parametrize("block_cells", [1, 70, 1000])
+def test_resamples_are_the_same_however_many_are_counted_at_once(block_cells, monkeypatch):
+    rng = np.random.default_rng(0)
+    labels, scores = rng.integers(0, 2, 30), np.round(rng.random(30), 1)
+    draws = np.random.default_rng(5)
+    expected = []
+    for _ in range(20):
+        rows = draws.integers(30, size=30)
+        expected.append(roc_auc_score(labels[rows], scores[rows]))
+    monkeypatch.setattr(metrics, "BLOCK_CELLS", block_cells)
+    assert resampled_aucs(labels, {"a": scores}, 20, seed=5)["a"] == pytest.approx(expected)
 
 
 def test_log_loss_is_finite_at_the_ends():
