@@ -6,12 +6,15 @@ import numpy as np
 import pytest
 
 from benchmarks.development import write_development_data
+from benchmarks.forgetting import DISTANCES, EXPERIMENTS, side_by_side
 from benchmarks.quality import PAPER, RULES, summarise, table
 from benchmarks.random_llama import write_random_llama
 from benchmarks.search import STAGES
 from benchmarks.timing import Contender, ratios, seconds_per_sample
 from recbole_apa import APAConfig
 from recbole_apa.assembly import build
+from recbole_apa.comparison_record import Row
+from recbole_apa.files import read_json
 from recbole_apa.recbole_bridge import make_dataset
 from recbole_apa.recbole_settings import read_settings
 
@@ -37,6 +40,26 @@ def test_quality_table_says_means_and_distances():
     assert rows["APA(ND)"][f"minus {RULES[0]}"] == (0.0, 0.0)
     assert rows["Retraining"]["paper"] == PAPER["Retraining"] == 0.7428
     assert f"({rows['APA(D)']['auc'] - 0.7259:+.4f})" in table(list(rows.values()))
+
+
+def test_forgetting_table_has_means_deviations_and_gaps():
+    rows = [
+        Row("NPO", seed, "done", figures={"js_divergence": d, "local_residual": 1}) for seed, d in ((1, 0.1), (2, 0.3))
+    ]
+    rows.append(Row("NPO", 3, "failed", "no reason"))
+    lines = side_by_side({"a": rows, "b": [Row("Pop", 1, "done")]}, DISTANCES, spread=True).splitlines()
+    cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
+    assert cells[0] == ["method", "JSD, a", "JSD, b", "local residual, a", "local residual, b"]
+    assert cells[2] == ["NPO", "0.2000 ± 0.1414", "", "1.00 ± 0.00", ""] and cells[3] == ["Pop", "", "", "", ""]
+
+
+@pytest.mark.parametrize("name", EXPERIMENTS.values())
+def test_kept_rows_of_forgetting_are_whole(name):
+    """Every method of the README's table has its three seeds in benchmarks/results/, exact ones at distance zero."""
+    files = (Path(__file__).parents[1] / "benchmarks/results" / name.replace("_", "-") / "rows").glob("*")
+    found = [read_json(path) for path in files]
+    assert len(found) == 36 and {row["status"] for row in found} == {"done"}
+    assert {row["figures"]["js_divergence"] for row in found if row["method"] in ("APA(D)", "Retraining")} == {0.0}
 
 
 def test_development_data_holds_no_row_that_is_tested_on(tmp_path):

@@ -1,0 +1,67 @@
+"""Exact and approximate forgetting of one user, of 5 % of the users and of a stream of 20 single ratings, side by side.
+
+    python -m benchmarks.forgetting --out=benchmarks/results
+
+The experiments are those of properties/experiments/; rows that lie in --out already are not computed again. Further
+--option=value go to APA.
+"""
+
+import argparse
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from tabulate import tabulate
+
+from recbole_apa import compare_forgetting
+from recbole_apa.cli import parse_arguments
+from recbole_apa.comparison_record import DONE, Row
+from recbole_apa.experiment import read_experiment
+from recbole_apa.methods.forget_task import ForgetRequest
+
+EXPERIMENTS = {"one user": "forget_one_user", "5 % of the users": "forget_users", "20 ratings": "forget_stream"}
+DISTANCES = {"JSD": ("js_divergence", ".4f"), "local residual": ("local_residual", ".2f")}
+COSTS = {"AUC test": ("auc", ".4f"), "LogLoss test": ("logloss", ".3f"), "seconds": ("unlearn_seconds", ".0f")}
+
+
+def side_by_side(rows: Mapping[str, Sequence[Row]], columns: Mapping[str, tuple[str, str]], spread: bool) -> str:
+    """A Markdown table: one line a method, the columns for each experiment; means over seeds, with ``spread`` also
+    standard deviations."""
+    names = list(dict.fromkeys(row.method for found in rows.values() for row in found))
+    body = [
+        [name, *(_cell(found, name, *column, spread) for column in columns.values() for found in rows.values())]
+        for name in names
+    ]
+    head = ["method", *(f"{title}, {experiment}" for title in columns for experiment in rows)]
+    return tabulate(body, head, tablefmt="github", disable_numparse=True)
+
+
+def _cell(rows: Sequence[Row], name: str, figure: str, how: str, spread: bool) -> str:
+    values = [
+        row.figures[figure] for row in rows if row.method == name and row.status == DONE and figure in row.figures
+    ]
+    if not values:
+        return ""
+    deviation = f" ± {np.std(values, ddof=1):{how}}" if spread and len(values) > 1 else ""
+    return f"{np.mean(values):{how}}{deviation}"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--seeds", type=int, default=3)
+    given, further = parser.parse_known_args()
+    rows = {}
+    for title, experiment in EXPERIMENTS.items():
+        kept = read_experiment(experiment)
+        request, options = ForgetRequest(**kept.forget), {**kept.options, **parse_arguments(further)}
+        folder = given.out / experiment.replace("_", "-")
+        rows[title] = compare_forgetting(
+            kept.names, request, "ml-100k", (), options, seeds=given.seeds, folder=folder
+        ).rows
+    print(side_by_side(rows, DISTANCES, spread=True))
+    print(side_by_side(rows, COSTS, spread=False))
+
+
+if __name__ == "__main__":
+    main()
