@@ -3,8 +3,13 @@
 ``from recbole_apa import APA`` is all that most programs need. Names are imported when first used.
 """
 
+import os
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
+
+if "OMP_WAIT_POLICY" not in os.environ:
+    # read when torch is loaded: threads that spin for long make two runs on one machine ten times slower, not twice
+    os.environ.setdefault("GOMP_SPINCOUNT", "1000")
 
 _WHERE = {
     "APA": "recbole_apa.model",

@@ -4,15 +4,17 @@ import os
 from pathlib import Path
 
 import pytest
-import torch
 
-# set before any test imports torch-heavy modules: two cores, no surprises
+import recbole_apa  # noqa: F401  before torch: how its threads wait is read when it is loaded
+
+# set before any test imports tokenizers
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
 
 @pytest.fixture(scope="session")
 def backbone_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A 4-layer random Llama (hidden 32) whose byte-level tokenizer knows " Yes" and " No" as one token each."""
+    import torch
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
     from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
