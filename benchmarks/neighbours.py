@@ -48,7 +48,7 @@ def seconds(n_at_once: int, spins: str, threads: int, size: str) -> list[float]:
         ]
         if any(process.wait() for process in processes):
             raise SystemExit(f"a run failed; try {' '.join(line)}")
-        return [read_json(run / "shards" / "000" / "training.json")["seconds"] for run in runs]
+        return [read_json(run / "shards" / "000" / "training.json")["train_seconds"] for run in runs]
 
 
 def main() -> None:
