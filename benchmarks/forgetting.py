@@ -10,14 +10,14 @@ import argparse
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import numpy as np
 from tabulate import tabulate
 
 from recbole_apa import compare_forgetting
 from recbole_apa.cli import parse_arguments
-from recbole_apa.comparison_record import DONE, Row
+from recbole_apa.comparison_record import Row
 from recbole_apa.experiment import read_experiment
 from recbole_apa.methods.forget_task import ForgetRequest
+from recbole_apa.report.forgetting import forgetting_rows
 
 EXPERIMENTS = {"one user": "forget_one_user", "5 % of the users": "forget_users", "20 ratings": "forget_stream"}
 DISTANCES = {"JSD": ("js_divergence", ".4f"), "local residual": ("local_residual", ".2f")}
@@ -27,23 +27,14 @@ COSTS = {"AUC test": ("auc", ".4f"), "LogLoss test": ("logloss", ".3f"), "second
 def side_by_side(rows: Mapping[str, Sequence[Row]], columns: Mapping[str, tuple[str, str]], spread: bool) -> str:
     """A Markdown table: one line a method, the columns for each experiment; means over seeds, with ``spread`` also
     standard deviations."""
-    names = list(dict.fromkeys(row.method for found in rows.values() for row in found))
+    deviating = {figure for figure, _ in columns.values()} if spread else set()
+    lines = [{name: cells for name, *cells in forgetting_rows(found, columns, deviating)} for found in rows.values()]
     body = [
-        [name, *(_cell(found, name, *column, spread) for column in columns.values() for found in rows.values())]
-        for name in names
+        [name, *(of.get(name, [""] * len(columns))[i] for i in range(len(columns)) for of in lines)]
+        for name in dict.fromkeys(name for of in lines for name in of)
     ]
     head = ["method", *(f"{title}, {experiment}" for title in columns for experiment in rows)]
     return tabulate(body, head, tablefmt="github", disable_numparse=True)
-
-
-def _cell(rows: Sequence[Row], name: str, figure: str, how: str, spread: bool) -> str:
-    values = [
-        row.figures[figure] for row in rows if row.method == name and row.status == DONE and figure in row.figures
-    ]
-    if not values:
-        return ""
-    deviation = f" ± {np.std(values, ddof=1):{how}}" if spread and len(values) > 1 else ""
-    return f"{np.mean(values):{how}}{deviation}"
 
 
 def main() -> None:

@@ -50,7 +50,7 @@ def test_forgetting_table_has_means_deviations_and_gaps():
     lines = side_by_side({"a": rows, "b": [Row("Pop", 1, "done")]}, DISTANCES, spread=True).splitlines()
     cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
     assert cells[0] == ["method", "JSD, a", "JSD, b", "local residual, a", "local residual, b"]
-    assert cells[2] == ["NPO", "0.2000 ± 0.1414", "", "1.00 ± 0.00", ""] and cells[3] == ["Pop", "", "", "", ""]
+    assert cells[2] == ["NPO", "0.2000 ± 0.1414", "", "1.00 ± 0.00", ""] and cells[3] == ["Pop", "", "-", "", "-"]
 
 
 @pytest.mark.parametrize("name", EXPERIMENTS.values())

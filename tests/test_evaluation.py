@@ -6,7 +6,7 @@ from sklearn.metrics import roc_auc_score
 
 from recbole_apa.data.samples import HistoryEntry, Sample
 from recbole_apa.evaluation import metrics
-from recbole_apa.evaluation.metrics import _weighted_aucs, auc, interval, mean_log_loss, resampled_aucs
+from recbole_apa.evaluation.metrics import _Ranking, auc, interval, mean_log_loss, resampled_aucs
 from recbole_apa.evaluation.trivial_rules import history_like_rate, item_mean, trivial_scores
 
 
@@ -16,7 +16,7 @@ def test_aucs_of_counted_rows_equal_sklearns_with_ties(rows):
     scores = np.array([s / 4 for _, s, _ in rows])
     drawn = np.repeat(labels, times)
     if 0 < drawn.sum() < len(drawn):
-        (value,) = _weighted_aucs(labels, scores, times[:, None])
+        (value,) = _Ranking.of(labels, scores).aucs(times[:, None])
         assert value == pytest.approx(roc_auc_score(labels, scores, sample_weight=times))
     elif times.all():
         assert auc(labels, scores) is None

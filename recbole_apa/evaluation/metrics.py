@@ -1,6 +1,7 @@
 """AUC and LogLoss with bootstrap intervals. Shapes: n samples, m resamples."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import numpy as np
 from sklearn.metrics import log_loss, roc_auc_score
@@ -28,13 +29,14 @@ def resampled_aucs(labels: np.ndarray, scores: Mapping[str, np.ndarray], m: int,
     rng = np.random.default_rng(seed)
     n = len(labels)
     block = max(1, BLOCK_CELLS // max(n, 1))
+    rankings = {name: _Ranking.of(labels, values) for name, values in scores.items()}
     out: dict[str, list[np.ndarray]] = {name: [np.empty(0)] for name in scores}
     for start in range(0, m, block):
         times = _times_drawn(rng.integers(n, size=(min(block, m - start), n)))
         n_yes = labels @ times
         times = times[:, (n_yes > 0) & (n_yes < n)]
-        for name, values in scores.items():
-            out[name].append(_weighted_aucs(labels, values, times))
+        for name, ranking in rankings.items():
+            out[name].append(ranking.aucs(times))
     return {name: np.concatenate(parts) for name, parts in out.items()}
 
 
@@ -50,13 +52,25 @@ def _times_drawn(rows: np.ndarray) -> np.ndarray:
     return np.bincount((rows * m + np.arange(m)[:, None]).ravel(), minlength=m * n).reshape(n, m)
 
 
-def _weighted_aucs(labels: np.ndarray, scores: np.ndarray, times: np.ndarray) -> np.ndarray:
-    """Mann-Whitney's U over the pairs for m resamples at once, ties count half; (n,), (n,), (n, m) counts -> (m,)."""
-    order = np.argsort(scores)
-    firsts = np.flatnonzero(np.diff(scores[order], prepend=np.nan) != 0)  # where another score begins
-    by_score = times[order]
-    both = np.add.reduceat(by_score, firsts)
-    yes = np.add.reduceat(by_score * labels[order, None], firsts)
-    no = both - yes
-    won = (yes * (np.cumsum(no, axis=0) - no / 2)).sum(0)
-    return np.asarray(won / (yes.sum(0) * no.sum(0)), dtype=np.float64)
+@dataclass(frozen=True)
+class _Ranking:
+    """Rows in order of their scores, lowest first."""
+
+    order: np.ndarray
+    labels: np.ndarray
+    """In that order, (n, 1)."""
+    firsts: np.ndarray
+    """Where in it another score begins."""
+
+    @classmethod
+    def of(cls, labels: np.ndarray, scores: np.ndarray) -> "_Ranking":
+        order = np.argsort(scores)
+        return cls(order, labels[order, None], np.flatnonzero(np.diff(scores[order], prepend=np.nan) != 0))
+
+    def aucs(self, times: np.ndarray) -> np.ndarray:
+        """Mann-Whitney's U over the pairs for m resamples at once, ties count half; (n, m) counts -> (m,)."""
+        drawn = times[self.order]
+        yes = np.add.reduceat(drawn * self.labels, self.firsts)
+        no = np.add.reduceat(drawn, self.firsts) - yes
+        won = (yes * (np.cumsum(no, axis=0) - no / 2)).sum(0)
+        return np.asarray(won / (yes.sum(0) * no.sum(0)), dtype=np.float64)

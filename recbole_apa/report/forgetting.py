@@ -1,6 +1,6 @@
 """The table of a forgetting comparison, and its page."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -55,19 +55,21 @@ def write_forgetting(folder: Path, rows: Sequence[Row]) -> str:
     return "\n".join([tabulate(body, head, disable_numparse=True), *(f"failed: {line}" for line in failed)])
 
 
-def forgetting_rows(rows: Sequence[Row]) -> list[list[str]]:
+def forgetting_rows(
+    rows: Sequence[Row], columns: Mapping[str, tuple[str, str]] = COLUMNS, spread: Collection[str] = SPREAD
+) -> list[list[str]]:
     """One line a method, means over its seeds; with the standard deviation where it says how far to trust them."""
     out = []
     for name in dict.fromkeys(row.method for row in rows):
         found = [_shown(row) for row in rows if row.method == name and row.status == DONE]
         if not found:
-            out.append([name, "failed", *[""] * (len(COLUMNS) - 1)])
+            out.append([name, "failed", *[""] * (len(columns) - 1)])
             continue
         cells = []
-        for figure, how in COLUMNS.values():
+        for figure, how in columns.values():
             values = [f[figure] for f in found if figure in f]
             cell = format(float(np.mean(values)), how) if values else "-"
-            if len(values) > 1 and figure in SPREAD:
+            if len(values) > 1 and figure in spread:
                 cell += f" ± {np.std(values, ddof=1):{how}}"
             cells.append(cell)
         out.append([name, *cells])
