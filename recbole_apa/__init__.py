@@ -8,7 +8,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if "OMP_WAIT_POLICY" not in os.environ:
-    # read when torch is loaded: threads that spin for long make two runs at once five times slower, not twice
+    # read when torch is loaded: threads that spin for long make two runs at once four times slower, not twice
     # (benchmarks/neighbours.py)
     os.environ.setdefault("GOMP_SPINCOUNT", "1000")
 
