@@ -7,10 +7,14 @@ import os
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from recbole_apa import compat
+
 if "OMP_WAIT_POLICY" not in os.environ:
     # read when torch is loaded: threads that spin for long make two runs at once four times slower, not twice
     # (benchmarks/neighbours.py)
     os.environ.setdefault("GOMP_SPINCOUNT", "1000")
+
+compat.install()
 
 _WHERE = {
     "APA": "recbole_apa.model",

@@ -9,13 +9,14 @@ from typing import Any
 from recbole.data import data_preparation
 from recbole.utils import get_model, init_logger, init_seed
 
+from recbole_apa.data.old_reading import Reading, differences, read_as_before
 from recbole_apa.data.splits import SPLITS
 from recbole_apa.data.view import DataView
 from recbole_apa.errors import RunError, SettingsError
 from recbole_apa.ledger import refuse_pending
 from recbole_apa.model import APA
 from recbole_apa.recbole_bridge import APAConfig, make_dataset
-from recbole_apa.run_store import EMBEDDINGS, MEMORY, METRICS, STATES, RunStore
+from recbole_apa.run_store import EMBEDDINGS, MEMORY, METRICS, STATES, RunStore, is_old_format
 from recbole_apa.trainer import APATrainer
 
 MOVABLE = frozenset(
@@ -121,11 +122,37 @@ def open_run(store: RunStore, changes: Mapping[str, Any] | None = None, allow_pe
     config.view = stored_view(store)
     start_logging(config)
     model, data = build(config)
-    _check_same(manifest, model, data[0]._dataset)
+    _check_same(manifest, config, model, data[0]._dataset)
     trainer = APATrainer(config, model, store)
     trainer.load(store, allow_pending)
     trainer.load_states(*data[:2])
     return RunResult({}, store.folder, config, model, trainer, data)
+
+
+def other_data(manifest: Mapping[str, Any], config: APAConfig, dataset: Any) -> str:
+    """Why a run's data is not what the run was made of, and what to do."""
+    other = (
+        f"the dataset in {dataset.dataset_path} is not the one that the run was made of (its digest differs); "
+        "name the right folder with --data_path"
+    )
+    if not is_old_format(manifest):
+        return other
+    item_text = manifest["settings"]["item_text"]
+    try:
+        before = read_as_before(config, config.view or DataView(), item_text)
+    except Exception:  # RecBole's loader, on whatever file it cannot read: then it did not make the run
+        getLogger().debug("the dataset cannot be read as it was before", exc_info=True)
+        return other
+    if before.digest != manifest["dataset"]:
+        return other
+    tokens = map(str, dataset.field2id_token[dataset.iid_field])
+    texts = dict(zip(tokens, dataset.item_texts, strict=True))
+    differing = differences(before, Reading(dataset.interactions, texts, dataset.content_digest))
+    return (
+        f"the run was made of {dataset.dataset_path} as an older version read it, which was wrong:\n  "
+        + "\n  ".join(differing)
+        + "\nwhat the run computed rests on that; train a new run (CHANGELOG.md names the kinds)"
+    )
 
 
 def stored_view(store: RunStore) -> DataView:
@@ -133,15 +160,15 @@ def stored_view(store: RunStore) -> DataView:
     manifest, seen = store.manifest(), store.lineage()
     artefacts = dict(zip(SPLITS, (EMBEDDINGS, MEMORY, METRICS), strict=True))
     roles = {name: frozenset(seen[artefact]) for name, artefact in artefacts.items()}
-    return DataView(manifest["salt"], frozenset(manifest["forgotten"]), roles, manifest["draw"])
+    forgotten = frozenset(manifest["forgotten"])
+    hidden_keys = forgotten if is_old_format(manifest) else frozenset(manifest["hidden_keys"])
+    hidden = frozenset(manifest.get("hidden", ()))
+    return DataView(manifest["salt"], forgotten, hidden, hidden_keys, roles, manifest["draw"])
 
 
-def _check_same(manifest: Mapping[str, Any], model: APA, dataset: Any) -> None:
+def _check_same(manifest: Mapping[str, Any], config: APAConfig, model: APA, dataset: Any) -> None:
     if dataset.content_digest != manifest["dataset"]:
-        raise RunError(
-            f"the dataset in {dataset.dataset_path} is not the one that the run was made of (its digest differs); "
-            "name the right folder with --data_path"
-        )
+        raise RunError(other_data(manifest, config, dataset))
     if model.engine.backbone.digest != manifest["backbone"]:
         raise RunError(
             f"the backbone {model.engine.backbone.name!r} is not the one that the run was trained on "

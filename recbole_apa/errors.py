@@ -33,5 +33,9 @@ class RunError(APAError, RuntimeError):
     """A run folder is missing, damaged, foreign, or cannot be written."""
 
 
+class CertificateError(APAError, RuntimeError):
+    """What was to be forgotten can still be reached; nothing is certified."""
+
+
 class RequestError(APAError, ValueError):
     """A request to forget is malformed, unknown, repeated or would leave nothing to train on."""

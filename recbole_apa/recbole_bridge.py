@@ -13,7 +13,6 @@ import torch
 import yaml
 from recbole.config import Config
 
-from recbole_apa.data.atomic_files import without_quoting
 from recbole_apa.data.view import DataView
 from recbole_apa.errors import APAError, DataError, SettingsError
 from recbole_apa.options import refuse_unknown
@@ -240,11 +239,12 @@ def register() -> None:
     import recbole.data.utils
     import recbole.trainer
 
-    from recbole_apa import model
+    from recbole_apa import compat, model
     from recbole_apa.data.dataloader import ShardingDataLoader
     from recbole_apa.data.dataset import APADataset
     from recbole_apa.trainer import APATrainer
 
+    compat.install()
     # RecBole's own code is warned of pandas' future at every dataset
     warnings.filterwarnings("ignore", category=FutureWarning, module="recbole")
     recbole.data.dataset.APADataset = APADataset
@@ -286,8 +286,7 @@ def make_dataset(config: Config) -> Any:
             "(--data_path names the folder above)"
         )
     try:
-        with without_quoting():
-            return create_dataset(config)
+        return create_dataset(config)
     except APAError:
         raise
     except (OSError, NotImplementedError, ValueError, KeyError) as error:

@@ -21,7 +21,9 @@ from recbole_apa.partition import Partition
 from recbole_apa.seeding import digest_of
 from recbole_apa.storage.place import publish, shown
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
+OLD_FORMAT_VERSION = 2
+"""Of commit 86d8546: forgotten rows were known by a salted digest of user, item and time alone."""
 TRAINING, COMPLETE = "training", "complete"
 MANIFEST, LINEAGE, METRICS, REPORT = "manifest.json", "lineage.json", "metrics.json", "report.html"
 PARTITION, EMBEDDINGS, MEMORY = "partition.json", "embeddings.safetensors", "memory.safetensors"
@@ -106,6 +108,8 @@ class RunStore:
                 "identity_digest": identity.digest(),
                 "salt": self.base.manifest()["salt"] if self.base else secrets.token_hex(16),
                 "forgotten": [],
+                "hidden": [],
+                "hidden_keys": [],
                 "served": 0,
                 **asdict(identity),
                 **about,
@@ -121,9 +125,12 @@ class RunStore:
         if not self.manifest_path.is_file():
             raise RunError(f"{self.place} is not a run folder: expected manifest.json in it")
         manifest = read_json(self.manifest_path)
-        if not isinstance(manifest, dict) or manifest.get("format_version") != FORMAT_VERSION:
+        if not isinstance(manifest, dict) or manifest.get("format_version") not in (FORMAT_VERSION, OLD_FORMAT_VERSION):
             version = manifest.get("format_version") if isinstance(manifest, dict) else None
-            raise RunError(f"{self.manifest_path} has format version {version!r}, expected {FORMAT_VERSION}")
+            raise RunError(
+                f"{self.manifest_path} has format version {version!r}, expected {OLD_FORMAT_VERSION} or "
+                f"{FORMAT_VERSION}"
+            )
         return manifest
 
     def is_ready(self) -> bool:
@@ -264,6 +271,11 @@ class RunStore:
         """The memory, and which shards are active."""
         t = _tensors(self.folder / MEMORY)
         return Memory(t["embeddings"], t["scores"], t["labels"], t["users"]), t["active"].bool()
+
+
+def is_old_format(manifest: Mapping[str, Any]) -> bool:
+    """Whether a run was written before format 3."""
+    return bool(manifest["format_version"] == OLD_FORMAT_VERSION)
 
 
 def _tensors(path: Path) -> dict[str, Tensor]:

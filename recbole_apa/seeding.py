@@ -12,11 +12,15 @@ import torch
 
 def digest_of(*names: object) -> bytes:
     """SHA-256 of the names, each with its length in front so that no two lists of names collide."""
+    return digest_over(names)
+
+
+def digest_over(names: Iterable[object]) -> bytes:
+    """As :func:`digest_of`, of names that are made one after another."""
     h = hashlib.sha256()
     for name in names:
         text = str(name).encode()
-        h.update(len(text).to_bytes(8, "big"))
-        h.update(text)
+        h.update(len(text).to_bytes(8, "big") + text)
     return h.digest()
 
 
@@ -38,6 +42,10 @@ def hash_order(ids: Sequence[str], seed: int, *names: object) -> list[int]:
     return sorted(range(len(ids)), key=lambda i: (digest_of(seed, *names, ids[i]), ids[i]))
 
 
+NONE_DRAWN = ""
+"""The cutoff below which no id falls."""
+
+
 def draw_cutoff(ids: Iterable[str], n: int | None) -> str | None:
     """The hash at or below which an id is drawn, so that exactly ``n`` of ``ids`` are; ``None`` draws all, 0 none.
 
@@ -47,11 +55,16 @@ def draw_cutoff(ids: Iterable[str], n: int | None) -> str | None:
     if n is None:
         return None
     if n == 0:
-        return ""
-    hashes = sorted(digest_of("draw", name).hex() for name in ids)
+        return NONE_DRAWN
+    hashes = sorted(map(draw_hash, ids))
     return None if n >= len(hashes) else hashes[n - 1]
 
 
 def is_drawn(sample_id: str, cutoff: str | None) -> bool:
     """Whether a sample id falls at or below a cutoff of :func:`draw_cutoff`."""
-    return cutoff is None or digest_of("draw", sample_id).hex() <= cutoff
+    return cutoff is None or draw_hash(sample_id) <= cutoff
+
+
+def draw_hash(sample_id: str) -> str:
+    """The hash by which a sample id is drawn, SHA-256 in hex."""
+    return digest_of("draw", sample_id).hex()

@@ -16,6 +16,7 @@ RANKS = [
     {"options"},
     {"recbole_settings"},
     {"partition", "adapters", "data"},
+    {"compat"},
     {"backbone", "approximate", "storage"},
     {"model", "run_store", "ledger", "run_lock"},
     {"shard_trainer", "former_state", "frozen_states"},
@@ -38,6 +39,9 @@ RANKS = [
 ]
 MAY_IMPORT_RECBOLE = {
     "data/dataset.py",
+    "data/load.py",
+    "data/old_reading.py",
+    "data/recbole_tables.py",
     "evaluation/ranking.py",
     "data/dataloader.py",
     "fitting.py",

@@ -4,22 +4,29 @@ import pytest
 import torch
 
 from recbole_apa import audit, unlearn, verify
-from recbole_apa.errors import RunError
+from recbole_apa.errors import CertificateError, RunError
 from recbole_apa.former_state import FormerState
 from recbole_apa.run_store import RunStore
-from tests.unlearning_helpers import copy_run, shown_interaction, state, tree
+from tests.unlearning_helpers import copy_run, shown_interaction, tree
 
 
-def test_histories_that_are_not_rewritten_are_found(finished, tmp_path, monkeypatch):
+def test_rows_that_are_not_hidden_are_found_before_anything_is_certified(finished, tmp_path, monkeypatch):
     """A program that drops targets and leaves histories as they are has forgotten nothing."""
     folder = copy_run(finished, tmp_path / "run")
     pair = shown_interaction(finished)
-    before = state(folder)
+    before = tree(folder)
     with monkeypatch.context() as patch:
         patch.setattr("recbole_apa.data.view.DataView.visible", lambda self, rows: torch.ones(len(rows)).bool().numpy())
+        with pytest.raises(CertificateError, match=r"1 rows of the data; .*nothing is certified"):
+            unlearn(folder, interactions=[pair])
+        assert tree(folder) == before
+        monkeypatch.setattr("recbole_apa.unlearning.retrain.refuse_reachable", lambda *a: None)
         result = unlearn(folder, interactions=[pair])
-    assert not result.plan.affected and state(folder)["partition.json"] == before["partition.json"]
-    assert any("lineage" in f or "dataset" in f for f in audit(folder).findings)
+        assert not result.plan.affected
+        assert any("can be reached" in f for f in audit(folder).findings)
+        assert any("can be reached" in d for d in verify(folder).differences)
+    monkeypatch.undo()
+    assert any("the dataset" in f for f in audit(folder).findings)
     with pytest.raises(RunError, match="not the one that the run was made of"):
         verify(folder)
 

@@ -1,29 +1,48 @@
 """RecBole's dataset whose rows are samples; the edge between RecBole's tables and ours."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from logging import getLogger
+from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import torch
 from recbole.data.dataset import Dataset
 from recbole.data.interaction import Interaction
 from recbole.utils import EvaluatorType, FeatureSource, FeatureType
 
-from recbole_apa.data.atomic_files import without_quoting
 from recbole_apa.data.item_text import item_columns, write_item
+from recbole_apa.data.load import Loaded, load_dataset
 from recbole_apa.data.prompts import PromptInput
+from recbole_apa.data.reader import Table
+from recbole_apa.data.recbole_split import read_split, split_rows
+from recbole_apa.data.recbole_tables import frame_of
 from recbole_apa.data.samples import Interactions, Sample, Windows, make_sample, order_windows
 from recbole_apa.data.splits import SPLITS, draw_split, tallrec_split
+from recbole_apa.data.tokens import Tokens
 from recbole_apa.data.view import DataView, content_digest
-from recbole_apa.errors import DataError, SettingsError
+from recbole_apa.errors import SettingsError
 from recbole_apa.recbole_settings import read_settings
 from recbole_apa.settings import SampleSettings
 
 SAMPLE_INDEX = "sample_index"
 LABEL_LIST_SUFFIX = "_list"
-_ROW = "apa_row"
+
+
+class LabelledItems(Sequence[tuple[str, int]]):
+    """Item and label of many rows."""
+
+    def __init__(self, items: Tokens, labels: np.ndarray) -> None:
+        self.items, self.labels = items, labels
+
+    def __getitem__(self, row: Any) -> Any:
+        return self.items[row], int(self.labels[row])
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def __iter__(self) -> Iterator[tuple[str, int]]:
+        return zip(self.items.texts(), self.labels.tolist(), strict=True)
 
 
 class APADataset(Dataset):
@@ -41,8 +60,10 @@ class APADataset(Dataset):
         cutoffs: hash cutoffs of the draw, by split.
         train_rows: item token and label of every training target, drawn or not (for the trivial rules).
         content_digest: of all that may be seen of the dataset.
+        raw_interactions: all rows that may be seen, before any filter: where requests are looked up.
         interactions, windows: the rows the samples were made of.
         splits: samples of all three parts, by split.
+        settings: which samples are made.
         view: what may be seen: all rows, unless the run that the dataset is loaded for has forgotten some.
     """
 
@@ -50,8 +71,11 @@ class APADataset(Dataset):
     labelled: Interaction
     item_texts: list[str]
     cutoffs: dict[str, str | None]
-    train_rows: list[tuple[str, int]]
+    train_rows: LabelledItems
+    uid_field: str
+    iid_field: str
     time_field: str
+    raw_interactions: Interactions
     content_digest: str
     interactions: Interactions
     windows: Windows
@@ -60,6 +84,7 @@ class APADataset(Dataset):
 
     def __init__(self, config: Any) -> None:
         self.view: DataView = getattr(config, "view", None) or DataView()
+        self.settings = read_settings(config).samples  # before any file is read
         super().__init__(config)
 
     def build(self) -> list["APADataset"]:
@@ -67,35 +92,32 @@ class APADataset(Dataset):
         Raises:
             DataError: missing columns, or a split without samples.
         """
-        settings = read_settings(self.config).samples
+        settings = self.settings
         self._check()
-        frame: pd.DataFrame = self.inter_feat
-        # plain tensors now: RecBole's own split sorts inter_feat in place, and keeps times in float32
-        self._users = torch.tensor(frame[self.uid_field].to_numpy())
-        self._items = torch.tensor(frame[self.iid_field].to_numpy())
-        rows = self._interactions(frame)
+        # RecBole's tables hold its own numbers of users and items, and are no more than that here
+        self._users, self._items = (
+            torch.tensor(self.inter_feat[field].to_numpy()) for field in (self.uid_field, self.iid_field)
+        )
         self.item_texts = self._item_texts(settings.item_text)
+        self._change_feat_format()
+        self._drop_unused_col()
+        rows = self.interactions
         windows = order_windows(rows.users, rows.times)
         self.content_digest = content_digest(rows, windows, self.item_texts)
-        if settings.protocol == "tallrec":
-            candidates = tallrec_split(windows)
-            self._change_feat_format()
-        else:
-            candidates = self._recbole_split(frame, windows)
+        candidates = self._candidates(settings, windows)
         targets = self._targets(candidates, rows, windows, settings)
         known = candidates["train"][windows.n_before[candidates["train"]] >= settings.min_history]
         judged = np.concatenate([targets["valid"], targets["test"]])
         known = known[~np.isin(known, judged)]
-        self.train_rows = [(rows.items[row], int(rows.labels[row])) for row in known]
+        self.train_rows = LabelledItems(rows.items.take(known), rows.labels[known])
         self._declare_fields(settings)
-        self.interactions, self.windows = rows, windows
+        self.windows = windows
         self.splits = {}  # shared by the three parts, which fill it
         return [self._part(name, targets[name], rows, windows, settings) for name in SPLITS]
 
     def item_tokens(self) -> list[str]:
-        """Every item that has a text."""
-        tokens = self.field2id_token[self.iid_field]
-        return [str(token) for token, text in zip(tokens, self.item_texts, strict=True) if text]
+        """Every item, rated or told of."""
+        return [str(token) for token in self.field2id_token[self.iid_field][1:]]
 
     def items_with(self, column: str, word: str) -> list[str]:
         """Items whose text in a column of the ``.item`` file has a word, e.g. a genre.
@@ -103,13 +125,13 @@ class APADataset(Dataset):
         Raises:
             SettingsError: no such column, or no such item.
         """
-        frame = self.item_feat
-        columns = [] if frame is None else [c for c in frame.columns if c != self.iid_field]
+        columns = self._item_columns()
         if column not in columns:
             raise SettingsError(f"found no column {column!r} of items, expected one of {', '.join(columns) or 'none'}")
-        tokens = self.field2id_token[self.iid_field]
-        texts = zip(frame[self.iid_field].tolist(), self._words(frame, column), strict=True)
-        found = [str(tokens[item]) for item, text in texts if item and word in str(text).split()]
+        assert self._item_table is not None
+        tokens = self._item_table.texts(self.iid_field)
+        texts = self._cells(self._item_table, column)
+        found = [token for token, text in zip(tokens, texts, strict=True) if word in str(text).split()]
         if not found:
             raise SettingsError(f"found no item with {word!r} in its {column}; expected a word as the file has it")
         return found
@@ -122,21 +144,41 @@ class APADataset(Dataset):
             PromptInput(tuple((text_of[e.item_id], e.label) for e in s.history), text_of[s.item_id]) for s in samples
         ]
 
-    def _load_feat(self, filepath: str, source: Any) -> Any:
-        with without_quoting():
-            return super()._load_feat(filepath, source)
+    def _load_data(self, token: str, dataset_path: str) -> None:
+        """RecBole's, through our reader and filters, without what the run has forgotten."""
+        if not Path(dataset_path).exists():
+            self._download()
+        loaded = load_dataset(self, token, Path(dataset_path), self.view)
+        self.raw_interactions, self.interactions = loaded.raw, loaded.rows
+        self._part_of, self._item_table = loaded.part_of, loaded.tables.items
+        self._take_tables(loaded)
+        self._load_additional_feat(token, dataset_path)
+
+    def _take_tables(self, loaded: Loaded) -> None:
+        """Hand the tables over to RecBole."""
+        tables = loaded.tables
+        self.inter_feat = frame_of(self, tables.inter)
+        self.user_feat = None if tables.users is None else frame_of(self, tables.users)
+        self.item_feat = None if tables.items is None else frame_of(self, tables.items)
+        for field, source in ((self.uid_field, FeatureSource.USER), (self.iid_field, FeatureSource.ITEM)):
+            self.field2source[field] = FeatureSource(source.value + "_id")
 
     def _data_filtering(self) -> None:
-        # before RecBole's own filters: they must count as if the rows had never been there
-        if self.view.forgotten:
-            frame: pd.DataFrame = self.inter_feat
-            self.inter_feat = frame[self.view.visible(self._raw_interactions(frame))].reset_index(drop=True)
-        super()._data_filtering()
+        """Done by columns, before RecBole's tables were made."""
 
-    def _raw_interactions(self, frame: pd.DataFrame) -> Interactions:
-        times = frame[self.time_field].to_numpy(dtype=np.float64) if self.time_field in frame else None
-        users, items = frame[self.uid_field].tolist(), frame[self.iid_field].tolist()
-        return Interactions(users, items, np.zeros(len(frame), dtype=np.int64), times)
+    def _candidates(self, settings: SampleSettings, windows: Windows) -> dict[str, np.ndarray]:
+        """Row numbers of each part, drawn or not."""
+        if self._part_of is not None:
+            if settings.protocol == "tallrec":
+                raise SettingsError("benchmark_filename: the files are split already; expected protocol: recbole")
+            return {name: np.flatnonzero(self._part_of == place) for place, name in enumerate(SPLITS)}
+        if settings.protocol == "tallrec":
+            return tallrec_split(windows)
+        split = read_split(self.config["eval_args"], self.config["seed"])
+        if split.order != "TO":
+            getLogger().warning("eval_args.order is not TO: histories of training samples may hold test targets")
+        rows = self.interactions
+        return dict(zip(SPLITS, split_rows(rows.users, rows.times, split), strict=True))
 
     def _targets(
         self, candidates: dict[str, np.ndarray], rows: Interactions, windows: Windows, settings: SampleSettings
@@ -150,12 +192,6 @@ class APADataset(Dataset):
         return split.rows
 
     def _check(self) -> None:
-        if not len(self.inter_feat):
-            raise DataError("the dataset is empty after filtering; loosen val_interval and *_inter_num_interval")
-        if self.label_field not in self.inter_feat:
-            raise DataError(
-                f"the interactions have no label; set threshold, e.g. {{rating: 4}} (found {list(self.inter_feat)})"
-            )
         if self.config["normalize_all"] or self.config["normalize_field"]:
             raise SettingsError(
                 "normalize_all / normalize_field: found set, expected false: sample ids hold real timestamps"
@@ -165,66 +201,47 @@ class APADataset(Dataset):
                 "save_dataset / save_dataloaders: found set, expected false: RecBole's pickles would keep what is "
                 "forgotten later"
             )
-
-    def _interactions(self, frame: pd.DataFrame) -> Interactions:
-        times = None
-        if self.time_field in frame:
-            times = frame[self.time_field].to_numpy(dtype=np.float64)
-        else:
+        if self.interactions.times is None:
             getLogger().warning(
                 f"the dataset has no column {self.config['TIME_FIELD']!r}: the order of rows stands in for time"
             )
-        return Interactions(
-            users=self.field2id_token[self.uid_field][frame[self.uid_field]].tolist(),
-            items=self.field2id_token[self.iid_field][frame[self.iid_field]].tolist(),
-            labels=frame[self.label_field].to_numpy(dtype=np.int64),
-            times=times,
-        )
 
-    def _recbole_split(self, frame: pd.DataFrame, windows: Windows) -> dict[str, np.ndarray]:
-        """Row numbers of RecBole's own split. Time is handed over as rank: exact in float32, and defined for
-        datasets without timestamps."""
-        if self.config["eval_args"]["order"] != "TO":
-            getLogger().warning("eval_args.order is not TO: histories of training samples may hold test targets")
-        self.inter_feat = frame.assign(**{_ROW: np.arange(len(frame)), "apa_rank": self._time_rank(frame)})
-        self.set_field_property(_ROW, FeatureType.TOKEN, FeatureSource.INTERACTION, 1)
-        self.set_field_property("apa_rank", FeatureType.FLOAT, FeatureSource.INTERACTION, 1)
-        own_time: str = self.time_field
-        self.time_field = "apa_rank"
-        parts = super().build()
-        self.time_field = own_time
-        if len(parts) != len(SPLITS):
-            raise SettingsError(f"eval_args.split gives {len(parts)} parts, expected train, valid and test")
-        return {name: part.inter_feat[_ROW].numpy() for name, part in zip(SPLITS, parts, strict=True)}
-
-    def _time_rank(self, frame: pd.DataFrame) -> np.ndarray:
-        n = len(frame)
-        if self.time_field not in frame:
-            return np.arange(n, dtype=np.float64)
-        rank = np.empty(n)
-        rank[np.lexsort((np.arange(n), frame[self.time_field].to_numpy(dtype=np.float64)))] = np.arange(n)
-        return rank
+    def _item_columns(self) -> list[str]:
+        """Columns of the ``.item`` file besides the id."""
+        return [] if self._item_table is None else [c for c in self._item_table.columns if c != self.iid_field]
 
     def _item_texts(self, item_text: str) -> list[str]:
-        frame = self.item_feat
-        available = [] if frame is None else [c for c in frame.columns if c != self.iid_field]
-        columns = {name: self._words(frame, name) for name in item_columns(item_text, available)}
-        tokens = self.field2id_token[self.iid_field]
+        """By RecBole's number of the item."""
+        names = item_columns(item_text, self._item_columns())
+        table = self._item_table
+        assert table is not None
+        cells = {name: self._cells(table, name) for name in names}
+        token_id = self.field2token_id[self.iid_field]
         texts = [""] * self.item_num
-        for row, item in enumerate(frame[self.iid_field].tolist()):
-            texts[item] = write_item(item_text, {n: c[row] for n, c in columns.items()}, str(tokens[item]))
-        return texts
+        for row, token in enumerate(table.texts(self.iid_field)):
+            texts[token_id[token]] = write_item(item_text, {n: c[row] for n, c in cells.items()}, token)
+        tokens = self.field2id_token[self.iid_field]
+        # the number 0 is no item: its text, in which RecBole's filling is left, keeps digests what they were
+        filled = {name: self._padding(name) for name in names}
+        texts[0] = write_item(item_text, filled, str(tokens[0]))
+        # items without a line of their own are called by their id
+        return [text or f"item {token}" for text, token in zip(texts, tokens, strict=True)]
 
-    def _words(self, frame: pd.DataFrame, name: str) -> list[Any]:
-        """One column as texts: RecBole keeps tokens as numbers, and texts as lists of them."""
-        kind = self.field2type[name]
-        if kind == FeatureType.TOKEN_SEQ:
-            words = self.field2id_token[name]
-            return [" ".join(words[int(i)] for i in row if i) for row in frame[name]]
-        if kind == FeatureType.TOKEN:
-            words = self.field2id_token[name]
-            return [words[int(i)] if i else "" for i in frame[name]]
-        return frame[name].tolist()
+    def _padding(self, name: str) -> object:
+        """What RecBole fills in for the item that is none."""
+        frame: Any = self.item_feat
+        return frame[name].tolist()[0] if self.field2type[name] == FeatureType.FLOAT else ""
+
+    def _cells(self, table: Table, name: str) -> Sequence[object]:
+        """One column as it is written into item texts; what is missing is an empty text."""
+        column = table.columns[name]
+        if isinstance(column, np.ndarray):
+            return ["" if missing else value for value, missing in zip(column.tolist(), np.isnan(column), strict=True)]
+        if not table.field(name).type.endswith("_seq"):
+            return column
+        most = (self.config["seq_len"] or {}).get(name)
+        parts = [[word for word in text.split(self.config["seq_separator"]) if word][:most] for text in column.names]
+        return Tokens(column.codes, [" ".join(words) for words in parts])
 
     def _declare_fields(self, settings: SampleSettings) -> None:
         length = settings.history_length

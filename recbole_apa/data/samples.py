@@ -1,53 +1,98 @@
 """Samples: (user, history, target item, label) made of interactions; pure numpy, knows no RecBole."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 
+from recbole_apa.data.tokens import Tokens
 from recbole_apa.seeding import digest_of
+
+CHUNK = 1 << 18
+"""Rows whose ids are written out at once."""
 
 
 @dataclass(frozen=True)
 class Interactions:
     """The rows of the ``.inter`` file, in the file's order; n rows."""
 
-    users: Sequence[str]
-    """User tokens, (n,)."""
-    items: Sequence[str]
-    """Item tokens, (n,)."""
+    users: Tokens
+    """User tokens, (n,); any sequence of texts is encoded."""
+    items: Tokens
+    """Item tokens, (n,); likewise."""
     labels: np.ndarray
     """0 or 1, (n,)."""
     times: np.ndarray | None
     """Seconds, float64, (n,); None where the dataset has no timestamps: the order of rows stands in."""
+    values: np.ndarray | None = None
+    """What the labels come from, e.g. ratings, (n,)."""
+
+    def __post_init__(self) -> None:
+        for name in ("users", "items"):
+            object.__setattr__(self, name, Tokens.of(getattr(self, name)))
 
     def __len__(self) -> int:
         return len(self.labels)
 
+    def take(self, rows: np.ndarray) -> "Interactions":
+        """Some of the rows."""
+        times, values = (None if column is None else column[rows] for column in (self.times, self.values))
+        return Interactions(self.users.take(rows), self.items.take(rows), self.labels[rows], times, values)
+
     def row_key(self, row: int) -> str:
         """``user:item:time`` of one interaction, or ``user:item`` without timestamps; repeats share it."""
-        parts = [self.users[row], self.items[row]]
-        if self.times is not None:
-            time = float(self.times[row])
-            parts.append(str(int(time)) if time.is_integer() else repr(time))
-        return ":".join(parts)
+        return self.row_keys(np.array([row]))[0]
+
+    def row_keys(self, rows: np.ndarray) -> list[str]:
+        """:meth:`row_key` of some rows."""
+        users, items = self.users.texts(rows), self.items.texts(rows)
+        if self.times is None:
+            return [f"{user}:{item}" for user, item in zip(users, items, strict=True)]
+        times = time_texts(self.times[rows])
+        return [f"{user}:{item}:{time}" for user, item, time in zip(users, items, times, strict=True)]
 
     def row_id(self, row: int) -> str:
         """:meth:`row_key`, and ``#2``, ``#3``, ... for repeats. Never a position in a list, so that removing other
         rows leaves it as it is."""
-        nth = self._occurrence[row]
-        return self.row_key(row) + (f"#{nth}" if nth > 1 else "")
+        return self.row_ids(np.array([row]))[0]
+
+    def row_ids(self, rows: np.ndarray) -> list[str]:
+        """:meth:`row_id` of some rows."""
+        out, nth = self.row_keys(rows), self._occurrence[rows]
+        for place in np.flatnonzero(nth > 1):
+            out[place] += f"#{nth[place]}"
+        return out
+
+    def id_chunks(self, rows: np.ndarray) -> Iterator[tuple[np.ndarray, list[str]]]:
+        """:meth:`row_ids` of many rows, some at a time, each time with the rows."""
+        for start in range(0, len(rows), CHUNK):
+            part = rows[start : start + CHUNK]
+            yield part, self.row_ids(part)
 
     @cached_property
     def _occurrence(self) -> np.ndarray:
         """The how-manieth row with the same user, item and time this is, (n,)."""
-        seen: dict[tuple[str, str, float], int] = {}
-        out = np.empty(len(self), dtype=np.int64)
-        times = np.zeros(len(self)) if self.times is None else self.times
-        for row, key in enumerate(zip(self.users, self.items, times.tolist(), strict=True)):
-            seen[key] = out[row] = seen.get(key, 0) + 1
+        out = np.ones(len(self), dtype=np.int32)
+        pairs = self.users.codes.astype(np.int64) * len(self.items.names) + self.items.codes
+        ordered = np.sort(pairs)
+        repeated = ordered[1:][ordered[1:] == ordered[:-1]]
+        if len(repeated):
+            rows = np.flatnonzero(np.isin(pairs, repeated))
+            times = np.zeros(len(rows)) if self.times is None else self.times[rows]
+            order = np.lexsort((times, pairs[rows]))
+            p, t = pairs[rows][order], times[order]
+            starts = np.concatenate(([True], (p[1:] != p[:-1]) | (t[1:] != t[:-1])))
+            places = np.arange(len(rows))
+            out[rows[order]] = places - np.maximum.accumulate(np.where(starts, places, 0)) + 1
         return out
+
+
+def time_texts(times: np.ndarray) -> list[str]:
+    """Times as ids hold them: whole seconds without a point."""
+    if len(times) and (np.abs(times) < 2**53).all() and (times == np.floor(times)).all():
+        return [str(time) for time in times.astype(np.int64).tolist()]
+    return [str(int(time)) if time.is_integer() else repr(time) for time in times.tolist()]
 
 
 @dataclass(frozen=True)
@@ -103,20 +148,19 @@ def order_windows(users: Sequence[str], times: np.ndarray | None) -> Windows:
         users: user tokens, (n,).
         times: (n,), or None to take the order of rows.
     """
-    n = len(users)
-    first_seen: dict[str, int] = {}
-    codes = np.fromiter((first_seen.setdefault(u, len(first_seen)) for u in users), dtype=np.int64, count=n)
-    order = np.lexsort((np.arange(n), codes) if times is None else (np.arange(n), times, codes))
+    codes, n_users = Tokens.of(users).ranked()
+    n = len(codes)
+    order = np.argsort(codes, kind="stable") if times is None else np.lexsort((times, codes))
     place = np.empty(n, dtype=np.int64)
     place[order] = np.arange(n)
-    counts = np.bincount(codes, minlength=len(first_seen))
+    counts = np.bincount(codes, minlength=n_users)
     starts = np.concatenate(([0], np.cumsum(counts)[:-1])) if n else np.zeros(0, dtype=np.int64)
     return Windows(order, place, place - starts[codes] if n else place)
 
 
 def make_sample(rows: Interactions, windows: Windows, row: int, history_length: int) -> Sample:
     """The sample whose target is interaction ``row``."""
-    history = tuple(
-        HistoryEntry(rows.items[h], int(rows.labels[h]), rows.row_id(h)) for h in windows.history(row, history_length)
-    )
-    return Sample(rows.row_id(row), rows.users[row], rows.items[row], int(rows.labels[row]), history)
+    shown = windows.history(row, history_length)
+    target, *ids = rows.row_ids(np.concatenate(([row], shown)))
+    history = tuple(HistoryEntry(rows.items[h], int(rows.labels[h]), name) for h, name in zip(shown, ids, strict=True))
+    return Sample(target, rows.users[row], rows.items[row], int(rows.labels[row]), history)

@@ -4,9 +4,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from recbole_apa.data.draw import draw_rows
 from recbole_apa.data.samples import Interactions, Windows
 from recbole_apa.errors import DataError
-from recbole_apa.seeding import draw_cutoff, is_drawn
 
 SPLITS = ("train", "valid", "test")
 
@@ -50,10 +50,7 @@ def draw_split(
     cutoffs: dict[str, str | None] = {}
     for name in SPLITS:
         eligible = candidates[name][windows.n_before[candidates[name]] >= min_history]
-        ids = [rows.row_id(row) for row in eligible]
-        cutoffs[name] = draw_cutoff(ids, sizes[name])
-        chosen = [is_drawn(sample_id, cutoffs[name]) for sample_id in ids]
-        drawn = eligible[np.array(chosen, dtype=bool)]
+        drawn, cutoffs[name] = draw_rows(rows, eligible, sizes[name])
         # the order in which a loaded run finds them again, whatever order the split came in
         kept[name] = drawn[np.argsort(windows.place[drawn])]
         if not len(kept[name]) and sizes[name] != 0:

@@ -15,7 +15,7 @@ from recbole_apa.baselines import NAME
 from recbole_apa.data.presplit import write_presplit
 from recbole_apa.data.samples import Sample
 from recbole_apa.data.splits import SPLITS
-from recbole_apa.data.view import DataView, salted
+from recbole_apa.data.view import PAIR, DataView, scope_digests
 from recbole_apa.evaluation.candidates import CandidateLists, candidates_asked, draw_candidates
 from recbole_apa.recbole_bridge import APAConfig
 from recbole_apa.run_lock import run_lock
@@ -52,9 +52,9 @@ class Bench:
         return found
 
     @property
-    def train_rows(self) -> list[tuple[str, int]]:
+    def train_rows(self) -> Sequence[tuple[str, int]]:
         """Item and label of every training target, drawn or not."""
-        rows: list[tuple[str, int]] = self.data[0]._dataset.train_rows
+        rows: Sequence[tuple[str, int]] = self.data[0]._dataset.train_rows
         return rows
 
     @property
@@ -109,12 +109,10 @@ class Bench:
     def presplit_without(self, user: str, item: str) -> Path:
         """Pre-split files of the same samples without an interaction: dropped as a target, rewritten in histories."""
         dataset = self.data[0]._dataset
-        rows = dataset.interactions
-        gone = {rows.row_key(row) for row in range(len(rows)) if (rows.users[row], rows.items[row]) == (user, item)}
         roles = {name: frozenset(s.sample_id for s in self.splits[name]) for name in SPLITS}
-        hidden = frozenset(salted("", key) for key in gone)
+        hidden = frozenset(scope_digests("", PAIR, user, item))
         config = APAConfig("APA", self.dataset, list(self.config_files), dict(self.options))
-        config.view = DataView(forgotten=hidden, roles=roles, cutoffs=dataset.cutoffs)
+        config.view = DataView(hidden=hidden, roles=roles, cutoffs=dataset.cutoffs)
         left = build_data(config)[0]._dataset.splits
         folder = self.folder / "rows_without"
         shutil.rmtree(folder, ignore_errors=True)
@@ -165,6 +163,6 @@ def bench_in(target: Path, dataset: str, config_files: Sequence[str], options: M
 def _draw(dataset: Any, n: int, seed: int) -> CandidateLists:
     rows = dataset.interactions
     rated: dict[str, set[str]] = {}
-    for user, item in zip(rows.users, rows.items, strict=True):
+    for user, item in zip(rows.users.texts(), rows.items.texts(), strict=True):
         rated.setdefault(user, set()).add(item)
     return draw_candidates(dataset.splits["test"], rated, dataset.item_tokens(), n, seed)

@@ -9,7 +9,7 @@ from typing import Any
 
 from plotly.offline import get_plotlyjs
 
-from recbole_apa.assembly import build_data, stored_view
+from recbole_apa.assembly import build_data, other_data, stored_view
 from recbole_apa.data.samples import Sample
 from recbole_apa.data.splits import SPLITS
 from recbole_apa.data.view import DataView, key_of
@@ -21,6 +21,7 @@ from recbole_apa.recbole_bridge import APAConfig
 from recbole_apa.run_lock import HOLDER, LOCK
 from recbole_apa.run_store import CERTIFICATES, EMBEDDINGS, LEDGER, MANIFEST, MEMORY, PENDING, STATES, RunStore
 from recbole_apa.storage.place import is_url, strays_of, working_folder
+from recbole_apa.unlearning.reachable import reachable
 
 _WORD = re.compile(r"[^\s\"'<>,;()\[\]{}]+:[^\s\"'<>,;()\[\]{}]+")
 
@@ -76,6 +77,7 @@ def _audit(store: RunStore, config_dict: Mapping[str, Any] | None) -> AuditResul
         result.findings.append(str(error))
         return result
     _guard(result, "lineage against the data", lambda: _lineage(store, manifest, data))
+    _guard(result, "forgotten interactions in the data", lambda: _reachable(view, data))
     _guard(result, "forgotten interactions in the run folder", lambda: _traces(store, view))
     _guard(result, "traces outside the run folder", lambda: _outside(store, manifest, view, data))
     return result
@@ -131,7 +133,9 @@ def _ledger(store: RunStore, manifest: Mapping[str, Any], result: AuditResult) -
         yield f"the request in line {entry.position} of the ledger waits to be carried out"
     asked = {d for e in ledger.requests() for d in e.content["interactions"]}
     done = [e for e in entries if e.kind == DONE]
-    if not ledger.waiting() and asked != set(manifest["forgotten"]):
+    scopes = {d for e in ledger.requests() for d in e.content.get("hides", ())}
+    hidden = set(manifest.get("hidden", ()))
+    if not ledger.waiting() and (asked != set(manifest["forgotten"]) or scopes != hidden):
         yield "the manifest's list of forgotten interactions is not what the ledger's requests come to"
     if done and done[-1].content["manifest"] != file_digest(store.manifest_path):
         yield f"{MANIFEST} was changed after the last request was carried out"
@@ -180,7 +184,7 @@ def _last_files(folder: Path, done: list[Entry], manifest: Mapping[str, Any]) ->
 def _lineage(store: RunStore, manifest: Mapping[str, Any], data: tuple[Any, Any, Any]) -> Iterator[str]:
     splits: dict[str, list[Sample]] = data[0]._dataset.splits
     if data[0]._dataset.content_digest != manifest["dataset"]:
-        yield "the dataset is not the one that the run was made of (its digest differs); --data_path says where it lies"
+        yield other_data(manifest, data[0]._dataset.config, data[0]._dataset)
         return
     partition = store.load_partition()
     if partition is None:
@@ -208,6 +212,11 @@ def _lineage(store: RunStore, manifest: Mapping[str, Any], data: tuple[Any, Any,
         if not members and store.shard_folder(shard).exists():
             yield f"shards/{shard:03d} should be empty, and an adapter is there"
     yield from _rows(store, splits)
+
+
+def _reachable(view: DataView, data: tuple[Any, Any, Any]) -> Iterator[str]:
+    for found in reachable(data[0]._dataset, view.salt, view.hidden, view.hidden_keys):
+        yield f"what was forgotten can be reached: {found}"
 
 
 def _rows(store: RunStore, splits: Mapping[str, list[Sample]]) -> Iterator[str]:

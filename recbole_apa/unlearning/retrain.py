@@ -3,7 +3,7 @@ put it in place. Killed anywhere, the next call goes on."""
 
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from logging import getLogger
 from pathlib import Path
@@ -37,6 +37,7 @@ from recbole_apa.unlearning.certificate import (
 from recbole_apa.unlearning.forgotten import ForgottenSamples, table_figures
 from recbole_apa.unlearning.mover import EXACT, ShardMover
 from recbole_apa.unlearning.plan import Plan, make_plan
+from recbole_apa.unlearning.reachable import refuse_reachable
 from recbole_apa.unlearning.switch import pending_store, switch
 
 
@@ -45,7 +46,8 @@ class Request(Protocol):
 
     @property
     def content(self) -> Mapping[str, Any]:
-        """``interactions``: salted keys; ``names``: salted names; ``exactness``."""
+        """``interactions``: salted keys; ``hides``: digests of what was named; ``names``: digests by which the same
+        request is recognised later; ``exactness``."""
         ...
 
 
@@ -116,10 +118,12 @@ def carry_out(
     _purge_memory(opened.model, data)
     seconds = training_cost(trainer)["seconds"]
     figures = table_figures(opened_metrics(store), result.metrics, dropped)
-    outside = _outside(before, trainer, result)
+    outside, view = _outside(before, trainer, result), data[0]._dataset.view
     about = {
         "full_training": before.get("full_training", {}),
-        "forgotten": sorted(data[0]._dataset.view.forgotten),
+        "forgotten": sorted(view.forgotten),
+        "hidden": sorted(view.hidden),
+        "hidden_keys": sorted(view.hidden_keys),
         "served_requests": [*before.get("served_requests", []), *(e.position for e in requests)],
         "partition_of": "this data" if exactness == STRICT else "inherited",
         "outside": outside,
@@ -143,16 +147,30 @@ def method_of(requests: Sequence[Request]) -> str:
 
 
 def data_without(opened: RunResult, requests: Sequence[Request]) -> tuple[Any, Any, Any]:
-    """The loaders of what remains of a run's data."""
+    """The loaders of what remains of a run's data.
+
+    Raises:
+        RequestError: nothing would remain.
+        CertificateError: something of what was asked for can still be reached.
+    """
     view = stored_view(opened.trainer.store)
-    opened.config.view = replace(
-        view, forgotten=view.forgotten | {d for e in requests for d in e.content["interactions"]}
-    )
+    opened.config.view = view.without(*hidden_by(requests))
     try:
-        return build_data(opened.config)
+        data = build_data(opened.config)
     except DataError as error:
         # the data could be read a moment ago: what is new is that rows are missing
         raise RequestError(f"without what is to be forgotten there is no data to train on ({error})") from error
+    left = opened.config.view
+    refuse_reachable(data[0]._dataset, left.salt, left.hidden, left.hidden_keys)
+    return data
+
+
+def hidden_by(requests: Sequence[Request]) -> tuple[set[str], set[str], set[str]]:
+    """Digests by which a view hides what requests name: interactions, scopes, and keys of requests that were taken
+    before run format 3 and know no scopes."""
+    keys = {d for e in requests for d in e.content["interactions"]}
+    scopes = {d for e in requests for d in e.content.get("hides", ())}
+    return keys, scopes, {d for e in requests if "hides" not in e.content for d in e.content["interactions"]}
 
 
 def plan_of(store: RunStore, data: tuple[Any, Any, Any], requests: Sequence[Request]) -> Plan:

@@ -1,15 +1,17 @@
 """The unlearning stage of a run: take a request, show what it costs, carry it out."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from tabulate import tabulate
 
 from recbole_apa.assembly import RunResult, open_run
+from recbole_apa.data.samples import Interactions
 from recbole_apa.data.splits import SPLITS
-from recbole_apa.data.view import salted
+from recbole_apa.data.view import ITEM, PAIR, ROW, USER, salted, scope_digest, scope_digests
 from recbole_apa.errors import RequestError, SettingsError
 from recbole_apa.fitting import FitRecord, StateBuilder, shard_key
 from recbole_apa.former_state import FormerState
@@ -175,30 +177,39 @@ class _Session:
         """What goes into the ledger: digests alone."""
         salt = self.store.manifest()["salt"]
         earlier = {d for e in self.ledger.requests() for d in e.content["names"]}
-        rows = opened.data[0]._dataset.interactions
-        found = find(demands, rows, lambda d: bool(_names(d, salt) & earlier), skip_unknown)
+        # before any filter: a row that a filter keeps out now may come in later, in place of a forgotten one
+        rows = opened.data[0]._dataset.raw_interactions
+        found = find(demands, rows, lambda d: _was_served(d, salt, earlier), skip_unknown)
         return _Asked({**_digests(found, rows, salt), "exactness": exactness, "method": method}), found.left
 
 
-def _names(demand: Demand, salt: str) -> set[str]:
-    """Salted names under which an earlier request may have asked for the same."""
-    out = set()
-    if demand.user is not None:
-        out.add(salted(salt, f"user {demand.user}"))
-    if demand.item is not None:
-        out.add(salted(salt, f"item {demand.item}"))
+def _scopes(demand: Demand, salt: str) -> set[str]:
+    """Digests of what a demand names."""
+    if demand.kind != "interaction":
+        return scope_digests(salt, demand.kind, demand.user, demand.item)
+    kind = PAIR if demand.time is None else ROW
+    return scope_digests(salt, kind, demand.user, demand.item, demand.time)
+
+
+def _was_served(demand: Demand, salt: str, earlier: Set[str]) -> bool:
+    """Whether an earlier request named the same, or more."""
+    wider = set()
+    for kind, needed in ((USER, demand.user), (ITEM, demand.item)):
+        if needed is not None:
+            wider |= scope_digests(salt, kind, *((needed, None) if kind == USER else (None, needed)))
+            wider.add(salted(salt, f"{kind} {needed}"))  # as requests before run format 3 wrote it
     if demand.kind == "interaction":
-        out.add(salted(salt, f"pair {demand.user} {demand.item}"))
-    return out
+        wider |= {scope_digest(salt, PAIR, demand.user, demand.item), salted(salt, f"pair {demand.user} {demand.item}")}
+    return bool(wider & earlier)
 
 
-def _digests(found: Found, rows: Any, salt: str) -> dict[str, list[str]]:
-    names = {salted(salt, f"pair {rows.users[row]} {rows.items[row]}") for row in found.rows}
-    for demand in found.demands:
-        if demand.kind != "interaction":
-            names |= _names(demand, salt)
-    keys = {salted(salt, rows.row_key(row)) for row in found.rows}
-    return {"interactions": sorted(keys), "names": sorted(names)}
+def _digests(found: Found, rows: Interactions, salt: str) -> dict[str, list[str]]:
+    chosen = np.array(found.rows)
+    hides = {digest for demand in found.demands for digest in _scopes(demand, salt)}
+    pairs = set(zip(rows.users.texts(chosen), rows.items.texts(chosen), strict=True))
+    names = {scope_digest(salt, PAIR, user, item) for user, item in pairs} | hides
+    keys = {salted(salt, key) for key in rows.row_keys(chosen)}
+    return {"interactions": sorted(keys), "hides": sorted(hides), "names": sorted(names)}
 
 
 def _strict_shards(opened: RunResult, store: RunStore, data: tuple[Any, Any, Any]) -> list[int]:

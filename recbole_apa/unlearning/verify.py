@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from recbole_apa.assembly import RunResult, open_run
+from recbole_apa.data.view import DataView
 from recbole_apa.errors import RunError
 from recbole_apa.files import file_digest, read_json
 from recbole_apa.frozen_states import wrong_states
@@ -17,6 +18,7 @@ from recbole_apa.make_trainer import make_trainer
 from recbole_apa.run_lock import run_lock
 from recbole_apa.run_store import EMBEDDINGS, LINEAGE, MEMORY, PARTITION, STATES, RunStore
 from recbole_apa.storage.place import working_folder
+from recbole_apa.unlearning.reachable import reachable
 
 SCORED = ("valid", "test")
 
@@ -74,6 +76,12 @@ def _verify(store: RunStore, config_dict: Mapping[str, Any] | None) -> VerifyRes
             f"scores of the {split} samples: {int((served[split] != again[split]).sum())} of {len(again[split])} differ"
             for split in SCORED
             if not torch.equal(served[split], again[split])
+        ]
+        view: DataView = opened.data[0]._dataset.view
+        out.compared.append("forgotten interactions against the data")
+        out.differences += [
+            f"what was forgotten can be reached: {found}"
+            for found in reachable(opened.data[0]._dataset, view.salt, view.hidden, view.hidden_keys)
         ]
         prompts = [p for loader in opened.data[:2] for p in opened.model.prompts(loader._dataset.labelled)]
         wrong = wrong_states(store, opened.model.engine.cache, prompts)

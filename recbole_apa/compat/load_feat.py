@@ -1,0 +1,37 @@
+"""RecBole's ``Dataset._load_feat`` (1.2.1, ``data/dataset/dataset.py:420``) through our strict reader.
+
+What it repairs: texts such as ``NA`` taken for missing ids, quotation marks that join lines, byte order marks, labels
+and times that are missing and filled with the column's mean, an empty id that drops another row
+(``_filter_nan_user_or_item`` takes labels for positions), numbers declared as tokens whose threshold is applied to
+internal ids. Ids, label and time are strict; other columns keep RecBole's own filling of missing values, tensor for
+tensor.
+"""
+
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pandas as pd
+
+from recbole_apa.data.recbole_tables import declare, drop_incomplete, frame_of, read_feat
+
+
+def apply(module: ModuleType) -> None:
+    """Replace ``_load_feat`` of ``recbole.data.dataset.dataset.Dataset``; the original stays beside it."""
+    dataset: Any = module.Dataset
+    if not hasattr(dataset, "recbole_load_feat"):
+        dataset.recbole_load_feat = dataset._load_feat
+        dataset._load_feat = load_feat
+
+
+def load_feat(dataset: Any, filepath: str, source: Any) -> pd.DataFrame | None:
+    """RecBole's ``_load_feat``: read a file, declare its columns, and leave out rows without id, label or time.
+
+    Raises:
+        DataError: what the reader refuses.
+    """
+    table = read_feat(dataset, Path(filepath), source, strict_features=False)
+    if table is None:
+        return None
+    declare(dataset, table, source)
+    return frame_of(dataset, drop_incomplete(dataset, table, source))

@@ -1,0 +1,74 @@
+"""Hooks our strict reader into RecBole, at the first import of RecBole's dataset module.
+
+``RECBOLE_APA_COMPAT=0`` in the environment leaves RecBole as it is; the model APA reads its files strictly all the
+same.
+"""
+
+import importlib
+import importlib.abc
+import importlib.machinery
+import importlib.util
+import os
+import sys
+from collections.abc import Sequence
+from types import ModuleType
+from typing import Any
+
+_TARGET = "recbole.data.dataset.dataset"
+_VARIABLE = "RECBOLE_APA_COMPAT"
+
+
+def is_on() -> bool:
+    """Whether RecBole is to be repaired (``RECBOLE_APA_COMPAT``)."""
+    return os.environ.get(_VARIABLE, "1") != "0"
+
+
+def install() -> None:
+    """Repair RecBole now if it is there already, else when it is imported. Safe to call again."""
+    if not is_on() or any(isinstance(finder, _Finder) for finder in sys.meta_path):
+        return
+    if _TARGET in sys.modules:
+        _apply(sys.modules[_TARGET])
+    else:
+        sys.meta_path.insert(0, _Finder())
+
+
+def _apply(module: ModuleType) -> None:
+    # heavy: pandas and pyarrow, which RecBole's own import brings anyway
+    importlib.import_module("recbole_apa.compat.load_feat").apply(module)
+
+
+class _Finder(importlib.abc.MetaPathFinder):
+    """Lets RecBole's dataset module be found as ever, and repairs it once its code has run."""
+
+    def find_spec(
+        self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
+    ) -> importlib.machinery.ModuleSpec | None:
+        """See :class:`importlib.abc.MetaPathFinder`."""
+        if name != _TARGET:
+            return None
+        sys.meta_path.remove(self)
+        spec = importlib.util.find_spec(name)
+        if spec and spec.loader:
+            spec.loader = _Loader(spec.loader)
+        return spec
+
+
+class _Loader(importlib.abc.Loader):
+    """The module's own loader, and then the repairs."""
+
+    def __init__(self, own: Any) -> None:
+        self._own = own
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._own, name)
+
+    def create_module(self, spec: importlib.machinery.ModuleSpec) -> ModuleType | None:
+        """See :class:`importlib.abc.Loader`."""
+        made: ModuleType | None = self._own.create_module(spec)
+        return made
+
+    def exec_module(self, module: ModuleType) -> None:
+        """See :class:`importlib.abc.Loader`."""
+        self._own.exec_module(module)
+        _apply(module)

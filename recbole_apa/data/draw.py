@@ -1,0 +1,43 @@
+"""Which targets are drawn: those whose SHA-256 of the sample id is lowest, ids streamed; pure numpy."""
+
+import hashlib
+from collections.abc import Iterable
+
+import numpy as np
+
+from recbole_apa.data.samples import Interactions
+from recbole_apa.seeding import NONE_DRAWN, draw_hash
+
+_PREFIX = len(b"draw").to_bytes(8, "big") + b"draw"
+"""How :func:`~recbole_apa.seeding.digest_of` begins for a draw."""
+
+
+def draw_rows(rows: Interactions, eligible: np.ndarray, size: int | None) -> tuple[np.ndarray, str | None]:
+    """Draw ``size`` of the eligible rows by hash of sample id, as :func:`~recbole_apa.seeding.draw_cutoff` does.
+
+    Args:
+        eligible: row numbers.
+        size: None takes all.
+
+    Returns:
+        the drawn rows, in the order they came in, and the cutoff.
+    """
+    if size is None or size >= len(eligible):
+        return eligible, None
+    if size == 0:
+        return eligible[:0], NONE_DRAWN
+    heads = np.concatenate([_heads(ids) for _, ids in rows.id_chunks(eligible)])
+    limit = np.partition(heads, size - 1)[size - 1]
+    # eight bytes of a hash may tie: the whole hashes of the few that are left decide
+    near = eligible[heads <= limit]
+    hashes = [draw_hash(name) for _, ids in rows.id_chunks(near) for name in ids]
+    cutoff = sorted(hashes)[size - 1]
+    return near[np.array([found <= cutoff for found in hashes], dtype=bool)], cutoff
+
+
+def _heads(ids: Iterable[str]) -> np.ndarray:
+    """First eight bytes of each id's hash, (n,), uint64."""
+    sha256 = hashlib.sha256
+    texts = (name.encode() for name in ids)
+    joined = b"".join([sha256(_PREFIX + len(t).to_bytes(8, "big") + t).digest()[:8] for t in texts])
+    return np.frombuffer(joined, dtype=">u8").astype(np.uint64)

@@ -1,0 +1,149 @@
+"""A dataset's files -> the rows that a run may see: read strictly, the forgotten hidden, then filtered.
+
+The edge: knows RecBole's options. Whatever way the interactions come, in one file or split beforehand, they pass here.
+"""
+
+from dataclasses import dataclass
+from logging import getLogger
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from recbole.utils import FeatureSource
+
+from recbole_apa.data.filters import FilterSettings, Tables, filter_tables, first_rows
+from recbole_apa.data.reader import Table, concat
+from recbole_apa.data.recbole_tables import declare, drop_incomplete, read_feat
+from recbole_apa.data.samples import Interactions
+from recbole_apa.data.splits import SPLITS
+from recbole_apa.data.view import DataView
+from recbole_apa.errors import DataError, SettingsError
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """What was read."""
+
+    tables: Tables
+    """After hiding and filtering."""
+    raw: Interactions
+    """All interactions that may be seen, before any filter: where requests are looked up."""
+    rows: Interactions
+    """After the filters: what samples are made of."""
+    part_of: np.ndarray | None
+    """Of files that were split beforehand: the place in ``SPLITS`` of each of ``rows``, (n,)."""
+
+
+def load_dataset(dataset: Any, name: str, folder: Path, view: DataView) -> Loaded:
+    """Read ``name.inter`` (or ``name.train.inter`` and so on), ``name.item`` and ``name.user`` in ``folder``.
+
+    Args:
+        dataset: RecBole's, with its configuration and column names; is told of the columns.
+
+    Raises:
+        DataError: missing files or columns, or what the reader refuses.
+    """
+    inter, part_of = _read_interactions(dataset, name, folder)
+    label = _LabelRule(dataset, inter)
+    seen = view.visible(_interactions(dataset, inter, label))
+    inter, part_of = inter.take(seen), None if part_of is None else part_of[seen]
+    raw = _interactions(dataset, inter, label)
+    users = _read_side(dataset, folder / f"{name}.user", FeatureSource.USER, dataset.uid_field)
+    items = _read_side(dataset, folder / f"{name}.item", FeatureSource.ITEM, dataset.iid_field)
+    tables = Tables(inter, users, items)
+    if not len(inter):
+        raise DataError(f"{inter.path}: no interaction is left")
+    if part_of is None:
+        label.warn_of_zeros(inter)
+        tables = filter_tables(tables, filter_settings(dataset))
+    rows = raw if tables.inter is inter else _interactions(dataset, tables.inter, label)
+    return Loaded(tables, raw, rows, part_of)
+
+
+def filter_settings(dataset: Any) -> FilterSettings:
+    """RecBole's options of filtering."""
+    config = dataset.config
+    return FilterSettings(
+        user=dataset.uid_field,
+        item=dataset.iid_field,
+        time=dataset.time_field,
+        keep_duplicate=config["rm_dup_inter"],
+        values=config["val_interval"] or {},
+        known_only=config["filter_inter_by_user_or_item"] is True,
+        user_counts=config["user_inter_num_interval"],
+        item_counts=config["item_inter_num_interval"],
+    )
+
+
+def _read_interactions(dataset: Any, name: str, folder: Path) -> tuple[Table, np.ndarray | None]:
+    """The rows of all files, and the part that each is of where they were split beforehand."""
+    split = dataset.config["benchmark_filename"]
+    if split is None:
+        return _read_file(dataset, folder / f"{name}.inter"), None
+    if not isinstance(split, list) or len(split) != len(SPLITS):
+        raise SettingsError(f"benchmark_filename: found {split!r}, expected three names: [train, valid, test]")
+    tables = [_read_file(dataset, folder / f"{name}.{part}.inter") for part in split]
+    parts = np.repeat(np.arange(len(SPLITS), dtype=np.int8), [len(table) for table in tables])
+    return concat(folder / f"{name}.*.inter", tables), parts
+
+
+def _read_file(dataset: Any, path: Path) -> Table:
+    if not path.is_file():
+        raise DataError(f"{path} is not there; expected RecBole's atomic file of interactions")
+    table = read_feat(dataset, path, FeatureSource.INTERACTION, strict_features=True)
+    for column in (dataset.uid_field, dataset.iid_field):
+        if table is None or column not in table.columns:
+            raise DataError(
+                f"{path} has no column {column!r}, or load_col leaves it out; "
+                f"found {', '.join(f.name for f in table.header) if table else 'no column that load_col names'}"
+            )
+    assert table is not None
+    declare(dataset, table, FeatureSource.INTERACTION)
+    return drop_incomplete(dataset, table, FeatureSource.INTERACTION)
+
+
+def _read_side(dataset: Any, path: Path, source: FeatureSource, column: str) -> Table | None:
+    """What is told of users, or of items; None where there is no such file."""
+    table = read_feat(dataset, path, source, strict_features=True) if path.is_file() else None
+    if table is None:
+        return None
+    if column not in table.columns:
+        raise DataError(f"{path} has no column {column!r}, or load_col leaves it out; expected one to tell rows apart")
+    declare(dataset, table, source)
+    return first_rows(drop_incomplete(dataset, table, source), column)
+
+
+class _LabelRule:
+    """Labels from RecBole's ``threshold``."""
+
+    def __init__(self, dataset: Any, inter: Table) -> None:
+        threshold = dataset.config["threshold"]
+        if not isinstance(threshold, dict) or len(threshold) != 1:
+            raise DataError(
+                f"the interactions have no label; set threshold, e.g. {{rating: 4}} (found {list(inter.columns)})"
+            )
+        self.column, self.least = next(iter(threshold.items()))
+        if self.column not in inter.columns:
+            raise DataError(
+                f"threshold: {inter.path} has no column {self.column!r}, or load_col leaves it out; found "
+                f"{', '.join(field.name for field in inter.header)}"
+            )
+        self.settled = self.column in (dataset.config["val_interval"] or {})
+
+    def warn_of_zeros(self, inter: Table) -> None:
+        """Say what zeros are taken for: in some datasets they mean "not rated"."""
+        values = inter.numbers(self.column)
+        zeros = values == 0
+        if not self.settled and self.least > 0 and zeros.any() and values[~zeros].min(initial=np.inf) >= 1:
+            option = f"--val_interval=\"{{{self.column}: '[1,inf)'}}\""
+            getLogger().warning(
+                f"{inter.path}: {int(zeros.sum())} of {len(values)} rows have {self.column} 0 and are taken for "
+                f"dislikes; if 0 means 'not rated' here, leave them out with {option}"
+            )
+
+
+def _interactions(dataset: Any, inter: Table, label: _LabelRule) -> Interactions:
+    values = inter.numbers(label.column)
+    times = inter.numbers(dataset.time_field) if dataset.time_field in inter.columns else None
+    labels = (values >= label.least).astype(np.int64)
+    return Interactions(inter.texts(dataset.uid_field), inter.texts(dataset.iid_field), labels, times, values)

@@ -1,0 +1,125 @@
+"""How commit 86d8546 read a dataset, through RecBole's own loader.
+
+Kept to tell, of a run that was made then, which of its rows are read otherwise now. Trains nothing.
+"""
+
+import csv
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from itertools import islice
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from recbole.data.dataset import Dataset
+from recbole.utils import FeatureType
+
+from recbole_apa.data.item_text import item_columns, write_item
+from recbole_apa.data.samples import Interactions, order_windows
+from recbole_apa.data.view import DataView, content_digest, salted
+
+_MOST_SHOWN = 10
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What was read of a dataset."""
+
+    rows: Interactions
+    texts: dict[str, str]
+    """Item token -> its text."""
+    digest: str
+
+
+class _OldDataset(Dataset):
+    """RecBole's dataset, read and hidden as it was then."""
+
+    inter_feat: Any
+
+    def __init__(self, config: Any, view: DataView) -> None:
+        self.view = view
+        super().__init__(config)
+
+    def _load_feat(self, filepath: str, source: Any) -> Any:
+        load = getattr(self, "recbole_load_feat", None) or super()._load_feat
+        original = pd.read_csv
+        pd.read_csv = partial(original, quoting=csv.QUOTE_NONE)
+        try:
+            return load(filepath, source)
+        finally:
+            pd.read_csv = original
+
+    def _data_filtering(self) -> None:
+        frame = self.inter_feat
+        if self.view.forgotten:
+            times = frame[self.time_field].to_numpy(dtype=np.float64) if self.time_field in frame else None
+            raw = _rows(frame[self.uid_field].tolist(), frame[self.iid_field].tolist(), np.zeros(len(frame)), times)
+            keys = raw.row_keys(np.arange(len(raw)))
+            hidden = [salted(self.view.salt, key) in self.view.forgotten for key in keys]
+            self.inter_feat = frame[~np.array(hidden)].reset_index(drop=True)
+        super()._data_filtering()
+
+    def reading(self, item_text: str) -> Reading:
+        """Rows, item texts and their digest."""
+        frame = self.inter_feat
+        times = frame[self.time_field].to_numpy(dtype=np.float64) if self.time_field in frame else None
+        users, items = (self.field2id_token[f][frame[f]].tolist() for f in (self.uid_field, self.iid_field))
+        rows = _rows(users, items, frame[self.label_field].to_numpy(), times)
+        tokens = self.field2id_token[self.iid_field]
+        told: Any = self.item_feat
+        names = item_columns(item_text, [c for c in told.columns if c != self.iid_field])
+        columns = {name: self._words(told, name) for name in names}
+        texts = [""] * self.item_num
+        for row, item in enumerate(told[self.iid_field].tolist()):
+            texts[item] = write_item(item_text, {n: c[row] for n, c in columns.items()}, str(tokens[item]))
+        digest = content_digest(rows, order_windows(rows.users, rows.times), texts)
+        return Reading(rows, dict(zip(map(str, tokens), texts, strict=True)), digest)
+
+    def _words(self, frame: Any, name: str) -> list[Any]:
+        kind = self.field2type[name]
+        if kind == FeatureType.TOKEN_SEQ:
+            words = self.field2id_token[name]
+            return [" ".join(words[int(i)] for i in row if i) for row in frame[name]]
+        if kind == FeatureType.TOKEN:
+            words = self.field2id_token[name]
+            return [words[int(i)] if i else "" for i in frame[name]]
+        out: list[Any] = frame[name].tolist()
+        return out
+
+
+def read_as_before(config: Any, view: DataView, item_text: str) -> Reading:
+    """Read a dataset as commit 86d8546 did.
+
+    Raises:
+        Exception: whatever RecBole's loader raises on files that it cannot read.
+    """
+    return _OldDataset(config, view).reading(item_text)
+
+
+def differences(before: Reading, now: Reading) -> list[str]:
+    """What differs between two readings, in words: rows, labels, item texts, order; the first ten of each."""
+    was, is_now = (Counter(_lines(reading.rows)) for reading in (before, now))
+    gone, new = sorted((was - is_now).elements()), sorted((is_now - was).elements())
+    out = _some("was read and is not now", gone) + _some("was not read and is now", new)
+    tokens = before.texts.keys() & now.texts.keys() - {"[PAD]"}
+    changed = sorted(token for token in tokens if before.texts[token] != now.texts[token])
+    shown = [f"item {t}: {before.texts[t]!r} is {now.texts[t]!r} now" for t in changed]
+    out += _some("is written otherwise", shown)
+    return out or ["the same rows come in another order, or other items are told of"]
+
+
+def _rows(users: Sequence[str], items: Sequence[str], labels: np.ndarray, times: np.ndarray | None) -> Interactions:
+    texts = [[str(name) for name in names] for names in (users, items)]
+    return Interactions(texts[0], texts[1], labels.astype(np.int64), times)  # type: ignore[arg-type]
+
+
+def _lines(rows: Interactions) -> list[str]:
+    ids = rows.row_ids(np.arange(len(rows)))
+    return [f"{name} ({'Yes' if label else 'No'})" for name, label in zip(ids, rows.labels.tolist(), strict=True)]
+
+
+def _some(says: str, found: list[str]) -> list[str]:
+    more = [f"... and {len(found) - _MOST_SHOWN} more"] if len(found) > _MOST_SHOWN else []
+    return [f"{line} {says}" if "item " not in line[:5] else line for line in islice(found, _MOST_SHOWN)] + more

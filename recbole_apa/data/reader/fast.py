@@ -1,0 +1,97 @@
+"""The fast way to read a file: pyarrow's CSV reader, held to the rules of :mod:`~recbole_apa.data.reader.plain`.
+
+pyarrow accepts more than we do (``nan``, ``inf``, blanks around numbers); what it accepts is looked at again here.
+Whatever it refuses is read again slowly, which says what is wrong and where.
+"""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from pyarrow import csv
+
+from recbole_apa.data.reader.header import Field
+from recbole_apa.data.reader.table import RECBOLE_MISSING, Rule
+from recbole_apa.data.tokens import Tokens
+
+_BLOCK = 1 << 23
+_BLANK_AT_EDGE = r"^[ \t\x0b\x0c]|[ \t\x0b\x0c]$"
+
+
+def read_fast(
+    data: pa.Buffer, header: Sequence[Field], rules: Mapping[str, Rule], separator: str, blanks_at_edges: bool
+) -> dict[str, Tokens | np.ndarray] | None:
+    """Columns by name; None where something is wrong, or may be.
+
+    Args:
+        data: the file in UTF-8, the header among it.
+        blanks_at_edges: whether any cell begins or ends with a blank.
+    """
+    strict = {name: rule for name, rule in rules.items() if rule is not Rule.RECBOLE_NUMBER}
+    features = {name: rule for name, rule in rules.items() if rule is Rule.RECBOLE_NUMBER}
+    try:
+        out = _read(data, header, strict, separator, [""]) if strict else {}
+        if features:
+            out |= _read(data, header, features, separator, sorted(RECBOLE_MISSING))
+        numbers = [name for name, rule in strict.items() if rule is Rule.NUMBER]
+        if blanks_at_edges and numbers and _has_blanks(data, header, numbers, separator):
+            return None
+    except pa.ArrowInvalid:
+        return None
+    columns = {name: _column(out.pop(name), rules[name]) for name in [f.name for f in header if f.name in rules]}
+    return None if any(column is None for column in columns.values()) else columns  # type: ignore[return-value]
+
+
+def _read(
+    data: pa.Buffer, header: Sequence[Field], rules: Mapping[str, Rule], separator: str, missing: list[str]
+) -> dict[str, pa.ChunkedArray]:
+    texts = pa.dictionary(pa.int32(), pa.string())
+    kinds = {name: pa.float64() if rule.is_number else texts for name, rule in rules.items()}
+    table = _open(data, header, kinds, separator, missing)
+    return {name: table.column(name) for name in rules}
+
+
+def _open(
+    data: pa.Buffer, header: Sequence[Field], kinds: Mapping[str, pa.DataType], separator: str, missing: list[str]
+) -> pa.Table:
+    return csv.read_csv(
+        pa.BufferReader(data),
+        read_options=csv.ReadOptions(column_names=[f.name for f in header], skip_rows=1, block_size=_BLOCK),
+        parse_options=csv.ParseOptions(
+            delimiter=separator,
+            quote_char=False,
+            double_quote=False,
+            escape_char=False,
+            newlines_in_values=False,
+            ignore_empty_lines=True,
+        ),
+        convert_options=csv.ConvertOptions(
+            column_types=dict(kinds), include_columns=list(kinds), null_values=missing, strings_can_be_null=False
+        ),
+    )
+
+
+def _has_blanks(data: pa.Buffer, header: Sequence[Field], names: Sequence[str], separator: str) -> bool:
+    """Whether a cell of these columns has a blank around it."""
+    table = _open(data, header, dict.fromkeys(names, pa.string()), separator, [])
+    return any(pc.any(pc.match_substring_regex(table.column(name), _BLANK_AT_EDGE)).as_py() for name in names)
+
+
+def _column(found: pa.ChunkedArray, rule: Rule) -> Tokens | np.ndarray | None:
+    """One column as numpy; None for a number that is not finite."""
+    if not rule.is_number:
+        whole = found.unify_dictionaries().combine_chunks()
+        if isinstance(whole, pa.ChunkedArray):  # of no chunks, or of several
+            whole = pa.concat_arrays(whole.chunks) if whole.num_chunks else pa.array([], type=found.type)
+        codes = whole.indices.to_numpy(zero_copy_only=False).astype(np.int32, copy=False)
+        return Tokens(codes, whole.dictionary.to_pylist())
+    if rule is Rule.NUMBER and not _all_finite(found):
+        return None
+    out: np.ndarray = found.to_numpy()
+    return out.astype(np.float64, copy=False)
+
+
+def _all_finite(found: pa.ChunkedArray) -> bool:
+    """Whether every number that is there is finite; a missing one is null, and no number."""
+    return bool(pc.all(pc.is_finite(found.drop_null())).as_py() in (True, None))

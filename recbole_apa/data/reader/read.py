@@ -1,0 +1,149 @@
+"""Read one atomic file strictly: the fast way where all is well, the slow one to say what is not."""
+
+import codecs
+import mmap
+from collections.abc import Callable
+from dataclasses import dataclass
+from logging import getLogger
+from pathlib import Path
+
+import pyarrow as pa
+
+from recbole_apa.data.reader.fast import read_fast
+from recbole_apa.data.reader.header import Field, parse_header
+from recbole_apa.data.reader.plain import collect, split_lines
+from recbole_apa.data.reader.problems import Problems
+from recbole_apa.data.reader.quoted import quoted_records
+from recbole_apa.data.reader.scan import BOM, row_lines, scan
+from recbole_apa.data.reader.table import Rule, Table
+from recbole_apa.errors import DataError
+
+_UNIT = "\x1f"
+"""Stands for a separator of several characters: pyarrow takes one."""
+
+Choose = Callable[[Field], Rule | None]
+"""How a column is read; None leaves it out."""
+
+
+@dataclass(frozen=True)
+class FileForm:
+    """How atomic files are written (RecBole's ``field_separator`` and ``encoding``)."""
+
+    separator: str = "\t"
+    encoding: str | None = None
+    """None is UTF-8."""
+
+    def __post_init__(self) -> None:
+        if not self.separator or any(mark in self.separator for mark in '"\r\n'):
+            raise DataError(f"field_separator: found {self.separator!r}, expected e.g. a tab or ','")
+        try:
+            codecs.lookup(self.encoding or "utf-8")
+        except LookupError:
+            raise DataError(
+                f"encoding: found {self.encoding!r}, expected one that Python knows, e.g. latin-1"
+            ) from None
+
+
+def strict(field: Field) -> Rule:
+    """Every column strictly, by its declared type."""
+    return Rule.NUMBER if field.type == "float" else Rule.TEXT
+
+
+def read_table(path: Path, form: FileForm | None = None, choose: Choose = strict) -> Table:
+    """Read an atomic file.
+
+    Args:
+        choose: how each column is read.
+
+    Raises:
+        DataError: file, physical line, column and value of what is wrong, the first ten.
+    """
+    form = form or FileForm()
+    data = _utf8(path, form.encoding)
+    separator = form.separator
+    if len(separator) > 1:
+        if _UNIT.encode() in data:
+            raise DataError(f"{path}: found the control character 0x1f, which no text may hold beside {separator!r}")
+        data, separator = bytes(data).replace(separator.encode(), _UNIT.encode()), _UNIT
+    view = memoryview(data)
+    if bytes(view[:3]) == BOM:
+        view = view[3:]
+    found = scan(view, separator.encode())
+    if found.has_quotes:
+        table = _quoted(path, view, separator, choose)
+        if table:
+            return table
+    header = _header(path, view, separator, form.separator)
+    rules = _rules(header, choose)
+    columns = None if found.has_lone_returns else _fast(view, header, rules, separator, found.has_blanks_at_edges)
+    if columns is None or not columns:
+        problems = Problems(path)
+        records = (r for r in split_lines(path, bytes(view), separator, problems) if r[0] > 1)
+        return collect(path, header, rules, records, problems)
+    lines = row_lines(view) if found.has_empty_lines else None
+    n_rows = len(next(iter(columns.values())))
+    return Table(path, header, columns, rules, n_rows, lines)
+
+
+def read_header(path: Path, form: FileForm | None = None) -> tuple[Field, ...]:
+    """The header alone.
+
+    Raises:
+        DataError: as :func:`read_table`.
+    """
+    return read_table(path, form, lambda field: None).header
+
+
+def _fast(
+    view: memoryview, header: tuple[Field, ...], rules: dict[str, Rule], separator: str, blanks: bool
+) -> dict | None:
+    if not rules or len(separator.encode()) > 1:
+        return None
+    return read_fast(pa.py_buffer(view), header, rules, separator, blanks)
+
+
+def _rules(header: tuple[Field, ...], choose: Choose) -> dict[str, Rule]:
+    return {field.name: rule for field in header if (rule := choose(field)) is not None}
+
+
+def _utf8(path: Path, encoding: str | None) -> bytes | mmap.mmap:
+    """The file's bytes, in UTF-8."""
+    try:
+        with open(path, "rb") as file:
+            if not path.stat().st_size:
+                raise DataError(f"{path} is empty: expected a header such as user_id:token")
+            if codecs.lookup(encoding or "utf-8").name in ("utf-8", "utf-8-sig"):
+                return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+            raw = file.read()
+    except OSError as error:
+        raise DataError(f"cannot read {path}: {error}") from error
+    try:
+        return raw.decode(encoding or "utf-8").encode()
+    except UnicodeError as error:
+        start = getattr(error, "start", 0)
+        line = raw[:start].count(b"\n") + 1
+        raise DataError(
+            f"{path}, line {line}: not {encoding} ({error}); set encoding to what the file is written in"
+        ) from None
+
+
+def _header(path: Path, view: memoryview, separator: str, shown: str) -> tuple[Field, ...]:
+    head = bytes(view[: 1 << 20]).partition(b"\n")[0].removesuffix(b"\r")
+    try:
+        cells = head.decode().split(separator)
+    except UnicodeDecodeError:
+        raise DataError(f"{path}, line 1: not UTF-8; name the file's encoding, e.g. --encoding=latin-1") from None
+    return parse_header(path, cells, shown)
+
+
+def _quoted(path: Path, view: memoryview, separator: str, choose: Choose) -> Table | None:
+    """The table of a quoted file; None where quotation marks are text."""
+    try:
+        records = quoted_records(bytes(view).decode(), separator)
+    except UnicodeDecodeError:
+        return None
+    if not records:
+        return None
+    header = parse_header(path, records[0][1], separator)
+    getLogger().info(f"{path}: cells stand in quotation marks, as a CSV writer leaves them; read so")
+    return collect(path, header, _rules(header, choose), records[1:], Problems(path), quoted=True)

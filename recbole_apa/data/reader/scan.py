@@ -1,0 +1,60 @@
+"""One pass over a file's bytes: what the fast reader must know before it trusts its own result."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+BOM = b"\xef\xbb\xbf"
+_CHUNK = 1 << 24
+
+
+@dataclass
+class Scan:
+    """What a file holds besides cells."""
+
+    has_quotes: bool = False
+    has_lone_returns: bool = False
+    """Carriage returns that no line feed follows."""
+    has_blanks_at_edges: bool = False
+    """Blanks beside a separator or a line end."""
+    has_empty_lines: bool = False
+
+
+def scan(data: memoryview, separator: bytes) -> Scan:
+    """Look for what is rare in an atomic file."""
+    out = Scan()
+    edges = [
+        pair for blank in (b" ", b"\t", b"\x0b", b"\x0c") if blank != separator for pair in _edges(blank, separator)
+    ]
+    returns = pairs = 0
+    for start in range(0, len(data), _CHUNK):
+        # a byte or three of what follows, so that no pair is cut
+        chunk = bytes(data[start : start + _CHUNK + 3])
+        own = chunk[:_CHUNK]
+        out.has_quotes = out.has_quotes or b'"' in own
+        returns += own.count(b"\r")
+        pairs += own.count(b"\r\n") + (own.endswith(b"\r") and chunk[_CHUNK : _CHUNK + 1] == b"\n")
+        out.has_blanks_at_edges = out.has_blanks_at_edges or any(pair in chunk for pair in edges)
+        out.has_empty_lines = out.has_empty_lines or b"\n\n" in chunk or b"\n\r\n" in chunk
+    out.has_lone_returns = returns != pairs
+    return out
+
+
+def _edges(blank: bytes, separator: bytes) -> list[bytes]:
+    return [blank + separator, separator + blank, blank + b"\n", blank + b"\r", b"\n" + blank]
+
+
+def row_lines(data: memoryview) -> np.ndarray:
+    """Physical lines, from 1, of all lines that are not empty, but for the header."""
+    ends = np.concatenate(
+        [
+            np.flatnonzero(np.frombuffer(data[start : start + _CHUNK], dtype=np.uint8) == 10) + start
+            for start in range(0, len(data), _CHUNK)
+        ]
+        + [np.array([len(data)])]
+    )
+    starts = np.concatenate(([0], ends[:-1] + 1))
+    filled = ends > starts
+    only_return = np.flatnonzero(filled & (ends - starts == 1))
+    filled[only_return[[bytes(data[starts[i] : ends[i]]) == b"\r" for i in only_return]]] = False
+    return np.flatnonzero(filled)[1:] + 1

@@ -1,0 +1,135 @@
+"""RecBole's own splits, by columns: which rows are for training, validation and test. Pure numpy; a test holds them
+equal to RecBole 1.2.1 (``data/dataset/dataset.py``, ``build``)."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from recbole_apa.data.tokens import Tokens
+from recbole_apa.errors import SettingsError
+
+_N_PARTS = 3
+_LEFT_OUT = {"valid_and_test": (1, 1), "valid_only": (1, 0), "test_only": (0, 1)}
+"""RecBole's leave-one-out modes: how many of each group's last rows go to validation and to test."""
+
+
+@dataclass(frozen=True)
+class SplitSettings:
+    """RecBole's ``eval_args``: how rows are ordered, grouped and split."""
+
+    order: str
+    """``TO`` by time, ``RO`` at random."""
+    mode: str
+    """``RS`` by ratio, ``LS`` leave one out, ``TS`` by time."""
+    value: Any
+    """Ratios, or a leave-one-out mode."""
+    by_user: bool
+    """Whether each user's rows are split for themselves."""
+    seed: int
+    """Of the random order."""
+
+
+def read_split(eval_args: Mapping[str, Any], seed: int) -> SplitSettings:
+    """
+    Raises:
+        SettingsError: something that RecBole does not know.
+    """
+    order, split = eval_args.get("order"), eval_args.get("split")
+    if order not in ("TO", "RO"):
+        raise SettingsError(f"eval_args.order: found {order!r}, expected TO (by time) or RO (at random)")
+    if not isinstance(split, Mapping) or len(split) != 1 or next(iter(split)) not in ("RS", "LS", "TS"):
+        raise SettingsError(f"eval_args.split: found {split!r}, expected e.g. {{RS: [0.8, 0.1, 0.1]}}")
+    mode, value = next(iter(split.items()))
+    if mode == "LS" and value not in _LEFT_OUT:
+        raise SettingsError(f"eval_args.split: found LS: {value!r}, expected one of {', '.join(_LEFT_OUT)}")
+    if mode != "LS" and not _are_ratios(value):
+        n = len(value) if isinstance(value, Sequence) else value
+        raise SettingsError(f"eval_args.split gives {n} parts, expected ratios of train, valid and test")
+    group = str(eval_args.get("group_by") or "none").lower()
+    if group not in ("none", "user"):
+        raise SettingsError(f"eval_args.group_by: found {group!r}, expected user or none")
+    return SplitSettings(order, mode, value, group == "user" or mode != "RS", seed)
+
+
+def _are_ratios(value: Any) -> bool:
+    whole = isinstance(value, Sequence) and len(value) == _N_PARTS
+    return whole and all(isinstance(v, (int, float)) and v >= 0 for v in value) and sum(value) > 0
+
+
+def split_rows(users: Tokens, times: np.ndarray | None, settings: SplitSettings) -> list[np.ndarray]:
+    """Row numbers of training, validation and test.
+
+    Args:
+        users: (n,).
+        times: (n,); None takes the order of rows.
+    """
+    n = len(users)
+    if settings.order == "RO":
+        order = torch.randperm(n, generator=torch.Generator().manual_seed(settings.seed)).numpy()
+    else:
+        order = np.arange(n) if times is None else np.argsort(times, kind="stable")
+    if not settings.by_user:
+        return np.split(order, _ends(n, settings.value))
+    # groups in order of first appearance, each in the order of its rows
+    codes, n_groups = users.take(order).ranked()
+    grouped = np.argsort(codes, kind="stable")
+    sizes = np.bincount(codes, minlength=n_groups)
+    rows = order[grouped]
+    place = np.arange(n) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+    if settings.mode == "TS":
+        ranks = np.empty(n, dtype=np.float32)
+        ranks[np.arange(n) if times is None else np.argsort(times, kind="stable")] = np.arange(n)
+        part = _time_parts(ranks[rows], place, sizes, settings)
+    else:
+        part = _parts(place, np.repeat(sizes, sizes), settings)
+    return [rows[part == k] for k in range(_N_PARTS)]
+
+
+def _parts(place: np.ndarray, size: np.ndarray, settings: SplitSettings) -> np.ndarray:
+    """The part of each row, given its place in its group and the group's size, (n,)."""
+    if settings.mode == "LS":
+        n_valid, n_test = _LEFT_OUT[settings.value]
+        # the first row of a group always stays for training, then test is served before validation
+        n_test_here = np.minimum(n_test, size - 1)
+        n_valid_here = np.minimum(n_valid, size - 1 - n_test_here)
+        ends = [size - n_test_here - n_valid_here, size - n_test_here]
+    else:
+        most = int(size.max(initial=0))
+        table = np.array([_ends(m, settings.value) if m else [0, 0] for m in range(most + 1)])
+        ends = [table[size, 0], table[size, 1]]
+    out: np.ndarray = (place >= ends[0]).astype(np.int8) + (place >= ends[1])
+    return out
+
+
+def _time_parts(ranks: np.ndarray, place: np.ndarray, sizes: np.ndarray, settings: SplitSettings) -> np.ndarray:
+    """RecBole's ``time_based_split``: test is what lies after a point of time common to all.
+
+    Args:
+        ranks: place of each row in time, float32 as RecBole has it, (n,), grouped.
+        place: place of each row in its group.
+    """
+    ratios = [ratio / sum(settings.value) for ratio in settings.value]
+    early = ranks <= np.percentile(np.arange(len(ranks), dtype=np.float32), 100 * (1 - ratios[-1]))
+    group = np.repeat(np.arange(len(sizes)), sizes)
+    n_early = np.bincount(group[early], minlength=len(sizes))
+    n_train = np.array([int(n * (ratios[0] / (1 - ratios[2]))) if ratios[2] < 1 else 0 for n in n_early])
+    parts: np.ndarray = (place >= n_train[group]).astype(np.int8)
+    return np.where(place < n_early[group], parts, np.int8(2))
+
+
+def _ends(n: int, given: Sequence[float]) -> list[int]:
+    """Where training and validation end among ``n`` rows (RecBole's ``_calcu_split_ids``): all parts but the first are
+    rounded down, and one that would be empty takes a row of the first."""
+    ratios = [ratio / sum(given) for ratio in given]
+    counts = [int(ratio * n) for ratio in ratios]
+    counts[0] = n - sum(counts[1:])
+    for i in range(1, len(ratios)):
+        if counts[0] <= 1:
+            break
+        if 0 < ratios[-i] * n < 1:
+            counts[-i] += 1
+            counts[0] -= 1
+    return [counts[0], counts[0] + counts[1]]

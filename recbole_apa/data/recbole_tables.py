@@ -1,0 +1,136 @@
+"""Between the strict reader and RecBole: which columns its options ask for, and tables as it holds them."""
+
+from collections.abc import Sequence
+from logging import getLogger
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from recbole.utils import FeatureSource, FeatureType
+
+from recbole_apa.data.reader import RECBOLE_MISSING, Field, FileForm, Rule, Table, read_table
+from recbole_apa.data.tokens import Tokens
+from recbole_apa.errors import DataError
+
+_MOST_LINES = 10
+
+
+def file_form(config: Any) -> FileForm:
+    """How the files of a configuration are written."""
+    return FileForm(config["field_separator"], config["encoding"])
+
+
+def read_feat(dataset: Any, path: Path, source: Any, strict_features: bool) -> Table | None:
+    """The columns that the configuration asks for; None where it asks for none.
+
+    Args:
+        strict_features: read columns besides ids, label and time strictly, too.
+    """
+    load, unload = dataset._get_load_and_unload_col(source)
+    if load == set():
+        return None
+    numbers = _numbers(dataset.config) if _is_interactions(source) else set()
+    ids = {dataset.uid_field, dataset.iid_field}
+
+    def choose(field: Field) -> Rule | None:
+        if (load is not None and field.name not in load) or (unload is not None and field.name in unload):
+            return None
+        if field.name in numbers:
+            return Rule.NUMBER
+        if strict_features or field.name in ids:
+            return Rule.NUMBER if field.type == "float" and field.name not in ids else Rule.TEXT
+        return Rule.RECBOLE_NUMBER if field.type == "float" else Rule.RECBOLE_TEXT
+
+    table = read_table(path, file_form(dataset.config), choose)
+    if not table.columns:
+        getLogger().warning(f"No columns has been loaded from [{source}]")
+        return None
+    return table
+
+
+def _is_interactions(source: Any) -> bool:
+    return getattr(source, "value", source) == "inter"
+
+
+def _numbers(config: Any) -> set[str]:
+    """Columns that hold labels or times, whatever type the header gives them."""
+    threshold = config["threshold"]
+    return {config["LABEL_FIELD"], config["TIME_FIELD"], *(threshold if isinstance(threshold, dict) else ())}
+
+
+def declare(dataset: Any, table: Table, source: Any) -> None:
+    """Tell RecBole of the columns, as its own ``_load_feat`` does."""
+    for name, rule in table.rules.items():
+        if not isinstance(source, FeatureSource) and source == "link":
+            continue
+        kind = FeatureType("float" if rule.is_number else table.field(name).type)
+        dataset.field2source[name] = source
+        dataset.field2type[name] = kind
+        if not kind.value.endswith("seq"):
+            dataset.field2seqlen[name] = 1
+        if "float" in kind.value:
+            dataset.field2bucketnum[name] = 2
+
+
+def drop_incomplete(dataset: Any, table: Table, source: Any) -> Table:
+    """Leave out rows without a user, an item, a label or a time, and say which."""
+    needed = {dataset.uid_field, dataset.iid_field, *(_numbers(dataset.config) if _is_interactions(source) else ())}
+    gone = np.zeros(len(table), dtype=bool)
+    for name in (n for n in table.columns if n in needed):
+        missing = table.missing(name)
+        if missing.any():
+            lines = [table.line(int(row)) for row in np.flatnonzero(missing)[:_MOST_LINES]]
+            more = "" if missing.sum() <= _MOST_LINES else ", ..."
+            getLogger().warning(
+                f"{table.path}: {int(missing.sum())} rows have no {name} and are left out: line"
+                f"{'s' if len(lines) > 1 else ''} {', '.join(map(str, lines))}{more}"
+            )
+            gone |= missing
+    return table.take(~gone) if gone.any() else table
+
+
+def frame_of(dataset: Any, table: Table) -> pd.DataFrame:
+    """The table as RecBole's ``_load_feat`` would give it."""
+    columns = {name: _cells(dataset, table, name) for name in table.columns}
+    return pd.DataFrame(columns, index=pd.RangeIndex(len(table)))
+
+
+def _cells(dataset: Any, table: Table, name: str) -> np.ndarray | pd.Series | Sequence[Any]:
+    column, rule = table.columns[name], table.rules[name]
+    if isinstance(column, np.ndarray):
+        return column
+    kind = table.field(name).type
+    if kind.endswith("_seq"):
+        return _sequences(dataset, column, rule, name, kind == "float_seq", table)
+    names = column.objects()
+    missing = table.missing(name)
+    out = names[column.codes]
+    if missing.any():
+        out[missing] = np.nan
+    return out
+
+
+def _sequences(dataset: Any, column: Tokens, rule: Rule, name: str, is_float: bool, table: Table) -> pd.Series:
+    """One array a row, cut to ``seq_len``; each different text is taken apart once."""
+    mark = dataset.config["seq_separator"]
+    lengths = dataset.config["seq_len"] or {}
+    empty = column.names if rule is Rule.TEXT else ["" if t in RECBOLE_MISSING else t for t in column.names]
+    parts = [[part for part in text.split(mark) if part] for text in empty]
+    arrays = [_array(words, is_float, name, table) for words in parts]
+    longest = max((len(arrays[code]) for code in np.unique(column.codes)), default=0)
+    most = min(lengths.get(name, longest), longest)
+    dataset.field2seqlen[name] = most
+    cut = np.empty(len(arrays), dtype=object)
+    for i, array in enumerate(arrays):
+        cut[i] = array[:most]
+    return pd.Series(list(cut[column.codes]), dtype=object, index=pd.RangeIndex(len(column)))
+
+
+def _array(words: list[str], is_float: bool, name: str, table: Table) -> np.ndarray:
+    if not is_float:
+        return np.array(words)
+    try:
+        return np.array(list(map(float, words)))
+    except ValueError as error:
+        raise DataError(f"{table.path}, column {name}: {error}; expected numbers between blanks") from None

@@ -1,0 +1,79 @@
+"""A column of texts, encoded: each different text once, and a number for each row; pure numpy."""
+
+from collections.abc import Iterable, Sequence
+from typing import overload
+
+import numpy as np
+
+
+class Tokens(Sequence[str]):
+    """Texts of n rows as codes and names.
+
+    Args:
+        codes: where each row's text stands in ``names``, (n,), integers.
+        names: each different text once.
+    """
+
+    def __init__(self, codes: np.ndarray, names: Sequence[str]) -> None:
+        self.codes, self.names = codes, names
+
+    @classmethod
+    def of(cls, texts: Iterable[str]) -> "Tokens":
+        """Encode texts, names in order of first appearance; what is encoded already is returned as it is."""
+        if isinstance(texts, cls):
+            return texts
+        place: dict[str, int] = {}
+        codes = np.fromiter((place.setdefault(text, len(place)) for text in texts), dtype=np.int32)
+        return cls(codes, list(place))
+
+    @classmethod
+    def joined(cls, columns: Sequence["Tokens"]) -> "Tokens":
+        """The rows of several columns, one after another."""
+        place: dict[str, int] = {}
+        parts = []
+        for column in columns:
+            renumbered = [place.setdefault(name, len(place)) for name in column.names]
+            parts.append(np.array(renumbered, dtype=np.int32)[column.codes])
+        return cls(np.concatenate(parts), list(place))
+
+    @overload
+    def __getitem__(self, row: int) -> str: ...
+    @overload
+    def __getitem__(self, row: slice) -> "Tokens": ...
+    def __getitem__(self, row: int | slice) -> "str | Tokens":
+        if isinstance(row, slice):
+            return self.take(row)
+        return self.names[self.codes[row]]
+
+    def __len__(self) -> int:
+        return len(self.codes)
+
+    def take(self, rows: np.ndarray | slice) -> "Tokens":
+        """Some of the rows; names are shared, whether a row still has them or not."""
+        return Tokens(self.codes[rows], self.names)
+
+    def texts(self, rows: np.ndarray | slice = slice(None)) -> list[str]:
+        """Texts of some rows; each different one is one object in memory."""
+        out: list[str] = self.objects()[self.codes[rows]].tolist()
+        return out
+
+    def objects(self) -> np.ndarray:
+        """``names`` as an array of objects."""
+        out = np.empty(len(self.names), dtype=object)
+        out[:] = self.names
+        return out
+
+    def where(self, text: str) -> np.ndarray:
+        """Which rows hold a text, (n,), bool."""
+        codes = [code for code, name in enumerate(self.names) if name == text]
+        return np.isin(self.codes, codes) if codes else np.zeros(len(self), dtype=bool)
+
+    def ranked(self) -> tuple[np.ndarray, int]:
+        """Codes in order of first appearance among the rows that are there, (n,), and how many differ."""
+        n = len(self.codes)
+        first = np.full(len(self.names), n, dtype=np.int64)
+        first[self.codes[::-1]] = np.arange(n - 1, -1, -1)
+        order = np.argsort(first, kind="stable")
+        rank = np.empty(len(order), dtype=np.int32)
+        rank[order] = np.arange(len(order), dtype=np.int32)
+        return rank[self.codes], int((first < n).sum())
