@@ -1,5 +1,6 @@
 """One pass over a file's bytes: what the fast reader must know before it trusts its own result."""
 
+import codecs
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,16 +17,17 @@ class Scan:
     has_lone_returns: bool = False
     """Carriage returns that no line feed follows."""
     has_blanks_at_edges: bool = False
-    """Blanks beside a separator or a line end."""
+    """Blanks beside a separator, a line end or the file's end."""
     has_empty_lines: bool = False
+    is_utf8: bool = True
 
 
 def scan(data: memoryview, separator: bytes) -> Scan:
     """Look for what is rare in an atomic file."""
     out = Scan()
-    edges = [
-        pair for blank in (b" ", b"\t", b"\x0b", b"\x0c") if blank != separator for pair in _edges(blank, separator)
-    ]
+    blanks = [blank for blank in (b" ", b"\t", b"\x0b", b"\x0c") if blank != separator]
+    edges = [pair for blank in blanks for pair in _edges(blank, separator)]
+    decoder = codecs.getincrementaldecoder("utf-8")()
     returns = pairs = 0
     for start in range(0, len(data), _CHUNK):
         # a byte or three of what follows, so that no pair is cut
@@ -36,8 +38,21 @@ def scan(data: memoryview, separator: bytes) -> Scan:
         pairs += own.count(b"\r\n") + (own.endswith(b"\r") and chunk[_CHUNK : _CHUNK + 1] == b"\n")
         out.has_blanks_at_edges = out.has_blanks_at_edges or any(pair in chunk for pair in edges)
         out.has_empty_lines = out.has_empty_lines or b"\n\n" in chunk or b"\n\r\n" in chunk
+        out.is_utf8 = out.is_utf8 and _goes_on(decoder, own, len(data) <= start + _CHUNK)
+    out.has_blanks_at_edges = out.has_blanks_at_edges or bytes(data[-1:]) in blanks
     out.has_lone_returns = returns != pairs
     return out
+
+
+def _goes_on(decoder: codecs.IncrementalDecoder, chunk: bytes, last: bool) -> bool:
+    """Whether a chunk goes on in the decoder's encoding."""
+    if chunk.isascii() and not decoder.getstate()[0]:
+        return True
+    try:
+        decoder.decode(chunk, last)
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _edges(blank: bytes, separator: bytes) -> list[bytes]:
