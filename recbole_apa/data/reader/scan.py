@@ -25,8 +25,7 @@ class Scan:
 def scan(data: memoryview, separator: bytes) -> Scan:
     """Look for what is rare in an atomic file."""
     out = Scan()
-    blanks = [blank for blank in (b" ", b"\t", b"\x0b", b"\x0c") if blank != separator]
-    edges = [pair for blank in blanks for pair in _edges(blank, separator)]
+    edges = {blank: _edges(blank, separator) for blank in (b" ", b"\t", b"\x0b", b"\x0c") if blank != separator}
     decoder = codecs.getincrementaldecoder("utf-8")()
     returns = pairs = 0
     for start in range(0, len(data), _CHUNK):
@@ -34,12 +33,15 @@ def scan(data: memoryview, separator: bytes) -> Scan:
         chunk = bytes(data[start : start + _CHUNK + 3])
         own = chunk[:_CHUNK]
         out.has_quotes = out.has_quotes or b'"' in own
-        returns += own.count(b"\r")
-        pairs += own.count(b"\r\n") + (own.endswith(b"\r") and chunk[_CHUNK : _CHUNK + 1] == b"\n")
-        out.has_blanks_at_edges = out.has_blanks_at_edges or any(pair in chunk for pair in edges)
+        if b"\r" in own:
+            returns += own.count(b"\r")
+            pairs += own.count(b"\r\n") + (own.endswith(b"\r") and chunk[_CHUNK : _CHUNK + 1] == b"\n")
+        # most files have no blanks at all, and looking for one byte is far quicker than for two
+        found = (pair for blank in edges if blank in chunk for pair in edges[blank])
+        out.has_blanks_at_edges = out.has_blanks_at_edges or any(pair in chunk for pair in found)
         out.has_empty_lines = out.has_empty_lines or b"\n\n" in chunk or b"\n\r\n" in chunk
         out.is_utf8 = out.is_utf8 and _goes_on(decoder, own, len(data) <= start + _CHUNK)
-    out.has_blanks_at_edges = out.has_blanks_at_edges or bytes(data[-1:]) in blanks
+    out.has_blanks_at_edges = out.has_blanks_at_edges or bytes(data[-1:]) in edges
     out.has_lone_returns = returns != pairs
     return out
 
