@@ -16,7 +16,7 @@ from recbole_apa.data.tokens import Tokens
 from recbole_apa.data.view import DataView
 from recbole_apa.errors import DataError, SettingsError
 
-COUNTS = [None, None, "[2,inf)", "[3,inf)", "(1,4)", "[1,5]", "[2,3];[5,inf)", "[0,inf)", "(0,3]", "[5,9];[1,2]"]
+COUNTS = [*[None] * 6, "[2,inf)", "[3,inf)", "(1,4)", "[1,5]", "[2,3];[5,inf)", "[0,inf)", "(0,3]", "[5,9];[1,2]"]
 VALUES = {
     "rating": ["[2,inf)", "(1,4)", "[1,2];(3,5]", "[3,3]", "(-inf,4.5]"],
     "context": [["a"], ["a", "b"], ["z"]],
@@ -83,7 +83,7 @@ def our_tables(config):
 
 def write_dataset(folder, rng):
     """Interactions with distinct times, and files of users and items that know only some of them."""
-    n, n_users, n_items = int(rng.integers(1, 70)), int(rng.integers(2, 9)), int(rng.integers(2, 10))
+    n, n_users, n_items = int(rng.integers(1, 100)), int(rng.integers(2, 9)), int(rng.integers(2, 10))
     times = rng.permutation(n)
     lines = ["user_id:token\titem_id:token\trating:float\ttimestamp:float\tcontext:token"]
     for time in times:
@@ -109,7 +109,7 @@ def write_dataset(folder, rng):
 
 def draw_options(rng, files):
     columns = [c for c in VALUES if (c not in ("year", "kind") or "item" in files) and (c != "age" or "user" in files)]
-    chosen = rng.choice(columns, size=int(rng.integers(0, 3)), replace=False)
+    chosen = rng.choice(columns, size=int(rng.choice([0, 0, 1, 1, 2])), replace=False)
     return {
         "rm_dup_inter": [None, None, "first", "last"][rng.integers(4)],
         "val_interval": {c: VALUES[c][rng.integers(len(VALUES[c]))] for c in chosen.tolist()} or None,
