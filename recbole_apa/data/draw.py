@@ -22,10 +22,10 @@ def draw_rows(rows: Interactions, eligible: np.ndarray, size: int | None) -> tup
     Returns:
         the drawn rows, in the order they came in, and the cutoff.
     """
-    if size is None or size >= len(eligible):
-        return eligible, None
     if size == 0:
         return eligible[:0], NONE_DRAWN
+    if size is None or size >= len(eligible):
+        return eligible, None
     heads = np.concatenate([_heads(ids) for _, ids in rows.id_chunks(eligible)])
     limit = np.partition(heads, size - 1)[size - 1]
     # eight bytes of a hash may tie: the whole hashes of the few that are left decide
