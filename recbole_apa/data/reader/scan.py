@@ -5,7 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 
 BOM = b"\xef\xbb\xbf"
-_CHUNK = 1 << 24
+_CHUNK = 1 << 22
+_BLANKS = (b" ", b"\t", b"\x0b", b"\x0c")
 
 
 @dataclass
@@ -23,21 +24,29 @@ class Scan:
 def scan(data: memoryview, separator: bytes) -> Scan:
     """Look for what is rare in an atomic file."""
     out = Scan()
-    edges = [
-        pair for blank in (b" ", b"\t", b"\x0b", b"\x0c") if blank != separator for pair in _edges(blank, separator)
-    ]
     returns = pairs = 0
     for start in range(0, len(data), _CHUNK):
         # a byte or three of what follows, so that no pair is cut
         chunk = bytes(data[start : start + _CHUNK + 3])
         own = chunk[:_CHUNK]
         out.has_quotes = out.has_quotes or b'"' in own
-        returns += own.count(b"\r")
-        pairs += own.count(b"\r\n") + (own.endswith(b"\r") and chunk[_CHUNK : _CHUNK + 1] == b"\n")
+        # most files have no carriage return and no blank: one quick look tells
+        if b"\r" in own:
+            returns += own.count(b"\r")
+            pairs += own.count(b"\r\n") + (own.endswith(b"\r") and chunk[_CHUNK : _CHUNK + 1] == b"\n")
+            out.has_empty_lines = out.has_empty_lines or b"\n\r\n" in chunk
+        blanks = [blank for blank in _BLANKS if blank != separator and blank in chunk]
+        edges = [pair for blank in blanks for pair in _edges(blank, separator)]
         out.has_blanks_at_edges = out.has_blanks_at_edges or any(pair in chunk for pair in edges)
-        out.has_empty_lines = out.has_empty_lines or b"\n\n" in chunk or b"\n\r\n" in chunk
+        out.has_empty_lines = out.has_empty_lines or _has_doubled(chunk, b"\n")
     out.has_lone_returns = returns != pairs
     return out
+
+
+def _has_doubled(chunk: bytes, mark: bytes) -> bool:
+    """Whether a byte stands twice in a row; quicker than a search where the byte is frequent."""
+    is_mark = np.frombuffer(chunk, dtype=np.uint8) == mark[0]
+    return bool((is_mark[1:] & is_mark[:-1]).any())
 
 
 def _edges(blank: bytes, separator: bytes) -> list[bytes]:
