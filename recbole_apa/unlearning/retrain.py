@@ -202,8 +202,10 @@ def _purge_memory(model: Any, data: tuple[Any, Any, Any]) -> None:
 def _start_pending(store: RunStore, data: tuple[Any, Any, Any], before: Mapping[str, Any], exactness: str) -> RunStore:
     """The pending state's folder, with what is inherited; what an interrupted attempt finished stays."""
     pending = pending_store(store)
+    # the backbone may lie elsewhere now; its digest was looked at when the run was opened
+    settings = {**before["settings"], "backbone": data[0]._dataset.config["backbone"]}
     identity = RunIdentity(
-        before["settings"], before["options"], data[0]._dataset.content_digest, before["backbone"], before["draw"]
+        settings, before["options"], data[0]._dataset.content_digest, before["backbone"], before["draw"]
     )
     try:
         pending.begin(identity, {"exactness": exactness})
