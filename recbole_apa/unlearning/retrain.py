@@ -124,6 +124,7 @@ def carry_out(
         "forgotten": sorted(view.forgotten),
         "hidden": sorted(view.hidden),
         "hidden_keys": sorted(view.hidden_keys),
+        "plain_ids": view.plain_ids,
         "served_requests": [*before.get("served_requests", []), *(e.position for e in requests)],
         "partition_of": "this data" if exactness == STRICT else "inherited",
         "outside": outside,
