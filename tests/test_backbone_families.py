@@ -14,7 +14,9 @@ from tests.backbone_families import FAMILIES, FUSED, WINDOW, write_model
 from tests.test_backbone import ADAPTERS, CPU, SAMPLES, fill_adapters, loss_of, settings, train_settings
 
 TRUNKS = (0, 1, 4, 6)
-LIST = [PromptInput(SAMPLES[0].history, title) for title in ("Babe (1995)", "A film with a long title (2001)", "M (1931)")]
+LIST = [
+    PromptInput(SAMPLES[0].history, title) for title in ("Babe (1995)", "A film with a long title (2001)", "M (1931)")
+]
 W = torch.tensor([[0.2, 0.8], [1.0, 0.0], [0.5, 0.5]])
 
 
