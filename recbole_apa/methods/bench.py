@@ -17,6 +17,7 @@ from recbole_apa.data.samples import Sample
 from recbole_apa.data.splits import SPLITS
 from recbole_apa.data.view import DataView, salted
 from recbole_apa.evaluation.candidates import CandidateLists, candidates_asked, draw_candidates
+from recbole_apa.idle_options import say_idle
 from recbole_apa.recbole_bridge import APAConfig
 from recbole_apa.run_lock import run_lock
 from recbole_apa.seeding import digest_of, hash_order
@@ -157,6 +158,7 @@ def bench_in(target: Path, dataset: str, config_files: Sequence[str], options: M
         try:
             bench = open_bench(dataset, config_files, options, scratch)
             start_logging(bench.config)
+            say_idle(bench.config)
             yield bench
         finally:
             shutil.rmtree(scratch, ignore_errors=True)
