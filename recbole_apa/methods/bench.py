@@ -12,7 +12,7 @@ import numpy as np
 from recbole_apa.assembly import build_data, start_logging
 from recbole_apa.backbone.engine import StateCache
 from recbole_apa.baselines import NAME
-from recbole_apa.data.presplit import write_presplit
+from recbole_apa.data.presplit import Layout, write_presplit
 from recbole_apa.data.samples import Sample
 from recbole_apa.data.splits import SPLITS
 from recbole_apa.data.view import DataView, salted
@@ -61,8 +61,16 @@ class Bench:
     @property
     def item_columns(self) -> list[str]:
         """Columns of the ``.item`` file besides the id."""
-        named: list[str] = self.config["load_col"].get("item") or []
-        return [name for name in named if name != self.config["ITEM_ID_FIELD"]]
+        columns = (self.config["load_col"] or {"item": "*"}).get("item") or []
+        if columns == "*":  # what was read of the file
+            frame = self.data[0]._dataset.item_feat
+            columns = [] if frame is None else list(frame.columns)
+        return [name for name in columns if name != self.config["ITEM_ID_FIELD"]]
+
+    @property
+    def layout(self) -> Layout:
+        """How the dataset's files are written."""
+        return Layout.of(self.config)
 
     @property
     def rows_digest(self) -> str:
@@ -98,7 +106,7 @@ class Bench:
         """The folder of the pre-split files, written once."""
         folder = self.folder / "rows"
         if not folder.exists():
-            write_presplit(folder, NAME, self.splits, Path(self.config["data_path"]))
+            write_presplit(folder, NAME, self.splits, Path(self.config["data_path"]), self.layout)
         return folder
 
     def request(self) -> tuple[str, str]:
@@ -119,7 +127,7 @@ class Bench:
         left = build_data(config)[0]._dataset.splits
         folder = self.folder / "rows_without"
         shutil.rmtree(folder, ignore_errors=True)
-        write_presplit(folder, NAME, left, Path(self.config["data_path"]))
+        write_presplit(folder, NAME, left, Path(self.config["data_path"]), self.layout)
         return folder
 
 
