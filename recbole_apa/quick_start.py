@@ -17,11 +17,13 @@ from recbole_apa.evaluation_stage import (
     write_export,
     write_first_records,
 )
+from recbole_apa.files import read_json
+from recbole_apa.idle_options import say_idle
 from recbole_apa.ledger import Ledger
 from recbole_apa.make_trainer import make_trainer
 from recbole_apa.recbole_bridge import APAConfig
 from recbole_apa.run_lock import run_lock
-from recbole_apa.run_store import RunStore
+from recbole_apa.run_store import MANIFEST, RunStore
 from recbole_apa.storage.place import shown, working_folder
 from recbole_apa.trainer import default_run_dir
 
@@ -48,12 +50,22 @@ def run(
     """
     start = time.perf_counter()
     config = APAConfig(model, dataset, list(config_file_list or []), config_dict)
+    if config["model"] == "APA" and not _is_named(run_dir, config["backbone"]):
+        config.settle_backbone()
     start_logging(config)
+    if config["model"] == "APA":
+        say_idle(config)
     built = build(config)
     if config["model"] != "APA":
         return _run_baseline(config, *built)
     with working_folder(run_dir or default_run_dir(config), "training") as folder, run_lock(folder, "training"):
         return _train(config, built, RunStore(folder), start)
+
+
+def _is_named(run_dir: str | Path | None, backbone: str) -> bool:
+    """Whether an interrupted run, to be finished now, names its backbone by this very word."""
+    manifest = Path(run_dir or "") / MANIFEST
+    return manifest.is_file() and read_json(manifest).get("settings", {}).get("backbone") == backbone
 
 
 def _train(config: APAConfig, built: tuple[Any, tuple[Any, Any, Any]], store: RunStore, start: float) -> RunResult:

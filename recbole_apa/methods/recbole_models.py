@@ -37,7 +37,8 @@ class RecBoleMethod:
 
     def _train(self, folder: Any) -> TrainedBaseline:
         length = self.bench.config["MAX_ITEM_LIST_LENGTH"]
-        return train_baseline(self.rows[0], folder, self.bench.item_columns, length, self._seed, self.options)
+        bench = self.bench
+        return train_baseline(self.rows[0], folder, bench.item_columns, length, self._seed, self.options, bench.layout)
 
     def score(self, row: str) -> Scored:
         """See :class:`~recbole_apa.methods.protocol.Method`."""
