@@ -1,5 +1,5 @@
-"""From a file of interactions to targets: seconds and RAM of the strict reader, of filters, split and draw, and of RecBole's
-own models with and without that reader. Each is measured in a process of its own.
+"""From a file of interactions to targets: seconds and RAM of the strict reader, of filters, split and draw, and of
+RecBole's own models with and without that reader. Each is measured in a process of its own.
 
     python -m benchmarks.loading --rows=10_000_000 --recbole_rows=1_000_000 --out=FILE
 """

@@ -5,7 +5,7 @@ import typing
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from recbole_apa.cli_stage import COLUMNS, NAMES, carry_out, prove, read_stage, waits, words
+from recbole_apa.cli_stage import COLUMNS, IDS, NAMES, carry_out, prove, read_stage, waits, words
 from recbole_apa.cli_usage import USAGE
 from recbole_apa.errors import APAError, SettingsError
 
@@ -115,8 +115,8 @@ def _dispatch(options: dict[str, Any]) -> int:
         else:
             _compare(comparing, kept, options)
         return 0
-    stage = {name: options.pop(name) for name in (*_FLAGS, *NAMES, *_STAGE, COLUMNS) if name in options}
-    asked = any(stage.get(name) for name in (*NAMES, "unlearn", "resume", COLUMNS))
+    stage = {name: options.pop(name) for name in (*_FLAGS, *NAMES, *_STAGE, COLUMNS, IDS) if name in options}
+    asked = any(stage.get(name) for name in (*NAMES, "unlearn", "resume", COLUMNS, IDS))
     if "run" in options:
         folder = options.pop("run")
         if "copy_to" in options:
@@ -190,7 +190,7 @@ def _compare(comparing: dict[str, Any], kept: "Experiment | None", options: dict
     model, dataset = options.pop("model", "APA"), options.pop("dataset", "ml-100k")
     if model != "APA":
         raise SettingsError(f"--compare: found --model={model}, expected --model=APA; name {model} in --compare")
-    stage = sorted({"run", "run_dir", "unlearn", COLUMNS, *_FLAGS, *NAMES} & set(options))
+    stage = sorted({"run", "run_dir", "unlearn", COLUMNS, IDS, *_FLAGS, *NAMES} & set(options))
     if stage:
         raise SettingsError(f"--{stage[0]} does not go with --compare: each method is trained and unlearnt anew")
     _refuse_near_misses(options)
@@ -253,7 +253,7 @@ def _refuse_near_misses(options: dict[str, Any]) -> None:
     from recbole_apa.settings import SETTING_KEYS
 
     for name in set(options) - SETTING_KEYS:
-        near = nearest(name, [*_FLAGS, *NAMES, *_COMPARING, *_STAGE, COLUMNS], 0.8)
+        near = nearest(name, [*_FLAGS, *NAMES, *_COMPARING, *_STAGE, COLUMNS, IDS], 0.8)
         if near:
             raise SettingsError(f"unknown option {name!r}; did you mean {near!r}?")
 

@@ -9,7 +9,7 @@ from recbole_apa.unlearning.demands import shortened
 
 NAMES = frozenset({"forget_users", "forget_items", "forget_interactions"})
 """Options that name what is to be forgotten."""
-COLUMNS = "unlearn_columns"
+COLUMNS, IDS = "unlearn_columns", "unlearn_ids"
 
 
 def waits(run_dir: str | None) -> bool:
@@ -32,19 +32,23 @@ def read_stage(stage: Mapping[str, Any]) -> dict[str, Any]:
         RequestError: the file or a name is malformed.
         SettingsError: columns without a file, or such that contradict each other.
     """
+    from recbole_apa.unlearning.request_ids import map_ids
     from recbole_apa.unlearning.requests import read_demands
 
-    file, columns = stage.get("unlearn"), stage.get(COLUMNS)
+    file, told = stage.get("unlearn"), {name: stage[name] for name in (COLUMNS, IDS) if name in stage}
+    for name, value in told.items():
+        if not file:
+            raise SettingsError(f"--{name}: expected together with --unlearn=FILE, whose columns and ids it names")
+        if not isinstance(value, Mapping):
+            raise SettingsError(f"--{name}: found {value!r}, expected e.g. {{user_id: ..., item_id: ...}}")
     if file:
-        read_demands(Path(file), columns)
-    elif columns is not None:
-        raise SettingsError(f"--{COLUMNS}: expected together with --unlearn=FILE, whose columns it names")
+        map_ids(read_demands(Path(file), told.get(COLUMNS)), told.get(IDS))
     return {
         "requests": file,
         "users": words(stage, "forget_users"),
         "items": words(stage, "forget_items"),
         "interactions": [_interaction(word) for word in words(stage, "forget_interactions")],
-        **({"columns": columns} if columns is not None else {}),
+        **{name.removeprefix("unlearn_"): value for name, value in told.items()},
     }
 
 

@@ -14,6 +14,7 @@ USAGE = """usage: python run_recbole_apa.py --model=APA --dataset=ml-100k [--OPT
 Forgetting, as a stage of a new run or on a finished one (--run=DIR):
   --unlearn=FILE          a request: .csv, .jsonl or .inter with user_id, item_id or both in each line
   --unlearn_columns="{user_id: uid, item_id: iid, ignore: [tag]}"   where the file's columns have other names
+  --unlearn_ids="{item_id: items.csv}"   where its ids are other ones: CSV files of its id and the dataset's
   --forget_users=12,57    whole users; --forget_items=50,181 whole items; --forget_interactions=12:50,57:181
   --exactness=strict      compute the partition again too (default: inherited, the paper)
   --unlearn_method=NPO    move the affected adapters instead of training them again (approximate, certified as such)

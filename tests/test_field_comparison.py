@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from recbole_apa import compare, run
+from recbole_apa import compare
 from recbole_apa.cli import main
-from recbole_apa.comparison_record import DONE, FAILED, Row
+from recbole_apa.comparison_record import DONE
 from recbole_apa.data.presplit import Layout, write_presplit
 from recbole_apa.data.samples import HistoryEntry, Sample
 from recbole_apa.errors import DataError

@@ -2,7 +2,7 @@
 
 import json
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from recbole_apa.data.samples import Interactions
 from recbole_apa.errors import RequestError, SettingsError
+from recbole_apa.unlearning.request_ids import map_ids
 from recbole_apa.unlearning.requests import find, named_demands, read_demands
 
 ROWS = Interactions(
@@ -21,14 +22,7 @@ ROWS = Interactions(
 )
 
 
-@dataclass(frozen=True)
-class Rated(Interactions):
-    """Interactions that know their ratings, as the data's reader gives them."""
-
-    values: np.ndarray | None = None
-
-
-RATED = Rated(ROWS.users, ROWS.items, ROWS.labels, ROWS.times, np.array([4.0, 2.0, 5.0, 1.5, 3.0]))
+RATED = replace(ROWS, values=np.array([4.0, 2.0, 5.0, 1.5, 3.0]))
 
 
 def never(demand):
@@ -254,7 +248,7 @@ def test_a_rating_or_time_that_contradicts_the_data_is_a_problem_of_its_line(tmp
     found = find(demands, RATED, never, skip_unknown=True)
     assert found.rows == [2, 4] and len(found.left) == 3
     assert find(demands[:1], ROWS, never).rows == [1]  # data that kept no ratings cannot contradict one
-    assert find(demands[:1], Rated(*vars(ROWS).values(), np.array([9, 3, 9, 9, 9], np.float32)), never).rows == [1]
+    assert find(demands[:1], replace(ROWS, values=np.array([9, 3, 9, 9, 9], np.float32)), never).rows == [1]
 
 
 def test_interactions_that_the_data_has_twice_may_be_asked_for_twice(tmp_path):
@@ -310,3 +304,58 @@ def test_a_request_of_many_lines_takes_time_by_their_number():
     found = find(demands, rows, never, skip_unknown=True)
     assert len(found.rows) == n // 2 and len(found.left) == n
     assert time.perf_counter() - start < 20  # a second here; hours if each line looked through all rows of its user
+
+
+def test_a_rating_that_would_hide_other_rows_too_is_refused(tmp_path):
+    """Rows are hidden by user, item and time: of two at one time, one alone cannot be."""
+    twice = Interactions(
+        ["a", "a", "b"], ["x", "x", "y"], np.ones(3, int), np.array([1.0, 1.0, 2.0]), np.array([4, 2, 3.0])
+    )
+    asked = read_demands(write(tmp_path, "r.csv", "user_id,item_id,rating\na,x,4\n"))
+    with pytest.raises(RequestError, match="2 rows of it at one time with different ratings"):
+        find(asked, twice, never)
+    with pytest.raises(RequestError, match="2 rows of it with different ratings"):
+        find(asked, replace(twice, times=None), never)
+    assert find(asked, replace(twice, times=np.array([1.0, 2.0, 2.0])), never).rows == [0]
+
+
+def test_columns_that_nobody_read_matter_only_where_they_would_choose(tmp_path):
+    """CURE4Rec's form: user and item are named; what `val` and `tag` say is not known."""
+    path = write(tmp_path, "core.csv", "uid,iid,val,tag\na,y,2,2\nb,z,1,4\n")
+    columns = {"user_id": "uid", "item_id": "iid"}
+    assert find(read_demands(path, columns), RATED, never).rows == [1, 3]
+    path.write_text("uid,iid,val,tag\na,x,4,1\n")
+    with pytest.raises(RequestError, match=r"the data has 2 rows of it .*columns that were not read \(val, tag\)"):
+        find(read_demands(path, columns), RATED, never)
+    told = {**columns, "rating": "val", "timestamp": "tag"}
+    assert find(read_demands(path, told), RATED, never).rows == [0]
+    assert find(read_demands(path, {**columns, "ignore": ["val", "tag"]}), RATED, never).rows == [0, 4]
+
+
+def test_ids_of_other_people_are_mapped_and_unknown_ones_refused(tmp_path):
+    path = write(tmp_path, "core.csv", "uid,iid,val,tag\n0,7,2,2\n1,8,1.5,4.5\n")
+    told = {"user_id": "uid", "item_id": "iid", "rating": "val", "timestamp": "tag"}
+    users = write(tmp_path, "users.csv", "theirs,ours\n0,a\n1,b\n")
+    items = write(tmp_path, "items.csv", "theirs,ours\n7,y\n8,z\n")
+    demands = map_ids(read_demands(path, told), {"user_id": users, "item_id": items})
+    assert find(demands, RATED, never).rows == [1, 3]
+    items.write_text("theirs,ours\n7,y\n")
+    with pytest.raises(RequestError, match=r"core\.csv, line 3: item '8' is not in .*items\.csv"):
+        map_ids(read_demands(path, told), {"user_id": users, "item_id": items})
+    items.write_text("theirs,ours\n7,z\n8,z\n")  # a wrong map is found out by ratings and times
+    wrong = map_ids(read_demands(path, told), {"user_id": users, "item_id": items})
+    with pytest.raises(RequestError, match=r"line 2: no such interaction in the data \(user a, item z"):
+        find(wrong, RATED, never)
+    with pytest.raises(SettingsError, match="unlearn_ids: found 'item', expected user_id and item_id"):
+        map_ids(demands, {"item": items})
+    items.write_text("theirs,ours\n7,y\n7,z\n")
+    with pytest.raises(RequestError, match=r"items\.csv, line 3: id '7' stands twice"):
+        map_ids(demands, {"item_id": items})
+
+
+def test_erases_files_mix_line_ends(tmp_path):
+    """ERASE's `.inter` forget files: RecBole's header, LF after it and CR LF after each row."""
+    path = tmp_path / "forget.inter"
+    head = b"user_id:token\titem_id:token\trating:float\ttimestamp:float\n"
+    path.write_bytes(head + b"a\ty\t2.0\t2\r\nb\tz\t1.5\t4.5\r\n")
+    assert find(read_demands(path), RATED, never).rows == [1, 3]

@@ -9,6 +9,8 @@ from recbole_apa.errors import RequestError
 
 FIELDS = ("user_id", "item_id", "timestamp", "rating")
 """Names of what a request may say."""
+UNREAD = "unread"
+"""Under which a line carries the columns that nobody read."""
 LONGEST_SHOWN = 40
 
 
@@ -24,6 +26,8 @@ class Demand:
     time: float | None = None
     value: float | None = None
     """The rating that the interaction is said to have."""
+    unread: tuple[str, ...] = ()
+    """Columns of the file that say something which was not read."""
 
     @property
     def kind(self) -> str:
@@ -54,7 +58,7 @@ def make_demand(where: str, values: Mapping[str, Any]) -> Demand:
             f"{where}: found a {' and a '.join(told)} without {'a user' if user is None else 'an item'}; expected both "
             f"user_id and item_id there, or for {'a whole item' if user is None else 'a whole user'} no {told[0]}"
         )
-    return Demand(where, user, item, time, value)
+    return Demand(where, user, item, time, value, tuple(values.get(UNREAD, ())))
 
 
 def named_demands(

@@ -60,8 +60,8 @@ class RequestColumns:
         Raises:
             RequestError: repeated, unknown or missing columns, or neither user nor item.
         """
-        names = [_TYPE.sub("", name.strip()) for name in header]
-        n_index = next((i for i, name in enumerate(names) if not _INDEX.fullmatch(name)), len(names))
+        names = plain_names(header)
+        n_index = next((i for i, name in enumerate(names) if name), len(names))
         known = names[n_index:]
         repeated = sorted({name for name in known if known.count(name) > 1})
         if repeated:
@@ -80,12 +80,18 @@ class RequestColumns:
             self.refuse_unknown(where, name)
         return [*[None] * n_index, *(self.meaning.get(name) for name in known)]
 
+    def unread(self, names: Sequence[str]) -> tuple[str, ...]:
+        """Columns of which nothing is known; taken along where user and item were both named, so that a request can be
+        refused where it would matter what they say."""
+        return tuple(name for name in names if name not in self.meaning and name not in self.ignored)
+
     def refuse_unknown(self, where: str, name: str) -> None:
         """
         Raises:
-            RequestError: a column that is neither ours, nor mapped, nor to be ignored.
+            RequestError: a column that is neither ours, nor mapped, nor to be ignored, unless user and item are both
+                mapped.
         """
-        if name in self.meaning or name in self.ignored:
+        if name in self.meaning or name in self.ignored or {*FIELDS[:2]} <= set(self.given):
             return
         near = nearest(name, self.meaning, 0.5)
         hint = f"did you mean {near!r}? " if near else ""
@@ -93,6 +99,13 @@ class RequestColumns:
             f"{where}: found the column {name!r}, of which nothing is known; {hint}Expected "
             f"{', '.join(self.meaning)}; name others with {EXAMPLE}, or list there what is to be ignored"
         )
+
+
+def plain_names(header: Sequence[str]) -> list[str]:
+    """Columns without their types; "" for the leading ones that are pandas' row numbers."""
+    names = [_TYPE.sub("", name.strip()) for name in header]
+    n_index = next((i for i, name in enumerate(names) if not _INDEX.fullmatch(name)), len(names))
+    return [*[""] * n_index, *names[n_index:]]
 
 
 def _wrong_names(given: Mapping[str, str]) -> list[str]:

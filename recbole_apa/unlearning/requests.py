@@ -24,6 +24,8 @@ class Found:
     """Row numbers, sorted, each once."""
     demands: list[Demand] = field(default_factory=list)
     """The demands that were taken."""
+    hits: list[np.ndarray] = field(default_factory=list)
+    """Rows of each of them, beside ``demands``."""
     left: list[str] = field(default_factory=list)
     """What was left out, and why (``skip_unknown``)."""
 
@@ -60,6 +62,7 @@ def find(
         else:
             chosen[hits] = True
             out.demands.append(demand)
+            out.hits.append(hits)
     if problems and not skip_unknown:
         raise RequestError(_list_of(problems, "--skip_unknown serves the rest"))
     if not chosen.any():
@@ -80,9 +83,27 @@ def _hits(
         hits, problem = _at_time(demand, hits, rows.times, served)
         if problem:
             return hits, problem
-    if demand.value is not None:
-        return _with_value(demand, hits, getattr(rows, "values", None))
-    return hits, ""
+    if demand.unread and len(hits) > 1 and demand.kind == "interaction":
+        names = ", ".join(demand.unread)
+        return hits, (
+            f"the data has {len(hits)} rows of it ({demand}), and the file has columns that were not read ({names}): "
+            "name them in --unlearn_columns as timestamp or rating, or list them there as ignore to forget all rows"
+        )
+    if demand.value is None:
+        return hits, ""
+    kept, problem = _with_value(demand, hits, getattr(rows, "values", None))
+    return kept, problem or _beside(demand, kept, index.rows(demand), rows.times)
+
+
+def _beside(demand: Demand, hits: np.ndarray, of_pair: np.ndarray, times: np.ndarray | None) -> str:
+    """Rows are hidden by user, item and time: what is wrong where others of them would be hidden too."""
+    others = of_pair if times is None else of_pair[np.isin(times[of_pair], times[hits])]
+    if len(others) == len(hits):
+        return ""
+    return (
+        f"the data has {len(others)} rows of it{'' if times is None else ' at one time'} with different ratings, which "
+        f"cannot be told apart later ({demand}); leave the rating out to forget all of them"
+    )
 
 
 def _at_time(
