@@ -18,8 +18,8 @@ from recbole_apa.assembly import build
 from recbole_apa.data.presplit import LIKES, Layout
 from recbole_apa.data.samples import Sample
 from recbole_apa.errors import DataError, RunError
-from recbole_apa.evaluation.recbole_evaluator import PatientEvaluator
 from recbole_apa.recbole_bridge import APAConfig, load_own_checkpoint
+from recbole_apa.recbole_evaluator import PatientEvaluator
 
 NAME = "presplit"
 """The dataset's name in the folder that :func:`~recbole_apa.data.presplit.write_presplit` fills."""

@@ -16,7 +16,6 @@ from torch.utils.tensorboard import SummaryWriter
 from recbole_apa.adapters.attention import Memory, settle_attention
 from recbole_apa.backbone.answers import TokenizedPrompt
 from recbole_apa.data.dataloader import ShardingDataLoader
-from recbole_apa.evaluation.recbole_evaluator import PatientEvaluator
 from recbole_apa.fitting import Crew, FitRecord, Mover, StateBuilder, lineage_of, sample_order
 from recbole_apa.former_state import FormerState
 from recbole_apa.frozen_states import load_states, save_states
@@ -24,6 +23,7 @@ from recbole_apa.ledger import refuse_pending
 from recbole_apa.model import APA
 from recbole_apa.partition import Collaborative, Partition
 from recbole_apa.progress import progress
+from recbole_apa.recbole_evaluator import PatientEvaluator
 from recbole_apa.run_store import STATES, RunIdentity, RunStore
 
 

@@ -12,8 +12,9 @@ PACKAGE = Path(__file__).resolve().parent.parent / "recbole_apa"
 # a module may import from its own rank or a lower one
 RANKS = [
     {"errors", "seeding", "properties_folder"},
-    {"settings", "files", "progress", "capacity"},
+    {"settings", "files", "progress", "capacity", "devices", "idle_options", "recbole_evaluator"},
     {"options"},
+    {"recbole_checks", "eval_checks"},
     {"recbole_settings"},
     {"partition", "adapters", "data"},
     {"backbone", "approximate", "storage"},
@@ -34,10 +35,12 @@ RANKS = [
     {"methods"},
     {"quick_start", "comparison", "experiment"},
     {"forgetting", "capacity_stage"},
-    {"cli"},
+    {"cli", "cli_stage", "cli_usage"},
 ]
 MAY_IMPORT_RECBOLE = {
     "data/dataset.py",
+    "eval_checks.py",
+    "recbole_evaluator.py",
     "evaluation/ranking.py",
     "data/dataloader.py",
     "fitting.py",
@@ -47,7 +50,6 @@ MAY_IMPORT_RECBOLE = {
     "recbole_bridge.py",
     "assembly.py",
     "baselines.py",
-    "quick_start.py",
 }
 MAY_IMPORT_TRANSFORMERS = {
     "backbone/wheel.py",
