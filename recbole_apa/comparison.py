@@ -68,6 +68,7 @@ def compare(
     """
     if seeds < 1:
         raise SettingsError(f"seeds: found {seeds}, expected at least 1")
+    _check_options(baseline_options or {})
     rows_asked = row_names(names)
     target = Path(folder) if folder else Path("saved") / f"compare-{dataset}"
     with bench_in(target, dataset, config_file_list, config_dict or {}) as bench:
@@ -76,6 +77,13 @@ def compare(
         write_json(target / SAMPLES, samples)
         table = write_comparison(target, rows, samples, slices)
     return Comparison(rows, target, table)
+
+
+def _check_options(baseline_options: Any) -> None:
+    if not isinstance(baseline_options, Mapping) or not all(isinstance(v, Mapping) for v in baseline_options.values()):
+        raise SettingsError(
+            f"baseline_options: found {baseline_options!r}, expected options by model, e.g. {{BPR: {{epochs: 20}}}}"
+        )
 
 
 def _all_rows(

@@ -248,13 +248,15 @@ def test_a_rating_or_time_that_contradicts_the_data_is_a_problem_of_its_line(tmp
     for says in (
         "line 2: found rating 3 for user a, item y, time 2.0, the data has 2",
         "line 3: no such interaction in the data (user b, item z, time 9.0, rating 1.5); the data has it at 4.5",
+        "line 4: found rating 3 for user a, item x, the data has 4, 3; give the timestamp of the one that is meant",
         "line 6: found rating 7 for user a, item x, the data has 4, 3",
     ):
         assert says in str(error.value)
     found = find(demands, RATED, never, skip_unknown=True)
-    assert found.rows == [2, 4] and len(found.left) == 3
+    assert found.rows == [2] and len(found.left) == 4
     assert find(demands[:1], ROWS, never).rows == [1]  # data that kept no ratings cannot contradict one
-    assert find(demands[:1], Rated(*vars(ROWS).values(), np.array([9, 3, 9, 9, 9], np.float32)), never).rows == [1]
+    rated = Rated(ROWS.users, ROWS.items, ROWS.labels, ROWS.times, np.array([9, 3, 9, 9, 9], np.float32))
+    assert find(demands[:1], rated, never).rows == [1]
 
 
 def test_interactions_that_the_data_has_twice_may_be_asked_for_twice(tmp_path):

@@ -80,9 +80,7 @@ def _hits(
         hits, problem = _at_time(demand, hits, rows.times, served)
         if problem:
             return hits, problem
-    if demand.value is not None:
-        return _with_value(demand, hits, getattr(rows, "values", None))
-    return hits, ""
+    return hits, _contradiction(demand, hits, getattr(rows, "values", None))
 
 
 def _at_time(
@@ -98,16 +96,18 @@ def _at_time(
     return found, f"{was} ({demand}); the data has it at {_numbers(times[hits])}"
 
 
-def _with_value(demand: Demand, hits: np.ndarray, values: np.ndarray | None) -> tuple[np.ndarray, str]:
-    if values is None:
-        return hits, ""
+def _contradiction(demand: Demand, hits: np.ndarray, values: np.ndarray | None) -> str:
+    """What is wrong with the rating that a demand names. It has to be that of all its rows: a rating tells no rows of
+    one interaction apart, and the others would be forgotten with it."""
+    if demand.value is None or values is None:
+        return ""
     known = np.asarray(values)[hits]
-    wanted = np.float64(demand.value or 0.0)
-    found = hits[known == (known.dtype.type(wanted) if known.dtype.kind == "f" else wanted)]
-    if len(found):
-        return found, ""
+    same = known == (known.dtype.type(demand.value) if known.dtype.kind == "f" else demand.value)
+    if same.all():
+        return ""
     named = Demand("", demand.user, demand.item, demand.time)
-    return found, f"found rating {demand.value:g} for {named}, the data has {_numbers(known)}"
+    hint = "; give the timestamp of the one that is meant" if same.any() else ""
+    return f"found rating {demand.value:g} for {named}, the data has {_numbers(known)}{hint}"
 
 
 def _numbers(values: np.ndarray) -> str:
