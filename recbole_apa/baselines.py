@@ -1,5 +1,6 @@
 """RecBole's own models, trained and scored on pre-split files."""
 
+import math
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from recbole_apa.data.presplit import LIKES, Layout
 from recbole_apa.data.samples import Sample
 from recbole_apa.errors import DataError, RunError
 from recbole_apa.recbole_bridge import APAConfig, load_own_checkpoint
+from recbole_apa.recbole_evaluator import PatientEvaluator
 
 NAME = "presplit"
 """The dataset's name in the folder that :func:`~recbole_apa.data.presplit.write_presplit` fills."""
@@ -121,7 +123,14 @@ def _prepare(model: str, options: Mapping[str, Any]) -> tuple[Any, tuple[Any, An
     SequentialDataset.item_id_list_field = _HistoryField()
     config = APAConfig(model, NAME, None, options)
     built, loaders = build(config)
-    return get_trainer(config["MODEL_TYPE"], model)(config, built), loaders
+    return make_baseline_trainer(config, built), loaders
+
+
+def make_baseline_trainer(config: APAConfig, model: Any) -> Any:
+    """RecBole's trainer of a model of its own."""
+    trainer = get_trainer(config["MODEL_TYPE"], config["model"])(config, model)
+    trainer.evaluator = PatientEvaluator(config)
+    return trainer
 
 
 class _HistoryField:
@@ -185,8 +194,11 @@ def baseline_scores(trained: TrainedBaseline, split: int, samples: Sequence[Samp
         found = trained.model.predict(interaction.to(trained.trainer.device))
         scores.append(torch.as_tensor(found).flatten().float().cpu())
         rows += zip(
-            dataset.id2token(dataset.uid_field, interaction[dataset.uid_field]).tolist(),
-            dataset.id2token(dataset.iid_field, interaction[dataset.iid_field]).tolist(),
+            # not id2token, which makes one text of a single row
+            *(
+                dataset.field2id_token[f][interaction[f].numpy()].tolist()
+                for f in (dataset.uid_field, dataset.iid_field)
+            ),
             strict=True,
         )
     if rows != [(s.user_id, s.item_id) for s in samples]:
@@ -216,7 +228,8 @@ def candidate_scores(trained: TrainedBaseline, rows: Sequence[int], items: Seque
     return out
 
 
-def recbole_auc(trained: TrainedBaseline) -> float:
-    """RecBole's own AUC on the test rows."""
+def recbole_auc(trained: TrainedBaseline) -> float | None:
+    """RecBole's own AUC on the test rows; None where all labels are the same."""
     result = trained.trainer.evaluate(trained.loaders[2], load_best_model=False, show_progress=False)
-    return float(result["auc"])
+    value = float(result["auc"])
+    return value if math.isfinite(value) else None

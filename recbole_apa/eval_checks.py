@@ -13,8 +13,16 @@ from recbole_apa.options import nearest
 _KEYS = ("split", "order", "group_by", "mode")
 _MODE = re.compile(r"labeled|full|(uni|pop)[1-9]\d*")
 _LEFT_OUT = ("valid_and_test", "valid_only", "test_only")
+RANKING_METRICS = {"metrics": ["Recall", "NDCG", "MRR"], "valid_metric": "NDCG@10", "topk": [10]}
+"""What candidates are judged by, unless the options name other metrics."""
 _RECBOLES_MODE = "full"
 """Where ``eval_args`` names none."""
+
+
+def is_ranking(eval_args: Any) -> bool:
+    """Whether the mode asked for ranks candidates."""
+    mode = eval_args.get("mode", "labeled") if isinstance(eval_args, Mapping) else "labeled"
+    return "labeled" not in (mode.values() if isinstance(mode, Mapping) else [mode])
 
 
 def eval_problems(eval_args: Any) -> list[str]:

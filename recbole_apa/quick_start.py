@@ -6,10 +6,8 @@ from logging import getLogger
 from pathlib import Path
 from typing import Any
 
-from recbole.utils import get_trainer
-
 from recbole_apa.assembly import RunResult, build, open_run, start_logging
-from recbole_apa.baselines import fit_baseline
+from recbole_apa.baselines import fit_baseline, make_baseline_trainer
 from recbole_apa.evaluation_stage import (
     evaluate_state,
     recbole_figures,
@@ -120,7 +118,7 @@ def _evaluate(store: RunStore, config_dict: Mapping[str, Any] | None, allow_pend
 def _run_baseline(config: APAConfig, model: Any, data: tuple[Any, Any, Any]) -> RunResult:
     """A RecBole model, as RecBole trains it."""
     getLogger().info(model)
-    trainer = get_trainer(config["MODEL_TYPE"], config["model"])(config, model)
+    trainer = make_baseline_trainer(config, model)
     show = config["show_progress"]
     valid_result = fit_baseline(trainer, data, show)
     test_result = trainer.evaluate(data[2], load_best_model=False, show_progress=show)

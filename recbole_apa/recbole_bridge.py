@@ -19,68 +19,13 @@ from recbole_apa.backbone.wheel import PACKAGED
 from recbole_apa.data.view import DataView
 from recbole_apa.devices import check_device
 from recbole_apa.errors import APAError, DataError, SettingsError
-from recbole_apa.eval_checks import figure_names, judging_problems
+from recbole_apa.eval_checks import RANKING_METRICS, figure_names, is_ranking, judging_problems
+from recbole_apa.option_names import RECBOLE_EXTRA, RUN_KEYS
 from recbole_apa.options import refuse_unknown
 from recbole_apa.properties_folder import properties_folder
 from recbole_apa.recbole_checks import number_of, recbole_problems
 from recbole_apa.recbole_settings import OPTION_KEYS, read_settings
-from recbole_apa.settings import PLACEMENT_KEYS, SETTING_KEYS
-
-RUN_KEYS = PLACEMENT_KEYS | frozenset(
-    {
-        "model",
-        "dataset",
-        "config_files",
-        "run",
-        "run_dir",
-        "export_samples",
-        "trunk_cache_gib",
-        "keep_states",
-        "variants",
-        "workers",
-        "engine",
-        "ray_address",
-        "ray_cpus",
-        "ray_gpus",
-        "device",
-        "show_progress",
-    }
-)
-"""Options that say where and how, not what is computed."""
-
-# read by RecBole's code but missing from its lists of arguments
-_RECBOLE_EXTRA = frozenset(
-    {
-        "worker",
-        "shuffle",
-        "reproducibility",
-        "benchmark_filename",
-        "numerical_features",
-        "encoding",
-        "eval_neg_sample_args",
-        "loss_type",
-        "additional_feat_suffix",
-        "kg_reverse_r",
-        "entity_kg_num_interval",
-        "relation_kg_num_interval",
-        "discretization",
-        "nproc",
-        "ip",
-        "port",
-        "world_size",
-        "group_offset",
-    }
-)
-
-
-_RANKING_METRICS = {"metrics": ["Recall", "NDCG", "MRR"], "valid_metric": "NDCG@10", "topk": [10]}
-"""What candidates are judged by, unless the options name other metrics."""
-
-
-def _ranks(eval_args: Any) -> bool:
-    """Whether the mode asked for ranks candidates."""
-    mode = eval_args.get("mode", "labeled") if isinstance(eval_args, Mapping) else "labeled"
-    return "labeled" not in (mode.values() if isinstance(mode, Mapping) else [mode])
+from recbole_apa.settings import SETTING_KEYS
 
 
 class _Loader(yaml.SafeLoader):
@@ -163,15 +108,15 @@ class APAConfig(Config):
             if (folder / "protocol" / f"{protocol}.yaml").is_file():
                 self._update_from(folder / "protocol" / f"{protocol}.yaml")
         self._reach_within()
-        if model == "APA" and _ranks(self.external_config_dict.get("eval_args")):
-            self.internal_config_dict.update(_RANKING_METRICS)
+        if model == "APA" and is_ranking(self.external_config_dict.get("eval_args")):
+            self.internal_config_dict.update(RANKING_METRICS)
         if model == "APA":
             self._choose_valid_metric()
         known = {name for names in self.parameters.values() for name in names} | set(self.internal_config_dict)
         variants = self.external_config_dict.get("variants", "all")
         if variants not in ("all", "chosen", "none"):
             raise SettingsError(f"variants: found {variants!r}, expected all, chosen or none")
-        refuse_unknown(self.external_config_dict, known | RUN_KEYS | _RECBOLE_EXTRA | OPTION_KEYS)
+        refuse_unknown(self.external_config_dict, known | RUN_KEYS | RECBOLE_EXTRA | OPTION_KEYS)
 
     def _reach_within(self) -> None:
         """``eval_args.mode: uni100`` changes one value of an option that holds several."""

@@ -242,11 +242,12 @@ def test_a_rating_or_time_that_contradicts_the_data_is_a_problem_of_its_line(tmp
     for says in (
         "line 2: found rating 3 for user a, item y, time 2.0, the data has 2",
         "line 3: no such interaction in the data (user b, item z, time 9.0, rating 1.5); the data has it at 4.5",
+        "line 4: found rating 3 for user a, item x, the data has 4, 3; give the timestamp of the one that is meant",
         "line 6: found rating 7 for user a, item x, the data has 4, 3",
     ):
         assert says in str(error.value)
     found = find(demands, RATED, never, skip_unknown=True)
-    assert found.rows == [2, 4] and len(found.left) == 3
+    assert found.rows == [2] and len(found.left) == 4
     assert find(demands[:1], ROWS, never).rows == [1]  # data that kept no ratings cannot contradict one
     assert find(demands[:1], replace(ROWS, values=np.array([9, 3, 9, 9, 9], np.float32)), never).rows == [1]
 
@@ -304,19 +305,6 @@ def test_a_request_of_many_lines_takes_time_by_their_number():
     found = find(demands, rows, never, skip_unknown=True)
     assert len(found.rows) == n // 2 and len(found.left) == n
     assert time.perf_counter() - start < 20  # a second here; hours if each line looked through all rows of its user
-
-
-def test_a_rating_that_would_hide_other_rows_too_is_refused(tmp_path):
-    """Rows are hidden by user, item and time: of two at one time, one alone cannot be."""
-    twice = Interactions(
-        ["a", "a", "b"], ["x", "x", "y"], np.ones(3, int), np.array([1.0, 1.0, 2.0]), np.array([4, 2, 3.0])
-    )
-    asked = read_demands(write(tmp_path, "r.csv", "user_id,item_id,rating\na,x,4\n"))
-    with pytest.raises(RequestError, match="2 rows of it at one time with different ratings"):
-        find(asked, twice, never)
-    with pytest.raises(RequestError, match="2 rows of it with different ratings"):
-        find(asked, replace(twice, times=None), never)
-    assert find(asked, replace(twice, times=np.array([1.0, 2.0, 2.0])), never).rows == [0]
 
 
 def test_columns_that_nobody_read_matter_only_where_they_would_choose(tmp_path):

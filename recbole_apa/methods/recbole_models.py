@@ -50,8 +50,8 @@ class RecBoleMethod:
             scores = baseline_scores(self.trained, 2, self.bench.splits["test"])
         return Scored(scores, self.trained.is_probability, 1, time.perf_counter() - start)
 
-    def recbole_auc(self) -> float:
-        """RecBole's own AUC on the test rows."""
+    def recbole_auc(self) -> float | None:
+        """RecBole's own AUC on the test rows; None where all labels are the same."""
         return recbole_auc(self.trained)
 
     def unlearn(self) -> UnlearnFigures:

@@ -89,21 +89,7 @@ def _hits(
             f"the data has {len(hits)} rows of it ({demand}), and the file has columns that were not read ({names}): "
             "name them in --unlearn_columns as timestamp or rating, or list them there as ignore to forget all rows"
         )
-    if demand.value is None:
-        return hits, ""
-    kept, problem = _with_value(demand, hits, getattr(rows, "values", None))
-    return kept, problem or _beside(demand, kept, index.rows(demand), rows.times)
-
-
-def _beside(demand: Demand, hits: np.ndarray, of_pair: np.ndarray, times: np.ndarray | None) -> str:
-    """Rows are hidden by user, item and time: what is wrong where others of them would be hidden too."""
-    others = of_pair if times is None else of_pair[np.isin(times[of_pair], times[hits])]
-    if len(others) == len(hits):
-        return ""
-    return (
-        f"the data has {len(others)} rows of it{'' if times is None else ' at one time'} with different ratings, which "
-        f"cannot be told apart later ({demand}); leave the rating out to forget all of them"
-    )
+    return hits, _contradiction(demand, hits, getattr(rows, "values", None))
 
 
 def _at_time(
@@ -119,16 +105,18 @@ def _at_time(
     return found, f"{was} ({demand}); the data has it at {_numbers(times[hits])}"
 
 
-def _with_value(demand: Demand, hits: np.ndarray, values: np.ndarray | None) -> tuple[np.ndarray, str]:
-    if values is None:
-        return hits, ""
+def _contradiction(demand: Demand, hits: np.ndarray, values: np.ndarray | None) -> str:
+    """What is wrong with the rating that a demand names. It has to be that of all its rows: a rating tells no rows of
+    one interaction apart, and the others would be forgotten with it."""
+    if demand.value is None or values is None:
+        return ""
     known = np.asarray(values)[hits]
-    wanted = np.float64(demand.value or 0.0)
-    found = hits[known == (known.dtype.type(wanted) if known.dtype.kind == "f" else wanted)]
-    if len(found):
-        return found, ""
+    same = known == (known.dtype.type(demand.value) if known.dtype.kind == "f" else demand.value)
+    if same.all():
+        return ""
     named = Demand("", demand.user, demand.item, demand.time)
-    return found, f"found rating {demand.value:g} for {named}, the data has {_numbers(known)}"
+    hint = "; give the timestamp of the one that is meant" if same.any() else ""
+    return f"found rating {demand.value:g} for {named}, the data has {_numbers(known)}{hint}"
 
 
 def _numbers(values: np.ndarray) -> str:

@@ -192,7 +192,7 @@ def _scopes(demand: Demand, hits: np.ndarray, rows: Interactions, salt: str) -> 
     """Digests of what a demand names: a user, an item, a pair, or the times of a pair that it came to."""
     if demand.kind != "interaction":
         return scope_digests(salt, demand.kind, demand.user, demand.item)
-    if (demand.time is None and demand.value is None) or rows.times is None:
+    if demand.time is None or rows.times is None:
         return scope_digests(salt, PAIR, demand.user, demand.item)
     times = rows.times[hits].tolist()
     return {d for time in times for d in scope_digests(salt, ROW, demand.user, demand.item, time)}
