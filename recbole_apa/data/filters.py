@@ -215,8 +215,10 @@ class _Side:
         self.codes, self.names, self.intervals, self.table = tokens.codes, tokens.names, intervals, table
         self.banned = np.zeros(len(tokens.names), dtype=bool)
         place = {name: code for code, name in enumerate(tokens.names)}
-        self._rows = np.array([place.get(n, -1) for n in table.texts(column).texts()]) if table is not None else None
-        self._kept = np.ones(len(table), dtype=bool) if table is not None else None
+        self._rows = self._kept = None
+        if table is not None:
+            told = [place.get(name, -1) for name in table.texts(column).texts()]
+            self._rows, self._kept = np.array(told, dtype=np.int64), np.ones(len(table), dtype=bool)
 
     def ban(self, alive: np.ndarray) -> bool:
         """Ban those whose number does not fit; whether any was banned now."""
@@ -224,15 +226,17 @@ class _Side:
             return False
         counts = np.bincount(self.codes[alive], minlength=len(self.names))
         wrong = (counts > 0) & ~_within(counts, self.intervals)
+        gone = False
+        if self._rows is not None and self._kept is not None:
+            # whoever is told of needs the first interval's least number, and goes without an interaction, too
+            counted = self._rows >= 0
+            below = self._kept & (np.where(counted, counts[self._rows], 0) < self.intervals[0].low)
+            wrong[self._rows[below & counted]] = True
+            gone = bool(below.any())
+            self._kept &= ~below & ~(counted & (wrong | self.banned)[self._rows])
+        changed = gone or bool((wrong & ~self.banned).any())
         self.banned |= wrong
-        if self._rows is None or self._kept is None:
-            return bool(wrong.any())
-        # one that is told of and has no interaction goes, too, where there is a least number
-        here = np.where(self._rows >= 0, counts[self._rows], 0)
-        gone = (here < self.intervals[0].low) | (self.banned[self._rows] & (self._rows >= 0))
-        changed = bool((gone & self._kept).any())
-        self._kept &= ~gone
-        return bool(wrong.any()) or changed
+        return changed
 
     def told(self) -> Table | None:
         """What is told of those that are left."""

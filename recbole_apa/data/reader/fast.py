@@ -79,19 +79,21 @@ def _has_blanks(data: pa.Buffer, header: Sequence[Field], names: Sequence[str], 
 
 
 def _column(found: pa.ChunkedArray, rule: Rule) -> Tokens | np.ndarray | None:
-    """One column as numpy; None for a number that is not finite."""
+    """One column as numpy; None where a number has to be looked at again."""
     if not rule.is_number:
         whole = found.unify_dictionaries().combine_chunks()
         if isinstance(whole, pa.ChunkedArray):  # of no chunks, or of several
             whole = pa.concat_arrays(whole.chunks) if whole.num_chunks else pa.array([], type=found.type)
         codes = whole.indices.to_numpy(zero_copy_only=False).astype(np.int32, copy=False)
         return Tokens(codes, whole.dictionary.to_pylist())
-    if rule is Rule.NUMBER and not _all_finite(found):
+    if not _all_as_said(found, rule):
         return None
     out: np.ndarray = found.to_numpy()
     return out.astype(np.float64, copy=False)
 
 
-def _all_finite(found: pa.ChunkedArray) -> bool:
-    """Whether every number that is there is finite; a missing one is null, and no number."""
-    return bool(pc.all(pc.is_finite(found.drop_null())).as_py() in (True, None))
+def _all_as_said(found: pa.ChunkedArray, rule: Rule) -> bool:
+    """Whether every number that is there is finite, or at least a number; a missing one is null, and no number."""
+    there = found.drop_null()
+    wrong = pc.invert(pc.is_finite(there)) if rule is Rule.NUMBER else pc.is_nan(there)
+    return not pc.any(wrong).as_py()

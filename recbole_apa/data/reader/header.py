@@ -38,10 +38,10 @@ def parse_header(path: Path, names: list[str], separator: str) -> tuple[Field, .
                 f"{path}, line 1: column {name!r} has the type {kind[:80]!r}, expected one of {', '.join(TYPES)}"
                 f"{_separator_hint(names, separator)}"
             )
-        if name != name.strip() or ":" in name:
+        if name != name.strip() or ":" in name or "\r" in name:
             raise DataError(
-                f"{path}, line 1: found the column name {name!r}, expected one without blanks around it and without a "
-                f"colon{_separator_hint(names, separator)}"
+                f"{path}, line 1: found the column name {name!r}, expected one without blanks around it, colons and "
+                f"carriage returns{_separator_hint(names, separator)}"
             )
         if any(name == field.name for field in out):
             raise DataError(f"{path}, line 1: column {name!r} stands twice; expected each name once")

@@ -22,7 +22,7 @@ def quoted_records(text: str, separator: str) -> list[Record] | None:
             return None
         inside, bare, end = found.groups()
         if inside is not None:
-            reason = reason or not out or '""' in inside or separator in inside or "\n" in inside
+            reason = reason or not out or any(mark in inside for mark in ('""', separator, "\n", "\r"))
         values.append(bare if inside is None else inside.replace('""', '"'))
         line += (inside or "").count("\n")
         place = found.end()

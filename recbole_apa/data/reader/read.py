@@ -34,11 +34,11 @@ class FileForm:
     """None is UTF-8."""
 
     def __post_init__(self) -> None:
-        if not self.separator or any(mark in self.separator for mark in '"\r\n'):
+        if not self.separator or not isinstance(self.separator, str) or any(mark in self.separator for mark in '"\r\n'):
             raise DataError(f"field_separator: found {self.separator!r}, expected e.g. a tab or ','")
         try:
-            codecs.lookup(self.encoding or "utf-8")
-        except LookupError:
+            "".encode(self.encoding or "utf-8")
+        except (LookupError, TypeError, UnicodeError):
             raise DataError(
                 f"encoding: found {self.encoding!r}, expected one that Python knows, e.g. latin-1"
             ) from None
@@ -59,23 +59,21 @@ def read_table(path: Path, form: FileForm | None = None, choose: Choose = strict
         DataError: file, physical line, column and value of what is wrong, the first ten.
     """
     form = form or FileForm()
-    data = _utf8(path, form.encoding)
-    separator = form.separator
+    view, separator = _without_mark(_utf8(path, form.encoding)), form.separator
+    whole = view
     if len(separator) > 1:
-        if _UNIT.encode() in data:
+        if _UNIT.encode() in bytes(view):
             raise DataError(f"{path}: found the control character 0x1f, which no text may hold beside {separator!r}")
-        data, separator = bytes(data).replace(separator.encode(), _UNIT.encode()), _UNIT
-    view = memoryview(data)
-    if bytes(view[:3]) == BOM:
-        view = view[3:]
+        view, separator = memoryview(bytes(view).replace(separator.encode(), _UNIT.encode())), _UNIT
     found = scan(view, separator.encode())
     if found.has_quotes:
-        table = _quoted(path, view, separator, choose)
-        if table:
+        table = _quoted(path, whole, form.separator, choose)
+        if table is not None:
             return table
     header = _header(path, view, separator, form.separator)
     rules = _rules(header, choose)
-    columns = None if found.has_lone_returns else _fast(view, header, rules, separator, found.has_blanks_at_edges)
+    clean = found.is_utf8 and not found.has_lone_returns
+    columns = _fast(view, header, rules, separator, found.has_blanks_at_edges) if clean else None
     if columns is None or not columns:
         problems = Problems(path)
         records = (r for r in split_lines(path, bytes(view), separator, problems) if r[0] > 1)
@@ -120,11 +118,17 @@ def _utf8(path: Path, encoding: str | None) -> bytes | mmap.mmap:
     try:
         return raw.decode(encoding or "utf-8").encode()
     except UnicodeError as error:
-        start = getattr(error, "start", 0)
-        line = raw[:start].count(b"\n") + 1
+        before = raw[: getattr(error, "start", 0)].decode(encoding or "utf-8", "ignore")
+        line = before.count("\n") + 1
         raise DataError(
             f"{path}, line {line}: not {encoding} ({error}); set encoding to what the file is written in"
         ) from None
+
+
+def _without_mark(data: bytes | mmap.mmap) -> memoryview:
+    """The bytes after a byte order mark."""
+    view = memoryview(data)
+    return view[len(BOM) :] if bytes(view[: len(BOM)]) == BOM else view
 
 
 def _header(path: Path, view: memoryview, separator: str, shown: str) -> tuple[Field, ...]:
@@ -144,6 +148,7 @@ def _quoted(path: Path, view: memoryview, separator: str, choose: Choose) -> Tab
         return None
     if not records:
         return None
-    header = parse_header(path, records[0][1], separator)
+    first, cells = records[0]
+    header = parse_header(path, cells if first == 1 else [""], separator)
     getLogger().info(f"{path}: cells stand in quotation marks, as a CSV writer leaves them; read so")
     return collect(path, header, _rules(header, choose), records[1:], Problems(path), quoted=True)

@@ -1,5 +1,6 @@
 """One pass over a file's bytes: what the fast reader must know before it trusts its own result."""
 
+import codecs
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,13 +18,16 @@ class Scan:
     has_lone_returns: bool = False
     """Carriage returns that no line feed follows."""
     has_blanks_at_edges: bool = False
-    """Blanks beside a separator or a line end."""
+    """Blanks beside a separator, a line end or the file's end."""
     has_empty_lines: bool = False
+    is_utf8: bool = True
 
 
 def scan(data: memoryview, separator: bytes) -> Scan:
     """Look for what is rare in an atomic file."""
     out = Scan()
+    edges = {blank: _edges(blank, separator) for blank in _BLANKS if blank != separator}
+    decoder = codecs.getincrementaldecoder("utf-8")()
     returns = pairs = 0
     for start in range(0, len(data), _CHUNK):
         # a byte or three of what follows, so that no pair is cut
@@ -35,10 +39,11 @@ def scan(data: memoryview, separator: bytes) -> Scan:
             returns += own.count(b"\r")
             pairs += own.count(b"\r\n") + (own.endswith(b"\r") and chunk[_CHUNK : _CHUNK + 1] == b"\n")
             out.has_empty_lines = out.has_empty_lines or b"\n\r\n" in chunk
-        blanks = [blank for blank in _BLANKS if blank != separator and blank in chunk]
-        edges = [pair for blank in blanks for pair in _edges(blank, separator)]
-        out.has_blanks_at_edges = out.has_blanks_at_edges or any(pair in chunk for pair in edges)
+        found = (pair for blank in edges if blank in chunk for pair in edges[blank])
+        out.has_blanks_at_edges = out.has_blanks_at_edges or any(pair in chunk for pair in found)
         out.has_empty_lines = out.has_empty_lines or _has_doubled(chunk, b"\n")
+        out.is_utf8 = out.is_utf8 and _goes_on(decoder, own, len(data) <= start + _CHUNK)
+    out.has_blanks_at_edges = out.has_blanks_at_edges or bytes(data[-1:]) in edges
     out.has_lone_returns = returns != pairs
     return out
 
@@ -47,6 +52,17 @@ def _has_doubled(chunk: bytes, mark: bytes) -> bool:
     """Whether a byte stands twice in a row; quicker than a search where the byte is frequent."""
     is_mark = np.frombuffer(chunk, dtype=np.uint8) == mark[0]
     return bool((is_mark[1:] & is_mark[:-1]).any())
+
+
+def _goes_on(decoder: codecs.IncrementalDecoder, chunk: bytes, last: bool) -> bool:
+    """Whether a chunk goes on in the decoder's encoding."""
+    if chunk.isascii() and not decoder.getstate()[0]:
+        return True
+    try:
+        decoder.decode(chunk, last)
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _edges(blank: bytes, separator: bytes) -> list[bytes]:

@@ -115,6 +115,12 @@ def concat(path: Path, tables: Sequence[Table]) -> Table:
         if set(other.columns) != set(first.columns):
             differing = ", ".join(sorted(set(other.columns) ^ set(first.columns)))
             raise DataError(f"{first.path} and {other.path} do not have the same columns: {differing} is in one alone")
+        for name, rule in first.rules.items():
+            if other.rules[name].is_number != rule.is_number:
+                raise DataError(
+                    f"{first.path} and {other.path}: column {name} is {first.field(name).type} in one and "
+                    f"{other.field(name).type} in the other; expected one type"
+                )
     columns: dict[str, Tokens | np.ndarray] = {}
     for name, column in first.columns.items():
         if isinstance(column, np.ndarray):
