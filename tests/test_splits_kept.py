@@ -1,5 +1,7 @@
-"""Which samples are drawn of the datasets that people know: row for row what commit 86d8546 drew, before the reader, the
-filters and the splits were ours."""
+"""Which samples are drawn of the datasets that people know: row for row what commit 86d8546 drew.
+
+That was before the reader, the filters and the splits were ours.
+"""
 
 import hashlib
 from pathlib import Path
