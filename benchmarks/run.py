@@ -20,6 +20,7 @@ COMMANDS = {
     "ranking": ("ranking --out=OUT/ranking.json", "ranking --small --out=OUT/ranking.json"),
     "compile": ("compile --out=OUT/compile.json", "compile --small --out=OUT/compile.json"),
     "many-shards": ("many_shards --out=OUT/many_shards.json", "many_shards --small --out=OUT/many_shards.json"),
+    "loading": ("loading --out=OUT/loading.json", "loading --small --out=OUT/loading.json"),
     "neighbours": ("neighbours --out=OUT/neighbours.json", "neighbours --small --out=OUT/neighbours.json"),
     "growth": ("growth --out=OUT/growth.json", "growth --small --out=OUT/growth.json"),
     "unlearning-cost": (

@@ -163,7 +163,8 @@ def stored_view(store: RunStore) -> DataView:
     forgotten = frozenset(manifest["forgotten"])
     hidden_keys = forgotten if is_old_format(manifest) else frozenset(manifest["hidden_keys"])
     hidden = frozenset(manifest.get("hidden", ()))
-    return DataView(manifest["salt"], forgotten, hidden, hidden_keys, roles, manifest["draw"])
+    plain_ids = is_old_format(manifest) or manifest["plain_ids"]
+    return DataView(manifest["salt"], forgotten, hidden, hidden_keys, plain_ids, roles, manifest["draw"])
 
 
 def _check_same(manifest: Mapping[str, Any], config: APAConfig, model: APA, dataset: Any) -> None:

@@ -1,5 +1,6 @@
 """RecBole's own models, trained and scored on pre-split files."""
 
+import math
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -8,15 +9,17 @@ from typing import Any
 
 import numpy as np
 import torch
+from recbole.data.dataset import SequentialDataset
 from recbole.data.interaction import Interaction
 from recbole.utils import InputType, ModelType, get_trainer
 from torch import Tensor
 
 from recbole_apa.assembly import build
-from recbole_apa.data.presplit import ITEM_LIST, LABEL, LIKES
+from recbole_apa.data.presplit import LIKES, Layout
 from recbole_apa.data.samples import Sample
-from recbole_apa.errors import RunError
+from recbole_apa.errors import DataError, RunError
 from recbole_apa.recbole_bridge import APAConfig, load_own_checkpoint
+from recbole_apa.recbole_evaluator import PatientEvaluator
 
 NAME = "presplit"
 """The dataset's name in the folder that :func:`~recbole_apa.data.presplit.write_presplit` fills."""
@@ -49,6 +52,7 @@ def train_baseline(
     history_length: int,
     seed: int,
     options: Mapping[str, Any] | None = None,
+    layout: Layout | None = None,
 ) -> TrainedBaseline:
     """Train a RecBole model on the files in ``folder``/presplit.
 
@@ -56,15 +60,20 @@ def train_baseline(
     epoch is chosen by the AUC on the validation rows.
 
     Args:
-        item_columns: of the ``.item`` file, besides ``item_id``.
+        item_columns: of the ``.item`` file, besides the id.
         history_length: most items in a row's ``item_id_list``.
         options: RecBole's; they win over those that the same rows require.
+        layout: how the files are written.
 
     Raises:
         SettingsError: no such model.
+        DataError: a model of histories, and item ids that cannot stand in one.
     """
-    fixed = _options(model, folder, item_columns, history_length, seed)
+    layout = layout or Layout()
+    fixed = _options(model, folder, item_columns, history_length, seed, layout)
     trainer, loaders = _prepare(model, {**fixed, **(options or {})})
+    if trainer.config["MODEL_TYPE"] == ModelType.SEQUENTIAL:
+        _check_items(loaders[0]._dataset, layout.seq_separator)
     start = time.perf_counter()
     fit_baseline(trainer, loaders, show_progress=False)
     seconds = time.perf_counter() - start
@@ -84,14 +93,16 @@ def fit_baseline(trainer: Any, loaders: tuple[Any, Any, Any], show_progress: boo
     return result or {}
 
 
-def train_embeddings(model: str, folder: Path, seed: int) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+def train_embeddings(
+    model: str, folder: Path, seed: int, layout: Layout | None = None
+) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
     """Vectors of users and items, by token, of a RecBole model trained on the training rows alone, without validation.
 
     Args:
         model: ``BPR`` or ``LightGCN``.
         folder: holds the files of :func:`~recbole_apa.data.presplit.write_presplit`.
     """
-    fixed = _options(model, folder, (), 1, seed)
+    fixed = _options(model, folder, (), 1, seed, layout or Layout())
     only_training = {"benchmark_filename": [LIKES, "train", "train"], "epochs": EMBEDDING_EPOCHS}
     trainer, loaders = _prepare(model, {**fixed, **only_training})
     trainer.fit(loaders[0], None, verbose=False, saved=False, show_progress=False)
@@ -109,21 +120,48 @@ def train_embeddings(model: str, folder: Path, seed: int) -> tuple[dict[str, Ten
 
 def _prepare(model: str, options: Mapping[str, Any]) -> tuple[Any, tuple[Any, Any, Any]]:
     """RecBole's trainer, with its model, and the loaders."""
+    SequentialDataset.item_id_list_field = _HistoryField()
     config = APAConfig(model, NAME, None, options)
     built, loaders = build(config)
-    return get_trainer(config["MODEL_TYPE"], model)(config, built), loaders
+    return make_baseline_trainer(config, built), loaders
 
 
-def _options(model: str, folder: Path, item_columns: Sequence[str], history_length: int, seed: int) -> dict[str, Any]:
+def make_baseline_trainer(config: APAConfig, model: Any) -> Any:
+    """RecBole's trainer of a model of its own."""
+    trainer = get_trainer(config["MODEL_TYPE"], config["model"])(config, model)
+    trainer.evaluator = PatientEvaluator(config)
+    return trainer
+
+
+class _HistoryField:
+    """RecBole looks for the histories of pre-split rows under an attribute that it makes only where items are called
+    ``item_id``; where it does make it, its own wins over this one."""
+
+    def __get__(self, dataset: Any, owner: type | None = None) -> Any:
+        return self if dataset is None else getattr(dataset, f"{dataset.iid_field}_list_field")
+
+
+def _check_items(dataset: Any, separator: str) -> None:
+    wrong = [token for token in dataset.field2id_token[dataset.iid_field][1:] if separator in str(token)]
+    if wrong:
+        raise DataError(
+            f"{len(wrong)} item ids such as {str(wrong[0])!r} hold {separator!r}, which divides the items of a "
+            "history; name another one with --seq_separator"
+        )
+
+
+def _options(
+    model: str, folder: Path, item_columns: Sequence[str], history_length: int, seed: int, layout: Layout
+) -> dict[str, Any]:
     known = APAConfig(model, NAME, None, {"data_path": str(folder), "train_neg_sample_args": None})
     kind, input_type = known["MODEL_TYPE"], getattr(known.model_class, "input_type", None)
     sequential = kind == ModelType.SEQUENTIAL
-    columns = ["user_id", "item_id", LABEL, *([ITEM_LIST] if sequential else [])]
+    columns = [layout.user, layout.item, layout.label, *([layout.item_list] if sequential else [])]
     out: dict[str, Any] = {
+        **layout.options(),
         "data_path": str(folder),
         "benchmark_filename": [LIKES if kind in _OF_LIKES else "train", "valid", "test"],
-        "load_col": {"inter": columns, "item": ["item_id", *item_columns]},
-        "LABEL_FIELD": LABEL,
+        "load_col": {"inter": columns, "item": [layout.item, *item_columns]},
         "threshold": None,
         "metrics": ["AUC"],
         "valid_metric": "AUC",
@@ -133,7 +171,7 @@ def _options(model: str, folder: Path, item_columns: Sequence[str], history_leng
         "seed": seed,
     }
     if sequential:
-        out |= {"alias_of_item_id": [ITEM_LIST], "MAX_ITEM_LIST_LENGTH": history_length}
+        out |= {"alias_of_item_id": [layout.item_list], "MAX_ITEM_LIST_LENGTH": history_length}
     if kind == ModelType.CONTEXT or (sequential and input_type != InputType.PAIRWISE):
         out["train_neg_sample_args"] = None
     return out
@@ -156,8 +194,11 @@ def baseline_scores(trained: TrainedBaseline, split: int, samples: Sequence[Samp
         found = trained.model.predict(interaction.to(trained.trainer.device))
         scores.append(torch.as_tensor(found).flatten().float().cpu())
         rows += zip(
-            dataset.id2token(dataset.uid_field, interaction[dataset.uid_field]).tolist(),
-            dataset.id2token(dataset.iid_field, interaction[dataset.iid_field]).tolist(),
+            # not id2token, which makes one text of a single row
+            *(
+                dataset.field2id_token[f][interaction[f].numpy()].tolist()
+                for f in (dataset.uid_field, dataset.iid_field)
+            ),
             strict=True,
         )
     if rows != [(s.user_id, s.item_id) for s in samples]:
@@ -187,7 +228,8 @@ def candidate_scores(trained: TrainedBaseline, rows: Sequence[int], items: Seque
     return out
 
 
-def recbole_auc(trained: TrainedBaseline) -> float:
-    """RecBole's own AUC on the test rows."""
+def recbole_auc(trained: TrainedBaseline) -> float | None:
+    """RecBole's own AUC on the test rows; None where all labels are the same."""
     result = trained.trainer.evaluate(trained.loaders[2], load_best_model=False, show_progress=False)
-    return float(result["auc"])
+    value = float(result["auc"])
+    return value if math.isfinite(value) else None

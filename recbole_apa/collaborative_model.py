@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from recbole_apa.baselines import NAME, train_embeddings
-from recbole_apa.data.presplit import write_presplit
+from recbole_apa.data.presplit import Layout, write_presplit
 from recbole_apa.partition import Collaborative
 
 MODEL_OF = {"user": "BPR", "item": "BPR", "interaction": "BPR", "bekm": "LightGCN", "blpa": None}
@@ -25,8 +25,9 @@ def collaborative_model(partition: str, dataset: Any, source: Path, seed: int) -
     items: dict[str, Any] = {}
     if model:
         with tempfile.TemporaryDirectory(prefix="recbole-apa-") as name:
-            write_presplit(Path(name), NAME, {"train": samples, "valid": [], "test": []}, source)
-            users, items = train_embeddings(model, Path(name), seed)
+            layout = Layout.of(dataset.config)
+            write_presplit(Path(name), NAME, {"train": samples, "valid": [], "test": []}, source, layout)
+            users, items = train_embeddings(model, Path(name), seed, layout)
     return Collaborative(
         {s.sample_id: s.user_id for s in samples}, {s.sample_id: s.item_id for s in samples}, users, items
     )

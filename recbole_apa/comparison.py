@@ -6,6 +6,8 @@ from logging import getLogger
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from recbole_apa.comparison_record import (
     DONE,
     FAILED,
@@ -16,7 +18,7 @@ from recbole_apa.comparison_record import (
     peak_memory,
     row_key,
 )
-from recbole_apa.errors import SettingsError
+from recbole_apa.errors import SettingsError, TrainingError
 from recbole_apa.evaluation.metrics import auc, mean_log_loss
 from recbole_apa.evaluation.ranking import ranking_figures
 from recbole_apa.files import write_json
@@ -66,6 +68,7 @@ def compare(
     """
     if seeds < 1:
         raise SettingsError(f"seeds: found {seeds}, expected at least 1")
+    _check_options(baseline_options or {})
     rows_asked = row_names(names)
     target = Path(folder) if folder else Path("saved") / f"compare-{dataset}"
     with bench_in(target, dataset, config_file_list, config_dict or {}) as bench:
@@ -74,6 +77,13 @@ def compare(
         write_json(target / SAMPLES, samples)
         table = write_comparison(target, rows, samples, slices)
     return Comparison(rows, target, table)
+
+
+def _check_options(baseline_options: Any) -> None:
+    if not isinstance(baseline_options, Mapping) or not all(isinstance(v, Mapping) for v in baseline_options.values()):
+        raise SettingsError(
+            f"baseline_options: found {baseline_options!r}, expected options by model, e.g. {{BPR: {{epochs: 20}}}}"
+        )
 
 
 def _all_rows(
@@ -142,7 +152,14 @@ def _measure(bench: Bench, method: Method, names: Sequence[str], seed: int) -> l
 
 
 def _judge(bench: Bench, found: Scored) -> tuple[dict[str, float], list[float]]:
-    """Quality figures of a row, and what it keeps of each test sample: scores, or the places of liked items."""
+    """Quality figures of a row, and what it keeps of each test sample: scores, or the places of liked items.
+
+    Raises:
+        TrainingError: scores that are no numbers.
+    """
+    n_wrong = int((~np.isfinite(found.scores)).sum())
+    if n_wrong:  # a place or an AUC among them would look like any other
+        raise TrainingError(f"{n_wrong} of {len(found.scores)} scores are NaN or infinite; try a lower learning_rate")
     if bench.ranking:
         ranks = bench.ranking.ranks(found.scores, bench.splits["test"])
         return ranking_figures(bench.ranking_config, ranks), [int(rank) for rank in ranks]

@@ -166,7 +166,8 @@ class _Round:
         else:
             after, cost, before, goal = self._sharded(name)
         outs = [found for other, found in self.without.items() if other != name]
-        figures = figures_of(after, before, goal, self.task) | {"rmia_auc": _rmia(after, outs, self.task)}
+        rmia = _rmia(after, outs, self.task)
+        figures = figures_of(after, before, goal, self.task) | ({} if rmia is None else {"rmia_auc": rmia})
         figures["n_requests"] = len(self.task.steps)
         if cost.seconds is not None:
             figures["unlearn_seconds"] = round(cost.seconds, 3)
@@ -232,7 +233,7 @@ def _measure_cost(carry_out: Callable[[], float]) -> _Cost:
     return _Cost(seconds, peak[0])
 
 
-def _rmia(answers: Answers, outs: Sequence[Answers], task: ForgetTask) -> float:
+def _rmia(answers: Answers, outs: Sequence[Answers], task: ForgetTask) -> float | None:
     """Membership by models that were trained without the data: the retrained ones, but for the row's own."""
 
     def own(found: Answers, part: str) -> np.ndarray:
@@ -259,7 +260,7 @@ def figures_of(answers: Answers, before: Answers, goal: Answers, task: ForgetTas
         "local_residual": local_residual(s, s_goal, before["forget"]),
         "forget_confidence": confidence(s, forget.labels),
         "membership_auc": membership_auc(s, forget.labels, answers["test"], test.labels),
-        "entropy_membership": entropy_membership(s, answers["retain"], answers["test"]),
+        "entropy_membership": entropy_membership(s, answers.get("retain", np.empty(0)), answers["test"]),
         "logloss": mean_log_loss(test.labels, answers["test"]),
     }
     for part in JUDGED:

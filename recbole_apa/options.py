@@ -1,6 +1,7 @@
 """Options as YAML and command line give them, read as the dataclasses of ``settings``; unknown names are refused."""
 
 import difflib
+import math
 import types
 import typing
 from collections.abc import Iterable, Mapping
@@ -11,18 +12,28 @@ from recbole_apa.errors import SettingsError
 from recbole_apa.settings import GROUPS, NOT_OFFERED, APASettings, PlacementSettings
 
 T = TypeVar("T")
+GREATEST_SEED = 2**32 - 1
+"""What numpy takes."""
 
 
 def settings_from(values: Mapping[str, Any]) -> APASettings:
     """Build the settings from flat options; keys that are not ours are left to RecBole.
 
     Raises:
-        SettingsError: all missing keys and wrong types of a group together, or a value out of its range.
+        SettingsError: everything that is missing, of the wrong type or out of its range together.
     """
-    groups: dict[str, Any] = {name: _build(cls, values) for name, cls in GROUPS.items()}
-    seed = values.get("seed")
-    if not isinstance(seed, int) or isinstance(seed, bool):
-        raise SettingsError(f"seed: found {seed!r}, expected a whole number")
+    groups: dict[str, Any] = {}
+    problems = []
+    for name, cls in GROUPS.items():
+        try:
+            groups[name] = _build(cls, values)
+        except SettingsError as error:
+            problems.append(str(error))
+    seed: Any = values.get("seed")
+    if not isinstance(seed, int) or isinstance(seed, bool) or not 0 <= seed <= GREATEST_SEED:
+        problems.append(f"seed: found {seed!r}, expected a whole number from 0 to {GREATEST_SEED}")
+    if problems:
+        raise SettingsError("; ".join(problems))
     return APASettings(seed=seed, **groups)
 
 
@@ -40,7 +51,7 @@ def refuse_unknown(keys: Iterable[str], known: Iterable[str]) -> None:
     """
     names = sorted(set(known))
     problems = []
-    for key in keys:
+    for key in map(str, keys):
         if key in names:
             continue
         if key in NOT_OFFERED:
@@ -78,7 +89,8 @@ _WRONG = object()
 
 
 def _coerce(value: Any, hint: Any) -> Any:
-    """``value`` as the hinted type (int widens to float, list to tuple), or ``_WRONG``."""
+    """``value`` as the hinted type (int widens to float, list to tuple), or ``_WRONG``; NaN and infinity are no
+    numbers."""
     origin = typing.get_origin(hint)
     if origin in (typing.Union, types.UnionType):
         options = typing.get_args(hint)
@@ -96,8 +108,11 @@ def _coerce(value: Any, hint: Any) -> Any:
         return tuple(items) if whole else _WRONG
     if origin is not None and issubclass(origin, Mapping):
         return dict(value) if isinstance(value, Mapping) else _WRONG
-    if hint is float and type(value) is int:
-        return float(value)
+    if hint is float and type(value) in (int, float):
+        try:
+            return float(value) if math.isfinite(value) else _WRONG
+        except OverflowError:
+            return _WRONG
     return value if type(value) is hint else _WRONG
 
 

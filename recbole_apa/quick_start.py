@@ -6,10 +6,8 @@ from logging import getLogger
 from pathlib import Path
 from typing import Any
 
-from recbole.utils import get_trainer
-
 from recbole_apa.assembly import RunResult, build, open_run, start_logging
-from recbole_apa.baselines import fit_baseline
+from recbole_apa.baselines import fit_baseline, make_baseline_trainer
 from recbole_apa.evaluation_stage import (
     evaluate_state,
     recbole_figures,
@@ -17,11 +15,13 @@ from recbole_apa.evaluation_stage import (
     write_export,
     write_first_records,
 )
+from recbole_apa.files import read_json
+from recbole_apa.idle_options import say_idle
 from recbole_apa.ledger import Ledger
 from recbole_apa.make_trainer import make_trainer
 from recbole_apa.recbole_bridge import APAConfig
 from recbole_apa.run_lock import run_lock
-from recbole_apa.run_store import RunStore
+from recbole_apa.run_store import MANIFEST, RunStore
 from recbole_apa.storage.place import shown, working_folder
 from recbole_apa.trainer import default_run_dir
 
@@ -48,12 +48,22 @@ def run(
     """
     start = time.perf_counter()
     config = APAConfig(model, dataset, list(config_file_list or []), config_dict)
+    if config["model"] == "APA" and not _is_named(run_dir, config["backbone"]):
+        config.settle_backbone()
     start_logging(config)
+    if config["model"] == "APA":
+        say_idle(config)
     built = build(config)
     if config["model"] != "APA":
         return _run_baseline(config, *built)
     with working_folder(run_dir or default_run_dir(config), "training") as folder, run_lock(folder, "training"):
         return _train(config, built, RunStore(folder), start)
+
+
+def _is_named(run_dir: str | Path | None, backbone: str) -> bool:
+    """Whether an interrupted run, to be finished now, names its backbone by this very word."""
+    manifest = Path(run_dir or "") / MANIFEST
+    return manifest.is_file() and read_json(manifest).get("settings", {}).get("backbone") == backbone
 
 
 def _train(config: APAConfig, built: tuple[Any, tuple[Any, Any, Any]], store: RunStore, start: float) -> RunResult:
@@ -108,7 +118,7 @@ def _evaluate(store: RunStore, config_dict: Mapping[str, Any] | None, allow_pend
 def _run_baseline(config: APAConfig, model: Any, data: tuple[Any, Any, Any]) -> RunResult:
     """A RecBole model, as RecBole trains it."""
     getLogger().info(model)
-    trainer = get_trainer(config["MODEL_TYPE"], config["model"])(config, model)
+    trainer = make_baseline_trainer(config, model)
     show = config["show_progress"]
     valid_result = fit_baseline(trainer, data, show)
     test_result = trainer.evaluate(data[2], load_best_model=False, show_progress=show)

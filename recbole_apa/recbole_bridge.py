@@ -1,6 +1,8 @@
 """What RecBole needs on this stack: a Config without ``eval``, our names in its look-ups, safe checkpoints."""
 
+import contextlib
 import importlib
+import os
 import re
 import sys
 import warnings
@@ -13,67 +15,17 @@ import torch
 import yaml
 from recbole.config import Config
 
+from recbole_apa.backbone.wheel import PACKAGED
 from recbole_apa.data.view import DataView
+from recbole_apa.devices import check_device
 from recbole_apa.errors import APAError, DataError, SettingsError
+from recbole_apa.eval_checks import RANKING_METRICS, figure_names, is_ranking, judging_problems
+from recbole_apa.option_names import RECBOLE_EXTRA, RUN_KEYS
 from recbole_apa.options import refuse_unknown
 from recbole_apa.properties_folder import properties_folder
-from recbole_apa.recbole_settings import OPTION_KEYS
-from recbole_apa.settings import PLACEMENT_KEYS
-
-RUN_KEYS = PLACEMENT_KEYS | frozenset(
-    {
-        "model",
-        "dataset",
-        "config_files",
-        "run",
-        "run_dir",
-        "export_samples",
-        "trunk_cache_gib",
-        "keep_states",
-        "variants",
-        "workers",
-        "engine",
-        "ray_address",
-        "ray_cpus",
-        "ray_gpus",
-        "device",
-        "show_progress",
-    }
-)
-"""Options that say where and how, not what is computed."""
-
-# read by RecBole's code but missing from its lists of arguments
-_RECBOLE_EXTRA = frozenset(
-    {
-        "worker",
-        "shuffle",
-        "reproducibility",
-        "benchmark_filename",
-        "numerical_features",
-        "eval_neg_sample_args",
-        "loss_type",
-        "additional_feat_suffix",
-        "kg_reverse_r",
-        "entity_kg_num_interval",
-        "relation_kg_num_interval",
-        "discretization",
-        "nproc",
-        "ip",
-        "port",
-        "world_size",
-        "group_offset",
-    }
-)
-
-
-_RANKING_METRICS = {"metrics": ["Recall", "NDCG", "MRR"], "valid_metric": "NDCG@10", "topk": [10]}
-"""What candidates are judged by, unless the options name other metrics."""
-
-
-def _ranks(eval_args: Any) -> bool:
-    """Whether the mode asked for ranks candidates."""
-    mode = eval_args.get("mode", "labeled") if isinstance(eval_args, Mapping) else "labeled"
-    return "labeled" not in (mode.values() if isinstance(mode, Mapping) else [mode])
+from recbole_apa.recbole_checks import number_of, recbole_problems
+from recbole_apa.recbole_settings import OPTION_KEYS, read_settings
+from recbole_apa.settings import SETTING_KEYS
 
 
 class _Loader(yaml.SafeLoader):
@@ -156,13 +108,15 @@ class APAConfig(Config):
             if (folder / "protocol" / f"{protocol}.yaml").is_file():
                 self._update_from(folder / "protocol" / f"{protocol}.yaml")
         self._reach_within()
-        if model == "APA" and _ranks(self.external_config_dict.get("eval_args")):
-            self.internal_config_dict.update(_RANKING_METRICS)
+        if model == "APA" and is_ranking(self.external_config_dict.get("eval_args")):
+            self.internal_config_dict.update(RANKING_METRICS)
+        if model == "APA":
+            self._choose_valid_metric()
         known = {name for names in self.parameters.values() for name in names} | set(self.internal_config_dict)
         variants = self.external_config_dict.get("variants", "all")
         if variants not in ("all", "chosen", "none"):
             raise SettingsError(f"variants: found {variants!r}, expected all, chosen or none")
-        refuse_unknown(self.external_config_dict, known | RUN_KEYS | _RECBOLE_EXTRA | OPTION_KEYS)
+        refuse_unknown(self.external_config_dict, known | RUN_KEYS | RECBOLE_EXTRA | OPTION_KEYS)
 
     def _reach_within(self) -> None:
         """``eval_args.mode: uni100`` changes one value of an option that holds several."""
@@ -175,10 +129,21 @@ class APAConfig(Config):
                 raise SettingsError(f"{key}: {name} has no {inner!r}; expected one of {', '.join(sorted(outer))}")
             self.external_config_dict[name] = {**outer, inner: value}
 
+    def _choose_valid_metric(self) -> None:
+        """The usual one, unless other metrics or places are asked for: then the first of those."""
+        asked = {**self.internal_config_dict, **self.external_config_dict}
+        metrics = [asked["metrics"]] if isinstance(asked["metrics"], str) else asked["metrics"]
+        with contextlib.suppress(TypeError, AttributeError):  # of the wrong type, which is refused soon
+            names = figure_names(metrics, asked["topk"])
+            if names and asked["valid_metric"].lower() not in map(str.lower, names):
+                self.internal_config_dict["valid_metric"] = names[0]
+
     def _update_from(self, path: Path) -> None:
         self.internal_config_dict.update(read_yaml(path))
 
     def _set_default_parameters(self) -> None:
+        self._read_threshold()
+        self._refuse_wrong()
         try:
             super()._set_default_parameters()
         except (NotImplementedError, RuntimeError, TypeError, ValueError) as error:
@@ -186,16 +151,45 @@ class APAConfig(Config):
         if "data_path" in self.external_config_dict:  # RecBole passes over it for ml-100k
             self.final_config_dict["data_path"] = str(Path(self.external_config_dict["data_path"]) / self.dataset)
 
+    def _read_threshold(self) -> None:
+        """``{rating: "4"}``, as a quoted YAML value is read, means the number."""
+        given = self.external_config_dict.get("threshold")
+        if isinstance(given, Mapping):
+            read = {k: number_of(v) if isinstance(v, str) else v for k, v in given.items()}
+            meant = {k: given[k] if v is None else v for k, v in read.items()}
+            self.external_config_dict["threshold"] = self.final_config_dict["threshold"] = meant
+
+    def _refuse_wrong(self) -> None:
+        """
+        Raises:
+            SettingsError: everything that is wrong with the options together.
+        """
+        values, ours = self.final_config_dict, self.model == "APA"
+        # what is a setting of ours is looked at by read_settings
+        problems = recbole_problems({k: v for k, v in values.items() if not (ours and k in SETTING_KEYS)})
+        if ours:
+            problems += judging_problems(values) if not problems else []
+            try:
+                read_settings(self)
+            except SettingsError as error:
+                problems.append(str(error))
+        if problems:
+            raise SettingsError("; ".join(problems))
+
     def _init_device(self) -> None:
         wanted = self.external_config_dict.get("device")
         super()._init_device()
-        if wanted is not None and not isinstance(wanted, torch.device):
-            try:
-                self.final_config_dict["device"] = torch.device(wanted)
-            except RuntimeError:
-                raise SettingsError(f"device: found {wanted!r}, expected e.g. cpu, cuda or cuda:1") from None
+        if wanted is not None:
+            self.final_config_dict["device"] = check_device(wanted, self.final_config_dict["gpu_id"])
         elif not self.final_config_dict["use_gpu"]:
             self.final_config_dict["device"] = torch.device("cpu")
+
+    def settle_backbone(self) -> None:
+        """Name a backbone's folder in full, so that a run opens from wherever it is asked for."""
+        name = self.final_config_dict["backbone"]
+        folder = Path(name).expanduser()
+        if name not in PACKAGED and not Path(name).is_absolute() and folder.is_dir():
+            self.external_config_dict["backbone"] = self.final_config_dict["backbone"] = os.path.abspath(folder)
 
     def plain_options(self) -> dict[str, Any]:
         """The options from which the same dataset and model are made again: JSON values only."""

@@ -110,6 +110,7 @@ class RunStore:
                 "forgotten": [],
                 "hidden": [],
                 "hidden_keys": [],
+                "plain_ids": False,
                 "served": 0,
                 **asdict(identity),
                 **about,

@@ -41,6 +41,11 @@ def _at_least(name: str, value: float | None, least: float) -> None:
         raise SettingsError(f"{name}: found {value}, expected at least {least}")
 
 
+def _more_than_0(name: str, value: float | None) -> None:
+    if value is not None and value <= 0:
+        raise SettingsError(f"{name}: found {value}, expected more than 0")
+
+
 @dataclass(frozen=True)
 class BackboneSettings:
     """The frozen language model and how it is run."""
@@ -201,6 +206,7 @@ class AdapterSettings:
         if self.adapter_type == "ia3" and (self.use_rslora or self.lora_dropout):
             raise SettingsError("adapter_type: ia3 has no factors; use_rslora and lora_dropout need adapter_type: lora")
         _at_least("lora_rank", self.lora_rank, 1)
+        _more_than_0("lora_alpha", self.lora_alpha)
         if not 0 <= self.lora_dropout < 1:
             raise SettingsError(f"lora_dropout: found {self.lora_dropout}, expected 0 <= lora_dropout < 1")
         if not self.target_modules:
@@ -246,9 +252,10 @@ class TrainSettings:
         _choice("supervise", self.supervise, ("all", "target"))
         for name in ("epochs", "train_batch_size", "fused_shards", "stopping_patience"):
             _at_least(name, getattr(self, name), 1)
-        for name in ("learning_rate", "loraplus_lr_ratio"):
-            if getattr(self, name) <= 0:
-                raise SettingsError(f"{name}: found {getattr(self, name)}, expected more than 0")
+        for name in ("learning_rate", "loraplus_lr_ratio", "max_grad_norm"):
+            _more_than_0(name, getattr(self, name))
+        for name in ("weight_decay", "stopping_min_delta"):
+            _at_least(name, getattr(self, name), 0)
         if not 0 <= self.warmup_ratio <= 1:
             raise SettingsError(f"warmup_ratio: found {self.warmup_ratio}, expected 0 to 1")
 

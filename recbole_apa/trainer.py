@@ -23,6 +23,7 @@ from recbole_apa.ledger import refuse_pending
 from recbole_apa.model import APA
 from recbole_apa.partition import Collaborative, Partition
 from recbole_apa.progress import progress
+from recbole_apa.recbole_evaluator import PatientEvaluator
 from recbole_apa.run_store import STATES, RunIdentity, RunStore
 
 
@@ -40,6 +41,7 @@ class APATrainer(Trainer):
         self, config: Any, model: APA, store: RunStore | None = None, former: FormerState | None = None
     ) -> None:
         super().__init__(config, model)
+        self.evaluator = PatientEvaluator(config)
         self.store, self.former = store, former
         self.crew: Crew | None = None
         self.collaborative: Callable[[str, Any], Collaborative] | None = None
@@ -123,7 +125,7 @@ class APATrainer(Trainer):
     def evaluate(
         self, eval_data: Any, load_best_model: bool = True, model_file: Any = None, show_progress: bool = False
     ) -> dict[str, float]:
-        """RecBole's metrics on ``eval_data``.
+        """RecBole's metrics on ``eval_data``; none where it is empty.
 
         Args:
             load_best_model: kept for RecBole's sake: APA keeps one state, and it is in memory after ``fit``.
@@ -131,7 +133,11 @@ class APATrainer(Trainer):
         """
         if load_best_model and model_file is not None:
             self.load(RunStore(Path(model_file)))
-        return super().evaluate(eval_data, load_best_model=False, show_progress=show_progress)
+        if not len(eval_data._dataset):  # ranking looks at liked rows alone
+            self.logger.warning("no liked sample is left to rank: there are no figures")
+            return {}
+        found: dict[str, float] = super().evaluate(eval_data, load_best_model=False, show_progress=show_progress)
+        return found
 
     def evaluate_scores(self, scores: Tensor, labels: Tensor) -> dict[str, float]:
         """RecBole's metrics of scores that are there already, (n,), for ``mode: labeled``."""

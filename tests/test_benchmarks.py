@@ -4,7 +4,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import recbole
 
+from benchmarks.cure4rec_ids import cure4rec_numbers
 from benchmarks.development import write_development_data
 from benchmarks.forgetting import DISTANCES, EXPERIMENTS, side_by_side
 from benchmarks.quality import PAPER, RULES, summarise, table
@@ -109,3 +111,11 @@ def test_every_benchmark_runs_small():
     root = Path(__file__).resolve().parent.parent
     done = subprocess.run([sys.executable, "benchmarks/run.py", "--all", "--small"], cwd=root, check=False)
     assert done.returncode == 0
+
+
+def test_cure4recs_numbers_are_found_again():
+    """First and some other entries of its `item_dict.npy`, and a line of its edge set: `18,44,3,885412839`."""
+    users, items = cure4rec_numbers(Path(recbole.__file__).parent / "dataset_example" / "ml-100k" / "ml-100k.inter")
+    assert (len(users), len(items)) == (943, 1349)
+    assert [items[n] for n in range(5)] == ["242", "302", "377", "51", "346"]
+    assert (users[18], items[44]) == ("19", "201")

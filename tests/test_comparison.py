@@ -271,6 +271,10 @@ def test_peak_memory_sees_what_was_allocated():
         (["--seeds=3"], "expected together with --compare"),
         (["--compare=SISA", "--seeds=many"], "expected how many, at least 1"),
         (["--compare=SISA", "--seeds=0"], "found 0, expected how many"),
+        (
+            ["--compare=SISA", "--baseline_options=LightGCN"],
+            "baseline_options: found 'LightGCN', expected options by model",
+        ),
         (["--compare=SISA", "--audit"], "--audit does not go with --compare"),
         (["--comparre=SISA"], "did you mean 'compare'?"),
     ],

@@ -12,8 +12,9 @@ PACKAGE = Path(__file__).resolve().parent.parent / "recbole_apa"
 # a module may import from its own rank or a lower one
 RANKS = [
     {"errors", "seeding", "properties_folder"},
-    {"settings", "files", "progress", "capacity"},
+    {"settings", "files", "progress", "capacity", "devices", "idle_options", "recbole_evaluator"},
     {"options"},
+    {"recbole_checks", "eval_checks", "option_names"},
     {"recbole_settings"},
     {"partition", "adapters", "data"},
     {"compat"},
@@ -35,13 +36,15 @@ RANKS = [
     {"methods"},
     {"quick_start", "comparison", "experiment"},
     {"forgetting", "capacity_stage"},
-    {"cli"},
+    {"cli", "cli_stage", "cli_usage"},
 ]
 MAY_IMPORT_RECBOLE = {
     "data/dataset.py",
     "data/load.py",
     "data/old_reading.py",
     "data/recbole_tables.py",
+    "eval_checks.py",
+    "recbole_evaluator.py",
     "evaluation/ranking.py",
     "data/dataloader.py",
     "fitting.py",
@@ -51,7 +54,6 @@ MAY_IMPORT_RECBOLE = {
     "recbole_bridge.py",
     "assembly.py",
     "baselines.py",
-    "quick_start.py",
 }
 MAY_IMPORT_TRANSFORMERS = {
     "backbone/wheel.py",

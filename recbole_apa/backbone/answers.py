@@ -41,6 +41,7 @@ class PromptEncoder:
         self.tokenizer = tokenizer
         self.template = template
         self.max_tokens = max_tokens
+        self._n_closing = closing_tokens(tokenizer)
         self.answers = find_answer_tokens(self._ids, template)
 
     def encode(self, sample: PromptInput) -> TokenizedPrompt:
@@ -50,7 +51,7 @@ class PromptEncoder:
         """
         prompt, n_cut = self.words(sample)
         encoded = self.tokenizer(prompt.text, return_offsets_mapping=True, verbose=False)
-        ids, offsets = tuple(encoded["input_ids"]), encoded["offset_mapping"]
+        ids, offsets = tuple(self._open(encoded["input_ids"])), self._open(encoded["offset_mapping"])
         n_before = sum(end <= prompt.target_start for _, end in offsets)
         return TokenizedPrompt(
             ids, _answer_positions(prompt, offsets), prompt.labels, n_cut, max(1, min(n_before, len(ids) - 1))
@@ -61,7 +62,17 @@ class PromptEncoder:
         return fit_to_length(self.template, sample, lambda text: len(self._ids(text)), self.max_tokens)
 
     def _ids(self, text: str) -> list[int]:
-        return self.tokenizer(text, verbose=False)["input_ids"]
+        return self._open(self.tokenizer(text, verbose=False)["input_ids"])
+
+    def _open(self, tokens: list[Any]) -> list[Any]:
+        """Without what closes a text: the answer is still to come."""
+        return tokens[: len(tokens) - self._n_closing]
+
+
+def closing_tokens(tokenizer: Any) -> int:
+    """How many tokens the tokenizer puts after every text by itself, such as ``</s>``."""
+    added = tokenizer("Film", return_special_tokens_mask=True, verbose=False)["special_tokens_mask"]
+    return next((n for n, is_added in enumerate(reversed(added)) if not is_added), 0)
 
 
 def find_answer_tokens(tokenize: Callable[[str], list[int]], template: PromptTemplate) -> AnswerTokens:
@@ -75,7 +86,12 @@ def find_answer_tokens(tokenize: Callable[[str], list[int]], template: PromptTem
     found = {}
     for answer in (template.yes, template.no):
         ids = tokenize(prompt + answer)
-        if ids[: len(before)] != before or len(ids) != len(before) + 1:
+        if ids[: len(before)] != before:
+            raise BackboneError(
+                f"the answer {answer!r} changes the tokens of the prompt before it, expected one token of its own; let "
+                "the prompt end, and the answer begin, where a word does (`frame`, `yes` and `no` of prompt_template)"
+            )
+        if len(ids) != len(before) + 1:
             raise BackboneError(
                 f"the answer {answer!r} takes {len(ids) - len(before)} tokens after this template, expected exactly "
                 "one; choose shorter answer words (`yes` and `no` of prompt_template)"

@@ -16,6 +16,7 @@ from recbole_apa.backbone.answers import PromptEncoder, TokenizedPrompt
 from recbole_apa.backbone.load import Backbone
 from recbole_apa.backbone.placement import checkpoint_layers, is_offloaded
 from recbole_apa.backbone.scoring import AnswerHead, gather_positions
+from recbole_apa.backbone.split_check import check_split
 from recbole_apa.backbone.threads import map_on_threads
 from recbole_apa.backbone.trunk import SplitDecoder
 from recbole_apa.data.prompts import PromptInput, choose_template
@@ -107,6 +108,7 @@ class ScoringEngine:
             raise PromptError("embedding_pooling: history needs a frame in which {target} comes last; use last or mean")
         self.decoder = SplitDecoder(backbone.model, settings.trunk_layers)
         self.head = AnswerHead(backbone.model, self.encoder.answers)
+        check_split(self.decoder, self.head, prompts.max_prompt_tokens, settings.shared_prefixes)
         self.bank = AdapterBank(backbone.model, self.decoder.layer_prefixes(), adapters)
         self.offloaded = is_offloaded(backbone.model)
         if gradient_checkpointing:

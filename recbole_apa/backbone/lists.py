@@ -53,8 +53,9 @@ class ListScorer:
         final = self.engine.settings.embedding == "final"
 
         def begin(i: int) -> tuple[SharedPass, SharedPass | None]:
-            trunk = SharedPass(decoder.trunk_part, 0, decoder.embed(lists[i].prefix))
-            return trunk, SharedPass(decoder.upper_part, decoder.n_trunk, trunk.states) if final else None
+            embedded = decoder.embed(lists[i].prefix)
+            trunk = SharedPass(decoder.trunk_pass, 0, embedded, decoder.caches_keys)
+            return trunk, self._upper(trunk.states) if final else None
 
         def follow(i: int, begun: tuple[SharedPass, SharedPass | None], chunk: range) -> tuple[list[Tensor], Tensor]:
             trunk, upper = begun
@@ -107,7 +108,7 @@ class ListScorer:
 
         def begin(i: int) -> SharedPass:
             with mixed(placed[i], mode):
-                return SharedPass(decoder.upper_part, decoder.n_trunk, lists[i].prefix)
+                return self._upper(lists[i].prefix)
 
         def follow(i: int, begun: SharedPass, chunk: range) -> Tensor:
             with mixed(placed[i].expand(len(chunk), -1), mode):
@@ -115,6 +116,11 @@ class ListScorer:
             return torch.sigmoid(self.engine.head.margins(torch.stack([row[-1] for row in hidden]))).cpu()
 
         return [torch.cat(parts) for parts in self._in_chunks([len(x.rests) for x in lists], begin, follow)[1]]
+
+    def _upper(self, prefix: Tensor) -> SharedPass:
+        """The upper layers over the beginning of a list, whose trunk states are given."""
+        decoder = self.engine.decoder
+        return SharedPass(decoder.upper_pass, decoder.n_trunk, prefix, decoder.caches_keys)
 
     def _each_its_own(self, one: FrozenList, weights: Tensor, mode: MergeMode) -> Tensor:
         """Adapters differ from one candidate to the next, and with them the upper states of the user's part."""

@@ -105,7 +105,9 @@ def _cpu_has_bf16() -> bool:
 def _not_loadable(name: str, error: Exception) -> str:
     first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
     getLogger().debug("loading the backbone failed", exc_info=error)
+    relative = "" if Path(name).is_absolute() else f" (a relative one is looked up from {Path.cwd()})"
     return (
         f"backbone {name!r} cannot be loaded: {first[:300]}. Expected {', '.join(PACKAGED)}, a folder with a "
-        "transformers model, or a hub id; a hub id needs a network (or an earlier download), gated ones a login"
+        f"transformers model{relative}, or a hub id: name it with --backbone=...; a hub id needs a network (or an "
+        "earlier download), gated ones a login"
     )

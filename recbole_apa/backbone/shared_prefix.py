@@ -5,12 +5,11 @@ Shapes: m prompts, p tokens of the beginning, c of a continuation, d hidden size
 """
 
 import copy
-import functools
-import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 from transformers import DynamicCache
 
@@ -67,32 +66,34 @@ class SharedPass:
     """A part of a decoder over a beginning; continuations go on from there.
 
     Args:
-        part: the layers, as a transformers decoder; None for no layers at all.
+        run: the part: states below it, (b, t, d), and a cache or None -> states at its top, (b, t, d).
         first_layer: the number that the part's first layer has in the whole.
         prefix: states below the part, (p, d).
+        caches_keys: whether the beginning's keys and values are kept; else it is read again before every continuation.
     """
 
-    def __init__(self, part: Any, first_layer: int, prefix: Tensor) -> None:
-        self._part = part
-        self._cache = PartCache(first_layer)
-        self.states = prefix if part is None else self._run(prefix[None], self._cache)[0]
+    def __init__(
+        self,
+        run: Callable[[Tensor, PartCache | None], Tensor],
+        first_layer: int,
+        prefix: Tensor,
+        caches_keys: bool = True,
+    ) -> None:
+        self._run = run
+        self._prefix = prefix
+        self._cache = PartCache(first_layer) if caches_keys else None
+        self.states = run(prefix[None], self._cache)[0]
         """At the part's top, (p, d)."""
 
     def follow(self, rests: Sequence[Tensor]) -> list[Tensor]:
         """States at the part's top of each continuation: (c, d) each."""
-        if self._part is None:
-            return list(rests)
-        padded = nn.utils.rnn.pad_sequence(list(rests), batch_first=True)
-        out = self._run(padded, self._cache.repeated(len(rests)))
+        if self._cache is None:
+            whole = self._run(_padded([torch.cat([self._prefix, rest]) for rest in rests]), None)
+            out = whole[:, len(self._prefix) :]  # (m, max c, d)
+        else:
+            out = self._run(_padded(rests), self._cache.repeated(len(rests)))
         return [row[: len(rest)] for row, rest in zip(out, rests, strict=True)]
 
-    def _run(self, states: Tensor, cache: PartCache) -> Tensor:
-        named = {_cache_argument(type(self._part).forward): cache}
-        out: Tensor = self._part(inputs_embeds=states, use_cache=True, **named).last_hidden_state
-        return out
 
-
-@functools.cache
-def _cache_argument(forward: Callable[..., Any]) -> str:
-    """How a decoder calls its cache: transformers renamed the argument in 5.24."""
-    return "cache" if "cache" in inspect.signature(forward).parameters else "past_key_values"
+def _padded(rows: Sequence[Tensor]) -> Tensor:
+    return nn.utils.rnn.pad_sequence(list(rows), batch_first=True)

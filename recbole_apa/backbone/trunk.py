@@ -4,27 +4,30 @@ Prompts are padded on the right. Attention is causal, so no real position sees t
 states do not depend on it.
 """
 
-import copy
-from collections.abc import Sequence
+import functools
+import inspect
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from recbole_apa.adapters.layer import home_of
+from recbole_apa.backbone.parts import StandIn, view_of
 from recbole_apa.errors import BackboneError
 
 
 class SplitDecoder:
     """Runs the trunk and the upper layers of a causal language model separately.
 
+    Whether the two parts together give what the whole gives is checked elsewhere (``split_check.py``).
+
     Args:
         model: a transformers causal language model.
         trunk_layers: layers in the trunk, a count or a share below 1.
 
     Raises:
-        BackboneError: the model's layers are not where they are looked for, or the two parts together do not
-            give what the whole gives (some architectures scale or mask by layer number).
+        BackboneError: the model's layers are not where they are looked for.
     """
 
     def __init__(self, model: Any, trunk_layers: int | float) -> None:
@@ -39,9 +42,12 @@ class SplitDecoder:
             )
         self.checkpointed = False
         """Whether the upper layers are computed again in the backward pass."""
-        self.trunk_part = _part(self.decoder, 0, self.n_trunk, keep_norm=False) if self.n_trunk else None
-        """The lower layers as a decoder; None where there are none."""
-        self._check_equal_to_whole()
+        self.caches_keys = True
+        """Whether a beginning that prompts have in common is kept as keys and values."""
+        layers = list(self.decoder.layers)
+        self._stand_ins = [StandIn(layer) for layer in layers]
+        trunk = [*layers[: self.n_trunk], *self._stand_ins[self.n_trunk :]]
+        self._trunk_view = view_of(self.decoder, trunk, keep_norm=False)
 
     @property
     def device(self) -> torch.device:
@@ -68,10 +74,10 @@ class SplitDecoder:
     def trunk(self, prompts: Sequence[Sequence[int]]) -> list[Tensor]:
         """States at the trunk's top for each prompt, (t_i, d)."""
         padded = _pad([torch.tensor(ids, device=self.device) for ids in prompts])
-        if self.trunk_part is None:
-            states = self.model.get_input_embeddings()(padded)
+        if self.n_trunk:
+            states = self._trunk_view(input_ids=padded, use_cache=False).last_hidden_state
         else:
-            states = self.trunk_part(input_ids=padded, use_cache=False).last_hidden_state
+            states = self.model.get_input_embeddings()(padded)
         return [row[: len(ids)].clone() for row, ids in zip(states, prompts, strict=True)]
 
     def upper(self, states: Sequence[Tensor]) -> Tensor:
@@ -80,29 +86,45 @@ class SplitDecoder:
         if self.checkpointed and torch.is_grad_enabled():
             for layer in self.decoder.layers[self.n_trunk :]:
                 layer.training = True  # of the layer alone, for transformers' sake; RecBole's eval() takes it back
-        return self.upper_part(inputs_embeds=padded, use_cache=False).last_hidden_state
+        return self.upper_pass(padded)
 
     def embed(self, ids: Sequence[int]) -> Tensor:
         """Rows of the embedding table, (len(ids), d)."""
         out: Tensor = self.model.get_input_embeddings()(torch.tensor(ids, device=self.device))
         return out
 
-    @property
-    def upper_part(self) -> Any:
-        """The upper layers as a decoder."""
-        # made anew for each call: adapters replace modules inside the layers, never the layers
-        return _part(self.decoder, self.n_trunk, self.n_layers, keep_norm=True) if self.n_trunk else self.decoder
+    def trunk_pass(self, embedded: Tensor, cache: Any = None) -> Tensor:
+        """States at the trunk's top of rows of embeddings: (b, t, d) -> (b, t, d).
 
-    @torch.no_grad()
-    def _check_equal_to_whole(self) -> None:
-        ids = torch.arange(2, 10, device=self.device)[None]
-        whole = self.decoder(input_ids=ids, use_cache=False).last_hidden_state
-        parts = self.upper(self.trunk([ids[0].tolist()]))
-        if not torch.allclose(whole.float(), parts.float(), rtol=0.05, atol=0.05):
-            raise BackboneError(
-                f"this backbone does not give the same states in two parts (trunk_layers = {self.n_trunk}, largest "
-                f"difference {float((whole - parts).abs().max()):.3g}); set trunk_layers: 0"
-            )
+        Args:
+            cache: keys and values of what stands before, of transformers' kind; it takes the new ones.
+        """
+        return embedded if not self.n_trunk else _run(self._trunk_view, embedded, cache)
+
+    def upper_pass(self, states: Tensor, cache: Any = None) -> Tensor:
+        """Final hidden states of rows of trunk states: (b, t, d) -> (b, t, d).
+
+        Args:
+            cache: as in :meth:`trunk_pass`.
+        """
+        if not self.n_trunk:
+            return _run(self.decoder, states, cache)
+        # made for this call alone: others run at the same time, with states of their own
+        given = StandIn(self.decoder.layers[self.n_trunk - 1], states)
+        layers = [*self._stand_ins[: self.n_trunk - 1], given, *self.decoder.layers[self.n_trunk :]]
+        return _run(view_of(self.decoder, layers, keep_norm=True), states, cache)
+
+
+def _run(decoder: Any, embedded: Tensor, cache: Any) -> Tensor:
+    named = {} if cache is None else {_cache_argument(type(decoder).forward): cache}
+    out: Tensor = decoder(inputs_embeds=embedded, use_cache=cache is not None, **named).last_hidden_state
+    return out
+
+
+@functools.cache
+def _cache_argument(forward: Callable[..., Any]) -> str:
+    """How a decoder calls its cache: transformers renamed the argument in 5.24."""
+    return "cache" if "cache" in inspect.signature(forward).parameters else "past_key_values"
 
 
 def _layer_count(decoder: Any) -> int:
@@ -113,17 +135,6 @@ def _layer_count(decoder: Any) -> int:
             "the Llama kind (Llama, Mistral, Qwen, SmolLM, ...)"
         )
     return len(layers)
-
-
-def _part(decoder: Any, start: int, stop: int, keep_norm: bool) -> Any:
-    """The same decoder with some of its layers; modules are shared, nothing is copied."""
-    view = copy.copy(decoder)
-    view.__dict__.pop("forward", None)  # accelerate's is bound to the whole decoder
-    view._modules = dict(decoder._modules)
-    view._modules["layers"] = nn.ModuleList(list(decoder.layers)[start:stop])
-    if not keep_norm:
-        view._modules["norm"] = nn.Identity()
-    return view
 
 
 def _pad(rows: Sequence[Tensor]) -> Tensor:

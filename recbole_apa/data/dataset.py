@@ -21,7 +21,7 @@ from recbole_apa.data.samples import Interactions, Sample, Windows, make_sample,
 from recbole_apa.data.splits import SPLITS, draw_split, tallrec_split
 from recbole_apa.data.tokens import Tokens
 from recbole_apa.data.view import DataView, content_digest
-from recbole_apa.errors import SettingsError
+from recbole_apa.errors import DataError, SettingsError
 from recbole_apa.recbole_settings import read_settings
 from recbole_apa.settings import SampleSettings
 
@@ -185,7 +185,13 @@ class APADataset(Dataset):
     ) -> dict[str, np.ndarray]:
         if self.view.roles is not None:
             self.cutoffs = dict(self.view.cutoffs)
-            return self.view.targets(rows, windows, settings.min_history)
+            found = self.view.targets(rows, windows, settings.min_history)
+            if not len(found["train"]):
+                raise DataError(
+                    f"{self.dataset_path} holds none of the run's {len(self.view.roles['train'])} training samples; "
+                    "name the data that the run was made of with --data_path"
+                )
+            return found
         sizes = {name: getattr(settings, f"{name}_samples") for name in SPLITS}
         split = draw_split(candidates, rows, windows, settings.min_history, sizes)
         self.cutoffs = split.cutoffs

@@ -45,9 +45,9 @@ def load_dataset(dataset: Any, name: str, folder: Path, view: DataView) -> Loade
     """
     inter, part_of = _read_interactions(dataset, name, folder)
     label = _LabelRule(dataset, inter)
-    seen = view.visible(_interactions(dataset, inter, label))
+    seen = view.visible(_interactions(dataset, inter, label, view.plain_ids))
     inter, part_of = inter.take(seen), None if part_of is None else part_of[seen]
-    raw = _interactions(dataset, inter, label)
+    raw = _interactions(dataset, inter, label, view.plain_ids)
     users = _read_side(dataset, folder / f"{name}.user", FeatureSource.USER, dataset.uid_field)
     items = _read_side(dataset, folder / f"{name}.item", FeatureSource.ITEM, dataset.iid_field)
     tables = Tables(inter, users, items)
@@ -56,7 +56,7 @@ def load_dataset(dataset: Any, name: str, folder: Path, view: DataView) -> Loade
     if part_of is None:
         label.warn_of_zeros(inter)
         tables = filter_tables(tables, filter_settings(dataset))
-    rows = raw if tables.inter is inter else _interactions(dataset, tables.inter, label)
+    rows = raw if tables.inter is inter else _interactions(dataset, tables.inter, label, view.plain_ids)
     return Loaded(tables, raw, rows, part_of)
 
 
@@ -142,8 +142,9 @@ class _LabelRule:
             )
 
 
-def _interactions(dataset: Any, inter: Table, label: _LabelRule) -> Interactions:
+def _interactions(dataset: Any, inter: Table, label: _LabelRule, plain_ids: bool) -> Interactions:
     values = inter.numbers(label.column)
     times = inter.numbers(dataset.time_field) if dataset.time_field in inter.columns else None
     labels = (values >= label.least).astype(np.int64)
-    return Interactions(inter.texts(dataset.uid_field), inter.texts(dataset.iid_field), labels, times, values)
+    users, items = inter.texts(dataset.uid_field), inter.texts(dataset.iid_field)
+    return Interactions(users, items, labels, times, values, plain_ids)

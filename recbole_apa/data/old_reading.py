@@ -18,6 +18,7 @@ from recbole.utils import FeatureType
 
 from recbole_apa.data.item_text import item_columns, write_item
 from recbole_apa.data.samples import Interactions, order_windows
+from recbole_apa.data.tokens import Tokens
 from recbole_apa.data.view import DataView, content_digest, salted
 
 _MOST_SHOWN = 10
@@ -112,7 +113,8 @@ def differences(before: Reading, now: Reading) -> list[str]:
 
 def _rows(users: Sequence[str], items: Sequence[str], labels: np.ndarray, times: np.ndarray | None) -> Interactions:
     texts = [[str(name) for name in names] for names in (users, items)]
-    return Interactions(texts[0], texts[1], labels.astype(np.int64), times)  # type: ignore[arg-type]
+    users, items = map(Tokens.of, texts)
+    return Interactions(users, items, labels.astype(np.int64), times, plain_ids=True)
 
 
 def _lines(rows: Interactions) -> list[str]:

@@ -1,5 +1,6 @@
 """Samples: (user, history, target item, label) made of interactions; pure numpy, knows no RecBole."""
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -9,6 +10,7 @@ import numpy as np
 from recbole_apa.data.tokens import Tokens
 from recbole_apa.seeding import digest_of
 
+_APART = re.compile(r"[:#]|%(25|3A|23)")
 CHUNK = 1 << 18
 """Rows whose ids are written out at once."""
 
@@ -27,6 +29,9 @@ class Interactions:
     """Seconds, float64, (n,); None where the dataset has no timestamps: the order of rows stands in."""
     values: np.ndarray | None = None
     """What the labels come from, e.g. ratings, (n,)."""
+    plain_ids: bool = False
+    """Write tokens into ids as they are, as runs before format 3 have them: where tokens hold colons, two rows may then
+    have one id."""
 
     def __post_init__(self) -> None:
         for name in ("users", "items"):
@@ -38,7 +43,8 @@ class Interactions:
     def take(self, rows: np.ndarray) -> "Interactions":
         """Some of the rows."""
         times, values = (None if column is None else column[rows] for column in (self.times, self.values))
-        return Interactions(self.users.take(rows), self.items.take(rows), self.labels[rows], times, values)
+        users, items = self.users.take(rows), self.items.take(rows)
+        return Interactions(users, items, self.labels[rows], times, values, self.plain_ids)
 
     def row_key(self, row: int) -> str:
         """``user:item:time`` of one interaction, or ``user:item`` without timestamps; repeats share it."""
@@ -46,7 +52,7 @@ class Interactions:
 
     def row_keys(self, rows: np.ndarray) -> list[str]:
         """:meth:`row_key` of some rows."""
-        users, items = self.users.texts(rows), self.items.texts(rows)
+        users, items = (names[column.codes[rows]] for names, column in self._words)
         if self.times is None:
             return [f"{user}:{item}" for user, item in zip(users, items, strict=True)]
         times = time_texts(self.times[rows])
@@ -71,6 +77,15 @@ class Interactions:
             yield part, self.row_ids(part)
 
     @cached_property
+    def _words(self) -> list[tuple[np.ndarray, Tokens]]:
+        """Each name of users and items as ids hold it, beside its column."""
+        out = []
+        for column in (self.users, self.items):
+            words = Tokens(column.codes, column.names if self.plain_ids else list(map(id_word, column.names)))
+            out.append((words.objects(), column))
+        return out
+
+    @cached_property
     def _occurrence(self) -> np.ndarray:
         """The how-manieth row with the same user, item and time this is, (n,)."""
         out = np.ones(len(self), dtype=np.int32)
@@ -86,6 +101,14 @@ class Interactions:
             places = np.arange(len(rows))
             out[rows[order]] = places - np.maximum.accumulate(np.where(starts, places, 0)) + 1
         return out
+
+
+def id_word(token: str) -> str:
+    """A token as ids hold it: marks that part an id, and what stands for them, are percent-encoded. Different tokens
+    give different words."""
+    if not _APART.search(token):
+        return token
+    return token.replace("%", "%25").replace(":", "%3A").replace("#", "%23")
 
 
 def time_texts(times: np.ndarray) -> list[str]:

@@ -30,6 +30,8 @@ class DataView:
     """:func:`scope_digests` of what was asked for: what hides rows."""
     hidden_keys: frozenset[str] = frozenset()
     """Likewise of requests served before run format 3, which knew rows by ``salted(salt, key)`` alone."""
+    plain_ids: bool = False
+    """Whether ids are those of a run before format 3 (:attr:`Interactions.plain_ids`)."""
     roles: Mapping[str, frozenset[str]] | None = None
     """Split -> ids of the samples drawn when the run was trained; None draws them now. A sample keeps its split
     although the split's boundaries, taken again without the forgotten rows, would lie elsewhere."""

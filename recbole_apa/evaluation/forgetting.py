@@ -48,15 +48,18 @@ def confidence(scores: np.ndarray, labels: np.ndarray) -> float:
 
 def membership_auc(
     forget: np.ndarray, forget_labels: np.ndarray, holdout: np.ndarray, holdout_labels: np.ndarray
-) -> float:
-    """AUC of telling forgotten samples from never seen ones by their loss; the retrained model's is the aim, not 0."""
+) -> float | None:
+    """AUC of telling forgotten samples from never seen ones by their loss; the retrained model's is the aim, not 0.
+    None without either."""
     return _told_apart(own_label(forget, forget_labels), own_label(holdout, holdout_labels))
 
 
-def entropy_membership(forget: np.ndarray, retain: np.ndarray, holdout: np.ndarray) -> float:
+def entropy_membership(forget: np.ndarray, retain: np.ndarray, holdout: np.ndarray) -> float | None:
     """Share of forgotten samples that a support vector machine on the answers' entropy takes for training samples
-    (Bad-T's attack: RBF, C = 3, trained on retained against never seen samples)."""
+    (Bad-T's attack: RBF, C = 3, trained on retained against never seen samples). None where there are none of these."""
     n = min(len(retain), len(holdout))
+    if not n:
+        return None
     known = np.r_[_entropy(retain[:n]), _entropy(holdout[:n])][:, None]
     machine = SVC(C=3.0, gamma="auto").fit(known, np.r_[np.ones(n), np.zeros(n)])
     return float(machine.predict(_entropy(forget)[:, None]).mean())
@@ -92,9 +95,9 @@ def offline_rmia(
 
 def rmia_auc(
     forget: np.ndarray, holdout: np.ndarray, forget_outs: np.ndarray, holdout_outs: np.ndarray, gamma: float = 1.0
-) -> float:
+) -> float | None:
     """AUC of telling forgotten from never seen samples by offline RMIA: every other never seen sample is the
-    population, the rest are told apart from the forgotten ones.
+    population, the rest are told apart from the forgotten ones. None where fewer than two were never seen.
 
     Args:
         forget, holdout: probability of the own label under the attacked model, (n,) and (h,).
@@ -109,7 +112,9 @@ def rmia_auc(
     return _told_apart(members, strangers)
 
 
-def _told_apart(members: np.ndarray, others: np.ndarray) -> float:
+def _told_apart(members: np.ndarray, others: np.ndarray) -> float | None:
+    if not len(members) or not len(others):
+        return None
     return float(roc_auc_score(np.r_[np.ones(len(members)), np.zeros(len(others))], np.r_[members, others]))
 
 

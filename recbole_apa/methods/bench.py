@@ -12,11 +12,12 @@ import numpy as np
 from recbole_apa.assembly import build_data, start_logging
 from recbole_apa.backbone.engine import StateCache
 from recbole_apa.baselines import NAME
-from recbole_apa.data.presplit import write_presplit
+from recbole_apa.data.presplit import Layout, write_presplit
 from recbole_apa.data.samples import Sample
 from recbole_apa.data.splits import SPLITS
 from recbole_apa.data.view import PAIR, DataView, scope_digests
 from recbole_apa.evaluation.candidates import CandidateLists, candidates_asked, draw_candidates
+from recbole_apa.idle_options import say_idle
 from recbole_apa.recbole_bridge import APAConfig
 from recbole_apa.run_lock import run_lock
 from recbole_apa.seeding import digest_of, hash_order
@@ -60,8 +61,16 @@ class Bench:
     @property
     def item_columns(self) -> list[str]:
         """Columns of the ``.item`` file besides the id."""
-        named: list[str] = self.config["load_col"].get("item") or []
-        return [name for name in named if name != self.config["ITEM_ID_FIELD"]]
+        columns = (self.config["load_col"] or {"item": "*"}).get("item") or []
+        if columns == "*":  # what was read of the file
+            frame = self.data[0]._dataset.item_feat
+            columns = [] if frame is None else list(frame.columns)
+        return [name for name in columns if name != self.config["ITEM_ID_FIELD"]]
+
+    @property
+    def layout(self) -> Layout:
+        """How the dataset's files are written."""
+        return Layout.of(self.config)
 
     @property
     def rows_digest(self) -> str:
@@ -97,7 +106,7 @@ class Bench:
         """The folder of the pre-split files, written once."""
         folder = self.folder / "rows"
         if not folder.exists():
-            write_presplit(folder, NAME, self.splits, Path(self.config["data_path"]))
+            write_presplit(folder, NAME, self.splits, Path(self.config["data_path"]), self.layout)
         return folder
 
     def request(self) -> tuple[str, str]:
@@ -116,7 +125,7 @@ class Bench:
         left = build_data(config)[0]._dataset.splits
         folder = self.folder / "rows_without"
         shutil.rmtree(folder, ignore_errors=True)
-        write_presplit(folder, NAME, left, Path(self.config["data_path"]))
+        write_presplit(folder, NAME, left, Path(self.config["data_path"]), self.layout)
         return folder
 
 
@@ -155,6 +164,7 @@ def bench_in(target: Path, dataset: str, config_files: Sequence[str], options: M
         try:
             bench = open_bench(dataset, config_files, options, scratch)
             start_logging(bench.config)
+            say_idle(bench.config)
             yield bench
         finally:
             shutil.rmtree(scratch, ignore_errors=True)

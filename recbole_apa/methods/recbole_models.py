@@ -37,7 +37,8 @@ class RecBoleMethod:
 
     def _train(self, folder: Any) -> TrainedBaseline:
         length = self.bench.config["MAX_ITEM_LIST_LENGTH"]
-        return train_baseline(self.rows[0], folder, self.bench.item_columns, length, self._seed, self.options)
+        bench = self.bench
+        return train_baseline(self.rows[0], folder, bench.item_columns, length, self._seed, self.options, bench.layout)
 
     def score(self, row: str) -> Scored:
         """See :class:`~recbole_apa.methods.protocol.Method`."""
@@ -49,8 +50,8 @@ class RecBoleMethod:
             scores = baseline_scores(self.trained, 2, self.bench.splits["test"])
         return Scored(scores, self.trained.is_probability, 1, time.perf_counter() - start)
 
-    def recbole_auc(self) -> float:
-        """RecBole's own AUC on the test rows."""
+    def recbole_auc(self) -> float | None:
+        """RecBole's own AUC on the test rows; None where all labels are the same."""
         return recbole_auc(self.trained)
 
     def unlearn(self) -> UnlearnFigures:

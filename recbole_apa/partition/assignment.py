@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from logging import getLogger
 from typing import Protocol
 
 import torch
@@ -52,8 +53,14 @@ class Partitioner(Protocol):
 
 
 def shard_count(n_samples: int, n_shards: int | None, shard_size: int | None) -> int:
-    """K, given directly or as ceil(N / shard_size)."""
+    """K, given directly or as ceil(N / shard_size). Says so where most shards can only stay empty."""
     if n_shards is not None:
+        if n_shards > n_samples:
+            getLogger().warning(
+                f"n_shards is {n_shards} for {n_samples} training samples: at least {n_shards - n_samples} shards stay "
+                "empty and the others learn from about one sample each; expected far fewer shards than samples (the "
+                "paper: 256 samples in each), e.g. --n_shards=null --shard_size=256"
+            )
         return n_shards
     if shard_size is None:
         raise PartitionError("neither n_shards nor shard_size is given; expected one of them")

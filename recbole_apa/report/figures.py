@@ -20,9 +20,10 @@ def sample_map(embeddings: np.ndarray, shards: Sequence[int]) -> dict[str, Any]:
     step = max(1, -(-len(embeddings) // MAX_POINTS))
     points = embeddings[::step]
     n_components = min(2, *points.shape)
-    xy = PCA(n_components, random_state=0).fit_transform(points)
-    if n_components < 2:
-        xy = np.concatenate([xy, np.zeros((len(xy), 2 - n_components))], axis=1)
+    # a single point has no components
+    xy = PCA(n_components, random_state=0).fit_transform(points) if len(points) > 1 else np.zeros((len(points), 1))
+    if xy.shape[1] < 2:
+        xy = np.concatenate([xy, np.zeros((len(xy), 2 - xy.shape[1]))], axis=1)
     return {
         "x": np.round(xy[:, 0], 4).tolist(),
         "y": np.round(xy[:, 1], 4).tolist(),

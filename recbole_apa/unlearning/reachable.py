@@ -69,7 +69,7 @@ def _count(rows: Iterable[_Row], salt: str, hides: Set[str], keys: Set[str]) -> 
 
 def _is_single(salt: str, user: str, item: str, key: str) -> set[str]:
     """Digests under which a request may name this one row."""
-    time = key[len(user) + len(item) + 2 :]
+    time = key.rpartition(":")[2]
     return {scope_digest(salt, PAIR, user, item), digest_of("forgotten", salt, ROW, user, item, time).hex()}
 
 

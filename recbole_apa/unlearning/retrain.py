@@ -124,6 +124,7 @@ def carry_out(
         "forgotten": sorted(view.forgotten),
         "hidden": sorted(view.hidden),
         "hidden_keys": sorted(view.hidden_keys),
+        "plain_ids": view.plain_ids,
         "served_requests": [*before.get("served_requests", []), *(e.position for e in requests)],
         "partition_of": "this data" if exactness == STRICT else "inherited",
         "outside": outside,
@@ -202,8 +203,10 @@ def _purge_memory(model: Any, data: tuple[Any, Any, Any]) -> None:
 def _start_pending(store: RunStore, data: tuple[Any, Any, Any], before: Mapping[str, Any], exactness: str) -> RunStore:
     """The pending state's folder, with what is inherited; what an interrupted attempt finished stays."""
     pending = pending_store(store)
+    # the backbone may lie elsewhere now; its digest was looked at when the run was opened
+    settings = {**before["settings"], "backbone": data[0]._dataset.config["backbone"]}
     identity = RunIdentity(
-        before["settings"], before["options"], data[0]._dataset.content_digest, before["backbone"], before["draw"]
+        settings, before["options"], data[0]._dataset.content_digest, before["backbone"], before["draw"]
     )
     try:
         pending.begin(identity, {"exactness": exactness})

@@ -24,6 +24,7 @@ from recbole_apa.unlearning.approximate import NAMES
 from recbole_apa.unlearning.certificate import INHERITED, STRICT
 from recbole_apa.unlearning.mover import EXACT
 from recbole_apa.unlearning.plan import Plan, plan_text
+from recbole_apa.unlearning.request_ids import map_ids
 from recbole_apa.unlearning.requests import Demand, Found, find, named_demands, read_demands
 from recbole_apa.unlearning.retrain import Outcome, carry_out, data_without, finish_switch, plan_of
 
@@ -66,6 +67,8 @@ def unlearn(
     skip_unknown: bool = False,
     dry_run: bool = False,
     config_dict: Mapping[str, Any] | None = None,
+    columns: Mapping[str, Any] | None = None,
+    ids: Mapping[str, str | Path] | None = None,
 ) -> UnlearnResult:
     """Make a finished run forget; first finishes what an interrupted call left waiting.
 
@@ -80,6 +83,8 @@ def unlearn(
         skip_unknown: serve what can be found and list the rest, instead of refusing the whole request.
         dry_run: show the plan and change nothing.
         config_dict: where things lie now, e.g. ``{"data_path": ...}``.
+        columns: what the file ``requests`` calls our columns (:func:`~recbole_apa.unlearning.requests.read_demands`).
+        ids: files that say which ids of ours its ids are (:func:`~recbole_apa.unlearning.request_ids.map_ids`).
 
     Raises:
         RequestError: malformed, unknown or served before, by line; nothing was changed.
@@ -91,7 +96,7 @@ def unlearn(
         raise SettingsError(f"unlearn_method: found {method!r}, expected {EXACT} or one of {', '.join(NAMES)}")
     if method != EXACT and exactness == STRICT:
         raise SettingsError(f"exactness: {STRICT} needs unlearn_method: {EXACT}, found {method}")
-    demands = read_demands(Path(requests)) if requests else []
+    demands = map_ids(read_demands(Path(requests), columns), ids) if requests else []
     demands += named_demands(users, items, interactions)
     opened = run_dir if isinstance(run_dir, RunResult) else None
     place = run_dir.trainer.store.folder if isinstance(run_dir, RunResult) else run_dir
@@ -183,12 +188,14 @@ class _Session:
         return _Asked({**_digests(found, rows, salt), "exactness": exactness, "method": method}), found.left
 
 
-def _scopes(demand: Demand, salt: str) -> set[str]:
-    """Digests of what a demand names."""
+def _scopes(demand: Demand, hits: np.ndarray, rows: Interactions, salt: str) -> set[str]:
+    """Digests of what a demand names: a user, an item, a pair, or the times of a pair that it came to."""
     if demand.kind != "interaction":
         return scope_digests(salt, demand.kind, demand.user, demand.item)
-    kind = PAIR if demand.time is None else ROW
-    return scope_digests(salt, kind, demand.user, demand.item, demand.time)
+    if demand.time is None or rows.times is None:
+        return scope_digests(salt, PAIR, demand.user, demand.item)
+    times = rows.times[hits].tolist()
+    return {d for time in times for d in scope_digests(salt, ROW, demand.user, demand.item, time)}
 
 
 def _was_served(demand: Demand, salt: str, earlier: Set[str]) -> bool:
@@ -205,7 +212,8 @@ def _was_served(demand: Demand, salt: str, earlier: Set[str]) -> bool:
 
 def _digests(found: Found, rows: Interactions, salt: str) -> dict[str, list[str]]:
     chosen = np.array(found.rows)
-    hides = {digest for demand in found.demands for digest in _scopes(demand, salt)}
+    asked = zip(found.demands, found.hits, strict=True)
+    hides = {digest for demand, hits in asked for digest in _scopes(demand, hits, rows, salt)}
     pairs = set(zip(rows.users.texts(chosen), rows.items.texts(chosen), strict=True))
     names = {scope_digest(salt, PAIR, user, item) for user, item in pairs} | hides
     keys = {salted(salt, key) for key in rows.row_keys(chosen)}

@@ -21,6 +21,7 @@ from recbole_apa.storage.place import working_folder
 from recbole_apa.unlearning.reachable import reachable
 
 SCORED = ("valid", "test")
+TRAINING, DESCRIPTION = "training.json", "adapter_config.json"
 
 
 @dataclass
@@ -117,8 +118,8 @@ def _compare(store: RunStore, fresh: RunStore) -> VerifyResult:
             out.differences.append(f"{name}: training from scratch leaves no such file")
         elif name not in here:
             out.differences.append(f"{name} is missing: training from scratch makes it")
-        elif name.endswith("training.json"):
-            if _timeless(store.folder / name) != _timeless(fresh.folder / name):
+        elif name.endswith((TRAINING, DESCRIPTION)):
+            if _lasting(store.folder / name) != _lasting(fresh.folder / name):
                 out.differences.append(f"{name} differs")
         elif file_digest(store.folder / name) != file_digest(fresh.folder / name):
             out.differences.append(f"{name} differs")
@@ -129,6 +130,6 @@ def _compare(store: RunStore, fresh: RunStore) -> VerifyResult:
     return out
 
 
-def _timeless(path: Path) -> dict[str, Any]:
-    """A training record without how long it took."""
-    return {k: v for k, v in read_json(path).items() if k != "train_seconds"}
+def _lasting(path: Path) -> dict[str, Any]:
+    """A shard's record without how long it took, and without where the backbone lies."""
+    return {k: v for k, v in read_json(path).items() if k not in ("train_seconds", "base_model_name_or_path")}

@@ -1,0 +1,82 @@
+"""A decoder's layers in float32 for a few passes: one at a time, and each gets its very own weights back."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+HALVES = (torch.bfloat16, torch.float16)
+
+
+def can_be_float32(model: Any) -> bool:
+    """Whether the weights are plain numbers that lie where they are used: neither quantized nor offloaded."""
+    if getattr(model, "hf_quantizer", None) is not None:
+        return False
+    return all(p.device.type != "meta" and p.dtype in (*HALVES, torch.float32) for p in model.parameters())
+
+
+@contextmanager
+def in_float32(model: Any, decoder: Any) -> Iterator[None]:
+    """Passes inside compute in float32, whatever the weights' type.
+
+    Args:
+        decoder: the model's, with ``layers``; what stands in it beside them is cast likewise. Of the embedding table
+            only the rows that are read are.
+    """
+    table = model.get_input_embeddings()
+    modules = [child for child in decoder.children() if child is not decoder.layers and child is not table]
+    casts = [_Cast(module) for module in (*modules, *decoder.layers)]
+    hooks = [table.register_forward_hook(lambda module, given, rows: rows.float())]
+    for cast in casts:
+        hooks.append(cast.module.register_forward_pre_hook(cast.take))
+        hooks.append(cast.module.register_forward_hook(cast.give_back, always_call=True))
+    try:
+        with _kernels_for_float32(decoder.config):
+            yield
+    finally:
+        for hook in hooks:
+            hook.remove()
+        for cast in casts:
+            cast.give_back()
+
+
+class _Cast:
+    """Lends a module float32 copies of its weights during its pass."""
+
+    def __init__(self, module: nn.Module) -> None:
+        self.module = module
+        self._own: list[tuple[dict[str, Any], str, Tensor]] = []
+
+    def take(self, *_: Any) -> None:
+        """Put copies in the weights' places."""
+        for module in self.module.modules():
+            for places in (module._parameters, module._buffers):
+                for name, tensor in places.items():
+                    if tensor is not None and tensor.dtype in HALVES:
+                        self._lend(places, name, tensor)
+
+    def give_back(self, *_: Any) -> None:
+        """Put the weights themselves back."""
+        for places, name, tensor in self._own:
+            places[name] = tensor
+        self._own.clear()
+
+    def _lend(self, places: dict[str, Any], name: str, tensor: Tensor) -> None:
+        self._own.append((places, name, tensor))
+        copy = tensor.detach().float()
+        places[name] = nn.Parameter(copy, requires_grad=False) if isinstance(tensor, nn.Parameter) else copy
+
+
+@contextmanager
+def _kernels_for_float32(config: Any) -> Iterator[None]:
+    """Flash attention has no float32; torch's own attention stands in for it."""
+    asked = config._attn_implementation
+    if asked is not None and "flash" in asked:
+        config._attn_implementation = "sdpa"
+    try:
+        yield
+    finally:
+        if config._attn_implementation != asked:
+            config._attn_implementation = asked

@@ -1,0 +1,51 @@
+"""Views of a decoder that run some of its layers; modules are shared, nothing is copied.
+
+transformers picks a layer's attention mask and rotary base by its place in the decoder's list. So a view's list is as
+long as the decoder's own, and a stand-in keeps the place of every layer that belongs to the other part.
+"""
+
+import copy
+from collections.abc import Sequence
+from typing import Any
+
+from torch import Tensor, nn
+
+
+class StandIn(nn.Module):
+    """Keeps a layer's place: hands on what it is given, or the states of the part below, (b, t, d).
+
+    Args:
+        layer: whose attributes it shows.
+        states: handed on instead of what it is given: a decoder may scale its input.
+    """
+
+    def __init__(self, layer: nn.Module, states: Tensor | None = None) -> None:
+        super().__init__()
+        # past nn.Module's own register: the layer is not a part of this one
+        self.__dict__.update(layer=layer, states=states)
+
+    def forward(self, hidden_states: Tensor, *given: Any, **named: Any) -> Tensor:
+        """(b, t, d) -> (b, t, d)."""
+        states: Tensor | None = self.states
+        return hidden_states if states is None else states
+
+    def __getattr__(self, name: str) -> Any:
+        if "layer" not in self.__dict__:  # a copy that is not filled yet
+            raise AttributeError(name)
+        return getattr(self.layer, name)
+
+
+def view_of(decoder: Any, layers: Sequence[nn.Module], keep_norm: bool) -> Any:
+    """The same decoder with other modules in its layers' places.
+
+    Args:
+        layers: as many as the decoder has.
+        keep_norm: whether the norm follows the layers.
+    """
+    view = copy.copy(decoder)
+    view.__dict__.pop("forward", None)  # accelerate's is bound to the whole decoder
+    view._modules = dict(decoder._modules)
+    view._modules["layers"] = nn.ModuleList(layers)
+    if not keep_norm:
+        view._modules["norm"] = nn.Identity()
+    return view

@@ -1,0 +1,182 @@
+"""Before a run: do the two parts of a backbone, and keys and values kept from a beginning, give what the whole gives?
+
+In float32 whatever the run's dtype: bfloat16's rounding is larger than the fault of a wrong mask. Shapes: t tokens of
+the prompt, d hidden size.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
+from logging import getLogger
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from recbole_apa.backbone.full_precision import can_be_float32, in_float32
+from recbole_apa.backbone.scoring import AnswerHead
+from recbole_apa.backbone.shared_prefix import SharedPass
+from recbole_apa.backbone.trunk import SplitDecoder
+from recbole_apa.errors import BackboneError
+
+SCORE = 1e-5
+"""Largest difference of s, at any position."""
+STATES = 1e-4
+"""Largest difference of final states, as a share of the largest of them."""
+ROUNDED = 1e-4
+"""Largest difference of s where beginnings are kept: other shapes of the same products round differently."""
+COARSE = 0.05
+"""Likewise, and of the states, in a type of 16 bits or fewer."""
+BEYOND = 16
+"""Tokens of the prompt after the longest window that it reaches; all there are, where it reaches none."""
+WINDOWS = ("sliding_window", "attention_chunk_size")
+LENGTH_DEPENDENT = ("dynamic", "longrope")
+"""Kinds of rotary base that change beyond a length."""
+
+
+@dataclass(frozen=True)
+class Said:
+    """What one way of running the backbone says at every position."""
+
+    states: Tensor
+    """(t, d)."""
+    scores: Tensor
+    """s, (t,)."""
+
+    def is_near(self, other: "Said", score: float = SCORE, states: float = STATES) -> bool:
+        """Whether another way says the same within the bounds."""
+        by_score, by_state = self.differences(other)
+        return by_score <= score and by_state <= states
+
+    def differences(self, other: "Said") -> tuple[float, float]:
+        """Largest difference of the scores, and of the states as a share of the largest."""
+        by_state = (self.states - other.states).abs().max() / self.states.abs().max()
+        return float((self.scores - other.scores).abs().max()), float(by_state)
+
+
+def check_split(decoder: SplitDecoder, head: AnswerHead, max_tokens: int, shares_prefixes: bool) -> None:
+    """Compare on a random prompt that is longer than every window which prompts can reach.
+
+    Where keys and values of a beginning cannot be kept, a warning says so and beginnings are read again.
+
+    Args:
+        max_tokens: of the longest prompt.
+        shares_prefixes: whether beginnings are to be read once.
+
+    Raises:
+        BackboneError: the parts do not give what the whole gives, or the answers' logits are not the model's.
+    """
+    ids = _probe(decoder, probe_length(decoder.decoder.config, max_tokens))
+    castable = can_be_float32(decoder.model)
+    with torch.no_grad(), in_float32(decoder.model, decoder.decoder) if castable else nullcontext():
+        whole = _whole(decoder, head, ids)
+        _check_parts(decoder, head, ids, whole)
+        if shares_prefixes:
+            exact = castable or all(p.dtype == torch.float32 for p in decoder.model.parameters())
+            _check_kept_keys(decoder, head, ids, whole, (ROUNDED, STATES) if exact else (COARSE, COARSE))
+
+
+def probe_length(config: Any, max_tokens: int) -> int:
+    """t: a few tokens more than the longest window, or other length at which layers change, within ``max_tokens``."""
+    lengths = [0, *(n for n in _lengths(config.get_text_config()) if n < max_tokens)]
+    return min(max_tokens, max(lengths) + BEYOND)
+
+
+def _lengths(config: Any) -> Iterator[int]:
+    for name in WINDOWS:
+        if isinstance(getattr(config, name, None), int):
+            yield getattr(config, name)
+    rotary = getattr(config, "rope_parameters", None) or getattr(config, "rope_scaling", None) or {}
+    for kind in (rotary, *(v for v in rotary.values() if isinstance(v, dict))):
+        if kind.get("rope_type") in LENGTH_DEPENDENT:
+            own = kind.get("original_max_position_embeddings")
+            yield own or getattr(config, "original_max_position_embeddings", None) or config.max_position_embeddings
+
+
+def _probe(decoder: SplitDecoder, n_tokens: int) -> list[int]:
+    n_words = decoder.model.get_input_embeddings().weight.shape[0]
+    return torch.randint(n_words, (n_tokens,), generator=torch.Generator().manual_seed(0)).tolist()
+
+
+def _said(head: AnswerHead, states: Tensor) -> Said:
+    return Said(states.float().cpu(), torch.sigmoid(head.margins(states)).cpu())
+
+
+def _whole(decoder: SplitDecoder, head: AnswerHead, ids: list[int]) -> Said:
+    """By the model's own forward.
+
+    Raises:
+        BackboneError: it makes its logits in a way that the answer head does not know.
+    """
+    kept: list[Tensor] = []
+    hook = decoder.decoder.register_forward_hook(lambda module, given, out: kept.append(out.last_hidden_state[0]))
+    try:
+        with _two_rows(head):
+            z = decoder.model(input_ids=torch.tensor([ids], device=decoder.device), use_cache=False).logits[0].float()
+    finally:
+        hook.remove()
+    said = _said(head, kept[0])
+    own = torch.sigmoid(z[:, 1] - z[:, 0]).cpu()
+    gap = float((said.scores[-len(own) :] - own).abs().max())
+    if not gap <= SCORE:
+        raise BackboneError(
+            f"the backbone's class ({type(decoder.model).__name__}) scales its logits in a way that is not known here "
+            f"(scores differ by {gap:.3g}); take another backbone"
+        )
+    return said
+
+
+@contextmanager
+def _two_rows(head: AnswerHead) -> Iterator[None]:
+    """The output layer gives the answers' logits alone: in float32 a whole vocabulary's may not fit."""
+    module, own = head.head, head.head.__dict__.get("forward")
+    module.forward = head.products
+    try:
+        yield
+    finally:
+        del module.forward
+        if own is not None:
+            module.forward = own
+
+
+def _check_parts(decoder: SplitDecoder, head: AnswerHead, ids: list[int], whole: Said) -> None:
+    name, remedy = type(decoder.decoder).__name__, "set trunk_layers: 0" if decoder.n_trunk else "take another backbone"
+    found = f"the backbone's decoder ({name}) does not give the same in two parts (trunk_layers = {decoder.n_trunk}"
+    try:
+        parts = _said(head, decoder.upper(decoder.trunk([ids]))[0])
+    except Exception as error:
+        raise BackboneError(f"{found}: {type(error).__name__}: {str(error)[:200]}); {remedy}") from error
+    if not whole.is_near(parts):
+        by_score, by_state = whole.differences(parts)
+        raise BackboneError(
+            f"{found}: on {len(ids)} tokens scores differ by {by_score:.3g}, expected at most {SCORE:g}, and states by "
+            f"{by_state:.3g} of the largest, expected at most {STATES:g}); {remedy}"
+        )
+
+
+def _check_kept_keys(
+    decoder: SplitDecoder, head: AnswerHead, ids: list[int], whole: Said, bounds: tuple[float, float]
+) -> None:
+    try:
+        parts = _said(head, _continued(decoder, ids))
+        by_score, by_state = whole.differences(parts)
+        near = whole.is_near(parts, *bounds)
+        found = f"scores differ by {by_score:.3g}, states by {by_state:.3g} of the largest"
+    except Exception as error:
+        near, found = False, f"{type(error).__name__}: {str(error)[:200]}"
+    if not near:
+        decoder.caches_keys = False
+        getLogger().warning(
+            "shared_prefixes: from keys and values that are kept, the backbone's decoder "
+            f"({type(decoder.decoder).__name__}) does not go on as it does without ({found}); what prompts have in "
+            "common is read again for each, which takes longer"
+        )
+
+
+def _continued(decoder: SplitDecoder, ids: list[int]) -> Tensor:
+    """Final states, (t, d), of a prompt whose end is read as one of two continuations of unlike length."""
+    middle = len(ids) - BEYOND // 2
+    rests = [ids[middle:], ids[middle:-3]]
+    trunk = SharedPass(decoder.trunk_pass, 0, decoder.embed(ids[:middle]))
+    upper = SharedPass(decoder.upper_pass, decoder.n_trunk, trunk.states)
+    return torch.cat([upper.states, upper.follow(trunk.follow([decoder.embed(rest) for rest in rests]))[0]])

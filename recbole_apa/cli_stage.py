@@ -1,0 +1,117 @@
+"""The command line's unlearning stage: requests, audit, verification."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from recbole_apa.errors import RequestError, SettingsError
+from recbole_apa.unlearning.demands import shortened
+
+NAMES = frozenset({"forget_users", "forget_items", "forget_interactions"})
+"""Options that name what is to be forgotten."""
+COLUMNS, IDS = "unlearn_columns", "unlearn_ids"
+
+
+def waits(run_dir: str | None) -> bool:
+    """Whether the very command was given before, and was interrupted while it forgot."""
+    from recbole_apa.ledger import Ledger
+    from recbole_apa.run_store import RunStore
+    from recbole_apa.storage.place import working_folder
+
+    if not run_dir:
+        return False
+    with working_folder(run_dir, "reading", writes=False) as folder:
+        store = RunStore(folder)
+        return store.manifest_path.is_file() and bool(Ledger(folder, store.manifest()["salt"]).waiting())
+
+
+def read_stage(stage: Mapping[str, Any]) -> dict[str, Any]:
+    """The request's own arguments; a malformed one is refused here already.
+
+    Raises:
+        RequestError: the file or a name is malformed.
+        SettingsError: columns without a file, or such that contradict each other.
+    """
+    from recbole_apa.unlearning.request_ids import map_ids
+    from recbole_apa.unlearning.requests import read_demands
+
+    file, told = stage.get("unlearn"), {name: stage[name] for name in (COLUMNS, IDS) if name in stage}
+    for name, value in told.items():
+        if not file:
+            raise SettingsError(f"--{name}: expected together with --unlearn=FILE, whose columns and ids it names")
+        if not isinstance(value, Mapping):
+            raise SettingsError(f"--{name}: found {value!r}, expected e.g. {{user_id: ..., item_id: ...}}")
+    if file:
+        map_ids(read_demands(Path(file), told.get(COLUMNS)), told.get(IDS))
+    return {
+        "requests": file,
+        "users": words(stage, "forget_users"),
+        "items": words(stage, "forget_items"),
+        "interactions": [_interaction(word) for word in words(stage, "forget_interactions")],
+        **{name.removeprefix("unlearn_"): value for name, value in told.items()},
+    }
+
+
+def _interaction(word: str) -> list[str]:
+    """``user:item``, or ``user:item:time``."""
+    parts = word.split(":")
+    if len(parts) == 2 or (len(parts) == 3 and _is_number(parts[2])):
+        return parts
+    raise RequestError(
+        f"--forget_interactions: found {shortened(word)}, expected (user, item) as user:item, e.g. 12:50; names that "
+        "hold colons or commas go into a request file with the columns user_id and item_id: --unlearn=FILE"
+    )
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def words(stage: Mapping[str, Any], name: str) -> list[str]:
+    """The names of an option, which commas separate."""
+    return [word.strip() for word in stage.get(name, "").strip("[]").split(",") if word.strip()]
+
+
+def carry_out(folder: Any, stage: Mapping[str, Any], changes: dict[str, Any]) -> None:
+    """Carry out a request on a run, and say what came of it."""
+    from recbole_apa.unlearning.session import result_text, unlearn
+
+    result = unlearn(
+        folder,
+        **read_stage(stage),
+        exactness=stage.get("exactness", "inherited"),
+        method=stage.get("unlearn_method", "exact"),
+        skip_unknown=bool(stage.get("skip_unknown")),
+        dry_run=bool(stage.get("dry_run")),
+        config_dict=changes,
+    )
+    print(result_text(result))
+
+
+def prove(folder: str, stage: Mapping[str, Any], changes: dict[str, Any]) -> int:
+    """Audit and verify; the exit status."""
+    holds = True
+    if stage.get("audit"):
+        from recbole_apa.unlearning.audit import audit
+
+        audited = audit(folder, changes)
+        print("\n".join(["checked: " + "; ".join(audited.checked), *(f"FOUND: {f}" for f in audited.findings)]))
+        print(f"the audit {'holds' if audited.holds else 'does not hold'}; ledger head {audited.head}")
+        holds = audited.holds
+    if stage.get("verify"):
+        from recbole_apa.unlearning.verify import verify
+
+        verified = verify(folder, changes)
+        print(
+            "\n".join(["compared: " + ", ".join(verified.compared), *(f"DIFFERS: {d}" for d in verified.differences)])
+        )
+        says = (
+            "equal, bit for bit, to training from scratch" if verified.holds else "not what training from scratch gives"
+        )
+        print(f"the run is {says} ({verified.seconds:.1f} s)")
+        holds = holds and verified.holds
+    return 0 if holds else 1

@@ -1,0 +1,105 @@
+"""Run folders that commit 86d8546 wrote (tests/data/old_runs, made by the script there).
+
+They open with the same figures, forget and are audited; those whose data was read wrongly are refused, with the rows
+that differ.
+"""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from recbole_apa import audit, evaluate_run, unlearn, verify
+from recbole_apa.errors import RunError
+from recbole_apa.run_store import FORMAT_VERSION, OLD_FORMAT_VERSION, RunStore
+
+OLD = Path(__file__).resolve().parent / "data" / "old_runs"
+PLACES = {"data_path": str(OLD / "data"), "backbone": str(OLD / "backbone"), "show_progress": False}
+ALL_LEVELS = ("inherited", "strict")
+
+
+@pytest.fixture
+def old_run(tmp_path):
+    def copy(name):
+        return Path(shutil.copytree(OLD / name / "run", tmp_path / name))
+
+    return copy
+
+
+def expected(name):
+    return json.loads((OLD / name / "expected.json").read_text())
+
+
+def lasting(metrics):
+    """Figures that are neither times nor sizes."""
+    return {k: v for k, v in metrics.items() if not k.endswith(("_seconds", "_bytes"))}
+
+
+def as_told(samples):
+    return {
+        s.sample_id: {"label": s.label, "history": [[e.item_id, e.label, e.interaction_id] for e in s.history]}
+        for s in samples
+    }
+
+
+@pytest.mark.parametrize("name", ["plain", "forgotten", "duplicates"])
+def test_an_old_run_opens_with_the_same_figures_and_the_audit_holds(name, old_run):
+    folder, told = old_run(name), expected(name)
+    assert RunStore(folder).manifest()["format_version"] == OLD_FORMAT_VERSION
+    opened = evaluate_run(folder, PLACES)
+    # another processor may round otherwise
+    assert lasting(opened.metrics) == pytest.approx(lasting(told["metrics"]), abs=1e-5)
+    assert {name: as_told(part) for name, part in opened.data[0]._dataset.splits.items()} == told["samples"]
+    assert audit(folder, PLACES).findings == []
+
+
+@pytest.mark.parametrize("exactness", ALL_LEVELS)
+@pytest.mark.parametrize("name", ["plain", "forgotten"])
+def test_an_old_run_forgets_and_becomes_one_of_today(name, exactness, old_run):
+    folder = old_run(name)
+    before = set(RunStore(folder).manifest()["forgotten"])
+    done = unlearn(folder, users=["u7"], exactness=exactness, config_dict=PLACES)
+    assert done.plan.affected and done.outcomes[0].certificates
+    manifest = RunStore(folder).manifest()
+    assert manifest["format_version"] == FORMAT_VERSION and before < set(manifest["forgotten"])
+    assert set(manifest["hidden_keys"]) == before and len(manifest["hidden"]) == 1
+    assert audit(folder, PLACES).findings == []
+    assert verify(folder, PLACES).differences == []
+    samples = [s for part in evaluate_run(folder, PLACES).data[0]._dataset.splits.values() for s in part]
+    assert samples and not any(s.user_id == "u7" for s in samples)
+
+
+def test_an_old_run_of_duplicates_forgets_all_rows_of_a_pair(old_run):
+    """TRUST.md 2: hiding the row that survived the filter let the next duplicate in."""
+    folder = old_run("duplicates")
+    unlearn(folder, interactions=[("u3", "i16")], config_dict=PLACES)
+    data = evaluate_run(folder, PLACES).data[0]._dataset
+    shown = {(s.user_id, e.item_id) for part in data.splits.values() for s in part for e in s.history}
+    assert ("u3", "i16") not in shown | set(zip(data.interactions.users, data.interactions.items, strict=True))
+    assert audit(folder, PLACES).holds and verify(folder, PLACES).holds
+
+
+def test_an_old_run_of_wrongly_read_items_is_refused_by_what_differs(old_run):
+    """FIELD.md 7 and 8: an empty year was filled with the mean, the title NA with nothing."""
+    with pytest.raises(RunError, match=r"item i7: 'Odd Film 7 \(1989\.63\d*\)' is 'Odd Film 7' now") as caught:
+        evaluate_run(old_run("strict_reader"), PLACES)
+    assert "item i12: '(1992)' is 'NA (1992)' now" in str(caught.value) and "train a new run" in str(caught.value)
+
+
+def test_an_old_run_of_presplit_files_that_did_not_forget_is_refused_by_what_was_left(old_run):
+    """TRUST.md 1: it was certified, and every row of u3 was still used."""
+    folder = old_run("presplit")
+    assert list((folder / "certificates").glob("*.json"))
+    with pytest.raises(RunError, match=r"u3:i\d+:\d+ \((Yes|No)\) was read and is not now"):
+        evaluate_run(folder, PLACES)
+    assert any("was read and is not now" in f for f in audit(folder, PLACES).findings)
+
+
+def test_other_data_is_still_just_other_data(old_run, tmp_path):
+    folder, other = old_run("plain"), tmp_path / "other" / "board"
+    shutil.copytree(OLD / "data" / "board", other)
+    lines = (other / "board.inter").read_text().splitlines(keepends=True)
+    (other / "board.inter").write_text("".join(lines[:-1]))
+    with pytest.raises(RunError, match="not the one that the run was made of"):
+        evaluate_run(folder, {**PLACES, "data_path": str(other.parent)})
