@@ -7,7 +7,6 @@ same.
 import importlib
 import importlib.abc
 import importlib.machinery
-import importlib.util
 import os
 import sys
 from collections.abc import Sequence
@@ -24,13 +23,13 @@ def is_on() -> bool:
 
 
 def install() -> None:
-    """Repair RecBole now if it is there already, else when it is imported. Safe to call again."""
-    if not is_on() or any(isinstance(finder, _Finder) for finder in sys.meta_path):
+    """Repair RecBole now if it is there already, and whenever it is imported. Safe to call again."""
+    if not is_on():
         return
+    if not any(isinstance(finder, _Finder) for finder in sys.meta_path):
+        sys.meta_path.insert(0, _Finder())
     if _TARGET in sys.modules:
         _apply(sys.modules[_TARGET])
-    else:
-        sys.meta_path.insert(0, _Finder())
 
 
 def _apply(module: ModuleType) -> None:
@@ -47,8 +46,8 @@ class _Finder(importlib.abc.MetaPathFinder):
         """See :class:`importlib.abc.MetaPathFinder`."""
         if name != _TARGET:
             return None
-        sys.meta_path.remove(self)
-        spec = importlib.util.find_spec(name)
+        others = (finder for finder in sys.meta_path if finder is not self and hasattr(finder, "find_spec"))
+        spec = next((found for finder in others if (found := finder.find_spec(name, path, target))), None)
         if spec and spec.loader:
             spec.loader = _Loader(spec.loader)
         return spec
