@@ -6,6 +6,10 @@ from typing import overload
 import numpy as np
 
 
+_FEW = 1000
+"""So few rows are looked up one by one: making an array of all names would cost more."""
+
+
 class Tokens(Sequence[str]):
     """Texts of n rows as codes and names.
 
@@ -54,7 +58,10 @@ class Tokens(Sequence[str]):
 
     def texts(self, rows: np.ndarray | slice = slice(None)) -> list[str]:
         """Texts of some rows; each different one is one object in memory."""
-        out: list[str] = self.objects()[self.codes[rows]].tolist()
+        codes = self.codes[rows]
+        if len(codes) < _FEW:
+            return [self.names[code] for code in codes.tolist()]
+        out: list[str] = self.objects()[codes].tolist()
         return out
 
     def objects(self) -> np.ndarray:
