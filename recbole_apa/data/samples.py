@@ -185,5 +185,6 @@ def make_sample(rows: Interactions, windows: Windows, row: int, history_length: 
     """The sample whose target is interaction ``row``."""
     shown = windows.history(row, history_length)
     target, *ids = rows.row_ids(np.concatenate(([row], shown)))
-    history = tuple(HistoryEntry(rows.items[h], int(rows.labels[h]), name) for h, name in zip(shown, ids, strict=True))
+    told = zip(rows.items.texts(shown), rows.labels[shown].tolist(), ids, strict=True)
+    history = tuple(HistoryEntry(item, label, name) for item, label, name in told)
     return Sample(target, rows.users[row], rows.items[row], int(rows.labels[row]), history)

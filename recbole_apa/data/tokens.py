@@ -5,7 +5,6 @@ from typing import overload
 
 import numpy as np
 
-
 _FEW = 1000
 """So few rows are looked up one by one: making an array of all names would cost more."""
 
