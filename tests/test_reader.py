@@ -452,7 +452,10 @@ words = st.sampled_from([*sorted(RECBOLE_MISSING), "x", " NA", "na", "NAN", "0",
 loose = st.sampled_from(
     [*sorted(RECBOLE_MISSING), "1", "2.5", "-3", "inf", "-inf", "1e5", "+4", ".5", "1.", "1e400", "Infinity", "NAN"]
 )
-wrong = st.sampled_from(["x", "—", "nan(x)", "1 2", "5 x", " NA"])
+wrong = st.sampled_from(["x", "—", "nan(x)", "1 2", "5 x", " NA", "tRUE", "1_", "0x10"])
+
+
+yes_no = st.sampled_from(["True", "False", "TRUE", "FALSE", "true", "false", "", "NA"])
 
 
 def test_what_recbole_takes_for_missing_is_what_pandas_does():
@@ -462,10 +465,13 @@ def test_what_recbole_takes_for_missing_is_what_pandas_does():
 
 
 @few
-@given(rows=st.lists(st.tuples(words, loose), min_size=1, max_size=8), bad=st.none() | wrong)
-def test_features_are_read_as_recbole_reads_them(path, rows, bad):
-    if bad:
-        rows = [*rows, ("x", bad)]
+@given(
+    texts=st.lists(words, min_size=9, max_size=9),
+    numbers=st.lists(loose, max_size=8) | st.lists(yes_no, max_size=8),
+    last=loose | yes_no | wrong,
+)
+def test_features_are_read_as_recbole_reads_them(path, texts, numbers, last):
+    rows = list(zip(texts, [*numbers, last], strict=False))
     path.write_text("a:token\tb:float\n" + "".join(f"{a}\t{b}\n" for a, b in rows))
     try:
         texts, numbers = as_pandas(path)

@@ -14,6 +14,9 @@ from recbole_apa.data.tokens import Tokens
 
 _NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
 
+_WORDS = {"True": 1.0, "TRUE": 1.0, "true": 1.0, "False": 0.0, "FALSE": 0.0, "false": 0.0}
+"""Taken for numbers by pandas, with which RecBole reads, in a column that holds nothing else."""
+
 Record = tuple[int, list[str]]
 """Physical line, and cells."""
 
@@ -54,16 +57,18 @@ def collect(
     wanted = [(place, field, rules[field.name]) for place, field in enumerate(header) if field.name in rules]
     cells: dict[str, list[str]] = {field.name: [] for _, field, _ in wanted}
     lines: list[int] = []
+    of_words: dict[str, bool] = {}
     for line, values in records:
         if len(values) != len(header):
             problems.add(line, _width(values, header, quoted))
             continue
         lines.append(line)
         for place, field, rule in wanted:
-            says = _wrong(values[place], rule)
+            text = values[place]
+            says = _wrong_feature(text, field.name, of_words) if rule is Rule.RECBOLE_NUMBER else _wrong(text, rule)
             if says:
                 problems.add(line, f"column {field.name}: {says}{_hint(field, rule)}")
-            cells[field.name].append(values[place])
+            cells[field.name].append(text)
     problems.refuse()
     columns = {field.name: _column(cells.pop(field.name), rule) for _, field, rule in wanted}
     where = np.array(lines, dtype=np.int64)
@@ -78,11 +83,23 @@ def _wrong(text: str, rule: Rule) -> str:
             return f"found {clip(text)}, expected a number"
         if not math.isfinite(float(text)):
             return f"found {clip(text)}, expected a finite number"
-    if rule is Rule.RECBOLE_NUMBER and text not in RECBOLE_MISSING:
-        try:
-            float(text)
-        except ValueError:
-            return f"found {clip(text)}, expected a number"
+    return ""
+
+
+def _wrong_feature(text: str, name: str, of_words: dict[str, bool]) -> str:
+    """What is wrong with a number as RecBole reads it.
+
+    Args:
+        of_words: whether a column's first cell is True or False, by name; what comes after is of the same kind.
+    """
+    if text in RECBOLE_MISSING:
+        return ""
+    if of_words.setdefault(name, text in _WORDS):
+        return "" if text in _WORDS else f"found {clip(text)}, expected True or False as in the rows above"
+    try:
+        float(text)
+    except ValueError:
+        return f"found {clip(text)}, expected a number"
     return ""
 
 
@@ -90,7 +107,8 @@ def _column(texts: list[str], rule: Rule) -> Tokens | np.ndarray:
     if not rule.is_number:
         return Tokens.of(texts)
     empty = frozenset({""}) if rule is Rule.NUMBER else RECBOLE_MISSING
-    return np.array([math.nan if text in empty else float(text) for text in texts], dtype=np.float64)
+    known = dict.fromkeys(empty, math.nan) | (_WORDS if rule is Rule.RECBOLE_NUMBER else {})
+    return np.array([known[text] if text in known else float(text) for text in texts], dtype=np.float64)
 
 
 def _width(values: list[str], header: tuple[Field, ...], quoted: bool) -> str:
