@@ -13,7 +13,7 @@ import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
-from recbole_apa.data.reader import RECBOLE_MISSING, FileForm, Rule, concat, fast, read, read_header, read_table, strict
+from recbole_apa.data.reader import RECBOLE_MISSING, FileForm, Rule, concat, fast, read, read_table, strict
 from recbole_apa.errors import DataError
 from tests import reference_reader
 
@@ -394,7 +394,6 @@ def test_an_empty_file_and_one_that_is_not_there(path):
 def test_a_header_alone_is_a_table_without_rows(path, text):
     right = assert_as_the_reference(path, text.encode())
     assert right.columns == {"a": [], "b": []}
-    assert [f.name for f in read_header(path)] == ["a", "b"]
 
 
 def test_columns_that_are_not_asked_for_are_left_out_but_stand_in_the_header(path):

@@ -57,7 +57,10 @@ def _open(
 ) -> pa.Table:
     return csv.read_csv(
         pa.BufferReader(data),
-        read_options=csv.ReadOptions(column_names=[f.name for f in header], skip_rows=1, block_size=_BLOCK),
+        # one thread: no pool of Arrow's is left behind in a process that forks workers
+        read_options=csv.ReadOptions(
+            column_names=[f.name for f in header], skip_rows=1, block_size=_BLOCK, use_threads=False
+        ),
         parse_options=csv.ParseOptions(
             delimiter=separator,
             quote_char=False,

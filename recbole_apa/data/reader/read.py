@@ -83,15 +83,6 @@ def read_table(path: Path, form: FileForm | None = None, choose: Choose = strict
     return Table(path, header, columns, rules, n_rows, lines)
 
 
-def read_header(path: Path, form: FileForm | None = None) -> tuple[Field, ...]:
-    """The header alone.
-
-    Raises:
-        DataError: as :func:`read_table`.
-    """
-    return read_table(path, form, lambda field: None).header
-
-
 def _fast(
     view: memoryview, header: tuple[Field, ...], rules: dict[str, Rule], separator: str, blanks: bool
 ) -> dict | None:
