@@ -138,6 +138,7 @@ def other_data(manifest: Mapping[str, Any], config: APAConfig, dataset: Any) -> 
     if not is_old_format(manifest):
         return other
     item_text = manifest["settings"]["item_text"]
+    config["val_interval"] = manifest["options"].get("val_interval")  # book-crossing's own came later
     try:
         before = read_as_before(config, config.view or DataView(), item_text)
     except Exception:  # RecBole's loader, on whatever file it cannot read: then it did not make the run

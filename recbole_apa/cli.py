@@ -5,7 +5,7 @@ import typing
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from recbole_apa.cli_stage import COLUMNS, IDS, NAMES, carry_out, prove, read_stage, waits, words
+from recbole_apa.cli_stage import COLUMNS, IDS, NAMES, carry_out, is_asked, prove, read_stage, waits, words
 from recbole_apa.cli_usage import USAGE
 from recbole_apa.errors import APAError, SettingsError
 
@@ -116,7 +116,7 @@ def _dispatch(options: dict[str, Any]) -> int:
             _compare(comparing, kept, options)
         return 0
     stage = {name: options.pop(name) for name in (*_FLAGS, *NAMES, *_STAGE, COLUMNS, IDS) if name in options}
-    asked = any(stage.get(name) for name in (*NAMES, "unlearn", "resume", COLUMNS, IDS))
+    asked = is_asked(stage)
     if "run" in options:
         folder = options.pop("run")
         if "copy_to" in options:
@@ -136,7 +136,7 @@ def _dispatch(options: dict[str, Any]) -> int:
     files = options.pop("config_files", "").split()
     if asked and waits(options.get("run_dir")):
         print(f"{options['run_dir']}: a request waits there to be carried out; going on with it")
-        carry_out(options["run_dir"], {}, {})
+        carry_out(options["run_dir"], stage, {})
         return 0
     if asked:
         read_stage(stage)  # a malformed request is refused before the training, not after it

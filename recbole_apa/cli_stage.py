@@ -10,6 +10,34 @@ from recbole_apa.unlearning.demands import shortened
 NAMES = frozenset({"forget_users", "forget_items", "forget_interactions"})
 """Options that name what is to be forgotten."""
 COLUMNS, IDS = "unlearn_columns", "unlearn_ids"
+_MANNERS = ("exactness", "unlearn_method", "dry_run", "skip_unknown", COLUMNS, IDS)
+"""Options that say how a request is carried out."""
+
+
+def is_asked(stage: Mapping[str, Any]) -> bool:
+    """Whether something is to be forgotten, or a request that waits to be finished.
+
+    Raises:
+        SettingsError: an empty name, or options that come to nothing: a request must not be dropped without a word.
+    """
+    requests = [name for name in (*sorted(NAMES), "unlearn") if name in stage]
+    for name in requests:
+        if not str(stage[name]).strip("[] ,"):
+            raise SettingsError(
+                f"--{name}: found nothing after it (an empty variable?); expected what is to be forgotten"
+            )
+    asked = bool(requests) or bool(stage.get("resume"))
+    proofs = [name for name in ("audit", "verify") if stage.get(name)]
+    if asked and proofs:
+        raise SettingsError(f"--{proofs[0]} does not go with a request; give one command for each")
+    manners = [
+        name for name in ("exactness", "unlearn_method", "dry_run", "skip_unknown", COLUMNS, IDS) if stage.get(name)
+    ]
+    if manners and not asked:
+        raise SettingsError(
+            f"--{manners[0]}: found no request; expected together with --unlearn=FILE, --forget_users, ..."
+        )
+    return asked
 
 
 def waits(run_dir: str | None) -> bool:

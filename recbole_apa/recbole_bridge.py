@@ -198,6 +198,8 @@ class APAConfig(Config):
             out["data_path"] = str(Path(out["data_path"]).resolve())
         resolved = {k: self.final_config_dict[k] for k in OPTION_KEYS if k in self.final_config_dict}
         fixed = {k: self.final_config_dict[k] for k in ("load_col", "threshold", "metrics", "MAX_ITEM_LIST_LENGTH")}
+        if self.final_config_dict["val_interval"] is not None:  # a dataset's own properties may set it
+            fixed["val_interval"] = self.final_config_dict["val_interval"]
         plain = {**fixed, **resolved, **out, "dataset": self.dataset, "eval_args": self.final_config_dict["eval_args"]}
         return {k: v for k, v in plain.items() if isinstance(v, (str, int, float, bool, list, dict, type(None)))}
 

@@ -2,6 +2,7 @@
 
 import pytest
 
+from recbole_apa import evaluate_run, unlearn
 from recbole_apa.cli import main
 from recbole_apa.files import read_json
 from tests.unlearning_helpers import copy_run, tree
@@ -56,6 +57,48 @@ def test_a_data_officers_day(finished, tmp_path, capsys):
     assert main([f"--run={folder}", "--audit"]) == 1
     assert "memory.safetensors was changed" in capsys.readouterr().out
     assert main([f"--run={folder}"]) == 2
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        (["--forget_users="], "--forget_users: found nothing after it"),
+        (["--forget_interactions= , "], "--forget_interactions: found nothing after it"),
+        (["--unlearn="], "--unlearn: found nothing after it"),
+        (["--forget_users=u5", "--audit"], "--audit does not go with a request"),
+        (["--verify", "--unlearn=r.csv"], "--verify does not go with a request"),
+        (["--exactness=foo"], "--exactness: found no request"),
+        (["--exactness=foo", "--forget_users=u5"], "exactness: found 'foo'"),
+        (["--unlearn_method=NPO"], "--unlearn_method: found no request"),
+        (["--dry_run"], "--dry_run: found no request"),
+        (["--skip_unknown"], "--skip_unknown: found no request"),
+        (["--unlearn_columns={user_id: uid}"], "--unlearn_columns: found no request"),
+    ],
+)
+def test_no_request_is_dropped_without_a_word(given, says, finished, tmp_path, capsys):
+    """TRUST.md 5: each of these ended with status 0, and nothing was forgotten."""
+    folder = copy_run(finished, tmp_path / "run")
+    before = tree(folder)
+    assert main([f"--run={folder}", *given]) == 2
+    assert says in capsys.readouterr().err and tree(folder) == before
+
+
+@pytest.mark.parametrize("named", ["u3", "u5"])
+def test_a_request_that_waits_is_finished_and_the_one_named_is_not_dropped(named, finished, tmp_path, capsys):
+    folder = copy_run(finished, tmp_path / "run")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("recbole_apa.unlearning.session.carry_out", stopped)
+        with pytest.raises(InterruptedError):
+            unlearn(folder, users=["u3"])
+    assert main([f"--run={folder}", f"--forget_users={named}"]) == 0
+    assert len(list((folder / "certificates").glob("*.json"))) == (1 if named == "u3" else 2)
+    left = evaluate_run(folder).data[0]._dataset
+    assert {"u3", named}.isdisjoint(left.interactions.users)
+    assert main([f"--run={folder}", "--audit"]) == 0
+
+
+def stopped(*args, **named):
+    raise InterruptedError
 
 
 def test_bad_requests_change_nothing_and_exit_with_2(finished, tmp_path, capsys):

@@ -15,7 +15,7 @@ from recbole_apa.data.view import ITEM, PAIR, ROW, USER, salted, scope_digest, s
 from recbole_apa.errors import RequestError, SettingsError
 from recbole_apa.fitting import FitRecord, StateBuilder, shard_key
 from recbole_apa.former_state import FormerState
-from recbole_apa.ledger import REQUEST, Ledger
+from recbole_apa.ledger import REQUEST, Entry, Ledger
 from recbole_apa.make_trainer import collaborative_of
 from recbole_apa.run_lock import run_lock
 from recbole_apa.run_store import RunStore
@@ -135,7 +135,9 @@ class _Session:
     def __init__(self, store: RunStore, changes: Mapping[str, Any] | None, opened: RunResult | None) -> None:
         self.store, self.changes, self.opened = store, changes, opened
         self.ledger = Ledger(store.folder, store.manifest()["salt"])
+        waiting = {e.position for e in self.ledger.waiting()}
         self.finished = finish_switch(store, self.ledger)
+        self._closed_now = waiting - {e.position for e in self.ledger.waiting()}
 
     def run(self, demands: Sequence[Demand], exactness: str, method: str, skip_unknown: bool) -> UnlearnResult:
         """Carry out what waits, then the new request."""
@@ -145,6 +147,7 @@ class _Session:
             opened = open_run(self.store, self.changes, allow_pending=True)
             out.outcomes.append(carry_out(opened, left, opened.config["show_progress"]))
             self.opened = out.outcomes[-1].result
+        demands = self._not_done_now(demands, left)
         if demands:
             opened = self._open()
             asked, out.left = self._ask(opened, demands, exactness, method, skip_unknown)
@@ -158,6 +161,13 @@ class _Session:
                 "no interrupted request is waiting either"
             )
         return out
+
+    def _not_done_now(self, demands: Sequence[Demand], waited: Sequence[Entry]) -> list[Demand]:
+        """Demands that the requests which waited did not name too: the same command may have been given again."""
+        late = [e for e in self.ledger.requests() if e.position in self._closed_now]
+        names = {digest for entry in (*waited, *late) for digest in entry.content["names"]}
+        salt = self.store.manifest()["salt"]
+        return [demand for demand in demands if not _was_served(demand, salt, names)]
 
     def dry_run(self, demands: Sequence[Demand], exactness: str, method: str, skip_unknown: bool) -> UnlearnResult:
         """The plan of a request that is not taken."""
