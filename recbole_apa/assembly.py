@@ -13,7 +13,7 @@ from recbole_apa.data.old_reading import Reading, differences, read_as_before
 from recbole_apa.data.splits import SPLITS
 from recbole_apa.data.view import DataView
 from recbole_apa.errors import RunError, SettingsError
-from recbole_apa.ledger import refuse_pending
+from recbole_apa.ledger import refuse_gap, refuse_pending
 from recbole_apa.model import APA
 from recbole_apa.recbole_bridge import APAConfig, make_dataset
 from recbole_apa.run_store import EMBEDDINGS, MEMORY, METRICS, STATES, RunStore, is_old_format
@@ -109,6 +109,7 @@ def open_run(store: RunStore, changes: Mapping[str, Any] | None = None, allow_pe
         SettingsError: an option that would change what the run computes.
     """
     refuse_pending(store, allow_pending)
+    refuse_gap(store)
     manifest = store.check()
     fixed = sorted(set(changes or {}) - MOVABLE)
     if fixed:

@@ -30,9 +30,7 @@ def is_asked(stage: Mapping[str, Any]) -> bool:
     proofs = [name for name in ("audit", "verify") if stage.get(name)]
     if asked and proofs:
         raise SettingsError(f"--{proofs[0]} does not go with a request; give one command for each")
-    manners = [
-        name for name in ("exactness", "unlearn_method", "dry_run", "skip_unknown", COLUMNS, IDS) if stage.get(name)
-    ]
+    manners = [name for name in _MANNERS if stage.get(name)]
     if manners and not asked:
         raise SettingsError(
             f"--{manners[0]}: found no request; expected together with --unlearn=FILE, --forget_users, ..."

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from recbole_apa.errors import RunError
-from recbole_apa.files import sync_folder
-from recbole_apa.run_store import LEDGER, PENDING, RunStore
+from recbole_apa.files import file_digest, sync_folder
+from recbole_apa.run_store import LEDGER, MANIFEST, PENDING, RunStore, is_old_format
 from recbole_apa.seeding import digest_of
 from recbole_apa.storage.place import publish, shown
 
@@ -109,6 +109,38 @@ class Ledger:
             previous = hashlib.sha256(line).hexdigest()
             entries.append(Entry(number, value["kind"], value["time"], value, previous))
         return entries, len(whole)
+
+
+def served_by(manifest: Mapping[str, Any], entry: Entry) -> bool:
+    """Whether a state is that after a request. Runs before format 3 note its position alone, which another request has
+    where the ledger was shortened."""
+    served = manifest.get("served_requests", [])
+    return entry.digest in served or (is_old_format(manifest) and entry.position in served)
+
+
+def refuse_gap(store: RunStore) -> None:
+    """Whether the ledger leads to the manifest: what its requests come to is what the manifest says is forgotten, and
+    nobody changed the manifest since the last of them.
+
+    Raises:
+        RunError: it does not; a request would make a lost line, or an edited manifest, look like what was certified.
+    """
+    manifest = store.manifest()
+    entries = Ledger(store.folder, manifest["salt"]).entries()
+    done = [e for e in entries if e.kind == DONE]
+    carried_out = {position for e in done for position in e.content["requests"]}
+    requests = [e for e in entries if e.kind == REQUEST]
+    late = [e for e in requests if e.position not in carried_out and served_by(manifest, e)]
+    reached = [e for e in requests if e.position in carried_out] + late
+    if {d for e in reached for d in e.content["interactions"]} != set(manifest["forgotten"]):
+        raise RunError(
+            f"{store.place}: the requests in {LEDGER} do not come to what {MANIFEST} says is forgotten; lines were lost, "
+            "or the manifest was edited: restore both from a copy"
+        )
+    if done and not late and done[-1].content["manifest"] != file_digest(store.manifest_path):
+        raise RunError(
+            f"{store.place}: {MANIFEST} was changed after the last request was carried out: restore it from a copy"
+        )
 
 
 def refuse_pending(store: RunStore, allow: bool = False) -> None:

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from recbole_apa import audit, unlearn, verify
+from recbole_apa import audit, evaluate_run, unlearn, verify
 from recbole_apa.errors import CertificateError, RunError
 from recbole_apa.former_state import FormerState
 from recbole_apa.run_store import RunStore
@@ -83,3 +83,34 @@ def test_every_file_that_is_changed_afterwards_is_found(finished, tmp_path):
             assert f"{name} was changed after it was written" in verify(folder).differences[0]
         path.write_bytes(content)
     assert audit(folder).holds
+
+
+def test_a_manifest_that_was_edited_is_refused_before_another_request_would_hide_it(finished, tmp_path):
+    """TRUST.md 3: the request was carried out, and the audit held afterwards."""
+    folder = copy_run(finished, tmp_path / "run")
+    unlearn(folder, users=["u3"])
+    manifest = folder / "manifest.json"
+    manifest.write_text(manifest.read_text().replace('"seed": 1', '"seed": 2', 1))
+    before = tree(folder)
+    for attempt in (lambda: unlearn(folder, users=["u4"]), lambda: evaluate_run(folder)):
+        with pytest.raises(RunError, match="was changed after the last request was carried out"):
+            attempt()
+    assert tree(folder) == before
+
+
+@pytest.mark.parametrize("left", ["nothing", "first request"])
+def test_a_ledger_that_was_lost_or_shortened_stops_further_requests(left, finished, tmp_path):
+    """TRUST.md 8: a request at the position of a lost one was closed undone."""
+    folder = copy_run(finished, tmp_path / "run")
+    unlearn(folder, users=["u3"])
+    ledger = folder / "ledger.jsonl"
+    whole = ledger.read_bytes()
+    unlearn(folder, users=["u4"])
+    if left == "nothing":
+        ledger.unlink()
+    else:
+        ledger.write_bytes(whole)
+    before = tree(folder)
+    with pytest.raises(RunError, match="do not come to what manifest.json says is forgotten"):
+        unlearn(folder, users=["u5"])
+    assert tree(folder) == before

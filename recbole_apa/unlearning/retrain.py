@@ -21,7 +21,7 @@ from recbole_apa.evaluation_stage import (
 )
 from recbole_apa.files import file_digest, read_json
 from recbole_apa.former_state import FormerState
-from recbole_apa.ledger import DONE, Entry, Ledger
+from recbole_apa.ledger import DONE, Entry, Ledger, served_by
 from recbole_apa.make_trainer import make_trainer
 from recbole_apa.partition import Partition
 from recbole_apa.run_store import CERTIFICATES, METRICS, PENDING, RunIdentity, RunStore
@@ -78,8 +78,8 @@ def finish_switch(store: RunStore, ledger: Ledger) -> list[Path]:
     """
     if pending_store(store).is_ready():
         switch(store)
-    served = store.manifest().get("served_requests", [])
-    late = [e.position for e in ledger.waiting() if e.position in served]
+    manifest = store.manifest()
+    late = [e.position for e in ledger.waiting() if served_by(manifest, e)]
     if late:
         _close(store, ledger, late)
     return _certificate_paths(store, late)
@@ -125,7 +125,7 @@ def carry_out(
         "hidden": sorted(view.hidden),
         "hidden_keys": sorted(view.hidden_keys),
         "plain_ids": view.plain_ids,
-        "served_requests": [*before.get("served_requests", []), *(e.position for e in requests)],
+        "served_requests": [e.digest for e in ledger.requests() if served_by(before, e) or e in requests],
         "partition_of": "this data" if exactness == STRICT else "inherited",
         "outside": outside,
     }
@@ -224,12 +224,12 @@ def _start_pending(store: RunStore, data: tuple[Any, Any, Any], before: Mapping[
     return pending
 
 
-def _carried_out(ledger: Ledger, served: Sequence[int]) -> list[dict[str, Any]]:
+def _carried_out(ledger: Ledger, served: Sequence[str]) -> list[dict[str, Any]]:
     """What the report says of each request."""
     return [
         {"position": e.position, "time": e.time, "n_interactions": len(e.content["interactions"])}
         for e in ledger.requests()
-        if e.position in served
+        if e.digest in served
     ]
 
 

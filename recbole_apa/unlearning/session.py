@@ -15,7 +15,7 @@ from recbole_apa.data.view import ITEM, PAIR, ROW, USER, salted, scope_digest, s
 from recbole_apa.errors import RequestError, SettingsError
 from recbole_apa.fitting import FitRecord, StateBuilder, shard_key
 from recbole_apa.former_state import FormerState
-from recbole_apa.ledger import REQUEST, Entry, Ledger
+from recbole_apa.ledger import REQUEST, Entry, Ledger, refuse_gap
 from recbole_apa.make_trainer import collaborative_of
 from recbole_apa.run_lock import run_lock
 from recbole_apa.run_store import RunStore
@@ -137,6 +137,7 @@ class _Session:
         self.ledger = Ledger(store.folder, store.manifest()["salt"])
         waiting = {e.position for e in self.ledger.waiting()}
         self.finished = finish_switch(store, self.ledger)
+        refuse_gap(store)
         self._closed_now = waiting - {e.position for e in self.ledger.waiting()}
 
     def run(self, demands: Sequence[Demand], exactness: str, method: str, skip_unknown: bool) -> UnlearnResult:
