@@ -39,7 +39,7 @@ def main() -> None:
     given.out.mkdir(parents=True, exist_ok=True)
     for name, numbers in zip(("users", "items"), cure4rec_numbers(given.inter), strict=True):
         with open(given.out / f"{name}.csv", "w", newline="") as file:
-            csv.writer(file).writerows([("theirs", "ours"), *numbers.items()])
+            csv.writer(file).writerows([("cure4rec", USER if name == "users" else ITEM), *numbers.items()])
         print(f"{given.out / name}.csv: {len(numbers)} {name}")
 
 

@@ -13,7 +13,7 @@ from recbole_apa.data.old_reading import Reading, differences, read_as_before
 from recbole_apa.data.splits import SPLITS
 from recbole_apa.data.view import DataView
 from recbole_apa.errors import RunError, SettingsError
-from recbole_apa.ledger import refuse_gap, refuse_pending
+from recbole_apa.ledger import Ledger, refuse_gap, refuse_pending, served_by, view_of
 from recbole_apa.model import APA
 from recbole_apa.recbole_bridge import APAConfig, make_dataset
 from recbole_apa.run_store import EMBEDDINGS, MEMORY, METRICS, STATES, RunStore, is_old_format
@@ -162,11 +162,14 @@ def stored_view(store: RunStore) -> DataView:
     manifest, seen = store.manifest(), store.lineage()
     artefacts = dict(zip(SPLITS, (EMBEDDINGS, MEMORY, METRICS), strict=True))
     roles = {name: frozenset(seen[artefact]) for name, artefact in artefacts.items()}
-    forgotten = frozenset(manifest["forgotten"])
-    hidden_keys = forgotten if is_old_format(manifest) else frozenset(manifest["hidden_keys"])
-    hidden = frozenset(manifest.get("hidden", ()))
+    served = view_of([e for e in Ledger(store.folder, manifest["salt"]).requests() if served_by(manifest, e)])
+    once_a_pair = manifest["options"].get("rm_dup_inter") is not None
     plain_ids = is_old_format(manifest) or manifest["plain_ids"]
-    return DataView(manifest["salt"], forgotten, hidden, hidden_keys, plain_ids, roles, manifest["draw"])
+    forgotten, salt = frozenset(manifest["forgotten"]), manifest["salt"]
+    bare = DataView(
+        salt, forgotten, once_a_pair=once_a_pair, plain_ids=plain_ids, roles=roles, cutoffs=manifest["draw"]
+    )
+    return bare.without(served)
 
 
 def _check_same(manifest: Mapping[str, Any], config: APAConfig, model: APA, dataset: Any) -> None:

@@ -99,7 +99,7 @@ def _is_number(text: str) -> bool:
 
 def words(stage: Mapping[str, Any], name: str) -> list[str]:
     """The names of an option, which commas separate."""
-    return [word.strip() for word in stage.get(name, "").strip("[]").split(",") if word.strip()]
+    return [word for word in stage.get(name, "").strip("[]").split(",") if word.strip()]
 
 
 def carry_out(folder: Any, stage: Mapping[str, Any], changes: dict[str, Any]) -> None:

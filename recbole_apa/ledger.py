@@ -7,12 +7,13 @@ line: it was never acknowledged, and the next write cuts it off.
 import hashlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
+from recbole_apa.data.view import DataView
 from recbole_apa.errors import RunError
 from recbole_apa.files import file_digest, sync_folder
 from recbole_apa.run_store import LEDGER, MANIFEST, PENDING, RunStore, is_old_format
@@ -118,6 +119,29 @@ def served_by(manifest: Mapping[str, Any], entry: Entry) -> bool:
     return entry.digest in served or (is_old_format(manifest) and entry.position in served)
 
 
+class Asked(Protocol):
+    """What says what is to be forgotten: a line of the ledger, or one that is not written yet."""
+
+    @property
+    def content(self) -> Mapping[str, Any]:
+        """``interactions``: salted keys of the rows found; ``hides``: digests of what was named; ``exactness``,
+        ``method``. Lines from before run format 3 have ``names`` in place of ``hides``."""
+        ...
+
+
+def view_of(requests: Iterable[Asked]) -> DataView:
+    """What requests hide, by the digests that a :class:`DataView` holds."""
+    out = DataView()
+    for content in (r.content for r in requests):
+        keys = frozenset(content["interactions"])
+        if "hides" in content:
+            out = out.without(DataView(forgotten=keys, hidden=frozenset(content["hides"])))
+        else:
+            names = frozenset(content["names"])
+            out = out.without(DataView(forgotten=keys, hidden_keys=keys, hidden_names=names))
+    return out
+
+
 def refuse_gap(store: RunStore) -> None:
     """Whether the ledger leads to the manifest: what its requests come to is what the manifest says is forgotten, and
     nobody changed the manifest since the last of them.
@@ -134,8 +158,8 @@ def refuse_gap(store: RunStore) -> None:
     reached = [e for e in requests if e.position in carried_out] + late
     if {d for e in reached for d in e.content["interactions"]} != set(manifest["forgotten"]):
         raise RunError(
-            f"{store.place}: the requests in {LEDGER} do not come to what {MANIFEST} says is forgotten; lines were lost, "
-            "or the manifest was edited: restore both from a copy"
+            f"{store.place}: the requests in {LEDGER} do not come to what {MANIFEST} says is forgotten; lines were "
+            "lost, or the manifest was edited: restore both from a copy"
         )
     if done and not late and done[-1].content["manifest"] != file_digest(store.manifest_path):
         raise RunError(

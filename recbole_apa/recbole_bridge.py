@@ -22,6 +22,7 @@ from recbole_apa.errors import APAError, DataError, SettingsError
 from recbole_apa.eval_checks import RANKING_METRICS, figure_names, is_ranking, judging_problems
 from recbole_apa.option_names import RECBOLE_EXTRA, RUN_KEYS
 from recbole_apa.options import refuse_unknown
+from recbole_apa.pickles import refuse_pickles
 from recbole_apa.properties_folder import properties_folder
 from recbole_apa.recbole_checks import number_of, recbole_problems
 from recbole_apa.recbole_settings import OPTION_KEYS, read_settings
@@ -271,6 +272,7 @@ def make_dataset(config: Config) -> Any:
     """
     from recbole.data import create_dataset
 
+    refuse_pickles(config)
     folder = Path(config["data_path"])
     name = config["dataset"]
     downloading = not folder.is_dir()

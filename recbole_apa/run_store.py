@@ -108,8 +108,6 @@ class RunStore:
                 "identity_digest": identity.digest(),
                 "salt": self.base.manifest()["salt"] if self.base else secrets.token_hex(16),
                 "forgotten": [],
-                "hidden": [],
-                "hidden_keys": [],
                 "plain_ids": False,
                 "served": 0,
                 **asdict(identity),

@@ -232,7 +232,7 @@ def test_23_items_without_a_line_are_counted_or_called_by_their_id(files, caplog
     files.write()
     with caplog.at_level(logging.WARNING):
         assert told(files.samples()) == [pair for pair in U0 if pair[0] != "i3"]
-    assert "4 interactions of 1 items ('i3') are left out" in caplog.text
+    assert "4 interactions of 1 items are left out (line 3, 16, 21, 26)" in caplog.text
     assert files.texts(filter_inter_by_user_or_item=False)["i3"] == "item i3"
     assert told(files.samples(filter_inter_by_user_or_item=False)) == U0
 
@@ -347,3 +347,35 @@ def test_ids_with_colons_and_blanks_are_not_taken_for_others(files, options, tmp
     pairs = pairs_of(done.outcomes[0].result.data[0]._dataset)
     assert rows[1] in pairs and rows[0] not in pairs
     assert audit(tmp_path / "run").holds and verify(tmp_path / "run").holds
+
+
+def test_two_stray_quotation_marks_join_no_rows(files):
+    """Taken for a CSV writer's, they would make one title of two lines, and an item would be gone."""
+    files.item[3:5] = ['i2\t"Heroes\t1982', 'i3\tVillains"\t1983']
+    texts = files.write().texts()
+    assert (texts["i2"], texts["i3"]) == ('"Heroes (1982)', 'Villains" (1983)')
+    files.item[5] = 'i4\t"""O"" Is for Outlaw"\t1984'
+    with pytest.raises(DataError, match=r"some quotation marks look like a CSV writer's and others like text"):
+        files.write().build()
+
+
+def test_presplit_files_are_not_filtered_and_the_log_says_so(files, caplog):
+    files.inter[3] = "u0\ti6\t0\t2"
+    presplit(files)
+    with caplog.at_level(logging.WARNING):
+        part = files.build(benchmark_filename=["train", "valid", "test"], val_interval={"rating": "[1,inf)"})[0]
+    assert len(part.interactions) == 32
+    assert "val_interval: no effect on files that were split beforehand" in caplog.text
+    assert "1 of 32 rows have rating 0 and are taken for dislikes" in caplog.text
+
+
+@pytest.mark.parametrize("kind", ["float", "token_seq"])
+def test_ids_are_texts_whatever_the_header_calls_them(files, kind):
+    files.inter = [line.replace("u0\t", "7\t").replace("\tu", "\t") for line in files.inter]
+    files.inter[0] = HEAD.replace("user_id:token", f"user_id:{kind}")
+    files.write()
+    if kind == "float":
+        assert told(files.samples("7")) == U0
+    else:
+        with pytest.raises(DataError, match="column 'user_id' has the type token_seq, expected user_id:token"):
+            files.build()

@@ -14,7 +14,7 @@ RANKS = [
     {"errors", "seeding", "properties_folder"},
     {"settings", "files", "progress", "capacity", "devices", "idle_options", "recbole_evaluator"},
     {"options"},
-    {"recbole_checks", "eval_checks", "option_names"},
+    {"recbole_checks", "eval_checks", "option_names", "pickles"},
     {"recbole_settings"},
     {"partition", "adapters", "data"},
     {"compat"},

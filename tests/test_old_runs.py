@@ -11,7 +11,11 @@ from pathlib import Path
 import pytest
 
 from recbole_apa import audit, evaluate_run, unlearn, verify
+from recbole_apa.assembly import stored_view
+from recbole_apa.data.view import salted
 from recbole_apa.errors import RunError
+from recbole_apa.files import file_digest
+from recbole_apa.ledger import DONE, REQUEST, Ledger
 from recbole_apa.run_store import FORMAT_VERSION, OLD_FORMAT_VERSION, RunStore
 
 OLD = Path(__file__).resolve().parent / "data" / "old_runs"
@@ -63,7 +67,8 @@ def test_an_old_run_forgets_and_becomes_one_of_today(name, exactness, old_run):
     assert done.plan.affected and done.outcomes[0].certificates
     manifest = RunStore(folder).manifest()
     assert manifest["format_version"] == FORMAT_VERSION and before < set(manifest["forgotten"])
-    assert set(manifest["hidden_keys"]) == before and len(manifest["hidden"]) == 1
+    view = stored_view(RunStore(folder))
+    assert view.hidden_keys == before and len(view.hidden) == 1
     assert audit(folder, PLACES).findings == []
     assert verify(folder, PLACES).differences == []
     samples = [s for part in evaluate_run(folder, PLACES).data[0]._dataset.splits.values() for s in part]
@@ -103,3 +108,39 @@ def test_other_data_is_still_just_other_data(old_run, tmp_path):
     (other / "board.inter").write_text("".join(lines[:-1]))
     with pytest.raises(RunError, match="not the one that the run was made of"):
         evaluate_run(folder, {**PLACES, "data_path": str(other.parent)})
+
+
+@pytest.mark.parametrize("served", [False, True], ids=["waiting", "served"])
+@pytest.mark.parametrize("asked", [{"users": ["u3"]}, {"interactions": [("u3", "i16")]}], ids=["user", "pair"])
+def test_requests_of_an_old_run_that_knew_rows_alone_hide_what_they_named(asked, served, old_run):
+    """TRUST.md 2, of requests that the old version took: the next duplicate of u3's pair came in and was certified."""
+    folder = old_run("duplicates")
+    take_as_before(folder, asked, served)
+    if served:
+        with pytest.raises(RunError, match=r"u3:i16:\d+ \((Yes|No)\) was read and is not now|not the one"):
+            evaluate_run(folder, PLACES)
+        return
+    unlearn(folder, config_dict=PLACES)
+    data = evaluate_run(folder, PLACES).data[0]._dataset
+    shown = {(s.user_id, e.item_id) for part in data.splits.values() for s in part for e in s.history}
+    assert ("u3", "i16") not in shown | set(zip(data.interactions.users, data.interactions.items, strict=True))
+    assert audit(folder, PLACES).holds and verify(folder, PLACES).holds
+
+
+def take_as_before(folder, asked, served):
+    """Write the ledger's line of a request as commit 86d8546 did: keys of rows that the filters had left, and names."""
+    opened = evaluate_run(folder, PLACES)
+    rows, salt = opened.data[0]._dataset.interactions, RunStore(folder).manifest()["salt"]
+    wanted = {("u3", None)} if "users" in asked else set(asked["interactions"])
+    found = [r for r in range(len(rows)) if (rows.users[r], None) in wanted or (rows.users[r], rows.items[r]) in wanted]
+    names = {salted(salt, f"pair {rows.users[r]} {rows.items[r]}") for r in found}
+    names |= {salted(salt, f"user {u}") for u in asked.get("users", ())}
+    keys = sorted({salted(salt, rows.row_key(r)) for r in found})
+    content = {"interactions": keys, "names": sorted(names), "exactness": "inherited", "method": "exact"}
+    ledger = Ledger(folder, salt)
+    entry = ledger.append(REQUEST, content)
+    if served:  # as far as reading goes: the manifest says so, and nothing was trained again
+        path = folder / "manifest.json"
+        manifest = json.loads(path.read_text()) | {"forgotten": keys, "served_requests": [entry.position]}
+        path.write_text(json.dumps(manifest))
+        ledger.append(DONE, {"requests": [1], "certificates": {}, "manifest": file_digest(path)})

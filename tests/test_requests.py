@@ -323,20 +323,20 @@ def test_columns_that_nobody_read_matter_only_where_they_would_choose(tmp_path):
 def test_ids_of_other_people_are_mapped_and_unknown_ones_refused(tmp_path):
     path = write(tmp_path, "core.csv", "uid,iid,val,tag\n0,7,2,2\n1,8,1.5,4.5\n")
     told = {"user_id": "uid", "item_id": "iid", "rating": "val", "timestamp": "tag"}
-    users = write(tmp_path, "users.csv", "theirs,ours\n0,a\n1,b\n")
-    items = write(tmp_path, "items.csv", "theirs,ours\n7,y\n8,z\n")
+    users = write(tmp_path, "users.csv", "theirs,user_id\n0,a\n1,b\n")
+    items = write(tmp_path, "items.csv", "theirs,item_id\n7,y\n8,z\n")
     demands = map_ids(read_demands(path, told), {"user_id": users, "item_id": items})
     assert find(demands, RATED, never).rows == [1, 3]
-    items.write_text("theirs,ours\n7,y\n")
+    items.write_text("theirs,item_id\n7,y\n")
     with pytest.raises(RequestError, match=r"core\.csv, line 3: item '8' is not in .*items\.csv"):
         map_ids(read_demands(path, told), {"user_id": users, "item_id": items})
-    items.write_text("theirs,ours\n7,z\n8,z\n")  # a wrong map is found out by ratings and times
+    items.write_text("theirs,item_id\n7,z\n8,z\n")  # a wrong map is found out by ratings and times
     wrong = map_ids(read_demands(path, told), {"user_id": users, "item_id": items})
     with pytest.raises(RequestError, match=r"line 2: no such interaction in the data \(user a, item z"):
         find(wrong, RATED, never)
     with pytest.raises(SettingsError, match="unlearn_ids: found 'item', expected user_id and item_id"):
         map_ids(demands, {"item": items})
-    items.write_text("theirs,ours\n7,y\n7,z\n")
+    items.write_text("theirs,item_id\n7,y\n7,z\n")
     with pytest.raises(RequestError, match=r"items\.csv, line 3: id '7' stands twice"):
         map_ids(demands, {"item_id": items})
 
@@ -347,3 +347,50 @@ def test_erases_files_mix_line_ends(tmp_path):
     head = b"user_id:token\titem_id:token\trating:float\ttimestamp:float\n"
     path.write_bytes(head + b"a\ty\t2.0\t2\r\nb\tz\t1.5\t4.5\r\n")
     assert find(read_demands(path), RATED, never).rows == [1, 3]
+
+
+BOTH = {"user_id": "uid", "item_id": "iid"}
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "columns", "says"),
+    [
+        ("r.csv", "uid,iid,val,tag\na,,4,100\n", {"user_id": "uid", "item_id": "iid"}, "asks for a whole user"),
+        (
+            "r.csv",
+            "uid,iid,val\na,,4\n",
+            {"user_id": "uid", "item_id": "iid", "ignore": ["val"]},
+            "asks for a whole user",
+        ),
+        (
+            "r.jsonl",
+            '{"uid":"a","iid":"x"}\n{"uid":"b","idd":"y"}\n',
+            {"user_id": "uid", "item_id": "iid"},
+            "whole user",
+        ),
+        ("r.csv", ",item_id\na,x\n", None, "the first column has no name"),
+        ("r.csv", "Unnamed: 0,user_id\n0,a\n", None, "the first column has no name"),
+    ],
+)
+def test_a_line_that_may_have_meant_less_asks_for_nothing(name, text, columns, says, tmp_path):
+    with pytest.raises(RequestError, match=says):
+        read_demands(write(tmp_path, name, text), columns)
+
+
+def test_blanks_around_an_id_belong_to_it(tmp_path):
+    """Users "a" and "a " are two people."""
+    rows = Interactions(["a", "a ", "b"], ["x", "x", "y"], np.ones(3, int), np.arange(3.0))
+    asked = read_demands(write(tmp_path, "r.csv", 'user_id,item_id\n"a ",\n'))
+    assert find(asked, rows, never).rows == [1]
+    with pytest.raises(RequestError, match="no such user in the data \\(user b \\); 'b ' has blanks around it"):
+        find(named_demands(["b "]), rows, never)
+    with pytest.raises(RequestError, match="which no file can hold"):
+        named_demands(["\ud800"])
+
+
+def test_maps_of_ids_that_point_the_other_way_are_refused(tmp_path):
+    demands = named_demands(["0"])
+    for header in ("user_id,uid", "user_id,user_id", "0,a", ""):
+        users = write(tmp_path, "users.csv", f"{header}\n0,a\n")
+        with pytest.raises(RequestError, match="expected a name for the request's ids and then user_id"):
+            map_ids(demands, {"user_id": users})

@@ -111,6 +111,6 @@ def test_a_ledger_that_was_lost_or_shortened_stops_further_requests(left, finish
     else:
         ledger.write_bytes(whole)
     before = tree(folder)
-    with pytest.raises(RunError, match="do not come to what manifest.json says is forgotten"):
+    with pytest.raises(RunError, match=r"do not come to what manifest\.json says is forgotten"):
         unlearn(folder, users=["u5"])
     assert tree(folder) == before

@@ -172,12 +172,13 @@ def _known_only(tables: Tables, settings: FilterSettings) -> Tables:
         asked, known = inter.texts(column), set(table.texts(column).texts())
         kept = np.array([name in known for name in asked.names], dtype=bool)[asked.codes]
         if not kept.all():
-            gone = inter.take(~kept).texts(column)
-            names = [gone.names[code] for code in np.unique(gone.codes)]
-            shown = ", ".join(repr(name) for name in names[:5]) + (", ..." if len(names) > 5 else "")
+            gone = inter.take(~kept)
+            # lines and no names: a log is not cleaned when somebody is forgotten
+            lines = ", ".join(str(gone.line(row)) for row in range(min(len(gone), 5)))
             getLogger().warning(
-                f"{inter.path}: {len(gone)} interactions of {len(names)} {kind}s ({shown}) are left out, for "
-                f"{table.path} has no line for them; filter_inter_by_user_or_item: False keeps them"
+                f"{inter.path}: {len(gone)} interactions of {len(np.unique(gone.texts(column).codes))} {kind}s are left "
+                f"out (line {lines}{', ...' if len(gone) > 5 else ''}), for {table.path} has no line for them; "
+                "filter_inter_by_user_or_item: False keeps them"
             )
         inter = inter.take(kept)
     return Tables(inter, tables.users, tables.items)

@@ -53,9 +53,11 @@ def load_dataset(dataset: Any, name: str, folder: Path, view: DataView) -> Loade
     tables = Tables(inter, users, items)
     if not len(inter):
         raise DataError(f"{inter.path}: no interaction is left")
+    label.warn_of_zeros(inter, filtered=part_of is None)
     if part_of is None:
-        label.warn_of_zeros(inter)
         tables = filter_tables(tables, filter_settings(dataset))
+    else:
+        _say_unfiltered(dataset.config)
     rows = raw if tables.inter is inter else _interactions(dataset, tables.inter, label, view.plain_ids)
     return Loaded(tables, raw, rows, part_of)
 
@@ -73,6 +75,18 @@ def filter_settings(dataset: Any) -> FilterSettings:
         user_counts=config["user_inter_num_interval"],
         item_counts=config["item_inter_num_interval"],
     )
+
+
+_ALL = "[0,inf)"
+"""RecBole's own default of the last two."""
+_FILTERS = ("rm_dup_inter", "val_interval", "user_inter_num_interval", "item_inter_num_interval")
+
+
+def _say_unfiltered(config: Any) -> None:
+    """RecBole filters no files that were split beforehand, and neither do we."""
+    idle = [name for name in _FILTERS if config[name] not in (None, _ALL)]
+    if idle:
+        getLogger().warning(f"{', '.join(idle)}: no effect on files that were split beforehand (benchmark_filename)")
 
 
 def _read_interactions(dataset: Any, name: str, folder: Path) -> tuple[Table, np.ndarray | None]:
@@ -130,11 +144,12 @@ class _LabelRule:
             )
         self.settled = self.column in (dataset.config["val_interval"] or {})
 
-    def warn_of_zeros(self, inter: Table) -> None:
+    def warn_of_zeros(self, inter: Table, filtered: bool) -> None:
         """Say what zeros are taken for: in some datasets they mean "not rated"."""
         values = inter.numbers(self.column)
         zeros = values == 0
-        if not self.settled and self.least > 0 and zeros.any() and values[~zeros].min(initial=np.inf) >= 1:
+        in_doubt = self.least > 0 and zeros.any() and values[~zeros].min(initial=np.inf) >= 1
+        if in_doubt and not (self.settled and filtered):
             option = f"--val_interval=\"{{{self.column}: '[1,inf)'}}\""
             getLogger().warning(
                 f"{inter.path}: {int(zeros.sum())} of {len(values)} rows have {self.column} 0 and are taken for "

@@ -31,7 +31,7 @@ def read_feat(dataset: Any, path: Path, source: Any, strict_features: bool) -> T
     if load == set():
         return None
     numbers = _numbers(dataset.config) if _is_interactions(source) else set()
-    ids = {dataset.uid_field, dataset.iid_field}
+    ids = _ids(dataset)
 
     def choose(field: Field) -> Rule | None:
         if (load is not None and field.name not in load) or (unload is not None and field.name in unload):
@@ -46,7 +46,17 @@ def read_feat(dataset: Any, path: Path, source: Any, strict_features: bool) -> T
     if not table.columns:
         getLogger().warning(f"No columns has been loaded from [{source}]")
         return None
+    for name in (dataset.uid_field, dataset.iid_field):
+        if name in table.columns and table.field(name).type.endswith("_seq"):
+            kind = table.field(name).type
+            raise DataError(f"{path}, line 1: column {name!r} has the type {kind}, expected {name}:token")
     return table
+
+
+def _ids(dataset: Any) -> set[str]:
+    """Columns that hold users or items, lists of them included."""
+    aliases = [name for kind in ("user_id", "item_id") for name in dataset.config[f"alias_of_{kind}"] or []]
+    return {dataset.uid_field, dataset.iid_field, *aliases}
 
 
 def _is_interactions(source: Any) -> bool:
@@ -64,7 +74,9 @@ def declare(dataset: Any, table: Table, source: Any) -> None:
     for name, rule in table.rules.items():
         if not isinstance(source, FeatureSource) and source == "link":
             continue
-        kind = FeatureType("float" if rule.is_number else table.field(name).type)
+        declared = table.field(name).type
+        # an id is a text, whatever the header calls it
+        kind = FeatureType("float" if rule.is_number else "token" if declared == "float" else declared)
         dataset.field2source[name] = source
         dataset.field2type[name] = kind
         if not kind.value.endswith("seq"):

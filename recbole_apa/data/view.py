@@ -1,6 +1,6 @@
 """What a run may see of a dataset: the rows that were not forgotten, and the samples it once drew."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -29,7 +29,11 @@ class DataView:
     hidden: frozenset[str] = frozenset()
     """:func:`scope_digests` of what was asked for: what hides rows."""
     hidden_keys: frozenset[str] = frozenset()
-    """Likewise of requests served before run format 3, which knew rows by ``salted(salt, key)`` alone."""
+    """``salted(salt, key)`` of the rows of requests from before run format 3, which knew no scopes."""
+    hidden_names: frozenset[str] = frozenset()
+    """``salted(salt, "user NAME")`` and the like of those requests; a pair's stands for every row they found."""
+    once_a_pair: bool = False
+    """Whether a filter left one row a pair, so that those requests could only mean the whole pair."""
     plain_ids: bool = False
     """Whether ids are those of a run before format 3 (:attr:`Interactions.plain_ids`)."""
     roles: Mapping[str, frozenset[str]] | None = None
@@ -42,13 +46,14 @@ class DataView:
         """Whether an interaction (:meth:`Interactions.row_key`) was forgotten."""
         return bool(self.forgotten) and salted(self.salt, key) in self.forgotten
 
-    def without(self, forgotten: Iterable[str], hidden: Iterable[str], hidden_keys: Iterable[str] = ()) -> "DataView":
-        """The view once more has been forgotten: digests as the fields hold them."""
+    def without(self, more: "DataView") -> "DataView":
+        """The view once more has been forgotten, too."""
         return replace(
             self,
-            forgotten=self.forgotten | frozenset(forgotten),
-            hidden=self.hidden | frozenset(hidden),
-            hidden_keys=self.hidden_keys | frozenset(hidden_keys),
+            forgotten=self.forgotten | more.forgotten,
+            hidden=self.hidden | more.hidden,
+            hidden_keys=self.hidden_keys | more.hidden_keys,
+            hidden_names=self.hidden_names | more.hidden_names,
         )
 
     def visible(self, rows: Interactions) -> np.ndarray:
@@ -64,11 +69,26 @@ class DataView:
             partly = np.flatnonzero(out & self._named(_PARTLY, rows.users.names)[rows.users.codes])
             out[partly] = [not self._names_row(*names) for names in _names_of(rows, partly)]
         if self.hidden_keys:
-            left = np.flatnonzero(out)
-            chunks = (left[start : start + CHUNK] for start in range(0, len(left), CHUNK))
-            keys = (key for chunk in chunks for key in rows.row_keys(chunk))
-            out[left] = [salted(self.salt, key) not in self.hidden_keys for key in keys]
+            out &= self._visible_to_old_requests(rows)
         return out
+
+    def _visible_to_old_requests(self, rows: Interactions) -> np.ndarray:
+        """As :meth:`visible`, of requests from before run format 3."""
+        sides = ((USER, rows.users), (ITEM, rows.items))
+        named = [np.array([self._was_named(kind, name) for name in c.names], dtype=bool)[c.codes] for kind, c in sides]
+        out = ~(named[0] | named[1])
+        left = np.flatnonzero(out)
+        for chunk in (left[start : start + CHUNK] for start in range(0, len(left), CHUNK)):
+            pairs = zip(rows.users.texts(chunk), rows.items.texts(chunk), strict=True)
+            out[chunk] = [
+                salted(self.salt, key) not in self.hidden_keys
+                and not (self.once_a_pair and self._was_named(PAIR, f"{user} {item}"))
+                for key, (user, item) in zip(rows.row_keys(chunk), pairs, strict=True)
+            ]
+        return out
+
+    def _was_named(self, kind: str, name: str) -> bool:
+        return salted(self.salt, f"{kind} {name}") in self.hidden_names
 
     def _named(self, kind: str, names: Sequence[str]) -> np.ndarray:
         return np.array([_digest(self.salt, kind, name) in self.hidden for name in names], dtype=bool)

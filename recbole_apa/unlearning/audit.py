@@ -133,9 +133,7 @@ def _ledger(store: RunStore, manifest: Mapping[str, Any], result: AuditResult) -
         yield f"the request in line {entry.position} of the ledger waits to be carried out"
     asked = {d for e in ledger.requests() for d in e.content["interactions"]}
     done = [e for e in entries if e.kind == DONE]
-    scopes = {d for e in ledger.requests() for d in e.content.get("hides", ())}
-    hidden = set(manifest.get("hidden", ()))
-    if not ledger.waiting() and (asked != set(manifest["forgotten"]) or scopes != hidden):
+    if not ledger.waiting() and asked != set(manifest["forgotten"]):
         yield "the manifest's list of forgotten interactions is not what the ledger's requests come to"
     if done and done[-1].content["manifest"] != file_digest(store.manifest_path):
         yield f"{MANIFEST} was changed after the last request was carried out"
@@ -215,7 +213,7 @@ def _lineage(store: RunStore, manifest: Mapping[str, Any], data: tuple[Any, Any,
 
 
 def _reachable(view: DataView, data: tuple[Any, Any, Any]) -> Iterator[str]:
-    for found in reachable(data[0]._dataset, view.salt, view.hidden, view.hidden_keys):
+    for found in reachable(data[0]._dataset, view):
         yield f"what was forgotten can be reached: {found}"
 
 

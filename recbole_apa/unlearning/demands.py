@@ -11,6 +11,8 @@ FIELDS = ("user_id", "item_id", "timestamp", "rating")
 """Names of what a request may say."""
 UNREAD = "unread"
 """Under which a line carries the columns that nobody read."""
+PASSED = "passed"
+"""Likewise, with those that a person said to ignore."""
 LONGEST_SHOWN = 40
 
 
@@ -38,7 +40,7 @@ class Demand:
 
     def __str__(self) -> str:
         named = {"user": self.user, "item": self.item, "time": self.time, "rating": self.value}
-        return ", ".join(f"{k} {v}" for k, v in named.items() if v is not None)
+        return ", ".join(f"{k} {printable(str(v))}" for k, v in named.items() if v is not None)
 
 
 def make_demand(where: str, values: Mapping[str, Any]) -> Demand:
@@ -51,6 +53,13 @@ def make_demand(where: str, values: Mapping[str, Any]) -> Demand:
     time, value = (_number(where, name, values.get(name)) for name in FIELDS[2:])
     if user is None and item is None:
         raise RequestError(f"{where}: found neither a user nor an item")
+    passed = values.get(PASSED, ())
+    if passed and (user is None or item is None):
+        # what they say may be what was meant to keep the line from asking for all of it
+        raise RequestError(
+            f"{where}: asks for {'a whole item' if user is None else 'a whole user'}, and the file has columns that "
+            f"were not read ({', '.join(passed)}); take them out of the file, or name user and item in each line"
+        )
     told = [name for name, number in zip(FIELDS[2:], (time, value), strict=True) if number is not None]
     if told and (user is None or item is None):
         # taken as it stands it would forget a whole user or item, which its writer may not have meant
@@ -89,6 +98,11 @@ def shortened(value: object) -> str:
     return text if len(text) <= LONGEST_SHOWN else f"{text[:LONGEST_SHOWN]}... ({len(text)} characters)"
 
 
+def printable(text: str) -> str:
+    """A name as a terminal may show it: control characters are written out."""
+    return text if text.isprintable() else repr(text)[1:-1]
+
+
 def _list_of_names(what: str, names: Iterable[object]) -> Iterable[object]:
     # a text is a list of its letters, and "12" would forget the users 1 and 2
     if isinstance(names, (str, bytes)):
@@ -99,7 +113,24 @@ def _list_of_names(what: str, names: Iterable[object]) -> Iterable[object]:
 def _name(what: str, name: object) -> str:
     if name is None or not str(name).strip():
         raise RequestError(f"{what}: found {name!r}, expected a name")
-    return str(name)
+    return _readable(what, "a name", str(name))
+
+
+def _readable(where: str, name: str, text: str) -> str:
+    """An id as it stands: blanks around it belong to it, for another id may differ in them alone.
+
+    Raises:
+        RequestError: nothing but blanks, or half of a character.
+    """
+    if text and not text.strip():
+        raise RequestError(f"{where}: found {name} {text!r}, expected an id, or nothing at all")
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise RequestError(
+            f"{where}: found {name} {text!r}, which no file can hold; expected whole characters"
+        ) from None
+    return text
 
 
 def _identifier(where: str, name: str, value: object) -> str | None:
@@ -107,7 +138,7 @@ def _identifier(where: str, name: str, value: object) -> str | None:
         return None
     if not isinstance(value, (str, int)) or isinstance(value, bool):
         raise RequestError(f"{where}: found {name} {shortened(value)}, expected a text or a whole number")
-    return str(value).strip() or None
+    return _readable(where, name, str(value)) or None
 
 
 def _number(where: str, name: str, value: object) -> float | None:

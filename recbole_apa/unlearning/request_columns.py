@@ -78,6 +78,11 @@ class RequestColumns:
             )
         for name in known:
             self.refuse_unknown(where, name)
+        if n_index and not {*FIELDS[:2]} <= said:
+            raise RequestError(
+                f"{where}: the first column has no name, and {FIELDS[0]} and {FIELDS[1]} are not both named: it may "
+                "hold the other; expected a name for it"
+            )
         return [*[None] * n_index, *(self.meaning.get(name) for name in known)]
 
     def unread(self, names: Sequence[str]) -> tuple[str, ...]:

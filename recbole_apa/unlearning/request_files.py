@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from recbole_apa.errors import RequestError
-from recbole_apa.unlearning.demands import UNREAD, Demand, make_demand
+from recbole_apa.unlearning.demands import PASSED, UNREAD, Demand, make_demand
 from recbole_apa.unlearning.request_columns import RequestColumns, plain_names
 
 Lines = Iterator[tuple[int, dict[str, Any]]]
@@ -65,13 +65,14 @@ def _table(path: Path, lines: Iterator[tuple[int, list[str]]], names: RequestCol
     """Lines with a header -> values by our names; empty lines are skipped."""
     _, header = next(lines, (1, []))
     said = names.read_header(f"{path.name}, line 1", header)
-    unread = names.unread([name for name, ours in zip(plain_names(header), said, strict=True) if name and not ours])
+    others = [name for name, ours in zip(plain_names(header), said, strict=True) if name and not ours]
+    told = {UNREAD: names.unread(others), PASSED: tuple(others)}
     for number, row in lines:
         if not any(word.strip() for word in row):
             continue
         if len(row) != len(said):
             raise RequestError(f"{path.name}, line {number}: found {len(row)} values, expected {len(said)}")
-        yield number, {**{name: word.strip() for name, word in zip(said, row, strict=True) if name}, UNREAD: unread}
+        yield number, {**{name: word for name, word in zip(said, row, strict=True) if name}, **told}
 
 
 def _read_json_lines(path: Path, names: RequestColumns) -> Lines:
@@ -86,7 +87,8 @@ def _read_json_lines(path: Path, names: RequestColumns) -> Lines:
                 names.refuse_unknown(where, name)
             seen |= set(values)
             told = {names.meaning[name]: value for name, value in values.items() if name in names.meaning}
-            yield number, {**told, UNREAD: names.unread(list(values))}
+            others = tuple(name for name in values if name not in names.meaning)
+            yield number, {**told, UNREAD: names.unread(others), PASSED: others}
     missing = sorted(set(names.given.values()) - seen)
     if missing and seen:
         raise RequestError(f"{path.name}: no line has the {missing[0]!r} of --unlearn_columns")

@@ -15,8 +15,8 @@ def map_ids(demands: Sequence[Demand], files: Mapping[str, str | Path] | None) -
     """Demands by the dataset's own ids.
 
     Args:
-        files: ``{"user_id": FILE, "item_id": FILE}``, or one of them: CSV files with a header and two columns, an id of
-            the request and the dataset's.
+        files: ``{"user_id": FILE, "item_id": FILE}``, or one of them: CSV files of two columns, an id of
+            the request and the dataset's; the header names the second ``user_id`` or ``item_id``.
 
     Raises:
         SettingsError: another name.
@@ -25,7 +25,7 @@ def map_ids(demands: Sequence[Demand], files: Mapping[str, str | Path] | None) -
     unknown = sorted(set(files or {}) - set(_KINDS))
     if unknown:
         raise SettingsError(f"unlearn_ids: found {unknown[0]!r}, expected {' and '.join(_KINDS)}")
-    tables = {_KINDS[name]: (Path(path), _read(Path(path))) for name, path in (files or {}).items()}
+    tables = {_KINDS[name]: (Path(path), _read(Path(path), name)) for name, path in (files or {}).items()}
     return [_mapped(demand, tables) for demand in demands]
 
 
@@ -43,12 +43,18 @@ def _mapped(demand: Demand, tables: Mapping[str, tuple[Path, Mapping[str, str]]]
     return demand
 
 
-def _read(path: Path) -> dict[str, str]:
+def _read(path: Path, name: str) -> dict[str, str]:
+    """An id of the request -> the dataset's."""
     out: dict[str, str] = {}
     try:
         with open(path, newline="", encoding="utf-8-sig") as file:
             reader = csv.reader(file, strict=True)
-            next(reader, None)
+            header = next(reader, [])
+            if len(header) != 2 or header[1] != name or header[0] == name:
+                raise RequestError(
+                    f"{path}, line 1: found {','.join(header)!r}, expected a name for the request's ids and then "
+                    f"{name} for the dataset's, e.g. 'theirs,{name}'"
+                )
             for row in (row for row in reader if row):
                 if len(row) != 2 or not all(row):
                     raise RequestError(

@@ -78,7 +78,7 @@ def _hits(
     hits = index.rows(demand)
     if not len(hits):
         was = "was forgotten before" if served(demand) else f"no such {demand.kind} in the data"
-        return hits, f"{was} ({demand})"
+        return hits, f"{was} ({demand}){_blanks(demand)}"
     if demand.time is not None:
         hits, problem = _at_time(demand, hits, rows.times, served)
         if problem:
@@ -90,6 +90,11 @@ def _hits(
             "name them in --unlearn_columns as timestamp or rating, or list them there as ignore to forget all rows"
         )
     return hits, _contradiction(demand, hits, getattr(rows, "values", None))
+
+
+def _blanks(demand: Demand) -> str:
+    names = [name for name in (demand.user, demand.item) if name is not None and name != name.strip()]
+    return f"; {names[0]!r} has blanks around it" if names else ""
 
 
 def _at_time(

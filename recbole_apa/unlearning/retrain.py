@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from logging import getLogger
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from recbole_apa.assembly import RunResult, build_data, stored_view
-from recbole_apa.errors import DataError, RequestError, RunError
+from recbole_apa.errors import CertificateError, DataError, RequestError, RunError
 from recbole_apa.evaluation_stage import (
     evaluate_state,
     recbole_figures,
@@ -21,7 +21,7 @@ from recbole_apa.evaluation_stage import (
 )
 from recbole_apa.files import file_digest, read_json
 from recbole_apa.former_state import FormerState
-from recbole_apa.ledger import DONE, Entry, Ledger, served_by
+from recbole_apa.ledger import DONE, Asked, Entry, Ledger, served_by, view_of
 from recbole_apa.make_trainer import make_trainer
 from recbole_apa.partition import Partition
 from recbole_apa.run_store import CERTIFICATES, METRICS, PENDING, RunIdentity, RunStore
@@ -39,16 +39,6 @@ from recbole_apa.unlearning.mover import EXACT, ShardMover
 from recbole_apa.unlearning.plan import Plan, make_plan
 from recbole_apa.unlearning.reachable import refuse_reachable
 from recbole_apa.unlearning.switch import pending_store, switch
-
-
-class Request(Protocol):
-    """What says which interactions are to be forgotten: a line of the ledger, or one that is not written yet."""
-
-    @property
-    def content(self) -> Mapping[str, Any]:
-        """``interactions``: salted keys; ``hides``: digests of what was named; ``names``: digests by which the same
-        request is recognised later; ``exactness``."""
-        ...
 
 
 @dataclass
@@ -122,8 +112,6 @@ def carry_out(
     about = {
         "full_training": before.get("full_training", {}),
         "forgotten": sorted(view.forgotten),
-        "hidden": sorted(view.hidden),
-        "hidden_keys": sorted(view.hidden_keys),
         "plain_ids": view.plain_ids,
         "served_requests": [e.digest for e in ledger.requests() if served_by(before, e) or e in requests],
         "partition_of": "this data" if exactness == STRICT else "inherited",
@@ -141,40 +129,35 @@ def carry_out(
     return Outcome([e.position for e in requests], plan, certificates, figures, seconds, full, result, method)
 
 
-def method_of(requests: Sequence[Request]) -> str:
+def method_of(requests: Sequence[Asked]) -> str:
     """How requests are carried out together: approximately where all ask for the same method, else exactly."""
     asked = {e.content.get("method", EXACT) for e in requests}
     return asked.pop() if len(asked) == 1 else EXACT
 
 
-def data_without(opened: RunResult, requests: Sequence[Request]) -> tuple[Any, Any, Any]:
+def data_without(opened: RunResult, requests: Sequence[Asked]) -> tuple[Any, Any, Any]:
     """The loaders of what remains of a run's data.
 
     Raises:
         RequestError: nothing would remain.
         CertificateError: something of what was asked for can still be reached.
     """
-    view = stored_view(opened.trainer.store)
-    opened.config.view = view.without(*hidden_by(requests))
+    before, view = opened.config.view, stored_view(opened.trainer.store)
+    opened.config.view = view.without(view_of(requests))
     try:
         data = build_data(opened.config)
+        refuse_reachable(data[0]._dataset, data[0]._dataset.view)
+    except CertificateError:
+        opened.config.view = before
+        raise
     except DataError as error:
+        opened.config.view = before
         # the data could be read a moment ago: what is new is that rows are missing
         raise RequestError(f"without what is to be forgotten there is no data to train on ({error})") from error
-    left = opened.config.view
-    refuse_reachable(data[0]._dataset, left.salt, left.hidden, left.hidden_keys)
     return data
 
 
-def hidden_by(requests: Sequence[Request]) -> tuple[set[str], set[str], set[str]]:
-    """Digests by which a view hides what requests name: interactions, scopes, and keys of requests that were taken
-    before run format 3 and know no scopes."""
-    keys = {d for e in requests for d in e.content["interactions"]}
-    scopes = {d for e in requests for d in e.content.get("hides", ())}
-    return keys, scopes, {d for e in requests if "hides" not in e.content for d in e.content["interactions"]}
-
-
-def plan_of(store: RunStore, data: tuple[Any, Any, Any], requests: Sequence[Request]) -> Plan:
+def plan_of(store: RunStore, data: tuple[Any, Any, Any], requests: Sequence[Asked]) -> Plan:
     """The plan of requests, in the ledger or not yet."""
     partition = store.load_partition()
     assert partition is not None

@@ -1,6 +1,7 @@
 """The unlearning stage of a run: take a request, show what it costs, carry it out."""
 
-from collections.abc import Iterable, Mapping, Sequence, Set
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -121,10 +122,18 @@ def data_left(
         RequestError: as :func:`unlearn`.
     """
     store = RunStore(opened.trainer.store.folder)
-    session, view = _Session(store, None, opened), opened.config.view
-    try:
-        asked, _ = session._ask(opened, named_demands(users, items, interactions), INHERITED, EXACT, False)
+    session = _Session(store, None, opened)
+    asked, _ = session._ask(opened, named_demands(users, items, interactions), INHERITED, EXACT, False)
+    with _view_kept(opened):
         return data_without(opened, [asked])
+
+
+@contextmanager
+def _view_kept(opened: RunResult) -> Iterator[None]:
+    """What an open run may see is the same afterwards: nothing was forgotten yet."""
+    view = opened.config.view
+    try:
+        yield
     finally:
         opened.config.view = view
 
@@ -166,18 +175,18 @@ class _Session:
     def _not_done_now(self, demands: Sequence[Demand], waited: Sequence[Entry]) -> list[Demand]:
         """Demands that the requests which waited did not name too: the same command may have been given again."""
         late = [e for e in self.ledger.requests() if e.position in self._closed_now]
-        names = {digest for entry in (*waited, *late) for digest in entry.content["names"]}
         salt = self.store.manifest()["salt"]
-        return [demand for demand in demands if not _was_served(demand, salt, names)]
+        return [demand for demand in demands if not _covers(demand, salt, [*waited, *late])]
 
     def dry_run(self, demands: Sequence[Demand], exactness: str, method: str, skip_unknown: bool) -> UnlearnResult:
         """The plan of a request that is not taken."""
         opened = self._open()
         asked, left = self._ask(opened, demands, exactness, method, skip_unknown)
-        data = data_without(opened, [asked])
-        plan = plan_of(self.store, data, [asked])
-        if exactness == STRICT:
-            plan.shards = _strict_shards(opened, self.store, data)
+        with _view_kept(opened):
+            data = data_without(opened, [asked])
+            plan = plan_of(self.store, data, [asked])
+            if exactness == STRICT:
+                plan.shards = _strict_shards(opened, self.store, data)
         return UnlearnResult(plan, left=left)
 
     def _open(self) -> RunResult:
@@ -192,10 +201,10 @@ class _Session:
     ) -> tuple[_Asked, list[str]]:
         """What goes into the ledger: digests alone."""
         salt = self.store.manifest()["salt"]
-        earlier = {d for e in self.ledger.requests() for d in e.content["names"]}
+        earlier = self.ledger.requests()
         # before any filter: a row that a filter keeps out now may come in later, in place of a forgotten one
         rows = opened.data[0]._dataset.raw_interactions
-        found = find(demands, rows, lambda d: _was_served(d, salt, earlier), skip_unknown)
+        found = find(demands, rows, lambda d: _covers(d, salt, earlier), skip_unknown)
         return _Asked({**_digests(found, rows, salt), "exactness": exactness, "method": method}), found.left
 
 
@@ -209,26 +218,33 @@ def _scopes(demand: Demand, hits: np.ndarray, rows: Interactions, salt: str) -> 
     return {d for time in times for d in scope_digests(salt, ROW, demand.user, demand.item, time)}
 
 
-def _was_served(demand: Demand, salt: str, earlier: Set[str]) -> bool:
-    """Whether an earlier request named the same, or more."""
-    wider = set()
-    for kind, needed in ((USER, demand.user), (ITEM, demand.item)):
-        if needed is not None:
-            wider |= scope_digests(salt, kind, *((needed, None) if kind == USER else (None, needed)))
-            wider.add(salted(salt, f"{kind} {needed}"))  # as requests before run format 3 wrote it
+def _covers(demand: Demand, salt: str, entries: Sequence[Entry]) -> bool:
+    """Whether requests named the same, or more: then nothing of it can be left."""
+    scopes = set()
+    if demand.user is not None:
+        scopes.add(scope_digest(salt, USER, demand.user))
+    if demand.item is not None:
+        scopes.add(scope_digest(salt, ITEM, None, demand.item))
     if demand.kind == "interaction":
-        wider |= {scope_digest(salt, PAIR, demand.user, demand.item), salted(salt, f"pair {demand.user} {demand.item}")}
-    return bool(wider & earlier)
+        scopes.add(scope_digest(salt, PAIR, demand.user, demand.item))
+        if demand.time is not None:
+            scopes.add(scope_digest(salt, ROW, demand.user, demand.item, demand.time))
+    return any(not scopes.isdisjoint(e.content.get("hides", ())) or _covered_before(demand, salt, e) for e in entries)
+
+
+def _covered_before(demand: Demand, salt: str, entry: Entry) -> bool:
+    """Likewise, of a request from before run format 3: the pairs that it noted may be those of single rows."""
+    if "hides" in entry.content:
+        return False
+    asked = [f"{kind} {name}" for kind, name in ((USER, demand.user), (ITEM, demand.item)) if name is not None]
+    return any(salted(salt, name) in entry.content["names"] for name in asked)
 
 
 def _digests(found: Found, rows: Interactions, salt: str) -> dict[str, list[str]]:
-    chosen = np.array(found.rows)
     asked = zip(found.demands, found.hits, strict=True)
     hides = {digest for demand, hits in asked for digest in _scopes(demand, hits, rows, salt)}
-    pairs = set(zip(rows.users.texts(chosen), rows.items.texts(chosen), strict=True))
-    names = {scope_digest(salt, PAIR, user, item) for user, item in pairs} | hides
-    keys = {salted(salt, key) for key in rows.row_keys(chosen)}
-    return {"interactions": sorted(keys), "hides": sorted(hides), "names": sorted(names)}
+    keys = {salted(salt, key) for key in rows.row_keys(np.array(found.rows))}
+    return {"interactions": sorted(keys), "hides": sorted(hides)}
 
 
 def _strict_shards(opened: RunResult, store: RunStore, data: tuple[Any, Any, Any]) -> list[int]:

@@ -9,7 +9,6 @@ from typing import Any
 import torch
 
 from recbole_apa.assembly import RunResult, open_run
-from recbole_apa.data.view import DataView
 from recbole_apa.errors import RunError
 from recbole_apa.files import file_digest, read_json
 from recbole_apa.frozen_states import wrong_states
@@ -78,11 +77,10 @@ def _verify(store: RunStore, config_dict: Mapping[str, Any] | None) -> VerifyRes
             for split in SCORED
             if not torch.equal(served[split], again[split])
         ]
-        view: DataView = opened.data[0]._dataset.view
         out.compared.append("forgotten interactions against the data")
         out.differences += [
             f"what was forgotten can be reached: {found}"
-            for found in reachable(opened.data[0]._dataset, view.salt, view.hidden, view.hidden_keys)
+            for found in reachable(opened.data[0]._dataset, opened.data[0]._dataset.view)
         ]
         prompts = [p for loader in opened.data[:2] for p in opened.model.prompts(loader._dataset.labelled)]
         wrong = wrong_states(store, opened.model.engine.cache, prompts)

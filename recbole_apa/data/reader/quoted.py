@@ -6,15 +6,27 @@ is quoted, or a quoted cell holds the separator, a quotation mark or a line brea
 """
 
 import re
+from pathlib import Path
+
+from recbole_apa.errors import DataError
 
 Record = tuple[int, list[str]]
 
 
-def quoted_records(text: str, separator: str) -> list[Record] | None:
-    """The records of a quoted file by physical line, the header first; None where it is not one."""
+def quoted_records(path: Path, text: str, separator: str, reads_plainly: bool) -> list[Record] | None:
+    """The records of a quoted file by physical line, the header first; None where it is not one.
+
+    Args:
+        reads_plainly: whether the file makes sense with its quotation marks as text. Then a quoted cell that holds a
+            separator or a line break is none: two stray marks would join what lies between them.
+
+    Raises:
+        DataError: such a cell beside one that only a CSV writer leaves.
+    """
     cell = re.compile(rf'(?:"((?:[^"]|"")*)"|([^"\r\n]*?))({re.escape(separator)}|\r?\n|\Z)')
     out: list[Record] = []
-    place, line, started, reason = 0, 1, 1, False
+    place, line, started = 0, 1, 1
+    in_header = doubled = joining = False
     values: list[str] = []
     while place < len(text):
         found = cell.match(text, place)
@@ -22,7 +34,8 @@ def quoted_records(text: str, separator: str) -> list[Record] | None:
             return None
         inside, bare, end = found.groups()
         if inside is not None:
-            reason = reason or not out or any(mark in inside for mark in ('""', separator, "\n", "\r"))
+            in_header, doubled = in_header or not out, doubled or '""' in inside
+            joining = joining or any(mark in inside for mark in (separator, "\n", "\r"))
         values.append(bare if inside is None else inside.replace('""', '"'))
         line += (inside or "").count("\n")
         place = found.end()
@@ -33,4 +46,11 @@ def quoted_records(text: str, separator: str) -> list[Record] | None:
             started = line
         elif place == len(text):
             out.append((started, [*values, ""]))
-    return out if reason else None
+    if reads_plainly and joining and not in_header:
+        if doubled:
+            raise DataError(
+                f"{path}: some quotation marks look like a CSV writer's and others like text; write all cells, the "
+                "header too, in quotation marks, or none"
+            )
+        return None
+    return out if in_header or doubled or joining else None

@@ -66,21 +66,28 @@ def read_table(path: Path, form: FileForm | None = None, choose: Choose = strict
             raise DataError(f"{path}: found the control character 0x1f, which no text may hold beside {separator!r}")
         view, separator = memoryview(bytes(view).replace(separator.encode(), _UNIT.encode())), _UNIT
     found = scan(view, separator.encode())
-    if found.has_quotes:
-        table = _quoted(path, whole, form.separator, choose)
+    columns = None
+    if b'"' not in _first_line(view):
+        header = _header(path, view, separator, form.separator)
+        rules = _rules(header, choose)
+        if found.is_utf8 and not found.has_lone_returns:
+            columns = _fast(view, header, rules, separator, found.has_blanks_at_edges)
+    # where all lines read well, only doubled quotation marks can be a CSV writer's
+    if found.has_quotes and (not columns or b'""' in bytes(whole)):
+        table = _quoted(path, whole, form.separator, choose, reads_plainly=bool(columns))
         if table is not None:
             return table
+    if columns:
+        lines = row_lines(view) if found.has_empty_lines else None
+        return Table(path, header, columns, rules, len(next(iter(columns.values()))), lines)
     header = _header(path, view, separator, form.separator)
-    rules = _rules(header, choose)
-    clean = found.is_utf8 and not found.has_lone_returns
-    columns = _fast(view, header, rules, separator, found.has_blanks_at_edges) if clean else None
-    if columns is None or not columns:
-        problems = Problems(path)
-        records = (r for r in split_lines(path, bytes(view), separator, problems) if r[0] > 1)
-        return collect(path, header, rules, records, problems)
-    lines = row_lines(view) if found.has_empty_lines else None
-    n_rows = len(next(iter(columns.values())))
-    return Table(path, header, columns, rules, n_rows, lines)
+    problems = Problems(path)
+    records = (r for r in split_lines(path, bytes(view), separator, problems) if r[0] > 1)
+    return collect(path, header, _rules(header, choose), records, problems)
+
+
+def _first_line(view: memoryview) -> bytes:
+    return bytes(view[: 1 << 20]).partition(b"\n")[0].removesuffix(b"\r")
 
 
 def _fast(
@@ -123,7 +130,7 @@ def _without_mark(data: bytes | mmap.mmap) -> memoryview:
 
 
 def _header(path: Path, view: memoryview, separator: str, shown: str) -> tuple[Field, ...]:
-    head = bytes(view[: 1 << 20]).partition(b"\n")[0].removesuffix(b"\r")
+    head = _first_line(view)
     try:
         cells = head.decode().split(separator)
     except UnicodeDecodeError:
@@ -131,10 +138,10 @@ def _header(path: Path, view: memoryview, separator: str, shown: str) -> tuple[F
     return parse_header(path, cells, shown)
 
 
-def _quoted(path: Path, view: memoryview, separator: str, choose: Choose) -> Table | None:
+def _quoted(path: Path, view: memoryview, separator: str, choose: Choose, reads_plainly: bool) -> Table | None:
     """The table of a quoted file; None where quotation marks are text."""
     try:
-        records = quoted_records(bytes(view).decode(), separator)
+        records = quoted_records(path, bytes(view).decode(), separator, reads_plainly)
     except UnicodeDecodeError:
         return None
     if not records:
