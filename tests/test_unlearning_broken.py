@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from recbole_apa import audit, evaluate_run, unlearn, verify
+from recbole_apa.data.view import scope_digests
 from recbole_apa.errors import CertificateError, RunError
 from recbole_apa.former_state import FormerState
 from recbole_apa.run_store import RunStore
@@ -29,6 +30,17 @@ def test_rows_that_are_not_hidden_are_found_before_anything_is_certified(finishe
     assert any("the dataset" in f for f in audit(folder).findings)
     with pytest.raises(RunError, match="not the one that the run was made of"):
         verify(folder)
+
+
+def test_a_request_that_hides_somebody_else_is_found_before_anything_is_certified(finished, tmp_path, monkeypatch):
+    """The check does not look through what hides: rows that a request found in the files are to be gone."""
+    folder = copy_run(finished, tmp_path / "run")
+    before = tree(folder)
+    somebody = scope_digests(RunStore(folder).manifest()["salt"], "user", "u9")
+    monkeypatch.setattr("recbole_apa.unlearning.session._scopes", lambda *a: somebody)
+    with pytest.raises(CertificateError, match=r"16 rows of the data; .*nothing is certified"):
+        unlearn(folder, users=["u3"])
+    assert tree(folder) == before
 
 
 def test_a_memory_that_is_not_touched_is_found(finished, tmp_path, monkeypatch):

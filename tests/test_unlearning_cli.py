@@ -2,9 +2,11 @@
 
 import pytest
 
-from recbole_apa import evaluate_run, unlearn
+from recbole_apa import evaluate_run, run, unlearn
 from recbole_apa.cli import main
+from recbole_apa.errors import RequestError
 from recbole_apa.files import read_json
+from tests.conftest import write_board
 from tests.unlearning_helpers import copy_run, tree
 
 
@@ -154,3 +156,22 @@ def test_the_same_command_again_goes_on_where_it_was_interrupted(options, tmp_pa
     assert main(given) == 0
     assert "going on with it" in capsys.readouterr().out
     assert main([f"--run={tmp_path / 'run'}", "--audit"]) == 0
+
+
+def test_a_pair_is_asked_for_although_one_of_its_rows_waits(options, tmp_path):
+    """The pair that was named covers the row; the row does not cover the pair."""
+    write_board(tmp_path / "twice", timestamps=True)
+    path = tmp_path / "twice" / "twice.inter"
+    path.write_text(path.read_text() + "u3\ti1\t5\t3002.5\nu3\ti1\t2\t3100\n")
+    folder = tmp_path / "run"
+    run("APA", "twice", config_dict={**options, "data_path": str(tmp_path), "epochs": 1}, run_dir=folder)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("recbole_apa.unlearning.session.carry_out", stopped)
+        with pytest.raises(InterruptedError):
+            unlearn(folder, interactions=[("u3", "i1", 3100)])
+    done = unlearn(folder, interactions=[("u3", "i1")])
+    assert len(done.outcomes) == 2 and done.plan.n_interactions >= 1
+    left = evaluate_run(folder).data[0]._dataset.raw_interactions
+    assert ("u3", "i1") not in set(zip(left.users, left.items, strict=True))
+    with pytest.raises(RequestError, match="was forgotten before"):
+        unlearn(folder, interactions=[("u3", "i1", 3002.5)])

@@ -175,9 +175,10 @@ def _known_only(tables: Tables, settings: FilterSettings) -> Tables:
             gone = inter.take(~kept)
             # lines and no names: a log is not cleaned when somebody is forgotten
             lines = ", ".join(str(gone.line(row)) for row in range(min(len(gone), 5)))
+            n_names = len(np.unique(gone.texts(column).codes))
             getLogger().warning(
-                f"{inter.path}: {len(gone)} interactions of {len(np.unique(gone.texts(column).codes))} {kind}s are left "
-                f"out (line {lines}{', ...' if len(gone) > 5 else ''}), for {table.path} has no line for them; "
+                f"{inter.path}: {len(gone)} interactions of {n_names} {kind}s are left out (line {lines}"
+                f"{', ...' if len(gone) > 5 else ''}), for {table.path} has no line for them; "
                 "filter_inter_by_user_or_item: False keeps them"
             )
         inter = inter.take(kept)

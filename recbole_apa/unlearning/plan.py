@@ -10,6 +10,7 @@ from recbole_apa.data.view import key_of
 from recbole_apa.errors import RequestError
 from recbole_apa.partition import Partition
 from recbole_apa.run_store import EMBEDDINGS, MEMORY, METRICS
+from recbole_apa.unlearning.demands import printable
 
 DROPPED, REWRITTEN = "dropped", "rewritten"
 TARGET, SHOWN, TOO_SHORT = (
@@ -124,7 +125,7 @@ def plan_text(plan: Plan, most: int = 30) -> str:
     ]
     for a in plan.affected[:most]:
         shard = "" if a.shard is None else f", shard {a.shard:03d}"
-        lines.append(f"  {a.change:<9}  {a.sample_id}  ({a.split}{shard}): {a.reason}")
+        lines.append(f"  {a.change:<9}  {printable(a.sample_id)}  ({a.split}{shard}): {a.reason}")
     if len(plan.affected) > most:
         lines.append(f"  ... and {len(plan.affected) - most} more")
     shards = ", ".join(f"{k:03d}" for k in plan.shards) or "none"

@@ -220,6 +220,8 @@ def _scopes(demand: Demand, hits: np.ndarray, rows: Interactions, salt: str) -> 
 
 def _covers(demand: Demand, salt: str, entries: Sequence[Entry]) -> bool:
     """Whether requests named the same, or more: then nothing of it can be left."""
+    if not entries:
+        return False
     scopes = set()
     if demand.user is not None:
         scopes.add(scope_digest(salt, USER, demand.user))
