@@ -19,6 +19,7 @@ from recbole_apa.recbole_bridge import APAConfig, make_dataset
 from recbole_apa.run_store import EMBEDDINGS, MEMORY, METRICS, STATES, RunStore, is_old_format
 from recbole_apa.trainer import APATrainer
 
+_TRUST = "trust_remote_code"
 MOVABLE = frozenset(
     {
         "data_path",
@@ -111,12 +112,13 @@ def open_run(store: RunStore, changes: Mapping[str, Any] | None = None, allow_pe
     refuse_pending(store, allow_pending)
     refuse_gap(store)
     manifest = store.check()
-    fixed = sorted(set(changes or {}) - MOVABLE)
+    fixed = sorted(set(changes or {}) - MOVABLE - {_TRUST})
     if fixed:
         raise SettingsError(
             f"{', '.join(fixed)}: a finished run is evaluated with its own settings; expected only "
             f"{', '.join(sorted(MOVABLE))}"
         )
+    refuse_remote_code(manifest, changes or {})
     # a run that keeps its states goes on keeping them
     options = {**manifest["options"], "keep_states": store.has(STATES), **(changes or {})}
     config = APAConfig("APA", options.pop("dataset"), None, options)
@@ -155,6 +157,22 @@ def other_data(manifest: Mapping[str, Any], config: APAConfig, dataset: Any) -> 
         + "\n  ".join(differing)
         + "\nwhat the run computed rests on that; train a new run (CHANGELOG.md names the kinds)"
     )
+
+
+def refuse_remote_code(manifest: Mapping[str, Any], changes: Mapping[str, Any]) -> None:
+    """A backbone's own program runs on the word of whoever opens the run, each time, and never on the run's.
+
+    Raises:
+        RunError: the run was trained with ``trust_remote_code``, and it was not given again.
+    """
+    wanted = bool(manifest["options"].get(_TRUST) or manifest["settings"].get(_TRUST))
+    if wanted and not changes.get(_TRUST):
+        name = manifest["settings"]["backbone"]
+        raise RunError(
+            f"the run's backbone {name!r} brings its own program; if you trust it, give --trust_remote_code=True again"
+        )
+    if changes.get(_TRUST) and not wanted:
+        raise SettingsError(f"{_TRUST}: found True, and the run was trained without")
 
 
 def stored_view(store: RunStore) -> DataView:

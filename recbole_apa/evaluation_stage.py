@@ -15,6 +15,7 @@ from recbole_apa.data.splits import SPLITS
 from recbole_apa.evaluation.variants import ScoredSplit, score_split, split_figures
 from recbole_apa.files import write_json
 from recbole_apa.model import APA
+from recbole_apa.outside import mark
 from recbole_apa.report import figures as draw
 from recbole_apa.report.html import write_report
 from recbole_apa.report.table import text_table, verdict
@@ -75,7 +76,10 @@ def write_records(result: RunResult, about: Mapping[str, Any], requests: Sequenc
 
 def write_first_records(result: RunResult) -> Path:
     """The records of a run that was trained just now; see :func:`write_records`."""
-    return write_records(result, {"full_training": training_cost(result.trainer), "outside": traces_outside(result)})
+    outside, store = traces_outside(result), result.trainer.store
+    for name in outside["exports"]:
+        mark(Path(name), store.manifest()["salt"])
+    return write_records(result, {"full_training": training_cost(result.trainer), "outside": outside})
 
 
 def training_cost(trainer: APATrainer) -> dict[str, Any]:

@@ -21,6 +21,7 @@ from recbole_apa.former_state import FormerState
 from recbole_apa.frozen_states import load_states, save_states
 from recbole_apa.ledger import refuse_pending
 from recbole_apa.model import APA
+from recbole_apa.outside import mark
 from recbole_apa.partition import Collaborative, Partition
 from recbole_apa.progress import progress
 from recbole_apa.recbole_evaluator import PatientEvaluator
@@ -85,6 +86,7 @@ class APATrainer(Trainer):
             store.begin(self.identity(train_data), {"code": code_version()})
             # a folder of its own, so that unlearning can delete what an old training wrote there
             self.tensorboard = SummaryWriter(f"log_tensorboard/{store.folder.name}-{secrets.token_hex(4)}")
+            mark(Path(self.tensorboard.log_dir), store.manifest()["salt"])
             self.logger.info(f"run folder: {store.place} (if interrupted, go on with --run_dir={store.place})")
         builder = StateBuilder(
             self.model,

@@ -1,4 +1,4 @@
-"""Run folders and files from strangers: opening and auditing run none of their code (TRUST.md 3)."""
+"""Run folders and files from strangers: none of their code runs, nothing outside is deleted or written."""
 
 import json
 import pickle
@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from recbole_apa import audit, evaluate_run, run
-from recbole_apa.errors import APAError, SettingsError
-from tests.unlearning_helpers import copy_run
+from recbole_apa import audit, evaluate_run, run, unlearn
+from recbole_apa.errors import APAError, RunError, SettingsError
+from recbole_apa.outside import are_own_logs, is_own_export, mark
+from tests.unlearning_helpers import copy_run, tree
 
 
 class Trap:
@@ -54,3 +55,45 @@ def test_a_manifest_cannot_name_a_pickle(option, finished, tmp_path):
     with pytest.raises(APAError):
         evaluate_run(folder)
     assert not audit(folder).holds and not sprung.exists()
+
+
+def test_a_backbones_own_program_needs_the_word_of_whoever_opens_the_run(finished, tmp_path):
+    folder = edited(finished, tmp_path, lambda m: m["options"].update(trust_remote_code=True))
+    with pytest.raises(RunError, match="give --trust_remote_code=True again"):
+        evaluate_run(folder)
+    with pytest.raises(SettingsError, match="the run was trained without"):
+        evaluate_run(copy_run(finished, tmp_path / "plain"), {"trust_remote_code": True})
+
+
+@pytest.mark.parametrize("place", ["tensorboard", "exports"])
+def test_nothing_outside_is_deleted_or_written_that_is_not_the_runs_own(place, finished, tmp_path):
+    """A manifest named somebody's folder as its logs, or its export, and the next request deleted or overwrote it."""
+    victim = tmp_path / "log_tensorboard" / "run-0123abcd" if place == "tensorboard" else tmp_path / "papers"
+    victim.mkdir(parents=True)
+    for name in ("train.jsonl", "valid.jsonl", "test.jsonl", "thesis.txt"):
+        (victim / name).write_text(json.dumps({"sample_id": "mine"}) + "\n")
+    before = tree(victim)
+    folder = edited(finished, tmp_path, lambda m: m["outside"].update({place: [str(victim)]}))
+    unlearn(folder, users=["u3"])
+    assert tree(victim) == before
+    certificate = json.loads((folder / "certificates" / "0001.json").read_text())
+    assert certificate["left_outside"] == [str(victim)] and str(victim) not in certificate["removed_outside"]
+
+
+def test_exports_and_logs_of_old_runs_are_known_by_what_they_hold(tmp_path):
+    logs, export = tmp_path / "log_tensorboard" / "run-0123abcd", tmp_path / "export"
+    for folder in (logs, export):
+        folder.mkdir(parents=True)
+    (logs / "events.out.tfevents.1").write_bytes(b"")
+    for name in ("train", "valid", "test"):
+        (export / f"{name}.jsonl").write_text('{"sample_id": "u1:i1:1"}\n')
+    assert are_own_logs(logs, "salt", "run") and not are_own_logs(logs, "salt", "other")
+    assert is_own_export(export, "salt", {"u1:i1:1"}) and not is_own_export(export, "salt", {"u2:i1:1"})
+    for folder in (logs, export):
+        mark(folder, "another run's salt")
+    assert not are_own_logs(logs, "salt", "run") and not is_own_export(export, "salt", {"u1:i1:1"})
+    for folder in (logs, export):
+        mark(folder, "salt")
+    assert are_own_logs(logs, "salt", "moved") and is_own_export(export, "salt", set())
+    (logs / "mine.txt").write_text("")
+    assert not are_own_logs(logs, "salt", "run")

@@ -23,6 +23,7 @@ from recbole_apa.files import file_digest, read_json
 from recbole_apa.former_state import FormerState
 from recbole_apa.ledger import DONE, Asked, Entry, Ledger, served_by, view_of
 from recbole_apa.make_trainer import make_trainer
+from recbole_apa.outside import are_own_logs, is_own_export, mark, remove_logs
 from recbole_apa.partition import Partition
 from recbole_apa.run_store import CERTIFICATES, METRICS, PENDING, RunIdentity, RunStore
 from recbole_apa.trainer import APATrainer
@@ -109,6 +110,7 @@ def carry_out(
     seconds = training_cost(trainer)["seconds"]
     figures = table_figures(opened_metrics(store), result.metrics, dropped)
     outside, view = _outside(before, trainer, result), data[0]._dataset.view
+    own = _own_outside(store, before)
     about = {
         "full_training": before.get("full_training", {}),
         "forgotten": sorted(view.forgotten),
@@ -118,8 +120,8 @@ def carry_out(
         "outside": outside,
     }
     write_records(result, about, _carried_out(ledger, about["served_requests"]))
-    _certify(store, pending, ledger, requests, plan, exactness, method, seconds, figures, trainer, before)
-    _clean_outside(before, outside, result)
+    _certify(store, pending, ledger, requests, plan, exactness, method, seconds, figures, trainer, before, own)
+    _clean_outside(own, result)
     pending.seal({"ready": True})
     switch(store)
     _close(store, ledger, [e.position for e in requests])
@@ -228,6 +230,7 @@ def _certify(
     figures: Mapping[str, Any],
     trainer: APATrainer,
     before: Mapping[str, Any],
+    own: Mapping[str, Sequence[str]],
 ) -> None:
     manifest = pending.manifest()
     total = len(trainer.record.sizes)
@@ -252,8 +255,9 @@ def _certify(
         "fused_shards": trainer.model.settings.training.fused_shards,
         "versions": versions(),
         "files": changed_files(before["files"], manifest["files"]),
-        "removed_outside": before.get("outside", {}).get("tensorboard", []),
-        "rewritten_outside": before.get("outside", {}).get("exports", []),
+        "removed_outside": own["tensorboard"],
+        "rewritten_outside": own["exports"],
+        "left_outside": own["left"],
     }
     for entry in requests:
         request = {
@@ -290,14 +294,29 @@ def _outside(before: Mapping[str, Any], trainer: APATrainer, result: RunResult) 
     }
 
 
-def _clean_outside(before: Mapping[str, Any], outside: Mapping[str, Sequence[str]], result: RunResult) -> None:
+def _own_outside(store: RunStore, before: Mapping[str, Any]) -> dict[str, list[str]]:
+    """What the manifest names outside the run, sorted by whether it is this run's own: logs to be deleted, exports to
+    be written again, and what is not touched."""
+    named, salt = before.get("outside", {}), before["salt"]
+    known = {name for seen in store.lineage().values() for name in seen}
+    # logs that are gone were deleted by an attempt that was interrupted
+    boards = named.get("tensorboard", [])
+    logs = [n for n in boards if not Path(n).exists() or are_own_logs(Path(n), salt, store.folder.name)]
+    exports = [n for n in named.get("exports", []) if is_own_export(Path(n), salt, known)]
+    others = [*boards, *named.get("exports", [])]
+    left = [n for n in others if Path(n).exists() and n not in (*logs, *exports)]
+    for name in left:
+        getLogger().warning(f"{name} is named by the run and does not carry its mark: it is left as it is")
+    return {"tensorboard": logs, "exports": exports, "left": left}
+
+
+def _clean_outside(own: Mapping[str, Sequence[str]], result: RunResult) -> None:
     """Delete the old training's tensorboard logs and write exports again."""
-    for name in before.get("outside", {}).get("tensorboard", []):
-        if name not in outside["tensorboard"]:
-            shutil.rmtree(name, ignore_errors=True)
-    for name in outside["exports"]:
-        if Path(name).is_dir():
-            write_export(Path(name), result.model, result.data)
+    for name in own["tensorboard"]:
+        remove_logs(Path(name))
+    for name in own["exports"]:
+        write_export(Path(name), result.model, result.data)
+        mark(Path(name), result.trainer.store.manifest()["salt"])
 
 
 def _close(store: RunStore, ledger: Ledger, requests: Sequence[int]) -> None:
