@@ -49,15 +49,22 @@ NONE_DRAWN = ""
 def draw_cutoff(ids: Iterable[str], n: int | None) -> str | None:
     """The hash at or below which an id is drawn, so that exactly ``n`` of ``ids`` are; ``None`` draws all, 0 none.
 
-    The cutoff is kept with the run: afterwards each row's draw is a matter of its own hash alone, and
-    forgetting a drawn row brings no other row in.
+    The cutoff is kept with the run, and names nobody (:func:`cutoff_between`): afterwards each row's draw is a matter of
+    its own hash alone, and forgetting a drawn row brings no other row in.
     """
     if n is None:
         return None
     if n == 0:
         return NONE_DRAWN
     hashes = sorted(map(draw_hash, ids))
-    return None if n >= len(hashes) else hashes[n - 1]
+    return None if n >= len(hashes) else cutoff_between(hashes[n - 1], hashes[n])
+
+
+def cutoff_between(last: str, following: str) -> str:
+    """A cutoff that draws what hashes to ``last`` and leaves what hashes to ``following``, and is nobody's hash: as few
+    digits of the former as tell them apart, so that nobody's id can be found from it by trying."""
+    same = next((i for i, (a, b) in enumerate(zip(last, following, strict=True)) if a != b), len(last) - 1)
+    return last[: same + 1] + "f" * (len(last) - same - 1)
 
 
 def is_drawn(sample_id: str, cutoff: str | None) -> bool:

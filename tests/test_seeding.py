@@ -2,7 +2,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recbole_apa.seeding import derive_seed, draw_cutoff, generator_for, hash_order, is_drawn
+from recbole_apa.seeding import derive_seed, draw_cutoff, draw_hash, generator_for, hash_order, is_drawn
 
 ids = st.lists(st.text(max_size=6), unique=True, min_size=1, max_size=30)
 
@@ -47,3 +47,11 @@ def test_generator_leaves_the_global_one_alone():
 def test_a_draw_of_none_draws_none():
     cutoff = draw_cutoff(["a", "b"], 0)
     assert cutoff is not None and not any(is_drawn(name, cutoff) for name in ("a", "b", ""))
+
+
+def test_a_cutoff_is_nobodys_hash():
+    """It outlives the sample that it was taken from, and ids are few enough to be tried."""
+    names = [f"u{n}:i{n % 7}:{n}" for n in range(300)]
+    cutoff = draw_cutoff(names, 40)
+    assert sum(is_drawn(name, cutoff) for name in names) == 40
+    assert cutoff not in {draw_hash(name) for name in names} and cutoff.rstrip("f") != cutoff[:20]

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 import numpy as np
 
 from recbole_apa.data.samples import Interactions
-from recbole_apa.seeding import NONE_DRAWN, draw_hash
+from recbole_apa.seeding import NONE_DRAWN, cutoff_between, draw_hash
 
 _PREFIX = len(b"draw").to_bytes(8, "big") + b"draw"
 """How :func:`~recbole_apa.seeding.digest_of` begins for a draw."""
@@ -27,11 +27,11 @@ def draw_rows(rows: Interactions, eligible: np.ndarray, size: int | None) -> tup
     if size is None or size >= len(eligible):
         return eligible, None
     heads = np.concatenate([_heads(ids) for _, ids in rows.id_chunks(eligible)])
-    limit = np.partition(heads, size - 1)[size - 1]
+    limit = np.partition(heads, size)[size]  # of the first that is not drawn
     # eight bytes of a hash may tie: the whole hashes of the few that are left decide
     near = eligible[heads <= limit]
     hashes = [draw_hash(name) for _, ids in rows.id_chunks(near) for name in ids]
-    cutoff = sorted(hashes)[size - 1]
+    cutoff = cutoff_between(*sorted(hashes)[size - 1 : size + 1])
     return near[np.array([found <= cutoff for found in hashes], dtype=bool)], cutoff
 
 
