@@ -91,8 +91,8 @@ class RunStore:
                     f"{self.place} holds another run ({changed or 'other data, backbone or draw'}); expected the same "
                     "settings to go on with it: choose another --run_dir"
                 )
-            # without figures it was interrupted after training, while it was being evaluated
-            if manifest["status"] == COMPLETE and self.has(METRICS) and self.base is None:
+            # what the last seal adds: without it, it was interrupted after training, while it was being evaluated
+            if manifest["status"] == COMPLETE and "full_training" in manifest and self.base is None:
                 raise RunError(
                     f"{self.place} holds a finished run; evaluate it with --run={self.place}, or choose another "
                     "--run_dir"

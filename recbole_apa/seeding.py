@@ -49,8 +49,8 @@ NONE_DRAWN = ""
 def draw_cutoff(ids: Iterable[str], n: int | None) -> str | None:
     """The hash at or below which an id is drawn, so that exactly ``n`` of ``ids`` are; ``None`` draws all, 0 none.
 
-    The cutoff is kept with the run, and names nobody (:func:`cutoff_between`): afterwards each row's draw is a matter of
-    its own hash alone, and forgetting a drawn row brings no other row in.
+    The cutoff is kept with the run, and names nobody (:func:`cutoff_between`): afterwards each row's draw is a matter
+    of its own hash alone, and forgetting a drawn row brings no other row in.
     """
     if n is None:
         return None

@@ -112,12 +112,16 @@ def test_finished_shards_are_not_trained_again(finished, options, tmp_path, monk
     assert adapters(folder) == adapters(finished.run_dir)
 
 
-def test_a_run_interrupted_while_evaluated_is_finished_without_training(finished, options, tmp_path, monkeypatch):
+@pytest.mark.parametrize("stopped_in", ["score_split", "write_report"])
+def test_a_run_interrupted_while_evaluated_is_finished_without_training(
+    stopped_in, finished, options, tmp_path, monkeypatch
+):
+    """Before its figures are written, and after (TRUST.md 6: "holds a finished run", and no command helped)."""
     from recbole_apa.shard_trainer import ShardTrainer
 
     folder = tmp_path / "interrupted"
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr("recbole_apa.evaluation_stage.score_split", lambda *a: (_ for _ in ()).throw(KeyboardInterrupt))
+        patch.setattr(f"recbole_apa.evaluation_stage.{stopped_in}", lambda *a: (_ for _ in ()).throw(KeyboardInterrupt))
         run("APA", "board", config_dict=options, run_dir=folder)
     monkeypatch.setattr(ShardTrainer, "fit", None)
     result = run("APA", "board", config_dict=options, run_dir=folder)
