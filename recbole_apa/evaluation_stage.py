@@ -116,9 +116,9 @@ def write_export(folder: Path, model: APA, data: tuple[Any, Any, Any]) -> None:
     getLogger().info(f"samples written to {folder}")
 
 
-def recbole_figures(split: str, outcome: Mapping[str, float]) -> dict[str, float]:
+def recbole_figures(split: str, outcome: Mapping[str, float] | None) -> dict[str, float]:
     """RecBole's metrics under plain keys; those that are not defined (AUC of one label only) are left out."""
-    return {f"recbole.{split}.{k}": float(v) for k, v in outcome.items() if math.isfinite(v)}
+    return {f"recbole.{split}.{k}": float(v) for k, v in (outcome or {}).items() if math.isfinite(v)}
 
 
 def show_figures(result: RunResult) -> None:

@@ -30,7 +30,7 @@ PARTITION, EMBEDDINGS, MEMORY = "partition.json", "embeddings.safetensors", "mem
 STATES = "states.safetensors"
 MOVED = "moved:"
 """How the key of a shard begins that was moved by an approximate method, and not trained."""
-LEDGER, CERTIFICATES, PENDING = "ledger.jsonl", "certificates", "pending"
+LEDGER, CERTIFICATES, PENDING, FIGURES = "ledger.jsonl", "certificates", "pending", "figures"
 
 
 @dataclass(frozen=True)

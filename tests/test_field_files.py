@@ -379,3 +379,37 @@ def test_ids_are_texts_whatever_the_header_calls_them(files, kind):
     else:
         with pytest.raises(DataError, match="column 'user_id' has the type token_seq, expected user_id:token"):
             files.build()
+
+
+def test_times_that_would_become_equal_and_ids_that_would_be_cut_are_refused(files):
+    whole = list(files.inter)
+    files.inter[4] = "u0\ti1\t5\t1700000000000000003"
+    with pytest.raises(DataError, match=r"line 5: column timestamp: found 17\d{17}, expected less than 2\*\*53"):
+        files.write().build()
+    files.inter = whole
+    files.inter[4] = "u0\ti1\0\t5\t3"
+    with pytest.raises(DataError, match=r"line 5: column item_id: found 'i1\\x00', expected an id that does not end"):
+        files.write().build()
+
+
+def test_presplit_files_out_of_time_are_warned_of(files, caplog):
+    presplit(files)
+    path = files.folder / "small.test.inter"
+    path.write_text(path.read_text() + "u0\ti1\t5\t2.5\n")
+    with caplog.at_level(logging.WARNING):
+        files.build(benchmark_filename=["train", "valid", "test"])
+    assert "benchmark_filename: 1 rows of the training or validation file come after" in caplog.text
+
+
+def test_a_run_without_test_samples_left_still_holds(files, options, tmp_path):
+    files.write()
+    changes = {**options, **OPTIONS, "data_path": str(files.folder.parent), "n_shards": 2, "epochs": 1}
+    made = run("APA", "small", config_dict=changes, run_dir=tmp_path / "run")
+    tested = [(s.user_id, s.item_id) for s in made.data[0]._dataset.splits["test"]]
+    unlearn(tmp_path / "run", interactions=tested)
+    assert audit(tmp_path / "run").findings == []
+
+
+def test_items_without_titles_are_written_by_their_id(files):
+    given = {"load_col": {**OPTIONS["load_col"], "item": ["item_id"]}, "item_text": "{item_id}"}
+    assert files.write().texts(**given)["i3"] == "i3"

@@ -166,11 +166,23 @@ class APADataset(Dataset):
     def _data_filtering(self) -> None:
         """Done by columns, before RecBole's tables were made."""
 
+    def _warn_of_order(self, windows: Windows) -> None:
+        """Histories go by time whatever file a row is in."""
+        assert self._part_of is not None
+        parts, users = self._part_of[windows.order], self.interactions.users.codes[windows.order]
+        n = int(((parts[1:] < parts[:-1]) & (users[1:] == users[:-1])).sum())
+        if n:
+            getLogger().warning(
+                f"benchmark_filename: {n} rows of the training or validation file come after one of a later file of "
+                "the same user: their histories show labels of test or validation rows"
+            )
+
     def _candidates(self, settings: SampleSettings, windows: Windows) -> dict[str, np.ndarray]:
         """Row numbers of each part, drawn or not."""
         if self._part_of is not None:
             if settings.protocol == "tallrec":
                 raise SettingsError("benchmark_filename: the files are split already; expected protocol: recbole")
+            self._warn_of_order(windows)
             return {name: np.flatnonzero(self._part_of == place) for place, name in enumerate(SPLITS)}
         if settings.protocol == "tallrec":
             return tallrec_split(windows)
@@ -213,8 +225,9 @@ class APADataset(Dataset):
             )
 
     def _item_columns(self) -> list[str]:
-        """Columns of the ``.item`` file besides the id."""
-        return [] if self._item_table is None else [c for c in self._item_table.columns if c != self.iid_field]
+        """Columns of the ``.item`` file, the id last."""
+        columns = [] if self._item_table is None else list(self._item_table.columns)
+        return sorted(columns, key=lambda name: name == self.iid_field)
 
     def _item_texts(self, item_text: str) -> list[str]:
         """By RecBole's number of the item."""

@@ -77,6 +77,8 @@ def filter_settings(dataset: Any) -> FilterSettings:
     )
 
 
+_EXACT = 2**53
+"""Whole numbers below are exact as float64."""
 _ALL = "[0,inf)"
 """RecBole's own default of the last two."""
 _FILTERS = ("rm_dup_inter", "val_interval", "user_inter_num_interval", "item_inter_num_interval")
@@ -112,8 +114,34 @@ def _read_file(dataset: Any, path: Path) -> Table:
                 f"found {', '.join(f.name for f in table.header) if table else 'no column that load_col names'}"
             )
     assert table is not None
+    _refuse_ids(table, dataset.uid_field, dataset.iid_field)
+    _refuse_times(table, dataset.time_field)
     declare(dataset, table, FeatureSource.INTERACTION)
     return drop_incomplete(dataset, table, FeatureSource.INTERACTION)
+
+
+def _refuse_ids(table: Table, *columns: str) -> None:
+    """numpy drops NUL characters at the end of a text, and RecBole keeps its names there."""
+    for column in columns:
+        wrong = [code for code, name in enumerate(table.texts(column).names) if name.endswith("\0")]
+        if wrong:
+            row = int(np.flatnonzero(table.texts(column).codes == wrong[0])[0])
+            raise DataError(
+                f"{table.path}, line {table.line(row)}: column {column}: found {table.texts(column)[row]!r}, expected "
+                "an id that does not end in a NUL character"
+            )
+
+
+def _refuse_times(table: Table, column: str) -> None:
+    if column not in table.columns:
+        return
+    large = np.flatnonzero(np.abs(table.numbers(column)) >= _EXACT)
+    if len(large):
+        row = int(large[0])
+        raise DataError(
+            f"{table.path}, line {table.line(row)}: column {column}: found {table.numbers(column)[row]:.0f}, expected "
+            "less than 2**53, above which neighbouring times become equal; write seconds or milliseconds"
+        )
 
 
 def _read_side(dataset: Any, path: Path, source: FeatureSource, column: str) -> Table | None:
@@ -123,6 +151,7 @@ def _read_side(dataset: Any, path: Path, source: FeatureSource, column: str) -> 
         return None
     if column not in table.columns:
         raise DataError(f"{path} has no column {column!r}, or load_col leaves it out; expected one to tell rows apart")
+    _refuse_ids(table, column)
     declare(dataset, table, source)
     return first_rows(drop_incomplete(dataset, table, source), column)
 

@@ -205,8 +205,9 @@ class AdapterMethod:
     def forget(self, **asked: Any) -> UnlearnFigures:
         """Carry out a request, as :func:`~recbole_apa.unlearn` takes it; ``made`` is then what is left."""
         made = self.made
-        made.metrics = evaluate_state(made, False)
-        write_first_records(made)
+        if "full_training" not in made.trainer.store.manifest():  # after a request its own records are there
+            made.metrics = evaluate_state(made, False)
+            write_first_records(made)
         # forgetting purges the cache of frozen states, which the other methods still look into
         made.model.engine.cache = made.model.engine.cache.copy()
         outcome = unlearn(made, **asked).outcomes[0]

@@ -5,7 +5,7 @@ import shutil
 
 from recbole_apa.errors import RunError
 from recbole_apa.files import sync_folder
-from recbole_apa.run_store import CERTIFICATES, COMPLETE, PENDING, RunStore
+from recbole_apa.run_store import CERTIFICATES, COMPLETE, FIGURES, PENDING, RunStore
 from recbole_apa.storage.place import publish, shown
 
 
@@ -33,8 +33,8 @@ def switch(store: RunStore) -> None:
     for name in store.state_files():
         if name not in manifest["files"]:
             (store.folder / name).unlink()
-    for folder in (store.folder / "shards").iterdir():
-        if not any(folder.iterdir()):
+    for folder in [*(store.folder / "shards").iterdir(), store.folder / FIGURES]:
+        if folder.is_dir() and not any(folder.iterdir()):
             folder.rmdir()
     for folder in (store.folder / "shards", store.folder / CERTIFICATES, store.folder):
         if folder.is_dir():
