@@ -24,7 +24,7 @@ from recbole_apa.option_names import RECBOLE_EXTRA, RUN_KEYS
 from recbole_apa.options import refuse_unknown
 from recbole_apa.pickles import refuse_pickles
 from recbole_apa.properties_folder import properties_folder
-from recbole_apa.recbole_checks import number_of, recbole_problems
+from recbole_apa.recbole_checks import recbole_problems
 from recbole_apa.recbole_settings import OPTION_KEYS, read_settings
 from recbole_apa.settings import SETTING_KEYS
 
@@ -143,7 +143,6 @@ class APAConfig(Config):
         self.internal_config_dict.update(read_yaml(path))
 
     def _set_default_parameters(self) -> None:
-        self._read_threshold()
         self._refuse_wrong()
         try:
             super()._set_default_parameters()
@@ -151,14 +150,6 @@ class APAConfig(Config):
             raise SettingsError(f"RecBole refuses these options: {error}") from error
         if "data_path" in self.external_config_dict:  # RecBole passes over it for ml-100k
             self.final_config_dict["data_path"] = str(Path(self.external_config_dict["data_path"]) / self.dataset)
-
-    def _read_threshold(self) -> None:
-        """``{rating: "4"}``, as a quoted YAML value is read, means the number."""
-        given = self.external_config_dict.get("threshold")
-        if isinstance(given, Mapping):
-            read = {k: number_of(v) if isinstance(v, str) else v for k, v in given.items()}
-            meant = {k: given[k] if v is None else v for k, v in read.items()}
-            self.external_config_dict["threshold"] = self.final_config_dict["threshold"] = meant
 
     def _refuse_wrong(self) -> None:
         """

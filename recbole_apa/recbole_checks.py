@@ -28,17 +28,6 @@ def recbole_problems(values: Mapping[str, Any]) -> list[str]:
     return [*out, *eval_problems(values.get("eval_args"))]
 
 
-def number_of(text: str) -> int | float | None:
-    """The number that a text is, None where it is none."""
-    for kind in (int, float):
-        try:
-            number = kind(text)
-        except ValueError:
-            continue
-        return number if math.isfinite(number) else None
-    return None
-
-
 def is_whole(value: Any, least: int) -> bool:
     """Whether a value is a whole number of at least ``least``; true and false are none."""
     return isinstance(value, int) and not isinstance(value, bool) and value >= least

@@ -192,11 +192,10 @@ def test_all_that_is_wrong_is_said_at_once():
         assert found.count(f"{name}: found") == 1
 
 
-def test_a_threshold_in_quotes_is_the_number(tmp_path):
+def test_a_threshold_in_quotes_is_refused(tmp_path):
     (tmp_path / "mine.yaml").write_text('threshold: {rating: "4"}\n')
-    config = APAConfig("APA", "board", [str(tmp_path / "mine.yaml")])
-    assert config["threshold"] == {"rating": 4} == config.plain_options()["threshold"]
-    assert APAConfig("APA", "board", None, {"threshold": {"rating": "3.5"}})["threshold"] == {"rating": 3.5}
+    with pytest.raises(SettingsError, match=r"threshold: found \{'rating': '4'\}, expected one column and a number"):
+        APAConfig("APA", "board", [str(tmp_path / "mine.yaml")])
 
 
 def test_wrong_values_and_odd_names_end_the_command_in_one_line(tmp_path, capsys):
