@@ -3,8 +3,7 @@
 What it repairs: texts such as ``NA`` taken for missing ids, quotation marks that join lines, byte order marks, labels
 and times that are missing and filled with the column's mean, an empty id that drops another row
 (``_filter_nan_user_or_item`` takes labels for positions), numbers declared as tokens whose threshold is applied to
-internal ids. Ids, label and time are strict; other columns keep RecBole's own filling of missing values, tensor for
-tensor.
+internal ids. Ids, label and time are strict; other columns keep RecBole's own filling of missing values.
 """
 
 from pathlib import Path

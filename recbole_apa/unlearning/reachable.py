@@ -2,7 +2,7 @@
 
 It looks at what the run would learn from (rows, targets, histories), and not through what hides rows
 (:meth:`~recbole_apa.data.view.DataView.visible`): a row counts if a request found it in the raw files, or if its user
-or item was named. So a fault in the hiding cannot certify itself.
+or item was named. So a fault in the hiding does not certify itself; one in the look-up of requests would not be seen.
 """
 
 from collections.abc import Iterable, Iterator
