@@ -8,10 +8,11 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from recbole_apa.errors import SettingsError
 from recbole_apa.eval_checks import eval_problems
+from recbole_apa.intervals import parse_intervals
 from recbole_apa.options import GREATEST_SEED
 
-_INTERVAL = re.compile(r"[(\[]\s*([^,;\s]+)\s*,\s*([^,;\s]+)\s*[)\]]")
 _STATES = ("debug", "info", "warning", "error", "critical")
 
 
@@ -73,17 +74,10 @@ def _columns(value: Any) -> bool:
 
 def _interval(value: Any) -> bool:
     """``[5,inf)``, several divided by ``;``."""
-    if not isinstance(value, str):
+    try:
+        return isinstance(value, str) and bool(parse_intervals("", value))
+    except SettingsError:
         return False
-    for part in value.split(";"):
-        found = _INTERVAL.fullmatch(part.strip())
-        try:
-            low, high = (float(end) for end in found.groups()) if found else (1.0, 0.0)
-        except ValueError:
-            return False
-        if not low <= high:  # also where an end is no number
-            return False
-    return True
 
 
 def _values(value: Any) -> bool:

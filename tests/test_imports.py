@@ -12,7 +12,17 @@ PACKAGE = Path(__file__).resolve().parent.parent / "recbole_apa"
 # a module may import from its own rank or a lower one
 RANKS = [
     {"errors", "seeding", "properties_folder"},
-    {"settings", "files", "progress", "capacity", "devices", "idle_options", "recbole_evaluator", "outside"},
+    {
+        "settings",
+        "files",
+        "progress",
+        "capacity",
+        "devices",
+        "idle_options",
+        "recbole_evaluator",
+        "outside",
+        "intervals",
+    },
     {"options"},
     {"recbole_checks", "eval_checks", "option_names", "pickles"},
     {"recbole_settings"},

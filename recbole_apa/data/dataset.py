@@ -1,6 +1,6 @@
 """RecBole's dataset whose rows are samples; the edge between RecBole's tables and ours."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from logging import getLogger
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from recbole_apa.data.prompts import PromptInput
 from recbole_apa.data.reader import Table
 from recbole_apa.data.recbole_split import read_split, split_rows
 from recbole_apa.data.recbole_tables import frame_of
-from recbole_apa.data.samples import Interactions, Sample, Windows, make_sample, order_windows
+from recbole_apa.data.samples import Interactions, LabelledItems, Sample, Windows, make_sample, order_windows
 from recbole_apa.data.splits import SPLITS, draw_split, tallrec_split
 from recbole_apa.data.tokens import Tokens
 from recbole_apa.data.view import DataView, content_digest
@@ -27,22 +27,6 @@ from recbole_apa.settings import SampleSettings
 
 SAMPLE_INDEX = "sample_index"
 LABEL_LIST_SUFFIX = "_list"
-
-
-class LabelledItems(Sequence[tuple[str, int]]):
-    """Item and label of many rows."""
-
-    def __init__(self, items: Tokens, labels: np.ndarray) -> None:
-        self.items, self.labels = items, labels
-
-    def __getitem__(self, row: Any) -> Any:
-        return self.items[row], int(self.labels[row])
-
-    def __len__(self) -> int:
-        return len(self.labels)
-
-    def __iter__(self) -> Iterator[tuple[str, int]]:
-        return zip(self.items.texts(), self.labels.tolist(), strict=True)
 
 
 class APADataset(Dataset):

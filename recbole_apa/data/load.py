@@ -17,7 +17,7 @@ from recbole_apa.data.recbole_tables import declare, drop_incomplete, read_feat
 from recbole_apa.data.samples import Interactions
 from recbole_apa.data.splits import SPLITS
 from recbole_apa.data.view import DataView
-from recbole_apa.errors import DataError, SettingsError
+from recbole_apa.errors import DataError
 
 
 @dataclass(frozen=True)
@@ -96,8 +96,6 @@ def _read_interactions(dataset: Any, name: str, folder: Path) -> tuple[Table, np
     split = dataset.config["benchmark_filename"]
     if split is None:
         return _read_file(dataset, folder / f"{name}.inter"), None
-    if not isinstance(split, list) or len(split) != len(SPLITS):
-        raise SettingsError(f"benchmark_filename: found {split!r}, expected three names: [train, valid, test]")
     tables = [_read_file(dataset, folder / f"{name}.{part}.inter") for part in split]
     parts = np.repeat(np.arange(len(SPLITS), dtype=np.int8), [len(table) for table in tables])
     return concat(folder / f"{name}.*.inter", tables), parts
@@ -160,12 +158,7 @@ class _LabelRule:
     """Labels from RecBole's ``threshold``."""
 
     def __init__(self, dataset: Any, inter: Table) -> None:
-        threshold = dataset.config["threshold"]
-        if not isinstance(threshold, dict) or len(threshold) != 1:
-            raise DataError(
-                f"the interactions have no label; set threshold, e.g. {{rating: 4}} (found {list(inter.columns)})"
-            )
-        self.column, self.least = next(iter(threshold.items()))
+        ((self.column, self.least),) = dataset.config["threshold"].items()  # checked with the settings
         if self.column not in inter.columns:
             raise DataError(
                 f"threshold: {inter.path} has no column {self.column!r}, or load_col leaves it out; found "

@@ -10,6 +10,7 @@ import torch
 
 from recbole_apa.data.tokens import Tokens
 from recbole_apa.errors import SettingsError
+from recbole_apa.eval_checks import eval_problems
 
 _N_PARTS = 3
 _LEFT_OUT = {"valid_and_test": (1, 1), "valid_only": (1, 0), "test_only": (0, 1)}
@@ -37,26 +38,12 @@ def read_split(eval_args: Mapping[str, Any], seed: int) -> SplitSettings:
     Raises:
         SettingsError: something that RecBole does not know.
     """
-    order, split = eval_args.get("order"), eval_args.get("split")
-    if order not in ("TO", "RO"):
-        raise SettingsError(f"eval_args.order: found {order!r}, expected TO (by time) or RO (at random)")
-    if not isinstance(split, Mapping) or len(split) != 1 or next(iter(split)) not in ("RS", "LS", "TS"):
-        raise SettingsError(f"eval_args.split: found {split!r}, expected e.g. {{RS: [0.8, 0.1, 0.1]}}")
-    mode, value = next(iter(split.items()))
-    if mode == "LS" and value not in _LEFT_OUT:
-        raise SettingsError(f"eval_args.split: found LS: {value!r}, expected one of {', '.join(_LEFT_OUT)}")
-    if mode != "LS" and not _are_ratios(value):
-        n = len(value) if isinstance(value, Sequence) else value
-        raise SettingsError(f"eval_args.split gives {n} parts, expected ratios of train, valid and test")
-    group = str(eval_args.get("group_by") or "none").lower()
-    if group not in ("none", "user"):
-        raise SettingsError(f"eval_args.group_by: found {group!r}, expected user or none")
-    return SplitSettings(order, mode, value, group == "user" or mode != "RS", seed)
-
-
-def _are_ratios(value: Any) -> bool:
-    whole = isinstance(value, Sequence) and len(value) == _N_PARTS
-    return whole and all(isinstance(v, (int, float)) and v >= 0 for v in value) and sum(value) > 0
+    problems = eval_problems({"split": None, **eval_args})
+    if problems:
+        raise SettingsError("; ".join(problems))
+    ((mode, value),) = eval_args["split"].items()
+    by_user = mode != "RS" or str(eval_args.get("group_by")).lower() == "user"
+    return SplitSettings(eval_args["order"], mode, value, by_user, seed)
 
 
 def split_rows(users: Tokens, times: np.ndarray | None, settings: SplitSettings) -> list[np.ndarray]:

@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
@@ -116,6 +117,22 @@ def time_texts(times: np.ndarray) -> list[str]:
     if len(times) and (np.abs(times) < 2**53).all() and (times == np.floor(times)).all():
         return [str(time) for time in times.astype(np.int64).tolist()]
     return [str(int(time)) if time.is_integer() else repr(time) for time in times.tolist()]
+
+
+class LabelledItems(Sequence[tuple[str, int]]):
+    """Item and label of many rows."""
+
+    def __init__(self, items: Tokens, labels: np.ndarray) -> None:
+        self.items, self.labels = items, labels
+
+    def __getitem__(self, row: Any) -> Any:
+        return self.items[row], int(self.labels[row])
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def __iter__(self) -> Iterator[tuple[str, int]]:
+        return zip(self.items.texts(), self.labels.tolist(), strict=True)
 
 
 @dataclass(frozen=True)
