@@ -104,7 +104,8 @@ def words(stage: Mapping[str, Any], name: str) -> list[str]:
 
 def carry_out(folder: Any, stage: Mapping[str, Any], changes: dict[str, Any]) -> None:
     """Carry out a request on a run, and say what came of it."""
-    from recbole_apa.unlearning.session import result_text, unlearn
+    from recbole_apa.unlearning.session import unlearn
+    from recbole_apa.unlearning.texts import result_text
 
     result = unlearn(
         folder,

@@ -27,7 +27,7 @@ def test_ids_with_colons_are_sent_to_a_request_file(word, capsys):
 def test_columns_of_a_request_file_reach_the_stage_and_only_when_given(tmp_path, monkeypatch):
     seen = []
     monkeypatch.setattr("recbole_apa.unlearning.session.unlearn", lambda *a, **how: seen.append(how))
-    monkeypatch.setattr("recbole_apa.unlearning.session.result_text", lambda result: "")
+    monkeypatch.setattr("recbole_apa.unlearning.texts.result_text", lambda result: "")
     (tmp_path / "r.csv").write_text("uid,iid,tag\nu1,i1,?\n")
     (tmp_path / "s.csv").write_text("user_id,item_id\nu1,i1\n")
     named = "--unlearn_columns={user_id: uid, item_id: iid, ignore: [tag]}"

@@ -71,10 +71,14 @@ class Interactions:
             out[place] += f"#{nth[place]}"
         return out
 
+    def key_chunks(self, rows: np.ndarray) -> Iterator[tuple[np.ndarray, list[str]]]:
+        """:meth:`row_keys` of many rows, some at a time, each time with the rows."""
+        for part in _parts(rows):
+            yield part, self.row_keys(part)
+
     def id_chunks(self, rows: np.ndarray) -> Iterator[tuple[np.ndarray, list[str]]]:
         """:meth:`row_ids` of many rows, some at a time, each time with the rows."""
-        for start in range(0, len(rows), CHUNK):
-            part = rows[start : start + CHUNK]
+        for part in _parts(rows):
             yield part, self.row_ids(part)
 
     @cached_property
@@ -102,6 +106,10 @@ class Interactions:
             places = np.arange(len(rows))
             out[rows[order]] = places - np.maximum.accumulate(np.where(starts, places, 0)) + 1
         return out
+
+
+def _parts(rows: np.ndarray) -> Iterator[np.ndarray]:
+    return (rows[start : start + CHUNK] for start in range(0, len(rows), CHUNK))
 
 
 def id_word(token: str) -> str:

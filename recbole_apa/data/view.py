@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from recbole_apa.data.samples import CHUNK, Interactions, Windows, time_texts
+from recbole_apa.data.samples import Interactions, Windows, time_texts
 from recbole_apa.data.splits import SPLITS
 from recbole_apa.seeding import digest_of, digest_over
 
@@ -77,13 +77,12 @@ class DataView:
         sides = ((USER, rows.users), (ITEM, rows.items))
         named = [np.array([self._was_named(kind, name) for name in c.names], dtype=bool)[c.codes] for kind, c in sides]
         out = ~(named[0] | named[1])
-        left = np.flatnonzero(out)
-        for chunk in (left[start : start + CHUNK] for start in range(0, len(left), CHUNK)):
+        for chunk, keys in rows.key_chunks(np.flatnonzero(out)):
             pairs = zip(rows.users.texts(chunk), rows.items.texts(chunk), strict=True)
             out[chunk] = [
                 salted(self.salt, key) not in self.hidden_keys
                 and not (self.once_a_pair and self._was_named(PAIR, f"{user} {item}"))
-                for key, (user, item) in zip(rows.row_keys(chunk), pairs, strict=True)
+                for key, (user, item) in zip(keys, pairs, strict=True)
             ]
         return out
 

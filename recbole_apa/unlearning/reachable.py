@@ -5,7 +5,7 @@ It looks at what the run would learn from (rows, targets, histories), and not th
 or item was named. So a fault in the hiding does not certify itself; one in the look-up of requests would not be seen.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -86,13 +86,8 @@ def _named(view: DataView, kind: str, column: Tokens) -> np.ndarray:
 
 def _found_before(view: DataView, rows: Interactions) -> np.ndarray:
     """Which rows a request found when it was taken, (n,), bool."""
-    keys = (key for part in _parts(len(rows)) for key in rows.row_keys(part))
+    keys = (key for _, part in rows.key_chunks(np.arange(len(rows))) for key in part)
     return np.fromiter((_digest(view, key) in view.forgotten for key in keys), dtype=bool, count=len(rows))
-
-
-def _parts(n: int, size: int = 1 << 18) -> Iterator[np.ndarray]:
-    for start in range(0, n, size):
-        yield np.arange(start, min(start + size, n))
 
 
 def _digest(view: DataView, name: str) -> str:

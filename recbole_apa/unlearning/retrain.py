@@ -14,16 +14,13 @@ from recbole_apa.errors import CertificateError, DataError, RequestError, RunErr
 from recbole_apa.evaluation_stage import (
     evaluate_state,
     recbole_figures,
-    traces_outside,
     training_cost,
-    write_export,
     write_records,
 )
 from recbole_apa.files import file_digest, read_json
 from recbole_apa.former_state import FormerState
 from recbole_apa.ledger import DONE, Asked, Entry, Ledger, served_by, view_of
 from recbole_apa.make_trainer import make_trainer
-from recbole_apa.outside import are_own_logs, is_own_export, mark, remove_logs
 from recbole_apa.partition import Partition
 from recbole_apa.run_store import CERTIFICATES, METRICS, PENDING, RunIdentity, RunStore
 from recbole_apa.trainer import APATrainer
@@ -37,6 +34,7 @@ from recbole_apa.unlearning.certificate import (
 )
 from recbole_apa.unlearning.forgotten import ForgottenSamples, table_figures
 from recbole_apa.unlearning.mover import EXACT, ShardMover
+from recbole_apa.unlearning.outside import clean_outside, left_outside, own_outside
 from recbole_apa.unlearning.plan import Plan, make_plan
 from recbole_apa.unlearning.reachable import refuse_reachable
 from recbole_apa.unlearning.switch import pending_store, switch
@@ -109,8 +107,8 @@ def carry_out(
     _purge_memory(opened.model, data)
     seconds = training_cost(trainer)["seconds"]
     figures = table_figures(opened_metrics(store), result.metrics, dropped)
-    outside, view = _outside(before, trainer, result), data[0]._dataset.view
-    own = _own_outside(store, before)
+    outside, view = left_outside(before, trainer, result), data[0]._dataset.view
+    own = own_outside(store, before)
     about = {
         "full_training": before.get("full_training", {}),
         "forgotten": sorted(view.forgotten),
@@ -121,7 +119,7 @@ def carry_out(
     }
     write_records(result, about, _carried_out(ledger, about["served_requests"]))
     _certify(store, pending, ledger, requests, plan, exactness, method, seconds, figures, trainer, before, own)
-    _clean_outside(own, result)
+    clean_outside(own, result)
     pending.seal({"ready": True})
     switch(store)
     _close(store, ledger, [e.position for e in requests])
@@ -281,42 +279,6 @@ def _is_bit_exact(trainer: APATrainer) -> bool:
 
 def _certificate_paths(store: RunStore, requests: Sequence[int]) -> list[Path]:
     return [store.folder / CERTIFICATES / f"{position:04d}.json" for position in requests]
-
-
-def _outside(before: Mapping[str, Any], trainer: APATrainer, result: RunResult) -> dict[str, list[str]]:
-    """Where traces lie from now on."""
-    old = before.get("outside", {})
-    now = traces_outside(result)
-    return {
-        "tensorboard": now["tensorboard"],
-        "logs": sorted({*old.get("logs", []), *now["logs"]}),
-        "exports": sorted({*old.get("exports", []), *now["exports"]}),
-    }
-
-
-def _own_outside(store: RunStore, before: Mapping[str, Any]) -> dict[str, list[str]]:
-    """What the manifest names outside the run, sorted by whether it is this run's own: logs to be deleted, exports to
-    be written again, and what is not touched."""
-    named, salt = before.get("outside", {}), before["salt"]
-    known = {name for seen in store.lineage().values() for name in seen}
-    # logs that are gone were deleted by an attempt that was interrupted
-    boards = named.get("tensorboard", [])
-    logs = [n for n in boards if not Path(n).exists() or are_own_logs(Path(n), salt, store.folder.name)]
-    exports = [n for n in named.get("exports", []) if is_own_export(Path(n), salt, known)]
-    others = [*boards, *named.get("exports", [])]
-    left = [n for n in others if Path(n).exists() and n not in (*logs, *exports)]
-    for name in left:
-        getLogger().warning(f"{name} is named by the run and does not carry its mark: it is left as it is")
-    return {"tensorboard": logs, "exports": exports, "left": left}
-
-
-def _clean_outside(own: Mapping[str, Sequence[str]], result: RunResult) -> None:
-    """Delete the old training's tensorboard logs and write exports again."""
-    for name in own["tensorboard"]:
-        remove_logs(Path(name))
-    for name in own["exports"]:
-        write_export(Path(name), result.model, result.data)
-        mark(Path(name), result.trainer.store.manifest()["salt"])
 
 
 def _close(store: RunStore, ledger: Ledger, requests: Sequence[int]) -> None:

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from tabulate import tabulate
 
 from recbole_apa.assembly import RunResult, open_run
 from recbole_apa.data.samples import Interactions
@@ -20,11 +19,11 @@ from recbole_apa.ledger import REQUEST, Entry, Ledger, refuse_gap
 from recbole_apa.make_trainer import collaborative_of
 from recbole_apa.run_lock import run_lock
 from recbole_apa.run_store import RunStore
-from recbole_apa.storage.place import shown, working_folder
+from recbole_apa.storage.place import working_folder
 from recbole_apa.unlearning.approximate import NAMES
 from recbole_apa.unlearning.certificate import INHERITED, STRICT
 from recbole_apa.unlearning.mover import EXACT
-from recbole_apa.unlearning.plan import Plan, plan_text
+from recbole_apa.unlearning.plan import Plan
 from recbole_apa.unlearning.request_ids import map_ids
 from recbole_apa.unlearning.requests import Demand, Found, find, named_demands, read_demands
 from recbole_apa.unlearning.retrain import Outcome, carry_out, data_without, finish_switch, plan_of
@@ -264,40 +263,3 @@ def _strict_shards(opened: RunResult, store: RunStore, data: tuple[Any, Any, Any
         if not members or store.finished_shard(shard, key) is None:
             out.append(shard)
     return out
-
-
-def outcome_text(outcome: Outcome) -> str:
-    """The before / after table and what it took, for a terminal."""
-
-    def cell(value: float | None) -> str:
-        return "-" if value is None else f"{value:.4f}"
-
-    body = [[title, cell(pair["before"]), cell(pair["after"])] for title, pair in outcome.figures.items()]
-    plan = outcome.plan
-    rewritten = sum(a.change == "rewritten" for a in plan.affected)
-    n_trained = len(outcome.result.trainer.record.sizes) - len(outcome.result.trainer.record.taken_over)
-    n_trained -= outcome.result.trainer.record.sizes.count(0)
-    lines = [
-        tabulate(body, ["", "before", "after"], disable_numparse=True),
-        f"{plan.n_interactions} interactions forgotten; {len(plan.affected)} samples affected, {rewritten} of them "
-        f"rewritten; {n_trained} of {plan.n_shards} shards "
-        + ("trained again" if outcome.method == EXACT else f"moved by {outcome.method}, which is approximate"),
-    ]
-    if outcome.full_seconds:
-        ratio = f"; ratio {outcome.full_seconds / outcome.seconds:.2f}" if n_trained and outcome.seconds else ""
-        lines.append(
-            f"{outcome.seconds:.1f} s of training; the first training of the whole state took "
-            f"{outcome.full_seconds:.1f} s{ratio}"
-        )
-    lines += [f"certificate: {shown(path.with_suffix('.html'))}" for path in outcome.certificates]
-    return "\n".join(lines)
-
-
-def result_text(result: UnlearnResult) -> str:
-    """All that :func:`unlearn` has to say to a person; names samples, so it is printed and never logged."""
-    parts = [f"finished; certificate: {shown(path.with_suffix('.html'))}" for path in result.finished]
-    parts += [f"left out: {text}" for text in result.left]
-    if result.plan:
-        parts.append(plan_text(result.plan))
-    parts += [outcome_text(outcome) for outcome in result.outcomes]
-    return "\n".join(parts)
