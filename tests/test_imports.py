@@ -22,6 +22,7 @@ RANKS = [
         "recbole_evaluator",
         "outside",
         "intervals",
+        "keys",
     },
     {"options"},
     {"recbole_checks", "eval_checks", "option_names", "pickles"},

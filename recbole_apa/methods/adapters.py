@@ -196,7 +196,7 @@ class AdapterMethod:
         shutil.rmtree(folder, ignore_errors=True)
         store = RunStore(folder)
         trainer = make_trainer(made.config, made.model, store)
-        store.begin(trainer.identity(made.data[0]), {})
+        store.begin(trainer.identity(made.data[0], store.salt), {})
         partition = made.trainer.store.load_partition()
         store.save_partition(partition)
         trainer.fit(made.data[0], made.data[1], show_progress=made.config["show_progress"])

@@ -66,7 +66,7 @@ def _verify(store: RunStore, config_dict: Mapping[str, Any] | None) -> VerifyRes
         if manifest.get("partition_of") == "inherited":
             partition = store.load_partition()
             assert partition is not None
-            fresh.begin(trainer.identity(opened.data[0]), {})
+            fresh.begin(trainer.identity(opened.data[0], fresh.salt), {})
             fresh.save_partition(partition)
         trainer.fit(opened.data[0], opened.data[1], show_progress=show)
         again = _scores(RunResult({}, None, opened.config, opened.model, trainer, opened.data))
