@@ -47,7 +47,7 @@ RANKS = [
     {"methods"},
     {"quick_start", "comparison", "experiment"},
     {"forgetting", "capacity_stage"},
-    {"cli", "cli_stage", "cli_usage"},
+    {"cli", "cli_keys", "cli_stage", "cli_usage"},
 ]
 MAY_IMPORT_RECBOLE = {
     "data/dataset.py",

@@ -42,6 +42,8 @@ def convert(run_dir: str | Path, config_dict: Mapping[str, Any] | None = None) -
     with working_folder(run_dir, "keying") as folder, run_lock(folder, "keying"):
         store = RunStore(folder)
         ledger, keys = Ledger(folder, store.salt), key_ring(config_dict)
+        if pending_store(store).is_ready():
+            switch(store)
         if not are_salted(store, ledger):
             return False
         if ledger.waiting():
