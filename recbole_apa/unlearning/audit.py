@@ -22,7 +22,7 @@ from recbole_apa.recbole_bridge import APAConfig
 from recbole_apa.run_lock import HOLDER, LOCK
 from recbole_apa.run_store import CERTIFICATES, EMBEDDINGS, KEY, LEDGER, MANIFEST, MEMORY, PENDING, STATES, RunStore
 from recbole_apa.storage.place import is_url, strays_of, working_folder
-from recbole_apa.unlearning.reachable import reachable
+from recbole_apa.unlearning.checks import reachable
 
 _WORD = re.compile(r"[^\s\"'<>,;()\[\]{}]+:[^\s\"'<>,;()\[\]{}]+")
 
@@ -79,7 +79,8 @@ def _audit(store: RunStore, config_dict: Mapping[str, Any] | None) -> AuditResul
         result.findings.append(str(error))
         return result
     _guard(result, "lineage against the data", lambda: _lineage(store, manifest, data, keys))
-    _guard(result, "forgotten interactions in the data", lambda: _reachable(view, data))
+    told = "the raw files' rows of what was forgotten, by keyed digests, in data and state"
+    _guard(result, told, lambda: _reachable(store, data, keys))
     _guard(result, "forgotten interactions in the run folder", lambda: _traces(store, view))
     _guard(result, "traces outside the run folder", lambda: _outside(store, manifest, view, data))
     return result
@@ -217,8 +218,8 @@ def _lineage(store: RunStore, manifest: Mapping[str, Any], data: tuple[Any, Any,
     yield from _rows(store, splits)
 
 
-def _reachable(view: DataView, data: tuple[Any, Any, Any]) -> Iterator[str]:
-    for found in reachable(data[0]._dataset, view):
+def _reachable(store: RunStore, data: tuple[Any, Any, Any], keys: KeyRing) -> Iterator[str]:
+    for found in reachable(store, data, keys):
         yield f"what was forgotten can be reached: {found}"
 
 

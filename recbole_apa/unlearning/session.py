@@ -55,6 +55,7 @@ class _Asked:
     """A request that was found in the data and is not in the ledger yet; has the shape of a ledger's entry."""
 
     content: Mapping[str, Any]
+    demands: Sequence[Demand] = ()
 
 
 def unlearn(
@@ -126,7 +127,7 @@ def data_left(
     session = _Session(store, None, opened)
     asked, _ = session._ask(opened, named_demands(users, items, interactions), INHERITED, EXACT, False)
     with _view_kept(opened):
-        return data_without(opened, [asked])
+        return data_without(opened, [asked], asked.demands)
 
 
 @contextmanager
@@ -165,7 +166,7 @@ class _Session:
         if demands:
             opened = self._open()
             asked, out.left = self._ask(opened, demands, exactness, method, skip_unknown)
-            data = data_without(opened, [asked])
+            data = data_without(opened, [asked], asked.demands)
             out.plan = plan_of(self.store, data, [asked])  # refuses what would leave nothing, before the ledger knows
             self._key_old_digests()
             self._keep_key()
@@ -200,7 +201,7 @@ class _Session:
         opened = self._open()
         asked, left = self._ask(opened, demands, exactness, method, skip_unknown)
         with _view_kept(opened):
-            data = data_without(opened, [asked])
+            data = data_without(opened, [asked], asked.demands)
             plan = plan_of(self.store, data, [asked])
             if exactness == STRICT:
                 plan.shards = _strict_shards(opened, self.store, data)
@@ -222,7 +223,7 @@ class _Session:
         rows = opened.data[0]._dataset.raw_interactions
         found = find(demands, rows, lambda d: any(_covers(d, part) for part in earlier), skip_unknown)
         content = {**_digests(found, rows, digester), KEY: self.keys.newest().name}
-        return _Asked({**content, "exactness": exactness, "method": method}), found.left
+        return _Asked({**content, "exactness": exactness, "method": method}, found.demands), found.left
 
     def _served(self, entries: Sequence[Entry]) -> tuple[Forgotten, ...]:
         """What requests named."""

@@ -17,7 +17,7 @@ from recbole_apa.make_trainer import make_trainer
 from recbole_apa.run_lock import run_lock
 from recbole_apa.run_store import EMBEDDINGS, LINEAGE, MEMORY, PARTITION, STATES, RunStore
 from recbole_apa.storage.place import working_folder
-from recbole_apa.unlearning.reachable import reachable
+from recbole_apa.unlearning.checks import reachable
 
 SCORED = ("valid", "test")
 TRAINING, DESCRIPTION = "training.json", "adapter_config.json"
@@ -77,10 +77,9 @@ def _verify(store: RunStore, config_dict: Mapping[str, Any] | None) -> VerifyRes
             for split in SCORED
             if not torch.equal(served[split], again[split])
         ]
-        out.compared.append("forgotten interactions against the data")
+        out.compared.append("the raw files' rows of what was forgotten, by keyed digests, against data and state")
         out.differences += [
-            f"what was forgotten can be reached: {found}"
-            for found in reachable(opened.data[0]._dataset, opened.data[0]._dataset.view)
+            f"what was forgotten can be reached: {found}" for found in reachable(store, opened.data, opened.keys)
         ]
         prompts = [p for loader in opened.data[:2] for p in opened.model.prompts(loader._dataset.labelled)]
         wrong = wrong_states(store, opened.model.engine.cache, prompts)
