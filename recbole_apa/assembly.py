@@ -12,6 +12,7 @@ from recbole.utils import get_model, init_logger, init_seed
 from recbole_apa.data.old_reading import Reading, differences, read_as_before
 from recbole_apa.data.splits import SPLITS
 from recbole_apa.data.view import DataView
+from recbole_apa.devices import here
 from recbole_apa.errors import RunError, SettingsError
 from recbole_apa.ledger import Ledger, refuse_gap, refuse_pending, served_by, view_of
 from recbole_apa.model import APA
@@ -120,7 +121,7 @@ def open_run(store: RunStore, changes: Mapping[str, Any] | None = None, allow_pe
         )
     refuse_remote_code(manifest, changes or {})
     # a run that keeps its states goes on keeping them
-    options = {**manifest["options"], "keep_states": store.has(STATES), **(changes or {})}
+    options = {**here(manifest["options"]), "keep_states": store.has(STATES), **(changes or {})}
     config = APAConfig("APA", options.pop("dataset"), None, options)
     config.view = stored_view(store)
     start_logging(config)

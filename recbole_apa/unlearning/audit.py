@@ -10,6 +10,7 @@ from typing import Any
 from plotly.offline import get_plotlyjs
 
 from recbole_apa.assembly import build_data, other_data, stored_view
+from recbole_apa.devices import here
 from recbole_apa.data.samples import Sample
 from recbole_apa.data.splits import SPLITS
 from recbole_apa.data.view import DataView, key_of
@@ -87,7 +88,7 @@ def _data_of(
     store: RunStore, manifest: Mapping[str, Any], changes: Mapping[str, Any] | None
 ) -> tuple[DataView, tuple[Any, Any, Any]]:
     """The data that the run may see now."""
-    options = {**manifest["options"], **(changes or {})}
+    options = {**here(manifest["options"]), **(changes or {})}
     config = APAConfig("APA", options.pop("dataset"), None, options)
     config.view = view = stored_view(store)
     return view, build_data(config)

@@ -79,7 +79,10 @@ class Crew:
 
     def _open(self) -> Team:
         config = self._config
-        setup = Setup(config.dataset, dict(config.external_config_dict), config.view, torch.get_num_threads())
+        options = dict(config.external_config_dict)
+        if config["engine"] == "ray":
+            options.pop("gpu_id", None)  # Ray says which GPUs a worker sees, each its own
+        setup = Setup(config.dataset, options, config.view, torch.get_num_threads())
         if config["engine"] == "ray":
             return RayTeam(
                 setup,
