@@ -11,9 +11,10 @@ PACKAGE = Path(__file__).resolve().parent.parent / "recbole_apa"
 
 # a module may import from its own rank or a lower one
 RANKS = [
-    {"errors", "seeding", "properties_folder"},
+    {"errors", "seeding", "properties_folder", "terminable"},
     {
         "settings",
+        "cache",
         "files",
         "progress",
         "capacity",
@@ -29,7 +30,7 @@ RANKS = [
     {"partition", "adapters", "data"},
     {"compat"},
     {"backbone", "approximate", "storage"},
-    {"model", "run_store", "ledger", "run_lock"},
+    {"model", "run_store", "ledger", "run_lock", "run_place"},
     {"shard_trainer", "former_state", "frozen_states"},
     {"fitting"},
     {"trainer"},
@@ -47,6 +48,7 @@ RANKS = [
     {"quick_start", "comparison", "experiment"},
     {"forgetting", "capacity_stage"},
     {"cli", "cli_stage", "cli_usage"},
+    {"__main__"},
 ]
 MAY_IMPORT_RECBOLE = {
     "data/dataset.py",
@@ -60,6 +62,7 @@ MAY_IMPORT_RECBOLE = {
     "fitting.py",
     "model.py",
     "progress.py",
+    "run_place.py",
     "trainer.py",
     "recbole_bridge.py",
     "assembly.py",

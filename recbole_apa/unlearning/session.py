@@ -20,6 +20,7 @@ from recbole_apa.make_trainer import collaborative_of
 from recbole_apa.run_lock import run_lock
 from recbole_apa.run_store import RunStore
 from recbole_apa.storage.place import working_folder
+from recbole_apa.terminable import terminable
 from recbole_apa.unlearning.approximate import NAMES
 from recbole_apa.unlearning.certificate import INHERITED, STRICT
 from recbole_apa.unlearning.mover import EXACT
@@ -55,6 +56,7 @@ class _Asked:
     content: Mapping[str, Any]
 
 
+@terminable()
 def unlearn(
     run_dir: str | Path | RunResult,
     requests: str | Path | None = None,
