@@ -8,7 +8,6 @@ import torch
 
 from recbole_apa.errors import SettingsError
 
-
 VISIBLE = "CUDA_VISIBLE_DEVICES"
 """The environment variable that says which GPUs a process sees."""
 

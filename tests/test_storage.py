@@ -13,7 +13,7 @@ import fsspec
 import pytest
 
 from recbole_apa import audit, evaluate_run, run, unlearn, verify
-from recbole_apa.backbone.wheel import cache_root
+from recbole_apa.cache import cache_root
 from recbole_apa.cli import main
 from recbole_apa.data.view import key_of, salted
 from recbole_apa.errors import RunError

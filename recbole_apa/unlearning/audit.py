@@ -10,10 +10,10 @@ from typing import Any
 from plotly.offline import get_plotlyjs
 
 from recbole_apa.assembly import build_data, other_data, stored_view
-from recbole_apa.devices import here
 from recbole_apa.data.samples import Sample
 from recbole_apa.data.splits import SPLITS
 from recbole_apa.data.view import DataView, key_of
+from recbole_apa.devices import here
 from recbole_apa.errors import APAError, RunError
 from recbole_apa.files import file_digest, read_json
 from recbole_apa.fitting import lineage_of, sample_order, shard_key
