@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from recbole.data import data_preparation
-from recbole.utils import get_model, init_logger, init_seed
+from recbole.utils import get_model, init_seed
 
 from recbole_apa.data.old_reading import Reading, differences, read_as_before
 from recbole_apa.data.splits import SPLITS
@@ -17,6 +17,7 @@ from recbole_apa.errors import RunError, SettingsError
 from recbole_apa.ledger import Ledger, refuse_gap, refuse_pending, served_by, view_of
 from recbole_apa.model import APA
 from recbole_apa.recbole_bridge import APAConfig, make_dataset
+from recbole_apa.run_log import start_log
 from recbole_apa.run_store import EMBEDDINGS, MEMORY, METRICS, STATES, RunStore, is_old_format
 from recbole_apa.trainer import APATrainer
 
@@ -57,22 +58,33 @@ class RunResult:
     trainer: Any
     data: tuple[Any, Any, Any]
     """RecBole's loaders: train, valid, test."""
+    table: str = ""
+    """The figures, for a terminal; empty where there are none."""
 
 
 def start_logging(config: APAConfig) -> None:
-    """RecBole's logger and seeds."""
-    try:
-        init_logger(config)
-    except OSError as error:
-        raise RunError(
-            f"cannot write RecBole's log under {Path.cwd() / 'log'}: {error}; start from another folder"
-        ) from error
+    """The run's log and RecBole's seeds."""
+    open_log(config)
     init_seed(config["seed"], config["reproducibility"])
     getLogger().info(f"{config['model']} on {config['dataset']}, device {config['device']}")
 
 
+def open_log(config: APAConfig) -> None:
+    """The log of the call that runs, if it has none yet.
+
+    Raises:
+        RunError: it cannot be written.
+    """
+    try:
+        start_log(config, Path("log"))
+    except OSError as error:
+        raise RunError(
+            f"cannot write RecBole's log under {Path.cwd() / 'log'}: {error}; start from another folder"
+        ) from error
+
+
 def log_files() -> list[str]:
-    """Where RecBole's logger writes."""
+    """Where the log is written, the program's own files among them."""
     return [handler.baseFilename for handler in getLogger().handlers if isinstance(handler, FileHandler)]
 
 

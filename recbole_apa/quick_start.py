@@ -22,6 +22,7 @@ from recbole_apa.ledger import Ledger
 from recbole_apa.make_trainer import make_trainer
 from recbole_apa.recbole_bridge import APAConfig
 from recbole_apa.run_lock import run_lock
+from recbole_apa.run_log import own_log
 from recbole_apa.run_place import new_run_dir
 from recbole_apa.run_store import MANIFEST, RunStore
 from recbole_apa.storage.place import shown, working_folder
@@ -31,6 +32,7 @@ __all__ = ["RunResult", "evaluate_run", "run"]
 
 
 @terminable()
+@own_log()
 def run(
     model: str = "APA",
     dataset: str = "ml-100k",
@@ -89,6 +91,7 @@ def _train(config: APAConfig, built: tuple[Any, tuple[Any, Any, Any]], store: Ru
     return result
 
 
+@own_log()
 def evaluate_run(
     folder: str | Path, config_dict: Mapping[str, Any] | None = None, allow_pending: bool = False
 ) -> RunResult:
@@ -130,6 +133,6 @@ def _run_baseline(config: APAConfig, model: Any, data: tuple[Any, Any, Any]) -> 
     valid_result = fit_baseline(trainer, data, show)
     test_result = trainer.evaluate(data[2], load_best_model=False, show_progress=show)
     figures = recbole_figures("valid", valid_result) | recbole_figures("test", test_result)
-    for name, value in figures.items():
-        getLogger().info(f"{name}: {value:.4f}")
-    return RunResult(figures, None, config, model, trainer, data)
+    result = RunResult(figures, None, config, model, trainer, data)
+    show_figures(result)
+    return result

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from recbole_apa.assembly import RunResult, open_run
+from recbole_apa.assembly import RunResult, open_log, open_run
 from recbole_apa.data.samples import Interactions
 from recbole_apa.data.splits import SPLITS
 from recbole_apa.data.view import ITEM, PAIR, ROW, USER, salted, scope_digest, scope_digests
@@ -18,6 +18,7 @@ from recbole_apa.former_state import FormerState
 from recbole_apa.ledger import REQUEST, Entry, Ledger, refuse_gap
 from recbole_apa.make_trainer import collaborative_of
 from recbole_apa.run_lock import run_lock
+from recbole_apa.run_log import own_log
 from recbole_apa.run_store import RunStore
 from recbole_apa.storage.place import working_folder
 from recbole_apa.terminable import terminable
@@ -57,6 +58,7 @@ class _Asked:
 
 
 @terminable()
+@own_log()
 def unlearn(
     run_dir: str | Path | RunResult,
     requests: str | Path | None = None,
@@ -102,6 +104,8 @@ def unlearn(
     demands += named_demands(users, items, interactions)
     opened = run_dir if isinstance(run_dir, RunResult) else None
     place = run_dir.trainer.store.folder if isinstance(run_dir, RunResult) else run_dir
+    if opened:
+        open_log(opened.config)
     with working_folder(place, "unlearning") as folder:
         store = RunStore(folder)
         store.manifest()
