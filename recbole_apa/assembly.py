@@ -7,16 +7,18 @@ from pathlib import Path
 from typing import Any
 
 from recbole.data import data_preparation
-from recbole.utils import get_model, init_logger, init_seed
+from recbole.utils import get_model, init_seed
 
 from recbole_apa.data.old_reading import Reading, differences, read_as_before
 from recbole_apa.data.splits import SPLITS
 from recbole_apa.data.view import DataView
+from recbole_apa.devices import here
 from recbole_apa.errors import RunError, SettingsError
 from recbole_apa.keys import KEY_FILE, Key, KeyRing, key_ring, secret_of
 from recbole_apa.ledger import Ledger, refuse_gap, refuse_pending, served_by, view_of
 from recbole_apa.model import APA
 from recbole_apa.recbole_bridge import APAConfig, make_dataset
+from recbole_apa.run_log import start_log
 from recbole_apa.run_store import (
     EMBEDDINGS,
     KEY,
@@ -69,22 +71,33 @@ class RunResult:
     """RecBole's loaders: train, valid, test."""
     keys: KeyRing = field(default_factory=key_ring, repr=False)
     """Where the keys of what the run has forgotten, and will, are looked for."""
+    table: str = ""
+    """The figures, for a terminal; empty where there are none."""
 
 
 def start_logging(config: APAConfig) -> None:
-    """RecBole's logger and seeds."""
-    try:
-        init_logger(config)
-    except OSError as error:
-        raise RunError(
-            f"cannot write RecBole's log under {Path.cwd() / 'log'}: {error}; start from another folder"
-        ) from error
+    """The run's log and RecBole's seeds."""
+    open_log(config)
     init_seed(config["seed"], config["reproducibility"])
     getLogger().info(f"{config['model']} on {config['dataset']}, device {config['device']}")
 
 
+def open_log(config: APAConfig) -> None:
+    """The log of the call that runs, if it has none yet.
+
+    Raises:
+        RunError: it cannot be written.
+    """
+    try:
+        start_log(config, Path("log"))
+    except OSError as error:
+        raise RunError(
+            f"cannot write RecBole's log under {Path.cwd() / 'log'}: {error}; start from another folder"
+        ) from error
+
+
 def log_files() -> list[str]:
-    """Where RecBole's logger writes."""
+    """Where the log is written, the program's own files among them."""
     return [handler.baseFilename for handler in getLogger().handlers if isinstance(handler, FileHandler)]
 
 
@@ -141,8 +154,7 @@ def open_run(
         )
     refuse_remote_code(manifest, changes or {})
     # a run that keeps its states goes on keeping them
-    options = {**manifest["options"], "keep_states": store.has(STATES), **(changes or {})}
-    options.pop(KEY_FILE, None)  # a run does not say where its key lies
+    options = {**here(manifest["options"]), "keep_states": store.has(STATES), **(changes or {})}
     config = APAConfig("APA", options.pop("dataset"), None, options)
     config.view = stored_view(store, keys)
     start_logging(config)

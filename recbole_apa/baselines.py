@@ -1,6 +1,7 @@
 """RecBole's own models, trained and scored on pre-split files."""
 
 import math
+import secrets
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -130,6 +131,9 @@ def make_baseline_trainer(config: APAConfig, model: Any) -> Any:
     """RecBole's trainer of a model of its own."""
     trainer = get_trainer(config["MODEL_TYPE"], config["model"])(config, model)
     trainer.evaluator = PatientEvaluator(config)
+    # RecBole's name holds the second alone: two runs would write, and load, one file
+    saved = Path(trainer.saved_model_file)
+    trainer.saved_model_file = str(saved.with_stem(f"{saved.stem}-{secrets.token_hex(4)}"))
     return trainer
 
 

@@ -10,6 +10,7 @@ from recbole_apa.cli_stage import COLUMNS, IDS, NAMES, carry_out, is_asked, prov
 from recbole_apa.cli_usage import USAGE
 from recbole_apa.errors import APAError, SettingsError
 from recbole_apa.keys import KEY_FILE
+from recbole_apa.terminable import STATUS, Terminated, terminable
 
 if TYPE_CHECKING:
     from recbole_apa.experiment import Experiment
@@ -29,6 +30,7 @@ _PLANNED = {
     "interval_minutes": 60,
 }
 """Numbers of a plan, with their defaults."""
+_KEPT = "what was finished is kept in the run folder named above"
 _PLAIN_TEXT |= (
     _STAGE
     | {KEY_FILE, "plan_dir", "copy_to"}
@@ -40,14 +42,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line.
 
     Returns:
-        the exit status: 0; 1 where an audit or a verification does not hold; 2 where the input has to be mended.
+        the exit status: 0; 1 where an audit or a verification does not hold; 2 where the input has to be mended; 130
+        after Ctrl-C, 143 after SIGTERM.
     """
     given = list(sys.argv[1:] if arguments is None else arguments)
     if not given or given[0] in ("-h", "--help"):
         print(USAGE)
         return 0
     try:
-        return _dispatch(parse_arguments(given))
+        with terminable():
+            return _dispatch(parse_arguments(given))
     except APAError as error:
         print(f"{type(error).__name__}: {error}", file=sys.stderr)
         return 2
@@ -55,8 +59,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"RunError: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print("interrupted; what was finished is kept in the run folder named above", file=sys.stderr)
+        print(f"interrupted; {_KEPT}", file=sys.stderr)
         return 130
+    except Terminated:
+        print(f"ended by SIGTERM; {_KEPT}", file=sys.stderr)
+        return STATUS
 
 
 def parse_arguments(arguments: Sequence[str]) -> dict[str, Any]:

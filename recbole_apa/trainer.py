@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 from recbole.trainer import Trainer
-from recbole.utils import EvaluatorType, calculate_valid_score, get_local_time, set_color
+from recbole.utils import EvaluatorType, calculate_valid_score, set_color
 from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
 
@@ -26,6 +26,7 @@ from recbole_apa.outside import mark
 from recbole_apa.partition import Collaborative, Partition
 from recbole_apa.progress import progress
 from recbole_apa.recbole_evaluator import PatientEvaluator
+from recbole_apa.run_place import make_run_dir
 from recbole_apa.run_store import KEY, STATES, RunIdentity, RunStore
 
 
@@ -81,7 +82,7 @@ class APATrainer(Trainer):
         if valid_data is None:
             raise ValueError("APA needs validation data: its weights come from the adapters' errors on them")
         if saved and self.store is None:
-            self.store = RunStore(default_run_dir(self.config))
+            self.store = RunStore(make_run_dir(self.config))
         store = self.store if saved else None
         if self.crew:
             self.crew.see(train_data._dataset.worker_view)
@@ -260,11 +261,6 @@ class APATrainer(Trainer):
     def ranking(self) -> bool:
         """Whether the metrics asked for rank candidates instead of judging labelled rows."""
         return self.config["eval_type"] == EvaluatorType.RANKING
-
-
-def default_run_dir(config: Any) -> Path:
-    """``saved/APA-<dataset>-<time>``, in RecBole's ``checkpoint_dir``."""
-    return Path(config["checkpoint_dir"]) / f"APA-{config['dataset']}-{get_local_time()}"
 
 
 def code_version() -> str:

@@ -11,9 +11,10 @@ PACKAGE = Path(__file__).resolve().parent.parent / "recbole_apa"
 
 # a module may import from its own rank or a lower one
 RANKS = [
-    {"errors", "seeding", "properties_folder"},
+    {"errors", "seeding", "properties_folder", "terminable"},
     {
         "settings",
+        "cache",
         "files",
         "progress",
         "capacity",
@@ -25,12 +26,12 @@ RANKS = [
         "keys",
     },
     {"options"},
-    {"recbole_checks", "eval_checks", "option_names", "pickles"},
+    {"recbole_checks", "eval_checks", "option_names", "pickles", "run_log"},
     {"recbole_settings"},
     {"partition", "adapters", "data"},
     {"compat"},
     {"backbone", "approximate", "storage"},
-    {"model", "run_store", "ledger", "run_lock"},
+    {"model", "run_store", "ledger", "run_lock", "run_place"},
     {"shard_trainer", "former_state", "frozen_states"},
     {"fitting"},
     {"trainer"},
@@ -48,6 +49,7 @@ RANKS = [
     {"quick_start", "comparison", "experiment"},
     {"forgetting", "capacity_stage"},
     {"cli", "cli_keys", "cli_stage", "cli_usage"},
+    {"__main__"},
 ]
 MAY_IMPORT_RECBOLE = {
     "data/dataset.py",
@@ -61,6 +63,8 @@ MAY_IMPORT_RECBOLE = {
     "fitting.py",
     "model.py",
     "progress.py",
+    "run_log.py",
+    "run_place.py",
     "trainer.py",
     "recbole_bridge.py",
     "assembly.py",

@@ -1,6 +1,5 @@
 """A run's place, a folder of this machine or a URL, as a folder to work in."""
 
-import getpass
 import hashlib
 import os
 import shutil
@@ -13,7 +12,7 @@ from pathlib import Path
 
 import psutil
 
-from recbole_apa.backbone.wheel import cache_root
+from recbole_apa.cache import cache_folder, user_name
 from recbole_apa.errors import RunError
 from recbole_apa.storage.lease import lease
 from recbole_apa.storage.run_objects import Index, RunObjects
@@ -129,8 +128,8 @@ def copy_run(source: str | Path, target: str | Path) -> None:
 
 def _folder_of(url: str) -> Path:
     """The working copy of this process; its last name is the URL's, by which a run is known."""
-    digest = hashlib.sha256(f"{getpass.getuser()} {url}".encode()).hexdigest()[:12]
-    return cache_root() / "runs" / f"{digest}{_here()}{os.getpid()}" / url.rsplit("/", 1)[-1]
+    digest = hashlib.sha256(f"{user_name()} {url}".encode()).hexdigest()[:12]
+    return cache_folder("runs") / f"{digest}{_here()}{os.getpid()}" / url.rsplit("/", 1)[-1]
 
 
 def _here() -> str:

@@ -13,10 +13,11 @@ from recbole_apa.assembly import build_data, is_same_data, other_data, stored_vi
 from recbole_apa.data.samples import Sample
 from recbole_apa.data.splits import SPLITS
 from recbole_apa.data.view import DataView, key_of
+from recbole_apa.devices import here
 from recbole_apa.errors import APAError, RunError
 from recbole_apa.files import file_digest, read_json
 from recbole_apa.fitting import lineage_of, sample_order, shard_key
-from recbole_apa.keys import KEY_FILE, KeyRing, key_ring
+from recbole_apa.keys import KeyRing, key_ring
 from recbole_apa.ledger import DONE, Entry, Ledger, manifest_digest
 from recbole_apa.recbole_bridge import APAConfig
 from recbole_apa.run_lock import HOLDER, LOCK
@@ -90,8 +91,7 @@ def _data_of(
     store: RunStore, manifest: Mapping[str, Any], changes: Mapping[str, Any] | None, keys: KeyRing
 ) -> tuple[DataView, tuple[Any, Any, Any]]:
     """The data that the run may see now."""
-    options = {**manifest["options"], **(changes or {})}
-    options.pop(KEY_FILE, None)
+    options = {**here(manifest["options"]), **(changes or {})}
     config = APAConfig("APA", options.pop("dataset"), None, options)
     config.view = view = stored_view(store, keys)
     return view, build_data(config)

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from recbole_apa.assembly import RunResult, open_run
+from recbole_apa.assembly import RunResult, open_log, open_run
 from recbole_apa.data.forgotten import ITEM, PAIR, ROW, USER, Digester, Forgotten, Scope, digests_of
 from recbole_apa.data.samples import Interactions
 from recbole_apa.data.splits import SPLITS
@@ -19,8 +19,10 @@ from recbole_apa.keys import key_ring
 from recbole_apa.ledger import REQUEST, Entry, Ledger, refuse_gap, view_of
 from recbole_apa.make_trainer import collaborative_of
 from recbole_apa.run_lock import run_lock
+from recbole_apa.run_log import own_log
 from recbole_apa.run_store import KEY, RunStore
 from recbole_apa.storage.place import working_folder
+from recbole_apa.terminable import terminable
 from recbole_apa.unlearning.approximate import NAMES
 from recbole_apa.unlearning.certificate import INHERITED, STRICT
 from recbole_apa.unlearning.key_digests import are_salted, key_digests
@@ -58,6 +60,8 @@ class _Asked:
     demands: Sequence[Demand] = ()
 
 
+@terminable()
+@own_log()
 def unlearn(
     run_dir: str | Path | RunResult,
     requests: str | Path | None = None,
@@ -103,6 +107,8 @@ def unlearn(
     demands += named_demands(users, items, interactions)
     opened = run_dir if isinstance(run_dir, RunResult) else None
     place = run_dir.trainer.store.folder if isinstance(run_dir, RunResult) else run_dir
+    if opened:
+        open_log(opened.config)
     with working_folder(place, "unlearning") as folder:
         store = RunStore(folder)
         store.manifest()

@@ -15,6 +15,7 @@ from recbole_apa.frozen_states import wrong_states
 from recbole_apa.ledger import refuse_pending
 from recbole_apa.make_trainer import make_trainer
 from recbole_apa.run_lock import run_lock
+from recbole_apa.run_log import own_log
 from recbole_apa.run_store import EMBEDDINGS, LINEAGE, MEMORY, PARTITION, STATES, RunStore
 from recbole_apa.storage.place import working_folder
 from recbole_apa.unlearning.checks import reachable
@@ -38,6 +39,7 @@ class VerifyResult:
         return not self.differences
 
 
+@own_log()
 def verify(run_dir: str | Path, config_dict: Mapping[str, Any] | None = None) -> VerifyResult:
     """Train the run's state again, in a temporary folder, with nothing taken over but the assignment to shards
     (under ``strict`` not even that), and compare adapters, memory, lineage, tau, n and scores.
