@@ -11,10 +11,11 @@ PACKAGE = Path(__file__).resolve().parent.parent / "recbole_apa"
 
 # a module may import from its own rank or a lower one
 RANKS = [
-    {"errors", "seeding", "properties_folder"},
+    {"errors", "seeding", "properties_folder", "modes", "file_locks"},
     {
         "settings",
         "files",
+        "line_endings",
         "progress",
         "capacity",
         "devices",

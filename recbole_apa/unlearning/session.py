@@ -16,7 +16,7 @@ from recbole_apa.errors import RequestError, SettingsError
 from recbole_apa.fitting import FitRecord, StateBuilder, shard_key
 from recbole_apa.former_state import FormerState
 from recbole_apa.keys import key_ring
-from recbole_apa.ledger import REQUEST, Entry, Ledger, refuse_gap, view_of
+from recbole_apa.ledger import REQUEST, Entry, Ledger, refuse_gap, refuse_pending, view_of
 from recbole_apa.make_trainer import collaborative_of
 from recbole_apa.run_lock import run_lock
 from recbole_apa.run_store import KEY, RunStore
@@ -102,11 +102,11 @@ def unlearn(
     demands += named_demands(users, items, interactions)
     opened = run_dir if isinstance(run_dir, RunResult) else None
     place = run_dir.trainer.store.folder if isinstance(run_dir, RunResult) else run_dir
-    with working_folder(place, "unlearning") as folder:
+    with working_folder(place, "unlearning", writes=not dry_run) as folder:
         store = RunStore(folder)
         store.manifest()
-        with run_lock(folder, "unlearning"):
-            session = _Session(store, config_dict, opened)
+        with run_lock(folder, "unlearning", writes=not dry_run):
+            session = _Session(store, config_dict, opened, writes=not dry_run)
             carry_out = session.dry_run if dry_run else session.run
             return carry_out(demands, exactness, method, skip_unknown)
 
@@ -140,14 +140,22 @@ def _view_kept(opened: RunResult) -> Iterator[None]:
 
 
 class _Session:
-    """One call of :func:`unlearn`; the caller holds the lock."""
+    """One call of :func:`unlearn`; the caller holds the lock.
 
-    def __init__(self, store: RunStore, changes: Mapping[str, Any] | None, opened: RunResult | None) -> None:
+    Args:
+        writes: finish what a kill interrupted; else a run that such a thing waits in is refused later.
+    """
+
+    def __init__(
+        self, store: RunStore, changes: Mapping[str, Any] | None, opened: RunResult | None, writes: bool = True
+    ) -> None:
         self.store, self.changes, self.opened = store, changes, opened
         self.keys = opened.keys if opened else key_ring(changes)
         self.ledger = Ledger(store.folder, store.salt)
         waiting = {e.position for e in self.ledger.waiting()}
-        self.finished = finish_switch(store, self.ledger, self.keys)
+        if not writes:
+            refuse_pending(store)
+        self.finished = finish_switch(store, self.ledger, self.keys) if writes else []
         refuse_gap(store, self.keys)
         self._closed_now = waiting - {e.position for e in self.ledger.waiting()}
 
