@@ -17,7 +17,7 @@ from recbole_apa.adapters.inject import Factors
 from recbole_apa.adapters.peft_files import PeftDescription, read_adapter, write_adapter
 from recbole_apa.adapters.training import ShardHistory
 from recbole_apa.errors import RunError
-from recbole_apa.files import file_digest, read_json, write_json, write_whole
+from recbole_apa.files import file_digest, read_json, refuse_unreadable, write_json, write_whole
 from recbole_apa.line_endings import how_changed, keep_bytes
 from recbole_apa.partition import Partition
 from recbole_apa.seeding import digest_of
@@ -306,6 +306,7 @@ def knows_no_scopes(manifest: Mapping[str, Any]) -> bool:
 def _tensors(path: Path) -> dict[str, Tensor]:
     if not path.is_file():
         raise RunError(f"{path} is missing; restore the run folder from a copy")
+    refuse_unreadable(path)
     return load_file(path)
 
 
