@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from recbole.data import data_preparation
-from recbole.utils import get_model, init_logger, init_seed
+from recbole.utils import get_model, init_seed
 
 from recbole_apa.data.old_reading import Reading, differences, read_as_before
 from recbole_apa.data.splits import SPLITS
@@ -15,6 +15,7 @@ from recbole_apa.data.view import DataView
 from recbole_apa.errors import RunError, SettingsError
 from recbole_apa.keys import KEY_FILE, Key, KeyRing, key_ring, secret_of
 from recbole_apa.ledger import Ledger, refuse_gap, refuse_pending, served_by, view_of
+from recbole_apa.log_places import LOG_DIR, open_log
 from recbole_apa.model import APA
 from recbole_apa.recbole_bridge import APAConfig, make_dataset
 from recbole_apa.run_store import (
@@ -33,6 +34,7 @@ _TRUST = "trust_remote_code"
 MOVABLE = frozenset(
     {
         KEY_FILE,
+        LOG_DIR,
         "data_path",
         "backbone",
         "device",
@@ -73,12 +75,7 @@ class RunResult:
 
 def start_logging(config: APAConfig) -> None:
     """RecBole's logger and seeds."""
-    try:
-        init_logger(config)
-    except OSError as error:
-        raise RunError(
-            f"cannot write RecBole's log under {Path.cwd() / 'log'}: {error}; start from another folder"
-        ) from error
+    open_log(config)
     init_seed(config["seed"], config["reproducibility"])
     getLogger().info(f"{config['model']} on {config['dataset']}, device {config['device']}")
 

@@ -31,7 +31,7 @@ _PLANNED = {
 """Numbers of a plan, with their defaults."""
 _PLAIN_TEXT |= (
     _STAGE
-    | {KEY_FILE, "plan_dir", "copy_to"}
+    | {KEY_FILE, "log_dir", "plan_dir", "copy_to"}
     | {"forget_who", "forget_items_with", "compare", "compare_dir", "experiment"}
 )
 

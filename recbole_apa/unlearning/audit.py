@@ -105,6 +105,8 @@ def _guard(result: AuditResult, title: str, check: Callable[[], Iterable[str]]) 
         result.findings += list(check())
     except APAError as error:
         result.findings.append(str(error))
+    except OSError as error:
+        result.findings.append(f"cannot read {error.filename}: {error.strerror}")
 
 
 def _files(store: RunStore, manifest: Mapping[str, Any]) -> Iterator[str]:
