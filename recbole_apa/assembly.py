@@ -16,9 +16,9 @@ from recbole_apa.devices import here
 from recbole_apa.errors import RunError, SettingsError
 from recbole_apa.keys import KEY_FILE, Key, KeyRing, key_ring, secret_of
 from recbole_apa.ledger import Ledger, refuse_gap, refuse_pending, served_by, view_of
+from recbole_apa.log_places import LOG_DIR, open_log
 from recbole_apa.model import APA
 from recbole_apa.recbole_bridge import APAConfig, make_dataset
-from recbole_apa.run_log import start_log
 from recbole_apa.run_store import (
     EMBEDDINGS,
     KEY,
@@ -35,6 +35,7 @@ _TRUST = "trust_remote_code"
 MOVABLE = frozenset(
     {
         KEY_FILE,
+        LOG_DIR,
         "data_path",
         "backbone",
         "device",
@@ -80,20 +81,6 @@ def start_logging(config: APAConfig) -> None:
     open_log(config)
     init_seed(config["seed"], config["reproducibility"])
     getLogger().info(f"{config['model']} on {config['dataset']}, device {config['device']}")
-
-
-def open_log(config: APAConfig) -> None:
-    """The log of the call that runs, if it has none yet.
-
-    Raises:
-        RunError: it cannot be written.
-    """
-    try:
-        start_log(config, Path("log"))
-    except OSError as error:
-        raise RunError(
-            f"cannot write RecBole's log under {Path.cwd() / 'log'}: {error}; start from another folder"
-        ) from error
 
 
 def log_files() -> list[str]:

@@ -33,7 +33,7 @@ _PLANNED = {
 _KEPT = "what was finished is kept in the run folder named above"
 _PLAIN_TEXT |= (
     _STAGE
-    | {KEY_FILE, "plan_dir", "copy_to"}
+    | {KEY_FILE, "log_dir", "plan_dir", "copy_to"}
     | {"forget_who", "forget_items_with", "compare", "compare_dir", "experiment"}
 )
 

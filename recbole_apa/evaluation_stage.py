@@ -95,9 +95,9 @@ def training_cost(trainer: APATrainer) -> dict[str, Any]:
 
 def traces_outside(result: RunResult) -> dict[str, list[str]]:
     """Where this process leaves traces of the training outside the run folder."""
-    export = result.config["export_samples"]
+    export, board = result.config["export_samples"], result.trainer.tensorboard.log_dir
     return {
-        "tensorboard": [str(Path(result.trainer.tensorboard.log_dir).resolve())],
+        "tensorboard": [str(Path(board).resolve())] if board else [],
         "logs": [str(Path(name).resolve()) for name in log_files()],
         "exports": [str(Path(export).resolve())] if export else [],
     }

@@ -235,12 +235,13 @@ def register() -> None:
     import recbole.data.utils
     import recbole.trainer
 
-    from recbole_apa import compat, model
+    from recbole_apa import compat, log_places, model
     from recbole_apa.data.dataloader import ShardingDataLoader
     from recbole_apa.data.dataset import APADataset
     from recbole_apa.trainer import APATrainer
 
     compat.install()
+    log_places.apply()
     # RecBole's own code is warned of pandas' future at every dataset
     warnings.filterwarnings("ignore", category=FutureWarning, module="recbole")
     recbole.data.dataset.APADataset = APADataset

@@ -11,7 +11,6 @@ import torch
 from recbole.trainer import Trainer
 from recbole.utils import EvaluatorType, calculate_valid_score, set_color
 from torch import Tensor
-from torch.utils.tensorboard import SummaryWriter
 
 from recbole_apa.adapters.attention import Memory, settle_attention
 from recbole_apa.backbone.answers import TokenizedPrompt
@@ -21,6 +20,7 @@ from recbole_apa.former_state import FormerState
 from recbole_apa.frozen_states import load_states, save_states
 from recbole_apa.keys import Key, secret_of
 from recbole_apa.ledger import refuse_pending
+from recbole_apa.log_places import nothing_made, open_scalars
 from recbole_apa.model import APA
 from recbole_apa.outside import mark
 from recbole_apa.partition import Collaborative, Partition
@@ -43,7 +43,8 @@ class APATrainer(Trainer):
     def __init__(
         self, config: Any, model: APA, store: RunStore | None = None, former: FormerState | None = None
     ) -> None:
-        super().__init__(config, model)
+        with nothing_made():
+            super().__init__(config, model)
         self.evaluator = PatientEvaluator(config)
         self.store, self.former = store, former
         self.crew: Crew | None = None
@@ -92,8 +93,8 @@ class APATrainer(Trainer):
             about = {"code": code_version(), KEY: self.key.name if self.key else None}
             store.begin(self.identity(train_data, store.salt), about)
             # a folder of its own, so that unlearning can delete what an old training wrote there
-            self.tensorboard = SummaryWriter(f"log_tensorboard/{store.folder.name}-{secrets.token_hex(4)}")
-            mark(Path(self.tensorboard.log_dir), store.manifest()["salt"])
+            name, salt = f"{store.folder.name}-{secrets.token_hex(4)}", store.manifest()["salt"]
+            self.tensorboard = open_scalars(self.config, name, lambda folder: mark(folder, salt))
             self.logger.info(f"run folder: {store.place} (if interrupted, go on with --run_dir={store.place})")
         builder = StateBuilder(
             self.model,

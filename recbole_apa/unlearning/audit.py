@@ -19,11 +19,13 @@ from recbole_apa.files import file_digest, read_json
 from recbole_apa.fitting import lineage_of, sample_order, shard_key
 from recbole_apa.keys import KeyRing, key_ring
 from recbole_apa.ledger import DONE, Entry, Ledger, manifest_digest
+from recbole_apa.line_endings import GIT_ATTRIBUTES, GIT_LINES, how_changed
 from recbole_apa.recbole_bridge import APAConfig
 from recbole_apa.run_lock import HOLDER, LOCK
 from recbole_apa.run_store import CERTIFICATES, EMBEDDINGS, KEY, LEDGER, MANIFEST, MEMORY, PENDING, STATES, RunStore
 from recbole_apa.storage.place import is_url, strays_of, working_folder
 from recbole_apa.unlearning.checks import reachable
+from recbole_apa.unlearning.leftovers import is_known, leftover
 
 _WORD = re.compile(r"[^\s\"'<>,;()\[\]{}]+:[^\s\"'<>,;()\[\]{}]+")
 
@@ -104,6 +106,8 @@ def _guard(result: AuditResult, title: str, check: Callable[[], Iterable[str]]) 
         result.findings += list(check())
     except APAError as error:
         result.findings.append(str(error))
+    except OSError as error:
+        result.findings.append(f"cannot read {error.filename}: {error.strerror}")
 
 
 def _files(store: RunStore, manifest: Mapping[str, Any]) -> Iterator[str]:
@@ -115,16 +119,21 @@ def _files(store: RunStore, manifest: Mapping[str, Any]) -> Iterator[str]:
         if name not in there:
             yield f"{name} is missing"
         elif file_digest(store.folder / name) != digest:
-            yield f"{name} was changed after it was written"
+            yield name + how_changed(store.folder / name, digest, " was changed after it was written")
     for name in sorted(there - set(manifest["files"])):
-        yield f"{name} is not in the manifest: a file that nobody answers for"
-    known = {MANIFEST, LEDGER, CERTIFICATES, PENDING, LOCK, HOLDER} | {n.split("/")[0] for n in manifest["files"]}
+        yield leftover(name) if is_known(name) else f"{name} is not in the manifest: a file that nobody answers for"
+    attributes = store.folder / GIT_ATTRIBUTES
+    if attributes.is_file() and attributes.read_bytes().replace(b"\r\n", b"\n") != GIT_LINES.encode():
+        yield f"{GIT_ATTRIBUTES} holds something else than `{GIT_LINES.strip()}`"
+    known = {MANIFEST, LEDGER, CERTIFICATES, PENDING, LOCK, HOLDER, GIT_ATTRIBUTES} | {
+        n.split("/")[0] for n in manifest["files"]
+    }
     for path in sorted(store.folder.iterdir()):
         if path.name not in known and path.name not in there:
-            yield f"{path.name} is no part of the run: a temporary file or a leftover"
+            yield leftover(path.name)
     hidden = [p for p in store.folder.rglob(".*") if p.name not in (LOCK, HOLDER) and p.parent != store.folder]
     for path in sorted(hidden):
-        yield f"{path.relative_to(store.folder)} is no part of the run: a temporary file or a leftover"
+        yield leftover(path.relative_to(store.folder).as_posix())
     if (store.folder / PENDING).exists():
         yield f"{PENDING}/ is there: a request is not carried out to its end; finish it with --resume"
 
@@ -161,7 +170,7 @@ def _certificates(folder: Path, entry: Entry, requests: Mapping[int, Entry]) -> 
         if not path.is_file():
             yield f"{CERTIFICATES}/{name} is missing"
         elif file_digest(path) != digest:
-            yield f"{CERTIFICATES}/{name} was changed after it was written"
+            yield f"{CERTIFICATES}/{name}" + how_changed(path, digest, " was changed after it was written")
     for position in entry.content["requests"]:
         path = folder / f"{position:04d}.json"
         if not path.is_file():

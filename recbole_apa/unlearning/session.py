@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from recbole_apa.assembly import RunResult, open_log, open_run
+from recbole_apa.assembly import RunResult, open_run
 from recbole_apa.data.forgotten import ITEM, PAIR, ROW, USER, Digester, Forgotten, Scope, digests_of
 from recbole_apa.data.samples import Interactions
 from recbole_apa.data.splits import SPLITS
@@ -16,7 +16,8 @@ from recbole_apa.errors import RequestError, SettingsError
 from recbole_apa.fitting import FitRecord, StateBuilder, shard_key
 from recbole_apa.former_state import FormerState
 from recbole_apa.keys import key_ring
-from recbole_apa.ledger import REQUEST, Entry, Ledger, refuse_gap, view_of
+from recbole_apa.ledger import REQUEST, Entry, Ledger, refuse_gap, refuse_pending, view_of
+from recbole_apa.log_places import open_log
 from recbole_apa.make_trainer import collaborative_of
 from recbole_apa.run_lock import run_lock
 from recbole_apa.run_log import own_log
@@ -109,11 +110,11 @@ def unlearn(
     place = run_dir.trainer.store.folder if isinstance(run_dir, RunResult) else run_dir
     if opened:
         open_log(opened.config)
-    with working_folder(place, "unlearning") as folder:
+    with working_folder(place, "unlearning", writes=not dry_run) as folder:
         store = RunStore(folder)
         store.manifest()
-        with run_lock(folder, "unlearning"):
-            session = _Session(store, config_dict, opened)
+        with run_lock(folder, "unlearning", writes=not dry_run):
+            session = _Session(store, config_dict, opened, writes=not dry_run)
             carry_out = session.dry_run if dry_run else session.run
             return carry_out(demands, exactness, method, skip_unknown)
 
@@ -147,14 +148,22 @@ def _view_kept(opened: RunResult) -> Iterator[None]:
 
 
 class _Session:
-    """One call of :func:`unlearn`; the caller holds the lock."""
+    """One call of :func:`unlearn`; the caller holds the lock.
 
-    def __init__(self, store: RunStore, changes: Mapping[str, Any] | None, opened: RunResult | None) -> None:
+    Args:
+        writes: finish what a kill interrupted; else a run that such a thing waits in is refused later.
+    """
+
+    def __init__(
+        self, store: RunStore, changes: Mapping[str, Any] | None, opened: RunResult | None, writes: bool = True
+    ) -> None:
         self.store, self.changes, self.opened = store, changes, opened
         self.keys = opened.keys if opened else key_ring(changes)
         self.ledger = Ledger(store.folder, store.salt)
         waiting = {e.position for e in self.ledger.waiting()}
-        self.finished = finish_switch(store, self.ledger, self.keys)
+        if not writes:
+            refuse_pending(store)
+        self.finished = finish_switch(store, self.ledger, self.keys) if writes else []
         refuse_gap(store, self.keys)
         self._closed_now = waiting - {e.position for e in self.ledger.waiting()}
 

@@ -58,7 +58,10 @@ def _verify(store: RunStore, config_dict: Mapping[str, Any] | None) -> VerifyRes
         store.check()
     except RunError as error:
         return VerifyResult([str(error)], ["files against the manifest's digests"])
-    with run_lock(store.folder, "verifying"), tempfile.TemporaryDirectory(prefix="recbole-apa-verify-") as name:
+    with (
+        run_lock(store.folder, "verifying", writes=False),
+        tempfile.TemporaryDirectory(prefix="recbole-apa-verify-") as name,
+    ):
         opened = open_run(store, config_dict)
         show = opened.config["show_progress"]
         served = _scores(opened)
