@@ -16,7 +16,7 @@ from recbole_apa.adapters.attention import Memory
 from recbole_apa.adapters.inject import Factors
 from recbole_apa.adapters.peft_files import PeftDescription, read_adapter, write_adapter
 from recbole_apa.adapters.training import ShardHistory
-from recbole_apa.errors import RunError
+from recbole_apa.errors import FinishedRunError, RunError
 from recbole_apa.files import file_digest, read_json, write_json, write_whole
 from recbole_apa.partition import Partition
 from recbole_apa.seeding import digest_of
@@ -34,6 +34,8 @@ MOVED = "moved:"
 """How the key of a shard begins that was moved by an approximate method, and not trained."""
 KEY = "key"
 """Names the key of digests, in manifest, ledger and certificates."""
+MACHINES = "machines"
+"""Kinds of machine, in manifest and certificates."""
 LEDGER, CERTIFICATES, PENDING, FIGURES = "ledger.jsonl", "certificates", "pending", "figures"
 
 
@@ -94,7 +96,8 @@ class RunStore:
         """Start a run in this folder, or go on with the same one.
 
         Raises:
-            RunError: the folder holds a finished run, another run or other files, or cannot be written.
+            FinishedRunError: the folder holds this very run, finished.
+            RunError: the folder holds another run or other files, or cannot be written.
         """
         if self.manifest_path.exists():
             manifest = self.manifest()
@@ -106,7 +109,7 @@ class RunStore:
                 )
             # what the last seal adds: without it, it was interrupted after training, while it was being evaluated
             if manifest["status"] == COMPLETE and "full_training" in manifest and self.base is None:
-                raise RunError(
+                raise FinishedRunError(
                     f"{self.place} holds a finished run; evaluate it with --run={self.place}, or choose another "
                     "--run_dir"
                 )

@@ -21,12 +21,13 @@ from recbole_apa.former_state import FormerState
 from recbole_apa.frozen_states import load_states, save_states
 from recbole_apa.keys import Key, secret_of
 from recbole_apa.ledger import refuse_pending
+from recbole_apa.machine_kind import MachineKind, machine_kind
 from recbole_apa.model import APA
 from recbole_apa.outside import mark
 from recbole_apa.partition import Collaborative, Partition
 from recbole_apa.progress import progress
 from recbole_apa.recbole_evaluator import PatientEvaluator
-from recbole_apa.run_store import KEY, STATES, RunIdentity, RunStore
+from recbole_apa.run_store import KEY, MACHINES, STATES, RunIdentity, RunStore
 
 
 class APATrainer(Trainer):
@@ -88,7 +89,7 @@ class APATrainer(Trainer):
         self.record = FitRecord()
         self.eval_collector.data_collect(train_data)
         if store:
-            about = {"code": code_version(), KEY: self.key.name if self.key else None}
+            about = {"code": code_version(), KEY: self.key.name if self.key else None, MACHINES: [self.machine.plain()]}
             store.begin(self.identity(train_data, store.salt), about)
             # a folder of its own, so that unlearning can delete what an old training wrote there
             self.tensorboard = SummaryWriter(f"log_tensorboard/{store.folder.name}-{secrets.token_hex(4)}")
@@ -238,6 +239,11 @@ class APATrainer(Trainer):
         size = self.model.engine.step_size
         steps = progress(range(0, len(prompts), size), title, show_progress)
         return torch.cat([self.model.aggregate(prompts[i : i + size], weights[i : i + size], how) for i in steps])
+
+    @property
+    def machine(self) -> MachineKind:
+        """The kind of machine that it trains on."""
+        return machine_kind(self.model.engine.decoder.device)
 
     def identity(self, train_data: ShardingDataLoader, salt: str) -> RunIdentity:
         """What decides the numbers of the run that would be trained now.

@@ -23,6 +23,7 @@ RANKS = [
         "outside",
         "intervals",
         "keys",
+        "machine_kind",
     },
     {"options"},
     {"recbole_checks", "eval_checks", "option_names", "pickles"},

@@ -23,7 +23,7 @@ from recbole_apa.keys import Key, KeyRing, secret_of
 from recbole_apa.ledger import DONE, Asked, Entry, Ledger, manifest_digest, served_by, view_of
 from recbole_apa.make_trainer import make_trainer
 from recbole_apa.partition import Partition
-from recbole_apa.run_store import CERTIFICATES, KEY, METRICS, PENDING, RunIdentity, RunStore
+from recbole_apa.run_store import CERTIFICATES, KEY, MACHINES, METRICS, PENDING, RunIdentity, RunStore
 from recbole_apa.trainer import APATrainer
 from recbole_apa.unlearning.certificate import (
     FORMAT,
@@ -35,6 +35,7 @@ from recbole_apa.unlearning.certificate import (
     write_certificate,
 )
 from recbole_apa.unlearning.forgotten import ForgottenSamples, table_figures
+from recbole_apa.unlearning.machines import REFUSE, Machines, machines_of
 from recbole_apa.unlearning.mover import EXACT, ShardMover
 from recbole_apa.unlearning.outside import clean_outside, left_outside, own_outside
 from recbole_apa.unlearning.plan import Plan, make_plan
@@ -79,30 +80,43 @@ def finish_switch(store: RunStore, ledger: Ledger, keys: KeyRing) -> list[Path]:
 
 
 def carry_out(
-    opened: RunResult, requests: Sequence[Entry], show: bool, data: tuple[Any, Any, Any] | None = None
+    opened: RunResult,
+    requests: Sequence[Entry],
+    show: bool,
+    data: tuple[Any, Any, Any] | None = None,
+    other_machine: str = REFUSE,
 ) -> Outcome:
     """Carry out requests that are in the ledger; each affected shard is trained once. The caller holds the lock.
 
     Args:
         opened: the run as it is.
         data: the loaders without what the requests name, where they are there already.
+        other_machine: see :func:`~recbole_apa.unlearning.session.unlearn`.
+
+    Raises:
+        RequestError: the run comes from another kind of machine, and ``other_machine`` does not say what to do.
     """
     store: RunStore = opened.trainer.store
+    method = method_of(requests)
+    machines = machines_of(store, opened.model.engine.decoder.device, other_machine)
+    machines.refuse_others(method)
     ledger = Ledger(store.folder, store.salt)
     before = store.manifest()
     key = opened.keys.key(requests[-1].content[KEY])
     exactness = STRICT if any(e.content["exactness"] == STRICT for e in requests) else INHERITED
     dropped = ForgottenSamples(opened)
     data = data or data_without(opened, requests)
-    method = method_of(requests)
     mover = None if method == EXACT else ShardMover(opened, data[0]._dataset, method)
     plan = plan_of(store, data, requests)
     dropped.judge("before", plan.affected)
     opened.model.use_dataset(data[0]._dataset)
     _purge_memory(opened.model, data)
+    if machines.retrains:
+        opened.model.engine.keep_only([])  # frozen passes that the run kept come from the other kind, too
 
-    pending = _start_pending(store, data, before, exactness, key)
-    trainer = make_trainer(opened.config, opened.model, pending, FormerState(store))
+    pending = _start_pending(store, data, before, exactness, key, machines)
+    former = None if machines.retrains else FormerState(store)
+    trainer = make_trainer(opened.config, opened.model, pending, former)
     trainer.mover, trainer.key = mover, key
     _, valid_result = trainer.fit(data[0], data[1], show_progress=show)
     trainer.mover = mover = None  # it knows prompts that are forgotten now
@@ -124,7 +138,9 @@ def carry_out(
         "outside": outside,
     }
     write_records(result, about, _carried_out(served))
-    _certify(store, pending, ledger, requests, plan, exactness, method, seconds, figures, trainer, before, own, key)
+    _certify(
+        store, pending, ledger, requests, plan, exactness, method, seconds, figures, trainer, before, own, key, machines
+    )
     clean_outside(own, result)
     pending.seal({"ready": True})
     switch(store)
@@ -191,7 +207,12 @@ def _purge_memory(model: Any, data: tuple[Any, Any, Any]) -> None:
 
 
 def _start_pending(
-    store: RunStore, data: tuple[Any, Any, Any], before: Mapping[str, Any], exactness: str, key: Key
+    store: RunStore,
+    data: tuple[Any, Any, Any],
+    before: Mapping[str, Any],
+    exactness: str,
+    key: Key,
+    machines: Machines,
 ) -> RunStore:
     """The pending state's folder, with what is inherited; what an interrupted attempt finished stays."""
     pending = pending_store(store)
@@ -201,10 +222,12 @@ def _start_pending(
     identity = RunIdentity(
         settings, before["options"], digest.hex(), digest.text(), before["backbone"], data[0]._dataset.cutoffs
     )
-    about = {"exactness": exactness, KEY: key.name}
+    # what was begun on another kind of machine, or with other parts taken over, is not gone on with
+    about = {"exactness": exactness, KEY: key.name, MACHINES: machines.after()}
     try:
         pending.begin(identity, about)
-        stale = pending.manifest()["exactness"] != exactness
+        begun = pending.manifest()
+        stale = {name: begun.get(name) for name in about} != about
     except RunError:
         stale = True  # of another request, or cut off while it was begun
     if stale:
@@ -237,6 +260,7 @@ def _certify(
     before: Mapping[str, Any],
     own: Mapping[str, Sequence[str]],
     key: Key,
+    machines: Machines,
 ) -> None:
     manifest = pending.manifest()
     total = len(trainer.record.sizes)
@@ -257,7 +281,8 @@ def _certify(
         "seconds": {"training": seconds, "full_training": before.get("full_training", {}).get("seconds")},
         "figures": figures,
         "seed": before["settings"]["seed"],
-        "bit_exact": method == EXACT and _is_bit_exact(trainer),
+        "bit_exact": method == EXACT and _is_bit_exact(trainer) and machines.one_kind,
+        MACHINES: machines.certified(),
         "fused_shards": trainer.model.settings.training.fused_shards,
         "versions": versions(),
         "files": changed_files(before["files"], manifest["files"], key),
