@@ -86,7 +86,9 @@ def test_accepted_elsewhere_the_certificate_promises_no_equal_bits(finished, tmp
     assert len(certificate["shards"]["trained"]) < 3
     page = result.certificates[0].with_suffix(".html").read_text()
     assert "Not comparable bit for bit" in page and here.text() in page and other.text() in page
-    assert "without it" in page and "equality is bit for bit" not in page and "from scratch on the remaining" not in page
+    assert (
+        "without it" in page and "equality is bit for bit" not in page and "from scratch on the remaining" not in page
+    )
     assert set(noted(folder)) == {here, other}
     assert audit(folder).holds
     monkeypatch.undo()
