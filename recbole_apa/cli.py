@@ -156,17 +156,17 @@ def _dispatch(options: dict[str, Any]) -> int:
         return 0
     if asked:
         read_stage(stage)  # a malformed request is refused before the training, not after it
-    changes: dict[str, Any] = {}
+    place: dict[str, Any] = {}
     try:
         result: Any = run(model, dataset, files, options, run_dir=options.get("run_dir"))
     except FinishedRunError:
         if not asked:
             raise
         result = options["run_dir"]  # killed after the training, before the request was taken
-        changes = {name: options[name] for name in (KEY_FILE,) if name in options}
+        place = {name: options[name] for name in (KEY_FILE,) if name in options}
         print(f"{result}: the training is finished there; going on with the request")
     if asked:
-        carry_out(result, stage, changes)
+        carry_out(result, stage, place)
     return 0
 
 

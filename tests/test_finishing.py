@@ -4,7 +4,7 @@ import errno
 
 import pytest
 
-from recbole_apa import audit, run, unlearn, verify
+from recbole_apa import audit, unlearn, verify
 from recbole_apa.cli import main
 from recbole_apa.errors import RunError
 from recbole_apa.files import read_json
@@ -55,7 +55,7 @@ def leave_one_row(finished, split, label=None):
 
 @pytest.mark.parametrize("split", ["valid", "test"])
 def test_a_request_that_leaves_one_row_is_done(split, finished, tmp_path, capsys):
-    """ENVIRONMENTS.md 7: RecBole's evaluation of a single row ended in an IndexError, and the request waited for ever."""
+    """ENVIRONMENTS.md 7: evaluating a single row ended in an IndexError, and the request waited for ever."""
     folder = copy_run(finished, tmp_path / "run")
     users = leave_one_row(finished, split)
     assert main([f"--run={folder}", f"--forget_users={','.join(users)}"]) == 0

@@ -16,9 +16,8 @@ def gone_reader():
     """A stream like ``command | true``: nobody reads it any more."""
     reader, writer = os.pipe()
     os.close(reader)
-    stream = open(writer, "w", buffering=1)
-    yield stream
-    stream.close()
+    with open(writer, "w", buffering=1) as stream:
+        yield stream
 
 
 @pytest.mark.parametrize("which", ["stdout", "stderr"])

@@ -66,9 +66,9 @@ class Machines:
             return
         fields = ", ".join(sorted({name for kind in self.others for name in kind.differences(self.here)}))
         raise RequestError(
-            f"the run was computed on another kind of machine (they differ in: {fields}), where the same training gives "
-            f"other bits.\n  {self.text()}\nforget on a machine like that one; or give --other_machine={RETRAIN} to train "
-            f"all shards again here, or --other_machine={ACCEPT} for a certificate that promises no equal bits"
+            f"the run was computed on another kind of machine (they differ in: {fields}), where the same training "
+            f"gives other bits.\n  {self.text()}\nforget on a machine like that one; or give --other_machine={RETRAIN} "
+            f"to train all shards again here, or --other_machine={ACCEPT} for a certificate that promises no equal bits"
         )
 
     def text(self) -> str:
@@ -99,19 +99,20 @@ class Machines:
             )
         if self.others:
             return (
-                f"Not comparable bit for bit: what was left untouched was computed on another kind of machine ({before}) "
-                f"than what was trained now ({here}), and training from scratch on either gives other bits. What is "
-                "promised: the adapters that had seen the forgotten data were trained again from their start without it."
+                "Not comparable bit for bit: what was left untouched was computed on another kind of machine "
+                f"({before}) than what was trained now ({here}), and training from scratch on either gives other bits. "
+                "What is promised: the adapters that had seen the forgotten data were trained again from their start "
+                "without it."
             )
         if None in self.before:
             return (
-                f"On which kind of machine the earlier parts of the run were computed is not known ({before}); this one "
-                f"is {here}. Whether all bits are those of one training from scratch is what --verify tells."
+                f"On which kind of machine the earlier parts of the run were computed is not known ({before}); this "
+                f"one is {here}. Whether all bits are those of one training from scratch is what --verify tells."
             )
         if not self.one_kind:
             return (
-                f"The processors differ by name and have the same instructions ({before}; and {here}). Whether all bits "
-                "are those of one training from scratch is what --verify tells."
+                f"The processors differ by name and have the same instructions ({before}; and {here}). Whether all "
+                "bits are those of one training from scratch is what --verify tells."
             )
         return ""
 
@@ -125,7 +126,9 @@ def machines_of(store: RunStore, device: torch.device | str, how: str = REFUSE) 
     if how not in CHOICES:
         raise SettingsError(f"other_machine: found {how!r}, expected one of {', '.join(CHOICES)}")
     noted = store.manifest().get(MACHINES)
-    found = [kind_from(value) for value in noted] if isinstance(noted, list) and noted else [None]
+    found: list[MachineKind | None] = [None]
+    if isinstance(noted, list) and noted:
+        found = [kind_from(value) for value in noted]
     for path in sorted((store.folder / "shards").glob("*/training.json")):
         record = read_json(path)
         found.append(kind_from(record.get("machine")) if isinstance(record, dict) else None)
