@@ -27,6 +27,7 @@ from recbole_apa.run_store import (
     is_old_format,
     knows_no_scopes,
 )
+from recbole_apa.streams import calm_handlers
 from recbole_apa.trainer import APATrainer
 
 _TRUST = "trust_remote_code"
@@ -79,6 +80,7 @@ def start_logging(config: APAConfig) -> None:
         raise RunError(
             f"cannot write RecBole's log under {Path.cwd() / 'log'}: {error}; start from another folder"
         ) from error
+    calm_handlers()
     init_seed(config["seed"], config["reproducibility"])
     getLogger().info(f"{config['model']} on {config['dataset']}, device {config['device']}")
 

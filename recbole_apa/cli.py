@@ -108,7 +108,7 @@ def _text_settings() -> set[str]:
 
 def _dispatch(options: dict[str, Any]) -> int:
     from recbole_apa.experiment import read_experiment
-    from recbole_apa.quick_start import evaluate_run, run
+    from recbole_apa.quick_start import evaluate_run
 
     keying = {name: options.pop(name) for name in _KEYS if name in options}
     if any(keying.values()):
@@ -156,6 +156,16 @@ def _dispatch(options: dict[str, Any]) -> int:
         return 0
     if asked:
         read_stage(stage)  # a malformed request is refused before the training, not after it
+    _train(model, dataset, files, options, stage, asked)
+    return 0
+
+
+def _train(
+    model: str, dataset: str, files: list[str], options: dict[str, Any], stage: dict[str, Any], asked: bool
+) -> None:
+    """Train and evaluate; then forget, where that is asked."""
+    from recbole_apa.quick_start import run
+
     place: dict[str, Any] = {}
     try:
         result: Any = run(model, dataset, files, options, run_dir=options.get("run_dir"))
@@ -167,7 +177,6 @@ def _dispatch(options: dict[str, Any]) -> int:
         print(f"{result}: the training is finished there; going on with the request")
     if asked:
         carry_out(result, stage, place)
-    return 0
 
 
 def _copy(source: str, options: dict[str, Any]) -> None:

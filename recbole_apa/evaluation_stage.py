@@ -20,7 +20,7 @@ from recbole_apa.outside import mark
 from recbole_apa.report import figures as draw
 from recbole_apa.report.html import write_report
 from recbole_apa.report.table import text_table, verdict
-from recbole_apa.run_store import METRICS
+from recbole_apa.run_store import BOARDS, METRICS
 from recbole_apa.trainer import APATrainer
 
 TRAINING_STAGES = ("read_prompts_seconds", "partition_seconds", "train_shards_seconds", "memory_seconds")
@@ -81,7 +81,7 @@ def write_first_records(result: RunResult) -> Path:
     """The records of a run that was trained just now; see :func:`write_records`."""
     outside, store = traces_outside(result), result.trainer.store
     for name in outside["exports"]:
-        mark(Path(name), store.manifest()["salt"])
+        mark(Path(name), store.salt, store.home)
     return write_records(result, {"full_training": training_cost(result.trainer), "outside": outside})
 
 
@@ -100,7 +100,7 @@ def traces_outside(result: RunResult) -> dict[str, list[str]]:
     """Where this process leaves traces of the training outside the run folder."""
     export = result.config["export_samples"]
     return {
-        "tensorboard": [str(Path(result.trainer.tensorboard.log_dir).resolve())],
+        "tensorboard": result.trainer.store.manifest().get(BOARDS, []),
         "logs": [str(Path(name).resolve()) for name in log_files()],
         "exports": [str(Path(export).resolve())] if export else [],
     }

@@ -80,6 +80,7 @@ class Ledger:
         now = datetime.now(timezone.utc).isoformat(timespec="seconds")
         value = {"position": position, "kind": kind, "time": now, "previous": previous, **content}
         line = json.dumps(value, sort_keys=True).encode() + b"\n"
+        not_taken = "; the request was not taken" if kind == REQUEST else ""
         try:
             handle = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o644)
             try:
@@ -93,7 +94,7 @@ class Ledger:
                 os.close(handle)
             sync_folder(self.path.parent)
         except OSError as error:
-            raise RunError(f"cannot write {self.path}: {error}; the request was not taken") from error
+            raise RunError(f"cannot write {self.path}: {error}{not_taken}") from error
         publish(self.path.parent)
         return Entry(position, kind, now, value, hashlib.sha256(line).hexdigest())
 

@@ -20,7 +20,7 @@ from recbole_apa.errors import FinishedRunError, RunError
 from recbole_apa.files import file_digest, read_json, write_json, write_whole
 from recbole_apa.partition import Partition
 from recbole_apa.seeding import digest_of
-from recbole_apa.storage.place import publish, shown
+from recbole_apa.storage.place import is_url, publish, shown
 
 FORMAT_VERSION = 4
 OLD_FORMAT_VERSIONS = (2, 3)
@@ -34,6 +34,8 @@ MOVED = "moved:"
 """How the key of a shard begins that was moved by an approximate method, and not trained."""
 KEY = "key"
 """Names the key of digests, in manifest, ledger and certificates."""
+BOARDS = "boards"
+"""Folders of tensorboard logs that the training, and its interrupted attempts, made."""
 MACHINES = "machines"
 """Kinds of machine, in manifest and certificates."""
 LEDGER, CERTIFICATES, PENDING, FIGURES = "ledger.jsonl", "certificates", "pending", "figures"
@@ -82,6 +84,18 @@ class RunStore:
         if self.base is not None:
             return self.base.salt
         return str(self.manifest()["salt"]) if self.manifest_path.is_file() else secrets.token_hex(16)
+
+    @property
+    def home(self) -> str:
+        """Where the run lies, in full: what it leaves elsewhere says so."""
+        if self.base is not None:
+            return self.base.home
+        return self.place if is_url(self.place) else str(self.folder.resolve())
+
+    def note_board(self, folder: Path) -> None:
+        """Name a folder of tensorboard logs before anything is written there: it is found again after a kill."""
+        manifest = self.manifest()
+        write_json(self.manifest_path, {**manifest, BOARDS: [*manifest.get(BOARDS, []), str(folder.resolve())]})
 
     @property
     def manifest_path(self) -> Path:

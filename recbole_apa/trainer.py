@@ -11,11 +11,12 @@ import torch
 from recbole.trainer import Trainer
 from recbole.utils import EvaluatorType, calculate_valid_score, get_local_time, set_color
 from torch import Tensor
-from torch.utils.tensorboard import SummaryWriter
 
 from recbole_apa.adapters.attention import Memory, settle_attention
 from recbole_apa.backbone.answers import TokenizedPrompt
+from recbole_apa.board import Board, no_board_of_recbole
 from recbole_apa.data.dataloader import ShardingDataLoader
+from recbole_apa.errors import RunError
 from recbole_apa.fitting import Crew, FitRecord, Mover, StateBuilder, lineage_of, sample_order
 from recbole_apa.former_state import FormerState
 from recbole_apa.frozen_states import load_states, save_states
@@ -43,7 +44,9 @@ class APATrainer(Trainer):
     def __init__(
         self, config: Any, model: APA, store: RunStore | None = None, former: FormerState | None = None
     ) -> None:
-        super().__init__(config, model)
+        with no_board_of_recbole():
+            super().__init__(config, model)
+        self.writes_board = True
         self.evaluator = PatientEvaluator(config)
         self.store, self.former = store, former
         self.crew: Crew | None = None
@@ -92,8 +95,7 @@ class APATrainer(Trainer):
             about = {"code": code_version(), KEY: self.key.name if self.key else None, MACHINES: [self.machine.plain()]}
             store.begin(self.identity(train_data, store.salt), about)
             # a folder of its own, so that unlearning can delete what an old training wrote there
-            self.tensorboard = SummaryWriter(f"log_tensorboard/{store.folder.name}-{secrets.token_hex(4)}")
-            mark(Path(self.tensorboard.log_dir), store.manifest()["salt"])
+            self.tensorboard = self._new_board(store)
             self.logger.info(f"run folder: {store.place} (if interrupted, go on with --run_dir={store.place})")
         builder = StateBuilder(
             self.model,
@@ -120,6 +122,19 @@ class APATrainer(Trainer):
             store.save_lineage(lineage_of(self.partition, train_data._dataset.splits, store.has(STATES)))
             store.seal({"chosen": {"tau": self.record.tau, "n_neighbors": self.record.n_neighbors}})
         return self._validate(valid_data, show_progress, callback_fn)
+
+    def _new_board(self, store: RunStore) -> Board:
+        """Tensorboard logs that carry the run's mark; without the right to write them, none."""
+        if not self.writes_board:
+            return Board()
+        folder = Path(f"log_tensorboard/{store.folder.name}-{secrets.token_hex(4)}")
+        store.note_board(folder)
+        try:
+            mark(folder, store.salt, store.home)
+        except RunError as error:
+            self.logger.warning(f"no tensorboard logs are written: {error}")
+            return Board()
+        return Board(folder)
 
     def _build(self, builder: StateBuilder, train_data: ShardingDataLoader, valid_data: Any) -> tuple[Memory, Tensor]:
         """Partition, adapters, memory; and which shards are active."""

@@ -37,7 +37,7 @@ from recbole_apa.unlearning.certificate import (
 from recbole_apa.unlearning.forgotten import ForgottenSamples, table_figures
 from recbole_apa.unlearning.machines import REFUSE, Machines, machines_of
 from recbole_apa.unlearning.mover import EXACT, ShardMover
-from recbole_apa.unlearning.outside import clean_outside, left_outside, own_outside
+from recbole_apa.unlearning.outside import Outside, clean_outside, left_outside, own_outside, remove_boards
 from recbole_apa.unlearning.plan import Plan, make_plan
 from recbole_apa.unlearning.reachable import refuse_reachable
 from recbole_apa.unlearning.switch import pending_store, switch
@@ -126,8 +126,8 @@ def carry_out(
     _purge_memory(opened.model, data)
     seconds = training_cost(trainer)["seconds"]
     figures = table_figures(opened_metrics(store), result.metrics, dropped)
-    outside, view = left_outside(before, trainer, result), data[0]._dataset.view
-    own = own_outside(store, before)
+    own = clean_outside(own_outside(store, before), result, store)
+    outside, view = left_outside(before, trainer, result, own), data[0]._dataset.view
     served = [e for e in ledger.requests() if served_by(before, e) or e in requests]
     about = {
         "full_training": before.get("full_training", {}),
@@ -141,7 +141,6 @@ def carry_out(
     _certify(
         store, pending, ledger, requests, plan, exactness, method, seconds, figures, trainer, before, own, key, machines
     )
-    clean_outside(own, result)
     pending.seal({"ready": True})
     switch(store)
     _close(store, ledger, [e.position for e in requests], opened.keys)
@@ -231,6 +230,7 @@ def _start_pending(
     except RunError:
         stale = True  # of another request, or cut off while it was begun
     if stale:
+        remove_boards(pending)
         shutil.rmtree(pending.folder)
         pending.begin(identity, about)
     if exactness == INHERITED and pending.load_partition() is None:
@@ -258,7 +258,7 @@ def _certify(
     figures: Mapping[str, Any],
     trainer: APATrainer,
     before: Mapping[str, Any],
-    own: Mapping[str, Sequence[str]],
+    own: Outside,
     key: Key,
     machines: Machines,
 ) -> None:
@@ -287,9 +287,9 @@ def _certify(
         "versions": versions(),
         "files": changed_files(before["files"], manifest["files"], key),
         KEY: key.name,
-        "removed_outside": own["tensorboard"],
-        "rewritten_outside": own["exports"],
-        "left_outside": own["left"],
+        "removed_outside": own.tensorboard,
+        "rewritten_outside": own.exports,
+        "left_outside": own.left,
     }
     for entry in requests:
         request = {

@@ -26,10 +26,12 @@ from recbole_apa.unlearning.certificate import INHERITED, STRICT
 from recbole_apa.unlearning.key_digests import are_salted, key_digests
 from recbole_apa.unlearning.machines import CHOICES, REFUSE, Machines, machines_of
 from recbole_apa.unlearning.mover import EXACT
+from recbole_apa.unlearning.places import refuse_unreachable
 from recbole_apa.unlearning.plan import Plan
 from recbole_apa.unlearning.request_ids import map_ids
 from recbole_apa.unlearning.requests import Demand, Found, find, named_demands, read_demands
 from recbole_apa.unlearning.retrain import Outcome, carry_out, data_without, finish_switch, plan_of
+from recbole_apa.unlearning.taken import taken
 
 
 @dataclass
@@ -157,7 +159,8 @@ class _Session:
         self.keys = opened.keys if opened else key_ring(changes)
         self.ledger = Ledger(store.folder, store.salt)
         waiting = {e.position for e in self.ledger.waiting()}
-        self.finished = finish_switch(store, self.ledger, self.keys)
+        with taken(store):
+            self.finished = finish_switch(store, self.ledger, self.keys)
         refuse_gap(store, self.keys)
         self._closed_now = waiting - {e.position for e in self.ledger.waiting()}
 
@@ -170,7 +173,8 @@ class _Session:
         if left:
             opened = open_run(self.store, self.changes, allow_pending=True, keys=self.keys)
             show = opened.config["show_progress"]
-            out.outcomes.append(carry_out(opened, left, show, other_machine=self.other_machine))
+            with taken(self.store):
+                out.outcomes.append(carry_out(opened, left, show, other_machine=self.other_machine))
             self.opened = out.outcomes[-1].result
         demands = self._not_done_now(demands, left)
         if demands:
@@ -179,10 +183,12 @@ class _Session:
             asked, out.left = self._ask(opened, demands, exactness, method, skip_unknown)
             data = data_without(opened, [asked])
             out.plan = plan_of(self.store, data, [asked])  # refuses what would leave nothing, before the ledger knows
+            refuse_unreachable(self.store)
             self._key_old_digests()
             self._keep_key()
-            entry = self.ledger.append(REQUEST, asked.content)
-            out.outcomes.append(carry_out(opened, [entry], opened.config["show_progress"], data, self.other_machine))
+            entry, show = self.ledger.append(REQUEST, asked.content), opened.config["show_progress"]
+            with taken(self.store):
+                out.outcomes.append(carry_out(opened, [entry], show, data, self.other_machine))
         elif not left and not self.finished:
             raise RequestError(
                 "nothing was asked: expected --unlearn=FILE, --forget_users, --forget_items or --forget_interactions; "

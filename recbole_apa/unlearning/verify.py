@@ -73,6 +73,7 @@ def _verify(store: RunStore, config_dict: Mapping[str, Any] | None) -> VerifyRes
         opened.model.engine.keep_only([])  # nothing computed before may help
         fresh = RunStore(Path(name) / "run")
         trainer = make_trainer(opened.config, opened.model, fresh)
+        trainer.writes_board = False
         if manifest.get("partition_of") == "inherited":
             partition = store.load_partition()
             assert partition is not None
