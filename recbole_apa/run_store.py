@@ -92,6 +92,13 @@ class RunStore:
             return self.base.home
         return self.place if is_url(self.place) else str(self.folder.resolve())
 
+    def note_machine(self, kind: Mapping[str, str]) -> None:
+        """Name a kind of machine on which an interrupted training is gone on with."""
+        manifest = self.manifest()
+        noted = manifest.get(MACHINES) or [None]
+        if kind not in noted:
+            write_json(self.manifest_path, {**manifest, MACHINES: [*noted, kind]})
+
     def note_board(self, folder: Path) -> None:
         """Name a folder of tensorboard logs before anything is written there: it is found again after a kill."""
         manifest = self.manifest()

@@ -95,6 +95,7 @@ class APATrainer(Trainer):
             about = {"code": code_version(), KEY: self.key.name if self.key else None, MACHINES: [self.machine.plain()]}
             store.begin(self.identity(train_data, store.salt), about)
             # a folder of its own, so that unlearning can delete what an old training wrote there
+            store.note_machine(self.machine.plain())
             self.tensorboard = self._new_board(store)
             self.logger.info(f"run folder: {store.place} (if interrupted, go on with --run_dir={store.place})")
         builder = StateBuilder(

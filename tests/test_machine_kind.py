@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from recbole_apa import audit, unlearn, verify
+from recbole_apa import audit, run, unlearn, verify
 from recbole_apa.cli import main
 from recbole_apa.errors import RequestError, SettingsError
 from recbole_apa.files import read_json, write_json
@@ -137,6 +137,19 @@ def test_what_was_begun_elsewhere_is_begun_again(finished, tmp_path, monkeypatch
     os.chdir(tmp_path)
     unlearn(folder)
     assert set(noted(folder)) == {machine_kind("cpu")} and verify(folder).holds
+
+
+def test_a_training_gone_on_with_elsewhere_names_both_kinds(options, tmp_path, monkeypatch):
+    asked = {"config_dict": {**options, "epochs": 1}, "run_dir": tmp_path / "run"}
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(RunStore, "save_memory", lambda *a: (_ for _ in ()).throw(KeyboardInterrupt))
+        run("APA", "board", **asked)
+    other = on_another(monkeypatch)
+    run("APA", "board", **asked)
+    kinds = [kind_from(value) for value in read_json(tmp_path / "run" / "manifest.json")["machines"]]
+    assert kinds == [machine_kind("cpu"), other] and set(noted(tmp_path / "run")) == {machine_kind("cpu")}
+    with pytest.raises(RequestError, match="differ in: instructions"):
+        unlearn(tmp_path / "run", users=["u3"])
 
 
 def test_options_that_do_not_fit_are_refused(finished, tmp_path, capsys):

@@ -1,4 +1,4 @@
-"""What a run leaves outside its folder, and places that a request could not finish at (TRUST 13, ENVIRONMENTS 2, 11)."""
+"""What a run leaves outside its folder, and places where a request could not finish (TRUST 13, ENVIRONMENTS 2, 11)."""
 
 import errno
 import logging
@@ -17,6 +17,12 @@ from recbole_apa.outside import mark
 from recbole_apa.run_store import RunStore
 from recbole_apa.streams import calm_handlers
 from tests.unlearning_helpers import copy_run, state, tree
+
+MEMORY = "recbole_apa.fitting.StateBuilder.fill_memory"
+
+
+def interrupted(*args):
+    raise KeyboardInterrupt
 
 
 def boards():
@@ -222,7 +228,7 @@ def full(kind):
 def test_a_request_stopped_by_a_full_disk_says_that_it_was_taken(place, finished, tmp_path, monkeypatch):
     folder = copy_run(finished, tmp_path / "run")
     with monkeypatch.context() as patch:
-        patch.setattr(place, full(errno.EDQUOT))
+        patch.setattr(f"recbole_apa.{place}", full(errno.EDQUOT))
         with pytest.raises(RunError, match=r"no space left(.|\n)*was taken.*free space(.|\n)*--resume"):
             unlearn(folder, users=["u3"])
     assert waiting(folder)
