@@ -12,7 +12,7 @@ from typing import Any
 from recbole_apa.assembly import RunResult
 from recbole_apa.errors import RunError
 from recbole_apa.evaluation_stage import traces_outside, write_export
-from recbole_apa.outside import ANOTHERS, OWN, UNKNOWN, are_own_logs, mark, remove_logs, whose
+from recbole_apa.outside import OWN, UNKNOWN, are_own_logs, mark, remove_logs, whose
 from recbole_apa.run_store import BOARDS, RunStore
 from recbole_apa.storage.place import copies_left
 from recbole_apa.trainer import APATrainer
@@ -112,12 +112,12 @@ def _may(name: str, action: Any) -> bool:
 
 
 def readable_exports(store: RunStore, named: Mapping[str, Any]) -> list[str]:
-    """Exports that an audit compares with the run: not those of the run that this one is a copy of, and none that may
-    not be looked at."""
+    """Exports that an audit compares with the run: its own, as far as they may be looked at; :func:`doubtful` names
+    the others."""
     out = []
     for name in named.get("exports", []):
         with suppress(OSError):
-            if whose(Path(name), store.salt, store.home) != ANOTHERS and os.access(name, os.R_OK | os.X_OK):
+            if whose(Path(name), store.salt, store.home) == OWN and os.access(name, os.R_OK | os.X_OK):
                 out.append(name)
     return out
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from recbole_apa.assembly import RunResult, build_data, stored_view
+from recbole_apa.data.view import DataView
 from recbole_apa.errors import CertificateError, DataError, RequestError, RunError
 from recbole_apa.evaluation_stage import (
     evaluate_state,
@@ -111,12 +112,9 @@ def carry_out(
     dropped.judge("before", plan.affected)
     opened.model.use_dataset(data[0]._dataset)
     _purge_memory(opened.model, data)
-    if machines.retrains:
-        opened.model.engine.keep_only([])  # frozen passes that the run kept come from the other kind, too
 
     pending = _start_pending(store, data, before, exactness, key, machines)
-    former = None if machines.retrains else FormerState(store)
-    trainer = make_trainer(opened.config, opened.model, pending, former)
+    trainer = _trainer_of(opened, store, pending, machines)
     trainer.mover, trainer.key = mover, key
     _, valid_result = trainer.fit(data[0], data[1], show_progress=show)
     trainer.mover = mover = None  # it knows prompts that are forgotten now
@@ -127,16 +125,9 @@ def carry_out(
     seconds = training_cost(trainer)["seconds"]
     figures = table_figures(opened_metrics(store), result.metrics, dropped)
     own = clean_outside(own_outside(store, before), result, store)
-    outside, view = left_outside(before, trainer, result, own), data[0]._dataset.view
     served = [e for e in ledger.requests() if served_by(before, e) or e in requests]
-    about = {
-        "full_training": before.get("full_training", {}),
-        "forgotten": sorted({digest for e in served for digest in e.content["interactions"]}),
-        "plain_ids": view.plain_ids,
-        "served_requests": [e.digest for e in served],
-        "partition_of": "this data" if exactness == STRICT else "inherited",
-        "outside": outside,
-    }
+    about = _about(before, served, exactness, data[0]._dataset.view)
+    about["outside"] = left_outside(before, trainer, result, own)
     write_records(result, about, _carried_out(served))
     _certify(
         store, pending, ledger, requests, plan, exactness, method, seconds, figures, trainer, before, own, key, machines
@@ -148,6 +139,25 @@ def carry_out(
     certificates = _certificate_paths(store, [e.position for e in requests])
     full = before.get("full_training", {}).get("seconds")
     return Outcome([e.position for e in requests], plan, certificates, figures, seconds, full, result, method)
+
+
+def _trainer_of(opened: RunResult, store: RunStore, pending: RunStore, machines: Machines) -> APATrainer:
+    """The trainer of the new state; where all is to be computed here, with nothing of what the run has."""
+    if machines.retrains:
+        opened.model.engine.keep_only([])  # frozen passes that the run kept come from the other kind, too
+    former = None if machines.retrains else FormerState(store)
+    return make_trainer(opened.config, opened.model, pending, former)
+
+
+def _about(before: Mapping[str, Any], served: Sequence[Entry], exactness: str, view: DataView) -> dict[str, Any]:
+    """What the manifest says of the new state."""
+    return {
+        "full_training": before.get("full_training", {}),
+        "forgotten": sorted({digest for e in served for digest in e.content["interactions"]}),
+        "plain_ids": view.plain_ids,
+        "served_requests": [e.digest for e in served],
+        "partition_of": "this data" if exactness == STRICT else "inherited",
+    }
 
 
 def method_of(requests: Sequence[Asked]) -> str:
