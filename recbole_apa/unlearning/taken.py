@@ -17,6 +17,8 @@ def taken(store: RunStore) -> Iterator[None]:
     """
     try:
         yield
+    except InterruptedError:
+        raise  # a signal is no trouble with a place
     except (RunError, OSError) as error:
         if not Ledger(store.folder, store.salt).waiting():
             raise
