@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 from recbole_apa.cli_keys import serve_keys
 from recbole_apa.cli_stage import COLUMNS, IDS, NAMES, carry_out, is_asked, prove, read_stage, waits, words
 from recbole_apa.cli_usage import USAGE
-from recbole_apa.errors import APAError, SettingsError
+from recbole_apa.errors import APAError, FinishedRunError, SettingsError
 from recbole_apa.keys import KEY_FILE
+from recbole_apa.streams import patient_streams
 from recbole_apa.terminable import STATUS, Terminated, terminable
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ _COMPARING = frozenset({"compare", "experiment", "seeds", "compare_dir", "slices
 _SHARES, _NUMBERS = ("forget_ratio", "forget_users_ratio"), ("forget_n_interactions", "forget_n_users")
 _DRAWN = frozenset({*_SHARES, *_NUMBERS, "forget_who", "forget_items_with", "forget_one_by_one"})
 _PLAIN_TEXT = NAMES | {"model", "dataset", "config_files", "run", "run_dir", "export_samples", "data_path", "device"}
-_STAGE = frozenset({"unlearn", "exactness", "unlearn_method"})
+_STAGE = frozenset({"unlearn", "exactness", "unlearn_method", "other_machine"})
 _PLANNED = {
     "requests_per_day": None,
     "n_samples": None,
@@ -43,8 +44,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     Returns:
         the exit status: 0; 1 where an audit or a verification does not hold; 2 where the input has to be mended; 130
-        after Ctrl-C, 143 after SIGTERM.
+        after Ctrl-C, 143 after SIGTERM. What becomes of the text that is printed does not change it.
     """
+    with patient_streams():
+        return _main(arguments)
+
+
+def _main(arguments: Sequence[str] | None) -> int:
     given = list(sys.argv[1:] if arguments is None else arguments)
     if not given or given[0] in ("-h", "--help"):
         print(USAGE)
@@ -108,7 +114,7 @@ def _text_settings() -> set[str]:
 
 def _dispatch(options: dict[str, Any]) -> int:
     from recbole_apa.experiment import read_experiment
-    from recbole_apa.quick_start import evaluate_run, run
+    from recbole_apa.quick_start import evaluate_run
 
     keying = {name: options.pop(name) for name in _KEYS if name in options}
     if any(keying.values()):
@@ -156,10 +162,27 @@ def _dispatch(options: dict[str, Any]) -> int:
         return 0
     if asked:
         read_stage(stage)  # a malformed request is refused before the training, not after it
-    result = run(model, dataset, files, options, run_dir=options.get("run_dir"))
-    if asked:
-        carry_out(result, stage, {})
+    _train(model, dataset, files, options, stage, asked)
     return 0
+
+
+def _train(
+    model: str, dataset: str, files: list[str], options: dict[str, Any], stage: dict[str, Any], asked: bool
+) -> None:
+    """Train and evaluate; then forget, where that is asked."""
+    from recbole_apa.quick_start import run
+
+    place: dict[str, Any] = {}
+    try:
+        result: Any = run(model, dataset, files, options, run_dir=options.get("run_dir"))
+    except FinishedRunError:
+        if not asked:
+            raise
+        result = options["run_dir"]  # killed after the training, before the request was taken
+        place = {name: options[name] for name in (KEY_FILE,) if name in options}
+        print(f"{result}: the training is finished there; going on with the request")
+    if asked:
+        carry_out(result, stage, place)
 
 
 def _copy(source: str, options: dict[str, Any]) -> None:

@@ -10,7 +10,7 @@ from recbole_apa.unlearning.demands import shortened
 NAMES = frozenset({"forget_users", "forget_items", "forget_interactions"})
 """Options that name what is to be forgotten."""
 COLUMNS, IDS = "unlearn_columns", "unlearn_ids"
-_MANNERS = ("exactness", "unlearn_method", "dry_run", "skip_unknown", COLUMNS, IDS)
+_MANNERS = ("exactness", "unlearn_method", "other_machine", "dry_run", "skip_unknown", COLUMNS, IDS)
 """Options that say how a request is carried out."""
 
 
@@ -112,6 +112,7 @@ def carry_out(folder: Any, stage: Mapping[str, Any], changes: dict[str, Any]) ->
         **read_stage(stage),
         exactness=stage.get("exactness", "inherited"),
         method=stage.get("unlearn_method", "exact"),
+        other_machine=stage.get("other_machine", "refuse"),
         skip_unknown=bool(stage.get("skip_unknown")),
         dry_run=bool(stage.get("dry_run")),
         config_dict=changes,
@@ -139,6 +140,10 @@ def prove(folder: str, stage: Mapping[str, Any], changes: dict[str, Any]) -> int
         says = (
             "equal, bit for bit, to training from scratch" if verified.holds else "not what training from scratch gives"
         )
+        if verified.machines:
+            print(verified.machines)
+        if not verified.holds and not verified.comparable:
+            says = "not comparable bit for bit on this kind of machine; verify it on one like the run's"
         print(f"the run is {says} ({verified.seconds:.1f} s)")
         holds = holds and verified.holds
     return 0 if holds else 1

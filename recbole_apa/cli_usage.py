@@ -20,6 +20,8 @@ Forgetting, as a stage of a new run or on a finished one (--run=DIR):
   --forget_users=12,57    whole users; --forget_items=50,181 whole items; --forget_interactions=12:50,57:181
   --exactness=strict      compute the partition again too (default: inherited, the paper)
   --unlearn_method=NPO    move the affected adapters instead of training them again (approximate, certified as such)
+  --other_machine=retrain a run of another kind of processor or torch: train all shards again here; accept: a
+                          certificate that promises no equal bits (default: refuse)
   --dry_run               show what a request affects and costs; change nothing
   --skip_unknown          serve what can be found, list the rest
   --resume                finish requests that were interrupted; --allow_pending evaluates the old state meanwhile

@@ -37,6 +37,10 @@ class KeyFileError(RunError):
     """The key file is missing, damaged, of another run, or cannot be written."""
 
 
+class FinishedRunError(RunError):
+    """A training was to start where the very same one was finished before."""
+
+
 class CertificateError(APAError, RuntimeError):
     """What was to be forgotten can still be reached; nothing is certified."""
 

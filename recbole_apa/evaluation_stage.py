@@ -12,6 +12,7 @@ from torch import Tensor
 from recbole_apa.assembly import RunResult, log_files
 from recbole_apa.data.export import export_samples
 from recbole_apa.data.splits import SPLITS
+from recbole_apa.evaluation.attempt import attempt
 from recbole_apa.evaluation.variants import ScoredSplit, score_split, split_figures
 from recbole_apa.files import write_json
 from recbole_apa.model import APA
@@ -19,7 +20,7 @@ from recbole_apa.outside import mark
 from recbole_apa.report import figures as draw
 from recbole_apa.report.html import write_report
 from recbole_apa.report.table import text_table, verdict
-from recbole_apa.run_store import METRICS
+from recbole_apa.run_store import BOARDS, METRICS
 from recbole_apa.trainer import APATrainer
 
 TRAINING_STAGES = ("read_prompts_seconds", "partition_seconds", "train_shards_seconds", "memory_seconds")
@@ -43,13 +44,13 @@ def evaluate_state(result: RunResult, show: bool) -> dict[str, float]:
         if result.data[1]._dataset.samples:
             known = trainer.known_valid_scores or trainer.validation_scores(result.data[1]._dataset)
             judged = _score(result, result.data[1], "Score validation", show, known)
-            metrics |= split_figures("valid", judged, result.config["seed"])
+            metrics |= _figures_of("valid", judged, result)
         scored = _score(result, test, "Score test samples", show)
-        metrics |= split_figures("test", scored, result.config["seed"])
+        metrics |= _figures_of("test", scored, result)
         chosen = f"aggregated.{result.model.settings.aggregation.aggregation}"
         labels = test._dataset.labelled[result.config["LABEL_FIELD"]]
         outcome = trainer.evaluate_scores(Tensor(scored.scores[chosen]), labels)
-        _draw(result, scored)
+        attempt("figures of the report", lambda: _draw(result, scored), None)
     metrics |= recbole_figures("test", outcome)
     metrics["evaluate_seconds"] = round(time.perf_counter() - start, 1)
     return metrics
@@ -68,6 +69,8 @@ def write_records(result: RunResult, about: Mapping[str, Any], requests: Sequenc
     store = result.trainer.store
     assert store is not None
     result.run_dir = store.folder
+    # JSON has no NaN: a figure that the rows do not have is left out, and shown as "-"
+    result.metrics = {name: value for name, value in result.metrics.items() if math.isfinite(value)}
     write_json(store.folder / METRICS, result.metrics)
     report = write_report(store.folder, requests)
     store.seal(about)
@@ -78,7 +81,7 @@ def write_first_records(result: RunResult) -> Path:
     """The records of a run that was trained just now; see :func:`write_records`."""
     outside, store = traces_outside(result), result.trainer.store
     for name in outside["exports"]:
-        mark(Path(name), store.manifest()["salt"])
+        mark(Path(name), store.salt, store.home)
     return write_records(result, {"full_training": training_cost(result.trainer), "outside": outside})
 
 
@@ -95,9 +98,9 @@ def training_cost(trainer: APATrainer) -> dict[str, Any]:
 
 def traces_outside(result: RunResult) -> dict[str, list[str]]:
     """Where this process leaves traces of the training outside the run folder."""
-    export, board = result.config["export_samples"], result.trainer.tensorboard.log_dir
+    export = result.config["export_samples"]
     return {
-        "tensorboard": [str(Path(board).resolve())] if board else [],
+        "tensorboard": result.trainer.store.manifest().get(BOARDS, []),
         "logs": [str(Path(name).resolve()) for name in log_files()],
         "exports": [str(Path(export).resolve())] if export else [],
     }
@@ -133,6 +136,10 @@ def show_figures(result: RunResult) -> None:
         result.table = "\n".join(lines)
         for line in lines:
             log(line)
+
+
+def _figures_of(split: str, scored: ScoredSplit, result: RunResult) -> dict[str, float]:
+    return attempt(f"{split} figures", lambda: split_figures(split, scored, result.config["seed"]), {})
 
 
 def _score(

@@ -132,6 +132,6 @@ def _remove(path: Path) -> None:
 
 
 def _why_not_written(path: Path, error: Exception) -> str:
-    if (isinstance(error, OSError) and error.errno == errno.ENOSPC) or "No space left" in str(error):
+    if (isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)) or "No space left" in str(error):
         return f"no space left while writing {path}; nothing half-written was kept: free some space and start again"
     return f"cannot write {path}: {error}; choose another folder with --run_dir, or mend its rights"

@@ -321,7 +321,7 @@ class StateBuilder:
         # an approximate request leaves alone what an earlier one moved
         or_moved = self.mover is not None
         done = self.store.finished_shard(shard, key, or_moved)
-        if done is None and self.store.base:
+        if done is None and self.store.base and self.former:
             done = self.store.base.finished_shard(shard, key, or_moved)
             if done is not None:
                 self.record.taken_over.append(shard)

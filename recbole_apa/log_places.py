@@ -25,14 +25,9 @@ def open_log(config: Any) -> None:
         getLogger().warning(f"no log is written under {folder.absolute()}: {error.strerror}; {_ADVICE}")
 
 
-def open_scalars(config: Any, name: str, mark: Callable[[Path], None]) -> Any:
-    """Tensorboard's writer of a folder ``name``; one that writes nothing where the folder cannot be made.
-
-    Args:
-        mark: says whose the folder is.
-    """
-    folder = _root(config) / TENSORBOARD / name
-    return _writer(folder, mark)
+def scalars_folder(config: Any) -> Path:
+    """Where tensorboard's folders are made."""
+    return _root(config) / TENSORBOARD
 
 
 class NoScalars:
@@ -95,17 +90,15 @@ def _ensure_dir(folder: str) -> None:
         ) from error
 
 
-def _writer(folder: Path, mark: Callable[[Path], None] | None = None) -> Any:
+def _writer(folder: Path) -> Any:
     from torch.utils.tensorboard import SummaryWriter
 
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        if mark:
-            mark(folder)
         return SummaryWriter(str(folder))
-    except (OSError, RunError) as error:
-        why = error.strerror if isinstance(error, OSError) else error
-        getLogger().warning(f"nothing is written for tensorboard under {folder.parent.absolute()}: {why}; {_ADVICE}")
+    except OSError as error:
+        why = f"nothing is written for tensorboard under {folder.parent.absolute()}: {error.strerror}"
+        getLogger().warning(f"{why}; {_ADVICE}")
         return NoScalars()
 
 

@@ -1,69 +1,69 @@
 """What a run leaves outside its folder: deleted, and written again, only where it carries that run's own mark.
 
-A manifest may come from a stranger, and may name any folder of the person who opens the run.
+A manifest may come from a stranger, and may name any folder of the person who opens the run. A copy of a run names what
+the original left. So a mark says which run it is, and where that run lay.
 """
 
-import json
-import re
-from collections.abc import Collection
 from pathlib import Path
 
-from recbole_apa.files import write_text
+from recbole_apa.errors import RunError
+from recbole_apa.files import read_json, write_text
 from recbole_apa.seeding import digest_of
 
 MARK = ".recbole-apa-run"
 _EVENTS = "events.out.tfevents."
-_EXPORTED = frozenset({"train.jsonl", "valid.jsonl", "test.jsonl"})
+OWN, ANOTHERS, UNKNOWN = "own", "another's", "unknown"
+"""Whose a folder is: this run's; one that answers for itself; or nobody can tell."""
 
 
-def mark(folder: Path, salt: str) -> None:
-    """Say whose a folder is."""
-    write_text(folder / MARK, digest_of("mark", salt).hex() + "\n")
-
-
-def is_marked(folder: Path, salt: str) -> bool:
-    """Whether a folder carries the mark of the run with this salt."""
-    path = folder / MARK
-    return path.is_file() and path.read_bytes() == f"{digest_of('mark', salt).hex()}\n".encode()
-
-
-def are_own_logs(folder: Path, salt: str, run: str) -> bool:
-    """Whether a folder holds a run's tensorboard logs and nothing else.
+def mark(folder: Path, salt: str, home: str) -> None:
+    """Say whose a folder is.
 
     Args:
-        run: the run folder's name; runs before format 3 left no mark, and their logs are known by it.
+        home: where the run lies.
     """
-    if not folder.is_dir() or folder.is_symlink():
+    write_text(folder / MARK, f"{digest_of('mark', salt).hex()}\n{home}\n")
+
+
+def whose(folder: Path, salt: str, home: str) -> str:
+    """Whose a folder is, for the run with this salt at this place: ``OWN``, ``ANOTHERS`` or ``UNKNOWN``.
+
+    It is another's with another run's mark, or with that of a run with the same salt that still lies elsewhere, of
+    which this one is a copy. Nobody can tell without a mark, with one of before places were noted, or where the run
+    that is named is no longer at its place: it may have been moved here, or copied and deleted.
+    """
+    path = folder / MARK
+    if folder.is_symlink() or path.is_symlink() or not path.is_file():
+        return UNKNOWN
+    lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+    if not lines or lines[0] != digest_of("mark", salt).hex():
+        return ANOTHERS if lines else UNKNOWN
+    if len(lines) != 2:
+        return UNKNOWN
+    if lines[1] == home:
+        return OWN
+    return ANOTHERS if _is_run(Path(lines[1]), salt) else UNKNOWN
+
+
+def are_own_logs(folder: Path, salt: str, home: str) -> bool:
+    """Whether a folder holds this run's tensorboard logs and nothing else."""
+    if whose(folder, salt, home) != OWN:
         return False
-    names = [path.name for path in folder.iterdir()]
-    if not all(name.startswith(_EVENTS) or name == MARK for name in names):
-        return False
-    named = folder.parent.name == "log_tensorboard" and re.fullmatch(re.escape(run) + "-[0-9a-f]{8}", folder.name)
-    return is_marked(folder, salt) or (MARK not in names and bool(named))
+    return all(path.name.startswith(_EVENTS) or path.name == MARK for path in folder.iterdir())
 
 
 def remove_logs(folder: Path) -> None:
-    """Delete logs of which :func:`are_own_logs` holds, if they are there."""
+    """Delete logs of which :func:`are_own_logs` holds, if they are there; the mark at last, by which they are known."""
     if not folder.is_dir():
         return
-    for path in folder.iterdir():
+    for path in sorted(folder.iterdir(), key=lambda path: path.name == MARK):
         path.unlink()
     folder.rmdir()
 
 
-def is_own_export(folder: Path, salt: str, known: Collection[str]) -> bool:
-    """Whether a folder holds a run's export.
-
-    Args:
-        known: ids of the run's samples; runs before format 3 left no mark, and their exports are known by them.
-    """
-    if is_marked(folder, salt):
-        return True
-    paths = [folder / name for name in sorted(_EXPORTED)]
-    if (folder / MARK).exists() or not all(path.is_file() and not path.is_symlink() for path in paths):
-        return False
+def _is_run(folder: Path, salt: str) -> bool:
     try:
-        lines = [json.loads(line) for path in paths for line in path.read_text(encoding="utf-8").splitlines()]
-        return all(line["sample_id"] in known for line in lines)
-    except (ValueError, KeyError, TypeError, OSError):
+        manifest = read_json(folder / "manifest.json")
+    except (RunError, OSError, ValueError):
         return False
+    return isinstance(manifest, dict) and manifest.get("salt") == salt

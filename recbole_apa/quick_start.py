@@ -9,6 +9,7 @@ from typing import Any
 
 from recbole_apa.assembly import RunResult, build, open_run, start_logging
 from recbole_apa.baselines import fit_baseline, make_baseline_trainer
+from recbole_apa.evaluation.attempt import attempt
 from recbole_apa.evaluation_stage import (
     evaluate_state,
     recbole_figures,
@@ -88,7 +89,7 @@ def _train(config: APAConfig, built: tuple[Any, tuple[Any, Any, Any]], store: Ru
     result.metrics |= recbole_figures("valid", valid_result)
     result.metrics["total_seconds"] = round(time.perf_counter() - start, 1)
     report = write_first_records(result)
-    show_figures(result)
+    attempt("table", lambda: show_figures(result), None)
     getLogger().info(f"run: {store.place}   report: {shown(report)}")
     return result
 

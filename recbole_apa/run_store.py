@@ -16,12 +16,12 @@ from recbole_apa.adapters.attention import Memory
 from recbole_apa.adapters.inject import Factors
 from recbole_apa.adapters.peft_files import PeftDescription, read_adapter, write_adapter
 from recbole_apa.adapters.training import ShardHistory
-from recbole_apa.errors import RunError
+from recbole_apa.errors import FinishedRunError, RunError
 from recbole_apa.files import file_digest, read_json, refuse_unreadable, write_json, write_whole
 from recbole_apa.line_endings import how_changed, keep_bytes
 from recbole_apa.partition import Partition
 from recbole_apa.seeding import digest_of
-from recbole_apa.storage.place import publish, shown
+from recbole_apa.storage.place import is_url, publish, shown
 
 FORMAT_VERSION = 4
 OLD_FORMAT_VERSIONS = (2, 3)
@@ -35,6 +35,10 @@ MOVED = "moved:"
 """How the key of a shard begins that was moved by an approximate method, and not trained."""
 KEY = "key"
 """Names the key of digests, in manifest, ledger and certificates."""
+BOARDS = "boards"
+"""Folders of tensorboard logs that the training, and its interrupted attempts, made."""
+MACHINES = "machines"
+"""Kinds of machine, in manifest and certificates."""
 LEDGER, CERTIFICATES, PENDING, FIGURES = "ledger.jsonl", "certificates", "pending", "figures"
 
 
@@ -83,6 +87,25 @@ class RunStore:
         return str(self.manifest()["salt"]) if self.manifest_path.is_file() else secrets.token_hex(16)
 
     @property
+    def home(self) -> str:
+        """Where the run lies, in full: what it leaves elsewhere says so."""
+        if self.base is not None:
+            return self.base.home
+        return self.place if is_url(self.place) else str(self.folder.resolve())
+
+    def note_machine(self, kind: Mapping[str, str]) -> None:
+        """Name a kind of machine on which an interrupted training is gone on with."""
+        manifest = self.manifest()
+        noted = manifest.get(MACHINES) or [None]
+        if kind not in noted:
+            write_json(self.manifest_path, {**manifest, MACHINES: [*noted, kind]})
+
+    def note_board(self, folder: Path) -> None:
+        """Name a folder of tensorboard logs before anything is written there: it is found again after a kill."""
+        manifest = self.manifest()
+        write_json(self.manifest_path, {**manifest, BOARDS: [*manifest.get(BOARDS, []), str(folder.resolve())]})
+
+    @property
     def manifest_path(self) -> Path:
         """``manifest.json``."""
         return self.folder / MANIFEST
@@ -95,7 +118,8 @@ class RunStore:
         """Start a run in this folder, or go on with the same one.
 
         Raises:
-            RunError: the folder holds a finished run, another run or other files, or cannot be written.
+            FinishedRunError: the folder holds this very run, finished.
+            RunError: the folder holds another run or other files, or cannot be written.
         """
         if self.manifest_path.exists():
             manifest = self.manifest()
@@ -107,7 +131,7 @@ class RunStore:
                 )
             # what the last seal adds: without it, it was interrupted after training, while it was being evaluated
             if manifest["status"] == COMPLETE and "full_training" in manifest and self.base is None:
-                raise RunError(
+                raise FinishedRunError(
                     f"{self.place} holds a finished run; evaluate it with --run={self.place}, or choose another "
                     "--run_dir"
                 )

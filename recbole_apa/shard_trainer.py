@@ -8,6 +8,7 @@ from torch import Tensor
 from recbole_apa.adapters.inject import Factors
 from recbole_apa.adapters.training import AdapterCourse, ShardHistory, train_adapter, train_together
 from recbole_apa.data.dataloader import ShardBatches
+from recbole_apa.machine_kind import machine_kind
 from recbole_apa.model import APA
 from recbole_apa.progress import progress
 
@@ -45,6 +46,7 @@ class ShardTrainer:
         finally:
             bar.close()
             bank.train(False)
+        history.machine = self._machine()
         return bank.extract(0), history
 
     def fit_together(
@@ -79,7 +81,12 @@ class ShardTrainer:
         finally:
             bar.close()
             bank.train(False)
+        for history in histories:
+            history.machine = self._machine()
         return [(bank.extract(i), history) for i, history in enumerate(histories)]
+
+    def _machine(self) -> dict[str, str]:
+        return machine_kind(self.model.engine.decoder.device).plain()
 
 
 def _shown(bar: Any, log: Callable[..., None]) -> Callable[[AdapterCourse, float], None]:

@@ -14,20 +14,23 @@ from torch import Tensor
 
 from recbole_apa.adapters.attention import Memory, settle_attention
 from recbole_apa.backbone.answers import TokenizedPrompt
+from recbole_apa.board import Board
 from recbole_apa.data.dataloader import ShardingDataLoader
+from recbole_apa.errors import RunError
 from recbole_apa.fitting import Crew, FitRecord, Mover, StateBuilder, lineage_of, sample_order
 from recbole_apa.former_state import FormerState
 from recbole_apa.frozen_states import load_states, save_states
 from recbole_apa.keys import Key, secret_of
 from recbole_apa.ledger import refuse_pending
-from recbole_apa.log_places import nothing_made, open_scalars
+from recbole_apa.log_places import nothing_made, scalars_folder
+from recbole_apa.machine_kind import MachineKind, machine_kind
 from recbole_apa.model import APA
 from recbole_apa.outside import mark
 from recbole_apa.partition import Collaborative, Partition
 from recbole_apa.progress import progress
 from recbole_apa.recbole_evaluator import PatientEvaluator
 from recbole_apa.run_place import make_run_dir
-from recbole_apa.run_store import KEY, STATES, RunIdentity, RunStore
+from recbole_apa.run_store import KEY, MACHINES, STATES, RunIdentity, RunStore
 
 
 class APATrainer(Trainer):
@@ -45,6 +48,7 @@ class APATrainer(Trainer):
     ) -> None:
         with nothing_made():
             super().__init__(config, model)
+        self.writes_board = True
         self.evaluator = PatientEvaluator(config)
         self.store, self.former = store, former
         self.crew: Crew | None = None
@@ -90,11 +94,11 @@ class APATrainer(Trainer):
         self.record = FitRecord()
         self.eval_collector.data_collect(train_data)
         if store:
-            about = {"code": code_version(), KEY: self.key.name if self.key else None}
+            about = {"code": code_version(), KEY: self.key.name if self.key else None, MACHINES: [self.machine.plain()]}
             store.begin(self.identity(train_data, store.salt), about)
             # a folder of its own, so that unlearning can delete what an old training wrote there
-            name, salt = f"{store.folder.name}-{secrets.token_hex(4)}", store.manifest()["salt"]
-            self.tensorboard = open_scalars(self.config, name, lambda folder: mark(folder, salt))
+            store.note_machine(self.machine.plain())
+            self.tensorboard = self._new_board(store)
             self.logger.info(f"run folder: {store.place} (if interrupted, go on with --run_dir={store.place})")
         builder = StateBuilder(
             self.model,
@@ -121,6 +125,19 @@ class APATrainer(Trainer):
             store.save_lineage(lineage_of(self.partition, train_data._dataset.splits, store.has(STATES)))
             store.seal({"chosen": {"tau": self.record.tau, "n_neighbors": self.record.n_neighbors}})
         return self._validate(valid_data, show_progress, callback_fn)
+
+    def _new_board(self, store: RunStore) -> Board:
+        """Tensorboard logs that carry the run's mark; without the right to write them, none."""
+        if not self.writes_board:
+            return Board()
+        folder = scalars_folder(self.config) / f"{store.folder.name}-{secrets.token_hex(4)}"
+        store.note_board(folder)
+        try:
+            mark(folder, store.salt, store.home)
+        except RunError as error:
+            self.logger.warning(f"no tensorboard logs are written: {error}")
+            return Board()
+        return Board(folder)
 
     def _build(self, builder: StateBuilder, train_data: ShardingDataLoader, valid_data: Any) -> tuple[Memory, Tensor]:
         """Partition, adapters, memory; and which shards are active."""
@@ -240,6 +257,11 @@ class APATrainer(Trainer):
         size = self.model.engine.step_size
         steps = progress(range(0, len(prompts), size), title, show_progress)
         return torch.cat([self.model.aggregate(prompts[i : i + size], weights[i : i + size], how) for i in steps])
+
+    @property
+    def machine(self) -> MachineKind:
+        """The kind of machine that it trains on."""
+        return machine_kind(self.model.engine.decoder.device)
 
     def identity(self, train_data: ShardingDataLoader, salt: str) -> RunIdentity:
         """What decides the numbers of the run that would be trained now.

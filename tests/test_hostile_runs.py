@@ -8,7 +8,8 @@ import pytest
 
 from recbole_apa import audit, evaluate_run, run, unlearn
 from recbole_apa.errors import APAError, RunError, SettingsError
-from recbole_apa.outside import are_own_logs, is_own_export, mark
+from recbole_apa.files import write_json
+from recbole_apa.outside import ANOTHERS, UNKNOWN, are_own_logs, mark, whose
 from tests.unlearning_helpers import copy_run, tree
 
 
@@ -77,23 +78,27 @@ def test_nothing_outside_is_deleted_or_written_that_is_not_the_runs_own(place, f
     unlearn(folder, users=["u3"])
     assert tree(victim) == before
     certificate = json.loads((folder / "certificates" / "0001.json").read_text())
-    assert certificate["left_outside"] == [str(victim)] and str(victim) not in certificate["removed_outside"]
+    assert str(victim) in certificate["left_outside"] and str(victim) not in certificate["removed_outside"]
+    assert any(f"{victim} could hold traces" in f for f in audit(folder).findings)
 
 
-def test_exports_and_logs_of_old_runs_are_known_by_what_they_hold(tmp_path):
-    logs, export = tmp_path / "log_tensorboard" / "run-0123abcd", tmp_path / "export"
-    for folder in (logs, export):
-        folder.mkdir(parents=True)
+def test_logs_and_exports_are_known_by_their_marks_alone(tmp_path):
+    """Those of runs from before marks were known by name and content, which a copy of the run has too."""
+    logs, home = tmp_path / "log_tensorboard" / "run-0123abcd", str(tmp_path / "run")
+    logs.mkdir(parents=True)
     (logs / "events.out.tfevents.1").write_bytes(b"")
-    for name in ("train", "valid", "test"):
-        (export / f"{name}.jsonl").write_text('{"sample_id": "u1:i1:1"}\n')
-    assert are_own_logs(logs, "salt", "run") and not are_own_logs(logs, "salt", "other")
-    assert is_own_export(export, "salt", {"u1:i1:1"}) and not is_own_export(export, "salt", {"u2:i1:1"})
-    for folder in (logs, export):
-        mark(folder, "another run's salt")
-    assert not are_own_logs(logs, "salt", "run") and not is_own_export(export, "salt", {"u1:i1:1"})
-    for folder in (logs, export):
-        mark(folder, "salt")
-    assert are_own_logs(logs, "salt", "moved") and is_own_export(export, "salt", set())
+    assert whose(logs, "salt", home) == UNKNOWN and not are_own_logs(logs, "salt", home)
+    mark(logs, "another run's salt", home)
+    assert whose(logs, "salt", home) == ANOTHERS and not are_own_logs(logs, "salt", home)
+    mark(logs, "salt", home)
+    assert are_own_logs(logs, "salt", home)
+    assert whose(logs, "salt", str(tmp_path / "copy")) == UNKNOWN  # copied or moved: the run is not at its place
+    write_json(tmp_path / "run" / "manifest.json", {"salt": "salt"})
+    assert whose(logs, "salt", str(tmp_path / "copy")) == ANOTHERS
+    (logs / ".recbole-apa-run").write_text((logs / ".recbole-apa-run").read_text().splitlines()[0] + "\n")
+    assert whose(logs, "salt", home) == UNKNOWN  # a mark of before places were noted
+    mark(logs, "salt", home)
     (logs / "mine.txt").write_text("")
-    assert not are_own_logs(logs, "salt", "run")
+    assert not are_own_logs(logs, "salt", home)
+    (tmp_path / "link").symlink_to(logs)
+    assert whose(tmp_path / "link", "salt", home) == UNKNOWN

@@ -20,6 +20,8 @@ class ShardHistory:
     step_losses: list[float] = field(default_factory=list)
     epoch_losses: list[float] = field(default_factory=list)
     stopped_early: bool = False
+    machine: dict[str, str] = field(default_factory=dict)
+    """The kind of machine it ran on (:class:`~recbole_apa.machine_kind.MachineKind`); empty where it is not known."""
 
 
 def rate_factor(step: int, n_steps: int, warmup: int, schedule: str) -> float:

@@ -1,12 +1,14 @@
 """``report.html``: one file that opens without a network. Reads ``metrics.json``, ``manifest.json``, ``figures/``."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import plotly.graph_objects as go
 from plotly.offline import get_plotlyjs
 
+from recbole_apa.evaluation.attempt import attempt
 from recbole_apa.files import read_json, write_text
 from recbole_apa.report.pages import render
 from recbole_apa.report.table import HEADERS, table_rows, title_of, verdict
@@ -25,7 +27,7 @@ def write_report(folder: Path, requests: Sequence[Mapping[str, Any]] = ()) -> Pa
     page = render(
         "report.html",
         title=folder.name,
-        verdict=verdict(figures, chosen) if "test.n_samples" in figures else "",
+        verdict=attempt("verdict", lambda: verdict(figures, chosen), "") if "test.n_samples" in figures else "",
         headers=HEADERS,
         rows=table_rows(figures),
         facts={k: v for k, v in figures.items() if k.endswith(("_seconds", "_bytes", ".n_samples", ".yes_share"))}
@@ -53,10 +55,14 @@ def _drawings(folder: Path) -> list[tuple[str, str]]:
     for name, (caption, draw) in makers.items():
         path = folder / f"{name}.json"
         if path.is_file() and (data := read_json(path)):
-            figure = draw(data)
-            figure.update_layout(template="plotly_white", height=420, margin={"t": 20})
-            out.append((caption, figure.to_html(full_html=False, include_plotlyjs=False)))
+            drawn = attempt(f"figure {name}", partial(_page_of, draw, data), "")
+            out += [(caption, drawn)] if drawn else []
     return out
+
+
+def _page_of(draw: Callable[[Mapping[str, Any]], go.Figure], data: Mapping[str, Any]) -> str:
+    figure = draw(data).update_layout(template="plotly_white", height=420, margin={"t": 20})
+    return str(figure.to_html(full_html=False, include_plotlyjs=False))
 
 
 def _sizes(data: Mapping[str, Any]) -> go.Figure:

@@ -1,20 +1,17 @@
 """A run's place, a folder of this machine or a URL, as a folder to work in."""
 
 import hashlib
-import os
 import shutil
-import socket
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from logging import getLogger
 from pathlib import Path
 
-import psutil
-
 from recbole_apa.cache import cache_folder, user_name
 from recbole_apa.errors import RunError
 from recbole_apa.line_endings import keep_bytes
+from recbole_apa.storage.copies import copy_name, held, others_of, remove_left
 from recbole_apa.storage.lease import lease
 from recbole_apa.storage.run_objects import Index, RunObjects
 
@@ -60,7 +57,7 @@ def working_folder(place: str | Path, purpose: str, writes: bool = True) -> Iter
     folder = _folder_of(objects.url)
     if folder in _copies:
         raise RunError(f"{objects.url} is in use by this process; wait for that call to return")
-    _remove_left_copies(folder.parent.parent)
+    remove_left(folder.parent.parent)
     _places[folder] = objects.url
     with ExitStack() as stack:
         if writes:
@@ -70,6 +67,7 @@ def working_folder(place: str | Path, purpose: str, writes: bool = True) -> Iter
                 getLogger().warning(f"{objects.url}: deleted {len(swept)} objects that an interrupted write left")
         stack.callback(shutil.rmtree, folder.parent, ignore_errors=True)
         shutil.rmtree(folder, ignore_errors=True)
+        stack.enter_context(held(folder.parent))
         _copies[folder] = _Copy(objects, objects.pull(folder), writes)
         stack.callback(_copies.pop, folder)
         yield from _written_back(folder)
@@ -131,17 +129,11 @@ def copy_run(source: str | Path, target: str | Path) -> None:
 def _folder_of(url: str) -> Path:
     """The working copy of this process; its last name is the URL's, by which a run is known."""
     digest = hashlib.sha256(f"{user_name()} {url}".encode()).hexdigest()[:12]
-    return cache_folder("runs") / f"{digest}{_here()}{os.getpid()}" / url.rsplit("/", 1)[-1]
+    return cache_folder("runs") / copy_name(digest) / url.rsplit("/", 1)[-1]
 
 
-def _here() -> str:
-    """This machine, among those that may share the cache."""
-    return f"-{socket.gethostname()}-"
-
-
-def _remove_left_copies(runs: Path) -> None:
-    """Working copies of processes that are gone: they may hold what was forgotten since."""
-    for folder in runs.glob(f"*{_here()}*") if runs.is_dir() else []:
-        number = folder.name.rpartition("-")[2]
-        if number.isdigit() and not psutil.pid_exists(int(number)):
-            shutil.rmtree(folder, ignore_errors=True)
+def copies_left(folder: Path) -> list[str]:
+    """Other working copies of the same run that lie in the cache and that nobody here may delete; none for a folder
+    that is no working copy."""
+    root = next((root for root in (folder, *folder.parents) if root in _copies), None)
+    return others_of(root.parent) if root else []

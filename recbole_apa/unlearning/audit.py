@@ -26,6 +26,7 @@ from recbole_apa.run_store import CERTIFICATES, EMBEDDINGS, KEY, LEDGER, MANIFES
 from recbole_apa.storage.place import is_url, strays_of, working_folder
 from recbole_apa.unlearning.checks import reachable
 from recbole_apa.unlearning.leftovers import is_known, leftover
+from recbole_apa.unlearning.outside import doubtful, readable_exports
 
 _WORD = re.compile(r"[^\s\"'<>,;()\[\]{}]+:[^\s\"'<>,;()\[\]{}]+")
 
@@ -253,15 +254,20 @@ def _traces(store: RunStore, view: DataView) -> Iterator[str]:
 
 def _outside(store: RunStore, manifest: Mapping[str, Any], view: DataView, data: tuple[Any, Any, Any]) -> Iterator[str]:
     outside = manifest.get("outside", {})
+    if manifest["forgotten"]:
+        yield from doubtful(store, outside)
     for certificate in sorted((store.folder / CERTIFICATES).glob("*.json")):
         for name in read_json(certificate)["removed_outside"]:
             if Path(name).exists() and name not in outside.get("tensorboard", []):
                 yield f"{name} is there, although {certificate.name} says that it was removed"
-    for name in (n for n in outside.get("logs", []) if Path(n).is_file()):
-        if any(view.hides(key_of(word)) for word in set(_words(Path(name)))):
-            yield f"{name} names forgotten interactions"
+    for name in outside.get("logs", []):
+        try:
+            if Path(name).is_file() and any(view.hides(key_of(word)) for word in set(_words(Path(name)))):
+                yield f"{name} names forgotten interactions"
+        except OSError as error:
+            yield f"{name} could not be looked at ({error.strerror})"
     expected = {s.sample_id: s for split in SPLITS for s in data[0]._dataset.splits[split]}
-    for name in outside.get("exports", []):
+    for name in readable_exports(store, outside):
         for path in sorted(Path(name).glob("*.jsonl")):
             yield from _export(path, expected)
 

@@ -32,6 +32,11 @@ APPROXIMATE = (
     "forgotten data; it was not trained again. How much of that data it still holds is not known, and neither an audit "
     f"nor a verification of this run holds until an exact request reaches these shards. For the rest, {KEPT}"
 )
+MIXED = (
+    "Each affected shard's adapter was trained again from its start on what remains, and what had seen the forgotten "
+    f"data was computed again or deleted; {KEPT}"
+)
+"""Of a run whose parts come from several kinds of machine: no training from scratch gives its very bits."""
 LEFT = (
     "RecBole's text logs of earlier processes hold aggregate figures (losses, AUC) and no identifiers; the manifest "
     "lists them under outside.logs.",
@@ -56,12 +61,19 @@ def write_certificate(folder: Path, content: Mapping[str, Any]) -> tuple[Path, P
         "certificate.html",
         f"Certificate {name}",
         c=content,
-        meaning=MEANING[content["exactness"]] if content["method"] == "exact" else APPROXIMATE,
+        meaning=_meaning(content),
         left=LEFT,
         name=name,
     )
     write_text(folder / f"{name}.html", page)
     return folder / f"{name}.json", folder / f"{name}.html"
+
+
+def _meaning(content: Mapping[str, Any]) -> str:
+    """What the state is that a request left."""
+    if content["method"] != "exact":
+        return APPROXIMATE
+    return MEANING[content["exactness"]] if content["machines"]["comparable"] else MIXED
 
 
 def changed_files(before: Mapping[str, str], after: Mapping[str, str], key: Key) -> dict[str, dict[str, str | None]]:

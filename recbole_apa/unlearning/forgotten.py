@@ -1,10 +1,12 @@
 """How the model answers on forgotten samples, before and after: two figures for the person who asked."""
 
+import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from recbole_apa.assembly import RunResult
+from recbole_apa.evaluation.attempt import attempt
 from recbole_apa.evaluation.metrics import auc, mean_log_loss
 from recbole_apa.seeding import digest_of
 from recbole_apa.unlearning.plan import DROPPED, Affected
@@ -45,11 +47,15 @@ class ForgottenSamples:
         prompts = [self._prompts[i] for i in self._rows]
         scores = self.model.aggregate(prompts, self.model.weights(prompts)).numpy()
         labels = self._labels[self._rows]
-        value = auc(labels, scores)
-        self.figures[when] = {"logloss": mean_log_loss(labels, scores), **({} if value is None else {"auc": value})}
+        self.figures[when] = attempt("figures of forgotten samples", lambda: _figures(labels, scores), {})
 
     def __len__(self) -> int:
         return len(self._rows)
+
+
+def _figures(labels: np.ndarray, scores: np.ndarray) -> dict[str, float]:
+    value = auc(labels, scores)
+    return {"logloss": mean_log_loss(labels, scores), **({} if value is None else {"auc": value})}
 
 
 def table_figures(
@@ -60,7 +66,13 @@ def table_figures(
 
     def pair(first: Mapping[str, float], second: Mapping[str, float], name: str) -> dict[str, float | None]:
         values = (first.get(name), second.get(name))
-        return dict(zip(("before", "after"), (None if v is None else round(v, 4) for v in values), strict=True))
+        return dict(
+            zip(
+                ("before", "after"),
+                (None if v is None or not math.isfinite(v) else round(v, 4) for v in values),
+                strict=True,
+            )
+        )
 
     out = {
         f"test {title}": pair(before, after, f"test.aggregated.{chosen}.{name}")

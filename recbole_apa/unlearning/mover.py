@@ -9,6 +9,7 @@ from recbole_apa.adapters.training import ShardHistory
 from recbole_apa.assembly import RunResult
 from recbole_apa.data.dataloader import ShardBatches
 from recbole_apa.errors import RunError
+from recbole_apa.machine_kind import machine_kind
 from recbole_apa.run_store import MOVED
 from recbole_apa.unlearning.approximate import ApproximateUnlearner, Part
 
@@ -62,4 +63,5 @@ class ShardMover:
         parts = {"forget": self._seen.some(gone), "retain": retained, "valid": self._unseen}
         unlearner = ApproximateUnlearner(self.model, known[0], parts, self.seed)
         history = unlearner.forget(self.method)[1]
+        history.machine = machine_kind(self.model.engine.decoder.device).plain()
         return self.model.engine.bank.extract(0), history

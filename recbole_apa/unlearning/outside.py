@@ -1,48 +1,138 @@
 """What a request does outside the run folder: logs deleted, exports written again, where they are the run's own."""
 
-from collections.abc import Mapping, Sequence
+import errno
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
 from logging import getLogger
 from pathlib import Path
 from typing import Any
 
 from recbole_apa.assembly import RunResult
+from recbole_apa.errors import RunError
 from recbole_apa.evaluation_stage import traces_outside, write_export
-from recbole_apa.outside import are_own_logs, is_own_export, mark, remove_logs
-from recbole_apa.run_store import RunStore
+from recbole_apa.outside import OWN, UNKNOWN, are_own_logs, mark, remove_logs, whose
+from recbole_apa.run_store import BOARDS, RunStore
+from recbole_apa.storage.place import copies_left
 from recbole_apa.trainer import APATrainer
 
+_NO_RIGHT = (errno.EACCES, errno.EPERM, errno.EROFS)
 
-def left_outside(before: Mapping[str, Any], trainer: APATrainer, result: RunResult) -> dict[str, list[str]]:
-    """Where traces lie from now on."""
+
+@dataclass
+class Outside:
+    """What the manifest names outside the run, sorted by whether it is this run's own."""
+
+    tensorboard: list[str] = field(default_factory=list)
+    """Logs to be deleted."""
+    exports: list[str] = field(default_factory=list)
+    """Exports to be written again."""
+    left: list[str] = field(default_factory=list)
+    """What is left as it is."""
+
+
+def left_outside(before: Mapping[str, Any], trainer: APATrainer, result: RunResult, own: Outside) -> dict[str, Any]:
+    """Where traces lie from now on; what was left as it is is looked at again by the next request."""
     old = before.get("outside", {})
     now = traces_outside(result)
     return {
-        "tensorboard": now["tensorboard"],
+        "tensorboard": sorted({*now["tensorboard"], *(n for n in old.get("tensorboard", []) if n in own.left)}),
         "logs": sorted({*old.get("logs", []), *now["logs"]}),
         "exports": sorted({*old.get("exports", []), *now["exports"]}),
     }
 
 
-def own_outside(store: RunStore, before: Mapping[str, Any]) -> dict[str, list[str]]:
-    """What the manifest names outside the run, sorted by whether it is this run's own: logs to be deleted, exports to
-    be written again, and what is not touched."""
-    named, salt = before.get("outside", {}), before["salt"]
-    known = {name for seen in store.lineage().values() for name in seen}
-    # logs that are gone were deleted by an attempt that was interrupted
-    boards = named.get("tensorboard", [])
-    logs = [n for n in boards if not Path(n).exists() or are_own_logs(Path(n), salt, store.folder.name)]
-    exports = [n for n in named.get("exports", []) if is_own_export(Path(n), salt, known)]
-    others = [*boards, *named.get("exports", [])]
-    left = [n for n in others if Path(n).exists() and n not in (*logs, *exports)]
-    for name in left:
-        getLogger().warning(f"{name} is named by the run and does not carry its mark: it is left as it is")
-    return {"tensorboard": logs, "exports": exports, "left": left}
+def own_outside(store: RunStore, before: Mapping[str, Any]) -> Outside:
+    """What the manifest names outside the run, and whose it is."""
+    named, out = before.get("outside", {}), Outside()
+    for kind, own in (("tensorboard", are_own_logs), ("exports", _is_own)):
+        for name in named.get(kind, []):
+            try:
+                there = Path(name).exists()
+                # logs that are gone were deleted by an attempt that was interrupted
+                mine = own(Path(name), store.salt, store.home) if there else kind == "tensorboard"
+            except OSError as error:
+                getLogger().warning(f"{name} could not be looked at: {error.strerror}")
+                there, mine = True, False
+            if mine:
+                getattr(out, kind).append(name)
+            elif there:
+                out.left.append(name)
+                getLogger().warning(f"{name} is named by the run and does not carry its mark: it is left as it is")
+    out.left += copies_left(store.folder)
+    return out
 
 
-def clean_outside(own: Mapping[str, Sequence[str]], result: RunResult) -> None:
-    """Delete the old training's tensorboard logs and write exports again."""
-    for name in own["tensorboard"]:
-        remove_logs(Path(name))
-    for name in own["exports"]:
-        write_export(Path(name), result.model, result.data)
-        mark(Path(name), result.trainer.store.manifest()["salt"])
+def _is_own(folder: Path, salt: str, home: str) -> bool:
+    return whose(folder, salt, home) == OWN
+
+
+def clean_outside(own: Outside, result: RunResult, store: RunStore) -> Outside:
+    """Delete the old training's tensorboard logs and write exports again.
+
+    Returns:
+        what was done; where there is no right to, it is left.
+    """
+    done = Outside(left=list(own.left))
+    for name in own.tensorboard:
+        (done.tensorboard if _may(name, lambda: remove_logs(Path(name))) else done.left).append(name)  # noqa: B023
+    for name in own.exports:
+
+        def write(folder: Path = Path(name)) -> None:
+            write_export(folder, result.model, result.data)
+            mark(folder, store.salt, store.home)
+
+        (done.exports if _may(name, write) else done.left).append(name)
+    return done
+
+
+def remove_boards(pending: RunStore) -> None:
+    """Delete the tensorboard logs of an attempt that is given up."""
+    try:
+        named = pending.manifest().get(BOARDS, [])
+    except RunError:
+        return  # cut off while it was begun: it had made none
+    for path in map(Path, named):
+        if path.is_dir() and are_own_logs(path, pending.salt, pending.home):
+            remove_logs(path)
+
+
+def _may(name: str, action: Any) -> bool:
+    """Whether it was done; False without the right to."""
+    try:
+        action()
+    except (OSError, RunError) as error:
+        cause = error if isinstance(error, OSError) else error.__cause__
+        if not isinstance(cause, OSError) or cause.errno not in _NO_RIGHT:
+            raise
+        getLogger().warning(f"{name} could not be cleaned, and is left as it is: {cause.strerror}")
+        return False
+    return True
+
+
+def readable_exports(store: RunStore, named: Mapping[str, Any]) -> list[str]:
+    """Exports that an audit compares with the run: its own, as far as they may be looked at; :func:`doubtful` names
+    the others."""
+    out = []
+    for name in named.get("exports", []):
+        with suppress(OSError):
+            if whose(Path(name), store.salt, store.home) == OWN and os.access(name, os.R_OK | os.X_OK):
+                out.append(name)
+    return out
+
+
+def doubtful(store: RunStore, named: Mapping[str, Any]) -> Iterator[str]:
+    """What outside the run may hold traces of what was forgotten, as findings of an audit."""
+    for kind in ("tensorboard", "exports"):
+        for name in named.get(kind, []):
+            try:
+                if Path(name).exists() and whose(Path(name), store.salt, store.home) == UNKNOWN:
+                    yield (
+                        f"{name} could hold traces: the run names it, and it carries no mark of this run at this place "
+                        "(the run was moved, or is older); delete it if it is this run's"
+                    )
+            except OSError as error:
+                yield f"{name} could not be looked at ({error.strerror}), and could hold traces"
+    for name in copies_left(store.folder):
+        yield f"{name} could hold traces: a working copy of this run, of a process that nobody here can ask"

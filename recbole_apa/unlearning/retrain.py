@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from recbole_apa.assembly import RunResult, build_data, stored_view
+from recbole_apa.data.view import DataView
 from recbole_apa.errors import CertificateError, DataError, RequestError, RunError
 from recbole_apa.evaluation_stage import (
     evaluate_state,
@@ -23,7 +24,7 @@ from recbole_apa.keys import Key, KeyRing, secret_of
 from recbole_apa.ledger import DONE, Asked, Entry, Ledger, manifest_digest, served_by, view_of
 from recbole_apa.make_trainer import make_trainer
 from recbole_apa.partition import Partition
-from recbole_apa.run_store import CERTIFICATES, KEY, METRICS, PENDING, RunIdentity, RunStore
+from recbole_apa.run_store import CERTIFICATES, KEY, MACHINES, METRICS, PENDING, RunIdentity, RunStore
 from recbole_apa.trainer import APATrainer
 from recbole_apa.unlearning.certificate import (
     FORMAT,
@@ -37,8 +38,9 @@ from recbole_apa.unlearning.certificate import (
 from recbole_apa.unlearning.checks import refuse_in_data, refuse_in_state, sought_of
 from recbole_apa.unlearning.demands import Demand
 from recbole_apa.unlearning.forgotten import ForgottenSamples, table_figures
+from recbole_apa.unlearning.machines import REFUSE, Machines, machines_of
 from recbole_apa.unlearning.mover import EXACT, ShardMover
-from recbole_apa.unlearning.outside import clean_outside, left_outside, own_outside
+from recbole_apa.unlearning.outside import Outside, clean_outside, left_outside, own_outside, remove_boards
 from recbole_apa.unlearning.plan import Plan, make_plan
 from recbole_apa.unlearning.switch import pending_store, switch
 
@@ -80,30 +82,40 @@ def finish_switch(store: RunStore, ledger: Ledger, keys: KeyRing) -> list[Path]:
 
 
 def carry_out(
-    opened: RunResult, requests: Sequence[Entry], show: bool, data: tuple[Any, Any, Any] | None = None
+    opened: RunResult,
+    requests: Sequence[Entry],
+    show: bool,
+    data: tuple[Any, Any, Any] | None = None,
+    other_machine: str = REFUSE,
 ) -> Outcome:
     """Carry out requests that are in the ledger; each affected shard is trained once. The caller holds the lock.
 
     Args:
         opened: the run as it is.
         data: the loaders without what the requests name, where they are there already.
+        other_machine: see :func:`~recbole_apa.unlearning.session.unlearn`.
+
+    Raises:
+        RequestError: the run comes from another kind of machine, and ``other_machine`` does not say what to do.
     """
     store: RunStore = opened.trainer.store
+    method = method_of(requests)
+    machines = machines_of(store, opened.model.engine.decoder.device, other_machine)
+    machines.refuse_others(method)
     ledger = Ledger(store.folder, store.salt)
     before = store.manifest()
     key = opened.keys.key(requests[-1].content[KEY])
     exactness = STRICT if any(e.content["exactness"] == STRICT for e in requests) else INHERITED
     dropped = ForgottenSamples(opened)
     data = data or data_without(opened, requests)
-    method = method_of(requests)
     mover = None if method == EXACT else ShardMover(opened, data[0]._dataset, method)
     plan = plan_of(store, data, requests)
     dropped.judge("before", plan.affected)
     opened.model.use_dataset(data[0]._dataset)
     _purge_memory(opened.model, data)
 
-    pending = _start_pending(store, data, before, exactness, key)
-    trainer = make_trainer(opened.config, opened.model, pending, FormerState(store))
+    pending = _start_pending(store, data, before, exactness, key, machines)
+    trainer = _trainer_of(opened, store, pending, machines)
     trainer.mover, trainer.key = mover, key
     _, valid_result = trainer.fit(data[0], data[1], show_progress=show)
     trainer.mover = mover = None  # it knows prompts that are forgotten now
@@ -113,23 +125,17 @@ def carry_out(
     _purge_memory(opened.model, data)
     seconds = training_cost(trainer)["seconds"]
     figures = table_figures(opened_metrics(store), result.metrics, dropped)
-    outside, view = left_outside(before, trainer, result), data[0]._dataset.view
-    own = own_outside(store, before)
+    own = clean_outside(own_outside(store, before), result, store)
     served = [e for e in ledger.requests() if served_by(before, e) or e in requests]
-    about = {
-        "full_training": before.get("full_training", {}),
-        "forgotten": sorted({digest for e in served for digest in e.content["interactions"]}),
-        "plain_ids": view.plain_ids,
-        "served_requests": [e.digest for e in served],
-        "partition_of": "this data" if exactness == STRICT else "inherited",
-        "outside": outside,
-    }
+    about = _about(before, served, exactness, data[0]._dataset.view)
+    about["outside"] = left_outside(before, trainer, result, own)
     write_records(result, about, _carried_out(served))
-    clean_outside(own, result)
     lines = [e.content for e in served]
     sought = sought_of(data[0]._dataset, lines, store.salt, opened.keys)
-    refuse_in_state(pending, data, sought, own["exports"])
-    _certify(store, pending, ledger, requests, plan, exactness, method, seconds, figures, trainer, before, own, key)
+    refuse_in_state(pending, data, sought, own.exports)
+    _certify(
+        store, pending, ledger, requests, plan, exactness, method, seconds, figures, trainer, before, own, key, machines
+    )
     pending.seal({"ready": True})
     switch(store)
     _close(store, ledger, [e.position for e in requests], opened.keys)
@@ -143,6 +149,25 @@ def _served(store: RunStore) -> list[Entry]:
     """The requests whose state this is."""
     manifest = store.manifest()
     return [e for e in Ledger(store.folder, store.salt).requests() if served_by(manifest, e)]
+
+
+def _trainer_of(opened: RunResult, store: RunStore, pending: RunStore, machines: Machines) -> APATrainer:
+    """The trainer of the new state; where all is to be computed here, with nothing of what the run has."""
+    if machines.retrains:
+        opened.model.engine.keep_only([])  # frozen passes that the run kept come from the other kind, too
+    former = None if machines.retrains else FormerState(store)
+    return make_trainer(opened.config, opened.model, pending, former)
+
+
+def _about(before: Mapping[str, Any], served: Sequence[Entry], exactness: str, view: DataView) -> dict[str, Any]:
+    """What the manifest says of the new state."""
+    return {
+        "full_training": before.get("full_training", {}),
+        "forgotten": sorted({digest for e in served for digest in e.content["interactions"]}),
+        "plain_ids": view.plain_ids,
+        "served_requests": [e.digest for e in served],
+        "partition_of": "this data" if exactness == STRICT else "inherited",
+    }
 
 
 def method_of(requests: Sequence[Asked]) -> str:
@@ -206,7 +231,12 @@ def _purge_memory(model: Any, data: tuple[Any, Any, Any]) -> None:
 
 
 def _start_pending(
-    store: RunStore, data: tuple[Any, Any, Any], before: Mapping[str, Any], exactness: str, key: Key
+    store: RunStore,
+    data: tuple[Any, Any, Any],
+    before: Mapping[str, Any],
+    exactness: str,
+    key: Key,
+    machines: Machines,
 ) -> RunStore:
     """The pending state's folder, with what is inherited; what an interrupted attempt finished stays."""
     pending = pending_store(store)
@@ -216,13 +246,16 @@ def _start_pending(
     identity = RunIdentity(
         settings, before["options"], digest.hex(), digest.text(), before["backbone"], data[0]._dataset.cutoffs
     )
-    about = {"exactness": exactness, KEY: key.name}
+    # what was begun on another kind of machine, or with other parts taken over, is not gone on with
+    about = {"exactness": exactness, KEY: key.name, MACHINES: machines.after()}
     try:
         pending.begin(identity, about)
-        stale = pending.manifest()["exactness"] != exactness
+        begun = pending.manifest()
+        stale = {name: begun.get(name) for name in about} != about
     except RunError:
         stale = True  # of another request, or cut off while it was begun
     if stale:
+        remove_boards(pending)
         shutil.rmtree(pending.folder)
         pending.begin(identity, about)
     if exactness == INHERITED and pending.load_partition() is None:
@@ -250,8 +283,9 @@ def _certify(
     figures: Mapping[str, Any],
     trainer: APATrainer,
     before: Mapping[str, Any],
-    own: Mapping[str, Sequence[str]],
+    own: Outside,
     key: Key,
+    machines: Machines,
 ) -> None:
     manifest = pending.manifest()
     total = len(trainer.record.sizes)
@@ -272,14 +306,15 @@ def _certify(
         "seconds": {"training": seconds, "full_training": before.get("full_training", {}).get("seconds")},
         "figures": figures,
         "seed": before["settings"]["seed"],
-        "bit_exact": method == EXACT and _is_bit_exact(trainer),
+        "bit_exact": method == EXACT and _is_bit_exact(trainer) and machines.one_kind,
+        MACHINES: machines.certified(),
         "fused_shards": trainer.model.settings.training.fused_shards,
         "versions": versions(),
         "files": changed_files(before["files"], manifest["files"], key),
         KEY: key.name,
-        "removed_outside": own["tensorboard"],
-        "rewritten_outside": own["exports"],
-        "left_outside": own["left"],
+        "removed_outside": own.tensorboard,
+        "rewritten_outside": own.exports,
+        "left_outside": own.left,
     }
     for entry in requests:
         request = {

@@ -27,11 +27,14 @@ from recbole_apa.terminable import terminable
 from recbole_apa.unlearning.approximate import NAMES
 from recbole_apa.unlearning.certificate import INHERITED, STRICT
 from recbole_apa.unlearning.key_digests import are_salted, key_digests
+from recbole_apa.unlearning.machines import CHOICES, REFUSE, Machines, machines_of
 from recbole_apa.unlearning.mover import EXACT
+from recbole_apa.unlearning.places import refuse_unreachable
 from recbole_apa.unlearning.plan import Plan
 from recbole_apa.unlearning.request_ids import map_ids
 from recbole_apa.unlearning.requests import Demand, Found, find, named_demands, read_demands
 from recbole_apa.unlearning.retrain import Outcome, carry_out, data_without, finish_switch, plan_of
+from recbole_apa.unlearning.taken import taken
 
 
 @dataclass
@@ -77,6 +80,7 @@ def unlearn(
     config_dict: Mapping[str, Any] | None = None,
     columns: Mapping[str, Any] | None = None,
     ids: Mapping[str, str | Path] | None = None,
+    other_machine: str = REFUSE,
 ) -> UnlearnResult:
     """Make a finished run forget; first finishes what an interrupted call left waiting.
 
@@ -93,6 +97,9 @@ def unlearn(
         config_dict: where things lie now, e.g. ``{"data_path": ...}``.
         columns: what the file ``requests`` calls our columns (:func:`~recbole_apa.unlearning.requests.read_demands`).
         ids: files that say which ids of ours its ids are (:func:`~recbole_apa.unlearning.request_ids.map_ids`).
+        other_machine: what to do where the run was computed on another kind of machine, which rounds otherwise
+            (:class:`~recbole_apa.machine_kind.MachineKind`): ``refuse``; ``retrain`` all shards here, which is exact
+            again; or ``accept`` a certificate that promises no equal bits.
 
     Raises:
         RequestError: malformed, unknown or served before, by line; nothing was changed.
@@ -104,6 +111,8 @@ def unlearn(
         raise SettingsError(f"unlearn_method: found {method!r}, expected {EXACT} or one of {', '.join(NAMES)}")
     if method != EXACT and exactness == STRICT:
         raise SettingsError(f"exactness: {STRICT} needs unlearn_method: {EXACT}, found {method}")
+    if other_machine not in CHOICES:
+        raise SettingsError(f"other_machine: found {other_machine!r}, expected one of {', '.join(CHOICES)}")
     demands = map_ids(read_demands(Path(requests), columns), ids) if requests else []
     demands += named_demands(users, items, interactions)
     opened = run_dir if isinstance(run_dir, RunResult) else None
@@ -114,7 +123,7 @@ def unlearn(
         store = RunStore(folder)
         store.manifest()
         with run_lock(folder, "unlearning", writes=not dry_run):
-            session = _Session(store, config_dict, opened, writes=not dry_run)
+            session = _Session(store, config_dict, opened, other_machine, writes=not dry_run)
             carry_out = session.dry_run if dry_run else session.run
             return carry_out(demands, exactness, method, skip_unknown)
 
@@ -155,15 +164,22 @@ class _Session:
     """
 
     def __init__(
-        self, store: RunStore, changes: Mapping[str, Any] | None, opened: RunResult | None, writes: bool = True
+        self,
+        store: RunStore,
+        changes: Mapping[str, Any] | None,
+        opened: RunResult | None,
+        other_machine: str = REFUSE,
+        writes: bool = True,
     ) -> None:
+        self.other_machine = other_machine
         self.store, self.changes, self.opened = store, changes, opened
         self.keys = opened.keys if opened else key_ring(changes)
         self.ledger = Ledger(store.folder, store.salt)
         waiting = {e.position for e in self.ledger.waiting()}
         if not writes:
             refuse_pending(store)
-        self.finished = finish_switch(store, self.ledger, self.keys) if writes else []
+        with taken(store):
+            self.finished = finish_switch(store, self.ledger, self.keys) if writes else []
         refuse_gap(store, self.keys)
         self._closed_now = waiting - {e.position for e in self.ledger.waiting()}
 
@@ -175,18 +191,23 @@ class _Session:
         left = self.ledger.waiting()
         if left:
             opened = open_run(self.store, self.changes, allow_pending=True, keys=self.keys)
-            out.outcomes.append(carry_out(opened, left, opened.config["show_progress"]))
+            show = opened.config["show_progress"]
+            with taken(self.store):
+                out.outcomes.append(carry_out(opened, left, show, other_machine=self.other_machine))
             self.opened = out.outcomes[-1].result
         demands = self._not_done_now(demands, left)
         if demands:
             opened = self._open()
+            self._machines(opened).refuse_others(method)
             asked, out.left = self._ask(opened, demands, exactness, method, skip_unknown)
             data = data_without(opened, [asked], asked.demands)
             out.plan = plan_of(self.store, data, [asked])  # refuses what would leave nothing, before the ledger knows
+            refuse_unreachable(self.store)
             self._key_old_digests()
             self._keep_key()
-            entry = self.ledger.append(REQUEST, asked.content)
-            out.outcomes.append(carry_out(opened, [entry], opened.config["show_progress"], data))
+            entry, show = self.ledger.append(REQUEST, asked.content), opened.config["show_progress"]
+            with taken(self.store):
+                out.outcomes.append(carry_out(opened, [entry], show, data, self.other_machine))
         elif not left and not self.finished:
             raise RequestError(
                 "nothing was asked: expected --unlearn=FILE, --forget_users, --forget_items or --forget_interactions; "
@@ -214,13 +235,20 @@ class _Session:
     def dry_run(self, demands: Sequence[Demand], exactness: str, method: str, skip_unknown: bool) -> UnlearnResult:
         """The plan of a request that is not taken."""
         opened = self._open()
+        machines = self._machines(opened)
+        machines.refuse_others(method)
         asked, left = self._ask(opened, demands, exactness, method, skip_unknown)
         with _view_kept(opened):
             data = data_without(opened, [asked], asked.demands)
             plan = plan_of(self.store, data, [asked])
             if exactness == STRICT:
                 plan.shards = _strict_shards(opened, self.store, data)
+            if machines.retrains:
+                plan.shards, plan.n_train_samples = list(range(plan.n_shards)), plan.n_kept
         return UnlearnResult(plan, left=left)
+
+    def _machines(self, opened: RunResult) -> Machines:
+        return machines_of(self.store, opened.model.engine.decoder.device, self.other_machine)
 
     def _open(self) -> RunResult:
         """The run with its data as they are now."""

@@ -1,10 +1,13 @@
 """Put a complete pending state in the place of the old one; can be killed anywhere and started again."""
 
+import errno
 import os
 import shutil
+from functools import partial
+from pathlib import Path
 
 from recbole_apa.errors import RunError
-from recbole_apa.files import sync_folder
+from recbole_apa.files import sync_folder, write_whole
 from recbole_apa.run_store import CERTIFICATES, COMPLETE, FIGURES, LEDGER, PENDING, RunStore
 from recbole_apa.storage.place import publish, shown
 
@@ -29,7 +32,7 @@ def switch(store: RunStore) -> None:
     for name in [*pending.state_files(), *_certificates(pending)]:
         target = store.folder / name
         target.parent.mkdir(exist_ok=True)
-        os.replace(pending.folder / name, target)
+        _replace_file(pending.folder / name, target)
     for name in store.state_files():
         if name not in manifest["files"]:
             (store.folder / name).unlink()
@@ -42,7 +45,7 @@ def switch(store: RunStore) -> None:
     if (pending.folder / LEDGER).is_file():  # digests were keyed: ledger and manifest change together
         os.replace(pending.folder / LEDGER, store.folder / LEDGER)
         sync_folder(store.folder)
-    os.replace(pending.manifest_path, store.manifest_path)
+    _replace_file(pending.manifest_path, store.manifest_path)
     sync_folder(store.folder)
     shutil.rmtree(pending.folder)
     publish(store.folder)
@@ -52,7 +55,31 @@ def _replace_folder(new: os.PathLike[str], old: os.PathLike[str]) -> None:
     if os.path.isdir(old):
         shutil.rmtree(old)
     os.makedirs(os.path.dirname(os.fspath(old)), exist_ok=True)
-    os.rename(new, old)
+    try:
+        os.rename(new, old)
+    except OSError as error:
+        if error.errno != errno.EXDEV:
+            raise
+        # another device: copied beside its place first, so that it is there whole or not at all
+        write_whole(Path(old), partial(_copy, Path(new)))
+        shutil.rmtree(new)
+
+
+def _copy(source: Path, target: Path) -> None:
+    if source.is_dir():
+        shutil.copytree(source, target)
+    else:
+        shutil.copyfile(source, target)
+
+
+def _replace_file(new: Path, old: Path) -> None:
+    try:
+        os.replace(new, old)
+    except OSError as error:
+        if error.errno != errno.EXDEV:
+            raise
+        write_whole(old, partial(_copy, new))
+        new.unlink()
 
 
 def _certificates(pending: RunStore) -> list[str]:

@@ -3,6 +3,7 @@
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from logging import getLogger
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +20,10 @@ from recbole_apa.run_log import own_log
 from recbole_apa.run_store import EMBEDDINGS, LINEAGE, MEMORY, PARTITION, STATES, RunStore
 from recbole_apa.storage.place import working_folder
 from recbole_apa.unlearning.checks import reachable
+from recbole_apa.unlearning.machines import machines_of
 
 SCORED = ("valid", "test")
+_PASSING = ("train_seconds", "machine", "base_model_name_or_path")
 TRAINING, DESCRIPTION = "training.json", "adapter_config.json"
 
 
@@ -32,6 +35,10 @@ class VerifyResult:
     compared: list[str] = field(default_factory=list)
     seconds: float = 0.0
     """Training from scratch, without scoring."""
+    machines: str = ""
+    """Where the run was computed and where it is verified, where that is not one kind of machine, or is not known."""
+    comparable: bool = True
+    """Whether this kind of machine is expected to give the run's bits; a difference says nothing where it is not."""
 
     @property
     def holds(self) -> bool:
@@ -64,10 +71,14 @@ def _verify(store: RunStore, config_dict: Mapping[str, Any] | None) -> VerifyRes
     ):
         opened = open_run(store, config_dict)
         show = opened.config["show_progress"]
+        machines = machines_of(store, opened.model.engine.decoder.device)
+        if machines.others:
+            getLogger().warning(f"verified on another kind of machine, which gives other bits:\n  {machines.text()}")
         served = _scores(opened)
         opened.model.engine.keep_only([])  # nothing computed before may help
         fresh = RunStore(Path(name) / "run")
         trainer = make_trainer(opened.config, opened.model, fresh)
+        trainer.writes_board = False
         if manifest.get("partition_of") == "inherited":
             partition = store.load_partition()
             assert partition is not None
@@ -76,6 +87,7 @@ def _verify(store: RunStore, config_dict: Mapping[str, Any] | None) -> VerifyRes
         trainer.fit(opened.data[0], opened.data[1], show_progress=show)
         again = _scores(RunResult({}, None, opened.config, opened.model, trainer, opened.data))
         out = _compare(store, fresh)
+        out.machines, out.comparable = "" if machines.one_kind else machines.text(), not machines.others
         out.compared += [f"scores of the {split} samples" for split in SCORED]
         out.differences += [
             f"scores of the {split} samples: {int((served[split] != again[split]).sum())} of {len(again[split])} differ"
@@ -133,5 +145,5 @@ def _compare(store: RunStore, fresh: RunStore) -> VerifyResult:
 
 
 def _lasting(path: Path) -> dict[str, Any]:
-    """A shard's record without how long it took, and without where the backbone lies."""
-    return {k: v for k, v in read_json(path).items() if k not in ("train_seconds", "base_model_name_or_path")}
+    """A shard's record without how long it took and where, and without where the backbone lies."""
+    return {k: v for k, v in read_json(path).items() if k not in _PASSING}

@@ -1,0 +1,95 @@
+"""Working copies in the cache: who uses one, and which are left by processes that are gone."""
+
+import os
+import shutil
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import psutil
+from filelock import FileLock, Timeout
+
+_IN_USE, _KERNEL = ".in-use", ".kernel"
+
+
+def copy_name(digest: str) -> str:
+    """The name of this process's copy of the run with this digest."""
+    return f"{digest}{_here()}{os.getpid()}"
+
+
+@contextmanager
+def held(copy: Path) -> Iterator[None]:
+    """Hold a copy as in use: the lock goes with the process, under whatever host name it ran."""
+    copy.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(copy / _IN_USE)
+    with suppress(OSError, NotImplementedError):  # without locks a copy is known by host and process alone
+        lock.acquire(timeout=0)
+        (copy / _KERNEL).write_text(_kernel(), encoding="utf-8")
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def remove_left(runs: Path) -> None:
+    """Delete working copies of processes that are gone: they may hold what was forgotten since."""
+    for copy in runs.iterdir() if runs.is_dir() else []:
+        if _is_gone(copy):
+            shutil.rmtree(copy, ignore_errors=True)
+
+
+def others_of(copy: Path) -> list[str]:
+    """Copies of the same run that are neither this one nor in use by a process of this machine."""
+    digest = copy.name.split("-", 1)[0]
+    found = sorted(copy.parent.glob(f"{digest}-*"))
+    return [str(path) for path in found if path != copy and not _is_used_here(path)]
+
+
+def _is_gone(copy: Path) -> bool:
+    """Whether a copy is of a process of this machine that has ended; of other machines nobody here can tell."""
+    number = copy.name.rpartition("-")[2]
+    if not number.isdigit():
+        return False
+    if _here() in copy.name:
+        return not psutil.pid_exists(int(number))
+    # a container has a host name of its own; under the same kernel its lock tells
+    return _is_of_this_kernel(copy) and _is_free(copy)
+
+
+def _is_used_here(copy: Path) -> bool:
+    number = copy.name.rpartition("-")[2]
+    if _here() in copy.name and number.isdigit():
+        return psutil.pid_exists(int(number))
+    return _is_of_this_kernel(copy) and not _is_free(copy)
+
+
+def _is_free(copy: Path) -> bool:
+    lock = FileLock(copy / _IN_USE)
+    try:
+        lock.acquire(timeout=0)
+    except (Timeout, OSError, NotImplementedError):
+        return False
+    lock.release()
+    return True
+
+
+def _is_of_this_kernel(copy: Path) -> bool:
+    kernel = _kernel()
+    try:
+        return bool(kernel) and (copy / _KERNEL).read_text(encoding="utf-8") == kernel
+    except (OSError, UnicodeDecodeError):
+        return False
+
+
+def _kernel() -> str:
+    """Changes with every start of a machine; containers on it share it."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="utf-8").strip()
+    except OSError:
+        return ""
+
+
+def _here() -> str:
+    """This machine, among those that may share the cache."""
+    return f"-{socket.gethostname()}-"

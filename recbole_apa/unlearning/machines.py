@@ -1,0 +1,137 @@
+"""Whether what a run holds was computed on this kind of machine: on another the same training gives other bits."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from recbole_apa.errors import RequestError, SettingsError
+from recbole_apa.files import read_json
+from recbole_apa.machine_kind import MachineKind, kind_from, machine_kind, several
+from recbole_apa.run_store import MACHINES, RunStore
+from recbole_apa.unlearning.mover import EXACT
+
+REFUSE, RETRAIN, ACCEPT = "refuse", "retrain", "accept"
+CHOICES = (REFUSE, RETRAIN, ACCEPT)
+NOT_RECORDED = "kind not recorded"
+
+
+@dataclass(frozen=True)
+class Machines:
+    """This machine beside those that the run's parts come from."""
+
+    here: MachineKind
+    before: Sequence[MachineKind | None]
+    """Each different kind once; None where a part does not say, as in runs from before this was noted."""
+    how: str = REFUSE
+    """What to do where they differ."""
+
+    @property
+    def known(self) -> list[MachineKind]:
+        """Those that are recorded."""
+        return [kind for kind in self.before if kind is not None]
+
+    @property
+    def others(self) -> list[MachineKind]:
+        """Kinds that round otherwise than this one."""
+        return [kind for kind in self.known if not kind.rounds_like(self.here)]
+
+    @property
+    def retrains(self) -> bool:
+        """Whether all is to be computed again here."""
+        return self.how == RETRAIN and (bool(self.others) or None in self.before)
+
+    @property
+    def one_kind(self) -> bool:
+        """Whether all that the run holds after a request comes from machines like this one, processor included."""
+        return self.retrains or all(kind == self.here for kind in self.before)
+
+    def after(self) -> list[dict[str, str] | None]:
+        """What the manifest says after a request of the parts beside the shards."""
+        if self.retrains:
+            return [self.here.plain()]
+        unknown: list[dict[str, str] | None] = [None] if None in self.before else []
+        return [*unknown, *(kind.plain() for kind in several([*self.known, self.here]))]
+
+    def refuse_others(self, method: str) -> None:
+        """
+        Raises:
+            RequestError: parts come from another kind of machine, and nothing says what to do about it.
+            SettingsError: an approximate method cannot train all shards again.
+        """
+        if method != EXACT and self.how == RETRAIN:
+            raise SettingsError(f"other_machine: {RETRAIN} needs unlearn_method: {EXACT}, found {method}")
+        if not self.others or self.how != REFUSE or method != EXACT:
+            return
+        fields = ", ".join(sorted({name for kind in self.others for name in kind.differences(self.here)}))
+        raise RequestError(
+            f"the run was computed on another kind of machine (they differ in: {fields}), where the same training "
+            f"gives other bits.\n  {self.text()}\nforget on a machine like that one; or give --other_machine={RETRAIN} "
+            f"to train all shards again here, or --other_machine={ACCEPT} for a certificate that promises no equal bits"
+        )
+
+    def text(self) -> str:
+        """Both, for a person."""
+        return f"the run's: {self.text_before()}\n  here: {self.here.text()}"
+
+    def text_before(self) -> str:
+        """Where the run's parts come from."""
+        return "; and ".join(NOT_RECORDED if kind is None else kind.text() for kind in self.before)
+
+    def certified(self) -> dict[str, Any]:
+        """What a certificate says."""
+        return {
+            "here": self.here.plain(),
+            "before": [kind and kind.plain() for kind in self.before],
+            "retrained": self.retrains,
+            "comparable": self.retrains or not self.others,
+            "says": self._says(),
+        }
+
+    def _says(self) -> str:
+        """A sentence for the certificate; empty where all comes from this machine."""
+        here, before = self.here.text(), self.text_before()
+        if self.retrains:
+            return (
+                f"The run was computed on another kind of machine ({before}); every shard was trained again, and "
+                f"everything else computed again, on this one ({here})."
+            )
+        if self.others:
+            return (
+                "Not comparable bit for bit: what was left untouched was computed on another kind of machine "
+                f"({before}) than what was trained now ({here}), and training from scratch on either gives other bits. "
+                "What is promised: the adapters that had seen the forgotten data were trained again from their start "
+                "without it."
+            )
+        if None in self.before:
+            return (
+                f"On which kind of machine the earlier parts of the run were computed is not known ({before}); this "
+                f"one is {here}. Whether all bits are those of one training from scratch is what --verify tells."
+            )
+        if not self.one_kind:
+            return (
+                f"The processors differ by name and have the same instructions ({before}; and {here}). Whether all "
+                "bits are those of one training from scratch is what --verify tells."
+            )
+        return ""
+
+
+def machines_of(store: RunStore, device: torch.device | str, how: str = REFUSE) -> Machines:
+    """This machine beside those that a finished run notes: of each shard, and of the rest.
+
+    Raises:
+        SettingsError: an unknown ``how``.
+    """
+    if how not in CHOICES:
+        raise SettingsError(f"other_machine: found {how!r}, expected one of {', '.join(CHOICES)}")
+    noted = store.manifest().get(MACHINES)
+    found: list[MachineKind | None] = [None]
+    if isinstance(noted, list) and noted:
+        found = [kind_from(value) for value in noted]
+    for path in sorted((store.folder / "shards").glob("*/training.json")):
+        record = read_json(path)
+        found.append(kind_from(record.get("machine")) if isinstance(record, dict) else None)
+    known = several(kind for kind in found if kind is not None)
+    unknown: list[MachineKind | None] = [None] if None in found else []
+    return Machines(machine_kind(device), [*unknown, *known], how)
