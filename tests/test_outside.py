@@ -228,7 +228,7 @@ def full(kind):
 def test_a_request_stopped_by_a_full_disk_says_that_it_was_taken(place, finished, tmp_path, monkeypatch):
     folder = copy_run(finished, tmp_path / "run")
     with monkeypatch.context() as patch:
-        patch.setattr(f"recbole_apa.{place}", full(errno.EDQUOT))
+        patch.setattr(place, full(errno.EDQUOT))
         with pytest.raises(RunError, match=r"no space left(.|\n)*was taken.*free space(.|\n)*--resume"):
             unlearn(folder, users=["u3"])
     assert waiting(folder)

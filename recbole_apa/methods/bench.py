@@ -78,7 +78,7 @@ class Bench:
         """SHA-256 over the data and over what every sample of each part says: two draws of one dataset differ."""
         told = (part for name in SPLITS for part in (name, *(s.digest() for s in self.splits[name])))
         lists = [part for items in self.ranking.items for part in items] if self.ranking else []
-        return digest_of(self.data[0]._dataset.content_digest, *told, *lists).hex()
+        return digest_of(self.data[0]._dataset.old_digest, *told, *lists).hex()
 
     def judged(self, samples: Sequence[Sample]) -> list[Sample]:
         """What a method scores, given its own version of the test samples: these, or their candidates."""

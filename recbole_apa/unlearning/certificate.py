@@ -73,7 +73,9 @@ def _meaning(content: Mapping[str, Any]) -> str:
     """What the state is that a request left."""
     if content["method"] != "exact":
         return APPROXIMATE
-    return MEANING[content["exactness"]] if content["machines"]["comparable"] else MIXED
+    # certificates of before machines were noted say nothing of them
+    comparable = content.get("machines", {}).get("comparable", True)
+    return MEANING[content["exactness"]] if comparable else MIXED
 
 
 def changed_files(before: Mapping[str, str], after: Mapping[str, str], key: Key) -> dict[str, dict[str, str | None]]:
