@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from recbole_apa.cli_stage import COLUMNS, IDS, NAMES, carry_out, is_asked, prove, read_stage, waits, words
 from recbole_apa.cli_usage import USAGE
 from recbole_apa.errors import APAError, SettingsError
+from recbole_apa.surroundings import explained, refuse_bytes
 from recbole_apa.terminable import STATUS, Terminated, terminable
 
 if TYPE_CHECKING:
@@ -46,12 +47,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
     try:
         with terminable():
+            refuse_bytes(given)
             return _dispatch(parse_arguments(given))
     except APAError as error:
         print(f"{type(error).__name__}: {error}", file=sys.stderr)
         return 2
     except OSError as error:
         print(f"RunError: {error}", file=sys.stderr)
+        return 2
+    except (RuntimeError, MemoryError, UnicodeEncodeError) as error:
+        told = explained(error)
+        if told is None:
+            raise
+        print(f"RunError: {told}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print(f"interrupted; {_KEPT}", file=sys.stderr)

@@ -35,7 +35,7 @@ def run_lock(folder: Path, purpose: str) -> Iterator[None]:
     try:
         since = datetime.now(timezone.utc).isoformat(timespec="seconds")
         holder = {"process": os.getpid(), "host": socket.gethostname(), "since": since, "purpose": purpose}
-        (folder / HOLDER).write_text(json.dumps(holder))
+        (folder / HOLDER).write_text(json.dumps(holder), encoding="utf-8")
         yield
     finally:
         (folder / HOLDER).unlink(missing_ok=True)
@@ -53,7 +53,7 @@ def _leave_no_trace(folder: Path, was_there: bool) -> None:
 
 def _holder(folder: Path) -> str:
     try:
-        who = json.loads((folder / HOLDER).read_text())
+        who = json.loads((folder / HOLDER).read_text(encoding="utf-8"))
         return f" by process {who['process']} on {who['host']} since {who['since']} ({who['purpose']})"
     except (OSError, ValueError, KeyError):
         return " by another process"

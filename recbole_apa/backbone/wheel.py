@@ -72,7 +72,7 @@ def _build(model: PackagedModel, folder: Path) -> None:
         _put_gguf(model, work, work / "model.gguf")
         getLogger().info(f"converting {Path(model.member).name} (once)")
         convert_gguf(work, "model.gguf", work / "converted")
-        (work / "converted" / _DONE).write_text("")
+        (work / "converted" / _DONE).touch()
         if folder.exists():
             shutil.rmtree(folder)
         os.replace(work / "converted", folder)
