@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from recbole_apa.errors import SettingsError
 
 _UTF8 = "set PYTHONUTF8=1 (or LC_ALL=C.UTF-8) and run this again"
-_NO_THREAD = "can't start new thread"
+_TOO_LITTLE = ("can't start new thread", "can't allocate memory", "out of memory", "bad_alloc", "bad allocation")
+"""What Python's threads, torch's CPU and GPU, and C++ say."""
 
 
 def refuse_stripped() -> None:
@@ -51,9 +52,9 @@ def refuse_name(path: str | os.PathLike[str]) -> None:
 
 def explained(error: BaseException) -> str | None:
     """What an error of the surroundings means, and what to do; None for any other error."""
-    if isinstance(error, MemoryError) or _is_no_thread(error):
+    if isinstance(error, MemoryError) or _is_too_little(error):
         return (
-            f"the system gives no more memory or threads ({str(error) or 'MemoryError'}); raise its limits (ulimit -v, "
+            f"the system gives no more memory or threads ({(str(error) or 'MemoryError').splitlines()[0]}); raise its limits (ulimit -v, "
             "ulimit -u, the container's), or ask for less: OMP_NUM_THREADS=1, a smaller train_batch_size or backbone"
         )
     if isinstance(error, UnicodeEncodeError):
@@ -61,5 +62,5 @@ def explained(error: BaseException) -> str | None:
     return None
 
 
-def _is_no_thread(error: BaseException) -> bool:
-    return isinstance(error, RuntimeError) and _NO_THREAD in str(error)
+def _is_too_little(error: BaseException) -> bool:
+    return isinstance(error, RuntimeError) and any(words in str(error) for words in _TOO_LITTLE)

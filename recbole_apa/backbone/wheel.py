@@ -1,5 +1,6 @@
 """The default backbone: SmolLM2-135M-Instruct out of a wheel, converted once into the user's cache."""
 
+import contextlib
 import os
 import shutil
 import tempfile
@@ -51,8 +52,9 @@ def packaged_model_folder(name: str) -> Path:
     """
     model = PACKAGED[name]
     folder = cache_root() / "backbones" / f"{name}-{model.wheel_sha256[:12]}"
-    if (folder / _DONE).is_file():
-        return folder
+    with contextlib.suppress(OSError):  # a cache that may not be looked at is told of in a moment
+        if (folder / _DONE).is_file():
+            return folder
     cache_folder("backbones")
     try:
         with FileLock(f"{folder}.lock"):
