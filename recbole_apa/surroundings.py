@@ -53,8 +53,9 @@ def refuse_name(path: str | os.PathLike[str]) -> None:
 def explained(error: BaseException) -> str | None:
     """What an error of the surroundings means, and what to do; None for any other error."""
     if isinstance(error, MemoryError) or _is_too_little(error):
+        says = (str(error) or type(error).__name__).splitlines()[0]
         return (
-            f"the system gives no more memory or threads ({(str(error) or 'MemoryError').splitlines()[0]}); raise its limits (ulimit -v, "
+            f"the system gives no more memory or threads ({says}); raise its limits (ulimit -v, "
             "ulimit -u, the container's), or ask for less: OMP_NUM_THREADS=1, a smaller train_batch_size or backbone"
         )
     if isinstance(error, UnicodeEncodeError):
