@@ -11,6 +11,7 @@ from recbole_apa.cli_usage import USAGE
 from recbole_apa.errors import APAError, FinishedRunError, SettingsError
 from recbole_apa.keys import KEY_FILE
 from recbole_apa.streams import patient_streams
+from recbole_apa.surroundings import explained, refuse_bytes
 from recbole_apa.terminable import STATUS, Terminated, terminable
 
 if TYPE_CHECKING:
@@ -57,12 +58,19 @@ def _main(arguments: Sequence[str] | None) -> int:
         return 0
     try:
         with terminable():
+            refuse_bytes(given)
             return _dispatch(parse_arguments(given))
     except APAError as error:
         print(f"{type(error).__name__}: {error}", file=sys.stderr)
         return 2
     except OSError as error:
         print(f"RunError: {error}", file=sys.stderr)
+        return 2
+    except (RuntimeError, MemoryError, UnicodeEncodeError) as error:
+        told = explained(error)
+        if told is None:
+            raise
+        print(f"RunError: {told}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print(f"interrupted; {_KEPT}", file=sys.stderr)

@@ -27,6 +27,7 @@ from recbole_apa.properties_folder import properties_folder
 from recbole_apa.recbole_checks import recbole_problems
 from recbole_apa.recbole_settings import OPTION_KEYS, read_settings
 from recbole_apa.settings import SETTING_KEYS
+from recbole_apa.surroundings import refuse_name
 
 
 class _Loader(yaml.SafeLoader):
@@ -269,11 +270,13 @@ def make_dataset(config: Config) -> Any:
 
     Raises:
         DataError: the files are not there, cannot be downloaded, or lack a column.
+        SettingsError: a folder's name is no text in this environment's encoding.
     """
     from recbole.data import create_dataset
 
     refuse_pickles(config)
     folder = Path(config["data_path"])
+    refuse_name(folder)
     name = config["dataset"]
     downloading = not folder.is_dir()
     if downloading:

@@ -92,6 +92,7 @@ def _file(config: Any, folder: Path) -> Handler:
             handler = _InFile(path, mode="x", encoding="utf-8", errors="backslashreplace")
         except FileExistsError:
             continue
+        handler.mode = "a"  # it is opened again where somebody closes all handlers, as Ray does when it starts
         handler.setFormatter(_Plain("%(asctime)-15s %(levelname)s  %(message)s", "%a %d %b %Y %H:%M:%S"))
         return handler
     raise AssertionError

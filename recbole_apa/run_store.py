@@ -238,7 +238,7 @@ class RunStore:
             folder.mkdir()
             write_adapter(folder, factors, about)
             record = {"key": key, "train_seconds": round(seconds, 3), **asdict(history)}
-            (folder / "training.json").write_text(json.dumps(record, indent=1, sort_keys=True) + "\n")
+            (folder / "training.json").write_text(json.dumps(record, indent=1, sort_keys=True) + "\n", encoding="utf-8")
 
         write_whole(self.shard_folder(shard), write)
         publish(self.folder)

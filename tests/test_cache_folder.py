@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from recbole_apa import cache
+from recbole_apa.backbone.wheel import packaged_model_folder
 from recbole_apa.cache import CACHE_VARIABLE, cache_folder, cache_root, user_name
 from recbole_apa.errors import RunError
 from recbole_apa.storage.place import working_folder
@@ -48,3 +49,14 @@ def test_a_home_that_cannot_be_written_is_named(monkeypatch, tmp_path):
     monkeypatch.setattr(os, "access", lambda *args: False)  # root may write everywhere
     with pytest.raises(RunError, match=r"no right to write there; " + SAYS):
         cache_folder("runs")
+
+
+def test_a_home_that_may_not_be_looked_at_is_told_the_same_way(monkeypatch, tmp_path):
+    def no_right(path):
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path / "cache"))
+    monkeypatch.setattr(Path, "is_file", no_right)
+    monkeypatch.setattr(os, "access", lambda *args: False)
+    with pytest.raises(RunError, match=r"no right to write there; " + SAYS):
+        packaged_model_folder("smollm2-135m")

@@ -11,7 +11,7 @@ PACKAGE = Path(__file__).resolve().parent.parent / "recbole_apa"
 
 # a module may import from its own rank or a lower one
 RANKS = [
-    {"errors", "seeding", "properties_folder", "terminable", "modes", "file_locks"},
+    {"errors", "seeding", "properties_folder", "terminable", "modes", "file_locks", "surroundings"},
     {
         "settings",
         "cache",

@@ -2,6 +2,7 @@
 
 import io
 import logging
+import logging.config
 import sys
 import threading
 from contextlib import contextmanager
@@ -139,6 +140,15 @@ def test_a_request_on_an_open_run_is_logged(options, root, finished, tmp_path):
         opened = evaluate_run(tmp_path / "run", {"variants": "chosen"})
         unlearn(opened, users=["u3"])
     assert len(logs()) == 2 and all(text for text in logs().values())
+
+
+def test_a_library_that_closes_all_handlers_does_not_end_the_log(root):
+    with root() as (logger, _), own_log():
+        start_log(CONFIG, Path("log"))
+        logger.info("before")
+        logging.config.dictConfig({"version": 1, "disable_existing_loggers": False})  # as Ray does when it starts
+        logger.info("after")
+    assert [line.split()[-1] for line in next(iter(logs().values())).splitlines()] == ["before", "after"]
 
 
 def test_a_full_disk_gives_one_line(root):

@@ -39,7 +39,7 @@ def write_adapter(folder: Path, factors: Factors, about: PeftDescription) -> Non
         "inference_mode": True,
         **(_ia3(factors, s) if s.adapter_type == "ia3" else _lora(s, about.layers)),
     }
-    (folder / "adapter_config.json").write_text(json.dumps(config, indent=2, sort_keys=True) + "\n")
+    (folder / "adapter_config.json").write_text(json.dumps(config, indent=2, sort_keys=True) + "\n", encoding="utf-8")
     tensors = {}
     for name, parts in factors.items():
         shaped = parts if len(parts) > 1 else (parts[0][None] if s.is_feedforward(name) else parts[0][:, None],)

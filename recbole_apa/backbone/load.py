@@ -14,6 +14,7 @@ from recbole_apa.backbone.quantization import keep_differentiable, quantization_
 from recbole_apa.backbone.wheel import PACKAGED, packaged_model_folder
 from recbole_apa.errors import BackboneError
 from recbole_apa.settings import BackboneSettings, PlacementSettings
+from recbole_apa.surroundings import refuse_stripped
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,9 @@ def load_backbone(
 
     Raises:
         BackboneError: not found, not loadable, or no fast tokenizer.
+        SettingsError: Python was started in a way that transformers does not bear.
     """
+    refuse_stripped()
     # leave the user's global choice of progress bars alone; loading a local folder takes a second
     from transformers import AutoModelForCausalLM, AutoTokenizer
     from transformers.utils import logging as transformers_logging
@@ -96,7 +99,7 @@ def weights_digest(model: nn.Module) -> str:
 
 def _cpu_has_bf16() -> bool:
     try:
-        flags = Path("/proc/cpuinfo").read_text()
+        flags = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
     except OSError:
         return False
     return "avx512_bf16" in flags or "amx_bf16" in flags

