@@ -34,41 +34,46 @@ def run_lock(folder: Path, purpose: str, writes: bool = True) -> Iterator[None]:
     """
     was_there = folder.exists()
     with ExitStack() as stack:
-        try:
-            if writes:
-                folder.mkdir(parents=True, exist_ok=True)
-            stack.enter_context(locked(folder / LOCK))
-        except HeldError:
-            raise RunError(f"{folder} is in use{_by(_holder(folder))}; wait for it to end, or stop it") from None
-        except OSError as error:
-            if writes:
-                _leave_no_trace(folder, was_there)
-                raise RunError(_why_not_held(folder, error)) from error
-            getLogger().warning(f"{folder} is read without a lock: {error}")
-            yield
-            return
-        _refuse_alive(folder)
-        stack.callback(_leave_no_trace, folder, was_there)
-        stack.enter_context(_named(folder, purpose, writes))
+        if _is_held(folder, was_there, writes, stack):
+            _refuse_alive(folder)
+            stack.callback(_leave_no_trace, folder, was_there)
+            if _is_named(folder, purpose, writes):
+                stack.callback((folder / HOLDER).unlink, missing_ok=True)
         yield
 
 
-@contextmanager
-def _named(folder: Path, purpose: str, writes: bool) -> Iterator[None]:
-    """Say who holds the folder."""
+def _is_held(folder: Path, was_there: bool, writes: bool, stack: ExitStack) -> bool:
+    """Take the lock, until the stack ends; false where none can be had and none is needed.
+
+    Raises:
+        RunError: as :func:`run_lock`.
+    """
+    try:
+        if writes:
+            folder.mkdir(parents=True, exist_ok=True)
+        stack.enter_context(locked(folder / LOCK))
+        return True
+    except HeldError:
+        raise RunError(f"{folder} is in use{_by(_holder(folder))}; wait for it to end, or stop it") from None
+    except OSError as error:
+        if writes:
+            _leave_no_trace(folder, was_there)
+            raise RunError(_why_not_held(folder, error)) from error
+        getLogger().warning(f"{folder} is read without a lock: {error}")
+        return False
+
+
+def _is_named(folder: Path, purpose: str, writes: bool) -> bool:
+    """Say in the folder who holds it; false where that cannot be written and nothing else will be."""
     since = datetime.now(timezone.utc).isoformat(timespec="seconds")
     holder = {"process": os.getpid(), "host": socket.gethostname(), "since": since, "purpose": purpose}
     try:
         write_text(folder / HOLDER, json.dumps(holder))
+        return True
     except RunError:
         if writes:
             raise
-        yield
-        return
-    try:
-        yield
-    finally:
-        (folder / HOLDER).unlink(missing_ok=True)
+        return False
 
 
 def _why_not_held(folder: Path, error: OSError) -> str:
