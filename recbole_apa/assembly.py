@@ -7,14 +7,16 @@ from pathlib import Path
 from typing import Any
 
 from recbole.data import data_preparation
-from recbole.utils import get_model, init_logger, init_seed
+from recbole.utils import get_model, init_seed
 
 from recbole_apa.data.old_reading import Reading, differences, read_as_before
 from recbole_apa.data.splits import SPLITS
 from recbole_apa.data.view import DataView
+from recbole_apa.devices import here
 from recbole_apa.errors import RunError, SettingsError
 from recbole_apa.keys import KEY_FILE, Key, KeyRing, key_ring, secret_of
 from recbole_apa.ledger import Ledger, refuse_gap, refuse_pending, served_by, view_of
+from recbole_apa.log_places import LOG_DIR, open_log
 from recbole_apa.model import APA
 from recbole_apa.recbole_bridge import APAConfig, make_dataset
 from recbole_apa.run_store import (
@@ -27,13 +29,13 @@ from recbole_apa.run_store import (
     is_old_format,
     knows_no_scopes,
 )
-from recbole_apa.streams import calm_handlers
 from recbole_apa.trainer import APATrainer
 
 _TRUST = "trust_remote_code"
 MOVABLE = frozenset(
     {
         KEY_FILE,
+        LOG_DIR,
         "data_path",
         "backbone",
         "device",
@@ -70,23 +72,19 @@ class RunResult:
     """RecBole's loaders: train, valid, test."""
     keys: KeyRing = field(default_factory=key_ring, repr=False)
     """Where the keys of what the run has forgotten, and will, are looked for."""
+    table: str = ""
+    """The figures, for a terminal; empty where there are none."""
 
 
 def start_logging(config: APAConfig) -> None:
-    """RecBole's logger and seeds."""
-    try:
-        init_logger(config)
-    except OSError as error:
-        raise RunError(
-            f"cannot write RecBole's log under {Path.cwd() / 'log'}: {error}; start from another folder"
-        ) from error
-    calm_handlers()
+    """The run's log and RecBole's seeds."""
+    open_log(config)
     init_seed(config["seed"], config["reproducibility"])
     getLogger().info(f"{config['model']} on {config['dataset']}, device {config['device']}")
 
 
 def log_files() -> list[str]:
-    """Where RecBole's logger writes."""
+    """Where the log is written, the program's own files among them."""
     return [handler.baseFilename for handler in getLogger().handlers if isinstance(handler, FileHandler)]
 
 
@@ -143,8 +141,7 @@ def open_run(
         )
     refuse_remote_code(manifest, changes or {})
     # a run that keeps its states goes on keeping them
-    options = {**manifest["options"], "keep_states": store.has(STATES), **(changes or {})}
-    options.pop(KEY_FILE, None)  # a run does not say where its key lies
+    options = {**here(manifest["options"]), "keep_states": store.has(STATES), **(changes or {})}
     config = APAConfig("APA", options.pop("dataset"), None, options)
     config.view = stored_view(store, keys)
     start_logging(config)

@@ -1,6 +1,7 @@
 """RecBole's own models, trained and scored on pre-split files."""
 
 import math
+import secrets
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from recbole_apa.assembly import build
 from recbole_apa.data.presplit import LIKES, Layout
 from recbole_apa.data.samples import Sample
 from recbole_apa.errors import DataError, RunError
+from recbole_apa.log_places import places_of
 from recbole_apa.recbole_bridge import APAConfig, load_own_checkpoint
 from recbole_apa.recbole_evaluator import PatientEvaluator
 
@@ -128,8 +130,12 @@ def _prepare(model: str, options: Mapping[str, Any]) -> tuple[Any, tuple[Any, An
 
 def make_baseline_trainer(config: APAConfig, model: Any) -> Any:
     """RecBole's trainer of a model of its own."""
-    trainer = get_trainer(config["MODEL_TYPE"], config["model"])(config, model)
+    with places_of(config):
+        trainer = get_trainer(config["MODEL_TYPE"], config["model"])(config, model)
     trainer.evaluator = PatientEvaluator(config)
+    # RecBole's name holds the second alone: two runs would write, and load, one file
+    saved = Path(trainer.saved_model_file)
+    trainer.saved_model_file = str(saved.with_stem(f"{saved.stem}-{secrets.token_hex(4)}"))
     return trainer
 
 

@@ -16,6 +16,7 @@ from recbole_apa.errors import SettingsError
 from recbole_apa.files import write_json, write_text
 from recbole_apa.quick_start import run
 from recbole_apa.report.pages import render
+from recbole_apa.run_log import own_log
 from recbole_apa.run_store import RunStore
 from recbole_apa.storage.place import working_folder
 
@@ -55,6 +56,7 @@ def measured_costs(made: RunResult, n_valid: int | None = None) -> StepCosts:
     )
 
 
+@own_log()
 def plan_capacity(
     stream: Stream,
     shard_sizes: Sequence[int] = (),

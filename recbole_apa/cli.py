@@ -11,6 +11,7 @@ from recbole_apa.cli_usage import USAGE
 from recbole_apa.errors import APAError, FinishedRunError, SettingsError
 from recbole_apa.keys import KEY_FILE
 from recbole_apa.streams import patient_streams
+from recbole_apa.terminable import STATUS, Terminated, terminable
 
 if TYPE_CHECKING:
     from recbole_apa.experiment import Experiment
@@ -30,9 +31,10 @@ _PLANNED = {
     "interval_minutes": 60,
 }
 """Numbers of a plan, with their defaults."""
+_KEPT = "what was finished is kept in the run folder named above"
 _PLAIN_TEXT |= (
     _STAGE
-    | {KEY_FILE, "plan_dir", "copy_to"}
+    | {KEY_FILE, "log_dir", "plan_dir", "copy_to"}
     | {"forget_who", "forget_items_with", "compare", "compare_dir", "experiment"}
 )
 
@@ -41,8 +43,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line.
 
     Returns:
-        the exit status: 0; 1 where an audit or a verification does not hold; 2 where the input has to be mended. What
-        becomes of the text that is printed does not change it.
+        the exit status: 0; 1 where an audit or a verification does not hold; 2 where the input has to be mended; 130
+        after Ctrl-C, 143 after SIGTERM. What becomes of the text that is printed does not change it.
     """
     with patient_streams():
         return _main(arguments)
@@ -54,7 +56,8 @@ def _main(arguments: Sequence[str] | None) -> int:
         print(USAGE)
         return 0
     try:
-        return _dispatch(parse_arguments(given))
+        with terminable():
+            return _dispatch(parse_arguments(given))
     except APAError as error:
         print(f"{type(error).__name__}: {error}", file=sys.stderr)
         return 2
@@ -62,8 +65,11 @@ def _main(arguments: Sequence[str] | None) -> int:
         print(f"RunError: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print("interrupted; what was finished is kept in the run folder named above", file=sys.stderr)
+        print(f"interrupted; {_KEPT}", file=sys.stderr)
         return 130
+    except Terminated:
+        print(f"ended by SIGTERM; {_KEPT}", file=sys.stderr)
+        return STATUS
 
 
 def parse_arguments(arguments: Sequence[str]) -> dict[str, Any]:

@@ -9,6 +9,8 @@ USAGE = """usage: python run_recbole_apa.py --model=APA --dataset=ml-100k [--OPT
                           interrupted one is finished
   --run=DIR               load a finished run and evaluate it again; --copy_to=DIR copies it instead
   --export_samples=DIR    write what the model will see as JSON lines
+  --log_dir=DIR           where RecBole's log/ and log_tensorboard/ are made (default: the working folder); where they
+                          cannot be, one line says so and the work goes on
   --protocol=tallrec      the paper's split and draws
 
 Forgetting, as a stage of a new run or on a finished one (--run=DIR):

@@ -27,6 +27,7 @@ from recbole_apa.methods.protocol import Method, Scored
 from recbole_apa.methods.recbole_models import RecBoleMethod
 from recbole_apa.methods.registry import REFERENCE, make_methods, near_miss, row_names
 from recbole_apa.report.comparison import write_comparison
+from recbole_apa.run_log import own_log
 
 SAMPLES = "samples.json"
 
@@ -41,6 +42,7 @@ class Comparison:
     """For a terminal."""
 
 
+@own_log()
 def compare(
     names: Sequence[str],
     dataset: str = "ml-100k",

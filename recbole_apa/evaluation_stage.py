@@ -125,15 +125,17 @@ def recbole_figures(split: str, outcome: Mapping[str, float] | None) -> dict[str
 
 
 def show_figures(result: RunResult) -> None:
-    """The final table, through RecBole's logger."""
+    """The final table: into the log, and kept as ``result.table``."""
     log = getLogger().info
     if "test.n_samples" in result.metrics:
-        log("\n" + text_table(result.metrics))
+        result.table = text_table(result.metrics)
+        log("\n" + result.table)
         log(verdict(result.metrics, result.model.settings.aggregation.aggregation))
     else:
-        for name, value in result.metrics.items():
-            if name.startswith("recbole."):
-                log(f"{name}: {value:.4f}")
+        lines = [f"{name}: {value:.4f}" for name, value in result.metrics.items() if name.startswith("recbole.")]
+        result.table = "\n".join(lines)
+        for line in lines:
+            log(line)
 
 
 def _figures_of(split: str, scored: ScoredSplit, result: RunResult) -> dict[str, float]:

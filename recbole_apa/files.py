@@ -11,6 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from recbole_apa.errors import RunError
+from recbole_apa.modes import as_usual
+
+_NO_FOLDER_SYNC = (errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP)
+"""What a file system answers that cannot sync folders, or need not."""
 
 
 def write_whole(path: Path, write: Callable[[Path], None]) -> None:
@@ -24,6 +28,7 @@ def write_whole(path: Path, write: Callable[[Path], None]) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         _remove(temporary)
         write(temporary)
+        as_usual(temporary)
         for file in [temporary, *temporary.rglob("*")] if temporary.is_dir() else [temporary]:
             _sync(file)
         if path.is_dir():
@@ -40,10 +45,15 @@ def write_whole(path: Path, write: Callable[[Path], None]) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a text file, whole or not at all."""
+    """Write a text file, whole or not at all; line endings stay as they are."""
+    write_bytes(path, text.encode())
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Write a file, whole or not at all."""
 
     def write(target: Path) -> None:
-        target.write_text(text, encoding="utf-8")
+        target.write_bytes(data)
 
     write_whole(path, write)
 
@@ -67,12 +77,35 @@ def read_json(path: Path) -> Any:
 
 
 def file_digest(path: Path) -> str:
-    """SHA-256 of a file's bytes."""
+    """SHA-256 of a file's bytes.
+
+    Raises:
+        RunError: it is there, and must not be read.
+    """
     h = hashlib.sha256()
-    with open(path, "rb") as file:
-        while chunk := file.read(1 << 20):
-            h.update(chunk)
+    try:
+        with open(path, "rb") as file:
+            while chunk := file.read(1 << 20):
+                h.update(chunk)
+    except PermissionError:
+        raise RunError(_no_right(path)) from None
     return h.hexdigest()
+
+
+def refuse_unreadable(path: Path) -> None:
+    """For what calls a file missing that must not be read, as safetensors does.
+
+    Raises:
+        RunError: it is there, and must not be read.
+    """
+    try:
+        open(path, "rb").close()
+    except PermissionError:
+        raise RunError(_no_right(path)) from None
+
+
+def _no_right(path: Path) -> str:
+    return f"{path} is there, and you have no right to read it; ask its owner"
 
 
 def sync_folder(path: Path) -> None:
@@ -84,6 +117,9 @@ def _sync(path: Path) -> None:
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)
+    except OSError as error:
+        if error.errno not in _NO_FOLDER_SYNC or not path.is_dir():
+            raise
     finally:
         os.close(handle)
 

@@ -39,6 +39,7 @@ from recbole_apa.methods.bench import Bench, bench_in
 from recbole_apa.methods.forget_task import ForgetRequest, ForgetTask, open_task
 from recbole_apa.methods.registry import ADAPTERS
 from recbole_apa.report.forgetting import write_forgetting
+from recbole_apa.run_log import own_log
 from recbole_apa.unlearning.approximate import NAMES as APPROXIMATE
 from recbole_apa.unlearning.approximate import ApproximateUnlearner
 from recbole_apa.unlearning.choice import is_approximate, parse_choice
@@ -69,6 +70,7 @@ class Forgetting:
     """For a terminal."""
 
 
+@own_log()
 def compare_forgetting(
     names: Sequence[str],
     request: ForgetRequest,

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from recbole_apa.backbone.answers import TokenizedPrompt
 from recbole_apa.backbone.engine import FrozenPass, StateCache
-from recbole_apa.files import write_whole
+from recbole_apa.files import refuse_unreadable, write_whole
 from recbole_apa.run_store import STATES, RunStore
 from recbole_apa.seeding import digest_of
 
@@ -32,6 +32,7 @@ def load_states(store: RunStore, cache: StateCache, prompts: Sequence[TokenizedP
     if not store.has(STATES):
         return 0
     found = 0
+    refuse_unreadable(store.folder / STATES)
     with safe_open(store.folder / STATES, "pt") as file:
         names = set(file.keys())
         for prompt in prompts:
@@ -50,6 +51,7 @@ def wrong_states(store: RunStore, cache: StateCache, prompts: Sequence[Tokenized
         return 0
     computed = {state_name(prompt): cache.get(prompt.ids) for prompt in prompts}
     wrong = 0
+    refuse_unreadable(store.folder / STATES)
     with safe_open(store.folder / STATES, "pt") as file:
         for name in (key.removesuffix(".states") for key in list(file.keys()) if key.endswith(".states")):
             known = computed.get(name)

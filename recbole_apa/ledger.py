@@ -6,7 +6,6 @@ line: it was never acknowledged, and the next write cuts it off.
 
 import hashlib
 import json
-import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timezone
@@ -16,8 +15,9 @@ from typing import Any, Protocol
 from recbole_apa.data.forgotten import Digester, Forgotten
 from recbole_apa.data.view import DataView
 from recbole_apa.errors import RunError
-from recbole_apa.files import file_digest, sync_folder
+from recbole_apa.files import file_digest, write_bytes
 from recbole_apa.keys import KeyRing
+from recbole_apa.line_endings import LINE_ENDINGS
 from recbole_apa.run_store import KEY, LEDGER, MANIFEST, PENDING, RunStore, knows_no_scopes
 from recbole_apa.seeding import digest_of
 from recbole_apa.storage.place import publish, shown
@@ -75,33 +75,34 @@ class Ledger:
 
     def append(self, kind: str, content: Mapping[str, Any]) -> Entry:
         """Add a line; it is on disk, or on the store, when this returns. The caller holds the run's lock."""
-        entries, n_whole = self._read()
+        entries, whole = self._read()
         position, previous = len(entries) + 1, entries[-1].digest if entries else self.origin
         now = datetime.now(timezone.utc).isoformat(timespec="seconds")
         value = {"position": position, "kind": kind, "time": now, "previous": previous, **content}
         line = json.dumps(value, sort_keys=True).encode() + b"\n"
-        not_taken = "; the request was not taken" if kind == REQUEST else ""
-        try:
-            handle = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o644)
-            try:
-                os.ftruncate(handle, n_whole)
-                os.lseek(handle, n_whole, os.SEEK_SET)
-                left = line
-                while left:
-                    left = left[os.write(handle, left) :]
-                os.fsync(handle)
-            finally:
-                os.close(handle)
-            sync_folder(self.path.parent)
-        except OSError as error:
-            raise RunError(f"cannot write {self.path}: {error}{not_taken}") from error
+        self._write(whole + line, kind)
         publish(self.path.parent)
         return Entry(position, kind, now, value, hashlib.sha256(line).hexdigest())
 
-    def _read(self) -> tuple[list[Entry], int]:
-        """The entries, and how many bytes they take."""
+    def _write(self, lines: bytes, kind: str) -> None:
+        """Like every other file, whole and under a new name: a copy by hard links stays as it is.
+
+        Raises:
+            RunError: it cannot be written, or it is not sure to outlive a power loss.
+        """
+        try:
+            write_bytes(self.path, lines)
+        except RunError as error:
+            if self.path.is_file() and self.path.read_bytes() == lines:
+                raise RunError(f"{error}; the line is in {LEDGER} all the same: go on with --resume") from error
+            raise RunError(f"{error}; the request was not taken" if kind == REQUEST else str(error)) from error
+
+    def _read(self) -> tuple[list[Entry], bytes]:
+        """The entries, and the bytes of their lines."""
         text = self.path.read_bytes() if self.path.is_file() else b""
         whole = text[: text.rfind(b"\n") + 1]
+        if b"\r" in whole:  # JSON as it is written here has none
+            raise RunError(f"{shown(self.path)}{LINE_ENDINGS}")
         entries: list[Entry] = []
         previous = self.origin
         for number, line in enumerate(whole.splitlines(keepends=True), start=1):
@@ -113,7 +114,7 @@ class Ledger:
                 )
             previous = hashlib.sha256(line).hexdigest()
             entries.append(Entry(number, value["kind"], value["time"], value, previous))
-        return entries, len(whole)
+        return entries, whole
 
 
 class Chain:

@@ -10,6 +10,7 @@ RUN_KEYS = PLACEMENT_KEYS | frozenset(
         "run",
         "run_dir",
         "key_file",
+        "log_dir",
         "export_samples",
         "trunk_cache_gib",
         "keep_states",

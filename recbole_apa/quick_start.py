@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from logging import getLogger
 from pathlib import Path
 from typing import Any
@@ -23,13 +24,17 @@ from recbole_apa.ledger import Ledger
 from recbole_apa.make_trainer import make_trainer
 from recbole_apa.recbole_bridge import APAConfig
 from recbole_apa.run_lock import run_lock
+from recbole_apa.run_log import own_log
+from recbole_apa.run_place import new_run_dir
 from recbole_apa.run_store import MANIFEST, RunStore
 from recbole_apa.storage.place import shown, working_folder
-from recbole_apa.trainer import default_run_dir
+from recbole_apa.terminable import terminable
 
 __all__ = ["RunResult", "evaluate_run", "run"]
 
 
+@terminable()
+@own_log()
 def run(
     model: str = "APA",
     dataset: str = "ml-100k",
@@ -43,7 +48,7 @@ def run(
         config_file_list: YAML files of options.
         config_dict: options; they win over the files.
         run_dir: where APA's run goes, a folder or a URL of fsspec's (``s3://bucket/run``); an interrupted one found
-            there is finished.
+            there is finished. None makes a new folder, which no other run takes.
 
     Raises:
         APAError: with what was found, expected, and what to do.
@@ -58,7 +63,11 @@ def run(
     built = build(config)
     if config["model"] != "APA":
         return _run_baseline(config, *built)
-    with working_folder(run_dir or default_run_dir(config), "training") as folder, run_lock(folder, "training"):
+    with (
+        nullcontext(run_dir) if run_dir else new_run_dir(config) as place,
+        working_folder(place, "training") as folder,
+        run_lock(folder, "training"),
+    ):
         return _train(config, built, RunStore(folder), start)
 
 
@@ -85,6 +94,7 @@ def _train(config: APAConfig, built: tuple[Any, tuple[Any, Any, Any]], store: Ru
     return result
 
 
+@own_log()
 def evaluate_run(
     folder: str | Path, config_dict: Mapping[str, Any] | None = None, allow_pending: bool = False
 ) -> RunResult:
@@ -126,6 +136,6 @@ def _run_baseline(config: APAConfig, model: Any, data: tuple[Any, Any, Any]) -> 
     valid_result = fit_baseline(trainer, data, show)
     test_result = trainer.evaluate(data[2], load_best_model=False, show_progress=show)
     figures = recbole_figures("valid", valid_result) | recbole_figures("test", test_result)
-    for name, value in figures.items():
-        getLogger().info(f"{name}: {value:.4f}")
-    return RunResult(figures, None, config, model, trainer, data)
+    result = RunResult(figures, None, config, model, trainer, data)
+    show_figures(result)
+    return result

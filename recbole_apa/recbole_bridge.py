@@ -17,7 +17,7 @@ from recbole.config import Config
 
 from recbole_apa.backbone.wheel import PACKAGED
 from recbole_apa.data.view import DataView
-from recbole_apa.devices import check_device
+from recbole_apa.devices import VISIBLE, check_device
 from recbole_apa.errors import APAError, DataError, SettingsError
 from recbole_apa.eval_checks import RANKING_METRICS, figure_names, is_ranking, judging_problems
 from recbole_apa.option_names import RECBOLE_EXTRA, RUN_KEYS
@@ -170,9 +170,17 @@ class APAConfig(Config):
 
     def _init_device(self) -> None:
         wanted = self.external_config_dict.get("device")
-        super()._init_device()
+        asked = "gpu_id" in self.external_config_dict
+        if asked or "local_rank" in self.final_config_dict:
+            super()._init_device()
+        else:
+            # RecBole's own writes its default, GPU 0, over what a scheduler or the user's shell has chosen
+            visible = os.environ.get(VISIBLE)
+            has_gpu = visible != "" and torch.cuda.is_available()
+            self.final_config_dict |= {"single_spec": True, "local_rank": 0, "gpu_id": visible or ""}
+            self.final_config_dict["device"] = torch.device("cuda" if has_gpu else "cpu")
         if wanted is not None:
-            self.final_config_dict["device"] = check_device(wanted, self.final_config_dict["gpu_id"])
+            self.final_config_dict["device"] = check_device(wanted, os.environ.get(VISIBLE), asked)
         elif not self.final_config_dict["use_gpu"]:
             self.final_config_dict["device"] = torch.device("cpu")
 
@@ -227,12 +235,13 @@ def register() -> None:
     import recbole.data.utils
     import recbole.trainer
 
-    from recbole_apa import compat, model
+    from recbole_apa import compat, log_places, model
     from recbole_apa.data.dataloader import ShardingDataLoader
     from recbole_apa.data.dataset import APADataset
     from recbole_apa.trainer import APATrainer
 
     compat.install()
+    log_places.apply()
     # RecBole's own code is warned of pandas' future at every dataset
     warnings.filterwarnings("ignore", category=FutureWarning, module="recbole")
     recbole.data.dataset.APADataset = APADataset

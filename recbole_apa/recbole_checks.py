@@ -122,6 +122,7 @@ _CHECKS: dict[str, tuple[Callable[[Any], bool], str]] = {
     "worker": (_whole(0), "a whole number"),
     "data_path": (_path, "a folder"),
     "checkpoint_dir": (_path, "a folder"),
+    "log_dir": (_or_null(_path), "a folder, or null"),
     "encoding": (_or_null(_encoding), "an encoding's name, e.g. utf-8 or latin-1"),
     "field_separator": (_text, 'a text, e.g. "\\t"'),
     "seq_separator": (_text, 'a text, e.g. " "'),

@@ -17,7 +17,8 @@ from recbole_apa.adapters.inject import Factors
 from recbole_apa.adapters.peft_files import PeftDescription, read_adapter, write_adapter
 from recbole_apa.adapters.training import ShardHistory
 from recbole_apa.errors import FinishedRunError, RunError
-from recbole_apa.files import file_digest, read_json, write_json, write_whole
+from recbole_apa.files import file_digest, read_json, refuse_unreadable, write_json, write_whole
+from recbole_apa.line_endings import how_changed, keep_bytes
 from recbole_apa.partition import Partition
 from recbole_apa.seeding import digest_of
 from recbole_apa.storage.place import is_url, publish, shown
@@ -152,6 +153,8 @@ class RunStore:
                 **about,
             },
         )
+        if self.base is None:
+            keep_bytes(self.folder)
         publish(self.folder)
 
     def manifest(self) -> dict[str, Any]:
@@ -222,7 +225,8 @@ class RunStore:
             if not path.is_file():
                 raise RunError(f"{known} is missing; the manifest lists it: restore the run folder from a copy")
             if file_digest(path) != digest:
-                raise RunError(f"{known} was changed after it was written (its digest differs); restore it from a copy")
+                otherwise = " was changed after it was written (its digest differs); restore it from a copy"
+                raise RunError(f"{known}{how_changed(path, digest, otherwise)}")
         return manifest
 
     def save_shard(
@@ -326,6 +330,7 @@ def knows_no_scopes(manifest: Mapping[str, Any]) -> bool:
 def _tensors(path: Path) -> dict[str, Tensor]:
     if not path.is_file():
         raise RunError(f"{path} is missing; restore the run folder from a copy")
+    refuse_unreadable(path)
     return load_file(path)
 
 

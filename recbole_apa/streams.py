@@ -1,7 +1,6 @@
-"""Standard output, error and logs that never undo what was done: a reader may have gone, a terminal lack a letter."""
+"""Standard output and error that never undo what was done: a reader may have gone, a terminal lack a letter."""
 
 import contextlib
-import logging
 import os
 import sys
 from collections.abc import Iterator
@@ -66,29 +65,3 @@ def patient_streams() -> Iterator[None]:
             err.write(f"standard output could not be written to the end: {out.failed}; what was done is done\n")
         err.flush()
         sys.stdout, sys.stderr = before
-
-
-def calm_handlers() -> None:
-    """A log that cannot be written (a full disk) is told of once, and not by a traceback for each line."""
-    for handler in logging.getLogger().handlers:
-        if not isinstance(handler, logging.StreamHandler) or getattr(handler, "is_calm", False):
-            continue
-        handler.is_calm = True  # type: ignore[attr-defined]
-        handler.handleError = _Calm(handler)  # type: ignore[method-assign]
-
-
-class _Calm:
-    """What a handler does with its errors."""
-
-    def __init__(self, handler: logging.StreamHandler[Any]) -> None:
-        self._told, self._name = False, getattr(handler, "baseFilename", None)
-        self._usual = handler.handleError
-
-    def __call__(self, record: logging.LogRecord) -> None:
-        error = sys.exc_info()[1]
-        if not isinstance(error, OSError):
-            self._usual(record)
-        elif self._name and not self._told:
-            self._told = True
-            with contextlib.suppress(OSError, ValueError):
-                sys.stderr.write(f"the log {self._name} cannot be written, lines will be missing: {error}\n")

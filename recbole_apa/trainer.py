@@ -9,25 +9,26 @@ from typing import Any
 
 import torch
 from recbole.trainer import Trainer
-from recbole.utils import EvaluatorType, calculate_valid_score, get_local_time, set_color
+from recbole.utils import EvaluatorType, calculate_valid_score, set_color
 from torch import Tensor
 
 from recbole_apa.adapters.attention import Memory, settle_attention
 from recbole_apa.backbone.answers import TokenizedPrompt
-from recbole_apa.board import Board, no_board_of_recbole
+from recbole_apa.board import Board
 from recbole_apa.data.dataloader import ShardingDataLoader
-from recbole_apa.errors import RunError
 from recbole_apa.fitting import Crew, FitRecord, Mover, StateBuilder, lineage_of, sample_order
 from recbole_apa.former_state import FormerState
 from recbole_apa.frozen_states import load_states, save_states
 from recbole_apa.keys import Key, secret_of
 from recbole_apa.ledger import refuse_pending
+from recbole_apa.log_places import NoScalars, nothing_made, open_scalars, place_of_scalars
 from recbole_apa.machine_kind import MachineKind, machine_kind
 from recbole_apa.model import APA
 from recbole_apa.outside import mark
 from recbole_apa.partition import Collaborative, Partition
 from recbole_apa.progress import progress
 from recbole_apa.recbole_evaluator import PatientEvaluator
+from recbole_apa.run_place import make_run_dir
 from recbole_apa.run_store import KEY, MACHINES, STATES, RunIdentity, RunStore
 
 
@@ -44,7 +45,7 @@ class APATrainer(Trainer):
     def __init__(
         self, config: Any, model: APA, store: RunStore | None = None, former: FormerState | None = None
     ) -> None:
-        with no_board_of_recbole():
+        with nothing_made():
             super().__init__(config, model)
         self.writes_board = True
         self.evaluator = PatientEvaluator(config)
@@ -85,7 +86,7 @@ class APATrainer(Trainer):
         if valid_data is None:
             raise ValueError("APA needs validation data: its weights come from the adapters' errors on them")
         if saved and self.store is None:
-            self.store = RunStore(default_run_dir(self.config))
+            self.store = RunStore(make_run_dir(self.config))
         store = self.store if saved else None
         if self.crew:
             self.crew.see(train_data._dataset.worker_view)
@@ -94,7 +95,6 @@ class APATrainer(Trainer):
         if store:
             about = {"code": code_version(), KEY: self.key.name if self.key else None, MACHINES: [self.machine.plain()]}
             store.begin(self.identity(train_data, store.salt), about)
-            # a folder of its own, so that unlearning can delete what an old training wrote there
             store.note_machine(self.machine.plain())
             self.tensorboard = self._new_board(store)
             self.logger.info(f"run folder: {store.place} (if interrupted, go on with --run_dir={store.place})")
@@ -125,17 +125,13 @@ class APATrainer(Trainer):
         return self._validate(valid_data, show_progress, callback_fn)
 
     def _new_board(self, store: RunStore) -> Board:
-        """Tensorboard logs that carry the run's mark; without the right to write them, none."""
+        """Tensorboard logs that carry the run's mark; where they cannot be written, none."""
         if not self.writes_board:
-            return Board()
-        folder = Path(f"log_tensorboard/{store.folder.name}-{secrets.token_hex(4)}")
-        store.note_board(folder)
-        try:
-            mark(folder, store.salt, store.home)
-        except RunError as error:
-            self.logger.warning(f"no tensorboard logs are written: {error}")
-            return Board()
-        return Board(folder)
+            return Board(NoScalars())
+        # a folder of its own, so that unlearning can delete what an old training wrote there
+        name = f"{store.folder.name}-{secrets.token_hex(4)}"
+        store.note_board(place_of_scalars(self.config, name))
+        return Board(open_scalars(self.config, name, lambda folder: mark(folder, store.salt, store.home)))
 
     def _build(self, builder: StateBuilder, train_data: ShardingDataLoader, valid_data: Any) -> tuple[Memory, Tensor]:
         """Partition, adapters, memory; and which shards are active."""
@@ -282,11 +278,6 @@ class APATrainer(Trainer):
     def ranking(self) -> bool:
         """Whether the metrics asked for rank candidates instead of judging labelled rows."""
         return self.config["eval_type"] == EvaluatorType.RANKING
-
-
-def default_run_dir(config: Any) -> Path:
-    """``saved/APA-<dataset>-<time>``, in RecBole's ``checkpoint_dir``."""
-    return Path(config["checkpoint_dir"]) / f"APA-{config['dataset']}-{get_local_time()}"
 
 
 def code_version() -> str:

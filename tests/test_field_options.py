@@ -112,8 +112,12 @@ def test_cuda_is_refused_where_there_is_none(monkeypatch):
     assert "found 'cuda:7', but torch finds no CUDA device here" in refusal(device=torch.device("cuda:7"))
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
-    assert "this process sees 1 of them, by gpu_id: '0'" in refusal(device="cuda:1")
-    assert check_device("cuda", "0") == torch.device("cuda")
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    assert "but this process sees 1 of them; expected" in refusal(device="cuda:1")
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3")
+    assert "this process sees 1 of them, by CUDA_VISIBLE_DEVICES=3; expected" in refusal(device="cuda:1")
+    assert "this process sees 1 of them, by gpu_id: '5'" in refusal(device="cuda:1", gpu_id=5)
+    assert check_device("cuda", "0", False) == torch.device("cuda")
 
 
 @pytest.mark.parametrize(

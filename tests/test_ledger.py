@@ -77,11 +77,11 @@ def test_a_full_disk_is_named_and_nothing_is_taken(tmp_path, monkeypatch):
     ledger = filled(tmp_path)
     before = (tmp_path / "ledger.jsonl").read_bytes()
 
-    def full(handle, line):
+    def full(handle):
         raise OSError(28, "No space left on device")
 
-    with monkeypatch.context() as patch, pytest.raises(RunError, match="the request was not taken"):
-        patch.setattr("os.write", full)
+    with monkeypatch.context() as patch, pytest.raises(RunError, match=r"no space left.*the request was not taken"):
+        patch.setattr("os.fsync", full)
         ledger.append(REQUEST, {"interactions": []})
     assert (tmp_path / "ledger.jsonl").read_bytes() == before
 

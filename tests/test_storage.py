@@ -14,7 +14,7 @@ import pytest
 
 from recbole_apa import audit, evaluate_run, run, unlearn, verify
 from recbole_apa.assembly import stored_view
-from recbole_apa.backbone.wheel import cache_root
+from recbole_apa.cache import cache_root
 from recbole_apa.cli import main
 from recbole_apa.data.view import key_of
 from recbole_apa.errors import RunError

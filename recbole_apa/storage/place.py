@@ -1,6 +1,5 @@
 """A run's place, a folder of this machine or a URL, as a folder to work in."""
 
-import getpass
 import hashlib
 import shutil
 from collections.abc import Iterator
@@ -9,8 +8,9 @@ from dataclasses import dataclass
 from logging import getLogger
 from pathlib import Path
 
-from recbole_apa.backbone.wheel import cache_root
+from recbole_apa.cache import cache_folder, user_name
 from recbole_apa.errors import RunError
+from recbole_apa.line_endings import keep_bytes
 from recbole_apa.storage.copies import copy_name, held, others_of, remove_left
 from recbole_apa.storage.lease import lease
 from recbole_apa.storage.run_objects import Index, RunObjects
@@ -123,12 +123,13 @@ def copy_run(source: str | Path, target: str | Path) -> None:
             if folder.exists() and any(folder.iterdir()):
                 raise RunError(f"{target} is not empty; choose another place for the copy")
             shutil.copytree(run, folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns(".*"))
+            keep_bytes(folder)
 
 
 def _folder_of(url: str) -> Path:
     """The working copy of this process; its last name is the URL's, by which a run is known."""
-    digest = hashlib.sha256(f"{getpass.getuser()} {url}".encode()).hexdigest()[:12]
-    return cache_root() / "runs" / copy_name(digest) / url.rsplit("/", 1)[-1]
+    digest = hashlib.sha256(f"{user_name()} {url}".encode()).hexdigest()[:12]
+    return cache_folder("runs") / copy_name(digest) / url.rsplit("/", 1)[-1]
 
 
 def copies_left(folder: Path) -> list[str]:

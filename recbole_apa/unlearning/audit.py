@@ -13,17 +13,20 @@ from recbole_apa.assembly import build_data, is_same_data, other_data, stored_vi
 from recbole_apa.data.samples import Sample
 from recbole_apa.data.splits import SPLITS
 from recbole_apa.data.view import DataView, key_of
+from recbole_apa.devices import here
 from recbole_apa.errors import APAError, RunError
 from recbole_apa.files import file_digest, read_json
 from recbole_apa.fitting import lineage_of, sample_order, shard_key
-from recbole_apa.keys import KEY_FILE, KeyRing, key_ring
+from recbole_apa.keys import KeyRing, key_ring
 from recbole_apa.ledger import DONE, Entry, Ledger, manifest_digest
+from recbole_apa.line_endings import GIT_ATTRIBUTES, GIT_LINES, how_changed
 from recbole_apa.recbole_bridge import APAConfig
 from recbole_apa.run_lock import HOLDER, LOCK
 from recbole_apa.run_store import CERTIFICATES, EMBEDDINGS, KEY, LEDGER, MANIFEST, MEMORY, PENDING, STATES, RunStore
 from recbole_apa.storage.place import is_url, strays_of, working_folder
+from recbole_apa.unlearning.checks import reachable
+from recbole_apa.unlearning.leftovers import is_known, leftover
 from recbole_apa.unlearning.outside import doubtful, readable_exports
-from recbole_apa.unlearning.reachable import reachable
 
 _WORD = re.compile(r"[^\s\"'<>,;()\[\]{}]+:[^\s\"'<>,;()\[\]{}]+")
 
@@ -80,7 +83,8 @@ def _audit(store: RunStore, config_dict: Mapping[str, Any] | None) -> AuditResul
         result.findings.append(str(error))
         return result
     _guard(result, "lineage against the data", lambda: _lineage(store, manifest, data, keys))
-    _guard(result, "forgotten interactions in the data", lambda: _reachable(view, data))
+    told = "the raw files' rows of what was forgotten, by keyed digests, in data and state"
+    _guard(result, told, lambda: _reachable(store, data, keys))
     _guard(result, "forgotten interactions in the run folder", lambda: _traces(store, view))
     _guard(result, "traces outside the run folder", lambda: _outside(store, manifest, view, data))
     return result
@@ -90,8 +94,7 @@ def _data_of(
     store: RunStore, manifest: Mapping[str, Any], changes: Mapping[str, Any] | None, keys: KeyRing
 ) -> tuple[DataView, tuple[Any, Any, Any]]:
     """The data that the run may see now."""
-    options = {**manifest["options"], **(changes or {})}
-    options.pop(KEY_FILE, None)
+    options = {**here(manifest["options"]), **(changes or {})}
     config = APAConfig("APA", options.pop("dataset"), None, options)
     config.view = view = stored_view(store, keys)
     return view, build_data(config)
@@ -104,6 +107,8 @@ def _guard(result: AuditResult, title: str, check: Callable[[], Iterable[str]]) 
         result.findings += list(check())
     except APAError as error:
         result.findings.append(str(error))
+    except OSError as error:
+        result.findings.append(f"cannot read {error.filename}: {error.strerror}")
 
 
 def _files(store: RunStore, manifest: Mapping[str, Any]) -> Iterator[str]:
@@ -115,16 +120,21 @@ def _files(store: RunStore, manifest: Mapping[str, Any]) -> Iterator[str]:
         if name not in there:
             yield f"{name} is missing"
         elif file_digest(store.folder / name) != digest:
-            yield f"{name} was changed after it was written"
+            yield name + how_changed(store.folder / name, digest, " was changed after it was written")
     for name in sorted(there - set(manifest["files"])):
-        yield f"{name} is not in the manifest: a file that nobody answers for"
-    known = {MANIFEST, LEDGER, CERTIFICATES, PENDING, LOCK, HOLDER} | {n.split("/")[0] for n in manifest["files"]}
+        yield leftover(name) if is_known(name) else f"{name} is not in the manifest: a file that nobody answers for"
+    attributes = store.folder / GIT_ATTRIBUTES
+    if attributes.is_file() and attributes.read_bytes().replace(b"\r\n", b"\n") != GIT_LINES.encode():
+        yield f"{GIT_ATTRIBUTES} holds something else than `{GIT_LINES.strip()}`"
+    known = {MANIFEST, LEDGER, CERTIFICATES, PENDING, LOCK, HOLDER, GIT_ATTRIBUTES} | {
+        n.split("/")[0] for n in manifest["files"]
+    }
     for path in sorted(store.folder.iterdir()):
         if path.name not in known and path.name not in there:
-            yield f"{path.name} is no part of the run: a temporary file or a leftover"
+            yield leftover(path.name)
     hidden = [p for p in store.folder.rglob(".*") if p.name not in (LOCK, HOLDER) and p.parent != store.folder]
     for path in sorted(hidden):
-        yield f"{path.relative_to(store.folder)} is no part of the run: a temporary file or a leftover"
+        yield leftover(path.relative_to(store.folder).as_posix())
     if (store.folder / PENDING).exists():
         yield f"{PENDING}/ is there: a request is not carried out to its end; finish it with --resume"
 
@@ -161,7 +171,7 @@ def _certificates(folder: Path, entry: Entry, requests: Mapping[int, Entry]) -> 
         if not path.is_file():
             yield f"{CERTIFICATES}/{name} is missing"
         elif file_digest(path) != digest:
-            yield f"{CERTIFICATES}/{name} was changed after it was written"
+            yield f"{CERTIFICATES}/{name}" + how_changed(path, digest, " was changed after it was written")
     for position in entry.content["requests"]:
         path = folder / f"{position:04d}.json"
         if not path.is_file():
@@ -218,8 +228,8 @@ def _lineage(store: RunStore, manifest: Mapping[str, Any], data: tuple[Any, Any,
     yield from _rows(store, splits)
 
 
-def _reachable(view: DataView, data: tuple[Any, Any, Any]) -> Iterator[str]:
-    for found in reachable(data[0]._dataset, view):
+def _reachable(store: RunStore, data: tuple[Any, Any, Any], keys: KeyRing) -> Iterator[str]:
+    for found in reachable(store, data, keys):
         yield f"what was forgotten can be reached: {found}"
 
 

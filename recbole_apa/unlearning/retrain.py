@@ -35,12 +35,13 @@ from recbole_apa.unlearning.certificate import (
     versions,
     write_certificate,
 )
+from recbole_apa.unlearning.checks import refuse_in_data, refuse_in_state, sought_of
+from recbole_apa.unlearning.demands import Demand
 from recbole_apa.unlearning.forgotten import ForgottenSamples, table_figures
 from recbole_apa.unlearning.machines import REFUSE, Machines, machines_of
 from recbole_apa.unlearning.mover import EXACT, ShardMover
 from recbole_apa.unlearning.outside import Outside, clean_outside, left_outside, own_outside, remove_boards
 from recbole_apa.unlearning.plan import Plan, make_plan
-from recbole_apa.unlearning.reachable import refuse_reachable
 from recbole_apa.unlearning.switch import pending_store, switch
 
 
@@ -129,6 +130,9 @@ def carry_out(
     about = _about(before, served, exactness, data[0]._dataset.view)
     about["outside"] = left_outside(before, trainer, result, own)
     write_records(result, about, _carried_out(served))
+    lines = [e.content for e in served]
+    sought = sought_of(data[0]._dataset, lines, store.salt, opened.keys)
+    refuse_in_state(pending, data, sought, own.exports)
     _certify(
         store, pending, ledger, requests, plan, exactness, method, seconds, figures, trainer, before, own, key, machines
     )
@@ -160,14 +164,23 @@ def _about(before: Mapping[str, Any], served: Sequence[Entry], exactness: str, v
     }
 
 
+def _served(store: RunStore) -> list[Entry]:
+    """The requests whose state this is."""
+    manifest = store.manifest()
+    return [e for e in Ledger(store.folder, store.salt).requests() if served_by(manifest, e)]
+
+
 def method_of(requests: Sequence[Asked]) -> str:
     """How requests are carried out together: approximately where all ask for the same method, else exactly."""
     asked = {e.content.get("method", EXACT) for e in requests}
     return asked.pop() if len(asked) == 1 else EXACT
 
 
-def data_without(opened: RunResult, requests: Sequence[Asked]) -> tuple[Any, Any, Any]:
+def data_without(opened: RunResult, requests: Sequence[Asked], demands: Sequence[Demand] = ()) -> tuple[Any, Any, Any]:
     """The loaders of what remains of a run's data.
+
+    Args:
+        demands: what the requests name, where it is known.
 
     Raises:
         RequestError: nothing would remain.
@@ -178,7 +191,9 @@ def data_without(opened: RunResult, requests: Sequence[Asked]) -> tuple[Any, Any
     opened.config.view = view.without(view_of(requests, store.salt, opened.keys))
     try:
         data = build_data(opened.config)
-        refuse_reachable(data[0]._dataset, data[0]._dataset.view)
+        lines = [e.content for e in [*_served(store), *requests]]
+        sought = sought_of(data[0]._dataset, lines, store.salt, opened.keys, demands)
+        refuse_in_data(opened.data, data, sought)
     except CertificateError:
         opened.config.view = before
         raise

@@ -16,11 +16,14 @@ from recbole_apa.errors import RequestError, SettingsError
 from recbole_apa.fitting import FitRecord, StateBuilder, shard_key
 from recbole_apa.former_state import FormerState
 from recbole_apa.keys import key_ring
-from recbole_apa.ledger import REQUEST, Entry, Ledger, refuse_gap, view_of
+from recbole_apa.ledger import REQUEST, Entry, Ledger, refuse_gap, refuse_pending, view_of
+from recbole_apa.log_places import open_log
 from recbole_apa.make_trainer import collaborative_of
 from recbole_apa.run_lock import run_lock
+from recbole_apa.run_log import own_log
 from recbole_apa.run_store import KEY, RunStore
 from recbole_apa.storage.place import working_folder
+from recbole_apa.terminable import terminable
 from recbole_apa.unlearning.approximate import NAMES
 from recbole_apa.unlearning.certificate import INHERITED, STRICT
 from recbole_apa.unlearning.key_digests import are_salted, key_digests
@@ -58,8 +61,11 @@ class _Asked:
     """A request that was found in the data and is not in the ledger yet; has the shape of a ledger's entry."""
 
     content: Mapping[str, Any]
+    demands: Sequence[Demand] = ()
 
 
+@terminable()
+@own_log()
 def unlearn(
     run_dir: str | Path | RunResult,
     requests: str | Path | None = None,
@@ -111,11 +117,13 @@ def unlearn(
     demands += named_demands(users, items, interactions)
     opened = run_dir if isinstance(run_dir, RunResult) else None
     place = run_dir.trainer.store.folder if isinstance(run_dir, RunResult) else run_dir
-    with working_folder(place, "unlearning") as folder:
+    if opened:
+        open_log(opened.config)
+    with working_folder(place, "unlearning", writes=not dry_run) as folder:
         store = RunStore(folder)
         store.manifest()
-        with run_lock(folder, "unlearning"):
-            session = _Session(store, config_dict, opened, other_machine)
+        with run_lock(folder, "unlearning", writes=not dry_run):
+            session = _Session(store, config_dict, opened, other_machine, writes=not dry_run)
             carry_out = session.dry_run if dry_run else session.run
             return carry_out(demands, exactness, method, skip_unknown)
 
@@ -135,7 +143,7 @@ def data_left(
     session = _Session(store, None, opened)
     asked, _ = session._ask(opened, named_demands(users, items, interactions), INHERITED, EXACT, False)
     with _view_kept(opened):
-        return data_without(opened, [asked])
+        return data_without(opened, [asked], asked.demands)
 
 
 @contextmanager
@@ -149,18 +157,29 @@ def _view_kept(opened: RunResult) -> Iterator[None]:
 
 
 class _Session:
-    """One call of :func:`unlearn`; the caller holds the lock."""
+    """One call of :func:`unlearn`; the caller holds the lock.
+
+    Args:
+        writes: finish what a kill interrupted; else a run that such a thing waits in is refused later.
+    """
 
     def __init__(
-        self, store: RunStore, changes: Mapping[str, Any] | None, opened: RunResult | None, other_machine: str = REFUSE
+        self,
+        store: RunStore,
+        changes: Mapping[str, Any] | None,
+        opened: RunResult | None,
+        other_machine: str = REFUSE,
+        writes: bool = True,
     ) -> None:
         self.other_machine = other_machine
         self.store, self.changes, self.opened = store, changes, opened
         self.keys = opened.keys if opened else key_ring(changes)
         self.ledger = Ledger(store.folder, store.salt)
         waiting = {e.position for e in self.ledger.waiting()}
+        if not writes:
+            refuse_pending(store)
         with taken(store):
-            self.finished = finish_switch(store, self.ledger, self.keys)
+            self.finished = finish_switch(store, self.ledger, self.keys) if writes else []
         refuse_gap(store, self.keys)
         self._closed_now = waiting - {e.position for e in self.ledger.waiting()}
 
@@ -181,7 +200,7 @@ class _Session:
             opened = self._open()
             self._machines(opened).refuse_others(method)
             asked, out.left = self._ask(opened, demands, exactness, method, skip_unknown)
-            data = data_without(opened, [asked])
+            data = data_without(opened, [asked], asked.demands)
             out.plan = plan_of(self.store, data, [asked])  # refuses what would leave nothing, before the ledger knows
             refuse_unreachable(self.store)
             self._key_old_digests()
@@ -220,7 +239,7 @@ class _Session:
         machines.refuse_others(method)
         asked, left = self._ask(opened, demands, exactness, method, skip_unknown)
         with _view_kept(opened):
-            data = data_without(opened, [asked])
+            data = data_without(opened, [asked], asked.demands)
             plan = plan_of(self.store, data, [asked])
             if exactness == STRICT:
                 plan.shards = _strict_shards(opened, self.store, data)
@@ -247,7 +266,7 @@ class _Session:
         rows = opened.data[0]._dataset.raw_interactions
         found = find(demands, rows, lambda d: any(_covers(d, part) for part in earlier), skip_unknown)
         content = {**_digests(found, rows, digester), KEY: self.keys.newest().name}
-        return _Asked({**content, "exactness": exactness, "method": method}), found.left
+        return _Asked({**content, "exactness": exactness, "method": method}, found.demands), found.left
 
     def _served(self, entries: Sequence[Entry]) -> tuple[Forgotten, ...]:
         """What requests named."""

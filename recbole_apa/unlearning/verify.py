@@ -16,10 +16,11 @@ from recbole_apa.frozen_states import wrong_states
 from recbole_apa.ledger import refuse_pending
 from recbole_apa.make_trainer import make_trainer
 from recbole_apa.run_lock import run_lock
+from recbole_apa.run_log import own_log
 from recbole_apa.run_store import EMBEDDINGS, LINEAGE, MEMORY, PARTITION, STATES, RunStore
 from recbole_apa.storage.place import working_folder
+from recbole_apa.unlearning.checks import reachable
 from recbole_apa.unlearning.machines import machines_of
-from recbole_apa.unlearning.reachable import reachable
 
 SCORED = ("valid", "test")
 _PASSING = ("train_seconds", "machine", "base_model_name_or_path")
@@ -45,6 +46,7 @@ class VerifyResult:
         return not self.differences
 
 
+@own_log()
 def verify(run_dir: str | Path, config_dict: Mapping[str, Any] | None = None) -> VerifyResult:
     """Train the run's state again, in a temporary folder, with nothing taken over but the assignment to shards
     (under ``strict`` not even that), and compare adapters, memory, lineage, tau, n and scores.
@@ -63,7 +65,10 @@ def _verify(store: RunStore, config_dict: Mapping[str, Any] | None) -> VerifyRes
         store.check()
     except RunError as error:
         return VerifyResult([str(error)], ["files against the manifest's digests"])
-    with run_lock(store.folder, "verifying"), tempfile.TemporaryDirectory(prefix="recbole-apa-verify-") as name:
+    with (
+        run_lock(store.folder, "verifying", writes=False),
+        tempfile.TemporaryDirectory(prefix="recbole-apa-verify-") as name,
+    ):
         opened = open_run(store, config_dict)
         show = opened.config["show_progress"]
         machines = machines_of(store, opened.model.engine.decoder.device)
@@ -89,10 +94,9 @@ def _verify(store: RunStore, config_dict: Mapping[str, Any] | None) -> VerifyRes
             for split in SCORED
             if not torch.equal(served[split], again[split])
         ]
-        out.compared.append("forgotten interactions against the data")
+        out.compared.append("the raw files' rows of what was forgotten, by keyed digests, against data and state")
         out.differences += [
-            f"what was forgotten can be reached: {found}"
-            for found in reachable(opened.data[0]._dataset, opened.data[0]._dataset.view)
+            f"what was forgotten can be reached: {found}" for found in reachable(store, opened.data, opened.keys)
         ]
         prompts = [p for loader in opened.data[:2] for p in opened.model.prompts(loader._dataset.labelled)]
         wrong = wrong_states(store, opened.model.engine.cache, prompts)

@@ -88,6 +88,8 @@ class Crew:
     def _open(self) -> Team:
         config = self._config
         options = {name: value for name, value in config.external_config_dict.items() if name != KEY_FILE}
+        if config["engine"] == "ray":
+            options.pop("gpu_id", None)  # Ray says which GPUs a worker sees, each its own
         setup = Setup(config.dataset, options, self._view, torch.get_num_threads())
         if config["engine"] == "ray":
             return RayTeam(

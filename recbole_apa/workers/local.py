@@ -1,17 +1,16 @@
 """Workers as processes of this machine."""
 
 import contextlib
-import multiprocessing
-import signal
 from collections.abc import Hashable
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
-from multiprocessing.process import BaseProcess
+from subprocess import Popen
 from typing import Any
 
 from recbole_apa.errors import APAError
 from recbole_apa.workers.jobs import Job, Setup, ShardWorker
 from recbole_apa.workers.mailbox import Message
+from recbole_apa.workers.process import how_it_ended, start_process
 from recbole_apa.workers.schedule import WorkerLost
 
 _SHARE, _VALUE, _ERROR = "share", "value", "error"
@@ -21,7 +20,7 @@ _SHARE, _VALUE, _ERROR = "share", "value", "error"
 class _Slot:
     """One process and the line to it."""
 
-    process: BaseProcess
+    process: Popen[bytes]
     line: Connection
     job: Job | None = None
 
@@ -75,18 +74,15 @@ class ProcessTeam:
         """See :class:`~recbole_apa.workers.schedule.Team`."""
         for slot in self._slots.values():
             slot.process.kill()
-            slot.process.join()
-            slot.line.close()
+            _bury(slot)
         self._slots.clear()
 
     def _start(self) -> int:
-        context = multiprocessing.get_context("spawn")
-        ours, theirs = context.Pipe()
-        process = context.Process(target=_work, args=(theirs, self._setup), daemon=True)
-        process.start()
-        theirs.close()
+        process, line = start_process()
         self._next += 1
-        self._slots[self._next] = _Slot(process, ours)
+        self._slots[self._next] = _Slot(process, line)
+        with contextlib.suppress(OSError):
+            line.send((_work, self._setup))
         return self._next
 
     def _listen(self, number: int) -> None:
@@ -100,16 +96,21 @@ class ProcessTeam:
                 else:
                     self._ended[number], slot.job = (kind, value), None
         except (EOFError, OSError):
-            slot.process.join()
-            slot.line.close()
             del self._slots[number]
-            self._ended[number] = (_ERROR, WorkerLost(f"its process ended with code {slot.process.exitcode}"))
+            self._ended[number] = (_ERROR, WorkerLost(how_it_ended(_bury(slot))))
+
+
+def _bury(slot: _Slot) -> int:
+    """Wait for a process that ends; its exit code."""
+    code = slot.process.wait()
+    slot.line.close()
+    if slot.process.stdin:
+        slot.process.stdin.close()
+    return code
 
 
 def _work(line: Connection, setup: Setup) -> None:
     """A process: build, then do what comes until the line is closed."""
-    # Ctrl-C reaches all processes of a terminal; the one that gave the job ends this one
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
     worker = None
     while True:
         try:

@@ -6,6 +6,7 @@ from logging import getLogger
 from typing import Any
 
 from recbole_apa.errors import TrainingError
+from recbole_apa.terminable import sigterm_kept
 from recbole_apa.workers.jobs import Job, Setup, ShardWorker
 from recbole_apa.workers.mailbox import Mailbox, Message
 from recbole_apa.workers.schedule import MOST_ATTEMPTS, WorkerLost
@@ -53,9 +54,23 @@ class RayTeam:
     """
 
     def __init__(self, setup: Setup, n_workers: int, options: RayOptions) -> None:
+        with sigterm_kept():
+            self._connect(options)
+        self._setup, self._options = setup, options
+        self._mailbox: Any = None
+        self._taken: Any = None
+        self._open_mailbox()
+        self._slots = [self._hire() for _ in range(n_workers)]
+        self._job_of: dict[Hashable, _Slot] = {}
+        self._lost = 0
+        getLogger().info(
+            f"{n_workers} Ray worker(s), logs in {self._ray._private.worker._global_node.get_logs_dir_path()}"
+        )
+
+    def _connect(self, options: RayOptions) -> None:
         import ray
 
-        self._ray, self._setup, self._options = ray, setup, options
+        self._ray = ray
         self._ours = not ray.is_initialized()
         if self._ours:
             try:
@@ -69,13 +84,6 @@ class RayTeam:
                     f"ray_address: found no Ray cluster at {options.address!r} ({error}); start one with "
                     "`ray start --head` and name the address that it prints"
                 ) from error
-        self._mailbox: Any = None
-        self._taken: Any = None
-        self._open_mailbox()
-        self._slots = [self._hire() for _ in range(n_workers)]
-        self._job_of: dict[Hashable, _Slot] = {}
-        self._lost = 0
-        getLogger().info(f"{n_workers} Ray worker(s), logs in {ray._private.worker._global_node.get_logs_dir_path()}")
 
     def has_room(self) -> bool:
         """See :class:`~recbole_apa.workers.schedule.Team`."""

@@ -1,0 +1,124 @@
+"""The independent check (``unlearning.check``) on a run: what to look for, where, and what follows."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from recbole_apa.errors import CertificateError
+from recbole_apa.keys import KeyRing
+from recbole_apa.ledger import Ledger, served_by
+from recbole_apa.run_store import EMBEDDINGS, MEMORY, RunStore
+from recbole_apa.unlearning.check import (
+    Name,
+    RawFiles,
+    Sought,
+    in_data,
+    in_exports,
+    in_state,
+    n_rows,
+    named,
+    recognised,
+    scan,
+)
+from recbole_apa.unlearning.demands import Demand
+
+
+def raw_files(dataset: Any) -> RawFiles:
+    """The files of interactions of a RecBole dataset, as its options name them."""
+    config, folder, name = dataset.config, Path(dataset.dataset_path), dataset.dataset_name
+    parts = config["benchmark_filename"]
+    paths = tuple(folder / f"{name}.{part}.inter" for part in parts) if parts else (folder / f"{name}.inter",)
+    time = dataset.time_field if dataset.interactions.times is not None else None
+    return RawFiles(
+        paths, dataset.uid_field, dataset.iid_field, time, config["field_separator"], config["encoding"] or "utf-8"
+    )
+
+
+def sought_of(
+    dataset: Any, lines: Sequence[Mapping[str, Any]], salt: str, keys: KeyRing, demands: Sequence[Demand] = ()
+) -> Sought:
+    """What must not be found: what requests come to in the raw files, by keyed digest, and by name where it is known.
+
+    Args:
+        lines: contents of requests, carried out or to be.
+        demands: the names of the last of them, in the process that was asked.
+
+    Raises:
+        CertificateError: the digests do not reach what the names do: it would come back when the run is opened.
+    """
+    raw = scan(raw_files(dataset))
+    known = recognised(raw, lines, salt, lambda name: keys.key(name).secret, dataset.view.once_a_pair)
+    asked = named(raw, [Name(d.user, d.item, d.time) for d in demands])
+    if not (asked.users <= known.users and asked.items <= known.items and asked.keys <= known.keys):
+        raise CertificateError(_refusal(["what would be kept of the request does not cover what it names"]))
+    return known | asked
+
+
+def parts_of(data: Sequence[Any]) -> list[Any]:
+    """The datasets of RecBole's loaders."""
+    return [loader._dataset for loader in data]
+
+
+def refuse_in_data(before: Sequence[Any], data: Sequence[Any], sought: Sought) -> None:
+    """
+    Args:
+        before: the loaders of the data before the requests.
+        data: those of what is left.
+
+    Raises:
+        CertificateError: something of what is sought can be reached in the data, or something else is gone.
+    """
+    _refuse(in_data(parts_of(data), sought))
+    was, is_left = before[0]._dataset.raw_interactions, data[0]._dataset.raw_interactions
+    gone, asked = len(was) - len(is_left), n_rows(was, sought)
+    if gone != asked:
+        raise CertificateError(
+            f"{gone} rows of the data would be forgotten, and the request comes to {asked}: nothing was changed; this "
+            "is a fault of the program: please report it"
+        )
+
+
+def refuse_in_state(store: RunStore, data: Sequence[Any], sought: Sought, exports: Sequence[str]) -> None:
+    """
+    Raises:
+        CertificateError: something of what is sought can be reached in a state, in the data that it was made of, or in
+            the run's exports.
+    """
+    _refuse(in_data(parts_of(data), sought) + in_run(store, sought))
+    _refuse(in_exports(map(Path, exports), data[0]._dataset.splits, sought))
+
+
+def in_run(store: RunStore, sought: Sought) -> list[str]:
+    """Where a state says that it saw something of what is sought, in words."""
+    partition = store.load_partition()
+    assert partition is not None
+    n_told = {EMBEDDINGS: len(store.load_embeddings()), MEMORY: len(store.load_memory()[0].labels)}
+    return in_state(partition.shard_of, store.lineage(), n_told, sought)
+
+
+def reachable(store: RunStore, data: Sequence[Any], keys: KeyRing) -> list[str]:
+    """Where rows of what a run has forgotten can be reached, in words. Names are not known any more: rows of the raw
+    files are recognised by keyed digests, as far as those files still hold them.
+
+    Raises:
+        KeyFileError: a key is not in the ring.
+        CertificateError: the files cannot be scanned.
+    """
+    manifest = store.manifest()
+    lines = [e.content for e in Ledger(store.folder, store.salt).requests() if served_by(manifest, e)]
+    if not lines:
+        return []
+    sought = sought_of(data[0]._dataset, lines, store.salt, keys)
+    return in_data(parts_of(data), sought) + in_run(store, sought)
+
+
+def _refuse(found: Sequence[str]) -> None:
+    if found:
+        raise CertificateError(_refusal(found))
+
+
+def _refusal(found: Sequence[str]) -> str:
+    return (
+        f"what was asked to be forgotten is still there ({'; '.join(found)}): nothing is certified, and the run stays "
+        "as it was; this is a fault of the program: please report it"
+    )

@@ -1,0 +1,50 @@
+"""Users without a name, a home, or the right to write there are told of RECBOLE_APA_CACHE."""
+
+import getpass
+import os
+from pathlib import Path
+
+import pytest
+
+from recbole_apa import cache
+from recbole_apa.cache import CACHE_VARIABLE, cache_folder, cache_root, user_name
+from recbole_apa.errors import RunError
+from recbole_apa.storage.place import working_folder
+
+SAYS = r"set the environment variable RECBOLE_APA_CACHE to a folder that can be written$"
+
+
+def no_such_user(*args):
+    raise KeyError("getpwuid(): uid not found: 12345")
+
+
+def no_home(*args):
+    raise RuntimeError("Could not determine home directory.")
+
+
+def test_a_user_without_a_name_is_called_by_number(monkeypatch):
+    monkeypatch.setattr(getpass, "getuser", no_such_user)
+    assert user_name() == str(os.getuid())
+
+
+@pytest.mark.parametrize("how", [lambda name: Path("~/.cache") / name, no_home, no_such_user])
+def test_a_user_without_a_home_is_told_of_the_variable(how, monkeypatch, tmp_path):
+    monkeypatch.delenv(CACHE_VARIABLE, raising=False)
+    monkeypatch.setattr(cache, "user_cache_path", how)
+    with pytest.raises(RunError, match=r"has no home directory to keep a cache in; " + SAYS):
+        cache_root()
+    with pytest.raises(RunError, match=SAYS), working_folder("memory://bucket/run", "reading", writes=False):
+        pass
+    monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path))
+    assert cache_folder("runs") == tmp_path / "runs"
+
+
+def test_a_home_that_cannot_be_written_is_named(monkeypatch, tmp_path):
+    monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path / "home" / "cache"))
+    (tmp_path / "home").write_text("")
+    with pytest.raises(RunError, match=rf"cannot write the cache {tmp_path}/home/cache/runs: .*; " + SAYS):
+        cache_folder("runs")
+    monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path))
+    monkeypatch.setattr(os, "access", lambda *args: False)  # root may write everywhere
+    with pytest.raises(RunError, match=r"no right to write there; " + SAYS):
+        cache_folder("runs")
