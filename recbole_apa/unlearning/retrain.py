@@ -130,8 +130,7 @@ def carry_out(
     about = _about(before, served, exactness, data[0]._dataset.view)
     about["outside"] = left_outside(before, trainer, result, own)
     write_records(result, about, _carried_out(served))
-    lines = [e.content for e in served]
-    sought = sought_of(data[0]._dataset, lines, store.salt, opened.keys)
+    sought = sought_of(data[0]._dataset, [e.content for e in served], store.salt, opened.keys)
     refuse_in_state(pending, data, sought, own.exports)
     _certify(
         store, pending, ledger, requests, plan, exactness, method, seconds, figures, trainer, before, own, key, machines
