@@ -80,11 +80,11 @@ class Ledger:
         now = datetime.now(timezone.utc).isoformat(timespec="seconds")
         value = {"position": position, "kind": kind, "time": now, "previous": previous, **content}
         line = json.dumps(value, sort_keys=True).encode() + b"\n"
-        self._write(whole + line, "; the request was not taken" if kind == REQUEST else "")
+        self._write(whole + line, kind)
         publish(self.path.parent)
         return Entry(position, kind, now, value, hashlib.sha256(line).hexdigest())
 
-    def _write(self, lines: bytes, not_taken: str) -> None:
+    def _write(self, lines: bytes, kind: str) -> None:
         """Like every other file, whole and under a new name: a copy by hard links stays as it is.
 
         Raises:
@@ -95,7 +95,7 @@ class Ledger:
         except RunError as error:
             if self.path.is_file() and self.path.read_bytes() == lines:
                 raise RunError(f"{error}; the line is in {LEDGER} all the same: go on with --resume") from error
-            raise RunError(f"{error}{not_taken}") from error
+            raise RunError(f"{error}; the request was not taken" if kind == REQUEST else str(error)) from error
 
     def _read(self) -> tuple[list[Entry], bytes]:
         """The entries, and the bytes of their lines."""

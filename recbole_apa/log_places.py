@@ -25,9 +25,18 @@ def open_log(config: Any) -> None:
         getLogger().warning(f"no log is written under {folder.absolute()}: {error.strerror}; {_ADVICE}")
 
 
-def scalars_folder(config: Any) -> Path:
-    """Where tensorboard's folders are made."""
-    return _root(config) / TENSORBOARD
+def open_scalars(config: Any, name: str, mark: Callable[[Path], None]) -> Any:
+    """Tensorboard's writer of a folder ``name``; one that writes nothing where the folder cannot be made.
+
+    Args:
+        mark: says whose the folder is.
+    """
+    return _writer(place_of_scalars(config, name), mark)
+
+
+def place_of_scalars(config: Any, name: str) -> Path:
+    """The folder that :func:`open_scalars` makes."""
+    return _root(config) / TENSORBOARD / name
 
 
 class NoScalars:
@@ -90,15 +99,17 @@ def _ensure_dir(folder: str) -> None:
         ) from error
 
 
-def _writer(folder: Path) -> Any:
+def _writer(folder: Path, mark: Callable[[Path], None] | None = None) -> Any:
     from torch.utils.tensorboard import SummaryWriter
 
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        if mark:
+            mark(folder)
         return SummaryWriter(str(folder))
-    except OSError as error:
-        why = f"nothing is written for tensorboard under {folder.parent.absolute()}: {error.strerror}"
-        getLogger().warning(f"{why}; {_ADVICE}")
+    except (OSError, RunError) as error:
+        why = error.strerror if isinstance(error, OSError) else error
+        getLogger().warning(f"nothing is written for tensorboard under {folder.parent.absolute()}: {why}; {_ADVICE}")
         return NoScalars()
 
 

@@ -42,7 +42,8 @@ def whose(folder: Path, salt: str, home: str) -> str:
         return UNKNOWN
     if lines[1] == home:
         return OWN
-    return ANOTHERS if _is_run(Path(lines[1]), salt) else UNKNOWN
+    # a run on an object store is copied from there, and not moved
+    return ANOTHERS if "://" in lines[1] or _is_run(Path(lines[1]), salt) else UNKNOWN
 
 
 def are_own_logs(folder: Path, salt: str, home: str) -> bool:

@@ -1,4 +1,4 @@
-"""Standard output, error and logs that never undo what was done: a reader may have gone, a terminal lack a letter."""
+"""Standard output and error that never undo what was done: a reader may have gone, a terminal lack a letter."""
 
 import contextlib
 import os

@@ -16,13 +16,12 @@ from recbole_apa.adapters.attention import Memory, settle_attention
 from recbole_apa.backbone.answers import TokenizedPrompt
 from recbole_apa.board import Board
 from recbole_apa.data.dataloader import ShardingDataLoader
-from recbole_apa.errors import RunError
 from recbole_apa.fitting import Crew, FitRecord, Mover, StateBuilder, lineage_of, sample_order
 from recbole_apa.former_state import FormerState
 from recbole_apa.frozen_states import load_states, save_states
 from recbole_apa.keys import Key, secret_of
 from recbole_apa.ledger import refuse_pending
-from recbole_apa.log_places import nothing_made, scalars_folder
+from recbole_apa.log_places import NoScalars, nothing_made, open_scalars, place_of_scalars
 from recbole_apa.machine_kind import MachineKind, machine_kind
 from recbole_apa.model import APA
 from recbole_apa.outside import mark
@@ -96,7 +95,6 @@ class APATrainer(Trainer):
         if store:
             about = {"code": code_version(), KEY: self.key.name if self.key else None, MACHINES: [self.machine.plain()]}
             store.begin(self.identity(train_data, store.salt), about)
-            # a folder of its own, so that unlearning can delete what an old training wrote there
             store.note_machine(self.machine.plain())
             self.tensorboard = self._new_board(store)
             self.logger.info(f"run folder: {store.place} (if interrupted, go on with --run_dir={store.place})")
@@ -127,17 +125,13 @@ class APATrainer(Trainer):
         return self._validate(valid_data, show_progress, callback_fn)
 
     def _new_board(self, store: RunStore) -> Board:
-        """Tensorboard logs that carry the run's mark; without the right to write them, none."""
+        """Tensorboard logs that carry the run's mark; where they cannot be written, none."""
         if not self.writes_board:
-            return Board()
-        folder = scalars_folder(self.config) / f"{store.folder.name}-{secrets.token_hex(4)}"
-        store.note_board(folder)
-        try:
-            mark(folder, store.salt, store.home)
-        except RunError as error:
-            self.logger.warning(f"no tensorboard logs are written: {error}")
-            return Board()
-        return Board(folder)
+            return Board(NoScalars())
+        # a folder of its own, so that unlearning can delete what an old training wrote there
+        name = f"{store.folder.name}-{secrets.token_hex(4)}"
+        store.note_board(place_of_scalars(self.config, name))
+        return Board(open_scalars(self.config, name, lambda folder: mark(folder, store.salt, store.home)))
 
     def _build(self, builder: StateBuilder, train_data: ShardingDataLoader, valid_data: Any) -> tuple[Memory, Tensor]:
         """Partition, adapters, memory; and which shards are active."""

@@ -62,7 +62,6 @@ MAY_IMPORT_RECBOLE = {
     "data/recbole_tables.py",
     "eval_checks.py",
     "recbole_evaluator.py",
-    "board.py",
     "evaluation/ranking.py",
     "data/dataloader.py",
     "fitting.py",

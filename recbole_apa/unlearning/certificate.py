@@ -12,6 +12,7 @@ from recbole_apa.data.splits import SPLITS
 from recbole_apa.files import write_json, write_text
 from recbole_apa.keys import Key
 from recbole_apa.report.pages import render
+from recbole_apa.run_store import MACHINES
 from recbole_apa.unlearning.plan import DROPPED, REWRITTEN, Plan
 
 FORMAT = 2
@@ -62,6 +63,7 @@ def write_certificate(folder: Path, content: Mapping[str, Any]) -> tuple[Path, P
         f"Certificate {name}",
         c=content,
         meaning=_meaning(content),
+        machines=_machines(content),
         left=LEFT,
         name=name,
     )
@@ -73,9 +75,13 @@ def _meaning(content: Mapping[str, Any]) -> str:
     """What the state is that a request left."""
     if content["method"] != "exact":
         return APPROXIMATE
-    # certificates of before machines were noted say nothing of them
-    comparable = content.get("machines", {}).get("comparable", True)
-    return MEANING[content["exactness"]] if comparable else MIXED
+    return MEANING[content["exactness"]] if _machines(content)["comparable"] else MIXED
+
+
+def _machines(content: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What a certificate says of machines; those of older versions say nothing."""
+    said: Mapping[str, Any] = content.get(MACHINES) or {"says": "", "retrained": False, "comparable": True}
+    return said
 
 
 def changed_files(before: Mapping[str, str], after: Mapping[str, str], key: Key) -> dict[str, dict[str, str | None]]:

@@ -130,8 +130,7 @@ def carry_out(
     about = _about(before, served, exactness, data[0]._dataset.view)
     about["outside"] = left_outside(before, trainer, result, own)
     write_records(result, about, _carried_out(served))
-    lines = [e.content for e in served]
-    sought = sought_of(data[0]._dataset, lines, store.salt, opened.keys)
+    sought = sought_of(data[0]._dataset, [e.content for e in served], store.salt, opened.keys)
     refuse_in_state(pending, data, sought, own.exports)
     _certify(
         store, pending, ledger, requests, plan, exactness, method, seconds, figures, trainer, before, own, key, machines
@@ -143,12 +142,6 @@ def carry_out(
     certificates = _certificate_paths(store, [e.position for e in requests])
     full = before.get("full_training", {}).get("seconds")
     return Outcome([e.position for e in requests], plan, certificates, figures, seconds, full, result, method)
-
-
-def _served(store: RunStore) -> list[Entry]:
-    """The requests whose state this is."""
-    manifest = store.manifest()
-    return [e for e in Ledger(store.folder, store.salt).requests() if served_by(manifest, e)]
 
 
 def _trainer_of(opened: RunResult, store: RunStore, pending: RunStore, machines: Machines) -> APATrainer:
@@ -168,6 +161,12 @@ def _about(before: Mapping[str, Any], served: Sequence[Entry], exactness: str, v
         "served_requests": [e.digest for e in served],
         "partition_of": "this data" if exactness == STRICT else "inherited",
     }
+
+
+def _served(store: RunStore) -> list[Entry]:
+    """The requests whose state this is."""
+    manifest = store.manifest()
+    return [e for e in Ledger(store.folder, store.salt).requests() if served_by(manifest, e)]
 
 
 def method_of(requests: Sequence[Asked]) -> str:
