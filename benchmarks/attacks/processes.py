@@ -1,12 +1,14 @@
 """A function in a forked child: it may be killed, and takes no time to import anything."""
 
+import contextlib
+import importlib
 import json
 import os
 import signal
 import sys
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,7 +29,9 @@ class Ended:
 
 def warm() -> None:
     """Import everything slow in the parent. No gradient may be computed there: a fork would not survive it."""
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    import plotly.graph_objects
     import recbole.trainer  # noqa: F401
     import torch
     import transformers.models.llama.modeling_llama  # noqa: F401
@@ -38,6 +42,24 @@ def warm() -> None:
     import recbole_apa.unlearning.session  # noqa: F401
 
     torch.set_num_threads(1)
+    # plotly makes its templates when a first figure asks for them
+    plotly.graph_objects.Figure(plotly.graph_objects.Table()).update_layout(template="plotly_white").to_json()
+
+
+def warm_backbone(folder: Path) -> None:
+    """What transformers keeps of a first loading."""
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    AutoModelForCausalLM.from_pretrained(folder)
+    AutoTokenizer.from_pretrained(folder)
+
+
+def warm_modules(names: Sequence[str]) -> None:
+    """Import what a child had to import."""
+    for name in names:
+        if name not in sys.modules:
+            with contextlib.suppress(ImportError):
+                importlib.import_module(name)
 
 
 def run_forked(function: Callable[[], Any], folder: Path, seconds: float = 120.0) -> Ended:

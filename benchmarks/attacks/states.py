@@ -15,6 +15,8 @@ SALTED = frozenset({"interactions", "hides", "forgotten", "names"})
 PAGES = frozenset({".html"})
 """Pages repeat what the records beside them say, times among it."""
 PASSING = frozenset({".lock"})
+MARKS = frozenset({".recbole-apa-run"})
+"""Hold nothing but a digest of the salt."""
 
 
 def state_of(folder: Path, own_salt: bool) -> dict[str, Any]:
@@ -44,6 +46,8 @@ def _content(path: Path, own_salt: bool) -> Any:
     if path.is_dir():
         return "an empty folder"
     data = path.read_bytes()
+    if path.name in MARKS and own_salt:
+        return f"a mark of {len(data)} bytes"
     if path.suffix in PAGES and path.parent.name != "figures":
         return "a page" if data.rstrip().endswith(b"</html>") else "half a page"
     try:

@@ -2,13 +2,14 @@
 
 import os
 import shutil
+import sys
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from benchmarks.attacks.operations import BEFORE, watch
-from benchmarks.attacks.processes import Ended, run_forked
+from benchmarks.attacks.processes import Ended, run_forked, warm_backbone, warm_modules
 from benchmarks.attacks.scenes import CACHE, EXPORTS, RUN, STORE, WORK, Place, Scene, where
 from benchmarks.attacks.states import state_of
 from benchmarks.attacks.tiny import write_config, write_tiny
@@ -35,6 +36,7 @@ class Theatre:
         made = run_forked(lambda: write_tiny(folder), folder)
         if made.error:
             raise AttackError(made.error)
+        warm_backbone(Path(made.value["backbone"]))
         self.place = Place(folder / "case", write_config(folder / "config.yaml", made.value))
         os.environ["RECBOLE_APA_CACHE"] = str(folder / "case" / CACHE)
 
@@ -71,6 +73,7 @@ class Theatre:
         ended = self.run(partial(_counted, command, self._roots(scene)))
         if ended.error or ended.value[0] != 0:
             raise AttackError(f"{scene.name}: {' '.join(command)}: {ended.error or ended.said}")
+        warm_modules(ended.value[2])
         return [(kind, name) for kind, name in ended.value[1]]
 
     def killed(self, scene: Scene, command: list[str], at: int, manner: str) -> Ended:
@@ -126,9 +129,9 @@ def main(command: Sequence[str]) -> int:
     return run_command(command)
 
 
-def _counted(command: list[str], roots: list[Path]) -> tuple[int, Operations]:
-    found = watch(roots)
-    return main(command), found.seen
+def _counted(command: list[str], roots: list[Path]) -> tuple[int, Operations, list[str]]:
+    found, known = watch(roots), set(sys.modules)
+    return main(command), found.seen, sorted(set(sys.modules) - known)
 
 
 def _killed(command: list[str], roots: list[Path], at: int, manner: str) -> int:
