@@ -29,7 +29,7 @@ from benchmarks.attacks.scenes import SCENES, Place, Scene, where
 from benchmarks.attacks.states import difference
 from benchmarks.attacks.theatre import AttackError, Operations, Theatre, main
 
-DONE_BEFORE = ("was forgotten before", "nothing was asked", "holds a finished run")
+DONE_BEFORE = ("was forgotten before", "nothing was asked", "holds a finished run", "holds another run")
 """What a command says whose work is done already."""
 
 
@@ -42,6 +42,8 @@ class Undisturbed:
     old: dict[str, Any]
     """The state it starts from."""
     new: dict[str, Any]
+    sound: tuple[dict[str, Any], ...]
+    """These two, and one between them where there is one: what may be served."""
     around: dict[str, Any]
     findings: list[str]
     """Of the audit; none where it holds."""
@@ -60,6 +62,11 @@ def undisturbed(theatre: Theatre, scene: Scene) -> Undisturbed:
     """
     theatre.prepare(scene)
     old = theatre.state(scene)
+    between = []
+    if scene.midway:
+        theatre.again(scene)
+        theatre.play(scene, scene.midway(theatre.place))
+        between.append(theatre.state(scene))
     theatre.again(scene)
     scene.tidy(theatre.place)
     operations = theatre.play(scene, scene.command(theatre.place))
@@ -67,7 +74,7 @@ def undisturbed(theatre: Theatre, scene: Scene) -> Undisturbed:
     audited = theatre.run(partial(_findings, scene, theatre.place))
     if audited.error or (scene.holds and audited.value):
         raise AttackError(f"{scene.name}: the undisturbed end is not sound: {audited.error or audited.value}")
-    return Undisturbed(scene, operations, old, new, around, audited.value)
+    return Undisturbed(scene, operations, old, new, (old, new, *between), around, audited.value)
 
 
 class Case:
@@ -104,7 +111,7 @@ class Case:
         """What is wrong with what the kill left: a state that is served is the old one or the new one, whole."""
         left = self.theatre.state(self.scene)
         self.was_done = left == self.there.new
-        if left in (self.there.old, self.there.new):
+        if left in self.there.sound:
             return ""
         opened = self.theatre.run(partial(_is_served, self.scene, self.theatre.place))
         if opened.error:
@@ -126,7 +133,11 @@ class Case:
         scene.tidy(theatre.place)
         command = scene.command(theatre.place)
         if self.resumes and _waiting(theatre.state(scene)):
-            command = theatre.place.later("--resume", run=where(scene, theatre.place))
+            resumed = theatre.run(partial(main, theatre.place.later("--resume", run=where(scene, theatre.place))))
+            if resumed.error or resumed.value != 0:
+                return f"--resume: {resumed.error or resumed.said[-600:]}"
+            # what waited may be an earlier request; what is done twice is refused
+            self.was_done = theatre.state(scene) == self.there.new
         ended = theatre.run(partial(main, command))
         if ended.error:
             return f"going on: {ended.error}"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from benchmarks.attacks.local_store import FOLDER
 
-RUN, WORK, EXPORTS, STORE, CACHE, COPY = "run", "work", "exports", FOLDER, "cache", "copy"
+RUN, WORK, EXPORTS, STORE, CACHE, COPY, KEYS = "run", "work", "exports", FOLDER, "cache", "copy", "keys"
 
 
 @dataclass(frozen=True)
@@ -48,6 +48,8 @@ class Scene:
     """Commands that make the state it starts from."""
     interrupted: str = ""
     """A file: the last of ``before`` is killed when this was just put in place."""
+    midway: Callable[[Place], list[str]] | None = None
+    """A command that brings it to a sound state on the way to its end, which may be served too."""
     roots: tuple[str, ...] = (RUN, EXPORTS)
     """Folders whose operations count."""
     judged: str = RUN
@@ -55,7 +57,7 @@ class Scene:
     resumes: bool = True
     """Whether ``--resume`` can finish it."""
     trains: bool = False
-    """Whether it makes the run, with a salt of its own."""
+    """Whether it makes the run, with a salt of its own, and the key with which the run forgets."""
     holds: bool = True
     """Whether the audit holds at the end."""
     tidy: Callable[[Place], None] = field(default=lambda place: None)
@@ -106,7 +108,7 @@ SCENES = (
     Scene("request, strict", _request("--exactness=strict"), (_trained,)),
     Scene("request, approximate", _request("--unlearn_method=NPO"), (_trained,), holds=False),
     Scene("request on a run with an export", _request(), (_exported,)),
-    Scene("train and forget", lambda place: place.first(*_ASKED), trains=True),
+    Scene("train and forget", lambda place: place.first(*_ASKED), midway=_trained, roots=(RUN, KEYS), trains=True),
     Scene("resume", lambda place: place.later("--resume"), (_trained, _request()), "ledger.jsonl"),
     Scene("resume the switch", lambda place: place.later("--resume"), (_trained, _request()), "partition.json"),
     Scene(
@@ -114,6 +116,7 @@ SCENES = (
         lambda place: place.later("--forget_items=i2"),
         (_trained, _request()),
         "ledger.jsonl",
+        lambda place: place.later("--resume"),
     ),
     Scene("second request", lambda place: place.later("--forget_items=i2"), (_trained, _request())),
     Scene(

@@ -10,8 +10,8 @@ TIMES = frozenset({"time", "completed", "previous", "digest", "manifest", "salt"
 NAMES_ONLY = frozenset({"files", "certificates"})
 """Tables of digests: the files stand beside them, but for those that hold times."""
 COUNTS_ONLY = frozenset({"served_requests"})
-SALTED = frozenset({"interactions", "hides", "forgotten", "names"})
-"""Digests with the run's salt: counted where two runs have salts of their own."""
+SALTED = frozenset({"interactions", "hides", "forgotten", "names", "dataset", "dataset_sums", "identity_digest", "key"})
+"""Digests with the run's salt or key: counted where two runs have their own."""
 PAGES = frozenset({".html"})
 """Pages repeat what the records beside them say, times among it."""
 PASSING = frozenset({".lock"})
@@ -71,8 +71,8 @@ def _plain(value: Any, own_salt: bool) -> Any:
 def _told(key: str, value: Any, own_salt: bool) -> Any:
     if key in NAMES_ONLY and isinstance(value, dict):
         return sorted(value)
-    if (key in COUNTS_ONLY or (own_salt and key in SALTED)) and isinstance(value, list):
-        return len(value)
+    if key in COUNTS_ONLY or (own_salt and key in SALTED):
+        return len(value) if isinstance(value, (list, dict)) else type(value).__name__
     return _plain(value, own_salt)
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from benchmarks.attacks.operations import BEFORE, watch
 from benchmarks.attacks.processes import Ended, run_forked, warm_backbone, warm_modules
-from benchmarks.attacks.scenes import CACHE, EXPORTS, RUN, STORE, WORK, Place, Scene, where
+from benchmarks.attacks.scenes import CACHE, EXPORTS, KEYS, RUN, STORE, WORK, Place, Scene, where
 from benchmarks.attacks.states import state_of
 from benchmarks.attacks.tiny import write_config, write_tiny
 
@@ -39,6 +39,7 @@ class Theatre:
         warm_backbone(Path(made.value["backbone"]))
         self.place = Place(folder / "case", write_config(folder / "config.yaml", made.value))
         os.environ["RECBOLE_APA_CACHE"] = str(folder / "case" / CACHE)
+        os.environ["RECBOLE_APA_KEY_FILE"] = str(folder / "case" / KEYS / "keys.json")
 
     def prepare(self, scene: Scene) -> None:
         """Make the state that a scene starts from.
@@ -47,6 +48,8 @@ class Theatre:
             AttackError: one of the commands fails by itself.
         """
         self._empty()
+        if not scene.trains and self.run(_make_key).error:
+            raise AttackError(f"{scene.name}: no key can be made")
         for before in scene.before[: -1 if scene.interrupted else None]:
             self.play(scene, before(self.place))
         self._keep(scene)
@@ -127,6 +130,13 @@ def main(command: Sequence[str]) -> int:
     from recbole_apa.cli import main as run_command
 
     return run_command(command)
+
+
+def _make_key() -> None:
+    """One for all cases, so that what is keyed is the same in each."""
+    from recbole_apa.keys import key_ring
+
+    key_ring({}).rotate()
 
 
 def _counted(command: list[str], roots: list[Path]) -> tuple[int, Operations, list[str]]:
