@@ -1,10 +1,7 @@
 """What a request file asks for, read a second time by rules of its own.
 
-Written from the README alone: columns ``user_id``, ``item_id``, perhaps ``timestamp`` and ``rating``; a line without an
-item asks for the whole user, one without a user for the whole item; unknown, repeated or forgotten lines refuse the
-whole file, and so do ratings or times that contradict the data, a time without both ids, and columns of which nothing
-is known. Ids are taken as they stand. Where the README is silent the oracle is unsure: the file may be refused, or come
-to just these rows.
+Written from the README alone. Where it is silent the oracle is unsure: the file may be refused, or come to just these
+rows.
 """
 
 import json
