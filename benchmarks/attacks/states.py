@@ -5,7 +5,9 @@ import json
 from pathlib import Path
 from typing import Any
 
-TIMES = frozenset({"time", "completed", "previous", "digest", "manifest", "salt", "outside", "removed_outside"})
+TIMES = frozenset(
+    {"time", "completed", "previous", "digest", "manifest", "salt", "outside", "removed_outside", "boards"}
+)
 """Keys that hold a time, what is chained to one, where the logs of that second lie, or the run's salt."""
 NAMES_ONLY = frozenset({"files", "certificates"})
 """Tables of digests: the files stand beside them, but for those that hold times."""
