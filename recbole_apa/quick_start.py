@@ -79,6 +79,7 @@ def _is_named(run_dir: str | Path | None, backbone: str) -> bool:
 
 def _train(config: APAConfig, built: tuple[Any, tuple[Any, Any, Any]], store: RunStore, start: float) -> RunResult:
     trainer = make_trainer(config, built[0], store)
+    trainer.records_follow = True
     if config["export_samples"]:
         write_export(Path(config["export_samples"]), *built)
     show = config["show_progress"]

@@ -180,13 +180,19 @@ class RunStore:
         """Whether this is a pending state that is complete and waits to be put in place."""
         return self.manifest_path.is_file() and bool(self.manifest().get("ready"))
 
-    def seal(self, about: Mapping[str, Any]) -> None:
-        """Mark the run as complete and record the digest of each of its files."""
+    def seal(self, about: Mapping[str, Any], complete: bool = True) -> None:
+        """Record the digest of each of the run's files.
+
+        Args:
+            complete: whether nothing is to come; until then a run does not say what lies outside of it, and a request
+                would leave that as it is.
+        """
         manifest = self.manifest()
         files = {name: file_digest(self.folder / name) for name in self.state_files()}
         if self.base:
             files |= self._files_of_base()
-        write_json(self.manifest_path, {**manifest, **about, "status": COMPLETE, "files": files})
+        status = COMPLETE if complete else TRAINING
+        write_json(self.manifest_path, {**manifest, **about, "status": status, "files": files})
         publish(self.folder)
 
     def state_files(self) -> list[str]:

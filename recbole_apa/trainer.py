@@ -55,6 +55,8 @@ class APATrainer(Trainer):
         self.mover: Mover | None = None
         self.key: Key | None = None
         """With which the state's digests are keyed; None where nothing was forgotten."""
+        self.records_follow = False
+        """Whether the caller evaluates and writes records after ``fit``: the run counts as interrupted until then."""
         self.record = FitRecord()
         self.known_valid_scores: dict[str, Tensor] = {}
         self.train_embeddings: Tensor | None = None
@@ -121,7 +123,8 @@ class APATrainer(Trainer):
             if self.config["keep_states"]:
                 save_states(store, self.model.engine.cache, self._prompts_of(train_data, valid_data))
             store.save_lineage(lineage_of(self.partition, train_data._dataset.splits, store.has(STATES)))
-            store.seal({"chosen": {"tau": self.record.tau, "n_neighbors": self.record.n_neighbors}})
+            chosen = {"tau": self.record.tau, "n_neighbors": self.record.n_neighbors}
+            store.seal({"chosen": chosen}, complete=not self.records_follow)
         return self._validate(valid_data, show_progress, callback_fn)
 
     def _new_board(self, store: RunStore) -> Board:

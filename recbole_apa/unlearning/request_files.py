@@ -96,7 +96,7 @@ def _read_json_lines(path: Path, names: RequestColumns) -> Lines:
 
 def _parse_object(where: str, line: str) -> dict[str, Any]:
     try:
-        values = json.loads(line, object_pairs_hook=_each_once)
+        values = json.loads(line, object_pairs_hook=_each_once, parse_int=_as_it_stands)
     except _RepeatedKeyError as error:
         raise RequestError(f"{where}: {error} is there twice; expected each once") from None
     except RecursionError:
@@ -108,6 +108,12 @@ def _parse_object(where: str, line: str) -> dict[str, Any]:
             f'{where}: expected an object such as {{"user_id": "1", "item_id": "2"}}, found {line.strip()[:60]}'
         )
     return values
+
+
+def _as_it_stands(text: str) -> int | float:
+    """A whole number; -0 as none, for it is not the id 0."""
+    number = int(text)
+    return number if str(number) == text else float(text)
 
 
 class _RepeatedKeyError(Exception):
