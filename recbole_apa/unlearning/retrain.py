@@ -21,22 +21,17 @@ from recbole_apa.files import file_digest, read_json
 from recbole_apa.former_state import FormerState
 from recbole_apa.ledger import DONE, Asked, Entry, Ledger, served_by, view_of
 from recbole_apa.make_trainer import make_trainer
-from recbole_apa.partition import Partition
+from recbole_apa.partition.inherited import assignment_alone
 from recbole_apa.run_store import CERTIFICATES, METRICS, PENDING, RunIdentity, RunStore
 from recbole_apa.trainer import APATrainer
-from recbole_apa.unlearning.certificate import (
-    INHERITED,
-    STRICT,
-    affected_counts,
-    changed_files,
-    versions,
-    write_certificate,
-)
+from recbole_apa.unlearning.certificate import affected_counts, changed_files, versions, write_certificate
+from recbole_apa.unlearning.exactness import DEFINITIONS, FRESH, INHERITED, STRICT, exactness_of
 from recbole_apa.unlearning.forgotten import ForgottenSamples, table_figures
 from recbole_apa.unlearning.mover import EXACT, ShardMover
 from recbole_apa.unlearning.outside import clean_outside, left_outside, own_outside
-from recbole_apa.unlearning.plan import Plan, make_plan
+from recbole_apa.unlearning.plan import Plan, make_plan, settle_shards
 from recbole_apa.unlearning.reachable import refuse_reachable
+from recbole_apa.unlearning.redraw import EARLIER, THIS_DATA, plan_anew, refuse_plain_ids, without_roles
 from recbole_apa.unlearning.switch import pending_store, switch
 
 
@@ -86,7 +81,7 @@ def carry_out(
     store: RunStore = opened.trainer.store
     ledger = Ledger(store.folder, store.manifest()["salt"])
     before = store.manifest()
-    exactness = STRICT if any(e.content["exactness"] == STRICT for e in requests) else INHERITED
+    exactness = exactness_of(requests)
     dropped = ForgottenSamples(opened)
     data = data or data_without(opened, requests)
     method = method_of(requests)
@@ -107,6 +102,8 @@ def carry_out(
     _purge_memory(opened.model, data)
     seconds = training_cost(trainer)["seconds"]
     figures = table_figures(opened_metrics(store), result.metrics, dropped)
+    if exactness != INHERITED:
+        settle_shards(plan, trainer.record.sizes, _changed_shards(store, trainer), before.get("full_training", {}))
     outside, view = left_outside(before, trainer, result), data[0]._dataset.view
     own = own_outside(store, before)
     about = {
@@ -114,7 +111,9 @@ def carry_out(
         "forgotten": sorted(view.forgotten),
         "plain_ids": view.plain_ids,
         "served_requests": [e.digest for e in ledger.requests() if served_by(before, e) or e in requests],
-        "partition_of": "this data" if exactness == STRICT else "inherited",
+        "partition_of": EARLIER if exactness == INHERITED else THIS_DATA,
+        "draw_of": THIS_DATA if exactness == FRESH else EARLIER,
+        "centres_of": THIS_DATA,
         "outside": outside,
     }
     write_records(result, about, _carried_out(ledger, about["served_requests"]))
@@ -139,10 +138,13 @@ def data_without(opened: RunResult, requests: Sequence[Asked]) -> tuple[Any, Any
     """The loaders of what remains of a run's data.
 
     Raises:
-        RequestError: nothing would remain.
+        RequestError: nothing would remain, or not what a new training needs where one is asked for.
         CertificateError: something of what was asked for can still be reached.
     """
     before, view = opened.config.view, stored_view(opened.trainer.store)
+    if exactness_of(requests) == FRESH:
+        refuse_plain_ids(opened.data[0]._dataset)
+        view = without_roles(view)
     opened.config.view = view.without(view_of(requests))
     try:
         data = build_data(opened.config)
@@ -152,6 +154,10 @@ def data_without(opened: RunResult, requests: Sequence[Asked]) -> tuple[Any, Any
         raise
     except DataError as error:
         opened.config.view = before
+        if exactness_of(requests) == FRESH:
+            raise RequestError(
+                f"exactness: {FRESH}: on what remains a training today is refused ({error}); ask with {STRICT}"
+            ) from error
         # the data could be read a moment ago: what is new is that rows are missing
         raise RequestError(f"without what is to be forgotten there is no data to train on ({error})") from error
     return data
@@ -161,15 +167,19 @@ def plan_of(store: RunStore, data: tuple[Any, Any, Any], requests: Sequence[Aske
     """The plan of requests, in the ledger or not yet."""
     partition = store.load_partition()
     assert partition is not None
-    digests = {d for e in requests for d in e.content["interactions"]}
-    return make_plan(
-        len(digests),
+    digests, lineage, dataset = (
+        {d for e in requests for d in e.content["interactions"]},
         store.lineage(),
-        data[0]._dataset.splits,
-        partition,
-        lambda key: data[0]._dataset.view.hides(key),
-        store.manifest().get("full_training", {}),
+        data[0]._dataset,
     )
+    cost = store.manifest().get("full_training", {})
+    plan = make_plan(len(digests), lineage, dataset.splits, partition, dataset.view.hides, cost)
+    plan.exactness = exactness_of(requests)
+    if method_of(requests) == EXACT:
+        plan.means = DEFINITIONS[plan.exactness]
+    if plan.exactness == FRESH:
+        plan_anew(plan, lineage, dataset, cost)
+    return plan
 
 
 def opened_metrics(store: RunStore) -> Mapping[str, float]:
@@ -188,8 +198,9 @@ def _start_pending(store: RunStore, data: tuple[Any, Any, Any], before: Mapping[
     pending = pending_store(store)
     # the backbone may lie elsewhere now; its digest was looked at when the run was opened
     settings = {**before["settings"], "backbone": data[0]._dataset.config["backbone"]}
+    dataset = data[0]._dataset
     identity = RunIdentity(
-        settings, before["options"], data[0]._dataset.content_digest, before["backbone"], before["draw"]
+        settings, before["options"], dataset.content_digest, before["backbone"], dict(dataset.cutoffs)
     )
     try:
         pending.begin(identity, {"exactness": exactness})
@@ -202,8 +213,8 @@ def _start_pending(store: RunStore, data: tuple[Any, Any, Any], before: Mapping[
     if exactness == INHERITED and pending.load_partition() is None:
         old = store.load_partition()
         assert old is not None
-        left = {s.sample_id for s in data[0]._dataset.samples}
-        pending.save_partition(Partition({n: k for n, k in old.shard_of.items() if n in left}, old.centres))
+        # the old centres knew what is forgotten now
+        pending.save_partition(assignment_alone(old, {s.sample_id for s in dataset.samples}))
     return pending
 
 
@@ -231,7 +242,7 @@ def _certify(
     own: Mapping[str, Sequence[str]],
 ) -> None:
     manifest = pending.manifest()
-    total = len(trainer.record.sizes)
+    sizes = trainer.record.sizes
     content = {
         "title": f"Certificate of {EXACT} unlearning ({exactness})"
         if method == EXACT
@@ -242,9 +253,9 @@ def _certify(
         "exactness": exactness,
         "affected": affected_counts(plan),
         "shards": {
-            "trained": [k for k in range(total) if trainer.record.sizes[k] and k not in trainer.record.taken_over],
-            "switched_off": [k for k in plan.shards if not trainer.record.sizes[k]],
-            "total": total,
+            "trained": [k for k, n in enumerate(sizes) if n and k not in trainer.record.taken_over],
+            "switched_off": [k for k in _changed_shards(store, trainer) if not sizes[k]],
+            "total": len(sizes),
         },
         "seconds": {"training": seconds, "full_training": before.get("full_training", {}).get("seconds")},
         "figures": figures,
@@ -267,6 +278,16 @@ def _certify(
             "served_together": len(requests),
         }
         write_certificate(pending.folder / CERTIFICATES, {"format": 1, "request": request, **content})
+
+
+def _changed_shards(store: RunStore, trainer: APATrainer) -> list[int]:
+    """Shards with another adapter than the run had, or with none any more; numbers that no shard has now are left out.
+
+    Args:
+        store: the run as it still is.
+    """
+    sizes, kept = trainer.record.sizes, trainer.record.taken_over
+    return [k for k, n in enumerate(sizes) if (k not in kept if n else store.shard_folder(k).is_dir())]
 
 
 def _is_bit_exact(trainer: APATrainer) -> bool:
