@@ -142,5 +142,7 @@ def prove(folder: str, stage: Mapping[str, Any], changes: dict[str, Any]) -> int
             "equal, bit for bit, to training from scratch" if verified.holds else "not what training from scratch gives"
         )
         print(f"the run is {says} ({verified.seconds:.1f} s)")
+        if verified.means:
+            print(f"from scratch means here: {verified.means}")
         holds = holds and verified.holds
     return 0 if holds else 1

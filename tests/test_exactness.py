@@ -13,7 +13,7 @@ from recbole_apa.ledger import DONE, Ledger
 from recbole_apa.partition import Partition
 from recbole_apa.run_store import MANIFEST, RunStore
 from recbole_apa.unlearning.certificate import MEANING
-from recbole_apa.unlearning.exactness import DEFINITIONS, LEVELS, PARTS
+from recbole_apa.unlearning.exactness import DEFINITIONS, LEVELS, PARTS, level_of
 from recbole_apa.unlearning.plan import plan_text
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "exactness.md"
@@ -37,6 +37,21 @@ def test_help_and_certificate_quote_them():
 def test_plan_quotes_them(level, finished):
     plan = unlearn(finished, users=["u3"], exactness=level, dry_run=True).plan
     assert plan_text(plan).startswith(f"exactness: {level}, {DEFINITIONS[level]}\n")
+
+
+@pytest.mark.parametrize(
+    ("manifest", "level"),
+    [
+        ({}, None),
+        ({"partition_of": "inherited"}, "inherited"),
+        ({"partition_of": "this data"}, "strict"),
+        ({"partition_of": "this data", "draw_of": "inherited"}, "strict"),
+        ({"partition_of": "inherited", "draw_of": "inherited"}, "inherited"),
+        ({"partition_of": "this data", "draw_of": "this data"}, "fresh"),
+    ],
+)
+def test_a_state_is_of_the_level_that_its_last_request_left(manifest, level):
+    assert level_of(manifest) == level
 
 
 @pytest.fixture

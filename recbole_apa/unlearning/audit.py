@@ -22,8 +22,9 @@ from recbole_apa.run_lock import HOLDER, LOCK
 from recbole_apa.run_store import CERTIFICATES, EMBEDDINGS, LEDGER, MANIFEST, MEMORY, PENDING, STATES, RunStore
 from recbole_apa.storage.place import is_url, strays_of, working_folder
 from recbole_apa.unlearning.centres import kept_centres, stale_centres
+from recbole_apa.unlearning.exactness import THIS_DATA
 from recbole_apa.unlearning.reachable import reachable
-from recbole_apa.unlearning.redraw import THIS_DATA, data_anew, draw_differences
+from recbole_apa.unlearning.redraw import data_anew, draw_differences
 
 _WORD = re.compile(r"[^\s\"'<>,;()\[\]{}]+:[^\s\"'<>,;()\[\]{}]+")
 

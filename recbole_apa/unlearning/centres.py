@@ -8,7 +8,7 @@ import torch
 
 from recbole_apa.partition.inherited import with_own_centres
 from recbole_apa.run_store import PARTITION, RunStore
-from recbole_apa.unlearning.redraw import EARLIER, THIS_DATA
+from recbole_apa.unlearning.exactness import EARLIER, THIS_DATA
 
 
 def stale_centres(store: RunStore, manifest: Mapping[str, Any], dataset: Any) -> Iterator[str]:

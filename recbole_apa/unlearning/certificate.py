@@ -23,7 +23,8 @@ _KEPT = {
     "is kept: it is the mean of what remains.",
     STRICT: "What is taken over was computed when the forgotten data was still there: which samples are for training, "
     "validation and test, and which were drawn.",
-    FRESH: "Samples may have changed from one split to another, or come in, for that reason alone.",
+    FRESH: "Samples may have changed from one split to another, or have come in, for that reason alone; figures before "
+    "and after may be of different samples.",
 }
 MEANING = {level: _STATE.format(DEFINITIONS[level]) + _KEPT[level] for level in LEVELS}
 APPROXIMATE = (

@@ -34,11 +34,22 @@ PARTS: dict[str, tuple[str, str, str]] = {
     "settings, seed, backbone": (KEPT, KEPT, KEPT),
 }
 """Part of a run -> what becomes of it at each of :data:`LEVELS`."""
+THIS_DATA, EARLIER = "this data", "inherited"
+"""What a part of a state was computed of, as ``partition_of``, ``draw_of`` and ``centres_of`` of the manifest say."""
 
 
 class _Asked(Protocol):
     @property
     def content(self) -> Mapping[str, Any]: ...
+
+
+def level_of(manifest: Mapping[str, Any]) -> str | None:
+    """The level that a state is of, after all its requests; None where there was none."""
+    if "partition_of" not in manifest:
+        return None
+    if manifest["partition_of"] == EARLIER:
+        return INHERITED
+    return FRESH if manifest.get("draw_of") == THIS_DATA else STRICT
 
 
 def exactness_of(requests: Iterable[_Asked]) -> str:

@@ -28,9 +28,6 @@ from recbole_apa.unlearning.plan import (
     estimate,
 )
 
-THIS_DATA, EARLIER = "this data", "inherited"
-"""What a part of a state was computed of, as the manifest says it."""
-
 
 def without_roles(view: DataView) -> DataView:
     """The same rows, and no sample drawn yet."""

@@ -25,13 +25,13 @@ from recbole_apa.partition.inherited import assignment_alone
 from recbole_apa.run_store import CERTIFICATES, METRICS, PENDING, RunIdentity, RunStore
 from recbole_apa.trainer import APATrainer
 from recbole_apa.unlearning.certificate import affected_counts, changed_files, versions, write_certificate
-from recbole_apa.unlearning.exactness import DEFINITIONS, FRESH, INHERITED, STRICT, exactness_of
+from recbole_apa.unlearning.exactness import DEFINITIONS, EARLIER, FRESH, INHERITED, STRICT, THIS_DATA, exactness_of
 from recbole_apa.unlearning.forgotten import ForgottenSamples, table_figures
 from recbole_apa.unlearning.mover import EXACT, ShardMover
 from recbole_apa.unlearning.outside import clean_outside, left_outside, own_outside
 from recbole_apa.unlearning.plan import Plan, make_plan, settle_shards
 from recbole_apa.unlearning.reachable import refuse_reachable
-from recbole_apa.unlearning.redraw import EARLIER, THIS_DATA, plan_anew, refuse_plain_ids, without_roles
+from recbole_apa.unlearning.redraw import plan_anew, refuse_plain_ids, without_roles
 from recbole_apa.unlearning.switch import pending_store, switch
 
 

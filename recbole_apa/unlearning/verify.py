@@ -19,8 +19,9 @@ from recbole_apa.partition.inherited import assignment_alone
 from recbole_apa.run_lock import run_lock
 from recbole_apa.run_store import EMBEDDINGS, LINEAGE, MEMORY, PARTITION, STATES, RunStore
 from recbole_apa.storage.place import working_folder
+from recbole_apa.unlearning.exactness import DEFINITIONS, EARLIER, THIS_DATA, level_of
 from recbole_apa.unlearning.reachable import reachable
-from recbole_apa.unlearning.redraw import EARLIER, THIS_DATA, data_anew, draw_differences
+from recbole_apa.unlearning.redraw import data_anew, draw_differences
 
 SCORED = ("valid", "test")
 TRAINING, DESCRIPTION = "training.json", "adapter_config.json"
@@ -32,6 +33,9 @@ class VerifyResult:
 
     differences: list[str] = field(default_factory=list)
     compared: list[str] = field(default_factory=list)
+    means: str = ""
+    """What it was compared with, where something was forgotten: a line of
+    :data:`~recbole_apa.unlearning.exactness.DEFINITIONS`."""
     seconds: float = 0.0
     """Training from scratch, without scoring."""
 
@@ -96,7 +100,8 @@ def _data_again(
     opened: RunResult, store: RunStore, manifest: Mapping[str, Any]
 ) -> tuple[VerifyResult, tuple[Any, Any, Any]]:
     """The data to train on: the run's samples, or those of a split and draw made anew where the run claims that."""
-    out = VerifyResult()
+    level = level_of(manifest)
+    out = VerifyResult(means=DEFINITIONS[level] if level else "")
     if manifest.get("draw_of") != THIS_DATA:
         return out, opened.data
     data = data_anew(opened.config)
