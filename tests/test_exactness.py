@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from recbole_apa import audit, run, unlearn, verify
+from recbole_apa.cli import main
 from recbole_apa.cli_usage import USAGE
 from recbole_apa.files import file_digest, read_json, write_json
 from recbole_apa.ledger import DONE, Ledger
@@ -15,6 +16,7 @@ from recbole_apa.run_store import MANIFEST, RunStore
 from recbole_apa.unlearning.certificate import MEANING
 from recbole_apa.unlearning.exactness import DEFINITIONS, LEVELS, PARTS, level_of
 from recbole_apa.unlearning.plan import plan_text
+from tests.unlearning_helpers import copy_run
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "exactness.md"
 
@@ -37,6 +39,16 @@ def test_help_and_certificate_quote_them():
 def test_plan_quotes_them(level, finished):
     plan = unlearn(finished, users=["u3"], exactness=level, dry_run=True).plan
     assert plan_text(plan).startswith(f"exactness: {level}, {DEFINITIONS[level]}\n")
+
+
+def test_the_command_line_knows_fresh(finished, tmp_path, capsys):
+    folder = copy_run(finished, tmp_path / "run")
+    assert main([f"--run={folder}", "--forget_users=u3", "--exactness=fresh"]) == 0
+    assert DEFINITIONS["fresh"] in capsys.readouterr().out
+    assert main([f"--run={folder}", "--audit", "--verify"]) == 0
+    assert f"from scratch means here: {DEFINITIONS['fresh']}" in capsys.readouterr().out
+    assert main([f"--run={folder}", "--forget_users=u4", "--exactness=frsh"]) == 2
+    assert "found 'frsh', expected inherited, strict or fresh" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ from recbole_apa.make_trainer import collaborative_of
 from recbole_apa.partition import Partition
 from recbole_apa.recbole_bridge import APAConfig
 from recbole_apa.run_store import RunStore
+from recbole_apa.trainer import APATrainer
 from recbole_apa.unlearning.plan import (
     ADDED,
     ARTEFACTS,
@@ -127,3 +128,13 @@ def new_shards(opened: Any, store: RunStore, data: tuple[Any, Any, Any]) -> tupl
         if store.finished_shard(shard, key) is None and (members or store.shard_folder(shard).is_dir()):
             out.append(shard)
     return partition, out
+
+
+def changed_shards(store: RunStore, trainer: APATrainer) -> list[int]:
+    """Shards with another adapter than the run had, or with none any more; numbers that no shard has now are left out.
+
+    Args:
+        store: the run as it still is.
+    """
+    sizes, kept = trainer.record.sizes, trainer.record.taken_over
+    return [k for k, n in enumerate(sizes) if (k not in kept if n else store.shard_folder(k).is_dir())]

@@ -31,7 +31,7 @@ from recbole_apa.unlearning.mover import EXACT, ShardMover
 from recbole_apa.unlearning.outside import clean_outside, left_outside, own_outside
 from recbole_apa.unlearning.plan import Plan, make_plan, settle_shards
 from recbole_apa.unlearning.reachable import refuse_reachable
-from recbole_apa.unlearning.redraw import plan_anew, refuse_plain_ids, without_roles
+from recbole_apa.unlearning.redraw import changed_shards, plan_anew, refuse_plain_ids, without_roles
 from recbole_apa.unlearning.switch import pending_store, switch
 
 
@@ -103,7 +103,7 @@ def carry_out(
     seconds = training_cost(trainer)["seconds"]
     figures = table_figures(opened_metrics(store), result.metrics, dropped)
     if exactness != INHERITED:
-        settle_shards(plan, trainer.record.sizes, _changed_shards(store, trainer), before.get("full_training", {}))
+        settle_shards(plan, trainer.record.sizes, changed_shards(store, trainer), before.get("full_training", {}))
     outside, view = left_outside(before, trainer, result), data[0]._dataset.view
     own = own_outside(store, before)
     about = {
@@ -254,7 +254,7 @@ def _certify(
         "affected": affected_counts(plan),
         "shards": {
             "trained": [k for k, n in enumerate(sizes) if n and k not in trainer.record.taken_over],
-            "switched_off": [k for k in _changed_shards(store, trainer) if not sizes[k]],
+            "switched_off": [k for k in changed_shards(store, trainer) if not sizes[k]],
             "total": len(sizes),
         },
         "seconds": {"training": seconds, "full_training": before.get("full_training", {}).get("seconds")},
@@ -278,16 +278,6 @@ def _certify(
             "served_together": len(requests),
         }
         write_certificate(pending.folder / CERTIFICATES, {"format": 1, "request": request, **content})
-
-
-def _changed_shards(store: RunStore, trainer: APATrainer) -> list[int]:
-    """Shards with another adapter than the run had, or with none any more; numbers that no shard has now are left out.
-
-    Args:
-        store: the run as it still is.
-    """
-    sizes, kept = trainer.record.sizes, trainer.record.taken_over
-    return [k for k, n in enumerate(sizes) if (k not in kept if n else store.shard_folder(k).is_dir())]
 
 
 def _is_bit_exact(trainer: APATrainer) -> bool:
