@@ -1,7 +1,7 @@
 """Put dataset, loaders, model and trainer together: for a new run, or for one that lies on disk."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from logging import FileHandler, getLogger
 from pathlib import Path
 from typing import Any
@@ -13,15 +13,26 @@ from recbole_apa.data.old_reading import Reading, differences, read_as_before
 from recbole_apa.data.splits import SPLITS
 from recbole_apa.data.view import DataView
 from recbole_apa.errors import RunError, SettingsError
+from recbole_apa.keys import KEY_FILE, Key, KeyRing, key_ring, secret_of
 from recbole_apa.ledger import Ledger, refuse_gap, refuse_pending, served_by, view_of
 from recbole_apa.model import APA
 from recbole_apa.recbole_bridge import APAConfig, make_dataset
-from recbole_apa.run_store import EMBEDDINGS, MEMORY, METRICS, STATES, RunStore, is_old_format
+from recbole_apa.run_store import (
+    EMBEDDINGS,
+    KEY,
+    MEMORY,
+    METRICS,
+    STATES,
+    RunStore,
+    is_old_format,
+    knows_no_scopes,
+)
 from recbole_apa.trainer import APATrainer
 
 _TRUST = "trust_remote_code"
 MOVABLE = frozenset(
     {
+        KEY_FILE,
         "data_path",
         "backbone",
         "device",
@@ -56,6 +67,8 @@ class RunResult:
     trainer: Any
     data: tuple[Any, Any, Any]
     """RecBole's loaders: train, valid, test."""
+    keys: KeyRing = field(default_factory=key_ring, repr=False)
+    """Where the keys of what the run has forgotten, and will, are looked for."""
 
 
 def start_logging(config: APAConfig) -> None:
@@ -98,19 +111,27 @@ def build_model(config: APAConfig, data: tuple[Any, Any, Any]) -> Any:
     return get_model(config["model"])(config, data[0]._dataset).to(config["device"])
 
 
-def open_run(store: RunStore, changes: Mapping[str, Any] | None = None, allow_pending: bool = False) -> RunResult:
+def open_run(
+    store: RunStore,
+    changes: Mapping[str, Any] | None = None,
+    allow_pending: bool = False,
+    keys: KeyRing | None = None,
+) -> RunResult:
     """Load a finished run with its data.
 
     Args:
         changes: where things lie now, e.g. ``{"data_path": ...}``; the settings are the run's own.
         allow_pending: load the old state although a request waits to be carried out.
+        keys: the key ring, where the caller has one already.
 
     Raises:
         RunError: damaged, unfinished, or made of other data or another backbone.
+        KeyFileError: the run has forgotten something, and its key is not there.
         SettingsError: an option that would change what the run computes.
     """
+    keys = keys or key_ring(changes)
     refuse_pending(store, allow_pending)
-    refuse_gap(store)
+    refuse_gap(store, keys)
     manifest = store.check()
     fixed = sorted(set(changes or {}) - MOVABLE - {_TRUST})
     if fixed:
@@ -121,18 +142,36 @@ def open_run(store: RunStore, changes: Mapping[str, Any] | None = None, allow_pe
     refuse_remote_code(manifest, changes or {})
     # a run that keeps its states goes on keeping them
     options = {**manifest["options"], "keep_states": store.has(STATES), **(changes or {})}
+    options.pop(KEY_FILE, None)  # a run does not say where its key lies
     config = APAConfig("APA", options.pop("dataset"), None, options)
-    config.view = stored_view(store)
+    config.view = stored_view(store, keys)
     start_logging(config)
     model, data = build(config)
-    _check_same(manifest, config, model, data[0]._dataset)
+    _check_same(store, config, model, data[0]._dataset, keys)
     trainer = APATrainer(config, model, store)
     trainer.load(store, allow_pending)
     trainer.load_states(*data[:2])
-    return RunResult({}, store.folder, config, model, trainer, data)
+    return RunResult({}, store.folder, config, model, trainer, data, keys)
 
 
-def other_data(manifest: Mapping[str, Any], config: APAConfig, dataset: Any) -> str:
+def is_same_data(manifest: Mapping[str, Any], dataset: Any, keys: KeyRing) -> bool:
+    """Whether a dataset is what a run was made of, by its digest.
+
+    Raises:
+        KeyFileError: the run's key is not in the ring.
+    """
+    key = keys.key(manifest[KEY]) if manifest.get(KEY) else None
+    if not is_old_format(manifest):
+        return bool(dataset.digest(secret_of(manifest["salt"], key)).hex() == manifest["dataset"])
+    return _old(dataset.old_digest, key) == manifest["dataset"]
+
+
+def _old(digest: str, key: Key | None) -> str:
+    """The digest of a run from before format 4, which a later version may have keyed."""
+    return key.keyed(digest) if key else digest
+
+
+def other_data(manifest: Mapping[str, Any], config: APAConfig, dataset: Any, keys: KeyRing) -> str:
     """Why a run's data is not what the run was made of, and what to do."""
     other = (
         f"the dataset in {dataset.dataset_path} is not the one that the run was made of (its digest differs); "
@@ -147,11 +186,11 @@ def other_data(manifest: Mapping[str, Any], config: APAConfig, dataset: Any) -> 
     except Exception:  # RecBole's loader, on whatever file it cannot read: then it did not make the run
         getLogger().debug("the dataset cannot be read as it was before", exc_info=True)
         return other
-    if before.digest != manifest["dataset"]:
+    if _old(before.digest, keys.key(manifest[KEY]) if manifest.get(KEY) else None) != manifest["dataset"]:
         return other
     tokens = map(str, dataset.field2id_token[dataset.iid_field])
     texts = dict(zip(tokens, dataset.item_texts, strict=True))
-    differing = differences(before, Reading(dataset.interactions, texts, dataset.content_digest))
+    differing = differences(before, Reading(dataset.interactions, texts, dataset.old_digest))
     return (
         f"the run was made of {dataset.dataset_path} as an older version read it, which was wrong:\n  "
         + "\n  ".join(differing)
@@ -175,24 +214,28 @@ def refuse_remote_code(manifest: Mapping[str, Any], changes: Mapping[str, Any]) 
         raise SettingsError(f"{_TRUST}: found True, and the run was trained without")
 
 
-def stored_view(store: RunStore) -> DataView:
-    """What the run may see of its dataset: its samples in their splits, without what it has forgotten."""
+def stored_view(store: RunStore, keys: KeyRing) -> DataView:
+    """What the run may see of its dataset: its samples in their splits, without what it has forgotten.
+
+    Raises:
+        KeyFileError: the ring does not have the key of one of its requests.
+    """
     manifest, seen = store.manifest(), store.lineage()
     artefacts = dict(zip(SPLITS, (EMBEDDINGS, MEMORY, METRICS), strict=True))
     roles = {name: frozenset(seen[artefact]) for name, artefact in artefacts.items()}
-    served = view_of([e for e in Ledger(store.folder, manifest["salt"]).requests() if served_by(manifest, e)])
+    served = [e for e in Ledger(store.folder, manifest["salt"]).requests() if served_by(manifest, e)]
     once_a_pair = manifest["options"].get("rm_dup_inter") is not None
-    plain_ids = is_old_format(manifest) or manifest["plain_ids"]
-    forgotten, salt = frozenset(manifest["forgotten"]), manifest["salt"]
-    bare = DataView(
-        salt, forgotten, once_a_pair=once_a_pair, plain_ids=plain_ids, roles=roles, cutoffs=manifest["draw"]
-    )
-    return bare.without(served)
+    plain_ids = knows_no_scopes(manifest) or manifest["plain_ids"]
+    # those of runs before format 3 were the digest of one sample's id each
+    drawn = dict.fromkeys(SPLITS) if knows_no_scopes(manifest) else manifest["draw"]
+    bare = DataView(once_a_pair=once_a_pair, plain_ids=plain_ids, roles=roles, cutoffs=drawn)
+    return bare.without(view_of(served, manifest["salt"], keys))
 
 
-def _check_same(manifest: Mapping[str, Any], config: APAConfig, model: APA, dataset: Any) -> None:
-    if dataset.content_digest != manifest["dataset"]:
-        raise RunError(other_data(manifest, config, dataset))
+def _check_same(store: RunStore, config: APAConfig, model: APA, dataset: Any, keys: KeyRing) -> None:
+    manifest = store.manifest()
+    if not is_same_data(manifest, dataset, keys):
+        raise RunError(other_data(manifest, config, dataset, keys))
     if model.engine.backbone.digest != manifest["backbone"]:
         raise RunError(
             f"the backbone {model.engine.backbone.name!r} is not the one that the run was trained on "

@@ -5,14 +5,17 @@ import typing
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from recbole_apa.cli_keys import serve_keys
 from recbole_apa.cli_stage import COLUMNS, IDS, NAMES, carry_out, is_asked, prove, read_stage, waits, words
 from recbole_apa.cli_usage import USAGE
 from recbole_apa.errors import APAError, SettingsError
+from recbole_apa.keys import KEY_FILE
 
 if TYPE_CHECKING:
     from recbole_apa.experiment import Experiment
 
-_FLAGS = frozenset({"plan", "audit", "verify", "dry_run", "skip_unknown", "resume", "allow_pending", "slices"})
+_KEYS = frozenset({"rotate_key", "key_digests"})
+_FLAGS = _KEYS | {"plan", "audit", "verify", "dry_run", "skip_unknown", "resume", "allow_pending", "slices"}
 _COMPARING = frozenset({"compare", "experiment", "seeds", "compare_dir", "slices", "baseline_options"})
 _SHARES, _NUMBERS = ("forget_ratio", "forget_users_ratio"), ("forget_n_interactions", "forget_n_users")
 _DRAWN = frozenset({*_SHARES, *_NUMBERS, "forget_who", "forget_items_with", "forget_one_by_one"})
@@ -27,7 +30,9 @@ _PLANNED = {
 }
 """Numbers of a plan, with their defaults."""
 _PLAIN_TEXT |= (
-    _STAGE | {"plan_dir", "copy_to"} | {"forget_who", "forget_items_with", "compare", "compare_dir", "experiment"}
+    _STAGE
+    | {KEY_FILE, "plan_dir", "copy_to"}
+    | {"forget_who", "forget_items_with", "compare", "compare_dir", "experiment"}
 )
 
 
@@ -98,6 +103,10 @@ def _dispatch(options: dict[str, Any]) -> int:
     from recbole_apa.experiment import read_experiment
     from recbole_apa.quick_start import evaluate_run, run
 
+    keying = {name: options.pop(name) for name in _KEYS if name in options}
+    if any(keying.values()):
+        print(serve_keys(keying, options))
+        return 0
     if options.pop("plan", False):
         _plan(options)
         return 0
@@ -136,7 +145,7 @@ def _dispatch(options: dict[str, Any]) -> int:
     files = options.pop("config_files", "").split()
     if asked and waits(options.get("run_dir")):
         print(f"{options['run_dir']}: a request waits there to be carried out; going on with it")
-        carry_out(options["run_dir"], stage, {})
+        carry_out(options["run_dir"], stage, {k: v for k, v in options.items() if k == KEY_FILE})
         return 0
     if asked:
         read_stage(stage)  # a malformed request is refused before the training, not after it

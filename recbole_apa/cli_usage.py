@@ -38,6 +38,11 @@ Forgetting, as a stage of a new run or on a finished one (--run=DIR):
   --resume                finish requests that were interrupted; --allow_pending evaluates the old state meanwhile
   --audit, --verify       prove a finished run, quickly or by training again from scratch: status 0 holds, 1 does not
 
+  --key_file=FILE         the secret that forgotten names are hashed with, outside every run; also RECBOLE_APA_KEY_FILE
+                          (default: recbole-apa/keys.json among your settings). Keep a copy: without it a run that has
+                          forgotten something does not open
+  --rotate_key            add a new key to it; --run=DIR --key_digests keys what an older version only salted
+
 Comparing, on the same training, validation and test rows:
   --compare=NAMES         Retraining, SISA, RecEraser, GraphEraser, any RecBole model, APA:option=value, ...
                           or the groups paper, recbole, rules, ablations, all

@@ -33,6 +33,10 @@ class RunError(APAError, RuntimeError):
     """A run folder is missing, damaged, foreign, or cannot be written."""
 
 
+class KeyFileError(RunError):
+    """The key file is missing, damaged, of another run, or cannot be written."""
+
+
 class CertificateError(APAError, RuntimeError):
     """What was to be forgotten can still be reached; nothing is certified."""
 

@@ -19,6 +19,7 @@ from recbole_apa.backbone.answers import TokenizedPrompt
 from recbole_apa.data.dataloader import ShardBatches, ShardingDataLoader
 from recbole_apa.data.samples import Sample
 from recbole_apa.data.splits import SPLITS
+from recbole_apa.data.view import DataView
 from recbole_apa.errors import SettingsError
 from recbole_apa.former_state import FormerState
 from recbole_apa.model import APA
@@ -57,6 +58,10 @@ class Crew(Protocol):
     """Whether they are no processes of this machine: then even a single shard is theirs."""
     reads: bool
     """Whether frozen passes and scores are theirs, too."""
+
+    def see(self, view: DataView) -> None:
+        """What they may see of the dataset."""
+        ...
 
     def train(self, partition: Partition, shards: Sequence[int]) -> Iterator[tuple[int, Factors, ShardHistory, float]]:
         """Train shards: each as it is done, with the seconds that it took."""

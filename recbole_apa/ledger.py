@@ -13,10 +13,12 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any, Protocol
 
+from recbole_apa.data.forgotten import Digester, Forgotten
 from recbole_apa.data.view import DataView
 from recbole_apa.errors import RunError
 from recbole_apa.files import file_digest, sync_folder
-from recbole_apa.run_store import LEDGER, MANIFEST, PENDING, RunStore, is_old_format
+from recbole_apa.keys import KeyRing
+from recbole_apa.run_store import KEY, LEDGER, MANIFEST, PENDING, RunStore, knows_no_scopes
 from recbole_apa.seeding import digest_of
 from recbole_apa.storage.place import publish, shown
 
@@ -46,7 +48,8 @@ class Ledger:
 
     def __init__(self, folder: Path, salt: str) -> None:
         self.path = folder / LEDGER
-        self._origin = digest_of("ledger", salt).hex()
+        self.origin = digest_of("ledger", salt).hex()
+        """What the first line follows."""
 
     def entries(self) -> list[Entry]:
         """All whole lines.
@@ -68,12 +71,12 @@ class Ledger:
     def head(self) -> str:
         """Digest of the last line: kept elsewhere, it proves later that nothing before it was changed."""
         entries = self.entries()
-        return entries[-1].digest if entries else self._origin
+        return entries[-1].digest if entries else self.origin
 
     def append(self, kind: str, content: Mapping[str, Any]) -> Entry:
         """Add a line; it is on disk, or on the store, when this returns. The caller holds the run's lock."""
         entries, n_whole = self._read()
-        position, previous = len(entries) + 1, entries[-1].digest if entries else self._origin
+        position, previous = len(entries) + 1, entries[-1].digest if entries else self.origin
         now = datetime.now(timezone.utc).isoformat(timespec="seconds")
         value = {"position": position, "kind": kind, "time": now, "previous": previous, **content}
         line = json.dumps(value, sort_keys=True).encode() + b"\n"
@@ -99,7 +102,7 @@ class Ledger:
         text = self.path.read_bytes() if self.path.is_file() else b""
         whole = text[: text.rfind(b"\n") + 1]
         entries: list[Entry] = []
-        previous = self._origin
+        previous = self.origin
         for number, line in enumerate(whole.splitlines(keepends=True), start=1):
             value = _parse(line)
             if value is None or value.get("previous") != previous or value.get("position") != number:
@@ -112,11 +115,28 @@ class Ledger:
         return entries, len(whole)
 
 
+class Chain:
+    """Lines that follow each other."""
+
+    def __init__(self, origin: str) -> None:
+        self._previous = origin
+        self.lines: list[str] = []
+
+    def add(self, values: Mapping[str, Any]) -> str:
+        """Append a line; its digest."""
+        line = (
+            json.dumps({**values, "position": len(self.lines) + 1, "previous": self._previous}, sort_keys=True) + "\n"
+        )
+        self.lines.append(line)
+        self._previous = hashlib.sha256(line.encode()).hexdigest()
+        return self._previous
+
+
 def served_by(manifest: Mapping[str, Any], entry: Entry) -> bool:
     """Whether a state is that after a request. Runs before format 3 note its position alone, which another request has
     where the ledger was shortened."""
     served = manifest.get("served_requests", [])
-    return entry.digest in served or (is_old_format(manifest) and entry.position in served)
+    return entry.digest in served or (knows_no_scopes(manifest) and entry.position in served)
 
 
 class Asked(Protocol):
@@ -124,29 +144,55 @@ class Asked(Protocol):
 
     @property
     def content(self) -> Mapping[str, Any]:
-        """``interactions``: salted keys of the rows found; ``hides``: digests of what was named; ``exactness``,
-        ``method``. Lines from before run format 3 have ``names`` in place of ``hides``."""
+        """``interactions``: digests of the keys of the rows found; ``hides``: digests of what was named; ``key``: the
+        name of the key of both, missing before run format 4; ``exactness``, ``method``. Lines from before run format 3
+        have ``names`` in place of ``hides``."""
         ...
 
 
-def view_of(requests: Iterable[Asked]) -> DataView:
-    """What requests hide, by the digests that a :class:`DataView` holds."""
+def digester_of(content: Mapping[str, Any], salt: str, ring: KeyRing) -> Digester:
+    """What a line's digests were made with.
+
+    Raises:
+        KeyFileError: the ring does not have its key.
+    """
+    name = content.get(KEY)
+    return Digester(salt, ring.key(name) if name else None)
+
+
+def view_of(requests: Iterable[Asked], salt: str, ring: KeyRing) -> DataView:
+    """What requests hide.
+
+    Args:
+        salt: the run's.
+
+    Raises:
+        KeyFileError: the ring does not have the key of one of them.
+    """
     out = DataView()
     for content in (r.content for r in requests):
-        keys = frozenset(content["interactions"])
+        digester, rows = digester_of(content, salt, ring), frozenset(content["interactions"])
         if "hides" in content:
-            out = out.without(DataView(forgotten=keys, hidden=frozenset(content["hides"])))
+            part = Forgotten(digester, rows, frozenset(content["hides"]))
         else:
-            names = frozenset(content["names"])
-            out = out.without(DataView(forgotten=keys, hidden_keys=keys, hidden_names=names))
+            part = Forgotten(digester, rows, old_rows=rows, old_names=frozenset(content["names"]))
+        out = out.without(DataView((part,)))
     return out
 
 
-def refuse_gap(store: RunStore) -> None:
+def manifest_digest(content: Mapping[str, Any], store: RunStore, ring: KeyRing) -> str:
+    """The digest of the manifest as a line of the kind ``done`` has it: keyed, because it comes to what the run holds
+    at the time, and outlives later requests."""
+    digest, name = file_digest(store.manifest_path), content.get(KEY)
+    return ring.key(name).keyed(digest) if name else digest
+
+
+def refuse_gap(store: RunStore, ring: KeyRing) -> None:
     """Whether the ledger leads to the manifest: what its requests come to is what the manifest says is forgotten, and
     nobody changed the manifest since the last of them.
 
     Raises:
+        KeyFileError: the run's key is not in the ring.
         RunError: it does not; a request would make a lost line, or an edited manifest, look like what was certified.
     """
     manifest = store.manifest()
@@ -161,7 +207,7 @@ def refuse_gap(store: RunStore) -> None:
             f"{store.place}: the requests in {LEDGER} do not come to what {MANIFEST} says is forgotten; lines were "
             "lost, or the manifest was edited: restore both from a copy"
         )
-    if done and not late and done[-1].content["manifest"] != file_digest(store.manifest_path):
+    if done and not late and done[-1].content["manifest"] != manifest_digest(done[-1].content, store, ring):
         raise RunError(
             f"{store.place}: {MANIFEST} was changed after the last request was carried out: restore it from a copy"
         )
@@ -177,7 +223,7 @@ def refuse_pending(store: RunStore, allow: bool = False) -> None:
     """
     finish = f"finish with --run={store.place} --resume"
     waiting = Ledger(store.folder, store.manifest()["salt"]).waiting()
-    if waiting and RunStore(store.folder / PENDING).is_ready():
+    if RunStore(store.folder / PENDING).is_ready():
         raise RunError(
             f"{store.place}: a new state is half put in place, by a process that runs or was killed; {finish}"
         )

@@ -9,6 +9,7 @@ RUN_KEYS = PLACEMENT_KEYS | frozenset(
         "config_files",
         "run",
         "run_dir",
+        "key_file",
         "export_samples",
         "trunk_cache_gib",
         "keep_states",

@@ -17,6 +17,7 @@ from recbole_apa.evaluation_stage import (
 )
 from recbole_apa.files import read_json
 from recbole_apa.idle_options import say_idle
+from recbole_apa.keys import KEY_FILE, key_ring
 from recbole_apa.ledger import Ledger
 from recbole_apa.make_trainer import make_trainer
 from recbole_apa.recbole_bridge import APAConfig
@@ -72,7 +73,8 @@ def _train(config: APAConfig, built: tuple[Any, tuple[Any, Any, Any]], store: Ru
         write_export(Path(config["export_samples"]), *built)
     show = config["show_progress"]
     _, valid_result = trainer.fit(built[1][0], built[1][1], show_progress=show)
-    result = RunResult({}, None, config, built[0], trainer, built[1])
+    keys = key_ring({KEY_FILE: config[KEY_FILE]})
+    result = RunResult({}, None, config, built[0], trainer, built[1], keys)
     result.metrics = evaluate_state(result, show)
     result.metrics |= recbole_figures("valid", valid_result)
     result.metrics["total_seconds"] = round(time.perf_counter() - start, 1)

@@ -4,6 +4,7 @@ import json
 import secrets
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -21,15 +22,18 @@ from recbole_apa.partition import Partition
 from recbole_apa.seeding import digest_of
 from recbole_apa.storage.place import publish, shown
 
-FORMAT_VERSION = 3
-OLD_FORMAT_VERSION = 2
-"""Of commit 86d8546: forgotten rows were known by a salted digest of user, item and time alone."""
+FORMAT_VERSION = 4
+OLD_FORMAT_VERSIONS = (2, 3)
+"""2, of commit 86d8546: forgotten rows were known by a digest of user, item and time alone. Both: digests were salted
+and not keyed, and that of the dataset was one over everything."""
 TRAINING, COMPLETE = "training", "complete"
 MANIFEST, LINEAGE, METRICS, REPORT = "manifest.json", "lineage.json", "metrics.json", "report.html"
 PARTITION, EMBEDDINGS, MEMORY = "partition.json", "embeddings.safetensors", "memory.safetensors"
 STATES = "states.safetensors"
 MOVED = "moved:"
 """How the key of a shard begins that was moved by an approximate method, and not trained."""
+KEY = "key"
+"""Names the key of digests, in manifest, ledger and certificates."""
 LEDGER, CERTIFICATES, PENDING, FIGURES = "ledger.jsonl", "certificates", "pending", "figures"
 
 
@@ -41,7 +45,9 @@ class RunIdentity:
     options: dict[str, Any]
     """RecBole's options with which the dataset is made again."""
     dataset: str
-    """Digest of the dataset's files."""
+    """Digest of what may be seen of the dataset, under the run's salt or, once something was forgotten, its key."""
+    dataset_sums: str
+    """The sums it is a digest of: a user can be taken out of them."""
     backbone: str
     """Digest of the weights."""
     draw: dict[str, str | None]
@@ -67,6 +73,13 @@ class RunStore:
     def place(self) -> str:
         """Where the run lies, for a person to read: its folder, or the URL of which the folder is the working copy."""
         return shown(self.folder)
+
+    @cached_property
+    def salt(self) -> str:
+        """The run's own value under which names are hashed; drawn for a run that is not there yet."""
+        if self.base is not None:
+            return self.base.salt
+        return str(self.manifest()["salt"]) if self.manifest_path.is_file() else secrets.token_hex(16)
 
     @property
     def manifest_path(self) -> Path:
@@ -106,9 +119,10 @@ class RunStore:
                 "format_version": FORMAT_VERSION,
                 "status": TRAINING,
                 "identity_digest": identity.digest(),
-                "salt": self.base.manifest()["salt"] if self.base else secrets.token_hex(16),
+                "salt": self.salt,
                 "forgotten": [],
                 "plain_ids": False,
+                KEY: None,
                 "served": 0,
                 **asdict(identity),
                 **about,
@@ -124,10 +138,13 @@ class RunStore:
         if not self.manifest_path.is_file():
             raise RunError(f"{self.place} is not a run folder: expected manifest.json in it")
         manifest = read_json(self.manifest_path)
-        if not isinstance(manifest, dict) or manifest.get("format_version") not in (FORMAT_VERSION, OLD_FORMAT_VERSION):
+        if not isinstance(manifest, dict) or manifest.get("format_version") not in (
+            FORMAT_VERSION,
+            *OLD_FORMAT_VERSIONS,
+        ):
             version = manifest.get("format_version") if isinstance(manifest, dict) else None
             raise RunError(
-                f"{self.manifest_path} has format version {version!r}, expected {OLD_FORMAT_VERSION} or "
+                f"{self.manifest_path} has format version {version!r}, expected {OLD_FORMAT_VERSIONS[0]} to "
                 f"{FORMAT_VERSION}"
             )
         return manifest
@@ -273,8 +290,13 @@ class RunStore:
 
 
 def is_old_format(manifest: Mapping[str, Any]) -> bool:
+    """Whether a run was written before format 4."""
+    return manifest["format_version"] in OLD_FORMAT_VERSIONS
+
+
+def knows_no_scopes(manifest: Mapping[str, Any]) -> bool:
     """Whether a run was written before format 3."""
-    return bool(manifest["format_version"] == OLD_FORMAT_VERSION)
+    return bool(manifest["format_version"] == OLD_FORMAT_VERSIONS[0])
 
 
 def _tensors(path: Path) -> dict[str, Tensor]:

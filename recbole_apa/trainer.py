@@ -19,13 +19,14 @@ from recbole_apa.data.dataloader import ShardingDataLoader
 from recbole_apa.fitting import Crew, FitRecord, Mover, StateBuilder, lineage_of, sample_order
 from recbole_apa.former_state import FormerState
 from recbole_apa.frozen_states import load_states, save_states
+from recbole_apa.keys import Key, secret_of
 from recbole_apa.ledger import refuse_pending
 from recbole_apa.model import APA
 from recbole_apa.outside import mark
 from recbole_apa.partition import Collaborative, Partition
 from recbole_apa.progress import progress
 from recbole_apa.recbole_evaluator import PatientEvaluator
-from recbole_apa.run_store import STATES, RunIdentity, RunStore
+from recbole_apa.run_store import KEY, STATES, RunIdentity, RunStore
 
 
 class APATrainer(Trainer):
@@ -47,6 +48,8 @@ class APATrainer(Trainer):
         self.crew: Crew | None = None
         self.collaborative: Callable[[str, Any], Collaborative] | None = None
         self.mover: Mover | None = None
+        self.key: Key | None = None
+        """With which the state's digests are keyed; None where nothing was forgotten."""
         self.record = FitRecord()
         self.known_valid_scores: dict[str, Tensor] = {}
         self.train_embeddings: Tensor | None = None
@@ -80,10 +83,13 @@ class APATrainer(Trainer):
         if saved and self.store is None:
             self.store = RunStore(default_run_dir(self.config))
         store = self.store if saved else None
+        if self.crew:
+            self.crew.see(train_data._dataset.worker_view)
         self.record = FitRecord()
         self.eval_collector.data_collect(train_data)
         if store:
-            store.begin(self.identity(train_data), {"code": code_version()})
+            about = {"code": code_version(), KEY: self.key.name if self.key else None}
+            store.begin(self.identity(train_data, store.salt), about)
             # a folder of its own, so that unlearning can delete what an old training wrote there
             self.tensorboard = SummaryWriter(f"log_tensorboard/{store.folder.name}-{secrets.token_hex(4)}")
             mark(Path(self.tensorboard.log_dir), store.manifest()["salt"])
@@ -233,13 +239,19 @@ class APATrainer(Trainer):
         steps = progress(range(0, len(prompts), size), title, show_progress)
         return torch.cat([self.model.aggregate(prompts[i : i + size], weights[i : i + size], how) for i in steps])
 
-    def identity(self, train_data: ShardingDataLoader) -> RunIdentity:
-        """What decides the numbers of the run that would be trained now."""
+    def identity(self, train_data: ShardingDataLoader, salt: str) -> RunIdentity:
+        """What decides the numbers of the run that would be trained now.
+
+        Args:
+            salt: the run's.
+        """
         dataset = train_data._dataset
+        digest = dataset.digest(secret_of(salt, self.key))
         return RunIdentity(
             settings=self.model.settings.flat(),
             options=self.config.plain_options(),
-            dataset=dataset.content_digest,
+            dataset=digest.hex(),
+            dataset_sums=digest.text(),
             backbone=self.model.engine.backbone.digest,
             draw=dataset.cutoffs,
         )

@@ -93,6 +93,14 @@ def work_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("work")
 
 
+@pytest.fixture(autouse=True, scope="session")
+def _key_file(tmp_path_factory: pytest.TempPathFactory):
+    """Nobody's own key file is read or written."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RECBOLE_APA_KEY_FILE", str(tmp_path_factory.mktemp("keys") / "keys.json"))
+        yield
+
+
 @pytest.fixture(autouse=True)
 def _in_work_folder(work_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(work_folder)

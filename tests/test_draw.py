@@ -7,9 +7,11 @@ from hypothesis import strategies as st
 
 from recbole_apa.data import draw, samples
 from recbole_apa.data.draw import draw_rows
+from recbole_apa.data.forgotten import ITEM, PAIR, ROW, USER, Digester, Forgotten, Scope, digests_of
 from recbole_apa.data.samples import Interactions, order_windows, time_texts
 from recbole_apa.data.tokens import Tokens
-from recbole_apa.data.view import ITEM, PAIR, ROW, USER, DataView, key_of, scope_digests
+from recbole_apa.data.view import DataView, key_of
+from recbole_apa.keys import Key
 from recbole_apa.seeding import NONE_DRAWN, draw_cutoff, draw_hash, is_drawn
 
 few = settings(deadline=None, max_examples=100)
@@ -157,13 +159,13 @@ scopes = st.lists(st.tuples(st.sampled_from([USER, ITEM, PAIR, ROW]), st.integer
 @few
 @given(tables, scopes)
 def test_rows_are_hidden_by_name_and_no_others(table, asked):
-    hidden, gone = set(), set()
+    hidden, gone = [], set()
     for kind, nth in asked:
         if not table:
             continue
         user, item, _, time = table[nth % len(table)]
         given_names = {USER: (user,), ITEM: (None, item), PAIR: (user, item), ROW: (user, item, time)}[kind]
-        hidden |= scope_digests("salt", kind, *given_names)
+        hidden.append(Scope(kind, *given_names))
         for row, (u, i, _, t) in enumerate(table):
             same = {
                 USER: u == user,
@@ -172,9 +174,12 @@ def test_rows_are_hidden_by_name_and_no_others(table, asked):
                 ROW: (u, i, t) == (user, item, time),
             }
             gone |= {row} if same[kind] else set()
-    view = DataView("salt", hidden=frozenset(hidden))
-    assert view.visible(interactions(table)).tolist() == [row not in gone for row in range(len(table))]
-    assert DataView("other", hidden=frozenset(hidden)).visible(interactions(table)).all()
+    for key in (None, Key(b"k" * 32)):
+        known = digests_of(hidden, Digester("salt", key))
+        view = DataView((Forgotten(Digester("salt", key), scopes=known),))
+        assert view.visible(interactions(table)).tolist() == [row not in gone for row in range(len(table))]
+        for other in (Digester("other", key), Digester("salt", Key(b"l" * 32))):
+            assert DataView((Forgotten(other, scopes=known),)).visible(interactions(table)).all()
 
 
 def test_the_key_of_an_id_leaves_out_the_repeat_alone():

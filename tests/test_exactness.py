@@ -10,7 +10,8 @@ from recbole_apa import audit, run, unlearn, verify
 from recbole_apa.cli import main
 from recbole_apa.cli_usage import USAGE
 from recbole_apa.files import file_digest, read_json, write_json
-from recbole_apa.ledger import DONE, Ledger
+from recbole_apa.keys import key_ring
+from recbole_apa.ledger import DONE, Ledger, manifest_digest
 from recbole_apa.partition import Partition
 from recbole_apa.run_store import MANIFEST, RunStore
 from recbole_apa.unlearning.certificate import MEANING
@@ -107,8 +108,8 @@ def sealed(folder, **changes):
     write_json(folder / MANIFEST, {k: v for k, v in manifest.items() if changes.get(k, v) is not None})
     ledger = Ledger(folder, manifest["salt"])
     last = ledger.entries()[-1].content
-    done = {name: last[name] for name in ("requests", "certificates")}
-    ledger.append(DONE, {**done, "manifest": file_digest(folder / MANIFEST)})
+    done = {name: last[name] for name in ("requests", "certificates", "key")}
+    ledger.append(DONE, {**done, "manifest": manifest_digest(done, RunStore(folder), key_ring())})
 
 
 def test_centres_that_were_taken_over_are_found(single):

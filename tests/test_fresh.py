@@ -19,6 +19,10 @@ EXEMPT = {
     "metrics.json: *_seconds, *_bytes",
     "training.json: train_seconds",
     "manifest.json: salt",
+    "manifest.json: key",
+    "manifest.json: dataset",  # keyed; compared under one secret
+    "manifest.json: dataset_sums",
+    "manifest.json: identity_digest",  # of the digest above; what else it is of is compared by itself
     "manifest.json: options.data_path",
     "manifest.json: full_training",  # times
     "manifest.json: outside",  # paths
@@ -127,7 +131,7 @@ def cleaned(rows, asked):
 
 def state(folder):
     """Everything of a run but what is exempt: file, or entry of the manifest -> digest, or content."""
-    assert len(EXEMPT) == 17  # each of them is spelt out below or is an entry of the manifest
+    assert len(EXEMPT) == 21  # each of them is spelt out below or is an entry of the manifest
     out = {}
     for name in RunStore(folder).state_files():
         content = read_json(folder / name) if name.endswith((METRICS, "training.json")) else None
@@ -148,6 +152,10 @@ def differences(one, other):
 
 def sample_ids(made):
     return {name: [s.sample_id for s in part] for name, part in made.data[0]._dataset.splits.items()}
+
+
+def dataset_digest(made):
+    return made.data[0]._dataset.digest(b"one secret").hex()
 
 
 def scores(made):
@@ -181,6 +189,7 @@ def test_fresh_is_a_new_run_on_rows_deleted_by_hand(name, rows, settings, tmp_pa
     assert differences(state(tmp_path / "run"), state(tmp_path / "new")) == {}
     now = result.outcomes[0].result
     assert sample_ids(now) == sample_ids(expected) and scores(now) == scores(expected)
+    assert dataset_digest(now) == dataset_digest(expected)
     assert state(tmp_path / "run") != before
     audited, verified = audit(tmp_path / "run"), verify(tmp_path / "run")
     assert audited.findings == [] and "split and draw" in audited.checked

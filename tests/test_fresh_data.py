@@ -9,8 +9,10 @@ import pytest
 from recbole.utils import init_seed
 
 from recbole_apa import APAConfig
-from recbole_apa.data.view import ITEM, PAIR, ROW, USER, DataView, scope_digests
+from recbole_apa.data.forgotten import ITEM, PAIR, ROW, USER, Digester, Forgotten, Scope, digests_of
+from recbole_apa.data.view import DataView
 from recbole_apa.errors import DataError
+from recbole_apa.keys.key import Key
 from recbole_apa.recbole_bridge import make_dataset
 
 HEAD = "user_id:token\titem_id:token\trating:float\ttimestamp:float"
@@ -63,20 +65,20 @@ def drawn_by_chance(chance):
 
 def request_by_chance(chance, rows, timed):
     """What hides rows, and which rows those are."""
-    hidden, named = set(), []
+    digester, named = Digester("salt", Key(b"k" * 32)), []
     for _ in range(chance.randint(1, 4)):
         user, item, _, time, _ = chance.choice(rows)
         kind = chance.choice((USER, ITEM, PAIR, *((ROW,) if timed else ())))
         wanted = {USER: (user, None, None), ITEM: (None, item, None), PAIR: (user, item, None)}.get(
             kind, (user, item, float(time))
         )
-        hidden |= scope_digests("salt", kind, *wanted)
-        named.append(wanted)
+        named.append((kind, *wanted))
 
     def is_named(row):
-        return any((u in (None, row[0])) and (i in (None, row[1])) and (t in (None, row[3])) for u, i, t in named)
+        return any((u in (None, row[0])) and (i in (None, row[1])) and (t in (None, row[3])) for _, u, i, t in named)
 
-    return DataView("salt", hidden=frozenset(hidden)), [row for row in rows if not is_named(row)]
+    hidden = Forgotten(digester, scopes=digests_of([Scope(*wanted) for wanted in named], digester))
+    return DataView((hidden,)), [row for row in rows if not is_named(row)]
 
 
 def write(folder, rows, items):
@@ -104,7 +106,8 @@ def read(folder, options, view=None):
         "samples": [[s.digest() for s in p.samples] for p in parts],
         "tensors": tensors,
         "texts": parts[0].item_texts,
-        "digest": parts[0].content_digest,
+        "digest": parts[0].digest(b"secret").hex(),
+        "old_digest": parts[0].old_digest,
         "cutoffs": parts[0].cutoffs,
         "train_rows": list(parts[0].train_rows),
     }

@@ -22,6 +22,7 @@ RANKS = [
         "recbole_evaluator",
         "outside",
         "intervals",
+        "keys",
     },
     {"options"},
     {"recbole_checks", "eval_checks", "option_names", "pickles"},
@@ -46,7 +47,7 @@ RANKS = [
     {"methods"},
     {"quick_start", "comparison", "experiment"},
     {"forgetting", "capacity_stage"},
-    {"cli", "cli_stage", "cli_usage"},
+    {"cli", "cli_keys", "cli_stage", "cli_usage"},
 ]
 MAY_IMPORT_RECBOLE = {
     "data/dataset.py",

@@ -15,12 +15,13 @@ import pytest
 
 from recbole_apa import audit, evaluate_run, unlearn, verify
 from recbole_apa.assembly import stored_view
+from recbole_apa.data.forgotten import Digester
 from recbole_apa.data.samples import Interactions
-from recbole_apa.data.view import salted
 from recbole_apa.errors import RequestError, RunError
 from recbole_apa.files import file_digest
+from recbole_apa.keys import key_ring
 from recbole_apa.ledger import DONE, REQUEST, Ledger
-from recbole_apa.run_store import FORMAT_VERSION, OLD_FORMAT_VERSION, RunStore
+from recbole_apa.run_store import FORMAT_VERSION, OLD_FORMAT_VERSIONS, RunStore
 from recbole_apa.unlearning.redraw import refuse_plain_ids
 
 OLD = Path(__file__).resolve().parent / "data" / "old_runs"
@@ -55,7 +56,7 @@ def as_told(samples):
 @pytest.mark.parametrize("name", ["plain", "forgotten", "duplicates"])
 def test_an_old_run_opens_with_the_same_figures_and_the_audit_holds(name, old_run):
     folder, told = old_run(name), expected(name)
-    assert RunStore(folder).manifest()["format_version"] == OLD_FORMAT_VERSION
+    assert RunStore(folder).manifest()["format_version"] == OLD_FORMAT_VERSIONS[0]
     opened = evaluate_run(folder, PLACES)
     # another processor may round otherwise
     assert lasting(opened.metrics) == pytest.approx(lasting(told["metrics"]), abs=1e-5)
@@ -71,9 +72,11 @@ def test_an_old_run_forgets_and_becomes_one_of_today(name, exactness, old_run):
     done = unlearn(folder, users=["u7"], exactness=exactness, config_dict=PLACES)
     assert done.plan.affected and done.outcomes[0].certificates
     manifest = RunStore(folder).manifest()
-    assert manifest["format_version"] == FORMAT_VERSION and before < set(manifest["forgotten"])
-    view = stored_view(RunStore(folder))
-    assert view.hidden_keys == before and len(view.hidden) == 1
+    keys = key_ring()
+    keyed = set(map(keys.newest().keyed, before))
+    assert manifest["format_version"] == FORMAT_VERSION and keyed < set(manifest["forgotten"])
+    (part,) = stored_view(RunStore(folder), keys).forgotten
+    assert part.old_rows == keyed and len(part.scopes) == 1
     assert audit(folder, PLACES).findings == []
     assert verify(folder, PLACES).differences == []
     samples = [s for part in evaluate_run(folder, PLACES).data[0]._dataset.splits.values() for s in part]
@@ -138,9 +141,10 @@ def take_as_before(folder, asked, served):
     rows, salt = opened.data[0]._dataset.interactions, RunStore(folder).manifest()["salt"]
     wanted = {("u3", None)} if "users" in asked else set(asked["interactions"])
     found = [r for r in range(len(rows)) if (rows.users[r], None) in wanted or (rows.users[r], rows.items[r]) in wanted]
-    names = {salted(salt, f"pair {rows.users[r]} {rows.items[r]}") for r in found}
-    names |= {salted(salt, f"user {u}") for u in asked.get("users", ())}
-    keys = sorted({salted(salt, rows.row_key(r)) for r in found})
+    digester = Digester(salt)
+    names = {digester.of(f"pair {rows.users[r]} {rows.items[r]}") for r in found}
+    names |= {digester.of(f"user {u}") for u in asked.get("users", ())}
+    keys = sorted({digester.of(rows.row_key(r)) for r in found})
     content = {"interactions": keys, "names": sorted(names), "exactness": "inherited", "method": "exact"}
     ledger = Ledger(folder, salt)
     entry = ledger.append(REQUEST, content)

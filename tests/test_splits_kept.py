@@ -49,7 +49,7 @@ def digests(dataset, options):
         samples.update("".join(s.digest() for s in part.samples).encode())
         for field in sorted(part.inter_feat.interaction):
             tensors.update(part.inter_feat[field].numpy().tobytes())
-    return samples.hexdigest()[:16], parts[0].content_digest[:16], tensors.hexdigest()[:16]
+    return samples.hexdigest()[:16], parts[0].old_digest[:16], tensors.hexdigest()[:16]
 
 
 @pytest.mark.parametrize("case", ML_100K)

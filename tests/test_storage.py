@@ -13,16 +13,19 @@ import fsspec
 import pytest
 
 from recbole_apa import audit, evaluate_run, run, unlearn, verify
+from recbole_apa.assembly import stored_view
 from recbole_apa.backbone.wheel import cache_root
 from recbole_apa.cli import main
-from recbole_apa.data.view import key_of, salted
+from recbole_apa.data.view import key_of
 from recbole_apa.errors import RunError
+from recbole_apa.files import file_digest
+from recbole_apa.keys import key_ring
 from recbole_apa.ledger import Ledger
 from recbole_apa.run_store import RunStore
 from recbole_apa.storage import lease as lease_file
 from recbole_apa.storage.lease import LEASE, lease
 from recbole_apa.storage.place import copy_run, publish, shown, working_folder
-from recbole_apa.storage.run_objects import INDEX, Index, RunObjects
+from recbole_apa.storage.run_objects import INDEX, Index, RunObjects, told
 from tests import killed_process
 from tests.unlearning_helpers import shown_interaction, state
 
@@ -93,8 +96,10 @@ def test_no_object_names_what_was_forgotten(finished, stored, work_folder, monke
     assert naming(words)
     unlearn(stored, users=["u3"])
     assert naming(words) == []
-    view_salt = RunStore(fetched(stored, tmp_path / "x")).manifest()
-    assert {salted(view_salt["salt"], key_of(w)) for w in words} == set(view_salt["forgotten"])
+    store = RunStore(fetched(stored, tmp_path / "x"))
+    view = stored_view(store, key_ring())
+    assert all(view.hides(key_of(word)) for word in words)
+    assert len({key_of(word) for word in words}) == len(store.manifest()["forgotten"])
 
 
 def test_the_open_run_can_be_asked_to_forget(options, url, work_folder, monkeypatch):
@@ -206,8 +211,8 @@ def test_an_index_that_leads_outside_is_refused(url):
     RunObjects(url).write(INDEX, {"format_version": 1, "generation": 1, "files": {"../evil": "00"}})
     with pytest.raises(RunError, match="outside the run"):
         evaluate_run(url)
-    RunObjects(url).write(INDEX, {"format_version": 2})
-    with pytest.raises(RunError, match="format version 1"):
+    RunObjects(url).write(INDEX, {"format_version": 3})
+    with pytest.raises(RunError, match="format version 1 or 2"):
         evaluate_run(url)
 
 
@@ -388,3 +393,26 @@ def test_a_store_without_rights_says_so(s3, tmp_path):
 def test_file_urls_are_folders(tmp_path):
     with working_folder(f"file://{tmp_path}/run", "reading") as folder:
         assert folder == Path(tmp_path) / "run"
+
+
+def test_no_digest_is_among_the_names_of_objects_and_those_of_an_older_version_are_put_elsewhere(url, tmp_path):
+    objects = RunObjects(url)
+    for name in ("a", "b"):
+        (tmp_path / "run").mkdir(exist_ok=True)
+        (tmp_path / "run" / name).write_text(name)
+    digests = {name: file_digest(tmp_path / "run" / name) for name in ("a", "b")}
+    with told(url):
+        for name, digest in digests.items():
+            objects.fs.pipe_file(objects.path(f"files/{digest[:16]}/{name}"), name.encode())
+    objects.write(INDEX, {"format_version": 1, "generation": 1, "files": digests})
+    index = objects.pull(tmp_path / "copy")
+    assert {p.name: p.read_text() for p in (tmp_path / "copy").iterdir()} == {"a": "a", "b": "b"}
+    (tmp_path / "copy" / "c").write_text("c")
+    after = objects.push(tmp_path / "copy", index)
+    assert objects.index() == after and objects.strays() == []
+    places = " ".join(after.keys())
+    assert not [digest for digest in digests.values() if digest[:16] in places]
+    (tmp_path / "copy" / "c").write_text("d")
+    assert {n: s.place for n, s in objects.push(tmp_path / "copy", after).files.items() if n != "c"} == {
+        n: s.place for n, s in after.files.items() if n != "c"
+    }

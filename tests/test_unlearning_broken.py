@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from recbole_apa import audit, evaluate_run, unlearn, verify
-from recbole_apa.data.view import scope_digests
+from recbole_apa.data.forgotten import USER, Scope
 from recbole_apa.errors import CertificateError, RunError
 from recbole_apa.former_state import FormerState
 from recbole_apa.run_store import RunStore
@@ -36,8 +36,7 @@ def test_a_request_that_hides_somebody_else_is_found_before_anything_is_certifie
     """The check does not look through what hides: rows that a request found in the files are to be gone."""
     folder = copy_run(finished, tmp_path / "run")
     before = tree(folder)
-    somebody = scope_digests(RunStore(folder).manifest()["salt"], "user", "u9")
-    monkeypatch.setattr("recbole_apa.unlearning.session._scopes", lambda *a: somebody)
+    monkeypatch.setattr("recbole_apa.unlearning.session._scopes", lambda *a: [Scope(USER, "u9")])
     with pytest.raises(CertificateError, match=r"16 rows of the data; .*nothing is certified"):
         unlearn(folder, users=["u3"])
     assert tree(folder) == before

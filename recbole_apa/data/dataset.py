@@ -1,6 +1,7 @@
 """RecBole's dataset whose rows are samples; the edge between RecBole's tables and ours."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from logging import getLogger
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from recbole.data.dataset import Dataset
 from recbole.data.interaction import Interaction
 from recbole.utils import EvaluatorType, FeatureSource, FeatureType
 
+from recbole_apa.data.dataset_digest import DatasetDigest, dataset_digest
 from recbole_apa.data.item_text import item_columns, write_item
 from recbole_apa.data.load import Loaded, load_dataset
 from recbole_apa.data.prompts import PromptInput
@@ -43,7 +45,6 @@ class APADataset(Dataset):
         item_texts: by internal item id.
         cutoffs: hash cutoffs of the draw, by split.
         train_rows: item token and label of every training target, drawn or not (for the trivial rules).
-        content_digest: of all that may be seen of the dataset.
         raw_interactions: all rows that may be seen, before any filter: where requests are looked up.
         interactions, windows: the rows the samples were made of.
         splits: samples of all three parts, by split.
@@ -60,7 +61,6 @@ class APADataset(Dataset):
     iid_field: str
     time_field: str
     raw_interactions: Interactions
-    content_digest: str
     interactions: Interactions
     windows: Windows
     splits: dict[str, list[Sample]]
@@ -87,7 +87,6 @@ class APADataset(Dataset):
         self._drop_unused_col()
         rows = self.interactions
         windows = order_windows(rows.users, rows.times)
-        self.content_digest = content_digest(rows, windows, self.item_texts)
         candidates = self._candidates(settings, windows)
         targets = self._targets(candidates, rows, windows, settings)
         known = candidates["train"][windows.n_before[candidates["train"]] >= settings.min_history]
@@ -102,6 +101,27 @@ class APADataset(Dataset):
     def item_tokens(self) -> list[str]:
         """Every item, rated or told of."""
         return [str(token) for token in self.field2id_token[self.iid_field][1:]]
+
+    @property
+    def worker_view(self) -> DataView:
+        """The view for processes that are given work: which rows, and no key."""
+        return replace(self.view, forgotten=(), shown=self._shown) if self.view.forgotten else self.view
+
+    def digest(self, secret: bytes) -> DatasetDigest:
+        """Of all that may be seen of the dataset.
+
+        Args:
+            secret: what the run's digests are keyed with.
+        """
+        return dataset_digest(self.interactions, self.windows, self._text_of, secret)
+
+    @property
+    def old_digest(self) -> str:
+        """Likewise, as runs before format 4 have it."""
+        return content_digest(self.interactions, self.windows, self.item_texts)
+
+    def _text_of(self, item: str) -> str:
+        return self.item_texts[self.field2token_id[self.iid_field][item]]
 
     def items_with(self, column: str, word: str) -> list[str]:
         """Items whose text in a column of the ``.item`` file has a word, e.g. a genre.
@@ -134,6 +154,7 @@ class APADataset(Dataset):
             self._download()
         loaded = load_dataset(self, token, Path(dataset_path), self.view)
         self.raw_interactions, self.interactions = loaded.raw, loaded.rows
+        self._shown = loaded.shown
         self._part_of, self._item_table = loaded.part_of, loaded.tables.items
         self._take_tables(loaded)
         self._load_additional_feat(token, dataset_path)

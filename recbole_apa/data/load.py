@@ -30,6 +30,8 @@ class Loaded:
     """All interactions that may be seen, before any filter: where requests are looked up."""
     rows: Interactions
     """After the filters: what samples are made of."""
+    shown: np.ndarray
+    """Which rows of the files may be seen, bool, before any filter."""
     part_of: np.ndarray | None
     """Of files that were split beforehand: the place in ``SPLITS`` of each of ``rows``, (n,)."""
 
@@ -59,7 +61,7 @@ def load_dataset(dataset: Any, name: str, folder: Path, view: DataView) -> Loade
     else:
         _say_unfiltered(dataset.config)
     rows = raw if tables.inter is inter else _interactions(dataset, tables.inter, label, view.plain_ids)
-    return Loaded(tables, raw, rows, part_of)
+    return Loaded(tables, raw, rows, seen, part_of)
 
 
 def filter_settings(dataset: Any) -> FilterSettings:

@@ -19,7 +19,7 @@ from recbole.utils import FeatureType
 from recbole_apa.data.item_text import item_columns, write_item
 from recbole_apa.data.samples import Interactions, order_windows
 from recbole_apa.data.tokens import Tokens
-from recbole_apa.data.view import DataView, content_digest, salted
+from recbole_apa.data.view import DataView, content_digest
 
 _MOST_SHOWN = 10
 
@@ -54,11 +54,11 @@ class _OldDataset(Dataset):
 
     def _data_filtering(self) -> None:
         frame = self.inter_feat
-        if self.view.forgotten:
+        if self.view.row_digests:
             times = frame[self.time_field].to_numpy(dtype=np.float64) if self.time_field in frame else None
             raw = _rows(frame[self.uid_field].tolist(), frame[self.iid_field].tolist(), np.zeros(len(frame)), times)
             keys = raw.row_keys(np.arange(len(raw)))
-            hidden = [salted(self.view.salt, key) in self.view.forgotten for key in keys]
+            hidden = [self.view.hides(key) for key in keys]
             self.inter_feat = frame[~np.array(hidden)].reset_index(drop=True)
         super()._data_filtering()
 

@@ -19,6 +19,7 @@ from recbole_apa.backbone.answers import TokenizedPrompt
 from recbole_apa.data.splits import SPLITS
 from recbole_apa.errors import RunError
 from recbole_apa.evaluation_stage import evaluate_state, training_cost, write_first_records
+from recbole_apa.keys import KeyRing
 from recbole_apa.make_trainer import make_trainer
 from recbole_apa.methods.bench import Bench
 from recbole_apa.methods.protocol import FitFigures, Scored, UnlearnFigures
@@ -96,7 +97,8 @@ class AdapterMethod:
         with run_lock(folder, "comparing"):
             trainer = make_trainer(config, model, store)
             trainer.fit(data[0], data[1], show_progress=config["show_progress"])
-        self._made = RunResult({}, folder, config, model, trainer, data)
+        keys = KeyRing(self.bench.folder / "keys.json")  # of scratch runs: nobody's own file
+        self._made = RunResult({}, folder, config, model, trainer, data, keys)
         cost = training_cost(trainer)
         n_each = sum(p.numel() for p in model.engine.bank.parameters()) // model.engine.bank.n_adapters
         n_active = sum(n > 0 for n in trainer.record.sizes)
@@ -196,7 +198,7 @@ class AdapterMethod:
         shutil.rmtree(folder, ignore_errors=True)
         store = RunStore(folder)
         trainer = make_trainer(made.config, made.model, store)
-        store.begin(trainer.identity(made.data[0]), {})
+        store.begin(trainer.identity(made.data[0], store.salt), {})
         partition = made.trainer.store.load_partition()
         store.save_partition(partition)
         trainer.fit(made.data[0], made.data[1], show_progress=made.config["show_progress"])

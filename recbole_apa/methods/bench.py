@@ -12,10 +12,11 @@ import numpy as np
 from recbole_apa.assembly import build_data, start_logging
 from recbole_apa.backbone.engine import StateCache
 from recbole_apa.baselines import NAME
+from recbole_apa.data.forgotten import PAIR, Digester, Forgotten, Scope, digests_of
 from recbole_apa.data.presplit import Layout, write_presplit
 from recbole_apa.data.samples import Sample
 from recbole_apa.data.splits import SPLITS
-from recbole_apa.data.view import PAIR, DataView, scope_digests
+from recbole_apa.data.view import DataView
 from recbole_apa.evaluation.candidates import CandidateLists, candidates_asked, draw_candidates
 from recbole_apa.idle_options import say_idle
 from recbole_apa.recbole_bridge import APAConfig
@@ -119,9 +120,9 @@ class Bench:
         """Pre-split files of the same samples without an interaction: dropped as a target, rewritten in histories."""
         dataset = self.data[0]._dataset
         roles = {name: frozenset(s.sample_id for s in self.splits[name]) for name in SPLITS}
-        hidden = frozenset(scope_digests("", PAIR, user, item))
+        hidden = Forgotten(scopes=digests_of([Scope(PAIR, user, item)], Digester()))
         config = APAConfig("APA", self.dataset, list(self.config_files), dict(self.options))
-        config.view = DataView(hidden=hidden, roles=roles, cutoffs=dataset.cutoffs)
+        config.view = DataView((hidden,), roles=roles, cutoffs=dataset.cutoffs)
         left = build_data(config)[0]._dataset.splits
         folder = self.folder / "rows_without"
         shutil.rmtree(folder, ignore_errors=True)

@@ -1,16 +1,19 @@
-"""A run as objects of a store: one index names every file by its digest, so that the run changes all at once.
+"""A run as objects of a store: one index says where every file lies, so that the run changes all at once.
 
-    URL/index.json                    generation, and file -> SHA-256
-    URL/files/<digest>/<file>         the files; an object is never written again with other bytes
+    URL/index.json                    generation, and file -> SHA-256 and place
+    URL/files/<place>/<file>          the files; an object is never written again with other bytes
     URL/lease.json                    who writes (lease.py)
 
-A file is first put under its own digest, then the index that names it takes the old one's place, then what no index
-names any more is deleted. A reader, or a process that goes on after a kill, finds the old run or the new one.
+A file is first put at a new place, then the index that names it takes the old one's place, then what no index names any
+more is deleted. A reader, or a process that goes on after a kill, finds the old run or the new one. Places are drawn:
+names of objects live on in a store's logs, and a digest among them would tell, of rows that somebody tries, whether a
+deleted file was made of them.
 """
 
 import contextlib
 import json
 import os
+import secrets
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -24,7 +27,22 @@ from recbole_apa.errors import RunError
 from recbole_apa.files import file_digest
 
 INDEX, FILES = "index.json", "files"
-FORMAT_VERSION = 1
+FORMAT_VERSION, OLD_FORMAT_VERSION = 2, 1
+"""In 1 a file's place was the first half of its digest."""
+
+
+@dataclass(frozen=True)
+class Stored:
+    """Where a file lies, and what it holds."""
+
+    digest: str
+    """SHA-256."""
+    place: str
+
+    @property
+    def is_named_by_digest(self) -> bool:
+        """Whether an older version put it there."""
+        return self.place == self.digest[:16]
 
 
 @dataclass(frozen=True)
@@ -33,17 +51,22 @@ class Index:
 
     generation: int = 0
     """How often it was written."""
-    files: Mapping[str, str] = field(default_factory=dict)
-    """Name -> SHA-256."""
+    files: Mapping[str, Stored] = field(default_factory=dict)
+    """By name."""
 
     def keys(self) -> set[str]:
         """Where its objects lie, below the URL."""
-        return {object_key(name, digest) for name, digest in self.files.items()}
+        return {object_key(name, stored) for name, stored in self.files.items()}
+
+    def as_json(self) -> dict[str, Any]:
+        """What is written."""
+        files = {name: {"sha256": stored.digest, "place": stored.place} for name, stored in self.files.items()}
+        return {"format_version": FORMAT_VERSION, "generation": self.generation, "files": files}
 
 
-def object_key(name: str, digest: str) -> str:
-    """``files/<digest>/<name>``."""
-    return f"{FILES}/{digest[:16]}/{name}"
+def object_key(name: str, stored: Stored) -> str:
+    """``files/<place>/<name>``."""
+    return f"{FILES}/{stored.place}/{name}"
 
 
 @contextmanager
@@ -120,12 +143,7 @@ class RunObjects:
         found = self.read(INDEX)
         if found is None:
             return Index()
-        if not isinstance(found, dict) or found.get("format_version") != FORMAT_VERSION:
-            raise RunError(f"{self.url}/{INDEX}: expected format version {FORMAT_VERSION}")
-        unsafe = [n for n in found["files"] if PurePosixPath(n).is_absolute() or ".." in PurePosixPath(n).parts]
-        if unsafe:
-            raise RunError(f"{self.url}/{INDEX} names {unsafe[0]!r}, which would lie outside the run")
-        return Index(found["generation"], found["files"])
+        return _read_index(f"{self.url}/{INDEX}", found)
 
     def pull(self, folder: Path) -> Index:
         """Copy the run into an empty folder; every file is checked.
@@ -154,10 +172,10 @@ class RunObjects:
         with told(self.url):
             if there:
                 self.fs.get(there, here)
-        for name, digest in index.files.items():
+        for name, stored in index.files.items():
             if not (folder / name).is_file():
                 raise RunError(f"{self.url}: {name} is missing; restore the run from a copy")
-            if file_digest(folder / name) != digest:
+            if file_digest(folder / name) != stored.digest:
                 raise RunError(f"{self.url}: {name} was changed after it was written; restore the run from a copy")
 
     def push(self, folder: Path, known: Index) -> Index:
@@ -169,24 +187,24 @@ class RunObjects:
         Raises:
             RunError: another process wrote the run meanwhile; nothing was changed.
         """
-        files = {name: self._digest(folder / name) for name in _names(folder)}
-        if files == known.files:
+        digests = {name: self._digest(folder / name) for name in _names(folder)}
+        if digests == {name: stored.digest for name, stored in known.files.items()}:
             return known
-        after = Index(known.generation + 1, files)
-        there = known.keys()
-        self.upload(folder, {n: d for n, d in sorted(files.items()) if object_key(n, d) not in there})
+        after = Index(known.generation + 1, {n: _stored(d, known.files.get(n)) for n, d in digests.items()})
+        new = {name: stored for name, stored in sorted(after.files.items()) if known.files.get(name) != stored}
+        self.upload(folder, new)
         now = self.index()
         if now.generation != known.generation:
             raise RunError(
                 f"{self.url} was written by another process meanwhile (generation {now.generation}, expected "
                 f"{known.generation}); start again from what is there now"
             )
-        self.write(INDEX, {"format_version": FORMAT_VERSION, "generation": after.generation, "files": files})
+        self.write(INDEX, after.as_json())
         self.delete(known.keys() - after.keys())
         return after
 
-    def upload(self, folder: Path, files: Mapping[str, str]) -> None:
-        """Put files under their digests."""
+    def upload(self, folder: Path, files: Mapping[str, Stored]) -> None:
+        """Put files at their places."""
         with told(self.url):
             if files:
                 there = [self.path(object_key(*item)) for item in files.items()]
@@ -225,6 +243,37 @@ class RunObjects:
         if known is None or known[0] != state:
             known = self._digests[path] = (state, file_digest(path))
         return known[1]
+
+
+def _read_index(url: str, found: Any) -> Index:
+    """
+    Raises:
+        RunError: damaged, of a newer format, or a file would lie outside the run.
+    """
+    try:
+        if found["format_version"] not in (OLD_FORMAT_VERSION, FORMAT_VERSION):
+            raise RunError(f"{url}: expected format version {OLD_FORMAT_VERSION} or {FORMAT_VERSION}")
+        files = {name: _read_stored(value) for name, value in found["files"].items()}
+        generation = int(found["generation"])
+    except (KeyError, TypeError, ValueError, AttributeError):
+        raise RunError(f"{url} is damaged; restore it from a copy") from None
+    parts = [(name, PurePosixPath(part)) for name, stored in files.items() for part in (name, stored.place)]
+    unsafe = [name for name, path in parts if path.is_absolute() or ".." in path.parts or not path.parts]
+    if unsafe:
+        raise RunError(f"{url} names {unsafe[0]!r}, which would lie outside the run")
+    return Index(generation, files)
+
+
+def _read_stored(value: Any) -> Stored:
+    if isinstance(value, str):  # format 1
+        return Stored(value, value[:16])
+    return Stored(str(value["sha256"]), str(value["place"]))
+
+
+def _stored(digest: str, known: Stored | None) -> Stored:
+    """Where a file goes: it stays where it is while its bytes do, but for places that tell them."""
+    same = known is not None and known.digest == digest and not known.is_named_by_digest
+    return known if same and known else Stored(digest, secrets.token_hex(8))
 
 
 def _names(folder: Path) -> list[str]:

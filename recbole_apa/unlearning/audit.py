@@ -9,17 +9,18 @@ from typing import Any
 
 from plotly.offline import get_plotlyjs
 
-from recbole_apa.assembly import build_data, other_data, stored_view
+from recbole_apa.assembly import build_data, is_same_data, other_data, stored_view
 from recbole_apa.data.samples import Sample
 from recbole_apa.data.splits import SPLITS
 from recbole_apa.data.view import DataView, key_of
 from recbole_apa.errors import APAError, RunError
 from recbole_apa.files import file_digest, read_json
 from recbole_apa.fitting import lineage_of, sample_order, shard_key
-from recbole_apa.ledger import DONE, Entry, Ledger
+from recbole_apa.keys import KEY_FILE, KeyRing, key_ring
+from recbole_apa.ledger import DONE, Entry, Ledger, manifest_digest
 from recbole_apa.recbole_bridge import APAConfig
 from recbole_apa.run_lock import HOLDER, LOCK
-from recbole_apa.run_store import CERTIFICATES, EMBEDDINGS, LEDGER, MANIFEST, MEMORY, PENDING, STATES, RunStore
+from recbole_apa.run_store import CERTIFICATES, EMBEDDINGS, KEY, LEDGER, MANIFEST, MEMORY, PENDING, STATES, RunStore
 from recbole_apa.storage.place import is_url, strays_of, working_folder
 from recbole_apa.unlearning.centres import kept_centres, stale_centres
 from recbole_apa.unlearning.exactness import THIS_DATA
@@ -74,14 +75,15 @@ def _audit(store: RunStore, config_dict: Mapping[str, Any] | None) -> AuditResul
         manifest = store.manifest()
     except RunError as error:
         return AuditResult([str(error)], ["manifest"])
+    keys = key_ring(config_dict)
     _guard(result, "files against the manifest's digests", lambda: _files(store, manifest))
-    _guard(result, "ledger and certificates", lambda: _ledger(store, manifest, result))
+    _guard(result, "ledger and certificates", lambda: _ledger(store, manifest, result, keys))
     try:
-        view, data = _data_of(store, manifest, config_dict)
+        view, data = _data_of(store, manifest, config_dict, keys)
     except APAError as error:
         result.findings.append(str(error))
         return result
-    _guard(result, "lineage against the data", lambda: _lineage(store, manifest, data))
+    _guard(result, "lineage against the data", lambda: _lineage(store, manifest, data, keys))
     if manifest.get("draw_of") == THIS_DATA:
         anew = data[0]._dataset.config
         _guard(result, "split and draw", lambda: draw_differences(manifest, store, data_anew(anew)))
@@ -94,12 +96,13 @@ def _audit(store: RunStore, config_dict: Mapping[str, Any] | None) -> AuditResul
 
 
 def _data_of(
-    store: RunStore, manifest: Mapping[str, Any], changes: Mapping[str, Any] | None
+    store: RunStore, manifest: Mapping[str, Any], changes: Mapping[str, Any] | None, keys: KeyRing
 ) -> tuple[DataView, tuple[Any, Any, Any]]:
     """The data that the run may see now."""
     options = {**manifest["options"], **(changes or {})}
+    options.pop(KEY_FILE, None)
     config = APAConfig("APA", options.pop("dataset"), None, options)
-    config.view = view = stored_view(store)
+    config.view = view = stored_view(store, keys)
     return view, build_data(config)
 
 
@@ -135,7 +138,7 @@ def _files(store: RunStore, manifest: Mapping[str, Any]) -> Iterator[str]:
         yield f"{PENDING}/ is there: a request is not carried out to its end; finish it with --resume"
 
 
-def _ledger(store: RunStore, manifest: Mapping[str, Any], result: AuditResult) -> Iterator[str]:
+def _ledger(store: RunStore, manifest: Mapping[str, Any], result: AuditResult, keys: KeyRing) -> Iterator[str]:
     ledger = Ledger(store.folder, manifest["salt"])
     entries = ledger.entries()
     result.head = ledger.head()
@@ -145,7 +148,7 @@ def _ledger(store: RunStore, manifest: Mapping[str, Any], result: AuditResult) -
     done = [e for e in entries if e.kind == DONE]
     if not ledger.waiting() and asked != set(manifest["forgotten"]):
         yield "the manifest's list of forgotten interactions is not what the ledger's requests come to"
-    if done and done[-1].content["manifest"] != file_digest(store.manifest_path):
+    if done and done[-1].content["manifest"] != manifest_digest(done[-1].content, store, keys):
         yield f"{MANIFEST} was changed after the last request was carried out"
     if not entries and manifest["forgotten"]:
         yield f"{LEDGER} is missing, although the manifest says that something was forgotten"
@@ -157,7 +160,7 @@ def _ledger(store: RunStore, manifest: Mapping[str, Any], result: AuditResult) -
     requests = {e.position: e for e in ledger.requests()}
     for entry in done:
         yield from _certificates(folder, entry, requests)
-    yield from _last_files(folder, done, manifest)
+    yield from _last_files(folder, done, manifest, keys)
 
 
 def _certificates(folder: Path, entry: Entry, requests: Mapping[int, Entry]) -> Iterator[str]:
@@ -177,22 +180,24 @@ def _certificates(folder: Path, entry: Entry, requests: Mapping[int, Entry]) -> 
             yield f"{CERTIFICATES}/{path.name} does not say what the ledger's request says"
 
 
-def _last_files(folder: Path, done: list[Entry], manifest: Mapping[str, Any]) -> Iterator[str]:
+def _last_files(folder: Path, done: list[Entry], manifest: Mapping[str, Any], keys: KeyRing) -> Iterator[str]:
     """The files that the certificates say they left behind, the latest word on each."""
-    last: dict[str, str | None] = {}
+    last: dict[str, tuple[str | None, str | None]] = {}
     for entry in done:
         path = folder / f"{entry.content['requests'][0]:04d}.json"
         if path.is_file():
-            last |= {name: digests["after"] for name, digests in read_json(path)["files"].items()}
-    for name, digest in sorted(last.items()):
-        if manifest["files"].get(name) != digest:
+            said = read_json(path)
+            last |= {name: (digests["after"], said.get(KEY)) for name, digests in said["files"].items()}
+    for name, (digest, key) in sorted(last.items()):
+        there = manifest["files"].get(name)
+        if (keys.key(key).keyed(there) if there and key else there) != digest:
             yield f"{name} is not the file that its last certificate names"
 
 
-def _lineage(store: RunStore, manifest: Mapping[str, Any], data: tuple[Any, Any, Any]) -> Iterator[str]:
+def _lineage(store: RunStore, manifest: Mapping[str, Any], data: tuple[Any, Any, Any], keys: KeyRing) -> Iterator[str]:
     splits: dict[str, list[Sample]] = data[0]._dataset.splits
-    if data[0]._dataset.content_digest != manifest["dataset"]:
-        yield other_data(manifest, data[0]._dataset.config, data[0]._dataset)
+    if not is_same_data(manifest, data[0]._dataset, keys):
+        yield other_data(manifest, data[0]._dataset.config, data[0]._dataset, keys)
         return
     partition = store.load_partition()
     if partition is None:

@@ -10,11 +10,13 @@ import torch
 
 from recbole_apa.data.splits import SPLITS
 from recbole_apa.files import write_json, write_text
+from recbole_apa.keys import Key
 from recbole_apa.report.pages import render
 from recbole_apa.unlearning.exactness import DEFINITIONS, FRESH, INHERITED, LEVELS, STRICT
 from recbole_apa.unlearning.plan import ADDED, DROPPED, LEFT_OUT, REWRITTEN, Plan
 
-FORMAT = 1
+FORMAT = 2
+"""1 had digests of files as they were, and rows by salted digests."""
 PACKAGES = ("recbole-apa", "recbole", "torch", "transformers", "peft", "safetensors", "numpy", "pandas", "scikit-learn")
 _STATE = "Every adapter whose samples changed was trained again from its start on what remains. The state is {}. "
 _KEPT = {
@@ -37,8 +39,8 @@ LEFT = (
     "lists them under outside.logs.",
     "The dataset's own files are not this program's to change: remove the rows there as well. The run stays valid "
     "with or without them.",
-    "The salted digests in ledger and certificate tell someone who holds the run folder and a candidate's identifier "
-    "whether that candidate was forgotten.",
+    "Digests in ledger and certificate are keyed. Whoever holds the run folder alone cannot tell from them who was "
+    "forgotten; whoever holds the key file too can tell it of any candidate whose identifier he has.",
     "Deleted files are unlinked; what a storage device keeps of unlinked blocks is up to that device.",
 )
 
@@ -65,10 +67,15 @@ def write_certificate(folder: Path, content: Mapping[str, Any]) -> tuple[Path, P
     return folder / f"{name}.json", folder / f"{name}.html"
 
 
-def changed_files(before: Mapping[str, str], after: Mapping[str, str]) -> dict[str, dict[str, str | None]]:
-    """Digests of every file that differs: None where there was, or is, none."""
+def changed_files(before: Mapping[str, str], after: Mapping[str, str], key: Key) -> dict[str, dict[str, str | None]]:
+    """Keyed digests of every file that differs: None where there was, or is, none. A certificate outlives the files:
+    plain digests would tell, of rows that somebody tries, whether a file of before was made of them."""
+
+    def keyed(digests: Mapping[str, str], name: str) -> str | None:
+        return key.keyed(digests[name]) if name in digests else None
+
     names = sorted(n for n in before.keys() | after.keys() if before.get(n) != after.get(n))
-    return {n: {"before": before.get(n), "after": after.get(n)} for n in names}
+    return {n: {"before": keyed(before, n), "after": keyed(after, n)} for n in names}
 
 
 def versions() -> dict[str, str]:

@@ -15,7 +15,6 @@ from recbole_apa.data.splits import SPLITS
 from recbole_apa.data.tokens import Tokens
 from recbole_apa.data.view import DataView
 from recbole_apa.errors import CertificateError
-from recbole_apa.seeding import digest_of
 
 
 def refuse_reachable(dataset: Any, view: DataView) -> None:
@@ -37,7 +36,7 @@ def refuse_reachable(dataset: Any, view: DataView) -> None:
 
 def reachable(dataset: Any, view: DataView) -> list[str]:
     """Where rows of what was asked for can be reached, in words; empty where they cannot."""
-    if not view.forgotten:
+    if not view.row_digests:
         return []
     rows: Interactions = dataset.interactions
     users, items = _named(view, "user", rows.users), _named(view, "item", rows.items)
@@ -69,26 +68,21 @@ class _Names:
         head, mark, nth = interaction_id.rpartition("#")
         # the second of two rows that are alike; tokens that hold the mark have it encoded, but in old runs
         is_second = mark and nth.isdigit() and not self.view.plain_ids
-        return _digest(self.view, head if is_second else interaction_id) in self.view.forgotten
+        return self.view.hides(head if is_second else interaction_id)
 
 
 def _named(view: DataView, kind: str, column: Tokens) -> np.ndarray:
     """Which users, or items, were named, by name, bool."""
-    ways = [
-        np.array(
-            [digest_of("forgotten", view.salt, kind, name).hex() in view.hidden for name in column.names], dtype=bool
-        ),
-        np.array([_digest(view, f"{kind} {name}") in view.hidden_names for name in column.names], dtype=bool),
-    ]
-    out: np.ndarray = ways[0] | ways[1]
+    out = np.zeros(len(column.names), dtype=bool)
+    for part in view.forgotten:
+        out |= [
+            part.digester.of(kind, name) in part.scopes or part.digester.of(f"{kind} {name}") in part.old_names
+            for name in column.names
+        ]
     return out
 
 
 def _found_before(view: DataView, rows: Interactions) -> np.ndarray:
     """Which rows a request found when it was taken, (n,), bool."""
     keys = (key for _, part in rows.key_chunks(np.arange(len(rows))) for key in part)
-    return np.fromiter((_digest(view, key) in view.forgotten for key in keys), dtype=bool, count=len(rows))
-
-
-def _digest(view: DataView, name: str) -> str:
-    return digest_of("forgotten", view.salt, name).hex()
+    return np.fromiter((view.hides(key) for key in keys), dtype=bool, count=len(rows))

@@ -19,12 +19,13 @@ from recbole_apa.evaluation_stage import (
 )
 from recbole_apa.files import file_digest, read_json
 from recbole_apa.former_state import FormerState
-from recbole_apa.ledger import DONE, Asked, Entry, Ledger, served_by, view_of
+from recbole_apa.keys import Key, KeyRing, secret_of
+from recbole_apa.ledger import DONE, Asked, Entry, Ledger, manifest_digest, served_by, view_of
 from recbole_apa.make_trainer import make_trainer
 from recbole_apa.partition.inherited import assignment_alone
-from recbole_apa.run_store import CERTIFICATES, METRICS, PENDING, RunIdentity, RunStore
+from recbole_apa.run_store import CERTIFICATES, KEY, METRICS, PENDING, RunIdentity, RunStore
 from recbole_apa.trainer import APATrainer
-from recbole_apa.unlearning.certificate import affected_counts, changed_files, versions, write_certificate
+from recbole_apa.unlearning.certificate import FORMAT, affected_counts, changed_files, versions, write_certificate
 from recbole_apa.unlearning.exactness import DEFINITIONS, EARLIER, FRESH, INHERITED, STRICT, THIS_DATA, exactness_of
 from recbole_apa.unlearning.forgotten import ForgottenSamples, table_figures
 from recbole_apa.unlearning.mover import EXACT, ShardMover
@@ -54,7 +55,7 @@ class Outcome:
     """How: ``exact``, or the name of an approximate method."""
 
 
-def finish_switch(store: RunStore, ledger: Ledger) -> list[Path]:
+def finish_switch(store: RunStore, ledger: Ledger, keys: KeyRing) -> list[Path]:
     """Finish what a kill interrupted after the new state was complete. The caller holds the lock.
 
     Returns:
@@ -64,8 +65,10 @@ def finish_switch(store: RunStore, ledger: Ledger) -> list[Path]:
         switch(store)
     manifest = store.manifest()
     late = [e.position for e in ledger.waiting() if served_by(manifest, e)]
+    if not ledger.waiting() and pending_store(store).folder.exists():
+        shutil.rmtree(pending_store(store).folder)  # left by a switch that was killed at its end
     if late:
-        _close(store, ledger, late)
+        _close(store, ledger, late, keys)
     return _certificate_paths(store, late)
 
 
@@ -79,8 +82,9 @@ def carry_out(
         data: the loaders without what the requests name, where they are there already.
     """
     store: RunStore = opened.trainer.store
-    ledger = Ledger(store.folder, store.manifest()["salt"])
+    ledger = Ledger(store.folder, store.salt)
     before = store.manifest()
+    key = opened.keys.key(requests[-1].content[KEY])
     exactness = exactness_of(requests)
     dropped = ForgottenSamples(opened)
     data = data or data_without(opened, requests)
@@ -91,12 +95,12 @@ def carry_out(
     opened.model.use_dataset(data[0]._dataset)
     _purge_memory(opened.model, data)
 
-    pending = _start_pending(store, data, before, exactness)
+    pending = _start_pending(store, data, before, exactness, key)
     trainer = make_trainer(opened.config, opened.model, pending, FormerState(store))
-    trainer.mover = mover
+    trainer.mover, trainer.key = mover, key
     _, valid_result = trainer.fit(data[0], data[1], show_progress=show)
     trainer.mover = mover = None  # it knows prompts that are forgotten now
-    result = RunResult({}, store.folder, opened.config, opened.model, trainer, data)
+    result = RunResult({}, store.folder, opened.config, opened.model, trainer, data, opened.keys)
     result.metrics = evaluate_state(result, show) | recbole_figures("valid", valid_result)
     dropped.judge("after")
     _purge_memory(opened.model, data)
@@ -106,22 +110,23 @@ def carry_out(
         settle_shards(plan, trainer.record.sizes, changed_shards(store, trainer), before.get("full_training", {}))
     outside, view = left_outside(before, trainer, result), data[0]._dataset.view
     own = own_outside(store, before)
+    served = [e for e in ledger.requests() if served_by(before, e) or e in requests]
     about = {
         "full_training": before.get("full_training", {}),
-        "forgotten": sorted(view.forgotten),
+        "forgotten": sorted({digest for e in served for digest in e.content["interactions"]}),
         "plain_ids": view.plain_ids,
-        "served_requests": [e.digest for e in ledger.requests() if served_by(before, e) or e in requests],
+        "served_requests": [e.digest for e in served],
         "partition_of": EARLIER if exactness == INHERITED else THIS_DATA,
         "draw_of": THIS_DATA if exactness == FRESH else EARLIER,
         "centres_of": THIS_DATA,
         "outside": outside,
     }
-    write_records(result, about, _carried_out(ledger, about["served_requests"]))
-    _certify(store, pending, ledger, requests, plan, exactness, method, seconds, figures, trainer, before, own)
+    write_records(result, about, _carried_out(served))
+    _certify(store, pending, ledger, requests, plan, exactness, method, seconds, figures, trainer, before, own, key)
     clean_outside(own, result)
     pending.seal({"ready": True})
     switch(store)
-    _close(store, ledger, [e.position for e in requests])
+    _close(store, ledger, [e.position for e in requests], opened.keys)
     trainer.store = RunStore(store.folder)
     certificates = _certificate_paths(store, [e.position for e in requests])
     full = before.get("full_training", {}).get("seconds")
@@ -141,11 +146,12 @@ def data_without(opened: RunResult, requests: Sequence[Asked]) -> tuple[Any, Any
         RequestError: nothing would remain, or not what a new training needs where one is asked for.
         CertificateError: something of what was asked for can still be reached.
     """
-    before, view = opened.config.view, stored_view(opened.trainer.store)
+    store, before = opened.trainer.store, opened.config.view
+    view = stored_view(store, opened.keys)
     if exactness_of(requests) == FRESH:
         refuse_plain_ids(opened.data[0]._dataset)
         view = without_roles(view)
-    opened.config.view = view.without(view_of(requests))
+    opened.config.view = view.without(view_of(requests, store.salt, opened.keys))
     try:
         data = build_data(opened.config)
         refuse_reachable(data[0]._dataset, data[0]._dataset.view)
@@ -193,23 +199,27 @@ def _purge_memory(model: Any, data: tuple[Any, Any, Any]) -> None:
     model.engine.keep_only(wanted)
 
 
-def _start_pending(store: RunStore, data: tuple[Any, Any, Any], before: Mapping[str, Any], exactness: str) -> RunStore:
+def _start_pending(
+    store: RunStore, data: tuple[Any, Any, Any], before: Mapping[str, Any], exactness: str, key: Key
+) -> RunStore:
     """The pending state's folder, with what is inherited; what an interrupted attempt finished stays."""
     pending = pending_store(store)
     # the backbone may lie elsewhere now; its digest was looked at when the run was opened
     settings = {**before["settings"], "backbone": data[0]._dataset.config["backbone"]}
     dataset = data[0]._dataset
+    digest = dataset.digest(secret_of(store.salt, key))
     identity = RunIdentity(
-        settings, before["options"], dataset.content_digest, before["backbone"], dict(dataset.cutoffs)
+        settings, before["options"], digest.hex(), digest.text(), before["backbone"], dict(dataset.cutoffs)
     )
+    about = {"exactness": exactness, KEY: key.name}
     try:
-        pending.begin(identity, {"exactness": exactness})
+        pending.begin(identity, about)
         stale = pending.manifest()["exactness"] != exactness
     except RunError:
         stale = True  # of another request, or cut off while it was begun
     if stale:
         shutil.rmtree(pending.folder)
-        pending.begin(identity, {"exactness": exactness})
+        pending.begin(identity, about)
     if exactness == INHERITED and pending.load_partition() is None:
         old = store.load_partition()
         assert old is not None
@@ -218,13 +228,9 @@ def _start_pending(store: RunStore, data: tuple[Any, Any, Any], before: Mapping[
     return pending
 
 
-def _carried_out(ledger: Ledger, served: Sequence[str]) -> list[dict[str, Any]]:
+def _carried_out(served: Sequence[Entry]) -> list[dict[str, Any]]:
     """What the report says of each request."""
-    return [
-        {"position": e.position, "time": e.time, "n_interactions": len(e.content["interactions"])}
-        for e in ledger.requests()
-        if e.digest in served
-    ]
+    return [{"position": e.position, "time": e.time, "n_interactions": len(e.content["interactions"])} for e in served]
 
 
 def _certify(
@@ -240,6 +246,7 @@ def _certify(
     trainer: APATrainer,
     before: Mapping[str, Any],
     own: Mapping[str, Sequence[str]],
+    key: Key,
 ) -> None:
     manifest = pending.manifest()
     sizes = trainer.record.sizes
@@ -263,7 +270,8 @@ def _certify(
         "bit_exact": method == EXACT and _is_bit_exact(trainer),
         "fused_shards": trainer.model.settings.training.fused_shards,
         "versions": versions(),
-        "files": changed_files(before["files"], manifest["files"]),
+        "files": changed_files(before["files"], manifest["files"], key),
+        KEY: key.name,
         "removed_outside": own["tensorboard"],
         "rewritten_outside": own["exports"],
         "left_outside": own["left"],
@@ -277,7 +285,7 @@ def _certify(
             "interactions": entry.content["interactions"],
             "served_together": len(requests),
         }
-        write_certificate(pending.folder / CERTIFICATES, {"format": 1, "request": request, **content})
+        write_certificate(pending.folder / CERTIFICATES, {"format": FORMAT, "request": request, **content})
 
 
 def _is_bit_exact(trainer: APATrainer) -> bool:
@@ -292,19 +300,21 @@ def _certificate_paths(store: RunStore, requests: Sequence[int]) -> list[Path]:
     return [store.folder / CERTIFICATES / f"{position:04d}.json" for position in requests]
 
 
-def _close(store: RunStore, ledger: Ledger, requests: Sequence[int]) -> None:
+def _close(store: RunStore, ledger: Ledger, requests: Sequence[int], keys: KeyRing) -> None:
     """Write into the ledger that requests were carried out, with the digests of their certificates."""
     pending = store.folder / PENDING
     if pending.exists():
         shutil.rmtree(pending)
     folder = store.folder / CERTIFICATES
     names = [f"{n:04d}.{kind}" for n in requests for kind in ("json", "html")]
+    key = {KEY: store.manifest().get(KEY)}
     ledger.append(
         DONE,
         {
             "requests": list(requests),
             "certificates": {name: file_digest(folder / name) for name in names},
-            "manifest": file_digest(store.manifest_path),
+            "manifest": manifest_digest(key, store, keys),
+            **key,
         },
     )
     getLogger().info(f"{len(requests)} request(s) carried out; certificates in {folder}")

@@ -9,15 +9,17 @@ from typing import Any
 import numpy as np
 
 from recbole_apa.assembly import RunResult, open_run
+from recbole_apa.data.forgotten import ITEM, PAIR, ROW, USER, Digester, Forgotten, Scope, digests_of
 from recbole_apa.data.samples import Interactions
-from recbole_apa.data.view import ITEM, PAIR, ROW, USER, salted, scope_digest, scope_digests
 from recbole_apa.errors import RequestError, SettingsError
-from recbole_apa.ledger import REQUEST, Entry, Ledger, refuse_gap
+from recbole_apa.keys import key_ring
+from recbole_apa.ledger import REQUEST, Entry, Ledger, refuse_gap, view_of
 from recbole_apa.run_lock import run_lock
-from recbole_apa.run_store import RunStore
+from recbole_apa.run_store import KEY, RunStore
 from recbole_apa.storage.place import working_folder
 from recbole_apa.unlearning.approximate import NAMES
 from recbole_apa.unlearning.exactness import INHERITED, LEVELS
+from recbole_apa.unlearning.key_digests import are_salted, key_digests
 from recbole_apa.unlearning.mover import EXACT
 from recbole_apa.unlearning.plan import Plan, settle_shards
 from recbole_apa.unlearning.redraw import new_shards
@@ -140,18 +142,21 @@ class _Session:
 
     def __init__(self, store: RunStore, changes: Mapping[str, Any] | None, opened: RunResult | None) -> None:
         self.store, self.changes, self.opened = store, changes, opened
-        self.ledger = Ledger(store.folder, store.manifest()["salt"])
+        self.keys = opened.keys if opened else key_ring(changes)
+        self.ledger = Ledger(store.folder, store.salt)
         waiting = {e.position for e in self.ledger.waiting()}
-        self.finished = finish_switch(store, self.ledger)
-        refuse_gap(store)
+        self.finished = finish_switch(store, self.ledger, self.keys)
+        refuse_gap(store, self.keys)
         self._closed_now = waiting - {e.position for e in self.ledger.waiting()}
 
     def run(self, demands: Sequence[Demand], exactness: str, method: str, skip_unknown: bool) -> UnlearnResult:
         """Carry out what waits, then the new request."""
-        left = self.ledger.waiting()
         out = UnlearnResult(None, finished=self.finished)
+        if self.ledger.waiting():
+            self._key_old_digests()
+        left = self.ledger.waiting()
         if left:
-            opened = open_run(self.store, self.changes, allow_pending=True)
+            opened = open_run(self.store, self.changes, allow_pending=True, keys=self.keys)
             out.outcomes.append(carry_out(opened, left, opened.config["show_progress"]))
             self.opened = out.outcomes[-1].result
         demands = self._not_done_now(demands, left)
@@ -160,6 +165,8 @@ class _Session:
             asked, out.left = self._ask(opened, demands, exactness, method, skip_unknown)
             data = data_without(opened, [asked])
             out.plan = plan_of(self.store, data, [asked])  # refuses what would leave nothing, before the ledger knows
+            self._key_old_digests()
+            self._keep_key()
             entry = self.ledger.append(REQUEST, asked.content)
             out.outcomes.append(carry_out(opened, [entry], opened.config["show_progress"], data))
             out.plan = out.outcomes[-1].plan  # knows a partition that was computed anew
@@ -173,8 +180,19 @@ class _Session:
     def _not_done_now(self, demands: Sequence[Demand], waited: Sequence[Entry]) -> list[Demand]:
         """Demands that the requests which waited did not name too: the same command may have been given again."""
         late = [e for e in self.ledger.requests() if e.position in self._closed_now]
-        salt = self.store.manifest()["salt"]
-        return [demand for demand in demands if not _covers(demand, salt, [*waited, *late])]
+        served = self._served([*waited, *late])
+        return [demand for demand in demands if not any(_covers(demand, part) for part in served)]
+
+    def _key_old_digests(self) -> None:
+        """Digests that an older version only salted are keyed before anything is added to them."""
+        if are_salted(self.store, self.ledger):
+            self._keep_key()
+            key_digests(self.store, self.ledger, self.keys.newest())
+
+    def _keep_key(self) -> None:
+        """Have the key on disk before anything is keyed with it."""
+        self.keys.outside(self.store.folder)
+        self.keys.keep(self.keys.newest())
 
     def dry_run(self, demands: Sequence[Demand], exactness: str, method: str, skip_unknown: bool) -> UnlearnResult:
         """The plan of a request that is not taken."""
@@ -191,7 +209,7 @@ class _Session:
     def _open(self) -> RunResult:
         """The run with its data as they are now."""
         if self.opened is None:
-            return open_run(self.store, self.changes)
+            return open_run(self.store, self.changes, keys=self.keys)
         self.store.check()
         return self.opened
 
@@ -199,50 +217,46 @@ class _Session:
         self, opened: RunResult, demands: Sequence[Demand], exactness: str, method: str, skip_unknown: bool
     ) -> tuple[_Asked, list[str]]:
         """What goes into the ledger: digests alone."""
-        salt = self.store.manifest()["salt"]
-        earlier = self.ledger.requests()
+        digester, earlier = Digester(self.store.salt, self.keys.newest()), self._served(self.ledger.requests())
         # before any filter: a row that a filter keeps out now may come in later, in place of a forgotten one
         rows = opened.data[0]._dataset.raw_interactions
-        found = find(demands, rows, lambda d: _covers(d, salt, earlier), skip_unknown)
-        return _Asked({**_digests(found, rows, salt), "exactness": exactness, "method": method}), found.left
+        found = find(demands, rows, lambda d: any(_covers(d, part) for part in earlier), skip_unknown)
+        content = {**_digests(found, rows, digester), KEY: self.keys.newest().name}
+        return _Asked({**content, "exactness": exactness, "method": method}), found.left
+
+    def _served(self, entries: Sequence[Entry]) -> tuple[Forgotten, ...]:
+        """What requests named."""
+        return view_of(entries, self.store.salt, self.keys).forgotten
 
 
-def _scopes(demand: Demand, hits: np.ndarray, rows: Interactions, salt: str) -> set[str]:
-    """Digests of what a demand names: a user, an item, a pair, or the times of a pair that it came to."""
+def _scopes(demand: Demand, hits: np.ndarray, rows: Interactions) -> list[Scope]:
+    """What a demand names: a user, an item, a pair, or the times of a pair that it came to."""
     if demand.kind != "interaction":
-        return scope_digests(salt, demand.kind, demand.user, demand.item)
+        return [Scope(demand.kind, demand.user, demand.item)]
     if demand.time is None or rows.times is None:
-        return scope_digests(salt, PAIR, demand.user, demand.item)
-    times = rows.times[hits].tolist()
-    return {d for time in times for d in scope_digests(salt, ROW, demand.user, demand.item, time)}
+        return [Scope(PAIR, demand.user, demand.item)]
+    return [Scope(ROW, demand.user, demand.item, time) for time in set(rows.times[hits].tolist())]
 
 
-def _covers(demand: Demand, salt: str, entries: Sequence[Entry]) -> bool:
-    """Whether requests named the same, or more: then nothing of it can be left."""
-    if not entries:
-        return False
-    scopes = set()
+def _covers(demand: Demand, served: Forgotten) -> bool:
+    """Whether requests named the same as a demand, or more: then nothing of it can be left."""
+    scopes = []
     if demand.user is not None:
-        scopes.add(scope_digest(salt, USER, demand.user))
+        scopes.append(Scope(USER, demand.user))
     if demand.item is not None:
-        scopes.add(scope_digest(salt, ITEM, None, demand.item))
+        scopes.append(Scope(ITEM, None, demand.item))
+    # of requests from before run format 3; the pairs that they noted may be those of single rows
+    if any(served.digester.of(" ".join(scope.names())) in served.old_names for scope in scopes):
+        return True
     if demand.kind == "interaction":
-        scopes.add(scope_digest(salt, PAIR, demand.user, demand.item))
+        scopes.append(Scope(PAIR, demand.user, demand.item))
         if demand.time is not None:
-            scopes.add(scope_digest(salt, ROW, demand.user, demand.item, demand.time))
-    return any(not scopes.isdisjoint(e.content.get("hides", ())) or _covered_before(demand, salt, e) for e in entries)
+            scopes.append(Scope(ROW, demand.user, demand.item, demand.time))
+    return any(served.digester.of(*scope.names()) in served.scopes for scope in scopes)
 
 
-def _covered_before(demand: Demand, salt: str, entry: Entry) -> bool:
-    """Likewise, of a request from before run format 3: the pairs that it noted may be those of single rows."""
-    if "hides" in entry.content:
-        return False
-    asked = [f"{kind} {name}" for kind, name in ((USER, demand.user), (ITEM, demand.item)) if name is not None]
-    return any(salted(salt, name) in entry.content["names"] for name in asked)
-
-
-def _digests(found: Found, rows: Interactions, salt: str) -> dict[str, list[str]]:
+def _digests(found: Found, rows: Interactions, digester: Digester) -> dict[str, list[str]]:
     asked = zip(found.demands, found.hits, strict=True)
-    hides = {digest for demand, hits in asked for digest in _scopes(demand, hits, rows, salt)}
-    keys = {salted(salt, key) for key in rows.row_keys(np.array(found.rows))}
-    return {"interactions": sorted(keys), "hides": sorted(hides)}
+    scopes = {scope for demand, hits in asked for scope in _scopes(demand, hits, rows)}
+    keys = {digester.of(key) for key in rows.row_keys(np.array(found.rows))}
+    return {"interactions": sorted(keys), "hides": sorted(digests_of(scopes, digester))}

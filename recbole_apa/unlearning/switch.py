@@ -5,7 +5,7 @@ import shutil
 
 from recbole_apa.errors import RunError
 from recbole_apa.files import sync_folder
-from recbole_apa.run_store import CERTIFICATES, COMPLETE, FIGURES, PENDING, RunStore
+from recbole_apa.run_store import CERTIFICATES, COMPLETE, FIGURES, LEDGER, PENDING, RunStore
 from recbole_apa.storage.place import publish, shown
 
 
@@ -39,6 +39,9 @@ def switch(store: RunStore) -> None:
     for folder in (store.folder / "shards", store.folder / CERTIFICATES, store.folder):
         if folder.is_dir():
             sync_folder(folder)
+    if (pending.folder / LEDGER).is_file():  # digests were keyed: ledger and manifest change together
+        os.replace(pending.folder / LEDGER, store.folder / LEDGER)
+        sync_folder(store.folder)
     os.replace(pending.manifest_path, store.manifest_path)
     sync_folder(store.folder)
     shutil.rmtree(pending.folder)

@@ -72,7 +72,7 @@ def _verify(store: RunStore, config_dict: Mapping[str, Any] | None) -> VerifyRes
         fresh = RunStore(Path(name) / "run")
         trainer = make_trainer(opened.config, opened.model, fresh)
         if manifest.get("partition_of") == EARLIER:
-            fresh.begin(trainer.identity(data[0]), {})
+            fresh.begin(trainer.identity(data[0], fresh.salt), {})
             fresh.save_partition(_inherited(store, manifest))
         trainer.fit(data[0], data[1], show_progress=show)
         again = _scores(RunResult({}, None, opened.config, opened.model, trainer, data))

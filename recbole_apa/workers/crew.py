@@ -11,7 +11,9 @@ from torch import Tensor
 
 from recbole_apa.adapters.inject import Factors
 from recbole_apa.adapters.training import ShardHistory
+from recbole_apa.data.view import DataView
 from recbole_apa.errors import SettingsError
+from recbole_apa.keys import KEY_FILE
 from recbole_apa.partition import Partition
 from recbole_apa.recbole_bridge import APAConfig
 from recbole_apa.workers.jobs import Job, Setup, from_plain, to_plain
@@ -30,8 +32,14 @@ class Crew:
         self.n_workers = int(config["workers"] or 1)
         self._show = config["show_progress"]
         self._team: Team | None = None
+        self._view: DataView | None = config.view
         self.is_elsewhere = config["engine"] == "ray"
         self.reads = self.is_elsewhere and not config["keep_states"]
+
+    def see(self, view: DataView) -> None:
+        """What the workers may see of the dataset; workers of before are ended."""
+        self.close()
+        self._view = view
 
     def train(self, partition: Partition, shards: Sequence[int]) -> Iterator[tuple[int, Factors, ShardHistory, float]]:
         """Train shards: each as it is done, with the seconds that it took."""
@@ -79,7 +87,8 @@ class Crew:
 
     def _open(self) -> Team:
         config = self._config
-        setup = Setup(config.dataset, dict(config.external_config_dict), config.view, torch.get_num_threads())
+        options = {name: value for name, value in config.external_config_dict.items() if name != KEY_FILE}
+        setup = Setup(config.dataset, options, self._view, torch.get_num_threads())
         if config["engine"] == "ray":
             return RayTeam(
                 setup,

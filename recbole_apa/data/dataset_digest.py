@@ -1,0 +1,93 @@
+"""The digest of what a run sees of a dataset: of each user and each item apart, keyed, and summed.
+
+A sum can have one user taken out, or put in, without a look at the others (LtHash of Bellare and Micciancio, 1,024 sums
+of 16 bits, over keyed BLAKE2b). Users and items come in no order. An item counts where an interaction names it: what is
+told of others, in the ``.item`` file, may go.
+"""
+
+import base64
+import hashlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from recbole_apa.data.samples import Interactions, Windows
+
+_LANES = 1024
+_ROW = np.dtype([("item", "u1", 32), ("time", "<f8"), ("label", "<i8")])
+
+
+@dataclass(frozen=True)
+class DatasetDigest:
+    """The sums, and the secret that they were made with."""
+
+    sums: np.ndarray
+    """(1024,), uint16."""
+    secret: bytes
+
+    def hex(self) -> str:
+        """64 digits."""
+        return hashlib.blake2b(self.sums.tobytes(), digest_size=32, key=self.secret).hexdigest()
+
+    def plus(self, other: "DatasetDigest") -> "DatasetDigest":
+        """That of the users and items of both."""
+        return DatasetDigest(self.sums + other.sums, self.secret)
+
+    def minus(self, other: "DatasetDigest") -> "DatasetDigest":
+        """That of what remains without the other's users and items."""
+        return DatasetDigest(self.sums - other.sums, self.secret)
+
+    def text(self) -> str:
+        """The sums, to be kept: base64."""
+        return base64.b64encode(self.sums.astype("<u2").tobytes()).decode()
+
+    @classmethod
+    def read(cls, text: str, secret: bytes) -> "DatasetDigest":
+        """From :meth:`text`."""
+        return cls(np.frombuffer(base64.b64decode(text), dtype="<u2").astype(np.uint16), secret)
+
+
+def dataset_digest(rows: Interactions, windows: Windows, text_of: Callable[[str], str], secret: bytes) -> DatasetDigest:
+    """The digest of all rows that may be seen, and of the texts of their items.
+
+    Args:
+        text_of: an item's text in prompts.
+        secret: 1 to 64 bytes.
+    """
+    sums = np.zeros(_LANES, dtype=np.uint16)
+    for name, told in _users(rows, windows, secret):
+        sums += _term(b"user", secret, name, told)
+    for code in np.unique(rows.items.codes).tolist():
+        item = rows.items.names[code]
+        sums += _term(b"item", secret, item, text_of(item).encode(errors="surrogatepass"))
+    return DatasetDigest(sums, secret)
+
+
+def _users(rows: Interactions, windows: Windows, secret: bytes) -> Iterator[tuple[str, bytes]]:
+    """Each user with the bytes of the user's rows, oldest first."""
+    if not len(rows):
+        return
+    names = [_named(b"name", secret, name) for name in rows.items.names]
+    items = np.frombuffer(b"".join(names), dtype=np.uint8).reshape(-1, 32)
+    codes = rows.users.codes[windows.order]
+    starts = np.concatenate(([0], np.flatnonzero(codes[1:] != codes[:-1]) + 1, [len(codes)]))
+    for begin, end in zip(starts[:-1].tolist(), starts[1:].tolist(), strict=True):
+        which = windows.order[begin:end]
+        table = np.zeros(len(which), dtype=_ROW)
+        table["item"], table["label"] = items[rows.items.codes[which]], rows.labels[which]
+        # no time at all is another thing than the time 0; -0 and 0 are one time
+        table["time"] = np.nan if rows.times is None else rows.times[which] + 0.0
+        yield rows.users.names[codes[begin]], table.tobytes()
+
+
+def _named(purpose: bytes, secret: bytes, name: str, told: bytes = b"") -> bytes:
+    text = name.encode(errors="surrogatepass")
+    return hashlib.blake2b(
+        len(text).to_bytes(8, "big") + text + told, digest_size=32, key=secret, person=b"apa " + purpose
+    ).digest()
+
+
+def _term(purpose: bytes, secret: bytes, name: str, told: bytes) -> np.ndarray:
+    seed = _named(purpose, secret, name, told)
+    return np.frombuffer(hashlib.shake_128(seed).digest(2 * _LANES), dtype="<u2").astype(np.uint16)

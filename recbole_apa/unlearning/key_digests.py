@@ -1,0 +1,147 @@
+"""Runs that forgot something before run format 4: their digests, salted alone, are keyed.
+
+A salt lies beside its digests, so that whoever holds the folder finds a name by trying. Each digest in ledger,
+certificates and manifest becomes the keyed digest of itself; nobody's name is needed for that. Lines keep their order
+and times; the ledger's chain is made anew, and a line says what its last one was.
+"""
+
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from recbole_apa.data.splits import SPLITS
+from recbole_apa.errors import RequestError
+from recbole_apa.files import file_digest, read_json, write_json, write_text
+from recbole_apa.keys import Key, key_ring
+from recbole_apa.ledger import DONE, REQUEST, Chain, Entry, Ledger
+from recbole_apa.run_lock import run_lock
+from recbole_apa.run_store import CERTIFICATES, COMPLETE, KEY, LEDGER, RunStore, is_old_format, knows_no_scopes
+from recbole_apa.storage.place import working_folder
+from recbole_apa.unlearning.certificate import FORMAT, write_certificate
+from recbole_apa.unlearning.switch import pending_store, switch
+
+KEYED = "keyed"
+"""The kind of the line that says so."""
+
+
+def convert(run_dir: str | Path, config_dict: Mapping[str, Any] | None = None) -> bool:
+    """Key what an older version only salted; the next request does it, too.
+
+    Args:
+        config_dict: ``key_file``.
+
+    Returns:
+        whether there was anything to be keyed.
+
+    Raises:
+        RequestError: a request waits, which has to be carried out first.
+        RunError: damaged, or in use.
+        KeyFileError: the key file cannot be written.
+    """
+    with working_folder(run_dir, "keying") as folder, run_lock(folder, "keying"):
+        store = RunStore(folder)
+        ledger, keys = Ledger(folder, store.salt), key_ring(config_dict)
+        if pending_store(store).is_ready():
+            switch(store)
+        if not are_salted(store, ledger):
+            return False
+        if ledger.waiting():
+            raise RequestError(f"{store.place}: a request waits; carry it out with --resume, which does this as well")
+        keys.outside(folder)
+        keys.keep(keys.newest())
+        key_digests(store, ledger, keys.newest())
+        return True
+
+
+def are_salted(store: RunStore, ledger: Ledger) -> bool:
+    """Whether a run forgot, or is to forget, something under digests that are not keyed."""
+    return is_old_format(store.manifest()) and any(KEY not in e.content for e in ledger.requests())
+
+
+def key_digests(store: RunStore, ledger: Ledger, key: Key) -> None:
+    """Key them all; killed anywhere, the next call goes on. The caller holds the lock, and has the key in its file."""
+    pending = pending_store(store)
+    if pending.folder.exists():
+        shutil.rmtree(pending.folder)  # an attempt to carry out what waits: it starts again
+    keyed = _Keyed(store, pending.folder, key)
+    entries = ledger.entries()
+    write_text(pending.folder / LEDGER, "".join(keyed.lines(entries, ledger)))
+    write_json(pending.manifest_path, keyed.manifest(ready=True))
+    switch(store)
+
+
+class _Keyed:
+    """The lines of a ledger, keyed, and what hangs on their digests."""
+
+    def __init__(self, store: RunStore, folder: Path, key: Key) -> None:
+        self.store, self.folder, self.key = store, folder, key
+        self.lines_now: dict[str, str] = {}
+        """Digest of a line as it was -> as it is."""
+
+    def lines(self, entries: list[Entry], ledger: Ledger) -> list[str]:
+        last = max((e.position for e in entries if e.kind == DONE), default=0)
+        out = Chain(ledger.origin)
+        for entry in entries:
+            values: dict[str, Any] = {k: v for k, v in entry.content.items() if k not in ("previous", "position")}
+            if entry.kind == REQUEST and KEY not in values:
+                values |= self._all(values, "interactions", "hides", "names") | {KEY: self.key.name}
+            if entry.kind == DONE:
+                values |= self._certificates(values)
+                is_last = entry.position == last
+                digest = self._digest_of_manifest() if is_last else values["manifest"]
+                values |= {"manifest": self.key.keyed(digest), KEY: self.key.name}
+            self.lines_now[entry.digest] = out.add(values)
+        out.add({"kind": KEYED, "time": entries[-1].time, KEY: self.key.name, "head": self.key.keyed(ledger.head())})
+        return out.lines
+
+    def manifest(self, ready: bool) -> dict[str, Any]:
+        old = self.store.manifest()
+        served = [self.lines_now.get(e, e) for e in old.get("served_requests", [])]
+        new = {
+            **old,
+            **self._all(old, "forgotten"),
+            "served_requests": served,
+            "dataset": self.key.keyed(old["dataset"]),
+            "identity_digest": self.key.keyed(old["identity_digest"]),
+            "status": COMPLETE,
+            "ready": ready,
+            KEY: self.key.name,
+        }
+        if knows_no_scopes(old):
+            new["draw"] = dict.fromkeys(SPLITS)  # each was the digest of one sample's id
+        return new
+
+    def _digest_of_manifest(self) -> str:
+        path = self.folder / "manifest.draft"
+        write_json(path, self.manifest(ready=True))
+        digest = file_digest(path)
+        path.unlink()
+        return digest
+
+    def _all(self, values: Mapping[str, Any], *names: str) -> dict[str, Any]:
+        return {name: sorted(map(self.key.keyed, values[name])) for name in names if name in values}
+
+    def _certificates(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        """Write the certificates of a line again; their digests."""
+        digests = {}
+        for position in values["requests"]:
+            path = self.store.folder / CERTIFICATES / f"{position:04d}.json"
+            if path.is_file():
+                for written in write_certificate(self.folder / CERTIFICATES, self._certificate(read_json(path))):
+                    digests[written.name] = file_digest(written)
+        return {"certificates": {**values["certificates"], **digests}}
+
+    def _certificate(self, old: Mapping[str, Any]) -> dict[str, Any]:
+        request, files = old["request"], old["files"].items()
+        return {
+            **old,
+            "format": FORMAT,
+            "request": {
+                **request,
+                **self._all(request, "interactions"),
+                "digest": self.lines_now[request["digest"]],
+            },
+            "files": {name: {when: d and self.key.keyed(d) for when, d in pair.items()} for name, pair in files},
+            KEY: self.key.name,
+        }
