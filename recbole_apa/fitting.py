@@ -32,7 +32,7 @@ from recbole_apa.partition import (
     SemanticPartitioner,
 )
 from recbole_apa.partition.assignment import shard_count
-from recbole_apa.partition.inherited import lacks_centres, with_own_centres
+from recbole_apa.partition.inherited import complete
 from recbole_apa.progress import progress
 from recbole_apa.run_store import EMBEDDINGS, MEMORY, METRICS, PARTITION, STATES, RunStore
 from recbole_apa.seeding import digest_of
@@ -174,11 +174,8 @@ class StateBuilder:
         """The partition that the store holds, or a new one (paper, Algorithm 1)."""
         start = time.perf_counter()
         kept = self.store.load_partition() if self.store else None
-        if kept is None:
-            partition = self._new_partition(dataset, embeddings)
-        else:
-            names = [s.sample_id for s in dataset.samples]
-            partition = with_own_centres(kept, names, embeddings) if lacks_centres(kept) else kept
+        names = [s.sample_id for s in dataset.samples]
+        partition = complete(kept, names, embeddings) if kept else self._new_partition(dataset, embeddings)
         if self.store and partition is not kept:
             self.store.save_partition(partition)
         self.record.sizes = partition.sizes()

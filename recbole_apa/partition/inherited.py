@@ -19,9 +19,9 @@ def assignment_alone(partition: Partition, left: Set[str]) -> Partition:
     return Partition(shard_of, torch.zeros(partition.n_shards, 0))
 
 
-def lacks_centres(partition: Partition) -> bool:
-    """Whether it is an assignment alone."""
-    return partition.centres.shape[1] == 0
+def complete(partition: Partition, ids: Sequence[str], embeddings: Tensor) -> Partition:
+    """The partition itself, or :func:`with_own_centres` where it is an assignment alone."""
+    return partition if partition.centres.shape[1] else with_own_centres(partition, ids, embeddings)
 
 
 def with_own_centres(partition: Partition, ids: Sequence[str], embeddings: Tensor) -> Partition:
