@@ -6,6 +6,7 @@ from typing import Any
 
 from recbole_apa.errors import RequestError, SettingsError
 from recbole_apa.unlearning.demands import shortened
+from recbole_apa.unlearning.exactness import INHERITED
 
 NAMES = frozenset({"forget_users", "forget_items", "forget_interactions"})
 """Options that name what is to be forgotten."""
@@ -110,7 +111,7 @@ def carry_out(folder: Any, stage: Mapping[str, Any], changes: dict[str, Any]) ->
     result = unlearn(
         folder,
         **read_stage(stage),
-        exactness=stage.get("exactness", "inherited"),
+        exactness=stage.get("exactness", INHERITED),
         method=stage.get("unlearn_method", "exact"),
         other_machine=stage.get("other_machine", "refuse"),
         skip_unknown=bool(stage.get("skip_unknown")),
@@ -127,7 +128,8 @@ def prove(folder: str, stage: Mapping[str, Any], changes: dict[str, Any]) -> int
         from recbole_apa.unlearning.audit import audit
 
         audited = audit(folder, changes)
-        print("\n".join(["checked: " + "; ".join(audited.checked), *(f"FOUND: {f}" for f in audited.findings)]))
+        told = [*(f"FOUND: {f}" for f in audited.findings), *(f"NOTICE: {n}" for n in audited.notices)]
+        print("\n".join(["checked: " + "; ".join(audited.checked), *told]))
         print(f"the audit {'holds' if audited.holds else 'does not hold'}; ledger head {audited.head}")
         holds = audited.holds
     if stage.get("verify"):
@@ -145,5 +147,7 @@ def prove(folder: str, stage: Mapping[str, Any], changes: dict[str, Any]) -> int
         if not verified.holds and not verified.comparable:
             says = "not comparable bit for bit on this kind of machine; verify it on one like the run's"
         print(f"the run is {says} ({verified.seconds:.1f} s)")
+        if verified.means:
+            print(f"from scratch means here: {verified.means}")
         holds = holds and verified.holds
     return 0 if holds else 1

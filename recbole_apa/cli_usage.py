@@ -1,5 +1,20 @@
 """What ``--help`` prints."""
 
+import textwrap
+
+from recbole_apa.unlearning.exactness import DEFINITIONS, INHERITED
+
+_INDENT = " " * 26
+
+
+def _levels() -> str:
+    """The levels of exactness, as the certificate defines them."""
+    texts = {f"--exactness={level}": text for level, text in DEFINITIONS.items()}
+    texts[f"--exactness={INHERITED}"] += " (the paper; default)"
+    lines = [f"  {name:<24}" + textwrap.fill(text, 92, subsequent_indent=_INDENT) for name, text in texts.items()]
+    return "\n".join(lines)
+
+
 USAGE = """usage: python run_recbole_apa.py --model=APA --dataset=ml-100k [--OPTION=VALUE ...]
 
   --model=NAME            APA, or any RecBole model
@@ -18,7 +33,7 @@ Forgetting, as a stage of a new run or on a finished one (--run=DIR):
   --unlearn_columns="{user_id: uid, item_id: iid, ignore: [tag]}"   where the file's columns have other names
   --unlearn_ids="{item_id: items.csv}"   where its ids are other ones: CSV files of its id and the dataset's
   --forget_users=12,57    whole users; --forget_items=50,181 whole items; --forget_interactions=12:50,57:181
-  --exactness=strict      compute the partition again too (default: inherited, the paper)
+@LEVELS@
   --unlearn_method=NPO    move the affected adapters instead of training them again (approximate, certified as such)
   --other_machine=retrain a run of another kind of processor or torch: train all shards again here; accept: a
                           certificate that promises no equal bits (default: refuse)
@@ -51,4 +66,4 @@ How many shards? What a stream of requests costs, by step times of a run (--run=
   [--workers=8] [--interval_minutes=60] [--plan_dir=DIR]
 
 Every option of properties/model/APA.yaml and of RecBole can be given as --OPTION=VALUE.
-"""
+""".replace("@LEVELS@", _levels())

@@ -32,6 +32,7 @@ from recbole_apa.partition import (
     SemanticPartitioner,
 )
 from recbole_apa.partition.assignment import shard_count
+from recbole_apa.partition.inherited import complete
 from recbole_apa.progress import progress
 from recbole_apa.run_store import EMBEDDINGS, MEMORY, METRICS, PARTITION, STATES, RunStore
 from recbole_apa.seeding import digest_of
@@ -172,11 +173,11 @@ class StateBuilder:
     def divide(self, dataset: Any, embeddings: Tensor) -> Partition:
         """The partition that the store holds, or a new one (paper, Algorithm 1)."""
         start = time.perf_counter()
-        partition = self.store.load_partition() if self.store else None
-        if partition is None:
-            partition = self._new_partition(dataset, embeddings)
-            if self.store:
-                self.store.save_partition(partition)
+        kept = self.store.load_partition() if self.store else None
+        names = [s.sample_id for s in dataset.samples]
+        partition = complete(kept, names, embeddings) if kept else self._new_partition(dataset, embeddings)
+        if self.store and partition is not kept:
+            self.store.save_partition(partition)
         self.record.sizes = partition.sizes()
         self.record.add_seconds("partition_seconds", start)
         empty = self.record.sizes.count(0)

@@ -6,22 +6,27 @@ that differ.
 
 import json
 import shutil
+from contextlib import nullcontext
 from pathlib import Path
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
 from recbole_apa import audit, evaluate_run, unlearn, verify
 from recbole_apa.assembly import stored_view
 from recbole_apa.data.forgotten import Digester
-from recbole_apa.errors import RunError
+from recbole_apa.data.samples import Interactions
+from recbole_apa.errors import RequestError, RunError
 from recbole_apa.files import file_digest
 from recbole_apa.keys import key_ring
 from recbole_apa.ledger import DONE, REQUEST, Ledger
 from recbole_apa.run_store import FORMAT_VERSION, OLD_FORMAT_VERSIONS, RunStore
+from recbole_apa.unlearning.redraw import refuse_plain_ids
 
 OLD = Path(__file__).resolve().parent / "data" / "old_runs"
 PLACES = {"data_path": str(OLD / "data"), "backbone": str(OLD / "backbone"), "show_progress": False}
-ALL_LEVELS = ("inherited", "strict")
+ALL_LEVELS = ("inherited", "strict", "fresh")
 
 
 @pytest.fixture
@@ -148,3 +153,13 @@ def take_as_before(folder, asked, served):
         manifest = json.loads(path.read_text()) | {"forgotten": keys, "served_requests": [entry.position]}
         path.write_text(json.dumps(manifest))
         ledger.append(DONE, {"requests": [1], "certificates": {}, "manifest": file_digest(path)})
+
+
+@pytest.mark.parametrize(
+    ("user", "plain", "refused"), [("u:3", True, True), ("u3", True, False), ("u:3", False, False)]
+)
+def test_ids_that_a_training_today_writes_otherwise_are_not_called_fresh(user, plain, refused):
+    rows = Interactions([user], ["i1"], np.array([1]), None, plain_ids=plain)
+    told = pytest.raises(RequestError, match="from before format 3 whose ids hold colons") if refused else nullcontext()
+    with told:
+        refuse_plain_ids(SimpleNamespace(raw_interactions=rows))

@@ -230,7 +230,7 @@ def test_nothing_asked_and_nothing_waiting_is_said(finished, tmp_path):
     folder = copy_run(finished, tmp_path / "run")
     with pytest.raises(RequestError, match="nothing was asked"):
         unlearn(folder)
-    with pytest.raises(SettingsError, match="expected inherited or strict"):
+    with pytest.raises(SettingsError, match="expected inherited, strict or fresh"):
         unlearn(folder, users=["u3"], exactness="roughly")
 
 

@@ -24,9 +24,12 @@ from recbole_apa.recbole_bridge import APAConfig
 from recbole_apa.run_lock import HOLDER, LOCK
 from recbole_apa.run_store import CERTIFICATES, EMBEDDINGS, KEY, LEDGER, MANIFEST, MEMORY, PENDING, STATES, RunStore
 from recbole_apa.storage.place import is_url, strays_of, working_folder
+from recbole_apa.unlearning.centres import kept_centres, stale_centres
 from recbole_apa.unlearning.checks import reachable
+from recbole_apa.unlearning.exactness import THIS_DATA
 from recbole_apa.unlearning.leftovers import is_known, leftover
 from recbole_apa.unlearning.outside import doubtful, readable_exports
+from recbole_apa.unlearning.redraw import data_anew, draw_differences
 
 _WORD = re.compile(r"[^\s\"'<>,;()\[\]{}]+:[^\s\"'<>,;()\[\]{}]+")
 
@@ -38,6 +41,8 @@ class AuditResult:
     findings: list[str] = field(default_factory=list)
     checked: list[str] = field(default_factory=list)
     """What was looked at, in words."""
+    notices: list[str] = field(default_factory=list)
+    """Weaknesses of older formats, which are no findings."""
     head: str = ""
     """Digest of the ledger's last line: kept elsewhere, it dates everything before it."""
 
@@ -83,6 +88,11 @@ def _audit(store: RunStore, config_dict: Mapping[str, Any] | None) -> AuditResul
         result.findings.append(str(error))
         return result
     _guard(result, "lineage against the data", lambda: _lineage(store, manifest, data, keys))
+    if manifest.get("draw_of") == THIS_DATA:
+        anew = data[0]._dataset.config
+        _guard(result, "split and draw", lambda: draw_differences(manifest, store, data_anew(anew)))
+    _guard(result, "centres of the shards", lambda: stale_centres(store, manifest, data[0]._dataset))
+    result.notices += kept_centres(manifest)
     told = "the raw files' rows of what was forgotten, by keyed digests, in data and state"
     _guard(result, told, lambda: _reachable(store, data, keys))
     _guard(result, "forgotten interactions in the run folder", lambda: _traces(store, view))

@@ -13,29 +13,34 @@ from recbole_apa.files import write_json, write_text
 from recbole_apa.keys import Key
 from recbole_apa.report.pages import render
 from recbole_apa.run_store import MACHINES
-from recbole_apa.unlearning.plan import DROPPED, REWRITTEN, Plan
+from recbole_apa.unlearning.earlier_certificates import APPROXIMATE_BEFORE, KEYED_LATER, MEANING_BEFORE
+from recbole_apa.unlearning.exactness import DEFINITIONS, FRESH, INHERITED, LEVELS, STRICT
+from recbole_apa.unlearning.plan import ADDED, DROPPED, LEFT_OUT, REWRITTEN, Plan
 
 FORMAT = 2
 """1 had digests of files as they were, and rows by salted digests."""
+FIRST_FORMAT = "first_format"
+"""That in which a certificate was written whose digests were keyed later."""
 PACKAGES = ("recbole-apa", "recbole", "torch", "transformers", "peft", "safetensors", "numpy", "pandas", "scikit-learn")
-INHERITED, STRICT = "inherited", "strict"
-KEPT = "the split and the draw of samples are taken over from the first training, and so is the wording of the items."
-MEANING = {
-    INHERITED: "Each affected shard's adapter was trained again from its start on what remains. The state is the one "
-    "that training from scratch on the remaining data gives with the same assignment of samples to shards. That "
-    f"assignment was computed when the forgotten data was still there; {KEPT}",
-    STRICT: "The assignment of samples to shards was computed again without the forgotten data, and every shard whose "
-    "samples changed was trained again from its start. The state is the one that training from scratch on the "
-    f"remaining data gives; {KEPT}",
+_STATE = "Every adapter whose samples changed was trained again from its start on what remains. The state is {}. "
+_KEPT = {
+    INHERITED: "What is taken over was computed when the forgotten data was still there: which samples lie in which "
+    "shard, which of them are for training, validation and test, and which were drawn. Of each shard's centre nothing "
+    "is kept: it is the mean of what remains.",
+    STRICT: "What is taken over was computed when the forgotten data was still there: which samples are for training, "
+    "validation and test, and which were drawn.",
+    FRESH: "Samples may have changed from one split to another, or have come in, for that reason alone; figures before "
+    "and after may be of different samples.",
 }
+MEANING = {level: _STATE.format(DEFINITIONS[level]) + _KEPT[level] for level in LEVELS}
 APPROXIMATE = (
     "Each affected shard's adapter was moved by an approximate method, starting from the one that had learnt the "
     "forgotten data; it was not trained again. How much of that data it still holds is not known, and neither an audit "
-    f"nor a verification of this run holds until an exact request reaches these shards. For the rest, {KEPT}"
+    f"nor a verification of this run holds until an exact request reaches these shards. {_KEPT[INHERITED]}"
 )
 MIXED = (
     "Each affected shard's adapter was trained again from its start on what remains, and what had seen the forgotten "
-    f"data was computed again or deleted; {KEPT}"
+    "data was computed again or deleted. "
 )
 """Of a run whose parts come from several kinds of machine: no training from scratch gives its very bits."""
 LEFT = (
@@ -51,7 +56,8 @@ LEFT = (
 
 def affected_counts(plan: Plan) -> dict[str, dict[str, int]]:
     """Affected samples by split and kind."""
-    return {s: {DROPPED: plan.count(s, DROPPED), REWRITTEN: plan.count(s, REWRITTEN)} for s in SPLITS}
+    kinds = (DROPPED, REWRITTEN, *((ADDED, LEFT_OUT) if plan.exactness == FRESH else ()))
+    return {s: {kind: plan.count(s, kind) for kind in kinds} for s in SPLITS}
 
 
 def write_certificate(folder: Path, content: Mapping[str, Any]) -> tuple[Path, Path]:
@@ -73,9 +79,12 @@ def write_certificate(folder: Path, content: Mapping[str, Any]) -> tuple[Path, P
 
 def _meaning(content: Mapping[str, Any]) -> str:
     """What the state is that a request left."""
-    if content["method"] != "exact":
+    exact, level = content["method"] == "exact", content["exactness"]
+    if content.get(FIRST_FORMAT, FORMAT) < FORMAT:
+        return (MEANING_BEFORE[level] if exact else APPROXIMATE_BEFORE) + KEYED_LATER
+    if not exact:
         return APPROXIMATE
-    return MEANING[content["exactness"]] if _machines(content)["comparable"] else MIXED
+    return MEANING[level] if _machines(content)["comparable"] else MIXED + _KEPT[level]
 
 
 def _machines(content: Mapping[str, Any]) -> Mapping[str, Any]:

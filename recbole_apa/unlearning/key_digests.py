@@ -18,7 +18,7 @@ from recbole_apa.ledger import DONE, REQUEST, Chain, Entry, Ledger
 from recbole_apa.run_lock import run_lock
 from recbole_apa.run_store import CERTIFICATES, COMPLETE, KEY, LEDGER, RunStore, is_old_format, knows_no_scopes
 from recbole_apa.storage.place import working_folder
-from recbole_apa.unlearning.certificate import FORMAT, write_certificate
+from recbole_apa.unlearning.certificate import FIRST_FORMAT, FORMAT, write_certificate
 from recbole_apa.unlearning.switch import pending_store, switch
 
 KEYED = "keyed"
@@ -137,6 +137,7 @@ class _Keyed:
         return {
             **old,
             "format": FORMAT,
+            FIRST_FORMAT: old["format"],
             "request": {
                 **request,
                 **self._all(request, "interactions"),

@@ -11,14 +11,18 @@ from recbole_apa.errors import RequestError
 from recbole_apa.partition import Partition
 from recbole_apa.run_store import EMBEDDINGS, MEMORY, METRICS
 from recbole_apa.unlearning.demands import printable
+from recbole_apa.unlearning.exactness import FRESH, INHERITED
 
-DROPPED, REWRITTEN = "dropped", "rewritten"
-TARGET, SHOWN, TOO_SHORT = (
+DROPPED, REWRITTEN, ADDED, LEFT_OUT = "dropped", "rewritten", "added", "left out"
+CHANGES = (DROPPED, REWRITTEN, ADDED, LEFT_OUT)
+TARGET, SHOWN, TOO_SHORT, TAKEN_IN, REDRAWN = (
     "its target is forgotten",
     "its history showed a forgotten interaction",
     "its history has become shorter than min_history, or the dataset's filters drop it",
+    "split and draw, made anew, take it in",
+    "split and draw, made anew, leave it out",
 )
-_ARTEFACTS = dict(zip(SPLITS, (EMBEDDINGS, MEMORY, METRICS), strict=True))
+ARTEFACTS = dict(zip(SPLITS, (EMBEDDINGS, MEMORY, METRICS), strict=True))
 
 
 @dataclass(frozen=True)
@@ -28,7 +32,7 @@ class Affected:
     sample_id: str
     split: str
     change: str
-    """``dropped`` or ``rewritten``."""
+    """``dropped`` or ``rewritten``; ``added`` or ``left out`` where split and draw are made anew."""
     reason: str
     shard: int | None = None
 
@@ -48,6 +52,9 @@ class Plan:
     seconds: float | None = None
     """Estimate from what training took, evaluation apart; None where that was not recorded."""
     full_seconds: float | None = None
+    exactness: str = INHERITED
+    means: str = ""
+    """What state the request leaves, in a line."""
 
     def count(self, split: str, change: str) -> int:
         """Affected samples of one kind."""
@@ -75,15 +82,28 @@ def make_plan(
     """
     plan = Plan(n_interactions, n_shards=partition.n_shards)
     for split in SPLITS:
-        plan.affected += _affected_of(split, lineage[_ARTEFACTS[split]], after[split], hidden, partition)
+        plan.affected += _affected_of(split, lineage[ARTEFACTS[split]], after[split], hidden, partition)
     train = {s.sample_id for s in after["train"]}
     if not train:
         raise RequestError("without what is to be forgotten there is no data to train on; nothing was changed")
     plan.shards = sorted({a.shard for a in plan.affected if a.shard is not None})
     plan.n_kept = len(train)
-    plan.n_train_samples = sum(partition.shard_of[name] in plan.shards for name in train)
-    _estimate(plan, partition, train, cost)
+    plan.n_train_samples = sum(partition.shard_of.get(name) in plan.shards for name in train)
+    estimate(plan, cost)
     return plan
+
+
+def settle_shards(plan: Plan, sizes: Sequence[int], shards: Sequence[int], cost: Mapping[str, Any]) -> None:
+    """Write into a plan what a partition that is computed anew comes to.
+
+    Args:
+        sizes: samples of each shard.
+        shards: those to be trained again, or switched off.
+        cost: as of :func:`make_plan`.
+    """
+    plan.n_shards, plan.shards = len(sizes), list(shards)
+    plan.n_train_samples = sum(sizes[k] for k in shards)
+    estimate(plan, cost)
 
 
 def _affected_of(
@@ -104,7 +124,7 @@ def _affected_of(
     return out
 
 
-def _estimate(plan: Plan, partition: Partition, train: set[str], cost: Mapping[str, Any]) -> None:
+def estimate(plan: Plan, cost: Mapping[str, Any]) -> None:
     """Seconds of training scale with the samples of a shard; those of the memory with the adapters scored."""
     if not cost.get("seconds") or not sum(cost["shard_seconds"]):
         return
@@ -123,6 +143,11 @@ def plan_text(plan: Plan, most: int = 30) -> str:
             for split in SPLITS
         )
     ]
+    if plan.means:
+        lines.insert(0, f"exactness: {plan.exactness}, {plan.means}")
+    if plan.exactness == FRESH:
+        counts = (f"{plan.count(s, ADDED)} {s} samples in and {plan.count(s, LEFT_OUT)} out" for s in SPLITS)
+        lines.append("split and draw, made anew, take " + ", ".join(counts))
     for a in plan.affected[:most]:
         shard = "" if a.shard is None else f", shard {a.shard:03d}"
         lines.append(f"  {a.change:<9}  {printable(a.sample_id)}  ({a.split}{shard}): {a.reason}")
@@ -133,10 +158,10 @@ def plan_text(plan: Plan, most: int = 30) -> str:
         f"shards to train again: {shards} ({len(plan.shards)} of {plan.n_shards}); {plan.n_train_samples} of "
         f"{plan.n_kept} training samples"
     )
-    n_rows = plan.count("valid", DROPPED) + plan.count("valid", REWRITTEN)
+    n_rows = sum(plan.count("valid", change) for change in CHANGES)
     lines.append(
-        f"memory: {n_rows} rows dropped or computed again, the retrained adapters' errors on all rows; then tau and n, "
-        "figures, report and exports"
+        f"memory: {n_rows} rows added, dropped or computed again, the retrained adapters' errors on all rows; then tau "
+        "and n, figures, report and exports"
     )
     if plan.seconds is not None and plan.full_seconds:
         lines.append(

@@ -23,25 +23,19 @@ from recbole_apa.former_state import FormerState
 from recbole_apa.keys import Key, KeyRing, secret_of
 from recbole_apa.ledger import DONE, Asked, Entry, Ledger, manifest_digest, served_by, view_of
 from recbole_apa.make_trainer import make_trainer
-from recbole_apa.partition import Partition
+from recbole_apa.partition.inherited import assignment_alone
 from recbole_apa.run_store import CERTIFICATES, KEY, MACHINES, METRICS, PENDING, RunIdentity, RunStore
 from recbole_apa.trainer import APATrainer
-from recbole_apa.unlearning.certificate import (
-    FORMAT,
-    INHERITED,
-    STRICT,
-    affected_counts,
-    changed_files,
-    versions,
-    write_certificate,
-)
+from recbole_apa.unlearning.certificate import FORMAT, affected_counts, changed_files, versions, write_certificate
 from recbole_apa.unlearning.checks import refuse_in_data, refuse_in_state, sought_of
 from recbole_apa.unlearning.demands import Demand
+from recbole_apa.unlearning.exactness import DEFINITIONS, EARLIER, FRESH, INHERITED, STRICT, THIS_DATA, exactness_of
 from recbole_apa.unlearning.forgotten import ForgottenSamples, table_figures
 from recbole_apa.unlearning.machines import REFUSE, Machines, machines_of
 from recbole_apa.unlearning.mover import EXACT, ShardMover
 from recbole_apa.unlearning.outside import Outside, clean_outside, left_outside, own_outside, remove_boards
-from recbole_apa.unlearning.plan import Plan, make_plan
+from recbole_apa.unlearning.plan import Plan, make_plan, settle_shards
+from recbole_apa.unlearning.redraw import changed_shards, plan_anew, refuse_plain_ids, without_roles
 from recbole_apa.unlearning.switch import pending_store, switch
 
 
@@ -105,7 +99,7 @@ def carry_out(
     ledger = Ledger(store.folder, store.salt)
     before = store.manifest()
     key = opened.keys.key(requests[-1].content[KEY])
-    exactness = STRICT if any(e.content["exactness"] == STRICT for e in requests) else INHERITED
+    exactness = exactness_of(requests)
     dropped = ForgottenSamples(opened)
     data = data or data_without(opened, requests)
     mover = None if method == EXACT else ShardMover(opened, data[0]._dataset, method)
@@ -125,6 +119,8 @@ def carry_out(
     _purge_memory(opened.model, data)
     seconds = training_cost(trainer)["seconds"]
     figures = table_figures(opened_metrics(store), result.metrics, dropped)
+    if exactness != INHERITED:
+        settle_shards(plan, trainer.record.sizes, changed_shards(store, trainer), before.get("full_training", {}))
     own = clean_outside(own_outside(store, before), result, store)
     served = [e for e in ledger.requests() if served_by(before, e) or e in requests]
     about = _about(before, served, exactness, data[0]._dataset.view)
@@ -159,7 +155,9 @@ def _about(before: Mapping[str, Any], served: Sequence[Entry], exactness: str, v
         "forgotten": sorted({digest for e in served for digest in e.content["interactions"]}),
         "plain_ids": view.plain_ids,
         "served_requests": [e.digest for e in served],
-        "partition_of": "this data" if exactness == STRICT else "inherited",
+        "partition_of": EARLIER if exactness == INHERITED else THIS_DATA,
+        "draw_of": THIS_DATA if exactness == FRESH else EARLIER,
+        "centres_of": THIS_DATA,
     }
 
 
@@ -182,11 +180,14 @@ def data_without(opened: RunResult, requests: Sequence[Asked], demands: Sequence
         demands: what the requests name, where it is known.
 
     Raises:
-        RequestError: nothing would remain.
+        RequestError: nothing would remain, or not what a new training needs where one is asked for.
         CertificateError: something of what was asked for can still be reached.
     """
     store, before = opened.trainer.store, opened.config.view
     view = stored_view(store, opened.keys)
+    if exactness_of(requests) == FRESH:
+        refuse_plain_ids(opened.data[0]._dataset)
+        view = without_roles(view)
     opened.config.view = view.without(view_of(requests, store.salt, opened.keys))
     try:
         data = build_data(opened.config)
@@ -198,6 +199,10 @@ def data_without(opened: RunResult, requests: Sequence[Asked], demands: Sequence
         raise
     except DataError as error:
         opened.config.view = before
+        if exactness_of(requests) == FRESH:
+            raise RequestError(
+                f"exactness: {FRESH}: on what remains a training today is refused ({error}); ask with {STRICT}"
+            ) from error
         # the data could be read a moment ago: what is new is that rows are missing
         raise RequestError(f"without what is to be forgotten there is no data to train on ({error})") from error
     return data
@@ -207,15 +212,19 @@ def plan_of(store: RunStore, data: tuple[Any, Any, Any], requests: Sequence[Aske
     """The plan of requests, in the ledger or not yet."""
     partition = store.load_partition()
     assert partition is not None
-    digests = {d for e in requests for d in e.content["interactions"]}
-    return make_plan(
-        len(digests),
+    digests, lineage, dataset = (
+        {d for e in requests for d in e.content["interactions"]},
         store.lineage(),
-        data[0]._dataset.splits,
-        partition,
-        lambda key: data[0]._dataset.view.hides(key),
-        store.manifest().get("full_training", {}),
+        data[0]._dataset,
     )
+    cost = store.manifest().get("full_training", {})
+    plan = make_plan(len(digests), lineage, dataset.splits, partition, dataset.view.hides, cost)
+    plan.exactness = exactness_of(requests)
+    if method_of(requests) == EXACT:
+        plan.means = DEFINITIONS[plan.exactness]
+    if plan.exactness == FRESH:
+        plan_anew(plan, lineage, dataset, cost)
+    return plan
 
 
 def opened_metrics(store: RunStore) -> Mapping[str, float]:
@@ -241,9 +250,10 @@ def _start_pending(
     pending = pending_store(store)
     # the backbone may lie elsewhere now; its digest was looked at when the run was opened
     settings = {**before["settings"], "backbone": data[0]._dataset.config["backbone"]}
-    digest = data[0]._dataset.digest(secret_of(store.salt, key))
+    dataset = data[0]._dataset
+    digest = dataset.digest(secret_of(store.salt, key))
     identity = RunIdentity(
-        settings, before["options"], digest.hex(), digest.text(), before["backbone"], data[0]._dataset.cutoffs
+        settings, before["options"], digest.hex(), digest.text(), before["backbone"], dict(dataset.cutoffs)
     )
     # what was begun on another kind of machine, or with other parts taken over, is not gone on with
     about = {"exactness": exactness, KEY: key.name, MACHINES: machines.after()}
@@ -260,8 +270,8 @@ def _start_pending(
     if exactness == INHERITED and pending.load_partition() is None:
         old = store.load_partition()
         assert old is not None
-        left = {s.sample_id for s in data[0]._dataset.samples}
-        pending.save_partition(Partition({n: k for n, k in old.shard_of.items() if n in left}, old.centres))
+        # the old centres knew what is forgotten now
+        pending.save_partition(assignment_alone(old, {s.sample_id for s in dataset.samples}))
     return pending
 
 
@@ -287,7 +297,7 @@ def _certify(
     machines: Machines,
 ) -> None:
     manifest = pending.manifest()
-    total = len(trainer.record.sizes)
+    sizes = trainer.record.sizes
     content = {
         "title": f"Certificate of {EXACT} unlearning ({exactness})"
         if method == EXACT
@@ -298,9 +308,9 @@ def _certify(
         "exactness": exactness,
         "affected": affected_counts(plan),
         "shards": {
-            "trained": [k for k in range(total) if trainer.record.sizes[k] and k not in trainer.record.taken_over],
-            "switched_off": [k for k in plan.shards if not trainer.record.sizes[k]],
-            "total": total,
+            "trained": [k for k, n in enumerate(sizes) if n and k not in trainer.record.taken_over],
+            "switched_off": [k for k in changed_shards(store, trainer) if not sizes[k]],
+            "total": len(sizes),
         },
         "seconds": {"training": seconds, "full_training": before.get("full_training", {}).get("seconds")},
         "figures": figures,

@@ -11,26 +11,23 @@ import numpy as np
 from recbole_apa.assembly import RunResult, open_run
 from recbole_apa.data.forgotten import ITEM, PAIR, ROW, USER, Digester, Forgotten, Scope, digests_of
 from recbole_apa.data.samples import Interactions
-from recbole_apa.data.splits import SPLITS
 from recbole_apa.errors import RequestError, SettingsError
-from recbole_apa.fitting import FitRecord, StateBuilder, shard_key
-from recbole_apa.former_state import FormerState
 from recbole_apa.keys import key_ring
 from recbole_apa.ledger import REQUEST, Entry, Ledger, refuse_gap, refuse_pending, view_of
 from recbole_apa.log_places import open_log
-from recbole_apa.make_trainer import collaborative_of
 from recbole_apa.run_lock import run_lock
 from recbole_apa.run_log import own_log
 from recbole_apa.run_store import KEY, RunStore
 from recbole_apa.storage.place import working_folder
 from recbole_apa.terminable import terminable
 from recbole_apa.unlearning.approximate import NAMES
-from recbole_apa.unlearning.certificate import INHERITED, STRICT
+from recbole_apa.unlearning.exactness import INHERITED, LEVELS
 from recbole_apa.unlearning.key_digests import are_salted, key_digests
 from recbole_apa.unlearning.machines import CHOICES, REFUSE, Machines, machines_of
 from recbole_apa.unlearning.mover import EXACT
 from recbole_apa.unlearning.places import refuse_unreachable
-from recbole_apa.unlearning.plan import Plan
+from recbole_apa.unlearning.plan import Plan, settle_shards
+from recbole_apa.unlearning.redraw import new_shards
 from recbole_apa.unlearning.request_ids import map_ids
 from recbole_apa.unlearning.requests import Demand, Found, find, named_demands, read_demands
 from recbole_apa.unlearning.retrain import Outcome, carry_out, data_without, finish_switch, plan_of
@@ -89,7 +86,8 @@ def unlearn(
             the ``result`` of the last outcome): then nothing is loaded and no frozen pass is computed again.
         requests: a file, ``.csv``, ``.jsonl`` or ``.inter`` (:func:`~recbole_apa.unlearning.requests.read_demands`).
         users, items, interactions: tokens; interactions as (user, item) or (user, item, timestamp).
-        exactness: ``inherited`` (the paper) or ``strict`` (the partition is computed again too).
+        exactness: ``inherited`` (the paper), ``strict`` (the partition is computed again too) or ``fresh`` (split and
+            draw as well): :data:`~recbole_apa.unlearning.exactness.DEFINITIONS`.
         method: ``exact``, or one of :data:`~recbole_apa.unlearning.approximate.NAMES`: the affected adapters are then
             moved, not trained again, and neither audit nor verification holds.
         skip_unknown: serve what can be found and list the rest, instead of refusing the whole request.
@@ -105,12 +103,12 @@ def unlearn(
         RequestError: malformed, unknown or served before, by line; nothing was changed.
         RunError: the run is damaged, in use, or of other data.
     """
-    if exactness not in (INHERITED, STRICT):
-        raise SettingsError(f"exactness: found {exactness!r}, expected {INHERITED} or {STRICT}")
+    if exactness not in LEVELS:
+        raise SettingsError(f"exactness: found {exactness!r}, expected {', '.join(LEVELS[:-1])} or {LEVELS[-1]}")
     if method not in (EXACT, *NAMES):
         raise SettingsError(f"unlearn_method: found {method!r}, expected {EXACT} or one of {', '.join(NAMES)}")
-    if method != EXACT and exactness == STRICT:
-        raise SettingsError(f"exactness: {STRICT} needs unlearn_method: {EXACT}, found {method}")
+    if method != EXACT and exactness != INHERITED:
+        raise SettingsError(f"exactness: {exactness} needs unlearn_method: {EXACT}, found {method}")
     if other_machine not in CHOICES:
         raise SettingsError(f"other_machine: found {other_machine!r}, expected one of {', '.join(CHOICES)}")
     demands = map_ids(read_demands(Path(requests), columns), ids) if requests else []
@@ -208,6 +206,7 @@ class _Session:
             entry, show = self.ledger.append(REQUEST, asked.content), opened.config["show_progress"]
             with taken(self.store):
                 out.outcomes.append(carry_out(opened, [entry], show, data, self.other_machine))
+            out.plan = out.outcomes[-1].plan  # knows a partition that was computed anew
         elif not left and not self.finished:
             raise RequestError(
                 "nothing was asked: expected --unlearn=FILE, --forget_users, --forget_items or --forget_interactions; "
@@ -241,8 +240,9 @@ class _Session:
         with _view_kept(opened):
             data = data_without(opened, [asked], asked.demands)
             plan = plan_of(self.store, data, [asked])
-            if exactness == STRICT:
-                plan.shards = _strict_shards(opened, self.store, data)
+            if exactness != INHERITED:
+                partition, shards = new_shards(opened, self.store, data)
+                settle_shards(plan, partition.sizes(), shards, self.store.manifest().get("full_training", {}))
             if machines.retrains:
                 plan.shards, plan.n_train_samples = list(range(plan.n_shards)), plan.n_kept
         return UnlearnResult(plan, left=left)
@@ -304,20 +304,3 @@ def _digests(found: Found, rows: Interactions, digester: Digester) -> dict[str, 
     scopes = {scope for demand, hits in asked for scope in _scopes(demand, hits, rows)}
     keys = {digester.of(key) for key in rows.row_keys(np.array(found.rows))}
     return {"interactions": sorted(keys), "hides": sorted(digests_of(scopes, digester))}
-
-
-def _strict_shards(opened: RunResult, store: RunStore, data: tuple[Any, Any, Any]) -> list[int]:
-    """Shards whose samples differ once the partition is computed again."""
-    part = data[0]._dataset
-    opened.model.use_dataset(part)
-    collaborative = collaborative_of(opened.config)
-    builder = StateBuilder(opened.model, FitRecord(), None, FormerState(store), lambda *a: None, False, collaborative)
-    partition = builder.divide(part, builder.read(part, SPLITS[0], "Read rewritten prompts"))
-    by_id = {s.sample_id: s for s in part.samples}
-    out = []
-    for shard in range(partition.n_shards):
-        members = partition.members(shard)
-        key = shard_key(shard, [by_id[name] for name in members])
-        if not members or store.finished_shard(shard, key) is None:
-            out.append(shard)
-    return out

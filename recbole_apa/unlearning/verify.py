@@ -15,12 +15,16 @@ from recbole_apa.files import file_digest, read_json
 from recbole_apa.frozen_states import wrong_states
 from recbole_apa.ledger import refuse_pending
 from recbole_apa.make_trainer import make_trainer
+from recbole_apa.partition import Partition
+from recbole_apa.partition.inherited import assignment_alone
 from recbole_apa.run_lock import run_lock
 from recbole_apa.run_log import own_log
 from recbole_apa.run_store import EMBEDDINGS, LINEAGE, MEMORY, PARTITION, STATES, RunStore
 from recbole_apa.storage.place import working_folder
 from recbole_apa.unlearning.checks import reachable
+from recbole_apa.unlearning.exactness import DEFINITIONS, EARLIER, THIS_DATA, level_of
 from recbole_apa.unlearning.machines import machines_of
+from recbole_apa.unlearning.redraw import data_anew, draw_differences
 
 SCORED = ("valid", "test")
 _PASSING = ("train_seconds", "machine", "base_model_name_or_path")
@@ -33,6 +37,9 @@ class VerifyResult:
 
     differences: list[str] = field(default_factory=list)
     compared: list[str] = field(default_factory=list)
+    means: str = ""
+    """What it was compared with, where something was forgotten: a line of
+    :data:`~recbole_apa.unlearning.exactness.DEFINITIONS`."""
     seconds: float = 0.0
     """Training from scratch, without scoring."""
     machines: str = ""
@@ -48,8 +55,8 @@ class VerifyResult:
 
 @own_log()
 def verify(run_dir: str | Path, config_dict: Mapping[str, Any] | None = None) -> VerifyResult:
-    """Train the run's state again, in a temporary folder, with nothing taken over but the assignment to shards
-    (under ``strict`` not even that), and compare adapters, memory, lineage, tau, n and scores.
+    """Train the run's state again, in a temporary folder, with nothing taken over but what its exactness says
+    (:data:`~recbole_apa.unlearning.exactness.PARTS`), and compare adapters, memory, lineage, tau, n and scores.
 
     Raises:
         RunError: not a finished run, or in use.
@@ -76,21 +83,20 @@ def _verify(store: RunStore, config_dict: Mapping[str, Any] | None) -> VerifyRes
             getLogger().warning(f"verified on another kind of machine, which gives other bits:\n  {machines.text()}")
         served = _scores(opened)
         opened.model.engine.keep_only([])  # nothing computed before may help
+        out, data = _data_again(opened, store, manifest)
         fresh = RunStore(Path(name) / "run")
         trainer = make_trainer(opened.config, opened.model, fresh)
         trainer.writes_board = False
-        if manifest.get("partition_of") == "inherited":
-            partition = store.load_partition()
-            assert partition is not None
-            fresh.begin(trainer.identity(opened.data[0], fresh.salt), {})
-            fresh.save_partition(partition)
-        trainer.fit(opened.data[0], opened.data[1], show_progress=show)
-        again = _scores(RunResult({}, None, opened.config, opened.model, trainer, opened.data))
-        out = _compare(store, fresh)
+        if manifest.get("partition_of") == EARLIER:
+            fresh.begin(trainer.identity(data[0], fresh.salt), {})
+            fresh.save_partition(_inherited(store, manifest))
+        trainer.fit(data[0], data[1], show_progress=show)
+        again = _scores(RunResult({}, None, opened.config, opened.model, trainer, data))
+        _compare(store, fresh, out)
         out.machines, out.comparable = "" if machines.one_kind else machines.text(), not machines.others
         out.compared += [f"scores of the {split} samples" for split in SCORED]
         out.differences += [
-            f"scores of the {split} samples: {int((served[split] != again[split]).sum())} of {len(again[split])} differ"
+            f"scores of the {split} samples: {_n_different(served[split], again[split])} of {len(again[split])} differ"
             for split in SCORED
             if not torch.equal(served[split], again[split])
         ]
@@ -104,6 +110,33 @@ def _verify(store: RunStore, config_dict: Mapping[str, Any] | None) -> VerifyRes
             out.differences.append(f"{STATES}: {wrong} of its states are not those of the run's samples")
         out.seconds = sum(trainer.record.seconds.values())
         return out
+
+
+def _data_again(
+    opened: RunResult, store: RunStore, manifest: Mapping[str, Any]
+) -> tuple[VerifyResult, tuple[Any, Any, Any]]:
+    """The data to train on: the run's samples, or those of a split and draw made anew where the run claims that."""
+    level = level_of(manifest)
+    out = VerifyResult(means=DEFINITIONS[level] if level else "")
+    if manifest.get("draw_of") != THIS_DATA:
+        return out, opened.data
+    data = data_anew(opened.config)
+    opened.model.use_dataset(data[0]._dataset)
+    out.compared.append("split and draw")
+    out.differences += draw_differences(manifest, store, data)
+    return out, data
+
+
+def _inherited(store: RunStore, manifest: Mapping[str, Any]) -> Partition:
+    """The assignment that the run took over; its centres too where an older version kept them."""
+    partition = store.load_partition()
+    assert partition is not None
+    computed_anew = manifest.get("centres_of") == THIS_DATA
+    return assignment_alone(partition, partition.shard_of.keys()) if computed_anew else partition
+
+
+def _n_different(one: torch.Tensor, other: torch.Tensor) -> int:
+    return int((one != other).sum()) if len(one) == len(other) else len(other)
 
 
 def _scores(result: RunResult) -> dict[str, torch.Tensor]:
@@ -121,8 +154,7 @@ def _how(result: RunResult) -> str:
     return how
 
 
-def _compare(store: RunStore, fresh: RunStore) -> VerifyResult:
-    out = VerifyResult()
+def _compare(store: RunStore, fresh: RunStore, out: VerifyResult) -> None:
     here, there = set(store.state_files()), set(fresh.state_files())
     state = {PARTITION, "partition.safetensors", EMBEDDINGS, MEMORY, LINEAGE}
     names = sorted(n for n in here | there if n in state or n.startswith("shards/"))
@@ -141,7 +173,6 @@ def _compare(store: RunStore, fresh: RunStore) -> VerifyResult:
     chosen = [s.manifest()["chosen"] for s in (store, fresh)]
     if chosen[0] != chosen[1]:
         out.differences.append(f"tau and n: found {chosen[0]}, training from scratch chooses {chosen[1]}")
-    return out
 
 
 def _lasting(path: Path) -> dict[str, Any]:

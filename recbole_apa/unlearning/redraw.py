@@ -1,0 +1,140 @@
+"""``exactness: fresh``: split and draw made anew on what may still be seen, as a training today makes them."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from recbole_apa.assembly import build_data
+from recbole_apa.data.samples import id_word
+from recbole_apa.data.splits import SPLITS
+from recbole_apa.data.view import DataView
+from recbole_apa.errors import RequestError
+from recbole_apa.fitting import FitRecord, StateBuilder, shard_key
+from recbole_apa.former_state import FormerState
+from recbole_apa.make_trainer import collaborative_of
+from recbole_apa.partition import Partition
+from recbole_apa.recbole_bridge import APAConfig
+from recbole_apa.run_store import RunStore
+from recbole_apa.trainer import APATrainer
+from recbole_apa.unlearning.plan import (
+    ADDED,
+    ARTEFACTS,
+    DROPPED,
+    LEFT_OUT,
+    REDRAWN,
+    TAKEN_IN,
+    TOO_SHORT,
+    Affected,
+    Plan,
+    estimate,
+)
+
+
+def without_roles(view: DataView) -> DataView:
+    """The same rows, and no sample drawn yet."""
+    return replace(view, roles=None, cutoffs={})
+
+
+def refuse_plain_ids(dataset: Any) -> None:
+    """A new training writes marks in ids otherwise than runs before format 3 do.
+
+    Raises:
+        RequestError: an id holds one, in a run from before.
+    """
+    rows = dataset.raw_interactions
+    if rows.plain_ids and any(
+        id_word(name) != name for names in (rows.users.names, rows.items.names) for name in names
+    ):
+        raise RequestError(
+            "exactness: found fresh on a run from before format 3 whose ids hold colons, # or %; expected strict, or a "
+            "new training without those rows"
+        )
+
+
+def data_anew(config: APAConfig) -> tuple[Any, Any, Any]:
+    """The loaders that a training today on the visible rows would get; the configuration's view stays as it is."""
+    view = config.view
+    config.view = without_roles(view or DataView())
+    try:
+        return build_data(config)
+    finally:
+        config.view = view
+
+
+def draw_differences(manifest: Mapping[str, Any], store: RunStore, data: tuple[Any, Any, Any]) -> Iterator[str]:
+    """In words, where a state's draw is not the one of a training today.
+
+    Args:
+        data: of :func:`data_anew`.
+    """
+    dataset, seen = data[0]._dataset, store.lineage()
+    if dict(dataset.cutoffs) != manifest["draw"]:
+        yield "the draw's cutoffs are not those of a draw made anew"
+    for split in SPLITS:
+        now = {s.sample_id: s.digest() for s in dataset.splits[split]}
+        n = len(now.items() ^ seen[ARTEFACTS[split]].items())
+        if n:
+            yield f"the {split} samples are not those of a split and draw made anew ({n} entries differ)"
+
+
+def plan_anew(plan: Plan, lineage: Mapping[str, Mapping[str, str]], dataset: Any, cost: Mapping[str, Any]) -> None:
+    """Write into a plan what a split and draw made anew change besides; any shard may turn out to differ.
+
+    Args:
+        lineage: artefact -> sample id -> digest, of the run as it is.
+        dataset: of the data without what was asked for.
+        cost: the manifest's ``full_training``.
+    """
+    by_split = {split: [a for a in plan.affected if a.split == split] for split in SPLITS}
+    plan.affected = [a for s in SPLITS for a in _redrawn(by_split[s], s, lineage[ARTEFACTS[s]], dataset)]
+    plan.shards, plan.n_train_samples = list(range(plan.n_shards)), plan.n_kept
+    estimate(plan, cost)
+
+
+def _redrawn(found: Sequence[Affected], split: str, before: Mapping[str, str], dataset: Any) -> list[Affected]:
+    """Of one split: samples that leave it although their rows are there, and samples that come in.
+
+    Args:
+        found: the samples of ``before`` that are not there as they were.
+        before: sample id -> digest.
+    """
+    unexplained = {a.sample_id for a in found if a.change == DROPPED and a.reason == TOO_SHORT}
+    there = _eligible(dataset, unexplained) if unexplained else set()
+    out = [replace(a, change=LEFT_OUT, reason=REDRAWN) if a.sample_id in there else a for a in found]
+    new = [s.sample_id for s in dataset.splits[split] if s.sample_id not in before]
+    return out + [Affected(name, split, ADDED, TAKEN_IN) for name in new]
+
+
+def _eligible(dataset: Any, names: set[str]) -> set[str]:
+    """Those of some sample ids whose rows may still be drawn."""
+    rows, windows = dataset.interactions, dataset.windows
+    enough = windows.order[windows.n_before[windows.order] >= dataset.settings.min_history]
+    return {name for _, ids in rows.id_chunks(enough) for name in ids if name in names}
+
+
+def new_shards(opened: Any, store: RunStore, data: tuple[Any, Any, Any]) -> tuple[Partition, list[int]]:
+    """The partition computed anew, and its shards that differ from the run's: to be trained, or switched off."""
+    part = data[0]._dataset
+    opened.model.use_dataset(part)
+    collaborative = collaborative_of(opened.config)
+    builder = StateBuilder(opened.model, FitRecord(), None, FormerState(store), lambda *a: None, False, collaborative)
+    partition = builder.divide(part, builder.read(part, SPLITS[0], "Read rewritten prompts"))
+    by_id = {s.sample_id: s for s in part.samples}
+    out = []
+    for shard in range(partition.n_shards):
+        members = partition.members(shard)
+        key = shard_key(shard, [by_id[name] for name in members])
+        # one that was empty and stays so is nothing to do
+        if store.finished_shard(shard, key) is None and (members or store.shard_folder(shard).is_dir()):
+            out.append(shard)
+    return partition, out
+
+
+def changed_shards(store: RunStore, trainer: APATrainer) -> list[int]:
+    """Shards with another adapter than the run had, or with none any more; numbers that no shard has now are left out.
+
+    Args:
+        store: the run as it still is.
+    """
+    sizes, kept = trainer.record.sizes, trainer.record.taken_over
+    return [k for k, n in enumerate(sizes) if (k not in kept if n else store.shard_folder(k).is_dir())]
