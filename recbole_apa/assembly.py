@@ -14,7 +14,9 @@ from recbole_apa.data.splits import SPLITS
 from recbole_apa.data.view import DataView
 from recbole_apa.errors import RunError, SettingsError
 from recbole_apa.ledger import Ledger, refuse_gap, refuse_pending, served_by, view_of
+from recbole_apa.manifest_options import options_of
 from recbole_apa.model import APA
+from recbole_apa.pinned_run import PinnedStore, read_settled
 from recbole_apa.recbole_bridge import APAConfig, make_dataset
 from recbole_apa.run_store import EMBEDDINGS, MEMORY, METRICS, STATES, RunStore, is_old_format
 from recbole_apa.trainer import APATrainer
@@ -56,6 +58,8 @@ class RunResult:
     trainer: Any
     data: tuple[Any, Any, Any]
     """RecBole's loaders: train, valid, test."""
+    n_waiting: int = 0
+    """Requests that waited when an old state was opened with ``allow_pending``."""
 
 
 def start_logging(config: APAConfig) -> None:
@@ -109,27 +113,48 @@ def open_run(store: RunStore, changes: Mapping[str, Any] | None = None, allow_pe
         RunError: damaged, unfinished, or made of other data or another backbone.
         SettingsError: an option that would change what the run computes.
     """
-    refuse_pending(store, allow_pending)
-    refuse_gap(store)
-    manifest = store.check()
-    fixed = sorted(set(changes or {}) - MOVABLE - {_TRUST})
+    return read_settled(store, lambda pinned: _open(pinned, store, changes or {}, allow_pending))
+
+
+def _open(pinned: PinnedStore, store: RunStore, changes: Mapping[str, Any], allow_pending: bool) -> RunResult:
+    """One state of a run, from its first byte to its last."""
+    refuse_pending(pinned, allow_pending)
+    refuse_gap(pinned)
+    manifest = pinned.check()
+    fixed = sorted(set(changes) - MOVABLE - {_TRUST})
     if fixed:
         raise SettingsError(
             f"{', '.join(fixed)}: a finished run is evaluated with its own settings; expected only "
             f"{', '.join(sorted(MOVABLE))}"
         )
-    refuse_remote_code(manifest, changes or {})
-    # a run that keeps its states goes on keeping them
-    options = {**manifest["options"], "keep_states": store.has(STATES), **(changes or {})}
-    config = APAConfig("APA", options.pop("dataset"), None, options)
-    config.view = stored_view(store)
+    config = run_config(pinned, {"keep_states": pinned.has(STATES), **changes})
     start_logging(config)
     model, data = build(config)
     _check_same(manifest, config, model, data[0]._dataset)
-    trainer = APATrainer(config, model, store)
-    trainer.load(store, allow_pending)
+    trainer = APATrainer(config, model, pinned)
+    trainer.load(pinned, allow_pending)
     trainer.load_states(*data[:2])
-    return RunResult({}, store.folder, config, model, trainer, data)
+    trainer.store = store
+    n_waiting = len(Ledger(pinned.folder, manifest["salt"]).waiting())
+    return RunResult({}, store.folder, config, model, trainer, data, n_waiting)
+
+
+def run_config(store: RunStore, changes: Mapping[str, Any]) -> APAConfig:
+    """The options of a run, and what it may see of its data.
+
+    Args:
+        changes: where things lie now; a run that keeps its states goes on keeping them (``keep_states``).
+
+    Raises:
+        RunError: the manifest has options that no run has, or a backbone's own program is not trusted again.
+    """
+    manifest = store.manifest()
+    own = options_of(manifest, store.place)
+    refuse_remote_code(manifest, changes)
+    options = {**own, **changes}
+    config = APAConfig("APA", options.pop("dataset"), None, options)
+    config.view = stored_view(store)
+    return config
 
 
 def other_data(manifest: Mapping[str, Any], config: APAConfig, dataset: Any) -> str:

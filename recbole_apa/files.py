@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from recbole_apa.errors import RunError
+from recbole_apa.plain_files import parse_json, read_plain
 
 
 def write_whole(path: Path, write: Callable[[Path], None]) -> None:
@@ -56,14 +57,24 @@ def write_json(path: Path, value: Any) -> None:
 def read_json(path: Path) -> Any:
     """
     Raises:
-        RunError: missing, or not JSON.
+        RunError: missing, no plain file, or not JSON.
+    """
+    return json_of(read_plain(path), path)
+
+
+def json_of(data: bytes, path: Path) -> Any:
+    """JSON from bytes that were read already.
+
+    Args:
+        path: for messages.
+
+    Raises:
+        RunError: not JSON, or such as this program never writes.
     """
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise RunError(f"{path} is missing; expected it in a run folder") from None
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise RunError(f"{path} is damaged ({error}); restore the run folder from a copy") from None
+        return parse_json(data)
+    except ValueError as error:  # a wrong byte, too, and a number of thousands of digits
+        raise RunError(f"{path} is damaged ({str(error)[:200]}); restore the run folder from a copy") from None
 
 
 def file_digest(path: Path) -> str:

@@ -4,7 +4,6 @@ prompts again. Each is named by the digest of its prompt's tokens."""
 from collections.abc import Sequence
 
 import torch
-from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
@@ -13,6 +12,10 @@ from recbole_apa.backbone.engine import FrozenPass, StateCache
 from recbole_apa.files import write_whole
 from recbole_apa.run_store import STATES, RunStore
 from recbole_apa.seeding import digest_of
+from recbole_apa.tensor_files import Expected, check_values
+
+_FLOATS = (torch.float32, torch.bfloat16, torch.float16)
+_STATES_ARE, _EMBEDDING_IS = Expected(("tokens", "d"), _FLOATS), Expected(("d",), _FLOATS)
 
 
 def save_states(store: RunStore, cache: StateCache, prompts: Sequence[TokenizedPrompt]) -> None:
@@ -32,14 +35,15 @@ def load_states(store: RunStore, cache: StateCache, prompts: Sequence[TokenizedP
     if not store.has(STATES):
         return 0
     found = 0
-    with safe_open(store.folder / STATES, "pt") as file:
+    with store.open_tensors(STATES) as file:
         names = set(file.keys())
         for prompt in prompts:
             name = state_name(prompt)
-            if f"{name}.states" in names:
-                cache.put(
-                    prompt.ids, FrozenPass(file.get_tensor(f"{name}.states"), file.get_tensor(f"{name}.embedding"))
-                )
+            if f"{name}.states" in names and f"{name}.embedding" in names:
+                states, embedding = (file.get_tensor(f"{name}.{part}") for part in ("states", "embedding"))
+                check_values(states, f"{store.folder / STATES}: {name}.states", _STATES_ARE)
+                check_values(embedding, f"{store.folder / STATES}: {name}.embedding", _EMBEDDING_IS)
+                cache.put(prompt.ids, FrozenPass(states, embedding))
                 found += 1
     return found
 
@@ -50,7 +54,7 @@ def wrong_states(store: RunStore, cache: StateCache, prompts: Sequence[Tokenized
         return 0
     computed = {state_name(prompt): cache.get(prompt.ids) for prompt in prompts}
     wrong = 0
-    with safe_open(store.folder / STATES, "pt") as file:
+    with store.open_tensors(STATES) as file:
         for name in (key.removesuffix(".states") for key in list(file.keys()) if key.endswith(".states")):
             known = computed.get(name)
             there = file.get_tensor(f"{name}.states")

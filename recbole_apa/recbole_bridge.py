@@ -20,6 +20,7 @@ from recbole_apa.data.view import DataView
 from recbole_apa.devices import check_device
 from recbole_apa.errors import APAError, DataError, SettingsError
 from recbole_apa.eval_checks import RANKING_METRICS, figure_names, is_ranking, judging_problems
+from recbole_apa.manifest_options import NEVER_TAKEN
 from recbole_apa.option_names import RECBOLE_EXTRA, RUN_KEYS
 from recbole_apa.options import refuse_unknown
 from recbole_apa.pickles import refuse_pickles
@@ -185,7 +186,7 @@ class APAConfig(Config):
 
     def plain_options(self) -> dict[str, Any]:
         """The options from which the same dataset and model are made again: JSON values only."""
-        out = {k: v for k, v in self.external_config_dict.items() if k not in RUN_KEYS}
+        out = {k: v for k, v in self.external_config_dict.items() if k not in RUN_KEYS | NEVER_TAKEN}
         if "data_path" in out:
             out["data_path"] = str(Path(out["data_path"]).resolve())
         resolved = {k: self.final_config_dict[k] for k in OPTION_KEYS if k in self.final_config_dict}

@@ -157,4 +157,9 @@ _CHECKS: dict[str, tuple[Callable[[Any], bool], str]] = {
     "metrics": (lambda v: _text(v) or (_texts(v) and bool(v)), "a list of metrics, e.g. [AUC, LogLoss]"),
     "valid_metric": (_text, "a metric, e.g. AUC or NDCG@10"),
     "topk": (_places, "a whole number of at least 1, or a list of them"),
+    "repeatable": _BOOL,
+    "normalize_all": (_or_null(_truth), "true, false or null"),
+    "normalize_field": _LIST,
 }
+CHECKED = frozenset(_CHECKS)
+"""Options of RecBole's whose types are looked at."""

@@ -3,57 +3,45 @@
 import json
 import secrets
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import Tensor
 
 from recbole_apa.adapters.attention import Memory
 from recbole_apa.adapters.inject import Factors
-from recbole_apa.adapters.peft_files import PeftDescription, read_adapter, write_adapter
+from recbole_apa.adapters.peft_files import ADAPTER, PeftDescription, parse_adapter, write_adapter
 from recbole_apa.adapters.training import ShardHistory
 from recbole_apa.errors import RunError
-from recbole_apa.files import file_digest, read_json, write_json, write_whole
+from recbole_apa.files import file_digest, write_json, write_whole
+from recbole_apa.manifest import is_lineage, is_partition, is_shard_record
 from recbole_apa.partition import Partition
-from recbole_apa.seeding import digest_of
-from recbole_apa.storage.place import publish, shown
+from recbole_apa.run_files import FORMAT_VERSION, MANIFEST, OLD_FORMAT_VERSION, RunFiles
+from recbole_apa.run_identity import RunIdentity
+from recbole_apa.storage.place import publish
+from recbole_apa.tensor_files import Expected, check_tensors
 
-FORMAT_VERSION = 3
-OLD_FORMAT_VERSION = 2
-"""Of commit 86d8546: forgotten rows were known by a salted digest of user, item and time alone."""
 TRAINING, COMPLETE = "training", "complete"
-MANIFEST, LINEAGE, METRICS, REPORT = "manifest.json", "lineage.json", "metrics.json", "report.html"
+LINEAGE, METRICS, REPORT = "lineage.json", "metrics.json", "report.html"
 PARTITION, EMBEDDINGS, MEMORY = "partition.json", "embeddings.safetensors", "memory.safetensors"
 STATES = "states.safetensors"
 MOVED = "moved:"
 """How the key of a shard begins that was moved by an approximate method, and not trained."""
+_MEMORY = {
+    "embeddings": Expected(("rows", "d")),
+    "scores": Expected(("rows", "shards"), greatest=1),
+    "errors": Expected(("rows", "shards"), greatest=1),
+    "labels": Expected(("rows",), greatest=1),
+    "users": Expected(("rows",), (torch.int64,)),
+    "active": Expected(("shards",), (torch.uint8,), greatest=1),
+}
 LEDGER, CERTIFICATES, PENDING, FIGURES = "ledger.jsonl", "certificates", "pending", "figures"
 
 
-@dataclass(frozen=True)
-class RunIdentity:
-    """What decides the numbers of a run; an interrupted run goes on only where all of it is the same."""
-
-    settings: dict[str, Any]
-    options: dict[str, Any]
-    """RecBole's options with which the dataset is made again."""
-    dataset: str
-    """Digest of the dataset's files."""
-    backbone: str
-    """Digest of the weights."""
-    draw: dict[str, str | None]
-    """Hash cutoffs of the drawn samples, by split."""
-
-    def digest(self) -> str:
-        """SHA-256 over everything but ``options``, which say where things lie as well."""
-        shown = {k: v for k, v in asdict(self).items() if k != "options"}
-        return digest_of(json.dumps(shown, sort_keys=True)).hex()
-
-
-class RunStore:
+class RunStore(RunFiles):
     """Reads and writes one run folder.
 
     Args:
@@ -61,21 +49,8 @@ class RunStore:
     """
 
     def __init__(self, folder: Path, base: "RunStore | None" = None) -> None:
-        self.folder, self.base = folder, base
-
-    @property
-    def place(self) -> str:
-        """Where the run lies, for a person to read: its folder, or the URL of which the folder is the working copy."""
-        return shown(self.folder)
-
-    @property
-    def manifest_path(self) -> Path:
-        """``manifest.json``."""
-        return self.folder / MANIFEST
-
-    def has(self, name: str) -> bool:
-        """Whether a file was written."""
-        return (self.folder / name).is_file()
+        super().__init__(folder)
+        self.base = base
 
     def begin(self, identity: RunIdentity, about: Mapping[str, Any]) -> None:
         """Start a run in this folder, or go on with the same one.
@@ -115,22 +90,6 @@ class RunStore:
             },
         )
         publish(self.folder)
-
-    def manifest(self) -> dict[str, Any]:
-        """
-        Raises:
-            RunError: no run folder, or one of a newer format.
-        """
-        if not self.manifest_path.is_file():
-            raise RunError(f"{self.place} is not a run folder: expected manifest.json in it")
-        manifest = read_json(self.manifest_path)
-        if not isinstance(manifest, dict) or manifest.get("format_version") not in (FORMAT_VERSION, OLD_FORMAT_VERSION):
-            version = manifest.get("format_version") if isinstance(manifest, dict) else None
-            raise RunError(
-                f"{self.manifest_path} has format version {version!r}, expected {OLD_FORMAT_VERSION} or "
-                f"{FORMAT_VERSION}"
-            )
-        return manifest
 
     def is_ready(self) -> bool:
         """Whether this is a pending state that is complete and waits to be put in place."""
@@ -180,7 +139,7 @@ class RunStore:
             path, known = self.folder / name, f"{self.place}/{name}"
             if not path.is_file():
                 raise RunError(f"{known} is missing; the manifest lists it: restore the run folder from a copy")
-            if file_digest(path) != digest:
+            if self.digest_now(name) != digest:
                 raise RunError(f"{known} was changed after it was written (its digest differs); restore it from a copy")
         return manifest
 
@@ -206,16 +165,34 @@ class RunStore:
         """
         if not (self.shard_folder(shard) / "training.json").is_file():
             return None
-        record = read_json(self.shard_folder(shard) / "training.json")
+        record = self._shard_record(shard)
         kept: str = record["key"]
         fits = kept == key or (or_moved and kept.startswith(MOVED) and kept.endswith(key))
-        return (read_adapter(self.shard_folder(shard)), record) if fits else None
+        return (self._factors(shard), record) if fits else None
 
     def load_shard(self, shard: int) -> tuple[Factors, dict[str, Any]] | None:
         """Factors and training record; None for an empty shard."""
         if not self.shard_folder(shard).is_dir():
             return self.base.load_shard(shard) if self.base else None
-        return read_adapter(self.shard_folder(shard)), read_json(self.shard_folder(shard) / "training.json")
+        return self._factors(shard), self._shard_record(shard)
+
+    def _factors(self, shard: int) -> Factors:
+        folder = self.shard_folder(shard)
+        if not (folder / ADAPTER).is_file():
+            raise RunError(f"no adapter at {folder}: expected {ADAPTER} in it")
+        return parse_adapter(self.read(f"shards/{shard:03d}/{ADAPTER}"), folder / ADAPTER)
+
+    def _shard_record(self, shard: int) -> dict[str, Any]:
+        """``training.json``.
+
+        Raises:
+            RunError: damaged.
+        """
+        name = f"shards/{shard:03d}/training.json"
+        record = self.read_json(name)
+        if not isinstance(record, dict) or not is_shard_record(record):
+            raise RunError(f"{self.folder / name} is no record of a training; restore the run folder from a copy")
+        return record
 
     def shard_folder(self, shard: int) -> Path:
         """``shards/000``."""
@@ -233,8 +210,16 @@ class RunStore:
         """The partition, if it was written."""
         if not self.has(PARTITION):
             return None
-        centres = _tensors(self.folder / "partition.safetensors")["centres"]
-        return Partition(read_json(self.folder / PARTITION), centres)
+        name = "partition.safetensors"
+        tensors = self._tensors(name)
+        n_shards = check_tensors(tensors, {"centres": Expected(("shards", "d"))}, self.folder / name)["shards"]
+        shard_of = self.read_json(PARTITION)
+        if not is_partition(shard_of, n_shards):
+            raise RunError(
+                f"{self.folder / PARTITION} is no assignment of samples to {n_shards} shards; restore the run folder "
+                "from a copy"
+            )
+        return Partition(shard_of, tensors["centres"])
 
     def save_embeddings(self, embeddings: Tensor) -> None:
         """``embeddings.safetensors``: h of the training samples, in order of sample id."""
@@ -243,7 +228,9 @@ class RunStore:
 
     def load_embeddings(self) -> Tensor:
         """h of the training samples, (n, d)."""
-        return _tensors(self.folder / EMBEDDINGS)["embeddings"]
+        tensors = self._tensors(EMBEDDINGS)
+        check_tensors(tensors, {"embeddings": Expected(("rows", "d"))}, self.folder / EMBEDDINGS)
+        return tensors["embeddings"]
 
     def save_lineage(self, seen: Mapping[str, Mapping[str, str]]) -> None:
         """``lineage.json``: artefact -> sample id -> digest of what the artefact saw of it."""
@@ -251,7 +238,9 @@ class RunStore:
 
     def lineage(self) -> dict[str, dict[str, str]]:
         """Artefact -> sample id -> digest."""
-        seen: dict[str, dict[str, str]] = read_json(self.folder / LINEAGE)
+        seen: dict[str, dict[str, str]] = self.read_json(LINEAGE)
+        if not is_lineage(seen):
+            raise RunError(f"{self.folder / LINEAGE} is no lineage; restore the run folder from a copy")
         return seen
 
     def save_memory(self, memory: Memory, active: Tensor) -> None:
@@ -268,19 +257,28 @@ class RunStore:
 
     def load_memory(self) -> tuple[Memory, Tensor]:
         """The memory, and which shards are active."""
-        t = _tensors(self.folder / MEMORY)
+        t = self.memory_tensors()
         return Memory(t["embeddings"], t["scores"], t["labels"], t["users"]), t["active"].bool()
+
+    def memory_tensors(self) -> dict[str, Tensor]:
+        """All that ``memory.safetensors`` holds.
+
+        Raises:
+            RunError: damaged, or of other tensors, types or shapes.
+        """
+        tensors = self._tensors(MEMORY)
+        check_tensors(tensors, _MEMORY, self.folder / MEMORY)
+        return tensors
+
+    def identity_in_manifest(self) -> RunIdentity:
+        """What the manifest says decides the numbers of the run."""
+        manifest = self.manifest()
+        return RunIdentity(**{f.name: manifest[f.name] for f in fields(RunIdentity)})
 
 
 def is_old_format(manifest: Mapping[str, Any]) -> bool:
     """Whether a run was written before format 3."""
     return bool(manifest["format_version"] == OLD_FORMAT_VERSION)
-
-
-def _tensors(path: Path) -> dict[str, Tensor]:
-    if not path.is_file():
-        raise RunError(f"{path} is missing; restore the run folder from a copy")
-    return load_file(path)
 
 
 def _differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> str:

@@ -21,6 +21,7 @@ from recbole_apa.files import file_digest, read_json
 from recbole_apa.former_state import FormerState
 from recbole_apa.ledger import DONE, Asked, Entry, Ledger, served_by, view_of
 from recbole_apa.make_trainer import make_trainer
+from recbole_apa.manifest_options import options_of
 from recbole_apa.partition import Partition
 from recbole_apa.run_store import CERTIFICATES, METRICS, PENDING, RunIdentity, RunStore
 from recbole_apa.trainer import APATrainer
@@ -189,7 +190,7 @@ def _start_pending(store: RunStore, data: tuple[Any, Any, Any], before: Mapping[
     # the backbone may lie elsewhere now; its digest was looked at when the run was opened
     settings = {**before["settings"], "backbone": data[0]._dataset.config["backbone"]}
     identity = RunIdentity(
-        settings, before["options"], data[0]._dataset.content_digest, before["backbone"], before["draw"]
+        settings, options_of(before, store.place), data[0]._dataset.content_digest, before["backbone"], before["draw"]
     )
     try:
         pending.begin(identity, {"exactness": exactness})
