@@ -1,5 +1,6 @@
 """What ``manifest.json`` and the other JSON files of a run have to look like: they may come from a stranger."""
 
+import json
 import math
 import re
 from collections.abc import Callable, Mapping
@@ -7,7 +8,9 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from recbole_apa.errors import RunError
+from recbole_apa.seeding import digest_of
 
+CHECK = "check"
 _HEX = re.compile(r"[0-9a-f]{8,128}")
 
 
@@ -30,6 +33,17 @@ def check_manifest(manifest: Mapping[str, Any], path: Path) -> None:
         missing = [name for name in ("files", "chosen") if name not in manifest]
         if missing:
             raise RunError(f"{path} lacks {', '.join(missing)}; restore the run folder from a copy")
+
+
+def with_check(manifest: Mapping[str, Any]) -> dict[str, Any]:
+    """A manifest with a digest of its other entries."""
+    bare = {name: value for name, value in manifest.items() if name != CHECK}
+    return {**bare, CHECK: digest_of("manifest", json.dumps(bare, sort_keys=True)).hex()}
+
+
+def is_checked(manifest: Mapping[str, Any]) -> bool:
+    """Whether a manifest says what it said when it was written; those of older versions carry no digest."""
+    return CHECK not in manifest or manifest[CHECK] == with_check(manifest)[CHECK]
 
 
 def is_lineage(value: Any) -> bool:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from recbole_apa.errors import APAError, RunError
-from recbole_apa.files import file_digest
+from recbole_apa.files import file_digest, json_text
 from recbole_apa.plain_files import read_plain, refuse_odd
 from recbole_apa.run_store import PENDING, RunStore
 
@@ -44,6 +44,10 @@ class PinnedStore(RunStore):
     def manifest_digest(self) -> str:
         """SHA-256 of its bytes."""
         return hashlib.sha256(self._bytes).hexdigest()
+
+    def is_as_written(self) -> bool:
+        """Whether the manifest's bytes are those that this program writes for what it says."""
+        return json_text(self._manifest).encode() == self._bytes
 
     def digest_now(self, name: str) -> str:
         """As :meth:`RunStore.digest_now`; what was looked at is known again when the file is opened."""

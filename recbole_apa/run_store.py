@@ -17,7 +17,7 @@ from recbole_apa.adapters.peft_files import ADAPTER, PeftDescription, parse_adap
 from recbole_apa.adapters.training import ShardHistory
 from recbole_apa.errors import RunError
 from recbole_apa.files import file_digest, write_json, write_whole
-from recbole_apa.manifest import is_lineage, is_partition, is_shard_record
+from recbole_apa.manifest import is_checked, is_lineage, is_partition, is_shard_record, with_check
 from recbole_apa.partition import Partition
 from recbole_apa.run_files import FORMAT_VERSION, MANIFEST, OLD_FORMAT_VERSION, RunFiles
 from recbole_apa.run_identity import RunIdentity
@@ -75,8 +75,7 @@ class RunStore(RunFiles):
             return
         if self.folder.exists() and (not self.folder.is_dir() or any(p.name[0] != "." for p in self.folder.iterdir())):
             raise RunError(f"{self.place} exists and is not a run folder; choose another --run_dir")
-        write_json(
-            self.manifest_path,
+        self.write_manifest(
             {
                 "format_version": FORMAT_VERSION,
                 "status": TRAINING,
@@ -87,9 +86,13 @@ class RunStore(RunFiles):
                 "served": 0,
                 **asdict(identity),
                 **about,
-            },
+            }
         )
         publish(self.folder)
+
+    def write_manifest(self, manifest: Mapping[str, Any]) -> None:
+        """Write ``manifest.json`` with a digest of itself: a byte that changes later is seen when the run is opened."""
+        write_json(self.manifest_path, with_check(manifest))
 
     def is_ready(self) -> bool:
         """Whether this is a pending state that is complete and waits to be put in place."""
@@ -101,7 +104,7 @@ class RunStore(RunFiles):
         files = {name: file_digest(self.folder / name) for name in self.state_files()}
         if self.base:
             files |= self._files_of_base()
-        write_json(self.manifest_path, {**manifest, **about, "status": COMPLETE, "files": files})
+        self.write_manifest({**manifest, **about, "status": COMPLETE, "files": files})
         publish(self.folder)
 
     def state_files(self) -> list[str]:
@@ -134,6 +137,10 @@ class RunStore(RunFiles):
             raise RunError(
                 f"{self.place} holds a run whose training was interrupted; finish it with --run_dir={self.place} and "
                 "the options it was started with"
+            )
+        if not is_checked(manifest):
+            raise RunError(
+                f"{self.place}/{MANIFEST} was changed after it was written (its digest differs); restore it from a copy"
             )
         for name, digest in manifest["files"].items():
             path, known = self.folder / name, f"{self.place}/{name}"

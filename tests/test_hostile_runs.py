@@ -8,6 +8,8 @@ import pytest
 
 from recbole_apa import audit, evaluate_run, run, unlearn
 from recbole_apa.errors import APAError, RunError, SettingsError
+from recbole_apa.files import write_json
+from recbole_apa.manifest import with_check
 from recbole_apa.outside import are_own_logs, is_own_export, mark
 from tests.unlearning_helpers import copy_run, tree
 
@@ -28,7 +30,7 @@ def edited(finished, tmp_path, edit):
     path = folder / "manifest.json"
     manifest = json.loads(path.read_text())
     edit(manifest)
-    path.write_text(json.dumps(manifest))
+    write_json(path, with_check(manifest))  # a stranger knows how it is computed
     return folder
 
 

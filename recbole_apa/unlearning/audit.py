@@ -12,6 +12,8 @@ from recbole_apa.assembly import build_data, run_config
 from recbole_apa.data.view import DataView
 from recbole_apa.errors import APAError, RunError
 from recbole_apa.ledger import CHECK, Entry, Ledger
+from recbole_apa.manifest import CHECK as MANIFEST_CHECK
+from recbole_apa.manifest import is_checked
 from recbole_apa.manifest_options import NEVER_TAKEN
 from recbole_apa.pinned_run import PinnedStore, read_settled
 from recbole_apa.run_store import RunStore, is_old_format
@@ -129,6 +131,8 @@ def _said(error: Exception) -> str:
 
 
 def _identity(store: PinnedStore, manifest: Mapping[str, Any]) -> Iterable[str]:
+    if not is_checked(manifest) or (MANIFEST_CHECK in manifest and not store.is_as_written()):
+        yield "manifest.json was changed after it was written"
     if store.identity_in_manifest().digest() != manifest["identity_digest"]:
         yield "manifest.json was changed: its settings, dataset, backbone or draw are not what its identity_digest says"
 
@@ -141,6 +145,8 @@ def _notices(manifest: Mapping[str, Any], entries: Sequence[Entry]) -> list[str]
             "the run is of format 2, which knew what is forgotten by digests of single rows alone; the next request "
             "brings it to today's format"
         )
+    if MANIFEST_CHECK not in manifest:
+        out.append("manifest.json carries no digest of itself: before a request, a change in it may not be seen")
     if any(CHECK not in entry.content for entry in entries):
         out.append("lines of the ledger carry no digest of their own: a change in its last line may not be seen")
     passed = sorted(NEVER_TAKEN & set(manifest["options"]))

@@ -81,7 +81,10 @@ class _Exported:
     def _file(self, path: Path, expected: Mapping[str, Sample]) -> Iterator[str]:
         seen = set()
         lines = read_plain(path).split(b"\n")
-        for number, line in enumerate(lines[:-1] if not lines[-1] else lines, start=1):
+        if lines.pop():
+            yield f"{path} does not end with a whole line"
+            return
+        for number, line in enumerate(lines, start=1):
             try:
                 record = parse_json(line)
                 name = record["sample_id"]

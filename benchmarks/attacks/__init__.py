@@ -1,0 +1,1 @@
+"""Attacks on what the package promises: runs killed at every file operation, odd request files, tampered folders."""
