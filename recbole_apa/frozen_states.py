@@ -15,7 +15,7 @@ from recbole_apa.seeding import digest_of
 from recbole_apa.tensor_files import Expected, check_values
 
 _FLOATS = (torch.float32, torch.bfloat16, torch.float16)
-_STATES_ARE, _EMBEDDING_IS = Expected(("tokens", "d"), _FLOATS), Expected(("d",), _FLOATS)
+_PARTS = {"states": Expected(("tokens", "d"), _FLOATS), "embedding": Expected(("d",), _FLOATS)}
 
 
 def save_states(store: RunStore, cache: StateCache, prompts: Sequence[TokenizedPrompt]) -> None:
@@ -41,11 +41,23 @@ def load_states(store: RunStore, cache: StateCache, prompts: Sequence[TokenizedP
             name = state_name(prompt)
             if f"{name}.states" in names and f"{name}.embedding" in names:
                 states, embedding = (file.get_tensor(f"{name}.{part}") for part in ("states", "embedding"))
-                check_values(states, f"{store.folder / STATES}: {name}.states", _STATES_ARE)
-                check_values(embedding, f"{store.folder / STATES}: {name}.embedding", _EMBEDDING_IS)
+                for part, tensor in (("states", states), ("embedding", embedding)):
+                    check_state(tensor, f"{store.folder / STATES}: {name}.{part}", part)
                 cache.put(prompt.ids, FrozenPass(states, embedding))
                 found += 1
     return found
+
+
+def check_state(tensor: Tensor, what: str, part: str) -> None:
+    """
+    Args:
+        what: for messages.
+        part: ``states`` or ``embedding``.
+
+    Raises:
+        RunError: of another type or shape, or values that are no numbers.
+    """
+    check_values(tensor, what, _PARTS[part])
 
 
 def wrong_states(store: RunStore, cache: StateCache, prompts: Sequence[TokenizedPrompt]) -> int:

@@ -11,6 +11,7 @@ names any more is deleted. A reader, or a process that goes on after a kill, fin
 import contextlib
 import json
 import os
+import re
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -22,9 +23,12 @@ from fsspec.core import url_to_fs
 
 from recbole_apa.errors import RunError
 from recbole_apa.files import file_digest
+from recbole_apa.manifest import is_safe_name
+from recbole_apa.plain_files import parse_json
 
 INDEX, FILES = "index.json", "files"
 FORMAT_VERSION = 1
+_SHA = re.compile(r"[0-9a-f]{64}")
 
 
 @dataclass(frozen=True)
@@ -87,11 +91,11 @@ class RunObjects:
         """
         with told(self.url):
             try:
-                return json.loads(self.fs.cat_file(self.path(key)))
+                return parse_json(self.fs.cat_file(self.path(key)))
             except FileNotFoundError:
                 return None
-            except ValueError:
-                raise RunError(f"{self.url}/{key} is damaged; restore it from a copy") from None
+            except ValueError as error:
+                raise RunError(f"{self.url}/{key} is damaged ({str(error)[:120]}); restore it from a copy") from None
 
     def write(self, key: str, value: Any, new: bool = False) -> None:
         """A JSON object, in one piece.
@@ -122,10 +126,17 @@ class RunObjects:
             return Index()
         if not isinstance(found, dict) or found.get("format_version") != FORMAT_VERSION:
             raise RunError(f"{self.url}/{INDEX}: expected format version {FORMAT_VERSION}")
-        unsafe = [n for n in found["files"] if PurePosixPath(n).is_absolute() or ".." in PurePosixPath(n).parts]
+        files, generation = found.get("files"), found.get("generation")
+        if not isinstance(files, dict) or type(generation) is not int or generation < 1:
+            raise RunError(f"{self.url}/{INDEX} is damaged: expected a generation and files; restore it from a copy")
+        unsafe = [name for name in files if not is_safe_name(name)]
         if unsafe:
             raise RunError(f"{self.url}/{INDEX} names {unsafe[0]!r}, which would lie outside the run")
-        return Index(found["generation"], found["files"])
+        odd = [name for name, digest in files.items() if not isinstance(digest, str) or not _SHA.fullmatch(digest)]
+        odd += [name for name in files if any(parent in files for parent in _parents(name))]
+        if odd:
+            raise RunError(f"{self.url}/{INDEX} is damaged at {odd[0]!r}; restore it from a copy")
+        return Index(generation, files)
 
     def pull(self, folder: Path) -> Index:
         """Copy the run into an empty folder; every file is checked.
@@ -225,6 +236,11 @@ class RunObjects:
         if known is None or known[0] != state:
             known = self._digests[path] = (state, file_digest(path))
         return known[1]
+
+
+def _parents(name: str) -> list[str]:
+    """Folders that a file's name lies in."""
+    return [str(path) for path in PurePosixPath(name).parents][:-1]
 
 
 def _names(folder: Path) -> list[str]:

@@ -18,7 +18,13 @@ from recbole_apa.manifest_options import NEVER_TAKEN
 from recbole_apa.pinned_run import PinnedStore, read_settled
 from recbole_apa.run_store import RunStore, is_old_format
 from recbole_apa.storage.place import is_url, strays_of, working_folder
-from recbole_apa.unlearning.audit_data import lineage_findings, reachable_findings, row_findings, shard_findings
+from recbole_apa.unlearning.audit_data import (
+    lineage_findings,
+    reachable_findings,
+    row_findings,
+    shard_findings,
+    state_findings,
+)
 from recbole_apa.unlearning.audit_files import file_findings
 from recbole_apa.unlearning.audit_ledger import ledger_findings
 from recbole_apa.unlearning.audit_traces import outside_findings, trace_findings
@@ -96,6 +102,7 @@ def _audit(store: PinnedStore, changes: Mapping[str, Any] | None) -> AuditResult
     _guard(result, "lineage against the data", lambda: lineage_findings(store, manifest, data))
     _guard(result, "adapters", lambda: shard_findings(store, manifest, data))
     _guard(result, "embeddings and memory", lambda: row_findings(store, data))
+    _guard(result, "frozen states", lambda: state_findings(store))
     _guard(result, "forgotten interactions in the data", lambda: reachable_findings(view, data))
     _guard(result, "forgotten interactions in the run folder", lambda: trace_findings(store, view))
     _guard(result, "traces outside the run folder", lambda: outside_findings(store, manifest, view, data))

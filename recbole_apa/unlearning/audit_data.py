@@ -1,5 +1,7 @@
 """Whether a run's tensors and lineage are those of the data that it may still see."""
 
+import re
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -11,10 +13,12 @@ from recbole_apa.data.splits import SPLITS
 from recbole_apa.data.view import DataView
 from recbole_apa.errors import RunError
 from recbole_apa.fitting import lineage_of, number_users, sample_order, shard_key
+from recbole_apa.frozen_states import check_state
 from recbole_apa.pinned_run import PinnedStore
 from recbole_apa.run_store import EMBEDDINGS, MEMORY, STATES
 from recbole_apa.unlearning.reachable import reachable
 
+_PROMPT = re.compile(r"[0-9a-f]{64}")
 Loaders = tuple[Any, Any, Any]
 
 
@@ -101,8 +105,32 @@ def row_findings(store: PinnedStore, data: Loaders) -> Iterator[str]:
     partition = store.load_partition()
     if partition is None:
         return
+    if len(embeddings) and partition.centres.shape[1] != embeddings.shape[1]:
+        yield f"partition.safetensors has centres of another size than {EMBEDDINGS}"
     if [bool(n) for n in partition.sizes()] != tensors["active"].bool().tolist():
         yield f"{MEMORY} switches on other shards than those that have samples"
+
+
+def state_findings(store: PinnedStore) -> Iterator[str]:
+    """Whether the frozen states that a run keeps are numbers, and no more of them than it has samples."""
+    if not store.has(STATES):
+        return
+    sizes: set[int] = set()
+    with store.open_tensors(STATES) as file:
+        names = sorted(file.keys())
+        for name in names:
+            prompt, _, part = name.partition(".")
+            if not _PROMPT.fullmatch(prompt) or part not in ("states", "embedding"):
+                yield f"{STATES} holds {name[:80]!r}, which is no frozen state"
+                return
+            tensor = file.get_tensor(name)
+            check_state(tensor, f"{store.folder / STATES}: {name}", part)
+            sizes.add(tensor.shape[-1])
+    prompts = [name.partition(".")[0] for name in names]
+    if any(n != 2 for n in Counter(prompts).values()) or len(sizes) > 1:
+        yield f"{STATES} holds states without their embedding, or of several sizes"
+    if len(set(prompts)) > len(store.lineage().get(STATES, {})):
+        yield f"{STATES} holds {len(set(prompts))} states, more than its lineage has samples"
 
 
 def reachable_findings(view: DataView, data: Loaders) -> Iterator[str]:

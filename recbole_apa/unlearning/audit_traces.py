@@ -75,8 +75,13 @@ class _Exported:
         """The first thing that is wrong with each file."""
         for split, samples in self.splits.items():
             path = folder / f"{split}.jsonl"
-            if path.is_file():
+            if path.is_symlink():
+                yield f"{path} is a link; an export holds plain files alone"
+                continue
+            try:
                 yield from self._file(path, {s.sample_id: s for s in samples})
+            except RunError as error:
+                yield str(error)
 
     def _file(self, path: Path, expected: Mapping[str, Sample]) -> Iterator[str]:
         seen = set()
