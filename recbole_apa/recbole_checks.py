@@ -35,8 +35,26 @@ def is_whole(value: Any, least: int) -> bool:
 
 
 def is_number(value: Any) -> bool:
-    """Whether a value is a finite number; true and false are none."""
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+    """Whether a value is a finite number; true and false are none, nor is what no float can hold."""
+    try:
+        return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+    except OverflowError:
+        return False
+
+
+def odd_texts(values: Mapping[str, Any]) -> list[str]:
+    """Options that hold what no file and no path can: half of a character, or a NUL; empty where none does."""
+    out = []
+    for name, value in values.items():
+        try:
+            text = value if isinstance(value, str) else repr(value)
+            text.encode()
+            odd = "\0" in text
+        except (UnicodeEncodeError, RecursionError):
+            odd = True
+        if odd:
+            out.append(f"{ascii(name)[1:-1]}: found {ascii(value)[:60]}, expected a text in UTF-8 without NUL")
+    return out
 
 
 def _whole(least: int) -> Callable[[Any], bool]:

@@ -26,7 +26,7 @@ RANKS = [
         "tensor_files",
         "manifest",
     },
-    {"options"},
+    {"options", "yaml_options"},
     {"recbole_checks", "eval_checks", "option_names", "pickles"},
     {"recbole_settings", "manifest_options"},
     {"partition", "adapters", "data"},
