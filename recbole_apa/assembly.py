@@ -17,7 +17,9 @@ from recbole_apa.errors import RunError, SettingsError
 from recbole_apa.keys import KEY_FILE, Key, KeyRing, key_ring, secret_of
 from recbole_apa.ledger import Ledger, refuse_gap, refuse_pending, served_by, view_of
 from recbole_apa.log_places import LOG_DIR, open_log
+from recbole_apa.manifest_options import options_of
 from recbole_apa.model import APA
+from recbole_apa.pinned_run import PinnedStore, read_settled
 from recbole_apa.recbole_bridge import APAConfig, make_dataset
 from recbole_apa.run_store import (
     EMBEDDINGS,
@@ -74,6 +76,8 @@ class RunResult:
     """Where the keys of what the run has forgotten, and will, are looked for."""
     table: str = ""
     """The figures, for a terminal; empty where there are none."""
+    n_waiting: int = 0
+    """Requests that waited when an old state was opened with ``allow_pending``."""
 
 
 def start_logging(config: APAConfig) -> None:
@@ -130,27 +134,51 @@ def open_run(
         SettingsError: an option that would change what the run computes.
     """
     keys = keys or key_ring(changes)
-    refuse_pending(store, allow_pending)
-    refuse_gap(store, keys)
-    manifest = store.check()
-    fixed = sorted(set(changes or {}) - MOVABLE - {_TRUST})
+    return read_settled(store, lambda pinned: _open(pinned, store, changes or {}, allow_pending, keys))
+
+
+def _open(
+    pinned: PinnedStore, store: RunStore, changes: Mapping[str, Any], allow_pending: bool, keys: KeyRing
+) -> RunResult:
+    """One state of a run, from its first byte to its last."""
+    refuse_pending(pinned, allow_pending)
+    refuse_gap(pinned, keys)
+    manifest = pinned.check()
+    fixed = sorted(set(changes) - MOVABLE - {_TRUST})
     if fixed:
         raise SettingsError(
             f"{', '.join(fixed)}: a finished run is evaluated with its own settings; expected only "
             f"{', '.join(sorted(MOVABLE))}"
         )
-    refuse_remote_code(manifest, changes or {})
-    # a run that keeps its states goes on keeping them
-    options = {**here(manifest["options"]), "keep_states": store.has(STATES), **(changes or {})}
-    config = APAConfig("APA", options.pop("dataset"), None, options)
-    config.view = stored_view(store, keys)
+    config = run_config(pinned, {"keep_states": pinned.has(STATES), **changes}, keys)
     start_logging(config)
     model, data = build(config)
-    _check_same(store, config, model, data[0]._dataset, keys)
-    trainer = APATrainer(config, model, store)
-    trainer.load(store, allow_pending)
+    _check_same(pinned, config, model, data[0]._dataset, keys)
+    trainer = APATrainer(config, model, pinned)
+    trainer.load(pinned, allow_pending)
     trainer.load_states(*data[:2])
-    return RunResult({}, store.folder, config, model, trainer, data, keys)
+    trainer.store = store
+    n_waiting = len(Ledger(pinned.folder, manifest["salt"]).waiting())
+    return RunResult({}, store.folder, config, model, trainer, data, keys, n_waiting=n_waiting)
+
+
+def run_config(store: RunStore, changes: Mapping[str, Any], keys: KeyRing) -> APAConfig:
+    """The options of a run, and what it may see of its data.
+
+    Args:
+        changes: where things lie now; a run that keeps its states goes on keeping them (``keep_states``).
+
+    Raises:
+        RunError: the manifest has options that no run has, or a backbone's own program is not trusted again.
+        KeyFileError: the run has forgotten something, and its key is not in the ring.
+    """
+    manifest = store.manifest()
+    own = options_of(manifest, store.place)
+    refuse_remote_code(manifest, changes)
+    options = {**here(own), **changes}
+    config = APAConfig("APA", options.pop("dataset"), None, options)
+    config.view = stored_view(store, keys)
+    return config
 
 
 def is_same_data(manifest: Mapping[str, Any], dataset: Any, keys: KeyRing) -> bool:

@@ -88,6 +88,11 @@ def parse_arguments(arguments: Sequence[str]) -> dict[str, Any]:
     """
     out: dict[str, Any] = {}
     rest = list(arguments)
+    for word in rest:
+        try:
+            word.encode()
+        except UnicodeEncodeError:
+            raise SettingsError(f"found {ascii(word)[:80]}, which is no text in UTF-8; rename what it names") from None
     while rest:
         word = rest.pop(0)
         if not word.startswith("--") or len(word) < 3:
@@ -206,11 +211,14 @@ def _copy(source: str, options: dict[str, Any]) -> None:
 def _plan(options: dict[str, Any]) -> None:
     from recbole_apa.capacity import Stream
     from recbole_apa.capacity_stage import plan_capacity
+    from recbole_apa.recbole_checks import is_number
 
     numbers = {name: options.pop(name, usual) for name, usual in _PLANNED.items()}
-    wrong = [n for n, v in numbers.items() if not isinstance(v, (int, float))]
+    wrong = [n for n, v in numbers.items() if not is_number(v) or v <= 0]
     if wrong:
-        raise SettingsError(f"--plan: found {wrong[0]} {numbers[wrong[0]]!r}, expected a number, e.g. --{wrong[0]}=500")
+        raise SettingsError(
+            f"--plan: found {wrong[0]} {numbers[wrong[0]]!r}, expected a number above 0, e.g. --{wrong[0]}=500"
+        )
     minutes = numbers.pop("interval_minutes")
     sizes = options.pop("shard_size", [])
     folder, dataset = options.pop("plan_dir", "saved/plan"), options.pop("dataset", "ml-100k")

@@ -128,8 +128,10 @@ def prove(folder: str, stage: Mapping[str, Any], changes: dict[str, Any]) -> int
         from recbole_apa.unlearning.audit import audit
 
         audited = audit(folder, changes)
-        told = [*(f"FOUND: {f}" for f in audited.findings), *(f"NOTICE: {n}" for n in audited.notices)]
-        print("\n".join(["checked: " + "; ".join(audited.checked), *told]))
+        print("checked: " + "; ".join(audited.checked))
+        for sign, lines in (("notice", audited.notices), ("FOUND", audited.findings)):
+            for line in lines:
+                print(f"{sign}: {line}")
         print(f"the audit {'holds' if audited.holds else 'does not hold'}; ledger head {audited.head}")
         holds = audited.holds
     if stage.get("verify"):

@@ -12,6 +12,7 @@ from typing import Any
 
 from recbole_apa.errors import RunError
 from recbole_apa.modes import as_usual
+from recbole_apa.plain_files import parse_json, read_plain
 
 _NO_FOLDER_SYNC = (errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP)
 """What a file system answers that cannot sync folders, or need not."""
@@ -60,20 +61,35 @@ def write_bytes(path: Path, data: bytes) -> None:
 
 def write_json(path: Path, value: Any) -> None:
     """Write JSON with sorted keys, whole or not at all."""
-    write_text(path, json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n")
+    write_text(path, json_text(value))
+
+
+def json_text(value: Any) -> str:
+    """JSON as :func:`write_json` writes it."""
+    return json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n"
 
 
 def read_json(path: Path) -> Any:
     """
     Raises:
-        RunError: missing, or not JSON.
+        RunError: missing, no plain file, or not JSON.
+    """
+    return json_of(read_plain(path), path)
+
+
+def json_of(data: bytes, path: Path) -> Any:
+    """JSON from bytes that were read already.
+
+    Args:
+        path: for messages.
+
+    Raises:
+        RunError: not JSON, or such as this program never writes.
     """
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise RunError(f"{path} is missing; expected it in a run folder") from None
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise RunError(f"{path} is damaged ({error}); restore the run folder from a copy") from None
+        return parse_json(data)
+    except ValueError as error:  # a wrong byte, too, and a number of thousands of digits
+        raise RunError(f"{path} is damaged ({str(error)[:200]}); restore the run folder from a copy") from None
 
 
 def file_digest(path: Path) -> str:

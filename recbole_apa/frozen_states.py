@@ -4,15 +4,18 @@ prompts again. Each is named by the digest of its prompt's tokens."""
 from collections.abc import Sequence
 
 import torch
-from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
 from recbole_apa.backbone.answers import TokenizedPrompt
 from recbole_apa.backbone.engine import FrozenPass, StateCache
-from recbole_apa.files import refuse_unreadable, write_whole
+from recbole_apa.files import write_whole
 from recbole_apa.run_store import STATES, RunStore
 from recbole_apa.seeding import digest_of
+from recbole_apa.tensor_files import Expected, check_values
+
+_FLOATS = (torch.float32, torch.bfloat16, torch.float16)
+_PARTS = {"states": Expected(("tokens", "d"), _FLOATS), "embedding": Expected(("d",), _FLOATS)}
 
 
 def save_states(store: RunStore, cache: StateCache, prompts: Sequence[TokenizedPrompt]) -> None:
@@ -32,17 +35,29 @@ def load_states(store: RunStore, cache: StateCache, prompts: Sequence[TokenizedP
     if not store.has(STATES):
         return 0
     found = 0
-    refuse_unreadable(store.folder / STATES)
-    with safe_open(store.folder / STATES, "pt") as file:
+    with store.open_tensors(STATES) as file:
         names = set(file.keys())
         for prompt in prompts:
             name = state_name(prompt)
-            if f"{name}.states" in names:
-                cache.put(
-                    prompt.ids, FrozenPass(file.get_tensor(f"{name}.states"), file.get_tensor(f"{name}.embedding"))
-                )
+            if f"{name}.states" in names and f"{name}.embedding" in names:
+                states, embedding = (file.get_tensor(f"{name}.{part}") for part in ("states", "embedding"))
+                for part, tensor in (("states", states), ("embedding", embedding)):
+                    check_state(tensor, f"{store.folder / STATES}: {name}.{part}", part)
+                cache.put(prompt.ids, FrozenPass(states, embedding))
                 found += 1
     return found
+
+
+def check_state(tensor: Tensor, what: str, part: str) -> None:
+    """
+    Args:
+        what: for messages.
+        part: ``states`` or ``embedding``.
+
+    Raises:
+        RunError: of another type or shape, or values that are no numbers.
+    """
+    check_values(tensor, what, _PARTS[part])
 
 
 def wrong_states(store: RunStore, cache: StateCache, prompts: Sequence[TokenizedPrompt]) -> int:
@@ -51,8 +66,7 @@ def wrong_states(store: RunStore, cache: StateCache, prompts: Sequence[Tokenized
         return 0
     computed = {state_name(prompt): cache.get(prompt.ids) for prompt in prompts}
     wrong = 0
-    refuse_unreadable(store.folder / STATES)
-    with safe_open(store.folder / STATES, "pt") as file:
+    with store.open_tensors(STATES) as file:
         for name in (key.removesuffix(".states") for key in list(file.keys()) if key.endswith(".states")):
             known = computed.get(name)
             there = file.get_tensor(f"{name}.states")

@@ -6,7 +6,8 @@ line: it was never acknowledged, and the next write cuts it off.
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+import os
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
@@ -15,14 +16,19 @@ from typing import Any, Protocol
 from recbole_apa.data.forgotten import Digester, Forgotten
 from recbole_apa.data.view import DataView
 from recbole_apa.errors import RunError
-from recbole_apa.files import file_digest, write_bytes
+from recbole_apa.files import write_bytes
 from recbole_apa.keys import KeyRing
 from recbole_apa.line_endings import LINE_ENDINGS
+from recbole_apa.manifest import is_safe_name
+from recbole_apa.plain_files import parse_json, read_plain
 from recbole_apa.run_store import KEY, LEDGER, MANIFEST, PENDING, RunStore, knows_no_scopes
 from recbole_apa.seeding import digest_of
 from recbole_apa.storage.place import publish, shown
 
-REQUEST, DONE = "request", "done"
+REQUEST, DONE, KEYED = "request", "done", "keyed"
+"""Kinds of line; the last says that the digests of the lines before it were keyed later."""
+CHECK = "check"
+"""Under which a line carries a digest of itself; lines of older versions carry none."""
 
 
 @dataclass(frozen=True)
@@ -79,7 +85,8 @@ class Ledger:
         position, previous = len(entries) + 1, entries[-1].digest if entries else self.origin
         now = datetime.now(timezone.utc).isoformat(timespec="seconds")
         value = {"position": position, "kind": kind, "time": now, "previous": previous, **content}
-        line = json.dumps(value, sort_keys=True).encode() + b"\n"
+        value[CHECK] = _check_of(value)
+        line = _line(value)
         self._write(whole + line, kind)
         publish(self.path.parent)
         return Entry(position, kind, now, value, hashlib.sha256(line).hexdigest())
@@ -99,19 +106,21 @@ class Ledger:
 
     def _read(self) -> tuple[list[Entry], bytes]:
         """The entries, and the bytes of their lines."""
-        text = self.path.read_bytes() if self.path.is_file() else b""
+        text = read_plain(self.path) if os.path.lexists(self.path) else b""
         whole = text[: text.rfind(b"\n") + 1]
         if b"\r" in whole:  # JSON as it is written here has none
             raise RunError(f"{shown(self.path)}{LINE_ENDINGS}")
         entries: list[Entry] = []
-        previous = self.origin
+        previous, checked = self.origin, False
         for number, line in enumerate(whole.splitlines(keepends=True), start=1):
             value = _parse(line)
-            if value is None or value.get("previous") != previous or value.get("position") != number:
+            follows = value is not None and value.get("previous") == previous and value.get("position") == number
+            if value is None or not follows or not _is_whole(value, line, checked):
                 raise RunError(
                     f"{shown(self.path)}, line {number}: it does not follow from the line before; the ledger was "
                     "changed after it was written: restore it from a copy"
                 )
+            checked = CHECK in value
             previous = hashlib.sha256(line).hexdigest()
             entries.append(Entry(number, value["kind"], value["time"], value, previous))
         return entries, whole
@@ -126,11 +135,10 @@ class Chain:
 
     def add(self, values: Mapping[str, Any]) -> str:
         """Append a line; its digest."""
-        line = (
-            json.dumps({**values, "position": len(self.lines) + 1, "previous": self._previous}, sort_keys=True) + "\n"
-        )
-        self.lines.append(line)
-        self._previous = hashlib.sha256(line.encode()).hexdigest()
+        value: dict[str, Any] = {**values, "position": len(self.lines) + 1, "previous": self._previous}
+        line = _line({**value, CHECK: _check_of(value)})
+        self.lines.append(line.decode())
+        self._previous = hashlib.sha256(line).hexdigest()
         return self._previous
 
 
@@ -185,7 +193,7 @@ def view_of(requests: Iterable[Asked], salt: str, ring: KeyRing) -> DataView:
 def manifest_digest(content: Mapping[str, Any], store: RunStore, ring: KeyRing) -> str:
     """The digest of the manifest as a line of the kind ``done`` has it: keyed, because it comes to what the run holds
     at the time, and outlives later requests."""
-    digest, name = file_digest(store.manifest_path), content.get(KEY)
+    digest, name = store.manifest_digest(), content.get(KEY)
     return ring.key(name).keyed(digest) if name else digest
 
 
@@ -209,7 +217,7 @@ def refuse_gap(store: RunStore, ring: KeyRing) -> None:
             f"{store.place}: the requests in {LEDGER} do not come to what {MANIFEST} says is forgotten; lines were "
             "lost, or the manifest was edited: restore both from a copy"
         )
-    if done and not late and done[-1].content["manifest"] != manifest_digest(done[-1].content, store, ring):
+    if done and not late and done[-1].content.get("manifest") != manifest_digest(done[-1].content, store, ring):
         raise RunError(
             f"{store.place}: {MANIFEST} was changed after the last request was carried out: restore it from a copy"
         )
@@ -239,8 +247,55 @@ def refuse_pending(store: RunStore, allow: bool = False) -> None:
 
 
 def _parse(line: bytes) -> dict[str, Any] | None:
+    """A line; None where it is not of a ledger."""
     try:
-        value = json.loads(line)
+        value = parse_json(line)
     except ValueError:
         return None
-    return value if isinstance(value, dict) and {"kind", "time"} <= value.keys() else None
+    if not isinstance(value, dict) or not isinstance(value.get("time"), str):
+        return None
+    holds = _ENTRIES.get(str(value.get("kind")))
+    return value if holds and holds(value) else None
+
+
+def _is_request(value: Mapping[str, Any]) -> bool:
+    lists = [value.get("interactions"), value.get("hides", []), value.get("names", [])]
+    return all(isinstance(v, list) and all(isinstance(name, str) for name in v) for v in lists)
+
+
+def _is_done(value: Mapping[str, Any]) -> bool:
+    served, certificates = value.get("requests"), value.get("certificates", {})
+    return (
+        isinstance(served, list)
+        and bool(served)
+        and all(type(n) is int and n > 0 for n in served)
+        and isinstance(certificates, dict)
+        and all("/" not in name and is_safe_name(name) and isinstance(d, str) for name, d in certificates.items())
+        and isinstance(value.get("manifest", ""), str)
+    )
+
+
+_ENTRIES: dict[str, Callable[[Mapping[str, Any]], bool]] = {
+    REQUEST: _is_request,
+    DONE: _is_done,
+    KEYED: lambda value: isinstance(value.get("head"), str),
+}
+
+
+def _is_whole(value: Mapping[str, Any], line: bytes, checked: bool) -> bool:
+    """Whether a line is as it was written; the last one has no other after it that would tell.
+
+    Args:
+        checked: whether the line before it carries a digest of itself: then it does, too.
+    """
+    if CHECK not in value:
+        return not checked
+    return bool(value[CHECK] == _check_of(value)) and _line(value) == line
+
+
+def _check_of(value: Mapping[str, Any]) -> str:
+    return digest_of("line", json.dumps({k: v for k, v in value.items() if k != CHECK}, sort_keys=True)).hex()
+
+
+def _line(value: Mapping[str, Any]) -> bytes:
+    return json.dumps(value, sort_keys=True).encode() + b"\n"

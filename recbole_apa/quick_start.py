@@ -17,10 +17,8 @@ from recbole_apa.evaluation_stage import (
     write_export,
     write_first_records,
 )
-from recbole_apa.files import read_json
 from recbole_apa.idle_options import say_idle
 from recbole_apa.keys import KEY_FILE, key_ring
-from recbole_apa.ledger import Ledger
 from recbole_apa.make_trainer import make_trainer
 from recbole_apa.recbole_bridge import APAConfig
 from recbole_apa.run_lock import run_lock
@@ -73,8 +71,8 @@ def run(
 
 def _is_named(run_dir: str | Path | None, backbone: str) -> bool:
     """Whether an interrupted run, to be finished now, names its backbone by this very word."""
-    manifest = Path(run_dir or "") / MANIFEST
-    return manifest.is_file() and read_json(manifest).get("settings", {}).get("backbone") == backbone
+    store = RunStore(Path(run_dir or ""))
+    return store.has(MANIFEST) and store.manifest()["settings"]["backbone"] == backbone
 
 
 def _train(config: APAConfig, built: tuple[Any, tuple[Any, Any, Any]], store: RunStore, start: float) -> RunResult:
@@ -118,7 +116,7 @@ def evaluate_run(
 def _evaluate(store: RunStore, config_dict: Mapping[str, Any] | None, allow_pending: bool) -> RunResult:
     result = open_run(store, config_dict, allow_pending)
     result.metrics = evaluate_state(result, result.config["show_progress"])
-    n_waiting = len(Ledger(store.folder, store.manifest()["salt"]).waiting())
+    n_waiting = result.n_waiting
     if n_waiting:
         result.metrics["pending_requests"] = n_waiting
     show_figures(result)

@@ -3,7 +3,6 @@
 import contextlib
 import importlib
 import os
-import re
 import sys
 import warnings
 from collections.abc import Mapping
@@ -12,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import yaml
 from recbole.config import Config
 
 from recbole_apa.backbone.wheel import PACKAGED
@@ -20,25 +18,18 @@ from recbole_apa.data.view import DataView
 from recbole_apa.devices import VISIBLE, check_device
 from recbole_apa.errors import APAError, DataError, SettingsError
 from recbole_apa.eval_checks import RANKING_METRICS, figure_names, is_ranking, judging_problems
+from recbole_apa.manifest_options import NEVER_TAKEN
 from recbole_apa.option_names import RECBOLE_EXTRA, RUN_KEYS
 from recbole_apa.options import refuse_unknown
 from recbole_apa.pickles import refuse_pickles
 from recbole_apa.properties_folder import properties_folder
-from recbole_apa.recbole_checks import recbole_problems
+from recbole_apa.recbole_checks import odd_texts, recbole_problems
 from recbole_apa.recbole_settings import OPTION_KEYS, read_settings
 from recbole_apa.settings import SETTING_KEYS
 from recbole_apa.surroundings import refuse_name
+from recbole_apa.yaml_options import Loader, parse_value, read_yaml
 
-
-class _Loader(yaml.SafeLoader):
-    """YAML without Python objects; ``1e-3`` is a number."""
-
-
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float",
-    re.compile(r"^[-+]?([0-9][0-9_]*\.?[0-9_]*|\.[0-9_]+)[eE][-+]?[0-9]+$"),
-    list("-+0123456789."),
-)
+__all__ = ["APAConfig", "load_own_checkpoint", "make_dataset", "parse_value", "read_yaml", "register"]
 
 
 class APAConfig(Config):
@@ -68,8 +59,8 @@ class APAConfig(Config):
         self._within = {key: given.pop(key) for key in list(given) if "." in key}
         super().__init__(model, dataset, config_file_list, given)
 
-    def _build_yaml_loader(self) -> type[_Loader]:
-        return _Loader
+    def _build_yaml_loader(self) -> type[Loader]:
+        return Loader
 
     def _convert_config_dict(self, config_dict: dict[str, Any]) -> dict[str, Any]:
         # RecBole's own runs eval() on every text
@@ -159,7 +150,9 @@ class APAConfig(Config):
         """
         values, ours = self.final_config_dict, self.model == "APA"
         # what is a setting of ours is looked at by read_settings
-        problems = recbole_problems({k: v for k, v in values.items() if not (ours and k in SETTING_KEYS)})
+        problems = odd_texts(values) or recbole_problems(
+            {k: v for k, v in values.items() if not (ours and k in SETTING_KEYS)}
+        )
         if ours:
             problems += judging_problems(values) if not problems else []
             try:
@@ -194,7 +187,7 @@ class APAConfig(Config):
 
     def plain_options(self) -> dict[str, Any]:
         """The options from which the same dataset and model are made again: JSON values only."""
-        out = {k: v for k, v in self.external_config_dict.items() if k not in RUN_KEYS}
+        out = {k: v for k, v in self.external_config_dict.items() if k not in RUN_KEYS | NEVER_TAKEN}
         if "data_path" in out:
             out["data_path"] = str(Path(out["data_path"]).resolve())
         resolved = {k: self.final_config_dict[k] for k in OPTION_KEYS if k in self.final_config_dict}
@@ -203,31 +196,6 @@ class APAConfig(Config):
             fixed["val_interval"] = self.final_config_dict["val_interval"]
         plain = {**fixed, **resolved, **out, "dataset": self.dataset, "eval_args": self.final_config_dict["eval_args"]}
         return {k: v for k, v in plain.items() if isinstance(v, (str, int, float, bool, list, dict, type(None)))}
-
-
-def read_yaml(path: Path) -> dict[str, Any]:
-    """A YAML file of options.
-
-    Raises:
-        SettingsError: missing, not YAML, or not a mapping.
-    """
-    try:
-        values = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)
-    except (OSError, yaml.YAMLError) as error:
-        raise SettingsError(f"cannot read options from {path}: {str(error).splitlines()[0]}") from error
-    if not isinstance(values, (dict, type(None))):
-        raise SettingsError(f"{path}: found {type(values).__name__}, expected `option: value` lines")
-    return values or {}
-
-
-def parse_value(text: str) -> Any:
-    """The value of one ``--key=value``, as YAML would read it; never evaluated."""
-    try:
-        value = yaml.load(text, Loader=_Loader)
-    except yaml.YAMLError:
-        return text
-    # RecBole's command lines write Python's names
-    return {"None": None}.get(value, value) if isinstance(value, str) else value
 
 
 def register() -> None:
@@ -279,6 +247,9 @@ def make_dataset(config: Config) -> Any:
     refuse_name(folder)
     name = config["dataset"]
     downloading = not folder.is_dir()
+    if downloading and getattr(config, "view", None) is not None:
+        # a run's manifest may come from a stranger, and RecBole would make the folder
+        raise DataError(f"the run's dataset {name!r} is not in {folder}; name the folder above with --data_path")
     if downloading:
         getLogger().info(f"{folder} does not exist: RecBole tries to download {name!r}")
     elif not config["benchmark_filename"] and not (folder / f"{name}.inter").is_file():

@@ -35,8 +35,26 @@ def is_whole(value: Any, least: int) -> bool:
 
 
 def is_number(value: Any) -> bool:
-    """Whether a value is a finite number; true and false are none."""
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+    """Whether a value is a finite number; true and false are none, nor is what no float can hold."""
+    try:
+        return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+    except OverflowError:
+        return False
+
+
+def odd_texts(values: Mapping[str, Any]) -> list[str]:
+    """Options that hold what no file and no path can: half of a character, or a NUL; empty where none does."""
+    out = []
+    for name, value in values.items():
+        try:
+            text = value if isinstance(value, str) else repr(value)
+            text.encode()
+            odd = "\0" in text
+        except (UnicodeEncodeError, RecursionError):
+            odd = True
+        if odd:
+            out.append(f"{ascii(name)[1:-1]}: found {ascii(value)[:60]}, expected a text in UTF-8 without NUL")
+    return out
 
 
 def _whole(least: int) -> Callable[[Any], bool]:
@@ -158,4 +176,9 @@ _CHECKS: dict[str, tuple[Callable[[Any], bool], str]] = {
     "metrics": (lambda v: _text(v) or (_texts(v) and bool(v)), "a list of metrics, e.g. [AUC, LogLoss]"),
     "valid_metric": (_text, "a metric, e.g. AUC or NDCG@10"),
     "topk": (_places, "a whole number of at least 1, or a list of them"),
+    "repeatable": _BOOL,
+    "normalize_all": (_or_null(_truth), "true, false or null"),
+    "normalize_field": _LIST,
 }
+CHECKED = frozenset(_CHECKS)
+"""Options of RecBole's whose types are looked at."""

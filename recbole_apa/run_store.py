@@ -3,32 +3,31 @@
 import json
 import secrets
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, fields
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import Tensor
 
 from recbole_apa.adapters.attention import Memory
 from recbole_apa.adapters.inject import Factors
-from recbole_apa.adapters.peft_files import PeftDescription, read_adapter, write_adapter
+from recbole_apa.adapters.peft_files import ADAPTER, PeftDescription, parse_adapter, write_adapter
 from recbole_apa.adapters.training import ShardHistory
 from recbole_apa.errors import FinishedRunError, RunError
-from recbole_apa.files import file_digest, read_json, refuse_unreadable, write_json, write_whole
+from recbole_apa.files import file_digest, write_json, write_whole
 from recbole_apa.line_endings import how_changed, keep_bytes
+from recbole_apa.manifest import is_checked, is_lineage, is_partition, is_shard_record, with_check
 from recbole_apa.partition import Partition
-from recbole_apa.seeding import digest_of
-from recbole_apa.storage.place import is_url, publish, shown
+from recbole_apa.run_files import FORMAT_VERSION, MANIFEST, OLD_FORMAT_VERSIONS, RunFiles
+from recbole_apa.run_identity import RunIdentity
+from recbole_apa.storage.place import is_url, publish
+from recbole_apa.tensor_files import Expected, check_tensors
 
-FORMAT_VERSION = 4
-OLD_FORMAT_VERSIONS = (2, 3)
-"""2, of commit 86d8546: forgotten rows were known by a digest of user, item and time alone. Both: digests were salted
-and not keyed, and that of the dataset was one over everything."""
 TRAINING, COMPLETE = "training", "complete"
-MANIFEST, LINEAGE, METRICS, REPORT = "manifest.json", "lineage.json", "metrics.json", "report.html"
+LINEAGE, METRICS, REPORT = "lineage.json", "metrics.json", "report.html"
 PARTITION, EMBEDDINGS, MEMORY = "partition.json", "embeddings.safetensors", "memory.safetensors"
 STATES = "states.safetensors"
 MOVED = "moved:"
@@ -40,31 +39,17 @@ BOARDS = "boards"
 MACHINES = "machines"
 """Kinds of machine, in manifest and certificates."""
 LEDGER, CERTIFICATES, PENDING, FIGURES = "ledger.jsonl", "certificates", "pending", "figures"
+_MEMORY = {
+    "embeddings": Expected(("rows", "d")),
+    "scores": Expected(("rows", "shards"), greatest=1),
+    "errors": Expected(("rows", "shards"), greatest=1),
+    "labels": Expected(("rows",), greatest=1),
+    "users": Expected(("rows",), (torch.int64,)),
+    "active": Expected(("shards",), (torch.uint8,), greatest=1),
+}
 
 
-@dataclass(frozen=True)
-class RunIdentity:
-    """What decides the numbers of a run; an interrupted run goes on only where all of it is the same."""
-
-    settings: dict[str, Any]
-    options: dict[str, Any]
-    """RecBole's options with which the dataset is made again."""
-    dataset: str
-    """Digest of what may be seen of the dataset, under the run's salt or, once something was forgotten, its key."""
-    dataset_sums: str
-    """The sums it is a digest of: a user can be taken out of them."""
-    backbone: str
-    """Digest of the weights."""
-    draw: dict[str, str | None]
-    """Hash cutoffs of the drawn samples, by split."""
-
-    def digest(self) -> str:
-        """SHA-256 over everything but ``options``, which say where things lie as well."""
-        shown = {k: v for k, v in asdict(self).items() if k != "options"}
-        return digest_of(json.dumps(shown, sort_keys=True)).hex()
-
-
-class RunStore:
+class RunStore(RunFiles):
     """Reads and writes one run folder.
 
     Args:
@@ -72,12 +57,8 @@ class RunStore:
     """
 
     def __init__(self, folder: Path, base: "RunStore | None" = None) -> None:
-        self.folder, self.base = folder, base
-
-    @property
-    def place(self) -> str:
-        """Where the run lies, for a person to read: its folder, or the URL of which the folder is the working copy."""
-        return shown(self.folder)
+        super().__init__(folder)
+        self.base = base
 
     @cached_property
     def salt(self) -> str:
@@ -98,21 +79,12 @@ class RunStore:
         manifest = self.manifest()
         noted = manifest.get(MACHINES) or [None]
         if kind not in noted:
-            write_json(self.manifest_path, {**manifest, MACHINES: [*noted, kind]})
+            self.write_manifest({**manifest, MACHINES: [*noted, kind]})
 
     def note_board(self, folder: Path) -> None:
         """Name a folder of tensorboard logs before anything is written there: it is found again after a kill."""
         manifest = self.manifest()
-        write_json(self.manifest_path, {**manifest, BOARDS: [*manifest.get(BOARDS, []), str(folder.resolve())]})
-
-    @property
-    def manifest_path(self) -> Path:
-        """``manifest.json``."""
-        return self.folder / MANIFEST
-
-    def has(self, name: str) -> bool:
-        """Whether a file was written."""
-        return (self.folder / name).is_file()
+        self.write_manifest({**manifest, BOARDS: [*manifest.get(BOARDS, []), str(folder.resolve())]})
 
     def begin(self, identity: RunIdentity, about: Mapping[str, Any]) -> None:
         """Start a run in this folder, or go on with the same one.
@@ -138,8 +110,7 @@ class RunStore:
             return
         if self.folder.exists() and (not self.folder.is_dir() or any(p.name[0] != "." for p in self.folder.iterdir())):
             raise RunError(f"{self.place} exists and is not a run folder; choose another --run_dir")
-        write_json(
-            self.manifest_path,
+        self.write_manifest(
             {
                 "format_version": FORMAT_VERSION,
                 "status": TRAINING,
@@ -151,30 +122,15 @@ class RunStore:
                 "served": 0,
                 **asdict(identity),
                 **about,
-            },
+            }
         )
         if self.base is None:
             keep_bytes(self.folder)
         publish(self.folder)
 
-    def manifest(self) -> dict[str, Any]:
-        """
-        Raises:
-            RunError: no run folder, or one of a newer format.
-        """
-        if not self.manifest_path.is_file():
-            raise RunError(f"{self.place} is not a run folder: expected manifest.json in it")
-        manifest = read_json(self.manifest_path)
-        if not isinstance(manifest, dict) or manifest.get("format_version") not in (
-            FORMAT_VERSION,
-            *OLD_FORMAT_VERSIONS,
-        ):
-            version = manifest.get("format_version") if isinstance(manifest, dict) else None
-            raise RunError(
-                f"{self.manifest_path} has format version {version!r}, expected {OLD_FORMAT_VERSIONS[0]} to "
-                f"{FORMAT_VERSION}"
-            )
-        return manifest
+    def write_manifest(self, manifest: Mapping[str, Any]) -> None:
+        """Write ``manifest.json`` with a digest of itself: a byte that changes later is seen when the run is opened."""
+        write_json(self.manifest_path, with_check(manifest))
 
     def is_ready(self) -> bool:
         """Whether this is a pending state that is complete and waits to be put in place."""
@@ -192,7 +148,7 @@ class RunStore:
         if self.base:
             files |= self._files_of_base()
         status = COMPLETE if complete else TRAINING
-        write_json(self.manifest_path, {**manifest, **about, "status": status, "files": files})
+        self.write_manifest({**manifest, **about, "status": status, "files": files})
         publish(self.folder)
 
     def state_files(self) -> list[str]:
@@ -226,11 +182,15 @@ class RunStore:
                 f"{self.place} holds a run whose training was interrupted; finish it with --run_dir={self.place} and "
                 "the options it was started with"
             )
+        if not is_checked(manifest):
+            raise RunError(
+                f"{self.place}/{MANIFEST} was changed after it was written (its digest differs); restore it from a copy"
+            )
         for name, digest in manifest["files"].items():
             path, known = self.folder / name, f"{self.place}/{name}"
             if not path.is_file():
                 raise RunError(f"{known} is missing; the manifest lists it: restore the run folder from a copy")
-            if file_digest(path) != digest:
+            if self.digest_now(name) != digest:
                 otherwise = " was changed after it was written (its digest differs); restore it from a copy"
                 raise RunError(f"{known}{how_changed(path, digest, otherwise)}")
         return manifest
@@ -257,16 +217,34 @@ class RunStore:
         """
         if not (self.shard_folder(shard) / "training.json").is_file():
             return None
-        record = read_json(self.shard_folder(shard) / "training.json")
+        record = self._shard_record(shard)
         kept: str = record["key"]
         fits = kept == key or (or_moved and kept.startswith(MOVED) and kept.endswith(key))
-        return (read_adapter(self.shard_folder(shard)), record) if fits else None
+        return (self._factors(shard), record) if fits else None
 
     def load_shard(self, shard: int) -> tuple[Factors, dict[str, Any]] | None:
         """Factors and training record; None for an empty shard."""
         if not self.shard_folder(shard).is_dir():
             return self.base.load_shard(shard) if self.base else None
-        return read_adapter(self.shard_folder(shard)), read_json(self.shard_folder(shard) / "training.json")
+        return self._factors(shard), self._shard_record(shard)
+
+    def _factors(self, shard: int) -> Factors:
+        folder = self.shard_folder(shard)
+        if not (folder / ADAPTER).is_file():
+            raise RunError(f"no adapter at {folder}: expected {ADAPTER} in it")
+        return parse_adapter(self.read(f"shards/{shard:03d}/{ADAPTER}"), folder / ADAPTER)
+
+    def _shard_record(self, shard: int) -> dict[str, Any]:
+        """``training.json``.
+
+        Raises:
+            RunError: damaged.
+        """
+        name = f"shards/{shard:03d}/training.json"
+        record = self.read_json(name)
+        if not isinstance(record, dict) or not is_shard_record(record):
+            raise RunError(f"{self.folder / name} is no record of a training; restore the run folder from a copy")
+        return record
 
     def shard_folder(self, shard: int) -> Path:
         """``shards/000``."""
@@ -284,8 +262,16 @@ class RunStore:
         """The partition, if it was written."""
         if not self.has(PARTITION):
             return None
-        centres = _tensors(self.folder / "partition.safetensors")["centres"]
-        return Partition(read_json(self.folder / PARTITION), centres)
+        name = "partition.safetensors"
+        tensors = self._tensors(name)
+        n_shards = check_tensors(tensors, {"centres": Expected(("shards", "d"))}, self.folder / name)["shards"]
+        shard_of = self.read_json(PARTITION)
+        if not is_partition(shard_of, n_shards):
+            raise RunError(
+                f"{self.folder / PARTITION} is no assignment of samples to {n_shards} shards; restore the run folder "
+                "from a copy"
+            )
+        return Partition(shard_of, tensors["centres"])
 
     def save_embeddings(self, embeddings: Tensor) -> None:
         """``embeddings.safetensors``: h of the training samples, in order of sample id."""
@@ -294,7 +280,9 @@ class RunStore:
 
     def load_embeddings(self) -> Tensor:
         """h of the training samples, (n, d)."""
-        return _tensors(self.folder / EMBEDDINGS)["embeddings"]
+        tensors = self._tensors(EMBEDDINGS)
+        check_tensors(tensors, {"embeddings": Expected(("rows", "d"))}, self.folder / EMBEDDINGS)
+        return tensors["embeddings"]
 
     def save_lineage(self, seen: Mapping[str, Mapping[str, str]]) -> None:
         """``lineage.json``: artefact -> sample id -> digest of what the artefact saw of it."""
@@ -302,7 +290,9 @@ class RunStore:
 
     def lineage(self) -> dict[str, dict[str, str]]:
         """Artefact -> sample id -> digest."""
-        seen: dict[str, dict[str, str]] = read_json(self.folder / LINEAGE)
+        seen: dict[str, dict[str, str]] = self.read_json(LINEAGE)
+        if not is_lineage(seen):
+            raise RunError(f"{self.folder / LINEAGE} is no lineage; restore the run folder from a copy")
         return seen
 
     def save_memory(self, memory: Memory, active: Tensor) -> None:
@@ -319,8 +309,25 @@ class RunStore:
 
     def load_memory(self) -> tuple[Memory, Tensor]:
         """The memory, and which shards are active."""
-        t = _tensors(self.folder / MEMORY)
+        t = self.memory_tensors()
         return Memory(t["embeddings"], t["scores"], t["labels"], t["users"]), t["active"].bool()
+
+    def memory_tensors(self) -> dict[str, Tensor]:
+        """All that ``memory.safetensors`` holds.
+
+        Raises:
+            RunError: damaged, or of other tensors, types or shapes.
+        """
+        tensors = self._tensors(MEMORY)
+        check_tensors(tensors, _MEMORY, self.folder / MEMORY)
+        return tensors
+
+    def identity_in_manifest(self) -> RunIdentity:
+        """What the manifest says decides the numbers of the run."""
+        manifest = self.manifest()
+        return RunIdentity(
+            **{"dataset_sums": "", **{f.name: manifest[f.name] for f in fields(RunIdentity) if f.name in manifest}}
+        )
 
 
 def is_old_format(manifest: Mapping[str, Any]) -> bool:
@@ -331,13 +338,6 @@ def is_old_format(manifest: Mapping[str, Any]) -> bool:
 def knows_no_scopes(manifest: Mapping[str, Any]) -> bool:
     """Whether a run was written before format 3."""
     return bool(manifest["format_version"] == OLD_FORMAT_VERSIONS[0])
-
-
-def _tensors(path: Path) -> dict[str, Tensor]:
-    if not path.is_file():
-        raise RunError(f"{path} is missing; restore the run folder from a copy")
-    refuse_unreadable(path)
-    return load_file(path)
 
 
 def _differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> str:

@@ -9,6 +9,7 @@ import pytest
 from recbole_apa import audit, evaluate_run, run, unlearn
 from recbole_apa.errors import APAError, RunError, SettingsError
 from recbole_apa.files import write_json
+from recbole_apa.manifest import with_check
 from recbole_apa.outside import ANOTHERS, UNKNOWN, are_own_logs, mark, whose
 from tests.unlearning_helpers import copy_run, tree
 
@@ -29,7 +30,7 @@ def edited(finished, tmp_path, edit):
     path = folder / "manifest.json"
     manifest = json.loads(path.read_text())
     edit(manifest)
-    path.write_text(json.dumps(manifest))
+    write_json(path, with_check(manifest))  # a stranger knows how it is computed
     return folder
 
 
@@ -47,15 +48,59 @@ def test_nothing_is_unpickled_on_an_ordinary_start(name, options, tmp_path):
     assert not sprung.exists() and not (tmp_path / "run").exists()
 
 
-@pytest.mark.parametrize("option", ["dataset_save_path", "dataloaders_save_path", "checkpoint_dir"])
+@pytest.mark.parametrize("option", ["dataset_save_path", "dataloaders_save_path"])
 def test_a_manifest_cannot_name_a_pickle(option, finished, tmp_path):
     sprung, trap = tmp_path / "sprung", tmp_path / "board-APADataset.pth"
     trap.write_bytes(pickle.dumps(Trap(sprung)))
-    value = str(tmp_path if option == "checkpoint_dir" else trap)
-    folder = edited(finished, tmp_path, lambda m: m["options"].update({option: value}))
-    with pytest.raises(APAError):
+    folder = edited(finished, tmp_path, lambda m: m["options"].update({option: str(trap)}))
+    with pytest.raises(RunError, match=f"names {option} .* a pickle"):
         evaluate_run(folder)
     assert not audit(folder).holds and not sprung.exists()
+
+
+def test_places_to_write_to_are_not_taken_from_a_manifest(finished, tmp_path):
+    """A user may have trained with them; whoever opens the run says where files go."""
+    sprung, victim = tmp_path / "sprung", tmp_path / "victim"
+    victim.mkdir()
+    (victim / "board-APADataset.pth").write_bytes(pickle.dumps(Trap(sprung)))
+    given = {"checkpoint_dir": str(victim), "save_dataset": True, "save_dataloaders": True, "worker": 64}
+    folder = edited(finished, tmp_path, lambda m: m["options"].update(given))
+    before = tree(victim)
+    opened = evaluate_run(folder)
+    assert opened.config["checkpoint_dir"] != str(victim) and not opened.config["save_dataset"]
+    found = audit(folder)
+    assert found.holds and any("checkpoint_dir, save_dataloaders" in n for n in found.notices)
+    unlearn(folder, users=["u3"])
+    manifest = json.loads((folder / "manifest.json").read_text())
+    assert not set(given) & set(manifest["options"]) and tree(victim) == before and not sprung.exists()
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        ("plugins", ["x"]),
+        ("config_files", "/etc/passwd"),
+        ("run_dir", "/tmp/x"),
+        ("export_samples", "/tmp/x"),
+        ("engine", "ray"),
+        ("ray_address", "ray://elsewhere"),
+        ("offload_folder", "/tmp/x"),
+        ("workers", 9),
+        ("MODEL_TYPE", 1),
+        ("lora_rank", "8"),
+        ("eval_args", {"split": {"RS": "__import__('os')"}}),
+        ("seed", True),
+        ("threshold", {"rating": float("1e300"), "other": 1}),
+        ("repeatable", "yes"),
+        ("transform", "x"),
+    ],
+)
+def test_options_of_a_manifest_are_known_by_name_and_of_their_type(option, value, finished, tmp_path):
+    folder = edited(finished, tmp_path, lambda m: m["options"].update({option: value}))
+    with pytest.raises(APAError, match=option):
+        evaluate_run(folder)
+    found = audit(folder)
+    assert any(option in f for f in found.findings)
 
 
 def test_a_backbones_own_program_needs_the_word_of_whoever_opens_the_run(finished, tmp_path):

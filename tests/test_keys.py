@@ -19,9 +19,9 @@ from recbole_apa.data.view import content_digest
 from recbole_apa.errors import KeyFileError, RequestError, RunError
 from recbole_apa.files import file_digest
 from recbole_apa.keys import Key, KeyRing, key_ring
-from recbole_apa.ledger import REQUEST, Ledger
+from recbole_apa.ledger import KEYED, REQUEST, Ledger
 from recbole_apa.run_store import RunStore
-from recbole_apa.unlearning.key_digests import KEYED, convert
+from recbole_apa.unlearning.key_digests import convert
 from tests.test_old_runs import OLD, PLACES, expected, lasting
 from tests.unlearning_helpers import copy_run, tree
 

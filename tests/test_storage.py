@@ -416,3 +416,39 @@ def test_no_digest_is_among_the_names_of_objects_and_those_of_an_older_version_a
     assert {n: s.place for n, s in objects.push(tmp_path / "copy", after).files.items() if n != "c"} == {
         n: s.place for n, s in after.files.items() if n != "c"
     }
+
+
+@pytest.mark.parametrize(
+    "index",
+    [
+        {"generation": 1},
+        {"files": {}},
+        {"generation": "1", "files": {}},
+        {"generation": 1, "files": ["manifest.json"]},
+        {"generation": 1, "files": {"manifest.json": 3}},
+        {"generation": 1, "files": {"manifest.json": "00"}},
+        {"generation": 1, "files": {"": "ab" * 32}},
+        {"generation": 1, "files": {"a": "ab" * 32, "a/b": "ab" * 32}},
+        {"generation": 1, "files": {"a\0b": "ab" * 32}},
+        {"generation": True, "files": {}},
+    ],
+)
+def test_an_odd_index_is_named(index, url, tmp_path, capsys):
+    RunObjects(url).write(INDEX, {"format_version": 1, **index})
+    for command in ([], ["--audit"], ["--forget_users=u3"], [f"--copy_to={tmp_path / 'copy'}"]):
+        assert main([f"--run={url}", *command]) == 2
+        assert INDEX in capsys.readouterr().err
+    assert not (tmp_path / "copy").exists()
+
+
+@pytest.mark.parametrize(
+    "data", [b"[" * 100_000, b'{"generation": ' + b"9" * 5000 + b"}", b"\xff", b'{"a": NaN}', b"[]"]
+)
+def test_an_index_or_a_lease_that_is_no_json_of_ours_is_named(data, url):
+    objects = RunObjects(url)
+    objects.fs.pipe_file(objects.path(INDEX), data)
+    with pytest.raises(RunError, match=r"index\.json"):
+        audit(url)
+    objects.fs.pipe_file(objects.path(LEASE), data)
+    with pytest.raises(RunError, match=r"lease\.json.* is damaged"):
+        unlearn(url, users=["u3"])

@@ -78,6 +78,12 @@ class AdapterBank:
         with torch.no_grad():
             for name, parts in factors.items():
                 for stacked, part in zip(self.layers[name].stacked, parts, strict=True):
+                    # copying would stretch a single row over all
+                    if stacked[index].shape != part.shape:
+                        raise BackboneError(
+                            f"the adapter of {name} has the shape {tuple(part.shape)}, expected "
+                            f"{tuple(stacked[index].shape)}"
+                        )
                     stacked[index].copy_(part)
 
     def extract(self, index: int) -> Factors:

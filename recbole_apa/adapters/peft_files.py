@@ -7,13 +7,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 
 from recbole_apa.adapters.inject import Factors
 from recbole_apa.errors import RunError
-from recbole_apa.files import refuse_unreadable
+from recbole_apa.plain_files import read_plain
 from recbole_apa.settings import AdapterSettings
+from recbole_apa.tensor_files import Expected, check_values, parse_tensors
 
+ADAPTER = "adapter_model.safetensors"
 _PREFIX = "base_model.model."
 _ENDINGS: dict[int, tuple[str, ...]] = {2: (".lora_A.weight", ".lora_B.weight"), 1: (".ia3_l",)}
 """By how many tensors an adapter has in a layer."""
@@ -45,7 +47,7 @@ def write_adapter(folder: Path, factors: Factors, about: PeftDescription) -> Non
         shaped = parts if len(parts) > 1 else (parts[0][None] if s.is_feedforward(name) else parts[0][:, None],)
         for ending, part in zip(_ENDINGS[len(parts)], shaped, strict=True):
             tensors[f"{_PREFIX}{name}{ending}"] = part.contiguous()
-    save_file(tensors, folder / "adapter_model.safetensors", metadata={"format": "pt"})
+    save_file(tensors, folder / ADAPTER, metadata={"format": "pt"})
 
 
 def _lora(s: AdapterSettings, layers: Sequence[int] | None) -> dict[str, Any]:
@@ -80,15 +82,37 @@ def read_adapter(folder: Path) -> Factors:
     Raises:
         RunError: no such file, or a tensor without its partner.
     """
-    path = folder / "adapter_model.safetensors"
+    path = folder / ADAPTER
     if not path.is_file():
-        raise RunError(f"no adapter at {folder}: expected adapter_model.safetensors in it")
-    refuse_unreadable(path)
-    tensors = load_file(path)
+        raise RunError(f"no adapter at {folder}: expected {ADAPTER} in it")
+    return parse_adapter(read_plain(path), path)
+
+
+def parse_adapter(data: bytes, path: Path) -> Factors:
+    """As :func:`read_adapter`, of bytes that were read already.
+
+    Args:
+        path: for messages.
+
+    Raises:
+        RunError: damaged, a tensor without its partner, or factors that are no numbers or do not fit each other.
+    """
+    tensors = parse_tensors(data, path)
     endings = _ENDINGS[1 if any(key.endswith(_ENDINGS[1]) for key in tensors) else 2]
     names = sorted({re.sub(r"\.(lora_[AB]\.weight|ia3_l)$", "", key.removeprefix(_PREFIX)) for key in tensors})
+    for key, tensor in tensors.items():
+        check_values(tensor, f"{path}: {key[:120]!r}", Expected(("rows", "columns")))
     try:
         found = {n: tuple(tensors[f"{_PREFIX}{n}{ending}"] for ending in endings) for n in names}
     except KeyError as error:
         raise RunError(f"{path} lacks {error}: expected lora_A and lora_B (or ia3_l) of every layer") from None
+    for name, parts in found.items():
+        # (r, d_in) and (d_out, r)
+        if len(parts) == 2 and (parts[0].shape[0] != parts[1].shape[1] or not parts[0].shape[0]):
+            raise RunError(
+                f"{path}: the factors of {name[:120]} do not fit each other, {tuple(parts[0].shape)} and "
+                f"{tuple(parts[1].shape)}; restore the run folder from a copy"
+            )
+    if not found:
+        raise RunError(f"{path} holds no tensor; restore the run folder from a copy")
     return {n: parts if len(parts) > 1 else (parts[0].flatten(),) for n, parts in found.items()}

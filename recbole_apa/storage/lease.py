@@ -18,6 +18,9 @@ LEASE = "lease.json"
 SECONDS, RENEWED = 300.0, 60.0
 """How long a lease holds, and how often its holder renews it."""
 
+_LATEST = 4e9
+"""Seconds; in the year 2096."""
+
 
 @contextmanager
 def lease(objects: RunObjects, purpose: str) -> Iterator[None]:
@@ -51,22 +54,35 @@ def lease(objects: RunObjects, purpose: str) -> Iterator[None]:
 
 
 def _take(objects: RunObjects, about: dict[str, Any]) -> None:
-    found = objects.read(LEASE)
+    found = _read(objects)
     if found is not None and found.get("until", 0) > time.time():
         raise RunError(_held(objects, found))
     try:
         objects.write(LEASE, {**about, "until": time.time() + SECONDS}, new=found is None)
     except FileExistsError:
-        raise RunError(_held(objects, objects.read(LEASE) or {})) from None
-    now = objects.read(LEASE) or {}
+        raise RunError(_held(objects, _read(objects) or {})) from None
+    now = _read(objects) or {}
     if now.get("owner") != about["owner"]:
         raise RunError(_held(objects, now))
+
+
+def _read(objects: RunObjects) -> dict[str, Any] | None:
+    """The lease that is there, if any.
+
+    Raises:
+        RunError: it is none: nobody can tell whether it holds.
+    """
+    found = objects.read(LEASE)
+    until = found.get("until", 0) if isinstance(found, dict) else None
+    if found is not None and (not isinstance(until, (int, float)) or not 0 <= until < _LATEST):
+        raise RunError(f"{objects.url}/{LEASE} is damaged; delete it if no process writes there")
+    return None if found is None else dict(found)
 
 
 def _renew(objects: RunObjects, about: dict[str, Any], ended: threading.Event) -> None:
     while not ended.wait(RENEWED):
         try:
-            if (objects.read(LEASE) or about)["owner"] != about["owner"]:
+            if (_read(objects) or about).get("owner") != about["owner"]:
                 getLogger().warning(f"{objects.url}: another process took the lease, which had run out")
                 return
             objects.write(LEASE, {**about, "until": time.time() + SECONDS})
@@ -76,7 +92,7 @@ def _renew(objects: RunObjects, about: dict[str, Any], ended: threading.Event) -
 
 def _give_back(objects: RunObjects, mine: str) -> None:
     try:
-        if (objects.read(LEASE) or {}).get("owner") == mine:
+        if (_read(objects) or {}).get("owner") == mine:
             with told(objects.url):
                 objects.fs.rm_file(objects.path(LEASE))
     except RunError as error:

@@ -13,6 +13,7 @@ deleted file was made of them.
 import contextlib
 import json
 import os
+import re
 import secrets
 import shutil
 from collections.abc import Iterator, Mapping
@@ -25,10 +26,13 @@ from fsspec.core import url_to_fs
 
 from recbole_apa.errors import RunError
 from recbole_apa.files import file_digest
+from recbole_apa.manifest import is_safe_name
+from recbole_apa.plain_files import parse_json
 
 INDEX, FILES = "index.json", "files"
 FORMAT_VERSION, OLD_FORMAT_VERSION = 2, 1
 """In 1 a file's place was the first half of its digest."""
+_SHA, _PLACE = re.compile(r"[0-9a-f]{64}"), re.compile(r"[0-9a-f]{16}")
 
 
 @dataclass(frozen=True)
@@ -110,11 +114,11 @@ class RunObjects:
         """
         with told(self.url):
             try:
-                return json.loads(self.fs.cat_file(self.path(key)))
+                return parse_json(self.fs.cat_file(self.path(key)))
             except FileNotFoundError:
                 return None
-            except ValueError:
-                raise RunError(f"{self.url}/{key} is damaged; restore it from a copy") from None
+            except ValueError as error:
+                raise RunError(f"{self.url}/{key} is damaged ({str(error)[:120]}); restore it from a copy") from None
 
     def write(self, key: str, value: Any, new: bool = False) -> None:
         """A JSON object, in one piece.
@@ -250,24 +254,37 @@ def _read_index(url: str, found: Any) -> Index:
     Raises:
         RunError: damaged, of a newer format, or a file would lie outside the run.
     """
-    try:
-        if found["format_version"] not in (OLD_FORMAT_VERSION, FORMAT_VERSION):
-            raise RunError(f"{url}: expected format version {OLD_FORMAT_VERSION} or {FORMAT_VERSION}")
-        files = {name: _read_stored(value) for name, value in found["files"].items()}
-        generation = int(found["generation"])
-    except (KeyError, TypeError, ValueError, AttributeError):
-        raise RunError(f"{url} is damaged; restore it from a copy") from None
-    parts = [(name, PurePosixPath(part)) for name, stored in files.items() for part in (name, stored.place)]
-    unsafe = [name for name, path in parts if path.is_absolute() or ".." in path.parts or not path.parts]
+    if not isinstance(found, dict) or found.get("format_version") not in (OLD_FORMAT_VERSION, FORMAT_VERSION):
+        raise RunError(f"{url}: expected format version {OLD_FORMAT_VERSION} or {FORMAT_VERSION}")
+    files, generation = found.get("files"), found.get("generation")
+    if not isinstance(files, dict) or type(generation) is not int or generation < 1:
+        raise RunError(f"{url} is damaged: expected a generation and files; restore it from a copy")
+    unsafe = [name for name in files if not is_safe_name(name)]
     if unsafe:
         raise RunError(f"{url} names {unsafe[0]!r}, which would lie outside the run")
-    return Index(generation, files)
+    stored = {name: _read_stored(value) for name, value in files.items()}
+    odd = [name for name, value in stored.items() if value is None]
+    odd += [name for name in files if any(parent in files for parent in _parents(name))]
+    if odd:
+        raise RunError(f"{url} is damaged at {odd[0]!r}; restore it from a copy")
+    return Index(generation, {name: value for name, value in stored.items() if value is not None})
 
 
-def _read_stored(value: Any) -> Stored:
-    if isinstance(value, str):  # format 1
-        return Stored(value, value[:16])
-    return Stored(str(value["sha256"]), str(value["place"]))
+def _read_stored(value: Any) -> Stored | None:
+    """None where it is neither a digest, as format 1 has it, nor a digest and a place."""
+    if isinstance(value, str):
+        return Stored(value, value[:16]) if _SHA.fullmatch(value) else None
+    if not isinstance(value, dict) or value.keys() != {"sha256", "place"}:
+        return None
+    digest, place = value["sha256"], value["place"]
+    if not isinstance(digest, str) or not isinstance(place, str):
+        return None
+    return Stored(digest, place) if _SHA.fullmatch(digest) and _PLACE.fullmatch(place) else None
+
+
+def _parents(name: str) -> list[str]:
+    """Folders that a file's name lies in."""
+    return [str(path) for path in PurePosixPath(name).parents][:-1]
 
 
 def _stored(digest: str, known: Stored | None) -> Stored:

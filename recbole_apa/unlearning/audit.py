@@ -1,50 +1,55 @@
-"""A quick proof that a run is what it says: recompute its lineage, follow its digests, look for forgotten data."""
+"""A quick proof that a run is what it says: recompute its lineage, follow its digests, look for forgotten data.
 
-import json
-import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+Each look has a file of its own beside this one: ``audit_files``, ``audit_ledger``, ``audit_data``, ``audit_traces``.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from plotly.offline import get_plotlyjs
-
-from recbole_apa.assembly import build_data, is_same_data, other_data, stored_view
-from recbole_apa.data.samples import Sample
-from recbole_apa.data.splits import SPLITS
-from recbole_apa.data.view import DataView, key_of
-from recbole_apa.devices import here
+from recbole_apa.assembly import build_data, run_config
+from recbole_apa.data.view import DataView
 from recbole_apa.errors import APAError, RunError
-from recbole_apa.files import file_digest, read_json
-from recbole_apa.fitting import lineage_of, sample_order, shard_key
 from recbole_apa.keys import KeyRing, key_ring
-from recbole_apa.ledger import DONE, Entry, Ledger, manifest_digest
-from recbole_apa.line_endings import GIT_ATTRIBUTES, GIT_LINES, how_changed
-from recbole_apa.recbole_bridge import APAConfig
-from recbole_apa.run_lock import HOLDER, LOCK
-from recbole_apa.run_store import CERTIFICATES, EMBEDDINGS, KEY, LEDGER, MANIFEST, MEMORY, PENDING, STATES, RunStore
+from recbole_apa.ledger import CHECK, REQUEST, Entry, Ledger
+from recbole_apa.manifest import CHECK as MANIFEST_CHECK
+from recbole_apa.manifest import is_checked
+from recbole_apa.manifest_options import NEVER_TAKEN
+from recbole_apa.pinned_run import PinnedStore, read_settled
+from recbole_apa.run_store import KEY, RunStore, is_old_format, knows_no_scopes
 from recbole_apa.storage.place import is_url, strays_of, working_folder
+from recbole_apa.unlearning.audit_data import (
+    lineage_findings,
+    reachable_findings,
+    row_findings,
+    shard_findings,
+    state_findings,
+)
+from recbole_apa.unlearning.audit_files import file_findings
+from recbole_apa.unlearning.audit_ledger import ledger_findings
+from recbole_apa.unlearning.audit_traces import outside_findings, trace_findings
 from recbole_apa.unlearning.centres import kept_centres, stale_centres
-from recbole_apa.unlearning.checks import reachable
 from recbole_apa.unlearning.exactness import THIS_DATA
-from recbole_apa.unlearning.leftovers import is_known, leftover
-from recbole_apa.unlearning.outside import doubtful, readable_exports
 from recbole_apa.unlearning.redraw import data_anew, draw_differences
-
-_WORD = re.compile(r"[^\s\"'<>,;()\[\]{}]+:[^\s\"'<>,;()\[\]{}]+")
 
 
 @dataclass
 class AuditResult:
-    """Findings of an audit; it holds where there are none."""
+    """Findings of an audit; it holds where there are none.
+
+    A *finding* says that the run is not what it claims to be: something was changed, is missing, is not accounted for,
+    or shows what was forgotten. A *notice* says what this run cannot show because an older version wrote it, or what
+    was passed over; it has no part in whether the audit holds (the command line's status 1 is for findings alone).
+    """
 
     findings: list[str] = field(default_factory=list)
     checked: list[str] = field(default_factory=list)
     """What was looked at, in words."""
-    notices: list[str] = field(default_factory=list)
-    """Weaknesses of older formats, which are no findings."""
     head: str = ""
     """Digest of the ledger's last line: kept elsewhere, it dates everything before it."""
+    notices: list[str] = field(default_factory=list)
+    """Weaknesses of old formats, and options that are not taken from a manifest."""
 
     @property
     def holds(self) -> bool:
@@ -53,17 +58,20 @@ class AuditResult:
 
 
 def audit(run_dir: str | Path, config_dict: Mapping[str, Any] | None = None) -> AuditResult:
-    """Check a run without training anything.
+    """Check a run without training anything, and without writing anything.
+
+    Whatever is damaged is named in a finding, however odd it is. Where a request puts another state in place meanwhile,
+    the audit starts again.
 
     Args:
         run_dir: the run's folder, or its URL.
         config_dict: where things lie now, e.g. ``{"data_path": ...}``.
 
     Raises:
-        RunError: not a run folder at all.
+        RunError: not a run folder at all, or requests were carried out meanwhile, again and again.
     """
     with working_folder(run_dir, "auditing", writes=False) as folder:
-        result = _audit(RunStore(folder), config_dict)
+        result = _audit_settled(RunStore(folder), config_dict)
     if is_url(run_dir):
         result.checked.append("objects against the index")
         left = strays_of(run_dir)
@@ -71,42 +79,57 @@ def audit(run_dir: str | Path, config_dict: Mapping[str, Any] | None = None) -> 
     return result
 
 
-def _audit(store: RunStore, config_dict: Mapping[str, Any] | None) -> AuditResult:
-    result = AuditResult(checked=["manifest"])
+def _audit_settled(store: RunStore, changes: Mapping[str, Any] | None) -> AuditResult:
     if not store.manifest_path.is_file():
         store.manifest()  # raises: this is no run folder
     try:
-        manifest = store.manifest()
+        PinnedStore(store.folder)
     except RunError as error:
         return AuditResult([str(error)], ["manifest"])
-    keys = key_ring(config_dict)
-    _guard(result, "files against the manifest's digests", lambda: _files(store, manifest))
-    _guard(result, "ledger and certificates", lambda: _ledger(store, manifest, result, keys))
+    return read_settled(store, lambda pinned: _audit(pinned, changes))
+
+
+def _audit(store: PinnedStore, changes: Mapping[str, Any] | None) -> AuditResult:
+    result = AuditResult(checked=["manifest"])
+    manifest = store.manifest()
+    _guard(result, "manifest", lambda: _identity(store, manifest))
+    _guard(result, "files against the manifest's digests", lambda: file_findings(store, manifest))
+    keys = key_ring(changes)
+    _guard(result, "ledger and certificates", lambda: ledger_findings(store, manifest, keys))
     try:
-        view, data = _data_of(store, manifest, config_dict, keys)
-    except APAError as error:
-        result.findings.append(str(error))
+        ledger = Ledger(store.folder, manifest["salt"])
+        result.notices += _notices(manifest, ledger.entries())
+        result.head = ledger.head()
+        view, data = _data_of(store, changes, keys)
+    except (APAError, OSError) as error:
+        result.findings.append(_said(error))
         return result
-    _guard(result, "lineage against the data", lambda: _lineage(store, manifest, data, keys))
+    _guard(result, "lineage against the data", lambda: lineage_findings(store, manifest, data, keys))
     if manifest.get("draw_of") == THIS_DATA:
         anew = data[0]._dataset.config
         _guard(result, "split and draw", lambda: draw_differences(manifest, store, data_anew(anew)))
+    _guard(result, "adapters", lambda: shard_findings(store, data))
+    _guard(result, "embeddings and memory", lambda: row_findings(store, data))
     _guard(result, "centres of the shards", lambda: stale_centres(store, manifest, data[0]._dataset))
     result.notices += kept_centres(manifest)
+    _guard(result, "frozen states", lambda: state_findings(store))
     told = "the raw files' rows of what was forgotten, by keyed digests, in data and state"
-    _guard(result, told, lambda: _reachable(store, data, keys))
-    _guard(result, "forgotten interactions in the run folder", lambda: _traces(store, view))
-    _guard(result, "traces outside the run folder", lambda: _outside(store, manifest, view, data))
+    _guard(result, told, lambda: reachable_findings(store, data, keys))
+    _guard(result, "forgotten interactions in the run folder", lambda: trace_findings(store, view))
+    _guard(result, "traces outside the run folder", lambda: outside_findings(store, manifest, view, data))
+    result.checked = list(dict.fromkeys(result.checked))
+    result.findings = list(dict.fromkeys(result.findings))
     return result
 
 
 def _data_of(
-    store: RunStore, manifest: Mapping[str, Any], changes: Mapping[str, Any] | None, keys: KeyRing
+    store: PinnedStore, changes: Mapping[str, Any] | None, keys: KeyRing
 ) -> tuple[DataView, tuple[Any, Any, Any]]:
-    """The data that the run may see now."""
-    options = {**here(manifest["options"]), **(changes or {})}
-    config = APAConfig("APA", options.pop("dataset"), None, options)
-    config.view = view = stored_view(store, keys)
+    """The data that the run may see now. No program of the backbone's is run for it, so it need not be trusted."""
+    trust = {"trust_remote_code": True} if store.manifest()["options"].get("trust_remote_code") else {}
+    config = run_config(store, {**(changes or {}), **trust}, keys)
+    view = config.view
+    assert view is not None
     return view, build_data(config)
 
 
@@ -114,204 +137,45 @@ def _guard(result: AuditResult, title: str, check: Callable[[], Iterable[str]]) 
     """Run one check; what it cannot read is a finding too."""
     result.checked.append(title)
     try:
-        result.findings += list(check())
-    except APAError as error:
-        result.findings.append(str(error))
-    except OSError as error:
-        result.findings.append(f"cannot read {error.filename}: {error.strerror}")
+        for finding in check():
+            result.findings.append(finding)
+    except (APAError, OSError) as error:
+        result.findings.append(_said(error))
 
 
-def _files(store: RunStore, manifest: Mapping[str, Any]) -> Iterator[str]:
-    if manifest["status"] != "complete":
-        yield f"the run's training was not finished (status {manifest['status']!r})"
-        return
-    there = set(store.state_files())
-    for name, digest in manifest["files"].items():
-        if name not in there:
-            yield f"{name} is missing"
-        elif file_digest(store.folder / name) != digest:
-            yield name + how_changed(store.folder / name, digest, " was changed after it was written")
-    for name in sorted(there - set(manifest["files"])):
-        yield leftover(name) if is_known(name) else f"{name} is not in the manifest: a file that nobody answers for"
-    attributes = store.folder / GIT_ATTRIBUTES
-    if attributes.is_file() and attributes.read_bytes().replace(b"\r\n", b"\n") != GIT_LINES.encode():
-        yield f"{GIT_ATTRIBUTES} holds something else than `{GIT_LINES.strip()}`"
-    known = {MANIFEST, LEDGER, CERTIFICATES, PENDING, LOCK, HOLDER, GIT_ATTRIBUTES} | {
-        n.split("/")[0] for n in manifest["files"]
-    }
-    for path in sorted(store.folder.iterdir()):
-        if path.name not in known and path.name not in there:
-            yield leftover(path.name)
-    hidden = [p for p in store.folder.rglob(".*") if p.name not in (LOCK, HOLDER) and p.parent != store.folder]
-    for path in sorted(hidden):
-        yield leftover(path.relative_to(store.folder).as_posix())
-    if (store.folder / PENDING).exists():
-        yield f"{PENDING}/ is there: a request is not carried out to its end; finish it with --resume"
+def _said(error: Exception) -> str:
+    """A file that is gone between two looks at it: another process writes there."""
+    if isinstance(error, OSError):
+        return f"cannot read {error.filename or 'a file of the run'}: {error.strerror or error}"
+    return str(error)
 
 
-def _ledger(store: RunStore, manifest: Mapping[str, Any], result: AuditResult, keys: KeyRing) -> Iterator[str]:
-    ledger = Ledger(store.folder, manifest["salt"])
-    entries = ledger.entries()
-    result.head = ledger.head()
-    for entry in ledger.waiting():
-        yield f"the request in line {entry.position} of the ledger waits to be carried out"
-    asked = {d for e in ledger.requests() for d in e.content["interactions"]}
-    done = [e for e in entries if e.kind == DONE]
-    if not ledger.waiting() and asked != set(manifest["forgotten"]):
-        yield "the manifest's list of forgotten interactions is not what the ledger's requests come to"
-    if done and done[-1].content["manifest"] != manifest_digest(done[-1].content, store, keys):
-        yield f"{MANIFEST} was changed after the last request was carried out"
-    if not entries and manifest["forgotten"]:
-        yield f"{LEDGER} is missing, although the manifest says that something was forgotten"
-    known = {name for e in done for name in e.content["certificates"]}
-    folder = store.folder / CERTIFICATES
-    for path in sorted(folder.iterdir()) if folder.is_dir() else []:
-        if path.name not in known:
-            yield f"{CERTIFICATES}/{path.name} is in no line of the ledger"
-    requests = {e.position: e for e in ledger.requests()}
-    for entry in done:
-        yield from _certificates(folder, entry, requests)
-    yield from _last_files(folder, done, manifest, keys)
+def _identity(store: PinnedStore, manifest: Mapping[str, Any]) -> Iterable[str]:
+    if not is_checked(manifest) or (MANIFEST_CHECK in manifest and not store.is_as_written()):
+        yield "manifest.json was changed after it was written"
+    keyed_later = is_old_format(manifest) and manifest.get(KEY)
+    if not keyed_later and store.identity_in_manifest().digest() != manifest["identity_digest"]:
+        yield "manifest.json was changed: its settings, dataset, backbone or draw are not what its identity_digest says"
 
 
-def _certificates(folder: Path, entry: Entry, requests: Mapping[int, Entry]) -> Iterator[str]:
-    """What one ledger line says of its certificates, and what they say of the requests."""
-    for name, digest in entry.content["certificates"].items():
-        path = folder / name
-        if not path.is_file():
-            yield f"{CERTIFICATES}/{name} is missing"
-        elif file_digest(path) != digest:
-            yield f"{CERTIFICATES}/{name}" + how_changed(path, digest, " was changed after it was written")
-    for position in entry.content["requests"]:
-        path = folder / f"{position:04d}.json"
-        if not path.is_file():
-            continue
-        said, asked = read_json(path)["request"], requests.get(position)
-        if asked is None or said["digest"] != asked.digest or said["interactions"] != asked.content["interactions"]:
-            yield f"{CERTIFICATES}/{path.name} does not say what the ledger's request says"
-
-
-def _last_files(folder: Path, done: list[Entry], manifest: Mapping[str, Any], keys: KeyRing) -> Iterator[str]:
-    """The files that the certificates say they left behind, the latest word on each."""
-    last: dict[str, tuple[str | None, str | None]] = {}
-    for entry in done:
-        path = folder / f"{entry.content['requests'][0]:04d}.json"
-        if path.is_file():
-            said = read_json(path)
-            last |= {name: (digests["after"], said.get(KEY)) for name, digests in said["files"].items()}
-    for name, (digest, key) in sorted(last.items()):
-        there = manifest["files"].get(name)
-        if (keys.key(key).keyed(there) if there and key else there) != digest:
-            yield f"{name} is not the file that its last certificate names"
-
-
-def _lineage(store: RunStore, manifest: Mapping[str, Any], data: tuple[Any, Any, Any], keys: KeyRing) -> Iterator[str]:
-    splits: dict[str, list[Sample]] = data[0]._dataset.splits
-    if not is_same_data(manifest, data[0]._dataset, keys):
-        yield other_data(manifest, data[0]._dataset.config, data[0]._dataset, keys)
-        return
-    partition = store.load_partition()
-    if partition is None:
-        raise RunError(f"{store.folder} has no partition.json")
-    said = store.lineage()
-    unknown = set(partition.shard_of) - {s.sample_id for s in splits["train"]}
-    if unknown:
-        yield f"partition.json holds {len(unknown)} samples that the data no longer has"
-        return
-    found = lineage_of(partition, splits, store.has(STATES))
-    for name in sorted(found.keys() | said.keys()):
-        if found.get(name) != said.get(name):
-            yield f"lineage of {name}: it saw other samples than the data now gives"
-    by_id = {s.sample_id: s for s in splits["train"]}
-    for shard in range(partition.n_shards):
-        members = partition.members(shard)
-        key = shard_key(shard, [by_id[name] for name in members])
-        if members and store.finished_shard(shard, key) is None:
-            moved = store.finished_shard(shard, key, or_moved=True)
-            if moved:
-                method = moved[1]["key"].split(":")[1]
-                yield f"shards/{shard:03d} was moved by {method}, not trained again: what it holds is not known"
-                continue
-            yield f"shards/{shard:03d} was trained on other samples than its lineage says"
-        if not members and store.shard_folder(shard).exists():
-            yield f"shards/{shard:03d} should be empty, and an adapter is there"
-    yield from _rows(store, splits)
-
-
-def _reachable(store: RunStore, data: tuple[Any, Any, Any], keys: KeyRing) -> Iterator[str]:
-    for found in reachable(store, data, keys):
-        yield f"what was forgotten can be reached: {found}"
-
-
-def _rows(store: RunStore, splits: Mapping[str, list[Sample]]) -> Iterator[str]:
-    """Whether the tensors have one row for each sample, with its label."""
-    n_rows = len(store.load_embeddings())
-    if n_rows != len(splits["train"]):
-        yield f"{EMBEDDINGS} has {n_rows} rows for {len(splits['train'])} training samples"
-    memory, _ = store.load_memory()
-    labels = [splits["valid"][i].label for i in sample_order(splits["valid"])]
-    if [int(y) for y in memory.labels.tolist()] != labels:
-        yield f"{MEMORY} has {len(memory.labels)} rows that are not those of the {len(labels)} validation samples"
-
-
-def _traces(store: RunStore, view: DataView) -> Iterator[str]:
-    """Names of forgotten interactions in any file of the run folder, hidden ones included."""
-    for path in sorted(p for p in store.folder.rglob("*") if p.is_file()):
-        hits = sum(view.hides(key_of(word)) for word in set(_words(path)))
-        if hits:
-            yield f"{path.relative_to(store.folder)} names {hits} forgotten interactions"
-
-
-def _outside(store: RunStore, manifest: Mapping[str, Any], view: DataView, data: tuple[Any, Any, Any]) -> Iterator[str]:
-    outside = manifest.get("outside", {})
-    if manifest["forgotten"]:
-        yield from doubtful(store, outside)
-    for certificate in sorted((store.folder / CERTIFICATES).glob("*.json")):
-        for name in read_json(certificate)["removed_outside"]:
-            if Path(name).exists() and name not in outside.get("tensorboard", []):
-                yield f"{name} is there, although {certificate.name} says that it was removed"
-    for name in outside.get("logs", []):
-        try:
-            if Path(name).is_file() and any(view.hides(key_of(word)) for word in set(_words(Path(name)))):
-                yield f"{name} names forgotten interactions"
-        except OSError as error:
-            yield f"{name} could not be looked at ({error.strerror})"
-    expected = {s.sample_id: s for split in SPLITS for s in data[0]._dataset.splits[split]}
-    for name in readable_exports(store, outside):
-        for path in sorted(Path(name).glob("*.jsonl")):
-            yield from _export(path, expected)
-
-
-def _export(path: Path, expected: Mapping[str, Sample]) -> Iterator[str]:
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
-        record = json.loads(line)
-        sample = expected.get(record["sample_id"])
-        shown = [[item, label] for item, _, label in record["history"]]
-        if sample is None or shown != [[e.item_id, e.label] for e in sample.history]:
-            yield f"{path}, line {number}: an export of a sample that was dropped or rewritten"
-            return
-
-
-def _words(path: Path) -> Iterator[str]:
-    """Everything in a file that could name an interaction."""
-    text = path.read_bytes().decode("utf-8", errors="replace")
-    if path.suffix == ".html":
-        text = text.replace(get_plotlyjs(), "")  # megabytes of somebody else's program
-    yield from _WORD.findall(text)
-    if path.suffix == ".json":
-        try:
-            yield from _strings(json.loads(text))
-        except ValueError:
-            return
-
-
-def _strings(value: Any) -> Iterator[str]:
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, list):
-        for item in value:
-            yield from _strings(item)
-    elif isinstance(value, dict):
-        for key, item in value.items():
-            yield key
-            yield from _strings(item)
+def _notices(manifest: Mapping[str, Any], entries: Sequence[Entry]) -> list[str]:
+    """What this run cannot show."""
+    out = []
+    if knows_no_scopes(manifest):
+        out.append(
+            "the run is of format 2, which knew what is forgotten by digests of single rows alone; the next request "
+            "brings it to today's format"
+        )
+    if any(entry.kind == REQUEST and KEY not in entry.content for entry in entries):
+        out.append(
+            "digests of what was forgotten are salted, and not keyed: whoever holds this folder finds a name by "
+            "trying; key them with --run=DIR --key_digests"
+        )
+    if MANIFEST_CHECK not in manifest:
+        out.append("manifest.json carries no digest of itself: before a request, a change in it may not be seen")
+    if any(CHECK not in entry.content for entry in entries):
+        out.append("lines of the ledger carry no digest of their own: a change in its last line may not be seen")
+    passed = sorted(NEVER_TAKEN & set(manifest["options"]))
+    if passed:
+        out.append(f"options in the manifest that are not taken from it: {', '.join(passed)}")
+    return out

@@ -13,7 +13,7 @@ UNREAD = "unread"
 """Under which a line carries the columns that nobody read."""
 PASSED = "passed"
 """Likewise, with those that a person said to ignore."""
-LONGEST_SHOWN = 40
+LONGEST_SHOWN, LONGEST_NAMED = 40, 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +49,9 @@ def make_demand(where: str, values: Mapping[str, Any]) -> Demand:
     Raises:
         RequestError: neither user nor item, a time or a rating without both, or values of the wrong kind.
     """
-    user, item = (_identifier(where, name, values.get(name)) for name in FIELDS[:2])
-    time, value = (_number(where, name, values.get(name)) for name in FIELDS[2:])
+    read = values.get  # a million lines are read one by one
+    user, item = _identifier(where, FIELDS[0], read(FIELDS[0])), _identifier(where, FIELDS[1], read(FIELDS[1]))
+    time, value = _number(where, FIELDS[2], read(FIELDS[2])), _number(where, FIELDS[3], read(FIELDS[3]))
     if user is None and item is None:
         raise RequestError(f"{where}: found neither a user nor an item")
     passed = values.get(PASSED, ())
@@ -60,8 +61,8 @@ def make_demand(where: str, values: Mapping[str, Any]) -> Demand:
             f"{where}: asks for {'a whole item' if user is None else 'a whole user'}, and the file has columns that "
             f"were not read ({', '.join(passed)}); take them out of the file, or name user and item in each line"
         )
-    told = [name for name, number in zip(FIELDS[2:], (time, value), strict=True) if number is not None]
-    if told and (user is None or item is None):
+    if (user is None or item is None) and (time is not None or value is not None):
+        told = [name for name, number in zip(FIELDS[2:], (time, value), strict=True) if number is not None]
         # taken as it stands it would forget a whole user or item, which its writer may not have meant
         raise RequestError(
             f"{where}: found a {' and a '.join(told)} without {'a user' if user is None else 'an item'}; expected both "
@@ -99,7 +100,9 @@ def shortened(value: object) -> str:
 
 
 def printable(text: str) -> str:
-    """A name as a terminal may show it: control characters are written out."""
+    """A name as a terminal may show it: control characters are written out, a long one is cut."""
+    if len(text) > LONGEST_NAMED:
+        text = f"{text[:LONGEST_NAMED]}... ({len(text)} characters)"
     return text if text.isprintable() else repr(text)[1:-1]
 
 
@@ -134,15 +137,17 @@ def _readable(where: str, name: str, text: str) -> str:
 
 
 def _identifier(where: str, name: str, value: object) -> str | None:
-    if value is None:
+    if value is None or value == "":
         return None
+    if type(value) is str and value.isascii() and not value.isspace():
+        return value
     if not isinstance(value, (str, int)) or isinstance(value, bool):
         raise RequestError(f"{where}: found {name} {shortened(value)}, expected a text or a whole number")
     return _readable(where, name, str(value)) or None
 
 
 def _number(where: str, name: str, value: object) -> float | None:
-    if value is None or str(value).strip() == "":
+    if value is None or value == "" or str(value).strip() == "":
         return None
     try:
         if isinstance(value, (bool, list, dict)) or "_" in str(value):

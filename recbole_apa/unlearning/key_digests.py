@@ -5,6 +5,7 @@ certificates and manifest becomes the keyed digest of itself; nobody's name is n
 and times; the ledger's chain is made anew, and a line says what its last one was.
 """
 
+import hashlib
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,17 +13,15 @@ from typing import Any
 
 from recbole_apa.data.splits import SPLITS
 from recbole_apa.errors import RequestError
-from recbole_apa.files import file_digest, read_json, write_json, write_text
+from recbole_apa.files import file_digest, json_text, read_json, write_text
 from recbole_apa.keys import Key, key_ring
-from recbole_apa.ledger import DONE, REQUEST, Chain, Entry, Ledger
+from recbole_apa.ledger import DONE, KEYED, REQUEST, Chain, Entry, Ledger
+from recbole_apa.manifest import with_check
 from recbole_apa.run_lock import run_lock
 from recbole_apa.run_store import CERTIFICATES, COMPLETE, KEY, LEDGER, RunStore, is_old_format, knows_no_scopes
 from recbole_apa.storage.place import working_folder
 from recbole_apa.unlearning.certificate import FIRST_FORMAT, FORMAT, write_certificate
 from recbole_apa.unlearning.switch import pending_store, switch
-
-KEYED = "keyed"
-"""The kind of the line that says so."""
 
 
 def convert(run_dir: str | Path, config_dict: Mapping[str, Any] | None = None) -> bool:
@@ -67,7 +66,7 @@ def key_digests(store: RunStore, ledger: Ledger, key: Key) -> None:
     keyed = _Keyed(store, pending.folder, key)
     entries = ledger.entries()
     write_text(pending.folder / LEDGER, "".join(keyed.lines(entries, ledger)))
-    write_json(pending.manifest_path, keyed.manifest(ready=True))
+    pending.write_manifest(keyed.manifest(ready=True))
     switch(store)
 
 
@@ -113,11 +112,8 @@ class _Keyed:
         return new
 
     def _digest_of_manifest(self) -> str:
-        path = self.folder / "manifest.draft"
-        write_json(path, self.manifest(ready=True))
-        digest = file_digest(path)
-        path.unlink()
-        return digest
+        """SHA-256 of the file that it will be."""
+        return hashlib.sha256(json_text(with_check(self.manifest(ready=True))).encode()).hexdigest()
 
     def _all(self, values: Mapping[str, Any], *names: str) -> dict[str, Any]:
         return {name: sorted(map(self.key.keyed, values[name])) for name in names if name in values}

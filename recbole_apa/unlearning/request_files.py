@@ -37,7 +37,8 @@ def read_demands(path: Path, columns: Mapping[str, Any] | None = None) -> list[D
     if path.suffix not in readers:
         raise RequestError(f"{path}: found the ending {path.suffix!r}, expected {', '.join(readers)}")
     try:
-        demands = [make_demand(f"{path.name}, line {n}", values) for n, values in readers[path.suffix](path, names)]
+        name = path.name
+        demands = [make_demand(f"{name}, line {n}", values) for n, values in readers[path.suffix](path, names)]
     except (OSError, UnicodeError) as error:
         raise RequestError(f"cannot read the request {path}: {error}; nothing was changed") from error
     if not demands:
@@ -67,12 +68,13 @@ def _table(path: Path, lines: Iterator[tuple[int, list[str]]], names: RequestCol
     said = names.read_header(f"{path.name}, line 1", header)
     others = [name for name, ours in zip(plain_names(header), said, strict=True) if name and not ours]
     told = {UNREAD: names.unread(others), PASSED: tuple(others)}
+    named = [(place, name) for place, name in enumerate(said) if name]
     for number, row in lines:
-        if not any(word.strip() for word in row):
+        if not "".join(row).strip():
             continue
         if len(row) != len(said):
             raise RequestError(f"{path.name}, line {number}: found {len(row)} values, expected {len(said)}")
-        yield number, {**{name: word for name, word in zip(said, row, strict=True) if name}, **told}
+        yield number, {**told, **{name: row[place] for place, name in named}}
 
 
 def _read_json_lines(path: Path, names: RequestColumns) -> Lines:

@@ -20,16 +20,37 @@ class RequestIndex:
     """
 
     def __init__(self, rows: Interactions, demands: Sequence[Demand]) -> None:
-        pairs = [(d.user, d.item) for d in demands if d.user is not None and d.item is not None]
         self._users, user_of_row = _numbered(rows.users, [d.user for d in demands])
         self._items, item_of_row = _numbered(rows.items, [d.item for d in demands])
+        self._there = [
+            {name for name, n in numbers.items() if n in found}
+            for numbers, found in (
+                (self._users, set(np.unique(user_of_row).tolist())),
+                (self._items, set(np.unique(item_of_row).tolist())),
+            )
+        ]
+        """Names that were asked and have rows: of users, and of items."""
         self._by_user = _Groups(user_of_row, len(self._users))
         self._by_item = _Groups(item_of_row, len(self._items))
         # a pair is one number: user times the number of items, plus item
-        asked = np.unique(np.array([self._pair(u, i) for u, i in pairs], dtype=np.int64))
+        pairs = {
+            self._pair(d.user, d.item)
+            for d in demands
+            # of the others there are no rows
+            if d.user in self._there[0] and d.item in self._there[1]
+        }
+        asked = np.array(sorted(pairs), dtype=np.int64)
         both = np.where((user_of_row < 0) | (item_of_row < 0), -1, user_of_row * len(self._items) + item_of_row)
         self._pairs = {int(pair): place for place, pair in enumerate(asked)}
         self._by_pair = _Groups(_places(both, asked), len(asked))
+
+    def knows(self, demand: Demand) -> bool:
+        """Whether there are rows of a demand."""
+        if demand.user is not None and demand.user not in self._there[0]:
+            return False
+        if demand.item is not None and demand.item not in self._there[1]:
+            return False
+        return bool(len(self.rows(demand)))
 
     def rows(self, demand: Demand) -> np.ndarray:
         """Row numbers of a user, an item or a pair, in order; whatever time and rating the demand names."""
@@ -37,9 +58,10 @@ class RequestIndex:
             return self._by_item.rows(self._items[demand.item or ""])
         if demand.item is None:
             return self._by_user.rows(self._users[demand.user])
-        return self._by_pair.rows(self._pairs[self._pair(demand.user, demand.item)])
+        place = self._pairs.get(self._pair(demand.user, demand.item))
+        return self._by_pair.rows(place) if place is not None else np.empty(0, dtype=np.int64)
 
-    def _pair(self, user: str, item: str) -> int:
+    def _pair(self, user: Any, item: Any) -> int:
         return self._users[user] * len(self._items) + self._items[item]
 
 

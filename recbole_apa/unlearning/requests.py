@@ -7,7 +7,7 @@ import numpy as np
 
 from recbole_apa.data.samples import Interactions
 from recbole_apa.errors import RequestError
-from recbole_apa.unlearning.demands import Demand, named_demands
+from recbole_apa.unlearning.demands import Demand, named_demands, shortened
 from recbole_apa.unlearning.request_files import read_demands
 from recbole_apa.unlearning.request_index import RequestIndex
 
@@ -50,6 +50,9 @@ def find(
     out, problems = Found(), list[str]()
     seen: dict[tuple[object, ...], tuple[str, int]] = {}
     for demand in demands:
+        if len(problems) >= MAX_SHOWN and not skip_unknown and not index.knows(demand):
+            problems.append("")  # counted, and not shown
+            continue
         hits, problem = _hits(demand, index, rows, served)
         key = (demand.user, demand.item, demand.time, demand.value)
         first, times = seen.get(key, (demand.where, 0))
@@ -94,7 +97,7 @@ def _hits(
 
 def _blanks(demand: Demand) -> str:
     names = [name for name in (demand.user, demand.item) if name is not None and name != name.strip()]
-    return f"; {names[0]!r} has blanks around it" if names else ""
+    return f"; {shortened(names[0])} has blanks around it" if names else ""
 
 
 def _at_time(

@@ -23,6 +23,7 @@ from recbole_apa.former_state import FormerState
 from recbole_apa.keys import Key, KeyRing, secret_of
 from recbole_apa.ledger import DONE, Asked, Entry, Ledger, manifest_digest, served_by, view_of
 from recbole_apa.make_trainer import make_trainer
+from recbole_apa.manifest_options import options_of
 from recbole_apa.partition.inherited import assignment_alone
 from recbole_apa.run_store import CERTIFICATES, KEY, MACHINES, METRICS, PENDING, RunIdentity, RunStore
 from recbole_apa.trainer import APATrainer
@@ -253,7 +254,12 @@ def _start_pending(
     dataset = data[0]._dataset
     digest = dataset.digest(secret_of(store.salt, key))
     identity = RunIdentity(
-        settings, before["options"], digest.hex(), digest.text(), before["backbone"], dict(dataset.cutoffs)
+        settings,
+        options_of(before, store.place),
+        digest.hex(),
+        digest.text(),
+        before["backbone"],
+        dict(dataset.cutoffs),
     )
     # what was begun on another kind of machine, or with other parts taken over, is not gone on with
     about = {"exactness": exactness, KEY: key.name, MACHINES: machines.after()}
