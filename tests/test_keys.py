@@ -232,7 +232,8 @@ def test_keying_that_is_killed_anywhere_goes_on(old_run, key_file, tmp_path, mon
             except Killed:
                 at += 1
         if at % 7 == 3:
-            assert audit(folder, PLACES).findings or tree(folder) in (tree(old_run), tree(whole))
+            there = {name: digest for name, digest in tree(folder).items() if not name.startswith(".lock")}
+            assert audit(folder, PLACES).findings or there in (tree(old_run), tree(whole))
         convert(folder)
         assert tree(folder) == tree(whole), at
     assert at > 20

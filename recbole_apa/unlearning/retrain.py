@@ -4,7 +4,6 @@ put it in place. Killed anywhere, the next call goes on."""
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timezone
 from logging import getLogger
 from pathlib import Path
 from typing import Any
@@ -27,14 +26,14 @@ from recbole_apa.manifest_options import options_of
 from recbole_apa.partition.inherited import assignment_alone
 from recbole_apa.run_store import CERTIFICATES, KEY, MACHINES, METRICS, PENDING, RunIdentity, RunStore
 from recbole_apa.trainer import APATrainer
-from recbole_apa.unlearning.certificate import FORMAT, affected_counts, changed_files, versions, write_certificate
+from recbole_apa.unlearning.certifying import CarriedOut, certify
 from recbole_apa.unlearning.checks import refuse_in_data, refuse_in_state, sought_of
 from recbole_apa.unlearning.demands import Demand
 from recbole_apa.unlearning.exactness import DEFINITIONS, EARLIER, FRESH, INHERITED, STRICT, THIS_DATA, exactness_of
 from recbole_apa.unlearning.forgotten import ForgottenSamples, table_figures
 from recbole_apa.unlearning.machines import REFUSE, Machines, machines_of
 from recbole_apa.unlearning.mover import EXACT, ShardMover
-from recbole_apa.unlearning.outside import Outside, clean_outside, left_outside, own_outside, remove_boards
+from recbole_apa.unlearning.outside import clean_outside, left_outside, own_outside, remove_boards
 from recbole_apa.unlearning.plan import Plan, make_plan, settle_shards
 from recbole_apa.unlearning.redraw import changed_shards, plan_anew, refuse_plain_ids, without_roles
 from recbole_apa.unlearning.switch import pending_store, switch
@@ -118,8 +117,6 @@ def carry_out(
     result.metrics = evaluate_state(result, show) | recbole_figures("valid", valid_result)
     dropped.judge("after")
     _purge_memory(opened.model, data)
-    seconds = training_cost(trainer)["seconds"]
-    figures = table_figures(opened_metrics(store), result.metrics, dropped)
     if exactness != INHERITED:
         settle_shards(plan, trainer.record.sizes, changed_shards(store, trainer), before.get("full_training", {}))
     own = clean_outside(own_outside(store, before), result, store)
@@ -129,9 +126,10 @@ def carry_out(
     write_records(result, about, _carried_out(served))
     sought = sought_of(data[0]._dataset, [e.content for e in served], store.salt, opened.keys)
     refuse_in_state(pending, data, sought, own.exports)
-    _certify(
-        store, pending, ledger, requests, plan, exactness, method, seconds, figures, trainer, before, own, key, machines
-    )
+    seconds = training_cost(trainer)["seconds"]
+    figures = table_figures(opened_metrics(store), result.metrics, dropped)
+    done = CarriedOut(before, plan, exactness, method, seconds, figures, own, key, machines)
+    certify(store, pending, requests, trainer, done)
     pending.seal({"ready": True})
     switch(store)
     _close(store, ledger, [e.position for e in requests], opened.keys)
@@ -284,71 +282,6 @@ def _start_pending(
 def _carried_out(served: Sequence[Entry]) -> list[dict[str, Any]]:
     """What the report says of each request."""
     return [{"position": e.position, "time": e.time, "n_interactions": len(e.content["interactions"])} for e in served]
-
-
-def _certify(
-    store: RunStore,
-    pending: RunStore,
-    ledger: Ledger,
-    requests: Sequence[Entry],
-    plan: Plan,
-    exactness: str,
-    method: str,
-    seconds: float,
-    figures: Mapping[str, Any],
-    trainer: APATrainer,
-    before: Mapping[str, Any],
-    own: Outside,
-    key: Key,
-    machines: Machines,
-) -> None:
-    manifest = pending.manifest()
-    sizes = trainer.record.sizes
-    content = {
-        "title": f"Certificate of {EXACT} unlearning ({exactness})"
-        if method == EXACT
-        else f"Certificate of approximate unlearning ({method})",
-        "method": method,
-        "run": store.folder.name,
-        "completed": datetime.now(timezone.utc).isoformat(timespec="seconds"),
-        "exactness": exactness,
-        "affected": affected_counts(plan),
-        "shards": {
-            "trained": [k for k, n in enumerate(sizes) if n and k not in trainer.record.taken_over],
-            "switched_off": [k for k in changed_shards(store, trainer) if not sizes[k]],
-            "total": len(sizes),
-        },
-        "seconds": {"training": seconds, "full_training": before.get("full_training", {}).get("seconds")},
-        "figures": figures,
-        "seed": before["settings"]["seed"],
-        "bit_exact": method == EXACT and _is_bit_exact(trainer) and machines.one_kind,
-        MACHINES: machines.certified(),
-        "fused_shards": trainer.model.settings.training.fused_shards,
-        "versions": versions(),
-        "files": changed_files(before["files"], manifest["files"], key),
-        KEY: key.name,
-        "removed_outside": own.tensorboard,
-        "rewritten_outside": own.exports,
-        "left_outside": own.left,
-    }
-    for entry in requests:
-        request = {
-            "position": entry.position,
-            "time": entry.time,
-            "digest": entry.digest,
-            "n_interactions": len(entry.content["interactions"]),
-            "interactions": entry.content["interactions"],
-            "served_together": len(requests),
-        }
-        write_certificate(pending.folder / CERTIFICATES, {"format": FORMAT, "request": request, **content})
-
-
-def _is_bit_exact(trainer: APATrainer) -> bool:
-    """Whether each prompt, and each shard, was computed by itself on a CPU; elsewhere rounding may depend on a batch's
-    neighbours."""
-    engine = trainer.model.engine
-    fused = trainer.model.settings.training.fused_shards > 1
-    return engine.decoder.device.type == "cpu" and engine.batch_size == 1 and not fused
 
 
 def _certificate_paths(store: RunStore, requests: Sequence[int]) -> list[Path]:

@@ -1,0 +1,102 @@
+"""What the certificates of requests that were carried out together say."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from typing import Any
+
+from recbole_apa.keys import Key
+from recbole_apa.ledger import Entry
+from recbole_apa.run_store import CERTIFICATES, KEY, MACHINES, RunStore
+from recbole_apa.trainer import APATrainer
+from recbole_apa.unlearning.certificate import FORMAT, affected_counts, changed_files, versions, write_certificate
+from recbole_apa.unlearning.machines import Machines
+from recbole_apa.unlearning.mover import EXACT
+from recbole_apa.unlearning.outside import Outside
+from recbole_apa.unlearning.plan import Plan
+from recbole_apa.unlearning.redraw import changed_shards
+
+
+@dataclass(frozen=True)
+class CarriedOut:
+    """How requests were carried out."""
+
+    before: Mapping[str, Any]
+    """The manifest of the state that they found."""
+    plan: Plan
+    exactness: str
+    method: str
+    seconds: float
+    """Training, without evaluation."""
+    figures: Mapping[str, Any]
+    """Title -> before and after."""
+    own: Outside
+    """What was done outside the run."""
+    key: Key
+    """Of the digests of the new state."""
+    machines: Machines
+
+
+def certify(
+    store: RunStore, pending: RunStore, requests: Sequence[Entry], trainer: APATrainer, done: CarriedOut
+) -> None:
+    """Write a certificate for each request.
+
+    Args:
+        store: the run as it was.
+        pending: the state that takes its place.
+    """
+    content = _content(store, pending, trainer, done)
+    for entry in requests:
+        request = {
+            "position": entry.position,
+            "time": entry.time,
+            "digest": entry.digest,
+            "n_interactions": len(entry.content["interactions"]),
+            "interactions": entry.content["interactions"],
+            "served_together": len(requests),
+        }
+        write_certificate(pending.folder / CERTIFICATES, {"format": FORMAT, "request": request, **content})
+
+
+def _content(store: RunStore, pending: RunStore, trainer: APATrainer, done: CarriedOut) -> dict[str, Any]:
+    """What the certificates have in common."""
+    sizes, exact = trainer.record.sizes, done.method == EXACT
+    return {
+        "title": f"Certificate of {EXACT} unlearning ({done.exactness})"
+        if exact
+        else f"Certificate of approximate unlearning ({done.method})",
+        "method": done.method,
+        "run": store.folder.name,
+        "completed": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        "exactness": done.exactness,
+        "affected": affected_counts(done.plan),
+        "shards": {
+            "trained": [k for k, n in enumerate(sizes) if n and k not in trainer.record.taken_over],
+            "switched_off": [k for k in changed_shards(store, trainer) if not sizes[k]],
+            "total": len(sizes),
+        },
+        "seconds": {
+            "training": done.seconds,
+            "full_training": done.before.get("full_training", {}).get("seconds"),
+        },
+        "figures": done.figures,
+        "seed": done.before["settings"]["seed"],
+        "bit_exact": exact and _is_bit_exact(trainer) and done.machines.one_kind,
+        MACHINES: done.machines.certified(),
+        "fused_shards": trainer.model.settings.training.fused_shards,
+        "versions": versions(),
+        "files": changed_files(done.before["files"], pending.manifest()["files"], done.key),
+        KEY: done.key.name,
+        "removed_outside": done.own.tensorboard,
+        "rewritten_outside": done.own.exports,
+        "left_outside": done.own.left,
+    }
+
+
+def _is_bit_exact(trainer: APATrainer) -> bool:
+    """Whether each prompt, and each shard, was computed by itself on a CPU; elsewhere rounding may depend on a batch's
+    neighbours."""
+    engine = trainer.model.engine
+    fused = trainer.model.settings.training.fused_shards > 1
+    return engine.decoder.device.type == "cpu" and engine.batch_size == 1 and not fused
