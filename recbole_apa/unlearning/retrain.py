@@ -96,8 +96,7 @@ def carry_out(
     method = method_of(requests)
     machines = machines_of(store, opened.model.engine.decoder.device, other_machine)
     machines.refuse_others(method)
-    ledger = Ledger(store.folder, store.salt)
-    before = store.manifest()
+    ledger, before = Ledger(store.folder, store.salt), store.manifest()
     key = opened.keys.key(requests[-1].content[KEY])
     exactness = exactness_of(requests)
     dropped = ForgottenSamples(opened)
@@ -132,11 +131,11 @@ def carry_out(
     certify(store, pending, requests, trainer, done)
     pending.seal({"ready": True})
     switch(store)
-    _close(store, ledger, [e.position for e in requests], opened.keys)
+    positions, full = [e.position for e in requests], before.get("full_training", {}).get("seconds")
+    _close(store, ledger, positions, opened.keys)
     trainer.store = RunStore(store.folder)
-    certificates = _certificate_paths(store, [e.position for e in requests])
-    full = before.get("full_training", {}).get("seconds")
-    return Outcome([e.position for e in requests], plan, certificates, figures, seconds, full, result, method)
+    certificates = _certificate_paths(store, positions)
+    return Outcome(positions, plan, certificates, figures, seconds, full, result, method)
 
 
 def _trainer_of(opened: RunResult, store: RunStore, pending: RunStore, machines: Machines) -> APATrainer:
