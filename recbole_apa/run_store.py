@@ -138,6 +138,8 @@ class RunStore:
             return
         if self.folder.exists() and (not self.folder.is_dir() or any(p.name[0] != "." for p in self.folder.iterdir())):
             raise RunError(f"{self.place} exists and is not a run folder; choose another --run_dir")
+        if self.base is None:
+            keep_bytes(self.folder)  # before the manifest: with one, a killed training is taken for begun
         write_json(
             self.manifest_path,
             {
@@ -153,8 +155,6 @@ class RunStore:
                 **about,
             },
         )
-        if self.base is None:
-            keep_bytes(self.folder)
         publish(self.folder)
 
     def manifest(self) -> dict[str, Any]:
