@@ -110,6 +110,8 @@ class RunStore(RunFiles):
             return
         if self.folder.exists() and (not self.folder.is_dir() or any(p.name[0] != "." for p in self.folder.iterdir())):
             raise RunError(f"{self.place} exists and is not a run folder; choose another --run_dir")
+        if self.base is None:
+            keep_bytes(self.folder)  # before the manifest: with one, a killed training is taken for begun
         self.write_manifest(
             {
                 "format_version": FORMAT_VERSION,
@@ -124,8 +126,6 @@ class RunStore(RunFiles):
                 **about,
             }
         )
-        if self.base is None:
-            keep_bytes(self.folder)
         publish(self.folder)
 
     def write_manifest(self, manifest: Mapping[str, Any]) -> None:

@@ -2,6 +2,7 @@
 ``benchmarks.attacks.requests`` have them all."""
 
 import json
+import os
 import subprocess
 import sys
 import time
@@ -164,6 +165,25 @@ def test_a_training_killed_before_its_records_serves_nothing_and_takes_no_reques
     run("APA", "board", config_dict=told, run_dir=folder)
     unlearn(folder, users=["u3"])
     assert audit(folder).holds and '"u3"' not in (exported / "train.jsonl").read_text()
+
+
+def test_a_training_killed_while_it_begins_is_begun_again_by_the_same_command(options, tmp_path, monkeypatch):
+    """Killed between manifest and ``.gitattributes`` a run never got the latter, and kept half of it."""
+    folder, write = tmp_path / "run", os.replace
+    begun = []
+
+    def replace(old, new):
+        begun.extend({Path(new).name} & {"manifest.json", ".gitattributes"})
+        if len(begun) == 2:
+            raise KeyboardInterrupt
+        write(old, new)
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr("recbole_apa.files.os.replace", replace)
+        run("APA", "board", config_dict={**options, "epochs": 1}, run_dir=folder)
+    assert set(begun) == {"manifest.json", ".gitattributes"}
+    run("APA", "board", config_dict={**options, "epochs": 1}, run_dir=folder)
+    assert (folder / ".gitattributes").is_file() and not list(folder.rglob(".*.tmp"))
 
 
 def _interrupted(*args):
