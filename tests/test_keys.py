@@ -10,7 +10,7 @@ import stat
 import numpy as np
 import pytest
 
-from recbole_apa import audit, evaluate_run, unlearn, verify
+from recbole_apa import audit, evaluate_run, run, unlearn, verify
 from recbole_apa.cli import main
 from recbole_apa.data.dataset_digest import DatasetDigest, _term, dataset_digest
 from recbole_apa.data.forgotten import Digester
@@ -317,3 +317,23 @@ def test_a_key_is_known_by_its_name_and_keys_differ(tmp_path):
     digest = file_digest(tmp_path / "k.json")
     ring.keep(keys[0])
     assert file_digest(tmp_path / "k.json") == digest and ring.newest() == keys[2]
+
+
+def test_the_item_lines_that_only_the_forgotten_had_may_go(options, data_folder, tmp_path):
+    """TRUST.md 14: the run could not be opened any more. A changed text of an item that is left is still refused."""
+    board = shutil.copytree(data_folder / "board", tmp_path / "data" / "board")
+    inter, item = board / "board.inter", board / "board.item"
+    inter.write_text(inter.read_text() + "u3\ti99\t5\t3999\n")
+    item.write_text(item.read_text() + "i99\tThe Odd One\t1999\n")
+    made = run("APA", "board", config_dict={**options, "data_path": str(board.parent)}, run_dir=tmp_path / "run")
+    unlearn(made.run_dir, users=["u3"])
+    before = lasting(evaluate_run(made.run_dir).metrics)
+    inter.write_text("".join(line for line in inter.read_text().splitlines(True) if not line.startswith("u3\t")))
+    item.write_text("".join(line for line in item.read_text().splitlines(True) if not line.startswith("i99\t")))
+    assert lasting(evaluate_run(made.run_dir).metrics) == before
+    assert audit(made.run_dir).findings == [] and verify(made.run_dir).differences == []
+    unlearn(made.run_dir, users=["u4"])
+    assert audit(made.run_dir).holds
+    item.write_text(item.read_text().replace("Even Film 4", "Even Film IV"))
+    with pytest.raises(RunError, match="not the one that the run was made of"):
+        evaluate_run(made.run_dir)
