@@ -108,7 +108,7 @@ class Case:
         return {**about, "file": file, "way": way, "lost": bool(why), "why": why, "seconds": seconds}
 
     def _left(self) -> str:
-        """What is wrong with what the kill left: a state that is served is the old one or the new one, whole."""
+        """What is wrong with what the kill left: what is served is a sound state, whole."""
         left = self.theatre.state(self.scene)
         self.was_done = left == self.there.new
         if left in self.there.sound:
@@ -121,11 +121,9 @@ class Case:
         if _waiting(left):
             return "the old state is served without a word, although a request waits"
         served = _served(left)
-        if served in (_served(self.there.old), _served(self.there.new)):
+        if any(served == _served(state) for state in self.there.sound):
             return ""
-        return (
-            f"a state is served that is neither the old nor the new one: {difference(served, _served(self.there.new))}"
-        )
+        return f"what is served is none of the sound states: {difference(served, _served(self.there.new))}"
 
     def _finished(self) -> str:
         """What is wrong with the end."""
