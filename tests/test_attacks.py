@@ -145,6 +145,7 @@ def test_a_run_folder_with_any_bytes_changed_serves_nothing(data, finished, tmp_
     try:
         with pytest.raises(RunError, match=f"{name} was changed after it was written"):
             RunStore(folder).check()
+        assert any(f"{name} was changed" in found for found in audit(folder).findings)
     finally:
         path.write_bytes(whole)
     assert RunStore(folder).check()["status"] == "complete"
@@ -252,6 +253,7 @@ def test_kills_at_some_operations_lose_nothing_and_go_on_where_they_stopped(tmp_
 
 
 @pytest.mark.slow
+@pytest.mark.soak
 def test_kills_in_every_stage_lose_nothing(tmp_path):
     done = _attack("kills", f"--out={tmp_path / 'kills.jsonl'}", "--n=60")
     assert done.returncode == 0, done.stdout

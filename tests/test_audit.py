@@ -431,6 +431,7 @@ def test_a_sample_of_all_tamperings_is_found(tmp_path, monkeypatch):
 
 
 @pytest.mark.slow
+@pytest.mark.soak
 def test_all_tamperings_are_found(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     served, plain = tmp_path / "served", tmp_path / "plain"

@@ -292,6 +292,7 @@ def test_a_draw_that_is_not_a_new_one_is_found(small):
 
 
 @pytest.mark.slow
+@pytest.mark.soak
 @pytest.mark.parametrize("kill_at", range(3, 80, 4))
 def test_killed_anywhere_it_ends_where_it_would_have(kill_at, small, server, work_folder, tmp_path):  # noqa: F811
     asked = {"users": ["u3", "u8"], "exactness": "fresh"}

@@ -1,7 +1,8 @@
 """What a request file asks for, read a second time by rules of its own.
 
-Written from the README alone. Where it is silent the oracle is unsure: the file may be refused, or come to just these
-rows.
+Imports nothing of the package, and is written from the README; some rules on which that is silent were set with the
+parser's code in view. Where two readings are possible the oracle is unsure: the file may be refused, or come to just
+these rows.
 """
 
 import json
