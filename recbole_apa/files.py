@@ -108,18 +108,6 @@ def file_digest(path: Path) -> str:
     return h.hexdigest()
 
 
-def refuse_unreadable(path: Path) -> None:
-    """For what calls a file missing that must not be read, as safetensors does.
-
-    Raises:
-        RunError: it is there, and must not be read.
-    """
-    try:
-        open(path, "rb").close()
-    except PermissionError:
-        raise RunError(_no_right(path)) from None
-
-
 def _no_right(path: Path) -> str:
     return f"{path} is there, and you have no right to read it; ask its owner"
 

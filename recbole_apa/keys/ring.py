@@ -41,6 +41,8 @@ class KeyRing:
     def __init__(self, path: Path | None) -> None:
         self._path = path
         self._made: Key | None = None
+        self._read: dict[str, Key] = {}
+        """Keys that the file was found to hold: a key never changes."""
 
     @property
     def path(self) -> Path:
@@ -59,7 +61,10 @@ class KeyRing:
         Raises:
             KeyFileError: the ring has no such key, or is damaged.
         """
+        if name in self._read:
+            return self._read[name]
         keys = self._keys()
+        self._read.update(keys)
         if self._made is not None:
             keys[self._made.name] = self._made
         if name not in keys:
