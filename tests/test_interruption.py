@@ -112,6 +112,7 @@ def test_killed_at_some_boundaries(finished, undisturbed, server, tmp_path, work
 
 
 @pytest.mark.slow
+@pytest.mark.soak
 def test_killed_at_seventy_boundaries(finished, undisturbed, server, tmp_path, work_folder):
     places = [{"kill_at": n} for n in some(undisturbed[2], 70)]
     assert len(places) >= 50
