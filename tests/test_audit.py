@@ -229,10 +229,12 @@ def exported(finished, served, tmp_path):
     """A run with an export beside it, both as a training leaves them."""
     run = Path(shutil.copytree(finished.run_dir, tmp_path / "run"))
     from recbole_apa.evaluation_stage import write_export
+    from recbole_apa.outside import mark
 
     opened = evaluate_run(run)
     write_export(tmp_path / "export", opened.model, opened.data)
     store = RunStore(run)
+    mark(tmp_path / "export", store.salt, store.home)
     manifest = store.manifest()
     store.write_manifest({**manifest, "outside": {**manifest["outside"], "exports": [str(tmp_path / "export")]}})
     assert audit(run).findings == []
