@@ -31,7 +31,14 @@ def is_asked(stage: Mapping[str, Any]) -> bool:
     proofs = [name for name in ("audit", "verify") if stage.get(name)]
     if asked and proofs:
         raise SettingsError(f"--{proofs[0]} does not go with a request; give one command for each")
+    if requests and stage.get("allow_pending"):
+        raise SettingsError("--allow_pending does not go with a request: it evaluates the old state")
     manners = [name for name in _MANNERS if stage.get(name)]
+    fixed = [name for name in manners if name != "other_machine"]
+    if fixed and asked and not requests:
+        raise SettingsError(
+            f"--{fixed[0]} does not go with --resume alone: what waits is carried out as it was asked for"
+        )
     if manners and not asked:
         raise SettingsError(
             f"--{manners[0]}: found no request; expected together with --unlearn=FILE, --forget_users, ..."

@@ -141,7 +141,7 @@ _NEEDED = (
 _ENTRIES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "status": (lambda v: v in ("training", "complete"), "training or complete"),
     "identity_digest": (_digest, "a digest"),
-    "salt": (_text, "a text"),
+    "salt": (lambda v: isinstance(v, str) and bool(re.fullmatch("[0-9a-f]{8,64}", v)), "8 to 64 hex digits"),
     "forgotten": (lambda v: _list_of(v, _text), "a list of digests"),
     "plain_ids": (lambda v: isinstance(v, bool), "true or false"),
     "served": (_whole, "a whole number"),
@@ -159,7 +159,10 @@ _ENTRIES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "exactness": (_text, "a text"),
     "partition_of": (_text, "a text"),
     "code": (_text, "a text"),
-    "key": (lambda v: v is None or _text(v), "the name of a key"),
+    "key": (
+        lambda v: v is None or (isinstance(v, str) and bool(re.fullmatch("[0-9a-f]{16}", v))),
+        "the name of a key: 16 hex digits",
+    ),
     "dataset_sums": (_text, "a text"),
     "boards": (lambda v: _list_of(v, _place), "a list of places"),
     "machines": (lambda v: _list_of(v, lambda kind: kind is None or _mapping_of(kind, _text)), "kinds of machine"),

@@ -22,7 +22,9 @@ _OF_RECBOLE = frozenset(
         "transform",
     }
 )
-NEVER_TAKEN = frozenset({"checkpoint_dir", "worker", "save_dataset", "save_dataloaders", "keep_states", *IDLE})
+NEVER_TAKEN = frozenset(
+    {"checkpoint_dir", "log_dir", "key_file", "worker", "save_dataset", "save_dataloaders", "keep_states", *IDLE}
+)
 """Options that somebody may have trained with, and that are passed over: they change nothing, or say where files go and
 how work is spread, which is for whoever opens the run to say."""
 PICKLES = frozenset({"dataset_save_path", "dataloaders_save_path"})

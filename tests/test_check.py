@@ -14,7 +14,7 @@ from recbole_apa.data.samples import LabelledItems
 from recbole_apa.data.view import DataView
 from recbole_apa.errors import CertificateError, RunError
 from recbole_apa.run_store import RunStore
-from recbole_apa.unlearning.check import Name, RawFiles, in_exports, in_state, named, scan
+from recbole_apa.unlearning.check import Name, RawFiles, Sought, in_exports, in_state, named, scan
 from tests.unlearning_helpers import copy_run, shown_interaction, state, tree
 
 CHECK = Path(__file__).resolve().parent.parent / "recbole_apa" / "unlearning" / "check"
@@ -176,10 +176,9 @@ def test_a_state_and_an_export_are_looked_through_by_id(tmp_path):
     path.write_text("user_id:token\titem_id:token\na:b\tx\nc\tx\n")
     sought = named(scan(RawFiles((path,), "user_id", "item_id", None)), [Name("a:b", "x")])
     assert in_state(["a%3Ab:x", "c:x"], {}, {}, sought) == ["1 samples in partition.json"]
-    assert in_state(["a:b:x#2"], {"m": ["c:x"]}, {"m": 2}, sought) == [
-        "1 samples in partition.json",
-        "2 rows in m for 1 samples",
-    ]
+    assert in_state(["c:x"], {"m": ["c:x"]}, {"m": 2}, sought) == ["2 rows in m for 1 samples"]
+    plain = named(scan(RawFiles((path,), "user_id", "item_id", None)), [Name("a:b", "x")], plain=True)
+    assert in_state(["a:b:x#2"], {}, {}, plain) == ["1 samples in partition.json"]
     (tmp_path / "test.jsonl").write_text('{"sample_id": "a%3Ab:x", "history": []}\n')
     assert in_exports([tmp_path], {"test": []}, sought) == [f"1 lines of {tmp_path / 'test.jsonl'}"]
 
@@ -194,3 +193,18 @@ def test_exports_are_looked_through_before_the_certificate(options, tmp_path, mo
     monkeypatch.undo()
     unlearn(made.run_dir)
     assert audit(made.run_dir).holds
+
+
+def test_other_files_in_an_export_folder_stop_no_request(options, tmp_path):
+    """A request file that lay there ended the request after the ledger had taken it, each time again."""
+    export = tmp_path / "export"
+    made = run("APA", "board", config_dict={**options, "export_samples": str(export)}, run_dir=tmp_path / "run")
+    (export / "requests.jsonl").write_text('{"user_id": "u3"}\nno JSON\n')
+    unlearn(made.run_dir, requests=None, users=["u3"])
+    assert audit(made.run_dir).findings == []
+
+
+def test_lines_of_an_export_that_are_no_samples_are_found(tmp_path):
+    (tmp_path / "train.jsonl").write_text('no JSON\n{"a": 1}\n[]\n')
+    sought = Sought(users=frozenset({"u"}))
+    assert in_exports([tmp_path], {"train": []}, sought) == [f"3 lines of {tmp_path / 'train.jsonl'}"]

@@ -63,13 +63,19 @@ def test_places_to_write_to_are_not_taken_from_a_manifest(finished, tmp_path):
     sprung, victim = tmp_path / "sprung", tmp_path / "victim"
     victim.mkdir()
     (victim / "board-APADataset.pth").write_bytes(pickle.dumps(Trap(sprung)))
-    given = {"checkpoint_dir": str(victim), "save_dataset": True, "save_dataloaders": True, "worker": 64}
+    given = {
+        "checkpoint_dir": str(victim),
+        "save_dataset": True,
+        "save_dataloaders": True,
+        "worker": 64,
+        "log_dir": str(victim),
+    }
     folder = edited(finished, tmp_path, lambda m: m["options"].update(given))
     before = tree(victim)
     opened = evaluate_run(folder)
     assert opened.config["checkpoint_dir"] != str(victim) and not opened.config["save_dataset"]
     found = audit(folder)
-    assert found.holds and any("checkpoint_dir, save_dataloaders" in n for n in found.notices)
+    assert found.holds and any("checkpoint_dir, log_dir, save_dataloaders" in n for n in found.notices)
     unlearn(folder, users=["u3"])
     manifest = json.loads((folder / "manifest.json").read_text())
     assert not set(given) & set(manifest["options"]) and tree(victim) == before and not sprung.exists()

@@ -337,3 +337,61 @@ def test_the_item_lines_that_only_the_forgotten_had_may_go(options, data_folder,
     item.write_text(item.read_text().replace("Even Film 4", "Even Film IV"))
     with pytest.raises(RunError, match="not the one that the run was made of"):
         evaluate_run(made.run_dir)
+
+
+@pytest.mark.parametrize("change", ["manifest", "ledger", "file"])
+def test_keying_does_not_make_a_changed_run_look_certified(change, old_run, key_file):
+    """Digests made anew over an edited manifest would have hidden the edit from every later audit."""
+    if change == "manifest":
+        value = json.loads((old_run / "manifest.json").read_text())
+        value["full_training"]["seconds"] = 1.0
+        (old_run / "manifest.json").write_text(json.dumps(value, indent=1, sort_keys=True) + "\n")
+    elif change == "ledger":
+        lines = (old_run / "ledger.jsonl").read_text().splitlines(True)
+        (old_run / "ledger.jsonl").write_text("".join(lines[:-2]))
+    else:
+        (old_run / "metrics.json").write_text((old_run / "metrics.json").read_text().replace("0.", "0.1", 1))
+    before = tree(old_run)
+    with pytest.raises(RunError, match=r"changed|do not come to"):
+        convert(old_run)
+    assert {name: digest for name, digest in tree(old_run).items() if not name.startswith(".lock")} == before
+    assert not key_file.exists()
+
+
+def test_a_key_file_behind_a_link_stays_one_file_and_keeps_its_rights(tmp_path):
+    shared, mine = tmp_path / "team" / "keys.json", tmp_path / "mine.json"
+    KeyRing(shared).rotate()
+    shared.chmod(0o640)
+    mine.symlink_to(shared)
+    key = KeyRing(mine).rotate()
+    assert mine.is_symlink() and KeyRing(shared).newest() == key and len(json.loads(shared.read_text())["keys"]) == 2
+    assert stat.S_IMODE(shared.stat().st_mode) == 0o640
+    shared.chmod(0o644)
+    KeyRing(mine).rotate()
+    assert stat.S_IMODE(shared.stat().st_mode) == 0o640
+
+
+def test_a_key_file_is_on_disk_before_it_counts(tmp_path, monkeypatch):
+    synced, original = [], os.fsync
+    monkeypatch.setattr(
+        os, "fsync", lambda handle: (synced.append(os.readlink(f"/proc/self/fd/{handle}")), original(handle))
+    )
+    KeyRing(tmp_path / "a" / "b" / "keys.json").rotate()
+    folders = {str(tmp_path), str(tmp_path / "a"), str(tmp_path / "a" / "b")}
+    assert folders <= set(synced) and any(name.endswith(".tmp") for name in synced)
+
+
+def test_a_key_made_at_the_same_moment_without_locks_is_not_lost(tmp_path, monkeypatch):
+    """The other process makes the file after this one has looked, and before it writes."""
+    path, link = tmp_path / "keys.json", os.link
+    other, mine = Key.new(), Key.new()
+
+    def overtaken(source, target):
+        monkeypatch.setattr(os, "link", link)
+        KeyRing(path).keep(other)
+        return link(source, target)
+
+    monkeypatch.setattr(os, "link", overtaken)
+    monkeypatch.setattr("fcntl.flock", lambda *a: (_ for _ in ()).throw(OSError("no locks")))
+    KeyRing(path).keep(mine)
+    assert KeyRing(path).key(other.name) == other and KeyRing(path).key(mine.name) == mine

@@ -226,6 +226,23 @@ def test_while_a_request_waits_evaluation_refuses(finished, tmp_path, monkeypatc
     assert audit(folder).holds and evaluate_run(folder).metrics["test.n_samples"] > 0
 
 
+@pytest.mark.parametrize("asked", [{"users": ["u3"]}, {}], ids=["the same user", "nothing else"])
+def test_a_stricter_request_for_what_waits_is_not_taken_for_done(asked, finished, tmp_path, monkeypatch):
+    """It was dropped with status 0, and could never be asked for again."""
+    folder = copy_run(finished, tmp_path / "run")
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr("recbole_apa.fitting.StateBuilder.train", lambda *a: (_ for _ in ()).throw(KeyboardInterrupt))
+        unlearn(folder, users=["u3"])
+    before = tree(folder)
+    for manner in ({"exactness": "strict"}, {"exactness": "fresh"}, {"method": "GradDiff"}):
+        with pytest.raises(RequestError, match=r"line 1 of the ledger waits.*with exactness inherited.*--resume alone"):
+            unlearn(folder, **asked, **manner)
+    after = {name: digest for name, digest in tree(folder).items() if not name.startswith(".lock")}
+    assert after == {name: digest for name, digest in before.items() if not name.startswith(".lock")}
+    unlearn(folder, users=["u3"])
+    assert audit(folder).holds
+
+
 def test_nothing_asked_and_nothing_waiting_is_said(finished, tmp_path):
     folder = copy_run(finished, tmp_path / "run")
     with pytest.raises(RequestError, match="nothing was asked"):

@@ -4,12 +4,10 @@ A key is made in memory and becomes the file's with :meth:`KeyRing.keep`, which 
 right: a refused one leaves nothing.
 """
 
-import contextlib
 import json
 import os
-import secrets
 import stat
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from logging import getLogger
@@ -18,10 +16,12 @@ from typing import Any
 
 from recbole_apa.errors import KeyFileError
 from recbole_apa.keys.key import Key
+from recbole_apa.keys.ring_file import alone, make_folder, write_ring
 
 KEY_FILE = "key_file"
 KEY_FILE_VARIABLE = "RECBOLE_APA_KEY_FILE"
 _FORMAT = 1
+_ATTEMPTS = 5
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,8 @@ class KeyRing:
             raise KeyFileError(
                 f"there is no home folder for the key file; name a place with --{KEY_FILE} or {KEY_FILE_VARIABLE}"
             )
-        return self._path
+        # a link is followed, so that the file that colleagues share stays one file
+        return self._path.resolve() if self._path.is_symlink() else self._path
 
     def key(self, name: str) -> Key:
         """
@@ -101,17 +102,19 @@ class KeyRing:
         Raises:
             KeyFileError: the file is damaged, or cannot be written.
         """
-        if key.name in self._keys():
-            return
         try:
-            self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            with _alone(self.path):
-                self._write([*self._entries(), _Entry(key, _now())])
+            for _ in range(_ATTEMPTS):
+                if key.name in self._keys():
+                    return
+                make_folder(self.path.parent)
+                with alone(self.path):
+                    write_ring(self.path, _text([*self._entries(), _Entry(key, _now())]))
         except OSError as error:
             raise KeyFileError(
                 f"cannot write the key file {self.path}: {error}; name another place, outside every run, with "
                 f"--{KEY_FILE} or {KEY_FILE_VARIABLE}"
             ) from error
+        raise KeyFileError(f"the key file {self.path} is written by other processes all the time; start again")
 
     def outside(self, folder: Path) -> None:
         """
@@ -136,24 +139,9 @@ class KeyRing:
             raise KeyFileError(f"cannot read the key file {self.path}: {error}") from error
         except (ValueError, RecursionError):
             raise KeyFileError(f"the key file {self.path} is damaged; restore it from a copy") from None
-        if os.name == "posix" and mode & (stat.S_IRWXG | stat.S_IRWXO):
-            getLogger().warning(f"the key file {self.path} can be read by others: chmod 600 {self.path}")
+        if os.name == "posix" and mode & stat.S_IRWXO:
+            getLogger().warning(f"the key file {self.path} can be read by everybody: chmod o= {self.path}")
         return _parsed(self.path, value)
-
-    def _write(self, entries: Iterable[_Entry]) -> None:
-        keys = [{"name": e.key.name, "secret": e.key.secret.hex(), "made": e.made} for e in entries]
-        text = json.dumps({"format": _FORMAT, "keys": keys}, indent=1) + "\n"
-        temporary = self.path.with_name(f".{self.path.name}.{secrets.token_hex(4)}.tmp")
-        try:
-            # never readable by others, not even for a moment
-            handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-            with os.fdopen(handle, "w", encoding="utf-8") as file:
-                file.write(text)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(temporary, self.path)
-        finally:
-            temporary.unlink(missing_ok=True)
 
 
 def key_ring(options: Mapping[str, Any] | None = None) -> KeyRing:
@@ -186,22 +174,10 @@ def _parsed(path: Path, value: Any) -> list[_Entry]:
     return [entry for _, entry in entries]
 
 
+def _text(entries: Iterable[_Entry]) -> str:
+    keys = [{"name": e.key.name, "secret": e.key.secret.hex(), "made": e.made} for e in entries]
+    return json.dumps({"format": _FORMAT, "keys": keys}, indent=1) + "\n"
+
+
 def _now() -> str:
     return datetime.now(timezone.utc).isoformat(timespec="seconds")
-
-
-@contextlib.contextmanager
-def _alone(path: Path) -> Iterator[None]:
-    """Two first requests at once must not write over each other's key."""
-    try:
-        import fcntl
-    except ImportError:
-        yield
-        return
-    handle = os.open(path.with_name(f".{path.name}.lock"), os.O_RDWR | os.O_CREAT, 0o600)
-    try:
-        with contextlib.suppress(OSError):  # a file system without locks
-            fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(handle)

@@ -51,17 +51,17 @@ def _is_gone(copy: Path) -> bool:
     number = copy.name.rpartition("-")[2]
     if not number.isdigit():
         return False
-    if _here() in copy.name:
-        return not psutil.pid_exists(int(number))
-    # a container has a host name of its own; under the same kernel its lock tells
-    return _is_of_this_kernel(copy) and _is_free(copy)
+    # containers may share a host name, and have process numbers of their own: under the same kernel the lock tells
+    if _is_of_this_kernel(copy):
+        return _is_free(copy)
+    return _here() in copy.name and not psutil.pid_exists(int(number))
 
 
 def _is_used_here(copy: Path) -> bool:
+    if _is_of_this_kernel(copy):
+        return not _is_free(copy)
     number = copy.name.rpartition("-")[2]
-    if _here() in copy.name and number.isdigit():
-        return psutil.pid_exists(int(number))
-    return _is_of_this_kernel(copy) and not _is_free(copy)
+    return _here() in copy.name and number.isdigit() and psutil.pid_exists(int(number))
 
 
 def _is_free(copy: Path) -> bool:

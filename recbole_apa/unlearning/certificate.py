@@ -44,8 +44,9 @@ MIXED = (
 )
 """Of a run whose parts come from several kinds of machine: no training from scratch gives its very bits."""
 LEFT = (
-    "RecBole's text logs of earlier processes hold aggregate figures (losses, AUC) and no identifiers; the manifest "
-    "lists them under outside.logs.",
+    "Text logs of earlier processes hold aggregate figures (losses, AUC) and no identifiers; the manifest lists them "
+    "under outside.logs. A log that an older version wrote in a program that made several runs may hold "
+    "those of others.",
     "The dataset's own files are not this program's to change: remove the rows there as well. The run stays valid "
     "with or without them.",
     "Digests in ledger and certificate are keyed. Whoever holds the run folder alone cannot tell from them who was "

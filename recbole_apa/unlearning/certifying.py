@@ -5,7 +5,9 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import Any
 
-from recbole_apa.keys import Key
+from recbole_apa.errors import RunError
+from recbole_apa.files import read_json
+from recbole_apa.keys import Key, KeyRing
 from recbole_apa.ledger import Entry
 from recbole_apa.run_store import CERTIFICATES, KEY, MACHINES, RunStore
 from recbole_apa.trainer import APATrainer
@@ -57,6 +59,24 @@ def certify(
             "served_together": len(requests),
         }
         write_certificate(pending.folder / CERTIFICATES, {"format": FORMAT, "request": request, **content})
+
+
+def refuse_uncertified(store: RunStore, position: int, keys: KeyRing) -> None:
+    """Before the ledger says that a request was carried out: the state that is there has to be the certified one.
+
+    Raises:
+        RunError: a file is not as it was written, or not the one that the certificate names.
+    """
+    files = store.check()["files"]
+    told = read_json(store.folder / CERTIFICATES / f"{position:04d}.json")
+    key = keys.key(told[KEY]) if told.get(KEY) else None
+    for name, digests in told["files"].items():
+        there = files.get(name)
+        if (key.keyed(there) if key and there else there) != digests["after"]:
+            raise RunError(
+                f"{store.place}/{name} is not the file that the certificate of request {position} names: restore the "
+                "run from a copy"
+            )
 
 
 def _content(store: RunStore, pending: RunStore, trainer: APATrainer, done: CarriedOut) -> dict[str, Any]:

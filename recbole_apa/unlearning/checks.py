@@ -47,8 +47,9 @@ def sought_of(
         CertificateError: the digests do not reach what the names do: it would come back when the run is opened.
     """
     raw = scan(raw_files(dataset))
-    known = recognised(raw, lines, salt, lambda name: keys.key(name).secret, dataset.view.once_a_pair)
-    asked = named(raw, [Name(d.user, d.item, d.time) for d in demands])
+    view = dataset.view
+    known = recognised(raw, lines, salt, lambda name: keys.key(name).secret, view.once_a_pair, view.plain_ids)
+    asked = named(raw, [Name(d.user, d.item, d.time) for d in demands], view.plain_ids)
     if not (asked.users <= known.users and asked.items <= known.items and asked.keys <= known.keys):
         raise CertificateError(_refusal(["what would be kept of the request does not cover what it names"]))
     return known | asked
@@ -78,13 +79,19 @@ def refuse_in_data(before: Sequence[Any], data: Sequence[Any], sought: Sought) -
         )
 
 
-def refuse_in_state(store: RunStore, data: Sequence[Any], sought: Sought, exports: Sequence[str]) -> None:
+def refuse_in_state(store: RunStore, data: Sequence[Any], sought: Sought) -> None:
     """
     Raises:
-        CertificateError: something of what is sought can be reached in a state, in the data that it was made of, or in
-            the run's exports.
+        CertificateError: something of what is sought can be reached in a state, or in the data that it was made of.
     """
     _refuse(in_data(parts_of(data), sought) + in_run(store, sought))
+
+
+def refuse_in_exports(exports: Sequence[str], data: Sequence[Any], sought: Sought) -> None:
+    """
+    Raises:
+        CertificateError: something of what is sought can be reached in the run's exports.
+    """
     _refuse(in_exports(map(Path, exports), data[0]._dataset.splits, sought))
 
 

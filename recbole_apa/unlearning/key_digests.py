@@ -15,7 +15,7 @@ from recbole_apa.data.splits import SPLITS
 from recbole_apa.errors import RequestError
 from recbole_apa.files import file_digest, json_text, read_json, write_text
 from recbole_apa.keys import Key, key_ring
-from recbole_apa.ledger import DONE, KEYED, REQUEST, Chain, Entry, Ledger
+from recbole_apa.ledger import DONE, KEYED, REQUEST, Chain, Entry, Ledger, refuse_gap
 from recbole_apa.manifest import with_check
 from recbole_apa.run_lock import run_lock
 from recbole_apa.run_store import CERTIFICATES, COMPLETE, KEY, LEDGER, RunStore, is_old_format, knows_no_scopes
@@ -43,6 +43,11 @@ def convert(run_dir: str | Path, config_dict: Mapping[str, Any] | None = None) -
         ledger, keys = Ledger(folder, store.salt), key_ring(config_dict)
         if pending_store(store).is_ready():
             switch(store)
+        elif not ledger.waiting() and pending_store(store).folder.exists():
+            shutil.rmtree(pending_store(store).folder)  # left by a switch that was killed at its end
+        # digests made anew would make an edited manifest, or a lost line, look like what was certified
+        refuse_gap(store, keys)
+        store.check()
         if not are_salted(store, ledger):
             return False
         if ledger.waiting():

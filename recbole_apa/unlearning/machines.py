@@ -94,8 +94,8 @@ class Machines:
         here, before = self.here.text(), self.text_before()
         if self.retrains:
             return (
-                f"The run was computed on another kind of machine ({before}); every shard was trained again, and "
-                f"everything else computed again, on this one ({here})."
+                f"The run was computed on another kind of machine ({before}); every shard was trained again, on "
+                f"this one ({here}), and nothing else was taken over than what the exactness says."
             )
         if self.others:
             return (

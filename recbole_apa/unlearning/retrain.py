@@ -26,8 +26,8 @@ from recbole_apa.manifest_options import options_of
 from recbole_apa.partition.inherited import assignment_alone
 from recbole_apa.run_store import CERTIFICATES, KEY, MACHINES, METRICS, PENDING, RunIdentity, RunStore
 from recbole_apa.trainer import APATrainer
-from recbole_apa.unlearning.certifying import CarriedOut, certify
-from recbole_apa.unlearning.checks import refuse_in_data, refuse_in_state, sought_of
+from recbole_apa.unlearning.certifying import CarriedOut, certify, refuse_uncertified
+from recbole_apa.unlearning.checks import refuse_in_data, refuse_in_exports, refuse_in_state, sought_of
 from recbole_apa.unlearning.demands import Demand
 from recbole_apa.unlearning.exactness import DEFINITIONS, EARLIER, FRESH, INHERITED, STRICT, THIS_DATA, exactness_of
 from recbole_apa.unlearning.forgotten import ForgottenSamples, table_figures
@@ -71,6 +71,7 @@ def finish_switch(store: RunStore, ledger: Ledger, keys: KeyRing) -> list[Path]:
     if not ledger.waiting() and pending_store(store).folder.exists():
         shutil.rmtree(pending_store(store).folder)  # left by a switch that was killed at its end
     if late:
+        refuse_uncertified(store, late[0], keys)
         _close(store, ledger, late, keys)
     return _certificate_paths(store, late)
 
@@ -116,15 +117,16 @@ def carry_out(
     result.metrics = evaluate_state(result, show) | recbole_figures("valid", valid_result)
     dropped.judge("after")
     _purge_memory(opened.model, data)
-    if exactness != INHERITED:
+    served = [e for e in ledger.requests() if served_by(before, e) or e in requests]
+    sought = sought_of(data[0]._dataset, [e.content for e in served], store.salt, opened.keys)
+    refuse_in_state(pending, data, sought)
+    if exactness != INHERITED or machines.retrains:
         settle_shards(plan, trainer.record.sizes, changed_shards(store, trainer), before.get("full_training", {}))
     own = clean_outside(own_outside(store, before), result, store)
-    served = [e for e in ledger.requests() if served_by(before, e) or e in requests]
+    refuse_in_exports(own.exports, data, sought)
     about = _about(before, served, exactness, data[0]._dataset.view)
     about["outside"] = left_outside(before, trainer, result, own)
     write_records(result, about, _carried_out(served))
-    sought = sought_of(data[0]._dataset, [e.content for e in served], store.salt, opened.keys)
-    refuse_in_state(pending, data, sought, own.exports)
     seconds = training_cost(trainer)["seconds"]
     figures = table_figures(opened_metrics(store), result.metrics, dropped)
     done = CarriedOut(before, plan, exactness, method, seconds, figures, own, key, machines)

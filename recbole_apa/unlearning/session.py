@@ -12,7 +12,7 @@ from recbole_apa.assembly import RunResult, open_run
 from recbole_apa.data.forgotten import ITEM, PAIR, ROW, USER, Digester, Forgotten, Scope, digests_of
 from recbole_apa.data.samples import Interactions
 from recbole_apa.errors import RequestError, SettingsError
-from recbole_apa.keys import key_ring
+from recbole_apa.keys import KEY_FILE, key_ring
 from recbole_apa.ledger import REQUEST, Entry, Ledger, refuse_gap, refuse_pending, view_of
 from recbole_apa.log_places import open_log
 from recbole_apa.run_lock import run_lock
@@ -171,7 +171,7 @@ class _Session:
     ) -> None:
         self.other_machine = other_machine
         self.store, self.changes, self.opened = store, changes, opened
-        self.keys = opened.keys if opened else key_ring(changes)
+        self.keys = opened.keys if opened and not (changes or {}).get(KEY_FILE) else key_ring(changes)
         self.ledger = Ledger(store.folder, store.salt)
         waiting = {e.position for e in self.ledger.waiting()}
         if not writes:
@@ -187,6 +187,7 @@ class _Session:
         if self.ledger.waiting():
             self._key_old_digests()
         left = self.ledger.waiting()
+        self._refuse_other_manner(demands, left, exactness, method)
         if left:
             opened = open_run(self.store, self.changes, allow_pending=True, keys=self.keys)
             show = opened.config["show_progress"]
@@ -220,6 +221,27 @@ class _Session:
         served = self._served([*waited, *late])
         return [demand for demand in demands if not any(_covers(demand, part) for part in served)]
 
+    def _refuse_other_manner(
+        self, demands: Sequence[Demand], left: Sequence[Entry], exactness: str, method: str
+    ) -> None:
+        """What waits is carried out as it was asked for: a demand that asks for more would be taken for done.
+
+        Raises:
+            RequestError: a request for the same waits at another level or by another method; or one waits so, and
+                nothing else was asked.
+        """
+        late = [e for e in self.ledger.requests() if e.position in self._closed_now]
+        for entry in [*left, *late]:
+            manner = entry.content["exactness"], entry.content.get("method", EXACT)
+            covered = [d for d in demands if any(_covers(d, part) for part in self._served([entry]))]
+            alone = not demands and (exactness, method) != (INHERITED, EXACT)
+            if manner != (exactness, method) and (covered or alone):
+                raise RequestError(
+                    f"the request in line {entry.position} of the ledger waits, or was finished just now, with "
+                    f"exactness {manner[0]} and method {manner[1]}; found {exactness} and {method}. Finish it with "
+                    "--resume alone; what is forgotten then cannot be asked for again"
+                )
+
     def _key_old_digests(self) -> None:
         """Digests that an older version only salted are keyed before anything is added to them."""
         if are_salted(self.store, self.ledger):
@@ -252,10 +274,15 @@ class _Session:
 
     def _open(self) -> RunResult:
         """The run with its data as they are now."""
-        if self.opened is None:
+        if self.opened is None or self._is_stale(self.opened):
             return open_run(self.store, self.changes, keys=self.keys)
         self.store.check()
         return self.opened
+
+    def _is_stale(self, opened: RunResult) -> bool:
+        """Whether another process made the run forget something since it was opened."""
+        known = opened.config.view.row_digests if opened.config.view else frozenset()
+        return known != set(self.store.manifest()["forgotten"])
 
     def _ask(
         self, opened: RunResult, demands: Sequence[Demand], exactness: str, method: str, skip_unknown: bool

@@ -63,15 +63,21 @@ def in_exports(folders: Iterable[Path], splits: Mapping[str, Sequence[Any]], sou
     """
     now = {s.sample_id: [[e.item_id, e.label] for e in s.history] for samples in splits.values() for s in samples}
     out = []
-    for path in (p for folder in folders for p in sorted(Path(folder).glob("*.jsonl"))):
-        lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-        n = sum(
-            sought.has_id(line["sample_id"])
-            or [[item, label] for item, _, label in line["history"]] != now.get(line["sample_id"])
-            for line in lines
-        )
-        out += [f"{n} lines of {path}"] if n else []
+    for path in (Path(folder) / f"{split}.jsonl" for folder in folders for split in SPLITS):
+        if path.is_file():
+            n = sum(_is_wrong(line, now, sought) for line in path.read_bytes().splitlines())
+            out += [f"{n} lines of {path}"] if n else []
     return out
+
+
+def _is_wrong(line: bytes, now: Mapping[str, Any], sought: Sought) -> bool:
+    """Whether a line of an export shows a row that is looked for, or is not one of a sample as it is now."""
+    try:
+        told = json.loads(line)
+        name, shown = told["sample_id"], [[item, label] for item, _, label in told["history"]]
+        return sought.has_id(name) or shown != now.get(name)
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return True
 
 
 def _is_sought(user: str, item: str, interaction_id: str, sought: Sought) -> bool:

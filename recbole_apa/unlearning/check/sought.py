@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -29,14 +29,19 @@ class Sought:
     items: frozenset[str] = frozenset()
     """Items of which nothing may be left."""
     keys: frozenset[str] = frozenset()
-    """``user:item:time`` of every row that is looked for, or ``user:item`` where there are no times, in both
-    spellings."""
+    """``user:item:time`` of every row that is looked for, or ``user:item`` where there are no times, as ids have it."""
     some: frozenset[str] = frozenset()
     """Users of whom single rows are looked for."""
+    plain: bool = False
+    """Whether ids are spelled as in runs from before format 3."""
 
     def __or__(self, other: "Sought") -> "Sought":
         return Sought(
-            self.users | other.users, self.items | other.items, self.keys | other.keys, self.some | other.some
+            self.users | other.users,
+            self.items | other.items,
+            self.keys | other.keys,
+            self.some | other.some,
+            self.plain or other.plain,
         )
 
     def __bool__(self) -> bool:
@@ -46,7 +51,7 @@ class Sought:
         """Whether a row of the data is looked for."""
         if user in self.users or item in self.items:
             return True
-        return user in self.some and not self.keys.isdisjoint(keys_of(user, item, time))
+        return user in self.some and key_of(user, item, time, self.plain) in self.keys
 
     def has_id(self, interaction_id: str) -> bool:
         """Whether an id, of a sample or in a history, is that of a row that is looked for."""
@@ -54,14 +59,22 @@ class Sought:
         return interaction_id in self.keys or bool(mark and nth.isdigit() and head in self.keys)
 
 
-def keys_of(user: str, item: str, time: float | None) -> tuple[str, str]:
-    """An interaction's key as ids have it, and as runs before format 3 have it."""
+def key_of(user: str, item: str, time: float | None, plain: bool) -> str:
+    """An interaction's key as ids have it.
+
+    Args:
+        plain: as runs before format 3 have it.
+    """
     end = "" if time is None else f":{_time_text(time)}"
-    return f"{user.translate(_WORDS)}:{item.translate(_WORDS)}{end}", f"{user}:{item}{end}"
+    return f"{user}:{item}{end}" if plain else f"{user.translate(_WORDS)}:{item.translate(_WORDS)}{end}"
 
 
-def named(raw: RawRows, names: Sequence[Name]) -> Sought:
-    """What names come to in the raw files."""
+def named(raw: RawRows, names: Sequence[Name], plain: bool = False) -> Sought:
+    """What names come to in the raw files.
+
+    Args:
+        plain: whether the run's ids are spelled as before format 3.
+    """
     users = frozenset(n.user for n in names if n.user is not None and n.item is None)
     items = frozenset(n.item for n in names if n.item is not None and n.user is None)
     pairs: dict[tuple[str, str], list[float | None]] = {}
@@ -73,7 +86,7 @@ def named(raw: RawRows, names: Sequence[Name]) -> Sought:
     def is_asked(user: str, item: str, time: float | None) -> bool:
         return any(wanted is None or time is None or wanted == time for wanted in pairs.get((user, item), ()))
 
-    return _sought(raw, users, items, some, is_asked)
+    return _sought(raw, Sought(users, items, some=some, plain=plain), is_asked)
 
 
 def recognised(
@@ -82,6 +95,7 @@ def recognised(
     salt: str,
     secret: Callable[[str], bytes],
     once_a_pair: bool = False,
+    plain: bool = False,
 ) -> Sought:
     """What the lines of a ledger come to in whatever the raw files hold: names are not known any more.
 
@@ -91,7 +105,7 @@ def recognised(
         secret: of a key, by its name.
         once_a_pair: whether a pair that a line from before run format 3 names means all its rows.
     """
-    out = Sought()
+    out = Sought(plain=plain)
     groups: dict[str | None, list[Mapping[str, Any]]] = {}
     for line in lines:
         groups.setdefault(line.get("key"), []).append(line)
@@ -99,7 +113,7 @@ def recognised(
         digest = _Digest(salt, secret(key) if key else None)
         scopes = {d for line in group for d in line.get("hides", ())}
         if scopes:
-            out |= _by_scopes(raw, digest, scopes)
+            out |= _by_scopes(raw, digest, scopes, plain)
         old = [line for line in group if "hides" not in line]
         if old:
             names, rows = ({d for line in old for d in line[part]} for part in ("names", "interactions"))
@@ -123,7 +137,7 @@ class _Digest:
         )
 
 
-def _by_scopes(raw: RawRows, digest: _Digest, scopes: set[str]) -> Sought:
+def _by_scopes(raw: RawRows, digest: _Digest, scopes: set[str], plain: bool) -> Sought:
     users = frozenset(name for name in raw.user_names if digest.of("user", name) in scopes)
     items = frozenset(name for name in raw.item_names if digest.of("item", name) in scopes)
     some = frozenset(name for name in raw.user_names if digest.of("partly", name) in scopes)
@@ -133,23 +147,16 @@ def _by_scopes(raw: RawRows, digest: _Digest, scopes: set[str]) -> Sought:
             return True
         return time is not None and digest.of("row", user, item, _time_text(time)) in scopes
 
-    return _sought(raw, users, items, some, is_hidden)
+    return _sought(raw, Sought(users, items, some=some, plain=plain), is_hidden)
 
 
-def _sought(
-    raw: RawRows,
-    users: frozenset[str],
-    items: frozenset[str],
-    some: frozenset[str],
-    is_sought: Callable[[str, str, float | None], bool],
-) -> Sought:
-    """All rows of users and items, and of some users those of which a test holds."""
-    whole = _of(raw.users, raw.user_names, users) | _of(raw.items, raw.item_names, items)
-    rows = map(raw.row, np.flatnonzero(whole).tolist())
-    keys = {key for row in rows for key in keys_of(*row)}
-    single = map(raw.row, np.flatnonzero(~whole & _of(raw.users, raw.user_names, some)).tolist())
-    keys |= {key for row in single if is_sought(*row) for key in keys_of(*row)}
-    return Sought(users, items, frozenset(keys), some)
+def _sought(raw: RawRows, bare: Sought, is_sought: Callable[[str, str, float | None], bool]) -> Sought:
+    """With the keys of all rows of its users and items, and of some users' those of which a test holds."""
+    whole = _of(raw.users, raw.user_names, bare.users) | _of(raw.items, raw.item_names, bare.items)
+    single = np.flatnonzero(~whole & _of(raw.users, raw.user_names, bare.some)).tolist()
+    rows = [raw.row(row) for row in np.flatnonzero(whole).tolist()]
+    rows += [row for row in map(raw.row, single) if is_sought(*row)]
+    return replace(bare, keys=frozenset(key_of(*row, bare.plain) for row in rows))
 
 
 def _by_rows(raw: RawRows, digest: _Digest, names: set[str], rows: set[str], once_a_pair: bool) -> Sought:
@@ -161,9 +168,9 @@ def _by_rows(raw: RawRows, digest: _Digest, names: set[str], rows: set[str], onc
     def was_found(user: str, item: str, time: float | None) -> bool:
         if once_a_pair and digest.of(f"pair {user} {item}") in names:
             return True
-        return any(digest.of(key) in rows for key in set(keys_of(user, item, time)))
+        return digest.of(key_of(user, item, time, plain=True)) in rows
 
-    return _sought(raw, users, items, everybody, was_found)
+    return _sought(raw, Sought(users, items, some=everybody, plain=True), was_found)
 
 
 def _of(numbers: np.ndarray, names: Sequence[str], wanted: frozenset[str]) -> np.ndarray:
