@@ -9,7 +9,7 @@ import torch
 from recbole_apa import audit, run, unlearn, verify
 from recbole_apa.cli import main
 from recbole_apa.cli_usage import USAGE
-from recbole_apa.files import file_digest, read_json, write_json
+from recbole_apa.files import file_digest, read_json
 from recbole_apa.keys import key_ring
 from recbole_apa.ledger import DONE, Ledger, manifest_digest
 from recbole_apa.partition import Partition
@@ -105,7 +105,7 @@ def sealed(folder, **changes):
     manifest = read_json(folder / MANIFEST)
     manifest["files"]["partition.safetensors"] = file_digest(folder / "partition.safetensors")
     manifest |= {name: value for name, value in changes.items() if value is not None}
-    write_json(folder / MANIFEST, {k: v for k, v in manifest.items() if changes.get(k, v) is not None})
+    RunStore(folder).write_manifest({k: v for k, v in manifest.items() if changes.get(k, v) is not None})
     ledger = Ledger(folder, manifest["salt"])
     last = ledger.entries()[-1].content
     done = {name: last[name] for name in ("requests", "certificates", "key")}

@@ -26,6 +26,8 @@ EXEMPT = {
     "manifest.json: options.data_path",
     "manifest.json: full_training",  # times
     "manifest.json: outside",  # paths
+    "manifest.json: boards",  # paths of tensorboard logs, each with a name of its own
+    "manifest.json: check",  # of the manifest's other entries, those here among them
     "manifest.json: code",  # of a first training alone
     "manifest.json: files",  # digests of the files above; the files are compared themselves
     "manifest.json: forgotten",
@@ -131,7 +133,7 @@ def cleaned(rows, asked):
 
 def state(folder):
     """Everything of a run but what is exempt: file, or entry of the manifest -> digest, or content."""
-    assert len(EXEMPT) == 21  # each of them is spelt out below or is an entry of the manifest
+    assert len(EXEMPT) == 23  # each of them is spelt out below or is an entry of the manifest
     out = {}
     for name in RunStore(folder).state_files():
         content = read_json(folder / name) if name.endswith((METRICS, "training.json")) else None

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from recbole_apa.errors import CertificateError
+from recbole_apa.errors import CertificateError, RunError
 from recbole_apa.keys import KeyRing
 from recbole_apa.ledger import Ledger, served_by
 from recbole_apa.run_store import EMBEDDINGS, MEMORY, RunStore
@@ -96,9 +96,14 @@ def refuse_in_exports(exports: Sequence[str], data: Sequence[Any], sought: Sough
 
 
 def in_run(store: RunStore, sought: Sought) -> list[str]:
-    """Where a state says that it saw something of what is sought, in words."""
+    """Where a state says that it saw something of what is sought, in words.
+
+    Raises:
+        RunError: the state's files are missing or damaged.
+    """
     partition = store.load_partition()
-    assert partition is not None
+    if partition is None:
+        raise RunError(f"{store.folder} has no partition.json")
     n_told = {EMBEDDINGS: len(store.load_embeddings()), MEMORY: len(store.load_memory()[0].labels)}
     return in_state(partition.shard_of, store.lineage(), n_told, sought)
 
