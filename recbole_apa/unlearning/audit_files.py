@@ -66,7 +66,9 @@ def _odd_entries(folder: Path, entries: Mapping[str, str], manifest: Mapping[str
     folders = {parent for name in manifest["files"] for parent in _parents(name)} | {CERTIFICATES, PENDING}
     for name, kind in sorted(entries.items()):
         if kind not in ("file", "folder"):
-            if not any(entries.get(parent) == "link" for parent in _parents(name)):
+            if kind == "empty folder" and is_known(name):
+                yield leftover(name)
+            elif not any(entries.get(parent) == "link" for parent in _parents(name)):
                 yield f"{name} is {'an' if kind[0] in 'aeiou' else 'a'} {kind}; a run holds plain files alone"
         elif name.split("/")[0] == PENDING or (name.split("/")[0] == CERTIFICATES and name.count("/") == 1):
             continue  # said once for all of it; the ledger answers for the others

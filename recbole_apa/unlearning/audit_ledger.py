@@ -8,6 +8,7 @@ from recbole_apa.errors import RunError
 from recbole_apa.files import file_digest, read_json
 from recbole_apa.keys import KeyRing
 from recbole_apa.ledger import DONE, Entry, Ledger, manifest_digest
+from recbole_apa.line_endings import how_changed
 from recbole_apa.pinned_run import PinnedStore
 from recbole_apa.plain_files import read_plain
 from recbole_apa.run_store import CERTIFICATES, KEY, LEDGER, MANIFEST
@@ -91,7 +92,7 @@ def _certificates(folder: Path, entry: Entry, requests: Mapping[int, Entry], las
         if not path.is_file():
             yield f"{CERTIFICATES}/{name} is missing"
         elif file_digest(path) != digest:
-            yield f"{CERTIFICATES}/{name} was changed after it was written"
+            yield f"{CERTIFICATES}/{name}{how_changed(path, digest, ' was changed after it was written')}"
         else:
             whole.add(name)
     for position in entry.content["requests"]:
