@@ -164,6 +164,7 @@ def test_workers_are_given_rows_and_no_key(run_folder, key_file):
     assert dataset.worker_view.shown.sum() == len(dataset.raw_interactions)
 
 
+@pytest.mark.slow  # test_unlearning forgets by two processes as well
 def test_workers_train_what_a_request_left(run_folder, key_file, tmp_path):
     alone = shutil.copytree(run_folder, tmp_path / "alone")
     unlearn(run_folder, users=["u3"], config_dict={"workers": 2})
@@ -202,7 +203,8 @@ def test_digests_of_an_old_run_are_keyed_by_one_command(old_run, key_file, capsy
         evaluate_run(old_run, PLACES)
 
 
-def test_keying_that_is_killed_anywhere_goes_on(old_run, key_file, tmp_path, monkeypatch):
+@pytest.mark.parametrize("step", [5, pytest.param(1, marks=pytest.mark.slow)])
+def test_keying_that_is_killed_anywhere_goes_on(step, old_run, key_file, tmp_path, monkeypatch):
     class Killed(BaseException):
         pass
 
@@ -230,7 +232,7 @@ def test_keying_that_is_killed_anywhere_goes_on(old_run, key_file, tmp_path, mon
                 convert(folder)
                 done = True
             except Killed:
-                at += 1
+                at += step
         if at % 7 == 3:
             there = {name: digest for name, digest in tree(folder).items() if not name.startswith(".lock")}
             known = [
