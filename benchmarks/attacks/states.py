@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 TIMES = frozenset(
-    {"time", "completed", "previous", "digest", "manifest", "salt", "outside", "removed_outside", "boards"}
+    {"time", "completed", "previous", "digest", "check", "manifest", "salt", "outside", "removed_outside", "boards"}
 )
 """Keys that hold a time, what is chained to one, where the logs of that second lie, or the run's salt."""
 NAMES_ONLY = frozenset({"files", "certificates"})
