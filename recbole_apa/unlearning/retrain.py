@@ -120,8 +120,7 @@ def carry_out(
     served = [e for e in ledger.requests() if served_by(before, e) or e in requests]
     sought = sought_of(data[0]._dataset, [e.content for e in served], store.salt, opened.keys)
     refuse_in_state(pending, data, sought)
-    if exactness != INHERITED or machines.retrains:
-        settle_shards(plan, trainer.record.sizes, changed_shards(store, trainer), before.get("full_training", {}))
+    _settle(plan, store, trainer, machines)
     own = clean_outside(own_outside(store, before), result, store)
     refuse_in_exports(own.exports, data, sought)
     about = _about(before, served, exactness, data[0]._dataset.view)
@@ -138,6 +137,15 @@ def carry_out(
     trainer.store = RunStore(store.folder)
     certificates = _certificate_paths(store, positions)
     return Outcome(positions, plan, certificates, figures, seconds, full, result, method)
+
+
+def _settle(plan: Plan, store: RunStore, trainer: APATrainer, machines: Machines) -> None:
+    """Say in a plan which shards were trained, where it could not know."""
+    if plan.exactness != INHERITED:
+        cost = store.manifest().get("full_training", {})
+        settle_shards(plan, trainer.record.sizes, changed_shards(store, trainer), cost)
+    if machines.retrains:
+        plan.shards, plan.n_train_samples = list(range(plan.n_shards)), plan.n_kept
 
 
 def _trainer_of(opened: RunResult, store: RunStore, pending: RunStore, machines: Machines) -> APATrainer:
