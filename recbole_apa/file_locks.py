@@ -14,6 +14,7 @@ except ImportError:  # Windows
 
 _HELD = (errno.EACCES, errno.EAGAIN)
 _NO_LOCKS = (errno.ENOLCK, errno.EBADF, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL)
+_NO_LINK = getattr(os, "O_NOFOLLOW", 0)
 
 
 class HeldError(Exception):
@@ -71,14 +72,14 @@ def _take(path: Path) -> int:
 
 
 def _open(path: Path) -> tuple[int, bool]:
-    """A descriptor, and whether it may write."""
+    """A descriptor, and whether it may write. A link is not followed: it could have a file made anywhere."""
     try:
-        return os.open(path, os.O_RDWR | os.O_CREAT, 0o666), True
+        return os.open(path, os.O_RDWR | os.O_CREAT | _NO_LINK, 0o666), True
     except OSError as error:
         # a colleague's, or on a disk that cannot be written: to read it is enough
         if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
             with contextlib.suppress(OSError):
-                return os.open(path, os.O_RDONLY), False
+                return os.open(path, os.O_RDONLY | _NO_LINK), False
         raise
 
 

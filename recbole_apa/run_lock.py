@@ -30,9 +30,11 @@ def run_lock(folder: Path, purpose: str, writes: bool = True) -> Iterator[None]:
             cannot be written or its file system has no locks, the work goes on without one.
 
     Raises:
-        RunError: another process holds it, or the folder cannot be written.
+        RunError: another process holds it, the folder cannot be written, or a link in it leads elsewhere.
     """
     was_there = folder.exists()
+    if writes:
+        _refuse_links(folder)
     with ExitStack() as stack:
         if _is_held(folder, was_there, writes, stack):
             _refuse_alive(folder)
@@ -40,6 +42,21 @@ def run_lock(folder: Path, purpose: str, writes: bool = True) -> Iterator[None]:
             if _is_named(folder, purpose, writes):
                 stack.callback((folder / HOLDER).unlink, missing_ok=True)
         yield
+
+
+def _refuse_links(folder: Path) -> None:
+    """Before anything is finished, written or deleted: a stranger's run could have it done to somebody's files.
+
+    Raises:
+        RunError: something in the folder is a link.
+    """
+    for root, folders, files in os.walk(folder):
+        for path in (Path(root) / name for name in [*folders, *files]):
+            if path.is_symlink():
+                raise RunError(
+                    f"{path} is a link, and nothing is written where it leads: put the file or folder itself there, if "
+                    "you trust the folder; nothing was changed"
+                )
 
 
 def _is_held(folder: Path, was_there: bool, writes: bool, stack: ExitStack) -> bool:

@@ -2,15 +2,19 @@
 
 import json
 import pickle
+import shutil
 from pathlib import Path
 
 import pytest
 
-from recbole_apa import audit, evaluate_run, run, unlearn
+from recbole_apa import audit, evaluate_run, run, unlearn, verify
 from recbole_apa.errors import APAError, RunError, SettingsError
 from recbole_apa.files import write_json
+from recbole_apa.ledger import REQUEST, Ledger
 from recbole_apa.manifest import with_check
 from recbole_apa.outside import ANOTHERS, UNKNOWN, are_own_logs, mark, whose
+from recbole_apa.run_store import RunStore
+from recbole_apa.unlearning.key_digests import convert
 from tests.unlearning_helpers import copy_run, tree
 
 
@@ -153,3 +157,70 @@ def test_logs_and_exports_are_known_by_their_marks_alone(tmp_path):
     assert not are_own_logs(logs, "salt", home)
     (tmp_path / "link").symlink_to(logs)
     assert whose(tmp_path / "link", "salt", home) == UNKNOWN
+
+
+def ready_state(folder):
+    """A state that looks as if a kill had interrupted its way into place: what a sender can make."""
+    pending = folder / "pending"
+    for name in ("shards", "figures"):
+        shutil.copytree(folder / name, pending / name)
+    manifest = json.loads((folder / "manifest.json").read_text())
+    write_json(pending / "manifest.json", with_check({**manifest, "ready": True}))
+
+
+def lead_away(path, target):
+    """Put a link in a file's or folder's place."""
+    if path.is_dir():
+        shutil.rmtree(path)
+    path.unlink(missing_ok=True)
+    path.symlink_to(target)
+
+
+@pytest.mark.parametrize(
+    "command", [lambda f: unlearn(f, users=["u3"]), unlearn, convert], ids=["ask", "resume", "key"]
+)
+@pytest.mark.parametrize("name", ["shards", "figures", "certificates", "pending"])
+def test_nothing_is_put_in_place_through_a_link(name, command, finished, tmp_path):
+    """A ready state in the sender's folder was put in place before anybody looked for links: somebody's folder was
+    deleted, and files were written beside it."""
+    folder, victim = copy_run(finished, tmp_path / "run"), tmp_path / "victim"
+    (victim / "000").mkdir(parents=True)
+    for place in ("000/thesis.txt", "0001.json", "roc_curves.json"):
+        (victim / place).write_text("mine")
+    if name != "pending":
+        ready_state(folder)
+    lead_away(folder / name, victim)
+    before = tree(victim), tree(folder)
+    with pytest.raises(RunError, match=f"{name} is a link"):
+        command(folder)
+    assert (tree(victim), tree(folder)) == before
+
+
+def test_nothing_waiting_is_begun_through_a_link(finished, tmp_path):
+    """A line of the ledger that says that a request waits, and ``pending`` leads elsewhere."""
+    folder, victim = copy_run(finished, tmp_path / "run"), tmp_path / "victim"
+    victim.mkdir()
+    content = {"interactions": [], "hides": [], "exactness": "inherited", "method": "exact"}
+    Ledger(folder, RunStore(folder).salt).append(REQUEST, content)
+    lead_away(folder / "pending", victim)
+    with pytest.raises(RunError, match="pending is a link"):
+        unlearn(folder)
+    assert tree(victim) == {}
+
+
+@pytest.mark.parametrize("command", [verify, lambda f: unlearn(f, users=["u3"], dry_run=True)], ids=["verify", "plan"])
+def test_a_lock_that_leads_elsewhere_makes_no_file_there(command, finished, tmp_path):
+    folder = copy_run(finished, tmp_path / "run")
+    lead_away(folder / ".lock", tmp_path / "made")
+    command(folder)
+    assert not (tmp_path / "made").exists()
+
+
+@pytest.mark.parametrize("name", [".lock", "shards"])
+def test_a_training_goes_on_through_no_link(name, options, tmp_path):
+    folder, elsewhere = tmp_path / "run", tmp_path / "elsewhere"
+    folder.mkdir()
+    lead_away(folder / name, elsewhere)
+    with pytest.raises(RunError, match=f"{name} is a link"):
+        run("APA", "board", config_dict=options, run_dir=folder)
+    assert not elsewhere.exists()
