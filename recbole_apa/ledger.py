@@ -192,8 +192,14 @@ def view_of(requests: Iterable[Asked], salt: str, ring: KeyRing) -> DataView:
 
 def manifest_digest(content: Mapping[str, Any], store: RunStore, ring: KeyRing) -> str:
     """The digest of the manifest as a line of the kind ``done`` has it: keyed, because it comes to what the run holds
-    at the time, and outlives later requests."""
+    at the time, and outlives later requests.
+
+    Raises:
+        RunError: the line names no key, and the run has one: anybody can make a plain digest of another manifest.
+    """
     digest, name = store.manifest_digest(), content.get(KEY)
+    if not name and store.manifest().get(KEY):
+        raise RunError(f"{store.place}: the last line of {LEDGER} names no key, and the run has one: restore the run")
     return ring.key(name).keyed(digest) if name else digest
 
 

@@ -9,6 +9,7 @@ import stat
 
 import numpy as np
 import pytest
+from safetensors.torch import load_file, save_file
 
 from recbole_apa import audit, evaluate_run, run, unlearn, verify
 from recbole_apa.cli import main
@@ -17,9 +18,10 @@ from recbole_apa.data.forgotten import Digester
 from recbole_apa.data.samples import Interactions, order_windows
 from recbole_apa.data.view import content_digest
 from recbole_apa.errors import KeyFileError, RequestError, RunError
-from recbole_apa.files import file_digest
+from recbole_apa.files import file_digest, write_json
 from recbole_apa.keys import Key, KeyRing, key_ring
-from recbole_apa.ledger import KEYED, REQUEST, Ledger
+from recbole_apa.ledger import DONE, KEYED, REQUEST, Chain, Ledger
+from recbole_apa.manifest import with_check
 from recbole_apa.run_store import RunStore
 from recbole_apa.unlearning.key_digests import convert
 from tests.test_old_runs import OLD, PLACES, expected, lasting
@@ -98,6 +100,58 @@ def test_rotation_adds_a_key_and_what_was_keyed_before_keeps_its_own(run_folder,
     key_file.write_text(json.dumps({**value, "keys": value["keys"][1:]}))
     with pytest.raises(KeyFileError, match=first.name):
         evaluate_run(run_folder)
+
+
+def test_a_key_file_that_a_manifest_names_is_not_looked_at(run_folder, key_file, tmp_path):
+    """The sender's key would tell him who was forgotten."""
+    theirs = tmp_path / "theirs.json"
+    KeyRing(theirs).rotate()
+    manifest, before = json.loads((run_folder / "manifest.json").read_text()), theirs.read_bytes()
+    manifest["options"]["key_file"] = str(theirs)
+    write_json(run_folder / "manifest.json", with_check(manifest))
+    unlearn(run_folder, users=["u3"])
+    assert theirs.read_bytes() == before and RunStore(run_folder).manifest()["key"] == key_ring().newest().name
+    assert key_ring().newest() != KeyRing(theirs).newest()
+
+
+def forge_without_the_key(folder):
+    """Another adapter, and every digest that somebody without the key can make of it: plain ones, with no key named."""
+    name = "shards/000/adapter_model.safetensors"
+    tensors = load_file(folder / name)
+    save_file({n: t + 0.01 for n, t in tensors.items()}, folder / name)
+    store = RunStore(folder)
+    manifest = store.manifest()
+    manifest["files"][name] = file_digest(folder / name)
+    store.write_manifest(manifest)
+    path = folder / "certificates" / "0001.json"
+    told = json.loads(path.read_text())
+    del told["key"]
+    told["files"] = {n: {"before": None, "after": manifest["files"].get(n)} for n in told["files"]}
+    write_json(path, told)
+    chain = Chain(Ledger(folder, store.salt).origin)
+    for line in (folder / "ledger.jsonl").read_text().splitlines():
+        values = json.loads(line)
+        for made in ("position", "previous", "check"):
+            del values[made]
+        if values["kind"] == DONE:
+            del values["key"]
+            values["manifest"] = store.manifest_digest()
+            values["certificates"] = {n: file_digest(folder / "certificates" / n) for n in values["certificates"]}
+        chain.add(values)
+    (folder / "ledger.jsonl").write_text("".join(chain.lines))
+
+
+def test_a_keyed_digest_cannot_be_replaced_by_a_plain_one(run_folder, key_file):
+    """Without the key's name a digest of the forged manifest was taken as it stood: the audit held, and the next
+    request made it look certified."""
+    unlearn(run_folder, users=["u3"])
+    forge_without_the_key(run_folder)
+    before = tree(run_folder)
+    for use in (evaluate_run, lambda folder: unlearn(folder, users=["u4"])):
+        with pytest.raises(RunError, match="names no key"):
+            use(run_folder)
+    assert any("names no key" in f for f in audit(run_folder).findings)
+    assert tree(run_folder) == before
 
 
 def folder_text(folder):
