@@ -1,9 +1,17 @@
 """What the documentation names is there."""
 
+import hashlib
 import re
+import struct
 from pathlib import Path
 
+import numpy as np
 import pytest
+
+from recbole_apa.data.dataset_digest import dataset_digest
+from recbole_apa.data.forgotten import Digester, Scope
+from recbole_apa.data.samples import Interactions, order_windows
+from recbole_apa.keys import Key, secret_of
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = sorted([*ROOT.glob("docs/*.md"), ROOT / "README.md", ROOT / "CHANGELOG.md"])
@@ -26,3 +34,39 @@ def test_every_file_that_a_page_names_is_there(page):
 
 def test_the_threat_model_names_tests_for_what_it_says():
     assert (ROOT / "docs" / "threat-model.md").read_text(encoding="utf-8").count("::test_") > 20
+
+
+def part(text):
+    return len(text.encode()).to_bytes(8, "big") + text.encode()
+
+
+def blake(data, key, person=b"", size=32):
+    return hashlib.blake2b(data, digest_size=size, key=key, person=person).digest()
+
+
+def test_the_digests_are_made_as_the_threat_model_says():
+    """By the page's own lines, so that others can compute them."""
+    key, salt = Key(bytes(range(32))), "ab" * 16
+    for names in (("user", "ü"), ("row", "u", "i", "3005"), ("partly", "a:b")):
+        plain = hashlib.sha256(b"".join(map(part, ("forgotten", salt, *names)))).digest()
+        assert Digester(salt, key).of(*names) == blake(plain, key.secret).hex()
+    assert Scope("row", "u", "i", 3005.0).names() == ["row", "u", "i", "3005"]
+    assert key.name == blake(b"", key.secret, b"recbole-apa key", 8).hex()
+    assert secret_of(salt, None) == salt.encode()
+    secret = blake(salt.encode(), key.secret, b"recbole-apa run")
+    assert secret_of(salt, key) == secret
+    rows = Interactions(["u", "v", "u"], ["i", "i", "j"], np.array([1, 0, 1]), np.array([5.0, 2.0, 4.0]))
+
+    def row(item, time, label):
+        return blake(part(item), secret, b"apa name") + struct.pack("<dq", time, label)
+
+    terms = [
+        blake(part("u") + row("j", 4, 1) + row("i", 5, 1), secret, b"apa user"),
+        blake(part("v") + row("i", 2, 0), secret, b"apa user"),
+        blake(part("i") + b"text i", secret, b"apa item"),
+        blake(part("j") + b"text j", secret, b"apa item"),
+    ]
+    numbers = [struct.unpack("<1024H", hashlib.shake_128(term).digest(2048)) for term in terms]
+    sums = struct.pack("<1024H", *(sum(lane) % 65536 for lane in zip(*numbers, strict=True)))
+    made = dataset_digest(rows, order_windows(rows.users, rows.times), "text {}".format, secret)
+    assert made.hex() == blake(sums, secret).hex()

@@ -6,6 +6,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+from safetensors.torch import load_file, save_file
 
 from recbole_apa import audit, evaluate_run, run, unlearn, verify
 from recbole_apa.errors import APAError, RunError, SettingsError
@@ -224,3 +225,12 @@ def test_a_training_goes_on_through_no_link(name, options, tmp_path):
     with pytest.raises(RunError, match=f"{name} is a link"):
         run("APA", "board", config_dict=options, run_dir=folder)
     assert not elsewhere.exists()
+
+
+def test_a_forged_adapter_is_found_by_verification_alone(finished, tmp_path):
+    """Where nothing was forgotten all digests are plain, and a sender can make them anew."""
+    folder, name = copy_run(finished, tmp_path / "run"), "shards/000/adapter_model.safetensors"
+    save_file({n: t + 0.01 for n, t in load_file(folder / name).items()}, folder / name)
+    RunStore(folder).seal({})
+    assert audit(folder).holds
+    assert f"{name} differs" in verify(folder).differences
