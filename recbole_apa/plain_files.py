@@ -56,7 +56,7 @@ def parse_json(data: bytes) -> Any:
     """
     text = data.decode("utf-8")
     try:
-        value = json.loads(text, parse_constant=_refuse, parse_float=_finite, object_pairs_hook=_each_once)
+        value = json.loads(text, parse_constant=_refuse, parse_float=_finite, object_pairs_hook=each_once)
         if _HALF.search(text):
             json.dumps(value, ensure_ascii=False).encode("utf-8")
     except RecursionError:
@@ -77,11 +77,24 @@ def _finite(text: str) -> float:
     return number
 
 
-def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+class RepeatedKeyError(ValueError):
+    """A JSON object names a key twice: which one is meant, nobody can tell."""
+
+    def __init__(self, key: str) -> None:
+        super().__init__(f"the key {key!r} is there twice")
+        self.key = key
+
+
+def each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """What ``json.loads`` takes as ``object_pairs_hook``.
+
+    Raises:
+        RepeatedKeyError: a key is there twice.
+    """
     out = dict(pairs)
     if len(out) < len(pairs):
         keys = [key for key, _ in pairs]
-        raise ValueError(f"the key {next(k for k in keys if keys.count(k) > 1)!r} is there twice")
+        raise RepeatedKeyError(next(k for k in keys if keys.count(k) > 1))
     return out
 
 

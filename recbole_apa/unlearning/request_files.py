@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from recbole_apa.errors import RequestError
+from recbole_apa.plain_files import RepeatedKeyError, each_once
 from recbole_apa.unlearning.demands import PASSED, UNREAD, Demand, make_demand
 from recbole_apa.unlearning.request_columns import RequestColumns, plain_names
 
@@ -98,9 +99,9 @@ def _read_json_lines(path: Path, names: RequestColumns) -> Lines:
 
 def _parse_object(where: str, line: str) -> dict[str, Any]:
     try:
-        values = json.loads(line, object_pairs_hook=_each_once, parse_int=_as_it_stands)
-    except _RepeatedKeyError as error:
-        raise RequestError(f"{where}: {error} is there twice; expected each once") from None
+        values = json.loads(line, object_pairs_hook=each_once, parse_int=_as_it_stands)
+    except RepeatedKeyError as error:
+        raise RequestError(f"{where}: {error.key!r} is there twice; expected each once") from None
     except RecursionError:
         raise RequestError(f"{where}: brackets within brackets too deep; expected a flat object") from None
     except ValueError as error:  # also a number of thousands of digits
@@ -116,15 +117,3 @@ def _as_it_stands(text: str) -> int | float:
     """A whole number; -0 as none, for it is not the id 0."""
     number = int(text)
     return number if str(number) == text else float(text)
-
-
-class _RepeatedKeyError(Exception):
-    pass
-
-
-def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    out = dict(pairs)
-    if len(out) < len(pairs):
-        keys = [key for key, _ in pairs]
-        raise _RepeatedKeyError(repr(next(key for key in keys if keys.count(key) > 1)))
-    return out
