@@ -110,7 +110,7 @@ class Case:
     def _left(self) -> str:
         """What is wrong with what the kill left: what is served is a sound state, whole."""
         left = self.theatre.state(self.scene)
-        self.was_done = left == self.there.new
+        self.was_done = _settled(left) == _settled(self.there.new)
         if left in self.there.sound:
             return ""
         opened = self.theatre.run(partial(_is_served, self.scene, self.theatre.place))
@@ -135,7 +135,7 @@ class Case:
             if resumed.error or resumed.value != 0:
                 return f"--resume: {resumed.error or resumed.said[-600:]}"
             # what waited may be an earlier request; what is done twice is refused
-            self.was_done = theatre.state(scene) == self.there.new
+            self.was_done = _settled(theatre.state(scene)) == _settled(self.there.new)
         ended = theatre.run(partial(main, command))
         if ended.error:
             return f"going on: {ended.error}"
@@ -154,6 +154,11 @@ def _served(state: dict[str, Any]) -> dict[str, Any]:
     """What is evaluated of a state: no temporary files, no ledger, nothing that waits."""
     apart = (".", "pending/", "ledger.jsonl", "certificates/")
     return {n: c for n, c in state.items() if not n.startswith(apart) and "/." not in n}
+
+
+def _settled(state: dict[str, Any]) -> dict[str, Any]:
+    """A state without the note of who holds it, which a killed process leaves when all is done."""
+    return {name: content for name, content in state.items() if not name.endswith(".lock-holder.json")}
 
 
 def _waiting(state: dict[str, Any]) -> bool:
