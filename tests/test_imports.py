@@ -59,6 +59,7 @@ RANKS = [
     {"__main__"},
 ]
 MAY_IMPORT_RECBOLE = {
+    "compat/release.py",
     "data/dataset.py",
     "data/load.py",
     "data/old_reading.py",

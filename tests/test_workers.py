@@ -1,5 +1,6 @@
 """Several workers give the bytes of one, whatever happens to them."""
 
+import configparser
 import os
 import signal
 import subprocess
@@ -16,7 +17,7 @@ from recbole_apa import run, unlearn
 from recbole_apa.errors import SettingsError, TrainingError
 from recbole_apa.run_store import RunStore
 from recbole_apa.workers.jobs import Job
-from recbole_apa.workers.ray_team import RayTeam
+from recbole_apa.workers.ray_team import RAY_NEEDED, RayTeam, _no_cluster
 from recbole_apa.workers.schedule import WorkerLost, run_jobs
 from tests.unlearning_helpers import copy_run, state
 
@@ -235,3 +236,28 @@ def test_ray_gives_the_same_bytes_though_a_node_dies_in_training_and_another_in_
     unlearn(tmp_path / "local", users=everyone)
     disturbed(lambda: unlearn(folder, users=everyone, config_dict=ray_options))
     assert state(folder) == state(tmp_path / "local")
+
+
+def test_ray_that_is_not_installed_is_named_before_anything_is_read(options, tmp_path, monkeypatch):
+    monkeypatch.setattr("recbole_apa.workers.crew.is_installed", lambda: False)
+    with pytest.raises(SettingsError, match=r"Ray is not installed; expected engine: local, or: pip install 'ray>="):
+        run("APA", "board", config_dict={**options, "engine": "ray"}, run_dir=tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_the_extra_asks_for_the_ray_that_the_error_names():
+    extras = configparser.ConfigParser()
+    extras.read(Path(__file__).resolve().parent.parent / "setup.cfg")
+    assert extras["options.extras_require"]["ray"].split() == [RAY_NEEDED]
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (ConnectionError("ray cluster at 1.2.3.4:6379 cannot be reached"), "found no Ray cluster at '1.2.3.4:6379'"),
+        (ConnectionError("Authentication failed: invalid\n token"), "did not take this program's token"),
+    ],
+)
+def test_a_cluster_that_wants_a_token_is_told_from_none(error, expected):
+    said = _no_cluster("1.2.3.4:6379", error)
+    assert expected in said and "RAY_AUTH_TOKEN" in said and "\n" not in said

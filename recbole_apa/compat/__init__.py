@@ -1,4 +1,4 @@
-"""What RecBole needs to read people's files right: applied to RecBole itself when it is first imported.
+"""RecBole on today's libraries, and its reading of files made strict: applied when RecBole is first imported.
 
 ``install`` is light: nothing heavy is imported before RecBole is.
 """

@@ -1,6 +1,8 @@
-"""Hooks our strict reader into RecBole, at the first import of RecBole's dataset module.
+"""Repairs RecBole when it is first imported: one table of what is repaired, where, and by which function of ours.
 
-``RECBOLE_APA_COMPAT=0`` in the environment leaves RecBole as it is; the model APA reads its files strictly all the
+RecBole's last release is of February 2025; numpy 2, pandas 3, scipy 1.13 and torch 2.6 came after it or were not
+followed. ``RECBOLE_APA_COMPAT=0`` in the environment leaves RecBole's own reading of files as it is (``optional``
+below); what it needs to work at all on the installed libraries stays. The model APA reads its files strictly all the
 same.
 """
 
@@ -13,38 +15,46 @@ from collections.abc import Sequence
 from types import ModuleType
 from typing import Any
 
-_TARGET = "recbole.data.dataset.dataset"
+from recbole_apa.compat.repairs import REPAIRS
+
 _VARIABLE = "RECBOLE_APA_COMPAT"
+_DONE = "__recbole_apa_repairs__"
 
 
 def is_on() -> bool:
-    """Whether RecBole is to be repaired (``RECBOLE_APA_COMPAT``)."""
+    """Whether RecBole's own reading of files is to be repaired, too (``RECBOLE_APA_COMPAT``)."""
     return os.environ.get(_VARIABLE, "1") != "0"
 
 
 def install() -> None:
-    """Repair RecBole now if it is there already, and whenever it is imported. Safe to call again."""
-    if not is_on():
-        return
+    """Repair what of RecBole is there already, and the rest whenever it is imported. Safe to call again."""
     if not any(isinstance(finder, _Finder) for finder in sys.meta_path):
         sys.meta_path.insert(0, _Finder())
-    if _TARGET in sys.modules:
-        _apply(sys.modules[_TARGET])
+    for name in dict.fromkeys(repair.module for repair in REPAIRS):
+        module = sys.modules.get(name)
+        if module is not None and not getattr(module.__spec__, "_initializing", False):
+            _apply(module)
 
 
 def _apply(module: ModuleType) -> None:
-    # heavy: pandas and pyarrow, which RecBole's own import brings anyway
-    importlib.import_module("recbole_apa.compat.load_feat").apply(module)
+    done: set[str] = vars(module).setdefault(_DONE, set())
+    for repair in REPAIRS:
+        if repair.module != module.__name__ or repair.by in done or (repair.optional and not is_on()):
+            continue
+        # heavy: what RecBole's own import brings anyway
+        file, function = repair.by.split(":")
+        getattr(importlib.import_module(f"recbole_apa.compat.{file}"), function)(module)
+        done.add(repair.by)
 
 
 class _Finder(importlib.abc.MetaPathFinder):
-    """Lets RecBole's dataset module be found as ever, and repairs it once its code has run."""
+    """Lets RecBole's modules be found as ever, and repairs each once its code has run."""
 
     def find_spec(
         self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
     ) -> importlib.machinery.ModuleSpec | None:
         """See :class:`importlib.abc.MetaPathFinder`."""
-        if name != _TARGET:
+        if not any(repair.module == name for repair in REPAIRS):
             return None
         others = (finder for finder in sys.meta_path if finder is not self and hasattr(finder, "find_spec"))
         spec = next((found for finder in others if (found := finder.find_spec(name, path, target))), None)
@@ -69,5 +79,7 @@ class _Loader(importlib.abc.Loader):
 
     def exec_module(self, module: ModuleType) -> None:
         """See :class:`importlib.abc.Loader`."""
+        # a module that is loaded again has lost its repairs
+        vars(module).pop(_DONE, None)
         self._own.exec_module(module)
         _apply(module)

@@ -18,7 +18,7 @@ from recbole_apa.partition import Partition
 from recbole_apa.recbole_bridge import APAConfig
 from recbole_apa.workers.jobs import Job, Setup, from_plain, to_plain
 from recbole_apa.workers.local import ProcessTeam
-from recbole_apa.workers.ray_team import RayOptions, RayTeam
+from recbole_apa.workers.ray_team import RAY_NEEDED, RayOptions, RayTeam, is_installed
 from recbole_apa.workers.schedule import Team, run_jobs
 
 ENGINES = ("local", "ray")
@@ -104,8 +104,12 @@ def crew_of(config: APAConfig) -> Crew | None:
     """The workers that a configuration asks for; None where this process does the work itself.
 
     Raises:
-        SettingsError: an engine that is none.
+        SettingsError: an engine that is none, or one that is not installed.
     """
     if config["engine"] not in ENGINES:
         raise SettingsError(f"engine: found {config['engine']!r}, expected one of {', '.join(ENGINES)}")
+    if config["engine"] == "ray" and not is_installed():
+        raise SettingsError(
+            f"engine: found 'ray', and Ray is not installed; expected engine: local, or: pip install {RAY_NEEDED!r}"
+        )
     return Crew(config) if config["engine"] == "ray" or int(config["workers"] or 1) > 1 else None

@@ -1,5 +1,7 @@
 """Workers as actors of a Ray cluster: one that is given, or one on this machine."""
 
+import importlib.util
+import os
 from collections.abc import Hashable
 from dataclasses import dataclass
 from logging import getLogger
@@ -10,6 +12,14 @@ from recbole_apa.terminable import sigterm_kept
 from recbole_apa.workers.jobs import Job, Setup, ShardWorker
 from recbole_apa.workers.mailbox import Mailbox, Message
 from recbole_apa.workers.schedule import MOST_ATTEMPTS, WorkerLost
+
+RAY_NEEDED = "ray>=2.45,<3"
+"""What the extra ``ray`` asks for."""
+
+
+def is_installed() -> bool:
+    """Whether there is a Ray to import."""
+    return importlib.util.find_spec("ray") is not None
 
 
 @dataclass(frozen=True)
@@ -29,6 +39,26 @@ class _Slot:
     actor: Any
     ready: Any
     job: Any = None
+
+
+def _no_cluster(address: str | None, error: Exception) -> str:
+    """What to do where no cluster answers, or one that does not let this program in."""
+    said = " ".join(str(error).split())
+    if _is_about_tokens(error) or os.environ.get("RAY_AUTH_MODE") == "token":
+        return (
+            f"ray_address: the Ray cluster at {address!r} did not take this program's token ({said}); "
+            "expected the same RAY_AUTH_MODE=token and RAY_AUTH_TOKEN in the environment of every `ray start` and of "
+            "this program"
+        )
+    return (
+        f"ray_address: found no Ray cluster at {address!r} ({said}); start one with `ray start --head` and name the "
+        "address that it prints. `ray start` of newer releases asks for a token: set the same RAY_AUTH_MODE=token and "
+        "RAY_AUTH_TOKEN in its environment and in this program's"
+    )
+
+
+def _is_about_tokens(error: Exception) -> bool:
+    return any(word in f"{type(error).__name__} {error}".lower() for word in ("authent", "auth_token", "token"))
 
 
 class _Worker:
@@ -80,10 +110,11 @@ class RayTeam:
                     include_dashboard=False if not options.address else None,
                 )
             except ConnectionError as error:
-                raise TrainingError(
-                    f"ray_address: found no Ray cluster at {options.address!r} ({error}); start one with "
-                    "`ray start --head` and name the address that it prints"
-                ) from error
+                raise TrainingError(_no_cluster(options.address, error)) from error
+            except ray.exceptions.RayError as error:
+                if not _is_about_tokens(error):
+                    raise
+                raise TrainingError(_no_cluster(options.address, error)) from error
 
     def has_room(self) -> bool:
         """See :class:`~recbole_apa.workers.schedule.Team`."""

@@ -1,0 +1,91 @@
+"""RecBole's checkpoints under torch 2.6 and later, which refuses to unpickle them.
+
+A pickle runs its writer's code. A file that this very process wrote is loaded as ever; any other one only where
+``RECBOLE_APA_TRUST_CHECKPOINTS=1`` says that its writer is trusted.
+"""
+
+import os
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import torch
+
+from recbole_apa.compat.release import replace
+from recbole_apa.errors import SettingsError
+
+TRUST = "RECBOLE_APA_TRUST_CHECKPOINTS"
+
+_written: set[tuple[int, int, int, int]] = set()
+
+
+def trainer(module: ModuleType) -> None:
+    """``recbole.trainer.trainer``: what it saves is noted, and what it loads is looked up."""
+    module.torch = _Torch()  # type: ignore[attr-defined]
+
+
+class _Torch(ModuleType):
+    """torch, but for ``save`` and ``load``."""
+
+    def __init__(self) -> None:
+        super().__init__("torch")
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(torch, name)
+
+    @staticmethod
+    def save(state: Any, path: Any, **named: Any) -> None:
+        """``torch.save`` to a file, whose state is noted."""
+        torch.save(state, path, **named)
+        if isinstance(path, (str, os.PathLike)):
+            _written.add(_identity(path))
+
+    @staticmethod
+    def load(path: Any, **named: Any) -> Any:
+        """See :func:`load`."""
+        return load(path, **named)
+
+
+def load(path: Any, **named: Any) -> Any:
+    """What ``torch.load`` gave before torch 2.6, for files that may be trusted.
+
+    Raises:
+        SettingsError: another process wrote the file, and nobody said that it may be trusted.
+        OSError: the file cannot be read.
+    """
+    named.pop("weights_only", None)
+    if _identity(path) not in _written and os.environ.get(TRUST) != "1":
+        raise SettingsError(
+            f"{path} is a pickle that another process wrote, and a pickle runs its writer's code; if you trust the "
+            f"file, set {TRUST}=1 in the environment"
+        )
+    return torch.load(path, weights_only=False, **named)
+
+
+def _identity(path: Any) -> tuple[int, int, int, int]:
+    found = Path(path).stat()
+    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
+
+
+def quick_start(module: ModuleType) -> None:
+    """``recbole.quick_start.load_data_and_model`` with :func:`load`."""
+    there: Any = vars(module)
+
+    def load_data_and_model(model_file: str) -> tuple[Any, Any, Any, Any, Any, Any]:
+        """The configuration, model, dataset and three loaders behind a checkpoint; RecBole documents it."""
+        checkpoint = load(model_file, map_location="cpu" if not torch.cuda.is_available() else None)
+        config = checkpoint["config"]
+        there["init_seed"](config["seed"], config["reproducibility"])
+        there["init_logger"](config)
+        logger = there["getLogger"]()
+        logger.info(config)
+        dataset = there["create_dataset"](config)
+        logger.info(dataset)
+        loaders = there["data_preparation"](config, dataset)
+        there["init_seed"](config["seed"], config["reproducibility"])
+        model = there["get_model"](config["model"])(config, loaders[0]._dataset).to(config["device"])
+        model.load_state_dict(checkpoint["state_dict"])
+        model.load_other_parameter(checkpoint.get("other_parameter"))
+        return config, model, dataset, *loaders
+
+    replace(there["load_data_and_model"], load_data_and_model)

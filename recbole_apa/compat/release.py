@@ -1,0 +1,198 @@
+"""What RecBole 1.2.1 repaired in models, for RecBole 1.2.0; and what is wrong in both.
+
+1.2.1 requires a Ray that no Python from 3.12 on can install, so 1.2.0 is what this package asks for. Where 1.2.1 is
+installed all the same, the functions of this file leave it alone.
+"""
+
+import functools
+from types import ModuleType
+from typing import Any
+
+import torch
+from torch import nn
+
+from recbole_apa.errors import SettingsError
+
+NEWER = "pip install --no-deps recbole==1.2.1"
+NEWER_MODELS = ("AsymKNN", "GRU4RecCPR", "SASRecCPR")
+
+
+def is_first_release() -> bool:
+    """Whether RecBole is one of those before 1.2.1."""
+    import recbole
+
+    return tuple(int(part) for part in recbole.__version__.split(".")[:3]) < (1, 2, 1)
+
+
+def no_anomaly_detection(module: ModuleType) -> None:
+    """SINE switches it on for the whole process when its file is imported."""
+    torch.autograd.set_detect_anomaly(False)
+
+
+def ngcf(module: ModuleType) -> None:
+    """NGCF's ``message_dropout`` is 0 in evaluation."""
+    if is_first_release():
+        _no_dropout_in_evaluation(vars(module)["NGCF"], "message_dropout")
+
+
+def gru4reckg(module: ModuleType) -> None:
+    """GRU4RecKG's ``dropout`` is 0 in evaluation."""
+    if is_first_release():
+        _no_dropout_in_evaluation(vars(module)["GRU4RecKG"], "dropout")
+
+
+def _no_dropout_in_evaluation(model: Any, rate: str) -> None:
+    own = model.forward
+
+    @functools.wraps(own)
+    def forward(self: Any, *args: Any, **named: Any) -> Any:
+        asked = getattr(self, rate)
+        if not self.training:
+            setattr(self, rate, 0.0)
+        try:
+            return own(self, *args, **named)
+        finally:
+            setattr(self, rate, asked)
+
+    model.forward = forward
+
+
+def diffrec(module: ModuleType) -> None:
+    """DiffRec's scores of pairs, and a start without noise, where nothing is weighed."""
+    if not is_first_release():
+        return
+    model: Any = vars(module)["DiffRec"]
+    own = model.calculate_for_diffusion
+
+    @functools.wraps(own)
+    def calculate_for_diffusion(self: Any) -> None:
+        if self.noise_scale == 0:
+            self.reweight = False
+        else:
+            own(self)
+
+    model.calculate_for_diffusion = calculate_for_diffusion
+    model.predict = _score_of_each_pair
+
+
+def ldiffrec(module: ModuleType) -> None:
+    """LDiffRec's scores of pairs."""
+    if is_first_release():
+        vars(module)["LDiffRec"].predict = _score_of_each_pair
+
+
+def _score_of_each_pair(self: Any, interaction: Any) -> torch.Tensor:
+    """The score of each row's own item, of shape (rows,), out of the scores of all items, (rows, items)."""
+    scores = self.full_sort_predict(interaction)
+    items = interaction[self.ITEM_ID].to(scores.device)
+    picked: torch.Tensor = scores.gather(1, items.unsqueeze(1)).squeeze(1)
+    return picked
+
+
+def fearec(module: ModuleType) -> None:
+    """FEARec draws a row with the same item and another history; where there is none, one row stands for all."""
+    if not is_first_release():
+        return
+    model: Any = vars(module)["FEARec"]
+    own = model.get_same_item_index
+
+    @functools.wraps(own)
+    def get_same_item_index(self: Any, dataset: Any) -> dict[Any, Any]:
+        histories = dataset.inter_feat[self.ITEM_SEQ]
+        return {
+            item: rows[:1] if bool((histories[rows] == histories[rows[0]]).all()) else rows
+            for item, rows in own(self, dataset).items()
+        }
+
+    model.get_same_item_index = get_same_item_index
+
+
+def simplex(module: ModuleType) -> None:
+    """SimpleX takes ``dropout_prob``; its default was the number that stood in the code."""
+    if not is_first_release():
+        return
+    model: Any = vars(module)["SimpleX"]
+    own = model.__init__
+
+    @functools.wraps(own)
+    def __init__(self: Any, config: Any, dataset: Any) -> None:
+        own(self, config, dataset)
+        if config["dropout_prob"] is not None:
+            self.dropout = nn.Dropout(config["dropout_prob"])
+
+    model.__init__ = __init__
+
+
+def itemknn(module: ModuleType) -> None:
+    """Refuse ``knn_method: user``, which this release would pass over."""
+    if not is_first_release():
+        return
+    model: Any = vars(module)["ItemKNN"]
+    own = model.__init__
+
+    @functools.wraps(own)
+    def __init__(self: Any, config: Any, dataset: Any) -> None:
+        if config["knn_method"] not in (None, "item"):
+            raise SettingsError(
+                f"knn_method: found {config['knn_method']!r}, which came with RecBole 1.2.1; expected item, or: {NEWER}"
+            )
+        own(self, config, dataset)
+
+    model.__init__ = __init__
+
+
+def scores_on_device(module: ModuleType) -> None:
+    """Scores of pairs lie where the model does."""
+    if not is_first_release():
+        return
+    names = {"admmslim": "ADMMSLIM", "random": "Random", "slimelastic": "SLIMElastic"}
+    model: Any = vars(module)[names[module.__name__.rpartition(".")[2]]]
+    own = model.predict
+
+    @functools.wraps(own)
+    def predict(self: Any, interaction: Any) -> Any:
+        return own(self, interaction).to(self.device)
+
+    model.predict = predict
+
+
+def s3rec_weights(module: ModuleType) -> None:
+    """S3Rec's usual weights of two losses stand where they belong: 0.2 and 1.0, as in its paper's code."""
+    if not is_first_release():
+        return
+    config: Any = vars(module)["Config"]
+    own = config._load_internal_config_dict
+
+    @functools.wraps(own)
+    def load(self: Any, model: str, model_class: Any, dataset: str) -> None:
+        own(self, model, model_class, dataset)
+        if model == "S3Rec":
+            self.internal_config_dict |= {"aap_weight": 0.2, "mip_weight": 1.0}
+
+    config._load_internal_config_dict = load
+
+
+def newer_models(module: ModuleType) -> None:
+    """Models that came with 1.2.1 are refused by name, with the command that brings them."""
+    if not is_first_release():
+        return
+    own = vars(module)["get_model"]
+
+    @functools.wraps(own)
+    def get_model(model_name: str) -> Any:
+        if model_name in NEWER_MODELS:
+            raise SettingsError(f"--model={model_name}: it came with RecBole 1.2.1; expected another, or: {NEWER}")
+        return own(model_name)
+
+    replace(own, get_model)
+
+
+def replace(own: Any, new: Any) -> None:
+    """Put ``new`` in the place of a function wherever RecBole's modules hold it."""
+    import sys
+
+    for name, module in list(sys.modules.items()):
+        if name == "recbole" or name.startswith("recbole."):
+            for key, value in list(vars(module).items()):
+                if value is own:
+                    setattr(module, key, new)

@@ -1,0 +1,88 @@
+"""Repairs without which RecBole does not work, or is silently wrong, on today's numpy, pandas and scipy.
+
+Each function takes the module of RecBole's that it repairs and gives the same results on the older libraries.
+"""
+
+import builtins
+import warnings
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+# RecBole's names, and what stood behind them before numpy 2
+_NAMES = {
+    "bool": np.bool_,
+    "int": np.int_,
+    "float": np.float64,
+    "complex": np.complex128,
+    "object": np.object_,
+    "str": np.str_,
+    "long": np.int_,
+    "unicode": np.str_,
+}
+
+
+def numpy_names(module: ModuleType) -> None:
+    """``Config.compatibility_settings``: names that numpy removed are given back, and none is read that is gone."""
+
+    def compatibility_settings(self: Any) -> None:
+        for name, kind in _NAMES.items():
+            # numpy warns of some old names when they are looked for with hasattr
+            if name not in vars(np):
+                setattr(np, name, kind)
+
+    module.Config.compatibility_settings = compatibility_settings
+
+
+def missing_values(module: ModuleType) -> None:
+    """``Dataset._fill_nan``: missing tokens become 0, missing numbers the column's mean, missing lists are empty.
+
+    RecBole fills a copy in place, and pandas 3 gives a copy that is nobody's.
+    """
+    feature_type: Any = vars(module)["FeatureType"]
+
+    def fill_nan(self: Any) -> None:
+        for name in self.feat_name_list:
+            feat = getattr(self, name)
+            for field in feat:
+                kind = self.field2type[field]
+                if kind == feature_type.TOKEN:
+                    feat[field] = feat[field].fillna(value=0)
+                elif kind == feature_type.FLOAT:
+                    feat[field] = feat[field].fillna(value=feat[field].mean())
+                else:
+                    feat[field] = _filled(feat[field], np.int64 if kind == feature_type.TOKEN_SEQ else np.float64)
+
+    module.Dataset._fill_nan = fill_nan
+
+
+def _filled(lists: pd.Series, kind: type) -> pd.Series:
+    return lists.apply(lambda values: np.array([], dtype=kind) if isinstance(values, float) else values)
+
+
+def lengths(module: ModuleType) -> None:
+    """``column.agg(len)``: the length of each cell; pandas 3 hands the whole column to ``len``."""
+
+    def length(value: Any) -> Any:
+        return value.map(builtins.len) if isinstance(value, pd.Series) else builtins.len(value)
+
+    module.len = length  # type: ignore[attr-defined]
+
+
+def dok_update(module: ModuleType) -> None:
+    """``dok_matrix._update(cells)``: gone since scipy 1.13; cells are a dict from (row, column) to a number."""
+    from scipy.sparse import dok_matrix
+
+    if not hasattr(dok_matrix, "_update"):
+        dok_matrix._update = lambda matrix, cells: matrix._dict.update(cells)
+
+
+def quiet(module: ModuleType) -> None:
+    """No warnings of pandas' and torch's to RecBole's own code: its users can do nothing about them."""
+    warnings.filterwarnings("ignore", category=FutureWarning, module="recbole")
+    warnings.filterwarnings("ignore", message="The given NumPy array is not writable", module="recbole")
+    chained = getattr(pd.errors, "ChainedAssignmentError", None)
+    if chained is not None:
+        warnings.filterwarnings("ignore", category=chained, module="recbole")
