@@ -1,7 +1,6 @@
 """``python run_recbole_apa.py --model=APA --dataset=ml-100k --key=value ...``, in RecBole's manner."""
 
 import sys
-import typing
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -112,17 +111,10 @@ def parse_arguments(arguments: Sequence[str]) -> dict[str, Any]:
 
 
 def _value(key: str, text: str) -> Any:
+    from recbole_apa.options import text_keys
     from recbole_apa.recbole_bridge import parse_value
 
-    return text if key in _PLAIN_TEXT | _text_settings() else parse_value(text)
-
-
-def _text_settings() -> set[str]:
-    """Settings that are texts: braces and colons in them are meant literally."""
-    from recbole_apa import settings
-
-    groups = [v for v in vars(settings).values() if isinstance(v, type) and v.__name__.endswith("Settings")]
-    return {name for g in groups for name, hint in typing.get_type_hints(g).items() if hint is str}
+    return text if key in _PLAIN_TEXT | text_keys() else parse_value(text)
 
 
 def _dispatch(options: dict[str, Any]) -> int:

@@ -10,10 +10,17 @@ import importlib.machinery
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from types import ModuleType
 from typing import Any
 
-_TARGET = "recbole.data.dataset.dataset"
+_DATASET, _QUICK_START = "recbole.data.dataset.dataset", "recbole.quick_start.quick_start"
+_REPAIRS = {
+    _DATASET: ("load_feat:apply",),
+    _QUICK_START: ("tune:one_dictionary", "programs:config_for_apa", "programs:no_flops_of_apa"),
+    "recbole.trainer.hyper_tuning": ("hyper_tuning:numpy_names", "hyper_tuning:name_missing"),
+}
+"""Module of RecBole's -> file and function of ours, called once the module's code has run."""
 _VARIABLE = "RECBOLE_APA_COMPAT"
 
 
@@ -28,13 +35,24 @@ def install() -> None:
         return
     if not any(isinstance(finder, _Finder) for finder in sys.meta_path):
         sys.meta_path.insert(0, _Finder())
-    if _TARGET in sys.modules:
-        _apply(sys.modules[_TARGET])
+    for name in _REPAIRS:
+        if name in sys.modules:
+            _apply(sys.modules[name])
 
 
 def _apply(module: ModuleType) -> None:
-    # heavy: pandas and pyarrow, which RecBole's own import brings anyway
-    importlib.import_module("recbole_apa.compat.load_feat").apply(module)
+    for repair in _REPAIRS[module.__name__]:
+        file, function = repair.split(":")
+        # heavy: what RecBole's own import brings anyway
+        getattr(importlib.import_module(f"recbole_apa.compat.{file}"), function)(module)
+
+
+def _around(module: ModuleType) -> AbstractContextManager[None]:
+    """What is in place while a module's code runs."""
+    if module.__name__ != _QUICK_START:
+        return nullcontext()
+    found: AbstractContextManager[None] = importlib.import_module("recbole_apa.compat.tune").around(module)
+    return found
 
 
 class _Finder(importlib.abc.MetaPathFinder):
@@ -44,7 +62,7 @@ class _Finder(importlib.abc.MetaPathFinder):
         self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
     ) -> importlib.machinery.ModuleSpec | None:
         """See :class:`importlib.abc.MetaPathFinder`."""
-        if name != _TARGET:
+        if name not in _REPAIRS:
             return None
         others = (finder for finder in sys.meta_path if finder is not self and hasattr(finder, "find_spec"))
         spec = next((found for finder in others if (found := finder.find_spec(name, path, target))), None)
@@ -69,5 +87,6 @@ class _Loader(importlib.abc.Loader):
 
     def exec_module(self, module: ModuleType) -> None:
         """See :class:`importlib.abc.Loader`."""
-        self._own.exec_module(module)
+        with _around(module):
+            self._own.exec_module(module)
         _apply(module)
