@@ -6,6 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 from recbole_apa.cli_keys import serve_keys
 from recbole_apa.cli_stage import COLUMNS, IDS, NAMES, carry_out, is_asked, prove, read_stage, waits, words
+from recbole_apa.cli_tune import PLAIN_TEXT as _OF_TUNE
+from recbole_apa.cli_tune import USAGE as TUNE_USAGE
+from recbole_apa.cli_tune import serve_tune
 from recbole_apa.cli_usage import USAGE
 from recbole_apa.errors import APAError, FinishedRunError, SettingsError
 from recbole_apa.keys import KEY_FILE
@@ -35,6 +38,7 @@ _KEPT = "what was finished is kept in the run folder named above"
 _PLAIN_TEXT |= (
     _STAGE
     | {KEY_FILE, "log_dir", "plan_dir", "copy_to"}
+    | _OF_TUNE
     | {"forget_who", "forget_items_with", "compare", "compare_dir", "experiment"}
 )
 
@@ -55,9 +59,15 @@ def _main(arguments: Sequence[str] | None) -> int:
     if not given or given[0] in ("-h", "--help"):
         print(USAGE)
         return 0
+    if given[0] == "tune" and {"-h", "--help"} & set(given[1:2]):
+        print(TUNE_USAGE)
+        return 0
     try:
         with terminable():
             refuse_bytes(given)
+            if given[0] == "tune":
+                print(serve_tune(parse_arguments(given[1:])))
+                return 0
             return _dispatch(parse_arguments(given))
     except APAError as error:
         print(f"{type(error).__name__}: {error}", file=sys.stderr)

@@ -1,4 +1,4 @@
-"""RecBole's ``quick_start`` and ``HyperTuning`` after ``import recbole_apa``: without Ray, with one of either kind, with APA."""
+"""RecBole's ``quick_start`` and ``HyperTuning`` after ``import recbole_apa``: with and without Ray, and with APA."""
 
 import json
 import os
@@ -19,7 +19,6 @@ class Blocker:
             raise ModuleNotFoundError(f"No module named {name!r}", name=name)
 sys.meta_path.insert(0, Blocker())
 """
-IMPORTS = "from recbole.quick_start import load_data_and_model, objective_function, run_recbole, run_recboles\n"
 
 
 def python(code, folder, *args):
@@ -58,7 +57,7 @@ def test_recbole_runs_without_ray_and_its_absence_stays_visible(tmp_path):
     assert ran["test_result"] == tuned["test_result"] and 0 < ran["best_valid_score"] < 1
     assert tuned["model"] == "BPR" and tuned["valid_score_bigger"] is True
     assert says[:3] == ["No module named 'ray'", "No module named 'ray'", "No module named 'ray'"]
-    assert 'tune.choice: ray.tune cannot be imported' in says[3] and 'pip install "ray[tune]"' in says[3]
+    assert "tune.choice: ray.tune cannot be imported" in says[3] and 'pip install "ray[tune]"' in says[3]
 
 
 OTHER_RAY = """
@@ -104,8 +103,11 @@ def test_a_new_ray_takes_its_own_call_too():
     from recbole_apa.compat.tune import _OneDictionary
 
     got = []
-    ray = types.SimpleNamespace(report=lambda metrics, *, checkpoint=None: got.append((metrics, checkpoint)), choice=list)
-    tune = _OneDictionary(ray)
+
+    def report(metrics, *, checkpoint=None):
+        got.append((metrics, checkpoint))
+
+    tune = _OneDictionary(types.SimpleNamespace(report=report, choice=list))
     tune.report({"auc": 0.5}, checkpoint="here")
     tune.report(metrics={"auc": 0.6})
     assert got == [({"auc": 0.5}, "here"), ({"auc": 0.6}, None)] and tune.choice is list

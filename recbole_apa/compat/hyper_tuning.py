@@ -2,7 +2,7 @@
 
 Line 116, ``np.random.RandomState(seed)``: hyperopt draws from numpy's ``Generator`` since 0.2.6; ``algo="exhaustive"``,
 the default, ends in an AttributeError.
-Line 385, ``np.str``: numpy has none since 1.24; the drawing after a search (``display_file``) ends in an AttributeError.
+Line 385, ``np.str``: numpy has none since 1.24; drawing a search (``display_file``) ends in an AttributeError.
 Line 207 and others, ``from hyperopt import ...``: without hyperopt the error names what to install.
 """
 
@@ -49,8 +49,8 @@ def require() -> None:
 class _Numpy:
     """Numpy, with ``str`` and with a ``RandomState`` that draws as hyperopt asks."""
 
-    str = str
-    random = SimpleNamespace(RandomState=np.random.default_rng)
+    def __init__(self) -> None:
+        self.str, self.random = str, SimpleNamespace(RandomState=np.random.default_rng)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(np, name)

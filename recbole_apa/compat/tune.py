@@ -18,15 +18,14 @@ _HOW = 'pip install "ray[tune]"'
 
 @contextmanager
 def around(module: ModuleType) -> Iterator[None]:
-    """While RecBole's module is executed, its ``from ray import tune`` finds Ray's own ``tune``, or else the stand-in."""
+    """While RecBole's module is executed, its ``from ray import tune`` finds Ray's own, or else the stand-in."""
     # as the module itself does before it asks for Ray: nothing else is imported while the stand-in waits
     importlib.import_module("torch.distributed")
+    door: _Door | None = None
     try:
         importlib.import_module("ray.tune")
     except Exception as error:  # an old Ray beside a new numpy ends in an AttributeError
         door = _Door(StandIn(f"{type(error).__name__}: {error}"))
-    else:
-        door = None
     try:
         yield
     finally:
