@@ -149,6 +149,41 @@ def test_recboles_programs_run_apa(options, tmp_path):
     assert [p.name.startswith("APA-board-") for p in (tmp_path / "kept").iterdir()] == [True]
 
 
+HYPER = """
+import json, sys
+import recbole_apa
+from recbole.quick_start import objective_function
+from recbole.trainer import HyperTuning
+fixed = sys.argv.pop(1)
+searches = {
+    "exhaustive": {"choice": {"learning_rate": [0.02, 1e-5]}},
+    "bayes": {"quniform": {"epochs": [1, 2, 1]}},
+}
+found = {}
+for algo, ranges in searches.items():
+    search = HyperTuning(objective_function, params_dict=ranges, algo=algo, max_evals=1, fixed_config_file_list=[fixed])
+    search.run()
+    found[algo] = [search.best_params, search.best_score, search.score_list, sorted(search.params2result)]
+print(json.dumps(found))
+"""
+
+
+@pytest.mark.skipif(find_spec("hyperopt") is None, reason="needs the extra tune")
+def test_recboles_hyper_tuning_runs_apa(options, tmp_path):
+    """Its own class, its own objective, a file of options that all trials share: as ``run_hyper.py`` calls them."""
+    from recbole_apa import run
+
+    given = {k: v for k, v in options.items() if k not in ("learning_rate", "epochs")}
+    shared = {**given, "model": "APA", "dataset": "board", "checkpoint_dir": "kept", "n_shards": 2}
+    (tmp_path / "shared.yaml").write_text(json.dumps(shared))
+    found = json.loads(python(NO_RAY + HYPER, tmp_path, str(tmp_path / "shared.yaml"))[-1])
+    best, score, scores, tried = found["exhaustive"]
+    assert len(scores) == 2 and score == max(scores) and tried == ["learning_rate:0.02", "learning_rate:1e-05"]
+    made = run("APA", "board", [str(tmp_path / "shared.yaml")], {**best, "variants": "none"}, run_dir=tmp_path / "run")
+    assert made.metrics["recbole.valid.auc"] == score
+    assert found["bayes"][0]["epochs"] in (1.0, 2.0)  # a float, as hyperopt has it
+
+
 @pytest.mark.skipif(find_spec("hyperopt") is None, reason="needs the extra tune")
 @pytest.mark.parametrize("algo", ["exhaustive", "random", "bayes"])
 def test_recboles_hyper_tuning_finds_a_known_best(algo, tmp_path, monkeypatch):
