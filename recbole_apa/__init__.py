@@ -31,6 +31,7 @@ _WHERE = {
     "ForgetRequest": "recbole_apa.methods.forget_task",
     "audit": "recbole_apa.unlearning.audit",
     "run": "recbole_apa.quick_start",
+    "tune": "recbole_apa.tuning",
     "unlearn": "recbole_apa.unlearning.session",
     "verify": "recbole_apa.unlearning.verify",
 }
@@ -50,6 +51,7 @@ __all__ = [
     "evaluate_run",
     "register",
     "run",
+    "tune",
     "unlearn",
     "verify",
 ]
@@ -66,6 +68,7 @@ if TYPE_CHECKING:
     from recbole_apa.recbole_bridge import APAConfig, register
     from recbole_apa.storage.place import copy_run
     from recbole_apa.trainer import APATrainer
+    from recbole_apa.tuning import tune
     from recbole_apa.unlearning.audit import audit
     from recbole_apa.unlearning.session import unlearn
     from recbole_apa.unlearning.verify import verify

@@ -92,12 +92,17 @@ def log_files() -> list[str]:
     return [handler.baseFilename for handler in getLogger().handlers if isinstance(handler, FileHandler)]
 
 
-def build_data(config: APAConfig) -> tuple[Any, Any, Any]:
-    """RecBole's loaders (train, valid, test)."""
+def build_data(config: APAConfig, told: bool = True) -> tuple[Any, Any, Any]:
+    """RecBole's loaders (train, valid, test).
+
+    Args:
+        told: whether the log describes the dataset.
+    """
     # a random split draws from the global generators
     init_seed(config["seed"], config["reproducibility"])
     dataset = make_dataset(config)
-    getLogger().info(dataset)
+    if told:
+        getLogger().info(dataset)
     loaders: tuple[Any, Any, Any] = data_preparation(config, dataset)
     return loaders
 

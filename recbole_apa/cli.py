@@ -1,12 +1,14 @@
 """``python run_recbole_apa.py --model=APA --dataset=ml-100k --key=value ...``, in RecBole's manner."""
 
 import sys
-import typing
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from recbole_apa.cli_keys import serve_keys
 from recbole_apa.cli_stage import COLUMNS, IDS, NAMES, carry_out, is_asked, prove, read_stage, waits, words
+from recbole_apa.cli_tune import PLAIN_TEXT as _OF_TUNE
+from recbole_apa.cli_tune import USAGE as TUNE_USAGE
+from recbole_apa.cli_tune import serve_tune
 from recbole_apa.cli_usage import USAGE
 from recbole_apa.errors import APAError, FinishedRunError, SettingsError
 from recbole_apa.keys import KEY_FILE
@@ -36,6 +38,7 @@ _KEPT = "what was finished is kept in the run folder named above"
 _PLAIN_TEXT |= (
     _STAGE
     | {KEY_FILE, "log_dir", "plan_dir", "copy_to"}
+    | _OF_TUNE
     | {"forget_who", "forget_items_with", "compare", "compare_dir", "experiment"}
 )
 
@@ -56,9 +59,15 @@ def _main(arguments: Sequence[str] | None) -> int:
     if not given or given[0] in ("-h", "--help"):
         print(USAGE)
         return 0
+    if given[0] == "tune" and {"-h", "--help"} & set(given[1:2]):
+        print(TUNE_USAGE)
+        return 0
     try:
         with terminable():
             refuse_bytes(given)
+            if given[0] == "tune":
+                print(serve_tune(parse_arguments(given[1:])))
+                return 0
             return _dispatch(parse_arguments(given))
     except APAError as error:
         print(f"{type(error).__name__}: {error}", file=sys.stderr)
@@ -112,17 +121,10 @@ def parse_arguments(arguments: Sequence[str]) -> dict[str, Any]:
 
 
 def _value(key: str, text: str) -> Any:
+    from recbole_apa.options import text_keys
     from recbole_apa.recbole_bridge import parse_value
 
-    return text if key in _PLAIN_TEXT | _text_settings() else parse_value(text)
-
-
-def _text_settings() -> set[str]:
-    """Settings that are texts: braces and colons in them are meant literally."""
-    from recbole_apa import settings
-
-    groups = [v for v in vars(settings).values() if isinstance(v, type) and v.__name__.endswith("Settings")]
-    return {name for g in groups for name, hint in typing.get_type_hints(g).items() if hint is str}
+    return text if key in _PLAIN_TEXT | text_keys() else parse_value(text)
 
 
 def _dispatch(options: dict[str, Any]) -> int:

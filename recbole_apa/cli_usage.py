@@ -65,5 +65,8 @@ How many shards? What a stream of requests costs, by step times of a run (--run=
   --plan --requests_per_day=500 --n_samples=10_000_000 [--shard_size="[256, 1024]"] [--samples_per_request=11]
   [--workers=8] [--interval_minutes=60] [--plan_dir=DIR]
 
+Which options? A search by the validation samples alone (tune --help tells more):
+  tune --model=APA --dataset=ml-100k [--ranges=FILE] [--algo=bayes] [--max_evals=10] [--tune_dir=DIR]
+
 Every option of properties/model/APA.yaml and of RecBole can be given as --OPTION=VALUE.
 """.replace("@LEVELS@", _levels())

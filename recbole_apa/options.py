@@ -68,6 +68,11 @@ def nearest(name: str, names: Iterable[str], cutoff: float) -> str | None:
     return next(iter(difflib.get_close_matches(name, sorted(names), n=1, cutoff=cutoff)), None)
 
 
+def text_keys() -> set[str]:
+    """Settings that are texts: braces and colons in them are meant literally."""
+    return {name for cls in GROUPS.values() for name, hint in typing.get_type_hints(cls).items() if hint is str}
+
+
 def _build(cls: type[T], values: Mapping[str, Any]) -> T:
     problems, arguments = [], {}
     hints = typing.get_type_hints(cls)

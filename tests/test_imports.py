@@ -46,16 +46,18 @@ RANKS = [
     {"comparison_record"},
     {"report"},
     {"recbole_bridge"},
+    {"recbole_programs"},
     {"assembly", "baselines"},
     {"collaborative_model"},
     {"workers"},
     {"make_trainer"},
     {"evaluation_stage"},
     {"unlearning"},
+    {"tuning"},
     {"methods"},
     {"quick_start", "comparison", "experiment"},
     {"forgetting", "capacity_stage"},
-    {"cli", "cli_keys", "cli_stage", "cli_usage"},
+    {"cli", "cli_keys", "cli_stage", "cli_tune", "cli_usage"},
     {"__main__"},
 ]
 MAY_IMPORT_RECBOLE = {
@@ -78,6 +80,7 @@ MAY_IMPORT_RECBOLE = {
     "recbole_bridge.py",
     "assembly.py",
     "baselines.py",
+    "tuning/study.py",
 }
 MAY_IMPORT_TRANSFORMERS = {
     "backbone/wheel.py",

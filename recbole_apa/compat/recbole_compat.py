@@ -12,10 +12,11 @@ import importlib.machinery
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from types import ModuleType
 from typing import Any
 
-from recbole_apa.compat.repairs import REPAIRS
+from recbole_apa.compat.repairs import QUICK_START, REPAIRS
 
 _VARIABLE = "RECBOLE_APA_COMPAT"
 _DONE = "__recbole_apa_repairs__"
@@ -45,6 +46,14 @@ def _apply(module: ModuleType) -> None:
         file, function = repair.by.split(":")
         getattr(importlib.import_module(f"recbole_apa.compat.{file}"), function)(module)
         done.add(repair.by)
+
+
+def _around(module: ModuleType) -> AbstractContextManager[None]:
+    """What is in place while a module's code runs."""
+    if module.__name__ != QUICK_START:
+        return nullcontext()
+    found: AbstractContextManager[None] = importlib.import_module("recbole_apa.compat.tune").around(module)
+    return found
 
 
 class _Finder(importlib.abc.MetaPathFinder):
@@ -81,5 +90,6 @@ class _Loader(importlib.abc.Loader):
         """See :class:`importlib.abc.Loader`."""
         # a module that is loaded again has lost its repairs
         vars(module).pop(_DONE, None)
-        self._own.exec_module(module)
+        with _around(module):
+            self._own.exec_module(module)
         _apply(module)

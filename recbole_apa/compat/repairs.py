@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 
 _MODEL = "recbole.model"
+_TUNING = "recbole.trainer.hyper_tuning"
+QUICK_START = "recbole.quick_start.quick_start"
 
 
 @dataclass(frozen=True)
@@ -96,7 +98,47 @@ REPAIRS = (
         "checkpoints:trainer",
     ),
     Repair(
-        "recbole.quick_start.quick_start",
+        QUICK_START,
+        "quick_start/quick_start.py:20",
+        "from ray import tune",
+        "every release",
+        "ImportError without ray.tune; with a new one report() takes a dictionary, not names (line 223)",
+        "tune:one_dictionary",
+    ),
+    Repair(
+        QUICK_START,
+        "quick_start/quick_start.py:115",
+        "config = Config(",
+        "every release",
+        "RecBole's own programs have no defaults for APA (also line 205)",
+        "programs:config_for_apa",
+    ),
+    Repair(
+        QUICK_START,
+        "quick_start/quick_start.py:141",
+        "get_flops(",
+        "every release",
+        "RecBole's own programs count APA's work by copying the language model",
+        "programs:no_flops_of_apa",
+    ),
+    Repair(
+        _TUNING,
+        "trainer/hyper_tuning.py:116",
+        "np.random.RandomState(",
+        "hyperopt 0.2.6",
+        "AttributeError with the default algorithm; also np.str in display_file (line 385)",
+        "hyper_tuning:numpy_names",
+    ),
+    Repair(
+        _TUNING,
+        "trainer/hyper_tuning.py:207",
+        "from hyperopt",
+        "every release",
+        "an error without hyperopt that does not say what to install",
+        "hyper_tuning:name_missing",
+    ),
+    Repair(
+        QUICK_START,
         "quick_start/quick_start.py:250",
         "torch.load(model_file)",
         "torch 2.6",

@@ -1,0 +1,56 @@
+"""RecBole's ``HyperTuning`` with hyperopt 0.3 and today's numpy (RecBole 1.2.0 and 1.2.1, ``trainer/hyper_tuning.py``).
+
+Line 116, ``np.random.RandomState(seed)``: hyperopt draws from numpy's ``Generator`` since 0.2.6; ``algo="exhaustive"``,
+the default, ends in an AttributeError.
+Line 385, ``np.str``: numpy has none since 1.24; drawing a search (``display_file``) ends in an AttributeError.
+Line 207 and others, ``from hyperopt import ...``: without hyperopt the error names what to install.
+"""
+
+import functools
+import importlib.util
+from types import ModuleType, SimpleNamespace
+from typing import Any
+
+import numpy as np
+
+MISSING = 'hyperopt is not installed; pip install ".[tune]", or pip install "hyperopt>=0.3,<0.4"'
+
+
+def numpy_names(module: ModuleType) -> None:
+    """Give the module a numpy of its own, with the two names that it looks for; numpy itself stays as it is."""
+    found: Any = module
+    found.np = _Numpy()
+
+
+def name_missing(module: ModuleType) -> None:
+    """Say what to install as soon as a search is made without hyperopt."""
+    tuning: Any = vars(module)["HyperTuning"]
+    own = tuning.__init__
+    if hasattr(own, "__wrapped__"):
+        return
+
+    @functools.wraps(own)
+    def init(self: Any, *args: Any, **named: Any) -> None:
+        require()
+        own(self, *args, **named)
+
+    tuning.__init__ = init
+
+
+def require() -> None:
+    """
+    Raises:
+        ImportError: hyperopt is not installed.
+    """
+    if importlib.util.find_spec("hyperopt") is None:
+        raise ImportError(MISSING)
+
+
+class _Numpy:
+    """Numpy, with ``str`` and with a ``RandomState`` that draws as hyperopt asks."""
+
+    def __init__(self) -> None:
+        self.str, self.random = str, SimpleNamespace(RandomState=np.random.default_rng)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(np, name)

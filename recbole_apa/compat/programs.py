@@ -1,0 +1,64 @@
+"""RecBole's own programs run APA (RecBole 1.2.0 and 1.2.1, ``quick_start/quick_start.py``).
+
+Lines 115 and 205, ``Config(...)``: RecBole's has no defaults for APA and evaluates texts; for APA it is ours.
+Line 141, ``get_flops``: it copies the language model and asks about a row that has no prompt; APA's are not counted.
+"""
+
+import importlib
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+
+def config_for_apa(module: ModuleType) -> None:
+    """Have ``Config`` give an ``APAConfig`` where the model is APA, and RecBole's own where it is not."""
+    found: Any = module
+    own = found.Config
+
+    def config(
+        model: Any = None, dataset: str | None = None, config_file_list: Any = None, config_dict: Any = None
+    ) -> Any:
+        files, words = list(config_file_list or []), words_of(sys.argv)
+        if _asked(model, words, config_dict or {}, files) != "APA":
+            return own(model, dataset, config_file_list, config_dict)
+        # a room further up: it knows APAConfig
+        return importlib.import_module("recbole_apa.recbole_programs").config_of(dataset, files, config_dict, words)
+
+    if own.__module__ != __name__:
+        config.__module__ = __name__
+        found.Config = config
+
+
+def no_flops_of_apa(module: ModuleType) -> None:
+    """Have ``get_flops`` leave APA out."""
+    found: Any = module
+    own = found.get_flops
+
+    def get_flops(model: Any, *args: Any, **named: Any) -> Any:
+        return "not counted" if type(model).__name__ == "APA" else own(model, *args, **named)
+
+    if own.__module__ != __name__:
+        found.get_flops = get_flops
+
+
+def words_of(arguments: Sequence[str]) -> dict[str, str]:
+    """``--key=value`` words of a command line, as RecBole looks for them (``config/configurator.py:165``)."""
+    if not arguments or "ipykernel_launcher" in arguments[0]:
+        return {}
+    pairs = (word[2:].partition("=") for word in arguments[1:] if word.startswith("--") and "=" in word)
+    return {key: value for key, _, value in pairs}
+
+
+def _asked(model: Any, words: Mapping[str, str], given: Mapping[str, Any], files: Sequence[str]) -> Any:
+    """The model's name, by RecBole's order: argument, command line, dictionary, the last file that names one."""
+    if model is not None:
+        return model if isinstance(model, str) else model.__name__
+    asked = words.get("model") or given.get("model")
+    if asked or not files:
+        return asked
+    from recbole_apa.yaml_options import read_yaml
+
+    told = [read_yaml(Path(file)).get("model") for file in files]
+    return next((name for name in reversed(told) if name), None)

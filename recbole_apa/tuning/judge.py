@@ -1,0 +1,155 @@
+"""Train with some options and judge by the validation samples: one trial."""
+
+import hashlib
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from recbole_apa.assembly import build_data, build_model
+from recbole_apa.backbone.engine import StateCache
+from recbole_apa.baselines import make_baseline_trainer
+from recbole_apa.errors import SettingsError, TrainingError
+from recbole_apa.idle_options import IDLE
+from recbole_apa.make_trainer import make_trainer
+from recbole_apa.option_names import RECBOLE_EXTRA, RUN_KEYS
+from recbole_apa.options import refuse_unknown
+from recbole_apa.recbole_bridge import APAConfig
+from recbole_apa.settings import STATE_KEYS
+from recbole_apa.tuning.ranges import Range
+
+_DECIDE_ROWS = frozenset(
+    {
+        "protocol",
+        "min_history",
+        "valid_samples",
+        "test_samples",
+        "threshold",
+        "eval_args",
+        "metrics",
+        "valid_metric",
+        "valid_metric_bigger",
+        "topk",
+        "load_col",
+        "unload_col",
+        "benchmark_filename",
+        "val_interval",
+        "user_inter_num_interval",
+        "item_inter_num_interval",
+        "filter_inter_by_user_or_item",
+        "rm_dup_inter",
+        "repeatable",
+        "data_path",
+    }
+)
+"""Options that change which samples judge, or by what: figures of two values could not be compared."""
+
+
+class Judge:
+    """Trains a model with options, always on the same data and with the same seed.
+
+    Args:
+        options: those that all trials share.
+
+    Raises:
+        SettingsError: these options are refused, or leave no validation samples.
+    """
+
+    def __init__(self, model: str, dataset: str, files: Sequence[str], options: Mapping[str, Any]) -> None:
+        self.model, self.dataset, self.files, self.options = model, dataset, list(files), dict(options)
+        self.config = self.configure({})
+        if model == "APA" and self.config["valid_samples"] == 0:
+            raise SettingsError("valid_samples: found 0, and the validation samples choose; expected at least 1")
+        self._rows: str | None = None
+        self._cache: tuple[tuple[str, ...], StateCache] | None = None
+
+    def configure(self, point: Mapping[str, Any]) -> APAConfig:
+        """The configuration of a trial.
+
+        Raises:
+            SettingsError: options that are refused.
+        """
+        return APAConfig(self.model, self.dataset, self.files, {**self.options, **point})
+
+    def check(self, ranges: Sequence[Range]) -> None:
+        """Look at every value of a choice, and at the bounds of the others, each by itself.
+
+        Raises:
+            SettingsError: all options together that are unknown, fixed, or of the wrong type or range.
+        """
+        problems = []
+        for r in ranges:
+            try:
+                self._check_name(r.name)
+                for value in r.samples():
+                    self.configure({r.name: value})
+            except SettingsError as error:
+                told = str(error)
+                problems.append(told if r.name in told else f"{r.name}: {told}")
+        if problems:
+            raise SettingsError("ranges: " + "; ".join(problems))
+
+    def _check_name(self, name: str) -> None:
+        if name in self.options:
+            raise SettingsError(f"{name} has a range, and is given as {self.options[name]!r}; expected one of them")
+        if "." in name:
+            raise SettingsError(f"{name}: expected whole values of {name.partition('.')[0]}")
+        if name == "seed":
+            raise SettingsError("seed: every trial has the same; a seed that is chosen by its figure tells nothing")
+        if name in _DECIDE_ROWS:
+            raise SettingsError(f"{name} decides which samples judge, and how; give one value for all trials")
+        if name in RUN_KEYS:
+            raise SettingsError(f"{name} says where or how the work is done and changes no figure; expected no range")
+        if self.model == "APA" and name in IDLE:
+            raise SettingsError(f"{name} has no effect with APA ({IDLE[name]}); expected no range")
+        if self.model != "APA":  # APAConfig lets APA's own options pass with every model
+            of_recbole = {known for names in self.config.parameters.values() for known in names}
+            refuse_unknown([name], of_recbole | set(self.config.internal_config_dict) | RECBOLE_EXTRA)
+
+    def __call__(self, point: Mapping[str, Any]) -> tuple[float, dict[str, float]]:
+        """Train with a point's options.
+
+        Returns:
+            ``valid_metric`` and all of RecBole's metrics, on the validation samples.
+
+        Raises:
+            TrainingError: the figure is no number, or these options judge other samples than the trials before.
+        """
+        config = self.configure(point)
+        data = build_data(config, told=self._rows is None)
+        self._check_rows(data[1]._dataset)
+        model = build_model(config, data)
+        trainer = self._apa_trainer(config, model) if self.model == "APA" else make_baseline_trainer(config, model)
+        show = config["show_progress"]
+        score, found = trainer.fit(data[0], data[1], verbose=False, saved=False, show_progress=show)
+        figures = {name: float(value) for name, value in (found or {}).items()}
+        if score is None or not math.isfinite(score):
+            raise TrainingError(f"{config['valid_metric']} of the validation samples is no number ({score})")
+        return float(score), figures
+
+    def _apa_trainer(self, config: APAConfig, model: Any) -> Any:
+        key = tuple(str(config[name]) for name in STATE_KEYS)
+        if self._cache is None or self._cache[0] != key:
+            self._cache = key, model.engine.cache
+        # frozen states are the same for all adapters: most trials need not compute them again
+        model.engine.cache = self._cache[1]
+        trainer = make_trainer(config, model, None)
+        trainer.writes_board = False
+        return trainer
+
+    def _check_rows(self, dataset: Any) -> None:
+        rows = _digest_of_rows(dataset)
+        self._rows = self._rows or rows
+        if rows != self._rows:
+            raise TrainingError("these options judge by other validation samples than the first trial's")
+
+
+def _digest_of_rows(dataset: Any) -> str:
+    """SHA-256 over which samples a part of the dataset holds, in their order."""
+    if hasattr(dataset, "samples"):
+        told = [f"{s.sample_id} {s.label}" for s in dataset.samples]
+    else:
+        names = (
+            dataset.field2id_token[f][dataset.inter_feat[f].numpy()] for f in (dataset.uid_field, dataset.iid_field)
+        )
+        told = [f"{user!s}\0{item!s}" for user, item in zip(*names, strict=True)]
+    return hashlib.sha256("\n".join(told).encode()).hexdigest()

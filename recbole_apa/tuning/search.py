@@ -1,0 +1,160 @@
+"""Which points of the ranges are tried, and in which order; knows nothing of models."""
+
+import itertools
+import json
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import partial
+from importlib.util import find_spec
+from logging import WARNING, getLogger
+from typing import Any
+
+import numpy as np
+
+from recbole_apa.errors import SettingsError
+from recbole_apa.tuning.ranges import Range
+
+Point = dict[str, Any]
+"""Option -> value."""
+ALGORITHMS = ("bayes", "random", "exhaustive")
+USUAL = 10
+"""Points that are tried where nobody says how many."""
+_RANDOM_FIRST = 20
+"""Most draws at random before ``bayes`` looks at what it has seen: hyperopt's own number."""
+
+
+def grid_size(ranges: Sequence[Range]) -> int | None:
+    """How many points there are; None where they cannot be counted."""
+    sizes = [len(r.grid) for r in ranges]
+    return math.prod(sizes) if all(sizes) else None
+
+
+def check_search(ranges: Sequence[Range], algo: str, max_evals: int | None) -> int:
+    """How many points are to be tried.
+
+    Raises:
+        SettingsError: an unknown algorithm, one that needs hyperopt where it is not installed, or ranges that it cannot
+            go through.
+    """
+    if algo not in ALGORITHMS:
+        raise SettingsError(f"algo: found {algo!r}, expected one of {', '.join(ALGORITHMS)}")
+    if max_evals is not None and (not isinstance(max_evals, int) or isinstance(max_evals, bool) or max_evals < 1):
+        raise SettingsError(f"max_evals: found {max_evals!r}, expected a whole number of at least 1")
+    size = grid_size(ranges)
+    if algo != "exhaustive":
+        if find_spec("hyperopt") is None:
+            raise SettingsError(
+                f'algo: {algo} needs hyperopt, which is not installed; pip install ".[tune]", or use algo: exhaustive'
+            )
+        asked = max_evals or USUAL
+        return asked if size is None else min(asked, size)
+    endless = [f"{r.name} ({r.kind})" for r in ranges if not r.grid]
+    if endless or size is None:
+        raise SettingsError(
+            f"algo: exhaustive tries every value, and {', '.join(endless)} has endlessly many; expected a choice or "
+            "quniform, or algo: random or bayes"
+        )
+    if max_evals is not None and max_evals < size:
+        raise SettingsError(
+            f"algo: exhaustive tries all {size} points, and max_evals is {max_evals}; leave it out, or use algo: random"
+        )
+    return size
+
+
+def search(
+    ranges: Sequence[Range],
+    algo: str,
+    n_points: int,
+    seed: int,
+    judge: Callable[[Point], float | None],
+    is_over: Callable[[], bool] = lambda: False,
+) -> None:
+    """Try points; none is judged twice.
+
+    Args:
+        n_points: how many, as :func:`check_search` gives it.
+        judge: the loss at a point, or None where there is none.
+        is_over: asked after each point whether to end.
+    """
+    if algo != "exhaustive":
+        _hyperopt_search(ranges, algo, n_points, seed, judge, is_over)
+        return
+    for values in itertools.product(*(r.grid for r in ranges)):
+        judge({r.name: value for r, value in zip(ranges, values, strict=True)})
+        if is_over():
+            return
+
+
+def _hyperopt_search(
+    ranges: Sequence[Range],
+    algo: str,
+    n_points: int,
+    seed: int,
+    judge: Callable[[Point], float | None],
+    is_over: Callable[[], bool],
+) -> None:
+    import hyperopt
+    from hyperopt import rand, tpe
+
+    known: dict[str, float | None] = {}
+
+    def try_point(drawn: Mapping[str, Any]) -> dict[str, Any]:
+        point = {r.name: r.value(drawn[r.name]) for r in ranges}
+        key = json.dumps(point, sort_keys=True, default=str)
+        if key not in known:
+            known[key] = judge(point)
+        loss = known[key]
+        if loss is None or not math.isfinite(loss):
+            return {"status": hyperopt.STATUS_FAIL}
+        return {"status": hyperopt.STATUS_OK, "loss": float(loss)}
+
+    first = min(_RANDOM_FIRST, max(3, n_points // 4))
+    suggest = rand.suggest if algo == "random" else partial(tpe.suggest, n_startup_jobs=first)
+    with _quiet(), _no_winner_needed(hyperopt):
+        hyperopt.fmin(
+            try_point,
+            {r.name: _dimension(r) for r in ranges},
+            algo=suggest,
+            # a drawn point may be one that was judged before
+            max_evals=10 * n_points,
+            rstate=np.random.default_rng(seed),
+            early_stop_fn=lambda trials, *told: (len(known) >= n_points or is_over(), told),
+            verbose=False,
+        )
+
+
+def _dimension(r: Range) -> Any:
+    """hyperopt's node for a range, see :meth:`Range.value`."""
+    from hyperopt import hp
+
+    if r.kind == "choice":
+        return hp.choice(r.name, list(range(len(r.values))))
+    low, high = r.bounds
+    if r.kind == "uniform":
+        return hp.uniform(r.name, low, high)
+    if r.kind == "quniform":
+        half = r.values[2] / 2  # so that the first and the last multiple are as likely as the others
+        return hp.quniform(r.name, low - half, high + half, r.values[2])
+    return hp.loguniform(r.name, math.log(low), math.log(high))
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """hyperopt tells every step of its own in the log."""
+    logger = getLogger("hyperopt")
+    before = logger.level
+    logger.setLevel(WARNING)
+    try:
+        yield
+    finally:
+        logger.setLevel(before)
+
+
+@contextmanager
+def _no_winner_needed(hyperopt: Any) -> Iterator[None]:
+    """That every trial failed is for the caller to say, who knows why."""
+    try:
+        yield
+    except hyperopt.exceptions.AllTrialsFailed:
+        return
