@@ -21,12 +21,16 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 @pytest.fixture(scope="session")
 def backbone_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny random Llama, see :func:`write_backbone`."""
+    return write_backbone(tmp_path_factory.mktemp("backbone"))
+
+
+def write_backbone(folder: Path) -> Path:
     """A 4-layer random Llama (hidden 32) whose byte-level tokenizer knows " Yes" and " No" as one token each."""
     import torch
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
     from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
-    folder = tmp_path_factory.mktemp("backbone")
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
@@ -75,9 +79,14 @@ def write_board(folder: Path, timestamps: bool, n_users: int = 12, n_items: int 
 @pytest.fixture(scope="session")
 def options(backbone_folder: Path, data_folder: Path) -> dict:
     """Options of a run that takes a few seconds."""
+    return small_options(backbone_folder, data_folder)
+
+
+def small_options(backbone: Path, data: Path) -> dict:
+    """Three shards of ten samples of the checkerboard."""
     return {
-        "data_path": str(data_folder),
-        "backbone": str(backbone_folder),
+        "data_path": str(data),
+        "backbone": str(backbone),
         "dtype": "float32",
         "trunk_layers": 2,
         "load_col": {"inter": ["user_id", "item_id", "rating", "timestamp"], "item": ["item_id", "title", "year"]},

@@ -49,6 +49,12 @@ def test_the_fault_stands_where_the_table_says(repair):
         assert any(repair.text in found for found in text)
 
 
+def test_the_page_shows_the_table():
+    page = (Path(__file__).resolve().parent.parent / "docs" / "recbole.md").read_text()
+    shown = [line for line in page.splitlines() if line.startswith("| `")]
+    assert shown == [f"| `{repair.place}` | {repair.since} | {repair.what} |" for repair in REPAIRS]
+
+
 @pytest.mark.parametrize("model", ["NGCF"])
 def test_nothing_is_dropped_in_evaluation(model, data_folder):
     found, *_ = built(model, {"message_dropout": 0.5, "node_dropout": 0.0}, data_folder)
