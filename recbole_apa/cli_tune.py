@@ -3,7 +3,6 @@
 from typing import Any
 
 from recbole_apa.errors import SettingsError
-from recbole_apa.recbole_checks import is_whole
 
 PLAIN_TEXT = frozenset({"algo", "tune_dir"})
 """Options whose values are texts as they stand."""
@@ -32,6 +31,7 @@ def serve_tune(options: dict[str, Any]) -> str:
     Raises:
         SettingsError: options that are refused, or do not go with a search.
     """
+    from recbole_apa.recbole_checks import is_whole
     from recbole_apa.tuning import tune
     from recbole_apa.tuning.trials import BEST
 

@@ -87,6 +87,7 @@ def tune(
         start_logging(config)
         if model == "APA":
             say_idle(config)
+        getLogger().info(f"up to {n_points} trials ({algo}), kept in {target}")
         study = _Study(judge, about, target)
         search(asked, algo, n_points, config["seed"], study.try_point, lambda: study.is_over(early_stop))
         return study.end()
