@@ -4,7 +4,6 @@ import contextlib
 import importlib
 import os
 import sys
-import warnings
 from collections.abc import Mapping
 from logging import getLogger
 from pathlib import Path
@@ -211,8 +210,6 @@ def register() -> None:
 
     compat.install()
     log_places.apply()
-    # RecBole's own code is warned of pandas' future at every dataset
-    warnings.filterwarnings("ignore", category=FutureWarning, module="recbole")
     recbole.data.dataset.APADataset = APADataset
     recbole.trainer.APATrainer = APATrainer
     # get_model imports recbole.model.<kind>.<lower-case name>
@@ -221,8 +218,6 @@ def register() -> None:
     recbole_loader = recbole.data.utils.get_dataloader
     if getattr(recbole_loader, "knows_apa", False):
         return
-    # SINE, imported with the models just now or before, switches it on for the whole process: training is far slower
-    torch.autograd.set_detect_anomaly(False)
 
     def get_dataloader(config: Any, phase: str) -> type:
         if config["model"] == "APA" and phase == "train":
