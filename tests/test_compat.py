@@ -9,7 +9,6 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import pytest
 
 from recbole_apa import APAConfig
@@ -35,7 +34,6 @@ def test_the_package_is_light_to_import():
 
 
 HOOKED = "; import recbole.data.dataset.dataset as d; print(d.Dataset._load_feat.__module__, d.__loader__.name)"
-PANDAS_3 = int(pd.__version__.split(".")[0]) >= 3
 OURS, NAME = "recbole_apa.compat.load_feat", "recbole.data.dataset.dataset"
 FIND = "import importlib.util; found = importlib.util.find_spec('recbole.data.dataset.dataset'); assert found"
 
@@ -178,17 +176,17 @@ def asked_of(folder):
 
 @pytest.fixture(scope="module")
 def digests(tmp_path_factory):
-    """Configuration -> what RecBole's datasets hold, with the hook and, where RecBole's own reading works, without."""
+    """Configuration -> what RecBole's datasets hold, with the strict reader and without."""
     options = json.dumps(asked_of(tmp_path_factory.mktemp("compat")))
     with ThreadPoolExecutor() as both:  # each waits for a process of its own
-        said = both.map(lambda on: python(DIGESTS, options, RECBOLE_APA_COMPAT=on), "1" if PANDAS_3 else "10")
+        said = both.map(lambda on: python(DIGESTS, options, RECBOLE_APA_COMPAT=on), "10")
         return [json.loads(lines[-1]) for lines in said]
 
 
 @pytest.mark.parametrize("name", [*CONFIGURATIONS, *(f"ml-100k, {m}" for m in ("BPR", "DeepFM", "SASRec", "KGAT"))])
 def test_other_models_get_the_same_tensors(digests, name):
     released = AS_RELEASED[name]
-    for found, loader in zip([found[name] for found in digests], (OURS, NAME), strict=False):
+    for found, loader in zip([found[name] for found in digests], (OURS, NAME), strict=True):
         assert found[0]["loader"] == loader and released[0]["loader"] == NAME
         assert len(found) == len(released) == 3
         for before, now in zip(released, found, strict=True):

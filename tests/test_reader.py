@@ -259,7 +259,8 @@ def test_clean_files_are_read_the_fast_way(path, text, monkeypatch):
 def test_a_large_file_is_read_in_blocks_and_its_lines_are_right(path, monkeypatch):
     rng = np.random.default_rng(0)
     users, values = rng.integers(0, 50, 5000), rng.random(5000)
-    lines = [f"u{u}\t{v!r}" + ("\n" if i % 97 == 0 else "") for i, (u, v) in enumerate(zip(users, values, strict=True))]
+    pairs = zip(users.tolist(), values.tolist(), strict=True)
+    lines = [f"u{u}\t{v!r}" + ("\n" if i % 97 == 0 else "") for i, (u, v) in enumerate(pairs)]
     path.write_text("a:token\tb:float\n" + "\n".join(lines) + "\n")
     monkeypatch.setattr(read, "collect", lambda *_, **__: pytest.fail("read the slow way"))
     monkeypatch.setattr(fast, "_BLOCK", 1000)

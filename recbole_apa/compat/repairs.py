@@ -42,6 +42,14 @@ REPAIRS = (
         "stack:missing_values",
     ),
     Repair(
+        _DATASET,
+        "data/dataset/dataset.py:501",
+        'df[field].fillna(value="", inplace=True)',
+        "pandas 3",
+        "AttributeError in RecBole's own reading where a list is missing",
+        "stack:missing_lists",
+    ),
+    Repair(
         "recbole.config.configurator",
         "config/configurator.py:630",
         "np.float = np.float_",
@@ -240,6 +248,14 @@ REPAIRS = (
             ("random", 38, "return torch.rand(len(interaction)).squeeze(-1)"),
             ("slimelastic", 98, "r = torch.from_numpy("),
         )
+    ),
+    Repair(
+        _DATASET,
+        "data/dataset/dataset.py:1804",
+        'f"The splitting_method [{split_mode}] has not been implemented."',
+        "RecBole 1.2.1",
+        "the split by time, TS, is refused",
+        "time_split:apply",
     ),
     Repair(
         "recbole.config.configurator",

@@ -58,6 +58,27 @@ def missing_values(module: ModuleType) -> None:
     module.Dataset._fill_nan = fill_nan
 
 
+def missing_lists(module: ModuleType) -> None:
+    """``Dataset._load_feat``, where it is RecBole's own: missing lists are empty before they are taken apart."""
+    module.pd = _Pandas()  # type: ignore[attr-defined]
+
+
+class _Pandas:
+    """pandas, whose ``read_csv`` leaves no list missing."""
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(pd, name)
+
+    @staticmethod
+    def read_csv(*args: Any, **named: Any) -> pd.DataFrame:
+        """``pandas.read_csv``; the header of an atomic file says which columns hold lists."""
+        frame = pd.read_csv(*args, **named)
+        for name in frame.columns:
+            if str(name).endswith("_seq"):
+                frame[name] = frame[name].fillna("")
+        return frame
+
+
 def _filled(lists: pd.Series, kind: type) -> pd.Series:
     return lists.apply(lambda values: np.array([], dtype=kind) if isinstance(values, float) else values)
 

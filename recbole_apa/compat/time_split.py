@@ -1,0 +1,66 @@
+"""The split ``TS`` (RecBole 1.2.1, ``time_based_split``) for RecBole 1.2.0.
+
+A user's rows after a point of time that is common to all are test rows; the earlier ones are divided between training
+and validation, in their order.
+"""
+
+import functools
+from collections.abc import Sequence
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+from recbole_apa.compat.release import is_first_release
+
+
+def apply(module: ModuleType) -> None:
+    """Let ``Dataset.build`` split by time where ``eval_args`` asks for it."""
+    if not is_first_release():
+        return
+    dataset: Any = vars(module)["Dataset"]
+    own = dataset.build
+
+    @functools.wraps(own)
+    def build(self: Any) -> list[Any]:
+        asked = self.config["eval_args"]
+        split = asked["split"]
+        if not isinstance(split, dict) or list(split) != ["TS"]:
+            parts: list[Any] = own(self)
+            return parts
+        # RecBole's own orders the rows and hands them, of all modes, to this one
+        self.split_by_ratio = lambda ratios, group_by=None: _split(self, ratios)
+        self.config["eval_args"] = {**asked, "split": {"RS": split["TS"]}, "group_by": "user"}
+        try:
+            parts = own(self)
+        finally:
+            self.config["eval_args"] = asked
+            vars(self).pop("split_by_ratio", None)
+        return parts
+
+    dataset.build = build
+
+
+def _split(dataset: Any, ratios: Sequence[float]) -> list[Any]:
+    """Training, validation and test of ``ratios``.
+
+    Raises:
+        ValueError: rows without a time, or not three shares.
+    """
+    if dataset.time_field not in dataset.inter_feat:
+        raise ValueError(f"eval_args: split TS needs the column {dataset.time_field!r}, which the rows do not have")
+    if len(ratios) != 3:
+        raise ValueError(f"eval_args: split TS: found {list(ratios)}, expected three shares, as [0.8, 0.1, 0.1]")
+    # the parts are copies, and shall split as ever
+    vars(dataset).pop("split_by_ratio", None)
+    shares = [ratio / sum(ratios) for ratio in ratios]
+    times = dataset.inter_feat[dataset.time_field].numpy()
+    point = np.percentile(times, 100 * (1 - shares[2]))
+    parts: list[list[int]] = [[], [], []]
+    for rows in dataset._grouped_index(dataset.inter_feat[dataset.uid_field].numpy()):
+        n_early = int((times[rows] <= point).sum())
+        n_train = int(n_early * (shares[0] / (1 - shares[2]))) if shares[2] < 1 else 0
+        for part, chosen in zip(parts, np.split(np.array(rows), [n_train, n_early]), strict=True):
+            part.extend(chosen.tolist())
+    dataset._drop_unused_col()
+    return [dataset.copy(dataset.inter_feat[part]) for part in parts]
