@@ -240,7 +240,7 @@ def test_ray_gives_the_same_bytes_though_a_node_dies_in_training_and_another_in_
 
 def test_ray_that_is_not_installed_is_named_before_anything_is_read(options, tmp_path, monkeypatch):
     monkeypatch.setattr("recbole_apa.workers.crew.is_installed", lambda: False)
-    with pytest.raises(SettingsError, match=r"Ray is not installed; expected engine: local, or: pip install 'ray>="):
+    with pytest.raises(SettingsError, match=r'Ray is not installed; .* the extra ray: pip install "\.\[ray\]", or'):
         run("APA", "board", config_dict={**options, "engine": "ray"}, run_dir=tmp_path / "run")
     assert not (tmp_path / "run").exists()
 

@@ -110,6 +110,7 @@ def crew_of(config: APAConfig) -> Crew | None:
         raise SettingsError(f"engine: found {config['engine']!r}, expected one of {', '.join(ENGINES)}")
     if config["engine"] == "ray" and not is_installed():
         raise SettingsError(
-            f"engine: found 'ray', and Ray is not installed; expected engine: local, or: pip install {RAY_NEEDED!r}"
+            "engine: found 'ray', and Ray is not installed; expected engine: local, or the extra ray: "
+            f'pip install ".[ray]", or pip install "{RAY_NEEDED}"'
         )
     return Crew(config) if config["engine"] == "ray" or int(config["workers"] or 1) > 1 else None
