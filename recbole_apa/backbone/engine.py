@@ -170,7 +170,8 @@ class ScoringEngine:
         def read(chunk: list[int]) -> list[FrozenPass]:
             states = self.decoder.trunk([prompts[missing[j]].ids for j in chunk])
             ends = [prompts[missing[j]].n_prefix for j in chunk]
-            return [FrozenPass(s.cpu(), h.cpu()) for s, h in zip(states, self._embed(states, ends), strict=True)]
+            embeddings = self._embed(states, ends)
+            return [FrozenPass(s, h) for s, h in zip(_to_cpu(states), _to_cpu(embeddings), strict=True)]
 
         lengths = [len(prompts[i].ids) for i in missing]
         for i, frozen in zip(missing, self._each(read, lengths), strict=True):
@@ -198,7 +199,7 @@ class ScoringEngine:
         """As :meth:`scores`, of prompts whose frozen passes are given."""
 
         def score(chunk: list[int]) -> Sequence[Tensor]:
-            mixed = None if weights is None else weights[chunk].to(self.decoder.device)
+            mixed = None if weights is None else self._placed(weights[chunk])
             return self._upper_pass([frozen[i] for i in chunk], mixed, mode).unbind()
 
         return _stacked(self._each(score, [len(f.states) for f in frozen]))
@@ -210,9 +211,9 @@ class ScoringEngine:
 
         def answer(chunk: list[int]) -> Sequence[Tensor]:
             weights = torch.ones(len(chunk), 1, device=self.decoder.device) if adapter else None
-            return self._answers([frozen[i] for i in chunk], weights, "non_decomposition").cpu().unbind()
+            return self._answers([frozen[i] for i in chunk], weights, "non_decomposition").unbind()
 
-        return torch.stack(self._each(answer, [len(f.states) for f in frozen]))
+        return torch.stack(self._each(answer, [len(f.states) for f in frozen])).cpu()
 
     def student_logits(self, prompts: Sequence[TokenizedPrompt]) -> Tensor:
         """As :meth:`answer_logits` under the adapter in place 0, with gradients, where the model lies."""
@@ -226,7 +227,7 @@ class ScoringEngine:
 
     def _upper_pass(self, frozen: list[FrozenPass], weights: Tensor | None, mode: MergeMode) -> Tensor:
         z = self._answers(frozen, weights, mode)
-        return torch.sigmoid(z[:, 1] - z[:, 0]).cpu()
+        return torch.sigmoid(z[:, 1] - z[:, 0])
 
     def adapter_scores(self, prompts: Sequence[TokenizedPrompt], which: Sequence[int] | None = None) -> Tensor:
         """s_k of adapters alone, (b, len(which)), float32 on the CPU.
@@ -239,11 +240,12 @@ class ScoringEngine:
         adapters = list(range(self.bank.n_adapters)) if which is None else list(which)
         pairs = [(i, k) for i in range(len(prompts)) for k in adapters]
         frozen = self.freeze(prompts)
-        one_hot = torch.eye(self.bank.n_adapters, device=self.decoder.device)
+        one_hot = torch.eye(self.bank.n_adapters)
 
         def score(chunk: list[int]) -> Sequence[Tensor]:
             rows, ks = zip(*(pairs[j] for j in chunk), strict=True)
-            return self._upper_pass([frozen[i] for i in rows], one_hot[list(ks)], "decomposition").unbind()
+            weights = self._placed(one_hot[list(ks)])
+            return self._upper_pass([frozen[i] for i in rows], weights, "decomposition").unbind()
 
         lengths = [len(frozen[i].states) for i, _ in pairs]
         return _stacked(self._each(score, lengths)).view(len(prompts), len(adapters))
@@ -260,14 +262,19 @@ class ScoringEngine:
         Returns:
             one scalar for each adapter that has prompts, in order of place.
         """
-        one_hot = torch.eye(self.bank.n_adapters, device=self.decoder.device)
-        self.bank.mix(one_hot[list(owners)], "non_decomposition")
+        self.bank.mix(self._placed(torch.eye(self.bank.n_adapters)[list(owners)]), "non_decomposition")
         hidden = self.decoder.upper([f.states for f in self.freeze(prompts)])
+        each = sorted(set(owners))
+        if len(each) == 1:  # the usual case: all rows as they are
+            return [self._loss(hidden, prompts, labels, settings)]
         out = []
-        for owner in sorted(set(owners)):
+        for owner in each:
             own = [i for i, other in enumerate(owners) if other == owner]
             out.append(self._loss(hidden[own], [prompts[i] for i in own], labels[own], settings))
         return out
+
+    def _placed(self, weights: Tensor) -> Tensor:
+        return weights.to(self.decoder.device)
 
     def _loss(
         self, hidden: Tensor, prompts: Sequence[TokenizedPrompt], labels: Tensor, settings: TrainSettings
@@ -279,7 +286,7 @@ class ScoringEngine:
             positions = [p.positions[-1:] for p in prompts]
             answers = [int(y) for y in labels.tolist()]
         at_answers = gather_positions(hidden, positions)
-        return self.head.loss(at_answers, torch.tensor(answers, device=hidden.device), settings.answer_loss)
+        return self.head.loss(at_answers, torch.tensor(answers).to(hidden.device), settings.answer_loss)
 
     def _embed(self, states: list[Tensor], prefixes: list[int]) -> list[Tensor]:
         """h of prompts whose trunk states and tokens before the target are given (paper, Algorithm 1, line 1)."""
@@ -295,7 +302,16 @@ class ScoringEngine:
 
 
 def _stacked(values: Sequence[Tensor]) -> Tensor:
-    return torch.stack(list(values)) if values else torch.empty(0)
+    """On the CPU; read back once, so that a GPU does not wait between passes."""
+    return torch.stack(list(values)).cpu() if values else torch.empty(0)
+
+
+def _to_cpu(rows: list[Tensor]) -> list[Tensor]:
+    """The rows on the CPU, each in memory of its own: one copy for all of them, where they are elsewhere."""
+    if rows[0].device.type == "cpu":
+        return rows
+    whole = torch.cat(rows).cpu()
+    return [part.clone() for part in whole.split([len(row) for row in rows])]
 
 
 def _chunks(items: Sequence[int], size: int) -> Iterator[list[int]]:
