@@ -23,16 +23,12 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 def backbone_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A 4-layer random Llama (hidden 32) whose byte-level tokenizer knows " Yes" and " No" as one token each."""
     import torch
-    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
-    from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    from benchmarks.random_llama import plain_tokenizer
 
     folder = tmp_path_factory.mktemp("backbone")
-    tokenizer = Tokenizer(models.BPE())
-    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    tokenizer.decoder = decoders.ByteLevel()
-    trainer = trainers.BpeTrainer(vocab_size=320, initial_alphabet=pre_tokenizers.ByteLevel.alphabet())
-    tokenizer.train_from_iterator(["Film (1990): Yes\nFilm (1991): No\nYes No\n"] * 20, trainer)
-    PreTrainedTokenizerFast(tokenizer_object=tokenizer).save_pretrained(folder)
+    plain_tokenizer().save_pretrained(folder)
     torch.manual_seed(0)
     config = LlamaConfig(
         vocab_size=320,

@@ -28,6 +28,8 @@ Result = TypeVar("Result")
 
 MAX_ENCODED = 200_000
 """Prompts whose tokens are kept; ranking whole catalogues makes more than memory should hold."""
+LEFT_ON_DEVICE = 256 << 20
+"""Bytes of frozen states that a GPU keeps for the pass that follows; more of them come to the CPU."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +37,7 @@ class FrozenPass:
     """What the frozen model says of a prompt; the same for every adapter."""
 
     states: Tensor
-    """At the trunk's top, (t, d), on the CPU."""
+    """At the trunk's top, (t, d), on the CPU; for the pass that follows perhaps where they were computed."""
     embedding: Tensor
     """h, (d,), float32, on the CPU."""
 
@@ -58,7 +60,7 @@ class StateCache:
         """Keep a pass, if there is room."""
         size = frozen.states.nbytes + frozen.embedding.nbytes
         if ids not in self._kept and self.n_bytes + size <= self.max_bytes:
-            self._kept[ids] = frozen
+            self._kept[ids] = FrozenPass(frozen.states.cpu(), frozen.embedding)
             self.n_bytes += size
 
     def put_last(self, passes: Mapping[tuple[int, ...], FrozenPass]) -> None:
@@ -166,17 +168,22 @@ class ScoringEngine:
         """The frozen pass of each prompt, from the cache where it is there."""
         out = [self.cache.get(p.ids) for p in prompts]
         missing = [i for i, found in enumerate(out) if found is None]
+        n_left = 0
 
         def read(chunk: list[int]) -> list[FrozenPass]:
+            nonlocal n_left
             states = self.decoder.trunk([prompts[missing[j]].ids for j in chunk])
-            ends = [prompts[missing[j]].n_prefix for j in chunk]
-            embeddings = self._embed(states, ends)
-            return [FrozenPass(s, h) for s, h in zip(_to_cpu(states), _to_cpu(embeddings), strict=True)]
+            embeddings = self._embed(states, [prompts[missing[j]].n_prefix for j in chunk])
+            n_left += sum(s.nbytes for s in states)
+            if n_left > LEFT_ON_DEVICE:
+                states = _to_cpu(states)
+            return [FrozenPass(s, h) for s, h in zip(states, embeddings, strict=True)]
 
         lengths = [len(prompts[i].ids) for i in missing]
-        for i, frozen in zip(missing, self._each(read, lengths), strict=True):
-            self.cache.put(prompts[i].ids, frozen)
-            out[i] = frozen
+        found = self._each(read, lengths)
+        for i, frozen, h in zip(missing, found, _to_cpu([f.embedding for f in found]), strict=True):
+            out[i] = FrozenPass(frozen.states, h)
+            self.cache.put(prompts[i].ids, out[i])
         passes = [frozen for frozen in out if frozen is not None]
         if missing:
             self.cache.put_last({p.ids: frozen for p, frozen in zip(prompts, passes, strict=True)})
@@ -239,7 +246,7 @@ class ScoringEngine:
         """
         adapters = list(range(self.bank.n_adapters)) if which is None else list(which)
         pairs = [(i, k) for i in range(len(prompts)) for k in adapters]
-        frozen = self.freeze(prompts)
+        frozen = self._at_hand(self.freeze(prompts))
         one_hot = torch.eye(self.bank.n_adapters)
 
         def score(chunk: list[int]) -> Sequence[Tensor]:
@@ -249,6 +256,12 @@ class ScoringEngine:
 
         lengths = [len(frozen[i].states) for i, _ in pairs]
         return _stacked(self._each(score, lengths)).view(len(prompts), len(adapters))
+
+    def _at_hand(self, frozen: list[FrozenPass]) -> list[FrozenPass]:
+        """On the device, where they are few: every adapter's pass looks at them."""
+        if sum(f.states.nbytes for f in frozen) > LEFT_ON_DEVICE:
+            return frozen
+        return [FrozenPass(f.states.to(self.decoder.device), f.embedding) for f in frozen]
 
     def training_losses(
         self, prompts: Sequence[TokenizedPrompt], labels: Tensor, owners: Sequence[int], settings: TrainSettings
@@ -308,7 +321,7 @@ def _stacked(values: Sequence[Tensor]) -> Tensor:
 
 def _to_cpu(rows: list[Tensor]) -> list[Tensor]:
     """The rows on the CPU, each in memory of its own: one copy for all of them, where they are elsewhere."""
-    if rows[0].device.type == "cpu":
+    if not rows or rows[0].device.type == "cpu":
         return rows
     whole = torch.cat(rows).cpu()
     return [part.clone() for part in whole.split([len(row) for row in rows])]

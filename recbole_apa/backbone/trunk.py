@@ -82,7 +82,9 @@ class SplitDecoder:
 
     def upper(self, states: Sequence[Tensor]) -> Tensor:
         """Final hidden states, (b, max t, d), of prompts whose trunk states are given."""
-        padded = _pad(states).to(self.device)  # of frozen passes, which lie on the CPU: one copy for all
+        if any(s.device.type != "cpu" for s in states):
+            states = [s.to(self.device) for s in states]
+        padded = _pad(states).to(self.device)  # from the CPU one copy for all
         if self.checkpointed and torch.is_grad_enabled():
             for layer in self.decoder.layers[self.n_trunk :]:
                 layer.training = True  # of the layer alone, for transformers' sake; RecBole's eval() takes it back
