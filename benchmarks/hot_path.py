@@ -28,6 +28,7 @@ from benchmarks.random_state import fill_adapters, random_rule
 from recbole_apa import APA, APAConfig
 from recbole_apa.adapters.training import AdapterCourse
 from recbole_apa.assembly import build
+from recbole_apa.backbone.engine import StateCache
 from recbole_apa.data.dataloader import ShardBatches
 
 READ_BACK = ("_local_scalar_dense", "is_nonzero", "equal", "nonzero")
@@ -88,12 +89,18 @@ class Work:
         bank.train(False)
         return len(self.batches)
 
+    @torch.no_grad()
     def predict(self) -> int:
-        """Predictions by APA(D), each by itself."""
-        fill_adapters(self.model.engine.bank, self.k)
-        self.model.rule = random_rule(self.k, self.model.engine.decoder.hidden_size)
+        """Predictions by APA(D) of new prompts, each by itself, in turn as on a GPU: threads could not be watched."""
+        engine: Any = self.model.engine
+        fill_adapters(engine.bank, self.k)
+        self.model.rule = random_rule(self.k, engine.decoder.hidden_size)
+        engine.side_by_side = lambda job, items: [job(item) for item in items]
+        kept, engine.cache = engine.cache, StateCache(0)
         for prompt in self.prompts:
             self.model.aggregate([prompt], self.model.weights([prompt]), "decomposition")
+        del engine.side_by_side
+        engine.cache = kept
         return len(self.prompts)
 
 
