@@ -205,9 +205,15 @@ CHECKS: dict[str, Callable[[Place], str]] = {
 }
 
 
-def run_checks(place: Place, deadline: float) -> list[dict[str, Any]]:
-    """All of them until the deadline (``time.perf_counter``): check, status, what it says, seconds."""
-    rows = []
+def run_checks(
+    place: Place, deadline: float, save: Callable[[list[dict[str, Any]]], None] = lambda rows: None
+) -> list[dict[str, Any]]:
+    """All of them until the deadline (``time.perf_counter``): check, status, what it says, seconds.
+
+    Args:
+        save: called with what is known, after each.
+    """
+    rows: list[dict[str, Any]] = []
     for name, check in CHECKS.items():
         start = time.perf_counter()
         if start >= deadline:
@@ -221,4 +227,5 @@ def run_checks(place: Place, deadline: float) -> list[dict[str, Any]]:
             status, says = "failed", f"{type(error).__name__}: {str(error)[:600]}"
         rows.append({"check": name, "status": status, "says": says, "seconds": time.perf_counter() - start})
         print(rows[-1], flush=True)
+        save(rows)
     return rows

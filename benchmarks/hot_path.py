@@ -4,9 +4,9 @@
     python -m benchmarks.hot_path --small
 
 Runs on a CPU: an operation that makes a GPU wait, or copies to it, is the same one there. Counted are values read back
-(``item``, ``tolist``, ``bool``), places looked for (``nonzero``) and tensors made of Python's lists, each with the line
-that asks for it; and functions by the time that they take themselves (cProfile). A random Llama of two narrow layers
-leaves little to the model, so what remains is the way around it.
+(``item``, ``tolist``, ``bool``, ``cpu``), places looked for (``nonzero``) and tensors made of Python's lists, each with
+the line that asks for it; and functions by the time that they take themselves (cProfile). A random Llama of four narrow
+layers leaves little to the model, so what remains is the way around it.
 """
 
 import cProfile
@@ -15,11 +15,13 @@ import tempfile
 import traceback
 from collections import Counter
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import torch
 from tabulate import tabulate
+from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from benchmarks.command import begin, command, keep
@@ -31,28 +33,54 @@ from recbole_apa.assembly import build
 from recbole_apa.backbone.engine import StateCache
 from recbole_apa.data.dataloader import ShardBatches
 
-READ_BACK = ("_local_scalar_dense", "is_nonzero", "equal", "nonzero")
+READ_BACK = ("_local_scalar_dense", "is_nonzero", "equal", "nonzero", "tolist", "numpy", "cpu")
+"""The first is ``item``, ``float`` and ``bool``; the last three are no operations of torch's, but calls."""
 COPIED = ("lift_fresh",)
 """What ``torch.tensor`` of a list comes to."""
 
 
-class Crossings(TorchDispatchMode):
-    """Counts operations that cross between Python and the device, by operation and line."""
+class Crossings:
+    """Counts what crosses between Python and the device inside, by name and line; of its own thread alone."""
 
     def __init__(self) -> None:
-        super().__init__()
         self.found: Counter[tuple[str, str]] = Counter()
+        self._modes = ExitStack()
 
-    def __torch_dispatch__(self, function: Any, types: Any, given: Any = (), named: Any = None) -> Any:
-        """Counts, and runs it as it is."""
-        name = function.overloadpacket.__name__
-        if name in READ_BACK + COPIED:
-            self.found[name, _line()] += 1
-        return function(*given, **(named or {}))
+    def __enter__(self) -> "Crossings":
+        self._modes.enter_context(_Operations(self.found))
+        self._modes.enter_context(_Calls(self.found))
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        self._modes.close()
 
     def count(self, names: tuple[str, ...], within: str = "") -> int:
         """How often these operations were asked for by lines whose place holds ``within``."""
         return sum(n for (name, line), n in self.found.items() if name in names and within in line)
+
+
+class _Operations(TorchDispatchMode):
+    def __init__(self, found: Counter[tuple[str, str]]) -> None:
+        super().__init__()
+        self._found = found
+
+    def __torch_dispatch__(self, function: Any, types: Any, given: Any = (), named: Any = None) -> Any:
+        name = function.overloadpacket.__name__
+        if name in READ_BACK + COPIED:
+            self._found[name, _line()] += 1
+        return function(*given, **(named or {}))
+
+
+class _Calls(TorchFunctionMode):
+    def __init__(self, found: Counter[tuple[str, str]]) -> None:
+        super().__init__()
+        self._found = found
+
+    def __torch_function__(self, function: Any, types: Any, given: Any = (), named: Any = None) -> Any:
+        name = getattr(function, "__name__", "")
+        if name in READ_BACK[-3:]:
+            self._found[name, _line()] += 1
+        return function(*given, **(named or {}))
 
 
 def _line() -> str:

@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from logging import getLogger
+from typing import Any
 
 import torch
 
@@ -27,10 +28,10 @@ def repeatable(device: torch.device, wanted: bool = True) -> Iterator[None]:
         yield
         return
     before = torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
-    filled = torch.utils.deterministic.fill_uninitialized_memory
+    how: Any = torch.utils.deterministic
+    filled = how.fill_uninitialized_memory
     torch.use_deterministic_algorithms(True)
-    # memory that is about to be written need not be filled first
-    torch.utils.deterministic.fill_uninitialized_memory = False
+    how.fill_uninitialized_memory = False  # memory that is about to be written need not be filled first
     try:
         if not _multiplies(device):
             torch.use_deterministic_algorithms(before[0], warn_only=before[1])
@@ -42,7 +43,7 @@ def repeatable(device: torch.device, wanted: bool = True) -> Iterator[None]:
         yield
     finally:
         torch.use_deterministic_algorithms(before[0], warn_only=before[1])
-        torch.utils.deterministic.fill_uninitialized_memory = filled
+        how.fill_uninitialized_memory = filled
 
 
 def _multiplies(device: torch.device) -> bool:

@@ -182,8 +182,8 @@ class ScoringEngine:
         lengths = [len(prompts[i].ids) for i in missing]
         found = self._each(read, lengths)
         for i, frozen, h in zip(missing, found, _to_cpu([f.embedding for f in found]), strict=True):
-            out[i] = FrozenPass(frozen.states, h)
-            self.cache.put(prompts[i].ids, out[i])
+            out[i] = frozen = FrozenPass(frozen.states, h)
+            self.cache.put(prompts[i].ids, frozen)
         passes = [frozen for frozen in out if frozen is not None]
         if missing:
             self.cache.put_last({p.ids: frozen for p, frozen in zip(prompts, passes, strict=True)})

@@ -18,7 +18,7 @@ class AnswerHead:
     def __init__(self, model: Any, answers: AnswerTokens) -> None:
         self.head = model.get_output_embeddings()
         self.answers = answers
-        rows = [answers.no, answers.yes]
+        rows = torch.tensor([answers.no, answers.yes])
         with align_module_device(self.head):
             bias = getattr(self.head, "bias", None)
             self._pair: Tensor = self.head.weight[rows].float()

@@ -92,7 +92,7 @@ class SplitDecoder:
 
     def embed(self, ids: Sequence[int]) -> Tensor:
         """Rows of the embedding table, (len(ids), d)."""
-        out: Tensor = self.model.get_input_embeddings()(torch.tensor(ids, device=self.device))
+        out: Tensor = self.model.get_input_embeddings()(torch.tensor(ids).to(self.device))
         return out
 
     def embed_each(self, rows: Sequence[Sequence[int]]) -> list[Tensor]:
