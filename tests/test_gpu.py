@@ -60,6 +60,13 @@ def test_wrong_keys_of_a_beginning_are_found(cpu, monkeypatch):
         check_shared_prefixes(cpu)
 
 
+@pytest.mark.parametrize("name", ["int8", "nf4"])
+def test_without_bitsandbytes_fewer_bits_are_not_run(name, cpu, monkeypatch):
+    monkeypatch.setattr("benchmarks.gpu_checks.find_spec", lambda package: None)
+    with pytest.raises(NotRun, match="not run: bitsandbytes is not installed"):
+        CHECKS[name](cpu)
+
+
 def test_a_check_that_fails_stops_no_other_and_the_clock_does(cpu, monkeypatch):
     def broken(place):
         raise RuntimeError("CUDA error: device-side assert")

@@ -1,9 +1,6 @@
 """``python -m benchmarks.gpu``: parts that end by the clock or fail, what is left out, and the table."""
 
-import subprocess
-import sys
 from argparse import Namespace
-from pathlib import Path
 
 import pytest
 import torch
@@ -16,8 +13,6 @@ from benchmarks.roofline import Roof, roof_of, sheet_of
 from benchmarks.timing import NO_TIME, Contender, seconds_until
 from recbole_apa.adapters.inject import AdapterBank
 from tests.test_backbone import ADAPTERS
-
-ROOT = Path(__file__).resolve().parent.parent
 
 
 class Clock:
@@ -84,14 +79,47 @@ def test_a_part_that_fails_or_is_ended_says_so(tmp_path):
     assert "failed: status 1" in text and "found no GPU" in text
 
 
-@pytest.mark.slow
-def test_the_command_runs_in_small(tmp_path):
-    command = [sys.executable, "-m", "benchmarks.gpu", "--small", "--device=cpu", "--threads=1", f"--out={tmp_path}"]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout[-3000:]
-    assert (tmp_path / "gpu.md").read_text() in done.stdout
-    for words in ("APA(D), all", "add_weighted_adapter", "frozen trunk, states computed", "shards trained"):
-        assert words in done.stdout
+def test_the_table_holds_every_part_and_says_what_is_missing():
+    one = {"ratio": 1.0, "ratio_low": 1.0, "ratio_high": 1.0, "seconds_per_sample": 0.5}
+    passed = {"tokens_per_second": 278.0, "roofline_share": 0.25}
+    done = {"status": "done", "seconds": 2.0, "peak_gpu_bytes": 3 << 20}
+    parts = {
+        "checks": {**done, "rows": [{"check": "int8", "status": "not run", "says": "no", "seconds": 0.1}]},
+        "predictions": {
+            **done,
+            "tokens": 139,
+            "n_weights": 6_500_000_000,
+            "roof": Roof(989e12, 3.35e12, "data sheet", 700e12, 3e12).plain(),
+            "rows": [
+                {"k": 4, "batch": 1, "contenders": {"one adapter, all": {**one, **passed}}, "missing": {}},
+                {"k": 64, "batch": 1, "contenders": {}, "missing": {"PEFT, all": NO_TIME}},
+            ],
+        },
+        "step": {
+            **done,
+            "batch": 8,
+            "tokens": 139,
+            "contenders": {"all layers": {**one, "peak_bytes": 5 << 20}},
+            "missing": {"frozen trunk": NO_TIME},
+        },
+        "request": {
+            **done,
+            "n_shards": 4,
+            "train_samples": 256,
+            "rows": [
+                {"shards_hit": 1, "one_request_seconds": 2.0, "full_retraining_seconds": 8.0, "ratio": 4.0},
+            ],
+        },
+    }
+    machine = {"device": "NVIDIA H100 80GB HBM3", "driver": "570.1", "cuda": "12.8", "python": "3.12", "versions": {}}
+    text = table_of({"commit": "abc", "small": False, "seconds": 8.0, "machine": machine, "parts": parts})
+    cells = [[c.strip() for c in line.strip("|").split("|")] for line in text.splitlines()]
+    assert ["device", "NVIDIA H100 80GB HBM3"] in cells and ["checks", "done", "2", "3"] in cells
+    assert ["int8", "not run", "no", "0.1"] in cells
+    assert ["1", "one adapter, all", "1.00 (1.00-1.00); 278; 25.0 %", ""] in cells
+    assert ["1", "PEFT, all", "", NO_TIME] in cells
+    assert ["all layers", "4000.0", "1.00 (1.00-1.00)", "5"] in cells and ["frozen trunk", NO_TIME, "", ""] in cells
+    assert ["1", "2.00", "8.00", "4.00"] in cells
 
 
 @pytest.mark.parametrize(

@@ -75,9 +75,10 @@ def load_backbone(
     model.eval()
     if settings.quantization:
         keep_differentiable(model)
-    elif not placed:
+    digest = weights_digest(model)  # before it goes to a GPU, from where it would come back for this
+    if not placed:
         model = model.to(device)
-    return Backbone(name, source, model, tokenizer, weights_digest(model))
+    return Backbone(name, source, model, tokenizer, digest)
 
 
 def resolve_dtype(name: str, device: torch.device) -> torch.dtype:
