@@ -8,10 +8,14 @@ from typing import Any
 
 import torch
 
+from recbole_apa.errors import TrainingError
+
 WORKSPACE = "CUBLAS_WORKSPACE_CONFIG"
 """The environment variable that cuBLAS reads when it starts; torch's deterministic mode asks for it."""
 OURS = ":4096:8"
 """What it is set to when the package is imported, where it is not set."""
+
+_NO_SUCH_KERNEL = "does not have a deterministic implementation"
 
 
 @contextmanager
@@ -23,6 +27,9 @@ def repeatable(device: torch.device, wanted: bool = True) -> Iterator[None]:
 
     Args:
         wanted: RecBole's option ``reproducibility``.
+
+    Raises:
+        TrainingError: the model has an operation of which torch has no such kernel.
     """
     if device.type != "cuda" or not wanted:
         yield
@@ -41,6 +48,13 @@ def repeatable(device: torch.device, wanted: bool = True) -> Iterator[None]:
                 f"{WORKSPACE}={OURS} in the environment"
             )
         yield
+    except RuntimeError as error:
+        if _NO_SUCH_KERNEL not in str(error):
+            raise
+        raise TrainingError(
+            f"reproducibility: True, and torch says: {str(error).splitlines()[0][:200]}; give --reproducibility=False, "
+            "with which training again may give other bits on this GPU"
+        ) from error
     finally:
         torch.use_deterministic_algorithms(before[0], warn_only=before[1])
         how.fill_uninitialized_memory = filled

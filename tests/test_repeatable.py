@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from recbole_apa import repeatable as module
+from recbole_apa.errors import TrainingError
 from recbole_apa.machine_kind import machine_kind
 from recbole_apa.repeatable import OURS, WORKSPACE, repeatable
 from recbole_apa.seeding import derive_seed, drawn_for
@@ -48,6 +49,16 @@ def test_where_cublas_was_started_otherwise_a_warning_says_so(monkeypatch, caplo
     with repeatable(CUDA):
         assert modes()[0] is False
     assert f"found {WORKSPACE}=:0:0 when cuBLAS was started, expected {OURS}" in caplog.text
+    assert modes() == (False, False, True)
+
+
+def test_an_operation_without_such_a_kernel_is_named_with_the_remedy(monkeypatch):
+    monkeypatch.setattr(module, "_multiplies", lambda device: True)
+    says = "histc_cuda does not have a deterministic implementation, but you set 'torch.use_deterministic_algorithms"
+    with pytest.raises(TrainingError, match=r"histc_cuda .*; give --reproducibility=False"), repeatable(CUDA):
+        raise RuntimeError(says)
+    with pytest.raises(RuntimeError, match=r"^another$"), repeatable(CUDA):
+        raise RuntimeError("another")
     assert modes() == (False, False, True)
 
 
