@@ -35,35 +35,20 @@ MERGED_SAMPLES = 4
 
 
 class Setting:
-    """Engines with one and with K adapters, PEFT's model with the same K, and prompts."""
+    """Prompts, and what answers them.
 
-    def __init__(self, options: dict[str, Any], k: int, batch: int, n_tokens: int, folder: Path) -> None:
-        config = APAConfig("APA", "ml-100k", config_dict={**options, "forward_batch_size": batch})
-        self.k, self.batch, self.device = k, batch, str(config["device"])
-        self.one, self.many = (self._engine(config, n) for n in (1, k))
-        self._write(folder, read_settings(config).adapters)
-        base = load_backbone(read_settings(config).backbone, config["device"]).model
-        self.peft = PeftModel.from_pretrained(base, folder / "0", adapter_name="0")
-        for i in range(1, k):
-            self.peft.load_adapter(folder / str(i), adapter_name=str(i))
+    Args:
+        one, many: engines with one and with K adapters.
+        peft: PEFT's model with at least as many, named "0", "1", ...
+    """
+
+    def __init__(self, one: ScoringEngine, many: ScoringEngine, peft: Any, batch: int, n_tokens: int) -> None:
+        self.one, self.many, self.peft = one, many, peft
+        self.k, self.batch, self.device = many.bank.n_adapters, batch, str(many.decoder.device)
         g = torch.Generator().manual_seed(0)
         ids = torch.randint(1000, 20_000, (batch, n_tokens), generator=g).tolist()
         self.prompts = [TokenizedPrompt(tuple(row), (n_tokens - 1,), (), 0) for row in ids]
-        self.rule = random_rule(k, self.many.decoder.hidden_size)
-
-    @staticmethod
-    def _engine(config: APAConfig, k: int) -> ScoringEngine:
-        s = read_settings(config)
-        backbone = load_backbone(s.backbone, config["device"])
-        engine = ScoringEngine(backbone, s.backbone, s.prompts, s.adapters, 0)
-        fill_adapters(engine.bank, k)
-        return engine
-
-    def _write(self, folder: Path, s: Any) -> None:
-        about = PeftDescription("", s, self.many.decoder.upper_layers())
-        for i in range(self.k):
-            (folder / str(i)).mkdir(parents=True)
-            write_adapter(folder / str(i), self.many.bank.extract(i), about)
+        self.rule = random_rule(self.k, many.decoder.hidden_size)
 
     def contenders(self) -> dict[str, Contender]:
         """By name; each serves the whole batch unless it says otherwise."""
@@ -123,13 +108,37 @@ class Setting:
             self.peft.delete_adapter("merged")
 
 
+def an_engine(config: APAConfig, k: int) -> ScoringEngine:
+    """With K random adapters."""
+    s = read_settings(config)
+    engine = ScoringEngine(load_backbone(s.backbone, config["device"]), s.backbone, s.prompts, s.adapters, 0)
+    fill_adapters(engine.bank, k)
+    return engine
+
+
+def a_setting(options: dict[str, Any], k: int, batch: int, n_tokens: int, folder: Path) -> Setting:
+    """Three copies of the backbone; PEFT loads the very adapters of APA, which are written to ``folder``."""
+    config = APAConfig("APA", "ml-100k", config_dict={**options, "forward_batch_size": batch})
+    one, many = (an_engine(config, n) for n in (1, k))
+    settings = read_settings(config)
+    about = PeftDescription("", settings.adapters, many.decoder.upper_layers())
+    for i in range(k):
+        (folder / str(i)).mkdir(parents=True)
+        write_adapter(folder / str(i), many.bank.extract(i), about)
+    base = load_backbone(settings.backbone, config["device"]).model
+    peft = PeftModel.from_pretrained(base, folder / "0", adapter_name="0")
+    for i in range(1, k):
+        peft.load_adapter(folder / str(i), adapter_name=str(i))
+    return Setting(one, many, peft, batch, n_tokens)
+
+
 def measure(options: dict[str, Any], ks: list[int], batches: list[int], n_tokens: int, repetitions: int) -> list[dict]:
     """One record for each K and batch size."""
     rows = []
     for batch in batches:
         for k in ks:
             with tempfile.TemporaryDirectory() as folder:
-                setting = Setting(options, k, batch, n_tokens, Path(folder))
+                setting = a_setting(options, k, batch, n_tokens, Path(folder))
                 seconds = seconds_per_sample(setting.contenders(), repetitions, setting.device)
             found: dict[str, dict[str, float]] = {}
             for part, reference in REFERENCE.items():

@@ -20,25 +20,16 @@ from tabulate import tabulate
 from torch import Tensor
 
 from benchmarks.command import begin, command, keep
-from benchmarks.random_state import fill_adapters, random_rule
+from benchmarks.inference import an_engine
+from benchmarks.random_state import random_rule
 from benchmarks.timing import Contender, ratios, seconds_per_sample
 from recbole_apa import APAConfig
 from recbole_apa.adapters.layer import MergeMode
 from recbole_apa.backbone.answers import TokenizedPrompt
 from recbole_apa.backbone.engine import ScoringEngine
-from recbole_apa.backbone.load import load_backbone
-from recbole_apa.recbole_settings import read_settings
 
 REFERENCE = "one adapter"
 N_PROMPTS = 16
-
-
-def an_engine(config: Any, k: int) -> ScoringEngine:
-    """With K random adapters."""
-    s = read_settings(config)
-    engine = ScoringEngine(load_backbone(s.backbone, config["device"]), s.backbone, s.prompts, s.adapters, 0)
-    fill_adapters(engine.bank, k)
-    return engine
 
 
 def measure_point(k: int, n_tokens: int, repetitions: int) -> dict[str, Any]:

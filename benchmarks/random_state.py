@@ -8,13 +8,13 @@ from recbole_apa.adapters.inject import AdapterBank
 N_MEMORY = 500
 
 
-def fill_adapters(bank: AdapterBank, k: int) -> None:
-    """K adapters from the common start, with small random B."""
+def fill_adapters(bank: AdapterBank, k: int, size: float = 0.01) -> None:
+    """K adapters from the common start, with random B of this standard deviation."""
     bank.resize(k)
     for i in range(k):
         g = torch.Generator().manual_seed(i)
         start = bank.start(0)
-        bank.load(i, {name: (a, torch.randn(b.shape, generator=g) * 0.01) for name, (a, b) in start.items()})
+        bank.load(i, {name: (a, torch.randn(b.shape, generator=g) * size) for name, (a, b) in start.items()})
 
 
 def random_rule(k: int, size: int) -> WeightRule:

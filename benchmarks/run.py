@@ -22,6 +22,8 @@ COMMANDS = {
     "many-shards": ("many_shards --out=OUT/many_shards.json", "many_shards --small --out=OUT/many_shards.json"),
     "loading": ("loading --out=OUT/loading.json", "loading --small --out=OUT/loading.json"),
     "neighbours": ("neighbours --out=OUT/neighbours.json", "neighbours --small --out=OUT/neighbours.json"),
+    "hot-path": ("hot_path --out=OUT/hot_path.json", "hot_path --small --out=OUT/hot_path.json"),
+    "gpu": ("gpu --out=OUT/gpu", "gpu --small --device=cpu --threads=1 --out=OUT/gpu"),
     "growth": ("growth --out=OUT/growth.json", "growth --small --out=OUT/growth.json"),
     "unlearning-cost": (
         "unlearning --part=cost --shards=4,8 --states=warm,cold,disk --tallrec --out=OUT/unlearning_cost.json",
@@ -41,10 +43,10 @@ def main() -> int:
     """Status of the first benchmark that fails, else 0."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("names", nargs="*", choices=[[], *COMMANDS], help=", ".join(COMMANDS))
-    parser.add_argument("--all", action="store_true")
+    parser.add_argument("--all", action="store_true", help="but for gpu, unless --small")
     parser.add_argument("--small", action="store_true")
     given = parser.parse_args()
-    names = list(COMMANDS) if given.all else given.names
+    names = [n for n in COMMANDS if given.small or n != "gpu"] if given.all else given.names
     if not names:
         parser.error(f"found no name, expected --all or some of {', '.join(COMMANDS)}")
     with tempfile.TemporaryDirectory() as scratch:

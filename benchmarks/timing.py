@@ -36,13 +36,61 @@ def seconds_per_sample(
     for repetition in range(repetitions):
         for i in hash_order(names, repetition):
             contender = contenders[names[i]]
-            _wait(device)
-            start = time.perf_counter()
-            contender.run()
-            _wait(device)
-            taken = time.perf_counter() - start
-            out[names[i]].append(taken / contender.n_samples / contender.stands_for)
+            out[names[i]].append(_seconds(contender, device) / contender.n_samples / contender.stands_for)
     return out
+
+
+def _seconds(contender: Contender, device: str) -> float:
+    _wait(device)
+    start = time.perf_counter()
+    contender.run()
+    _wait(device)
+    return time.perf_counter() - start
+
+
+NO_TIME = "left out: no time"
+
+
+def seconds_until(
+    contenders: Mapping[str, Contender], repetitions: int, device: str, deadline: float
+) -> tuple[dict[str, list[float]], dict[str, str]]:
+    """As :func:`seconds_per_sample`, ended by the clock, and why contenders are missing.
+
+    Each runs twice before the clock starts, the second time to see how long it takes; one that fails is left out, and
+    the slowest are as long as not all of the others have the time for two repetitions. Further ones are made while all
+    fit.
+
+    Args:
+        contenders: the first is the reference, and is never left out for time.
+        deadline: of ``time.perf_counter``.
+    """
+    cost: dict[str, float] = {}
+    missing: dict[str, str] = {}
+    for name, contender in contenders.items():
+        if cost and time.perf_counter() >= deadline:
+            missing[name] = NO_TIME
+            continue
+        try:
+            first = _seconds(contender, device)
+            slow = cost and time.perf_counter() + first > deadline
+            cost[name] = first if slow else _seconds(contender, device)
+        except Exception as error:
+            missing[name] = f"failed: {type(error).__name__}: {str(error).strip()[:200]}"
+            if device.startswith("cuda"):
+                torch.cuda.empty_cache()
+    while len(cost) > 1 and time.perf_counter() + 2 * sum(cost.values()) > deadline:
+        slowest = max([n for n in cost if n != next(iter(contenders))], key=lambda n: cost[n])
+        del cost[slowest]
+        missing[slowest] = NO_TIME
+    out: dict[str, list[float]] = {name: [] for name in cost}
+    kept = {name: contenders[name] for name in cost}
+    for repetition in range(repetitions):
+        if repetition > 1 and time.perf_counter() + sum(cost.values()) > deadline:
+            break
+        for i in hash_order(list(kept), repetition):
+            name = list(kept)[i]
+            out[name].append(_seconds(kept[name], device) / kept[name].n_samples / kept[name].stands_for)
+    return out, missing
 
 
 def ratios(seconds: Mapping[str, list[float]], reference: str) -> dict[str, dict[str, float]]:

@@ -14,6 +14,9 @@ if "OMP_WAIT_POLICY" not in os.environ:
     # (benchmarks/neighbours.py)
     os.environ.setdefault("GOMP_SPINCOUNT", "1000")
 
+# read when cuBLAS is started; with it products on a GPU give the same bits each time (repeatable.py)
+os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+
 compat.install()
 
 _WHERE = {

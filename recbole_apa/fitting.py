@@ -299,8 +299,7 @@ class StateBuilder:
             for ks in {tuple(which[i]) for i in rows if which[i]}:
                 group = [i for i in rows if tuple(which[i]) == ks]
                 found = self.model.engine.adapter_scores([prompts[i] for i in group], ks)
-                for i, row in zip(group, found, strict=True):
-                    scores[i, list(ks)] = row
+                scores[torch.tensor(group)[:, None], torch.tensor(ks)] = found
 
     def _score_elsewhere(
         self, scores: Tensor, order: Sequence[int], which: Sequence[Sequence[int]], active: Tensor

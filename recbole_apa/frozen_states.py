@@ -26,7 +26,7 @@ def save_states(store: RunStore, cache: StateCache, prompts: Sequence[TokenizedP
         if frozen is not None:
             name = state_name(prompt)
             # in float32 h may be a row of the states themselves
-            tensors |= {f"{name}.states": frozen.states, f"{name}.embedding": frozen.embedding.clone()}
+            tensors |= {f"{name}.states": frozen.states.cpu(), f"{name}.embedding": frozen.embedding.clone()}
     write_whole(store.folder / STATES, lambda path: save_file(tensors, path))
 
 
@@ -70,7 +70,7 @@ def wrong_states(store: RunStore, cache: StateCache, prompts: Sequence[Tokenized
         for name in (key.removesuffix(".states") for key in list(file.keys()) if key.endswith(".states")):
             known = computed.get(name)
             there = file.get_tensor(f"{name}.states")
-            wrong += name not in computed or (known is not None and not torch.equal(known.states, there))
+            wrong += name not in computed or (known is not None and not torch.equal(known.states.cpu(), there))
     return wrong
 
 

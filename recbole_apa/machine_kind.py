@@ -10,6 +10,8 @@ from typing import Any
 
 import torch
 
+from recbole_apa.repeatable import OURS, WORKSPACE
+
 _VARIABLES = ("ATEN_CPU_CAPABILITY", "MKL_ENABLE_INSTRUCTIONS", "MKL_CBWR", "ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA")
 """What makes the libraries choose other instructions than the processor has."""
 _EXTENSIONS = ("_is_avx512_bf16_supported", "_is_vnni_supported", "_is_amx_tile_supported")
@@ -20,7 +22,8 @@ class MachineKind:
     """What decides how numbers are rounded, and the processor's name beside it."""
 
     instructions: str
-    """The vector instructions that torch uses, e.g. ``AVX512 bf16 vnni``, and variables that change the choice."""
+    """The vector instructions that torch uses, e.g. ``AVX512 bf16 vnni``, variables that change the choice, and how
+    float32 is multiplied where that is not in full (TF32 on a GPU)."""
     vendor: str
     """Of the processor: MKL chooses by it."""
     torch: str
@@ -28,7 +31,7 @@ class MachineKind:
     libraries: str
     """The libraries of linear algebra that torch was built with, and their versions."""
     device: str
-    """``cpu``, or the GPU's name and its CUDA or ROCm version."""
+    """``cpu``, or the GPU's name and its CUDA or ROCm version, and cuBLAS's workspace where it is not the usual."""
     processor: str
     """The model's name, for information: two models with the same instructions mostly round alike."""
 
@@ -86,6 +89,8 @@ def _instructions() -> str:
         if has is not None and has():
             found.append(name.removeprefix("_is_").removesuffix("_supported"))
     found += [f"{name}={os.environ[name]}" for name in _VARIABLES if os.environ.get(name)]
+    if torch.get_float32_matmul_precision() != "highest":
+        found.append(f"float32_matmul={torch.get_float32_matmul_precision()}")
     return " ".join(found)
 
 
@@ -101,7 +106,9 @@ def _libraries() -> str:
 def _device(device: torch.device) -> str:
     if device.type == "cuda" and torch.cuda.is_available():
         runtime = torch.version.hip or torch.version.cuda
-        return f"{torch.cuda.get_device_name(device)}, {'ROCm' if torch.version.hip else 'CUDA'} {runtime}"
+        name = f"{torch.cuda.get_device_name(device)}, {'ROCm' if torch.version.hip else 'CUDA'} {runtime}"
+        workspace = os.environ.get(WORKSPACE, OURS)
+        return name if workspace == OURS else f"{name}, {WORKSPACE}={workspace}"
     return device.type
 
 

@@ -63,6 +63,7 @@ class APA(AbstractRecommender):
             cache_bytes=config["trunk_cache_gib"] * GIB,
             gradient_checkpointing=placement.gradient_checkpointing,
         )
+        self.reproducible = bool(config["reproducibility"])
         self.lists = ListScorer(self.engine)
         self._ranks = config["eval_type"] == EvaluatorType.RANKING
         self.rule: WeightRule | None = None

@@ -5,7 +5,8 @@ and of what the choice is about.
 """
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 
 import torch
 
@@ -32,6 +33,20 @@ def derive_seed(seed: int, *names: object) -> int:
 def generator_for(seed: int, *names: object) -> torch.Generator:
     """A CPU generator seeded for one purpose; the global generators stay untouched."""
     return torch.Generator().manual_seed(derive_seed(seed, *names))
+
+
+@contextmanager
+def drawn_for(seed: int, *names: object) -> Iterator[None]:
+    """Inside, the global generators of all devices are seeded for one purpose; afterwards they are what they were.
+
+    GPUs that this process has not used are left alone: asking for their state would take memory of each.
+    """
+    gpus: Iterable[int] | None = None  # torch knows which other devices there are
+    if torch.cuda.is_available():
+        gpus = range(torch.cuda.device_count()) if torch.cuda.is_initialized() else ()
+    with torch.random.fork_rng(gpus):
+        torch.manual_seed(derive_seed(seed, *names))
+        yield
 
 
 def hash_order(ids: Sequence[str], seed: int, *names: object) -> list[int]:

@@ -1,6 +1,7 @@
 """Adapters, each trained on its shard, whatever the other shards hold."""
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from typing import Any
 
 from torch import Tensor
@@ -11,6 +12,7 @@ from recbole_apa.data.dataloader import ShardBatches
 from recbole_apa.machine_kind import machine_kind
 from recbole_apa.model import APA
 from recbole_apa.progress import progress
+from recbole_apa.repeatable import repeatable
 
 Trained = tuple[Factors, ShardHistory]
 
@@ -40,9 +42,10 @@ class ShardTrainer:
         n_steps = self.settings.training.epochs * len(batches)
         bar = progress(None, f"Train shard {shard + 1}/{n_shards}", self.show_progress, total=n_steps)
         try:
-            history = train_adapter(
-                course, batches.epoch, self.model.calculate_loss, self.settings.seed, _shown(bar, log)
-            )
+            with self._repeatable():
+                history = train_adapter(
+                    course, batches.epoch, self.model.calculate_loss, self.settings.seed, _shown(bar, log)
+                )
         finally:
             bar.close()
             bank.train(False)
@@ -77,13 +80,17 @@ class ShardTrainer:
         n_steps = settings.training.epochs * sum(len(b) for b in batches)
         bar = progress(None, title, self.show_progress, total=n_steps)
         try:
-            histories = train_together(courses, [b.epoch for b in batches], losses_of, gather, _shown(bar, log))
+            with self._repeatable():
+                histories = train_together(courses, [b.epoch for b in batches], losses_of, gather, _shown(bar, log))
         finally:
             bar.close()
             bank.train(False)
         for history in histories:
             history.machine = self._machine()
         return [(bank.extract(i), history) for i, history in enumerate(histories)]
+
+    def _repeatable(self) -> AbstractContextManager[None]:
+        return repeatable(self.model.engine.decoder.device, self.model.reproducible)
 
     def _machine(self) -> dict[str, str]:
         return machine_kind(self.model.engine.decoder.device).plain()

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 import recbole_apa  # noqa: F401  before torch: how its threads wait is read when it is loaded
+from benchmarks.board import board_options, write_board
 
 # set before any test imports tokenizers
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
@@ -28,15 +29,11 @@ def backbone_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def write_backbone(folder: Path) -> Path:
     """A 4-layer random Llama (hidden 32) whose byte-level tokenizer knows " Yes" and " No" as one token each."""
     import torch
-    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
-    from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+    from transformers import LlamaConfig, LlamaForCausalLM
 
-    tokenizer = Tokenizer(models.BPE())
-    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    tokenizer.decoder = decoders.ByteLevel()
-    trainer = trainers.BpeTrainer(vocab_size=320, initial_alphabet=pre_tokenizers.ByteLevel.alphabet())
-    tokenizer.train_from_iterator(["Film (1990): Yes\nFilm (1991): No\nYes No\n"] * 20, trainer)
-    PreTrainedTokenizerFast(tokenizer_object=tokenizer).save_pretrained(folder)
+    from benchmarks.random_llama import plain_tokenizer
+
+    plain_tokenizer().save_pretrained(folder)
     torch.manual_seed(0)
     config = LlamaConfig(
         vocab_size=320,
@@ -60,48 +57,10 @@ def data_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def write_board(folder: Path, timestamps: bool, n_users: int = 12, n_items: int = 20) -> None:
-    """Write the checkerboard as RecBole's atomic files."""
-    folder.mkdir()
-    head = "user_id:token\titem_id:token\trating:float" + ("\ttimestamp:float" if timestamps else "")
-    lines = [head]
-    for user in range(n_users):
-        for step in range(16):
-            item = (step * 3 + user // 2) % n_items
-            rating = 5 if (user + item) % 2 == 0 else 2
-            lines.append(f"u{user}\ti{item}\t{rating}" + (f"\t{1000 * user + step}" if timestamps else ""))
-    (folder / f"{folder.name}.inter").write_text("\n".join(lines) + "\n")
-    items = ["item_id:token\ttitle:token_seq\tyear:float"]
-    items += [f"i{i}\t{'Even' if i % 2 == 0 else 'Odd'} Film {i}\t{1980 + i}" for i in range(n_items)]
-    (folder / f"{folder.name}.item").write_text("\n".join(items) + "\n")
-
-
 @pytest.fixture(scope="session")
 def options(backbone_folder: Path, data_folder: Path) -> dict:
     """Options of a run that takes a few seconds."""
-    return small_options(backbone_folder, data_folder)
-
-
-def small_options(backbone: Path, data: Path) -> dict:
-    """Three shards of ten samples of the checkerboard."""
-    return {
-        "data_path": str(data),
-        "backbone": str(backbone),
-        "dtype": "float32",
-        "trunk_layers": 2,
-        "load_col": {"inter": ["user_id", "item_id", "rating", "timestamp"], "item": ["item_id", "title", "year"]},
-        "item_text": "{title} ({year})",
-        "MAX_ITEM_LIST_LENGTH": 4,
-        "train_samples": 30,
-        "valid_samples": 12,
-        "test_samples": 12,
-        "n_shards": 3,
-        "epochs": 2,
-        "train_batch_size": 4,
-        "learning_rate": 0.01,
-        "show_progress": False,
-        "seed": 1,
-    }
+    return board_options(data_folder, backbone_folder)
 
 
 @pytest.fixture(scope="session")

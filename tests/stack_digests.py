@@ -30,7 +30,8 @@ def digests(folder: Path) -> dict[str, str]:
 def main() -> dict[str, dict[str, str]]:
     """Digests of a run as it was trained, and after a user was forgotten."""
     import recbole_apa
-    from tests.conftest import small_options, write_backbone, write_board
+    from benchmarks.board import board_options, write_board
+    from tests.conftest import write_backbone
 
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -39,7 +40,7 @@ def main() -> dict[str, dict[str, str]]:
         for part in ("backbone", "data"):
             (folder / part).mkdir()
         write_board(folder / "data" / "board", timestamps=True)
-        options = small_options(write_backbone(folder / "backbone"), folder / "data")
+        options = board_options(folder / "data", write_backbone(folder / "backbone"))
         run = folder / "run"
         recbole_apa.run("APA", "board", config_dict=options, run_dir=run)
         out = {"trained": digests(run)}

@@ -1,4 +1,5 @@
 import zipfile
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -287,6 +288,19 @@ def test_a_backbone_that_is_not_there_says_what_to_do(tmp_path):
 def test_dtype_auto_is_one_that_the_machine_has():
     assert resolve_dtype("auto", CPU) in (torch.float32, torch.bfloat16)
     assert resolve_dtype("float16", CPU) == torch.float16
+
+
+def test_dtype_auto_is_no_type_that_a_gpu_emulates(monkeypatch):
+    asked = []
+
+    def properties(device):
+        asked.append(device)
+        return SimpleNamespace(major=8 if device.index == 1 else 7)
+
+    monkeypatch.setattr(torch.cuda, "get_device_properties", properties)
+    assert resolve_dtype("auto", torch.device("cuda:0")) == torch.float32
+    assert resolve_dtype("auto", torch.device("cuda:1")) == torch.bfloat16
+    assert [d.index for d in asked] == [0, 1]
 
 
 def test_a_broken_download_is_not_used(tmp_path, monkeypatch):

@@ -26,6 +26,7 @@ RANKS = [
         "intervals",
         "keys",
         "machine_kind",
+        "repeatable",
         "streams",
         "board",
         "plain_files",

@@ -25,6 +25,7 @@ from tabulate import tabulate
 
 from benchmarks.attacks.forged_tensors import forgeries
 from benchmarks.attacks.tampered_files import Tampering, tampered, tamperings
+from benchmarks.board import board_options
 from recbole_apa import audit, run, unlearn
 from recbole_apa.errors import APAError, RunError
 from recbole_apa.run_store import RunStore
@@ -39,21 +40,9 @@ def make_runs(served: Path, plain: Path) -> None:
     """``run/``, which has served two requests, and ``export/`` below ``served``; the same run before them below
     ``plain``, without an export."""
     options = {
-        "data_path": str(TINY / "data"),
-        "backbone": str(TINY / "backbone"),
-        "dtype": "float32",
-        "trunk_layers": 2,
-        "load_col": {"inter": ["user_id", "item_id", "rating", "timestamp"], "item": ["item_id", "title", "year"]},
-        "item_text": "{title} ({year})",
-        "MAX_ITEM_LIST_LENGTH": 4,
-        "train_samples": 30,
-        "valid_samples": 12,
-        "test_samples": 12,
-        "n_shards": 3,
+        **board_options(TINY / "data", TINY / "backbone"),
         "epochs": 1,
-        "train_batch_size": 4,
-        "show_progress": False,
-        "seed": 1,
+        "learning_rate": 0.003,
         "keep_states": True,
         "export_samples": str(served / "export"),
     }

@@ -4,6 +4,7 @@ Shapes: b batch, v memory rows, k shards, d embedding size.
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -31,6 +32,11 @@ class Memory:
         """|label - s_k|, (v, k)."""
         return (self.labels[:, None] - self.scores).abs()
 
+    @cached_property
+    def directions(self) -> Tensor:
+        """The embeddings at length 1, (v, d), float64; made once, every prediction looks at them."""
+        return direction(self.embeddings)
+
     def similarity_to_others(self) -> Tensor:
         """Cosine similarity of each row to the rows of other users, -inf to those of its own: (v, v).
 
@@ -39,12 +45,17 @@ class Memory:
         """
         same = self.users[:, None] == self.users
         same[same.all(1)] = torch.eye(len(same), dtype=torch.bool)[same.all(1)]
-        return cosine(self.embeddings, self.embeddings).masked_fill(same, float("-inf"))
+        return (self.directions @ self.directions.T).masked_fill(same, float("-inf"))
+
+
+def direction(h: Tensor) -> Tensor:
+    """Rows at length 1, in float64 so that equal cosines are equal: (b, d) -> (b, d)."""
+    return F.normalize(h.double(), dim=1)
 
 
 def cosine(h: Tensor, others: Tensor) -> Tensor:
-    """Cosine similarities, (b, d) and (v, d) -> (b, v), in float64 so that ties are real ones."""
-    return F.normalize(h.double(), dim=1) @ F.normalize(others.double(), dim=1).T
+    """Cosine similarities, (b, d) and (v, d) -> (b, v), float64."""
+    return direction(h) @ direction(others).T
 
 
 def neighbor_errors(similarity: Tensor, errors: Tensor, n: int) -> Tensor:
@@ -98,7 +109,7 @@ class WeightRule:
 
     def __call__(self, h: Tensor) -> Tensor:
         """(b, d) -> weights (b, k), rows summing to 1."""
-        return self._weights(h, cosine(h, self.memory.embeddings))
+        return self._weights(h, direction(h) @ self.memory.directions.T)
 
     def of_memory(self) -> Tensor:
         """Weights of the memory's own rows, (v, k), from the rows of other users."""

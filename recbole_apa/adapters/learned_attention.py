@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from recbole_apa.seeding import derive_seed
+from recbole_apa.seeding import drawn_for
 
 WIDTH = 8
 STEPS = 200
@@ -53,8 +53,7 @@ def fit_attention(scores: Tensor, similarity: Tensor, labels: Tensor, active: Te
         labels: (n,), 0 or 1.
     """
     k = scores.shape[1]
-    with torch.random.fork_rng():
-        torch.manual_seed(derive_seed(seed, "learned attention"))
+    with drawn_for(seed, "learned attention"):
         last = nn.Linear(WIDTH, k)
         network = nn.Sequential(nn.Linear(2 * k, WIDTH), nn.ReLU(), last)
     nn.init.zeros_(last.weight)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from recbole_apa.errors import TrainingError
-from recbole_apa.seeding import derive_seed
+from recbole_apa.seeding import drawn_for
 from recbole_apa.settings import TrainSettings
 
 
@@ -76,19 +76,21 @@ class AdapterCourse:
                 history.stopped_early = self.epoch + 1 < settings.epochs
                 return
 
-    def check(self, loss: Tensor) -> float:
-        """The loss as a number, before it is followed back.
+    def zero_grad(self) -> None:
+        """Forget the gradients of the last step."""
+        self._optimizer.zero_grad()
+
+    def check(self, loss: float) -> float:
+        """The loss, before its gradients are followed.
 
         Raises:
             TrainingError: not finite.
         """
-        value = float(loss.detach())
-        if not math.isfinite(value):
+        if not math.isfinite(loss):
             raise TrainingError(
-                f"shard {self.shard}, step {self.step}: the loss is {value}; lower learning_rate, or set dtype: float32"
+                f"shard {self.shard}, step {self.step}: the loss is {loss}; lower learning_rate, or set dtype: float32"
             )
-        self._optimizer.zero_grad()
-        return value
+        return loss
 
     def follow(self, loss: Tensor) -> float:
         """One step down the loss, which is this adapter's alone; its value.
@@ -96,8 +98,10 @@ class AdapterCourse:
         Raises:
             TrainingError: not finite.
         """
-        value = self.check(loss)
+        self.zero_grad()
         loss.backward()
+        # read back after the backward pass is under way: a GPU would stand still between the two
+        value = self.check(float(loss.detach()))
         self.take_step(value)
         return value
 
@@ -136,8 +140,7 @@ def train_adapter(
         TrainingError: a loss that is not finite.
     """
     for batch in course.batches(of_epoch):
-        with torch.random.fork_rng():
-            torch.manual_seed(derive_seed(seed, "dropout", course.shard, course.step))
+        with drawn_for(seed, "dropout", course.shard, course.step):
             loss = loss_of(batch)
         value = course.follow(loss)
         if on_step:
@@ -166,9 +169,14 @@ def train_together(
     walks = [course.batches(epochs) for course, epochs in zip(courses, of_epoch, strict=True)]
     while batches := {i: batch for i, walk in enumerate(walks) if (batch := next(walk, None)) is not None}:
         losses = losses_of(batches)
-        values = {i: courses[i].check(loss) for i, loss in losses.items()}
-        torch.stack(list(losses.values())).sum().backward()
+        for i in losses:
+            courses[i].zero_grad()
+        all_losses = torch.stack(list(losses.values()))
+        all_losses.sum().backward()
         gather()
+        values = dict(zip(losses, all_losses.detach().tolist(), strict=True))
+        for i, value in values.items():
+            courses[i].check(value)
         for i, value in values.items():
             courses[i].take_step(value)
             if on_step:

@@ -28,6 +28,8 @@ Result = TypeVar("Result")
 
 MAX_ENCODED = 200_000
 """Prompts whose tokens are kept; ranking whole catalogues makes more than memory should hold."""
+LEFT_ON_DEVICE = 256 << 20
+"""Bytes of frozen states that a GPU keeps for the pass that follows; more of them come to the CPU."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +37,7 @@ class FrozenPass:
     """What the frozen model says of a prompt; the same for every adapter."""
 
     states: Tensor
-    """At the trunk's top, (t, d), on the CPU."""
+    """At the trunk's top, (t, d), on the CPU; for the pass that follows perhaps where they were computed."""
     embedding: Tensor
     """h, (d,), float32, on the CPU."""
 
@@ -58,7 +60,7 @@ class StateCache:
         """Keep a pass, if there is room."""
         size = frozen.states.nbytes + frozen.embedding.nbytes
         if ids not in self._kept and self.n_bytes + size <= self.max_bytes:
-            self._kept[ids] = frozen
+            self._kept[ids] = FrozenPass(frozen.states.cpu(), frozen.embedding)
             self.n_bytes += size
 
     def put_last(self, passes: Mapping[tuple[int, ...], FrozenPass]) -> None:
@@ -166,16 +168,22 @@ class ScoringEngine:
         """The frozen pass of each prompt, from the cache where it is there."""
         out = [self.cache.get(p.ids) for p in prompts]
         missing = [i for i, found in enumerate(out) if found is None]
+        n_left = 0
 
         def read(chunk: list[int]) -> list[FrozenPass]:
+            nonlocal n_left
             states = self.decoder.trunk([prompts[missing[j]].ids for j in chunk])
-            ends = [prompts[missing[j]].n_prefix for j in chunk]
-            return [FrozenPass(s.cpu(), h.cpu()) for s, h in zip(states, self._embed(states, ends), strict=True)]
+            embeddings = self._embed(states, [prompts[missing[j]].n_prefix for j in chunk])
+            n_left += sum(s.nbytes for s in states)
+            if n_left > LEFT_ON_DEVICE:
+                states = _to_cpu(states)
+            return [FrozenPass(s, h) for s, h in zip(states, embeddings, strict=True)]
 
         lengths = [len(prompts[i].ids) for i in missing]
-        for i, frozen in zip(missing, self._each(read, lengths), strict=True):
+        found = self._each(read, lengths)
+        for i, frozen, h in zip(missing, found, _to_cpu([f.embedding for f in found]), strict=True):
+            out[i] = frozen = FrozenPass(frozen.states, h)
             self.cache.put(prompts[i].ids, frozen)
-            out[i] = frozen
         passes = [frozen for frozen in out if frozen is not None]
         if missing:
             self.cache.put_last({p.ids: frozen for p, frozen in zip(prompts, passes, strict=True)})
@@ -198,7 +206,7 @@ class ScoringEngine:
         """As :meth:`scores`, of prompts whose frozen passes are given."""
 
         def score(chunk: list[int]) -> Sequence[Tensor]:
-            mixed = None if weights is None else weights[chunk].to(self.decoder.device)
+            mixed = None if weights is None else self._placed(weights[chunk])
             return self._upper_pass([frozen[i] for i in chunk], mixed, mode).unbind()
 
         return _stacked(self._each(score, [len(f.states) for f in frozen]))
@@ -210,9 +218,9 @@ class ScoringEngine:
 
         def answer(chunk: list[int]) -> Sequence[Tensor]:
             weights = torch.ones(len(chunk), 1, device=self.decoder.device) if adapter else None
-            return self._answers([frozen[i] for i in chunk], weights, "non_decomposition").cpu().unbind()
+            return self._answers([frozen[i] for i in chunk], weights, "non_decomposition").unbind()
 
-        return torch.stack(self._each(answer, [len(f.states) for f in frozen]))
+        return torch.stack(self._each(answer, [len(f.states) for f in frozen])).cpu()
 
     def student_logits(self, prompts: Sequence[TokenizedPrompt]) -> Tensor:
         """As :meth:`answer_logits` under the adapter in place 0, with gradients, where the model lies."""
@@ -226,7 +234,7 @@ class ScoringEngine:
 
     def _upper_pass(self, frozen: list[FrozenPass], weights: Tensor | None, mode: MergeMode) -> Tensor:
         z = self._answers(frozen, weights, mode)
-        return torch.sigmoid(z[:, 1] - z[:, 0]).cpu()
+        return torch.sigmoid(z[:, 1] - z[:, 0])
 
     def adapter_scores(self, prompts: Sequence[TokenizedPrompt], which: Sequence[int] | None = None) -> Tensor:
         """s_k of adapters alone, (b, len(which)), float32 on the CPU.
@@ -238,15 +246,22 @@ class ScoringEngine:
         """
         adapters = list(range(self.bank.n_adapters)) if which is None else list(which)
         pairs = [(i, k) for i in range(len(prompts)) for k in adapters]
-        frozen = self.freeze(prompts)
-        one_hot = torch.eye(self.bank.n_adapters, device=self.decoder.device)
+        frozen = self._at_hand(self.freeze(prompts))
+        one_hot = torch.eye(self.bank.n_adapters)
 
         def score(chunk: list[int]) -> Sequence[Tensor]:
             rows, ks = zip(*(pairs[j] for j in chunk), strict=True)
-            return self._upper_pass([frozen[i] for i in rows], one_hot[list(ks)], "decomposition").unbind()
+            weights = self._placed(one_hot[list(ks)])
+            return self._upper_pass([frozen[i] for i in rows], weights, "decomposition").unbind()
 
         lengths = [len(frozen[i].states) for i, _ in pairs]
         return _stacked(self._each(score, lengths)).view(len(prompts), len(adapters))
+
+    def _at_hand(self, frozen: list[FrozenPass]) -> list[FrozenPass]:
+        """On the device, where they are few: every adapter's pass looks at them."""
+        if sum(f.states.nbytes for f in frozen) > LEFT_ON_DEVICE:
+            return frozen
+        return [FrozenPass(f.states.to(self.decoder.device), f.embedding) for f in frozen]
 
     def training_losses(
         self, prompts: Sequence[TokenizedPrompt], labels: Tensor, owners: Sequence[int], settings: TrainSettings
@@ -260,14 +275,19 @@ class ScoringEngine:
         Returns:
             one scalar for each adapter that has prompts, in order of place.
         """
-        one_hot = torch.eye(self.bank.n_adapters, device=self.decoder.device)
-        self.bank.mix(one_hot[list(owners)], "non_decomposition")
+        self.bank.mix(self._placed(torch.eye(self.bank.n_adapters)[list(owners)]), "non_decomposition")
         hidden = self.decoder.upper([f.states for f in self.freeze(prompts)])
+        each = sorted(set(owners))
+        if len(each) == 1:  # the usual case: all rows as they are
+            return [self._loss(hidden, prompts, labels, settings)]
         out = []
-        for owner in sorted(set(owners)):
+        for owner in each:
             own = [i for i, other in enumerate(owners) if other == owner]
             out.append(self._loss(hidden[own], [prompts[i] for i in own], labels[own], settings))
         return out
+
+    def _placed(self, weights: Tensor) -> Tensor:
+        return weights.to(self.decoder.device)
 
     def _loss(
         self, hidden: Tensor, prompts: Sequence[TokenizedPrompt], labels: Tensor, settings: TrainSettings
@@ -279,7 +299,7 @@ class ScoringEngine:
             positions = [p.positions[-1:] for p in prompts]
             answers = [int(y) for y in labels.tolist()]
         at_answers = gather_positions(hidden, positions)
-        return self.head.loss(at_answers, torch.tensor(answers, device=hidden.device), settings.answer_loss)
+        return self.head.loss(at_answers, torch.tensor(answers).to(hidden.device), settings.answer_loss)
 
     def _embed(self, states: list[Tensor], prefixes: list[int]) -> list[Tensor]:
         """h of prompts whose trunk states and tokens before the target are given (paper, Algorithm 1, line 1)."""
@@ -295,7 +315,16 @@ class ScoringEngine:
 
 
 def _stacked(values: Sequence[Tensor]) -> Tensor:
-    return torch.stack(list(values)) if values else torch.empty(0)
+    """On the CPU; read back once, so that a GPU does not wait between passes."""
+    return torch.stack(list(values)).cpu() if values else torch.empty(0)
+
+
+def _to_cpu(rows: list[Tensor]) -> list[Tensor]:
+    """The rows on the CPU, each in memory of its own: one copy for all of them, where they are elsewhere."""
+    if not rows or rows[0].device.type == "cpu":
+        return rows
+    whole = torch.cat(rows).cpu()
+    return [part.clone() for part in whole.split([len(row) for row in rows])]
 
 
 def _chunks(items: Sequence[int], size: int) -> Iterator[list[int]]:

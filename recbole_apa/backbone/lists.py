@@ -59,14 +59,14 @@ class ListScorer:
 
         def follow(i: int, begun: tuple[SharedPass, SharedPass | None], chunk: range) -> tuple[list[Tensor], Tensor]:
             trunk, upper = begun
-            states = trunk.follow([decoder.embed(lists[i].rests[j]) for j in chunk])
+            states = trunk.follow(decoder.embed_each([lists[i].rests[j] for j in chunk]))
             prefix, embedded = (upper.states, upper.follow(states)) if upper else (trunk.states, states)
-            return states, self._embed(prefix, embedded).cpu()
+            return states, self._embed(prefix, embedded)
 
         begun, parts = self._in_chunks([len(x.rests) for x in lists], begin, follow)
         out = []
         for one, (trunk, _), chunks in zip(lists, begun, parts, strict=True):
-            h = torch.cat([h for _, h in chunks])
+            h = torch.cat([h for _, h in chunks]).cpu()
             if self.engine.settings.embedding_pooling == "history":
                 h = h[:1]
             out.append(FrozenList(one, trunk.states, [s for states, _ in chunks for s in states], h))
@@ -113,9 +113,9 @@ class ListScorer:
         def follow(i: int, begun: SharedPass, chunk: range) -> Tensor:
             with mixed(placed[i].expand(len(chunk), -1), mode):
                 hidden = begun.follow([lists[i].rests[j] for j in chunk])
-            return torch.sigmoid(self.engine.head.margins(torch.stack([row[-1] for row in hidden]))).cpu()
+            return torch.sigmoid(self.engine.head.margins(torch.stack([row[-1] for row in hidden])))
 
-        return [torch.cat(parts) for parts in self._in_chunks([len(x.rests) for x in lists], begin, follow)[1]]
+        return [torch.cat(parts).cpu() for parts in self._in_chunks([len(x.rests) for x in lists], begin, follow)[1]]
 
     def _upper(self, prefix: Tensor) -> SharedPass:
         """The upper layers over the beginning of a list, whose trunk states are given."""

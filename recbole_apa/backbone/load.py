@@ -75,16 +75,17 @@ def load_backbone(
     model.eval()
     if settings.quantization:
         keep_differentiable(model)
-    elif not placed:
+    digest = weights_digest(model)  # before it goes to a GPU, from where it would come back for this
+    if not placed:
         model = model.to(device)
-    return Backbone(name, source, model, tokenizer, weights_digest(model))
+    return Backbone(name, source, model, tokenizer, digest)
 
 
 def resolve_dtype(name: str, device: torch.device) -> torch.dtype:
     """``auto`` is bfloat16 where the machine multiplies in it, else float32."""
     if name != "auto":
         return {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}[name]
-    fast = torch.cuda.is_bf16_supported() if device.type == "cuda" else _cpu_has_bf16()
+    fast = _gpu_has_bf16(device) if device.type == "cuda" else _cpu_has_bf16()
     return torch.bfloat16 if fast else torch.float32
 
 
@@ -95,6 +96,11 @@ def weights_digest(model: nn.Module) -> str:
         h.update(f"{name}:{tensor.dtype}:{tuple(tensor.shape)}".encode())
         h.update(tensor.detach().cpu().reshape(-1).contiguous().view(torch.uint8).numpy().data)
     return h.hexdigest()
+
+
+def _gpu_has_bf16(device: torch.device) -> bool:
+    # torch.cuda.is_bf16_supported looks at the current device, and counts what is emulated
+    return bool(torch.version.hip) or torch.cuda.get_device_properties(device).major >= 8
 
 
 def _cpu_has_bf16() -> bool:

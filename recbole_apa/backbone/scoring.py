@@ -18,7 +18,7 @@ class AnswerHead:
     def __init__(self, model: Any, answers: AnswerTokens) -> None:
         self.head = model.get_output_embeddings()
         self.answers = answers
-        rows = [answers.no, answers.yes]
+        rows = torch.tensor([answers.no, answers.yes])
         with align_module_device(self.head):
             bias = getattr(self.head, "bias", None)
             self._pair: Tensor = self.head.weight[rows].float()
@@ -54,8 +54,7 @@ class AnswerHead:
         if over == "yes_no":
             return F.binary_cross_entropy_with_logits(self.margins(hidden), labels.float())
         logits = self._scaled(self.head(hidden).float())  # (m, vocabulary)
-        pair = torch.tensor([self.answers.no, self.answers.yes], device=labels.device)
-        return F.cross_entropy(logits, pair[labels.long()])
+        return F.cross_entropy(logits, torch.where(labels.long() == 1, self.answers.yes, self.answers.no))
 
     def answer_mass(self, hidden: Tensor) -> Tensor:
         """p_yes + p_no over the vocabulary: (m, d) -> (m,). Small where the model would say something else."""
@@ -72,4 +71,5 @@ def gather_positions(hidden: Tensor, positions: Sequence[Sequence[int]]) -> Tens
     """States at the given positions of each row, one after another: (b, t, d) -> (m, d)."""
     rows = [i for i, row in enumerate(positions) for _ in row]
     columns = [p for row in positions for p in row]
-    return hidden[torch.tensor(rows, device=hidden.device), torch.tensor(columns, device=hidden.device)]
+    places = torch.tensor([rows, columns]).to(hidden.device)
+    return hidden[places[0], places[1]]

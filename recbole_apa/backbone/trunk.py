@@ -73,7 +73,7 @@ class SplitDecoder:
     @torch.no_grad()
     def trunk(self, prompts: Sequence[Sequence[int]]) -> list[Tensor]:
         """States at the trunk's top for each prompt, (t_i, d)."""
-        padded = _pad([torch.tensor(ids, device=self.device) for ids in prompts])
+        padded = _pad([torch.tensor(ids) for ids in prompts]).to(self.device)
         if self.n_trunk:
             states = self._trunk_view(input_ids=padded, use_cache=False).last_hidden_state
         else:
@@ -82,7 +82,9 @@ class SplitDecoder:
 
     def upper(self, states: Sequence[Tensor]) -> Tensor:
         """Final hidden states, (b, max t, d), of prompts whose trunk states are given."""
-        padded = _pad([s.to(self.device) for s in states])
+        if any(s.device.type != "cpu" for s in states):
+            states = [s.to(self.device) for s in states]
+        padded = _pad(states).to(self.device)  # from the CPU one copy for all
         if self.checkpointed and torch.is_grad_enabled():
             for layer in self.decoder.layers[self.n_trunk :]:
                 layer.training = True  # of the layer alone, for transformers' sake; RecBole's eval() takes it back
@@ -90,8 +92,12 @@ class SplitDecoder:
 
     def embed(self, ids: Sequence[int]) -> Tensor:
         """Rows of the embedding table, (len(ids), d)."""
-        out: Tensor = self.model.get_input_embeddings()(torch.tensor(ids, device=self.device))
+        out: Tensor = self.model.get_input_embeddings()(torch.tensor(ids).to(self.device))
         return out
+
+    def embed_each(self, rows: Sequence[Sequence[int]]) -> list[Tensor]:
+        """The same of several rows of ids, looked up together: (len(row), d) each."""
+        return list(self.embed([i for row in rows for i in row]).split([len(row) for row in rows]))
 
     def trunk_pass(self, embedded: Tensor, cache: Any = None) -> Tensor:
         """States at the trunk's top of rows of embeddings: (b, t, d) -> (b, t, d).

@@ -21,6 +21,7 @@ from recbole_apa.approximate.training import Side, unlearn_adapter
 from recbole_apa.backbone.answers import TokenizedPrompt
 from recbole_apa.data.view import DataView, key_of
 from recbole_apa.model import APA
+from recbole_apa.repeatable import repeatable
 from recbole_apa.seeding import derive_seed, hash_order
 from recbole_apa.settings import TrainSettings
 
@@ -120,12 +121,13 @@ class ApproximateUnlearner:
         own = self.settings.rate_share
         self._rate_share = RATE_SHARES.get(name, RATE_SHARE) if own is None else own
         history = ShardHistory()
-        if name == NEWTON:
-            self._newton_step()
-        else:
-            objective = objective or OBJECTIVES[name]
-            forget, retain = self._sides(name, objective)
-            history = self._train(objective, forget, retain, self.settings.most_epochs, self._forgotten())
+        with repeatable(self.engine.decoder.device, self.model.reproducible):
+            if name == NEWTON:
+                self._newton_step()
+            else:
+                objective = objective or OBJECTIVES[name]
+                forget, retain = self._sides(name, objective)
+                history = self._train(objective, forget, retain, self.settings.most_epochs, self._forgotten())
         return time.perf_counter() - start, history
 
     def _restart(self) -> None:

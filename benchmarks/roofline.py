@@ -1,0 +1,82 @@
+"""How fast a device could multiply at best: by its data sheet where its name is known, else measured."""
+
+import time
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+
+SHEETS = (
+    ("H200 NVL", 835e12, 4.8e12),
+    ("H200", 989e12, 4.8e12),
+    ("H100 NVL", 835e12, 3.9e12),
+    ("H100 PCIe", 756e12, 2.0e12),
+    ("H100 80GB HBM3", 989e12, 3.35e12),
+    ("A100-SXM4-80GB", 312e12, 2.039e12),
+    ("A100 80GB PCIe", 312e12, 1.935e12),
+    ("A100-SXM4-40GB", 312e12, 1.555e12),
+    ("A100-PCIE-40GB", 312e12, 1.555e12),
+)
+"""Part of the name, bf16 operations a second without sparsity, bytes a second (NVIDIA's data sheets)."""
+OTHERWISE = ("MIG", "GH200")
+"""Names that hold one of the above and are something else."""
+
+
+@dataclass(frozen=True)
+class Roof:
+    """What no program on this device can surpass."""
+
+    flops: float
+    """bf16 operations a second."""
+    bandwidth: float
+    """Bytes a second from and to the device's memory."""
+    source: str
+    """``data sheet`` or ``measured``."""
+    measured_flops: float
+    """Of one large product, whatever the source."""
+    measured_bandwidth: float
+    """Of one large copy."""
+
+    def least_seconds(self, n_parameters: int, n_tokens: int) -> float:
+        """Of a pass of bf16 weights over tokens: two operations a weight and token, every weight read once."""
+        return max(2 * n_parameters * n_tokens / self.flops, 2 * n_parameters / self.bandwidth)
+
+    def plain(self) -> dict[str, Any]:
+        """As JSON holds it."""
+        return asdict(self)
+
+
+def sheet_of(name: str) -> tuple[float, float] | None:
+    """Operations and bytes a second of a device of this name; None where it is not known."""
+    if any(word in name for word in OTHERWISE):
+        return None
+    return next(((flops, bandwidth) for part, flops, bandwidth in SHEETS if part in name), None)
+
+
+def roof_of(device: torch.device) -> Roof:
+    """A second's work on a GPU."""
+    on_gpu = device.type == "cuda"
+    n = 8192 if on_gpu else 512
+    a = torch.randn(n, n, device=device, dtype=torch.bfloat16)
+    flops = 2 * n**3 / _best(lambda: a @ a, device)
+    block = torch.empty((1 << 30) if on_gpu else (1 << 24), dtype=torch.uint8, device=device)
+    other = torch.empty_like(block)
+    bandwidth = 2 * block.nbytes / _best(lambda: other.copy_(block), device)
+    sheet = sheet_of(torch.cuda.get_device_name(device)) if on_gpu else None
+    if sheet is None:
+        return Roof(flops, bandwidth, "measured", flops, bandwidth)
+    return Roof(*sheet, "data sheet", flops, bandwidth)
+
+
+def _best(work: Any, device: torch.device, repetitions: int = 10) -> float:
+    """Least seconds of one call."""
+    seconds = []
+    for _ in range(3 + repetitions):
+        if device.type == "cuda":
+            torch.cuda.synchronize(device)
+        start = time.perf_counter()
+        work()
+        if device.type == "cuda":
+            torch.cuda.synchronize(device)
+        seconds.append(time.perf_counter() - start)
+    return min(seconds[3:])
