@@ -37,11 +37,17 @@ def read(raw: bytes, separator: str = "\t", encoding: str = "utf-8", unread: tup
         return Reading([(None, None)])
     if raw.startswith(b"\xef\xbb\xbf"):
         raw = raw[3:]
-    records = _quoted_file(raw, separator)
-    quoted = records is not None
-    broken: list[Problem] = []
-    if records is None:
-        records, broken = _plain_file(raw, separator)
+    found, broken = _quoted_file(raw, separator), []
+    if found is None or found.joins_only_in_rows:
+        plainly, broken = _plain_file(raw, separator)
+        if found is not None:
+            # quotation marks that join rows which make sense without them are two stray ones
+            makes_sense = not broken and _is_header(plainly[0][1]) and not _rows(plainly, [], unread, False).problems
+            if makes_sense and found.doubled:
+                return Reading([(None, None)])
+            found, broken = (None, broken) if makes_sense else (found, [])
+    quoted = found is not None
+    records = found.records if found else plainly
     if not records or records[0][0] != 1 or (1, None) in broken or not _is_header(records[0][1]):
         return Reading([(1, None)])
     return _rows(records, broken, unread, quoted)
@@ -109,7 +115,15 @@ def _plain_file(raw: bytes, separator: str) -> tuple[list[tuple[int, list[str]]]
     return records, broken
 
 
-def _quoted_file(raw: bytes, separator: str) -> list[tuple[int, list[str]]] | None:
+@dataclass
+class _Quoted:
+    records: list[tuple[int, list[str]]]
+    doubled: bool
+    joins_only_in_rows: bool
+    """A quoted cell holds a separator or a line break, and the header has no quotation mark."""
+
+
+def _quoted_file(raw: bytes, separator: str) -> _Quoted | None:
     """The records if every quotation mark encloses a cell or is doubled inside one, and one of them is needed."""
     try:
         text = raw.decode("utf-8")
@@ -117,7 +131,7 @@ def _quoted_file(raw: bytes, separator: str) -> list[tuple[int, list[str]]] | No
         return None
     records: list[tuple[int, list[str]]] = []
     cells: list[str] = []
-    i, line, began, needed = 0, 1, 1, False
+    i, line, began, in_header, doubled, joining = 0, 1, 1, False, False, False
     while i < len(text):
         cell = ""
         if text[i] == '"':
@@ -135,7 +149,8 @@ def _quoted_file(raw: bytes, separator: str) -> list[tuple[int, list[str]]] | No
                     line += text[i] == "\n"
                     cell += text[i]
                     i += 1
-            needed = needed or not records or any(mark in cell for mark in ('"', "\n", "\r", separator))
+            in_header, doubled = in_header or not records, doubled or '"' in cell
+            joining = joining or any(mark in cell for mark in ("\n", "\r", separator))
         else:
             while i < len(text) and not text.startswith((separator, "\n", "\r\n"), i):
                 if text[i] in '"\r':
@@ -158,4 +173,5 @@ def _quoted_file(raw: bytes, separator: str) -> list[tuple[int, list[str]]] | No
             records.append((began, cells))
         line += 1
         began, cells = line, []
-    return records if needed else None
+    needed = in_header or doubled or joining
+    return _Quoted(records, doubled, joining and not in_header) if needed else None

@@ -141,24 +141,14 @@ def test_fearec_does_not_draw_for_ever():
 
 def test_simplex_takes_its_dropout(data_folder):
     for options, rate in (({}, 0.1), ({"dropout_prob": 0.4}, 0.4)):
-        found, *_ = built("SimpleX", options, data_folder) if not FIRST or not options else plainly("SimpleX", options)
+        found, *_ = built("SimpleX", options, data_folder)
         assert found.dropout.p == rate
 
 
-def plainly(model, options):
-    """RecBole's own Config takes names that its property files do not list."""
-    from recbole.config import Config
-    from recbole.data import create_dataset, data_preparation
-    from recbole.utils import get_model
-
-    config = Config(model, "ml-100k", config_dict={**options, "show_progress": False})
-    return get_model(model)(config, data_preparation(config, create_dataset(config))[0]._dataset), None
-
-
 @old_only
-def test_a_neighbourhood_of_users_is_refused_with_the_command():
+def test_a_neighbourhood_of_users_is_refused_with_the_command(data_folder):
     with pytest.raises(SettingsError, match=r"knn_method: found 'user'.*recbole==1\.2\.1"):
-        plainly("ItemKNN", {"knn_method": "user"})
+        built("ItemKNN", {"knn_method": "user"}, data_folder)
 
 
 @old_only
@@ -170,22 +160,28 @@ def test_models_of_the_next_release_are_refused_with_the_command(model):
 
 def test_s3recs_weights_stand_where_they_belong():
     config = APAConfig("S3Rec", "ml-100k", config_dict={"train_neg_sample_args": None})
-    assert (config["aap_weight"], config["mip_weight"]) == (0.2, 1.0)
+    assert (config["aap_weight"], config["mip_weight"], config["save_step"]) == (0.2, 1.0, 50)
     config = APAConfig("S3Rec", "ml-100k", config_dict={"train_neg_sample_args": None, "aap_weight": 0.5})
     assert config["aap_weight"] == 0.5
 
 
-@pytest.mark.parametrize(("module", "model"), [("random", "Random"), ("admmslim", "ADMMSLIM")])
-def test_scores_lie_where_the_model_does(module, model, monkeypatch):
-    kind = getattr(importlib.import_module(f"recbole.model.general_recommender.{module}"), model)
+@pytest.mark.parametrize("model", ["Random", "ADMMSLIM", "SLIMElastic"])
+def test_scores_lie_where_the_model_does(model, data_folder):
+    found, batch, *_ = built(model, {}, data_folder)
+    scores = found.predict(batch)
+    assert scores.shape[0] == len(batch)
+    found.device = torch.device("meta")
+    assert found.predict(batch).device.type == "meta"
 
-    class Model:
-        device = torch.device("meta")
 
-    if model == "Random":
-        assert kind.predict(Model(), [1, 2, 3]).device.type == "meta"
-    else:
-        assert not FIRST or kind.predict.__wrapped__ is not None
+def test_evaluation_that_is_to_be_shuffled_warns_and_is_not(data_folder, caplog):
+    from recbole.data.dataloader import FullSortEvalDataLoader, NegSampleEvalDataLoader
+
+    *_, config, loaders = built("BPR", {}, data_folder)
+    for kind in (FullSortEvalDataLoader, NegSampleEvalDataLoader):
+        loader = kind(config, loaders[1]._dataset, loaders[1]._sampler, shuffle=True)
+        assert f"{kind.__name__} can't shuffle" in caplog.text
+        assert type(loader.sampler).__name__ == "SequentialSampler"
 
 
 def test_no_look_for_a_model_slows_the_process_down():

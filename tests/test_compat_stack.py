@@ -1,9 +1,11 @@
 """What RecBole needs on today's numpy, pandas, scipy and torch: each repair, on whatever is installed."""
 
 import importlib
+import io
 import os
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +13,7 @@ import pytest
 import torch
 
 from recbole_apa.compat import checkpoints, stack
+from recbole_apa.compat.repairs import REPAIRS
 from recbole_apa.errors import SettingsError
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -147,3 +150,96 @@ def test_a_checkpoint_from_elsewhere_is_not_unpickled(trained, tmp_path, monkeyp
     with pytest.raises(KeyError):
         trainer.resume_checkpoint(tmp_path / "theirs.pth")
     assert ran.exists()
+
+
+def test_what_is_no_file_of_this_process_goes_to_torch_or_is_refused(tmp_path):
+    mine = importlib.import_module("recbole.trainer.trainer").torch
+    torch.save({"a": torch.ones(2)}, tmp_path / "plain.pt")
+    assert mine.load(tmp_path / "plain.pt", weights_only=True)["a"].tolist() == [1, 1]
+    with pytest.raises(SettingsError, match="another process wrote"):
+        mine.load(tmp_path / "plain.pt")
+    with pytest.raises(SettingsError, match="another process wrote"):
+        mine.load(io.BytesIO((tmp_path / "plain.pt").read_bytes()))
+
+
+@pytest.mark.parametrize(
+    "name", sorted(r.module for r in REPAIRS if r.by == "checkpoints:own_torch" and "model" in r.module)
+)
+def test_models_that_begin_with_other_weights_load_what_this_process_wrote(name, tmp_path):
+    try:
+        module = importlib.import_module(name)
+    except ImportError as error:
+        pytest.skip(str(error))
+    importlib.import_module("recbole.trainer.trainer").torch.save({"state_dict": {"w": 1}, "any": dict}, tmp_path / "w")
+    assert module.torch.load(tmp_path / "w") == {"state_dict": {"w": 1}, "any": dict}
+
+
+PRETRAIN = """
+import sys, glob, recbole_apa
+from recbole.quick_start import run_recbole
+folder, sys.argv = sys.argv[1], sys.argv[:1]
+own = {"hidden_size": 8, "inner_size": 8, "n_layers": 1, "n_heads": 1, "MAX_ITEM_LIST_LENGTH": 5}
+own |= {"train_neg_sample_args": None, "epochs": 1, "show_progress": False, "user_inter_num_interval": "[300,inf)"}
+own |= {"load_col": {"inter": ["user_id", "item_id", "timestamp"], "item": ["item_id", "class"]}}
+own["checkpoint_dir"] = folder
+run_recbole("S3Rec", "ml-100k", config_dict={**own, "pretrain_epochs": 1, "save_step": 1})
+weights = glob.glob(folder + "/*.pth")[0]
+found = run_recbole("S3Rec", "ml-100k", config_dict={**own, "train_stage": "finetune", "pre_model_path": weights})
+print(sorted(found["test_result"]))
+"""
+
+
+def test_s3rec_is_trained_in_its_two_stages(tmp_path):
+    done = run_python(PRETRAIN, str(tmp_path / "weights"), cwd=tmp_path)
+    assert "ndcg@10" in done.stdout.splitlines()[-1]
+
+
+def run_python(code, *args, cwd, **variables):
+    env = {**os.environ, "PYTHONPATH": str(ROOT), **variables}
+    done = subprocess.run([sys.executable, "-c", code, *args], capture_output=True, text=True, cwd=cwd, env=env)
+    assert done.returncode == 0, done.stderr[-3000:]
+    return done
+
+
+# --- processes, warnings, and the hook itself -------------------------------------------------------------------------
+
+WORKERS = """
+import multiprocessing, sys
+multiprocessing.set_start_method("forkserver")  # the default of Python 3.14
+import recbole_apa
+from recbole.config import Config
+from recbole.data import create_dataset, data_preparation
+sys.argv = sys.argv[:1]
+config = Config("BPR", "ml-100k", config_dict={"worker": 2, "user_inter_num_interval": "[300,inf)"})
+print(len(next(iter(data_preparation(config, create_dataset(config))[0]))))
+"""
+
+
+def test_loaders_have_workers_however_processes_are_started_elsewhere(tmp_path):
+    assert int(run_python(WORKERS, cwd=tmp_path).stdout.splitlines()[-1]) > 0
+
+
+def test_warnings_are_kept_from_recboles_modules_alone(recwarn):
+    for name, quiet in (("recbole.data.dataset", True), ("recbole", True), ("recbole_apa.x", False), ("other", False)):
+        recwarn.clear()
+        stack.quiet(importlib.import_module("recbole.data.dataset.dataset"))
+        warnings.warn_explicit("old", FutureWarning, f"{name}.py", 1, module=name)
+        assert (len(recwarn) == 0) == quiet, name
+
+
+RELOADED = """
+import importlib, sys
+import recbole_apa
+from recbole_apa.compat import recbole_compat
+importlib.reload(recbole_compat).install()
+for name in [n for n in sys.modules if n.startswith("recbole_apa")]:
+    del sys.modules[name]
+import recbole_apa
+import recbole.data.dataset.dataset as found, copy, pickle
+copy.copy(found.__loader__)
+print(found.Dataset._load_feat.__module__, sum(getattr(f, "repairs_recbole", False) for f in sys.meta_path))
+"""
+
+
+def test_a_package_that_is_loaded_again_hooks_in_once(tmp_path):
+    assert run_python(RELOADED, cwd=tmp_path).stdout.splitlines()[-1] == "recbole_apa.compat.load_feat 1"

@@ -221,3 +221,21 @@ def test_without_hyperopt_the_error_names_the_extra(monkeypatch):
     monkeypatch.setitem(sys.modules, "hyperopt", None)
     with pytest.raises(ImportError, match=r'pip install "\.\[tune\]"'):
         HyperTuning(print, params_dict={"choice": {"x": [1]}})
+
+
+def test_a_file_that_only_recboles_reader_takes_stays_recboles(tmp_path):
+    (tmp_path / "own.yaml").write_text("model: BPR\ndataset: ml-100k\nodd: !!python/tuple [1, 2]\n")
+    code = (
+        "import sys; sys.argv = sys.argv[:1]; import recbole_apa; from recbole.quick_start.quick_start import Config\n"
+        "found = Config(config_file_list=['own.yaml']); print(found['model'], found['odd'])"
+    )
+    assert python(code, tmp_path)[-1] == "BPR (1, 2)"
+
+
+def test_hyperopt_before_0_2_6_is_given_what_it_draws_with(monkeypatch):
+    from recbole_apa.compat import hyper_tuning
+
+    for release, has in (("0.2.5", "randint"), ("0.2.6", "integers"), ("0.3.0", "integers")):
+        monkeypatch.setattr(hyper_tuning, "version", lambda name, release=release: release)
+        drawn = hyper_tuning._Numpy(hyper_tuning._draws_with_generator()).random.RandomState(1)
+        assert hasattr(drawn, has), release

@@ -10,7 +10,7 @@ from unittest.mock import patch
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import HealthCheck, assume, example, given, settings
 from hypothesis import strategies as st
 
 from recbole_apa.data.reader import RECBOLE_MISSING, FileForm, Rule, concat, fast, read, read_table, strict
@@ -165,8 +165,14 @@ def atomic_files(draw):
     return draw(st.sampled_from(["", "\ufeff"])) + text, separator
 
 
+STRAY = "c0:token\tc1:token\tc2:token\n\t\t\n\t\t\n\t\t\n\t"
+
+
 @few
 @given(file=atomic_files())
+@example(file=(STRAY + '"\t\n\t"\t', "\t"))
+@example(file=(STRAY + '"\t"', "\t"))
+@example(file=(STRAY + '"\t\n\t"\t\n\t""""\t', "\t"))
 def test_nearly_right_files(path, file):
     text, separator = file
     assert_as_the_reference(path, text.encode(), separator)

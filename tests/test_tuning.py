@@ -295,6 +295,8 @@ def test_an_interruption_keeps_the_trials_that_are_done(options, tmp_path, monke
         ("APA", {"valid_samples": [5, 9]}, "valid_samples decides which samples judge"),
         ("APA", {"seed": [1, 2]}, "seed: every trial has the same"),
         ("APA", {"workers": [1, 2]}, "workers says where or how"),
+        ("BPR", {"nproc": [1, 2]}, "nproc says where or how"),
+        ("BPR", {"LABEL_FIELD": ["a", "b"]}, "LABEL_FIELD decides which samples judge"),
         ("APA", {"eval_args.mode": ["full"]}, "expected whole values of eval_args"),
         ("APA", {"lora_rnak": [2], "seed": [1]}, "lora_rnak.*; seed: every trial"),
         ("APA", {"stopping_step": [1, 2]}, "stopping_step has no effect with APA"),

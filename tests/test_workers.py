@@ -255,7 +255,7 @@ def test_the_extra_asks_for_the_ray_that_the_error_names():
     ("error", "expected"),
     [
         (ConnectionError("ray cluster at 1.2.3.4:6379 cannot be reached"), "found no Ray cluster at '1.2.3.4:6379'"),
-        (ConnectionError("Authentication failed: invalid\n token"), "did not take this program's token"),
+        (ConnectionError("Authentication failed: invalid\n auth token"), "did not take this program's token"),
     ],
 )
 def test_a_cluster_that_wants_a_token_is_told_from_none(error, expected):

@@ -1,4 +1,4 @@
-"""RecBole's checkpoints under torch 2.6 and later, which refuses to unpickle them.
+"""RecBole's checkpoints and pretrained weights under torch 2.6 and later, which refuses to unpickle them.
 
 A pickle runs its writer's code. A file that this very process wrote is loaded as ever; any other one only where
 ``RECBOLE_APA_TRUST_CHECKPOINTS=1`` says that its writer is trusted.
@@ -19,8 +19,8 @@ TRUST = "RECBOLE_APA_TRUST_CHECKPOINTS"
 _written: set[tuple[int, int, int, int]] = set()
 
 
-def trainer(module: ModuleType) -> None:
-    """``recbole.trainer.trainer``: what it saves is noted, and what it loads is looked up."""
+def own_torch(module: ModuleType) -> None:
+    """A module of RecBole's that saves or loads: what it saves is noted, and what it loads is looked up."""
     module.torch = _Torch()  # type: ignore[attr-defined]
 
 
@@ -37,7 +37,7 @@ class _Torch(ModuleType):
     def save(state: Any, path: Any, **named: Any) -> None:
         """``torch.save`` to a file, whose state is noted."""
         torch.save(state, path, **named)
-        if isinstance(path, (str, os.PathLike)):
+        if _is_path(path):
             _written.add(_identity(path))
 
     @staticmethod
@@ -47,19 +47,25 @@ class _Torch(ModuleType):
 
 
 def load(path: Any, **named: Any) -> Any:
-    """What ``torch.load`` gave before torch 2.6, for files that may be trusted.
+    """What ``torch.load`` gave before torch 2.6, for files that may be trusted; with ``weights_only`` torch's own.
 
     Raises:
         SettingsError: another process wrote the file, and nobody said that it may be trusted.
         OSError: the file cannot be read.
     """
-    named.pop("weights_only", None)
-    if _identity(path) not in _written and os.environ.get(TRUST) != "1":
+    if named.pop("weights_only", False):
+        return torch.load(path, weights_only=True, **named)
+    is_ours = _is_path(path) and _identity(path) in _written
+    if not is_ours and os.environ.get(TRUST) != "1":
         raise SettingsError(
             f"{path} is a pickle that another process wrote, and a pickle runs its writer's code; if you trust the "
             f"file, set {TRUST}=1 in the environment"
         )
     return torch.load(path, weights_only=False, **named)
+
+
+def _is_path(path: Any) -> bool:
+    return isinstance(path, (str, os.PathLike))
 
 
 def _identity(path: Any) -> tuple[int, int, int, int]:
@@ -73,7 +79,7 @@ def quick_start(module: ModuleType) -> None:
 
     def load_data_and_model(model_file: str) -> tuple[Any, Any, Any, Any, Any, Any]:
         """The configuration, model, dataset and three loaders behind a checkpoint; RecBole documents it."""
-        checkpoint = load(model_file, map_location="cpu" if not torch.cuda.is_available() else None)
+        checkpoint = load(model_file)
         config = checkpoint["config"]
         there["init_seed"](config["seed"], config["reproducibility"])
         there["init_logger"](config)

@@ -8,6 +8,7 @@ Line 207 and others, ``from hyperopt import ...``: without hyperopt the error na
 
 import functools
 import importlib.util
+from importlib.metadata import version
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
@@ -19,7 +20,8 @@ MISSING = 'hyperopt is not installed; pip install ".[tune]", or pip install "hyp
 def numpy_names(module: ModuleType) -> None:
     """Give the module a numpy of its own, with the two names that it looks for; numpy itself stays as it is."""
     found: Any = module
-    found.np = _Numpy()
+    if importlib.util.find_spec("hyperopt") is not None:
+        found.np = _Numpy(_draws_with_generator())
 
 
 def name_missing(module: ModuleType) -> None:
@@ -37,6 +39,12 @@ def name_missing(module: ModuleType) -> None:
     tuning.__init__ = init
 
 
+def _draws_with_generator() -> bool:
+    """Since 0.2.6; RecBole's own extra pins 0.2.5."""
+    numbers = [int(part) for part in version("hyperopt").split(".")[:3] if part.isdigit()]
+    return tuple(numbers) >= (0, 2, 6)
+
+
 def require() -> None:
     """
     Raises:
@@ -49,8 +57,9 @@ def require() -> None:
 class _Numpy:
     """Numpy, with ``str`` and with a ``RandomState`` that draws as hyperopt asks."""
 
-    def __init__(self) -> None:
-        self.str, self.random = str, SimpleNamespace(RandomState=np.random.default_rng)
+    def __init__(self, with_generator: bool) -> None:
+        state: Any = np.random.default_rng if with_generator else np.random.RandomState
+        self.str, self.random = str, SimpleNamespace(RandomState=state)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(np, name)

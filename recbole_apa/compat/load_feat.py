@@ -1,4 +1,4 @@
-"""RecBole's ``Dataset._load_feat`` (1.2.1, ``data/dataset/dataset.py:420``) through our strict reader.
+"""RecBole's ``Dataset._load_feat`` (1.2.0, ``data/dataset/dataset.py:427``) through our strict reader.
 
 What it repairs: texts such as ``NA`` taken for missing ids, quotation marks that join lines, byte order marks, labels
 and times that are missing and filled with the column's mean, an empty id that drops another row

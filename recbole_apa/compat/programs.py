@@ -11,6 +11,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from recbole_apa.errors import SettingsError
+
 
 def config_for_apa(module: ModuleType) -> None:
     """Have ``Config`` give an ``APAConfig`` where the model is APA, and RecBole's own where it is not."""
@@ -58,7 +60,15 @@ def _asked(model: Any, words: Mapping[str, str], given: Mapping[str, Any], files
     asked = words.get("model") or given.get("model")
     if asked or not files:
         return asked
+    told = [_named_in(Path(file)) for file in files]
+    return next((name for name in reversed(told) if name), None)
+
+
+def _named_in(file: Path) -> Any:
+    """The model that a file names; None where our reader refuses what RecBole's own may take."""
     from recbole_apa.yaml_options import read_yaml
 
-    told = [read_yaml(Path(file)).get("model") for file in files]
-    return next((name for name in reversed(told) if name), None)
+    try:
+        return read_yaml(file).get("model")
+    except SettingsError:
+        return None

@@ -29,8 +29,9 @@ def is_on() -> bool:
 
 def install() -> None:
     """Repair what of RecBole is there already, and the rest whenever it is imported. Safe to call again."""
-    if not any(isinstance(finder, _Finder) for finder in sys.meta_path):
-        sys.meta_path.insert(0, _Finder())
+    if not any(type(finder) is _Finder for finder in sys.meta_path):
+        # one of this package's that was loaded before, as notebooks reload it, would ask this one, and this one it
+        sys.meta_path[:] = [_Finder(), *(finder for finder in sys.meta_path if not _is_ours(finder))]
     for name in dict.fromkeys(repair.module for repair in REPAIRS):
         module = sys.modules.get(name)
         if module is not None and not getattr(module.__spec__, "_initializing", False):
@@ -56,8 +57,14 @@ def _around(module: ModuleType) -> AbstractContextManager[None]:
     return found
 
 
+def _is_ours(finder: Any) -> bool:
+    return bool(getattr(finder, "repairs_recbole", False))
+
+
 class _Finder(importlib.abc.MetaPathFinder):
     """Lets RecBole's modules be found as ever, and repairs each once its code has run."""
+
+    repairs_recbole = True
 
     def find_spec(
         self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
@@ -65,7 +72,7 @@ class _Finder(importlib.abc.MetaPathFinder):
         """See :class:`importlib.abc.MetaPathFinder`."""
         if not any(repair.module == name for repair in REPAIRS):
             return None
-        others = (finder for finder in sys.meta_path if finder is not self and hasattr(finder, "find_spec"))
+        others = (finder for finder in sys.meta_path if not _is_ours(finder) and hasattr(finder, "find_spec"))
         spec = next((found for finder in others if (found := finder.find_spec(name, path, target))), None)
         if spec and spec.loader:
             spec.loader = _Loader(spec.loader)
@@ -79,6 +86,8 @@ class _Loader(importlib.abc.Loader):
         self._own = own
 
     def __getattr__(self, name: str) -> Any:
+        if name == "_own" or name.startswith("__"):  # asked for while a copy is made
+            raise AttributeError(name)
         return getattr(self._own, name)
 
     def create_module(self, spec: importlib.machinery.ModuleSpec) -> ModuleType | None:

@@ -5,6 +5,7 @@ installed all the same, the functions of this file leave it alone.
 """
 
 import functools
+import logging
 from types import ModuleType
 from typing import Any
 
@@ -108,7 +109,7 @@ def fearec(module: ModuleType) -> None:
 
 
 def simplex(module: ModuleType) -> None:
-    """SimpleX takes ``dropout_prob``; its default was the number that stood in the code."""
+    """SimpleX takes ``dropout_prob``."""
     if not is_first_release():
         return
     model: Any = vars(module)["SimpleX"]
@@ -117,8 +118,7 @@ def simplex(module: ModuleType) -> None:
     @functools.wraps(own)
     def __init__(self: Any, config: Any, dataset: Any) -> None:
         own(self, config, dataset)
-        if config["dropout_prob"] is not None:
-            self.dropout = nn.Dropout(config["dropout_prob"])
+        self.dropout = nn.Dropout(config["dropout_prob"])
 
     model.__init__ = __init__
 
@@ -156,8 +156,16 @@ def scores_on_device(module: ModuleType) -> None:
     model.predict = predict
 
 
-def s3rec_weights(module: ModuleType) -> None:
-    """S3Rec's usual weights of two losses stand where they belong: 0.2 and 1.0, as in its paper's code."""
+_NEWER_DEFAULTS = {
+    "S3Rec": {"aap_weight": 0.2, "mip_weight": 1.0, "save_step": 50},
+    "SimpleX": {"dropout_prob": 0.1},
+    "ItemKNN": {"knn_method": "item"},
+}
+"""Model -> options that RecBole 1.2.1 has in other defaults, or at all."""
+
+
+def newer_defaults(module: ModuleType) -> None:
+    """Options of three models have the defaults of 1.2.1 (S3Rec's weights of two losses were exchanged)."""
     if not is_first_release():
         return
     config: Any = vars(module)["Config"]
@@ -166,10 +174,28 @@ def s3rec_weights(module: ModuleType) -> None:
     @functools.wraps(own)
     def load(self: Any, model: str, model_class: Any, dataset: str) -> None:
         own(self, model, model_class, dataset)
-        if model == "S3Rec":
-            self.internal_config_dict |= {"aap_weight": 0.2, "mip_weight": 1.0}
+        self.internal_config_dict |= _NEWER_DEFAULTS.get(model, {})
 
     config._load_internal_config_dict = load
+
+
+def no_shuffled_evaluation(module: ModuleType) -> None:
+    """Loaders of evaluation warn of ``shuffle=True`` and go on without (``logger.warnning`` is no method)."""
+    if is_first_release():
+        for name in ("NegSampleEvalDataLoader", "FullSortEvalDataLoader"):
+            _never_shuffle(vars(module)[name])
+
+
+def _never_shuffle(loader: Any) -> None:
+    own = loader.__init__
+
+    @functools.wraps(own)
+    def __init__(self: Any, config: Any, dataset: Any, sampler: Any, shuffle: bool = False) -> None:
+        if shuffle:
+            logging.getLogger().warning(f"{loader.__name__} can't shuffle")
+        own(self, config, dataset, sampler, shuffle=False)
+
+    loader.__init__ = __init__
 
 
 def newer_models(module: ModuleType) -> None:

@@ -103,7 +103,7 @@ REPAIRS = (
         "torch.load(checkpoint_file, map_location=self.device)",
         "torch 2.6",
         "UnpicklingError: the best state of a training cannot be loaded (also line 323)",
-        "checkpoints:trainer",
+        "checkpoints:own_torch",
     ),
     Repair(
         QUICK_START,
@@ -152,6 +152,40 @@ REPAIRS = (
         "torch 2.6",
         "UnpicklingError in load_data_and_model",
         "checkpoints:quick_start",
+    ),
+    *(
+        Repair(
+            f"{_MODEL}.{name}",
+            f"model/{name.replace('.', '/')}.py:{line}",
+            "torch.load(",
+            "torch 2.6",
+            f"UnpicklingError in {model}, which begins with the weights of another training",
+            "checkpoints:own_torch",
+        )
+        for name, line, model in (
+            ("sequential_recommender.s3rec", 120, "S3Rec"),
+            ("general_recommender.ract", 74, "RaCT (also line 83)"),
+            ("general_recommender.nais", 127, "NAIS"),
+            ("general_recommender.neumf", 83, "NeuMF (also line 84)"),
+            ("general_recommender.convncf", 81, "ConvNCF"),
+            ("context_aware_recommender.kd_dagfm", 56, "KD_DAGFM"),
+        )
+    ),
+    Repair(
+        "recbole.data.dataloader.abstract_dataloader",
+        "data/dataloader/abstract_dataloader.py:69",
+        'num_workers=config["worker"],',
+        "Python 3.14",
+        "BrokenPipeError with worker: 1 and more: processes start in a way that cannot take RecBole's loaders",
+        "stack:forked_workers",
+    ),
+    Repair(
+        "recbole.data.dataloader.general_dataloader",
+        "data/dataloader/general_dataloader.py:230",
+        "logger.warnning(",
+        "RecBole 1.2.1",
+        "AttributeError where evaluation is to be shuffled, which it cannot be (also line 116)",
+        "release:no_shuffled_evaluation",
     ),
     Repair(
         f"{_MODEL}.sequential_recommender.sine",
@@ -240,13 +274,13 @@ REPAIRS = (
             f"model/general_recommender/{name}.py:{line}",
             text,
             "RecBole 1.2.1",
-            f"{name} leaves its scores on the CPU",
+            f"{model} leaves its scores on the CPU",
             "release:scores_on_device",
         )
-        for name, line, text in (
-            ("admmslim", 114, "return add_noise(torch.from_numpy(r))"),
-            ("random", 38, "return torch.rand(len(interaction)).squeeze(-1)"),
-            ("slimelastic", 98, "r = torch.from_numpy("),
+        for name, model, line, text in (
+            ("admmslim", "ADMMSLIM", 114, "return add_noise(torch.from_numpy(r))"),
+            ("random", "Random", 38, "return torch.rand(len(interaction)).squeeze(-1)"),
+            ("slimelastic", "SLIMElastic", 98, "r = torch.from_numpy("),
         )
     ),
     Repair(
@@ -262,8 +296,8 @@ REPAIRS = (
         "properties/model/S3Rec.yaml:12",
         "aap_weight: 1.0",
         "RecBole 1.2.1",
-        "S3Rec's weights of two losses are exchanged",
-        "release:s3rec_weights",
+        "S3Rec's weights of two losses are exchanged; SimpleX has no dropout_prob, ItemKNN no knn_method",
+        "release:newer_defaults",
     ),
     Repair(
         "recbole.utils.utils",

@@ -4,12 +4,17 @@ Each function takes the module of RecBole's that it repairs and gives the same r
 """
 
 import builtins
+import functools
+import multiprocessing
 import warnings
 from types import ModuleType
 from typing import Any
 
 import numpy as np
 import pandas as pd
+
+# RecBole's own modules, and none whose name only begins alike
+_RECBOLE = r"recbole(\.|$)"
 
 # RecBole's names, and what stood behind them before numpy 2
 _NAMES = {
@@ -102,8 +107,28 @@ def dok_update(module: ModuleType) -> None:
 
 def quiet(module: ModuleType) -> None:
     """No warnings of pandas' and torch's to RecBole's own code: its users can do nothing about them."""
-    warnings.filterwarnings("ignore", category=FutureWarning, module="recbole")
-    warnings.filterwarnings("ignore", message="The given NumPy array is not writable", module="recbole")
+    warnings.filterwarnings("ignore", category=FutureWarning, module=_RECBOLE)
+    warnings.filterwarnings("ignore", message="The given NumPy array is not writable", module=_RECBOLE)
     chained = getattr(pd.errors, "ChainedAssignmentError", None)
     if chained is not None:
-        warnings.filterwarnings("ignore", category=chained, module="recbole")
+        warnings.filterwarnings("ignore", category=chained, module=_RECBOLE)
+
+
+def forked_workers(module: ModuleType) -> None:
+    """Loaders with ``worker`` above 0 fork their processes, as ever; Python 3.14 would start them anew."""
+    if "fork" not in multiprocessing.get_all_start_methods() or _usually_forks():
+        return
+    loader: Any = vars(module)["AbstractDataLoader"]
+    own = loader.__init__
+
+    @functools.wraps(own)
+    def __init__(self: Any, *args: Any, **named: Any) -> None:
+        own(self, *args, **named)
+        if self.num_workers:
+            self.multiprocessing_context = "fork"
+
+    loader.__init__ = __init__
+
+
+def _usually_forks() -> bool:
+    return multiprocessing.get_context().get_start_method() == "fork"

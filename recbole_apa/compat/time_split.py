@@ -28,6 +28,8 @@ def apply(module: ModuleType) -> None:
         if not isinstance(split, dict) or list(split) != ["TS"]:
             parts: list[Any] = own(self)
             return parts
+        if not isinstance(split["TS"], list) or len(split["TS"]) != 3:
+            raise ValueError(f"eval_args: split TS: found {split['TS']!r}, expected three shares, as [0.8, 0.1, 0.1]")
         # RecBole's own orders the rows and hands them, of all modes, to this one
         self.split_by_ratio = lambda ratios, group_by=None: _split(self, ratios)
         self.config["eval_args"] = {**asked, "split": {"RS": split["TS"]}, "group_by": "user"}
@@ -45,12 +47,10 @@ def _split(dataset: Any, ratios: Sequence[float]) -> list[Any]:
     """Training, validation and test of ``ratios``.
 
     Raises:
-        ValueError: rows without a time, or not three shares.
+        ValueError: rows without a time.
     """
     if dataset.time_field not in dataset.inter_feat:
         raise ValueError(f"eval_args: split TS needs the column {dataset.time_field!r}, which the rows do not have")
-    if len(ratios) != 3:
-        raise ValueError(f"eval_args: split TS: found {list(ratios)}, expected three shares, as [0.8, 0.1, 0.1]")
     # the parts are copies, and shall split as ever
     vars(dataset).pop("split_by_ratio", None)
     shares = [ratio / sum(ratios) for ratio in ratios]

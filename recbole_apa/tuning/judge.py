@@ -39,9 +39,40 @@ _DECIDE_ROWS = frozenset(
         "rm_dup_inter",
         "repeatable",
         "data_path",
+        "eval_neg_sample_args",
+        "metric_decimal_place",
+        "USER_ID_FIELD",
+        "ITEM_ID_FIELD",
+        "RATING_FIELD",
+        "LABEL_FIELD",
     }
 )
 """Options that change which samples judge, or by what: figures of two values could not be compared."""
+
+_SAY_WHERE = frozenset(
+    {
+        "nproc",
+        "world_size",
+        "ip",
+        "port",
+        "group_offset",
+        "gpu_id",
+        "use_gpu",
+        "device",
+        "worker",
+        "checkpoint_dir",
+        "log_wandb",
+        "wandb_project",
+        "save_dataset",
+        "dataset_save_path",
+        "save_dataloaders",
+        "dataloaders_save_path",
+        "eval_batch_size",
+        "show_progress",
+        "state",
+    }
+)
+"""RecBole's options of the same kind as ``RUN_KEYS``."""
 
 
 class Judge:
@@ -97,7 +128,7 @@ class Judge:
             raise SettingsError("seed: every trial has the same; a seed that is chosen by its figure tells nothing")
         if name in _DECIDE_ROWS:
             raise SettingsError(f"{name} decides which samples judge, and how; give one value for all trials")
-        if name in RUN_KEYS:
+        if name in RUN_KEYS | _SAY_WHERE:
             raise SettingsError(f"{name} says where or how the work is done and changes no figure; expected no range")
         if self.model == "APA" and name in IDLE:
             raise SettingsError(f"{name} has no effect with APA ({IDLE[name]}); expected no range")

@@ -58,7 +58,7 @@ def _no_cluster(address: str | None, error: Exception) -> str:
 
 
 def _is_about_tokens(error: Exception) -> bool:
-    return any(word in f"{type(error).__name__} {error}".lower() for word in ("authent", "auth_token", "token"))
+    return any(word in f"{type(error).__name__} {error}".lower() for word in ("authent", "auth_token", "auth_mode"))
 
 
 class _Worker:

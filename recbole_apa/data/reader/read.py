@@ -14,7 +14,7 @@ from recbole_apa.data.reader.header import Field, parse_header
 from recbole_apa.data.reader.plain import collect, split_lines
 from recbole_apa.data.reader.problems import Problems
 from recbole_apa.data.reader.quoted import quoted_records
-from recbole_apa.data.reader.scan import BOM, row_lines, scan
+from recbole_apa.data.reader.scan import BOM, Scan, row_lines, scan
 from recbole_apa.data.reader.table import Rule, Table
 from recbole_apa.errors import DataError
 
@@ -66,24 +66,40 @@ def read_table(path: Path, form: FileForm | None = None, choose: Choose = strict
             raise DataError(f"{path}: found the control character 0x1f, which no text may hold beside {separator!r}")
         view, separator = memoryview(bytes(view).replace(separator.encode(), _UNIT.encode())), _UNIT
     found = scan(view, separator.encode())
-    columns = None
-    if b'"' not in _first_line(view):
-        header = _header(path, view, separator, form.separator)
-        rules = _rules(header, choose)
-        if found.is_utf8 and not found.has_lone_returns:
-            columns = _fast(view, header, rules, separator, found.has_blanks_at_edges)
+    plainly: Table | DataError
+    try:
+        plainly = _plainly(path, view, (separator, form.separator), choose, found)
+    except DataError as error:
+        plainly = error
     # where all lines read well, only doubled quotation marks can be a CSV writer's
-    if found.has_quotes and (not columns or b'""' in bytes(whole)):
-        table = _quoted(path, whole, form.separator, choose, reads_plainly=bool(columns))
+    if found.has_quotes and (isinstance(plainly, DataError) or b'""' in bytes(whole)):
+        reads_plainly = not isinstance(plainly, DataError)
+        table = _quoted(path, whole, form.separator, choose, reads_plainly)
         if table is not None:
             return table
+    if isinstance(plainly, DataError):
+        raise plainly
+    return plainly
+
+
+def _plainly(path: Path, view: memoryview, separators: tuple[str, str], choose: Choose, found: Scan) -> Table:
+    """A line is a row and quotation marks are text.
+
+    Args:
+        separators: what stands between cells here, and what the user calls it.
+    """
+    separator, _ = separators
+    header = _header(path, view, *separators)
+    rules = _rules(header, choose)
+    columns = None
+    if b'"' not in _first_line(view) and found.is_utf8 and not found.has_lone_returns:
+        columns = _fast(view, header, rules, separator, found.has_blanks_at_edges)
     if columns:
         lines = row_lines(view) if found.has_empty_lines else None
         return Table(path, header, columns, rules, len(next(iter(columns.values()))), lines)
-    header = _header(path, view, separator, form.separator)
     problems = Problems(path)
     records = (r for r in split_lines(path, bytes(view), separator, problems) if r[0] > 1)
-    return collect(path, header, _rules(header, choose), records, problems)
+    return collect(path, header, rules, records, problems)
 
 
 def _first_line(view: memoryview) -> bytes:
