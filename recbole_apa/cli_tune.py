@@ -35,6 +35,8 @@ def serve_tune(options: dict[str, Any]) -> str:
     from recbole_apa.tuning import tune
     from recbole_apa.tuning.trials import BEST
 
+    if not options:  # a search takes long: not by mistake
+        raise SettingsError("tune: found no option, expected e.g. tune --model=APA --dataset=ml-100k, or tune --help")
     wrong = [name for name in _NOT_HERE if name in options]
     if wrong:
         raise SettingsError(f"--{wrong[0]} does not go with tune: every trial is trained anew, and none is kept")

@@ -254,7 +254,10 @@ def test_the_extra_asks_for_the_ray_that_the_error_names():
 @pytest.mark.parametrize(
     ("error", "expected"),
     [
-        (ConnectionError("ray cluster at 1.2.3.4:6379 cannot be reached"), "found no Ray cluster at '1.2.3.4:6379'"),
+        (
+            ConnectionError("ray cluster at 1.2.3.4:6379 cannot be reached"),
+            "no Ray cluster at '1.2.3.4:6379' let this program in",
+        ),
         (ConnectionError("Authentication failed: invalid\n auth token"), "did not take this program's token"),
     ],
 )

@@ -38,7 +38,7 @@ REPAIRS = (
         "data/dataset/dataset.py:648",
         "feat[field].fillna(value=0, inplace=True)",
         "pandas 3",
-        "nothing is said: missing numbers stay NaN, missing tokens become negative ids",
+        "silently, missing numbers stay NaN and missing tokens become negative ids",
         "stack:missing_values",
     ),
     Repair(
@@ -86,7 +86,7 @@ REPAIRS = (
         "data/dataset/dataset.py:2136",
         "torch.LongTensor(value)",
         "pandas 3",
-        "a warning at every column, of memory that is shared as before",
+        "a warning at every column; pandas 3.1 and torch warn elsewhere, too",
         "stack:quiet",
     ),
     Repair(
@@ -192,7 +192,7 @@ REPAIRS = (
         "model/sequential_recommender/sine.py:25",
         "set_detect_anomaly(True)",
         "every release",
-        "every training of the process is slower once SINE was looked at, which every look for a model does",
+        "every training of the process is slower once SINE was imported, as looking a model up does",
         "release:no_anomaly_detection",
     ),
     Repair(
@@ -241,7 +241,7 @@ REPAIRS = (
         "model/sequential_recommender/repeatnet.py:253",
         "map_matrix = build_map(",
         "RecBole 1.2.1",
-        "RepeatNet holds a number for every row, place and item",
+        "RepeatNet builds a tensor of rows x places x items",
         "repeatnet:apply",
     ),
     Repair(
@@ -249,7 +249,7 @@ REPAIRS = (
         "model/sequential_recommender/fearec.py:215",
         "while True:",
         "RecBole 1.2.1",
-        "FEARec draws for ever where all rows with an item have the same history",
+        "FEARec never ends where all rows with an item have the same history",
         "release:fearec",
     ),
     Repair(
@@ -257,7 +257,7 @@ REPAIRS = (
         "model/general_recommender/simplex.py:76",
         "nn.Dropout(0.1)",
         "RecBole 1.2.1",
-        "SimpleX passes over dropout_prob",
+        "SimpleX ignores dropout_prob",
         "release:simplex",
     ),
     Repair(
@@ -265,7 +265,7 @@ REPAIRS = (
         "model/general_recommender/itemknn.py:179",
         'compute_similarity("item")',
         "RecBole 1.2.1",
-        "ItemKNN passes over knn_method: user, which is refused now",
+        "ItemKNN ignores knn_method: user, which is refused now",
         "release:itemknn",
     ),
     *(

@@ -106,8 +106,10 @@ def dok_update(module: ModuleType) -> None:
 
 
 def quiet(module: ModuleType) -> None:
-    """No warnings of pandas' and torch's to RecBole's own code: its users can do nothing about them."""
-    warnings.filterwarnings("ignore", category=FutureWarning, module=_RECBOLE)
+    """No warnings of coming changes to RecBole's own code: its users can do nothing about them."""
+    for category in (FutureWarning, DeprecationWarning):
+        warnings.filterwarnings("ignore", category=category, module=_RECBOLE)
+    warnings.filterwarnings("ignore", message=".*is deprecated", category=UserWarning, module=_RECBOLE)
     warnings.filterwarnings("ignore", message="The given NumPy array is not writable", module=_RECBOLE)
     chained = getattr(pd.errors, "ChainedAssignmentError", None)
     if chained is not None:

@@ -121,7 +121,9 @@ class Judge:
 
     def _check_name(self, name: str) -> None:
         if name in self.options:
-            raise SettingsError(f"{name} has a range, and is given as {self.options[name]!r}; expected one of them")
+            raise SettingsError(
+                f"{name} has a range, and is given as {self.options[name]!r}; give a range or a value, not both"
+            )
         if "." in name:
             raise SettingsError(f"{name}: expected whole values of {name.partition('.')[0]}")
         if name == "seed":

@@ -13,7 +13,7 @@ from recbole_apa.workers.jobs import Job, Setup, ShardWorker
 from recbole_apa.workers.mailbox import Mailbox, Message
 from recbole_apa.workers.schedule import MOST_ATTEMPTS, WorkerLost
 
-RAY_NEEDED = "ray>=2.45,<3"
+RAY_NEEDED = "ray>=2.60,<3"
 """What the extra ``ray`` asks for."""
 
 
@@ -51,9 +51,9 @@ def _no_cluster(address: str | None, error: Exception) -> str:
             "this program"
         )
     return (
-        f"ray_address: found no Ray cluster at {address!r} ({said}); start one with `ray start --head` and name the "
-        "address that it prints. `ray start` of newer releases asks for a token: set the same RAY_AUTH_MODE=token and "
-        "RAY_AUTH_TOKEN in its environment and in this program's"
+        f"ray_address: no Ray cluster at {address!r} let this program in ({said}); start one with `ray start --head` "
+        "and name the address that it prints. `ray start` of newer releases asks for a token: set the same "
+        "RAY_AUTH_MODE=token and RAY_AUTH_TOKEN in its environment and in this program's"
     )
 
 
