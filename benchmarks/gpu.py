@@ -23,6 +23,7 @@ from typing import Any
 
 from benchmarks.gpu_table import table_of
 
+ROOT = Path(__file__).resolve().parent.parent
 PARTS = {"checks": 135, "predictions": 185, "step": 60, "request": 75}
 """Name -> seconds until it is ended, together 455."""
 MARGIN = 12
@@ -120,14 +121,15 @@ def run_part(part: str, given: argparse.Namespace) -> None:
 
 def start_part(part: str, given: argparse.Namespace, limit: float) -> dict[str, Any]:
     """Status, seconds, and the record as far as it came."""
-    words = [f"--out={given.out}", f"--part={part}", f"--threads={given.threads}"]
+    words = [f"--out={given.out.resolve()}", f"--part={part}", f"--threads={given.threads}"]
     words += [f"--device={given.device}"] * bool(given.device) + ["--small"] * given.small
     start = time.perf_counter()
     (given.out / f"{part}.json").unlink(missing_ok=True)
     with open(given.out / f"{part}.log", "w", encoding="utf-8") as log:
         command = [sys.executable, "-m", "benchmarks.gpu", *words]
         try:
-            done = subprocess.run(command, stdout=log, stderr=subprocess.STDOUT, timeout=limit, check=False)
+            # the module is found from the checkout, wherever this was started
+            done = subprocess.run(command, cwd=ROOT, stdout=log, stderr=subprocess.STDOUT, timeout=limit, check=False)
             status = "done" if done.returncode == 0 else f"failed: status {done.returncode}"
         except subprocess.TimeoutExpired:
             status = f"ended after {limit:.0f} s"

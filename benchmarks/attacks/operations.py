@@ -7,6 +7,7 @@ an operation leaves what a kill before the next one leaves; "half" cuts what is 
 import builtins
 import io
 import os
+import pathlib
 import signal
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -65,8 +66,19 @@ def watch(roots: list[Path], kill_at: int | None = None, manner: str = BEFORE) -
     os.write = _on_write(found, os.write)  # type: ignore[assignment]
     os.open = _on_os_open(found, os.open)  # type: ignore[assignment]
     builtins.open = io.open = _on_open(found, io.open)  # type: ignore[assignment]
+    _watch_pathlib()
     _watch_safetensors(found)
     return found
+
+
+def _watch_pathlib() -> None:
+    """Python 3.10's paths hold the functions of ``os`` and ``io`` as they were when pathlib was imported."""
+    accessor = getattr(pathlib, "_NormalAccessor", None)
+    if accessor is not None:
+        accessor.open = staticmethod(io.open)
+        for name in (*_ON_NAMES, *_ON_TWO):
+            if hasattr(accessor, name):
+                setattr(accessor, name, staticmethod(getattr(os, name)))
 
 
 def _path(target: Any, dir_fd: int | None = None) -> str:
