@@ -13,6 +13,7 @@ import torch
 from recbole.config import Config
 
 from recbole_apa.backbone.wheel import PACKAGED
+from recbole_apa.compat.checkpoints import load
 from recbole_apa.data.view import DataView
 from recbole_apa.devices import VISIBLE, check_device
 from recbole_apa.errors import APAError, DataError, SettingsError
@@ -269,8 +270,9 @@ def make_dataset(config: Config) -> Any:
 def load_own_checkpoint(trainer: Any) -> None:
     """Load the best state that ``trainer`` wrote in this very process.
 
-    Since torch 2.6 ``torch.load`` refuses RecBole's pickles, rightly for files from elsewhere.
+    Raises:
+        SettingsError: another process wrote the file.
     """
-    checkpoint = torch.load(trainer.saved_model_file, map_location=trainer.device, weights_only=False)
+    checkpoint = load(trainer.saved_model_file, map_location=trainer.device)
     trainer.model.load_state_dict(checkpoint["state_dict"])
     trainer.model.load_other_parameter(checkpoint.get("other_parameter"))
