@@ -43,10 +43,18 @@ def _apply(module: ModuleType) -> None:
     for repair in REPAIRS:
         if repair.module != module.__name__ or repair.by in done or (repair.optional and not is_on()):
             continue
+        if repair.is_mended_later and not _is_first_release():
+            continue
         # heavy: what RecBole's own import brings anyway
         file, function = repair.by.split(":")
         getattr(importlib.import_module(f"recbole_apa.compat.{file}"), function)(module)
         done.add(repair.by)
+
+
+def _is_first_release() -> bool:
+    # RecBole is being imported, so this costs nothing
+    first: bool = importlib.import_module("recbole_apa.compat.release").is_first_release()
+    return first
 
 
 def _around(module: ModuleType) -> AbstractContextManager[None]:

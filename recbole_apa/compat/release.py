@@ -1,7 +1,7 @@
 """What RecBole 1.2.1 repaired in models, for RecBole 1.2.0; and what is wrong in both.
 
 1.2.1 requires a Ray that no Python from 3.12 on can install, so 1.2.0 is what this package asks for. Where 1.2.1 is
-installed all the same, the functions of this file leave it alone.
+installed all the same, ``recbole_compat`` leaves these functions out.
 """
 
 import functools
@@ -32,14 +32,12 @@ def no_anomaly_detection(module: ModuleType) -> None:
 
 def ngcf(module: ModuleType) -> None:
     """NGCF's ``message_dropout`` is 0 in evaluation."""
-    if is_first_release():
-        _no_dropout_in_evaluation(vars(module)["NGCF"], "message_dropout")
+    _no_dropout_in_evaluation(vars(module)["NGCF"], "message_dropout")
 
 
 def gru4reckg(module: ModuleType) -> None:
     """GRU4RecKG's ``dropout`` is 0 in evaluation."""
-    if is_first_release():
-        _no_dropout_in_evaluation(vars(module)["GRU4RecKG"], "dropout")
+    _no_dropout_in_evaluation(vars(module)["GRU4RecKG"], "dropout")
 
 
 def _no_dropout_in_evaluation(model: Any, rate: str) -> None:
@@ -60,8 +58,6 @@ def _no_dropout_in_evaluation(model: Any, rate: str) -> None:
 
 def diffrec(module: ModuleType) -> None:
     """DiffRec's scores of pairs, and a start without noise, where nothing is weighed."""
-    if not is_first_release():
-        return
     model: Any = vars(module)["DiffRec"]
     own = model.calculate_for_diffusion
 
@@ -78,8 +74,7 @@ def diffrec(module: ModuleType) -> None:
 
 def ldiffrec(module: ModuleType) -> None:
     """LDiffRec's scores of pairs."""
-    if is_first_release():
-        vars(module)["LDiffRec"].predict = _score_of_each_pair
+    vars(module)["LDiffRec"].predict = _score_of_each_pair
 
 
 def _score_of_each_pair(self: Any, interaction: Any) -> torch.Tensor:
@@ -92,8 +87,6 @@ def _score_of_each_pair(self: Any, interaction: Any) -> torch.Tensor:
 
 def fearec(module: ModuleType) -> None:
     """FEARec draws a row with the same item and another history; where there is none, one row stands for all."""
-    if not is_first_release():
-        return
     model: Any = vars(module)["FEARec"]
     own = model.get_same_item_index
 
@@ -110,8 +103,6 @@ def fearec(module: ModuleType) -> None:
 
 def simplex(module: ModuleType) -> None:
     """SimpleX takes ``dropout_prob``."""
-    if not is_first_release():
-        return
     model: Any = vars(module)["SimpleX"]
     own = model.__init__
 
@@ -125,8 +116,6 @@ def simplex(module: ModuleType) -> None:
 
 def itemknn(module: ModuleType) -> None:
     """Refuse ``knn_method: user``, which this release would pass over."""
-    if not is_first_release():
-        return
     model: Any = vars(module)["ItemKNN"]
     own = model.__init__
 
@@ -143,8 +132,6 @@ def itemknn(module: ModuleType) -> None:
 
 def scores_on_device(module: ModuleType) -> None:
     """Scores of pairs lie where the model does."""
-    if not is_first_release():
-        return
     names = {"admmslim": "ADMMSLIM", "random": "Random", "slimelastic": "SLIMElastic"}
     model: Any = vars(module)[names[module.__name__.rpartition(".")[2]]]
     own = model.predict
@@ -166,8 +153,6 @@ _NEWER_DEFAULTS = {
 
 def newer_defaults(module: ModuleType) -> None:
     """Options of three models have the defaults of 1.2.1 (S3Rec's weights of two losses were exchanged)."""
-    if not is_first_release():
-        return
     config: Any = vars(module)["Config"]
     own = config._load_internal_config_dict
 
@@ -181,9 +166,8 @@ def newer_defaults(module: ModuleType) -> None:
 
 def no_shuffled_evaluation(module: ModuleType) -> None:
     """Loaders of evaluation warn of ``shuffle=True`` and go on without (``logger.warnning`` is no method)."""
-    if is_first_release():
-        for name in ("NegSampleEvalDataLoader", "FullSortEvalDataLoader"):
-            _never_shuffle(vars(module)[name])
+    for name in ("NegSampleEvalDataLoader", "FullSortEvalDataLoader"):
+        _never_shuffle(vars(module)[name])
 
 
 def _never_shuffle(loader: Any) -> None:
@@ -200,8 +184,6 @@ def _never_shuffle(loader: Any) -> None:
 
 def newer_models(module: ModuleType) -> None:
     """Models that came with 1.2.1 are refused by name, with the command that brings them."""
-    if not is_first_release():
-        return
     own = vars(module)["get_model"]
 
     @functools.wraps(own)

@@ -29,6 +29,11 @@ class Repair:
     by: str
     optional: bool = False
 
+    @property
+    def is_mended_later(self) -> bool:
+        """Whether RecBole 1.2.1 needs it no longer."""
+        return self.since == "RecBole 1.2.1"
+
 
 _DATASET = "recbole.data.dataset.dataset"
 

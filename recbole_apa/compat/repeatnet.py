@@ -10,14 +10,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from recbole_apa.compat.release import is_first_release
-
 
 def apply(module: ModuleType) -> None:
     """Replace ``forward`` of both decoders of ``recbole.model.sequential_recommender.repeatnet``."""
-    if is_first_release():
-        vars(module)["Repeat_Recommendation_Decoder"].forward = repeat
-        vars(module)["Explore_Recommendation_Decoder"].forward = explore
+    vars(module)["Repeat_Recommendation_Decoder"].forward = repeat
+    vars(module)["Explore_Recommendation_Decoder"].forward = explore
 
 
 def repeat(self: Any, all_memory: Tensor, last_memory: Tensor, item_seq: Tensor, mask: Tensor | None = None) -> Tensor:

@@ -11,13 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from recbole_apa.compat.release import is_first_release
-
 
 def apply(module: ModuleType) -> None:
     """Let ``Dataset.build`` split by time where ``eval_args`` asks for it."""
-    if not is_first_release():
-        return
     dataset: Any = vars(module)["Dataset"]
     own = dataset.build
 
