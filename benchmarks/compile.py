@@ -16,8 +16,8 @@ from tabulate import tabulate
 from benchmarks.command import begin, command, keep
 from recbole_apa import APA, APAConfig
 from recbole_apa.adapters.training import AdapterCourse
-from recbole_apa.assembly import build
 from recbole_apa.data.dataloader import ShardBatches
+from recbole_apa.pipeline.build import build
 
 PLAIN, COMPILED = "plain", "compiled"
 

@@ -13,11 +13,11 @@ from pathlib import Path
 from tabulate import tabulate
 
 from recbole_apa import compare_forgetting
-from recbole_apa.cli import parse_arguments
-from recbole_apa.comparison_record import Row
-from recbole_apa.experiment import read_experiment
-from recbole_apa.methods.forget_task import ForgetRequest
-from recbole_apa.report.forgetting import forgetting_rows
+from recbole_apa.cli.main import parse_arguments
+from recbole_apa.comparison.forget_task import ForgetRequest
+from recbole_apa.comparison.presets import read_experiment
+from recbole_apa.comparison.report.forgetting import forgetting_rows
+from recbole_apa.comparison.row import Row
 
 EXPERIMENTS = {"one user": "forget_one_user", "5 % of the users": "forget_users", "20 ratings": "forget_stream"}
 DISTANCES = {"JSD": ("js_divergence", ".4f"), "local residual": ("local_residual", ".2f")}

@@ -19,11 +19,11 @@ from benchmarks.board import board_options, write_board
 from benchmarks.random_llama import plain_tokenizer, write_random_llama
 from benchmarks.random_state import fill_adapters
 from recbole_apa import APAConfig, run, unlearn, verify
+from recbole_apa.backbone.candidate_scoring import ListScorer
 from recbole_apa.backbone.engine import ScoringEngine, StateCache
-from recbole_apa.backbone.lists import ListScorer
 from recbole_apa.backbone.load import load_backbone
 from recbole_apa.data.prompts import PromptInput
-from recbole_apa.recbole_settings import read_settings
+from recbole_apa.data.recbole_settings import read_settings
 
 NEAR = {"float32": 1e-4, "bfloat16": 0.03}
 """Largest difference of a score between two devices, or between two ways on one, by the type of the weights."""

@@ -22,12 +22,12 @@ from benchmarks.timing import Contender, ratios, seconds_until
 from benchmarks.unlearning import measure_cost
 from recbole_apa import APAConfig
 from recbole_apa.adapters.training import AdapterCourse
-from recbole_apa.backbone.answers import TokenizedPrompt
 from recbole_apa.backbone.engine import ScoringEngine
 from recbole_apa.backbone.load import Backbone
-from recbole_apa.recbole_settings import read_settings
-from recbole_apa.repeatable import repeatable
-from recbole_apa.settings import APASettings
+from recbole_apa.backbone.prompt_encoder import TokenizedPrompt
+from recbole_apa.core.settings import APASettings
+from recbole_apa.core.system.deterministic import repeatable
+from recbole_apa.data.recbole_settings import read_settings
 
 FROZEN, COMPUTED, ALL_LAYERS = "frozen trunk, states at hand", "frozen trunk, states computed", "all layers"
 EVERY = 12
@@ -209,6 +209,6 @@ def measure_request(device: torch.device, sizes: Sizes) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as name:
         options |= {"log_dir": name, "key_file": str(Path(name) / "keys.json")}
         # weights of this size are not written to the disk to be read again
-        with patch("recbole_apa.model.load_backbone", lambda settings, *rest: sharing_weights(backbone)):
+        with patch("recbole_apa.model.apa.load_backbone", lambda settings, *rest: sharing_weights(backbone)):
             rows = measure_cost(options, [n_shards], 2, ["warm"], Path(name), tallrec=False)
     return {**sizes.request, "rows": rows}

@@ -20,8 +20,8 @@ from tabulate import tabulate
 
 from benchmarks.command import begin, command, keep
 from recbole_apa import run
-from recbole_apa.comparison_record import peak_memory
-from recbole_apa.evaluation_stage import training_cost
+from recbole_apa.comparison.row import peak_memory
+from recbole_apa.pipeline.evaluate import training_cost
 
 FIXED: dict[str, Any] = {
     "protocol": "tallrec",

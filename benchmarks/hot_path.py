@@ -29,9 +29,9 @@ from benchmarks.random_llama import plain_tokenizer, write_random_llama
 from benchmarks.random_state import fill_adapters, random_rule
 from recbole_apa import APA, APAConfig
 from recbole_apa.adapters.training import AdapterCourse
-from recbole_apa.assembly import build
 from recbole_apa.backbone.engine import StateCache
 from recbole_apa.data.dataloader import ShardBatches
+from recbole_apa.pipeline.build import build
 
 READ_BACK = ("_local_scalar_dense", "is_nonzero", "equal", "nonzero", "tolist", "numpy", "cpu")
 """The first is ``item``, ``float`` and ``bool``; the last three are no operations of torch's, but calls."""

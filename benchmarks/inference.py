@@ -24,10 +24,10 @@ from benchmarks.random_state import fill_adapters, random_rule
 from benchmarks.timing import Contender, ratios, seconds_per_sample
 from recbole_apa import APAConfig
 from recbole_apa.adapters.peft_files import PeftDescription, write_adapter
-from recbole_apa.backbone.answers import TokenizedPrompt
 from recbole_apa.backbone.engine import ScoringEngine
 from recbole_apa.backbone.load import load_backbone
-from recbole_apa.recbole_settings import read_settings
+from recbole_apa.backbone.prompt_encoder import TokenizedPrompt
+from recbole_apa.data.recbole_settings import read_settings
 
 REFERENCE = {"all": "one adapter, all", "upper": "one adapter, upper"}
 TIMED_PASSES = 2

@@ -24,9 +24,9 @@ from benchmarks.inference import an_engine
 from benchmarks.random_state import random_rule
 from benchmarks.timing import Contender, ratios, seconds_per_sample
 from recbole_apa import APAConfig
-from recbole_apa.adapters.layer import MergeMode
-from recbole_apa.backbone.answers import TokenizedPrompt
+from recbole_apa.adapters.lora import MergeMode
 from recbole_apa.backbone.engine import ScoringEngine
+from recbole_apa.backbone.prompt_encoder import TokenizedPrompt
 
 REFERENCE = "one adapter"
 N_PROMPTS = 16

@@ -14,7 +14,7 @@ import numpy as np
 from tabulate import tabulate
 
 from benchmarks.command import begin, command, keep
-from recbole_apa.files import read_json
+from recbole_apa.core.files.whole import read_json
 
 ROOT = Path(__file__).resolve().parent.parent
 WAITS = {"OpenMP's own": {"GOMP_SPINCOUNT": "300000"}, "this package's": {}}

@@ -15,9 +15,9 @@ from scipy.stats import spearmanr
 from tabulate import tabulate
 
 from recbole_apa import compare
-from recbole_apa.cli import parse_arguments
-from recbole_apa.comparison_record import DONE, REFERENCE, Row
-from recbole_apa.experiment import read_experiment
+from recbole_apa.cli.main import parse_arguments
+from recbole_apa.comparison.presets import read_experiment
+from recbole_apa.comparison.row import DONE, REFERENCE, Row
 
 # Hu et al., Table 1, LLaMA-7B; one number each
 PAPER = {

@@ -15,12 +15,12 @@ from tabulate import tabulate
 
 from benchmarks.paper import PAPER as PAPERS
 from recbole_apa import compare
-from recbole_apa.cli import parse_arguments
-from recbole_apa.comparison import SAMPLES
+from recbole_apa.cli.main import parse_arguments
+from recbole_apa.comparison.experiment import SAMPLES
+from recbole_apa.comparison.presets import read_experiment
+from recbole_apa.core.files.whole import read_json
 from recbole_apa.evaluation.metrics import auc, interval, resampled_aucs
-from recbole_apa.evaluation.trivial_rules import HISTORY_AND_ITEM, HISTORY_LIKE_RATE
-from recbole_apa.experiment import read_experiment
-from recbole_apa.files import read_json
+from recbole_apa.evaluation.simple_rules import HISTORY_AND_ITEM, HISTORY_LIKE_RATE
 
 PAPER = PAPERS["ml-100k"]
 RULES = (HISTORY_LIKE_RATE, HISTORY_AND_ITEM)

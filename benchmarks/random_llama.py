@@ -16,8 +16,8 @@ import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaConfig, PreTrainedTokenizerFast
 
+from recbole_apa.backbone.default_model import packaged_model_folder
 from recbole_apa.backbone.load import Backbone
-from recbole_apa.backbone.wheel import packaged_model_folder
 
 SHAPES = {
     # Llama-2-7B's

@@ -2,8 +2,8 @@
 
 import torch
 
-from recbole_apa.adapters.attention import Memory, WeightRule
-from recbole_apa.adapters.inject import AdapterBank
+from recbole_apa.adapters.aggregation import Memory, WeightRule
+from recbole_apa.adapters.bank import AdapterBank
 
 N_MEMORY = 500
 

@@ -19,9 +19,9 @@ from benchmarks.command import begin, command, keep
 from benchmarks.random_state import fill_adapters, random_rule
 from benchmarks.timing import Contender, ratios, seconds_per_sample
 from recbole_apa import APA, APAConfig
-from recbole_apa.assembly import build
-from recbole_apa.backbone.answers import TokenizedPrompt
+from recbole_apa.backbone.prompt_encoder import TokenizedPrompt
 from recbole_apa.evaluation.candidates import draw_candidates
+from recbole_apa.pipeline.build import build
 
 REFERENCE = "each alone"
 POOLINGS = {"own weights": "last", "weights of the history": "history"}

@@ -20,9 +20,9 @@ from tabulate import tabulate
 
 from benchmarks.development import write_development_data
 from benchmarks.protocol import Fitted, commit, fit
-from recbole_apa.adapters.attention import adaptive_weights, cosine, neighbor_errors
+from recbole_apa.adapters.aggregation import adaptive_weights, cosine, neighbor_errors
 from recbole_apa.evaluation.metrics import auc, mean_log_loss
-from recbole_apa.evaluation.trivial_rules import HISTORY_LIKE_RATE, trivial_scores
+from recbole_apa.evaluation.simple_rules import HISTORY_LIKE_RATE, trivial_scores
 
 ALL_LINEAR = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
 

@@ -14,8 +14,8 @@ from pathlib import Path
 from benchmarks.command import begin, command
 from benchmarks.development import write_development_data
 from recbole_apa import compare_forgetting
-from recbole_apa.comparison_record import DONE, Row
-from recbole_apa.methods.forget_task import ForgetRequest
+from recbole_apa.comparison.forget_task import ForgetRequest
+from recbole_apa.comparison.row import DONE, Row
 
 MOVED = ("GradAscent", "GradDiff", "RapidUn", "NPO", "SimNPO", "BadT", "E2URec")
 SHARES = (0.03, 0.1, 0.3)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from recbole_apa.seeding import hash_order
+from recbole_apa.core.seeding import hash_order
 
 
 @dataclass(frozen=True)

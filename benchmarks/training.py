@@ -24,12 +24,12 @@ from transformers import DataCollatorForSeq2Seq, Trainer, TrainingArguments
 from benchmarks.command import begin, command, keep
 from benchmarks.timing import ratios
 from recbole_apa import APA, APAConfig
-from recbole_apa.assembly import build
-from recbole_apa.backbone.answers import TokenizedPrompt
 from recbole_apa.backbone.load import load_backbone
+from recbole_apa.backbone.prompt_encoder import TokenizedPrompt
 from recbole_apa.data.dataloader import ShardBatches
 from recbole_apa.evaluation.metrics import auc
-from recbole_apa.shard_trainer import ShardTrainer
+from recbole_apa.model.shard_trainer import ShardTrainer
+from recbole_apa.pipeline.build import build
 
 OURS, THEIRS = "recbole-apa", "transformers Trainer + PEFT"
 TRUNKS = {"recbole-apa, upper quarter": 0.75, "recbole-apa, all layers": 0}

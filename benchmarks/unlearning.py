@@ -25,13 +25,13 @@ from tabulate import tabulate
 from benchmarks.protocol import commit
 from benchmarks.training import train_theirs
 from recbole_apa import run, unlearn
-from recbole_apa.assembly import RunResult
-from recbole_apa.evaluation_stage import evaluate_state, training_cost
-from recbole_apa.methods.requests import Pair, single_shard_requests
-from recbole_apa.run_store import RunStore
-from recbole_apa.seeding import hash_order
-from recbole_apa.trainer import APATrainer
-from recbole_apa.unlearning.retrain import Outcome
+from recbole_apa.comparison.requests import Pair, single_shard_requests
+from recbole_apa.core.seeding import hash_order
+from recbole_apa.model.trainer import APATrainer
+from recbole_apa.pipeline.build import RunResult
+from recbole_apa.pipeline.evaluate import evaluate_state, training_cost
+from recbole_apa.runs.store import RunStore
+from recbole_apa.unlearning.exact import Outcome
 
 FIXED = {"protocol": "tallrec", "show_progress": False, "variants": "chosen"}
 

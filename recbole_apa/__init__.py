@@ -20,23 +20,23 @@ os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
 compat.install()
 
 _WHERE = {
-    "APA": "recbole_apa.model",
-    "APAConfig": "recbole_apa.recbole_bridge",
+    "APA": "recbole_apa.model.apa",
+    "APAConfig": "recbole_apa.pipeline.recbole_bridge",
     "APADataset": "recbole_apa.data.dataset",
-    "APAError": "recbole_apa.errors",
-    "APATrainer": "recbole_apa.trainer",
-    "RunResult": "recbole_apa.assembly",
-    "evaluate_run": "recbole_apa.quick_start",
-    "register": "recbole_apa.recbole_bridge",
-    "compare": "recbole_apa.comparison",
-    "copy_run": "recbole_apa.storage.place",
-    "compare_forgetting": "recbole_apa.forgetting",
-    "ForgetRequest": "recbole_apa.methods.forget_task",
-    "audit": "recbole_apa.unlearning.audit",
-    "run": "recbole_apa.quick_start",
+    "APAError": "recbole_apa.core.errors",
+    "APATrainer": "recbole_apa.model.trainer",
+    "RunResult": "recbole_apa.pipeline.build",
+    "evaluate_run": "recbole_apa.pipeline.quick_start",
+    "register": "recbole_apa.pipeline.recbole_bridge",
+    "compare": "recbole_apa.comparison.experiment",
+    "copy_run": "recbole_apa.runs.remote.working_copy",
+    "compare_forgetting": "recbole_apa.comparison.forgetting",
+    "ForgetRequest": "recbole_apa.comparison.forget_task",
+    "audit": "recbole_apa.unlearning.proof.quick",
+    "run": "recbole_apa.pipeline.quick_start",
     "tune": "recbole_apa.tuning",
-    "unlearn": "recbole_apa.unlearning.session",
-    "verify": "recbole_apa.unlearning.verify",
+    "unlearn": "recbole_apa.unlearning.stage",
+    "verify": "recbole_apa.unlearning.proof.full",
 }
 
 __all__ = [
@@ -60,21 +60,21 @@ __all__ = [
 ]
 
 if TYPE_CHECKING:
-    from recbole_apa.assembly import RunResult
-    from recbole_apa.comparison import compare
+    from recbole_apa.comparison.experiment import compare
+    from recbole_apa.comparison.forget_task import ForgetRequest
+    from recbole_apa.comparison.forgetting import compare_forgetting
+    from recbole_apa.core.errors import APAError
     from recbole_apa.data.dataset import APADataset
-    from recbole_apa.errors import APAError
-    from recbole_apa.forgetting import compare_forgetting
-    from recbole_apa.methods.forget_task import ForgetRequest
-    from recbole_apa.model import APA
-    from recbole_apa.quick_start import evaluate_run, run
-    from recbole_apa.recbole_bridge import APAConfig, register
-    from recbole_apa.storage.place import copy_run
-    from recbole_apa.trainer import APATrainer
+    from recbole_apa.model.apa import APA
+    from recbole_apa.model.trainer import APATrainer
+    from recbole_apa.pipeline.build import RunResult
+    from recbole_apa.pipeline.quick_start import evaluate_run, run
+    from recbole_apa.pipeline.recbole_bridge import APAConfig, register
+    from recbole_apa.runs.remote.working_copy import copy_run
     from recbole_apa.tuning import tune
-    from recbole_apa.unlearning.audit import audit
-    from recbole_apa.unlearning.session import unlearn
-    from recbole_apa.unlearning.verify import verify
+    from recbole_apa.unlearning.proof.full import verify
+    from recbole_apa.unlearning.proof.quick import audit
+    from recbole_apa.unlearning.stage import unlearn
 
 
 def __getattr__(name: str) -> Any:

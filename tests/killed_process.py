@@ -13,7 +13,7 @@ def preload() -> None:
     import recbole.trainer  # noqa: F401
     import transformers.models.llama.modeling_llama  # noqa: F401
 
-    import recbole_apa.unlearning.session  # noqa: F401
+    import recbole_apa.unlearning.stage  # noqa: F401
 
 
 def forget(folder: str, work: str, asked: dict, kill_at: int | None, report: str | None) -> None:
@@ -71,7 +71,7 @@ def forget_at(url: str, work: str, asked: dict, kill_at: int | None, report: str
     os.chdir(work)
     os.environ.update(variables)
     from recbole_apa import unlearn
-    from recbole_apa.storage.run_objects import RunObjects
+    from recbole_apa.runs.remote.objects import RunObjects
 
     n = 0
 

@@ -14,9 +14,9 @@ from torch.utils import backend_registration
 
 from benchmarks.gpu_speed import settings_on, training_prompts
 from benchmarks.random_llama import random_backbone
-from recbole_apa.backbone.answers import TokenizedPrompt
+from recbole_apa.backbone.candidate_scoring import ListScorer
 from recbole_apa.backbone.engine import ScoringEngine
-from recbole_apa.backbone.lists import ListScorer
+from recbole_apa.backbone.prompt_encoder import TokenizedPrompt
 
 OTHER = "other"
 PROMPTS = training_prompts(4, 40)

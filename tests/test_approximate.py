@@ -12,9 +12,9 @@ from torch import nn
 from torch.nn import functional as F
 
 from recbole_apa.adapters.training import AdapterCourse
-from recbole_apa.approximate.influence import influence_weights, sample_gradients, scores_of_influence
-from recbole_apa.approximate.newton import hessian_product, solve_damped
-from recbole_apa.approximate.objectives import (
+from recbole_apa.unlearning.approximate.influence import influence_weights, sample_gradients, scores_of_influence
+from recbole_apa.unlearning.approximate.loop import Side, paired_batches, unlearn_adapter
+from recbole_apa.unlearning.approximate.losses import (
     NPO,
     OBJECTIVES,
     Answers,
@@ -26,7 +26,7 @@ from recbole_apa.approximate.objectives import (
     forgetting_logits,
     nll,
 )
-from recbole_apa.approximate.training import Side, paired_batches, unlearn_adapter
+from recbole_apa.unlearning.approximate.newton import hessian_product, solve_damped
 from tests.test_backbone import train_settings
 
 

@@ -22,11 +22,11 @@ from benchmarks.attacks.request_cases import draw_case, is_gone, make_rows
 from benchmarks.attacks.request_oracle import Oracle
 from benchmarks.attacks.requests import FORGOTTEN, RAISED, REFUSED, compare
 from recbole_apa import audit, evaluate_run, run, unlearn
+from recbole_apa.core.errors import RequestError, RunError
+from recbole_apa.core.files.whole import write_json
 from recbole_apa.data.samples import Interactions
-from recbole_apa.errors import RequestError, RunError
-from recbole_apa.files import write_json
-from recbole_apa.run_store import RunStore
-from recbole_apa.unlearning.requests import find, read_demands
+from recbole_apa.runs.store import RunStore
+from recbole_apa.unlearning.requests.lookup import find, read_demands
 from tests.unlearning_helpers import copy_run
 
 ROOT = Path(__file__).parents[1]
@@ -157,7 +157,7 @@ def test_a_training_killed_before_its_records_serves_nothing_and_takes_no_reques
     folder, exported = tmp_path / "run", tmp_path / "exported"
     told = {**options, "epochs": 1, "export_samples": str(exported)}
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr("recbole_apa.quick_start.evaluate_state", _interrupted)
+        patch.setattr("recbole_apa.pipeline.quick_start.evaluate_state", _interrupted)
         run("APA", "board", config_dict=told, run_dir=folder)
     for attempt in (lambda: unlearn(folder, users=["u3"]), lambda: evaluate_run(folder)):
         with pytest.raises(RunError, match=r"training was interrupted; finish it with --run_dir="):
@@ -180,7 +180,7 @@ def test_a_training_killed_while_it_begins_is_begun_again_by_the_same_command(op
         write(old, new)
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr("recbole_apa.files.os.replace", replace)
+        patch.setattr("recbole_apa.core.files.whole.os.replace", replace)
         run("APA", "board", config_dict={**options, "epochs": 1}, run_dir=folder)
     assert set(begun) == {"manifest.json", ".gitattributes"}
     run("APA", "board", config_dict={**options, "epochs": 1}, run_dir=folder)

@@ -5,7 +5,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from recbole_apa.adapters.attention import (
+from recbole_apa.adapters.aggregation import (
     Memory,
     WeightRule,
     adaptive_weights,

@@ -12,15 +12,15 @@ from safetensors.torch import load_file, save_file
 
 from benchmarks.attacks import tampering
 from recbole_apa import audit, evaluate_run, unlearn
-from recbole_apa.cli import main
+from recbole_apa.cli.main import main
+from recbole_apa.core.errors import APAError, RunError
+from recbole_apa.core.files.whole import file_digest, write_json
 from recbole_apa.data.export import sample_record
-from recbole_apa.errors import APAError, RunError
-from recbole_apa.files import file_digest, write_json
-from recbole_apa.ledger import REQUEST, Ledger
-from recbole_apa.manifest import with_check
-from recbole_apa.pinned_run import PinnedStore, read_settled
-from recbole_apa.run_store import RunStore
-from recbole_apa.unlearning import switch as switching
+from recbole_apa.runs.ledger import REQUEST, Ledger
+from recbole_apa.runs.manifest import with_check
+from recbole_apa.runs.pinned_run import PinnedStore, read_settled
+from recbole_apa.runs.store import RunStore
+from recbole_apa.unlearning import commit as switching
 from tests.unlearning_helpers import copy_run, tree
 
 
@@ -213,7 +213,7 @@ def test_what_is_no_plain_file_of_the_run_is_found(name, do, says, folder):
 
 
 def test_the_lock_of_a_killed_process_is_no_finding(folder, monkeypatch):
-    from recbole_apa.run_lock import run_lock
+    from recbole_apa.runs.lock import run_lock
 
     with run_lock(folder, "unlearning"):
         kept = (folder / ".lock-holder.json").read_bytes()
@@ -234,8 +234,8 @@ def test_a_file_of_the_state_that_is_gone_is_named_though_something_was_forgotte
 def exported(finished, served, tmp_path):
     """A run with an export beside it, both as a training leaves them."""
     run = Path(shutil.copytree(finished.run_dir, tmp_path / "run"))
-    from recbole_apa.evaluation_stage import write_export
-    from recbole_apa.outside import mark
+    from recbole_apa.pipeline.evaluate import write_export
+    from recbole_apa.runs.outside import mark
 
     opened = evaluate_run(run)
     write_export(tmp_path / "export", opened.model, opened.data)
@@ -396,7 +396,7 @@ def test_an_audit_beside_a_writer_never_ends_in_another_error(folder, monkeypatc
 
         return look
 
-    monkeypatch.setattr("recbole_apa.pinned_run._PAUSE", 0)
+    monkeypatch.setattr("recbole_apa.runs.pinned_run._PAUSE", 0)
     for name in ("replace", "rename"):
         monkeypatch.setattr(switching.os, name, looked_at(getattr(os, name)))
     unlearn(folder, users=["u5"])
@@ -415,7 +415,7 @@ def test_bytes_that_are_read_are_those_of_the_manifest(folder):
 
 
 def test_a_reader_that_is_overtaken_each_time_says_so(folder, monkeypatch):
-    monkeypatch.setattr("recbole_apa.pinned_run._PAUSE", 0)
+    monkeypatch.setattr("recbole_apa.runs.pinned_run._PAUSE", 0)
     n = iter(range(100))
 
     def moved(pinned):

@@ -4,15 +4,15 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from recbole_apa.backbone import wheel
-from recbole_apa.backbone.answers import PromptEncoder, find_answer_tokens
+from recbole_apa.backbone import default_model as wheel
 from recbole_apa.backbone.engine import ScoringEngine
 from recbole_apa.backbone.load import load_backbone, resolve_dtype
-from recbole_apa.backbone.trunk import SplitDecoder
-from recbole_apa.cache import CACHE_VARIABLE
+from recbole_apa.backbone.prompt_encoder import PromptEncoder, find_answer_tokens
+from recbole_apa.backbone.split_decoder import SplitDecoder
+from recbole_apa.core.cache import CACHE_VARIABLE
+from recbole_apa.core.errors import BackboneError, PromptError, RunError
+from recbole_apa.core.settings import AdapterSettings, BackboneSettings, PromptSettings, TrainSettings
 from recbole_apa.data.prompts import TEMPLATES, PromptInput, PromptTemplate
-from recbole_apa.errors import BackboneError, PromptError, RunError
-from recbole_apa.settings import AdapterSettings, BackboneSettings, PromptSettings, TrainSettings
 
 CPU = torch.device("cpu")
 ADAPTERS = AdapterSettings(

@@ -4,9 +4,9 @@ import pytest
 from tokenizers import processors
 from transformers import AutoTokenizer
 
-from recbole_apa.backbone.answers import PromptEncoder, closing_tokens
+from recbole_apa.backbone.prompt_encoder import PromptEncoder, closing_tokens
+from recbole_apa.core.errors import BackboneError
 from recbole_apa.data.prompts import TEMPLATES, PromptTemplate
-from recbole_apa.errors import BackboneError
 from tests.test_backbone import SAMPLES
 
 

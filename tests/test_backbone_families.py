@@ -5,11 +5,11 @@ from dataclasses import replace
 import pytest
 import torch
 
+from recbole_apa.backbone.candidate_scoring import ListScorer
 from recbole_apa.backbone.engine import ScoringEngine
-from recbole_apa.backbone.lists import ListScorer
 from recbole_apa.backbone.load import load_backbone
+from recbole_apa.core.settings import PromptSettings
 from recbole_apa.data.prompts import PromptInput
-from recbole_apa.settings import PromptSettings
 from tests.backbone_families import FAMILIES, FUSED, WINDOW, write_model
 from tests.test_backbone import ADAPTERS, CPU, SAMPLES, fill_adapters, loss_of, settings, train_settings
 

@@ -9,15 +9,15 @@ from torch import nn
 from transformers import AutoConfig
 
 from recbole_apa.backbone import split_check
+from recbole_apa.backbone.answer_head import AnswerHead
+from recbole_apa.backbone.candidate_scoring import ListScorer
 from recbole_apa.backbone.engine import ScoringEngine
-from recbole_apa.backbone.lists import ListScorer
 from recbole_apa.backbone.load import load_backbone
-from recbole_apa.backbone.scoring import AnswerHead
 from recbole_apa.backbone.shared_prefix import PartCache
 from recbole_apa.backbone.split_check import check_split, probe_length
-from recbole_apa.backbone.trunk import SplitDecoder
-from recbole_apa.errors import BackboneError
-from recbole_apa.settings import PlacementSettings, PromptSettings
+from recbole_apa.backbone.split_decoder import SplitDecoder
+from recbole_apa.core.errors import BackboneError
+from recbole_apa.core.settings import PlacementSettings, PromptSettings
 from tests.backbone_families import FAMILIES, GEMMA3N, WINDOW, write_model
 from tests.test_backbone import ADAPTERS, CPU, SAMPLES, fill_adapters, settings
 

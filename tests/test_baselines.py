@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from recbole_apa import APAConfig
-from recbole_apa.baselines import NAME, baseline_scores, recbole_auc, train_baseline, train_embeddings
-from recbole_apa.data.presplit import write_presplit
+from recbole_apa.data.presplit_files import write_presplit
 from recbole_apa.evaluation.metrics import auc
-from recbole_apa.recbole_bridge import make_dataset
+from recbole_apa.pipeline.recbole_bridge import make_dataset
+from recbole_apa.pipeline.recbole_models import NAME, baseline_scores, recbole_auc, train_baseline, train_embeddings
 
 GENERAL = ["Pop", "ItemKNN", "BPR", "LightGCN", "NeuMF"]
 CONTEXT = ["LR", "FM", "DeepFM", "WideDeep"]

@@ -14,11 +14,11 @@ from benchmarks.random_llama import write_random_llama
 from benchmarks.search import STAGES
 from benchmarks.timing import Contender, ratios, seconds_per_sample
 from recbole_apa import APAConfig
-from recbole_apa.assembly import build
-from recbole_apa.comparison_record import Row
-from recbole_apa.files import read_json
-from recbole_apa.recbole_bridge import make_dataset
-from recbole_apa.recbole_settings import read_settings
+from recbole_apa.comparison.row import Row
+from recbole_apa.core.files.whole import read_json
+from recbole_apa.data.recbole_settings import read_settings
+from recbole_apa.pipeline.build import build
+from recbole_apa.pipeline.recbole_bridge import make_dataset
 
 CHANGES = [(stage, name) for stage, (_, changes) in STAGES.items() for name in changes]
 

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from recbole_apa import cache
-from recbole_apa.backbone.wheel import packaged_model_folder
-from recbole_apa.cache import CACHE_VARIABLE, cache_folder, cache_root, user_name
-from recbole_apa.errors import RunError
-from recbole_apa.storage.place import working_folder
+from recbole_apa.backbone.default_model import packaged_model_folder
+from recbole_apa.core import cache
+from recbole_apa.core.cache import CACHE_VARIABLE, cache_folder, cache_root, user_name
+from recbole_apa.core.errors import RunError
+from recbole_apa.runs.remote.working_copy import working_folder
 
 SAYS = r"set the environment variable RECBOLE_APA_CACHE to a folder that can be written$"
 

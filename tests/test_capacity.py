@@ -9,7 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from recbole_apa.capacity import (
+from recbole_apa.cli.main import main
+from recbole_apa.core.files.whole import read_json
+from recbole_apa.unlearning.capacity import (
     DAY,
     StepCosts,
     Stream,
@@ -18,8 +20,6 @@ from recbole_apa.capacity import (
     shards_hit_by_batch,
     waiting_times,
 )
-from recbole_apa.cli import main
-from recbole_apa.files import read_json
 
 COSTS = StepCosts(0.1, 0.05, 100, 1_000_000, 300_000_000, 2304)
 STREAM = Stream(500, 100_000, 11)

@@ -9,15 +9,15 @@ import numpy as np
 import pytest
 
 from recbole_apa import audit, evaluate_run, run, unlearn, verify
+from recbole_apa.core.errors import CertificateError, RunError
 from recbole_apa.data.forgotten import PAIR, USER, Forgotten, Scope
 from recbole_apa.data.samples import LabelledItems
-from recbole_apa.data.view import DataView
-from recbole_apa.errors import CertificateError, RunError
-from recbole_apa.run_store import RunStore
-from recbole_apa.unlearning.check import Name, RawFiles, Sought, in_exports, in_state, named, scan
+from recbole_apa.data.visible_data import DataView
+from recbole_apa.evidence.search import Name, RawFiles, Sought, in_exports, in_state, named, scan
+from recbole_apa.runs.store import RunStore
 from tests.unlearning_helpers import copy_run, shown_interaction, state, tree
 
-CHECK = Path(__file__).resolve().parent.parent / "recbole_apa" / "unlearning" / "check"
+CHECK = Path(__file__).resolve().parent.parent / "recbole_apa" / "evidence" / "search"
 
 
 def nothing_is_hidden(patch):
@@ -48,11 +48,11 @@ def histories_are_made_of_all_rows(patch):
 
 
 def digests_are_somebody_elses(patch):
-    patch.setattr("recbole_apa.unlearning.session._scopes", lambda *a: [Scope(USER, "u9")])
+    patch.setattr("recbole_apa.unlearning.stage._scopes", lambda *a: [Scope(USER, "u9")])
 
 
 def one_row_of_a_pair_is_kept_of_the_request(patch):
-    patch.setattr("recbole_apa.unlearning.session._scopes", lambda d, hits, rows: [Scope(PAIR, d.user, "i999")])
+    patch.setattr("recbole_apa.unlearning.stage._scopes", lambda d, hits, rows: [Scope(PAIR, d.user, "i999")])
 
 
 def somebody_else_is_hidden_too(patch):
@@ -133,7 +133,7 @@ def test_what_was_certified_by_a_broken_program_is_found_later(finished, tmp_pat
     with monkeypatch.context() as patch:
         nothing_is_hidden(patch)
         for name in ("refuse_in_data", "refuse_in_state"):
-            patch.setattr(f"recbole_apa.unlearning.retrain.{name}", lambda *a: None)
+            patch.setattr(f"recbole_apa.unlearning.exact.{name}", lambda *a: None)
         assert not unlearn(folder, interactions=[shown_interaction(finished)]).plan.affected
         assert any("can be reached: 1 rows of the data" in f for f in audit(folder).findings)
         assert any("can be reached: 1 rows of the data" in d for d in verify(folder).differences)
@@ -148,7 +148,9 @@ def test_the_check_imports_nothing_of_what_it_checks():
             names = [a.name for a in node.names] if isinstance(node, ast.Import) else []
             names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
             ours = [n for n in names if n.startswith("recbole_apa")]
-            assert all(n == "recbole_apa.errors" or n.startswith("recbole_apa.unlearning.check") for n in ours), path
+            assert all(n == "recbole_apa.core.errors" or n.startswith("recbole_apa.evidence.search") for n in ours), (
+                path
+            )
 
 
 @pytest.mark.parametrize(
@@ -186,7 +188,7 @@ def test_a_state_and_an_export_are_looked_through_by_id(tmp_path):
 def test_exports_are_looked_through_before_the_certificate(options, tmp_path, monkeypatch):
     export = tmp_path / "export"
     made = run("APA", "board", config_dict={**options, "export_samples": str(export)}, run_dir=tmp_path / "run")
-    monkeypatch.setattr("recbole_apa.unlearning.retrain.clean_outside", lambda own, *a: own)
+    monkeypatch.setattr("recbole_apa.unlearning.exact.clean_outside", lambda own, *a: own)
     with pytest.raises(CertificateError, match=r"lines of .*train\.jsonl"):
         unlearn(made.run_dir, users=["u3"])
     assert not (made.run_dir / "certificates").exists()

@@ -1,7 +1,7 @@
 import pytest
 
-from recbole_apa.cli import main, parse_arguments
-from recbole_apa.errors import SettingsError
+from recbole_apa.cli.main import main, parse_arguments
+from recbole_apa.core.errors import SettingsError
 
 
 def arguments(options, **changes):
@@ -78,7 +78,7 @@ def test_an_interruption_says_where_things_are(monkeypatch, capsys):
     def interrupted(*args, **kwargs):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("recbole_apa.quick_start.run", interrupted)
+    monkeypatch.setattr("recbole_apa.pipeline.quick_start.run", interrupted)
     assert main(["--dataset=ml-100k"]) == 130
     assert "kept in the run folder" in capsys.readouterr().err
 

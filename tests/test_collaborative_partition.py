@@ -8,7 +8,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recbole_apa.errors import PartitionError
+from recbole_apa.core.errors import PartitionError
 from recbole_apa.partition import DIVISIONS, Collaborative, CollaborativePartitioner
 from recbole_apa.partition.balanced_kmeans import balanced_kmeans, squared_distances
 from recbole_apa.partition.collaborative import grapheraser_capacity, receraser_capacity

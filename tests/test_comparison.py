@@ -11,17 +11,17 @@ import pytest
 
 from benchmarks.paper import PAPER, agreement, beside_the_paper
 from recbole_apa import APAConfig, compare
-from recbole_apa.cli import main
-from recbole_apa.comparison import _key
-from recbole_apa.comparison_record import DONE, FAILED, Row, RowStore, peak_memory
-from recbole_apa.errors import RunError, SettingsError
-from recbole_apa.experiment import read_experiment
-from recbole_apa.methods.bench import open_bench
-from recbole_apa.methods.registry import ADAPTERS, GROUPS, make_methods, row_names
-from recbole_apa.properties_folder import properties_folder
-from recbole_apa.report.comparison import NOISE, comparison_rows, headers, slice_tables
-from recbole_apa.report.judgement import ByLabel
-from recbole_apa.unlearning.approximate import NAMES as APPROXIMATE
+from recbole_apa.cli.main import main
+from recbole_apa.comparison.context import open_bench
+from recbole_apa.comparison.experiment import _key
+from recbole_apa.comparison.presets import read_experiment
+from recbole_apa.comparison.registry import ADAPTERS, GROUPS, make_methods, row_names
+from recbole_apa.comparison.report.criterion import ByLabel
+from recbole_apa.comparison.report.table import NOISE, comparison_rows, headers, slice_tables
+from recbole_apa.comparison.row import DONE, FAILED, Row, RowStore, peak_memory
+from recbole_apa.core.errors import RunError, SettingsError
+from recbole_apa.core.properties import properties_folder
+from recbole_apa.unlearning.approximate.unlearner import NAMES as APPROXIMATE
 
 NAMES = [
     "SISA",
@@ -164,7 +164,7 @@ def test_rows_that_are_there_are_not_computed_again(compared, options, monkeypat
     def no_training(self, seed):
         raise AssertionError(f"trained again: {self.rows}")
 
-    from recbole_apa.methods.adapters import AdapterMethod
+    from recbole_apa.comparison.methods.sharded import AdapterMethod
 
     with monkeypatch.context() as patch:
         patch.setattr(AdapterMethod, "fit", no_training)

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from recbole_apa import APAConfig
-from recbole_apa.errors import DataError
+from recbole_apa.core.errors import DataError
 
 ROOT = Path(__file__).resolve().parent.parent
 

@@ -13,7 +13,7 @@ import torch
 from recbole_apa import APAConfig
 from recbole_apa.compat import release
 from recbole_apa.compat.repairs import REPAIRS
-from recbole_apa.errors import SettingsError
+from recbole_apa.core.errors import SettingsError
 
 FIRST = release.is_first_release()
 ROOT = Path(recbole.__file__).parent

@@ -14,7 +14,7 @@ import torch
 
 from recbole_apa.compat import checkpoints, stack
 from recbole_apa.compat.repairs import REPAIRS
-from recbole_apa.errors import SettingsError
+from recbole_apa.core.errors import SettingsError
 
 ROOT = Path(__file__).resolve().parent.parent
 HEAD = "user_id:token\titem_id:token\trating:float\tprice:float\tkind:token\ttags:token_seq\tvector:float_seq\n"

@@ -7,10 +7,10 @@ import sys
 import pytest
 
 from recbole_apa import audit, unlearn
-from recbole_apa.files import read_json
-from recbole_apa.storage import copies
-from recbole_apa.storage.copies import copy_name, held, others_of, remove_left
-from recbole_apa.storage.place import copy_run, working_folder
+from recbole_apa.core.files.whole import read_json
+from recbole_apa.runs.remote import copies
+from recbole_apa.runs.remote.copies import copy_name, held, others_of, remove_left
+from recbole_apa.runs.remote.working_copy import copy_run, working_folder
 
 DIGEST = "0123456789ab"
 

@@ -11,7 +11,7 @@ import pytest
 from recbole_apa.data.dataset_digest import dataset_digest
 from recbole_apa.data.forgotten import Digester, Scope
 from recbole_apa.data.samples import Interactions, order_windows
-from recbole_apa.keys import Key, secret_of
+from recbole_apa.evidence import Key, secret_of
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = sorted([*ROOT.glob("docs/*.md"), ROOT / "README.md", ROOT / "CHANGELOG.md"])

@@ -7,7 +7,7 @@ from sklearn.metrics import roc_auc_score
 from recbole_apa.data.samples import HistoryEntry, Sample
 from recbole_apa.evaluation import metrics
 from recbole_apa.evaluation.metrics import _Ranking, auc, interval, mean_log_loss, resampled_aucs
-from recbole_apa.evaluation.trivial_rules import history_like_rate, item_mean, trivial_scores
+from recbole_apa.evaluation.simple_rules import history_like_rate, item_mean, trivial_scores
 
 
 @given(st.lists(st.tuples(st.integers(0, 1), st.integers(0, 4), st.integers(0, 3)), min_size=2, max_size=30))

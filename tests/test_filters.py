@@ -8,13 +8,13 @@ import pytest
 import torch
 
 from recbole_apa import APAConfig
+from recbole_apa.core.errors import DataError, SettingsError
 from recbole_apa.data.filters import FilterSettings, Tables, filter_tables, first_rows, parse_intervals
 from recbole_apa.data.load import load_dataset
 from recbole_apa.data.reader import read_table
 from recbole_apa.data.recbole_split import read_split, split_rows
 from recbole_apa.data.tokens import Tokens
-from recbole_apa.data.view import DataView
-from recbole_apa.errors import DataError, SettingsError
+from recbole_apa.data.visible_data import DataView
 
 COUNTS = [*[None] * 6, "[2,inf)", "[3,inf)", "(1,4)", "[1,5]", "[2,3];[5,inf)", "[0,inf)", "(0,3]", "[5,9];[1,2]"]
 VALUES = {

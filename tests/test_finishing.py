@@ -5,11 +5,11 @@ import errno
 import pytest
 
 from recbole_apa import audit, unlearn, verify
-from recbole_apa.cli import main
-from recbole_apa.errors import RunError
-from recbole_apa.files import read_json
-from recbole_apa.ledger import Ledger
-from recbole_apa.run_store import RunStore
+from recbole_apa.cli.main import main
+from recbole_apa.core.errors import RunError
+from recbole_apa.core.files.whole import read_json
+from recbole_apa.runs.ledger import Ledger
+from recbole_apa.runs.store import RunStore
 from tests.test_unlearning_cli import words
 from tests.unlearning_helpers import copy_run
 
@@ -18,7 +18,9 @@ def interrupted(*args, **named):
     raise KeyboardInterrupt
 
 
-@pytest.mark.parametrize("stopped_at", ["recbole_apa.ledger.Ledger.append", "recbole_apa.quick_start.show_figures"])
+@pytest.mark.parametrize(
+    "stopped_at", ["recbole_apa.runs.ledger.Ledger.append", "recbole_apa.pipeline.quick_start.show_figures"]
+)
 def test_train_and_forget_killed_before_its_ledger_line_is_finished_by_the_same_command(
     stopped_at, options, tmp_path, capsys, monkeypatch
 ):
@@ -71,11 +73,11 @@ def test_a_request_that_leaves_one_row_is_done(split, finished, tmp_path, capsys
 @pytest.mark.parametrize(
     ("place", "error"),
     [
-        ("recbole_apa.evaluation_stage.split_figures", IndexError("of one row")),
-        ("recbole_apa.evaluation_stage.draw.sample_map", ValueError("of one row")),
-        ("recbole_apa.report.html._roc", KeyError("x")),
-        ("recbole_apa.unlearning.forgotten.mean_log_loss", ZeroDivisionError()),
-        ("recbole_apa.report.html.verdict", TypeError("of None")),
+        ("recbole_apa.pipeline.evaluate.split_figures", IndexError("of one row")),
+        ("recbole_apa.pipeline.evaluate.draw.sample_map", ValueError("of one row")),
+        ("recbole_apa.evaluation.report.run_page._roc", KeyError("x")),
+        ("recbole_apa.unlearning.probe.mean_log_loss", ZeroDivisionError()),
+        ("recbole_apa.evaluation.report.run_page.verdict", TypeError("of None")),
     ],
 )
 def test_no_figure_stands_in_the_way_of_a_request(place, error, finished, tmp_path, monkeypatch, caplog):
@@ -87,7 +89,7 @@ def test_no_figure_stands_in_the_way_of_a_request(place, error, finished, tmp_pa
 
 def test_a_figure_that_is_not_finite_is_left_out(finished, tmp_path, monkeypatch):
     folder = copy_run(finished, tmp_path / "run")
-    monkeypatch.setattr("recbole_apa.evaluation_stage.split_figures", lambda name, *a: {f"{name}.x": float("nan")})
+    monkeypatch.setattr("recbole_apa.pipeline.evaluate.split_figures", lambda name, *a: {f"{name}.x": float("nan")})
     unlearn(folder, users=["u3"])
     assert "test.x" not in read_json(folder / "metrics.json") and audit(folder).holds
 
@@ -97,7 +99,7 @@ def test_a_figure_that_is_not_finite_is_left_out(finished, tmp_path, monkeypatch
 )
 def test_what_is_wrong_with_the_state_is_not_taken_for_a_figure(error, finished, tmp_path, monkeypatch):
     folder = copy_run(finished, tmp_path / "run")
-    monkeypatch.setattr("recbole_apa.evaluation_stage.split_figures", lambda *a: (_ for _ in ()).throw(error))
+    monkeypatch.setattr("recbole_apa.pipeline.evaluate.split_figures", lambda *a: (_ for _ in ()).throw(error))
     with pytest.raises((RunError, RuntimeError, OSError)):
         unlearn(folder, users=["u3"])
     assert Ledger(folder, RunStore(folder).manifest()["salt"]).waiting()

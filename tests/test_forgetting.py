@@ -6,20 +6,20 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from recbole_apa.approximate.newton import solve_damped
-from recbole_apa.approximate.objectives import NPO
-from recbole_apa.cli import main
-from recbole_apa.comparison_record import DONE, FAILED
-from recbole_apa.errors import SettingsError
-from recbole_apa.experiment import read_experiment
-from recbole_apa.forgetting import ORIGINAL, OTHER_SEED, compare_forgetting
-from recbole_apa.methods.adapters import AdapterMethod
-from recbole_apa.methods.bench import bench_in, open_bench
-from recbole_apa.methods.forget_task import ForgetRequest, open_task
-from recbole_apa.methods.registry import ADAPTERS, REFERENCE
-from recbole_apa.properties_folder import properties_folder
-from recbole_apa.unlearning.approximate import NAMES, ApproximateSettings, ApproximateUnlearner
-from recbole_apa.unlearning.choice import parse_choice
+from recbole_apa.cli.main import main
+from recbole_apa.comparison.context import bench_in, open_bench
+from recbole_apa.comparison.forget_task import ForgetRequest, open_task
+from recbole_apa.comparison.forgetting import ORIGINAL, OTHER_SEED, compare_forgetting
+from recbole_apa.comparison.methods.sharded import AdapterMethod
+from recbole_apa.comparison.presets import read_experiment
+from recbole_apa.comparison.registry import ADAPTERS, REFERENCE
+from recbole_apa.comparison.row import DONE, FAILED
+from recbole_apa.core.errors import SettingsError
+from recbole_apa.core.properties import properties_folder
+from recbole_apa.unlearning.approximate.losses import NPO
+from recbole_apa.unlearning.approximate.method_names import parse_choice
+from recbole_apa.unlearning.approximate.newton import solve_damped
+from recbole_apa.unlearning.approximate.unlearner import NAMES, ApproximateSettings, ApproximateUnlearner
 
 
 @pytest.fixture(scope="module")
@@ -181,7 +181,7 @@ def test_newton_takes_a_step_where_the_hessian_is_not_positive(trained, monkeypa
         dampings.append(damping)
         return solve_damped(product, b, damping, *rest) if damping > 0.05 else (b, False)
 
-    monkeypatch.setattr("recbole_apa.unlearning.approximate.solve_damped", solve)
+    monkeypatch.setattr("recbole_apa.unlearning.approximate.unlearner.solve_damped", solve)
     settings = ApproximateSettings(damping=0.001)
     unlearner = ApproximateUnlearner(method.made.model, factors, task.steps[0].parts, 1, settings)
     unlearner.forget("LLMEraser")

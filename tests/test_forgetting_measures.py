@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recbole_apa.evaluation.forgetting import (
+from recbole_apa.evaluation.forgetting_metrics import (
     activation_distance,
     confidence,
     entropy_membership,

@@ -6,10 +6,10 @@ from zlib import crc32
 import pytest
 
 from recbole_apa import audit, evaluate_run, run, unlearn, verify
-from recbole_apa.errors import RequestError, SettingsError
-from recbole_apa.files import file_digest, read_json
-from recbole_apa.run_store import MANIFEST, METRICS, RunStore
-from recbole_apa.unlearning.exactness import DEFINITIONS
+from recbole_apa.core.errors import RequestError, SettingsError
+from recbole_apa.core.files.whole import file_digest, read_json
+from recbole_apa.evidence.exactness import DEFINITIONS
+from recbole_apa.runs.store import MANIFEST, METRICS, RunStore
 from recbole_apa.unlearning.plan import ADDED, LEFT_OUT, plan_text
 from tests.test_interruption import completed, killed, server  # noqa: F401
 from tests.unlearning_helpers import copy_run, shown_interaction, tree
@@ -244,8 +244,8 @@ def test_requests_that_wait_are_carried_out_at_the_level_that_takes_over_least(s
     apart, folder = copy_run(small, tmp_path / "a"), copy_run(small, tmp_path / "b")
     for asked, level in (({"users": ["u8"]}, "fresh"), ({"users": ["u3"]}, "inherited")):
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr("recbole_apa.unlearning.session.carry_out", stopped)
-            patch.setattr("recbole_apa.ledger.Ledger.waiting", lambda ledger: [])
+            patch.setattr("recbole_apa.unlearning.stage.carry_out", stopped)
+            patch.setattr("recbole_apa.runs.ledger.Ledger.waiting", lambda ledger: [])
             with pytest.raises(InterruptedError):
                 unlearn(folder, **asked, exactness=level)
     unlearn(folder)

@@ -4,9 +4,9 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from recbole_apa import audit, evaluate_run, run, unlearn, verify
-from recbole_apa.frozen_states import state_name
-from recbole_apa.run_store import STATES
-from recbole_apa.seeding import digest_of
+from recbole_apa.core.seeding import digest_of
+from recbole_apa.runs.store import STATES
+from recbole_apa.runs.trunk_activations import state_name
 from tests.unlearning_helpers import shown_interaction, state
 
 
@@ -21,7 +21,7 @@ def names_of(result, *parts):
 
 def count_reads(monkeypatch):
     """Token sequences that the trunk reads from now on."""
-    from recbole_apa.backbone.trunk import SplitDecoder
+    from recbole_apa.backbone.split_decoder import SplitDecoder
 
     read, real = [], SplitDecoder.trunk
     monkeypatch.setattr(SplitDecoder, "trunk", lambda self, ids: read.extend(ids) or real(self, ids))

@@ -5,11 +5,11 @@ import torch
 
 from recbole_apa import audit, run, unlearn
 from recbole_apa.adapters.peft_files import read_adapter
-from recbole_apa.assembly import build
-from recbole_apa.errors import SettingsError
-from recbole_apa.files import read_json
-from recbole_apa.recbole_bridge import APAConfig
-from recbole_apa.shard_trainer import ShardTrainer
+from recbole_apa.core.errors import SettingsError
+from recbole_apa.core.files.whole import read_json
+from recbole_apa.model.shard_trainer import ShardTrainer
+from recbole_apa.pipeline.build import build
+from recbole_apa.pipeline.recbole_bridge import APAConfig
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from benchmarks.gpu_checks import CHECKS, NO_TIME, NotRun, Place, check_aggregation, check_shared_prefixes, run_checks
-from recbole_apa.adapters.layer import StackedLoRALinear
+from recbole_apa.adapters.lora import StackedLoRALinear
 from recbole_apa.backbone.shared_prefix import PartCache
 
 QUICK = [name for name in CHECKS if name.startswith(("aggregation", "shared prefixes"))]

@@ -11,7 +11,7 @@ from benchmarks.gpu_table import table_of
 from benchmarks.random_llama import plain_tokenizer, random_backbone, sharing_weights
 from benchmarks.roofline import Roof, roof_of, sheet_of
 from benchmarks.timing import NO_TIME, Contender, seconds_until
-from recbole_apa.adapters.inject import AdapterBank
+from recbole_apa.adapters.bank import AdapterBank
 from tests.test_backbone import ADAPTERS
 
 

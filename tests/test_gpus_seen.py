@@ -6,9 +6,9 @@ import pytest
 import torch
 
 from recbole_apa import APAConfig, evaluate_run
-from recbole_apa.devices import here
-from recbole_apa.workers.crew import Crew
-from recbole_apa.workers.ray_team import RayTeam
+from recbole_apa.core.system.devices import here
+from recbole_apa.pipeline.workers.pool import Crew
+from recbole_apa.pipeline.workers.ray_actors import RayTeam
 
 NAME = "CUDA_VISIBLE_DEVICES"
 
@@ -58,7 +58,7 @@ def test_a_run_of_another_machine_does_not_choose_the_gpus(monkeypatch):
 def test_a_run_trained_with_gpu_id_is_opened_where_the_environment_says(finished, monkeypatch):
     manifest = finished.trainer.store.manifest()
     manifest["options"] = {**manifest["options"], "gpu_id": "7"}
-    monkeypatch.setattr("recbole_apa.run_store.RunStore.check", lambda store: manifest)
+    monkeypatch.setattr("recbole_apa.runs.store.RunStore.check", lambda store: manifest)
     monkeypatch.setenv(NAME, "")
     evaluate_run(finished.run_dir, {"variants": "chosen"})
     assert os.environ[NAME] == ""

@@ -9,12 +9,12 @@ import pytest
 from safetensors.torch import load_file, save_file
 
 from recbole_apa import audit, evaluate_run, run, unlearn, verify
-from recbole_apa.errors import APAError, RunError, SettingsError
-from recbole_apa.files import write_json
-from recbole_apa.ledger import REQUEST, Ledger
-from recbole_apa.manifest import with_check
-from recbole_apa.outside import ANOTHERS, UNKNOWN, are_own_logs, mark, whose
-from recbole_apa.run_store import RunStore
+from recbole_apa.core.errors import APAError, RunError, SettingsError
+from recbole_apa.core.files.whole import write_json
+from recbole_apa.runs.ledger import REQUEST, Ledger
+from recbole_apa.runs.manifest import with_check
+from recbole_apa.runs.outside import ANOTHERS, UNKNOWN, are_own_logs, mark, whose
+from recbole_apa.runs.store import RunStore
 from recbole_apa.unlearning.key_digests import convert
 from tests.unlearning_helpers import copy_run, tree
 

@@ -6,7 +6,7 @@ from torch import nn
 
 from benchmarks.hot_path import COPIED, READ_BACK, Crossings
 from recbole_apa.adapters.training import AdapterCourse, train_together
-from recbole_apa.errors import TrainingError
+from recbole_apa.core.errors import TrainingError
 from tests.test_backbone import SAMPLES, engine, fill_adapters, train_settings
 
 OURS = "recbole_apa/"

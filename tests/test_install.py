@@ -10,8 +10,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 LIST_YAML = (
-    "import recbole_apa.properties_folder as p; f = p.properties_folder(); "
-    "print(f); print(len(list(f.rglob('*.yaml'))))"
+    "import recbole_apa.core.properties as p; f = p.properties_folder(); print(f); print(len(list(f.rglob('*.yaml'))))"
 )
 
 

@@ -9,10 +9,10 @@ import time
 import pytest
 
 from recbole_apa import audit, unlearn
-from recbole_apa.errors import APAError
-from recbole_apa.files import read_json
-from recbole_apa.ledger import Ledger, refuse_pending
-from recbole_apa.run_store import RunStore
+from recbole_apa.core.errors import APAError
+from recbole_apa.core.files.whole import read_json
+from recbole_apa.runs.ledger import Ledger, refuse_pending
+from recbole_apa.runs.store import RunStore
 from tests import killed_process
 from tests.killed_process import fresh_copy
 from tests.unlearning_helpers import copy_run, shown_interaction, state

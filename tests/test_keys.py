@@ -12,17 +12,17 @@ import pytest
 from safetensors.torch import load_file, save_file
 
 from recbole_apa import audit, evaluate_run, run, unlearn, verify
-from recbole_apa.cli import main
+from recbole_apa.cli.main import main
+from recbole_apa.core.errors import KeyFileError, RequestError, RunError
+from recbole_apa.core.files.whole import file_digest, write_json
 from recbole_apa.data.dataset_digest import DatasetDigest, _term, dataset_digest
 from recbole_apa.data.forgotten import Digester
 from recbole_apa.data.samples import Interactions, order_windows
-from recbole_apa.data.view import content_digest
-from recbole_apa.errors import KeyFileError, RequestError, RunError
-from recbole_apa.files import file_digest, write_json
-from recbole_apa.keys import Key, KeyRing, key_ring
-from recbole_apa.ledger import DONE, KEYED, REQUEST, Chain, Ledger
-from recbole_apa.manifest import with_check
-from recbole_apa.run_store import RunStore
+from recbole_apa.data.visible_data import content_digest
+from recbole_apa.evidence import Key, KeyRing, key_ring
+from recbole_apa.runs.ledger import DONE, KEYED, REQUEST, Chain, Ledger
+from recbole_apa.runs.manifest import with_check
+from recbole_apa.runs.store import RunStore
 from recbole_apa.unlearning.key_digests import convert
 from tests.test_old_runs import OLD, PLACES, expected, lasting
 from tests.unlearning_helpers import copy_run, tree

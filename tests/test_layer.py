@@ -6,10 +6,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from recbole_apa.adapters.inject import AdapterBank
-from recbole_apa.adapters.layer import Mixture, StackedLoRALinear
-from recbole_apa.errors import BackboneError
-from recbole_apa.settings import AdapterSettings
+from recbole_apa.adapters.bank import AdapterBank
+from recbole_apa.adapters.lora import Mixture, StackedLoRALinear
+from recbole_apa.core.errors import BackboneError
+from recbole_apa.core.settings import AdapterSettings
 
 ADAPTERS = AdapterSettings("lora", 2, 4.0, False, 0.0, ("q_proj",), ())
 

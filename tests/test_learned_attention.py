@@ -2,7 +2,7 @@
 
 import torch
 
-from recbole_apa.adapters.learned_attention import fit_attention
+from recbole_apa.adapters.receraser_attention import fit_attention
 
 ALL = torch.ones(3, dtype=torch.bool)
 

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from recbole_apa.errors import RunError
-from recbole_apa.ledger import DONE, REQUEST, Ledger
-from recbole_apa.run_lock import run_lock
+from recbole_apa.core.errors import RunError
+from recbole_apa.runs.ledger import DONE, REQUEST, Ledger
+from recbole_apa.runs.lock import run_lock
 
 
 def filled(folder):

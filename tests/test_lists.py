@@ -7,10 +7,10 @@ import torch
 from transformers import AutoTokenizer, MistralConfig, MistralForCausalLM, Qwen2Config, Qwen2ForCausalLM
 
 from recbole_apa import run
-from recbole_apa.backbone.lists import ListScorer
+from recbole_apa.backbone.candidate_scoring import ListScorer
 from recbole_apa.backbone.shared_prefix import group_by_prefix
+from recbole_apa.core.errors import PromptError, SettingsError
 from recbole_apa.data.prompts import PromptInput
-from recbole_apa.errors import PromptError, SettingsError
 from tests.test_backbone import engine, fill_adapters
 
 HISTORIES = [
@@ -139,7 +139,7 @@ def test_a_hundred_candidates_of_equal_weights_cost_less_than_a_fifth_of_the_tok
 def test_a_frame_with_the_target_before_the_history_has_no_embedding_of_the_history(backbone_folder):
     from recbole_apa.backbone.engine import ScoringEngine
     from recbole_apa.backbone.load import load_backbone
-    from recbole_apa.settings import PromptSettings
+    from recbole_apa.core.settings import PromptSettings
     from tests.test_backbone import ADAPTERS, CPU, settings
 
     words = PromptSettings("custom", {"frame": "{target}? {history}So:", "line": "{item}:{answer}\n"}, 300)

@@ -10,9 +10,9 @@ from datetime import datetime, timezone
 
 import pytest
 
-from recbole_apa import file_locks
-from recbole_apa.errors import RunError
-from recbole_apa.run_lock import HOLDER, LOCK, run_lock
+from recbole_apa.core.errors import RunError
+from recbole_apa.core.system import file_locks
+from recbole_apa.runs.lock import HOLDER, LOCK, run_lock
 from tests.ordinary_user import read_only
 
 
@@ -98,7 +98,7 @@ def test_a_forked_child_does_not_keep_its_parents_lock(tmp_path):
     code = (
         "import os, sys, time\n"
         "from pathlib import Path\n"
-        "from recbole_apa.run_lock import run_lock\n"
+        "from recbole_apa.runs.lock import run_lock\n"
         f"with run_lock(Path({str(tmp_path / 'run')!r}), 'testing'):\n"
         "    if os.fork() == 0:\n"
         "        print(os.getpid(), flush=True)\n"

@@ -8,14 +8,14 @@ from dataclasses import replace
 import pytest
 
 from recbole_apa import audit, run, unlearn, verify
-from recbole_apa.cli import main
-from recbole_apa.errors import RequestError, SettingsError
-from recbole_apa.files import read_json, write_json
-from recbole_apa.machine_kind import kind_from, machine_kind
-from recbole_apa.run_store import RunStore
+from recbole_apa.cli.main import main
+from recbole_apa.core.errors import RequestError, SettingsError
+from recbole_apa.core.files.whole import read_json, write_json
+from recbole_apa.core.system.machine import kind_from, machine_kind
+from recbole_apa.runs.store import RunStore
 from tests.unlearning_helpers import copy_run, shown_interaction, state, tree
 
-ELSEWHERE = ("recbole_apa.unlearning.machines", "recbole_apa.trainer", "recbole_apa.shard_trainer")
+ELSEWHERE = ("recbole_apa.unlearning.machines", "recbole_apa.model.trainer", "recbole_apa.model.shard_trainer")
 OTHER_PROCESSOR = {"ATEN_CPU_CAPABILITY": "default", "MKL_ENABLE_INSTRUCTIONS": "AVX2", "ONEDNN_MAX_CPU_ISA": "AVX2"}
 
 
@@ -177,7 +177,7 @@ def test_on_a_processor_with_other_instructions(options, finished, tmp_path, wor
 
 
 def _elsewhere(folder, *given):
-    command = [sys.executable, "-c", "import sys; from recbole_apa.cli import main; sys.exit(main(sys.argv[1:]))"]
+    command = [sys.executable, "-c", "import sys; from recbole_apa.cli.main import main; sys.exit(main(sys.argv[1:]))"]
     place = {"PYTHONPATH": os.path.dirname(os.path.dirname(os.path.abspath(__file__)))}
     environment = {**os.environ, **OTHER_PROCESSOR, **place}
     return subprocess.run([*command, *given], cwd=folder, env=environment, capture_output=True, text=True)

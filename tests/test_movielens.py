@@ -6,8 +6,8 @@ import pytest
 from recbole_apa import APAConfig
 from recbole_apa.data.prompts import TEMPLATES, PromptInput, fill
 from recbole_apa.evaluation.metrics import auc
-from recbole_apa.evaluation.trivial_rules import trivial_scores
-from recbole_apa.recbole_bridge import make_dataset
+from recbole_apa.evaluation.simple_rules import trivial_scores
+from recbole_apa.pipeline.recbole_bridge import make_dataset
 
 
 @pytest.fixture(scope="module")

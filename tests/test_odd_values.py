@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 
 from recbole_apa import APAConfig, audit, evaluate_run
-from recbole_apa.cli import main
+from recbole_apa.cli.main import main
+from recbole_apa.core.errors import DataError, RequestError, SettingsError
+from recbole_apa.core.files.whole import write_json
+from recbole_apa.core.yaml import parse_value, read_yaml
 from recbole_apa.data.samples import Interactions
-from recbole_apa.errors import DataError, RequestError, SettingsError
-from recbole_apa.files import write_json
-from recbole_apa.manifest import with_check
-from recbole_apa.unlearning.requests import find, read_demands
-from recbole_apa.yaml_options import parse_value, read_yaml
+from recbole_apa.runs.manifest import with_check
+from recbole_apa.unlearning.requests.lookup import find, read_demands
 from tests.unlearning_helpers import copy_run
 
 DEEP, LONG, HALF = "[" * 100_000, "9" * 5000, "\udcff"

@@ -14,14 +14,14 @@ import numpy as np
 import pytest
 
 from recbole_apa import audit, evaluate_run, unlearn, verify
-from recbole_apa.assembly import stored_view
+from recbole_apa.core.errors import RequestError, RunError
+from recbole_apa.core.files.whole import file_digest
 from recbole_apa.data.forgotten import Digester
 from recbole_apa.data.samples import Interactions
-from recbole_apa.errors import RequestError, RunError
-from recbole_apa.files import file_digest
-from recbole_apa.keys import key_ring
-from recbole_apa.ledger import DONE, REQUEST, Ledger
-from recbole_apa.run_store import FORMAT_VERSION, OLD_FORMAT_VERSIONS, RunStore
+from recbole_apa.evidence import key_ring
+from recbole_apa.pipeline.build import stored_view
+from recbole_apa.runs.ledger import DONE, REQUEST, Ledger
+from recbole_apa.runs.store import FORMAT_VERSION, OLD_FORMAT_VERSIONS, RunStore
 from recbole_apa.unlearning.redraw import refuse_plain_ids
 
 OLD = Path(__file__).resolve().parent / "data" / "old_runs"

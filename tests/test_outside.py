@@ -8,14 +8,14 @@ from pathlib import Path
 import pytest
 
 from recbole_apa import audit, run, unlearn, verify
-from recbole_apa.errors import RunError
-from recbole_apa.files import read_json, write_whole
-from recbole_apa.ledger import Ledger
-from recbole_apa.outside import mark
-from recbole_apa.run_store import RunStore
+from recbole_apa.core.errors import RunError
+from recbole_apa.core.files.whole import read_json, write_whole
+from recbole_apa.runs.ledger import Ledger
+from recbole_apa.runs.outside import mark
+from recbole_apa.runs.store import RunStore
 from tests.unlearning_helpers import copy_run, state, tree
 
-MEMORY = "recbole_apa.fitting.StateBuilder.fill_memory"
+MEMORY = "recbole_apa.model.fit.StateBuilder.fill_memory"
 
 
 def interrupted(*args):
@@ -46,7 +46,7 @@ def test_logs_of_interrupted_trainings_are_removed_and_verification_writes_none(
     asked = {**options, "epochs": 1}
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr(
-            "recbole_apa.fitting.StateBuilder.fill_memory", lambda *a: (_ for _ in ()).throw(KeyboardInterrupt)
+            "recbole_apa.model.fit.StateBuilder.fill_memory", lambda *a: (_ for _ in ()).throw(KeyboardInterrupt)
         )
         run("APA", "board", config_dict=asked, run_dir="run")
     assert len(boards()) == 1
@@ -55,7 +55,7 @@ def test_logs_of_interrupted_trainings_are_removed_and_verification_writes_none(
     assert len(first) == 2
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr(
-            "recbole_apa.fitting.StateBuilder.fill_memory", lambda *a: (_ for _ in ()).throw(KeyboardInterrupt)
+            "recbole_apa.model.fit.StateBuilder.fill_memory", lambda *a: (_ for _ in ()).throw(KeyboardInterrupt)
         )
         unlearn("run", users=["u3"])
     unlearn("run")
@@ -71,7 +71,7 @@ def test_logs_of_an_attempt_that_is_given_up_are_removed(finished, tmp_path, mon
     folder = copy_run(finished, tmp_path / "run")
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr(
-            "recbole_apa.fitting.StateBuilder.fill_memory", lambda *a: (_ for _ in ()).throw(KeyboardInterrupt)
+            "recbole_apa.model.fit.StateBuilder.fill_memory", lambda *a: (_ for _ in ()).throw(KeyboardInterrupt)
         )
         unlearn(folder, users=["u3"])
     attempt = boards()
@@ -133,7 +133,7 @@ def test_an_export_that_may_not_be_looked_at_stops_a_request_before_it_is_taken(
         refused(exported, r"was not taken(.|\n)*seen could not be looked at: Permission denied")
         # taken by whoever may look there: who may not goes on with the rest, and certificate and audit say so
         with monkeypatch.context() as other:
-            other.setattr("recbole_apa.unlearning.session.refuse_unreachable", lambda store: None)
+            other.setattr("recbole_apa.unlearning.stage.refuse_unreachable", lambda store: None)
             certificate = read_json(unlearn(exported, users=["u3"]).certificates[0])
         assert certificate["left_outside"] == [hidden]
         assert any("could not be looked at" in f and "could hold traces" in f for f in audit(exported).findings)
@@ -202,7 +202,7 @@ def test_a_training_stopped_by_a_full_disk_at_its_report_is_finished_by_the_same
 ):
     asked = {"config_dict": {**options, "epochs": 1}, "run_dir": tmp_path / "run"}
     with monkeypatch.context() as patch:
-        patch.setattr("recbole_apa.report.html.write_text", full(kind))
+        patch.setattr("recbole_apa.evaluation.report.run_page.write_text", full(kind))
         with pytest.raises(RunError, match=r"no space left while writing .*report.html"):
             run("APA", "board", **asked)
     run("APA", "board", **asked)
@@ -220,7 +220,7 @@ def full(kind):
 
 
 @pytest.mark.parametrize(
-    "place", ["recbole_apa.report.html.write_text", "recbole_apa.unlearning.certificate.write_text"]
+    "place", ["recbole_apa.evaluation.report.run_page.write_text", "recbole_apa.unlearning.certificate.write_text"]
 )
 def test_a_request_stopped_by_a_full_disk_says_that_it_was_taken(place, finished, tmp_path, monkeypatch):
     folder = copy_run(finished, tmp_path / "run")
@@ -259,7 +259,7 @@ def test_tensorboard_logs_that_cannot_be_written_stop_nothing(finished, tmp_path
         def add_scalar(self, *args):
             raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr("recbole_apa.trainer.open_scalars", lambda *a: Full())
+    monkeypatch.setattr("recbole_apa.model.trainer.open_scalars", lambda *a: Full())
     unlearn(folder, users=["u3"])
     assert caplog.text.count("cannot be written, and end here") == 1 and audit(folder).holds
     (tmp_path / "file").write_text("")

@@ -3,7 +3,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from recbole_apa.errors import PartitionError
+from recbole_apa.core.errors import PartitionError
 from recbole_apa.partition import PARTITIONERS
 from recbole_apa.partition.assignment import assign_by_distance, shard_count
 

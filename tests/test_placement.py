@@ -9,8 +9,8 @@ import torch
 from recbole_apa import run, unlearn, verify
 from recbole_apa.backbone.load import load_backbone, weights_digest
 from recbole_apa.backbone.placement import is_offloaded
-from recbole_apa.errors import BackboneError, SettingsError
-from recbole_apa.settings import PlacementSettings
+from recbole_apa.core.errors import BackboneError, SettingsError
+from recbole_apa.core.settings import PlacementSettings
 from tests.test_backbone import CPU, settings
 from tests.unlearning_helpers import state
 
@@ -90,7 +90,7 @@ def watch():
     while not ended.wait(0.01):
         most = max(most, anonymous())
 
-import recbole_apa.trainer, transformers.models.llama.modeling_llama
+import recbole_apa.model.trainer, transformers.models.llama.modeling_llama
 begin = anonymous()
 threading.Thread(target=watch, daemon=True).start()
 run("APA", "board", config_dict=OPTIONS, run_dir=sys.argv[1])

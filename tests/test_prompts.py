@@ -2,8 +2,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from recbole_apa.core.errors import PromptError
 from recbole_apa.data.prompts import TEMPLATES, PromptInput, PromptTemplate, choose_template, fill, fit_to_length
-from recbole_apa.errors import PromptError
 
 SAMPLE = PromptInput((("Alien (1979)", 1), ("Crash (1996)", 0), ("Dave (1993)", 1)), "Babe (1995)")
 item = st.text(alphabet=st.characters(codec="utf-8", exclude_categories=["Cs"]), min_size=1, max_size=12)

@@ -7,7 +7,7 @@ import torch
 
 from recbole_apa import run, unlearn, verify
 from recbole_apa.backbone.load import load_backbone
-from recbole_apa.errors import BackboneError, SettingsError
+from recbole_apa.core.errors import BackboneError, SettingsError
 from tests.test_backbone import CPU, SAMPLES, engine, fill_adapters, settings, train_settings
 
 

@@ -9,15 +9,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from recbole_apa import APAConfig, compare
-from recbole_apa.comparison_record import DONE, Row
+from recbole_apa.comparison.context import open_bench
+from recbole_apa.comparison.registry import make_methods
+from recbole_apa.comparison.report.criterion import ByRank
+from recbole_apa.comparison.report.table import comparison_rows, headers
+from recbole_apa.comparison.row import DONE, Row
+from recbole_apa.core.errors import SettingsError
 from recbole_apa.data.samples import Sample
-from recbole_apa.errors import SettingsError
 from recbole_apa.evaluation.candidates import candidates_asked, draw_candidates
 from recbole_apa.evaluation.ranking import ranking_figures
-from recbole_apa.methods.bench import open_bench
-from recbole_apa.methods.registry import make_methods
-from recbole_apa.report.comparison import comparison_rows, headers
-from recbole_apa.report.judgement import ByRank
 
 ITEMS = [f"i{n}" for n in range(20)]
 

@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 
 from recbole_apa import audit, evaluate_run, run, unlearn, verify
-from recbole_apa.cli import main
-from recbole_apa.errors import RunError
-from recbole_apa.files import read_json
-from recbole_apa.recbole_bridge import register
+from recbole_apa.cli.main import main
+from recbole_apa.core.errors import RunError
+from recbole_apa.core.files.whole import read_json
+from recbole_apa.pipeline.recbole_bridge import register
 from tests.ordinary_user import read_only
 from tests.unlearning_helpers import copy_run, tree
 
@@ -51,7 +51,7 @@ def test_a_dry_run_leaves_what_a_kill_interrupted(finished, tmp_path, monkeypatc
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr("recbole_apa.unlearning.retrain.switch", killed)
+        patch.setattr("recbole_apa.unlearning.exact.switch", killed)
         unlearn(folder, users=["u3"])
     before = tree(folder)
     with pytest.raises(RunError, match=r"half put in place.*--resume"):

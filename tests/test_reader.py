@@ -13,8 +13,8 @@ import pytest
 from hypothesis import HealthCheck, assume, example, given, settings
 from hypothesis import strategies as st
 
+from recbole_apa.core.errors import DataError
 from recbole_apa.data.reader import RECBOLE_MISSING, FileForm, Rule, concat, fast, read, read_table, strict
-from recbole_apa.errors import DataError
 from tests import reference_reader
 
 WAYS = ("fast", "small blocks", "slow")

@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from recbole_apa import audit, evaluate_run, run, unlearn, verify
+from recbole_apa.backbone.default_model import packaged_model_folder
 from recbole_apa.backbone.load import load_backbone, resolve_dtype
-from recbole_apa.backbone.wheel import packaged_model_folder
 from recbole_apa.data.prompts import PromptInput
 from tests.test_backbone import CPU, engine, fill_adapters, settings
 
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.realdata
 
 
 def test_two_processes_may_fetch_at_once(tmp_path):
-    code = "from recbole_apa.backbone.wheel import packaged_model_folder as f; print(f('smollm2-135m'))"
+    code = "from recbole_apa.backbone.default_model import packaged_model_folder as f; print(f('smollm2-135m'))"
     root = str(Path(__file__).resolve().parent.parent)
     env = os.environ | {"RECBOLE_APA_CACHE": str(tmp_path), "PYTHONPATH": root}
     both = [subprocess.Popen([sys.executable, "-c", code], env=env, stdout=subprocess.PIPE, text=True) for _ in "ab"]

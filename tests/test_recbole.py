@@ -46,8 +46,8 @@ def test_recboles_own_steps_train_and_evaluate(options, tmp_path):
 def test_recboles_own_config_is_told_what_it_lacks(options):
     from recbole.config import Config
 
+    from recbole_apa.core.errors import SettingsError
     from recbole_apa.data.dataset import APADataset
-    from recbole_apa.errors import SettingsError
 
     plain = {k: options[k] for k in ("data_path", "load_col")} | {"train_neg_sample_args": None}
     config = Config(APA, "board", config_dict=plain | {"threshold": {"rating": 4}, "normalize_all": False})

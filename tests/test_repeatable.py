@@ -7,11 +7,11 @@ import sys
 import pytest
 import torch
 
-from recbole_apa import repeatable as module
-from recbole_apa.errors import TrainingError
-from recbole_apa.machine_kind import machine_kind
-from recbole_apa.repeatable import OURS, WORKSPACE, repeatable
-from recbole_apa.seeding import derive_seed, drawn_for
+from recbole_apa.core.errors import TrainingError
+from recbole_apa.core.seeding import derive_seed, drawn_for
+from recbole_apa.core.system import deterministic as module
+from recbole_apa.core.system.deterministic import OURS, WORKSPACE, repeatable
+from recbole_apa.core.system.machine import machine_kind
 
 CUDA, CPU = torch.device("cuda"), torch.device("cpu")
 
@@ -73,10 +73,10 @@ def test_the_package_sets_the_workspace_before_torch_is_loaded(given, found):
 def test_training_on_a_gpu_is_inside_it(finished, monkeypatch):
     entered = []
     monkeypatch.setattr(
-        "recbole_apa.shard_trainer.repeatable", lambda device, wanted: entered.append(wanted) or repeatable(CPU)
+        "recbole_apa.model.shard_trainer.repeatable", lambda device, wanted: entered.append(wanted) or repeatable(CPU)
     )
     batches = finished.data[0].shard([s.sample_id for s in finished.data[0]._dataset.samples[:4]], 4, 1)
-    from recbole_apa.shard_trainer import ShardTrainer
+    from recbole_apa.model.shard_trainer import ShardTrainer
 
     kept = [p.detach().clone() for p in finished.model.engine.bank.parameters()]
     n = finished.model.engine.bank.n_adapters

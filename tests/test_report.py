@@ -1,8 +1,8 @@
 import numpy as np
 
-from recbole_apa.files import read_json
-from recbole_apa.report.figures import attention_weights, sample_map
-from recbole_apa.report.table import text_table, variants, verdict
+from recbole_apa.core.files.whole import read_json
+from recbole_apa.evaluation.report.figures import attention_weights, sample_map
+from recbole_apa.evaluation.report.run_table import text_table, variants, verdict
 
 
 def test_report_opens_without_a_network(finished):

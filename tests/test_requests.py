@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from recbole_apa.core.errors import RequestError, SettingsError
 from recbole_apa.data.samples import Interactions
-from recbole_apa.errors import RequestError, SettingsError
-from recbole_apa.unlearning.request_ids import map_ids
-from recbole_apa.unlearning.requests import find, named_demands, read_demands
+from recbole_apa.unlearning.requests.ids import map_ids
+from recbole_apa.unlearning.requests.lookup import find, named_demands, read_demands
 
 ROWS = Interactions(
     ["a", "a", "b", "b", "a"],

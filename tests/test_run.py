@@ -8,9 +8,9 @@ import torch
 
 from recbole_apa import evaluate_run, run
 from recbole_apa.adapters.peft_files import read_adapter
-from recbole_apa.errors import DataError, RunError, SettingsError
-from recbole_apa.files import file_digest
-from recbole_apa.run_store import RunStore
+from recbole_apa.core.errors import DataError, RunError, SettingsError
+from recbole_apa.core.files.whole import file_digest
+from recbole_apa.runs.store import RunStore
 from tests.peft_scores import assert_peft_agrees
 
 
@@ -89,7 +89,7 @@ def test_peft_loads_an_adapter_and_gives_the_same_scores(use_rslora, finished, b
 
 def test_finished_shards_are_not_trained_again(finished, options, tmp_path, monkeypatch):
     folder = tmp_path / "interrupted"
-    from recbole_apa.shard_trainer import ShardTrainer
+    from recbole_apa.model.shard_trainer import ShardTrainer
 
     trained, fit = [], ShardTrainer.fit
 
@@ -117,11 +117,13 @@ def test_a_run_interrupted_while_evaluated_is_finished_without_training(
     stopped_in, finished, options, tmp_path, monkeypatch
 ):
     """Before its figures are written, and after (TRUST.md 6: "holds a finished run", and no command helped)."""
-    from recbole_apa.shard_trainer import ShardTrainer
+    from recbole_apa.model.shard_trainer import ShardTrainer
 
     folder = tmp_path / "interrupted"
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(f"recbole_apa.evaluation_stage.{stopped_in}", lambda *a: (_ for _ in ()).throw(KeyboardInterrupt))
+        patch.setattr(
+            f"recbole_apa.pipeline.evaluate.{stopped_in}", lambda *a: (_ for _ in ()).throw(KeyboardInterrupt)
+        )
         run("APA", "board", config_dict=options, run_dir=folder)
     monkeypatch.setattr(ShardTrainer, "fit", None)
     result = run("APA", "board", config_dict=options, run_dir=folder)
@@ -133,7 +135,7 @@ def test_a_run_interrupted_while_evaluated_is_finished_without_training(
 
 def test_a_shard_depends_on_its_own_samples_alone(finished, options, tmp_path):
     """Train shard 2 by itself, from another state of the world: the same bytes."""
-    from recbole_apa.shard_trainer import ShardTrainer
+    from recbole_apa.model.shard_trainer import ShardTrainer
 
     model, loader = finished.model, finished.data[0]
     rule = model.rule
@@ -380,14 +382,14 @@ def test_bad_input_is_named_and_writes_nothing(change, error, says, options, tmp
 def test_no_space_leaves_nothing_half_written(finished, tmp_path, monkeypatch):
     import errno
 
-    from recbole_apa.fitting import StateBuilder
-    from recbole_apa.run_store import write_adapter
+    from recbole_apa.model.fit import StateBuilder
+    from recbole_apa.runs.store import write_adapter
 
     def full_disk(folder, *rest):
         write_adapter(folder, *rest)
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr("recbole_apa.run_store.write_adapter", full_disk)
+    monkeypatch.setattr("recbole_apa.runs.store.write_adapter", full_disk)
     store = RunStore(tmp_path / "run")
     factors, _ = finished.trainer.store.load_shard(0)
     history = type("History", (), {})()

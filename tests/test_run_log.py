@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from recbole_apa import evaluate_run, run, unlearn
-from recbole_apa.run_log import own_log, start_log
+from recbole_apa.runs.log import own_log, start_log
 from tests.unlearning_helpers import copy_run
 
 QUICK = {"variants": "chosen", "epochs": 1}
@@ -104,7 +104,7 @@ def test_what_the_programs_console_shows_is_not_shown_twice(root):
 
 
 def test_runs_of_two_threads_in_one_second_keep_to_their_own_files(root, monkeypatch):
-    monkeypatch.setattr("recbole_apa.run_log.get_local_time", lambda: "now")
+    monkeypatch.setattr("recbole_apa.runs.log.get_local_time", lambda: "now")
     both = threading.Barrier(2)
 
     def work(name):

@@ -3,7 +3,7 @@
 import pytest
 
 from recbole_apa import evaluate_run, run, unlearn, verify
-from recbole_apa.errors import SettingsError
+from recbole_apa.core.errors import SettingsError
 
 
 @pytest.mark.parametrize("partition", ["user", "item", "bekm", "blpa"])

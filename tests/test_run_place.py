@@ -4,11 +4,11 @@ import threading
 
 import pytest
 
-import recbole_apa.run_place as run_place
+import recbole_apa.runs.place as run_place
 from recbole_apa import APAConfig, run
-from recbole_apa.baselines import make_baseline_trainer
-from recbole_apa.errors import RunError
-from recbole_apa.run_place import make_run_dir, new_run_dir
+from recbole_apa.core.errors import RunError
+from recbole_apa.pipeline.recbole_models import make_baseline_trainer
+from recbole_apa.runs.place import make_run_dir, new_run_dir
 
 
 @pytest.fixture(autouse=True)

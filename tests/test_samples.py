@@ -3,11 +3,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from recbole_apa.core.errors import DataError
 from recbole_apa.data.item_text import item_columns, write_item
 from recbole_apa.data.samples import Interactions, make_sample, order_windows
 from recbole_apa.data.splits import draw_split, tallrec_split
-from recbole_apa.data.view import DataView
-from recbole_apa.errors import DataError
+from recbole_apa.data.visible_data import DataView
 
 rows = st.lists(st.tuples(st.sampled_from("abc"), st.integers(0, 6), st.integers(0, 1)), min_size=1, max_size=40)
 

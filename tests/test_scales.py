@@ -9,11 +9,11 @@ from hypothesis import strategies as st
 from torch import nn
 
 from recbole_apa import run, unlearn, verify
-from recbole_apa.adapters.layer import Mixture
+from recbole_apa.adapters.ia3 import StackedIA3Linear
+from recbole_apa.adapters.lora import Mixture
 from recbole_apa.adapters.peft_files import PeftDescription, read_adapter, write_adapter
-from recbole_apa.adapters.scales import StackedIA3Linear
-from recbole_apa.errors import SettingsError
-from recbole_apa.settings import AdapterSettings
+from recbole_apa.core.errors import SettingsError
+from recbole_apa.core.settings import AdapterSettings
 from tests.peft_scores import assert_peft_agrees
 from tests.unlearning_helpers import state
 

@@ -11,14 +11,14 @@ from pathlib import Path
 import pytest
 
 from recbole_apa import audit, evaluate_run, run, unlearn
-from recbole_apa.backbone import wheel
-from recbole_apa.errors import RunError
-from recbole_apa.files import write_json, write_text
-from recbole_apa.ledger import REQUEST, Ledger
-from recbole_apa.modes import umask
-from recbole_apa.run_lock import run_lock
-from recbole_apa.run_store import RunStore
-from recbole_apa.storage.place import copy_run
+from recbole_apa.backbone import default_model as wheel
+from recbole_apa.core.errors import RunError
+from recbole_apa.core.files.permissions import umask
+from recbole_apa.core.files.whole import write_json, write_text
+from recbole_apa.runs.ledger import REQUEST, Ledger
+from recbole_apa.runs.lock import run_lock
+from recbole_apa.runs.remote.working_copy import copy_run
+from recbole_apa.runs.store import RunStore
 from tests.ordinary_user import ordinary_user
 from tests.unlearning_helpers import copy_run as copied
 from tests.unlearning_helpers import tree

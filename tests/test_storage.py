@@ -13,19 +13,19 @@ import fsspec
 import pytest
 
 from recbole_apa import audit, evaluate_run, run, unlearn, verify
-from recbole_apa.assembly import stored_view
-from recbole_apa.cache import cache_root
-from recbole_apa.cli import main
-from recbole_apa.data.view import key_of
-from recbole_apa.errors import RunError
-from recbole_apa.files import file_digest
-from recbole_apa.keys import key_ring
-from recbole_apa.ledger import Ledger
-from recbole_apa.run_store import RunStore
-from recbole_apa.storage import lease as lease_file
-from recbole_apa.storage.lease import LEASE, lease
-from recbole_apa.storage.place import copy_run, publish, shown, working_folder
-from recbole_apa.storage.run_objects import INDEX, Index, RunObjects, told
+from recbole_apa.cli.main import main
+from recbole_apa.core.cache import cache_root
+from recbole_apa.core.errors import RunError
+from recbole_apa.core.files.whole import file_digest
+from recbole_apa.data.visible_data import key_of
+from recbole_apa.evidence import key_ring
+from recbole_apa.pipeline.build import stored_view
+from recbole_apa.runs.ledger import Ledger
+from recbole_apa.runs.remote import lease as lease_file
+from recbole_apa.runs.remote.lease import LEASE, lease
+from recbole_apa.runs.remote.objects import INDEX, Index, RunObjects, told
+from recbole_apa.runs.remote.working_copy import copy_run, publish, shown, working_folder
+from recbole_apa.runs.store import RunStore
 from tests import killed_process
 from tests.unlearning_helpers import shown_interaction, state
 

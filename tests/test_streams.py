@@ -6,8 +6,8 @@ import sys
 
 import pytest
 
-from recbole_apa.cli import main
-from recbole_apa.streams import PatientStream, patient_streams
+from recbole_apa.cli.main import main
+from recbole_apa.core.system.streams import PatientStream, patient_streams
 from tests.unlearning_helpers import copy_run
 
 

@@ -13,9 +13,9 @@ import torch
 from recbole_apa.backbone import threads
 from recbole_apa.backbone.load import load_backbone
 from recbole_apa.backbone.threads import map_on_threads
-from recbole_apa.cli import main
-from recbole_apa.errors import BackboneError, SettingsError
-from recbole_apa.surroundings import explained, refuse_name
+from recbole_apa.cli.main import main
+from recbole_apa.core.errors import BackboneError, SettingsError
+from recbole_apa.core.system.surroundings import explained, refuse_name
 
 ROOT = Path(__file__).resolve().parent.parent
 ASCII = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
@@ -87,7 +87,7 @@ def test_without_threads_the_limits_are_named(monkeypatch, capsys):
         def broken(*args, error=error, **kwargs):
             raise error
 
-        monkeypatch.setattr("recbole_apa.quick_start.run", broken)
+        monkeypatch.setattr("recbole_apa.pipeline.quick_start.run", broken)
         assert main(["--dataset=ml-100k"]) == 2
         assert "no more memory or threads" in capsys.readouterr().err
     assert explained(RuntimeError("other")) is None
@@ -95,13 +95,15 @@ def test_without_threads_the_limits_are_named(monkeypatch, capsys):
     def other(*args, **kwargs):
         raise RuntimeError("a fault of the program")
 
-    monkeypatch.setattr("recbole_apa.quick_start.run", other)
+    monkeypatch.setattr("recbole_apa.pipeline.quick_start.run", other)
     with pytest.raises(RuntimeError, match="a fault of the program"):  # whose traceback is wanted
         main(["--dataset=ml-100k"])
 
 
 def test_docstrings_that_are_gone_are_refused(monkeypatch):
-    monkeypatch.setattr("recbole_apa.surroundings.sys", type("Sys", (), {"flags": type("F", (), {"optimize": 2})}))
+    monkeypatch.setattr(
+        "recbole_apa.core.system.surroundings.sys", type("Sys", (), {"flags": type("F", (), {"optimize": 2})})
+    )
     with pytest.raises(SettingsError, match=r"found python -OO .*expected -O or neither"):
         load_backbone(None, torch.device("cpu"))  # before anything else is looked at
 

@@ -3,7 +3,7 @@ import torch
 from torch import nn
 
 from recbole_apa.adapters.training import AdapterCourse, rate_factor, should_stop, train_adapter
-from recbole_apa.errors import TrainingError
+from recbole_apa.core.errors import TrainingError
 from tests.test_backbone import train_settings
 
 

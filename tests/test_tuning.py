@@ -8,15 +8,15 @@ import pytest
 import yaml
 
 from recbole_apa import APAConfig, run, tune
-from recbole_apa.assembly import build_data
-from recbole_apa.cli import main
-from recbole_apa.errors import RunError, SettingsError, TrainingError
-from recbole_apa.files import read_json
-from recbole_apa.properties_folder import properties_folder
+from recbole_apa.cli.main import main
+from recbole_apa.core.errors import RunError, SettingsError, TrainingError
+from recbole_apa.core.files.whole import read_json
+from recbole_apa.core.properties import properties_folder
+from recbole_apa.core.yaml import read_yaml
+from recbole_apa.pipeline.build import build_data
 from recbole_apa.tuning.ranges import Range, read_ranges
 from recbole_apa.tuning.search import check_search, search
 from recbole_apa.tuning.trials import Search, Trial
-from recbole_apa.yaml_options import read_yaml
 
 needs_hyperopt = pytest.mark.usefixtures("hyperopt")
 

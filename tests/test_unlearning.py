@@ -6,9 +6,9 @@ import pytest
 import torch
 
 from recbole_apa import audit, evaluate_run, run, unlearn, verify
-from recbole_apa.errors import RequestError, RunError, SettingsError
-from recbole_apa.files import read_json
-from recbole_apa.run_store import RunStore
+from recbole_apa.core.errors import RequestError, RunError, SettingsError
+from recbole_apa.core.files.whole import read_json
+from recbole_apa.runs.store import RunStore
 from tests.unlearning_helpers import copy_run, shown_interaction, state, tree
 
 
@@ -212,7 +212,7 @@ def test_while_a_request_waits_evaluation_refuses(finished, tmp_path, monkeypatc
     folder = copy_run(finished, tmp_path / "run")
     before = evaluate_run(folder).metrics
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr("recbole_apa.fitting.StateBuilder.train", lambda *a: (_ for _ in ()).throw(KeyboardInterrupt))
+        patch.setattr("recbole_apa.model.fit.StateBuilder.train", lambda *a: (_ for _ in ()).throw(KeyboardInterrupt))
         unlearn(folder, users=["u3"])
     with pytest.raises(RunError, match=r"1 request\(s\) wait.*--resume.*--allow_pending"):
         evaluate_run(folder)
@@ -231,7 +231,7 @@ def test_a_stricter_request_for_what_waits_is_not_taken_for_done(asked, finished
     """It was dropped with status 0, and could never be asked for again."""
     folder = copy_run(finished, tmp_path / "run")
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr("recbole_apa.fitting.StateBuilder.train", lambda *a: (_ for _ in ()).throw(KeyboardInterrupt))
+        patch.setattr("recbole_apa.model.fit.StateBuilder.train", lambda *a: (_ for _ in ()).throw(KeyboardInterrupt))
         unlearn(folder, users=["u3"])
     before = tree(folder)
     for manner in ({"exactness": "strict"}, {"exactness": "fresh"}, {"method": "GradDiff"}):
@@ -252,7 +252,7 @@ def test_nothing_asked_and_nothing_waiting_is_said(finished, tmp_path):
 
 
 def test_the_second_process_is_told_who_holds_the_run(finished, tmp_path):
-    from recbole_apa.run_lock import run_lock
+    from recbole_apa.runs.lock import run_lock
 
     folder = copy_run(finished, tmp_path / "run")
     with (

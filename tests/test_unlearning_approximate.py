@@ -3,10 +3,10 @@
 import pytest
 
 from recbole_apa import audit, evaluate_run, unlearn, verify
-from recbole_apa.errors import SettingsError
-from recbole_apa.files import read_json
-from recbole_apa.ledger import Ledger
-from recbole_apa.run_store import RunStore
+from recbole_apa.core.errors import SettingsError
+from recbole_apa.core.files.whole import read_json
+from recbole_apa.runs.ledger import Ledger
+from recbole_apa.runs.store import RunStore
 from tests.unlearning_helpers import copy_run, shown_interaction, state, tree
 
 
@@ -81,7 +81,7 @@ def test_interrupted_it_goes_on_as_it_was_asked(finished, tmp_path, monkeypatch)
     folder, undisturbed = (copy_run(finished, tmp_path / name) for name in ("run", "undisturbed"))
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr(
-            "recbole_apa.unlearning.retrain.evaluate_state", lambda *a: (_ for _ in ()).throw(KeyboardInterrupt)
+            "recbole_apa.unlearning.exact.evaluate_state", lambda *a: (_ for _ in ()).throw(KeyboardInterrupt)
         )
         unlearn(folder, users=["u3"], method="SimNPO")
     result = unlearn(folder)

@@ -3,9 +3,9 @@
 import pytest
 
 from recbole_apa import audit, evaluate_run, unlearn, verify
-from recbole_apa.errors import RunError
-from recbole_apa.former_state import FormerState
-from recbole_apa.run_store import RunStore
+from recbole_apa.core.errors import RunError
+from recbole_apa.runs.reuse import FormerState
+from recbole_apa.runs.store import RunStore
 from tests.unlearning_helpers import copy_run, shown_interaction, tree
 
 

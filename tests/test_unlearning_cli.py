@@ -3,9 +3,9 @@
 import pytest
 
 from recbole_apa import evaluate_run, run, unlearn
-from recbole_apa.cli import main
-from recbole_apa.errors import RequestError
-from recbole_apa.files import read_json
+from recbole_apa.cli.main import main
+from recbole_apa.core.errors import RequestError
+from recbole_apa.core.files.whole import read_json
 from tests.conftest import write_board
 from tests.unlearning_helpers import copy_run, tree
 
@@ -89,7 +89,7 @@ def test_no_request_is_dropped_without_a_word(given, says, finished, tmp_path, c
 def test_a_request_that_waits_is_finished_and_the_one_named_is_not_dropped(named, finished, tmp_path, capsys):
     folder = copy_run(finished, tmp_path / "run")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("recbole_apa.unlearning.session.carry_out", stopped)
+        patch.setattr("recbole_apa.unlearning.stage.carry_out", stopped)
         with pytest.raises(InterruptedError):
             unlearn(folder, users=["u3"])
     assert main([f"--run={folder}", f"--forget_users={named}"]) == 0
@@ -149,7 +149,7 @@ def test_no_name_of_the_forgotten_reaches_a_log(finished, tmp_path, caplog):
 def test_the_same_command_again_goes_on_where_it_was_interrupted(options, tmp_path, capsys, monkeypatch):
     given = ["--model=APA", "--dataset=board", *words(options, epochs=1, run_dir=tmp_path / "run"), "--forget_users=u3"]
     with monkeypatch.context() as patch:
-        patch.setattr("recbole_apa.unlearning.retrain.switch", lambda *a: (_ for _ in ()).throw(KeyboardInterrupt))
+        patch.setattr("recbole_apa.unlearning.exact.switch", lambda *a: (_ for _ in ()).throw(KeyboardInterrupt))
         assert main(given) == 130
     assert main([f"--run={tmp_path / 'run'}", "--allow_pending"]) == 2
     assert "half put in place" in capsys.readouterr().err
@@ -166,7 +166,7 @@ def test_a_pair_is_asked_for_although_one_of_its_rows_waits(options, tmp_path):
     folder = tmp_path / "run"
     run("APA", "twice", config_dict={**options, "data_path": str(tmp_path), "epochs": 1}, run_dir=folder)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("recbole_apa.unlearning.session.carry_out", stopped)
+        patch.setattr("recbole_apa.unlearning.stage.carry_out", stopped)
         with pytest.raises(InterruptedError):
             unlearn(folder, interactions=[("u3", "i1", 3100)])
     done = unlearn(folder, interactions=[("u3", "i1")])

@@ -13,10 +13,10 @@ import psutil
 import pytest
 
 from recbole_apa import run
-from recbole_apa.errors import TrainingError
-from recbole_apa.run_store import RunStore
-from recbole_apa.terminable import Terminated, sigterm_kept, terminable
-from recbole_apa.workers.process import how_it_ended, start_process
+from recbole_apa.core.errors import TrainingError
+from recbole_apa.core.system.signals import Terminated, sigterm_kept, terminable
+from recbole_apa.pipeline.workers.process import how_it_ended, start_process
+from recbole_apa.runs.store import RunStore
 from tests.unlearning_helpers import state
 
 ROOT = str(Path(__file__).resolve().parent.parent)
@@ -180,6 +180,6 @@ def test_workers_that_are_killed_each_time_end_the_run_with_that_advice(options,
         process.kill()
         return process, line
 
-    monkeypatch.setattr("recbole_apa.workers.local.start_process", start_and_kill)
+    monkeypatch.setattr("recbole_apa.pipeline.workers.processes.start_process", start_and_kill)
     with pytest.raises(TrainingError, match=r"failed 3 times.*signal 9.*fewer workers need less: --workers=1"):
         run("APA", "board", config_dict={**options, "workers": 2}, run_dir=tmp_path / "run")

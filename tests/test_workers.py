@@ -14,11 +14,11 @@ import psutil
 import pytest
 
 from recbole_apa import run, unlearn
-from recbole_apa.errors import SettingsError, TrainingError
-from recbole_apa.run_store import RunStore
-from recbole_apa.workers.jobs import Job
-from recbole_apa.workers.ray_team import RAY_NEEDED, RayTeam, _no_cluster
-from recbole_apa.workers.schedule import WorkerLost, run_jobs
+from recbole_apa.core.errors import SettingsError, TrainingError
+from recbole_apa.pipeline.workers.jobs import Job
+from recbole_apa.pipeline.workers.ray_actors import RAY_NEEDED, RayTeam, _no_cluster
+from recbole_apa.pipeline.workers.schedule import WorkerLost, run_jobs
+from recbole_apa.runs.store import RunStore
 from tests.unlearning_helpers import copy_run, state
 
 LONGER = {"epochs": 60}
@@ -87,7 +87,7 @@ def kill_one(stop, killed):
     """Kill a process of ours that trains, as soon as there is one."""
     while not stop.is_set():
         for child in psutil.Process().children():
-            if "recbole_apa.workers.process" in " ".join(child.cmdline()):
+            if "recbole_apa.pipeline.workers.process" in " ".join(child.cmdline()):
                 child.kill()
                 killed.append(child.pid)
                 return
@@ -239,7 +239,7 @@ def test_ray_gives_the_same_bytes_though_a_node_dies_in_training_and_another_in_
 
 
 def test_ray_that_is_not_installed_is_named_before_anything_is_read(options, tmp_path, monkeypatch):
-    monkeypatch.setattr("recbole_apa.workers.crew.is_installed", lambda: False)
+    monkeypatch.setattr("recbole_apa.pipeline.workers.pool.is_installed", lambda: False)
     with pytest.raises(SettingsError, match=r'Ray is not installed; .* the extra ray: pip install "\.\[ray\]", or'):
         run("APA", "board", config_dict={**options, "engine": "ray"}, run_dir=tmp_path / "run")
     assert not (tmp_path / "run").exists()

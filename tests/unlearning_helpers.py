@@ -3,8 +3,8 @@
 import shutil
 from pathlib import Path
 
-from recbole_apa.files import file_digest, read_json
-from recbole_apa.run_store import MANIFEST, METRICS, REPORT, RunStore
+from recbole_apa.core.files.whole import file_digest, read_json
+from recbole_apa.runs.store import MANIFEST, METRICS, REPORT, RunStore
 
 TIMED = (METRICS, REPORT)
 """Files that say how long something took."""

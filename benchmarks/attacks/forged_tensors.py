@@ -10,8 +10,8 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from recbole_apa.files import file_digest
-from recbole_apa.run_store import RunStore
+from recbole_apa.core.files.whole import file_digest
+from recbole_apa.runs.store import RunStore
 
 
 def forgeries(run: Path, outcome: Callable[[Path, Mapping[str, Any]], tuple[str, str]]) -> Iterator[dict[str, Any]]:

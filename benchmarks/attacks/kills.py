@@ -172,7 +172,7 @@ def _waiting(state: dict[str, Any]) -> bool:
 def _is_served(scene: Scene, place: Place) -> bool:
     """Whether a run is evaluated as it lies there; False where it is refused."""
     from recbole_apa import evaluate_run
-    from recbole_apa.errors import APAError
+    from recbole_apa.core.errors import APAError
 
     try:
         evaluate_run(where(scene, place))

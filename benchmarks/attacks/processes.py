@@ -36,10 +36,10 @@ def warm() -> None:
     import torch
     import transformers.models.llama.modeling_llama  # noqa: F401
 
-    import recbole_apa.cli
-    import recbole_apa.quick_start
-    import recbole_apa.unlearning.audit
-    import recbole_apa.unlearning.session  # noqa: F401
+    import recbole_apa.cli.main
+    import recbole_apa.pipeline.quick_start
+    import recbole_apa.unlearning.proof.quick
+    import recbole_apa.unlearning.stage  # noqa: F401
 
     torch.set_num_threads(1)
     # plotly makes its templates when a first figure asks for them

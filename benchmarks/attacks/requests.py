@@ -70,8 +70,8 @@ class Target:
     def plan(self, case: RequestCase) -> tuple[str, Any]:
         """What becomes of a file: the rows that would be hidden, or what was raised."""
         from recbole_apa import unlearn
-        from recbole_apa.errors import RequestError
-        from recbole_apa.unlearning import session
+        from recbole_apa.core.errors import RequestError
+        from recbole_apa.unlearning import stage as session
 
         path = self.folder / f"request{case.ending}"
         path.write_bytes(case.data)

@@ -27,8 +27,8 @@ from benchmarks.attacks.forged_tensors import forgeries
 from benchmarks.attacks.tampered_files import Tampering, tampered, tamperings
 from benchmarks.board import board_options
 from recbole_apa import audit, run, unlearn
-from recbole_apa.errors import APAError, RunError
-from recbole_apa.run_store import RunStore
+from recbole_apa.core.errors import APAError, RunError
+from recbole_apa.runs.store import RunStore
 
 TINY = Path(__file__).resolve().parents[2] / "tests" / "data" / "old_runs"
 FOUND, REFUSED, PASSED, BROKE = "found", "refused", "passed", "broke"

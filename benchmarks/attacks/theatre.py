@@ -127,14 +127,14 @@ class Theatre:
 
 def main(command: Sequence[str]) -> int:
     """The package's command line, in this process."""
-    from recbole_apa.cli import main as run_command
+    from recbole_apa.cli.main import main as run_command
 
     return run_command(command)
 
 
 def _make_key() -> None:
     """One for all cases, so that what is keyed is the same in each."""
-    from recbole_apa.keys import key_ring
+    from recbole_apa.evidence import key_ring
 
     key_ring({}).rotate()
 

@@ -9,11 +9,11 @@ from typing import Any
 
 from safetensors.torch import save_file
 
-from recbole_apa.adapters.inject import Factors
-from recbole_apa.errors import RunError
-from recbole_apa.plain_files import read_plain
-from recbole_apa.settings import AdapterSettings
-from recbole_apa.tensor_files import Expected, check_values, parse_tensors
+from recbole_apa.adapters.bank import Factors
+from recbole_apa.core.errors import RunError
+from recbole_apa.core.files.plain import read_plain
+from recbole_apa.core.files.tensors import Expected, check_values, parse_tensors
+from recbole_apa.core.settings import AdapterSettings
 
 ADAPTER = "adapter_model.safetensors"
 _PREFIX = "base_model.model."

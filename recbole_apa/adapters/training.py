@@ -8,9 +8,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from recbole_apa.errors import TrainingError
-from recbole_apa.seeding import drawn_for
-from recbole_apa.settings import TrainSettings
+from recbole_apa.core.errors import TrainingError
+from recbole_apa.core.seeding import drawn_for
+from recbole_apa.core.settings import TrainSettings
 
 
 @dataclass
@@ -21,7 +21,7 @@ class ShardHistory:
     epoch_losses: list[float] = field(default_factory=list)
     stopped_early: bool = False
     machine: dict[str, str] = field(default_factory=dict)
-    """The kind of machine it ran on (:class:`~recbole_apa.machine_kind.MachineKind`); empty where it is not known."""
+    """The :class:`~recbole_apa.core.system.machine.MachineKind` it ran on; empty where it is not known."""
 
 
 def rate_factor(step: int, n_steps: int, warmup: int, schedule: str) -> float:

@@ -10,18 +10,18 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
-from recbole_apa.adapters.inject import AdapterBank
-from recbole_apa.adapters.layer import MergeMode
-from recbole_apa.backbone.answers import PromptEncoder, TokenizedPrompt
+from recbole_apa.adapters.bank import AdapterBank
+from recbole_apa.adapters.lora import MergeMode
+from recbole_apa.backbone.answer_head import AnswerHead, gather_positions
 from recbole_apa.backbone.load import Backbone
 from recbole_apa.backbone.placement import checkpoint_layers, is_offloaded
-from recbole_apa.backbone.scoring import AnswerHead, gather_positions
+from recbole_apa.backbone.prompt_encoder import PromptEncoder, TokenizedPrompt
 from recbole_apa.backbone.split_check import check_split
+from recbole_apa.backbone.split_decoder import SplitDecoder
 from recbole_apa.backbone.threads import map_on_threads
-from recbole_apa.backbone.trunk import SplitDecoder
+from recbole_apa.core.errors import PromptError
+from recbole_apa.core.settings import AdapterSettings, BackboneSettings, PromptSettings, TrainSettings
 from recbole_apa.data.prompts import PromptInput, choose_template
-from recbole_apa.errors import PromptError
-from recbole_apa.settings import AdapterSettings, BackboneSettings, PromptSettings, TrainSettings
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")

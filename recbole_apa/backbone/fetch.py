@@ -7,7 +7,7 @@ import sys
 from logging import getLogger
 from pathlib import Path
 
-from recbole_apa.errors import BackboneError
+from recbole_apa.core.errors import BackboneError
 
 _HASHED = "hashed.txt"
 _OTHERWISE = "or name a local model with --backbone=FOLDER"

@@ -9,12 +9,12 @@ from typing import Any
 import torch
 from torch import nn
 
+from recbole_apa.backbone.default_model import PACKAGED, packaged_model_folder
 from recbole_apa.backbone.placement import placed_by, sorted_tensors
 from recbole_apa.backbone.quantization import keep_differentiable, quantization_config
-from recbole_apa.backbone.wheel import PACKAGED, packaged_model_folder
-from recbole_apa.errors import BackboneError
-from recbole_apa.settings import BackboneSettings, PlacementSettings
-from recbole_apa.surroundings import refuse_stripped
+from recbole_apa.core.errors import BackboneError
+from recbole_apa.core.settings import BackboneSettings, PlacementSettings
+from recbole_apa.core.system.surroundings import refuse_stripped
 
 
 @dataclass(frozen=True)

@@ -10,9 +10,9 @@ from accelerate.utils import align_module_device
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint, set_checkpoint_early_stop
 
-from recbole_apa.adapters.layer import Mixture
-from recbole_apa.errors import BackboneError
-from recbole_apa.settings import PlacementSettings
+from recbole_apa.adapters.lora import Mixture
+from recbole_apa.core.errors import BackboneError
+from recbole_apa.core.settings import PlacementSettings
 
 _M_MMAP_THRESHOLD = -3
 """Of glibc's malloc.h."""

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from recbole_apa.errors import BackboneError
+from recbole_apa.core.errors import BackboneError
 
 
 def quantization_config(kind: str, dtype: torch.dtype) -> Any:

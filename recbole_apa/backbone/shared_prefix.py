@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from transformers import DynamicCache
 
-from recbole_apa.backbone.answers import TokenizedPrompt
+from recbole_apa.backbone.prompt_encoder import TokenizedPrompt
 
 
 @dataclass(frozen=True)

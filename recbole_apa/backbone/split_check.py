@@ -13,11 +13,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from recbole_apa.backbone.answer_head import AnswerHead
 from recbole_apa.backbone.full_precision import can_be_float32, in_float32
-from recbole_apa.backbone.scoring import AnswerHead
 from recbole_apa.backbone.shared_prefix import SharedPass
-from recbole_apa.backbone.trunk import SplitDecoder
-from recbole_apa.errors import BackboneError
+from recbole_apa.backbone.split_decoder import SplitDecoder
+from recbole_apa.core.errors import BackboneError
 
 SCORE = 1e-5
 """Largest difference of s, at any position."""

@@ -10,8 +10,8 @@ from typing import TypeVar
 
 import torch
 
-from recbole_apa.errors import BackboneError
-from recbole_apa.surroundings import explained
+from recbole_apa.core.errors import BackboneError
+from recbole_apa.core.system.surroundings import explained
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")

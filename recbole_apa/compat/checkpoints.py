@@ -12,7 +12,7 @@ from typing import Any
 import torch
 
 from recbole_apa.compat.release import replace
-from recbole_apa.errors import SettingsError
+from recbole_apa.core.errors import SettingsError
 
 TRUST = "RECBOLE_APA_TRUST_CHECKPOINTS"
 

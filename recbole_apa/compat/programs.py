@@ -11,7 +11,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from recbole_apa.errors import SettingsError
+from recbole_apa.core.errors import SettingsError
 
 
 def config_for_apa(module: ModuleType) -> None:
@@ -26,7 +26,9 @@ def config_for_apa(module: ModuleType) -> None:
         if _asked(model, words, config_dict or {}, files) != "APA":
             return own(model, dataset, config_file_list, config_dict)
         # a room further up: it knows APAConfig
-        return importlib.import_module("recbole_apa.recbole_programs").config_of(dataset, files, config_dict, words)
+        return importlib.import_module("recbole_apa.pipeline.recbole_programs").config_of(
+            dataset, files, config_dict, words
+        )
 
     if own.__module__ != __name__:
         config.__module__ = __name__
@@ -66,7 +68,7 @@ def _asked(model: Any, words: Mapping[str, str], given: Mapping[str, Any], files
 
 def _named_in(file: Path) -> Any:
     """The model that a file names; None where our reader refuses what RecBole's own may take."""
-    from recbole_apa.yaml_options import read_yaml
+    from recbole_apa.core.yaml import read_yaml
 
     try:
         return read_yaml(file).get("model")

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from recbole_apa.errors import SettingsError
+from recbole_apa.core.errors import SettingsError
 
 NEWER = "pip install --no-deps recbole==1.2.1"
 NEWER_MODELS = ("AsymKNN", "GRU4RecCPR", "SASRecCPR")

@@ -5,8 +5,8 @@ from collections.abc import Iterator, Sequence
 from recbole.data.dataloader import TrainDataLoader
 from recbole.data.interaction import Interaction
 
+from recbole_apa.core.seeding import hash_order
 from recbole_apa.data.samples import Sample
-from recbole_apa.seeding import hash_order
 
 
 class ShardBatches:

@@ -12,20 +12,20 @@ from recbole.data.dataset import Dataset
 from recbole.data.interaction import Interaction
 from recbole.utils import EvaluatorType, FeatureSource, FeatureType
 
+from recbole_apa.core.errors import DataError, SettingsError
+from recbole_apa.core.settings import SampleSettings
 from recbole_apa.data.dataset_digest import DatasetDigest, dataset_digest
 from recbole_apa.data.item_text import item_columns, write_item
 from recbole_apa.data.load import Loaded, load_dataset
 from recbole_apa.data.prompts import PromptInput
 from recbole_apa.data.reader import Table
+from recbole_apa.data.recbole_settings import read_settings
 from recbole_apa.data.recbole_split import read_split, split_rows
 from recbole_apa.data.recbole_tables import frame_of
 from recbole_apa.data.samples import Interactions, LabelledItems, Sample, Windows, make_sample, order_windows
 from recbole_apa.data.splits import SPLITS, draw_split, tallrec_split
 from recbole_apa.data.tokens import Tokens
-from recbole_apa.data.view import DataView, content_digest
-from recbole_apa.errors import DataError, SettingsError
-from recbole_apa.recbole_settings import read_settings
-from recbole_apa.settings import SampleSettings
+from recbole_apa.data.visible_data import DataView, content_digest
 
 SAMPLE_INDEX = "sample_index"
 LABEL_LIST_SUFFIX = "_list"

@@ -5,15 +5,15 @@ from collections.abc import Iterable
 
 import numpy as np
 
+from recbole_apa.core.seeding import NONE_DRAWN, cutoff_between, draw_hash
 from recbole_apa.data.samples import Interactions
-from recbole_apa.seeding import NONE_DRAWN, cutoff_between, draw_hash
 
 _PREFIX = len(b"draw").to_bytes(8, "big") + b"draw"
-"""How :func:`~recbole_apa.seeding.digest_of` begins for a draw."""
+"""How :func:`~recbole_apa.core.seeding.digest_of` begins for a draw."""
 
 
 def draw_rows(rows: Interactions, eligible: np.ndarray, size: int | None) -> tuple[np.ndarray, str | None]:
-    """Draw ``size`` of the eligible rows by hash of sample id, as :func:`~recbole_apa.seeding.draw_cutoff` does.
+    """Draw ``size`` of the eligible rows by hash of sample id, as :func:`~recbole_apa.core.seeding.draw_cutoff` does.
 
     Args:
         eligible: row numbers.

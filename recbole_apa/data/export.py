@@ -4,8 +4,8 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+from recbole_apa.core.files.whole import write_text
 from recbole_apa.data.samples import Sample
-from recbole_apa.files import write_text
 
 
 def export_samples(

@@ -11,10 +11,10 @@ from typing import Any
 
 import numpy as np
 
+from recbole_apa.core.errors import DataError, SettingsError
+from recbole_apa.core.intervals import Interval, parse_intervals
 from recbole_apa.data.reader import Table
 from recbole_apa.data.tokens import Tokens
-from recbole_apa.errors import DataError, SettingsError
-from recbole_apa.intervals import Interval, parse_intervals
 
 
 @dataclass(frozen=True)

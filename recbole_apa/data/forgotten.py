@@ -6,9 +6,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from recbole_apa.core.seeding import digest_of
 from recbole_apa.data.samples import Interactions, time_texts
-from recbole_apa.keys.key import Key
-from recbole_apa.seeding import digest_of
+from recbole_apa.evidence.key import Key
 
 USER, ITEM, PAIR, ROW = "user", "item", "pair", "row"
 """What a request may name: all of a user, all of an item, all of a user about an item, one time of that."""

@@ -4,8 +4,8 @@ import re
 import string
 from collections.abc import Mapping, Sequence
 
+from recbole_apa.core.errors import DataError
 from recbole_apa.data.prompts import placeholders
-from recbole_apa.errors import DataError
 
 _EMPTY_BRACKETS = re.compile(r"\s*\(\s*\)")
 _ONLY_PUNCTUATION = re.compile(r"\W*")

@@ -11,13 +11,13 @@ from typing import Any
 import numpy as np
 from recbole.utils import FeatureSource
 
+from recbole_apa.core.errors import DataError
 from recbole_apa.data.filters import FilterSettings, Tables, filter_tables, first_rows
 from recbole_apa.data.reader import Table, concat
 from recbole_apa.data.recbole_tables import declare, drop_incomplete, read_feat
 from recbole_apa.data.samples import Interactions
 from recbole_apa.data.splits import SPLITS
-from recbole_apa.data.view import DataView
-from recbole_apa.errors import DataError
+from recbole_apa.data.visible_data import DataView
 
 
 @dataclass(frozen=True)

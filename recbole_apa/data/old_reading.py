@@ -19,7 +19,7 @@ from recbole.utils import FeatureType
 from recbole_apa.data.item_text import item_columns, write_item
 from recbole_apa.data.samples import Interactions, order_windows
 from recbole_apa.data.tokens import Tokens
-from recbole_apa.data.view import DataView, content_digest
+from recbole_apa.data.visible_data import DataView, content_digest
 
 _MOST_SHOWN = 10
 

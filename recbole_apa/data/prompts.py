@@ -4,7 +4,7 @@ import string
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 
-from recbole_apa.errors import PromptError
+from recbole_apa.core.errors import PromptError
 
 FRAME_FIELDS = frozenset({"target", "history", "liked", "disliked", "n_liked", "n_history"})
 

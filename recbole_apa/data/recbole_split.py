@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import torch
 
+from recbole_apa.core.errors import SettingsError
+from recbole_apa.data.eval_checks import eval_problems
 from recbole_apa.data.tokens import Tokens
-from recbole_apa.errors import SettingsError
-from recbole_apa.eval_checks import eval_problems
 
 _N_PARTS = 3
 _LEFT_OUT = {"valid_and_test": (1, 1), "valid_only": (1, 0), "test_only": (0, 1)}

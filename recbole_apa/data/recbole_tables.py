@@ -9,9 +9,9 @@ import numpy as np
 import pandas as pd
 from recbole.utils import FeatureSource, FeatureType
 
+from recbole_apa.core.errors import DataError
 from recbole_apa.data.reader import RECBOLE_MISSING, Field, FileForm, Rule, Table, read_table
 from recbole_apa.data.tokens import Tokens
-from recbole_apa.errors import DataError
 
 _MOST_LINES = 10
 

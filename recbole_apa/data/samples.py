@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from recbole_apa.core.seeding import digest_of
 from recbole_apa.data.tokens import Tokens
-from recbole_apa.seeding import digest_of
 
 _APART = re.compile(r"[:#]|%(25|3A|23)")
 CHUNK = 1 << 18

@@ -4,9 +4,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from recbole_apa.core.errors import DataError
 from recbole_apa.data.draw import draw_rows
 from recbole_apa.data.samples import Interactions, Windows
-from recbole_apa.errors import DataError
 
 SPLITS = ("train", "valid", "test")
 

@@ -1,1 +1,24 @@
 """Scores -> figures: metrics, intervals, and the rules that a model must beat."""
+
+from recbole_apa.evaluation.candidates import CandidateLists, draw_candidates
+from recbole_apa.evaluation.forgetting_metrics import activation_distance, js_divergence, membership_auc
+from recbole_apa.evaluation.metrics import auc, interval, mean_log_loss
+from recbole_apa.evaluation.ranking import ranking_figures
+from recbole_apa.evaluation.simple_rules import rule_scores, trivial_scores
+from recbole_apa.evaluation.variants import score_split, split_figures
+
+__all__ = [
+    "CandidateLists",
+    "activation_distance",
+    "auc",
+    "draw_candidates",
+    "interval",
+    "js_divergence",
+    "mean_log_loss",
+    "membership_auc",
+    "ranking_figures",
+    "rule_scores",
+    "score_split",
+    "split_figures",
+    "trivial_scores",
+]

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from logging import getLogger
 from typing import TypeVar
 
-from recbole_apa.errors import APAError
+from recbole_apa.core.errors import APAError
 
 T = TypeVar("T")
 _ARITHMETIC = (ValueError, IndexError, KeyError, TypeError, ArithmeticError)

@@ -9,9 +9,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from recbole_apa.core.errors import SettingsError
+from recbole_apa.core.seeding import hash_order
 from recbole_apa.data.samples import Sample
-from recbole_apa.errors import SettingsError
-from recbole_apa.seeding import hash_order
 
 
 @dataclass(frozen=True)

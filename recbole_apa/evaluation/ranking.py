@@ -7,7 +7,7 @@ import torch
 from recbole.evaluator import Evaluator
 from recbole.evaluator.collector import DataStruct
 
-from recbole_apa.errors import SettingsError
+from recbole_apa.core.errors import SettingsError
 
 
 def ranking_figures(config: Any, ranks: np.ndarray) -> dict[str, float]:

@@ -6,13 +6,13 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from recbole_apa.backbone.answers import TokenizedPrompt
+from recbole_apa.backbone.prompt_encoder import TokenizedPrompt
+from recbole_apa.core.errors import RunError
+from recbole_apa.core.progress import progress
 from recbole_apa.data.samples import Sample
-from recbole_apa.errors import RunError
 from recbole_apa.evaluation.metrics import auc, interval, mean_log_loss, resampled_aucs
-from recbole_apa.evaluation.trivial_rules import HISTORY_LIKE_RATE, trivial_scores
-from recbole_apa.model import APA
-from recbole_apa.progress import progress
+from recbole_apa.evaluation.simple_rules import HISTORY_LIKE_RATE, trivial_scores
+from recbole_apa.model.apa import APA
 
 AGGREGATIONS = ("decomposition", "non_decomposition", "prediction")
 RESAMPLES = 1000

@@ -9,7 +9,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from recbole_apa.errors import PartitionError
+from recbole_apa.core.errors import PartitionError
 
 
 @dataclass(frozen=True)

@@ -8,9 +8,9 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
-from recbole_apa.errors import PartitionError
+from recbole_apa.core.errors import PartitionError
+from recbole_apa.core.seeding import hash_order
 from recbole_apa.partition.assignment import assign_by_distance
-from recbole_apa.seeding import hash_order
 
 
 def squared_distances(vectors: Tensor, anchors: Tensor) -> Tensor:

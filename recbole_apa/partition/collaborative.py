@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from recbole_apa.errors import PartitionError
+from recbole_apa.core.errors import PartitionError
 from recbole_apa.partition.assignment import Partition, check_partition_input
 from recbole_apa.partition.balanced_kmeans import balanced_kmeans, random_anchors, squared_distances
 from recbole_apa.partition.label_propagation import balanced_label_propagation

@@ -3,7 +3,7 @@
 from collections import Counter, deque
 from collections.abc import Iterable, Mapping, Sequence
 
-from recbole_apa.seeding import digest_of, hash_order
+from recbole_apa.core.seeding import digest_of, hash_order
 
 
 def balanced_label_propagation(

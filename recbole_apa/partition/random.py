@@ -5,8 +5,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from recbole_apa.core.seeding import hash_order
 from recbole_apa.partition.assignment import Partition, check_partition_input
-from recbole_apa.seeding import hash_order
 
 
 class RandomPartitioner:

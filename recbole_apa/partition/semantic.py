@@ -11,8 +11,8 @@ from threadpoolctl import threadpool_limits
 from torch import Tensor
 from torch.nn import functional as F
 
+from recbole_apa.core.seeding import derive_seed
 from recbole_apa.partition.assignment import Partition, assign_by_distance, check_partition_input
-from recbole_apa.seeding import derive_seed
 
 
 class SemanticPartitioner:

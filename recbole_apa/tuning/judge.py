@@ -5,16 +5,16 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from recbole_apa.assembly import build_data, build_model
 from recbole_apa.backbone.engine import StateCache
-from recbole_apa.baselines import make_baseline_trainer
-from recbole_apa.errors import SettingsError, TrainingError
-from recbole_apa.idle_options import IDLE
-from recbole_apa.make_trainer import make_trainer
-from recbole_apa.option_names import RECBOLE_EXTRA, RUN_KEYS
-from recbole_apa.options import refuse_unknown
-from recbole_apa.recbole_bridge import APAConfig
-from recbole_apa.settings import STATE_KEYS
+from recbole_apa.core.errors import SettingsError, TrainingError
+from recbole_apa.core.options import refuse_unknown
+from recbole_apa.core.settings import STATE_KEYS
+from recbole_apa.pipeline.build import build_data, build_model
+from recbole_apa.pipeline.idle_options import IDLE
+from recbole_apa.pipeline.option_names import RECBOLE_EXTRA, RUN_KEYS
+from recbole_apa.pipeline.recbole_bridge import APAConfig
+from recbole_apa.pipeline.recbole_models import make_baseline_trainer
+from recbole_apa.pipeline.trainer_factory import make_trainer
 from recbole_apa.tuning.ranges import Range
 
 _DECIDE_ROWS = frozenset(

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from recbole_apa.errors import SettingsError
-from recbole_apa.options import nearest
-from recbole_apa.recbole_checks import is_number
-from recbole_apa.yaml_options import parse_value, read_yaml
+from recbole_apa.core.errors import SettingsError
+from recbole_apa.core.options import nearest
+from recbole_apa.core.yaml import parse_value, read_yaml
+from recbole_apa.data.recbole_checks import is_number
 
 _SHAPES = {
     "choice": "a list of values, e.g. [4, 8, 16]",

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from recbole_apa.errors import SettingsError
+from recbole_apa.core.errors import SettingsError
 from recbole_apa.tuning.ranges import Range
 
 Point = dict[str, Any]

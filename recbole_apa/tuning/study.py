@@ -13,12 +13,12 @@ from typing import Any
 
 from recbole.utils import get_local_time, set_color
 
-from recbole_apa.assembly import start_logging
-from recbole_apa.errors import RunError, SettingsError, TrainingError
-from recbole_apa.idle_options import say_idle
-from recbole_apa.properties_folder import properties_folder
-from recbole_apa.run_lock import run_lock
-from recbole_apa.run_log import own_log
+from recbole_apa.core.errors import RunError, SettingsError, TrainingError
+from recbole_apa.core.properties import properties_folder
+from recbole_apa.pipeline.build import start_logging
+from recbole_apa.pipeline.idle_options import say_idle
+from recbole_apa.runs.lock import run_lock
+from recbole_apa.runs.log import own_log
 from recbole_apa.tuning.judge import Judge
 from recbole_apa.tuning.ranges import read_ranges
 from recbole_apa.tuning.search import Point, check_search, search

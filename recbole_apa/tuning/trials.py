@@ -9,7 +9,7 @@ from typing import Any
 import yaml
 from tabulate import tabulate
 
-from recbole_apa.files import write_json, write_text
+from recbole_apa.core.files.whole import write_json, write_text
 from recbole_apa.tuning.ranges import Range
 
 DONE, FAILED = "done", "failed"

@@ -1,1 +1,8 @@
-"""Exact unlearning of a run: request -> plan -> ledger -> retraining -> certificate, and its proof."""
+"""Unlearning of a run: request -> plan -> ledger -> retraining -> certificate, and its proof."""
+
+from recbole_apa.unlearning.plan import Plan
+from recbole_apa.unlearning.proof.full import VerifyResult, verify
+from recbole_apa.unlearning.proof.quick import AuditResult, audit
+from recbole_apa.unlearning.stage import UnlearnResult, unlearn
+
+__all__ = ["AuditResult", "Plan", "UnlearnResult", "VerifyResult", "audit", "unlearn", "verify"]

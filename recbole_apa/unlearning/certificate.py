@@ -8,13 +8,13 @@ from typing import Any
 
 import torch
 
+from recbole_apa.core.files.whole import write_json, write_text
 from recbole_apa.data.splits import SPLITS
-from recbole_apa.files import write_json, write_text
-from recbole_apa.keys import Key
-from recbole_apa.report.pages import render
-from recbole_apa.run_store import MACHINES
+from recbole_apa.evaluation.report.pages import render
+from recbole_apa.evidence import Key
+from recbole_apa.evidence.exactness import DEFINITIONS, FRESH, INHERITED, LEVELS, STRICT
+from recbole_apa.runs.store import MACHINES
 from recbole_apa.unlearning.earlier_certificates import APPROXIMATE_BEFORE, KEYED_LATER, MEANING_BEFORE
-from recbole_apa.unlearning.exactness import DEFINITIONS, FRESH, INHERITED, LEVELS, STRICT
 from recbole_apa.unlearning.plan import ADDED, DROPPED, LEFT_OUT, REWRITTEN, Plan
 
 FORMAT = 2

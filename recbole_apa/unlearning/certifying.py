@@ -5,15 +5,15 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import Any
 
-from recbole_apa.errors import RunError
-from recbole_apa.files import read_json
-from recbole_apa.keys import Key, KeyRing
-from recbole_apa.ledger import Entry
-from recbole_apa.run_store import CERTIFICATES, KEY, MACHINES, RunStore
-from recbole_apa.trainer import APATrainer
+from recbole_apa.core.errors import RunError
+from recbole_apa.core.files.whole import read_json
+from recbole_apa.evidence import Key, KeyRing
+from recbole_apa.model.trainer import APATrainer
+from recbole_apa.runs.ledger import Entry
+from recbole_apa.runs.store import CERTIFICATES, KEY, MACHINES, RunStore
+from recbole_apa.unlearning.approximate.shard_update import EXACT
 from recbole_apa.unlearning.certificate import FORMAT, affected_counts, changed_files, versions, write_certificate
 from recbole_apa.unlearning.machines import Machines
-from recbole_apa.unlearning.mover import EXACT
 from recbole_apa.unlearning.outside import Outside
 from recbole_apa.unlearning.plan import Plan
 from recbole_apa.unlearning.redraw import changed_shards

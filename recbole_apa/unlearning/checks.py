@@ -4,11 +4,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from recbole_apa.errors import CertificateError, RunError
-from recbole_apa.keys import KeyRing
-from recbole_apa.ledger import Ledger, served_by
-from recbole_apa.run_store import EMBEDDINGS, MEMORY, RunStore
-from recbole_apa.unlearning.check import (
+from recbole_apa.core.errors import CertificateError, RunError
+from recbole_apa.evidence import KeyRing
+from recbole_apa.evidence.search import (
     Name,
     RawFiles,
     Sought,
@@ -20,7 +18,9 @@ from recbole_apa.unlearning.check import (
     recognised,
     scan,
 )
-from recbole_apa.unlearning.demands import Demand
+from recbole_apa.runs.ledger import Ledger, served_by
+from recbole_apa.runs.store import EMBEDDINGS, MEMORY, RunStore
+from recbole_apa.unlearning.requests.demands import Demand
 
 
 def raw_files(dataset: Any) -> RawFiles:

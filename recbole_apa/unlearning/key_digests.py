@@ -11,17 +11,17 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from recbole_apa.core.errors import RequestError
+from recbole_apa.core.files.whole import file_digest, json_text, read_json, write_text
 from recbole_apa.data.splits import SPLITS
-from recbole_apa.errors import RequestError
-from recbole_apa.files import file_digest, json_text, read_json, write_text
-from recbole_apa.keys import Key, key_ring
-from recbole_apa.ledger import DONE, KEYED, REQUEST, Chain, Entry, Ledger, refuse_gap
-from recbole_apa.manifest import with_check
-from recbole_apa.run_lock import run_lock
-from recbole_apa.run_store import CERTIFICATES, COMPLETE, KEY, LEDGER, RunStore, is_old_format, knows_no_scopes
-from recbole_apa.storage.place import working_folder
+from recbole_apa.evidence import Key, key_ring
+from recbole_apa.runs.ledger import DONE, KEYED, REQUEST, Chain, Entry, Ledger, refuse_gap
+from recbole_apa.runs.lock import run_lock
+from recbole_apa.runs.manifest import with_check
+from recbole_apa.runs.remote.working_copy import working_folder
+from recbole_apa.runs.store import CERTIFICATES, COMPLETE, KEY, LEDGER, RunStore, is_old_format, knows_no_scopes
 from recbole_apa.unlearning.certificate import FIRST_FORMAT, FORMAT, write_certificate
-from recbole_apa.unlearning.switch import pending_store, switch
+from recbole_apa.unlearning.commit import pending_store, switch
 
 
 def convert(run_dir: str | Path, config_dict: Mapping[str, Any] | None = None) -> bool:

@@ -6,11 +6,11 @@ from typing import Any
 
 import torch
 
-from recbole_apa.errors import RequestError, SettingsError
-from recbole_apa.files import read_json
-from recbole_apa.machine_kind import MachineKind, kind_from, machine_kind, several
-from recbole_apa.run_store import MACHINES, RunStore
-from recbole_apa.unlearning.mover import EXACT
+from recbole_apa.core.errors import RequestError, SettingsError
+from recbole_apa.core.files.whole import read_json
+from recbole_apa.core.system.machine import MachineKind, kind_from, machine_kind, several
+from recbole_apa.runs.store import MACHINES, RunStore
+from recbole_apa.unlearning.approximate.shard_update import EXACT
 
 REFUSE, RETRAIN, ACCEPT = "refuse", "retrain", "accept"
 CHOICES = (REFUSE, RETRAIN, ACCEPT)

@@ -5,9 +5,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from recbole_apa.errors import RunError
-from recbole_apa.outside import OWN, mark, whose
-from recbole_apa.run_store import RunStore
+from recbole_apa.core.errors import RunError
+from recbole_apa.runs.outside import OWN, mark, whose
+from recbole_apa.runs.store import RunStore
 
 RIGHTS = os.R_OK | os.W_OK | os.X_OK
 

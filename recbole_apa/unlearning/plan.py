@@ -4,14 +4,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from recbole_apa.core.errors import RequestError
 from recbole_apa.data.samples import Sample
 from recbole_apa.data.splits import SPLITS
-from recbole_apa.data.view import key_of
-from recbole_apa.errors import RequestError
+from recbole_apa.data.visible_data import key_of
+from recbole_apa.evidence.exactness import FRESH, INHERITED
 from recbole_apa.partition import Partition
-from recbole_apa.run_store import EMBEDDINGS, MEMORY, METRICS
-from recbole_apa.unlearning.demands import printable
-from recbole_apa.unlearning.exactness import FRESH, INHERITED
+from recbole_apa.runs.store import EMBEDDINGS, MEMORY, METRICS
+from recbole_apa.unlearning.requests.demands import printable
 
 DROPPED, REWRITTEN, ADDED, LEFT_OUT = "dropped", "rewritten", "added", "left out"
 CHANGES = (DROPPED, REWRITTEN, ADDED, LEFT_OUT)

@@ -4,18 +4,18 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from recbole_apa.assembly import build_data
+from recbole_apa.core.errors import RequestError
 from recbole_apa.data.samples import id_word
 from recbole_apa.data.splits import SPLITS
-from recbole_apa.data.view import DataView
-from recbole_apa.errors import RequestError
-from recbole_apa.fitting import FitRecord, StateBuilder, shard_key
-from recbole_apa.former_state import FormerState
-from recbole_apa.make_trainer import collaborative_of
+from recbole_apa.data.visible_data import DataView
+from recbole_apa.model.fit import FitRecord, StateBuilder, shard_key
+from recbole_apa.model.trainer import APATrainer
 from recbole_apa.partition import Partition
-from recbole_apa.recbole_bridge import APAConfig
-from recbole_apa.run_store import RunStore
-from recbole_apa.trainer import APATrainer
+from recbole_apa.pipeline.build import build_data
+from recbole_apa.pipeline.recbole_bridge import APAConfig
+from recbole_apa.pipeline.trainer_factory import collaborative_of
+from recbole_apa.runs.reuse import FormerState
+from recbole_apa.runs.store import RunStore
 from recbole_apa.unlearning.plan import (
     ADDED,
     ARTEFACTS,

@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from recbole_apa.errors import RunError
-from recbole_apa.ledger import Ledger
-from recbole_apa.run_store import RunStore
+from recbole_apa.core.errors import RunError
+from recbole_apa.runs.ledger import Ledger
+from recbole_apa.runs.store import RunStore
 
 
 @contextmanager

@@ -2,11 +2,11 @@
 
 from tabulate import tabulate
 
-from recbole_apa.storage.place import shown
-from recbole_apa.unlearning.mover import EXACT
+from recbole_apa.runs.remote.working_copy import shown
+from recbole_apa.unlearning.approximate.shard_update import EXACT
+from recbole_apa.unlearning.exact import Outcome
 from recbole_apa.unlearning.plan import plan_text
-from recbole_apa.unlearning.retrain import Outcome
-from recbole_apa.unlearning.session import UnlearnResult
+from recbole_apa.unlearning.stage import UnlearnResult
 
 
 def outcome_text(outcome: Outcome) -> str:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from recbole_apa.errors import DataError
+from recbole_apa.core.errors import DataError
 
 TYPES = ("token", "token_seq", "float", "float_seq")
 

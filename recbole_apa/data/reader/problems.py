@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from recbole_apa.errors import DataError
+from recbole_apa.core.errors import DataError
 
 MOST_SHOWN = 10
 

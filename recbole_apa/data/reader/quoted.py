@@ -8,7 +8,7 @@ is quoted, or a quoted cell holds the separator, a quotation mark or a line brea
 import re
 from pathlib import Path
 
-from recbole_apa.errors import DataError
+from recbole_apa.core.errors import DataError
 
 Record = tuple[int, list[str]]
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
+from recbole_apa.core.errors import DataError
 from recbole_apa.data.reader.fast import read_fast
 from recbole_apa.data.reader.header import Field, parse_header
 from recbole_apa.data.reader.plain import collect, split_lines
@@ -16,7 +17,6 @@ from recbole_apa.data.reader.problems import Problems
 from recbole_apa.data.reader.quoted import quoted_records
 from recbole_apa.data.reader.scan import BOM, Scan, row_lines, scan
 from recbole_apa.data.reader.table import Rule, Table
-from recbole_apa.errors import DataError
 
 _UNIT = "\x1f"
 """Stands for a separator of several characters: pyarrow takes one."""

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
+from recbole_apa.core.errors import DataError
 from recbole_apa.data.reader.header import Field
 from recbole_apa.data.tokens import Tokens
-from recbole_apa.errors import DataError
 
 RECBOLE_MISSING = frozenset(
     {"", "#N/A", "#N/A N/A", "#NA", "-1.#IND", "-1.#QNAN", "-NaN", "-nan", "1.#IND", "1.#QNAN", "<NA>", "N/A", "NA"}

@@ -1,0 +1,146 @@
+"""Put stacked adapters into a model, take them out, copy their factors in and out."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor, nn
+
+from recbole_apa.adapters.ia3 import StackedIA3Linear
+from recbole_apa.adapters.lora import MergeMode, Mixture, StackedLoRALinear
+from recbole_apa.core.errors import BackboneError
+from recbole_apa.core.seeding import generator_for
+from recbole_apa.core.settings import AdapterSettings
+
+Factors = dict[str, tuple[Tensor, ...]]
+"""One adapter: layer name -> (A (r, d_in), B (d_out, r)), or (l (d,),) of (IA)3, float32 on the CPU."""
+Stacked = StackedLoRALinear | StackedIA3Linear
+
+
+class AdapterBank:
+    """The stacked layers of one model, by the names that PEFT uses for them.
+
+    Args:
+        model: the frozen model; its target layers are replaced in place.
+        layer_prefixes: where to look, e.g. ``model.layers.22.``.
+        settings: which layers by their last names, and what they get.
+
+    Raises:
+        BackboneError: the model has no linear layer of such a name.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        layer_prefixes: Iterable[str],
+        settings: AdapterSettings,
+    ) -> None:
+        self.model, self.settings = model, settings
+        self.mixture = Mixture()
+        self.bases = _find_targets(model, tuple(layer_prefixes), settings.target_modules)
+        self.layers: dict[str, Stacked] = {}
+        self.resize(1)
+
+    def resize(self, n_adapters: int) -> None:
+        """Make room for ``n_adapters``, all zero."""
+        for name, base in self.bases.items():
+            layer = self._layer(name, base, n_adapters)
+            layer.requires_grad_(False)
+            layer.train(False)
+            _replace(self.model, name, layer)
+            self.layers[name] = layer
+
+    def _layer(self, name: str, base: nn.Linear, n_adapters: int) -> Stacked:
+        s = self.settings
+        if s.adapter_type == "ia3":
+            return StackedIA3Linear(base, n_adapters, self.mixture, s.is_feedforward(name))
+        return StackedLoRALinear(
+            base, n_adapters, s.lora_rank, s.lora_alpha, self.mixture, s.lora_dropout, s.use_rslora
+        )
+
+    @property
+    def n_adapters(self) -> int:
+        """k."""
+        return next(iter(self.layers.values())).n_adapters
+
+    def start(self, seed: int) -> Factors:
+        """The factors from which every adapter of a run with this seed is trained."""
+        return {name: layer.start(generator_for(seed, "lora_A", name)) for name, layer in self.layers.items()}
+
+    def load(self, index: int, factors: Mapping[str, tuple[Tensor, ...]]) -> None:
+        """Copy one adapter's factors into place ``index``."""
+        if set(factors) != set(self.layers):
+            missing = sorted(set(self.layers) ^ set(factors))[:3]
+            raise BackboneError(
+                f"the adapter has {len(factors)} layers, the model {len(self.layers)}; "
+                f"they differ in {', '.join(missing)}"
+            )
+        with torch.no_grad():
+            for name, parts in factors.items():
+                for stacked, part in zip(self.layers[name].stacked, parts, strict=True):
+                    # copying would stretch a single row over all
+                    if stacked[index].shape != part.shape:
+                        raise BackboneError(
+                            f"the adapter of {name} has the shape {tuple(part.shape)}, expected "
+                            f"{tuple(stacked[index].shape)}"
+                        )
+                    stacked[index].copy_(part)
+
+    def extract(self, index: int) -> Factors:
+        """A copy of the factors in place ``index``."""
+        return {
+            name: tuple(stacked[index].detach().cpu().clone() for stacked in layer.stacked)
+            for name, layer in self.layers.items()
+        }
+
+    def parameters(self) -> list[nn.Parameter]:
+        """All A and B in turn (or all scales), in a fixed order."""
+        return [p for layer in self.layers.values() for p in layer.stacked]
+
+    def parameters_of(self, index: int) -> list[nn.Parameter]:
+        """Those of one place, beside :meth:`parameters`: parameters of their own that share their numbers with the
+        stacked ones, but not their gradients."""
+        return [nn.Parameter(p.data[index]) for p in self.parameters()]
+
+    def zero_grad(self) -> None:
+        """Forget all gradients."""
+        for p in self.parameters():
+            p.grad = None
+
+    def train(self, on: bool) -> None:
+        """Gradients and dropout of the adapters on or off."""
+        for layer in self.layers.values():
+            for stacked in layer.stacked:
+                stacked.requires_grad_(on)
+            layer.train(on)
+
+    def mix(self, weights: Tensor | None, mode: MergeMode = "decomposition") -> None:
+        """Set the weights, (b, k), of the next passes; None switches all adapters off."""
+        self.mixture.weights, self.mixture.mode = weights, mode
+
+    @contextmanager
+    def mixed(self, weights: Tensor | None, mode: MergeMode = "decomposition") -> Iterator[None]:
+        """The weights of the passes inside; all adapters are off after it."""
+        self.mix(weights, mode)
+        try:
+            yield
+        finally:
+            self.mix(None)
+
+
+def _find_targets(model: nn.Module, prefixes: tuple[str, ...], targets: Sequence[str]) -> dict[str, nn.Linear]:
+    inside = {name: module for name, module in model.named_modules() if name.startswith(prefixes)}
+    found = {n: m for n, m in inside.items() if n.rsplit(".", 1)[-1] in targets and isinstance(m, nn.Linear)}
+    missing = [t for t in targets if not any(n.rsplit(".", 1)[-1] == t for n in found)]
+    if missing:
+        linear = sorted({n.rsplit(".", 1)[-1] for n, m in inside.items() if isinstance(m, nn.Linear)})
+        raise BackboneError(
+            f"target_modules: the backbone has no linear layer named {', '.join(missing)}; "
+            f"its layers are {', '.join(linear) or 'none that are torch.nn.Linear'}"
+        )
+    return found
+
+
+def _replace(model: nn.Module, name: str, module: nn.Module) -> None:
+    parent, _, leaf = name.rpartition(".")
+    setattr(model.get_submodule(parent), leaf, module)

@@ -1,0 +1,75 @@
+"""From hidden states to answers: s = sigmoid(z_yes - z_no), and the losses (DESIGN section 3)."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from accelerate.utils import align_module_device
+from torch import Tensor
+from torch.nn import functional as F
+
+from recbole_apa.backbone.prompt_encoder import AnswerTokens
+
+
+class AnswerHead:
+    """Projects chosen positions to the two answers, or to the vocabulary where the full loss is asked for; with the
+    scale or the cap that some families put on their logits."""
+
+    def __init__(self, model: Any, answers: AnswerTokens) -> None:
+        self.head = model.get_output_embeddings()
+        self.answers = answers
+        rows = torch.tensor([answers.no, answers.yes])
+        with align_module_device(self.head):
+            bias = getattr(self.head, "bias", None)
+            self._pair: Tensor = self.head.weight[rows].float()
+            self._pair_bias = None if bias is None else bias[rows].float()
+        config = model.config.get_text_config()
+        self._factor = getattr(config, "logit_scale", None) or 1.0  # Cohere
+        self._factor /= getattr(config, "logits_scaling", None) or 1.0  # Granite
+        self._cap: float | None = getattr(config, "final_logit_softcapping", None)  # Gemma 2
+
+    def logits(self, hidden: Tensor) -> Tensor:
+        """z_no and z_yes: (m, d) -> (m, 2), float32."""
+        return self._scaled(self.products(hidden))
+
+    def products(self, hidden: Tensor) -> Tensor:
+        """As :meth:`logits`, before any scale: the output layer's own two rows, (..., d) -> (..., 2)."""
+        self._pair = self._pair.to(hidden.device)  # with layers on several devices, where the last one is
+        if self._pair_bias is not None:
+            self._pair_bias = self._pair_bias.to(hidden.device)
+        return F.linear(hidden.float(), self._pair, self._pair_bias)
+
+    def margins(self, hidden: Tensor) -> Tensor:
+        """z_yes - z_no: (m, d) -> (m,), float32."""
+        z = self.logits(hidden)
+        return z[:, 1] - z[:, 0]
+
+    def loss(self, hidden: Tensor, labels: Tensor, over: str) -> Tensor:
+        """Mean negative log-likelihood of the answers: (m, d), (m,) -> ().
+
+        Args:
+            labels: 1 for yes, 0 for no.
+            over: ``yes_no`` or ``full`` (the whole vocabulary; the paper).
+        """
+        if over == "yes_no":
+            return F.binary_cross_entropy_with_logits(self.margins(hidden), labels.float())
+        logits = self._scaled(self.head(hidden).float())  # (m, vocabulary)
+        return F.cross_entropy(logits, torch.where(labels.long() == 1, self.answers.yes, self.answers.no))
+
+    def answer_mass(self, hidden: Tensor) -> Tensor:
+        """p_yes + p_no over the vocabulary: (m, d) -> (m,). Small where the model would say something else."""
+        p = torch.softmax(self._scaled(self.head(hidden).float()), dim=1)
+        return p[:, self.answers.yes] + p[:, self.answers.no]
+
+    def _scaled(self, logits: Tensor) -> Tensor:
+        if self._factor != 1.0:
+            logits = logits * self._factor
+        return logits if self._cap is None else torch.tanh(logits / self._cap) * self._cap
+
+
+def gather_positions(hidden: Tensor, positions: Sequence[Sequence[int]]) -> Tensor:
+    """States at the given positions of each row, one after another: (b, t, d) -> (m, d)."""
+    rows = [i for i, row in enumerate(positions) for _ in row]
+    columns = [p for row in positions for p in row]
+    places = torch.tensor([rows, columns]).to(hidden.device)
+    return hidden[places[0], places[1]]

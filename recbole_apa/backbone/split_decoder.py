@@ -1,0 +1,148 @@
+"""One decoder in two parts: a trunk of frozen lower layers, and the upper layers that carry adapters.
+
+Prompts are padded on the right. Attention is causal, so no real position sees the padding, and a prompt's
+states do not depend on it.
+"""
+
+import functools
+import inspect
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from recbole_apa.adapters.lora import home_of
+from recbole_apa.backbone.decoder_parts import StandIn, view_of
+from recbole_apa.core.errors import BackboneError
+
+
+class SplitDecoder:
+    """Runs the trunk and the upper layers of a causal language model separately.
+
+    Whether the two parts together give what the whole gives is checked elsewhere (``split_check.py``).
+
+    Args:
+        model: a transformers causal language model.
+        trunk_layers: layers in the trunk, a count or a share below 1.
+
+    Raises:
+        BackboneError: the model's layers are not where they are looked for.
+    """
+
+    def __init__(self, model: Any, trunk_layers: int | float) -> None:
+        self.model = model
+        self.decoder = model.get_decoder() if hasattr(model, "get_decoder") else model.model
+        self.n_layers = _layer_count(self.decoder)
+        share = isinstance(trunk_layers, float) and trunk_layers < 1
+        self.n_trunk = round(trunk_layers * self.n_layers) if share else int(trunk_layers)
+        if not 0 <= self.n_trunk < self.n_layers:
+            raise BackboneError(
+                f"trunk_layers: found {self.n_trunk}, expected 0 to {self.n_layers - 1} for this backbone"
+            )
+        self.checkpointed = False
+        """Whether the upper layers are computed again in the backward pass."""
+        self.caches_keys = True
+        """Whether a beginning that prompts have in common is kept as keys and values."""
+        layers = list(self.decoder.layers)
+        self._stand_ins = [StandIn(layer) for layer in layers]
+        trunk = [*layers[: self.n_trunk], *self._stand_ins[self.n_trunk :]]
+        self._trunk_view = view_of(self.decoder, trunk, keep_norm=False)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the embedding table lies, or is brought."""
+        return home_of(self.model.get_input_embeddings())
+
+    @property
+    def hidden_size(self) -> int:
+        """d."""
+        return self.model.get_input_embeddings().weight.shape[1]
+
+    def layer_prefixes(self) -> list[str]:
+        """Names of the layers that carry adapters, as prefixes."""
+        if not self.n_trunk:
+            return [""]
+        path = next(name for name, module in self.model.named_modules() if module is self.decoder.layers)
+        return [f"{path}.{i}." for i in range(self.n_trunk, self.n_layers)]
+
+    def upper_layers(self) -> list[int] | None:
+        """Numbers of the layers that carry adapters; None for all."""
+        return list(range(self.n_trunk, self.n_layers)) if self.n_trunk else None
+
+    @torch.no_grad()
+    def trunk(self, prompts: Sequence[Sequence[int]]) -> list[Tensor]:
+        """States at the trunk's top for each prompt, (t_i, d)."""
+        padded = _pad([torch.tensor(ids) for ids in prompts]).to(self.device)
+        if self.n_trunk:
+            states = self._trunk_view(input_ids=padded, use_cache=False).last_hidden_state
+        else:
+            states = self.model.get_input_embeddings()(padded)
+        return [row[: len(ids)].clone() for row, ids in zip(states, prompts, strict=True)]
+
+    def upper(self, states: Sequence[Tensor]) -> Tensor:
+        """Final hidden states, (b, max t, d), of prompts whose trunk states are given."""
+        if any(s.device.type != "cpu" for s in states):
+            states = [s.to(self.device) for s in states]
+        padded = _pad(states).to(self.device)  # from the CPU one copy for all
+        if self.checkpointed and torch.is_grad_enabled():
+            for layer in self.decoder.layers[self.n_trunk :]:
+                layer.training = True  # of the layer alone, for transformers' sake; RecBole's eval() takes it back
+        return self.upper_pass(padded)
+
+    def embed(self, ids: Sequence[int]) -> Tensor:
+        """Rows of the embedding table, (len(ids), d)."""
+        out: Tensor = self.model.get_input_embeddings()(torch.tensor(ids).to(self.device))
+        return out
+
+    def embed_each(self, rows: Sequence[Sequence[int]]) -> list[Tensor]:
+        """The same of several rows of ids, looked up together: (len(row), d) each."""
+        return list(self.embed([i for row in rows for i in row]).split([len(row) for row in rows]))
+
+    def trunk_pass(self, embedded: Tensor, cache: Any = None) -> Tensor:
+        """States at the trunk's top of rows of embeddings: (b, t, d) -> (b, t, d).
+
+        Args:
+            cache: keys and values of what stands before, of transformers' kind; it takes the new ones.
+        """
+        return embedded if not self.n_trunk else _run(self._trunk_view, embedded, cache)
+
+    def upper_pass(self, states: Tensor, cache: Any = None) -> Tensor:
+        """Final hidden states of rows of trunk states: (b, t, d) -> (b, t, d).
+
+        Args:
+            cache: as in :meth:`trunk_pass`.
+        """
+        if not self.n_trunk:
+            return _run(self.decoder, states, cache)
+        # made for this call alone: others run at the same time, with states of their own
+        given = StandIn(self.decoder.layers[self.n_trunk - 1], states)
+        layers = [*self._stand_ins[: self.n_trunk - 1], given, *self.decoder.layers[self.n_trunk :]]
+        return _run(view_of(self.decoder, layers, keep_norm=True), states, cache)
+
+
+def _run(decoder: Any, embedded: Tensor, cache: Any) -> Tensor:
+    named = {} if cache is None else {_cache_argument(type(decoder).forward): cache}
+    out: Tensor = decoder(inputs_embeds=embedded, use_cache=cache is not None, **named).last_hidden_state
+    return out
+
+
+@functools.cache
+def _cache_argument(forward: Callable[..., Any]) -> str:
+    """How a decoder calls its cache: transformers renamed the argument in 5.24."""
+    return "cache" if "cache" in inspect.signature(forward).parameters else "past_key_values"
+
+
+def _layer_count(decoder: Any) -> int:
+    layers = getattr(decoder, "layers", None)
+    if not isinstance(layers, nn.ModuleList) or not hasattr(decoder, "norm"):
+        raise BackboneError(
+            f"the backbone's decoder ({type(decoder).__name__}) has no `layers` and `norm`; expected a decoder of "
+            "the Llama kind (Llama, Mistral, Qwen, SmolLM, ...)"
+        )
+    return len(layers)
+
+
+def _pad(rows: Sequence[Tensor]) -> Tensor:
+    """Stack rows of different length, zeros on the right."""
+    return nn.utils.rnn.pad_sequence(list(rows), batch_first=True)

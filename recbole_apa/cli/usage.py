@@ -1,0 +1,72 @@
+"""What ``--help`` prints."""
+
+import textwrap
+
+from recbole_apa.evidence.exactness import DEFINITIONS, INHERITED
+
+_INDENT = " " * 26
+
+
+def _levels() -> str:
+    """The levels of exactness, as the certificate defines them."""
+    texts = {f"--exactness={level}": text for level, text in DEFINITIONS.items()}
+    texts[f"--exactness={INHERITED}"] += " (the paper; default)"
+    lines = [f"  {name:<24}" + textwrap.fill(text, 92, subsequent_indent=_INDENT) for name, text in texts.items()]
+    return "\n".join(lines)
+
+
+USAGE = """usage: python run_recbole_apa.py --model=APA --dataset=ml-100k [--OPTION=VALUE ...]
+
+  --model=NAME            APA, or any RecBole model
+  --dataset=NAME          a RecBole dataset (ml-100k ships with RecBole); --data_path=DIR says where others lie
+  --config_files="A B"    YAML files of options
+  --run_dir=DIR           where the run goes (default: saved/APA-<dataset>-<time>), also a URL as s3://bucket/run; an
+                          interrupted one is finished
+  --run=DIR               load a finished run and evaluate it again; --copy_to=DIR copies it instead
+  --export_samples=DIR    write what the model will see as JSON lines
+  --log_dir=DIR           where RecBole's log/ and log_tensorboard/ are made (default: the working folder); where they
+                          cannot be, one line says so and the work goes on
+  --protocol=tallrec      the paper's split and draws
+
+Forgetting, as a stage of a new run or on a finished one (--run=DIR):
+  --unlearn=FILE          a request: .csv, .jsonl or .inter with user_id, item_id or both in each line
+  --unlearn_columns="{user_id: uid, item_id: iid, ignore: [tag]}"   where the file's columns have other names
+  --unlearn_ids="{item_id: items.csv}"   where its ids are other ones: CSV files of its id and the dataset's
+  --forget_users=12,57    whole users; --forget_items=50,181 whole items; --forget_interactions=12:50,57:181
+@LEVELS@
+  --unlearn_method=NPO    move the affected adapters instead of training them again (approximate, certified as such)
+  --other_machine=retrain a run of another kind of processor or torch: train all shards again here; accept: a
+                          certificate that promises no equal bits (default: refuse)
+  --dry_run               show what a request affects and costs; change nothing
+  --skip_unknown          serve what can be found, list the rest
+  --resume                finish requests that were interrupted; --allow_pending evaluates the old state meanwhile
+  --audit, --verify       prove a finished run, quickly or by training again from scratch: status 0 holds, 1 does not
+
+  --key_file=FILE         the secret that forgotten names are hashed with, outside every run; also RECBOLE_APA_KEY_FILE
+                          (default: recbole-apa/keys.json among your settings). Keep a copy: without it a run that has
+                          forgotten something does not open
+  --rotate_key            add a new key to it; --run=DIR --key_digests keys what an older version only salted
+
+Comparing, on the same training, validation and test rows:
+  --compare=NAMES         Retraining, SISA, RecEraser, GraphEraser, any RecBole model, APA:option=value, ...
+                          or the groups paper, recbole, rules, ablations, all
+  --experiment=table1     a comparison kept in properties/experiments/ (table1, partition, weights, ...), or a file
+  --seeds=3               how many seeds; --compare_dir=DIR where rows, tables and report go (what is there is kept)
+  --slices                tables of cold and warm users, short and long histories, rare and popular items
+  --baseline_options="{LightGCN: {epochs: 20}}"   RecBole options by model
+
+Forgetting compared, exact beside approximate, each against retraining:
+  --compare=GradDiff,NPO,E2URec,APA(D) with one of
+  --forget_users_ratio=0.05, --forget_ratio=0.05 (interactions), --forget_items=50, --forget_items_with=class=Horror
+  --forget_n_users=1, --forget_n_interactions=20     so many; --forget_one_by_one=True: a request for each
+  --forget_who=core       which users: random, core (most active), edge (least active)
+
+How many shards? What a stream of requests costs, by step times of a run (--run=DIR) or of a small one made now:
+  --plan --requests_per_day=500 --n_samples=10_000_000 [--shard_size="[256, 1024]"] [--samples_per_request=11]
+  [--workers=8] [--interval_minutes=60] [--plan_dir=DIR]
+
+Which options? A search by the validation samples alone (tune --help tells more):
+  tune --model=APA --dataset=ml-100k [--ranges=FILE] [--algo=bayes] [--max_evals=10] [--tune_dir=DIR]
+
+Every option of properties/model/APA.yaml and of RecBole can be given as --OPTION=VALUE.
+""".replace("@LEVELS@", _levels())

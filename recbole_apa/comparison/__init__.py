@@ -1,0 +1,18 @@
+"""Every method on the same rows: fitted, scored, made to forget, recorded."""
+
+from recbole_apa.comparison.experiment import Comparison, compare
+from recbole_apa.comparison.forget_task import ForgetRequest
+from recbole_apa.comparison.forgetting import Forgetting, compare_forgetting
+from recbole_apa.comparison.method import Method
+from recbole_apa.comparison.registry import make_methods, row_names
+
+__all__ = [
+    "Comparison",
+    "ForgetRequest",
+    "Forgetting",
+    "Method",
+    "compare",
+    "compare_forgetting",
+    "make_methods",
+    "row_names",
+]

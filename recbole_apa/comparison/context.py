@@ -1,0 +1,179 @@
+"""What all methods of a comparison share: the rows, a folder for scratch, the frozen states."""
+
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from recbole_apa.backbone.engine import StateCache
+from recbole_apa.core.seeding import digest_of, hash_order
+from recbole_apa.data.forgotten import PAIR, Digester, Forgotten, Scope, digests_of
+from recbole_apa.data.presplit_files import Layout, write_presplit
+from recbole_apa.data.samples import Sample
+from recbole_apa.data.splits import SPLITS
+from recbole_apa.data.visible_data import DataView
+from recbole_apa.evaluation.candidates import CandidateLists, candidates_asked, draw_candidates
+from recbole_apa.pipeline.build import build_data, start_logging
+from recbole_apa.pipeline.idle_options import say_idle
+from recbole_apa.pipeline.recbole_bridge import APAConfig
+from recbole_apa.pipeline.recbole_models import NAME
+from recbole_apa.runs.lock import run_lock
+
+SCRATCH = ".scratch"
+_BY_LABELS = {"metrics": ["AUC", "LogLoss"], "valid_metric": "AUC"}
+"""How methods are trained and choose where candidates are ranked."""
+
+
+@dataclass
+class Bench:
+    """The rows on which every method is trained and scored."""
+
+    dataset: str
+    config_files: Sequence[str]
+    options: Mapping[str, Any]
+    """APA's options; their ``seed`` is the one that random splits are drawn with."""
+    folder: Path
+    """Scratch: runs and pre-split files; deleted at the end."""
+    config: APAConfig
+    data: tuple[Any, Any, Any]
+    ranking: CandidateLists | None = None
+    """What is ranked; None where test samples are judged by their labels."""
+    ranking_config: APAConfig | None = None
+    """Names the metrics of the ranking."""
+    caches: dict[tuple[Any, ...], StateCache] = field(default_factory=dict)
+    """Frozen states by the settings on which they depend: computed once for all methods and seeds."""
+
+    @property
+    def splits(self) -> dict[str, list[Sample]]:
+        """Samples of the three parts."""
+        found: dict[str, list[Sample]] = self.data[0]._dataset.splits
+        return found
+
+    @property
+    def train_rows(self) -> Sequence[tuple[str, int]]:
+        """Item and label of every training target, drawn or not."""
+        rows: Sequence[tuple[str, int]] = self.data[0]._dataset.train_rows
+        return rows
+
+    @property
+    def item_columns(self) -> list[str]:
+        """Columns of the ``.item`` file besides the id."""
+        columns = (self.config["load_col"] or {"item": "*"}).get("item") or []
+        if columns == "*":  # what was read of the file
+            frame = self.data[0]._dataset.item_feat
+            columns = [] if frame is None else list(frame.columns)
+        return [name for name in columns if name != self.config["ITEM_ID_FIELD"]]
+
+    @property
+    def layout(self) -> Layout:
+        """How the dataset's files are written."""
+        return Layout.of(self.config)
+
+    @property
+    def rows_digest(self) -> str:
+        """SHA-256 over the data and over what every sample of each part says: two draws of one dataset differ."""
+        told = (part for name in SPLITS for part in (name, *(s.digest() for s in self.splits[name])))
+        lists = [part for items in self.ranking.items for part in items] if self.ranking else []
+        return digest_of(self.data[0]._dataset.old_digest, *told, *lists).hex()
+
+    def judged(self, samples: Sequence[Sample]) -> list[Sample]:
+        """What a method scores, given its own version of the test samples: these, or their candidates."""
+        return self.ranking.expand(samples) if self.ranking else list(samples)
+
+    @property
+    def judged_rows(self) -> list[Sample]:
+        """The test samples that figures are about: all, or those whose item is ranked."""
+        tested = self.splits["test"]
+        return [tested[row] for row in self.ranking.rows] if self.ranking else tested
+
+    @property
+    def ranking_metrics(self) -> list[str]:
+        """Figures of a ranking by RecBole's names, NDCG at the least k first."""
+        assert self.ranking_config is not None
+        ks = sorted(self.ranking_config["topk"])
+        names = [f"{metric.lower()}@{k}" for metric in self.ranking_config["metrics"] for k in ks]
+        first = f"ndcg@{ks[0]}"
+        return [first, *(name for name in names if name != first)]
+
+    def labels(self, split: str) -> np.ndarray:
+        """(n,), 0 or 1."""
+        return np.array([s.label for s in self.splits[split]])
+
+    def presplit(self) -> Path:
+        """The folder of the pre-split files, written once."""
+        folder = self.folder / "rows"
+        if not folder.exists():
+            write_presplit(folder, NAME, self.splits, Path(self.config["data_path"]), self.layout)
+        return folder
+
+    def request(self) -> tuple[str, str]:
+        """The interaction that methods without shards forget: a training target, drawn by hash."""
+        samples = self.splits["train"]
+        first = samples[hash_order([s.sample_id for s in samples], 0, "request")[0]]
+        return first.user_id, first.item_id
+
+    def presplit_without(self, user: str, item: str) -> Path:
+        """Pre-split files of the same samples without an interaction: dropped as a target, rewritten in histories."""
+        dataset = self.data[0]._dataset
+        roles = {name: frozenset(s.sample_id for s in self.splits[name]) for name in SPLITS}
+        hidden = Forgotten(scopes=digests_of([Scope(PAIR, user, item)], Digester()))
+        config = APAConfig("APA", self.dataset, list(self.config_files), dict(self.options))
+        config.view = DataView((hidden,), roles=roles, cutoffs=dataset.cutoffs)
+        left = build_data(config)[0]._dataset.splits
+        folder = self.folder / "rows_without"
+        shutil.rmtree(folder, ignore_errors=True)
+        write_presplit(folder, NAME, left, Path(self.config["data_path"]), self.layout)
+        return folder
+
+
+def open_bench(dataset: str, config_files: Sequence[str], options: Mapping[str, Any], folder: Path) -> Bench:
+    """Read the data once. With ``eval_args.mode: uniN`` every liked test sample's item is ranked among N others;
+    methods are trained, and choose, by labels all the same.
+
+    Raises:
+        APAError: options or data that APA refuses.
+    """
+    asked = APAConfig("APA", dataset, list(config_files), dict(options))
+    n = candidates_asked(asked["eval_args"]["mode"])
+    if n is None:
+        return Bench(dataset, config_files, options, folder, asked, build_data(asked))
+    by_labels = {key: value for key, value in options.items() if not key.startswith("eval_args.")} | _BY_LABELS
+    by_labels["eval_args"] = {**asked["eval_args"], "mode": "labeled"}
+    config = APAConfig("APA", dataset, list(config_files), by_labels)
+    data = build_data(config)
+    if "NDCG" not in map(str.upper, asked["metrics"]):
+        asked["metrics"] = [*asked["metrics"], "NDCG"]
+    lists = _draw(data[0]._dataset, n, config["seed"])
+    return Bench(dataset, config_files, by_labels, folder, config, data, lists, asked)
+
+
+@contextmanager
+def bench_in(target: Path, dataset: str, config_files: Sequence[str], options: Mapping[str, Any]) -> Iterator[Bench]:
+    """A bench whose scratch folder lies in ``target``, which is locked meanwhile; RecBole's logger is started.
+
+    Raises:
+        RunError: another process compares there.
+        APAError: options or data that APA refuses.
+    """
+    with run_lock(target, "comparing"):
+        scratch = target / SCRATCH
+        shutil.rmtree(scratch, ignore_errors=True)
+        try:
+            bench = open_bench(dataset, config_files, options, scratch)
+            start_logging(bench.config)
+            say_idle(bench.config)
+            yield bench
+        finally:
+            shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _draw(dataset: Any, n: int, seed: int) -> CandidateLists:
+    rows = dataset.interactions
+    rated: dict[str, set[str]] = {}
+    for user, item in zip(rows.users.texts(), rows.items.texts(), strict=True):
+        rated.setdefault(user, set()).add(item)
+    return draw_candidates(dataset.splits["test"], rated, dataset.item_tokens(), n, seed)

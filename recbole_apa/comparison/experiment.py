@@ -1,0 +1,202 @@
+"""One command, every method on the same rows: fit, score, unlearn, record."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from logging import getLogger
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from recbole_apa.comparison.context import Bench, bench_in
+from recbole_apa.comparison.method import Method, Scored
+from recbole_apa.comparison.methods.recbole import RecBoleMethod
+from recbole_apa.comparison.registry import REFERENCE, make_methods, near_miss, row_names
+from recbole_apa.comparison.report.table import write_comparison
+from recbole_apa.comparison.row import (
+    DONE,
+    FAILED,
+    Row,
+    RowStore,
+    code_digest,
+    deciding_options,
+    peak_memory,
+    row_key,
+)
+from recbole_apa.core.errors import SettingsError, TrainingError
+from recbole_apa.core.files.whole import write_json
+from recbole_apa.evaluation.metrics import auc, mean_log_loss
+from recbole_apa.evaluation.ranking import ranking_figures
+from recbole_apa.runs.log import own_log
+
+SAMPLES = "samples.json"
+
+
+@dataclass
+class Comparison:
+    """What :func:`compare` leaves."""
+
+    rows: list[Row]
+    folder: Path
+    table: str
+    """For a terminal."""
+
+
+@own_log()
+def compare(
+    names: Sequence[str],
+    dataset: str = "ml-100k",
+    config_file_list: Sequence[str] = (),
+    config_dict: Mapping[str, Any] | None = None,
+    seeds: int = 1,
+    folder: str | Path | None = None,
+    baseline_options: Mapping[str, Mapping[str, Any]] | None = None,
+    slices: bool = False,
+) -> Comparison:
+    """Train and score methods on the same training, validation and test samples.
+
+    Args:
+        names: rows or groups (``paper``, ``recbole``, ``rules``, ``ablations``, ``all``), any RecBole model,
+            ``APA:option=value``. APA's two rows and ``Retraining`` are always there.
+        config_dict: APA's options; ``seed`` is the first of the seeds.
+        seeds: how many; ``Retraining`` is trained with at least two, to show what a seed alone changes.
+        folder: where rows, tables and the report go (default ``saved/compare-<dataset>``); rows that are there with the
+            same settings and data are not computed again.
+        baseline_options: RecBole model -> its own options.
+        slices: also tables of cold and warm users, short and long histories, rare and popular items.
+
+    Raises:
+        APAError: options or data that APA refuses. A method that fails takes its own row down, with the reason.
+    """
+    if seeds < 1:
+        raise SettingsError(f"seeds: found {seeds}, expected at least 1")
+    _check_options(baseline_options or {})
+    rows_asked = row_names(names)
+    target = Path(folder) if folder else Path("saved") / f"compare-{dataset}"
+    with bench_in(target, dataset, config_file_list, config_dict or {}) as bench:
+        rows = _all_rows(bench, rows_asked, seeds, RowStore(target), baseline_options or {})
+        samples = _describe(bench)
+        write_json(target / SAMPLES, samples)
+        table = write_comparison(target, rows, samples, slices)
+    return Comparison(rows, target, table)
+
+
+def _check_options(baseline_options: Any) -> None:
+    if not isinstance(baseline_options, Mapping) or not all(isinstance(v, Mapping) for v in baseline_options.values()):
+        raise SettingsError(
+            f"baseline_options: found {baseline_options!r}, expected options by model, e.g. {{BPR: {{epochs: 20}}}}"
+        )
+
+
+def _all_rows(
+    bench: Bench, names: Sequence[str], seeds: int, store: RowStore, baseline_options: Mapping[str, Mapping[str, Any]]
+) -> list[Row]:
+    out: list[Row] = []
+    first = bench.config["seed"]
+    for seed in range(first, first + max(2, seeds)):
+        # with one seed asked, the second is for the reference alone
+        asked = names if seed < first + seeds else [REFERENCE]
+        for method in make_methods(bench, asked, baseline_options):
+            out += _rows_of(bench, method, seed, store, baseline_options)
+    return out
+
+
+def _rows_of(
+    bench: Bench, method: Method, seed: int, store: RowStore, baseline_options: Mapping[str, Mapping[str, Any]]
+) -> list[Row]:
+    """The rows that one training serves: from the store, or measured now."""
+    keys = {row: _key(bench, row, baseline_options) for row in method.rows}
+    known = {row: found for row, key in keys.items() if (found := store.find(row, seed, key))}
+    if len(known) == len(keys):
+        return list(known.values())
+    title = ", ".join(method.rows)
+    getLogger().info(f"{title}: seed {seed}")
+    missing = [row for row in method.rows if row not in known]
+    try:
+        rows = _measure(bench, method, missing, seed)
+    except Exception as error:  # whatever a method raises is its row's reason, not the table's end
+        says = f"{type(error).__name__}: {error}"
+        hint = near_miss(method.rows[0]) if isinstance(error, SettingsError) else ""
+        getLogger().warning(f"{title}, seed {seed} failed: {says}{hint}")
+        rows = [Row(row, seed, FAILED, says + hint) for row in missing]
+    digests = {"data": bench.rows_digest, "code": code_digest()}
+    for row in rows:
+        known[row.method] = replace(row, digests={"settings": keys[row.method], **digests})
+        store.save(known[row.method], keys[row.method])
+    return [known[row] for row in method.rows]
+
+
+def _measure(bench: Bench, method: Method, names: Sequence[str], seed: int) -> list[Row]:
+    with peak_memory() as peak:
+        fitted = method.fit(seed)
+        scored = {row: method.score(row) for row in names}
+    own_auc = method.recbole_auc() if isinstance(method, RecBoleMethod) and not bench.ranking else None
+    forgotten = method.unlearn()
+    n = len(bench.judged(bench.splits["test"]))
+    out = []
+    for row, found in scored.items():
+        figures: dict[str, float] = {
+            "n_samples": n,
+            "train_seconds": round(fitted.seconds, 3),
+            "n_parameters": fitted.n_parameters,
+            "n_shards": fitted.n_shards,
+            "unlearn_seconds": round(forgotten.seconds, 3),
+            "unlearn_shards_hit": forgotten.n_shards_hit,
+            "inference_ms_per_sample": round(1000 * found.seconds / n, 3),
+            "forward_passes": found.forward_passes,
+            "peak_memory_bytes": peak[0],
+        }
+        if own_auc is not None:
+            figures["recbole_auc"] = own_auc
+        quality, kept = _judge(bench, found)
+        out.append(Row(row, seed, DONE, "", figures | quality, kept))
+    return out
+
+
+def _judge(bench: Bench, found: Scored) -> tuple[dict[str, float], list[float]]:
+    """Quality figures of a row, and what it keeps of each test sample: scores, or the places of liked items.
+
+    Raises:
+        TrainingError: scores that are no numbers.
+    """
+    n_wrong = int((~np.isfinite(found.scores)).sum())
+    if n_wrong:  # a place or an AUC among them would look like any other
+        raise TrainingError(f"{n_wrong} of {len(found.scores)} scores are NaN or infinite; try a lower learning_rate")
+    if bench.ranking:
+        ranks = bench.ranking.ranks(found.scores, bench.splits["test"])
+        return ranking_figures(bench.ranking_config, ranks), [int(rank) for rank in ranks]
+    labels = bench.labels("test")
+    value = auc(labels, found.scores)
+    out = {} if value is None else {"auc": value}
+    if found.is_probability:
+        out["logloss"] = mean_log_loss(labels, found.scores)
+    return out, [round(float(s), 6) for s in found.scores]
+
+
+def _key(bench: Bench, row: str, baseline_options: Mapping[str, Mapping[str, Any]]) -> str:
+    options = deciding_options(bench.config.plain_options())
+    settings: dict[str, Any] = {"row": row, "options": options, "baseline": baseline_options.get(row, {})}
+    if bench.ranking:
+        settings["ranking"] = bench.ranking_metrics
+    return row_key(settings, bench.rows_digest)
+
+
+def _describe(bench: Bench) -> dict[str, Any]:
+    """What slices look at: by test sample, its label, history, and how often its user and item are training targets."""
+    train_users: dict[str, int] = {}
+    for sample in bench.splits["train"]:
+        train_users[sample.user_id] = train_users.get(sample.user_id, 0) + 1
+    items: dict[str, int] = {}
+    for item, _ in bench.train_rows:
+        items[item] = items.get(item, 0) + 1
+    tested = bench.judged_rows
+    described: dict[str, Any] = {
+        "label": [int(s.label) for s in tested],
+        "n_history": [len(s.history) for s in tested],
+        "n_train_samples_of_user": [train_users.get(s.user_id, 0) for s in tested],
+        "n_train_rows_of_item": [items.get(s.item_id, 0) for s in tested],
+    }
+    if bench.ranking:
+        described["metrics"] = bench.ranking_metrics
+        described["n_candidates"] = bench.ranking.n_candidates - 1
+    return described

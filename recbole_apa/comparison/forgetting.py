@@ -1,0 +1,271 @@
+"""Exact and approximate unlearning of the same request, side by side: how near each comes to retraining, and what it
+costs."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from logging import getLogger
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from recbole_apa.comparison.context import Bench, bench_in
+from recbole_apa.comparison.forget_task import ForgetRequest, ForgetTask, open_task
+from recbole_apa.comparison.methods.sharded import AdapterMethod
+from recbole_apa.comparison.registry import ADAPTERS
+from recbole_apa.comparison.report.forgetting import write_forgetting
+from recbole_apa.comparison.row import (
+    DONE,
+    FAILED,
+    REFERENCE,
+    Row,
+    RowStore,
+    code_digest,
+    deciding_options,
+    peak_memory,
+    row_key,
+)
+from recbole_apa.core.errors import SettingsError
+from recbole_apa.evaluation.forgetting_metrics import (
+    activation_distance,
+    confidence,
+    entropy_membership,
+    half_jeffreys,
+    js_divergence,
+    local_residual,
+    membership_auc,
+    own_label,
+    rmia_auc,
+)
+from recbole_apa.evaluation.metrics import auc, mean_log_loss
+from recbole_apa.pipeline.build import RunResult
+from recbole_apa.runs.log import own_log
+from recbole_apa.unlearning.approximate.method_names import is_approximate, parse_choice
+from recbole_apa.unlearning.approximate.unlearner import NAMES as APPROXIMATE
+from recbole_apa.unlearning.approximate.unlearner import ApproximateUnlearner
+
+ORIGINAL, OTHER_SEED = "Original (do nothing)", "Retraining, another seed"
+ALWAYS = (ORIGINAL, REFERENCE, OTHER_SEED)
+JUDGED = ("forget", "retain", "neighbours", "test")
+Answers = dict[str, np.ndarray]
+"""Scores by part."""
+
+
+@dataclass(frozen=True)
+class _Cost:
+    """Of all requests together."""
+
+    seconds: float | None
+    """None where it stands for no way of forgetting."""
+    peak_bytes: int = 0
+
+
+@dataclass
+class Forgetting:
+    """What :func:`compare_forgetting` leaves."""
+
+    rows: list[Row]
+    folder: Path
+    table: str
+    """For a terminal."""
+
+
+@own_log()
+def compare_forgetting(
+    names: Sequence[str],
+    request: ForgetRequest,
+    dataset: str = "ml-100k",
+    config_file_list: Sequence[str] = (),
+    config_dict: Mapping[str, Any] | None = None,
+    seeds: int = 1,
+    folder: str | Path | None = None,
+) -> Forgetting:
+    """Forget the same training data with several methods, and measure each against retraining.
+
+    Args:
+        names: approximate methods, also with settings of their own (``NPO:rate_share=0.3``), and methods with adapters
+            of the comparison (``APA(D)``, ``SISA``, ...). The rows ``Original``, ``Retraining`` and ``Retraining,
+            another seed`` are always there.
+        request: what is forgotten; drawn anew with each seed.
+        folder: where rows, tables and the report go; rows that are there are not computed again.
+
+    Raises:
+        SettingsError: a name that is neither, or settings that the method does not have.
+    """
+    approximate = {name for name in names if is_approximate(name)}
+    for name in approximate:
+        parse_choice(name)
+    unknown = sorted(set(names) - approximate - set(ADAPTERS))
+    if unknown:
+        raise SettingsError(
+            f"found {', '.join(unknown)}; expected methods that forget with an adapter: "
+            f"{', '.join([*APPROXIMATE, *ADAPTERS])}"
+        )
+    target = Path(folder) if folder else Path("saved") / f"forget-{dataset}"
+    with bench_in(target, dataset, config_file_list, config_dict or {}) as bench:
+        first = bench.config["seed"]
+        rows = [
+            row
+            for seed in range(first, first + seeds)
+            for row in _Round(bench, request, seed, RowStore(target)).rows(list(dict.fromkeys(names)))
+        ]
+        table = write_forgetting(target, rows)
+    return Forgetting(rows, target, table)
+
+
+class _Round:
+    """One seed: the same requests and the same original model for all methods."""
+
+    def __init__(self, bench: Bench, request: ForgetRequest, seed: int, store: RowStore) -> None:
+        self.bench, self.request, self.seed, self.store = bench, request, seed, store
+        settings = {"options": deciding_options(bench.config.plain_options()), "request": asdict(request)}
+        self.key = row_key(settings, bench.rows_digest)
+
+    def rows(self, names: Sequence[str]) -> list[Row]:
+        """From the store, or measured now; each is kept as soon as it is there."""
+        wanted = [*ALWAYS, *(n for n in names if n not in ALWAYS)]
+        known = {name: found for name in wanted if (found := self.store.find(name, self.seed, self.key))}
+        if len(known) < len(wanted):
+            self._begin()
+            for name in (n for n in wanted if n not in known):
+                known[name] = self._row(name)
+                self.store.save(known[name], self.key)
+        return [known[name] for name in wanted]
+
+    def _begin(self) -> None:
+        """The original model, the task, and the models that were trained without the data."""
+        original = self._method(REFERENCE, self.seed)
+        self.original, made = original, original.made
+        self.task = open_task(made, self.bench.data[1]._dataset, self.request, self.seed)
+        self.factors, cache = made.model.engine.bank.extract(0), made.model.engine.cache
+        self.before = self._answers(original, REFERENCE)
+        self.without: dict[str, Answers] = {}
+        self.costs: dict[str, _Cost] = {ORIGINAL: _Cost(0.0), OTHER_SEED: _Cost(None)}
+        self.without[REFERENCE], self.costs[REFERENCE] = self._retrained(original)
+        # forgetting purged the frozen states; the approximate methods find them as retraining did
+        made.model.engine.cache = cache
+        other = self._method(REFERENCE, self.seed + 1, original.made.data)
+        self.without[OTHER_SEED] = self._answers(other, REFERENCE)
+
+    def _row(self, name: str) -> Row:
+        getLogger().info(f"{name}: seed {self.seed}")
+        try:
+            figures, scores = self._measured(name)
+        except Exception as error:  # whatever a method raises is its row's reason, not the table's end
+            return Row(name, self.seed, FAILED, f"{type(error).__name__}: {error}")
+        digests = {"settings": self.key, "data": self.bench.rows_digest, "code": code_digest()}
+        return Row(name, self.seed, DONE, "", figures, [round(float(s), 6) for s in scores], digests)
+
+    def _measured(self, name: str) -> tuple[dict[str, float], np.ndarray]:
+        before, goal = self.before, self.without[REFERENCE]
+        if name == ORIGINAL:
+            after, cost = before, self.costs[name]
+        elif name in self.without:
+            after, cost = self.without[name], self.costs[name]
+        elif is_approximate(name):
+            cost = self._approximate(name, self.original.made)
+            after = self._answers(self.original, REFERENCE)
+        else:
+            after, cost, before, goal = self._sharded(name)
+        outs = [found for other, found in self.without.items() if other != name]
+        rmia = _rmia(after, outs, self.task)
+        figures = figures_of(after, before, goal, self.task) | ({} if rmia is None else {"rmia_auc": rmia})
+        figures["n_requests"] = len(self.task.steps)
+        if cost.seconds is not None:
+            figures["unlearn_seconds"] = round(cost.seconds, 3)
+        if cost.peak_bytes:
+            figures["peak_memory_bytes"] = cost.peak_bytes
+        return figures, after["test"]
+
+    def _method(self, name: str, seed: int, data: tuple[Any, Any, Any] | None = None) -> AdapterMethod:
+        changes, serving = ADAPTERS[name]
+        method = AdapterMethod(self.bench, {name: serving}, changes)
+        if data is None:
+            method.fit(seed)
+        else:
+            method.fit_on(data, seed)
+        return method
+
+    def _answers(self, method: AdapterMethod, name: str) -> Answers:
+        serving = method.servings[name]
+        return {
+            part: method.answer(self.task.judged[part].prompts, serving, f"Score {part}").numpy()
+            for part in JUDGED
+            if len(self.task.judged[part])
+        }
+
+    def _approximate(self, name: str, made: RunResult) -> _Cost:
+        """One request after another, each from where the one before left the adapter; leaves it in the model."""
+        choice, factors, level = parse_choice(name), self.factors, None
+
+        def carry_out() -> float:
+            nonlocal factors, level
+            seconds = 0.0
+            for step in self.task.steps:
+                unlearner = ApproximateUnlearner(made.model, factors, step.parts, self.seed, choice.settings, level)
+                seconds += unlearner.forget(choice.name, choice.objective)[0]
+                factors, level = made.model.engine.bank.extract(0), unlearner.level
+            return seconds
+
+        return _measure_cost(carry_out)
+
+    def _retrained(self, method: AdapterMethod) -> tuple[Answers, _Cost]:
+        """Trained once without everything that is asked; in a stream each request would train as much again, so its
+        seconds count once for each."""
+        cost = _measure_cost(lambda: method.forget(**self.task.asked).seconds * len(self.task.steps))
+        return self._answers(method, REFERENCE), cost
+
+    def _exact(self, method: AdapterMethod, name: str) -> tuple[Answers, _Cost]:
+        cost = _measure_cost(lambda: sum(method.forget(**step.asked).seconds for step in self.task.steps))
+        return self._answers(method, name), cost
+
+    def _sharded(self, name: str) -> tuple[Answers, _Cost, Answers, Answers]:
+        """A method with shards beside its own training from scratch, with the shards it has: after, cost, before,
+        from scratch."""
+        method = self._method(name, self.seed)
+        before = self._answers(method, name)
+        after, cost = self._exact(method, name)
+        method.train_from_scratch()
+        return after, cost, before, self._answers(method, name)
+
+
+def _measure_cost(carry_out: Callable[[], float]) -> _Cost:
+    with peak_memory() as peak:
+        seconds = carry_out()
+    return _Cost(seconds, peak[0])
+
+
+def _rmia(answers: Answers, outs: Sequence[Answers], task: ForgetTask) -> float | None:
+    """Membership by models that were trained without the data: the retrained ones, but for the row's own."""
+
+    def own(found: Answers, part: str) -> np.ndarray:
+        return own_label(found[part], task.judged[part].labels)
+
+    forget, test = (np.stack([own(found, part) for found in outs]) for part in ("forget", "test"))
+    return rmia_auc(own(answers, "forget"), own(answers, "test"), forget, test)
+
+
+def figures_of(answers: Answers, before: Answers, goal: Answers, task: ForgetTask) -> dict[str, float]:
+    """What is measured of one method.
+
+    Args:
+        before: of the model before the request.
+        goal: of the model trained without the data.
+    """
+    forget, test = task.judged["forget"], task.judged["test"]
+    s, s_goal = answers["forget"], goal["forget"]
+    out: dict[str, float | None] = {
+        "n_forget": len(forget),
+        "js_divergence": js_divergence(s, s_goal),
+        "half_jeffreys": half_jeffreys(s, s_goal),
+        "activation_distance": activation_distance(s, s_goal),
+        "local_residual": local_residual(s, s_goal, before["forget"]),
+        "forget_confidence": confidence(s, forget.labels),
+        "membership_auc": membership_auc(s, forget.labels, answers["test"], test.labels),
+        "entropy_membership": entropy_membership(s, answers.get("retain", np.empty(0)), answers["test"]),
+        "logloss": mean_log_loss(test.labels, answers["test"]),
+    }
+    for part in JUDGED:
+        if part in answers:
+            out["auc" if part == "test" else f"{part}_auc"] = auc(task.judged[part].labels, answers[part])
+    return {name: float(value) for name, value in out.items() if value is not None}

@@ -1,0 +1,7 @@
+"""The methods of a comparison behind :class:`~recbole_apa.comparison.method.Method`."""
+
+from recbole_apa.comparison.methods.recbole import RecBoleMethod
+from recbole_apa.comparison.methods.rules import RuleMethod
+from recbole_apa.comparison.methods.sharded import AdapterMethod
+
+__all__ = ["AdapterMethod", "RecBoleMethod", "RuleMethod"]

@@ -1,0 +1,66 @@
+"""RecBole's models as methods; they forget by being trained again on what remains."""
+
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from recbole_apa.comparison.context import Bench
+from recbole_apa.comparison.method import FitFigures, Scored, UnlearnFigures
+from recbole_apa.core.errors import RunError
+from recbole_apa.pipeline.recbole_models import (
+    TrainedBaseline,
+    baseline_scores,
+    candidate_scores,
+    recbole_auc,
+    train_baseline,
+)
+
+
+class RecBoleMethod:
+    """A RecBole model by its name.
+
+    Args:
+        options: RecBole options for this model alone, e.g. ``{"epochs": 20}``.
+    """
+
+    def __init__(self, bench: Bench, name: str, options: Mapping[str, Any] | None = None) -> None:
+        self.bench, self.rows, self.options = bench, (name,), options
+        self._seed = 0
+        self._trained: TrainedBaseline | None = None
+
+    @property
+    def trained(self) -> TrainedBaseline:
+        """The model after ``fit``."""
+        if self._trained is None:
+            raise RunError(f"{self.rows[0]} is not trained yet: call fit first")
+        return self._trained
+
+    def fit(self, seed: int) -> FitFigures:
+        """See :class:`~recbole_apa.comparison.method.Method`."""
+        self._seed = seed
+        self._trained = self._train(self.bench.presplit())
+        return FitFigures(self._trained.seconds, self._trained.n_parameters, 1)
+
+    def _train(self, folder: Any) -> TrainedBaseline:
+        length = self.bench.config["MAX_ITEM_LIST_LENGTH"]
+        bench = self.bench
+        return train_baseline(self.rows[0], folder, bench.item_columns, length, self._seed, self.options, bench.layout)
+
+    def score(self, row: str) -> Scored:
+        """See :class:`~recbole_apa.comparison.method.Method`."""
+        start = time.perf_counter()
+        if self.bench.ranking:
+            lists = self.bench.ranking
+            scores = candidate_scores(self.trained, lists.rows, lists.items)
+        else:
+            scores = baseline_scores(self.trained, 2, self.bench.splits["test"])
+        return Scored(scores, self.trained.is_probability, 1, time.perf_counter() - start)
+
+    def recbole_auc(self) -> float | None:
+        """RecBole's own AUC on the test rows; None where all labels are the same."""
+        return recbole_auc(self.trained)
+
+    def unlearn(self) -> UnlearnFigures:
+        """See :class:`~recbole_apa.comparison.method.Method`."""
+        self._trained = self._train(self.bench.presplit_without(*self.bench.request()))
+        return UnlearnFigures(self._trained.seconds, 1)

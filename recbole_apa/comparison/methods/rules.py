@@ -1,0 +1,28 @@
+"""The trivial rules as methods: nothing is trained."""
+
+import time
+
+from recbole_apa.comparison.context import Bench
+from recbole_apa.comparison.method import FitFigures, Scored, UnlearnFigures
+from recbole_apa.evaluation.simple_rules import rule_scores
+
+
+class RuleMethod:
+    """One of :data:`~recbole_apa.evaluation.simple_rules.RULES`."""
+
+    def __init__(self, bench: Bench, name: str) -> None:
+        self.bench, self.rows = bench, (name,)
+
+    def fit(self, seed: int) -> FitFigures:
+        """See :class:`~recbole_apa.comparison.method.Method`."""
+        return FitFigures(0.0, 0, 1)
+
+    def score(self, row: str) -> Scored:
+        """See :class:`~recbole_apa.comparison.method.Method`."""
+        start = time.perf_counter()
+        scores = rule_scores(row, self.bench.judged(self.bench.splits["test"]), self.bench.train_rows)
+        return Scored(scores, True, 0, time.perf_counter() - start)
+
+    def unlearn(self) -> UnlearnFigures:
+        """Nothing is stored: the rules are counts of what is there."""
+        return UnlearnFigures(0.0, 0)

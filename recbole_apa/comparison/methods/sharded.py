@@ -1,0 +1,217 @@
+"""Methods that train LoRA adapters on shards: APA, Retraining, SISA, RecEraser, GraphEraser, and APA's ablations.
+
+They differ in how samples are divided and in how the adapters are put together; training and exact retraining are one.
+"""
+
+import shutil
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from recbole_apa.adapters.aggregation import WeightRule, cosine, settle_attention
+from recbole_apa.adapters.receraser_attention import fit_attention
+from recbole_apa.backbone.prompt_encoder import TokenizedPrompt
+from recbole_apa.comparison.context import Bench
+from recbole_apa.comparison.method import FitFigures, Scored, UnlearnFigures
+from recbole_apa.comparison.requests import single_shard_requests
+from recbole_apa.core.errors import RunError
+from recbole_apa.core.progress import progress
+from recbole_apa.core.settings import STATE_KEYS
+from recbole_apa.data.splits import SPLITS
+from recbole_apa.evidence import KeyRing
+from recbole_apa.model.apa import APA
+from recbole_apa.pipeline.build import RunResult, build_data, build_model
+from recbole_apa.pipeline.evaluate import evaluate_state, training_cost, write_first_records
+from recbole_apa.pipeline.recbole_bridge import APAConfig
+from recbole_apa.pipeline.trainer_factory import make_trainer
+from recbole_apa.runs.lock import run_lock
+from recbole_apa.runs.store import RunStore
+from recbole_apa.unlearning.stage import unlearn
+
+LEARNED = "learned"
+LISTS_AT_ONCE = 4
+
+
+@dataclass(frozen=True)
+class Serving:
+    """How the adapters of one training answer."""
+
+    aggregation: str
+    """``decomposition``, ``non_decomposition`` or ``prediction``."""
+    weight_rule: str
+    """One of the four, or ``learned`` (RecEraser's attention; for ``prediction`` alone)."""
+    tau: float | str | None = None
+    n_neighbors: int | str | None = None
+    """A number, ``auto``, or None: as the training has it."""
+
+
+class AdapterMethod:
+    """One training, served in one or more ways.
+
+    Args:
+        servings: row of the table -> how it is served.
+        changes: what differs from the options of the bench, e.g. ``{"partition": "random"}``.
+    """
+
+    def __init__(self, bench: Bench, servings: Mapping[str, Serving], changes: Mapping[str, Any]) -> None:
+        self.bench, self.servings, self.changes = bench, dict(servings), dict(changes)
+        self._made: RunResult | None = None
+
+    @property
+    def rows(self) -> Sequence[str]:
+        """Names of the table's rows."""
+        return tuple(self.servings)
+
+    @property
+    def made(self) -> RunResult:
+        """The run after ``fit``."""
+        if self._made is None:
+            raise RunError(f"{', '.join(self.rows)}: not trained yet, call fit first")
+        return self._made
+
+    def fit(self, seed: int) -> FitFigures:
+        """See :class:`~recbole_apa.comparison.method.Method`. Frozen states of the labelled prompts are computed
+        before the clock starts; they are the same for all methods."""
+        # RecBole's random splits follow the seed: the rows are those of the bench's own
+        data = build_data(self._config(self.bench.config["seed"]))
+        self._check_rows(data)
+        return self._train(self._config(seed), data)
+
+    def fit_on(self, data: tuple[Any, Any, Any], seed: int) -> FitFigures:
+        """Train on other data than the bench's, e.g. on what a request left."""
+        return self._train(self._config(seed), data)
+
+    def _train(self, config: APAConfig, data: tuple[Any, Any, Any]) -> FitFigures:
+        folder = self.bench.folder / "run"
+        shutil.rmtree(folder, ignore_errors=True)
+        model = build_model(config, data)
+        key = tuple(str(config[name]) for name in STATE_KEYS)
+        model.engine.cache = self.bench.caches.setdefault(key, model.engine.cache)
+        for loader in data:
+            self._freeze(model, config, model.prompts(loader._dataset.labelled))
+        store = RunStore(folder)
+        with run_lock(folder, "comparing"):
+            trainer = make_trainer(config, model, store)
+            trainer.fit(data[0], data[1], show_progress=config["show_progress"])
+        keys = KeyRing(self.bench.folder / "keys.json")  # of scratch runs: nobody's own file
+        self._made = RunResult({}, folder, config, model, trainer, data, keys)
+        cost = training_cost(trainer)
+        n_each = sum(p.numel() for p in model.engine.bank.parameters()) // model.engine.bank.n_adapters
+        n_active = sum(n > 0 for n in trainer.record.sizes)
+        return FitFigures(cost["seconds"], n_each * n_active, n_active)
+
+    @staticmethod
+    def _freeze(model: APA, config: APAConfig, prompts: Sequence[TokenizedPrompt]) -> None:
+        size = model.engine.step_size
+        for begin in progress(range(0, len(prompts), size), "Read prompts", config["show_progress"]):
+            model.engine.freeze(prompts[begin : begin + size])
+
+    def _config(self, seed: int) -> APAConfig:
+        options = {**self.bench.options, **self.changes, "seed": seed, "variants": "none"}
+        if not self._looks_at_validation:
+            options["valid_samples"] = 0
+        return APAConfig("APA", self.bench.dataset, list(self.bench.config_files), options)
+
+    @property
+    def _looks_at_validation(self) -> bool:
+        """Whether a row weighs adapters by their errors; plain averages have no memory, and no time to fill one."""
+        return any(serving.weight_rule not in ("average", "semantic") for serving in self.servings.values())
+
+    def _check_rows(self, data: tuple[Any, Any, Any]) -> None:
+        """The same samples in the same order; their histories may be shorter or longer."""
+        for name, loader in zip(SPLITS, data, strict=True):
+            if name == "valid" and not self._looks_at_validation:
+                continue
+            mine = [(s.sample_id, s.label) for s in loader._dataset.samples]
+            theirs = [(s.sample_id, s.label) for s in self.bench.splits[name]]
+            if mine != theirs:
+                raise RunError(
+                    f"{', '.join(self.rows)}: {name} has {len(mine)} samples that are not the {len(theirs)} "
+                    "of the comparison; expected options that leave the rows as they are"
+                )
+
+    def score(self, row: str) -> Scored:
+        """See :class:`~recbole_apa.comparison.method.Method`."""
+        serving, made = self.servings[row], self.made
+        dataset = made.data[2]._dataset
+        prompts = made.model.engine.encode(dataset.prompt_inputs(self.bench.judged(dataset.samples)))
+        if self.bench.ranking is None or not made.model.settings.backbone.shared_prefixes:
+            self._freeze(made.model, made.config, prompts)
+        start = time.perf_counter()
+        scores = self.answer(prompts, serving, f"Score {row}")
+        passes = made.model.engine.bank.n_adapters if serving.aggregation == "prediction" else 1
+        return Scored(scores.numpy(), True, passes, time.perf_counter() - start)
+
+    def answer(self, prompts: Sequence[TokenizedPrompt], serving: Serving, title: str) -> Tensor:
+        """s of any prompts, (n,), as a row of the table is served."""
+        model, show = self.made.model, self.made.config["show_progress"]
+        if serving.weight_rule == LEARNED:
+            return self._attend(prompts, title)
+        rule = self._rule(serving)
+        if self.bench.ranking and model.settings.backbone.shared_prefixes:
+            size = self.bench.ranking.n_candidates * LISTS_AT_ONCE
+            steps = progress(range(0, len(prompts), size), title, show)
+            return torch.cat([model.score_lists(prompts[i : i + size], rule, serving.aggregation) for i in steps])
+        weights = rule(model.engine.embeddings(prompts))
+        return self.made.trainer.aggregate_prompts(prompts, weights, serving.aggregation, title, show)
+
+    def _rule(self, serving: Serving) -> WeightRule:
+        rule: WeightRule = replace(self.made.model.rule, name=serving.weight_rule)
+        if serving.tau is None and serving.n_neighbors is None:
+            return rule
+        given = self.made.model.settings.aggregation
+        tau, n = settle_attention(
+            rule.memory,
+            rule.active,
+            given.tau if serving.tau is None else serving.tau,
+            given.n_neighbors if serving.n_neighbors is None else serving.n_neighbors,
+        )
+        return replace(rule, tau=tau, n_neighbors=n)
+
+    def _attend(self, prompts: Sequence[TokenizedPrompt], title: str) -> Tensor:
+        """RecEraser's attention, trained on the memory: validation samples that no adapter saw."""
+        made, rule = self.made, self.made.model.rule
+        known = rule.memory
+        attention = fit_attention(
+            known.scores, cosine(known.embeddings, rule.centres), known.labels, rule.active, made.config["seed"]
+        )
+        similarity = cosine(made.model.engine.embeddings(prompts), rule.centres)
+        size = made.model.engine.step_size
+        alone = [
+            made.model.engine.adapter_scores(prompts[begin : begin + size])
+            for begin in progress(range(0, len(prompts), size), title, made.config["show_progress"])
+        ]
+        return attention(torch.cat(alone), similarity)
+
+    def unlearn(self) -> UnlearnFigures:
+        """See :class:`~recbole_apa.comparison.method.Method`; exact, through the unlearning stage."""
+        return self.forget(interactions=[single_shard_requests(self.made)[0]])
+
+    def train_from_scratch(self) -> None:
+        """Train what ``made`` holds again, with nothing taken over but the assignment to shards."""
+        made = self.made
+        folder = self.bench.folder / "scratch"
+        shutil.rmtree(folder, ignore_errors=True)
+        store = RunStore(folder)
+        trainer = make_trainer(made.config, made.model, store)
+        store.begin(trainer.identity(made.data[0], store.salt), {})
+        partition = made.trainer.store.load_partition()
+        store.save_partition(partition)
+        trainer.fit(made.data[0], made.data[1], show_progress=made.config["show_progress"])
+        self._made = replace(made, trainer=trainer, run_dir=folder)
+
+    def forget(self, **asked: Any) -> UnlearnFigures:
+        """Carry out a request, as :func:`~recbole_apa.unlearn` takes it; ``made`` is then what is left."""
+        made = self.made
+        if "full_training" not in made.trainer.store.manifest():  # after a request its own records are there
+            made.metrics = evaluate_state(made, False)
+            write_first_records(made)
+        # forgetting purges the cache of frozen states, which the other methods still look into
+        made.model.engine.cache = made.model.engine.cache.copy()
+        outcome = unlearn(made, **asked).outcomes[0]
+        self._made = outcome.result
+        return UnlearnFigures(outcome.seconds, len(outcome.plan.shards))

@@ -1,0 +1,54 @@
+"""Comparisons that are kept as YAML: ``properties/experiments/`` or a file of the user's own."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from recbole_apa.core.errors import SettingsError
+from recbole_apa.core.options import refuse_unknown
+from recbole_apa.core.properties import properties_folder
+from recbole_apa.pipeline.recbole_bridge import read_yaml
+
+KEYS = ("compare", "seeds", "options", "baseline_options", "slices", "forget")
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """What a file asks of :func:`recbole_apa.compare`."""
+
+    names: list[str]
+    seeds: int
+    options: Mapping[str, Any]
+    baseline_options: Mapping[str, Mapping[str, Any]]
+    slices: bool
+    forget: Mapping[str, Any]
+    """What is forgotten, for :func:`recbole_apa.compare_forgetting`: fields of ``ForgetRequest``; empty for a plain
+    comparison."""
+
+
+def read_experiment(name: str) -> Experiment:
+    """An experiment by its name in ``properties/experiments/``, or by the path of a YAML file.
+
+    Raises:
+        SettingsError: no such file, or other keys than ``compare``, ``seeds``, ``options``, ``baseline_options``,
+            ``slices``, ``forget``.
+    """
+    folder = properties_folder() / "experiments"
+    path = Path(name) if name.endswith((".yaml", ".yml")) else folder / f"{name}.yaml"
+    if not path.is_file():
+        known = ", ".join(sorted(p.stem for p in folder.glob("*.yaml")))
+        raise SettingsError(f"--experiment={name}: no such file {path}; expected one of {known}, or a .yaml file")
+    values = read_yaml(path)
+    refuse_unknown(values, KEYS)
+    names = values.get("compare")
+    if not isinstance(names, list) or not all(isinstance(n, str) for n in names):
+        raise SettingsError(f"{path}: compare: found {names!r}, expected a list of names")
+    return Experiment(
+        names,
+        int(values.get("seeds", 1)),
+        values.get("options") or {},
+        values.get("baseline_options") or {},
+        bool(values.get("slices")),
+        values.get("forget") or {},
+    )

@@ -1,0 +1,122 @@
+"""Names of the comparison -> methods. Every row of the table has one name."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from recbole_apa.comparison.context import Bench
+from recbole_apa.comparison.method import Method
+from recbole_apa.comparison.methods.recbole import RecBoleMethod
+from recbole_apa.comparison.methods.rules import RuleMethod
+from recbole_apa.comparison.methods.sharded import LEARNED, AdapterMethod, Serving
+from recbole_apa.comparison.row import REFERENCE
+from recbole_apa.core.errors import SettingsError
+from recbole_apa.core.options import nearest
+from recbole_apa.core.settings import AggregationSettings
+from recbole_apa.evaluation.simple_rules import RULES
+from recbole_apa.pipeline.recbole_bridge import parse_value
+
+APA_ROWS = ("APA(D)", "APA(ND)")
+
+_MEAN = Serving("prediction", "average")
+_ADAPTIVE = "sample_adaptive"
+# name -> (what differs in training, how it is served)
+ADAPTERS: dict[str, tuple[dict[str, Any], Serving]] = {
+    "APA(D)": ({}, Serving("decomposition", _ADAPTIVE)),
+    "APA(ND)": ({}, Serving("non_decomposition", _ADAPTIVE)),
+    REFERENCE: ({"n_shards": 1, "shard_size": None}, Serving("decomposition", "average")),
+    "SISA": ({"partition": "random"}, _MEAN),
+    "RecEraser": ({"partition": "user"}, _MEAN),
+    "RecEraser-attention": ({"partition": "user"}, Serving("prediction", LEARNED)),
+    "RecEraser-IBP": ({"partition": "item"}, _MEAN),
+    "RecEraser-InBP": ({"partition": "interaction"}, _MEAN),
+    "GraphEraser": ({"partition": "bekm"}, _MEAN),
+    "GraphEraser-BLPA": ({"partition": "blpa"}, _MEAN),
+}
+GROUPS: dict[str, tuple[str, ...]] = {
+    "paper": (REFERENCE, "SISA", "RecEraser", "GraphEraser", *RULES),
+    "recbole": ("Pop", "ItemKNN", "BPR", "LightGCN", "NeuMF", "LR", "FM", "DeepFM", "SASRec", "GRU4Rec"),
+    "rules": RULES,
+    "ablations": (
+        "APA:partition=random",
+        "APA:partition=user",
+        "APA:partition=bekm",
+        "APA:weight_rule=average",
+        "APA:weight_rule=major",
+        "APA:weight_rule=semantic",
+        "APA:aggregation=prediction",
+        "APA:shard_size=512",
+        "APA:shard_size=128",
+        "APA:shard_size=64",
+    ),
+}
+_VARIANTS = ("RecEraser-attention", "RecEraser-IBP", "RecEraser-InBP", "GraphEraser-BLPA")
+GROUPS["all"] = tuple(dict.fromkeys([*GROUPS["paper"], *_VARIANTS, *GROUPS["recbole"]]))
+ABLATION = "APA:"
+"""``APA:option=value+option=value`` is APA(D) with options of its own."""
+
+
+def row_names(asked: Sequence[str]) -> list[str]:
+    """Groups spelled out, each name once; APA's two rows and the reference are always there.
+
+    Raises:
+        SettingsError: an ablation that is not ``APA:option=value``.
+    """
+    names = [*APA_ROWS, REFERENCE]
+    for name in asked:
+        if name.startswith(ABLATION):
+            _ablation(name)
+        names += GROUPS.get(name, (name,))
+    return list(dict.fromkeys(name for name in names if name != "APA"))
+
+
+def make_methods(
+    bench: Bench, names: Iterable[str], baseline_options: Mapping[str, Mapping[str, Any]] | None = None
+) -> list[Method]:
+    """Methods that serve the rows named; rows of one training share it.
+
+    A name that is none of ours is taken for a RecBole model.
+
+    Args:
+        baseline_options: RecBole model -> its options.
+    """
+    out: list[Method] = []
+    shared: dict[str, AdapterMethod] = {}
+    for name in names:
+        if name in RULES:
+            out.append(RuleMethod(bench, name))
+        elif name in ADAPTERS or name.startswith(ABLATION):
+            changes, serving = ADAPTERS[name] if name in ADAPTERS else _ablation(name)
+            method = shared.get(repr(sorted(changes.items())))
+            if method is None:
+                method = shared[repr(sorted(changes.items()))] = AdapterMethod(bench, {}, changes)
+                out.append(method)
+            method.servings[name] = serving
+        else:
+            out.append(RecBoleMethod(bench, name, (baseline_options or {}).get(name)))
+    return out
+
+
+def near_miss(name: str) -> str:
+    """A hint for a name that RecBole does not know."""
+    near = nearest(name, [*ADAPTERS, *GROUPS, *RULES, *GROUPS["recbole"]], 0.6)
+    return f"; did you mean {near!r}?" if near else ""
+
+
+def _ablation(name: str) -> tuple[dict[str, Any], Serving]:
+    """``APA:partition=random`` -> what differs in training, and how it is served."""
+    changes: dict[str, Any] = {}
+    for pair in name.removeprefix(ABLATION).split("+"):
+        key, equals, value = pair.partition("=")
+        if not equals:
+            raise SettingsError(f"--compare={name}: found {pair!r}, expected option=value, e.g. APA:partition=random")
+        changes[key] = parse_value(value)
+    served = {key: changes.pop(key) for key in ("aggregation", "weight_rule", "tau", "n_neighbors") if key in changes}
+    checked = AggregationSettings(
+        aggregation=str(served.get("aggregation", "decomposition")),
+        weight_rule=str(served.get("weight_rule", _ADAPTIVE)),
+        tau=served.get("tau", "auto"),
+        n_neighbors=served.get("n_neighbors", "auto"),
+    )
+    if "shard_size" in changes:
+        changes["n_shards"] = None
+    return changes, Serving(checked.aggregation, checked.weight_rule, served.get("tau"), served.get("n_neighbors"))

@@ -1,0 +1,101 @@
+"""The table of a forgetting comparison, and its page."""
+
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import plotly.graph_objects as go
+from plotly.offline import get_plotlyjs
+from tabulate import tabulate
+
+from recbole_apa.comparison.row import DONE, Row
+from recbole_apa.core.files.whole import write_text
+from recbole_apa.evaluation.report.pages import render
+
+COLUMNS = {
+    "JSD to retraining": ("js_divergence", ".4f"),
+    "L2": ("activation_distance", ".4f"),
+    "local residual": ("local_residual", ".3f"),
+    "confidence": ("forget_confidence", ".4f"),
+    "AUC forgotten": ("forget_auc", ".4f"),
+    "AUC retained": ("retain_auc", ".4f"),
+    "AUC neighbours": ("neighbours_auc", ".4f"),
+    "AUC test": ("auc", ".4f"),
+    "LogLoss test": ("logloss", ".4f"),
+    "membership AUC": ("membership_auc", ".4f"),
+    "called member": ("entropy_membership", ".3f"),
+    "RMIA AUC": ("rmia_auc", ".4f"),
+    "seconds": ("unlearn_seconds", ".1f"),
+    "peak, MiB": ("peak_memory_mib", ".0f"),
+}
+"""Title -> (figure, how it is written)."""
+SPREAD = frozenset({"js_divergence", "local_residual", "auc", "membership_auc"})
+"""Figures with their standard deviation over seeds."""
+
+
+def write_forgetting(folder: Path, rows: Sequence[Row]) -> str:
+    """Write ``table.md`` and ``report.html``; the table for a terminal."""
+    head, body = ["method", *COLUMNS], forgetting_rows(rows)
+    failed = [f"{row.method}, seed {row.seed}: {row.reason}" for row in rows if row.status != DONE]
+    write_text(folder / "table.md", tabulate(body, head, tablefmt="github", disable_numparse=True) + "\n")
+    done = [row for row in rows if row.status == DONE]
+    page = render(
+        "forgetting.html",
+        title=folder.name,
+        headers=head,
+        rows=body,
+        failed=failed,
+        n_forget=round(np.mean([row.figures["n_forget"] for row in done])) if done else 0,
+        n_requests=max((row.figures["n_requests"] for row in done), default=1),
+        seeds=sorted({row.seed for row in rows}),
+        drawing=_drawing(done),
+        plotly=get_plotlyjs(),
+    )
+    write_text(folder / "report.html", page)
+    return "\n".join([tabulate(body, head, disable_numparse=True), *(f"failed: {line}" for line in failed)])
+
+
+def forgetting_rows(
+    rows: Sequence[Row], columns: Mapping[str, tuple[str, str]] = COLUMNS, spread: Collection[str] = SPREAD
+) -> list[list[str]]:
+    """One line a method, means over its seeds; with the standard deviation where it says how far to trust them."""
+    out = []
+    for name in dict.fromkeys(row.method for row in rows):
+        found = [_shown(row) for row in rows if row.method == name and row.status == DONE]
+        if not found:
+            out.append([name, "failed", *[""] * (len(columns) - 1)])
+            continue
+        cells = []
+        for figure, how in columns.values():
+            values = [f[figure] for f in found if figure in f]
+            cell = format(float(np.mean(values)), how) if values else "-"
+            if len(values) > 1 and figure in spread:
+                cell += f" ± {np.std(values, ddof=1):{how}}"
+            cells.append(cell)
+        out.append([name, *cells])
+    return out
+
+
+def _shown(row: Row) -> dict[str, float]:
+    figures = dict(row.figures)
+    if "peak_memory_bytes" in figures:
+        figures["peak_memory_mib"] = figures["peak_memory_bytes"] / 2**20
+    return figures
+
+
+def _drawing(rows: Sequence[Row]) -> str:
+    """Distance to retraining against time; rows that stand for no way of forgetting have no time."""
+    figure = go.Figure()
+    for name in dict.fromkeys(row.method for row in rows):
+        found = [row.figures for row in rows if row.method == name and "unlearn_seconds" in row.figures]
+        figure.add_scatter(
+            x=[f["unlearn_seconds"] for f in found], y=[f["js_divergence"] for f in found], mode="markers", name=name
+        )
+    figure.update_layout(
+        template="plotly_white",
+        height=460,
+        xaxis_title="seconds",
+        yaxis_title="JSD to retraining, on what was forgotten",
+    )
+    drawn: str = figure.to_html(full_html=False, include_plotlyjs=False)
+    return drawn

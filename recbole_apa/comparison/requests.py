@@ -1,0 +1,23 @@
+"""Which interaction a partition's method is asked to forget."""
+
+from recbole_apa.core.seeding import hash_order
+from recbole_apa.pipeline.build import RunResult
+
+Pair = tuple[str, str]
+
+
+def single_shard_requests(made: RunResult) -> list[Pair]:
+    """Interactions (user, item) that the training samples of exactly one shard hold, in order of a hash: the efficiency
+    protocol of RecEraser and APA, one shard a request.
+
+    Where every interaction lies in several shards (a random partition scatters a user's overlapping histories), those
+    that lie in the fewest.
+    """
+    shards: dict[Pair, set[int]] = {}
+    for sample in made.data[0]._dataset.samples:
+        held = [(sample.user_id, sample.item_id), *((sample.user_id, e.item_id) for e in sample.history)]
+        for pair in held:
+            shards.setdefault(pair, set()).add(made.trainer.partition.shard_of[sample.sample_id])
+    fewest = min(len(ks) for ks in shards.values())
+    alone = sorted(pair for pair, ks in shards.items() if len(ks) == fewest)
+    return [alone[i] for i in hash_order([f"{u}:{i}" for u, i in alone], 0, "requests")]

@@ -1,0 +1,118 @@
+"""One JSON for each row and seed of a comparison: what was asked, what came of it, how it was measured."""
+
+import hashlib
+import json
+import os
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from recbole_apa.core.files.whole import read_json, write_json
+from recbole_apa.core.seeding import digest_of
+
+FORMAT = 1
+DONE, FAILED = "done", "failed"
+ROWS = "rows"
+LATER_OPTIONS = {
+    "shared_prefixes": True,
+    "quantization": None,
+    "fused_shards": 1,
+    "use_rslora": False,
+    "loraplus_lr_ratio": 1.0,
+    "adapter_type": "lora",
+    "feedforward_modules": ["down_proj"],
+}
+"""Options that did not exist when the rows in benchmarks/results/ were made, with the value that changes nothing."""
+REFERENCE = "Retraining"
+"""The row that the others are compared with."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One method with one seed."""
+
+    method: str
+    seed: int
+    status: str
+    """``done`` or ``failed``."""
+    reason: str = ""
+    """Why it failed."""
+    figures: Mapping[str, float] = field(default_factory=dict)
+    """Units are in the keys."""
+    scores: Sequence[float] = ()
+    """Of the test samples in their order; places of the liked items where lists are ranked."""
+    digests: Mapping[str, str] = field(default_factory=dict)
+    """``settings``, ``data``, ``code``."""
+
+
+class RowStore:
+    """The rows of one comparison in a folder; a row that is there and done is not computed again."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder / ROWS
+
+    def path(self, method: str, seed: int, key: str) -> Path:
+        """The file of a row; ``key`` changes with settings and data."""
+        plain = "".join(c if c.isalnum() or c in "-+=" else "_" for c in method)
+        return self.folder / f"{plain}-s{seed}-{digest_of(method, key).hex()[:12]}.json"
+
+    def find(self, method: str, seed: int, key: str) -> Row | None:
+        """A row that is done."""
+        path = self.path(method, seed, key)
+        if not path.is_file():
+            return None
+        value = read_json(path)
+        row = Row(**{k: v for k, v in value.items() if k != "format"})
+        return row if row.status == DONE else None
+
+    def save(self, row: Row, key: str) -> None:
+        """Write a row, whole or not at all."""
+        write_json(self.path(row.method, row.seed, key), {"format": FORMAT, **vars(row)})
+
+
+def deciding_options(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Those of a run's options that decide a row's figures, seed and place of the data apart; options that came later
+    than stored rows are left out while they have the value that changes nothing."""
+    neutral = {name for name, value in LATER_OPTIONS.items() if options.get(name) == value}
+    return {name: value for name, value in options.items() if name not in {"seed", "data_path", *neutral}}
+
+
+def row_key(settings: Mapping[str, Any], data: str) -> str:
+    """What decides a row's figures besides its method and seed. The code is noted in the row and not asked for: a
+    comparison that was interrupted goes on after a repair elsewhere."""
+    return digest_of(json.dumps(settings, sort_keys=True, default=str), data).hex()
+
+
+def code_digest() -> str:
+    """SHA-256 over the package's own source files."""
+    h = hashlib.sha256()
+    root = Path(__file__).parent.parent
+    for path in sorted(root.rglob("*.py")):
+        h.update(str(path.relative_to(root)).encode() + b"\0" + path.read_bytes() + b"\0")
+    return h.hexdigest()
+
+
+@contextmanager
+def peak_memory() -> Iterator[list[int]]:
+    """Yields a list that holds, at the end, the largest resident memory of this process in between, in bytes (looked at
+    twenty times a second)."""
+    process, done, peak = psutil.Process(os.getpid()), threading.Event(), [0]
+
+    def watch() -> None:
+        while True:
+            peak[0] = max(peak[0], process.memory_info().rss)
+            if done.wait(0.05):
+                return
+
+    thread = threading.Thread(target=watch, daemon=True)
+    thread.start()
+    try:
+        yield peak
+    finally:
+        done.set()
+        thread.join()

@@ -1,0 +1,46 @@
+"""What every room stands on: errors, options, seeds, the cache folder.
+
+Knows no other room, and of RecBole only how its progress bars look. ``files`` writes and reads whole files, ``system``
+is about the machine and the process.
+"""
+
+from recbole_apa.core.cache import cache_folder
+from recbole_apa.core.errors import (
+    APAError,
+    BackboneError,
+    CertificateError,
+    DataError,
+    FinishedRunError,
+    KeyFileError,
+    PartitionError,
+    PromptError,
+    RequestError,
+    RunError,
+    SettingsError,
+    TrainingError,
+)
+from recbole_apa.core.options import settings_from
+from recbole_apa.core.seeding import derive_seed, digest_of, generator_for, hash_order
+from recbole_apa.core.settings import APASettings
+
+__all__ = [
+    "APAError",
+    "APASettings",
+    "BackboneError",
+    "CertificateError",
+    "DataError",
+    "FinishedRunError",
+    "KeyFileError",
+    "PartitionError",
+    "PromptError",
+    "RequestError",
+    "RunError",
+    "SettingsError",
+    "TrainingError",
+    "cache_folder",
+    "derive_seed",
+    "digest_of",
+    "generator_for",
+    "hash_order",
+    "settings_from",
+]

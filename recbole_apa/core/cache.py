@@ -1,0 +1,55 @@
+"""Where this program keeps what it fetched or copied: in the user's cache, or where RECBOLE_APA_CACHE says."""
+
+import getpass
+import os
+from pathlib import Path
+
+from platformdirs import user_cache_path
+
+from recbole_apa.core.errors import RunError
+
+CACHE_VARIABLE = "RECBOLE_APA_CACHE"
+CACHE_ADVICE = f"set the environment variable {CACHE_VARIABLE} to a folder that can be written"
+
+
+def cache_root() -> Path:
+    """The user's cache, or what the environment variable RECBOLE_APA_CACHE names.
+
+    Raises:
+        RunError: it names none, and the user has no home directory.
+    """
+    named = os.environ.get(CACHE_VARIABLE)
+    if named:
+        return Path(named)
+    try:
+        root = user_cache_path("recbole-apa")
+    except (RuntimeError, KeyError):
+        root = Path("~")
+    if not root.is_absolute():  # a "~" that nothing stands for
+        raise RunError(f"this user ({user_name()}) has no home directory to keep a cache in; {CACHE_ADVICE}")
+    return root
+
+
+def cache_folder(part: str) -> Path:
+    """A folder of the cache, made where it is not there.
+
+    Raises:
+        RunError: it cannot be made or written.
+    """
+    folder = cache_root() / part
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        problem = "" if os.access(folder, os.W_OK | os.X_OK) else "no right to write there"
+    except OSError as error:
+        problem = str(error)
+    if problem:
+        raise RunError(f"cannot write the cache {folder}: {problem}; {CACHE_ADVICE}")
+    return folder
+
+
+def user_name() -> str:
+    """Who runs this; the number, where the system has no name for it, as in containers."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError, ImportError):
+        return str(os.getuid())

@@ -1,0 +1,106 @@
+"""Read a file that may come from a stranger: plain files alone, JSON without what no writer of ours writes."""
+
+import errno
+import json
+import math
+import os
+import re
+import stat
+from pathlib import Path
+from typing import Any
+
+from recbole_apa.core.errors import RunError
+
+_HALF = re.compile(r"\\u[dD][89a-fA-F]")
+"""An escape that may be half of a character."""
+
+
+def read_plain(path: Path) -> bytes:
+    """The bytes of a file; a pipe or a device is not opened, for reading it may never end.
+
+    Raises:
+        RunError: missing, no plain file, or not to be read.
+    """
+    refuse_odd(path)
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise RunError(_why_not_read(path, error)) from error
+
+
+def refuse_odd(path: Path) -> None:
+    """
+    Raises:
+        RunError: missing, or no plain file (nor a link to one).
+    """
+    try:
+        kind = kind_of(os.stat(path).st_mode)
+    except OSError as error:
+        raise RunError(_why_not_read(path, error)) from error
+    if kind != "file":
+        raise RunError(f"{path} is a {kind}; expected a file: restore the run folder from a copy")
+
+
+def kind_of(mode: int) -> str:
+    """``file``, ``folder``, ``link``, ``FIFO``, ``socket`` or ``device``, of what ``os.lstat`` says."""
+    tests = {"file": stat.S_ISREG, "folder": stat.S_ISDIR, "link": stat.S_ISLNK, "FIFO": stat.S_ISFIFO}
+    tests["socket"] = stat.S_ISSOCK
+    return next((name for name, holds in tests.items() if holds(mode)), "device")
+
+
+def parse_json(data: bytes) -> Any:
+    """JSON as this program writes it: UTF-8, finite numbers, each key once, whole characters.
+
+    Raises:
+        ValueError: anything else, however odd: says what.
+    """
+    text = data.decode("utf-8")
+    try:
+        value = json.loads(text, parse_constant=_refuse, parse_float=_finite, object_pairs_hook=each_once)
+        if _HALF.search(text):
+            json.dumps(value, ensure_ascii=False).encode("utf-8")
+    except RecursionError:
+        raise ValueError("brackets within brackets too deep") from None
+    except UnicodeEncodeError:
+        raise ValueError("half of a character") from None
+    return value
+
+
+def _refuse(name: str) -> Any:
+    raise ValueError(f"{name} is no number of JSON's")
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError(f"the number {text[:20]} is too large")
+    return number
+
+
+class RepeatedKeyError(ValueError):
+    """A JSON object names a key twice: which one is meant, nobody can tell."""
+
+    def __init__(self, key: str) -> None:
+        super().__init__(f"the key {key!r} is there twice")
+        self.key = key
+
+
+def each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """What ``json.loads`` takes as ``object_pairs_hook``.
+
+    Raises:
+        RepeatedKeyError: a key is there twice.
+    """
+    out = dict(pairs)
+    if len(out) < len(pairs):
+        keys = [key for key, _ in pairs]
+        raise RepeatedKeyError(next(k for k in keys if keys.count(k) > 1))
+    return out
+
+
+def _why_not_read(path: Path, error: OSError) -> str:
+    if error.errno in (errno.ENOENT, errno.ENOTDIR):
+        return f"{path} is missing; expected it in a run folder: restore it from a copy"
+    if error.errno in (errno.EACCES, errno.EPERM):
+        return f"{path} is there, and you have no right to read it; ask its owner"
+    return f"cannot read {path}: {error.strerror or error}; restore the run folder from a copy"

@@ -1,0 +1,106 @@
+"""Tensors of a run folder, read from bytes and held against what is expected of them."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import safe_open
+from safetensors.torch import load
+from torch import Tensor
+
+from recbole_apa.core.errors import RunError
+
+_RESTORE = "restore the run folder from a copy"
+
+
+@dataclass(frozen=True)
+class Expected:
+    """What a tensor has to be."""
+
+    dims: tuple[str, ...]
+    """A name for each dimension; equal names stand for equal sizes, within a file."""
+    dtypes: tuple[torch.dtype, ...] = (torch.float32,)
+    greatest: float | None = None
+    """Values lie from 0 to this."""
+
+
+def parse_tensors(data: bytes, path: Path) -> dict[str, Tensor]:
+    """The tensors of a safetensors file.
+
+    Args:
+        path: for messages.
+
+    Raises:
+        RunError: no such file's bytes: a damaged header, bytes too many or too few, an unknown type.
+    """
+    try:
+        return load(data)
+    except Exception as error:  # the parser has error classes of its own, and others for odd headers
+        raise _damaged(path, error) from None
+
+
+@contextmanager
+def open_tensors(path: Path) -> Iterator[Any]:
+    """A large file, whose tensors are read one by one (``keys``, ``get_tensor``).
+
+    Raises:
+        RunError: damaged.
+    """
+    try:
+        with safe_open(path, "pt") as file:
+            yield file
+    except RunError:
+        raise
+    except Exception as error:
+        if isinstance(error, OSError) or "Safetensor" in type(error).__name__:
+            raise _damaged(path, error) from None
+        raise
+
+
+def check_tensors(tensors: Mapping[str, Tensor], expected: Mapping[str, Expected], path: Path) -> dict[str, int]:
+    """Hold tensors against what is expected of them.
+
+    Returns:
+        the size of each dimension, by its name.
+
+    Raises:
+        RunError: others, of another type or shape, or with values that are no numbers.
+    """
+    if tensors.keys() != expected.keys():
+        raise RunError(f"{path} holds {_names(tensors)}, expected {_names(expected)}; {_RESTORE}")
+    sizes: dict[str, int] = {}
+    for name, wanted in expected.items():
+        check_values(tensors[name], f"{path}: {name}", wanted)
+        for dim, size in zip(wanted.dims, tensors[name].shape, strict=True):
+            if sizes.setdefault(dim, size) != size:
+                raise RunError(f"{path}: {name} has {size} {dim}, others have {sizes[dim]}; {_RESTORE}")
+    return sizes
+
+
+def check_values(tensor: Tensor, what: str, expected: Expected) -> None:
+    """As :func:`check_tensors`, of one tensor."""
+    if tensor.dtype not in expected.dtypes:
+        wanted = " or ".join(str(d).removeprefix("torch.") for d in expected.dtypes)
+        raise RunError(f"{what} is {str(tensor.dtype).removeprefix('torch.')}, expected {wanted}; {_RESTORE}")
+    if tensor.ndim != len(expected.dims):
+        raise RunError(
+            f"{what} has the shape {tuple(tensor.shape)}, expected {len(expected.dims)} dimensions "
+            f"({', '.join(expected.dims)}); {_RESTORE}"
+        )
+    if not bool(torch.isfinite(tensor).all()):
+        raise RunError(f"{what} holds values that are no numbers (NaN or infinite); {_RESTORE}")
+    high = expected.greatest
+    if high is not None and tensor.numel() and not (tensor.min() >= 0 and tensor.max() <= high):
+        raise RunError(f"{what} holds values outside 0 to {high:g}; {_RESTORE}")
+
+
+def _names(tensors: Mapping[str, Any]) -> str:
+    shown = [repr(name[:60]) for name in sorted(tensors)]
+    return ", ".join(shown[:6]) + (f" and {len(shown) - 6} more" if len(shown) > 6 else "") or "no tensor"
+
+
+def _damaged(path: Path, error: Exception) -> RunError:
+    return RunError(f"{path} is damaged ({str(error)[:120]}); {_RESTORE}")

@@ -1,0 +1,141 @@
+"""Whole files or none: written to a temporary name, synced, renamed."""
+
+import contextlib
+import errno
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from recbole_apa.core.errors import RunError
+from recbole_apa.core.files.permissions import as_usual
+from recbole_apa.core.files.plain import parse_json, read_plain
+
+_NO_FOLDER_SYNC = (errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP)
+"""What a file system answers that cannot sync folders, or need not."""
+
+
+def write_whole(path: Path, write: Callable[[Path], None]) -> None:
+    """Let ``write`` make a file or folder under a temporary name beside ``path``, then rename it.
+
+    Raises:
+        RunError: it cannot be written (rights, no space); nothing is left under ``path`` that was not whole.
+    """
+    temporary = path.with_name(f".{path.name}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _remove(temporary)
+        write(temporary)
+        as_usual(temporary)
+        for file in [temporary, *temporary.rglob("*")] if temporary.is_dir() else [temporary]:
+            _sync(file)
+        if path.is_dir():
+            shutil.rmtree(path)
+        os.replace(temporary, path)
+        _sync(path.parent)
+    # safetensors raises an error class of its own where the disk is full
+    except Exception as error:
+        with contextlib.suppress(OSError):
+            _remove(temporary)
+        if isinstance(error, OSError) or "SafetensorError" in type(error).__name__:
+            raise RunError(_why_not_written(path, error)) from error
+        raise
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file, whole or not at all; line endings stay as they are."""
+    write_bytes(path, text.encode())
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Write a file, whole or not at all."""
+
+    def write(target: Path) -> None:
+        target.write_bytes(data)
+
+    write_whole(path, write)
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write JSON with sorted keys, whole or not at all."""
+    write_text(path, json_text(value))
+
+
+def json_text(value: Any) -> str:
+    """JSON as :func:`write_json` writes it."""
+    return json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def read_json(path: Path) -> Any:
+    """
+    Raises:
+        RunError: missing, no plain file, or not JSON.
+    """
+    return json_of(read_plain(path), path)
+
+
+def json_of(data: bytes, path: Path) -> Any:
+    """JSON from bytes that were read already.
+
+    Args:
+        path: for messages.
+
+    Raises:
+        RunError: not JSON, or such as this program never writes.
+    """
+    try:
+        return parse_json(data)
+    except ValueError as error:  # a wrong byte, too, and a number of thousands of digits
+        raise RunError(f"{path} is damaged ({str(error)[:200]}); restore the run folder from a copy") from None
+
+
+def file_digest(path: Path) -> str:
+    """SHA-256 of a file's bytes.
+
+    Raises:
+        RunError: it is there, and must not be read.
+    """
+    h = hashlib.sha256()
+    try:
+        with open(path, "rb") as file:
+            while chunk := file.read(1 << 20):
+                h.update(chunk)
+    except PermissionError:
+        raise RunError(_no_right(path)) from None
+    return h.hexdigest()
+
+
+def _no_right(path: Path) -> str:
+    return f"{path} is there, and you have no right to read it; ask its owner"
+
+
+def sync_folder(path: Path) -> None:
+    """Make the names in a folder last through a power loss."""
+    _sync(path)
+
+
+def _sync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    except OSError as error:
+        if error.errno not in _NO_FOLDER_SYNC or not path.is_dir():
+            raise
+    finally:
+        os.close(handle)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def _why_not_written(path: Path, error: Exception) -> str:
+    if (isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)) or "No space left" in str(error):
+        return f"no space left while writing {path}; nothing half-written was kept: free some space and start again"
+    return f"cannot write {path}: {error}; choose another folder with --run_dir, or mend its rights"

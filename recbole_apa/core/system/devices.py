@@ -1,0 +1,61 @@
+"""Whether a device that somebody names is there."""
+
+import os
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+
+from recbole_apa.core.errors import SettingsError
+
+VISIBLE = "CUDA_VISIBLE_DEVICES"
+"""The environment variable that says which GPUs a process sees."""
+
+
+def here(options: Mapping[str, Any]) -> dict[str, Any]:
+    """A run's options, as they hold for this process: which GPUs it sees, its own environment says first."""
+    kept = dict(options)
+    if kept.get("gpu_id") not in (None, "") and VISIBLE in os.environ:
+        del kept["gpu_id"]
+    return kept
+
+
+def check_device(wanted: Any, visible: str | None, by_gpu_id: bool) -> torch.device:
+    """The device of that name.
+
+    Args:
+        wanted: a name, or a device.
+        visible: the GPUs that this process sees, by ``CUDA_VISIBLE_DEVICES``; None is all.
+        by_gpu_id: RecBole's option ``gpu_id`` has set it.
+
+    Raises:
+        SettingsError: no device's name, or none of that name is here.
+    """
+    try:
+        device = torch.device(wanted)
+    except (RuntimeError, TypeError):
+        raise SettingsError(f"device: found {wanted!r}, expected e.g. cpu, cuda or cuda:1") from None
+    missing = _what_is_missing(device, visible, by_gpu_id)
+    if missing:
+        raise SettingsError(f"device: found {str(wanted)!r}, but {missing}; expected e.g. cpu, cuda or cuda:1")
+    return device
+
+
+def _what_is_missing(device: torch.device, visible: str | None, by_gpu_id: bool) -> str:
+    if device.type == "cpu":
+        return ""
+    if device.type == "cuda":
+        if not torch.cuda.is_available():
+            return "torch finds no CUDA device here"
+        n = torch.cuda.device_count()
+        if (device.index or 0) >= n:
+            chosen = f"gpu_id: {visible!r} (--gpu_id=0,1 shows two)" if by_gpu_id else f"{VISIBLE}={visible}"
+            return f"this process sees {n} of them" + (f", by {chosen}" if visible is not None else "")
+        return ""
+    try:
+        if device.type == "meta":
+            raise NotImplementedError
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError, NotImplementedError):
+        return f"torch finds no {device.type} device here"
+    return ""

@@ -1,0 +1,11 @@
+from .dataloader import ShardBatches as ShardBatches
+from .dataloader import ShardingDataLoader as ShardingDataLoader
+from .dataset import APADataset as APADataset
+from .export import export_samples as export_samples
+from .prompts import Prompt as Prompt
+from .prompts import PromptInput as PromptInput
+from .prompts import PromptTemplate as PromptTemplate
+from .samples import HistoryEntry as HistoryEntry
+from .samples import Interactions as Interactions
+from .samples import Sample as Sample
+from .visible_data import DataView as DataView

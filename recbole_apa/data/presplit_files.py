@@ -1,0 +1,98 @@
+"""The samples as pre-split RecBole files, so that every RecBole model is trained and scored on the very same rows."""
+
+import codecs
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from recbole_apa.core.errors import DataError
+from recbole_apa.core.files.whole import write_whole
+from recbole_apa.data.samples import Sample
+from recbole_apa.data.splits import SPLITS
+
+LIKES = "train_likes"
+"""The training rows with label 1: what models that learn from likes alone are trained on."""
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How the dataset's own files are written: the pre-split ones are alike, for item and user files are taken as they
+    are."""
+
+    user: str = "user_id"
+    """Column of users."""
+    item: str = "item_id"
+    label: str = "label"
+    list_suffix: str = "_list"
+    field_separator: str = "\t"
+    seq_separator: str = " "
+    encoding: str | None = None
+
+    @classmethod
+    def of(cls, config: Any) -> "Layout":
+        """As a RecBole ``Config`` names it."""
+        names = ("USER_ID_FIELD", "ITEM_ID_FIELD", "LABEL_FIELD", "LIST_SUFFIX", "field_separator", "seq_separator")
+        return cls(*(config[name] for name in (*names, "encoding")))
+
+    @property
+    def item_list(self) -> str:
+        """Column of histories, under the name that RecBole's sequential models expect."""
+        return self.item + self.list_suffix
+
+    def options(self) -> dict[str, Any]:
+        """What RecBole is told to read such files."""
+        return {
+            "USER_ID_FIELD": self.user,
+            "ITEM_ID_FIELD": self.item,
+            "LABEL_FIELD": self.label,
+            "LIST_SUFFIX": self.list_suffix,
+            "field_separator": self.field_separator,
+            "seq_separator": self.seq_separator,
+            "encoding": self.encoding,
+        }
+
+
+def write_presplit(
+    folder: Path, name: str, splits: Mapping[str, Sequence[Sample]], source: Path, layout: Layout | None = None
+) -> None:
+    """Write ``name.train.inter``, ``name.train_likes.inter``, ``name.valid.inter``, ``name.test.inter`` (RecBole's
+    ``benchmark_filename``) in the order of the samples, and copy the item and user files of ``source``.
+
+    Columns: user, item, label, and the list of items in the history that APA's prompt shows, oldest first.
+
+    Raises:
+        DataError: an id holds what divides columns.
+        RunError: the folder cannot be written.
+    """
+    layout = layout or Layout()
+    parts = {**splits, LIKES: [s for s in splits["train"] if s.label]}
+    types = {layout.user: "token", layout.item: "token", layout.label: "float", layout.item_list: "token_seq"}
+    head = layout.field_separator.join(f"{column}:{kind}" for column, kind in types.items())
+    for part in (*SPLITS, LIKES):
+        lines = [head, *(_line(sample, layout) for sample in parts[part])]
+        content = "".join(f"{line}\n" for line in lines).encode(layout.encoding or "utf-8")
+        _write(folder / name / f"{name}.{part}.inter", content)
+    for kind in ("item", "user"):
+        file = source / f"{source.name}.{kind}"
+        if file.is_file():
+            # RecBole takes the mark for a part of the first column's name
+            _write(folder / name / f"{name}.{kind}", file.read_bytes().removeprefix(codecs.BOM_UTF8))
+
+
+def _line(sample: Sample, layout: Layout) -> str:
+    for token in (sample.user_id, sample.item_id):
+        if layout.field_separator in token or "\n" in token:
+            raise DataError(
+                f"the id {token!r} holds {layout.field_separator!r}, which divides columns; RecBole's models need ids "
+                "without it: use other ids, or a file with tabs"
+            )
+    history = layout.seq_separator.join(entry.item_id for entry in sample.history)
+    return layout.field_separator.join([sample.user_id, sample.item_id, str(sample.label), history])
+
+
+def _write(path: Path, content: bytes) -> None:
+    def write(target: Path) -> None:
+        target.write_bytes(content)
+
+    write_whole(path, write)

@@ -1,0 +1,105 @@
+"""What a run may see of a dataset: the rows that were not forgotten, and the samples it once drew."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from recbole_apa.core.errors import DataError
+from recbole_apa.core.seeding import digest_over
+from recbole_apa.data.forgotten import Forgotten
+from recbole_apa.data.samples import Interactions, Windows
+from recbole_apa.data.splits import SPLITS
+
+
+@dataclass(frozen=True)
+class DataView:
+    """Rows are hidden by name, before any filter: whatever rows of a forgotten user the dataset's file holds, and
+    whatever a filter would let through in place of others. The file may also have been cleaned: the view is the same.
+    """
+
+    forgotten: tuple[Forgotten, ...] = ()
+    """One for each key that requests were keyed with."""
+    shown: np.ndarray | None = None
+    """Which rows may be seen, (n,), bool, where another process found that out: it has the keys, and keeps them."""
+    once_a_pair: bool = False
+    """Whether a filter left one row a pair (:meth:`Forgotten.visible`)."""
+    plain_ids: bool = False
+    """Whether ids are those of a run before format 3 (:attr:`Interactions.plain_ids`)."""
+    roles: Mapping[str, frozenset[str]] | None = None
+    """Split -> ids of the samples drawn when the run was trained; None draws them now. A sample keeps its split
+    although the split's boundaries, taken again without the forgotten rows, would lie elsewhere."""
+    cutoffs: Mapping[str, str | None] = field(default_factory=dict)
+    """Hash cutoffs with which they were drawn."""
+
+    @property
+    def row_digests(self) -> frozenset[str]:
+        """Digests of every row that was forgotten, each under its request's key."""
+        return frozenset().union(*(part.rows for part in self.forgotten))
+
+    def hides(self, key: str) -> bool:
+        """Whether an interaction (:meth:`Interactions.row_key`) was forgotten."""
+        return any(part.digester.of(key) in part.rows for part in self.forgotten)
+
+    def without(self, more: "DataView") -> "DataView":
+        """The view once more has been forgotten, too."""
+        parts = {part.digester: part for part in self.forgotten}
+        for part in more.forgotten:
+            parts[part.digester] = parts.get(part.digester, Forgotten(part.digester)).joined(part)
+        return replace(self, forgotten=tuple(parts.values()))
+
+    def visible(self, rows: Interactions) -> np.ndarray:
+        """Which rows may be seen, (n,), bool.
+
+        Args:
+            rows: all rows of the dataset's files, before any filter.
+
+        Raises:
+            DataError: another process found out which, and read a file of another length.
+        """
+        if self.shown is not None:
+            if len(self.shown) != len(rows):
+                raise DataError(
+                    f"this process reads {len(rows)} rows, and the one that gives it work read {len(self.shown)}: "
+                    "expected the same dataset on every machine"
+                )
+            return self.shown
+        out = np.ones(len(rows), dtype=bool)
+        for part in self.forgotten:
+            out &= part.visible(rows, self.once_a_pair)
+        return out
+
+    def targets(self, rows: Interactions, windows: Windows, min_history: int) -> dict[str, np.ndarray]:
+        """Row numbers of each split's samples, in the order of the users' windows; those whose history has become
+        too short are left out, as they are when samples are drawn."""
+        assert self.roles is not None
+        found: dict[str, list[int]] = {name: [] for name in SPLITS}
+        role_of = {sample_id: name for name, ids in self.roles.items() for sample_id in ids}
+        eligible = windows.order[windows.n_before[windows.order] >= min_history]
+        for part, ids in rows.id_chunks(eligible):
+            for row, sample_id in zip(part.tolist(), ids, strict=True):
+                name = role_of.get(sample_id)
+                if name:
+                    found[name].append(row)
+        return {name: np.array(found[name], dtype=np.int64) for name in SPLITS}
+
+
+def key_of(interaction_id: str) -> str:
+    """The key of an interaction id: repeats (``#2``) of an interaction are one thing to a person who asks."""
+    head, mark, nth = interaction_id.rpartition("#")
+    return head if mark and nth.isdigit() else interaction_id
+
+
+def content_digest(rows: Interactions, windows: Windows, item_texts: Sequence[str]) -> str:
+    """SHA-256 over what a run before format 4 could see: every interaction with its label, in order, and the items'
+    texts."""
+
+    def told() -> Iterator[object]:
+        for part, ids in rows.id_chunks(windows.order):
+            for name, label in zip(ids, rows.labels[part].tolist(), strict=True):
+                yield name
+                yield label
+        yield "items"
+        yield from sorted(item_texts)
+
+    return digest_over(told()).hex()

@@ -1,0 +1,7 @@
+"""The table and the page of a run, made of its records alone."""
+
+from recbole_apa.evaluation.report.pages import render
+from recbole_apa.evaluation.report.run_page import write_report
+from recbole_apa.evaluation.report.run_table import text_table, verdict
+
+__all__ = ["render", "text_table", "verdict", "write_report"]

@@ -1,0 +1,7 @@
+"""What proof of forgetting rests on: keys, and the definitions of "exact". ``search`` looks for forgotten rows."""
+
+from recbole_apa.evidence.exactness import DEFINITIONS, exactness_of
+from recbole_apa.evidence.key import Key, secret_of
+from recbole_apa.evidence.ring import KEY_FILE, KEY_FILE_VARIABLE, KeyRing, key_ring
+
+__all__ = ["DEFINITIONS", "KEY_FILE", "KEY_FILE_VARIABLE", "Key", "KeyRing", "exactness_of", "key_ring", "secret_of"]

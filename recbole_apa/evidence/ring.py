@@ -1,0 +1,183 @@
+"""The key file: a ring of keys, the newest last. It lies outside every run, readable by its owner alone.
+
+A key is made in memory and becomes the file's with :meth:`KeyRing.keep`, which is called once a request was found to be
+right: a refused one leaves nothing.
+"""
+
+import json
+import os
+import stat
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from logging import getLogger
+from pathlib import Path
+from typing import Any
+
+from recbole_apa.core.errors import KeyFileError
+from recbole_apa.evidence.key import Key
+from recbole_apa.evidence.ring_file import alone, make_folder, write_ring
+
+KEY_FILE = "key_file"
+KEY_FILE_VARIABLE = "RECBOLE_APA_KEY_FILE"
+_FORMAT = 1
+_ATTEMPTS = 5
+
+
+@dataclass(frozen=True)
+class _Entry:
+    key: Key
+    made: str
+    """UTC, ISO 8601."""
+
+
+class KeyRing:
+    """Reads the key file when a key is first asked for: whoever opens runs that forgot nothing needs none.
+
+    Args:
+        path: the file; it need not be there. None where there is no place for it.
+    """
+
+    def __init__(self, path: Path | None) -> None:
+        self._path = path
+        self._made: Key | None = None
+        self._read: dict[str, Key] = {}
+        """Keys that the file was found to hold: a key never changes."""
+
+    @property
+    def path(self) -> Path:
+        """
+        Raises:
+            KeyFileError: there is no home folder in which to look for it.
+        """
+        if self._path is None:
+            raise KeyFileError(
+                f"there is no home folder for the key file; name a place with --{KEY_FILE} or {KEY_FILE_VARIABLE}"
+            )
+        # a link is followed, so that the file that colleagues share stays one file
+        return self._path.resolve() if self._path.is_symlink() else self._path
+
+    def key(self, name: str) -> Key:
+        """
+        Raises:
+            KeyFileError: the ring has no such key, or is damaged.
+        """
+        if name in self._read:
+            return self._read[name]
+        keys = self._keys()
+        self._read.update(keys)
+        if self._made is not None:
+            keys[self._made.name] = self._made
+        if name not in keys:
+            found = f"{self.path} holds {', '.join(keys)}" if keys else f"{self.path} is not there"
+            raise KeyFileError(
+                f"the run has forgotten something and is opened with the key {name} alone; found: {found}; name the "
+                f"file that holds it with --{KEY_FILE} or {KEY_FILE_VARIABLE}. Without it nobody can tell which rows "
+                "were forgotten: if it is lost, train a new run on data without them"
+            )
+        return keys[name]
+
+    def newest(self) -> Key:
+        """The key for new requests; made, and not yet written, where the file holds none."""
+        if self._made is None:
+            keys = self._keys()
+            if keys:
+                return list(keys.values())[-1]
+            self._made = Key.new()
+        return self._made
+
+    def rotate(self) -> Key:
+        """Add a new key to the file: requests from now on use it; what was keyed before keeps its own.
+
+        Raises:
+            KeyFileError: damaged, or it cannot be written.
+        """
+        self._made = Key.new()
+        self.keep(self._made)
+        return self._made
+
+    def keep(self, key: Key) -> None:
+        """Have the key in the file before anything is keyed with it.
+
+        Raises:
+            KeyFileError: the file is damaged, or cannot be written.
+        """
+        try:
+            for _ in range(_ATTEMPTS):
+                if key.name in self._keys():
+                    return
+                make_folder(self.path.parent)
+                with alone(self.path):
+                    write_ring(self.path, _text([*self._entries(), _Entry(key, _now())]))
+        except OSError as error:
+            raise KeyFileError(
+                f"cannot write the key file {self.path}: {error}; name another place, outside every run, with "
+                f"--{KEY_FILE} or {KEY_FILE_VARIABLE}"
+            ) from error
+        raise KeyFileError(f"the key file {self.path} is written by other processes all the time; start again")
+
+    def outside(self, folder: Path) -> None:
+        """
+        Raises:
+            KeyFileError: the file lies in the run's folder, where it would protect nothing.
+        """
+        if self.path.resolve().is_relative_to(folder.resolve()):
+            raise KeyFileError(f"the key file {self.path} lies inside the run {folder}; expected another place")
+
+    def _keys(self) -> dict[str, Key]:
+        return {entry.key.name: entry.key for entry in self._entries()}
+
+    def _entries(self) -> list[_Entry]:
+        """Oldest first."""
+        try:
+            with open(self.path, encoding="utf-8") as file:
+                mode = os.fstat(file.fileno()).st_mode
+                value = json.load(file)
+        except FileNotFoundError:
+            return []
+        except OSError as error:
+            raise KeyFileError(f"cannot read the key file {self.path}: {error}") from error
+        except (ValueError, RecursionError):
+            raise KeyFileError(f"the key file {self.path} is damaged; restore it from a copy") from None
+        if os.name == "posix" and mode & stat.S_IRWXO:
+            getLogger().warning(f"the key file {self.path} can be read by everybody: chmod o= {self.path}")
+        return _parsed(self.path, value)
+
+
+def key_ring(options: Mapping[str, Any] | None = None) -> KeyRing:
+    """The ring named by ``key_file``, or by ``RECBOLE_APA_KEY_FILE``, else
+    ``recbole-apa/keys.json`` among the user's settings. A run never says where its key lies.
+    """
+    named = (options or {}).get(KEY_FILE) or os.environ.get(KEY_FILE_VARIABLE)
+    if named:
+        return KeyRing(Path(os.path.abspath(os.path.expanduser(named))))
+    settings = os.environ.get("XDG_CONFIG_HOME")
+    try:
+        home = Path(settings) if settings else Path.home() / ".config"
+    except RuntimeError:  # no entry of this user, and no HOME
+        return KeyRing(None)
+    return KeyRing(home / "recbole-apa" / "keys.json")
+
+
+def _parsed(path: Path, value: Any) -> list[_Entry]:
+    try:
+        if value["format"] != _FORMAT:
+            raise KeyFileError(f"the key file {path} has format {value['format']!r}, expected {_FORMAT}")
+        entries = [
+            (entry["name"], _Entry(Key(bytes.fromhex(entry["secret"])), entry["made"])) for entry in value["keys"]
+        ]
+        wrong = [name for name, entry in entries if entry.key.name != name]
+    except (KeyError, TypeError, ValueError):
+        raise KeyFileError(f"the key file {path} is damaged; restore it from a copy") from None
+    if wrong:
+        raise KeyFileError(f"the key file {path}: the secret is not that of the key {wrong[0]}; restore it from a copy")
+    return [entry for _, entry in entries]
+
+
+def _text(entries: Iterable[_Entry]) -> str:
+    keys = [{"name": e.key.name, "secret": e.key.secret.hex(), "made": e.made} for e in entries]
+    return json.dumps({"format": _FORMAT, "keys": keys}, indent=1) + "\n"
+
+
+def _now() -> str:
+    return datetime.now(timezone.utc).isoformat(timespec="seconds")

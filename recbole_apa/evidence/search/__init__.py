@@ -1,0 +1,24 @@
+"""A check before every certificate, and in audit and verification: can anything of what was asked for be reached?
+
+It scans the raw files itself, finds the rows that were asked for itself, by name or by keyed digest, and looks for them
+in the data, the samples, the state and the exports. It imports nothing of what reads, hides, splits or looks up, so
+that no fault there certifies itself.
+"""
+
+from recbole_apa.evidence.search.raw_files import RawFiles, RawRows, scan
+from recbole_apa.evidence.search.reach import in_data, in_exports, in_state, n_rows
+from recbole_apa.evidence.search.sought import Name, Sought, named, recognised
+
+__all__ = [
+    "Name",
+    "RawFiles",
+    "RawRows",
+    "Sought",
+    "in_data",
+    "in_exports",
+    "in_state",
+    "n_rows",
+    "named",
+    "recognised",
+    "scan",
+]

@@ -1,0 +1,125 @@
+"""Where rows that are looked for can be reached, in words."""
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from recbole_apa.evidence.search.sought import Sought
+
+SPLITS = ("train", "valid", "test")
+
+
+def in_data(parts: Sequence[Any], sought: Sought) -> list[str]:
+    """What a run would learn from: rows before and after the filters, statistics, targets, histories, RecBole's tables.
+
+    Args:
+        parts: the datasets of training, validation and test; each has a table, and the first all the rest.
+    """
+    dataset = parts[0]
+    out = []
+    sides = ((dataset.raw_interactions, "rows of the data"), (dataset.interactions, "rows after the filters"))
+    for rows, where in sides:
+        n = n_rows(rows, sought)
+        out += [f"{n} {where}"] if n else []
+    for split in SPLITS:
+        samples = dataset.splits[split]
+        n_targets = sum(_is_sought(s.user_id, s.item_id, s.sample_id, sought) for s in samples)
+        n_shown = sum(_is_sought(s.user_id, e.item_id, e.interaction_id, sought) for s in samples for e in s.history)
+        if n_targets or n_shown:
+            out.append(f"{n_targets} targets and {n_shown} history entries of the {split} samples")
+    n = _n_told(dataset.train_rows, dataset.interactions, sought)
+    out += [f"{n} rows of the training statistics"] if n else []
+    return out + [found for part in parts for found in _in_table(part, sought)]
+
+
+def in_state(
+    shard_of: Iterable[str], lineage: Mapping[str, Iterable[str]], n_told: Mapping[str, int], sought: Sought
+) -> list[str]:
+    """What a trained state says that it saw.
+
+    Args:
+        shard_of: ids of the samples that have a shard.
+        lineage: artefact -> ids of the samples it saw.
+        n_told: rows of those artefacts that hold one for each sample.
+    """
+    out = []
+    for name, ids in {"partition.json": shard_of, **lineage}.items():
+        n = sum(map(sought.has_id, ids))
+        out += [f"{n} samples in {name}"] if n else []
+    for name, n in n_told.items():
+        told = len(list(lineage[name]))
+        out += [f"{n} rows in {name} for {told} samples"] if n != told else []
+    return out
+
+
+def in_exports(folders: Iterable[Path], splits: Mapping[str, Sequence[Any]], sought: Sought) -> list[str]:
+    """Lines of exports that show a row that is looked for, or another history than the sample has now.
+
+    Args:
+        splits: the samples as they are now.
+    """
+    now = {s.sample_id: [[e.item_id, e.label] for e in s.history] for samples in splits.values() for s in samples}
+    out = []
+    for path in (Path(folder) / f"{split}.jsonl" for folder in folders for split in SPLITS):
+        if path.is_file():
+            n = sum(_is_wrong(line, now, sought) for line in path.read_bytes().splitlines())
+            out += [f"{n} lines of {path}"] if n else []
+    return out
+
+
+def _is_wrong(line: bytes, now: Mapping[str, Any], sought: Sought) -> bool:
+    """Whether a line of an export shows a row that is looked for, or is not one of a sample as it is now."""
+    try:
+        told = json.loads(line)
+        name, shown = told["sample_id"], [[item, label] for item, _, label in told["history"]]
+        return sought.has_id(name) or shown != now.get(name)
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return True
+
+
+def _is_sought(user: str, item: str, interaction_id: str, sought: Sought) -> bool:
+    return user in sought.users or item in sought.items or sought.has_id(interaction_id)
+
+
+def n_rows(rows: Any, sought: Sought) -> int:
+    """How many rows of the data are looked for."""
+    if not len(rows):
+        return 0
+    users = np.array([name in sought.users for name in rows.users.names], dtype=bool)
+    items = np.array([name in sought.items for name in rows.items.names], dtype=bool)
+    some = np.array([name in sought.some for name in rows.users.names], dtype=bool)
+    whole = users[rows.users.codes] | items[rows.items.codes]
+    single = np.flatnonzero(~whole & some[rows.users.codes])
+    return int(whole.sum()) + sum(
+        sought.has_row(rows.users[r], rows.items[r], None if rows.times is None else float(rows.times[r]))
+        for r in single.tolist()
+    )
+
+
+def _n_told(told: Any, rows: Any, sought: Sought) -> int:
+    """Items and labels of training rows that no row which may be seen accounts for."""
+    place = {name: i for i, name in enumerate(rows.items.names)}
+    where = np.array([place.get(name, -1) for name in told.items.names], dtype=np.int64)
+    gone = np.array([name in sought.items for name in told.items.names], dtype=bool)
+    if not len(told):
+        return 0
+    numbers, size = where[told.items.codes], 2 * len(place)
+    known = numbers >= 0
+    left = np.bincount(2 * rows.items.codes.astype(np.int64) + rows.labels, minlength=size)
+    said = np.bincount(2 * numbers[known] + told.labels[known], minlength=size)
+    return int((~known).sum() + np.maximum(said - left, 0).sum() + gone[told.items.codes].sum())
+
+
+def _in_table(dataset: Any, sought: Sought) -> Iterator[str]:
+    """RecBole's own numbers of users and items, in the table of a part and in its histories."""
+    sides = ((dataset.uid_field, sought.users), (dataset.iid_field, sought.items))
+    numbers = {field: {dataset.field2token_id[field].get(n) for n in names} - {None} for field, names in sides}
+    table = dataset.inter_feat
+    for field in table.interaction if hasattr(table, "interaction") else ():
+        wanted = numbers.get(field.removesuffix("_list"))
+        n = int(np.isin(table[field].numpy(), list(wanted)).sum()) if wanted else 0
+        if n:
+            yield f"{n} entries of RecBole's column {field}"

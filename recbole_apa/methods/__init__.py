@@ -1,1 +1,0 @@
-"""Every method of the comparison behind one small protocol: fit, score, unlearn."""

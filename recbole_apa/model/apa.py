@@ -1,0 +1,193 @@
+"""APA, the RecBole recommender (Hu et al., "Exact and Efficient Unlearning for Large Language Model-based
+Recommendation", arXiv 2404.10327).
+
+Shapes: b batch, k shards, d hidden size.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import torch
+from recbole.data.interaction import Interaction
+from recbole.model.abstract_recommender import AbstractRecommender
+from recbole.utils import EvaluatorType, InputType, ModelType
+from torch import Tensor
+
+from recbole_apa.adapters.aggregation import Memory, WeightRule
+from recbole_apa.adapters.bank import Factors
+from recbole_apa.backbone.candidate_scoring import ListScorer
+from recbole_apa.backbone.engine import ScoringEngine
+from recbole_apa.backbone.load import load_backbone
+from recbole_apa.backbone.prompt_encoder import TokenizedPrompt
+from recbole_apa.core.errors import RunError
+from recbole_apa.data.dataset import LABEL_LIST_SUFFIX, APADataset
+from recbole_apa.data.prompts import PromptInput
+from recbole_apa.data.recbole_settings import read_placement, read_settings
+
+GIB = 1 << 30
+
+
+class APA(AbstractRecommender):
+    """A frozen language model with K LoRA adapters, merged anew for every sample.
+
+    While it is being trained, ``calculate_loss`` trains the adapter in place 0; once ``set_adapters`` and
+    ``set_rule`` were called (``APATrainer.fit`` does), ``predict`` answers with all K merged in parameter space.
+
+    Args:
+        config: an ``APAConfig``.
+        dataset: the training part of an :class:`APADataset`.
+    """
+
+    type = ModelType.SEQUENTIAL
+    input_type = InputType.POINTWISE
+
+    def __init__(self, config: Any, dataset: APADataset) -> None:
+        super().__init__()
+        self.settings = read_settings(config)
+        self.device = config["device"]
+        self._item_field = config["ITEM_ID_FIELD"]
+        self._item_list_field = config["ITEM_ID_FIELD"] + config["LIST_SUFFIX"]
+        self._length_field = config["ITEM_LIST_LENGTH_FIELD"]
+        self._label_field = config["LABEL_FIELD"]
+        self._label_list_field = config["LABEL_FIELD"] + LABEL_LIST_SUFFIX
+        self.use_dataset(dataset)
+        placement = read_placement(config)
+        backbone = load_backbone(self.settings.backbone, self.device, placement)
+        self.backbone = backbone.model
+        self.engine = ScoringEngine(
+            backbone,
+            self.settings.backbone,
+            self.settings.prompts,
+            self.settings.adapters,
+            cache_bytes=config["trunk_cache_gib"] * GIB,
+            gradient_checkpointing=placement.gradient_checkpointing,
+        )
+        self.reproducible = bool(config["reproducibility"])
+        self.lists = ListScorer(self.engine)
+        self._ranks = config["eval_type"] == EvaluatorType.RANKING
+        self.rule: WeightRule | None = None
+
+    def to(self, *where: Any, **how: Any) -> "APA":
+        """As torch's; a backbone that is spread over devices stays where it was put."""
+        return self if hasattr(self.backbone, "hf_device_map") else super().to(*where, **how)
+
+    def use_dataset(self, dataset: APADataset) -> None:
+        """Take item numbers and texts from another dataset: after rows were forgotten, numbers may differ."""
+        self.item_texts = dataset.item_texts
+        self.n_items = dataset.item_num
+
+    def prompt_inputs(self, interaction: Interaction) -> list[PromptInput]:
+        """What each row's prompt will say."""
+        targets = interaction[self._item_field].tolist()
+        items = interaction[self._item_list_field].tolist()
+        labels = interaction[self._label_list_field].tolist()
+        lengths = interaction[self._length_field].tolist()
+        return [
+            PromptInput(
+                tuple((self.item_texts[i], y) for i, y in zip(row[:n], answers[:n], strict=True)),
+                self.item_texts[target],
+            )
+            for target, row, answers, n in zip(targets, items, labels, lengths, strict=True)
+        ]
+
+    def prompts(self, interaction: Interaction) -> list[TokenizedPrompt]:
+        """Each row's prompt as tokens."""
+        return self.engine.encode(self.prompt_inputs(interaction))
+
+    def item_embeddings(self) -> Tensor:
+        """h of each different item text by itself, without any history, in the texts' order: (m, d)."""
+        texts = sorted({text for text in self.item_texts if text})
+        return self.engine.embeddings(self.engine.encode([PromptInput((), text) for text in texts]))
+
+    def calculate_loss(self, interaction: Interaction) -> Tensor:
+        """Negative log-likelihood of the answers under the adapter in place 0."""
+        return self.losses_of_shards({0: interaction})[0]
+
+    def losses_of_shards(self, batches: Mapping[int, Interaction]) -> list[Tensor]:
+        """The same for several adapters in one pass.
+
+        Args:
+            batches: place of the adapter -> its rows, in order of place.
+
+        Returns:
+            a scalar for each, in the same order.
+        """
+        prompts = [prompt for batch in batches.values() for prompt in self.prompts(batch)]
+        labels = torch.cat([batch[self._label_field] for batch in batches.values()])
+        owners = [place for place, batch in batches.items() for _ in range(len(batch))]
+        return self.engine.training_losses(prompts, labels, owners, self.settings.training)
+
+    def predict(self, interaction: Interaction) -> Tensor:
+        """s for each row, (b,): one pass, or K for ``aggregation: prediction``. Where candidates are ranked, rows with
+        the same history share what they have in common."""
+        return self._score_rows(interaction, self._ranks)
+
+    def full_sort_predict(self, interaction: Interaction) -> Tensor:
+        """s for each row and every item, (b, n_items)."""
+        rows = []
+        for i in range(len(interaction)):
+            row = interaction[[i]].repeat(self.n_items - 1)
+            row.update(Interaction({self._item_field: torch.arange(1, self.n_items)}))
+            rows.append(torch.cat([torch.zeros(1), self._score_rows(row, True).cpu()]))
+        return torch.stack(rows).to(self.device)
+
+    def _score_rows(self, interaction: Interaction, are_lists: bool) -> Tensor:
+        prompts = self.prompts(interaction)
+        if are_lists and self.settings.backbone.shared_prefixes:
+            return self.score_lists(prompts).to(self.device)
+        return self.aggregate(prompts, self.weights(prompts)).to(self.device)
+
+    def weights(self, prompts: Sequence[TokenizedPrompt], rule: str | None = None) -> Tensor:
+        """How much each adapter counts for each prompt, (b, k).
+
+        Args:
+            rule: one of the four weight rules instead of the one set.
+
+        Raises:
+            RunError: the model is not trained yet.
+        """
+        chosen = self._trained_rule if rule is None else replace(self._trained_rule, name=rule)
+        return chosen(self.engine.embeddings(prompts))
+
+    @property
+    def _trained_rule(self) -> WeightRule:
+        if self.rule is None:
+            raise RunError("this APA has no trained adapters: call APATrainer.fit first, or load a run")
+        return self.rule
+
+    def aggregate(self, prompts: Sequence[TokenizedPrompt], weights: Tensor, how: str | None = None) -> Tensor:
+        """Scores with the given weights, (b,), by ``how`` (default: the setting ``aggregation``)."""
+        how = how or self.settings.aggregation.aggregation
+        if how == "prediction":
+            return (weights * self.engine.adapter_scores(prompts)).sum(1)
+        return self.engine.scores(prompts, weights, "decomposition" if how == "decomposition" else "non_decomposition")
+
+    def score_lists(
+        self, prompts: Sequence[TokenizedPrompt], rule: WeightRule | None = None, how: str | None = None
+    ) -> Tensor:
+        """Scores of prompts many of which begin alike, (n,); what :meth:`aggregate` gives, within rounding.
+
+        Args:
+            rule: instead of the one set.
+            how: instead of the setting ``aggregation``.
+        """
+        how = how or self.settings.aggregation.aggregation
+        lists = self.lists.read(prompts)
+        weights = [(rule or self._trained_rule)(x.embeddings) for x in lists]
+        if how == "prediction":
+            return (self.lists.spread(lists, weights) * self.lists.adapter_scores(lists)).sum(1)
+        return self.lists.scores(lists, weights, "decomposition" if how == "decomposition" else "non_decomposition")
+
+    def set_adapters(self, adapters: Sequence[Factors | None]) -> None:
+        """Stack K adapters; None stands for an empty shard, which never votes."""
+        self.engine.bank.resize(len(adapters))
+        for k, factors in enumerate(adapters):
+            if factors is not None:
+                self.engine.bank.load(k, factors)
+
+    def set_rule(self, memory: Memory, centres: Tensor, active: Tensor, tau: float, n_neighbors: int) -> None:
+        """Make the model ready to predict."""
+        self.rule = WeightRule(
+            self.settings.aggregation.weight_rule, memory, centres, active, tau=tau, n_neighbors=n_neighbors
+        )

@@ -1,0 +1,107 @@
+"""Adapters, each trained on its shard, whatever the other shards hold."""
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from typing import Any
+
+from torch import Tensor
+
+from recbole_apa.adapters.bank import Factors
+from recbole_apa.adapters.training import AdapterCourse, ShardHistory, train_adapter, train_together
+from recbole_apa.core.progress import progress
+from recbole_apa.core.system.deterministic import repeatable
+from recbole_apa.core.system.machine import machine_kind
+from recbole_apa.data.dataloader import ShardBatches
+from recbole_apa.model.apa import APA
+
+Trained = tuple[Factors, ShardHistory]
+
+
+class ShardTrainer:
+    """Trains adapters one at a time, or several in one batch.
+
+    Args:
+        model: its bank is overwritten.
+    """
+
+    def __init__(self, model: APA, show_progress: bool) -> None:
+        self.model = model
+        self.settings = model.settings
+        self.show_progress = show_progress
+
+    def fit(self, shard: int, n_shards: int, batches: ShardBatches, log: Callable[..., None]) -> Trained:
+        """Train from the common start. The bank has one place.
+
+        Returns:
+            the factors and the :class:`~recbole_apa.adapters.training.ShardHistory`.
+        """
+        bank = self.model.engine.bank
+        bank.load(0, bank.start(self.settings.seed))
+        bank.train(True)
+        course = AdapterCourse(bank.parameters(), len(batches), self.settings.training, shard)
+        n_steps = self.settings.training.epochs * len(batches)
+        bar = progress(None, f"Train shard {shard + 1}/{n_shards}", self.show_progress, total=n_steps)
+        try:
+            with self._repeatable():
+                history = train_adapter(
+                    course, batches.epoch, self.model.calculate_loss, self.settings.seed, _shown(bar, log)
+                )
+        finally:
+            bar.close()
+            bank.train(False)
+        history.machine = self._machine()
+        return bank.extract(0), history
+
+    def fit_together(
+        self, shards: Sequence[int], n_shards: int, batches: Sequence[ShardBatches], log: Callable[..., None]
+    ) -> list[Trained]:
+        """Train several shards from the common start, a batch of each in one pass, every sample under its own shard's
+        adapter. What :meth:`fit` gives for each, within rounding."""
+        bank, settings = self.model.engine.bank, self.settings
+        bank.resize(len(shards))
+        for i in range(len(shards)):
+            bank.load(i, bank.start(settings.seed))
+        bank.train(True)
+        courses = [
+            AdapterCourse(bank.parameters_of(i), len(batches[i]), settings.training, shard)
+            for i, shard in enumerate(shards)
+        ]
+
+        def losses_of(batch: Mapping[int, Any]) -> Mapping[int, Tensor]:
+            bank.zero_grad()
+            return dict(zip(batch, self.model.losses_of_shards(batch), strict=True))
+
+        def gather() -> None:
+            for i, course in enumerate(courses):
+                for own, stacked in zip(course.parameters, bank.parameters(), strict=True):
+                    own.grad = None if stacked.grad is None else stacked.grad[i]
+
+        title = f"Train shards {', '.join(str(k + 1) for k in shards)} of {n_shards}"
+        n_steps = settings.training.epochs * sum(len(b) for b in batches)
+        bar = progress(None, title, self.show_progress, total=n_steps)
+        try:
+            with self._repeatable():
+                histories = train_together(courses, [b.epoch for b in batches], losses_of, gather, _shown(bar, log))
+        finally:
+            bar.close()
+            bank.train(False)
+        for history in histories:
+            history.machine = self._machine()
+        return [(bank.extract(i), history) for i, history in enumerate(histories)]
+
+    def _repeatable(self) -> AbstractContextManager[None]:
+        return repeatable(self.model.engine.decoder.device, self.model.reproducible)
+
+    def _machine(self) -> dict[str, str]:
+        return machine_kind(self.model.engine.decoder.device).plain()
+
+
+def _shown(bar: Any, log: Callable[..., None]) -> Callable[[AdapterCourse, float], None]:
+    """Moves the bar on and logs the loss."""
+
+    def on_step(course: AdapterCourse, loss: float) -> None:
+        bar.update()
+        bar.set_postfix_str(f"epoch {course.epoch + 1}, loss {loss:.4f}")
+        log(f"Loss/Train/shard_{course.shard:03d}", loss, course.step - 1)
+
+    return on_step

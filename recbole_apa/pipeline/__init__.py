@@ -1,0 +1,8 @@
+"""From options to a trained, evaluated run: RecBole's configuration, what it builds, workers, records.
+
+Names are imported when first used: a worker's process has to be there before anything heavy is.
+"""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

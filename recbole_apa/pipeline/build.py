@@ -1,0 +1,275 @@
+"""Put dataset, loaders, model and trainer together: for a new run, or for one that lies on disk."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from logging import FileHandler, getLogger
+from pathlib import Path
+from typing import Any
+
+from recbole.data import data_preparation
+from recbole.utils import get_model, init_seed
+
+from recbole_apa.core.errors import RunError, SettingsError
+from recbole_apa.core.system.devices import here
+from recbole_apa.data.old_reading import Reading, differences, read_as_before
+from recbole_apa.data.splits import SPLITS
+from recbole_apa.data.visible_data import DataView
+from recbole_apa.evidence import KEY_FILE, Key, KeyRing, key_ring, secret_of
+from recbole_apa.model.apa import APA
+from recbole_apa.model.trainer import APATrainer
+from recbole_apa.pipeline.manifest_options import options_of
+from recbole_apa.pipeline.recbole_bridge import APAConfig, make_dataset
+from recbole_apa.runs.ledger import Ledger, refuse_gap, refuse_pending, served_by, view_of
+from recbole_apa.runs.log_places import LOG_DIR, open_log
+from recbole_apa.runs.pinned_run import PinnedStore, read_settled
+from recbole_apa.runs.store import (
+    EMBEDDINGS,
+    KEY,
+    MEMORY,
+    METRICS,
+    STATES,
+    RunStore,
+    is_old_format,
+    knows_no_scopes,
+)
+
+_TRUST = "trust_remote_code"
+MOVABLE = frozenset(
+    {
+        KEY_FILE,
+        LOG_DIR,
+        "data_path",
+        "backbone",
+        "device",
+        "use_gpu",
+        "gpu_id",
+        "show_progress",
+        "trunk_cache_gib",
+        "keep_states",
+        "variants",
+        "workers",
+        "engine",
+        "ray_address",
+        "ray_cpus",
+        "ray_gpus",
+        "device_map",
+        "max_memory",
+        "offload_folder",
+        "gradient_checkpointing",
+    }
+)
+"""Options that may differ when a run is loaded: digests tell whether what they name is the same."""
+
+
+@dataclass
+class RunResult:
+    """What a run leaves in memory; ``metrics`` holds the same figures as ``metrics.json``."""
+
+    metrics: dict[str, float]
+    run_dir: Path | None
+    config: APAConfig
+    model: Any
+    trainer: Any
+    data: tuple[Any, Any, Any]
+    """RecBole's loaders: train, valid, test."""
+    keys: KeyRing = field(default_factory=key_ring, repr=False)
+    """Where the keys of what the run has forgotten, and will, are looked for."""
+    table: str = ""
+    """The figures, for a terminal; empty where there are none."""
+    n_waiting: int = 0
+    """Requests that waited when an old state was opened with ``allow_pending``."""
+
+
+def start_logging(config: APAConfig) -> None:
+    """The run's log and RecBole's seeds."""
+    open_log(config)
+    init_seed(config["seed"], config["reproducibility"])
+    getLogger().info(f"{config['model']} on {config['dataset']}, device {config['device']}")
+
+
+def log_files() -> list[str]:
+    """Where the log is written, the program's own files among them."""
+    return [handler.baseFilename for handler in getLogger().handlers if isinstance(handler, FileHandler)]
+
+
+def build_data(config: APAConfig, told: bool = True) -> tuple[Any, Any, Any]:
+    """RecBole's loaders (train, valid, test).
+
+    Args:
+        told: whether the log describes the dataset.
+    """
+    # a random split draws from the global generators
+    init_seed(config["seed"], config["reproducibility"])
+    dataset = make_dataset(config)
+    if told:
+        getLogger().info(dataset)
+    loaders: tuple[Any, Any, Any] = data_preparation(config, dataset)
+    return loaders
+
+
+def build(config: APAConfig) -> tuple[Any, tuple[Any, Any, Any]]:
+    """Model and loaders, by RecBole's own look-ups."""
+    data = build_data(config)
+    return build_model(config, data), data
+
+
+def build_model(config: APAConfig, data: tuple[Any, Any, Any]) -> Any:
+    """The model of the configuration, by RecBole's look-up."""
+    # RecBole models may draw their first weights from the global generators
+    init_seed(config["seed"], config["reproducibility"])
+    return get_model(config["model"])(config, data[0]._dataset).to(config["device"])
+
+
+def open_run(
+    store: RunStore,
+    changes: Mapping[str, Any] | None = None,
+    allow_pending: bool = False,
+    keys: KeyRing | None = None,
+) -> RunResult:
+    """Load a finished run with its data.
+
+    Args:
+        changes: where things lie now, e.g. ``{"data_path": ...}``; the settings are the run's own.
+        allow_pending: load the old state although a request waits to be carried out.
+        keys: the key ring, where the caller has one already.
+
+    Raises:
+        RunError: damaged, unfinished, or made of other data or another backbone.
+        KeyFileError: the run has forgotten something, and its key is not there.
+        SettingsError: an option that would change what the run computes.
+    """
+    keys = keys or key_ring(changes)
+    return read_settled(store, lambda pinned: _open(pinned, store, changes or {}, allow_pending, keys))
+
+
+def _open(
+    pinned: PinnedStore, store: RunStore, changes: Mapping[str, Any], allow_pending: bool, keys: KeyRing
+) -> RunResult:
+    """One state of a run, from its first byte to its last."""
+    refuse_pending(pinned, allow_pending)
+    refuse_gap(pinned, keys)
+    manifest = pinned.check()
+    fixed = sorted(set(changes) - MOVABLE - {_TRUST})
+    if fixed:
+        raise SettingsError(
+            f"{', '.join(fixed)}: a finished run is evaluated with its own settings; expected only "
+            f"{', '.join(sorted(MOVABLE))}"
+        )
+    config = run_config(pinned, {"keep_states": pinned.has(STATES), **changes}, keys)
+    start_logging(config)
+    model, data = build(config)
+    _check_same(pinned, config, model, data[0]._dataset, keys)
+    trainer = APATrainer(config, model, pinned)
+    trainer.load(pinned, allow_pending)
+    trainer.load_states(*data[:2])
+    trainer.store = store
+    n_waiting = len(Ledger(pinned.folder, manifest["salt"]).waiting())
+    return RunResult({}, store.folder, config, model, trainer, data, keys, n_waiting=n_waiting)
+
+
+def run_config(store: RunStore, changes: Mapping[str, Any], keys: KeyRing) -> APAConfig:
+    """The options of a run, and what it may see of its data.
+
+    Args:
+        changes: where things lie now; a run that keeps its states goes on keeping them (``keep_states``).
+
+    Raises:
+        RunError: the manifest has options that no run has, or a backbone's own program is not trusted again.
+        KeyFileError: the run has forgotten something, and its key is not in the ring.
+    """
+    manifest = store.manifest()
+    own = options_of(manifest, store.place)
+    refuse_remote_code(manifest, changes)
+    options = {**here(own), **changes}
+    config = APAConfig("APA", options.pop("dataset"), None, options)
+    config.view = stored_view(store, keys)
+    return config
+
+
+def is_same_data(manifest: Mapping[str, Any], dataset: Any, keys: KeyRing) -> bool:
+    """Whether a dataset is what a run was made of, by its digest.
+
+    Raises:
+        KeyFileError: the run's key is not in the ring.
+    """
+    key = keys.key(manifest[KEY]) if manifest.get(KEY) else None
+    if not is_old_format(manifest):
+        return bool(dataset.digest(secret_of(manifest["salt"], key)).hex() == manifest["dataset"])
+    return _old(dataset.old_digest, key) == manifest["dataset"]
+
+
+def _old(digest: str, key: Key | None) -> str:
+    """The digest of a run from before format 4, which a later version may have keyed."""
+    return key.keyed(digest) if key else digest
+
+
+def other_data(manifest: Mapping[str, Any], config: APAConfig, dataset: Any, keys: KeyRing) -> str:
+    """Why a run's data is not what the run was made of, and what to do."""
+    other = (
+        f"the dataset in {dataset.dataset_path} is not the one that the run was made of (its digest differs); "
+        "name the right folder with --data_path"
+    )
+    if not is_old_format(manifest):
+        return other
+    item_text = manifest["settings"]["item_text"]
+    config["val_interval"] = manifest["options"].get("val_interval")  # book-crossing's own came later
+    try:
+        before = read_as_before(config, config.view or DataView(), item_text)
+    except Exception:  # RecBole's loader, on whatever file it cannot read: then it did not make the run
+        getLogger().debug("the dataset cannot be read as it was before", exc_info=True)
+        return other
+    if _old(before.digest, keys.key(manifest[KEY]) if manifest.get(KEY) else None) != manifest["dataset"]:
+        return other
+    tokens = map(str, dataset.field2id_token[dataset.iid_field])
+    texts = dict(zip(tokens, dataset.item_texts, strict=True))
+    differing = differences(before, Reading(dataset.interactions, texts, dataset.old_digest))
+    return (
+        f"the run was made of {dataset.dataset_path} as an older version read it, which was wrong:\n  "
+        + "\n  ".join(differing)
+        + "\nwhat the run computed rests on that; train a new run (CHANGELOG.md names the kinds)"
+    )
+
+
+def refuse_remote_code(manifest: Mapping[str, Any], changes: Mapping[str, Any]) -> None:
+    """A backbone's own program runs on the word of whoever opens the run, each time, and never on the run's.
+
+    Raises:
+        RunError: the run was trained with ``trust_remote_code``, and it was not given again.
+    """
+    wanted = bool(manifest["options"].get(_TRUST) or manifest["settings"].get(_TRUST))
+    if wanted and not changes.get(_TRUST):
+        name = manifest["settings"]["backbone"]
+        raise RunError(
+            f"the run's backbone {name!r} brings its own program; if you trust it, give --trust_remote_code=True again"
+        )
+    if changes.get(_TRUST) and not wanted:
+        raise SettingsError(f"{_TRUST}: found True, and the run was trained without")
+
+
+def stored_view(store: RunStore, keys: KeyRing) -> DataView:
+    """What the run may see of its dataset: its samples in their splits, without what it has forgotten.
+
+    Raises:
+        KeyFileError: the ring does not have the key of one of its requests.
+    """
+    manifest, seen = store.manifest(), store.lineage()
+    artefacts = dict(zip(SPLITS, (EMBEDDINGS, MEMORY, METRICS), strict=True))
+    roles = {name: frozenset(seen[artefact]) for name, artefact in artefacts.items()}
+    served = [e for e in Ledger(store.folder, manifest["salt"]).requests() if served_by(manifest, e)]
+    once_a_pair = manifest["options"].get("rm_dup_inter") is not None
+    plain_ids = knows_no_scopes(manifest) or manifest["plain_ids"]
+    # those of runs before format 3 were the digest of one sample's id each
+    drawn = dict.fromkeys(SPLITS) if knows_no_scopes(manifest) else manifest["draw"]
+    bare = DataView(once_a_pair=once_a_pair, plain_ids=plain_ids, roles=roles, cutoffs=drawn)
+    return bare.without(view_of(served, manifest["salt"], keys))
+
+
+def _check_same(store: RunStore, config: APAConfig, model: APA, dataset: Any, keys: KeyRing) -> None:
+    manifest = store.manifest()
+    if not is_same_data(manifest, dataset, keys):
+        raise RunError(other_data(manifest, config, dataset, keys))
+    if model.engine.backbone.digest != manifest["backbone"]:
+        raise RunError(
+            f"the backbone {model.engine.backbone.name!r} is not the one that the run was trained on "
+            "(its digest differs); use the same model and dtype"
+        )

@@ -1,0 +1,33 @@
+"""The collaborative model behind the partitions of RecEraser and GraphEraser: trained on the training rows alone."""
+
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from recbole_apa.data.presplit_files import Layout, write_presplit
+from recbole_apa.partition import Collaborative
+from recbole_apa.pipeline.recbole_models import NAME, train_embeddings
+
+MODEL_OF = {"user": "BPR", "item": "BPR", "interaction": "BPR", "bekm": "LightGCN", "blpa": None}
+"""RecBole model by partition; BLPA looks at the graph alone."""
+
+
+def collaborative_model(partition: str, dataset: Any, source: Path, seed: int) -> Collaborative:
+    """What the partition named looks at.
+
+    Args:
+        dataset: the training part of an :class:`~recbole_apa.data.dataset.APADataset`.
+        source: the folder of its files.
+    """
+    samples = dataset.samples
+    model = MODEL_OF[partition]
+    users: dict[str, Any] = {}
+    items: dict[str, Any] = {}
+    if model:
+        with tempfile.TemporaryDirectory(prefix="recbole-apa-") as name:
+            layout = Layout.of(dataset.config)
+            write_presplit(Path(name), NAME, {"train": samples, "valid": [], "test": []}, source, layout)
+            users, items = train_embeddings(model, Path(name), seed, layout)
+    return Collaborative(
+        {s.sample_id: s.user_id for s in samples}, {s.sample_id: s.item_id for s in samples}, users, items
+    )

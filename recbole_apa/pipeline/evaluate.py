@@ -1,0 +1,188 @@
+"""Judge a trained state and write its records: ``metrics.json``, ``figures/``, ``report.html``."""
+
+import math
+import time
+from collections.abc import Mapping, Sequence
+from logging import getLogger
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from recbole_apa.core.files.whole import write_json
+from recbole_apa.data.export import export_samples
+from recbole_apa.data.splits import SPLITS
+from recbole_apa.evaluation.attempt import attempt
+from recbole_apa.evaluation.report import figures as draw
+from recbole_apa.evaluation.report.run_page import write_report
+from recbole_apa.evaluation.report.run_table import text_table, verdict
+from recbole_apa.evaluation.variants import ScoredSplit, score_split, split_figures
+from recbole_apa.model.apa import APA
+from recbole_apa.model.trainer import APATrainer
+from recbole_apa.pipeline.build import RunResult, log_files
+from recbole_apa.runs.outside import mark
+from recbole_apa.runs.store import BOARDS, METRICS
+
+TRAINING_STAGES = ("read_prompts_seconds", "partition_seconds", "train_shards_seconds", "memory_seconds")
+"""What training a state consists of; evaluation is apart."""
+
+
+def evaluate_state(result: RunResult, show: bool) -> dict[str, float]:
+    """All figures of the run. Ranking metrics judge the chosen aggregation; labelled rows judge every variant."""
+    trainer: APATrainer = result.trainer
+    test = result.data[2]
+    metrics: dict[str, float] = {**_training_figures(trainer)}
+    if result.config["variants"] == "none":
+        return metrics
+    start = time.perf_counter()
+    outcome: Mapping[str, float] = {}
+    if not test._dataset.samples:
+        getLogger().warning("no test sample is left: there is nothing to judge the model on")
+    elif trainer.ranking:
+        outcome = trainer.evaluate(test, load_best_model=False, show_progress=show)
+    else:
+        if result.data[1]._dataset.samples:
+            known = trainer.known_valid_scores or trainer.validation_scores(result.data[1]._dataset)
+            judged = _score(result, result.data[1], "Score validation", show, known)
+            metrics |= _figures_of("valid", judged, result)
+        scored = _score(result, test, "Score test samples", show)
+        metrics |= _figures_of("test", scored, result)
+        chosen = f"aggregated.{result.model.settings.aggregation.aggregation}"
+        labels = test._dataset.labelled[result.config["LABEL_FIELD"]]
+        outcome = trainer.evaluate_scores(Tensor(scored.scores[chosen]), labels)
+        attempt("figures of the report", lambda: _draw(result, scored), None)
+    metrics |= recbole_figures("test", outcome)
+    metrics["evaluate_seconds"] = round(time.perf_counter() - start, 1)
+    return metrics
+
+
+def write_records(result: RunResult, about: Mapping[str, Any], requests: Sequence[Mapping[str, Any]] = ()) -> Path:
+    """Write figures and report beside the trained state, and take them into the manifest.
+
+    Args:
+        about: further entries of the manifest.
+        requests: those carried out on this run, for the report.
+
+    Returns:
+        the report's path.
+    """
+    store = result.trainer.store
+    assert store is not None
+    result.run_dir = store.folder
+    # JSON has no NaN: a figure that the rows do not have is left out, and shown as "-"
+    result.metrics = {name: value for name, value in result.metrics.items() if math.isfinite(value)}
+    write_json(store.folder / METRICS, result.metrics)
+    report = write_report(store.folder, requests)
+    store.seal(about)
+    return report
+
+
+def write_first_records(result: RunResult) -> Path:
+    """The records of a run that was trained just now; see :func:`write_records`."""
+    outside, store = traces_outside(result), result.trainer.store
+    for name in outside["exports"]:
+        mark(Path(name), store.salt, store.home)
+    return write_records(result, {"full_training": training_cost(result.trainer), "outside": outside})
+
+
+def training_cost(trainer: APATrainer) -> dict[str, Any]:
+    """What training the whole state took, for the estimates of later requests."""
+    record = trainer.record
+    return {
+        "seconds": round(sum(record.seconds.get(name, 0.0) for name in TRAINING_STAGES), 3),
+        "memory_seconds": round(record.seconds.get("memory_seconds", 0.0), 3),
+        "shard_seconds": [round(shard.get("train_seconds", 0.0), 3) for shard in record.shards],
+        "shard_samples": record.sizes,
+    }
+
+
+def traces_outside(result: RunResult) -> dict[str, list[str]]:
+    """Where this process leaves traces of the training outside the run folder."""
+    export = result.config["export_samples"]
+    return {
+        "tensorboard": result.trainer.store.manifest().get(BOARDS, []),
+        "logs": [str(Path(name).resolve()) for name in log_files()],
+        "exports": [str(Path(export).resolve())] if export else [],
+    }
+
+
+def write_export(folder: Path, model: APA, data: tuple[Any, Any, Any]) -> None:
+    """What the model sees of each sample, as JSON lines."""
+    parts = {name: loader._dataset for name, loader in zip(SPLITS, data, strict=True)}
+    tokens = parts["train"].field2token_id[parts["train"].iid_field]
+    words = {
+        name: [model.engine.encoder.words(x)[0].text for x in model.prompt_inputs(part.labelled)]
+        for name, part in parts.items()
+    }
+    samples = {name: part.samples for name, part in parts.items()}
+    export_samples(folder, samples, lambda item: model.item_texts[tokens[item]], words)
+    getLogger().info(f"samples written to {folder}")
+
+
+def recbole_figures(split: str, outcome: Mapping[str, float] | None) -> dict[str, float]:
+    """RecBole's metrics under plain keys; those that are not defined (AUC of one label only) are left out."""
+    return {f"recbole.{split}.{k}": float(v) for k, v in (outcome or {}).items() if math.isfinite(v)}
+
+
+def show_figures(result: RunResult) -> None:
+    """The final table: into the log, and kept as ``result.table``."""
+    log = getLogger().info
+    if "test.n_samples" in result.metrics:
+        result.table = text_table(result.metrics)
+        log("\n" + result.table)
+        log(verdict(result.metrics, result.model.settings.aggregation.aggregation))
+    else:
+        lines = [f"{name}: {value:.4f}" for name, value in result.metrics.items() if name.startswith("recbole.")]
+        result.table = "\n".join(lines)
+        for line in lines:
+            log(line)
+
+
+def _figures_of(split: str, scored: ScoredSplit, result: RunResult) -> dict[str, float]:
+    return attempt(f"{split} figures", lambda: split_figures(split, scored, result.config["seed"]), {})
+
+
+def _score(
+    result: RunResult, loader: Any, title: str, show: bool, known: Mapping[str, Tensor] | None = None
+) -> ScoredSplit:
+    part = loader._dataset
+    prompts = result.model.prompts(part.labelled)
+    chosen_alone = result.config["variants"] == "chosen"
+    return score_split(result.model, part.samples, prompts, part.train_rows, title, show, known, chosen_alone)
+
+
+def _training_figures(trainer: APATrainer) -> dict[str, float]:
+    record = trainer.record
+    figures: dict[str, float] = {k: round(v, 1) for k, v in record.seconds.items()}
+    figures |= {f"shards.{k:03d}.n_samples": n for k, n in enumerate(record.sizes)}
+    for k, shard in enumerate(record.shards):
+        if shard:
+            figures[f"shards.{k:03d}.train_seconds"] = round(shard["train_seconds"], 1)
+            if shard["epoch_losses"]:
+                figures[f"shards.{k:03d}.final_train_loss"] = shard["epoch_losses"][-1]
+    figures["attention.tau"] = record.tau
+    figures["attention.n_neighbors"] = record.n_neighbors
+    figures["prompts.n_cut_prompts"] = record.n_cut_prompts
+    figures["prompts.n_cut_lines"] = record.n_cut_lines
+    figures["frozen_states_bytes"] = trainer.model.engine.cache.n_bytes
+    if trainer.store:
+        figures["adapters_bytes"] = sum(p.stat().st_size for p in trainer.store.folder.glob("shards/*/*.safetensors"))
+    return figures
+
+
+def _draw(result: RunResult, scored: ScoredSplit) -> None:
+    """Record what the report draws (a loaded run keeps its own)."""
+    trainer: APATrainer = result.trainer
+    if trainer.train_embeddings is None or trainer.store is None or trainer.partition is None:
+        return
+    shard_of = trainer.partition.shard_of
+    shards = [shard_of[s.sample_id] for s in result.data[0]._dataset.samples]
+    drawings = {
+        "shard_sizes": draw.shard_sizes(trainer.record.sizes),
+        "sample_map": draw.sample_map(trainer.train_embeddings.numpy(), shards),
+        "training_losses": draw.training_losses(trainer.record.shards),
+        "attention_weights": draw.attention_weights(scored.weights),
+        "roc_curves": draw.roc_curves(scored.labels, scored.scores),
+    }
+    for name, data in drawings.items():
+        write_json(trainer.store.folder / "figures" / f"{name}.json", data)

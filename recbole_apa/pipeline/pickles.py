@@ -1,0 +1,23 @@
+"""Files that RecBole would unpickle: a pickle runs whatever code its writer put there, so none is read."""
+
+import glob
+from pathlib import Path
+from typing import Any
+
+from recbole_apa.core.errors import SettingsError
+
+
+def refuse_pickles(config: Any) -> None:
+    """Look where RecBole's ``create_dataset`` and ``data_preparation`` look for saved datasets and loaders.
+
+    Raises:
+        SettingsError: such a file is there, or named by an option.
+    """
+    folder, dataset = Path(config["checkpoint_dir"]), glob.escape(config["dataset"])
+    named = [Path(config[option]) for option in ("dataset_save_path", "dataloaders_save_path") if config[option]]
+    saved = [*folder.glob(f"{dataset}-*Dataset.pth"), *folder.glob(f"{dataset}-for-*-dataloader.pth")]
+    for path in [*named, *sorted(saved)]:
+        raise SettingsError(
+            f"{path} would be unpickled by RecBole, and a pickle runs its writer's code; move it away, or choose "
+            "another checkpoint_dir"
+        )

@@ -1,0 +1,140 @@
+"""Train and evaluate, or load and evaluate, a page each."""
+
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
+from logging import getLogger
+from pathlib import Path
+from typing import Any
+
+from recbole_apa.core.system.signals import terminable
+from recbole_apa.evaluation.attempt import attempt
+from recbole_apa.evidence import KEY_FILE, key_ring
+from recbole_apa.pipeline.build import RunResult, build, open_run, start_logging
+from recbole_apa.pipeline.evaluate import (
+    evaluate_state,
+    recbole_figures,
+    show_figures,
+    write_export,
+    write_first_records,
+)
+from recbole_apa.pipeline.idle_options import say_idle
+from recbole_apa.pipeline.recbole_bridge import APAConfig
+from recbole_apa.pipeline.recbole_models import fit_baseline, make_baseline_trainer
+from recbole_apa.pipeline.trainer_factory import make_trainer
+from recbole_apa.runs.lock import run_lock
+from recbole_apa.runs.log import own_log
+from recbole_apa.runs.place import new_run_dir
+from recbole_apa.runs.remote.working_copy import shown, working_folder
+from recbole_apa.runs.store import MANIFEST, RunStore
+
+__all__ = ["RunResult", "evaluate_run", "run"]
+
+
+@terminable()
+@own_log()
+def run(
+    model: str = "APA",
+    dataset: str = "ml-100k",
+    config_file_list: Sequence[str] | None = None,
+    config_dict: Mapping[str, Any] | None = None,
+    run_dir: str | Path | None = None,
+) -> RunResult:
+    """Train a model and evaluate it: APA, or any RecBole model by its name.
+
+    Args:
+        config_file_list: YAML files of options.
+        config_dict: options; they win over the files.
+        run_dir: where APA's run goes, a folder or a URL of fsspec's (``s3://bucket/run``); an interrupted one found
+            there is finished. None makes a new folder, which no other run takes.
+
+    Raises:
+        APAError: with what was found, expected, and what to do.
+    """
+    start = time.perf_counter()
+    config = APAConfig(model, dataset, list(config_file_list or []), config_dict)
+    if config["model"] == "APA" and not _is_named(run_dir, config["backbone"]):
+        config.settle_backbone()
+    start_logging(config)
+    if config["model"] == "APA":
+        say_idle(config)
+    built = build(config)
+    if config["model"] != "APA":
+        return _run_baseline(config, *built)
+    with (
+        nullcontext(run_dir) if run_dir else new_run_dir(config) as place,
+        working_folder(place, "training") as folder,
+        run_lock(folder, "training"),
+    ):
+        return _train(config, built, RunStore(folder), start)
+
+
+def _is_named(run_dir: str | Path | None, backbone: str) -> bool:
+    """Whether an interrupted run, to be finished now, names its backbone by this very word."""
+    store = RunStore(Path(run_dir or ""))
+    return store.has(MANIFEST) and store.manifest()["settings"]["backbone"] == backbone
+
+
+def _train(config: APAConfig, built: tuple[Any, tuple[Any, Any, Any]], store: RunStore, start: float) -> RunResult:
+    trainer = make_trainer(config, built[0], store)
+    trainer.records_follow = True
+    if config["export_samples"]:
+        write_export(Path(config["export_samples"]), *built)
+    show = config["show_progress"]
+    _, valid_result = trainer.fit(built[1][0], built[1][1], show_progress=show)
+    keys = key_ring({KEY_FILE: config[KEY_FILE]})
+    result = RunResult({}, None, config, built[0], trainer, built[1], keys)
+    result.metrics = evaluate_state(result, show)
+    result.metrics |= recbole_figures("valid", valid_result)
+    result.metrics["total_seconds"] = round(time.perf_counter() - start, 1)
+    report = write_first_records(result)
+    attempt("table", lambda: show_figures(result), None)
+    getLogger().info(f"run: {store.place}   report: {shown(report)}")
+    return result
+
+
+@own_log()
+def evaluate_run(
+    folder: str | Path, config_dict: Mapping[str, Any] | None = None, allow_pending: bool = False
+) -> RunResult:
+    """Load a finished run and evaluate it again; nothing in its folder is changed.
+
+    Args:
+        folder: the run's folder, or its URL.
+        config_dict: where things lie now, e.g. ``{"data_path": ...}``; the settings are the run's own.
+        allow_pending: evaluate the old state although a request waits to be carried out; ``metrics`` then holds
+            ``pending_requests``.
+
+    Raises:
+        RunError: damaged, unfinished, pending, or made of other data or another backbone.
+        SettingsError: an option that would change what the run computes.
+    """
+    with working_folder(folder, "evaluating", writes=False) as here:
+        return _evaluate(RunStore(here), config_dict, allow_pending)
+
+
+def _evaluate(store: RunStore, config_dict: Mapping[str, Any] | None, allow_pending: bool) -> RunResult:
+    result = open_run(store, config_dict, allow_pending)
+    result.metrics = evaluate_state(result, result.config["show_progress"])
+    n_waiting = result.n_waiting
+    if n_waiting:
+        result.metrics["pending_requests"] = n_waiting
+    show_figures(result)
+    if n_waiting:
+        getLogger().warning(
+            f"PENDING: these are the figures of the old state; {n_waiting} request(s) to forget wait to be carried out"
+        )
+    return result
+
+
+def _run_baseline(config: APAConfig, model: Any, data: tuple[Any, Any, Any]) -> RunResult:
+    """A RecBole model, as RecBole trains it."""
+    getLogger().info(model)
+    trainer = make_baseline_trainer(config, model)
+    show = config["show_progress"]
+    valid_result = fit_baseline(trainer, data, show)
+    test_result = trainer.evaluate(data[2], load_best_model=False, show_progress=show)
+    figures = recbole_figures("valid", valid_result) | recbole_figures("test", test_result)
+    result = RunResult(figures, None, config, model, trainer, data)
+    show_figures(result)
+    return result

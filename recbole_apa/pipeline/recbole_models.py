@@ -1,0 +1,241 @@
+"""RecBole's own models, trained and scored on pre-split files."""
+
+import math
+import secrets
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from recbole.data.dataset import SequentialDataset
+from recbole.data.interaction import Interaction
+from recbole.utils import InputType, ModelType, get_trainer
+from torch import Tensor
+
+from recbole_apa.core.errors import DataError, RunError
+from recbole_apa.data.presplit_files import LIKES, Layout
+from recbole_apa.data.samples import Sample
+from recbole_apa.model.recbole_evaluator import PatientEvaluator
+from recbole_apa.pipeline.build import build
+from recbole_apa.pipeline.recbole_bridge import APAConfig, load_own_checkpoint
+from recbole_apa.runs.log_places import places_of
+
+NAME = "presplit"
+"""The dataset's name in the folder that :func:`~recbole_apa.data.presplit_files.write_presplit` fills."""
+EMBEDDING_EPOCHS = 50
+_OF_LIKES = frozenset({ModelType.GENERAL, ModelType.TRADITIONAL, ModelType.SEQUENTIAL, ModelType.KNOWLEDGE})
+
+
+@dataclass
+class TrainedBaseline:
+    """A RecBole model after ``fit``, with its best state."""
+
+    model: Any
+    trainer: Any
+    loaders: tuple[Any, Any, Any]
+    seconds: float
+    """``fit`` alone."""
+    is_probability: bool
+    """Whether its scores are probabilities of a like; else LogLoss has no meaning."""
+
+    @property
+    def n_parameters(self) -> int:
+        """Numbers that were trained."""
+        return sum(p.numel() for p in self.model.parameters() if p.requires_grad)
+
+
+def train_baseline(
+    model: str,
+    folder: Path,
+    item_columns: Sequence[str],
+    history_length: int,
+    seed: int,
+    options: Mapping[str, Any] | None = None,
+    layout: Layout | None = None,
+) -> TrainedBaseline:
+    """Train a RecBole model on the files in ``folder``/presplit.
+
+    Models of users and items, and sequential ones, learn from the liked rows; context-aware ones from labels. The best
+    epoch is chosen by the AUC on the validation rows.
+
+    Args:
+        item_columns: of the ``.item`` file, besides the id.
+        history_length: most items in a row's ``item_id_list``.
+        options: RecBole's; they win over those that the same rows require.
+        layout: how the files are written.
+
+    Raises:
+        SettingsError: no such model.
+        DataError: a model of histories, and item ids that cannot stand in one.
+    """
+    layout = layout or Layout()
+    fixed = _options(model, folder, item_columns, history_length, seed, layout)
+    trainer, loaders = _prepare(model, {**fixed, **(options or {})})
+    if trainer.config["MODEL_TYPE"] == ModelType.SEQUENTIAL:
+        _check_items(loaders[0]._dataset, layout.seq_separator)
+    start = time.perf_counter()
+    fit_baseline(trainer, loaders, show_progress=False)
+    seconds = time.perf_counter() - start
+    is_probability = trainer.config["MODEL_TYPE"] == ModelType.CONTEXT
+    return TrainedBaseline(trainer.model, trainer, loaders, seconds, is_probability)
+
+
+def fit_baseline(trainer: Any, loaders: tuple[Any, Any, Any], show_progress: bool) -> dict[str, float]:
+    """Train as RecBole does and take the best state.
+
+    Returns:
+        RecBole's metrics of that state on the validation rows; empty where none were kept.
+    """
+    _, result = trainer.fit(loaders[0], loaders[1], show_progress=show_progress)
+    if Path(trainer.saved_model_file).is_file():
+        load_own_checkpoint(trainer)
+    return result or {}
+
+
+def train_embeddings(
+    model: str, folder: Path, seed: int, layout: Layout | None = None
+) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    """Vectors of users and items, by token, of a RecBole model trained on the training rows alone, without validation.
+
+    Args:
+        model: ``BPR`` or ``LightGCN``.
+        folder: holds the files of :func:`~recbole_apa.data.presplit_files.write_presplit`.
+    """
+    fixed = _options(model, folder, (), 1, seed, layout or Layout())
+    only_training = {"benchmark_filename": [LIKES, "train", "train"], "epochs": EMBEDDING_EPOCHS}
+    trainer, loaders = _prepare(model, {**fixed, **only_training})
+    trainer.fit(loaders[0], None, verbose=False, saved=False, show_progress=False)
+    data = loaders[0]._dataset
+    with torch.no_grad():
+        built = trainer.model
+        tables = built() if model == "LightGCN" else (built.user_embedding.weight, built.item_embedding.weight)
+    names = (data.field2id_token[field] for field in (data.uid_field, data.iid_field))
+    users, items = (
+        {str(name): row.detach().cpu() for name, row in zip(tokens[1:], table[1:], strict=True)}
+        for tokens, table in zip(names, tables, strict=True)
+    )
+    return users, items
+
+
+def _prepare(model: str, options: Mapping[str, Any]) -> tuple[Any, tuple[Any, Any, Any]]:
+    """RecBole's trainer, with its model, and the loaders."""
+    SequentialDataset.item_id_list_field = _HistoryField()
+    config = APAConfig(model, NAME, None, options)
+    built, loaders = build(config)
+    return make_baseline_trainer(config, built), loaders
+
+
+def make_baseline_trainer(config: APAConfig, model: Any) -> Any:
+    """RecBole's trainer of a model of its own."""
+    with places_of(config):
+        trainer = get_trainer(config["MODEL_TYPE"], config["model"])(config, model)
+    trainer.evaluator = PatientEvaluator(config)
+    # RecBole's name holds the second alone: two runs would write, and load, one file
+    saved = Path(trainer.saved_model_file)
+    trainer.saved_model_file = str(saved.with_stem(f"{saved.stem}-{secrets.token_hex(4)}"))
+    return trainer
+
+
+class _HistoryField:
+    """RecBole looks for the histories of pre-split rows under an attribute that it makes only where items are called
+    ``item_id``; where it does make it, its own wins over this one."""
+
+    def __get__(self, dataset: Any, owner: type | None = None) -> Any:
+        return self if dataset is None else getattr(dataset, f"{dataset.iid_field}_list_field")
+
+
+def _check_items(dataset: Any, separator: str) -> None:
+    wrong = [token for token in dataset.field2id_token[dataset.iid_field][1:] if separator in str(token)]
+    if wrong:
+        raise DataError(
+            f"{len(wrong)} item ids such as {str(wrong[0])!r} hold {separator!r}, which divides the items of a "
+            "history; name another one with --seq_separator"
+        )
+
+
+def _options(
+    model: str, folder: Path, item_columns: Sequence[str], history_length: int, seed: int, layout: Layout
+) -> dict[str, Any]:
+    known = APAConfig(model, NAME, None, {"data_path": str(folder), "train_neg_sample_args": None})
+    kind, input_type = known["MODEL_TYPE"], getattr(known.model_class, "input_type", None)
+    sequential = kind == ModelType.SEQUENTIAL
+    columns = [layout.user, layout.item, layout.label, *([layout.item_list] if sequential else [])]
+    out: dict[str, Any] = {
+        **layout.options(),
+        "data_path": str(folder),
+        "benchmark_filename": [LIKES if kind in _OF_LIKES else "train", "valid", "test"],
+        "load_col": {"inter": columns, "item": [layout.item, *item_columns]},
+        "threshold": None,
+        "metrics": ["AUC"],
+        "valid_metric": "AUC",
+        "eval_args": {"split": {"RS": [0.8, 0.1, 0.1]}, "order": "TO", "group_by": None, "mode": "labeled"},
+        "checkpoint_dir": str(folder / "checkpoints"),
+        "show_progress": False,
+        "seed": seed,
+    }
+    if sequential:
+        out |= {"alias_of_item_id": [layout.item_list], "MAX_ITEM_LIST_LENGTH": history_length}
+    if kind == ModelType.CONTEXT or (sequential and input_type != InputType.PAIRWISE):
+        out["train_neg_sample_args"] = None
+    return out
+
+
+@torch.no_grad()
+def baseline_scores(trained: TrainedBaseline, split: int, samples: Sequence[Sample]) -> np.ndarray:
+    """Scores of the rows of a split (0 train, 1 valid, 2 test), in the samples' order, (n,).
+
+    Raises:
+        RunError: the loader's rows are not the samples.
+    """
+    loader = trained.loaders[split]
+    trained.model.eval()
+    scores: list[Tensor] = []
+    rows: list[tuple[str, str]] = []
+    dataset = loader._dataset
+    for batch in loader:
+        interaction = batch[0]
+        found = trained.model.predict(interaction.to(trained.trainer.device))
+        scores.append(torch.as_tensor(found).flatten().float().cpu())
+        rows += zip(
+            # not id2token, which makes one text of a single row
+            *(
+                dataset.field2id_token[f][interaction[f].numpy()].tolist()
+                for f in (dataset.uid_field, dataset.iid_field)
+            ),
+            strict=True,
+        )
+    if rows != [(s.user_id, s.item_id) for s in samples]:
+        raise RunError("RecBole's loader gave other rows than the samples, or in another order")
+    out: np.ndarray = torch.cat(scores).numpy()
+    return out
+
+
+@torch.no_grad()
+def candidate_scores(trained: TrainedBaseline, rows: Sequence[int], items: Sequence[Sequence[str]]) -> np.ndarray:
+    """Scores of items for users of test rows, list after list, (n * m,).
+
+    Args:
+        rows: rows of the test split, (n,): their user and history.
+        items: the candidates of each, (n, m).
+    """
+    dataset = trained.loaders[2]._dataset
+    trained.model.eval()
+    scores: list[Tensor] = []
+    for row, candidates in zip(rows, items, strict=True):
+        asked = dataset.inter_feat[[row]].repeat(len(candidates))
+        ids = dataset.token2id(dataset.iid_field, np.array(candidates))
+        asked.update(Interaction({dataset.iid_field: torch.from_numpy(ids)}))
+        found = trained.model.predict(dataset.join(asked).to(trained.trainer.device))
+        scores.append(torch.as_tensor(found).flatten().float().cpu())
+    out: np.ndarray = torch.cat(scores).numpy()
+    return out
+
+
+def recbole_auc(trained: TrainedBaseline) -> float | None:
+    """RecBole's own AUC on the test rows; None where all labels are the same."""
+    result = trained.trainer.evaluate(trained.loaders[2], load_best_model=False, show_progress=False)
+    value = float(result["auc"])
+    return value if math.isfinite(value) else None

@@ -1,0 +1,41 @@
+"""RecBole's own programs (``run_recbole``, ``objective_function``, ``run_hyper.py``) with APA: their configuration."""
+
+from collections.abc import Mapping, Sequence
+from logging import getLogger
+from typing import Any
+
+from recbole_apa.core.options import text_keys
+from recbole_apa.data.recbole_settings import OPTION_KEYS
+from recbole_apa.pipeline.option_names import RECBOLE_EXTRA, RUN_KEYS
+from recbole_apa.pipeline.recbole_bridge import APAConfig, parse_value
+
+OF_PROGRAMS = frozenset({"model", "config_files", "params_file", "output_file", "display_file", "tool"})
+"""Arguments of ``run_recbole.py`` and ``run_hyper.py`` that are no options of a model."""
+
+
+def config_of(
+    dataset: str | None, files: Sequence[str], given: Mapping[str, Any] | None, words: Mapping[str, str]
+) -> APAConfig:
+    """APA's configuration from what RecBole's ``Config`` is given.
+
+    Args:
+        given: options; whole numbers may come as floats, as hyperopt's ``quniform`` has them.
+        words: ``--key=value`` of the command line, which win; those that are no options are the program's own.
+
+    Raises:
+        SettingsError: an option that is unknown, or of the wrong type.
+    """
+    options = {name: _whole(value) for name, value in (given or {}).items()}
+    asked = dataset or words.get("dataset")
+    bare = APAConfig("APA", asked, list(files), options)
+    known = (set(bare.final_config_dict) | RUN_KEYS | RECBOLE_EXTRA | OPTION_KEYS) - OF_PROGRAMS
+    plain = text_keys()
+    ours = {name: text if name in plain else parse_value(text) for name, text in words.items() if name in known}
+    others = sorted(set(words) - known - OF_PROGRAMS)
+    if others:
+        getLogger().warning(f"no options of APA, and left to the program: --{', --'.join(others)}")
+    return APAConfig("APA", asked, list(files), {**options, **ours}) if ours else bare
+
+
+def _whole(value: Any) -> Any:
+    return int(value) if isinstance(value, float) and value.is_integer() else value

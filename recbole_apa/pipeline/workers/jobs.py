@@ -1,0 +1,118 @@
+"""What a worker is told, and what it does: plain values alone, so that they travel anywhere.
+
+Shapes: n samples, d hidden, k adapters.
+"""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from recbole_apa.adapters.bank import Factors
+from recbole_apa.data.splits import SPLITS
+from recbole_apa.data.visible_data import DataView
+from recbole_apa.model.shard_trainer import ShardTrainer
+from recbole_apa.pipeline.build import build
+from recbole_apa.pipeline.recbole_bridge import APAConfig
+
+Report = Callable[[float, str], None]
+"""Takes the share that is done, and what to show beside it."""
+PlainFactors = dict[str, tuple[np.ndarray, ...]]
+
+
+@dataclass(frozen=True)
+class Setup:
+    """What a worker needs to build the same model and data."""
+
+    dataset: str
+    options: Mapping[str, Any]
+    view: DataView | None
+    threads: int
+    """Threads of torch: another number than the caller's could round differently."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """One piece of work that depends on no other."""
+
+    what: str
+    """A method of :class:`ShardWorker`: ``train``, ``read`` or ``score``."""
+    arguments: tuple[Any, ...]
+    title: str
+    """For people, e.g. ``shard 3``."""
+
+
+class ShardWorker:
+    """Builds model and data once, then does one job after another."""
+
+    def __init__(self, setup: Setup) -> None:
+        torch.set_num_threads(setup.threads)
+        config = APAConfig("APA", setup.dataset, None, {**setup.options, "show_progress": False})
+        config.view = setup.view
+        self.model, self.data = build(config)
+
+    def do(self, job: Job, report: Report) -> Any:
+        """Whatever the job gives."""
+        ways: dict[str, Callable[..., Any]] = {"train": self.train, "read": self.read, "score": self.score}
+        return ways[job.what](*job.arguments, report)
+
+    def train(
+        self, shard: int, n_shards: int, members: Sequence[str], report: Report
+    ) -> tuple[PlainFactors, dict[str, Any], float]:
+        """Train one shard: factors, the course of its training, seconds."""
+        start, settings = time.perf_counter(), self.model.settings
+        batches = self.data[0].shard(members, settings.training.train_batch_size, settings.seed)
+        n_steps = settings.training.epochs * len(batches)
+        self.model.engine.bank.resize(1)
+
+        def log(name: str, loss: float, step: int) -> None:
+            report((step + 1) / n_steps, f"loss {loss:.4f}")
+
+        factors, history = ShardTrainer(self.model, False).fit(shard, n_shards, batches, log)
+        return to_plain(factors), asdict(history), time.perf_counter() - start
+
+    def read(self, split: str, rows: Sequence[int], report: Report) -> np.ndarray:
+        """Embeddings of samples of a split, (n, d)."""
+        prompts = self._prompts(split)
+        return self._by_steps(lambda part: self.model.engine.embeddings([prompts[i] for i in part]), rows, report)
+
+    def score(
+        self,
+        split: str,
+        rows: Sequence[int],
+        which: Sequence[int],
+        adapters: Sequence[PlainFactors | None],
+        report: Report,
+    ) -> np.ndarray:
+        """Scores of samples of a split by adapters alone, (n, len(which))."""
+        self.model.set_adapters([factors and from_plain(factors) for factors in adapters])
+        prompts = self._prompts(split)
+        return self._by_steps(
+            lambda part: self.model.engine.adapter_scores([prompts[i] for i in part], which), rows, report
+        )
+
+    def _prompts(self, split: str) -> list[Any]:
+        prompts: list[Any] = self.model.prompts(self.data[SPLITS.index(split)]._dataset.labelled)
+        return prompts
+
+    def _by_steps(
+        self, compute: Callable[[Sequence[int]], torch.Tensor], rows: Sequence[int], report: Report
+    ) -> np.ndarray:
+        size, found = self.model.engine.step_size, []
+        for begin in range(0, len(rows), size):
+            found.append(compute(rows[begin : begin + size]).numpy())
+            report(min(1.0, (begin + size) / len(rows)), "")
+        return np.concatenate(found)
+
+
+def to_plain(factors: Factors) -> PlainFactors:
+    """As numpy arrays."""
+    return {name: tuple(part.numpy() for part in parts) for name, parts in factors.items()}
+
+
+def from_plain(factors: PlainFactors) -> Factors:
+    """As tensors of their own."""
+    return {name: tuple(torch.tensor(part) for part in parts) for name, parts in factors.items()}

@@ -1,0 +1,116 @@
+"""Workers in the terms of training: shards to train, prompts to read, adapters to score.
+
+Shapes: n samples, d hidden.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from recbole_apa.adapters.bank import Factors
+from recbole_apa.adapters.training import ShardHistory
+from recbole_apa.core.errors import SettingsError
+from recbole_apa.data.visible_data import DataView
+from recbole_apa.evidence import KEY_FILE
+from recbole_apa.partition import Partition
+from recbole_apa.pipeline.recbole_bridge import APAConfig
+from recbole_apa.pipeline.workers.jobs import Job, Setup, from_plain, to_plain
+from recbole_apa.pipeline.workers.processes import ProcessTeam
+from recbole_apa.pipeline.workers.ray_actors import RAY_NEEDED, RayOptions, RayTeam, is_installed
+from recbole_apa.pipeline.workers.schedule import Team, run_jobs
+
+ENGINES = ("local", "ray")
+
+
+class Crew:
+    """Workers of one training; they start with the first job and end with :meth:`close`."""
+
+    def __init__(self, config: APAConfig) -> None:
+        self._config = config
+        self.n_workers = int(config["workers"] or 1)
+        self._show = config["show_progress"]
+        self._team: Team | None = None
+        self._view: DataView | None = config.view
+        self.is_elsewhere = config["engine"] == "ray"
+        self.reads = self.is_elsewhere and not config["keep_states"]
+
+    def see(self, view: DataView) -> None:
+        """What the workers may see of the dataset; workers of before are ended."""
+        self.close()
+        self._view = view
+
+    def train(self, partition: Partition, shards: Sequence[int]) -> Iterator[tuple[int, Factors, ShardHistory, float]]:
+        """Train shards: each as it is done, with the seconds that it took."""
+        jobs = [Job("train", (k, partition.n_shards, partition.members(k)), f"shard {k + 1}") for k in shards]
+        for place, (factors, history, seconds) in self._run(jobs, f"Train {len(jobs)} shards"):
+            yield shards[place], from_plain(factors), ShardHistory(**history), seconds
+
+    def read(self, split: str, rows: Sequence[int], step: int, title: str) -> Iterator[tuple[Sequence[int], Tensor]]:
+        """Embeddings of some samples of a split: rows, and theirs, (n, d).
+
+        Args:
+            step: samples that are computed together.
+        """
+        parts = self._parts(rows, step)
+        jobs = [Job("read", (split, part), f"part {i + 1}") for i, part in enumerate(parts)]
+        for place, found in self._run(jobs, title):
+            yield parts[place], torch.tensor(found)
+
+    def score(
+        self, split: str, rows: Sequence[int], which: Sequence[int], adapters: Sequence[Factors | None], step: int
+    ) -> Iterator[tuple[Sequence[int], Tensor]]:
+        """Scores of some samples of a split by adapters alone: rows, and theirs, (n, len(which))."""
+        plain = [factors and to_plain(factors) for factors in adapters]
+        parts = self._parts(rows, step)
+        jobs = [Job("score", (split, part, which, plain), f"part {i + 1}") for i, part in enumerate(parts)]
+        for place, found in self._run(jobs, "Score validation samples"):
+            yield parts[place], torch.tensor(found)
+
+    def close(self) -> None:
+        """End all workers."""
+        if self._team:
+            self._team.close()
+            self._team = None
+
+    def _parts(self, rows: Sequence[int], step: int) -> list[Sequence[int]]:
+        """About two parts a worker, in whole steps: a batch of a GPU holds the same samples wherever it is computed."""
+        n_steps = -(-len(rows) // step)
+        size = step * max(1, -(-n_steps // (2 * self.n_workers)))
+        return [rows[begin : begin + size] for begin in range(0, len(rows), size)]
+
+    def _run(self, jobs: Sequence[Job], title: str) -> Iterator[tuple[int, Any]]:
+        if self._team is None:
+            self._team = self._open()
+        return run_jobs(self._team, jobs, title, self._show)
+
+    def _open(self) -> Team:
+        config = self._config
+        options = {name: value for name, value in config.external_config_dict.items() if name != KEY_FILE}
+        if config["engine"] == "ray":
+            options.pop("gpu_id", None)  # Ray says which GPUs a worker sees, each its own
+        setup = Setup(config.dataset, options, self._view, torch.get_num_threads())
+        if config["engine"] == "ray":
+            return RayTeam(
+                setup,
+                self.n_workers,
+                RayOptions(config["ray_address"], float(config["ray_cpus"]), float(config["ray_gpus"])),
+            )
+        return ProcessTeam(setup, self.n_workers)
+
+
+def crew_of(config: APAConfig) -> Crew | None:
+    """The workers that a configuration asks for; None where this process does the work itself.
+
+    Raises:
+        SettingsError: an engine that is none, or one that is not installed.
+    """
+    if config["engine"] not in ENGINES:
+        raise SettingsError(f"engine: found {config['engine']!r}, expected one of {', '.join(ENGINES)}")
+    if config["engine"] == "ray" and not is_installed():
+        raise SettingsError(
+            "engine: found 'ray', and Ray is not installed; expected engine: local, or the extra ray: "
+            f'pip install ".[ray]", or pip install "{RAY_NEEDED}"'
+        )
+    return Crew(config) if config["engine"] == "ray" or int(config["workers"] or 1) > 1 else None

@@ -1,0 +1,198 @@
+"""Workers as actors of a Ray cluster: one that is given, or one on this machine."""
+
+import importlib.util
+import os
+from collections.abc import Hashable
+from dataclasses import dataclass
+from logging import getLogger
+from typing import Any
+
+from recbole_apa.core.errors import TrainingError
+from recbole_apa.core.system.signals import sigterm_kept
+from recbole_apa.pipeline.workers.jobs import Job, Setup, ShardWorker
+from recbole_apa.pipeline.workers.messages import Mailbox, Message
+from recbole_apa.pipeline.workers.schedule import MOST_ATTEMPTS, WorkerLost
+
+RAY_NEEDED = "ray>=2.60,<3"
+"""What the extra ``ray`` asks for."""
+
+
+def is_installed() -> bool:
+    """Whether there is a Ray to import."""
+    return importlib.util.find_spec("ray") is not None
+
+
+@dataclass(frozen=True)
+class RayOptions:
+    """Where the cluster is, and what each worker takes of it."""
+
+    address: str | None
+    """As ``ray.init`` takes it; None starts a cluster on this machine."""
+    cpus: float
+    gpus: float
+
+
+@dataclass
+class _Slot:
+    """One actor: ``ready`` until it has built its model, then ``job`` where it has one."""
+
+    actor: Any
+    ready: Any
+    job: Any = None
+
+
+def _no_cluster(address: str | None, error: Exception) -> str:
+    """What to do where no cluster answers, or one that does not let this program in."""
+    said = " ".join(str(error).split())
+    if _is_about_tokens(error) or os.environ.get("RAY_AUTH_MODE") == "token":
+        return (
+            f"ray_address: the Ray cluster at {address!r} did not take this program's token ({said}); "
+            "expected the same RAY_AUTH_MODE=token and RAY_AUTH_TOKEN in the environment of every `ray start` and of "
+            "this program"
+        )
+    return (
+        f"ray_address: no Ray cluster at {address!r} let this program in ({said}); start one with `ray start --head` "
+        "and name the address that it prints. `ray start` of newer releases asks for a token: set the same "
+        "RAY_AUTH_MODE=token and RAY_AUTH_TOKEN in its environment and in this program's"
+    )
+
+
+def _is_about_tokens(error: Exception) -> bool:
+    return any(word in f"{type(error).__name__} {error}".lower() for word in ("authent", "auth_token", "auth_mode"))
+
+
+class _Worker:
+    """The actor."""
+
+    def __init__(self, setup: Setup, mailbox: Any) -> None:
+        self._worker, self._mailbox = ShardWorker(setup), mailbox
+
+    def ready(self) -> bool:
+        """Answers once the model is there."""
+        return True
+
+    def do(self, job: Job) -> Any:
+        """Whatever the job gives."""
+        return self._worker.do(job, lambda share, text: self._mailbox.put.remote((job.title, share, text)))
+
+
+class RayTeam:
+    """Up to ``n_workers`` actors; one that dies, alone or with its node, is replaced.
+
+    Raises:
+        TrainingError: no cluster at the address.
+    """
+
+    def __init__(self, setup: Setup, n_workers: int, options: RayOptions) -> None:
+        with sigterm_kept():
+            self._connect(options)
+        self._setup, self._options = setup, options
+        self._mailbox: Any = None
+        self._taken: Any = None
+        self._open_mailbox()
+        self._slots = [self._hire() for _ in range(n_workers)]
+        self._job_of: dict[Hashable, _Slot] = {}
+        self._lost = 0
+        getLogger().info(
+            f"{n_workers} Ray worker(s), logs in {self._ray._private.worker._global_node.get_logs_dir_path()}"
+        )
+
+    def _connect(self, options: RayOptions) -> None:
+        import ray
+
+        self._ray = ray
+        self._ours = not ray.is_initialized()
+        if self._ours:
+            try:
+                ray.init(
+                    address=options.address,
+                    log_to_driver=False,
+                    include_dashboard=False if not options.address else None,
+                )
+            except ConnectionError as error:
+                raise TrainingError(_no_cluster(options.address, error)) from error
+            except ray.exceptions.RayError as error:
+                if not _is_about_tokens(error):
+                    raise
+                raise TrainingError(_no_cluster(options.address, error)) from error
+
+    def has_room(self) -> bool:
+        """See :class:`~recbole_apa.pipeline.workers.schedule.Team`."""
+        self._greet()
+        return any(slot.ready is None and slot.job is None for slot in self._slots)
+
+    def submit(self, job: Job) -> Hashable:
+        """See :class:`~recbole_apa.pipeline.workers.schedule.Team`."""
+        slot = next(s for s in self._slots if s.ready is None and s.job is None)
+        slot.job = slot.actor.do.remote(job)
+        self._job_of[slot.job] = slot
+        known_as: Hashable = slot.job
+        return known_as
+
+    def finished(self, seconds: float) -> list[Hashable]:
+        """See :class:`~recbole_apa.pipeline.workers.schedule.Team`."""
+        waited_for = [*self._job_of, *(s.ready for s in self._slots if s.ready is not None)]
+        done = set(self._ray.wait(waited_for, num_returns=len(waited_for), timeout=seconds)[0]) if waited_for else set()
+        return [known_as for known_as in self._job_of if known_as in done]
+
+    def result(self, known_as: Hashable) -> Any:
+        """See :class:`~recbole_apa.pipeline.workers.schedule.Team`."""
+        slot = self._job_of.pop(known_as)
+        slot.job = None
+        try:
+            return self._ray.get(known_as)
+        except self._ray.exceptions.RayTaskError as error:
+            raise error.cause from error
+        except self._ray.exceptions.RayError as error:
+            self._replace(slot)
+            raise WorkerLost(str(error).strip().splitlines()[0]) from error
+
+    def messages(self) -> list[Message]:
+        """See :class:`~recbole_apa.pipeline.workers.schedule.Team`."""
+        if not self._ray.wait([self._taken], timeout=0)[0]:
+            return []
+        try:
+            found: list[Message] = self._ray.get(self._taken)
+        except self._ray.exceptions.RayError:  # it was on a node that is gone: what it knew was for show
+            self._open_mailbox()
+            return []
+        self._taken = self._mailbox.take.remote()
+        return found
+
+    def close(self) -> None:
+        """See :class:`~recbole_apa.pipeline.workers.schedule.Team`."""
+        for actor in [*(slot.actor for slot in self._slots), self._mailbox]:
+            self._ray.kill(actor)
+        if self._ours:
+            self._ray.shutdown()
+
+    def _open_mailbox(self) -> None:
+        self._mailbox = self._ray.remote(Mailbox).options(num_cpus=0).remote()
+        self._taken = self._mailbox.take.remote()
+
+    def _hire(self) -> _Slot:
+        how = {"num_cpus": self._options.cpus, "num_gpus": self._options.gpus}
+        actor = self._ray.remote(_Worker).options(**how).remote(self._setup, self._mailbox)
+        return _Slot(actor, actor.ready.remote())
+
+    def _replace(self, slot: _Slot) -> None:
+        fresh = self._hire()
+        slot.actor, slot.ready = fresh.actor, fresh.ready
+
+    def _greet(self) -> None:
+        """Find out which of the new workers are ready.
+
+        Raises:
+            TrainingError: workers end before they are ready, again and again.
+        """
+        for slot in self._slots:
+            if slot.ready is None or not self._ray.wait([slot.ready], timeout=0)[0]:
+                continue
+            try:
+                self._ray.get(slot.ready)
+                slot.ready, self._lost = None, 0
+            except self._ray.exceptions.RayError as error:
+                self._lost += 1
+                if self._lost >= MOST_ATTEMPTS * len(self._slots):
+                    raise TrainingError(f"no Ray worker starts; the last one ended with {error}") from error
+                self._replace(slot)

@@ -1,1 +1,0 @@
-"""Tables, figures and the HTML report; reads run records only."""

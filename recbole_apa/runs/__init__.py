@@ -1,0 +1,24 @@
+"""A run on disk: the files of a trained state, the ledger of its requests, one writer at a time, logs.
+
+Knows no trainer and no request; ``remote`` is for runs on object stores.
+"""
+
+from recbole_apa.runs.ledger import Entry, Ledger
+from recbole_apa.runs.lock import run_lock
+from recbole_apa.runs.log import own_log
+from recbole_apa.runs.manifest import check_manifest
+from recbole_apa.runs.pinned_run import PinnedStore, read_settled
+from recbole_apa.runs.reuse import FormerState
+from recbole_apa.runs.store import RunStore
+
+__all__ = [
+    "Entry",
+    "FormerState",
+    "Ledger",
+    "PinnedStore",
+    "RunStore",
+    "check_manifest",
+    "own_log",
+    "read_settled",
+    "run_lock",
+]

@@ -1,0 +1,101 @@
+"""The files of a run folder, read with care: they may be damaged, or come from a stranger."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from recbole_apa.core.errors import RunError
+from recbole_apa.core.files.plain import read_plain, refuse_odd
+from recbole_apa.core.files.tensors import open_tensors, parse_tensors
+from recbole_apa.core.files.whole import file_digest, json_of
+from recbole_apa.runs.manifest import check_manifest
+from recbole_apa.runs.remote.working_copy import shown
+
+FORMAT_VERSION = 4
+OLD_FORMAT_VERSIONS = (2, 3)
+"""2, of commit 86d8546: forgotten rows were known by a digest of user, item and time alone. Both: digests were salted
+and not keyed, and that of the dataset was one over everything."""
+MANIFEST = "manifest.json"
+
+
+class RunFiles:
+    """Reads what lies in one folder.
+
+    Args:
+        folder: the run's.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    @property
+    def place(self) -> str:
+        """Where the run lies, for a person to read: its folder, or the URL of which the folder is the working copy."""
+        return shown(self.folder)
+
+    @property
+    def manifest_path(self) -> Path:
+        """``manifest.json``."""
+        return self.folder / MANIFEST
+
+    def has(self, name: str) -> bool:
+        """Whether a file was written."""
+        return (self.folder / name).is_file()
+
+    def manifest(self) -> dict[str, Any]:
+        """
+        Raises:
+            RunError: no run folder, or one of a newer format.
+        """
+        if not self.manifest_path.is_file():
+            raise RunError(f"{self.place} is not a run folder: expected manifest.json in it")
+        return self.parse_manifest(read_plain(self.manifest_path))
+
+    def parse_manifest(self, data: bytes) -> dict[str, Any]:
+        """As :meth:`manifest`, of bytes that were read already."""
+        manifest = json_of(data, self.manifest_path)
+        version = manifest.get("format_version") if isinstance(manifest, dict) else None
+        if type(version) is not int or version not in (FORMAT_VERSION, *OLD_FORMAT_VERSIONS):
+            raise RunError(
+                f"{self.manifest_path} has format version {version!r}, expected {OLD_FORMAT_VERSIONS[0]} to "
+                f"{FORMAT_VERSION}"
+            )
+        check_manifest(manifest, self.manifest_path)
+        return dict(manifest)
+
+    def manifest_digest(self) -> str:
+        """SHA-256 of ``manifest.json``."""
+        return file_digest(self.manifest_path)
+
+    def digest_now(self, name: str) -> str:
+        """SHA-256 of a file as it is now."""
+        return file_digest(self.folder / name)
+
+    def read(self, name: str) -> bytes:
+        """The bytes of one of the run's files.
+
+        Raises:
+            RunError: missing, or no plain file.
+        """
+        return read_plain(self.folder / name)
+
+    def read_json(self, name: str) -> Any:
+        """One of the run's JSON files.
+
+        Raises:
+            RunError: missing or damaged.
+        """
+        return json_of(self.read(name), self.folder / name)
+
+    @contextmanager
+    def open_tensors(self, name: str) -> Iterator[Any]:
+        """One of the run's large files of tensors (:func:`~recbole_apa.core.files.tensors.open_tensors`)."""
+        refuse_odd(self.folder / name)
+        with open_tensors(self.folder / name) as file:
+            yield file
+
+    def _tensors(self, name: str) -> dict[str, Tensor]:
+        return parse_tensors(self.read(name), self.folder / name)

@@ -1,0 +1,307 @@
+"""``ledger.jsonl``: what was asked of a run and what was done, one line each, chained by digests.
+
+A line counts once it is whole and on disk. What a power loss leaves of a line that was being written is no
+line: it was never acknowledged, and the next write cuts it off.
+"""
+
+import hashlib
+import json
+import os
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any, Protocol
+
+from recbole_apa.core.errors import RunError
+from recbole_apa.core.files.line_endings import LINE_ENDINGS
+from recbole_apa.core.files.plain import parse_json, read_plain
+from recbole_apa.core.files.whole import write_bytes
+from recbole_apa.core.seeding import digest_of
+from recbole_apa.data.forgotten import Digester, Forgotten
+from recbole_apa.data.visible_data import DataView
+from recbole_apa.evidence import KeyRing
+from recbole_apa.runs.manifest import is_safe_name
+from recbole_apa.runs.remote.working_copy import publish, shown
+from recbole_apa.runs.store import KEY, LEDGER, MANIFEST, PENDING, RunStore, knows_no_scopes
+
+REQUEST, DONE, KEYED = "request", "done", "keyed"
+"""Kinds of line; the last says that the digests of the lines before it were keyed later."""
+CHECK = "check"
+"""Under which a line carries a digest of itself; lines of older versions carry none."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One line."""
+
+    position: int
+    """1, 2, 3, ..."""
+    kind: str
+    time: str
+    """UTC, ISO 8601."""
+    content: Mapping[str, Any]
+    digest: str
+    """SHA-256 of the line."""
+
+
+class Ledger:
+    """The ledger of one run folder.
+
+    Args:
+        salt: the run's; the first line is chained to it, so that another run's ledger does not fit.
+    """
+
+    def __init__(self, folder: Path, salt: str) -> None:
+        self.path = folder / LEDGER
+        self.origin = digest_of("ledger", salt).hex()
+        """What the first line follows."""
+
+    def entries(self) -> list[Entry]:
+        """All whole lines.
+
+        Raises:
+            RunError: a line was changed, taken out or put in.
+        """
+        return self._read()[0]
+
+    def requests(self) -> list[Entry]:
+        """The requests, oldest first."""
+        return [e for e in self.entries() if e.kind == REQUEST]
+
+    def waiting(self) -> list[Entry]:
+        """Requests that were taken and are not carried out."""
+        done = {request for e in self.entries() if e.kind == DONE for request in e.content["requests"]}
+        return [e for e in self.requests() if e.position not in done]
+
+    def head(self) -> str:
+        """Digest of the last line: kept elsewhere, it proves later that nothing before it was changed."""
+        entries = self.entries()
+        return entries[-1].digest if entries else self.origin
+
+    def append(self, kind: str, content: Mapping[str, Any]) -> Entry:
+        """Add a line; it is on disk, or on the store, when this returns. The caller holds the run's lock."""
+        entries, whole = self._read()
+        position, previous = len(entries) + 1, entries[-1].digest if entries else self.origin
+        now = datetime.now(timezone.utc).isoformat(timespec="seconds")
+        value = {"position": position, "kind": kind, "time": now, "previous": previous, **content}
+        value[CHECK] = _check_of(value)
+        line = _line(value)
+        self._write(whole + line, kind)
+        publish(self.path.parent)
+        return Entry(position, kind, now, value, hashlib.sha256(line).hexdigest())
+
+    def _write(self, lines: bytes, kind: str) -> None:
+        """Like every other file, whole and under a new name: a copy by hard links stays as it is.
+
+        Raises:
+            RunError: it cannot be written, or it is not sure to outlive a power loss.
+        """
+        try:
+            write_bytes(self.path, lines)
+        except RunError as error:
+            if self.path.is_file() and self.path.read_bytes() == lines:
+                raise RunError(f"{error}; the line is in {LEDGER} all the same: go on with --resume") from error
+            raise RunError(f"{error}; the request was not taken" if kind == REQUEST else str(error)) from error
+
+    def _read(self) -> tuple[list[Entry], bytes]:
+        """The entries, and the bytes of their lines."""
+        text = read_plain(self.path) if os.path.lexists(self.path) else b""
+        whole = text[: text.rfind(b"\n") + 1]
+        if b"\r" in whole:  # JSON as it is written here has none
+            raise RunError(f"{shown(self.path)}{LINE_ENDINGS}")
+        entries: list[Entry] = []
+        previous, checked = self.origin, False
+        for number, line in enumerate(whole.splitlines(keepends=True), start=1):
+            value = _parse(line)
+            follows = value is not None and value.get("previous") == previous and value.get("position") == number
+            if value is None or not follows or not _is_whole(value, line, checked):
+                raise RunError(
+                    f"{shown(self.path)}, line {number}: it does not follow from the line before; the ledger was "
+                    "changed after it was written: restore it from a copy"
+                )
+            checked = CHECK in value
+            previous = hashlib.sha256(line).hexdigest()
+            entries.append(Entry(number, value["kind"], value["time"], value, previous))
+        return entries, whole
+
+
+class Chain:
+    """Lines that follow each other."""
+
+    def __init__(self, origin: str) -> None:
+        self._previous = origin
+        self.lines: list[str] = []
+
+    def add(self, values: Mapping[str, Any]) -> str:
+        """Append a line; its digest."""
+        value: dict[str, Any] = {**values, "position": len(self.lines) + 1, "previous": self._previous}
+        line = _line({**value, CHECK: _check_of(value)})
+        self.lines.append(line.decode())
+        self._previous = hashlib.sha256(line).hexdigest()
+        return self._previous
+
+
+def served_by(manifest: Mapping[str, Any], entry: Entry) -> bool:
+    """Whether a state is that after a request. Runs before format 3 note its position alone, which another request has
+    where the ledger was shortened."""
+    served = manifest.get("served_requests", [])
+    return entry.digest in served or (knows_no_scopes(manifest) and entry.position in served)
+
+
+class Asked(Protocol):
+    """What says what is to be forgotten: a line of the ledger, or one that is not written yet."""
+
+    @property
+    def content(self) -> Mapping[str, Any]:
+        """``interactions``: digests of the keys of the rows found; ``hides``: digests of what was named; ``key``: the
+        name of the key of both, missing before run format 4; ``exactness``, ``method``. Lines from before run format 3
+        have ``names`` in place of ``hides``."""
+        ...
+
+
+def digester_of(content: Mapping[str, Any], salt: str, ring: KeyRing) -> Digester:
+    """What a line's digests were made with.
+
+    Raises:
+        KeyFileError: the ring does not have its key.
+    """
+    name = content.get(KEY)
+    return Digester(salt, ring.key(name) if name else None)
+
+
+def view_of(requests: Iterable[Asked], salt: str, ring: KeyRing) -> DataView:
+    """What requests hide.
+
+    Args:
+        salt: the run's.
+
+    Raises:
+        KeyFileError: the ring does not have the key of one of them.
+    """
+    out = DataView()
+    for content in (r.content for r in requests):
+        digester, rows = digester_of(content, salt, ring), frozenset(content["interactions"])
+        if "hides" in content:
+            part = Forgotten(digester, rows, frozenset(content["hides"]))
+        else:
+            part = Forgotten(digester, rows, old_rows=rows, old_names=frozenset(content["names"]))
+        out = out.without(DataView((part,)))
+    return out
+
+
+def manifest_digest(content: Mapping[str, Any], store: RunStore, ring: KeyRing) -> str:
+    """The digest of the manifest as a line of the kind ``done`` has it: keyed, because it comes to what the run holds
+    at the time, and outlives later requests.
+
+    Raises:
+        RunError: the line names no key, and the run has one: anybody can make a plain digest of another manifest.
+    """
+    digest, name = store.manifest_digest(), content.get(KEY)
+    if not name and store.manifest().get(KEY):
+        raise RunError(f"{store.place}: the last line of {LEDGER} names no key, and the run has one: restore the run")
+    return ring.key(name).keyed(digest) if name else digest
+
+
+def refuse_gap(store: RunStore, ring: KeyRing) -> None:
+    """Whether the ledger leads to the manifest: what its requests come to is what the manifest says is forgotten, and
+    nobody changed the manifest since the last of them.
+
+    Raises:
+        KeyFileError: the run's key is not in the ring.
+        RunError: it does not; a request would make a lost line, or an edited manifest, look like what was certified.
+    """
+    manifest = store.manifest()
+    entries = Ledger(store.folder, manifest["salt"]).entries()
+    done = [e for e in entries if e.kind == DONE]
+    carried_out = {position for e in done for position in e.content["requests"]}
+    requests = [e for e in entries if e.kind == REQUEST]
+    late = [e for e in requests if e.position not in carried_out and served_by(manifest, e)]
+    reached = [e for e in requests if e.position in carried_out] + late
+    if {d for e in reached for d in e.content["interactions"]} != set(manifest["forgotten"]):
+        raise RunError(
+            f"{store.place}: the requests in {LEDGER} do not come to what {MANIFEST} says is forgotten; lines were "
+            "lost, or the manifest was edited: restore both from a copy"
+        )
+    if done and not late and done[-1].content.get("manifest") != manifest_digest(done[-1].content, store, ring):
+        raise RunError(
+            f"{store.place}: {MANIFEST} was changed after the last request was carried out: restore it from a copy"
+        )
+
+
+def refuse_pending(store: RunStore, allow: bool = False) -> None:
+    """
+    Args:
+        allow: the old state may be used while a request waits; half old, half new it may not.
+
+    Raises:
+        RunError: a request waits; the state still holds what is to be forgotten.
+    """
+    finish = f"finish with --run={store.place} --resume"
+    waiting = Ledger(store.folder, store.manifest()["salt"]).waiting()
+    if RunStore(store.folder / PENDING).is_ready():
+        raise RunError(
+            f"{store.place}: a new state is half put in place, by a process that runs or was killed; {finish}"
+        )
+    if waiting and not allow:
+        first = waiting[0]
+        raise RunError(
+            f"{store.place}: {len(waiting)} request(s) wait to be carried out (line {first.position} of the ledger, "
+            f"received {first.time}, {len(first.content['interactions'])} interactions); {finish}, or use the old "
+            "state with --allow_pending"
+        )
+
+
+def _parse(line: bytes) -> dict[str, Any] | None:
+    """A line; None where it is not of a ledger."""
+    try:
+        value = parse_json(line)
+    except ValueError:
+        return None
+    if not isinstance(value, dict) or not isinstance(value.get("time"), str):
+        return None
+    holds = _ENTRIES.get(str(value.get("kind")))
+    return value if holds and holds(value) else None
+
+
+def _is_request(value: Mapping[str, Any]) -> bool:
+    lists = [value.get("interactions"), value.get("hides", []), value.get("names", [])]
+    return all(isinstance(v, list) and all(isinstance(name, str) for name in v) for v in lists)
+
+
+def _is_done(value: Mapping[str, Any]) -> bool:
+    served, certificates = value.get("requests"), value.get("certificates", {})
+    return (
+        isinstance(served, list)
+        and bool(served)
+        and all(type(n) is int and n > 0 for n in served)
+        and isinstance(certificates, dict)
+        and all("/" not in name and is_safe_name(name) and isinstance(d, str) for name, d in certificates.items())
+        and isinstance(value.get("manifest", ""), str)
+    )
+
+
+_ENTRIES: dict[str, Callable[[Mapping[str, Any]], bool]] = {
+    REQUEST: _is_request,
+    DONE: _is_done,
+    KEYED: lambda value: isinstance(value.get("head"), str),
+}
+
+
+def _is_whole(value: Mapping[str, Any], line: bytes, checked: bool) -> bool:
+    """Whether a line is as it was written; the last one has no other after it that would tell.
+
+    Args:
+        checked: whether the line before it carries a digest of itself: then it does, too.
+    """
+    if CHECK not in value:
+        return not checked
+    return bool(value[CHECK] == _check_of(value)) and _line(value) == line
+
+
+def _check_of(value: Mapping[str, Any]) -> str:
+    return digest_of("line", json.dumps({k: v for k, v in value.items() if k != CHECK}, sort_keys=True)).hex()
+
+
+def _line(value: Mapping[str, Any]) -> bytes:
+    return json.dumps(value, sort_keys=True).encode() + b"\n"

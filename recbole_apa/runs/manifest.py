@@ -1,0 +1,172 @@
+"""What ``manifest.json`` and the other JSON files of a run have to look like: they may come from a stranger."""
+
+import json
+import math
+import re
+from collections.abc import Callable, Mapping
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from recbole_apa.core.errors import RunError
+from recbole_apa.core.seeding import digest_of
+
+CHECK = "check"
+_HEX = re.compile(r"[0-9a-f]{8,128}")
+
+
+def check_manifest(manifest: Mapping[str, Any], path: Path) -> None:
+    """
+    Raises:
+        RunError: an entry is missing or of the wrong kind: named.
+    """
+    wrong = [name for name in _NEEDED if name not in manifest]
+    if wrong:
+        raise RunError(f"{path} lacks {', '.join(wrong)}; restore the run folder from a copy")
+    for name, (holds, expected) in _ENTRIES.items():
+        if name in manifest and not holds(manifest[name]):
+            found = repr(manifest[name])
+            raise RunError(
+                f"{path}: found {name} {found[:60]}{'...' if len(found) > 60 else ''}, expected {expected}; restore it "
+                "from a copy"
+            )
+    if manifest["status"] == "complete":
+        missing = [name for name in ("files", "chosen") if name not in manifest]
+        if missing:
+            raise RunError(f"{path} lacks {', '.join(missing)}; restore the run folder from a copy")
+
+
+def with_check(manifest: Mapping[str, Any]) -> dict[str, Any]:
+    """A manifest with a digest of its other entries."""
+    bare = {name: value for name, value in manifest.items() if name != CHECK}
+    return {**bare, CHECK: digest_of("manifest", json.dumps(bare, sort_keys=True)).hex()}
+
+
+def is_checked(manifest: Mapping[str, Any]) -> bool:
+    """Whether a manifest says what it said when it was written; those of older versions carry no digest."""
+    return CHECK not in manifest or manifest[CHECK] == with_check(manifest)[CHECK]
+
+
+def is_lineage(value: Any) -> bool:
+    """Artefact -> sample id -> digest."""
+    return _mapping_of(value, lambda seen: _mapping_of(seen, _text))
+
+
+def is_partition(value: Any, n_shards: int) -> bool:
+    """Sample id -> shard."""
+    return _mapping_of(value, lambda shard: _whole(shard) and shard < n_shards)
+
+
+def is_shard_record(record: Mapping[str, Any]) -> bool:
+    """``training.json``: of which samples, how long, and the losses of its epochs."""
+    losses = record.get("epoch_losses", [])
+    return _text(record.get("key")) and _number(record.get("train_seconds", 0)) and _list_of(losses, _number)
+
+
+def is_safe_name(name: Any) -> bool:
+    """Whether a file's name lies in the folder that it is looked for in."""
+    if not isinstance(name, str) or not name or "\\" in name or "\0" in name:
+        return False
+    path = PurePosixPath(name)
+    return not path.is_absolute() and ".." not in path.parts and path.as_posix() == name and name != "."
+
+
+def _text(value: Any) -> bool:
+    return isinstance(value, str)
+
+
+def _digest(value: Any) -> bool:
+    return isinstance(value, str) and bool(_HEX.fullmatch(value))
+
+
+def _whole(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+
+
+def _number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _list_of(value: Any, holds: Callable[[Any], bool]) -> bool:
+    return isinstance(value, list) and all(map(holds, value))
+
+
+def _mapping_of(value: Any, holds: Callable[[Any], bool]) -> bool:
+    return isinstance(value, dict) and all(map(holds, value.values()))
+
+
+def _files(value: Any) -> bool:
+    return _mapping_of(value, _digest) and all(map(is_safe_name, value))
+
+
+def _chosen(value: Any) -> bool:
+    return isinstance(value, dict) and _number(value.get("tau")) and _whole(value.get("n_neighbors"))
+
+
+def _draw(value: Any) -> bool:
+    return isinstance(value, dict) and all(v is None or _text(v) for v in value.values())
+
+
+def _outside(value: Any) -> bool:
+    return _mapping_of(value, lambda names: _list_of(names, _place))
+
+
+def _place(value: Any) -> bool:
+    return isinstance(value, str) and "\0" not in value
+
+
+def _costs(value: Any) -> bool:
+    """Seconds, and lists of them."""
+    return _mapping_of(value, lambda v: v is None or _number(v) or _list_of(v, _number))
+
+
+def _settings(value: Any) -> bool:
+    return isinstance(value, dict) and isinstance(value.get("backbone"), str)
+
+
+def _options(value: Any) -> bool:
+    return isinstance(value, dict) and isinstance(value.get("dataset"), str)
+
+
+_NEEDED = (
+    "status",
+    "identity_digest",
+    "salt",
+    "forgotten",
+    "settings",
+    "options",
+    "dataset",
+    "backbone",
+    "draw",
+)
+_ENTRIES: dict[str, tuple[Callable[[Any], bool], str]] = {
+    "status": (lambda v: v in ("training", "complete"), "training or complete"),
+    "identity_digest": (_digest, "a digest"),
+    "salt": (lambda v: isinstance(v, str) and bool(re.fullmatch("[0-9a-f]{8,64}", v)), "8 to 64 hex digits"),
+    "forgotten": (lambda v: _list_of(v, _text), "a list of digests"),
+    "plain_ids": (lambda v: isinstance(v, bool), "true or false"),
+    "served": (_whole, "a whole number"),
+    "served_requests": (lambda v: _list_of(v, lambda e: _text(e) or _whole(e)), "a list of digests"),
+    "settings": (_settings, "settings"),
+    "options": (_options, "options with the name of a dataset"),
+    "dataset": (_text, "a digest"),
+    "backbone": (_text, "a digest"),
+    "draw": (_draw, "a cutoff for each split"),
+    "files": (_files, "digests of files in the run folder"),
+    "chosen": (_chosen, "tau and n_neighbors"),
+    "outside": (_outside, "lists of places"),
+    "full_training": (_costs, "seconds"),
+    "ready": (lambda v: isinstance(v, bool), "true or false"),
+    "exactness": (_text, "a text"),
+    "partition_of": (_text, "a text"),
+    "code": (_text, "a text"),
+    "key": (
+        lambda v: v is None or (isinstance(v, str) and bool(re.fullmatch("[0-9a-f]{16}", v))),
+        "the name of a key: 16 hex digits",
+    ),
+    "dataset_sums": (_text, "a text"),
+    "boards": (lambda v: _list_of(v, _place), "a list of places"),
+    "machines": (lambda v: _list_of(v, lambda kind: kind is None or _mapping_of(kind, _text)), "kinds of machine"),
+    "draw_of": (_text, "a text"),
+    "centres_of": (_text, "a text"),
+}
+"""What each entry has to be; others may be there."""

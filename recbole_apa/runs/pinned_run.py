@@ -1,0 +1,127 @@
+"""Read one state of a run while another process may put a new one in its place."""
+
+import copy
+import hashlib
+import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from logging import getLogger
+from pathlib import Path
+from typing import Any, TypeVar
+
+from recbole_apa.core.errors import APAError, RunError
+from recbole_apa.core.files.plain import read_plain, refuse_odd
+from recbole_apa.core.files.whole import file_digest, json_text
+from recbole_apa.runs.store import PENDING, RunStore
+
+T = TypeVar("T")
+ATTEMPTS = 5
+_PAUSE = 0.1
+"""Seconds before the second attempt; twice that before the third, and so on."""
+
+
+class PinnedStore(RunStore):
+    """A run as its manifest says it now: each file is held against the digest there when it is read, by the very bytes
+    that are used.
+
+    Raises:
+        RunError: no run folder, or a damaged manifest.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        if not self.manifest_path.is_file():
+            super().manifest()  # raises: this is no run folder
+        self._bytes = read_plain(self.manifest_path)
+        self._manifest = self.parse_manifest(self._bytes)
+        self._seen: dict[str, tuple[int, ...]] = {}
+
+    def manifest(self) -> dict[str, Any]:
+        """The one that was there when this was made."""
+        return copy.deepcopy(self._manifest)
+
+    def manifest_digest(self) -> str:
+        """SHA-256 of its bytes."""
+        return hashlib.sha256(self._bytes).hexdigest()
+
+    def is_as_written(self) -> bool:
+        """Whether the manifest's bytes are those that this program writes for what it says."""
+        return json_text(self._manifest).encode() == self._bytes
+
+    def digest_now(self, name: str) -> str:
+        """As :meth:`RunStore.digest_now`; what was looked at is known again when the file is opened."""
+        refuse_odd(self.folder / name)
+        self._seen[name] = _identity(self.folder / name)
+        return file_digest(self.folder / name)
+
+    def read(self, name: str) -> bytes:
+        """
+        Raises:
+            RunError: missing, or not the bytes that the manifest names.
+        """
+        data = super().read(name)
+        self._compare(name, hashlib.sha256(data).hexdigest())
+        return data
+
+    @contextmanager
+    def open_tensors(self, name: str) -> Iterator[Any]:
+        """As :meth:`RunStore.open_tensors`; the file is the one whose bytes were looked at."""
+        if name not in self._seen:
+            self._compare(name, self.digest_now(name))
+        with super().open_tensors(name) as file:
+            if _identity(self.folder / name) != self._seen[name]:
+                raise RunError(f"{self.place}/{name} was changed while it was read; start again")
+            yield file
+
+    def is_overtaken(self) -> bool:
+        """Whether another state is there now."""
+        try:
+            return read_plain(self.manifest_path) != self._bytes
+        except RunError:
+            return True
+
+    def is_switching(self) -> bool:
+        """Whether another state is being put in place, or was when the process that did it was killed."""
+        try:
+            return RunStore(self.folder / PENDING).is_ready()
+        except RunError:
+            return True
+
+    def _compare(self, name: str, digest: str) -> None:
+        expected = self._manifest.get("files", {}).get(name)
+        if expected is not None and digest != expected:
+            raise RunError(
+                f"{self.place}/{name} was changed after it was written (its digest differs); restore it from a copy"
+            )
+
+
+def read_settled(store: RunStore, read: Callable[[PinnedStore], T]) -> T:
+    """What ``read`` makes of one state of a run. Where a request puts another state in place meanwhile, it is read
+    again.
+
+    Raises:
+        RunError: that happened each time; or whatever ``read`` raises of a state that stays.
+    """
+    for attempt in range(1, ATTEMPTS + 1):
+        pinned, failed = PinnedStore(store.folder), None
+        try:
+            out = read(pinned)
+        except (APAError, OSError) as error:
+            failed = error
+        # a switch that a kill interrupted stays as it is: to be said, not to be waited for
+        if not pinned.is_overtaken() and (attempt > 2 or not pinned.is_switching()):
+            if isinstance(failed, OSError):
+                raise RunError(f"cannot read {failed.filename or store.place}: {failed.strerror or failed}") from failed
+            if failed is not None:
+                raise failed
+            return out
+        getLogger().info(f"{store.place}: a request was carried out meanwhile; reading the run again")
+        time.sleep(_PAUSE * attempt)
+    raise RunError(f"{store.place}: requests were carried out meanwhile, {ATTEMPTS} times; start again")
+
+
+def _identity(path: Path) -> tuple[int, ...]:
+    """Another one where another file has the name, or it was written."""
+    about = os.stat(path)
+    return about.st_dev, about.st_ino, about.st_size, about.st_mtime_ns

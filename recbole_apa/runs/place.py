@@ -1,0 +1,43 @@
+"""The folder of a run that was given none: one that no other run takes, however many start in the same second."""
+
+import contextlib
+from collections.abc import Iterator
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+from recbole.utils import get_local_time
+
+from recbole_apa.core.errors import RunError
+
+
+def make_run_dir(config: Any) -> Path:
+    """Make ``saved/APA-<dataset>-<time>``, in RecBole's ``checkpoint_dir``; ``-2``, ``-3``, ... where it is taken.
+
+    Raises:
+        RunError: it cannot be made.
+    """
+    usual = Path(config["checkpoint_dir"]) / f"APA-{config['dataset']}-{get_local_time()}"
+    try:
+        usual.parent.mkdir(parents=True, exist_ok=True)
+        for number in count(1):
+            folder = usual if number == 1 else usual.with_name(f"{usual.name}-{number}")
+            with contextlib.suppress(FileExistsError):
+                folder.mkdir()
+                return folder
+    except OSError as error:
+        raise RunError(
+            f"cannot make {usual}: {error}; name another folder with --run_dir, or mend the rights of {usual.parent}"
+        ) from error
+    raise AssertionError
+
+
+@contextlib.contextmanager
+def new_run_dir(config: Any) -> Iterator[Path]:
+    """As :func:`make_run_dir`; where nothing came of the run, its empty folder is removed."""
+    folder = make_run_dir(config)
+    try:
+        yield folder
+    finally:
+        with contextlib.suppress(OSError):  # something came of it
+            folder.rmdir()

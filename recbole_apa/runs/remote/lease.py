@@ -1,0 +1,108 @@
+"""One writer of a run on an object store: a lease that its holder renews, for nothing takes it from a dead one."""
+
+import os
+import secrets
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime, timezone
+from logging import getLogger
+from typing import Any
+
+from recbole_apa.core.errors import RunError
+from recbole_apa.runs.remote.objects import RunObjects, told
+
+LEASE = "lease.json"
+SECONDS, RENEWED = 300.0, 60.0
+"""How long a lease holds, and how often its holder renews it."""
+
+_LATEST = 4e9
+"""Seconds; in the year 2096."""
+
+
+@contextmanager
+def lease(objects: RunObjects, purpose: str) -> Iterator[None]:
+    """Hold the run for writing.
+
+    Its limits: clocks of the machines have to agree within minutes; a process that is stopped for longer than the
+    lease holds loses it, and is then refused when it writes (``RunObjects.push``); on stores without exclusive writes
+    two processes that start in the same moment may both hold it, and the second to write is refused.
+
+    Raises:
+        RunError: another process holds it.
+    """
+    mine = secrets.token_hex(8)
+    about = {
+        "owner": mine,
+        "process": os.getpid(),
+        "host": socket.gethostname(),
+        "since": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        "purpose": purpose,
+    }
+    _take(objects, about)
+    ended = threading.Event()
+    renewing = threading.Thread(target=_renew, args=(objects, about, ended), daemon=True)
+    renewing.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        renewing.join()
+        _give_back(objects, mine)
+
+
+def _take(objects: RunObjects, about: dict[str, Any]) -> None:
+    found = _read(objects)
+    if found is not None and found.get("until", 0) > time.time():
+        raise RunError(_held(objects, found))
+    try:
+        objects.write(LEASE, {**about, "until": time.time() + SECONDS}, new=found is None)
+    except FileExistsError:
+        raise RunError(_held(objects, _read(objects) or {})) from None
+    now = _read(objects) or {}
+    if now.get("owner") != about["owner"]:
+        raise RunError(_held(objects, now))
+
+
+def _read(objects: RunObjects) -> dict[str, Any] | None:
+    """The lease that is there, if any.
+
+    Raises:
+        RunError: it is none: nobody can tell whether it holds.
+    """
+    found = objects.read(LEASE)
+    until = found.get("until", 0) if isinstance(found, dict) else None
+    if found is not None and (not isinstance(until, (int, float)) or not 0 <= until < _LATEST):
+        raise RunError(f"{objects.url}/{LEASE} is damaged; delete it if no process writes there")
+    return None if found is None else dict(found)
+
+
+def _renew(objects: RunObjects, about: dict[str, Any], ended: threading.Event) -> None:
+    while not ended.wait(RENEWED):
+        try:
+            if (_read(objects) or about).get("owner") != about["owner"]:
+                getLogger().warning(f"{objects.url}: another process took the lease, which had run out")
+                return
+            objects.write(LEASE, {**about, "until": time.time() + SECONDS})
+        except RunError as error:
+            getLogger().warning(f"the lease could not be renewed: {error}")
+
+
+def _give_back(objects: RunObjects, mine: str) -> None:
+    try:
+        if (_read(objects) or {}).get("owner") == mine:
+            with told(objects.url):
+                objects.fs.rm_file(objects.path(LEASE))
+    except RunError as error:
+        getLogger().warning(f"the lease could not be given back and ends by itself: {error}")
+
+
+def _held(objects: RunObjects, found: dict[str, Any]) -> str:
+    until = datetime.fromtimestamp(found.get("until", 0), timezone.utc).isoformat(timespec="seconds")
+    return (
+        f"{objects.url} is in use by process {found.get('process')} on {found.get('host')} since {found.get('since')} "
+        f"({found.get('purpose')}); wait for it to end. Was it killed? Its lease ends at {until}, or when "
+        f"{objects.url}/{LEASE} is deleted"
+    )

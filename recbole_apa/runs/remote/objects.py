@@ -1,0 +1,299 @@
+"""A run as objects of a store: one index says where every file lies, so that the run changes all at once.
+
+    URL/index.json                    generation, and file -> SHA-256 and place
+    URL/files/<place>/<file>          the files; an object is never written again with other bytes
+    URL/lease.json                    who writes (lease.py)
+
+A file is first put at a new place, then the index that names it takes the old one's place, then what no index names any
+more is deleted. A reader, or a process that goes on after a kill, finds the old run or the new one. Places are drawn:
+names of objects live on in a store's logs, and a digest among them would tell, of rows that somebody tries, whether a
+deleted file was made of them.
+"""
+
+import contextlib
+import json
+import os
+import re
+import secrets
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from fsspec.core import url_to_fs
+
+from recbole_apa.core.errors import RunError
+from recbole_apa.core.files.plain import parse_json
+from recbole_apa.core.files.whole import file_digest
+from recbole_apa.runs.manifest import is_safe_name
+
+INDEX, FILES = "index.json", "files"
+FORMAT_VERSION, OLD_FORMAT_VERSION = 2, 1
+"""In 1 a file's place was the first half of its digest."""
+_SHA, _PLACE = re.compile(r"[0-9a-f]{64}"), re.compile(r"[0-9a-f]{16}")
+
+
+@dataclass(frozen=True)
+class Stored:
+    """Where a file lies, and what it holds."""
+
+    digest: str
+    """SHA-256."""
+    place: str
+
+    @property
+    def is_named_by_digest(self) -> bool:
+        """Whether an older version put it there."""
+        return self.place == self.digest[:16]
+
+
+@dataclass(frozen=True)
+class Index:
+    """What a run consists of."""
+
+    generation: int = 0
+    """How often it was written."""
+    files: Mapping[str, Stored] = field(default_factory=dict)
+    """By name."""
+
+    def keys(self) -> set[str]:
+        """Where its objects lie, below the URL."""
+        return {object_key(name, stored) for name, stored in self.files.items()}
+
+    def as_json(self) -> dict[str, Any]:
+        """What is written."""
+        files = {name: {"sha256": stored.digest, "place": stored.place} for name, stored in self.files.items()}
+        return {"format_version": FORMAT_VERSION, "generation": self.generation, "files": files}
+
+
+def object_key(name: str, stored: Stored) -> str:
+    """``files/<place>/<name>``."""
+    return f"{FILES}/{stored.place}/{name}"
+
+
+@contextmanager
+def told(url: str) -> Iterator[None]:
+    """Whatever a store raises is a RunError that names the URL: each store has error classes of its own."""
+    try:
+        yield
+    except RunError:
+        raise
+    except ImportError as error:
+        raise RunError(f"{url}: {error}; for s3:// it is pip install 'recbole-apa[s3]'") from error
+    except Exception as error:
+        raise RunError(
+            f"{url}: {type(error).__name__}: {error}; check the address, the network and the rights"
+        ) from error
+
+
+class RunObjects:
+    """Reads and writes one run's objects.
+
+    Raises:
+        RunError: no filesystem of fsspec's is known for such a URL.
+    """
+
+    def __init__(self, url: str) -> None:
+        self.url = url.rstrip("/")
+        with told(self.url):
+            self.fs, root = url_to_fs(self.url)
+        self.root = root.rstrip("/")
+        self._digests: dict[Path, tuple[tuple[int, int, int], str]] = {}
+
+    def path(self, key: str) -> str:
+        """A key as the filesystem knows it."""
+        return f"{self.root}/{key}"
+
+    def read(self, key: str) -> Any:
+        """A JSON object; None where there is none.
+
+        Raises:
+            RunError: it cannot be read, or is not JSON.
+        """
+        with told(self.url):
+            try:
+                return parse_json(self.fs.cat_file(self.path(key)))
+            except FileNotFoundError:
+                return None
+            except ValueError as error:
+                raise RunError(f"{self.url}/{key} is damaged ({str(error)[:120]}); restore it from a copy") from None
+
+    def write(self, key: str, value: Any, new: bool = False) -> None:
+        """A JSON object, in one piece.
+
+        Args:
+            new: refuse to write over an object, as far as the store can (S3 and memory can).
+
+        Raises:
+            FileExistsError: there is one, and ``new``.
+        """
+        data = json.dumps(value, indent=1, sort_keys=True).encode()
+        with told(self.url):
+            try:
+                self.fs.pipe_file(self.path(key), data, **({"mode": "create"} if new else {}))
+                return
+            except FileExistsError:
+                pass
+        raise FileExistsError(key)
+
+    def index(self) -> Index:
+        """The run as it is now; generation 0 where there is none.
+
+        Raises:
+            RunError: damaged, or of a newer format.
+        """
+        found = self.read(INDEX)
+        if found is None:
+            return Index()
+        return _read_index(f"{self.url}/{INDEX}", found)
+
+    def pull(self, folder: Path) -> Index:
+        """Copy the run into an empty folder; every file is checked.
+
+        Raises:
+            RunError: an object is missing, or its bytes are not those that the index names.
+        """
+        index = self.index()
+        while True:
+            try:
+                self._fetch(index, folder)
+                return index
+            except RunError:
+                now = self.index()
+                if now.generation == index.generation:
+                    raise
+                index = now  # a writer took the run's objects away while they were read
+                shutil.rmtree(folder)
+
+    def _fetch(self, index: Index, folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        for name in index.files:
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        here = [str(folder / name) for name in index.files]
+        there = [self.path(object_key(*item)) for item in index.files.items()]
+        with told(self.url):
+            if there:
+                self.fs.get(there, here)
+        for name, stored in index.files.items():
+            if not (folder / name).is_file():
+                raise RunError(f"{self.url}: {name} is missing; restore the run from a copy")
+            if file_digest(folder / name) != stored.digest:
+                raise RunError(f"{self.url}: {name} was changed after it was written; restore the run from a copy")
+
+    def push(self, folder: Path, known: Index) -> Index:
+        """Make the run what the folder holds.
+
+        Args:
+            known: what the run was when the folder was last pulled or pushed.
+
+        Raises:
+            RunError: another process wrote the run meanwhile; nothing was changed.
+        """
+        digests = {name: self._digest(folder / name) for name in _names(folder)}
+        if digests == {name: stored.digest for name, stored in known.files.items()}:
+            return known
+        after = Index(known.generation + 1, {n: _stored(d, known.files.get(n)) for n, d in digests.items()})
+        new = {name: stored for name, stored in sorted(after.files.items()) if known.files.get(name) != stored}
+        self.upload(folder, new)
+        now = self.index()
+        if now.generation != known.generation:
+            raise RunError(
+                f"{self.url} was written by another process meanwhile (generation {now.generation}, expected "
+                f"{known.generation}); start again from what is there now"
+            )
+        self.write(INDEX, after.as_json())
+        self.delete(known.keys() - after.keys())
+        return after
+
+    def upload(self, folder: Path, files: Mapping[str, Stored]) -> None:
+        """Put files at their places."""
+        with told(self.url):
+            if files:
+                there = [self.path(object_key(*item)) for item in files.items()]
+                self.fs.put([str(folder / name) for name in files], there)
+
+    def delete(self, keys: set[str]) -> None:
+        """Delete objects; those that are not there are passed over."""
+        with told(self.url):
+            for key in sorted(keys):
+                with contextlib.suppress(FileNotFoundError):
+                    self.fs.rm_file(self.path(key))
+
+    def strays(self) -> list[str]:
+        """Keys of objects that the index does not name: what an interrupted write, or deletion, left."""
+        with told(self.url):
+            self.fs.invalidate_cache()
+            found = self.fs.find(self.path(FILES))
+        start = len(self._stripped()) + 1
+        keys = {str(path)[start:] for path in found}
+        return sorted(keys - self.index().keys())
+
+    def sweep(self) -> list[str]:
+        """Delete the strays; returns their keys. The caller holds the lease."""
+        strays = self.strays()
+        self.delete(set(strays))
+        return strays
+
+    def _stripped(self) -> str:
+        return str(self.fs._strip_protocol(self.root))
+
+    def _digest(self, path: Path) -> str:
+        """SHA-256, computed anew only where the file is another one than last time."""
+        about = os.stat(path)
+        state = (about.st_ino, about.st_size, about.st_mtime_ns)
+        known = self._digests.get(path)
+        if known is None or known[0] != state:
+            known = self._digests[path] = (state, file_digest(path))
+        return known[1]
+
+
+def _read_index(url: str, found: Any) -> Index:
+    """
+    Raises:
+        RunError: damaged, of a newer format, or a file would lie outside the run.
+    """
+    if not isinstance(found, dict) or found.get("format_version") not in (OLD_FORMAT_VERSION, FORMAT_VERSION):
+        raise RunError(f"{url}: expected format version {OLD_FORMAT_VERSION} or {FORMAT_VERSION}")
+    files, generation = found.get("files"), found.get("generation")
+    if not isinstance(files, dict) or type(generation) is not int or generation < 1:
+        raise RunError(f"{url} is damaged: expected a generation and files; restore it from a copy")
+    unsafe = [name for name in files if not is_safe_name(name)]
+    if unsafe:
+        raise RunError(f"{url} names {unsafe[0]!r}, which would lie outside the run")
+    stored = {name: _read_stored(value) for name, value in files.items()}
+    odd = [name for name, value in stored.items() if value is None]
+    odd += [name for name in files if any(parent in files for parent in _parents(name))]
+    if odd:
+        raise RunError(f"{url} is damaged at {odd[0]!r}; restore it from a copy")
+    return Index(generation, {name: value for name, value in stored.items() if value is not None})
+
+
+def _read_stored(value: Any) -> Stored | None:
+    """None where it is neither a digest, as format 1 has it, nor a digest and a place."""
+    if isinstance(value, str):
+        return Stored(value, value[:16]) if _SHA.fullmatch(value) else None
+    if not isinstance(value, dict) or value.keys() != {"sha256", "place"}:
+        return None
+    digest, place = value["sha256"], value["place"]
+    if not isinstance(digest, str) or not isinstance(place, str):
+        return None
+    return Stored(digest, place) if _SHA.fullmatch(digest) and _PLACE.fullmatch(place) else None
+
+
+def _parents(name: str) -> list[str]:
+    """Folders that a file's name lies in."""
+    return [str(path) for path in PurePosixPath(name).parents][:-1]
+
+
+def _stored(digest: str, known: Stored | None) -> Stored:
+    """Where a file goes: it stays where it is while its bytes do, but for places that tell them."""
+    same = known is not None and known.digest == digest and not known.is_named_by_digest
+    return known if same and known else Stored(digest, secrets.token_hex(8))
+
+
+def _names(folder: Path) -> list[str]:
+    """Files below a folder; hidden ones are locks and half-written files."""
+    found = (p.relative_to(folder) for p in folder.rglob("*") if p.is_file())
+    return ["/".join(p.parts) for p in found if not any(part.startswith(".") for part in p.parts)]

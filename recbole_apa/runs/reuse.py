@@ -1,0 +1,33 @@
+"""What a run knew before a request; hands out what its lineage proves to come of the very same sample."""
+
+from torch import Tensor
+
+from recbole_apa.data.samples import Sample
+from recbole_apa.runs.store import EMBEDDINGS, MEMORY, RunStore
+
+
+class FormerState:
+    """Embeddings and adapter scores of a finished run, by sample.
+
+    A sample whose history was rewritten has another digest than the one the run noted, and gets nothing.
+    """
+
+    def __init__(self, store: RunStore) -> None:
+        self._seen = store.lineage()
+        self._embeddings = store.load_embeddings()
+        self._memory, _ = store.load_memory()
+        self._row = {name: {s: i for i, s in enumerate(sorted(self._seen[name]))} for name in (EMBEDDINGS, MEMORY)}
+
+    def embedding(self, sample: Sample) -> Tensor | None:
+        """h, (d,)."""
+        for name, values in ((EMBEDDINGS, self._embeddings), (MEMORY, self._memory.embeddings)):
+            if self._same(name, sample):
+                return values[self._row[name][sample.sample_id]]
+        return None
+
+    def scores(self, sample: Sample) -> Tensor | None:
+        """s_k of each adapter that the run had, (k,)."""
+        return self._memory.scores[self._row[MEMORY][sample.sample_id]] if self._same(MEMORY, sample) else None
+
+    def _same(self, artefact: str, sample: Sample) -> bool:
+        return self._seen[artefact].get(sample.sample_id) == sample.digest()

@@ -1,0 +1,345 @@
+"""A run on disk: everything a trained model is (DESIGN section 5). Never pickled."""
+
+import json
+import secrets
+from collections.abc import Mapping
+from dataclasses import asdict, fields
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import save_file
+from torch import Tensor
+
+from recbole_apa.adapters.aggregation import Memory
+from recbole_apa.adapters.bank import Factors
+from recbole_apa.adapters.peft_files import ADAPTER, PeftDescription, parse_adapter, write_adapter
+from recbole_apa.adapters.training import ShardHistory
+from recbole_apa.core.errors import FinishedRunError, RunError
+from recbole_apa.core.files.line_endings import how_changed, keep_bytes
+from recbole_apa.core.files.tensors import Expected, check_tensors
+from recbole_apa.core.files.whole import file_digest, write_json, write_whole
+from recbole_apa.partition import Partition
+from recbole_apa.runs.files import FORMAT_VERSION, MANIFEST, OLD_FORMAT_VERSIONS, RunFiles
+from recbole_apa.runs.identity import RunIdentity
+from recbole_apa.runs.manifest import is_checked, is_lineage, is_partition, is_shard_record, with_check
+from recbole_apa.runs.remote.working_copy import is_url, publish
+
+TRAINING, COMPLETE = "training", "complete"
+LINEAGE, METRICS, REPORT = "lineage.json", "metrics.json", "report.html"
+PARTITION, EMBEDDINGS, MEMORY = "partition.json", "embeddings.safetensors", "memory.safetensors"
+STATES = "states.safetensors"
+MOVED = "moved:"
+"""How the key of a shard begins that was moved by an approximate method, and not trained."""
+KEY = "key"
+"""Names the key of digests, in manifest, ledger and certificates."""
+BOARDS = "boards"
+"""Folders of tensorboard logs that the training, and its interrupted attempts, made."""
+MACHINES = "machines"
+"""Kinds of machine, in manifest and certificates."""
+LEDGER, CERTIFICATES, PENDING, FIGURES = "ledger.jsonl", "certificates", "pending", "figures"
+_MEMORY = {
+    "embeddings": Expected(("rows", "d")),
+    "scores": Expected(("rows", "shards"), greatest=1),
+    "errors": Expected(("rows", "shards"), greatest=1),
+    "labels": Expected(("rows",), greatest=1),
+    "users": Expected(("rows",), (torch.int64,)),
+    "active": Expected(("shards",), (torch.uint8,), greatest=1),
+}
+
+
+class RunStore(RunFiles):
+    """Reads and writes one run folder.
+
+    Args:
+        base: the state that this one is to replace: shards that this folder lacks are the base's.
+    """
+
+    def __init__(self, folder: Path, base: "RunStore | None" = None) -> None:
+        super().__init__(folder)
+        self.base = base
+
+    @cached_property
+    def salt(self) -> str:
+        """The run's own value under which names are hashed; drawn for a run that is not there yet."""
+        if self.base is not None:
+            return self.base.salt
+        return str(self.manifest()["salt"]) if self.manifest_path.is_file() else secrets.token_hex(16)
+
+    @property
+    def home(self) -> str:
+        """Where the run lies, in full: what it leaves elsewhere says so."""
+        if self.base is not None:
+            return self.base.home
+        return self.place if is_url(self.place) else str(self.folder.resolve())
+
+    def note_machine(self, kind: Mapping[str, str]) -> None:
+        """Name a kind of machine on which an interrupted training is gone on with."""
+        manifest = self.manifest()
+        noted = manifest.get(MACHINES) or [None]
+        if kind not in noted:
+            self.write_manifest({**manifest, MACHINES: [*noted, kind]})
+
+    def note_board(self, folder: Path) -> None:
+        """Name a folder of tensorboard logs before anything is written there: it is found again after a kill."""
+        manifest = self.manifest()
+        self.write_manifest({**manifest, BOARDS: [*manifest.get(BOARDS, []), str(folder.resolve())]})
+
+    def begin(self, identity: RunIdentity, about: Mapping[str, Any]) -> None:
+        """Start a run in this folder, or go on with the same one.
+
+        Raises:
+            FinishedRunError: the folder holds this very run, finished.
+            RunError: the folder holds another run or other files, or cannot be written.
+        """
+        if self.manifest_path.exists():
+            manifest = self.manifest()
+            if manifest["identity_digest"] != identity.digest():
+                changed = _differences(manifest["settings"], identity.settings)
+                raise RunError(
+                    f"{self.place} holds another run ({changed or 'other data, backbone or draw'}); expected the same "
+                    "settings to go on with it: choose another --run_dir"
+                )
+            # what the last seal adds: without it, it was interrupted after training, while it was being evaluated
+            if manifest["status"] == COMPLETE and "full_training" in manifest and self.base is None:
+                raise FinishedRunError(
+                    f"{self.place} holds a finished run; evaluate it with --run={self.place}, or choose another "
+                    "--run_dir"
+                )
+            return
+        if self.folder.exists() and (not self.folder.is_dir() or any(p.name[0] != "." for p in self.folder.iterdir())):
+            raise RunError(f"{self.place} exists and is not a run folder; choose another --run_dir")
+        if self.base is None:
+            keep_bytes(self.folder)  # before the manifest: with one, a killed training is taken for begun
+        self.write_manifest(
+            {
+                "format_version": FORMAT_VERSION,
+                "status": TRAINING,
+                "identity_digest": identity.digest(),
+                "salt": self.salt,
+                "forgotten": [],
+                "plain_ids": False,
+                KEY: None,
+                "served": 0,
+                **asdict(identity),
+                **about,
+            }
+        )
+        publish(self.folder)
+
+    def write_manifest(self, manifest: Mapping[str, Any]) -> None:
+        """Write ``manifest.json`` with a digest of itself: a byte that changes later is seen when the run is opened."""
+        write_json(self.manifest_path, with_check(manifest))
+
+    def is_ready(self) -> bool:
+        """Whether this is a pending state that is complete and waits to be put in place."""
+        return self.manifest_path.is_file() and bool(self.manifest().get("ready"))
+
+    def seal(self, about: Mapping[str, Any], complete: bool = True) -> None:
+        """Record the digest of each of the run's files.
+
+        Args:
+            complete: whether nothing is to come; until then a run does not say what lies outside of it, and a request
+                would leave that as it is.
+        """
+        manifest = self.manifest()
+        files = {name: file_digest(self.folder / name) for name in self.state_files()}
+        if self.base:
+            files |= self._files_of_base()
+        status = COMPLETE if complete else TRAINING
+        self.write_manifest({**manifest, **about, "status": status, "files": files})
+        publish(self.folder)
+
+    def state_files(self) -> list[str]:
+        """Every file of the state in this folder, sorted; the manifest, and what requests leave, are none of it."""
+        out = []
+        for path in self.folder.rglob("*"):
+            parts = path.relative_to(self.folder).parts
+            apart = parts[0] in (MANIFEST, LEDGER, CERTIFICATES, PENDING)
+            if path.is_file() and not apart and not any(p.startswith(".") for p in parts):
+                out.append("/".join(parts))
+        return sorted(out)
+
+    def _files_of_base(self) -> dict[str, str]:
+        """Digests of the base's shards that are neither here nor empty now."""
+        assert self.base is not None
+        partition = self.load_partition()
+        assert partition is not None
+        old = self.base.manifest()["files"]
+        kept = [f"shards/{k:03d}/" for k, n in enumerate(partition.sizes()) if n and not self.shard_folder(k).is_dir()]
+        return {name: digest for name, digest in old.items() if name.startswith(tuple(kept))} if kept else {}
+
+    def check(self) -> dict[str, Any]:
+        """The manifest of a complete run whose files are all as they were written.
+
+        Raises:
+            RunError: incomplete, or a file is missing or differs.
+        """
+        manifest = self.manifest()
+        if manifest["status"] != COMPLETE:
+            raise RunError(
+                f"{self.place} holds a run whose training was interrupted; finish it with --run_dir={self.place} and "
+                "the options it was started with"
+            )
+        if not is_checked(manifest):
+            raise RunError(
+                f"{self.place}/{MANIFEST} was changed after it was written (its digest differs); restore it from a copy"
+            )
+        for name, digest in manifest["files"].items():
+            path, known = self.folder / name, f"{self.place}/{name}"
+            if not path.is_file():
+                raise RunError(f"{known} is missing; the manifest lists it: restore the run folder from a copy")
+            if self.digest_now(name) != digest:
+                otherwise = " was changed after it was written (its digest differs); restore it from a copy"
+                raise RunError(f"{known}{how_changed(path, digest, otherwise)}")
+        return manifest
+
+    def save_shard(
+        self, shard: int, factors: Factors, about: PeftDescription, history: ShardHistory, key: str, seconds: float
+    ) -> None:
+        """Write a finished shard as one folder, whole or not at all."""
+
+        def write(folder: Path) -> None:
+            folder.mkdir()
+            write_adapter(folder, factors, about)
+            record = {"key": key, "train_seconds": round(seconds, 3), **asdict(history)}
+            (folder / "training.json").write_text(json.dumps(record, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+
+        write_whole(self.shard_folder(shard), write)
+        publish(self.folder)
+
+    def finished_shard(self, shard: int, key: str, or_moved: bool = False) -> tuple[Factors, dict[str, Any]] | None:
+        """A shard that was trained on just these samples with these settings, and its training record.
+
+        Args:
+            or_moved: take a shard that was moved to these samples by an approximate method, too.
+        """
+        if not (self.shard_folder(shard) / "training.json").is_file():
+            return None
+        record = self._shard_record(shard)
+        kept: str = record["key"]
+        fits = kept == key or (or_moved and kept.startswith(MOVED) and kept.endswith(key))
+        return (self._factors(shard), record) if fits else None
+
+    def load_shard(self, shard: int) -> tuple[Factors, dict[str, Any]] | None:
+        """Factors and training record; None for an empty shard."""
+        if not self.shard_folder(shard).is_dir():
+            return self.base.load_shard(shard) if self.base else None
+        return self._factors(shard), self._shard_record(shard)
+
+    def _factors(self, shard: int) -> Factors:
+        folder = self.shard_folder(shard)
+        if not (folder / ADAPTER).is_file():
+            raise RunError(f"no adapter at {folder}: expected {ADAPTER} in it")
+        return parse_adapter(self.read(f"shards/{shard:03d}/{ADAPTER}"), folder / ADAPTER)
+
+    def _shard_record(self, shard: int) -> dict[str, Any]:
+        """``training.json``.
+
+        Raises:
+            RunError: damaged.
+        """
+        name = f"shards/{shard:03d}/training.json"
+        record = self.read_json(name)
+        if not isinstance(record, dict) or not is_shard_record(record):
+            raise RunError(f"{self.folder / name} is no record of a training; restore the run folder from a copy")
+        return record
+
+    def shard_folder(self, shard: int) -> Path:
+        """``shards/000``."""
+        return self.folder / "shards" / f"{shard:03d}"
+
+    def save_partition(self, partition: Partition) -> None:
+        """``partition.json`` and ``partition.safetensors``."""
+        write_whole(
+            self.folder / "partition.safetensors",
+            lambda p: save_file({"centres": partition.centres.contiguous()}, p),
+        )
+        write_json(self.folder / PARTITION, partition.shard_of)
+
+    def load_partition(self) -> Partition | None:
+        """The partition, if it was written."""
+        if not self.has(PARTITION):
+            return None
+        name = "partition.safetensors"
+        tensors = self._tensors(name)
+        n_shards = check_tensors(tensors, {"centres": Expected(("shards", "d"))}, self.folder / name)["shards"]
+        shard_of = self.read_json(PARTITION)
+        if not is_partition(shard_of, n_shards):
+            raise RunError(
+                f"{self.folder / PARTITION} is no assignment of samples to {n_shards} shards; restore the run folder "
+                "from a copy"
+            )
+        return Partition(shard_of, tensors["centres"])
+
+    def save_embeddings(self, embeddings: Tensor) -> None:
+        """``embeddings.safetensors``: h of the training samples, in order of sample id."""
+        tensors = {"embeddings": embeddings.contiguous()}
+        write_whole(self.folder / EMBEDDINGS, lambda p: save_file(tensors, p))
+
+    def load_embeddings(self) -> Tensor:
+        """h of the training samples, (n, d)."""
+        tensors = self._tensors(EMBEDDINGS)
+        check_tensors(tensors, {"embeddings": Expected(("rows", "d"))}, self.folder / EMBEDDINGS)
+        return tensors["embeddings"]
+
+    def save_lineage(self, seen: Mapping[str, Mapping[str, str]]) -> None:
+        """``lineage.json``: artefact -> sample id -> digest of what the artefact saw of it."""
+        write_json(self.folder / LINEAGE, seen)
+
+    def lineage(self) -> dict[str, dict[str, str]]:
+        """Artefact -> sample id -> digest."""
+        seen: dict[str, dict[str, str]] = self.read_json(LINEAGE)
+        if not is_lineage(seen):
+            raise RunError(f"{self.folder / LINEAGE} is no lineage; restore the run folder from a copy")
+        return seen
+
+    def save_memory(self, memory: Memory, active: Tensor) -> None:
+        """``memory.safetensors``; its rows are in order of sample id (the ids are in ``lineage.json``)."""
+        tensors = {
+            "embeddings": memory.embeddings.contiguous(),
+            "scores": memory.scores.contiguous(),
+            "errors": memory.errors.contiguous(),
+            "labels": memory.labels.contiguous(),
+            "users": memory.users.contiguous(),
+            "active": active.to(torch.uint8),
+        }
+        write_whole(self.folder / MEMORY, lambda p: save_file(tensors, p))
+
+    def load_memory(self) -> tuple[Memory, Tensor]:
+        """The memory, and which shards are active."""
+        t = self.memory_tensors()
+        return Memory(t["embeddings"], t["scores"], t["labels"], t["users"]), t["active"].bool()
+
+    def memory_tensors(self) -> dict[str, Tensor]:
+        """All that ``memory.safetensors`` holds.
+
+        Raises:
+            RunError: damaged, or of other tensors, types or shapes.
+        """
+        tensors = self._tensors(MEMORY)
+        check_tensors(tensors, _MEMORY, self.folder / MEMORY)
+        return tensors
+
+    def identity_in_manifest(self) -> RunIdentity:
+        """What the manifest says decides the numbers of the run."""
+        manifest = self.manifest()
+        return RunIdentity(
+            **{"dataset_sums": "", **{f.name: manifest[f.name] for f in fields(RunIdentity) if f.name in manifest}}
+        )
+
+
+def is_old_format(manifest: Mapping[str, Any]) -> bool:
+    """Whether a run was written before format 4."""
+    return manifest["format_version"] in OLD_FORMAT_VERSIONS
+
+
+def knows_no_scopes(manifest: Mapping[str, Any]) -> bool:
+    """Whether a run was written before format 3."""
+    return bool(manifest["format_version"] == OLD_FORMAT_VERSIONS[0])
+
+
+def _differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> str:
+    names = sorted(k for k in old.keys() | new.keys() if old.get(k) != new.get(k))
+    return ", ".join(f"{n}: {old.get(n)!r} there, {new.get(n)!r} asked" for n in names[:3])

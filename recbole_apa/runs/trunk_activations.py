@@ -1,0 +1,79 @@
+"""The frozen passes of a run's training and validation samples on disk: a request that finds them need not read the
+prompts again. Each is named by the digest of its prompt's tokens."""
+
+from collections.abc import Sequence
+
+import torch
+from safetensors.torch import save_file
+from torch import Tensor
+
+from recbole_apa.backbone.engine import FrozenPass, StateCache
+from recbole_apa.backbone.prompt_encoder import TokenizedPrompt
+from recbole_apa.core.files.tensors import Expected, check_values
+from recbole_apa.core.files.whole import write_whole
+from recbole_apa.core.seeding import digest_of
+from recbole_apa.runs.store import STATES, RunStore
+
+_FLOATS = (torch.float32, torch.bfloat16, torch.float16)
+_PARTS = {"states": Expected(("tokens", "d"), _FLOATS), "embedding": Expected(("d",), _FLOATS)}
+
+
+def save_states(store: RunStore, cache: StateCache, prompts: Sequence[TokenizedPrompt]) -> None:
+    """Write ``states.safetensors``: those of the prompts that are in the cache, and no other."""
+    tensors: dict[str, Tensor] = {}
+    for prompt in prompts:
+        frozen = cache.get(prompt.ids)
+        if frozen is not None:
+            name = state_name(prompt)
+            # in float32 h may be a row of the states themselves
+            tensors |= {f"{name}.states": frozen.states.cpu(), f"{name}.embedding": frozen.embedding.clone()}
+    write_whole(store.folder / STATES, lambda path: save_file(tensors, path))
+
+
+def load_states(store: RunStore, cache: StateCache, prompts: Sequence[TokenizedPrompt]) -> int:
+    """Put into the cache what the run has of these prompts; how many that were."""
+    if not store.has(STATES):
+        return 0
+    found = 0
+    with store.open_tensors(STATES) as file:
+        names = set(file.keys())
+        for prompt in prompts:
+            name = state_name(prompt)
+            if f"{name}.states" in names and f"{name}.embedding" in names:
+                states, embedding = (file.get_tensor(f"{name}.{part}") for part in ("states", "embedding"))
+                for part, tensor in (("states", states), ("embedding", embedding)):
+                    check_state(tensor, f"{store.folder / STATES}: {name}.{part}", part)
+                cache.put(prompt.ids, FrozenPass(states, embedding))
+                found += 1
+    return found
+
+
+def check_state(tensor: Tensor, what: str, part: str) -> None:
+    """
+    Args:
+        what: for messages.
+        part: ``states`` or ``embedding``.
+
+    Raises:
+        RunError: of another type or shape, or values that are no numbers.
+    """
+    check_values(tensor, what, _PARTS[part])
+
+
+def wrong_states(store: RunStore, cache: StateCache, prompts: Sequence[TokenizedPrompt]) -> int:
+    """How many of the run's states belong to none of these prompts, or differ from what the cache has of theirs."""
+    if not store.has(STATES):
+        return 0
+    computed = {state_name(prompt): cache.get(prompt.ids) for prompt in prompts}
+    wrong = 0
+    with store.open_tensors(STATES) as file:
+        for name in (key.removesuffix(".states") for key in list(file.keys()) if key.endswith(".states")):
+            known = computed.get(name)
+            there = file.get_tensor(f"{name}.states")
+            wrong += name not in computed or (known is not None and not torch.equal(known.states.cpu(), there))
+    return wrong
+
+
+def state_name(prompt: TokenizedPrompt) -> str:
+    """SHA-256 over the tokens."""
+    return digest_of(*prompt.ids).hex()

@@ -1,0 +1,77 @@
+"""Move a trained adapter by an objective, batch by batch, until the forgotten samples look like any others. Pure torch.
+
+Shapes: n samples of a side, b batch.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from recbole_apa.adapters.training import AdapterCourse, ShardHistory
+from recbole_apa.core.seeding import hash_order
+from recbole_apa.unlearning.approximate.losses import Answers, Objective
+
+Rows = tuple[list[int], list[int]]
+
+
+@dataclass(frozen=True)
+class Side:
+    """The forgotten samples, or the retained ones."""
+
+    ids: Sequence[str]
+    """Sample ids: what the order of an epoch is drawn by."""
+    labels: Tensor
+    """(n,), 1 for a like."""
+    logits: Callable[[Sequence[int]], Tensor]
+    """The student's, with gradients: rows -> (b, 2), columns no and yes."""
+    teachers: Mapping[str, Tensor]
+    """Name -> (n, 2)."""
+    coins: Tensor
+    """A fixed random label of each, (n,)."""
+    weights: Tensor
+    """How much each counts, (n,); 1 for most methods."""
+
+    def answers(self, rows: Sequence[int]) -> Answers:
+        """What student and teachers say of some rows."""
+        index = torch.tensor(list(rows))
+        teachers = {name: z[index] for name, z in self.teachers.items()}
+        return Answers(lambda: self.logits(rows), self.labels[index], teachers, self.coins[index], self.weights[index])
+
+
+def paired_batches(forget: Side, retain: Side, size: int, seed: int, epoch: int) -> Iterator[Rows]:
+    """Every forgotten sample once, beside as many retained ones, drawn anew each epoch; in order of a hash of (seed,
+    epoch, sample id)."""
+    own = hash_order(list(forget.ids), seed, "forget", epoch)
+    others = hash_order(list(retain.ids), seed, "retain", epoch)
+    for start in range(0, len(own), size):
+        rows = own[start : start + size]
+        yield rows, [others[(start + i) % len(others)] for i in range(len(rows))]
+
+
+def unlearn_adapter(
+    course: AdapterCourse,
+    forget: Side,
+    retain: Side,
+    objective: Objective,
+    enough: Callable[[], bool],
+    batch_size: int,
+    seed: int,
+) -> ShardHistory:
+    """Train the student's parameters in place.
+
+    Args:
+        course: over the student's parameters.
+        enough: looked at after each epoch; True ends it.
+
+    Raises:
+        TrainingError: a loss that is not finite.
+    """
+    before = 0
+    for own, others in course.batches(lambda epoch: paired_batches(forget, retain, batch_size, seed, epoch)):
+        if course.epoch > before and enough():
+            break
+        before = course.epoch
+        course.follow(objective(forget.answers(own), retain.answers(others), course.epoch))
+    return course.history

@@ -1,0 +1,152 @@
+"""``--plan``: step times measured on a run, or on a small one made for it; the table and the figure of the plan."""
+
+import math
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import plotly.graph_objects as go
+from plotly.offline import get_plotlyjs
+from tabulate import tabulate
+
+from recbole_apa.core.errors import SettingsError
+from recbole_apa.core.files.whole import write_json, write_text
+from recbole_apa.evaluation.report.pages import render
+from recbole_apa.pipeline.build import RunResult, open_run
+from recbole_apa.pipeline.quick_start import run
+from recbole_apa.runs.log import own_log
+from recbole_apa.runs.remote.working_copy import working_folder
+from recbole_apa.runs.store import RunStore
+from recbole_apa.unlearning.capacity import Capacity, StepCosts, Stream, plan
+
+SMALL: dict[str, Any] = {"train_samples": 64, "valid_samples": 16, "test_samples": 1, "n_shards": 2, "variants": "none"}
+"""What is trained where no run is named."""
+HEAD = (
+    "K",
+    "samples a shard",
+    "s a shard",
+    "h a day, at once",
+    "h a day, batched",
+    "p95 at once",
+    "p95 batched",
+    "batching sooner from",
+    "stored",
+    "serving",
+)
+
+
+def measured_costs(made: RunResult, n_valid: int | None = None) -> StepCosts:
+    """What a finished run's training took, a sample and a score.
+
+    Args:
+        n_valid: validation samples of the memory to be planned; None takes the run's.
+    """
+    full = RunStore(made.trainer.store.folder).manifest()["full_training"]
+    n_train, n_scored = sum(full["shard_samples"]), len(made.data[1]._dataset.samples)
+    active = sum(n > 0 for n in full["shard_samples"])
+    bank = made.model.engine.bank
+    return StepCosts(
+        (full["seconds"] - full["memory_seconds"]) / n_train,
+        full["memory_seconds"] / (n_scored * active) if n_scored else 0.0,
+        n_scored if n_valid is None else n_valid,
+        sum(p.nbytes for p in bank.parameters()) // bank.n_adapters,
+        sum(p.nbytes for p in made.model.backbone.parameters()) - sum(p.nbytes for p in bank.parameters()),
+        4 * made.model.engine.decoder.hidden_size,
+    )
+
+
+@own_log()
+def plan_capacity(
+    stream: Stream,
+    shard_sizes: Sequence[int] = (),
+    run_dir: str | Path | None = None,
+    dataset: str = "ml-100k",
+    config_dict: Mapping[str, Any] | None = None,
+    folder: str | Path | None = None,
+) -> tuple[list[Capacity], str]:
+    """Answer what serving a stream of requests costs for a range of K.
+
+    Args:
+        shard_sizes: samples a shard; empty takes powers of four from 64.
+        run_dir: a finished run whose times are taken; None trains a small one now.
+        folder: where ``plan.json`` and ``plan.html`` go (default ``saved/plan``).
+
+    Returns:
+        the plan, and its table for a terminal.
+
+    Raises:
+        SettingsError: numbers that say nothing.
+        RunError: the run cannot be loaded.
+    """
+    _check(stream, shard_sizes)
+    if run_dir is not None:
+        with working_folder(run_dir, "planning", writes=False) as here:
+            costs = measured_costs(open_run(RunStore(here), config_dict))
+    else:
+        n_valid = (config_dict or {}).get("valid_samples")
+        with tempfile.TemporaryDirectory() as scratch:
+            made = run("APA", dataset, config_dict={**(config_dict or {}), **SMALL}, run_dir=Path(scratch) / "run")
+            costs = measured_costs(made, 250 if n_valid is None else n_valid)
+    sizes = list(shard_sizes) or [4**n for n in range(3, 12) if 4**n <= stream.n_samples] or [stream.n_samples]
+    lines = plan(stream, costs, sizes)
+    table = tabulate([_cells(line) for line in lines], HEAD, disable_numparse=True)
+    target = Path(folder) if folder else Path("saved") / "plan"
+    values = [{k: v if math.isfinite(v) else None for k, v in vars(line).items()} for line in lines]
+    write_json(target / "plan.json", {"stream": vars(stream), "costs": vars(costs), "plan": values})
+    write_text(target / "plan.html", _page(stream, costs, lines))
+    return lines, table
+
+
+def _check(stream: Stream, sizes: Sequence[int]) -> None:
+    for name, value in vars(stream).items():
+        if not isinstance(value, (int, float)) or not value > 0 or (name != "requests_per_day" and value < 1):
+            raise SettingsError(f"{name}: found {value!r}, expected a number of at least 1")
+    wrong = [size for size in sizes if not isinstance(size, int) or not 1 <= size <= stream.n_samples]
+    if wrong:
+        raise SettingsError(f"shard_size: found {wrong[0]!r}, expected 1 to n_samples ({stream.n_samples})")
+
+
+def _cells(line: Capacity) -> list[str]:
+    return [
+        f"{line.n_shards:,}",
+        f"{line.shard_size:,}",
+        f"{line.shard_seconds:.1f}",
+        f"{line.hours_at_once:.1f}",
+        f"{line.hours_batched:.1f}",
+        _duration(line.p95_at_once),
+        _duration(line.p95_batched),
+        f"{line.break_even:,.0f} a day" if math.isfinite(line.break_even) else "-",
+        f"{line.storage_bytes / 2**20:,.0f} MiB",
+        f"{line.serving_bytes / 2**20:,.0f} MiB",
+    ]
+
+
+def _duration(seconds: float) -> str:
+    if not math.isfinite(seconds):
+        return "piles up"
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
+
+
+def _page(stream: Stream, costs: StepCosts, lines: Sequence[Capacity]) -> str:
+    figure = go.Figure()
+    for name, values in (
+        ("at once", [line.hours_at_once for line in lines]),
+        ("batched", [line.hours_batched for line in lines]),
+    ):
+        figure.add_scatter(x=[line.n_shards for line in lines], y=values, mode="lines+markers", name=name)
+    figure.update_layout(
+        template="plotly_white", height=460, xaxis_title="shards", yaxis_title="workers' hours a day", xaxis_type="log"
+    )
+    return render(
+        "capacity.html",
+        title="How many shards?",
+        stream=stream,
+        costs=costs,
+        headers=HEAD,
+        rows=[_cells(line) for line in lines],
+        drawing=figure.to_html(full_html=False, include_plotlyjs=False),
+        plotly=get_plotlyjs(),
+    )

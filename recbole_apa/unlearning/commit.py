@@ -1,0 +1,87 @@
+"""Put a complete pending state in the place of the old one; can be killed anywhere and started again."""
+
+import errno
+import os
+import shutil
+from functools import partial
+from pathlib import Path
+
+from recbole_apa.core.errors import RunError
+from recbole_apa.core.files.whole import sync_folder, write_whole
+from recbole_apa.runs.remote.working_copy import publish, shown
+from recbole_apa.runs.store import CERTIFICATES, COMPLETE, FIGURES, LEDGER, PENDING, RunStore
+
+
+def pending_store(store: RunStore) -> RunStore:
+    """The state that is to replace ``store``'s."""
+    return RunStore(store.folder / PENDING, base=store)
+
+
+def switch(store: RunStore) -> None:
+    """Move the pending state into place and delete the old one's files.
+
+    Every step leaves a state from which this function goes on: a file is either still pending or in its place.
+    The manifest goes last; until then the run counts as pending.
+    """
+    pending = pending_store(store)
+    manifest = pending.manifest()
+    if manifest["status"] != COMPLETE or not manifest.get("ready"):
+        raise RunError(f"{shown(pending.folder)} is not complete; finish it with --run={store.place} --resume")
+    for shard in sorted((pending.folder / "shards").glob("[0-9]*")):
+        _replace_folder(shard, store.folder / "shards" / shard.name)
+    for name in [*pending.state_files(), *_certificates(pending)]:
+        target = store.folder / name
+        target.parent.mkdir(exist_ok=True)
+        _replace_file(pending.folder / name, target)
+    for name in store.state_files():
+        if name not in manifest["files"]:
+            (store.folder / name).unlink()
+    for folder in [*(store.folder / "shards").iterdir(), store.folder / FIGURES]:
+        if folder.is_dir() and not any(folder.iterdir()):
+            folder.rmdir()
+    for folder in (store.folder / "shards", store.folder / CERTIFICATES, store.folder):
+        if folder.is_dir():
+            sync_folder(folder)
+    if (pending.folder / LEDGER).is_file():  # digests were keyed: ledger and manifest change together
+        os.replace(pending.folder / LEDGER, store.folder / LEDGER)
+        sync_folder(store.folder)
+    _replace_file(pending.manifest_path, store.manifest_path)
+    sync_folder(store.folder)
+    shutil.rmtree(pending.folder)
+    publish(store.folder)
+
+
+def _replace_folder(new: os.PathLike[str], old: os.PathLike[str]) -> None:
+    if os.path.isdir(old):
+        shutil.rmtree(old)
+    os.makedirs(os.path.dirname(os.fspath(old)), exist_ok=True)
+    try:
+        os.rename(new, old)
+    except OSError as error:
+        if error.errno != errno.EXDEV:
+            raise
+        # another device: copied beside its place first, so that it is there whole or not at all
+        write_whole(Path(old), partial(_copy, Path(new)))
+        shutil.rmtree(new)
+
+
+def _copy(source: Path, target: Path) -> None:
+    if source.is_dir():
+        shutil.copytree(source, target)
+    else:
+        shutil.copyfile(source, target)
+
+
+def _replace_file(new: Path, old: Path) -> None:
+    try:
+        os.replace(new, old)
+    except OSError as error:
+        if error.errno != errno.EXDEV:
+            raise
+        write_whole(old, partial(_copy, new))
+        new.unlink()
+
+
+def _certificates(pending: RunStore) -> list[str]:
+    folder = pending.folder / CERTIFICATES
+    return sorted(f"{CERTIFICATES}/{p.name}" for p in folder.glob("*")) if folder.is_dir() else []

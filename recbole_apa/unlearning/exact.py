@@ -1,0 +1,317 @@
+"""Carry out the requests that wait in the ledger: train the affected shards again, judge the new state, certify it,
+put it in place. Killed anywhere, the next call goes on."""
+
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from logging import getLogger
+from pathlib import Path
+from typing import Any
+
+from recbole_apa.core.errors import CertificateError, DataError, RequestError, RunError
+from recbole_apa.core.files.whole import file_digest, read_json
+from recbole_apa.data.visible_data import DataView
+from recbole_apa.evidence import Key, KeyRing, secret_of
+from recbole_apa.evidence.exactness import DEFINITIONS, EARLIER, FRESH, INHERITED, STRICT, THIS_DATA, exactness_of
+from recbole_apa.model.trainer import APATrainer
+from recbole_apa.partition.inherited import assignment_alone
+from recbole_apa.pipeline.build import RunResult, build_data, stored_view
+from recbole_apa.pipeline.evaluate import (
+    evaluate_state,
+    recbole_figures,
+    training_cost,
+    write_records,
+)
+from recbole_apa.pipeline.manifest_options import options_of
+from recbole_apa.pipeline.trainer_factory import make_trainer
+from recbole_apa.runs.ledger import DONE, Asked, Entry, Ledger, manifest_digest, served_by, view_of
+from recbole_apa.runs.reuse import FormerState
+from recbole_apa.runs.store import CERTIFICATES, KEY, MACHINES, METRICS, PENDING, RunIdentity, RunStore
+from recbole_apa.unlearning.approximate.shard_update import EXACT, ShardMover
+from recbole_apa.unlearning.certifying import CarriedOut, certify, refuse_uncertified
+from recbole_apa.unlearning.checks import refuse_in_data, refuse_in_exports, refuse_in_state, sought_of
+from recbole_apa.unlearning.commit import pending_store, switch
+from recbole_apa.unlearning.machines import REFUSE, Machines, machines_of
+from recbole_apa.unlearning.outside import clean_outside, left_outside, own_outside, remove_boards
+from recbole_apa.unlearning.plan import Plan, make_plan, settle_shards
+from recbole_apa.unlearning.probe import ForgottenSamples, table_figures
+from recbole_apa.unlearning.redraw import changed_shards, plan_anew, refuse_plain_ids, without_roles
+from recbole_apa.unlearning.requests.demands import Demand
+
+
+@dataclass
+class Outcome:
+    """What came of the requests that were carried out together."""
+
+    requests: list[int]
+    """Their lines in the ledger."""
+    plan: Plan
+    certificates: list[Path]
+    figures: dict[str, dict[str, float | None]]
+    """Title -> before and after."""
+    seconds: float
+    """Training, without evaluation."""
+    full_seconds: float | None
+    """What the first training of the whole state took."""
+    result: RunResult = field(repr=False)
+    method: str = EXACT
+    """How: ``exact``, or the name of an approximate method."""
+
+
+def finish_switch(store: RunStore, ledger: Ledger, keys: KeyRing) -> list[Path]:
+    """Finish what a kill interrupted after the new state was complete. The caller holds the lock.
+
+    Returns:
+        the certificates of the requests that this brought to their end.
+    """
+    if pending_store(store).is_ready():
+        switch(store)
+    manifest = store.manifest()
+    late = [e.position for e in ledger.waiting() if served_by(manifest, e)]
+    if not ledger.waiting() and pending_store(store).folder.exists():
+        shutil.rmtree(pending_store(store).folder)  # left by a switch that was killed at its end
+    if late:
+        refuse_uncertified(store, late[0], keys)
+        _close(store, ledger, late, keys)
+    return _certificate_paths(store, late)
+
+
+def carry_out(
+    opened: RunResult,
+    requests: Sequence[Entry],
+    show: bool,
+    data: tuple[Any, Any, Any] | None = None,
+    other_machine: str = REFUSE,
+) -> Outcome:
+    """Carry out requests that are in the ledger; each affected shard is trained once. The caller holds the lock.
+
+    Args:
+        opened: the run as it is.
+        data: the loaders without what the requests name, where they are there already.
+        other_machine: see :func:`~recbole_apa.unlearning.stage.unlearn`.
+
+    Raises:
+        RequestError: the run comes from another kind of machine, and ``other_machine`` does not say what to do.
+    """
+    store: RunStore = opened.trainer.store
+    method = method_of(requests)
+    machines = machines_of(store, opened.model.engine.decoder.device, other_machine)
+    machines.refuse_others(method)
+    ledger, before = Ledger(store.folder, store.salt), store.manifest()
+    key = opened.keys.key(requests[-1].content[KEY])
+    exactness = exactness_of(requests)
+    dropped = ForgottenSamples(opened)
+    data = data or data_without(opened, requests)
+    mover = None if method == EXACT else ShardMover(opened, data[0]._dataset, method)
+    plan = plan_of(store, data, requests)
+    dropped.judge("before", plan.affected)
+    opened.model.use_dataset(data[0]._dataset)
+    _purge_memory(opened.model, data)
+
+    pending = _start_pending(store, data, before, exactness, key, machines)
+    trainer = _trainer_of(opened, store, pending, machines)
+    trainer.mover, trainer.key = mover, key
+    _, valid_result = trainer.fit(data[0], data[1], show_progress=show)
+    trainer.mover = mover = None  # it knows prompts that are forgotten now
+    result = RunResult({}, store.folder, opened.config, opened.model, trainer, data, opened.keys)
+    result.metrics = evaluate_state(result, show) | recbole_figures("valid", valid_result)
+    dropped.judge("after")
+    _purge_memory(opened.model, data)
+    served = [e for e in ledger.requests() if served_by(before, e) or e in requests]
+    sought = sought_of(data[0]._dataset, [e.content for e in served], store.salt, opened.keys)
+    refuse_in_state(pending, data, sought)
+    _settle(plan, store, trainer, machines)
+    own = clean_outside(own_outside(store, before), result, store)
+    refuse_in_exports(own.exports, data, sought)
+    about = _about(before, served, exactness, data[0]._dataset.view)
+    about["outside"] = left_outside(before, trainer, result, own)
+    write_records(result, about, _carried_out(served))
+    seconds = training_cost(trainer)["seconds"]
+    figures = table_figures(opened_metrics(store), result.metrics, dropped)
+    done = CarriedOut(before, plan, exactness, method, seconds, figures, own, key, machines)
+    certify(store, pending, requests, trainer, done)
+    pending.seal({"ready": True})
+    switch(store)
+    positions, full = [e.position for e in requests], before.get("full_training", {}).get("seconds")
+    _close(store, ledger, positions, opened.keys)
+    trainer.store = RunStore(store.folder)
+    certificates = _certificate_paths(store, positions)
+    return Outcome(positions, plan, certificates, figures, seconds, full, result, method)
+
+
+def _settle(plan: Plan, store: RunStore, trainer: APATrainer, machines: Machines) -> None:
+    """Say in a plan which shards were trained, where it could not know."""
+    if plan.exactness != INHERITED:
+        cost = store.manifest().get("full_training", {})
+        settle_shards(plan, trainer.record.sizes, changed_shards(store, trainer), cost)
+    if machines.retrains:
+        plan.shards, plan.n_train_samples = list(range(plan.n_shards)), plan.n_kept
+
+
+def _trainer_of(opened: RunResult, store: RunStore, pending: RunStore, machines: Machines) -> APATrainer:
+    """The trainer of the new state; where all is to be computed here, with nothing of what the run has."""
+    if machines.retrains:
+        opened.model.engine.keep_only([])  # frozen passes that the run kept come from the other kind, too
+    former = None if machines.retrains else FormerState(store)
+    return make_trainer(opened.config, opened.model, pending, former)
+
+
+def _about(before: Mapping[str, Any], served: Sequence[Entry], exactness: str, view: DataView) -> dict[str, Any]:
+    """What the manifest says of the new state."""
+    return {
+        "full_training": before.get("full_training", {}),
+        "forgotten": sorted({digest for e in served for digest in e.content["interactions"]}),
+        "plain_ids": view.plain_ids,
+        "served_requests": [e.digest for e in served],
+        "partition_of": EARLIER if exactness == INHERITED else THIS_DATA,
+        "draw_of": THIS_DATA if exactness == FRESH else EARLIER,
+        "centres_of": THIS_DATA,
+    }
+
+
+def _served(store: RunStore) -> list[Entry]:
+    """The requests whose state this is."""
+    manifest = store.manifest()
+    return [e for e in Ledger(store.folder, store.salt).requests() if served_by(manifest, e)]
+
+
+def method_of(requests: Sequence[Asked]) -> str:
+    """How requests are carried out together: approximately where all ask for the same method, else exactly."""
+    asked = {e.content.get("method", EXACT) for e in requests}
+    return asked.pop() if len(asked) == 1 else EXACT
+
+
+def data_without(opened: RunResult, requests: Sequence[Asked], demands: Sequence[Demand] = ()) -> tuple[Any, Any, Any]:
+    """The loaders of what remains of a run's data.
+
+    Args:
+        demands: what the requests name, where it is known.
+
+    Raises:
+        RequestError: nothing would remain, or not what a new training needs where one is asked for.
+        CertificateError: something of what was asked for can still be reached.
+    """
+    store, before = opened.trainer.store, opened.config.view
+    view = stored_view(store, opened.keys)
+    if exactness_of(requests) == FRESH:
+        refuse_plain_ids(opened.data[0]._dataset)
+        view = without_roles(view)
+    opened.config.view = view.without(view_of(requests, store.salt, opened.keys))
+    try:
+        data = build_data(opened.config)
+        lines = [e.content for e in [*_served(store), *requests]]
+        sought = sought_of(data[0]._dataset, lines, store.salt, opened.keys, demands)
+        refuse_in_data(opened.data, data, sought)
+    except CertificateError:
+        opened.config.view = before
+        raise
+    except DataError as error:
+        opened.config.view = before
+        if exactness_of(requests) == FRESH:
+            raise RequestError(
+                f"exactness: {FRESH}: on what remains a training today is refused ({error}); ask with {STRICT}"
+            ) from error
+        # the data could be read a moment ago: what is new is that rows are missing
+        raise RequestError(f"without what is to be forgotten there is no data to train on ({error})") from error
+    return data
+
+
+def plan_of(store: RunStore, data: tuple[Any, Any, Any], requests: Sequence[Asked]) -> Plan:
+    """The plan of requests, in the ledger or not yet."""
+    partition = store.load_partition()
+    assert partition is not None
+    digests, lineage, dataset = (
+        {d for e in requests for d in e.content["interactions"]},
+        store.lineage(),
+        data[0]._dataset,
+    )
+    cost = store.manifest().get("full_training", {})
+    plan = make_plan(len(digests), lineage, dataset.splits, partition, dataset.view.hides, cost)
+    plan.exactness = exactness_of(requests)
+    if method_of(requests) == EXACT:
+        plan.means = DEFINITIONS[plan.exactness]
+    if plan.exactness == FRESH:
+        plan_anew(plan, lineage, dataset, cost)
+    return plan
+
+
+def opened_metrics(store: RunStore) -> Mapping[str, float]:
+    """The figures that the run was left with."""
+    return read_json(store.folder / METRICS) if store.has(METRICS) else {}
+
+
+def _purge_memory(model: Any, data: tuple[Any, Any, Any]) -> None:
+    """Forget tokens and frozen states of every prompt that is not in the remaining data."""
+    wanted = [p for loader in data for p in model.prompts(loader._dataset.labelled)]
+    model.engine.keep_only(wanted)
+
+
+def _start_pending(
+    store: RunStore,
+    data: tuple[Any, Any, Any],
+    before: Mapping[str, Any],
+    exactness: str,
+    key: Key,
+    machines: Machines,
+) -> RunStore:
+    """The pending state's folder, with what is inherited; what an interrupted attempt finished stays."""
+    pending = pending_store(store)
+    # the backbone may lie elsewhere now; its digest was looked at when the run was opened
+    settings = {**before["settings"], "backbone": data[0]._dataset.config["backbone"]}
+    dataset = data[0]._dataset
+    digest = dataset.digest(secret_of(store.salt, key))
+    identity = RunIdentity(
+        settings,
+        options_of(before, store.place),
+        digest.hex(),
+        digest.text(),
+        before["backbone"],
+        dict(dataset.cutoffs),
+    )
+    # what was begun on another kind of machine, or with other parts taken over, is not gone on with
+    about = {"exactness": exactness, KEY: key.name, MACHINES: machines.after()}
+    try:
+        pending.begin(identity, about)
+        begun = pending.manifest()
+        stale = {name: begun.get(name) for name in about} != about
+    except RunError:
+        stale = True  # of another request, or cut off while it was begun
+    if stale:
+        remove_boards(pending)
+        shutil.rmtree(pending.folder)
+        pending.begin(identity, about)
+    if exactness == INHERITED and pending.load_partition() is None:
+        old = store.load_partition()
+        assert old is not None
+        # the old centres knew what is forgotten now
+        pending.save_partition(assignment_alone(old, {s.sample_id for s in dataset.samples}))
+    return pending
+
+
+def _carried_out(served: Sequence[Entry]) -> list[dict[str, Any]]:
+    """What the report says of each request."""
+    return [{"position": e.position, "time": e.time, "n_interactions": len(e.content["interactions"])} for e in served]
+
+
+def _certificate_paths(store: RunStore, requests: Sequence[int]) -> list[Path]:
+    return [store.folder / CERTIFICATES / f"{position:04d}.json" for position in requests]
+
+
+def _close(store: RunStore, ledger: Ledger, requests: Sequence[int], keys: KeyRing) -> None:
+    """Write into the ledger that requests were carried out, with the digests of their certificates."""
+    pending = store.folder / PENDING
+    if pending.exists():
+        shutil.rmtree(pending)
+    folder = store.folder / CERTIFICATES
+    names = [f"{n:04d}.{kind}" for n in requests for kind in ("json", "html")]
+    key = {KEY: store.manifest().get(KEY)}
+    ledger.append(
+        DONE,
+        {
+            "requests": list(requests),
+            "certificates": {name: file_digest(folder / name) for name in names},
+            "manifest": manifest_digest(key, store, keys),
+            **key,
+        },
+    )
+    getLogger().info(f"{len(requests)} request(s) carried out; certificates in {folder}")

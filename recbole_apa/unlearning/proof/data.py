@@ -1,0 +1,139 @@
+"""Whether a run's tensors and lineage are those of the data that it may still see."""
+
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import torch
+
+from recbole_apa.core.errors import RunError
+from recbole_apa.data.samples import Sample
+from recbole_apa.data.splits import SPLITS
+from recbole_apa.evidence import KeyRing
+from recbole_apa.model.fit import lineage_of, number_users, sample_order, shard_key
+from recbole_apa.pipeline.build import is_same_data, other_data
+from recbole_apa.runs.pinned_run import PinnedStore
+from recbole_apa.runs.store import EMBEDDINGS, MEMORY, STATES
+from recbole_apa.runs.trunk_activations import check_state
+from recbole_apa.unlearning.checks import reachable
+
+_PROMPT = re.compile(r"[0-9a-f]{64}")
+Loaders = tuple[Any, Any, Any]
+
+
+def lineage_findings(store: PinnedStore, manifest: Mapping[str, Any], data: Loaders, keys: KeyRing) -> Iterator[str]:
+    """Whether the artefacts saw the samples that the data gives now."""
+    dataset = data[0]._dataset
+    if not is_same_data(manifest, dataset, keys):
+        yield other_data(manifest, dataset.config, dataset, keys)
+        return
+    partition = store.load_partition()
+    if partition is None:
+        raise RunError(f"{store.folder} has no partition.json")
+    said = store.lineage()
+    unknown = set(partition.shard_of) - {s.sample_id for s in dataset.splits["train"]}
+    if unknown:
+        yield f"partition.json holds {len(unknown)} samples that the data no longer has"
+        return
+    if len(partition.shard_of) < len(dataset.splits["train"]):
+        n_missing = len(dataset.splits["train"]) - len(partition.shard_of)
+        yield f"partition.json lacks {n_missing} samples that the data has"
+        return
+    found = lineage_of(partition, dataset.splits, store.has(STATES))
+    for name in sorted(found.keys() | said.keys()):
+        if found.get(name) != said.get(name):
+            yield f"lineage of {name}: it saw other samples than the data now gives"
+
+
+def shard_findings(store: PinnedStore, data: Loaders) -> Iterator[str]:
+    """Whether each adapter was trained on its shard's samples, and is one that this run's model can take."""
+    partition = store.load_partition()
+    if partition is None:
+        return  # said already
+    by_id = {s.sample_id: s for s in data[0]._dataset.splits["train"]}
+    if not set(partition.shard_of) <= set(by_id):
+        return
+    shapes: dict[str, Any] = {}
+    for shard in range(partition.n_shards):
+        members = partition.members(shard)
+        key = shard_key(shard, [by_id[name] for name in members])
+        if not members:
+            if store.shard_folder(shard).exists():
+                yield f"shards/{shard:03d} should be empty, and an adapter is there"
+            continue
+        try:
+            loaded = store.load_shard(shard)
+        except RunError as error:
+            yield str(error)
+            continue
+        yield from _key_findings(shard, key, loaded and loaded[1]["key"])
+        if loaded:
+            shape = {name: [tuple(part.shape) for part in parts] for name, parts in loaded[0].items()}
+            if shape != (shapes := shapes or shape):
+                yield f"shards/{shard:03d} has an adapter of another shape than the shards before it"
+
+
+def _key_findings(shard: int, key: str, kept: str | None) -> Iterator[str]:
+    """What a shard's record says it was trained on."""
+    if kept == key:
+        return
+    parts = (kept or "").split(":")
+    if len(parts) > 2 and parts[0] == "moved" and parts[-1] == key:
+        yield f"shards/{shard:03d} was moved by {parts[1]}, not trained again: what it holds is not known"
+    else:
+        yield f"shards/{shard:03d} was trained on other samples than its lineage says"
+
+
+def row_findings(store: PinnedStore, data: Loaders) -> Iterator[str]:
+    """Whether the tensors have one row for each sample, with its label and user, and the figures that follow."""
+    splits: Mapping[str, list[Sample]] = data[0]._dataset.splits
+    embeddings = store.load_embeddings()
+    if len(embeddings) != len(splits["train"]):
+        yield f"{EMBEDDINGS} has {len(embeddings)} rows for {len(splits['train'])} training samples"
+    tensors = store.memory_tensors()
+    valid = [splits[SPLITS[1]][i] for i in sample_order(splits[SPLITS[1]])]
+    if [int(y) for y in tensors["labels"].tolist()] != [s.label for s in valid]:
+        yield f"{MEMORY} has {len(tensors['labels'])} rows that are not those of the {len(valid)} validation samples"
+        return
+    if not torch.equal(tensors["users"], number_users([s.user_id for s in valid])):
+        yield f"{MEMORY} gives its rows to other users than the validation samples have"
+    if not torch.equal(tensors["errors"], (tensors["labels"][:, None] - tensors["scores"]).abs()):
+        yield f"{MEMORY} holds errors that do not follow from its labels and scores"
+    if len(embeddings) and len(valid) and embeddings.shape[1] != tensors["embeddings"].shape[1]:
+        yield f"{MEMORY} has embeddings of another size than {EMBEDDINGS}"
+    partition = store.load_partition()
+    if partition is None:
+        return
+    if len(embeddings) and partition.centres.shape[1] != embeddings.shape[1]:
+        yield f"partition.safetensors has centres of another size than {EMBEDDINGS}"
+    if [bool(n) for n in partition.sizes()] != tensors["active"].bool().tolist():
+        yield f"{MEMORY} switches on other shards than those that have samples"
+
+
+def state_findings(store: PinnedStore) -> Iterator[str]:
+    """Whether the frozen states that a run keeps are numbers, and no more of them than it has samples."""
+    if not store.has(STATES):
+        return
+    sizes: set[int] = set()
+    with store.open_tensors(STATES) as file:
+        names = sorted(file.keys())
+        for name in names:
+            prompt, _, part = name.partition(".")
+            if not _PROMPT.fullmatch(prompt) or part not in ("states", "embedding"):
+                yield f"{STATES} holds {name[:80]!r}, which is no frozen state"
+                return
+            tensor = file.get_tensor(name)
+            check_state(tensor, f"{store.folder / STATES}: {name}", part)
+            sizes.add(tensor.shape[-1])
+    prompts = [name.partition(".")[0] for name in names]
+    if any(n != 2 for n in Counter(prompts).values()) or len(sizes) > 1:
+        yield f"{STATES} holds states without their embedding, or of several sizes"
+    if len(set(prompts)) > len(store.lineage().get(STATES, {})):
+        yield f"{STATES} holds {len(set(prompts))} states, more than its lineage has samples"
+
+
+def reachable_findings(store: PinnedStore, data: Loaders, keys: KeyRing) -> Iterator[str]:
+    """What was forgotten, in the data that the run would learn from."""
+    for found in reachable(store, data, keys):
+        yield f"what was forgotten can be reached: {found}"

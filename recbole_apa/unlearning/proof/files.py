@@ -1,0 +1,114 @@
+"""Whether a run folder holds the files that its manifest names, as they were written, and nothing else."""
+
+import json
+import os
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from recbole_apa.core.errors import RunError
+from recbole_apa.core.files.line_endings import GIT_ATTRIBUTES, GIT_LINES, how_changed
+from recbole_apa.core.files.plain import kind_of, read_plain
+from recbole_apa.core.files.whole import json_of
+from recbole_apa.runs.lock import HOLDER, LOCK
+from recbole_apa.runs.store import CERTIFICATES, COMPLETE, LEDGER, MANIFEST, PENDING, RunStore
+from recbole_apa.unlearning.proof.leftovers import is_known, leftover
+
+_HOLDS = {"process": int, "host": str, "since": str, "purpose": str}
+_SINCE = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\+00:00")
+
+
+def file_findings(store: RunStore, manifest: Mapping[str, Any]) -> Iterator[str]:
+    """Every entry of the folder, whatever it is, and every file of the manifest."""
+    if manifest["status"] != COMPLETE:
+        yield f"the run's training was not finished (status {manifest['status']!r})"
+        return
+    entries = dict(walk(store.folder))
+    yield from _odd_entries(store.folder, entries, manifest)
+    for name, digest in manifest["files"].items():
+        if name not in entries:
+            yield f"{name} is missing"
+        elif entries[name] == "file" and store.digest_now(name) != digest:
+            yield f"{name}{how_changed(store.folder / name, digest, ' was changed after it was written')}"
+    if entries.get(PENDING) == "folder":
+        yield f"{PENDING}/ is there: a request is not carried out to its end; finish it with --resume"
+
+
+def walk(folder: Path) -> Iterator[tuple[str, str]]:
+    """Every entry below a folder, hidden ones included: name, and kind (``empty folder``, or one of
+    :func:`~recbole_apa.core.files.plain.kind_of`). Links are not followed; what is gone when it is looked at is passed
+    over."""
+    todo = [folder]
+    while todo:
+        here = todo.pop()
+        try:
+            names = sorted(os.listdir(here))
+        except FileNotFoundError:
+            continue
+        if not names and here != folder:
+            yield here.relative_to(folder).as_posix(), "empty folder"
+        elif here != folder:
+            yield here.relative_to(folder).as_posix(), "folder"
+        for name in names:
+            try:
+                kind = kind_of(os.lstat(here / name).st_mode)
+            except FileNotFoundError:
+                continue
+            if kind == "folder":
+                todo.append(here / name)
+            else:
+                yield (here / name).relative_to(folder).as_posix(), kind
+
+
+def _odd_entries(folder: Path, entries: Mapping[str, str], manifest: Mapping[str, Any]) -> Iterator[str]:
+    """What the manifest does not know, and what is no plain file."""
+    apart = {MANIFEST, LEDGER}
+    folders = {parent for name in manifest["files"] for parent in _parents(name)} | {CERTIFICATES, PENDING}
+    for name, kind in sorted(entries.items()):
+        if kind not in ("file", "folder"):
+            if kind == "empty folder" and is_known(name):
+                yield leftover(name)
+            elif not any(entries.get(parent) == "link" for parent in _parents(name)):
+                yield f"{name} is {'an' if kind[0] in 'aeiou' else 'a'} {kind}; a run holds plain files alone"
+        elif name.split("/")[0] == PENDING or (name.split("/")[0] == CERTIFICATES and name.count("/") == 1):
+            continue  # said once for all of it; the ledger answers for the others
+        elif name in (LOCK, HOLDER):
+            yield from _lock(folder, name)
+        elif name == GIT_ATTRIBUTES:
+            if read_plain(folder / name) != GIT_LINES.encode():
+                yield f"{name} holds something else than what this program writes there"
+        elif kind == "folder":
+            if name not in folders:
+                yield leftover(name)
+        elif name not in manifest["files"] and name not in apart:
+            hidden = is_known(name) or any(part.startswith(".") for part in name.split("/"))
+            yield leftover(name) if hidden else f"{name} is not in the manifest: a file that nobody answers for"
+
+
+def _parents(name: str) -> list[str]:
+    """``a`` and ``a/b`` of ``a/b/c``."""
+    parts = name.split("/")
+    return ["/".join(parts[:n]) for n in range(1, len(parts))]
+
+
+def _lock(folder: Path, name: str) -> Iterator[str]:
+    """The lock's own files hold what the lock writes, and nothing else."""
+    if name == LOCK:
+        if (folder / name).stat().st_size:
+            yield f"{name} holds something; a lock is empty"
+        return
+    try:
+        data = read_plain(folder / name)
+        holder = json_of(data, folder / name)
+    except RunError:
+        holder = None
+    if not isinstance(holder, dict) or not _is_holder(holder) or json.dumps(holder).encode() != data:
+        yield f"{name} holds something else than who has the lock"
+
+
+def _is_holder(holder: Mapping[str, Any]) -> bool:
+    if {key: type(value) for key, value in holder.items()} != _HOLDS:
+        return False
+    words = re.fullmatch(r"[a-z ]{1,40}", holder["purpose"]) and re.fullmatch(r"[\w.-]{1,255}", holder["host"])
+    return bool(words and _SINCE.fullmatch(holder["since"]))

@@ -1,0 +1,180 @@
+"""The full proof: train everything from scratch on what remains, and compare every file, bit for bit."""
+
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from logging import getLogger
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from recbole_apa.core.errors import RunError
+from recbole_apa.core.files.whole import file_digest, read_json
+from recbole_apa.evidence.exactness import DEFINITIONS, EARLIER, THIS_DATA, level_of
+from recbole_apa.partition import Partition
+from recbole_apa.partition.inherited import assignment_alone
+from recbole_apa.pipeline.build import RunResult, open_run
+from recbole_apa.pipeline.trainer_factory import make_trainer
+from recbole_apa.runs.ledger import refuse_pending
+from recbole_apa.runs.lock import run_lock
+from recbole_apa.runs.log import own_log
+from recbole_apa.runs.remote.working_copy import working_folder
+from recbole_apa.runs.store import EMBEDDINGS, LINEAGE, MEMORY, PARTITION, STATES, RunStore
+from recbole_apa.runs.trunk_activations import wrong_states
+from recbole_apa.unlearning.checks import reachable
+from recbole_apa.unlearning.machines import machines_of
+from recbole_apa.unlearning.redraw import data_anew, draw_differences
+
+SCORED = ("valid", "test")
+_PASSING = ("train_seconds", "machine", "base_model_name_or_path")
+TRAINING, DESCRIPTION = "training.json", "adapter_config.json"
+
+
+@dataclass
+class VerifyResult:
+    """What differs from training from scratch; it holds where nothing does."""
+
+    differences: list[str] = field(default_factory=list)
+    compared: list[str] = field(default_factory=list)
+    means: str = ""
+    """What it was compared with, where something was forgotten: a line of
+    :data:`~recbole_apa.evidence.exactness.DEFINITIONS`."""
+    seconds: float = 0.0
+    """Training from scratch, without scoring."""
+    machines: str = ""
+    """Where the run was computed and where it is verified, where that is not one kind of machine, or is not known."""
+    comparable: bool = True
+    """Whether this kind of machine is expected to give the run's bits; a difference says nothing where it is not."""
+
+    @property
+    def holds(self) -> bool:
+        """Whether everything is equal, bit for bit."""
+        return not self.differences
+
+
+@own_log()
+def verify(run_dir: str | Path, config_dict: Mapping[str, Any] | None = None) -> VerifyResult:
+    """Train the run's state again, in a temporary folder, with nothing taken over but what its exactness says
+    (:data:`~recbole_apa.evidence.exactness.PARTS`), and compare adapters, memory, lineage, tau, n and scores.
+
+    Raises:
+        RunError: not a finished run, or in use.
+    """
+    with working_folder(run_dir, "verifying", writes=False) as folder:
+        return _verify(RunStore(folder), config_dict)
+
+
+def _verify(store: RunStore, config_dict: Mapping[str, Any] | None) -> VerifyResult:
+    manifest = store.manifest()
+    refuse_pending(store)
+    try:
+        store.check()
+    except RunError as error:
+        return VerifyResult([str(error)], ["files against the manifest's digests"])
+    with (
+        run_lock(store.folder, "verifying", writes=False),
+        tempfile.TemporaryDirectory(prefix="recbole-apa-verify-") as name,
+    ):
+        opened = open_run(store, config_dict)
+        show = opened.config["show_progress"]
+        machines = machines_of(store, opened.model.engine.decoder.device)
+        if machines.others:
+            getLogger().warning(f"verified on another kind of machine, which gives other bits:\n  {machines.text()}")
+        served = _scores(opened)
+        opened.model.engine.keep_only([])  # nothing computed before may help
+        out, data = _data_again(opened, store, manifest)
+        fresh = RunStore(Path(name) / "run")
+        trainer = make_trainer(opened.config, opened.model, fresh)
+        trainer.writes_board = False
+        if manifest.get("partition_of") == EARLIER:
+            fresh.begin(trainer.identity(data[0], fresh.salt), {})
+            fresh.save_partition(_inherited(store, manifest))
+        trainer.fit(data[0], data[1], show_progress=show)
+        again = _scores(RunResult({}, None, opened.config, opened.model, trainer, data))
+        _compare(store, fresh, out)
+        out.machines, out.comparable = "" if machines.one_kind else machines.text(), not machines.others
+        out.compared += [f"scores of the {split} samples" for split in SCORED]
+        out.differences += [
+            f"scores of the {split} samples: {_n_different(served[split], again[split])} of {len(again[split])} differ"
+            for split in SCORED
+            if not torch.equal(served[split], again[split])
+        ]
+        out.compared.append("the raw files' rows of what was forgotten, by keyed digests, against data and state")
+        out.differences += [
+            f"what was forgotten can be reached: {found}" for found in reachable(store, opened.data, opened.keys)
+        ]
+        prompts = [p for loader in opened.data[:2] for p in opened.model.prompts(loader._dataset.labelled)]
+        wrong = wrong_states(store, opened.model.engine.cache, prompts)
+        if wrong:
+            out.differences.append(f"{STATES}: {wrong} of its states are not those of the run's samples")
+        out.seconds = sum(trainer.record.seconds.values())
+        return out
+
+
+def _data_again(
+    opened: RunResult, store: RunStore, manifest: Mapping[str, Any]
+) -> tuple[VerifyResult, tuple[Any, Any, Any]]:
+    """The data to train on: the run's samples, or those of a split and draw made anew where the run claims that."""
+    level = level_of(manifest)
+    out = VerifyResult(means=DEFINITIONS[level] if level else "")
+    if manifest.get("draw_of") != THIS_DATA:
+        return out, opened.data
+    data = data_anew(opened.config)
+    opened.model.use_dataset(data[0]._dataset)
+    out.compared.append("split and draw")
+    out.differences += draw_differences(manifest, store, data)
+    return out, data
+
+
+def _inherited(store: RunStore, manifest: Mapping[str, Any]) -> Partition:
+    """The assignment that the run took over; its centres too where an older version kept them."""
+    partition = store.load_partition()
+    assert partition is not None
+    computed_anew = manifest.get("centres_of") == THIS_DATA
+    return assignment_alone(partition, partition.shard_of.keys()) if computed_anew else partition
+
+
+def _n_different(one: torch.Tensor, other: torch.Tensor) -> int:
+    return int((one != other).sum()) if len(one) == len(other) else len(other)
+
+
+def _scores(result: RunResult) -> dict[str, torch.Tensor]:
+    """Aggregated scores of the validation and test samples."""
+    out = {}
+    for split, loader in zip(SCORED, result.data[1:], strict=True):
+        prompts = result.model.prompts(loader._dataset.labelled)
+        weights = result.model.weights(prompts)
+        out[split] = result.trainer.aggregate(loader._dataset, weights, _how(result), f"Score {split}", False)
+    return out
+
+
+def _how(result: RunResult) -> str:
+    how: str = result.model.settings.aggregation.aggregation
+    return how
+
+
+def _compare(store: RunStore, fresh: RunStore, out: VerifyResult) -> None:
+    here, there = set(store.state_files()), set(fresh.state_files())
+    state = {PARTITION, "partition.safetensors", EMBEDDINGS, MEMORY, LINEAGE}
+    names = sorted(n for n in here | there if n in state or n.startswith("shards/"))
+    for name in names:
+        out.compared.append(name)
+        if name not in there:
+            out.differences.append(f"{name}: training from scratch leaves no such file")
+        elif name not in here:
+            out.differences.append(f"{name} is missing: training from scratch makes it")
+        elif name.endswith((TRAINING, DESCRIPTION)):
+            if _lasting(store.folder / name) != _lasting(fresh.folder / name):
+                out.differences.append(f"{name} differs")
+        elif file_digest(store.folder / name) != file_digest(fresh.folder / name):
+            out.differences.append(f"{name} differs")
+    out.compared.append("tau and n")
+    chosen = [s.manifest()["chosen"] for s in (store, fresh)]
+    if chosen[0] != chosen[1]:
+        out.differences.append(f"tau and n: found {chosen[0]}, training from scratch chooses {chosen[1]}")
+
+
+def _lasting(path: Path) -> dict[str, Any]:
+    """A shard's record without how long it took and where, and without where the backbone lies."""
+    return {k: v for k, v in read_json(path).items() if k not in _PASSING}

@@ -1,0 +1,111 @@
+"""Whether ledger, certificates and manifest tell the same story."""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from recbole_apa.core.errors import RunError
+from recbole_apa.core.files.line_endings import how_changed
+from recbole_apa.core.files.plain import read_plain
+from recbole_apa.core.files.whole import file_digest, read_json
+from recbole_apa.evidence import KeyRing
+from recbole_apa.runs.ledger import DONE, Entry, Ledger, manifest_digest
+from recbole_apa.runs.pinned_run import PinnedStore
+from recbole_apa.runs.store import CERTIFICATES, KEY, LEDGER, MANIFEST
+
+Last = dict[str, tuple[str | None, str | None]]
+"""Digest of a file, and the name of the key of that digest, by the file's name."""
+_TOLD = ("request", "files", "removed_outside")
+"""What is read of a certificate here."""
+
+
+def ledger_findings(store: PinnedStore, manifest: Mapping[str, Any], keys: KeyRing) -> Iterator[str]:
+    """Lines, what they come to, and the certificates that they name."""
+    ledger = Ledger(store.folder, manifest["salt"])
+    entries = ledger.entries()
+    torn = torn_bytes(ledger.path)
+    if torn:
+        yield f"{LEDGER} has {torn} bytes after its last line: no line, or one whose writing was interrupted"
+    waiting = ledger.waiting()
+    for entry in waiting:
+        yield f"the request in line {entry.position} of the ledger waits to be carried out"
+    asked = {d for e in ledger.requests() for d in e.content["interactions"]}
+    done = [e for e in entries if e.kind == DONE]
+    if not waiting and asked != set(manifest["forgotten"]):
+        yield "the manifest's list of forgotten interactions is not what the ledger's requests come to"
+    if done and done[-1].content.get("manifest") != manifest_digest(done[-1].content, store, keys):
+        yield f"{MANIFEST} was changed after the last request was carried out"
+    if not entries and manifest["forgotten"]:
+        yield f"{LEDGER} is missing, although the manifest says that something was forgotten"
+    known = {name for e in done for name in e.content.get("certificates", {})}
+    folder = store.folder / CERTIFICATES
+    for path in sorted(folder.iterdir()) if folder.is_dir() else []:
+        if path.name not in known:
+            yield f"{CERTIFICATES}/{path.name} is in no line of the ledger"
+    requests = {e.position: e for e in ledger.requests()}
+    last: Last = {}
+    for entry in done:
+        yield from _certificates(folder, entry, requests, last)
+    for name, (digest, key) in sorted(last.items()):
+        there = manifest["files"].get(name)
+        if (keys.key(key).keyed(there) if there and key else there) != digest:
+            yield f"{name} is not the file that its last certificate names"
+
+
+def torn_bytes(path: Path) -> int:
+    """How many bytes stand after the last whole line."""
+    data = read_plain(path) if path.is_file() else b""
+    return len(data) - (data.rfind(b"\n") + 1)
+
+
+def certificate(path: Path) -> dict[str, Any]:
+    """What a certificate says.
+
+    Raises:
+        RunError: it cannot be read, or is no certificate.
+    """
+    said = read_json(path)
+    request = said.get("request") if isinstance(said, dict) else None
+    holds = (
+        isinstance(request, dict)
+        and isinstance(request.get("digest"), str)
+        and isinstance(request.get("interactions"), list)
+        and isinstance(said.get("files"), dict)
+        and all(isinstance(v, dict) and "after" in v for v in said["files"].values())
+        and isinstance(said.get("removed_outside"), list)
+        and all(isinstance(v, str) and "\0" not in v for v in said["removed_outside"])
+    )
+    if not holds:
+        raise RunError(f"{path} is no certificate: expected {', '.join(_TOLD)} in it; restore it from a copy")
+    return dict(said)
+
+
+def _certificates(folder: Path, entry: Entry, requests: Mapping[int, Entry], last: Last) -> Iterator[str]:
+    """What one ledger line says of its certificates, and what they say of the requests.
+
+    Args:
+        last: the latest word on each file that a state left behind; added to.
+    """
+    whole = set()
+    for name, digest in entry.content.get("certificates", {}).items():
+        path = folder / name
+        if not path.is_file():
+            yield f"{CERTIFICATES}/{name} is missing"
+        elif file_digest(path) != digest:
+            yield f"{CERTIFICATES}/{name}{how_changed(path, digest, ' was changed after it was written')}"
+        else:
+            whole.add(name)
+    for position in entry.content["requests"]:
+        name = f"{position:04d}.json"
+        if name not in whole:
+            continue
+        try:
+            told = certificate(folder / name)
+        except RunError as error:
+            yield str(error)
+            continue
+        said, asked = told["request"], requests.get(position)
+        if asked is None or said["digest"] != asked.digest or said["interactions"] != asked.content["interactions"]:
+            yield f"{CERTIFICATES}/{name} does not say what the ledger's request says"
+        if position == entry.content["requests"][0]:
+            last |= {file: (digests["after"], told.get(KEY)) for file, digests in told["files"].items()}

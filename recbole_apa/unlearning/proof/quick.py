@@ -1,0 +1,181 @@
+"""A quick proof that a run is what it says: recompute its lineage, follow its digests, look for forgotten data.
+
+Each look has a file of its own beside this one: ``audit_files``, ``audit_ledger``, ``audit_data``, ``audit_traces``.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from recbole_apa.core.errors import APAError, RunError
+from recbole_apa.data.visible_data import DataView
+from recbole_apa.evidence import KeyRing, key_ring
+from recbole_apa.evidence.exactness import THIS_DATA
+from recbole_apa.pipeline.build import build_data, run_config
+from recbole_apa.pipeline.manifest_options import NEVER_TAKEN
+from recbole_apa.runs.ledger import CHECK, REQUEST, Entry, Ledger
+from recbole_apa.runs.manifest import CHECK as MANIFEST_CHECK
+from recbole_apa.runs.manifest import is_checked
+from recbole_apa.runs.pinned_run import PinnedStore, read_settled
+from recbole_apa.runs.remote.working_copy import is_url, strays_of, working_folder
+from recbole_apa.runs.store import KEY, RunStore, is_old_format, knows_no_scopes
+from recbole_apa.unlearning.proof.centres import kept_centres, stale_centres
+from recbole_apa.unlearning.proof.data import (
+    lineage_findings,
+    reachable_findings,
+    row_findings,
+    shard_findings,
+    state_findings,
+)
+from recbole_apa.unlearning.proof.files import file_findings
+from recbole_apa.unlearning.proof.ledger import ledger_findings
+from recbole_apa.unlearning.proof.traces import outside_findings, trace_findings
+from recbole_apa.unlearning.redraw import data_anew, draw_differences
+
+
+@dataclass
+class AuditResult:
+    """Findings of an audit; it holds where there are none.
+
+    A *finding* says that the run is not what it claims to be: something was changed, is missing, is not accounted for,
+    or shows what was forgotten. A *notice* says what this run cannot show because an older version wrote it, or what
+    was passed over; it has no part in whether the audit holds (the command line's status 1 is for findings alone).
+    """
+
+    findings: list[str] = field(default_factory=list)
+    checked: list[str] = field(default_factory=list)
+    """What was looked at, in words."""
+    head: str = ""
+    """Digest of the ledger's last line: kept elsewhere, it dates everything before it."""
+    notices: list[str] = field(default_factory=list)
+    """Weaknesses of old formats, and options that are not taken from a manifest."""
+
+    @property
+    def holds(self) -> bool:
+        """Whether nothing was found."""
+        return not self.findings
+
+
+def audit(run_dir: str | Path, config_dict: Mapping[str, Any] | None = None) -> AuditResult:
+    """Check a run without training anything, and without writing anything.
+
+    Whatever is damaged is named in a finding, however odd it is. Where a request puts another state in place meanwhile,
+    the audit starts again.
+
+    Args:
+        run_dir: the run's folder, or its URL.
+        config_dict: where things lie now, e.g. ``{"data_path": ...}``.
+
+    Raises:
+        RunError: not a run folder at all, or requests were carried out meanwhile, again and again.
+    """
+    with working_folder(run_dir, "auditing", writes=False) as folder:
+        result = _audit_settled(RunStore(folder), config_dict)
+    if is_url(run_dir):
+        result.checked.append("objects against the index")
+        left = strays_of(run_dir)
+        result.findings += [f"{key} is an object that the index does not name: a leftover" for key in left]
+    return result
+
+
+def _audit_settled(store: RunStore, changes: Mapping[str, Any] | None) -> AuditResult:
+    if not store.manifest_path.is_file():
+        store.manifest()  # raises: this is no run folder
+    try:
+        PinnedStore(store.folder)
+    except RunError as error:
+        return AuditResult([str(error)], ["manifest"])
+    return read_settled(store, lambda pinned: _audit(pinned, changes))
+
+
+def _audit(store: PinnedStore, changes: Mapping[str, Any] | None) -> AuditResult:
+    result = AuditResult(checked=["manifest"])
+    manifest = store.manifest()
+    _guard(result, "manifest", lambda: _identity(store, manifest))
+    _guard(result, "files against the manifest's digests", lambda: file_findings(store, manifest))
+    keys = key_ring(changes)
+    _guard(result, "ledger and certificates", lambda: ledger_findings(store, manifest, keys))
+    try:
+        ledger = Ledger(store.folder, manifest["salt"])
+        result.notices += _notices(manifest, ledger.entries())
+        result.head = ledger.head()
+        view, data = _data_of(store, changes, keys)
+    except (APAError, OSError) as error:
+        result.findings.append(_said(error))
+        return result
+    _guard(result, "lineage against the data", lambda: lineage_findings(store, manifest, data, keys))
+    if manifest.get("draw_of") == THIS_DATA:
+        anew = data[0]._dataset.config
+        _guard(result, "split and draw", lambda: draw_differences(manifest, store, data_anew(anew)))
+    _guard(result, "adapters", lambda: shard_findings(store, data))
+    _guard(result, "embeddings and memory", lambda: row_findings(store, data))
+    _guard(result, "centres of the shards", lambda: stale_centres(store, manifest, data[0]._dataset))
+    result.notices += kept_centres(manifest)
+    _guard(result, "frozen states", lambda: state_findings(store))
+    told = "the raw files' rows of what was forgotten, by keyed digests, in data and state"
+    _guard(result, told, lambda: reachable_findings(store, data, keys))
+    _guard(result, "forgotten interactions in the run folder", lambda: trace_findings(store, view))
+    _guard(result, "traces outside the run folder", lambda: outside_findings(store, manifest, view, data))
+    result.checked = list(dict.fromkeys(result.checked))
+    result.findings = list(dict.fromkeys(result.findings))
+    return result
+
+
+def _data_of(
+    store: PinnedStore, changes: Mapping[str, Any] | None, keys: KeyRing
+) -> tuple[DataView, tuple[Any, Any, Any]]:
+    """The data that the run may see now. No program of the backbone's is run for it, so it need not be trusted."""
+    trust = {"trust_remote_code": True} if store.manifest()["options"].get("trust_remote_code") else {}
+    config = run_config(store, {**(changes or {}), **trust}, keys)
+    view = config.view
+    assert view is not None
+    return view, build_data(config)
+
+
+def _guard(result: AuditResult, title: str, check: Callable[[], Iterable[str]]) -> None:
+    """Run one check; what it cannot read is a finding too."""
+    result.checked.append(title)
+    try:
+        for finding in check():
+            result.findings.append(finding)
+    except (APAError, OSError) as error:
+        result.findings.append(_said(error))
+
+
+def _said(error: Exception) -> str:
+    """A file that is gone between two looks at it: another process writes there."""
+    if isinstance(error, OSError):
+        return f"cannot read {error.filename or 'a file of the run'}: {error.strerror or error}"
+    return str(error)
+
+
+def _identity(store: PinnedStore, manifest: Mapping[str, Any]) -> Iterable[str]:
+    if not is_checked(manifest) or (MANIFEST_CHECK in manifest and not store.is_as_written()):
+        yield "manifest.json was changed after it was written"
+    keyed_later = is_old_format(manifest) and manifest.get(KEY)
+    if not keyed_later and store.identity_in_manifest().digest() != manifest["identity_digest"]:
+        yield "manifest.json was changed: its settings, dataset, backbone or draw are not what its identity_digest says"
+
+
+def _notices(manifest: Mapping[str, Any], entries: Sequence[Entry]) -> list[str]:
+    """What this run cannot show."""
+    out = []
+    if knows_no_scopes(manifest):
+        out.append(
+            "the run is of format 2, which knew what is forgotten by digests of single rows alone; the next request "
+            "brings it to today's format"
+        )
+    if any(entry.kind == REQUEST and KEY not in entry.content for entry in entries):
+        out.append(
+            "digests of what was forgotten are salted, and not keyed: whoever holds this folder finds a name by "
+            "trying; key them with --run=DIR --key_digests"
+        )
+    if MANIFEST_CHECK not in manifest:
+        out.append("manifest.json carries no digest of itself: before a request, a change in it may not be seen")
+    if any(CHECK not in entry.content for entry in entries):
+        out.append("lines of the ledger carry no digest of their own: a change in its last line may not be seen")
+    passed = sorted(NEVER_TAKEN & set(manifest["options"]))
+    if passed:
+        out.append(f"options in the manifest that are not taken from it: {', '.join(passed)}")
+    return out

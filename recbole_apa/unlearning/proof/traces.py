@@ -1,0 +1,170 @@
+"""Names of what was forgotten, in the run folder and in what the run left outside."""
+
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from plotly.offline import get_plotlyjs
+
+from recbole_apa.core.errors import RunError
+from recbole_apa.core.files.plain import parse_json, read_plain
+from recbole_apa.data.export import sample_record
+from recbole_apa.data.prompts import PromptInput, choose_template, fill
+from recbole_apa.data.recbole_settings import read_settings
+from recbole_apa.data.samples import Sample
+from recbole_apa.data.splits import SPLITS
+from recbole_apa.data.visible_data import DataView, key_of
+from recbole_apa.runs.store import CERTIFICATES, RunStore
+from recbole_apa.unlearning.outside import doubtful, readable_exports
+from recbole_apa.unlearning.proof.files import walk
+from recbole_apa.unlearning.proof.ledger import certificate
+
+_WORD = re.compile(r"[^\s\"'<>,;()\[\]{}]+:[^\s\"'<>,;()\[\]{}]+")
+
+
+def trace_findings(store: RunStore, view: DataView) -> Iterator[str]:
+    """Names of forgotten interactions in any file of the run folder, hidden ones included."""
+    if not view.row_digests:
+        return
+    for name in sorted(name for name, kind in walk(store.folder) if kind == "file"):
+        try:
+            words = set(_words(store.folder / name))
+        except RunError as error:
+            if (store.folder / name).exists():  # else another process took it away
+                yield str(error)
+            continue
+        hits = sum(view.hides(key_of(word)) for word in words)
+        if hits:
+            yield f"{name} names {hits} forgotten interactions"
+
+
+def outside_findings(
+    store: RunStore, manifest: Mapping[str, Any], view: DataView, data: tuple[Any, Any, Any]
+) -> Iterator[str]:
+    """Logs that should be gone, logs that name what was forgotten, exports of other samples than the run has."""
+    outside = manifest.get("outside", {})
+    if manifest["forgotten"]:
+        yield from doubtful(store, outside)
+    for path in sorted((store.folder / CERTIFICATES).glob("*.json")):
+        try:
+            removed = certificate(path)["removed_outside"]
+        except RunError:
+            continue  # said with the certificates
+        for name in removed:
+            if Path(name).exists() and name not in outside.get("tensorboard", []):
+                yield f"{name} is there, although {path.name} says that it was removed"
+    for name in outside.get("logs", []):
+        try:
+            if Path(name).is_file() and any(view.hides(key_of(word)) for word in set(_words(Path(name)))):
+                yield f"{name} names forgotten interactions"
+        except (OSError, RunError) as error:
+            yield f"{name} could not be looked at ({error})"
+    folders = [Path(name) for name in readable_exports(store, outside) if Path(name).is_dir()]
+    if folders:
+        exported = _Exported(data)
+        for folder in folders:
+            yield from exported.findings(folder)
+
+
+class _Exported:
+    """What an export of the run would say now."""
+
+    def __init__(self, data: tuple[Any, Any, Any]) -> None:
+        dataset = data[0]._dataset
+        self.template = _template(dataset.config)
+        tokens = map(str, dataset.field2id_token[dataset.iid_field])
+        self.texts = dict(zip(tokens, dataset.item_texts, strict=True))
+        self.splits: dict[str, list[Sample]] = {split: dataset.splits[split] for split in SPLITS}
+
+    def findings(self, folder: Path) -> Iterator[str]:
+        """The first thing that is wrong with each file."""
+        for split, samples in self.splits.items():
+            path = folder / f"{split}.jsonl"
+            if path.is_symlink():
+                yield f"{path} is a link; an export holds plain files alone"
+                continue
+            try:
+                yield from self._file(path, {s.sample_id: s for s in samples})
+            except RunError as error:
+                yield str(error)
+
+    def _file(self, path: Path, expected: Mapping[str, Sample]) -> Iterator[str]:
+        seen = set()
+        lines = read_plain(path).split(b"\n")
+        if lines.pop():
+            yield f"{path} does not end with a whole line"
+            return
+        for number, line in enumerate(lines, start=1):
+            try:
+                record = parse_json(line)
+                name = record["sample_id"]
+                sample = expected.get(name)
+            except (ValueError, TypeError, KeyError):
+                yield f"{path}, line {number}: no exported sample"
+                return
+            if sample is None or name in seen:
+                yield f"{path}, line {number}: an export of a sample that was dropped or rewritten"
+                return
+            seen.add(name)
+            wrong = self._differing(record, sample)
+            if wrong:
+                says = "an export of a sample that was dropped or rewritten" if wrong == "history" else "changed"
+                yield f"{path}, line {number}: {says} ({wrong} is not what the run gives)"
+                return
+        if len(seen) < len(expected):
+            yield f"{path} lacks {len(expected) - len(seen)} of the run's samples"
+
+    def _differing(self, record: Mapping[str, Any], sample: Sample) -> str:
+        """The first entry that differs; empty where none does."""
+        whole = sample_record(sample, lambda item: self.texts[item], "")
+        for name in sorted(record.keys() | whole.keys()):
+            if name == "prompt":
+                if record.get(name) not in self._prompts(sample):
+                    return name
+            elif name not in record or name not in whole or record[name] != whole[name]:
+                return name
+        return ""
+
+    def _prompts(self, sample: Sample) -> set[str]:
+        """A long prompt loses lines of its history, oldest first: how many, the tokenizer would know."""
+        history = tuple((self.texts[e.item_id], e.label) for e in sample.history)
+        target = self.texts[sample.item_id]
+        kept = (history[n:] for n in range(len(history) + 1))
+        return {fill(self.template, PromptInput(part, target)).text for part in kept}
+
+
+def _template(config: Any) -> Any:
+    settings = read_settings(config).prompts
+    return choose_template(settings.template, settings.prompt_template)
+
+
+def _words(path: Path) -> Iterator[str]:
+    """Everything in a file that could name an interaction.
+
+    Raises:
+        RunError: it cannot be read.
+    """
+    data = read_plain(path)
+    text = data.decode("utf-8", errors="replace")
+    if path.suffix == ".html":
+        text = text.replace(get_plotlyjs(), "")  # megabytes of somebody else's program
+    yield from _WORD.findall(text)
+    if path.suffix == ".json":
+        try:
+            yield from _strings(parse_json(data))
+        except ValueError:
+            return
+
+
+def _strings(value: Any) -> Iterator[str]:
+    """Every text in what JSON gave, which is not deeper than Python's own stack."""
+    todo = [value]
+    while todo:
+        value = todo.pop()
+        if isinstance(value, str):
+            yield value
+        elif isinstance(value, list):
+            todo += value
+        elif isinstance(value, dict):
+            todo += [*value.keys(), *value.values()]

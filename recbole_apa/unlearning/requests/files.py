@@ -1,0 +1,119 @@
+"""Request files: ``.csv``, ``.jsonl`` and RecBole's ``.inter``, line by line."""
+
+import csv
+import json
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from recbole_apa.core.errors import RequestError
+from recbole_apa.core.files.plain import RepeatedKeyError, each_once
+from recbole_apa.unlearning.requests.columns import RequestColumns, plain_names
+from recbole_apa.unlearning.requests.demands import PASSED, UNREAD, Demand, make_demand
+
+Lines = Iterator[tuple[int, dict[str, Any]]]
+"""Line number, and what the line says by our names."""
+
+
+def read_demands(path: Path, columns: Mapping[str, Any] | None = None) -> list[Demand]:
+    """Read a request file: ``.csv``, ``.jsonl`` / ``.json`` (an object a line) or RecBole's ``.inter``.
+
+    Columns: ``user_id``, ``item_id``, ``timestamp``, ``rating``. A line with a user alone asks for the whole user, one
+    with an item alone for the whole item.
+
+    Args:
+        columns: their names in this file, and what is to be ignored: ``{"user_id": "uid", "ignore": ["tag"]}``.
+
+    Raises:
+        RequestError: missing, empty or malformed, with the line.
+        SettingsError: ``columns`` is malformed.
+    """
+    names = RequestColumns.of(columns)
+    readers: dict[str, Callable[[Path, RequestColumns], Lines]] = {
+        ".csv": _read_csv,
+        ".jsonl": _read_json_lines,
+        ".json": _read_json_lines,
+        ".inter": _read_atomic,
+    }
+    if path.suffix not in readers:
+        raise RequestError(f"{path}: found the ending {path.suffix!r}, expected {', '.join(readers)}")
+    try:
+        name = path.name
+        demands = [make_demand(f"{name}, line {n}", values) for n, values in readers[path.suffix](path, names)]
+    except (OSError, UnicodeError) as error:
+        raise RequestError(f"cannot read the request {path}: {error}; nothing was changed") from error
+    if not demands:
+        raise RequestError(f"{path} asks for nothing: expected a line for each interaction, user or item")
+    return demands
+
+
+def _read_csv(path: Path, names: RequestColumns) -> Lines:
+    with open(path, newline="", encoding="utf-8-sig") as file:
+        # strict: a quotation mark that is never closed would swallow the lines after it
+        reader = csv.reader(file, strict=True)
+        try:
+            yield from _table(path, ((reader.line_num, row) for row in reader), names)
+        except csv.Error as error:
+            raise RequestError(f"{path.name}, line {reader.line_num}: not CSV ({error})") from None
+
+
+def _read_atomic(path: Path, names: RequestColumns) -> Lines:
+    with open(path, encoding="utf-8-sig") as file:
+        lines = ((n, line.rstrip("\r\n").split("\t")) for n, line in enumerate(file, start=1))
+        yield from _table(path, lines, names)
+
+
+def _table(path: Path, lines: Iterator[tuple[int, list[str]]], names: RequestColumns) -> Lines:
+    """Lines with a header -> values by our names; empty lines are skipped."""
+    _, header = next(lines, (1, []))
+    said = names.read_header(f"{path.name}, line 1", header)
+    others = [name for name, ours in zip(plain_names(header), said, strict=True) if name and not ours]
+    told = {UNREAD: names.unread(others), PASSED: tuple(others)}
+    named = [(place, name) for place, name in enumerate(said) if name]
+    for number, row in lines:
+        if not "".join(row).strip():
+            continue
+        if len(row) != len(said):
+            raise RequestError(f"{path.name}, line {number}: found {len(row)} values, expected {len(said)}")
+        yield number, {**told, **{name: row[place] for place, name in named}}
+
+
+def _read_json_lines(path: Path, names: RequestColumns) -> Lines:
+    seen: set[str] = set()
+    with open(path, encoding="utf-8-sig") as file:
+        for number, line in enumerate(file, start=1):
+            if not line.strip():
+                continue
+            where = f"{path.name}, line {number}"
+            values = _parse_object(where, line)
+            for name in values:
+                names.refuse_unknown(where, name)
+            seen |= set(values)
+            told = {names.meaning[name]: value for name, value in values.items() if name in names.meaning}
+            others = tuple(name for name in values if name not in names.meaning)
+            yield number, {**told, UNREAD: names.unread(others), PASSED: others}
+    missing = sorted(set(names.given.values()) - seen)
+    if missing and seen:
+        raise RequestError(f"{path.name}: no line has the {missing[0]!r} of --unlearn_columns")
+
+
+def _parse_object(where: str, line: str) -> dict[str, Any]:
+    try:
+        values = json.loads(line, object_pairs_hook=each_once, parse_int=_as_it_stands)
+    except RepeatedKeyError as error:
+        raise RequestError(f"{where}: {error.key!r} is there twice; expected each once") from None
+    except RecursionError:
+        raise RequestError(f"{where}: brackets within brackets too deep; expected a flat object") from None
+    except ValueError as error:  # also a number of thousands of digits
+        raise RequestError(f"{where}: not JSON ({str(error)[:120]})") from None
+    if not isinstance(values, dict):
+        raise RequestError(
+            f'{where}: expected an object such as {{"user_id": "1", "item_id": "2"}}, found {line.strip()[:60]}'
+        )
+    return values
+
+
+def _as_it_stands(text: str) -> int | float:
+    """A whole number; -0 as none, for it is not the id 0."""
+    number = int(text)
+    return number if str(number) == text else float(text)

@@ -1,0 +1,332 @@
+"""The unlearning stage of a run: take a request, show what it costs, carry it out."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from recbole_apa.core.errors import RequestError, SettingsError
+from recbole_apa.core.system.signals import terminable
+from recbole_apa.data.forgotten import ITEM, PAIR, ROW, USER, Digester, Forgotten, Scope, digests_of
+from recbole_apa.data.samples import Interactions
+from recbole_apa.evidence import KEY_FILE, key_ring
+from recbole_apa.evidence.exactness import INHERITED, LEVELS
+from recbole_apa.pipeline.build import RunResult, open_run
+from recbole_apa.runs.ledger import REQUEST, Entry, Ledger, refuse_gap, refuse_pending, view_of
+from recbole_apa.runs.lock import run_lock
+from recbole_apa.runs.log import own_log
+from recbole_apa.runs.log_places import open_log
+from recbole_apa.runs.remote.working_copy import working_folder
+from recbole_apa.runs.store import KEY, RunStore
+from recbole_apa.unlearning.approximate.shard_update import EXACT
+from recbole_apa.unlearning.approximate.unlearner import NAMES
+from recbole_apa.unlearning.exact import Outcome, carry_out, data_without, finish_switch, plan_of
+from recbole_apa.unlearning.key_digests import are_salted, key_digests
+from recbole_apa.unlearning.machines import CHOICES, REFUSE, Machines, machines_of
+from recbole_apa.unlearning.places import refuse_unreachable
+from recbole_apa.unlearning.plan import Plan, settle_shards
+from recbole_apa.unlearning.redraw import new_shards
+from recbole_apa.unlearning.requests.ids import map_ids
+from recbole_apa.unlearning.requests.lookup import Demand, Found, find, named_demands, read_demands
+from recbole_apa.unlearning.taken import taken
+
+
+@dataclass
+class UnlearnResult:
+    """What :func:`unlearn` did."""
+
+    plan: Plan | None
+    """Of the new request; None where only waiting ones were carried out."""
+    outcomes: list[Outcome] = field(default_factory=list)
+    """One for the requests that were waiting, if any, and one for the new request; empty for a dry run."""
+    left: list[str] = field(default_factory=list)
+    """What ``skip_unknown`` left out, and why."""
+    finished: list[Path] = field(default_factory=list)
+    """Certificates of requests that had been carried out but for the last steps."""
+
+    @property
+    def certificates(self) -> list[Path]:
+        """Paths of all certificates that were written."""
+        return self.finished + [path for outcome in self.outcomes for path in outcome.certificates]
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """A request that was found in the data and is not in the ledger yet; has the shape of a ledger's entry."""
+
+    content: Mapping[str, Any]
+    demands: Sequence[Demand] = ()
+
+
+@terminable()
+@own_log()
+def unlearn(
+    run_dir: str | Path | RunResult,
+    requests: str | Path | None = None,
+    *,
+    users: Iterable[object] = (),
+    items: Iterable[object] = (),
+    interactions: Iterable[Sequence[object]] = (),
+    exactness: str = INHERITED,
+    method: str = EXACT,
+    skip_unknown: bool = False,
+    dry_run: bool = False,
+    config_dict: Mapping[str, Any] | None = None,
+    columns: Mapping[str, Any] | None = None,
+    ids: Mapping[str, str | Path] | None = None,
+    other_machine: str = REFUSE,
+) -> UnlearnResult:
+    """Make a finished run forget; first finishes what an interrupted call left waiting.
+
+    Args:
+        run_dir: the run's folder or URL; or the run itself where this process has it open (what ``run`` returned, or
+            the ``result`` of the last outcome): then nothing is loaded and no frozen pass is computed again.
+        requests: a file for :func:`~recbole_apa.unlearning.requests.files.read_demands`, and ``columns`` for it too.
+        users, items, interactions: tokens; interactions as (user, item) or (user, item, timestamp).
+        exactness: ``inherited`` (the paper), ``strict`` (the partition is computed again too) or ``fresh`` (split and
+            draw as well): :data:`~recbole_apa.evidence.exactness.DEFINITIONS`.
+        method: ``exact``, or one of :data:`~recbole_apa.unlearning.approximate.unlearner.NAMES`: the affected adapters
+            are then moved, not trained again, and neither audit nor verification holds.
+        skip_unknown: serve what can be found and list the rest, instead of refusing the whole request.
+        dry_run: show the plan and change nothing.
+        config_dict: where things lie now, e.g. ``{"data_path": ...}``.
+        ids: files that say which ids of ours its ids are (:func:`~recbole_apa.unlearning.requests.ids.map_ids`).
+        other_machine: what to do where the run was computed on another kind of machine, which rounds otherwise
+            (:class:`~recbole_apa.core.system.machine.MachineKind`): ``refuse``; ``retrain`` all shards here, which is
+            exact again; or ``accept`` a certificate that promises no equal bits.
+
+    Raises:
+        RequestError: malformed, unknown or served before, by line; nothing was changed.
+        RunError: the run is damaged, in use, or of other data.
+    """
+    if exactness not in LEVELS:
+        raise SettingsError(f"exactness: found {exactness!r}, expected {', '.join(LEVELS[:-1])} or {LEVELS[-1]}")
+    if method not in (EXACT, *NAMES):
+        raise SettingsError(f"unlearn_method: found {method!r}, expected {EXACT} or one of {', '.join(NAMES)}")
+    if method != EXACT and exactness != INHERITED:
+        raise SettingsError(f"exactness: {exactness} needs unlearn_method: {EXACT}, found {method}")
+    if other_machine not in CHOICES:
+        raise SettingsError(f"other_machine: found {other_machine!r}, expected one of {', '.join(CHOICES)}")
+    demands = map_ids(read_demands(Path(requests), columns), ids) if requests else []
+    demands += named_demands(users, items, interactions)
+    opened = run_dir if isinstance(run_dir, RunResult) else None
+    place = run_dir.trainer.store.folder if isinstance(run_dir, RunResult) else run_dir
+    if opened:
+        open_log(opened.config)
+    with working_folder(place, "unlearning", writes=not dry_run) as folder:
+        store = RunStore(folder)
+        store.manifest()
+        with run_lock(folder, "unlearning", writes=not dry_run):
+            session = _Session(store, config_dict, opened, other_machine, writes=not dry_run)
+            carry_out = session.dry_run if dry_run else session.run
+            return carry_out(demands, exactness, method, skip_unknown)
+
+
+def data_left(
+    opened: RunResult,
+    users: Iterable[object] = (),
+    items: Iterable[object] = (),
+    interactions: Iterable[Sequence[object]] = (),
+) -> tuple[Any, Any, Any]:
+    """The loaders that :func:`unlearn` would leave, given the same request; nothing is taken or changed.
+
+    Raises:
+        RequestError: as :func:`unlearn`.
+    """
+    store = RunStore(opened.trainer.store.folder)
+    session = _Session(store, None, opened)
+    asked, _ = session._ask(opened, named_demands(users, items, interactions), INHERITED, EXACT, False)
+    with _view_kept(opened):
+        return data_without(opened, [asked], asked.demands)
+
+
+@contextmanager
+def _view_kept(opened: RunResult) -> Iterator[None]:
+    """What an open run may see is the same afterwards: nothing was forgotten yet."""
+    view = opened.config.view
+    try:
+        yield
+    finally:
+        opened.config.view = view
+
+
+class _Session:
+    """One call of :func:`unlearn`; the caller holds the lock.
+
+    Args:
+        writes: finish what a kill interrupted; else a run that such a thing waits in is refused later.
+    """
+
+    def __init__(
+        self,
+        store: RunStore,
+        changes: Mapping[str, Any] | None,
+        opened: RunResult | None,
+        other_machine: str = REFUSE,
+        writes: bool = True,
+    ) -> None:
+        self.other_machine = other_machine
+        self.store, self.changes, self.opened = store, changes, opened
+        self.keys = opened.keys if opened and not (changes or {}).get(KEY_FILE) else key_ring(changes)
+        self.ledger = Ledger(store.folder, store.salt)
+        waiting = {e.position for e in self.ledger.waiting()}
+        if not writes:
+            refuse_pending(store)
+        with taken(store):
+            self.finished = finish_switch(store, self.ledger, self.keys) if writes else []
+        refuse_gap(store, self.keys)
+        self._closed_now = waiting - {e.position for e in self.ledger.waiting()}
+
+    def run(self, demands: Sequence[Demand], exactness: str, method: str, skip_unknown: bool) -> UnlearnResult:
+        """Carry out what waits, then the new request."""
+        out = UnlearnResult(None, finished=self.finished)
+        if self.ledger.waiting():
+            self._key_old_digests()
+        left = self.ledger.waiting()
+        self._refuse_other_manner(demands, left, exactness, method)
+        if left:
+            opened = open_run(self.store, self.changes, allow_pending=True, keys=self.keys)
+            show = opened.config["show_progress"]
+            with taken(self.store):
+                out.outcomes.append(carry_out(opened, left, show, other_machine=self.other_machine))
+            self.opened = out.outcomes[-1].result
+        demands = self._not_done_now(demands, left)
+        if demands:
+            opened = self._open()
+            self._machines(opened).refuse_others(method)
+            asked, out.left = self._ask(opened, demands, exactness, method, skip_unknown)
+            data = data_without(opened, [asked], asked.demands)
+            out.plan = plan_of(self.store, data, [asked])  # refuses what would leave nothing, before the ledger knows
+            refuse_unreachable(self.store)
+            self._key_old_digests()
+            self._keep_key()
+            entry, show = self.ledger.append(REQUEST, asked.content), opened.config["show_progress"]
+            with taken(self.store):
+                out.outcomes.append(carry_out(opened, [entry], show, data, self.other_machine))
+            out.plan = out.outcomes[-1].plan  # knows a partition that was computed anew
+        elif not left and not self.finished:
+            raise RequestError(
+                "nothing was asked: expected --unlearn=FILE, --forget_users, --forget_items or --forget_interactions; "
+                "no interrupted request is waiting either"
+            )
+        return out
+
+    def _not_done_now(self, demands: Sequence[Demand], waited: Sequence[Entry]) -> list[Demand]:
+        """Demands that the requests which waited did not name too: the same command may have been given again."""
+        late = [e for e in self.ledger.requests() if e.position in self._closed_now]
+        served = self._served([*waited, *late])
+        return [demand for demand in demands if not any(_covers(demand, part) for part in served)]
+
+    def _refuse_other_manner(
+        self, demands: Sequence[Demand], left: Sequence[Entry], exactness: str, method: str
+    ) -> None:
+        """What waits is carried out as it was asked for: a demand that asks for more would be taken for done.
+
+        Raises:
+            RequestError: a request for the same waits at another level or by another method; or one waits so, and
+                nothing else was asked.
+        """
+        late = [e for e in self.ledger.requests() if e.position in self._closed_now]
+        for entry in [*left, *late]:
+            manner = entry.content["exactness"], entry.content.get("method", EXACT)
+            covered = [d for d in demands if any(_covers(d, part) for part in self._served([entry]))]
+            alone = not demands and (exactness, method) != (INHERITED, EXACT)
+            if manner != (exactness, method) and (covered or alone):
+                raise RequestError(
+                    f"the request in line {entry.position} of the ledger waits, or was finished just now, with "
+                    f"exactness {manner[0]} and method {manner[1]}; found {exactness} and {method}. Finish it with "
+                    "--resume alone; what is forgotten then cannot be asked for again"
+                )
+
+    def _key_old_digests(self) -> None:
+        """Digests that an older version only salted are keyed before anything is added to them."""
+        if are_salted(self.store, self.ledger):
+            self._keep_key()
+            key_digests(self.store, self.ledger, self.keys.newest())
+
+    def _keep_key(self) -> None:
+        """Have the key on disk before anything is keyed with it."""
+        self.keys.outside(self.store.folder)
+        self.keys.keep(self.keys.newest())
+
+    def dry_run(self, demands: Sequence[Demand], exactness: str, method: str, skip_unknown: bool) -> UnlearnResult:
+        """The plan of a request that is not taken."""
+        opened = self._open()
+        machines = self._machines(opened)
+        machines.refuse_others(method)
+        asked, left = self._ask(opened, demands, exactness, method, skip_unknown)
+        with _view_kept(opened):
+            data = data_without(opened, [asked], asked.demands)
+            plan = plan_of(self.store, data, [asked])
+            if exactness != INHERITED:
+                partition, shards = new_shards(opened, self.store, data)
+                settle_shards(plan, partition.sizes(), shards, self.store.manifest().get("full_training", {}))
+            if machines.retrains:
+                plan.shards, plan.n_train_samples = list(range(plan.n_shards)), plan.n_kept
+        return UnlearnResult(plan, left=left)
+
+    def _machines(self, opened: RunResult) -> Machines:
+        return machines_of(self.store, opened.model.engine.decoder.device, self.other_machine)
+
+    def _open(self) -> RunResult:
+        """The run with its data as they are now."""
+        if self.opened is None or self._is_stale(self.opened):
+            return open_run(self.store, self.changes, keys=self.keys)
+        self.store.check()
+        return self.opened
+
+    def _is_stale(self, opened: RunResult) -> bool:
+        """Whether another process made the run forget something since it was opened."""
+        known = opened.config.view.row_digests if opened.config.view else frozenset()
+        return known != set(self.store.manifest()["forgotten"])
+
+    def _ask(
+        self, opened: RunResult, demands: Sequence[Demand], exactness: str, method: str, skip_unknown: bool
+    ) -> tuple[_Asked, list[str]]:
+        """What goes into the ledger: digests alone."""
+        digester, earlier = Digester(self.store.salt, self.keys.newest()), self._served(self.ledger.requests())
+        # before any filter: a row that a filter keeps out now may come in later, in place of a forgotten one
+        rows = opened.data[0]._dataset.raw_interactions
+        found = find(demands, rows, lambda d: any(_covers(d, part) for part in earlier), skip_unknown)
+        content = {**_digests(found, rows, digester), KEY: self.keys.newest().name}
+        return _Asked({**content, "exactness": exactness, "method": method}, found.demands), found.left
+
+    def _served(self, entries: Sequence[Entry]) -> tuple[Forgotten, ...]:
+        """What requests named."""
+        return view_of(entries, self.store.salt, self.keys).forgotten
+
+
+def _scopes(demand: Demand, hits: np.ndarray, rows: Interactions) -> list[Scope]:
+    """What a demand names: a user, an item, a pair, or the times of a pair that it came to."""
+    if demand.kind != "interaction":
+        return [Scope(demand.kind, demand.user, demand.item)]
+    if demand.time is None or rows.times is None:
+        return [Scope(PAIR, demand.user, demand.item)]
+    return [Scope(ROW, demand.user, demand.item, time) for time in set(rows.times[hits].tolist())]
+
+
+def _covers(demand: Demand, served: Forgotten) -> bool:
+    """Whether requests named the same as a demand, or more: then nothing of it can be left."""
+    scopes = []
+    if demand.user is not None:
+        scopes.append(Scope(USER, demand.user))
+    if demand.item is not None:
+        scopes.append(Scope(ITEM, None, demand.item))
+    # of requests from before run format 3; the pairs that they noted may be those of single rows
+    if any(served.digester.of(" ".join(scope.names())) in served.old_names for scope in scopes):
+        return True
+    if demand.kind == "interaction":
+        scopes.append(Scope(PAIR, demand.user, demand.item))
+        if demand.time is not None:
+            scopes.append(Scope(ROW, demand.user, demand.item, demand.time))
+    return any(served.digester.of(*scope.names()) in served.scopes for scope in scopes)
+
+
+def _digests(found: Found, rows: Interactions, digester: Digester) -> dict[str, list[str]]:
+    asked = zip(found.demands, found.hits, strict=True)
+    scopes = {scope for demand, hits in asked for scope in _scopes(demand, hits, rows)}
+    keys = {digester.of(key) for key in rows.row_keys(np.array(found.rows))}
+    return {"interactions": sorted(keys), "hides": sorted(digests_of(scopes, digester))}
