@@ -46,7 +46,7 @@ class Stepper:
     def step(self, i: int) -> tuple[float, float]:
         """Seconds and loss of the i-th step."""
         start = time.perf_counter()
-        value = self.course.follow(self.model.calculate_loss(self.batches[i]))
+        value = self.course.step_on(self.model.calculate_loss(self.batches[i]))
         return time.perf_counter() - start, value
 
 

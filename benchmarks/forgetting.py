@@ -15,7 +15,7 @@ from tabulate import tabulate
 from recbole_apa import compare_forgetting
 from recbole_apa.cli.main import parse_arguments
 from recbole_apa.comparison.forget_task import ForgetRequest
-from recbole_apa.comparison.presets import read_experiment
+from recbole_apa.comparison.presets import read_preset
 from recbole_apa.comparison.report.forgetting import forgetting_rows
 from recbole_apa.comparison.row import Row
 
@@ -44,7 +44,7 @@ def main() -> None:
     given, further = parser.parse_known_args()
     rows = {}
     for title, experiment in EXPERIMENTS.items():
-        kept = read_experiment(experiment)
+        kept = read_preset(experiment)
         request, options = ForgetRequest(**kept.forget), {**kept.options, **parse_arguments(further)}
         folder = given.out / experiment.replace("_", "-")
         rows[title] = compare_forgetting(

@@ -20,7 +20,7 @@ from benchmarks.random_llama import plain_tokenizer, write_random_llama
 from benchmarks.random_state import fill_adapters
 from recbole_apa import APAConfig, run, unlearn, verify
 from recbole_apa.backbone.candidate_scoring import ListScorer
-from recbole_apa.backbone.engine import ScoringEngine, StateCache
+from recbole_apa.backbone.engine import ActivationCache, ScoringEngine
 from recbole_apa.backbone.load import load_backbone
 from recbole_apa.data.prompts import PromptInput
 from recbole_apa.data.recbole_settings import read_settings
@@ -134,7 +134,7 @@ def check_aggregation(place: Place, dtype: str = "float32") -> str:
     worst = max(worst, _gap(here.scores(prompts, one_hot, "non_decomposition"), alone[:, 0]))
     assert worst <= NEAR[dtype], f"scores differ by {worst:.3g}, expected at most {NEAR[dtype]:g}"
     assert _gap(alone[:, 0], alone[:, 1]) > 1e-3, "two adapters say the same: nothing was compared"
-    kept, here.cache = here.cache, StateCache(0)
+    kept, here.cache = here.cache, ActivationCache(0)
     new = here.scores(prompts, weights, "decomposition")
     here.cache = kept
     assert torch.equal(new, here.scores(prompts, weights, "decomposition")), "kept states give other scores than new"

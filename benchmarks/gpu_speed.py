@@ -180,7 +180,7 @@ def measure_step(device: torch.device, sizes: Sizes, deadline: float) -> dict[st
             if anew:
                 engine.keep_only([])
             with repeatable(device):
-                return course.follow(engine.training_losses(prompts, labels, [0] * len(prompts), s.training)[0])
+                return course.step_on(engine.training_losses(prompts, labels, [0] * len(prompts), s.training)[0])
 
         return Contender(run, len(prompts))
 

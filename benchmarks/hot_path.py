@@ -29,7 +29,7 @@ from benchmarks.random_llama import plain_tokenizer, write_random_llama
 from benchmarks.random_state import fill_adapters, random_rule
 from recbole_apa import APA, APAConfig
 from recbole_apa.adapters.training import AdapterCourse
-from recbole_apa.backbone.engine import StateCache
+from recbole_apa.backbone.engine import ActivationCache
 from recbole_apa.data.dataloader import ShardBatches
 from recbole_apa.pipeline.build import build
 
@@ -113,7 +113,7 @@ class Work:
         bank.train(True)
         course = AdapterCourse(bank.parameters(), len(self.batches), settings.training, 0)
         for batch in self.batches:
-            course.follow(self.model.calculate_loss(batch))
+            course.step_on(self.model.calculate_loss(batch))
         bank.train(False)
         return len(self.batches)
 
@@ -124,7 +124,7 @@ class Work:
         fill_adapters(engine.bank, self.k)
         self.model.rule = random_rule(self.k, engine.decoder.hidden_size)
         engine.side_by_side = lambda job, items: [job(item) for item in items]
-        kept, engine.cache = engine.cache, StateCache(0)
+        kept, engine.cache = engine.cache, ActivationCache(0)
         for prompt in self.prompts:
             self.model.aggregate([prompt], self.model.weights([prompt]), "decomposition")
         del engine.side_by_side

@@ -16,7 +16,7 @@ from tabulate import tabulate
 
 from recbole_apa import compare
 from recbole_apa.cli.main import parse_arguments
-from recbole_apa.comparison.presets import read_experiment
+from recbole_apa.comparison.presets import read_preset
 from recbole_apa.comparison.row import DONE, REFERENCE, Row
 
 # Hu et al., Table 1, LLaMA-7B; one number each
@@ -77,7 +77,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--out", type=Path, required=True)
     given, further = parser.parse_known_args()
-    kept = read_experiment("table1")
+    kept = read_preset("table1")
     options = {**kept.options, **parse_arguments(further)}
     result = compare(kept.names, given.dataset, (), options, seeds=given.seeds, folder=given.out)
     print(result.table)

@@ -9,11 +9,11 @@ from recbole.data import data_preparation
 from recbole.utils import init_seed
 
 from recbole_apa import APA, APAConfig, APATrainer
-from recbole_apa.backbone.engine import StateCache
+from recbole_apa.backbone.engine import ActivationCache
 from recbole_apa.core.settings import STATE_KEYS
 from recbole_apa.pipeline.recbole_bridge import make_dataset
 
-_caches: dict[tuple[Any, ...], StateCache] = {}
+_caches: dict[tuple[Any, ...], ActivationCache] = {}
 
 
 @dataclass

@@ -16,8 +16,8 @@ from tabulate import tabulate
 from benchmarks.paper import PAPER as PAPERS
 from recbole_apa import compare
 from recbole_apa.cli.main import parse_arguments
-from recbole_apa.comparison.experiment import SAMPLES
-from recbole_apa.comparison.presets import read_experiment
+from recbole_apa.comparison.presets import read_preset
+from recbole_apa.comparison.run_methods import SAMPLES
 from recbole_apa.core.files.whole import read_json
 from recbole_apa.evaluation.metrics import auc, interval, resampled_aucs
 from recbole_apa.evaluation.simple_rules import HISTORY_AND_ITEM, HISTORY_LIKE_RATE
@@ -78,7 +78,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--rows", type=Path, required=True)
     given, further = parser.parse_known_args()
-    options = {**read_experiment("table1").options, **parse_arguments(further)}
+    options = {**read_preset("table1").options, **parse_arguments(further)}
     result = compare(RULES, "ml-100k", (), options, seeds=given.seeds, folder=given.rows)
     labels = np.array(read_json(given.rows / SAMPLES)["label"])
     seeds = sorted({row.seed for row in result.rows})[: given.seeds]

@@ -64,7 +64,7 @@ def forget_one(made: RunResult, pair: Pair, states: str) -> tuple[float, Outcome
     if states != "warm":
         made.model.engine.keep_only([])
     if states == "disk":
-        made.trainer.load_states(*made.data[:2])
+        made.trainer.load_activations(*made.data[:2])
     read = time.perf_counter() - start
     outcome = unlearn(made, interactions=[pair]).outcomes[0]
     return read + outcome.seconds, outcome

@@ -28,7 +28,7 @@ _WHERE = {
     "RunResult": "recbole_apa.pipeline.build",
     "evaluate_run": "recbole_apa.pipeline.quick_start",
     "register": "recbole_apa.pipeline.recbole_bridge",
-    "compare": "recbole_apa.comparison.experiment",
+    "compare": "recbole_apa.comparison.run_methods",
     "copy_run": "recbole_apa.runs.remote.working_copy",
     "compare_forgetting": "recbole_apa.comparison.forgetting",
     "ForgetRequest": "recbole_apa.comparison.forget_task",
@@ -60,9 +60,9 @@ __all__ = [
 ]
 
 if TYPE_CHECKING:
-    from recbole_apa.comparison.experiment import compare
     from recbole_apa.comparison.forget_task import ForgetRequest
     from recbole_apa.comparison.forgetting import compare_forgetting
+    from recbole_apa.comparison.run_methods import compare
     from recbole_apa.core.errors import APAError
     from recbole_apa.data.dataset import APADataset
     from recbole_apa.model.apa import APA

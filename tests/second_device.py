@@ -60,7 +60,9 @@ def score(**changes):
     frozen = engine.freeze(PROMPTS)
     out = [engine.embeddings(PROMPTS), engine.adapter_scores(PROMPTS), engine.answer_logits(PROMPTS, adapter=False)]
     out += [engine.scores(PROMPTS, torch.rand(4, 3), mode) for mode in ("decomposition", "non_decomposition")]
-    assert {f.states.device.type for f in frozen} == {OTHER} and {f.embedding.device.type for f in frozen} == {"cpu"}
+    assert {f.activations.device.type for f in frozen} == {OTHER} and {f.embedding.device.type for f in frozen} == {
+        "cpu"
+    }
     lists, pooled = ListScorer(engine), [TokenizedPrompt(p.ids, p.positions, p.labels, 0, 10) for p in PROMPTS]
     read = lists.read(pooled)
     for alike in (True, False):

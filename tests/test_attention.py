@@ -9,7 +9,7 @@ from recbole_apa.adapters.aggregation import (
     Memory,
     WeightRule,
     adaptive_weights,
-    choose_attention,
+    choose_weights,
     cosine,
     major_weights,
     neighbor_errors,
@@ -110,12 +110,12 @@ def test_a_memory_of_one_user_leaves_out_the_row_alone():
 
 def test_choice_prefers_what_the_clusters_call_for():
     # each row's neighbour is in its own cluster, so sharp weights find the right adapter
-    best = choose_attention(memory(), ALL, (0.0, 1.0, 100.0), (1,))[0]
+    best = choose_weights(memory(), ALL, (0.0, 1.0, 100.0), (1,))[0]
     assert best.tau == 100.0
     assert best.log_loss == pytest.approx(-math.log(0.9), abs=1e-4)
 
 
 def test_choice_of_equals_is_the_smallest():
     flat = Memory(torch.eye(3), torch.full((3, 2), 0.5), torch.tensor([1.0, 0.0, 1.0]), torch.arange(3))
-    best = choose_attention(flat, ALL, (0.0, 10.0), (1, 2))[0]
+    best = choose_weights(flat, ALL, (0.0, 10.0), (1, 2))[0]
     assert (best.tau, best.n_neighbors) == (0.0, 1)

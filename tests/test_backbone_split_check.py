@@ -40,12 +40,12 @@ def start(folder, placement=None, max_tokens=300, **changes):
     return ScoringEngine(load_backbone(s, CPU, placement), s, PromptSettings("list", None, max_tokens), ADAPTERS, 1e9)
 
 
-def cut_list(self, states, cache=None):
+def cut_list(self, activations, cache=None):
     """The upper layers in a list of their own: each gets the mask and rotary base of another number."""
     own = list(self.decoder.layers)
     self.decoder.layers = nn.ModuleList(own[self.n_trunk :])
     try:
-        return self.decoder(inputs_embeds=states, use_cache=False).last_hidden_state
+        return self.decoder(inputs_embeds=activations, use_cache=False).last_hidden_state
     finally:
         self.decoder.layers = nn.ModuleList(own)
 

@@ -12,7 +12,7 @@ from recbole_apa import audit, evaluate_run, run, unlearn, verify
 from recbole_apa.core.errors import CertificateError, RunError
 from recbole_apa.data.forgotten import PAIR, USER, Forgotten, Scope
 from recbole_apa.data.samples import LabelledItems
-from recbole_apa.data.visible_data import DataView
+from recbole_apa.data.visible_data import VisibleData
 from recbole_apa.evidence.search import Name, RawFiles, Sought, in_exports, in_state, named, scan
 from recbole_apa.runs.store import RunStore
 from tests.unlearning_helpers import copy_run, shown_interaction, state, tree
@@ -21,7 +21,7 @@ CHECK = Path(__file__).resolve().parent.parent / "recbole_apa" / "evidence" / "s
 
 
 def nothing_is_hidden(patch):
-    patch.setattr(DataView, "visible", lambda self, rows: np.ones(len(rows), dtype=bool))
+    patch.setattr(VisibleData, "visible", lambda self, rows: np.ones(len(rows), dtype=bool))
 
 
 def only_whole_users_are_hidden(patch):

@@ -12,13 +12,13 @@ import pytest
 from benchmarks.paper import PAPER, agreement, beside_the_paper
 from recbole_apa import APAConfig, compare
 from recbole_apa.cli.main import main
-from recbole_apa.comparison.context import open_bench
-from recbole_apa.comparison.experiment import _key
-from recbole_apa.comparison.presets import read_experiment
+from recbole_apa.comparison.context import open_context
+from recbole_apa.comparison.presets import read_preset
 from recbole_apa.comparison.registry import ADAPTERS, GROUPS, make_methods, row_names
 from recbole_apa.comparison.report.criterion import ByLabel
 from recbole_apa.comparison.report.table import NOISE, comparison_rows, headers, slice_tables
 from recbole_apa.comparison.row import DONE, FAILED, Row, RowStore, peak_memory
+from recbole_apa.comparison.run_methods import _key
 from recbole_apa.core.errors import RunError, SettingsError
 from recbole_apa.core.properties import properties_folder
 from recbole_apa.unlearning.approximate.unlearner import NAMES as APPROXIMATE
@@ -36,8 +36,8 @@ NAMES = [
 
 
 @pytest.fixture(scope="module")
-def bench(options, work_folder, tmp_path_factory):
-    return open_bench("board", [], options, tmp_path_factory.mktemp("bench"))
+def context(options, work_folder, tmp_path_factory):
+    return open_context("board", [], options, tmp_path_factory.mktemp("bench"))
 
 
 CONTRACT = [
@@ -54,15 +54,15 @@ CONTRACT = [
 
 
 @pytest.mark.parametrize("name", CONTRACT)
-def test_every_method_keeps_the_contract(name, bench):
-    (method,) = make_methods(bench, [name], {"BPR": {"epochs": 3}, "FM": {"epochs": 3}})
+def test_every_method_keeps_the_contract(name, context):
+    (method,) = make_methods(context, [name], {"BPR": {"epochs": 3}, "FM": {"epochs": 3}})
     if name not in GROUPS["rules"]:
         with pytest.raises(RunError, match="call fit first"):
             method.score(name)
     fitted = method.fit(1)
     scored = method.score(name)
     scores = scored.scores
-    assert scores.shape == (len(bench.splits["test"]),) and np.isfinite(scores).all()
+    assert scores.shape == (len(context.splits["test"]),) and np.isfinite(scores).all()
     assert method.score(name).scores.tolist() == scores.tolist()
     if scored.is_probability:
         assert scores.min() >= 0 and scores.max() <= 1
@@ -80,7 +80,7 @@ def test_every_method_keeps_the_contract(name, bench):
 
 def test_options_that_change_the_rows_fail_and_seeds_do_not_change_them(options, work_folder, tmp_path):
     mixed = {**options, "eval_args": {"split": {"RS": [0.8, 0.1, 0.1]}, "order": "RO", "mode": "labeled"}}
-    drawn = open_bench("board", [], mixed, tmp_path)
+    drawn = open_context("board", [], mixed, tmp_path)
     (other,) = make_methods(drawn, ["APA:test_samples=5"])
     with pytest.raises(RunError, match=f"test has 5 samples that are not the {len(drawn.splits['test'])}"):
         other.fit(1)
@@ -90,17 +90,17 @@ def test_options_that_change_the_rows_fail_and_seeds_do_not_change_them(options,
     assert [s.sample_id for s in tested] == [s.sample_id for s in drawn.splits["test"]]
 
 
-def test_rows_of_one_training_are_trained_once(bench):
+def test_rows_of_one_training_are_trained_once(context):
     names = ["APA(D)", "APA(ND)", "APA:weight_rule=average", "APA:tau=1000", "SISA", "APA:partition=random"]
-    methods = make_methods(bench, names)
+    methods = make_methods(context, names)
     assert [tuple(m.rows) for m in methods] == [tuple(names[:4]), tuple(names[4:])]
 
 
-def test_tau_and_n_of_a_row_are_those_that_a_training_with_them_has(bench, options, tmp_path):
+def test_tau_and_n_of_a_row_are_those_that_a_training_with_them_has(context, options, tmp_path):
     row = "APA:tau=1000+n_neighbors=3"
-    (served,) = make_methods(bench, ["APA(D)", row])
+    (served,) = make_methods(context, ["APA(D)", row])
     served.fit(1)
-    other = open_bench("board", [], {**options, "tau": 1000, "n_neighbors": 3}, tmp_path)
+    other = open_context("board", [], {**options, "tau": 1000, "n_neighbors": 3}, tmp_path)
     (trained,) = make_methods(other, ["APA(D)"])
     trained.fit(1)
     assert served.score(row).scores.tolist() == trained.score("APA(D)").scores.tolist()
@@ -110,9 +110,9 @@ def test_tau_and_n_of_a_row_are_those_that_a_training_with_them_has(bench, optio
     assert served.score(row).scores.tolist() != served.score("APA(D)").scores.tolist()
 
 
-def test_what_a_baseline_forgets_is_in_no_row_it_is_trained_on_again(bench):
-    user, item = bench.request()
-    folder = bench.presplit_without(user, item)
+def test_what_a_baseline_forgets_is_in_no_row_it_is_trained_on_again(context):
+    user, item = context.request()
+    folder = context.presplit_without(user, item)
     for part in ("train", "train_likes", "valid", "test"):
         with open(folder / "presplit" / f"presplit.{part}.inter") as file:
             for row in csv.DictReader(file, delimiter="\t"):
@@ -188,7 +188,7 @@ def test_a_new_row_of_a_known_training_leaves_the_known_ones_as_they_are(compare
 
 def test_another_draw_of_the_same_data_is_another_comparison(options, work_folder, tmp_path):
     mixed = {**options, "eval_args": {"split": {"RS": [0.8, 0.1, 0.1]}, "order": "RO", "mode": "labeled"}}
-    one, same, other = (open_bench("board", [], {**mixed, "seed": seed}, tmp_path) for seed in (1, 1, 2))
+    one, same, other = (open_context("board", [], {**mixed, "seed": seed}, tmp_path) for seed in (1, 1, 2))
     assert one.data[0]._dataset.old_digest == other.data[0]._dataset.old_digest
     assert one.rows_digest == same.rows_digest != other.rows_digest
 
@@ -288,7 +288,7 @@ def test_every_experiment_names_rows_and_options_that_exist():
     files = sorted((properties_folder() / "experiments").glob("*.yaml"))
     assert len(files) >= 4
     for path in files:
-        kept = read_experiment(path.stem)
+        kept = read_preset(path.stem)
         assert path.read_text().startswith("#") and f"--experiment={path.stem}" in path.read_text()
         config = APAConfig("APA", "ml-100k", None, dict(kept.options))
         assert config["train_samples"] == (64 if kept.forget else 1024) and kept.seeds == 3
@@ -310,10 +310,10 @@ def test_agreement_is_of_ranks_and_over_seeds_that_both_have():
 def test_rows_kept_in_the_repository_are_found(tmp_path):
     """An option that is new must not make them look like rows of something else."""
     kept = Path(__file__).resolve().parent.parent / "benchmarks" / "results" / "table1-movie"
-    bench = open_bench("ml-100k", (), dict(read_experiment("table1").options), tmp_path)
+    context = open_context("ml-100k", (), dict(read_preset("table1").options), tmp_path)
     for name in ("APA(D)", "APA(ND)", "Retraining", "HistoryLikeRate"):
         for seed in (2020, 2021, 2022):
-            assert RowStore(kept).find(name, seed, _key(bench, name, {})), (name, seed)
+            assert RowStore(kept).find(name, seed, _key(context, name, {})), (name, seed)
 
 
 def test_an_experiment_runs_from_the_command_line(options, tmp_path, capsys):
@@ -341,17 +341,17 @@ def test_papers_table_beside_ours():
     assert found[1] == ["SISA", "0.7000", "0.7035", "-0.0300", "-0.0393"]
 
 
-def test_plain_averages_fill_no_memory_and_train_the_same_adapters(bench):
-    (plain,) = make_methods(bench, ["SISA"])
+def test_plain_averages_fill_no_memory_and_train_the_same_adapters(context):
+    (plain,) = make_methods(context, ["SISA"])
     plain.fit(1)
     assert len(plain.made.model.rule.memory.labels) == 0
     scores = plain.score("SISA").scores.tolist()
-    (cache,) = bench.caches.values()
+    (cache,) = context.caches.values()
     known = cache.n_bytes
     plain.unlearn()
     assert plain.made.data[1]._dataset.samples == [] and plain.made.model.engine.cache.n_bytes < known
     assert cache.n_bytes == known  # the other methods' states are there still
-    (both,) = make_methods(bench, ["SISA", "APA:partition=random"])
+    (both,) = make_methods(context, ["SISA", "APA:partition=random"])
     both.fit(1)
     assert len(both.made.model.rule.memory.labels) == 12
     assert both.score("SISA").scores.tolist() == scores

@@ -11,7 +11,7 @@ from recbole_apa.data.draw import draw_rows
 from recbole_apa.data.forgotten import ITEM, PAIR, ROW, USER, Digester, Forgotten, Scope, digests_of
 from recbole_apa.data.samples import Interactions, order_windows, time_texts
 from recbole_apa.data.tokens import Tokens
-from recbole_apa.data.visible_data import DataView, key_of
+from recbole_apa.data.visible_data import VisibleData, key_of
 from recbole_apa.evidence import Key
 
 few = settings(deadline=None, max_examples=100)
@@ -176,10 +176,10 @@ def test_rows_are_hidden_by_name_and_no_others(table, asked):
             gone |= {row} if same[kind] else set()
     for key in (None, Key(b"k" * 32)):
         known = digests_of(hidden, Digester("salt", key))
-        view = DataView((Forgotten(Digester("salt", key), scopes=known),))
-        assert view.visible(interactions(table)).tolist() == [row not in gone for row in range(len(table))]
+        visible_data = VisibleData((Forgotten(Digester("salt", key), scopes=known),))
+        assert visible_data.visible(interactions(table)).tolist() == [row not in gone for row in range(len(table))]
         for other in (Digester("other", key), Digester("salt", Key(b"l" * 32))):
-            assert DataView((Forgotten(other, scopes=known),)).visible(interactions(table)).all()
+            assert VisibleData((Forgotten(other, scopes=known),)).visible(interactions(table)).all()
 
 
 def test_the_key_of_an_id_leaves_out_the_repeat_alone():

@@ -9,7 +9,7 @@ import pytest
 
 from recbole_apa import audit, compare, run, unlearn
 from recbole_apa.cli.main import main
-from recbole_apa.comparison.context import open_bench
+from recbole_apa.comparison.context import open_context
 from recbole_apa.comparison.forget_task import ForgetRequest
 from recbole_apa.comparison.forgetting import compare_forgetting
 from recbole_apa.comparison.registry import make_methods
@@ -47,18 +47,18 @@ def own(options, data_folder, tmp_path):
 
 @pytest.mark.parametrize("name", ["Pop", "BPR", "FM", "SASRec", "RecEraser", "ItemMean"])
 def test_methods_read_columns_of_ones_own(name, own, options, tmp_path):
-    bench = open_bench("board", [], own, tmp_path / "own")
-    usual = open_bench("board", [], {**options, "epochs": 1}, tmp_path / "usual")
+    context = open_context("board", [], own, tmp_path / "own")
+    usual = open_context("board", [], {**options, "epochs": 1}, tmp_path / "usual")
     scores = []
-    for each in (bench, usual):
+    for each in (context, usual):
         (method,) = make_methods(each, [name], QUICK)
         method.fit(1)
         scores.append(method.score(name).scores)
         method.unlearn()
-    assert bench.labels("test").tolist() == usual.labels("test").tolist()
+    assert context.labels("test").tolist() == usual.labels("test").tolist()
     if name != "FM":  # which has the further column to learn from
         assert scores[0].tolist() == pytest.approx(scores[1].tolist(), abs=1e-5)
-    assert bench.item_columns == ["item_id", "title", "year"]
+    assert context.item_columns == ["item_id", "title", "year"]
 
 
 def test_a_comparison_of_ones_own_columns_has_figures(own, tmp_path, capsys):
@@ -79,13 +79,13 @@ def test_files_with_other_separators_encodings_and_marks_are_read(own, tmp_path)
         text = file.read_text().replace("\t", ",").replace("Even", "Été")
         file.write_bytes(text.encode("latin-1"))
     changed = {**own, "field_separator": ",", "encoding": "latin-1", "load_col": {**own["load_col"], "item": "*"}}
-    bench = open_bench("board", [], changed, tmp_path / "own")
-    assert bench.item_columns == ["item_id", "title", "year"]
+    context = open_context("board", [], changed, tmp_path / "own")
+    assert context.item_columns == ["item_id", "title", "year"]
     for name in ("FM", "SASRec"):
-        (method,) = make_methods(bench, [name], QUICK)
+        (method,) = make_methods(context, [name], QUICK)
         method.fit(1)
         assert np.isfinite(method.score(name).scores).all()
-    with open(bench.presplit() / "presplit" / "presplit.test.inter", encoding="latin-1") as lines:
+    with open(context.presplit() / "presplit" / "presplit.test.inter", encoding="latin-1") as lines:
         head = next(csv.reader(lines))
     assert head == ["customer:token", "product:token", "liked:float", "product_list:token_seq"]
 
@@ -106,8 +106,8 @@ def test_item_ids_with_blanks_fail_models_of_histories_alone(options, data_folde
     for name in ("board.inter", "board.item"):
         text = (data_folder / "board" / name).read_text()
         (folder / name).write_text(text.replace("\ti", "\tthe i").replace("\ni", "\nthe i").replace("the item", "item"))
-    bench = open_bench("board", [], {**options, "data_path": str(tmp_path / "data")}, tmp_path / "bench")
-    general, sequential = make_methods(bench, ["BPR", "SASRec"], QUICK)
+    context = open_context("board", [], {**options, "data_path": str(tmp_path / "data")}, tmp_path / "bench")
+    general, sequential = make_methods(context, ["BPR", "SASRec"], QUICK)
     general.fit(1)
     with pytest.raises(DataError, match=r"item ids such as 'the i\d+' hold ' '.*--seq_separator"):
         sequential.fit(1)

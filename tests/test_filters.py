@@ -14,7 +14,7 @@ from recbole_apa.data.load import load_dataset
 from recbole_apa.data.reader import read_table
 from recbole_apa.data.recbole_split import read_split, split_rows
 from recbole_apa.data.tokens import Tokens
-from recbole_apa.data.visible_data import DataView
+from recbole_apa.data.visible_data import VisibleData
 
 COUNTS = [*[None] * 6, "[2,inf)", "[3,inf)", "(1,4)", "[1,5]", "[2,3];[5,inf)", "[0,inf)", "(0,3]", "[5,9];[1,2]"]
 VALUES = {
@@ -78,7 +78,7 @@ def our_tables(config):
     dataset.config, dataset.logger = config, SimpleNamespace(debug=lambda *_: None)
     dataset._get_preset()
     dataset._get_field_from_config()
-    return load_dataset(dataset, "d", Path(config["data_path"]), DataView())
+    return load_dataset(dataset, "d", Path(config["data_path"]), VisibleData())
 
 
 def write_dataset(folder, rng):

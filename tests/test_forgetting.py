@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 
 from recbole_apa.cli.main import main
-from recbole_apa.comparison.context import bench_in, open_bench
+from recbole_apa.comparison.context import context_in, open_context
 from recbole_apa.comparison.forget_task import ForgetRequest, open_task
 from recbole_apa.comparison.forgetting import ORIGINAL, OTHER_SEED, compare_forgetting
 from recbole_apa.comparison.methods.sharded import AdapterMethod
-from recbole_apa.comparison.presets import read_experiment
+from recbole_apa.comparison.presets import read_preset
 from recbole_apa.comparison.registry import ADAPTERS, REFERENCE
 from recbole_apa.comparison.row import DONE, FAILED
 from recbole_apa.core.errors import SettingsError
@@ -25,11 +25,11 @@ from recbole_apa.unlearning.approximate.unlearner import NAMES, ApproximateSetti
 @pytest.fixture(scope="module")
 def trained(options, work_folder, tmp_path_factory):
     """The original model with a task of forgetting two users."""
-    bench = open_bench("board", [], options, tmp_path_factory.mktemp("bench"))
+    context = open_context("board", [], options, tmp_path_factory.mktemp("bench"))
     changes, serving = ADAPTERS[REFERENCE]
-    method = AdapterMethod(bench, {REFERENCE: serving}, changes)
+    method = AdapterMethod(context, {REFERENCE: serving}, changes)
     method.fit(2020)
-    task = open_task(method.made, bench.data[1]._dataset, ForgetRequest(users_ratio=0.2), 2020)
+    task = open_task(method.made, context.data[1]._dataset, ForgetRequest(users_ratio=0.2), 2020)
     return method, task, method.made.model.engine.bank.extract(0)
 
 
@@ -52,7 +52,7 @@ def test_a_task_parts_what_goes_from_what_stays(trained):
 def test_a_sample_whose_history_shows_it_is_forgotten_as_it_was_and_kept_as_it_is_rewritten(trained):
     method, _, _ = trained
     asked = ForgetRequest(ratio=0.2)
-    task = open_task(method.made, method.bench.data[1]._dataset, asked, 2020)
+    task = open_task(method.made, method.context.data[1]._dataset, asked, 2020)
     forget, retain = (task.steps[0].parts[name] for name in ("forget", "retain"))
     both = set(forget.ids) & set(retain.ids)
     assert both
@@ -64,7 +64,7 @@ def test_a_sample_whose_history_shows_it_is_forgotten_as_it_was_and_kept_as_it_i
 @pytest.mark.parametrize("asked", [ForgetRequest(n_interactions=4, one_by_one=True), ForgetRequest(n_users=2)])
 def test_a_stream_is_a_request_for_each_thing_given_the_ones_before(trained, asked):
     method, _, _ = trained
-    task = open_task(method.made, method.bench.data[1]._dataset, asked, 2020)
+    task = open_task(method.made, method.context.data[1]._dataset, asked, 2020)
     things = next(iter(task.asked.values()))
     assert len(things) == max(asked.n_interactions, asked.n_users)
     assert [step.asked for step in task.steps] == asked.requests(task.asked)
@@ -75,7 +75,7 @@ def test_a_stream_is_a_request_for_each_thing_given_the_ones_before(trained, ask
         assert {(i, kept.prompts[kept.ids.index(i)].ids) for i in seen.ids} == {
             (i, p.ids) for i, p in zip(seen.ids, seen.prompts, strict=True)
         }
-    whole = open_task(method.made, method.bench.data[1]._dataset, replace(asked, one_by_one=False), 2020)
+    whole = open_task(method.made, method.context.data[1]._dataset, replace(asked, one_by_one=False), 2020)
     left = [p.ids for p in whole.steps[0].parts["retain"].prompts]
     assert [p.ids for p in task.steps[-1].parts["retain"].prompts] == left
     assert task.judged["forget"].ids == whole.judged["forget"].ids
@@ -127,7 +127,7 @@ def test_every_kept_experiment_of_forgetting_says_what_it_forgets():
     kept = [p.stem for p in (properties_folder() / "experiments").glob("forget_*.yaml")]
     assert len(kept) == 9
     for name in kept:
-        experiment = read_experiment(name)
+        experiment = read_preset(name)
         ForgetRequest(**experiment.forget)
         assert not set(experiment.names) - set(NAMES) - set(ADAPTERS)
 
@@ -204,11 +204,11 @@ def test_a_stream_ends_where_all_at_once_ends_for_exact_methods_alone(options, w
 
 def test_another_seed_is_trained_on_what_the_request_left(options, work_folder, tmp_path):
     """The same, bit for bit, as training on everything and retraining after the request."""
-    with bench_in(tmp_path, "board", [], options) as bench:
+    with context_in(tmp_path, "board", [], options) as context:
         changes, serving = ADAPTERS[REFERENCE]
 
         def method():
-            return AdapterMethod(bench, {REFERENCE: serving}, changes)
+            return AdapterMethod(context, {REFERENCE: serving}, changes)
 
         one, other = method(), method()
         one.fit(3)

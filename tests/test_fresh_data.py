@@ -11,7 +11,7 @@ from recbole.utils import init_seed
 from recbole_apa import APAConfig
 from recbole_apa.core.errors import DataError
 from recbole_apa.data.forgotten import ITEM, PAIR, ROW, USER, Digester, Forgotten, Scope, digests_of
-from recbole_apa.data.visible_data import DataView
+from recbole_apa.data.visible_data import VisibleData
 from recbole_apa.evidence.key import Key
 from recbole_apa.pipeline.recbole_bridge import make_dataset
 
@@ -78,7 +78,7 @@ def request_by_chance(chance, rows, timed):
         return any((u in (None, row[0])) and (i in (None, row[1])) and (t in (None, row[3])) for _, u, i, t in named)
 
     hidden = Forgotten(digester, scopes=digests_of([Scope(*wanted) for wanted in named], digester))
-    return DataView((hidden,)), [row for row in rows if not is_named(row)]
+    return VisibleData((hidden,)), [row for row in rows if not is_named(row)]
 
 
 def write(folder, rows, items):
@@ -92,10 +92,10 @@ def write(folder, rows, items):
     return folder
 
 
-def read(folder, options, view=None):
+def read(folder, options, visible_data=None):
     """All that a training takes from the files; or why it is refused."""
     config = APAConfig("APA", "some", config_dict={**options, "data_path": str(folder)})
-    config.view = view
+    config.visible_data = visible_data
     init_seed(config["seed"], True)
     try:
         parts = make_dataset(config).build()
@@ -117,12 +117,12 @@ def compare(seed, options, folder):
     """Whether there was something to compare: a dataset that a training takes, before and after."""
     chance = random.Random(seed)
     rows, items, changes = drawn_by_chance(chance)
-    view, left = request_by_chance(chance, rows, "timestamp" in changes["load_col"]["inter"])
+    visible_data, left = request_by_chance(chance, rows, "timestamp" in changes["load_col"]["inter"])
     given = {**options, **changes}
     whole, cleaned = write(folder / "whole", rows, items), write(folder / "cleaned", left, items)
-    hidden, deleted = read(whole, given, view), read(cleaned, given)
+    hidden, deleted = read(whole, given, visible_data), read(cleaned, given)
     assert hidden == deleted, (seed, given)
-    assert read(cleaned, given, view) == deleted, (seed, given)
+    assert read(cleaned, given, visible_data) == deleted, (seed, given)
     return isinstance(deleted, dict) and len(left) < len(rows)
 
 

@@ -6,7 +6,7 @@ from safetensors.torch import load_file, save_file
 from recbole_apa import audit, evaluate_run, run, unlearn, verify
 from recbole_apa.core.seeding import digest_of
 from recbole_apa.runs.store import STATES
-from recbole_apa.runs.trunk_activations import state_name
+from recbole_apa.runs.trunk_activations import activation_name
 from tests.unlearning_helpers import shown_interaction, state
 
 
@@ -16,7 +16,7 @@ def kept(folder):
 
 
 def names_of(result, *parts):
-    return {state_name(p) for i in parts for p in result.model.prompts(result.data[i]._dataset.labelled)}
+    return {activation_name(p) for i in parts for p in result.model.prompts(result.data[i]._dataset.labelled)}
 
 
 def count_reads(monkeypatch):

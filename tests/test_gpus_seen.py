@@ -7,7 +7,7 @@ import torch
 
 from recbole_apa import APAConfig, evaluate_run
 from recbole_apa.core.system.devices import here
-from recbole_apa.pipeline.workers.pool import Crew
+from recbole_apa.pipeline.workers.pool import WorkerPool
 from recbole_apa.pipeline.workers.ray_actors import RayTeam
 
 NAME = "CUDA_VISIBLE_DEVICES"
@@ -69,5 +69,5 @@ def test_ray_gives_each_worker_its_gpus(options, monkeypatch):
     monkeypatch.setattr(RayTeam, "__init__", lambda team, setup, *others: setups.append(setup))
     monkeypatch.setenv(NAME, "0")
     config = APAConfig("APA", "board", None, {**options, "gpu_id": "0,1", "engine": "ray", "workers": 2})
-    Crew(config)._open()
+    WorkerPool(config)._open()
     assert "gpu_id" not in setups[0].options and setups[0].options["workers"] == 2

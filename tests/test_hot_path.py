@@ -30,7 +30,7 @@ def test_a_training_step_reads_one_number_back_and_hands_over_three_lists(backbo
         assert found.count(COPIED, OURS) == 3
     loss = e.training_losses(prompts, labels, [0, 0, 0], train_settings())[0]
     with Crossings() as found:
-        course.follow(loss)
+        course.step_on(loss)
     # the loss; AdamW counts each parameter's steps on the CPU
     assert found.count(READ_BACK, "training.py") == 1 + len(e.bank.parameters())
 

@@ -213,9 +213,9 @@ def test_two_first_requests_at_once_keep_both_keys(key_file):
 def test_workers_are_given_rows_and_no_key(run_folder, key_file):
     unlearn(run_folder, users=["u3"])
     dataset = evaluate_run(run_folder).data[0]._dataset
-    sent = pickle.dumps(dataset.worker_view)
-    assert key_ring().newest().secret not in sent and dataset.view.forgotten
-    assert dataset.worker_view.shown.sum() == len(dataset.raw_interactions)
+    sent = pickle.dumps(dataset.visible_to_workers)
+    assert key_ring().newest().secret not in sent and dataset.visible_data.forgotten
+    assert dataset.visible_to_workers.shown.sum() == len(dataset.raw_interactions)
 
 
 @pytest.mark.slow  # test_unlearning forgets by two processes as well

@@ -19,7 +19,7 @@ from recbole_apa.core.files.whole import file_digest
 from recbole_apa.data.forgotten import Digester
 from recbole_apa.data.samples import Interactions
 from recbole_apa.evidence import key_ring
-from recbole_apa.pipeline.build import stored_view
+from recbole_apa.pipeline.build import stored_visible_data
 from recbole_apa.runs.ledger import DONE, REQUEST, Ledger
 from recbole_apa.runs.store import FORMAT_VERSION, OLD_FORMAT_VERSIONS, RunStore
 from recbole_apa.unlearning.redraw import refuse_plain_ids
@@ -75,7 +75,7 @@ def test_an_old_run_forgets_and_becomes_one_of_today(name, exactness, old_run):
     keys = key_ring()
     keyed = set(map(keys.newest().keyed, before))
     assert manifest["format_version"] == FORMAT_VERSION and keyed < set(manifest["forgotten"])
-    (part,) = stored_view(RunStore(folder), keys).forgotten
+    (part,) = stored_visible_data(RunStore(folder), keys).forgotten
     assert part.old_rows == keyed and len(part.scopes) == 1
     assert audit(folder, PLACES).findings == []
     assert verify(folder, PLACES).differences == []

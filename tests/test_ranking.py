@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from recbole_apa import APAConfig, compare
-from recbole_apa.comparison.context import open_bench
+from recbole_apa.comparison.context import open_context
 from recbole_apa.comparison.registry import make_methods
 from recbole_apa.comparison.report.criterion import ByRank
 from recbole_apa.comparison.report.table import comparison_rows, headers
@@ -79,23 +79,23 @@ ASKED = {"eval_args.mode": "uni4", "topk": [2], "valid_metric": "NDCG@2"}
 
 
 @pytest.fixture(scope="module")
-def bench(options, work_folder, tmp_path_factory):
-    return open_bench("board", [], {**options, **ASKED}, tmp_path_factory.mktemp("bench"))
+def context(options, work_folder, tmp_path_factory):
+    return open_context("board", [], {**options, **ASKED}, tmp_path_factory.mktemp("bench"))
 
 
 @pytest.mark.parametrize("name", ["APA(D)", *NAMES])
-def test_every_method_scores_the_same_candidates(name, bench):
-    (method,) = make_methods(bench, [name], {n: {"epochs": 2} for n in ("BPR", "FM", "SASRec")})
+def test_every_method_scores_the_same_candidates(name, context):
+    (method,) = make_methods(context, [name], {n: {"epochs": 2} for n in ("BPR", "FM", "SASRec")})
     method.fit(1)
     before = method.score(name).scores
-    n, m = len(bench.ranking.rows), bench.ranking.n_candidates
+    n, m = len(context.ranking.rows), context.ranking.n_candidates
     assert before.shape == (n * m,) and np.isfinite(before).all()
-    whole = bench.ranking
+    whole = context.ranking
     try:  # the same candidates in another order: the same scores in that order
-        bench.ranking = replace(whole, rows=whole.rows[::-1], items=[items[::-1] for items in whole.items[::-1]])
+        context.ranking = replace(whole, rows=whole.rows[::-1], items=[items[::-1] for items in whole.items[::-1]])
         np.testing.assert_allclose(method.score(name).scores[::-1], before, atol=1e-5)
     finally:
-        bench.ranking = whole
+        context.ranking = whole
 
 
 def test_a_ranking_comparison_ends_in_recboles_metrics(options, work_folder, tmp_path):

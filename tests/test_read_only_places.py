@@ -51,7 +51,7 @@ def test_a_dry_run_leaves_what_a_kill_interrupted(finished, tmp_path, monkeypatc
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr("recbole_apa.unlearning.exact.switch", killed)
+        patch.setattr("recbole_apa.unlearning.exact.commit_state", killed)
         unlearn(folder, users=["u3"])
     before = tree(folder)
     with pytest.raises(RunError, match=r"half put in place.*--resume"):

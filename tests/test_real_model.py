@@ -35,7 +35,7 @@ def test_default_backbone_answers_in_the_list_form():
     prompts = e.encode([PromptInput(liked, "Blade Runner (1982)"), PromptInput(((liked[0][0], 0),), "Alien (1979)")])
     scores = e.scores(prompts, None, "decomposition")
     assert scores[0] > scores[1]
-    hidden = e.decoder.upper([f.states for f in e.freeze(prompts)])[:, -1:]
+    hidden = e.decoder.upper([f.activations for f in e.freeze(prompts)])[:, -1:]
     assert float(e.head.answer_mass(hidden[0]).sum()) > 0.9  # the list form: nearly all mass on Yes and No
 
 

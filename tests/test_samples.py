@@ -7,7 +7,7 @@ from recbole_apa.core.errors import DataError
 from recbole_apa.data.item_text import item_columns, write_item
 from recbole_apa.data.samples import Interactions, make_sample, order_windows
 from recbole_apa.data.splits import draw_split, tallrec_split
-from recbole_apa.data.visible_data import DataView
+from recbole_apa.data.visible_data import VisibleData
 
 rows = st.lists(st.tuples(st.sampled_from("abc"), st.integers(0, 6), st.integers(0, 1)), min_size=1, max_size=40)
 
@@ -84,7 +84,7 @@ def test_drawn_rows_are_in_the_order_of_windows_whatever_order_the_split_came_in
     mixed = dict(zip(("train", "valid", "test"), np.array_split(np.arange(30)[::-1], 3), strict=True))
     drawn = draw_split(mixed, data, windows, 0, dict.fromkeys(mixed)).rows
     roles = {name: frozenset(data.row_id(r) for r in found) for name, found in drawn.items()}
-    again = DataView(roles=roles).targets(data, windows, 0)
+    again = VisibleData(roles=roles).targets(data, windows, 0)
     assert all(drawn[name].tolist() == again[name].tolist() for name in mixed)
 
 

@@ -19,7 +19,7 @@ from recbole_apa.core.errors import RunError
 from recbole_apa.core.files.whole import file_digest
 from recbole_apa.data.visible_data import key_of
 from recbole_apa.evidence import key_ring
-from recbole_apa.pipeline.build import stored_view
+from recbole_apa.pipeline.build import stored_visible_data
 from recbole_apa.runs.ledger import Ledger
 from recbole_apa.runs.remote import lease as lease_file
 from recbole_apa.runs.remote.lease import LEASE, lease
@@ -97,8 +97,8 @@ def test_no_object_names_what_was_forgotten(finished, stored, work_folder, monke
     unlearn(stored, users=["u3"])
     assert naming(words) == []
     store = RunStore(fetched(stored, tmp_path / "x"))
-    view = stored_view(store, key_ring())
-    assert all(view.hides(key_of(word)) for word in words)
+    visible_data = stored_visible_data(store, key_ring())
+    assert all(visible_data.hides(key_of(word)) for word in words)
     assert len({key_of(word) for word in words}) == len(store.manifest()["forgotten"])
 
 

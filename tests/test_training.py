@@ -58,7 +58,7 @@ def test_loraplus_moves_b_faster_and_a_as_before():
     def moved(ratio):
         a, b = (nn.Parameter(torch.tensor([4.0])) for _ in range(2))
         course = AdapterCourse([a, b], 1, train_settings(loraplus_lr_ratio=ratio, lr_schedule="constant"), 0)
-        course.follow((a * b).sum())
+        course.step_on((a * b).sum())
         return 4.0 - a.item(), 4.0 - b.item()
 
     plain, plus = moved(1.0), moved(8.0)

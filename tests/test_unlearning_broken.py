@@ -4,7 +4,7 @@ import pytest
 
 from recbole_apa import audit, evaluate_run, unlearn, verify
 from recbole_apa.core.errors import RunError
-from recbole_apa.runs.reuse import FormerState
+from recbole_apa.runs.reuse import ReusableState
 from recbole_apa.runs.store import RunStore
 from tests.unlearning_helpers import copy_run, shown_interaction, tree
 
@@ -13,7 +13,7 @@ def test_a_memory_that_is_not_touched_is_found(finished, tmp_path, monkeypatch):
     folder = copy_run(finished, tmp_path / "run")
     pair = shown_interaction(finished)
     with monkeypatch.context() as patch:
-        patch.setattr(FormerState, "_same", lambda self, name, sample: sample.sample_id in self._seen[name])
+        patch.setattr(ReusableState, "_same", lambda self, name, sample: sample.sample_id in self._seen[name])
         unlearn(folder, interactions=[pair])
     assert any(d.startswith("memory.safetensors") for d in verify(folder).differences)
 

@@ -149,7 +149,7 @@ def test_no_name_of_the_forgotten_reaches_a_log(finished, tmp_path, caplog):
 def test_the_same_command_again_goes_on_where_it_was_interrupted(options, tmp_path, capsys, monkeypatch):
     given = ["--model=APA", "--dataset=board", *words(options, epochs=1, run_dir=tmp_path / "run"), "--forget_users=u3"]
     with monkeypatch.context() as patch:
-        patch.setattr("recbole_apa.unlearning.exact.switch", lambda *a: (_ for _ in ()).throw(KeyboardInterrupt))
+        patch.setattr("recbole_apa.unlearning.exact.commit_state", lambda *a: (_ for _ in ()).throw(KeyboardInterrupt))
         assert main(given) == 130
     assert main([f"--run={tmp_path / 'run'}", "--allow_pending"]) == 2
     assert "half put in place" in capsys.readouterr().err

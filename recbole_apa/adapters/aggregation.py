@@ -136,18 +136,16 @@ class Choice:
     log_loss: float
 
 
-def settle_attention(memory: Memory, active: Tensor, tau: float | str, n_neighbors: int | str) -> tuple[float, int]:
-    """tau and n as given, each ``auto`` chosen on the memory (:func:`choose_attention`)."""
+def settle_weights(memory: Memory, active: Tensor, tau: float | str, n_neighbors: int | str) -> tuple[float, int]:
+    """tau and n as given, each ``auto`` chosen on the memory (:func:`choose_weights`)."""
     taus = TAU_GRID if tau == "auto" else (float(tau),)
     neighbors = NEIGHBOR_GRID if n_neighbors == "auto" else (int(n_neighbors),)
-    best = choose_attention(memory, active, taus, neighbors)[0]
+    best = choose_weights(memory, active, taus, neighbors)[0]
     # a small memory has fewer neighbours than were asked for; what was asked for is kept
     return best.tau, best.n_neighbors if n_neighbors == "auto" else int(n_neighbors)
 
 
-def choose_attention(
-    memory: Memory, active: Tensor, taus: tuple[float, ...], neighbors: tuple[int, ...]
-) -> list[Choice]:
+def choose_weights(memory: Memory, active: Tensor, taus: tuple[float, ...], neighbors: tuple[int, ...]) -> list[Choice]:
     """Every (tau, n) with its LogLoss on the memory itself, best first; ties go to the smaller tau, then n.
 
     Each row's neighbours are rows of other users. The adapters' scores are averaged with the weights (what

@@ -65,7 +65,7 @@ class AdapterCourse:
 
     def batches(self, of_epoch: Callable[[int], Iterable[Any]]) -> Iterator[Any]:
         """Every batch until the last epoch, or until the loss no longer falls. Each has to be followed by
-        :meth:`follow`, or :meth:`take_step`, before the next is asked for."""
+        :meth:`step_on`, or :meth:`take_step`, before the next is asked for."""
         settings, history = self.settings, self.history
         for self.epoch in range(settings.epochs):
             first = self.step
@@ -92,7 +92,7 @@ class AdapterCourse:
             )
         return loss
 
-    def follow(self, loss: Tensor) -> float:
+    def step_on(self, loss: Tensor) -> float:
         """One step down the loss, which is this adapter's alone; its value.
 
         Raises:
@@ -142,7 +142,7 @@ def train_adapter(
     for batch in course.batches(of_epoch):
         with drawn_for(seed, "dropout", course.shard, course.step):
             loss = loss_of(batch)
-        value = course.follow(loss)
+        value = course.step_on(loss)
         if on_step:
             on_step(course, value)
     return course.history

@@ -55,21 +55,22 @@ class ListScorer:
         def begin(i: int) -> tuple[SharedPass, SharedPass | None]:
             embedded = decoder.embed(lists[i].prefix)
             trunk = SharedPass(decoder.trunk_pass, 0, embedded, decoder.caches_keys)
-            return trunk, self._upper(trunk.states) if final else None
+            return trunk, self._upper(trunk.activations) if final else None
 
-        def follow(i: int, begun: tuple[SharedPass, SharedPass | None], chunk: range) -> tuple[list[Tensor], Tensor]:
+        def extend(i: int, begun: tuple[SharedPass, SharedPass | None], chunk: range) -> tuple[list[Tensor], Tensor]:
             trunk, upper = begun
-            states = trunk.follow(decoder.embed_each([lists[i].rests[j] for j in chunk]))
-            prefix, embedded = (upper.states, upper.follow(states)) if upper else (trunk.states, states)
-            return states, self._embed(prefix, embedded)
+            activations = trunk.extend(decoder.embed_each([lists[i].rests[j] for j in chunk]))
+            if upper is None:
+                return activations, self._embed(trunk.activations, activations)
+            return activations, self._embed(upper.activations, upper.extend(activations))
 
-        begun, parts = self._in_chunks([len(x.rests) for x in lists], begin, follow)
+        begun, parts = self._in_chunks([len(x.rests) for x in lists], begin, extend)
         out = []
         for one, (trunk, _), chunks in zip(lists, begun, parts, strict=True):
             h = torch.cat([h for _, h in chunks]).cpu()
             if self.engine.settings.embedding_pooling == "history":
                 h = h[:1]
-            out.append(FrozenList(one, trunk.states, [s for states, _ in chunks for s in states], h))
+            out.append(FrozenList(one, trunk.activations, [s for activations, _ in chunks for s in activations], h))
         return out
 
     @torch.no_grad()
@@ -110,12 +111,12 @@ class ListScorer:
             with mixed(placed[i], mode):
                 return self._upper(lists[i].prefix)
 
-        def follow(i: int, begun: SharedPass, chunk: range) -> Tensor:
+        def extend(i: int, begun: SharedPass, chunk: range) -> Tensor:
             with mixed(placed[i].expand(len(chunk), -1), mode):
-                hidden = begun.follow([lists[i].rests[j] for j in chunk])
+                hidden = begun.extend([lists[i].rests[j] for j in chunk])
             return torch.sigmoid(self.engine.head.margins(torch.stack([row[-1] for row in hidden])))
 
-        return [torch.cat(parts).cpu() for parts in self._in_chunks([len(x.rests) for x in lists], begin, follow)[1]]
+        return [torch.cat(parts).cpu() for parts in self._in_chunks([len(x.rests) for x in lists], begin, extend)[1]]
 
     def _upper(self, prefix: Tensor) -> SharedPass:
         """The upper layers over the beginning of a list, whose trunk states are given."""
@@ -131,12 +132,12 @@ class ListScorer:
         self,
         sizes: Sequence[int],
         begin: Callable[[int], Begun],
-        follow: Callable[[int, Begun, range], Result],
+        extend: Callable[[int, Begun, range], Result],
     ) -> tuple[list[Begun], list[list[Result]]]:
-        """``begin`` each list, then ``follow`` with its candidates, a batch at a time; on a CPU side by side."""
+        """``begin`` each list, then ``extend`` with its candidates, a batch at a time; on a CPU side by side."""
         begun = self.engine.side_by_side(begin, range(len(sizes)))
         jobs = [(i, range(a, min(a + CHUNK, n))) for i, n in enumerate(sizes) for a in range(0, n, CHUNK)]
-        done = self.engine.side_by_side(lambda job: follow(job[0], begun[job[0]], job[1]), jobs)
+        done = self.engine.side_by_side(lambda job: extend(job[0], begun[job[0]], job[1]), jobs)
         out: list[list[Result]] = [[] for _ in sizes]
         for (i, _), result in zip(jobs, done, strict=True):
             out[i].append(result)

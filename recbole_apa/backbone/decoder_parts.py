@@ -19,15 +19,15 @@ class StandIn(nn.Module):
         states: handed on instead of what it is given: a decoder may scale its input.
     """
 
-    def __init__(self, layer: nn.Module, states: Tensor | None = None) -> None:
+    def __init__(self, layer: nn.Module, activations: Tensor | None = None) -> None:
         super().__init__()
         # past nn.Module's own register: the layer is not a part of this one
-        self.__dict__.update(layer=layer, states=states)
+        self.__dict__.update(layer=layer, activations=activations)
 
     def forward(self, hidden_states: Tensor, *given: Any, **named: Any) -> Tensor:
         """(b, t, d) -> (b, t, d)."""
-        states: Tensor | None = self.states
-        return hidden_states if states is None else states
+        activations: Tensor | None = self.activations
+        return hidden_states if activations is None else activations
 
     def __getattr__(self, name: str) -> Any:
         if "layer" not in self.__dict__:  # a copy that is not filled yet
@@ -35,17 +35,17 @@ class StandIn(nn.Module):
         return getattr(self.layer, name)
 
 
-def view_of(decoder: Any, layers: Sequence[nn.Module], keep_norm: bool) -> Any:
+def decoder_view(decoder: Any, layers: Sequence[nn.Module], keep_norm: bool) -> Any:
     """The same decoder with other modules in its layers' places.
 
     Args:
         layers: as many as the decoder has.
         keep_norm: whether the norm follows the layers.
     """
-    view = copy.copy(decoder)
-    view.__dict__.pop("forward", None)  # accelerate's is bound to the whole decoder
-    view._modules = dict(decoder._modules)
-    view._modules["layers"] = nn.ModuleList(layers)
+    visible_data = copy.copy(decoder)
+    visible_data.__dict__.pop("forward", None)  # accelerate's is bound to the whole decoder
+    visible_data._modules = dict(decoder._modules)
+    visible_data._modules["layers"] = nn.ModuleList(layers)
     if not keep_norm:
-        view._modules["norm"] = nn.Identity()
-    return view
+        visible_data._modules["norm"] = nn.Identity()
+    return visible_data

@@ -36,13 +36,13 @@ LEFT_ON_DEVICE = 256 << 20
 class FrozenPass:
     """What the frozen model says of a prompt; the same for every adapter."""
 
-    states: Tensor
+    activations: Tensor
     """At the trunk's top, (t, d), on the CPU; for the pass that follows perhaps where they were computed."""
     embedding: Tensor
     """h, (d,), float32, on the CPU."""
 
 
-class StateCache:
+class ActivationCache:
     """Frozen passes by token ids, up to a number of bytes; what does not fit is computed again when needed, but for
     those that were asked for last: a prediction looks at them twice, for its weights and for its score."""
 
@@ -58,18 +58,18 @@ class StateCache:
 
     def put(self, ids: tuple[int, ...], frozen: FrozenPass) -> None:
         """Keep a pass, if there is room."""
-        size = frozen.states.nbytes + frozen.embedding.nbytes
+        size = frozen.activations.nbytes + frozen.embedding.nbytes
         if ids not in self._kept and self.n_bytes + size <= self.max_bytes:
-            self._kept[ids] = FrozenPass(frozen.states.cpu(), frozen.embedding)
+            self._kept[ids] = FrozenPass(frozen.activations.cpu(), frozen.embedding)
             self.n_bytes += size
 
     def put_last(self, passes: Mapping[tuple[int, ...], FrozenPass]) -> None:
         """Keep passes until the next ones come, however many bytes they have."""
         self._last = dict(passes)
 
-    def copy(self) -> "StateCache":
+    def copy(self) -> "ActivationCache":
         """Another cache with the same passes: what is forgotten there stays here."""
-        other = StateCache(self.max_bytes)
+        other = ActivationCache(self.max_bytes)
         other._kept, other._last, other.n_bytes = dict(self._kept), dict(self._last), self.n_bytes
         return other
 
@@ -78,7 +78,7 @@ class StateCache:
         keep = set(wanted)
         self._last = {ids: frozen for ids, frozen in self._last.items() if ids in keep}
         self._kept = {ids: frozen for ids, frozen in self._kept.items() if ids in keep}
-        self.n_bytes = sum(f.states.nbytes + f.embedding.nbytes for f in self._kept.values())
+        self.n_bytes = sum(f.activations.nbytes + f.embedding.nbytes for f in self._kept.values())
 
     def __contains__(self, ids: tuple[int, ...]) -> bool:
         return ids in self._kept or ids in self._last
@@ -116,7 +116,7 @@ class ScoringEngine:
         if gradient_checkpointing:
             checkpoint_layers(self.decoder.decoder.layers[self.decoder.n_trunk :], self.bank.mixture)
             self.decoder.checkpointed = True
-        self.cache = StateCache(cache_bytes)
+        self.cache = ActivationCache(cache_bytes)
         self._encoded: dict[PromptInput, TokenizedPrompt] = {}
 
     @property
@@ -172,17 +172,17 @@ class ScoringEngine:
 
         def read(chunk: list[int]) -> list[FrozenPass]:
             nonlocal n_left
-            states = self.decoder.trunk([prompts[missing[j]].ids for j in chunk])
-            embeddings = self._embed(states, [prompts[missing[j]].n_prefix for j in chunk])
-            n_left += sum(s.nbytes for s in states)
+            activations = self.decoder.trunk([prompts[missing[j]].ids for j in chunk])
+            embeddings = self._embed(activations, [prompts[missing[j]].n_prefix for j in chunk])
+            n_left += sum(s.nbytes for s in activations)
             if n_left > LEFT_ON_DEVICE:
-                states = _to_cpu(states)
-            return [FrozenPass(s, h) for s, h in zip(states, embeddings, strict=True)]
+                activations = _to_cpu(activations)
+            return [FrozenPass(s, h) for s, h in zip(activations, embeddings, strict=True)]
 
         lengths = [len(prompts[i].ids) for i in missing]
         found = self._each(read, lengths)
         for i, frozen, h in zip(missing, found, _to_cpu([f.embedding for f in found]), strict=True):
-            out[i] = frozen = FrozenPass(frozen.states, h)
+            out[i] = frozen = FrozenPass(frozen.activations, h)
             self.cache.put(prompts[i].ids, frozen)
         passes = [frozen for frozen in out if frozen is not None]
         if missing:
@@ -209,7 +209,7 @@ class ScoringEngine:
             mixed = None if weights is None else self._placed(weights[chunk])
             return self._upper_pass([frozen[i] for i in chunk], mixed, mode).unbind()
 
-        return _stacked(self._each(score, [len(f.states) for f in frozen]))
+        return _stacked(self._each(score, [len(f.activations) for f in frozen]))
 
     def answer_logits(self, prompts: Sequence[TokenizedPrompt], adapter: bool) -> Tensor:
         """z_no and z_yes of each prompt under the adapter in place 0, or under the frozen model: (b, 2), without
@@ -220,7 +220,7 @@ class ScoringEngine:
             weights = torch.ones(len(chunk), 1, device=self.decoder.device) if adapter else None
             return self._answers([frozen[i] for i in chunk], weights, "non_decomposition").unbind()
 
-        return torch.stack(self._each(answer, [len(f.states) for f in frozen])).cpu()
+        return torch.stack(self._each(answer, [len(f.activations) for f in frozen])).cpu()
 
     def student_logits(self, prompts: Sequence[TokenizedPrompt]) -> Tensor:
         """As :meth:`answer_logits` under the adapter in place 0, with gradients, where the model lies."""
@@ -229,8 +229,8 @@ class ScoringEngine:
 
     def _answers(self, frozen: Sequence[FrozenPass], weights: Tensor | None, mode: MergeMode) -> Tensor:
         with self.bank.mixed(weights, mode):
-            hidden = self.decoder.upper([f.states for f in frozen])
-        return self.head.logits(gather_positions(hidden, [[len(f.states) - 1] for f in frozen]))
+            hidden = self.decoder.upper([f.activations for f in frozen])
+        return self.head.logits(gather_positions(hidden, [[len(f.activations) - 1] for f in frozen]))
 
     def _upper_pass(self, frozen: list[FrozenPass], weights: Tensor | None, mode: MergeMode) -> Tensor:
         z = self._answers(frozen, weights, mode)
@@ -254,14 +254,14 @@ class ScoringEngine:
             weights = self._placed(one_hot[list(ks)])
             return self._upper_pass([frozen[i] for i in rows], weights, "decomposition").unbind()
 
-        lengths = [len(frozen[i].states) for i, _ in pairs]
+        lengths = [len(frozen[i].activations) for i, _ in pairs]
         return _stacked(self._each(score, lengths)).view(len(prompts), len(adapters))
 
     def _at_hand(self, frozen: list[FrozenPass]) -> list[FrozenPass]:
         """On the device, where they are few: every adapter's pass looks at them."""
-        if sum(f.states.nbytes for f in frozen) > LEFT_ON_DEVICE:
+        if sum(f.activations.nbytes for f in frozen) > LEFT_ON_DEVICE:
             return frozen
-        return [FrozenPass(f.states.to(self.decoder.device), f.embedding) for f in frozen]
+        return [FrozenPass(f.activations.to(self.decoder.device), f.embedding) for f in frozen]
 
     def training_losses(
         self, prompts: Sequence[TokenizedPrompt], labels: Tensor, owners: Sequence[int], settings: TrainSettings
@@ -276,7 +276,7 @@ class ScoringEngine:
             one scalar for each adapter that has prompts, in order of place.
         """
         self.bank.mix(self._placed(torch.eye(self.bank.n_adapters)[list(owners)]), "non_decomposition")
-        hidden = self.decoder.upper([f.states for f in self.freeze(prompts)])
+        hidden = self.decoder.upper([f.activations for f in self.freeze(prompts)])
         each = sorted(set(owners))
         if len(each) == 1:  # the usual case: all rows as they are
             return [self._loss(hidden, prompts, labels, settings)]
@@ -301,17 +301,17 @@ class ScoringEngine:
         at_answers = gather_positions(hidden, positions)
         return self.head.loss(at_answers, torch.tensor(answers).to(hidden.device), settings.answer_loss)
 
-    def _embed(self, states: list[Tensor], prefixes: list[int]) -> list[Tensor]:
+    def _embed(self, activations: list[Tensor], prefixes: list[int]) -> list[Tensor]:
         """h of prompts whose trunk states and tokens before the target are given (paper, Algorithm 1, line 1)."""
         if self.settings.embedding == "final":
             self.bank.mix(None)
             with torch.no_grad():
-                full = self.decoder.upper(states)
-            states = [row[: len(s)] for row, s in zip(full, states, strict=True)]
+                full = self.decoder.upper(activations)
+            activations = [row[: len(s)] for row, s in zip(full, activations, strict=True)]
         if self.settings.embedding_pooling == "mean":
-            return [s.float().mean(0) for s in states]
-        ends = prefixes if self.settings.embedding_pooling == "history" else [len(s) for s in states]
-        return [s[end - 1].float() for s, end in zip(states, ends, strict=True)]
+            return [s.float().mean(0) for s in activations]
+        ends = prefixes if self.settings.embedding_pooling == "history" else [len(s) for s in activations]
+        return [s[end - 1].float() for s, end in zip(activations, ends, strict=True)]
 
 
 def _stacked(values: Sequence[Tensor]) -> Tensor:

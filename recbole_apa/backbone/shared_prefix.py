@@ -82,10 +82,10 @@ class SharedPass:
         self._run = run
         self._prefix = prefix
         self._cache = PartCache(first_layer) if caches_keys else None
-        self.states = run(prefix[None], self._cache)[0]
+        self.activations = run(prefix[None], self._cache)[0]
         """At the part's top, (p, d)."""
 
-    def follow(self, rests: Sequence[Tensor]) -> list[Tensor]:
+    def extend(self, rests: Sequence[Tensor]) -> list[Tensor]:
         """States at the part's top of each continuation: (c, d) each."""
         if self._cache is None:
             whole = self._run(_padded([torch.cat([self._prefix, rest]) for rest in rests]), None)

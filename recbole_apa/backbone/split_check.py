@@ -38,19 +38,19 @@ LENGTH_DEPENDENT = ("dynamic", "longrope")
 class Said:
     """What one way of running the backbone says at every position."""
 
-    states: Tensor
+    activations: Tensor
     """(t, d)."""
     scores: Tensor
     """s, (t,)."""
 
-    def is_near(self, other: "Said", score: float = SCORE, states: float = STATES) -> bool:
+    def is_near(self, other: "Said", score: float = SCORE, activations: float = STATES) -> bool:
         """Whether another way says the same within the bounds."""
         by_score, by_state = self.differences(other)
-        return by_score <= score and by_state <= states
+        return by_score <= score and by_state <= activations
 
     def differences(self, other: "Said") -> tuple[float, float]:
         """Largest difference of the scores, and of the states as a share of the largest."""
-        by_state = (self.states - other.states).abs().max() / self.states.abs().max()
+        by_state = (self.activations - other.activations).abs().max() / self.activations.abs().max()
         return float((self.scores - other.scores).abs().max()), float(by_state)
 
 
@@ -98,8 +98,8 @@ def _probe(decoder: SplitDecoder, n_tokens: int) -> list[int]:
     return torch.randint(n_words, (n_tokens,), generator=torch.Generator().manual_seed(0)).tolist()
 
 
-def _said(head: AnswerHead, states: Tensor) -> Said:
-    return Said(states.float().cpu(), torch.sigmoid(head.margins(states)).cpu())
+def _said(head: AnswerHead, activations: Tensor) -> Said:
+    return Said(activations.float().cpu(), torch.sigmoid(head.margins(activations)).cpu())
 
 
 def _whole(decoder: SplitDecoder, head: AnswerHead, ids: list[int]) -> Said:
@@ -178,5 +178,5 @@ def _continued(decoder: SplitDecoder, ids: list[int]) -> Tensor:
     middle = len(ids) - BEYOND // 2
     rests = [ids[middle:], ids[middle:-3]]
     trunk = SharedPass(decoder.trunk_pass, 0, decoder.embed(ids[:middle]))
-    upper = SharedPass(decoder.upper_pass, decoder.n_trunk, trunk.states)
-    return torch.cat([upper.states, upper.follow(trunk.follow([decoder.embed(rest) for rest in rests]))[0]])
+    upper = SharedPass(decoder.upper_pass, decoder.n_trunk, trunk.activations)
+    return torch.cat([upper.activations, upper.extend(trunk.extend([decoder.embed(rest) for rest in rests]))[0]])

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from recbole_apa.adapters.lora import home_of
-from recbole_apa.backbone.decoder_parts import StandIn, view_of
+from recbole_apa.backbone.decoder_parts import StandIn, decoder_view
 from recbole_apa.core.errors import BackboneError
 
 
@@ -47,7 +47,7 @@ class SplitDecoder:
         layers = list(self.decoder.layers)
         self._stand_ins = [StandIn(layer) for layer in layers]
         trunk = [*layers[: self.n_trunk], *self._stand_ins[self.n_trunk :]]
-        self._trunk_view = view_of(self.decoder, trunk, keep_norm=False)
+        self._trunk_view = decoder_view(self.decoder, trunk, keep_norm=False)
 
     @property
     def device(self) -> torch.device:
@@ -75,16 +75,16 @@ class SplitDecoder:
         """States at the trunk's top for each prompt, (t_i, d)."""
         padded = _pad([torch.tensor(ids) for ids in prompts]).to(self.device)
         if self.n_trunk:
-            states = self._trunk_view(input_ids=padded, use_cache=False).last_hidden_state
+            activations = self._trunk_view(input_ids=padded, use_cache=False).last_hidden_state
         else:
-            states = self.model.get_input_embeddings()(padded)
-        return [row[: len(ids)].clone() for row, ids in zip(states, prompts, strict=True)]
+            activations = self.model.get_input_embeddings()(padded)
+        return [row[: len(ids)].clone() for row, ids in zip(activations, prompts, strict=True)]
 
-    def upper(self, states: Sequence[Tensor]) -> Tensor:
+    def upper(self, activations: Sequence[Tensor]) -> Tensor:
         """Final hidden states, (b, max t, d), of prompts whose trunk states are given."""
-        if any(s.device.type != "cpu" for s in states):
-            states = [s.to(self.device) for s in states]
-        padded = _pad(states).to(self.device)  # from the CPU one copy for all
+        if any(s.device.type != "cpu" for s in activations):
+            activations = [s.to(self.device) for s in activations]
+        padded = _pad(activations).to(self.device)  # from the CPU one copy for all
         if self.checkpointed and torch.is_grad_enabled():
             for layer in self.decoder.layers[self.n_trunk :]:
                 layer.training = True  # of the layer alone, for transformers' sake; RecBole's eval() takes it back
@@ -107,18 +107,18 @@ class SplitDecoder:
         """
         return embedded if not self.n_trunk else _run(self._trunk_view, embedded, cache)
 
-    def upper_pass(self, states: Tensor, cache: Any = None) -> Tensor:
+    def upper_pass(self, activations: Tensor, cache: Any = None) -> Tensor:
         """Final hidden states of rows of trunk states: (b, t, d) -> (b, t, d).
 
         Args:
             cache: as in :meth:`trunk_pass`.
         """
         if not self.n_trunk:
-            return _run(self.decoder, states, cache)
+            return _run(self.decoder, activations, cache)
         # made for this call alone: others run at the same time, with states of their own
-        given = StandIn(self.decoder.layers[self.n_trunk - 1], states)
+        given = StandIn(self.decoder.layers[self.n_trunk - 1], activations)
         layers = [*self._stand_ins[: self.n_trunk - 1], given, *self.decoder.layers[self.n_trunk :]]
-        return _run(view_of(self.decoder, layers, keep_norm=True), states, cache)
+        return _run(decoder_view(self.decoder, layers, keep_norm=True), activations, cache)
 
 
 def _run(decoder: Any, embedded: Tensor, cache: Any) -> Tensor:

@@ -17,7 +17,7 @@ from recbole_apa.core.system.surroundings import explained, refuse_bytes
 from recbole_apa.evidence import KEY_FILE
 
 if TYPE_CHECKING:
-    from recbole_apa.comparison.presets import Experiment
+    from recbole_apa.comparison.presets import Preset
 
 _KEYS = frozenset({"rotate_key", "key_digests"})
 _FLAGS = _KEYS | {"plan", "audit", "verify", "dry_run", "skip_unknown", "resume", "allow_pending", "slices"}
@@ -128,7 +128,7 @@ def _value(key: str, text: str) -> Any:
 
 
 def _dispatch(options: dict[str, Any]) -> int:
-    from recbole_apa.comparison.presets import read_experiment
+    from recbole_apa.comparison.presets import read_preset
     from recbole_apa.pipeline.quick_start import evaluate_run
 
     keying = {name: options.pop(name) for name in _KEYS if name in options}
@@ -146,7 +146,7 @@ def _dispatch(options: dict[str, Any]) -> int:
     if drawn and not comparing:
         raise SettingsError(f"--{min(drawn)}: expected together with --compare=NAMES, e.g. --compare=NPO,APA(D)")
     if comparing:
-        kept = read_experiment(comparing["experiment"]) if comparing.get("experiment") else None
+        kept = read_preset(comparing["experiment"]) if comparing.get("experiment") else None
         if drawn or (kept and kept.forget):
             _compare_forgetting(comparing, kept, drawn, options)
         else:
@@ -238,8 +238,8 @@ def _plan(options: dict[str, Any]) -> None:
     print(f"plan and figure: {folder}")
 
 
-def _compare(comparing: dict[str, Any], kept: "Experiment | None", options: dict[str, Any]) -> None:
-    from recbole_apa.comparison.experiment import compare
+def _compare(comparing: dict[str, Any], kept: "Preset | None", options: dict[str, Any]) -> None:
+    from recbole_apa.comparison.run_methods import compare
 
     words = [name.strip() for name in comparing.get("compare", "").split(",") if name.strip()]
     if not words and kept is None:
@@ -267,7 +267,7 @@ def _compare(comparing: dict[str, Any], kept: "Experiment | None", options: dict
 
 
 def _compare_forgetting(
-    comparing: dict[str, Any], kept: "Experiment | None", drawn: dict[str, Any], options: dict[str, Any]
+    comparing: dict[str, Any], kept: "Preset | None", drawn: dict[str, Any], options: dict[str, Any]
 ) -> None:
     from recbole_apa.comparison.forget_task import ForgetRequest
     from recbole_apa.comparison.forgetting import compare_forgetting

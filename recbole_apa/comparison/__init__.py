@@ -1,10 +1,10 @@
 """Every method on the same rows: fitted, scored, made to forget, recorded."""
 
-from recbole_apa.comparison.experiment import Comparison, compare
 from recbole_apa.comparison.forget_task import ForgetRequest
 from recbole_apa.comparison.forgetting import Forgetting, compare_forgetting
 from recbole_apa.comparison.method import Method
 from recbole_apa.comparison.registry import make_methods, row_names
+from recbole_apa.comparison.run_methods import Comparison, compare
 
 __all__ = [
     "Comparison",

@@ -9,13 +9,13 @@ from typing import Any
 
 import numpy as np
 
-from recbole_apa.backbone.engine import StateCache
+from recbole_apa.backbone.engine import ActivationCache
 from recbole_apa.core.seeding import digest_of, hash_order
 from recbole_apa.data.forgotten import PAIR, Digester, Forgotten, Scope, digests_of
 from recbole_apa.data.presplit_files import Layout, write_presplit
 from recbole_apa.data.samples import Sample
 from recbole_apa.data.splits import SPLITS
-from recbole_apa.data.visible_data import DataView
+from recbole_apa.data.visible_data import VisibleData
 from recbole_apa.evaluation.candidates import CandidateLists, candidates_asked, draw_candidates
 from recbole_apa.pipeline.build import build_data, start_logging
 from recbole_apa.pipeline.idle_options import say_idle
@@ -29,7 +29,7 @@ _BY_LABELS = {"metrics": ["AUC", "LogLoss"], "valid_metric": "AUC"}
 
 
 @dataclass
-class Bench:
+class ComparisonContext:
     """The rows on which every method is trained and scored."""
 
     dataset: str
@@ -44,7 +44,7 @@ class Bench:
     """What is ranked; None where test samples are judged by their labels."""
     ranking_config: APAConfig | None = None
     """Names the metrics of the ranking."""
-    caches: dict[tuple[Any, ...], StateCache] = field(default_factory=dict)
+    caches: dict[tuple[Any, ...], ActivationCache] = field(default_factory=dict)
     """Frozen states by the settings on which they depend: computed once for all methods and seeds."""
 
     @property
@@ -122,7 +122,7 @@ class Bench:
         roles = {name: frozenset(s.sample_id for s in self.splits[name]) for name in SPLITS}
         hidden = Forgotten(scopes=digests_of([Scope(PAIR, user, item)], Digester()))
         config = APAConfig("APA", self.dataset, list(self.config_files), dict(self.options))
-        config.view = DataView((hidden,), roles=roles, cutoffs=dataset.cutoffs)
+        config.visible_data = VisibleData((hidden,), roles=roles, cutoffs=dataset.cutoffs)
         left = build_data(config)[0]._dataset.splits
         folder = self.folder / "rows_without"
         shutil.rmtree(folder, ignore_errors=True)
@@ -130,7 +130,9 @@ class Bench:
         return folder
 
 
-def open_bench(dataset: str, config_files: Sequence[str], options: Mapping[str, Any], folder: Path) -> Bench:
+def open_context(
+    dataset: str, config_files: Sequence[str], options: Mapping[str, Any], folder: Path
+) -> ComparisonContext:
     """Read the data once. With ``eval_args.mode: uniN`` every liked test sample's item is ranked among N others;
     methods are trained, and choose, by labels all the same.
 
@@ -140,7 +142,7 @@ def open_bench(dataset: str, config_files: Sequence[str], options: Mapping[str, 
     asked = APAConfig("APA", dataset, list(config_files), dict(options))
     n = candidates_asked(asked["eval_args"]["mode"])
     if n is None:
-        return Bench(dataset, config_files, options, folder, asked, build_data(asked))
+        return ComparisonContext(dataset, config_files, options, folder, asked, build_data(asked))
     by_labels = {key: value for key, value in options.items() if not key.startswith("eval_args.")} | _BY_LABELS
     by_labels["eval_args"] = {**asked["eval_args"], "mode": "labeled"}
     config = APAConfig("APA", dataset, list(config_files), by_labels)
@@ -148,12 +150,14 @@ def open_bench(dataset: str, config_files: Sequence[str], options: Mapping[str, 
     if "NDCG" not in map(str.upper, asked["metrics"]):
         asked["metrics"] = [*asked["metrics"], "NDCG"]
     lists = _draw(data[0]._dataset, n, config["seed"])
-    return Bench(dataset, config_files, by_labels, folder, config, data, lists, asked)
+    return ComparisonContext(dataset, config_files, by_labels, folder, config, data, lists, asked)
 
 
 @contextmanager
-def bench_in(target: Path, dataset: str, config_files: Sequence[str], options: Mapping[str, Any]) -> Iterator[Bench]:
-    """A bench whose scratch folder lies in ``target``, which is locked meanwhile; RecBole's logger is started.
+def context_in(
+    target: Path, dataset: str, config_files: Sequence[str], options: Mapping[str, Any]
+) -> Iterator[ComparisonContext]:
+    """A context whose scratch folder lies in ``target``, which is locked meanwhile; RecBole's logger is started.
 
     Raises:
         RunError: another process compares there.
@@ -163,10 +167,10 @@ def bench_in(target: Path, dataset: str, config_files: Sequence[str], options: M
         scratch = target / SCRATCH
         shutil.rmtree(scratch, ignore_errors=True)
         try:
-            bench = open_bench(dataset, config_files, options, scratch)
-            start_logging(bench.config)
-            say_idle(bench.config)
-            yield bench
+            context = open_context(dataset, config_files, options, scratch)
+            start_logging(context.config)
+            say_idle(context.config)
+            yield context
         finally:
             shutil.rmtree(scratch, ignore_errors=True)
 

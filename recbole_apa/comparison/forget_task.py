@@ -157,7 +157,7 @@ def _steps(made: RunResult, valid: Any, requests: Sequence[Asked]) -> Iterator[t
             parts = {
                 "forget": Part.of(old, made.model).some(affected),
                 "retain": Part.of(new, made.model),
-                "valid": Part.untouched(valid, made.model, new.view),
+                "valid": Part.untouched(valid, made.model, new.visible_data),
             }
             yield Step(asked, parts), left
         now = left

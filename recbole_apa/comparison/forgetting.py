@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from recbole_apa.comparison.context import Bench, bench_in
+from recbole_apa.comparison.context import ComparisonContext, context_in
 from recbole_apa.comparison.forget_task import ForgetRequest, ForgetTask, open_task
 from recbole_apa.comparison.methods.sharded import AdapterMethod
 from recbole_apa.comparison.registry import ADAPTERS
@@ -102,12 +102,12 @@ def compare_forgetting(
             f"{', '.join([*APPROXIMATE, *ADAPTERS])}"
         )
     target = Path(folder) if folder else Path("saved") / f"forget-{dataset}"
-    with bench_in(target, dataset, config_file_list, config_dict or {}) as bench:
-        first = bench.config["seed"]
+    with context_in(target, dataset, config_file_list, config_dict or {}) as context:
+        first = context.config["seed"]
         rows = [
             row
             for seed in range(first, first + seeds)
-            for row in _Round(bench, request, seed, RowStore(target)).rows(list(dict.fromkeys(names)))
+            for row in _Round(context, request, seed, RowStore(target)).rows(list(dict.fromkeys(names)))
         ]
         table = write_forgetting(target, rows)
     return Forgetting(rows, target, table)
@@ -116,10 +116,10 @@ def compare_forgetting(
 class _Round:
     """One seed: the same requests and the same original model for all methods."""
 
-    def __init__(self, bench: Bench, request: ForgetRequest, seed: int, store: RowStore) -> None:
-        self.bench, self.request, self.seed, self.store = bench, request, seed, store
-        settings = {"options": deciding_options(bench.config.plain_options()), "request": asdict(request)}
-        self.key = row_key(settings, bench.rows_digest)
+    def __init__(self, context: ComparisonContext, request: ForgetRequest, seed: int, store: RowStore) -> None:
+        self.context, self.request, self.seed, self.store = context, request, seed, store
+        settings = {"options": deciding_options(context.config.plain_options()), "request": asdict(request)}
+        self.key = row_key(settings, context.rows_digest)
 
     def rows(self, names: Sequence[str]) -> list[Row]:
         """From the store, or measured now; each is kept as soon as it is there."""
@@ -136,7 +136,7 @@ class _Round:
         """The original model, the task, and the models that were trained without the data."""
         original = self._method(REFERENCE, self.seed)
         self.original, made = original, original.made
-        self.task = open_task(made, self.bench.data[1]._dataset, self.request, self.seed)
+        self.task = open_task(made, self.context.data[1]._dataset, self.request, self.seed)
         self.factors, cache = made.model.engine.bank.extract(0), made.model.engine.cache
         self.before = self._answers(original, REFERENCE)
         self.without: dict[str, Answers] = {}
@@ -153,7 +153,7 @@ class _Round:
             figures, scores = self._measured(name)
         except Exception as error:  # whatever a method raises is its row's reason, not the table's end
             return Row(name, self.seed, FAILED, f"{type(error).__name__}: {error}")
-        digests = {"settings": self.key, "data": self.bench.rows_digest, "code": code_digest()}
+        digests = {"settings": self.key, "data": self.context.rows_digest, "code": code_digest()}
         return Row(name, self.seed, DONE, "", figures, [round(float(s), 6) for s in scores], digests)
 
     def _measured(self, name: str) -> tuple[dict[str, float], np.ndarray]:
@@ -179,7 +179,7 @@ class _Round:
 
     def _method(self, name: str, seed: int, data: tuple[Any, Any, Any] | None = None) -> AdapterMethod:
         changes, serving = ADAPTERS[name]
-        method = AdapterMethod(self.bench, {name: serving}, changes)
+        method = AdapterMethod(self.context, {name: serving}, changes)
         if data is None:
             method.fit(seed)
         else:

@@ -14,7 +14,7 @@ KEYS = ("compare", "seeds", "options", "baseline_options", "slices", "forget")
 
 
 @dataclass(frozen=True)
-class Experiment:
+class Preset:
     """What a file asks of :func:`recbole_apa.compare`."""
 
     names: list[str]
@@ -27,7 +27,7 @@ class Experiment:
     comparison."""
 
 
-def read_experiment(name: str) -> Experiment:
+def read_preset(name: str) -> Preset:
     """An experiment by its name in ``properties/experiments/``, or by the path of a YAML file.
 
     Raises:
@@ -44,7 +44,7 @@ def read_experiment(name: str) -> Experiment:
     names = values.get("compare")
     if not isinstance(names, list) or not all(isinstance(n, str) for n in names):
         raise SettingsError(f"{path}: compare: found {names!r}, expected a list of names")
-    return Experiment(
+    return Preset(
         names,
         int(values.get("seeds", 1)),
         values.get("options") or {},

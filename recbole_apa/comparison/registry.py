@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from recbole_apa.comparison.context import Bench
+from recbole_apa.comparison.context import ComparisonContext
 from recbole_apa.comparison.method import Method
 from recbole_apa.comparison.methods.recbole import RecBoleMethod
 from recbole_apa.comparison.methods.rules import RuleMethod
@@ -70,7 +70,7 @@ def row_names(asked: Sequence[str]) -> list[str]:
 
 
 def make_methods(
-    bench: Bench, names: Iterable[str], baseline_options: Mapping[str, Mapping[str, Any]] | None = None
+    context: ComparisonContext, names: Iterable[str], baseline_options: Mapping[str, Mapping[str, Any]] | None = None
 ) -> list[Method]:
     """Methods that serve the rows named; rows of one training share it.
 
@@ -83,16 +83,16 @@ def make_methods(
     shared: dict[str, AdapterMethod] = {}
     for name in names:
         if name in RULES:
-            out.append(RuleMethod(bench, name))
+            out.append(RuleMethod(context, name))
         elif name in ADAPTERS or name.startswith(ABLATION):
             changes, serving = ADAPTERS[name] if name in ADAPTERS else _ablation(name)
             method = shared.get(repr(sorted(changes.items())))
             if method is None:
-                method = shared[repr(sorted(changes.items()))] = AdapterMethod(bench, {}, changes)
+                method = shared[repr(sorted(changes.items()))] = AdapterMethod(context, {}, changes)
                 out.append(method)
             method.servings[name] = serving
         else:
-            out.append(RecBoleMethod(bench, name, (baseline_options or {}).get(name)))
+            out.append(RecBoleMethod(context, name, (baseline_options or {}).get(name)))
     return out
 
 

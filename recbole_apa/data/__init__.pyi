@@ -8,4 +8,4 @@ from .prompts import PromptTemplate as PromptTemplate
 from .samples import HistoryEntry as HistoryEntry
 from .samples import Interactions as Interactions
 from .samples import Sample as Sample
-from .visible_data import DataView as DataView
+from .visible_data import VisibleData as VisibleData

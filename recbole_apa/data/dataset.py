@@ -25,7 +25,7 @@ from recbole_apa.data.recbole_tables import frame_of
 from recbole_apa.data.samples import Interactions, LabelledItems, Sample, Windows, make_sample, order_windows
 from recbole_apa.data.splits import SPLITS, draw_split, tallrec_split
 from recbole_apa.data.tokens import Tokens
-from recbole_apa.data.visible_data import DataView, content_digest
+from recbole_apa.data.visible_data import VisibleData, content_digest
 
 SAMPLE_INDEX = "sample_index"
 LABEL_LIST_SUFFIX = "_list"
@@ -49,7 +49,7 @@ class APADataset(Dataset):
         interactions, windows: the rows the samples were made of.
         splits: samples of all three parts, by split.
         settings: which samples are made.
-        view: what may be seen: all rows, unless the run that the dataset is loaded for has forgotten some.
+        visible_data: what may be seen: all rows, unless the run that the dataset is loaded for has forgotten some.
     """
 
     samples: list[Sample]
@@ -67,7 +67,7 @@ class APADataset(Dataset):
     inter_feat: Any
 
     def __init__(self, config: Any) -> None:
-        self.view: DataView = getattr(config, "view", None) or DataView()
+        self.visible_data: VisibleData = getattr(config, "visible_data", None) or VisibleData()
         self.settings = read_settings(config).samples  # before any file is read
         super().__init__(config)
 
@@ -103,9 +103,10 @@ class APADataset(Dataset):
         return [str(token) for token in self.field2id_token[self.iid_field][1:]]
 
     @property
-    def worker_view(self) -> DataView:
-        """The view for processes that are given work: which rows, and no key."""
-        return replace(self.view, forgotten=(), shown=self._shown) if self.view.forgotten else self.view
+    def visible_to_workers(self) -> VisibleData:
+        """What workers may see: which rows, and no key."""
+        told = self.visible_data
+        return replace(told, forgotten=(), shown=self._shown) if told.forgotten else told
 
     def digest(self, secret: bytes) -> DatasetDigest:
         """Of all that may be seen of the dataset.
@@ -152,7 +153,7 @@ class APADataset(Dataset):
         """RecBole's, through our reader and filters, without what the run has forgotten."""
         if not Path(dataset_path).exists():
             self._download()
-        loaded = load_dataset(self, token, Path(dataset_path), self.view)
+        loaded = load_dataset(self, token, Path(dataset_path), self.visible_data)
         self.raw_interactions, self.interactions = loaded.raw, loaded.rows
         self._shown = loaded.shown
         self._part_of, self._item_table = loaded.part_of, loaded.tables.items
@@ -200,13 +201,13 @@ class APADataset(Dataset):
     def _targets(
         self, candidates: dict[str, np.ndarray], rows: Interactions, windows: Windows, settings: SampleSettings
     ) -> dict[str, np.ndarray]:
-        if self.view.roles is not None:
-            self.cutoffs = dict(self.view.cutoffs)
-            found = self.view.targets(rows, windows, settings.min_history)
+        if self.visible_data.roles is not None:
+            self.cutoffs = dict(self.visible_data.cutoffs)
+            found = self.visible_data.targets(rows, windows, settings.min_history)
             if not len(found["train"]):
                 raise DataError(
-                    f"{self.dataset_path} holds none of the run's {len(self.view.roles['train'])} training samples; "
-                    "name the data that the run was made of with --data_path"
+                    f"{self.dataset_path} holds none of the run's {len(self.visible_data.roles['train'])} training "
+                    "samples; name the data that the run was made of with --data_path"
                 )
             return found
         sizes = {name: getattr(settings, f"{name}_samples") for name in SPLITS}

@@ -17,7 +17,7 @@ from recbole_apa.data.reader import Table, concat
 from recbole_apa.data.recbole_tables import declare, drop_incomplete, read_feat
 from recbole_apa.data.samples import Interactions
 from recbole_apa.data.splits import SPLITS
-from recbole_apa.data.visible_data import DataView
+from recbole_apa.data.visible_data import VisibleData
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class Loaded:
     """Of files that were split beforehand: the place in ``SPLITS`` of each of ``rows``, (n,)."""
 
 
-def load_dataset(dataset: Any, name: str, folder: Path, view: DataView) -> Loaded:
+def load_dataset(dataset: Any, name: str, folder: Path, visible_data: VisibleData) -> Loaded:
     """Read ``name.inter`` (or ``name.train.inter`` and so on), ``name.item`` and ``name.user`` in ``folder``.
 
     Args:
@@ -47,9 +47,9 @@ def load_dataset(dataset: Any, name: str, folder: Path, view: DataView) -> Loade
     """
     inter, part_of = _read_interactions(dataset, name, folder)
     label = _LabelRule(dataset, inter)
-    seen = view.visible(_interactions(dataset, inter, label, view.plain_ids))
+    seen = visible_data.visible(_interactions(dataset, inter, label, visible_data.plain_ids))
     inter, part_of = inter.take(seen), None if part_of is None else part_of[seen]
-    raw = _interactions(dataset, inter, label, view.plain_ids)
+    raw = _interactions(dataset, inter, label, visible_data.plain_ids)
     users = _read_side(dataset, folder / f"{name}.user", FeatureSource.USER, dataset.uid_field)
     items = _read_side(dataset, folder / f"{name}.item", FeatureSource.ITEM, dataset.iid_field)
     tables = Tables(inter, users, items)
@@ -60,7 +60,7 @@ def load_dataset(dataset: Any, name: str, folder: Path, view: DataView) -> Loade
         tables = filter_tables(tables, filter_settings(dataset))
     else:
         _say_unfiltered(dataset.config)
-    rows = raw if tables.inter is inter else _interactions(dataset, tables.inter, label, view.plain_ids)
+    rows = raw if tables.inter is inter else _interactions(dataset, tables.inter, label, visible_data.plain_ids)
     return Loaded(tables, raw, rows, seen, part_of)
 
 

@@ -19,7 +19,7 @@ from recbole.utils import FeatureType
 from recbole_apa.data.item_text import item_columns, write_item
 from recbole_apa.data.samples import Interactions, order_windows
 from recbole_apa.data.tokens import Tokens
-from recbole_apa.data.visible_data import DataView, content_digest
+from recbole_apa.data.visible_data import VisibleData, content_digest
 
 _MOST_SHOWN = 10
 
@@ -39,8 +39,8 @@ class _OldDataset(Dataset):
 
     inter_feat: Any
 
-    def __init__(self, config: Any, view: DataView) -> None:
-        self.view = view
+    def __init__(self, config: Any, visible_data: VisibleData) -> None:
+        self.visible_data = visible_data
         super().__init__(config)
 
     def _load_feat(self, filepath: str, source: Any) -> Any:
@@ -54,11 +54,11 @@ class _OldDataset(Dataset):
 
     def _data_filtering(self) -> None:
         frame = self.inter_feat
-        if self.view.row_digests:
+        if self.visible_data.row_digests:
             times = frame[self.time_field].to_numpy(dtype=np.float64) if self.time_field in frame else None
             raw = _rows(frame[self.uid_field].tolist(), frame[self.iid_field].tolist(), np.zeros(len(frame)), times)
             keys = raw.row_keys(np.arange(len(raw)))
-            hidden = [self.view.hides(key) for key in keys]
+            hidden = [self.visible_data.hides(key) for key in keys]
             self.inter_feat = frame[~np.array(hidden)].reset_index(drop=True)
         super()._data_filtering()
 
@@ -90,13 +90,13 @@ class _OldDataset(Dataset):
         return out
 
 
-def read_as_before(config: Any, view: DataView, item_text: str) -> Reading:
+def read_as_before(config: Any, visible_data: VisibleData, item_text: str) -> Reading:
     """Read a dataset as commit 86d8546 did.
 
     Raises:
         Exception: whatever RecBole's loader raises on files that it cannot read.
     """
-    return _OldDataset(config, view).reading(item_text)
+    return _OldDataset(config, visible_data).reading(item_text)
 
 
 def differences(before: Reading, now: Reading) -> list[str]:

@@ -13,9 +13,9 @@ from recbole_apa.data.splits import SPLITS
 
 
 @dataclass(frozen=True)
-class DataView:
+class VisibleData:
     """Rows are hidden by name, before any filter: whatever rows of a forgotten user the dataset's file holds, and
-    whatever a filter would let through in place of others. The file may also have been cleaned: the view is the same.
+    whatever a filter would let through in place of others. Where the file has been cleaned, the same may be seen.
     """
 
     forgotten: tuple[Forgotten, ...] = ()
@@ -41,8 +41,8 @@ class DataView:
         """Whether an interaction (:meth:`Interactions.row_key`) was forgotten."""
         return any(part.digester.of(key) in part.rows for part in self.forgotten)
 
-    def without(self, more: "DataView") -> "DataView":
-        """The view once more has been forgotten, too."""
+    def without(self, more: "VisibleData") -> "VisibleData":
+        """What may be seen once more has been forgotten, too."""
         parts = {part.digester: part for part in self.forgotten}
         for part in more.forgotten:
             parts[part.digester] = parts.get(part.digester, Forgotten(part.digester)).joined(part)

@@ -22,7 +22,7 @@ from recbole_apa.core.seeding import digest_of
 from recbole_apa.data.dataloader import ShardBatches, ShardingDataLoader
 from recbole_apa.data.samples import Sample
 from recbole_apa.data.splits import SPLITS
-from recbole_apa.data.visible_data import DataView
+from recbole_apa.data.visible_data import VisibleData
 from recbole_apa.model.apa import APA
 from recbole_apa.model.shard_trainer import ShardTrainer
 from recbole_apa.partition import (
@@ -35,31 +35,31 @@ from recbole_apa.partition import (
 )
 from recbole_apa.partition.assignment import shard_count
 from recbole_apa.partition.inherited import complete
-from recbole_apa.runs.reuse import FormerState
+from recbole_apa.runs.reuse import ReusableState
 from recbole_apa.runs.store import EMBEDDINGS, MEMORY, METRICS, PARTITION, STATES, RunStore
 
 
-class Mover(Protocol):
+class ShardUpdate(Protocol):
     """What moves a trained adapter instead of training it again."""
 
     def key(self, exact: str) -> str:
         """What the record of a moved shard is known by, given what a trained one's would be."""
         ...
 
-    def move(self, shard: int, batches: ShardBatches) -> tuple[Factors, ShardHistory]:
+    def update(self, shard: int, batches: ShardBatches) -> tuple[Factors, ShardHistory]:
         """The moved adapter of a shard."""
         ...
 
 
-class Crew(Protocol):
+class WorkerPool(Protocol):
     """Workers that do parts of a training: :mod:`recbole_apa.pipeline.workers`."""
 
     is_elsewhere: bool
     """Whether they are no processes of this machine: then even a single shard is theirs."""
-    reads: bool
+    embeds: bool
     """Whether frozen passes and scores are theirs, too."""
 
-    def see(self, view: DataView) -> None:
+    def see(self, visible_data: VisibleData) -> None:
         """What they may see of the dataset."""
         ...
 
@@ -67,7 +67,7 @@ class Crew(Protocol):
         """Train shards: each as it is done, with the seconds that it took."""
         ...
 
-    def read(self, split: str, rows: Sequence[int], step: int, title: str) -> Iterator[tuple[Sequence[int], Tensor]]:
+    def embed(self, split: str, rows: Sequence[int], step: int, title: str) -> Iterator[tuple[Sequence[int], Tensor]]:
         """Embeddings of some samples of a split: rows, and theirs, (n, d)."""
         ...
 
@@ -108,11 +108,11 @@ class StateBuilder:
 
     Args:
         store: where finished parts are kept as soon as they are; None keeps nothing.
-        former: the state that this one follows; what it proves to be unaffected is not computed again.
+        reuse: the state that this one follows; what it proves to be unaffected is not computed again.
         log: takes (name, value, step) of training losses.
         collaborative: (partition, training dataset) -> what the partitions of users and items look at.
-        mover: moves the adapters of affected shards; None trains them again.
-        crew: workers that share the work; None does all of it here.
+        shard_update: updates the adapters of affected shards; None trains them again.
+        pool: workers that share the work; None does all of it here.
     """
 
     def __init__(
@@ -120,23 +120,23 @@ class StateBuilder:
         model: APA,
         record: FitRecord,
         store: RunStore | None,
-        former: FormerState | None,
+        reuse: ReusableState | None,
         log: Callable[..., None],
         show_progress: bool,
         collaborative: Callable[[str, Any], Collaborative] | None = None,
-        mover: Mover | None = None,
-        crew: Crew | None = None,
+        shard_update: ShardUpdate | None = None,
+        pool: WorkerPool | None = None,
     ) -> None:
-        self.collaborative, self.mover, self.crew = collaborative, mover, crew
-        self.model, self.record, self.store, self.former = model, record, store, former
+        self.collaborative, self.shard_update, self.pool = collaborative, shard_update, pool
+        self.model, self.record, self.store, self.reuse = model, record, store, reuse
         self.log, self.show_progress = log, show_progress
 
-    def read(self, dataset: Any, split: str, title: str) -> Tensor:
+    def embed(self, dataset: Any, split: str, title: str) -> Tensor:
         """Frozen passes of a split's samples: h, (n, d)."""
         start = time.perf_counter()
         prompts = self.model.prompts(dataset.labelled)
         self._count_cuts(prompts)
-        known = [self.former.embedding(s) if self.former else None for s in dataset.samples]
+        known = [self.reuse.embedding(s) if self.reuse else None for s in dataset.samples]
         missing = [i for i, h in enumerate(known) if h is None]
         for chunk, embeddings in self._embeddings(split, prompts, missing, title):
             for i, h in zip(chunk, embeddings, strict=True):
@@ -149,14 +149,14 @@ class StateBuilder:
         self, split: str, prompts: Sequence[TokenizedPrompt], rows: Sequence[int], title: str
     ) -> Iterator[tuple[Sequence[int], Tensor]]:
         engine, size = self.model.engine, self.model.engine.step_size
-        if self.crew and self.crew.reads:
-            yield from self.crew.read(split, rows, size, title)
+        if self.pool and self.pool.embeds:
+            yield from self.pool.embed(split, rows, size, title)
             return
         for begin in progress(range(0, len(rows), size), title, self.show_progress):
             chunk = rows[begin : begin + size]
             yield chunk, engine.embeddings([prompts[i] for i in chunk])
 
-    def read_training(self, dataset: Any) -> Tensor:
+    def embed_training(self, dataset: Any) -> Tensor:
         """Embeddings of the training samples, kept in the store in order of sample id."""
         order = sample_order(dataset.samples)
         kept = self.store.load_embeddings() if self.store and self.store.has(EMBEDDINGS) else None
@@ -165,12 +165,12 @@ class StateBuilder:
             out = torch.empty_like(kept)
             out[order] = kept
             return out
-        embeddings = self.read(dataset, SPLITS[0], "Read training prompts")
+        embeddings = self.embed(dataset, SPLITS[0], "Read training prompts")
         if self.store:
             self.store.save_embeddings(embeddings[order])
         return embeddings
 
-    def divide(self, dataset: Any, embeddings: Tensor) -> Partition:
+    def make_partition(self, dataset: Any, embeddings: Tensor) -> Partition:
         """The partition that the store holds, or a new one (paper, Algorithm 1)."""
         start = time.perf_counter()
         kept = self.store.load_partition() if self.store else None
@@ -192,13 +192,13 @@ class StateBuilder:
         full = [k for k, n in enumerate(partition.sizes()) if n]
         known = {k: self._known_shard(k, self._batches(train_data, partition, k)[1]) for k in full}
         missing = [k for k in full if known[k] is None]
-        if self.crew and self.mover is None and (len(missing) > 1 or (missing and self.crew.is_elsewhere)):
-            for shard, factors, history, seconds in self.crew.train(partition, missing):
+        if self.pool and self.shard_update is None and (len(missing) > 1 or (missing and self.pool.is_elsewhere)):
+            for shard, factors, history, seconds in self.pool.train(partition, missing):
                 batches, key = self._batches(train_data, partition, shard)
                 known[shard] = self._keep(shard, partition, batches, key, factors, history, seconds)
             self.record.trained.sort()  # they came as they were done
         else:
-            size = 1 if self.mover else self.model.settings.training.fused_shards
+            size = 1 if self.shard_update else self.model.settings.training.fused_shards
             for begin in range(0, len(missing), size):
                 known |= self.train_shards(train_data, partition, missing[begin : begin + size])
         adapters: list[Factors | None] = []
@@ -218,9 +218,9 @@ class StateBuilder:
         batches = [batch for batch, _ in found]
         trainer = ShardTrainer(self.model, self.show_progress)
         start = time.perf_counter()
-        if self.mover:
-            trained = [self.mover.move(shards[0], batches[0])]
-            found = [(batches[0], self.mover.key(found[0][1]))]
+        if self.shard_update:
+            trained = [self.shard_update.update(shards[0], batches[0])]
+            found = [(batches[0], self.shard_update.key(found[0][1]))]
         elif len(shards) == 1:
             self.model.engine.bank.resize(1)
             trained = [trainer.fit(shards[0], partition.n_shards, batches[0], self.log)]
@@ -262,18 +262,18 @@ class StateBuilder:
     def fill_memory(self, dataset: Any, active: Tensor) -> Memory:
         """Embeddings and each adapter's scores of the validation samples, in order of sample id. The adapters are
         in the model's bank."""
-        embeddings = self.read(dataset, SPLITS[1], "Read validation prompts")
+        embeddings = self.embed(dataset, SPLITS[1], "Read validation prompts")
         start = time.perf_counter()
         order = sample_order(dataset.samples)
         prompts = self.model.prompts(dataset.labelled)
         scores = torch.zeros(len(order), len(active))
         kept = self.record.taken_over
         for place, row in enumerate(order):
-            before = self.former.scores(dataset.samples[row]) if self.former else None
+            before = self.reuse.scores(dataset.samples[row]) if self.reuse else None
             if before is not None:
                 scores[place, kept] = before[kept]
         unknown = self._unknown(dataset.samples, order, active)
-        if self.crew and self.crew.reads:
+        if self.pool and self.pool.embeds:
             self._score_elsewhere(scores, order, unknown, active)
         else:
             self._score(scores, [prompts[i] for i in order], unknown)
@@ -286,7 +286,7 @@ class StateBuilder:
         """Adapters that each memory row has to be scored with."""
         voting = active.nonzero().flatten().tolist()
         fresh = [k for k in voting if k not in self.record.taken_over]
-        same = [self.former is not None and self.former.scores(samples[row]) is not None for row in order]
+        same = [self.reuse is not None and self.reuse.scores(samples[row]) is not None for row in order]
         return [fresh if known else voting for known in same]
 
     def _score(self, scores: Tensor, prompts: Sequence[TokenizedPrompt], which: Sequence[Sequence[int]]) -> None:
@@ -305,12 +305,12 @@ class StateBuilder:
         self, scores: Tensor, order: Sequence[int], which: Sequence[Sequence[int]], active: Tensor
     ) -> None:
         """The same by workers; rows of ``scores`` are in ``order``."""
-        assert self.crew is not None
+        assert self.pool is not None
         bank, place = self.model.engine.bank, {row: i for i, row in enumerate(order)}
         adapters = [bank.extract(k) if on else None for k, on in enumerate(active.tolist())]
         for ks in dict.fromkeys(tuple(w) for w in which if w):
             rows = [row for row, w in zip(order, which, strict=True) if tuple(w) == ks]
-            for part, found in self.crew.score(SPLITS[1], rows, ks, adapters, self.model.engine.step_size):
+            for part, found in self.pool.score(SPLITS[1], rows, ks, adapters, self.model.engine.step_size):
                 for row, values in zip(part, found, strict=True):
                     scores[place[row], list(ks)] = values
 
@@ -319,9 +319,9 @@ class StateBuilder:
         if self.store is None:
             return None
         # an approximate request leaves alone what an earlier one moved
-        or_moved = self.mover is not None
+        or_moved = self.shard_update is not None
         done = self.store.finished_shard(shard, key, or_moved)
-        if done is None and self.store.base and self.former:
+        if done is None and self.store.base and self.reuse:
             done = self.store.base.finished_shard(shard, key, or_moved)
             if done is not None:
                 self.record.taken_over.append(shard)

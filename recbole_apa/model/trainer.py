@@ -12,24 +12,24 @@ from recbole.trainer import Trainer
 from recbole.utils import EvaluatorType, calculate_valid_score, set_color
 from torch import Tensor
 
-from recbole_apa.adapters.aggregation import Memory, settle_attention
+from recbole_apa.adapters.aggregation import Memory, settle_weights
 from recbole_apa.backbone.prompt_encoder import TokenizedPrompt
 from recbole_apa.core.progress import progress
 from recbole_apa.core.system.machine import MachineKind, machine_kind
 from recbole_apa.data.dataloader import ShardingDataLoader
 from recbole_apa.evidence import Key, secret_of
 from recbole_apa.model.apa import APA
-from recbole_apa.model.fit import Crew, FitRecord, Mover, StateBuilder, lineage_of, sample_order
+from recbole_apa.model.fit import FitRecord, ShardUpdate, StateBuilder, WorkerPool, lineage_of, sample_order
 from recbole_apa.model.recbole_evaluator import PatientEvaluator
 from recbole_apa.partition import Collaborative, Partition
 from recbole_apa.runs.ledger import refuse_pending
 from recbole_apa.runs.log_places import NoScalars, nothing_made, open_scalars, place_of_scalars
 from recbole_apa.runs.outside import mark
 from recbole_apa.runs.place import make_run_dir
-from recbole_apa.runs.reuse import FormerState
+from recbole_apa.runs.reuse import ReusableState
 from recbole_apa.runs.store import KEY, MACHINES, STATES, RunIdentity, RunStore
 from recbole_apa.runs.tensorboard import Board
-from recbole_apa.runs.trunk_activations import load_states, save_states
+from recbole_apa.runs.trunk_activations import load_activations, save_activations
 
 
 class APATrainer(Trainer):
@@ -37,22 +37,22 @@ class APATrainer(Trainer):
 
     Args:
         store: where the run is kept; without one, ``fit(saved=True)`` makes a folder in ``checkpoint_dir``.
-        former: the state that the one to be trained follows; what it proves to be unaffected is taken over.
+        reuse: the state that the one to be trained follows; what it proves to be unaffected is taken over.
     """
 
     model: APA
 
     def __init__(
-        self, config: Any, model: APA, store: RunStore | None = None, former: FormerState | None = None
+        self, config: Any, model: APA, store: RunStore | None = None, reuse: ReusableState | None = None
     ) -> None:
         with nothing_made():
             super().__init__(config, model)
         self.writes_board = True
         self.evaluator = PatientEvaluator(config)
-        self.store, self.former = store, former
-        self.crew: Crew | None = None
+        self.store, self.reuse = store, reuse
+        self.pool: WorkerPool | None = None
         self.collaborative: Callable[[str, Any], Collaborative] | None = None
-        self.mover: Mover | None = None
+        self.shard_update: ShardUpdate | None = None
         self.key: Key | None = None
         """With which the state's digests are keyed; None where nothing was forgotten."""
         self.records_follow = False
@@ -90,8 +90,8 @@ class APATrainer(Trainer):
         if saved and self.store is None:
             self.store = RunStore(make_run_dir(self.config))
         store = self.store if saved else None
-        if self.crew:
-            self.crew.see(train_data._dataset.worker_view)
+        if self.pool:
+            self.pool.see(train_data._dataset.visible_to_workers)
         self.record = FitRecord()
         self.eval_collector.data_collect(train_data)
         if store:
@@ -104,24 +104,24 @@ class APATrainer(Trainer):
             self.model,
             self.record,
             store,
-            self.former,
+            self.reuse,
             self.tensorboard.add_scalar,
             show_progress,
             self.collaborative,
-            self.mover,
-            self.crew,
+            self.shard_update,
+            self.pool,
         )
         try:
             memory, active = self._build(builder, train_data, valid_data)
         finally:
-            if self.crew:
-                self.crew.close()
+            if self.pool:
+                self.pool.close()
         self._set_rule(memory, active)
         if store:
             assert self.partition is not None
             store.save_memory(memory, active)
             if self.config["keep_states"]:
-                save_states(store, self.model.engine.cache, self._prompts_of(train_data, valid_data))
+                save_activations(store, self.model.engine.cache, self._prompts_of(train_data, valid_data))
             store.save_lineage(lineage_of(self.partition, train_data._dataset.splits, store.has(STATES)))
             chosen = {"tau": self.record.tau, "n_neighbors": self.record.n_neighbors}
             store.seal({"chosen": chosen}, complete=not self.records_follow)
@@ -138,8 +138,8 @@ class APATrainer(Trainer):
 
     def _build(self, builder: StateBuilder, train_data: ShardingDataLoader, valid_data: Any) -> tuple[Memory, Tensor]:
         """Partition, adapters, memory; and which shards are active."""
-        self.train_embeddings = builder.read_training(train_data._dataset)
-        self.partition = builder.divide(train_data._dataset, self.train_embeddings)
+        self.train_embeddings = builder.embed_training(train_data._dataset)
+        self.partition = builder.make_partition(train_data._dataset, self.train_embeddings)
         adapters = builder.train(train_data, self.partition)
         self.model.set_adapters(adapters)
         active = torch.tensor([a is not None for a in adapters])
@@ -168,10 +168,10 @@ class APATrainer(Trainer):
         self.eval_collector.eval_collect(scores, labels)
         return self.evaluator.evaluate(self.eval_collector.get_data_struct())
 
-    def load_states(self, *loaders: Any) -> None:
+    def load_activations(self, *loaders: Any) -> None:
         """Take the frozen states that the run kept of these loaders' samples."""
         if self.store:
-            n = load_states(self.store, self.model.engine.cache, self._prompts_of(*loaders))
+            n = load_activations(self.store, self.model.engine.cache, self._prompts_of(*loaders))
             self.logger.debug(f"{n} frozen states taken from {self.store.folder}")
 
     def _prompts_of(self, *loaders: Any) -> list[TokenizedPrompt]:
@@ -199,7 +199,7 @@ class APATrainer(Trainer):
     def _set_rule(self, memory: Memory, active: Tensor) -> None:
         """tau and n as given, or chosen on the memory."""
         given = self.model.settings.aggregation
-        tau, n = settle_attention(memory, active, given.tau, given.n_neighbors)
+        tau, n = settle_weights(memory, active, given.tau, given.n_neighbors)
         self.record.tau, self.record.n_neighbors = tau, n
         self.logger.info(set_color("attention", "pink") + f": tau = {tau:g}, n = {n}")
         assert self.partition is not None

@@ -50,7 +50,7 @@ class CollaborativePartitioner:
     """
 
     def __init__(self, name: str, known: Collaborative) -> None:
-        self.divide, self.known = DIVISIONS[name], known
+        self._assign, self.known = DIVISIONS[name], known
 
     def __call__(self, ids: Sequence[str], embeddings: Tensor, n_shards: int, capacity: int, seed: int) -> Partition:
         """See :class:`~recbole_apa.partition.assignment.Partitioner`; the centres are the members' means of h."""
@@ -58,7 +58,7 @@ class CollaborativePartitioner:
         missing = [name for name in ids if name not in self.known.user_of]
         if missing:
             raise PartitionError(f"the collaborative model knows nothing of {len(missing)} samples, e.g. {missing[0]}")
-        shard_of = self.divide(sorted(ids), self.known, n_shards, seed)
+        shard_of = self._assign(sorted(ids), self.known, n_shards, seed)
         return Partition(shard_of, member_means([shard_of[name] for name in ids], embeddings, n_shards))
 
 

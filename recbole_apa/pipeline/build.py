@@ -13,13 +13,13 @@ from recbole_apa.core.errors import RunError, SettingsError
 from recbole_apa.core.system.devices import here
 from recbole_apa.data.old_reading import Reading, differences, read_as_before
 from recbole_apa.data.splits import SPLITS
-from recbole_apa.data.visible_data import DataView
+from recbole_apa.data.visible_data import VisibleData
 from recbole_apa.evidence import KEY_FILE, Key, KeyRing, key_ring, secret_of
 from recbole_apa.model.apa import APA
 from recbole_apa.model.trainer import APATrainer
 from recbole_apa.pipeline.manifest_options import options_of
 from recbole_apa.pipeline.recbole_bridge import APAConfig, make_dataset
-from recbole_apa.runs.ledger import Ledger, refuse_gap, refuse_pending, served_by, view_of
+from recbole_apa.runs.ledger import Ledger, refuse_gap, refuse_pending, served_by, visible_without
 from recbole_apa.runs.log_places import LOG_DIR, open_log
 from recbole_apa.runs.pinned_run import PinnedStore, read_settled
 from recbole_apa.runs.store import (
@@ -161,7 +161,7 @@ def _open(
     _check_same(pinned, config, model, data[0]._dataset, keys)
     trainer = APATrainer(config, model, pinned)
     trainer.load(pinned, allow_pending)
-    trainer.load_states(*data[:2])
+    trainer.load_activations(*data[:2])
     trainer.store = store
     n_waiting = len(Ledger(pinned.folder, manifest["salt"]).waiting())
     return RunResult({}, store.folder, config, model, trainer, data, keys, n_waiting=n_waiting)
@@ -182,7 +182,7 @@ def run_config(store: RunStore, changes: Mapping[str, Any], keys: KeyRing) -> AP
     refuse_remote_code(manifest, changes)
     options = {**here(own), **changes}
     config = APAConfig("APA", options.pop("dataset"), None, options)
-    config.view = stored_view(store, keys)
+    config.visible_data = stored_visible_data(store, keys)
     return config
 
 
@@ -214,7 +214,7 @@ def other_data(manifest: Mapping[str, Any], config: APAConfig, dataset: Any, key
     item_text = manifest["settings"]["item_text"]
     config["val_interval"] = manifest["options"].get("val_interval")  # book-crossing's own came later
     try:
-        before = read_as_before(config, config.view or DataView(), item_text)
+        before = read_as_before(config, config.visible_data or VisibleData(), item_text)
     except Exception:  # RecBole's loader, on whatever file it cannot read: then it did not make the run
         getLogger().debug("the dataset cannot be read as it was before", exc_info=True)
         return other
@@ -246,7 +246,7 @@ def refuse_remote_code(manifest: Mapping[str, Any], changes: Mapping[str, Any]) 
         raise SettingsError(f"{_TRUST}: found True, and the run was trained without")
 
 
-def stored_view(store: RunStore, keys: KeyRing) -> DataView:
+def stored_visible_data(store: RunStore, keys: KeyRing) -> VisibleData:
     """What the run may see of its dataset: its samples in their splits, without what it has forgotten.
 
     Raises:
@@ -260,8 +260,8 @@ def stored_view(store: RunStore, keys: KeyRing) -> DataView:
     plain_ids = knows_no_scopes(manifest) or manifest["plain_ids"]
     # those of runs before format 3 were the digest of one sample's id each
     drawn = dict.fromkeys(SPLITS) if knows_no_scopes(manifest) else manifest["draw"]
-    bare = DataView(once_a_pair=once_a_pair, plain_ids=plain_ids, roles=roles, cutoffs=drawn)
-    return bare.without(view_of(served, manifest["salt"], keys))
+    bare = VisibleData(once_a_pair=once_a_pair, plain_ids=plain_ids, roles=roles, cutoffs=drawn)
+    return bare.without(visible_without(served, manifest["salt"], keys))
 
 
 def _check_same(store: RunStore, config: APAConfig, model: APA, dataset: Any, keys: KeyRing) -> None:

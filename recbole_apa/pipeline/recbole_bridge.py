@@ -24,7 +24,7 @@ from recbole_apa.core.yaml import Loader, parse_value, read_yaml
 from recbole_apa.data.eval_checks import RANKING_METRICS, figure_names, is_ranking, judging_problems
 from recbole_apa.data.recbole_checks import odd_texts, recbole_problems
 from recbole_apa.data.recbole_settings import OPTION_KEYS, read_settings
-from recbole_apa.data.visible_data import DataView
+from recbole_apa.data.visible_data import VisibleData
 from recbole_apa.pipeline.manifest_options import NEVER_TAKEN
 from recbole_apa.pipeline.option_names import RECBOLE_EXTRA, RUN_KEYS
 from recbole_apa.pipeline.pickles import refuse_pickles
@@ -44,7 +44,7 @@ class APAConfig(Config):
         SettingsError: unknown names (with the nearest known one), or a file that cannot be read.
     """
 
-    view: DataView | None = None
+    visible_data: VisibleData | None = None
     """What an unlearned run may see of its dataset; set by those who open a run."""
 
     def __init__(
@@ -245,7 +245,7 @@ def make_dataset(config: Config) -> Any:
     refuse_name(folder)
     name = config["dataset"]
     downloading = not folder.is_dir()
-    if downloading and getattr(config, "view", None) is not None:
+    if downloading and getattr(config, "visible_data", None) is not None:
         # a run's manifest may come from a stranger, and RecBole would make the folder
         raise DataError(f"the run's dataset {name!r} is not in {folder}; name the folder above with --data_path")
     if downloading:

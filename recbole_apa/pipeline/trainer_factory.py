@@ -10,24 +10,24 @@ from recbole_apa.model.trainer import APATrainer
 from recbole_apa.partition import Collaborative
 from recbole_apa.pipeline.collaborative import collaborative_model
 from recbole_apa.pipeline.recbole_bridge import APAConfig
-from recbole_apa.pipeline.workers.pool import crew_of
-from recbole_apa.runs.reuse import FormerState
+from recbole_apa.pipeline.workers.pool import pool_of
+from recbole_apa.runs.reuse import ReusableState
 from recbole_apa.runs.store import RunStore
 
 
 def make_trainer(
-    config: APAConfig, model: APA, store: RunStore | None, former: FormerState | None = None
+    config: APAConfig, model: APA, store: RunStore | None, reuse: ReusableState | None = None
 ) -> APATrainer:
     """The trainer of a run; the options ``engine`` and ``workers`` say who does its work.
 
     Raises:
         SettingsError: workers and fused shards together, or an unknown engine.
     """
-    trainer = APATrainer(config, model, store, former)
+    trainer = APATrainer(config, model, store, reuse)
     trainer.collaborative = collaborative_of(config)
-    trainer.crew = crew_of(config)
+    trainer.pool = pool_of(config)
     fused = model.settings.training.fused_shards
-    if trainer.crew and fused > 1:
+    if trainer.pool and fused > 1:
         raise SettingsError(
             f"workers is {config['workers']}, engine {config['engine']} and fused_shards {fused}; expected engine: "
             "local and workers: 1 with fused shards, or fused_shards: 1"

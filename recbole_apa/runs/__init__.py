@@ -8,14 +8,14 @@ from recbole_apa.runs.lock import run_lock
 from recbole_apa.runs.log import own_log
 from recbole_apa.runs.manifest import check_manifest
 from recbole_apa.runs.pinned_run import PinnedStore, read_settled
-from recbole_apa.runs.reuse import FormerState
+from recbole_apa.runs.reuse import ReusableState
 from recbole_apa.runs.store import RunStore
 
 __all__ = [
     "Entry",
-    "FormerState",
     "Ledger",
     "PinnedStore",
+    "ReusableState",
     "RunStore",
     "check_manifest",
     "own_log",

@@ -19,7 +19,7 @@ from recbole_apa.core.files.plain import parse_json, read_plain
 from recbole_apa.core.files.whole import write_bytes
 from recbole_apa.core.seeding import digest_of
 from recbole_apa.data.forgotten import Digester, Forgotten
-from recbole_apa.data.visible_data import DataView
+from recbole_apa.data.visible_data import VisibleData
 from recbole_apa.evidence import KeyRing
 from recbole_apa.runs.manifest import is_safe_name
 from recbole_apa.runs.remote.working_copy import publish, shown
@@ -170,7 +170,7 @@ def digester_of(content: Mapping[str, Any], salt: str, ring: KeyRing) -> Digeste
     return Digester(salt, ring.key(name) if name else None)
 
 
-def view_of(requests: Iterable[Asked], salt: str, ring: KeyRing) -> DataView:
+def visible_without(requests: Iterable[Asked], salt: str, ring: KeyRing) -> VisibleData:
     """What requests hide.
 
     Args:
@@ -179,14 +179,14 @@ def view_of(requests: Iterable[Asked], salt: str, ring: KeyRing) -> DataView:
     Raises:
         KeyFileError: the ring does not have the key of one of them.
     """
-    out = DataView()
+    out = VisibleData()
     for content in (r.content for r in requests):
         digester, rows = digester_of(content, salt, ring), frozenset(content["interactions"])
         if "hides" in content:
             part = Forgotten(digester, rows, frozenset(content["hides"]))
         else:
             part = Forgotten(digester, rows, old_rows=rows, old_names=frozenset(content["names"]))
-        out = out.without(DataView((part,)))
+        out = out.without(VisibleData((part,)))
     return out
 
 

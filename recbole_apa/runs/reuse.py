@@ -6,7 +6,7 @@ from recbole_apa.data.samples import Sample
 from recbole_apa.runs.store import EMBEDDINGS, MEMORY, RunStore
 
 
-class FormerState:
+class ReusableState:
     """Embeddings and adapter scores of a finished run, by sample.
 
     A sample whose history was rewritten has another digest than the one the run noted, and gets nothing.

@@ -7,7 +7,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
-from recbole_apa.backbone.engine import FrozenPass, StateCache
+from recbole_apa.backbone.engine import ActivationCache, FrozenPass
 from recbole_apa.backbone.prompt_encoder import TokenizedPrompt
 from recbole_apa.core.files.tensors import Expected, check_values
 from recbole_apa.core.files.whole import write_whole
@@ -18,19 +18,19 @@ _FLOATS = (torch.float32, torch.bfloat16, torch.float16)
 _PARTS = {"states": Expected(("tokens", "d"), _FLOATS), "embedding": Expected(("d",), _FLOATS)}
 
 
-def save_states(store: RunStore, cache: StateCache, prompts: Sequence[TokenizedPrompt]) -> None:
+def save_activations(store: RunStore, cache: ActivationCache, prompts: Sequence[TokenizedPrompt]) -> None:
     """Write ``states.safetensors``: those of the prompts that are in the cache, and no other."""
     tensors: dict[str, Tensor] = {}
     for prompt in prompts:
         frozen = cache.get(prompt.ids)
         if frozen is not None:
-            name = state_name(prompt)
+            name = activation_name(prompt)
             # in float32 h may be a row of the states themselves
-            tensors |= {f"{name}.states": frozen.states.cpu(), f"{name}.embedding": frozen.embedding.clone()}
+            tensors |= {f"{name}.states": frozen.activations.cpu(), f"{name}.embedding": frozen.embedding.clone()}
     write_whole(store.folder / STATES, lambda path: save_file(tensors, path))
 
 
-def load_states(store: RunStore, cache: StateCache, prompts: Sequence[TokenizedPrompt]) -> int:
+def load_activations(store: RunStore, cache: ActivationCache, prompts: Sequence[TokenizedPrompt]) -> int:
     """Put into the cache what the run has of these prompts; how many that were."""
     if not store.has(STATES):
         return 0
@@ -38,17 +38,17 @@ def load_states(store: RunStore, cache: StateCache, prompts: Sequence[TokenizedP
     with store.open_tensors(STATES) as file:
         names = set(file.keys())
         for prompt in prompts:
-            name = state_name(prompt)
+            name = activation_name(prompt)
             if f"{name}.states" in names and f"{name}.embedding" in names:
-                states, embedding = (file.get_tensor(f"{name}.{part}") for part in ("states", "embedding"))
-                for part, tensor in (("states", states), ("embedding", embedding)):
-                    check_state(tensor, f"{store.folder / STATES}: {name}.{part}", part)
-                cache.put(prompt.ids, FrozenPass(states, embedding))
+                activations, embedding = (file.get_tensor(f"{name}.{part}") for part in ("states", "embedding"))
+                for part, tensor in (("states", activations), ("embedding", embedding)):
+                    check_activations(tensor, f"{store.folder / STATES}: {name}.{part}", part)
+                cache.put(prompt.ids, FrozenPass(activations, embedding))
                 found += 1
     return found
 
 
-def check_state(tensor: Tensor, what: str, part: str) -> None:
+def check_activations(tensor: Tensor, what: str, part: str) -> None:
     """
     Args:
         what: for messages.
@@ -60,20 +60,20 @@ def check_state(tensor: Tensor, what: str, part: str) -> None:
     check_values(tensor, what, _PARTS[part])
 
 
-def wrong_states(store: RunStore, cache: StateCache, prompts: Sequence[TokenizedPrompt]) -> int:
+def wrong_activations(store: RunStore, cache: ActivationCache, prompts: Sequence[TokenizedPrompt]) -> int:
     """How many of the run's states belong to none of these prompts, or differ from what the cache has of theirs."""
     if not store.has(STATES):
         return 0
-    computed = {state_name(prompt): cache.get(prompt.ids) for prompt in prompts}
+    computed = {activation_name(prompt): cache.get(prompt.ids) for prompt in prompts}
     wrong = 0
     with store.open_tensors(STATES) as file:
         for name in (key.removesuffix(".states") for key in list(file.keys()) if key.endswith(".states")):
             known = computed.get(name)
             there = file.get_tensor(f"{name}.states")
-            wrong += name not in computed or (known is not None and not torch.equal(known.states.cpu(), there))
+            wrong += name not in computed or (known is not None and not torch.equal(known.activations.cpu(), there))
     return wrong
 
 
-def state_name(prompt: TokenizedPrompt) -> str:
+def activation_name(prompt: TokenizedPrompt) -> str:
     """SHA-256 over the tokens."""
     return digest_of(*prompt.ids).hex()

@@ -5,7 +5,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from recbole_apa.backbone.engine import StateCache
+from recbole_apa.backbone.engine import ActivationCache
 from recbole_apa.core.errors import SettingsError, TrainingError
 from recbole_apa.core.options import refuse_unknown
 from recbole_apa.core.settings import STATE_KEYS
@@ -91,7 +91,7 @@ class Judge:
         if model == "APA" and self.config["valid_samples"] == 0:
             raise SettingsError("valid_samples: found 0, and the validation samples choose; expected at least 1")
         self._rows: str | None = None
-        self._cache: tuple[tuple[str, ...], StateCache] | None = None
+        self._cache: tuple[tuple[str, ...], ActivationCache] | None = None
 
     def configure(self, point: Mapping[str, Any]) -> APAConfig:
         """The configuration of a trial.

@@ -47,9 +47,9 @@ def sought_of(
         CertificateError: the digests do not reach what the names do: it would come back when the run is opened.
     """
     raw = scan(raw_files(dataset))
-    view = dataset.view
-    known = recognised(raw, lines, salt, lambda name: keys.key(name).secret, view.once_a_pair, view.plain_ids)
-    asked = named(raw, [Name(d.user, d.item, d.time) for d in demands], view.plain_ids)
+    seen = dataset.visible_data
+    known = recognised(raw, lines, salt, lambda name: keys.key(name).secret, seen.once_a_pair, seen.plain_ids)
+    asked = named(raw, [Name(d.user, d.item, d.time) for d in demands], seen.plain_ids)
     if not (asked.users <= known.users and asked.items <= known.items and asked.keys <= known.keys):
         raise CertificateError(_refusal(["what would be kept of the request does not cover what it names"]))
     return known | asked

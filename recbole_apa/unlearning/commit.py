@@ -17,7 +17,7 @@ def pending_store(store: RunStore) -> RunStore:
     return RunStore(store.folder / PENDING, base=store)
 
 
-def switch(store: RunStore) -> None:
+def commit_state(store: RunStore) -> None:
     """Move the pending state into place and delete the old one's files.
 
     Every step leaves a state from which this function goes on: a file is either still pending or in its place.

@@ -10,12 +10,12 @@ from typing import Any
 
 from recbole_apa.core.errors import CertificateError, DataError, RequestError, RunError
 from recbole_apa.core.files.whole import file_digest, read_json
-from recbole_apa.data.visible_data import DataView
+from recbole_apa.data.visible_data import VisibleData
 from recbole_apa.evidence import Key, KeyRing, secret_of
 from recbole_apa.evidence.exactness import DEFINITIONS, EARLIER, FRESH, INHERITED, STRICT, THIS_DATA, exactness_of
 from recbole_apa.model.trainer import APATrainer
 from recbole_apa.partition.inherited import assignment_alone
-from recbole_apa.pipeline.build import RunResult, build_data, stored_view
+from recbole_apa.pipeline.build import RunResult, build_data, stored_visible_data
 from recbole_apa.pipeline.evaluate import (
     evaluate_state,
     recbole_figures,
@@ -24,17 +24,17 @@ from recbole_apa.pipeline.evaluate import (
 )
 from recbole_apa.pipeline.manifest_options import options_of
 from recbole_apa.pipeline.trainer_factory import make_trainer
-from recbole_apa.runs.ledger import DONE, Asked, Entry, Ledger, manifest_digest, served_by, view_of
-from recbole_apa.runs.reuse import FormerState
+from recbole_apa.runs.ledger import DONE, Asked, Entry, Ledger, manifest_digest, served_by, visible_without
+from recbole_apa.runs.reuse import ReusableState
 from recbole_apa.runs.store import CERTIFICATES, KEY, MACHINES, METRICS, PENDING, RunIdentity, RunStore
-from recbole_apa.unlearning.approximate.shard_update import EXACT, ShardMover
+from recbole_apa.unlearning.approximate.shard_update import EXACT, ApproximateShardUpdate
 from recbole_apa.unlearning.certifying import CarriedOut, certify, refuse_uncertified
 from recbole_apa.unlearning.checks import refuse_in_data, refuse_in_exports, refuse_in_state, sought_of
-from recbole_apa.unlearning.commit import pending_store, switch
+from recbole_apa.unlearning.commit import commit_state, pending_store
 from recbole_apa.unlearning.machines import REFUSE, Machines, machines_of
 from recbole_apa.unlearning.outside import clean_outside, left_outside, own_outside, remove_boards
 from recbole_apa.unlearning.plan import Plan, make_plan, settle_shards
-from recbole_apa.unlearning.probe import ForgottenSamples, table_figures
+from recbole_apa.unlearning.probe import ForgottenProbe, table_figures
 from recbole_apa.unlearning.redraw import changed_shards, plan_anew, refuse_plain_ids, without_roles
 from recbole_apa.unlearning.requests.demands import Demand
 
@@ -58,14 +58,14 @@ class Outcome:
     """How: ``exact``, or the name of an approximate method."""
 
 
-def finish_switch(store: RunStore, ledger: Ledger, keys: KeyRing) -> list[Path]:
+def finish_commit(store: RunStore, ledger: Ledger, keys: KeyRing) -> list[Path]:
     """Finish what a kill interrupted after the new state was complete. The caller holds the lock.
 
     Returns:
         the certificates of the requests that this brought to their end.
     """
     if pending_store(store).is_ready():
-        switch(store)
+        commit_state(store)
     manifest = store.manifest()
     late = [e.position for e in ledger.waiting() if served_by(manifest, e)]
     if not ledger.waiting() and pending_store(store).folder.exists():
@@ -100,9 +100,9 @@ def carry_out(
     ledger, before = Ledger(store.folder, store.salt), store.manifest()
     key = opened.keys.key(requests[-1].content[KEY])
     exactness = exactness_of(requests)
-    dropped = ForgottenSamples(opened)
+    dropped = ForgottenProbe(opened)
     data = data or data_without(opened, requests)
-    mover = None if method == EXACT else ShardMover(opened, data[0]._dataset, method)
+    shard_update = None if method == EXACT else ApproximateShardUpdate(opened, data[0]._dataset, method)
     plan = plan_of(store, data, requests)
     dropped.judge("before", plan.affected)
     opened.model.use_dataset(data[0]._dataset)
@@ -110,9 +110,9 @@ def carry_out(
 
     pending = _start_pending(store, data, before, exactness, key, machines)
     trainer = _trainer_of(opened, store, pending, machines)
-    trainer.mover, trainer.key = mover, key
+    trainer.shard_update, trainer.key = shard_update, key
     _, valid_result = trainer.fit(data[0], data[1], show_progress=show)
-    trainer.mover = mover = None  # it knows prompts that are forgotten now
+    trainer.shard_update = shard_update = None  # it knows prompts that are forgotten now
     result = RunResult({}, store.folder, opened.config, opened.model, trainer, data, opened.keys)
     result.metrics = evaluate_state(result, show) | recbole_figures("valid", valid_result)
     dropped.judge("after")
@@ -123,7 +123,7 @@ def carry_out(
     _settle(plan, store, trainer, machines)
     own = clean_outside(own_outside(store, before), result, store)
     refuse_in_exports(own.exports, data, sought)
-    about = _about(before, served, exactness, data[0]._dataset.view)
+    about = _about(before, served, exactness, data[0]._dataset.visible_data)
     about["outside"] = left_outside(before, trainer, result, own)
     write_records(result, about, _carried_out(served))
     seconds = training_cost(trainer)["seconds"]
@@ -131,7 +131,7 @@ def carry_out(
     done = CarriedOut(before, plan, exactness, method, seconds, figures, own, key, machines)
     certify(store, pending, requests, trainer, done)
     pending.seal({"ready": True})
-    switch(store)
+    commit_state(store)
     positions, full = [e.position for e in requests], before.get("full_training", {}).get("seconds")
     _close(store, ledger, positions, opened.keys)
     trainer.store = RunStore(store.folder)
@@ -152,16 +152,18 @@ def _trainer_of(opened: RunResult, store: RunStore, pending: RunStore, machines:
     """The trainer of the new state; where all is to be computed here, with nothing of what the run has."""
     if machines.retrains:
         opened.model.engine.keep_only([])  # frozen passes that the run kept come from the other kind, too
-    former = None if machines.retrains else FormerState(store)
-    return make_trainer(opened.config, opened.model, pending, former)
+    reuse = None if machines.retrains else ReusableState(store)
+    return make_trainer(opened.config, opened.model, pending, reuse)
 
 
-def _about(before: Mapping[str, Any], served: Sequence[Entry], exactness: str, view: DataView) -> dict[str, Any]:
+def _about(
+    before: Mapping[str, Any], served: Sequence[Entry], exactness: str, visible_data: VisibleData
+) -> dict[str, Any]:
     """What the manifest says of the new state."""
     return {
         "full_training": before.get("full_training", {}),
         "forgotten": sorted({digest for e in served for digest in e.content["interactions"]}),
-        "plain_ids": view.plain_ids,
+        "plain_ids": visible_data.plain_ids,
         "served_requests": [e.digest for e in served],
         "partition_of": EARLIER if exactness == INHERITED else THIS_DATA,
         "draw_of": THIS_DATA if exactness == FRESH else EARLIER,
@@ -191,22 +193,22 @@ def data_without(opened: RunResult, requests: Sequence[Asked], demands: Sequence
         RequestError: nothing would remain, or not what a new training needs where one is asked for.
         CertificateError: something of what was asked for can still be reached.
     """
-    store, before = opened.trainer.store, opened.config.view
-    view = stored_view(store, opened.keys)
+    store, before = opened.trainer.store, opened.config.visible_data
+    visible_data = stored_visible_data(store, opened.keys)
     if exactness_of(requests) == FRESH:
         refuse_plain_ids(opened.data[0]._dataset)
-        view = without_roles(view)
-    opened.config.view = view.without(view_of(requests, store.salt, opened.keys))
+        visible_data = without_roles(visible_data)
+    opened.config.visible_data = visible_data.without(visible_without(requests, store.salt, opened.keys))
     try:
         data = build_data(opened.config)
         lines = [e.content for e in [*_served(store), *requests]]
         sought = sought_of(data[0]._dataset, lines, store.salt, opened.keys, demands)
         refuse_in_data(opened.data, data, sought)
     except CertificateError:
-        opened.config.view = before
+        opened.config.visible_data = before
         raise
     except DataError as error:
-        opened.config.view = before
+        opened.config.visible_data = before
         if exactness_of(requests) == FRESH:
             raise RequestError(
                 f"exactness: {FRESH}: on what remains a training today is refused ({error}); ask with {STRICT}"
@@ -226,7 +228,7 @@ def plan_of(store: RunStore, data: tuple[Any, Any, Any], requests: Sequence[Aske
         data[0]._dataset,
     )
     cost = store.manifest().get("full_training", {})
-    plan = make_plan(len(digests), lineage, dataset.splits, partition, dataset.view.hides, cost)
+    plan = make_plan(len(digests), lineage, dataset.splits, partition, dataset.visible_data.hides, cost)
     plan.exactness = exactness_of(requests)
     if method_of(requests) == EXACT:
         plan.means = DEFINITIONS[plan.exactness]

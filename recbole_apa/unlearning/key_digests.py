@@ -21,7 +21,7 @@ from recbole_apa.runs.manifest import with_check
 from recbole_apa.runs.remote.working_copy import working_folder
 from recbole_apa.runs.store import CERTIFICATES, COMPLETE, KEY, LEDGER, RunStore, is_old_format, knows_no_scopes
 from recbole_apa.unlearning.certificate import FIRST_FORMAT, FORMAT, write_certificate
-from recbole_apa.unlearning.commit import pending_store, switch
+from recbole_apa.unlearning.commit import commit_state, pending_store
 
 
 def convert(run_dir: str | Path, config_dict: Mapping[str, Any] | None = None) -> bool:
@@ -42,7 +42,7 @@ def convert(run_dir: str | Path, config_dict: Mapping[str, Any] | None = None) -
         store = RunStore(folder)
         ledger, keys = Ledger(folder, store.salt), key_ring(config_dict)
         if pending_store(store).is_ready():
-            switch(store)
+            commit_state(store)
         elif not ledger.waiting() and pending_store(store).folder.exists():
             shutil.rmtree(pending_store(store).folder)  # left by a switch that was killed at its end
         # digests made anew would make an edited manifest, or a lost line, look like what was certified
@@ -72,7 +72,7 @@ def key_digests(store: RunStore, ledger: Ledger, key: Key) -> None:
     entries = ledger.entries()
     write_text(pending.folder / LEDGER, "".join(keyed.lines(entries, ledger)))
     pending.write_manifest(keyed.manifest(ready=True))
-    switch(store)
+    commit_state(store)
 
 
 class _Keyed:

@@ -16,7 +16,7 @@ FEWEST_REPORTED = 5
 """A figure over fewer samples would describe single answers of a person."""
 
 
-class ForgottenSamples:
+class ForgottenProbe:
     """Keeps the prompts of dropped training samples while a request is carried out, and nothing on disk.
 
     Args:
@@ -59,7 +59,7 @@ def _figures(labels: np.ndarray, scores: np.ndarray) -> dict[str, float]:
 
 
 def table_figures(
-    before: Mapping[str, float], after: Mapping[str, float], dropped: ForgottenSamples
+    before: Mapping[str, float], after: Mapping[str, float], dropped: ForgottenProbe
 ) -> dict[str, dict[str, float | None]]:
     """Title -> before and after, rounded: the chosen aggregation on test and on forgotten samples."""
     chosen = dropped.model.settings.aggregation.aggregation

@@ -7,14 +7,14 @@ from typing import Any
 from recbole_apa.core.errors import RequestError
 from recbole_apa.data.samples import id_word
 from recbole_apa.data.splits import SPLITS
-from recbole_apa.data.visible_data import DataView
+from recbole_apa.data.visible_data import VisibleData
 from recbole_apa.model.fit import FitRecord, StateBuilder, shard_key
 from recbole_apa.model.trainer import APATrainer
 from recbole_apa.partition import Partition
 from recbole_apa.pipeline.build import build_data
 from recbole_apa.pipeline.recbole_bridge import APAConfig
 from recbole_apa.pipeline.trainer_factory import collaborative_of
-from recbole_apa.runs.reuse import FormerState
+from recbole_apa.runs.reuse import ReusableState
 from recbole_apa.runs.store import RunStore
 from recbole_apa.unlearning.plan import (
     ADDED,
@@ -30,9 +30,9 @@ from recbole_apa.unlearning.plan import (
 )
 
 
-def without_roles(view: DataView) -> DataView:
+def without_roles(visible_data: VisibleData) -> VisibleData:
     """The same rows, and no sample drawn yet."""
-    return replace(view, roles=None, cutoffs={})
+    return replace(visible_data, roles=None, cutoffs={})
 
 
 def refuse_plain_ids(dataset: Any) -> None:
@@ -52,13 +52,13 @@ def refuse_plain_ids(dataset: Any) -> None:
 
 
 def data_anew(config: APAConfig) -> tuple[Any, Any, Any]:
-    """The loaders that a training today on the visible rows would get; the configuration's view stays as it is."""
-    view = config.view
-    config.view = without_roles(view or DataView())
+    """The loaders that a training today on the visible rows would get. What the configuration may see stays."""
+    visible_data = config.visible_data
+    config.visible_data = without_roles(visible_data or VisibleData())
     try:
         return build_data(config)
     finally:
-        config.view = view
+        config.visible_data = visible_data
 
 
 def draw_differences(manifest: Mapping[str, Any], store: RunStore, data: tuple[Any, Any, Any]) -> Iterator[str]:
@@ -117,8 +117,8 @@ def new_shards(opened: Any, store: RunStore, data: tuple[Any, Any, Any]) -> tupl
     part = data[0]._dataset
     opened.model.use_dataset(part)
     collaborative = collaborative_of(opened.config)
-    builder = StateBuilder(opened.model, FitRecord(), None, FormerState(store), lambda *a: None, False, collaborative)
-    partition = builder.divide(part, builder.read(part, SPLITS[0], "Read rewritten prompts"))
+    builder = StateBuilder(opened.model, FitRecord(), None, ReusableState(store), lambda *a: None, False, collaborative)
+    partition = builder.make_partition(part, builder.embed(part, SPLITS[0], "Read rewritten prompts"))
     by_id = {s.sample_id: s for s in part.samples}
     out = []
     for shard in range(partition.n_shards):

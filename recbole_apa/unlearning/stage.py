@@ -15,7 +15,7 @@ from recbole_apa.data.samples import Interactions
 from recbole_apa.evidence import KEY_FILE, key_ring
 from recbole_apa.evidence.exactness import INHERITED, LEVELS
 from recbole_apa.pipeline.build import RunResult, open_run
-from recbole_apa.runs.ledger import REQUEST, Entry, Ledger, refuse_gap, refuse_pending, view_of
+from recbole_apa.runs.ledger import REQUEST, Entry, Ledger, refuse_gap, refuse_pending, visible_without
 from recbole_apa.runs.lock import run_lock
 from recbole_apa.runs.log import own_log
 from recbole_apa.runs.log_places import open_log
@@ -23,7 +23,7 @@ from recbole_apa.runs.remote.working_copy import working_folder
 from recbole_apa.runs.store import KEY, RunStore
 from recbole_apa.unlearning.approximate.shard_update import EXACT
 from recbole_apa.unlearning.approximate.unlearner import NAMES
-from recbole_apa.unlearning.exact import Outcome, carry_out, data_without, finish_switch, plan_of
+from recbole_apa.unlearning.exact import Outcome, carry_out, data_without, finish_commit, plan_of
 from recbole_apa.unlearning.key_digests import are_salted, key_digests
 from recbole_apa.unlearning.machines import CHOICES, REFUSE, Machines, machines_of
 from recbole_apa.unlearning.places import refuse_unreachable
@@ -120,7 +120,7 @@ def unlearn(
         store = RunStore(folder)
         store.manifest()
         with run_lock(folder, "unlearning", writes=not dry_run):
-            session = _Session(store, config_dict, opened, other_machine, writes=not dry_run)
+            session = _Stage(store, config_dict, opened, other_machine, writes=not dry_run)
             carry_out = session.dry_run if dry_run else session.run
             return carry_out(demands, exactness, method, skip_unknown)
 
@@ -137,23 +137,23 @@ def data_left(
         RequestError: as :func:`unlearn`.
     """
     store = RunStore(opened.trainer.store.folder)
-    session = _Session(store, None, opened)
+    session = _Stage(store, None, opened)
     asked, _ = session._ask(opened, named_demands(users, items, interactions), INHERITED, EXACT, False)
-    with _view_kept(opened):
+    with _visible_data_kept(opened):
         return data_without(opened, [asked], asked.demands)
 
 
 @contextmanager
-def _view_kept(opened: RunResult) -> Iterator[None]:
+def _visible_data_kept(opened: RunResult) -> Iterator[None]:
     """What an open run may see is the same afterwards: nothing was forgotten yet."""
-    view = opened.config.view
+    visible_data = opened.config.visible_data
     try:
         yield
     finally:
-        opened.config.view = view
+        opened.config.visible_data = visible_data
 
 
-class _Session:
+class _Stage:
     """One call of :func:`unlearn`; the caller holds the lock.
 
     Args:
@@ -176,7 +176,7 @@ class _Session:
         if not writes:
             refuse_pending(store)
         with taken(store):
-            self.finished = finish_switch(store, self.ledger, self.keys) if writes else []
+            self.finished = finish_commit(store, self.ledger, self.keys) if writes else []
         refuse_gap(store, self.keys)
         self._closed_now = waiting - {e.position for e in self.ledger.waiting()}
 
@@ -258,7 +258,7 @@ class _Session:
         machines = self._machines(opened)
         machines.refuse_others(method)
         asked, left = self._ask(opened, demands, exactness, method, skip_unknown)
-        with _view_kept(opened):
+        with _visible_data_kept(opened):
             data = data_without(opened, [asked], asked.demands)
             plan = plan_of(self.store, data, [asked])
             if exactness != INHERITED:
@@ -280,7 +280,7 @@ class _Session:
 
     def _is_stale(self, opened: RunResult) -> bool:
         """Whether another process made the run forget something since it was opened."""
-        known = opened.config.view.row_digests if opened.config.view else frozenset()
+        known = opened.config.visible_data.row_digests if opened.config.visible_data else frozenset()
         return known != set(self.store.manifest()["forgotten"])
 
     def _ask(
@@ -296,7 +296,7 @@ class _Session:
 
     def _served(self, entries: Sequence[Entry]) -> tuple[Forgotten, ...]:
         """What requests named."""
-        return view_of(entries, self.store.salt, self.keys).forgotten
+        return visible_without(entries, self.store.salt, self.keys).forgotten
 
 
 def _scopes(demand: Demand, hits: np.ndarray, rows: Interactions) -> list[Scope]:

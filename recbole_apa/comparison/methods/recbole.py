@@ -4,7 +4,7 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from recbole_apa.comparison.context import Bench
+from recbole_apa.comparison.context import ComparisonContext
 from recbole_apa.comparison.method import FitFigures, Scored, UnlearnFigures
 from recbole_apa.core.errors import RunError
 from recbole_apa.pipeline.recbole_models import (
@@ -23,8 +23,8 @@ class RecBoleMethod:
         options: RecBole options for this model alone, e.g. ``{"epochs": 20}``.
     """
 
-    def __init__(self, bench: Bench, name: str, options: Mapping[str, Any] | None = None) -> None:
-        self.bench, self.rows, self.options = bench, (name,), options
+    def __init__(self, context: ComparisonContext, name: str, options: Mapping[str, Any] | None = None) -> None:
+        self.context, self.rows, self.options = context, (name,), options
         self._seed = 0
         self._trained: TrainedBaseline | None = None
 
@@ -38,22 +38,24 @@ class RecBoleMethod:
     def fit(self, seed: int) -> FitFigures:
         """See :class:`~recbole_apa.comparison.method.Method`."""
         self._seed = seed
-        self._trained = self._train(self.bench.presplit())
+        self._trained = self._train(self.context.presplit())
         return FitFigures(self._trained.seconds, self._trained.n_parameters, 1)
 
     def _train(self, folder: Any) -> TrainedBaseline:
-        length = self.bench.config["MAX_ITEM_LIST_LENGTH"]
-        bench = self.bench
-        return train_baseline(self.rows[0], folder, bench.item_columns, length, self._seed, self.options, bench.layout)
+        length = self.context.config["MAX_ITEM_LIST_LENGTH"]
+        context = self.context
+        return train_baseline(
+            self.rows[0], folder, context.item_columns, length, self._seed, self.options, context.layout
+        )
 
     def score(self, row: str) -> Scored:
         """See :class:`~recbole_apa.comparison.method.Method`."""
         start = time.perf_counter()
-        if self.bench.ranking:
-            lists = self.bench.ranking
+        if self.context.ranking:
+            lists = self.context.ranking
             scores = candidate_scores(self.trained, lists.rows, lists.items)
         else:
-            scores = baseline_scores(self.trained, 2, self.bench.splits["test"])
+            scores = baseline_scores(self.trained, 2, self.context.splits["test"])
         return Scored(scores, self.trained.is_probability, 1, time.perf_counter() - start)
 
     def recbole_auc(self) -> float | None:
@@ -62,5 +64,5 @@ class RecBoleMethod:
 
     def unlearn(self) -> UnlearnFigures:
         """See :class:`~recbole_apa.comparison.method.Method`."""
-        self._trained = self._train(self.bench.presplit_without(*self.bench.request()))
+        self._trained = self._train(self.context.presplit_without(*self.context.request()))
         return UnlearnFigures(self._trained.seconds, 1)

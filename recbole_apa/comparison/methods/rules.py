@@ -2,7 +2,7 @@
 
 import time
 
-from recbole_apa.comparison.context import Bench
+from recbole_apa.comparison.context import ComparisonContext
 from recbole_apa.comparison.method import FitFigures, Scored, UnlearnFigures
 from recbole_apa.evaluation.simple_rules import rule_scores
 
@@ -10,8 +10,8 @@ from recbole_apa.evaluation.simple_rules import rule_scores
 class RuleMethod:
     """One of :data:`~recbole_apa.evaluation.simple_rules.RULES`."""
 
-    def __init__(self, bench: Bench, name: str) -> None:
-        self.bench, self.rows = bench, (name,)
+    def __init__(self, context: ComparisonContext, name: str) -> None:
+        self.context, self.rows = context, (name,)
 
     def fit(self, seed: int) -> FitFigures:
         """See :class:`~recbole_apa.comparison.method.Method`."""
@@ -20,7 +20,7 @@ class RuleMethod:
     def score(self, row: str) -> Scored:
         """See :class:`~recbole_apa.comparison.method.Method`."""
         start = time.perf_counter()
-        scores = rule_scores(row, self.bench.judged(self.bench.splits["test"]), self.bench.train_rows)
+        scores = rule_scores(row, self.context.judged(self.context.splits["test"]), self.context.train_rows)
         return Scored(scores, True, 0, time.perf_counter() - start)
 
     def unlearn(self) -> UnlearnFigures:

@@ -12,10 +12,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from recbole_apa.adapters.aggregation import WeightRule, cosine, settle_attention
+from recbole_apa.adapters.aggregation import WeightRule, cosine, settle_weights
 from recbole_apa.adapters.receraser_attention import fit_attention
 from recbole_apa.backbone.prompt_encoder import TokenizedPrompt
-from recbole_apa.comparison.context import Bench
+from recbole_apa.comparison.context import ComparisonContext
 from recbole_apa.comparison.method import FitFigures, Scored, UnlearnFigures
 from recbole_apa.comparison.requests import single_shard_requests
 from recbole_apa.core.errors import RunError
@@ -54,11 +54,11 @@ class AdapterMethod:
 
     Args:
         servings: row of the table -> how it is served.
-        changes: what differs from the options of the bench, e.g. ``{"partition": "random"}``.
+        changes: what differs from the options of the comparison, e.g. ``{"partition": "random"}``.
     """
 
-    def __init__(self, bench: Bench, servings: Mapping[str, Serving], changes: Mapping[str, Any]) -> None:
-        self.bench, self.servings, self.changes = bench, dict(servings), dict(changes)
+    def __init__(self, context: ComparisonContext, servings: Mapping[str, Serving], changes: Mapping[str, Any]) -> None:
+        self.context, self.servings, self.changes = context, dict(servings), dict(changes)
         self._made: RunResult | None = None
 
     @property
@@ -76,28 +76,28 @@ class AdapterMethod:
     def fit(self, seed: int) -> FitFigures:
         """See :class:`~recbole_apa.comparison.method.Method`. Frozen states of the labelled prompts are computed
         before the clock starts; they are the same for all methods."""
-        # RecBole's random splits follow the seed: the rows are those of the bench's own
-        data = build_data(self._config(self.bench.config["seed"]))
+        # RecBole's random splits follow the seed: the rows are those of the comparison's own
+        data = build_data(self._config(self.context.config["seed"]))
         self._check_rows(data)
         return self._train(self._config(seed), data)
 
     def fit_on(self, data: tuple[Any, Any, Any], seed: int) -> FitFigures:
-        """Train on other data than the bench's, e.g. on what a request left."""
+        """Train on other data than the comparison's, e.g. on what a request left."""
         return self._train(self._config(seed), data)
 
     def _train(self, config: APAConfig, data: tuple[Any, Any, Any]) -> FitFigures:
-        folder = self.bench.folder / "run"
+        folder = self.context.folder / "run"
         shutil.rmtree(folder, ignore_errors=True)
         model = build_model(config, data)
         key = tuple(str(config[name]) for name in STATE_KEYS)
-        model.engine.cache = self.bench.caches.setdefault(key, model.engine.cache)
+        model.engine.cache = self.context.caches.setdefault(key, model.engine.cache)
         for loader in data:
             self._freeze(model, config, model.prompts(loader._dataset.labelled))
         store = RunStore(folder)
         with run_lock(folder, "comparing"):
             trainer = make_trainer(config, model, store)
             trainer.fit(data[0], data[1], show_progress=config["show_progress"])
-        keys = KeyRing(self.bench.folder / "keys.json")  # of scratch runs: nobody's own file
+        keys = KeyRing(self.context.folder / "keys.json")  # of scratch runs: nobody's own file
         self._made = RunResult({}, folder, config, model, trainer, data, keys)
         cost = training_cost(trainer)
         n_each = sum(p.numel() for p in model.engine.bank.parameters()) // model.engine.bank.n_adapters
@@ -111,10 +111,10 @@ class AdapterMethod:
             model.engine.freeze(prompts[begin : begin + size])
 
     def _config(self, seed: int) -> APAConfig:
-        options = {**self.bench.options, **self.changes, "seed": seed, "variants": "none"}
+        options = {**self.context.options, **self.changes, "seed": seed, "variants": "none"}
         if not self._looks_at_validation:
             options["valid_samples"] = 0
-        return APAConfig("APA", self.bench.dataset, list(self.bench.config_files), options)
+        return APAConfig("APA", self.context.dataset, list(self.context.config_files), options)
 
     @property
     def _looks_at_validation(self) -> bool:
@@ -127,7 +127,7 @@ class AdapterMethod:
             if name == "valid" and not self._looks_at_validation:
                 continue
             mine = [(s.sample_id, s.label) for s in loader._dataset.samples]
-            theirs = [(s.sample_id, s.label) for s in self.bench.splits[name]]
+            theirs = [(s.sample_id, s.label) for s in self.context.splits[name]]
             if mine != theirs:
                 raise RunError(
                     f"{', '.join(self.rows)}: {name} has {len(mine)} samples that are not the {len(theirs)} "
@@ -138,8 +138,8 @@ class AdapterMethod:
         """See :class:`~recbole_apa.comparison.method.Method`."""
         serving, made = self.servings[row], self.made
         dataset = made.data[2]._dataset
-        prompts = made.model.engine.encode(dataset.prompt_inputs(self.bench.judged(dataset.samples)))
-        if self.bench.ranking is None or not made.model.settings.backbone.shared_prefixes:
+        prompts = made.model.engine.encode(dataset.prompt_inputs(self.context.judged(dataset.samples)))
+        if self.context.ranking is None or not made.model.settings.backbone.shared_prefixes:
             self._freeze(made.model, made.config, prompts)
         start = time.perf_counter()
         scores = self.answer(prompts, serving, f"Score {row}")
@@ -152,8 +152,8 @@ class AdapterMethod:
         if serving.weight_rule == LEARNED:
             return self._attend(prompts, title)
         rule = self._rule(serving)
-        if self.bench.ranking and model.settings.backbone.shared_prefixes:
-            size = self.bench.ranking.n_candidates * LISTS_AT_ONCE
+        if self.context.ranking and model.settings.backbone.shared_prefixes:
+            size = self.context.ranking.n_candidates * LISTS_AT_ONCE
             steps = progress(range(0, len(prompts), size), title, show)
             return torch.cat([model.score_lists(prompts[i : i + size], rule, serving.aggregation) for i in steps])
         weights = rule(model.engine.embeddings(prompts))
@@ -164,7 +164,7 @@ class AdapterMethod:
         if serving.tau is None and serving.n_neighbors is None:
             return rule
         given = self.made.model.settings.aggregation
-        tau, n = settle_attention(
+        tau, n = settle_weights(
             rule.memory,
             rule.active,
             given.tau if serving.tau is None else serving.tau,
@@ -194,7 +194,7 @@ class AdapterMethod:
     def train_from_scratch(self) -> None:
         """Train what ``made`` holds again, with nothing taken over but the assignment to shards."""
         made = self.made
-        folder = self.bench.folder / "scratch"
+        folder = self.context.folder / "scratch"
         shutil.rmtree(folder, ignore_errors=True)
         store = RunStore(folder)
         trainer = make_trainer(made.config, made.model, store)

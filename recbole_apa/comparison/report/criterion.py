@@ -12,7 +12,7 @@ import numpy as np
 from recbole_apa.evaluation.metrics import auc, resampled_aucs
 
 
-class Judgement(Protocol):
+class Criterion(Protocol):
     """One figure for a row, of what the row keeps for each test sample."""
 
     @property
@@ -43,11 +43,11 @@ class ByLabel:
     others: tuple[str, ...] = ("logloss",)
 
     def value(self, kept: np.ndarray, part: np.ndarray) -> float | None:
-        """See :class:`Judgement`."""
+        """See :class:`Criterion`."""
         return auc(self.labels[part], kept[part]) if part.any() else None
 
     def resampled(self, kept: Mapping[str, np.ndarray], m: int) -> dict[str, np.ndarray]:
-        """See :class:`Judgement`."""
+        """See :class:`Criterion`."""
         mixed = 0 < self.labels.sum() < len(self.labels)
         return resampled_aucs(self.labels, kept, m, seed=0) if mixed else {}
 
@@ -66,11 +66,11 @@ class ByRank:
         return f"ndcg@{self.k}"
 
     def value(self, kept: np.ndarray, part: np.ndarray) -> float | None:
-        """See :class:`Judgement`."""
+        """See :class:`Criterion`."""
         return float(self._gains(kept)[part].mean()) if part.any() else None
 
     def resampled(self, kept: Mapping[str, np.ndarray], m: int) -> dict[str, np.ndarray]:
-        """See :class:`Judgement`."""
+        """See :class:`Criterion`."""
         drawn = np.random.default_rng(0).integers(self.n_lists, size=(m, self.n_lists))
         return {name: self._gains(ranks)[drawn].mean(1) for name, ranks in kept.items()}
 

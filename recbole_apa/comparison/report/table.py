@@ -12,7 +12,7 @@ import plotly.graph_objects as go
 from plotly.offline import get_plotlyjs
 from tabulate import tabulate
 
-from recbole_apa.comparison.report.criterion import ByLabel, ByRank, Judgement
+from recbole_apa.comparison.report.criterion import ByLabel, ByRank, Criterion
 from recbole_apa.comparison.row import DONE, REFERENCE, Row
 from recbole_apa.core.files.whole import write_text
 from recbole_apa.evaluation.metrics import interval
@@ -32,14 +32,14 @@ COSTS = (
 )
 
 
-def headers(judgement: Judgement) -> list[str]:
+def headers(criterion: Criterion) -> list[str]:
     """Column titles of the table."""
     shown = {"auc": "AUC", "logloss": "LogLoss"}
-    first, *others = (shown.get(name, name) for name in (judgement.figure, *judgement.others))
+    first, *others = (shown.get(name, name) for name in (criterion.figure, *criterion.others))
     return ["method", first, "spread", *others, "minus Retraining", "95 % interval", *COSTS]
 
 
-def judgement_of(samples: Mapping[str, Any]) -> Judgement:
+def criterion_of(samples: Mapping[str, Any]) -> Criterion:
     """What the rows are judged by, as ``samples.json`` has it."""
     if "metrics" in samples:
         first, *others = samples["metrics"]
@@ -58,8 +58,8 @@ def write_comparison(folder: Path, rows: Sequence[Row], samples: Mapping[str, An
     Returns:
         the table for a terminal, with the reasons of rows that failed.
     """
-    judgement = judgement_of(samples)
-    head, body = headers(judgement), comparison_rows(rows, judgement)
+    criterion = criterion_of(samples)
+    head, body = headers(criterion), comparison_rows(rows, criterion)
     failed = [f"{row.method}, seed {row.seed}: {row.reason}" for row in rows if row.status != DONE]
     parts = slice_tables(rows, samples) if slices else {}
     text = tabulate(body, head, disable_numparse=True)
@@ -80,7 +80,7 @@ def write_comparison(folder: Path, rows: Sequence[Row], samples: Mapping[str, An
         parts=parts,
         n_samples=len(samples["label"]),
         seeds=sorted({row.seed for row in rows}),
-        drawings=_drawings(rows, judgement.figure, head[1]),
+        drawings=_drawings(rows, criterion.figure, head[1]),
         plotly=get_plotlyjs(),
     )
     write_text(folder / "report.html", page)
@@ -93,34 +93,34 @@ def _csv(lines: Sequence[Sequence[str]]) -> str:
     return text.getvalue()
 
 
-def comparison_rows(rows: Sequence[Row], judgement: Judgement) -> list[list[str]]:
+def comparison_rows(rows: Sequence[Row], criterion: Criterion) -> list[list[str]]:
     """One line a method, means over its seeds, under :func:`headers`; differences to the reference are paired by test
     sample and seed."""
     done = [row for row in rows if row.status == DONE]
     methods = list(dict.fromkeys(row.method for row in rows))
     by_name = {name: [row for row in done if row.method == name] for name in methods}
     reference = {row.seed: row for row in by_name.get(REFERENCE, [])}
-    resampled = judgement.resampled({_name(row): np.array(row.scores) for row in done}, RESAMPLES)
+    resampled = criterion.resampled({_name(row): np.array(row.scores) for row in done}, RESAMPLES)
     out = []
     for name in methods:
         found = by_name[name]
         if not found:
-            out.append([name, "failed", *[""] * (len(headers(judgement)) - 2)])
+            out.append([name, "failed", *[""] * (len(headers(criterion)) - 2)])
             continue
         pairs = [(row, reference[row.seed]) for row in found if row.seed in reference]
-        out.append([name, *_quality(found, [] if name == REFERENCE else pairs, resampled, judgement), *_costs(found)])
+        out.append([name, *_quality(found, [] if name == REFERENCE else pairs, resampled, criterion), *_costs(found)])
     if len(reference) > 1:
-        out.append(_noise([reference[seed] for seed in sorted(reference)], resampled, judgement))
+        out.append(_noise([reference[seed] for seed in sorted(reference)], resampled, criterion))
     return out
 
 
-def _noise(reference: Sequence[Row], resampled: Mapping[str, np.ndarray], judgement: Judgement) -> list[str]:
+def _noise(reference: Sequence[Row], resampled: Mapping[str, np.ndarray], criterion: Criterion) -> list[str]:
     """What a seed alone changes: the mean distance of two seeds, and the interval of the first two's difference."""
     pairs = list(combinations(reference, 2))
-    figure = judgement.figure
+    figure = criterion.figure
     gaps = [abs(a.figures[figure] - b.figures[figure]) for a, b in pairs if figure in a.figures]
     gap = f"±{np.mean(gaps):.4f}" if gaps else ""
-    return [NOISE, "", "", *[""] * len(judgement.others), gap, _gap_interval(pairs[:1], resampled), *[""] * len(COSTS)]
+    return [NOISE, "", "", *[""] * len(criterion.others), gap, _gap_interval(pairs[:1], resampled), *[""] * len(COSTS)]
 
 
 def _name(row: Row) -> str:
@@ -128,7 +128,7 @@ def _name(row: Row) -> str:
 
 
 def _quality(
-    rows: Sequence[Row], pairs: Sequence[tuple[Row, Row]], resampled: Mapping[str, np.ndarray], judgement: Judgement
+    rows: Sequence[Row], pairs: Sequence[tuple[Row, Row]], resampled: Mapping[str, np.ndarray], criterion: Criterion
 ) -> list[str]:
     def known(name: str) -> list[float]:
         return [row.figures[name] for row in rows if name in row.figures]
@@ -136,13 +136,13 @@ def _quality(
     def mean(values: Sequence[float]) -> str:
         return f"{np.mean(values):.4f}" if values else "-"
 
-    figure = judgement.figure
+    figure = criterion.figure
     first = known(figure)
     gaps = [a.figures[figure] - b.figures[figure] for a, b in pairs if figure in a.figures and figure in b.figures]
     return [
         mean(first),
         f"{np.std(first, ddof=1):.4f}" if len(first) > 1 else "",
-        *(mean(known(name)) for name in judgement.others),
+        *(mean(known(name)) for name in criterion.others),
         f"{np.mean(gaps):+.4f}" if gaps else "",
         _gap_interval(pairs, resampled),
     ]
@@ -175,7 +175,7 @@ def _costs(rows: Sequence[Row]) -> list[str]:
 
 def slice_tables(rows: Sequence[Row], samples: Mapping[str, Any]) -> dict[str, tuple[list[str], list[list[str]]]]:
     """AUC (or NDCG) on parts of the test samples, means over seeds: title -> (header, lines)."""
-    judgement = judgement_of(samples)
+    criterion = criterion_of(samples)
     seen = np.array(samples["n_train_rows_of_item"])
     warm = np.array(samples["n_train_samples_of_user"]) > 0
     full = np.array(samples["n_history"]) >= max(samples["n_history"], default=0)
@@ -194,11 +194,11 @@ def slice_tables(rows: Sequence[Row], samples: Mapping[str, Any]) -> dict[str, t
             found = [np.array(row.scores) for row in rows if row.method == method and row.status == DONE]
             cells = []
             for part in parts.values():
-                values = [judgement.value(kept, part) for kept in found]
+                values = [criterion.value(kept, part) for kept in found]
                 known = [v for v in values if v is not None]
                 cells.append(f"{np.mean(known):.4f}" if known else "-")
             lines.append([method, *cells])
-        out[f"{headers(judgement)[1]} by {title}"] = (head, lines)
+        out[f"{headers(criterion)[1]} by {title}"] = (head, lines)
     return out
 
 

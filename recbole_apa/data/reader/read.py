@@ -59,16 +59,16 @@ def read_table(path: Path, form: FileForm | None = None, choose: Choose = strict
         DataError: file, physical line, column and value of what is wrong, the first ten.
     """
     form = form or FileForm()
-    view, separator = _without_mark(_utf8(path, form.encoding)), form.separator
-    whole = view
+    visible_data, separator = _without_mark(_utf8(path, form.encoding)), form.separator
+    whole = visible_data
     if len(separator) > 1:
-        if _UNIT.encode() in bytes(view):
+        if _UNIT.encode() in bytes(visible_data):
             raise DataError(f"{path}: found the control character 0x1f, which no text may hold beside {separator!r}")
-        view, separator = memoryview(bytes(view).replace(separator.encode(), _UNIT.encode())), _UNIT
-    found = scan(view, separator.encode())
+        visible_data, separator = memoryview(bytes(visible_data).replace(separator.encode(), _UNIT.encode())), _UNIT
+    found = scan(visible_data, separator.encode())
     plainly: Table | DataError
     try:
-        plainly = _plainly(path, view, (separator, form.separator), choose, found)
+        plainly = _plainly(path, visible_data, (separator, form.separator), choose, found)
     except DataError as error:
         plainly = error
     # where all lines read well, only doubled quotation marks can be a CSV writer's
@@ -82,36 +82,36 @@ def read_table(path: Path, form: FileForm | None = None, choose: Choose = strict
     return plainly
 
 
-def _plainly(path: Path, view: memoryview, separators: tuple[str, str], choose: Choose, found: Scan) -> Table:
+def _plainly(path: Path, visible_data: memoryview, separators: tuple[str, str], choose: Choose, found: Scan) -> Table:
     """A line is a row and quotation marks are text.
 
     Args:
         separators: what stands between cells here, and what the user calls it.
     """
     separator, _ = separators
-    header = _header(path, view, *separators)
+    header = _header(path, visible_data, *separators)
     rules = _rules(header, choose)
     columns = None
-    if b'"' not in _first_line(view) and found.is_utf8 and not found.has_lone_returns:
-        columns = _fast(view, header, rules, separator, found.has_blanks_at_edges)
+    if b'"' not in _first_line(visible_data) and found.is_utf8 and not found.has_lone_returns:
+        columns = _fast(visible_data, header, rules, separator, found.has_blanks_at_edges)
     if columns:
-        lines = row_lines(view) if found.has_empty_lines else None
+        lines = row_lines(visible_data) if found.has_empty_lines else None
         return Table(path, header, columns, rules, len(next(iter(columns.values()))), lines)
     problems = Problems(path)
-    records = (r for r in split_lines(path, bytes(view), separator, problems) if r[0] > 1)
+    records = (r for r in split_lines(path, bytes(visible_data), separator, problems) if r[0] > 1)
     return collect(path, header, rules, records, problems)
 
 
-def _first_line(view: memoryview) -> bytes:
-    return bytes(view[: 1 << 20]).partition(b"\n")[0].removesuffix(b"\r")
+def _first_line(visible_data: memoryview) -> bytes:
+    return bytes(visible_data[: 1 << 20]).partition(b"\n")[0].removesuffix(b"\r")
 
 
 def _fast(
-    view: memoryview, header: tuple[Field, ...], rules: dict[str, Rule], separator: str, blanks: bool
+    visible_data: memoryview, header: tuple[Field, ...], rules: dict[str, Rule], separator: str, blanks: bool
 ) -> dict | None:
     if not rules or len(separator.encode()) > 1:
         return None
-    return read_fast(pa.py_buffer(view), header, rules, separator, blanks)
+    return read_fast(pa.py_buffer(visible_data), header, rules, separator, blanks)
 
 
 def _rules(header: tuple[Field, ...], choose: Choose) -> dict[str, Rule]:
@@ -141,12 +141,12 @@ def _utf8(path: Path, encoding: str | None) -> bytes | mmap.mmap:
 
 def _without_mark(data: bytes | mmap.mmap) -> memoryview:
     """The bytes after a byte order mark."""
-    view = memoryview(data)
-    return view[len(BOM) :] if bytes(view[: len(BOM)]) == BOM else view
+    visible_data = memoryview(data)
+    return visible_data[len(BOM) :] if bytes(visible_data[: len(BOM)]) == BOM else visible_data
 
 
-def _header(path: Path, view: memoryview, separator: str, shown: str) -> tuple[Field, ...]:
-    head = _first_line(view)
+def _header(path: Path, visible_data: memoryview, separator: str, shown: str) -> tuple[Field, ...]:
+    head = _first_line(visible_data)
     try:
         cells = head.decode().split(separator)
     except UnicodeDecodeError:
@@ -154,10 +154,10 @@ def _header(path: Path, view: memoryview, separator: str, shown: str) -> tuple[F
     return parse_header(path, cells, shown)
 
 
-def _quoted(path: Path, view: memoryview, separator: str, choose: Choose, reads_plainly: bool) -> Table | None:
+def _quoted(path: Path, visible_data: memoryview, separator: str, choose: Choose, reads_plainly: bool) -> Table | None:
     """The table of a quoted file; None where quotation marks are text."""
     try:
-        records = quoted_records(path, bytes(view).decode(), separator, reads_plainly)
+        records = quoted_records(path, bytes(visible_data).decode(), separator, reads_plainly)
     except UnicodeDecodeError:
         return None
     if not records:

@@ -13,7 +13,7 @@ import torch
 
 from recbole_apa.adapters.bank import Factors
 from recbole_apa.data.splits import SPLITS
-from recbole_apa.data.visible_data import DataView
+from recbole_apa.data.visible_data import VisibleData
 from recbole_apa.model.shard_trainer import ShardTrainer
 from recbole_apa.pipeline.build import build
 from recbole_apa.pipeline.recbole_bridge import APAConfig
@@ -29,7 +29,7 @@ class Setup:
 
     dataset: str
     options: Mapping[str, Any]
-    view: DataView | None
+    visible_data: VisibleData | None
     threads: int
     """Threads of torch: another number than the caller's could round differently."""
 
@@ -39,7 +39,7 @@ class Job:
     """One piece of work that depends on no other."""
 
     what: str
-    """A method of :class:`ShardWorker`: ``train``, ``read`` or ``score``."""
+    """A method of :class:`ShardWorker`: ``train``, ``embed`` or ``score``."""
     arguments: tuple[Any, ...]
     title: str
     """For people, e.g. ``shard 3``."""
@@ -51,12 +51,12 @@ class ShardWorker:
     def __init__(self, setup: Setup) -> None:
         torch.set_num_threads(setup.threads)
         config = APAConfig("APA", setup.dataset, None, {**setup.options, "show_progress": False})
-        config.view = setup.view
+        config.visible_data = setup.visible_data
         self.model, self.data = build(config)
 
     def do(self, job: Job, report: Report) -> Any:
         """Whatever the job gives."""
-        ways: dict[str, Callable[..., Any]] = {"train": self.train, "read": self.read, "score": self.score}
+        ways: dict[str, Callable[..., Any]] = {"train": self.train, "embed": self.embed, "score": self.score}
         return ways[job.what](*job.arguments, report)
 
     def train(
@@ -74,7 +74,7 @@ class ShardWorker:
         factors, history = ShardTrainer(self.model, False).fit(shard, n_shards, batches, log)
         return to_plain(factors), asdict(history), time.perf_counter() - start
 
-    def read(self, split: str, rows: Sequence[int], report: Report) -> np.ndarray:
+    def embed(self, split: str, rows: Sequence[int], report: Report) -> np.ndarray:
         """Embeddings of samples of a split, (n, d)."""
         prompts = self._prompts(split)
         return self._by_steps(lambda part: self.model.engine.embeddings([prompts[i] for i in part]), rows, report)

@@ -4,7 +4,7 @@ Message = tuple[str, float, str]
 """Title of the job, share that is done, text."""
 
 
-class Mailbox:
+class Messages:
     """An actor of its own."""
 
     def __init__(self) -> None:

@@ -12,7 +12,7 @@ from torch import Tensor
 from recbole_apa.adapters.bank import Factors
 from recbole_apa.adapters.training import ShardHistory
 from recbole_apa.core.errors import SettingsError
-from recbole_apa.data.visible_data import DataView
+from recbole_apa.data.visible_data import VisibleData
 from recbole_apa.evidence import KEY_FILE
 from recbole_apa.partition import Partition
 from recbole_apa.pipeline.recbole_bridge import APAConfig
@@ -24,7 +24,7 @@ from recbole_apa.pipeline.workers.schedule import Team, run_jobs
 ENGINES = ("local", "ray")
 
 
-class Crew:
+class WorkerPool:
     """Workers of one training; they start with the first job and end with :meth:`close`."""
 
     def __init__(self, config: APAConfig) -> None:
@@ -32,14 +32,14 @@ class Crew:
         self.n_workers = int(config["workers"] or 1)
         self._show = config["show_progress"]
         self._team: Team | None = None
-        self._view: DataView | None = config.view
+        self._view: VisibleData | None = config.visible_data
         self.is_elsewhere = config["engine"] == "ray"
-        self.reads = self.is_elsewhere and not config["keep_states"]
+        self.embeds = self.is_elsewhere and not config["keep_states"]
 
-    def see(self, view: DataView) -> None:
+    def see(self, visible_data: VisibleData) -> None:
         """What the workers may see of the dataset; workers of before are ended."""
         self.close()
-        self._view = view
+        self._view = visible_data
 
     def train(self, partition: Partition, shards: Sequence[int]) -> Iterator[tuple[int, Factors, ShardHistory, float]]:
         """Train shards: each as it is done, with the seconds that it took."""
@@ -47,14 +47,14 @@ class Crew:
         for place, (factors, history, seconds) in self._run(jobs, f"Train {len(jobs)} shards"):
             yield shards[place], from_plain(factors), ShardHistory(**history), seconds
 
-    def read(self, split: str, rows: Sequence[int], step: int, title: str) -> Iterator[tuple[Sequence[int], Tensor]]:
+    def embed(self, split: str, rows: Sequence[int], step: int, title: str) -> Iterator[tuple[Sequence[int], Tensor]]:
         """Embeddings of some samples of a split: rows, and theirs, (n, d).
 
         Args:
             step: samples that are computed together.
         """
         parts = self._parts(rows, step)
-        jobs = [Job("read", (split, part), f"part {i + 1}") for i, part in enumerate(parts)]
+        jobs = [Job("embed", (split, part), f"part {i + 1}") for i, part in enumerate(parts)]
         for place, found in self._run(jobs, title):
             yield parts[place], torch.tensor(found)
 
@@ -100,7 +100,7 @@ class Crew:
         return ProcessTeam(setup, self.n_workers)
 
 
-def crew_of(config: APAConfig) -> Crew | None:
+def pool_of(config: APAConfig) -> WorkerPool | None:
     """The workers that a configuration asks for; None where this process does the work itself.
 
     Raises:
@@ -113,4 +113,4 @@ def crew_of(config: APAConfig) -> Crew | None:
             "engine: found 'ray', and Ray is not installed; expected engine: local, or the extra ray: "
             f'pip install ".[ray]", or pip install "{RAY_NEEDED}"'
         )
-    return Crew(config) if config["engine"] == "ray" or int(config["workers"] or 1) > 1 else None
+    return WorkerPool(config) if config["engine"] == "ray" or int(config["workers"] or 1) > 1 else None

@@ -10,7 +10,7 @@ from typing import Any
 from recbole_apa.core.errors import TrainingError
 from recbole_apa.core.system.signals import sigterm_kept
 from recbole_apa.pipeline.workers.jobs import Job, Setup, ShardWorker
-from recbole_apa.pipeline.workers.messages import Mailbox, Message
+from recbole_apa.pipeline.workers.messages import Message, Messages
 from recbole_apa.pipeline.workers.schedule import MOST_ATTEMPTS, WorkerLost
 
 RAY_NEEDED = "ray>=2.60,<3"
@@ -64,8 +64,8 @@ def _is_about_tokens(error: Exception) -> bool:
 class _Worker:
     """The actor."""
 
-    def __init__(self, setup: Setup, mailbox: Any) -> None:
-        self._worker, self._mailbox = ShardWorker(setup), mailbox
+    def __init__(self, setup: Setup, messages: Any) -> None:
+        self._worker, self._messages = ShardWorker(setup), messages
 
     def ready(self) -> bool:
         """Answers once the model is there."""
@@ -73,7 +73,7 @@ class _Worker:
 
     def do(self, job: Job) -> Any:
         """Whatever the job gives."""
-        return self._worker.do(job, lambda share, text: self._mailbox.put.remote((job.title, share, text)))
+        return self._worker.do(job, lambda share, text: self._messages.put.remote((job.title, share, text)))
 
 
 class RayTeam:
@@ -87,9 +87,9 @@ class RayTeam:
         with sigterm_kept():
             self._connect(options)
         self._setup, self._options = setup, options
-        self._mailbox: Any = None
+        self._messages: Any = None
         self._taken: Any = None
-        self._open_mailbox()
+        self._open_messages()
         self._slots = [self._hire() for _ in range(n_workers)]
         self._job_of: dict[Hashable, _Slot] = {}
         self._lost = 0
@@ -154,25 +154,25 @@ class RayTeam:
         try:
             found: list[Message] = self._ray.get(self._taken)
         except self._ray.exceptions.RayError:  # it was on a node that is gone: what it knew was for show
-            self._open_mailbox()
+            self._open_messages()
             return []
-        self._taken = self._mailbox.take.remote()
+        self._taken = self._messages.take.remote()
         return found
 
     def close(self) -> None:
         """See :class:`~recbole_apa.pipeline.workers.schedule.Team`."""
-        for actor in [*(slot.actor for slot in self._slots), self._mailbox]:
+        for actor in [*(slot.actor for slot in self._slots), self._messages]:
             self._ray.kill(actor)
         if self._ours:
             self._ray.shutdown()
 
-    def _open_mailbox(self) -> None:
-        self._mailbox = self._ray.remote(Mailbox).options(num_cpus=0).remote()
-        self._taken = self._mailbox.take.remote()
+    def _open_messages(self) -> None:
+        self._messages = self._ray.remote(Messages).options(num_cpus=0).remote()
+        self._taken = self._messages.take.remote()
 
     def _hire(self) -> _Slot:
         how = {"num_cpus": self._options.cpus, "num_gpus": self._options.gpus}
-        actor = self._ray.remote(_Worker).options(**how).remote(self._setup, self._mailbox)
+        actor = self._ray.remote(_Worker).options(**how).remote(self._setup, self._messages)
         return _Slot(actor, actor.ready.remote())
 
     def _replace(self, slot: _Slot) -> None:

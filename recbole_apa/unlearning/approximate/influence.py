@@ -27,10 +27,10 @@ def scores_of_influence(forget: Tensor, retain: Tensor) -> tuple[Tensor, Tensor]
             sample count, which leaves most samples of small sets without a say; here all count.
     """
 
-    def view(train: Tensor, judged: Tensor) -> Tensor:
+    def likeness(train: Tensor, judged: Tensor) -> Tensor:
         return (train @ judged.T).median(dim=1).values
 
-    return view(forget, forget) - view(forget, retain), view(retain, retain) - view(retain, forget)
+    return likeness(forget, forget) - likeness(forget, retain), likeness(retain, retain) - likeness(retain, forget)
 
 
 def influence_weights(scores: Tensor, tau: float) -> Tensor:

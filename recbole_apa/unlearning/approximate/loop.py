@@ -73,5 +73,5 @@ def unlearn_adapter(
         if course.epoch > before and enough():
             break
         before = course.epoch
-        course.follow(objective(forget.answers(own), retain.answers(others), course.epoch))
+        course.step_on(objective(forget.answers(own), retain.answers(others), course.epoch))
     return course.history

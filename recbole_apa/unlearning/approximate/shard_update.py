@@ -16,7 +16,7 @@ from recbole_apa.unlearning.approximate.unlearner import ApproximateUnlearner, P
 EXACT = "exact"
 
 
-class ShardMover:
+class ApproximateShardUpdate:
     """Moves the adapters of a run, shard by shard.
 
     Made while the run's data is as it was: it keeps the prompts that the adapters saw, in memory alone.
@@ -31,7 +31,7 @@ class ShardMover:
         self.store, self.seed = opened.trainer.store, opened.config["seed"]
         train, valid = (loader._dataset for loader in opened.data[:2])
         self._samples = train.samples
-        self._seen, self._unseen = Part.of(train, self.model), Part.untouched(valid, self.model, left.view)
+        self._seen, self._unseen = Part.of(train, self.model), Part.untouched(valid, self.model, left.visible_data)
         self._shard_of = self.store.load_partition().shard_of
         self._left = left
 
@@ -44,7 +44,7 @@ class ShardMover:
         """What a moved shard's record is known by: never what training it again would be known by."""
         return f"{MOVED}{self.method}:{exact}"
 
-    def move(self, shard: int, batches: ShardBatches) -> tuple[Factors, ShardHistory]:
+    def update(self, shard: int, batches: ShardBatches) -> tuple[Factors, ShardHistory]:
         """The shard's adapter, moved.
 
         Raises:

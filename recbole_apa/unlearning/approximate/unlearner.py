@@ -18,7 +18,7 @@ from recbole_apa.backbone.prompt_encoder import TokenizedPrompt
 from recbole_apa.core.seeding import derive_seed, hash_order
 from recbole_apa.core.settings import TrainSettings
 from recbole_apa.core.system.deterministic import repeatable
-from recbole_apa.data.visible_data import DataView, key_of
+from recbole_apa.data.visible_data import VisibleData, key_of
 from recbole_apa.model.apa import APA
 from recbole_apa.unlearning.approximate.influence import influence_weights, sample_gradients, scores_of_influence
 from recbole_apa.unlearning.approximate.loop import Side, unlearn_adapter
@@ -73,9 +73,11 @@ class Part:
         return Part([self.ids[i] for i in rows], [self.prompts[i] for i in rows], self.labels[list(rows)])
 
     @classmethod
-    def untouched(cls, dataset: Any, model: APA, view: DataView) -> "Part":
-        """The samples of a part that show nothing the view hides."""
-        rows = [i for i, s in enumerate(dataset.samples) if not any(view.hides(key_of(x)) for x in s.interaction_ids())]
+    def untouched(cls, dataset: Any, model: APA, visible: VisibleData) -> "Part":
+        """The samples of a part that show nothing that is hidden."""
+        rows = [
+            i for i, s in enumerate(dataset.samples) if not any(visible.hides(key_of(x)) for x in s.interaction_ids())
+        ]
         return cls.of(dataset, model).some(rows)
 
     def __len__(self) -> int:

@@ -15,7 +15,7 @@ from recbole_apa.model.fit import lineage_of, number_users, sample_order, shard_
 from recbole_apa.pipeline.build import is_same_data, other_data
 from recbole_apa.runs.pinned_run import PinnedStore
 from recbole_apa.runs.store import EMBEDDINGS, MEMORY, STATES
-from recbole_apa.runs.trunk_activations import check_state
+from recbole_apa.runs.trunk_activations import check_activations
 from recbole_apa.unlearning.checks import reachable
 
 _PROMPT = re.compile(r"[0-9a-f]{64}")
@@ -124,7 +124,7 @@ def state_findings(store: PinnedStore) -> Iterator[str]:
                 yield f"{STATES} holds {name[:80]!r}, which is no frozen state"
                 return
             tensor = file.get_tensor(name)
-            check_state(tensor, f"{store.folder / STATES}: {name}", part)
+            check_activations(tensor, f"{store.folder / STATES}: {name}", part)
             sizes.add(tensor.shape[-1])
     prompts = [name.partition(".")[0] for name in names]
     if any(n != 2 for n in Counter(prompts).values()) or len(sizes) > 1:

@@ -21,7 +21,7 @@ from recbole_apa.runs.lock import run_lock
 from recbole_apa.runs.log import own_log
 from recbole_apa.runs.remote.working_copy import working_folder
 from recbole_apa.runs.store import EMBEDDINGS, LINEAGE, MEMORY, PARTITION, STATES, RunStore
-from recbole_apa.runs.trunk_activations import wrong_states
+from recbole_apa.runs.trunk_activations import wrong_activations
 from recbole_apa.unlearning.checks import reachable
 from recbole_apa.unlearning.machines import machines_of
 from recbole_apa.unlearning.redraw import data_anew, draw_differences
@@ -105,7 +105,7 @@ def _verify(store: RunStore, config_dict: Mapping[str, Any] | None) -> VerifyRes
             f"what was forgotten can be reached: {found}" for found in reachable(store, opened.data, opened.keys)
         ]
         prompts = [p for loader in opened.data[:2] for p in opened.model.prompts(loader._dataset.labelled)]
-        wrong = wrong_states(store, opened.model.engine.cache, prompts)
+        wrong = wrong_activations(store, opened.model.engine.cache, prompts)
         if wrong:
             out.differences.append(f"{STATES}: {wrong} of its states are not those of the run's samples")
         out.seconds = sum(trainer.record.seconds.values())

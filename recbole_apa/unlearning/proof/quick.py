@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from recbole_apa.core.errors import APAError, RunError
-from recbole_apa.data.visible_data import DataView
+from recbole_apa.data.visible_data import VisibleData
 from recbole_apa.evidence import KeyRing, key_ring
 from recbole_apa.evidence.exactness import THIS_DATA
 from recbole_apa.pipeline.build import build_data, run_config
@@ -100,7 +100,7 @@ def _audit(store: PinnedStore, changes: Mapping[str, Any] | None) -> AuditResult
         ledger = Ledger(store.folder, manifest["salt"])
         result.notices += _notices(manifest, ledger.entries())
         result.head = ledger.head()
-        view, data = _data_of(store, changes, keys)
+        visible_data, data = _data_of(store, changes, keys)
     except (APAError, OSError) as error:
         result.findings.append(_said(error))
         return result
@@ -115,8 +115,8 @@ def _audit(store: PinnedStore, changes: Mapping[str, Any] | None) -> AuditResult
     _guard(result, "frozen states", lambda: state_findings(store))
     told = "the raw files' rows of what was forgotten, by keyed digests, in data and state"
     _guard(result, told, lambda: reachable_findings(store, data, keys))
-    _guard(result, "forgotten interactions in the run folder", lambda: trace_findings(store, view))
-    _guard(result, "traces outside the run folder", lambda: outside_findings(store, manifest, view, data))
+    _guard(result, "forgotten interactions in the run folder", lambda: trace_findings(store, visible_data))
+    _guard(result, "traces outside the run folder", lambda: outside_findings(store, manifest, visible_data, data))
     result.checked = list(dict.fromkeys(result.checked))
     result.findings = list(dict.fromkeys(result.findings))
     return result
@@ -124,13 +124,13 @@ def _audit(store: PinnedStore, changes: Mapping[str, Any] | None) -> AuditResult
 
 def _data_of(
     store: PinnedStore, changes: Mapping[str, Any] | None, keys: KeyRing
-) -> tuple[DataView, tuple[Any, Any, Any]]:
+) -> tuple[VisibleData, tuple[Any, Any, Any]]:
     """The data that the run may see now. No program of the backbone's is run for it, so it need not be trusted."""
     trust = {"trust_remote_code": True} if store.manifest()["options"].get("trust_remote_code") else {}
     config = run_config(store, {**(changes or {}), **trust}, keys)
-    view = config.view
-    assert view is not None
-    return view, build_data(config)
+    visible_data = config.visible_data
+    assert visible_data is not None
+    return visible_data, build_data(config)
 
 
 def _guard(result: AuditResult, title: str, check: Callable[[], Iterable[str]]) -> None:

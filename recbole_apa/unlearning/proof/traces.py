@@ -14,7 +14,7 @@ from recbole_apa.data.prompts import PromptInput, choose_template, fill
 from recbole_apa.data.recbole_settings import read_settings
 from recbole_apa.data.samples import Sample
 from recbole_apa.data.splits import SPLITS
-from recbole_apa.data.visible_data import DataView, key_of
+from recbole_apa.data.visible_data import VisibleData, key_of
 from recbole_apa.runs.store import CERTIFICATES, RunStore
 from recbole_apa.unlearning.outside import doubtful, readable_exports
 from recbole_apa.unlearning.proof.files import walk
@@ -23,9 +23,9 @@ from recbole_apa.unlearning.proof.ledger import certificate
 _WORD = re.compile(r"[^\s\"'<>,;()\[\]{}]+:[^\s\"'<>,;()\[\]{}]+")
 
 
-def trace_findings(store: RunStore, view: DataView) -> Iterator[str]:
+def trace_findings(store: RunStore, visible_data: VisibleData) -> Iterator[str]:
     """Names of forgotten interactions in any file of the run folder, hidden ones included."""
-    if not view.row_digests:
+    if not visible_data.row_digests:
         return
     for name in sorted(name for name, kind in walk(store.folder) if kind == "file"):
         try:
@@ -34,13 +34,13 @@ def trace_findings(store: RunStore, view: DataView) -> Iterator[str]:
             if (store.folder / name).exists():  # else another process took it away
                 yield str(error)
             continue
-        hits = sum(view.hides(key_of(word)) for word in words)
+        hits = sum(visible_data.hides(key_of(word)) for word in words)
         if hits:
             yield f"{name} names {hits} forgotten interactions"
 
 
 def outside_findings(
-    store: RunStore, manifest: Mapping[str, Any], view: DataView, data: tuple[Any, Any, Any]
+    store: RunStore, manifest: Mapping[str, Any], visible_data: VisibleData, data: tuple[Any, Any, Any]
 ) -> Iterator[str]:
     """Logs that should be gone, logs that name what was forgotten, exports of other samples than the run has."""
     outside = manifest.get("outside", {})
@@ -56,7 +56,7 @@ def outside_findings(
                 yield f"{name} is there, although {path.name} says that it was removed"
     for name in outside.get("logs", []):
         try:
-            if Path(name).is_file() and any(view.hides(key_of(word)) for word in set(_words(Path(name)))):
+            if Path(name).is_file() and any(visible_data.hides(key_of(word)) for word in set(_words(Path(name)))):
                 yield f"{name} names forgotten interactions"
         except (OSError, RunError) as error:
             yield f"{name} could not be looked at ({error})"

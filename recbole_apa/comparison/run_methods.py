@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from recbole_apa.comparison.context import Bench, bench_in
+from recbole_apa.comparison.context import ComparisonContext, context_in
 from recbole_apa.comparison.method import Method, Scored
 from recbole_apa.comparison.methods.recbole import RecBoleMethod
 from recbole_apa.comparison.registry import REFERENCE, make_methods, near_miss, row_names
@@ -73,9 +73,9 @@ def compare(
     _check_options(baseline_options or {})
     rows_asked = row_names(names)
     target = Path(folder) if folder else Path("saved") / f"compare-{dataset}"
-    with bench_in(target, dataset, config_file_list, config_dict or {}) as bench:
-        rows = _all_rows(bench, rows_asked, seeds, RowStore(target), baseline_options or {})
-        samples = _describe(bench)
+    with context_in(target, dataset, config_file_list, config_dict or {}) as context:
+        rows = _all_rows(context, rows_asked, seeds, RowStore(target), baseline_options or {})
+        samples = _describe(context)
         write_json(target / SAMPLES, samples)
         table = write_comparison(target, rows, samples, slices)
     return Comparison(rows, target, table)
@@ -89,23 +89,31 @@ def _check_options(baseline_options: Any) -> None:
 
 
 def _all_rows(
-    bench: Bench, names: Sequence[str], seeds: int, store: RowStore, baseline_options: Mapping[str, Mapping[str, Any]]
+    context: ComparisonContext,
+    names: Sequence[str],
+    seeds: int,
+    store: RowStore,
+    baseline_options: Mapping[str, Mapping[str, Any]],
 ) -> list[Row]:
     out: list[Row] = []
-    first = bench.config["seed"]
+    first = context.config["seed"]
     for seed in range(first, first + max(2, seeds)):
         # with one seed asked, the second is for the reference alone
         asked = names if seed < first + seeds else [REFERENCE]
-        for method in make_methods(bench, asked, baseline_options):
-            out += _rows_of(bench, method, seed, store, baseline_options)
+        for method in make_methods(context, asked, baseline_options):
+            out += _rows_of(context, method, seed, store, baseline_options)
     return out
 
 
 def _rows_of(
-    bench: Bench, method: Method, seed: int, store: RowStore, baseline_options: Mapping[str, Mapping[str, Any]]
+    context: ComparisonContext,
+    method: Method,
+    seed: int,
+    store: RowStore,
+    baseline_options: Mapping[str, Mapping[str, Any]],
 ) -> list[Row]:
     """The rows that one training serves: from the store, or measured now."""
-    keys = {row: _key(bench, row, baseline_options) for row in method.rows}
+    keys = {row: _key(context, row, baseline_options) for row in method.rows}
     known = {row: found for row, key in keys.items() if (found := store.find(row, seed, key))}
     if len(known) == len(keys):
         return list(known.values())
@@ -113,26 +121,26 @@ def _rows_of(
     getLogger().info(f"{title}: seed {seed}")
     missing = [row for row in method.rows if row not in known]
     try:
-        rows = _measure(bench, method, missing, seed)
+        rows = _measure(context, method, missing, seed)
     except Exception as error:  # whatever a method raises is its row's reason, not the table's end
         says = f"{type(error).__name__}: {error}"
         hint = near_miss(method.rows[0]) if isinstance(error, SettingsError) else ""
         getLogger().warning(f"{title}, seed {seed} failed: {says}{hint}")
         rows = [Row(row, seed, FAILED, says + hint) for row in missing]
-    digests = {"data": bench.rows_digest, "code": code_digest()}
+    digests = {"data": context.rows_digest, "code": code_digest()}
     for row in rows:
         known[row.method] = replace(row, digests={"settings": keys[row.method], **digests})
         store.save(known[row.method], keys[row.method])
     return [known[row] for row in method.rows]
 
 
-def _measure(bench: Bench, method: Method, names: Sequence[str], seed: int) -> list[Row]:
+def _measure(context: ComparisonContext, method: Method, names: Sequence[str], seed: int) -> list[Row]:
     with peak_memory() as peak:
         fitted = method.fit(seed)
         scored = {row: method.score(row) for row in names}
-    own_auc = method.recbole_auc() if isinstance(method, RecBoleMethod) and not bench.ranking else None
+    own_auc = method.recbole_auc() if isinstance(method, RecBoleMethod) and not context.ranking else None
     forgotten = method.unlearn()
-    n = len(bench.judged(bench.splits["test"]))
+    n = len(context.judged(context.splits["test"]))
     out = []
     for row, found in scored.items():
         figures: dict[str, float] = {
@@ -148,12 +156,12 @@ def _measure(bench: Bench, method: Method, names: Sequence[str], seed: int) -> l
         }
         if own_auc is not None:
             figures["recbole_auc"] = own_auc
-        quality, kept = _judge(bench, found)
+        quality, kept = _judge(context, found)
         out.append(Row(row, seed, DONE, "", figures | quality, kept))
     return out
 
 
-def _judge(bench: Bench, found: Scored) -> tuple[dict[str, float], list[float]]:
+def _judge(context: ComparisonContext, found: Scored) -> tuple[dict[str, float], list[float]]:
     """Quality figures of a row, and what it keeps of each test sample: scores, or the places of liked items.
 
     Raises:
@@ -162,10 +170,10 @@ def _judge(bench: Bench, found: Scored) -> tuple[dict[str, float], list[float]]:
     n_wrong = int((~np.isfinite(found.scores)).sum())
     if n_wrong:  # a place or an AUC among them would look like any other
         raise TrainingError(f"{n_wrong} of {len(found.scores)} scores are NaN or infinite; try a lower learning_rate")
-    if bench.ranking:
-        ranks = bench.ranking.ranks(found.scores, bench.splits["test"])
-        return ranking_figures(bench.ranking_config, ranks), [int(rank) for rank in ranks]
-    labels = bench.labels("test")
+    if context.ranking:
+        ranks = context.ranking.ranks(found.scores, context.splits["test"])
+        return ranking_figures(context.ranking_config, ranks), [int(rank) for rank in ranks]
+    labels = context.labels("test")
     value = auc(labels, found.scores)
     out = {} if value is None else {"auc": value}
     if found.is_probability:
@@ -173,30 +181,30 @@ def _judge(bench: Bench, found: Scored) -> tuple[dict[str, float], list[float]]:
     return out, [round(float(s), 6) for s in found.scores]
 
 
-def _key(bench: Bench, row: str, baseline_options: Mapping[str, Mapping[str, Any]]) -> str:
-    options = deciding_options(bench.config.plain_options())
+def _key(context: ComparisonContext, row: str, baseline_options: Mapping[str, Mapping[str, Any]]) -> str:
+    options = deciding_options(context.config.plain_options())
     settings: dict[str, Any] = {"row": row, "options": options, "baseline": baseline_options.get(row, {})}
-    if bench.ranking:
-        settings["ranking"] = bench.ranking_metrics
-    return row_key(settings, bench.rows_digest)
+    if context.ranking:
+        settings["ranking"] = context.ranking_metrics
+    return row_key(settings, context.rows_digest)
 
 
-def _describe(bench: Bench) -> dict[str, Any]:
+def _describe(context: ComparisonContext) -> dict[str, Any]:
     """What slices look at: by test sample, its label, history, and how often its user and item are training targets."""
     train_users: dict[str, int] = {}
-    for sample in bench.splits["train"]:
+    for sample in context.splits["train"]:
         train_users[sample.user_id] = train_users.get(sample.user_id, 0) + 1
     items: dict[str, int] = {}
-    for item, _ in bench.train_rows:
+    for item, _ in context.train_rows:
         items[item] = items.get(item, 0) + 1
-    tested = bench.judged_rows
+    tested = context.judged_rows
     described: dict[str, Any] = {
         "label": [int(s.label) for s in tested],
         "n_history": [len(s.history) for s in tested],
         "n_train_samples_of_user": [train_users.get(s.user_id, 0) for s in tested],
         "n_train_rows_of_item": [items.get(s.item_id, 0) for s in tested],
     }
-    if bench.ranking:
-        described["metrics"] = bench.ranking_metrics
-        described["n_candidates"] = bench.ranking.n_candidates - 1
+    if context.ranking:
+        described["metrics"] = context.ranking_metrics
+        described["n_candidates"] = context.ranking.n_candidates - 1
     return described
