@@ -44,9 +44,6 @@ class APAConfig(Config):
         SettingsError: unknown names (with the nearest known one), or a file that cannot be read.
     """
 
-    visible_data: VisibleData | None = None
-    """What an unlearned run may see of its dataset; set by those who open a run."""
-
     def __init__(
         self,
         model: Any = None,
@@ -231,8 +228,11 @@ def register() -> None:
     recbole.data.utils.get_dataloader = get_dataloader
 
 
-def make_dataset(config: Config) -> Any:
+def make_dataset(config: Config, visible_data: VisibleData | None = None) -> Any:
     """RecBole's ``create_dataset``, with errors that say what to do.
+
+    Args:
+        visible_data: what a finished run may see of its files; None for all of them.
 
     Raises:
         DataError: the files are not there, cannot be downloaded, or lack a column.
@@ -240,12 +240,14 @@ def make_dataset(config: Config) -> Any:
     """
     from recbole.data import create_dataset
 
+    from recbole_apa.data.dataset import APADataset
+
     refuse_pickles(config)
     folder = Path(config["data_path"])
     refuse_name(folder)
     name = config["dataset"]
     downloading = not folder.is_dir()
-    if downloading and getattr(config, "visible_data", None) is not None:
+    if downloading and visible_data is not None:
         # a run's manifest may come from a stranger, and RecBole would make the folder
         raise DataError(f"the run's dataset {name!r} is not in {folder}; name the folder above with --data_path")
     if downloading:
@@ -256,7 +258,7 @@ def make_dataset(config: Config) -> Any:
             "(--data_path names the folder above)"
         )
     try:
-        return create_dataset(config)
+        return create_dataset(config) if visible_data is None else APADataset(config, visible_data)
     except APAError:
         raise
     except (OSError, NotImplementedError, ValueError, KeyError) as error:
