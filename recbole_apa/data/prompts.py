@@ -1,4 +1,4 @@
-"""Prompt templates in one place. tests/test_prompts.py pins their exact wording."""
+"""Prompt templates in one place. tests/data/test_prompts.py pins their exact wording."""
 
 import string
 from collections.abc import Callable, Mapping, Sequence
