@@ -11,7 +11,7 @@ from recbole.utils import init_seed
 from recbole_apa import APA, APAConfig, APATrainer
 from recbole_apa.backbone.engine import ActivationCache
 from recbole_apa.core.settings import STATE_KEYS
-from recbole_apa.pipeline.recbole_bridge import make_dataset
+from recbole_apa.pipeline.datasets import make_dataset
 
 _caches: dict[tuple[Any, ...], ActivationCache] = {}
 

@@ -10,7 +10,7 @@ import pytest
 from recbole.utils import init_seed
 
 from recbole_apa import APAConfig
-from recbole_apa.pipeline.recbole_bridge import make_dataset
+from recbole_apa.pipeline.datasets import make_dataset
 
 REAL = Path(__file__).resolve().parents[2] / "shared" / "data"
 

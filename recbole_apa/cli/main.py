@@ -122,7 +122,7 @@ def parse_arguments(arguments: Sequence[str]) -> dict[str, Any]:
 
 def _value(key: str, text: str) -> Any:
     from recbole_apa.core.options import text_keys
-    from recbole_apa.pipeline.recbole_bridge import parse_value
+    from recbole_apa.core.yaml import parse_value
 
     return text if key in _PLAIN_TEXT | text_keys() else parse_value(text)
 

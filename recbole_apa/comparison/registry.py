@@ -12,8 +12,8 @@ from recbole_apa.comparison.row import REFERENCE
 from recbole_apa.core.errors import SettingsError
 from recbole_apa.core.options import nearest
 from recbole_apa.core.settings import AggregationSettings
+from recbole_apa.core.yaml import parse_value
 from recbole_apa.evaluation.simple_rules import RULES
-from recbole_apa.pipeline.recbole_bridge import parse_value
 
 APA_ROWS = ("APA(D)", "APA(ND)")
 

@@ -17,8 +17,9 @@ from recbole_apa.data.visible_data import VisibleData
 from recbole_apa.evidence import KEY_FILE, Key, KeyRing, key_ring, secret_of
 from recbole_apa.model.apa import APA
 from recbole_apa.model.trainer import APATrainer
+from recbole_apa.pipeline.config import APAConfig
+from recbole_apa.pipeline.datasets import make_dataset
 from recbole_apa.pipeline.manifest_options import options_of
-from recbole_apa.pipeline.recbole_bridge import APAConfig, make_dataset
 from recbole_apa.runs.ledger import Ledger, refuse_gap, refuse_pending, served_by, visible_without
 from recbole_apa.runs.log_places import LOG_DIR, open_log
 from recbole_apa.runs.pinned_run import PinnedStore, read_settled

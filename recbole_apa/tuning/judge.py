@@ -10,9 +10,9 @@ from recbole_apa.core.errors import SettingsError, TrainingError
 from recbole_apa.core.options import refuse_unknown
 from recbole_apa.core.settings import STATE_KEYS
 from recbole_apa.pipeline.build import build_data, build_model
+from recbole_apa.pipeline.config import APAConfig
 from recbole_apa.pipeline.idle_options import IDLE
 from recbole_apa.pipeline.option_names import RECBOLE_EXTRA, RUN_KEYS
-from recbole_apa.pipeline.recbole_bridge import APAConfig
 from recbole_apa.pipeline.recbole_models import make_baseline_trainer
 from recbole_apa.pipeline.trainer_factory import make_trainer
 from recbole_apa.tuning.ranges import Range

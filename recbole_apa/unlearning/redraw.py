@@ -12,7 +12,7 @@ from recbole_apa.model.fit import FitRecord, StateBuilder, shard_key
 from recbole_apa.model.trainer import APATrainer
 from recbole_apa.partition import Partition
 from recbole_apa.pipeline.build import build_data
-from recbole_apa.pipeline.recbole_bridge import APAConfig
+from recbole_apa.pipeline.config import APAConfig
 from recbole_apa.pipeline.trainer_factory import collaborative_of
 from recbole_apa.runs.reuse import ReusableState
 from recbole_apa.runs.store import RunStore

@@ -25,8 +25,8 @@ from recbole_apa.data.splits import SPLITS
 from recbole_apa.evidence import KeyRing
 from recbole_apa.model.apa import APA
 from recbole_apa.pipeline.build import RunResult, build_data, build_model
+from recbole_apa.pipeline.config import APAConfig
 from recbole_apa.pipeline.evaluate import evaluate_state, training_cost, write_first_records
-from recbole_apa.pipeline.recbole_bridge import APAConfig
 from recbole_apa.pipeline.trainer_factory import make_trainer
 from recbole_apa.runs.lock import run_lock
 from recbole_apa.runs.store import RunStore
