@@ -11,17 +11,16 @@ from recbole.config import Config
 
 from recbole_apa.backbone.default_model import PACKAGED
 from recbole_apa.core.errors import SettingsError
+from recbole_apa.core.option_table import SETTING_KEYS
 from recbole_apa.core.options import refuse_unknown
 from recbole_apa.core.properties import properties_folder
-from recbole_apa.core.settings import SETTING_KEYS
 from recbole_apa.core.system.devices import VISIBLE, check_device
 from recbole_apa.core.yaml import Loader, read_yaml
 from recbole_apa.data.eval_checks import RANKING_METRICS, figure_names, is_ranking, judging_problems
 from recbole_apa.data.recbole_checks import odd_texts, recbole_problems
-from recbole_apa.data.recbole_settings import OPTION_KEYS, read_settings
+from recbole_apa.data.recbole_settings import OPTION_KEYS, check_execution, read_execution, read_settings
 from recbole_apa.data.visible_data import VisibleData
-from recbole_apa.pipeline.manifest_options import NEVER_TAKEN
-from recbole_apa.pipeline.option_names import RECBOLE_EXTRA, RUN_KEYS
+from recbole_apa.pipeline.option_names import NEVER_TAKEN, RECBOLE_EXTRA, RUN_KEYS
 from recbole_apa.pipeline.registration import register
 
 
@@ -99,9 +98,6 @@ class APAConfig(Config):
         if model == "APA":
             self._choose_valid_metric()
         known = {name for names in self.parameters.values() for name in names} | set(self.internal_config_dict)
-        variants = self.external_config_dict.get("variants", "all")
-        if variants not in ("all", "chosen", "none"):
-            raise SettingsError(f"variants: found {variants!r}, expected all, chosen or none")
         refuse_unknown(self.external_config_dict, known | RUN_KEYS | RECBOLE_EXTRA | OPTION_KEYS)
 
     def _reach_within(self) -> None:
@@ -146,10 +142,11 @@ class APAConfig(Config):
         problems = odd_texts(values) or recbole_problems(
             {k: v for k, v in values.items() if not (ours and k in SETTING_KEYS)}
         )
-        if ours:
-            problems += judging_problems(values) if not problems else []
+        if ours and not problems:
+            problems += judging_problems(values)
+        for read in (read_settings, read_execution) if ours else (check_execution,):
             try:
-                read_settings(self)
+                read(self)
             except SettingsError as error:
                 problems.append(str(error))
         if problems:

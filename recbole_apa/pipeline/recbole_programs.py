@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from logging import getLogger
 from typing import Any
 
-from recbole_apa.core.options import text_keys
+from recbole_apa.core.option_table import text_keys
 from recbole_apa.core.yaml import parse_value
 from recbole_apa.data.recbole_settings import OPTION_KEYS
 from recbole_apa.pipeline.config import APAConfig

@@ -19,8 +19,8 @@ from recbole_apa.comparison.context import ComparisonContext
 from recbole_apa.comparison.method import FitFigures, Scored, UnlearnFigures
 from recbole_apa.comparison.requests import single_shard_requests
 from recbole_apa.core.errors import RunError
+from recbole_apa.core.option_table import ACTIVATION_KEYS
 from recbole_apa.core.progress import progress
-from recbole_apa.core.settings import STATE_KEYS
 from recbole_apa.data.splits import SPLITS
 from recbole_apa.evidence import KeyRing
 from recbole_apa.model.apa import APA
@@ -89,7 +89,7 @@ class AdapterMethod:
         folder = self.context.folder / "run"
         shutil.rmtree(folder, ignore_errors=True)
         model = build_model(config, data)
-        key = tuple(str(config[name]) for name in STATE_KEYS)
+        key = tuple(str(config[name]) for name in ACTIVATION_KEYS)
         model.engine.cache = self.context.caches.setdefault(key, model.engine.cache)
         for loader in data:
             self._freeze(model, config, model.prompts(loader._dataset.labelled))
