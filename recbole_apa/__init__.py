@@ -21,13 +21,13 @@ compat.install()
 
 _WHERE = {
     "APA": "recbole_apa.model.apa",
-    "APAConfig": "recbole_apa.pipeline.recbole_bridge",
+    "APAConfig": "recbole_apa.pipeline.config",
     "APADataset": "recbole_apa.data.dataset",
     "APAError": "recbole_apa.core.errors",
     "APATrainer": "recbole_apa.model.trainer",
     "RunResult": "recbole_apa.pipeline.build",
     "evaluate_run": "recbole_apa.pipeline.quick_start",
-    "register": "recbole_apa.pipeline.recbole_bridge",
+    "register": "recbole_apa.pipeline.registration",
     "compare": "recbole_apa.comparison.run_methods",
     "copy_run": "recbole_apa.runs.remote.working_copy",
     "compare_forgetting": "recbole_apa.comparison.forgetting",
@@ -68,8 +68,9 @@ if TYPE_CHECKING:
     from recbole_apa.model.apa import APA
     from recbole_apa.model.trainer import APATrainer
     from recbole_apa.pipeline.build import RunResult
+    from recbole_apa.pipeline.config import APAConfig
     from recbole_apa.pipeline.quick_start import evaluate_run, run
-    from recbole_apa.pipeline.recbole_bridge import APAConfig, register
+    from recbole_apa.pipeline.registration import register
     from recbole_apa.runs.remote.working_copy import copy_run
     from recbole_apa.tuning import tune
     from recbole_apa.unlearning.proof.full import verify

@@ -16,13 +16,15 @@ from recbole_apa.data.loaders import Loaders
 from recbole_apa.data.old_reading import Reading, differences, read_as_before
 from recbole_apa.data.splits import SPLITS
 from recbole_apa.data.visible_data import VisibleData
-from recbole_apa.evidence import KEY_FILE, Key, KeyRing, key_ring, secret_of
+from recbole_apa.evidence import Key, KeyRing, key_ring, secret_of
 from recbole_apa.model.apa import APA
 from recbole_apa.model.trainer import APATrainer
+from recbole_apa.pipeline.config import APAConfig
+from recbole_apa.pipeline.datasets import make_dataset
 from recbole_apa.pipeline.manifest_options import options_of
-from recbole_apa.pipeline.recbole_bridge import APAConfig, make_dataset
+from recbole_apa.pipeline.option_names import MOVABLE
 from recbole_apa.runs.ledger import Ledger, refuse_gap, refuse_pending, served_by, visible_without
-from recbole_apa.runs.log_places import LOG_DIR, open_log
+from recbole_apa.runs.log_places import open_log
 from recbole_apa.runs.pinned_run import PinnedStore, read_settled
 from recbole_apa.runs.store import (
     EMBEDDINGS,
@@ -36,31 +38,6 @@ from recbole_apa.runs.store import (
 )
 
 _TRUST = "trust_remote_code"
-MOVABLE = frozenset(
-    {
-        KEY_FILE,
-        LOG_DIR,
-        "data_path",
-        "backbone",
-        "device",
-        "use_gpu",
-        "gpu_id",
-        "show_progress",
-        "trunk_cache_gib",
-        "keep_states",
-        "variants",
-        "workers",
-        "engine",
-        "ray_address",
-        "ray_cpus",
-        "ray_gpus",
-        "device_map",
-        "max_memory",
-        "offload_folder",
-        "gradient_checkpointing",
-    }
-)
-"""Options that may differ when a run is loaded: digests tell whether what they name is the same."""
 
 
 @dataclass

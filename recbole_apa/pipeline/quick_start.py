@@ -16,6 +16,7 @@ from recbole_apa.evidence import KEY_FILE, key_ring
 from recbole_apa.model.apa import APA
 from recbole_apa.model.contracts import FitInputs
 from recbole_apa.pipeline.build import RunResult, build, open_run, start_logging
+from recbole_apa.pipeline.config import APAConfig
 from recbole_apa.pipeline.evaluate import (
     evaluate_state,
     recbole_figures,
@@ -24,7 +25,6 @@ from recbole_apa.pipeline.evaluate import (
     write_first_records,
 )
 from recbole_apa.pipeline.idle_options import say_idle
-from recbole_apa.pipeline.recbole_bridge import APAConfig
 from recbole_apa.pipeline.recbole_models import fit_baseline, make_baseline_trainer
 from recbole_apa.pipeline.trainer_factory import make_trainer
 from recbole_apa.runs.lock import run_lock

@@ -11,7 +11,7 @@ from recbole_apa.model.contracts import NO_INPUTS, FitInputs
 from recbole_apa.model.trainer import APATrainer
 from recbole_apa.partition import Collaborative
 from recbole_apa.pipeline.collaborative import collaborative_model
-from recbole_apa.pipeline.recbole_bridge import APAConfig
+from recbole_apa.pipeline.config import APAConfig
 from recbole_apa.pipeline.workers.pool import pool_of
 from recbole_apa.runs.store import RunStore
 

@@ -18,7 +18,7 @@ from recbole_apa.model.make_partition import make_partition
 from recbole_apa.model.trainer import APATrainer
 from recbole_apa.partition import Partition
 from recbole_apa.pipeline.build import RunResult, build_data
-from recbole_apa.pipeline.recbole_bridge import APAConfig
+from recbole_apa.pipeline.config import APAConfig
 from recbole_apa.pipeline.trainer_factory import collaborative_of
 from recbole_apa.runs.reuse import ReusableState
 from recbole_apa.runs.store import RunStore

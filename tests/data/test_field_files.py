@@ -9,7 +9,7 @@ import pytest
 from recbole_apa import APAConfig, audit, run, unlearn, verify
 from recbole_apa.core.errors import DataError
 from recbole_apa.data.samples import Sample
-from recbole_apa.pipeline.recbole_bridge import make_dataset
+from recbole_apa.pipeline.datasets import make_dataset
 
 OPTIONS = {
     "load_col": {"inter": ["user_id", "item_id", "rating", "timestamp"], "item": ["item_id", "title", "year"]},

@@ -13,7 +13,7 @@ from recbole_apa.core.errors import DataError
 from recbole_apa.data.forgotten import ITEM, PAIR, ROW, USER, Digester, Forgotten, Scope, digests_of
 from recbole_apa.data.visible_data import VisibleData
 from recbole_apa.evidence.key import Key
-from recbole_apa.pipeline.recbole_bridge import make_dataset
+from recbole_apa.pipeline.datasets import make_dataset
 
 HEAD = "user_id:token\titem_id:token\trating:float\ttimestamp:float"
 PARTS = ("train", "valid", "test")

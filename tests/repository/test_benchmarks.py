@@ -18,7 +18,7 @@ from recbole_apa.comparison.row import Row
 from recbole_apa.core.files.whole import read_json
 from recbole_apa.data.recbole_settings import read_settings
 from recbole_apa.pipeline.build import build
-from recbole_apa.pipeline.recbole_bridge import make_dataset
+from recbole_apa.pipeline.datasets import make_dataset
 from tests.helpers.places import ROOT
 
 CHANGES = [(stage, name) for stage, (_, changes) in STAGES.items() for name in changes]

@@ -19,15 +19,15 @@ from recbole_apa.comparison.context import ComparisonContext
 from recbole_apa.comparison.method import FitFigures, Scored, UnlearnFigures
 from recbole_apa.comparison.requests import single_shard_requests
 from recbole_apa.core.errors import RunError
+from recbole_apa.core.option_table import ACTIVATION_KEYS
 from recbole_apa.core.progress import progress
-from recbole_apa.core.settings import STATE_KEYS
 from recbole_apa.data.loaders import Loaders
 from recbole_apa.data.splits import SPLITS
 from recbole_apa.evidence import KeyRing
 from recbole_apa.model.apa import APA
 from recbole_apa.pipeline.build import RunResult, build_data, build_model
+from recbole_apa.pipeline.config import APAConfig
 from recbole_apa.pipeline.evaluate import evaluate_state, training_cost, write_first_records
-from recbole_apa.pipeline.recbole_bridge import APAConfig
 from recbole_apa.pipeline.trainer_factory import make_trainer
 from recbole_apa.runs.lock import run_lock
 from recbole_apa.runs.store import RunStore
@@ -90,7 +90,7 @@ class AdapterMethod:
         folder = self.context.folder / "run"
         shutil.rmtree(folder, ignore_errors=True)
         model = build_model(config, data)
-        key = tuple(str(config[name]) for name in STATE_KEYS)
+        key = tuple(str(config[name]) for name in ACTIVATION_KEYS)
         model.engine.cache = self.context.caches.setdefault(key, model.engine.cache)
         for part in data.parts:
             self._freeze(model, config, model.prompts(part.labelled))

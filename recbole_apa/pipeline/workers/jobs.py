@@ -16,7 +16,7 @@ from recbole_apa.data.splits import SPLITS
 from recbole_apa.data.visible_data import VisibleData
 from recbole_apa.model.shard_trainer import ShardTrainer
 from recbole_apa.pipeline.build import build
-from recbole_apa.pipeline.recbole_bridge import APAConfig
+from recbole_apa.pipeline.config import APAConfig
 
 Report = Callable[[float, str], None]
 """Takes the share that is done, and what to show beside it."""

@@ -15,7 +15,7 @@ from recbole_apa.core.errors import SettingsError
 from recbole_apa.data.visible_data import VisibleData
 from recbole_apa.evidence import KEY_FILE
 from recbole_apa.partition import Partition
-from recbole_apa.pipeline.recbole_bridge import APAConfig
+from recbole_apa.pipeline.config import APAConfig
 from recbole_apa.pipeline.workers.jobs import Job, Setup, from_plain, to_plain
 from recbole_apa.pipeline.workers.processes import ProcessTeam
 from recbole_apa.pipeline.workers.ray_actors import RAY_NEEDED, RayOptions, RayTeam, is_installed
