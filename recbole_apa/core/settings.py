@@ -262,7 +262,7 @@ class TrainSettings:
 
 @dataclass(frozen=True)
 class AggregationSettings:
-    """How adapters are merged for a sample (paper, formulas 6-8; DESIGN section 3)."""
+    """How adapters are merged for a sample (paper, section 3.3, formulas 6-8)."""
 
     aggregation: str
     """``decomposition`` APA(D), ``non_decomposition`` APA(ND) or ``prediction`` (K passes, what SISA does)."""
