@@ -3,7 +3,7 @@
 import recbole_apa
 
 project = "recbole-apa"
-author = "the authors of recbole-apa"
+author = "the recbole-apa developers"
 release = version = recbole_apa.__version__
 
 extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
