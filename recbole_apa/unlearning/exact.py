@@ -28,7 +28,7 @@ from recbole_apa.pipeline.evaluate import (
 )
 from recbole_apa.pipeline.manifest_options import options_of
 from recbole_apa.pipeline.trainer_factory import make_trainer
-from recbole_apa.runs.ledger import DONE, Asked, Entry, Ledger, manifest_digest, served_by, visible_without
+from recbole_apa.runs.ledger import DONE, Entry, Ledger, Request, manifest_digest, served_by, visible_without
 from recbole_apa.runs.reuse import ReusableState
 from recbole_apa.runs.store import CERTIFICATES, KEY, MACHINES, METRICS, PENDING, RunIdentity, RunStore
 from recbole_apa.unlearning.approximate.shard_update import EXACT, ApproximateShardUpdate
@@ -190,19 +190,19 @@ def _served(store: RunStore) -> list[Entry]:
     return [e for e in Ledger(store.folder, store.salt).requests() if served_by(manifest, e)]
 
 
-def method_of(requests: Sequence[Asked]) -> str:
+def method_of(requests: Sequence[Request]) -> str:
     """How requests are carried out together: approximately where all ask for the same method, else exactly."""
     asked = {e.content.get("method", EXACT) for e in requests}
     return asked.pop() if len(asked) == 1 else EXACT
 
 
-def prepare(opened: RunResult, requests: Sequence[Asked], demands: Sequence[Demand] = ()) -> Prepared:
+def prepare(opened: RunResult, requests: Sequence[Request], demands: Sequence[Demand] = ()) -> Prepared:
     """The data that requests leave, and what it takes to get there; see :func:`data_without`."""
     data = data_without(opened, requests, demands)
     return Prepared(data, plan_of(opened.trainer.store, data.train_set, requests))
 
 
-def data_without(opened: RunResult, requests: Sequence[Asked], demands: Sequence[Demand] = ()) -> Loaders:
+def data_without(opened: RunResult, requests: Sequence[Request], demands: Sequence[Demand] = ()) -> Loaders:
     """The loaders of what remains of a run's data.
 
     Args:
@@ -232,7 +232,7 @@ def data_without(opened: RunResult, requests: Sequence[Asked], demands: Sequence
     return data
 
 
-def plan_of(store: RunStore, dataset: APADataset, requests: Sequence[Asked]) -> Plan:
+def plan_of(store: RunStore, dataset: APADataset, requests: Sequence[Request]) -> Plan:
     """The plan of requests, in the ledger or not yet.
 
     Args:

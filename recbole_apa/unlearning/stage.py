@@ -54,7 +54,7 @@ class UnlearnResult:
 
 
 @dataclass(frozen=True)
-class _Asked:
+class _NewRequest:
     """A request that was found in the data and is not in the ledger yet; has the shape of a ledger's entry."""
 
     content: Mapping[str, Any]
@@ -272,14 +272,14 @@ class _Stage:
 
     def _ask(
         self, opened: RunResult, demands: Sequence[Demand], exactness: str, method: str, skip_unknown: bool
-    ) -> tuple[_Asked, list[str]]:
+    ) -> tuple[_NewRequest, list[str]]:
         """What goes into the ledger: digests alone."""
         digester, earlier = Digester(self.store.salt, self.keys.newest()), self._served(self.ledger.requests())
         # before any filter: a row that a filter keeps out now may come in later, in place of a forgotten one
         rows = opened.data.train_set.raw_interactions
         found = find(demands, rows, lambda d: any(_covers(d, part) for part in earlier), skip_unknown)
         content = {**_digests(found, rows, digester), KEY: self.keys.newest().name}
-        return _Asked({**content, "exactness": exactness, "method": method}, found.demands), found.left
+        return _NewRequest({**content, "exactness": exactness, "method": method}, found.demands), found.left
 
     def _served(self, entries: Sequence[Entry]) -> tuple[Forgotten, ...]:
         """What requests named."""
