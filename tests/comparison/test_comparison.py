@@ -69,7 +69,7 @@ def test_every_method_keeps_the_contract(name, context):
     n_passes = {"SISA": 3, "RecEraser": 3, "RecEraser-attention": 3, "GraphEraser": 3, "HistoryLikeRate": 0}.get(
         name, 1
     )
-    assert scored.forward_passes == n_passes and scored.seconds >= 0
+    assert scored.forward_passes == n_passes
     forgotten = method.unlearn()
     if name == "HistoryLikeRate":
         assert fitted.n_parameters == forgotten.n_shards_hit == 0
