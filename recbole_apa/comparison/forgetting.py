@@ -39,6 +39,7 @@ from recbole_apa.evaluation.forgetting_metrics import (
 )
 from recbole_apa.evaluation.metrics import auc, mean_log_loss
 from recbole_apa.pipeline.build import RunResult
+from recbole_apa.pipeline.plugins import import_plugins_of
 from recbole_apa.runs.log import own_log
 from recbole_apa.unlearning.approximate.method_names import is_approximate, parse_choice
 from recbole_apa.unlearning.approximate.unlearner import NAMES as APPROXIMATE
@@ -92,6 +93,7 @@ def compare_forgetting(
     Raises:
         SettingsError: a name that is neither, or settings that the method does not have.
     """
+    import_plugins_of(config_file_list, config_dict or {})
     approximate = {name for name in names if is_approximate(name)}
     for name in approximate:
         parse_choice(name)

@@ -27,6 +27,7 @@ from recbole_apa.core.errors import SettingsError, TrainingError
 from recbole_apa.core.files.whole import write_json
 from recbole_apa.evaluation.metrics import auc, mean_log_loss
 from recbole_apa.evaluation.ranking import ranking_figures
+from recbole_apa.pipeline.plugins import import_plugins_of
 from recbole_apa.runs.log import own_log
 
 SAMPLES = "samples.json"
@@ -71,6 +72,7 @@ def compare(
     if seeds < 1:
         raise SettingsError(f"seeds: found {seeds}, expected at least 1")
     _check_options(baseline_options or {})
+    import_plugins_of(config_file_list, config_dict or {})
     rows_asked = row_names(names)
     target = Path(folder) if folder else Path("saved") / f"compare-{dataset}"
     with context_in(target, dataset, config_file_list, config_dict or {}) as context:

@@ -28,7 +28,6 @@ NOT_OFFERED = {
     "d_out x d_in matrix a sample; use use_rslora, or plain LoRA",
 }
 """Options of PEFT that somebody may look for, and why they are not there."""
-PARTITIONS = ("semantic", "random", "user", "item", "interaction", "bekm", "blpa")
 
 
 def _choice(name: str, value: object, allowed: tuple[str, ...]) -> None:
@@ -168,12 +167,9 @@ class PartitionSettings:
             raise SettingsError(
                 f"n_shards is {self.n_shards} and shard_size is {self.shard_size}; give exactly one of them"
             )
-        _choice("partition", self.partition, PARTITIONS)
         _choice("partition_fit", self.partition_fit, ("samples", "items"))
         if self.partition_fit == "items" and self.partition != "semantic":
             raise SettingsError(f"partition_fit: items needs partition: semantic, found {self.partition!r}")
-        if self.shard_capacity is not None and self.partition not in PARTITIONS[:2]:
-            raise SettingsError(f"shard_capacity needs partition: semantic or random, found {self.partition!r}")
         for name in ("n_shards", "shard_size", "shard_capacity"):
             _at_least(name, getattr(self, name), 1)
 
@@ -275,7 +271,6 @@ class AggregationSettings:
 
     def __post_init__(self) -> None:
         _choice("aggregation", self.aggregation, ("decomposition", "non_decomposition", "prediction"))
-        _choice("weight_rule", self.weight_rule, ("sample_adaptive", "average", "major", "semantic"))
         for name, least in (("tau", 0), ("n_neighbors", 1)):
             value = getattr(self, name)
             if isinstance(value, str):

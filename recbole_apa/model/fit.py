@@ -28,10 +28,10 @@ from recbole_apa.model.shard_trainer import ShardTrainer
 from recbole_apa.partition import (
     PARTITIONERS,
     Collaborative,
-    CollaborativePartitioner,
     Partition,
     Partitioner,
     SemanticPartitioner,
+    check_partition,
 )
 from recbole_apa.partition.assignment import shard_count
 from recbole_apa.partition.inherited import complete
@@ -334,20 +334,22 @@ class StateBuilder:
         ids = [s.sample_id for s in dataset.samples]
         n_shards = shard_count(len(ids), settings.n_shards, settings.shard_size)
         capacity = settings.shard_capacity or -(-len(ids) // n_shards)
-        return self._partitioner(dataset)(ids, embeddings, n_shards, capacity, self.model.settings.seed)
+        partition = self._partitioner(dataset)(ids, embeddings, n_shards, capacity, self.model.settings.seed)
+        return check_partition(partition, ids, n_shards)
 
     def _partitioner(self, dataset: Any) -> Partitioner:
         settings = self.model.settings.partition
         if settings.partition_fit == "items":
             return SemanticPartitioner(self.model.item_embeddings())
-        if settings.partition in PARTITIONERS:
-            return PARTITIONERS[settings.partition]()
+        partitioner = PARTITIONERS.find(settings.partition)
+        if not partitioner.needs_collaborative:
+            return partitioner.made_with(None)
         if self.collaborative is None:
             raise SettingsError(
                 f"partition: {settings.partition} needs a collaborative model; train with recbole_apa.run, or take the "
                 "trainer from recbole_apa.pipeline.trainer_factory.make_trainer"
             )
-        return CollaborativePartitioner(settings.partition, self.collaborative(settings.partition, dataset))
+        return partitioner.made_with(self.collaborative(settings.partition, dataset))
 
     def _count_cuts(self, prompts: Sequence[TokenizedPrompt]) -> None:
         n_cut, n_lines = sum(p.n_cut > 0 for p in prompts), sum(p.n_cut for p in prompts)

@@ -48,6 +48,7 @@ MOVABLE = frozenset(
         "keep_states",
         "variants",
         "workers",
+        "plugins",
         "engine",
         "ray_address",
         "ray_cpus",

@@ -16,6 +16,7 @@ RUN_KEYS = PLACEMENT_KEYS | frozenset(
         "keep_states",
         "variants",
         "workers",
+        "plugins",
         "engine",
         "ray_address",
         "ray_cpus",

@@ -23,11 +23,13 @@ from recbole_apa.core.system.surroundings import refuse_name
 from recbole_apa.core.yaml import Loader, parse_value, read_yaml
 from recbole_apa.data.eval_checks import RANKING_METRICS, figure_names, is_ranking, judging_problems
 from recbole_apa.data.recbole_checks import odd_texts, recbole_problems
-from recbole_apa.data.recbole_settings import OPTION_KEYS, read_settings
+from recbole_apa.data.recbole_settings import OPTION_KEYS
 from recbole_apa.data.visible_data import VisibleData
+from recbole_apa.model.settings import read_checked_settings
 from recbole_apa.pipeline.manifest_options import NEVER_TAKEN
 from recbole_apa.pipeline.option_names import RECBOLE_EXTRA, RUN_KEYS
 from recbole_apa.pipeline.pickles import refuse_pickles
+from recbole_apa.pipeline.plugins import PLUGINS, import_plugins
 
 __all__ = ["APAConfig", "load_own_checkpoint", "make_dataset", "parse_value", "read_yaml", "register"]
 
@@ -91,6 +93,7 @@ class APAConfig(Config):
 
     def _load_internal_config_dict(self, model: str, model_class: type, dataset: str) -> None:
         super()._load_internal_config_dict(model, model_class, dataset)
+        import_plugins(self.external_config_dict.get(PLUGINS))
         folder = properties_folder()
         if model == "APA":
             self._update_from(folder / "model" / "APA.yaml")
@@ -149,14 +152,14 @@ class APAConfig(Config):
             SettingsError: everything that is wrong with the options together.
         """
         values, ours = self.final_config_dict, self.model == "APA"
-        # what is a setting of ours is looked at by read_settings
+        # what is a setting of ours is looked at by read_checked_settings
         problems = odd_texts(values) or recbole_problems(
             {k: v for k, v in values.items() if not (ours and k in SETTING_KEYS)}
         )
         if ours:
             problems += judging_problems(values) if not problems else []
             try:
-                read_settings(self)
+                read_checked_settings(self)
             except SettingsError as error:
                 problems.append(str(error))
         if problems:

@@ -15,6 +15,7 @@ from recbole_apa.data.samples import Interactions
 from recbole_apa.evidence import KEY_FILE, key_ring
 from recbole_apa.evidence.exactness import INHERITED, LEVELS
 from recbole_apa.pipeline.build import RunResult, open_run
+from recbole_apa.pipeline.plugins import PLUGINS, import_plugins
 from recbole_apa.runs.ledger import REQUEST, Entry, Ledger, refuse_gap, refuse_pending, visible_without
 from recbole_apa.runs.lock import run_lock
 from recbole_apa.runs.log import own_log
@@ -102,6 +103,7 @@ def unlearn(
         RequestError: malformed, unknown or served before, by line; nothing was changed.
         RunError: the run is damaged, in use, or of other data.
     """
+    import_plugins((config_dict or {}).get(PLUGINS))
     if exactness not in LEVELS:
         raise SettingsError(f"exactness: found {exactness!r}, expected {', '.join(LEVELS[:-1])} or {LEVELS[-1]}")
     if method not in (EXACT, *NAMES):
