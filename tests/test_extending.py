@@ -8,16 +8,19 @@ from pathlib import Path
 import pytest
 import torch
 
-from recbole_apa import compare, evaluate_run, run, unlearn, verify
+from recbole_apa import compare, compare_forgetting, evaluate_run, run, unlearn, verify
 from recbole_apa.adapters import WEIGHT_RULES
+from recbole_apa.comparison.forget_task import ForgetRequest
 from recbole_apa.core.errors import RunError, SettingsError
 from recbole_apa.core.registry import Registry
+from recbole_apa.evaluation.measures import FORGETTING_MEASURES, SCORE_MEASURES, ForgettingMeasure, register_measure
 from recbole_apa.partition import PARTITIONERS, Partition, Partitioner, register_partition
 from recbole_apa.pipeline.plugins import import_plugins, modules_for_workers
 from recbole_apa.runs.store import RunStore
+from recbole_apa.unlearning.approximate import APPROXIMATE_METHODS, LossMethod, register_approximate_method
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "extending.md"
-REGISTRIES = (PARTITIONERS, WEIGHT_RULES)
+REGISTRIES = (PARTITIONERS, WEIGHT_RULES, FORGETTING_MEASURES, SCORE_MEASURES, APPROXIMATE_METHODS)
 
 
 def files_of(page):
@@ -197,3 +200,38 @@ def test_a_partition_that_is_none_is_refused(shard_of, centres, says, options, t
             run("APA", "board", config_dict={**options, "partition": "mine"}, run_dir=tmp_path / "run")
     finally:
         PARTITIONERS.remove("mine")
+
+
+def test_measures_and_an_approximate_method_are_one_file_each(plugin, options, tmp_path):
+    given = {**options, "plugins": [plugin(n) for n in ("my_measure", "my_score_measure", "my_method")]}
+    asked = ForgetRequest(users_ratio=0.2)
+    names = ["Sparing", "Sparing:strength=3"]
+    found = compare_forgetting(names, asked, "board", [], given, folder=tmp_path / "forgetting")
+    rows = {row.method: row for row in found.rows}
+    assert {row.status for row in found.rows} == {"done"}, [row.reason for row in found.rows]
+    assert rows["Retraining"].figures["disagreement"] == 0 and "disagreement" in found.table
+    assert rows["Sparing"].scores != rows["Sparing:strength=3"].scores
+    compared = compare(["ItemMean", "Pop"], "board", [], given, folder=tmp_path / "compared")
+    head, *lines = (tmp_path / "compared" / "table.md").read_text().splitlines()
+    assert head.index("LogLoss") < head.index("Brier") < head.index("minus Retraining")
+    brier = {row.method: row.figures.get("brier") for row in compared.rows}
+    assert 0 < brier["ItemMean"] < 1 and brier["Pop"] is None  # Pop's scores are no probabilities
+    assert len({line.count("|") for line in (head, *lines)}) == 1
+
+
+def test_a_request_is_carried_out_by_a_method_of_ones_own(plugin, options, finished, tmp_path):
+    shutil.copytree(finished.run_dir, tmp_path / "run")
+    with pytest.raises(SettingsError, match="unlearn_method: found 'Sparing', expected exact or one of GradAscent"):
+        unlearn(tmp_path / "run", users=["u3"], method="Sparing")
+    told = {"plugins": [plugin("my_method")]}
+    done = unlearn(tmp_path / "run", users=["u3"], method="Sparing", config_dict=told)
+    assert done.outcomes[0].method == "Sparing"
+
+
+def test_a_method_without_options_to_replace_or_a_measure_without_a_format_is_refused():
+    with pytest.raises(SettingsError, match="Bare is no dataclass"):
+        register_approximate_method(type("Bare", (LossMethod,), {"name": "Bare", "__call__": lambda *all: None}))
+    given = {"name": "odd", "title": "odd", "format": "much", "__call__": lambda *all: None}
+    with pytest.raises(SettingsError, match="found format = 'much'"):
+        register_measure(type("Odd", (ForgettingMeasure,), given))
+    assert "odd" not in FORGETTING_MEASURES and "Bare" not in APPROXIMATE_METHODS

@@ -73,13 +73,19 @@ class Registry(Mapping[str, type[T]], Generic[T]):
             raise SettingsError(problem)
         return self._known[str(name)]
 
-    def problem(self, name: object, option: str = "") -> str | None:
-        """What is wrong with a name, in words; None where it is known."""
+    def problem(self, name: object, option: str = "", or_else: str = "") -> str | None:
+        """What is wrong with a name, in words; None where it is known.
+
+        Args:
+            option: as in :meth:`find`.
+            or_else: a further value that the option may have.
+        """
         if isinstance(name, str) and name in self._known:
             return None
         near = nearest(name, self._known, 0.6) if isinstance(name, str) else None
         hint = f"; did you mean {near!r}?" if near else ""
-        return f"{option or self.kind}: found {name!r}, expected one of {', '.join(self._known)}{hint}"
+        known = (f"{or_else} or " if or_else else "") + f"one of {', '.join(self._known)}"
+        return f"{option or self.kind}: found {name!r}, expected {known}{hint}"
 
     def from_outside(self) -> dict[str, str]:
         """Names that were registered from outside the package, and the modules to import for them."""

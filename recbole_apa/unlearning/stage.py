@@ -22,8 +22,8 @@ from recbole_apa.runs.log import own_log
 from recbole_apa.runs.log_places import open_log
 from recbole_apa.runs.remote.working_copy import working_folder
 from recbole_apa.runs.store import KEY, RunStore
+from recbole_apa.unlearning.approximate import APPROXIMATE_METHODS
 from recbole_apa.unlearning.approximate.shard_update import EXACT
-from recbole_apa.unlearning.approximate.unlearner import NAMES
 from recbole_apa.unlearning.exact import Outcome, carry_out, data_without, finish_commit, plan_of
 from recbole_apa.unlearning.key_digests import are_salted, key_digests
 from recbole_apa.unlearning.machines import CHOICES, REFUSE, Machines, machines_of
@@ -89,8 +89,8 @@ def unlearn(
         users, items, interactions: tokens; interactions as (user, item) or (user, item, timestamp).
         exactness: ``inherited`` (the paper), ``strict`` (the partition is computed again too) or ``fresh`` (split and
             draw as well): :data:`~recbole_apa.evidence.exactness.DEFINITIONS`.
-        method: ``exact``, or one of :data:`~recbole_apa.unlearning.approximate.unlearner.NAMES`: the affected adapters
-            are then moved, not trained again, and neither audit nor verification holds.
+        method: ``exact``, or one of :data:`~recbole_apa.unlearning.approximate.APPROXIMATE_METHODS`: the affected
+            adapters are then moved, not trained again, and neither audit nor verification holds.
         skip_unknown: serve what can be found and list the rest, instead of refusing the whole request.
         dry_run: show the plan and change nothing.
         config_dict: where things lie now, e.g. ``{"data_path": ...}``.
@@ -106,8 +106,9 @@ def unlearn(
     import_plugins((config_dict or {}).get(PLUGINS))
     if exactness not in LEVELS:
         raise SettingsError(f"exactness: found {exactness!r}, expected {', '.join(LEVELS[:-1])} or {LEVELS[-1]}")
-    if method not in (EXACT, *NAMES):
-        raise SettingsError(f"unlearn_method: found {method!r}, expected {EXACT} or one of {', '.join(NAMES)}")
+    problem = APPROXIMATE_METHODS.problem(method, "unlearn_method", EXACT)
+    if method != EXACT and problem:
+        raise SettingsError(problem)
     if method != EXACT and exactness != INHERITED:
         raise SettingsError(f"exactness: {exactness} needs unlearn_method: {EXACT}, found {method}")
     if other_machine not in CHOICES:

@@ -11,6 +11,7 @@ from recbole_apa.core.system.machine import machine_kind
 from recbole_apa.data.dataloader import ShardBatches
 from recbole_apa.pipeline.build import RunResult
 from recbole_apa.runs.store import MOVED
+from recbole_apa.unlearning.approximate.method import APPROXIMATE_METHODS
 from recbole_apa.unlearning.approximate.unlearner import ApproximateUnlearner, Part
 
 EXACT = "exact"
@@ -23,7 +24,7 @@ class ApproximateShardUpdate:
 
     Args:
         left: the training part without what is to be forgotten.
-        method: one of :data:`~recbole_apa.unlearning.approximate.unlearner.NAMES`.
+        method: one of :data:`~recbole_apa.unlearning.approximate.APPROXIMATE_METHODS`.
     """
 
     def __init__(self, opened: RunResult, left: Any, method: str) -> None:
@@ -62,6 +63,6 @@ class ApproximateShardUpdate:
         retained = self._retained.some(batches.positions)
         parts = {"forget": self._seen.some(gone), "retain": retained, "valid": self._unseen}
         unlearner = ApproximateUnlearner(self.model, known[0], parts, self.seed)
-        history = unlearner.forget(self.method)[1]
+        history = unlearner.forget(APPROXIMATE_METHODS.find(self.method)())[1]
         history.machine = machine_kind(self.model.engine.decoder.device).plain()
         return self.model.engine.bank.extract(0), history
