@@ -1,5 +1,7 @@
-"""The approximate methods, a file each; others add theirs with
-:func:`~recbole_apa.unlearning.approximate.register_approximate_method`."""
+"""The approximate methods, a file each.
+
+Others add theirs with :func:`~recbole_apa.unlearning.approximate.register_approximate_method`.
+"""
 
 # in the order in which messages name them
 from recbole_apa.unlearning.approximate.methods.grad_ascent import GradAscent  # isort: skip
