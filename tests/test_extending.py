@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from recbole_apa import compare, compare_forgetting, evaluate_run, run, unlearn, verify
-from recbole_apa.adapters import WEIGHT_RULES
+from recbole_apa.adapters import ADAPTER_KINDS, WEIGHT_RULES, LoRA, read_adapter, register_adapter_kind
 from recbole_apa.comparison.forget_task import ForgetRequest
 from recbole_apa.core.errors import RunError, SettingsError
 from recbole_apa.core.registry import Registry
@@ -20,7 +20,7 @@ from recbole_apa.runs.store import RunStore
 from recbole_apa.unlearning.approximate import APPROXIMATE_METHODS, LossMethod, register_approximate_method
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "extending.md"
-REGISTRIES = (PARTITIONERS, WEIGHT_RULES, FORGETTING_MEASURES, SCORE_MEASURES, APPROXIMATE_METHODS)
+REGISTRIES = (PARTITIONERS, WEIGHT_RULES, ADAPTER_KINDS, FORGETTING_MEASURES, SCORE_MEASURES, APPROXIMATE_METHODS)
 
 
 def files_of(page):
@@ -235,3 +235,32 @@ def test_a_method_without_options_to_replace_or_a_measure_without_a_format_is_re
     with pytest.raises(SettingsError, match="found format = 'much'"):
         register_measure(type("Odd", (ForgettingMeasure,), given))
     assert "odd" not in FORGETTING_MEASURES and "Bare" not in APPROXIMATE_METHODS
+
+
+def test_an_adapter_kind_is_one_file(plugin, options, tmp_path):
+    given = {**options, "plugins": [plugin("my_adapter")], "adapter_type": "shift", "learning_rate": 0.1}
+    made = run("APA", "board", config_dict={**given, "workers": 2}, run_dir=tmp_path / "run")
+    kept = read_adapter(tmp_path / "run" / "shards" / "001")
+    assert kept and all(len(parts) == 1 and parts[0].ndim == 1 and parts[0].abs().max() > 0 for parts in kept.values())
+    prompts = made.model.prompts(made.data[2]._dataset.labelled)
+    alone, frozen = (made.model.engine.scores(prompts, w, "decomposition") for w in (torch.eye(3)[[1] * 20], None))
+    assert not torch.allclose(alone, frozen, atol=1e-3)
+    again = evaluate_run(tmp_path / "run", {"plugins": ["my_adapter"]})
+    assert again.metrics["test.aggregated.decomposition.auc"] == made.metrics["test.aggregated.decomposition.auc"]
+    unlearn(tmp_path / "run", users=["u3"])
+    assert verify(tmp_path / "run").holds
+    with pytest.raises(SettingsError, match="adapter_type: shift has no factors; use_rslora and lora_dropout need"):
+        run("APA", "board", config_dict={**given, "use_rslora": True}, run_dir=tmp_path / "other")
+
+
+def test_a_kind_whose_files_look_like_anothers_has_to_read_them_alike():
+    class Reversed(LoRA):
+        name = "reversed"
+
+        def from_peft(self, parts):
+            return parts[::-1]
+
+    with pytest.raises(SettingsError, match="as those of lora; expected the from_peft of LoRA"):
+        register_adapter_kind(Reversed)
+    register_adapter_kind(type("OnlyB", (LoRA,), {"name": "only_b"}))
+    ADAPTER_KINDS.remove("only_b")

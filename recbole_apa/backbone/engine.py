@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from recbole_apa.adapters.bank import AdapterBank
-from recbole_apa.adapters.lora import MergeMode
+from recbole_apa.adapters.mixture import MergeMode
 from recbole_apa.backbone.answer_head import AnswerHead, gather_positions
 from recbole_apa.backbone.load import Backbone
 from recbole_apa.backbone.placement import checkpoint_layers, is_offloaded

@@ -10,7 +10,7 @@ from accelerate.utils import align_module_device
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint, set_checkpoint_early_stop
 
-from recbole_apa.adapters.lora import Mixture
+from recbole_apa.adapters.mixture import Mixture
 from recbole_apa.core.errors import BackboneError
 from recbole_apa.core.settings import PlacementSettings
 

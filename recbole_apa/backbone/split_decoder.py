@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from recbole_apa.adapters.lora import home_of
+from recbole_apa.adapters.mixture import home_of
 from recbole_apa.backbone.decoder_parts import StandIn, decoder_view
 from recbole_apa.core.errors import BackboneError
 

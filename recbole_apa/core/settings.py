@@ -198,9 +198,6 @@ class AdapterSettings:
         return layer.rsplit(".", 1)[-1] in self.feedforward_modules
 
     def __post_init__(self) -> None:
-        _choice("adapter_type", self.adapter_type, ("lora", "ia3"))
-        if self.adapter_type == "ia3" and (self.use_rslora or self.lora_dropout):
-            raise SettingsError("adapter_type: ia3 has no factors; use_rslora and lora_dropout need adapter_type: lora")
         _at_least("lora_rank", self.lora_rank, 1)
         _more_than_0("lora_alpha", self.lora_alpha)
         if not 0 <= self.lora_dropout < 1:
@@ -298,9 +295,6 @@ class APASettings:
                 "partition_fit: items looks at item texts without a history, and embedding_pooling: history at nothing "
                 "else; use embedding_pooling: last or mean"
             )
-
-        if self.adapters.adapter_type == "ia3" and self.training.loraplus_lr_ratio != 1:
-            raise SettingsError("loraplus_lr_ratio: LoRA+ is about LoRA's two factors; use adapter_type: lora")
         if self.training.fused_shards > 1 and self.adapters.lora_dropout:
             raise SettingsError(
                 f"fused_shards is {self.training.fused_shards} and lora_dropout {self.adapters.lora_dropout}; dropout "

@@ -2,12 +2,13 @@
 
 from typing import Any
 
+from recbole_apa.adapters.kind import adapter_problems
 from recbole_apa.adapters.weight_rules import weight_rule_problems
 from recbole_apa.core.settings import APASettings
 from recbole_apa.data.recbole_settings import Check, read_settings
 from recbole_apa.partition import partition_problems
 
-CHECKS: tuple[Check, ...] = (partition_problems, weight_rule_problems)
+CHECKS: tuple[Check, ...] = (partition_problems, adapter_problems, weight_rule_problems)
 
 
 def read_checked_settings(config: Any) -> APASettings:

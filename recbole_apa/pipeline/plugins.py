@@ -8,14 +8,18 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from recbole_apa.adapters.weight_rules import WEIGHT_RULES
+from recbole_apa.adapters import ADAPTER_KINDS, WEIGHT_RULES
 from recbole_apa.core.errors import APAError, SettingsError
 from recbole_apa.core.registry import PROGRAM, Registry
 from recbole_apa.core.yaml import read_yaml
 from recbole_apa.partition import PARTITIONERS
 
 PLUGINS = "plugins"
-CHOSEN: Mapping[str, Registry[Any]] = {"partition": PARTITIONERS, "weight_rule": WEIGHT_RULES}
+CHOSEN: Mapping[str, Registry[Any]] = {
+    "partition": PARTITIONERS,
+    "weight_rule": WEIGHT_RULES,
+    "adapter_type": ADAPTER_KINDS,
+}
 """Options whose value is a registered name, among those that a worker reads."""
 
 

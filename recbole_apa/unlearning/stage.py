@@ -22,8 +22,7 @@ from recbole_apa.runs.log import own_log
 from recbole_apa.runs.log_places import open_log
 from recbole_apa.runs.remote.working_copy import working_folder
 from recbole_apa.runs.store import KEY, RunStore
-from recbole_apa.unlearning.approximate import APPROXIMATE_METHODS
-from recbole_apa.unlearning.approximate.shard_update import EXACT
+from recbole_apa.unlearning.approximate.shard_update import EXACT, check_method
 from recbole_apa.unlearning.exact import Outcome, carry_out, data_without, finish_commit, plan_of
 from recbole_apa.unlearning.key_digests import are_salted, key_digests
 from recbole_apa.unlearning.machines import CHOICES, REFUSE, Machines, machines_of
@@ -106,9 +105,7 @@ def unlearn(
     import_plugins((config_dict or {}).get(PLUGINS))
     if exactness not in LEVELS:
         raise SettingsError(f"exactness: found {exactness!r}, expected {', '.join(LEVELS[:-1])} or {LEVELS[-1]}")
-    problem = APPROXIMATE_METHODS.problem(method, "unlearn_method", EXACT)
-    if method != EXACT and problem:
-        raise SettingsError(problem)
+    check_method(method)
     if method != EXACT and exactness != INHERITED:
         raise SettingsError(f"exactness: {exactness} needs unlearn_method: {EXACT}, found {method}")
     if other_machine not in CHOICES:

@@ -6,7 +6,7 @@ from typing import Any
 
 from recbole_apa.adapters.bank import Factors
 from recbole_apa.adapters.training import ShardHistory
-from recbole_apa.core.errors import RunError
+from recbole_apa.core.errors import RunError, SettingsError
 from recbole_apa.core.system.machine import machine_kind
 from recbole_apa.data.dataloader import ShardBatches
 from recbole_apa.pipeline.build import RunResult
@@ -15,6 +15,16 @@ from recbole_apa.unlearning.approximate.method import APPROXIMATE_METHODS
 from recbole_apa.unlearning.approximate.unlearner import ApproximateUnlearner, Part
 
 EXACT = "exact"
+
+
+def check_method(name: str) -> None:
+    """
+    Raises:
+        SettingsError: neither ``exact`` nor one of :data:`~recbole_apa.unlearning.approximate.APPROXIMATE_METHODS`.
+    """
+    problem = APPROXIMATE_METHODS.problem(name, "unlearn_method", EXACT)
+    if name != EXACT and problem:
+        raise SettingsError(problem)
 
 
 class ApproximateShardUpdate:

@@ -156,7 +156,7 @@ class ApproximateUnlearner:
         )
         n_batches = -(-len(forget.ids) // self.settings.batch_size)
         with self.trained() as parameters:
-            course = AdapterCourse(parameters, n_batches, settings, 0)
+            course = AdapterCourse(parameters, n_batches, settings, 0, self.engine.bank.kind.parameter_groups)
             return unlearn_adapter(course, forget, retain, objective, enough, self.settings.batch_size, self.seed)
 
     @contextmanager
