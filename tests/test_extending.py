@@ -10,8 +10,9 @@ import torch
 
 from recbole_apa import compare, compare_forgetting, evaluate_run, run, unlearn, verify
 from recbole_apa.adapters import ADAPTER_KINDS, WEIGHT_RULES, LoRA, read_adapter, register_adapter_kind
+from recbole_apa.backbone import FAMILIES
 from recbole_apa.comparison.forget_task import ForgetRequest
-from recbole_apa.core.errors import RunError, SettingsError
+from recbole_apa.core.errors import BackboneError, RunError, SettingsError
 from recbole_apa.core.registry import Registry
 from recbole_apa.evaluation.measures import FORGETTING_MEASURES, SCORE_MEASURES, ForgettingMeasure, register_measure
 from recbole_apa.partition import PARTITIONERS, Partition, Partitioner, register_partition
@@ -20,7 +21,15 @@ from recbole_apa.runs.store import RunStore
 from recbole_apa.unlearning.approximate import APPROXIMATE_METHODS, LossMethod, register_approximate_method
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "extending.md"
-REGISTRIES = (PARTITIONERS, WEIGHT_RULES, ADAPTER_KINDS, FORGETTING_MEASURES, SCORE_MEASURES, APPROXIMATE_METHODS)
+REGISTRIES = (
+    PARTITIONERS,
+    WEIGHT_RULES,
+    ADAPTER_KINDS,
+    FAMILIES,
+    FORGETTING_MEASURES,
+    SCORE_MEASURES,
+    APPROXIMATE_METHODS,
+)
 
 
 def files_of(page):
@@ -264,3 +273,41 @@ def test_a_kind_whose_files_look_like_anothers_has_to_read_them_alike():
         register_adapter_kind(Reversed)
     register_adapter_kind(type("OnlyB", (LoRA,), {"name": "only_b"}))
     ADAPTER_KINDS.remove("only_b")
+
+
+@pytest.fixture(scope="module")
+def neox_folder(backbone_folder, tmp_path_factory):
+    """A tiny random GPT-NeoX with the tokenizer of the others."""
+    from transformers import GPTNeoXConfig, GPTNeoXForCausalLM
+
+    folder = tmp_path_factory.mktemp("neox")
+    torch.manual_seed(0)
+    sizes = {"vocab_size": 320, "hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 4}
+    config = GPTNeoXConfig(**sizes, num_attention_heads=4, max_position_embeddings=512, initializer_range=0.3)
+    GPTNeoXForCausalLM(config).save_pretrained(folder)
+    for file in backbone_folder.glob("tokenizer*"):
+        shutil.copy(file, folder)
+    return folder
+
+
+def test_a_backbone_family_is_one_file(plugin, options, neox_folder, tmp_path):
+    given = {**options, "backbone": str(neox_folder), "target_modules": ["query_key_value"], "trunk_layers": 2}
+    with pytest.raises(BackboneError, match="no `layers` and `norm`; .* a family that is registered for 'gpt_neox'"):
+        run("APA", "board", config_dict=given, run_dir=tmp_path / "none")
+    given |= {"plugins": [plugin("my_family")], "workers": 2}
+    made = run("APA", "board", config_dict=given, run_dir=tmp_path / "run")
+    engine = made.model.engine
+    prompts = made.model.prompts(made.data[2]._dataset.labelled)[:4]
+    own = []
+    for prompt in prompts:
+        with engine.bank.mixed(torch.eye(3)[[1]], "non_decomposition"):
+            z = engine.backbone.model(input_ids=torch.tensor([prompt.ids])).logits[0, -1]
+        own.append(torch.sigmoid(z[engine.encoder.answers.yes] - z[engine.encoder.answers.no]))
+    found = engine.scores(prompts, torch.eye(3)[[1] * 4], "non_decomposition")
+    torch.testing.assert_close(found, torch.stack(own), rtol=0, atol=1e-5)
+
+
+def test_every_example_of_the_page_was_run():
+    text = Path(__file__).read_text(encoding="utf-8")
+    assert len(files_of(PAGE)) == 7
+    assert all(f'plugin("{name}")' in text or f'"{name}"' in text for name in files_of(PAGE))

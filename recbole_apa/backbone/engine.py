@@ -114,7 +114,7 @@ class ScoringEngine:
         self.bank = AdapterBank(backbone.model, self.decoder.layer_prefixes(), adapters)
         self.offloaded = is_offloaded(backbone.model)
         if gradient_checkpointing:
-            checkpoint_layers(self.decoder.decoder.layers[self.decoder.n_trunk :], self.bank.mixture)
+            checkpoint_layers(self.decoder.layers[self.decoder.n_trunk :], self.bank.mixture)
             self.decoder.checkpointed = True
         self.cache = ActivationCache(cache_bytes)
         self._encoded: dict[PromptInput, TokenizedPrompt] = {}

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from recbole_apa.adapters import ADAPTER_KINDS, WEIGHT_RULES
+from recbole_apa.backbone import FAMILIES
 from recbole_apa.core.errors import APAError, SettingsError
 from recbole_apa.core.registry import PROGRAM, Registry
 from recbole_apa.core.yaml import read_yaml
@@ -77,7 +78,13 @@ def modules_for_workers(config: Mapping[str, Any]) -> tuple[str, ...]:
                 f"workers: {option} {config[option]!r} was registered by the program itself, which workers do not run; "
                 "put it into a module of its own and import that, or give workers: 1"
             )
-    return tuple(sorted(modules - {PROGRAM}))
+    of_families = set(FAMILIES.from_outside().values())
+    if PROGRAM in of_families:
+        raise SettingsError(
+            "workers: a backbone family was registered by the program itself, which workers do not run; put it into a "
+            "module of its own and import that, or give workers: 1"
+        )
+    return tuple(sorted((modules | of_families) - {PROGRAM}))
 
 
 def _is_module_name(name: object) -> bool:
