@@ -11,12 +11,14 @@ import torch
 from recbole_apa import compare, compare_forgetting, evaluate_run, run, unlearn, verify
 from recbole_apa.adapters import ADAPTER_KINDS, WEIGHT_RULES, LoRA, read_adapter, register_adapter_kind
 from recbole_apa.backbone import FAMILIES
+from recbole_apa.cli.main import main
 from recbole_apa.comparison.forget_task import ForgetRequest
 from recbole_apa.core.errors import BackboneError, RunError, SettingsError
 from recbole_apa.core.registry import Registry
 from recbole_apa.evaluation.measures import FORGETTING_MEASURES, SCORE_MEASURES, ForgettingMeasure, register_measure
 from recbole_apa.partition import PARTITIONERS, Partition, Partitioner, register_partition
 from recbole_apa.pipeline.plugins import import_plugins, modules_for_workers
+from recbole_apa.pipeline.recbole_bridge import APAConfig
 from recbole_apa.runs.store import RunStore
 from recbole_apa.unlearning.approximate import APPROXIMATE_METHODS, LossMethod, register_approximate_method
 
@@ -82,6 +84,19 @@ def test_a_weight_rule_is_one_file_and_both_are_rows_of_a_comparison(plugin, opt
     rows = {row.method: row for row in found.rows}
     assert all(rows[name].status == "done" for name in names), [row.reason for row in found.rows]
     assert rows[names[0]].scores != rows["APA(D)"].scores
+
+
+def test_the_command_line_and_a_file_of_options_have_a_module_imported(plugin, options, tmp_path, capsys):
+    file = tmp_path / "mine.yaml"
+    file.write_text(f"plugins: [{plugin('my_weight_rule')}]\nweight_rule: nearest_centre\n")
+    assert APAConfig("APA", "board", [str(file)], options)["weight_rule"] == "nearest_centre"
+    words = [f"--{k}={v}" for k, v in options.items() if not isinstance(v, (dict, list))]
+    words += ["--model=APA", "--dataset=board", f"--run_dir={tmp_path / 'run'}", "--partition=by_norm"]
+    assert main(words) == 2 and "partition: found 'by_norm', expected one of semantic" in capsys.readouterr().err
+    assert main([*words, f"--plugins={plugin('my_partition')}"]) == 0
+    told = [f"--run={tmp_path / 'run'}", "--forget_users=u3", "--exactness=strict", "--plugins=[my_partition]"]
+    assert main(told) == 0
+    assert main([f"--run={tmp_path / 'run'}", "--audit", "--plugins=my_partition"]) == 0
 
 
 def test_a_rule_that_needs_no_memory_gets_no_similarities(plugin):
@@ -292,7 +307,7 @@ def neox_folder(backbone_folder, tmp_path_factory):
 
 def test_a_backbone_family_is_one_file(plugin, options, neox_folder, tmp_path):
     given = {**options, "backbone": str(neox_folder), "target_modules": ["query_key_value"], "trunk_layers": 2}
-    with pytest.raises(BackboneError, match="no `layers` and `norm`; .* a family that is registered for 'gpt_neox'"):
+    with pytest.raises(BackboneError, match=r"no `layers` and `norm`; .* a family that is registered for 'gpt_neox'"):
         run("APA", "board", config_dict=given, run_dir=tmp_path / "none")
     given |= {"plugins": [plugin("my_family")], "workers": 2}
     made = run("APA", "board", config_dict=given, run_dir=tmp_path / "run")

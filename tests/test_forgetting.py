@@ -234,6 +234,8 @@ def test_a_method_that_fails_leaves_its_reason(options, work_folder, tmp_path, m
 def test_names_that_do_not_forget_are_refused(options, tmp_path):
     with pytest.raises(SettingsError, match=r"found DeepFM; expected methods that forget with an adapter: GradAscent"):
         compare_forgetting(["DeepFM"], ForgetRequest(ratio=0.1), "board", [], options, folder=tmp_path / "f")
+    with pytest.raises(SettingsError, match=r"found GradDif; expected .*; did you mean 'GradDiff'"):
+        compare_forgetting(["GradDif"], ForgetRequest(ratio=0.1), "board", [], options, folder=tmp_path / "f")
     assert not (tmp_path / "f").exists()
 
 

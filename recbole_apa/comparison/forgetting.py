@@ -26,6 +26,7 @@ from recbole_apa.comparison.row import (
     row_key,
 )
 from recbole_apa.core.errors import SettingsError
+from recbole_apa.core.options import nearest
 from recbole_apa.evaluation.measures import FORGETTING_MEASURES, Seen
 from recbole_apa.pipeline.build import RunResult
 from recbole_apa.pipeline.plugins import import_plugins_of
@@ -87,9 +88,11 @@ def compare_forgetting(
         parse_choice(name)
     unknown = sorted(set(names) - approximate - set(ADAPTERS))
     if unknown:
+        known = [*APPROXIMATE_METHODS, *ADAPTERS]
+        near = nearest(unknown[0].partition(":")[0], known, 0.6)
         raise SettingsError(
-            f"found {', '.join(unknown)}; expected methods that forget with an adapter: "
-            f"{', '.join([*APPROXIMATE_METHODS, *ADAPTERS])}"
+            f"found {', '.join(unknown)}; expected methods that forget with an adapter: {', '.join(known)}"
+            + (f"; did you mean {near!r}?" if near else "")
         )
     target = Path(folder) if folder else Path("saved") / f"forget-{dataset}"
     with context_in(target, dataset, config_file_list, config_dict or {}) as context:
