@@ -1,4 +1,4 @@
-"""A small run and a request, by the versions that are installed: prints digests of everything whose bits matter.
+"""Small runs and requests, by the versions that are installed: prints digests of everything whose bits matter.
 
 ``python -m tests.stack_digests > FILE`` on two Pythons of one machine, then ``diff``; CI does so. Digests change with
 the kind of processor. On standard error: the versions.
@@ -12,7 +12,14 @@ import tempfile
 from importlib.metadata import version
 from pathlib import Path
 
-TELLING = ("embeddings", "memory", "partition", "adapter_model")
+TELLING = ("embeddings", "memory", "partition", "adapter_model", "states")
+CASES: dict[str, dict[str, object]] = {
+    "trained": {"keep_states": True},
+    "ia3": {"adapter_type": "ia3", "target_modules": ["k_proj", "v_proj", "down_proj"]},
+    "fused": {"fused_shards": 2},
+    "workers": {"workers": 2},
+}
+"""Name -> options of a run."""
 LIBRARIES = ("numpy", "pandas", "pyarrow", "recbole", "scipy", "torch", "transformers", "peft", "tokenizers")
 
 
@@ -28,10 +35,10 @@ def digests(folder: Path) -> dict[str, str]:
 
 
 def main() -> dict[str, dict[str, str]]:
-    """Digests of a run as it was trained, and after a user was forgotten."""
+    """Digests of each run as it was trained, and of the first after a user was forgotten, in two ways."""
     import recbole_apa
     from benchmarks.board import board_options, write_board
-    from tests.conftest import write_backbone
+    from tests.helpers.backbone import write_backbone
 
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -41,12 +48,17 @@ def main() -> dict[str, dict[str, str]]:
             (folder / part).mkdir()
         write_board(folder / "data" / "board", timestamps=True)
         options = board_options(folder / "data", write_backbone(folder / "backbone"))
-        run = folder / "run"
-        recbole_apa.run("APA", "board", config_dict=options, run_dir=run)
-        out = {"trained": digests(run)}
-        out["backbone"] = {"weights": hashlib.sha256((folder / "backbone/model.safetensors").read_bytes()).hexdigest()}
-        recbole_apa.unlearn(run, users=["u3"])
-        return out | {"forgotten": digests(run)}
+        out = {
+            "backbone": {"weights": hashlib.sha256((folder / "backbone/model.safetensors").read_bytes()).hexdigest()}
+        }
+        for name, changes in CASES.items():
+            recbole_apa.run("APA", "board", config_dict={**options, **changes}, run_dir=folder / name)
+            out[name] = digests(folder / name)
+        for exactness in ("inherited", "strict"):
+            recbole_apa.copy_run(folder / "trained", folder / exactness)
+            recbole_apa.unlearn(folder / exactness, users=["u3"], exactness=exactness)
+            out[exactness] = digests(folder / exactness)
+        return out
 
 
 if __name__ == "__main__":

@@ -17,12 +17,13 @@ from recbole_apa.core.errors import BackboneError, RunError, SettingsError
 from recbole_apa.core.registry import Registry
 from recbole_apa.evaluation.measures import FORGETTING_MEASURES, SCORE_MEASURES, ForgettingMeasure, register_measure
 from recbole_apa.partition import PARTITIONERS, Partition, Partitioner, register_partition
+from recbole_apa.pipeline.config import APAConfig
 from recbole_apa.pipeline.plugins import import_plugins, modules_for_workers
-from recbole_apa.pipeline.recbole_bridge import APAConfig
 from recbole_apa.runs.store import RunStore
 from recbole_apa.unlearning.approximate import APPROXIMATE_METHODS, LossMethod, register_approximate_method
+from tests.helpers.places import ROOT
 
-PAGE = Path(__file__).resolve().parent.parent / "docs" / "extending.md"
+PAGE = ROOT / "docs" / "extending.md"
 REGISTRIES = (
     PARTITIONERS,
     WEIGHT_RULES,

@@ -1,4 +1,5 @@
-"""LoRA (Hu et al., 2021): K adapters in one linear layer, mixed with weights of its own for every sample.
+"""LoRA (Hu et al., 2021): K adapters in one linear layer, mixed with weights of its own for every sample
+(docs/how-it-works.md).
 
 Shapes: b batch, t tokens, k shards, r rank.
 """

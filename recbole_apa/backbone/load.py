@@ -13,7 +13,8 @@ from recbole_apa.backbone.default_model import PACKAGED, packaged_model_folder
 from recbole_apa.backbone.placement import placed_by, sorted_tensors
 from recbole_apa.backbone.quantization import keep_differentiable, quantization_config
 from recbole_apa.core.errors import BackboneError
-from recbole_apa.core.settings import BackboneSettings, PlacementSettings
+from recbole_apa.core.execution import PlacementSettings
+from recbole_apa.core.settings import BackboneSettings
 from recbole_apa.core.system.surroundings import refuse_stripped
 
 

@@ -12,7 +12,7 @@ from torch.utils.checkpoint import checkpoint, set_checkpoint_early_stop
 
 from recbole_apa.adapters.mixture import Mixture
 from recbole_apa.core.errors import BackboneError
-from recbole_apa.core.settings import PlacementSettings
+from recbole_apa.core.execution import PlacementSettings
 
 _M_MMAP_THRESHOLD = -3
 """Of glibc's malloc.h."""

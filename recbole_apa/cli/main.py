@@ -121,8 +121,8 @@ def parse_arguments(arguments: Sequence[str]) -> dict[str, Any]:
 
 
 def _value(key: str, text: str) -> Any:
-    from recbole_apa.core.options import text_keys
-    from recbole_apa.pipeline.recbole_bridge import parse_value
+    from recbole_apa.core.option_table import text_keys
+    from recbole_apa.core.yaml import parse_value
 
     return text if key in _PLAIN_TEXT | text_keys() else parse_value(text)
 
@@ -306,8 +306,8 @@ def _seeds(comparing: dict[str, Any], usual: int) -> int:
 
 def _refuse_near_misses(options: dict[str, Any]) -> None:
     """Options of the stages are the command line's own: RecBole's check of names does not know them."""
+    from recbole_apa.core.option_table import SETTING_KEYS
     from recbole_apa.core.options import nearest
-    from recbole_apa.core.settings import SETTING_KEYS
 
     for name in set(options) - SETTING_KEYS:
         near = nearest(name, [*_FLAGS, *NAMES, *_COMPARING, *_STAGE, COLUMNS, IDS], 0.8)

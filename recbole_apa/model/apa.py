@@ -24,7 +24,7 @@ from recbole_apa.backbone.prompt_encoder import TokenizedPrompt
 from recbole_apa.core.errors import RunError
 from recbole_apa.data.dataset import LABEL_LIST_SUFFIX, APADataset
 from recbole_apa.data.prompts import PromptInput
-from recbole_apa.data.recbole_settings import read_placement
+from recbole_apa.data.recbole_settings import read_execution
 from recbole_apa.model.settings import read_checked_settings
 
 GIB = 1 << 30
@@ -54,16 +54,16 @@ class APA(AbstractRecommender):
         self._label_field = config["LABEL_FIELD"]
         self._label_list_field = config["LABEL_FIELD"] + LABEL_LIST_SUFFIX
         self.use_dataset(dataset)
-        placement = read_placement(config)
-        backbone = load_backbone(self.settings.backbone, self.device, placement)
+        execution = read_execution(config)
+        backbone = load_backbone(self.settings.backbone, self.device, execution.placement)
         self.backbone = backbone.model
         self.engine = ScoringEngine(
             backbone,
             self.settings.backbone,
             self.settings.prompts,
             self.settings.adapters,
-            cache_bytes=config["trunk_cache_gib"] * GIB,
-            gradient_checkpointing=placement.gradient_checkpointing,
+            cache_bytes=execution.trunk_cache_gib * GIB,
+            gradient_checkpointing=execution.placement.gradient_checkpointing,
         )
         self.reproducible = bool(config["reproducibility"])
         self.lists = ListScorer(self.engine)
