@@ -20,7 +20,7 @@ from recbole_apa.comparison.row import DONE, FAILED, Row, RowStore, peak_memory
 from recbole_apa.comparison.run_methods import _key
 from recbole_apa.core.errors import RunError, SettingsError
 from recbole_apa.core.properties import properties_folder
-from recbole_apa.unlearning.approximate.unlearner import NAMES as APPROXIMATE
+from recbole_apa.unlearning.approximate import APPROXIMATE_METHODS as APPROXIMATE
 from tests.helpers.places import ROOT
 
 NAMES = [
