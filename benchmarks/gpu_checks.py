@@ -1,7 +1,7 @@
 """What a device has to hold before its figures mean anything. Plain functions: a machine may have no pytest.
 
 Each takes the :class:`Place` where it computes and raises AssertionError with what it found. ``benchmarks.gpu`` calls
-them, and tests/test_gpu.py: on the CPU in any suite, on CUDA under the marker ``gpu``.
+them, and tests/repository/test_gpu.py: on the CPU in any suite, on CUDA under the marker ``gpu``.
 """
 
 import time

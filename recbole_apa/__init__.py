@@ -4,7 +4,7 @@
 """
 
 import os
-from importlib import import_module
+from importlib import import_module, metadata
 from typing import TYPE_CHECKING, Any
 
 from recbole_apa import compat
@@ -14,7 +14,7 @@ if "OMP_WAIT_POLICY" not in os.environ:
     # (benchmarks/neighbours.py)
     os.environ.setdefault("GOMP_SPINCOUNT", "1000")
 
-# read when cuBLAS is started; with it products on a GPU give the same bits each time (repeatable.py)
+# read when cuBLAS is started; with it products on a GPU give the same bits each time (core/system/deterministic.py)
 os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
 
 compat.install()
@@ -78,7 +78,21 @@ if TYPE_CHECKING:
     from recbole_apa.unlearning.stage import unlearn
 
 
+def __dir__() -> list[str]:
+    return [*globals(), *__all__]
+
+
 def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        return _version()
     if name not in _WHERE:
         raise AttributeError(f"module 'recbole_apa' has no attribute {name!r}")
     return getattr(import_module(_WHERE[name]), name)
+
+
+def _version() -> str:
+    """The version of setup.cfg, as it was installed; ``0+unknown`` in a bare checkout, where nothing was."""
+    try:
+        return metadata.version("recbole-apa")
+    except metadata.PackageNotFoundError:
+        return "0+unknown"

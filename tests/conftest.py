@@ -1,5 +1,6 @@
 """Fixtures: a tiny random Llama with a tokenizer of its own, and a small dataset whose likes follow a rule."""
 
+import multiprocessing
 import os
 import time
 from pathlib import Path
@@ -8,6 +9,7 @@ import pytest
 
 import recbole_apa  # noqa: F401  before torch: how its threads wait is read when it is loaded
 from benchmarks.board import board_options, write_board
+from tests.helpers.backbone import write_backbone
 
 # set before any test imports tokenizers
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
@@ -24,28 +26,6 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 def backbone_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A tiny random Llama, see :func:`write_backbone`."""
     return write_backbone(tmp_path_factory.mktemp("backbone"))
-
-
-def write_backbone(folder: Path) -> Path:
-    """A 4-layer random Llama (hidden 32) whose byte-level tokenizer knows " Yes" and " No" as one token each."""
-    import torch
-    from transformers import LlamaConfig, LlamaForCausalLM
-
-    from benchmarks.random_llama import plain_tokenizer
-
-    plain_tokenizer().save_pretrained(folder)
-    torch.manual_seed(0)
-    config = LlamaConfig(
-        vocab_size=320,
-        hidden_size=32,
-        intermediate_size=64,
-        num_hidden_layers=4,
-        num_attention_heads=4,
-        num_key_value_heads=2,
-        max_position_embeddings=512,
-    )
-    LlamaForCausalLM(config).save_pretrained(folder)
-    return folder
 
 
 @pytest.fixture(scope="session")
@@ -93,3 +73,11 @@ def finished(options: dict, work_folder: Path):
         return run("APA", "board", config_dict=options, run_dir=work_folder / "finished")
     finally:
         os.chdir(here)
+
+
+@pytest.fixture(scope="session")
+def server():
+    """Starts processes in a fraction of a second."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["tests.helpers.killed_process", "tests.helpers.preloaded"])
+    return context

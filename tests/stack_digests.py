@@ -38,7 +38,7 @@ def main() -> dict[str, dict[str, str]]:
     """Digests of each run as it was trained, and of the first after a user was forgotten, in two ways."""
     import recbole_apa
     from benchmarks.board import board_options, write_board
-    from tests.conftest import write_backbone
+    from tests.helpers.backbone import write_backbone
 
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)

@@ -29,7 +29,7 @@ class Memory:
 
     @property
     def errors(self) -> Tensor:
-        """|label - s_k|, (v, k)."""
+        """``|label - s_k|``, (v, k)."""
         return (self.labels[:, None] - self.scores).abs()
 
     @cached_property

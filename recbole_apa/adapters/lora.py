@@ -1,4 +1,4 @@
-"""K LoRA adapters in one linear layer, mixed with weights of its own for every sample (DESIGN section 3).
+"""K LoRA adapters in one linear layer, mixed with weights of its own for every sample (docs/how-it-works.md).
 
 Shapes: b batch, t tokens, k shards, r rank.
 """

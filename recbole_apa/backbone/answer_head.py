@@ -1,4 +1,4 @@
-"""From hidden states to answers: s = sigmoid(z_yes - z_no), and the losses (DESIGN section 3)."""
+"""From hidden states to answers: s = sigmoid(z_yes - z_no), and the losses (docs/how-it-works.md)."""
 
 from collections.abc import Sequence
 from typing import Any

@@ -26,6 +26,7 @@ from recbole_apa.comparison.row import (
     row_key,
 )
 from recbole_apa.core.errors import SettingsError
+from recbole_apa.data.loaders import Loaders
 from recbole_apa.evaluation.forgetting_metrics import (
     activation_distance,
     confidence,
@@ -136,7 +137,7 @@ class _Round:
         """The original model, the task, and the models that were trained without the data."""
         original = self._method(REFERENCE, self.seed)
         self.original, made = original, original.made
-        self.task = open_task(made, self.context.data[1]._dataset, self.request, self.seed)
+        self.task = open_task(made, self.context.data.valid_set, self.request, self.seed)
         self.factors, cache = made.model.engine.bank.extract(0), made.model.engine.cache
         self.before = self._answers(original, REFERENCE)
         self.without: dict[str, Answers] = {}
@@ -177,7 +178,7 @@ class _Round:
             figures["peak_memory_bytes"] = cost.peak_bytes
         return figures, after["test"]
 
-    def _method(self, name: str, seed: int, data: tuple[Any, Any, Any] | None = None) -> AdapterMethod:
+    def _method(self, name: str, seed: int, data: Loaders | None = None) -> AdapterMethod:
         changes, serving = ADAPTERS[name]
         method = AdapterMethod(self.context, {name: serving}, changes)
         if data is None:

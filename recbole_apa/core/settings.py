@@ -190,7 +190,7 @@ class TrainSettings(Checked):
 
 @dataclass(frozen=True)
 class AggregationSettings(Checked):
-    """How adapters are merged for a sample (paper, formulas 6-8; DESIGN section 3)."""
+    """How adapters are merged for a sample (paper, section 3.3, formulas 6-8)."""
 
     aggregation: Literal["decomposition", "non_decomposition", "prediction"]
     """``decomposition`` APA(D), ``non_decomposition`` APA(ND) or ``prediction`` (K passes, what SISA does)."""

@@ -66,8 +66,8 @@ class APADataset(Dataset):
     splits: dict[str, list[Sample]]
     inter_feat: Any
 
-    def __init__(self, config: Any) -> None:
-        self.visible_data: VisibleData = getattr(config, "visible_data", None) or VisibleData()
+    def __init__(self, config: Any, visible_data: VisibleData | None = None) -> None:
+        self.visible_data = visible_data or VisibleData()
         self.settings = read_settings(config).samples  # before any file is read
         super().__init__(config)
 

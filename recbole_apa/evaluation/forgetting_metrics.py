@@ -1,6 +1,6 @@
 """How near an unlearned model is to one that was trained without the data.
 
-Scores s are probabilities of a like, (n,); the distributions compared are (1 - s, s). METHODS, section 11.
+Scores s are probabilities of a like, (n,); the distributions compared are (1 - s, s).
 """
 
 import numpy as np

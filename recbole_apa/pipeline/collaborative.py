@@ -4,6 +4,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from recbole_apa.data.dataset import APADataset
 from recbole_apa.data.presplit_files import Layout, write_presplit
 from recbole_apa.partition import Collaborative
 from recbole_apa.pipeline.recbole_models import NAME, train_embeddings
@@ -12,7 +13,7 @@ MODEL_OF = {"user": "BPR", "item": "BPR", "interaction": "BPR", "bekm": "LightGC
 """RecBole model by partition; BLPA looks at the graph alone."""
 
 
-def collaborative_model(partition: str, dataset: Any, source: Path, seed: int) -> Collaborative:
+def collaborative_model(partition: str, dataset: APADataset, source: Path, seed: int) -> Collaborative:
     """What the partition named looks at.
 
     Args:

@@ -19,7 +19,6 @@ from recbole_apa.core.yaml import Loader, read_yaml
 from recbole_apa.data.eval_checks import RANKING_METRICS, figure_names, is_ranking, judging_problems
 from recbole_apa.data.recbole_checks import odd_texts, recbole_problems
 from recbole_apa.data.recbole_settings import OPTION_KEYS, check_execution, read_execution, read_settings
-from recbole_apa.data.visible_data import VisibleData
 from recbole_apa.pipeline.option_names import NEVER_TAKEN, RECBOLE_EXTRA, RUN_KEYS
 from recbole_apa.pipeline.registration import register
 
@@ -35,9 +34,6 @@ class APAConfig(Config):
     Raises:
         SettingsError: unknown names (with the nearest known one), or a file that cannot be read.
     """
-
-    visible_data: VisibleData | None = None
-    """What an unlearned run may see of its dataset; set by those who open a run."""
 
     def __init__(
         self,

@@ -2,17 +2,22 @@
 
 from logging import getLogger
 from pathlib import Path
-from typing import Any
 
 from recbole.config import Config
+from recbole.data.dataset import Dataset
 
 from recbole_apa.core.errors import APAError, DataError
 from recbole_apa.core.system.surroundings import refuse_name
+from recbole_apa.data.dataset import APADataset
+from recbole_apa.data.visible_data import VisibleData
 from recbole_apa.pipeline.pickles import refuse_pickles
 
 
-def make_dataset(config: Config) -> Any:
+def make_dataset(config: Config, visible_data: VisibleData | None = None) -> Dataset:
     """The dataset that a configuration names.
+
+    Args:
+        visible_data: what a finished run may see of its files; None for all of them.
 
     Raises:
         DataError: the files are not there, cannot be downloaded, or lack a column.
@@ -25,7 +30,7 @@ def make_dataset(config: Config) -> Any:
     refuse_name(folder)
     name = config["dataset"]
     downloading = not folder.is_dir()
-    if downloading and getattr(config, "visible_data", None) is not None:
+    if downloading and visible_data is not None:
         # a run's manifest may come from a stranger, and RecBole would make the folder
         raise DataError(f"the run's dataset {name!r} is not in {folder}; name the folder above with --data_path")
     if downloading:
@@ -36,7 +41,7 @@ def make_dataset(config: Config) -> Any:
             "(--data_path names the folder above)"
         )
     try:
-        return create_dataset(config)
+        return create_dataset(config) if visible_data is None else APADataset(config, visible_data)
     except APAError:
         raise
     except (OSError, NotImplementedError, ValueError, KeyError) as error:

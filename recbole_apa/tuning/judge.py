@@ -11,6 +11,7 @@ from recbole_apa.core.option import Says
 from recbole_apa.core.option_table import ACTIVATION_KEYS, names_that_say
 from recbole_apa.core.options import refuse_unknown
 from recbole_apa.data.recbole_options import IDLE, Role, recbole_names
+from recbole_apa.model.contracts import FitInputs
 from recbole_apa.pipeline.build import build_data, build_model
 from recbole_apa.pipeline.config import APAConfig
 from recbole_apa.pipeline.option_names import RECBOLE_EXTRA, RUN_KEYS
@@ -98,11 +99,11 @@ class Judge:
         """
         config = self.configure(point)
         data = build_data(config, told=self._rows is None)
-        self._check_rows(data[1]._dataset)
+        self._check_rows(data.valid_set)
         model = build_model(config, data)
         trainer = self._apa_trainer(config, model) if self.model == "APA" else make_baseline_trainer(config, model)
         show = config["show_progress"]
-        score, found = trainer.fit(data[0], data[1], verbose=False, saved=False, show_progress=show)
+        score, found = trainer.fit(data.train, data.valid, verbose=False, saved=False, show_progress=show)
         figures = {name: float(value) for name, value in (found or {}).items()}
         if score is None or not math.isfinite(score):
             raise TrainingError(f"{config['valid_metric']} of the validation samples is no number ({score})")
@@ -114,9 +115,7 @@ class Judge:
             self._cache = key, model.engine.cache
         # frozen states are the same for all adapters: most trials need not compute them again
         model.engine.cache = self._cache[1]
-        trainer = make_trainer(config, model, None)
-        trainer.writes_board = False
-        return trainer
+        return make_trainer(config, model, None, FitInputs(writes_board=False))
 
     def _check_rows(self, dataset: Any) -> None:
         rows = _digest_of_rows(dataset)

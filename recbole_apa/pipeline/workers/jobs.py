@@ -51,8 +51,7 @@ class ShardWorker:
     def __init__(self, setup: Setup) -> None:
         torch.set_num_threads(setup.threads)
         config = APAConfig("APA", setup.dataset, None, {**setup.options, "show_progress": False})
-        config.visible_data = setup.visible_data
-        self.model, self.data = build(config)
+        self.model, self.data = build(config, setup.visible_data)
 
     def do(self, job: Job, report: Report) -> Any:
         """Whatever the job gives."""
@@ -66,7 +65,6 @@ class ShardWorker:
         start, settings = time.perf_counter(), self.model.settings
         batches = self.data[0].shard(members, settings.training.train_batch_size, settings.seed)
         n_steps = settings.training.epochs * len(batches)
-        self.model.engine.bank.resize(1)
 
         def log(name: str, loss: float, step: int) -> None:
             report((step + 1) / n_steps, f"loss {loss:.4f}")
@@ -95,7 +93,7 @@ class ShardWorker:
         )
 
     def _prompts(self, split: str) -> list[Any]:
-        prompts: list[Any] = self.model.prompts(self.data[SPLITS.index(split)]._dataset.labelled)
+        prompts: list[Any] = self.model.prompts(self.data.parts[SPLITS.index(split)].labelled)
         return prompts
 
     def _by_steps(

@@ -32,14 +32,14 @@ class WorkerPool:
         self.n_workers = int(config["workers"] or 1)
         self._show = config["show_progress"]
         self._team: Team | None = None
-        self._view: VisibleData | None = config.visible_data
+        self._visible_data: VisibleData | None = None
         self.is_elsewhere = config["engine"] == "ray"
         self.embeds = self.is_elsewhere and not config["keep_states"]
 
     def see(self, visible_data: VisibleData) -> None:
         """What the workers may see of the dataset; workers of before are ended."""
         self.close()
-        self._view = visible_data
+        self._visible_data = visible_data
 
     def train(self, partition: Partition, shards: Sequence[int]) -> Iterator[tuple[int, Factors, ShardHistory, float]]:
         """Train shards: each as it is done, with the seconds that it took."""
@@ -90,7 +90,7 @@ class WorkerPool:
         options = {name: value for name, value in config.external_config_dict.items() if name != KEY_FILE}
         if config["engine"] == "ray":
             options.pop("gpu_id", None)  # Ray says which GPUs a worker sees, each its own
-        setup = Setup(config.dataset, options, self._view, torch.get_num_threads())
+        setup = Setup(config.dataset, options, self._visible_data, torch.get_num_threads())
         if config["engine"] == "ray":
             return RayTeam(
                 setup,

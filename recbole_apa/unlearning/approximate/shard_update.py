@@ -2,13 +2,13 @@
 forgotten samples, and not trained again. What they hold of them afterwards is not known."""
 
 from functools import cached_property
-from typing import Any
 
 from recbole_apa.adapters.bank import Factors
 from recbole_apa.adapters.training import ShardHistory
 from recbole_apa.core.errors import RunError
 from recbole_apa.core.system.machine import machine_kind
 from recbole_apa.data.dataloader import ShardBatches
+from recbole_apa.data.dataset import APADataset
 from recbole_apa.pipeline.build import RunResult
 from recbole_apa.runs.store import MOVED
 from recbole_apa.unlearning.approximate.unlearner import ApproximateUnlearner, Part
@@ -26,10 +26,10 @@ class ApproximateShardUpdate:
         method: one of :data:`~recbole_apa.unlearning.approximate.unlearner.NAMES`.
     """
 
-    def __init__(self, opened: RunResult, left: Any, method: str) -> None:
+    def __init__(self, opened: RunResult, left: APADataset, method: str) -> None:
         self.method, self.model = method, opened.model
         self.store, self.seed = opened.trainer.store, opened.config["seed"]
-        train, valid = (loader._dataset for loader in opened.data[:2])
+        train, valid = opened.data.train_set, opened.data.valid_set
         self._samples = train.samples
         self._seen, self._unseen = Part.of(train, self.model), Part.untouched(valid, self.model, left.visible_data)
         self._shard_of = self.store.load_partition().shard_of

@@ -1,0 +1,67 @@
+"""Which samples are drawn of the datasets that people know: row for row what commit 86d8546 drew.
+
+That was before the reader, the filters and the splits were ours.
+"""
+
+import hashlib
+
+import pytest
+from recbole.utils import init_seed
+
+from recbole_apa import APAConfig
+from recbole_apa.pipeline.datasets import make_dataset
+from tests.helpers.places import ROOT
+
+REAL = ROOT.parent / "shared" / "data"
+
+
+def labelled(split, order="TO", group_by="user"):
+    return {"eval_args": {"split": split, "order": order, "group_by": group_by, "mode": "labeled"}}
+
+
+FILTERED = {
+    **labelled({"RS": [7, 1, 2]}, group_by=None),
+    "user_inter_num_interval": "[10,200]",
+    "item_inter_num_interval": "[10,inf)",
+    "val_interval": {"timestamp": "[880000000,inf)"},
+}
+# options -> digests of all samples, of the content, and of RecBole's tensors, as commit 86d8546 gave them
+ML_100K = {
+    "default": ({}, "eec7a5a5329921d7", "d791c794790bba5b", "2cd1c5acc3b306d5"),
+    "tallrec": ({"protocol": "tallrec"}, "b67850b49e63b1fe", "d791c794790bba5b", "f8ce0104d453aa3e"),
+    "leave one out": (labelled({"LS": "valid_and_test"}), "86ea0bac2dd11e81", "d791c794790bba5b", "153c32f48d34c896"),
+    "random": (labelled({"RS": [0.8, 0.1, 0.1]}, "RO"), "a2b75ef6b7ec22a5", "d791c794790bba5b", "3c7564ebf7d6d2d2"),
+    "by time": (labelled({"TS": [0.8, 0.1, 0.1]}), "25f4492268b27121", "d791c794790bba5b", "31fbc93097725f9f"),
+    "filtered": (FILTERED, "fce597e5617f651a", "fe35f665fed0f49e", "a73136c6ff4ff94f"),
+}
+REAL_DATA = {
+    "ml-1m": ("85d68f070fee232a", "d70f8c5297e20189", "d799d138e1a4fe3f"),
+    "book-crossing": ("4cee9ada1739415e", "bf45aa5222335b57", "9cc2ca01ed2ae4b9"),
+}
+
+
+def digests(dataset, options):
+    config = APAConfig("APA", dataset, config_dict=options)
+    init_seed(config["seed"], True)
+    parts = make_dataset(config).build()
+    samples, tensors = hashlib.sha256(), hashlib.sha256()
+    for part in parts:
+        samples.update("".join(s.digest() for s in part.samples).encode())
+        for field in sorted(part.inter_feat.interaction):
+            tensors.update(part.inter_feat[field].numpy().tobytes())
+    return samples.hexdigest()[:16], parts[0].old_digest[:16], tensors.hexdigest()[:16]
+
+
+@pytest.mark.parametrize("case", ML_100K)
+def test_samples_of_ml_100k_are_what_they_were(case, tmp_path):
+    options, *expected = ML_100K[case]
+    assert digests("ml-100k", {**options, "checkpoint_dir": str(tmp_path)}) == tuple(expected)
+
+
+@pytest.mark.realdata
+@pytest.mark.parametrize("dataset", REAL_DATA)
+def test_samples_of_real_data_are_what_they_were(dataset, tmp_path):
+    if not (REAL / dataset).is_dir():
+        pytest.skip(f"{REAL} is not there")
+    options = {"data_path": str(REAL), "checkpoint_dir": str(tmp_path)}
+    assert digests(dataset, options) == REAL_DATA[dataset]

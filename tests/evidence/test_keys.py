@@ -1,0 +1,453 @@
+"""The key file (TRUST.md 15): a run folder alone does not say who was forgotten, however many names are tried."""
+
+import hashlib
+import json
+import os
+import pickle
+import shutil
+import stat
+
+import numpy as np
+import pytest
+from safetensors.torch import load_file, save_file
+
+from recbole_apa import audit, evaluate_run, run, unlearn, verify
+from recbole_apa.cli.main import main
+from recbole_apa.core.errors import KeyFileError, RequestError, RunError
+from recbole_apa.core.files.whole import file_digest, write_json
+from recbole_apa.data.dataset_digest import DatasetDigest, _term, dataset_digest
+from recbole_apa.data.forgotten import Digester
+from recbole_apa.data.samples import Interactions, order_windows
+from recbole_apa.data.visible_data import content_digest
+from recbole_apa.evidence import Key, KeyRing, key_ring
+from recbole_apa.runs.ledger import DONE, KEYED, REQUEST, Chain, Ledger
+from recbole_apa.runs.manifest import with_check
+from recbole_apa.runs.store import RunStore
+from recbole_apa.unlearning.key_digests import convert
+from tests.helpers.old_runs import OLD, PLACES, expected, lasting
+from tests.helpers.runs import copy_run, tree
+
+
+@pytest.fixture
+def key_file(tmp_path, monkeypatch):
+    path = tmp_path / "settings" / "keys.json"
+    monkeypatch.setenv("RECBOLE_APA_KEY_FILE", str(path))
+    return path
+
+
+@pytest.fixture
+def run_folder(finished, tmp_path):
+    return copy_run(finished, tmp_path / "run")
+
+
+def test_a_run_that_forgot_nothing_needs_no_key_and_the_first_request_makes_one(run_folder, key_file):
+    evaluate_run(run_folder)
+    assert audit(run_folder).holds and not key_file.parent.exists()
+    with pytest.raises(RequestError):
+        unlearn(run_folder, users=["nobody"])
+    unlearn(run_folder, users=["u3"], dry_run=True)
+    assert not key_file.parent.exists()
+    unlearn(run_folder, users=["u3"])
+    assert stat.S_IMODE(key_file.stat().st_mode) == 0o600
+    assert RunStore(run_folder).manifest()["key"] == key_ring().newest().name
+    evaluate_run(run_folder)
+
+
+def test_without_the_right_key_a_run_that_forgot_does_not_open(run_folder, key_file, tmp_path):
+    unlearn(run_folder, users=["u3"])
+    name, before = key_ring().newest().name, tree(run_folder)
+    kept = key_file.rename(tmp_path / "kept.json")
+    with pytest.raises(KeyFileError, match=f"the key {name} alone; found: .* is not there"):
+        evaluate_run(run_folder)
+    with pytest.raises(KeyFileError, match=name):
+        unlearn(run_folder, users=["u4"])
+    with pytest.raises(KeyFileError, match=name):
+        verify(run_folder)
+    assert any(name in f for f in audit(run_folder).findings)
+    other = key_ring().rotate()
+    with pytest.raises(KeyFileError, match=f"holds {other.name}"):
+        evaluate_run(run_folder)
+    entry = json.loads(key_file.read_text())["keys"][0]
+    key_file.write_text(json.dumps({"format": 1, "keys": [{**entry, "name": name}]}))
+    with pytest.raises(KeyFileError, match="the secret is not that of the key"):
+        evaluate_run(run_folder)
+    assert tree(run_folder) == before
+    assert audit(run_folder, {"key_file": str(kept)}).holds
+    evaluate_run(run_folder, {"key_file": str(kept)})
+
+
+def test_a_run_does_not_say_where_its_key_lies(run_folder, key_file, tmp_path):
+    unlearn(run_folder, users=["u3"])
+    kept = key_file.rename(tmp_path / "kept.json")
+    manifest = json.loads((run_folder / "manifest.json").read_text())
+    manifest["options"]["key_file"] = str(kept)
+    (run_folder / "manifest.json").write_text(json.dumps(manifest))
+    with pytest.raises(RunError):
+        evaluate_run(run_folder)
+
+
+def test_rotation_adds_a_key_and_what_was_keyed_before_keeps_its_own(run_folder, key_file, capsys):
+    unlearn(run_folder, users=["u3"])
+    first = key_ring().newest()
+    assert main(["--rotate_key"]) == 0 and key_ring().newest() != first
+    unlearn(run_folder, users=["u4"])
+    names = [e.content["key"] for e in Ledger(run_folder, RunStore(run_folder).salt).requests()]
+    assert names == [first.name, key_ring().newest().name]
+    with pytest.raises(RequestError, match="forgotten before"):
+        unlearn(run_folder, users=["u3"])
+    assert audit(run_folder).findings == [] and verify(run_folder).differences == []
+    value = json.loads(key_file.read_text())
+    key_file.write_text(json.dumps({**value, "keys": value["keys"][1:]}))
+    with pytest.raises(KeyFileError, match=first.name):
+        evaluate_run(run_folder)
+
+
+def test_a_key_file_that_a_manifest_names_is_not_looked_at(run_folder, key_file, tmp_path):
+    """The sender's key would tell him who was forgotten."""
+    theirs = tmp_path / "theirs.json"
+    KeyRing(theirs).rotate()
+    manifest, before = json.loads((run_folder / "manifest.json").read_text()), theirs.read_bytes()
+    manifest["options"]["key_file"] = str(theirs)
+    write_json(run_folder / "manifest.json", with_check(manifest))
+    unlearn(run_folder, users=["u3"])
+    assert theirs.read_bytes() == before and RunStore(run_folder).manifest()["key"] == key_ring().newest().name
+    assert key_ring().newest() != KeyRing(theirs).newest()
+
+
+def forge_without_the_key(folder):
+    """Another adapter, and every digest that somebody without the key can make of it: plain ones, with no key named."""
+    name = "shards/000/adapter_model.safetensors"
+    tensors = load_file(folder / name)
+    save_file({n: t + 0.01 for n, t in tensors.items()}, folder / name)
+    store = RunStore(folder)
+    manifest = store.manifest()
+    manifest["files"][name] = file_digest(folder / name)
+    store.write_manifest(manifest)
+    path = folder / "certificates" / "0001.json"
+    told = json.loads(path.read_text())
+    del told["key"]
+    told["files"] = {n: {"before": None, "after": manifest["files"].get(n)} for n in told["files"]}
+    write_json(path, told)
+    chain = Chain(Ledger(folder, store.salt).origin)
+    for line in (folder / "ledger.jsonl").read_text().splitlines():
+        values = json.loads(line)
+        for made in ("position", "previous", "check"):
+            del values[made]
+        if values["kind"] == DONE:
+            del values["key"]
+            values["manifest"] = store.manifest_digest()
+            values["certificates"] = {n: file_digest(folder / "certificates" / n) for n in values["certificates"]}
+        chain.add(values)
+    (folder / "ledger.jsonl").write_text("".join(chain.lines))
+
+
+def test_a_keyed_digest_cannot_be_replaced_by_a_plain_one(run_folder, key_file):
+    """Without the key's name a digest of the forged manifest was taken as it stood: the audit held, and the next
+    request made it look certified."""
+    unlearn(run_folder, users=["u3"])
+    forge_without_the_key(run_folder)
+    before = tree(run_folder)
+    for use in (evaluate_run, lambda folder: unlearn(folder, users=["u4"])):
+        with pytest.raises(RunError, match="names no key"):
+            use(run_folder)
+    assert any("names no key" in f for f in audit(run_folder).findings)
+    assert tree(run_folder) == before
+
+
+def folder_text(folder):
+    return "\n".join(p.read_bytes().decode("latin-1") for p in sorted(folder.rglob("*")) if p.is_file())
+
+
+def test_nothing_in_the_folder_can_be_found_by_trying_names(finished, run_folder, key_file):
+    """Every digest that a stranger can make, of every row, user, item and pair, and of the files and the dataset as
+    they were: none is in the folder."""
+    store = RunStore(run_folder)
+    before, salt = store.manifest(), store.salt
+    dataset = finished.data[0]._dataset
+    rows, digester = dataset.interactions, Digester(salt)
+    unlearn(run_folder, users=["u3"])
+    unlearn(run_folder, interactions=[("u5", rows.items[rows.users.texts().index("u5")])])
+    text = folder_text(run_folder)
+    tried = {digester.of(key) for key in rows.row_keys(range(len(rows)))}
+    for kind, names in (("user", rows.users.names), ("item", rows.items.names)):
+        tried |= {digester.of(kind, name) for name in names} | {digester.of(f"{kind} {name}") for name in names}
+    tried |= {digester.of("partly", name) for name in rows.users.names}
+    for user, item in zip(rows.users.texts(), rows.items.texts(), strict=True):
+        tried |= {digester.of("pair", user, item), digester.of(f"pair {user} {item}")}
+    after = store.manifest()["files"]
+    tried |= {d for name, d in before["files"].items() if after.get(name) != d}
+    tried |= {before["dataset"], before["dataset_sums"], dataset.old_digest, before["identity_digest"]}
+    left = evaluate_run(run_folder).data[0]._dataset
+    tried |= {left.old_digest, left.digest(salt.encode()).hex(), left.digest(salt.encode()).text()}
+    assert len(tried) > 500 and not [digest for digest in tried if digest in text]
+
+
+def test_the_key_file_is_refused_inside_the_run_and_where_it_cannot_be_written(run_folder, monkeypatch, tmp_path):
+    before = tree(run_folder)
+    (tmp_path / "file").write_text("")
+    for place, problem in ((run_folder / "keys.json", "lies inside the run"), (tmp_path / "file" / "k", "cannot")):
+        with pytest.raises(KeyFileError, match=problem):
+            unlearn(run_folder, users=["u3"], config_dict={"key_file": str(place)})
+    assert tree(run_folder) == before
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{", '{"format": 2, "keys": []}', '{"format": 1, "keys": [{"name": "x"}]}'])
+def test_a_damaged_key_file_is_never_written_over(text, key_file):
+    key_file.parent.mkdir()
+    key_file.write_text(text)
+    for use in (lambda: key_ring().newest(), lambda: key_ring().rotate()):
+        with pytest.raises(KeyFileError, match="key file"):
+            use()
+    assert key_file.read_text() == text
+
+
+def test_two_first_requests_at_once_keep_both_keys(key_file):
+    rings = [key_ring(), key_ring()]
+    keys = [ring.newest() for ring in rings]
+    for ring, key in zip(rings, keys, strict=True):
+        ring.keep(key)
+    assert [key_ring().key(key.name) for key in keys] == keys
+    assert "secret" not in repr(keys[0])
+
+
+def test_workers_are_given_rows_and_no_key(run_folder, key_file):
+    unlearn(run_folder, users=["u3"])
+    dataset = evaluate_run(run_folder).data[0]._dataset
+    sent = pickle.dumps(dataset.visible_to_workers)
+    assert key_ring().newest().secret not in sent and dataset.visible_data.forgotten
+    assert dataset.visible_to_workers.shown.sum() == len(dataset.raw_interactions)
+
+
+@pytest.mark.slow  # test_unlearning forgets by two processes as well
+def test_workers_train_what_a_request_left(run_folder, key_file, tmp_path):
+    alone = shutil.copytree(run_folder, tmp_path / "alone")
+    unlearn(run_folder, users=["u3"], config_dict={"workers": 2})
+    unlearn(alone, users=["u3"])
+    digests = [{n: d for n, d in tree(f).items() if n.endswith(".safetensors")} for f in (run_folder, alone)]
+    assert digests[0] == digests[1] and digests[0]
+
+
+@pytest.fixture
+def old_run(tmp_path):
+    return shutil.copytree(OLD / "forgotten" / "run", tmp_path / "old")
+
+
+def test_digests_of_an_old_run_are_keyed_by_one_command(old_run, key_file, capsys):
+    store = RunStore(old_run)
+    manifest, ledger = store.manifest(), Ledger(old_run, store.salt)
+    salted = set(manifest["forgotten"]) | {d for e in ledger.requests() for d in e.content["names"]}
+    salted |= {manifest["dataset"], manifest["identity_digest"], ledger.head(), manifest["draw"]["train"]}
+    salted |= {e.digest for e in ledger.entries()}
+    state = {name: digest for name, digest in tree(old_run).items() if name in manifest["files"]}
+    times, head = [(e.kind, e.time) for e in ledger.entries()], ledger.head()
+    assert main([f"--run={old_run}", "--key_digests"]) == 0
+    assert "all digests of what was forgotten are keyed now" in capsys.readouterr().out
+    text = folder_text(old_run)
+    assert salted and not [digest for digest in salted if digest in text]
+    after = Ledger(old_run, store.salt).entries()
+    assert [(e.kind, e.time) for e in after[:-1]] == times and after[-1].kind == KEYED
+    assert after[-1].content["head"] == key_ring().newest().keyed(head)
+    assert {name: tree(old_run)[name] for name in state} == state
+    assert audit(old_run, PLACES).findings == []
+    opened = evaluate_run(old_run, PLACES)
+    assert lasting(opened.metrics) == pytest.approx(lasting(expected("forgotten")["metrics"]), abs=1e-5)
+    assert not convert(old_run)
+    key_file.unlink()
+    with pytest.raises(KeyFileError):
+        evaluate_run(old_run, PLACES)
+
+
+@pytest.mark.parametrize("step", [5, pytest.param(1, marks=pytest.mark.slow)])
+def test_keying_that_is_killed_anywhere_goes_on(step, old_run, key_file, tmp_path, monkeypatch):
+    class Killed(BaseException):
+        pass
+
+    key_ring().rotate()
+    whole = shutil.copytree(old_run, tmp_path / "whole")
+    convert(whole)
+    done, at = False, 0
+    while not done:
+        folder = shutil.copytree(old_run, tmp_path / f"at{at}")
+        left = [at]
+
+        def counted(original, left=left):
+            def operation(*args, **kwargs):
+                if left[0] == 0:
+                    raise Killed
+                left[0] -= 1
+                return original(*args, **kwargs)
+
+            return operation
+
+        with monkeypatch.context() as patch:
+            for name in ("replace", "unlink", "rmdir", "fsync"):
+                patch.setattr(os, name, counted(getattr(os, name)))
+            try:
+                convert(folder)
+                done = True
+            except Killed:
+                at += step
+        if at % 7 == 3:
+            there = {name: digest for name, digest in tree(folder).items() if not name.startswith(".lock")}
+            known = [
+                {name: digest for name, digest in tree(f).items() if not name.startswith(".lock")}
+                for f in (old_run, whole)
+            ]
+            assert audit(folder, PLACES).findings or there in known, at
+        convert(folder)
+        assert tree(folder) == tree(whole), at
+    assert at > 20
+
+
+def test_a_request_that_waited_in_an_old_run_is_keyed_and_carried_out(old_run, key_file):
+    store = RunStore(old_run)
+    ledger = Ledger(old_run, store.salt)
+    digester = Digester(store.salt)
+    opened = evaluate_run(old_run, PLACES)
+    rows = opened.data[0]._dataset.interactions
+    keys = [digester.of(rows.row_key(r)) for r in range(len(rows)) if rows.users[r] == "u7"]
+    content = {"interactions": sorted(keys), "names": [digester.of("user u7")]}
+    ledger.append(REQUEST, {**content, "exactness": "inherited", "method": "exact"})
+    with pytest.raises(RequestError, match="--resume"):
+        convert(old_run)
+    unlearn(old_run, config_dict=PLACES)
+    text = folder_text(old_run)
+    assert keys and not [key for key in keys if key in text]
+    assert audit(old_run, PLACES).findings == [] and verify(old_run, PLACES).differences == []
+
+
+def digest_of(table, secret=b"s", text=str):
+    users, items, times, labels = zip(*table, strict=True)
+    rows = Interactions(users, items, np.array(labels), np.array(times, dtype=float))
+    return dataset_digest(rows, order_windows(rows.users, rows.times), text, secret)
+
+
+def terms_of_items(*items):
+    """What items add to a digest."""
+    sums = sum((_term(b"item", b"s", item, item.encode()) for item in items), np.zeros(1024, dtype=np.uint16))
+    return DatasetDigest(sums, b"s")
+
+
+TABLE = [("a", "x", 1, 1), ("b", "x", 2, 0), ("a", "y", 3, 0), ("c", "y", 3, 1), ("c", "x", 4, 1)]
+
+
+def test_a_user_is_taken_out_of_the_datasets_digest_without_a_look_at_the_others():
+    """The items that only the user had go with the user."""
+    whole, without_c, only_c = digest_of(TABLE), digest_of(TABLE[:3]), digest_of(TABLE[3:])
+    # both parts name the items x and y, which count once
+    assert whole.minus(only_c).plus(terms_of_items("x", "y")).hex() == without_c.hex()
+    assert DatasetDigest.read(whole.text(), whole.secret).hex() == whole.hex()
+
+
+def test_the_datasets_digest_sees_every_change_that_a_run_would_see():
+    base = digest_of(TABLE).hex()
+    changed = [
+        [("a", "x", 1, 0), *TABLE[1:]],
+        [("a", "x", 1.5, 1), *TABLE[1:]],
+        [("d", "x", 1, 1), *TABLE[1:]],
+        [("a", "y", 1, 1), *TABLE[1:]],
+        [*TABLE, TABLE[-1]],
+        TABLE[1:],
+        [("ab", "x", 1, 1), *TABLE[1:]],
+    ]
+    seen = {digest_of(table).hex() for table in changed} | {digest_of(TABLE, text=str.upper).hex()}
+    assert len(seen | {base}) == len(changed) + 2
+    assert digest_of(TABLE, secret=b"t").hex() not in seen | {base}
+    assert digest_of([TABLE[3], *TABLE[:3], TABLE[4]]).hex() == base  # users in another order are the same users
+
+
+def test_the_old_digest_is_what_it_was():
+    """Of commit 86d8546, by its own formula."""
+    rows = Interactions(["a"], ["x"], np.array([1]), np.array([7.0]))
+    told = ["a:x:7", "1", "items", "Film"]
+    digest = hashlib.sha256(b"".join(len(t).to_bytes(8, "big") + t.encode() for t in told)).hexdigest()
+    assert content_digest(rows, order_windows(rows.users, rows.times), ["Film"]) == digest
+
+
+def test_a_key_is_known_by_its_name_and_keys_differ(tmp_path):
+    keys = [Key(bytes([n]) * 32) for n in range(3)]
+    assert len({key.name for key in keys}) == len({key.keyed("00" * 32) for key in keys}) == 3
+    ring = KeyRing(tmp_path / "k.json")
+    for key in keys:
+        ring.keep(key)
+    digest = file_digest(tmp_path / "k.json")
+    ring.keep(keys[0])
+    assert file_digest(tmp_path / "k.json") == digest and ring.newest() == keys[2]
+
+
+def test_the_item_lines_that_only_the_forgotten_had_may_go(options, data_folder, tmp_path):
+    """TRUST.md 14: the run could not be opened any more. A changed text of an item that is left is still refused."""
+    board = shutil.copytree(data_folder / "board", tmp_path / "data" / "board")
+    inter, item = board / "board.inter", board / "board.item"
+    inter.write_text(inter.read_text() + "u3\ti99\t5\t3999\n")
+    item.write_text(item.read_text() + "i99\tThe Odd One\t1999\n")
+    made = run("APA", "board", config_dict={**options, "data_path": str(board.parent)}, run_dir=tmp_path / "run")
+    unlearn(made.run_dir, users=["u3"])
+    before = lasting(evaluate_run(made.run_dir).metrics)
+    inter.write_text("".join(line for line in inter.read_text().splitlines(True) if not line.startswith("u3\t")))
+    item.write_text("".join(line for line in item.read_text().splitlines(True) if not line.startswith("i99\t")))
+    assert lasting(evaluate_run(made.run_dir).metrics) == before
+    assert audit(made.run_dir).findings == [] and verify(made.run_dir).differences == []
+    unlearn(made.run_dir, users=["u4"])
+    assert audit(made.run_dir).holds
+    item.write_text(item.read_text().replace("Even Film 4", "Even Film IV"))
+    with pytest.raises(RunError, match="not the one that the run was made of"):
+        evaluate_run(made.run_dir)
+
+
+@pytest.mark.parametrize("change", ["manifest", "ledger", "file"])
+def test_keying_does_not_make_a_changed_run_look_certified(change, old_run, key_file):
+    """Digests made anew over an edited manifest would have hidden the edit from every later audit."""
+    if change == "manifest":
+        value = json.loads((old_run / "manifest.json").read_text())
+        value["full_training"]["seconds"] = 1.0
+        (old_run / "manifest.json").write_text(json.dumps(value, indent=1, sort_keys=True) + "\n")
+    elif change == "ledger":
+        lines = (old_run / "ledger.jsonl").read_text().splitlines(True)
+        (old_run / "ledger.jsonl").write_text("".join(lines[:-2]))
+    else:
+        (old_run / "metrics.json").write_text((old_run / "metrics.json").read_text().replace("0.", "0.1", 1))
+    before = tree(old_run)
+    with pytest.raises(RunError, match=r"changed|do not come to"):
+        convert(old_run)
+    assert {name: digest for name, digest in tree(old_run).items() if not name.startswith(".lock")} == before
+    assert not key_file.exists()
+
+
+def test_a_key_file_behind_a_link_stays_one_file_and_keeps_its_rights(tmp_path):
+    shared, mine = tmp_path / "team" / "keys.json", tmp_path / "mine.json"
+    KeyRing(shared).rotate()
+    shared.chmod(0o640)
+    mine.symlink_to(shared)
+    key = KeyRing(mine).rotate()
+    assert mine.is_symlink() and KeyRing(shared).newest() == key and len(json.loads(shared.read_text())["keys"]) == 2
+    assert stat.S_IMODE(shared.stat().st_mode) == 0o640
+    shared.chmod(0o644)
+    KeyRing(mine).rotate()
+    assert stat.S_IMODE(shared.stat().st_mode) == 0o640
+
+
+def test_a_key_file_is_on_disk_before_it_counts(tmp_path, monkeypatch):
+    synced, original = [], os.fsync
+    monkeypatch.setattr(
+        os, "fsync", lambda handle: (synced.append(os.readlink(f"/proc/self/fd/{handle}")), original(handle))
+    )
+    KeyRing(tmp_path / "a" / "b" / "keys.json").rotate()
+    folders = {str(tmp_path), str(tmp_path / "a"), str(tmp_path / "a" / "b")}
+    assert folders <= set(synced) and any(name.endswith(".tmp") for name in synced)
+
+
+def test_a_key_made_at_the_same_moment_without_locks_is_not_lost(tmp_path, monkeypatch):
+    """The other process makes the file after this one has looked, and before it writes."""
+    path, link = tmp_path / "keys.json", os.link
+    other, mine = Key.new(), Key.new()
+
+    def overtaken(source, target):
+        monkeypatch.setattr(os, "link", link)
+        KeyRing(path).keep(other)
+        return link(source, target)
+
+    monkeypatch.setattr(os, "link", overtaken)
+    monkeypatch.setattr("fcntl.flock", lambda *a: (_ for _ in ()).throw(OSError("no locks")))
+    KeyRing(path).keep(mine)
+    assert KeyRing(path).key(other.name) == other and KeyRing(path).key(mine.name) == mine

@@ -1,0 +1,85 @@
+"""Frozen states on disk: found again, right, and without what was forgotten."""
+
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
+
+from recbole_apa import audit, evaluate_run, run, unlearn, verify
+from recbole_apa.core.seeding import digest_of
+from recbole_apa.runs.store import STATES
+from recbole_apa.runs.trunk_activations import activation_name
+from tests.helpers.runs import shown_interaction, state
+
+
+def kept(folder):
+    with safe_open(folder / STATES, "pt") as file:
+        return {name.split(".")[0] for name in list(file.keys())}
+
+
+def names_of(result, *parts):
+    return {activation_name(p) for i in parts for p in result.model.prompts(result.data[i]._dataset.labelled)}
+
+
+def count_reads(monkeypatch):
+    """Token sequences that the trunk reads from now on."""
+    from recbole_apa.backbone.split_decoder import SplitDecoder
+
+    read, real = [], SplitDecoder.trunk
+    monkeypatch.setattr(SplitDecoder, "trunk", lambda self, ids: read.extend(ids) or real(self, ids))
+    return read
+
+
+def test_a_request_on_a_run_from_disk_reads_rewritten_prompts_alone(options, finished, tmp_path, monkeypatch):
+    folder = tmp_path / "run"
+    made = run("APA", "board", config_dict={**options, "keep_states": True, "variants": "none"}, run_dir=folder)
+    assert kept(folder) == names_of(made, 0, 1)
+    read = count_reads(monkeypatch)
+    result = unlearn(folder, interactions=[shown_interaction(finished)]).outcomes[0].result
+    rewritten = names_of(result, 0, 1) - names_of(made, 0, 1)
+    seen = {digest_of(*ids).hex() for ids in read}
+    assert rewritten and seen & names_of(result, 0, 1) == rewritten
+    assert kept(folder) == names_of(result, 0, 1)
+    monkeypatch.undo()
+    assert audit(folder).holds and verify(folder).holds
+
+
+def test_states_on_disk_change_no_bit(options, finished, tmp_path):
+    folder = tmp_path / "run"
+    run("APA", "board", config_dict={**options, "keep_states": True}, run_dir=folder)
+    mine, plain = state(folder), state(finished.run_dir)
+    assert mine.pop(STATES)
+    mine.pop("lineage.json"), plain.pop("lineage.json")
+    assert mine == plain
+
+
+def test_no_state_of_the_forgotten_stays_and_those_that_do_are_found(options, tmp_path):
+    folder = tmp_path / "run"
+    made = run("APA", "board", config_dict={**options, "epochs": 1, "keep_states": True}, run_dir=folder)
+    before = kept(folder)
+    old = load_file(folder / STATES)
+    after = unlearn(folder, users=["u3"]).outcomes[0].result
+    gone = names_of(made, 0, 1) - names_of(after, 0, 1)
+    assert gone and gone <= before and not gone & kept(folder)
+    assert audit(folder).holds and verify(folder).holds
+    save_file(old, folder / STATES)
+    assert any(STATES in finding for finding in audit(folder).findings)
+    assert any(STATES in difference for difference in verify(folder).differences)
+
+
+def test_a_state_that_is_not_its_prompts_is_found(options, tmp_path, monkeypatch):
+    folder = tmp_path / "run"
+    made = run("APA", "board", config_dict={**options, "epochs": 1, "keep_states": True}, run_dir=folder)
+    tensors = load_file(folder / STATES)
+    name = next(key for key in tensors if key.endswith(".states"))
+    tensors[name][0, 0] += 1
+    save_file(tensors, folder / STATES)
+    made.trainer.store.seal({})  # forged consistently: the digests hold
+    assert any("1 of its states are not those" in difference for difference in verify(folder).differences)
+
+
+def test_switched_off_later_the_next_request_deletes_them(options, tmp_path):
+    folder = tmp_path / "run"
+    run("APA", "board", config_dict={**options, "epochs": 1, "keep_states": True}, run_dir=folder)
+    unlearn(folder, users=["u3"], config_dict={"keep_states": False})
+    assert not (folder / STATES).exists()
+    assert audit(folder).holds
+    evaluate_run(folder)

@@ -1,0 +1,122 @@
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import recbole
+
+from benchmarks.cure4rec_ids import cure4rec_numbers
+from benchmarks.development import write_development_data
+from benchmarks.forgetting import DISTANCES, EXPERIMENTS, side_by_side
+from benchmarks.quality import PAPER, RULES, summarise, table
+from benchmarks.random_llama import write_random_llama
+from benchmarks.search import STAGES
+from benchmarks.timing import Contender, ratios, seconds_per_sample
+from recbole_apa import APAConfig
+from recbole_apa.comparison.row import Row
+from recbole_apa.core.files.whole import read_json
+from recbole_apa.data.recbole_settings import read_settings
+from recbole_apa.pipeline.build import build
+from recbole_apa.pipeline.datasets import make_dataset
+from tests.helpers.places import ROOT
+
+CHANGES = [(stage, name) for stage, (_, changes) in STAGES.items() for name in changes]
+
+
+@pytest.mark.parametrize(("stage", "name"), CHANGES)
+def test_every_change_that_is_searched_is_a_valid_setting(stage, name):
+    base, changes = STAGES[stage]
+    config = APAConfig("APA", "ml-100k", config_dict={"protocol": "tallrec", **base, **changes[name]})
+    settings = read_settings(config).flat()
+    assert all(settings[k] == v for k, v in changes[name].items())
+
+
+def test_quality_table_says_means_and_distances():
+    rng = np.random.default_rng(0)
+    labels = rng.integers(0, 2, 200)
+    good, poor = labels + rng.normal(size=200), rng.normal(size=200)
+    seeds = [{"Retraining": good, "APA(D)": good, "APA(ND)": poor, **dict.fromkeys(RULES, poor)} for _ in range(2)]
+    rows = {r["method"]: r for r in summarise(labels, seeds)}
+    assert rows["APA(D)"]["auc"] == pytest.approx(np.mean(rows["APA(D)"]["by_seed"]))
+    assert rows["APA(D)"][f"minus {RULES[0]}"][0] > 0
+    assert rows["APA(ND)"][f"minus {RULES[0]}"] == (0.0, 0.0)
+    assert rows["Retraining"]["paper"] == PAPER["Retraining"] == 0.7428
+    assert f"({rows['APA(D)']['auc'] - 0.7259:+.4f})" in table(list(rows.values()))
+
+
+def test_forgetting_table_has_means_deviations_and_gaps():
+    rows = [
+        Row("NPO", seed, "done", figures={"js_divergence": d, "local_residual": 1}) for seed, d in ((1, 0.1), (2, 0.3))
+    ]
+    rows.append(Row("NPO", 3, "failed", "no reason"))
+    lines = side_by_side({"a": rows, "b": [Row("Pop", 1, "done")]}, DISTANCES, spread=True).splitlines()
+    cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
+    assert cells[0] == ["method", "JSD, a", "JSD, b", "local residual, a", "local residual, b"]
+    assert cells[2] == ["NPO", "0.2000 ± 0.1414", "", "1.00 ± 0.00", ""] and cells[3] == ["Pop", "", "-", "", "-"]
+
+
+@pytest.mark.parametrize("name", EXPERIMENTS.values())
+def test_kept_rows_of_forgetting_are_whole(name):
+    """Every method of the README's table has its three seeds in benchmarks/results/, exact ones at distance zero."""
+    files = (ROOT / "benchmarks/results" / name.replace("_", "-") / "rows").glob("*")
+    found = [read_json(path) for path in files]
+    assert len(found) == 36 and {row["status"] for row in found} == {"done"}
+    assert {row["figures"]["js_divergence"] for row in found if row["method"] in ("APA(D)", "Retraining")} == {0.0}
+
+
+def test_development_data_holds_no_row_that_is_tested_on(tmp_path):
+    config = {"protocol": "tallrec", "train_samples": None, "valid_samples": None, "test_samples": None}
+    real = make_dataset(APAConfig("APA", "ml-100k", config_dict=config)).build()
+    path = str(write_development_data(tmp_path))
+    left = make_dataset(APAConfig("APA", "ml-100k", config_dict={**config, "data_path": path})).build()
+    tested = {s.sample_id for s in real[2].samples}
+    assert not tested & {name for part in left for s in part.samples for name in s.interaction_ids()}
+    drawn = make_dataset(APAConfig("APA", "ml-100k", config_dict={**config, **STAGES["shard"][0], "data_path": path}))
+    trained, *judged = ({s.user_id for s in part.samples} for part in drawn.build())
+    users = judged[0] | judged[1]  # as docs/benchmarks.md says
+    assert (len(users), len(users & {s.user_id for s in real[2].samples}), len(users & trained)) == (24, 1, 0)
+    assert [s.digest() for s in left[2].samples] == [s.digest() for s in real[1].samples]
+    assert [s.digest() for s in left[1].samples] == [s.digest() for s in real[0].samples[-1000:]]
+
+
+def test_ratios_are_paired_by_repetition():
+    found = ratios({"one": [1.0, 2.0, 4.0], "other": [2.0, 2.0, 12.0]}, "one")
+    assert found["other"] == {"ratio": 2.0, "ratio_low": 1.0, "ratio_high": 3.0, "seconds_per_sample": 2.0}
+    assert found["one"]["ratio_low"] == found["one"]["ratio_high"] == 1.0
+
+
+def test_contenders_run_in_turn_after_one_call_for_nothing_and_a_part_stands_for_the_whole(monkeypatch):
+    calls, clock = [], iter(range(100))
+    monkeypatch.setattr("time.perf_counter", lambda: float(next(clock)))
+    contenders = {
+        name: Contender(lambda name=name: calls.append(name), 4, part) for name, part in [("a", 1), ("b", 0.25)]
+    }
+    seconds = seconds_per_sample(contenders, 3, "cpu")
+    assert calls[:2] == ["a", "b"] and sorted(calls) == ["a"] * 4 + ["b"] * 4
+    assert seconds == {"a": [0.25] * 3, "b": [1.0] * 3}
+
+
+@pytest.mark.realdata
+def test_a_random_llama_is_a_backbone(tmp_path):
+    folder = write_random_llama(tmp_path / "llama", "tiny", "cpu")
+    config = APAConfig("APA", "ml-100k", config_dict={"backbone": str(folder), "train_samples": 8, "test_samples": 2})
+    model, data = build(config)
+    assert model.engine.decoder.n_layers == 4
+    prompts = model.prompts(data[2]._dataset.labelled)
+    assert model.engine.scores(prompts, None, "decomposition").isfinite().all()
+
+
+@pytest.mark.realdata
+def test_every_benchmark_runs_small():
+    root = ROOT
+    done = subprocess.run([sys.executable, "benchmarks/run.py", "--all", "--small"], cwd=root, check=False)
+    assert done.returncode == 0
+
+
+def test_cure4recs_numbers_are_found_again():
+    """First and some other entries of its `item_dict.npy`, and a line of its edge set: `18,44,3,885412839`."""
+    users, items = cure4rec_numbers(Path(recbole.__file__).parent / "dataset_example" / "ml-100k" / "ml-100k.inter")
+    assert (len(users), len(items)) == (943, 1349)
+    assert [items[n] for n in range(5)] == ["242", "302", "377", "51", "346"]
+    assert (users[18], items[44]) == ("19", "201")

@@ -1,0 +1,155 @@
+"""Run folders that commit 86d8546 wrote (tests/data/old_runs, made by the script there).
+
+They open with the same figures, forget and are audited; those whose data was read wrongly are refused, with the rows
+that differ.
+"""
+
+import json
+import shutil
+from contextlib import nullcontext
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from recbole_apa import audit, evaluate_run, unlearn, verify
+from recbole_apa.core.errors import RequestError, RunError
+from recbole_apa.core.files.whole import file_digest
+from recbole_apa.data.forgotten import Digester
+from recbole_apa.data.samples import Interactions
+from recbole_apa.evidence import key_ring
+from recbole_apa.pipeline.build import stored_visible_data
+from recbole_apa.runs.ledger import DONE, REQUEST, Ledger
+from recbole_apa.runs.store import FORMAT_VERSION, OLD_FORMAT_VERSIONS, RunStore
+from recbole_apa.unlearning.redraw import refuse_plain_ids
+from tests.helpers.old_runs import OLD, PLACES, expected, lasting
+
+ALL_LEVELS = ("inherited", "strict", "fresh")
+
+
+@pytest.fixture
+def old_run(tmp_path):
+    def copy(name):
+        return Path(shutil.copytree(OLD / name / "run", tmp_path / name))
+
+    return copy
+
+
+def as_told(samples):
+    return {
+        s.sample_id: {"label": s.label, "history": [[e.item_id, e.label, e.interaction_id] for e in s.history]}
+        for s in samples
+    }
+
+
+@pytest.mark.parametrize("name", ["plain", "forgotten", "duplicates"])
+def test_an_old_run_opens_with_the_same_figures_and_the_audit_holds(name, old_run):
+    folder, told = old_run(name), expected(name)
+    assert RunStore(folder).manifest()["format_version"] == OLD_FORMAT_VERSIONS[0]
+    opened = evaluate_run(folder, PLACES)
+    # another processor may round otherwise
+    assert lasting(opened.metrics) == pytest.approx(lasting(told["metrics"]), abs=1e-5)
+    assert {name: as_told(part) for name, part in opened.data[0]._dataset.splits.items()} == told["samples"]
+    assert audit(folder, PLACES).findings == []
+
+
+@pytest.mark.parametrize("exactness", ALL_LEVELS)
+@pytest.mark.parametrize("name", ["plain", "forgotten"])
+def test_an_old_run_forgets_and_becomes_one_of_today(name, exactness, old_run):
+    folder = old_run(name)
+    before = set(RunStore(folder).manifest()["forgotten"])
+    done = unlearn(folder, users=["u7"], exactness=exactness, config_dict=PLACES)
+    assert done.plan.affected and done.outcomes[0].certificates
+    manifest = RunStore(folder).manifest()
+    keys = key_ring()
+    keyed = set(map(keys.newest().keyed, before))
+    assert manifest["format_version"] == FORMAT_VERSION and keyed < set(manifest["forgotten"])
+    (part,) = stored_visible_data(RunStore(folder), keys).forgotten
+    assert part.old_rows == keyed and len(part.scopes) == 1
+    assert audit(folder, PLACES).findings == []
+    assert verify(folder, PLACES).differences == []
+    samples = [s for part in evaluate_run(folder, PLACES).data[0]._dataset.splits.values() for s in part]
+    assert samples and not any(s.user_id == "u7" for s in samples)
+
+
+def test_an_old_run_of_duplicates_forgets_all_rows_of_a_pair(old_run):
+    """TRUST.md 2: hiding the row that survived the filter let the next duplicate in."""
+    folder = old_run("duplicates")
+    unlearn(folder, interactions=[("u3", "i16")], config_dict=PLACES)
+    data = evaluate_run(folder, PLACES).data[0]._dataset
+    shown = {(s.user_id, e.item_id) for part in data.splits.values() for s in part for e in s.history}
+    assert ("u3", "i16") not in shown | set(zip(data.interactions.users, data.interactions.items, strict=True))
+    assert audit(folder, PLACES).holds and verify(folder, PLACES).holds
+
+
+def test_an_old_run_of_wrongly_read_items_is_refused_by_what_differs(old_run):
+    """FIELD.md 7 and 8: an empty year was filled with the mean, the title NA with nothing."""
+    with pytest.raises(RunError, match=r"item i7: 'Odd Film 7 \(1989\.63\d*\)' is 'Odd Film 7' now") as caught:
+        evaluate_run(old_run("strict_reader"), PLACES)
+    assert "item i12: '(1992)' is 'NA (1992)' now" in str(caught.value) and "train a new run" in str(caught.value)
+
+
+def test_an_old_run_of_presplit_files_that_did_not_forget_is_refused_by_what_was_left(old_run):
+    """TRUST.md 1: it was certified, and every row of u3 was still used."""
+    folder = old_run("presplit")
+    assert list((folder / "certificates").glob("*.json"))
+    with pytest.raises(RunError, match=r"u3:i\d+:\d+ \((Yes|No)\) was read and is not now"):
+        evaluate_run(folder, PLACES)
+    assert any("was read and is not now" in f for f in audit(folder, PLACES).findings)
+
+
+def test_other_data_is_still_just_other_data(old_run, tmp_path):
+    folder, other = old_run("plain"), tmp_path / "other" / "board"
+    shutil.copytree(OLD / "data" / "board", other)
+    lines = (other / "board.inter").read_text().splitlines(keepends=True)
+    (other / "board.inter").write_text("".join(lines[:-1]))
+    with pytest.raises(RunError, match="not the one that the run was made of"):
+        evaluate_run(folder, {**PLACES, "data_path": str(other.parent)})
+
+
+@pytest.mark.parametrize("served", [False, True], ids=["waiting", "served"])
+@pytest.mark.parametrize("asked", [{"users": ["u3"]}, {"interactions": [("u3", "i16")]}], ids=["user", "pair"])
+def test_requests_of_an_old_run_that_knew_rows_alone_hide_what_they_named(asked, served, old_run):
+    """TRUST.md 2, of requests that the old version took: the next duplicate of u3's pair came in and was certified."""
+    folder = old_run("duplicates")
+    take_as_before(folder, asked, served)
+    if served:
+        with pytest.raises(RunError, match=r"u3:i16:\d+ \((Yes|No)\) was read and is not now|not the one"):
+            evaluate_run(folder, PLACES)
+        return
+    unlearn(folder, config_dict=PLACES)
+    data = evaluate_run(folder, PLACES).data[0]._dataset
+    shown = {(s.user_id, e.item_id) for part in data.splits.values() for s in part for e in s.history}
+    assert ("u3", "i16") not in shown | set(zip(data.interactions.users, data.interactions.items, strict=True))
+    assert audit(folder, PLACES).holds and verify(folder, PLACES).holds
+
+
+def take_as_before(folder, asked, served):
+    """Write the ledger's line of a request as commit 86d8546 did: keys of rows that the filters had left, and names."""
+    opened = evaluate_run(folder, PLACES)
+    rows, salt = opened.data[0]._dataset.interactions, RunStore(folder).manifest()["salt"]
+    wanted = {("u3", None)} if "users" in asked else set(asked["interactions"])
+    found = [r for r in range(len(rows)) if (rows.users[r], None) in wanted or (rows.users[r], rows.items[r]) in wanted]
+    digester = Digester(salt)
+    names = {digester.of(f"pair {rows.users[r]} {rows.items[r]}") for r in found}
+    names |= {digester.of(f"user {u}") for u in asked.get("users", ())}
+    keys = sorted({digester.of(rows.row_key(r)) for r in found})
+    content = {"interactions": keys, "names": sorted(names), "exactness": "inherited", "method": "exact"}
+    ledger = Ledger(folder, salt)
+    entry = ledger.append(REQUEST, content)
+    if served:  # as far as reading goes: the manifest says so, and nothing was trained again
+        path = folder / "manifest.json"
+        manifest = json.loads(path.read_text()) | {"forgotten": keys, "served_requests": [entry.position]}
+        path.write_text(json.dumps(manifest))
+        ledger.append(DONE, {"requests": [1], "certificates": {}, "manifest": file_digest(path)})
+
+
+@pytest.mark.parametrize(
+    ("user", "plain", "refused"), [("u:3", True, True), ("u3", True, False), ("u:3", False, False)]
+)
+def test_ids_that_a_training_today_writes_otherwise_are_not_called_fresh(user, plain, refused):
+    rows = Interactions([user], ["i1"], np.array([1]), None, plain_ids=plain)
+    told = pytest.raises(RequestError, match="from before format 3 whose ids hold colons") if refused else nullcontext()
+    with told:
+        refuse_plain_ids(SimpleNamespace(raw_interactions=rows))

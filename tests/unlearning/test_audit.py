@@ -1,0 +1,480 @@
+"""The audit names what is damaged or does not belong, whatever it is; readers see one state (TRUST.md 7, 9, 10)."""
+
+import json
+import os
+import shutil
+import threading
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from benchmarks.attacks import tampering
+from recbole_apa import audit, evaluate_run, unlearn
+from recbole_apa.cli.main import main
+from recbole_apa.core.errors import APAError, RunError
+from recbole_apa.core.files.whole import file_digest, write_json
+from recbole_apa.data.export import sample_record
+from recbole_apa.runs.ledger import REQUEST, Ledger
+from recbole_apa.runs.manifest import with_check
+from recbole_apa.runs.pinned_run import PinnedStore, read_settled
+from recbole_apa.runs.store import RunStore
+from recbole_apa.unlearning import commit as switching
+from tests.helpers.places import ROOT
+from tests.helpers.runs import copy_run, tree
+
+
+@pytest.fixture(scope="module")
+def served(finished, tmp_path_factory, work_folder):
+    """A run that has served a request."""
+    folder = copy_run(finished, tmp_path_factory.mktemp("served") / "run")
+    here = Path.cwd()
+    os.chdir(work_folder)
+    try:
+        unlearn(folder, users=["u3"])
+    finally:
+        os.chdir(here)
+    assert audit(folder).findings == []
+    return folder
+
+
+@pytest.fixture
+def folder(served, tmp_path):
+    return Path(shutil.copytree(served, tmp_path / "run"))
+
+
+def resealed(folder, name, change):
+    """Change a file of tensors, and make the manifest say that it is what it should be."""
+    tensors = load_file(folder / name)
+    change(tensors)
+    save_file(tensors, folder / name)
+    store = RunStore(folder)
+    manifest = store.manifest()
+    manifest["files"][name] = file_digest(folder / name)
+    store.write_manifest(manifest)
+
+
+def spoilt(key, how):
+    def change(tensors):
+        name = key or next(iter(tensors))
+        tensors[name] = how(tensors[name]).contiguous()
+
+    return change
+
+
+def with_nan(tensor):
+    out = tensor.clone()
+    out.view(-1)[0] = float("nan")
+    return out
+
+
+ADAPTER = "shards/000/adapter_model.safetensors"
+
+
+@pytest.mark.parametrize(
+    ("name", "key", "how", "says"),
+    [
+        (ADAPTER, None, with_nan, "no numbers"),
+        (ADAPTER, None, lambda t: t / 0, "no numbers"),
+        (ADAPTER, None, lambda t: t.round().long(), "int64, expected float32"),
+        (ADAPTER, None, lambda t: t.half(), "float16, expected float32"),
+        (ADAPTER, None, lambda t: t[:1], "do not fit each other"),
+        (ADAPTER, None, lambda t: t.flatten(), "expected 2 dimensions"),
+        ("embeddings.safetensors", None, with_nan, "no numbers"),
+        ("embeddings.safetensors", None, lambda t: t[1:], "29 rows for 30 training samples"),
+        ("embeddings.safetensors", None, lambda t: t.double(), "float64, expected float32"),
+        ("memory.safetensors", "scores", with_nan, "no numbers"),
+        ("memory.safetensors", "scores", lambda t: t + 2, "outside 0 to 1"),
+        ("memory.safetensors", "errors", lambda t: t * 0, "do not follow from its labels and scores"),
+        ("memory.safetensors", "users", lambda t: t.flip(0), "other users"),
+        ("memory.safetensors", "active", lambda t: t * 0, "switches on other shards"),
+        ("memory.safetensors", "labels", lambda t: t[1:], "rows, others have"),
+        ("partition.safetensors", "centres", with_nan, "no numbers"),
+        ("partition.safetensors", "centres", lambda t: t[:, 1:], "centres of another size"),
+    ],
+)
+def test_tensors_that_cannot_be_are_named_though_their_digests_fit(name, key, how, says, finished, tmp_path):
+    run = copy_run(finished, tmp_path / "run")
+    resealed(run, name, spoilt(key, how))
+    findings = audit(run).findings
+    assert any(says in f and Path(name).name.split(".")[0] in f for f in findings), findings
+
+
+@pytest.mark.parametrize("name", [ADAPTER, "memory.safetensors", "partition.safetensors", "embeddings.safetensors"])
+@pytest.mark.parametrize("change", [lambda d: d[:9], lambda d: d + b"x", lambda d: b"\xff" * 8 + d[8:], lambda d: b""])
+def test_a_damaged_file_of_tensors_is_named_though_its_digest_fits(name, change, finished, tmp_path):
+    run = copy_run(finished, tmp_path / "run")
+    (run / name).write_bytes(change((run / name).read_bytes()))
+    store = RunStore(run)
+    manifest = store.manifest()
+    manifest["files"][name] = file_digest(run / name)
+    store.write_manifest(manifest)
+    assert any(f"{name} is damaged" in f for f in audit(run).findings)
+    if "embeddings" not in name:  # evaluation does not read those
+        with pytest.raises(RunError, match="is damaged"):
+            evaluate_run(run)
+
+
+ODD = [
+    "[" * 100_000,
+    '{"a": ' + "9" * 5000 + "}",
+    '{"a": "\\ud800"}',
+    '{"a": NaN}',
+    '{"a": 1e999}',
+    "[]",
+    "null",
+    "{",
+    "",
+]
+
+
+@pytest.mark.parametrize("text", ODD, ids=range(len(ODD)))
+def test_odd_json_is_named_everywhere(text, folder, capsys):
+    for name in ("lineage.json", "partition.json", "shards/000/training.json", "certificates/0001.json"):
+        before = (folder / name).read_text()
+        (folder / name).write_text(text)
+        assert any(name in f for f in audit(folder).findings), name
+        (folder / name).write_text(before)
+    assert audit(folder).holds
+    (folder / "manifest.json").write_text(text)
+    assert not audit(folder).holds
+    capsys.readouterr()
+    for command in ([], ["--audit"], ["--verify"], ["--forget_users=u5"], ["--resume"], ["--copy_to=copy"]):
+        status = main([f"--run={folder}", *command])
+        said = capsys.readouterr()
+        assert (status in (1, 2) and "manifest.json" in said.out + said.err) or command == ["--copy_to=copy"]
+
+
+def test_a_changed_key_in_a_certificate_is_named(folder):
+    path = folder / "certificates" / "0001.json"
+    path.write_text(path.read_text().replace('"request"', '"requezt"'))
+    assert audit(folder).findings == ["certificates/0001.json was changed after it was written"]
+
+
+def last(old, new):
+    """Change the last place where ``old`` stands."""
+    return lambda data: new.join(data.rsplit(old, 1))
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (lambda d: d + b"torn", "4 bytes after its last line"),
+        (lambda d: d[:-1] + b" \n", "does not follow"),
+        (
+            lambda d: d[: d.rindex(b'"time": "2')] + d[d.rindex(b'"time": "2') :].replace(b"2", b"3", 1),
+            "does not follow",
+        ),
+        (lambda d: d[: d.rindex(b'"check"')] + b'"chekc"' + d[d.rindex(b'"check"') + 7 :], "does not follow"),
+        (lambda d: d[: d.rindex(b'"requests"')] + b'"requestz"' + d[d.rindex(b'"requests"') + 10 :], "does not follow"),
+        (lambda d: d[: d[:-1].rindex(b"\n") + 1], "waits to be carried out"),
+        (lambda d: b"", "is missing, although"),
+    ],
+)
+def test_every_change_at_the_ledgers_end_is_found(change, says, folder):
+    path = folder / "ledger.jsonl"
+    path.write_bytes(change(path.read_bytes()))
+    assert any(says in f for f in audit(folder).findings)
+
+
+def test_lines_of_an_older_version_carry_no_digest_and_that_is_said(tmp_path):
+    ledger = Ledger(tmp_path, "salt")
+    entry = ledger.append(REQUEST, {"interactions": ["ab"]})
+    old = {k: v for k, v in entry.content.items() if k != "check"}
+    ledger.path.write_text(json.dumps(old, sort_keys=True) + "\n")
+    assert len(ledger.entries()) == 1
+    ledger.append(REQUEST, {"interactions": ["cd"]})
+    assert len(ledger.entries()) == 2
+
+
+def as_link(path):
+    shutil.move(path, path.parent.parent.parent / "copy")
+    path.symlink_to(path.parent.parent.parent / "copy")
+
+
+@pytest.mark.parametrize(
+    ("name", "do", "says"),
+    [
+        ("shards/000/adapter_model.safetensors", as_link, "is a link"),
+        ("shards/001", as_link, "is a link"),
+        ("figures", as_link, "is a link"),
+        ("shards/new", Path.mkdir, "is an empty folder"),
+        ("figures/pipe", os.mkfifo, "is a FIFO"),
+        ("shards/nothing", lambda p: p.symlink_to("/nowhere"), "is a link"),
+        ("shards/.lock", lambda p: p.write_text(""), "leftover"),
+        ("figures/.lock-holder.json", lambda p: p.write_text("{}"), "leftover"),
+        (".lock", lambda p: p.write_text("an old adapter"), "a lock is empty"),
+        (".lock-holder.json", lambda p: p.write_text('{"purpose": "an old adapter"}'), "something else than who"),
+    ],
+)
+def test_what_is_no_plain_file_of_the_run_is_found(name, do, says, folder):
+    do(folder / name)
+    assert any(f.startswith(f"{name} ") and says in f for f in audit(folder).findings)
+
+
+def test_the_lock_of_a_killed_process_is_no_finding(folder, monkeypatch):
+    from recbole_apa.runs.lock import run_lock
+
+    with run_lock(folder, "unlearning"):
+        kept = (folder / ".lock-holder.json").read_bytes()
+        assert audit(folder).holds  # and beside one that runs
+    (folder / ".lock-holder.json").write_bytes(kept)
+    assert audit(folder).holds
+    (folder / ".lock-holder.json").write_bytes(kept + b" u3:i2")
+    assert not audit(folder).holds
+
+
+@pytest.mark.parametrize("name", ["partition.json", "partition.safetensors", "embeddings.safetensors", "lineage.json"])
+def test_a_file_of_the_state_that_is_gone_is_named_though_something_was_forgotten(name, folder):
+    (folder / name).unlink()
+    assert any(name in f and "missing" in f for f in audit(folder).findings)
+
+
+@pytest.fixture
+def exported(finished, served, tmp_path):
+    """A run with an export beside it, both as a training leaves them."""
+    run = Path(shutil.copytree(finished.run_dir, tmp_path / "run"))
+    from recbole_apa.pipeline.evaluate import write_export
+    from recbole_apa.runs.outside import mark
+
+    opened = evaluate_run(run)
+    write_export(tmp_path / "export", opened.model, opened.data)
+    store = RunStore(run)
+    mark(tmp_path / "export", store.salt, store.home)
+    manifest = store.manifest()
+    store.write_manifest({**manifest, "outside": {**manifest["outside"], "exports": [str(tmp_path / "export")]}})
+    assert audit(run).findings == []
+    return run, tmp_path / "export" / "train.jsonl"
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (lambda r: r | {"label": 1 - r["label"]}, "label is not what the run gives"),
+        (lambda r: r | {"target": "Another Film"}, "target is not"),
+        (lambda r: r | {"user_id": "u1 "}, "user_id is not"),
+        (lambda r: r | {"prompt": r["prompt"] + " Yes"}, "prompt is not"),
+        (lambda r: r | {"history": r["history"][:-1]}, "an export of a sample that was dropped or rewritten"),
+        (lambda r: r | {"history": [[i, "x", label] for i, _, label in r["history"]]}, "dropped or rewritten"),
+        (lambda r: r | {"note": "u3"}, "note is not"),
+        (lambda r: {k: v for k, v in r.items() if k != "label"}, "label is not"),
+        (lambda r: [], "no exported sample"),
+    ],
+)
+def test_each_row_of_an_export_is_what_the_run_gives(change, says, exported):
+    run, path = exported
+    lines = path.read_text().splitlines()
+    lines[1] = json.dumps(change(json.loads(lines[1])))
+    path.write_text("\n".join(lines) + "\n")
+    assert any("train.jsonl, line 2" in f and says in f for f in audit(run).findings)
+
+
+@pytest.mark.parametrize("line", ["not JSON", "[" * 100_000, "9" * 5000, ""])
+def test_a_line_of_an_export_that_is_no_json_is_named(line, exported):
+    run, path = exported
+    path.write_text(path.read_text() + line + "\n")
+    assert any("train.jsonl, line 31: no exported sample" in f for f in audit(run).findings)
+    path.write_text(path.read_text()[:-20])
+    assert any("train.jsonl does not end with a whole line" in f for f in audit(run).findings)
+
+
+def test_an_export_that_lacks_a_sample_is_found(exported):
+    run, path = exported
+    path.write_text("".join(path.read_text().splitlines(keepends=True)[1:]))
+    assert any("lacks 1 of the run's samples" in f for f in audit(run).findings)
+
+
+def test_a_record_holds_what_the_audit_compares(finished):
+    sample = finished.data[0]._dataset.samples[0]
+    assert set(sample_record(sample, str, "p")) == {
+        "sample_id",
+        "user_id",
+        "item_id",
+        "label",
+        "history",
+        "target",
+        "prompt",
+    }
+
+
+@pytest.mark.parametrize("name", ["tau", "seed", "full_training", "code", "salt"])
+def test_a_manifest_that_was_changed_is_found_before_any_request(name, finished, tmp_path):
+    """Without a request no ledger holds the manifest's digest: a flipped digit of tau changed every prediction."""
+    run = copy_run(finished, tmp_path / "run")
+    path = run / "manifest.json"
+    manifest = json.loads(path.read_text())
+    where = {"tau": manifest["chosen"], "seed": manifest["settings"]}.get(name, manifest)
+    where[name] = {"seconds": 1} if name == "full_training" else "ab" * 16 if name in ("code", "salt") else 7
+    write_json(path, manifest)
+    assert "manifest.json was changed after it was written" in audit(run).findings
+    with pytest.raises(RunError, match=r"manifest\.json was changed after it was written"):
+        evaluate_run(run)
+    write_json(path, with_check(manifest))
+    if name == "seed":
+        assert any("identity_digest" in f for f in audit(run).findings)
+
+
+@pytest.mark.parametrize(
+    ("edit", "says"),
+    [
+        (lambda m: m.pop("salt"), "lacks salt"),
+        (lambda m: m.update(forgotten="u3"), "found forgotten 'u3'"),
+        (lambda m: m["files"].update({"../../x": "ab" * 32}), "expected digests of files in the run folder"),
+        (lambda m: m["files"].update({"/etc/passwd": "ab" * 32}), "expected digests of files in the run folder"),
+        (lambda m: m.update(chosen={"tau": "1000", "n_neighbors": 3}), "expected tau and n_neighbors"),
+        (lambda m: m.update(outside={"exports": "/home"}), "expected lists of places"),
+        (lambda m: m.update(settings=[]), "expected settings"),
+        (lambda m: m.update(format_version=True), "has format version True"),
+        (lambda m: m.update(draw={"train": 3}), "expected a cutoff for each split"),
+    ],
+)
+def test_a_malformed_manifest_is_refused_by_what_is_wrong(edit, says, finished, tmp_path, capsys):
+    run = copy_run(finished, tmp_path / "run")
+    manifest = json.loads((run / "manifest.json").read_text())
+    edit(manifest)
+    write_json(run / "manifest.json", with_check(manifest))
+    before = tree(run)
+    assert any(says in f for f in audit(run).findings)
+    for command in ([], ["--verify"], ["--forget_users=u5"], ["--resume"]):
+        assert main([f"--run={run}", *command]) == 2
+        assert says in capsys.readouterr().err
+    assert tree(run) == before
+
+
+class Writer:
+    """Carries out a request in the middle of somebody's reading, at a place that the test chooses."""
+
+    def __init__(self, folder, monkeypatch, where):
+        self.folder, self.calls = folder, 0
+        target, name = where
+        original = getattr(target, name)
+
+        def overtaken(*args, **named):
+            self.calls += 1
+            if self.calls == 1:
+                writing = threading.Thread(target=unlearn, args=(folder,), kwargs={"users": ["u5"]})
+                monkeypatch.setattr(target, name, original)
+                writing.start()
+                writing.join()
+            return original(*args, **named)
+
+        monkeypatch.setattr(target, name, overtaken)
+
+
+@pytest.mark.parametrize("name", ["load_partition", "load_memory", "lineage", "check"])
+def test_a_reader_that_is_overtaken_reads_the_new_state(name, folder, monkeypatch):
+    """TRUST.md 7: the figures were of neither state."""
+    Writer(folder, monkeypatch, (PinnedStore, name))
+    seen = evaluate_run(folder)
+    again = evaluate_run(folder)
+    assert seen.trainer.record.tau == again.trainer.record.tau
+    users = {s.user_id for part in seen.data[0]._dataset.splits.values() for s in part}
+    assert "u5" not in users
+    lasting = {k: v for k, v in again.metrics.items() if not k.endswith(("_seconds", "_bytes"))}
+    assert {k: seen.metrics[k] for k in lasting} == lasting
+
+
+@pytest.mark.parametrize("name", ["load_partition", "lineage", "memory_tensors", "load_shard"])
+def test_an_audit_that_is_overtaken_starts_again(name, folder, monkeypatch):
+    Writer(folder, monkeypatch, (PinnedStore, name))
+    assert audit(folder).findings == []
+    assert len(list((folder / "certificates").glob("*.json"))) == 2
+
+
+def test_an_audit_beside_a_writer_never_ends_in_another_error(folder, monkeypatch):
+    """The audit looks at every step of the switch; what it says is a finding or a plain error."""
+    said = []
+
+    def looked_at(step):
+        def look(*args, **named):
+            out = step(*args, **named)
+            try:
+                said.append(audit(folder).findings)
+            except RunError as error:
+                said.append([str(error)])
+            return out
+
+        return look
+
+    monkeypatch.setattr("recbole_apa.runs.pinned_run._PAUSE", 0)
+    for name in ("replace", "rename"):
+        monkeypatch.setattr(switching.os, name, looked_at(getattr(os, name)))
+    unlearn(folder, users=["u5"])
+    monkeypatch.undo()
+    assert len(said) > 5 and all(said[1:-1])
+    assert said[0] == said[-1] == []  # before the request is taken, where the lock is, and once it is done
+    assert audit(folder).holds
+
+
+def test_bytes_that_are_read_are_those_of_the_manifest(folder):
+    pinned = PinnedStore(folder)
+    pinned.check()
+    shutil.copyfile(folder / "embeddings.safetensors", folder / "memory.safetensors")
+    with pytest.raises(RunError, match=r"memory\.safetensors was changed after it was written"):
+        pinned.load_memory()
+
+
+def test_a_reader_that_is_overtaken_each_time_says_so(folder, monkeypatch):
+    monkeypatch.setattr("recbole_apa.runs.pinned_run._PAUSE", 0)
+    n = iter(range(100))
+
+    def moved(pinned):
+        store = RunStore(folder)
+        store.write_manifest({**store.manifest(), "code": str(next(n))})
+
+    with pytest.raises(RunError, match="requests were carried out meanwhile, 5 times"):
+        read_settled(RunStore(folder), moved)
+
+
+def test_a_sample_of_all_tamperings_is_found(tmp_path, monkeypatch):
+    """``python -m benchmarks.attacks.tampering`` does all of them."""
+    monkeypatch.chdir(tmp_path)
+    served, plain = tmp_path / "served", tmp_path / "plain"
+    tampering.make_runs(served, plain)
+    assert tampering.outcome(served / "run", {})[0] == tampering.PASSED
+    todo = tampering.cases(served, 1, seed=0)
+    records = list(tampering.attack(served, todo[:: len(todo) // 40], float("inf")))
+    lost = [r for r in records if r["outcome"] not in (tampering.FOUND, tampering.REFUSED, "as it was")]
+    assert len(records) >= 40 and not lost
+    assert "found" in tampering.table(records)
+
+
+@pytest.mark.slow
+@pytest.mark.soak
+def test_all_tamperings_are_found(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    served, plain = tmp_path / "served", tmp_path / "plain"
+    tampering.make_runs(served, plain)
+    records = [
+        *tampering.forgeries(plain / "run", tampering.outcome),
+        *tampering.attack(served, tampering.cases(served, 2, seed=1), float("inf")),
+        *tampering.attack(plain, tampering.cases(plain, 1, seed=1), float("inf")),
+    ]
+    lost = [r for r in records if r["outcome"] not in (tampering.FOUND, tampering.REFUSED, "as it was")]
+    assert len(records) > 1000 and not lost
+
+
+def test_the_command_line_prints_notices_apart_and_ends_with_0(capsys, tmp_path):
+    old = ROOT / "tests" / "data" / "old_runs"
+    run = Path(shutil.copytree(old / "plain" / "run", tmp_path / "run"))
+    places = [f"--data_path={old / 'data'}", f"--backbone={old / 'backbone'}"]
+    assert main([f"--run={run}", "--audit", *places]) == 0
+    said = capsys.readouterr().out
+    assert "notice: the run is of format 2" in said and "FOUND" not in said and "the audit holds" in said
+
+
+def test_no_number_of_a_strangers_reaches_an_adapter(finished, tmp_path):
+    """A single row was stretched over all of an adapter's."""
+    run = copy_run(finished, tmp_path / "run")
+
+    def one_row(tensors):
+        for name in [n for n in tensors if "lora_A" in n]:
+            tensors[name] = torch.ones(1, tensors[name].shape[1])
+            partner = name.replace("lora_A", "lora_B")
+            tensors[partner] = tensors[partner][:, :1].contiguous()
+
+    resealed(run, ADAPTER, one_row)
+    with pytest.raises(APAError, match="has the shape"):
+        evaluate_run(run)
+    assert any("another shape" in f for f in audit(run).findings)

@@ -1,0 +1,125 @@
+"""Killed at any instant, a run ends with the bytes of an undisturbed one: nothing forgotten served, nothing lost."""
+
+import random
+import time
+
+import pytest
+
+from recbole_apa import audit, unlearn
+from recbole_apa.core.errors import APAError
+from recbole_apa.core.files.whole import read_json
+from recbole_apa.runs.ledger import Ledger, refuse_pending
+from recbole_apa.runs.store import RunStore
+from tests.helpers import killed_process
+from tests.helpers.killed_process import fresh_copy
+from tests.helpers.kills import completed, killed
+from tests.helpers.runs import copy_run, shown_interaction, state
+
+
+@pytest.fixture(scope="module")
+def undisturbed(finished, server, tmp_path_factory, work_folder):
+    """(what is asked, the state it ends with, its file operations, its seconds)."""
+    pair = shown_interaction(finished)
+    asked = {"users": ["u3"], "interactions": [pair]}
+    folder = tmp_path_factory.mktemp("undisturbed")
+    run = copy_run(finished, folder / "run")
+    start = time.perf_counter()
+    process = server.Process(
+        target=killed_process.forget, args=(str(run), str(work_folder), asked, None, str(folder / "n"))
+    )
+    process.start()
+    process.join()
+    assert process.exitcode == 0
+    return asked, state(run), int((folder / "n").read_text()), time.perf_counter() - start
+
+
+def check(run, asked, expected):
+    ledger = completed(run, asked)
+    assert state(run) == expected
+    assert [e.kind for e in ledger.entries()] == ["request", "done"]
+    audited = audit(run)
+    assert audited.holds, audited.findings
+    assert not (run / "pending").exists()
+
+
+def refuses_or_is_whole(run, expected, old):
+    """Between kill and resumption: the old state where nothing was acknowledged, a refusal, or the new state."""
+    store = RunStore(run)
+    try:
+        refuse_pending(store)
+        store.check()
+    except APAError:
+        return
+    assert state(run) in (expected, old)
+    asked = bool(Ledger(run, store.manifest()["salt"]).requests())
+    assert (state(run) == expected) == asked
+
+
+def some(n, n_wanted):
+    """Evenly spread numbers from 1 to n, ends included."""
+    return sorted({1 + round(i * (n - 1) / (n_wanted - 1)) for i in range(n_wanted)})
+
+
+def kill_everywhere(places, finished, undisturbed, server, tmp_path, work_folder):
+    asked, expected, _, _ = undisturbed
+    old = state(finished.run_dir)
+    for place in places:
+        run = fresh_copy(finished.run_dir, tmp_path / "run")
+        assert killed(server, run, work_folder, asked, **place), place
+        refuses_or_is_whole(run, expected, old)
+        check(run, asked, expected)
+
+
+def test_killed_at_some_boundaries(finished, undisturbed, server, tmp_path, work_folder):
+    places = [{"kill_at": n} for n in some(undisturbed[2], 6)]
+    kill_everywhere(places, finished, undisturbed, server, tmp_path, work_folder)
+
+
+@pytest.mark.slow
+@pytest.mark.soak
+def test_killed_at_seventy_boundaries(finished, undisturbed, server, tmp_path, work_folder):
+    places = [{"kill_at": n} for n in some(undisturbed[2], 70)]
+    assert len(places) >= 50
+    kill_everywhere(places, finished, undisturbed, server, tmp_path, work_folder)
+
+
+@pytest.mark.slow
+def test_killed_at_random_instants(finished, undisturbed, server, tmp_path, work_folder):
+    asked, expected, _, seconds = undisturbed
+    random.seed(1)
+    n_killed = 0
+    for _ in range(20):
+        run = fresh_copy(finished.run_dir, tmp_path / "run")
+        n_killed += killed(server, run, work_folder, asked, after=random.uniform(0, seconds))
+        refuses_or_is_whole(run, expected, state(finished.run_dir))
+        check(run, asked, expected)
+    assert n_killed >= 10
+
+
+@pytest.mark.slow
+def test_killed_while_it_resumes(finished, undisturbed, server, tmp_path, work_folder):
+    asked, expected, n, _ = undisturbed
+    for first, second in ((n // 3, 5), (n // 2, 3), (n - 8, 2), (n - 3, 1)):
+        run = fresh_copy(finished.run_dir, tmp_path / "run")
+        assert killed(server, run, work_folder, asked, kill_at=first)
+        killed(server, run, work_folder, {}, kill_at=second)
+        check(run, asked, expected)
+
+
+def test_training_does_not_start_again_where_it_was_finished(finished, undisturbed, tmp_path, monkeypatch):
+    """Stopped after the first adapter was saved: the next start trains the others only."""
+    asked, expected, _, _ = undisturbed
+    run = copy_run(finished, tmp_path / "run")
+    save = RunStore.save_shard
+
+    def save_and_stop(self, *args):
+        save(self, *args)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(RunStore, "save_shard", save_and_stop)
+        unlearn(run, **asked)
+    result = unlearn(run)
+    assert result.outcomes[0].result.trainer.record.trained == [1, 2]
+    assert state(run) == expected
+    assert read_json(result.certificates[0])["shards"]["trained"] == [0, 1, 2]
