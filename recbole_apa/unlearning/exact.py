@@ -258,7 +258,7 @@ def opened_metrics(store: RunStore) -> Mapping[str, float]:
 
 def _purge_memory(model: APA, data: Loaders) -> None:
     """Forget tokens and frozen states of every prompt that is not in the remaining data."""
-    wanted = [p for part in data.parts for p in model.prompts(part.labelled)]
+    wanted = [p for part in data.parts for p in model.prompts_of(part)]
     model.engine.keep_only(wanted)
 
 
