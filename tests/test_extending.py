@@ -303,10 +303,8 @@ def test_a_kind_that_only_trains_otherwise_is_read_by_peft(options, backbone_fol
     try:
         made = run("APA", "board", config_dict={**options, "adapter_type": "only_b"}, run_dir=tmp_path / "run")
         assert_peft_agrees(made, backbone_folder)
-        start, kept = (
-            made.model.engine.bank.start(made.config["seed"]),
-            read_adapter(tmp_path / "run" / "shards" / "000"),
-        )
+        start = made.model.engine.bank.start(made.config["seed"])
+        kept = read_adapter(tmp_path / "run" / "shards" / "000")
         assert all(torch.equal(kept[n][0], start[n][0]) and kept[n][1].any() for n in start)
     finally:
         ADAPTER_KINDS.remove("only_b")
