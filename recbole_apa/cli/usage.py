@@ -25,6 +25,7 @@ _USAGE = """usage: @PROGRAM@ --model=APA --dataset=ml-100k [--OPTION=VALUE ...]
   --run_dir=DIR           where the run goes (default: saved/APA-<dataset>-<time>), also a URL as s3://bucket/run; an
                           interrupted one is finished
   --run=DIR               load a finished run and evaluate it again; --copy_to=DIR copies it instead
+  --plugins=my_module     import a module first that registers something of its own: docs/extending.md
   --export_samples=DIR    write what the model will see as JSON lines
   --log_dir=DIR           where RecBole's log/ and log_tensorboard/ are made (default: the working folder); where they
                           cannot be, one line says so and the work goes on

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from recbole_apa.adapters.weight_rules import WEIGHT_RULES
 from recbole_apa.comparison.context import ComparisonContext
 from recbole_apa.comparison.method import Method
 from recbole_apa.comparison.methods.recbole import RecBoleMethod
@@ -115,6 +116,7 @@ def _ablation(name: str) -> tuple[dict[str, Any], Serving]:
     }
     usual = {"aggregation": "decomposition", "weight_rule": _ADAPTIVE, "tau": "auto", "n_neighbors": "auto"}
     checked = group_from(AggregationSettings, {**usual, **served})
+    WEIGHT_RULES.find(checked.weight_rule)
     if "shard_size" in changes:
         changes["n_shards"] = None
     return changes, Serving(checked.aggregation, checked.weight_rule, served.get("tau"), served.get("n_neighbors"))

@@ -66,5 +66,10 @@ class ExecutionSettings(Checked):
     )
     """The secret that forgotten names are hashed with; null takes ``RECBOLE_APA_KEY_FILE``, or ``keys.json`` among the
     user's settings."""
+    plugins: tuple[str, ...] | None = field(
+        metadata=option(Says.MAY_CHANGE, expected="a list of modules, e.g. [my_partition], or null")
+    )
+    """Modules to import first, which register partitions, weight rules and the like (docs/extending.md). Never taken
+    from a run's manifest: it would run code of whoever wrote the folder."""
     export_samples: str | PathLike[str] | None = field(metadata=option(Says.VERBATIM, expected=_FOLDER))
     """A folder to which the samples are written as JSON lines, as the model will see them."""

@@ -12,12 +12,6 @@ from recbole_apa.core.option import Bounds, Checked, Says, Since, option
 
 GREATEST_SEED = 2**32 - 1
 """What numpy takes."""
-PARTITIONS = ("semantic", "random", "user", "item", "interaction", "bekm", "blpa")
-
-
-def _choice(name: str, value: object, allowed: tuple[str, ...]) -> None:
-    if value not in allowed:
-        raise SettingsError(f"{name}: found {value!r}, expected one of {', '.join(allowed)}")
 
 
 @dataclass(frozen=True)
@@ -115,11 +109,8 @@ class PartitionSettings(Checked):
             raise SettingsError(
                 f"n_shards is {self.n_shards} and shard_size is {self.shard_size}; give exactly one of them"
             )
-        _choice("partition", self.partition, PARTITIONS)
         if self.partition_fit == "items" and self.partition != "semantic":
             raise SettingsError(f"partition_fit: items needs partition: semantic, found {self.partition!r}")
-        if self.shard_capacity is not None and self.partition not in PARTITIONS[:2]:
-            raise SettingsError(f"shard_capacity needs partition: semantic or random, found {self.partition!r}")
 
 
 @dataclass(frozen=True)
@@ -147,9 +138,6 @@ class AdapterSettings(Checked):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        _choice("adapter_type", self.adapter_type, ("lora", "ia3"))
-        if self.adapter_type == "ia3" and (self.use_rslora or self.lora_dropout):
-            raise SettingsError("adapter_type: ia3 has no factors; use_rslora and lora_dropout need adapter_type: lora")
         if not self.target_modules:
             raise SettingsError("target_modules: found none, expected at least one name, e.g. [q_proj, v_proj]")
 
@@ -201,10 +189,6 @@ class AggregationSettings(Checked):
     n_neighbors: int | Literal["auto"] = field(metadata=option(bounds=Bounds(1)))
     """n, validation samples looked up (20 for movies, 100 for books in the paper); ``auto`` likewise."""
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        _choice("weight_rule", self.weight_rule, ("sample_adaptive", "average", "major", "semantic"))
-
 
 @dataclass(frozen=True)
 class APASettings(Checked):
@@ -229,9 +213,6 @@ class APASettings(Checked):
                 "partition_fit: items looks at item texts without a history, and embedding_pooling: history at nothing "
                 "else; use embedding_pooling: last or mean"
             )
-
-        if self.adapters.adapter_type == "ia3" and self.training.loraplus_lr_ratio != 1:
-            raise SettingsError("loraplus_lr_ratio: LoRA+ is about LoRA's two factors; use adapter_type: lora")
         if self.training.fused_shards > 1 and self.adapters.lora_dropout:
             raise SettingsError(
                 f"fused_shards is {self.training.fused_shards} and lora_dropout {self.adapters.lora_dropout}; dropout "

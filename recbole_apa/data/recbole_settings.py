@@ -1,6 +1,6 @@
 """Read the settings out of a RecBole ``Config``, once; the only place that knows both vocabularies."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING
 
 import torch
@@ -15,16 +15,19 @@ from recbole_apa.data.recbole_checks import is_number, is_whole
 if TYPE_CHECKING:
     from recbole.config import Config
 
+Check = Callable[[Mapping[str, object]], list[str]]
+"""All options by name -> what is wrong with some of them, in words."""
 FROM_RECBOLE = {"history_length": "MAX_ITEM_LIST_LENGTH", "max_grad_norm": "clip_grad_norm"}
 """Our field -> the RecBole option it is read from, whose name a user knows."""
 OPTION_KEYS: frozenset[str] = SETTING_KEYS - set(FROM_RECBOLE)
 """Names a user may set for the settings."""
 
 
-def read_settings(config: "Config") -> APASettings:
+def read_settings(config: "Config", checks: Iterable[Check] = ()) -> APASettings:
     """
     Args:
         config: a RecBole ``Config``; best an ``APAConfig``, which brings the defaults of ``properties/``.
+        checks: of options whose values higher rooms know, such as names in their registries.
 
     Raises:
         SettingsError: all that is missing or out of range together.
@@ -35,6 +38,8 @@ def read_settings(config: "Config") -> APASettings:
             "this Config has no defaults for APA; make it with recbole_apa.APAConfig(model, dataset, ...)"
         )
     problems = _problems(values)
+    for check in checks:
+        problems += check(values)
     # RecBole's names are the ones that a user knows, so they are not looked at under ours as well
     length, clip = values.get("MAX_ITEM_LIST_LENGTH"), values.get("clip_grad_norm")
     values["history_length"] = length if is_whole(length, 1) else 1

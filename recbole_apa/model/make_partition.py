@@ -11,10 +11,10 @@ from recbole_apa.data.dataset import APADataset
 from recbole_apa.model.fit_context import FitContext
 from recbole_apa.partition import (
     PARTITIONERS,
-    CollaborativePartitioner,
     Partition,
     Partitioner,
     SemanticPartitioner,
+    check_partition,
 )
 from recbole_apa.partition.assignment import shard_count
 from recbole_apa.partition.inherited import complete
@@ -46,18 +46,20 @@ def _new_partition(fit: FitContext, dataset: APADataset, embeddings: Tensor) -> 
     ids = [s.sample_id for s in dataset.samples]
     n_shards = shard_count(len(ids), settings.n_shards, settings.shard_size)
     capacity = settings.shard_capacity or -(-len(ids) // n_shards)
-    return _partitioner(fit, dataset)(ids, embeddings, n_shards, capacity, fit.model.settings.seed)
+    partition = _partitioner(fit, dataset)(ids, embeddings, n_shards, capacity, fit.model.settings.seed)
+    return check_partition(partition, ids, n_shards)
 
 
 def _partitioner(fit: FitContext, dataset: APADataset) -> Partitioner:
     settings, collaborative = fit.model.settings.partition, fit.inputs.collaborative
     if settings.partition_fit == "items":
         return SemanticPartitioner(fit.model.item_embeddings())
-    if settings.partition in PARTITIONERS:
-        return PARTITIONERS[settings.partition]()
+    partitioner = PARTITIONERS.find(settings.partition)
+    if not partitioner.needs_collaborative:
+        return partitioner.made_with(None)
     if collaborative is None:
         raise SettingsError(
             f"partition: {settings.partition} needs a collaborative model; train with recbole_apa.run, or take the "
             "trainer from recbole_apa.pipeline.trainer_factory.make_trainer"
         )
-    return CollaborativePartitioner(settings.partition, collaborative(settings.partition, dataset))
+    return partitioner.made_with(collaborative(settings.partition, dataset))

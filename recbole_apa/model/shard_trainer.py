@@ -40,7 +40,8 @@ class ShardTrainer:
         bank.resize(1)
         bank.load(0, bank.start(self.settings.seed))
         bank.train(True)
-        course = AdapterCourse(bank.parameters(), len(batches), self.settings.training, shard)
+        groups = bank.kind.parameter_groups
+        course = AdapterCourse(bank.parameters(), len(batches), self.settings.training, shard, groups)
         n_steps = self.settings.training.epochs * len(batches)
         bar = progress(None, f"Train shard {shard + 1}/{n_shards}", self.show_progress, total=n_steps)
         try:
@@ -65,7 +66,7 @@ class ShardTrainer:
             bank.load(i, bank.start(settings.seed))
         bank.train(True)
         courses = [
-            AdapterCourse(bank.parameters_of(i), len(batches[i]), settings.training, shard)
+            AdapterCourse(bank.parameters_of(i), len(batches[i]), settings.training, shard, bank.kind.parameter_groups)
             for i, shard in enumerate(shards)
         ]
 

@@ -17,8 +17,10 @@ from recbole_apa.core.system.devices import VISIBLE, check_device
 from recbole_apa.core.yaml import Loader, read_yaml
 from recbole_apa.data.eval_checks import RANKING_METRICS, figure_names, is_ranking, judging_problems
 from recbole_apa.data.recbole_checks import odd_texts, recbole_problems
-from recbole_apa.data.recbole_settings import OPTION_KEYS, check_execution, read_execution, read_settings
+from recbole_apa.data.recbole_settings import OPTION_KEYS, check_execution, read_execution
+from recbole_apa.model.settings import read_checked_settings
 from recbole_apa.pipeline.option_names import NEVER_TAKEN, RECBOLE_EXTRA, RUN_KEYS
+from recbole_apa.pipeline.plugins import PLUGINS, import_plugins
 from recbole_apa.pipeline.registration import register
 
 
@@ -78,6 +80,7 @@ class APAConfig(Config):
 
     def _load_internal_config_dict(self, model: str, model_class: type, dataset: str) -> None:
         super()._load_internal_config_dict(model, model_class, dataset)
+        import_plugins(self.external_config_dict.get(PLUGINS))
         folder = properties_folder()
         if model == "APA":
             self._update_from(folder / "model" / "APA.yaml")
@@ -133,13 +136,13 @@ class APAConfig(Config):
             SettingsError: everything that is wrong with the options together.
         """
         values, ours = self.final_config_dict, self.model == "APA"
-        # what is a setting of ours is looked at by read_settings
+        # what is a setting of ours is looked at by read_checked_settings
         problems = odd_texts(values) or recbole_problems(
             {k: v for k, v in values.items() if not (ours and k in SETTING_KEYS)}
         )
         if ours and not problems:
             problems += judging_problems(values)
-        for read in (read_settings, read_execution) if ours else (check_execution,):
+        for read in (read_checked_settings, read_execution) if ours else (check_execution,):
             try:
                 read(self)
             except SettingsError as error:

@@ -15,14 +15,14 @@ from recbole_apa.data.samples import Interactions
 from recbole_apa.evidence import KEY_FILE, key_ring
 from recbole_apa.evidence.exactness import INHERITED, LEVELS
 from recbole_apa.pipeline.build import RunResult, open_run
+from recbole_apa.pipeline.plugins import PLUGINS, import_plugins
 from recbole_apa.runs.ledger import REQUEST, Entry, Ledger, refuse_gap, refuse_pending, visible_without
 from recbole_apa.runs.lock import run_lock
 from recbole_apa.runs.log import own_log
 from recbole_apa.runs.log_places import open_log
 from recbole_apa.runs.remote.working_copy import working_folder
 from recbole_apa.runs.store import KEY, RunStore
-from recbole_apa.unlearning.approximate.shard_update import EXACT
-from recbole_apa.unlearning.approximate.unlearner import NAMES
+from recbole_apa.unlearning.approximate.shard_update import EXACT, check_method
 from recbole_apa.unlearning.exact import Outcome, carry_out, data_without, finish_commit, prepare
 from recbole_apa.unlearning.key_digests import are_salted, key_digests
 from recbole_apa.unlearning.machines import CHOICES, REFUSE, Machines, machines_of
@@ -88,8 +88,8 @@ def unlearn(
         users, items, interactions: tokens; interactions as (user, item) or (user, item, timestamp).
         exactness: ``inherited`` (the paper), ``strict`` (the partition is computed again too) or ``fresh`` (split and
             draw as well): :data:`~recbole_apa.evidence.exactness.DEFINITIONS`.
-        method: ``exact``, or one of :data:`~recbole_apa.unlearning.approximate.unlearner.NAMES`: the affected adapters
-            are then moved, not trained again, and neither audit nor verification holds.
+        method: ``exact``, or one of :data:`~recbole_apa.unlearning.approximate.APPROXIMATE_METHODS`: the affected
+            adapters are then moved, not trained again, and neither audit nor verification holds.
         skip_unknown: serve what can be found and list the rest, instead of refusing the whole request.
         dry_run: show the plan and change nothing.
         config_dict: where things lie now, e.g. ``{"data_path": ...}``.
@@ -102,10 +102,10 @@ def unlearn(
         RequestError: malformed, unknown or served before, by line; nothing was changed.
         RunError: the run is damaged, in use, or of other data.
     """
+    import_plugins((config_dict or {}).get(PLUGINS))
     if exactness not in LEVELS:
         raise SettingsError(f"exactness: found {exactness!r}, expected {', '.join(LEVELS[:-1])} or {LEVELS[-1]}")
-    if method not in (EXACT, *NAMES):
-        raise SettingsError(f"unlearn_method: found {method!r}, expected {EXACT} or one of {', '.join(NAMES)}")
+    check_method(method)
     if method != EXACT and exactness != INHERITED:
         raise SettingsError(f"exactness: {exactness} needs unlearn_method: {EXACT}, found {method}")
     if other_machine not in CHOICES:

@@ -12,8 +12,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from recbole_apa.adapters.aggregation import WeightRule, cosine, settle_weights
+from recbole_apa.adapters.aggregation import cosine, settle_weights
 from recbole_apa.adapters.receraser_attention import fit_attention
+from recbole_apa.adapters.weight_rules import WEIGHT_RULES, WeightRule
 from recbole_apa.backbone.prompt_encoder import TokenizedPrompt
 from recbole_apa.comparison.context import ComparisonContext
 from recbole_apa.comparison.method import FitFigures, Scored, UnlearnFigures
@@ -44,7 +45,7 @@ class Serving:
     aggregation: str
     """``decomposition``, ``non_decomposition`` or ``prediction``."""
     weight_rule: str
-    """One of the four, or ``learned`` (RecEraser's attention; for ``prediction`` alone)."""
+    """One of ``WEIGHT_RULES``, or ``learned`` (RecEraser's attention; for ``prediction`` alone)."""
     tau: float | str | None = None
     n_neighbors: int | str | None = None
     """A number, ``auto``, or None: as the training has it."""
@@ -120,7 +121,8 @@ class AdapterMethod:
     @property
     def _looks_at_validation(self) -> bool:
         """Whether a row weighs adapters by their errors; plain averages have no memory, and no time to fill one."""
-        return any(serving.weight_rule not in ("average", "semantic") for serving in self.servings.values())
+        rules = {serving.weight_rule for serving in self.servings.values()}
+        return LEARNED in rules or any(WEIGHT_RULES.find(name).needs_memory for name in rules)
 
     def _check_rows(self, data: Loaders) -> None:
         """The same samples in the same order; their histories may be shorter or longer."""

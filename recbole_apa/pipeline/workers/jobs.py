@@ -17,6 +17,7 @@ from recbole_apa.data.visible_data import VisibleData
 from recbole_apa.model.shard_trainer import ShardTrainer
 from recbole_apa.pipeline.build import build
 from recbole_apa.pipeline.config import APAConfig
+from recbole_apa.pipeline.plugins import import_plugins
 
 Report = Callable[[float, str], None]
 """Takes the share that is done, and what to show beside it."""
@@ -32,6 +33,8 @@ class Setup:
     visible_data: VisibleData | None
     threads: int
     """Threads of torch: another number than the caller's could round differently."""
+    modules: tuple[str, ...] = ()
+    """To be imported first: they register what the options name."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +53,7 @@ class ShardWorker:
 
     def __init__(self, setup: Setup) -> None:
         torch.set_num_threads(setup.threads)
+        import_plugins(setup.modules)
         config = APAConfig("APA", setup.dataset, None, {**setup.options, "show_progress": False})
         self.model, self.data = build(config, setup.visible_data)
 

@@ -17,6 +17,7 @@ from recbole_apa.data.visible_data import VisibleData
 from recbole_apa.evidence import KEY_FILE
 from recbole_apa.partition import Partition
 from recbole_apa.pipeline.config import APAConfig
+from recbole_apa.pipeline.plugins import modules_for_workers
 from recbole_apa.pipeline.workers.jobs import Job, Setup, from_plain, to_plain
 from recbole_apa.pipeline.workers.processes import ProcessTeam
 from recbole_apa.pipeline.workers.ray_actors import RAY_NEEDED, RayOptions, RayTeam, is_installed
@@ -30,6 +31,7 @@ class WorkerPool:
         self._config = config
         self._execution = execution = read_execution(config)
         self.n_workers = execution.workers or 1
+        self._modules = modules_for_workers(config)
         self._show = execution.show_progress
         self._team: Team | None = None
         self._visible_data: VisibleData | None = None
@@ -90,7 +92,7 @@ class WorkerPool:
         options = {name: value for name, value in config.external_config_dict.items() if name != KEY_FILE}
         if execution.engine == "ray":
             options.pop("gpu_id", None)  # Ray says which GPUs a worker sees, each its own
-        setup = Setup(config.dataset, options, self._visible_data, torch.get_num_threads())
+        setup = Setup(config.dataset, options, self._visible_data, torch.get_num_threads(), self._modules)
         if execution.engine == "ray":
             asked = RayOptions(execution.ray_address, execution.ray_cpus, execution.ray_gpus)
             return RayTeam(setup, self.n_workers, asked)
