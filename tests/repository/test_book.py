@@ -4,14 +4,13 @@ import configparser
 import json
 import re
 from importlib import metadata
-from pathlib import Path
 
 import pytest
 import yaml
 
 import recbole_apa
+from tests.helpers.places import ROOT
 
-ROOT = Path(__file__).resolve().parents[2]
 DOCS = sorted([*ROOT.glob("docs/*.md"), *ROOT.glob("docs/*.ipynb")])
 PAGES = [*DOCS, *sorted(ROOT.glob("*.md")), ROOT / "benchmarks" / "README.md"]
 BUILD = "sphinx-build -W --keep-going -b html docs"
