@@ -22,6 +22,28 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         pytest.skip("no time is left (TESTS_END_AT)")
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """``quick("id", ...)`` or ``quick(n)``: of a parametrised test the default suite runs these parameters, or n of
+    them, evenly spread; the others are marked ``slow``."""
+    tests: dict[tuple[Path, str], list[pytest.Item]] = {}
+    for item in items:
+        if item.get_closest_marker("quick"):
+            tests.setdefault((item.path, item.originalname), []).append(item)
+    for (path, name), cases in tests.items():
+        wanted = cases[0].get_closest_marker("quick").args
+        if isinstance(wanted[0], int):
+            kept = {round(i * (len(cases) - 1) / max(wanted[0] - 1, 1)) for i in range(wanted[0])}
+        else:
+            kept = {i for i, case in enumerate(cases) if case.callspec.id in wanted}
+            # a test that is asked for by name may be here with some of its parameters only
+            if len(kept) < len(wanted) and not any("::" in asked for asked in config.args):
+                raise pytest.UsageError(f"{path}: {name}: found no parameters {wanted}")
+        for i, case in enumerate(cases):
+            if i not in kept:
+                case.add_marker(pytest.mark.slow)
+
+
 @pytest.fixture(scope="session")
 def backbone_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A tiny random Llama, see :func:`write_backbone`."""

@@ -98,6 +98,7 @@ def test_both_ways_of_merging_are_one(scaled):
     )
 
 
+@pytest.mark.quick(1)
 @pytest.mark.parametrize("workers", [1, 2])
 def test_forgetting_is_exact(workers, options, work_folder, scaled, tmp_path):
     made = run("APA", "board", config_dict={**options, **IA3, "workers": workers}, run_dir=tmp_path / "run")
@@ -107,6 +108,7 @@ def test_forgetting_is_exact(workers, options, work_folder, scaled, tmp_path):
     assert verified.holds, verified.differences
 
 
+@pytest.mark.slow
 def test_fused_shards_are_what_they_are_alone(options, work_folder, scaled, tmp_path):
     run("APA", "board", config_dict={**options, **IA3, "fused_shards": 3}, run_dir=tmp_path / "run")
     for k in range(3):

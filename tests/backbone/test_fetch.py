@@ -44,6 +44,7 @@ def _digest(text):
     return base64.urlsafe_b64encode(hashlib.sha256(text.encode()).digest()).rstrip(b"=").decode()
 
 
+@pytest.mark.quick(1)
 @pytest.mark.parametrize(
     "settings", [{}, {"PIP_REQUIRE_HASHES": "1"}, {"PIP_NO_BINARY": ":all:"}, {"PIP_NO_BINARY": NAME}]
 )

@@ -158,6 +158,7 @@ RANKING = {
 }
 
 
+@pytest.mark.quick(1)
 @pytest.mark.parametrize("aggregation", ["decomposition", "prediction"])
 @pytest.mark.parametrize("pooling", ["last", "history"])
 def test_a_ranking_run_gives_the_same_with_and_without_sharing(pooling, aggregation, options, tmp_path):

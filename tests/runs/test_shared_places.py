@@ -41,6 +41,7 @@ def modes(folder: Path) -> dict[str, set[int]]:
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mask", [0o002, 0o077])
 def test_every_file_of_a_run_has_the_rights_that_the_umask_gives(mask, options, tmp_path):
     """safetensors made its files for the owner alone, and the ledger was never writable for a group."""
@@ -97,6 +98,7 @@ def test_no_right_to_read_is_not_called_missing(finished, tmp_path):
         assert any("no right to read it" in finding for finding in audit(folder).findings)
 
 
+@pytest.mark.slow
 def test_a_copy_by_hard_links_keeps_its_own_ledger(finished, tmp_path):
     """The ledger was appended in place: the copy's changed too."""
     folder = copied(finished, tmp_path / "run")
@@ -140,6 +142,7 @@ def test_folders_that_cannot_be_synced_are_passed_over(number, tmp_path, monkeyp
         write_text(tmp_path / "file", "y")
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(shutil.which("git") is None, reason="needs git")
 def test_a_run_kept_in_git_with_autocrlf_stays_as_it_is(finished, tmp_path):
     folder = copied(finished, tmp_path / "repository" / "run")

@@ -46,6 +46,7 @@ def test_a_leftover_file_is_found(finished, tmp_path):
     assert audit(folder).holds
 
 
+@pytest.mark.slow
 def test_every_file_that_is_changed_afterwards_is_found(finished, tmp_path):
     folder = copy_run(finished, tmp_path / "run")
     unlearn(folder, users=["u3"])
@@ -63,6 +64,7 @@ def test_every_file_that_is_changed_afterwards_is_found(finished, tmp_path):
     assert audit(folder).holds
 
 
+@pytest.mark.slow
 def test_a_manifest_that_was_edited_is_refused_before_another_request_would_hide_it(finished, tmp_path):
     """TRUST.md 3: the request was carried out, and the audit held afterwards."""
     folder = copy_run(finished, tmp_path / "run")
@@ -76,6 +78,7 @@ def test_a_manifest_that_was_edited_is_refused_before_another_request_would_hide
     assert tree(folder) == before
 
 
+@pytest.mark.quick(1)
 @pytest.mark.parametrize("left", ["nothing", "first request"])
 def test_a_ledger_that_was_lost_or_shortened_stops_further_requests(left, finished, tmp_path):
     """TRUST.md 8: a request at the position of a lost one was closed undone."""
