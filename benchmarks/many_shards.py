@@ -24,7 +24,7 @@ from benchmarks.inference import an_engine
 from benchmarks.random_state import random_rule
 from benchmarks.timing import Contender, ratios, seconds_per_sample
 from recbole_apa import APAConfig
-from recbole_apa.adapters.lora import MergeMode
+from recbole_apa.adapters.mixture import MergeMode
 from recbole_apa.backbone.engine import ScoringEngine
 from recbole_apa.backbone.prompt_encoder import TokenizedPrompt
 

@@ -10,8 +10,8 @@ from recbole.utils import init_seed
 
 from recbole_apa import APA, APAConfig, APATrainer
 from recbole_apa.backbone.engine import ActivationCache
-from recbole_apa.core.settings import STATE_KEYS
-from recbole_apa.pipeline.recbole_bridge import make_dataset
+from recbole_apa.core.option_table import ACTIVATION_KEYS
+from recbole_apa.pipeline.datasets import make_dataset
 
 _caches: dict[tuple[Any, ...], ActivationCache] = {}
 
@@ -33,7 +33,7 @@ def fit(options: Mapping[str, Any]) -> Fitted:
     init_seed(config["seed"], config["reproducibility"])
     data = data_preparation(config, make_dataset(config))
     model = APA(config, data[0]._dataset)
-    key = tuple(str(config[name]) for name in STATE_KEYS)
+    key = tuple(str(config[name]) for name in ACTIVATION_KEYS)
     if key not in _caches:
         _caches.clear()  # one at a time fits in memory
         _caches[key] = model.engine.cache

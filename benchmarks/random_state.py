@@ -2,8 +2,9 @@
 
 import torch
 
-from recbole_apa.adapters.aggregation import Memory, WeightRule
+from recbole_apa.adapters.aggregation import Memory
 from recbole_apa.adapters.bank import AdapterBank
+from recbole_apa.adapters.weight_rules import WeightRule
 
 N_MEMORY = 500
 

@@ -179,7 +179,7 @@ def _beside_reference(made: RunResult, folder: Path) -> dict[str, Any]:
     """Test AUC of the unlearned run, and of one trained from scratch with the same assignment to shards."""
     reference = RunStore(folder)
     trainer = APATrainer(made.config, made.model, reference)
-    reference.begin(trainer.identity(made.data[0], reference.salt), {})
+    reference.begin(trainer.identity(made.data.train_set, reference.salt), {})
     reference.save_partition(made.trainer.store.load_partition())
     start = time.perf_counter()
     trainer.fit(made.data[0], made.data[1])

@@ -4,7 +4,7 @@
 """
 
 import os
-from importlib import import_module
+from importlib import import_module, metadata
 from typing import TYPE_CHECKING, Any
 
 from recbole_apa import compat
@@ -14,20 +14,20 @@ if "OMP_WAIT_POLICY" not in os.environ:
     # (benchmarks/neighbours.py)
     os.environ.setdefault("GOMP_SPINCOUNT", "1000")
 
-# read when cuBLAS is started; with it products on a GPU give the same bits each time (repeatable.py)
+# read when cuBLAS is started; with it products on a GPU give the same bits each time (core/system/deterministic.py)
 os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
 
 compat.install()
 
 _WHERE = {
     "APA": "recbole_apa.model.apa",
-    "APAConfig": "recbole_apa.pipeline.recbole_bridge",
+    "APAConfig": "recbole_apa.pipeline.config",
     "APADataset": "recbole_apa.data.dataset",
     "APAError": "recbole_apa.core.errors",
     "APATrainer": "recbole_apa.model.trainer",
     "RunResult": "recbole_apa.pipeline.build",
     "evaluate_run": "recbole_apa.pipeline.quick_start",
-    "register": "recbole_apa.pipeline.recbole_bridge",
+    "register": "recbole_apa.pipeline.registration",
     "compare": "recbole_apa.comparison.run_methods",
     "copy_run": "recbole_apa.runs.remote.working_copy",
     "compare_forgetting": "recbole_apa.comparison.forgetting",
@@ -68,8 +68,9 @@ if TYPE_CHECKING:
     from recbole_apa.model.apa import APA
     from recbole_apa.model.trainer import APATrainer
     from recbole_apa.pipeline.build import RunResult
+    from recbole_apa.pipeline.config import APAConfig
     from recbole_apa.pipeline.quick_start import evaluate_run, run
-    from recbole_apa.pipeline.recbole_bridge import APAConfig, register
+    from recbole_apa.pipeline.registration import register
     from recbole_apa.runs.remote.working_copy import copy_run
     from recbole_apa.tuning import tune
     from recbole_apa.unlearning.proof.full import verify
@@ -77,7 +78,21 @@ if TYPE_CHECKING:
     from recbole_apa.unlearning.stage import unlearn
 
 
+def __dir__() -> list[str]:
+    return [*globals(), *__all__]
+
+
 def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        return _version()
     if name not in _WHERE:
         raise AttributeError(f"module 'recbole_apa' has no attribute {name!r}")
     return getattr(import_module(_WHERE[name]), name)
+
+
+def _version() -> str:
+    """The version of setup.cfg, as it was installed; ``0+unknown`` in a bare checkout, where nothing was."""
+    try:
+        return metadata.version("recbole-apa")
+    except metadata.PackageNotFoundError:
+        return "0+unknown"

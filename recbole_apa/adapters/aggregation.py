@@ -29,7 +29,7 @@ class Memory:
 
     @property
     def errors(self) -> Tensor:
-        """|label - s_k|, (v, k)."""
+        """``|label - s_k|``, (v, k)."""
         return (self.labels[:, None] - self.scores).abs()
 
     @cached_property
@@ -92,39 +92,6 @@ def major_weights(weights: Tensor) -> Tensor:
 def semantic_weights(h: Tensor, centres: Tensor, active: Tensor) -> Tensor:
     """Softmax of the similarity to each shard's centre: (b, d), (k, d) -> (b, k)."""
     return torch.softmax(cosine(h, centres).float().masked_fill(~active, float("-inf")), dim=1)
-
-
-@dataclass(frozen=True)
-class WeightRule:
-    """One of the four rules, ready to be applied to embeddings."""
-
-    name: str
-    memory: Memory
-    centres: Tensor
-    """(k, d)."""
-    active: Tensor
-    """(k,), bool: shards that hold a trained adapter."""
-    tau: float
-    n_neighbors: int
-
-    def __call__(self, h: Tensor) -> Tensor:
-        """(b, d) -> weights (b, k), rows summing to 1."""
-        return self._weights(h, direction(h) @ self.memory.directions.T)
-
-    def of_memory(self) -> Tensor:
-        """Weights of the memory's own rows, (v, k), from the rows of other users."""
-        return self._weights(self.memory.embeddings, self.memory.similarity_to_others())
-
-    def _weights(self, h: Tensor, similarity: Tensor) -> Tensor:
-        if self.name == "average":
-            return (self.active.float() / self.active.sum()).expand(len(h), -1)
-        if self.name == "semantic":
-            return semantic_weights(h, self.centres, self.active)
-        error = neighbor_errors(similarity, self.memory.errors, self.n_neighbors)
-        if self.name == "major":
-            # the largest w_k is the smallest error, whatever tau: tau = 0 would make all equal
-            return major_weights(adaptive_weights(error, 1.0, self.active))
-        return adaptive_weights(error, self.tau, self.active)
 
 
 @dataclass(frozen=True)

@@ -6,15 +6,14 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
-from recbole_apa.adapters.ia3 import StackedIA3Linear
-from recbole_apa.adapters.lora import MergeMode, Mixture, StackedLoRALinear
+from recbole_apa.adapters.kind import ADAPTER_KINDS, StackedLayer
+from recbole_apa.adapters.mixture import MergeMode, Mixture
 from recbole_apa.core.errors import BackboneError
 from recbole_apa.core.seeding import generator_for
 from recbole_apa.core.settings import AdapterSettings
 
 Factors = dict[str, tuple[Tensor, ...]]
-"""One adapter: layer name -> (A (r, d_in), B (d_out, r)), or (l (d,),) of (IA)3, float32 on the CPU."""
-Stacked = StackedLoRALinear | StackedIA3Linear
+"""One adapter: layer name -> its numbers there, e.g. (A (r, d_in), B (d_out, r)) of LoRA; float32 on the CPU."""
 
 
 class AdapterBank:
@@ -36,27 +35,20 @@ class AdapterBank:
         settings: AdapterSettings,
     ) -> None:
         self.model, self.settings = model, settings
+        self.kind = ADAPTER_KINDS.find(settings.adapter_type)()
         self.mixture = Mixture()
         self.bases = _find_targets(model, tuple(layer_prefixes), settings.target_modules)
-        self.layers: dict[str, Stacked] = {}
+        self.layers: dict[str, StackedLayer] = {}
         self.resize(1)
 
     def resize(self, n_adapters: int) -> None:
         """Make room for ``n_adapters``, all zero."""
         for name, base in self.bases.items():
-            layer = self._layer(name, base, n_adapters)
+            layer = self.kind.layer(base, n_adapters, self.mixture, self.settings, name)
             layer.requires_grad_(False)
             layer.train(False)
             _replace(self.model, name, layer)
             self.layers[name] = layer
-
-    def _layer(self, name: str, base: nn.Linear, n_adapters: int) -> Stacked:
-        s = self.settings
-        if s.adapter_type == "ia3":
-            return StackedIA3Linear(base, n_adapters, self.mixture, s.is_feedforward(name))
-        return StackedLoRALinear(
-            base, n_adapters, s.lora_rank, s.lora_alpha, self.mixture, s.lora_dropout, s.use_rslora
-        )
 
     @property
     def n_adapters(self) -> int:
@@ -94,7 +86,7 @@ class AdapterBank:
         }
 
     def parameters(self) -> list[nn.Parameter]:
-        """All A and B in turn (or all scales), in a fixed order."""
+        """Of all layers in turn, in a fixed order; each layer's in the order of its ``stacked``."""
         return [p for layer in self.layers.values() for p in layer.stacked]
 
     def parameters_of(self, index: int) -> list[nn.Parameter]:

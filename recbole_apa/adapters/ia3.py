@@ -1,15 +1,20 @@
-"""K (IA)3 adapters in one linear layer (Liu et al., 2022), averaged with weights of its own for every sample.
+"""(IA)3 (Liu et al., 2022): K adapters in one linear layer, averaged with weights of its own for every sample.
 
 Shapes: b batch, t tokens, k shards.
 """
 
+from collections.abc import Mapping, Sequence
+from typing import ClassVar
+
 import torch
 from torch import Tensor, nn
 
-from recbole_apa.adapters.lora import Mixture, home_of
+from recbole_apa.adapters.kind import AdapterKind, StackedLayer, register_adapter_kind
+from recbole_apa.adapters.mixture import Mixture, home_of
+from recbole_apa.core.settings import AdapterSettings
 
 
-class StackedIA3Linear(nn.Module):
+class StackedIA3Linear(StackedLayer):
     """A frozen linear layer with K stacked vectors of scales.
 
     o = (W0 x) * sum_k w_k l_k, or, in a feed-forward layer, o = W0 (x * sum_k w_k l_k). A scale enters linearly, so the
@@ -23,15 +28,10 @@ class StackedIA3Linear(nn.Module):
     """
 
     def __init__(self, base: nn.Linear, n_adapters: int, mixture: Mixture, feedforward: bool) -> None:
-        super().__init__()
-        self.base, self.mixture, self.feedforward = base, mixture, feedforward
+        super().__init__(base, mixture)
+        self.feedforward = feedforward
         size = base.in_features if feedforward else base.out_features
         self.ia3_l = nn.Parameter(torch.ones(n_adapters, size, device=home_of(base)))
-
-    @property
-    def n_adapters(self) -> int:
-        """k."""
-        return self.ia3_l.shape[0]
 
     @property
     def stacked(self) -> tuple[nn.Parameter, ...]:
@@ -58,3 +58,37 @@ class StackedIA3Linear(nn.Module):
         """sum_k w_k l_k of each sample, (b, 1, d)."""
         weights = self.mixture.checked(x.shape[0], self.n_adapters)
         return (weights.to(self.ia3_l.device, self.ia3_l.dtype) @ self.ia3_l)[:, None].to(x.dtype)
+
+
+@register_adapter_kind
+class IA3(AdapterKind):
+    """A vector of scales a layer, as PEFT's ``IA3Config`` describes them."""
+
+    name = "ia3"
+    tensors: ClassVar[Mapping[str, tuple[str, ...]]] = {".ia3_l": ("rows", "columns")}
+
+    def layer(
+        self, base: nn.Linear, n_adapters: int, mixture: Mixture, settings: AdapterSettings, name: str
+    ) -> StackedLayer:
+        """See :class:`~recbole_apa.adapters.kind.AdapterKind`."""
+        return StackedIA3Linear(base, n_adapters, mixture, settings.is_feedforward(name))
+
+    def peft_config(
+        self, settings: AdapterSettings, names: Sequence[str], layers: Sequence[int] | None
+    ) -> dict[str, object]:
+        """See :class:`~recbole_apa.adapters.kind.AdapterKind`. PEFT's has no layers_to_transform: modules are named in
+        full."""
+        return {
+            "peft_type": "IA3",
+            "target_modules": sorted(names),
+            "feedforward_modules": [n for n in sorted(names) if settings.is_feedforward(n)],
+            "init_ia3_weights": True,
+        }
+
+    def to_peft(self, name: str, parts: tuple[Tensor, ...], settings: AdapterSettings) -> tuple[Tensor, ...]:
+        """See :class:`~recbole_apa.adapters.kind.AdapterKind`: a row where what goes in is scaled, else a column."""
+        return (parts[0][None] if settings.is_feedforward(name) else parts[0][:, None],)
+
+    def from_peft(self, parts: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        """See :class:`~recbole_apa.adapters.kind.AdapterKind`."""
+        return (parts[0].flatten(),)

@@ -1,47 +1,23 @@
-"""K LoRA adapters in one linear layer, mixed with weights of its own for every sample (DESIGN section 3).
+"""LoRA (Hu et al., 2021): K adapters in one linear layer, mixed with weights of its own for every sample
+(docs/how-it-works.md).
 
 Shapes: b batch, t tokens, k shards, r rank.
 """
 
 import math
-import threading
-from typing import Any, Literal
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-MergeMode = Literal["decomposition", "non_decomposition"]
+from recbole_apa.adapters.kind import AdapterKind, ParameterGroup, StackedLayer, register_adapter_kind
+from recbole_apa.adapters.mixture import MergeMode, Mixture, home_of
+from recbole_apa.core.settings import AdapterSettings, TrainSettings
 
 
-class Mixture(threading.local):
-    """What all layers of a model share during one pass; each thread has its own, so that passes can run side by side.
-
-    Attributes:
-        weights: w, (b, k), rows summing to 1; None leaves the frozen model as it is.
-        mode: how the adapters are merged.
-    """
-
-    def __init__(self) -> None:
-        self.weights: Tensor | None = None
-        self.mode: MergeMode = "decomposition"
-
-    def checked(self, n_samples: int, n_adapters: int) -> Tensor:
-        """The weights, which are there.
-
-        Raises:
-            ValueError: they are of another batch, or of another number of adapters.
-        """
-        assert self.weights is not None
-        if self.weights.shape != (n_samples, n_adapters):
-            raise ValueError(
-                f"mixture weights have shape {tuple(self.weights.shape)}, expected (batch, adapters) = "
-                f"({n_samples}, {n_adapters})"
-            )
-        return self.weights
-
-
-class StackedLoRALinear(nn.Module):
+class StackedLoRALinear(StackedLayer):
     """A frozen linear layer with K stacked adapters.
 
     ``decomposition`` APA(D): o = W0 x + s B(x) A(x) x with A(x) = sum_k w_k A_k and B(x) = sum_k w_k B_k.
@@ -68,20 +44,13 @@ class StackedLoRALinear(nn.Module):
         dropout: float = 0.0,
         use_rslora: bool = False,
     ) -> None:
-        super().__init__()
-        self.base = base
-        self.mixture = mixture
+        super().__init__(base, mixture)
         self.scale = alpha / (math.sqrt(rank) if use_rslora else rank)
         self.dropout = dropout
         device = home_of(base)
         self.lora_A = nn.Parameter(torch.zeros(n_adapters, rank, base.in_features, device=device))
         self.lora_B = nn.Parameter(torch.zeros(n_adapters, base.out_features, rank, device=device))
         self._kept: tuple[Any, Tensor, Tensor] | None = None
-
-    @property
-    def n_adapters(self) -> int:
-        """k."""
-        return self.lora_A.shape[0]
 
     @property
     def stacked(self) -> tuple[nn.Parameter, ...]:
@@ -147,12 +116,6 @@ class StackedLoRALinear(nn.Module):
         return super().train(mode)
 
 
-def home_of(module: Any) -> torch.device:
-    """Where a module computes: where its weight lies, or where accelerate brings it before a pass."""
-    device: torch.device = module.weight.device
-    return torch.device(module._hf_hook.execution_device) if device.type == "meta" else device
-
-
 def start_factor(rank: int, d_in: int, generator: torch.Generator) -> Tensor:
     """A's start, (r, d_in): uniform within 1/sqrt(d_in), as in PEFT (kaiming_uniform with a = sqrt(5)).
 
@@ -161,3 +124,54 @@ def start_factor(rank: int, d_in: int, generator: torch.Generator) -> Tensor:
     """
     bound = 1 / math.sqrt(d_in)
     return torch.empty(rank, d_in).uniform_(-bound, bound, generator=generator)
+
+
+@register_adapter_kind
+class LoRA(AdapterKind):
+    """Two factors a layer, as PEFT's ``LoraConfig`` describes them."""
+
+    name = "lora"
+    tensors: ClassVar[Mapping[str, tuple[str, ...]]] = {
+        ".lora_A.weight": ("rows", "columns"),
+        ".lora_B.weight": ("rows", "columns"),
+    }
+    has_factors = True
+
+    def layer(
+        self, base: nn.Linear, n_adapters: int, mixture: Mixture, settings: AdapterSettings, name: str
+    ) -> StackedLayer:
+        """See :class:`~recbole_apa.adapters.kind.AdapterKind`."""
+        s = settings
+        return StackedLoRALinear(base, n_adapters, s.lora_rank, s.lora_alpha, mixture, s.lora_dropout, s.use_rslora)
+
+    def peft_config(
+        self, settings: AdapterSettings, names: Sequence[str], layers: Sequence[int] | None
+    ) -> dict[str, object]:
+        """See :class:`~recbole_apa.adapters.kind.AdapterKind`."""
+        return {
+            "peft_type": "LORA",
+            "r": settings.lora_rank,
+            "lora_alpha": settings.lora_alpha,
+            "lora_dropout": settings.lora_dropout,
+            "target_modules": list(settings.target_modules),
+            "layers_to_transform": list(layers) if layers is not None else None,
+            "bias": "none",
+            "init_lora_weights": True,
+            # only where it says something: files of runs from before it have to stay what they are
+            **({"use_rslora": True} if settings.use_rslora else {}),
+        }
+
+    def from_peft(self, parts: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        """See :class:`~recbole_apa.adapters.kind.AdapterKind`: A, (r, d_in), and B, (d_out, r)."""
+        a, b = parts
+        if a.shape[0] != b.shape[1] or not a.shape[0]:
+            raise ValueError(f"do not fit each other, {tuple(a.shape)} and {tuple(b.shape)}")
+        return parts
+
+    def parameter_groups(self, parameters: list[nn.Parameter], settings: TrainSettings) -> list[ParameterGroup]:
+        """See :class:`~recbole_apa.adapters.kind.AdapterKind`. With LoRA+ (Hayou et al., 2024) B has a rate of its
+        own."""
+        if settings.loraplus_lr_ratio == 1.0:
+            return [{"params": parameters}]
+        faster = settings.learning_rate * settings.loraplus_lr_ratio
+        return [{"params": parameters[0::2]}, {"params": parameters[1::2], "lr": faster}]

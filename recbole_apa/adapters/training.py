@@ -8,9 +8,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from recbole_apa.adapters.kind import ParameterGroup
 from recbole_apa.core.errors import TrainingError
 from recbole_apa.core.seeding import drawn_for
 from recbole_apa.core.settings import TrainSettings
+
+Groups = Callable[[list[nn.Parameter], TrainSettings], list[ParameterGroup]]
+"""See :meth:`~recbole_apa.adapters.kind.AdapterKind.parameter_groups`."""
 
 
 @dataclass
@@ -41,16 +45,26 @@ class AdapterCourse:
     loss alone.
 
     Args:
-        parameters: trained in place; A and B in turn.
+        parameters: trained in place.
         n_batches: batches per epoch.
+        groups: what the optimiser trains of them; None trains all at one rate.
     """
 
-    def __init__(self, parameters: list[nn.Parameter], n_batches: int, settings: TrainSettings, shard: int) -> None:
+    def __init__(
+        self,
+        parameters: list[nn.Parameter],
+        n_batches: int,
+        settings: TrainSettings,
+        shard: int,
+        groups: Groups | None = None,
+    ) -> None:
         self.parameters, self.settings, self.shard = parameters, settings, shard
         self.history = ShardHistory()
         self.epoch = 0
         self._optimizer = torch.optim.AdamW(
-            _groups(parameters, settings), lr=settings.learning_rate, weight_decay=settings.weight_decay
+            groups(parameters, settings) if groups else parameters,  # type: ignore[arg-type]
+            lr=settings.learning_rate,
+            weight_decay=settings.weight_decay,
         )
         n_steps = settings.epochs * n_batches
         warmup = round(settings.warmup_ratio * n_steps)
@@ -112,14 +126,6 @@ class AdapterCourse:
         self._optimizer.step()
         self._schedule.step()
         self.history.step_losses.append(loss)
-
-
-def _groups(parameters: list[nn.Parameter], settings: TrainSettings) -> list[dict[str, Any]]:
-    """What the optimiser trains; with LoRA+ B has a rate of its own."""
-    if settings.loraplus_lr_ratio == 1.0:
-        return [{"params": parameters}]
-    faster = settings.learning_rate * settings.loraplus_lr_ratio
-    return [{"params": parameters[0::2]}, {"params": parameters[1::2], "lr": faster}]
 
 
 def train_adapter(

@@ -1,4 +1,4 @@
-"""From hidden states to answers: s = sigmoid(z_yes - z_no), and the losses (DESIGN section 3)."""
+"""From hidden states to answers: s = sigmoid(z_yes - z_no), and the losses (docs/how-it-works.md)."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -8,6 +8,7 @@ from accelerate.utils import align_module_device
 from torch import Tensor
 from torch.nn import functional as F
 
+from recbole_apa.backbone.family import family_of
 from recbole_apa.backbone.prompt_encoder import AnswerTokens
 
 
@@ -16,17 +17,15 @@ class AnswerHead:
     scale or the cap that some families put on their logits."""
 
     def __init__(self, model: Any, answers: AnswerTokens) -> None:
-        self.head = model.get_output_embeddings()
+        family = family_of(model)
+        self.head = family.head(model)
         self.answers = answers
         rows = torch.tensor([answers.no, answers.yes])
         with align_module_device(self.head):
             bias = getattr(self.head, "bias", None)
             self._pair: Tensor = self.head.weight[rows].float()
             self._pair_bias = None if bias is None else bias[rows].float()
-        config = model.config.get_text_config()
-        self._factor = getattr(config, "logit_scale", None) or 1.0  # Cohere
-        self._factor /= getattr(config, "logits_scaling", None) or 1.0  # Granite
-        self._cap: float | None = getattr(config, "final_logit_softcapping", None)  # Gemma 2
+        self._scaled = family.logit_scale(model)
 
     def logits(self, hidden: Tensor) -> Tensor:
         """z_no and z_yes: (m, d) -> (m, 2), float32."""
@@ -55,16 +54,6 @@ class AnswerHead:
             return F.binary_cross_entropy_with_logits(self.margins(hidden), labels.float())
         logits = self._scaled(self.head(hidden).float())  # (m, vocabulary)
         return F.cross_entropy(logits, torch.where(labels.long() == 1, self.answers.yes, self.answers.no))
-
-    def answer_mass(self, hidden: Tensor) -> Tensor:
-        """p_yes + p_no over the vocabulary: (m, d) -> (m,). Small where the model would say something else."""
-        p = torch.softmax(self._scaled(self.head(hidden).float()), dim=1)
-        return p[:, self.answers.yes] + p[:, self.answers.no]
-
-    def _scaled(self, logits: Tensor) -> Tensor:
-        if self._factor != 1.0:
-            logits = logits * self._factor
-        return logits if self._cap is None else torch.tanh(logits / self._cap) * self._cap
 
 
 def gather_positions(hidden: Tensor, positions: Sequence[Sequence[int]]) -> Tensor:

@@ -10,7 +10,7 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
-from recbole_apa.adapters.lora import MergeMode
+from recbole_apa.adapters.mixture import MergeMode
 from recbole_apa.backbone.engine import FrozenPass, ScoringEngine
 from recbole_apa.backbone.prompt_encoder import TokenizedPrompt
 from recbole_apa.backbone.shared_prefix import PromptList, SharedPass, group_by_prefix

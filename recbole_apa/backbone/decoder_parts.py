@@ -5,7 +5,7 @@ long as the decoder's own, and a stand-in keeps the place of every layer that be
 """
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from torch import Tensor, nn
@@ -35,17 +35,16 @@ class StandIn(nn.Module):
         return getattr(self.layer, name)
 
 
-def decoder_view(decoder: Any, layers: Sequence[nn.Module], keep_norm: bool) -> Any:
-    """The same decoder with other modules in its layers' places.
+def decoder_view(decoder: Any, instead: Mapping[str, nn.Module], left_out: str | None) -> Any:
+    """The same decoder with other modules in some places.
 
     Args:
-        layers: as many as the decoder has.
-        keep_norm: whether the norm follows the layers.
+        instead: name -> module, e.g. a list of as many layers as the decoder has.
+        left_out: the name of a module that does nothing in the view.
     """
-    visible_data = copy.copy(decoder)
-    visible_data.__dict__.pop("forward", None)  # accelerate's is bound to the whole decoder
-    visible_data._modules = dict(decoder._modules)
-    visible_data._modules["layers"] = nn.ModuleList(layers)
-    if not keep_norm:
-        visible_data._modules["norm"] = nn.Identity()
-    return visible_data
+    view = copy.copy(decoder)
+    view.__dict__.pop("forward", None)  # accelerate's is bound to the whole decoder
+    view._modules = {**decoder._modules, **instead}
+    if left_out is not None:
+        view._modules[left_out] = nn.Identity()
+    return view

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from recbole_apa.adapters.bank import AdapterBank
-from recbole_apa.adapters.lora import MergeMode
+from recbole_apa.adapters.mixture import MergeMode
 from recbole_apa.backbone.answer_head import AnswerHead, gather_positions
 from recbole_apa.backbone.load import Backbone
 from recbole_apa.backbone.placement import checkpoint_layers, is_offloaded
@@ -114,7 +114,7 @@ class ScoringEngine:
         self.bank = AdapterBank(backbone.model, self.decoder.layer_prefixes(), adapters)
         self.offloaded = is_offloaded(backbone.model)
         if gradient_checkpointing:
-            checkpoint_layers(self.decoder.decoder.layers[self.decoder.n_trunk :], self.bank.mixture)
+            checkpoint_layers(self.decoder.layers[self.decoder.n_trunk :], self.bank.mixture)
             self.decoder.checkpointed = True
         self.cache = ActivationCache(cache_bytes)
         self._encoded: dict[PromptInput, TokenizedPrompt] = {}

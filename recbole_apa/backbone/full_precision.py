@@ -7,6 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from recbole_apa.backbone.family import family_of
+
 HALVES = (torch.bfloat16, torch.float16)
 
 
@@ -22,12 +24,13 @@ def in_float32(model: Any, decoder: Any) -> Iterator[None]:
     """Passes inside compute in float32, whatever the weights' type.
 
     Args:
-        decoder: the model's, with ``layers``; what stands in it beside them is cast likewise. Of the embedding table
-            only the rows that are read are.
+        decoder: the model's; what stands in it beside its layers is cast likewise. Of the embedding table only the rows
+            that are read are.
     """
-    table = model.get_input_embeddings()
-    modules = [child for child in decoder.children() if child is not decoder.layers and child is not table]
-    casts = [_Cast(module) for module in (*modules, *decoder.layers)]
+    family = family_of(model)
+    table, layers = family.embeddings(model), family.layers_of(decoder)
+    modules = [child for child in decoder.children() if child is not layers and child is not table]
+    casts = [_Cast(module) for module in (*modules, *layers)]
     hooks = [table.register_forward_hook(lambda module, given, rows: rows.float())]
     for cast in casts:
         hooks.append(cast.module.register_forward_pre_hook(cast.take))

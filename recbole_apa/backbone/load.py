@@ -13,7 +13,8 @@ from recbole_apa.backbone.default_model import PACKAGED, packaged_model_folder
 from recbole_apa.backbone.placement import placed_by, sorted_tensors
 from recbole_apa.backbone.quantization import keep_differentiable, quantization_config
 from recbole_apa.core.errors import BackboneError
-from recbole_apa.core.settings import BackboneSettings, PlacementSettings
+from recbole_apa.core.execution import PlacementSettings
+from recbole_apa.core.settings import BackboneSettings
 from recbole_apa.core.system.surroundings import refuse_stripped
 
 
@@ -55,6 +56,7 @@ def load_backbone(
     if settings.quantization:
         quantized = quantization_config(settings.quantization, dtype)
         placed = {"device_map": {"": device}, **placed, "quantization_config": quantized}
+    bars = transformers_logging.is_progress_bar_enabled()
     transformers_logging.disable_progress_bar()
     try:
         tokenizer = AutoTokenizer.from_pretrained(source, **options)
@@ -68,7 +70,8 @@ def load_backbone(
     except (OSError, ValueError, ImportError) as error:
         raise BackboneError(_not_loadable(name, error)) from error
     finally:
-        transformers_logging.enable_progress_bar()
+        if bars:
+            transformers_logging.enable_progress_bar()
     if not tokenizer.is_fast:
         raise BackboneError(f"backbone {name}: its tokenizer has no fast version, which is needed to place the answers")
     model.requires_grad_(False)

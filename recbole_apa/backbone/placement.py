@@ -3,16 +3,16 @@ computed again in the backward pass."""
 
 import contextlib
 import ctypes
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from accelerate.utils import align_module_device
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint, set_checkpoint_early_stop
 
-from recbole_apa.adapters.lora import Mixture
+from recbole_apa.adapters.mixture import Mixture
 from recbole_apa.core.errors import BackboneError
-from recbole_apa.core.settings import PlacementSettings
+from recbole_apa.core.execution import PlacementSettings
 
 _M_MMAP_THRESHOLD = -3
 """Of glibc's malloc.h."""
@@ -51,7 +51,7 @@ def sorted_tensors(model: nn.Module) -> Iterator[tuple[str, Tensor]]:
             yield name, getattr(module, leaf)
 
 
-def checkpoint_layers(layers: nn.ModuleList, mixture: Mixture) -> None:
+def checkpoint_layers(layers: Iterable[nn.Module], mixture: Mixture) -> None:
     """Let layers keep their input alone for the backward pass, and compute the rest again there; the gradients are the
     same bits.
 

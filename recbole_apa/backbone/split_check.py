@@ -94,7 +94,7 @@ def _lengths(config: Any) -> Iterator[int]:
 
 
 def _probe(decoder: SplitDecoder, n_tokens: int) -> list[int]:
-    n_words = decoder.model.get_input_embeddings().weight.shape[0]
+    n_words = decoder.family.embeddings(decoder.model).weight.shape[0]
     return torch.randint(n_words, (n_tokens,), generator=torch.Generator().manual_seed(0)).tolist()
 
 

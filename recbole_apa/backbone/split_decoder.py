@@ -4,16 +4,15 @@ Prompts are padded on the right. Attention is causal, so no real position sees t
 states do not depend on it.
 """
 
-import functools
-import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from recbole_apa.adapters.lora import home_of
-from recbole_apa.backbone.decoder_parts import StandIn, decoder_view
+from recbole_apa.adapters.mixture import home_of
+from recbole_apa.backbone.decoder_parts import StandIn
+from recbole_apa.backbone.family import family_of
 from recbole_apa.core.errors import BackboneError
 
 
@@ -32,8 +31,10 @@ class SplitDecoder:
 
     def __init__(self, model: Any, trunk_layers: int | float) -> None:
         self.model = model
-        self.decoder = model.get_decoder() if hasattr(model, "get_decoder") else model.model
-        self.n_layers = _layer_count(self.decoder)
+        self.family = family_of(model)
+        self.decoder = self.family.decoder(model)
+        self.layers = list(self.family.layers_of(self.decoder))
+        self.n_layers = len(self.layers)
         share = isinstance(trunk_layers, float) and trunk_layers < 1
         self.n_trunk = round(trunk_layers * self.n_layers) if share else int(trunk_layers)
         if not 0 <= self.n_trunk < self.n_layers:
@@ -44,26 +45,27 @@ class SplitDecoder:
         """Whether the upper layers are computed again in the backward pass."""
         self.caches_keys = True
         """Whether a beginning that prompts have in common is kept as keys and values."""
-        layers = list(self.decoder.layers)
-        self._stand_ins = [StandIn(layer) for layer in layers]
-        trunk = [*layers[: self.n_trunk], *self._stand_ins[self.n_trunk :]]
-        self._trunk_view = decoder_view(self.decoder, trunk, keep_norm=False)
+        self._stand_ins = [StandIn(layer) for layer in self.layers]
+        trunk = [*self.layers[: self.n_trunk], *self._stand_ins[self.n_trunk :]]
+        self._trunk_view = self.family.view(self.decoder, trunk, keep_norm=False)
 
     @property
     def device(self) -> torch.device:
         """Where the embedding table lies, or is brought."""
-        return home_of(self.model.get_input_embeddings())
+        return home_of(self.family.embeddings(self.model))
 
     @property
     def hidden_size(self) -> int:
         """d."""
-        return self.model.get_input_embeddings().weight.shape[1]
+        return int(self.family.embeddings(self.model).weight.shape[1])
 
     def layer_prefixes(self) -> list[str]:
         """Names of the layers that carry adapters, as prefixes."""
         if not self.n_trunk:
             return [""]
-        path = next(name for name, module in self.model.named_modules() if module is self.decoder.layers)
+        path = next(
+            name for name, module in self.model.named_modules() if module is self.family.layers_of(self.decoder)
+        )
         return [f"{path}.{i}." for i in range(self.n_trunk, self.n_layers)]
 
     def upper_layers(self) -> list[int] | None:
@@ -77,7 +79,7 @@ class SplitDecoder:
         if self.n_trunk:
             activations = self._trunk_view(input_ids=padded, use_cache=False).last_hidden_state
         else:
-            activations = self.model.get_input_embeddings()(padded)
+            activations = self.family.embeddings(self.model)(padded)
         return [row[: len(ids)].clone() for row, ids in zip(activations, prompts, strict=True)]
 
     def upper(self, activations: Sequence[Tensor]) -> Tensor:
@@ -86,13 +88,13 @@ class SplitDecoder:
             activations = [s.to(self.device) for s in activations]
         padded = _pad(activations).to(self.device)  # from the CPU one copy for all
         if self.checkpointed and torch.is_grad_enabled():
-            for layer in self.decoder.layers[self.n_trunk :]:
+            for layer in self.layers[self.n_trunk :]:
                 layer.training = True  # of the layer alone, for transformers' sake; RecBole's eval() takes it back
         return self.upper_pass(padded)
 
     def embed(self, ids: Sequence[int]) -> Tensor:
         """Rows of the embedding table, (len(ids), d)."""
-        out: Tensor = self.model.get_input_embeddings()(torch.tensor(ids).to(self.device))
+        out: Tensor = self.family.embeddings(self.model)(torch.tensor(ids).to(self.device))
         return out
 
     def embed_each(self, rows: Sequence[Sequence[int]]) -> list[Tensor]:
@@ -105,7 +107,7 @@ class SplitDecoder:
         Args:
             cache: keys and values of what stands before, of transformers' kind; it takes the new ones.
         """
-        return embedded if not self.n_trunk else _run(self._trunk_view, embedded, cache)
+        return embedded if not self.n_trunk else self.family.run(self._trunk_view, embedded, cache)
 
     def upper_pass(self, activations: Tensor, cache: Any = None) -> Tensor:
         """Final hidden states of rows of trunk states: (b, t, d) -> (b, t, d).
@@ -114,33 +116,11 @@ class SplitDecoder:
             cache: as in :meth:`trunk_pass`.
         """
         if not self.n_trunk:
-            return _run(self.decoder, activations, cache)
+            return self.family.run(self.decoder, activations, cache)
         # made for this call alone: others run at the same time, with states of their own
-        given = StandIn(self.decoder.layers[self.n_trunk - 1], activations)
-        layers = [*self._stand_ins[: self.n_trunk - 1], given, *self.decoder.layers[self.n_trunk :]]
-        return _run(decoder_view(self.decoder, layers, keep_norm=True), activations, cache)
-
-
-def _run(decoder: Any, embedded: Tensor, cache: Any) -> Tensor:
-    named = {} if cache is None else {_cache_argument(type(decoder).forward): cache}
-    out: Tensor = decoder(inputs_embeds=embedded, use_cache=cache is not None, **named).last_hidden_state
-    return out
-
-
-@functools.cache
-def _cache_argument(forward: Callable[..., Any]) -> str:
-    """How a decoder calls its cache: transformers renamed the argument in 5.24."""
-    return "cache" if "cache" in inspect.signature(forward).parameters else "past_key_values"
-
-
-def _layer_count(decoder: Any) -> int:
-    layers = getattr(decoder, "layers", None)
-    if not isinstance(layers, nn.ModuleList) or not hasattr(decoder, "norm"):
-        raise BackboneError(
-            f"the backbone's decoder ({type(decoder).__name__}) has no `layers` and `norm`; expected a decoder of "
-            "the Llama kind (Llama, Mistral, Qwen, SmolLM, ...)"
-        )
-    return len(layers)
+        given = StandIn(self.layers[self.n_trunk - 1], activations)
+        layers = [*self._stand_ins[: self.n_trunk - 1], given, *self.layers[self.n_trunk :]]
+        return self.family.run(self.family.view(self.decoder, layers, keep_norm=True), activations, cache)
 
 
 def _pad(rows: Sequence[Tensor]) -> Tensor:

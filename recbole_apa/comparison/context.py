@@ -12,14 +12,15 @@ import numpy as np
 from recbole_apa.backbone.engine import ActivationCache
 from recbole_apa.core.seeding import digest_of, hash_order
 from recbole_apa.data.forgotten import PAIR, Digester, Forgotten, Scope, digests_of
+from recbole_apa.data.loaders import Loaders
 from recbole_apa.data.presplit_files import Layout, write_presplit
 from recbole_apa.data.samples import Sample
 from recbole_apa.data.splits import SPLITS
 from recbole_apa.data.visible_data import VisibleData
 from recbole_apa.evaluation.candidates import CandidateLists, candidates_asked, draw_candidates
 from recbole_apa.pipeline.build import build_data, start_logging
+from recbole_apa.pipeline.config import APAConfig
 from recbole_apa.pipeline.idle_options import say_idle
-from recbole_apa.pipeline.recbole_bridge import APAConfig
 from recbole_apa.pipeline.recbole_models import NAME
 from recbole_apa.runs.lock import run_lock
 
@@ -39,7 +40,7 @@ class ComparisonContext:
     folder: Path
     """Scratch: runs and pre-split files; deleted at the end."""
     config: APAConfig
-    data: tuple[Any, Any, Any]
+    data: Loaders
     ranking: CandidateLists | None = None
     """What is ranked; None where test samples are judged by their labels."""
     ranking_config: APAConfig | None = None
@@ -50,21 +51,19 @@ class ComparisonContext:
     @property
     def splits(self) -> dict[str, list[Sample]]:
         """Samples of the three parts."""
-        found: dict[str, list[Sample]] = self.data[0]._dataset.splits
-        return found
+        return self.data.train_set.splits
 
     @property
     def train_rows(self) -> Sequence[tuple[str, int]]:
         """Item and label of every training target, drawn or not."""
-        rows: Sequence[tuple[str, int]] = self.data[0]._dataset.train_rows
-        return rows
+        return self.data.train_set.train_rows
 
     @property
     def item_columns(self) -> list[str]:
         """Columns of the ``.item`` file besides the id."""
         columns = (self.config["load_col"] or {"item": "*"}).get("item") or []
         if columns == "*":  # what was read of the file
-            frame = self.data[0]._dataset.item_feat
+            frame = self.data.train_set.item_feat
             columns = [] if frame is None else list(frame.columns)
         return [name for name in columns if name != self.config["ITEM_ID_FIELD"]]
 
@@ -78,7 +77,7 @@ class ComparisonContext:
         """SHA-256 over the data and over what every sample of each part says: two draws of one dataset differ."""
         told = (part for name in SPLITS for part in (name, *(s.digest() for s in self.splits[name])))
         lists = [part for items in self.ranking.items for part in items] if self.ranking else []
-        return digest_of(self.data[0]._dataset.old_digest, *told, *lists).hex()
+        return digest_of(self.data.train_set.old_digest, *told, *lists).hex()
 
     def judged(self, samples: Sequence[Sample]) -> list[Sample]:
         """What a method scores, given its own version of the test samples: these, or their candidates."""
@@ -118,12 +117,11 @@ class ComparisonContext:
 
     def presplit_without(self, user: str, item: str) -> Path:
         """Pre-split files of the same samples without an interaction: dropped as a target, rewritten in histories."""
-        dataset = self.data[0]._dataset
+        dataset = self.data.train_set
         roles = {name: frozenset(s.sample_id for s in self.splits[name]) for name in SPLITS}
         hidden = Forgotten(scopes=digests_of([Scope(PAIR, user, item)], Digester()))
         config = APAConfig("APA", self.dataset, list(self.config_files), dict(self.options))
-        config.visible_data = VisibleData((hidden,), roles=roles, cutoffs=dataset.cutoffs)
-        left = build_data(config)[0]._dataset.splits
+        left = build_data(config, VisibleData((hidden,), roles=roles, cutoffs=dataset.cutoffs)).train_set.splits
         folder = self.folder / "rows_without"
         shutil.rmtree(folder, ignore_errors=True)
         write_presplit(folder, NAME, left, Path(self.config["data_path"]), self.layout)
@@ -149,7 +147,7 @@ def open_context(
     data = build_data(config)
     if "NDCG" not in map(str.upper, asked["metrics"]):
         asked["metrics"] = [*asked["metrics"], "NDCG"]
-    lists = _draw(data[0]._dataset, n, config["seed"])
+    lists = _draw(data.train_set, n, config["seed"])
     return ComparisonContext(dataset, config_files, by_labels, folder, config, data, lists, asked)
 
 

@@ -9,6 +9,8 @@ import torch
 from recbole_apa.adapters.aggregation import cosine
 from recbole_apa.core.errors import RequestError, SettingsError
 from recbole_apa.core.seeding import hash_order
+from recbole_apa.data.dataset import APADataset
+from recbole_apa.data.loaders import Loaders
 from recbole_apa.pipeline.build import RunResult
 from recbole_apa.unlearning.approximate.unlearner import Part
 from recbole_apa.unlearning.stage import data_left
@@ -18,7 +20,7 @@ N_NEIGHBOURS = 5
 """Retained samples nearest to each forgotten one."""
 MOST_RETAINED = 300
 """Retained samples on which models are judged, at most."""
-Asked = dict[str, list[Any]]
+RequestArguments = dict[str, list[Any]]
 """Arguments of :func:`~recbole_apa.unlearn`: ``users``, ``items`` or ``interactions``."""
 
 
@@ -58,7 +60,7 @@ class ForgetRequest:
         if self.items_with and "=" not in self.items_with:
             raise SettingsError(f"forget_items_with: found {self.items_with!r}, expected column=word")
 
-    def draw(self, dataset: Any, seed: int) -> Asked:
+    def draw(self, dataset: APADataset, seed: int) -> RequestArguments:
         """What :func:`~recbole_apa.unlearn` is asked: at least one user, item or interaction.
 
         Args:
@@ -85,7 +87,7 @@ class ForgetRequest:
             order.sort(key=lambda user: counts[user], reverse=self.who == "core")
         return {"users": order[: _how_many(self.n_users, self.users_ratio, len(users), "users")]}
 
-    def requests(self, asked: Asked) -> list[Asked]:
+    def requests(self, asked: RequestArguments) -> list[RequestArguments]:
         """What was drawn, as requests: one, or one for each thing."""
         if not self.one_by_one:
             return [asked]
@@ -102,7 +104,7 @@ def _how_many(number: int, share: float, total: int, what: str) -> int:
 class Step:
     """One request, with prompts as they are when it comes: ``forget``, ``retain``, ``valid``."""
 
-    asked: Asked
+    asked: RequestArguments
     parts: Mapping[str, Part]
 
 
@@ -112,12 +114,12 @@ class ForgetTask:
     (training samples as they were, dropped or rewritten since), ``retain`` (training samples that remain, at most 300),
     ``neighbours`` (remaining ones nearest to a forgotten one), ``test``."""
 
-    asked: Asked
+    asked: RequestArguments
     steps: list[Step]
     judged: Mapping[str, Part]
 
 
-def open_task(made: RunResult, valid: Any, request: ForgetRequest, seed: int) -> ForgetTask:
+def open_task(made: RunResult, valid: APADataset, request: ForgetRequest, seed: int) -> ForgetTask:
     """Draw the request, and gather prompts as they are before it.
 
     Args:
@@ -127,7 +129,7 @@ def open_task(made: RunResult, valid: Any, request: ForgetRequest, seed: int) ->
     Raises:
         RequestError: no training sample is affected.
     """
-    asked = request.draw(made.data[0]._dataset, seed)
+    asked = request.draw(made.data.train_set, seed)
     found = next(_steps(made, valid, [asked]), None)
     if found is None:
         raise RequestError("what is to be forgotten affects no training sample; ask for more")
@@ -139,18 +141,18 @@ def open_task(made: RunResult, valid: Any, request: ForgetRequest, seed: int) ->
         "forget": forget,
         "retain": retain.some(hash_order(retain.ids, seed, "judged")[:MOST_RETAINED]),
         "neighbours": _nearest(made, forget, retain),
-        "test": Part.of(left[2]._dataset, made.model),
+        "test": Part.of(left.test_set, made.model),
     }
     return ForgetTask(asked, steps, judged)
 
 
-def _steps(made: RunResult, valid: Any, requests: Sequence[Asked]) -> Iterator[tuple[Step, Any]]:
+def _steps(made: RunResult, valid: APADataset, requests: Sequence[RequestArguments]) -> Iterator[tuple[Step, Loaders]]:
     """Each request that affects a training sample, given the ones before it, and the data that it leaves."""
     now, gone = made.data, dict[str, list[Any]]()
     for asked in requests:
         gone = {kind: [*gone.get(kind, []), *things] for kind, things in asked.items()}
         left = data_left(made, **gone)
-        old, new = now[0]._dataset, left[0]._dataset
+        old, new = now.train_set, left.train_set
         digests = {s.sample_id: s.digest() for s in new.samples}
         affected = [i for i, s in enumerate(old.samples) if digests.get(s.sample_id) != s.digest()]
         if affected:

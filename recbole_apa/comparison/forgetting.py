@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from recbole_apa.comparison.context import ComparisonContext, context_in
-from recbole_apa.comparison.forget_task import ForgetRequest, ForgetTask, open_task
+from recbole_apa.comparison.forget_task import ForgetRequest, open_task
 from recbole_apa.comparison.methods.sharded import AdapterMethod
 from recbole_apa.comparison.registry import ADAPTERS
 from recbole_apa.comparison.report.forgetting import write_forgetting
@@ -26,23 +26,14 @@ from recbole_apa.comparison.row import (
     row_key,
 )
 from recbole_apa.core.errors import SettingsError
-from recbole_apa.evaluation.forgetting_metrics import (
-    activation_distance,
-    confidence,
-    entropy_membership,
-    half_jeffreys,
-    js_divergence,
-    local_residual,
-    membership_auc,
-    own_label,
-    rmia_auc,
-)
-from recbole_apa.evaluation.metrics import auc, mean_log_loss
+from recbole_apa.core.options import nearest
+from recbole_apa.data.loaders import Loaders
+from recbole_apa.evaluation.measures import FORGETTING_MEASURES, Seen
 from recbole_apa.pipeline.build import RunResult
+from recbole_apa.pipeline.plugins import import_plugins_of
 from recbole_apa.runs.log import own_log
+from recbole_apa.unlearning.approximate import APPROXIMATE_METHODS, ApproximateUnlearner
 from recbole_apa.unlearning.approximate.method_names import is_approximate, parse_choice
-from recbole_apa.unlearning.approximate.unlearner import NAMES as APPROXIMATE
-from recbole_apa.unlearning.approximate.unlearner import ApproximateUnlearner
 
 ORIGINAL, OTHER_SEED = "Original (do nothing)", "Retraining, another seed"
 ALWAYS = (ORIGINAL, REFERENCE, OTHER_SEED)
@@ -92,14 +83,17 @@ def compare_forgetting(
     Raises:
         SettingsError: a name that is neither, or settings that the method does not have.
     """
+    import_plugins_of(config_file_list, config_dict or {})
     approximate = {name for name in names if is_approximate(name)}
     for name in approximate:
         parse_choice(name)
     unknown = sorted(set(names) - approximate - set(ADAPTERS))
     if unknown:
+        known = [*APPROXIMATE_METHODS, *ADAPTERS]
+        near = nearest(unknown[0].partition(":")[0], known, 0.6)
         raise SettingsError(
-            f"found {', '.join(unknown)}; expected methods that forget with an adapter: "
-            f"{', '.join([*APPROXIMATE, *ADAPTERS])}"
+            f"found {', '.join(unknown)}; expected methods that forget with an adapter: {', '.join(known)}"
+            + (f"; did you mean {near!r}?" if near else "")
         )
     target = Path(folder) if folder else Path("saved") / f"forget-{dataset}"
     with context_in(target, dataset, config_file_list, config_dict or {}) as context:
@@ -136,7 +130,7 @@ class _Round:
         """The original model, the task, and the models that were trained without the data."""
         original = self._method(REFERENCE, self.seed)
         self.original, made = original, original.made
-        self.task = open_task(made, self.context.data[1]._dataset, self.request, self.seed)
+        self.task = open_task(made, self.context.data.valid_set, self.request, self.seed)
         self.factors, cache = made.model.engine.bank.extract(0), made.model.engine.cache
         self.before = self._answers(original, REFERENCE)
         self.without: dict[str, Answers] = {}
@@ -167,9 +161,10 @@ class _Round:
             after = self._answers(self.original, REFERENCE)
         else:
             after, cost, before, goal = self._sharded(name)
-        outs = [found for other, found in self.without.items() if other != name]
-        rmia = _rmia(after, outs, self.task)
-        figures = figures_of(after, before, goal, self.task) | ({} if rmia is None else {"rmia_auc": rmia})
+        others = [found for other, found in self.without.items() if other != name]
+        judged = self.task.judged
+        labels = {part: judged[part].labels for part in JUDGED}
+        figures = figures_of(Seen(after, before, goal, others, labels), len(judged["forget"]))
         figures["n_requests"] = len(self.task.steps)
         if cost.seconds is not None:
             figures["unlearn_seconds"] = round(cost.seconds, 3)
@@ -177,7 +172,7 @@ class _Round:
             figures["peak_memory_bytes"] = cost.peak_bytes
         return figures, after["test"]
 
-    def _method(self, name: str, seed: int, data: tuple[Any, Any, Any] | None = None) -> AdapterMethod:
+    def _method(self, name: str, seed: int, data: Loaders | None = None) -> AdapterMethod:
         changes, serving = ADAPTERS[name]
         method = AdapterMethod(self.context, {name: serving}, changes)
         if data is None:
@@ -203,7 +198,7 @@ class _Round:
             seconds = 0.0
             for step in self.task.steps:
                 unlearner = ApproximateUnlearner(made.model, factors, step.parts, self.seed, choice.settings, level)
-                seconds += unlearner.forget(choice.name, choice.objective)[0]
+                seconds += unlearner.forget(choice.method)[0]
                 factors, level = made.model.engine.bank.extract(0), unlearner.level
             return seconds
 
@@ -235,37 +230,7 @@ def _measure_cost(carry_out: Callable[[], float]) -> _Cost:
     return _Cost(seconds, peak[0])
 
 
-def _rmia(answers: Answers, outs: Sequence[Answers], task: ForgetTask) -> float | None:
-    """Membership by models that were trained without the data: the retrained ones, but for the row's own."""
-
-    def own(found: Answers, part: str) -> np.ndarray:
-        return own_label(found[part], task.judged[part].labels)
-
-    forget, test = (np.stack([own(found, part) for found in outs]) for part in ("forget", "test"))
-    return rmia_auc(own(answers, "forget"), own(answers, "test"), forget, test)
-
-
-def figures_of(answers: Answers, before: Answers, goal: Answers, task: ForgetTask) -> dict[str, float]:
-    """What is measured of one method.
-
-    Args:
-        before: of the model before the request.
-        goal: of the model trained without the data.
-    """
-    forget, test = task.judged["forget"], task.judged["test"]
-    s, s_goal = answers["forget"], goal["forget"]
-    out: dict[str, float | None] = {
-        "n_forget": len(forget),
-        "js_divergence": js_divergence(s, s_goal),
-        "half_jeffreys": half_jeffreys(s, s_goal),
-        "activation_distance": activation_distance(s, s_goal),
-        "local_residual": local_residual(s, s_goal, before["forget"]),
-        "forget_confidence": confidence(s, forget.labels),
-        "membership_auc": membership_auc(s, forget.labels, answers["test"], test.labels),
-        "entropy_membership": entropy_membership(s, answers.get("retain", np.empty(0)), answers["test"]),
-        "logloss": mean_log_loss(test.labels, answers["test"]),
-    }
-    for part in JUDGED:
-        if part in answers:
-            out["auc" if part == "test" else f"{part}_auc"] = auc(task.judged[part].labels, answers[part])
-    return {name: float(value) for name, value in out.items() if value is not None}
+def figures_of(seen: Seen, n_forget: int) -> dict[str, float]:
+    """What is measured of one method."""
+    found = {name: measure()(seen) for name, measure in FORGETTING_MEASURES.items()}
+    return {"n_forget": float(n_forget), **{name: float(value) for name, value in found.items() if value is not None}}

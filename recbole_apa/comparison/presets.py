@@ -8,7 +8,7 @@ from typing import Any
 from recbole_apa.core.errors import SettingsError
 from recbole_apa.core.options import refuse_unknown
 from recbole_apa.core.properties import properties_folder
-from recbole_apa.pipeline.recbole_bridge import read_yaml
+from recbole_apa.core.yaml import read_yaml
 
 KEYS = ("compare", "seeds", "options", "baseline_options", "slices", "forget")
 

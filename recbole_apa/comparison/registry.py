@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from recbole_apa.adapters.weight_rules import WEIGHT_RULES
 from recbole_apa.comparison.context import ComparisonContext
 from recbole_apa.comparison.method import Method
 from recbole_apa.comparison.methods.recbole import RecBoleMethod
@@ -10,10 +11,10 @@ from recbole_apa.comparison.methods.rules import RuleMethod
 from recbole_apa.comparison.methods.sharded import LEARNED, AdapterMethod, Serving
 from recbole_apa.comparison.row import REFERENCE
 from recbole_apa.core.errors import SettingsError
-from recbole_apa.core.options import nearest
+from recbole_apa.core.options import group_from, nearest
 from recbole_apa.core.settings import AggregationSettings
+from recbole_apa.core.yaml import parse_value
 from recbole_apa.evaluation.simple_rules import RULES
-from recbole_apa.pipeline.recbole_bridge import parse_value
 
 APA_ROWS = ("APA(D)", "APA(ND)")
 
@@ -110,13 +111,12 @@ def _ablation(name: str) -> tuple[dict[str, Any], Serving]:
         if not equals:
             raise SettingsError(f"--compare={name}: found {pair!r}, expected option=value, e.g. APA:partition=random")
         changes[key] = parse_value(value)
-    served = {key: changes.pop(key) for key in ("aggregation", "weight_rule", "tau", "n_neighbors") if key in changes}
-    checked = AggregationSettings(
-        aggregation=str(served.get("aggregation", "decomposition")),
-        weight_rule=str(served.get("weight_rule", _ADAPTIVE)),
-        tau=served.get("tau", "auto"),
-        n_neighbors=served.get("n_neighbors", "auto"),
-    )
+    served: dict[str, Any] = {
+        key: changes.pop(key) for key in ("aggregation", "weight_rule", "tau", "n_neighbors") if key in changes
+    }
+    usual = {"aggregation": "decomposition", "weight_rule": _ADAPTIVE, "tau": "auto", "n_neighbors": "auto"}
+    checked = group_from(AggregationSettings, {**usual, **served})
+    WEIGHT_RULES.find(checked.weight_rule)
     if "shard_size" in changes:
         changes["n_shards"] = None
     return changes, Serving(checked.aggregation, checked.weight_rule, served.get("tau"), served.get("n_neighbors"))

@@ -14,7 +14,7 @@ def single_shard_requests(made: RunResult) -> list[Pair]:
     that lie in the fewest.
     """
     shards: dict[Pair, set[int]] = {}
-    for sample in made.data[0]._dataset.samples:
+    for sample in made.data.train_set.samples:
         held = [(sample.user_id, sample.item_id), *((sample.user_id, e.item_id) for e in sample.history)]
         for pair in held:
             shards.setdefault(pair, set()).add(made.trainer.partition.shard_of[sample.sample_id])

@@ -13,21 +13,12 @@ from typing import Any
 import psutil
 
 from recbole_apa.core.files.whole import read_json, write_json
+from recbole_apa.core.option_table import LATER_OPTIONS
 from recbole_apa.core.seeding import digest_of
 
 FORMAT = 1
 DONE, FAILED = "done", "failed"
 ROWS = "rows"
-LATER_OPTIONS = {
-    "shared_prefixes": True,
-    "quantization": None,
-    "fused_shards": 1,
-    "use_rslora": False,
-    "loraplus_lr_ratio": 1.0,
-    "adapter_type": "lora",
-    "feedforward_modules": ["down_proj"],
-}
-"""Options that did not exist when the rows in benchmarks/results/ were made, with the value that changes nothing."""
 REFERENCE = "Retraining"
 """The row that the others are compared with."""
 

@@ -25,8 +25,9 @@ from recbole_apa.comparison.row import (
 )
 from recbole_apa.core.errors import SettingsError, TrainingError
 from recbole_apa.core.files.whole import write_json
-from recbole_apa.evaluation.metrics import auc, mean_log_loss
+from recbole_apa.evaluation.measures import SCORE_MEASURES
 from recbole_apa.evaluation.ranking import ranking_figures
+from recbole_apa.pipeline.plugins import import_plugins_of
 from recbole_apa.runs.log import own_log
 
 SAMPLES = "samples.json"
@@ -71,6 +72,7 @@ def compare(
     if seeds < 1:
         raise SettingsError(f"seeds: found {seeds}, expected at least 1")
     _check_options(baseline_options or {})
+    import_plugins_of(config_file_list, config_dict or {})
     rows_asked = row_names(names)
     target = Path(folder) if folder else Path("saved") / f"compare-{dataset}"
     with context_in(target, dataset, config_file_list, config_dict or {}) as context:
@@ -174,10 +176,11 @@ def _judge(context: ComparisonContext, found: Scored) -> tuple[dict[str, float],
         ranks = context.ranking.ranks(found.scores, context.splits["test"])
         return ranking_figures(context.ranking_config, ranks), [int(rank) for rank in ranks]
     labels = context.labels("test")
-    value = auc(labels, found.scores)
-    out = {} if value is None else {"auc": value}
-    if found.is_probability:
-        out["logloss"] = mean_log_loss(labels, found.scores)
+    out: dict[str, float] = {}
+    for name, measure in SCORE_MEASURES.items():
+        if found.is_probability or not measure.needs_probabilities:
+            value = measure()(labels, found.scores)
+            out |= {} if value is None else {name: value}
     return out, [round(float(s), 6) for s in found.scores]
 
 

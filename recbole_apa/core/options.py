@@ -1,46 +1,61 @@
-"""Options as YAML and command line give them, read as the dataclasses of ``settings``; unknown names are refused."""
+"""Options as YAML and command line give them, read as the dataclasses of the settings; unknown names are refused."""
 
 import difflib
 import math
+import os
 import types
 import typing
 from collections.abc import Iterable, Mapping
-from dataclasses import MISSING, fields
+from dataclasses import MISSING, Field, fields
 from typing import Any, TypeVar
 
 from recbole_apa.core.errors import SettingsError
-from recbole_apa.core.settings import GROUPS, NOT_OFFERED, APASettings, PlacementSettings
+from recbole_apa.core.execution import ExecutionSettings, PlacementSettings
+from recbole_apa.core.option import facts_of, found_and_expected, problem_of
+from recbole_apa.core.settings import GROUPS, APASettings
 
 T = TypeVar("T")
-GREATEST_SEED = 2**32 - 1
-"""What numpy takes."""
+NOT_OFFERED = {
+    "use_dora": "DoRA divides by the norm of the merged weight, and with a mixture for each sample that is a norm of a "
+    "d_out x d_in matrix a sample; use use_rslora, or plain LoRA",
+}
+"""Options of PEFT that somebody may look for, and why they are not there."""
 
 
-def settings_from(values: Mapping[str, Any]) -> APASettings:
+def settings_from(values: Mapping[str, object]) -> APASettings:
     """Build the settings from flat options; keys that are not ours are left to RecBole.
 
     Raises:
         SettingsError: everything that is missing, of the wrong type or out of its range together.
     """
-    groups: dict[str, Any] = {}
-    problems = []
-    for name, cls in GROUPS.items():
+    return _build(APASettings, values, GROUPS)
+
+
+def execution_from(values: Mapping[str, object]) -> ExecutionSettings:
+    """As :func:`settings_from`, of where and how the work is done."""
+    return _build(ExecutionSettings, values, {"placement": PlacementSettings})
+
+
+def group_from(group: type[T], values: Mapping[str, object]) -> T:
+    """As :func:`settings_from`, of one group of settings."""
+    return _build(group, values, {})
+
+
+def check_given(cls: type, values: Mapping[str, object]) -> None:
+    """Look at those fields of a settings class that are given at all.
+
+    Raises:
+        SettingsError: all that is of the wrong type or out of its range.
+    """
+    hints, problems = typing.get_type_hints(cls), []
+    for f in fields(cls):
         try:
-            groups[name] = _build(cls, values)
+            if f.name in values:
+                _read(f, hints[f.name], values)
         except SettingsError as error:
             problems.append(str(error))
-    seed: Any = values.get("seed")
-    if not isinstance(seed, int) or isinstance(seed, bool) or not 0 <= seed <= GREATEST_SEED:
-        problems.append(f"seed: found {seed!r}, expected a whole number from 0 to {GREATEST_SEED}")
     if problems:
         raise SettingsError("; ".join(problems))
-    return APASettings(seed=seed, **groups)
-
-
-def placement_from(values: Mapping[str, Any]) -> PlacementSettings:
-    """As :func:`settings_from`, of where the backbone lies."""
-    out: PlacementSettings = _build(PlacementSettings, values)
-    return out
 
 
 def refuse_unknown(keys: Iterable[str], known: Iterable[str]) -> None:
@@ -68,26 +83,35 @@ def nearest(name: str, names: Iterable[str], cutoff: float) -> str | None:
     return next(iter(difflib.get_close_matches(name, sorted(names), n=1, cutoff=cutoff)), None)
 
 
-def text_keys() -> set[str]:
-    """Settings that are texts: braces and colons in them are meant literally."""
-    return {name for cls in GROUPS.values() for name, hint in typing.get_type_hints(cls).items() if hint is str}
-
-
-def _build(cls: type[T], values: Mapping[str, Any]) -> T:
-    problems, arguments = [], {}
+def _build(cls: type[T], values: Mapping[str, object], groups: Mapping[str, type]) -> T:
+    """A settings class from flat options; its fields in ``groups`` are settings classes themselves."""
+    arguments: dict[str, Any] = {}
+    problems = []
     hints = typing.get_type_hints(cls)
     for f in fields(cls):  # type: ignore[arg-type]
-        if f.name not in values:
-            problems += [f"{f.name}: missing"] if f.default is MISSING else []
-            continue
-        value = _coerce(values[f.name], hints[f.name])
-        if value is _WRONG:
-            problems.append(f"{f.name}: found {values[f.name]!r}, expected {_type_name(hints[f.name])}")
-        else:
-            arguments[f.name] = value
+        try:
+            if f.name in groups:
+                arguments[f.name] = _build(groups[f.name], values, {})
+            elif f.name in values or f.default is MISSING:
+                arguments[f.name] = _read(f, hints[f.name], values)
+        except SettingsError as error:
+            problems.append(str(error))
     if problems:
         raise SettingsError("; ".join(problems))
     return cls(**arguments)
+
+
+def _read(f: "Field[Any]", hint: Any, values: Mapping[str, object]) -> object:
+    expected = facts_of(f).expected
+    if f.name not in values:
+        raise SettingsError(f"{f.name}: missing")
+    value = _coerce(values[f.name], hint)
+    if value is _WRONG:
+        raise SettingsError(found_and_expected(f.name, values[f.name], expected or type_name(hint)))
+    problem = problem_of(f, hint, value)
+    if problem:
+        raise SettingsError(problem)
+    return value
 
 
 _WRONG = object()
@@ -107,10 +131,14 @@ def _coerce(value: Any, hint: Any) -> Any:
         return _WRONG
     if hint is types.NoneType:
         return None if value is None else _WRONG
+    if origin is typing.Literal:  # which texts there are is looked at with the bounds
+        return value if isinstance(value, str) else _WRONG
     if origin is tuple:
         items = [value] if isinstance(value, str) else value
         whole = isinstance(items, (list, tuple)) and all(isinstance(v, str) for v in items)
         return tuple(items) if whole else _WRONG
+    if origin is os.PathLike:
+        return value if isinstance(value, os.PathLike) else _WRONG
     if origin is not None and issubclass(origin, Mapping):
         return dict(value) if isinstance(value, Mapping) else _WRONG
     if hint is float and type(value) in (int, float):
@@ -121,8 +149,11 @@ def _coerce(value: Any, hint: Any) -> Any:
     return value if type(value) is hint else _WRONG
 
 
-def _type_name(hint: Any) -> str:
-    if typing.get_origin(hint) in (typing.Union, types.UnionType):
-        return " or ".join(_type_name(h) for h in typing.get_args(hint))
+def type_name(hint: Any) -> str:
+    """A type in the words of a message."""
+    origin = typing.get_origin(hint)
+    if origin in (typing.Union, types.UnionType):
+        return " or ".join(dict.fromkeys(type_name(h) for h in typing.get_args(hint)))
     plain = {str: "text", int: "a whole number", float: "a number", bool: "true or false", types.NoneType: "null"}
-    return plain.get(hint) or ("a list of names" if typing.get_origin(hint) is tuple else "a mapping")
+    others = {typing.Literal: "text", tuple: "a list of names", os.PathLike: "a path"}
+    return plain.get(hint) or others.get(origin, "a mapping")

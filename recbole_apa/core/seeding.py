@@ -1,4 +1,4 @@
-"""Seeds and orders that depend on names, never on positions (DESIGN section 4.1).
+"""Seeds and orders that depend on names, never on positions (docs/how-it-works.md).
 
 A removed sample must not reshuffle the others, so every random choice is a function of the run's seed
 and of what the choice is about.

@@ -27,7 +27,6 @@ from recbole_apa.data.splits import SPLITS, draw_split, tallrec_split
 from recbole_apa.data.tokens import Tokens
 from recbole_apa.data.visible_data import VisibleData, content_digest
 
-SAMPLE_INDEX = "sample_index"
 LABEL_LIST_SUFFIX = "_list"
 
 
@@ -35,11 +34,11 @@ class APADataset(Dataset):
     """Splits RecBole's interactions into samples.
 
     ``build`` returns three datasets (training, validation, test) whose rows hold user, target item, label and the
-    history as ``item_id_list``, ``label_list`` (b, history_length; zeros on the right) and ``item_length``;
-    ``sample_index`` points into the dataset's ``samples``. Only drawn samples are made.
+    history as ``item_id_list``, ``label_list`` (b, history_length; zeros on the right) and ``item_length``.
+    Only drawn samples are made.
 
     Attributes:
-        samples: the samples, by ``sample_index``.
+        samples: the samples.
         labelled: all rows as an ``Interaction``, in the order of ``samples`` (ranking modes keep only liked rows
             in ``inter_feat``).
         item_texts: by internal item id.
@@ -66,8 +65,8 @@ class APADataset(Dataset):
     splits: dict[str, list[Sample]]
     inter_feat: Any
 
-    def __init__(self, config: Any) -> None:
-        self.visible_data: VisibleData = getattr(config, "visible_data", None) or VisibleData()
+    def __init__(self, config: Any, visible_data: VisibleData | None = None) -> None:
+        self.visible_data = visible_data or VisibleData()
         self.settings = read_settings(config).samples  # before any file is read
         super().__init__(config)
 
@@ -274,7 +273,6 @@ class APADataset(Dataset):
         declare(self.iid_field + self.config["LIST_SUFFIX"], FeatureType.TOKEN_SEQ, FeatureSource.INTERACTION, length)
         declare(self.label_field + LABEL_LIST_SUFFIX, FeatureType.TOKEN_SEQ, FeatureSource.INTERACTION, length)
         declare(self.config["ITEM_LIST_LENGTH_FIELD"], FeatureType.TOKEN, FeatureSource.INTERACTION, 1)
-        declare(SAMPLE_INDEX, FeatureType.TOKEN, FeatureSource.INTERACTION, 1)
 
     def _part(
         self, name: str, targets: np.ndarray, rows: Interactions, windows: Windows, settings: SampleSettings
@@ -296,7 +294,6 @@ class APADataset(Dataset):
                 self.iid_field + self.config["LIST_SUFFIX"]: item_list,
                 self.label_field + LABEL_LIST_SUFFIX: label_list,
                 self.config["ITEM_LIST_LENGTH_FIELD"]: n_history,
-                SAMPLE_INDEX: torch.arange(len(targets)),
             }
         )
         ranking = name != "train" and self.config["eval_type"] == EvaluatorType.RANKING

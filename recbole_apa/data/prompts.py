@@ -78,7 +78,7 @@ _TALLREC_INSTRUCTION = (
 )
 
 TEMPLATES: dict[str, PromptTemplate] = {
-    # the history as answered questions: what a small model reads best (DESIGN section 6)
+    # the history as answered questions: what a small model reads best (docs/benchmarks.md, Search)
     "list": PromptTemplate(frame="{history}{target}:", line="{item}:{answer}\n"),
     # the same, with the tally spelled out before the target
     "list_count": PromptTemplate(frame="{history}Liked {n_liked} of {n_history}.\n{target}:", line="{item}:{answer}\n"),

@@ -10,7 +10,7 @@ from typing import Any
 
 from recbole_apa.core.errors import SettingsError
 from recbole_apa.core.intervals import parse_intervals
-from recbole_apa.core.options import GREATEST_SEED
+from recbole_apa.core.settings import GREATEST_SEED
 from recbole_apa.data.eval_checks import eval_problems
 
 _STATES = ("debug", "info", "warning", "error", "critical")
@@ -135,12 +135,10 @@ _CHECKS: dict[str, tuple[Callable[[Any], bool], str]] = {
     "state": (_or_null(lambda v: str(v).lower() in _STATES), f"one of {', '.join(_STATES)}"),
     "reproducibility": _BOOL,
     "use_gpu": _BOOL,
-    "show_progress": _BOOL,
     "gpu_id": (_gpus, 'a GPU\'s number, or several, e.g. "0,1"'),
     "worker": (_whole(0), "a whole number"),
     "data_path": (_path, "a folder"),
     "checkpoint_dir": (_path, "a folder"),
-    "log_dir": (_or_null(_path), "a folder, or null"),
     "encoding": (_or_null(_encoding), "an encoding's name, e.g. utf-8 or latin-1"),
     "field_separator": (_text, 'a text, e.g. "\\t"'),
     "seq_separator": (_text, 'a text, e.g. " "'),

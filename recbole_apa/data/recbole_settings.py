@@ -1,25 +1,30 @@
 """Read the settings out of a RecBole ``Config``, once; the only place that knows both vocabularies."""
 
-from collections.abc import Callable
-from os import PathLike
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+import torch
+
 from recbole_apa.core.errors import SettingsError
-from recbole_apa.core.options import placement_from, settings_from
-from recbole_apa.core.settings import SETTING_KEYS, APASettings, PlacementSettings
+from recbole_apa.core.execution import ExecutionSettings
+from recbole_apa.core.option_table import SETTING_KEYS
+from recbole_apa.core.options import check_given, execution_from, settings_from
+from recbole_apa.core.settings import APASettings
 from recbole_apa.data.recbole_checks import is_number, is_whole
 
-# our field -> the RecBole option it is read from
-_FROM_RECBOLE = {"history_length": "MAX_ITEM_LIST_LENGTH", "max_grad_norm": "clip_grad_norm"}
-
-OPTION_KEYS: frozenset[str] = SETTING_KEYS - set(_FROM_RECBOLE)
+Check = Callable[[Mapping[str, object]], list[str]]
+"""All options by name -> what is wrong with some of them, in words."""
+FROM_RECBOLE = {"history_length": "MAX_ITEM_LIST_LENGTH", "max_grad_norm": "clip_grad_norm"}
+"""Our field -> the RecBole option it is read from, whose name a user knows."""
+OPTION_KEYS: frozenset[str] = SETTING_KEYS - set(FROM_RECBOLE)
 """Names a user may set for the settings."""
 
 
-def read_settings(config: Any) -> APASettings:
+def read_settings(config: Any, checks: Iterable[Check] = ()) -> APASettings:
     """
     Args:
         config: a RecBole ``Config``; best an ``APAConfig``, which brings the defaults of ``properties/``.
+        checks: of options whose values higher rooms know, such as names in their registries.
 
     Raises:
         SettingsError: all that is missing or out of range together.
@@ -30,6 +35,8 @@ def read_settings(config: Any) -> APASettings:
             "this Config has no defaults for APA; make it with recbole_apa.APAConfig(model, dataset, ...)"
         )
     problems = _problems(values)
+    for check in checks:
+        problems += check(values)
     # RecBole's names are the ones that a user knows, so they are not looked at under ours as well
     length, clip = values.get("MAX_ITEM_LIST_LENGTH"), values.get("clip_grad_norm")
     values["history_length"] = length if is_whole(length, 1) else 1
@@ -43,13 +50,28 @@ def read_settings(config: Any) -> APASettings:
     return settings
 
 
-def read_placement(config: Any) -> PlacementSettings:
-    """Where the backbone is to lie.
+def read_execution(config: Any) -> ExecutionSettings:
+    """Where and how the work is to be done.
 
     Raises:
         SettingsError: as :func:`read_settings`.
     """
-    return placement_from(config.final_config_dict)
+    return execution_from(_with_device_named(config.final_config_dict))
+
+
+def check_execution(config: Any) -> None:
+    """As :func:`read_execution`, for another model of RecBole's, whose options need not all be there.
+
+    Raises:
+        SettingsError: as :func:`read_settings`.
+    """
+    check_given(ExecutionSettings, _with_device_named(config.final_config_dict))
+
+
+def _with_device_named(values: Mapping[str, object]) -> dict[str, object]:
+    """The options with the device's name, which is torch's own object once RecBole has chosen it."""
+    device = values.get("device")
+    return {**values, "device": str(device) if isinstance(device, torch.device) else device}
 
 
 def _problems(values: dict[str, Any]) -> list[str]:
@@ -66,14 +88,7 @@ def _problems(values: dict[str, Any]) -> list[str]:
     out += [
         f"{name}: found {values[name]!r}, expected null: {why}" for name, why in _REFUSED.items() if values.get(name)
     ]
-    for name, (holds, expected) in _OF_THE_RUN.items():
-        if name in values and not holds(values[name]):
-            out.append(f"{name}: found {values[name]!r}, expected {expected}")
     return out
-
-
-def _at_least_0(value: Any) -> bool:
-    return is_number(value) and value >= 0
 
 
 _REFUSED = {
@@ -81,16 +96,6 @@ _REFUSED = {
     "dataset_save_path": "RecBole would read a pickle from there, which can run code",
     "dataloaders_save_path": "RecBole would read a pickle from there, which can run code",
 }
-_OF_THE_RUN: dict[str, tuple[Callable[[Any], bool], str]] = {
-    "trunk_cache_gib": (_at_least_0, "a number of at least 0"),
-    "keep_states": (lambda v: isinstance(v, bool), "true or false"),
-    "workers": (lambda v: v is None or is_whole(v, 1), "a whole number of at least 1"),
-    "ray_cpus": (_at_least_0, "a number of at least 0"),
-    "ray_gpus": (_at_least_0, "a number of at least 0"),
-    "ray_address": (lambda v: v is None or isinstance(v, str), "a text, e.g. auto, or null"),
-    "export_samples": (lambda v: v is None or isinstance(v, (str, PathLike)), "a folder, or null"),
-}
-"""Options that decide nothing of what a run computes."""
 
 
 def _is_clip(clip: Any) -> bool:

@@ -27,7 +27,7 @@ def tallrec_split(windows: Windows) -> dict[str, np.ndarray]:
     """TALLRec's movie split: users in order of first appearance, every position with 10 interactions before
     it, the last 10,000 of that list, the first 8/10 for training, 1/10 validation, 1/10 test.
 
-    Source: TALLRec's preprocessing as described in DESIGN section 6. Smaller datasets keep the shares.
+    TALLRec's preprocessing (Bao et al., RecSys 2023). Smaller datasets keep the shares.
     """
     eligible = windows.order[windows.n_before[windows.order] >= TALLREC_MIN_HISTORY][-TALLREC_KEPT:]
     ends = np.cumsum([round(share * len(eligible)) for share in TALLREC_SHARES[:2]])

@@ -1,7 +1,7 @@
 """Scores -> figures: metrics, intervals, and the rules that a model must beat."""
 
 from recbole_apa.evaluation.candidates import CandidateLists, draw_candidates
-from recbole_apa.evaluation.forgetting_metrics import activation_distance, js_divergence, membership_auc
+from recbole_apa.evaluation.measures import activation_distance, js_divergence, membership_auc, register_measure
 from recbole_apa.evaluation.metrics import auc, interval, mean_log_loss
 from recbole_apa.evaluation.ranking import ranking_figures
 from recbole_apa.evaluation.simple_rules import rule_scores, trivial_scores
@@ -17,6 +17,7 @@ __all__ = [
     "mean_log_loss",
     "membership_auc",
     "ranking_figures",
+    "register_measure",
     "rule_scores",
     "score_split",
     "split_figures",

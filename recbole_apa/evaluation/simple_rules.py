@@ -1,4 +1,4 @@
-"""Rules that a spreadsheet could apply (DESIGN section 6). A model that doesn't beat them has learnt nothing more."""
+"""Rules that a spreadsheet could apply. A model that doesn't beat them has learnt nothing more than they say."""
 
 from collections.abc import Sequence
 

@@ -14,8 +14,9 @@ from recbole.model.abstract_recommender import AbstractRecommender
 from recbole.utils import EvaluatorType, InputType, ModelType
 from torch import Tensor
 
-from recbole_apa.adapters.aggregation import Memory, WeightRule
+from recbole_apa.adapters.aggregation import Memory
 from recbole_apa.adapters.bank import Factors
+from recbole_apa.adapters.weight_rules import WeightRule
 from recbole_apa.backbone.candidate_scoring import ListScorer
 from recbole_apa.backbone.engine import ScoringEngine
 from recbole_apa.backbone.load import load_backbone
@@ -23,7 +24,8 @@ from recbole_apa.backbone.prompt_encoder import TokenizedPrompt
 from recbole_apa.core.errors import RunError
 from recbole_apa.data.dataset import LABEL_LIST_SUFFIX, APADataset
 from recbole_apa.data.prompts import PromptInput
-from recbole_apa.data.recbole_settings import read_placement, read_settings
+from recbole_apa.data.recbole_settings import read_execution
+from recbole_apa.model.settings import read_checked_settings
 
 GIB = 1 << 30
 
@@ -44,7 +46,7 @@ class APA(AbstractRecommender):
 
     def __init__(self, config: Any, dataset: APADataset) -> None:
         super().__init__()
-        self.settings = read_settings(config)
+        self.settings = read_checked_settings(config)
         self.device = config["device"]
         self._item_field = config["ITEM_ID_FIELD"]
         self._item_list_field = config["ITEM_ID_FIELD"] + config["LIST_SUFFIX"]
@@ -52,16 +54,16 @@ class APA(AbstractRecommender):
         self._label_field = config["LABEL_FIELD"]
         self._label_list_field = config["LABEL_FIELD"] + LABEL_LIST_SUFFIX
         self.use_dataset(dataset)
-        placement = read_placement(config)
-        backbone = load_backbone(self.settings.backbone, self.device, placement)
+        execution = read_execution(config)
+        backbone = load_backbone(self.settings.backbone, self.device, execution.placement)
         self.backbone = backbone.model
         self.engine = ScoringEngine(
             backbone,
             self.settings.backbone,
             self.settings.prompts,
             self.settings.adapters,
-            cache_bytes=config["trunk_cache_gib"] * GIB,
-            gradient_checkpointing=placement.gradient_checkpointing,
+            cache_bytes=execution.trunk_cache_gib * GIB,
+            gradient_checkpointing=execution.placement.gradient_checkpointing,
         )
         self.reproducible = bool(config["reproducibility"])
         self.lists = ListScorer(self.engine)
@@ -142,7 +144,7 @@ class APA(AbstractRecommender):
         """How much each adapter counts for each prompt, (b, k).
 
         Args:
-            rule: one of the four weight rules instead of the one set.
+            rule: another weight rule, by name, instead of the one set.
 
         Raises:
             RunError: the model is not trained yet.

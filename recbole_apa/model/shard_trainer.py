@@ -13,6 +13,7 @@ from recbole_apa.core.system.deterministic import repeatable
 from recbole_apa.core.system.machine import machine_kind
 from recbole_apa.data.dataloader import ShardBatches
 from recbole_apa.model.apa import APA
+from recbole_apa.model.contracts import Log
 
 Trained = tuple[Factors, ShardHistory]
 
@@ -29,16 +30,18 @@ class ShardTrainer:
         self.settings = model.settings
         self.show_progress = show_progress
 
-    def fit(self, shard: int, n_shards: int, batches: ShardBatches, log: Callable[..., None]) -> Trained:
-        """Train from the common start. The bank has one place.
+    def fit(self, shard: int, n_shards: int, batches: ShardBatches, log: Log) -> Trained:
+        """Train from the common start.
 
         Returns:
             the factors and the :class:`~recbole_apa.adapters.training.ShardHistory`.
         """
         bank = self.model.engine.bank
+        bank.resize(1)
         bank.load(0, bank.start(self.settings.seed))
         bank.train(True)
-        course = AdapterCourse(bank.parameters(), len(batches), self.settings.training, shard)
+        groups = bank.kind.parameter_groups
+        course = AdapterCourse(bank.parameters(), len(batches), self.settings.training, shard, groups)
         n_steps = self.settings.training.epochs * len(batches)
         bar = progress(None, f"Train shard {shard + 1}/{n_shards}", self.show_progress, total=n_steps)
         try:
@@ -53,7 +56,7 @@ class ShardTrainer:
         return bank.extract(0), history
 
     def fit_together(
-        self, shards: Sequence[int], n_shards: int, batches: Sequence[ShardBatches], log: Callable[..., None]
+        self, shards: Sequence[int], n_shards: int, batches: Sequence[ShardBatches], log: Log
     ) -> list[Trained]:
         """Train several shards from the common start, a batch of each in one pass, every sample under its own shard's
         adapter. What :meth:`fit` gives for each, within rounding."""
@@ -63,7 +66,7 @@ class ShardTrainer:
             bank.load(i, bank.start(settings.seed))
         bank.train(True)
         courses = [
-            AdapterCourse(bank.parameters_of(i), len(batches[i]), settings.training, shard)
+            AdapterCourse(bank.parameters_of(i), len(batches[i]), settings.training, shard, bank.kind.parameter_groups)
             for i, shard in enumerate(shards)
         ]
 
@@ -96,7 +99,7 @@ class ShardTrainer:
         return machine_kind(self.model.engine.decoder.device).plain()
 
 
-def _shown(bar: Any, log: Callable[..., None]) -> Callable[[AdapterCourse, float], None]:
+def _shown(bar: Any, log: Log) -> Callable[[AdapterCourse, float], None]:
     """Moves the bar on and logs the loss."""
 
     def on_step(course: AdapterCourse, loss: float) -> None:

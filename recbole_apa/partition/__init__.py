@@ -1,19 +1,46 @@
-"""Sample -> shard. Each way of dividing is one small file; pure torch, knows neither RecBole nor transformers."""
+"""Sample -> shard; others add their own way with :func:`register_partition`.
 
-from recbole_apa.partition.assignment import Partition, Partitioner
-from recbole_apa.partition.collaborative import DIVISIONS, Collaborative, CollaborativePartitioner
-from recbole_apa.partition.random import RandomPartitioner
-from recbole_apa.partition.semantic import SemanticPartitioner
+Each way of dividing is one small class. Pure torch, knows neither RecBole nor transformers.
+"""
 
-PARTITIONERS: dict[str, type[Partitioner]] = {"semantic": SemanticPartitioner, "random": RandomPartitioner}
+# in the order in which messages name them
+from recbole_apa.partition.semantic import SemanticPartitioner  # isort: skip
+from recbole_apa.partition.random import RandomPartitioner  # isort: skip
+from recbole_apa.partition.receraser import InteractionPartitioner, ItemPartitioner, UserPartitioner  # isort: skip
+from recbole_apa.partition.grapheraser import BEKMPartitioner, BLPAPartitioner  # isort: skip
+from recbole_apa.partition.assignment import (
+    Partition,
+    assign_by_distance,
+    check_partition,
+    check_partition_input,
+    with_member_means,
+)
+from recbole_apa.partition.collaborative import CollaborativePartitioner
+from recbole_apa.partition.partitioner import (
+    PARTITIONERS,
+    Collaborative,
+    Partitioner,
+    partition_problems,
+    register_partition,
+)
 
 __all__ = [
-    "DIVISIONS",
     "PARTITIONERS",
+    "BEKMPartitioner",
+    "BLPAPartitioner",
     "Collaborative",
     "CollaborativePartitioner",
+    "InteractionPartitioner",
+    "ItemPartitioner",
     "Partition",
     "Partitioner",
     "RandomPartitioner",
     "SemanticPartitioner",
+    "UserPartitioner",
+    "assign_by_distance",
+    "check_partition",
+    "check_partition_input",
+    "partition_problems",
+    "register_partition",
+    "with_member_means",
 ]

@@ -4,7 +4,6 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from logging import getLogger
-from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -38,18 +37,21 @@ class Partition:
         return counts
 
 
-class Partitioner(Protocol):
-    """Divides samples into K shards."""
+def with_member_means(shard_of: dict[str, int], ids: Sequence[str], embeddings: Tensor, n_shards: int) -> Partition:
+    """An assignment as a partition, whose centres are the means of the shards' members.
 
-    def __call__(self, ids: Sequence[str], embeddings: Tensor, n_shards: int, capacity: int, seed: int) -> Partition:
-        """
-        Args:
-            ids: sample ids, (n,), all different.
-            embeddings: h, (n, d).
-            n_shards: K.
-            capacity: t, the most samples a shard takes; K * t >= n.
-        """
-        ...
+    Args:
+        ids: sample ids, (n,).
+        embeddings: h, (n, d).
+    """
+    return Partition(shard_of, member_means([shard_of[name] for name in ids], embeddings, n_shards))
+
+
+def member_means(shards: Sequence[int], embeddings: Tensor, n_shards: int) -> Tensor:
+    """Mean embedding of each shard's members, the global mean for an empty shard: (n,), (n, d) -> (k, d), float32."""
+    where = torch.tensor(shards)
+    means = [embeddings[where == k].mean(0) if k in shards else embeddings.mean(0) for k in range(n_shards)]
+    return torch.stack(means).float()
 
 
 def shard_count(n_samples: int, n_shards: int | None, shard_size: int | None) -> int:
@@ -91,6 +93,28 @@ def check_partition_input(ids: Sequence[str], embeddings: Tensor, n_shards: int,
             f"{n_shards} shards of at most {capacity} samples hold {n_shards * capacity}, fewer than the "
             f"{len(ids)} samples; raise shard_capacity or n_shards"
         )
+
+
+def check_partition(partition: Partition, ids: Sequence[str], n_shards: int) -> Partition:
+    """The partition itself, if it is one.
+
+    Raises:
+        PartitionError: samples without a shard, strangers, shards that there are not, or centres of another number.
+    """
+    wrong = sorted(set(ids) ^ set(partition.shard_of))
+    if wrong:
+        raise PartitionError(
+            f"the partition assigns {len(partition.shard_of)} samples, expected the {len(ids)} it was given; "
+            f"{len(wrong)} are missing or strange, e.g. {wrong[0]}"
+        )
+    outside = sorted(name for name, k in partition.shard_of.items() if k not in range(n_shards))
+    if outside or len(partition.centres) != n_shards:
+        found = f"sample {outside[0]} in shard {partition.shard_of[outside[0]]}" if outside else "other centres"
+        raise PartitionError(
+            f"the partition has {len(partition.centres)} centres and {found}; expected shards 0 to {n_shards - 1} and "
+            "a centre for each"
+        )
+    return partition
 
 
 def assign_by_distance(ids: Sequence[str], distance: Tensor, capacity: int) -> dict[str, int]:

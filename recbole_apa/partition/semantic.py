@@ -13,9 +13,11 @@ from torch.nn import functional as F
 
 from recbole_apa.core.seeding import derive_seed
 from recbole_apa.partition.assignment import Partition, assign_by_distance, check_partition_input
+from recbole_apa.partition.partitioner import Partitioner, register_partition
 
 
-class SemanticPartitioner:
+@register_partition
+class SemanticPartitioner(Partitioner):
     """K-means on the embeddings, then the capacity-bounded walk over cosine distances to the centres.
 
     The result does not depend on the order in which samples are given. Where there are fewer different
@@ -25,11 +27,14 @@ class SemanticPartitioner:
         fit_on: points to fit the centres to instead of the samples' embeddings, (m, d).
     """
 
+    name = "semantic"
+    takes_capacity = True
+
     def __init__(self, fit_on: Tensor | None = None) -> None:
         self.fit_on = fit_on
 
     def __call__(self, ids: Sequence[str], embeddings: Tensor, n_shards: int, capacity: int, seed: int) -> Partition:
-        """See :class:`~recbole_apa.partition.assignment.Partitioner`."""
+        """See :class:`~recbole_apa.partition.partitioner.Partitioner`."""
         check_partition_input(ids, embeddings, n_shards, capacity)
         by_id = sorted(range(len(ids)), key=ids.__getitem__)
         points = (embeddings[by_id] if self.fit_on is None else self.fit_on).double().numpy()

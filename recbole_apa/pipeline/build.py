@@ -11,16 +11,20 @@ from recbole.utils import get_model, init_seed
 
 from recbole_apa.core.errors import RunError, SettingsError
 from recbole_apa.core.system.devices import here
+from recbole_apa.data.dataset import APADataset
+from recbole_apa.data.loaders import Loaders
 from recbole_apa.data.old_reading import Reading, differences, read_as_before
 from recbole_apa.data.splits import SPLITS
 from recbole_apa.data.visible_data import VisibleData
-from recbole_apa.evidence import KEY_FILE, Key, KeyRing, key_ring, secret_of
+from recbole_apa.evidence import Key, KeyRing, key_ring, secret_of
 from recbole_apa.model.apa import APA
 from recbole_apa.model.trainer import APATrainer
+from recbole_apa.pipeline.config import APAConfig
+from recbole_apa.pipeline.datasets import make_dataset
 from recbole_apa.pipeline.manifest_options import options_of
-from recbole_apa.pipeline.recbole_bridge import APAConfig, make_dataset
+from recbole_apa.pipeline.option_names import MOVABLE
 from recbole_apa.runs.ledger import Ledger, refuse_gap, refuse_pending, served_by, visible_without
-from recbole_apa.runs.log_places import LOG_DIR, open_log
+from recbole_apa.runs.log_places import open_log
 from recbole_apa.runs.pinned_run import PinnedStore, read_settled
 from recbole_apa.runs.store import (
     EMBEDDINGS,
@@ -34,31 +38,6 @@ from recbole_apa.runs.store import (
 )
 
 _TRUST = "trust_remote_code"
-MOVABLE = frozenset(
-    {
-        KEY_FILE,
-        LOG_DIR,
-        "data_path",
-        "backbone",
-        "device",
-        "use_gpu",
-        "gpu_id",
-        "show_progress",
-        "trunk_cache_gib",
-        "keep_states",
-        "variants",
-        "workers",
-        "engine",
-        "ray_address",
-        "ray_cpus",
-        "ray_gpus",
-        "device_map",
-        "max_memory",
-        "offload_folder",
-        "gradient_checkpointing",
-    }
-)
-"""Options that may differ when a run is loaded: digests tell whether what they name is the same."""
 
 
 @dataclass
@@ -70,7 +49,7 @@ class RunResult:
     config: APAConfig
     model: Any
     trainer: Any
-    data: tuple[Any, Any, Any]
+    data: Loaders
     """RecBole's loaders: train, valid, test."""
     keys: KeyRing = field(default_factory=key_ring, repr=False)
     """Where the keys of what the run has forgotten, and will, are looked for."""
@@ -92,32 +71,32 @@ def log_files() -> list[str]:
     return [handler.baseFilename for handler in getLogger().handlers if isinstance(handler, FileHandler)]
 
 
-def build_data(config: APAConfig, told: bool = True) -> tuple[Any, Any, Any]:
+def build_data(config: APAConfig, visible_data: VisibleData | None = None, told: bool = True) -> Loaders:
     """RecBole's loaders (train, valid, test).
 
     Args:
+        visible_data: what may be seen of the dataset's files; None for all of it.
         told: whether the log describes the dataset.
     """
     # a random split draws from the global generators
     init_seed(config["seed"], config["reproducibility"])
-    dataset = make_dataset(config)
+    dataset = make_dataset(config, visible_data)
     if told:
         getLogger().info(dataset)
-    loaders: tuple[Any, Any, Any] = data_preparation(config, dataset)
-    return loaders
+    return Loaders(*data_preparation(config, dataset))
 
 
-def build(config: APAConfig) -> tuple[Any, tuple[Any, Any, Any]]:
+def build(config: APAConfig, visible_data: VisibleData | None = None) -> tuple[Any, Loaders]:
     """Model and loaders, by RecBole's own look-ups."""
-    data = build_data(config)
+    data = build_data(config, visible_data)
     return build_model(config, data), data
 
 
-def build_model(config: APAConfig, data: tuple[Any, Any, Any]) -> Any:
+def build_model(config: APAConfig, data: Loaders) -> Any:
     """The model of the configuration, by RecBole's look-up."""
     # RecBole models may draw their first weights from the global generators
     init_seed(config["seed"], config["reproducibility"])
-    return get_model(config["model"])(config, data[0]._dataset).to(config["device"])
+    return get_model(config["model"])(config, data.train_set).to(config["device"])
 
 
 def open_run(
@@ -155,38 +134,35 @@ def _open(
             f"{', '.join(fixed)}: a finished run is evaluated with its own settings; expected only "
             f"{', '.join(sorted(MOVABLE))}"
         )
-    config = run_config(pinned, {"keep_states": pinned.has(STATES), **changes}, keys)
+    config = run_config(pinned, {"keep_states": pinned.has(STATES), **changes})
     start_logging(config)
-    model, data = build(config)
-    _check_same(pinned, config, model, data[0]._dataset, keys)
+    model, data = build(config, stored_visible_data(pinned, keys))
+    _check_same(pinned, config, model, data.train_set, keys)
     trainer = APATrainer(config, model, pinned)
     trainer.load(pinned, allow_pending)
-    trainer.load_activations(*data[:2])
+    trainer.load_activations(data.train, data.valid)
     trainer.store = store
     n_waiting = len(Ledger(pinned.folder, manifest["salt"]).waiting())
     return RunResult({}, store.folder, config, model, trainer, data, keys, n_waiting=n_waiting)
 
 
-def run_config(store: RunStore, changes: Mapping[str, Any], keys: KeyRing) -> APAConfig:
-    """The options of a run, and what it may see of its data.
+def run_config(store: RunStore, changes: Mapping[str, Any]) -> APAConfig:
+    """The options of a run.
 
     Args:
         changes: where things lie now; a run that keeps its states goes on keeping them (``keep_states``).
 
     Raises:
         RunError: the manifest has options that no run has, or a backbone's own program is not trusted again.
-        KeyFileError: the run has forgotten something, and its key is not in the ring.
     """
     manifest = store.manifest()
     own = options_of(manifest, store.place)
     refuse_remote_code(manifest, changes)
     options = {**here(own), **changes}
-    config = APAConfig("APA", options.pop("dataset"), None, options)
-    config.visible_data = stored_visible_data(store, keys)
-    return config
+    return APAConfig("APA", options.pop("dataset"), None, options)
 
 
-def is_same_data(manifest: Mapping[str, Any], dataset: Any, keys: KeyRing) -> bool:
+def is_same_data(manifest: Mapping[str, Any], dataset: APADataset, keys: KeyRing) -> bool:
     """Whether a dataset is what a run was made of, by its digest.
 
     Raises:
@@ -203,7 +179,7 @@ def _old(digest: str, key: Key | None) -> str:
     return key.keyed(digest) if key else digest
 
 
-def other_data(manifest: Mapping[str, Any], config: APAConfig, dataset: Any, keys: KeyRing) -> str:
+def other_data(manifest: Mapping[str, Any], config: APAConfig, dataset: APADataset, keys: KeyRing) -> str:
     """Why a run's data is not what the run was made of, and what to do."""
     other = (
         f"the dataset in {dataset.dataset_path} is not the one that the run was made of (its digest differs); "
@@ -214,7 +190,7 @@ def other_data(manifest: Mapping[str, Any], config: APAConfig, dataset: Any, key
     item_text = manifest["settings"]["item_text"]
     config["val_interval"] = manifest["options"].get("val_interval")  # book-crossing's own came later
     try:
-        before = read_as_before(config, config.visible_data or VisibleData(), item_text)
+        before = read_as_before(config, dataset.visible_data, item_text)
     except Exception:  # RecBole's loader, on whatever file it cannot read: then it did not make the run
         getLogger().debug("the dataset cannot be read as it was before", exc_info=True)
         return other
@@ -264,7 +240,7 @@ def stored_visible_data(store: RunStore, keys: KeyRing) -> VisibleData:
     return bare.without(visible_without(served, manifest["salt"], keys))
 
 
-def _check_same(store: RunStore, config: APAConfig, model: APA, dataset: Any, keys: KeyRing) -> None:
+def _check_same(store: RunStore, config: APAConfig, model: APA, dataset: APADataset, keys: KeyRing) -> None:
     manifest = store.manifest()
     if not is_same_data(manifest, dataset, keys):
         raise RunError(other_data(manifest, config, dataset, keys))

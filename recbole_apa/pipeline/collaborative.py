@@ -4,15 +4,13 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from recbole_apa.data.dataset import APADataset
 from recbole_apa.data.presplit_files import Layout, write_presplit
-from recbole_apa.partition import Collaborative
+from recbole_apa.partition import PARTITIONERS, Collaborative
 from recbole_apa.pipeline.recbole_models import NAME, train_embeddings
 
-MODEL_OF = {"user": "BPR", "item": "BPR", "interaction": "BPR", "bekm": "LightGCN", "blpa": None}
-"""RecBole model by partition; BLPA looks at the graph alone."""
 
-
-def collaborative_model(partition: str, dataset: Any, source: Path, seed: int) -> Collaborative:
+def collaborative_model(partition: str, dataset: APADataset, source: Path, seed: int) -> Collaborative:
     """What the partition named looks at.
 
     Args:
@@ -20,7 +18,7 @@ def collaborative_model(partition: str, dataset: Any, source: Path, seed: int) -
         source: the folder of its files.
     """
     samples = dataset.samples
-    model = MODEL_OF[partition]
+    model = PARTITIONERS.find(partition).collaborative_model
     users: dict[str, Any] = {}
     items: dict[str, Any] = {}
     if model:

@@ -10,7 +10,9 @@ from typing import Any
 from torch import Tensor
 
 from recbole_apa.core.files.whole import write_json
+from recbole_apa.data.dataset import APADataset
 from recbole_apa.data.export import export_samples
+from recbole_apa.data.loaders import Loaders
 from recbole_apa.data.splits import SPLITS
 from recbole_apa.evaluation.attempt import attempt
 from recbole_apa.evaluation.report import figures as draw
@@ -30,25 +32,25 @@ TRAINING_STAGES = ("read_prompts_seconds", "partition_seconds", "train_shards_se
 def evaluate_state(result: RunResult, show: bool) -> dict[str, float]:
     """All figures of the run. Ranking metrics judge the chosen aggregation; labelled rows judge every variant."""
     trainer: APATrainer = result.trainer
-    test = result.data[2]
+    data = result.data
     metrics: dict[str, float] = {**_training_figures(trainer)}
     if result.config["variants"] == "none":
         return metrics
     start = time.perf_counter()
     outcome: Mapping[str, float] = {}
-    if not test._dataset.samples:
+    if not data.test_set.samples:
         getLogger().warning("no test sample is left: there is nothing to judge the model on")
     elif trainer.ranking:
-        outcome = trainer.evaluate(test, load_best_model=False, show_progress=show)
+        outcome = trainer.evaluate(data.test, load_best_model=False, show_progress=show)
     else:
-        if result.data[1]._dataset.samples:
-            known = trainer.known_valid_scores or trainer.validation_scores(result.data[1]._dataset)
-            judged = _score(result, result.data[1], "Score validation", show, known)
+        if data.valid_set.samples:
+            known = trainer.known_valid_scores or trainer.validation_scores(data.valid_set)
+            judged = _score(result, data.valid_set, "Score validation", show, known)
             metrics |= _figures_of("valid", judged, result)
-        scored = _score(result, test, "Score test samples", show)
+        scored = _score(result, data.test_set, "Score test samples", show)
         metrics |= _figures_of("test", scored, result)
         chosen = f"aggregated.{result.model.settings.aggregation.aggregation}"
-        labels = test._dataset.labelled[result.config["LABEL_FIELD"]]
+        labels = data.test_set.labelled[result.config["LABEL_FIELD"]]
         outcome = trainer.evaluate_scores(Tensor(scored.scores[chosen]), labels)
         attempt("figures of the report", lambda: _draw(result, scored), None)
     metrics |= recbole_figures("test", outcome)
@@ -106,9 +108,9 @@ def traces_outside(result: RunResult) -> dict[str, list[str]]:
     }
 
 
-def write_export(folder: Path, model: APA, data: tuple[Any, Any, Any]) -> None:
+def write_export(folder: Path, model: APA, data: Loaders) -> None:
     """What the model sees of each sample, as JSON lines."""
-    parts = {name: loader._dataset for name, loader in zip(SPLITS, data, strict=True)}
+    parts = dict(zip(SPLITS, data.parts, strict=True))
     tokens = parts["train"].field2token_id[parts["train"].iid_field]
     words = {
         name: [model.engine.encoder.words(x)[0].text for x in model.prompt_inputs(part.labelled)]
@@ -143,9 +145,8 @@ def _figures_of(split: str, scored: ScoredSplit, result: RunResult) -> dict[str,
 
 
 def _score(
-    result: RunResult, loader: Any, title: str, show: bool, known: Mapping[str, Tensor] | None = None
+    result: RunResult, part: APADataset, title: str, show: bool, known: Mapping[str, Tensor] | None = None
 ) -> ScoredSplit:
-    part = loader._dataset
     prompts = result.model.prompts(part.labelled)
     chosen_alone = result.config["variants"] == "chosen"
     return score_split(result.model, part.samples, prompts, part.train_rows, title, show, known, chosen_alone)
@@ -176,7 +177,7 @@ def _draw(result: RunResult, scored: ScoredSplit) -> None:
     if trainer.train_embeddings is None or trainer.store is None or trainer.partition is None:
         return
     shard_of = trainer.partition.shard_of
-    shards = [shard_of[s.sample_id] for s in result.data[0]._dataset.samples]
+    shards = [shard_of[s.sample_id] for s in result.data.train_set.samples]
     drawings = {
         "shard_sizes": draw.shard_sizes(trainer.record.sizes),
         "sample_map": draw.sample_map(trainer.train_embeddings.numpy(), shards),

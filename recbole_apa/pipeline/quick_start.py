@@ -7,10 +7,16 @@ from logging import getLogger
 from pathlib import Path
 from typing import Any
 
+from recbole.model.abstract_recommender import AbstractRecommender
+
 from recbole_apa.core.system.signals import terminable
+from recbole_apa.data.loaders import Loaders
 from recbole_apa.evaluation.attempt import attempt
 from recbole_apa.evidence import KEY_FILE, key_ring
+from recbole_apa.model.apa import APA
+from recbole_apa.model.contracts import FitInputs
 from recbole_apa.pipeline.build import RunResult, build, open_run, start_logging
+from recbole_apa.pipeline.config import APAConfig
 from recbole_apa.pipeline.evaluate import (
     evaluate_state,
     recbole_figures,
@@ -19,7 +25,6 @@ from recbole_apa.pipeline.evaluate import (
     write_first_records,
 )
 from recbole_apa.pipeline.idle_options import say_idle
-from recbole_apa.pipeline.recbole_bridge import APAConfig
 from recbole_apa.pipeline.recbole_models import fit_baseline, make_baseline_trainer
 from recbole_apa.pipeline.trainer_factory import make_trainer
 from recbole_apa.runs.lock import run_lock
@@ -58,15 +63,15 @@ def run(
     start_logging(config)
     if config["model"] == "APA":
         say_idle(config)
-    built = build(config)
+    model_, data = build(config)
     if config["model"] != "APA":
-        return _run_baseline(config, *built)
+        return _run_baseline(config, model_, data)
     with (
         nullcontext(run_dir) if run_dir else new_run_dir(config) as place,
         working_folder(place, "training") as folder,
         run_lock(folder, "training"),
     ):
-        return _train(config, built, RunStore(folder), start)
+        return _train(config, model_, data, RunStore(folder), start)
 
 
 def _is_named(run_dir: str | Path | None, backbone: str) -> bool:
@@ -75,15 +80,14 @@ def _is_named(run_dir: str | Path | None, backbone: str) -> bool:
     return store.has(MANIFEST) and store.manifest()["settings"]["backbone"] == backbone
 
 
-def _train(config: APAConfig, built: tuple[Any, tuple[Any, Any, Any]], store: RunStore, start: float) -> RunResult:
-    trainer = make_trainer(config, built[0], store)
-    trainer.records_follow = True
+def _train(config: APAConfig, model: APA, data: Loaders, store: RunStore, start: float) -> RunResult:
+    trainer = make_trainer(config, model, store, FitInputs(records_follow=True))
     if config["export_samples"]:
-        write_export(Path(config["export_samples"]), *built)
+        write_export(Path(config["export_samples"]), model, data)
     show = config["show_progress"]
-    _, valid_result = trainer.fit(built[1][0], built[1][1], show_progress=show)
+    _, valid_result = trainer.fit(data.train, data.valid, show_progress=show)
     keys = key_ring({KEY_FILE: config[KEY_FILE]})
-    result = RunResult({}, None, config, built[0], trainer, built[1], keys)
+    result = RunResult({}, None, config, model, trainer, data, keys)
     result.metrics = evaluate_state(result, show)
     result.metrics |= recbole_figures("valid", valid_result)
     result.metrics["total_seconds"] = round(time.perf_counter() - start, 1)
@@ -127,13 +131,13 @@ def _evaluate(store: RunStore, config_dict: Mapping[str, Any] | None, allow_pend
     return result
 
 
-def _run_baseline(config: APAConfig, model: Any, data: tuple[Any, Any, Any]) -> RunResult:
+def _run_baseline(config: APAConfig, model: AbstractRecommender, data: Loaders) -> RunResult:
     """A RecBole model, as RecBole trains it."""
     getLogger().info(model)
     trainer = make_baseline_trainer(config, model)
     show = config["show_progress"]
     valid_result = fit_baseline(trainer, data, show)
-    test_result = trainer.evaluate(data[2], load_best_model=False, show_progress=show)
+    test_result = trainer.evaluate(data.test, load_best_model=False, show_progress=show)
     figures = recbole_figures("valid", valid_result) | recbole_figures("test", test_result)
     result = RunResult(figures, None, config, model, trainer, data)
     show_figures(result)

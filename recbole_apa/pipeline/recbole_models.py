@@ -15,12 +15,13 @@ from recbole.data.interaction import Interaction
 from recbole.utils import InputType, ModelType, get_trainer
 from torch import Tensor
 
+from recbole_apa.compat.checkpoints import load
 from recbole_apa.core.errors import DataError, RunError
 from recbole_apa.data.presplit_files import LIKES, Layout
 from recbole_apa.data.samples import Sample
 from recbole_apa.model.recbole_evaluator import PatientEvaluator
 from recbole_apa.pipeline.build import build
-from recbole_apa.pipeline.recbole_bridge import APAConfig, load_own_checkpoint
+from recbole_apa.pipeline.config import APAConfig
 from recbole_apa.runs.log_places import places_of
 
 NAME = "presplit"
@@ -91,8 +92,19 @@ def fit_baseline(trainer: Any, loaders: tuple[Any, Any, Any], show_progress: boo
     """
     _, result = trainer.fit(loaders[0], loaders[1], show_progress=show_progress)
     if Path(trainer.saved_model_file).is_file():
-        load_own_checkpoint(trainer)
+        _load_best(trainer)
     return result or {}
+
+
+def _load_best(trainer: Any) -> None:
+    """Load the best state that ``trainer`` wrote in this very process.
+
+    Raises:
+        SettingsError: another process wrote the file.
+    """
+    checkpoint = load(trainer.saved_model_file, map_location=trainer.device)
+    trainer.model.load_state_dict(checkpoint["state_dict"])
+    trainer.model.load_other_parameter(checkpoint.get("other_parameter"))
 
 
 def train_embeddings(

@@ -4,10 +4,11 @@ from collections.abc import Mapping, Sequence
 from logging import getLogger
 from typing import Any
 
-from recbole_apa.core.options import text_keys
+from recbole_apa.core.option_table import text_keys
+from recbole_apa.core.yaml import parse_value
 from recbole_apa.data.recbole_settings import OPTION_KEYS
+from recbole_apa.pipeline.config import APAConfig
 from recbole_apa.pipeline.option_names import RECBOLE_EXTRA, RUN_KEYS
-from recbole_apa.pipeline.recbole_bridge import APAConfig, parse_value
 
 OF_PROGRAMS = frozenset({"model", "config_files", "params_file", "output_file", "display_file", "tool"})
 """Arguments of ``run_recbole.py`` and ``run_hyper.py`` that are no options of a model."""

@@ -149,7 +149,7 @@ def served_by(manifest: Mapping[str, Any], entry: Entry) -> bool:
     return entry.digest in served or (knows_no_scopes(manifest) and entry.position in served)
 
 
-class Asked(Protocol):
+class Request(Protocol):
     """What says what is to be forgotten: a line of the ledger, or one that is not written yet."""
 
     @property
@@ -170,7 +170,7 @@ def digester_of(content: Mapping[str, Any], salt: str, ring: KeyRing) -> Digeste
     return Digester(salt, ring.key(name) if name else None)
 
 
-def visible_without(requests: Iterable[Asked], salt: str, ring: KeyRing) -> VisibleData:
+def visible_without(requests: Iterable[Request], salt: str, ring: KeyRing) -> VisibleData:
     """What requests hide.
 
     Args:

@@ -1,4 +1,4 @@
-"""A run on disk: everything a trained model is (DESIGN section 5). Never pickled."""
+"""A run on disk: everything a trained model is. Never pickled."""
 
 import json
 import secrets

@@ -7,72 +7,22 @@ from typing import Any
 
 from recbole_apa.backbone.engine import ActivationCache
 from recbole_apa.core.errors import SettingsError, TrainingError
+from recbole_apa.core.option import Says
+from recbole_apa.core.option_table import ACTIVATION_KEYS, names_that_say
 from recbole_apa.core.options import refuse_unknown
-from recbole_apa.core.settings import STATE_KEYS
+from recbole_apa.data.recbole_options import IDLE, Role, recbole_names
+from recbole_apa.model.contracts import FitInputs
 from recbole_apa.pipeline.build import build_data, build_model
-from recbole_apa.pipeline.idle_options import IDLE
+from recbole_apa.pipeline.config import APAConfig
 from recbole_apa.pipeline.option_names import RECBOLE_EXTRA, RUN_KEYS
-from recbole_apa.pipeline.recbole_bridge import APAConfig
 from recbole_apa.pipeline.recbole_models import make_baseline_trainer
 from recbole_apa.pipeline.trainer_factory import make_trainer
 from recbole_apa.tuning.ranges import Range
 
-_DECIDE_ROWS = frozenset(
-    {
-        "protocol",
-        "min_history",
-        "valid_samples",
-        "test_samples",
-        "threshold",
-        "eval_args",
-        "metrics",
-        "valid_metric",
-        "valid_metric_bigger",
-        "topk",
-        "load_col",
-        "unload_col",
-        "benchmark_filename",
-        "val_interval",
-        "user_inter_num_interval",
-        "item_inter_num_interval",
-        "filter_inter_by_user_or_item",
-        "rm_dup_inter",
-        "repeatable",
-        "data_path",
-        "eval_neg_sample_args",
-        "metric_decimal_place",
-        "USER_ID_FIELD",
-        "ITEM_ID_FIELD",
-        "RATING_FIELD",
-        "LABEL_FIELD",
-    }
-)
+_DECIDE_ROWS = frozenset(names_that_say(Says.DECIDES_ROWS)) | recbole_names(Role.DECIDES_ROWS)
 """Options that change which samples judge, or by what: figures of two values could not be compared."""
-
-_SAY_WHERE = frozenset(
-    {
-        "nproc",
-        "world_size",
-        "ip",
-        "port",
-        "group_offset",
-        "gpu_id",
-        "use_gpu",
-        "device",
-        "worker",
-        "checkpoint_dir",
-        "log_wandb",
-        "wandb_project",
-        "save_dataset",
-        "dataset_save_path",
-        "save_dataloaders",
-        "dataloaders_save_path",
-        "eval_batch_size",
-        "show_progress",
-        "state",
-    }
-)
-"""RecBole's options of the same kind as ``RUN_KEYS``."""
+_SAY_WHERE = RUN_KEYS | recbole_names(Role.SAYS_WHERE)
+"""Options that say where or how, and change no figure."""
 
 
 class Judge:
@@ -130,7 +80,7 @@ class Judge:
             raise SettingsError("seed: every trial has the same; a seed that is chosen by its figure tells nothing")
         if name in _DECIDE_ROWS:
             raise SettingsError(f"{name} decides which samples judge, and how; give one value for all trials")
-        if name in RUN_KEYS | _SAY_WHERE:
+        if name in _SAY_WHERE:
             raise SettingsError(f"{name} says where or how the work is done and changes no figure; expected no range")
         if self.model == "APA" and name in IDLE:
             raise SettingsError(f"{name} has no effect with APA ({IDLE[name]}); expected no range")
@@ -149,25 +99,23 @@ class Judge:
         """
         config = self.configure(point)
         data = build_data(config, told=self._rows is None)
-        self._check_rows(data[1]._dataset)
+        self._check_rows(data.valid_set)
         model = build_model(config, data)
         trainer = self._apa_trainer(config, model) if self.model == "APA" else make_baseline_trainer(config, model)
         show = config["show_progress"]
-        score, found = trainer.fit(data[0], data[1], verbose=False, saved=False, show_progress=show)
+        score, found = trainer.fit(data.train, data.valid, verbose=False, saved=False, show_progress=show)
         figures = {name: float(value) for name, value in (found or {}).items()}
         if score is None or not math.isfinite(score):
             raise TrainingError(f"{config['valid_metric']} of the validation samples is no number ({score})")
         return float(score), figures
 
     def _apa_trainer(self, config: APAConfig, model: Any) -> Any:
-        key = tuple(str(config[name]) for name in STATE_KEYS)
+        key = tuple(str(config[name]) for name in ACTIVATION_KEYS)
         if self._cache is None or self._cache[0] != key:
             self._cache = key, model.engine.cache
         # frozen states are the same for all adapters: most trials need not compute them again
         model.engine.cache = self._cache[1]
-        trainer = make_trainer(config, model, None)
-        trainer.writes_board = False
-        return trainer
+        return make_trainer(config, model, None, FitInputs(writes_board=False))
 
     def _check_rows(self, dataset: Any) -> None:
         rows = _digest_of_rows(dataset)

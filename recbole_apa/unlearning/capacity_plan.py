@@ -43,7 +43,7 @@ def measured_costs(made: RunResult, n_valid: int | None = None) -> StepCosts:
         n_valid: validation samples of the memory to be planned; None takes the run's.
     """
     full = RunStore(made.trainer.store.folder).manifest()["full_training"]
-    n_train, n_scored = sum(full["shard_samples"]), len(made.data[1]._dataset.samples)
+    n_train, n_scored = sum(full["shard_samples"]), len(made.data.valid_set.samples)
     active = sum(n > 0 for n in full["shard_samples"])
     bank = made.model.engine.bank
     return StepCosts(

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from recbole_apa.core.errors import CertificateError, RunError
+from recbole_apa.data.loaders import Loaders
 from recbole_apa.evidence import KeyRing
 from recbole_apa.evidence.search import (
     Name,
@@ -55,12 +56,7 @@ def sought_of(
     return known | asked
 
 
-def parts_of(data: Sequence[Any]) -> list[Any]:
-    """The datasets of RecBole's loaders."""
-    return [loader._dataset for loader in data]
-
-
-def refuse_in_data(before: Sequence[Any], data: Sequence[Any], sought: Sought) -> None:
+def refuse_in_data(before: Loaders, data: Loaders, sought: Sought) -> None:
     """
     Args:
         before: the loaders of the data before the requests.
@@ -69,8 +65,8 @@ def refuse_in_data(before: Sequence[Any], data: Sequence[Any], sought: Sought) -
     Raises:
         CertificateError: something of what is sought can be reached in the data, or something else is gone.
     """
-    _refuse(in_data(parts_of(data), sought))
-    was, is_left = before[0]._dataset.raw_interactions, data[0]._dataset.raw_interactions
+    _refuse(in_data(data.parts, sought))
+    was, is_left = before.train_set.raw_interactions, data.train_set.raw_interactions
     gone, asked = len(was) - len(is_left), n_rows(was, sought)
     if gone != asked:
         raise CertificateError(
@@ -79,20 +75,20 @@ def refuse_in_data(before: Sequence[Any], data: Sequence[Any], sought: Sought) -
         )
 
 
-def refuse_in_state(store: RunStore, data: Sequence[Any], sought: Sought) -> None:
+def refuse_in_state(store: RunStore, data: Loaders, sought: Sought) -> None:
     """
     Raises:
         CertificateError: something of what is sought can be reached in a state, or in the data that it was made of.
     """
-    _refuse(in_data(parts_of(data), sought) + in_run(store, sought))
+    _refuse(in_data(data.parts, sought) + in_run(store, sought))
 
 
-def refuse_in_exports(exports: Sequence[str], data: Sequence[Any], sought: Sought) -> None:
+def refuse_in_exports(exports: Sequence[str], data: Loaders, sought: Sought) -> None:
     """
     Raises:
         CertificateError: something of what is sought can be reached in the run's exports.
     """
-    _refuse(in_exports(map(Path, exports), data[0]._dataset.splits, sought))
+    _refuse(in_exports(map(Path, exports), data.train_set.splits, sought))
 
 
 def in_run(store: RunStore, sought: Sought) -> list[str]:
@@ -108,7 +104,7 @@ def in_run(store: RunStore, sought: Sought) -> list[str]:
     return in_state(partition.shard_of, store.lineage(), n_told, sought)
 
 
-def reachable(store: RunStore, data: Sequence[Any], keys: KeyRing) -> list[str]:
+def reachable(store: RunStore, data: Loaders, keys: KeyRing) -> list[str]:
     """Where rows of what a run has forgotten can be reached, in words. Names are not known any more: rows of the raw
     files are recognised by keyed digests, as far as those files still hold them.
 
@@ -120,8 +116,8 @@ def reachable(store: RunStore, data: Sequence[Any], keys: KeyRing) -> list[str]:
     lines = [e.content for e in Ledger(store.folder, store.salt).requests() if served_by(manifest, e)]
     if not lines:
         return []
-    sought = sought_of(data[0]._dataset, lines, store.salt, keys)
-    return in_data(parts_of(data), sought) + in_run(store, sought)
+    sought = sought_of(data.train_set, lines, store.salt, keys)
+    return in_data(data.parts, sought) + in_run(store, sought)
 
 
 def _refuse(found: Sequence[str]) -> None:

@@ -8,11 +8,15 @@ from logging import getLogger
 from pathlib import Path
 from typing import Any
 
-from recbole_apa.core.errors import CertificateError, DataError, RequestError, RunError
+from recbole_apa.core.errors import DataError, RequestError, RunError
 from recbole_apa.core.files.whole import file_digest, read_json
+from recbole_apa.data.dataset import APADataset
+from recbole_apa.data.loaders import Loaders
 from recbole_apa.data.visible_data import VisibleData
 from recbole_apa.evidence import Key, KeyRing, secret_of
 from recbole_apa.evidence.exactness import DEFINITIONS, EARLIER, FRESH, INHERITED, STRICT, THIS_DATA, exactness_of
+from recbole_apa.model.apa import APA
+from recbole_apa.model.contracts import FitInputs
 from recbole_apa.model.trainer import APATrainer
 from recbole_apa.partition.inherited import assignment_alone
 from recbole_apa.pipeline.build import RunResult, build_data, stored_visible_data
@@ -24,7 +28,7 @@ from recbole_apa.pipeline.evaluate import (
 )
 from recbole_apa.pipeline.manifest_options import options_of
 from recbole_apa.pipeline.trainer_factory import make_trainer
-from recbole_apa.runs.ledger import DONE, Asked, Entry, Ledger, manifest_digest, served_by, visible_without
+from recbole_apa.runs.ledger import DONE, Entry, Ledger, Request, manifest_digest, served_by, visible_without
 from recbole_apa.runs.reuse import ReusableState
 from recbole_apa.runs.store import CERTIFICATES, KEY, MACHINES, METRICS, PENDING, RunIdentity, RunStore
 from recbole_apa.unlearning.approximate.shard_update import EXACT, ApproximateShardUpdate
@@ -58,6 +62,15 @@ class Outcome:
     """How: ``exact``, or the name of an approximate method."""
 
 
+@dataclass(frozen=True)
+class Prepared:
+    """What requests come to, before anything is changed."""
+
+    data: Loaders
+    """Without what they name."""
+    plan: Plan
+
+
 def finish_commit(store: RunStore, ledger: Ledger, keys: KeyRing) -> list[Path]:
     """Finish what a kill interrupted after the new state was complete. The caller holds the lock.
 
@@ -80,14 +93,14 @@ def carry_out(
     opened: RunResult,
     requests: Sequence[Entry],
     show: bool,
-    data: tuple[Any, Any, Any] | None = None,
+    prepared: Prepared | None = None,
     other_machine: str = REFUSE,
 ) -> Outcome:
     """Carry out requests that are in the ledger; each affected shard is trained once. The caller holds the lock.
 
     Args:
         opened: the run as it is.
-        data: the loaders without what the requests name, where they are there already.
+        prepared: of these requests, where it is there already: the plan that was looked at is the one carried out.
         other_machine: see :func:`~recbole_apa.unlearning.stage.unlearn`.
 
     Raises:
@@ -101,29 +114,29 @@ def carry_out(
     key = opened.keys.key(requests[-1].content[KEY])
     exactness = exactness_of(requests)
     dropped = ForgottenProbe(opened)
-    data = data or data_without(opened, requests)
-    shard_update = None if method == EXACT else ApproximateShardUpdate(opened, data[0]._dataset, method)
-    plan = plan_of(store, data, requests)
+    prepared = prepared or prepare(opened, requests)
+    data, plan = prepared.data, prepared.plan
+    update = None if method == EXACT else ApproximateShardUpdate(opened, data.train_set, method)
     dropped.judge("before", plan.affected)
-    opened.model.use_dataset(data[0]._dataset)
+    opened.model.use_dataset(data.train_set)
     _purge_memory(opened.model, data)
 
-    pending = _start_pending(store, data, before, exactness, key, machines)
-    trainer = _trainer_of(opened, store, pending, machines)
-    trainer.shard_update, trainer.key = shard_update, key
-    _, valid_result = trainer.fit(data[0], data[1], show_progress=show)
-    trainer.shard_update = shard_update = None  # it knows prompts that are forgotten now
+    pending = _start_pending(store, data.train_set, before, exactness, key, machines)
+    reuse = _reusable(opened, store, machines)
+    trainer = make_trainer(opened.config, opened.model, pending, FitInputs(reuse=reuse, shard_update=update, key=key))
+    _, valid_result = trainer.fit(data.train, data.valid, show_progress=show)
+    del update  # it knows prompts that are forgotten now
     result = RunResult({}, store.folder, opened.config, opened.model, trainer, data, opened.keys)
     result.metrics = evaluate_state(result, show) | recbole_figures("valid", valid_result)
     dropped.judge("after")
     _purge_memory(opened.model, data)
     served = [e for e in ledger.requests() if served_by(before, e) or e in requests]
-    sought = sought_of(data[0]._dataset, [e.content for e in served], store.salt, opened.keys)
+    sought = sought_of(data.train_set, [e.content for e in served], store.salt, opened.keys)
     refuse_in_state(pending, data, sought)
     _settle(plan, store, trainer, machines)
     own = clean_outside(own_outside(store, before), result, store)
     refuse_in_exports(own.exports, data, sought)
-    about = _about(before, served, exactness, data[0]._dataset.visible_data)
+    about = _about(before, served, exactness, data.train_set.visible_data)
     about["outside"] = left_outside(before, trainer, result, own)
     write_records(result, about, _carried_out(served))
     seconds = training_cost(trainer)["seconds"]
@@ -148,12 +161,12 @@ def _settle(plan: Plan, store: RunStore, trainer: APATrainer, machines: Machines
         plan.shards, plan.n_train_samples = list(range(plan.n_shards)), plan.n_kept
 
 
-def _trainer_of(opened: RunResult, store: RunStore, pending: RunStore, machines: Machines) -> APATrainer:
-    """The trainer of the new state; where all is to be computed here, with nothing of what the run has."""
-    if machines.retrains:
-        opened.model.engine.keep_only([])  # frozen passes that the run kept come from the other kind, too
-    reuse = None if machines.retrains else ReusableState(store)
-    return make_trainer(opened.config, opened.model, pending, reuse)
+def _reusable(opened: RunResult, store: RunStore, machines: Machines) -> ReusableState | None:
+    """What the new state may take over; where all is to be computed here, nothing of what the run has."""
+    if not machines.retrains:
+        return ReusableState(store)
+    opened.model.engine.keep_only([])  # frozen passes that the run kept come from the other kind, too
+    return None
 
 
 def _about(
@@ -177,13 +190,19 @@ def _served(store: RunStore) -> list[Entry]:
     return [e for e in Ledger(store.folder, store.salt).requests() if served_by(manifest, e)]
 
 
-def method_of(requests: Sequence[Asked]) -> str:
+def method_of(requests: Sequence[Request]) -> str:
     """How requests are carried out together: approximately where all ask for the same method, else exactly."""
     asked = {e.content.get("method", EXACT) for e in requests}
     return asked.pop() if len(asked) == 1 else EXACT
 
 
-def data_without(opened: RunResult, requests: Sequence[Asked], demands: Sequence[Demand] = ()) -> tuple[Any, Any, Any]:
+def prepare(opened: RunResult, requests: Sequence[Request], demands: Sequence[Demand] = ()) -> Prepared:
+    """The data that requests leave, and what it takes to get there; see :func:`data_without`."""
+    data = data_without(opened, requests, demands)
+    return Prepared(data, plan_of(opened.trainer.store, data.train_set, requests))
+
+
+def data_without(opened: RunResult, requests: Sequence[Request], demands: Sequence[Demand] = ()) -> Loaders:
     """The loaders of what remains of a run's data.
 
     Args:
@@ -193,22 +212,17 @@ def data_without(opened: RunResult, requests: Sequence[Asked], demands: Sequence
         RequestError: nothing would remain, or not what a new training needs where one is asked for.
         CertificateError: something of what was asked for can still be reached.
     """
-    store, before = opened.trainer.store, opened.config.visible_data
+    store = opened.trainer.store
     visible_data = stored_visible_data(store, opened.keys)
     if exactness_of(requests) == FRESH:
-        refuse_plain_ids(opened.data[0]._dataset)
+        refuse_plain_ids(opened.data.train_set)
         visible_data = without_roles(visible_data)
-    opened.config.visible_data = visible_data.without(visible_without(requests, store.salt, opened.keys))
     try:
-        data = build_data(opened.config)
+        data = build_data(opened.config, visible_data.without(visible_without(requests, store.salt, opened.keys)))
         lines = [e.content for e in [*_served(store), *requests]]
-        sought = sought_of(data[0]._dataset, lines, store.salt, opened.keys, demands)
+        sought = sought_of(data.train_set, lines, store.salt, opened.keys, demands)
         refuse_in_data(opened.data, data, sought)
-    except CertificateError:
-        opened.config.visible_data = before
-        raise
     except DataError as error:
-        opened.config.visible_data = before
         if exactness_of(requests) == FRESH:
             raise RequestError(
                 f"exactness: {FRESH}: on what remains a training today is refused ({error}); ask with {STRICT}"
@@ -218,15 +232,15 @@ def data_without(opened: RunResult, requests: Sequence[Asked], demands: Sequence
     return data
 
 
-def plan_of(store: RunStore, data: tuple[Any, Any, Any], requests: Sequence[Asked]) -> Plan:
-    """The plan of requests, in the ledger or not yet."""
+def plan_of(store: RunStore, dataset: APADataset, requests: Sequence[Request]) -> Plan:
+    """The plan of requests, in the ledger or not yet.
+
+    Args:
+        dataset: the training part of what they leave.
+    """
     partition = store.load_partition()
     assert partition is not None
-    digests, lineage, dataset = (
-        {d for e in requests for d in e.content["interactions"]},
-        store.lineage(),
-        data[0]._dataset,
-    )
+    digests, lineage = {d for e in requests for d in e.content["interactions"]}, store.lineage()
     cost = store.manifest().get("full_training", {})
     plan = make_plan(len(digests), lineage, dataset.splits, partition, dataset.visible_data.hides, cost)
     plan.exactness = exactness_of(requests)
@@ -242,15 +256,15 @@ def opened_metrics(store: RunStore) -> Mapping[str, float]:
     return read_json(store.folder / METRICS) if store.has(METRICS) else {}
 
 
-def _purge_memory(model: Any, data: tuple[Any, Any, Any]) -> None:
+def _purge_memory(model: APA, data: Loaders) -> None:
     """Forget tokens and frozen states of every prompt that is not in the remaining data."""
-    wanted = [p for loader in data for p in model.prompts(loader._dataset.labelled)]
+    wanted = [p for part in data.parts for p in model.prompts(part.labelled)]
     model.engine.keep_only(wanted)
 
 
 def _start_pending(
     store: RunStore,
-    data: tuple[Any, Any, Any],
+    dataset: APADataset,
     before: Mapping[str, Any],
     exactness: str,
     key: Key,
@@ -259,8 +273,7 @@ def _start_pending(
     """The pending state's folder, with what is inherited; what an interrupted attempt finished stays."""
     pending = pending_store(store)
     # the backbone may lie elsewhere now; its digest was looked at when the run was opened
-    settings = {**before["settings"], "backbone": data[0]._dataset.config["backbone"]}
-    dataset = data[0]._dataset
+    settings = {**before["settings"], "backbone": dataset.config["backbone"]}
     digest = dataset.digest(secret_of(store.salt, key))
     identity = RunIdentity(
         settings,

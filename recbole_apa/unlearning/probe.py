@@ -25,7 +25,7 @@ class ForgottenProbe:
 
     def __init__(self, opened: RunResult) -> None:
         self.model = opened.model
-        part = opened.data[0]._dataset
+        part = opened.data.train_set
         self._place = {s.sample_id: i for i, s in enumerate(part.samples)}
         self._labels = np.array([s.label for s in part.samples])
         self._prompts = self.model.prompts(part.labelled)

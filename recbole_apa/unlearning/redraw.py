@@ -5,14 +5,20 @@ from dataclasses import replace
 from typing import Any
 
 from recbole_apa.core.errors import RequestError
+from recbole_apa.data.dataset import APADataset
+from recbole_apa.data.loaders import Loaders
 from recbole_apa.data.samples import id_word
 from recbole_apa.data.splits import SPLITS
 from recbole_apa.data.visible_data import VisibleData
-from recbole_apa.model.fit import FitRecord, StateBuilder, shard_key
+from recbole_apa.model.contracts import FitInputs
+from recbole_apa.model.embed_samples import embed_samples
+from recbole_apa.model.fit_context import FitContext
+from recbole_apa.model.lineage import shard_key
+from recbole_apa.model.make_partition import make_partition
 from recbole_apa.model.trainer import APATrainer
 from recbole_apa.partition import Partition
-from recbole_apa.pipeline.build import build_data
-from recbole_apa.pipeline.recbole_bridge import APAConfig
+from recbole_apa.pipeline.build import RunResult, build_data
+from recbole_apa.pipeline.config import APAConfig
 from recbole_apa.pipeline.trainer_factory import collaborative_of
 from recbole_apa.runs.reuse import ReusableState
 from recbole_apa.runs.store import RunStore
@@ -35,7 +41,7 @@ def without_roles(visible_data: VisibleData) -> VisibleData:
     return replace(visible_data, roles=None, cutoffs={})
 
 
-def refuse_plain_ids(dataset: Any) -> None:
+def refuse_plain_ids(dataset: APADataset) -> None:
     """A new training writes marks in ids otherwise than runs before format 3 do.
 
     Raises:
@@ -51,23 +57,18 @@ def refuse_plain_ids(dataset: Any) -> None:
         )
 
 
-def data_anew(config: APAConfig) -> tuple[Any, Any, Any]:
-    """The loaders that a training today on the visible rows would get. What the configuration may see stays."""
-    visible_data = config.visible_data
-    config.visible_data = without_roles(visible_data or VisibleData())
-    try:
-        return build_data(config)
-    finally:
-        config.visible_data = visible_data
+def data_anew(config: APAConfig, visible_data: VisibleData) -> Loaders:
+    """The loaders that a training today on the visible rows would get."""
+    return build_data(config, without_roles(visible_data))
 
 
-def draw_differences(manifest: Mapping[str, Any], store: RunStore, data: tuple[Any, Any, Any]) -> Iterator[str]:
+def draw_differences(manifest: Mapping[str, Any], store: RunStore, data: Loaders) -> Iterator[str]:
     """In words, where a state's draw is not the one of a training today.
 
     Args:
         data: of :func:`data_anew`.
     """
-    dataset, seen = data[0]._dataset, store.lineage()
+    dataset, seen = data.train_set, store.lineage()
     if dict(dataset.cutoffs) != manifest["draw"]:
         yield "the draw's cutoffs are not those of a draw made anew"
     for split in SPLITS:
@@ -77,7 +78,9 @@ def draw_differences(manifest: Mapping[str, Any], store: RunStore, data: tuple[A
             yield f"the {split} samples are not those of a split and draw made anew ({n} entries differ)"
 
 
-def plan_anew(plan: Plan, lineage: Mapping[str, Mapping[str, str]], dataset: Any, cost: Mapping[str, Any]) -> None:
+def plan_anew(
+    plan: Plan, lineage: Mapping[str, Mapping[str, str]], dataset: APADataset, cost: Mapping[str, Any]
+) -> None:
     """Write into a plan what a split and draw made anew change besides; any shard may turn out to differ.
 
     Args:
@@ -91,7 +94,7 @@ def plan_anew(plan: Plan, lineage: Mapping[str, Mapping[str, str]], dataset: Any
     estimate(plan, cost)
 
 
-def _redrawn(found: Sequence[Affected], split: str, before: Mapping[str, str], dataset: Any) -> list[Affected]:
+def _redrawn(found: Sequence[Affected], split: str, before: Mapping[str, str], dataset: APADataset) -> list[Affected]:
     """Of one split: samples that leave it although their rows are there, and samples that come in.
 
     Args:
@@ -105,20 +108,20 @@ def _redrawn(found: Sequence[Affected], split: str, before: Mapping[str, str], d
     return out + [Affected(name, split, ADDED, TAKEN_IN) for name in new]
 
 
-def _eligible(dataset: Any, names: set[str]) -> set[str]:
+def _eligible(dataset: APADataset, names: set[str]) -> set[str]:
     """Those of some sample ids whose rows may still be drawn."""
     rows, windows = dataset.interactions, dataset.windows
     enough = windows.order[windows.n_before[windows.order] >= dataset.settings.min_history]
     return {name for _, ids in rows.id_chunks(enough) for name in ids if name in names}
 
 
-def new_shards(opened: Any, store: RunStore, data: tuple[Any, Any, Any]) -> tuple[Partition, list[int]]:
+def new_shards(opened: RunResult, store: RunStore, data: Loaders) -> tuple[Partition, list[int]]:
     """The partition computed anew, and its shards that differ from the run's: to be trained, or switched off."""
-    part = data[0]._dataset
+    part = data.train_set
     opened.model.use_dataset(part)
-    collaborative = collaborative_of(opened.config)
-    builder = StateBuilder(opened.model, FitRecord(), None, ReusableState(store), lambda *a: None, False, collaborative)
-    partition = builder.make_partition(part, builder.embed(part, SPLITS[0], "Read rewritten prompts"))
+    inputs = FitInputs(reuse=ReusableState(store), collaborative=collaborative_of(opened.config))
+    fit = FitContext(opened.model, inputs=inputs)
+    partition = make_partition(fit, part, embed_samples(fit, part, SPLITS[0], "Read rewritten prompts"))
     by_id = {s.sample_id: s for s in part.samples}
     out = []
     for shard in range(partition.n_shards):

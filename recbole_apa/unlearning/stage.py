@@ -1,7 +1,6 @@
 """The unlearning stage of a run: take a request, show what it costs, carry it out."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,19 +10,20 @@ import numpy as np
 from recbole_apa.core.errors import RequestError, SettingsError
 from recbole_apa.core.system.signals import terminable
 from recbole_apa.data.forgotten import ITEM, PAIR, ROW, USER, Digester, Forgotten, Scope, digests_of
+from recbole_apa.data.loaders import Loaders
 from recbole_apa.data.samples import Interactions
 from recbole_apa.evidence import KEY_FILE, key_ring
 from recbole_apa.evidence.exactness import INHERITED, LEVELS
 from recbole_apa.pipeline.build import RunResult, open_run
+from recbole_apa.pipeline.plugins import PLUGINS, import_plugins
 from recbole_apa.runs.ledger import REQUEST, Entry, Ledger, refuse_gap, refuse_pending, visible_without
 from recbole_apa.runs.lock import run_lock
 from recbole_apa.runs.log import own_log
 from recbole_apa.runs.log_places import open_log
 from recbole_apa.runs.remote.working_copy import working_folder
 from recbole_apa.runs.store import KEY, RunStore
-from recbole_apa.unlearning.approximate.shard_update import EXACT
-from recbole_apa.unlearning.approximate.unlearner import NAMES
-from recbole_apa.unlearning.exact import Outcome, carry_out, data_without, finish_commit, plan_of
+from recbole_apa.unlearning.approximate.shard_update import EXACT, check_method
+from recbole_apa.unlearning.exact import Outcome, carry_out, data_without, finish_commit, prepare
 from recbole_apa.unlearning.key_digests import are_salted, key_digests
 from recbole_apa.unlearning.machines import CHOICES, REFUSE, Machines, machines_of
 from recbole_apa.unlearning.places import refuse_unreachable
@@ -54,7 +54,7 @@ class UnlearnResult:
 
 
 @dataclass(frozen=True)
-class _Asked:
+class _NewRequest:
     """A request that was found in the data and is not in the ledger yet; has the shape of a ledger's entry."""
 
     content: Mapping[str, Any]
@@ -88,8 +88,8 @@ def unlearn(
         users, items, interactions: tokens; interactions as (user, item) or (user, item, timestamp).
         exactness: ``inherited`` (the paper), ``strict`` (the partition is computed again too) or ``fresh`` (split and
             draw as well): :data:`~recbole_apa.evidence.exactness.DEFINITIONS`.
-        method: ``exact``, or one of :data:`~recbole_apa.unlearning.approximate.unlearner.NAMES`: the affected adapters
-            are then moved, not trained again, and neither audit nor verification holds.
+        method: ``exact``, or one of :data:`~recbole_apa.unlearning.approximate.APPROXIMATE_METHODS`: the affected
+            adapters are then moved, not trained again, and neither audit nor verification holds.
         skip_unknown: serve what can be found and list the rest, instead of refusing the whole request.
         dry_run: show the plan and change nothing.
         config_dict: where things lie now, e.g. ``{"data_path": ...}``.
@@ -102,10 +102,10 @@ def unlearn(
         RequestError: malformed, unknown or served before, by line; nothing was changed.
         RunError: the run is damaged, in use, or of other data.
     """
+    import_plugins((config_dict or {}).get(PLUGINS))
     if exactness not in LEVELS:
         raise SettingsError(f"exactness: found {exactness!r}, expected {', '.join(LEVELS[:-1])} or {LEVELS[-1]}")
-    if method not in (EXACT, *NAMES):
-        raise SettingsError(f"unlearn_method: found {method!r}, expected {EXACT} or one of {', '.join(NAMES)}")
+    check_method(method)
     if method != EXACT and exactness != INHERITED:
         raise SettingsError(f"exactness: {exactness} needs unlearn_method: {EXACT}, found {method}")
     if other_machine not in CHOICES:
@@ -130,7 +130,7 @@ def data_left(
     users: Iterable[object] = (),
     items: Iterable[object] = (),
     interactions: Iterable[Sequence[object]] = (),
-) -> tuple[Any, Any, Any]:
+) -> Loaders:
     """The loaders that :func:`unlearn` would leave, given the same request; nothing is taken or changed.
 
     Raises:
@@ -139,18 +139,7 @@ def data_left(
     store = RunStore(opened.trainer.store.folder)
     session = _Stage(store, None, opened)
     asked, _ = session._ask(opened, named_demands(users, items, interactions), INHERITED, EXACT, False)
-    with _visible_data_kept(opened):
-        return data_without(opened, [asked], asked.demands)
-
-
-@contextmanager
-def _visible_data_kept(opened: RunResult) -> Iterator[None]:
-    """What an open run may see is the same afterwards: nothing was forgotten yet."""
-    visible_data = opened.config.visible_data
-    try:
-        yield
-    finally:
-        opened.config.visible_data = visible_data
+    return data_without(opened, [asked], asked.demands)
 
 
 class _Stage:
@@ -198,14 +187,14 @@ class _Stage:
             opened = self._open()
             self._machines(opened).refuse_others(method)
             asked, out.left = self._ask(opened, demands, exactness, method, skip_unknown)
-            data = data_without(opened, [asked], asked.demands)
-            out.plan = plan_of(self.store, data, [asked])  # refuses what would leave nothing, before the ledger knows
+            prepared = prepare(opened, [asked], asked.demands)  # refuses what would leave nothing
+            out.plan = prepared.plan
             refuse_unreachable(self.store)
             self._key_old_digests()
             self._keep_key()
             entry, show = self.ledger.append(REQUEST, asked.content), opened.config["show_progress"]
             with taken(self.store):
-                out.outcomes.append(carry_out(opened, [entry], show, data, self.other_machine))
+                out.outcomes.append(carry_out(opened, [entry], show, prepared, self.other_machine))
             out.plan = out.outcomes[-1].plan  # knows a partition that was computed anew
         elif not left and not self.finished:
             raise RequestError(
@@ -258,14 +247,13 @@ class _Stage:
         machines = self._machines(opened)
         machines.refuse_others(method)
         asked, left = self._ask(opened, demands, exactness, method, skip_unknown)
-        with _visible_data_kept(opened):
-            data = data_without(opened, [asked], asked.demands)
-            plan = plan_of(self.store, data, [asked])
-            if exactness != INHERITED:
-                partition, shards = new_shards(opened, self.store, data)
-                settle_shards(plan, partition.sizes(), shards, self.store.manifest().get("full_training", {}))
-            if machines.retrains:
-                plan.shards, plan.n_train_samples = list(range(plan.n_shards)), plan.n_kept
+        prepared = prepare(opened, [asked], asked.demands)
+        plan = prepared.plan
+        if exactness != INHERITED:
+            partition, shards = new_shards(opened, self.store, prepared.data)
+            settle_shards(plan, partition.sizes(), shards, self.store.manifest().get("full_training", {}))
+        if machines.retrains:
+            plan.shards, plan.n_train_samples = list(range(plan.n_shards)), plan.n_kept
         return UnlearnResult(plan, left=left)
 
     def _machines(self, opened: RunResult) -> Machines:
@@ -280,19 +268,18 @@ class _Stage:
 
     def _is_stale(self, opened: RunResult) -> bool:
         """Whether another process made the run forget something since it was opened."""
-        known = opened.config.visible_data.row_digests if opened.config.visible_data else frozenset()
-        return known != set(self.store.manifest()["forgotten"])
+        return opened.data.train_set.visible_data.row_digests != set(self.store.manifest()["forgotten"])
 
     def _ask(
         self, opened: RunResult, demands: Sequence[Demand], exactness: str, method: str, skip_unknown: bool
-    ) -> tuple[_Asked, list[str]]:
+    ) -> tuple[_NewRequest, list[str]]:
         """What goes into the ledger: digests alone."""
         digester, earlier = Digester(self.store.salt, self.keys.newest()), self._served(self.ledger.requests())
         # before any filter: a row that a filter keeps out now may come in later, in place of a forgotten one
-        rows = opened.data[0]._dataset.raw_interactions
+        rows = opened.data.train_set.raw_interactions
         found = find(demands, rows, lambda d: any(_covers(d, part) for part in earlier), skip_unknown)
         content = {**_digests(found, rows, digester), KEY: self.keys.newest().name}
-        return _Asked({**content, "exactness": exactness, "method": method}, found.demands), found.left
+        return _NewRequest({**content, "exactness": exactness, "method": method}, found.demands), found.left
 
     def _served(self, entries: Sequence[Entry]) -> tuple[Forgotten, ...]:
         """What requests named."""

@@ -7,13 +7,13 @@ from hypothesis import strategies as st
 
 from recbole_apa.adapters.aggregation import (
     Memory,
-    WeightRule,
     adaptive_weights,
     choose_weights,
     cosine,
     major_weights,
     neighbor_errors,
 )
+from recbole_apa.adapters.weight_rules import WeightRule
 
 ALL = torch.tensor([True, True])
 

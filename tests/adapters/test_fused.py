@@ -9,7 +9,7 @@ from recbole_apa.core.errors import SettingsError
 from recbole_apa.core.files.whole import read_json
 from recbole_apa.model.shard_trainer import ShardTrainer
 from recbole_apa.pipeline.build import build
-from recbole_apa.pipeline.recbole_bridge import APAConfig
+from recbole_apa.pipeline.config import APAConfig
 
 
 @pytest.fixture

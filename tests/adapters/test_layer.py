@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 from torch import nn
 
 from recbole_apa.adapters.bank import AdapterBank
-from recbole_apa.adapters.lora import Mixture, StackedLoRALinear
+from recbole_apa.adapters.lora import StackedLoRALinear
+from recbole_apa.adapters.mixture import Mixture
 from recbole_apa.core.errors import BackboneError
 from recbole_apa.core.settings import AdapterSettings
 

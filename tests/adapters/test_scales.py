@@ -1,7 +1,5 @@
 """(IA)3: K vectors of scales, averaged for every sample; the relations that LoRA's adapters are held to."""
 
-from dataclasses import replace
-
 import pytest
 import torch
 from hypothesis import given, settings
@@ -10,10 +8,11 @@ from torch import nn
 
 from recbole_apa import run, unlearn, verify
 from recbole_apa.adapters.ia3 import StackedIA3Linear
-from recbole_apa.adapters.lora import Mixture
+from recbole_apa.adapters.mixture import Mixture
 from recbole_apa.adapters.peft_files import PeftDescription, read_adapter, write_adapter
 from recbole_apa.core.errors import SettingsError
 from recbole_apa.core.settings import AdapterSettings
+from recbole_apa.pipeline.config import APAConfig
 from tests.helpers.peft_scores import assert_peft_agrees
 from tests.helpers.runs import state
 
@@ -118,9 +117,9 @@ def test_fused_shards_are_what_they_are_alone(options, work_folder, scaled, tmp_
 
 
 @pytest.mark.parametrize("change", [{"use_rslora": True}, {"lora_dropout": 0.1}])
-def test_what_is_about_factors_is_refused(change):
+def test_what_is_about_factors_is_refused(change, options):
     with pytest.raises(SettingsError, match="need adapter_type: lora"):
-        replace(SETTINGS, **change)
+        APAConfig("APA", "board", None, {**options, **IA3, **change})
 
 
 def test_lora_plus_is_refused(options, work_folder, tmp_path):

@@ -2,6 +2,7 @@ import pytest
 import torch
 from torch import nn
 
+from recbole_apa.adapters.lora import LoRA
 from recbole_apa.adapters.training import AdapterCourse, rate_factor, should_stop, train_adapter
 from recbole_apa.core.errors import TrainingError
 from tests.helpers.engines import train_settings
@@ -57,7 +58,8 @@ def test_dropout_depends_on_seed_shard_and_step_alone():
 def test_loraplus_moves_b_faster_and_a_as_before():
     def moved(ratio):
         a, b = (nn.Parameter(torch.tensor([4.0])) for _ in range(2))
-        course = AdapterCourse([a, b], 1, train_settings(loraplus_lr_ratio=ratio, lr_schedule="constant"), 0)
+        settings = train_settings(loraplus_lr_ratio=ratio, lr_schedule="constant")
+        course = AdapterCourse([a, b], 1, settings, 0, LoRA().parameter_groups)
         course.step_on((a * b).sum())
         return 4.0 - a.item(), 4.0 - b.item()
 

@@ -17,7 +17,8 @@ from recbole_apa.backbone.shared_prefix import PartCache
 from recbole_apa.backbone.split_check import check_split, probe_length
 from recbole_apa.backbone.split_decoder import SplitDecoder
 from recbole_apa.core.errors import BackboneError
-from recbole_apa.core.settings import PlacementSettings, PromptSettings
+from recbole_apa.core.execution import PlacementSettings
+from recbole_apa.core.settings import PromptSettings
 from tests.helpers.backbone_families import FAMILIES, GEMMA3N, WINDOW, write_model
 from tests.helpers.engines import ADAPTERS, CPU, SAMPLES, fill_adapters, settings
 

@@ -10,7 +10,7 @@ from recbole_apa import run, unlearn, verify
 from recbole_apa.backbone.load import load_backbone, weights_digest
 from recbole_apa.backbone.placement import is_offloaded
 from recbole_apa.core.errors import BackboneError, SettingsError
-from recbole_apa.core.settings import PlacementSettings
+from recbole_apa.core.execution import PlacementSettings
 from tests.helpers.engines import CPU, settings
 from tests.helpers.runs import state
 

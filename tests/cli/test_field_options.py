@@ -7,8 +7,8 @@ from recbole_apa.cli.main import main
 from recbole_apa.core.errors import SettingsError
 from recbole_apa.core.system.devices import check_device
 from recbole_apa.partition.assignment import shard_count
+from recbole_apa.pipeline.config import APAConfig
 from recbole_apa.pipeline.idle_options import idle_options
-from recbole_apa.pipeline.recbole_bridge import APAConfig
 
 
 @pytest.mark.parametrize("word", ["u1:spotify:track:7", "u1:spotify:track", "u1"])

@@ -18,7 +18,7 @@ from recbole_apa.comparison.report.table import headers
 from recbole_apa.comparison.row import DONE, FAILED, Row, RowStore, peak_memory
 from recbole_apa.core.errors import RunError, SettingsError
 from recbole_apa.core.properties import properties_folder
-from recbole_apa.unlearning.approximate.unlearner import NAMES as APPROXIMATE
+from recbole_apa.unlearning.approximate import APPROXIMATE_METHODS as APPROXIMATE
 
 NAMES = [
     "SISA",
@@ -67,7 +67,7 @@ def test_every_method_keeps_the_contract(name, context):
     n_passes = {"SISA": 3, "RecEraser": 3, "RecEraser-attention": 3, "GraphEraser": 3, "HistoryLikeRate": 0}.get(
         name, 1
     )
-    assert scored.forward_passes == n_passes and scored.seconds >= 0
+    assert scored.forward_passes == n_passes
     forgotten = method.unlearn()
     if name == "HistoryLikeRate":
         assert fitted.n_parameters == forgotten.n_shards_hit == 0

@@ -16,10 +16,11 @@ from recbole_apa.comparison.registry import ADAPTERS, REFERENCE
 from recbole_apa.comparison.row import DONE, FAILED
 from recbole_apa.core.errors import SettingsError
 from recbole_apa.core.properties import properties_folder
-from recbole_apa.unlearning.approximate.losses import NPO
+from recbole_apa.unlearning.approximate import APPROXIMATE_METHODS
 from recbole_apa.unlearning.approximate.method_names import parse_choice
+from recbole_apa.unlearning.approximate.methods import NPO, LLMEraser
 from recbole_apa.unlearning.approximate.newton import solve_damped
-from recbole_apa.unlearning.approximate.unlearner import NAMES, ApproximateSettings, ApproximateUnlearner
+from recbole_apa.unlearning.approximate.unlearner import ApproximateUnlearner
 
 
 @pytest.fixture(scope="module")
@@ -129,10 +130,10 @@ def test_every_kept_experiment_of_forgetting_says_what_it_forgets():
     for name in kept:
         experiment = read_preset(name)
         ForgetRequest(**experiment.forget)
-        assert not set(experiment.names) - set(NAMES) - set(ADAPTERS)
+        assert not set(experiment.names) - set(APPROXIMATE_METHODS) - set(ADAPTERS)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", list(APPROXIMATE_METHODS))
 def test_a_method_moves_the_adapter_alone_and_always_to_the_same_place(name, trained):
     method, task, factors = trained
     model = method.made.model
@@ -140,7 +141,7 @@ def test_a_method_moves_the_adapter_alone_and_always_to_the_same_place(name, tra
     unlearner = ApproximateUnlearner(model, factors, task.steps[0].parts, 2020)
     found = []
     for _ in range(2):
-        assert unlearner.forget(name)[0] > 0
+        assert unlearner.forget(APPROXIMATE_METHODS[name]())[0] > 0
         found.append(model.engine.bank.extract(0))
     layer = next(iter(factors))
     assert all(np.array_equal(*(f[n][i] for f in found)) for n in factors for i in (0, 1))
@@ -182,10 +183,9 @@ def test_newton_takes_a_step_where_the_hessian_is_not_positive(trained, monkeypa
         dampings.append(damping)
         return solve_damped(product, b, damping, *rest) if damping > 0.05 else (b, False)
 
-    monkeypatch.setattr("recbole_apa.unlearning.approximate.unlearner.solve_damped", solve)
-    settings = ApproximateSettings(damping=0.001)
-    unlearner = ApproximateUnlearner(method.made.model, factors, task.steps[0].parts, 1, settings)
-    unlearner.forget("LLMEraser")
+    monkeypatch.setattr("recbole_apa.unlearning.approximate.methods.llmeraser.solve_damped", solve)
+    unlearner = ApproximateUnlearner(method.made.model, factors, task.steps[0].parts, 1)
+    unlearner.forget(LLMEraser(damping=0.001))
     assert dampings[:3] == pytest.approx([0.001, 0.01, 0.1])
 
 
@@ -226,7 +226,7 @@ def test_another_seed_is_trained_on_what_the_request_left(options, work_folder, 
 
 @pytest.mark.slow
 def test_a_method_that_fails_leaves_its_reason(options, work_folder, tmp_path, monkeypatch):
-    def broken(self, name, objective=None):
+    def broken(self, method):
         raise ValueError("no such thing")
 
     monkeypatch.setattr(ApproximateUnlearner, "forget", broken)
@@ -237,6 +237,8 @@ def test_a_method_that_fails_leaves_its_reason(options, work_folder, tmp_path, m
 def test_names_that_do_not_forget_are_refused(options, tmp_path):
     with pytest.raises(SettingsError, match=r"found DeepFM; expected methods that forget with an adapter: GradAscent"):
         compare_forgetting(["DeepFM"], ForgetRequest(ratio=0.1), "board", [], options, folder=tmp_path / "f")
+    with pytest.raises(SettingsError, match=r"found GradDif; expected .*; did you mean 'GradDiff'"):
+        compare_forgetting(["GradDif"], ForgetRequest(ratio=0.1), "board", [], options, folder=tmp_path / "f")
     assert not (tmp_path / "f").exists()
 
 
@@ -248,6 +250,7 @@ def test_names_that_do_not_forget_are_refused(options, tmp_path):
         ("NPO:beta=much", "found 'beta=much', expected option=number"),
         ("LLMEraser:beta=1", "found option 'beta'"),
         ("BadT:incompetent=1", "found option 'incompetent'"),
+        ("NPO:damping=1", "found option 'damping'"),
     ],
 )
 def test_settings_that_a_method_does_not_have_are_refused(text, expected, tmp_path):
@@ -258,9 +261,9 @@ def test_settings_that_a_method_does_not_have_are_refused(text, expected, tmp_pa
 
 def test_settings_of_a_method_reach_it():
     choice = parse_choice("NPO:rate_share=0.3+most_epochs=2+beta=0.5")
-    assert (choice.name, choice.settings.rate_share, choice.settings.most_epochs) == ("NPO", 0.3, 2)
-    assert choice.objective == NPO(beta=0.5) and parse_choice("NPO").objective == NPO()
-    assert parse_choice("LLMEraser:damping=1").settings.damping == 1
+    assert (choice.settings.rate_share, choice.settings.most_epochs) == (0.3, 2)
+    assert choice.method == NPO(beta=0.5) and parse_choice("NPO").method == NPO()
+    assert parse_choice("LLMEraser:damping=1").method == LLMEraser(damping=1)
 
 
 def test_the_command_line_says_what_it_expects(capsys):

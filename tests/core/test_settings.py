@@ -1,11 +1,12 @@
 import pytest
 
 from recbole_apa.core.errors import SettingsError
+from recbole_apa.core.option_table import SETTING_KEYS
 from recbole_apa.core.options import refuse_unknown, settings_from
 from recbole_apa.core.properties import properties_folder
-from recbole_apa.core.settings import SETTING_KEYS
+from recbole_apa.core.yaml import parse_value, read_yaml
 from recbole_apa.data.recbole_settings import read_settings
-from recbole_apa.pipeline.recbole_bridge import APAConfig, parse_value, read_yaml
+from recbole_apa.pipeline.config import APAConfig
 
 
 def defaults(**changes):

@@ -7,7 +7,7 @@ import pytest
 
 from recbole_apa import APAConfig, audit, run, unlearn
 from recbole_apa.core.errors import DataError
-from recbole_apa.pipeline.recbole_bridge import make_dataset
+from recbole_apa.pipeline.datasets import make_dataset
 from tests.helpers.field_files import HEAD, ITEM_HEAD, OPTIONS, presplit
 
 

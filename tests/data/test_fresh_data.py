@@ -13,7 +13,7 @@ from recbole_apa.core.errors import DataError
 from recbole_apa.data.forgotten import ITEM, PAIR, ROW, USER, Digester, Forgotten, Scope, digests_of
 from recbole_apa.data.visible_data import VisibleData
 from recbole_apa.evidence.key import Key
-from recbole_apa.pipeline.recbole_bridge import make_dataset
+from recbole_apa.pipeline.datasets import make_dataset
 
 HEAD = "user_id:token\titem_id:token\trating:float\ttimestamp:float"
 PARTS = ("train", "valid", "test")
@@ -95,10 +95,9 @@ def write(folder, rows, items):
 def read(folder, options, visible_data=None):
     """All that a training takes from the files; or why it is refused."""
     config = APAConfig("APA", "some", config_dict={**options, "data_path": str(folder)})
-    config.visible_data = visible_data
     init_seed(config["seed"], True)
     try:
-        parts = make_dataset(config).build()
+        parts = make_dataset(config, visible_data).build()
     except DataError as error:
         return type(error).__name__
     tensors = [{f: p.inter_feat[f].tolist() for f in sorted(p.inter_feat.interaction)} for p in parts]

@@ -9,7 +9,7 @@ import pytest
 from recbole.utils import init_seed
 
 from recbole_apa import APAConfig
-from recbole_apa.pipeline.recbole_bridge import make_dataset
+from recbole_apa.pipeline.datasets import make_dataset
 from tests.helpers.places import ROOT
 
 REAL = ROOT.parent / "shared" / "data"

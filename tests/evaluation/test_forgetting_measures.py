@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recbole_apa.evaluation.forgetting_metrics import (
+from recbole_apa.evaluation.measures import (
     activation_distance,
     confidence,
     entropy_membership,

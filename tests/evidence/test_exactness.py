@@ -7,7 +7,7 @@ import torch
 
 from recbole_apa import audit, run, unlearn, verify
 from recbole_apa.cli.main import main
-from recbole_apa.cli.usage import USAGE
+from recbole_apa.cli.usage import usage
 from recbole_apa.core.files.whole import file_digest, read_json
 from recbole_apa.evidence import key_ring
 from recbole_apa.evidence.exactness import DEFINITIONS, LEVELS, PARTS, level_of
@@ -31,7 +31,7 @@ def test_the_page_says_what_the_constants_say():
 
 
 def test_help_and_certificate_quote_them():
-    words = " ".join(USAGE.split())
+    words = " ".join(usage("recbole-apa").split())
     for level, text in DEFINITIONS.items():
         assert f"--exactness={level} {text}" in words and f"The state is {text}." in MEANING[level]
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from recbole_apa import APAConfig
 from recbole_apa.data.samples import Sample
-from recbole_apa.pipeline.recbole_bridge import make_dataset
+from recbole_apa.pipeline.datasets import make_dataset
 
 OPTIONS = {
     "load_col": {"inter": ["user_id", "item_id", "rating", "timestamp"], "item": ["item_id", "title", "year"]},

@@ -8,7 +8,7 @@ import pytest
 from recbole_apa import APAConfig
 from recbole_apa.data.presplit_files import write_presplit
 from recbole_apa.evaluation.metrics import auc
-from recbole_apa.pipeline.recbole_bridge import make_dataset
+from recbole_apa.pipeline.datasets import make_dataset
 from recbole_apa.pipeline.recbole_models import NAME, baseline_scores, recbole_auc, train_baseline, train_embeddings
 
 GENERAL = ["Pop", "ItemKNN", "BPR", "LightGCN", "NeuMF"]

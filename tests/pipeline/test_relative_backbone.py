@@ -9,8 +9,8 @@ import pytest
 from recbole_apa import evaluate_run, run
 from recbole_apa.cli.main import main
 from recbole_apa.core.files.whole import read_json
-from recbole_apa.pipeline.idle_options import IDLE
-from recbole_apa.pipeline.recbole_bridge import APAConfig
+from recbole_apa.data.recbole_options import IDLE
+from recbole_apa.pipeline.config import APAConfig
 
 
 @pytest.fixture

@@ -88,7 +88,7 @@ def test_bad_input_is_named_and_writes_nothing(change, error, says, options, tmp
 def test_no_space_leaves_nothing_half_written(finished, tmp_path, monkeypatch):
     import errno
 
-    from recbole_apa.model.fit import StateBuilder
+    from recbole_apa.model.train_shards import peft_description
     from recbole_apa.runs.store import write_adapter
 
     def full_disk(folder, *rest):
@@ -99,7 +99,7 @@ def test_no_space_leaves_nothing_half_written(finished, tmp_path, monkeypatch):
     store = RunStore(tmp_path / "run")
     factors, _ = finished.trainer.store.load_shard(0)
     history = type("History", (), {})()
-    about = StateBuilder(finished.model, None, None, None, None, False).peft_description()
+    about = peft_description(finished.model)
     with pytest.raises(RunError, match=r"no space left while writing .*shards/000"):
         store.save_shard(0, factors, about, history, "key", 1.0)
     assert list((tmp_path / "run" / "shards").iterdir()) == []

@@ -18,7 +18,7 @@ from recbole_apa.comparison.row import Row
 from recbole_apa.core.files.whole import read_json
 from recbole_apa.data.recbole_settings import read_settings
 from recbole_apa.pipeline.build import build
-from recbole_apa.pipeline.recbole_bridge import make_dataset
+from recbole_apa.pipeline.datasets import make_dataset
 from tests.helpers.places import ROOT
 
 CHANGES = [(stage, name) for stage, (_, changes) in STAGES.items() for name in changes]
@@ -75,7 +75,7 @@ def test_development_data_holds_no_row_that_is_tested_on(tmp_path):
     assert not tested & {name for part in left for s in part.samples for name in s.interaction_ids()}
     drawn = make_dataset(APAConfig("APA", "ml-100k", config_dict={**config, **STAGES["shard"][0], "data_path": path}))
     trained, *judged = ({s.user_id for s in part.samples} for part in drawn.build())
-    users = judged[0] | judged[1]  # as benchmarks/README.md says
+    users = judged[0] | judged[1]  # as docs/benchmarks.md says
     assert (len(users), len(users & {s.user_id for s in real[2].samples}), len(users & trained)) == (24, 1, 0)
     assert [s.digest() for s in left[2].samples] == [s.digest() for s in real[1].samples]
     assert [s.digest() for s in left[1].samples] == [s.digest() for s in real[0].samples[-1000:]]

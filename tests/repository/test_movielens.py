@@ -7,7 +7,7 @@ from recbole_apa import APAConfig
 from recbole_apa.data.prompts import TEMPLATES, PromptInput, fill
 from recbole_apa.evaluation.metrics import auc
 from recbole_apa.evaluation.simple_rules import trivial_scores
-from recbole_apa.pipeline.recbole_bridge import make_dataset
+from recbole_apa.pipeline.datasets import make_dataset
 
 
 @pytest.fixture(scope="module")

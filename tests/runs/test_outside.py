@@ -15,7 +15,7 @@ from recbole_apa.runs.outside import mark
 from recbole_apa.runs.store import RunStore
 from tests.helpers.runs import copy_run, state, tree
 
-MEMORY = "recbole_apa.model.fit.StateBuilder.fill_memory"
+MEMORY = "recbole_apa.model.fit.fill_memory"
 
 
 def interrupted(*args):
@@ -46,18 +46,14 @@ def test_logs_of_interrupted_trainings_are_removed_and_verification_writes_none(
     monkeypatch.chdir(tmp_path)
     asked = {**options, "epochs": 1}
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(
-            "recbole_apa.model.fit.StateBuilder.fill_memory", lambda *a: (_ for _ in ()).throw(KeyboardInterrupt)
-        )
+        patch.setattr("recbole_apa.model.fit.fill_memory", lambda *a: (_ for _ in ()).throw(KeyboardInterrupt))
         run("APA", "board", config_dict=asked, run_dir="run")
     assert len(boards()) == 1
     run("APA", "board", config_dict=asked, run_dir="run")
     first = boards()
     assert len(first) == 2
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(
-            "recbole_apa.model.fit.StateBuilder.fill_memory", lambda *a: (_ for _ in ()).throw(KeyboardInterrupt)
-        )
+        patch.setattr("recbole_apa.model.fit.fill_memory", lambda *a: (_ for _ in ()).throw(KeyboardInterrupt))
         unlearn("run", users=["u3"])
     unlearn("run")
     assert len(boards()) == 2 and boards().isdisjoint(first)  # of both attempts at the request
@@ -72,9 +68,7 @@ def test_logs_of_an_attempt_that_is_given_up_are_removed(finished, tmp_path, mon
     monkeypatch.chdir(tmp_path)
     folder = copy_run(finished, tmp_path / "run")
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(
-            "recbole_apa.model.fit.StateBuilder.fill_memory", lambda *a: (_ for _ in ()).throw(KeyboardInterrupt)
-        )
+        patch.setattr("recbole_apa.model.fit.fill_memory", lambda *a: (_ for _ in ()).throw(KeyboardInterrupt))
         unlearn(folder, users=["u3"])
     attempt = boards()
     manifest = folder / "pending" / "manifest.json"

@@ -9,7 +9,7 @@ from recbole_apa import audit, evaluate_run, run, unlearn, verify
 from recbole_apa.cli.main import main
 from recbole_apa.core.errors import RunError
 from recbole_apa.core.files.whole import read_json
-from recbole_apa.pipeline.recbole_bridge import register
+from recbole_apa.pipeline.registration import register
 from tests.helpers.ordinary_user import read_only
 from tests.helpers.runs import copy_run, tree
 

@@ -18,7 +18,7 @@ from recbole_apa.evidence import key_ring
 from recbole_apa.pipeline.build import stored_visible_data
 from recbole_apa.runs.ledger import Ledger
 from recbole_apa.runs.remote.lease import LEASE
-from recbole_apa.runs.remote.objects import RunObjects
+from recbole_apa.runs.remote.objects import Index, RunObjects
 from recbole_apa.runs.remote.working_copy import copy_run, shown, working_folder
 from recbole_apa.runs.store import RunStore
 from tests.helpers import killed_process
@@ -162,8 +162,36 @@ def killed_at(server, finished, place, work_folder, asked, at, report=None):
     return process.exitcode
 
 
+@pytest.mark.parametrize("known_before", [False, True])
+def test_a_writer_that_passes_between_the_look_at_the_index_and_its_write_is_not_written_over(
+    known_before, s3, tmp_path, monkeypatch
+):
+    url = f"{s3}/raced{known_before}"
+    for name in ("ours", "theirs"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "a").write_text(name)
+    ours, theirs = RunObjects(url), RunObjects(url)
+    known = Index()
+    if known_before:
+        (tmp_path / "first").mkdir()
+        (tmp_path / "first" / "a").write_text("first")
+        known = ours.push(tmp_path / "first", known)
+    look, pushed = ours.index, []
+
+    def index():
+        found = look()
+        if not pushed:  # after the look, before the write
+            pushed.append(theirs.push(tmp_path / "theirs", known))
+        return found
+
+    monkeypatch.setattr(ours, "index", index)
+    with pytest.raises(RunError, match="written by another process meanwhile"):
+        ours.push(tmp_path / "ours", known)
+    assert theirs.index() == pushed[0]
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize(("seed", "n"), [(1, 2), pytest.param(0, 5, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(("seed", "n"), [(1, 2), (0, 5)])
 def test_killed_between_any_two_writes_a_request_on_s3_ends_as_if_undisturbed(
     seed, n, finished, s3, server, work_folder, tmp_path, monkeypatch
 ):

@@ -7,6 +7,10 @@ from recbole_apa.core.errors import RequestError, RunError, SettingsError
 from tests.helpers.runs import copy_run, shown_interaction, state, tree
 
 
+def interrupted(*given):
+    raise KeyboardInterrupt
+
+
 def test_the_plan_says_which_samples_and_why_and_changes_nothing(finished, tmp_path):
     folder = copy_run(finished, tmp_path / "run")
     before = tree(folder)
@@ -38,7 +42,9 @@ def test_while_a_request_waits_evaluation_refuses(finished, tmp_path, monkeypatc
     folder = copy_run(finished, tmp_path / "run")
     before = evaluate_run(folder).metrics
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr("recbole_apa.model.fit.StateBuilder.train", lambda *a: (_ for _ in ()).throw(KeyboardInterrupt))
+        patch.setattr(
+            "recbole_apa.model.fit.ShardBuilder.adapters", lambda *a: (_ for _ in ()).throw(KeyboardInterrupt)
+        )
         unlearn(folder, users=["u3"])
     with pytest.raises(RunError, match=r"1 request\(s\) wait.*--resume.*--allow_pending"):
         evaluate_run(folder)
@@ -58,7 +64,9 @@ def test_a_stricter_request_for_what_waits_is_not_taken_for_done(asked, finished
     """It was dropped with status 0, and could never be asked for again."""
     folder = copy_run(finished, tmp_path / "run")
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr("recbole_apa.model.fit.StateBuilder.train", lambda *a: (_ for _ in ()).throw(KeyboardInterrupt))
+        patch.setattr(
+            "recbole_apa.model.fit.ShardBuilder.adapters", lambda *a: (_ for _ in ()).throw(KeyboardInterrupt)
+        )
         unlearn(folder, users=["u3"])
     before = tree(folder)
     for manner in ({"exactness": "strict"}, {"exactness": "fresh"}, {"method": "GradDiff"}):

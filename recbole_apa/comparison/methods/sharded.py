@@ -12,21 +12,23 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from recbole_apa.adapters.aggregation import WeightRule, cosine, settle_weights
+from recbole_apa.adapters.aggregation import cosine, settle_weights
 from recbole_apa.adapters.receraser_attention import fit_attention
+from recbole_apa.adapters.weight_rules import WEIGHT_RULES, WeightRule
 from recbole_apa.backbone.prompt_encoder import TokenizedPrompt
 from recbole_apa.comparison.context import ComparisonContext
 from recbole_apa.comparison.method import FitFigures, Scored, UnlearnFigures
 from recbole_apa.comparison.requests import single_shard_requests
 from recbole_apa.core.errors import RunError
+from recbole_apa.core.option_table import ACTIVATION_KEYS
 from recbole_apa.core.progress import progress
-from recbole_apa.core.settings import STATE_KEYS
+from recbole_apa.data.loaders import Loaders
 from recbole_apa.data.splits import SPLITS
 from recbole_apa.evidence import KeyRing
 from recbole_apa.model.apa import APA
 from recbole_apa.pipeline.build import RunResult, build_data, build_model
+from recbole_apa.pipeline.config import APAConfig
 from recbole_apa.pipeline.evaluate import evaluate_state, training_cost, write_first_records
-from recbole_apa.pipeline.recbole_bridge import APAConfig
 from recbole_apa.pipeline.trainer_factory import make_trainer
 from recbole_apa.runs.lock import run_lock
 from recbole_apa.runs.store import RunStore
@@ -43,7 +45,7 @@ class Serving:
     aggregation: str
     """``decomposition``, ``non_decomposition`` or ``prediction``."""
     weight_rule: str
-    """One of the four, or ``learned`` (RecEraser's attention; for ``prediction`` alone)."""
+    """One of ``WEIGHT_RULES``, or ``learned`` (RecEraser's attention; for ``prediction`` alone)."""
     tau: float | str | None = None
     n_neighbors: int | str | None = None
     """A number, ``auto``, or None: as the training has it."""
@@ -81,22 +83,22 @@ class AdapterMethod:
         self._check_rows(data)
         return self._train(self._config(seed), data)
 
-    def fit_on(self, data: tuple[Any, Any, Any], seed: int) -> FitFigures:
+    def fit_on(self, data: Loaders, seed: int) -> FitFigures:
         """Train on other data than the comparison's, e.g. on what a request left."""
         return self._train(self._config(seed), data)
 
-    def _train(self, config: APAConfig, data: tuple[Any, Any, Any]) -> FitFigures:
+    def _train(self, config: APAConfig, data: Loaders) -> FitFigures:
         folder = self.context.folder / "run"
         shutil.rmtree(folder, ignore_errors=True)
         model = build_model(config, data)
-        key = tuple(str(config[name]) for name in STATE_KEYS)
+        key = tuple(str(config[name]) for name in ACTIVATION_KEYS)
         model.engine.cache = self.context.caches.setdefault(key, model.engine.cache)
-        for loader in data:
-            self._freeze(model, config, model.prompts(loader._dataset.labelled))
+        for part in data.parts:
+            self._freeze(model, config, model.prompts(part.labelled))
         store = RunStore(folder)
         with run_lock(folder, "comparing"):
             trainer = make_trainer(config, model, store)
-            trainer.fit(data[0], data[1], show_progress=config["show_progress"])
+            trainer.fit(data.train, data.valid, show_progress=config["show_progress"])
         keys = KeyRing(self.context.folder / "keys.json")  # of scratch runs: nobody's own file
         self._made = RunResult({}, folder, config, model, trainer, data, keys)
         cost = training_cost(trainer)
@@ -119,14 +121,15 @@ class AdapterMethod:
     @property
     def _looks_at_validation(self) -> bool:
         """Whether a row weighs adapters by their errors; plain averages have no memory, and no time to fill one."""
-        return any(serving.weight_rule not in ("average", "semantic") for serving in self.servings.values())
+        rules = {serving.weight_rule for serving in self.servings.values()}
+        return LEARNED in rules or any(WEIGHT_RULES.find(name).needs_memory for name in rules)
 
-    def _check_rows(self, data: tuple[Any, Any, Any]) -> None:
+    def _check_rows(self, data: Loaders) -> None:
         """The same samples in the same order; their histories may be shorter or longer."""
-        for name, loader in zip(SPLITS, data, strict=True):
+        for name, part in zip(SPLITS, data.parts, strict=True):
             if name == "valid" and not self._looks_at_validation:
                 continue
-            mine = [(s.sample_id, s.label) for s in loader._dataset.samples]
+            mine = [(s.sample_id, s.label) for s in part.samples]
             theirs = [(s.sample_id, s.label) for s in self.context.splits[name]]
             if mine != theirs:
                 raise RunError(
@@ -137,7 +140,7 @@ class AdapterMethod:
     def score(self, row: str) -> Scored:
         """See :class:`~recbole_apa.comparison.method.Method`."""
         serving, made = self.servings[row], self.made
-        dataset = made.data[2]._dataset
+        dataset = made.data.test_set
         prompts = made.model.engine.encode(dataset.prompt_inputs(self.context.judged(dataset.samples)))
         if self.context.ranking is None or not made.model.settings.backbone.shared_prefixes:
             self._freeze(made.model, made.config, prompts)
@@ -198,10 +201,10 @@ class AdapterMethod:
         shutil.rmtree(folder, ignore_errors=True)
         store = RunStore(folder)
         trainer = make_trainer(made.config, made.model, store)
-        store.begin(trainer.identity(made.data[0], store.salt), {})
+        store.begin(trainer.identity(made.data.train_set, store.salt), {})
         partition = made.trainer.store.load_partition()
         store.save_partition(partition)
-        trainer.fit(made.data[0], made.data[1], show_progress=made.config["show_progress"])
+        trainer.fit(made.data.train, made.data.valid, show_progress=made.config["show_progress"])
         self._made = replace(made, trainer=trainer, run_dir=folder)
 
     def forget(self, **asked: Any) -> UnlearnFigures:

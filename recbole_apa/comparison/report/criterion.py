@@ -9,6 +9,7 @@ from typing import Protocol
 
 import numpy as np
 
+from recbole_apa.evaluation.measures import AUC, SCORE_MEASURES
 from recbole_apa.evaluation.metrics import auc, resampled_aucs
 
 
@@ -39,8 +40,12 @@ class ByLabel:
     """AUC; rows keep scores."""
 
     labels: np.ndarray
-    figure: str = "auc"
-    others: tuple[str, ...] = ("logloss",)
+    figure: str = AUC.name
+
+    @property
+    def others(self) -> tuple[str, ...]:
+        """All other measures of scores that have a title."""
+        return tuple(name for name, m in SCORE_MEASURES.items() if m.title and name != self.figure)
 
     def value(self, kept: np.ndarray, part: np.ndarray) -> float | None:
         """See :class:`Criterion`."""

@@ -10,32 +10,23 @@ from tabulate import tabulate
 
 from recbole_apa.comparison.row import DONE, Row
 from recbole_apa.core.files.whole import write_text
+from recbole_apa.evaluation.measures import FORGETTING_MEASURES
 from recbole_apa.evaluation.report.pages import render
 
-COLUMNS = {
-    "JSD to retraining": ("js_divergence", ".4f"),
-    "L2": ("activation_distance", ".4f"),
-    "local residual": ("local_residual", ".3f"),
-    "confidence": ("forget_confidence", ".4f"),
-    "AUC forgotten": ("forget_auc", ".4f"),
-    "AUC retained": ("retain_auc", ".4f"),
-    "AUC neighbours": ("neighbours_auc", ".4f"),
-    "AUC test": ("auc", ".4f"),
-    "LogLoss test": ("logloss", ".4f"),
-    "membership AUC": ("membership_auc", ".4f"),
-    "called member": ("entropy_membership", ".3f"),
-    "RMIA AUC": ("rmia_auc", ".4f"),
-    "seconds": ("unlearn_seconds", ".1f"),
-    "peak, MiB": ("peak_memory_mib", ".0f"),
-}
+COSTS = {"seconds": ("unlearn_seconds", ".1f"), "peak, MiB": ("peak_memory_mib", ".0f")}
 """Title -> (figure, how it is written)."""
-SPREAD = frozenset({"js_divergence", "local_residual", "auc", "membership_auc"})
-"""Figures with their standard deviation over seeds."""
+
+
+def columns_of_measures() -> dict[str, tuple[str, str]]:
+    """The table's columns: title -> (figure, how it is written)."""
+    return {m.title: (name, m.format) for name, m in FORGETTING_MEASURES.items() if m.title} | COSTS
 
 
 def write_forgetting(folder: Path, rows: Sequence[Row]) -> str:
     """Write ``table.md`` and ``report.html``; the table for a terminal."""
-    head, body = ["method", *COLUMNS], forgetting_rows(rows)
+    columns = columns_of_measures()
+    spread = {name for name, measure in FORGETTING_MEASURES.items() if measure.spread}
+    head, body = ["method", *columns], forgetting_rows(rows, columns, spread)
     failed = [f"{row.method}, seed {row.seed}: {row.reason}" for row in rows if row.status != DONE]
     write_text(folder / "table.md", tabulate(body, head, tablefmt="github", disable_numparse=True) + "\n")
     done = [row for row in rows if row.status == DONE]
@@ -56,9 +47,14 @@ def write_forgetting(folder: Path, rows: Sequence[Row]) -> str:
 
 
 def forgetting_rows(
-    rows: Sequence[Row], columns: Mapping[str, tuple[str, str]] = COLUMNS, spread: Collection[str] = SPREAD
+    rows: Sequence[Row], columns: Mapping[str, tuple[str, str]], spread: Collection[str]
 ) -> list[list[str]]:
-    """One line a method, means over its seeds; with the standard deviation where it says how far to trust them."""
+    """One line a method, means over its seeds.
+
+    Args:
+        columns: title -> (figure, how it is written).
+        spread: figures with their standard deviation over seeds, where it says how far to trust them.
+    """
     out = []
     for name in dict.fromkeys(row.method for row in rows):
         found = [_shown(row) for row in rows if row.method == name and row.status == DONE]

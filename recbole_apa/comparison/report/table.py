@@ -15,6 +15,7 @@ from tabulate import tabulate
 from recbole_apa.comparison.report.criterion import ByLabel, ByRank, Criterion
 from recbole_apa.comparison.row import DONE, REFERENCE, Row
 from recbole_apa.core.files.whole import write_text
+from recbole_apa.evaluation.measures import SCORE_MEASURES
 from recbole_apa.evaluation.metrics import interval
 from recbole_apa.evaluation.report.pages import render
 
@@ -34,8 +35,9 @@ COSTS = (
 
 def headers(criterion: Criterion) -> list[str]:
     """Column titles of the table."""
-    shown = {"auc": "AUC", "logloss": "LogLoss"}
-    first, *others = (shown.get(name, name) for name in (criterion.figure, *criterion.others))
+    first, *others = (
+        SCORE_MEASURES[name].title if name in SCORE_MEASURES else name for name in (criterion.figure, *criterion.others)
+    )
     return ["method", first, "spread", *others, "minus Retraining", "95 % interval", *COSTS]
 
 
@@ -133,16 +135,17 @@ def _quality(
     def known(name: str) -> list[float]:
         return [row.figures[name] for row in rows if name in row.figures]
 
-    def mean(values: Sequence[float]) -> str:
-        return f"{np.mean(values):.4f}" if values else "-"
+    def mean(values: Sequence[float], name: str) -> str:
+        how = SCORE_MEASURES[name].format if name in SCORE_MEASURES else ".4f"
+        return format(float(np.mean(values)), how) if values else "-"
 
     figure = criterion.figure
     first = known(figure)
     gaps = [a.figures[figure] - b.figures[figure] for a, b in pairs if figure in a.figures and figure in b.figures]
     return [
-        mean(first),
+        mean(first, figure),
         f"{np.std(first, ddof=1):.4f}" if len(first) > 1 else "",
-        *(mean(known(name)) for name in criterion.others),
+        *(mean(known(name), name) for name in criterion.others),
         f"{np.mean(gaps):+.4f}" if gaps else "",
         _gap_interval(pairs, resampled),
     ]

@@ -16,7 +16,8 @@ from recbole_apa.data.splits import SPLITS
 from recbole_apa.data.visible_data import VisibleData
 from recbole_apa.model.shard_trainer import ShardTrainer
 from recbole_apa.pipeline.build import build
-from recbole_apa.pipeline.recbole_bridge import APAConfig
+from recbole_apa.pipeline.config import APAConfig
+from recbole_apa.pipeline.plugins import import_plugins
 
 Report = Callable[[float, str], None]
 """Takes the share that is done, and what to show beside it."""
@@ -32,6 +33,8 @@ class Setup:
     visible_data: VisibleData | None
     threads: int
     """Threads of torch: another number than the caller's could round differently."""
+    modules: tuple[str, ...] = ()
+    """To be imported first: they register what the options name."""
 
 
 @dataclass(frozen=True)
@@ -50,9 +53,9 @@ class ShardWorker:
 
     def __init__(self, setup: Setup) -> None:
         torch.set_num_threads(setup.threads)
+        import_plugins(setup.modules)
         config = APAConfig("APA", setup.dataset, None, {**setup.options, "show_progress": False})
-        config.visible_data = setup.visible_data
-        self.model, self.data = build(config)
+        self.model, self.data = build(config, setup.visible_data)
 
     def do(self, job: Job, report: Report) -> Any:
         """Whatever the job gives."""
@@ -66,7 +69,6 @@ class ShardWorker:
         start, settings = time.perf_counter(), self.model.settings
         batches = self.data[0].shard(members, settings.training.train_batch_size, settings.seed)
         n_steps = settings.training.epochs * len(batches)
-        self.model.engine.bank.resize(1)
 
         def log(name: str, loss: float, step: int) -> None:
             report((step + 1) / n_steps, f"loss {loss:.4f}")
@@ -95,7 +97,7 @@ class ShardWorker:
         )
 
     def _prompts(self, split: str) -> list[Any]:
-        prompts: list[Any] = self.model.prompts(self.data[SPLITS.index(split)]._dataset.labelled)
+        prompts: list[Any] = self.model.prompts(self.data.parts[SPLITS.index(split)].labelled)
         return prompts
 
     def _by_steps(

@@ -15,7 +15,8 @@ from recbole_apa.core.errors import SettingsError
 from recbole_apa.data.visible_data import VisibleData
 from recbole_apa.evidence import KEY_FILE
 from recbole_apa.partition import Partition
-from recbole_apa.pipeline.recbole_bridge import APAConfig
+from recbole_apa.pipeline.config import APAConfig
+from recbole_apa.pipeline.plugins import modules_for_workers
 from recbole_apa.pipeline.workers.jobs import Job, Setup, from_plain, to_plain
 from recbole_apa.pipeline.workers.processes import ProcessTeam
 from recbole_apa.pipeline.workers.ray_actors import RAY_NEEDED, RayOptions, RayTeam, is_installed
@@ -30,16 +31,17 @@ class WorkerPool:
     def __init__(self, config: APAConfig) -> None:
         self._config = config
         self.n_workers = int(config["workers"] or 1)
+        self._modules = modules_for_workers(config)
         self._show = config["show_progress"]
         self._team: Team | None = None
-        self._view: VisibleData | None = config.visible_data
+        self._visible_data: VisibleData | None = None
         self.is_elsewhere = config["engine"] == "ray"
         self.embeds = self.is_elsewhere and not config["keep_states"]
 
     def see(self, visible_data: VisibleData) -> None:
         """What the workers may see of the dataset; workers of before are ended."""
         self.close()
-        self._view = visible_data
+        self._visible_data = visible_data
 
     def train(self, partition: Partition, shards: Sequence[int]) -> Iterator[tuple[int, Factors, ShardHistory, float]]:
         """Train shards: each as it is done, with the seconds that it took."""
@@ -90,7 +92,7 @@ class WorkerPool:
         options = {name: value for name, value in config.external_config_dict.items() if name != KEY_FILE}
         if config["engine"] == "ray":
             options.pop("gpu_id", None)  # Ray says which GPUs a worker sees, each its own
-        setup = Setup(config.dataset, options, self._view, torch.get_num_threads())
+        setup = Setup(config.dataset, options, self._visible_data, torch.get_num_threads(), self._modules)
         if config["engine"] == "ray":
             return RayTeam(
                 setup,

@@ -120,19 +120,22 @@ class RunObjects:
             except ValueError as error:
                 raise RunError(f"{self.url}/{key} is damaged ({str(error)[:120]}); restore it from a copy") from None
 
-    def write(self, key: str, value: Any, new: bool = False) -> None:
+    def write(self, key: str, value: Any, new: bool = False, over: str | None = None) -> None:
         """A JSON object, in one piece.
 
         Args:
             new: refuse to write over an object, as far as the store can (S3 and memory can).
+            over: write over this version of the object and no other (:meth:`_tag`).
 
         Raises:
             FileExistsError: there is one, and ``new``.
+            RunError: it cannot be written, or is of another version than ``over``.
         """
         data = json.dumps(value, indent=1, sort_keys=True).encode()
+        how = {"mode": "create"} if new else {"IfMatch": over} if over else {}
         with told(self.url):
             try:
-                self.fs.pipe_file(self.path(key), data, **({"mode": "create"} if new else {}))
+                self.fs.pipe_file(self.path(key), data, **how)
                 return
             except FileExistsError:
                 pass
@@ -197,15 +200,39 @@ class RunObjects:
         after = Index(known.generation + 1, {n: _stored(d, known.files.get(n)) for n, d in digests.items()})
         new = {name: stored for name, stored in sorted(after.files.items()) if known.files.get(name) != stored}
         self.upload(folder, new)
-        now = self.index()
-        if now.generation != known.generation:
-            raise RunError(
-                f"{self.url} was written by another process meanwhile (generation {now.generation}, expected "
-                f"{known.generation}); start again from what is there now"
-            )
-        self.write(INDEX, after.as_json())
+        tag = self._tag(INDEX)  # before the look: what is written after it is written over by nobody
+        self._refuse_other(known.generation)
+        try:
+            self.write(INDEX, after.as_json(), new=known.generation == 0, over=tag)
+        except (FileExistsError, RunError):
+            self._refuse_other(known.generation)
+            raise
         self.delete(known.keys() - after.keys())
         return after
+
+    def _refuse_other(self, generation: int) -> None:
+        """
+        Raises:
+            RunError: the index is not of this generation.
+        """
+        now = self.index()
+        if now.generation != generation:
+            raise RunError(
+                f"{self.url} was written by another process meanwhile (generation {now.generation}, expected "
+                f"{generation}); start again from what is there now"
+            )
+
+    def _tag(self, key: str) -> str | None:
+        """What tells this version of an object from others; None where there is no object, or the store, as fsspec
+        knows it, cannot write on the condition of one."""
+        if "s3" not in self.fs.protocol:
+            return None
+        with told(self.url):
+            try:
+                found: str = self.fs.info(self.path(key), refresh=True)["ETag"]
+            except FileNotFoundError:
+                return None
+        return found
 
     def upload(self, folder: Path, files: Mapping[str, Stored]) -> None:
         """Put files at their places."""

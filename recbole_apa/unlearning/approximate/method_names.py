@@ -1,54 +1,50 @@
 """An approximate method by name, with settings of its own: ``NPO``, ``NPO:rate_share=0.3+beta=0.5``."""
 
-from dataclasses import dataclass, fields, replace
-from typing import Any
+from dataclasses import Field, dataclass, fields, replace
 
 from recbole_apa.core.errors import SettingsError
-from recbole_apa.unlearning.approximate.losses import OBJECTIVES, Objective
-from recbole_apa.unlearning.approximate.unlearner import NAMES, ApproximateSettings
+from recbole_apa.unlearning.approximate.method import APPROXIMATE_METHODS, ApproximateMethod
+from recbole_apa.unlearning.approximate.unlearner import ApproximateSettings
 
 
 @dataclass(frozen=True)
 class Choice:
     """What :class:`~recbole_apa.unlearning.approximate.unlearner.ApproximateUnlearner` needs to know of a method."""
 
-    name: str
-    """One of :data:`~recbole_apa.unlearning.approximate.unlearner.NAMES`."""
+    method: ApproximateMethod
     settings: ApproximateSettings
-    objective: Objective | None
-    """None for the method that takes a single step."""
 
 
 def is_approximate(text: str) -> bool:
     """Whether a name, with or without settings, is an approximate method's."""
-    return text.partition(":")[0] in NAMES
+    return text.partition(":")[0] in APPROXIMATE_METHODS
 
 
 def parse_choice(text: str) -> Choice:
-    """``METHOD`` or ``METHOD:option=number+option=number``: options of the step (``rate_share``, ``most_epochs``) or of
-    the method's own loss (``beta``, ``retain_weight``).
+    """``METHOD`` or ``METHOD:option=number+option=number``: options of every method (``rate_share``, ``most_epochs``,
+    ``batch_size``), or of the method's own (``beta``, ``retain_weight``).
 
     Raises:
         SettingsError: an option that the method does not have, or one that is no number.
     """
     name, _, given = text.partition(":")
     options = dict(_option(text, pair) for pair in given.split("+") if pair)
-    objective: Any = OBJECTIVES.get(name)
-    of_step = {f.name for f in fields(ApproximateSettings)}
-    of_loss = _numbers(objective) if objective else set()
-    unknown = sorted(set(options) - of_step - of_loss)
+    method = APPROXIMATE_METHODS.find(name)()
+    of_all = {f.name for f in fields(ApproximateSettings)}
+    own = _numbers(method)
+    unknown = sorted(set(options) - of_all - own)
     if unknown:
-        raise SettingsError(f"{text}: found option {unknown[0]!r}, expected {', '.join(sorted(of_step | of_loss))}")
-    settings = replace(ApproximateSettings(), **{k: v for k, v in options.items() if k in of_step})
-    own = {k: v for k, v in options.items() if k in of_loss}
-    return Choice(name, settings, replace(objective, **own) if own else objective)
+        raise SettingsError(f"{text}: found option {unknown[0]!r}, expected {', '.join(sorted(of_all | own))}")
+    settings = replace(ApproximateSettings(), **{k: v for k, v in options.items() if k in of_all})  # type: ignore[arg-type]
+    return Choice(replace(method, **{k: v for k, v in options.items() if k in own}), settings)  # type: ignore[type-var]
 
 
-def _numbers(objective: Any) -> set[str]:
-    return {f.name for f in fields(objective) if isinstance(getattr(objective, f.name), (int, float))}
+def _numbers(method: ApproximateMethod) -> set[str]:
+    known: tuple[Field[object], ...] = fields(method)  # type: ignore[arg-type]
+    return {f.name for f in known if isinstance(getattr(method, f.name), (int, float))}
 
 
-def _option(text: str, pair: str) -> tuple[str, Any]:
+def _option(text: str, pair: str) -> tuple[str, int | float]:
     key, _, value = pair.partition("=")
     try:
         return key, int(value) if value.isdigit() else float(value)

@@ -2,18 +2,29 @@
 forgotten samples, and not trained again. What they hold of them afterwards is not known."""
 
 from functools import cached_property
-from typing import Any
 
 from recbole_apa.adapters.bank import Factors
 from recbole_apa.adapters.training import ShardHistory
-from recbole_apa.core.errors import RunError
+from recbole_apa.core.errors import RunError, SettingsError
 from recbole_apa.core.system.machine import machine_kind
 from recbole_apa.data.dataloader import ShardBatches
+from recbole_apa.data.dataset import APADataset
 from recbole_apa.pipeline.build import RunResult
 from recbole_apa.runs.store import MOVED
+from recbole_apa.unlearning.approximate.method import APPROXIMATE_METHODS
 from recbole_apa.unlearning.approximate.unlearner import ApproximateUnlearner, Part
 
 EXACT = "exact"
+
+
+def check_method(name: str) -> None:
+    """
+    Raises:
+        SettingsError: neither ``exact`` nor one of :data:`~recbole_apa.unlearning.approximate.APPROXIMATE_METHODS`.
+    """
+    problem = APPROXIMATE_METHODS.problem(name, "unlearn_method", EXACT)
+    if name != EXACT and problem:
+        raise SettingsError(problem)
 
 
 class ApproximateShardUpdate:
@@ -23,13 +34,13 @@ class ApproximateShardUpdate:
 
     Args:
         left: the training part without what is to be forgotten.
-        method: one of :data:`~recbole_apa.unlearning.approximate.unlearner.NAMES`.
+        method: one of :data:`~recbole_apa.unlearning.approximate.APPROXIMATE_METHODS`.
     """
 
-    def __init__(self, opened: RunResult, left: Any, method: str) -> None:
+    def __init__(self, opened: RunResult, left: APADataset, method: str) -> None:
         self.method, self.model = method, opened.model
         self.store, self.seed = opened.trainer.store, opened.config["seed"]
-        train, valid = (loader._dataset for loader in opened.data[:2])
+        train, valid = opened.data.train_set, opened.data.valid_set
         self._samples = train.samples
         self._seen, self._unseen = Part.of(train, self.model), Part.untouched(valid, self.model, left.visible_data)
         self._shard_of = self.store.load_partition().shard_of
@@ -62,6 +73,6 @@ class ApproximateShardUpdate:
         retained = self._retained.some(batches.positions)
         parts = {"forget": self._seen.some(gone), "retain": retained, "valid": self._unseen}
         unlearner = ApproximateUnlearner(self.model, known[0], parts, self.seed)
-        history = unlearner.forget(self.method)[1]
+        history = unlearner.forget(APPROXIMATE_METHODS.find(self.method)())[1]
         history.machine = machine_kind(self.model.engine.decoder.device).plain()
         return self.model.engine.bank.extract(0), history

@@ -1,5 +1,5 @@
 """Whether the centres of an inherited assignment are those of what remains: an older version kept means over embeddings
-of what was forgotten, and with one sample in a shard that very embedding (TRUST 12)."""
+of what was forgotten, and with one sample in a shard that very embedding (docs/exactness.md, Centres)."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any

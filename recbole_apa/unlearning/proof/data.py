@@ -8,10 +8,11 @@ from typing import Any
 import torch
 
 from recbole_apa.core.errors import RunError
+from recbole_apa.data.loaders import Loaders
 from recbole_apa.data.samples import Sample
 from recbole_apa.data.splits import SPLITS
 from recbole_apa.evidence import KeyRing
-from recbole_apa.model.fit import lineage_of, number_users, sample_order, shard_key
+from recbole_apa.model.lineage import lineage_of, number_users, sample_order, shard_key
 from recbole_apa.pipeline.build import is_same_data, other_data
 from recbole_apa.runs.pinned_run import PinnedStore
 from recbole_apa.runs.store import EMBEDDINGS, MEMORY, STATES
@@ -19,12 +20,11 @@ from recbole_apa.runs.trunk_activations import check_activations
 from recbole_apa.unlearning.checks import reachable
 
 _PROMPT = re.compile(r"[0-9a-f]{64}")
-Loaders = tuple[Any, Any, Any]
 
 
 def lineage_findings(store: PinnedStore, manifest: Mapping[str, Any], data: Loaders, keys: KeyRing) -> Iterator[str]:
     """Whether the artefacts saw the samples that the data gives now."""
-    dataset = data[0]._dataset
+    dataset = data.train_set
     if not is_same_data(manifest, dataset, keys):
         yield other_data(manifest, dataset.config, dataset, keys)
         return
@@ -51,7 +51,7 @@ def shard_findings(store: PinnedStore, data: Loaders) -> Iterator[str]:
     partition = store.load_partition()
     if partition is None:
         return  # said already
-    by_id = {s.sample_id: s for s in data[0]._dataset.splits["train"]}
+    by_id = {s.sample_id: s for s in data.train_set.splits["train"]}
     if not set(partition.shard_of) <= set(by_id):
         return
     shapes: dict[str, Any] = {}
@@ -87,7 +87,7 @@ def _key_findings(shard: int, key: str, kept: str | None) -> Iterator[str]:
 
 def row_findings(store: PinnedStore, data: Loaders) -> Iterator[str]:
     """Whether the tensors have one row for each sample, with its label and user, and the figures that follow."""
-    splits: Mapping[str, list[Sample]] = data[0]._dataset.splits
+    splits: Mapping[str, list[Sample]] = data.train_set.splits
     embeddings = store.load_embeddings()
     if len(embeddings) != len(splits["train"]):
         yield f"{EMBEDDINGS} has {len(embeddings)} rows for {len(splits['train'])} training samples"

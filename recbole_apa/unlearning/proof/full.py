@@ -11,7 +11,9 @@ import torch
 
 from recbole_apa.core.errors import RunError
 from recbole_apa.core.files.whole import file_digest, read_json
+from recbole_apa.data.loaders import Loaders
 from recbole_apa.evidence.exactness import DEFINITIONS, EARLIER, THIS_DATA, level_of
+from recbole_apa.model.contracts import FitInputs
 from recbole_apa.partition import Partition
 from recbole_apa.partition.inherited import assignment_alone
 from recbole_apa.pipeline.build import RunResult, open_run
@@ -85,12 +87,11 @@ def _verify(store: RunStore, config_dict: Mapping[str, Any] | None) -> VerifyRes
         opened.model.engine.keep_only([])  # nothing computed before may help
         out, data = _data_again(opened, store, manifest)
         fresh = RunStore(Path(name) / "run")
-        trainer = make_trainer(opened.config, opened.model, fresh)
-        trainer.writes_board = False
+        trainer = make_trainer(opened.config, opened.model, fresh, FitInputs(writes_board=False))
         if manifest.get("partition_of") == EARLIER:
-            fresh.begin(trainer.identity(data[0], fresh.salt), {})
+            fresh.begin(trainer.identity(data.train_set, fresh.salt), {})
             fresh.save_partition(_inherited(store, manifest))
-        trainer.fit(data[0], data[1], show_progress=show)
+        trainer.fit(data.train, data.valid, show_progress=show)
         again = _scores(RunResult({}, None, opened.config, opened.model, trainer, data))
         _compare(store, fresh, out)
         out.machines, out.comparable = "" if machines.one_kind else machines.text(), not machines.others
@@ -104,7 +105,7 @@ def _verify(store: RunStore, config_dict: Mapping[str, Any] | None) -> VerifyRes
         out.differences += [
             f"what was forgotten can be reached: {found}" for found in reachable(store, opened.data, opened.keys)
         ]
-        prompts = [p for loader in opened.data[:2] for p in opened.model.prompts(loader._dataset.labelled)]
+        prompts = [p for part in opened.data.parts[:2] for p in opened.model.prompts(part.labelled)]
         wrong = wrong_activations(store, opened.model.engine.cache, prompts)
         if wrong:
             out.differences.append(f"{STATES}: {wrong} of its states are not those of the run's samples")
@@ -112,16 +113,14 @@ def _verify(store: RunStore, config_dict: Mapping[str, Any] | None) -> VerifyRes
         return out
 
 
-def _data_again(
-    opened: RunResult, store: RunStore, manifest: Mapping[str, Any]
-) -> tuple[VerifyResult, tuple[Any, Any, Any]]:
+def _data_again(opened: RunResult, store: RunStore, manifest: Mapping[str, Any]) -> tuple[VerifyResult, Loaders]:
     """The data to train on: the run's samples, or those of a split and draw made anew where the run claims that."""
     level = level_of(manifest)
     out = VerifyResult(means=DEFINITIONS[level] if level else "")
     if manifest.get("draw_of") != THIS_DATA:
         return out, opened.data
-    data = data_anew(opened.config)
-    opened.model.use_dataset(data[0]._dataset)
+    data = data_anew(opened.config, opened.data.train_set.visible_data)
+    opened.model.use_dataset(data.train_set)
     out.compared.append("split and draw")
     out.differences += draw_differences(manifest, store, data)
     return out, data
@@ -142,10 +141,10 @@ def _n_different(one: torch.Tensor, other: torch.Tensor) -> int:
 def _scores(result: RunResult) -> dict[str, torch.Tensor]:
     """Aggregated scores of the validation and test samples."""
     out = {}
-    for split, loader in zip(SCORED, result.data[1:], strict=True):
-        prompts = result.model.prompts(loader._dataset.labelled)
+    for split, part in zip(SCORED, result.data.parts[1:], strict=True):
+        prompts = result.model.prompts(part.labelled)
         weights = result.model.weights(prompts)
-        out[split] = result.trainer.aggregate(loader._dataset, weights, _how(result), f"Score {split}", False)
+        out[split] = result.trainer.aggregate(part, weights, _how(result), f"Score {split}", False)
     return out
 
 

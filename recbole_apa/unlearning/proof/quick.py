@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from recbole_apa.core.errors import APAError, RunError
+from recbole_apa.data.loaders import Loaders
 from recbole_apa.data.visible_data import VisibleData
 from recbole_apa.evidence import KeyRing, key_ring
 from recbole_apa.evidence.exactness import THIS_DATA
-from recbole_apa.pipeline.build import build_data, run_config
-from recbole_apa.pipeline.manifest_options import NEVER_TAKEN
+from recbole_apa.pipeline.build import build_data, run_config, stored_visible_data
+from recbole_apa.pipeline.option_names import NEVER_TAKEN
 from recbole_apa.runs.ledger import CHECK, REQUEST, Entry, Ledger
 from recbole_apa.runs.manifest import CHECK as MANIFEST_CHECK
 from recbole_apa.runs.manifest import is_checked
@@ -106,11 +107,15 @@ def _audit(store: PinnedStore, changes: Mapping[str, Any] | None) -> AuditResult
         return result
     _guard(result, "lineage against the data", lambda: lineage_findings(store, manifest, data, keys))
     if manifest.get("draw_of") == THIS_DATA:
-        anew = data[0]._dataset.config
-        _guard(result, "split and draw", lambda: draw_differences(manifest, store, data_anew(anew)))
+        anew = data.train_set.config
+        _guard(
+            result,
+            "split and draw",
+            lambda: draw_differences(manifest, store, data_anew(anew, visible_data)),
+        )
     _guard(result, "adapters", lambda: shard_findings(store, data))
     _guard(result, "embeddings and memory", lambda: row_findings(store, data))
-    _guard(result, "centres of the shards", lambda: stale_centres(store, manifest, data[0]._dataset))
+    _guard(result, "centres of the shards", lambda: stale_centres(store, manifest, data.train_set))
     result.notices += kept_centres(manifest)
     _guard(result, "frozen states", lambda: state_findings(store))
     told = "the raw files' rows of what was forgotten, by keyed digests, in data and state"
@@ -122,15 +127,12 @@ def _audit(store: PinnedStore, changes: Mapping[str, Any] | None) -> AuditResult
     return result
 
 
-def _data_of(
-    store: PinnedStore, changes: Mapping[str, Any] | None, keys: KeyRing
-) -> tuple[VisibleData, tuple[Any, Any, Any]]:
+def _data_of(store: PinnedStore, changes: Mapping[str, Any] | None, keys: KeyRing) -> tuple[VisibleData, Loaders]:
     """The data that the run may see now. No program of the backbone's is run for it, so it need not be trusted."""
     trust = {"trust_remote_code": True} if store.manifest()["options"].get("trust_remote_code") else {}
-    config = run_config(store, {**(changes or {}), **trust}, keys)
-    visible_data = config.visible_data
-    assert visible_data is not None
-    return visible_data, build_data(config)
+    config = run_config(store, {**(changes or {}), **trust})
+    visible_data = stored_visible_data(store, keys)
+    return visible_data, build_data(config, visible_data)
 
 
 def _guard(result: AuditResult, title: str, check: Callable[[], Iterable[str]]) -> None:

@@ -10,6 +10,7 @@ from plotly.offline import get_plotlyjs
 from recbole_apa.core.errors import RunError
 from recbole_apa.core.files.plain import parse_json, read_plain
 from recbole_apa.data.export import sample_record
+from recbole_apa.data.loaders import Loaders
 from recbole_apa.data.prompts import PromptInput, choose_template, fill
 from recbole_apa.data.recbole_settings import read_settings
 from recbole_apa.data.samples import Sample
@@ -40,7 +41,7 @@ def trace_findings(store: RunStore, visible_data: VisibleData) -> Iterator[str]:
 
 
 def outside_findings(
-    store: RunStore, manifest: Mapping[str, Any], visible_data: VisibleData, data: tuple[Any, Any, Any]
+    store: RunStore, manifest: Mapping[str, Any], visible_data: VisibleData, data: Loaders
 ) -> Iterator[str]:
     """Logs that should be gone, logs that name what was forgotten, exports of other samples than the run has."""
     outside = manifest.get("outside", {})
@@ -70,8 +71,8 @@ def outside_findings(
 class _Exported:
     """What an export of the run would say now."""
 
-    def __init__(self, data: tuple[Any, Any, Any]) -> None:
-        dataset = data[0]._dataset
+    def __init__(self, data: Loaders) -> None:
+        dataset = data.train_set
         self.template = _template(dataset.config)
         tokens = map(str, dataset.field2id_token[dataset.iid_field])
         self.texts = dict(zip(tokens, dataset.item_texts, strict=True))

@@ -1,11 +1,8 @@
-"""What RecBole needs on this stack: a Config without ``eval``, our names in its look-ups, safe checkpoints."""
+"""RecBole's ``Config`` with our defaults, and without ``eval``."""
 
 import contextlib
-import importlib
 import os
-import sys
 from collections.abc import Mapping
-from logging import getLogger
 from pathlib import Path
 from typing import Any
 
@@ -13,23 +10,19 @@ import torch
 from recbole.config import Config
 
 from recbole_apa.backbone.default_model import PACKAGED
-from recbole_apa.compat.checkpoints import load
-from recbole_apa.core.errors import APAError, DataError, SettingsError
+from recbole_apa.core.errors import SettingsError
+from recbole_apa.core.option_table import SETTING_KEYS
 from recbole_apa.core.options import refuse_unknown
 from recbole_apa.core.properties import properties_folder
-from recbole_apa.core.settings import SETTING_KEYS
 from recbole_apa.core.system.devices import VISIBLE, check_device
-from recbole_apa.core.system.surroundings import refuse_name
-from recbole_apa.core.yaml import Loader, parse_value, read_yaml
+from recbole_apa.core.yaml import Loader, read_yaml
 from recbole_apa.data.eval_checks import RANKING_METRICS, figure_names, is_ranking, judging_problems
 from recbole_apa.data.recbole_checks import odd_texts, recbole_problems
-from recbole_apa.data.recbole_settings import OPTION_KEYS, read_settings
-from recbole_apa.data.visible_data import VisibleData
-from recbole_apa.pipeline.manifest_options import NEVER_TAKEN
-from recbole_apa.pipeline.option_names import RECBOLE_EXTRA, RUN_KEYS
-from recbole_apa.pipeline.pickles import refuse_pickles
-
-__all__ = ["APAConfig", "load_own_checkpoint", "make_dataset", "parse_value", "read_yaml", "register"]
+from recbole_apa.data.recbole_settings import OPTION_KEYS, check_execution, read_execution
+from recbole_apa.model.settings import read_checked_settings
+from recbole_apa.pipeline.option_names import NEVER_TAKEN, RECBOLE_EXTRA, RUN_KEYS
+from recbole_apa.pipeline.plugins import PLUGINS, import_plugins
+from recbole_apa.pipeline.registration import register
 
 
 class APAConfig(Config):
@@ -43,9 +36,6 @@ class APAConfig(Config):
     Raises:
         SettingsError: unknown names (with the nearest known one), or a file that cannot be read.
     """
-
-    visible_data: VisibleData | None = None
-    """What an unlearned run may see of its dataset; set by those who open a run."""
 
     def __init__(
         self,
@@ -91,6 +81,7 @@ class APAConfig(Config):
 
     def _load_internal_config_dict(self, model: str, model_class: type, dataset: str) -> None:
         super()._load_internal_config_dict(model, model_class, dataset)
+        import_plugins(self.external_config_dict.get(PLUGINS))
         folder = properties_folder()
         if model == "APA":
             self._update_from(folder / "model" / "APA.yaml")
@@ -106,9 +97,6 @@ class APAConfig(Config):
         if model == "APA":
             self._choose_valid_metric()
         known = {name for names in self.parameters.values() for name in names} | set(self.internal_config_dict)
-        variants = self.external_config_dict.get("variants", "all")
-        if variants not in ("all", "chosen", "none"):
-            raise SettingsError(f"variants: found {variants!r}, expected all, chosen or none")
         refuse_unknown(self.external_config_dict, known | RUN_KEYS | RECBOLE_EXTRA | OPTION_KEYS)
 
     def _reach_within(self) -> None:
@@ -149,14 +137,15 @@ class APAConfig(Config):
             SettingsError: everything that is wrong with the options together.
         """
         values, ours = self.final_config_dict, self.model == "APA"
-        # what is a setting of ours is looked at by read_settings
+        # what is a setting of ours is looked at by read_checked_settings
         problems = odd_texts(values) or recbole_problems(
             {k: v for k, v in values.items() if not (ours and k in SETTING_KEYS)}
         )
-        if ours:
-            problems += judging_problems(values) if not problems else []
+        if ours and not problems:
+            problems += judging_problems(values)
+        for read in (read_checked_settings, read_execution) if ours else (check_execution,):
             try:
-                read_settings(self)
+                read(self)
             except SettingsError as error:
                 problems.append(str(error))
         if problems:
@@ -196,85 +185,3 @@ class APAConfig(Config):
             fixed["val_interval"] = self.final_config_dict["val_interval"]
         plain = {**fixed, **resolved, **out, "dataset": self.dataset, "eval_args": self.final_config_dict["eval_args"]}
         return {k: v for k, v in plain.items() if isinstance(v, (str, int, float, bool, list, dict, type(None)))}
-
-
-def register() -> None:
-    """Make ``APA``, ``APADataset`` and ``APATrainer`` visible to RecBole's own look-ups. Safe to call again."""
-    import recbole.data.dataset
-    import recbole.data.utils
-    import recbole.trainer
-
-    from recbole_apa import compat
-    from recbole_apa.data.dataloader import ShardingDataLoader
-    from recbole_apa.data.dataset import APADataset
-    from recbole_apa.model import apa
-    from recbole_apa.model.trainer import APATrainer
-    from recbole_apa.runs import log_places
-
-    compat.install()
-    log_places.apply()
-    recbole.data.dataset.APADataset = APADataset
-    recbole.trainer.APATrainer = APATrainer
-    # get_model imports recbole.model.<kind>.<lower-case name>
-    sys.modules["recbole.model.sequential_recommender.apa"] = apa
-    setattr(importlib.import_module("recbole.model.sequential_recommender"), "apa", apa)  # noqa: B010
-    recbole_loader = recbole.data.utils.get_dataloader
-    if getattr(recbole_loader, "knows_apa", False):
-        return
-
-    def get_dataloader(config: Any, phase: str) -> type:
-        if config["model"] == "APA" and phase == "train":
-            return ShardingDataLoader
-        return recbole_loader(config, phase)
-
-    get_dataloader.knows_apa = True  # type: ignore[attr-defined]
-    recbole.data.utils.get_dataloader = get_dataloader
-
-
-def make_dataset(config: Config) -> Any:
-    """RecBole's ``create_dataset``, with errors that say what to do.
-
-    Raises:
-        DataError: the files are not there, cannot be downloaded, or lack a column.
-        SettingsError: a folder's name is no text in this environment's encoding.
-    """
-    from recbole.data import create_dataset
-
-    refuse_pickles(config)
-    folder = Path(config["data_path"])
-    refuse_name(folder)
-    name = config["dataset"]
-    downloading = not folder.is_dir()
-    if downloading and getattr(config, "visible_data", None) is not None:
-        # a run's manifest may come from a stranger, and RecBole would make the folder
-        raise DataError(f"the run's dataset {name!r} is not in {folder}; name the folder above with --data_path")
-    if downloading:
-        getLogger().info(f"{folder} does not exist: RecBole tries to download {name!r}")
-    elif not config["benchmark_filename"] and not (folder / f"{name}.inter").is_file():
-        raise DataError(
-            f"{folder} has no {name}.inter; expected RecBole's atomic files {name}.inter and {name}.item there "
-            "(--data_path names the folder above)"
-        )
-    try:
-        return create_dataset(config)
-    except APAError:
-        raise
-    except (OSError, NotImplementedError, ValueError, KeyError) as error:
-        says = str(error).strip("\"'")
-        if downloading:
-            raise DataError(
-                f"dataset {name!r} is not in {folder} and RecBole could not download it ({says}); put RecBole's atomic "
-                "files there, or name the folder above with --data_path"
-            ) from error
-        raise DataError(f"dataset {name!r} in {folder}: {says}; check load_col and threshold") from error
-
-
-def load_own_checkpoint(trainer: Any) -> None:
-    """Load the best state that ``trainer`` wrote in this very process.
-
-    Raises:
-        SettingsError: another process wrote the file.
-    """
-    checkpoint = load(trainer.saved_model_file, map_location=trainer.device)
-    trainer.model.load_state_dict(checkpoint["state_dict"])
-    trainer.model.load_other_parameter(checkpoint.get("other_parameter"))

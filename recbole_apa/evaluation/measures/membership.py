@@ -1,49 +1,14 @@
-"""How near an unlearned model is to one that was trained without the data.
+"""Whether what was forgotten can be told from what was never seen.
 
-Scores s are probabilities of a like, (n,); the distributions compared are (1 - s, s). METHODS, section 11.
+Scores s are probabilities of a like, (n,).
 """
 
 import numpy as np
-from scipy.special import rel_entr
 from sklearn.metrics import roc_auc_score
 from sklearn.svm import SVC
 
-_LEAST = 1e-7
-
-
-def js_divergence(one: np.ndarray, other: np.ndarray) -> float:
-    """Mean Jensen-Shannon divergence over samples, natural logarithm: 0 to ln 2."""
-    p, q = _pairs(one), _pairs(other)
-    middle = (p + q) / 2
-    return float((rel_entr(p, middle) + rel_entr(q, middle)).sum(1).mean() / 2)
-
-
-def half_jeffreys(one: np.ndarray, other: np.ndarray) -> float:
-    """Mean of (KL(P|Q) + KL(Q|P)) / 2: what E2URec's code prints as JSD; unbounded."""
-    p, q = _pairs(one), _pairs(other)
-    return float((rel_entr(p, q) + rel_entr(q, p)).sum(1).mean() / 2)
-
-
-def activation_distance(one: np.ndarray, other: np.ndarray) -> float:
-    """Mean Euclidean distance of the distributions (E2URec's L2, Bad-T's activation distance)."""
-    return float(np.linalg.norm(_pairs(one) - _pairs(other), axis=1).mean())
-
-
-def local_residual(unlearned: np.ndarray, retrained: np.ndarray, original: np.ndarray) -> float | None:
-    """mean |s_u - s_r| / mean |s_o - s_r|: 0 like retrained, 1 as if nothing was done, above 1 farther away than that.
-    None where the original is the retrained one's equal."""
-    gap = np.abs(original - retrained).mean()
-    return float(np.abs(unlearned - retrained).mean() / gap) if gap else None
-
-
-def own_label(scores: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """Probability of the samples' own labels, (n,), kept off 0."""
-    return np.clip(np.where(labels == 1, scores, 1 - scores), _LEAST, 1.0)
-
-
-def confidence(scores: np.ndarray, labels: np.ndarray) -> float:
-    """Mean probability of the samples' own labels."""
-    return float(own_label(scores, labels).mean())
+from recbole_apa.evaluation.measures.answers import own_label, pairs
+from recbole_apa.evaluation.measures.measure import Answers, ForgettingMeasure, Seen, register_measure
 
 
 def membership_auc(
@@ -112,18 +77,54 @@ def rmia_auc(
     return _told_apart(members, strangers)
 
 
+@register_measure
+class MembershipAUC(ForgettingMeasure):
+    """The attack by loss."""
+
+    name, title = "membership_auc", "membership AUC"
+    spread = True
+
+    def __call__(self, seen: Seen) -> float | None:
+        """See :class:`~recbole_apa.evaluation.measures.measure.ForgettingMeasure`."""
+        return membership_auc(seen.after["forget"], seen.labels["forget"], seen.after["test"], seen.labels["test"])
+
+
+@register_measure
+class EntropyMembership(ForgettingMeasure):
+    """Bad-T's attack by entropy."""
+
+    name, title = "entropy_membership", "called member"
+    format = ".3f"
+
+    def __call__(self, seen: Seen) -> float | None:
+        """See :class:`~recbole_apa.evaluation.measures.measure.ForgettingMeasure`."""
+        retain = seen.after.get("retain", np.empty(0))
+        return entropy_membership(seen.after["forget"], retain, seen.after["test"])
+
+
+@register_measure
+class RMIA(ForgettingMeasure):
+    """Offline RMIA, by models that were trained without the data."""
+
+    name, title = "rmia_auc", "RMIA AUC"
+
+    def __call__(self, seen: Seen) -> float | None:
+        """See :class:`~recbole_apa.evaluation.measures.measure.ForgettingMeasure`."""
+
+        def own(found: Answers, part: str) -> np.ndarray:
+            return own_label(found[part], seen.labels[part])
+
+        forget, test = (np.stack([own(found, part) for found in seen.without]) for part in ("forget", "test"))
+        return rmia_auc(own(seen.after, "forget"), own(seen.after, "test"), forget, test)
+
+
 def _told_apart(members: np.ndarray, others: np.ndarray) -> float | None:
     if not len(members) or not len(others):
         return None
     return float(roc_auc_score(np.r_[np.ones(len(members)), np.zeros(len(others))], np.r_[members, others]))
 
 
-def _pairs(scores: np.ndarray) -> np.ndarray:
-    clipped = np.clip(np.asarray(scores, dtype=np.float64), _LEAST, 1 - _LEAST)
-    return np.stack([1 - clipped, clipped], axis=1)
-
-
 def _entropy(scores: np.ndarray) -> np.ndarray:
-    p = _pairs(scores)
+    p = pairs(scores)
     out: np.ndarray = -(p * np.log(p)).sum(1)
     return out

@@ -1,0 +1,127 @@
+"""What a decoder has to have to be run in two parts, and the families that have it in a way of their own.
+
+Most do it as Llama does, and need nothing here: :class:`Family` describes them.
+Shapes: b batch, t tokens, d hidden size.
+"""
+
+import functools
+import inspect
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, TypeVar
+
+import torch
+from torch import Tensor, nn
+
+from recbole_apa.backbone.decoder_parts import decoder_view
+from recbole_apa.core.errors import BackboneError
+from recbole_apa.core.registry import Registry, require
+
+
+@dataclass(frozen=True)
+class LogitScale:
+    """What a model does to the products of its output layer."""
+
+    factor: float = 1.0
+    cap: float | None = None
+    """Logits z become cap * tanh(z / cap); None leaves them."""
+
+    def __call__(self, products: Tensor) -> Tensor:
+        """Logits, of the same shape."""
+        logits = products * self.factor if self.factor != 1.0 else products
+        return logits if self.cap is None else torch.tanh(logits / self.cap) * self.cap
+
+
+class Family:
+    """The Llama kind: a decoder with a list of layers and a norm after them, causal, that takes ``inputs_embeds``.
+
+    A family that differs overrides what differs. Before a run the two parts are compared with the whole
+    (``split_check.py``): what a family says wrongly is refused there.
+    """
+
+    name: ClassVar[str] = ""
+    """The ``model_type`` of transformers' configuration."""
+    layers: ClassVar[str] = "layers"
+    """The decoder's attribute that lists its layers, a ``ModuleList``."""
+    norm: ClassVar[str] = "norm"
+    """Its attribute that follows the layers."""
+
+    def decoder(self, model: Any) -> Any:
+        """The part of a causal language model that gives hidden states.
+
+        Raises:
+            BackboneError: its layers and norm are not where they are looked for.
+        """
+        decoder = model.get_decoder() if hasattr(model, "get_decoder") else model.model
+        if not isinstance(getattr(decoder, self.layers, None), nn.ModuleList) or not hasattr(decoder, self.norm):
+            raise BackboneError(
+                f"the backbone's decoder ({type(decoder).__name__}) has no `{self.layers}` and `{self.norm}`; expected "
+                "a decoder of the Llama kind (Llama, Mistral, Qwen, SmolLM, ...), or a family that is registered for "
+                f"{model.config.model_type!r}: docs/extending.md"
+            )
+        return decoder
+
+    def layers_of(self, decoder: Any) -> nn.ModuleList:
+        """Its layers, in order."""
+        out: nn.ModuleList = getattr(decoder, self.layers)
+        return out
+
+    def embeddings(self, model: Any) -> Any:
+        """The table of the tokens' embeddings."""
+        return model.get_input_embeddings()
+
+    def head(self, model: Any) -> Any:
+        """The output layer: a weight, (vocabulary, d), and perhaps a bias."""
+        return model.get_output_embeddings()
+
+    def view(self, decoder: Any, layers: Sequence[nn.Module], keep_norm: bool) -> Any:
+        """The decoder with other modules in its layers' places, as many as it has: masks and rotary bases are chosen by
+        place.
+
+        Args:
+            keep_norm: whether the norm follows the layers.
+        """
+        return decoder_view(decoder, {self.layers: nn.ModuleList(layers)}, None if keep_norm else self.norm)
+
+    def run(self, decoder: Any, embedded: Tensor, cache: Any) -> Tensor:
+        """States at the top of a decoder, or of a view of one: (b, t, d) -> (b, t, d).
+
+        Args:
+            cache: keys and values of what stands before, of transformers' kind; None keeps none.
+        """
+        named = {} if cache is None else {_cache_argument(type(decoder).forward): cache}
+        out: Tensor = decoder(inputs_embeds=embedded, use_cache=cache is not None, **named).last_hidden_state
+        return out
+
+    def logit_scale(self, model: Any) -> LogitScale:
+        """The scale of the answers' logits, as the configurations of Cohere, Granite and Gemma 2 name it."""
+        config = model.config.get_text_config()
+        factor = getattr(config, "logit_scale", None) or 1.0  # Cohere
+        factor /= getattr(config, "logits_scaling", None) or 1.0  # Granite
+        return LogitScale(factor, getattr(config, "final_logit_softcapping", None))  # Gemma 2
+
+
+FAMILIES: Registry[Family] = Registry("backbone family")
+F = TypeVar("F", bound=type[Family])
+
+
+def register_family(cls: F) -> F:
+    """Make a family known by its ``name``, the ``model_type`` it is for; stands as a decorator above the class.
+
+    Raises:
+        SettingsError: the name is taken, or the class lacks something.
+    """
+    require(cls, Family, name=str, layers=str, norm=str)
+    FAMILIES.add(cls.name, cls)
+    return cls
+
+
+def family_of(model: Any) -> Family:
+    """The family of a model; :class:`Family` itself where none is registered for its ``model_type``."""
+    return FAMILIES.get(model.config.model_type, Family)()
+
+
+@functools.cache
+def _cache_argument(forward: Callable[..., Any]) -> str:
+    """How a decoder calls its cache: transformers renamed the argument in 5.24."""
+    return "cache" if "cache" in inspect.signature(forward).parameters else "past_key_values"

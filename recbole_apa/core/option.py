@@ -1,0 +1,159 @@
+"""What a field of the settings says of its option besides name, type and docstring, and the check of its value.
+
+A field is ``name: type = field(metadata=option(...))``, with its docstring below it. Everything else that is known of
+an option is derived from that by :mod:`recbole_apa.core.option_table`.
+"""
+
+import ast
+import inspect
+import textwrap
+import types
+import typing
+from collections.abc import Mapping
+from dataclasses import Field, dataclass, fields
+from enum import Flag, auto
+
+from recbole_apa.core.errors import SettingsError
+
+OPTION = "option"
+"""The key in a field's metadata."""
+
+
+class Says(Flag):
+    """Facts about an option; each is false unless it is said."""
+
+    NOTHING = 0
+    KEYS_ACTIVATIONS = auto()
+    """The frozen activations of a prompt depend on it: it belongs into the key of whatever keeps them."""
+    MAY_CHANGE = auto()
+    """It may differ when a finished run is opened: digests tell whether what it names is the same."""
+    DECIDES_ROWS = auto()
+    """It decides which samples judge: figures of two of its values cannot be compared."""
+    PASSED_OVER = auto()
+    """A run's manifest may hold it, and it is not taken from there."""
+    VERBATIM = auto()
+    """On the command line its value is a text as it stands, and never YAML."""
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """Which numbers are allowed; null and texts are not looked at."""
+
+    least: float | None = None
+    most: float | None = None
+    above: float | None = None
+    below: float | None = None
+
+    def hold(self, value: object) -> bool:
+        """Whether a value is within them."""
+        if not isinstance(value, (int, float)) or isinstance(value, bool):
+            return True
+        return (
+            (self.least is None or value >= self.least)
+            and (self.most is None or value <= self.most)
+            and (self.above is None or value > self.above)
+            and (self.below is None or value < self.below)
+        )
+
+    def text(self, name: str) -> str:
+        """In words, for a message and for the documentation."""
+        if self.below is not None:
+            return f"{self.least} <= {name} < {self.below}"
+        if self.most is not None:
+            return f"{self.least} to {self.most}"
+        return f"at least {self.least}" if self.above is None else f"more than {self.above}"
+
+
+@dataclass(frozen=True)
+class Since:
+    """When an option came."""
+
+    version: str
+    before: object = None
+    """The value with which everything is as it was before the option existed."""
+    is_later: bool = True
+    """Whether results were kept that do not name the option."""
+
+
+FIRST = Since("0.1.0", is_later=False)
+
+
+@dataclass(frozen=True)
+class Option:
+    """What :func:`option` notes."""
+
+    says: Says = Says.NOTHING
+    bounds: Bounds | None = None
+    since: Since = FIRST
+    expected: str = ""
+    """What is expected, for messages, where type and bounds do not say it well."""
+
+
+def option(
+    says: Says = Says.NOTHING, *, bounds: Bounds | None = None, since: Since = FIRST, expected: str = ""
+) -> dict[str, Option]:
+    """The metadata of a field that is an option."""
+    return {OPTION: Option(says, bounds, since, expected)}
+
+
+def facts_of(f: "Field[object]") -> Option:
+    """What a field says of its option; a field without metadata says nothing."""
+    found: Option = f.metadata.get(OPTION, Option())
+    return found
+
+
+class Checked:
+    """Base of the settings: choices and bounds are checked from the fields."""
+
+    def __post_init__(self) -> None:
+        check(self)
+
+
+def check(settings: object) -> None:
+    """Look at every field's value by its ``Literal`` and its bounds.
+
+    Raises:
+        SettingsError: all values that are not allowed, together.
+    """
+    hints = typing.get_type_hints(type(settings))
+    found = (problem_of(f, hints[f.name], getattr(settings, f.name)) for f in fields(settings))  # type: ignore[arg-type]
+    problems = [told for told in found if told]
+    if problems:
+        raise SettingsError("; ".join(problems))
+
+
+def problem_of(f: "Field[object]", hint: object, value: object) -> str:
+    """Why a value of the right type is not allowed; empty where it is."""
+    facts, choices = facts_of(f), choices_of(hint)
+    if choices and isinstance(value, str) and value not in choices:
+        return found_and_expected(f.name, value, facts.expected or f"one of {', '.join(choices)}")
+    if facts.bounds and not facts.bounds.hold(value):
+        return found_and_expected(f.name, value, facts.expected or facts.bounds.text(f.name))
+    return ""
+
+
+def found_and_expected(name: str, value: object, expected: str) -> str:
+    """The message about one option."""
+    return f"{name}: found {value!r}, expected {expected}"
+
+
+def choices_of(hint: object) -> tuple[str, ...]:
+    """The texts of a ``Literal``, also of one in a union; empty where the type is none."""
+    if typing.get_origin(hint) is typing.Literal:
+        return typing.get_args(hint)
+    if typing.get_origin(hint) in (typing.Union, types.UnionType):
+        return tuple(choice for part in typing.get_args(hint) for choice in choices_of(part))
+    return ()
+
+
+def field_docs(cls: type) -> Mapping[str, str]:
+    """The docstrings under the fields of a class, each in one line; empty for a field without one."""
+    body = ast.parse(textwrap.dedent(inspect.getsource(cls))).body[0]
+    assert isinstance(body, ast.ClassDef)
+    out: dict[str, str] = {}
+    for node, after in zip(body.body, [*body.body[1:], None], strict=True):
+        if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
+            value = after.value if isinstance(after, ast.Expr) else None
+            text = value.value if isinstance(value, ast.Constant) else ""
+            out[node.target.id] = " ".join(str(text).split())
+    return out

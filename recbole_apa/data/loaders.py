@@ -1,0 +1,47 @@
+"""RecBole's loaders of the three parts of a dataset, and the datasets behind them."""
+
+from typing import Any, NamedTuple
+
+from recbole.data.dataloader.abstract_dataloader import AbstractDataLoader
+
+from recbole_apa.data.dataloader import ShardingDataLoader
+from recbole_apa.data.dataset import APADataset
+
+
+def part_of(loader: AbstractDataLoader) -> APADataset:
+    """The dataset behind one of RecBole's loaders, which keep it to themselves."""
+    part: APADataset = loader._dataset
+    return part
+
+
+class Loaders(NamedTuple):
+    """What RecBole's ``data_preparation`` gives, by name; unpacks likewise."""
+
+    train: ShardingDataLoader
+    valid: AbstractDataLoader
+    test: AbstractDataLoader
+
+    @property
+    def train_set(self) -> APADataset:
+        """The training samples."""
+        return part_of(self.train)
+
+    @property
+    def valid_set(self) -> APADataset:
+        """The validation samples."""
+        return part_of(self.valid)
+
+    @property
+    def test_set(self) -> APADataset:
+        """The test samples."""
+        return part_of(self.test)
+
+    @property
+    def parts(self) -> tuple[APADataset, APADataset, APADataset]:
+        """All three, in this order."""
+        return self.train_set, self.valid_set, self.test_set
+
+    @classmethod
+    def of(cls, loaders: tuple[Any, Any, Any]) -> "Loaders":
+        """RecBole's triple by name."""
+        return cls(*loaders)

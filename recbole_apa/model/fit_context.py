@@ -1,0 +1,64 @@
+"""What the steps of one training share."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from logging import getLogger
+from typing import Any
+
+from recbole_apa.backbone.prompt_encoder import TokenizedPrompt
+from recbole_apa.model.apa import APA
+from recbole_apa.model.contracts import NO_INPUTS, FitInputs, Log
+from recbole_apa.runs.store import RunStore
+
+
+@dataclass
+class FitRecord:
+    """What training left behind, for the report: figures, not state."""
+
+    sizes: list[int] = field(default_factory=list)
+    shards: list[dict[str, Any]] = field(default_factory=list)
+    trained: list[int] = field(default_factory=list)
+    """Shards that were trained now."""
+    taken_over: list[int] = field(default_factory=list)
+    """Shards whose adapters are those of the former state."""
+    seconds: dict[str, float] = field(default_factory=dict)
+    tau: float = 0.0
+    n_neighbors: int = 0
+    n_cut_prompts: int = 0
+    n_cut_lines: int = 0
+
+    def add_seconds(self, name: str, start: float) -> None:
+        """Add the time since ``start`` (``time.perf_counter``)."""
+        self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - start
+
+
+def no_log(name: str, value: float, step: int) -> None:
+    """Logs nothing."""
+
+
+@dataclass(frozen=True)
+class FitContext:
+    """Model, place and help of one training.
+
+    Args:
+        store: where finished parts are kept as soon as they are; None keeps nothing.
+    """
+
+    model: APA
+    record: FitRecord = field(default_factory=FitRecord)
+    store: RunStore | None = None
+    inputs: FitInputs = NO_INPUTS
+    log: Log = no_log
+    show_progress: bool = False
+
+    def count_cuts(self, prompts: Sequence[TokenizedPrompt]) -> None:
+        """Note, and log, how many prompts lost lines to fit."""
+        n_cut, n_lines = sum(p.n_cut > 0 for p in prompts), sum(p.n_cut for p in prompts)
+        if n_cut:
+            limit = self.model.settings.prompts.max_prompt_tokens
+            getLogger().info(
+                f"{n_cut} of {len(prompts)} prompts lost {n_lines} of their oldest lines to fit {limit} tokens"
+            )
+        self.record.n_cut_prompts += n_cut
+        self.record.n_cut_lines += n_lines

@@ -1,0 +1,65 @@
+"""The partition of a training (paper, Algorithm 1): the store's, or a new one."""
+
+import time
+from logging import getLogger
+
+from recbole.utils import set_color
+from torch import Tensor
+
+from recbole_apa.core.errors import SettingsError
+from recbole_apa.data.dataset import APADataset
+from recbole_apa.model.fit_context import FitContext
+from recbole_apa.partition import (
+    PARTITIONERS,
+    Partition,
+    Partitioner,
+    SemanticPartitioner,
+    check_partition,
+)
+from recbole_apa.partition.assignment import shard_count
+from recbole_apa.partition.inherited import complete
+
+
+def make_partition(fit: FitContext, dataset: APADataset, embeddings: Tensor) -> Partition:
+    """The partition that the store holds, or a new one, which it then holds.
+
+    Args:
+        embeddings: h of the training samples, (n, d).
+    """
+    start, store = time.perf_counter(), fit.store
+    kept = store.load_partition() if store else None
+    names = [s.sample_id for s in dataset.samples]
+    partition = complete(kept, names, embeddings) if kept else _new_partition(fit, dataset, embeddings)
+    if store and partition is not kept:
+        store.save_partition(partition)
+    fit.record.sizes = partition.sizes()
+    fit.record.add_seconds("partition_seconds", start)
+    empty = fit.record.sizes.count(0)
+    if empty:
+        getLogger().warning(f"{empty} of {partition.n_shards} shards are empty and will not vote")
+    getLogger().info(set_color("shards", "pink") + f": {partition.n_shards}, samples in each: {fit.record.sizes}")
+    return partition
+
+
+def _new_partition(fit: FitContext, dataset: APADataset, embeddings: Tensor) -> Partition:
+    settings = fit.model.settings.partition
+    ids = [s.sample_id for s in dataset.samples]
+    n_shards = shard_count(len(ids), settings.n_shards, settings.shard_size)
+    capacity = settings.shard_capacity or -(-len(ids) // n_shards)
+    partition = _partitioner(fit, dataset)(ids, embeddings, n_shards, capacity, fit.model.settings.seed)
+    return check_partition(partition, ids, n_shards)
+
+
+def _partitioner(fit: FitContext, dataset: APADataset) -> Partitioner:
+    settings, collaborative = fit.model.settings.partition, fit.inputs.collaborative
+    if settings.partition_fit == "items":
+        return SemanticPartitioner(fit.model.item_embeddings())
+    partitioner = PARTITIONERS.find(settings.partition)
+    if not partitioner.needs_collaborative:
+        return partitioner.made_with(None)
+    if collaborative is None:
+        raise SettingsError(
+            f"partition: {settings.partition} needs a collaborative model; train with recbole_apa.run, or take the "
+            "trainer from recbole_apa.pipeline.trainer_factory.make_trainer"
+        )
+    return partitioner.made_with(collaborative(settings.partition, dataset))

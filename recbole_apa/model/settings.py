@@ -1,0 +1,20 @@
+"""Settings with the names in them looked up: of partitions, weight rules, adapter kinds."""
+
+from typing import Any
+
+from recbole_apa.adapters.kind import adapter_problems
+from recbole_apa.adapters.weight_rules import weight_rule_problems
+from recbole_apa.core.settings import APASettings
+from recbole_apa.data.recbole_settings import Check, read_settings
+from recbole_apa.partition import partition_problems
+
+CHECKS: tuple[Check, ...] = (partition_problems, adapter_problems, weight_rule_problems)
+
+
+def read_checked_settings(config: Any) -> APASettings:
+    """As :func:`~recbole_apa.data.recbole_settings.read_settings`.
+
+    Raises:
+        SettingsError: all that is missing, unknown or out of range together.
+    """
+    return read_settings(config, CHECKS)

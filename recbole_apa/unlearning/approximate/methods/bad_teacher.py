@@ -1,0 +1,70 @@
+"""Bad-T: a teacher that knows nothing of what is to be forgotten."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from recbole_apa.unlearning.approximate.losses import Answers, soft_cross_entropy
+from recbole_apa.unlearning.approximate.method import LossMethod, register_approximate_method
+
+Incompetent = Literal["uniform", "base", "random_label", "flip"]
+
+
+@register_approximate_method
+@dataclass(frozen=True)
+class BadTeacher(LossMethod):
+    """Bad-T (Chundawat et al., AAAI 2023): the student keeps to the original model on retained samples, and to a
+    teacher that knows nothing on forgotten ones.
+
+    ``incompetent``: ``uniform`` (half and half), ``base`` (the language model without an adapter), ``random_label`` (a
+    label drawn once for each sample), ``flip`` (E2URec's variant: the other label).
+    """
+
+    name = "BadT"
+    teachers = ("original", "base")
+    incompetent: Incompetent = "uniform"
+
+    def __call__(self, forget: Answers, retain: Answers, epoch: int) -> Tensor:
+        """See :class:`~recbole_apa.unlearning.approximate.method.LossMethod`."""
+        kept = soft_cross_entropy(torch.softmax(retain.teachers["original"], 1), retain.z)
+        unlearnt = soft_cross_entropy(self.target(forget), forget.z)
+        return torch.cat([kept, unlearnt]).mean()
+
+    def target(self, forget: Answers) -> Tensor:
+        """What the incompetent teacher says, (b, 2)."""
+        if self.incompetent == "uniform":
+            return torch.full_like(forget.z, 0.5)
+        if self.incompetent == "base":
+            return torch.softmax(forget.teachers["base"], 1)
+        labels = forget.coins if self.incompetent == "random_label" else 1 - forget.labels
+        return F.one_hot(labels.long(), 2).to(forget.z.dtype)
+
+
+@register_approximate_method
+@dataclass(frozen=True)
+class BadTeacherBase(BadTeacher):
+    """With ``base``."""
+
+    name = "BadT-base"
+    incompetent: Incompetent = "base"
+
+
+@register_approximate_method
+@dataclass(frozen=True)
+class BadTeacherRandomLabel(BadTeacher):
+    """With ``random_label``."""
+
+    name = "BadT-random_label"
+    incompetent: Incompetent = "random_label"
+
+
+@register_approximate_method
+@dataclass(frozen=True)
+class BadTeacherFlip(BadTeacher):
+    """With ``flip``."""
+
+    name = "BadT-flip"
+    incompetent: Incompetent = "flip"

@@ -1,0 +1,47 @@
+"""RapidUn: gradient ascent and descent, each sample weighed by its influence."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from recbole_apa.unlearning.approximate.influence import influence_weights, sample_gradients, scores_of_influence
+from recbole_apa.unlearning.approximate.losses import Answers, nll
+from recbole_apa.unlearning.approximate.method import LossMethod, register_approximate_method
+from recbole_apa.unlearning.approximate.unlearner import ApproximateUnlearner, Sides
+
+
+@register_approximate_method
+@dataclass(frozen=True)
+class RapidUn(LossMethod):
+    """L = -w NLL_f + w NLL_r with weights of the samples' influence (approximate/influence.py). A genuine interaction
+    has no cleaned answer, so the term that would teach one is left out (beta = 0 in the released code)."""
+
+    name = "RapidUn"
+    tau_forget: float = 0.7
+    """Sharpness of the forgotten samples' weights."""
+    tau_retain: float = 1.2
+    """Of the retained ones'."""
+    retain_per_forget: int = 3
+    """Retained samples for each forgotten one, whose influence is looked at."""
+
+    def __call__(self, forget: Answers, retain: Answers, epoch: int) -> Tensor:
+        """See :class:`~recbole_apa.unlearning.approximate.method.LossMethod`."""
+        return (retain.weights * nll(retain)).mean() - (forget.weights * nll(forget)).mean()
+
+    def weights(self, student: ApproximateUnlearner) -> Sides:
+        """See :class:`~recbole_apa.unlearning.approximate.method.LossMethod`; retained samples that were not looked at
+        count 1."""
+        chosen = student.some_retained(self.retain_per_forget)
+        of_forget = self._gradients(student, "forget", range(len(student.parts["forget"])))
+        of_retain = self._gradients(student, "retain", chosen)
+        forget_scores, retain_scores = scores_of_influence(of_forget, of_retain)
+        weights = torch.ones(len(student.parts["retain"]))
+        weights[chosen] = influence_weights(retain_scores, self.tau_retain)
+        return influence_weights(forget_scores, self.tau_forget), weights
+
+    @staticmethod
+    def _gradients(student: ApproximateUnlearner, part: str, rows: Sequence[int]) -> Tensor:
+        with student.trained() as parameters:
+            return sample_gradients(lambda i: student.loss(part, [rows[i]]), len(rows), parameters)

@@ -1,0 +1,329 @@
+"""The examples of docs/extending.md, run as a newcomer would: one file each, nothing of ours edited."""
+
+import re
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from recbole_apa import compare, compare_forgetting, evaluate_run, run, unlearn, verify
+from recbole_apa.adapters import ADAPTER_KINDS, WEIGHT_RULES, LoRA, read_adapter, register_adapter_kind
+from recbole_apa.backbone import FAMILIES
+from recbole_apa.cli.main import main
+from recbole_apa.comparison.forget_task import ForgetRequest
+from recbole_apa.core.errors import BackboneError, RunError, SettingsError
+from recbole_apa.core.registry import Registry
+from recbole_apa.evaluation.measures import FORGETTING_MEASURES, SCORE_MEASURES, ForgettingMeasure, register_measure
+from recbole_apa.partition import PARTITIONERS, Partition, Partitioner, register_partition
+from recbole_apa.pipeline.config import APAConfig
+from recbole_apa.pipeline.plugins import import_plugins, modules_for_workers
+from recbole_apa.runs.store import RunStore
+from recbole_apa.unlearning.approximate import APPROXIMATE_METHODS, LossMethod, register_approximate_method
+from tests.helpers.places import ROOT
+
+PAGE = ROOT / "docs" / "extending.md"
+REGISTRIES = (
+    PARTITIONERS,
+    WEIGHT_RULES,
+    ADAPTER_KINDS,
+    FAMILIES,
+    FORGETTING_MEASURES,
+    SCORE_MEASURES,
+    APPROXIMATE_METHODS,
+)
+
+
+def files_of(page):
+    """File name -> text, of the page's Python blocks that begin with the name of a file."""
+    blocks = re.findall(r"^```python\n(.*?)^```$", page.read_text(encoding="utf-8"), re.M | re.S)
+    named = (re.match(r"# (my_\w+)\.py\n", block) for block in blocks)
+    return {name.group(1): block for name, block in zip(named, blocks, strict=True) if name}
+
+
+@pytest.fixture
+def plugin(tmp_path, monkeypatch):
+    """Writes files of the page into a folder that Python finds; what they register is gone afterwards."""
+    folder = tmp_path / "plugins"
+    folder.mkdir()
+    monkeypatch.syspath_prepend(str(folder))
+
+    def write(name):
+        (folder / f"{name}.py").write_text(files_of(PAGE)[name], encoding="utf-8")
+        return name
+
+    yield write
+    for registry in REGISTRIES:
+        for name in registry.from_outside():
+            registry.remove(name)
+    for file in folder.glob("*.py"):
+        sys.modules.pop(file.stem, None)
+
+
+def test_a_partition_is_one_file(plugin, options, tmp_path):
+    given = {**options, "plugins": [plugin("my_partition")], "partition": "by_norm", "shard_capacity": 12}
+    made = run("APA", "board", config_dict=given, run_dir=tmp_path / "run")
+    length = made.trainer.train_embeddings.norm(dim=1)
+    shards = [made.trainer.partition.shard_of[s.sample_id] for s in made.data[0]._dataset.samples]
+    assert [shards[i] for i in length.argsort()] == sorted(shards) and len(set(shards)) == 3
+    assert "plugins" not in (tmp_path / "run" / "manifest.json").read_text()
+    PARTITIONERS.remove("by_norm")
+    del sys.modules["my_partition"]
+    with pytest.raises(SettingsError, match="partition: found 'by_norm', expected one of semantic, random"):
+        evaluate_run(tmp_path / "run")
+    again = evaluate_run(tmp_path / "run", {"plugins": ["my_partition"]})
+    assert again.metrics["test.aggregated.decomposition.auc"] == made.metrics["test.aggregated.decomposition.auc"]
+    unlearn(tmp_path / "run", users=["u3"], exactness="strict")
+    assert verify(tmp_path / "run").holds
+
+
+def test_a_weight_rule_is_one_file_and_both_are_rows_of_a_comparison(plugin, options, tmp_path):
+    given = {**options, "plugins": [plugin("my_partition"), plugin("my_weight_rule")], "workers": 2}
+    names = ["APA:weight_rule=nearest_centre", "APA:partition=by_norm"]
+    found = compare(names, "board", config_dict=given, folder=tmp_path / "compared")
+    rows = {row.method: row for row in found.rows}
+    assert all(rows[name].status == "done" for name in names), [row.reason for row in found.rows]
+    assert rows[names[0]].scores != rows["APA(D)"].scores
+
+
+def test_the_command_line_and_a_file_of_options_have_a_module_imported(plugin, options, tmp_path, capsys):
+    file = tmp_path / "mine.yaml"
+    file.write_text(f"plugins: [{plugin('my_weight_rule')}]\nweight_rule: nearest_centre\n")
+    assert APAConfig("APA", "board", [str(file)], options)["weight_rule"] == "nearest_centre"
+    words = [f"--{k}={v}" for k, v in options.items() if not isinstance(v, (dict, list))]
+    words += ["--model=APA", "--dataset=board", f"--run_dir={tmp_path / 'run'}", "--partition=by_norm"]
+    assert main(words) == 2 and "partition: found 'by_norm', expected one of semantic" in capsys.readouterr().err
+    assert main([*words, f"--plugins={plugin('my_partition')}"]) == 0
+    told = [f"--run={tmp_path / 'run'}", "--forget_users=u3", "--exactness=strict", "--plugins=[my_partition]"]
+    assert main(told) == 0
+    assert main([f"--run={tmp_path / 'run'}", "--audit", "--plugins=my_partition"]) == 0
+
+
+def test_a_rule_that_needs_no_memory_gets_no_similarities(plugin):
+    from recbole_apa.adapters.aggregation import Memory
+    from recbole_apa.adapters.weight_rules import WeightRule
+
+    import_plugins(plugin("my_weight_rule"))
+    memory = Memory(torch.empty(0, 2), torch.empty(0, 3), torch.empty(0), torch.empty(0, dtype=torch.int64))
+    centres = torch.tensor([[1.0, 0.0], [0.0, 1.0], [-1.0, 0.0]])
+    rule = WeightRule("nearest_centre", memory, centres, torch.tensor([True, True, False]), 1.0, 1)
+    assert rule(torch.tensor([[0.1, 1.0], [-1.0, -0.5]])).tolist() == [[0.0, 1.0, 0.0], [0.0, 1.0, 0.0]]
+
+
+def test_workers_are_told_what_was_imported_without_the_option(plugin, options, finished, tmp_path):
+    import_plugins(plugin("my_partition"))
+    given = {**options, "partition": "by_norm"}
+    one = run("APA", "board", config_dict=given, run_dir=tmp_path / "one")
+    two = run("APA", "board", config_dict={**given, "workers": 2}, run_dir=tmp_path / "two")
+    assert modules_for_workers(two.config) == ("my_partition",)
+    files = [tmp_path / n / "shards" / "000" / "adapter_model.safetensors" for n in ("one", "two")]
+    assert files[0].read_bytes() == files[1].read_bytes() and one.trainer.record.trained == [0, 1, 2]
+
+
+def test_what_the_program_itself_registers_no_worker_can_know(plugin, options, tmp_path, monkeypatch):
+    import_plugins(plugin("my_partition"))
+    monkeypatch.setattr(PARTITIONERS["by_norm"], "__module__", "__main__")
+    with pytest.raises(SettingsError, match="workers: partition 'by_norm' was registered by the program itself"):
+        given = {**options, "partition": "by_norm", "workers": 2}
+        run("APA", "board", config_dict=given, run_dir=tmp_path / "run")
+
+
+def test_a_manifest_cannot_have_a_module_imported(plugin, finished, tmp_path):
+    plugin("my_partition")
+    shutil.copytree(finished.run_dir, tmp_path / "run")
+    store = RunStore(tmp_path / "run")
+    manifest = store.manifest()
+    store.write_manifest({**manifest, "options": {**manifest["options"], "plugins": ["my_partition"]}})
+    with pytest.raises(RunError, match="options that no run has"):
+        evaluate_run(tmp_path / "run")
+    assert "my_partition" not in sys.modules
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        (3, "found 3, expected a list of modules"),
+        (["../evil"], "expected a list of modules"),
+        (["no_such_module"], "'no_such_module' cannot be imported .ModuleNotFoundError"),
+    ],
+)
+def test_what_is_no_module_is_refused(given, says, options, tmp_path):
+    with pytest.raises(SettingsError, match=says):
+        run("APA", "board", config_dict={**options, "plugins": given}, run_dir=tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_module_that_fails_is_named(tmp_path, monkeypatch):
+    (tmp_path / "broken_plugin.py").write_text("1 / 0\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    with pytest.raises(SettingsError, match=r"'broken_plugin' cannot be imported .ZeroDivisionError"):
+        import_plugins(["broken_plugin"])
+
+
+def partition_class(**attributes):
+    given = {"name": "mine", "takes_capacity": True, "__call__": lambda self, *rest: None, **attributes}
+    return type("Mine", (Partitioner,), given)
+
+
+@pytest.mark.parametrize(
+    ("attributes", "says"),
+    [
+        ({"name": "semantic"}, r"'semantic' is taken by recbole_apa.partition.semantic.SemanticPartitioner"),
+        ({"name": "a+b"}, "expected a letter, then letters"),
+        ({"name": "yes"}, "no word that YAML reads as something else"),
+        ({"name": None}, "found name = None, expected a class attribute of type str"),
+        ({"takes_capacity": None}, "found takes_capacity = None, expected a class attribute of type bool"),
+    ],
+)
+def test_a_class_that_cannot_be_used_is_refused_when_it_is_registered(attributes, says):
+    before = list(PARTITIONERS)
+    with pytest.raises(SettingsError, match=says):
+        register_partition(partition_class(**attributes))
+    assert list(PARTITIONERS) == before
+
+
+def test_a_class_of_another_kind_or_without_its_method_is_refused():
+    with pytest.raises(SettingsError, match=r"expected a subclass of recbole_apa.partition.partitioner.Partitioner"):
+        register_partition(int)
+    with pytest.raises(SettingsError, match="Unfinished does not define __call__"):
+        register_partition(type("Unfinished", (Partitioner,), {"name": "mine", "takes_capacity": True}))
+
+
+def test_only_what_came_from_outside_can_be_taken_away():
+    with pytest.raises(SettingsError, match="'random' is the package's own"):
+        PARTITIONERS.remove("random")
+    assert "random" in PARTITIONERS and not PARTITIONERS.from_outside()
+
+
+def test_an_unknown_name_is_refused_with_the_nearest():
+    registry: Registry[int] = Registry("thing")
+    registry.add("first", int)
+    with pytest.raises(SettingsError, match=r"thing: found 'frist', expected one of first; did you mean 'first'"):
+        registry.find("frist")
+    with pytest.raises(SettingsError, match=r"found 3, expected one of first$"):
+        registry.find(3)
+
+
+@pytest.mark.parametrize(
+    ("shard_of", "centres", "says"),
+    [
+        (lambda ids: {}, 3, "assigns 0 samples"),
+        (lambda ids: dict.fromkeys(ids, 3), 3, "in shard 3; expected shards 0 to 2"),
+        (lambda ids: dict.fromkeys(ids, 0), 2, "has 2 centres"),
+    ],
+)
+def test_a_partition_that_is_none_is_refused(shard_of, centres, says, options, tmp_path):
+    from recbole_apa.core.errors import PartitionError
+
+    def divide(self, ids, embeddings, *rest):
+        return Partition(shard_of(ids), torch.zeros(centres, embeddings.shape[1]))
+
+    register_partition(partition_class(__call__=divide))
+    try:
+        with pytest.raises(PartitionError, match=says):
+            run("APA", "board", config_dict={**options, "partition": "mine"}, run_dir=tmp_path / "run")
+    finally:
+        PARTITIONERS.remove("mine")
+
+
+def test_measures_and_an_approximate_method_are_one_file_each(plugin, options, tmp_path):
+    given = {**options, "plugins": [plugin(n) for n in ("my_measure", "my_score_measure", "my_method")]}
+    asked = ForgetRequest(users_ratio=0.2)
+    names = ["Sparing", "Sparing:strength=3"]
+    found = compare_forgetting(names, asked, "board", [], given, folder=tmp_path / "forgetting")
+    rows = {row.method: row for row in found.rows}
+    assert {row.status for row in found.rows} == {"done"}, [row.reason for row in found.rows]
+    assert rows["Retraining"].figures["disagreement"] == 0 and "disagreement" in found.table
+    assert rows["Sparing"].scores != rows["Sparing:strength=3"].scores
+    compared = compare(["ItemMean", "Pop"], "board", [], given, folder=tmp_path / "compared")
+    head, *lines = (tmp_path / "compared" / "table.md").read_text().splitlines()
+    assert head.index("LogLoss") < head.index("Brier") < head.index("minus Retraining")
+    brier = {row.method: row.figures.get("brier") for row in compared.rows}
+    assert 0 < brier["ItemMean"] < 1 and brier["Pop"] is None  # Pop's scores are no probabilities
+    assert len({line.count("|") for line in (head, *lines)}) == 1
+
+
+def test_a_request_is_carried_out_by_a_method_of_ones_own(plugin, options, finished, tmp_path):
+    shutil.copytree(finished.run_dir, tmp_path / "run")
+    with pytest.raises(SettingsError, match="unlearn_method: found 'Sparing', expected exact or one of GradAscent"):
+        unlearn(tmp_path / "run", users=["u3"], method="Sparing")
+    told = {"plugins": [plugin("my_method")]}
+    done = unlearn(tmp_path / "run", users=["u3"], method="Sparing", config_dict=told)
+    assert done.outcomes[0].method == "Sparing"
+
+
+def test_a_method_without_options_to_replace_or_a_measure_without_a_format_is_refused():
+    with pytest.raises(SettingsError, match="Bare is no dataclass"):
+        register_approximate_method(type("Bare", (LossMethod,), {"name": "Bare", "__call__": lambda *all: None}))
+    given = {"name": "odd", "title": "odd", "format": "much", "__call__": lambda *all: None}
+    with pytest.raises(SettingsError, match="found format = 'much'"):
+        register_measure(type("Odd", (ForgettingMeasure,), given))
+    assert "odd" not in FORGETTING_MEASURES and "Bare" not in APPROXIMATE_METHODS
+
+
+def test_an_adapter_kind_is_one_file(plugin, options, tmp_path):
+    given = {**options, "plugins": [plugin("my_adapter")], "adapter_type": "shift", "learning_rate": 0.1}
+    made = run("APA", "board", config_dict={**given, "workers": 2}, run_dir=tmp_path / "run")
+    kept = read_adapter(tmp_path / "run" / "shards" / "001")
+    assert kept and all(len(parts) == 1 and parts[0].ndim == 1 and parts[0].abs().max() > 0 for parts in kept.values())
+    prompts = made.model.prompts(made.data[2]._dataset.labelled)
+    alone, frozen = (made.model.engine.scores(prompts, w, "decomposition") for w in (torch.eye(3)[[1] * 20], None))
+    assert not torch.allclose(alone, frozen, atol=1e-3)
+    again = evaluate_run(tmp_path / "run", {"plugins": ["my_adapter"]})
+    assert again.metrics["test.aggregated.decomposition.auc"] == made.metrics["test.aggregated.decomposition.auc"]
+    unlearn(tmp_path / "run", users=["u3"])
+    assert verify(tmp_path / "run").holds
+    with pytest.raises(SettingsError, match="adapter_type: shift has no factors; use_rslora and lora_dropout need"):
+        run("APA", "board", config_dict={**given, "use_rslora": True}, run_dir=tmp_path / "other")
+
+
+def test_a_kind_whose_files_look_like_anothers_has_to_read_them_alike():
+    class Reversed(LoRA):
+        name = "reversed"
+
+        def from_peft(self, parts):
+            return parts[::-1]
+
+    with pytest.raises(SettingsError, match="as those of lora; expected the from_peft of LoRA"):
+        register_adapter_kind(Reversed)
+    register_adapter_kind(type("OnlyB", (LoRA,), {"name": "only_b"}))
+    ADAPTER_KINDS.remove("only_b")
+
+
+@pytest.fixture(scope="module")
+def neox_folder(backbone_folder, tmp_path_factory):
+    """A tiny random GPT-NeoX with the tokenizer of the others."""
+    from transformers import GPTNeoXConfig, GPTNeoXForCausalLM
+
+    folder = tmp_path_factory.mktemp("neox")
+    torch.manual_seed(0)
+    sizes = {"vocab_size": 320, "hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 4}
+    config = GPTNeoXConfig(**sizes, num_attention_heads=4, max_position_embeddings=512, initializer_range=0.3)
+    GPTNeoXForCausalLM(config).save_pretrained(folder)
+    for file in backbone_folder.glob("tokenizer*"):
+        shutil.copy(file, folder)
+    return folder
+
+
+def test_a_backbone_family_is_one_file(plugin, options, neox_folder, tmp_path):
+    given = {**options, "backbone": str(neox_folder), "target_modules": ["query_key_value"], "trunk_layers": 2}
+    with pytest.raises(BackboneError, match=r"no `layers` and `norm`; .* a family that is registered for 'gpt_neox'"):
+        run("APA", "board", config_dict=given, run_dir=tmp_path / "none")
+    given |= {"plugins": [plugin("my_family")], "workers": 2}
+    made = run("APA", "board", config_dict=given, run_dir=tmp_path / "run")
+    engine = made.model.engine
+    prompts = made.model.prompts(made.data[2]._dataset.labelled)[:4]
+    own = []
+    for prompt in prompts:
+        with engine.bank.mixed(torch.eye(3)[[1]], "non_decomposition"):
+            z = engine.backbone.model(input_ids=torch.tensor([prompt.ids])).logits[0, -1]
+        own.append(torch.sigmoid(z[engine.encoder.answers.yes] - z[engine.encoder.answers.no]))
+    found = engine.scores(prompts, torch.eye(3)[[1] * 4], "non_decomposition")
+    torch.testing.assert_close(found, torch.stack(own), rtol=0, atol=1e-5)
+
+
+def test_every_example_of_the_page_was_run():
+    text = Path(__file__).read_text(encoding="utf-8")
+    assert len(files_of(PAGE)) == 7
+    assert all(f'plugin("{name}")' in text or f'"{name}"' in text for name in files_of(PAGE))
