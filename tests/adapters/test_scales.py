@@ -81,6 +81,7 @@ def scaled(options, work_folder, tmp_path_factory):
     return run("APA", "board", config_dict={**options, **IA3}, run_dir=tmp_path_factory.mktemp("ia3") / "run")
 
 
+@pytest.mark.slow
 def test_peft_loads_an_adapter_and_gives_the_same_scores(scaled, backbone_folder):
     ours = assert_peft_agrees(scaled, backbone_folder)
     prompts = scaled.model.prompts(scaled.data[2]._dataset.labelled)

@@ -153,7 +153,7 @@ def test_labels_all_alike_leave_a_table_without_an_auc(alike, tmp_path, capsys):
     assert all("auc" not in row.figures and "recbole_auc" not in row.figures for row in result.rows)
 
 
-@pytest.mark.quick("likes")
+@pytest.mark.slow
 def test_a_run_with_labels_all_alike_trains_forgets_and_reports(alike, tmp_path):
 
     trained = run("APA", "board", config_dict=alike, run_dir=tmp_path / "run")

@@ -133,6 +133,7 @@ def test_every_kept_experiment_of_forgetting_says_what_it_forgets():
         assert not set(experiment.names) - set(APPROXIMATE_METHODS) - set(ADAPTERS)
 
 
+@pytest.mark.quick(4)
 @pytest.mark.parametrize("name", list(APPROXIMATE_METHODS))
 def test_a_method_moves_the_adapter_alone_and_always_to_the_same_place(name, trained):
     method, task, factors = trained

@@ -61,6 +61,7 @@ def plugin(tmp_path, monkeypatch):
         sys.modules.pop(file.stem, None)
 
 
+@pytest.mark.slow
 def test_a_partition_is_one_file(plugin, options, tmp_path):
     given = {**options, "plugins": [plugin("my_partition")], "partition": "by_norm", "shard_capacity": 12}
     made = run("APA", "board", config_dict=given, run_dir=tmp_path / "run")
@@ -78,6 +79,7 @@ def test_a_partition_is_one_file(plugin, options, tmp_path):
     assert verify(tmp_path / "run").holds
 
 
+@pytest.mark.slow
 def test_a_weight_rule_is_one_file_and_both_are_rows_of_a_comparison(plugin, options, tmp_path):
     given = {**options, "plugins": [plugin("my_partition"), plugin("my_weight_rule")], "workers": 2}
     names = ["APA:weight_rule=nearest_centre", "APA:partition=by_norm"]
@@ -87,6 +89,7 @@ def test_a_weight_rule_is_one_file_and_both_are_rows_of_a_comparison(plugin, opt
     assert rows[names[0]].scores != rows["APA(D)"].scores
 
 
+@pytest.mark.slow
 def test_the_command_line_and_a_file_of_options_have_a_module_imported(plugin, options, tmp_path, capsys):
     file = tmp_path / "mine.yaml"
     file.write_text(f"plugins: [{plugin('my_weight_rule')}]\nweight_rule: nearest_centre\n")
@@ -111,6 +114,7 @@ def test_a_rule_that_needs_no_memory_gets_no_similarities(plugin):
     assert rule(torch.tensor([[0.1, 1.0], [-1.0, -0.5]])).tolist() == [[0.0, 1.0, 0.0], [0.0, 1.0, 0.0]]
 
 
+@pytest.mark.slow
 def test_workers_are_told_what_was_imported_without_the_option(plugin, options, finished, tmp_path):
     import_plugins(plugin("my_partition"))
     given = {**options, "partition": "by_norm"}
@@ -227,6 +231,7 @@ def test_a_partition_that_is_none_is_refused(shard_of, centres, says, options, t
         PARTITIONERS.remove("mine")
 
 
+@pytest.mark.slow
 def test_measures_and_an_approximate_method_are_one_file_each(plugin, options, tmp_path):
     given = {**options, "plugins": [plugin(n) for n in ("my_measure", "my_score_measure", "my_method")]}
     asked = ForgetRequest(users_ratio=0.2)
@@ -244,6 +249,7 @@ def test_measures_and_an_approximate_method_are_one_file_each(plugin, options, t
     assert len({line.count("|") for line in (head, *lines)}) == 1
 
 
+@pytest.mark.slow
 def test_a_request_is_carried_out_by_a_method_of_ones_own(plugin, options, finished, tmp_path):
     shutil.copytree(finished.run_dir, tmp_path / "run")
     with pytest.raises(SettingsError, match="unlearn_method: found 'Sparing', expected exact or one of GradAscent"):
@@ -262,6 +268,7 @@ def test_a_method_without_options_to_replace_or_a_measure_without_a_format_is_re
     assert "odd" not in FORGETTING_MEASURES and "Bare" not in APPROXIMATE_METHODS
 
 
+@pytest.mark.slow
 def test_an_adapter_kind_is_one_file(plugin, options, tmp_path):
     given = {**options, "plugins": [plugin("my_adapter")], "adapter_type": "shift", "learning_rate": 0.1}
     made = run("APA", "board", config_dict={**given, "workers": 2}, run_dir=tmp_path / "run")
@@ -306,6 +313,7 @@ def neox_folder(backbone_folder, tmp_path_factory):
     return folder
 
 
+@pytest.mark.slow
 def test_a_backbone_family_is_one_file(plugin, options, neox_folder, tmp_path):
     given = {**options, "backbone": str(neox_folder), "target_modules": ["query_key_value"], "trunk_layers": 2}
     with pytest.raises(BackboneError, match=r"no `layers` and `norm`; .* a family that is registered for 'gpt_neox'"):
