@@ -14,13 +14,13 @@ from recbole_apa.backbone import FAMILIES
 from recbole_apa.cli.main import main
 from recbole_apa.comparison.forget_task import ForgetRequest
 from recbole_apa.core.errors import BackboneError, RunError, SettingsError
-from recbole_apa.core.registry import Registry
 from recbole_apa.evaluation.measures import FORGETTING_MEASURES, SCORE_MEASURES, ForgettingMeasure, register_measure
-from recbole_apa.partition import PARTITIONERS, Partition, Partitioner, register_partition
+from recbole_apa.partition import PARTITIONERS, Partition, register_partition
 from recbole_apa.pipeline.config import APAConfig
 from recbole_apa.pipeline.plugins import import_plugins, modules_for_workers
 from recbole_apa.runs.store import RunStore
 from recbole_apa.unlearning.approximate import APPROXIMATE_METHODS, LossMethod, register_approximate_method
+from tests.helpers.partitions import partition_class
 from tests.helpers.places import ROOT
 
 PAGE = ROOT / "docs" / "extending.md"
@@ -163,50 +163,6 @@ def test_a_module_that_fails_is_named(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(str(tmp_path))
     with pytest.raises(SettingsError, match=r"'broken_plugin' cannot be imported .ZeroDivisionError"):
         import_plugins(["broken_plugin"])
-
-
-def partition_class(**attributes):
-    given = {"name": "mine", "takes_capacity": True, "__call__": lambda self, *rest: None, **attributes}
-    return type("Mine", (Partitioner,), given)
-
-
-@pytest.mark.parametrize(
-    ("attributes", "says"),
-    [
-        ({"name": "semantic"}, r"'semantic' is taken by recbole_apa.partition.semantic.SemanticPartitioner"),
-        ({"name": "a+b"}, "expected a letter, then letters"),
-        ({"name": "yes"}, "no word that YAML reads as something else"),
-        ({"name": None}, "found name = None, expected a class attribute of type str"),
-        ({"takes_capacity": None}, "found takes_capacity = None, expected a class attribute of type bool"),
-    ],
-)
-def test_a_class_that_cannot_be_used_is_refused_when_it_is_registered(attributes, says):
-    before = list(PARTITIONERS)
-    with pytest.raises(SettingsError, match=says):
-        register_partition(partition_class(**attributes))
-    assert list(PARTITIONERS) == before
-
-
-def test_a_class_of_another_kind_or_without_its_method_is_refused():
-    with pytest.raises(SettingsError, match=r"expected a subclass of recbole_apa.partition.partitioner.Partitioner"):
-        register_partition(int)
-    with pytest.raises(SettingsError, match="Unfinished does not define __call__"):
-        register_partition(type("Unfinished", (Partitioner,), {"name": "mine", "takes_capacity": True}))
-
-
-def test_only_what_came_from_outside_can_be_taken_away():
-    with pytest.raises(SettingsError, match="'random' is the package's own"):
-        PARTITIONERS.remove("random")
-    assert "random" in PARTITIONERS and not PARTITIONERS.from_outside()
-
-
-def test_an_unknown_name_is_refused_with_the_nearest():
-    registry: Registry[int] = Registry("thing")
-    registry.add("first", int)
-    with pytest.raises(SettingsError, match=r"thing: found 'frist', expected one of first; did you mean 'first'"):
-        registry.find("frist")
-    with pytest.raises(SettingsError, match=r"found 3, expected one of first$"):
-        registry.find(3)
 
 
 @pytest.mark.parametrize(
