@@ -2,6 +2,7 @@
 
 import multiprocessing
 import os
+import shutil
 import time
 from pathlib import Path
 
@@ -95,6 +96,22 @@ def finished(options: dict, work_folder: Path):
         return run("APA", "board", config_dict=options, run_dir=work_folder / "finished")
     finally:
         os.chdir(here)
+
+
+@pytest.fixture(scope="session")
+def served(finished, tmp_path_factory: pytest.TempPathFactory, work_folder: Path) -> Path:
+    """The folder of a run that forgot user u3; shared by tests that only read it, or copy it."""
+    from recbole_apa import audit, unlearn
+
+    folder = Path(shutil.copytree(finished.run_dir, tmp_path_factory.mktemp("served") / "run"))
+    here = Path.cwd()
+    os.chdir(work_folder)
+    try:
+        unlearn(folder, users=["u3"])
+    finally:
+        os.chdir(here)
+    assert audit(folder).findings == []
+    return folder
 
 
 @pytest.fixture(scope="session")

@@ -99,10 +99,9 @@ def test_no_right_to_read_is_not_called_missing(finished, tmp_path):
 
 
 @pytest.mark.slow
-def test_a_copy_by_hard_links_keeps_its_own_ledger(finished, tmp_path):
+def test_a_copy_by_hard_links_keeps_its_own_ledger(served, tmp_path):
     """The ledger was appended in place: the copy's changed too."""
-    folder = copied(finished, tmp_path / "run")
-    unlearn(folder, users=["u3"])
+    folder = Path(shutil.copytree(served, tmp_path / "run"))
     shutil.copytree(folder, tmp_path / "copy", copy_function=os.link)
     before = tree(tmp_path / "copy")
     unlearn(folder, users=["u4"])
@@ -163,9 +162,8 @@ def test_a_run_kept_in_git_with_autocrlf_stays_as_it_is(finished, tmp_path):
     assert audit(tmp_path / "clone" / "run").holds
 
 
-def test_changed_line_endings_are_called_so(finished, tmp_path):
-    folder = copied(finished, tmp_path / "run")
-    unlearn(folder, users=["u3"])
+def test_changed_line_endings_are_called_so(served, tmp_path):
+    folder = Path(shutil.copytree(served, tmp_path / "run"))
 
     def rewrite(name):
         path = folder / name
