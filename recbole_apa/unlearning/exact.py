@@ -30,8 +30,9 @@ from recbole_apa.pipeline.manifest_options import options_of
 from recbole_apa.pipeline.trainer_factory import make_trainer
 from recbole_apa.runs.ledger import Entry, Ledger, manifest_digest, served_by
 from recbole_apa.runs.ledger_lines import DONE
+from recbole_apa.runs.names import CERTIFICATES, KEY, MACHINES, METRICS, PENDING
 from recbole_apa.runs.reuse import ReusableState
-from recbole_apa.runs.store import CERTIFICATES, KEY, MACHINES, METRICS, PENDING, RunIdentity, RunStore
+from recbole_apa.runs.store import RunIdentity, RunStore
 from recbole_apa.unlearning.approximate.shard_update import EXACT, ApproximateShardUpdate
 from recbole_apa.unlearning.certifying import CarriedOut, certify, refuse_uncertified
 from recbole_apa.unlearning.checks import refuse_in_exports, refuse_in_state, sought_of
