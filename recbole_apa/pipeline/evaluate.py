@@ -147,9 +147,7 @@ def _figures_of(split: str, scored: ScoredSplit, result: RunResult) -> dict[str,
 def _score(
     result: RunResult, part: APADataset, title: str, show: bool, known: Mapping[str, Tensor] | None = None
 ) -> ScoredSplit:
-    prompts = result.model.prompts_of(part)
-    chosen_alone = result.config["variants"] == "chosen"
-    return score_split(result.model, part.samples, prompts, part.train_rows, title, show, known, chosen_alone)
+    return score_split(result.model, part, title, show, known, result.config["variants"] == "chosen")
 
 
 def _training_figures(trainer: APATrainer) -> dict[str, float]:
