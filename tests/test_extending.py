@@ -1,5 +1,6 @@
 """The examples of docs/extending.md, run as a newcomer would: one file each, nothing of ours edited."""
 
+import json
 import re
 import shutil
 import sys
@@ -92,7 +93,7 @@ def test_the_command_line_and_a_file_of_options_have_a_module_imported(plugin, o
     file = tmp_path / "mine.yaml"
     file.write_text(f"plugins: [{plugin('my_weight_rule')}]\nweight_rule: nearest_centre\n")
     assert APAConfig("APA", "board", [str(file)], options)["weight_rule"] == "nearest_centre"
-    words = [f"--{k}={v}" for k, v in options.items() if not isinstance(v, (dict, list))]
+    words = [f"--{k}={json.dumps(v) if isinstance(v, (dict, list)) else v}" for k, v in options.items()]
     words += ["--model=APA", "--dataset=board", f"--run_dir={tmp_path / 'run'}", "--partition=by_norm"]
     assert main(words) == 2 and "partition: found 'by_norm', expected one of semantic" in capsys.readouterr().err
     assert main([*words, f"--plugins={plugin('my_partition')}"]) == 0
