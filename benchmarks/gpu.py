@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.gpu_table import table_of
+from benchmarks.no_time import NO_TIME
 
 ROOT = Path(__file__).resolve().parent.parent
 PARTS = {"checks": 135, "predictions": 185, "step": 60, "request": 75}
@@ -106,7 +107,7 @@ def run_part(part: str, given: argparse.Namespace) -> None:
 
     logging.disable(logging.INFO)
     device = torch.device(given.device or ("cuda" if torch.cuda.is_available() else "cpu"))
-    if device.type == "cpu" and not given.small:
+    if (device.type == "cuda" and not torch.cuda.is_available()) or (device.type == "cpu" and not given.small):
         raise SystemExit("found no GPU, expected one; --small --device=cpu shows that the command runs")
     torch.set_num_threads(given.threads)
 
@@ -142,9 +143,10 @@ def start_part(part: str, given: argparse.Namespace, limit: float) -> dict[str, 
 
 
 def has_failed(parts: dict[str, dict[str, Any]]) -> bool:
-    """Whether a part did not come to its end, or a check found something."""
+    """Whether a part did not come to its end, or a check found something or was not made for lack of time."""
     checks = parts.get("checks", {}).get("rows", [])
-    return any(p["status"] != "done" for p in parts.values()) or any(r["status"] == "failed" for r in checks)
+    odd = any(row["status"] in ("failed", NO_TIME) for row in checks)
+    return odd or any(part["status"] != "done" for part in parts.values())
 
 
 def main() -> int:
@@ -152,7 +154,7 @@ def main() -> int:
     parser.add_argument("--out", type=Path, required=True, help="a folder for records, logs and the table")
     parser.add_argument("--small", action="store_true", help="shows that it runs, not how fast")
     parser.add_argument("--device", help="cuda, cuda:1; cpu with --small; by itself the GPU, if there is one")
-    parser.add_argument("--parts", default=",".join(PARTS), help="some of them")
+    parser.add_argument("--parts", type=_parts, default=list(PARTS), help=f"some of {','.join(PARTS)}")
     parser.add_argument("--threads", type=int, default=min(8, os.cpu_count() or 1))
     parser.add_argument("--part", choices=list(PARTS), help=argparse.SUPPRESS)
     given = parser.parse_args()
@@ -162,7 +164,7 @@ def main() -> int:
         return 0
     start = time.perf_counter()
     record: dict[str, Any] = {"commit": _commit(), "small": given.small, "parts": {}}
-    for part in given.parts.split(","):
+    for part in given.parts:
         print(f"{part} (at most {PARTS[part]} s) ...", flush=True)
         found = start_part(part, given, PARTS[part])
         record.setdefault("machine", found.pop("machine", None))
@@ -176,11 +178,20 @@ def main() -> int:
     return int(has_failed(record["parts"]))
 
 
+def _parts(text: str) -> list[str]:
+    """Names from the command line."""
+    names = text.split(",")
+    unknown = [name for name in names if name not in PARTS]
+    if unknown:
+        raise argparse.ArgumentTypeError(f"found {unknown[0]!r}, expected some of {','.join(PARTS)}")
+    return names
+
+
 def _commit() -> str:
     """With ``+`` where the tree has changes; empty outside a checkout."""
     command = ["git", "describe", "--always", "--dirty=+", "--abbrev=10"]
     try:
-        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+        return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip()
     except (OSError, subprocess.SubprocessError):
         return ""
 

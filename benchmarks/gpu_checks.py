@@ -16,18 +16,19 @@ import torch
 from torch import Tensor
 
 from benchmarks.board import board_options, write_board
+from benchmarks.no_time import NO_TIME
 from benchmarks.random_llama import plain_tokenizer, write_random_llama
 from benchmarks.random_state import fill_adapters
 from recbole_apa import APAConfig, run, unlearn, verify
+from recbole_apa.backbone.activation_cache import ActivationCache
 from recbole_apa.backbone.candidate_scoring import ListScorer
-from recbole_apa.backbone.engine import ActivationCache, ScoringEngine
+from recbole_apa.backbone.engine import ScoringEngine
 from recbole_apa.backbone.load import load_backbone
 from recbole_apa.data.prompts import PromptInput
 from recbole_apa.data.recbole_settings import read_settings
 
 NEAR = {"float32": 1e-4, "bfloat16": 0.03}
 """Largest difference of a score between two devices, or between two ways on one, by the type of the weights."""
-NO_TIME = "left out: no time"
 HISTORIES = (
     (("Even Film 2 (1982)", 1), ("Odd Film 7 (1987)", 0), ("Even Film 4 (1984)", 1)),
     (("A much longer title than all of the others (2001)", 0),),

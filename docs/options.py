@@ -2,14 +2,12 @@
 
 import sys
 import textwrap
-import types
-import typing
 from collections.abc import Mapping
-from os import PathLike
 from pathlib import Path
 
 from recbole_apa.core.option import FIRST, Says
 from recbole_apa.core.option_table import DECIDING, EXECUTION, OPTIONS, Row, docs
+from recbole_apa.core.option_text import kind, shown
 from recbole_apa.core.properties import properties_folder
 from recbole_apa.core.yaml import read_yaml
 from recbole_apa.data.recbole_options import IDLE
@@ -28,8 +26,6 @@ of `recbole_apa.run`. Defaults are those of `properties/model/APA.yaml`. RecBole
 decide what a run computes are the run's own, and only where things lie may have changed.
 """
 _TITLES = ("Deciding what a run computes", "Where and how the work is done")
-_UNIONS = (typing.Union, types.UnionType)
-_TYPES = {str: "text", int: "whole number", float: "number", bool: "true or false", types.NoneType: "null"}
 
 
 def page() -> str:
@@ -52,7 +48,7 @@ def _heading(group: type) -> str:
 
 def _entry(row: Row, defaults: Mapping[str, object]) -> str:
     given = FROM_RECBOLE.get(row.name, row.name)
-    facts = [kind(row), f"default `{shown(defaults.get(given))}`"]
+    facts = [kind(row, "`"), f"default `{shown(defaults.get(given))}`"]
     if row.facts.bounds:
         facts.append(row.facts.bounds.text(row.name))
     later = "yes" if Says.MAY_CHANGE in row.facts.says else "no"
@@ -63,35 +59,6 @@ def _entry(row: Row, defaults: Mapping[str, object]) -> str:
         facts.append("in RecBole's form")
     text = f"**`{given}`** ({'; '.join(facts)}): " + docs()[row.name].replace("``", "`")
     return textwrap.fill(text, 118, initial_indent="- ", subsequent_indent="  ", break_on_hyphens=False) + "\n"
-
-
-def kind(row: Row) -> str:
-    """Type or choices of an option."""
-    parts = typing.get_args(row.hint) if typing.get_origin(row.hint) in _UNIONS else (row.hint,)
-    types_of_rest = [_type(part) for part in parts if typing.get_origin(part) is not typing.Literal]
-    if {int, float} <= set(parts):
-        types_of_rest.remove(_TYPES[int])
-    return " or ".join([*([", ".join(f"`{c}`" for c in row.choices)] if row.choices else []), *types_of_rest])
-
-
-def _type(hint: object) -> str:
-    origin = typing.get_origin(hint)
-    if origin is tuple:
-        return "list of names"
-    if origin is PathLike:
-        return "path"
-    return _TYPES.get(hint, "mapping") if isinstance(hint, type) else "mapping"
-
-
-def shown(value: object) -> str:
-    """A default as YAML has it."""
-    if isinstance(value, list):
-        return "[" + ", ".join(map(shown, value)) + "]"
-    if isinstance(value, dict):
-        return "{" + ", ".join(f"{k}: {shown(v)}" for k, v in value.items()) + "}"
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    return "null" if value is None else str(value)
 
 
 def _idle() -> str:

@@ -55,11 +55,6 @@ class AnswerHead:
         logits = self._scaled(self.head(hidden).float())  # (m, vocabulary)
         return F.cross_entropy(logits, torch.where(labels.long() == 1, self.answers.yes, self.answers.no))
 
-    def answer_mass(self, hidden: Tensor) -> Tensor:
-        """p_yes + p_no over the vocabulary: (m, d) -> (m,). Small where the model would say something else."""
-        p = torch.softmax(self._scaled(self.head(hidden).float()), dim=1)
-        return p[:, self.answers.yes] + p[:, self.answers.no]
-
 
 def gather_positions(hidden: Tensor, positions: Sequence[Sequence[int]]) -> Tensor:
     """States at the given positions of each row, one after another: (b, t, d) -> (m, d)."""

@@ -56,6 +56,7 @@ def load_backbone(
     if settings.quantization:
         quantized = quantization_config(settings.quantization, dtype)
         placed = {"device_map": {"": device}, **placed, "quantization_config": quantized}
+    bars = transformers_logging.is_progress_bar_enabled()
     transformers_logging.disable_progress_bar()
     try:
         tokenizer = AutoTokenizer.from_pretrained(source, **options)
@@ -69,7 +70,8 @@ def load_backbone(
     except (OSError, ValueError, ImportError) as error:
         raise BackboneError(_not_loadable(name, error)) from error
     finally:
-        transformers_logging.enable_progress_bar()
+        if bars:
+            transformers_logging.enable_progress_bar()
     if not tokenizer.is_fast:
         raise BackboneError(f"backbone {name}: its tokenizer has no fast version, which is needed to place the answers")
     model.requires_grad_(False)

@@ -1,39 +1,52 @@
-"""The command line's unlearning stage: requests, audit, verification."""
+"""Requests to forget, as a stage of a new run or on a finished one."""
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from recbole_apa.cli.arguments import names_in
+from recbole_apa.cli.stages import ForgetOptions, ProveOptions
 from recbole_apa.core.errors import RequestError, SettingsError
 from recbole_apa.evidence.exactness import INHERITED
 from recbole_apa.unlearning.requests.demands import shortened
 
-NAMES = frozenset({"forget_users", "forget_items", "forget_interactions"})
+if TYPE_CHECKING:
+    from recbole_apa.pipeline.build import RunResult
+
+_NAMES = ("forget_interactions", "forget_items", "forget_users", "unlearn")
 """Options that name what is to be forgotten."""
-COLUMNS, IDS = "unlearn_columns", "unlearn_ids"
-_MANNERS = ("exactness", "unlearn_method", "other_machine", "dry_run", "skip_unknown", COLUMNS, IDS)
+_MANNERS = (
+    "exactness",
+    "unlearn_method",
+    "other_machine",
+    "dry_run",
+    "skip_unknown",
+    "unlearn_columns",
+    "unlearn_ids",
+)
 """Options that say how a request is carried out."""
 
 
-def is_asked(stage: Mapping[str, Any]) -> bool:
+def is_asked(request: ForgetOptions, proofs: ProveOptions) -> bool:
     """Whether something is to be forgotten, or a request that waits to be finished.
 
     Raises:
         SettingsError: an empty name, or options that come to nothing: a request must not be dropped without a word.
     """
-    requests = [name for name in (*sorted(NAMES), "unlearn") if name in stage]
+    given = vars(request)
+    requests = [name for name in _NAMES if given[name] is not None]
     for name in requests:
-        if not str(stage[name]).strip("[] ,"):
+        if not str(given[name]).strip("[] ,"):
             raise SettingsError(
                 f"--{name}: found nothing after it (an empty variable?); expected what is to be forgotten"
             )
-    asked = bool(requests) or bool(stage.get("resume"))
-    proofs = [name for name in ("audit", "verify") if stage.get(name)]
-    if asked and proofs:
-        raise SettingsError(f"--{proofs[0]} does not go with a request; give one command for each")
-    if requests and stage.get("allow_pending"):
+    asked = bool(requests) or request.resume
+    proving = [name for name, wanted in vars(proofs).items() if wanted]
+    if asked and proving:
+        raise SettingsError(f"--{proving[0]} does not go with a request; give one command for each")
+    if requests and request.allow_pending:
         raise SettingsError("--allow_pending does not go with a request: it evaluates the old state")
-    manners = [name for name in _MANNERS if stage.get(name)]
+    manners = [name for name in _MANNERS if given[name]]
     fixed = [name for name in manners if name != "other_machine"]
     if fixed and asked and not requests:
         raise SettingsError(
@@ -59,8 +72,8 @@ def waits(run_dir: str | None) -> bool:
         return store.manifest_path.is_file() and bool(Ledger(folder, store.manifest()["salt"]).waiting())
 
 
-def read_stage(stage: Mapping[str, Any]) -> dict[str, Any]:
-    """The request's own arguments; a malformed one is refused here already.
+def read_request(request: ForgetOptions) -> dict[str, Any]:
+    """The request's own arguments for ``unlearn``; a malformed one is refused here already.
 
     Raises:
         RequestError: the file or a name is malformed.
@@ -69,20 +82,24 @@ def read_stage(stage: Mapping[str, Any]) -> dict[str, Any]:
     from recbole_apa.unlearning.requests.ids import map_ids
     from recbole_apa.unlearning.requests.lookup import read_demands
 
-    file, told = stage.get("unlearn"), {name: stage[name] for name in (COLUMNS, IDS) if name in stage}
+    given = {"columns": request.unlearn_columns, "ids": request.unlearn_ids}
+    told = {name: value for name, value in given.items() if value is not None}
     for name, value in told.items():
-        if not file:
-            raise SettingsError(f"--{name}: expected together with --unlearn=FILE, whose columns and ids it names")
+        if not request.unlearn:
+            raise SettingsError(
+                f"--unlearn_{name}: expected together with --unlearn=FILE, whose columns and ids it names"
+            )
         if not isinstance(value, Mapping):
-            raise SettingsError(f"--{name}: found {value!r}, expected e.g. {{user_id: ..., item_id: ...}}")
-    if file:
-        map_ids(read_demands(Path(file), told.get(COLUMNS)), told.get(IDS))
+            raise SettingsError(f"--unlearn_{name}: found {value!r}, expected e.g. {{user_id: ..., item_id: ...}}")
+    named: dict[str, Any] = dict(told)
+    if request.unlearn:
+        map_ids(read_demands(Path(request.unlearn), named.get("columns")), named.get("ids"))
     return {
-        "requests": file,
-        "users": words(stage, "forget_users"),
-        "items": words(stage, "forget_items"),
-        "interactions": [_interaction(word) for word in words(stage, "forget_interactions")],
-        **{name.removeprefix("unlearn_"): value for name, value in told.items()},
+        "requests": request.unlearn,
+        "users": names_in(request.forget_users),
+        "items": names_in(request.forget_items),
+        "interactions": [_interaction(word) for word in names_in(request.forget_interactions)],
+        **named,
     }
 
 
@@ -105,58 +122,19 @@ def _is_number(text: str) -> bool:
     return True
 
 
-def words(stage: Mapping[str, Any], name: str) -> list[str]:
-    """The names of an option, which commas separate."""
-    return [word for word in stage.get(name, "").strip("[]").split(",") if word.strip()]
-
-
-def carry_out(folder: Any, stage: Mapping[str, Any], changes: dict[str, Any]) -> None:
+def carry_out(folder: "str | RunResult", request: ForgetOptions, changes: Mapping[str, object]) -> None:
     """Carry out a request on a run, and say what came of it."""
     from recbole_apa.unlearning.stage import unlearn
     from recbole_apa.unlearning.texts import result_text
 
     result = unlearn(
         folder,
-        **read_stage(stage),
-        exactness=stage.get("exactness", INHERITED),
-        method=stage.get("unlearn_method", "exact"),
-        other_machine=stage.get("other_machine", "refuse"),
-        skip_unknown=bool(stage.get("skip_unknown")),
-        dry_run=bool(stage.get("dry_run")),
+        **read_request(request),
+        exactness=request.exactness if request.exactness is not None else INHERITED,
+        method=request.unlearn_method if request.unlearn_method is not None else "exact",
+        other_machine=request.other_machine if request.other_machine is not None else "refuse",
+        skip_unknown=request.skip_unknown,
+        dry_run=request.dry_run,
         config_dict=changes,
     )
     print(result_text(result))
-
-
-def prove(folder: str, stage: Mapping[str, Any], changes: dict[str, Any]) -> int:
-    """Audit and verify; the exit status."""
-    holds = True
-    if stage.get("audit"):
-        from recbole_apa.unlearning.proof.quick import audit
-
-        audited = audit(folder, changes)
-        print("checked: " + "; ".join(audited.checked))
-        for sign, lines in (("notice", audited.notices), ("FOUND", audited.findings)):
-            for line in lines:
-                print(f"{sign}: {line}")
-        print(f"the audit {'holds' if audited.holds else 'does not hold'}; ledger head {audited.head}")
-        holds = audited.holds
-    if stage.get("verify"):
-        from recbole_apa.unlearning.proof.full import verify
-
-        verified = verify(folder, changes)
-        print(
-            "\n".join(["compared: " + ", ".join(verified.compared), *(f"DIFFERS: {d}" for d in verified.differences)])
-        )
-        says = (
-            "equal, bit for bit, to training from scratch" if verified.holds else "not what training from scratch gives"
-        )
-        if verified.machines:
-            print(verified.machines)
-        if not verified.holds and not verified.comparable:
-            says = "not comparable bit for bit on this kind of machine; verify it on one like the run's"
-        print(f"the run is {says} ({verified.seconds:.1f} s)")
-        if verified.means:
-            print(f"from scratch means here: {verified.means}")
-        holds = holds and verified.holds
-    return 0 if holds else 1

@@ -1,35 +1,45 @@
-"""The command line's work on keys: a new one, and digests of an older version keyed."""
+"""Work on keys: a new one, and digests of an older version keyed."""
 
-from collections.abc import Mapping
-from typing import Any
-
+from recbole_apa.cli.arguments import Words, take
+from recbole_apa.cli.stages import KeyOptions
 from recbole_apa.core.errors import SettingsError
 from recbole_apa.evidence import KEY_FILE, key_ring
 
 
-def serve_keys(asked: Mapping[str, Any], options: dict[str, Any]) -> str:
+def is_asked(words: Words) -> bool:
+    """Whether ``--rotate_key`` or ``--key_digests`` is given."""
+    return bool({"rotate_key", "key_digests"} & set(words))
+
+
+def serve(words: Words) -> int:
     """Carry out ``--rotate_key`` or ``--run=DIR --key_digests``, and say what was done.
 
     Raises:
         SettingsError: other options beside it.
         KeyFileError: the key file is damaged, or cannot be written.
     """
-    if len(asked) > 1:
+    asked, others = take(KeyOptions, words)
+    if asked.rotate_key and asked.key_digests:
         raise SettingsError("--rotate_key and --key_digests: give one command for each")
-    (name,) = asked
-    known = {KEY_FILE} if name == "rotate_key" else {KEY_FILE, "run"}
-    others = sorted(set(options) - known)
-    if others:
-        raise SettingsError(f"--{others[0]} does not go with --{name}")
-    if name == "rotate_key":
-        ring = key_ring(options)
-        key = ring.rotate()
-        return f"{ring.path}: requests use the key {key.name} from now on; the others stay for what they keyed"
-    if "run" not in options:
+    name = "rotate_key" if asked.rotate_key else "key_digests"
+    beside = sorted({*others, *(["run"] if asked.rotate_key and asked.run is not None else [])})
+    if beside:
+        raise SettingsError(f"--{beside[0]} does not go with --{name}")
+    print(_rotate(asked) if asked.rotate_key else _key_digests(asked))
+    return 0
+
+
+def _rotate(asked: KeyOptions) -> str:
+    ring = key_ring({KEY_FILE: asked.key_file})
+    key = ring.rotate()
+    return f"{ring.path}: requests use the key {key.name} from now on; the others stay for what they keyed"
+
+
+def _key_digests(asked: KeyOptions) -> str:
+    if asked.run is None:
         raise SettingsError("--key_digests: expected on a finished run, e.g. --run=saved/APA-ml-100k-... --key_digests")
     from recbole_apa.unlearning.key_digests import convert
 
-    done = convert(options["run"], options)
-    if not done:
-        return f"{options['run']}: nothing is left that is salted alone"
-    return f"{options['run']}: all digests of what was forgotten are keyed now; without the key file it does not open"
+    if not convert(asked.run, {} if asked.key_file is None else {KEY_FILE: asked.key_file}):
+        return f"{asked.run}: nothing is left that is salted alone"
+    return f"{asked.run}: all digests of what was forgotten are keyed now; without the key file it does not open"

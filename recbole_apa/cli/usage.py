@@ -1,6 +1,8 @@
-"""What ``--help`` prints."""
+"""What ``--help`` prints, under the name by which the program was called."""
 
+import sys
 import textwrap
+from pathlib import Path
 
 from recbole_apa.evidence.exactness import DEFINITIONS, INHERITED
 
@@ -15,7 +17,7 @@ def _levels() -> str:
     return "\n".join(lines)
 
 
-USAGE = """usage: python run_recbole_apa.py --model=APA --dataset=ml-100k [--OPTION=VALUE ...]
+_USAGE = """usage: @PROGRAM@ --model=APA --dataset=ml-100k [--OPTION=VALUE ...]
 
   --model=NAME            APA, or any RecBole model
   --dataset=NAME          a RecBole dataset (ml-100k ships with RecBole); --data_path=DIR says where others lie
@@ -69,5 +71,41 @@ How many shards? What a stream of requests costs, by step times of a run (--run=
 Which options? A search by the validation samples alone (tune --help tells more):
   tune --model=APA --dataset=ml-100k [--ranges=FILE] [--algo=bayes] [--max_evals=10] [--tune_dir=DIR]
 
-Every option of properties/model/APA.yaml and of RecBole can be given as --OPTION=VALUE.
-""".replace("@LEVELS@", _levels())
+Every option of properties/model/APA.yaml and of RecBole can be given as --OPTION=VALUE: --help=options lists APA's,
+--help=NAME tells of one.
+"""
+_TUNE_USAGE = """usage: @PROGRAM@ tune --model=APA --dataset=ml-100k [--OPTION=VALUE ...]
+
+Tries options, trains with each on the same data and seed, and chooses by the validation samples alone.
+
+  --ranges=FILE           what is tried: YAML such as `learning_rate: {log_between: [0.0005, 0.01]}`, or a file of
+                          RecBole's run_hyper.py; for APA properties/tuning/APA.yaml where it is left out
+  --algo=bayes            bayes, random (both need hyperopt: pip install ".[tune]"), or exhaustive: every point
+  --max_evals=10          how many trials; --early_stop=5 ends after so many in a row without a better one
+  --tune_dir=DIR          where trials.json and best.yaml go (default: saved/tune-<model>-<dataset>-<time>)
+  --model, --dataset, --config_files, --OPTION=VALUE      what all trials share
+
+Then: @PROGRAM@ --model=APA --dataset=ml-100k --config_files=DIR/best.yaml
+"""
+
+
+def usage(called: str) -> str:
+    """The stages and their options.
+
+    Args:
+        called: the program's name.
+    """
+    return _USAGE.replace("@LEVELS@", _levels()).replace("@PROGRAM@", called)
+
+
+def tune_usage(called: str) -> str:
+    """As :func:`usage`, of ``tune``."""
+    return _TUNE_USAGE.replace("@PROGRAM@", called)
+
+
+def program() -> str:
+    """How this program was called: the installed command, the module, or the script of a checkout."""
+    called = Path(sys.argv[0])
+    if called.name == "__main__.py" and called.parent.name == "recbole_apa":
+        return "python -m recbole_apa"
+    return f"python {called.name}" if called.name == "run_recbole_apa.py" else "recbole-apa"

@@ -20,7 +20,7 @@ N_NEIGHBOURS = 5
 """Retained samples nearest to each forgotten one."""
 MOST_RETAINED = 300
 """Retained samples on which models are judged, at most."""
-Asked = dict[str, list[Any]]
+RequestArguments = dict[str, list[Any]]
 """Arguments of :func:`~recbole_apa.unlearn`: ``users``, ``items`` or ``interactions``."""
 
 
@@ -60,7 +60,7 @@ class ForgetRequest:
         if self.items_with and "=" not in self.items_with:
             raise SettingsError(f"forget_items_with: found {self.items_with!r}, expected column=word")
 
-    def draw(self, dataset: APADataset, seed: int) -> Asked:
+    def draw(self, dataset: APADataset, seed: int) -> RequestArguments:
         """What :func:`~recbole_apa.unlearn` is asked: at least one user, item or interaction.
 
         Args:
@@ -87,7 +87,7 @@ class ForgetRequest:
             order.sort(key=lambda user: counts[user], reverse=self.who == "core")
         return {"users": order[: _how_many(self.n_users, self.users_ratio, len(users), "users")]}
 
-    def requests(self, asked: Asked) -> list[Asked]:
+    def requests(self, asked: RequestArguments) -> list[RequestArguments]:
         """What was drawn, as requests: one, or one for each thing."""
         if not self.one_by_one:
             return [asked]
@@ -104,7 +104,7 @@ def _how_many(number: int, share: float, total: int, what: str) -> int:
 class Step:
     """One request, with prompts as they are when it comes: ``forget``, ``retain``, ``valid``."""
 
-    asked: Asked
+    asked: RequestArguments
     parts: Mapping[str, Part]
 
 
@@ -114,7 +114,7 @@ class ForgetTask:
     (training samples as they were, dropped or rewritten since), ``retain`` (training samples that remain, at most 300),
     ``neighbours`` (remaining ones nearest to a forgotten one), ``test``."""
 
-    asked: Asked
+    asked: RequestArguments
     steps: list[Step]
     judged: Mapping[str, Part]
 
@@ -146,7 +146,7 @@ def open_task(made: RunResult, valid: APADataset, request: ForgetRequest, seed: 
     return ForgetTask(asked, steps, judged)
 
 
-def _steps(made: RunResult, valid: APADataset, requests: Sequence[Asked]) -> Iterator[tuple[Step, Loaders]]:
+def _steps(made: RunResult, valid: APADataset, requests: Sequence[RequestArguments]) -> Iterator[tuple[Step, Loaders]]:
     """Each request that affects a training sample, given the ones before it, and the data that it leaves."""
     now, gone = made.data, dict[str, list[Any]]()
     for asked in requests:

@@ -27,7 +27,6 @@ from recbole_apa.data.splits import SPLITS, draw_split, tallrec_split
 from recbole_apa.data.tokens import Tokens
 from recbole_apa.data.visible_data import VisibleData, content_digest
 
-SAMPLE_INDEX = "sample_index"
 LABEL_LIST_SUFFIX = "_list"
 
 
@@ -35,11 +34,11 @@ class APADataset(Dataset):
     """Splits RecBole's interactions into samples.
 
     ``build`` returns three datasets (training, validation, test) whose rows hold user, target item, label and the
-    history as ``item_id_list``, ``label_list`` (b, history_length; zeros on the right) and ``item_length``;
-    ``sample_index`` points into the dataset's ``samples``. Only drawn samples are made.
+    history as ``item_id_list``, ``label_list`` (b, history_length; zeros on the right) and ``item_length``.
+    Only drawn samples are made.
 
     Attributes:
-        samples: the samples, by ``sample_index``.
+        samples: the samples.
         labelled: all rows as an ``Interaction``, in the order of ``samples`` (ranking modes keep only liked rows
             in ``inter_feat``).
         item_texts: by internal item id.
@@ -143,10 +142,10 @@ class APADataset(Dataset):
 
     def prompt_inputs(self, samples: Sequence[Sample]) -> list[PromptInput]:
         """What the prompts of samples say, whatever split they are from."""
-        tokens = self.field2id_token[self.iid_field]
-        text_of = {str(token): text for token, text in zip(tokens, self.item_texts, strict=True)}
+        number, texts = self.field2token_id[self.iid_field], self.item_texts
         return [
-            PromptInput(tuple((text_of[e.item_id], e.label) for e in s.history), text_of[s.item_id]) for s in samples
+            PromptInput(tuple((texts[number[e.item_id]], e.label) for e in s.history), texts[number[s.item_id]])
+            for s in samples
         ]
 
     def _load_data(self, token: str, dataset_path: str) -> None:
@@ -274,7 +273,6 @@ class APADataset(Dataset):
         declare(self.iid_field + self.config["LIST_SUFFIX"], FeatureType.TOKEN_SEQ, FeatureSource.INTERACTION, length)
         declare(self.label_field + LABEL_LIST_SUFFIX, FeatureType.TOKEN_SEQ, FeatureSource.INTERACTION, length)
         declare(self.config["ITEM_LIST_LENGTH_FIELD"], FeatureType.TOKEN, FeatureSource.INTERACTION, 1)
-        declare(SAMPLE_INDEX, FeatureType.TOKEN, FeatureSource.INTERACTION, 1)
 
     def _part(
         self, name: str, targets: np.ndarray, rows: Interactions, windows: Windows, settings: SampleSettings
@@ -296,7 +294,6 @@ class APADataset(Dataset):
                 self.iid_field + self.config["LIST_SUFFIX"]: item_list,
                 self.label_field + LABEL_LIST_SUFFIX: label_list,
                 self.config["ITEM_LIST_LENGTH_FIELD"]: n_history,
-                SAMPLE_INDEX: torch.arange(len(targets)),
             }
         )
         ranking = name != "train" and self.config["eval_type"] == EvaluatorType.RANKING

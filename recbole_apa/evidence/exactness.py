@@ -38,7 +38,7 @@ THIS_DATA, EARLIER = "this data", "inherited"
 """What a part of a state was computed of, as ``partition_of``, ``draw_of`` and ``centres_of`` of the manifest say."""
 
 
-class _Asked(Protocol):
+class _Request(Protocol):
     @property
     def content(self) -> Mapping[str, Any]: ...
 
@@ -52,6 +52,6 @@ def level_of(manifest: Mapping[str, Any]) -> str | None:
     return FRESH if manifest.get("draw_of") == THIS_DATA else STRICT
 
 
-def exactness_of(requests: Iterable[_Asked]) -> str:
+def exactness_of(requests: Iterable[_Request]) -> str:
     """The level at which requests are carried out together: the one that takes over least."""
     return max((e.content["exactness"] for e in requests), key=LEVELS.index, default=INHERITED)

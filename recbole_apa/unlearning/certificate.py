@@ -1,7 +1,8 @@
 """A certificate for each request: JSON for programs, and a page that a data officer can read."""
 
 import platform
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -55,14 +56,72 @@ LEFT = (
 )
 
 
+@dataclass(frozen=True)
+class CertifiedRequest:
+    """The request that a certificate is of."""
+
+    position: int
+    """Its line in the ledger."""
+    time: str
+    digest: str
+    """Of that line."""
+    n_interactions: int
+    interactions: Sequence[str]
+    """Keyed digests."""
+    served_together: int
+    """How many requests were carried out at once."""
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """What a certificate says of one request: its fields are the names in the JSON file."""
+
+    request: CertifiedRequest
+    title: str
+    method: str
+    run: str
+    completed: str
+    exactness: str
+    affected: Mapping[str, Mapping[str, int]]
+    """Split -> kind of change -> samples."""
+    shards: Mapping[str, int | Sequence[int]]
+    """``trained`` and ``switched_off``, and how many there are in ``total``."""
+    seconds: Mapping[str, float | None]
+    """Of ``training``, and of the ``full_training`` of the whole state; evaluation apart."""
+    figures: Mapping[str, Mapping[str, float | None]]
+    """Title -> ``before`` and ``after``."""
+    seed: int
+    bit_exact: bool
+    machines: Mapping[str, object]
+    fused_shards: int
+    versions: Mapping[str, str]
+    files: Mapping[str, Mapping[str, str | None]]
+    """File -> keyed digests ``before`` and ``after``."""
+    key: str
+    """Name of the key that the digests are keyed with."""
+    removed_outside: Sequence[str]
+    rewritten_outside: Sequence[str]
+    left_outside: Sequence[str]
+    format: int = FORMAT
+
+
 def affected_counts(plan: Plan) -> dict[str, dict[str, int]]:
     """Affected samples by split and kind."""
     kinds = (DROPPED, REWRITTEN, *((ADDED, LEFT_OUT) if plan.exactness == FRESH else ()))
     return {s: {kind: plan.count(s, kind) for kind in kinds} for s in SPLITS}
 
 
-def write_certificate(folder: Path, content: Mapping[str, Any]) -> tuple[Path, Path]:
+def write_certificate(folder: Path, certificate: Certificate) -> tuple[Path, Path]:
     """Write ``0001.json`` and ``0001.html``, named by the request's place in the ledger."""
+    return write_again(folder, asdict(certificate))
+
+
+def write_again(folder: Path, content: Mapping[str, Any]) -> tuple[Path, Path]:
+    """Likewise, of what a file says, perhaps one that an older version wrote.
+
+    Args:
+        content: as the JSON file has it.
+    """
     name = f"{content['request']['position']:04d}"
     write_json(folder / f"{name}.json", content)
     page = render(

@@ -10,9 +10,16 @@ from recbole_apa.core.files.whole import read_json
 from recbole_apa.evidence import Key, KeyRing
 from recbole_apa.model.trainer import APATrainer
 from recbole_apa.runs.ledger import Entry
-from recbole_apa.runs.store import CERTIFICATES, KEY, MACHINES, RunStore
+from recbole_apa.runs.store import CERTIFICATES, KEY, RunStore
 from recbole_apa.unlearning.approximate.shard_update import EXACT
-from recbole_apa.unlearning.certificate import FORMAT, affected_counts, changed_files, versions, write_certificate
+from recbole_apa.unlearning.certificate import (
+    Certificate,
+    CertifiedRequest,
+    affected_counts,
+    changed_files,
+    versions,
+    write_certificate,
+)
 from recbole_apa.unlearning.machines import Machines
 from recbole_apa.unlearning.outside import Outside
 from recbole_apa.unlearning.plan import Plan
@@ -30,7 +37,7 @@ class CarriedOut:
     method: str
     seconds: float
     """Training, without evaluation."""
-    figures: Mapping[str, Any]
+    figures: Mapping[str, Mapping[str, float | None]]
     """Title -> before and after."""
     own: Outside
     """What was done outside the run."""
@@ -48,17 +55,15 @@ def certify(
         store: the run as it was.
         pending: the state that takes its place.
     """
-    content = _content(store, pending, trainer, done)
     for entry in requests:
-        request = {
-            "position": entry.position,
-            "time": entry.time,
-            "digest": entry.digest,
-            "n_interactions": len(entry.content["interactions"]),
-            "interactions": entry.content["interactions"],
-            "served_together": len(requests),
-        }
-        write_certificate(pending.folder / CERTIFICATES, {"format": FORMAT, "request": request, **content})
+        write_certificate(
+            pending.folder / CERTIFICATES, _certificate(store, pending, trainer, done, _asked(entry, requests))
+        )
+
+
+def _asked(entry: Entry, together: Sequence[Entry]) -> CertifiedRequest:
+    digests = entry.content["interactions"]
+    return CertifiedRequest(entry.position, entry.time, entry.digest, len(digests), digests, len(together))
 
 
 def refuse_uncertified(store: RunStore, position: int, keys: KeyRing) -> None:
@@ -79,38 +84,40 @@ def refuse_uncertified(store: RunStore, position: int, keys: KeyRing) -> None:
             )
 
 
-def _content(store: RunStore, pending: RunStore, trainer: APATrainer, done: CarriedOut) -> dict[str, Any]:
-    """What the certificates have in common."""
-    sizes, exact = trainer.record.sizes, done.method == EXACT
+def _certificate(
+    store: RunStore, pending: RunStore, trainer: APATrainer, done: CarriedOut, asked: CertifiedRequest
+) -> Certificate:
+    exact, title = done.method == EXACT, f"Certificate of approximate unlearning ({done.method})"
+    return Certificate(
+        request=asked,
+        title=f"Certificate of {EXACT} unlearning ({done.exactness})" if exact else title,
+        method=done.method,
+        run=store.folder.name,
+        completed=datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        exactness=done.exactness,
+        affected=affected_counts(done.plan),
+        shards=_shards(store, trainer),
+        seconds={"training": done.seconds, "full_training": done.before.get("full_training", {}).get("seconds")},
+        figures=done.figures,
+        seed=done.before["settings"]["seed"],
+        bit_exact=exact and _is_bit_exact(trainer) and done.machines.one_kind,
+        machines=done.machines.certified(),
+        fused_shards=trainer.model.settings.training.fused_shards,
+        versions=versions(),
+        files=changed_files(done.before["files"], pending.manifest()["files"], done.key),
+        key=done.key.name,
+        removed_outside=done.own.tensorboard,
+        rewritten_outside=done.own.exports,
+        left_outside=done.own.left,
+    )
+
+
+def _shards(store: RunStore, trainer: APATrainer) -> dict[str, int | list[int]]:
+    sizes = trainer.record.sizes
     return {
-        "title": f"Certificate of {EXACT} unlearning ({done.exactness})"
-        if exact
-        else f"Certificate of approximate unlearning ({done.method})",
-        "method": done.method,
-        "run": store.folder.name,
-        "completed": datetime.now(timezone.utc).isoformat(timespec="seconds"),
-        "exactness": done.exactness,
-        "affected": affected_counts(done.plan),
-        "shards": {
-            "trained": [k for k, n in enumerate(sizes) if n and k not in trainer.record.taken_over],
-            "switched_off": [k for k in changed_shards(store, trainer) if not sizes[k]],
-            "total": len(sizes),
-        },
-        "seconds": {
-            "training": done.seconds,
-            "full_training": done.before.get("full_training", {}).get("seconds"),
-        },
-        "figures": done.figures,
-        "seed": done.before["settings"]["seed"],
-        "bit_exact": exact and _is_bit_exact(trainer) and done.machines.one_kind,
-        MACHINES: done.machines.certified(),
-        "fused_shards": trainer.model.settings.training.fused_shards,
-        "versions": versions(),
-        "files": changed_files(done.before["files"], pending.manifest()["files"], done.key),
-        KEY: done.key.name,
-        "removed_outside": done.own.tensorboard,
-        "rewritten_outside": done.own.exports,
-        "left_outside": done.own.left,
+        "trained": [k for k, n in enumerate(sizes) if n and k not in trainer.record.taken_over],
+        "switched_off": [k for k in changed_shards(store, trainer) if not sizes[k]],
+        "total": len(sizes),
     }
 
 

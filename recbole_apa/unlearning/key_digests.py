@@ -15,12 +15,13 @@ from recbole_apa.core.errors import RequestError
 from recbole_apa.core.files.whole import file_digest, json_text, read_json, write_text
 from recbole_apa.data.splits import SPLITS
 from recbole_apa.evidence import Key, key_ring
-from recbole_apa.runs.ledger import DONE, KEYED, REQUEST, Chain, Entry, Ledger, refuse_gap
+from recbole_apa.runs.ledger import Chain, Entry, Ledger, refuse_gap
+from recbole_apa.runs.ledger_lines import DONE, KEYED, REQUEST
 from recbole_apa.runs.lock import run_lock
 from recbole_apa.runs.manifest import with_check
 from recbole_apa.runs.remote.working_copy import working_folder
 from recbole_apa.runs.store import CERTIFICATES, COMPLETE, KEY, LEDGER, RunStore, is_old_format, knows_no_scopes
-from recbole_apa.unlearning.certificate import FIRST_FORMAT, FORMAT, write_certificate
+from recbole_apa.unlearning.certificate import FIRST_FORMAT, FORMAT, write_again
 from recbole_apa.unlearning.commit import commit_state, pending_store
 
 
@@ -129,7 +130,7 @@ class _Keyed:
         for position in values["requests"]:
             path = self.store.folder / CERTIFICATES / f"{position:04d}.json"
             if path.is_file():
-                for written in write_certificate(self.folder / CERTIFICATES, self._certificate(read_json(path))):
+                for written in write_again(self.folder / CERTIFICATES, self._certificate(read_json(path))):
                     digests[written.name] = file_digest(written)
         return {"certificates": {**values["certificates"], **digests}}
 

@@ -1,7 +1,12 @@
+import sys
+
 import pytest
 
+from recbole_apa.cli.arguments import read_words, take
 from recbole_apa.cli.main import main, parse_arguments
+from recbole_apa.cli.stages import STAGES, CompareOptions, ForgetOptions, names_of
 from recbole_apa.core.errors import SettingsError
+from recbole_apa.core.option_table import OPTIONS
 
 
 def arguments(options, **changes):
@@ -44,6 +49,49 @@ def test_malformed_words_are_refused(words, says):
 def test_help_names_the_main_options(capsys):
     assert main(["--help"]) == 0
     assert "--run_dir=DIR" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("called", "named"),
+    [
+        ("/venv/bin/recbole-apa", "usage: recbole-apa --model"),
+        ("/venv/lib/recbole_apa/__main__.py", "usage: python -m recbole_apa --model"),
+        ("run_recbole_apa.py", "usage: python run_recbole_apa.py --model"),
+        ("/venv/lib/pytest/__main__.py", "usage: recbole-apa --model"),
+    ],
+)
+def test_help_names_the_program_as_it_was_called(called, named, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", [called])
+    assert main(["--help"]) == 0 and main(["tune", "--help"]) == 0
+    out = capsys.readouterr().out
+    assert out.startswith(named) and named.replace("--model", "tune --model") in out and "@" not in out
+
+
+def test_help_tells_of_every_option_from_the_table(capsys):
+    assert main(["--help=options"]) == 0
+    out = capsys.readouterr().out
+    assert out.count("\n  --") == len(OPTIONS) and "  --MAX_ITEM_LIST_LENGTH=10  (whole number; at least 1)" in out
+    assert main(["--help=dtype"]) == 0
+    assert capsys.readouterr().out.startswith(
+        "  --dtype=auto  (auto, float32, bfloat16, float16)\n      auto (bfloat16"
+    )
+    assert main(["--help=n_shard"]) == 2
+    assert "did you mean 'n_shards'" in capsys.readouterr().err
+
+
+def test_a_stage_takes_its_own_options_typed_and_leaves_the_rest():
+    words = read_words(["--forget_users=007,a b", "--dry_run", "--resume=False", "--unlearn_ids={item_id: x}", "--k=3"])
+    request, rest = take(ForgetOptions, words)
+    assert request == ForgetOptions(forget_users="007,a b", dry_run=True, unlearn_ids={"item_id": "x"})
+    assert rest == {"k": "3"}
+    given, rest = take(CompareOptions, {"compare": "APA(D)", "seeds": "3", "slices": "False", "seed": "1"})
+    assert (given.compare, given.seeds, given.slices, given.experiment) == ("APA(D)", 3, False, None)
+    assert rest == {"seed": "1"}  # no name is completed
+
+
+def test_no_stage_takes_an_option_of_the_settings_away():
+    """But for a plan, whose ``workers`` and ``shard_size`` are the stream's."""
+    assert names_of(*STAGES) & set(OPTIONS) == {"key_file", "workers", "shard_size"}
 
 
 @pytest.mark.parametrize(

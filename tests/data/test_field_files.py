@@ -2,66 +2,13 @@
 
 import csv
 import logging
-from pathlib import Path
 
 import pytest
 
-from recbole_apa import APAConfig, audit, run, unlearn, verify
+from recbole_apa import APAConfig, audit, run, unlearn
 from recbole_apa.core.errors import DataError
-from recbole_apa.data.samples import Sample
 from recbole_apa.pipeline.datasets import make_dataset
-
-OPTIONS = {
-    "load_col": {"inter": ["user_id", "item_id", "rating", "timestamp"], "item": ["item_id", "title", "year"]},
-    "item_text": "{title} ({year})",
-    "threshold": {"rating": 4},
-    "train_samples": None,
-    "valid_samples": None,
-    "test_samples": None,
-    "MAX_ITEM_LIST_LENGTH": 3,
-    "show_progress": False,
-}
-HEAD = "user_id:token\titem_id:token\trating:float\ttimestamp:float"
-ITEM_HEAD = "item_id:token\ttitle:token_seq\tyear:float"
-
-
-@pytest.fixture
-def files(tmp_path):
-    """Four users who rated eight items. u0: i0 5 t0; i3 5 t1; i6 2 t2; i1 5 t3; i4 2 t4; i7 5 t5; i2 2 t6; i5 5 t7."""
-    return Files(tmp_path / "small")
-
-
-class Files:
-    """Atomic files that tests spoil."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        folder.mkdir()
-        self.inter = [HEAD]
-        for u in range(4):
-            for s in range(8):
-                i = (s * 3 + u) % 8
-                self.inter.append(f"u{u}\ti{i}\t{5 if (u * u + i + s) % 3 < 2 else 2}\t{1000 * u + s}")
-        self.item = [ITEM_HEAD, *(f"i{i}\tFilm Number {i}\t{1980 + i}" for i in range(8))]
-
-    def write(self, encoding: str = "utf-8") -> "Files":
-        for kind in ("inter", "item"):
-            text = "\n".join(getattr(self, kind)) + "\n"
-            (self.folder / f"small.{kind}").write_text(text, encoding=encoding, newline="")
-        return self
-
-    def build(self, **options):
-        config = APAConfig("APA", "small", config_dict={**OPTIONS, "data_path": str(self.folder.parent), **options})
-        return make_dataset(config).build()
-
-    def samples(self, user: str = "u0", **options) -> list[Sample]:
-        """All samples of a user by time."""
-        found = [s for part in self.build(**options) for s in part.samples if s.user_id == user]
-        return sorted(found, key=lambda s: int(s.sample_id.split(":")[2]))
-
-    def texts(self, **options) -> dict[str, str]:
-        part = self.build(**options)[0]
-        return dict(zip(map(str, part.field2id_token["item_id"]), part.item_texts, strict=True))
+from tests.helpers.field_files import HEAD, ITEM_HEAD, OPTIONS, presplit
 
 
 def told(samples):
@@ -110,6 +57,7 @@ def test_05_06_09_a_row_without_rating_time_user_or_item_is_left_out_alone(files
     )
 
 
+@pytest.mark.slow
 def test_06_no_statistic_over_other_peoples_rows_enters_a_sample(files, options, tmp_path):
     """An empty time was filled with the mean of all: forgetting u3 moved it, and u0's sample vanished."""
     files.inter[2] = "u0\ti3\t5\t"
@@ -267,88 +215,6 @@ def test_24_25_what_is_wrong_is_named_by_file_line_column_and_value(files, spoil
         files.write().build()
 
 
-def pairs_of(dataset) -> set[tuple[str, str]]:
-    return set(zip(dataset.interactions.users, dataset.interactions.items, strict=True))
-
-
-def presplit(files: Files) -> Files:
-    """The same rows in three files: each user's last row for testing, the one before for validation."""
-    files.write()
-    parts = {"train": range(6), "valid": [6], "test": [7]}
-    for name, places in parts.items():
-        lines = [line for line in files.inter[1:] if int(line.split("\t")[3]) % 1000 in places]
-        (files.folder / f"small.{name}.inter").write_text("\n".join([HEAD, *lines]) + "\n")
-    (files.folder / "small.inter").unlink()
-    return files
-
-
-@pytest.mark.parametrize("exactness", ["inherited", "strict"])
-def test_01_rows_of_presplit_files_are_forgotten(files, options, tmp_path, exactness):
-    """TRUST.md 1: 8 interactions, 0 samples affected, a certificate, and u1 in every prompt still."""
-    presplit(files)
-    changes = {**options, **OPTIONS, "data_path": str(files.folder.parent), "n_shards": 2, "epochs": 1}
-    changes["benchmark_filename"] = ["train", "valid", "test"]
-    changes["export_samples"] = str(tmp_path / "export")
-    made = run("APA", "small", config_dict=changes, run_dir=tmp_path / "run")
-    splits = made.data[0]._dataset.splits
-    assert {name: len(part) for name, part in splits.items()} == {"train": 20, "valid": 4, "test": 4}
-    done = unlearn(tmp_path / "run", users=["u1"], exactness=exactness)
-    assert (done.plan.n_interactions, len(done.plan.affected)) == (8, 7)
-    left = done.outcomes[0].result.data[0]._dataset
-    assert "u1" not in set(left.interactions.users) | {s.user_id for part in left.splits.values() for s in part}
-    assert "u1" not in (tmp_path / "export" / "train.jsonl").read_text()
-    assert audit(tmp_path / "run").findings == [] and verify(tmp_path / "run").differences == []
-
-
-@pytest.mark.parametrize("keep", ["first", "last"])
-@pytest.mark.parametrize("exactness", ["inherited", "strict"])
-def test_a_forgotten_pair_does_not_come_back_through_a_filter(files, options, tmp_path, keep, exactness):
-    """TRUST.md 2: u3 rated i16 three times; hiding the row that survived let the next duplicate in."""
-    files.inter += [f"u3\ti1\t{rating}\t{3000 + time}" for rating, time in ((5, 20), (2, 40), (5, 60))]
-    files.inter += [f"u3\ti{i}\t{rating}\t{3100 + i}" for i, rating in ((5, 5), (6, 2), (7, 5))]
-    files.write()
-    changes = {**options, **OPTIONS, "data_path": str(files.folder.parent), "n_shards": 2, "epochs": 1}
-    made = run("APA", "small", config_dict={**changes, "rm_dup_inter": keep}, run_dir=tmp_path / "run")
-    assert ("u3", "i1") in pairs_of(made.data[0]._dataset)
-    done = unlearn(tmp_path / "run", interactions=[("u3", "i1")], exactness=exactness)
-    assert done.plan.n_interactions == 4  # all of them, not the one that the filter had let through
-    left = done.outcomes[0].result.data[0]._dataset
-    assert ("u3", "i1") not in set(zip(left.interactions.users, left.interactions.items, strict=True))
-    assert not any(
-        e.item_id == "i1" for part in left.splits.values() for s in part if s.user_id == "u3" for e in s.history
-    )
-    assert audit(tmp_path / "run").holds and verify(tmp_path / "run").holds
-
-
-def test_what_filters_keep_out_can_be_forgotten_too(files, options, tmp_path):
-    """u9 has too few rows to be in any sample; deleting other rows must not let them in later."""
-    files.inter += ["u9\ti1\t5\t9000"]
-    files.write()
-    changes = {**options, **OPTIONS, "data_path": str(files.folder.parent), "n_shards": 2, "epochs": 1}
-    run("APA", "small", config_dict={**changes, "user_inter_num_interval": "[3,inf)"}, run_dir=tmp_path / "run")
-    done = unlearn(tmp_path / "run", users=["u9"])
-    assert done.plan.n_interactions == 1 and not done.plan.affected and done.certificates
-    assert "u9" not in set(done.outcomes[0].result.data[0]._dataset.raw_interactions.users)
-    assert audit(tmp_path / "run").holds
-
-
-def test_ids_with_colons_and_blanks_are_not_taken_for_others(files, options, tmp_path):
-    """User "a:b" of item "c" and user "a" of item "b:c" have the same row id; only one of them is forgotten."""
-    rows = [("a:b", "c"), ("a", "b:c")]
-    for n, (user, item) in enumerate(rows):
-        files.inter += [f"{user}\ti{i}\t{5 if i % 2 else 2}\t{100 + 10 * n + i}" for i in range(5)]
-        files.inter.append(f"{user}\t{item}\t5\t500")
-        files.inter += [f"{user}\ti{i}\t{5 if i % 2 else 2}\t{600 + 10 * n + i}" for i in range(5, 8)]
-        files.item.append(f"{item}\tFilm {item}\t1999")
-    files.write()
-    changes = {**options, **OPTIONS, "data_path": str(files.folder.parent), "n_shards": 2, "epochs": 1}
-    run("APA", "small", config_dict=changes, run_dir=tmp_path / "run")
-    done = unlearn(tmp_path / "run", interactions=[rows[0]])
-    pairs = pairs_of(done.outcomes[0].result.data[0]._dataset)
-    assert rows[1] in pairs and rows[0] not in pairs
-    assert audit(tmp_path / "run").holds and verify(tmp_path / "run").holds
-
-
 def test_two_stray_quotation_marks_join_no_rows(files):
     """Taken for a CSV writer's, they would make one title of two lines, and an item would be gone."""
     files.item[3:5] = ['i2\t"Heroes\t1982', 'i3\tVillains"\t1983']
@@ -399,15 +265,6 @@ def test_presplit_files_out_of_time_are_warned_of(files, caplog):
     with caplog.at_level(logging.WARNING):
         files.build(benchmark_filename=["train", "valid", "test"])
     assert "benchmark_filename: 1 rows of the training or validation file come after" in caplog.text
-
-
-def test_a_run_without_test_samples_left_still_holds(files, options, tmp_path):
-    files.write()
-    changes = {**options, **OPTIONS, "data_path": str(files.folder.parent), "n_shards": 2, "epochs": 1}
-    made = run("APA", "small", config_dict=changes, run_dir=tmp_path / "run")
-    tested = [(s.user_id, s.item_id) for s in made.data[0]._dataset.splits["test"]]
-    unlearn(tmp_path / "run", interactions=tested)
-    assert audit(tmp_path / "run").findings == []
 
 
 def test_items_without_titles_are_written_by_their_id(files):

@@ -1,16 +1,14 @@
 """A whole run on the checkerboard with the tiny backbone."""
 
 import json
-import shutil
 
 import pytest
 import torch
 
 from recbole_apa import evaluate_run, run
 from recbole_apa.adapters.peft_files import read_adapter
-from recbole_apa.core.errors import DataError, RunError, SettingsError
+from recbole_apa.core.errors import RunError
 from recbole_apa.core.files.whole import file_digest
-from recbole_apa.runs.store import RunStore
 from tests.helpers.peft_scores import assert_peft_agrees
 
 
@@ -71,6 +69,7 @@ def test_loaded_run_gives_the_same_figures(finished):
     assert file_digest(finished.run_dir / "manifest.json") == before
 
 
+@pytest.mark.slow
 def test_same_seed_same_bytes_and_other_seed_others(finished, options, tmp_path):
     same = run("APA", "board", config_dict=options, run_dir=tmp_path / "same")
     assert adapters(same.run_dir) == adapters(finished.run_dir)
@@ -80,6 +79,7 @@ def test_same_seed_same_bytes_and_other_seed_others(finished, options, tmp_path)
     assert set(adapters(other.run_dir).values()).isdisjoint(adapters(finished.run_dir).values())
 
 
+@pytest.mark.quick(1)
 @pytest.mark.parametrize("use_rslora", [False, True])
 def test_peft_loads_an_adapter_and_gives_the_same_scores(use_rslora, finished, backbone_folder, options, tmp_path):
     if use_rslora:
@@ -87,6 +87,7 @@ def test_peft_loads_an_adapter_and_gives_the_same_scores(use_rslora, finished, b
     assert_peft_agrees(finished, backbone_folder)
 
 
+@pytest.mark.slow
 def test_finished_shards_are_not_trained_again(finished, options, tmp_path, monkeypatch):
     folder = tmp_path / "interrupted"
     from recbole_apa.model.shard_trainer import ShardTrainer
@@ -112,6 +113,7 @@ def test_finished_shards_are_not_trained_again(finished, options, tmp_path, monk
     assert adapters(folder) == adapters(finished.run_dir)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stopped_in", ["score_split", "write_report"])
 def test_a_run_interrupted_while_evaluated_is_finished_without_training(
     stopped_in, finished, options, tmp_path, monkeypatch
@@ -172,6 +174,7 @@ def test_merged_factors_need_a_common_start(finished):
     assert torch.equal(own[name][0], bank.extract(0)[name][0])
 
 
+@pytest.mark.quick(2)
 @pytest.mark.parametrize(
     "change",
     [
@@ -197,43 +200,6 @@ def test_every_choice_runs_and_reloads(change, options, tmp_path):
     assert again.metrics[key] == result.metrics[key]
 
 
-@pytest.mark.parametrize("mode", ["uni5", "full"])
-def test_ranking_metrics_run(mode, options, tmp_path):
-    ranking = {
-        "eval_args": {"split": {"RS": [0.8, 0.1, 0.1]}, "order": "TO", "group_by": "user", "mode": mode},
-        "metrics": ["Recall", "NDCG", "MRR"],
-        "topk": [3],
-        "valid_metric": "NDCG@3",
-        "epochs": 1,
-    }
-    result = run("APA", "board", config_dict={**options, **ranking}, run_dir=tmp_path / "run")
-    assert 0 <= result.metrics["recbole.test.ndcg@3"] <= 1
-    liked = result.data[2]._dataset.inter_feat
-    assert set(liked["label"].tolist()) == {1.0} and len(liked) < len(result.data[2]._dataset.labelled)
-    if mode == "full":
-        scores = result.model.full_sort_predict(liked)
-        scores[:, 0] = -1
-        hits = (scores.topk(3).indices == liked["item_id"][:, None]).any(1).float().mean()
-        assert result.metrics["recbole.test.recall@3"] == pytest.approx(hits.item(), abs=1e-4)
-
-
-def test_full_sort_is_predict_for_every_item(finished):
-    rows = finished.data[2]._dataset.labelled[[0, 1]]
-    scores = finished.model.full_sort_predict(rows)
-    assert scores.shape == (2, finished.model.n_items)
-    targets = rows["item_id"]
-    torch.testing.assert_close(scores[torch.arange(2), targets], finished.model.predict(rows))
-
-
-def test_a_catalogue_is_scored_by_what_its_prompts_have_in_common(finished, monkeypatch):
-    """A run that judges labelled rows ranks as cheaply as one that ranks."""
-    lists, seen = finished.model.lists, []
-    read = type(lists).read
-    monkeypatch.setattr(type(lists), "read", lambda self, prompts: seen.append(len(prompts)) or read(self, prompts))
-    finished.model.full_sort_predict(finished.data[2]._dataset.labelled[[0]])
-    assert seen == [finished.model.n_items - 1]
-
-
 def test_timestamps_may_be_missing(options, tmp_path, caplog):
     columns = {"inter": ["user_id", "item_id", "rating"], "item": ["item_id", "title", "year"]}
     result = run("APA", "timeless", config_dict={**options, "load_col": columns, "epochs": 1}, run_dir=tmp_path / "r")
@@ -241,6 +207,7 @@ def test_timestamps_may_be_missing(options, tmp_path, caplog):
     assert all(s.sample_id.count(":") == 1 for s in result.data[0]._dataset.samples)
 
 
+@pytest.mark.slow
 def test_quotation_marks_in_titles_are_only_text(options, tmp_path):
     """RecBole reads atomic files as quoted CSV: book-crossing could not be loaded."""
     from benchmarks.board import write_board
@@ -273,6 +240,7 @@ def test_samples_are_exported_as_the_model_sees_them(finished, options, tmp_path
             assert len(line["history"]) <= 4
 
 
+@pytest.mark.slow
 def test_test_labels_all_the_same_have_no_auc(options, data_folder, tmp_path):
     """RecBole gives NaN there, which JSON cannot hold."""
     from benchmarks.board import write_board
@@ -297,6 +265,7 @@ def test_histories_reach_back_over_the_splits(finished):
     assert not trained & {s.sample_id for s in test}
 
 
+@pytest.mark.slow
 def test_long_prompts_are_cut_and_counted(options, tmp_path, caplog):
     caplog.set_level("INFO")
     settings = {**options, "epochs": 1, "max_prompt_tokens": 40}
@@ -304,96 +273,3 @@ def test_long_prompts_are_cut_and_counted(options, tmp_path, caplog):
     assert figures["prompts.n_cut_prompts"] > 0
     assert figures["prompts.n_cut_lines"] >= figures["prompts.n_cut_prompts"]
     assert "of their oldest lines to fit 40 tokens" in caplog.text
-
-
-def test_what_a_killed_start_leaves_behind_is_no_obstacle(options, tmp_path):
-    folder = tmp_path / "killed"
-    folder.mkdir()
-    (folder / ".manifest.json.tmp").write_text('{"format_ver')
-    assert run("APA", "board", config_dict={**options, "epochs": 1}, run_dir=folder).run_dir == folder
-    assert not (folder / ".manifest.json.tmp").exists()
-
-
-def test_changed_file_is_named(finished, tmp_path):
-    shutil.copytree(finished.run_dir, tmp_path / "copy")
-    path = tmp_path / "copy" / "shards" / "001" / "adapter_model.safetensors"
-    path.write_bytes(path.read_bytes()[:-1] + b"\x01")
-    with pytest.raises(RunError, match=r"shards/001/adapter_model.safetensors was changed after it was written"):
-        evaluate_run(tmp_path / "copy")
-    path.unlink()
-    with pytest.raises(RunError, match="is missing; the manifest lists it"):
-        evaluate_run(tmp_path / "copy")
-
-
-def test_damaged_manifest_and_foreign_folders_are_named(finished, tmp_path):
-    with pytest.raises(RunError, match="is not a run folder"):
-        evaluate_run(tmp_path)
-    (tmp_path / "manifest.json").write_text('{"format_version": 2')
-    with pytest.raises(RunError, match="is damaged"):
-        evaluate_run(tmp_path)
-    (tmp_path / "manifest.json").write_text("[]")
-    with pytest.raises(RunError, match="format version None, expected 2"):
-        evaluate_run(tmp_path)
-
-
-def test_other_data_is_noticed(finished, data_folder, tmp_path):
-    shutil.copytree(data_folder, tmp_path / "data")
-    with open(tmp_path / "data" / "board" / "board.inter", "a") as f:
-        f.write("u1\ti1\t5\t99999\n")
-    with pytest.raises(RunError, match="not the one that the run was made of"):
-        evaluate_run(finished.run_dir, {"data_path": str(tmp_path / "data")})
-
-
-def test_run_dir_of_another_run_is_refused_and_left_alone(finished, options, tmp_path):
-    before = file_digest(finished.run_dir / "manifest.json")
-    with pytest.raises(RunError, match="lora_rank: 8 there, 4 asked"):
-        run("APA", "board", config_dict={**options, "lora_rank": 4}, run_dir=finished.run_dir)
-    with pytest.raises(RunError, match="holds a finished run; evaluate it with --run="):
-        run("APA", "board", config_dict=options, run_dir=finished.run_dir)
-    assert file_digest(finished.run_dir / "manifest.json") == before
-    (tmp_path / "notes.txt").write_text("mine")
-    with pytest.raises(RunError, match="is not a run folder"):
-        run("APA", "board", config_dict=options, run_dir=tmp_path)
-    assert [p.name for p in tmp_path.iterdir()] == ["notes.txt"]
-
-
-@pytest.mark.parametrize(
-    ("change", "error", "says"),
-    [
-        ({"item_text": "{titel}"}, DataError, "no column titel; expected columns among title, year"),
-        ({"threshold": {"rating": 1}}, DataError, "all 30 training labels are Yes"),
-        ({"threshold": {"stars": 1}}, DataError, "stars"),
-        ({"threshold": None}, SettingsError, "expected e.g. {rating: 4}"),
-        ({"val_interval": {"rating": "[9,10]"}}, DataError, "empty"),
-        ({"target_modules": ["c_attn"]}, RuntimeError, "no linear layer named c_attn; its layers are"),
-        ({"min_history": 15, "train_samples": None}, DataError, "no train sample is left"),
-        ({"normalize_all": True}, SettingsError, "expected false"),
-        ({"data_path": "/nowhere"}, DataError, "name the folder above with --data_path"),
-        ({"device": "abacus"}, SettingsError, "expected e.g. cpu"),
-    ],
-    ids=lambda x: str(x)[:40] if isinstance(x, dict) else "",
-)
-def test_bad_input_is_named_and_writes_nothing(change, error, says, options, tmp_path):
-    with pytest.raises(error, match=says.replace("{", r"\{").replace("}", r"\}")):
-        run("APA", "board", config_dict={**options, **change}, run_dir=tmp_path / "run")
-    assert not (tmp_path / "run").exists()
-
-
-def test_no_space_leaves_nothing_half_written(finished, tmp_path, monkeypatch):
-    import errno
-
-    from recbole_apa.model.train_shards import peft_description
-    from recbole_apa.runs.store import write_adapter
-
-    def full_disk(folder, *rest):
-        write_adapter(folder, *rest)
-        raise OSError(errno.ENOSPC, "No space left on device")
-
-    monkeypatch.setattr("recbole_apa.runs.store.write_adapter", full_disk)
-    store = RunStore(tmp_path / "run")
-    factors, _ = finished.trainer.store.load_shard(0)
-    history = type("History", (), {})()
-    about = peft_description(finished.model)
-    with pytest.raises(RunError, match=r"no space left while writing .*shards/000"):
-        store.save_shard(0, factors, about, history, "key", 1.0)
-    assert list((tmp_path / "run" / "shards").iterdir()) == []

@@ -1,7 +1,6 @@
 """The search for options: known answers, what is refused, and that test rows play no part."""
 
 import json
-import math
 import shutil
 
 import pytest
@@ -14,196 +13,7 @@ from recbole_apa.core.files.whole import read_json
 from recbole_apa.core.properties import properties_folder
 from recbole_apa.core.yaml import read_yaml
 from recbole_apa.pipeline.build import build_data
-from recbole_apa.tuning.ranges import Range, read_ranges
-from recbole_apa.tuning.search import check_search, search
-from recbole_apa.tuning.trials import Search, Trial
-
-needs_hyperopt = pytest.mark.usefixtures("hyperopt")
-
-
-@pytest.fixture
-def hyperopt():
-    return pytest.importorskip("hyperopt")
-
-
-# --- ranges -----------------------------------------------------------------------------------------------------------
-
-BY_OPTION = {
-    "learning_rate": {"loguniform": [-8, 0]},
-    "epochs": [1, 2],
-    "warmup_ratio": {"uniform": [0, 0.5]},
-    "lora_rank": {"quniform": [4, 16, 4]},
-}
-RECBOLE = """learning_rate loguniform -8,0
-epochs choice [1, 2]
-
-warmup_ratio uniform 0,0.5
-lora_rank quniform 4, 16, 4
-"""
-EXPECTED = [
-    Range("learning_rate", "loguniform", (-8, 0)),
-    Range("epochs", "choice", (1, 2)),
-    Range("warmup_ratio", "uniform", (0, 0.5)),
-    Range("lora_rank", "quniform", (4, 16, 4)),
-]
-
-
-def test_ranges_are_read_from_each_kind_of_file(tmp_path):
-    (tmp_path / "ranges.yaml").write_text(yaml.safe_dump(BY_OPTION, sort_keys=False))
-    (tmp_path / "bpr.hyper").write_text(RECBOLE)
-    grouped = {}
-    for r in EXPECTED:
-        grouped.setdefault(r.kind, {})[r.name] = list(r.values)
-    for source in (BY_OPTION, tmp_path / "ranges.yaml", tmp_path / "bpr.hyper"):
-        assert read_ranges(source) == EXPECTED
-    assert read_ranges(grouped) == EXPECTED
-
-
-def test_recboles_own_class_reads_the_same_space_from_the_same_file(tmp_path, hyperopt):
-    from recbole.trainer import HyperTuning
-
-    (tmp_path / "bpr.hyper").write_text(RECBOLE)
-    theirs = HyperTuning._build_space_from_file(tmp_path / "bpr.hyper")
-    assert list(theirs) == [r.name for r in read_ranges(tmp_path / "bpr.hyper")]
-
-
-def test_recboles_lists_within_lists_and_texts(tmp_path):
-    (tmp_path / "f.test").write_text("mlp_hidden_size choice ['[64,64]', '[128]']\nloss_type choice ['BPR', 'CE']\n")
-    assert [r.values for r in read_ranges(tmp_path / "f.test")] == [([64, 64], [128]), ("BPR", "CE")]
-
-
-def test_no_line_of_a_file_is_run(tmp_path):
-    (tmp_path / "f.test").write_text("epochs choice [__import__('os').getpid()]\n")
-    with pytest.raises(SettingsError, match=r"line 1: found .*expected a list of values"):
-        read_ranges(tmp_path / "f.test")
-
-
-@pytest.mark.parametrize(
-    ("given", "says"),
-    [
-        ({"epochs": []}, "epochs: found choice .*empty"),
-        ({"epochs": 3}, "epochs: found 3, expected a list of values"),
-        ({"learning_rate": {"uniform": [0.1, 0.1]}}, "learning_rate: found uniform .*empty"),
-        ({"learning_rate": {"uniform": [0.2, 0.1]}}, "the lower bound first"),
-        ({"learning_rate": {"uniform": [0.1]}}, r"expected \[low, high\]"),
-        ({"learning_rate": {"uniform": ["a", 1]}}, r"expected \[low, high\]"),
-        ({"learning_rate": {"unifrom": [0, 1]}}, "unifrom.* did you mean 'uniform'"),
-        ({"learning_rate": {"normal": [0, 1]}}, "expected one of choice, uniform, quniform"),
-        ({"learning_rate": {"log_between": [0, 1]}}, "bounds above 0"),
-        ({"learning_rate": {"loguniform": [1, 1000]}}, "natural logarithms"),
-        ({"epochs": {"quniform": [1, 5, 0]}}, "a step above 0"),
-        ({"epochs": {"quniform": [1, 5]}}, r"\[low, high, step\]"),
-        ({"epochs": {"quniform": [1, 3, 10]}}, "no multiple of its step"),
-        ({}, "found no range"),
-        ({"epochs": [1], "choice": {"epochs": [2]}}, "epochs: found two ranges"),
-        ({"epochs": [], "lora_rank": []}, "epochs: .*lora_rank: "),
-    ],
-)
-def test_wrong_ranges_are_refused_by_name(given, says):
-    with pytest.raises(SettingsError, match=says):
-        read_ranges(given)
-
-
-@pytest.mark.parametrize("line", ["epochs", "epochs choice", "epochs choice [1", "lr uniform a,b", "lr unifrom 0,1"])
-def test_wrong_lines_are_refused(line, tmp_path):
-    (tmp_path / "f.test").write_text(line)
-    with pytest.raises(SettingsError, match=r"f\.test: "):
-        read_ranges(tmp_path / "f.test")
-
-
-def test_steps_and_bounds():
-    r = Range("x", "quniform", (0.1, 0.5, 0.2))
-    assert r.grid == (0.2, 0.4) and r.bounds == (0.2, 0.4) and r.value(0.1) == 0.2 and r.value(9) == 0.4
-    assert Range("x", "quniform", (1, 5, 1)).grid == (1, 2, 3, 4, 5)
-    assert Range("x", "loguniform", (-1, 0)).bounds == (math.exp(-1), 1)
-    assert Range("x", "choice", ("a", None)).value(1) is None
-
-
-# --- the search -------------------------------------------------------------------------------------------------------
-
-
-def tried(ranges, algo, n, seed, loss):
-    points = []
-
-    def judge(point):
-        points.append(point)
-        return loss(point)
-
-    ranges = read_ranges(ranges)
-    search(ranges, algo, check_search(ranges, algo, n), seed, judge)
-    return points
-
-
-def test_exhaustive_tries_every_point_in_order():
-    points = tried({"a": [1, 2], "b": {"quniform": [0, 1, 0.5]}}, "exhaustive", None, 0, lambda p: 0.0)
-    assert points == [{"a": a, "b": b} for a in (1, 2) for b in (0, 0.5, 1)]
-
-
-@needs_hyperopt
-@pytest.mark.parametrize("algo", ["random", "bayes"])
-def test_a_search_repeats_with_its_seed_and_stays_in_its_ranges(algo):
-    ranges = {"x": {"uniform": [-1, 1]}, "n": {"quniform": [2, 6, 2]}, "c": ["a", None], "l": {"log_between": [1, 9]}}
-    first, again, other = (tried(ranges, algo, 25, seed, lambda p: p["x"] ** 2) for seed in (1, 1, 2))
-    assert first == again != other and len(first) == 25
-    assert all(-1 <= p["x"] <= 1 and 1 <= p["l"] <= 9 for p in first)
-    assert {p["n"] for p in first} == {2, 4, 6} and {p["c"] for p in first} == {"a", None}
-    assert all(type(p["n"]) is int and type(p["x"]) is float for p in first)
-
-
-@needs_hyperopt
-def test_bayes_looks_where_it_was_good():
-    """Of a bowl: the mean loss of the second half of its trials, over three seeds."""
-    ranges = {name: {"uniform": [-1, 1]} for name in "abc"}
-
-    def later(algo, seed):
-        points = tried(ranges, algo, 40, seed, bowl)
-        return sum(map(bowl, points[20:])) / 20
-
-    def bowl(p):
-        return sum((v - 0.3) ** 2 for v in p.values())
-
-    means = {algo: sum(later(algo, seed) for seed in range(3)) / 3 for algo in ("bayes", "random")}
-    assert means["bayes"] < 0.6 * means["random"]
-
-
-@needs_hyperopt
-def test_no_point_is_judged_twice_and_failures_do_not_end_it():
-    points = tried({"a": [1, 2, 3], "b": [1, 2]}, "random", 50, 0, lambda p: None if p["a"] == 1 else float(p["b"]))
-    assert sorted(map(str, points)) == sorted({str(p) for p in points}) and len(points) == 6
-    assert len(tried({"a": {"uniform": [0, 1]}}, "bayes", 6, 0, lambda p: None)) == 6
-
-
-def test_exhaustive_needs_ranges_that_end():
-    endless = read_ranges({"learning_rate": {"uniform": [0, 1]}, "epochs": [1, 2]})
-    with pytest.raises(SettingsError, match=r"learning_rate \(uniform\) has endlessly many"):
-        check_search(endless, "exhaustive", None)
-    with pytest.raises(SettingsError, match="all 2 points, and max_evals is 1"):
-        check_search(endless[1:], "exhaustive", 1)
-    assert check_search(endless[1:], "exhaustive", 8) == 2
-
-
-@pytest.mark.parametrize(("algo", "n", "says"), [("tpe", 3, "one of bayes"), ("exhaustive", 0, "max_evals: found 0")])
-def test_wrong_searches_are_refused(algo, n, says):
-    with pytest.raises(SettingsError, match=says):
-        check_search(read_ranges({"epochs": [1]}), algo, n)
-
-
-def test_without_hyperopt_the_error_names_the_extra(monkeypatch):
-    monkeypatch.setattr("recbole_apa.tuning.search.find_spec", lambda name: None)
-    with pytest.raises(SettingsError, match=r'pip install "\.\[tune\]", or use algo: exhaustive'):
-        check_search(read_ranges({"epochs": [1]}), "bayes", 3)
-    assert check_search(read_ranges({"epochs": [1]}), "exhaustive", None) == 1
-
-
-@pytest.mark.parametrize(("bigger", "best"), [(True, 3), (False, 2)])
-def test_the_best_is_the_first_of_equals_by_the_metrics_direction(bigger, best):
-    trials = [Trial(n, {}, "done", score) for n, score in enumerate([0.5, 0.25, 0.75, 0.75, None, 0.25], 1)]
-    about = Search("m", "d", "random", 6, 0, "AUC", bigger, (), {})
-    assert about.best(trials).number == best
-    assert about.best(trials[4:5]) is None
-
-
-# --- trainings --------------------------------------------------------------------------------------------------------
+from recbole_apa.tuning.ranges import read_ranges
 
 
 def stubbed(monkeypatch, loss):
@@ -281,6 +91,7 @@ def test_an_interruption_keeps_the_trials_that_are_done(options, tmp_path, monke
         tune("APA", "board", (), options, {"lora_rank": [2]}, "exhaustive", folder=tmp_path / "t")
 
 
+@pytest.mark.quick(5)
 @pytest.mark.parametrize(
     ("model", "ranges", "says"),
     [
@@ -337,6 +148,7 @@ def searched(options, tmp_path_factory):
     return given, tune("APA", "board", (), given, {"learning_rate": [1e-5, 0.02]}, "exhaustive", folder=folder)
 
 
+@pytest.mark.slow
 def test_the_best_options_give_the_trials_figures_in_a_run_of_their_own(searched, tmp_path):
     given, done = searched
     assert [t.status for t in done.trials] == ["done", "done"] and done.trials[0].figures != done.trials[1].figures
@@ -346,6 +158,7 @@ def test_the_best_options_give_the_trials_figures_in_a_run_of_their_own(searched
     assert {k: made.metrics[f"recbole.valid.{k}"] for k in done.best.figures} == done.best.figures
 
 
+@pytest.mark.slow
 def test_test_rows_play_no_part(searched, data_folder, tmp_path):
     """Every rating of the test rows turned round: the same figures, to the last digit."""
     given, done = searched
@@ -369,6 +182,7 @@ def test_test_rows_play_no_part(searched, data_folder, tmp_path):
     assert before[:2] == after[:2] and after[2] == [1 - label for label in before[2]]
 
 
+@pytest.mark.slow
 def test_test_samples_are_never_scored(options, tmp_path, monkeypatch):
     """Nor is their loader walked through, by APA's trainer or by RecBole's."""
     from recbole_apa.tuning import judge
@@ -392,6 +206,7 @@ BPR = {
 }
 
 
+@pytest.mark.slow
 def test_a_recbole_model_is_tuned(options, tmp_path):
     given = {**BPR, "data_path": options["data_path"], "checkpoint_dir": str(tmp_path / "kept")}
     (tmp_path / "bpr.hyper").write_text("learning_rate choice [0.5, 0.0000001]\nembedding_size choice [4, 8]\n")
@@ -404,6 +219,7 @@ def test_a_recbole_model_is_tuned(options, tmp_path):
     assert not list((tmp_path / "t").glob("*.pth"))
 
 
+@pytest.mark.slow
 def test_options_that_judge_by_other_samples_fail_their_trial(options, tmp_path):
     """What no list of names foresees: a split by time, and another column for it."""
     by_time = {"split": {"RS": [0.8, 0.1, 0.1]}, "order": "TO", "group_by": "user", "mode": "full"}
@@ -411,9 +227,6 @@ def test_options_that_judge_by_other_samples_fail_their_trial(options, tmp_path)
     done = tune("BPR", "board", (), given, {"TIME_FIELD": ["timestamp", "rating"]}, "exhaustive", folder=tmp_path / "t")
     assert [t.status for t in done.trials] == ["done", "failed"]
     assert "judge by other validation samples than the first trial's" in done.trials[1].reason
-
-
-# --- the command line -------------------------------------------------------------------------------------------------
 
 
 def words(options, **more):

@@ -3,7 +3,6 @@
 import json
 import os
 import shutil
-import threading
 from pathlib import Path
 
 import pytest
@@ -11,37 +10,15 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from benchmarks.attacks import tampering
-from recbole_apa import audit, evaluate_run, unlearn
+from recbole_apa import audit, evaluate_run
 from recbole_apa.cli.main import main
 from recbole_apa.core.errors import APAError, RunError
-from recbole_apa.core.files.whole import file_digest, write_json
-from recbole_apa.data.export import sample_record
-from recbole_apa.runs.ledger import REQUEST, Ledger
-from recbole_apa.runs.manifest import with_check
-from recbole_apa.runs.pinned_run import PinnedStore, read_settled
+from recbole_apa.core.files.whole import file_digest
+from recbole_apa.runs.ledger import Ledger
+from recbole_apa.runs.ledger_lines import REQUEST
 from recbole_apa.runs.store import RunStore
-from recbole_apa.unlearning import commit as switching
 from tests.helpers.places import ROOT
-from tests.helpers.runs import copy_run, tree
-
-
-@pytest.fixture(scope="module")
-def served(finished, tmp_path_factory, work_folder):
-    """A run that has served a request."""
-    folder = copy_run(finished, tmp_path_factory.mktemp("served") / "run")
-    here = Path.cwd()
-    os.chdir(work_folder)
-    try:
-        unlearn(folder, users=["u3"])
-    finally:
-        os.chdir(here)
-    assert audit(folder).findings == []
-    return folder
-
-
-@pytest.fixture
-def folder(served, tmp_path):
-    return Path(shutil.copytree(served, tmp_path / "run"))
+from tests.helpers.runs import copy_run
 
 
 def resealed(folder, name, change):
@@ -72,6 +49,7 @@ def with_nan(tensor):
 ADAPTER = "shards/000/adapter_model.safetensors"
 
 
+@pytest.mark.quick(5)
 @pytest.mark.parametrize(
     ("name", "key", "how", "says"),
     [
@@ -101,6 +79,7 @@ def test_tensors_that_cannot_be_are_named_though_their_digests_fit(name, key, ho
     assert any(says in f and Path(name).name.split(".")[0] in f for f in findings), findings
 
 
+@pytest.mark.quick(5)
 @pytest.mark.parametrize("name", [ADAPTER, "memory.safetensors", "partition.safetensors", "embeddings.safetensors"])
 @pytest.mark.parametrize("change", [lambda d: d[:9], lambda d: d + b"x", lambda d: b"\xff" * 8 + d[8:], lambda d: b""])
 def test_a_damaged_file_of_tensors_is_named_though_its_digest_fits(name, change, finished, tmp_path):
@@ -129,6 +108,7 @@ ODD = [
 ]
 
 
+@pytest.mark.quick(2)
 @pytest.mark.parametrize("text", ODD, ids=range(len(ODD)))
 def test_odd_json_is_named_everywhere(text, folder, capsys):
     for name in ("lineage.json", "partition.json", "shards/000/training.json", "certificates/0001.json"):
@@ -193,6 +173,7 @@ def as_link(path):
     path.symlink_to(path.parent.parent.parent / "copy")
 
 
+@pytest.mark.quick(4)
 @pytest.mark.parametrize(
     ("name", "do", "says"),
     [
@@ -231,202 +212,7 @@ def test_a_file_of_the_state_that_is_gone_is_named_though_something_was_forgotte
     assert any(name in f and "missing" in f for f in audit(folder).findings)
 
 
-@pytest.fixture
-def exported(finished, served, tmp_path):
-    """A run with an export beside it, both as a training leaves them."""
-    run = Path(shutil.copytree(finished.run_dir, tmp_path / "run"))
-    from recbole_apa.pipeline.evaluate import write_export
-    from recbole_apa.runs.outside import mark
-
-    opened = evaluate_run(run)
-    write_export(tmp_path / "export", opened.model, opened.data)
-    store = RunStore(run)
-    mark(tmp_path / "export", store.salt, store.home)
-    manifest = store.manifest()
-    store.write_manifest({**manifest, "outside": {**manifest["outside"], "exports": [str(tmp_path / "export")]}})
-    assert audit(run).findings == []
-    return run, tmp_path / "export" / "train.jsonl"
-
-
-@pytest.mark.parametrize(
-    ("change", "says"),
-    [
-        (lambda r: r | {"label": 1 - r["label"]}, "label is not what the run gives"),
-        (lambda r: r | {"target": "Another Film"}, "target is not"),
-        (lambda r: r | {"user_id": "u1 "}, "user_id is not"),
-        (lambda r: r | {"prompt": r["prompt"] + " Yes"}, "prompt is not"),
-        (lambda r: r | {"history": r["history"][:-1]}, "an export of a sample that was dropped or rewritten"),
-        (lambda r: r | {"history": [[i, "x", label] for i, _, label in r["history"]]}, "dropped or rewritten"),
-        (lambda r: r | {"note": "u3"}, "note is not"),
-        (lambda r: {k: v for k, v in r.items() if k != "label"}, "label is not"),
-        (lambda r: [], "no exported sample"),
-    ],
-)
-def test_each_row_of_an_export_is_what_the_run_gives(change, says, exported):
-    run, path = exported
-    lines = path.read_text().splitlines()
-    lines[1] = json.dumps(change(json.loads(lines[1])))
-    path.write_text("\n".join(lines) + "\n")
-    assert any("train.jsonl, line 2" in f and says in f for f in audit(run).findings)
-
-
-@pytest.mark.parametrize("line", ["not JSON", "[" * 100_000, "9" * 5000, ""])
-def test_a_line_of_an_export_that_is_no_json_is_named(line, exported):
-    run, path = exported
-    path.write_text(path.read_text() + line + "\n")
-    assert any("train.jsonl, line 31: no exported sample" in f for f in audit(run).findings)
-    path.write_text(path.read_text()[:-20])
-    assert any("train.jsonl does not end with a whole line" in f for f in audit(run).findings)
-
-
-def test_an_export_that_lacks_a_sample_is_found(exported):
-    run, path = exported
-    path.write_text("".join(path.read_text().splitlines(keepends=True)[1:]))
-    assert any("lacks 1 of the run's samples" in f for f in audit(run).findings)
-
-
-def test_a_record_holds_what_the_audit_compares(finished):
-    sample = finished.data[0]._dataset.samples[0]
-    assert set(sample_record(sample, str, "p")) == {
-        "sample_id",
-        "user_id",
-        "item_id",
-        "label",
-        "history",
-        "target",
-        "prompt",
-    }
-
-
-@pytest.mark.parametrize("name", ["tau", "seed", "full_training", "code", "salt"])
-def test_a_manifest_that_was_changed_is_found_before_any_request(name, finished, tmp_path):
-    """Without a request no ledger holds the manifest's digest: a flipped digit of tau changed every prediction."""
-    run = copy_run(finished, tmp_path / "run")
-    path = run / "manifest.json"
-    manifest = json.loads(path.read_text())
-    where = {"tau": manifest["chosen"], "seed": manifest["settings"]}.get(name, manifest)
-    where[name] = {"seconds": 1} if name == "full_training" else "ab" * 16 if name in ("code", "salt") else 7
-    write_json(path, manifest)
-    assert "manifest.json was changed after it was written" in audit(run).findings
-    with pytest.raises(RunError, match=r"manifest\.json was changed after it was written"):
-        evaluate_run(run)
-    write_json(path, with_check(manifest))
-    if name == "seed":
-        assert any("identity_digest" in f for f in audit(run).findings)
-
-
-@pytest.mark.parametrize(
-    ("edit", "says"),
-    [
-        (lambda m: m.pop("salt"), "lacks salt"),
-        (lambda m: m.update(forgotten="u3"), "found forgotten 'u3'"),
-        (lambda m: m["files"].update({"../../x": "ab" * 32}), "expected digests of files in the run folder"),
-        (lambda m: m["files"].update({"/etc/passwd": "ab" * 32}), "expected digests of files in the run folder"),
-        (lambda m: m.update(chosen={"tau": "1000", "n_neighbors": 3}), "expected tau and n_neighbors"),
-        (lambda m: m.update(outside={"exports": "/home"}), "expected lists of places"),
-        (lambda m: m.update(settings=[]), "expected settings"),
-        (lambda m: m.update(format_version=True), "has format version True"),
-        (lambda m: m.update(draw={"train": 3}), "expected a cutoff for each split"),
-    ],
-)
-def test_a_malformed_manifest_is_refused_by_what_is_wrong(edit, says, finished, tmp_path, capsys):
-    run = copy_run(finished, tmp_path / "run")
-    manifest = json.loads((run / "manifest.json").read_text())
-    edit(manifest)
-    write_json(run / "manifest.json", with_check(manifest))
-    before = tree(run)
-    assert any(says in f for f in audit(run).findings)
-    for command in ([], ["--verify"], ["--forget_users=u5"], ["--resume"]):
-        assert main([f"--run={run}", *command]) == 2
-        assert says in capsys.readouterr().err
-    assert tree(run) == before
-
-
-class Writer:
-    """Carries out a request in the middle of somebody's reading, at a place that the test chooses."""
-
-    def __init__(self, folder, monkeypatch, where):
-        self.folder, self.calls = folder, 0
-        target, name = where
-        original = getattr(target, name)
-
-        def overtaken(*args, **named):
-            self.calls += 1
-            if self.calls == 1:
-                writing = threading.Thread(target=unlearn, args=(folder,), kwargs={"users": ["u5"]})
-                monkeypatch.setattr(target, name, original)
-                writing.start()
-                writing.join()
-            return original(*args, **named)
-
-        monkeypatch.setattr(target, name, overtaken)
-
-
-@pytest.mark.parametrize("name", ["load_partition", "load_memory", "lineage", "check"])
-def test_a_reader_that_is_overtaken_reads_the_new_state(name, folder, monkeypatch):
-    """TRUST.md 7: the figures were of neither state."""
-    Writer(folder, monkeypatch, (PinnedStore, name))
-    seen = evaluate_run(folder)
-    again = evaluate_run(folder)
-    assert seen.trainer.record.tau == again.trainer.record.tau
-    users = {s.user_id for part in seen.data[0]._dataset.splits.values() for s in part}
-    assert "u5" not in users
-    lasting = {k: v for k, v in again.metrics.items() if not k.endswith(("_seconds", "_bytes"))}
-    assert {k: seen.metrics[k] for k in lasting} == lasting
-
-
-@pytest.mark.parametrize("name", ["load_partition", "lineage", "memory_tensors", "load_shard"])
-def test_an_audit_that_is_overtaken_starts_again(name, folder, monkeypatch):
-    Writer(folder, monkeypatch, (PinnedStore, name))
-    assert audit(folder).findings == []
-    assert len(list((folder / "certificates").glob("*.json"))) == 2
-
-
-def test_an_audit_beside_a_writer_never_ends_in_another_error(folder, monkeypatch):
-    """The audit looks at every step of the switch; what it says is a finding or a plain error."""
-    said = []
-
-    def looked_at(step):
-        def look(*args, **named):
-            out = step(*args, **named)
-            try:
-                said.append(audit(folder).findings)
-            except RunError as error:
-                said.append([str(error)])
-            return out
-
-        return look
-
-    monkeypatch.setattr("recbole_apa.runs.pinned_run._PAUSE", 0)
-    for name in ("replace", "rename"):
-        monkeypatch.setattr(switching.os, name, looked_at(getattr(os, name)))
-    unlearn(folder, users=["u5"])
-    monkeypatch.undo()
-    assert len(said) > 5 and all(said[1:-1])
-    assert said[0] == said[-1] == []  # before the request is taken, where the lock is, and once it is done
-    assert audit(folder).holds
-
-
-def test_bytes_that_are_read_are_those_of_the_manifest(folder):
-    pinned = PinnedStore(folder)
-    pinned.check()
-    shutil.copyfile(folder / "embeddings.safetensors", folder / "memory.safetensors")
-    with pytest.raises(RunError, match=r"memory\.safetensors was changed after it was written"):
-        pinned.load_memory()
-
-
-def test_a_reader_that_is_overtaken_each_time_says_so(folder, monkeypatch):
-    monkeypatch.setattr("recbole_apa.runs.pinned_run._PAUSE", 0)
-    n = iter(range(100))
-
-    def moved(pinned):
-        store = RunStore(folder)
-        store.write_manifest({**store.manifest(), "code": str(next(n))})
-
-    with pytest.raises(RunError, match="requests were carried out meanwhile, 5 times"):
-        read_settled(RunStore(folder), moved)
-
-
+@pytest.mark.slow
 def test_a_sample_of_all_tamperings_is_found(tmp_path, monkeypatch):
     """``python -m benchmarks.attacks.tampering`` does all of them."""
     monkeypatch.chdir(tmp_path)

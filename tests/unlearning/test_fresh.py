@@ -7,39 +7,13 @@ import pytest
 
 from recbole_apa import audit, evaluate_run, run, unlearn, verify
 from recbole_apa.core.errors import RequestError, SettingsError
-from recbole_apa.core.files.whole import file_digest, read_json
+from recbole_apa.core.files.whole import read_json
 from recbole_apa.evidence.exactness import DEFINITIONS
-from recbole_apa.runs.store import MANIFEST, METRICS, RunStore
+from recbole_apa.runs.store import MANIFEST
 from recbole_apa.unlearning.plan import ADDED, LEFT_OUT, plan_text
+from tests.helpers.fresh_states import PARTS, dataset_digest, differences, sample_ids, scores, state
 from tests.helpers.kills import completed, killed
 from tests.helpers.runs import copy_run, shown_interaction, tree
-
-EXEMPT = {
-    "report.html",  # times, served requests; its figures are compared where they are read from
-    "metrics.json: *_seconds, *_bytes",
-    "training.json: train_seconds",
-    "manifest.json: salt",
-    "manifest.json: key",
-    "manifest.json: dataset",  # keyed; compared under one secret
-    "manifest.json: dataset_sums",
-    "manifest.json: identity_digest",  # of the digest above; what else it is of is compared by itself
-    "manifest.json: options.data_path",
-    "manifest.json: full_training",  # times
-    "manifest.json: outside",  # paths
-    "manifest.json: boards",  # paths of tensorboard logs, each with a name of its own
-    "manifest.json: check",  # of the manifest's other entries, those here among them
-    "manifest.json: code",  # of a first training alone
-    "manifest.json: files",  # digests of the files above; the files are compared themselves
-    "manifest.json: forgotten",
-    "manifest.json: served",
-    "manifest.json: served_requests",
-    "manifest.json: exactness",
-    "manifest.json: partition_of",
-    "manifest.json: draw_of",
-    "manifest.json: centres_of",
-    "manifest.json: ready",
-}
-"""What may differ. Ledger and certificates are no part of a state at all."""
 
 USERS, ITEMS = [f"u{k}" for k in range(14)], [f"i{k}" for k in range(22)]
 
@@ -52,7 +26,6 @@ RS, LOO = {"RS": [0.8, 0.1, 0.1]}, {"LS": "valid_and_test"}
 ALL_ROWS = {"train_samples": None, "valid_samples": None, "test_samples": None}
 RANKING = {**split_of(RS, mode="uni5"), "metrics": ["Recall"], "topk": [3], "valid_metric": "Recall@3"}
 USER, ITEM, SHOWN, TESTED = {"users": ["u3"]}, {"items": ["i4"]}, "a pair of histories alone", "a target of a test"
-PARTS = ("train", "valid", "test")
 TIMELESS = {"load_col": {"inter": ["user_id", "item_id", "rating"], "item": ["item_id", "title", "year"]}}
 CASES = {
     "users": ({}, {"users": ["u3", "u8"]}),
@@ -86,7 +59,6 @@ CASES = {
 }
 MOVING = ("items", "item k-core", "leave one out", "group_by none", "tallrec", "replacements")
 """Where a new training splits or draws otherwise: ``strict`` does not come to the same."""
-QUICK = ("items", "leave one out", "replacements")
 
 
 @pytest.fixture
@@ -131,41 +103,6 @@ def cleaned(rows, asked):
     return [row for row in rows if row[0] not in users and row[1] not in items and row[:2] not in pairs]
 
 
-def state(folder):
-    """Everything of a run but what is exempt: file, or entry of the manifest -> digest, or content."""
-    assert len(EXEMPT) == 23  # each of them is spelt out below or is an entry of the manifest
-    out = {}
-    for name in RunStore(folder).state_files():
-        content = read_json(folder / name) if name.endswith((METRICS, "training.json")) else None
-        if name.endswith("training.json"):
-            out[name] = {k: v for k, v in content.items() if f"training.json: {k}" not in EXEMPT}
-        elif name == METRICS:
-            out[name] = {k: v for k, v in content.items() if not k.endswith(("_seconds", "_bytes"))}
-        elif name not in EXEMPT:
-            out[name] = file_digest(folder / name)
-    manifest = read_json(folder / MANIFEST)
-    manifest["options"] = {k: v for k, v in manifest["options"].items() if f"{MANIFEST}: options.{k}" not in EXEMPT}
-    return out | {k: v for k, v in manifest.items() if f"{MANIFEST}: {k}" not in EXEMPT}
-
-
-def differences(one, other):
-    return {k: (one.get(k), other.get(k)) for k in one.keys() | other.keys() if one.get(k) != other.get(k)}
-
-
-def sample_ids(made):
-    return {name: [s.sample_id for s in part] for name, part in made.data[0]._dataset.splits.items()}
-
-
-def dataset_digest(made):
-    return made.data[0]._dataset.digest(b"one secret").hex()
-
-
-def scores(made):
-    """Aggregated scores of validation and test samples."""
-    prompts = [made.model.prompts(loader._dataset.labelled) for loader in made.data[1:]]
-    return [made.model.aggregate(some, made.model.weights(some)).tolist() for some in prompts]
-
-
 def trained(name, rows, settings, tmp_path):
     """A run on all rows, what it is asked, and a new run on the rows that are left, with where these lie."""
     changes, asked = CASES[name]
@@ -181,7 +118,8 @@ def trained(name, rows, settings, tmp_path):
     return asked, run("APA", "some", config_dict={**given, **places}, run_dir=tmp_path / "new"), places
 
 
-@pytest.mark.parametrize("name", [n if n in QUICK else pytest.param(n, marks=pytest.mark.slow) for n in CASES])
+@pytest.mark.quick("items", "leave one out")
+@pytest.mark.parametrize("name", CASES)
 def test_fresh_is_a_new_run_on_rows_deleted_by_hand(name, rows, settings, tmp_path):
     asked, expected, places = trained(name, rows, settings, tmp_path)
     before = state(tmp_path / "run")
@@ -204,7 +142,8 @@ def test_fresh_is_a_new_run_on_rows_deleted_by_hand(name, rows, settings, tmp_pa
         assert len(again.data[0]._dataset.samples) == 12
 
 
-@pytest.mark.parametrize("name", [n if n == "items" else pytest.param(n, marks=pytest.mark.slow) for n in MOVING])
+@pytest.mark.quick("items")
+@pytest.mark.parametrize("name", MOVING)
 def test_strict_is_not_where_split_or_draw_move(name, rows, settings, tmp_path):
     """Otherwise the comparison above would show nothing of ``fresh``."""
     asked, _, _ = trained(name, rows, settings, tmp_path)
@@ -220,6 +159,7 @@ def small(rows, settings, tmp_path):
     return run("APA", "some", config_dict=given, run_dir=tmp_path / "run")
 
 
+@pytest.mark.slow
 def test_two_requests_come_to_what_both_at_once_come_to(small, tmp_path):
     one_by_one, at_once = copy_run(small, tmp_path / "a"), copy_run(small, tmp_path / "b")
     unlearn(one_by_one, users=["u8"], exactness="fresh")
@@ -228,6 +168,7 @@ def test_two_requests_come_to_what_both_at_once_come_to(small, tmp_path):
     assert differences(state(one_by_one), state(at_once)) == {}
 
 
+@pytest.mark.slow
 def test_a_later_request_takes_over_the_new_draw(small, tmp_path):
     unlearn(small.run_dir, users=["u8"], exactness="fresh")
     drawn = sample_ids(evaluate_run(small.run_dir))
@@ -240,6 +181,7 @@ def test_a_later_request_takes_over_the_new_draw(small, tmp_path):
     assert "split and draw" not in audited.checked + verified.compared  # they are no longer those of a new training
 
 
+@pytest.mark.slow
 def test_requests_that_wait_are_carried_out_at_the_level_that_takes_over_least(small, tmp_path):
     apart, folder = copy_run(small, tmp_path / "a"), copy_run(small, tmp_path / "b")
     for asked, level in (({"users": ["u8"]}, "fresh"), ({"users": ["u3"]}, "inherited")):
@@ -275,6 +217,7 @@ def test_the_plan_says_what_changes_and_the_request_does_it(small):
     assert f"{done.count('train', ADDED)} train samples in" in text and "taken in by the new split and draw" in page
 
 
+@pytest.mark.slow
 def test_a_new_training_that_would_be_refused_refuses_the_request(small):
     before = tree(small.run_dir)
     with pytest.raises(RequestError, match=r"a training today is refused \(.*no interaction is left.*ask with strict"):
@@ -284,6 +227,7 @@ def test_a_new_training_that_would_be_refused_refuses_the_request(small):
         unlearn(small.run_dir, users=["u3"], exactness="fresh", method="NPO")
 
 
+@pytest.mark.slow
 def test_a_draw_that_is_not_a_new_one_is_found(small):
     """A state that ``strict`` left, called one of ``fresh``."""
     unlearn(small.run_dir, users=["u3", "u8"], exactness="strict")

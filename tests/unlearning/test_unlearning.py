@@ -6,14 +6,10 @@ import pytest
 import torch
 
 from recbole_apa import audit, evaluate_run, run, unlearn, verify
-from recbole_apa.core.errors import RequestError, RunError, SettingsError
+from recbole_apa.core.errors import RequestError
 from recbole_apa.core.files.whole import read_json
 from recbole_apa.runs.store import RunStore
 from tests.helpers.runs import copy_run, shown_interaction, state, tree
-
-
-def interrupted(*given):
-    raise KeyboardInterrupt
 
 
 def shards_of(finished, **ids):
@@ -27,6 +23,7 @@ def shards_of(finished, **ids):
     return out
 
 
+@pytest.mark.quick("user-inherited", "several-strict")
 @pytest.mark.parametrize("exactness", ["inherited", "strict"])
 @pytest.mark.parametrize("what", ["user", "item", "interaction", "several"])
 def test_unlearned_equals_trained_from_scratch(what, exactness, finished, tmp_path):
@@ -62,6 +59,7 @@ def test_only_affected_shards_change(finished, tmp_path):
     assert all(a.change == "rewritten" for a in outcome.plan.affected)
 
 
+@pytest.mark.slow
 def test_a_second_request_after_the_first_ends_where_both_at_once_end(finished, tmp_path):
     one_by_one, at_once = (copy_run(finished, tmp_path / name) for name in ("a", "b"))
     unlearn(one_by_one, users=["u5"])
@@ -74,6 +72,7 @@ def test_a_second_request_after_the_first_ends_where_both_at_once_end(finished, 
         unlearn(one_by_one, users=["u5"])
 
 
+@pytest.mark.slow
 def test_the_run_is_the_same_whether_or_not_the_rows_are_still_in_the_file(finished, options, data_folder, tmp_path):
     """The run hides forgotten rows by digest; a file that was cleaned has to give the very same state."""
     folder = copy_run(finished, tmp_path / "run")
@@ -96,6 +95,7 @@ def test_the_run_is_the_same_whether_or_not_the_rows_are_still_in_the_file(finis
     }
 
 
+@pytest.mark.slow
 def test_filters_count_as_if_the_rows_had_never_been_there(options, data_folder, tmp_path):
     """Two ratings fewer, and a user falls below user_inter_num_interval: then none of that user's rows may stay."""
     settings = {**options, "epochs": 1, "user_inter_num_interval": "[15,inf)"}
@@ -111,6 +111,7 @@ def test_filters_count_as_if_the_rows_had_never_been_there(options, data_folder,
     assert verified.holds, verified.differences
 
 
+@pytest.mark.slow
 def test_loaded_again_it_gives_the_figures_it_was_left_with(finished, tmp_path):
     folder = copy_run(finished, tmp_path / "run")
     unlearn(folder, users=["u3"])
@@ -122,32 +123,7 @@ def test_loaded_again_it_gives_the_figures_it_was_left_with(finished, tmp_path):
     assert all(s.user_id != "u3" for s in evaluate_run(folder).data[0]._dataset.samples)
 
 
-def test_the_plan_says_which_samples_and_why_and_changes_nothing(finished, tmp_path):
-    folder = copy_run(finished, tmp_path / "run")
-    before = tree(folder)
-    user, item = shown_interaction(finished)
-    target = next(s for s in finished.data[0]._dataset.samples if s.user_id != user)
-    result = unlearn(folder, interactions=[(user, item), (target.user_id, target.item_id)], dry_run=True)
-    assert not result.outcomes
-    reasons = {a.sample_id: a.reason for a in result.plan.affected}
-    assert reasons[target.sample_id] == "its target is forgotten"
-    held = [s for s in finished.data[1]._dataset.samples if (user, item) in {(s.user_id, e.item_id) for e in s.history}]
-    assert held and all(reasons[s.sample_id] == "its history showed a forgotten interaction" for s in held)
-    assert tree(folder) == before
-
-
-def test_dry_run_under_strict_names_the_shards_that_change(finished, tmp_path):
-    folder = copy_run(finished, tmp_path / "run")
-    plan = unlearn(folder, users=["u3"], exactness="strict", dry_run=True).plan
-    before = state(folder)
-    unlearn(folder, users=["u3"], exactness="strict")
-    after = state(folder)
-    changed = {
-        int(n.split("/")[1]) for n in before.keys() | after.keys() if "model" in n and before.get(n) != after.get(n)
-    }
-    assert changed == set(plan.shards)
-
-
+@pytest.mark.slow
 def test_a_shard_left_empty_is_switched_off(options, tmp_path):
     settings = {**options, "epochs": 1, "train_samples": 6, "n_shards": 3}
     made = run("APA", "board", config_dict=settings, run_dir=tmp_path / "run")
@@ -162,6 +138,7 @@ def test_a_shard_left_empty_is_switched_off(options, tmp_path):
     assert verified.holds and audit(tmp_path / "run").holds, verified.differences
 
 
+@pytest.mark.slow
 def test_forgetting_all_validation_samples_leaves_equal_weights(finished, tmp_path):
     folder = copy_run(finished, tmp_path / "run")
     valid = finished.data[1]._dataset.samples
@@ -191,6 +168,7 @@ def test_a_request_that_leaves_no_data_is_refused(finished, tmp_path):
     assert tree(folder) == before
 
 
+@pytest.mark.slow
 def test_exports_and_tensorboard_outside_the_run_follow(options, tmp_path):
     made = run(
         "APA",
@@ -209,68 +187,7 @@ def test_exports_and_tensorboard_outside_the_run_follow(options, tmp_path):
     assert audit(tmp_path / "run").holds
 
 
-# ------------------------------------------------------------------ while pending
-
-
-def test_while_a_request_waits_evaluation_refuses(finished, tmp_path, monkeypatch, caplog):
-    folder = copy_run(finished, tmp_path / "run")
-    before = evaluate_run(folder).metrics
-    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(
-            "recbole_apa.model.fit.ShardBuilder.adapters", lambda *a: (_ for _ in ()).throw(KeyboardInterrupt)
-        )
-        unlearn(folder, users=["u3"])
-    with pytest.raises(RunError, match=r"1 request\(s\) wait.*--resume.*--allow_pending"):
-        evaluate_run(folder)
-    assert any("waits to be carried out" in f for f in audit(folder).findings)
-    old = evaluate_run(folder, allow_pending=True).metrics
-    assert old["pending_requests"] == 1 and "PENDING" in caplog.text
-    assert old["test.aggregated.decomposition.logloss"] == before["test.aggregated.decomposition.logloss"]
-    # the next request finishes the one that waits first
-    result = unlearn(folder, items=["i2"])
-    assert [o.requests for o in result.outcomes] == [[1], [3]]
-    assert audit(folder).holds and evaluate_run(folder).metrics["test.n_samples"] > 0
-
-
-@pytest.mark.parametrize("asked", [{"users": ["u3"]}, {}], ids=["the same user", "nothing else"])
-def test_a_stricter_request_for_what_waits_is_not_taken_for_done(asked, finished, tmp_path, monkeypatch):
-    """It was dropped with status 0, and could never be asked for again."""
-    folder = copy_run(finished, tmp_path / "run")
-    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(
-            "recbole_apa.model.fit.ShardBuilder.adapters", lambda *a: (_ for _ in ()).throw(KeyboardInterrupt)
-        )
-        unlearn(folder, users=["u3"])
-    before = tree(folder)
-    for manner in ({"exactness": "strict"}, {"exactness": "fresh"}, {"method": "GradDiff"}):
-        with pytest.raises(RequestError, match=r"line 1 of the ledger waits.*with exactness inherited.*--resume alone"):
-            unlearn(folder, **asked, **manner)
-    after = {name: digest for name, digest in tree(folder).items() if not name.startswith(".lock")}
-    assert after == {name: digest for name, digest in before.items() if not name.startswith(".lock")}
-    unlearn(folder, users=["u3"])
-    assert audit(folder).holds
-
-
-def test_nothing_asked_and_nothing_waiting_is_said(finished, tmp_path):
-    folder = copy_run(finished, tmp_path / "run")
-    with pytest.raises(RequestError, match="nothing was asked"):
-        unlearn(folder)
-    with pytest.raises(SettingsError, match="expected inherited, strict or fresh"):
-        unlearn(folder, users=["u3"], exactness="roughly")
-
-
-def test_the_second_process_is_told_who_holds_the_run(finished, tmp_path):
-    from recbole_apa.runs.lock import run_lock
-
-    folder = copy_run(finished, tmp_path / "run")
-    with (
-        run_lock(folder, "unlearning"),
-        pytest.raises(RunError, match=r"in use by process \d+ on .* since 20.*unlearning"),
-    ):
-        unlearn(folder, users=["u3"])
-    assert unlearn(folder, users=["u3"], dry_run=True).plan.affected
-
-
+@pytest.mark.slow
 def test_shards_trained_at_once_have_the_bytes_of_one_after_another(finished, options, tmp_path):
     """A first training and a request, both with two processes."""
     at_once = run("APA", "board", config_dict={**options, "workers": 2}, run_dir=tmp_path / "at_once")
@@ -282,6 +199,7 @@ def test_shards_trained_at_once_have_the_bytes_of_one_after_another(finished, op
     assert state(tmp_path / "at_once") == state(one_by_one)
 
 
+@pytest.mark.slow
 def test_centres_of_item_texts_do_not_move_when_ratings_are_forgotten(options, tmp_path):
     settings = {**options, "epochs": 1, "partition_fit": "items"}
     run("APA", "board", config_dict=settings, run_dir=tmp_path / "run")
@@ -292,6 +210,7 @@ def test_centres_of_item_texts_do_not_move_when_ratings_are_forgotten(options, t
     assert verify(tmp_path / "run").holds
 
 
+@pytest.mark.slow
 def test_a_run_that_is_open_forgets_like_one_on_disk(options, finished, tmp_path):
     """A stream of requests in one process keeps frozen states; the bytes are those of loading anew each time."""
     made = run("APA", "board", config_dict=options, run_dir=tmp_path / "open")
@@ -302,6 +221,7 @@ def test_a_run_that_is_open_forgets_like_one_on_disk(options, finished, tmp_path
     assert state(tmp_path / "open") == state(on_disk)
 
 
+@pytest.mark.slow
 def test_no_token_or_frozen_state_of_the_forgotten_stays_in_memory(options, tmp_path):
     made = run("APA", "board", config_dict={**options, "epochs": 1}, run_dir=tmp_path / "run")
     engine = made.model.engine
@@ -317,6 +237,7 @@ def test_no_token_or_frozen_state_of_the_forgotten_stays_in_memory(options, tmp_
     assert not own & {p.ids for p in engine._encoded.values()}
 
 
+@pytest.mark.slow
 def test_rows_without_timestamps_and_repeated_ones_are_forgotten_together(options, tmp_path):
     from benchmarks.board import write_board
 
@@ -338,6 +259,7 @@ def test_rows_without_timestamps_and_repeated_ones_are_forgotten_together(option
     assert verified.holds and audit(tmp_path / "run").holds, verified.differences
 
 
+@pytest.mark.slow
 def test_a_run_judged_by_ranking_forgets_too(options, tmp_path):
     ranking = {
         "eval_args": {"split": {"RS": [0.8, 0.1, 0.1]}, "order": "TO", "group_by": "user", "mode": "uni5"},
@@ -352,6 +274,7 @@ def test_a_run_judged_by_ranking_forgets_too(options, tmp_path):
     assert verify(tmp_path / "run").holds and audit(tmp_path / "run").holds
 
 
+@pytest.mark.slow
 def test_a_run_made_by_the_trainer_alone_forgets_too(options, tmp_path):
     """The ten lines of the README: no figures were written, no times are known."""
     from recbole.data import create_dataset, data_preparation

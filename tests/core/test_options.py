@@ -29,7 +29,7 @@ from recbole_apa.data.recbole_settings import FROM_RECBOLE, read_execution, read
 from recbole_apa.pipeline.config import APAConfig
 from recbole_apa.pipeline.option_names import MOVABLE, NEVER_TAKEN, RUN_KEYS, TAKEN
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 DEFAULTS = read_yaml(properties_folder() / "model" / "APA.yaml")
 RECBOLE = {name for names in Config("BPR", "ml-100k").parameters.values() for name in names}
 

@@ -1,0 +1,3 @@
+"""What a benchmark says of a part for which there was no time."""
+
+NO_TIME = "left out: no time"

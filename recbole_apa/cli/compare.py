@@ -1,0 +1,129 @@
+"""``--compare``: methods on the same rows, or what they leave of what they were to forget."""
+
+from typing import TYPE_CHECKING
+
+from recbole_apa.cli.arguments import Words, names_in, refuse_near_misses, take, values_of
+from recbole_apa.cli.stages import CompareOptions, DrawOptions, ProveOptions, TrainOptions, names_of
+from recbole_apa.core.errors import SettingsError
+
+if TYPE_CHECKING:
+    from recbole_apa.comparison.forget_task import ForgetRequest
+    from recbole_apa.comparison.presets import Preset
+
+_SHARES, _NUMBERS = ("forget_ratio", "forget_users_ratio"), ("forget_n_interactions", "forget_n_users")
+_NOT_HERE = ({"run", "run_dir", "unlearn", "unlearn_columns", "unlearn_ids", "forget_users", "forget_interactions"}) | (
+    names_of(ProveOptions) | {"dry_run", "skip_unknown", "resume", "allow_pending"}
+)
+
+
+def is_asked(words: Words) -> bool:
+    """Whether an option of a comparison is given.
+
+    Raises:
+        SettingsError: something to draw, and no comparison.
+    """
+    asked = bool(names_of(CompareOptions) & set(words))
+    drawn = sorted(names_of(DrawOptions) & set(words))
+    if drawn and not asked:
+        raise SettingsError(f"--{drawn[0]}: expected together with --compare=NAMES, e.g. --compare=NPO,APA(D)")
+    return asked
+
+
+def serve(words: Words) -> int:
+    """Compare, print the table, and say where all is kept.
+
+    Raises:
+        SettingsError: options that do not go with a comparison, or none that says what is compared.
+    """
+    from recbole_apa.comparison.presets import read_preset
+
+    asked, rest = take(CompareOptions, words)
+    draw, rest = take(DrawOptions, rest)
+    items = rest.pop("forget_items", None)
+    kept = read_preset(asked.experiment) if asked.experiment else None
+    drawn: dict[str, object] = {name: value for name, value in vars(draw).items() if value is not None}
+    if items is not None:
+        drawn["forget_items"] = tuple(names_in(items))
+    if drawn or (kept and kept.forget):
+        _compare_forgetting(asked, kept, drawn, rest)
+    else:
+        _compare(asked, kept, rest, words)
+    return 0
+
+
+def _compare(asked: CompareOptions, kept: "Preset | None", rest: Words, words: Words) -> None:
+    from recbole_apa.comparison.run_methods import compare
+
+    names = _names(asked)
+    if not names and kept is None:
+        given = min(names_of(CompareOptions) & set(words))
+        raise SettingsError(f"--{given}: expected together with --compare=NAMES, e.g. --compare=paper")
+    shared, rest = take(TrainOptions, rest)
+    if shared.model != "APA":
+        raise SettingsError(
+            f"--compare: found --model={shared.model}, expected --model=APA; name {shared.model} in --compare"
+        )
+    stage = sorted(_NOT_HERE & set(rest))
+    if stage:
+        raise SettingsError(f"--{stage[0]} does not go with --compare: each method is trained and unlearnt anew")
+    refuse_near_misses(rest)
+    baselines = asked.baseline_options
+    if baselines is None and kept:
+        baselines = kept.baseline_options
+    result = compare(
+        [*(kept.names if kept else []), *names],
+        shared.dataset,
+        shared.files,
+        {**(kept.options if kept else {}), **values_of(rest)},
+        seeds=_seeds(asked, kept.seeds if kept else 1),
+        folder=asked.compare_dir,
+        baseline_options=baselines,  # type: ignore[arg-type]
+        slices=asked.slices if asked.slices is not None else bool(kept and kept.slices),
+    )
+    print(result.table)
+    print(f"rows, tables and report: {result.folder}")
+
+
+def _compare_forgetting(asked: CompareOptions, kept: "Preset | None", drawn: dict[str, object], rest: Words) -> None:
+    from recbole_apa.comparison.forgetting import compare_forgetting
+
+    shared, rest = take(TrainOptions, rest)
+    others = sorted(name for name in ("slices", "baseline_options") if getattr(asked, name) is not None)
+    if others or shared.model != "APA":
+        raise SettingsError(f"--{(others or ['model'])[0]} does not go with a comparison of forgetting")
+    request = _request(drawn, kept)
+    refuse_near_misses(rest)
+    result = compare_forgetting(
+        [*(kept.names if kept else []), *_names(asked)],
+        request,
+        shared.dataset,
+        shared.files,
+        {**(kept.options if kept else {}), **values_of(rest)},
+        seeds=_seeds(asked, kept.seeds if kept else 1),
+        folder=asked.compare_dir,
+    )
+    print(result.table)
+    print(f"rows, table and report: {result.folder}")
+
+
+def _request(drawn: dict[str, object], kept: "Preset | None") -> "ForgetRequest":
+    from recbole_apa.comparison.forget_task import ForgetRequest
+
+    wrong = [n for n in _SHARES if not isinstance(drawn.get(n, 0), (int, float))]
+    wrong += [n for n in _NUMBERS if not isinstance(drawn.get(n, 0), int)]
+    if wrong:
+        expected = "a share, e.g. 0.05" if wrong[0] in _SHARES else "how many, e.g. 1"
+        raise SettingsError(f"--{wrong[0]}: found {drawn[wrong[0]]!r}, expected {expected}")
+    asked = {name.removeprefix("forget_"): value for name, value in drawn.items()}
+    return ForgetRequest(**(asked or (dict(kept.forget) if kept else {})))  # type: ignore[arg-type]
+
+
+def _names(asked: CompareOptions) -> list[str]:
+    return [name.strip() for name in (asked.compare or "").split(",") if name.strip()]
+
+
+def _seeds(asked: CompareOptions, usual: int) -> int:
+    seeds = usual if asked.seeds is None else asked.seeds
+    if not isinstance(seeds, int) or seeds < 1:
+        raise SettingsError(f"--seeds: found {seeds!r}, expected how many, at least 1")
+    return seeds

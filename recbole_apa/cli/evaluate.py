@@ -1,0 +1,44 @@
+"""``--run=DIR``: a finished run is evaluated again, copied, or goes to the stages that forget and prove."""
+
+from recbole_apa.cli import forget, prove
+from recbole_apa.cli.arguments import Words, take, values_of
+from recbole_apa.cli.stages import ForgetOptions, ProveOptions, RunOptions
+from recbole_apa.core.errors import SettingsError
+
+
+def serve(words: Words) -> int:
+    """Do what is asked of a finished run.
+
+    Returns:
+        the exit status.
+
+    Raises:
+        APAError: with what was found, expected, and what to do.
+    """
+    where, rest = take(RunOptions, words)
+    request, rest = take(ForgetOptions, rest)
+    proofs, rest = take(ProveOptions, rest)
+    asked = forget.is_asked(request, proofs)
+    folder = where.run or ""
+    if where.copy_to is not None:
+        _copy(folder, where.copy_to, rest)
+        return 0
+    changes = {name: value for name, value in values_of(rest).items() if (name, value) != ("model", "APA")}
+    if proofs.audit or proofs.verify:
+        return prove.prove(folder, proofs, changes)
+    if asked:
+        forget.carry_out(folder, request, changes)
+        return 0
+    from recbole_apa.pipeline.quick_start import evaluate_run
+
+    evaluate_run(folder, changes, request.allow_pending)
+    return 0
+
+
+def _copy(source: str, target: str, rest: Words) -> None:
+    from recbole_apa.runs.remote.working_copy import copy_run
+
+    if rest:
+        raise SettingsError(f"--{min(rest)} does not go with --copy_to")
+    copy_run(source, target)
+    print(f"copied to {target}; a later request to forget leaves this copy as it is")

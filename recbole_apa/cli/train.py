@@ -1,0 +1,66 @@
+"""Train and evaluate; then forget, where that is asked."""
+
+from typing import TYPE_CHECKING
+
+from recbole_apa.cli import forget
+from recbole_apa.cli.arguments import Words, refuse_near_misses, take, values_of
+from recbole_apa.cli.stages import ForgetOptions, ProveOptions, TrainOptions
+from recbole_apa.core.errors import FinishedRunError, SettingsError
+from recbole_apa.evidence import KEY_FILE
+
+if TYPE_CHECKING:
+    from recbole_apa.pipeline.build import RunResult
+
+
+def serve(words: Words) -> int:
+    """Train, evaluate, and carry out the request that stands in the same command.
+
+    Raises:
+        APAError: with what was found, expected, and what to do.
+    """
+    request, rest = take(ForgetOptions, words)
+    proofs, rest = take(ProveOptions, rest)
+    asked = forget.is_asked(request, proofs)
+    what, rest = take(TrainOptions, rest)
+    _refuse_stage(request, proofs, asked, what.model)
+    refuse_near_misses(rest)
+    run_dir = str(values_of(rest)["run_dir"]) if "run_dir" in rest else None
+    if asked and forget.waits(run_dir):
+        print(f"{run_dir}: a request waits there to be carried out; going on with it")
+        forget.carry_out(str(run_dir), request, _place(rest))
+        return 0
+    if asked:
+        forget.read_request(request)  # a malformed request is refused before the training, not after it
+    _train(what, rest, run_dir, request if asked else None)
+    return 0
+
+
+def _train(what: TrainOptions, rest: Words, run_dir: str | None, request: ForgetOptions | None) -> None:
+    from recbole_apa.pipeline.quick_start import run
+
+    place: dict[str, object] = {}
+    try:
+        result: RunResult | str = run(what.model, what.dataset, what.files, values_of(rest), run_dir=run_dir)
+    except FinishedRunError:
+        if request is None:
+            raise
+        result = str(run_dir)  # killed after the training, before the request was taken
+        place = _place(rest)
+        print(f"{result}: the training is finished there; going on with the request")
+    if request is not None:
+        forget.carry_out(result, request, place)
+
+
+def _place(rest: Words) -> dict[str, object]:
+    """Where the key file lies: all that a stage on a run of before takes of the options."""
+    return {KEY_FILE: rest[KEY_FILE]} if KEY_FILE in rest else {}
+
+
+def _refuse_stage(request: ForgetOptions, proofs: ProveOptions, asked: bool, model: str) -> None:
+    """What only a finished run can be asked."""
+    given = {**vars(proofs), **vars(request)}
+    late = sorted(name for name in ("audit", "verify", "resume", "dry_run", "allow_pending") if given[name])
+    if late:
+        raise SettingsError(f"--{late[0]}: expected on a finished run, e.g. --run=saved/APA-ml-100k-... --{late[0]}")
+    if asked and model != "APA":
+        raise SettingsError(f"--unlearn: found --model={model}, expected --model=APA")
