@@ -1,5 +1,6 @@
 """The examples of docs/extending.md, run as a newcomer would: one file each, nothing of ours edited."""
 
+import json
 import re
 import shutil
 import sys
@@ -82,7 +83,7 @@ def test_a_partition_is_one_file(plugin, options, tmp_path):
 
 @pytest.mark.slow
 def test_a_weight_rule_is_one_file_and_both_are_rows_of_a_comparison(plugin, options, tmp_path):
-    given = {**options, "plugins": [plugin("my_partition"), plugin("my_weight_rule")], "workers": 2}
+    given = {**options, "plugins": [plugin("my_partition"), plugin("my_weight_rule")]}
     names = ["APA:weight_rule=nearest_centre", "APA:partition=by_norm"]
     found = compare(names, "board", config_dict=given, folder=tmp_path / "compared")
     rows = {row.method: row for row in found.rows}
@@ -95,7 +96,7 @@ def test_the_command_line_and_a_file_of_options_have_a_module_imported(plugin, o
     file = tmp_path / "mine.yaml"
     file.write_text(f"plugins: [{plugin('my_weight_rule')}]\nweight_rule: nearest_centre\n")
     assert APAConfig("APA", "board", [str(file)], options)["weight_rule"] == "nearest_centre"
-    words = [f"--{k}={v}" for k, v in options.items() if not isinstance(v, (dict, list))]
+    words = [f"--{k}={json.dumps(v) if isinstance(v, (dict, list)) else v}" for k, v in options.items()]
     words += ["--model=APA", "--dataset=board", f"--run_dir={tmp_path / 'run'}", "--partition=by_norm"]
     assert main(words) == 2 and "partition: found 'by_norm', expected one of semantic" in capsys.readouterr().err
     assert main([*words, f"--plugins={plugin('my_partition')}"]) == 0
@@ -117,11 +118,11 @@ def test_a_rule_that_needs_no_memory_gets_no_similarities(plugin):
 
 @pytest.mark.slow
 def test_workers_are_told_what_was_imported_without_the_option(plugin, options, finished, tmp_path):
-    import_plugins(plugin("my_partition"))
-    given = {**options, "partition": "by_norm"}
+    import_plugins([plugin("my_partition"), plugin("my_adapter")])
+    given = {**options, "partition": "by_norm", "adapter_type": "shift"}
     one = run("APA", "board", config_dict=given, run_dir=tmp_path / "one")
     two = run("APA", "board", config_dict={**given, "workers": 2}, run_dir=tmp_path / "two")
-    assert modules_for_workers(two.config) == ("my_partition",)
+    assert modules_for_workers(two.config) == ("my_adapter", "my_partition")
     files = [tmp_path / n / "shards" / "000" / "adapter_model.safetensors" for n in ("one", "two")]
     assert files[0].read_bytes() == files[1].read_bytes() and one.trainer.record.trained == [0, 1, 2]
 
@@ -132,6 +133,10 @@ def test_what_the_program_itself_registers_no_worker_can_know(plugin, options, t
     with pytest.raises(SettingsError, match="workers: partition 'by_norm' was registered by the program itself"):
         given = {**options, "partition": "by_norm", "workers": 2}
         run("APA", "board", config_dict=given, run_dir=tmp_path / "run")
+    import_plugins(plugin("my_family"))
+    monkeypatch.setattr(FAMILIES["gpt_neox"], "__module__", "__main__")
+    with pytest.raises(SettingsError, match="workers: a backbone family was registered by the program itself"):
+        modules_for_workers({"partition": "random", "weight_rule": "average", "adapter_type": "lora"})
 
 
 def test_a_manifest_cannot_have_a_module_imported(plugin, finished, tmp_path):
@@ -228,7 +233,7 @@ def test_a_method_without_options_to_replace_or_a_measure_without_a_format_is_re
 @pytest.mark.slow
 def test_an_adapter_kind_is_one_file(plugin, options, tmp_path):
     given = {**options, "plugins": [plugin("my_adapter")], "adapter_type": "shift", "learning_rate": 0.1}
-    made = run("APA", "board", config_dict={**given, "workers": 2}, run_dir=tmp_path / "run")
+    made = run("APA", "board", config_dict=given, run_dir=tmp_path / "run")
     kept = read_adapter(tmp_path / "run" / "shards" / "001")
     assert kept and all(len(parts) == 1 and parts[0].ndim == 1 and parts[0].abs().max() > 0 for parts in kept.values())
     prompts = made.model.prompts(made.data[2]._dataset.labelled)
@@ -293,7 +298,7 @@ def test_a_backbone_family_is_one_file(plugin, options, neox_folder, tmp_path):
     given = {**options, "backbone": str(neox_folder), "target_modules": ["query_key_value"], "trunk_layers": 2}
     with pytest.raises(BackboneError, match=r"no `layers` and `norm`; .* a family that is registered for 'gpt_neox'"):
         run("APA", "board", config_dict=given, run_dir=tmp_path / "none")
-    given |= {"plugins": [plugin("my_family")], "workers": 2}
+    given |= {"plugins": [plugin("my_family")]}
     made = run("APA", "board", config_dict=given, run_dir=tmp_path / "run")
     engine = made.model.engine
     prompts = made.model.prompts(made.data[2]._dataset.labelled)[:4]
