@@ -2,6 +2,7 @@
 
 import multiprocessing
 import os
+import shutil
 import time
 from pathlib import Path
 
@@ -20,6 +21,28 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     end = os.environ.get("TESTS_END_AT")
     if end and time.time() > float(end):
         pytest.skip("no time is left (TESTS_END_AT)")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """``quick("id", ...)`` or ``quick(n)``: of a parametrised test the default suite runs these parameters, or n of
+    them, evenly spread; the others are marked ``slow``."""
+    tests: dict[tuple[Path, str], list[pytest.Item]] = {}
+    for item in items:
+        if item.get_closest_marker("quick"):
+            tests.setdefault((item.path, item.originalname), []).append(item)
+    for (path, name), cases in tests.items():
+        wanted = cases[0].get_closest_marker("quick").args
+        if isinstance(wanted[0], int):
+            kept = {round(i * (len(cases) - 1) / max(wanted[0] - 1, 1)) for i in range(wanted[0])}
+        else:
+            kept = {i for i, case in enumerate(cases) if case.callspec.id in wanted}
+            # a test that is asked for by name may be here with some of its parameters only
+            if len(kept) < len(wanted) and not any("::" in asked for asked in config.args):
+                raise pytest.UsageError(f"{path}: {name}: found no parameters {wanted}")
+        for i, case in enumerate(cases):
+            if i not in kept:
+                case.add_marker(pytest.mark.slow)
 
 
 @pytest.fixture(scope="session")
@@ -73,6 +96,22 @@ def finished(options: dict, work_folder: Path):
         return run("APA", "board", config_dict=options, run_dir=work_folder / "finished")
     finally:
         os.chdir(here)
+
+
+@pytest.fixture(scope="session")
+def served(finished, tmp_path_factory: pytest.TempPathFactory, work_folder: Path) -> Path:
+    """The folder of a run that forgot user u3; shared by tests that only read it, or copy it."""
+    from recbole_apa import audit, unlearn
+
+    folder = Path(shutil.copytree(finished.run_dir, tmp_path_factory.mktemp("served") / "run"))
+    here = Path.cwd()
+    os.chdir(work_folder)
+    try:
+        unlearn(folder, users=["u3"])
+    finally:
+        os.chdir(here)
+    assert audit(folder).findings == []
+    return folder
 
 
 @pytest.fixture(scope="session")

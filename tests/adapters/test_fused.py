@@ -55,6 +55,7 @@ def test_losses_are_logged_by_shard_and_step(ready):
         assert steps and steps == list(range(len(steps)))
 
 
+@pytest.mark.slow
 def test_a_fused_run_gives_the_figures_of_a_plain_one_and_says_what_it_is(options, finished, tmp_path):
     made = run("APA", "board", config_dict={**options, "fused_shards": 2}, run_dir=tmp_path / "run")
     assert made.trainer.record.trained == [0, 1, 2]

@@ -81,6 +81,7 @@ def scaled(options, work_folder, tmp_path_factory):
     return run("APA", "board", config_dict={**options, **IA3}, run_dir=tmp_path_factory.mktemp("ia3") / "run")
 
 
+@pytest.mark.slow
 def test_peft_loads_an_adapter_and_gives_the_same_scores(scaled, backbone_folder):
     ours = assert_peft_agrees(scaled, backbone_folder)
     prompts = scaled.model.prompts(scaled.data[2]._dataset.labelled)
@@ -97,6 +98,7 @@ def test_both_ways_of_merging_are_one(scaled):
     )
 
 
+@pytest.mark.quick(1)
 @pytest.mark.parametrize("workers", [1, 2])
 def test_forgetting_is_exact(workers, options, work_folder, scaled, tmp_path):
     made = run("APA", "board", config_dict={**options, **IA3, "workers": workers}, run_dir=tmp_path / "run")
@@ -106,6 +108,7 @@ def test_forgetting_is_exact(workers, options, work_folder, scaled, tmp_path):
     assert verified.holds, verified.differences
 
 
+@pytest.mark.slow
 def test_fused_shards_are_what_they_are_alone(options, work_folder, scaled, tmp_path):
     run("APA", "board", config_dict={**options, **IA3, "fused_shards": 3}, run_dir=tmp_path / "run")
     for k in range(3):

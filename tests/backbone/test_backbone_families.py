@@ -44,6 +44,7 @@ def own_scores(e, prompts, weights):
     return torch.stack(out)
 
 
+@pytest.mark.quick("Llama-1", "Gemma3Text-4", "Qwen2-6")
 @pytest.mark.parametrize("trunk", TRUNKS)
 @pytest.mark.parametrize("family", FAMILIES)
 def test_scores_are_those_of_the_whole_model(folders, family, trunk):
@@ -57,6 +58,7 @@ def test_scores_are_those_of_the_whole_model(folders, family, trunk):
     assert (expected - own_scores(e, prompts, torch.zeros(3, 2))).abs().max() > 1e-3
 
 
+@pytest.mark.quick(3)
 @pytest.mark.parametrize("trunk", TRUNKS)
 @pytest.mark.parametrize("family", FAMILIES)
 def test_lists_with_one_beginning_are_scored_alike(folders, family, trunk):
@@ -71,6 +73,7 @@ def test_lists_with_one_beginning_are_scored_alike(folders, family, trunk):
     torch.testing.assert_close(lists.spread(read, [read[0].embeddings]), e.embeddings(prompts), rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.quick(3)
 @pytest.mark.parametrize("checkpointed", [False, True])
 @pytest.mark.parametrize("family", FAMILIES)
 def test_gradients_are_those_of_the_whole_model(folders, family, checkpointed):
@@ -87,6 +90,7 @@ def test_gradients_are_those_of_the_whole_model(folders, family, checkpointed):
         torch.testing.assert_close(mine, parameter.grad, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.quick(1)
 @pytest.mark.parametrize("family", ["Gemma3Text", "Qwen2"])
 def test_passes_side_by_side_do_not_take_each_others_states(folders, family):
     samples = [PromptInput(SAMPLES[i % 3].history, f"Film {i} (1990)") for i in range(24)]

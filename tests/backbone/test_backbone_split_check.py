@@ -51,6 +51,7 @@ def cut_list(self, activations, cache=None):
         self.decoder.layers = nn.ModuleList(own)
 
 
+@pytest.mark.quick(1)
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16", "float16"])
 def test_a_cut_list_is_refused_whatever_the_runs_dtype(gemma, dtype, monkeypatch):
     monkeypatch.setattr(SplitDecoder, "upper_pass", cut_list)
@@ -58,6 +59,7 @@ def test_a_cut_list_is_refused_whatever_the_runs_dtype(gemma, dtype, monkeypatch
         start(gemma, dtype=dtype)
 
 
+@pytest.mark.quick(1)
 @pytest.mark.parametrize("placed", [{"quantization": "int8"}, {"quantization": "nf4"}, {"dtype": "bfloat16"}])
 def test_weights_that_cannot_be_cast_are_looked_at_in_their_own_type(gemma, placed, monkeypatch):
     offloaded = "quantization" not in placed

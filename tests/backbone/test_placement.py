@@ -30,6 +30,7 @@ def test_most_layers_lie_on_the_disk_and_the_digest_is_the_same(backbone_folder)
     assert weights_digest(plain.model) != spread.digest
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "placed",
     [
@@ -50,6 +51,7 @@ def test_a_run_has_the_same_bytes(placed, trunk_layers, options, work_folder, tm
     assert verify(tmp_path / "placed", {"gradient_checkpointing": False, "device_map": None}).holds
 
 
+@pytest.mark.slow
 def test_activations_are_computed_again_in_the_backward_pass(options, work_folder, tmp_path, monkeypatch):
     from transformers.models.llama.modeling_llama import LlamaMLP
 

@@ -28,6 +28,7 @@ def test_weights_take_fewer_bytes_and_scores_stay_near(kind, share, backbone_fol
     assert small.backbone.digest == load_backbone(settings(backbone_folder, quantization=kind), CPU).digest
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["int8", "nf4"])
 def test_forgetting_is_exact(kind, options, tmp_path):
     made = run("APA", "board", config_dict={**options, "quantization": kind, "epochs": 2}, run_dir=tmp_path / "run")

@@ -11,6 +11,7 @@ from tests.helpers.commands import words
 from tests.helpers.runs import copy_run, tree
 
 
+@pytest.mark.slow
 def test_train_and_forget_in_one_command(options, tmp_path, capsys):
     (tmp_path / "requests.csv").write_text("user_id,item_id\nu3,\nu5,i6\n")
     given = words(options, epochs=1, run_dir=tmp_path / "run", unlearn=tmp_path / "requests.csv")
@@ -24,6 +25,7 @@ def test_train_and_forget_in_one_command(options, tmp_path, capsys):
     assert 'href="certificates/0001.html"' in (tmp_path / "run" / "report.html").read_text()
 
 
+@pytest.mark.slow
 def test_an_approximate_request_is_called_so(finished, tmp_path, capsys):
     folder = copy_run(finished, tmp_path / "run")
     assert main([f"--run={folder}", "--forget_users=u3", "--unlearn_method=NPO"]) == 0
@@ -81,6 +83,7 @@ def test_no_request_is_dropped_without_a_word(given, says, finished, tmp_path, c
     assert says in capsys.readouterr().err and tree(folder) == before
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("named", ["u3", "u5"])
 def test_a_request_that_waits_is_finished_and_the_one_named_is_not_dropped(named, finished, tmp_path, capsys):
     folder = copy_run(finished, tmp_path / "run")
@@ -142,6 +145,7 @@ def test_no_name_of_the_forgotten_reaches_a_log(finished, tmp_path, caplog):
     assert caplog.text and "u3:" not in caplog.text
 
 
+@pytest.mark.slow
 def test_the_same_command_again_goes_on_where_it_was_interrupted(options, tmp_path, capsys, monkeypatch):
     given = ["--model=APA", "--dataset=board", *words(options, epochs=1, run_dir=tmp_path / "run"), "--forget_users=u3"]
     with monkeypatch.context() as patch:
@@ -154,6 +158,7 @@ def test_the_same_command_again_goes_on_where_it_was_interrupted(options, tmp_pa
     assert main([f"--run={tmp_path / 'run'}", "--audit"]) == 0
 
 
+@pytest.mark.slow
 def test_a_pair_is_asked_for_although_one_of_its_rows_waits(options, tmp_path):
     """The pair that was named covers the row; the row does not cover the pair."""
     write_board(tmp_path / "twice", timestamps=True)

@@ -50,6 +50,7 @@ CONTRACT = [
 ]
 
 
+@pytest.mark.quick("APA(D)", "BPR")
 @pytest.mark.parametrize("name", CONTRACT)
 def test_every_method_keeps_the_contract(name, context):
     (method,) = make_methods(context, [name], {"BPR": {"epochs": 3}, "FM": {"epochs": 3}})
@@ -93,6 +94,7 @@ def test_rows_of_one_training_are_trained_once(context):
     assert [tuple(m.rows) for m in methods] == [tuple(names[:4]), tuple(names[4:])]
 
 
+@pytest.mark.slow
 def test_tau_and_n_of_a_row_are_those_that_a_training_with_them_has(context, options, tmp_path):
     row = "APA:tau=1000+n_neighbors=3"
     (served,) = make_methods(context, ["APA(D)", row])
@@ -173,6 +175,7 @@ def test_rows_that_are_there_are_not_computed_again(compared, options, monkeypat
     assert {row.status for row in other.rows} == {FAILED}  # other settings are other rows
 
 
+@pytest.mark.slow
 def test_a_new_row_of_a_known_training_leaves_the_known_ones_as_they_are(compared, options):
     _, folder = compared
     before = {path: path.read_bytes() for path in (folder / "rows").glob("*.json")}
@@ -243,6 +246,7 @@ def test_every_experiment_names_rows_and_options_that_exist():
             assert known or (kept.forget and name in APPROXIMATE)
 
 
+@pytest.mark.slow
 def test_an_experiment_runs_from_the_command_line(options, tmp_path, capsys):
     (tmp_path / "mine.yaml").write_text("compare: [rules]\noptions: {epochs: 1}\n")
     given = [f"--{k}={v}" for k, v in options.items() if k != "epochs"]
@@ -257,6 +261,7 @@ def test_an_experiment_runs_from_the_command_line(options, tmp_path, capsys):
     assert "partition, shard_size, table1, weights" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_plain_averages_fill_no_memory_and_train_the_same_adapters(context):
     (plain,) = make_methods(context, ["SISA"])
     plain.fit(1)

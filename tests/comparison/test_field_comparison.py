@@ -45,6 +45,7 @@ def own(options, data_folder, tmp_path):
     return {**options, **OWN, "data_path": str(tmp_path / "data"), "epochs": 1}
 
 
+@pytest.mark.quick("BPR")
 @pytest.mark.parametrize("name", ["Pop", "BPR", "FM", "SASRec", "RecEraser", "ItemMean"])
 def test_methods_read_columns_of_ones_own(name, own, options, tmp_path):
     context = open_context("board", [], own, tmp_path / "own")
@@ -61,6 +62,7 @@ def test_methods_read_columns_of_ones_own(name, own, options, tmp_path):
     assert context.item_columns == ["item_id", "title", "year"]
 
 
+@pytest.mark.slow
 def test_a_comparison_of_ones_own_columns_has_figures(own, tmp_path, capsys):
     given = [f"--{k}={v}" for k, v in own.items() if k not in ("load_col", "threshold")]
     given += ["--threshold={stars: 4}", f"--load_col={own['load_col']}"]
@@ -134,6 +136,7 @@ def alike(request, options, data_folder, tmp_path):
     return {**kept, "valid_samples": n, "test_samples": n}
 
 
+@pytest.mark.slow
 def test_labels_all_alike_leave_a_table_without_an_auc(alike, tmp_path, capsys):
     given = {name: {"epochs": 2} for name in ("BPR", "FM")}
     result = compare(
@@ -150,6 +153,7 @@ def test_labels_all_alike_leave_a_table_without_an_auc(alike, tmp_path, capsys):
     assert all("auc" not in row.figures and "recbole_auc" not in row.figures for row in result.rows)
 
 
+@pytest.mark.slow
 def test_a_run_with_labels_all_alike_trains_forgets_and_reports(alike, tmp_path):
 
     trained = run("APA", "board", config_dict=alike, run_dir=tmp_path / "run")
@@ -161,6 +165,7 @@ def test_a_run_with_labels_all_alike_trains_forgets_and_reports(alike, tmp_path)
     assert "The test labels are all the same: no AUC." in (tmp_path / "run" / "report.html").read_text()
 
 
+@pytest.mark.quick("likes")
 def test_recboles_models_run_by_themselves_with_labels_all_alike(alike):
     rows = {"metrics": ["AUC"], "valid_metric": "AUC", "threshold": {"rating": 4}, "epochs": 2}
     judged = {"eval_args": {"split": {"LS": "valid_and_test"}, "order": "TO", "group_by": "user", "mode": "labeled"}}
@@ -169,6 +174,7 @@ def test_recboles_models_run_by_themselves_with_labels_all_alike(alike):
     assert result.metrics == {}
 
 
+@pytest.mark.slow
 def test_scores_that_are_no_numbers_fail_their_row_and_no_other(options, tmp_path, monkeypatch):
     from recbole_apa.comparison.methods.recbole import RecBoleMethod
 
@@ -184,6 +190,7 @@ def test_scores_that_are_no_numbers_fail_their_row_and_no_other(options, tmp_pat
         assert list(failed) == ["Pop"] and "scores are NaN or infinite" in failed["Pop"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("n_samples", [1, 12])
 def test_forgetting_is_compared_with_labels_all_alike(n_samples, options, data_folder, tmp_path):
     write_alike(data_folder, tmp_path / "data" / "board", 5, 6)
@@ -195,6 +202,7 @@ def test_forgetting_is_compared_with_labels_all_alike(n_samples, options, data_f
     assert "nan" not in result.table and all("auc" not in row.figures for row in result.rows)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rating", [2, 5])
 def test_lists_are_ranked_or_refused_where_labels_are_all_alike(rating, options, data_folder, tmp_path):
     write_alike(data_folder, tmp_path / "data" / "board", rating, 6)
@@ -204,6 +212,7 @@ def test_lists_are_ranked_or_refused_where_labels_are_all_alike(rating, options,
     unlearn(tmp_path / "run", users=["u3"])
 
 
+@pytest.mark.slow
 def test_a_single_training_sample_that_forgetting_leaves_is_drawn_and_proved(options, tmp_path):
     kept = {**options, "epochs": 1, "train_samples": 6, "n_shards": 2}
     taken = run("APA", "board", config_dict=kept, run_dir=tmp_path / "run")

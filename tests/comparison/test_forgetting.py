@@ -133,6 +133,7 @@ def test_every_kept_experiment_of_forgetting_says_what_it_forgets():
         assert not set(experiment.names) - set(APPROXIMATE_METHODS) - set(ADAPTERS)
 
 
+@pytest.mark.quick(4)
 @pytest.mark.parametrize("name", list(APPROXIMATE_METHODS))
 def test_a_method_moves_the_adapter_alone_and_always_to_the_same_place(name, trained):
     method, task, factors = trained
@@ -149,6 +150,7 @@ def test_a_method_moves_the_adapter_alone_and_always_to_the_same_place(name, tra
     assert all(np.array_equal(p, frozen[n]) for n, p in model.backbone.named_parameters() if "lora" not in n)
 
 
+@pytest.mark.slow
 def test_every_row_is_measured_kept_and_made_once(options, work_folder, tmp_path, monkeypatch):
     asked = ForgetRequest(users_ratio=0.2)
     names = ["GradDiff", "GradDiff:rate_share=0.5", "LLMEraser", "APA(D)"]
@@ -188,6 +190,7 @@ def test_newton_takes_a_step_where_the_hessian_is_not_positive(trained, monkeypa
     assert dampings[:3] == pytest.approx([0.001, 0.01, 0.1])
 
 
+@pytest.mark.slow
 def test_a_stream_ends_where_all_at_once_ends_for_exact_methods_alone(options, work_folder, tmp_path):
     def rows(**how):
         asked = ForgetRequest(n_interactions=3, **how)
@@ -222,6 +225,7 @@ def test_another_seed_is_trained_on_what_the_request_left(options, work_folder, 
     assert not all(np.array_equal(expected[n][1], third[n][1]) for n in expected)
 
 
+@pytest.mark.slow
 def test_a_method_that_fails_leaves_its_reason(options, work_folder, tmp_path, monkeypatch):
     def broken(self, method):
         raise ValueError("no such thing")

@@ -98,6 +98,7 @@ def test_every_method_scores_the_same_candidates(name, context):
         context.ranking = whole
 
 
+@pytest.mark.slow
 def test_a_ranking_comparison_ends_in_recboles_metrics(options, work_folder, tmp_path):
     few = {"BPR": {"epochs": 2}, "FM": {"epochs": 2}, "SASRec": {"epochs": 2}}
     result = compare(NAMES, "board", (), {**options, **ASKED}, folder=tmp_path, baseline_options=few, slices=True)

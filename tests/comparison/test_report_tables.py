@@ -1,6 +1,7 @@
 """Tables of a comparison: differences, slices, ranks, the paper's figures beside ours."""
 
 import numpy as np
+import pytest
 
 from benchmarks.paper import PAPER, agreement, beside_the_paper
 from recbole_apa.comparison.context import open_context
@@ -73,6 +74,7 @@ def test_agreement_is_of_ranks_and_over_seeds_that_both_have():
     assert agreement(rows, ["a", "b", "c", "d"]) == [["a", "1.000", "0.000"], ["b", "0.000", "1.000"]]
 
 
+@pytest.mark.slow
 def test_rows_kept_in_the_repository_are_found(tmp_path):
     """An option that is new must not make them look like rows of something else."""
     kept = ROOT / "benchmarks" / "results" / "table1-movie"

@@ -20,6 +20,7 @@ def python(code, *args, **environment):
     return done.stdout.strip().splitlines()
 
 
+@pytest.mark.slow
 def test_the_package_is_light_to_import():
     heavy = "{'recbole', 'torch', 'pandas', 'pyarrow', 'numpy', 'transformers', 'ray'}"
     assert python(f"import sys, recbole_apa; print(sorted({heavy} & set(sys.modules)))") == ["[]"]
@@ -30,6 +31,7 @@ OURS, NAME = "recbole_apa.compat.load_feat", "recbole.data.dataset.dataset"
 FIND = "import importlib.util; found = importlib.util.find_spec('recbole.data.dataset.dataset'); assert found"
 
 
+@pytest.mark.quick(1)
 @pytest.mark.parametrize(
     "order",
     [
@@ -43,6 +45,7 @@ def test_recbole_is_repaired_whatever_was_imported_first(order):
     assert python(order + HOOKED) == [f"{OURS} {NAME}"]
 
 
+@pytest.mark.slow
 def test_it_can_be_turned_off():
     order = "import recbole_apa, recbole.data; recbole_apa.compat.install()"
     assert python(order + HOOKED, RECBOLE_APA_COMPAT="0") == [f"{NAME} {NAME}"]
@@ -173,6 +176,7 @@ def digests(tmp_path_factory):
         return [json.loads(lines[-1]) for lines in said]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [*CONFIGURATIONS, *(f"ml-100k, {m}" for m in ("BPR", "DeepFM", "SASRec", "KGAT"))])
 def test_other_models_get_the_same_tensors(digests, name):
     released = AS_RELEASED[name]

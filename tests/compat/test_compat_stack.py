@@ -33,6 +33,7 @@ def test_missing_values_are_filled(tmp_path):
     assert [list(cell) for cell in rows["vector"]] == [[1, 2], [], [], [4]]
 
 
+@pytest.mark.slow
 def test_missing_values_of_recboles_own_reading_are_filled_too(tmp_path):
     """``RECBOLE_APA_COMPAT=0``, a file without missing lists (those RecBole's own reading refuses under pandas 3)."""
     text = GAPS.replace("\ttags:token_seq\tvector:float_seq", "")
@@ -107,6 +108,7 @@ def trained(tmp_path):
     return trainer, loaders
 
 
+@pytest.mark.slow
 def test_the_best_state_is_loaded(trained):
     trainer, loaders = trained
     best = {name: value.clone() for name, value in trainer.model.state_dict().items()}
@@ -179,6 +181,7 @@ print(sorted(found["test_result"]))
 """
 
 
+@pytest.mark.slow
 def test_s3rec_is_trained_in_its_two_stages(tmp_path):
     done = run_python(PRETRAIN, str(tmp_path / "weights"), cwd=tmp_path)
     assert "ndcg@10" in done.stdout.splitlines()[-1]
@@ -203,6 +206,7 @@ print(len(next(iter(data_preparation(config, create_dataset(config))[0]))))
 """
 
 
+@pytest.mark.slow
 def test_loaders_have_workers_however_processes_are_started_elsewhere(tmp_path):
     assert int(run_python(WORKERS, cwd=tmp_path).stdout.splitlines()[-1]) > 0
 
@@ -230,5 +234,6 @@ print(found.Dataset._load_feat.__module__, sum(getattr(f, "repairs_recbole", Fal
 """
 
 
+@pytest.mark.slow
 def test_a_package_that_is_loaded_again_hooks_in_once(tmp_path):
     assert run_python(RELOADED, cwd=tmp_path).stdout.splitlines()[-1] == "recbole_apa.compat.load_feat 1"

@@ -53,6 +53,7 @@ print(json.dumps([ran, tuned, says]))
 """
 
 
+@pytest.mark.slow
 def test_recbole_runs_without_ray_and_its_absence_stays_visible(tmp_path):
     ran, tuned, says = json.loads(python(NO_RAY + BPR, tmp_path)[-1])
     assert ran["test_result"] == tuned["test_result"] and 0 < ran["best_valid_score"] < 1
@@ -83,12 +84,14 @@ def fake_ray(folder, kind):
         (folder / "ray" / name).write_text(text)
 
 
+@pytest.mark.slow
 def test_a_ray_without_tune_stays_the_one_that_is_imported(tmp_path):
     fake_ray(tmp_path, "plain")
     code = OTHER_RAY + "quick_start.tune.report(auc=1.0)\nimport ray\nprint(ray.here, 'ray.tune' in sys.modules)"
     assert python(code, tmp_path)[-1] == "True False"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["old", "new"])
 def test_both_kinds_of_ray_get_the_report(kind, tmp_path):
     fake_ray(tmp_path, kind)
@@ -137,6 +140,7 @@ print(json.dumps([tuned, ran]))
 """
 
 
+@pytest.mark.slow
 def test_recboles_programs_run_apa(options, tmp_path):
     """What ``run`` of ours gives, from ``objective_function`` and ``run_recbole``."""
     from recbole_apa import run
@@ -169,6 +173,7 @@ print(json.dumps(found))
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(find_spec("hyperopt") is None, reason="needs the extra tune")
 def test_recboles_hyper_tuning_runs_apa(options, tmp_path):
     """Its own class, its own objective, a file of options that all trials share: as ``run_hyper.py`` calls them."""
@@ -224,6 +229,7 @@ def test_without_hyperopt_the_error_names_the_extra(monkeypatch):
         HyperTuning(print, params_dict={"choice": {"x": [1]}})
 
 
+@pytest.mark.slow
 def test_a_file_that_only_recboles_reader_takes_stays_recboles(tmp_path):
     (tmp_path / "own.yaml").write_text("model: BPR\ndataset: ml-100k\nodd: !!python/tuple [1, 2]\n")
     code = (

@@ -53,6 +53,7 @@ def test_a_request_on_another_kind_is_refused_before_the_ledger_knows(dry_run, f
     assert tree(folder) == before
 
 
+@pytest.mark.slow
 def test_retrained_elsewhere_all_comes_from_there_and_is_exact(finished, tmp_path, monkeypatch):
     folder = copy_run(finished, tmp_path / "run")
     pair = shown_interaction(finished)
@@ -78,6 +79,7 @@ def test_retrained_elsewhere_all_comes_from_there_and_is_exact(finished, tmp_pat
     }
 
 
+@pytest.mark.slow
 def test_accepted_elsewhere_the_certificate_promises_no_equal_bits(finished, tmp_path, monkeypatch, capsys):
     folder = copy_run(finished, tmp_path / "run")
     here, other = machine_kind("cpu"), on_another(monkeypatch)
@@ -106,6 +108,7 @@ def test_another_processor_with_the_same_instructions_is_served_and_named(finish
     assert other.plain() in read_json(folder / "manifest.json")["machines"]
 
 
+@pytest.mark.slow
 def test_a_run_that_does_not_say_is_served_and_says_so(finished, tmp_path):
     folder = copy_run(finished, tmp_path / "run")
     forget_kinds(folder)
@@ -126,6 +129,7 @@ def forget_kinds(folder):
     store.seal({})
 
 
+@pytest.mark.slow
 def test_what_was_begun_elsewhere_is_begun_again(finished, tmp_path, monkeypatch):
     """Killed on one kind, gone on with on another: nothing of the first attempt is kept."""
     folder = copy_run(finished, tmp_path / "run")
@@ -140,6 +144,7 @@ def test_what_was_begun_elsewhere_is_begun_again(finished, tmp_path, monkeypatch
     assert set(noted(folder)) == {machine_kind("cpu")} and verify(folder).holds
 
 
+@pytest.mark.slow
 def test_a_training_gone_on_with_elsewhere_names_both_kinds(options, tmp_path, monkeypatch):
     asked = {"config_dict": {**options, "epochs": 1}, "run_dir": tmp_path / "run"}
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):

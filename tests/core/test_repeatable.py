@@ -62,6 +62,7 @@ def test_an_operation_without_such_a_kernel_is_named_with_the_remedy(monkeypatch
     assert modes() == (False, False, True)
 
 
+@pytest.mark.quick(1)
 @pytest.mark.parametrize(("given", "found"), [(None, OURS), (":16:8", ":16:8")])
 def test_the_package_sets_the_workspace_before_torch_is_loaded(given, found):
     environment = {k: v for k, v in os.environ.items() if k != WORKSPACE} | ({WORKSPACE: given} if given else {})

@@ -57,6 +57,7 @@ def test_05_06_09_a_row_without_rating_time_user_or_item_is_left_out_alone(files
     )
 
 
+@pytest.mark.slow
 def test_06_no_statistic_over_other_peoples_rows_enters_a_sample(files, options, tmp_path):
     """An empty time was filled with the mean of all: forgetting u3 moved it, and u0's sample vanished."""
     files.inter[2] = "u0\ti3\t5\t"

@@ -52,7 +52,9 @@ def digests_are_somebody_elses(patch):
 
 
 def one_row_of_a_pair_is_kept_of_the_request(patch):
-    patch.setattr("recbole_apa.unlearning.requests.scopes.scopes_of", lambda d, hits, rows: [Scope(PAIR, d.user, "i999")])
+    patch.setattr(
+        "recbole_apa.unlearning.requests.scopes.scopes_of", lambda d, hits, rows: [Scope(PAIR, d.user, "i999")]
+    )
 
 
 def somebody_else_is_hidden_too(patch):
@@ -85,6 +87,7 @@ WAYS = [
 ]
 
 
+@pytest.mark.quick("nothing_is_hidden-asked0")
 @pytest.mark.parametrize(
     ("broken", "asked"),
     [(way, {"users": ["u3"]}) for way in WAYS]
@@ -105,6 +108,7 @@ def test_hiding_that_is_broken_is_not_certified(broken, asked, finished, tmp_pat
     assert audit(folder).holds
 
 
+@pytest.mark.slow
 def test_a_state_that_kept_a_sample_is_not_certified(finished, tmp_path, monkeypatch):
     """The ledger has the request by then: it waits, the old state stays, and a program that is right finishes it."""
     folder = copy_run(finished, tmp_path / "run")
@@ -127,6 +131,7 @@ def item_at(finished, user, time):
     return next(rows.items[r] for r in range(len(rows)) if rows.users[r] == user and rows.times[r] == time)
 
 
+@pytest.mark.slow
 def test_what_was_certified_by_a_broken_program_is_found_later(finished, tmp_path, monkeypatch):
     """Names are not known any more: rows of the raw files are recognised by keyed digests."""
     folder = copy_run(finished, tmp_path / "run")
@@ -185,6 +190,7 @@ def test_a_state_and_an_export_are_looked_through_by_id(tmp_path):
     assert in_exports([tmp_path], {"test": []}, sought) == [f"1 lines of {tmp_path / 'test.jsonl'}"]
 
 
+@pytest.mark.slow
 def test_exports_are_looked_through_before_the_certificate(options, tmp_path, monkeypatch):
     export = tmp_path / "export"
     made = run("APA", "board", config_dict={**options, "export_samples": str(export)}, run_dir=tmp_path / "run")
@@ -197,6 +203,7 @@ def test_exports_are_looked_through_before_the_certificate(options, tmp_path, mo
     assert audit(made.run_dir).holds
 
 
+@pytest.mark.slow
 def test_other_files_in_an_export_folder_stop_no_request(options, tmp_path):
     """A request file that lay there ended the request after the ledger had taken it, each time again."""
     export = tmp_path / "export"

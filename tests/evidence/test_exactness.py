@@ -37,12 +37,14 @@ def test_help_and_certificate_quote_them():
         assert f"--exactness={level} {text}" in words and f"The state is {text}." in MEANING[level]
 
 
+@pytest.mark.quick("strict")
 @pytest.mark.parametrize("level", LEVELS)
 def test_plan_quotes_them(level, finished):
     plan = unlearn(finished, users=["u3"], exactness=level, dry_run=True).plan
     assert plan_text(plan).startswith(f"exactness: {level}, {DEFINITIONS[level]}\n")
 
 
+@pytest.mark.slow
 def test_the_command_line_knows_fresh(finished, tmp_path, capsys):
     folder = copy_run(finished, tmp_path / "run")
     assert main([f"--run={folder}", "--forget_users=u3", "--exactness=fresh"]) == 0
@@ -80,6 +82,7 @@ def own_embedding(made, sample):
     return made.trainer.train_embeddings[part.samples.index(sample)]
 
 
+@pytest.mark.slow
 def test_no_centre_is_the_embedding_of_a_forgotten_sample(single):
     gone = single.data[0]._dataset.samples[0]
     embedding, folder = own_embedding(single, gone), single.run_dir
@@ -113,6 +116,7 @@ def sealed(folder, **changes):
     ledger.append(DONE, {**done, "manifest": manifest_digest(done, RunStore(folder), key_ring())})
 
 
+@pytest.mark.slow
 def test_centres_that_were_taken_over_are_found(single):
     """A state as it was before: the assignment inherited, and the centres with it."""
     gone = single.data[0]._dataset.samples[0]

@@ -42,6 +42,7 @@ def test_a_run_that_forgot_nothing_needs_no_key_and_the_first_request_makes_one(
     evaluate_run(run_folder)
 
 
+@pytest.mark.slow
 def test_without_the_right_key_a_run_that_forgot_does_not_open(run_folder, key_file, tmp_path):
     unlearn(run_folder, users=["u3"])
     name, before = key_ring().newest().name, tree(run_folder)
@@ -75,6 +76,7 @@ def test_a_run_does_not_say_where_its_key_lies(run_folder, key_file, tmp_path):
         evaluate_run(run_folder)
 
 
+@pytest.mark.slow
 def test_rotation_adds_a_key_and_what_was_keyed_before_keeps_its_own(run_folder, key_file, capsys):
     unlearn(run_folder, users=["u3"])
     first = key_ring().newest()
@@ -143,6 +145,7 @@ def test_a_keyed_digest_cannot_be_replaced_by_a_plain_one(run_folder, key_file):
     assert tree(run_folder) == before
 
 
+@pytest.mark.slow
 def test_nothing_in_the_folder_can_be_found_by_trying_names(finished, run_folder, key_file):
     """Every digest that a stranger can make, of every row, user, item and pair, and of the files and the dataset as
     they were: none is in the folder."""
@@ -195,6 +198,7 @@ def test_two_first_requests_at_once_keep_both_keys(key_file):
     assert "secret" not in repr(keys[0])
 
 
+@pytest.mark.slow
 def test_workers_are_given_rows_and_no_key(run_folder, key_file):
     unlearn(run_folder, users=["u3"])
     dataset = evaluate_run(run_folder).data[0]._dataset
@@ -223,6 +227,7 @@ def test_a_key_is_known_by_its_name_and_keys_differ(tmp_path):
     assert file_digest(tmp_path / "k.json") == digest and ring.newest() == keys[2]
 
 
+@pytest.mark.slow
 def test_the_item_lines_that_only_the_forgotten_had_may_go(options, data_folder, tmp_path):
     """TRUST.md 14: the run could not be opened any more. A changed text of an item that is left is still refused."""
     board = shutil.copytree(data_folder / "board", tmp_path / "data" / "board")

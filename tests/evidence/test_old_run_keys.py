@@ -92,6 +92,7 @@ def test_keying_that_is_killed_anywhere_goes_on(step, old_run, key_file, tmp_pat
     assert at > 20
 
 
+@pytest.mark.slow
 def test_a_request_that_waited_in_an_old_run_is_keyed_and_carried_out(old_run, key_file):
     store = RunStore(old_run)
     ledger = Ledger(old_run, store.salt)
@@ -109,6 +110,7 @@ def test_a_request_that_waited_in_an_old_run_is_keyed_and_carried_out(old_run, k
     assert audit(old_run, PLACES).findings == [] and verify(old_run, PLACES).differences == []
 
 
+@pytest.mark.quick(1)
 @pytest.mark.parametrize("change", ["manifest", "ledger", "file"])
 def test_keying_does_not_make_a_changed_run_look_certified(change, old_run, key_file):
     """Digests made anew over an edited manifest would have hidden the edit from every later audit."""

@@ -1,5 +1,6 @@
 """Frozen states on disk: found again, right, and without what was forgotten."""
 
+import pytest
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
@@ -28,6 +29,7 @@ def count_reads(monkeypatch):
     return read
 
 
+@pytest.mark.slow
 def test_a_request_on_a_run_from_disk_reads_rewritten_prompts_alone(options, finished, tmp_path, monkeypatch):
     folder = tmp_path / "run"
     made = run("APA", "board", config_dict={**options, "keep_states": True, "variants": "none"}, run_dir=folder)
@@ -51,6 +53,7 @@ def test_states_on_disk_change_no_bit(options, finished, tmp_path):
     assert mine == plain
 
 
+@pytest.mark.slow
 def test_no_state_of_the_forgotten_stays_and_those_that_do_are_found(options, tmp_path):
     folder = tmp_path / "run"
     made = run("APA", "board", config_dict={**options, "epochs": 1, "keep_states": True}, run_dir=folder)
@@ -65,6 +68,7 @@ def test_no_state_of_the_forgotten_stays_and_those_that_do_are_found(options, tm
     assert any(STATES in difference for difference in verify(folder).differences)
 
 
+@pytest.mark.slow
 def test_a_state_that_is_not_its_prompts_is_found(options, tmp_path, monkeypatch):
     folder = tmp_path / "run"
     made = run("APA", "board", config_dict={**options, "epochs": 1, "keep_states": True}, run_dir=folder)
@@ -76,6 +80,7 @@ def test_a_state_that_is_not_its_prompts_is_found(options, tmp_path, monkeypatch
     assert any("1 of its states are not those" in difference for difference in verify(folder).differences)
 
 
+@pytest.mark.slow
 def test_switched_off_later_the_next_request_deletes_them(options, tmp_path):
     folder = tmp_path / "run"
     run("APA", "board", config_dict={**options, "epochs": 1, "keep_states": True}, run_dir=folder)

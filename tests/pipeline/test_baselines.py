@@ -26,6 +26,7 @@ def presplit(tmp_path_factory):
     return folder, parts
 
 
+@pytest.mark.quick("BPR", "SASRec")
 @pytest.mark.parametrize("name", GENERAL + CONTEXT + SEQUENTIAL)
 def test_a_baseline_is_scored_on_apas_own_rows(name, presplit):
     folder, parts = presplit

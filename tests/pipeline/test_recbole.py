@@ -58,6 +58,7 @@ def test_validation_data_is_needed(finished):
         finished.trainer.fit(finished.data[0])
 
 
+@pytest.mark.quick(2)
 @pytest.mark.parametrize(
     "model", ["BPR", "LightGCN", "DeepFM", "SASRec", "NeuMF", "Pop", "ItemKNN", "EASE", "MultiVAE"]
 )
@@ -80,6 +81,7 @@ def test_baselines_run_on_this_stack(model, data_folder, tmp_path):
     assert all(v >= 0 for v in figures.values())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("before", ["", "import recbole.model.sequential_recommender.sine; "])
 def test_anomaly_detection_that_recbole_switches_on_is_off_whatever_was_imported_first(before):
     code = before + "import torch; from recbole_apa import APAConfig; APAConfig('SASRec', 'ml-100k', None, {ARGS}); "

@@ -22,6 +22,7 @@ def elsewhere(options, backbone_folder, tmp_path, monkeypatch):
     return {**options, "backbone": "tiny", "epochs": 1, "n_shards": 40, "learner": "sgd"}
 
 
+@pytest.mark.slow
 def test_a_backbone_beside_the_run_is_found_from_another_folder(elsewhere, tmp_path, monkeypatch, caplog):
     caplog.set_level(logging.WARNING)
     read = set()
@@ -43,6 +44,7 @@ def test_a_backbone_beside_the_run_is_found_from_another_folder(elsewhere, tmp_p
     assert set(IDLE) & read <= read_in_vain
 
 
+@pytest.mark.slow
 def test_a_run_that_names_its_backbone_by_a_relative_folder_says_what_to_do(elsewhere, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(APAConfig, "settle_backbone", lambda self: None)  # as runs were made before
     run("APA", "board", config_dict=elsewhere, run_dir=tmp_path / "run")
@@ -62,6 +64,7 @@ def no_network(name, **options):
     raise OSError(f"{name} is not a local folder, and no hub is reached")
 
 
+@pytest.mark.slow
 def test_an_interrupted_run_with_a_relative_backbone_is_finished_as_it_was_begun(elsewhere, tmp_path, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(APAConfig, "settle_backbone", lambda self: None)

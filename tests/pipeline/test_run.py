@@ -69,6 +69,7 @@ def test_loaded_run_gives_the_same_figures(finished):
     assert file_digest(finished.run_dir / "manifest.json") == before
 
 
+@pytest.mark.slow
 def test_same_seed_same_bytes_and_other_seed_others(finished, options, tmp_path):
     same = run("APA", "board", config_dict=options, run_dir=tmp_path / "same")
     assert adapters(same.run_dir) == adapters(finished.run_dir)
@@ -78,6 +79,7 @@ def test_same_seed_same_bytes_and_other_seed_others(finished, options, tmp_path)
     assert set(adapters(other.run_dir).values()).isdisjoint(adapters(finished.run_dir).values())
 
 
+@pytest.mark.quick(1)
 @pytest.mark.parametrize("use_rslora", [False, True])
 def test_peft_loads_an_adapter_and_gives_the_same_scores(use_rslora, finished, backbone_folder, options, tmp_path):
     if use_rslora:
@@ -85,6 +87,7 @@ def test_peft_loads_an_adapter_and_gives_the_same_scores(use_rslora, finished, b
     assert_peft_agrees(finished, backbone_folder)
 
 
+@pytest.mark.slow
 def test_finished_shards_are_not_trained_again(finished, options, tmp_path, monkeypatch):
     folder = tmp_path / "interrupted"
     from recbole_apa.model.shard_trainer import ShardTrainer
@@ -110,6 +113,7 @@ def test_finished_shards_are_not_trained_again(finished, options, tmp_path, monk
     assert adapters(folder) == adapters(finished.run_dir)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stopped_in", ["score_split", "write_report"])
 def test_a_run_interrupted_while_evaluated_is_finished_without_training(
     stopped_in, finished, options, tmp_path, monkeypatch
@@ -170,6 +174,7 @@ def test_merged_factors_need_a_common_start(finished):
     assert torch.equal(own[name][0], bank.extract(0)[name][0])
 
 
+@pytest.mark.quick(2)
 @pytest.mark.parametrize(
     "change",
     [
@@ -202,6 +207,7 @@ def test_timestamps_may_be_missing(options, tmp_path, caplog):
     assert all(s.sample_id.count(":") == 1 for s in result.data[0]._dataset.samples)
 
 
+@pytest.mark.slow
 def test_quotation_marks_in_titles_are_only_text(options, tmp_path):
     """RecBole reads atomic files as quoted CSV: book-crossing could not be loaded."""
     from benchmarks.board import write_board
@@ -234,6 +240,7 @@ def test_samples_are_exported_as_the_model_sees_them(finished, options, tmp_path
             assert len(line["history"]) <= 4
 
 
+@pytest.mark.slow
 def test_test_labels_all_the_same_have_no_auc(options, data_folder, tmp_path):
     """RecBole gives NaN there, which JSON cannot hold."""
     from benchmarks.board import write_board
@@ -258,6 +265,7 @@ def test_histories_reach_back_over_the_splits(finished):
     assert not trained & {s.sample_id for s in test}
 
 
+@pytest.mark.slow
 def test_long_prompts_are_cut_and_counted(options, tmp_path, caplog):
     caplog.set_level("INFO")
     settings = {**options, "epochs": 1, "max_prompt_tokens": 40}

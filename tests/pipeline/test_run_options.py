@@ -6,6 +6,7 @@ from recbole_apa import evaluate_run, run, unlearn, verify
 from recbole_apa.core.errors import SettingsError
 
 
+@pytest.mark.quick(1)
 @pytest.mark.parametrize("partition", ["user", "item", "bekm", "blpa"])
 def test_partitions_of_a_collaborative_model_run_and_keep_users_together(partition, options, tmp_path):
     result = run("APA", "board", config_dict={**options, "partition": partition}, run_dir=tmp_path / "run")
@@ -21,6 +22,7 @@ def test_an_unknown_partition_is_refused(options, tmp_path):
         run("APA", "board", config_dict={**options, "partition": "sematic"}, run_dir=tmp_path / "run")
 
 
+@pytest.mark.slow
 def test_the_chosen_variant_alone_has_the_figures_it_has_among_all(options, finished, tmp_path):
     result = run("APA", "board", config_dict={**options, "variants": "chosen"}, run_dir=tmp_path / "run")
     figures = {k: v for k, v in result.metrics.items() if k.startswith("test.") and ".aggregated." in k}
@@ -29,6 +31,7 @@ def test_the_chosen_variant_alone_has_the_figures_it_has_among_all(options, fini
     assert not [k for k in result.metrics if k.startswith("test.adapters")]
 
 
+@pytest.mark.slow
 def test_strict_forgetting_computes_a_collaborative_partition_again(options, tmp_path):
     run("APA", "board", config_dict={**options, "partition": "user"}, run_dir=tmp_path / "run")
     planned = unlearn(tmp_path / "run", users=["u3"], exactness="strict", dry_run=True).plan
@@ -51,6 +54,7 @@ def test_an_unknown_evaluation_is_refused(option, options, tmp_path):
         run("APA", "board", config_dict={**options, name: value}, run_dir=tmp_path / "r")
 
 
+@pytest.mark.slow
 def test_without_validation_samples_all_adapters_count_the_same(options, tmp_path):
     result = run("APA", "board", config_dict={**options, "valid_samples": 0}, run_dir=tmp_path / "run")
     weights = result.model.weights(result.model.prompts(result.data[2]._dataset.labelled))

@@ -6,6 +6,7 @@ import torch
 from recbole_apa import run
 
 
+@pytest.mark.quick(1)
 @pytest.mark.parametrize("mode", ["uni5", "full"])
 def test_ranking_metrics_run(mode, options, tmp_path):
     ranking = {

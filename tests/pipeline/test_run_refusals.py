@@ -10,6 +10,7 @@ from recbole_apa.core.files.whole import file_digest
 from recbole_apa.runs.store import RunStore
 
 
+@pytest.mark.slow
 def test_what_a_killed_start_leaves_behind_is_no_obstacle(options, tmp_path):
     folder = tmp_path / "killed"
     folder.mkdir()
@@ -48,6 +49,7 @@ def test_other_data_is_noticed(finished, data_folder, tmp_path):
         evaluate_run(finished.run_dir, {"data_path": str(tmp_path / "data")})
 
 
+@pytest.mark.slow
 def test_run_dir_of_another_run_is_refused_and_left_alone(finished, options, tmp_path):
     before = file_digest(finished.run_dir / "manifest.json")
     with pytest.raises(RunError, match="lora_rank: 8 there, 4 asked"):

@@ -175,6 +175,7 @@ def test_ray_leaves_sigterm_as_it_was():
         assert signal.getsignal(signal.SIGTERM) is ours
 
 
+@pytest.mark.slow
 def test_workers_that_are_killed_each_time_end_the_run_with_that_advice(options, tmp_path, monkeypatch):
     def start_and_kill():
         process, line = start_process()

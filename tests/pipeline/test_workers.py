@@ -94,6 +94,7 @@ def kill_one(stop, killed):
         time.sleep(0.02)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stage", ["train", "unlearn"])
 def test_a_killed_process_leaves_no_trace_in_the_bytes(options, finished, tmp_path, stage):
     folder, stop, killed = tmp_path / "run", threading.Event(), []

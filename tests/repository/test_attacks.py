@@ -130,6 +130,7 @@ def test_a_whole_number_that_is_spelled_otherwise_is_no_id(tmp_path):
     assert what == REFUSED and "line 1: found user_id -0.0, expected a text or a whole number" in says
 
 
+@pytest.mark.slow
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_a_run_folder_with_any_bytes_changed_serves_nothing(data, finished, tmp_path):
@@ -151,6 +152,7 @@ def test_a_run_folder_with_any_bytes_changed_serves_nothing(data, finished, tmp_
     assert RunStore(folder).check()["status"] == "complete"
 
 
+@pytest.mark.slow
 def test_a_training_killed_before_its_records_serves_nothing_and_takes_no_request(options, tmp_path, monkeypatch):
     """Until its last seal a run does not say where its exports lie: a request left them as they were, and the audit
     held."""
@@ -168,6 +170,7 @@ def test_a_training_killed_before_its_records_serves_nothing_and_takes_no_reques
     assert audit(folder).holds and '"u3"' not in (exported / "train.jsonl").read_text()
 
 
+@pytest.mark.slow
 def test_a_training_killed_while_it_begins_is_begun_again_by_the_same_command(options, tmp_path, monkeypatch):
     """Killed between manifest and ``.gitattributes`` a run never got the latter, and kept half of it."""
     folder, write = tmp_path / "run", os.replace

@@ -65,6 +65,7 @@ def test_kept_rows_of_forgetting_are_whole(name):
     assert {row["figures"]["js_divergence"] for row in found if row["method"] in ("APA(D)", "Retraining")} == {0.0}
 
 
+@pytest.mark.slow
 def test_development_data_holds_no_row_that_is_tested_on(tmp_path):
     config = {"protocol": "tallrec", "train_samples": None, "valid_samples": None, "test_samples": None}
     real = make_dataset(APAConfig("APA", "ml-100k", config_dict=config)).build()

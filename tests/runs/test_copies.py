@@ -33,6 +33,7 @@ def left(runs, host, number, kernel=None):
     return copy
 
 
+@pytest.mark.slow
 def test_a_copy_of_a_container_that_is_gone_is_removed(tmp_path, gone):
     """Its host name is no longer anybody's; under the same kernel the lock tells that its process is gone."""
     copy = left(tmp_path, "4f2a99", gone, copies._kernel())
@@ -62,6 +63,7 @@ def test_a_copy_of_another_machine_stays_and_is_named(tmp_path, gone):
     assert others_of(here) == sorted([str(other), str(older)])
 
 
+@pytest.mark.slow
 def test_certificate_and_audit_name_a_copy_of_another_machine(finished, tmp_path, monkeypatch, gone):
     monkeypatch.setenv("RECBOLE_APA_CACHE", str(tmp_path / "cache"))
     url = f"memory://{tmp_path.name}/run"

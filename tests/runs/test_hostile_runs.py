@@ -40,6 +40,7 @@ def edited(finished, tmp_path, edit):
     return folder
 
 
+@pytest.mark.quick(1)
 @pytest.mark.parametrize(
     "name", ["board-APADataset.pth", "board-for-APA-dataloader.pth", "board-SequentialDataset.pth"]
 )
@@ -64,6 +65,7 @@ def test_a_manifest_cannot_name_a_pickle(option, finished, tmp_path):
     assert not audit(folder).holds and not sprung.exists()
 
 
+@pytest.mark.slow
 def test_places_to_write_to_are_not_taken_from_a_manifest(finished, tmp_path):
     """A user may have trained with them; whoever opens the run says where files go."""
     sprung, victim = tmp_path / "sprung", tmp_path / "victim"
@@ -87,6 +89,7 @@ def test_places_to_write_to_are_not_taken_from_a_manifest(finished, tmp_path):
     assert not set(given) & set(manifest["options"]) and tree(victim) == before and not sprung.exists()
 
 
+@pytest.mark.quick(5)
 @pytest.mark.parametrize(
     ("option", "value"),
     [
@@ -178,6 +181,7 @@ def lead_away(path, target):
     path.symlink_to(target)
 
 
+@pytest.mark.quick(3)
 @pytest.mark.parametrize(
     "command", [lambda f: unlearn(f, users=["u3"]), unlearn, convert], ids=["ask", "resume", "key"]
 )
@@ -210,6 +214,7 @@ def test_nothing_waiting_is_begun_through_a_link(finished, tmp_path):
     assert tree(victim) == {}
 
 
+@pytest.mark.quick(1)
 @pytest.mark.parametrize("command", [verify, lambda f: unlearn(f, users=["u3"], dry_run=True)], ids=["verify", "plan"])
 def test_a_lock_that_leads_elsewhere_makes_no_file_there(command, finished, tmp_path):
     folder = copy_run(finished, tmp_path / "run")
@@ -218,6 +223,7 @@ def test_a_lock_that_leads_elsewhere_makes_no_file_there(command, finished, tmp_
     assert not (tmp_path / "made").exists()
 
 
+@pytest.mark.quick(1)
 @pytest.mark.parametrize("name", [".lock", "shards"])
 def test_a_training_goes_on_through_no_link(name, options, tmp_path):
     folder, elsewhere = tmp_path / "run", tmp_path / "elsewhere"

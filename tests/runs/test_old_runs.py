@@ -44,6 +44,7 @@ def as_told(samples):
     }
 
 
+@pytest.mark.quick(2)
 @pytest.mark.parametrize("name", ["plain", "forgotten", "duplicates"])
 def test_an_old_run_opens_with_the_same_figures_and_the_audit_holds(name, old_run):
     folder, told = old_run(name), expected(name)
@@ -55,6 +56,7 @@ def test_an_old_run_opens_with_the_same_figures_and_the_audit_holds(name, old_ru
     assert audit(folder, PLACES).findings == []
 
 
+@pytest.mark.quick(1)
 @pytest.mark.parametrize("exactness", ALL_LEVELS)
 @pytest.mark.parametrize("name", ["plain", "forgotten"])
 def test_an_old_run_forgets_and_becomes_one_of_today(name, exactness, old_run):
@@ -74,6 +76,7 @@ def test_an_old_run_forgets_and_becomes_one_of_today(name, exactness, old_run):
     assert samples and not any(s.user_id == "u7" for s in samples)
 
 
+@pytest.mark.slow
 def test_an_old_run_of_duplicates_forgets_all_rows_of_a_pair(old_run):
     """TRUST.md 2: hiding the row that survived the filter let the next duplicate in."""
     folder = old_run("duplicates")
@@ -109,6 +112,7 @@ def test_other_data_is_still_just_other_data(old_run, tmp_path):
         evaluate_run(folder, {**PLACES, "data_path": str(other.parent)})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("served", [False, True], ids=["waiting", "served"])
 @pytest.mark.parametrize("asked", [{"users": ["u3"]}, {"interactions": [("u3", "i16")]}], ids=["user", "pair"])
 def test_requests_of_an_old_run_that_knew_rows_alone_hide_what_they_named(asked, served, old_run):

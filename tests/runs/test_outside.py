@@ -41,6 +41,7 @@ def exported(options, tmp_path, monkeypatch):
     return tmp_path / "run"
 
 
+@pytest.mark.slow
 def test_logs_of_interrupted_trainings_are_removed_and_verification_writes_none(options, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     asked = {**options, "epochs": 1}
@@ -62,6 +63,7 @@ def test_logs_of_interrupted_trainings_are_removed_and_verification_writes_none(
     assert verify("run").holds and boards() == before
 
 
+@pytest.mark.slow
 def test_logs_of_an_attempt_that_is_given_up_are_removed(finished, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     folder = copy_run(finished, tmp_path / "run")
@@ -75,6 +77,7 @@ def test_logs_of_an_attempt_that_is_given_up_are_removed(finished, tmp_path, mon
     assert len(attempt) == len(boards()) == 1 and attempt.isdisjoint(boards())
 
 
+@pytest.mark.slow
 def test_forgetting_on_a_copy_leaves_what_the_original_left(exported, tmp_path):
     copy = Path(shutil.copytree(exported, tmp_path / "copy"))
     seen, logs = tree(tmp_path / "seen"), tree(Path("log_tensorboard"))
@@ -87,6 +90,7 @@ def test_forgetting_on_a_copy_leaves_what_the_original_left(exported, tmp_path):
     assert "u3" not in (tmp_path / "seen" / "train.jsonl").read_text() and audit(exported).holds
 
 
+@pytest.mark.slow
 def test_a_moved_run_leaves_what_nobody_can_tell_whose_it_is_and_says_so(exported, tmp_path):
     moved = exported.rename(tmp_path / "moved")
     seen = tree(tmp_path / "seen")
@@ -114,6 +118,7 @@ def refused(folder, match, **asked):
     assert tree(folder) == before and not waiting(folder)
 
 
+@pytest.mark.slow
 def test_an_export_that_may_not_be_looked_at_stops_a_request_before_it_is_taken(exported, tmp_path, monkeypatch):
     real, hidden = Path.exists, str(tmp_path / "seen")
 
@@ -136,6 +141,7 @@ def test_an_export_that_may_not_be_looked_at_stops_a_request_before_it_is_taken(
     assert "u3" not in (tmp_path / "seen" / "train.jsonl").read_text() and audit(exported).holds
 
 
+@pytest.mark.quick(1)
 @pytest.mark.parametrize("place", ["export", "logs", "board", "shards"])
 def test_a_place_without_rights_stops_a_request_before_it_is_taken(place, exported, tmp_path, monkeypatch):
     manifest = read_json(exported / "manifest.json")
@@ -167,6 +173,7 @@ def test_a_link_inside_the_run_stops_a_request_before_it_is_taken(name, finished
     refused(folder, f"{name} is a link")
 
 
+@pytest.mark.slow
 def test_parts_of_a_run_on_another_device_are_moved_by_copying(finished, tmp_path, monkeypatch):
     folder, other = copy_run(finished, tmp_path / "run"), copy_run(finished, tmp_path / "other")
     unlearn(other, users=["u3"])
@@ -190,6 +197,7 @@ def across(real):
 # ------------------------------------------------------------------ full disks
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", [errno.ENOSPC, errno.EDQUOT])
 def test_a_training_stopped_by_a_full_disk_at_its_report_is_finished_by_the_same_call(
     kind, options, tmp_path, monkeypatch
@@ -213,6 +221,7 @@ def full(kind):
     return write
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "place", ["recbole_apa.evaluation.report.run_page.write_text", "recbole_apa.unlearning.certificate.write_text"]
 )
@@ -227,6 +236,7 @@ def test_a_request_stopped_by_a_full_disk_says_that_it_was_taken(place, finished
     assert audit(folder).holds and verify(folder).holds
 
 
+@pytest.mark.slow
 def test_a_full_disk_at_the_ledgers_last_line_says_that_the_request_was_taken(finished, tmp_path, monkeypatch):
     folder = copy_run(finished, tmp_path / "run")
     append = Ledger.append
@@ -244,6 +254,7 @@ def test_a_full_disk_at_the_ledgers_last_line_says_that_the_request_was_taken(fi
     assert unlearn(folder).finished and audit(folder).holds
 
 
+@pytest.mark.slow
 def test_tensorboard_logs_that_cannot_be_written_stop_nothing(finished, tmp_path, monkeypatch, caplog):
     folder = copy_run(finished, tmp_path / "run")
 

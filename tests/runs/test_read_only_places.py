@@ -1,6 +1,7 @@
 """Runs and working folders that cannot be written: what only reads goes on, and leaves nothing there."""
 
 import logging
+import shutil
 from pathlib import Path
 
 import pytest
@@ -27,9 +28,9 @@ def nowhere(tmp_path, monkeypatch):
         assert not list(folder.iterdir())
 
 
-def test_proofs_and_plans_need_no_right_to_write_a_run(finished, tmp_path, caplog):
-    folder = copy_run(finished, tmp_path / "run")
-    unlearn(folder, users=["u3"])
+@pytest.mark.slow
+def test_proofs_and_plans_need_no_right_to_write_a_run(served, tmp_path, caplog):
+    folder = Path(shutil.copytree(served, tmp_path / "run"))
     (folder / ".lock").unlink()  # not in every copy
     before, names = tree(folder), sorted(folder.rglob("*"))
     with read_only(folder):
@@ -43,6 +44,7 @@ def test_proofs_and_plans_need_no_right_to_write_a_run(finished, tmp_path, caplo
     assert tree(folder) == before and "is read without a lock" in caplog.text
 
 
+@pytest.mark.slow
 def test_a_dry_run_leaves_what_a_kill_interrupted(finished, tmp_path, monkeypatch):
     """It finished the switch to a new state, although it was to change nothing."""
     folder = copy_run(finished, tmp_path / "run")
@@ -61,6 +63,7 @@ def test_a_dry_run_leaves_what_a_kill_interrupted(finished, tmp_path, monkeypatc
     assert audit(folder).holds
 
 
+@pytest.mark.slow
 def test_a_working_folder_that_cannot_be_written_stops_nothing(options, finished, nowhere, tmp_path, caplog):
     made = run("APA", "board", config_dict={**options, **CHOSEN, "epochs": 1}, run_dir=tmp_path / "run")
     assert made.metrics
@@ -77,6 +80,7 @@ def test_a_plan_is_made_from_a_working_folder_that_cannot_be_written(finished, n
     assert (tmp_path / "plan" / "plan.json").is_file() and "plan and figure" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_logs_go_where_log_dir_says(options, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     given = {**options, **CHOSEN, "epochs": 1, "log_dir": str(tmp_path / "logs")}
@@ -93,6 +97,7 @@ def test_logs_go_where_log_dir_says(options, tmp_path, monkeypatch):
     assert "log_dir" not in read_json(tmp_path / "run" / "manifest.json")["options"]
 
 
+@pytest.mark.slow
 def test_a_model_of_recboles_needs_a_place_for_checkpoints(options, nowhere, tmp_path):
     given = {"data_path": options["data_path"], "epochs": 1, "show_progress": False}
     given |= {"load_col": {"inter": ["user_id", "item_id", "rating", "timestamp"]}}

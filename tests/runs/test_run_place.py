@@ -19,6 +19,7 @@ def same_second(monkeypatch):
 NAMES = ["APA-board-Nov-28-2026_04-51-02" + end for end in ("", "-2", "-3", "-4", "-5", "-6", "-7", "-8")]
 
 
+@pytest.mark.slow
 def test_two_runs_of_the_same_second_both_end_well(options, tmp_path):
     asked = {**options, "checkpoint_dir": str(tmp_path / "saved"), "variants": "chosen", "epochs": 1}
     first, second = run("APA", "board", config_dict=asked), run("APA", "board", config_dict=asked)

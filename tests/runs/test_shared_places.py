@@ -42,6 +42,7 @@ def modes(folder: Path) -> dict[str, set[int]]:
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mask", [0o002, 0o077])
 def test_every_file_of_a_run_has_the_rights_that_the_umask_gives(mask, options, tmp_path):
     """safetensors made its files for the owner alone, and the ledger was never writable for a group."""
@@ -98,10 +99,10 @@ def test_no_right_to_read_is_not_called_missing(finished, tmp_path):
         assert any("no right to read it" in finding for finding in audit(folder).findings)
 
 
-def test_a_copy_by_hard_links_keeps_its_own_ledger(finished, tmp_path):
+@pytest.mark.slow
+def test_a_copy_by_hard_links_keeps_its_own_ledger(served, tmp_path):
     """The ledger was appended in place: the copy's changed too."""
-    folder = copied(finished, tmp_path / "run")
-    unlearn(folder, users=["u3"])
+    folder = Path(shutil.copytree(served, tmp_path / "run"))
     shutil.copytree(folder, tmp_path / "copy", copy_function=os.link)
     before = tree(tmp_path / "copy")
     unlearn(folder, users=["u4"])
@@ -141,6 +142,7 @@ def test_folders_that_cannot_be_synced_are_passed_over(number, tmp_path, monkeyp
         write_text(tmp_path / "file", "y")
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(shutil.which("git") is None, reason="needs git")
 def test_a_run_kept_in_git_with_autocrlf_stays_as_it_is(finished, tmp_path):
     folder = copied(finished, tmp_path / "repository" / "run")
@@ -161,9 +163,8 @@ def test_a_run_kept_in_git_with_autocrlf_stays_as_it_is(finished, tmp_path):
     assert audit(tmp_path / "clone" / "run").holds
 
 
-def test_changed_line_endings_are_called_so(finished, tmp_path):
-    folder = copied(finished, tmp_path / "run")
-    unlearn(folder, users=["u3"])
+def test_changed_line_endings_are_called_so(served, tmp_path):
+    folder = Path(shutil.copytree(served, tmp_path / "run"))
 
     def rewrite(name):
         path = folder / name

@@ -51,6 +51,7 @@ def test_a_run_at_a_url_is_the_run_in_a_folder(finished, options, url, work_fold
     assert same and all(again.metrics[k] == finished.metrics[k] == made.metrics[k] for k in same)
 
 
+@pytest.mark.slow
 def test_unlearning_at_a_url_leaves_what_it_leaves_in_a_folder(finished, stored, work_folder, monkeypatch, tmp_path):
     monkeypatch.chdir(work_folder)
     pair = shown_interaction(finished)
@@ -80,6 +81,7 @@ def test_no_object_names_what_was_forgotten(finished, stored, work_folder, monke
     assert len({key_of(word) for word in words}) == len(store.manifest()["forgotten"])
 
 
+@pytest.mark.slow
 def test_the_open_run_can_be_asked_to_forget(options, url, work_folder, monkeypatch):
     monkeypatch.chdir(work_folder)
     made = run("APA", "board", config_dict=options, run_dir=url)
@@ -87,6 +89,7 @@ def test_the_open_run_can_be_asked_to_forget(options, url, work_folder, monkeypa
     assert audit(url).holds and verify(url).holds
 
 
+@pytest.mark.slow
 def test_the_command_line_takes_urls(stored, work_folder, monkeypatch, tmp_path, capsys):
     monkeypatch.chdir(work_folder)
     assert main([f"--run={stored}", "--forget_users=u3"]) == 0
@@ -188,7 +191,8 @@ def test_a_writer_that_passes_between_the_look_at_the_index_and_its_write_is_not
     assert theirs.index() == pushed[0]
 
 
-@pytest.mark.parametrize(("seed", "n"), [(1, 2), pytest.param(0, 5, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize(("seed", "n"), [(1, 2), (0, 5)])
 def test_killed_between_any_two_writes_a_request_on_s3_ends_as_if_undisturbed(
     seed, n, finished, s3, server, work_folder, tmp_path, monkeypatch
 ):
@@ -227,6 +231,7 @@ def finish(place, asked):
             pass
 
 
+@pytest.mark.slow
 def test_a_store_without_rights_says_so(s3, tmp_path):
     write(tmp_path / "run", **{"manifest.json": json.dumps({})})
     with pytest.raises(RunError, match=r"s3://nobucket/run: .*check the address"):

@@ -91,6 +91,7 @@ def test_an_interruption_keeps_the_trials_that_are_done(options, tmp_path, monke
         tune("APA", "board", (), options, {"lora_rank": [2]}, "exhaustive", folder=tmp_path / "t")
 
 
+@pytest.mark.quick(5)
 @pytest.mark.parametrize(
     ("model", "ranges", "says"),
     [
@@ -147,6 +148,7 @@ def searched(options, tmp_path_factory):
     return given, tune("APA", "board", (), given, {"learning_rate": [1e-5, 0.02]}, "exhaustive", folder=folder)
 
 
+@pytest.mark.slow
 def test_the_best_options_give_the_trials_figures_in_a_run_of_their_own(searched, tmp_path):
     given, done = searched
     assert [t.status for t in done.trials] == ["done", "done"] and done.trials[0].figures != done.trials[1].figures
@@ -156,6 +158,7 @@ def test_the_best_options_give_the_trials_figures_in_a_run_of_their_own(searched
     assert {k: made.metrics[f"recbole.valid.{k}"] for k in done.best.figures} == done.best.figures
 
 
+@pytest.mark.slow
 def test_test_rows_play_no_part(searched, data_folder, tmp_path):
     """Every rating of the test rows turned round: the same figures, to the last digit."""
     given, done = searched
@@ -179,6 +182,7 @@ def test_test_rows_play_no_part(searched, data_folder, tmp_path):
     assert before[:2] == after[:2] and after[2] == [1 - label for label in before[2]]
 
 
+@pytest.mark.slow
 def test_test_samples_are_never_scored(options, tmp_path, monkeypatch):
     """Nor is their loader walked through, by APA's trainer or by RecBole's."""
     from recbole_apa.tuning import judge
@@ -202,6 +206,7 @@ BPR = {
 }
 
 
+@pytest.mark.slow
 def test_a_recbole_model_is_tuned(options, tmp_path):
     given = {**BPR, "data_path": options["data_path"], "checkpoint_dir": str(tmp_path / "kept")}
     (tmp_path / "bpr.hyper").write_text("learning_rate choice [0.5, 0.0000001]\nembedding_size choice [4, 8]\n")
@@ -214,6 +219,7 @@ def test_a_recbole_model_is_tuned(options, tmp_path):
     assert not list((tmp_path / "t").glob("*.pth"))
 
 
+@pytest.mark.slow
 def test_options_that_judge_by_other_samples_fail_their_trial(options, tmp_path):
     """What no list of names foresees: a split by time, and another column for it."""
     by_time = {"split": {"RS": [0.8, 0.1, 0.1]}, "order": "TO", "group_by": "user", "mode": "full"}

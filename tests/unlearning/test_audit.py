@@ -49,6 +49,7 @@ def with_nan(tensor):
 ADAPTER = "shards/000/adapter_model.safetensors"
 
 
+@pytest.mark.quick(5)
 @pytest.mark.parametrize(
     ("name", "key", "how", "says"),
     [
@@ -78,6 +79,7 @@ def test_tensors_that_cannot_be_are_named_though_their_digests_fit(name, key, ho
     assert any(says in f and Path(name).name.split(".")[0] in f for f in findings), findings
 
 
+@pytest.mark.quick(5)
 @pytest.mark.parametrize("name", [ADAPTER, "memory.safetensors", "partition.safetensors", "embeddings.safetensors"])
 @pytest.mark.parametrize("change", [lambda d: d[:9], lambda d: d + b"x", lambda d: b"\xff" * 8 + d[8:], lambda d: b""])
 def test_a_damaged_file_of_tensors_is_named_though_its_digest_fits(name, change, finished, tmp_path):
@@ -106,6 +108,7 @@ ODD = [
 ]
 
 
+@pytest.mark.quick(2)
 @pytest.mark.parametrize("text", ODD, ids=range(len(ODD)))
 def test_odd_json_is_named_everywhere(text, folder, capsys):
     for name in ("lineage.json", "partition.json", "shards/000/training.json", "certificates/0001.json"):
@@ -170,6 +173,7 @@ def as_link(path):
     path.symlink_to(path.parent.parent.parent / "copy")
 
 
+@pytest.mark.quick(4)
 @pytest.mark.parametrize(
     ("name", "do", "says"),
     [
@@ -208,6 +212,7 @@ def test_a_file_of_the_state_that_is_gone_is_named_though_something_was_forgotte
     assert any(name in f and "missing" in f for f in audit(folder).findings)
 
 
+@pytest.mark.slow
 def test_a_sample_of_all_tamperings_is_found(tmp_path, monkeypatch):
     """``python -m benchmarks.attacks.tampering`` does all of them."""
     monkeypatch.chdir(tmp_path)

@@ -28,6 +28,7 @@ def exported(finished, served, tmp_path):
     return run, tmp_path / "export" / "train.jsonl"
 
 
+@pytest.mark.quick(2)
 @pytest.mark.parametrize(
     ("change", "says"),
     [
@@ -50,6 +51,7 @@ def test_each_row_of_an_export_is_what_the_run_gives(change, says, exported):
     assert any("train.jsonl, line 2" in f and says in f for f in audit(run).findings)
 
 
+@pytest.mark.quick(1)
 @pytest.mark.parametrize("line", ["not JSON", "[" * 100_000, "9" * 5000, ""])
 def test_a_line_of_an_export_that_is_no_json_is_named(line, exported):
     run, path = exported

@@ -29,6 +29,7 @@ def test_a_manifest_that_was_changed_is_found_before_any_request(name, finished,
         assert any("identity_digest" in f for f in audit(run).findings)
 
 
+@pytest.mark.quick(3)
 @pytest.mark.parametrize(
     ("edit", "says"),
     [

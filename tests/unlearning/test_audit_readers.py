@@ -33,6 +33,7 @@ class Writer:
         monkeypatch.setattr(target, name, overtaken)
 
 
+@pytest.mark.quick("check")
 @pytest.mark.parametrize("name", ["load_partition", "load_memory", "lineage", "check"])
 def test_a_reader_that_is_overtaken_reads_the_new_state(name, folder, monkeypatch):
     """TRUST.md 7: the figures were of neither state."""
@@ -46,6 +47,7 @@ def test_a_reader_that_is_overtaken_reads_the_new_state(name, folder, monkeypatc
     assert {k: seen.metrics[k] for k in lasting} == lasting
 
 
+@pytest.mark.quick("load_partition")
 @pytest.mark.parametrize("name", ["load_partition", "lineage", "memory_tensors", "load_shard"])
 def test_an_audit_that_is_overtaken_starts_again(name, folder, monkeypatch):
     Writer(folder, monkeypatch, (PinnedStore, name))
@@ -53,6 +55,7 @@ def test_an_audit_that_is_overtaken_starts_again(name, folder, monkeypatch):
     assert len(list((folder / "certificates").glob("*.json"))) == 2
 
 
+@pytest.mark.slow
 def test_an_audit_beside_a_writer_never_ends_in_another_error(folder, monkeypatch):
     """The audit looks at every step of the switch; what it says is a finding or a plain error."""
     said = []

@@ -60,6 +60,7 @@ def test_a_lone_request_waits_for_its_own_training_alone():
     assert together.min() >= 10.0 and together.max() <= rare.interval + 20.0
 
 
+@pytest.mark.slow
 def test_more_shards_cost_less_time_and_more_room():
     lines = plan(STREAM, COSTS, [256, 1024, 4096])
     assert [line.n_shards for line in lines] == [25, 98, 391]
@@ -68,6 +69,7 @@ def test_more_shards_cost_less_time_and_more_room():
     assert all(line.hours_batched <= line.hours_at_once for line in lines)
 
 
+@pytest.mark.slow
 def test_batching_serves_sooner_once_single_requests_pile_up():
     (line,) = plan(STREAM, COSTS, [1024])
     assert math.isfinite(line.break_even)
@@ -86,6 +88,7 @@ def test_no_request_waits_longer_than_training_all_shards_twice_and_an_interval(
     assert waits.max() <= 2 * 8 * 600.0 + flood.interval
 
 
+@pytest.mark.slow
 def test_the_command_answers_from_a_run(finished, tmp_path, capsys):
     asked = ["--plan", "--requests_per_day=500", "--n_samples=10_000", "--shard_size=[250, 1000]"]
     folder = ["--run=" + str(finished.run_dir), f"--plan_dir={tmp_path / 'plan'}"]

@@ -55,6 +55,7 @@ def leave_one_row(finished, split, label=None):
     return sorted(set(rows) - {kept})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("split", ["valid", "test"])
 def test_a_request_that_leaves_one_row_is_done(split, finished, tmp_path, capsys):
     """ENVIRONMENTS.md 7: evaluating a single row ended in an IndexError, and the request waited for ever."""
@@ -70,6 +71,7 @@ def test_a_request_that_leaves_one_row_is_done(split, finished, tmp_path, capsys
     assert main([f"--run={folder}"]) == 0
 
 
+@pytest.mark.quick(1)
 @pytest.mark.parametrize(
     ("place", "error"),
     [
@@ -87,6 +89,7 @@ def test_no_figure_stands_in_the_way_of_a_request(place, error, finished, tmp_pa
     assert "it cannot be made of these rows" in caplog.text and audit(folder).holds
 
 
+@pytest.mark.slow
 def test_a_figure_that_is_not_finite_is_left_out(finished, tmp_path, monkeypatch):
     folder = copy_run(finished, tmp_path / "run")
     monkeypatch.setattr("recbole_apa.pipeline.evaluate.split_figures", lambda name, *a: {f"{name}.x": float("nan")})
@@ -94,6 +97,7 @@ def test_a_figure_that_is_not_finite_is_left_out(finished, tmp_path, monkeypatch
     assert "test.x" not in read_json(folder / "metrics.json") and audit(folder).holds
 
 
+@pytest.mark.quick(1)
 @pytest.mark.parametrize(
     "error", [RunError("no space left"), RuntimeError("out of memory"), OSError(errno.EIO, "disk")]
 )

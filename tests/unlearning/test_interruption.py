@@ -70,6 +70,7 @@ def kill_everywhere(places, finished, undisturbed, server, tmp_path, work_folder
         check(run, asked, expected)
 
 
+@pytest.mark.slow
 def test_killed_at_some_boundaries(finished, undisturbed, server, tmp_path, work_folder):
     places = [{"kill_at": n} for n in some(undisturbed[2], 6)]
     kill_everywhere(places, finished, undisturbed, server, tmp_path, work_folder)
@@ -106,6 +107,7 @@ def test_killed_while_it_resumes(finished, undisturbed, server, tmp_path, work_f
         check(run, asked, expected)
 
 
+@pytest.mark.slow
 def test_training_does_not_start_again_where_it_was_finished(finished, undisturbed, tmp_path, monkeypatch):
     """Stopped after the first adapter was saved: the next start trains the others only."""
     asked, expected, _, _ = undisturbed

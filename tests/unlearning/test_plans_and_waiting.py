@@ -37,6 +37,7 @@ def test_dry_run_under_strict_names_the_shards_that_change(finished, tmp_path):
     assert changed == set(plan.shards)
 
 
+@pytest.mark.slow
 def test_while_a_request_waits_evaluation_refuses(finished, tmp_path, monkeypatch, caplog):
     folder = copy_run(finished, tmp_path / "run")
     before = evaluate_run(folder).metrics
@@ -57,6 +58,7 @@ def test_while_a_request_waits_evaluation_refuses(finished, tmp_path, monkeypatc
     assert audit(folder).holds and evaluate_run(folder).metrics["test.n_samples"] > 0
 
 
+@pytest.mark.quick(1)
 @pytest.mark.parametrize("asked", [{"users": ["u3"]}, {}], ids=["the same user", "nothing else"])
 def test_a_stricter_request_for_what_waits_is_not_taken_for_done(asked, finished, tmp_path, monkeypatch):
     """It was dropped with status 0, and could never be asked for again."""

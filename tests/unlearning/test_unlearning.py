@@ -23,6 +23,7 @@ def shards_of(finished, **ids):
     return out
 
 
+@pytest.mark.quick("user-inherited", "several-strict")
 @pytest.mark.parametrize("exactness", ["inherited", "strict"])
 @pytest.mark.parametrize("what", ["user", "item", "interaction", "several"])
 def test_unlearned_equals_trained_from_scratch(what, exactness, finished, tmp_path):
@@ -58,6 +59,7 @@ def test_only_affected_shards_change(finished, tmp_path):
     assert all(a.change == "rewritten" for a in outcome.plan.affected)
 
 
+@pytest.mark.slow
 def test_a_second_request_after_the_first_ends_where_both_at_once_end(finished, tmp_path):
     one_by_one, at_once = (copy_run(finished, tmp_path / name) for name in ("a", "b"))
     unlearn(one_by_one, users=["u5"])
@@ -70,6 +72,7 @@ def test_a_second_request_after_the_first_ends_where_both_at_once_end(finished, 
         unlearn(one_by_one, users=["u5"])
 
 
+@pytest.mark.slow
 def test_the_run_is_the_same_whether_or_not_the_rows_are_still_in_the_file(finished, options, data_folder, tmp_path):
     """The run hides forgotten rows by digest; a file that was cleaned has to give the very same state."""
     folder = copy_run(finished, tmp_path / "run")
@@ -92,6 +95,7 @@ def test_the_run_is_the_same_whether_or_not_the_rows_are_still_in_the_file(finis
     }
 
 
+@pytest.mark.slow
 def test_filters_count_as_if_the_rows_had_never_been_there(options, data_folder, tmp_path):
     """Two ratings fewer, and a user falls below user_inter_num_interval: then none of that user's rows may stay."""
     settings = {**options, "epochs": 1, "user_inter_num_interval": "[15,inf)"}
@@ -107,6 +111,7 @@ def test_filters_count_as_if_the_rows_had_never_been_there(options, data_folder,
     assert verified.holds, verified.differences
 
 
+@pytest.mark.slow
 def test_loaded_again_it_gives_the_figures_it_was_left_with(finished, tmp_path):
     folder = copy_run(finished, tmp_path / "run")
     unlearn(folder, users=["u3"])
@@ -118,6 +123,7 @@ def test_loaded_again_it_gives_the_figures_it_was_left_with(finished, tmp_path):
     assert all(s.user_id != "u3" for s in evaluate_run(folder).data[0]._dataset.samples)
 
 
+@pytest.mark.slow
 def test_a_shard_left_empty_is_switched_off(options, tmp_path):
     settings = {**options, "epochs": 1, "train_samples": 6, "n_shards": 3}
     made = run("APA", "board", config_dict=settings, run_dir=tmp_path / "run")
@@ -132,6 +138,7 @@ def test_a_shard_left_empty_is_switched_off(options, tmp_path):
     assert verified.holds and audit(tmp_path / "run").holds, verified.differences
 
 
+@pytest.mark.slow
 def test_forgetting_all_validation_samples_leaves_equal_weights(finished, tmp_path):
     folder = copy_run(finished, tmp_path / "run")
     valid = finished.data[1]._dataset.samples
@@ -161,6 +168,7 @@ def test_a_request_that_leaves_no_data_is_refused(finished, tmp_path):
     assert tree(folder) == before
 
 
+@pytest.mark.slow
 def test_exports_and_tensorboard_outside_the_run_follow(options, tmp_path):
     made = run(
         "APA",
@@ -179,6 +187,7 @@ def test_exports_and_tensorboard_outside_the_run_follow(options, tmp_path):
     assert audit(tmp_path / "run").holds
 
 
+@pytest.mark.slow
 def test_shards_trained_at_once_have_the_bytes_of_one_after_another(finished, options, tmp_path):
     """A first training and a request, both with two processes."""
     at_once = run("APA", "board", config_dict={**options, "workers": 2}, run_dir=tmp_path / "at_once")
@@ -190,6 +199,7 @@ def test_shards_trained_at_once_have_the_bytes_of_one_after_another(finished, op
     assert state(tmp_path / "at_once") == state(one_by_one)
 
 
+@pytest.mark.slow
 def test_centres_of_item_texts_do_not_move_when_ratings_are_forgotten(options, tmp_path):
     settings = {**options, "epochs": 1, "partition_fit": "items"}
     run("APA", "board", config_dict=settings, run_dir=tmp_path / "run")
@@ -200,6 +210,7 @@ def test_centres_of_item_texts_do_not_move_when_ratings_are_forgotten(options, t
     assert verify(tmp_path / "run").holds
 
 
+@pytest.mark.slow
 def test_a_run_that_is_open_forgets_like_one_on_disk(options, finished, tmp_path):
     """A stream of requests in one process keeps frozen states; the bytes are those of loading anew each time."""
     made = run("APA", "board", config_dict=options, run_dir=tmp_path / "open")
@@ -210,6 +221,7 @@ def test_a_run_that_is_open_forgets_like_one_on_disk(options, finished, tmp_path
     assert state(tmp_path / "open") == state(on_disk)
 
 
+@pytest.mark.slow
 def test_no_token_or_frozen_state_of_the_forgotten_stays_in_memory(options, tmp_path):
     made = run("APA", "board", config_dict={**options, "epochs": 1}, run_dir=tmp_path / "run")
     engine = made.model.engine
@@ -225,6 +237,7 @@ def test_no_token_or_frozen_state_of_the_forgotten_stays_in_memory(options, tmp_
     assert not own & {p.ids for p in engine._encoded.values()}
 
 
+@pytest.mark.slow
 def test_rows_without_timestamps_and_repeated_ones_are_forgotten_together(options, tmp_path):
     from benchmarks.board import write_board
 
@@ -246,6 +259,7 @@ def test_rows_without_timestamps_and_repeated_ones_are_forgotten_together(option
     assert verified.holds and audit(tmp_path / "run").holds, verified.differences
 
 
+@pytest.mark.slow
 def test_a_run_judged_by_ranking_forgets_too(options, tmp_path):
     ranking = {
         "eval_args": {"split": {"RS": [0.8, 0.1, 0.1]}, "order": "TO", "group_by": "user", "mode": "uni5"},
@@ -260,6 +274,7 @@ def test_a_run_judged_by_ranking_forgets_too(options, tmp_path):
     assert verify(tmp_path / "run").holds and audit(tmp_path / "run").holds
 
 
+@pytest.mark.slow
 def test_a_run_made_by_the_trainer_alone_forgets_too(options, tmp_path):
     """The ten lines of the README: no figures were written, no times are known."""
     from recbole.data import create_dataset, data_preparation

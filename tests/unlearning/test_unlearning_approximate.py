@@ -19,6 +19,7 @@ def moved(folder):
     return {f.split()[0] for f in audit(folder).findings if "was moved by" in f}
 
 
+@pytest.mark.quick(1)
 @pytest.mark.parametrize("method", ["NPO", "E2URec", "LLMEraser"])
 def test_affected_adapters_are_moved_and_every_paper_says_so(method, finished, tmp_path):
     folder = copy_run(finished, tmp_path / "run")
@@ -37,6 +38,7 @@ def test_affected_adapters_are_moved_and_every_paper_says_so(method, finished, t
     }
 
 
+@pytest.mark.slow
 def test_nothing_but_the_adapters_remembers(finished, tmp_path):
     folder = copy_run(finished, tmp_path / "run")
     exact = copy_run(finished, tmp_path / "exact")
@@ -48,6 +50,7 @@ def test_nothing_but_the_adapters_remembers(finished, tmp_path):
     assert all(s.user_id != "u3" for s in evaluate_run(folder).data[0]._dataset.samples)
 
 
+@pytest.mark.slow
 def test_an_exact_request_afterwards_trains_what_was_moved(finished, tmp_path):
     folder, exact = (copy_run(finished, tmp_path / name) for name in ("run", "exact"))
     unlearn(folder, interactions=[shown_interaction(finished)], method="NPO")
@@ -59,6 +62,7 @@ def test_an_exact_request_afterwards_trains_what_was_moved(finished, tmp_path):
     assert state(folder) == state(exact)
 
 
+@pytest.mark.slow
 def test_a_second_approximate_request_leaves_a_moved_shard_alone(finished, tmp_path):
     folder = copy_run(finished, tmp_path / "run")
     first = unlearn(folder, interactions=[shown_interaction(finished)], method="NPO").plan.shards
@@ -77,6 +81,7 @@ def test_a_second_approximate_request_leaves_a_moved_shard_alone(finished, tmp_p
     assert moved(folder) == {f"shards/{k:03d}" for k in {*first, *second}}
 
 
+@pytest.mark.slow
 def test_interrupted_it_goes_on_as_it_was_asked(finished, tmp_path, monkeypatch):
     folder, undisturbed = (copy_run(finished, tmp_path / name) for name in ("run", "undisturbed"))
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):

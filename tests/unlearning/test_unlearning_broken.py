@@ -29,9 +29,7 @@ def test_an_adapter_that_is_not_trained_again_is_found(finished, tmp_path, monke
     assert any("adapter_model" in d for d in verify(folder).differences)
 
 
-def test_a_leftover_file_is_found(finished, tmp_path):
-    folder = copy_run(finished, tmp_path / "run")
-    unlearn(folder, users=["u3"])
+def test_a_leftover_file_is_found(folder):
     assert audit(folder).holds
     for leftover in ("cache/states.bin", "shards/000/old.safetensors", ".memory.tmp", "shards/.001.tmp/x", "x.log"):
         path = folder / leftover
@@ -46,9 +44,8 @@ def test_a_leftover_file_is_found(finished, tmp_path):
     assert audit(folder).holds
 
 
-def test_every_file_that_is_changed_afterwards_is_found(finished, tmp_path):
-    folder = copy_run(finished, tmp_path / "run")
-    unlearn(folder, users=["u3"])
+@pytest.mark.slow
+def test_every_file_that_is_changed_afterwards_is_found(folder):
     names = [n for n in tree(folder) if not n.startswith(".lock") and "figures" not in n]
     assert len(names) > 15
     for name in names:
@@ -63,10 +60,9 @@ def test_every_file_that_is_changed_afterwards_is_found(finished, tmp_path):
     assert audit(folder).holds
 
 
-def test_a_manifest_that_was_edited_is_refused_before_another_request_would_hide_it(finished, tmp_path):
+@pytest.mark.slow
+def test_a_manifest_that_was_edited_is_refused_before_another_request_would_hide_it(folder):
     """TRUST.md 3: the request was carried out, and the audit held afterwards."""
-    folder = copy_run(finished, tmp_path / "run")
-    unlearn(folder, users=["u3"])
     manifest = folder / "manifest.json"
     manifest.write_text(manifest.read_text().replace('"seed": 1', '"seed": 2', 1))
     before = tree(folder)
@@ -76,11 +72,10 @@ def test_a_manifest_that_was_edited_is_refused_before_another_request_would_hide
     assert tree(folder) == before
 
 
+@pytest.mark.quick(1)
 @pytest.mark.parametrize("left", ["nothing", "first request"])
-def test_a_ledger_that_was_lost_or_shortened_stops_further_requests(left, finished, tmp_path):
+def test_a_ledger_that_was_lost_or_shortened_stops_further_requests(left, folder):
     """TRUST.md 8: a request at the position of a lost one was closed undone."""
-    folder = copy_run(finished, tmp_path / "run")
-    unlearn(folder, users=["u3"])
     ledger = folder / "ledger.jsonl"
     whole = ledger.read_bytes()
     unlearn(folder, users=["u4"])

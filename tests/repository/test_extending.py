@@ -14,13 +14,14 @@ from recbole_apa.backbone import FAMILIES
 from recbole_apa.cli.main import main
 from recbole_apa.comparison.forget_task import ForgetRequest
 from recbole_apa.core.errors import BackboneError, RunError, SettingsError
-from recbole_apa.core.registry import Registry
 from recbole_apa.evaluation.measures import FORGETTING_MEASURES, SCORE_MEASURES, ForgettingMeasure, register_measure
-from recbole_apa.partition import PARTITIONERS, Partition, Partitioner, register_partition
+from recbole_apa.partition import PARTITIONERS, Partition, register_partition
 from recbole_apa.pipeline.config import APAConfig
 from recbole_apa.pipeline.plugins import import_plugins, modules_for_workers
 from recbole_apa.runs.store import RunStore
 from recbole_apa.unlearning.approximate import APPROXIMATE_METHODS, LossMethod, register_approximate_method
+from tests.helpers.partitions import partition_class
+from tests.helpers.peft_scores import assert_peft_agrees
 from tests.helpers.places import ROOT
 
 PAGE = ROOT / "docs" / "extending.md"
@@ -61,6 +62,7 @@ def plugin(tmp_path, monkeypatch):
         sys.modules.pop(file.stem, None)
 
 
+@pytest.mark.slow
 def test_a_partition_is_one_file(plugin, options, tmp_path):
     given = {**options, "plugins": [plugin("my_partition")], "partition": "by_norm", "shard_capacity": 12}
     made = run("APA", "board", config_dict=given, run_dir=tmp_path / "run")
@@ -78,6 +80,7 @@ def test_a_partition_is_one_file(plugin, options, tmp_path):
     assert verify(tmp_path / "run").holds
 
 
+@pytest.mark.slow
 def test_a_weight_rule_is_one_file_and_both_are_rows_of_a_comparison(plugin, options, tmp_path):
     given = {**options, "plugins": [plugin("my_partition"), plugin("my_weight_rule")], "workers": 2}
     names = ["APA:weight_rule=nearest_centre", "APA:partition=by_norm"]
@@ -87,6 +90,7 @@ def test_a_weight_rule_is_one_file_and_both_are_rows_of_a_comparison(plugin, opt
     assert rows[names[0]].scores != rows["APA(D)"].scores
 
 
+@pytest.mark.slow
 def test_the_command_line_and_a_file_of_options_have_a_module_imported(plugin, options, tmp_path, capsys):
     file = tmp_path / "mine.yaml"
     file.write_text(f"plugins: [{plugin('my_weight_rule')}]\nweight_rule: nearest_centre\n")
@@ -111,6 +115,7 @@ def test_a_rule_that_needs_no_memory_gets_no_similarities(plugin):
     assert rule(torch.tensor([[0.1, 1.0], [-1.0, -0.5]])).tolist() == [[0.0, 1.0, 0.0], [0.0, 1.0, 0.0]]
 
 
+@pytest.mark.slow
 def test_workers_are_told_what_was_imported_without_the_option(plugin, options, finished, tmp_path):
     import_plugins(plugin("my_partition"))
     given = {**options, "partition": "by_norm"}
@@ -161,50 +166,6 @@ def test_a_module_that_fails_is_named(tmp_path, monkeypatch):
         import_plugins(["broken_plugin"])
 
 
-def partition_class(**attributes):
-    given = {"name": "mine", "takes_capacity": True, "__call__": lambda self, *rest: None, **attributes}
-    return type("Mine", (Partitioner,), given)
-
-
-@pytest.mark.parametrize(
-    ("attributes", "says"),
-    [
-        ({"name": "semantic"}, r"'semantic' is taken by recbole_apa.partition.semantic.SemanticPartitioner"),
-        ({"name": "a+b"}, "expected a letter, then letters"),
-        ({"name": "yes"}, "no word that YAML reads as something else"),
-        ({"name": None}, "found name = None, expected a class attribute of type str"),
-        ({"takes_capacity": None}, "found takes_capacity = None, expected a class attribute of type bool"),
-    ],
-)
-def test_a_class_that_cannot_be_used_is_refused_when_it_is_registered(attributes, says):
-    before = list(PARTITIONERS)
-    with pytest.raises(SettingsError, match=says):
-        register_partition(partition_class(**attributes))
-    assert list(PARTITIONERS) == before
-
-
-def test_a_class_of_another_kind_or_without_its_method_is_refused():
-    with pytest.raises(SettingsError, match=r"expected a subclass of recbole_apa.partition.partitioner.Partitioner"):
-        register_partition(int)
-    with pytest.raises(SettingsError, match="Unfinished does not define __call__"):
-        register_partition(type("Unfinished", (Partitioner,), {"name": "mine", "takes_capacity": True}))
-
-
-def test_only_what_came_from_outside_can_be_taken_away():
-    with pytest.raises(SettingsError, match="'random' is the package's own"):
-        PARTITIONERS.remove("random")
-    assert "random" in PARTITIONERS and not PARTITIONERS.from_outside()
-
-
-def test_an_unknown_name_is_refused_with_the_nearest():
-    registry: Registry[int] = Registry("thing")
-    registry.add("first", int)
-    with pytest.raises(SettingsError, match=r"thing: found 'frist', expected one of first; did you mean 'first'"):
-        registry.find("frist")
-    with pytest.raises(SettingsError, match=r"found 3, expected one of first$"):
-        registry.find(3)
-
-
 @pytest.mark.parametrize(
     ("shard_of", "centres", "says"),
     [
@@ -227,6 +188,7 @@ def test_a_partition_that_is_none_is_refused(shard_of, centres, says, options, t
         PARTITIONERS.remove("mine")
 
 
+@pytest.mark.slow
 def test_measures_and_an_approximate_method_are_one_file_each(plugin, options, tmp_path):
     given = {**options, "plugins": [plugin(n) for n in ("my_measure", "my_score_measure", "my_method")]}
     asked = ForgetRequest(users_ratio=0.2)
@@ -244,6 +206,7 @@ def test_measures_and_an_approximate_method_are_one_file_each(plugin, options, t
     assert len({line.count("|") for line in (head, *lines)}) == 1
 
 
+@pytest.mark.slow
 def test_a_request_is_carried_out_by_a_method_of_ones_own(plugin, options, finished, tmp_path):
     shutil.copytree(finished.run_dir, tmp_path / "run")
     with pytest.raises(SettingsError, match="unlearn_method: found 'Sparing', expected exact or one of GradAscent"):
@@ -262,6 +225,7 @@ def test_a_method_without_options_to_replace_or_a_measure_without_a_format_is_re
     assert "odd" not in FORGETTING_MEASURES and "Bare" not in APPROXIMATE_METHODS
 
 
+@pytest.mark.slow
 def test_an_adapter_kind_is_one_file(plugin, options, tmp_path):
     given = {**options, "plugins": [plugin("my_adapter")], "adapter_type": "shift", "learning_rate": 0.1}
     made = run("APA", "board", config_dict={**given, "workers": 2}, run_dir=tmp_path / "run")
@@ -287,8 +251,26 @@ def test_a_kind_whose_files_look_like_anothers_has_to_read_them_alike():
 
     with pytest.raises(SettingsError, match="as those of lora; expected the from_peft of LoRA"):
         register_adapter_kind(Reversed)
-    register_adapter_kind(type("OnlyB", (LoRA,), {"name": "only_b"}))
-    ADAPTER_KINDS.remove("only_b")
+
+
+def test_a_kind_that_only_trains_otherwise_is_read_by_peft(options, backbone_folder, tmp_path):
+    class OnlyB(LoRA):
+        """LoRA-FA (Zhang et al., 2023): A stays as it was drawn."""
+
+        name = "only_b"
+
+        def parameter_groups(self, parameters, settings):
+            return [{"params": parameters[1::2]}]
+
+    register_adapter_kind(OnlyB)
+    try:
+        made = run("APA", "board", config_dict={**options, "adapter_type": "only_b"}, run_dir=tmp_path / "run")
+        assert_peft_agrees(made, backbone_folder)
+        start = made.model.engine.bank.start(made.config["seed"])
+        kept = read_adapter(tmp_path / "run" / "shards" / "000")
+        assert all(torch.equal(kept[n][0], start[n][0]) and kept[n][1].any() for n in start)
+    finally:
+        ADAPTER_KINDS.remove("only_b")
 
 
 @pytest.fixture(scope="module")
@@ -306,6 +288,7 @@ def neox_folder(backbone_folder, tmp_path_factory):
     return folder
 
 
+@pytest.mark.slow
 def test_a_backbone_family_is_one_file(plugin, options, neox_folder, tmp_path):
     given = {**options, "backbone": str(neox_folder), "target_modules": ["query_key_value"], "trunk_layers": 2}
     with pytest.raises(BackboneError, match=r"no `layers` and `norm`; .* a family that is registered for 'gpt_neox'"):
