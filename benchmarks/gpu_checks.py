@@ -20,8 +20,9 @@ from benchmarks.no_time import NO_TIME
 from benchmarks.random_llama import plain_tokenizer, write_random_llama
 from benchmarks.random_state import fill_adapters
 from recbole_apa import APAConfig, run, unlearn, verify
+from recbole_apa.backbone.activation_cache import ActivationCache
 from recbole_apa.backbone.candidate_scoring import ListScorer
-from recbole_apa.backbone.engine import ActivationCache, ScoringEngine
+from recbole_apa.backbone.engine import ScoringEngine
 from recbole_apa.backbone.load import load_backbone
 from recbole_apa.data.prompts import PromptInput
 from recbole_apa.data.recbole_settings import read_settings

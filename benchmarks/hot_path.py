@@ -29,7 +29,7 @@ from benchmarks.random_llama import plain_tokenizer, write_random_llama
 from benchmarks.random_state import fill_adapters, random_rule
 from recbole_apa import APA, APAConfig
 from recbole_apa.adapters.training import AdapterCourse
-from recbole_apa.backbone.engine import ActivationCache
+from recbole_apa.backbone.activation_cache import ActivationCache
 from recbole_apa.data.dataloader import ShardBatches
 from recbole_apa.pipeline.build import build
 

@@ -9,7 +9,7 @@ from recbole.data import data_preparation
 from recbole.utils import init_seed
 
 from recbole_apa import APA, APAConfig, APATrainer
-from recbole_apa.backbone.engine import ActivationCache
+from recbole_apa.backbone.activation_cache import ActivationCache
 from recbole_apa.core.option_table import ACTIVATION_KEYS
 from recbole_apa.pipeline.datasets import make_dataset
 

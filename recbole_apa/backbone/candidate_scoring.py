@@ -11,7 +11,8 @@ import torch
 from torch import Tensor
 
 from recbole_apa.adapters.mixture import MergeMode
-from recbole_apa.backbone.engine import FrozenPass, ScoringEngine
+from recbole_apa.backbone.activation_cache import FrozenPass
+from recbole_apa.backbone.engine import ScoringEngine
 from recbole_apa.backbone.prompt_encoder import TokenizedPrompt
 from recbole_apa.backbone.shared_prefix import PromptList, SharedPass, group_by_prefix
 

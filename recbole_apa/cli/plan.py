@@ -46,7 +46,7 @@ def serve(words: Words) -> int:
 def _numbers(given: Mapping[str, object]) -> dict[str, int | float]:
     from recbole_apa.data.recbole_checks import is_number
 
-    numbers = {name: v for name, v in given.items() if isinstance(v, (int, float)) and is_number(v) and v > 0}
+    numbers = {name: v for name, v in given.items() if is_number(v) and v > 0}
     wrong = [name for name in given if name not in numbers]
     if wrong:
         raise SettingsError(

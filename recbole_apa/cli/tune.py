@@ -34,7 +34,7 @@ def serve(words: Words) -> int:
         ranges=asked.ranges,
         algo=asked.algo,
         max_evals=asked.max_evals,  # type: ignore[arg-type]
-        early_stop=asked.early_stop,  # type: ignore[arg-type]
+        early_stop=asked.early_stop,
         folder=asked.tune_dir,
         config_dict=values_of(rest),
     )

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from recbole_apa.backbone.engine import ActivationCache
+from recbole_apa.backbone.activation_cache import ActivationCache
 from recbole_apa.core.seeding import digest_of, hash_order
 from recbole_apa.data.forgotten import PAIR, Digester, Forgotten, Scope, digests_of
 from recbole_apa.data.loaders import Loaders

@@ -101,7 +101,7 @@ def _build(cls: type[T], values: Mapping[str, object], groups: Mapping[str, type
     return cls(**arguments)
 
 
-def _read(f: "Field[Any]", hint: Any, values: Mapping[str, object]) -> object:
+def _read(f: "Field[object]", hint: object, values: Mapping[str, object]) -> object:
     expected = facts_of(f).expected
     if f.name not in values:
         raise SettingsError(f"{f.name}: missing")
@@ -117,7 +117,7 @@ def _read(f: "Field[Any]", hint: Any, values: Mapping[str, object]) -> object:
 _WRONG = object()
 
 
-def _coerce(value: Any, hint: Any) -> Any:
+def _coerce(value: object, hint: object) -> object:
     """``value`` as the hinted type (int widens to float, list to tuple), or ``_WRONG``; NaN and infinity are no
     numbers."""
     origin = typing.get_origin(hint)
@@ -135,13 +135,14 @@ def _coerce(value: Any, hint: Any) -> Any:
         return value if isinstance(value, str) else _WRONG
     if origin is tuple:
         items = [value] if isinstance(value, str) else value
-        whole = isinstance(items, (list, tuple)) and all(isinstance(v, str) for v in items)
-        return tuple(items) if whole else _WRONG
+        if isinstance(items, (list, tuple)) and all(isinstance(v, str) for v in items):
+            return tuple(items)
+        return _WRONG
     if origin is os.PathLike:
         return value if isinstance(value, os.PathLike) else _WRONG
     if origin is not None and issubclass(origin, Mapping):
         return dict(value) if isinstance(value, Mapping) else _WRONG
-    if hint is float and type(value) in (int, float):
+    if hint is float and isinstance(value, (int, float)) and not isinstance(value, bool):
         try:
             return float(value) if math.isfinite(value) else _WRONG
         except OverflowError:
@@ -149,11 +150,11 @@ def _coerce(value: Any, hint: Any) -> Any:
     return value if type(value) is hint else _WRONG
 
 
-def type_name(hint: Any) -> str:
+def type_name(hint: object) -> str:
     """A type in the words of a message."""
     origin = typing.get_origin(hint)
     if origin in (typing.Union, types.UnionType):
         return " or ".join(dict.fromkeys(type_name(h) for h in typing.get_args(hint)))
     plain = {str: "text", int: "a whole number", float: "a number", bool: "true or false", types.NoneType: "null"}
     others = {typing.Literal: "text", tuple: "a list of names", os.PathLike: "a path"}
-    return plain.get(hint) or others.get(origin, "a mapping")
+    return plain[hint] if isinstance(hint, type) and hint in plain else others.get(origin, "a mapping")

@@ -142,10 +142,10 @@ class APADataset(Dataset):
 
     def prompt_inputs(self, samples: Sequence[Sample]) -> list[PromptInput]:
         """What the prompts of samples say, whatever split they are from."""
-        tokens = self.field2id_token[self.iid_field]
-        text_of = {str(token): text for token, text in zip(tokens, self.item_texts, strict=True)}
+        number, texts = self.field2token_id[self.iid_field], self.item_texts
         return [
-            PromptInput(tuple((text_of[e.item_id], e.label) for e in s.history), text_of[s.item_id]) for s in samples
+            PromptInput(tuple((texts[number[e.item_id]], e.label) for e in s.history), texts[number[s.item_id]])
+            for s in samples
         ]
 
     def _load_data(self, token: str, dataset_path: str) -> None:

@@ -6,7 +6,7 @@ import math
 import os
 import re
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TypeGuard
 
 from recbole_apa.core.errors import SettingsError
 from recbole_apa.core.intervals import parse_intervals
@@ -16,7 +16,7 @@ from recbole_apa.data.eval_checks import eval_problems
 _STATES = ("debug", "info", "warning", "error", "critical")
 
 
-def recbole_problems(values: Mapping[str, Any]) -> list[str]:
+def recbole_problems(values: Mapping[str, object]) -> list[str]:
     """What is wrong with the options that RecBole reads; empty where nothing is."""
     out = [
         f"{name}: found {values[name]!r}, expected {expected}"
@@ -29,12 +29,12 @@ def recbole_problems(values: Mapping[str, Any]) -> list[str]:
     return [*out, *eval_problems(values.get("eval_args"))]
 
 
-def is_whole(value: Any, least: int) -> bool:
+def is_whole(value: object, least: int) -> TypeGuard[int]:
     """Whether a value is a whole number of at least ``least``; true and false are none."""
     return isinstance(value, int) and not isinstance(value, bool) and value >= least
 
 
-def is_number(value: Any) -> bool:
+def is_number(value: object) -> TypeGuard[int | float]:
     """Whether a value is a finite number; true and false are none, nor is what no float can hold."""
     try:
         return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
@@ -42,7 +42,7 @@ def is_number(value: Any) -> bool:
         return False
 
 
-def odd_texts(values: Mapping[str, Any]) -> list[str]:
+def odd_texts(values: Mapping[str, object]) -> list[str]:
     """Options that hold what no file and no path can: half of a character, or a NUL; empty where none does."""
     out = []
     for name, value in values.items():
@@ -57,40 +57,40 @@ def odd_texts(values: Mapping[str, Any]) -> list[str]:
     return out
 
 
-def _whole(least: int) -> Callable[[Any], bool]:
+def _whole(least: int) -> Callable[[object], bool]:
     return lambda value: is_whole(value, least)
 
 
-def _or_null(holds: Callable[[Any], bool]) -> Callable[[Any], bool]:
+def _or_null(holds: Callable[[object], bool]) -> Callable[[object], bool]:
     return lambda value: value is None or holds(value)
 
 
-def _text(value: Any) -> bool:
+def _text(value: object) -> bool:
     return isinstance(value, str) and bool(value)
 
 
-def _texts(value: Any) -> bool:
+def _texts(value: object) -> bool:
     return isinstance(value, (list, tuple)) and all(_text(v) for v in value)
 
 
-def _path(value: Any) -> bool:
+def _path(value: object) -> bool:
     return _text(value) or isinstance(value, os.PathLike)
 
 
-def _truth(value: Any) -> bool:
+def _truth(value: object) -> bool:
     return isinstance(value, bool)
 
 
-def _mapping(value: Any) -> bool:
+def _mapping(value: object) -> bool:
     return isinstance(value, Mapping)
 
 
-def _columns(value: Any) -> bool:
+def _columns(value: object) -> bool:
     """``{inter: [user_id, item_id], item: "*"}``."""
     return isinstance(value, Mapping) and all(_text(k) and (v == "*" or _texts(v)) for k, v in value.items())
 
 
-def _interval(value: Any) -> bool:
+def _interval(value: object) -> bool:
     """``[5,inf)``, several divided by ``;``."""
     try:
         return isinstance(value, str) and bool(parse_intervals("", value))
@@ -98,12 +98,14 @@ def _interval(value: Any) -> bool:
         return False
 
 
-def _values(value: Any) -> bool:
+def _values(value: object) -> bool:
     """``{rating: "[3,5]", genre: [Horror]}``: intervals of numbers, lists of texts."""
     return isinstance(value, Mapping) and all(_interval(v) or isinstance(v, (list, tuple)) for v in value.values())
 
 
-def _encoding(value: Any) -> bool:
+def _encoding(value: object) -> bool:
+    if not isinstance(value, str):
+        return False
     try:
         codecs.lookup(value)
     except (LookupError, TypeError, ValueError):
@@ -111,16 +113,16 @@ def _encoding(value: Any) -> bool:
     return True
 
 
-def _parts(value: Any) -> bool:
-    return _texts(value) and len(value) == 3
+def _parts(value: object) -> bool:
+    return isinstance(value, (list, tuple)) and len(value) == 3 and _texts(value)
 
 
-def _places(value: Any) -> bool:
+def _places(value: object) -> bool:
     ks = value if isinstance(value, list) else [value]
     return bool(ks) and all(is_whole(k, 1) for k in ks)
 
 
-def _gpus(value: Any) -> bool:
+def _gpus(value: object) -> bool:
     ids = list(value) if isinstance(value, (list, tuple)) else str(value).split(",")
     if isinstance(value, (bool, type(None))):
         return False
@@ -130,7 +132,7 @@ def _gpus(value: Any) -> bool:
 _LIST = (_or_null(_texts), "a list of columns, or null")
 _COUNTS = (_or_null(_interval), 'an interval such as "[5,inf)", or null')
 _BOOL = (_truth, "true or false")
-_CHECKS: dict[str, tuple[Callable[[Any], bool], str]] = {
+_CHECKS: dict[str, tuple[Callable[[object], bool], str]] = {
     "seed": (lambda v: is_whole(v, 0) and v <= GREATEST_SEED, f"a whole number from 0 to {GREATEST_SEED}"),
     "state": (_or_null(lambda v: str(v).lower() in _STATES), f"one of {', '.join(_STATES)}"),
     "reproducibility": _BOOL,

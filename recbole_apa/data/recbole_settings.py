@@ -1,7 +1,7 @@
 """Read the settings out of a RecBole ``Config``, once; the only place that knows both vocabularies."""
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING
 
 import torch
 
@@ -12,6 +12,9 @@ from recbole_apa.core.options import check_given, execution_from, settings_from
 from recbole_apa.core.settings import APASettings
 from recbole_apa.data.recbole_checks import is_number, is_whole
 
+if TYPE_CHECKING:
+    from recbole.config import Config
+
 Check = Callable[[Mapping[str, object]], list[str]]
 """All options by name -> what is wrong with some of them, in words."""
 FROM_RECBOLE = {"history_length": "MAX_ITEM_LIST_LENGTH", "max_grad_norm": "clip_grad_norm"}
@@ -20,7 +23,7 @@ OPTION_KEYS: frozenset[str] = SETTING_KEYS - set(FROM_RECBOLE)
 """Names a user may set for the settings."""
 
 
-def read_settings(config: Any, checks: Iterable[Check] = ()) -> APASettings:
+def read_settings(config: "Config", checks: Iterable[Check] = ()) -> APASettings:
     """
     Args:
         config: a RecBole ``Config``; best an ``APAConfig``, which brings the defaults of ``properties/``.
@@ -50,7 +53,7 @@ def read_settings(config: Any, checks: Iterable[Check] = ()) -> APASettings:
     return settings
 
 
-def read_execution(config: Any) -> ExecutionSettings:
+def read_execution(config: "Config") -> ExecutionSettings:
     """Where and how the work is to be done.
 
     Raises:
@@ -59,7 +62,7 @@ def read_execution(config: Any) -> ExecutionSettings:
     return execution_from(_with_device_named(config.final_config_dict))
 
 
-def check_execution(config: Any) -> None:
+def check_execution(config: "Config") -> None:
     """As :func:`read_execution`, for another model of RecBole's, whose options need not all be there.
 
     Raises:
@@ -74,7 +77,7 @@ def _with_device_named(values: Mapping[str, object]) -> dict[str, object]:
     return {**values, "device": str(device) if isinstance(device, torch.device) else device}
 
 
-def _problems(values: dict[str, Any]) -> list[str]:
+def _problems(values: dict[str, object]) -> list[str]:
     out = []
     length, clip, threshold = (values.get(k) for k in ("MAX_ITEM_LIST_LENGTH", "clip_grad_norm", "threshold"))
     if not is_whole(length, 1):
@@ -98,5 +101,5 @@ _REFUSED = {
 }
 
 
-def _is_clip(clip: Any) -> bool:
+def _is_clip(clip: object) -> bool:
     return isinstance(clip, dict) and set(clip) == {"max_norm"} and is_number(clip["max_norm"]) and clip["max_norm"] > 0

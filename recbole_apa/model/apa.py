@@ -80,7 +80,7 @@ class APA(AbstractRecommender):
         self.n_items = dataset.item_num
 
     def prompt_inputs(self, interaction: Interaction) -> list[PromptInput]:
-        """What each row's prompt will say."""
+        """What each of RecBole's rows will say: ranked candidates have the history of one sample and other targets."""
         targets = interaction[self._item_field].tolist()
         items = interaction[self._item_list_field].tolist()
         labels = interaction[self._label_list_field].tolist()
@@ -96,6 +96,10 @@ class APA(AbstractRecommender):
     def prompts(self, interaction: Interaction) -> list[TokenizedPrompt]:
         """Each row's prompt as tokens."""
         return self.engine.encode(self.prompt_inputs(interaction))
+
+    def prompts_of(self, part: APADataset) -> list[TokenizedPrompt]:
+        """The prompts of a part's samples, in their order, whatever data the model has in hand."""
+        return self.engine.encode(part.prompt_inputs(part.samples))
 
     def item_embeddings(self) -> Tensor:
         """h of each different item text by itself, without any history, in the texts' order: (m, d)."""

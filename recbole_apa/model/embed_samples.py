@@ -18,7 +18,7 @@ from recbole_apa.runs.store import EMBEDDINGS
 def embed_samples(fit: FitContext, dataset: APADataset, split: str, title: str) -> Tensor:
     """Frozen passes of a split's samples: h, (n, d)."""
     start, reuse = time.perf_counter(), fit.inputs.reuse
-    prompts = fit.model.prompts(dataset.labelled)
+    prompts = fit.model.prompts_of(dataset)
     fit.count_cuts(prompts)
     known = [reuse.embedding(s) if reuse else None for s in dataset.samples]
     missing = [i for i, h in enumerate(known) if h is None]
@@ -35,7 +35,7 @@ def embed_training_samples(fit: FitContext, dataset: APADataset) -> Tensor:
     order, store = sample_order(dataset.samples), fit.store
     kept = store.load_embeddings() if store and store.has(EMBEDDINGS) else None
     if kept is not None and len(kept) == len(order):
-        fit.count_cuts(fit.model.prompts(dataset.labelled))
+        fit.count_cuts(fit.model.prompts_of(dataset))
         out = torch.empty_like(kept)
         out[order] = kept
         return out

@@ -169,7 +169,7 @@ class APATrainer(Trainer):
             self.logger.debug(f"{n} frozen states taken from {self.store.folder}")
 
     def _prompts_of(self, *loaders: AbstractDataLoader) -> list[TokenizedPrompt]:
-        return [prompt for loader in loaders for prompt in self.model.prompts(part_of(loader).labelled)]
+        return [prompt for loader in loaders for prompt in self.model.prompts_of(part_of(loader))]
 
     def load(self, store: RunStore, allow_pending: bool = False) -> None:
         """Take adapters, partition, memory and the chosen tau and n from a finished run.
@@ -236,7 +236,7 @@ class APATrainer(Trainer):
 
     def aggregate(self, dataset: APADataset, weights: Tensor, how: str, title: str, show_progress: bool) -> Tensor:
         """Scores of a split's samples with given weights, with a progress bar: (n, k) -> (n,)."""
-        return self.aggregate_prompts(self.model.prompts(dataset.labelled), weights, how, title, show_progress)
+        return self.aggregate_prompts(self.model.prompts_of(dataset), weights, how, title, show_progress)
 
     def aggregate_prompts(
         self, prompts: Sequence[TokenizedPrompt], weights: Tensor, how: str, title: str, show_progress: bool

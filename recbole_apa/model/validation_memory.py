@@ -47,7 +47,7 @@ class _Rows:
     def __init__(self, fit: FitContext, dataset: APADataset, active: Tensor) -> None:
         self.fit, self.active = fit, active
         self.order = sample_order(dataset.samples)
-        self.prompts: list[TokenizedPrompt] = fit.model.prompts(dataset.labelled)
+        self.prompts: list[TokenizedPrompt] = fit.model.prompts_of(dataset)
         self.scores = torch.zeros(len(self.order), len(active))
         kept, reuse = fit.record.taken_over, fit.inputs.reuse
         voting = active.nonzero().flatten().tolist()

@@ -4,7 +4,6 @@ import contextlib
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import torch
 from recbole.config import Config
@@ -39,10 +38,10 @@ class APAConfig(Config):
 
     def __init__(
         self,
-        model: Any = None,
+        model: str | type | None = None,
         dataset: str | None = None,
         config_file_list: list[str] | None = None,
-        config_dict: Mapping[str, Any] | None = None,
+        config_dict: Mapping[str, object] | None = None,
     ) -> None:
         register()
         given = dict(config_dict or {})
@@ -52,20 +51,20 @@ class APAConfig(Config):
     def _build_yaml_loader(self) -> type[Loader]:
         return Loader
 
-    def _convert_config_dict(self, config_dict: dict[str, Any]) -> dict[str, Any]:
+    def _convert_config_dict(self, config_dict: dict[str, object]) -> dict[str, object]:
         # RecBole's own runs eval() on every text
         return config_dict
 
-    def _load_cmd_line(self) -> dict[str, Any]:
+    def _load_cmd_line(self) -> dict[str, object]:
         return {}
 
-    def _load_config_files(self, file_list: list[str] | None) -> dict[str, Any]:
-        out: dict[str, Any] = {}
+    def _load_config_files(self, file_list: list[str] | None) -> dict[str, object]:
+        out: dict[str, object] = {}
         for file in file_list or []:
             out |= read_yaml(Path(file))
         return out
 
-    def _get_model_and_dataset(self, model: Any, dataset: str | None) -> tuple[str, type, str]:
+    def _get_model_and_dataset(self, model: str | type | None, dataset: str | None) -> tuple[str, type, str]:
         try:
             return super()._get_model_and_dataset(model, dataset)
         except ImportError as error:
@@ -174,7 +173,7 @@ class APAConfig(Config):
         if name not in PACKAGED and not Path(name).is_absolute() and folder.is_dir():
             self.external_config_dict["backbone"] = self.final_config_dict["backbone"] = os.path.abspath(folder)
 
-    def plain_options(self) -> dict[str, Any]:
+    def plain_options(self) -> dict[str, object]:
         """The options from which the same dataset and model are made again: JSON values only."""
         out = {k: v for k, v in self.external_config_dict.items() if k not in RUN_KEYS | NEVER_TAKEN}
         if "data_path" in out:

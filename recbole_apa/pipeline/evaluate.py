@@ -113,7 +113,7 @@ def write_export(folder: Path, model: APA, data: Loaders) -> None:
     parts = dict(zip(SPLITS, data.parts, strict=True))
     tokens = parts["train"].field2token_id[parts["train"].iid_field]
     words = {
-        name: [model.engine.encoder.words(x)[0].text for x in model.prompt_inputs(part.labelled)]
+        name: [model.engine.encoder.words(x)[0].text for x in part.prompt_inputs(part.samples)]
         for name, part in parts.items()
     }
     samples = {name: part.samples for name, part in parts.items()}
@@ -147,7 +147,7 @@ def _figures_of(split: str, scored: ScoredSplit, result: RunResult) -> dict[str,
 def _score(
     result: RunResult, part: APADataset, title: str, show: bool, known: Mapping[str, Tensor] | None = None
 ) -> ScoredSplit:
-    prompts = result.model.prompts(part.labelled)
+    prompts = result.model.prompts_of(part)
     chosen_alone = result.config["variants"] == "chosen"
     return score_split(result.model, part.samples, prompts, part.train_rows, title, show, known, chosen_alone)
 

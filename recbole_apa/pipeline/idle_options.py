@@ -1,12 +1,13 @@
 """RecBole's options that APA has no use for: said once, where somebody gives one another value than it has anyway."""
 
 from logging import getLogger
-from typing import Any
+
+from recbole.config import Config
 
 from recbole_apa.data.recbole_options import IDLE
 
 
-def idle_options(config: Any) -> dict[str, str]:
+def idle_options(config: Config) -> dict[str, str]:
     """Options that were given and change nothing, with the reason.
 
     Args:
@@ -22,7 +23,7 @@ def idle_options(config: Any) -> dict[str, str]:
     return out
 
 
-def say_idle(config: Any) -> None:
+def say_idle(config: Config) -> None:
     """One line in the log, if any."""
     found = idle_options(config)
     if found:

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from logging import getLogger
-from typing import Any
 
 from recbole_apa.core.option_table import text_keys
 from recbole_apa.core.yaml import parse_value
@@ -15,7 +14,7 @@ OF_PROGRAMS = frozenset({"model", "config_files", "params_file", "output_file", 
 
 
 def config_of(
-    dataset: str | None, files: Sequence[str], given: Mapping[str, Any] | None, words: Mapping[str, str]
+    dataset: str | None, files: Sequence[str], given: Mapping[str, object] | None, words: Mapping[str, str]
 ) -> APAConfig:
     """APA's configuration from what RecBole's ``Config`` is given.
 
@@ -38,5 +37,5 @@ def config_of(
     return APAConfig("APA", asked, list(files), {**options, **ours}) if ours else bare
 
 
-def _whole(value: Any) -> Any:
+def _whole(value: object) -> object:
     return int(value) if isinstance(value, float) and value.is_integer() else value

@@ -2,7 +2,8 @@
 
 import importlib
 import sys
-from typing import Any
+
+from recbole.config import Config
 
 
 def register() -> None:
@@ -29,7 +30,7 @@ def register() -> None:
     if getattr(recbole_loader, "knows_apa", False):
         return
 
-    def get_dataloader(config: Any, phase: str) -> type:
+    def get_dataloader(config: Config, phase: str) -> type:
         if config["model"] == "APA" and phase == "train":
             return ShardingDataLoader
         return recbole_loader(config, phase)

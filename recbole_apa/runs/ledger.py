@@ -5,9 +5,8 @@ line: it was never acknowledged, and the next write cuts it off.
 """
 
 import hashlib
-import json
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
@@ -15,20 +14,15 @@ from typing import Any, Protocol
 
 from recbole_apa.core.errors import RunError
 from recbole_apa.core.files.line_endings import LINE_ENDINGS
-from recbole_apa.core.files.plain import parse_json, read_plain
+from recbole_apa.core.files.plain import read_plain
 from recbole_apa.core.files.whole import write_bytes
 from recbole_apa.core.seeding import digest_of
 from recbole_apa.data.forgotten import Digester, Forgotten
 from recbole_apa.data.visible_data import VisibleData
 from recbole_apa.evidence import KeyRing
-from recbole_apa.runs.manifest import is_safe_name
+from recbole_apa.runs.ledger_lines import CHECK, DONE, REQUEST, check_of, is_whole, line_of, parse_line
 from recbole_apa.runs.remote.working_copy import publish, shown
 from recbole_apa.runs.store import KEY, LEDGER, MANIFEST, PENDING, RunStore, knows_no_scopes
-
-REQUEST, DONE, KEYED = "request", "done", "keyed"
-"""Kinds of line; the last says that the digests of the lines before it were keyed later."""
-CHECK = "check"
-"""Under which a line carries a digest of itself; lines of older versions carry none."""
 
 
 @dataclass(frozen=True)
@@ -85,8 +79,8 @@ class Ledger:
         position, previous = len(entries) + 1, entries[-1].digest if entries else self.origin
         now = datetime.now(timezone.utc).isoformat(timespec="seconds")
         value = {"position": position, "kind": kind, "time": now, "previous": previous, **content}
-        value[CHECK] = _check_of(value)
-        line = _line(value)
+        value[CHECK] = check_of(value)
+        line = line_of(value)
         self._write(whole + line, kind)
         publish(self.path.parent)
         return Entry(position, kind, now, value, hashlib.sha256(line).hexdigest())
@@ -113,9 +107,9 @@ class Ledger:
         entries: list[Entry] = []
         previous, checked = self.origin, False
         for number, line in enumerate(whole.splitlines(keepends=True), start=1):
-            value = _parse(line)
+            value = parse_line(line)
             follows = value is not None and value.get("previous") == previous and value.get("position") == number
-            if value is None or not follows or not _is_whole(value, line, checked):
+            if value is None or not follows or not is_whole(value, line, checked):
                 raise RunError(
                     f"{shown(self.path)}, line {number}: it does not follow from the line before; the ledger was "
                     "changed after it was written: restore it from a copy"
@@ -136,7 +130,7 @@ class Chain:
     def add(self, values: Mapping[str, Any]) -> str:
         """Append a line; its digest."""
         value: dict[str, Any] = {**values, "position": len(self.lines) + 1, "previous": self._previous}
-        line = _line({**value, CHECK: _check_of(value)})
+        line = line_of({**value, CHECK: check_of(value)})
         self.lines.append(line.decode())
         self._previous = hashlib.sha256(line).hexdigest()
         return self._previous
@@ -250,58 +244,3 @@ def refuse_pending(store: RunStore, allow: bool = False) -> None:
             f"received {first.time}, {len(first.content['interactions'])} interactions); {finish}, or use the old "
             "state with --allow_pending"
         )
-
-
-def _parse(line: bytes) -> dict[str, Any] | None:
-    """A line; None where it is not of a ledger."""
-    try:
-        value = parse_json(line)
-    except ValueError:
-        return None
-    if not isinstance(value, dict) or not isinstance(value.get("time"), str):
-        return None
-    holds = _ENTRIES.get(str(value.get("kind")))
-    return value if holds and holds(value) else None
-
-
-def _is_request(value: Mapping[str, Any]) -> bool:
-    lists = [value.get("interactions"), value.get("hides", []), value.get("names", [])]
-    return all(isinstance(v, list) and all(isinstance(name, str) for name in v) for v in lists)
-
-
-def _is_done(value: Mapping[str, Any]) -> bool:
-    served, certificates = value.get("requests"), value.get("certificates", {})
-    return (
-        isinstance(served, list)
-        and bool(served)
-        and all(type(n) is int and n > 0 for n in served)
-        and isinstance(certificates, dict)
-        and all("/" not in name and is_safe_name(name) and isinstance(d, str) for name, d in certificates.items())
-        and isinstance(value.get("manifest", ""), str)
-    )
-
-
-_ENTRIES: dict[str, Callable[[Mapping[str, Any]], bool]] = {
-    REQUEST: _is_request,
-    DONE: _is_done,
-    KEYED: lambda value: isinstance(value.get("head"), str),
-}
-
-
-def _is_whole(value: Mapping[str, Any], line: bytes, checked: bool) -> bool:
-    """Whether a line is as it was written; the last one has no other after it that would tell.
-
-    Args:
-        checked: whether the line before it carries a digest of itself: then it does, too.
-    """
-    if CHECK not in value:
-        return not checked
-    return bool(value[CHECK] == _check_of(value)) and _line(value) == line
-
-
-def _check_of(value: Mapping[str, Any]) -> str:
-    return digest_of("line", json.dumps({k: v for k, v in value.items() if k != CHECK}, sort_keys=True)).hex()
-
-
-def _line(value: Mapping[str, Any]) -> bytes:
-    return json.dumps(value, sort_keys=True).encode() + b"\n"

@@ -7,7 +7,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
-from recbole_apa.backbone.engine import ActivationCache, FrozenPass
+from recbole_apa.backbone.activation_cache import ActivationCache, FrozenPass
 from recbole_apa.backbone.prompt_encoder import TokenizedPrompt
 from recbole_apa.core.files.tensors import Expected, check_values
 from recbole_apa.core.files.whole import write_whole

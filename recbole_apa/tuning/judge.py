@@ -5,7 +5,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from recbole_apa.backbone.engine import ActivationCache
+from recbole_apa.backbone.activation_cache import ActivationCache
 from recbole_apa.core.errors import SettingsError, TrainingError
 from recbole_apa.core.option import Says
 from recbole_apa.core.option_table import ACTIVATION_KEYS, names_that_say

@@ -8,18 +8,18 @@ from logging import getLogger
 from pathlib import Path
 from typing import Any
 
-from recbole_apa.core.errors import DataError, RequestError, RunError
+from recbole_apa.core.errors import RunError
 from recbole_apa.core.files.whole import file_digest, read_json
 from recbole_apa.data.dataset import APADataset
 from recbole_apa.data.loaders import Loaders
 from recbole_apa.data.visible_data import VisibleData
 from recbole_apa.evidence import Key, KeyRing, secret_of
-from recbole_apa.evidence.exactness import DEFINITIONS, EARLIER, FRESH, INHERITED, STRICT, THIS_DATA, exactness_of
+from recbole_apa.evidence.exactness import EARLIER, FRESH, INHERITED, THIS_DATA, exactness_of
 from recbole_apa.model.apa import APA
 from recbole_apa.model.contracts import FitInputs
 from recbole_apa.model.trainer import APATrainer
 from recbole_apa.partition.inherited import assignment_alone
-from recbole_apa.pipeline.build import RunResult, build_data, stored_visible_data
+from recbole_apa.pipeline.build import RunResult
 from recbole_apa.pipeline.evaluate import (
     evaluate_state,
     recbole_figures,
@@ -28,19 +28,20 @@ from recbole_apa.pipeline.evaluate import (
 )
 from recbole_apa.pipeline.manifest_options import options_of
 from recbole_apa.pipeline.trainer_factory import make_trainer
-from recbole_apa.runs.ledger import DONE, Entry, Ledger, Request, manifest_digest, served_by, visible_without
+from recbole_apa.runs.ledger import Entry, Ledger, manifest_digest, served_by
+from recbole_apa.runs.ledger_lines import DONE
 from recbole_apa.runs.reuse import ReusableState
 from recbole_apa.runs.store import CERTIFICATES, KEY, MACHINES, METRICS, PENDING, RunIdentity, RunStore
 from recbole_apa.unlearning.approximate.shard_update import EXACT, ApproximateShardUpdate
 from recbole_apa.unlearning.certifying import CarriedOut, certify, refuse_uncertified
-from recbole_apa.unlearning.checks import refuse_in_data, refuse_in_exports, refuse_in_state, sought_of
+from recbole_apa.unlearning.checks import refuse_in_exports, refuse_in_state, sought_of
 from recbole_apa.unlearning.commit import commit_state, pending_store
 from recbole_apa.unlearning.machines import REFUSE, Machines, machines_of
 from recbole_apa.unlearning.outside import clean_outside, left_outside, own_outside, remove_boards
-from recbole_apa.unlearning.plan import Plan, make_plan, settle_shards
+from recbole_apa.unlearning.plan import Plan, settle_shards
+from recbole_apa.unlearning.prepare import Prepared, method_of, prepare
 from recbole_apa.unlearning.probe import ForgottenProbe, table_figures
-from recbole_apa.unlearning.redraw import changed_shards, plan_anew, refuse_plain_ids, without_roles
-from recbole_apa.unlearning.requests.demands import Demand
+from recbole_apa.unlearning.redraw import changed_shards
 
 
 @dataclass
@@ -60,15 +61,6 @@ class Outcome:
     result: RunResult = field(repr=False)
     method: str = EXACT
     """How: ``exact``, or the name of an approximate method."""
-
-
-@dataclass(frozen=True)
-class Prepared:
-    """What requests come to, before anything is changed."""
-
-    data: Loaders
-    """Without what they name."""
-    plan: Plan
 
 
 def finish_commit(store: RunStore, ledger: Ledger, keys: KeyRing) -> list[Path]:
@@ -184,73 +176,6 @@ def _about(
     }
 
 
-def _served(store: RunStore) -> list[Entry]:
-    """The requests whose state this is."""
-    manifest = store.manifest()
-    return [e for e in Ledger(store.folder, store.salt).requests() if served_by(manifest, e)]
-
-
-def method_of(requests: Sequence[Request]) -> str:
-    """How requests are carried out together: approximately where all ask for the same method, else exactly."""
-    asked = {e.content.get("method", EXACT) for e in requests}
-    return asked.pop() if len(asked) == 1 else EXACT
-
-
-def prepare(opened: RunResult, requests: Sequence[Request], demands: Sequence[Demand] = ()) -> Prepared:
-    """The data that requests leave, and what it takes to get there; see :func:`data_without`."""
-    data = data_without(opened, requests, demands)
-    return Prepared(data, plan_of(opened.trainer.store, data.train_set, requests))
-
-
-def data_without(opened: RunResult, requests: Sequence[Request], demands: Sequence[Demand] = ()) -> Loaders:
-    """The loaders of what remains of a run's data.
-
-    Args:
-        demands: what the requests name, where it is known.
-
-    Raises:
-        RequestError: nothing would remain, or not what a new training needs where one is asked for.
-        CertificateError: something of what was asked for can still be reached.
-    """
-    store = opened.trainer.store
-    visible_data = stored_visible_data(store, opened.keys)
-    if exactness_of(requests) == FRESH:
-        refuse_plain_ids(opened.data.train_set)
-        visible_data = without_roles(visible_data)
-    try:
-        data = build_data(opened.config, visible_data.without(visible_without(requests, store.salt, opened.keys)))
-        lines = [e.content for e in [*_served(store), *requests]]
-        sought = sought_of(data.train_set, lines, store.salt, opened.keys, demands)
-        refuse_in_data(opened.data, data, sought)
-    except DataError as error:
-        if exactness_of(requests) == FRESH:
-            raise RequestError(
-                f"exactness: {FRESH}: on what remains a training today is refused ({error}); ask with {STRICT}"
-            ) from error
-        # the data could be read a moment ago: what is new is that rows are missing
-        raise RequestError(f"without what is to be forgotten there is no data to train on ({error})") from error
-    return data
-
-
-def plan_of(store: RunStore, dataset: APADataset, requests: Sequence[Request]) -> Plan:
-    """The plan of requests, in the ledger or not yet.
-
-    Args:
-        dataset: the training part of what they leave.
-    """
-    partition = store.load_partition()
-    assert partition is not None
-    digests, lineage = {d for e in requests for d in e.content["interactions"]}, store.lineage()
-    cost = store.manifest().get("full_training", {})
-    plan = make_plan(len(digests), lineage, dataset.splits, partition, dataset.visible_data.hides, cost)
-    plan.exactness = exactness_of(requests)
-    if method_of(requests) == EXACT:
-        plan.means = DEFINITIONS[plan.exactness]
-    if plan.exactness == FRESH:
-        plan_anew(plan, lineage, dataset, cost)
-    return plan
-
-
 def opened_metrics(store: RunStore) -> Mapping[str, float]:
     """The figures that the run was left with."""
     return read_json(store.folder / METRICS) if store.has(METRICS) else {}
@@ -258,7 +183,7 @@ def opened_metrics(store: RunStore) -> Mapping[str, float]:
 
 def _purge_memory(model: APA, data: Loaders) -> None:
     """Forget tokens and frozen states of every prompt that is not in the remaining data."""
-    wanted = [p for part in data.parts for p in model.prompts(part.labelled)]
+    wanted = [p for part in data.parts for p in model.prompts_of(part)]
     model.engine.keep_only(wanted)
 
 

@@ -28,7 +28,7 @@ class ForgottenProbe:
         part = opened.data.train_set
         self._place = {s.sample_id: i for i, s in enumerate(part.samples)}
         self._labels = np.array([s.label for s in part.samples])
-        self._prompts = self.model.prompts(part.labelled)
+        self._prompts = self.model.prompts_of(part)
         self._rows: list[int] = []
         self.figures: dict[str, dict[str, float]] = {}
 

@@ -5,32 +5,32 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from recbole_apa.core.errors import RequestError, SettingsError
 from recbole_apa.core.system.signals import terminable
-from recbole_apa.data.forgotten import ITEM, PAIR, ROW, USER, Digester, Forgotten, Scope, digests_of
+from recbole_apa.data.forgotten import Digester, Forgotten
 from recbole_apa.data.loaders import Loaders
-from recbole_apa.data.samples import Interactions
 from recbole_apa.evidence import KEY_FILE, key_ring
 from recbole_apa.evidence.exactness import INHERITED, LEVELS
 from recbole_apa.pipeline.build import RunResult, open_run
 from recbole_apa.pipeline.plugins import PLUGINS, import_plugins
-from recbole_apa.runs.ledger import REQUEST, Entry, Ledger, refuse_gap, refuse_pending, visible_without
+from recbole_apa.runs.ledger import Entry, Ledger, refuse_gap, refuse_pending, visible_without
+from recbole_apa.runs.ledger_lines import REQUEST
 from recbole_apa.runs.lock import run_lock
 from recbole_apa.runs.log import own_log
 from recbole_apa.runs.log_places import open_log
 from recbole_apa.runs.remote.working_copy import working_folder
 from recbole_apa.runs.store import KEY, RunStore
 from recbole_apa.unlearning.approximate.shard_update import EXACT, check_method
-from recbole_apa.unlearning.exact import Outcome, carry_out, data_without, finish_commit, prepare
+from recbole_apa.unlearning.exact import Outcome, carry_out, finish_commit
 from recbole_apa.unlearning.key_digests import are_salted, key_digests
 from recbole_apa.unlearning.machines import CHOICES, REFUSE, Machines, machines_of
 from recbole_apa.unlearning.places import refuse_unreachable
 from recbole_apa.unlearning.plan import Plan, settle_shards
+from recbole_apa.unlearning.prepare import data_without, prepare
 from recbole_apa.unlearning.redraw import new_shards
 from recbole_apa.unlearning.requests.ids import map_ids
-from recbole_apa.unlearning.requests.lookup import Demand, Found, find, named_demands, read_demands
+from recbole_apa.unlearning.requests.lookup import Demand, find, named_demands, read_demands
+from recbole_apa.unlearning.requests.scopes import covers, request_digests
 from recbole_apa.unlearning.taken import taken
 
 
@@ -207,7 +207,7 @@ class _Stage:
         """Demands that the requests which waited did not name too: the same command may have been given again."""
         late = [e for e in self.ledger.requests() if e.position in self._closed_now]
         served = self._served([*waited, *late])
-        return [demand for demand in demands if not any(_covers(demand, part) for part in served)]
+        return [demand for demand in demands if not any(covers(demand, part) for part in served)]
 
     def _refuse_other_manner(
         self, demands: Sequence[Demand], left: Sequence[Entry], exactness: str, method: str
@@ -221,7 +221,7 @@ class _Stage:
         late = [e for e in self.ledger.requests() if e.position in self._closed_now]
         for entry in [*left, *late]:
             manner = entry.content["exactness"], entry.content.get("method", EXACT)
-            covered = [d for d in demands if any(_covers(d, part) for part in self._served([entry]))]
+            covered = [d for d in demands if any(covers(d, part) for part in self._served([entry]))]
             alone = not demands and (exactness, method) != (INHERITED, EXACT)
             if manner != (exactness, method) and (covered or alone):
                 raise RequestError(
@@ -277,43 +277,10 @@ class _Stage:
         digester, earlier = Digester(self.store.salt, self.keys.newest()), self._served(self.ledger.requests())
         # before any filter: a row that a filter keeps out now may come in later, in place of a forgotten one
         rows = opened.data.train_set.raw_interactions
-        found = find(demands, rows, lambda d: any(_covers(d, part) for part in earlier), skip_unknown)
-        content = {**_digests(found, rows, digester), KEY: self.keys.newest().name}
+        found = find(demands, rows, lambda d: any(covers(d, part) for part in earlier), skip_unknown)
+        content = {**request_digests(found, rows, digester), KEY: self.keys.newest().name}
         return _NewRequest({**content, "exactness": exactness, "method": method}, found.demands), found.left
 
     def _served(self, entries: Sequence[Entry]) -> tuple[Forgotten, ...]:
         """What requests named."""
         return visible_without(entries, self.store.salt, self.keys).forgotten
-
-
-def _scopes(demand: Demand, hits: np.ndarray, rows: Interactions) -> list[Scope]:
-    """What a demand names: a user, an item, a pair, or the times of a pair that it came to."""
-    if demand.kind != "interaction":
-        return [Scope(demand.kind, demand.user, demand.item)]
-    if demand.time is None or rows.times is None:
-        return [Scope(PAIR, demand.user, demand.item)]
-    return [Scope(ROW, demand.user, demand.item, time) for time in set(rows.times[hits].tolist())]
-
-
-def _covers(demand: Demand, served: Forgotten) -> bool:
-    """Whether requests named the same as a demand, or more: then nothing of it can be left."""
-    scopes = []
-    if demand.user is not None:
-        scopes.append(Scope(USER, demand.user))
-    if demand.item is not None:
-        scopes.append(Scope(ITEM, None, demand.item))
-    # of requests from before run format 3; the pairs that they noted may be those of single rows
-    if any(served.digester.of(" ".join(scope.names())) in served.old_names for scope in scopes):
-        return True
-    if demand.kind == "interaction":
-        scopes.append(Scope(PAIR, demand.user, demand.item))
-        if demand.time is not None:
-            scopes.append(Scope(ROW, demand.user, demand.item, demand.time))
-    return any(served.digester.of(*scope.names()) in served.scopes for scope in scopes)
-
-
-def _digests(found: Found, rows: Interactions, digester: Digester) -> dict[str, list[str]]:
-    asked = zip(found.demands, found.hits, strict=True)
-    scopes = {scope for demand, hits in asked for scope in _scopes(demand, hits, rows)}
-    keys = {digester.of(key) for key in rows.row_keys(np.array(found.rows))}
-    return {"interactions": sorted(keys), "hides": sorted(digests_of(scopes, digester))}

@@ -48,11 +48,13 @@ def histories_are_made_of_all_rows(patch):
 
 
 def digests_are_somebody_elses(patch):
-    patch.setattr("recbole_apa.unlearning.stage._scopes", lambda *a: [Scope(USER, "u9")])
+    patch.setattr("recbole_apa.unlearning.requests.scopes.scopes_of", lambda *a: [Scope(USER, "u9")])
 
 
 def one_row_of_a_pair_is_kept_of_the_request(patch):
-    patch.setattr("recbole_apa.unlearning.stage._scopes", lambda d, hits, rows: [Scope(PAIR, d.user, "i999")])
+    patch.setattr(
+        "recbole_apa.unlearning.requests.scopes.scopes_of", lambda d, hits, rows: [Scope(PAIR, d.user, "i999")]
+    )
 
 
 def somebody_else_is_hidden_too(patch):
@@ -135,8 +137,8 @@ def test_what_was_certified_by_a_broken_program_is_found_later(finished, tmp_pat
     folder = copy_run(finished, tmp_path / "run")
     with monkeypatch.context() as patch:
         nothing_is_hidden(patch)
-        for name in ("refuse_in_data", "refuse_in_state"):
-            patch.setattr(f"recbole_apa.unlearning.exact.{name}", lambda *a: None)
+        for place in ("prepare.refuse_in_data", "exact.refuse_in_state"):
+            patch.setattr(f"recbole_apa.unlearning.{place}", lambda *a: None)
         assert not unlearn(folder, interactions=[shown_interaction(finished)]).plan.affected
         assert any("can be reached: 1 rows of the data" in f for f in audit(folder).findings)
         assert any("can be reached: 1 rows of the data" in d for d in verify(folder).differences)

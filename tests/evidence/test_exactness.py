@@ -12,7 +12,8 @@ from recbole_apa.core.files.whole import file_digest, read_json
 from recbole_apa.evidence import key_ring
 from recbole_apa.evidence.exactness import DEFINITIONS, LEVELS, PARTS, level_of
 from recbole_apa.partition import Partition
-from recbole_apa.runs.ledger import DONE, Ledger, manifest_digest
+from recbole_apa.runs.ledger import Ledger, manifest_digest
+from recbole_apa.runs.ledger_lines import DONE
 from recbole_apa.runs.store import MANIFEST, RunStore
 from recbole_apa.unlearning.certificate import MEANING
 from recbole_apa.unlearning.plan import plan_text

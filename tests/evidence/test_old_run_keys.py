@@ -11,7 +11,8 @@ from recbole_apa.cli.main import main
 from recbole_apa.core.errors import KeyFileError, RequestError, RunError
 from recbole_apa.data.forgotten import Digester
 from recbole_apa.evidence import key_ring
-from recbole_apa.runs.ledger import KEYED, REQUEST, Ledger
+from recbole_apa.runs.ledger import Ledger
+from recbole_apa.runs.ledger_lines import KEYED, REQUEST
 from recbole_apa.runs.store import RunStore
 from recbole_apa.unlearning.key_digests import convert
 from tests.helpers.folder_text import folder_text

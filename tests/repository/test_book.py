@@ -4,14 +4,13 @@ import configparser
 import json
 import re
 from importlib import metadata
-from pathlib import Path
 
 import pytest
 import yaml
 
 import recbole_apa
+from tests.helpers.places import ROOT
 
-ROOT = Path(__file__).resolve().parents[2]
 DOCS = sorted([*ROOT.glob("docs/*.md"), *ROOT.glob("docs/*.ipynb")])
 PAGES = [*DOCS, *sorted(ROOT.glob("*.md")), ROOT / "benchmarks" / "README.md"]
 BUILD = "sphinx-build -W --keep-going -b html docs"
@@ -119,6 +118,20 @@ def test_every_room_has_its_place_in_the_book():
     table = (ROOT / "docs" / "how-it-works.md").read_text(encoding="utf-8").split("| room |")[1].split("\n\n")[0]
     rows = [line.split("|")[1] for line in table.splitlines()[2:]]
     assert {name for row in rows for name in re.findall(r"`(\w+)`", row)} == rooms()
+
+
+def test_files_of_the_package_that_the_book_names_are_there():
+    text = text_of(ROOT / "docs" / "how-it-works.md")
+    named = re.findall(r"`(\w+/[\w/]+\.py)`", text)
+    assert len(named) > 30
+    assert [name for name in named if not any((ROOT / f / name).is_file() for f in ("", "recbole_apa"))] == []
+
+
+def test_the_walks_are_as_long_as_they_say_and_short():
+    text = text_of(ROOT / "docs" / "how-it-works.md").split("## A walk through the files")[1].split("\n## ")[0]
+    walks = re.findall(r", (\d+) files:\n\n((?:\|.*\n)+)", text)
+    assert [int(n) for n, _ in walks] == [len(table.splitlines()) - 2 for _, table in walks]
+    assert all(int(n) <= most for (n, _), most in zip(walks, (16, 18), strict=True))
 
 
 def test_the_version_stands_in_one_place(monkeypatch):

@@ -21,6 +21,7 @@ from recbole_apa.pipeline.plugins import import_plugins, modules_for_workers
 from recbole_apa.runs.store import RunStore
 from recbole_apa.unlearning.approximate import APPROXIMATE_METHODS, LossMethod, register_approximate_method
 from tests.helpers.partitions import partition_class
+from tests.helpers.peft_scores import assert_peft_agrees
 from tests.helpers.places import ROOT
 
 PAGE = ROOT / "docs" / "extending.md"
@@ -250,8 +251,26 @@ def test_a_kind_whose_files_look_like_anothers_has_to_read_them_alike():
 
     with pytest.raises(SettingsError, match="as those of lora; expected the from_peft of LoRA"):
         register_adapter_kind(Reversed)
-    register_adapter_kind(type("OnlyB", (LoRA,), {"name": "only_b"}))
-    ADAPTER_KINDS.remove("only_b")
+
+
+def test_a_kind_that_only_trains_otherwise_is_read_by_peft(options, backbone_folder, tmp_path):
+    class OnlyB(LoRA):
+        """LoRA-FA (Zhang et al., 2023): A stays as it was drawn."""
+
+        name = "only_b"
+
+        def parameter_groups(self, parameters, settings):
+            return [{"params": parameters[1::2]}]
+
+    register_adapter_kind(OnlyB)
+    try:
+        made = run("APA", "board", config_dict={**options, "adapter_type": "only_b"}, run_dir=tmp_path / "run")
+        assert_peft_agrees(made, backbone_folder)
+        start = made.model.engine.bank.start(made.config["seed"])
+        kept = read_adapter(tmp_path / "run" / "shards" / "000")
+        assert all(torch.equal(kept[n][0], start[n][0]) and kept[n][1].any() for n in start)
+    finally:
+        ADAPTER_KINDS.remove("only_b")
 
 
 @pytest.fixture(scope="module")

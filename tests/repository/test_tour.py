@@ -1,13 +1,13 @@
 """The notebook of the book runs, and shows what it shows there."""
 
 import os
-from pathlib import Path
 
 import nbformat
 import pytest
 from nbclient import NotebookClient
 
-ROOT = Path(__file__).resolve().parents[2]
+from tests.helpers.places import ROOT
+
 TOUR = ROOT / "docs" / "tour.ipynb"
 
 

@@ -11,7 +11,8 @@ from safetensors.torch import load_file, save_file
 from recbole_apa import audit, evaluate_run, run, unlearn, verify
 from recbole_apa.core.errors import APAError, RunError, SettingsError
 from recbole_apa.core.files.whole import write_json
-from recbole_apa.runs.ledger import REQUEST, Ledger
+from recbole_apa.runs.ledger import Ledger
+from recbole_apa.runs.ledger_lines import REQUEST
 from recbole_apa.runs.manifest import with_check
 from recbole_apa.runs.outside import ANOTHERS, UNKNOWN, are_own_logs, mark, whose
 from recbole_apa.runs.store import RunStore

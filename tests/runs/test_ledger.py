@@ -7,7 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from recbole_apa.core.errors import RunError
-from recbole_apa.runs.ledger import DONE, REQUEST, Ledger
+from recbole_apa.runs.ledger import Ledger
+from recbole_apa.runs.ledger_lines import DONE, REQUEST
 from recbole_apa.runs.lock import run_lock
 
 

@@ -20,7 +20,8 @@ from recbole_apa.data.forgotten import Digester
 from recbole_apa.data.samples import Interactions
 from recbole_apa.evidence import key_ring
 from recbole_apa.pipeline.build import stored_visible_data
-from recbole_apa.runs.ledger import DONE, REQUEST, Ledger
+from recbole_apa.runs.ledger import Ledger
+from recbole_apa.runs.ledger_lines import DONE, REQUEST
 from recbole_apa.runs.store import FORMAT_VERSION, OLD_FORMAT_VERSIONS, RunStore
 from recbole_apa.unlearning.redraw import refuse_plain_ids
 from tests.helpers.old_runs import OLD, PLACES, expected, lasting

@@ -10,8 +10,9 @@ from recbole_apa.cli.main import main
 from recbole_apa.core.errors import RunError
 from recbole_apa.core.files.whole import file_digest
 from recbole_apa.runs.remote import lease as lease_file
+from recbole_apa.runs.remote.index import Index
 from recbole_apa.runs.remote.lease import LEASE, lease
-from recbole_apa.runs.remote.objects import INDEX, Index, RunObjects, told
+from recbole_apa.runs.remote.objects import INDEX, RunObjects, told
 from recbole_apa.runs.remote.working_copy import publish, working_folder
 from tests.helpers.files import write
 

@@ -15,7 +15,8 @@ from recbole_apa.backbone import default_model as wheel
 from recbole_apa.core.errors import RunError
 from recbole_apa.core.files.permissions import umask
 from recbole_apa.core.files.whole import write_json, write_text
-from recbole_apa.runs.ledger import REQUEST, Ledger
+from recbole_apa.runs.ledger import Ledger
+from recbole_apa.runs.ledger_lines import REQUEST
 from recbole_apa.runs.lock import run_lock
 from recbole_apa.runs.remote.working_copy import copy_run
 from recbole_apa.runs.store import RunStore

@@ -17,8 +17,9 @@ from recbole_apa.data.visible_data import key_of
 from recbole_apa.evidence import key_ring
 from recbole_apa.pipeline.build import stored_visible_data
 from recbole_apa.runs.ledger import Ledger
+from recbole_apa.runs.remote.index import Index
 from recbole_apa.runs.remote.lease import LEASE
-from recbole_apa.runs.remote.objects import Index, RunObjects
+from recbole_apa.runs.remote.objects import RunObjects
 from recbole_apa.runs.remote.working_copy import copy_run, shown, working_folder
 from recbole_apa.runs.store import RunStore
 from tests.helpers import killed_process

@@ -14,7 +14,8 @@ from recbole_apa import audit, evaluate_run
 from recbole_apa.cli.main import main
 from recbole_apa.core.errors import APAError, RunError
 from recbole_apa.core.files.whole import file_digest
-from recbole_apa.runs.ledger import REQUEST, Ledger
+from recbole_apa.runs.ledger import Ledger
+from recbole_apa.runs.ledger_lines import REQUEST
 from recbole_apa.runs.store import RunStore
 from tests.helpers.places import ROOT
 from tests.helpers.runs import copy_run

@@ -94,7 +94,7 @@ class AdapterMethod:
         key = tuple(str(config[name]) for name in ACTIVATION_KEYS)
         model.engine.cache = self.context.caches.setdefault(key, model.engine.cache)
         for part in data.parts:
-            self._freeze(model, config, model.prompts(part.labelled))
+            self._freeze(model, config, model.prompts_of(part))
         store = RunStore(folder)
         with run_lock(folder, "comparing"):
             trainer = make_trainer(config, model, store)

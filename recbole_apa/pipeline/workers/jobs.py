@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 from recbole_apa.adapters.bank import Factors
+from recbole_apa.backbone.prompt_encoder import TokenizedPrompt
 from recbole_apa.data.splits import SPLITS
 from recbole_apa.data.visible_data import VisibleData
 from recbole_apa.model.shard_trainer import ShardTrainer
@@ -96,9 +97,8 @@ class ShardWorker:
             lambda part: self.model.engine.adapter_scores([prompts[i] for i in part], which), rows, report
         )
 
-    def _prompts(self, split: str) -> list[Any]:
-        prompts: list[Any] = self.model.prompts(self.data.parts[SPLITS.index(split)].labelled)
-        return prompts
+    def _prompts(self, split: str) -> list[TokenizedPrompt]:
+        return self.model.prompts_of(self.data.parts[SPLITS.index(split)])
 
     def _by_steps(
         self, compute: Callable[[Sequence[int]], torch.Tensor], rows: Sequence[int], report: Report

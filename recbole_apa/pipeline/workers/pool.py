@@ -12,6 +12,7 @@ from torch import Tensor
 from recbole_apa.adapters.bank import Factors
 from recbole_apa.adapters.training import ShardHistory
 from recbole_apa.core.errors import SettingsError
+from recbole_apa.data.recbole_settings import read_execution
 from recbole_apa.data.visible_data import VisibleData
 from recbole_apa.evidence import KEY_FILE
 from recbole_apa.partition import Partition
@@ -22,21 +23,20 @@ from recbole_apa.pipeline.workers.processes import ProcessTeam
 from recbole_apa.pipeline.workers.ray_actors import RAY_NEEDED, RayOptions, RayTeam, is_installed
 from recbole_apa.pipeline.workers.schedule import Team, run_jobs
 
-ENGINES = ("local", "ray")
-
 
 class WorkerPool:
     """Workers of one training; they start with the first job and end with :meth:`close`."""
 
     def __init__(self, config: APAConfig) -> None:
         self._config = config
-        self.n_workers = int(config["workers"] or 1)
+        self._execution = execution = read_execution(config)
+        self.n_workers = execution.workers or 1
         self._modules = modules_for_workers(config)
-        self._show = config["show_progress"]
+        self._show = execution.show_progress
         self._team: Team | None = None
         self._visible_data: VisibleData | None = None
-        self.is_elsewhere = config["engine"] == "ray"
-        self.embeds = self.is_elsewhere and not config["keep_states"]
+        self.is_elsewhere = execution.engine == "ray"
+        self.embeds = self.is_elsewhere and not execution.keep_states
 
     def see(self, visible_data: VisibleData) -> None:
         """What the workers may see of the dataset; workers of before are ended."""
@@ -88,17 +88,14 @@ class WorkerPool:
         return run_jobs(self._team, jobs, title, self._show)
 
     def _open(self) -> Team:
-        config = self._config
+        config, execution = self._config, self._execution
         options = {name: value for name, value in config.external_config_dict.items() if name != KEY_FILE}
-        if config["engine"] == "ray":
+        if execution.engine == "ray":
             options.pop("gpu_id", None)  # Ray says which GPUs a worker sees, each its own
         setup = Setup(config.dataset, options, self._visible_data, torch.get_num_threads(), self._modules)
-        if config["engine"] == "ray":
-            return RayTeam(
-                setup,
-                self.n_workers,
-                RayOptions(config["ray_address"], float(config["ray_cpus"]), float(config["ray_gpus"])),
-            )
+        if execution.engine == "ray":
+            asked = RayOptions(execution.ray_address, execution.ray_cpus, execution.ray_gpus)
+            return RayTeam(setup, self.n_workers, asked)
         return ProcessTeam(setup, self.n_workers)
 
 
@@ -106,13 +103,12 @@ def pool_of(config: APAConfig) -> WorkerPool | None:
     """The workers that a configuration asks for; None where this process does the work itself.
 
     Raises:
-        SettingsError: an engine that is none, or one that is not installed.
+        SettingsError: an engine that is not installed.
     """
-    if config["engine"] not in ENGINES:
-        raise SettingsError(f"engine: found {config['engine']!r}, expected one of {', '.join(ENGINES)}")
-    if config["engine"] == "ray" and not is_installed():
+    execution = read_execution(config)
+    if execution.engine == "ray" and not is_installed():
         raise SettingsError(
             "engine: found 'ray', and Ray is not installed; expected engine: local, or the extra ray: "
             f'pip install ".[ray]", or pip install "{RAY_NEEDED}"'
         )
-    return WorkerPool(config) if config["engine"] == "ray" or int(config["workers"] or 1) > 1 else None
+    return WorkerPool(config) if execution.engine == "ray" or (execution.workers or 1) > 1 else None

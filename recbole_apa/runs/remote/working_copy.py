@@ -12,8 +12,9 @@ from recbole_apa.core.cache import cache_folder, user_name
 from recbole_apa.core.errors import RunError
 from recbole_apa.core.files.line_endings import keep_bytes
 from recbole_apa.runs.remote.copies import copy_name, held, others_of, remove_left
+from recbole_apa.runs.remote.index import Index
 from recbole_apa.runs.remote.lease import lease
-from recbole_apa.runs.remote.objects import Index, RunObjects
+from recbole_apa.runs.remote.objects import RunObjects
 
 
 @dataclass

@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -16,6 +16,7 @@ from recbole_apa.adapters.training import AdapterCourse, ShardHistory
 from recbole_apa.backbone.prompt_encoder import TokenizedPrompt
 from recbole_apa.core.seeding import derive_seed, hash_order
 from recbole_apa.core.system.deterministic import repeatable
+from recbole_apa.data.dataset import APADataset
 from recbole_apa.data.visible_data import VisibleData, key_of
 from recbole_apa.model.apa import APA
 from recbole_apa.unlearning.approximate.loop import Side, unlearn_adapter
@@ -48,10 +49,10 @@ class Part:
     labels: np.ndarray
 
     @classmethod
-    def of(cls, dataset: Any, model: APA) -> "Part":
+    def of(cls, dataset: APADataset, model: APA) -> "Part":
         """All samples of a part of a dataset, whatever data the model has in hand."""
         labels = np.array([s.label for s in dataset.samples])
-        prompts = model.engine.encode(dataset.prompt_inputs(dataset.samples))
+        prompts = model.prompts_of(dataset)
         return cls([s.sample_id for s in dataset.samples], prompts, labels)
 
     def some(self, rows: Sequence[int]) -> "Part":
@@ -59,7 +60,7 @@ class Part:
         return Part([self.ids[i] for i in rows], [self.prompts[i] for i in rows], self.labels[list(rows)])
 
     @classmethod
-    def untouched(cls, dataset: Any, model: APA, visible: VisibleData) -> "Part":
+    def untouched(cls, dataset: APADataset, model: APA, visible: VisibleData) -> "Part":
         """The samples of a part that show nothing that is hidden."""
         rows = [
             i for i, s in enumerate(dataset.samples) if not any(visible.hides(key_of(x)) for x in s.interaction_ids())

@@ -105,7 +105,7 @@ def _verify(store: RunStore, config_dict: Mapping[str, Any] | None) -> VerifyRes
         out.differences += [
             f"what was forgotten can be reached: {found}" for found in reachable(store, opened.data, opened.keys)
         ]
-        prompts = [p for part in opened.data.parts[:2] for p in opened.model.prompts(part.labelled)]
+        prompts = [p for part in opened.data.parts[:2] for p in opened.model.prompts_of(part)]
         wrong = wrong_activations(store, opened.model.engine.cache, prompts)
         if wrong:
             out.differences.append(f"{STATES}: {wrong} of its states are not those of the run's samples")
@@ -142,7 +142,7 @@ def _scores(result: RunResult) -> dict[str, torch.Tensor]:
     """Aggregated scores of the validation and test samples."""
     out = {}
     for split, part in zip(SCORED, result.data.parts[1:], strict=True):
-        prompts = result.model.prompts(part.labelled)
+        prompts = result.model.prompts_of(part)
         weights = result.model.weights(prompts)
         out[split] = result.trainer.aggregate(part, weights, _how(result), f"Score {split}", False)
     return out

@@ -9,7 +9,8 @@ from recbole_apa.core.files.line_endings import how_changed
 from recbole_apa.core.files.plain import read_plain
 from recbole_apa.core.files.whole import file_digest, read_json
 from recbole_apa.evidence import KeyRing
-from recbole_apa.runs.ledger import DONE, Entry, Ledger, manifest_digest
+from recbole_apa.runs.ledger import Entry, Ledger, manifest_digest
+from recbole_apa.runs.ledger_lines import DONE
 from recbole_apa.runs.pinned_run import PinnedStore
 from recbole_apa.runs.store import CERTIFICATES, KEY, LEDGER, MANIFEST
 

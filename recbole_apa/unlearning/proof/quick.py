@@ -15,7 +15,8 @@ from recbole_apa.evidence import KeyRing, key_ring
 from recbole_apa.evidence.exactness import THIS_DATA
 from recbole_apa.pipeline.build import build_data, run_config, stored_visible_data
 from recbole_apa.pipeline.option_names import NEVER_TAKEN
-from recbole_apa.runs.ledger import CHECK, REQUEST, Entry, Ledger
+from recbole_apa.runs.ledger import Entry, Ledger
+from recbole_apa.runs.ledger_lines import CHECK, REQUEST
 from recbole_apa.runs.manifest import CHECK as MANIFEST_CHECK
 from recbole_apa.runs.manifest import is_checked
 from recbole_apa.runs.pinned_run import PinnedStore, read_settled

@@ -1,0 +1,1 @@
+"""The book, and the program that writes its page of options."""

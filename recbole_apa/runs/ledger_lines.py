@@ -1,0 +1,71 @@
+"""Lines of ``ledger.jsonl``: written, read, and held against what a line has to be."""
+
+import json
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from recbole_apa.core.files.plain import parse_json
+from recbole_apa.core.seeding import digest_of
+from recbole_apa.runs.manifest import is_safe_name
+
+REQUEST, DONE, KEYED = "request", "done", "keyed"
+"""Kinds of line; the last says that the digests of the lines before it were keyed later."""
+CHECK = "check"
+"""Under which a line carries a digest of itself; lines of older versions carry none."""
+
+
+def parse_line(line: bytes) -> dict[str, Any] | None:
+    """A line; None where it is not of a ledger."""
+    try:
+        value = parse_json(line)
+    except ValueError:
+        return None
+    if not isinstance(value, dict) or not isinstance(value.get("time"), str):
+        return None
+    holds = _ENTRIES.get(str(value.get("kind")))
+    return value if holds and holds(value) else None
+
+
+def _is_request(value: Mapping[str, Any]) -> bool:
+    lists = [value.get("interactions"), value.get("hides", []), value.get("names", [])]
+    return all(isinstance(v, list) and all(isinstance(name, str) for name in v) for v in lists)
+
+
+def _is_done(value: Mapping[str, Any]) -> bool:
+    served, certificates = value.get("requests"), value.get("certificates", {})
+    return (
+        isinstance(served, list)
+        and bool(served)
+        and all(type(n) is int and n > 0 for n in served)
+        and isinstance(certificates, dict)
+        and all("/" not in name and is_safe_name(name) and isinstance(d, str) for name, d in certificates.items())
+        and isinstance(value.get("manifest", ""), str)
+    )
+
+
+def is_whole(value: Mapping[str, Any], line: bytes, checked: bool) -> bool:
+    """Whether a line is as it was written; the last one has no other after it that would tell.
+
+    Args:
+        checked: whether the line before it carries a digest of itself: then it does, too.
+    """
+    if CHECK not in value:
+        return not checked
+    return bool(value[CHECK] == check_of(value)) and line_of(value) == line
+
+
+def check_of(value: Mapping[str, Any]) -> str:
+    """The digest that a line carries of itself."""
+    return digest_of("line", json.dumps({k: v for k, v in value.items() if k != CHECK}, sort_keys=True)).hex()
+
+
+def line_of(value: Mapping[str, Any]) -> bytes:
+    """The line as it is written."""
+    return json.dumps(value, sort_keys=True).encode() + b"\n"
+
+
+_ENTRIES: dict[str, Callable[[Mapping[str, Any]], bool]] = {
+    REQUEST: _is_request,
+    DONE: _is_done,
+    KEYED: lambda value: isinstance(value.get("head"), str),
+}

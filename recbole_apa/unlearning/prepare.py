@@ -1,0 +1,93 @@
+"""What requests come to, before anything is changed: the data that they leave, and the plan."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from recbole_apa.core.errors import DataError, RequestError
+from recbole_apa.data.dataset import APADataset
+from recbole_apa.data.loaders import Loaders
+from recbole_apa.evidence.exactness import DEFINITIONS, FRESH, STRICT, exactness_of
+from recbole_apa.pipeline.build import RunResult, build_data, stored_visible_data
+from recbole_apa.runs.ledger import Entry, Ledger, Request, served_by, visible_without
+from recbole_apa.runs.store import RunStore
+from recbole_apa.unlearning.approximate.shard_update import EXACT
+from recbole_apa.unlearning.checks import refuse_in_data, sought_of
+from recbole_apa.unlearning.plan import Plan, make_plan
+from recbole_apa.unlearning.redraw import plan_anew, refuse_plain_ids, without_roles
+from recbole_apa.unlearning.requests.demands import Demand
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What requests come to, before anything is changed."""
+
+    data: Loaders
+    """Without what they name."""
+    plan: Plan
+
+
+def served_requests(store: RunStore) -> list[Entry]:
+    """The requests whose state this is."""
+    manifest = store.manifest()
+    return [e for e in Ledger(store.folder, store.salt).requests() if served_by(manifest, e)]
+
+
+def method_of(requests: Sequence[Request]) -> str:
+    """How requests are carried out together: approximately where all ask for the same method, else exactly."""
+    asked = {e.content.get("method", EXACT) for e in requests}
+    return asked.pop() if len(asked) == 1 else EXACT
+
+
+def prepare(opened: RunResult, requests: Sequence[Request], demands: Sequence[Demand] = ()) -> Prepared:
+    """The data that requests leave, and what it takes to get there; see :func:`data_without`."""
+    data = data_without(opened, requests, demands)
+    return Prepared(data, plan_of(opened.trainer.store, data.train_set, requests))
+
+
+def data_without(opened: RunResult, requests: Sequence[Request], demands: Sequence[Demand] = ()) -> Loaders:
+    """The loaders of what remains of a run's data.
+
+    Args:
+        demands: what the requests name, where it is known.
+
+    Raises:
+        RequestError: nothing would remain, or not what a new training needs where one is asked for.
+        CertificateError: something of what was asked for can still be reached.
+    """
+    store = opened.trainer.store
+    visible_data = stored_visible_data(store, opened.keys)
+    if exactness_of(requests) == FRESH:
+        refuse_plain_ids(opened.data.train_set)
+        visible_data = without_roles(visible_data)
+    try:
+        data = build_data(opened.config, visible_data.without(visible_without(requests, store.salt, opened.keys)))
+        lines = [e.content for e in [*served_requests(store), *requests]]
+        sought = sought_of(data.train_set, lines, store.salt, opened.keys, demands)
+        refuse_in_data(opened.data, data, sought)
+    except DataError as error:
+        if exactness_of(requests) == FRESH:
+            raise RequestError(
+                f"exactness: {FRESH}: on what remains a training today is refused ({error}); ask with {STRICT}"
+            ) from error
+        # the data could be read a moment ago: what is new is that rows are missing
+        raise RequestError(f"without what is to be forgotten there is no data to train on ({error})") from error
+    return data
+
+
+def plan_of(store: RunStore, dataset: APADataset, requests: Sequence[Request]) -> Plan:
+    """The plan of requests, in the ledger or not yet.
+
+    Args:
+        dataset: the training part of what they leave.
+    """
+    partition = store.load_partition()
+    assert partition is not None
+    digests, lineage = {d for e in requests for d in e.content["interactions"]}, store.lineage()
+    cost = store.manifest().get("full_training", {})
+    plan = make_plan(len(digests), lineage, dataset.splits, partition, dataset.visible_data.hides, cost)
+    plan.exactness = exactness_of(requests)
+    if method_of(requests) == EXACT:
+        plan.means = DEFINITIONS[plan.exactness]
+    if plan.exactness == FRESH:
+        plan_anew(plan, lineage, dataset, cost)
+    return plan
