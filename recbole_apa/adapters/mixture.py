@@ -7,7 +7,7 @@ import threading
 from typing import Any, Literal
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 MergeMode = Literal["decomposition", "non_decomposition"]
 
@@ -39,7 +39,8 @@ class Mixture(threading.local):
         return self.weights
 
 
-def home_of(module: Any) -> torch.device:
+def home_of(module: nn.Module) -> torch.device:
     """Where a module computes: where its weight lies, or where accelerate brings it before a pass."""
-    device: torch.device = module.weight.device
-    return torch.device(module._hf_hook.execution_device) if device.type == "meta" else device
+    found: Any = module  # torch does not know what its weight is, nor accelerate's hook
+    device: torch.device = found.weight.device
+    return torch.device(found._hf_hook.execution_device) if device.type == "meta" else device

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -12,6 +12,9 @@ from recbole_apa.adapters.kind import ParameterGroup
 from recbole_apa.core.errors import TrainingError
 from recbole_apa.core.seeding import drawn_for
 from recbole_apa.core.settings import TrainSettings
+
+B = TypeVar("B")
+"""A batch, of whatever the losses are computed of."""
 
 Groups = Callable[[list[nn.Parameter], TrainSettings], list[ParameterGroup]]
 """See :meth:`~recbole_apa.adapters.kind.AdapterKind.parameter_groups`."""
@@ -77,7 +80,7 @@ class AdapterCourse:
         """Number of the next step."""
         return len(self.history.step_losses)
 
-    def batches(self, of_epoch: Callable[[int], Iterable[Any]]) -> Iterator[Any]:
+    def batches(self, of_epoch: Callable[[int], Iterable[B]]) -> Iterator[B]:
         """Every batch until the last epoch, or until the loss no longer falls. Each has to be followed by
         :meth:`step_on`, or :meth:`take_step`, before the next is asked for."""
         settings, history = self.settings, self.history
@@ -130,8 +133,8 @@ class AdapterCourse:
 
 def train_adapter(
     course: AdapterCourse,
-    of_epoch: Callable[[int], Iterable[Any]],
-    loss_of: Callable[[Any], Tensor],
+    of_epoch: Callable[[int], Iterable[B]],
+    loss_of: Callable[[B], Tensor],
     seed: int,
     on_step: Callable[[AdapterCourse, float], None] | None = None,
 ) -> ShardHistory:
@@ -156,8 +159,8 @@ def train_adapter(
 
 def train_together(
     courses: Sequence[AdapterCourse],
-    of_epoch: Sequence[Callable[[int], Iterable[Any]]],
-    losses_of: Callable[[Mapping[int, Any]], Mapping[int, Tensor]],
+    of_epoch: Sequence[Callable[[int], Iterable[B]]],
+    losses_of: Callable[[Mapping[int, B]], Mapping[int, Tensor]],
     gather: Callable[[], None],
     on_step: Callable[[AdapterCourse, float], None] | None = None,
 ) -> list[ShardHistory]:

@@ -1,7 +1,7 @@
 """From hidden states to answers: s = sigmoid(z_yes - z_no), and the losses (docs/how-it-works.md)."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING
 
 import torch
 from accelerate.utils import align_module_device
@@ -11,12 +11,15 @@ from torch.nn import functional as F
 from recbole_apa.backbone.family import family_of
 from recbole_apa.backbone.prompt_encoder import AnswerTokens
 
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
 
 class AnswerHead:
     """Projects chosen positions to the two answers, or to the vocabulary where the full loss is asked for; with the
     scale or the cap that some families put on their logits."""
 
-    def __init__(self, model: Any, answers: AnswerTokens) -> None:
+    def __init__(self, model: "PreTrainedModel", answers: AnswerTokens) -> None:
         family = family_of(model)
         self.head = family.head(model)
         self.answers = answers

@@ -6,9 +6,12 @@ long as the decoder's own, and a stand-in keeps the place of every layer that be
 
 import copy
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from torch import Tensor, nn
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
 
 
 class StandIn(nn.Module):
@@ -24,7 +27,7 @@ class StandIn(nn.Module):
         # past nn.Module's own register: the layer is not a part of this one
         self.__dict__.update(layer=layer, activations=activations)
 
-    def forward(self, hidden_states: Tensor, *given: Any, **named: Any) -> Tensor:
+    def forward(self, hidden_states: Tensor, *given: object, **named: object) -> Tensor:
         """(b, t, d) -> (b, t, d)."""
         activations: Tensor | None = self.activations
         return hidden_states if activations is None else activations
@@ -35,7 +38,9 @@ class StandIn(nn.Module):
         return getattr(self.layer, name)
 
 
-def decoder_view(decoder: Any, instead: Mapping[str, nn.Module], left_out: str | None) -> Any:
+def decoder_view(
+    decoder: "PreTrainedModel", instead: Mapping[str, nn.Module], left_out: str | None
+) -> "PreTrainedModel":
     """The same decoder with other modules in some places.
 
     Args:

@@ -8,7 +8,7 @@ import functools
 import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, TypeVar
+from typing import TYPE_CHECKING, ClassVar, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -16,6 +16,9 @@ from torch import Tensor, nn
 from recbole_apa.backbone.decoder_parts import decoder_view
 from recbole_apa.core.errors import BackboneError
 from recbole_apa.core.registry import Registry, require
+
+if TYPE_CHECKING:
+    from transformers import Cache, PreTrainedModel
 
 
 @dataclass(frozen=True)
@@ -46,7 +49,7 @@ class Family:
     norm: ClassVar[str] = "norm"
     """Its attribute that follows the layers."""
 
-    def decoder(self, model: Any) -> Any:
+    def decoder(self, model: "PreTrainedModel") -> "PreTrainedModel":
         """The part of a causal language model that gives hidden states.
 
         Raises:
@@ -61,20 +64,20 @@ class Family:
             )
         return decoder
 
-    def layers_of(self, decoder: Any) -> nn.ModuleList:
+    def layers_of(self, decoder: "PreTrainedModel") -> nn.ModuleList:
         """Its layers, in order."""
         out: nn.ModuleList = getattr(decoder, self.layers)
         return out
 
-    def embeddings(self, model: Any) -> Any:
+    def embeddings(self, model: "PreTrainedModel") -> nn.Embedding:
         """The table of the tokens' embeddings."""
         return model.get_input_embeddings()
 
-    def head(self, model: Any) -> Any:
+    def head(self, model: "PreTrainedModel") -> nn.Linear:
         """The output layer: a weight, (vocabulary, d), and perhaps a bias."""
         return model.get_output_embeddings()
 
-    def view(self, decoder: Any, layers: Sequence[nn.Module], keep_norm: bool) -> Any:
+    def view(self, decoder: "PreTrainedModel", layers: Sequence[nn.Module], keep_norm: bool) -> "PreTrainedModel":
         """The decoder with other modules in its layers' places, as many as it has: masks and rotary bases are chosen by
         place.
 
@@ -83,7 +86,7 @@ class Family:
         """
         return decoder_view(decoder, {self.layers: nn.ModuleList(layers)}, None if keep_norm else self.norm)
 
-    def run(self, decoder: Any, embedded: Tensor, cache: Any) -> Tensor:
+    def run(self, decoder: "PreTrainedModel", embedded: Tensor, cache: "Cache | None") -> Tensor:
         """States at the top of a decoder, or of a view of one: (b, t, d) -> (b, t, d).
 
         Args:
@@ -93,7 +96,7 @@ class Family:
         out: Tensor = decoder(inputs_embeds=embedded, use_cache=cache is not None, **named).last_hidden_state
         return out
 
-    def logit_scale(self, model: Any) -> LogitScale:
+    def logit_scale(self, model: "PreTrainedModel") -> LogitScale:
         """The scale of the answers' logits, as the configurations of Cohere, Granite and Gemma 2 name it."""
         config = model.config.get_text_config()
         factor = getattr(config, "logit_scale", None) or 1.0  # Cohere
@@ -116,12 +119,12 @@ def register_family(cls: F) -> F:
     return cls
 
 
-def family_of(model: Any) -> Family:
+def family_of(model: "PreTrainedModel") -> Family:
     """The family of a model; :class:`Family` itself where none is registered for its ``model_type``."""
     return FAMILIES.get(model.config.model_type, Family)()
 
 
 @functools.cache
-def _cache_argument(forward: Callable[..., Any]) -> str:
+def _cache_argument(forward: Callable[..., object]) -> str:
     """How a decoder calls its cache: transformers renamed the argument in 5.24."""
     return "cache" if "cache" in inspect.signature(forward).parameters else "past_key_values"

@@ -2,17 +2,21 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 
 from recbole_apa.backbone.family import family_of
 
+if TYPE_CHECKING:
+    from transformers import PretrainedConfig, PreTrainedModel
+
+
 HALVES = (torch.bfloat16, torch.float16)
 
 
-def can_be_float32(model: Any) -> bool:
+def can_be_float32(model: "PreTrainedModel") -> bool:
     """Whether the weights are plain numbers that lie where they are used: neither quantized nor offloaded."""
     if getattr(model, "hf_quantizer", None) is not None:
         return False
@@ -20,7 +24,7 @@ def can_be_float32(model: Any) -> bool:
 
 
 @contextmanager
-def in_float32(model: Any, decoder: Any) -> Iterator[None]:
+def in_float32(model: "PreTrainedModel", decoder: "PreTrainedModel") -> Iterator[None]:
     """Passes inside compute in float32, whatever the weights' type.
 
     Args:
@@ -52,7 +56,7 @@ class _Cast:
         self.module = module
         self._own: list[tuple[dict[str, Any], str, Tensor]] = []
 
-    def take(self, *_: Any) -> None:
+    def take(self, *_: object) -> None:
         """Put copies in the weights' places."""
         for module in self.module.modules():
             for places in (module._parameters, module._buffers):
@@ -60,7 +64,7 @@ class _Cast:
                     if tensor is not None and tensor.dtype in HALVES:
                         self._lend(places, name, tensor)
 
-    def give_back(self, *_: Any) -> None:
+    def give_back(self, *_: object) -> None:
         """Put the weights themselves back."""
         for places, name, tensor in self._own:
             places[name] = tensor
@@ -73,7 +77,7 @@ class _Cast:
 
 
 @contextmanager
-def _kernels_for_float32(config: Any) -> Iterator[None]:
+def _kernels_for_float32(config: "PretrainedConfig") -> Iterator[None]:
     """Flash attention has no float32; torch's own attention stands in for it."""
     asked = config._attn_implementation
     if asked is not None and "flash" in asked:

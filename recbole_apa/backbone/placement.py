@@ -18,7 +18,7 @@ _M_MMAP_THRESHOLD = -3
 """Of glibc's malloc.h."""
 
 
-def placed_by(settings: PlacementSettings) -> dict[str, Any]:
+def placed_by(settings: PlacementSettings) -> dict[str, object]:
     """What transformers is told of where weights go; nothing where one device is to hold them all."""
     if settings.device_map is None:
         return {}
@@ -68,13 +68,13 @@ def checkpoint_layers(layers: Iterable[nn.Module], mixture: Mixture) -> None:
         layer._gradient_checkpointing_func = _computed_again(mixture)
 
 
-def _computed_again(mixture: Mixture) -> Callable[..., Any]:
+def _computed_again(mixture: Mixture) -> Callable[..., object]:
     """The second pass comes when the weights of the first may be gone, and on a GPU on another thread."""
 
-    def run(function: Callable[..., Any], *inputs: Tensor) -> Any:
+    def run(function: Callable[..., object], *inputs: Tensor) -> object:
         known = mixture.weights, mixture.mode
 
-        def again(*inputs: Tensor) -> Any:
+        def again(*inputs: Tensor) -> object:
             before = mixture.weights, mixture.mode
             mixture.weights, mixture.mode = known
             try:

@@ -2,10 +2,15 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, TypeVar
 
 from recbole_apa.core.errors import BackboneError
 from recbole_apa.data.prompts import Prompt, PromptInput, PromptTemplate, fill, fit_to_length
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -37,7 +42,7 @@ class PromptEncoder:
         BackboneError: the answers do not begin with one token each, or with the same one.
     """
 
-    def __init__(self, tokenizer: Any, template: PromptTemplate, max_tokens: int) -> None:
+    def __init__(self, tokenizer: "PreTrainedTokenizerBase", template: PromptTemplate, max_tokens: int) -> None:
         self.tokenizer = tokenizer
         self.template = template
         self.max_tokens = max_tokens
@@ -64,12 +69,12 @@ class PromptEncoder:
     def _ids(self, text: str) -> list[int]:
         return self._open(self.tokenizer(text, verbose=False)["input_ids"])
 
-    def _open(self, tokens: list[Any]) -> list[Any]:
+    def _open(self, tokens: list[T]) -> list[T]:
         """Without what closes a text: the answer is still to come."""
         return tokens[: len(tokens) - self._n_closing]
 
 
-def closing_tokens(tokenizer: Any) -> int:
+def closing_tokens(tokenizer: "PreTrainedTokenizerBase") -> int:
     """How many tokens the tokenizer puts after every text by itself, such as ``</s>``."""
     added = tokenizer("Film", return_special_tokens_mask=True, verbose=False)["special_tokens_mask"]
     return next((n for n, is_added in enumerate(reversed(added)) if not is_added), 0)

@@ -47,7 +47,9 @@ class PartCache(DynamicCache):
         super().__init__()
         self.first = first
 
-    def update(self, key_states: Tensor, value_states: Tensor, layer_idx: int, *rest: Any, **named: Any) -> Any:
+    def update(
+        self, key_states: Tensor, value_states: Tensor, layer_idx: int, *rest: object, **named: object
+    ) -> tuple[Tensor, Tensor]:
         """See transformers' ``Cache``; the part's first layer is number 0 here."""
         return super().update(key_states, value_states, layer_idx - self.first, *rest, **named)
 

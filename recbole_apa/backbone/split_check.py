@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from logging import getLogger
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -18,6 +18,10 @@ from recbole_apa.backbone.full_precision import can_be_float32, in_float32
 from recbole_apa.backbone.shared_prefix import SharedPass
 from recbole_apa.backbone.split_decoder import SplitDecoder
 from recbole_apa.core.errors import BackboneError
+
+if TYPE_CHECKING:
+    from transformers import PretrainedConfig
+
 
 SCORE = 1e-5
 """Largest difference of s, at any position."""
@@ -76,13 +80,13 @@ def check_split(decoder: SplitDecoder, head: AnswerHead, max_tokens: int, shares
             _check_kept_keys(decoder, head, ids, whole, (ROUNDED, STATES) if exact else (COARSE, COARSE))
 
 
-def probe_length(config: Any, max_tokens: int) -> int:
+def probe_length(config: "PretrainedConfig", max_tokens: int) -> int:
     """t: a few tokens more than the longest window, or other length at which layers change, within ``max_tokens``."""
     lengths = [0, *(n for n in _lengths(config.get_text_config()) if n < max_tokens)]
     return min(max_tokens, max(lengths) + BEYOND)
 
 
-def _lengths(config: Any) -> Iterator[int]:
+def _lengths(config: "PretrainedConfig") -> Iterator[int]:
     for name in WINDOWS:
         if isinstance(getattr(config, name, None), int):
             yield getattr(config, name)
@@ -129,7 +133,8 @@ def _whole(decoder: SplitDecoder, head: AnswerHead, ids: list[int]) -> Said:
 @contextmanager
 def _two_rows(head: AnswerHead) -> Iterator[None]:
     """The output layer gives the answers' logits alone: in float32 a whole vocabulary's may not fit."""
-    module, own = head.head, head.head.__dict__.get("forward")
+    module: Any = head.head
+    own = module.__dict__.get("forward")
     module.forward = head.products
     try:
         yield

@@ -5,7 +5,7 @@ states do not depend on it.
 """
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
@@ -14,6 +14,9 @@ from recbole_apa.adapters.mixture import home_of
 from recbole_apa.backbone.decoder_parts import StandIn
 from recbole_apa.backbone.family import family_of
 from recbole_apa.core.errors import BackboneError
+
+if TYPE_CHECKING:
+    from transformers import Cache, PreTrainedModel
 
 
 class SplitDecoder:
@@ -29,7 +32,7 @@ class SplitDecoder:
         BackboneError: the model's layers are not where they are looked for.
     """
 
-    def __init__(self, model: Any, trunk_layers: int | float) -> None:
+    def __init__(self, model: "PreTrainedModel", trunk_layers: int | float) -> None:
         self.model = model
         self.family = family_of(model)
         self.decoder = self.family.decoder(model)
@@ -101,7 +104,7 @@ class SplitDecoder:
         """The same of several rows of ids, looked up together: (len(row), d) each."""
         return list(self.embed([i for row in rows for i in row]).split([len(row) for row in rows]))
 
-    def trunk_pass(self, embedded: Tensor, cache: Any = None) -> Tensor:
+    def trunk_pass(self, embedded: Tensor, cache: "Cache | None" = None) -> Tensor:
         """States at the trunk's top of rows of embeddings: (b, t, d) -> (b, t, d).
 
         Args:
@@ -109,7 +112,7 @@ class SplitDecoder:
         """
         return embedded if not self.n_trunk else self.family.run(self._trunk_view, embedded, cache)
 
-    def upper_pass(self, activations: Tensor, cache: Any = None) -> Tensor:
+    def upper_pass(self, activations: Tensor, cache: "Cache | None" = None) -> Tensor:
         """Final hidden states of rows of trunk states: (b, t, d) -> (b, t, d).
 
         Args:

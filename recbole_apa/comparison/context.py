@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -23,6 +23,10 @@ from recbole_apa.pipeline.config import APAConfig
 from recbole_apa.pipeline.idle_options import say_idle
 from recbole_apa.pipeline.recbole_models import NAME
 from recbole_apa.runs.lock import run_lock
+
+if TYPE_CHECKING:
+    from recbole_apa.data.dataset import APADataset
+
 
 SCRATCH = ".scratch"
 _BY_LABELS = {"metrics": ["AUC", "LogLoss"], "valid_metric": "AUC"}
@@ -129,7 +133,7 @@ class ComparisonContext:
 
 
 def open_context(
-    dataset: str, config_files: Sequence[str], options: Mapping[str, Any], folder: Path
+    dataset: str, config_files: Sequence[str], options: Mapping[str, object], folder: Path
 ) -> ComparisonContext:
     """Read the data once. With ``eval_args.mode: uniN`` every liked test sample's item is ranked among N others;
     methods are trained, and choose, by labels all the same.
@@ -153,7 +157,7 @@ def open_context(
 
 @contextmanager
 def context_in(
-    target: Path, dataset: str, config_files: Sequence[str], options: Mapping[str, Any]
+    target: Path, dataset: str, config_files: Sequence[str], options: Mapping[str, object]
 ) -> Iterator[ComparisonContext]:
     """A context whose scratch folder lies in ``target``, which is locked meanwhile; RecBole's logger is started.
 
@@ -173,7 +177,7 @@ def context_in(
             shutil.rmtree(scratch, ignore_errors=True)
 
 
-def _draw(dataset: Any, n: int, seed: int) -> CandidateLists:
+def _draw(dataset: "APADataset", n: int, seed: int) -> CandidateLists:
     rows = dataset.interactions
     rated: dict[str, set[str]] = {}
     for user, item in zip(rows.users.texts(), rows.items.texts(), strict=True):

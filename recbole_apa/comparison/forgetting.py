@@ -5,7 +5,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from logging import getLogger
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -67,7 +66,7 @@ def compare_forgetting(
     request: ForgetRequest,
     dataset: str = "ml-100k",
     config_file_list: Sequence[str] = (),
-    config_dict: Mapping[str, Any] | None = None,
+    config_dict: Mapping[str, object] | None = None,
     seeds: int = 1,
     folder: str | Path | None = None,
 ) -> Forgetting:

@@ -71,7 +71,7 @@ def row_names(asked: Sequence[str]) -> list[str]:
 
 
 def make_methods(
-    context: ComparisonContext, names: Iterable[str], baseline_options: Mapping[str, Mapping[str, Any]] | None = None
+    context: ComparisonContext, names: Iterable[str], baseline_options: Mapping[str, Mapping[str, object]] | None = None
 ) -> list[Method]:
     """Methods that serve the rows named; rows of one training share it.
 
@@ -103,7 +103,7 @@ def near_miss(name: str) -> str:
     return f"; did you mean {near!r}?" if near else ""
 
 
-def _ablation(name: str) -> tuple[dict[str, Any], Serving]:
+def _ablation(name: str) -> tuple[dict[str, object], Serving]:
     """``APA:partition=random`` -> what differs in training, and how it is served."""
     changes: dict[str, Any] = {}
     for pair in name.removeprefix(ABLATION).split("+"):

@@ -8,7 +8,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import psutil
 
@@ -66,14 +65,14 @@ class RowStore:
         write_json(self.path(row.method, row.seed, key), {"format": FORMAT, **vars(row)})
 
 
-def deciding_options(options: Mapping[str, Any]) -> dict[str, Any]:
+def deciding_options(options: Mapping[str, object]) -> dict[str, object]:
     """Those of a run's options that decide a row's figures, seed and place of the data apart; options that came later
     than stored rows are left out while they have the value that changes nothing."""
     neutral = {name for name, value in LATER_OPTIONS.items() if options.get(name) == value}
     return {name: value for name, value in options.items() if name not in {"seed", "data_path", *neutral}}
 
 
-def row_key(settings: Mapping[str, Any], data: str) -> str:
+def row_key(settings: Mapping[str, object], data: str) -> str:
     """What decides a row's figures besides its method and seed. The code is noted in the row and not asked for: a
     comparison that was interrupted goes on after a repair elsewhere."""
     return digest_of(json.dumps(settings, sort_keys=True, default=str), data).hex()

@@ -12,7 +12,7 @@ from recbole_apa.comparison.context import ComparisonContext, context_in
 from recbole_apa.comparison.method import Method, Scored
 from recbole_apa.comparison.methods.recbole import RecBoleMethod
 from recbole_apa.comparison.registry import REFERENCE, make_methods, near_miss, row_names
-from recbole_apa.comparison.report.table import write_comparison
+from recbole_apa.comparison.report.table import JudgedSamples, write_comparison
 from recbole_apa.comparison.row import (
     DONE,
     FAILED,
@@ -48,10 +48,10 @@ def compare(
     names: Sequence[str],
     dataset: str = "ml-100k",
     config_file_list: Sequence[str] = (),
-    config_dict: Mapping[str, Any] | None = None,
+    config_dict: Mapping[str, object] | None = None,
     seeds: int = 1,
     folder: str | Path | None = None,
-    baseline_options: Mapping[str, Mapping[str, Any]] | None = None,
+    baseline_options: Mapping[str, Mapping[str, object]] | None = None,
     slices: bool = False,
 ) -> Comparison:
     """Train and score methods on the same training, validation and test samples.
@@ -83,7 +83,7 @@ def compare(
     return Comparison(rows, target, table)
 
 
-def _check_options(baseline_options: Any) -> None:
+def _check_options(baseline_options: object) -> None:
     if not isinstance(baseline_options, Mapping) or not all(isinstance(v, Mapping) for v in baseline_options.values()):
         raise SettingsError(
             f"baseline_options: found {baseline_options!r}, expected options by model, e.g. {{BPR: {{epochs: 20}}}}"
@@ -95,7 +95,7 @@ def _all_rows(
     names: Sequence[str],
     seeds: int,
     store: RowStore,
-    baseline_options: Mapping[str, Mapping[str, Any]],
+    baseline_options: Mapping[str, Mapping[str, object]],
 ) -> list[Row]:
     out: list[Row] = []
     first = context.config["seed"]
@@ -112,7 +112,7 @@ def _rows_of(
     method: Method,
     seed: int,
     store: RowStore,
-    baseline_options: Mapping[str, Mapping[str, Any]],
+    baseline_options: Mapping[str, Mapping[str, object]],
 ) -> list[Row]:
     """The rows that one training serves: from the store, or measured now."""
     keys = {row: _key(context, row, baseline_options) for row in method.rows}
@@ -184,7 +184,7 @@ def _judge(context: ComparisonContext, found: Scored) -> tuple[dict[str, float],
     return out, [round(float(s), 6) for s in found.scores]
 
 
-def _key(context: ComparisonContext, row: str, baseline_options: Mapping[str, Mapping[str, Any]]) -> str:
+def _key(context: ComparisonContext, row: str, baseline_options: Mapping[str, Mapping[str, object]]) -> str:
     options = deciding_options(context.config.plain_options())
     settings: dict[str, Any] = {"row": row, "options": options, "baseline": baseline_options.get(row, {})}
     if context.ranking:
@@ -192,7 +192,7 @@ def _key(context: ComparisonContext, row: str, baseline_options: Mapping[str, Ma
     return row_key(settings, context.rows_digest)
 
 
-def _describe(context: ComparisonContext) -> dict[str, Any]:
+def _describe(context: ComparisonContext) -> JudgedSamples:
     """What slices look at: by test sample, its label, history, and how often its user and item are training targets."""
     train_users: dict[str, int] = {}
     for sample in context.splits["train"]:
@@ -201,7 +201,7 @@ def _describe(context: ComparisonContext) -> dict[str, Any]:
     for item, _ in context.train_rows:
         items[item] = items.get(item, 0) + 1
     tested = context.judged_rows
-    described: dict[str, Any] = {
+    described: JudgedSamples = {
         "label": [int(s.label) for s in tested],
         "n_history": [len(s.history) for s in tested],
         "n_train_samples_of_user": [train_users.get(s.user_id, 0) for s in tested],

@@ -5,14 +5,25 @@ A pickle runs its writer's code. A file that this very process wrote is loaded a
 """
 
 import os
+from os import PathLike
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import IO, TYPE_CHECKING, Any, TypeGuard
 
 import torch
 
 from recbole_apa.compat.release import replace
 from recbole_apa.core.errors import SettingsError
+
+if TYPE_CHECKING:
+    from recbole.config import Config
+    from recbole.data.dataloader.abstract_dataloader import AbstractDataLoader
+    from recbole.data.dataset import Dataset
+    from recbole.model.abstract_recommender import AbstractRecommender
+
+
+Place = str | PathLike[str] | IO[bytes]
+"""Where torch saves to or loads from."""
 
 TRUST = "RECBOLE_APA_TRUST_CHECKPOINTS"
 
@@ -30,23 +41,23 @@ class _Torch(ModuleType):
     def __init__(self) -> None:
         super().__init__("torch")
 
-    def __getattr__(self, name: str) -> Any:
+    def __getattr__(self, name: str) -> object:
         return getattr(torch, name)
 
     @staticmethod
-    def save(state: Any, path: Any, **named: Any) -> None:
+    def save(state: object, path: Place, **named: Any) -> None:
         """``torch.save`` to a file, whose state is noted."""
         torch.save(state, path, **named)
         if _is_path(path):
             _written.add(_identity(path))
 
     @staticmethod
-    def load(path: Any, **named: Any) -> Any:
+    def load(path: Place, **named: Any) -> Any:
         """See :func:`load`."""
         return load(path, **named)
 
 
-def load(path: Any, **named: Any) -> Any:
+def load(path: Place, **named: Any) -> Any:
     """What ``torch.load`` gave before torch 2.6, for files that may be trusted; with ``weights_only`` torch's own.
 
     Raises:
@@ -64,11 +75,11 @@ def load(path: Any, **named: Any) -> Any:
     return torch.load(path, weights_only=False, **named)
 
 
-def _is_path(path: Any) -> bool:
+def _is_path(path: object) -> TypeGuard[str | PathLike[str]]:
     return isinstance(path, (str, os.PathLike))
 
 
-def _identity(path: Any) -> tuple[int, int, int, int]:
+def _identity(path: str | PathLike[str]) -> tuple[int, int, int, int]:
     found = Path(path).stat()
     return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
 
@@ -77,7 +88,11 @@ def quick_start(module: ModuleType) -> None:
     """``recbole.quick_start.load_data_and_model`` with :func:`load`."""
     there: Any = vars(module)
 
-    def load_data_and_model(model_file: str) -> tuple[Any, Any, Any, Any, Any, Any]:
+    def load_data_and_model(
+        model_file: str,
+    ) -> tuple[
+        "Config", "AbstractRecommender", "Dataset", "AbstractDataLoader", "AbstractDataLoader", "AbstractDataLoader"
+    ]:
         """The configuration, model, dataset and three loaders behind a checkpoint; RecBole documents it."""
         checkpoint = load(model_file)
         config = checkpoint["config"]

@@ -32,7 +32,7 @@ def name_missing(module: ModuleType) -> None:
         return
 
     @functools.wraps(own)
-    def init(self: Any, *args: Any, **named: Any) -> None:
+    def init(self: Any, *args: object, **named: object) -> None:
         require()
         own(self, *args, **named)
 
@@ -61,5 +61,5 @@ class _Numpy:
         state: Any = np.random.default_rng if with_generator else np.random.RandomState
         self.str, self.random = str, SimpleNamespace(RandomState=state)
 
-    def __getattr__(self, name: str) -> Any:
+    def __getattr__(self, name: str) -> object:
         return getattr(np, name)

@@ -8,11 +8,15 @@ internal ids. Ids, label and time are strict; other columns keep RecBole's own f
 
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
 from recbole_apa.data.recbole_tables import declare, drop_incomplete, frame_of, read_feat
+
+if TYPE_CHECKING:
+    from recbole.data.dataset import Dataset
+    from recbole.utils import FeatureSource
 
 
 def apply(module: ModuleType) -> None:
@@ -23,7 +27,7 @@ def apply(module: ModuleType) -> None:
         dataset._load_feat = load_feat
 
 
-def load_feat(dataset: Any, filepath: str, source: Any) -> pd.DataFrame | None:
+def load_feat(dataset: "Dataset", filepath: str, source: "FeatureSource | str") -> pd.DataFrame | None:
     """RecBole's ``_load_feat``: read a file, declare its columns, and leave out rows without id, label or time.
 
     Raises:

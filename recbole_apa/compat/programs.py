@@ -9,9 +9,14 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+from torch import nn
 
 from recbole_apa.core.errors import SettingsError
+
+if TYPE_CHECKING:
+    from recbole.config import Config
 
 
 def config_for_apa(module: ModuleType) -> None:
@@ -20,8 +25,11 @@ def config_for_apa(module: ModuleType) -> None:
     own = found.Config
 
     def config(
-        model: Any = None, dataset: str | None = None, config_file_list: Any = None, config_dict: Any = None
-    ) -> Any:
+        model: str | type | None = None,
+        dataset: str | None = None,
+        config_file_list: Sequence[str] | None = None,
+        config_dict: Mapping[str, object] | None = None,
+    ) -> "Config":
         files, words = list(config_file_list or []), words_of(sys.argv)
         if _asked(model, words, config_dict or {}, files) != "APA":
             return own(model, dataset, config_file_list, config_dict)
@@ -40,7 +48,7 @@ def no_flops_of_apa(module: ModuleType) -> None:
     found: Any = module
     own = found.get_flops
 
-    def get_flops(model: Any, *args: Any, **named: Any) -> Any:
+    def get_flops(model: nn.Module, *args: object, **named: object) -> object:
         return "not counted" if type(model).__name__ == "APA" else own(model, *args, **named)
 
     if own.__module__ != __name__:
@@ -55,7 +63,9 @@ def words_of(arguments: Sequence[str]) -> dict[str, str]:
     return {key: value for key, _, value in pairs}
 
 
-def _asked(model: Any, words: Mapping[str, str], given: Mapping[str, Any], files: Sequence[str]) -> Any:
+def _asked(
+    model: str | type | None, words: Mapping[str, str], given: Mapping[str, object], files: Sequence[str]
+) -> object:
     """The model's name, by RecBole's order: argument, command line, dictionary, the last file that names one."""
     if model is not None:
         return model if isinstance(model, str) else model.__name__
@@ -66,7 +76,7 @@ def _asked(model: Any, words: Mapping[str, str], given: Mapping[str, Any], files
     return next((name for name in reversed(told) if name), None)
 
 
-def _named_in(file: Path) -> Any:
+def _named_in(file: Path) -> object:
     """The model that a file names; None where our reader refuses what RecBole's own may take."""
     from recbole_apa.core.yaml import read_yaml
 

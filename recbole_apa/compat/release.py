@@ -6,13 +6,23 @@ installed all the same, ``recbole_compat`` leaves these functions out.
 
 import functools
 import logging
+from collections.abc import Callable
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from recbole_apa.core.errors import SettingsError
+
+if TYPE_CHECKING:
+    from recbole.config import Config
+    from recbole.data.dataloader.abstract_dataloader import AbstractDataLoader
+    from recbole.data.dataset import Dataset
+    from recbole.data.interaction import Interaction
+    from recbole.model.abstract_recommender import AbstractRecommender
+    from recbole.sampler import AbstractSampler
+
 
 NEWER = "pip install --no-deps recbole==1.2.1"
 NEWER_MODELS = ("AsymKNN", "GRU4RecCPR", "SASRecCPR")
@@ -40,11 +50,11 @@ def gru4reckg(module: ModuleType) -> None:
     _no_dropout_in_evaluation(vars(module)["GRU4RecKG"], "dropout")
 
 
-def _no_dropout_in_evaluation(model: Any, rate: str) -> None:
+def _no_dropout_in_evaluation(model: "type[AbstractRecommender]", rate: str) -> None:
     own = model.forward
 
     @functools.wraps(own)
-    def forward(self: Any, *args: Any, **named: Any) -> Any:
+    def forward(self: "AbstractRecommender", *args: object, **named: object) -> Tensor:
         asked = getattr(self, rate)
         if not self.training:
             setattr(self, rate, 0.0)
@@ -62,7 +72,7 @@ def diffrec(module: ModuleType) -> None:
     own = model.calculate_for_diffusion
 
     @functools.wraps(own)
-    def calculate_for_diffusion(self: Any) -> None:
+    def calculate_for_diffusion(self: "AbstractRecommender") -> None:
         if self.noise_scale == 0:
             self.reweight = False
         else:
@@ -77,7 +87,7 @@ def ldiffrec(module: ModuleType) -> None:
     vars(module)["LDiffRec"].predict = _score_of_each_pair
 
 
-def _score_of_each_pair(self: Any, interaction: Any) -> torch.Tensor:
+def _score_of_each_pair(self: "AbstractRecommender", interaction: "Interaction") -> torch.Tensor:
     """The score of each row's own item, of shape (rows,), out of the scores of all items, (rows, items)."""
     scores = self.full_sort_predict(interaction)
     items = interaction[self.ITEM_ID].to(scores.device)
@@ -91,7 +101,7 @@ def fearec(module: ModuleType) -> None:
     own = model.get_same_item_index
 
     @functools.wraps(own)
-    def get_same_item_index(self: Any, dataset: Any) -> dict[Any, Any]:
+    def get_same_item_index(self: "AbstractRecommender", dataset: "Dataset") -> dict[int, Tensor]:
         histories = dataset.inter_feat[self.ITEM_SEQ]
         return {
             item: rows[:1] if bool((histories[rows] == histories[rows[0]]).all()) else rows
@@ -107,7 +117,7 @@ def simplex(module: ModuleType) -> None:
     own = model.__init__
 
     @functools.wraps(own)
-    def __init__(self: Any, config: Any, dataset: Any) -> None:
+    def __init__(self: "AbstractRecommender", config: "Config", dataset: "Dataset") -> None:
         own(self, config, dataset)
         self.dropout = nn.Dropout(config["dropout_prob"])
 
@@ -120,7 +130,7 @@ def itemknn(module: ModuleType) -> None:
     own = model.__init__
 
     @functools.wraps(own)
-    def __init__(self: Any, config: Any, dataset: Any) -> None:
+    def __init__(self: "AbstractRecommender", config: "Config", dataset: "Dataset") -> None:
         if config["knn_method"] not in (None, "item"):
             raise SettingsError(
                 f"knn_method: found {config['knn_method']!r}, which came with RecBole 1.2.1; expected item, or: {NEWER}"
@@ -137,7 +147,7 @@ def scores_on_device(module: ModuleType) -> None:
     own = model.predict
 
     @functools.wraps(own)
-    def predict(self: Any, interaction: Any) -> Any:
+    def predict(self: "AbstractRecommender", interaction: "Interaction") -> Tensor:
         return own(self, interaction).to(self.device)
 
     model.predict = predict
@@ -157,7 +167,7 @@ def newer_defaults(module: ModuleType) -> None:
     own = config._load_internal_config_dict
 
     @functools.wraps(own)
-    def load(self: Any, model: str, model_class: Any, dataset: str) -> None:
+    def load(self: "Config", model: str, model_class: "type[AbstractRecommender]", dataset: str) -> None:
         own(self, model, model_class, dataset)
         self.internal_config_dict |= _NEWER_DEFAULTS.get(model, {})
 
@@ -170,11 +180,17 @@ def no_shuffled_evaluation(module: ModuleType) -> None:
         _never_shuffle(vars(module)[name])
 
 
-def _never_shuffle(loader: Any) -> None:
+def _never_shuffle(loader: "type[AbstractDataLoader]") -> None:
     own = loader.__init__
 
     @functools.wraps(own)
-    def __init__(self: Any, config: Any, dataset: Any, sampler: Any, shuffle: bool = False) -> None:
+    def __init__(
+        self: "AbstractDataLoader",
+        config: "Config",
+        dataset: "Dataset",
+        sampler: "AbstractSampler",
+        shuffle: bool = False,
+    ) -> None:
         if shuffle:
             logging.getLogger().warning(f"{loader.__name__} can't shuffle")
         own(self, config, dataset, sampler, shuffle=False)
@@ -187,7 +203,7 @@ def newer_models(module: ModuleType) -> None:
     own = vars(module)["get_model"]
 
     @functools.wraps(own)
-    def get_model(model_name: str) -> Any:
+    def get_model(model_name: str) -> "type[AbstractRecommender]":
         if model_name in NEWER_MODELS:
             raise SettingsError(f"--model={model_name}: it came with RecBole 1.2.1; expected another, or: {NEWER}")
         return own(model_name)
@@ -195,7 +211,7 @@ def newer_models(module: ModuleType) -> None:
     replace(own, get_model)
 
 
-def replace(own: Any, new: Any) -> None:
+def replace(own: Callable[..., object], new: Callable[..., object]) -> None:
     """Put ``new`` in the place of a function wherever RecBole's modules hold it."""
     import sys
 

@@ -5,10 +5,30 @@ formulas 6 to 9.
 """
 
 from types import ModuleType
-from typing import Any
+from typing import Protocol
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+
+
+class _Repeat(Protocol):
+    """RecBole's ``Repeat_Recommendation_Decoder``."""
+
+    dropout: nn.Dropout
+    Ur: nn.Linear
+    Wr: nn.Linear
+    Vr: nn.Linear
+    num_item: int
+
+
+class _Explore(Protocol):
+    """RecBole's ``Explore_Recommendation_Decoder``."""
+
+    dropout: nn.Dropout
+    Ue: nn.Linear
+    We: nn.Linear
+    Ve: nn.Linear
+    matrix_for_explore: nn.Linear
 
 
 def apply(module: ModuleType) -> None:
@@ -17,13 +37,17 @@ def apply(module: ModuleType) -> None:
     vars(module)["Explore_Recommendation_Decoder"].forward = explore
 
 
-def repeat(self: Any, all_memory: Tensor, last_memory: Tensor, item_seq: Tensor, mask: Tensor | None = None) -> Tensor:
+def repeat(
+    self: _Repeat, all_memory: Tensor, last_memory: Tensor, item_seq: Tensor, mask: Tensor | None = None
+) -> Tensor:
     """Probabilities (B, I) of the history's items: at each item the sum of its places' attention."""
     weights = _attention(self.dropout(self.Ur(all_memory)), self.dropout(self.Wr(last_memory)), self.Vr, mask)
     return weights.new_zeros(len(item_seq), self.num_item).scatter_add(1, item_seq, weights)
 
 
-def explore(self: Any, all_memory: Tensor, last_memory: Tensor, item_seq: Tensor, mask: Tensor | None = None) -> Tensor:
+def explore(
+    self: _Explore, all_memory: Tensor, last_memory: Tensor, item_seq: Tensor, mask: Tensor | None = None
+) -> Tensor:
     """Probabilities (B, I) of the items that are not in the history."""
     weights = _attention(self.dropout(self.Ue(all_memory)), self.dropout(self.We(last_memory)), self.Ve, mask)
     state = (weights.unsqueeze(-1) * all_memory).sum(dim=1)
@@ -33,7 +57,7 @@ def explore(self: Any, all_memory: Tensor, last_memory: Tensor, item_seq: Tensor
     return scores.masked_fill(seen, float("-inf")).softmax(dim=1)
 
 
-def _attention(places: Tensor, last: Tensor, score: Any, mask: Tensor | None) -> Tensor:
+def _attention(places: Tensor, last: Tensor, score: nn.Linear, mask: Tensor | None) -> Tensor:
     """Weights (B, L) of the places, from states (B, L, H) and the last one (B, H)."""
     energies = score(torch.tanh(places + last.unsqueeze(1))).squeeze(-1)
     if mask is not None:

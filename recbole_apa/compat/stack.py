@@ -7,11 +7,18 @@ import builtins
 import functools
 import multiprocessing
 import warnings
+from collections.abc import Sized
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
+
+if TYPE_CHECKING:
+    from recbole.config import Config
+    from recbole.data.dataloader.abstract_dataloader import AbstractDataLoader
+    from recbole.data.dataset import Dataset
+
 
 # RecBole's own modules, and none whose name only begins alike
 _RECBOLE = r"recbole(\.|$)"
@@ -32,7 +39,7 @@ _NAMES = {
 def numpy_names(module: ModuleType) -> None:
     """``Config.compatibility_settings``: names that numpy removed are given back, and none is read that is gone."""
 
-    def compatibility_settings(self: Any) -> None:
+    def compatibility_settings(self: "Config") -> None:
         for name, kind in _NAMES.items():
             # numpy warns of some old names when they are looked for with hasattr
             if name not in vars(np):
@@ -48,7 +55,7 @@ def missing_values(module: ModuleType) -> None:
     """
     feature_type: Any = vars(module)["FeatureType"]
 
-    def fill_nan(self: Any) -> None:
+    def fill_nan(self: "Dataset") -> None:
         for name in self.feat_name_list:
             feat = getattr(self, name)
             for field in feat:
@@ -71,7 +78,7 @@ def missing_lists(module: ModuleType) -> None:
 class _Pandas:
     """pandas, whose ``read_csv`` leaves no list missing."""
 
-    def __getattr__(self, name: str) -> Any:
+    def __getattr__(self, name: str) -> object:
         return getattr(pd, name)
 
     @staticmethod
@@ -91,7 +98,7 @@ def _filled(lists: pd.Series, kind: type) -> pd.Series:
 def lengths(module: ModuleType) -> None:
     """``column.agg(len)``: the length of each cell; pandas 3 hands the whole column to ``len``."""
 
-    def length(value: Any) -> Any:
+    def length(value: pd.Series | Sized) -> pd.Series | int:
         return value.map(builtins.len) if isinstance(value, pd.Series) else builtins.len(value)
 
     module.len = length  # type: ignore[attr-defined]
@@ -124,7 +131,7 @@ def forked_workers(module: ModuleType) -> None:
     own = loader.__init__
 
     @functools.wraps(own)
-    def __init__(self: Any, *args: Any, **named: Any) -> None:
+    def __init__(self: "AbstractDataLoader", *args: object, **named: object) -> None:
         own(self, *args, **named)
         if self.num_workers:
             self.multiprocessing_context = "fork"

@@ -7,9 +7,12 @@ and validation, in their order.
 import functools
 from collections.abc import Sequence
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from recbole.data.dataset import Dataset
 
 
 def apply(module: ModuleType) -> None:
@@ -18,7 +21,7 @@ def apply(module: ModuleType) -> None:
     own = dataset.build
 
     @functools.wraps(own)
-    def build(self: Any) -> list[Any]:
+    def build(self: "Dataset") -> "list[Dataset]":
         asked = self.config["eval_args"]
         split = asked["split"]
         if not isinstance(split, dict) or list(split) != ["TS"]:
@@ -39,7 +42,7 @@ def apply(module: ModuleType) -> None:
     dataset.build = build
 
 
-def _split(dataset: Any, ratios: Sequence[float]) -> list[Any]:
+def _split(dataset: "Dataset", ratios: Sequence[float]) -> "list[Dataset]":
     """Training, validation and test of ``ratios``.
 
     Raises:

@@ -8,7 +8,7 @@ Line 223, ``tune.report(**test_result)``: since Ray 2.45 at the latest, ``report
 import importlib
 import inspect
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import ModuleType
 from typing import Any
@@ -47,10 +47,10 @@ class StandIn(ModuleType):
         super().__init__("ray.tune")
         self._why = why
 
-    def report(self, *args: Any, **figures: Any) -> None:
+    def report(self, *args: object, **figures: object) -> None:
         """Ray's own does nothing outside of a tuner, and without Ray there can be none."""
 
-    def __getattr__(self, name: str) -> Any:
+    def __getattr__(self, name: str) -> object:
         if name.startswith("__"):
             raise AttributeError(name)
         raise ImportError(f"tune.{name}: ray.tune cannot be imported ({self._why}); {_HOW}")
@@ -71,7 +71,7 @@ class _Door(ModuleType):
             del sys.modules["ray"]
             sys.modules.update(("ray", own) for own in self._own)
 
-    def __getattr__(self, name: str) -> Any:
+    def __getattr__(self, name: str) -> object:
         if name != "tune":
             raise AttributeError(name)
         self.close()
@@ -81,18 +81,18 @@ class _Door(ModuleType):
 class _OneDictionary:
     """Ray's ``tune``, whose ``report`` takes names, too."""
 
-    def __init__(self, tune: Any) -> None:
+    def __init__(self, tune: ModuleType) -> None:
         self._tune = tune
 
-    def report(self, *args: Any, **named: Any) -> Any:
+    def report(self, *args: object, **named: object) -> object:
         """``report(auc=.7)`` is ``report({"auc": .7})``."""
         if args or "metrics" in named:
             return self._tune.report(*args, **named)
         return self._tune.report(named)
 
-    def __getattr__(self, name: str) -> Any:
+    def __getattr__(self, name: str) -> object:
         return getattr(self._tune, name)
 
 
-def _takes_names(report: Any) -> bool:
+def _takes_names(report: Callable[..., object]) -> bool:
     return any(p.kind is inspect.Parameter.VAR_KEYWORD for p in inspect.signature(report).parameters.values())

@@ -1,7 +1,6 @@
 """Intervals of numbers as RecBole's options write them: ``"(0,1];[3,inf)"``."""
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -26,7 +25,7 @@ class Interval:
         return out
 
 
-def parse_intervals(option: str, text: Any) -> list[Interval]:
+def parse_intervals(option: str, text: object) -> list[Interval]:
     """RecBole's ``"(0,1];[3,inf)"``.
 
     Raises:

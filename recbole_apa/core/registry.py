@@ -6,7 +6,7 @@ package. Nothing is looked for or imported by itself: a class is there once the 
 
 import re
 from collections.abc import Iterator, Mapping
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar
 
 from recbole_apa.core.errors import SettingsError
 from recbole_apa.core.options import nearest
@@ -101,7 +101,7 @@ class Registry(Mapping[str, type[T]], Generic[T]):
         return len(self._known)
 
 
-def require(cls: type[Any], base: type[Any], **wanted: type | tuple[type, ...]) -> None:
+def require(cls: type, base: type, **wanted: type | tuple[type, ...]) -> None:
     """Refuse a class that lacks something, when it is registered and not in the middle of a run.
 
     Args:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from logging import getLogger
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -26,6 +26,10 @@ from recbole_apa.data.samples import Interactions, LabelledItems, Sample, Window
 from recbole_apa.data.splits import SPLITS, draw_split, tallrec_split
 from recbole_apa.data.tokens import Tokens
 from recbole_apa.data.visible_data import VisibleData, content_digest
+
+if TYPE_CHECKING:
+    from recbole.config import Config
+
 
 LABEL_LIST_SUFFIX = "_list"
 
@@ -65,7 +69,7 @@ class APADataset(Dataset):
     splits: dict[str, list[Sample]]
     inter_feat: Any
 
-    def __init__(self, config: Any, visible_data: VisibleData | None = None) -> None:
+    def __init__(self, config: "Config", visible_data: VisibleData | None = None) -> None:
         self.visible_data = visible_data or VisibleData()
         self.settings = read_settings(config).samples  # before any file is read
         super().__init__(config)

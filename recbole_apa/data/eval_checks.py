@@ -19,13 +19,13 @@ _RECBOLES_MODE = "full"
 """Where ``eval_args`` names none."""
 
 
-def is_ranking(eval_args: Any) -> bool:
+def is_ranking(eval_args: object) -> bool:
     """Whether the mode asked for ranks candidates."""
     mode = eval_args.get("mode", "labeled") if isinstance(eval_args, Mapping) else "labeled"
     return "labeled" not in (mode.values() if isinstance(mode, Mapping) else [mode])
 
 
-def eval_problems(eval_args: Any) -> list[str]:
+def eval_problems(eval_args: object) -> list[str]:
     """What is wrong with ``eval_args``."""
     if not isinstance(eval_args, Mapping):
         return [f"eval_args: found {eval_args!r}, expected e.g. {{split: {{RS: [0.8, 0.1, 0.1]}}, order: TO}}"]
@@ -51,7 +51,7 @@ def eval_problems(eval_args: Any) -> list[str]:
     return out
 
 
-def modes_of(eval_args: Mapping[str, Any]) -> list[Any]:
+def modes_of(eval_args: Mapping[str, object]) -> list[Any]:
     """The modes of validation and test."""
     mode = eval_args.get("mode", _RECBOLES_MODE)
     return list(mode.values()) or [_RECBOLES_MODE] if isinstance(mode, Mapping) else [mode]
@@ -99,7 +99,7 @@ def _is_of_labels(metric: str) -> bool:
     return metric_types.get(metric.lower()) == EvaluatorType.VALUE
 
 
-def _is_split(split: Any) -> bool:
+def _is_split(split: object) -> bool:
     if not isinstance(split, Mapping) or len(split) != 1:
         return False
     ((kind, shares),) = split.items()

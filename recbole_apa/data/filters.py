@@ -106,7 +106,7 @@ def _by_value(tables: Tables, settings: FilterSettings) -> Tables:
     return Tables(inter, found["users"], found["items"])
 
 
-def _kept(table: Table, column: str, wanted: Any) -> np.ndarray:
+def _kept(table: Table, column: str, wanted: object) -> np.ndarray:
     cells = table.columns[column]
     if isinstance(cells, np.ndarray):
         return _within(cells, parse_intervals("val_interval", wanted))

@@ -6,7 +6,7 @@ The edge: knows RecBole's options. Whatever way the interactions come, in one fi
 from dataclasses import dataclass
 from logging import getLogger
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from recbole.utils import FeatureSource
@@ -18,6 +18,11 @@ from recbole_apa.data.recbole_tables import declare, drop_incomplete, read_feat
 from recbole_apa.data.samples import Interactions
 from recbole_apa.data.splits import SPLITS
 from recbole_apa.data.visible_data import VisibleData
+
+if TYPE_CHECKING:
+    from recbole.config import Config
+
+    from recbole_apa.data.dataset import APADataset
 
 
 @dataclass(frozen=True)
@@ -36,7 +41,7 @@ class Loaded:
     """Of files that were split beforehand: the place in ``SPLITS`` of each of ``rows``, (n,)."""
 
 
-def load_dataset(dataset: Any, name: str, folder: Path, visible_data: VisibleData) -> Loaded:
+def load_dataset(dataset: "APADataset", name: str, folder: Path, visible_data: VisibleData) -> Loaded:
     """Read ``name.inter`` (or ``name.train.inter`` and so on), ``name.item`` and ``name.user`` in ``folder``.
 
     Args:
@@ -64,7 +69,7 @@ def load_dataset(dataset: Any, name: str, folder: Path, visible_data: VisibleDat
     return Loaded(tables, raw, rows, seen, part_of)
 
 
-def filter_settings(dataset: Any) -> FilterSettings:
+def filter_settings(dataset: "APADataset") -> FilterSettings:
     """RecBole's options of filtering."""
     config = dataset.config
     return FilterSettings(
@@ -86,14 +91,14 @@ _ALL = "[0,inf)"
 _FILTERS = ("rm_dup_inter", "val_interval", "user_inter_num_interval", "item_inter_num_interval")
 
 
-def _say_unfiltered(config: Any) -> None:
+def _say_unfiltered(config: "Config") -> None:
     """RecBole filters no files that were split beforehand, and neither do we."""
     idle = [name for name in _FILTERS if config[name] not in (None, _ALL)]
     if idle:
         getLogger().warning(f"{', '.join(idle)}: no effect on files that were split beforehand (benchmark_filename)")
 
 
-def _read_interactions(dataset: Any, name: str, folder: Path) -> tuple[Table, np.ndarray | None]:
+def _read_interactions(dataset: "APADataset", name: str, folder: Path) -> tuple[Table, np.ndarray | None]:
     """The rows of all files, and the part that each is of where they were split beforehand."""
     split = dataset.config["benchmark_filename"]
     if split is None:
@@ -103,7 +108,7 @@ def _read_interactions(dataset: Any, name: str, folder: Path) -> tuple[Table, np
     return concat(folder / f"{name}.*.inter", tables), parts
 
 
-def _read_file(dataset: Any, path: Path) -> Table:
+def _read_file(dataset: "APADataset", path: Path) -> Table:
     if not path.is_file():
         raise DataError(f"{path} is not there; expected RecBole's atomic file of interactions")
     table = read_feat(dataset, path, FeatureSource.INTERACTION, strict_features=True)
@@ -144,7 +149,7 @@ def _refuse_times(table: Table, column: str) -> None:
         )
 
 
-def _read_side(dataset: Any, path: Path, source: FeatureSource, column: str) -> Table | None:
+def _read_side(dataset: "APADataset", path: Path, source: FeatureSource, column: str) -> Table | None:
     """What is told of users, or of items; None where there is no such file."""
     table = read_feat(dataset, path, source, strict_features=True) if path.is_file() else None
     if table is None:
@@ -159,7 +164,7 @@ def _read_side(dataset: Any, path: Path, source: FeatureSource, column: str) -> 
 class _LabelRule:
     """Labels from RecBole's ``threshold``."""
 
-    def __init__(self, dataset: Any, inter: Table) -> None:
+    def __init__(self, dataset: "APADataset", inter: Table) -> None:
         ((self.column, self.least),) = dataset.config["threshold"].items()  # checked with the settings
         if self.column not in inter.columns:
             raise DataError(
@@ -181,7 +186,7 @@ class _LabelRule:
             )
 
 
-def _interactions(dataset: Any, inter: Table, label: _LabelRule, plain_ids: bool) -> Interactions:
+def _interactions(dataset: "APADataset", inter: Table, label: _LabelRule, plain_ids: bool) -> Interactions:
     values = inter.numbers(label.column)
     times = inter.numbers(dataset.time_field) if dataset.time_field in inter.columns else None
     labels = (values >= label.least).astype(np.int64)

@@ -1,6 +1,6 @@
 """RecBole's loaders of the three parts of a dataset, and the datasets behind them."""
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from recbole.data.dataloader.abstract_dataloader import AbstractDataLoader
 
@@ -42,6 +42,6 @@ class Loaders(NamedTuple):
         return self.train_set, self.valid_set, self.test_set
 
     @classmethod
-    def of(cls, loaders: tuple[Any, Any, Any]) -> "Loaders":
+    def of(cls, loaders: tuple[AbstractDataLoader, AbstractDataLoader, AbstractDataLoader]) -> "Loaders":
         """RecBole's triple by name."""
         return cls(*loaders)

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -20,6 +20,12 @@ from recbole_apa.data.item_text import item_columns, write_item
 from recbole_apa.data.samples import Interactions, order_windows
 from recbole_apa.data.tokens import Tokens
 from recbole_apa.data.visible_data import VisibleData, content_digest
+
+if TYPE_CHECKING:
+    from recbole.config import Config
+    from recbole.data.interaction import Interaction
+    from recbole.utils import FeatureSource
+
 
 _MOST_SHOWN = 10
 
@@ -39,11 +45,11 @@ class _OldDataset(Dataset):
 
     inter_feat: Any
 
-    def __init__(self, config: Any, visible_data: VisibleData) -> None:
+    def __init__(self, config: "Config", visible_data: VisibleData) -> None:
         self.visible_data = visible_data
         super().__init__(config)
 
-    def _load_feat(self, filepath: str, source: Any) -> Any:
+    def _load_feat(self, filepath: str, source: "FeatureSource | str") -> "pd.DataFrame | None":
         load = getattr(self, "recbole_load_feat", None) or super()._load_feat
         original = pd.read_csv
         pd.read_csv = partial(original, quoting=csv.QUOTE_NONE)
@@ -78,7 +84,7 @@ class _OldDataset(Dataset):
         digest = content_digest(rows, order_windows(rows.users, rows.times), texts)
         return Reading(rows, dict(zip(map(str, tokens), texts, strict=True)), digest)
 
-    def _words(self, frame: Any, name: str) -> list[Any]:
+    def _words(self, frame: "Interaction", name: str) -> list[object]:
         kind = self.field2type[name]
         if kind == FeatureType.TOKEN_SEQ:
             words = self.field2id_token[name]
@@ -90,7 +96,7 @@ class _OldDataset(Dataset):
         return out
 
 
-def read_as_before(config: Any, visible_data: VisibleData, item_text: str) -> Reading:
+def read_as_before(config: "Config", visible_data: VisibleData, item_text: str) -> Reading:
     """Read a dataset as commit 86d8546 did.
 
     Raises:

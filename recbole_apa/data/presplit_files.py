@@ -4,12 +4,16 @@ import codecs
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from recbole_apa.core.errors import DataError
 from recbole_apa.core.files.whole import write_whole
 from recbole_apa.data.samples import Sample
 from recbole_apa.data.splits import SPLITS
+
+if TYPE_CHECKING:
+    from recbole.config import Config
+
 
 LIKES = "train_likes"
 """The training rows with label 1: what models that learn from likes alone are trained on."""
@@ -30,7 +34,7 @@ class Layout:
     encoding: str | None = None
 
     @classmethod
-    def of(cls, config: Any) -> "Layout":
+    def of(cls, config: "Config") -> "Layout":
         """As a RecBole ``Config`` names it."""
         names = ("USER_ID_FIELD", "ITEM_ID_FIELD", "LABEL_FIELD", "LIST_SUFFIX", "field_separator", "seq_separator")
         return cls(*(config[name] for name in (*names, "encoding")))
@@ -40,7 +44,7 @@ class Layout:
         """Column of histories, under the name that RecBole's sequential models expect."""
         return self.item + self.list_suffix
 
-    def options(self) -> dict[str, Any]:
+    def options(self) -> dict[str, object]:
         """What RecBole is told to read such files."""
         return {
             "USER_ID_FIELD": self.user,

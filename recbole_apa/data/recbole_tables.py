@@ -1,9 +1,8 @@
 """Between the strict reader and RecBole: which columns its options ask for, and tables as it holds them."""
 
-from collections.abc import Sequence
 from logging import getLogger
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -13,15 +12,20 @@ from recbole_apa.core.errors import DataError
 from recbole_apa.data.reader import RECBOLE_MISSING, Field, FileForm, Rule, Table, read_table
 from recbole_apa.data.tokens import Tokens
 
+if TYPE_CHECKING:
+    from recbole.config import Config
+    from recbole.data.dataset import Dataset
+
+
 _MOST_LINES = 10
 
 
-def file_form(config: Any) -> FileForm:
+def file_form(config: "Config") -> FileForm:
     """How the files of a configuration are written."""
     return FileForm(config["field_separator"], config["encoding"])
 
 
-def read_feat(dataset: Any, path: Path, source: Any, strict_features: bool) -> Table | None:
+def read_feat(dataset: "Dataset", path: Path, source: FeatureSource | str, strict_features: bool) -> Table | None:
     """The columns that the configuration asks for; None where it asks for none.
 
     Args:
@@ -53,23 +57,23 @@ def read_feat(dataset: Any, path: Path, source: Any, strict_features: bool) -> T
     return table
 
 
-def _ids(dataset: Any) -> set[str]:
+def _ids(dataset: "Dataset") -> set[str]:
     """Columns that hold users or items, lists of them included."""
     aliases = [name for kind in ("user_id", "item_id") for name in dataset.config[f"alias_of_{kind}"] or []]
     return {dataset.uid_field, dataset.iid_field, *aliases}
 
 
-def _is_interactions(source: Any) -> bool:
+def _is_interactions(source: FeatureSource | str) -> bool:
     return getattr(source, "value", source) == "inter"
 
 
-def _numbers(config: Any) -> set[str]:
+def _numbers(config: "Config") -> set[str]:
     """Columns that hold labels or times, whatever type the header gives them."""
     threshold = config["threshold"]
     return {config["LABEL_FIELD"], config["TIME_FIELD"], *(threshold if isinstance(threshold, dict) else ())}
 
 
-def declare(dataset: Any, table: Table, source: Any) -> None:
+def declare(dataset: "Dataset", table: Table, source: FeatureSource | str) -> None:
     """Tell RecBole of the columns, as its own ``_load_feat`` does."""
     for name, rule in table.rules.items():
         if not isinstance(source, FeatureSource) and source == "link":
@@ -85,7 +89,7 @@ def declare(dataset: Any, table: Table, source: Any) -> None:
             dataset.field2bucketnum[name] = 2
 
 
-def drop_incomplete(dataset: Any, table: Table, source: Any) -> Table:
+def drop_incomplete(dataset: "Dataset", table: Table, source: FeatureSource | str) -> Table:
     """Leave out rows without a user, an item, a label or a time, and say which."""
     needed = {dataset.uid_field, dataset.iid_field, *(_numbers(dataset.config) if _is_interactions(source) else ())}
     gone = np.zeros(len(table), dtype=bool)
@@ -102,13 +106,13 @@ def drop_incomplete(dataset: Any, table: Table, source: Any) -> Table:
     return table.take(~gone) if gone.any() else table
 
 
-def frame_of(dataset: Any, table: Table) -> pd.DataFrame:
+def frame_of(dataset: "Dataset", table: Table) -> pd.DataFrame:
     """The table as RecBole's ``_load_feat`` would give it."""
     columns = {name: _cells(dataset, table, name) for name in table.columns}
     return pd.DataFrame(columns, index=pd.RangeIndex(len(table)))
 
 
-def _cells(dataset: Any, table: Table, name: str) -> np.ndarray | pd.Series | Sequence[Any]:
+def _cells(dataset: "Dataset", table: Table, name: str) -> np.ndarray | pd.Series:
     column, rule = table.columns[name], table.rules[name]
     if isinstance(column, np.ndarray):
         return column
@@ -123,7 +127,7 @@ def _cells(dataset: Any, table: Table, name: str) -> np.ndarray | pd.Series | Se
     return out
 
 
-def _sequences(dataset: Any, column: Tokens, rule: Rule, name: str, is_float: bool, table: Table) -> pd.Series:
+def _sequences(dataset: "Dataset", column: Tokens, rule: Rule, name: str, is_float: bool, table: Table) -> pd.Series:
     """One array a row, cut to ``seq_len``; each different text is taken apart once."""
     mark = dataset.config["seq_separator"]
     lengths = dataset.config["seq_len"] or {}

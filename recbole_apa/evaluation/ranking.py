@@ -1,6 +1,6 @@
 """RecBole's ranking metrics (Recall@k, NDCG@k, MRR@k, ...) of lists with one liked item each."""
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -9,8 +9,11 @@ from recbole.evaluator.collector import DataStruct
 
 from recbole_apa.core.errors import SettingsError
 
+if TYPE_CHECKING:
+    from recbole.config import Config
 
-def ranking_figures(config: Any, ranks: np.ndarray) -> dict[str, float]:
+
+def ranking_figures(config: "Config", ranks: np.ndarray) -> dict[str, float]:
     """The metrics that the configuration names, by RecBole's evaluator.
 
     Args:

@@ -43,7 +43,7 @@ class _Request(Protocol):
     def content(self) -> Mapping[str, Any]: ...
 
 
-def level_of(manifest: Mapping[str, Any]) -> str | None:
+def level_of(manifest: Mapping[str, object]) -> str | None:
     """The level that a state is of, after all its requests; None where there was none."""
     if "partition_of" not in manifest:
         return None

@@ -6,7 +6,7 @@ Shapes: b batch, k shards, d hidden size.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING
 
 import torch
 from recbole.data.interaction import Interaction
@@ -27,6 +27,10 @@ from recbole_apa.data.prompts import PromptInput
 from recbole_apa.data.recbole_settings import read_execution
 from recbole_apa.model.settings import read_checked_settings
 
+if TYPE_CHECKING:
+    from recbole.config import Config
+
+
 GIB = 1 << 30
 
 
@@ -44,7 +48,7 @@ class APA(AbstractRecommender):
     type = ModelType.SEQUENTIAL
     input_type = InputType.POINTWISE
 
-    def __init__(self, config: Any, dataset: APADataset) -> None:
+    def __init__(self, config: "Config", dataset: APADataset) -> None:
         super().__init__()
         self.settings = read_checked_settings(config)
         self.device = config["device"]
@@ -70,7 +74,7 @@ class APA(AbstractRecommender):
         self._ranks = config["eval_type"] == EvaluatorType.RANKING
         self.rule: WeightRule | None = None
 
-    def to(self, *where: Any, **how: Any) -> "APA":
+    def to(self, *where: object, **how: object) -> "APA":
         """As torch's; a backbone that is spread over devices stays where it was put."""
         return self if hasattr(self.backbone, "hf_device_map") else super().to(*where, **how)
 

@@ -4,11 +4,11 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from logging import getLogger
-from typing import Any
 
 from recbole_apa.backbone.prompt_encoder import TokenizedPrompt
 from recbole_apa.model.apa import APA
 from recbole_apa.model.contracts import NO_INPUTS, FitInputs, Log
+from recbole_apa.runs.manifest import ShardRecord
 from recbole_apa.runs.store import RunStore
 
 
@@ -17,7 +17,7 @@ class FitRecord:
     """What training left behind, for the report: figures, not state."""
 
     sizes: list[int] = field(default_factory=list)
-    shards: list[dict[str, Any]] = field(default_factory=list)
+    shards: list[ShardRecord] = field(default_factory=list)
     trained: list[int] = field(default_factory=list)
     """Shards that were trained now."""
     taken_over: list[int] = field(default_factory=list)

@@ -1,6 +1,6 @@
 """Settings with the names in them looked up: of partitions, weight rules, adapter kinds."""
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 from recbole_apa.adapters.kind import adapter_problems
 from recbole_apa.adapters.weight_rules import weight_rule_problems
@@ -8,10 +8,14 @@ from recbole_apa.core.settings import APASettings
 from recbole_apa.data.recbole_settings import Check, read_settings
 from recbole_apa.partition import partition_problems
 
+if TYPE_CHECKING:
+    from recbole.config import Config
+
+
 CHECKS: tuple[Check, ...] = (partition_problems, adapter_problems, weight_rule_problems)
 
 
-def read_checked_settings(config: Any) -> APASettings:
+def read_checked_settings(config: "Config") -> APASettings:
     """As :func:`~recbole_apa.data.recbole_settings.read_settings`.
 
     Raises:

@@ -17,8 +17,9 @@ from recbole_apa.model.fit_context import FitContext
 from recbole_apa.model.lineage import shard_key
 from recbole_apa.model.shard_trainer import ShardTrainer
 from recbole_apa.partition import Partition
+from recbole_apa.runs.manifest import ShardRecord
 
-Done = tuple[Factors, dict[str, Any]]
+Done = tuple[Factors, ShardRecord]
 """An adapter, and what is told of its training."""
 
 
@@ -131,7 +132,8 @@ class ShardBuilder:
         if self.fit.store:
             about = peft_description(self.fit.model)
             self.fit.store.save_shard(shard.number, factors, about, history, shard.key, seconds)
-        return factors, {"train_seconds": seconds, **vars(history)}
+        told: Any = {"train_seconds": seconds, **vars(history)}
+        return factors, told
 
 
 def peft_description(model: APA) -> PeftDescription:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from logging import FileHandler, getLogger
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from recbole.data import data_preparation
 from recbole.utils import get_model, init_seed
@@ -25,9 +25,14 @@ from recbole_apa.pipeline.manifest_options import options_of
 from recbole_apa.pipeline.option_names import MOVABLE
 from recbole_apa.runs.ledger import Ledger, refuse_gap, refuse_pending, served_by, visible_without
 from recbole_apa.runs.log_places import open_log
+from recbole_apa.runs.manifest import Manifest
 from recbole_apa.runs.names import EMBEDDINGS, KEY, MEMORY, METRICS, STATES
 from recbole_apa.runs.pinned_run import PinnedStore, read_settled
 from recbole_apa.runs.store import RunStore, is_old_format, knows_no_scopes
+
+if TYPE_CHECKING:
+    from recbole.model.abstract_recommender import AbstractRecommender
+
 
 _TRUST = "trust_remote_code"
 
@@ -78,13 +83,13 @@ def build_data(config: APAConfig, visible_data: VisibleData | None = None, told:
     return Loaders(*data_preparation(config, dataset))
 
 
-def build(config: APAConfig, visible_data: VisibleData | None = None) -> tuple[Any, Loaders]:
+def build(config: APAConfig, visible_data: VisibleData | None = None) -> "tuple[AbstractRecommender, Loaders]":
     """Model and loaders, by RecBole's own look-ups."""
     data = build_data(config, visible_data)
     return build_model(config, data), data
 
 
-def build_model(config: APAConfig, data: Loaders) -> Any:
+def build_model(config: APAConfig, data: Loaders) -> "AbstractRecommender":
     """The model of the configuration, by RecBole's look-up."""
     # RecBole models may draw their first weights from the global generators
     init_seed(config["seed"], config["reproducibility"])
@@ -93,7 +98,7 @@ def build_model(config: APAConfig, data: Loaders) -> Any:
 
 def open_run(
     store: RunStore,
-    changes: Mapping[str, Any] | None = None,
+    changes: Mapping[str, object] | None = None,
     allow_pending: bool = False,
     keys: KeyRing | None = None,
 ) -> RunResult:
@@ -114,7 +119,7 @@ def open_run(
 
 
 def _open(
-    pinned: PinnedStore, store: RunStore, changes: Mapping[str, Any], allow_pending: bool, keys: KeyRing
+    pinned: PinnedStore, store: RunStore, changes: Mapping[str, object], allow_pending: bool, keys: KeyRing
 ) -> RunResult:
     """One state of a run, from its first byte to its last."""
     refuse_pending(pinned, allow_pending)
@@ -138,7 +143,7 @@ def _open(
     return RunResult({}, store.folder, config, model, trainer, data, keys, n_waiting=n_waiting)
 
 
-def run_config(store: RunStore, changes: Mapping[str, Any]) -> APAConfig:
+def run_config(store: RunStore, changes: Mapping[str, object]) -> APAConfig:
     """The options of a run.
 
     Args:
@@ -154,13 +159,14 @@ def run_config(store: RunStore, changes: Mapping[str, Any]) -> APAConfig:
     return APAConfig("APA", options.pop("dataset"), None, options)
 
 
-def is_same_data(manifest: Mapping[str, Any], dataset: APADataset, keys: KeyRing) -> bool:
+def is_same_data(manifest: Manifest, dataset: APADataset, keys: KeyRing) -> bool:
     """Whether a dataset is what a run was made of, by its digest.
 
     Raises:
         KeyFileError: the run's key is not in the ring.
     """
-    key = keys.key(manifest[KEY]) if manifest.get(KEY) else None
+    name = manifest.get(KEY)
+    key = keys.key(name) if name else None
     if not is_old_format(manifest):
         return bool(dataset.digest(secret_of(manifest["salt"], key)).hex() == manifest["dataset"])
     return _old(dataset.old_digest, key) == manifest["dataset"]
@@ -171,7 +177,7 @@ def _old(digest: str, key: Key | None) -> str:
     return key.keyed(digest) if key else digest
 
 
-def other_data(manifest: Mapping[str, Any], config: APAConfig, dataset: APADataset, keys: KeyRing) -> str:
+def other_data(manifest: Manifest, config: APAConfig, dataset: APADataset, keys: KeyRing) -> str:
     """Why a run's data is not what the run was made of, and what to do."""
     other = (
         f"the dataset in {dataset.dataset_path} is not the one that the run was made of (its digest differs); "
@@ -186,7 +192,8 @@ def other_data(manifest: Mapping[str, Any], config: APAConfig, dataset: APADatas
     except Exception:  # RecBole's loader, on whatever file it cannot read: then it did not make the run
         getLogger().debug("the dataset cannot be read as it was before", exc_info=True)
         return other
-    if _old(before.digest, keys.key(manifest[KEY]) if manifest.get(KEY) else None) != manifest["dataset"]:
+    name = manifest.get(KEY)
+    if _old(before.digest, keys.key(name) if name else None) != manifest["dataset"]:
         return other
     tokens = map(str, dataset.field2id_token[dataset.iid_field])
     texts = dict(zip(tokens, dataset.item_texts, strict=True))
@@ -198,7 +205,7 @@ def other_data(manifest: Mapping[str, Any], config: APAConfig, dataset: APADatas
     )
 
 
-def refuse_remote_code(manifest: Mapping[str, Any], changes: Mapping[str, Any]) -> None:
+def refuse_remote_code(manifest: Manifest, changes: Mapping[str, object]) -> None:
     """A backbone's own program runs on the word of whoever opens the run, each time, and never on the run's.
 
     Raises:

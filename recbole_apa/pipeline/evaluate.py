@@ -5,7 +5,6 @@ import time
 from collections.abc import Mapping, Sequence
 from logging import getLogger
 from pathlib import Path
-from typing import Any
 
 from torch import Tensor
 
@@ -22,6 +21,7 @@ from recbole_apa.evaluation.variants import ScoredSplit, score_split, split_figu
 from recbole_apa.model.apa import APA
 from recbole_apa.model.trainer import APATrainer
 from recbole_apa.pipeline.build import RunResult, log_files
+from recbole_apa.runs.manifest import TrainingCost
 from recbole_apa.runs.names import BOARDS, METRICS
 from recbole_apa.runs.outside import mark
 
@@ -58,7 +58,9 @@ def evaluate_state(result: RunResult, show: bool) -> dict[str, float]:
     return metrics
 
 
-def write_records(result: RunResult, about: Mapping[str, Any], requests: Sequence[Mapping[str, Any]] = ()) -> Path:
+def write_records(
+    result: RunResult, about: Mapping[str, object], requests: Sequence[Mapping[str, object]] = ()
+) -> Path:
     """Write figures and report beside the trained state, and take them into the manifest.
 
     Args:
@@ -87,7 +89,7 @@ def write_first_records(result: RunResult) -> Path:
     return write_records(result, {"full_training": training_cost(result.trainer), "outside": outside})
 
 
-def training_cost(trainer: APATrainer) -> dict[str, Any]:
+def training_cost(trainer: APATrainer) -> TrainingCost:
     """What training the whole state took, for the estimates of later requests."""
     record = trainer.record
     return {

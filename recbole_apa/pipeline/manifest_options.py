@@ -7,11 +7,12 @@ from typing import Any
 from recbole_apa.core.errors import RunError
 from recbole_apa.data.recbole_options import Role, recbole_names
 from recbole_apa.pipeline.option_names import NEVER_TAKEN, TAKEN
+from recbole_apa.runs.manifest import Manifest
 
 _PICKLES = recbole_names(Role.PICKLE)
 
 
-def options_of(manifest: Mapping[str, Any], place: str) -> dict[str, Any]:
+def options_of(manifest: Manifest, place: str) -> dict[str, Any]:
     """What a run's manifest says of its options, without those that are never taken from there.
 
     ``trust_remote_code`` is one of them: whether it may be followed is looked at by

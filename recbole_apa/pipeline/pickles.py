@@ -2,12 +2,15 @@
 
 import glob
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from recbole_apa.core.errors import SettingsError
 
+if TYPE_CHECKING:
+    from recbole.config import Config
 
-def refuse_pickles(config: Any) -> None:
+
+def refuse_pickles(config: "Config") -> None:
     """Look where RecBole's ``create_dataset`` and ``data_preparation`` look for saved datasets and loaders.
 
     Raises:

@@ -48,7 +48,7 @@ def import_plugins(names: object) -> None:
             ) from error
 
 
-def import_plugins_of(config_files: Sequence[str], options: Mapping[str, Any]) -> None:
+def import_plugins_of(config_files: Sequence[str], options: Mapping[str, object]) -> None:
     """As :func:`import_plugins`, of options and files of options that no configuration has read yet.
 
     Raises:

@@ -5,7 +5,6 @@ from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from logging import getLogger
 from pathlib import Path
-from typing import Any
 
 from recbole.model.abstract_recommender import AbstractRecommender
 
@@ -42,7 +41,7 @@ def run(
     model: str = "APA",
     dataset: str = "ml-100k",
     config_file_list: Sequence[str] | None = None,
-    config_dict: Mapping[str, Any] | None = None,
+    config_dict: Mapping[str, object] | None = None,
     run_dir: str | Path | None = None,
 ) -> RunResult:
     """Train a model and evaluate it: APA, or any RecBole model by its name.
@@ -99,7 +98,7 @@ def _train(config: APAConfig, model: APA, data: Loaders, store: RunStore, start:
 
 @own_log()
 def evaluate_run(
-    folder: str | Path, config_dict: Mapping[str, Any] | None = None, allow_pending: bool = False
+    folder: str | Path, config_dict: Mapping[str, object] | None = None, allow_pending: bool = False
 ) -> RunResult:
     """Load a finished run and evaluate it again; nothing in its folder is changed.
 
@@ -117,7 +116,7 @@ def evaluate_run(
         return _evaluate(RunStore(here), config_dict, allow_pending)
 
 
-def _evaluate(store: RunStore, config_dict: Mapping[str, Any] | None, allow_pending: bool) -> RunResult:
+def _evaluate(store: RunStore, config_dict: Mapping[str, object] | None, allow_pending: bool) -> RunResult:
     result = open_run(store, config_dict, allow_pending)
     result.metrics = evaluate_state(result, result.config["show_progress"])
     n_waiting = result.n_waiting

@@ -6,7 +6,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -23,6 +23,14 @@ from recbole_apa.model.recbole_evaluator import PatientEvaluator
 from recbole_apa.pipeline.build import build
 from recbole_apa.pipeline.config import APAConfig
 from recbole_apa.runs.log_places import places_of
+
+if TYPE_CHECKING:
+    from recbole.data.dataset import Dataset
+    from recbole.model.abstract_recommender import AbstractRecommender
+    from recbole.trainer import Trainer
+
+    from recbole_apa.data.loaders import Loaders
+
 
 NAME = "presplit"
 """The dataset's name in the folder that :func:`~recbole_apa.data.presplit_files.write_presplit` fills."""
@@ -63,7 +71,7 @@ class PresplitFiles:
 
 
 def train_baseline(
-    model: str, files: PresplitFiles, seed: int, options: Mapping[str, Any] | None = None
+    model: str, files: PresplitFiles, seed: int, options: Mapping[str, object] | None = None
 ) -> TrainedBaseline:
     """Train a RecBole model on pre-split files.
 
@@ -88,7 +96,7 @@ def train_baseline(
     return TrainedBaseline(trainer.model, trainer, loaders, seconds, is_probability)
 
 
-def fit_baseline(trainer: Any, loaders: tuple[Any, Any, Any], show_progress: bool) -> dict[str, float]:
+def fit_baseline(trainer: "Trainer", loaders: "Loaders", show_progress: bool) -> dict[str, float]:
     """Train as RecBole does and take the best state.
 
     Returns:
@@ -100,7 +108,7 @@ def fit_baseline(trainer: Any, loaders: tuple[Any, Any, Any], show_progress: boo
     return result or {}
 
 
-def _load_best(trainer: Any) -> None:
+def _load_best(trainer: "Trainer") -> None:
     """Load the best state that ``trainer`` wrote in this very process.
 
     Raises:
@@ -136,7 +144,7 @@ def train_embeddings(
     return users, items
 
 
-def _prepare(model: str, options: Mapping[str, Any]) -> tuple[Any, tuple[Any, Any, Any]]:
+def _prepare(model: str, options: Mapping[str, object]) -> "tuple[Trainer, Loaders]":
     """RecBole's trainer, with its model, and the loaders."""
     SequentialDataset.item_id_list_field = _HistoryField()
     config = APAConfig(model, NAME, None, options)
@@ -144,7 +152,7 @@ def _prepare(model: str, options: Mapping[str, Any]) -> tuple[Any, tuple[Any, An
     return make_baseline_trainer(config, built), loaders
 
 
-def make_baseline_trainer(config: APAConfig, model: Any) -> Any:
+def make_baseline_trainer(config: APAConfig, model: "AbstractRecommender") -> "Trainer":
     """RecBole's trainer of a model of its own."""
     with places_of(config):
         trainer = get_trainer(config["MODEL_TYPE"], config["model"])(config, model)
@@ -163,7 +171,7 @@ class _HistoryField:
         return self if dataset is None else getattr(dataset, f"{dataset.iid_field}_list_field")
 
 
-def _check_items(dataset: Any, separator: str) -> None:
+def _check_items(dataset: "Dataset", separator: str) -> None:
     wrong = [token for token in dataset.field2id_token[dataset.iid_field][1:] if separator in str(token)]
     if wrong:
         raise DataError(
@@ -172,7 +180,7 @@ def _check_items(dataset: Any, separator: str) -> None:
         )
 
 
-def _options(model: str, files: PresplitFiles, seed: int) -> dict[str, Any]:
+def _options(model: str, files: PresplitFiles, seed: int) -> dict[str, object]:
     folder, layout = files.folder, files.layout
     known = APAConfig(model, NAME, None, {"data_path": str(folder), "train_neg_sample_args": None})
     kind, input_type = known["MODEL_TYPE"], getattr(known.model_class, "input_type", None)

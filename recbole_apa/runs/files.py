@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
@@ -11,8 +11,12 @@ from recbole_apa.core.errors import RunError
 from recbole_apa.core.files.plain import read_plain, refuse_odd
 from recbole_apa.core.files.tensors import open_tensors, parse_tensors
 from recbole_apa.core.files.whole import file_digest, json_of
-from recbole_apa.runs.manifest import check_manifest
+from recbole_apa.runs.manifest import Manifest, check_manifest
 from recbole_apa.runs.remote.working_copy import shown
+
+if TYPE_CHECKING:
+    from safetensors import safe_open
+
 
 FORMAT_VERSION = 4
 OLD_FORMAT_VERSIONS = (2, 3)
@@ -45,7 +49,7 @@ class RunFiles:
         """Whether a file was written."""
         return (self.folder / name).is_file()
 
-    def manifest(self) -> dict[str, Any]:
+    def manifest(self) -> Manifest:
         """
         Raises:
             RunError: no run folder, or one of a newer format.
@@ -54,7 +58,7 @@ class RunFiles:
             raise RunError(f"{self.place} is not a run folder: expected manifest.json in it")
         return self.parse_manifest(read_plain(self.manifest_path))
 
-    def parse_manifest(self, data: bytes) -> dict[str, Any]:
+    def parse_manifest(self, data: bytes) -> Manifest:
         """As :meth:`manifest`, of bytes that were read already."""
         manifest = json_of(data, self.manifest_path)
         version = manifest.get("format_version") if isinstance(manifest, dict) else None
@@ -64,7 +68,8 @@ class RunFiles:
                 f"{FORMAT_VERSION}"
             )
         check_manifest(manifest, self.manifest_path)
-        return dict(manifest)
+        out: Manifest = manifest
+        return out
 
     def manifest_digest(self) -> str:
         """SHA-256 of ``manifest.json``."""
@@ -91,7 +96,7 @@ class RunFiles:
         return json_of(self.read(name), self.folder / name)
 
     @contextmanager
-    def open_tensors(self, name: str) -> Iterator[Any]:
+    def open_tensors(self, name: str) -> "Iterator[safe_open]":
         """One of the run's large files of tensors (:func:`~recbole_apa.core.files.tensors.open_tensors`)."""
         refuse_odd(self.folder / name)
         with open_tensors(self.folder / name) as file:

@@ -21,6 +21,7 @@ from recbole_apa.data.forgotten import Digester, Forgotten
 from recbole_apa.data.visible_data import VisibleData
 from recbole_apa.evidence import KeyRing
 from recbole_apa.runs.ledger_lines import CHECK, DONE, REQUEST, check_of, is_whole, line_of, parse_line
+from recbole_apa.runs.manifest import Manifest
 from recbole_apa.runs.names import KEY, LEDGER, PENDING
 from recbole_apa.runs.remote.working_copy import publish, shown
 from recbole_apa.runs.store import MANIFEST, RunStore, knows_no_scopes
@@ -74,7 +75,7 @@ class Ledger:
         entries = self.entries()
         return entries[-1].digest if entries else self.origin
 
-    def append(self, kind: str, content: Mapping[str, Any]) -> Entry:
+    def append(self, kind: str, content: Mapping[str, object]) -> Entry:
         """Add a line; it is on disk, or on the store, when this returns. The caller holds the run's lock."""
         entries, whole = self._read()
         position, previous = len(entries) + 1, entries[-1].digest if entries else self.origin
@@ -128,7 +129,7 @@ class Chain:
         self._previous = origin
         self.lines: list[str] = []
 
-    def add(self, values: Mapping[str, Any]) -> str:
+    def add(self, values: Mapping[str, object]) -> str:
         """Append a line; its digest."""
         value: dict[str, Any] = {**values, "position": len(self.lines) + 1, "previous": self._previous}
         line = line_of({**value, CHECK: check_of(value)})
@@ -137,7 +138,7 @@ class Chain:
         return self._previous
 
 
-def served_by(manifest: Mapping[str, Any], entry: Entry) -> bool:
+def served_by(manifest: Manifest, entry: Entry) -> bool:
     """Whether a state is that after a request. Runs before format 3 note its position alone, which another request has
     where the ledger was shortened."""
     served = manifest.get("served_requests", [])

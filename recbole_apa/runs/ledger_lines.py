@@ -26,12 +26,12 @@ def parse_line(line: bytes) -> dict[str, Any] | None:
     return value if holds and holds(value) else None
 
 
-def _is_request(value: Mapping[str, Any]) -> bool:
+def _is_request(value: Mapping[str, object]) -> bool:
     lists = [value.get("interactions"), value.get("hides", []), value.get("names", [])]
     return all(isinstance(v, list) and all(isinstance(name, str) for name in v) for v in lists)
 
 
-def _is_done(value: Mapping[str, Any]) -> bool:
+def _is_done(value: Mapping[str, object]) -> bool:
     served, certificates = value.get("requests"), value.get("certificates", {})
     return (
         isinstance(served, list)
@@ -43,7 +43,7 @@ def _is_done(value: Mapping[str, Any]) -> bool:
     )
 
 
-def is_whole(value: Mapping[str, Any], line: bytes, checked: bool) -> bool:
+def is_whole(value: Mapping[str, object], line: bytes, checked: bool) -> bool:
     """Whether a line is as it was written; the last one has no other after it that would tell.
 
     Args:
@@ -54,12 +54,12 @@ def is_whole(value: Mapping[str, Any], line: bytes, checked: bool) -> bool:
     return bool(value[CHECK] == check_of(value)) and line_of(value) == line
 
 
-def check_of(value: Mapping[str, Any]) -> str:
+def check_of(value: Mapping[str, object]) -> str:
     """The digest that a line carries of itself."""
     return digest_of("line", json.dumps({k: v for k, v in value.items() if k != CHECK}, sort_keys=True)).hex()
 
 
-def line_of(value: Mapping[str, Any]) -> bytes:
+def line_of(value: Mapping[str, object]) -> bytes:
     """The line as it is written."""
     return json.dumps(value, sort_keys=True).encode() + b"\n"
 

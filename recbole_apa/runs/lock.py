@@ -9,7 +9,7 @@ from contextlib import ExitStack, contextmanager
 from datetime import datetime, timezone
 from logging import getLogger
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
 import psutil
 
@@ -17,6 +17,17 @@ from recbole_apa.core.errors import RunError
 from recbole_apa.core.files.whole import write_text
 from recbole_apa.core.system.file_locks import HeldError, NoLocksError, locked
 from recbole_apa.runs.store import MANIFEST
+
+
+class Holder(TypedDict):
+    """Who says to hold a folder."""
+
+    process: int
+    host: str
+    since: str
+    """UTC, ISO 8601."""
+    purpose: str
+
 
 LOCK, HOLDER = ".lock", ".lock-holder.json"
 
@@ -116,7 +127,7 @@ def _refuse_alive(folder: Path) -> None:
         )
 
 
-def _works(holder: dict[str, Any]) -> bool:
+def _works(holder: Holder) -> bool:
     """Whether the process that wrote this is there still, and is no later one with the same number."""
     if holder["process"] == os.getpid():
         return False
@@ -138,16 +149,16 @@ def _leave_no_trace(folder: Path, was_there: bool) -> None:
             folder.rmdir()
 
 
-def _holder(folder: Path) -> dict[str, Any] | None:
+def _holder(folder: Path) -> Holder | None:
     """What the folder says of who holds it; None where that cannot be read."""
     try:
         who = json.loads((folder / HOLDER).read_text(encoding="utf-8"))
-        return {name: who[name] for name in ("process", "host", "since", "purpose")}
+        return {"process": who["process"], "host": who["host"], "since": who["since"], "purpose": who["purpose"]}
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return None
 
 
-def _by(holder: dict[str, Any] | None) -> str:
+def _by(holder: Holder | None) -> str:
     if holder is None:
         return " by another process"
     return f" by process {holder['process']} on {holder['host']} since {holder['since']} ({holder['purpose']})"

@@ -14,11 +14,15 @@ from contextvars import ContextVar
 from itertools import count
 from logging import FileHandler, Filter, Formatter, Handler, LogRecord, StreamHandler
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import colorlog
 from recbole.utils import get_local_time
 from recbole.utils.logger import log_colors_config
+
+if TYPE_CHECKING:
+    from recbole.config import Config
+
 
 _COLOURS = re.compile(r"\x1B(?:[@-Z\\-_]|\[[0-?]*[ -/]*[@-~])")
 
@@ -49,7 +53,7 @@ def own_log() -> Iterator[None]:
         _root.leave(scope.handlers)
 
 
-def start_log(config: Any, folder: Path | None) -> None:
+def start_log(config: "Config", folder: Path | None) -> None:
     """Log to standard error, and to ``<folder>/<model>/<model>-<dataset>-<time>.log``, until :func:`own_log` ends.
 
     Outside of :func:`own_log`, and where the log was started already, nothing happens.
@@ -82,7 +86,7 @@ def _shown() -> Handler:
     return handler
 
 
-def _file(config: Any, folder: Path) -> Handler:
+def _file(config: "Config", folder: Path) -> Handler:
     """A file that no other run has, also where two start in the same second."""
     name = f"{config['model']}-{config['dataset']}-{get_local_time()}"
     (folder / config["model"]).mkdir(parents=True, exist_ok=True)

@@ -4,18 +4,23 @@ import importlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from logging import getLogger
+from logging import Logger, getLogger
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from recbole_apa.core.errors import RunError
 from recbole_apa.runs.log import start_log
+
+if TYPE_CHECKING:
+    from recbole.config import Config
+    from torch.utils.tensorboard import SummaryWriter
+
 
 LOG, TENSORBOARD = "log", "log_tensorboard"
 LOG_DIR = "log_dir"
 
 
-def open_log(config: Any) -> None:
+def open_log(config: "Config") -> None:
     """Start the log; where its file cannot be made, it is shown alone."""
     folder = _root(config) / LOG
     try:
@@ -25,7 +30,7 @@ def open_log(config: Any) -> None:
         getLogger().warning(f"no log is written under {folder.absolute()}: {error.strerror}; {_ADVICE}")
 
 
-def open_scalars(config: Any, name: str, mark: Callable[[Path], None]) -> Any:
+def open_scalars(config: "Config", name: str, mark: Callable[[Path], None]) -> "SummaryWriter | NoScalars":
     """Tensorboard's writer of a folder ``name``; one that writes nothing where the folder cannot be made.
 
     Args:
@@ -34,7 +39,7 @@ def open_scalars(config: Any, name: str, mark: Callable[[Path], None]) -> Any:
     return _writer(place_of_scalars(config, name), mark)
 
 
-def place_of_scalars(config: Any, name: str) -> Path:
+def place_of_scalars(config: "Config", name: str) -> Path:
     """The folder that :func:`open_scalars` makes."""
     return _root(config) / TENSORBOARD / name
 
@@ -61,7 +66,7 @@ def nothing_made() -> Iterator[None]:
 
 
 @contextmanager
-def places_of(config: Any) -> Iterator[None]:
+def places_of(config: "Config") -> Iterator[None]:
     """A trainer of RecBole's that is made meanwhile writes its figures where ``log_dir`` says."""
     token = _makes.set(_root(config))
     try:
@@ -77,7 +82,7 @@ def apply() -> None:
         module.get_tensorboard, module.ensure_dir = _get_tensorboard, _ensure_dir
 
 
-def _get_tensorboard(logger: Any) -> Any:
+def _get_tensorboard(logger: Logger) -> "SummaryWriter | NoScalars":
     """RecBole's, ``utils/utils.py``: named like the log."""
     from recbole.utils import get_local_time
 
@@ -99,7 +104,7 @@ def _ensure_dir(folder: str) -> None:
         ) from error
 
 
-def _writer(folder: Path, mark: Callable[[Path], None] | None = None) -> Any:
+def _writer(folder: Path, mark: Callable[[Path], None] | None = None) -> "SummaryWriter | NoScalars":
     from torch.utils.tensorboard import SummaryWriter
 
     try:
@@ -113,7 +118,7 @@ def _writer(folder: Path, mark: Callable[[Path], None] | None = None) -> Any:
         return NoScalars()
 
 
-def _root(config: Any) -> Path:
+def _root(config: "Config") -> Path:
     return Path(config[LOG_DIR] or ".").expanduser()
 
 

@@ -5,7 +5,7 @@ import math
 import re
 from collections.abc import Callable, Mapping
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, TypedDict, TypeGuard
 
 from recbole_apa.core.errors import RunError
 from recbole_apa.core.seeding import digest_of
@@ -14,7 +14,74 @@ CHECK = "check"
 _HEX = re.compile(r"[0-9a-f]{8,128}")
 
 
-def check_manifest(manifest: Mapping[str, Any], path: Path) -> None:
+class TrainingCost(TypedDict, total=False):
+    """What training a whole state took; all of it or, of the oldest runs, nothing."""
+
+    seconds: float
+    memory_seconds: float
+    shard_seconds: list[float]
+    shard_samples: list[int]
+
+
+class Manifest(TypedDict, total=False):
+    """The entries of ``manifest.json``; :func:`check_manifest` says which have to be there."""
+
+    format_version: int
+    status: str
+    """``training`` or ``complete``."""
+    identity_digest: str
+    salt: str
+    """Under which names and ids are hashed."""
+    key: str | None
+    """Name of the key that digests are made with; None, or missing before format 4, where they are salted alone."""
+    forgotten: list[str]
+    """Digests of the interactions that requests took out."""
+    plain_ids: bool
+    """Whether sample ids are those of the earliest runs."""
+    served: int
+    served_requests: list[str | int]
+    """Digests of the ledger's lines that were carried out; before format 3 their positions."""
+    settings: dict[str, Any]
+    options: dict[str, Any]
+    """RecBole's and our options, as a configuration has them."""
+    dataset: str
+    dataset_sums: str
+    backbone: str
+    draw: dict[str, str | None]
+    """Split -> the cutoff of its samples' order; None where all were drawn."""
+    files: dict[str, str]
+    """File -> its digest."""
+    chosen: dict[str, Any]
+    """``tau`` and ``n_neighbors``."""
+    outside: dict[str, list[str]]
+    """Kind -> places outside of the run folder that hold traces of the training."""
+    boards: list[str]
+    machines: list[dict[str, str] | None]
+    full_training: TrainingCost
+    ready: bool
+    """Of a state that waits to be put in place: whether it is complete."""
+    exactness: str
+    partition_of: str
+    draw_of: str
+    centres_of: str
+    code: str
+    check: str
+    """A digest of the other entries."""
+
+
+class ShardRecord(TypedDict, total=False):
+    """``training.json`` of a shard."""
+
+    key: str
+    """Of which samples and settings."""
+    train_seconds: float
+    step_losses: list[float]
+    epoch_losses: list[float]
+    stopped_early: bool
+    machine: dict[str, str]
+
+
+def check_manifest(manifest: Mapping[str, object], path: Path) -> None:
     """
     Raises:
         RunError: an entry is missing or of the wrong kind: named.
@@ -35,34 +102,36 @@ def check_manifest(manifest: Mapping[str, Any], path: Path) -> None:
             raise RunError(f"{path} lacks {', '.join(missing)}; restore the run folder from a copy")
 
 
-def with_check(manifest: Mapping[str, Any]) -> dict[str, Any]:
+def with_check(manifest: Mapping[str, object]) -> dict[str, object]:
     """A manifest with a digest of its other entries."""
     bare = {name: value for name, value in manifest.items() if name != CHECK}
     return {**bare, CHECK: digest_of("manifest", json.dumps(bare, sort_keys=True)).hex()}
 
 
-def is_checked(manifest: Mapping[str, Any]) -> bool:
+def is_checked(manifest: Mapping[str, object]) -> bool:
     """Whether a manifest says what it said when it was written; those of older versions carry no digest."""
     return CHECK not in manifest or manifest[CHECK] == with_check(manifest)[CHECK]
 
 
-def is_lineage(value: Any) -> bool:
+def is_lineage(value: object) -> bool:
     """Artefact -> sample id -> digest."""
     return _mapping_of(value, lambda seen: _mapping_of(seen, _text))
 
 
-def is_partition(value: Any, n_shards: int) -> bool:
+def is_partition(value: object, n_shards: int) -> bool:
     """Sample id -> shard."""
     return _mapping_of(value, lambda shard: _whole(shard) and shard < n_shards)
 
 
-def is_shard_record(record: Mapping[str, Any]) -> bool:
+def is_shard_record(record: object) -> TypeGuard[ShardRecord]:
     """``training.json``: of which samples, how long, and the losses of its epochs."""
+    if not isinstance(record, dict):
+        return False
     losses = record.get("epoch_losses", [])
     return _text(record.get("key")) and _number(record.get("train_seconds", 0)) and _list_of(losses, _number)
 
 
-def is_safe_name(name: Any) -> bool:
+def is_safe_name(name: object) -> bool:
     """Whether a file's name lies in the folder that it is looked for in."""
     if not isinstance(name, str) or not name or "\\" in name or "\0" in name:
         return False
@@ -70,60 +139,60 @@ def is_safe_name(name: Any) -> bool:
     return not path.is_absolute() and ".." not in path.parts and path.as_posix() == name and name != "."
 
 
-def _text(value: Any) -> bool:
+def _text(value: object) -> bool:
     return isinstance(value, str)
 
 
-def _digest(value: Any) -> bool:
+def _digest(value: object) -> bool:
     return isinstance(value, str) and bool(_HEX.fullmatch(value))
 
 
-def _whole(value: Any) -> bool:
+def _whole(value: object) -> TypeGuard[int]:
     return isinstance(value, int) and not isinstance(value, bool) and value >= 0
 
 
-def _number(value: Any) -> bool:
+def _number(value: object) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
 
 
-def _list_of(value: Any, holds: Callable[[Any], bool]) -> bool:
+def _list_of(value: object, holds: Callable[[object], bool]) -> bool:
     return isinstance(value, list) and all(map(holds, value))
 
 
-def _mapping_of(value: Any, holds: Callable[[Any], bool]) -> bool:
+def _mapping_of(value: object, holds: Callable[[object], bool]) -> TypeGuard[dict[str, object]]:
     return isinstance(value, dict) and all(map(holds, value.values()))
 
 
-def _files(value: Any) -> bool:
+def _files(value: object) -> bool:
     return _mapping_of(value, _digest) and all(map(is_safe_name, value))
 
 
-def _chosen(value: Any) -> bool:
+def _chosen(value: object) -> bool:
     return isinstance(value, dict) and _number(value.get("tau")) and _whole(value.get("n_neighbors"))
 
 
-def _draw(value: Any) -> bool:
+def _draw(value: object) -> bool:
     return isinstance(value, dict) and all(v is None or _text(v) for v in value.values())
 
 
-def _outside(value: Any) -> bool:
+def _outside(value: object) -> bool:
     return _mapping_of(value, lambda names: _list_of(names, _place))
 
 
-def _place(value: Any) -> bool:
+def _place(value: object) -> bool:
     return isinstance(value, str) and "\0" not in value
 
 
-def _costs(value: Any) -> bool:
+def _costs(value: object) -> bool:
     """Seconds, and lists of them."""
     return _mapping_of(value, lambda v: v is None or _number(v) or _list_of(v, _number))
 
 
-def _settings(value: Any) -> bool:
+def _settings(value: object) -> bool:
     return isinstance(value, dict) and isinstance(value.get("backbone"), str)
 
 
-def _options(value: Any) -> bool:
+def _options(value: object) -> bool:
     return isinstance(value, dict) and isinstance(value.get("dataset"), str)
 
 
@@ -138,7 +207,7 @@ _NEEDED = (
     "backbone",
     "draw",
 )
-_ENTRIES: dict[str, tuple[Callable[[Any], bool], str]] = {
+_ENTRIES: dict[str, tuple[Callable[[object], bool], str]] = {
     "status": (lambda v: v in ("training", "complete"), "training or complete"),
     "identity_digest": (_digest, "a digest"),
     "salt": (lambda v: isinstance(v, str) and bool(re.fullmatch("[0-9a-f]{8,64}", v)), "8 to 64 hex digits"),

@@ -8,13 +8,18 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from logging import getLogger
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from recbole_apa.core.errors import APAError, RunError
 from recbole_apa.core.files.plain import read_plain, refuse_odd
 from recbole_apa.core.files.whole import file_digest, json_text
+from recbole_apa.runs.manifest import Manifest
 from recbole_apa.runs.names import PENDING
 from recbole_apa.runs.store import RunStore
+
+if TYPE_CHECKING:
+    from safetensors import safe_open
+
 
 T = TypeVar("T")
 ATTEMPTS = 5
@@ -38,7 +43,7 @@ class PinnedStore(RunStore):
         self._manifest = self.parse_manifest(self._bytes)
         self._seen: dict[str, tuple[int, ...]] = {}
 
-    def manifest(self) -> dict[str, Any]:
+    def manifest(self) -> Manifest:
         """The one that was there when this was made."""
         return copy.deepcopy(self._manifest)
 
@@ -66,7 +71,7 @@ class PinnedStore(RunStore):
         return data
 
     @contextmanager
-    def open_tensors(self, name: str) -> Iterator[Any]:
+    def open_tensors(self, name: str) -> "Iterator[safe_open]":
         """As :meth:`RunStore.open_tensors`; the file is the one whose bytes were looked at."""
         if name not in self._seen:
             self._compare(name, self.digest_now(name))

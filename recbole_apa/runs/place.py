@@ -4,14 +4,17 @@ import contextlib
 from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from recbole.utils import get_local_time
 
 from recbole_apa.core.errors import RunError
 
+if TYPE_CHECKING:
+    from recbole.config import Config
 
-def make_run_dir(config: Any) -> Path:
+
+def make_run_dir(config: "Config") -> Path:
     """Make ``saved/APA-<dataset>-<time>``, in RecBole's ``checkpoint_dir``; ``-2``, ``-3``, ... where it is taken.
 
     Raises:
@@ -33,7 +36,7 @@ def make_run_dir(config: Any) -> Path:
 
 
 @contextlib.contextmanager
-def new_run_dir(config: Any) -> Iterator[Path]:
+def new_run_dir(config: "Config") -> Iterator[Path]:
     """As :func:`make_run_dir`; where nothing came of the run, its empty folder is removed."""
     folder = make_run_dir(config)
     try:

@@ -16,7 +16,7 @@ from recbole_apa.core.files.line_endings import how_changed, keep_bytes
 from recbole_apa.core.files.whole import file_digest, write_json, write_whole
 from recbole_apa.runs.files import FORMAT_VERSION, MANIFEST, OLD_FORMAT_VERSIONS
 from recbole_apa.runs.identity import RunIdentity
-from recbole_apa.runs.manifest import is_checked, is_shard_record, with_check
+from recbole_apa.runs.manifest import Manifest, ShardRecord, is_checked, is_shard_record, with_check
 from recbole_apa.runs.names import (
     BOARDS,
     CERTIFICATES,
@@ -69,7 +69,7 @@ class RunStore(StateFiles):
         manifest = self.manifest()
         self.write_manifest({**manifest, BOARDS: [*manifest.get(BOARDS, []), str(folder.resolve())]})
 
-    def begin(self, identity: RunIdentity, about: Mapping[str, Any]) -> None:
+    def begin(self, identity: RunIdentity, about: Mapping[str, object]) -> None:
         """Start a run in this folder, or go on with the same one.
 
         Raises:
@@ -111,7 +111,7 @@ class RunStore(StateFiles):
         )
         publish(self.folder)
 
-    def write_manifest(self, manifest: Mapping[str, Any]) -> None:
+    def write_manifest(self, manifest: Mapping[str, object]) -> None:
         """Write ``manifest.json`` with a digest of itself: a byte that changes later is seen when the run is opened."""
         write_json(self.manifest_path, with_check(manifest))
 
@@ -119,7 +119,7 @@ class RunStore(StateFiles):
         """Whether this is a pending state that is complete and waits to be put in place."""
         return self.manifest_path.is_file() and bool(self.manifest().get("ready"))
 
-    def seal(self, about: Mapping[str, Any], complete: bool = True) -> None:
+    def seal(self, about: Mapping[str, object], complete: bool = True) -> None:
         """Record the digest of each of the run's files.
 
         Args:
@@ -153,7 +153,7 @@ class RunStore(StateFiles):
         kept = [f"shards/{k:03d}/" for k, n in enumerate(partition.sizes()) if n and not self.shard_folder(k).is_dir()]
         return {name: digest for name, digest in old.items() if name.startswith(tuple(kept))} if kept else {}
 
-    def check(self) -> dict[str, Any]:
+    def check(self) -> Manifest:
         """The manifest of a complete run whose files are all as they were written.
 
         Raises:
@@ -192,7 +192,7 @@ class RunStore(StateFiles):
         write_whole(self.shard_folder(shard), write)
         publish(self.folder)
 
-    def finished_shard(self, shard: int, key: str, or_moved: bool = False) -> tuple[Factors, dict[str, Any]] | None:
+    def finished_shard(self, shard: int, key: str, or_moved: bool = False) -> tuple[Factors, ShardRecord] | None:
         """A shard that was trained on just these samples with these settings, and its training record.
 
         Args:
@@ -205,7 +205,7 @@ class RunStore(StateFiles):
         fits = kept == key or (or_moved and kept.startswith(MOVED) and kept.endswith(key))
         return (self._factors(shard), record) if fits else None
 
-    def load_shard(self, shard: int) -> tuple[Factors, dict[str, Any]] | None:
+    def load_shard(self, shard: int) -> tuple[Factors, ShardRecord] | None:
         """Factors and training record; None for an empty shard."""
         if not self.shard_folder(shard).is_dir():
             return self.base.load_shard(shard) if self.base else None
@@ -217,7 +217,7 @@ class RunStore(StateFiles):
             raise RunError(f"no adapter at {folder}: expected {ADAPTER} in it")
         return parse_adapter(self.read(f"shards/{shard:03d}/{ADAPTER}"), folder / ADAPTER)
 
-    def _shard_record(self, shard: int) -> dict[str, Any]:
+    def _shard_record(self, shard: int) -> ShardRecord:
         """``training.json``.
 
         Raises:
@@ -225,7 +225,7 @@ class RunStore(StateFiles):
         """
         name = f"shards/{shard:03d}/training.json"
         record = self.read_json(name)
-        if not isinstance(record, dict) or not is_shard_record(record):
+        if not is_shard_record(record):
             raise RunError(f"{self.folder / name} is no record of a training; restore the run folder from a copy")
         return record
 
@@ -235,22 +235,22 @@ class RunStore(StateFiles):
 
     def identity_in_manifest(self) -> RunIdentity:
         """What the manifest says decides the numbers of the run."""
-        manifest = self.manifest()
+        manifest: Mapping[str, Any] = self.manifest()
         return RunIdentity(
             **{"dataset_sums": "", **{f.name: manifest[f.name] for f in fields(RunIdentity) if f.name in manifest}}
         )
 
 
-def is_old_format(manifest: Mapping[str, Any]) -> bool:
+def is_old_format(manifest: Manifest) -> bool:
     """Whether a run was written before format 4."""
     return manifest["format_version"] in OLD_FORMAT_VERSIONS
 
 
-def knows_no_scopes(manifest: Mapping[str, Any]) -> bool:
+def knows_no_scopes(manifest: Manifest) -> bool:
     """Whether a run was written before format 3."""
     return bool(manifest["format_version"] == OLD_FORMAT_VERSIONS[0])
 
 
-def _differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> str:
+def _differences(old: Mapping[str, object], new: Mapping[str, object]) -> str:
     names = sorted(k for k in old.keys() | new.keys() if old.get(k) != new.get(k))
     return ", ".join(f"{n}: {old.get(n)!r} there, {new.get(n)!r} asked" for n in names[:3])

@@ -1,7 +1,12 @@
 """Tensorboard logs of a training. They describe it: where they can no longer be written, it goes on without them."""
 
 from logging import getLogger
-from typing import Any
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from torch.utils.tensorboard import SummaryWriter
+
+    from recbole_apa.runs.log_places import NoScalars
 
 
 class Board:
@@ -11,7 +16,7 @@ class Board:
         writer: tensorboard's ``SummaryWriter``, or :class:`~recbole_apa.runs.log_places.NoScalars`.
     """
 
-    def __init__(self, writer: Any) -> None:
+    def __init__(self, writer: "SummaryWriter | NoScalars") -> None:
         self._writer, self._ended = writer, False
         self.log_dir: str | None = writer.log_dir
         """Where the logs lie; None without any."""

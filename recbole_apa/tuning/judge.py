@@ -3,7 +3,7 @@
 import hashlib
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING
 
 from recbole_apa.backbone.activation_cache import ActivationCache
 from recbole_apa.core.errors import SettingsError, TrainingError
@@ -18,6 +18,13 @@ from recbole_apa.pipeline.option_names import RECBOLE_EXTRA, RUN_KEYS
 from recbole_apa.pipeline.recbole_models import make_baseline_trainer
 from recbole_apa.pipeline.trainer_factory import make_trainer
 from recbole_apa.tuning.ranges import Range
+
+if TYPE_CHECKING:
+    from recbole.data.dataset import Dataset
+
+    from recbole_apa.model.apa import APA
+    from recbole_apa.model.trainer import APATrainer
+
 
 _DECIDE_ROWS = frozenset(names_that_say(Says.DECIDES_ROWS)) | recbole_names(Role.DECIDES_ROWS)
 """Options that change which samples judge, or by what: figures of two values could not be compared."""
@@ -35,7 +42,7 @@ class Judge:
         SettingsError: these options are refused, or leave no validation samples.
     """
 
-    def __init__(self, model: str, dataset: str, files: Sequence[str], options: Mapping[str, Any]) -> None:
+    def __init__(self, model: str, dataset: str, files: Sequence[str], options: Mapping[str, object]) -> None:
         self.model, self.dataset, self.files, self.options = model, dataset, list(files), dict(options)
         self.config = self.configure({})
         if model == "APA" and self.config["valid_samples"] == 0:
@@ -43,7 +50,7 @@ class Judge:
         self._rows: str | None = None
         self._cache: tuple[tuple[str, ...], ActivationCache] | None = None
 
-    def configure(self, point: Mapping[str, Any]) -> APAConfig:
+    def configure(self, point: Mapping[str, object]) -> APAConfig:
         """The configuration of a trial.
 
         Raises:
@@ -88,7 +95,7 @@ class Judge:
             of_recbole = {known for names in self.config.parameters.values() for known in names}
             refuse_unknown([name], of_recbole | set(self.config.internal_config_dict) | RECBOLE_EXTRA)
 
-    def __call__(self, point: Mapping[str, Any]) -> tuple[float, dict[str, float]]:
+    def __call__(self, point: Mapping[str, object]) -> tuple[float, dict[str, float]]:
         """Train with a point's options.
 
         Returns:
@@ -109,7 +116,7 @@ class Judge:
             raise TrainingError(f"{config['valid_metric']} of the validation samples is no number ({score})")
         return float(score), figures
 
-    def _apa_trainer(self, config: APAConfig, model: Any) -> Any:
+    def _apa_trainer(self, config: APAConfig, model: "APA") -> "APATrainer":
         key = tuple(str(config[name]) for name in ACTIVATION_KEYS)
         if self._cache is None or self._cache[0] != key:
             self._cache = key, model.engine.cache
@@ -117,14 +124,14 @@ class Judge:
         model.engine.cache = self._cache[1]
         return make_trainer(config, model, None, FitInputs(writes_board=False))
 
-    def _check_rows(self, dataset: Any) -> None:
+    def _check_rows(self, dataset: "Dataset") -> None:
         rows = _digest_of_rows(dataset)
         self._rows = self._rows or rows
         if rows != self._rows:
             raise TrainingError("these options judge by other validation samples than the first trial's")
 
 
-def _digest_of_rows(dataset: Any) -> str:
+def _digest_of_rows(dataset: "Dataset") -> str:
     """SHA-256 over which samples a part of the dataset holds, in their order."""
     if hasattr(dataset, "samples"):
         told = [f"{s.sample_id} {s.label}" for s in dataset.samples]

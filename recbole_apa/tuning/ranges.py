@@ -12,6 +12,9 @@ from recbole_apa.core.options import nearest
 from recbole_apa.core.yaml import parse_value, read_yaml
 from recbole_apa.data.recbole_checks import is_number
 
+Told = tuple[str, str | None, object]
+"""Option, distribution, values; or option, None and what is wrong."""
+
 _SHAPES = {
     "choice": "a list of values, e.g. [4, 8, 16]",
     "uniform": "[low, high]",
@@ -91,7 +94,7 @@ class Range:
         """Values by which the option's type and range can be judged before anything is trained."""
         return self.values if self.kind == "choice" else self.bounds
 
-    def value(self, drawn: float) -> Any:
+    def value(self, drawn: float) -> object:
         """What a drawn number means: of a choice the place of its value, else a number, kept within the bounds."""
         if self.kind == "choice":
             return self.values[int(drawn)]
@@ -101,13 +104,13 @@ class Range:
         return min(max(float(drawn), low), high)
 
 
-def _plain(value: float) -> Any:
+def _plain(value: float) -> float:
     """Whole numbers as such, and no ``0.30000000000000004``."""
     value = float(f"{value:.12g}")
     return int(value) if value.is_integer() else value
 
 
-def read_ranges(source: str | Path | Mapping[str, Any]) -> list[Range]:
+def read_ranges(source: str | Path | Mapping[str, object]) -> list[Range]:
     """Ranges by option.
 
     Args:
@@ -127,7 +130,7 @@ def read_ranges(source: str | Path | Mapping[str, Any]) -> list[Range]:
     return _collect(_lines(path), str(path))
 
 
-def _collect(told: Iterator[tuple[str, Any, Any]], where: str) -> list[Range]:
+def _collect(told: Iterator[Told], where: str) -> list[Range]:
     """
     Args:
         told: option, distribution, values; or option, None and what is wrong.
@@ -152,8 +155,8 @@ def _collect(told: Iterator[tuple[str, Any, Any]], where: str) -> list[Range]:
     return list(out.values())
 
 
-def _of_mapping(source: Mapping[str, Any], where: str) -> list[Range]:
-    def told() -> Iterator[tuple[str, Any, Any]]:
+def _of_mapping(source: Mapping[str, object], where: str) -> list[Range]:
+    def told() -> Iterator[Told]:
         for name, value in source.items():
             if name in KINDS and isinstance(value, Mapping):
                 yield from ((str(option), name, values) for option, values in value.items())
@@ -167,7 +170,7 @@ def _of_mapping(source: Mapping[str, Any], where: str) -> list[Range]:
     return _collect(told(), where)
 
 
-def _lines(path: Path) -> Iterator[tuple[str, Any, Any]]:
+def _lines(path: Path) -> Iterator[Told]:
     """RecBole's files (``HyperTuning._build_space_from_file``), whose lists are not run as code here."""
     try:
         text = path.read_text(encoding="utf-8-sig")

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from functools import partial
 from importlib.util import find_spec
 from logging import WARNING, getLogger
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -99,7 +100,7 @@ def _hyperopt_search(
 
     known: dict[str, float | None] = {}
 
-    def try_point(drawn: Mapping[str, Any]) -> dict[str, Any]:
+    def try_point(drawn: Mapping[str, float]) -> dict[str, object]:
         point = {r.name: r.value(drawn[r.name]) for r in ranges}
         key = json.dumps(point, sort_keys=True, default=str)
         if key not in known:
@@ -152,7 +153,7 @@ def _quiet() -> Iterator[None]:
 
 
 @contextmanager
-def _no_winner_needed(hyperopt: Any) -> Iterator[None]:
+def _no_winner_needed(hyperopt: ModuleType) -> Iterator[None]:
     """That every trial failed is for the caller to say, who knows why."""
     try:
         yield

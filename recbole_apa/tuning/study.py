@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from itertools import count
 from logging import getLogger
 from pathlib import Path
-from typing import Any
 
 from recbole.utils import get_local_time, set_color
 
@@ -42,8 +41,8 @@ def tune(
     model: str = "APA",
     dataset: str = "ml-100k",
     config_file_list: Sequence[str] = (),
-    config_dict: Mapping[str, Any] | None = None,
-    ranges: str | Path | Mapping[str, Any] | None = None,
+    config_dict: Mapping[str, object] | None = None,
+    ranges: str | Path | Mapping[str, object] | None = None,
     algo: str = "bayes",
     max_evals: int | None = None,
     early_stop: int | None = None,

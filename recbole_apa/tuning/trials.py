@@ -100,12 +100,12 @@ def trials_table(search: Search, trials: Sequence[Trial]) -> str:
     return tabulate(rows, ["trial", *names, f"valid {search.valid_metric}", "seconds", ""], disable_numparse=True)
 
 
-def shown(value: Any) -> str:
+def shown(value: object) -> str:
     """A value for people: four digits of a float."""
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: object) -> Any:
     """As JSON has it: no tuples, no numbers that are none."""
     if isinstance(value, Mapping):
         return {str(k): _plain(v) for k, v in value.items()}

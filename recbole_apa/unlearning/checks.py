@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from recbole_apa.core.errors import CertificateError, RunError
 from recbole_apa.data.loaders import Loaders
@@ -24,8 +24,11 @@ from recbole_apa.runs.names import EMBEDDINGS, MEMORY
 from recbole_apa.runs.store import RunStore
 from recbole_apa.unlearning.requests.demands import Demand
 
+if TYPE_CHECKING:
+    from recbole_apa.data.dataset import APADataset
 
-def raw_files(dataset: Any) -> RawFiles:
+
+def raw_files(dataset: "APADataset") -> RawFiles:
     """The files of interactions of a RecBole dataset, as its options name them."""
     config, folder, name = dataset.config, Path(dataset.dataset_path), dataset.dataset_name
     parts = config["benchmark_filename"]
@@ -37,7 +40,11 @@ def raw_files(dataset: Any) -> RawFiles:
 
 
 def sought_of(
-    dataset: Any, lines: Sequence[Mapping[str, Any]], salt: str, keys: KeyRing, demands: Sequence[Demand] = ()
+    dataset: "APADataset",
+    lines: Sequence[Mapping[str, object]],
+    salt: str,
+    keys: KeyRing,
+    demands: Sequence[Demand] = (),
 ) -> Sought:
     """What must not be found: what requests come to in the raw files, by keyed digest, and by name where it is known.
 

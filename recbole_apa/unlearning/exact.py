@@ -30,6 +30,7 @@ from recbole_apa.pipeline.manifest_options import options_of
 from recbole_apa.pipeline.trainer_factory import make_trainer
 from recbole_apa.runs.ledger import Entry, Ledger, manifest_digest, served_by
 from recbole_apa.runs.ledger_lines import DONE
+from recbole_apa.runs.manifest import Manifest
 from recbole_apa.runs.names import CERTIFICATES, KEY, MACHINES, METRICS, PENDING
 from recbole_apa.runs.reuse import ReusableState
 from recbole_apa.runs.store import RunIdentity, RunStore
@@ -169,9 +170,7 @@ def _reusable(opened: RunResult, store: RunStore, machines: Machines) -> Reusabl
     return None
 
 
-def _about(
-    before: Mapping[str, Any], served: Sequence[Entry], exactness: str, visible_data: VisibleData
-) -> dict[str, Any]:
+def _about(before: Manifest, served: Sequence[Entry], exactness: str, visible_data: VisibleData) -> dict[str, object]:
     """What the manifest says of the new state."""
     return {
         "full_training": before.get("full_training", {}),
@@ -198,7 +197,7 @@ def _purge_memory(model: APA, data: Loaders) -> None:
 def _start_pending(
     store: RunStore,
     dataset: APADataset,
-    before: Mapping[str, Any],
+    before: Manifest,
     exactness: str,
     key: Key,
     machines: Machines,

@@ -26,7 +26,7 @@ from recbole_apa.unlearning.certificate import FIRST_FORMAT, FORMAT, write_again
 from recbole_apa.unlearning.commit import commit_state, pending_store
 
 
-def convert(run_dir: str | Path, config_dict: Mapping[str, Any] | None = None) -> bool:
+def convert(run_dir: str | Path, config_dict: Mapping[str, object] | None = None) -> bool:
     """Key what an older version only salted; the next request does it, too.
 
     Args:
@@ -82,7 +82,7 @@ class _Keyed:
 
     def __init__(self, store: RunStore, folder: Path, key: Key) -> None:
         self.store, self.folder, self.key = store, folder, key
-        self.lines_now: dict[str, str] = {}
+        self.lines_now: dict[str | int, str] = {}
         """Digest of a line as it was -> as it is."""
 
     def lines(self, entries: list[Entry], ledger: Ledger) -> list[str]:
@@ -101,7 +101,7 @@ class _Keyed:
         out.add({"kind": KEYED, "time": entries[-1].time, KEY: self.key.name, "head": self.key.keyed(ledger.head())})
         return out.lines
 
-    def manifest(self, ready: bool) -> dict[str, Any]:
+    def manifest(self, ready: bool) -> Mapping[str, object]:
         old = self.store.manifest()
         served = [self.lines_now.get(e, e) for e in old.get("served_requests", [])]
         new = {
@@ -122,10 +122,10 @@ class _Keyed:
         """SHA-256 of the file that it will be."""
         return hashlib.sha256(json_text(with_check(self.manifest(ready=True))).encode()).hexdigest()
 
-    def _all(self, values: Mapping[str, Any], *names: str) -> dict[str, Any]:
+    def _all(self, values: Mapping[str, Any], *names: str) -> dict[str, list[str]]:
         return {name: sorted(map(self.key.keyed, values[name])) for name in names if name in values}
 
-    def _certificates(self, values: Mapping[str, Any]) -> dict[str, Any]:
+    def _certificates(self, values: Mapping[str, Any]) -> dict[str, object]:
         """Write the certificates of a line again; their digests."""
         digests = {}
         for position in values["requests"]:
@@ -135,7 +135,7 @@ class _Keyed:
                     digests[written.name] = file_digest(written)
         return {"certificates": {**values["certificates"], **digests}}
 
-    def _certificate(self, old: Mapping[str, Any]) -> dict[str, Any]:
+    def _certificate(self, old: Mapping[str, Any]) -> dict[str, object]:
         request, files = old["request"], old["files"].items()
         return {
             **old,

@@ -2,17 +2,17 @@
 
 import errno
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from logging import getLogger
 from pathlib import Path
-from typing import Any
 
 from recbole_apa.core.errors import RunError
 from recbole_apa.model.trainer import APATrainer
 from recbole_apa.pipeline.build import RunResult
 from recbole_apa.pipeline.evaluate import traces_outside, write_export
+from recbole_apa.runs.manifest import Manifest
 from recbole_apa.runs.names import BOARDS
 from recbole_apa.runs.outside import OWN, UNKNOWN, are_own_logs, mark, remove_logs, whose
 from recbole_apa.runs.remote.working_copy import copies_left
@@ -33,7 +33,7 @@ class Outside:
     """What is left as it is."""
 
 
-def left_outside(before: Mapping[str, Any], trainer: APATrainer, result: RunResult, own: Outside) -> dict[str, Any]:
+def left_outside(before: Manifest, trainer: APATrainer, result: RunResult, own: Outside) -> dict[str, list[str]]:
     """Where traces lie from now on; what was left as it is is looked at again by the next request."""
     old = before.get("outside", {})
     now = traces_outside(result)
@@ -44,7 +44,7 @@ def left_outside(before: Mapping[str, Any], trainer: APATrainer, result: RunResu
     }
 
 
-def own_outside(store: RunStore, before: Mapping[str, Any]) -> Outside:
+def own_outside(store: RunStore, before: Manifest) -> Outside:
     """What the manifest names outside the run, and whose it is."""
     named, out = before.get("outside", {}), Outside()
     for kind, own in (("tensorboard", are_own_logs), ("exports", _is_own)):
@@ -99,7 +99,7 @@ def remove_boards(pending: RunStore) -> None:
             remove_logs(path)
 
 
-def _may(name: str, action: Any) -> bool:
+def _may(name: str, action: Callable[[], object]) -> bool:
     """Whether it was done; False without the right to."""
     try:
         action()
@@ -112,7 +112,7 @@ def _may(name: str, action: Any) -> bool:
     return True
 
 
-def readable_exports(store: RunStore, named: Mapping[str, Any]) -> list[str]:
+def readable_exports(store: RunStore, named: Mapping[str, Sequence[str]]) -> list[str]:
     """Exports that an audit compares with the run: its own, as far as they may be looked at; :func:`doubtful` names
     the others."""
     out = []
@@ -123,7 +123,7 @@ def readable_exports(store: RunStore, named: Mapping[str, Any]) -> list[str]:
     return out
 
 
-def doubtful(store: RunStore, named: Mapping[str, Any]) -> Iterator[str]:
+def doubtful(store: RunStore, named: Mapping[str, Sequence[str]]) -> Iterator[str]:
     """What outside the run may hold traces of what was forgotten, as findings of an audit."""
     for kind in ("tensorboard", "exports"):
         for name in named.get(kind, []):

@@ -1,9 +1,8 @@
 """Before a request is taken: can it be finished? Every place that it has to look at or write is tried."""
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from recbole_apa.core.errors import RunError
 from recbole_apa.runs.outside import OWN, mark, whose
@@ -44,7 +43,7 @@ def _passed_on(error: OSError) -> None:
         raise RunError(f"cannot look into the run folder: {error}") from error
 
 
-def _outside(store: RunStore, named: Mapping[str, Any]) -> Iterator[str]:
+def _outside(store: RunStore, named: Mapping[str, Sequence[str]]) -> Iterator[str]:
     """What outside the run folder cannot be looked at, or not be cleaned."""
     salt, home = store.salt, store.home
     for kind in ("tensorboard", "exports", "logs"):

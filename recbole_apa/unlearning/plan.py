@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from recbole_apa.core.errors import RequestError
 from recbole_apa.data.samples import Sample
@@ -10,6 +9,7 @@ from recbole_apa.data.splits import SPLITS
 from recbole_apa.data.visible_data import key_of
 from recbole_apa.evidence.exactness import FRESH, INHERITED
 from recbole_apa.partition import Partition
+from recbole_apa.runs.manifest import TrainingCost
 from recbole_apa.runs.names import EMBEDDINGS, MEMORY, METRICS
 from recbole_apa.unlearning.requests.demands import printable
 
@@ -67,7 +67,7 @@ def make_plan(
     after: Mapping[str, Sequence[Sample]],
     partition: Partition,
     hidden: Callable[[str], bool],
-    cost: Mapping[str, Any],
+    cost: TrainingCost,
 ) -> Plan:
     """Compare what the run saw with what it may see now.
 
@@ -93,7 +93,7 @@ def make_plan(
     return plan
 
 
-def settle_shards(plan: Plan, sizes: Sequence[int], shards: Sequence[int], cost: Mapping[str, Any]) -> None:
+def settle_shards(plan: Plan, sizes: Sequence[int], shards: Sequence[int], cost: TrainingCost) -> None:
     """Write into a plan what a partition that is computed anew comes to.
 
     Args:
@@ -124,7 +124,7 @@ def _affected_of(
     return out
 
 
-def estimate(plan: Plan, cost: Mapping[str, Any]) -> None:
+def estimate(plan: Plan, cost: TrainingCost) -> None:
     """Seconds of training scale with the samples of a shard; those of the memory with the adapters scored."""
     if not cost.get("seconds") or not sum(cost["shard_seconds"]):
         return

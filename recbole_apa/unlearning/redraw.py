@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
 
 from recbole_apa.core.errors import RequestError
 from recbole_apa.data.dataset import APADataset
@@ -20,6 +19,7 @@ from recbole_apa.partition import Partition
 from recbole_apa.pipeline.build import RunResult, build_data
 from recbole_apa.pipeline.config import APAConfig
 from recbole_apa.pipeline.trainer_factory import collaborative_of
+from recbole_apa.runs.manifest import Manifest, TrainingCost
 from recbole_apa.runs.reuse import ReusableState
 from recbole_apa.runs.store import RunStore
 from recbole_apa.unlearning.plan import (
@@ -62,7 +62,7 @@ def data_anew(config: APAConfig, visible_data: VisibleData) -> Loaders:
     return build_data(config, without_roles(visible_data))
 
 
-def draw_differences(manifest: Mapping[str, Any], store: RunStore, data: Loaders) -> Iterator[str]:
+def draw_differences(manifest: Manifest, store: RunStore, data: Loaders) -> Iterator[str]:
     """In words, where a state's draw is not the one of a training today.
 
     Args:
@@ -78,9 +78,7 @@ def draw_differences(manifest: Mapping[str, Any], store: RunStore, data: Loaders
             yield f"the {split} samples are not those of a split and draw made anew ({n} entries differ)"
 
 
-def plan_anew(
-    plan: Plan, lineage: Mapping[str, Mapping[str, str]], dataset: APADataset, cost: Mapping[str, Any]
-) -> None:
+def plan_anew(plan: Plan, lineage: Mapping[str, Mapping[str, str]], dataset: APADataset, cost: TrainingCost) -> None:
     """Write into a plan what a split and draw made anew change besides; any shard may turn out to differ.
 
     Args:

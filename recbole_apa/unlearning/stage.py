@@ -75,8 +75,8 @@ def unlearn(
     method: str = EXACT,
     skip_unknown: bool = False,
     dry_run: bool = False,
-    config_dict: Mapping[str, Any] | None = None,
-    columns: Mapping[str, Any] | None = None,
+    config_dict: Mapping[str, object] | None = None,
+    columns: Mapping[str, object] | None = None,
     ids: Mapping[str, str | Path] | None = None,
     other_machine: str = REFUSE,
 ) -> UnlearnResult:
@@ -153,7 +153,7 @@ class _Stage:
     def __init__(
         self,
         store: RunStore,
-        changes: Mapping[str, Any] | None,
+        changes: Mapping[str, object] | None,
         opened: RunResult | None,
         other_machine: str = REFUSE,
         writes: bool = True,

@@ -3,7 +3,6 @@
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from recbole_apa.comparison.context import ComparisonContext
 from recbole_apa.comparison.method import FitFigures, Scored, UnlearnFigures
@@ -25,7 +24,7 @@ class RecBoleMethod:
         options: RecBole options for this model alone, e.g. ``{"epochs": 20}``.
     """
 
-    def __init__(self, context: ComparisonContext, name: str, options: Mapping[str, Any] | None = None) -> None:
+    def __init__(self, context: ComparisonContext, name: str, options: Mapping[str, object] | None = None) -> None:
         self.context, self.rows, self.options = context, (name,), options
         self._seed = 0
         self._trained: TrainedBaseline | None = None

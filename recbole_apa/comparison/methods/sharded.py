@@ -59,7 +59,9 @@ class AdapterMethod:
         changes: what differs from the options of the comparison, e.g. ``{"partition": "random"}``.
     """
 
-    def __init__(self, context: ComparisonContext, servings: Mapping[str, Serving], changes: Mapping[str, Any]) -> None:
+    def __init__(
+        self, context: ComparisonContext, servings: Mapping[str, Serving], changes: Mapping[str, object]
+    ) -> None:
         self.context, self.servings, self.changes = context, dict(servings), dict(changes)
         self._made: RunResult | None = None
 

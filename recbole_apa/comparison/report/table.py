@@ -5,7 +5,7 @@ import io
 from collections.abc import Mapping, Sequence
 from itertools import combinations
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
 import numpy as np
 import plotly.graph_objects as go
@@ -41,7 +41,19 @@ def headers(criterion: Criterion) -> list[str]:
     return ["method", first, "spread", *others, "minus Retraining", "95 % interval", *COSTS]
 
 
-def criterion_of(samples: Mapping[str, Any]) -> Criterion:
+class JudgedSamples(TypedDict, total=False):
+    """``samples.json``: of each test sample, (n,), what slices look at."""
+
+    label: list[int]
+    n_history: list[int]
+    n_train_samples_of_user: list[int]
+    n_train_rows_of_item: list[int]
+    metrics: Sequence[str]
+    """Where places in lists are judged: their names, first the one that rows are compared by."""
+    n_candidates: int
+
+
+def criterion_of(samples: JudgedSamples) -> Criterion:
     """What the rows are judged by, as ``samples.json`` has it."""
     if "metrics" in samples:
         first, *others = samples["metrics"]
@@ -49,7 +61,7 @@ def criterion_of(samples: Mapping[str, Any]) -> Criterion:
     return ByLabel(np.array(samples["label"]))
 
 
-def write_comparison(folder: Path, rows: Sequence[Row], samples: Mapping[str, Any], slices: bool) -> str:
+def write_comparison(folder: Path, rows: Sequence[Row], samples: JudgedSamples, slices: bool) -> str:
     """Write ``table.md``, ``table.csv``, ``table.tex`` and ``report.html``.
 
     Args:
@@ -176,7 +188,7 @@ def _costs(rows: Sequence[Row]) -> list[str]:
     ]
 
 
-def slice_tables(rows: Sequence[Row], samples: Mapping[str, Any]) -> dict[str, tuple[list[str], list[list[str]]]]:
+def slice_tables(rows: Sequence[Row], samples: JudgedSamples) -> dict[str, tuple[list[str], list[list[str]]]]:
     """AUC (or NDCG) on parts of the test samples, means over seeds: title -> (header, lines)."""
     criterion = criterion_of(samples)
     seen = np.array(samples["n_train_rows_of_item"])

@@ -7,9 +7,11 @@ import os
 import re
 import stat
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn, TypeVar
 
 from recbole_apa.core.errors import RunError
+
+V = TypeVar("V")
 
 _HALF = re.compile(r"\\u[dD][89a-fA-F]")
 """An escape that may be half of a character."""
@@ -66,7 +68,7 @@ def parse_json(data: bytes) -> Any:
     return value
 
 
-def _refuse(name: str) -> Any:
+def _refuse(name: str) -> NoReturn:
     raise ValueError(f"{name} is no number of JSON's")
 
 
@@ -85,7 +87,7 @@ class RepeatedKeyError(ValueError):
         self.key = key
 
 
-def each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def each_once(pairs: list[tuple[str, V]]) -> dict[str, V]:
     """What ``json.loads`` takes as ``object_pairs_hook``.
 
     Raises:

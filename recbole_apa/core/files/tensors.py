@@ -4,7 +4,6 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 from safetensors import safe_open
@@ -43,7 +42,7 @@ def parse_tensors(data: bytes, path: Path) -> dict[str, Tensor]:
 
 
 @contextmanager
-def open_tensors(path: Path) -> Iterator[Any]:
+def open_tensors(path: Path) -> Iterator[safe_open]:
     """A large file, whose tensors are read one by one (``keys``, ``get_tensor``).
 
     Raises:
@@ -97,7 +96,7 @@ def check_values(tensor: Tensor, what: str, expected: Expected) -> None:
         raise RunError(f"{what} holds values outside 0 to {high:g}; {_RESTORE}")
 
 
-def _names(tensors: Mapping[str, Any]) -> str:
+def _names(tensors: Mapping[str, object]) -> str:
     shown = [repr(name[:60]) for name in sorted(tensors)]
     return ", ".join(shown[:6]) + (f" and {len(shown) - 6} more" if len(shown) > 6 else "") or "no tensor"
 

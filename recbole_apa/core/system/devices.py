@@ -12,7 +12,7 @@ VISIBLE = "CUDA_VISIBLE_DEVICES"
 """The environment variable that says which GPUs a process sees."""
 
 
-def here(options: Mapping[str, Any]) -> dict[str, Any]:
+def here(options: Mapping[str, object]) -> dict[str, Any]:
     """A run's options, as they hold for this process: which GPUs it sees, its own environment says first."""
     kept = dict(options)
     if kept.get("gpu_id") not in (None, "") and VISIBLE in os.environ:
@@ -20,7 +20,7 @@ def here(options: Mapping[str, Any]) -> dict[str, Any]:
     return kept
 
 
-def check_device(wanted: Any, visible: str | None, by_gpu_id: bool) -> torch.device:
+def check_device(wanted: str | torch.device, visible: str | None, by_gpu_id: bool) -> torch.device:
     """The device of that name.
 
     Args:

@@ -7,15 +7,18 @@ import numpy as np
 from sklearn.decomposition import PCA
 from sklearn.metrics import roc_curve
 
+Curve = dict[str, list[float]]
+"""Points: ``x`` and ``y``."""
+
 MAX_POINTS = 5000
 
 
-def shard_sizes(sizes: Sequence[int]) -> dict[str, Any]:
+def shard_sizes(sizes: Sequence[int]) -> dict[str, list[int]]:
     """Samples per shard."""
     return {"shards": list(range(len(sizes))), "samples": list(sizes)}
 
 
-def sample_map(embeddings: np.ndarray, shards: Sequence[int]) -> dict[str, Any]:
+def sample_map(embeddings: np.ndarray, shards: Sequence[int]) -> dict[str, list[float]]:
     """The first two principal components of h, (n, d), with each sample's shard; no ids."""
     step = max(1, -(-len(embeddings) // MAX_POINTS))
     points = embeddings[::step]
@@ -31,12 +34,12 @@ def sample_map(embeddings: np.ndarray, shards: Sequence[int]) -> dict[str, Any]:
     }
 
 
-def training_losses(records: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+def training_losses(records: Sequence[Mapping[str, Any]]) -> dict[str, list[float]]:
     """Loss of each adapter by step."""
     return {f"{k:03d}": [round(v, 5) for v in r.get("step_losses", [])] for k, r in enumerate(records)}
 
 
-def attention_weights(weights: np.ndarray) -> dict[str, Any]:
+def attention_weights(weights: np.ndarray) -> dict[str, list[float]]:
     """What the attention gave each adapter over the test samples, (n, k): mean, quartiles, share of first places
     (equals share a first place)."""
     largest = np.isclose(weights, weights.max(1, keepdims=True))
@@ -49,7 +52,7 @@ def attention_weights(weights: np.ndarray) -> dict[str, Any]:
     }
 
 
-def roc_curves(labels: np.ndarray, scores: Mapping[str, np.ndarray]) -> dict[str, Any]:
+def roc_curves(labels: np.ndarray, scores: Mapping[str, np.ndarray]) -> dict[str, Curve]:
     """ROC curves of the aggregations and the trivial rules."""
     if not 0 < labels.sum() < len(labels):
         return {}

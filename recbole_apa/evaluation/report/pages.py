@@ -1,12 +1,11 @@
 """The pages that people open: templates beside this file, all on ``page.html``."""
 
 from pathlib import Path
-from typing import Any
 
 from jinja2 import Environment, FileSystemLoader
 
 
-def render(template: str, title: str, **values: Any) -> str:
+def render(template: str, title: str, **values: object) -> str:
     """A page as text; what is put in is escaped.
 
     Args:

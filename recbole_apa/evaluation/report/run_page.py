@@ -10,11 +10,15 @@ from plotly.offline import get_plotlyjs
 
 from recbole_apa.core.files.whole import read_json, write_text
 from recbole_apa.evaluation.attempt import attempt
+from recbole_apa.evaluation.report.figures import Curve
 from recbole_apa.evaluation.report.pages import render
 from recbole_apa.evaluation.report.run_table import HEADERS, table_rows, title_of, verdict
 
+Draw = Callable[[Mapping[str, Any]], go.Figure]
+"""What one of ``figures/`` says -> the figure."""
 
-def write_report(folder: Path, requests: Sequence[Mapping[str, Any]] = ()) -> Path:
+
+def write_report(folder: Path, requests: Sequence[Mapping[str, object]] = ()) -> Path:
     """Make ``report.html`` of a run folder's records.
 
     Args:
@@ -44,7 +48,7 @@ def write_report(folder: Path, requests: Sequence[Mapping[str, Any]] = ()) -> Pa
 
 def _drawings(folder: Path) -> list[tuple[str, str]]:
     """(caption, HTML) of each figure that was recorded."""
-    makers = {
+    makers: dict[str, tuple[str, Draw]] = {
         "shard_sizes": ("Samples in each shard", _sizes),
         "sample_map": ("Training samples (first two principal components of h), coloured by shard", _map),
         "training_losses": ("Training loss of each adapter", _losses),
@@ -60,17 +64,17 @@ def _drawings(folder: Path) -> list[tuple[str, str]]:
     return out
 
 
-def _page_of(draw: Callable[[Mapping[str, Any]], go.Figure], data: Mapping[str, Any]) -> str:
+def _page_of(draw: Draw, data: Mapping[str, Any]) -> str:
     figure = draw(data).update_layout(template="plotly_white", height=420, margin={"t": 20})
     return str(figure.to_html(full_html=False, include_plotlyjs=False))
 
 
-def _sizes(data: Mapping[str, Any]) -> go.Figure:
+def _sizes(data: Mapping[str, list[int]]) -> go.Figure:
     figure = go.Figure(go.Bar(x=[f"{k:03d}" for k in data["shards"]], y=data["samples"]))
     return figure.update_layout(xaxis_title="shard", yaxis_title="samples", xaxis_type="category")
 
 
-def _map(data: Mapping[str, Any]) -> go.Figure:
+def _map(data: Mapping[str, list[float]]) -> go.Figure:
     figure = go.Figure()
     for shard in sorted(set(data["shard"])):
         rows = [i for i, k in enumerate(data["shard"]) if k == shard]
@@ -79,21 +83,21 @@ def _map(data: Mapping[str, Any]) -> go.Figure:
     return figure.update_layout(xaxis_title="first component", yaxis_title="second component")
 
 
-def _losses(data: Mapping[str, Any]) -> go.Figure:
+def _losses(data: Mapping[str, list[float]]) -> go.Figure:
     figure = go.Figure()
     for shard, losses in data.items():
         figure.add_scatter(x=list(range(1, len(losses) + 1)), y=losses, mode="lines+markers", name=f"shard {shard}")
     return figure.update_layout(xaxis_title="step", yaxis_title="loss")
 
 
-def _weights(data: Mapping[str, Any]) -> go.Figure:
+def _weights(data: Mapping[str, list[float]]) -> go.Figure:
     shards = [f"{k:03d}" for k in range(len(data["mean"]))]
     figure = go.Figure(go.Bar(x=shards, y=data["mean"], name="mean weight"))
     figure.add_bar(x=shards, y=data["first_place_share"], name="share of samples where it is the largest")
     return figure.update_layout(xaxis_title="adapter", yaxis_title="weight", xaxis_type="category")
 
 
-def _roc(data: Mapping[str, Any]) -> go.Figure:
+def _roc(data: Mapping[str, Curve]) -> go.Figure:
     figure = go.Figure(go.Scatter(x=[0, 1], y=[0, 1], line={"dash": "dot", "color": "grey"}, name="chance"))
     for name, curve in data.items():
         figure.add_scatter(x=curve["x"], y=curve["y"], mode="lines", name=title_of(name))

@@ -3,16 +3,16 @@
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
+from recbole_apa.evidence.search.contracts import Part, Rows, Target, Told
 from recbole_apa.evidence.search.sought import Sought
 
 SPLITS = ("train", "valid", "test")
 
 
-def in_data(parts: Sequence[Any], sought: Sought) -> list[str]:
+def in_data(parts: Sequence[Part], sought: Sought) -> list[str]:
     """What a run would learn from: rows before and after the filters, statistics, targets, histories, RecBole's tables.
 
     Args:
@@ -55,7 +55,7 @@ def in_state(
     return out
 
 
-def in_exports(folders: Iterable[Path], splits: Mapping[str, Sequence[Any]], sought: Sought) -> list[str]:
+def in_exports(folders: Iterable[Path], splits: Mapping[str, Sequence[Target]], sought: Sought) -> list[str]:
     """Lines of exports that show a row that is looked for, or another history than the sample has now.
 
     Args:
@@ -70,7 +70,7 @@ def in_exports(folders: Iterable[Path], splits: Mapping[str, Sequence[Any]], sou
     return out
 
 
-def _is_wrong(line: bytes, now: Mapping[str, Any], sought: Sought) -> bool:
+def _is_wrong(line: bytes, now: Mapping[str, object], sought: Sought) -> bool:
     """Whether a line of an export shows a row that is looked for, or is not one of a sample as it is now."""
     try:
         told = json.loads(line)
@@ -84,7 +84,7 @@ def _is_sought(user: str, item: str, interaction_id: str, sought: Sought) -> boo
     return user in sought.users or item in sought.items or sought.has_id(interaction_id)
 
 
-def n_rows(rows: Any, sought: Sought) -> int:
+def n_rows(rows: Rows, sought: Sought) -> int:
     """How many rows of the data are looked for."""
     if not len(rows):
         return 0
@@ -99,7 +99,7 @@ def n_rows(rows: Any, sought: Sought) -> int:
     )
 
 
-def _n_told(told: Any, rows: Any, sought: Sought) -> int:
+def _n_told(told: Told, rows: Rows, sought: Sought) -> int:
     """Items and labels of training rows that no row which may be seen accounts for."""
     place = {name: i for i, name in enumerate(rows.items.names)}
     where = np.array([place.get(name, -1) for name in told.items.names], dtype=np.int64)
@@ -113,13 +113,14 @@ def _n_told(told: Any, rows: Any, sought: Sought) -> int:
     return int((~known).sum() + np.maximum(said - left, 0).sum() + gone[told.items.codes].sum())
 
 
-def _in_table(dataset: Any, sought: Sought) -> Iterator[str]:
+def _in_table(dataset: Part, sought: Sought) -> Iterator[str]:
     """RecBole's own numbers of users and items, in the table of a part and in its histories."""
     sides = ((dataset.uid_field, sought.users), (dataset.iid_field, sought.items))
-    numbers = {field: {dataset.field2token_id[field].get(n) for n in names} - {None} for field, names in sides}
+    found = {field: {dataset.field2token_id[field].get(n) for n in names} for field, names in sides}
+    numbers = {field: [n for n in some if n is not None] for field, some in found.items()}
     table = dataset.inter_feat
     for field in table.interaction if hasattr(table, "interaction") else ():
         wanted = numbers.get(field.removesuffix("_list"))
-        n = int(np.isin(table[field].numpy(), list(wanted)).sum()) if wanted else 0
+        n = int(np.isin(table[field].numpy(), wanted).sum()) if wanted else 0
         if n:
             yield f"{n} entries of RecBole's column {field}"

@@ -5,7 +5,6 @@ import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
-from typing import Any
 
 from recbole_apa.core.errors import RunError
 from recbole_apa.runs.manifest import is_safe_name
@@ -43,7 +42,7 @@ class Index:
         """Where its objects lie, below the URL."""
         return {object_key(name, stored) for name, stored in self.files.items()}
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> dict[str, object]:
         """What is written."""
         files = {name: {"sha256": stored.digest, "place": stored.place} for name, stored in self.files.items()}
         return {"format_version": FORMAT_VERSION, "generation": self.generation, "files": files}
@@ -54,7 +53,7 @@ def object_key(name: str, stored: Stored) -> str:
     return f"{FILES}/{stored.place}/{name}"
 
 
-def read_index(url: str, found: Any) -> Index:
+def read_index(url: str, found: object) -> Index:
     """
     Raises:
         RunError: damaged, of a newer format, or a file would lie outside the run.
@@ -75,7 +74,7 @@ def read_index(url: str, found: Any) -> Index:
     return Index(generation, {name: value for name, value in stored.items() if value is not None})
 
 
-def _readstored_as(value: Any) -> Stored | None:
+def _readstored_as(value: object) -> Stored | None:
     """None where it is neither a digest, as format 1 has it, nor a digest and a place."""
     if isinstance(value, str):
         return Stored(value, value[:16]) if _SHA.fullmatch(value) else None

@@ -5,7 +5,7 @@ import secrets
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime, timezone
 from logging import getLogger
@@ -53,7 +53,7 @@ def lease(objects: RunObjects, purpose: str) -> Iterator[None]:
         _give_back(objects, mine)
 
 
-def _take(objects: RunObjects, about: dict[str, Any]) -> None:
+def _take(objects: RunObjects, about: Mapping[str, object]) -> None:
     found = _read(objects)
     if found is not None and found.get("until", 0) > time.time():
         raise RunError(_held(objects, found))
@@ -79,7 +79,7 @@ def _read(objects: RunObjects) -> dict[str, Any] | None:
     return None if found is None else dict(found)
 
 
-def _renew(objects: RunObjects, about: dict[str, Any], ended: threading.Event) -> None:
+def _renew(objects: RunObjects, about: Mapping[str, object], ended: threading.Event) -> None:
     while not ended.wait(RENEWED):
         try:
             if (_read(objects) or about).get("owner") != about["owner"]:
@@ -99,7 +99,7 @@ def _give_back(objects: RunObjects, mine: str) -> None:
         getLogger().warning(f"the lease could not be given back and ends by itself: {error}")
 
 
-def _held(objects: RunObjects, found: dict[str, Any]) -> str:
+def _held(objects: RunObjects, found: Mapping[str, Any]) -> str:
     until = datetime.fromtimestamp(found.get("until", 0), timezone.utc).isoformat(timespec="seconds")
     return (
         f"{objects.url} is in use by process {found.get('process')} on {found.get('host')} since {found.get('since')} "

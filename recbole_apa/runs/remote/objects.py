@@ -76,7 +76,7 @@ class RunObjects:
             except ValueError as error:
                 raise RunError(f"{self.url}/{key} is damaged ({str(error)[:120]}); restore it from a copy") from None
 
-    def write(self, key: str, value: Any, new: bool = False, over: str | None = None) -> None:
+    def write(self, key: str, value: object, new: bool = False, over: str | None = None) -> None:
         """A JSON object, in one piece.
 
         Args:

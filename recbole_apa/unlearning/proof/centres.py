@@ -1,18 +1,22 @@
 """Whether the centres of an inherited assignment are those of what remains: an older version kept means over embeddings
 of what was forgotten, and with one sample in a shard that very embedding (docs/exactness.md, Centres)."""
 
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import torch
 
 from recbole_apa.evidence.exactness import EARLIER, THIS_DATA
 from recbole_apa.partition.inherited import with_own_centres
+from recbole_apa.runs.manifest import Manifest
 from recbole_apa.runs.names import PARTITION
 from recbole_apa.runs.store import RunStore
 
+if TYPE_CHECKING:
+    from recbole_apa.data.dataset import APADataset
 
-def stale_centres(store: RunStore, manifest: Mapping[str, Any], dataset: Any) -> Iterator[str]:
+
+def stale_centres(store: RunStore, manifest: Manifest, dataset: "APADataset") -> Iterator[str]:
     """In words, where centres that the manifest calls those of this data are not.
 
     Args:
@@ -29,7 +33,7 @@ def stale_centres(store: RunStore, manifest: Mapping[str, Any], dataset: Any) ->
         yield f"{PARTITION}: the centres of its shards are not the means of the samples that remain in them"
 
 
-def kept_centres(manifest: Mapping[str, Any]) -> list[str]:
+def kept_centres(manifest: Manifest) -> list[str]:
     """What an older version left, in words."""
     if manifest.get("partition_of") != EARLIER or manifest.get("centres_of") == THIS_DATA:
         return []

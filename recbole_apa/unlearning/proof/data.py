@@ -14,6 +14,7 @@ from recbole_apa.data.splits import SPLITS
 from recbole_apa.evidence import KeyRing
 from recbole_apa.model.lineage import lineage_of, number_users, sample_order, shard_key
 from recbole_apa.pipeline.build import is_same_data, other_data
+from recbole_apa.runs.manifest import Manifest
 from recbole_apa.runs.names import EMBEDDINGS, MEMORY, STATES
 from recbole_apa.runs.pinned_run import PinnedStore
 from recbole_apa.runs.trunk_activations import check_activations
@@ -22,7 +23,7 @@ from recbole_apa.unlearning.checks import reachable
 _PROMPT = re.compile(r"[0-9a-f]{64}")
 
 
-def lineage_findings(store: PinnedStore, manifest: Mapping[str, Any], data: Loaders, keys: KeyRing) -> Iterator[str]:
+def lineage_findings(store: PinnedStore, manifest: Manifest, data: Loaders, keys: KeyRing) -> Iterator[str]:
     """Whether the artefacts saw the samples that the data gives now."""
     dataset = data.train_set
     if not is_same_data(manifest, dataset, keys):

@@ -12,6 +12,7 @@ from recbole_apa.core.files.line_endings import GIT_ATTRIBUTES, GIT_LINES, how_c
 from recbole_apa.core.files.plain import kind_of, read_plain
 from recbole_apa.core.files.whole import json_of
 from recbole_apa.runs.lock import HOLDER, LOCK
+from recbole_apa.runs.manifest import Manifest
 from recbole_apa.runs.names import CERTIFICATES, COMPLETE, LEDGER, PENDING
 from recbole_apa.runs.store import MANIFEST, RunStore
 from recbole_apa.unlearning.proof.leftovers import is_known, leftover
@@ -20,7 +21,7 @@ _HOLDS = {"process": int, "host": str, "since": str, "purpose": str}
 _SINCE = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\+00:00")
 
 
-def file_findings(store: RunStore, manifest: Mapping[str, Any]) -> Iterator[str]:
+def file_findings(store: RunStore, manifest: Manifest) -> Iterator[str]:
     """Every entry of the folder, whatever it is, and every file of the manifest."""
     if manifest["status"] != COMPLETE:
         yield f"the run's training was not finished (status {manifest['status']!r})"
@@ -62,7 +63,7 @@ def walk(folder: Path) -> Iterator[tuple[str, str]]:
                 yield (here / name).relative_to(folder).as_posix(), kind
 
 
-def _odd_entries(folder: Path, entries: Mapping[str, str], manifest: Mapping[str, Any]) -> Iterator[str]:
+def _odd_entries(folder: Path, entries: Mapping[str, str], manifest: Manifest) -> Iterator[str]:
     """What the manifest does not know, and what is no plain file."""
     apart = {MANIFEST, LEDGER}
     folders = {parent for name in manifest["files"] for parent in _parents(name)} | {CERTIFICATES, PENDING}

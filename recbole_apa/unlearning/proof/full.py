@@ -21,6 +21,7 @@ from recbole_apa.pipeline.trainer_factory import make_trainer
 from recbole_apa.runs.ledger import refuse_pending
 from recbole_apa.runs.lock import run_lock
 from recbole_apa.runs.log import own_log
+from recbole_apa.runs.manifest import Manifest
 from recbole_apa.runs.names import EMBEDDINGS, LINEAGE, MEMORY, PARTITION, STATES
 from recbole_apa.runs.remote.working_copy import working_folder
 from recbole_apa.runs.store import RunStore
@@ -57,7 +58,7 @@ class VerifyResult:
 
 
 @own_log()
-def verify(run_dir: str | Path, config_dict: Mapping[str, Any] | None = None) -> VerifyResult:
+def verify(run_dir: str | Path, config_dict: Mapping[str, object] | None = None) -> VerifyResult:
     """Train the run's state again, in a temporary folder, with nothing taken over but what its exactness says
     (:data:`~recbole_apa.evidence.exactness.PARTS`), and compare adapters, memory, lineage, tau, n and scores.
 
@@ -68,7 +69,7 @@ def verify(run_dir: str | Path, config_dict: Mapping[str, Any] | None = None) ->
         return _verify(RunStore(folder), config_dict)
 
 
-def _verify(store: RunStore, config_dict: Mapping[str, Any] | None) -> VerifyResult:
+def _verify(store: RunStore, config_dict: Mapping[str, object] | None) -> VerifyResult:
     manifest = store.manifest()
     refuse_pending(store)
     try:
@@ -114,7 +115,7 @@ def _verify(store: RunStore, config_dict: Mapping[str, Any] | None) -> VerifyRes
         return out
 
 
-def _data_again(opened: RunResult, store: RunStore, manifest: Mapping[str, Any]) -> tuple[VerifyResult, Loaders]:
+def _data_again(opened: RunResult, store: RunStore, manifest: Manifest) -> tuple[VerifyResult, Loaders]:
     """The data to train on: the run's samples, or those of a split and draw made anew where the run claims that."""
     level = level_of(manifest)
     out = VerifyResult(means=DEFINITIONS[level] if level else "")
@@ -127,7 +128,7 @@ def _data_again(opened: RunResult, store: RunStore, manifest: Mapping[str, Any])
     return out, data
 
 
-def _inherited(store: RunStore, manifest: Mapping[str, Any]) -> Partition:
+def _inherited(store: RunStore, manifest: Manifest) -> Partition:
     """The assignment that the run took over; its centres too where an older version kept them."""
     partition = store.load_partition()
     assert partition is not None

@@ -11,6 +11,7 @@ from recbole_apa.core.files.whole import file_digest, read_json
 from recbole_apa.evidence import KeyRing
 from recbole_apa.runs.ledger import Entry, Ledger, manifest_digest
 from recbole_apa.runs.ledger_lines import DONE
+from recbole_apa.runs.manifest import Manifest
 from recbole_apa.runs.names import CERTIFICATES, KEY, LEDGER
 from recbole_apa.runs.pinned_run import PinnedStore
 from recbole_apa.runs.store import MANIFEST
@@ -21,7 +22,7 @@ _TOLD = ("request", "files", "removed_outside")
 """What is read of a certificate here."""
 
 
-def ledger_findings(store: PinnedStore, manifest: Mapping[str, Any], keys: KeyRing) -> Iterator[str]:
+def ledger_findings(store: PinnedStore, manifest: Manifest, keys: KeyRing) -> Iterator[str]:
     """Lines, what they come to, and the certificates that they name."""
     ledger = Ledger(store.folder, manifest["salt"])
     entries = ledger.entries()

@@ -6,7 +6,6 @@ Each look has a file of its own beside this one: ``audit_files``, ``audit_ledger
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from recbole_apa.core.errors import APAError, RunError
 from recbole_apa.data.loaders import Loaders
@@ -18,7 +17,7 @@ from recbole_apa.pipeline.option_names import NEVER_TAKEN
 from recbole_apa.runs.ledger import Entry, Ledger
 from recbole_apa.runs.ledger_lines import CHECK, REQUEST
 from recbole_apa.runs.manifest import CHECK as MANIFEST_CHECK
-from recbole_apa.runs.manifest import is_checked
+from recbole_apa.runs.manifest import Manifest, is_checked
 from recbole_apa.runs.names import KEY
 from recbole_apa.runs.pinned_run import PinnedStore, read_settled
 from recbole_apa.runs.remote.working_copy import is_url, strays_of, working_folder
@@ -60,7 +59,7 @@ class AuditResult:
         return not self.findings
 
 
-def audit(run_dir: str | Path, config_dict: Mapping[str, Any] | None = None) -> AuditResult:
+def audit(run_dir: str | Path, config_dict: Mapping[str, object] | None = None) -> AuditResult:
     """Check a run without training anything, and without writing anything.
 
     Whatever is damaged is named in a finding, however odd it is. Where a request puts another state in place meanwhile,
@@ -82,7 +81,7 @@ def audit(run_dir: str | Path, config_dict: Mapping[str, Any] | None = None) -> 
     return result
 
 
-def _audit_settled(store: RunStore, changes: Mapping[str, Any] | None) -> AuditResult:
+def _audit_settled(store: RunStore, changes: Mapping[str, object] | None) -> AuditResult:
     if not store.manifest_path.is_file():
         store.manifest()  # raises: this is no run folder
     try:
@@ -92,7 +91,7 @@ def _audit_settled(store: RunStore, changes: Mapping[str, Any] | None) -> AuditR
     return read_settled(store, lambda pinned: _audit(pinned, changes))
 
 
-def _audit(store: PinnedStore, changes: Mapping[str, Any] | None) -> AuditResult:
+def _audit(store: PinnedStore, changes: Mapping[str, object] | None) -> AuditResult:
     result = AuditResult(checked=["manifest"])
     manifest = store.manifest()
     _guard(result, "manifest", lambda: _identity(store, manifest))
@@ -129,7 +128,7 @@ def _audit(store: PinnedStore, changes: Mapping[str, Any] | None) -> AuditResult
     return result
 
 
-def _data_of(store: PinnedStore, changes: Mapping[str, Any] | None, keys: KeyRing) -> tuple[VisibleData, Loaders]:
+def _data_of(store: PinnedStore, changes: Mapping[str, object] | None, keys: KeyRing) -> tuple[VisibleData, Loaders]:
     """The data that the run may see now. No program of the backbone's is run for it, so it need not be trusted."""
     trust = {"trust_remote_code": True} if store.manifest()["options"].get("trust_remote_code") else {}
     config = run_config(store, {**(changes or {}), **trust})
@@ -154,7 +153,7 @@ def _said(error: Exception) -> str:
     return str(error)
 
 
-def _identity(store: PinnedStore, manifest: Mapping[str, Any]) -> Iterable[str]:
+def _identity(store: PinnedStore, manifest: Manifest) -> Iterable[str]:
     if not is_checked(manifest) or (MANIFEST_CHECK in manifest and not store.is_as_written()):
         yield "manifest.json was changed after it was written"
     keyed_later = is_old_format(manifest) and manifest.get(KEY)
@@ -162,7 +161,7 @@ def _identity(store: PinnedStore, manifest: Mapping[str, Any]) -> Iterable[str]:
         yield "manifest.json was changed: its settings, dataset, backbone or draw are not what its identity_digest says"
 
 
-def _notices(manifest: Mapping[str, Any], entries: Sequence[Entry]) -> list[str]:
+def _notices(manifest: Manifest, entries: Sequence[Entry]) -> list[str]:
     """What this run cannot show."""
     out = []
     if knows_no_scopes(manifest):

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from plotly.offline import get_plotlyjs
 
@@ -11,16 +11,21 @@ from recbole_apa.core.errors import RunError
 from recbole_apa.core.files.plain import parse_json, read_plain
 from recbole_apa.data.export import sample_record
 from recbole_apa.data.loaders import Loaders
-from recbole_apa.data.prompts import PromptInput, choose_template, fill
+from recbole_apa.data.prompts import PromptInput, PromptTemplate, choose_template, fill
 from recbole_apa.data.recbole_settings import read_settings
 from recbole_apa.data.samples import Sample
 from recbole_apa.data.splits import SPLITS
 from recbole_apa.data.visible_data import VisibleData, key_of
+from recbole_apa.runs.manifest import Manifest
 from recbole_apa.runs.names import CERTIFICATES
 from recbole_apa.runs.store import RunStore
 from recbole_apa.unlearning.outside import doubtful, readable_exports
 from recbole_apa.unlearning.proof.files import walk
 from recbole_apa.unlearning.proof.ledger import certificate
+
+if TYPE_CHECKING:
+    from recbole.config import Config
+
 
 _WORD = re.compile(r"[^\s\"'<>,;()\[\]{}]+:[^\s\"'<>,;()\[\]{}]+")
 
@@ -41,9 +46,7 @@ def trace_findings(store: RunStore, visible_data: VisibleData) -> Iterator[str]:
             yield f"{name} names {hits} forgotten interactions"
 
 
-def outside_findings(
-    store: RunStore, manifest: Mapping[str, Any], visible_data: VisibleData, data: Loaders
-) -> Iterator[str]:
+def outside_findings(store: RunStore, manifest: Manifest, visible_data: VisibleData, data: Loaders) -> Iterator[str]:
     """Logs that should be gone, logs that name what was forgotten, exports of other samples than the run has."""
     outside = manifest.get("outside", {})
     if manifest["forgotten"]:
@@ -117,7 +120,7 @@ class _Exported:
         if len(seen) < len(expected):
             yield f"{path} lacks {len(expected) - len(seen)} of the run's samples"
 
-    def _differing(self, record: Mapping[str, Any], sample: Sample) -> str:
+    def _differing(self, record: Mapping[str, object], sample: Sample) -> str:
         """The first entry that differs; empty where none does."""
         whole = sample_record(sample, lambda item: self.texts[item], "")
         for name in sorted(record.keys() | whole.keys()):
@@ -136,7 +139,7 @@ class _Exported:
         return {fill(self.template, PromptInput(part, target)).text for part in kept}
 
 
-def _template(config: Any) -> Any:
+def _template(config: "Config") -> PromptTemplate:
     settings = read_settings(config).prompts
     return choose_template(settings.template, settings.prompt_template)
 
@@ -159,7 +162,7 @@ def _words(path: Path) -> Iterator[str]:
             return
 
 
-def _strings(value: Any) -> Iterator[str]:
+def _strings(value: object) -> Iterator[str]:
     """Every text in what JSON gave, which is not deeper than Python's own stack."""
     todo = [value]
     while todo:

@@ -131,7 +131,7 @@ def _wrong_names(given: Mapping[str, str]) -> list[str]:
     return out
 
 
-def _wrong_ignored(given: Mapping[str, str], ignored: Any) -> list[str]:
+def _wrong_ignored(given: Mapping[str, str], ignored: object) -> list[str]:
     if not isinstance(ignored, (list, tuple)) or not all(isinstance(name, str) for name in ignored):
         return [f"{IGNORE}: found {ignored!r}, expected a list of columns"]
     out = [f"{name!r} is both read and ignored" for name in ignored if name in given.values()]

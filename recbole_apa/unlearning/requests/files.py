@@ -15,7 +15,7 @@ Lines = Iterator[tuple[int, dict[str, Any]]]
 """Line number, and what the line says by our names."""
 
 
-def read_demands(path: Path, columns: Mapping[str, Any] | None = None) -> list[Demand]:
+def read_demands(path: Path, columns: Mapping[str, object] | None = None) -> list[Demand]:
     """Read a request file: ``.csv``, ``.jsonl`` / ``.json`` (an object a line) or RecBole's ``.inter``.
 
     Columns: ``user_id``, ``item_id``, ``timestamp``, ``rating``. A line with a user alone asks for the whole user, one

@@ -4,7 +4,6 @@ Shapes: n rows, m different names asked.
 """
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
@@ -61,7 +60,7 @@ class RequestIndex:
         place = self._pairs.get(self._pair(demand.user, demand.item))
         return self._by_pair.rows(place) if place is not None else np.empty(0, dtype=np.int64)
 
-    def _pair(self, user: Any, item: Any) -> int:
+    def _pair(self, user: str, item: str) -> int:
         return self._users[user] * len(self._items) + self._items[item]
 
 
@@ -84,7 +83,7 @@ class _Groups:
         return self._rows[self._starts[group] : self._starts[group + 1]]
 
 
-def _numbered(column: Any, asked: Sequence[str | None]) -> tuple[dict[str, int], np.ndarray]:
+def _numbered(column: Sequence[str], asked: Sequence[str | None]) -> tuple[dict[str, int], np.ndarray]:
     """The names asked, numbered, (m,); and each row's number, (n,), -1 where its name is not asked."""
     numbers = {name: i for i, name in enumerate(dict.fromkeys(name for name in asked if name is not None))}
     codes, names = getattr(column, "codes", None), getattr(column, "names", None)

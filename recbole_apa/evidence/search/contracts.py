@@ -1,0 +1,92 @@
+"""What a search asks of data and samples: this room knows no dataset, and takes whatever has these."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+import numpy as np
+
+
+class Names(Protocol):
+    """A column of names: codes, (n,), into the different names."""
+
+    @property
+    def codes(self) -> np.ndarray: ...
+
+    @property
+    def names(self) -> Sequence[str]: ...
+
+    def __getitem__(self, row: int) -> str: ...
+
+
+class Told(Protocol):
+    """Items and labels, (n,): what statistics are made of."""
+
+    @property
+    def items(self) -> Names: ...
+
+    @property
+    def labels(self) -> np.ndarray: ...
+
+    def __len__(self) -> int: ...
+
+
+class Rows(Told, Protocol):
+    """Interactions, (n,)."""
+
+    @property
+    def users(self) -> Names: ...
+
+    @property
+    def times(self) -> np.ndarray | None: ...
+
+
+class Shown(Protocol):
+    """An interaction in a history."""
+
+    @property
+    def item_id(self) -> str: ...
+
+    @property
+    def label(self) -> int: ...
+
+    @property
+    def interaction_id(self) -> str: ...
+
+
+class Target(Protocol):
+    """A sample: what is predicted, and the history before it."""
+
+    @property
+    def sample_id(self) -> str: ...
+
+    @property
+    def user_id(self) -> str: ...
+
+    @property
+    def item_id(self) -> str: ...
+
+    @property
+    def history(self) -> Sequence[Shown]: ...
+
+
+class Part(Protocol):
+    """A dataset of RecBole's, of one part, that keeps its rows and the samples of all parts."""
+
+    uid_field: str
+    iid_field: str
+    field2token_id: Mapping[str, Mapping[str, int]]
+    """Column -> name -> RecBole's number of it."""
+    inter_feat: Any
+    """The part's table."""
+
+    @property
+    def raw_interactions(self) -> Rows: ...
+
+    @property
+    def interactions(self) -> Rows: ...
+
+    @property
+    def train_rows(self) -> Told: ...
+
+    @property
+    def splits(self) -> Mapping[str, Sequence[Target]]: ...
