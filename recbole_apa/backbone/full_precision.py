@@ -12,7 +12,6 @@ from recbole_apa.backbone.family import family_of
 if TYPE_CHECKING:
     from transformers import PretrainedConfig, PreTrainedModel
 
-
 HALVES = (torch.bfloat16, torch.float16)
 
 

@@ -22,7 +22,6 @@ from recbole_apa.core.errors import BackboneError
 if TYPE_CHECKING:
     from transformers import PretrainedConfig
 
-
 SCORE = 1e-5
 """Largest difference of s, at any position."""
 STATES = 1e-4

@@ -27,7 +27,6 @@ from recbole_apa.runs.lock import run_lock
 if TYPE_CHECKING:
     from recbole_apa.data.dataset import APADataset
 
-
 SCRATCH = ".scratch"
 _BY_LABELS = {"metrics": ["AUC", "LogLoss"], "valid_metric": "AUC"}
 """How methods are trained and choose where candidates are ranked."""

@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from recbole.data.dataset import Dataset
     from recbole.model.abstract_recommender import AbstractRecommender
 
-
 Place = str | PathLike[str] | IO[bytes]
 """Where torch saves to or loads from."""
 

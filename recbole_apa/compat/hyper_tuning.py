@@ -10,9 +10,12 @@ import functools
 import importlib.util
 from importlib.metadata import version
 from types import ModuleType, SimpleNamespace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from recbole.trainer import HyperTuning
 
 MISSING = 'hyperopt is not installed; pip install ".[tune]", or pip install "hyperopt>=0.3,<0.4"'
 
@@ -32,7 +35,7 @@ def name_missing(module: ModuleType) -> None:
         return
 
     @functools.wraps(own)
-    def init(self: Any, *args: object, **named: object) -> None:
+    def init(self: "HyperTuning", *args: object, **named: object) -> None:
         require()
         own(self, *args, **named)
 

@@ -11,12 +11,11 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from torch import nn
-
 from recbole_apa.core.errors import SettingsError
 
 if TYPE_CHECKING:
     from recbole.config import Config
+    from torch import nn
 
 
 def config_for_apa(module: ModuleType) -> None:
@@ -48,7 +47,7 @@ def no_flops_of_apa(module: ModuleType) -> None:
     found: Any = module
     own = found.get_flops
 
-    def get_flops(model: nn.Module, *args: object, **named: object) -> object:
+    def get_flops(model: "nn.Module", *args: object, **named: object) -> object:
         return "not counted" if type(model).__name__ == "APA" else own(model, *args, **named)
 
     if own.__module__ != __name__:

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -21,8 +22,7 @@ if TYPE_CHECKING:
     from recbole.data.dataset import Dataset
     from recbole.data.interaction import Interaction
     from recbole.model.abstract_recommender import AbstractRecommender
-    from recbole.sampler import AbstractSampler
-
+    from recbole.sampler.sampler import AbstractSampler
 
 NEWER = "pip install --no-deps recbole==1.2.1"
 NEWER_MODELS = ("AsymKNN", "GRU4RecCPR", "SASRecCPR")
@@ -54,7 +54,7 @@ def _no_dropout_in_evaluation(model: "type[AbstractRecommender]", rate: str) -> 
     own = model.forward
 
     @functools.wraps(own)
-    def forward(self: "AbstractRecommender", *args: object, **named: object) -> Tensor:
+    def forward(self: "AbstractRecommender", *args: object, **named: object) -> Tensor | tuple[Tensor, ...]:
         asked = getattr(self, rate)
         if not self.training:
             setattr(self, rate, 0.0)
@@ -101,7 +101,7 @@ def fearec(module: ModuleType) -> None:
     own = model.get_same_item_index
 
     @functools.wraps(own)
-    def get_same_item_index(self: "AbstractRecommender", dataset: "Dataset") -> dict[int, Tensor]:
+    def get_same_item_index(self: "AbstractRecommender", dataset: "Dataset") -> dict[int, np.ndarray]:
         histories = dataset.inter_feat[self.ITEM_SEQ]
         return {
             item: rows[:1] if bool((histories[rows] == histories[rows[0]]).all()) else rows

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from recbole.data.dataloader.abstract_dataloader import AbstractDataLoader
     from recbole.data.dataset import Dataset
 
-
 # RecBole's own modules, and none whose name only begins alike
 _RECBOLE = r"recbole(\.|$)"
 

@@ -30,7 +30,6 @@ from recbole_apa.data.visible_data import VisibleData, content_digest
 if TYPE_CHECKING:
     from recbole.config import Config
 
-
 LABEL_LIST_SUFFIX = "_list"
 
 

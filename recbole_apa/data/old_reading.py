@@ -23,9 +23,7 @@ from recbole_apa.data.visible_data import VisibleData, content_digest
 
 if TYPE_CHECKING:
     from recbole.config import Config
-    from recbole.data.interaction import Interaction
     from recbole.utils import FeatureSource
-
 
 _MOST_SHOWN = 10
 
@@ -84,7 +82,7 @@ class _OldDataset(Dataset):
         digest = content_digest(rows, order_windows(rows.users, rows.times), texts)
         return Reading(rows, dict(zip(map(str, tokens), texts, strict=True)), digest)
 
-    def _words(self, frame: "Interaction", name: str) -> list[object]:
+    def _words(self, frame: pd.DataFrame, name: str) -> list[object]:
         kind = self.field2type[name]
         if kind == FeatureType.TOKEN_SEQ:
             words = self.field2id_token[name]

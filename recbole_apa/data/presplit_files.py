@@ -14,7 +14,6 @@ from recbole_apa.data.splits import SPLITS
 if TYPE_CHECKING:
     from recbole.config import Config
 
-
 LIKES = "train_likes"
 """The training rows with label 1: what models that learn from likes alone are trained on."""
 

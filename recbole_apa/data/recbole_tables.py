@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from recbole.config import Config
     from recbole.data.dataset import Dataset
 
-
 _MOST_LINES = 10
 
 

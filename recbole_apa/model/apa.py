@@ -30,7 +30,6 @@ from recbole_apa.model.settings import read_checked_settings
 if TYPE_CHECKING:
     from recbole.config import Config
 
-
 GIB = 1 << 30
 
 

@@ -11,7 +11,6 @@ from recbole_apa.partition import partition_problems
 if TYPE_CHECKING:
     from recbole.config import Config
 
-
 CHECKS: tuple[Check, ...] = (partition_problems, adapter_problems, weight_rule_problems)
 
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from logging import FileHandler, getLogger
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from recbole.data import data_preparation
 from recbole.utils import get_model, init_seed
@@ -33,7 +33,6 @@ from recbole_apa.runs.store import RunStore, is_old_format, knows_no_scopes
 if TYPE_CHECKING:
     from recbole.model.abstract_recommender import AbstractRecommender
 
-
 _TRUST = "trust_remote_code"
 
 
@@ -44,8 +43,8 @@ class RunResult:
     metrics: dict[str, float]
     run_dir: Path | None
     config: APAConfig
-    model: Any
-    trainer: Any
+    model: APA
+    trainer: APATrainer
     data: Loaders
     """RecBole's loaders: train, valid, test."""
     keys: KeyRing = field(default_factory=key_ring, repr=False)

@@ -31,7 +31,6 @@ if TYPE_CHECKING:
 
     from recbole_apa.data.loaders import Loaders
 
-
 NAME = "presplit"
 """The dataset's name in the folder that :func:`~recbole_apa.data.presplit_files.write_presplit` fills."""
 EMBEDDING_EPOCHS = 50
@@ -42,9 +41,9 @@ _OF_LIKES = frozenset({ModelType.GENERAL, ModelType.TRADITIONAL, ModelType.SEQUE
 class TrainedBaseline:
     """A RecBole model after ``fit``, with its best state."""
 
-    model: Any
-    trainer: Any
-    loaders: tuple[Any, Any, Any]
+    model: "AbstractRecommender"
+    trainer: "Trainer"
+    loaders: "Loaders"
     seconds: float
     """``fit`` alone."""
     is_probability: bool

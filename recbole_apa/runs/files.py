@@ -17,7 +17,6 @@ from recbole_apa.runs.remote.working_copy import shown
 if TYPE_CHECKING:
     from safetensors import safe_open
 
-
 FORMAT_VERSION = 4
 OLD_FORMAT_VERSIONS = (2, 3)
 """2, of commit 86d8546: forgotten rows were known by a digest of user, item and time alone. Both: digests were salted

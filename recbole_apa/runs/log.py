@@ -23,7 +23,6 @@ from recbole.utils.logger import log_colors_config
 if TYPE_CHECKING:
     from recbole.config import Config
 
-
 _COLOURS = re.compile(r"\x1B(?:[@-Z\\-_]|\[[0-?]*[ -/]*[@-~])")
 
 

@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from recbole.config import Config
     from torch.utils.tensorboard import SummaryWriter
 
-
 LOG, TENSORBOARD = "log", "log_tensorboard"
 LOG_DIR = "log_dir"
 

@@ -15,10 +15,11 @@ _HEX = re.compile(r"[0-9a-f]{8,128}")
 
 
 class TrainingCost(TypedDict, total=False):
-    """What training a whole state took; all of it or, of the oldest runs, nothing."""
+    """What training a whole state took, for the estimates of later requests."""
 
     seconds: float
     memory_seconds: float
+    """Of the validation rows alone."""
     shard_seconds: list[float]
     shard_samples: list[int]
 
@@ -37,7 +38,7 @@ class Manifest(TypedDict, total=False):
     forgotten: list[str]
     """Digests of the interactions that requests took out."""
     plain_ids: bool
-    """Whether sample ids are those of the earliest runs."""
+    """Whether tokens stand in ids as they are, as before format 3."""
     served: int
     served_requests: list[str | int]
     """Digests of the ledger's lines that were carried out; before format 3 their positions."""

@@ -20,7 +20,6 @@ from recbole_apa.runs.store import RunStore
 if TYPE_CHECKING:
     from safetensors import safe_open
 
-
 T = TypeVar("T")
 ATTEMPTS = 5
 _PAUSE = 0.1

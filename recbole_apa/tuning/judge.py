@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from recbole_apa.model.apa import APA
     from recbole_apa.model.trainer import APATrainer
 
-
 _DECIDE_ROWS = frozenset(names_that_say(Says.DECIDES_ROWS)) | recbole_names(Role.DECIDES_ROWS)
 """Options that change which samples judge, or by what: figures of two values could not be compared."""
 _SAY_WHERE = RUN_KEYS | recbole_names(Role.SAYS_WHERE)

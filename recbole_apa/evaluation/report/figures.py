@@ -1,11 +1,12 @@
 """What the report draws, as plain data: written to ``figures/`` and read back from there."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 from sklearn.decomposition import PCA
 from sklearn.metrics import roc_curve
+
+from recbole_apa.runs.manifest import ShardRecord
 
 Curve = dict[str, list[float]]
 """Points: ``x`` and ``y``."""
@@ -34,12 +35,12 @@ def sample_map(embeddings: np.ndarray, shards: Sequence[int]) -> dict[str, list[
     }
 
 
-def training_losses(records: Sequence[Mapping[str, Any]]) -> dict[str, list[float]]:
+def training_losses(records: Sequence[ShardRecord]) -> dict[str, list[float]]:
     """Loss of each adapter by step."""
     return {f"{k:03d}": [round(v, 5) for v in r.get("step_losses", [])] for k, r in enumerate(records)}
 
 
-def attention_weights(weights: np.ndarray) -> dict[str, list[float]]:
+def attention_weights(weights: np.ndarray) -> dict[str, list[float] | list[list[float]]]:
     """What the attention gave each adapter over the test samples, (n, k): mean, quartiles, share of first places
     (equals share a first place)."""
     largest = np.isclose(weights, weights.max(1, keepdims=True))

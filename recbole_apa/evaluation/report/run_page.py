@@ -90,7 +90,7 @@ def _losses(data: Mapping[str, list[float]]) -> go.Figure:
     return figure.update_layout(xaxis_title="step", yaxis_title="loss")
 
 
-def _weights(data: Mapping[str, list[float]]) -> go.Figure:
+def _weights(data: Mapping[str, Any]) -> go.Figure:
     shards = [f"{k:03d}" for k in range(len(data["mean"]))]
     figure = go.Figure(go.Bar(x=shards, y=data["mean"], name="mean weight"))
     figure.add_bar(x=shards, y=data["first_place_share"], name="share of samples where it is the largest")

@@ -26,7 +26,6 @@ from recbole_apa.unlearning.proof.ledger import certificate
 if TYPE_CHECKING:
     from recbole.config import Config
 
-
 _WORD = re.compile(r"[^\s\"'<>,;()\[\]{}]+:[^\s\"'<>,;()\[\]{}]+")
 
 
