@@ -2,15 +2,18 @@
 
 import logging
 from importlib.util import find_spec
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
 
 from recbole_apa.core.errors import BackboneError
 
+if TYPE_CHECKING:
+    from transformers import BitsAndBytesConfig
 
-def quantization_config(kind: str, dtype: torch.dtype) -> Any:
+
+def quantization_config(kind: str, dtype: torch.dtype) -> "BitsAndBytesConfig":
     """What transformers is told.
 
     Args:

@@ -14,10 +14,12 @@ def single_shard_requests(made: RunResult) -> list[Pair]:
     that lie in the fewest.
     """
     shards: dict[Pair, set[int]] = {}
+    partition = made.trainer.partition
+    assert partition is not None
     for sample in made.data.train_set.samples:
         held = [(sample.user_id, sample.item_id), *((sample.user_id, e.item_id) for e in sample.history)]
         for pair in held:
-            shards.setdefault(pair, set()).add(made.trainer.partition.shard_of[sample.sample_id])
+            shards.setdefault(pair, set()).add(partition.shard_of[sample.sample_id])
     fewest = min(len(ks) for ks in shards.values())
     alone = sorted(pair for pair, ks in shards.items() if len(ks) == fewest)
     return [alone[i] for i in hash_order([f"{u}:{i}" for u, i in alone], 0, "requests")]

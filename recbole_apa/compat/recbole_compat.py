@@ -14,7 +14,6 @@ import sys
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from types import ModuleType
-from typing import Any
 
 from recbole_apa.compat.repairs import REPAIRS
 from recbole_apa.compat.repairs_of_stack import QUICK_START
@@ -66,7 +65,7 @@ def _around(module: ModuleType) -> AbstractContextManager[None]:
     return found
 
 
-def _is_ours(finder: Any) -> bool:
+def _is_ours(finder: object) -> bool:
     return bool(getattr(finder, "repairs_recbole", False))
 
 
@@ -91,10 +90,10 @@ class _Finder(importlib.abc.MetaPathFinder):
 class _Loader(importlib.abc.Loader):
     """The module's own loader, and then the repairs."""
 
-    def __init__(self, own: Any) -> None:
+    def __init__(self, own: importlib.abc.Loader) -> None:
         self._own = own
 
-    def __getattr__(self, name: str) -> Any:
+    def __getattr__(self, name: str) -> object:
         if name == "_own" or name.startswith("__"):  # asked for while a copy is made
             raise AttributeError(name)
         return getattr(self._own, name)

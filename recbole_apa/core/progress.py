@@ -2,13 +2,12 @@
 
 import sys
 from collections.abc import Iterable
-from typing import Any
 
 from recbole.utils import set_color
 from tqdm import tqdm
 
 
-def progress(items: Iterable[Any] | None, title: str, show: bool, total: int | None = None) -> Any:
+def progress(items: Iterable[object] | None, title: str, show: bool, total: int | None = None) -> tqdm:
     """A bar as RecBole's: title, time left. Where nobody watches (a file, a pipe) it is drawn now and then only."""
     quiet = 0.1 if sys.stderr.isatty() else 15.0
     title = set_color(f"{title:<24}", "pink")

@@ -1,9 +1,9 @@
 """RecBole's evaluator, for rows on which a metric may have no meaning: an AUC of labels that are all alike."""
 
 import math
-from typing import Any
 
 from recbole.evaluator import Evaluator
+from recbole.evaluator.collector import DataStruct
 from recbole.evaluator.register import metric_types
 from recbole.utils import EvaluatorType
 
@@ -11,7 +11,7 @@ from recbole.utils import EvaluatorType
 class PatientEvaluator(Evaluator):
     """As RecBole's; a metric that fails or is not finite is NaN, and the others are there all the same."""
 
-    def evaluate(self, dataobject: Any) -> dict[str, float]:
+    def evaluate(self, dataobject: DataStruct) -> dict[str, float]:
         """Figures by RecBole's names."""
         out: dict[str, float] = {}
         for name in self.metrics:

@@ -2,9 +2,10 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from typing import Any
 
+from recbole.data.interaction import Interaction
 from torch import Tensor
+from tqdm import tqdm
 
 from recbole_apa.adapters.bank import Factors
 from recbole_apa.adapters.training import AdapterCourse, ShardHistory, train_adapter, train_together
@@ -70,7 +71,7 @@ class ShardTrainer:
             for i, shard in enumerate(shards)
         ]
 
-        def losses_of(batch: Mapping[int, Any]) -> Mapping[int, Tensor]:
+        def losses_of(batch: Mapping[int, Interaction]) -> Mapping[int, Tensor]:
             bank.zero_grad()
             return dict(zip(batch, self.model.losses_of_shards(batch), strict=True))
 
@@ -99,7 +100,7 @@ class ShardTrainer:
         return machine_kind(self.model.engine.decoder.device).plain()
 
 
-def _shown(bar: Any, log: Log) -> Callable[[AdapterCourse, float], None]:
+def _shown(bar: tqdm, log: Log) -> Callable[[AdapterCourse, float], None]:
     """Moves the bar on and logs the loss."""
 
     def on_step(course: AdapterCourse, loss: float) -> None:

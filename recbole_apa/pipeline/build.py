@@ -54,6 +54,12 @@ class RunResult:
     n_waiting: int = 0
     """Requests that waited when an old state was opened with ``allow_pending``."""
 
+    @property
+    def store(self) -> RunStore:
+        """The run folder that the trainer wrote to, or was loaded from."""
+        assert self.trainer.store is not None
+        return self.trainer.store
+
 
 def start_logging(config: APAConfig) -> None:
     """The run's log and RecBole's seeds."""

@@ -70,8 +70,7 @@ def write_records(
     Returns:
         the report's path.
     """
-    store = result.trainer.store
-    assert store is not None
+    store = result.store
     result.run_dir = store.folder
     # JSON has no NaN: a figure that the rows do not have is left out, and shown as "-"
     result.metrics = {name: value for name, value in result.metrics.items() if math.isfinite(value)}
@@ -83,7 +82,7 @@ def write_records(
 
 def write_first_records(result: RunResult) -> Path:
     """The records of a run that was trained just now; see :func:`write_records`."""
-    outside, store = traces_outside(result), result.trainer.store
+    outside, store = traces_outside(result), result.store
     for name in outside["exports"]:
         mark(Path(name), store.salt, store.home)
     return write_records(result, {"full_training": training_cost(result.trainer), "outside": outside})
@@ -104,7 +103,7 @@ def traces_outside(result: RunResult) -> dict[str, list[str]]:
     """Where this process leaves traces of the training outside the run folder."""
     export = result.config["export_samples"]
     return {
-        "tensorboard": result.trainer.store.manifest().get(BOARDS, []),
+        "tensorboard": result.store.manifest().get(BOARDS, []),
         "logs": [str(Path(name).resolve()) for name in log_files()],
         "exports": [str(Path(export).resolve())] if export else [],
     }

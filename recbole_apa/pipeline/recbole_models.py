@@ -166,7 +166,7 @@ class _HistoryField:
     """RecBole looks for the histories of pre-split rows under an attribute that it makes only where items are called
     ``item_id``; where it does make it, its own wins over this one."""
 
-    def __get__(self, dataset: Any, owner: type | None = None) -> Any:
+    def __get__(self, dataset: "Dataset | None", owner: type | None = None) -> "str | _HistoryField":
         return self if dataset is None else getattr(dataset, f"{dataset.iid_field}_list_field")
 
 

@@ -42,7 +42,7 @@ def measured_costs(made: RunResult, n_valid: int | None = None) -> StepCosts:
     Args:
         n_valid: validation samples of the memory to be planned; None takes the run's.
     """
-    full = RunStore(made.trainer.store.folder).manifest()["full_training"]
+    full = RunStore(made.store.folder).manifest()["full_training"]
     n_train, n_scored = sum(full["shard_samples"]), len(made.data.valid_set.samples)
     active = sum(n > 0 for n in full["shard_samples"])
     bank = made.model.engine.bank

@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from logging import getLogger
 from pathlib import Path
-from typing import Any
 
 from recbole_apa.core.errors import RunError
 from recbole_apa.core.files.whole import file_digest, read_json
@@ -100,7 +99,7 @@ def carry_out(
     Raises:
         RequestError: the run comes from another kind of machine, and ``other_machine`` does not say what to do.
     """
-    store: RunStore = opened.trainer.store
+    store = opened.store
     method = method_of(requests)
     machines = machines_of(store, opened.model.engine.decoder.device, other_machine)
     machines.refuse_others(method)
@@ -118,7 +117,7 @@ def carry_out(
     pending = _start_pending(store, data.train_set, before, exactness, key, machines)
     inputs = FitInputs(reuse=_reusable(opened, store, machines), shard_update=update, key=key)
     result = _train(opened, data, pending, inputs, show)
-    trainer: APATrainer = result.trainer
+    trainer = result.trainer
     del update, inputs  # they know prompts that are forgotten now
     dropped.judge("after")
     _purge_memory(opened.model, data)
@@ -148,7 +147,7 @@ def _train(opened: RunResult, data: Loaders, pending: RunStore, inputs: FitInput
     """Train and judge the new state."""
     trainer = make_trainer(opened.config, opened.model, pending, inputs)
     _, valid_result = trainer.fit(data.train, data.valid, show_progress=show)
-    result = RunResult({}, opened.trainer.store.folder, opened.config, opened.model, trainer, data, opened.keys)
+    result = RunResult({}, opened.store.folder, opened.config, opened.model, trainer, data, opened.keys)
     result.metrics = evaluate_state(result, show) | recbole_figures("valid", valid_result)
     return result
 
@@ -235,7 +234,7 @@ def _start_pending(
     return pending
 
 
-def _carried_out(served: Sequence[Entry]) -> list[dict[str, Any]]:
+def _carried_out(served: Sequence[Entry]) -> list[dict[str, object]]:
     """What the report says of each request."""
     return [{"position": e.position, "time": e.time, "n_interactions": len(e.content["interactions"])} for e in served]
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 
@@ -80,7 +79,7 @@ class Machines:
         """Where the run's parts come from."""
         return "; and ".join(NOT_RECORDED if kind is None else kind.text() for kind in self.before)
 
-    def certified(self) -> dict[str, Any]:
+    def certified(self) -> dict[str, object]:
         """What a certificate says."""
         return {
             "here": self.here.plain(),

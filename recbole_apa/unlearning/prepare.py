@@ -41,7 +41,7 @@ def method_of(requests: Sequence[Request]) -> str:
 def prepare(opened: RunResult, requests: Sequence[Request], demands: Sequence[Demand] = ()) -> Prepared:
     """The data that requests leave, and what it takes to get there; see :func:`data_without`."""
     data = data_without(opened, requests, demands)
-    return Prepared(data, plan_of(opened.trainer.store, data.train_set, requests))
+    return Prepared(data, plan_of(opened.store, data.train_set, requests))
 
 
 def data_without(opened: RunResult, requests: Sequence[Request], demands: Sequence[Demand] = ()) -> Loaders:
@@ -54,7 +54,7 @@ def data_without(opened: RunResult, requests: Sequence[Request], demands: Sequen
         RequestError: nothing would remain, or not what a new training needs where one is asked for.
         CertificateError: something of what was asked for can still be reached.
     """
-    store = opened.trainer.store
+    store = opened.store
     visible_data = stored_visible_data(store, opened.keys)
     if exactness_of(requests) == FRESH:
         refuse_plain_ids(opened.data.train_set)

@@ -114,7 +114,7 @@ def unlearn(
     demands = map_ids(read_demands(Path(requests), columns), ids) if requests else []
     demands += named_demands(users, items, interactions)
     opened = run_dir if isinstance(run_dir, RunResult) else None
-    place = run_dir.trainer.store.folder if isinstance(run_dir, RunResult) else run_dir
+    place = run_dir.store.folder if isinstance(run_dir, RunResult) else run_dir
     if opened:
         open_log(opened.config)
     with working_folder(place, "unlearning", writes=not dry_run) as folder:
@@ -137,7 +137,7 @@ def data_left(
     Raises:
         RequestError: as :func:`unlearn`.
     """
-    store = RunStore(opened.trainer.store.folder)
+    store = RunStore(opened.store.folder)
     session = _Stage(store, None, opened)
     asked, _ = session._ask(opened, named_demands(users, items, interactions), INHERITED, EXACT, False)
     return data_without(opened, [asked], asked.demands)

@@ -165,7 +165,9 @@ class AdapterMethod:
         return self.made.trainer.aggregate_prompts(prompts, weights, serving.aggregation, title, show)
 
     def _rule(self, serving: Serving) -> WeightRule:
-        rule: WeightRule = replace(self.made.model.rule, name=serving.weight_rule)
+        trained = self.made.model.rule
+        assert trained is not None
+        rule = replace(trained, name=serving.weight_rule)
         if serving.tau is None and serving.n_neighbors is None:
             return rule
         given = self.made.model.settings.aggregation
@@ -180,6 +182,7 @@ class AdapterMethod:
     def _attend(self, prompts: Sequence[TokenizedPrompt], title: str) -> Tensor:
         """RecEraser's attention, trained on the memory: validation samples that no adapter saw."""
         made, rule = self.made, self.made.model.rule
+        assert rule is not None
         known = rule.memory
         attention = fit_attention(
             known.scores, cosine(known.embeddings, rule.centres), known.labels, rule.active, made.config["seed"]
@@ -204,7 +207,8 @@ class AdapterMethod:
         store = RunStore(folder)
         trainer = make_trainer(made.config, made.model, store)
         store.begin(trainer.identity(made.data.train_set, store.salt), {})
-        partition = made.trainer.store.load_partition()
+        partition = made.store.load_partition()
+        assert partition is not None
         store.save_partition(partition)
         trainer.fit(made.data.train, made.data.valid, show_progress=made.config["show_progress"])
         self._made = replace(made, trainer=trainer, run_dir=folder)
@@ -212,7 +216,7 @@ class AdapterMethod:
     def forget(self, **asked: Any) -> UnlearnFigures:
         """Carry out a request, as :func:`~recbole_apa.unlearn` takes it; ``made`` is then what is left."""
         made = self.made
-        if "full_training" not in made.trainer.store.manifest():  # after a request its own records are there
+        if "full_training" not in made.store.manifest():  # after a request its own records are there
             made.metrics = evaluate_state(made, False)
             write_first_records(made)
         # forgetting purges the cache of frozen states, which the other methods still look into

@@ -5,11 +5,11 @@ import secrets
 import socket
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime, timezone
 from logging import getLogger
-from typing import Any
+from typing import TypedDict
 
 from recbole_apa.core.errors import RunError
 from recbole_apa.runs.remote.objects import RunObjects, told
@@ -20,6 +20,18 @@ SECONDS, RENEWED = 300.0, 60.0
 
 _LATEST = 4e9
 """Seconds; in the year 2096."""
+
+
+class Lease(TypedDict, total=False):
+    """What ``lease.json`` says: who writes, and until when unless it is renewed."""
+
+    owner: str
+    process: int
+    host: str
+    since: str
+    purpose: str
+    until: float
+    """Seconds since 1970."""
 
 
 @contextmanager
@@ -34,7 +46,7 @@ def lease(objects: RunObjects, purpose: str) -> Iterator[None]:
         RunError: another process holds it.
     """
     mine = secrets.token_hex(8)
-    about = {
+    about: Lease = {
         "owner": mine,
         "process": os.getpid(),
         "host": socket.gethostname(),
@@ -53,20 +65,20 @@ def lease(objects: RunObjects, purpose: str) -> Iterator[None]:
         _give_back(objects, mine)
 
 
-def _take(objects: RunObjects, about: Mapping[str, object]) -> None:
+def _take(objects: RunObjects, about: Lease) -> None:
     found = _read(objects)
     if found is not None and found.get("until", 0) > time.time():
         raise RunError(_held(objects, found))
     try:
         objects.write(LEASE, {**about, "until": time.time() + SECONDS}, new=found is None)
     except FileExistsError:
-        raise RunError(_held(objects, _read(objects) or {})) from None
-    now = _read(objects) or {}
+        raise RunError(_held(objects, _read(objects) or Lease())) from None
+    now = _read(objects) or Lease()
     if now.get("owner") != about["owner"]:
         raise RunError(_held(objects, now))
 
 
-def _read(objects: RunObjects) -> dict[str, Any] | None:
+def _read(objects: RunObjects) -> Lease | None:
     """The lease that is there, if any.
 
     Raises:
@@ -76,10 +88,11 @@ def _read(objects: RunObjects) -> dict[str, Any] | None:
     until = found.get("until", 0) if isinstance(found, dict) else None
     if found is not None and (not isinstance(until, (int, float)) or not 0 <= until < _LATEST):
         raise RunError(f"{objects.url}/{LEASE} is damaged; delete it if no process writes there")
-    return None if found is None else dict(found)
+    held: Lease | None = found
+    return held
 
 
-def _renew(objects: RunObjects, about: Mapping[str, object], ended: threading.Event) -> None:
+def _renew(objects: RunObjects, about: Lease, ended: threading.Event) -> None:
     while not ended.wait(RENEWED):
         try:
             if (_read(objects) or about).get("owner") != about["owner"]:
@@ -92,14 +105,14 @@ def _renew(objects: RunObjects, about: Mapping[str, object], ended: threading.Ev
 
 def _give_back(objects: RunObjects, mine: str) -> None:
     try:
-        if (_read(objects) or {}).get("owner") == mine:
+        if (_read(objects) or Lease()).get("owner") == mine:
             with told(objects.url):
                 objects.fs.rm_file(objects.path(LEASE))
     except RunError as error:
         getLogger().warning(f"the lease could not be given back and ends by itself: {error}")
 
 
-def _held(objects: RunObjects, found: Mapping[str, Any]) -> str:
+def _held(objects: RunObjects, found: Lease) -> str:
     until = datetime.fromtimestamp(found.get("until", 0), timezone.utc).isoformat(timespec="seconds")
     return (
         f"{objects.url} is in use by process {found.get('process')} on {found.get('host')} since {found.get('since')} "

@@ -39,11 +39,13 @@ class ApproximateShardUpdate:
 
     def __init__(self, opened: RunResult, left: APADataset, method: str) -> None:
         self.method, self.model = method, opened.model
-        self.store, self.seed = opened.trainer.store, opened.config["seed"]
+        self.store, self.seed = opened.store, opened.config["seed"]
         train, valid = opened.data.train_set, opened.data.valid_set
         self._samples = train.samples
         self._seen, self._unseen = Part.of(train, self.model), Part.untouched(valid, self.model, left.visible_data)
-        self._shard_of = self.store.load_partition().shard_of
+        partition = self.store.load_partition()
+        assert partition is not None
+        self._shard_of = partition.shard_of
         self._left = left
 
     @cached_property

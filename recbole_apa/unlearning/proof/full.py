@@ -5,7 +5,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from logging import getLogger
 from pathlib import Path
-from typing import Any
 
 import torch
 
@@ -176,6 +175,6 @@ def _compare(store: RunStore, fresh: RunStore, out: VerifyResult) -> None:
         out.differences.append(f"tau and n: found {chosen[0]}, training from scratch chooses {chosen[1]}")
 
 
-def _lasting(path: Path) -> dict[str, Any]:
+def _lasting(path: Path) -> dict[str, object]:
     """A shard's record without how long it took and where, and without where the backbone lies."""
     return {k: v for k, v in read_json(path).items() if k not in _PASSING}
