@@ -103,7 +103,7 @@ def carry_out(
     method = method_of(requests)
     machines = machines_of(store, opened.model.engine.decoder.device, other_machine)
     machines.refuse_others(method)
-    ledger, before = Ledger(store.folder, store.salt), store.manifest()
+    ledger, before = Ledger(store.storage, store.salt), store.manifest()
     key = opened.keys.key(requests[-1].content[KEY])
     exactness = exactness_of(requests)
     dropped = ForgottenProbe(opened)
@@ -138,7 +138,7 @@ def carry_out(
     commit_state(store)
     positions, full = [e.position for e in requests], before.get("full_training", {}).get("seconds")
     _close(store, ledger, positions, opened.keys)
-    trainer.store = RunStore(store.folder)
+    trainer.store = RunStore(store.storage)
     certificates = _certificate_paths(store, positions)
     return Outcome(positions, plan, certificates, figures, seconds, full, result, method)
 

@@ -20,7 +20,7 @@ from recbole_apa.runs.ledger_lines import DONE, KEYED, REQUEST
 from recbole_apa.runs.lock import run_lock
 from recbole_apa.runs.manifest import with_check
 from recbole_apa.runs.names import CERTIFICATES, COMPLETE, KEY, LEDGER
-from recbole_apa.runs.remote.working_copy import working_folder
+from recbole_apa.runs.remote.working_copy import open_place
 from recbole_apa.runs.store import RunStore, is_old_format, knows_no_scopes
 from recbole_apa.unlearning.certificate import FIRST_FORMAT, FORMAT, write_again
 from recbole_apa.unlearning.commit import commit_state, pending_store
@@ -40,9 +40,9 @@ def convert(run_dir: str | Path, config_dict: Mapping[str, Any] | None = None) -
         RunError: damaged, or in use.
         KeyFileError: the key file cannot be written.
     """
-    with working_folder(run_dir, "keying") as folder, run_lock(folder, "keying"):
-        store = RunStore(folder)
-        ledger, keys = Ledger(folder, store.salt), key_ring(config_dict)
+    with open_place(run_dir, "keying") as place, run_lock(place.folder, "keying"):
+        store = RunStore(place)
+        ledger, keys = Ledger(place, store.salt), key_ring(config_dict)
         if pending_store(store).is_ready():
             commit_state(store)
         elif not ledger.waiting() and pending_store(store).folder.exists():
@@ -54,7 +54,7 @@ def convert(run_dir: str | Path, config_dict: Mapping[str, Any] | None = None) -
             return False
         if ledger.waiting():
             raise RequestError(f"{store.place}: a request waits; carry it out with --resume, which does this as well")
-        keys.outside(folder)
+        keys.outside(place.folder)
         keys.keep(keys.newest())
         key_digests(store, ledger, keys.newest())
         return True

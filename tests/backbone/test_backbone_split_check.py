@@ -145,7 +145,7 @@ def test_where_keys_cannot_be_kept_beginnings_are_read_again_and_it_is_said(gemm
 
 
 def test_logits_scaled_in_an_unknown_way_are_refused(gemma, monkeypatch):
-    monkeypatch.setattr(AnswerHead, "_scaled", lambda self, logits: logits * 1.01)
+    monkeypatch.setattr(AnswerHead, "logits", lambda self, hidden: self.products(hidden) * 1.01)
     with pytest.raises(BackboneError, match=r"Gemma3ForCausalLM.* scales its logits in a way that is not known here"):
         start(gemma, trunk_layers=0)
 

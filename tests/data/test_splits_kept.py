@@ -5,6 +5,7 @@ That was before the reader, the filters and the splits were ours.
 
 import hashlib
 
+import numpy as np
 import pytest
 from recbole.utils import init_seed
 
@@ -47,8 +48,10 @@ def digests(dataset, options):
     samples, tensors = hashlib.sha256(), hashlib.sha256()
     for part in parts:
         samples.update("".join(s.digest() for s in part.samples).encode())
-        for field in sorted(part.inter_feat.interaction):
-            tensors.update(part.inter_feat[field].numpy().tobytes())
+        rows = np.arange(len(part.inter_feat))  # a column that there was, and that nothing read
+        columns = {"sample_index": rows, **{f: part.inter_feat[f].numpy() for f in part.inter_feat.interaction}}
+        for field in sorted(columns):
+            tensors.update(columns[field].tobytes())
     return samples.hexdigest()[:16], parts[0].old_digest[:16], tensors.hexdigest()[:16]
 
 
