@@ -5,7 +5,7 @@ import textwrap
 from collections.abc import Mapping
 from pathlib import Path
 
-from recbole_apa.core.option import FIRST, Says
+from recbole_apa.core.option import Says
 from recbole_apa.core.option_table import DECIDING, EXECUTION, OPTIONS, Row, docs
 from recbole_apa.core.option_text import kind, shown
 from recbole_apa.core.properties import properties_folder
@@ -13,6 +13,7 @@ from recbole_apa.core.yaml import read_yaml
 from recbole_apa.data.recbole_options import IDLE
 from recbole_apa.data.recbole_settings import FROM_RECBOLE
 
+FIRST = "0.1.0"
 PAGE = Path(__file__).parent / "options.md"
 HEAD = """# Options
 
@@ -53,7 +54,7 @@ def _entry(row: Row, defaults: Mapping[str, object]) -> str:
         facts.append(row.facts.bounds.text(row.name))
     later = "yes" if Says.MAY_CHANGE in row.facts.says else "no"
     facts.append(f"later: {later}")
-    if row.facts.since.version != FIRST.version:
+    if row.facts.since and row.facts.since.version != FIRST:
         facts.append(f"since {row.facts.since.version}")
     if given != row.name:
         facts.append("in RecBole's form")

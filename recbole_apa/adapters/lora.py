@@ -6,6 +6,7 @@ Shapes: b batch, t tokens, k shards, r rank.
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import torch
@@ -15,6 +16,23 @@ from torch.nn import functional as F
 from recbole_apa.adapters.kind import AdapterKind, ParameterGroup, StackedLayer, register_adapter_kind
 from recbole_apa.adapters.mixture import MergeMode, Mixture, home_of
 from recbole_apa.core.settings import AdapterSettings, TrainSettings
+
+
+@dataclass(frozen=True)
+class LowRank:
+    """Size and scale of LoRA's factors."""
+
+    rank: int
+    """r."""
+    alpha: float
+    """Numerator of the scale s = alpha / r."""
+    use_rslora: bool = False
+    """s = alpha / sqrt(r) (rsLoRA, Kalajdzievski, 2023)."""
+
+    @property
+    def scale(self) -> float:
+        """s."""
+        return self.alpha / (math.sqrt(self.rank) if self.use_rslora else self.rank)
 
 
 class StackedLoRALinear(StackedLayer):
@@ -28,24 +46,16 @@ class StackedLoRALinear(StackedLayer):
     Args:
         base: the frozen layer, weight (d_out, d_in).
         n_adapters: k.
-        rank: r.
-        alpha: numerator of the scale s = alpha / r.
+        factors: their rank r and scale s.
         mixture: shared with the other layers of the model.
-        use_rslora: s = alpha / sqrt(r) (rsLoRA, Kalajdzievski, 2023).
     """
 
     def __init__(
-        self,
-        base: nn.Linear,
-        n_adapters: int,
-        rank: int,
-        alpha: float,
-        mixture: Mixture,
-        dropout: float = 0.0,
-        use_rslora: bool = False,
+        self, base: nn.Linear, n_adapters: int, factors: LowRank, mixture: Mixture, dropout: float = 0.0
     ) -> None:
         super().__init__(base, mixture)
-        self.scale = alpha / (math.sqrt(rank) if use_rslora else rank)
+        rank = factors.rank
+        self.scale = factors.scale
         self.dropout = dropout
         device = home_of(base)
         self.lora_A = nn.Parameter(torch.zeros(n_adapters, rank, base.in_features, device=device))
@@ -141,8 +151,8 @@ class LoRA(AdapterKind):
         self, base: nn.Linear, n_adapters: int, mixture: Mixture, settings: AdapterSettings, name: str
     ) -> StackedLayer:
         """See :class:`~recbole_apa.adapters.kind.AdapterKind`."""
-        s = settings
-        return StackedLoRALinear(base, n_adapters, s.lora_rank, s.lora_alpha, mixture, s.lora_dropout, s.use_rslora)
+        factors = LowRank(settings.lora_rank, settings.lora_alpha, settings.use_rslora)
+        return StackedLoRALinear(base, n_adapters, factors, mixture, settings.lora_dropout)
 
     def peft_config(
         self, settings: AdapterSettings, names: Sequence[str], layers: Sequence[int] | None

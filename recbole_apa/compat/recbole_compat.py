@@ -16,7 +16,8 @@ from contextlib import AbstractContextManager, nullcontext
 from types import ModuleType
 from typing import Any
 
-from recbole_apa.compat.repairs import QUICK_START, REPAIRS
+from recbole_apa.compat.repairs import REPAIRS
+from recbole_apa.compat.repairs_of_stack import QUICK_START
 
 _VARIABLE = "RECBOLE_APA_COMPAT"
 _DONE = "__recbole_apa_repairs__"

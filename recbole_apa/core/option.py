@@ -66,16 +66,11 @@ class Bounds:
 
 @dataclass(frozen=True)
 class Since:
-    """When an option came."""
+    """When an option came, of which results were kept before that do not name it."""
 
     version: str
-    before: object = None
+    before: object
     """The value with which everything is as it was before the option existed."""
-    is_later: bool = True
-    """Whether results were kept that do not name the option."""
-
-
-FIRST = Since("0.1.0", is_later=False)
 
 
 @dataclass(frozen=True)
@@ -84,13 +79,14 @@ class Option:
 
     says: Says = Says.NOTHING
     bounds: Bounds | None = None
-    since: Since = FIRST
+    since: Since | None = None
+    """None: there from the beginning, which is 0.1.0."""
     expected: str = ""
     """What is expected, for messages, where type and bounds do not say it well."""
 
 
 def option(
-    says: Says = Says.NOTHING, *, bounds: Bounds | None = None, since: Since = FIRST, expected: str = ""
+    says: Says = Says.NOTHING, *, bounds: Bounds | None = None, since: Since | None = None, expected: str = ""
 ) -> dict[str, Option]:
     """The metadata of a field that is an option."""
     return {OPTION: Option(says, bounds, since, expected)}

@@ -57,9 +57,9 @@ SETTING_KEYS = frozenset(name for name, row in OPTIONS.items() if row.decides)
 EXECUTION_KEYS = frozenset(OPTIONS) - SETTING_KEYS
 """Options that say where and how."""
 LATER_OPTIONS: Mapping[str, object] = {
-    name: list(before) if isinstance(before := row.facts.since.before, tuple) else before
+    name: list(since.before) if isinstance(since.before, tuple) else since.before
     for name, row in OPTIONS.items()
-    if row.facts.since.is_later
+    if (since := row.facts.since) is not None
 }
 """Options that did not exist when results in benchmarks/results/ were made, with the value that changes nothing."""
 

@@ -29,7 +29,7 @@ class BackboneSettings(Checked):
     attn_implementation: str | None
     """Passed to transformers: ``sdpa``, ``eager``, ``flash_attention_2``; null leaves it to transformers."""
     trust_remote_code: bool
-    """Whether a hub repository may run its own code."""
+    """Whether a hub repository may run its own code; to be said again whenever such a run is opened."""
     trunk_layers: int | float = field(metadata=option(Says.KEYS_ACTIVATIONS, bounds=Bounds(0)))
     """Lower layers without adapters, computed once per prompt: a count, or a share below 1; 0 adapts all layers."""
     embedding: Literal["trunk", "final"] = field(metadata=option(Says.KEYS_ACTIVATIONS))

@@ -20,7 +20,7 @@ from recbole_apa.data.load import Loaded, load_dataset
 from recbole_apa.data.prompts import PromptInput
 from recbole_apa.data.reader import Table
 from recbole_apa.data.recbole_settings import read_settings
-from recbole_apa.data.recbole_split import read_split, split_rows
+from recbole_apa.data.recbole_split import read_split, split_rows, warn_of_order
 from recbole_apa.data.recbole_tables import frame_of
 from recbole_apa.data.samples import Interactions, LabelledItems, Sample, Windows, make_sample, order_windows
 from recbole_apa.data.splits import SPLITS, draw_split, tallrec_split
@@ -171,23 +171,12 @@ class APADataset(Dataset):
     def _data_filtering(self) -> None:
         """Done by columns, before RecBole's tables were made."""
 
-    def _warn_of_order(self, windows: Windows) -> None:
-        """Histories go by time whatever file a row is in."""
-        assert self._part_of is not None
-        parts, users = self._part_of[windows.order], self.interactions.users.codes[windows.order]
-        n = int(((parts[1:] < parts[:-1]) & (users[1:] == users[:-1])).sum())
-        if n:
-            getLogger().warning(
-                f"benchmark_filename: {n} rows of the training or validation file come after one of a later file of "
-                "the same user: their histories show labels of test or validation rows"
-            )
-
     def _candidates(self, settings: SampleSettings, windows: Windows) -> dict[str, np.ndarray]:
         """Row numbers of each part, drawn or not."""
         if self._part_of is not None:
             if settings.protocol == "tallrec":
                 raise SettingsError("benchmark_filename: the files are split already; expected protocol: recbole")
-            self._warn_of_order(windows)
+            warn_of_order(self._part_of, self.interactions.users, windows)
             return {name: np.flatnonzero(self._part_of == place) for place, name in enumerate(SPLITS)}
         if settings.protocol == "tallrec":
             return tallrec_split(windows)

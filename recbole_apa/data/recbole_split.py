@@ -3,6 +3,7 @@ equal to RecBole 1.2.1 (``data/dataset/dataset.py``, ``build``)."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from logging import getLogger
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ import torch
 
 from recbole_apa.core.errors import SettingsError
 from recbole_apa.data.eval_checks import eval_problems
+from recbole_apa.data.samples import Windows
 from recbole_apa.data.tokens import Tokens
 
 _N_PARTS = 3
@@ -120,3 +122,19 @@ def _ends(n: int, given: Sequence[float]) -> list[int]:
             counts[-i] += 1
             counts[0] -= 1
     return [counts[0], counts[0] + counts[1]]
+
+
+def warn_of_order(part_of: np.ndarray, users: Tokens, windows: Windows) -> None:
+    """Of files that are split already: histories go by time, whatever file a row is in.
+
+    Args:
+        part_of: number of each row's file, (n,).
+        users: of the rows.
+    """
+    parts, ordered = part_of[windows.order], users.codes[windows.order]
+    n = int(((parts[1:] < parts[:-1]) & (ordered[1:] == ordered[:-1])).sum())
+    if n:
+        getLogger().warning(
+            f"benchmark_filename: {n} rows of the training or validation file come after one of a later file of "
+            "the same user: their histories show labels of test or validation rows"
+        )

@@ -1,15 +1,14 @@
 """All that is scored at the end of a run: each adapter alone, the aggregations, the trivial rules."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 
-from recbole_apa.backbone.prompt_encoder import TokenizedPrompt
 from recbole_apa.core.errors import RunError
 from recbole_apa.core.progress import progress
-from recbole_apa.data.samples import Sample
+from recbole_apa.data.dataset import APADataset
 from recbole_apa.evaluation.metrics import auc, interval, mean_log_loss, resampled_aucs
 from recbole_apa.evaluation.simple_rules import HISTORY_LIKE_RATE, trivial_scores
 from recbole_apa.model.apa import APA
@@ -30,9 +29,7 @@ class ScoredSplit:
 
 def score_split(
     model: APA,
-    samples: Sequence[Sample],
-    prompts: Sequence[TokenizedPrompt],
-    train_rows: Sequence[tuple[str, int]],
+    part: APADataset,
     title: str,
     show_progress: bool,
     known: Mapping[str, torch.Tensor] | None = None,
@@ -41,35 +38,36 @@ def score_split(
     """Score one split with every variant.
 
     Args:
-        train_rows: item and label of every training target, for the trivial rules.
+        part: the split's samples.
         known: what was computed before: ``weights`` and ``alone``, (n, k), ``decomposition`` ..., (n,).
         chosen_alone: of the variants that cost a pass, score the aggregation that the settings name, and no other.
     """
     if model.rule is None:
         raise RunError("this APA has no trained adapters: call APATrainer.fit first, or load a run")
     found: dict[str, list[torch.Tensor]] = {}
+    prompts, samples = model.prompts_of(part), part.samples
     wanted = (model.settings.aggregation.aggregation,) if chosen_alone else AGGREGATIONS
     size = model.engine.step_size
     for start in progress(range(0, len(prompts), size), title, show_progress):
         rows = slice(start, start + size)
-        part = prompts[rows]
+        chunk = prompts[rows]
         row = {name: values[rows] for name, values in (known or {}).items()}
         if "weights" not in row:
-            row["weights"] = model.weights(part)
+            row["weights"] = model.weights(chunk)
         if "alone" not in row and "prediction" in wanted:
-            row["alone"] = model.engine.adapter_scores(part)
+            row["alone"] = model.engine.adapter_scores(chunk)
         if "alone" in row:
             row["prediction"] = (row["weights"] * row["alone"]).sum(1)
         for how in wanted:
             if how not in row:
-                row[how] = model.aggregate(part, row["weights"], how)
+                row[how] = model.aggregate(chunk, row["weights"], how)
         for name, values in row.items():
             found.setdefault(name, []).append(values)
     joined = {name: torch.cat(parts).numpy() for name, parts in found.items()}
     scores = {f"aggregated.{how}": joined[how] for how in AGGREGATIONS if how in joined}
     if "alone" in joined:
         scores |= {f"adapters.{k:03d}": joined["alone"][:, k] for k, on in enumerate(model.rule.active.tolist()) if on}
-    scores |= {f"rules.{name}": values for name, values in trivial_scores(samples, train_rows).items()}
+    scores |= {f"rules.{name}": values for name, values in trivial_scores(samples, part.train_rows).items()}
     return ScoredSplit(np.array([s.label for s in samples]), scores, joined["weights"])
 
 

@@ -12,7 +12,7 @@ from recbole_apa.data.dataset import APADataset
 from recbole_apa.data.splits import SPLITS
 from recbole_apa.model.fit_context import FitContext
 from recbole_apa.model.lineage import sample_order
-from recbole_apa.runs.store import EMBEDDINGS
+from recbole_apa.runs.names import EMBEDDINGS
 
 
 def embed_samples(fit: FitContext, dataset: APADataset, split: str, title: str) -> Tensor:

@@ -9,7 +9,7 @@ from recbole_apa.core.seeding import digest_of
 from recbole_apa.data.samples import Sample
 from recbole_apa.data.splits import SPLITS
 from recbole_apa.partition import Partition
-from recbole_apa.runs.store import EMBEDDINGS, MEMORY, METRICS, PARTITION, STATES
+from recbole_apa.runs.names import EMBEDDINGS, MEMORY, METRICS, PARTITION, STATES
 
 
 def lineage_of(

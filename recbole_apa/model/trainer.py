@@ -31,9 +31,10 @@ from recbole_apa.model.recbole_evaluator import PatientEvaluator
 from recbole_apa.partition import Partition
 from recbole_apa.runs.ledger import refuse_pending
 from recbole_apa.runs.log_places import NoScalars, nothing_made, open_scalars, place_of_scalars
+from recbole_apa.runs.names import KEY, MACHINES, STATES
 from recbole_apa.runs.outside import mark
 from recbole_apa.runs.place import make_run_dir
-from recbole_apa.runs.store import KEY, MACHINES, STATES, RunIdentity, RunStore
+from recbole_apa.runs.store import RunIdentity, RunStore
 from recbole_apa.runs.tensorboard import Board
 from recbole_apa.runs.trunk_activations import load_activations, save_activations
 

@@ -25,17 +25,9 @@ from recbole_apa.pipeline.manifest_options import options_of
 from recbole_apa.pipeline.option_names import MOVABLE
 from recbole_apa.runs.ledger import Ledger, refuse_gap, refuse_pending, served_by, visible_without
 from recbole_apa.runs.log_places import open_log
+from recbole_apa.runs.names import EMBEDDINGS, KEY, MEMORY, METRICS, STATES
 from recbole_apa.runs.pinned_run import PinnedStore, read_settled
-from recbole_apa.runs.store import (
-    EMBEDDINGS,
-    KEY,
-    MEMORY,
-    METRICS,
-    STATES,
-    RunStore,
-    is_old_format,
-    knows_no_scopes,
-)
+from recbole_apa.runs.store import RunStore, is_old_format, knows_no_scopes
 
 _TRUST = "trust_remote_code"
 

@@ -22,8 +22,8 @@ from recbole_apa.evaluation.variants import ScoredSplit, score_split, split_figu
 from recbole_apa.model.apa import APA
 from recbole_apa.model.trainer import APATrainer
 from recbole_apa.pipeline.build import RunResult, log_files
+from recbole_apa.runs.names import BOARDS, METRICS
 from recbole_apa.runs.outside import mark
-from recbole_apa.runs.store import BOARDS, METRICS
 
 TRAINING_STAGES = ("read_prompts_seconds", "partition_seconds", "train_shards_seconds", "memory_seconds")
 """What training a state consists of; evaluation is apart."""
@@ -147,9 +147,7 @@ def _figures_of(split: str, scored: ScoredSplit, result: RunResult) -> dict[str,
 def _score(
     result: RunResult, part: APADataset, title: str, show: bool, known: Mapping[str, Tensor] | None = None
 ) -> ScoredSplit:
-    prompts = result.model.prompts_of(part)
-    chosen_alone = result.config["variants"] == "chosen"
-    return score_split(result.model, part.samples, prompts, part.train_rows, title, show, known, chosen_alone)
+    return score_split(result.model, part, title, show, known, result.config["variants"] == "chosen")
 
 
 def _training_figures(trainer: APATrainer) -> dict[str, float]:

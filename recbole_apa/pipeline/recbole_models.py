@@ -4,7 +4,7 @@ import math
 import secrets
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -48,35 +48,39 @@ class TrainedBaseline:
         return sum(p.numel() for p in self.model.parameters() if p.requires_grad)
 
 
+@dataclass(frozen=True)
+class PresplitFiles:
+    """Rows for a RecBole model, as :func:`~recbole_apa.data.presplit_files.write_presplit` writes them."""
+
+    folder: Path
+    """Holds the folder ``presplit``."""
+    item_columns: Sequence[str]
+    """Of the ``.item`` file, besides the id."""
+    history_length: int
+    """Most items in a row's ``item_id_list``."""
+    layout: Layout = field(default_factory=Layout)
+    """How the files are written."""
+
+
 def train_baseline(
-    model: str,
-    folder: Path,
-    item_columns: Sequence[str],
-    history_length: int,
-    seed: int,
-    options: Mapping[str, Any] | None = None,
-    layout: Layout | None = None,
+    model: str, files: PresplitFiles, seed: int, options: Mapping[str, Any] | None = None
 ) -> TrainedBaseline:
-    """Train a RecBole model on the files in ``folder``/presplit.
+    """Train a RecBole model on pre-split files.
 
     Models of users and items, and sequential ones, learn from the liked rows; context-aware ones from labels. The best
     epoch is chosen by the AUC on the validation rows.
 
     Args:
-        item_columns: of the ``.item`` file, besides the id.
-        history_length: most items in a row's ``item_id_list``.
         options: RecBole's; they win over those that the same rows require.
-        layout: how the files are written.
 
     Raises:
         SettingsError: no such model.
         DataError: a model of histories, and item ids that cannot stand in one.
     """
-    layout = layout or Layout()
-    fixed = _options(model, folder, item_columns, history_length, seed, layout)
+    fixed = _options(model, files, seed)
     trainer, loaders = _prepare(model, {**fixed, **(options or {})})
     if trainer.config["MODEL_TYPE"] == ModelType.SEQUENTIAL:
-        _check_items(loaders[0]._dataset, layout.seq_separator)
+        _check_items(loaders[0]._dataset, files.layout.seq_separator)
     start = time.perf_counter()
     fit_baseline(trainer, loaders, show_progress=False)
     seconds = time.perf_counter() - start
@@ -116,7 +120,7 @@ def train_embeddings(
         model: ``BPR`` or ``LightGCN``.
         folder: holds the files of :func:`~recbole_apa.data.presplit_files.write_presplit`.
     """
-    fixed = _options(model, folder, (), 1, seed, layout or Layout())
+    fixed = _options(model, PresplitFiles(folder, (), 1, layout or Layout()), seed)
     only_training = {"benchmark_filename": [LIKES, "train", "train"], "epochs": EMBEDDING_EPOCHS}
     trainer, loaders = _prepare(model, {**fixed, **only_training})
     trainer.fit(loaders[0], None, verbose=False, saved=False, show_progress=False)
@@ -168,9 +172,8 @@ def _check_items(dataset: Any, separator: str) -> None:
         )
 
 
-def _options(
-    model: str, folder: Path, item_columns: Sequence[str], history_length: int, seed: int, layout: Layout
-) -> dict[str, Any]:
+def _options(model: str, files: PresplitFiles, seed: int) -> dict[str, Any]:
+    folder, layout = files.folder, files.layout
     known = APAConfig(model, NAME, None, {"data_path": str(folder), "train_neg_sample_args": None})
     kind, input_type = known["MODEL_TYPE"], getattr(known.model_class, "input_type", None)
     sequential = kind == ModelType.SEQUENTIAL
@@ -179,7 +182,7 @@ def _options(
         **layout.options(),
         "data_path": str(folder),
         "benchmark_filename": [LIKES if kind in _OF_LIKES else "train", "valid", "test"],
-        "load_col": {"inter": columns, "item": [layout.item, *item_columns]},
+        "load_col": {"inter": columns, "item": [layout.item, *files.item_columns]},
         "threshold": None,
         "metrics": ["AUC"],
         "valid_metric": "AUC",
@@ -189,7 +192,7 @@ def _options(
         "seed": seed,
     }
     if sequential:
-        out |= {"alias_of_item_id": [layout.item_list], "MAX_ITEM_LIST_LENGTH": history_length}
+        out |= {"alias_of_item_id": [layout.item_list], "MAX_ITEM_LIST_LENGTH": files.history_length}
     if kind == ModelType.CONTEXT or (sequential and input_type != InputType.PAIRWISE):
         out["train_neg_sample_args"] = None
     return out

@@ -21,8 +21,9 @@ from recbole_apa.data.forgotten import Digester, Forgotten
 from recbole_apa.data.visible_data import VisibleData
 from recbole_apa.evidence import KeyRing
 from recbole_apa.runs.ledger_lines import CHECK, DONE, REQUEST, check_of, is_whole, line_of, parse_line
+from recbole_apa.runs.names import KEY, LEDGER, PENDING
 from recbole_apa.runs.remote.working_copy import publish, shown
-from recbole_apa.runs.store import KEY, LEDGER, MANIFEST, PENDING, RunStore, knows_no_scopes
+from recbole_apa.runs.store import MANIFEST, RunStore, knows_no_scopes
 
 
 @dataclass(frozen=True)

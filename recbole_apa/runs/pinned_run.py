@@ -13,7 +13,8 @@ from typing import Any, TypeVar
 from recbole_apa.core.errors import APAError, RunError
 from recbole_apa.core.files.plain import read_plain, refuse_odd
 from recbole_apa.core.files.whole import file_digest, json_text
-from recbole_apa.runs.store import PENDING, RunStore
+from recbole_apa.runs.names import PENDING
+from recbole_apa.runs.store import RunStore
 
 T = TypeVar("T")
 ATTEMPTS = 5

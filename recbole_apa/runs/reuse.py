@@ -3,7 +3,8 @@
 from torch import Tensor
 
 from recbole_apa.data.samples import Sample
-from recbole_apa.runs.store import EMBEDDINGS, MEMORY, RunStore
+from recbole_apa.runs.names import EMBEDDINGS, MEMORY
+from recbole_apa.runs.store import RunStore
 
 
 class ReusableState:

@@ -8,48 +8,31 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import torch
-from safetensors.torch import save_file
-from torch import Tensor
-
-from recbole_apa.adapters.aggregation import Memory
 from recbole_apa.adapters.bank import Factors
 from recbole_apa.adapters.peft_files import ADAPTER, PeftDescription, parse_adapter, write_adapter
 from recbole_apa.adapters.training import ShardHistory
 from recbole_apa.core.errors import FinishedRunError, RunError
 from recbole_apa.core.files.line_endings import how_changed, keep_bytes
-from recbole_apa.core.files.tensors import Expected, check_tensors
 from recbole_apa.core.files.whole import file_digest, write_json, write_whole
-from recbole_apa.partition import Partition
-from recbole_apa.runs.files import FORMAT_VERSION, MANIFEST, OLD_FORMAT_VERSIONS, RunFiles
+from recbole_apa.runs.files import FORMAT_VERSION, MANIFEST, OLD_FORMAT_VERSIONS
 from recbole_apa.runs.identity import RunIdentity
-from recbole_apa.runs.manifest import is_checked, is_lineage, is_partition, is_shard_record, with_check
+from recbole_apa.runs.manifest import is_checked, is_shard_record, with_check
+from recbole_apa.runs.names import (
+    BOARDS,
+    CERTIFICATES,
+    COMPLETE,
+    KEY,
+    LEDGER,
+    MACHINES,
+    MOVED,
+    PENDING,
+    TRAINING,
+)
 from recbole_apa.runs.remote.working_copy import is_url, publish
-
-TRAINING, COMPLETE = "training", "complete"
-LINEAGE, METRICS, REPORT = "lineage.json", "metrics.json", "report.html"
-PARTITION, EMBEDDINGS, MEMORY = "partition.json", "embeddings.safetensors", "memory.safetensors"
-STATES = "states.safetensors"
-MOVED = "moved:"
-"""How the key of a shard begins that was moved by an approximate method, and not trained."""
-KEY = "key"
-"""Names the key of digests, in manifest, ledger and certificates."""
-BOARDS = "boards"
-"""Folders of tensorboard logs that the training, and its interrupted attempts, made."""
-MACHINES = "machines"
-"""Kinds of machine, in manifest and certificates."""
-LEDGER, CERTIFICATES, PENDING, FIGURES = "ledger.jsonl", "certificates", "pending", "figures"
-_MEMORY = {
-    "embeddings": Expected(("rows", "d")),
-    "scores": Expected(("rows", "shards"), greatest=1),
-    "errors": Expected(("rows", "shards"), greatest=1),
-    "labels": Expected(("rows",), greatest=1),
-    "users": Expected(("rows",), (torch.int64,)),
-    "active": Expected(("shards",), (torch.uint8,), greatest=1),
-}
+from recbole_apa.runs.state_files import StateFiles
 
 
-class RunStore(RunFiles):
+class RunStore(StateFiles):
     """Reads and writes one run folder.
 
     Args:
@@ -249,78 +232,6 @@ class RunStore(RunFiles):
     def shard_folder(self, shard: int) -> Path:
         """``shards/000``."""
         return self.folder / "shards" / f"{shard:03d}"
-
-    def save_partition(self, partition: Partition) -> None:
-        """``partition.json`` and ``partition.safetensors``."""
-        write_whole(
-            self.folder / "partition.safetensors",
-            lambda p: save_file({"centres": partition.centres.contiguous()}, p),
-        )
-        write_json(self.folder / PARTITION, partition.shard_of)
-
-    def load_partition(self) -> Partition | None:
-        """The partition, if it was written."""
-        if not self.has(PARTITION):
-            return None
-        name = "partition.safetensors"
-        tensors = self._tensors(name)
-        n_shards = check_tensors(tensors, {"centres": Expected(("shards", "d"))}, self.folder / name)["shards"]
-        shard_of = self.read_json(PARTITION)
-        if not is_partition(shard_of, n_shards):
-            raise RunError(
-                f"{self.folder / PARTITION} is no assignment of samples to {n_shards} shards; restore the run folder "
-                "from a copy"
-            )
-        return Partition(shard_of, tensors["centres"])
-
-    def save_embeddings(self, embeddings: Tensor) -> None:
-        """``embeddings.safetensors``: h of the training samples, in order of sample id."""
-        tensors = {"embeddings": embeddings.contiguous()}
-        write_whole(self.folder / EMBEDDINGS, lambda p: save_file(tensors, p))
-
-    def load_embeddings(self) -> Tensor:
-        """h of the training samples, (n, d)."""
-        tensors = self._tensors(EMBEDDINGS)
-        check_tensors(tensors, {"embeddings": Expected(("rows", "d"))}, self.folder / EMBEDDINGS)
-        return tensors["embeddings"]
-
-    def save_lineage(self, seen: Mapping[str, Mapping[str, str]]) -> None:
-        """``lineage.json``: artefact -> sample id -> digest of what the artefact saw of it."""
-        write_json(self.folder / LINEAGE, seen)
-
-    def lineage(self) -> dict[str, dict[str, str]]:
-        """Artefact -> sample id -> digest."""
-        seen: dict[str, dict[str, str]] = self.read_json(LINEAGE)
-        if not is_lineage(seen):
-            raise RunError(f"{self.folder / LINEAGE} is no lineage; restore the run folder from a copy")
-        return seen
-
-    def save_memory(self, memory: Memory, active: Tensor) -> None:
-        """``memory.safetensors``; its rows are in order of sample id (the ids are in ``lineage.json``)."""
-        tensors = {
-            "embeddings": memory.embeddings.contiguous(),
-            "scores": memory.scores.contiguous(),
-            "errors": memory.errors.contiguous(),
-            "labels": memory.labels.contiguous(),
-            "users": memory.users.contiguous(),
-            "active": active.to(torch.uint8),
-        }
-        write_whole(self.folder / MEMORY, lambda p: save_file(tensors, p))
-
-    def load_memory(self) -> tuple[Memory, Tensor]:
-        """The memory, and which shards are active."""
-        t = self.memory_tensors()
-        return Memory(t["embeddings"], t["scores"], t["labels"], t["users"]), t["active"].bool()
-
-    def memory_tensors(self) -> dict[str, Tensor]:
-        """All that ``memory.safetensors`` holds.
-
-        Raises:
-            RunError: damaged, or of other tensors, types or shapes.
-        """
-        tensors = self._tensors(MEMORY)
-        check_tensors(tensors, _MEMORY, self.folder / MEMORY)
-        return tensors
 
     def identity_in_manifest(self) -> RunIdentity:
         """What the manifest says decides the numbers of the run."""

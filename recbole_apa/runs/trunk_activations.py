@@ -12,7 +12,8 @@ from recbole_apa.backbone.prompt_encoder import TokenizedPrompt
 from recbole_apa.core.files.tensors import Expected, check_values
 from recbole_apa.core.files.whole import write_whole
 from recbole_apa.core.seeding import digest_of
-from recbole_apa.runs.store import STATES, RunStore
+from recbole_apa.runs.names import STATES
+from recbole_apa.runs.store import RunStore
 
 _FLOATS = (torch.float32, torch.bfloat16, torch.float16)
 _PARTS = {"states": Expected(("tokens", "d"), _FLOATS), "embedding": Expected(("d",), _FLOATS)}

@@ -14,7 +14,7 @@ from recbole_apa.data.splits import SPLITS
 from recbole_apa.evaluation.report.pages import render
 from recbole_apa.evidence import Key
 from recbole_apa.evidence.exactness import DEFINITIONS, FRESH, INHERITED, LEVELS, STRICT
-from recbole_apa.runs.store import MACHINES
+from recbole_apa.runs.names import MACHINES
 from recbole_apa.unlearning.earlier_certificates import APPROXIMATE_BEFORE, KEYED_LATER, MEANING_BEFORE
 from recbole_apa.unlearning.plan import ADDED, DROPPED, LEFT_OUT, REWRITTEN, Plan
 

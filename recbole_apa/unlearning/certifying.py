@@ -10,7 +10,8 @@ from recbole_apa.core.files.whole import read_json
 from recbole_apa.evidence import Key, KeyRing
 from recbole_apa.model.trainer import APATrainer
 from recbole_apa.runs.ledger import Entry
-from recbole_apa.runs.store import CERTIFICATES, KEY, RunStore
+from recbole_apa.runs.names import CERTIFICATES, KEY
+from recbole_apa.runs.store import RunStore
 from recbole_apa.unlearning.approximate.shard_update import EXACT
 from recbole_apa.unlearning.certificate import (
     Certificate,

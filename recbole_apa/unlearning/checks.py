@@ -20,7 +20,8 @@ from recbole_apa.evidence.search import (
     scan,
 )
 from recbole_apa.runs.ledger import Ledger, served_by
-from recbole_apa.runs.store import EMBEDDINGS, MEMORY, RunStore
+from recbole_apa.runs.names import EMBEDDINGS, MEMORY
+from recbole_apa.runs.store import RunStore
 from recbole_apa.unlearning.requests.demands import Demand
 
 

@@ -8,8 +8,9 @@ from pathlib import Path
 
 from recbole_apa.core.errors import RunError
 from recbole_apa.core.files.whole import sync_folder, write_whole
+from recbole_apa.runs.names import CERTIFICATES, COMPLETE, FIGURES, LEDGER, PENDING
 from recbole_apa.runs.remote.working_copy import publish, shown
-from recbole_apa.runs.store import CERTIFICATES, COMPLETE, FIGURES, LEDGER, PENDING, RunStore
+from recbole_apa.runs.store import RunStore
 
 
 def pending_store(store: RunStore) -> RunStore:

@@ -30,8 +30,9 @@ from recbole_apa.pipeline.manifest_options import options_of
 from recbole_apa.pipeline.trainer_factory import make_trainer
 from recbole_apa.runs.ledger import Entry, Ledger, manifest_digest, served_by
 from recbole_apa.runs.ledger_lines import DONE
+from recbole_apa.runs.names import CERTIFICATES, KEY, MACHINES, METRICS, PENDING
 from recbole_apa.runs.reuse import ReusableState
-from recbole_apa.runs.store import CERTIFICATES, KEY, MACHINES, METRICS, PENDING, RunIdentity, RunStore
+from recbole_apa.runs.store import RunIdentity, RunStore
 from recbole_apa.unlearning.approximate.shard_update import EXACT, ApproximateShardUpdate
 from recbole_apa.unlearning.certifying import CarriedOut, certify, refuse_uncertified
 from recbole_apa.unlearning.checks import refuse_in_exports, refuse_in_state, sought_of
@@ -114,12 +115,10 @@ def carry_out(
     _purge_memory(opened.model, data)
 
     pending = _start_pending(store, data.train_set, before, exactness, key, machines)
-    reuse = _reusable(opened, store, machines)
-    trainer = make_trainer(opened.config, opened.model, pending, FitInputs(reuse=reuse, shard_update=update, key=key))
-    _, valid_result = trainer.fit(data.train, data.valid, show_progress=show)
-    del update  # it knows prompts that are forgotten now
-    result = RunResult({}, store.folder, opened.config, opened.model, trainer, data, opened.keys)
-    result.metrics = evaluate_state(result, show) | recbole_figures("valid", valid_result)
+    inputs = FitInputs(reuse=_reusable(opened, store, machines), shard_update=update, key=key)
+    result = _train(opened, data, pending, inputs, show)
+    trainer: APATrainer = result.trainer
+    del update, inputs  # they know prompts that are forgotten now
     dropped.judge("after")
     _purge_memory(opened.model, data)
     served = [e for e in ledger.requests() if served_by(before, e) or e in requests]
@@ -142,6 +141,15 @@ def carry_out(
     trainer.store = RunStore(store.folder)
     certificates = _certificate_paths(store, positions)
     return Outcome(positions, plan, certificates, figures, seconds, full, result, method)
+
+
+def _train(opened: RunResult, data: Loaders, pending: RunStore, inputs: FitInputs, show: bool) -> RunResult:
+    """Train and judge the new state."""
+    trainer = make_trainer(opened.config, opened.model, pending, inputs)
+    _, valid_result = trainer.fit(data.train, data.valid, show_progress=show)
+    result = RunResult({}, opened.trainer.store.folder, opened.config, opened.model, trainer, data, opened.keys)
+    result.metrics = evaluate_state(result, show) | recbole_figures("valid", valid_result)
+    return result
 
 
 def _settle(plan: Plan, store: RunStore, trainer: APATrainer, machines: Machines) -> None:

@@ -19,8 +19,9 @@ from recbole_apa.runs.ledger import Chain, Entry, Ledger, refuse_gap
 from recbole_apa.runs.ledger_lines import DONE, KEYED, REQUEST
 from recbole_apa.runs.lock import run_lock
 from recbole_apa.runs.manifest import with_check
+from recbole_apa.runs.names import CERTIFICATES, COMPLETE, KEY, LEDGER
 from recbole_apa.runs.remote.working_copy import working_folder
-from recbole_apa.runs.store import CERTIFICATES, COMPLETE, KEY, LEDGER, RunStore, is_old_format, knows_no_scopes
+from recbole_apa.runs.store import RunStore, is_old_format, knows_no_scopes
 from recbole_apa.unlearning.certificate import FIRST_FORMAT, FORMAT, write_again
 from recbole_apa.unlearning.commit import commit_state, pending_store
 

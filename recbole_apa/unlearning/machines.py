@@ -9,7 +9,8 @@ import torch
 from recbole_apa.core.errors import RequestError, SettingsError
 from recbole_apa.core.files.whole import read_json
 from recbole_apa.core.system.machine import MachineKind, kind_from, machine_kind, several
-from recbole_apa.runs.store import MACHINES, RunStore
+from recbole_apa.runs.names import MACHINES
+from recbole_apa.runs.store import RunStore
 from recbole_apa.unlearning.approximate.shard_update import EXACT
 
 REFUSE, RETRAIN, ACCEPT = "refuse", "retrain", "accept"

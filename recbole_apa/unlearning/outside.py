@@ -13,9 +13,10 @@ from recbole_apa.core.errors import RunError
 from recbole_apa.model.trainer import APATrainer
 from recbole_apa.pipeline.build import RunResult
 from recbole_apa.pipeline.evaluate import traces_outside, write_export
+from recbole_apa.runs.names import BOARDS
 from recbole_apa.runs.outside import OWN, UNKNOWN, are_own_logs, mark, remove_logs, whose
 from recbole_apa.runs.remote.working_copy import copies_left
-from recbole_apa.runs.store import BOARDS, RunStore
+from recbole_apa.runs.store import RunStore
 
 _NO_RIGHT = (errno.EACCES, errno.EPERM, errno.EROFS)
 

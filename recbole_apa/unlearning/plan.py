@@ -10,7 +10,7 @@ from recbole_apa.data.splits import SPLITS
 from recbole_apa.data.visible_data import key_of
 from recbole_apa.evidence.exactness import FRESH, INHERITED
 from recbole_apa.partition import Partition
-from recbole_apa.runs.store import EMBEDDINGS, MEMORY, METRICS
+from recbole_apa.runs.names import EMBEDDINGS, MEMORY, METRICS
 from recbole_apa.unlearning.requests.demands import printable
 
 DROPPED, REWRITTEN, ADDED, LEFT_OUT = "dropped", "rewritten", "added", "left out"

@@ -18,8 +18,9 @@ from recbole_apa.runs.ledger_lines import REQUEST
 from recbole_apa.runs.lock import run_lock
 from recbole_apa.runs.log import own_log
 from recbole_apa.runs.log_places import open_log
+from recbole_apa.runs.names import KEY
 from recbole_apa.runs.remote.working_copy import working_folder
-from recbole_apa.runs.store import KEY, RunStore
+from recbole_apa.runs.store import RunStore
 from recbole_apa.unlearning.approximate.shard_update import EXACT, check_method
 from recbole_apa.unlearning.exact import Outcome, carry_out, finish_commit
 from recbole_apa.unlearning.key_digests import are_salted, key_digests

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from recbole_apa.adapters.bank import AdapterBank
-from recbole_apa.adapters.lora import StackedLoRALinear
+from recbole_apa.adapters.lora import LowRank, StackedLoRALinear
 from recbole_apa.adapters.mixture import Mixture
 from recbole_apa.core.errors import BackboneError
 from recbole_apa.core.settings import AdapterSettings
@@ -18,7 +18,7 @@ ADAPTERS = AdapterSettings("lora", 2, 4.0, False, 0.0, ("q_proj",), ())
 def make_layer(k, rank=3, d_in=5, d_out=7, seed=0):
     g = torch.Generator().manual_seed(seed)
     base = nn.Linear(d_in, d_out)
-    layer = StackedLoRALinear(base, k, rank, alpha=6.0, mixture=Mixture()).eval()
+    layer = StackedLoRALinear(base, k, LowRank(rank, 6.0), Mixture()).eval()
     with torch.no_grad():
         layer.lora_A.copy_(torch.randn(layer.lora_A.shape, generator=g))
         layer.lora_B.copy_(torch.randn(layer.lora_B.shape, generator=g))
@@ -177,9 +177,9 @@ def test_adapter_of_another_model_is_refused():
 @pytest.mark.parametrize("mode", MODES)
 def test_rslora_is_lora_with_a_larger_scale(mode):
     plain, x, w = make_layer(2), torch.randn(2, 4, 5), torch.softmax(torch.randn(2, 2), 1)
-    stable = StackedLoRALinear(plain.base, 2, 3, alpha=6.0 / 3**0.5, mixture=Mixture(), use_rslora=True).eval()
+    stable = StackedLoRALinear(plain.base, 2, LowRank(3, 6.0 / 3**0.5, use_rslora=True), Mixture()).eval()
     stable.load_state_dict(plain.state_dict())
     torch.testing.assert_close(run(stable, x, w, mode), run(plain, x, w, mode))
-    smaller = StackedLoRALinear(plain.base, 2, 3, alpha=6.0, mixture=Mixture(), use_rslora=True).eval()
+    smaller = StackedLoRALinear(plain.base, 2, LowRank(3, 6.0, use_rslora=True), Mixture()).eval()
     smaller.load_state_dict(plain.state_dict())
     assert not torch.allclose(run(smaller, x, w, mode), run(plain, x, w, mode))

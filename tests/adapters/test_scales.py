@@ -98,7 +98,7 @@ def test_both_ways_of_merging_are_one(scaled):
     )
 
 
-@pytest.mark.quick(1)
+@pytest.mark.slow
 @pytest.mark.parametrize("workers", [1, 2])
 def test_forgetting_is_exact(workers, options, work_folder, scaled, tmp_path):
     made = run("APA", "board", config_dict={**options, **IA3, "workers": workers}, run_dir=tmp_path / "run")

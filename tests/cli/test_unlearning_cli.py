@@ -138,6 +138,7 @@ def test_misused_options_are_named(given, says, capsys):
     assert says in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_no_name_of_the_forgotten_reaches_a_log(finished, tmp_path, caplog):
     caplog.set_level("DEBUG")
     folder = copy_run(finished, tmp_path / "run")

@@ -135,6 +135,7 @@ def compared(options, work_folder, tmp_path_factory):
     return compare(NAMES, "board", config_dict=options, folder=folder, slices=True), folder
 
 
+@pytest.mark.slow
 def test_a_comparison_has_a_row_for_each_name_and_a_reason_for_each_failure(compared):
     result, folder = compared
     by_name = {row.method: row for row in result.rows if row.seed == 1}
@@ -157,6 +158,7 @@ def test_a_comparison_has_a_row_for_each_name_and_a_reason_for_each_failure(comp
     assert r"\toprule" in (folder / "table.tex").read_text()
 
 
+@pytest.mark.slow
 def test_rows_that_are_there_are_not_computed_again(compared, options, monkeypatch):
     result, folder = compared
 

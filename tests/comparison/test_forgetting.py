@@ -205,6 +205,7 @@ def test_a_stream_ends_where_all_at_once_ends_for_exact_methods_alone(options, w
     assert stream["GradDiff"].scores != at_once["GradDiff"].scores
 
 
+@pytest.mark.slow
 def test_another_seed_is_trained_on_what_the_request_left(options, work_folder, tmp_path):
     """The same, bit for bit, as training on everything and retraining after the request."""
     with context_in(tmp_path, "board", [], options) as context:

@@ -31,7 +31,7 @@ OURS, NAME = "recbole_apa.compat.load_feat", "recbole.data.dataset.dataset"
 FIND = "import importlib.util; found = importlib.util.find_spec('recbole.data.dataset.dataset'); assert found"
 
 
-@pytest.mark.quick(1)
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "order",
     [

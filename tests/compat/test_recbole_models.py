@@ -37,6 +37,7 @@ def test_there_are_ten():
     assert len(MODELS) == 10 and set(FOUND) == set(MODELS)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("model", MODELS)
 def test_a_model_gives_the_figures_of_recbole_as_released(figures, model):
     # a figure is rounded to four digits; ItemKNN cuts among equal neighbours as numpy happens to sort them

@@ -2,9 +2,12 @@
 
 import pytest
 
+from recbole_apa.adapters import LoRA, register_adapter_kind
 from recbole_apa.core.errors import SettingsError
 from recbole_apa.core.registry import Registry
+from recbole_apa.evaluation.measures import FORGETTING_MEASURES, ForgettingMeasure, register_measure
 from recbole_apa.partition import PARTITIONERS, Partitioner, register_partition
+from recbole_apa.unlearning.approximate import APPROXIMATE_METHODS, LossMethod, register_approximate_method
 from tests.helpers.partitions import partition_class
 
 
@@ -45,3 +48,23 @@ def test_an_unknown_name_is_refused_with_the_nearest():
         registry.find("frist")
     with pytest.raises(SettingsError, match=r"found 3, expected one of first$"):
         registry.find(3)
+
+
+def test_a_method_without_options_to_replace_or_a_measure_without_a_format_is_refused():
+    with pytest.raises(SettingsError, match="Bare is no dataclass"):
+        register_approximate_method(type("Bare", (LossMethod,), {"name": "Bare", "__call__": lambda *all: None}))
+    given = {"name": "odd", "title": "odd", "format": "much", "__call__": lambda *all: None}
+    with pytest.raises(SettingsError, match="found format = 'much'"):
+        register_measure(type("Odd", (ForgettingMeasure,), given))
+    assert "odd" not in FORGETTING_MEASURES and "Bare" not in APPROXIMATE_METHODS
+
+
+def test_a_kind_whose_files_look_like_anothers_has_to_read_them_alike():
+    class Reversed(LoRA):
+        name = "reversed"
+
+        def from_peft(self, parts):
+            return parts[::-1]
+
+    with pytest.raises(SettingsError, match="as those of lora; expected the from_peft of LoRA"):
+        register_adapter_kind(Reversed)

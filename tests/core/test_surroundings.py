@@ -43,7 +43,7 @@ def test_every_text_file_is_opened_with_its_encoding():
                 assert binary or "encoding" in {k.arg for k in node.keywords}, f"{path}:{node.lineno}"
 
 
-@pytest.mark.quick(1)
+@pytest.mark.slow
 @pytest.mark.parametrize("words", [["--forget_users=\u00fcser3", "--run=x"], ["--data_path=d\u00e4t\u00e4"]])
 def test_arguments_that_an_ascii_environment_cannot_read_are_refused(words, tmp_path):
     done = started("-m", "recbole_apa", *words, cwd=tmp_path, **ASCII)

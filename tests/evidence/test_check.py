@@ -18,6 +18,7 @@ from tests.helpers.places import ROOT
 from tests.helpers.runs import copy_run, shown_interaction, state, tree
 
 CHECK = ROOT / "recbole_apa" / "evidence" / "search"
+SCOPES_OF = "recbole_apa.unlearning.requests.scopes.scopes_of"
 
 
 def nothing_is_hidden(patch):
@@ -48,7 +49,7 @@ def histories_are_made_of_all_rows(patch):
 
 
 def digests_are_somebody_elses(patch):
-    patch.setattr("recbole_apa.unlearning.requests.scopes.scopes_of", lambda *a: [Scope(USER, "u9")])
+    patch.setattr(SCOPES_OF, lambda *a: [Scope(USER, "u9")])
 
 
 def one_row_of_a_pair_is_kept_of_the_request(patch):

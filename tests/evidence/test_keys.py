@@ -66,6 +66,7 @@ def test_without_the_right_key_a_run_that_forgot_does_not_open(run_folder, key_f
     evaluate_run(run_folder, {"key_file": str(kept)})
 
 
+@pytest.mark.slow
 def test_a_run_does_not_say_where_its_key_lies(run_folder, key_file, tmp_path):
     unlearn(run_folder, users=["u3"])
     kept = key_file.rename(tmp_path / "kept.json")

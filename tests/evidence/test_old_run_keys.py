@@ -50,7 +50,8 @@ def test_digests_of_an_old_run_are_keyed_by_one_command(old_run, key_file, capsy
         evaluate_run(old_run, PLACES)
 
 
-@pytest.mark.parametrize("step", [5, pytest.param(1, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("step", [5, 1])
 def test_keying_that_is_killed_anywhere_goes_on(step, old_run, key_file, tmp_path, monkeypatch):
     class Killed(BaseException):
         pass

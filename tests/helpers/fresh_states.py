@@ -1,7 +1,8 @@
 """What two states, one of them made anew, may differ in."""
 
 from recbole_apa.core.files.whole import file_digest, read_json
-from recbole_apa.runs.store import MANIFEST, METRICS, RunStore
+from recbole_apa.runs.names import METRICS
+from recbole_apa.runs.store import MANIFEST, RunStore
 
 EXEMPT = {
     "report.html",  # times, served requests; its figures are compared where they are read from

@@ -4,7 +4,8 @@ import shutil
 from pathlib import Path
 
 from recbole_apa.core.files.whole import file_digest, read_json
-from recbole_apa.runs.store import MANIFEST, METRICS, REPORT, RunStore
+from recbole_apa.runs.names import METRICS, REPORT
+from recbole_apa.runs.store import MANIFEST, RunStore
 
 TIMED = (METRICS, REPORT)
 """Files that say how long something took."""

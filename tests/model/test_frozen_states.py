@@ -6,7 +6,7 @@ from safetensors.torch import load_file, save_file
 
 from recbole_apa import audit, evaluate_run, run, unlearn, verify
 from recbole_apa.core.seeding import digest_of
-from recbole_apa.runs.store import STATES
+from recbole_apa.runs.names import STATES
 from recbole_apa.runs.trunk_activations import activation_name
 from tests.helpers.runs import shown_interaction, state
 

@@ -9,7 +9,14 @@ from recbole_apa import APAConfig
 from recbole_apa.data.presplit_files import write_presplit
 from recbole_apa.evaluation.metrics import auc
 from recbole_apa.pipeline.datasets import make_dataset
-from recbole_apa.pipeline.recbole_models import NAME, baseline_scores, recbole_auc, train_baseline, train_embeddings
+from recbole_apa.pipeline.recbole_models import (
+    NAME,
+    PresplitFiles,
+    baseline_scores,
+    recbole_auc,
+    train_baseline,
+    train_embeddings,
+)
 
 GENERAL = ["Pop", "ItemKNN", "BPR", "LightGCN", "NeuMF"]
 CONTEXT = ["LR", "FM", "DeepFM", "WideDeep"]
@@ -30,7 +37,9 @@ def presplit(tmp_path_factory):
 @pytest.mark.parametrize("name", GENERAL + CONTEXT + SEQUENTIAL)
 def test_a_baseline_is_scored_on_apas_own_rows(name, presplit):
     folder, parts = presplit
-    trained = train_baseline(name, folder, ["movie_title", "release_year", "class"], 10, 1, {"epochs": 2})
+    trained = train_baseline(
+        name, PresplitFiles(folder, ["movie_title", "release_year", "class"], 10), 1, {"epochs": 2}
+    )
     tested = parts[2].samples
     scores = baseline_scores(trained, 2, tested)  # refuses other rows, or another order
     rows = trained.loaders[2]._dataset.inter_feat
@@ -43,7 +52,7 @@ def test_a_baseline_is_scored_on_apas_own_rows(name, presplit):
 
 def test_sequential_models_see_the_history_of_the_prompt(presplit):
     folder, parts = presplit
-    trained = train_baseline("GRU4Rec", folder, [], 10, 1, {"epochs": 1})
+    trained = train_baseline("GRU4Rec", PresplitFiles(folder, [], 10), 1, {"epochs": 1})
     data = trained.loaders[2]._dataset
     shown = [data.id2token(data.iid_field, row[row > 0]).tolist() for row in data.inter_feat["item_id_list"][:20]]
     assert shown == [[e.item_id for e in s.history] for s in parts[2].samples[:20]]

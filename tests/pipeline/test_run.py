@@ -174,7 +174,7 @@ def test_merged_factors_need_a_common_start(finished):
     assert torch.equal(own[name][0], bank.extract(0)[name][0])
 
 
-@pytest.mark.quick(2)
+@pytest.mark.quick(1)
 @pytest.mark.parametrize(
     "change",
     [
@@ -200,6 +200,7 @@ def test_every_choice_runs_and_reloads(change, options, tmp_path):
     assert again.metrics[key] == result.metrics[key]
 
 
+@pytest.mark.slow
 def test_timestamps_may_be_missing(options, tmp_path, caplog):
     columns = {"inter": ["user_id", "item_id", "rating"], "item": ["item_id", "title", "year"]}
     result = run("APA", "timeless", config_dict={**options, "load_col": columns, "epochs": 1}, run_dir=tmp_path / "r")
@@ -221,6 +222,7 @@ def test_quotation_marks_in_titles_are_only_text(options, tmp_path):
     assert '"O" Is for Film 2 (1982)' in made.model.item_texts
 
 
+@pytest.mark.slow
 def test_samples_are_exported_as_the_model_sees_them(finished, options, tmp_path):
     run(
         "APA",

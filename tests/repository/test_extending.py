@@ -15,12 +15,12 @@ from recbole_apa.backbone import FAMILIES
 from recbole_apa.cli.main import main
 from recbole_apa.comparison.forget_task import ForgetRequest
 from recbole_apa.core.errors import BackboneError, RunError, SettingsError
-from recbole_apa.evaluation.measures import FORGETTING_MEASURES, SCORE_MEASURES, ForgettingMeasure, register_measure
+from recbole_apa.evaluation.measures import FORGETTING_MEASURES, SCORE_MEASURES
 from recbole_apa.partition import PARTITIONERS, Partition, register_partition
 from recbole_apa.pipeline.config import APAConfig
 from recbole_apa.pipeline.plugins import import_plugins, modules_for_workers
 from recbole_apa.runs.store import RunStore
-from recbole_apa.unlearning.approximate import APPROXIMATE_METHODS, LossMethod, register_approximate_method
+from recbole_apa.unlearning.approximate import APPROXIMATE_METHODS
 from tests.helpers.partitions import partition_class
 from tests.helpers.peft_scores import assert_peft_agrees
 from tests.helpers.places import ROOT
@@ -221,15 +221,6 @@ def test_a_request_is_carried_out_by_a_method_of_ones_own(plugin, options, finis
     assert done.outcomes[0].method == "Sparing"
 
 
-def test_a_method_without_options_to_replace_or_a_measure_without_a_format_is_refused():
-    with pytest.raises(SettingsError, match="Bare is no dataclass"):
-        register_approximate_method(type("Bare", (LossMethod,), {"name": "Bare", "__call__": lambda *all: None}))
-    given = {"name": "odd", "title": "odd", "format": "much", "__call__": lambda *all: None}
-    with pytest.raises(SettingsError, match="found format = 'much'"):
-        register_measure(type("Odd", (ForgettingMeasure,), given))
-    assert "odd" not in FORGETTING_MEASURES and "Bare" not in APPROXIMATE_METHODS
-
-
 @pytest.mark.slow
 def test_an_adapter_kind_is_one_file(plugin, options, tmp_path):
     given = {**options, "plugins": [plugin("my_adapter")], "adapter_type": "shift", "learning_rate": 0.1}
@@ -245,17 +236,6 @@ def test_an_adapter_kind_is_one_file(plugin, options, tmp_path):
     assert verify(tmp_path / "run").holds
     with pytest.raises(SettingsError, match="adapter_type: shift has no factors; use_rslora and lora_dropout need"):
         run("APA", "board", config_dict={**given, "use_rslora": True}, run_dir=tmp_path / "other")
-
-
-def test_a_kind_whose_files_look_like_anothers_has_to_read_them_alike():
-    class Reversed(LoRA):
-        name = "reversed"
-
-        def from_peft(self, parts):
-            return parts[::-1]
-
-    with pytest.raises(SettingsError, match="as those of lora; expected the from_peft of LoRA"):
-        register_adapter_kind(Reversed)
 
 
 def test_a_kind_that_only_trains_otherwise_is_read_by_peft(options, backbone_folder, tmp_path):

@@ -67,6 +67,7 @@ def test_parts_end_within_eight_minutes_and_stop_in_time():
     assert FULL.shards == (4, 16, 64) and FULL.batches == (1, 32) and FULL.shape == "7b"
 
 
+@pytest.mark.slow
 def test_a_part_that_fails_or_is_ended_says_so(tmp_path):
     given = Namespace(out=tmp_path, threads=1, device="cpu", small=False)
     ended = start_part("step", given, 0.2)

@@ -37,6 +37,7 @@ def test_outputs_that_vary_are_not_kept():
 def test_the_tour_runs_and_prints_what_it_shows(monkeypatch, tmp_path):
     paths = [str(ROOT), os.environ.get("PYTHONPATH", "")]
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join(path for path in paths if path))
+    monkeypatch.setenv("TMPDIR", str(tmp_path))  # what it leaves goes with the test's own folder
     shown = nbformat.read(TOUR, 4)
     ran = nbformat.read(TOUR, 4)
     NotebookClient(ran, timeout=1500, kernel_name="python3", resources={"metadata": {"path": str(tmp_path)}}).execute()

@@ -126,6 +126,7 @@ def test_a_backbones_own_program_needs_the_word_of_whoever_opens_the_run(finishe
         evaluate_run(copy_run(finished, tmp_path / "plain"), {"trust_remote_code": True})
 
 
+@pytest.mark.quick(1)
 @pytest.mark.parametrize("place", ["tensorboard", "exports"])
 def test_nothing_outside_is_deleted_or_written_that_is_not_the_runs_own(place, finished, tmp_path):
     """A manifest named somebody's folder as its logs, or its export, and the next request deleted or overwrote it."""

@@ -94,6 +94,7 @@ def test_locks_that_do_nothing_do_not_let_two_in(tmp_path):
     assert not (tmp_path / HOLDER).exists()
 
 
+@pytest.mark.slow
 def test_a_forked_child_does_not_keep_its_parents_lock(tmp_path):
     code = (
         "import os, sys, time\n"

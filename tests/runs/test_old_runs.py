@@ -44,7 +44,7 @@ def as_told(samples):
     }
 
 
-@pytest.mark.quick(2)
+@pytest.mark.quick(1)
 @pytest.mark.parametrize("name", ["plain", "forgotten", "duplicates"])
 def test_an_old_run_opens_with_the_same_figures_and_the_audit_holds(name, old_run):
     folder, told = old_run(name), expected(name)

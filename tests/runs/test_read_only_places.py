@@ -74,6 +74,7 @@ def test_a_working_folder_that_cannot_be_written_stops_nothing(options, finished
     assert audit(tmp_path / "run").holds and verify(tmp_path / "run").holds
 
 
+@pytest.mark.slow
 def test_a_plan_is_made_from_a_working_folder_that_cannot_be_written(finished, nowhere, tmp_path, capsys):
     words = ["--requests_per_day=500", "--n_samples=10000", f"--plan_dir={tmp_path / 'plan'}"]
     assert main(["--plan", f"--run={finished.run_dir}", *words]) == 0

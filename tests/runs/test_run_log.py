@@ -135,6 +135,7 @@ def test_nothing_stays_after_an_error(root):
         assert not logger.handlers and len(logs()) == 1
 
 
+@pytest.mark.slow
 def test_a_request_on_an_open_run_is_logged(options, root, finished, tmp_path):
     copy_run(finished, tmp_path / "run")
     with root():

@@ -63,6 +63,7 @@ def test_unlearning_at_a_url_leaves_what_it_leaves_in_a_folder(finished, stored,
     assert state(fetched(stored, tmp_path / "after")) == state(local)
 
 
+@pytest.mark.slow
 def test_no_object_names_what_was_forgotten(finished, stored, work_folder, monkeypatch, tmp_path):
     monkeypatch.chdir(work_folder)
     fs, root = fsspec.core.url_to_fs(stored)

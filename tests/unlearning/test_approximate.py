@@ -14,7 +14,7 @@ from torch.nn import functional as F
 from recbole_apa.adapters.training import AdapterCourse
 from recbole_apa.unlearning.approximate import APPROXIMATE_METHODS, LossMethod
 from recbole_apa.unlearning.approximate.influence import influence_weights, sample_gradients, scores_of_influence
-from recbole_apa.unlearning.approximate.loop import Side, paired_batches, unlearn_adapter
+from recbole_apa.unlearning.approximate.loop import BatchedSides, Side, paired_batches, unlearn_adapter
 from recbole_apa.unlearning.approximate.losses import Answers, nll
 from recbole_apa.unlearning.approximate.methods import NPO, BadTeacher, E2URec, GradAscent, GradDiff, RapidUn
 from recbole_apa.unlearning.approximate.methods.e2urec import forgetting_logits
@@ -153,7 +153,9 @@ def test_every_objective_makes_the_student_less_sure_of_what_it_forgets(name):
 
     before = sure()
     course = AdapterCourse([w], 5, train_settings(epochs=20, learning_rate=0.01), 0)
-    unlearn_adapter(course, *parts, APPROXIMATE_METHODS[name](), lambda: sure() < before - 0.03, 4, seed=0)
+    unlearn_adapter(
+        course, BatchedSides(*parts, 4, seed=0), APPROXIMATE_METHODS[name](), lambda: sure() < before - 0.03
+    )
     assert sure() < before - 0.005
 
 
@@ -163,9 +165,8 @@ def test_it_ends_once_enough_is_forgotten():
     asked = []
     course = AdapterCourse([w], 2, train_settings(epochs=9), 0)
     parts = [side(w, x, [0, 1] * 4), side(w, x, [0, 1] * 4)]
-    history = unlearn_adapter(
-        course, *parts, GradDiff(), lambda: asked.append(1) or len(asked) == 2, batch_size=4, seed=0
-    )
+    sides = BatchedSides(*parts, batch_size=4, seed=0)
+    history = unlearn_adapter(course, sides, GradDiff(), lambda: asked.append(1) or len(asked) == 2)
     assert len(history.step_losses) == 4 and len(asked) == 2
 
 

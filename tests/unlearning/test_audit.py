@@ -108,7 +108,7 @@ ODD = [
 ]
 
 
-@pytest.mark.quick(2)
+@pytest.mark.quick(1)
 @pytest.mark.parametrize("text", ODD, ids=range(len(ODD)))
 def test_odd_json_is_named_everywhere(text, folder, capsys):
     for name in ("lineage.json", "partition.json", "shards/000/training.json", "certificates/0001.json"):

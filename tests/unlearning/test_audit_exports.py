@@ -28,7 +28,7 @@ def exported(finished, served, tmp_path):
     return run, tmp_path / "export" / "train.jsonl"
 
 
-@pytest.mark.quick(2)
+@pytest.mark.quick(1)
 @pytest.mark.parametrize(
     ("change", "says"),
     [

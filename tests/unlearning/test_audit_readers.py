@@ -33,7 +33,7 @@ class Writer:
         monkeypatch.setattr(target, name, overtaken)
 
 
-@pytest.mark.quick("check")
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["load_partition", "load_memory", "lineage", "check"])
 def test_a_reader_that_is_overtaken_reads_the_new_state(name, folder, monkeypatch):
     """TRUST.md 7: the figures were of neither state."""

@@ -18,6 +18,7 @@ def interrupted(*args, **named):
     raise KeyboardInterrupt
 
 
+@pytest.mark.quick(1)
 @pytest.mark.parametrize(
     "stopped_at", ["recbole_apa.runs.ledger.Ledger.append", "recbole_apa.pipeline.quick_start.show_figures"]
 )
@@ -97,7 +98,7 @@ def test_a_figure_that_is_not_finite_is_left_out(finished, tmp_path, monkeypatch
     assert "test.x" not in read_json(folder / "metrics.json") and audit(folder).holds
 
 
-@pytest.mark.quick(1)
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "error", [RunError("no space left"), RuntimeError("out of memory"), OSError(errno.EIO, "disk")]
 )

@@ -118,7 +118,7 @@ def trained(name, rows, settings, tmp_path):
     return asked, run("APA", "some", config_dict={**given, **places}, run_dir=tmp_path / "new"), places
 
 
-@pytest.mark.quick("items", "leave one out")
+@pytest.mark.quick("items")
 @pytest.mark.parametrize("name", CASES)
 def test_fresh_is_a_new_run_on_rows_deleted_by_hand(name, rows, settings, tmp_path):
     asked, expected, places = trained(name, rows, settings, tmp_path)
@@ -142,7 +142,7 @@ def test_fresh_is_a_new_run_on_rows_deleted_by_hand(name, rows, settings, tmp_pa
         assert len(again.data[0]._dataset.samples) == 12
 
 
-@pytest.mark.quick("items")
+@pytest.mark.slow
 @pytest.mark.parametrize("name", MOVING)
 def test_strict_is_not_where_split_or_draw_move(name, rows, settings, tmp_path):
     """Otherwise the comparison above would show nothing of ``fresh``."""
@@ -199,6 +199,7 @@ def stopped(*args, **named):
     raise InterruptedError
 
 
+@pytest.mark.slow
 def test_the_plan_says_what_changes_and_the_request_does_it(small):
     before = tree(small.run_dir)
     asked = {"users": ["u3", "u8"], "exactness": "fresh"}

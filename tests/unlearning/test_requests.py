@@ -225,6 +225,7 @@ def test_coded_columns_are_found_as_plain_ones(tmp_path):
         assert find(demands, coded, never).rows == find(demands, ROWS, never).rows
 
 
+@pytest.mark.slow
 def test_a_request_of_many_lines_takes_time_by_their_number():
     n = 200_000
     rows = Interactions(["u"] * n, [f"i{i}" for i in range(n)], np.ones(n, dtype=int), None)

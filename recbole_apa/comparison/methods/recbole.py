@@ -2,12 +2,14 @@
 
 import time
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from recbole_apa.comparison.context import ComparisonContext
 from recbole_apa.comparison.method import FitFigures, Scored, UnlearnFigures
 from recbole_apa.core.errors import RunError
 from recbole_apa.pipeline.recbole_models import (
+    PresplitFiles,
     TrainedBaseline,
     baseline_scores,
     candidate_scores,
@@ -41,12 +43,11 @@ class RecBoleMethod:
         self._trained = self._train(self.context.presplit())
         return FitFigures(self._trained.seconds, self._trained.n_parameters, 1)
 
-    def _train(self, folder: Any) -> TrainedBaseline:
-        length = self.context.config["MAX_ITEM_LIST_LENGTH"]
+    def _train(self, folder: Path) -> TrainedBaseline:
         context = self.context
-        return train_baseline(
-            self.rows[0], folder, context.item_columns, length, self._seed, self.options, context.layout
-        )
+        length = context.config["MAX_ITEM_LIST_LENGTH"]
+        files = PresplitFiles(folder, context.item_columns, length, context.layout)
+        return train_baseline(self.rows[0], files, self._seed, self.options)
 
     def score(self, row: str) -> Scored:
         """See :class:`~recbole_apa.comparison.method.Method`."""

@@ -40,6 +40,20 @@ class Side:
         return Answers(lambda: self.logits(rows), self.labels[index], teachers, self.coins[index], self.weights[index])
 
 
+@dataclass(frozen=True)
+class BatchedSides:
+    """Both, and how they come in batches."""
+
+    forget: Side
+    retain: Side
+    batch_size: int
+    seed: int
+
+    def batches(self, epoch: int) -> Iterator[Rows]:
+        """Of one epoch: see :func:`paired_batches`."""
+        return paired_batches(self.forget, self.retain, self.batch_size, self.seed, epoch)
+
+
 def paired_batches(forget: Side, retain: Side, size: int, seed: int, epoch: int) -> Iterator[Rows]:
     """Every forgotten sample once, beside as many retained ones, drawn anew each epoch; in order of a hash of (seed,
     epoch, sample id)."""
@@ -51,13 +65,7 @@ def paired_batches(forget: Side, retain: Side, size: int, seed: int, epoch: int)
 
 
 def unlearn_adapter(
-    course: AdapterCourse,
-    forget: Side,
-    retain: Side,
-    objective: Objective,
-    enough: Callable[[], bool],
-    batch_size: int,
-    seed: int,
+    course: AdapterCourse, sides: BatchedSides, objective: Objective, enough: Callable[[], bool]
 ) -> ShardHistory:
     """Train the student's parameters in place.
 
@@ -69,9 +77,9 @@ def unlearn_adapter(
         TrainingError: a loss that is not finite.
     """
     before = 0
-    for own, others in course.batches(lambda epoch: paired_batches(forget, retain, batch_size, seed, epoch)):
+    for own, others in course.batches(sides.batches):
         if course.epoch > before and enough():
             break
         before = course.epoch
-        course.step_on(objective(forget.answers(own), retain.answers(others), course.epoch))
+        course.step_on(objective(sides.forget.answers(own), sides.retain.answers(others), course.epoch))
     return course.history

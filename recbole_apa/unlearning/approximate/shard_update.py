@@ -10,7 +10,7 @@ from recbole_apa.core.system.machine import machine_kind
 from recbole_apa.data.dataloader import ShardBatches
 from recbole_apa.data.dataset import APADataset
 from recbole_apa.pipeline.build import RunResult
-from recbole_apa.runs.store import MOVED
+from recbole_apa.runs.names import MOVED
 from recbole_apa.unlearning.approximate.method import APPROXIMATE_METHODS
 from recbole_apa.unlearning.approximate.unlearner import ApproximateUnlearner, Part
 

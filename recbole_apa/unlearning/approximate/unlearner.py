@@ -19,7 +19,7 @@ from recbole_apa.core.system.deterministic import repeatable
 from recbole_apa.data.dataset import APADataset
 from recbole_apa.data.visible_data import VisibleData, key_of
 from recbole_apa.model.apa import APA
-from recbole_apa.unlearning.approximate.loop import Side, unlearn_adapter
+from recbole_apa.unlearning.approximate.loop import BatchedSides, Side, unlearn_adapter
 from recbole_apa.unlearning.approximate.losses import Objective
 
 if TYPE_CHECKING:
@@ -158,7 +158,8 @@ class ApproximateUnlearner:
         n_batches = -(-len(forget.ids) // self.settings.batch_size)
         with self.trained() as parameters:
             course = AdapterCourse(parameters, n_batches, settings, 0, self.engine.bank.kind.parameter_groups)
-            return unlearn_adapter(course, forget, retain, objective, enough, self.settings.batch_size, self.seed)
+            sides = BatchedSides(forget, retain, self.settings.batch_size, self.seed)
+            return unlearn_adapter(course, sides, objective, enough)
 
     @contextmanager
     def trained(self) -> Iterator[list[nn.Parameter]]:

@@ -8,7 +8,8 @@ import torch
 
 from recbole_apa.evidence.exactness import EARLIER, THIS_DATA
 from recbole_apa.partition.inherited import with_own_centres
-from recbole_apa.runs.store import PARTITION, RunStore
+from recbole_apa.runs.names import PARTITION
+from recbole_apa.runs.store import RunStore
 
 
 def stale_centres(store: RunStore, manifest: Mapping[str, Any], dataset: Any) -> Iterator[str]:

@@ -14,8 +14,8 @@ from recbole_apa.data.splits import SPLITS
 from recbole_apa.evidence import KeyRing
 from recbole_apa.model.lineage import lineage_of, number_users, sample_order, shard_key
 from recbole_apa.pipeline.build import is_same_data, other_data
+from recbole_apa.runs.names import EMBEDDINGS, MEMORY, STATES
 from recbole_apa.runs.pinned_run import PinnedStore
-from recbole_apa.runs.store import EMBEDDINGS, MEMORY, STATES
 from recbole_apa.runs.trunk_activations import check_activations
 from recbole_apa.unlearning.checks import reachable
 

@@ -12,7 +12,8 @@ from recbole_apa.core.files.line_endings import GIT_ATTRIBUTES, GIT_LINES, how_c
 from recbole_apa.core.files.plain import kind_of, read_plain
 from recbole_apa.core.files.whole import json_of
 from recbole_apa.runs.lock import HOLDER, LOCK
-from recbole_apa.runs.store import CERTIFICATES, COMPLETE, LEDGER, MANIFEST, PENDING, RunStore
+from recbole_apa.runs.names import CERTIFICATES, COMPLETE, LEDGER, PENDING
+from recbole_apa.runs.store import MANIFEST, RunStore
 from recbole_apa.unlearning.proof.leftovers import is_known, leftover
 
 _HOLDS = {"process": int, "host": str, "since": str, "purpose": str}

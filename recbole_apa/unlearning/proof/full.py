@@ -21,8 +21,9 @@ from recbole_apa.pipeline.trainer_factory import make_trainer
 from recbole_apa.runs.ledger import refuse_pending
 from recbole_apa.runs.lock import run_lock
 from recbole_apa.runs.log import own_log
+from recbole_apa.runs.names import EMBEDDINGS, LINEAGE, MEMORY, PARTITION, STATES
 from recbole_apa.runs.remote.working_copy import working_folder
-from recbole_apa.runs.store import EMBEDDINGS, LINEAGE, MEMORY, PARTITION, STATES, RunStore
+from recbole_apa.runs.store import RunStore
 from recbole_apa.runs.trunk_activations import wrong_activations
 from recbole_apa.unlearning.checks import reachable
 from recbole_apa.unlearning.machines import machines_of

@@ -11,8 +11,9 @@ from recbole_apa.core.files.whole import file_digest, read_json
 from recbole_apa.evidence import KeyRing
 from recbole_apa.runs.ledger import Entry, Ledger, manifest_digest
 from recbole_apa.runs.ledger_lines import DONE
+from recbole_apa.runs.names import CERTIFICATES, KEY, LEDGER
 from recbole_apa.runs.pinned_run import PinnedStore
-from recbole_apa.runs.store import CERTIFICATES, KEY, LEDGER, MANIFEST
+from recbole_apa.runs.store import MANIFEST
 
 Last = dict[str, tuple[str | None, str | None]]
 """Digest of a file, and the name of the key of that digest, by the file's name."""

@@ -19,9 +19,10 @@ from recbole_apa.runs.ledger import Entry, Ledger
 from recbole_apa.runs.ledger_lines import CHECK, REQUEST
 from recbole_apa.runs.manifest import CHECK as MANIFEST_CHECK
 from recbole_apa.runs.manifest import is_checked
+from recbole_apa.runs.names import KEY
 from recbole_apa.runs.pinned_run import PinnedStore, read_settled
 from recbole_apa.runs.remote.working_copy import is_url, strays_of, working_folder
-from recbole_apa.runs.store import KEY, RunStore, is_old_format, knows_no_scopes
+from recbole_apa.runs.store import RunStore, is_old_format, knows_no_scopes
 from recbole_apa.unlearning.proof.centres import kept_centres, stale_centres
 from recbole_apa.unlearning.proof.data import (
     lineage_findings,

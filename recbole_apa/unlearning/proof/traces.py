@@ -16,7 +16,8 @@ from recbole_apa.data.recbole_settings import read_settings
 from recbole_apa.data.samples import Sample
 from recbole_apa.data.splits import SPLITS
 from recbole_apa.data.visible_data import VisibleData, key_of
-from recbole_apa.runs.store import CERTIFICATES, RunStore
+from recbole_apa.runs.names import CERTIFICATES
+from recbole_apa.runs.store import RunStore
 from recbole_apa.unlearning.outside import doubtful, readable_exports
 from recbole_apa.unlearning.proof.files import walk
 from recbole_apa.unlearning.proof.ledger import certificate
