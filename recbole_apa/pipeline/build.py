@@ -142,7 +142,7 @@ def run_config(store: RunStore, changes: Mapping[str, Any]) -> APAConfig:
     """The options of a run.
 
     Args:
-        changes: where things lie now; a run that keeps its states goes on keeping them (``keep_states``).
+        changes: where things lie now; a run that keeps its activations still keeps them (``keep_states``).
 
     Raises:
         RunError: the manifest has options that no run has, or a backbone's own program is not trusted again.

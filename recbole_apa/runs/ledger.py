@@ -98,7 +98,7 @@ class Ledger:
             write_bytes(self.path, lines)
         except RunError as error:
             if self.path.is_file() and self.path.read_bytes() == lines:
-                raise RunError(f"{error}; the line is in {LEDGER} all the same: go on with --resume") from error
+                raise RunError(f"{error}; the line is in {LEDGER} all the same: resume with --resume") from error
             raise RunError(f"{error}; the request was not taken" if kind == REQUEST else str(error)) from error
 
     def _read(self) -> tuple[list[Entry], bytes]:

@@ -59,7 +59,7 @@ class RunStore(StateFiles):
         return self.place if is_url(self.place) else str(self.folder.resolve())
 
     def note_machine(self, kind: Mapping[str, str]) -> None:
-        """Name a kind of machine on which an interrupted training is gone on with."""
+        """Name a kind of machine on which an interrupted training is resumed."""
         manifest = self.manifest()
         noted = manifest.get(MACHINES) or [None]
         if kind not in noted:
@@ -71,7 +71,7 @@ class RunStore(StateFiles):
         self.write_manifest({**manifest, BOARDS: [*manifest.get(BOARDS, []), str(folder.resolve())]})
 
     def begin(self, identity: RunIdentity, about: Mapping[str, Any]) -> None:
-        """Start a run in this folder, or go on with the same one.
+        """Start a run in this folder, or resume the same one.
 
         Raises:
             FinishedRunError: the folder holds this very run, finished.
@@ -83,7 +83,7 @@ class RunStore(StateFiles):
                 changed = _differences(manifest["settings"], identity.settings)
                 raise RunError(
                     f"{self.place} holds another run ({changed or 'other data, backbone or draw'}); expected the same "
-                    "settings to go on with it: choose another --run_dir"
+                    "settings to resume it: choose another --run_dir"
                 )
             # what the last seal adds: without it, it was interrupted after training, while it was being evaluated
             if manifest["status"] == COMPLETE and "full_training" in manifest and self.base is None:

@@ -20,7 +20,7 @@ def pending_store(store: RunStore) -> RunStore:
 def commit_state(store: RunStore) -> None:
     """Move the pending state into place and delete the old one's files.
 
-    Every step leaves a state from which this function goes on: a file is either still pending or in its place.
+    Every step leaves a state from which this function can resume: a file is either still pending or in its place.
     The manifest goes last; until then the run counts as pending.
     """
     pending = pending_store(store)

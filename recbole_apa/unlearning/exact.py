@@ -1,5 +1,5 @@
 """Carry out the requests that wait in the ledger: train the affected shards again, judge the new state, certify it,
-put it in place. Killed anywhere, the next call goes on."""
+put it in place. Killed anywhere, the next call resumes."""
 
 import shutil
 from collections.abc import Mapping, Sequence
@@ -190,7 +190,7 @@ def opened_metrics(store: RunStore) -> Mapping[str, float]:
 
 
 def _purge_memory(model: APA, data: Loaders) -> None:
-    """Forget tokens and frozen states of every prompt that is not in the remaining data."""
+    """Forget tokens and frozen activations of every prompt that is not in the remaining data."""
     wanted = [p for part in data.parts for p in model.prompts_of(part)]
     model.engine.keep_only(wanted)
 
@@ -216,7 +216,7 @@ def _start_pending(
         before["backbone"],
         dict(dataset.cutoffs),
     )
-    # what was begun on another kind of machine, or with other parts taken over, is not gone on with
+    # what was begun on another kind of machine, or with other parts taken over, is not resumed
     about = {"exactness": exactness, KEY: key.name, MACHINES: machines.after()}
     try:
         pending.begin(identity, about)

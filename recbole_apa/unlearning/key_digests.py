@@ -66,7 +66,7 @@ def are_salted(store: RunStore, ledger: Ledger) -> bool:
 
 
 def key_digests(store: RunStore, ledger: Ledger, key: Key) -> None:
-    """Key them all; killed anywhere, the next call goes on. The caller holds the lock, and has the key in its file."""
+    """Key them all; killed anywhere, the next call resumes. The caller holds the lock, and has the key in its file."""
     pending = pending_store(store)
     if pending.folder.exists():
         shutil.rmtree(pending.folder)  # an attempt to carry out what waits: it starts again

@@ -119,7 +119,7 @@ def _audit(store: PinnedStore, changes: Mapping[str, Any] | None) -> AuditResult
     _guard(result, "embeddings and memory", lambda: row_findings(store, data))
     _guard(result, "centres of the shards", lambda: stale_centres(store, manifest, data.train_set))
     result.notices += kept_centres(manifest)
-    _guard(result, "frozen states", lambda: state_findings(store))
+    _guard(result, "frozen activations", lambda: state_findings(store))
     told = "the raw files' rows of what was forgotten, by keyed digests, in data and state"
     _guard(result, told, lambda: reachable_findings(store, data, keys))
     _guard(result, "forgotten interactions in the run folder", lambda: trace_findings(store, visible_data))
