@@ -29,7 +29,7 @@ Result = TypeVar("Result")
 MAX_ENCODED = 200_000
 """Prompts whose tokens are kept; ranking whole catalogues makes more than memory should hold."""
 LEFT_ON_DEVICE = 256 << 20
-"""Bytes of frozen states that a GPU keeps for the pass that follows; more of them come to the CPU."""
+"""Bytes of frozen activations that a GPU keeps for the pass that follows; more of them come to the CPU."""
 
 
 class ScoringEngine:

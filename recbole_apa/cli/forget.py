@@ -62,14 +62,14 @@ def is_asked(request: ForgetOptions, proofs: ProveOptions) -> bool:
 def waits(run_dir: str | None) -> bool:
     """Whether the very command was given before, and was interrupted while it forgot."""
     from recbole_apa.runs.ledger import Ledger
-    from recbole_apa.runs.remote.working_copy import working_folder
+    from recbole_apa.runs.remote.working_copy import open_place
     from recbole_apa.runs.store import RunStore
 
     if not run_dir:
         return False
-    with working_folder(run_dir, "reading", writes=False) as folder:
-        store = RunStore(folder)
-        return store.manifest_path.is_file() and bool(Ledger(folder, store.manifest()["salt"]).waiting())
+    with open_place(run_dir, "reading", writes=False) as place:
+        store = RunStore(place)
+        return store.manifest_path.is_file() and bool(Ledger(place, store.manifest()["salt"]).waiting())
 
 
 def read_request(request: ForgetOptions) -> dict[str, Any]:

@@ -21,7 +21,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line.
 
     Returns:
-        the exit status: 0; 1 where an audit or a verification does not hold; 2 where the input has to be mended; 130
+        the exit status: 0; 1 where an audit or a verification does not hold; 2 where the input has to be fixed; 130
         after Ctrl-C, 143 after SIGTERM. What becomes of the text that is printed does not change it.
     """
     with patient_streams():

@@ -28,7 +28,7 @@ _USAGE = """usage: @PROGRAM@ --model=APA --dataset=ml-100k [--OPTION=VALUE ...]
   --plugins=my_module     import a module first that registers something of its own: docs/extending.md
   --export_samples=DIR    write what the model will see as JSON lines
   --log_dir=DIR           where RecBole's log/ and log_tensorboard/ are made (default: the working folder); where they
-                          cannot be, one line says so and the work goes on
+                          cannot be, one line says so and the work continues
   --protocol=tallrec      the paper's split and draws
 
 Forgetting, as a stage of a new run or on a finished one (--run=DIR):

@@ -1,4 +1,4 @@
-"""What all methods of a comparison share: the rows, a folder for scratch, the frozen states."""
+"""What all methods of a comparison share: the rows, a folder for scratch, the frozen activations."""
 
 import shutil
 from collections.abc import Iterator, Mapping, Sequence

@@ -135,7 +135,7 @@ class _Round:
         self.without: dict[str, Answers] = {}
         self.costs: dict[str, _Cost] = {ORIGINAL: _Cost(0.0), OTHER_SEED: _Cost(None)}
         self.without[REFERENCE], self.costs[REFERENCE] = self._retrained(original)
-        # forgetting purged the frozen states; the approximate methods find them as retraining did
+        # forgetting purged the frozen activations; the approximate methods find them as retraining did
         made.model.engine.cache = cache
         other = self._method(REFERENCE, self.seed + 1, original.made.data)
         self.without[OTHER_SEED] = self._answers(other, REFERENCE)

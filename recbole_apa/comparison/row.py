@@ -74,7 +74,7 @@ def deciding_options(options: Mapping[str, object]) -> dict[str, object]:
 
 def row_key(settings: Mapping[str, object], data: str) -> str:
     """What decides a row's figures besides its method and seed. The code is noted in the row and not asked for: a
-    comparison that was interrupted goes on after a repair elsewhere."""
+    comparison that was interrupted resumes after a repair elsewhere."""
     return digest_of(json.dumps(settings, sort_keys=True, default=str), data).hex()
 
 

@@ -11,7 +11,7 @@ class Repair:
         module: the module of RecBole's after whose code the repair is applied.
         place: file and line of the fault in RecBole 1.2.0, from RecBole's folder on.
         text: what stands in that line (a test looks).
-        since: from which release of which library on it shows; or the release of RecBole that mended it.
+        since: from which release of which library on it shows; or the release of RecBole that fixed it.
         what: what goes wrong without the repair.
         by: file of this folder, and the function in it, which takes the module.
         optional: left out where ``RECBOLE_APA_COMPAT=0`` asks for RecBole's own reading.

@@ -1,4 +1,4 @@
-"""Faults of RecBole's own: most of them are mended in its release 1.2.1."""
+"""Faults of RecBole's own: most of them are fixed in its release 1.2.1."""
 
 from recbole_apa.compat.repair import Repair
 

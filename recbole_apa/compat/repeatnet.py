@@ -1,4 +1,4 @@
-"""RepeatNet's two decoders without a number for every row, place and item (RecBole 1.2.1 mended the same).
+"""RepeatNet's two decoders without a number for every row, place and item (RecBole 1.2.1 fixed the same).
 
 Shapes: B rows, L places of a history, H values of a state, I items. Source: Ren et al., "RepeatNet", AAAI 2019,
 formulas 6 to 9.

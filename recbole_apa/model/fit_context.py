@@ -21,7 +21,7 @@ class FitRecord:
     trained: list[int] = field(default_factory=list)
     """Shards that were trained now."""
     taken_over: list[int] = field(default_factory=list)
-    """Shards whose adapters are those of the former state."""
+    """Shards whose adapters are those of the state before."""
     seconds: dict[str, float] = field(default_factory=dict)
     tau: float = 0.0
     n_neighbors: int = 0

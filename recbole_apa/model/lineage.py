@@ -18,7 +18,7 @@ def lineage_of(
     """Artefact -> sample id -> digest of what the artefact saw of it. Figures and report see all of these.
 
     Args:
-        with_states: whether the run keeps frozen states.
+        with_states: whether the run keeps frozen activations.
     """
     train, valid, test = ({s.sample_id: s.digest() for s in splits[name]} for name in SPLITS)
     seen = {f"shards/{k:03d}": {name: train[name] for name in partition.members(k)} for k in range(partition.n_shards)}

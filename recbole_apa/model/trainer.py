@@ -116,7 +116,7 @@ class APATrainer(Trainer):
         store.begin(self.identity(train_set, store.salt), about)
         store.note_machine(self.machine.plain())
         self.tensorboard = self._new_board(store)
-        self.logger.info(f"run folder: {store.place} (if interrupted, go on with --run_dir={store.place})")
+        self.logger.info(f"run folder: {store.place} (if interrupted, resume with --run_dir={store.place})")
 
     def _seal(self, store: RunStore, state: TrainedState, *loaders: AbstractDataLoader) -> None:
         """Write what the steps of the training did not keep themselves."""
@@ -164,10 +164,10 @@ class APATrainer(Trainer):
         return self.evaluator.evaluate(self.eval_collector.get_data_struct())
 
     def load_activations(self, *loaders: AbstractDataLoader) -> None:
-        """Take the frozen states that the run kept of these loaders' samples."""
+        """Take the frozen activations that the run kept of these loaders' samples."""
         if self.store:
             n = load_activations(self.store, self.model.engine.cache, self._prompts_of(*loaders))
-            self.logger.debug(f"{n} frozen states taken from {self.store.folder}")
+            self.logger.debug(f"{n} frozen activations taken from {self.store.folder}")
 
     def _prompts_of(self, *loaders: AbstractDataLoader) -> list[TokenizedPrompt]:
         return [prompt for loader in loaders for prompt in self.model.prompts_of(part_of(loader))]
@@ -196,7 +196,7 @@ class APATrainer(Trainer):
         given = self.model.settings.aggregation
         tau, n = settle_weights(state.memory, state.active, given.tau, given.n_neighbors)
         self.record.tau, self.record.n_neighbors = tau, n
-        self.logger.info(set_color("attention", "pink") + f": tau = {tau:g}, n = {n}")
+        self.logger.info(set_color("aggregation weights", "pink") + f": tau = {tau:g}, n = {n}")
         self.model.set_rule(state.memory, state.partition.centres, state.active, tau, n)
 
     def _validate(

@@ -144,7 +144,7 @@ def _open(
     trainer.load(pinned, allow_pending)
     trainer.load_activations(data.train, data.valid)
     trainer.store = store
-    n_waiting = len(Ledger(pinned.folder, manifest["salt"]).waiting())
+    n_waiting = len(Ledger(pinned.storage, manifest["salt"]).waiting())
     return RunResult({}, store.folder, config, model, trainer, data, keys, n_waiting=n_waiting)
 
 
@@ -152,7 +152,7 @@ def run_config(store: RunStore, changes: Mapping[str, object]) -> APAConfig:
     """The options of a run.
 
     Args:
-        changes: where things lie now; a run that keeps its states goes on keeping them (``keep_states``).
+        changes: where things lie now; a run that keeps its activations still keeps them (``keep_states``).
 
     Raises:
         RunError: the manifest has options that no run has, or a backbone's own program is not trusted again.
@@ -235,7 +235,7 @@ def stored_visible_data(store: RunStore, keys: KeyRing) -> VisibleData:
     manifest, seen = store.manifest(), store.lineage()
     artefacts = dict(zip(SPLITS, (EMBEDDINGS, MEMORY, METRICS), strict=True))
     roles = {name: frozenset(seen[artefact]) for name, artefact in artefacts.items()}
-    served = [e for e in Ledger(store.folder, manifest["salt"]).requests() if served_by(manifest, e)]
+    served = [e for e in Ledger(store.storage, manifest["salt"]).requests() if served_by(manifest, e)]
     once_a_pair = manifest["options"].get("rm_dup_inter") is not None
     plain_ids = knows_no_scopes(manifest) or manifest["plain_ids"]
     # those of runs before format 3 were the digest of one sample's id each

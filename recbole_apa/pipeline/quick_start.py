@@ -29,7 +29,7 @@ from recbole_apa.pipeline.trainer_factory import make_trainer
 from recbole_apa.runs.lock import run_lock
 from recbole_apa.runs.log import own_log
 from recbole_apa.runs.place import new_run_dir
-from recbole_apa.runs.remote.working_copy import shown, working_folder
+from recbole_apa.runs.remote.working_copy import open_place
 from recbole_apa.runs.store import MANIFEST, RunStore
 
 __all__ = ["RunResult", "evaluate_run", "run"]
@@ -67,10 +67,10 @@ def run(
         return _run_baseline(config, model_, data)
     with (
         nullcontext(run_dir) if run_dir else new_run_dir(config) as place,
-        working_folder(place, "training") as folder,
-        run_lock(folder, "training"),
+        open_place(place, "training") as storage,
+        run_lock(storage.folder, "training"),
     ):
-        return _train(config, model_, data, RunStore(folder), start)
+        return _train(config, model_, data, RunStore(storage), start)
 
 
 def _is_named(run_dir: str | Path | None, backbone: str) -> bool:
@@ -92,7 +92,7 @@ def _train(config: APAConfig, model: APA, data: Loaders, store: RunStore, start:
     result.metrics["total_seconds"] = round(time.perf_counter() - start, 1)
     report = write_first_records(result)
     attempt("table", lambda: show_figures(result), None)
-    getLogger().info(f"run: {store.place}   report: {shown(report)}")
+    getLogger().info(f"run: {store.place}   report: {store.storage.shown(report)}")
     return result
 
 
@@ -112,7 +112,7 @@ def evaluate_run(
         RunError: damaged, unfinished, pending, or made of other data or another backbone.
         SettingsError: an option that would change what the run computes.
     """
-    with working_folder(folder, "evaluating", writes=False) as here:
+    with open_place(folder, "evaluating", writes=False) as here:
         return _evaluate(RunStore(here), config_dict, allow_pending)
 
 

@@ -12,7 +12,7 @@ from recbole_apa.core.files.plain import read_plain, refuse_odd
 from recbole_apa.core.files.tensors import open_tensors, parse_tensors
 from recbole_apa.core.files.whole import file_digest, json_of
 from recbole_apa.runs.manifest import Manifest, check_manifest
-from recbole_apa.runs.remote.working_copy import shown
+from recbole_apa.runs.storage import Storage, storage_of
 
 if TYPE_CHECKING:
     from safetensors import safe_open
@@ -28,16 +28,17 @@ class RunFiles:
     """Reads what lies in one folder.
 
     Args:
-        folder: the run's.
+        place: where the run's files are: a folder, or a storage.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, place: Path | Storage) -> None:
+        self.storage = storage_of(place)
+        self.folder = self.storage.folder
 
     @property
     def place(self) -> str:
         """Where the run lies, for a person to read: its folder, or the URL of which the folder is the working copy."""
-        return shown(self.folder)
+        return self.storage.place
 
     @property
     def manifest_path(self) -> Path:

@@ -9,7 +9,7 @@ from recbole_apa.core.seeding import digest_of
 
 @dataclass(frozen=True)
 class RunIdentity:
-    """What decides the numbers of a run; an interrupted run goes on only where all of it is the same."""
+    """What decides the numbers of a run; an interrupted run resumes only where all of it is the same."""
 
     settings: dict[str, Any]
     options: dict[str, Any]

@@ -23,7 +23,7 @@ from recbole_apa.evidence import KeyRing
 from recbole_apa.runs.ledger_lines import CHECK, DONE, REQUEST, check_of, is_whole, line_of, parse_line
 from recbole_apa.runs.manifest import Manifest
 from recbole_apa.runs.names import KEY, LEDGER, PENDING
-from recbole_apa.runs.remote.working_copy import publish, shown
+from recbole_apa.runs.storage import Storage, storage_of
 from recbole_apa.runs.store import MANIFEST, RunStore, knows_no_scopes
 
 
@@ -42,14 +42,16 @@ class Entry:
 
 
 class Ledger:
-    """The ledger of one run folder.
+    """The ledger of one run.
 
     Args:
+        place: where the run's files are.
         salt: the run's; the first line is chained to it, so that another run's ledger does not fit.
     """
 
-    def __init__(self, folder: Path, salt: str) -> None:
-        self.path = folder / LEDGER
+    def __init__(self, place: Path | Storage, salt: str) -> None:
+        self._storage = storage_of(place)
+        self.path = self._storage.folder / LEDGER
         self.origin = digest_of("ledger", salt).hex()
         """What the first line follows."""
 
@@ -84,7 +86,7 @@ class Ledger:
         value[CHECK] = check_of(value)
         line = line_of(value)
         self._write(whole + line, kind)
-        publish(self.path.parent)
+        self._storage.publish()
         return Entry(position, kind, now, value, hashlib.sha256(line).hexdigest())
 
     def _write(self, lines: bytes, kind: str) -> None:
@@ -97,7 +99,7 @@ class Ledger:
             write_bytes(self.path, lines)
         except RunError as error:
             if self.path.is_file() and self.path.read_bytes() == lines:
-                raise RunError(f"{error}; the line is in {LEDGER} all the same: go on with --resume") from error
+                raise RunError(f"{error}; the line is in {LEDGER} all the same: resume with --resume") from error
             raise RunError(f"{error}; the request was not taken" if kind == REQUEST else str(error)) from error
 
     def _read(self) -> tuple[list[Entry], bytes]:
@@ -105,7 +107,7 @@ class Ledger:
         text = read_plain(self.path) if os.path.lexists(self.path) else b""
         whole = text[: text.rfind(b"\n") + 1]
         if b"\r" in whole:  # JSON as it is written here has none
-            raise RunError(f"{shown(self.path)}{LINE_ENDINGS}")
+            raise RunError(f"{self._storage.shown(self.path)}{LINE_ENDINGS}")
         entries: list[Entry] = []
         previous, checked = self.origin, False
         for number, line in enumerate(whole.splitlines(keepends=True), start=1):
@@ -113,8 +115,8 @@ class Ledger:
             follows = value is not None and value.get("previous") == previous and value.get("position") == number
             if value is None or not follows or not is_whole(value, line, checked):
                 raise RunError(
-                    f"{shown(self.path)}, line {number}: it does not follow from the line before; the ledger was "
-                    "changed after it was written: restore it from a copy"
+                    f"{self._storage.shown(self.path)}, line {number}: it does not follow from the line before; the "
+                    "ledger was changed after it was written: restore it from a copy"
                 )
             checked = CHECK in value
             previous = hashlib.sha256(line).hexdigest()
@@ -208,7 +210,7 @@ def refuse_gap(store: RunStore, ring: KeyRing) -> None:
         RunError: it does not; a request would make a lost line, or an edited manifest, look like what was certified.
     """
     manifest = store.manifest()
-    entries = Ledger(store.folder, manifest["salt"]).entries()
+    entries = Ledger(store.storage, manifest["salt"]).entries()
     done = [e for e in entries if e.kind == DONE]
     carried_out = {position for e in done for position in e.content["requests"]}
     requests = [e for e in entries if e.kind == REQUEST]
@@ -234,7 +236,7 @@ def refuse_pending(store: RunStore, allow: bool = False) -> None:
         RunError: a request waits; the state still holds what is to be forgotten.
     """
     finish = f"finish with --run={store.place} --resume"
-    waiting = Ledger(store.folder, store.manifest()["salt"]).waiting()
+    waiting = Ledger(store.storage, store.manifest()["salt"]).waiting()
     if RunStore(store.folder / PENDING).is_ready():
         raise RunError(
             f"{store.place}: a new state is half put in place, by a process that runs or was killed; {finish}"

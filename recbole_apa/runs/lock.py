@@ -38,7 +38,7 @@ def run_lock(folder: Path, purpose: str, writes: bool = True) -> Iterator[None]:
 
     Args:
         writes: whether anything will be written there. Where nothing will, and no lock can be had because the folder
-            cannot be written or its file system has no locks, the work goes on without one.
+            cannot be written or its file system has no locks, the work continues without one.
 
     Raises:
         RunError: another process holds it, the folder cannot be written, or a link in it leads elsewhere.

@@ -107,7 +107,7 @@ class _Shown(StreamHandler):
     failed = False
 
     def handleError(self, record: LogRecord) -> None:
-        """Nobody reads any more: nothing is said, and the run goes on."""
+        """Nobody reads any more: nothing is said, and the run continues."""
         self.failed = True
 
 

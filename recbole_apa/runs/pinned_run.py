@@ -15,6 +15,7 @@ from recbole_apa.core.files.plain import read_plain, refuse_odd
 from recbole_apa.core.files.whole import file_digest, json_text
 from recbole_apa.runs.manifest import Manifest
 from recbole_apa.runs.names import PENDING
+from recbole_apa.runs.storage import Storage
 from recbole_apa.runs.store import RunStore
 
 if TYPE_CHECKING:
@@ -34,8 +35,8 @@ class PinnedStore(RunStore):
         RunError: no run folder, or a damaged manifest.
     """
 
-    def __init__(self, folder: Path) -> None:
-        super().__init__(folder)
+    def __init__(self, place: Path | Storage) -> None:
+        super().__init__(place)
         if not self.manifest_path.is_file():
             super().manifest()  # raises: this is no run folder
         self._bytes = read_plain(self.manifest_path)
@@ -109,7 +110,7 @@ def read_settled(store: RunStore, read: Callable[[PinnedStore], T]) -> T:
         RunError: that happened each time; or whatever ``read`` raises of a state that stays.
     """
     for attempt in range(1, ATTEMPTS + 1):
-        pinned, failed = PinnedStore(store.folder), None
+        pinned, failed = PinnedStore(store.storage), None
         try:
             out = read(pinned)
         except (APAError, OSError) as error:

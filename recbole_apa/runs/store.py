@@ -28,8 +28,9 @@ from recbole_apa.runs.names import (
     PENDING,
     TRAINING,
 )
-from recbole_apa.runs.remote.working_copy import is_url, publish
+from recbole_apa.runs.remote.working_copy import is_url
 from recbole_apa.runs.state_files import StateFiles
+from recbole_apa.runs.storage import Storage
 
 
 class RunStore(StateFiles):
@@ -39,8 +40,8 @@ class RunStore(StateFiles):
         base: the state that this one is to replace: shards that this folder lacks are the base's.
     """
 
-    def __init__(self, folder: Path, base: "RunStore | None" = None) -> None:
-        super().__init__(folder)
+    def __init__(self, place: Path | Storage, base: "RunStore | None" = None) -> None:
+        super().__init__(place)
         self.base = base
 
     @cached_property
@@ -58,7 +59,7 @@ class RunStore(StateFiles):
         return self.place if is_url(self.place) else str(self.folder.resolve())
 
     def note_machine(self, kind: Mapping[str, str]) -> None:
-        """Name a kind of machine on which an interrupted training is gone on with."""
+        """Name a kind of machine on which an interrupted training is resumed."""
         manifest = self.manifest()
         noted = manifest.get(MACHINES) or [None]
         if kind not in noted:
@@ -70,7 +71,7 @@ class RunStore(StateFiles):
         self.write_manifest({**manifest, BOARDS: [*manifest.get(BOARDS, []), str(folder.resolve())]})
 
     def begin(self, identity: RunIdentity, about: Mapping[str, object]) -> None:
-        """Start a run in this folder, or go on with the same one.
+        """Start a run in this folder, or resume the same one.
 
         Raises:
             FinishedRunError: the folder holds this very run, finished.
@@ -82,7 +83,7 @@ class RunStore(StateFiles):
                 changed = _differences(manifest["settings"], identity.settings)
                 raise RunError(
                     f"{self.place} holds another run ({changed or 'other data, backbone or draw'}); expected the same "
-                    "settings to go on with it: choose another --run_dir"
+                    "settings to resume it: choose another --run_dir"
                 )
             # what the last seal adds: without it, it was interrupted after training, while it was being evaluated
             if manifest["status"] == COMPLETE and "full_training" in manifest and self.base is None:
@@ -109,7 +110,7 @@ class RunStore(StateFiles):
                 **about,
             }
         )
-        publish(self.folder)
+        self.storage.publish()
 
     def write_manifest(self, manifest: Mapping[str, object]) -> None:
         """Write ``manifest.json`` with a digest of itself: a byte that changes later is seen when the run is opened."""
@@ -132,7 +133,7 @@ class RunStore(StateFiles):
             files |= self._files_of_base()
         status = COMPLETE if complete else TRAINING
         self.write_manifest({**manifest, **about, "status": status, "files": files})
-        publish(self.folder)
+        self.storage.publish()
 
     def state_files(self) -> list[str]:
         """Every file of the state in this folder, sorted; the manifest, and what requests leave, are none of it."""
@@ -190,7 +191,7 @@ class RunStore(StateFiles):
             (folder / "training.json").write_text(json.dumps(record, indent=1, sort_keys=True) + "\n", encoding="utf-8")
 
         write_whole(self.shard_folder(shard), write)
-        publish(self.folder)
+        self.storage.publish()
 
     def finished_shard(self, shard: int, key: str, or_moved: bool = False) -> tuple[Factors, ShardRecord] | None:
         """A shard that was trained on just these samples with these settings, and its training record.

@@ -1,4 +1,4 @@
-"""Tensorboard logs of a training. They describe it: where they can no longer be written, it goes on without them."""
+"""Tensorboard logs of a training. They describe it: where they can no longer be written, it continues without them."""
 
 from logging import getLogger
 from typing import TYPE_CHECKING

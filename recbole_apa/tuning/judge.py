@@ -119,7 +119,7 @@ class Judge:
         key = tuple(str(config[name]) for name in ACTIVATION_KEYS)
         if self._cache is None or self._cache[0] != key:
             self._cache = key, model.engine.cache
-        # frozen states are the same for all adapters: most trials need not compute them again
+        # frozen activations are the same for all adapters: most trials need not compute them again
         model.engine.cache = self._cache[1]
         return make_trainer(config, model, None, FitInputs(writes_board=False))
 

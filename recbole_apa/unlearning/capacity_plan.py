@@ -16,7 +16,7 @@ from recbole_apa.evaluation.report.pages import render
 from recbole_apa.pipeline.build import RunResult, open_run
 from recbole_apa.pipeline.quick_start import run
 from recbole_apa.runs.log import own_log
-from recbole_apa.runs.remote.working_copy import working_folder
+from recbole_apa.runs.remote.working_copy import open_place
 from recbole_apa.runs.store import RunStore
 from recbole_apa.unlearning.capacity import Capacity, StepCosts, Stream, plan
 
@@ -42,7 +42,7 @@ def measured_costs(made: RunResult, n_valid: int | None = None) -> StepCosts:
     Args:
         n_valid: validation samples of the memory to be planned; None takes the run's.
     """
-    full = RunStore(made.store.folder).manifest()["full_training"]
+    full = RunStore(made.store.storage).manifest()["full_training"]
     n_train, n_scored = sum(full["shard_samples"]), len(made.data.valid_set.samples)
     active = sum(n > 0 for n in full["shard_samples"])
     bank = made.model.engine.bank
@@ -81,7 +81,7 @@ def plan_capacity(
     """
     _check(stream, shard_sizes)
     if run_dir is not None:
-        with working_folder(run_dir, "planning", writes=False) as here:
+        with open_place(run_dir, "planning", writes=False) as here:
             costs = measured_costs(open_run(RunStore(here), config_dict))
     else:
         n_valid = (config_dict or {}).get("valid_samples")

@@ -121,7 +121,7 @@ def reachable(store: RunStore, data: Loaders, keys: KeyRing) -> list[str]:
         CertificateError: the files cannot be scanned.
     """
     manifest = store.manifest()
-    lines = [e.content for e in Ledger(store.folder, store.salt).requests() if served_by(manifest, e)]
+    lines = [e.content for e in Ledger(store.storage, store.salt).requests() if served_by(manifest, e)]
     if not lines:
         return []
     sought = sought_of(data.train_set, lines, store.salt, keys)

@@ -9,25 +9,24 @@ from pathlib import Path
 from recbole_apa.core.errors import RunError
 from recbole_apa.core.files.whole import sync_folder, write_whole
 from recbole_apa.runs.names import CERTIFICATES, COMPLETE, FIGURES, LEDGER, PENDING
-from recbole_apa.runs.remote.working_copy import publish, shown
 from recbole_apa.runs.store import RunStore
 
 
 def pending_store(store: RunStore) -> RunStore:
     """The state that is to replace ``store``'s."""
-    return RunStore(store.folder / PENDING, base=store)
+    return RunStore(store.storage.at(PENDING), base=store)
 
 
 def commit_state(store: RunStore) -> None:
     """Move the pending state into place and delete the old one's files.
 
-    Every step leaves a state from which this function goes on: a file is either still pending or in its place.
+    Every step leaves a state from which this function can resume: a file is either still pending or in its place.
     The manifest goes last; until then the run counts as pending.
     """
     pending = pending_store(store)
     manifest = pending.manifest()
     if manifest["status"] != COMPLETE or not manifest.get("ready"):
-        raise RunError(f"{shown(pending.folder)} is not complete; finish it with --run={store.place} --resume")
+        raise RunError(f"{pending.place} is not complete; finish it with --run={store.place} --resume")
     for shard in sorted((pending.folder / "shards").glob("[0-9]*")):
         _replace_folder(shard, store.folder / "shards" / shard.name)
     for name in [*pending.state_files(), *_certificates(pending)]:
@@ -49,7 +48,7 @@ def commit_state(store: RunStore) -> None:
     _replace_file(pending.manifest_path, store.manifest_path)
     sync_folder(store.folder)
     shutil.rmtree(pending.folder)
-    publish(store.folder)
+    store.storage.publish()
 
 
 def _replace_folder(new: os.PathLike[str], old: os.PathLike[str]) -> None:

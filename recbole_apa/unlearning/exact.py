@@ -1,5 +1,5 @@
 """Carry out the requests that wait in the ledger: train the affected shards again, judge the new state, certify it,
-put it in place. Killed anywhere, the next call goes on."""
+put it in place. Killed anywhere, the next call resumes."""
 
 import shutil
 from collections.abc import Mapping, Sequence
@@ -103,7 +103,7 @@ def carry_out(
     method = method_of(requests)
     machines = machines_of(store, opened.model.engine.decoder.device, other_machine)
     machines.refuse_others(method)
-    ledger, before = Ledger(store.folder, store.salt), store.manifest()
+    ledger, before = Ledger(store.storage, store.salt), store.manifest()
     key = opened.keys.key(requests[-1].content[KEY])
     exactness = exactness_of(requests)
     dropped = ForgottenProbe(opened)
@@ -138,7 +138,7 @@ def carry_out(
     commit_state(store)
     positions, full = [e.position for e in requests], before.get("full_training", {}).get("seconds")
     _close(store, ledger, positions, opened.keys)
-    trainer.store = RunStore(store.folder)
+    trainer.store = RunStore(store.storage)
     certificates = _certificate_paths(store, positions)
     return Outcome(positions, plan, certificates, figures, seconds, full, result, method)
 
@@ -188,7 +188,7 @@ def opened_metrics(store: RunStore) -> Mapping[str, float]:
 
 
 def _purge_memory(model: APA, data: Loaders) -> None:
-    """Forget tokens and frozen states of every prompt that is not in the remaining data."""
+    """Forget tokens and frozen activations of every prompt that is not in the remaining data."""
     wanted = [p for part in data.parts for p in model.prompts_of(part)]
     model.engine.keep_only(wanted)
 
@@ -214,7 +214,7 @@ def _start_pending(
         before["backbone"],
         dict(dataset.cutoffs),
     )
-    # what was begun on another kind of machine, or with other parts taken over, is not gone on with
+    # what was begun on another kind of machine, or with other parts taken over, is not resumed
     about = {"exactness": exactness, KEY: key.name, MACHINES: machines.after()}
     try:
         pending.begin(identity, about)

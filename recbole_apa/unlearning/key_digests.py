@@ -20,7 +20,7 @@ from recbole_apa.runs.ledger_lines import DONE, KEYED, REQUEST
 from recbole_apa.runs.lock import run_lock
 from recbole_apa.runs.manifest import with_check
 from recbole_apa.runs.names import CERTIFICATES, COMPLETE, KEY, LEDGER
-from recbole_apa.runs.remote.working_copy import working_folder
+from recbole_apa.runs.remote.working_copy import open_place
 from recbole_apa.runs.store import RunStore, is_old_format, knows_no_scopes
 from recbole_apa.unlearning.certificate import FIRST_FORMAT, FORMAT, write_again
 from recbole_apa.unlearning.commit import commit_state, pending_store
@@ -40,9 +40,9 @@ def convert(run_dir: str | Path, config_dict: Mapping[str, object] | None = None
         RunError: damaged, or in use.
         KeyFileError: the key file cannot be written.
     """
-    with working_folder(run_dir, "keying") as folder, run_lock(folder, "keying"):
-        store = RunStore(folder)
-        ledger, keys = Ledger(folder, store.salt), key_ring(config_dict)
+    with open_place(run_dir, "keying") as place, run_lock(place.folder, "keying"):
+        store = RunStore(place)
+        ledger, keys = Ledger(place, store.salt), key_ring(config_dict)
         if pending_store(store).is_ready():
             commit_state(store)
         elif not ledger.waiting() and pending_store(store).folder.exists():
@@ -54,7 +54,7 @@ def convert(run_dir: str | Path, config_dict: Mapping[str, object] | None = None
             return False
         if ledger.waiting():
             raise RequestError(f"{store.place}: a request waits; carry it out with --resume, which does this as well")
-        keys.outside(folder)
+        keys.outside(place.folder)
         keys.keep(keys.newest())
         key_digests(store, ledger, keys.newest())
         return True
@@ -66,7 +66,7 @@ def are_salted(store: RunStore, ledger: Ledger) -> bool:
 
 
 def key_digests(store: RunStore, ledger: Ledger, key: Key) -> None:
-    """Key them all; killed anywhere, the next call goes on. The caller holds the lock, and has the key in its file."""
+    """Key them all; killed anywhere, the next call resumes. The caller holds the lock, and has the key in its file."""
     pending = pending_store(store)
     if pending.folder.exists():
         shutil.rmtree(pending.folder)  # an attempt to carry out what waits: it starts again

@@ -15,7 +15,6 @@ from recbole_apa.pipeline.evaluate import traces_outside, write_export
 from recbole_apa.runs.manifest import Manifest
 from recbole_apa.runs.names import BOARDS
 from recbole_apa.runs.outside import OWN, UNKNOWN, are_own_logs, mark, remove_logs, whose
-from recbole_apa.runs.remote.working_copy import copies_left
 from recbole_apa.runs.store import RunStore
 
 _NO_RIGHT = (errno.EACCES, errno.EPERM, errno.EROFS)
@@ -61,7 +60,7 @@ def own_outside(store: RunStore, before: Manifest) -> Outside:
             elif there:
                 out.left.append(name)
                 getLogger().warning(f"{name} is named by the run and does not carry its mark: it is left as it is")
-    out.left += copies_left(store.folder)
+    out.left += store.storage.others()
     return out
 
 
@@ -135,5 +134,5 @@ def doubtful(store: RunStore, named: Mapping[str, Sequence[str]]) -> Iterator[st
                     )
             except OSError as error:
                 yield f"{name} could not be looked at ({error.strerror}), and could hold traces"
-    for name in copies_left(store.folder):
+    for name in store.storage.others():
         yield f"{name} could hold traces: a working copy of this run, of a process that nobody here can ask"

@@ -29,7 +29,7 @@ class Prepared:
 def served_requests(store: RunStore) -> list[Entry]:
     """The requests whose state this is."""
     manifest = store.manifest()
-    return [e for e in Ledger(store.folder, store.salt).requests() if served_by(manifest, e)]
+    return [e for e in Ledger(store.storage, store.salt).requests() if served_by(manifest, e)]
 
 
 def method_of(requests: Sequence[Request]) -> str:

@@ -1,6 +1,6 @@
 """The unlearning stage of a run: take a request, show what it costs, carry it out."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from recbole_apa.runs.lock import run_lock
 from recbole_apa.runs.log import own_log
 from recbole_apa.runs.log_places import open_log
 from recbole_apa.runs.names import KEY
-from recbole_apa.runs.remote.working_copy import working_folder
+from recbole_apa.runs.remote.working_copy import open_place
 from recbole_apa.runs.store import RunStore
 from recbole_apa.unlearning.approximate.shard_update import EXACT, check_method
 from recbole_apa.unlearning.exact import Outcome, carry_out, finish_commit
@@ -47,6 +47,8 @@ class UnlearnResult:
     """What ``skip_unknown`` left out, and why."""
     finished: list[Path] = field(default_factory=list)
     """Certificates of requests that had been carried out but for the last steps."""
+    shown: Callable[[Path], str] = field(default=str, repr=False)
+    """A certificate's path as a person should read it: where it lies with the run."""
 
     @property
     def certificates(self) -> list[Path]:
@@ -114,13 +116,13 @@ def unlearn(
     demands = map_ids(read_demands(Path(requests), columns), ids) if requests else []
     demands += named_demands(users, items, interactions)
     opened = run_dir if isinstance(run_dir, RunResult) else None
-    place = run_dir.store.folder if isinstance(run_dir, RunResult) else run_dir
+    place = run_dir.store.storage if isinstance(run_dir, RunResult) else run_dir
     if opened:
         open_log(opened.config)
-    with working_folder(place, "unlearning", writes=not dry_run) as folder:
-        store = RunStore(folder)
+    with open_place(place, "unlearning", writes=not dry_run) as storage:
+        store = RunStore(storage)
         store.manifest()
-        with run_lock(folder, "unlearning", writes=not dry_run):
+        with run_lock(storage.folder, "unlearning", writes=not dry_run):
             session = _Stage(store, config_dict, opened, other_machine, writes=not dry_run)
             carry_out = session.dry_run if dry_run else session.run
             return carry_out(demands, exactness, method, skip_unknown)
@@ -137,7 +139,7 @@ def data_left(
     Raises:
         RequestError: as :func:`unlearn`.
     """
-    store = RunStore(opened.store.folder)
+    store = RunStore(opened.store.storage)
     session = _Stage(store, None, opened)
     asked, _ = session._ask(opened, named_demands(users, items, interactions), INHERITED, EXACT, False)
     return data_without(opened, [asked], asked.demands)
@@ -161,7 +163,7 @@ class _Stage:
         self.other_machine = other_machine
         self.store, self.changes, self.opened = store, changes, opened
         self.keys = opened.keys if opened and not (changes or {}).get(KEY_FILE) else key_ring(changes)
-        self.ledger = Ledger(store.folder, store.salt)
+        self.ledger = Ledger(store.storage, store.salt)
         waiting = {e.position for e in self.ledger.waiting()}
         if not writes:
             refuse_pending(store)
@@ -172,7 +174,7 @@ class _Stage:
 
     def run(self, demands: Sequence[Demand], exactness: str, method: str, skip_unknown: bool) -> UnlearnResult:
         """Carry out what waits, then the new request."""
-        out = UnlearnResult(None, finished=self.finished)
+        out = UnlearnResult(None, finished=self.finished, shown=self.store.storage.shown)
         if self.ledger.waiting():
             self._key_old_digests()
         left = self.ledger.waiting()
@@ -265,6 +267,7 @@ class _Stage:
         if self.opened is None or self._is_stale(self.opened):
             return open_run(self.store, self.changes, keys=self.keys)
         self.store.check()
+        self.opened.trainer.store = self.store  # of a run on an object store the copy of this call
         return self.opened
 
     def _is_stale(self, opened: RunResult) -> bool:

@@ -20,7 +20,7 @@ def taken(store: RunStore) -> Iterator[None]:
     except InterruptedError:
         raise  # a signal is no trouble with a place
     except (RunError, OSError) as error:
-        if not Ledger(store.folder, store.salt).waiting():
+        if not Ledger(store.storage, store.salt).waiting():
             raise
         found = str(error).split("; choose another folder", 1)[0]
         raise RunError(

@@ -1,16 +1,22 @@
 """What the unlearning stage has to say to a person."""
 
+from collections.abc import Callable
+from pathlib import Path
+
 from tabulate import tabulate
 
-from recbole_apa.runs.remote.working_copy import shown
 from recbole_apa.unlearning.approximate.shard_update import EXACT
 from recbole_apa.unlearning.exact import Outcome
 from recbole_apa.unlearning.plan import plan_text
 from recbole_apa.unlearning.stage import UnlearnResult
 
 
-def outcome_text(outcome: Outcome) -> str:
-    """The before / after table and what it took, for a terminal."""
+def outcome_text(outcome: Outcome, shown: Callable[[Path], str]) -> str:
+    """The before / after table and what it took, for a terminal.
+
+    Args:
+        shown: writes a path as a person should read it.
+    """
 
     def cell(value: float | None) -> str:
         return "-" if value is None else f"{value:.4f}"
@@ -38,9 +44,9 @@ def outcome_text(outcome: Outcome) -> str:
 
 def result_text(result: UnlearnResult) -> str:
     """All that :func:`unlearn` has to say to a person; names samples, so it is printed and never logged."""
-    parts = [f"finished; certificate: {shown(path.with_suffix('.html'))}" for path in result.finished]
+    parts = [f"finished; certificate: {result.shown(path.with_suffix('.html'))}" for path in result.finished]
     parts += [f"left out: {text}" for text in result.left]
     if result.plan:
         parts.append(plan_text(result.plan))
-    parts += [outcome_text(outcome) for outcome in result.outcomes]
+    parts += [outcome_text(outcome, result.shown) for outcome in result.outcomes]
     return "\n".join(parts)

@@ -12,6 +12,7 @@ from recbole_apa.backbone import split_check
 from recbole_apa.backbone.answer_head import AnswerHead
 from recbole_apa.backbone.candidate_scoring import ListScorer
 from recbole_apa.backbone.engine import ScoringEngine
+from recbole_apa.backbone.family import Family
 from recbole_apa.backbone.load import load_backbone
 from recbole_apa.backbone.shared_prefix import PartCache
 from recbole_apa.backbone.split_check import check_split, probe_length
@@ -145,7 +146,7 @@ def test_where_keys_cannot_be_kept_beginnings_are_read_again_and_it_is_said(gemm
 
 
 def test_logits_scaled_in_an_unknown_way_are_refused(gemma, monkeypatch):
-    monkeypatch.setattr(AnswerHead, "_scaled", lambda self, logits: logits * 1.01)
+    monkeypatch.setattr(Family, "logit_scale", lambda self, model: lambda logits: logits * 1.01)
     with pytest.raises(BackboneError, match=r"Gemma3ForCausalLM.* scales its logits in a way that is not known here"):
         start(gemma, trunk_layers=0)
 

@@ -10,7 +10,7 @@ from recbole_apa.backbone.default_model import packaged_model_folder
 from recbole_apa.core import cache
 from recbole_apa.core.cache import CACHE_VARIABLE, cache_folder, cache_root, user_name
 from recbole_apa.core.errors import RunError
-from recbole_apa.runs.remote.working_copy import working_folder
+from recbole_apa.runs.remote.working_copy import open_place
 
 SAYS = r"set the environment variable RECBOLE_APA_CACHE to a folder that can be written$"
 
@@ -34,7 +34,7 @@ def test_a_user_without_a_home_is_told_of_the_variable(how, monkeypatch, tmp_pat
     monkeypatch.setattr(cache, "user_cache_path", how)
     with pytest.raises(RunError, match=r"has no home directory to keep a cache in; " + SAYS):
         cache_root()
-    with pytest.raises(RunError, match=SAYS), working_folder("memory://bucket/run", "reading", writes=False):
+    with pytest.raises(RunError, match=SAYS), open_place("memory://bucket/run", "reading", writes=False):
         pass
     monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path))
     assert cache_folder("runs") == tmp_path / "runs"

@@ -60,6 +60,7 @@ def test_the_papers_draw_is_part_of_the_whole(tallrec, tmp_path):
         assert {s.sample_id for s in part.samples} <= {s.sample_id for s in whole.samples}
 
 
+@pytest.mark.slow
 def test_recboles_split_by_time_puts_later_rows_later(tmp_path):
     options = {"train_samples": None, "valid_samples": None, "test_samples": None, "min_history": 5}
     config = APAConfig("APA", "ml-100k", config_dict={**options, "checkpoint_dir": str(tmp_path)})

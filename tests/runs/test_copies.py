@@ -10,7 +10,7 @@ from recbole_apa import audit, unlearn
 from recbole_apa.core.files.whole import read_json
 from recbole_apa.runs.remote import copies
 from recbole_apa.runs.remote.copies import copy_name, held, others_of, remove_left
-from recbole_apa.runs.remote.working_copy import copy_run, working_folder
+from recbole_apa.runs.remote.working_copy import copy_run, open_place
 
 DIGEST = "0123456789ab"
 
@@ -68,7 +68,8 @@ def test_certificate_and_audit_name_a_copy_of_another_machine(finished, tmp_path
     monkeypatch.setenv("RECBOLE_APA_CACHE", str(tmp_path / "cache"))
     url = f"memory://{tmp_path.name}/run"
     copy_run(finished.run_dir, url)
-    with working_folder(url, "looking", writes=False) as folder:
+    with open_place(url, "looking", writes=False) as place:
+        folder = place.folder
         digest = folder.parent.name.split("-")[0]
     other = tmp_path / "cache" / "runs" / f"{digest}-far-{gone}"
     other.mkdir(parents=True)

@@ -13,26 +13,28 @@ from recbole_apa.runs.remote import lease as lease_file
 from recbole_apa.runs.remote.index import Index
 from recbole_apa.runs.remote.lease import LEASE, lease
 from recbole_apa.runs.remote.objects import INDEX, RunObjects, told
-from recbole_apa.runs.remote.working_copy import publish, working_folder
+from recbole_apa.runs.remote.working_copy import open_place
 from tests.helpers.files import write
 
 pytestmark = pytest.mark.usefixtures("cache")
 
 
 def test_what_is_published_is_there_at_once(url):
-    with working_folder(url, "training") as folder:
+    with open_place(url, "training") as place:
+        folder = place.folder
         write(folder, **{"shards/000/a": "1"})
         assert RunObjects(url).index() == Index()
-        publish(folder / "shards")
+        place.at("shards").publish()
         assert set(RunObjects(url).index().files) == {"shards/000/a"}
         write(folder, b="2")
-        with pytest.raises(RunError, match="in use by this process"), working_folder(url, "again"):
+        with pytest.raises(RunError, match="in use by this process"), open_place(url, "again"):
             pass
     assert set(RunObjects(url).index().files) == {"shards/000/a", "b"}
 
 
 def test_what_an_error_interrupts_is_kept(url):
-    with pytest.raises(KeyboardInterrupt), working_folder(url, "training") as folder:
+    with pytest.raises(KeyboardInterrupt), open_place(url, "training") as place:
+        folder = place.folder
         write(folder, a="1")
         raise KeyboardInterrupt
     objects = RunObjects(url)
@@ -40,13 +42,16 @@ def test_what_an_error_interrupts_is_kept(url):
 
 
 def test_a_reader_changes_nothing(url):
-    with working_folder(url, "training") as folder:
+    with open_place(url, "training") as place:
+        folder = place.folder
         write(folder, a="1")
-    with working_folder(url, "reading", writes=False) as folder:
+    with open_place(url, "reading", writes=False) as place:
+        folder = place.folder
         assert RunObjects(url).read(LEASE) is None
         write(folder, a="2")
-        publish(folder)
-    with working_folder(url, "reading", writes=False) as folder:
+        place.publish()
+    with open_place(url, "reading", writes=False) as place:
+        folder = place.folder
         assert (folder / "a").read_text() == "1"
 
 
@@ -78,7 +83,8 @@ def test_a_write_that_breaks_off_leaves_the_old_run_or_the_new_one(url, at, tmp_
             breaking(name)
         with pytest.raises(RunError, match="network"):
             objects.push(new, known)
-    with working_folder(url, "going on") as folder:
+    with open_place(url, "going on") as place:
+        folder = place.folder
         found = {p.name: p.read_text() for p in folder.iterdir()}
     assert found == ({"a": "1", "b": "2"} if at < 3 else {"a": "3", "c": "4"})
     assert objects.strays() == []
@@ -106,15 +112,16 @@ def test_a_reader_takes_the_run_that_came_meanwhile(url, tmp_path, monkeypatch):
         fetch(self, index, folder)
 
     monkeypatch.setattr(RunObjects, "_fetch", overtaken)
-    with working_folder(url, "reading", writes=False) as folder:
+    with open_place(url, "reading", writes=False) as place:
+        folder = place.folder
         assert {p.name: p.read_text() for p in folder.iterdir()} == {"a": "2"}
 
 
 def test_the_second_writer_is_told_who_holds_the_run(url):
     told = pytest.raises(RunError, match=rf"in use by process {os.getpid()} .*\(training\); wait for it")
-    with lease(RunObjects(url), "training"), told, working_folder(url, "unlearning"):
+    with lease(RunObjects(url), "training"), told, open_place(url, "unlearning"):
         pass
-    with working_folder(url, "unlearning"):
+    with open_place(url, "unlearning"):
         pass
 
 
@@ -153,13 +160,14 @@ def test_a_lease_is_renewed_and_ends_by_itself(url, monkeypatch):
         else:
             raise AssertionError("the lease was not renewed")
     objects.write(LEASE, {"owner": "a dead process", "until": 0})
-    with working_folder(url, "unlearning"):
+    with open_place(url, "unlearning"):
         pass
 
 
 def test_a_writer_that_lost_its_lease_is_refused(url, tmp_path):
     told = pytest.raises(RunError, match=r"written by another process meanwhile \(generation 1, expected 0\)")
-    with told, working_folder(url, "slow") as folder:
+    with told, open_place(url, "slow") as place:
+        folder = place.folder
         write(folder, a="1")
         write(tmp_path / "other", a="2")
         RunObjects(url).push(tmp_path / "other", Index())
@@ -167,12 +175,11 @@ def test_a_writer_that_lost_its_lease_is_refused(url, tmp_path):
 
 
 def test_copies_of_dead_processes_are_removed(url):
-    place = working_folder(url, "reading", writes=False)
-    with place as folder:
-        own = folder.parent
+    with open_place(url, "reading", writes=False) as place:
+        own = place.folder.parent
         left = own.with_name(own.name.rpartition("-")[0] + "-99999999") / "run"
         write(left, a="forgotten since")
-    with working_folder(url, "reading", writes=False):
+    with open_place(url, "reading", writes=False):
         assert not left.exists()
 
 

@@ -20,7 +20,7 @@ from recbole_apa.runs.ledger import Ledger
 from recbole_apa.runs.remote.index import Index
 from recbole_apa.runs.remote.lease import LEASE
 from recbole_apa.runs.remote.objects import RunObjects
-from recbole_apa.runs.remote.working_copy import copy_run, shown, working_folder
+from recbole_apa.runs.remote.working_copy import copy_run, open_place
 from recbole_apa.runs.store import RunStore
 from tests.helpers import killed_process
 from tests.helpers.files import write
@@ -58,7 +58,7 @@ def test_unlearning_at_a_url_leaves_what_it_leaves_in_a_folder(finished, stored,
     local = fetched(stored, tmp_path / "local")
     unlearn(local, interactions=[pair], users=["u3"])
     result = unlearn(stored, interactions=[pair], users=["u3"])
-    assert shown(result.certificates[0]) == f"{stored}/certificates/0001.json"
+    assert result.shown(result.certificates[0]) == f"{stored}/certificates/0001.json"
     assert audit(stored).holds and verify(stored).holds
     assert state(fetched(stored, tmp_path / "after")) == state(local)
 
@@ -108,7 +108,7 @@ def test_leftovers_are_found_and_swept(stored, work_folder, monkeypatch, caplog)
     fs.pipe_file(f"{root}/files/0123456789abcdef/old.json", b"u3")
     findings = audit(stored).findings
     assert findings == ["files/0123456789abcdef/old.json is an object that the index does not name: a leftover"]
-    with working_folder(stored, "going on"):
+    with open_place(stored, "going on"):
         pass
     assert audit(stored).holds
 
@@ -200,12 +200,12 @@ def test_killed_between_any_two_writes_a_request_on_s3_ends_as_if_undisturbed(
     monkeypatch.chdir(work_folder)
     asked = {"users": ["u3"], "interactions": [shown_interaction(finished)]}
     report = tmp_path / "n"
-    assert killed_at(server, finished, f"{s3}/undisturbed", work_folder, asked, None, str(report)) == 0
-    expected = state(fetched(f"{s3}/undisturbed", tmp_path / "undisturbed"))
+    assert killed_at(server, finished, f"{s3}/undisturbed{seed}", work_folder, asked, None, str(report)) == 0
+    expected = state(fetched(f"{s3}/undisturbed{seed}", tmp_path / "undisturbed"))
     n_writes = int(report.read_text())
     points = random.Random(seed).sample(range(1, n_writes + 1), n)
     for at in points:
-        place = f"{s3}/killed{at}"
+        place = f"{s3}/killed{seed}-{at}"
         assert killed_at(server, finished, place, work_folder, asked, at) == -signal.SIGKILL
         objects = RunObjects(place)
         if objects.read(LEASE) is not None:
@@ -220,7 +220,8 @@ def test_killed_between_any_two_writes_a_request_on_s3_ends_as_if_undisturbed(
 
 def finish(place, asked):
     """Start again as a person would."""
-    with working_folder(place, "looking", writes=False) as folder:
+    with open_place(place, "looking", writes=False) as place:
+        folder = place.folder
         ledger = Ledger(folder, RunStore(folder).manifest()["salt"])
         taken, waits = ledger.requests(), ledger.waiting()
     if not taken:
@@ -228,7 +229,7 @@ def finish(place, asked):
     elif waits:
         unlearn(place)
     else:
-        with working_folder(place, "sweeping"):
+        with open_place(place, "sweeping"):
             pass
 
 
@@ -240,5 +241,6 @@ def test_a_store_without_rights_says_so(s3, tmp_path):
 
 
 def test_file_urls_are_folders(tmp_path):
-    with working_folder(f"file://{tmp_path}/run", "reading") as folder:
+    with open_place(f"file://{tmp_path}/run", "reading") as place:
+        folder = place.folder
         assert folder == Path(tmp_path) / "run"

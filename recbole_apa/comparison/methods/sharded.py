@@ -219,7 +219,7 @@ class AdapterMethod:
         if "full_training" not in made.store.manifest():  # after a request its own records are there
             made.metrics = evaluate_state(made, False)
             write_first_records(made)
-        # forgetting purges the cache of frozen states, which the other methods still look into
+        # forgetting purges the cache of frozen activations, which the other methods still look into
         made.model.engine.cache = made.model.engine.cache.copy()
         outcome = unlearn(made, **asked).outcomes[0]
         self._made = outcome.result

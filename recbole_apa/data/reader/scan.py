@@ -55,7 +55,7 @@ def _has_doubled(chunk: bytes, mark: bytes) -> bool:
 
 
 def _goes_on(decoder: codecs.IncrementalDecoder, chunk: bytes, last: bool) -> bool:
-    """Whether a chunk goes on in the decoder's encoding."""
+    """Whether a chunk continues in the decoder's encoding."""
     if chunk.isascii() and not decoder.getstate()[0]:
         return True
     try:

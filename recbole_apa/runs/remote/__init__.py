@@ -1,6 +1,6 @@
 """Runs that do not lie in a folder of this machine: on S3 and other object stores, by fsspec."""
 
 from recbole_apa.runs.remote.objects import RunObjects
-from recbole_apa.runs.remote.working_copy import copy_run, publish, working_folder
+from recbole_apa.runs.remote.working_copy import copy_run, open_place
 
-__all__ = ["RunObjects", "copy_run", "publish", "working_folder"]
+__all__ = ["RunObjects", "copy_run", "open_place"]

@@ -4,7 +4,8 @@ import os
 import shutil
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
+from logging import getLogger
 from pathlib import Path
 
 import psutil
@@ -18,14 +19,26 @@ def copy_name(digest: str) -> str:
     return f"{digest}{_here()}{os.getpid()}"
 
 
+class CopyInUseError(Exception):
+    """Somebody holds the copy."""
+
+
 @contextmanager
 def held(copy: Path) -> Iterator[None]:
-    """Hold a copy as in use: the lock goes with the process, under whatever host name it ran."""
+    """Hold a copy as in use: the lock goes with the process, under whatever host name it ran.
+
+    Raises:
+        CopyInUseError: it is held already.
+    """
     copy.mkdir(parents=True, exist_ok=True)
     lock = FileLock(copy / _IN_USE)
-    with suppress(OSError, NotImplementedError):  # without locks a copy is known by host and process alone
+    try:
         lock.acquire(timeout=0)
         (copy / _KERNEL).write_text(_kernel(), encoding="utf-8")
+    except Timeout:
+        raise CopyInUseError(str(copy)) from None
+    except (OSError, NotImplementedError):
+        getLogger().debug("no locks here: a copy is known by host and process alone", exc_info=True)
     try:
         yield
     finally:

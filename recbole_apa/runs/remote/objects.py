@@ -5,7 +5,7 @@
     URL/lease.json                    who writes (lease.py)
 
 A file is first put at a new place, then the index that names it takes the old one's place, then what no index names any
-more is deleted. A reader, or a process that goes on after a kill, finds the old run or the new one. Places are drawn:
+more is deleted. A reader, or a process that resumes after a kill, finds the old run or the new one. Places are drawn:
 names of objects live on in a store's logs, and a digest among them would tell, of rows that somebody tries, whether a
 deleted file was made of them.
 """

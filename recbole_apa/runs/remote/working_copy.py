@@ -1,34 +1,69 @@
-"""A run's place, a folder of this machine or a URL, as a folder to work in."""
+"""A run's place, a folder of this machine or a URL, as a storage to work in."""
 
 import hashlib
 import shutil
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from logging import getLogger
 from pathlib import Path
 
 from recbole_apa.core.cache import cache_folder, user_name
 from recbole_apa.core.errors import RunError
 from recbole_apa.core.files.line_endings import keep_bytes
-from recbole_apa.runs.remote.copies import copy_name, held, others_of, remove_left
+from recbole_apa.runs.remote.copies import CopyInUseError, copy_name, held, others_of, remove_left
 from recbole_apa.runs.remote.index import Index
 from recbole_apa.runs.remote.lease import lease
 from recbole_apa.runs.remote.objects import RunObjects
+from recbole_apa.runs.storage import Inside, LocalFolder, Storage
 
 
-@dataclass
-class _Copy:
-    """A working copy in use."""
+class WorkingCopy:
+    """A copy of a run on an object store, in the cache of this machine.
 
-    objects: RunObjects
-    index: Index
-    writes: bool
+    Args:
+        writes: whether what is done to the copy goes back; else it is lost.
+    """
 
+    def __init__(self, objects: RunObjects, folder: Path, writes: bool) -> None:
+        self._objects, self._writes = objects, writes
+        self._folder, self._index = folder, Index()
 
-_copies: dict[Path, _Copy] = {}
-_places: dict[Path, str] = {}
-"""Where the run of a working copy lies, also after the copy is gone."""
+    @property
+    def folder(self) -> Path:
+        """Where the copy is."""
+        return self._folder
+
+    @property
+    def place(self) -> str:
+        """The URL, also after the copy is gone."""
+        return self._objects.url
+
+    def pull(self) -> None:
+        """Make the copy what the run is."""
+        self._index = self._objects.pull(self._folder)
+
+    def publish(self) -> None:
+        """See :class:`~recbole_apa.runs.storage.Storage`."""
+        if self._writes:
+            self._index = self._objects.push(self._folder, self._index)
+
+    def close(self) -> None:
+        """The copy goes: nothing is written back any more."""
+        self._writes = False
+        shutil.rmtree(self._folder.parent, ignore_errors=True)
+
+    def shown(self, path: Path) -> str:
+        """See :class:`~recbole_apa.runs.storage.Storage`."""
+        inside = path == self._folder or self._folder in path.parents
+        return "/".join([self.place, *path.relative_to(self._folder).parts]) if inside else str(path)
+
+    def others(self) -> list[str]:
+        """Other working copies of the same run that lie in the cache."""
+        return others_of(self._folder.parent)
+
+    def at(self, name: str) -> Inside:
+        """See :class:`~recbole_apa.runs.storage.Storage`."""
+        return Inside(self, self._folder / name)
 
 
 def is_url(place: str | Path) -> bool:
@@ -37,72 +72,52 @@ def is_url(place: str | Path) -> bool:
 
 
 @contextmanager
-def working_folder(place: str | Path, purpose: str, writes: bool = True) -> Iterator[Path]:
-    """The run's files as a folder; of a URL, a copy that is written back and deleted at the end.
+def open_place(place: str | Path | Storage, purpose: str, writes: bool = True) -> Iterator[Storage]:
+    """The run's files; of a URL, in a copy that is written back and deleted at the end.
 
-    Everything that :func:`publish` is told of is written back at once, so that a process that is killed leaves on the
-    store what it would leave in a folder.
+    Everything that is published is written back at once, so that a process that is killed leaves on the store what it
+    would leave in a folder.
 
     Args:
-        place: a folder, a URL, or a folder that was the working copy of one.
+        place: a folder, a URL, or where a run was that was open before.
         writes: hold the URL's lease and write back; else what is done to the copy is lost.
 
     Raises:
         RunError: in use by another process, damaged, or not to be reached.
     """
-    url = _places.get(Path(place), str(place))
+    url = str(place) if isinstance(place, (str, Path)) else place.place
     if not is_url(url):
-        yield Path(url.removeprefix("file://"))
+        yield LocalFolder(Path(url.removeprefix("file://")))
         return
     objects = RunObjects(url)
     folder = _folder_of(objects.url)
-    if folder in _copies:
-        raise RunError(f"{objects.url} is in use by this process; wait for that call to return")
     remove_left(folder.parent.parent)
-    _places[folder] = objects.url
     with ExitStack() as stack:
+        try:
+            stack.enter_context(held(folder.parent))
+        except CopyInUseError:
+            raise RunError(f"{objects.url} is in use by this process; wait for that call to return") from None
+        copy = WorkingCopy(objects, folder, writes)
+        stack.callback(copy.close)
         if writes:
             stack.enter_context(lease(objects, purpose))
             swept = objects.sweep()
             if swept:
                 getLogger().warning(f"{objects.url}: deleted {len(swept)} objects that an interrupted write left")
-        stack.callback(shutil.rmtree, folder.parent, ignore_errors=True)
         shutil.rmtree(folder, ignore_errors=True)
-        stack.enter_context(held(folder.parent))
-        _copies[folder] = _Copy(objects, objects.pull(folder), writes)
-        stack.callback(_copies.pop, folder)
-        yield from _written_back(folder)
+        copy.pull()
+        yield from _published(copy)
 
 
-def _written_back(folder: Path) -> Iterator[Path]:
+def _published(copy: WorkingCopy) -> Iterator[Storage]:
     try:
-        yield folder
+        yield copy
     except BaseException as error:
         # what is finished is kept, as in a folder, unless the store itself is what failed
         if not isinstance(error, RunError):
-            publish(folder)
+            copy.publish()
         raise
-    publish(folder)
-
-
-def publish(folder: Path) -> None:
-    """Write back what a folder holds, where it is (or lies in) the working copy of a URL; else nothing happens.
-
-    Raises:
-        RunError: the store cannot be written, or another process wrote it meanwhile.
-    """
-    for root in (folder, *folder.parents):
-        copy = _copies.get(root)
-        if copy is not None and copy.writes:
-            copy.index = copy.objects.push(root, copy.index)
-
-
-def shown(path: Path) -> str:
-    """A path as a person should read it: in a working copy, where it lies on the store."""
-    for root in (path, *path.parents):
-        if root in _places:
-            return "/".join([_places[root], *path.relative_to(root).parts])
-    return str(path)
+    copy.publish()
 
 
 def strays_of(place: str | Path) -> list[str]:
@@ -117,13 +132,14 @@ def copy_run(source: str | Path, target: str | Path) -> None:
     Raises:
         RunError: there is something at the target, or no run at the source.
     """
-    with working_folder(source, "copying", writes=False) as run:
-        if not (run / "manifest.json").is_file():
+    with open_place(source, "copying", writes=False) as run:
+        if not (run.folder / "manifest.json").is_file():
             raise RunError(f"{source} is not a run: expected manifest.json in it")
-        with working_folder(target, "copying") as folder:
+        with open_place(target, "copying") as there:
+            folder = there.folder
             if folder.exists() and any(folder.iterdir()):
                 raise RunError(f"{target} is not empty; choose another place for the copy")
-            shutil.copytree(run, folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns(".*"))
+            shutil.copytree(run.folder, folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns(".*"))
             keep_bytes(folder)
 
 
@@ -131,10 +147,3 @@ def _folder_of(url: str) -> Path:
     """The working copy of this process; its last name is the URL's, by which a run is known."""
     digest = hashlib.sha256(f"{user_name()} {url}".encode()).hexdigest()[:12]
     return cache_folder("runs") / copy_name(digest) / url.rsplit("/", 1)[-1]
-
-
-def copies_left(folder: Path) -> list[str]:
-    """Other working copies of the same run that lie in the cache and that nobody here may delete; none for a folder
-    that is no working copy."""
-    root = next((root for root in (folder, *folder.parents) if root in _copies), None)
-    return others_of(root.parent) if root else []

@@ -113,7 +113,7 @@ def row_findings(store: PinnedStore, data: Loaders) -> Iterator[str]:
 
 
 def state_findings(store: PinnedStore) -> Iterator[str]:
-    """Whether the frozen states that a run keeps are numbers, and no more of them than it has samples."""
+    """Whether the frozen activations that a run keeps are numbers, and no more of them than it has samples."""
     if not store.has(STATES):
         return
     sizes: set[int] = set()
@@ -122,7 +122,7 @@ def state_findings(store: PinnedStore) -> Iterator[str]:
         for name in names:
             prompt, _, part = name.partition(".")
             if not _PROMPT.fullmatch(prompt) or part not in ("states", "embedding"):
-                yield f"{STATES} holds {name[:80]!r}, which is no frozen state"
+                yield f"{STATES} holds {name[:80]!r}, which is no frozen activation"
                 return
             tensor = file.get_tensor(name)
             check_activations(tensor, f"{store.folder / STATES}: {name}", part)

@@ -22,7 +22,7 @@ from recbole_apa.runs.lock import run_lock
 from recbole_apa.runs.log import own_log
 from recbole_apa.runs.manifest import Manifest
 from recbole_apa.runs.names import EMBEDDINGS, LINEAGE, MEMORY, PARTITION, STATES
-from recbole_apa.runs.remote.working_copy import working_folder
+from recbole_apa.runs.remote.working_copy import open_place
 from recbole_apa.runs.store import RunStore
 from recbole_apa.runs.trunk_activations import wrong_activations
 from recbole_apa.unlearning.checks import reachable
@@ -64,8 +64,8 @@ def verify(run_dir: str | Path, config_dict: Mapping[str, object] | None = None)
     Raises:
         RunError: not a finished run, or in use.
     """
-    with working_folder(run_dir, "verifying", writes=False) as folder:
-        return _verify(RunStore(folder), config_dict)
+    with open_place(run_dir, "verifying", writes=False) as place:
+        return _verify(RunStore(place), config_dict)
 
 
 def _verify(store: RunStore, config_dict: Mapping[str, object] | None) -> VerifyResult:

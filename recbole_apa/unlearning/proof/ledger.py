@@ -24,7 +24,7 @@ _TOLD = ("request", "files", "removed_outside")
 
 def ledger_findings(store: PinnedStore, manifest: Manifest, keys: KeyRing) -> Iterator[str]:
     """Lines, what they come to, and the certificates that they name."""
-    ledger = Ledger(store.folder, manifest["salt"])
+    ledger = Ledger(store.storage, manifest["salt"])
     entries = ledger.entries()
     torn = torn_bytes(ledger.path)
     if torn:

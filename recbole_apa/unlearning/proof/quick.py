@@ -20,7 +20,7 @@ from recbole_apa.runs.manifest import CHECK as MANIFEST_CHECK
 from recbole_apa.runs.manifest import Manifest, is_checked
 from recbole_apa.runs.names import KEY
 from recbole_apa.runs.pinned_run import PinnedStore, read_settled
-from recbole_apa.runs.remote.working_copy import is_url, strays_of, working_folder
+from recbole_apa.runs.remote.working_copy import is_url, open_place, strays_of
 from recbole_apa.runs.store import RunStore, is_old_format, knows_no_scopes
 from recbole_apa.unlearning.proof.centres import kept_centres, stale_centres
 from recbole_apa.unlearning.proof.data import (
@@ -72,8 +72,8 @@ def audit(run_dir: str | Path, config_dict: Mapping[str, object] | None = None) 
     Raises:
         RunError: not a run folder at all, or requests were carried out meanwhile, again and again.
     """
-    with working_folder(run_dir, "auditing", writes=False) as folder:
-        result = _audit_settled(RunStore(folder), config_dict)
+    with open_place(run_dir, "auditing", writes=False) as place:
+        result = _audit_settled(RunStore(place), config_dict)
     if is_url(run_dir):
         result.checked.append("objects against the index")
         left = strays_of(run_dir)
@@ -85,7 +85,7 @@ def _audit_settled(store: RunStore, changes: Mapping[str, object] | None) -> Aud
     if not store.manifest_path.is_file():
         store.manifest()  # raises: this is no run folder
     try:
-        PinnedStore(store.folder)
+        PinnedStore(store.storage)
     except RunError as error:
         return AuditResult([str(error)], ["manifest"])
     return read_settled(store, lambda pinned: _audit(pinned, changes))
@@ -99,7 +99,7 @@ def _audit(store: PinnedStore, changes: Mapping[str, object] | None) -> AuditRes
     keys = key_ring(changes)
     _guard(result, "ledger and certificates", lambda: ledger_findings(store, manifest, keys))
     try:
-        ledger = Ledger(store.folder, manifest["salt"])
+        ledger = Ledger(store.storage, manifest["salt"])
         result.notices += _notices(manifest, ledger.entries())
         result.head = ledger.head()
         visible_data, data = _data_of(store, changes, keys)
@@ -118,7 +118,7 @@ def _audit(store: PinnedStore, changes: Mapping[str, object] | None) -> AuditRes
     _guard(result, "embeddings and memory", lambda: row_findings(store, data))
     _guard(result, "centres of the shards", lambda: stale_centres(store, manifest, data.train_set))
     result.notices += kept_centres(manifest)
-    _guard(result, "frozen states", lambda: state_findings(store))
+    _guard(result, "frozen activations", lambda: state_findings(store))
     told = "the raw files' rows of what was forgotten, by keyed digests, in data and state"
     _guard(result, told, lambda: reachable_findings(store, data, keys))
     _guard(result, "forgotten interactions in the run folder", lambda: trace_findings(store, visible_data))
