@@ -192,7 +192,7 @@ def test_test_samples_are_never_scored(options, tmp_path, monkeypatch):
             raise AssertionError(f"test data: {name}")
 
     build = judge.build_data
-    monkeypatch.setattr(judge, "build_data", lambda config, told: (*build(config)[:2], Untouched()))
+    monkeypatch.setattr(judge, "build_data", lambda config, told: build(config)._replace(test=Untouched()))
     tune("APA", "board", (), options, {"lora_rank": [2]}, "exhaustive", folder=tmp_path / "a")
     given = {**BPR, "data_path": options["data_path"]}
     tune("BPR", "board", (), given, {"embedding_size": [4]}, "exhaustive", folder=tmp_path / "b")
