@@ -68,7 +68,7 @@ class ShardWorker:
     ) -> tuple[PlainFactors, dict[str, Any], float]:
         """Train one shard: factors, the course of its training, seconds."""
         start, settings = time.perf_counter(), self.model.settings
-        batches = self.data[0].shard(members, settings.training.train_batch_size, settings.seed)
+        batches = self.data.train.shard(members, settings.training.train_batch_size, settings.seed)
         n_steps = settings.training.epochs * len(batches)
 
         def log(name: str, loss: float, step: int) -> None:
