@@ -16,7 +16,7 @@ from tests.helpers.partitions import partition_class
     [
         ({"name": "semantic"}, r"'semantic' is taken by recbole_apa.partition.semantic.SemanticPartitioner"),
         ({"name": "a+b"}, "expected a letter, then letters"),
-        ({"name": "yes"}, "no word that YAML reads as something else"),
+        ({"name": "yes"}, "not a word that YAML reads as something else"),
         ({"name": None}, "found name = None, expected a class attribute of type str"),
         ({"takes_capacity": None}, "found takes_capacity = None, expected a class attribute of type bool"),
     ],

@@ -89,7 +89,7 @@ def test_without_threads_the_limits_are_named(monkeypatch, capsys):
 
         monkeypatch.setattr("recbole_apa.pipeline.quick_start.run", broken)
         assert main(["--dataset=ml-100k"]) == 2
-        assert "no more memory or threads" in capsys.readouterr().err
+        assert "out of memory or threads" in capsys.readouterr().err
     assert explained(RuntimeError("other")) is None
 
     def other(*args, **kwargs):
