@@ -52,7 +52,7 @@ def test_05_06_09_a_row_without_rating_time_user_or_item_is_left_out_alone(files
         found = told(files.write().samples())
     assert found == [pair for pair in U0 if pair[0] != gone]
     assert (
-        f"small.inter: 1 rows have no {HEAD.split()[column].split(':')[0]} and are left out: line {line + 1}"
+        f"small.inter: 1 rows have no {HEAD.split()[column].split(':')[0]} and are dropped: line {line + 1}"
         in caplog.text
     )
 

@@ -40,7 +40,7 @@ HEADERS = [
     ('\n"a:token"\t"b:token"\n', "\t", "line 1: the header needs name:type"),
     ("a:token\rb\n", "\t", "the lines end in a carriage return alone, expected a line feed"),
     ("a\rb:token\n", "\t", "the lines end in a carriage return alone, expected a line feed"),
-    (b"\xe9:token\n", "\t", "line 1: not UTF-8; name the file's encoding, e.g. --encoding=latin-1"),
+    (b"\xe9:token\n", "\t", "line 1: not UTF-8; set the file's encoding, e.g. --encoding=latin-1"),
 ]
 
 
@@ -73,7 +73,7 @@ def test_a_row_of_another_width_says_what_to_look_at(path):
 
 def test_bytes_that_are_not_in_the_encoding_are_named_with_line_and_option(path):
     says = refusal(path, "a:token\tb:token\nu\té\n".encode("latin-1"))
-    assert says == f"{path}, line 2: byte 0xe9 is not UTF-8; name the file's encoding, e.g. --encoding=latin-1"
+    assert says == f"{path}, line 2: byte 0xe9 is not UTF-8; set the file's encoding, e.g. --encoding=latin-1"
     says = refusal(path, "a:token\tb:token\nu\té\nv\t\ud800".encode("utf-16-le", "surrogatepass"), "\t", "utf-16-le")
     assert says.startswith(f"{path}, line 3: not utf-16-le (") and "set encoding to" in says
     # a character whose bytes hold that of a line feed is none
