@@ -19,7 +19,7 @@ class StandIn(nn.Module):
 
     Args:
         layer: the layer whose attributes it exposes.
-        states: handed on instead of what it is given: a decoder may scale its input.
+        activations: returned instead of the input, which the decoder may have scaled.
     """
 
     def __init__(self, layer: nn.Module, activations: Tensor | None = None) -> None:

@@ -84,7 +84,7 @@ def judging_problems(values: Mapping[str, Any]) -> list[str]:
         ]
     if not any(labeled) and True in kinds:
         return [
-            f"metrics: found {', '.join(metrics)}, which judge labels, and eval_args.mode: {shown}, which ranks "
+            f"metrics: found {', '.join(metrics)}, which score labels, and eval_args.mode: {shown}, which ranks "
             "candidates; expected Recall, NDCG, MRR, ..., or --eval_args.mode=labeled"
         ]
     names = figure_names(metrics, values["topk"])

@@ -201,7 +201,7 @@ def _joined(template: PromptTemplate, items: Sequence[str]) -> str:
 
 
 def _prefix_before(text: str, name: str, values: Mapping[str, str]) -> int:
-    """Length of the filled ``text`` up to the placeholder ``name`` (0 where it has none)."""
+    """Length of the filled ``text`` up to the placeholder ``name`` (0 if there is none)."""
     length = 0
     for literal, field, _, _ in string.Formatter().parse(text):
         length += len(literal)

@@ -69,7 +69,7 @@ def test_an_encoding_is_taken_and_kept(tmp_path):
             "metrics: found Recall, NDCG, which rank candidates, and eval_args.mode: labe",
         ),
         ({"metrics": "GAUC"}, "metrics: found GAUC, which rank candidates"),
-        ({"metrics": ["AUC"], "eval_args.mode": "uni5"}, "which judge labels, and eval_args.mode: uni5"),
+        ({"metrics": ["AUC"], "eval_args.mode": "uni5"}, "which score labels, and eval_args.mode: uni5"),
         ({"eval_args.mode": {"valid": "labeled", "test": "uni5"}}, "expected labeled for both validation and test"),
         (
             {"valid_metric": "NDCG@10"},

@@ -1,6 +1,6 @@
 """CSV files whose cells are in quotation marks, as CSV writers produce them: recognised, never guessed.
 
-Quotation marks are text in most atomic files (``"O" Is for Outlaw``). A file is taken as quoted only if every
+Quotation marks are text in most atomic files (``"O" Is for Outlaw``). A file is treated as quoted only if every
 quotation mark in it encloses a whole cell or is doubled inside one, and at least one is needed: the header
 is quoted, or a quoted cell contains the separator, a quotation mark or a line break.
 """
