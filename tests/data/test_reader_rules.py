@@ -33,7 +33,7 @@ HEADERS = [
         "\t",
         "column 'b' has the type 'int', expected one of token, token_seq, float, float_seq",
     ),
-    ("a:token\ta:token\nu\tu\n", "\t", "column 'a' stands twice; expected each name once"),
+    ("a:token\ta:token\nu\tu\n", "\t", "column 'a' occurs twice; expected each name once"),
     ("a:token\tb :token\nu\tu\n", "\t", "found the column name 'b ', expected one without blanks around it"),
     ("a:token\t\nu\t\n", "\t", "the header needs name:type .* found ''"),
     ("\na:token\n", "\t", "line 1: the header needs name:type"),
@@ -146,7 +146,7 @@ def test_concat_refuses_files_whose_columns_differ(path):
     path.write_text("a:token\tb:float\nu\t1\n")
     other = path.with_name("e.inter")
     other.write_text("a:token\nu\n")
-    with pytest.raises(DataError, match="do not have the same columns: b is in one alone"):
+    with pytest.raises(DataError, match="do not have the same columns: b is in only one"):
         concat(path, [read_table(path), read_table(other)])
     other.write_text("a:token\tb:token\nu\t1\n")
     with pytest.raises(DataError, match="column b is float in one and token in the other"):
