@@ -16,7 +16,7 @@ from tests.helpers.partitions import partition_class
     [
         ({"name": "semantic"}, r"'semantic' is taken by recbole_apa.partition.semantic.SemanticPartitioner"),
         ({"name": "a+b"}, "expected a letter, then letters"),
-        ({"name": "yes"}, "no word that YAML reads as something else"),
+        ({"name": "yes"}, "not a word that YAML reads as something else"),
         ({"name": None}, "found name = None, expected a class attribute of type str"),
         ({"takes_capacity": None}, "found takes_capacity = None, expected a class attribute of type bool"),
     ],
@@ -66,5 +66,5 @@ def test_a_kind_whose_files_look_like_anothers_has_to_read_them_alike():
         def from_peft(self, parts):
             return parts[::-1]
 
-    with pytest.raises(SettingsError, match="as those of lora; expected the from_peft of LoRA"):
+    with pytest.raises(SettingsError, match="like lora's; expected the from_peft of LoRA"):
         register_adapter_kind(Reversed)

@@ -276,7 +276,7 @@ def neox_folder(backbone_folder, tmp_path_factory):
 @pytest.mark.slow
 def test_a_backbone_family_is_one_file(plugin, options, neox_folder, tmp_path):
     given = {**options, "backbone": str(neox_folder), "target_modules": ["query_key_value"], "trunk_layers": 2}
-    with pytest.raises(BackboneError, match=r"no `layers` and `norm`; .* a family that is registered for 'gpt_neox'"):
+    with pytest.raises(BackboneError, match=r"no `layers` and `norm`; .* a family registered for 'gpt_neox'"):
         run("APA", "board", config_dict=given, run_dir=tmp_path / "none")
     given |= {"plugins": [plugin("my_family")]}
     made = run("APA", "board", config_dict=given, run_dir=tmp_path / "run")

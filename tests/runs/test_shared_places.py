@@ -171,7 +171,7 @@ def test_changed_line_endings_are_called_so(served, tmp_path):
         path.write_bytes(path.read_bytes().replace(b"\n", b"\r\n"))
 
     rewrite("lineage.json")
-    with pytest.raises(RunError, match=r"lineage\.json: line endings were changed \(git with autocrlf"):
+    with pytest.raises(RunError, match=r"lineage\.json: line endings were changed \(by git with autocrlf"):
         evaluate_run(folder)
     rewrite("certificates/0001.json")
     findings = audit(folder).findings

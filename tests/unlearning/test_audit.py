@@ -53,22 +53,22 @@ ADAPTER = "shards/000/adapter_model.safetensors"
 @pytest.mark.parametrize(
     ("name", "key", "how", "says"),
     [
-        (ADAPTER, None, with_nan, "no numbers"),
-        (ADAPTER, None, lambda t: t / 0, "no numbers"),
+        (ADAPTER, None, with_nan, "NaN or infinite"),
+        (ADAPTER, None, lambda t: t / 0, "NaN or infinite"),
         (ADAPTER, None, lambda t: t.round().long(), "int64, expected float32"),
         (ADAPTER, None, lambda t: t.half(), "float16, expected float32"),
-        (ADAPTER, None, lambda t: t[:1], "do not fit each other"),
+        (ADAPTER, None, lambda t: t[:1], "do not match"),
         (ADAPTER, None, lambda t: t.flatten(), "expected 2 dimensions"),
-        ("embeddings.safetensors", None, with_nan, "no numbers"),
+        ("embeddings.safetensors", None, with_nan, "NaN or infinite"),
         ("embeddings.safetensors", None, lambda t: t[1:], "29 rows for 30 training samples"),
         ("embeddings.safetensors", None, lambda t: t.double(), "float64, expected float32"),
-        ("memory.safetensors", "scores", with_nan, "no numbers"),
+        ("memory.safetensors", "scores", with_nan, "NaN or infinite"),
         ("memory.safetensors", "scores", lambda t: t + 2, "outside 0 to 1"),
         ("memory.safetensors", "errors", lambda t: t * 0, "do not follow from its labels and scores"),
         ("memory.safetensors", "users", lambda t: t.flip(0), "other users"),
         ("memory.safetensors", "active", lambda t: t * 0, "switches on other shards"),
         ("memory.safetensors", "labels", lambda t: t[1:], "rows, others have"),
-        ("partition.safetensors", "centres", with_nan, "no numbers"),
+        ("partition.safetensors", "centres", with_nan, "NaN or infinite"),
         ("partition.safetensors", "centres", lambda t: t[:, 1:], "centres of another size"),
     ],
 )
@@ -261,6 +261,6 @@ def test_no_number_of_a_strangers_reaches_an_adapter(finished, tmp_path):
             tensors[partner] = tensors[partner][:, :1].contiguous()
 
     resealed(run, ADAPTER, one_row)
-    with pytest.raises(APAError, match="has the shape"):
+    with pytest.raises(APAError, match="has shape"):
         evaluate_run(run)
     assert any("another shape" in f for f in audit(run).findings)

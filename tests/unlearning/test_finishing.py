@@ -87,7 +87,7 @@ def test_no_figure_stands_in_the_way_of_a_request(place, error, finished, tmp_pa
     folder = copy_run(finished, tmp_path / "run")
     monkeypatch.setattr(place, lambda *a, **k: (_ for _ in ()).throw(error))
     unlearn(folder, users=["u1", "u3", "u4", "u5"])
-    assert "it cannot be made of these rows" in caplog.text and audit(folder).holds
+    assert "cannot be computed from these rows" in caplog.text and audit(folder).holds
 
 
 @pytest.mark.slow
