@@ -62,9 +62,9 @@ def test_a_data_officers_day(finished, tmp_path, capsys):
 @pytest.mark.parametrize(
     ("given", "says"),
     [
-        (["--forget_users="], "--forget_users: found nothing after it"),
-        (["--forget_interactions= , "], "--forget_interactions: found nothing after it"),
-        (["--unlearn="], "--unlearn: found nothing after it"),
+        (["--forget_users="], "--forget_users: found no value"),
+        (["--forget_interactions= , "], "--forget_interactions: found no value"),
+        (["--unlearn="], "--unlearn: found no value"),
         (["--forget_users=u5", "--audit"], "--audit does not go with a request"),
         (["--verify", "--unlearn=r.csv"], "--verify does not go with a request"),
         (["--exactness=foo"], "--exactness: found no request"),
@@ -155,7 +155,7 @@ def test_the_same_command_again_goes_on_where_it_was_interrupted(options, tmp_pa
     assert main([f"--run={tmp_path / 'run'}", "--allow_pending"]) == 2
     assert "half put in place" in capsys.readouterr().err
     assert main(given) == 0
-    assert "going on with it" in capsys.readouterr().out
+    assert "resuming it" in capsys.readouterr().out
     assert main([f"--run={tmp_path / 'run'}", "--audit"]) == 0
 
 

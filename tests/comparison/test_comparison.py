@@ -220,8 +220,8 @@ def test_peak_memory_sees_what_was_allocated():
     [
         (["--model=FM", "--compare=SISA"], "name FM in --compare"),
         (["--seeds=3"], "expected together with --compare"),
-        (["--compare=SISA", "--seeds=many"], "expected how many, at least 1"),
-        (["--compare=SISA", "--seeds=0"], "found 0, expected how many"),
+        (["--compare=SISA", "--seeds=many"], "expected a number of at least 1"),
+        (["--compare=SISA", "--seeds=0"], "found 0, expected a number"),
         (
             ["--compare=SISA", "--baseline_options=LightGCN"],
             "baseline_options: found 'LightGCN', expected options by model",
