@@ -37,9 +37,7 @@ def is_asked(request: ForgetOptions, proofs: ProveOptions) -> bool:
     requests = [name for name in _NAMES if given[name] is not None]
     for name in requests:
         if not str(given[name]).strip("[] ,"):
-            raise SettingsError(
-                f"--{name}: found no value (an empty variable?); expected what is to be forgotten"
-            )
+            raise SettingsError(f"--{name}: found no value (an empty variable?); expected what is to be forgotten")
     asked = bool(requests) or request.resume
     proving = [name for name, wanted in vars(proofs).items() if wanted]
     if asked and proving:

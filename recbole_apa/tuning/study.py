@@ -113,9 +113,7 @@ def _new_folder(folder: str | Path | None, model: str, dataset: str) -> Path:
         return next(name for name in names if not name.exists())
     target = Path(folder)
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
-        raise RunError(
-            f"{target} already exists, and a search cannot be resumed; name a new folder with --tune_dir"
-        )
+        raise RunError(f"{target} already exists, and a search cannot be resumed; name a new folder with --tune_dir")
     return target
 
 

@@ -113,7 +113,7 @@ def test_bad_requests_change_nothing_and_exit_with_2(finished, tmp_path, capsys)
         (f"--unlearn={tmp_path / 'none.csv'}", "cannot read the request"),
         ("--forget_users=u99", "no such user in the data"),
         ("--forget_interactions=u1", "expected (user, item)"),
-        ("--resume", "nothing was asked"),
+        ("--resume", "found no request"),
     ):
         assert main([f"--run={folder}", given]) == 2
         assert says in capsys.readouterr().err

@@ -140,7 +140,7 @@ def test_nothing_outside_is_deleted_or_written_that_is_not_the_runs_own(place, f
     assert tree(victim) == before
     certificate = json.loads((folder / "certificates" / "0001.json").read_text())
     assert str(victim) in certificate["left_outside"] and str(victim) not in certificate["removed_outside"]
-    assert any(f"{victim} could hold traces" in f for f in audit(folder).findings)
+    assert any(f"{victim} could contain traces" in f for f in audit(folder).findings)
 
 
 def test_logs_and_exports_are_known_by_their_marks_alone(tmp_path):
