@@ -153,7 +153,7 @@ def test_the_same_command_again_goes_on_where_it_was_interrupted(options, tmp_pa
         patch.setattr("recbole_apa.unlearning.exact.commit_state", lambda *a: (_ for _ in ()).throw(KeyboardInterrupt))
         assert main(given) == 130
     assert main([f"--run={tmp_path / 'run'}", "--allow_pending"]) == 2
-    assert "half put in place" in capsys.readouterr().err
+    assert "half in place" in capsys.readouterr().err
     assert main(given) == 0
     assert "resuming it" in capsys.readouterr().out
     assert main([f"--run={tmp_path / 'run'}", "--audit"]) == 0

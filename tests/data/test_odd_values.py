@@ -71,9 +71,9 @@ def test_opening_a_run_downloads_nothing_and_makes_no_folder(finished, tmp_path)
     manifest = json.loads((folder / "manifest.json").read_text())
     manifest["options"]["data_path"] = str(elsewhere)
     write_json(folder / "manifest.json", with_check(manifest))
-    with pytest.raises(DataError, match="name the folder above with --data_path"):
+    with pytest.raises(DataError, match="name the parent folder with --data_path"):
         evaluate_run(folder)
-    assert any("name the folder above with --data_path" in f for f in audit(folder).findings)
+    assert any("name the parent folder with --data_path" in f for f in audit(folder).findings)
     assert not elsewhere.exists()
 
 

@@ -125,7 +125,7 @@ def test_keying_does_not_make_a_changed_run_look_certified(change, old_run, key_
     else:
         (old_run / "metrics.json").write_text((old_run / "metrics.json").read_text().replace("0.", "0.1", 1))
     before = tree(old_run)
-    with pytest.raises(RunError, match=r"changed|do not come to"):
+    with pytest.raises(RunError, match=r"changed|do not add up to"):
         convert(old_run)
     assert {name: digest for name, digest in tree(old_run).items() if not name.startswith(".lock")} == before
     assert not key_file.exists()

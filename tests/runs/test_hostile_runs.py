@@ -50,7 +50,7 @@ def test_nothing_is_unpickled_on_an_ordinary_start(name, options, tmp_path):
     (saved / name).write_bytes(pickle.dumps(Trap(sprung)))
     for model in ("APA", "SASRec"):
         given = options if model == "APA" else {"data_path": options["data_path"], "train_neg_sample_args": None}
-        with pytest.raises(SettingsError, match="a pickle runs its writer's code"):
+        with pytest.raises(SettingsError, match="runs the code of whoever wrote it"):
             run(model, "board", config_dict={**given, "checkpoint_dir": str(saved)}, run_dir=tmp_path / "run")
     assert not sprung.exists() and not (tmp_path / "run").exists()
 
