@@ -28,8 +28,8 @@ _PAUSE = 0.1
 
 
 class PinnedStore(RunStore):
-    """A run as its current manifest describes it: when a file is read, the very bytes that are used are compared with the
-    manifest's digest.
+    """A run as its current manifest describes it: when a file is read, the very bytes that are used are compared with
+    the manifest's digest.
 
     Raises:
         RunError: not a run folder, or a damaged manifest.
