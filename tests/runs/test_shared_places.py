@@ -120,7 +120,7 @@ def test_a_line_that_is_there_is_not_called_untaken(tmp_path, monkeypatch):
         real(handle)
 
     monkeypatch.setattr("os.fsync", folders_fail)
-    with pytest.raises(RunError, match=r"Input/output error.*the line is in ledger\.jsonl all the same.*--resume"):
+    with pytest.raises(RunError, match=r"Input/output error.*the line is in ledger\.jsonl nevertheless.*--resume"):
         ledger.append(REQUEST, {"interactions": []})
     assert len(ledger.entries()) == 1
 

@@ -263,4 +263,4 @@ def test_no_number_of_a_strangers_reaches_an_adapter(finished, tmp_path):
     resealed(run, ADAPTER, one_row)
     with pytest.raises(APAError, match="has the shape"):
         evaluate_run(run)
-    assert any("another shape" in f for f in audit(run).findings)
+    assert any("a different shape" in f for f in audit(run).findings)

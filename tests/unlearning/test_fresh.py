@@ -236,7 +236,7 @@ def test_a_draw_that_is_not_a_new_one_is_found(small):
     unlearn(small.run_dir, users=["u3", "u8"], exactness="strict")
     path = small.run_dir / MANIFEST
     path.write_text(path.read_text().replace('"draw_of": "inherited"', '"draw_of": "this data"'))
-    found = [f for f in audit(small.run_dir).findings if "made anew" in f]
+    found = [f for f in audit(small.run_dir).findings if "new split and draw" in f]
     assert any(f.startswith("the train samples are not those of a new split and draw") for f in found)
 
 
