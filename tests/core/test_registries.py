@@ -51,7 +51,7 @@ def test_an_unknown_name_is_refused_with_the_nearest():
 
 
 def test_a_method_without_options_to_replace_or_a_measure_without_a_format_is_refused():
-    with pytest.raises(SettingsError, match="Bare is no dataclass"):
+    with pytest.raises(SettingsError, match="Bare is not a dataclass"):
         register_approximate_method(type("Bare", (LossMethod,), {"name": "Bare", "__call__": lambda *all: None}))
     given = {"name": "odd", "title": "odd", "format": "much", "__call__": lambda *all: None}
     with pytest.raises(SettingsError, match="found format = 'much'"):

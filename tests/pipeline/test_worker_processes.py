@@ -161,7 +161,7 @@ def test_a_program_keeps_its_own_way_with_sigterm():
 
 
 def test_the_reason_says_what_ended_a_process():
-    assert "no memory left; fewer workers need less: --workers=1" in how_it_ended(-9)
+    assert "ran out of memory; fewer workers need less: --workers=1" in how_it_ended(-9)
     assert how_it_ended(-15) == "its process was ended by SIGTERM"
     assert how_it_ended(3) == "its process ended with code 3"
 

@@ -130,12 +130,12 @@ def test_workers_are_told_what_was_imported_without_the_option(plugin, options, 
 def test_what_the_program_itself_registers_no_worker_can_know(plugin, options, tmp_path, monkeypatch):
     import_plugins(plugin("my_partition"))
     monkeypatch.setattr(PARTITIONERS["by_norm"], "__module__", "__main__")
-    with pytest.raises(SettingsError, match="workers: partition 'by_norm' was registered by the program itself"):
+    with pytest.raises(SettingsError, match="workers: partition 'by_norm' was registered by the main program"):
         given = {**options, "partition": "by_norm", "workers": 2}
         run("APA", "board", config_dict=given, run_dir=tmp_path / "run")
     import_plugins(plugin("my_family"))
     monkeypatch.setattr(FAMILIES["gpt_neox"], "__module__", "__main__")
-    with pytest.raises(SettingsError, match="workers: a backbone family was registered by the program itself"):
+    with pytest.raises(SettingsError, match="workers: a backbone family was registered by the main program"):
         modules_for_workers({"partition": "random", "weight_rule": "average", "adapter_type": "lora"})
 
 

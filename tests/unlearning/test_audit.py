@@ -66,10 +66,10 @@ ADAPTER = "shards/000/adapter_model.safetensors"
         ("memory.safetensors", "scores", lambda t: t + 2, "outside 0 to 1"),
         ("memory.safetensors", "errors", lambda t: t * 0, "do not follow from its labels and scores"),
         ("memory.safetensors", "users", lambda t: t.flip(0), "other users"),
-        ("memory.safetensors", "active", lambda t: t * 0, "switches on other shards"),
+        ("memory.safetensors", "active", lambda t: t * 0, "marks other shards as active"),
         ("memory.safetensors", "labels", lambda t: t[1:], "rows, others have"),
         ("partition.safetensors", "centres", with_nan, "NaN or infinite"),
-        ("partition.safetensors", "centres", lambda t: t[:, 1:], "centres of another size"),
+        ("partition.safetensors", "centres", lambda t: t[:, 1:], "centres of a different size"),
     ],
 )
 def test_tensors_that_cannot_be_are_named_though_their_digests_fit(name, key, how, says, finished, tmp_path):
@@ -185,8 +185,8 @@ def as_link(path):
         ("shards/nothing", lambda p: p.symlink_to("/nowhere"), "is a link"),
         ("shards/.lock", lambda p: p.write_text(""), "leftover"),
         ("figures/.lock-holder.json", lambda p: p.write_text("{}"), "leftover"),
-        (".lock", lambda p: p.write_text("an old adapter"), "a lock is empty"),
-        (".lock-holder.json", lambda p: p.write_text('{"purpose": "an old adapter"}'), "something else than who"),
+        (".lock", lambda p: p.write_text("an old adapter"), "is not empty, as a lock should be"),
+        (".lock-holder.json", lambda p: p.write_text('{"purpose": "an old adapter"}'), "something other than who"),
     ],
 )
 def test_what_is_no_plain_file_of_the_run_is_found(name, do, says, folder):
@@ -247,7 +247,7 @@ def test_the_command_line_prints_notices_apart_and_ends_with_0(capsys, tmp_path)
     places = [f"--data_path={old / 'data'}", f"--backbone={old / 'backbone'}"]
     assert main([f"--run={run}", "--audit", *places]) == 0
     said = capsys.readouterr().out
-    assert "notice: the run is of format 2" in said and "FOUND" not in said and "the audit holds" in said
+    assert "notice: the run has format 2" in said and "FOUND" not in said and "the audit holds" in said
 
 
 def test_no_number_of_a_strangers_reaches_an_adapter(finished, tmp_path):
@@ -263,4 +263,4 @@ def test_no_number_of_a_strangers_reaches_an_adapter(finished, tmp_path):
     resealed(run, ADAPTER, one_row)
     with pytest.raises(APAError, match="has shape"):
         evaluate_run(run)
-    assert any("another shape" in f for f in audit(run).findings)
+    assert any("a different shape" in f for f in audit(run).findings)

@@ -33,7 +33,7 @@ def test_train_and_forget_killed_before_its_ledger_line_is_finished_by_the_same_
         assert main(given) == 130
     assert not (folder / "ledger.jsonl").exists()
     assert main(given) == 0
-    assert "going on with the request" in capsys.readouterr().out
+    assert "continuing with the request" in capsys.readouterr().out
     assert audit(folder).holds and len(list((folder / "certificates").glob("*.json"))) == 1
     assert main(given) == 2  # it is another run now: nothing is forgotten twice
     assert main([word for word in given if not word.startswith("--forget")]) == 2
