@@ -130,7 +130,7 @@ class AdapterSettings(Checked):
     target_modules: tuple[str, ...]
     """Linear layers that get an adapter, by the last part of their name, e.g. ``q_proj``."""
     feedforward_modules: tuple[str, ...] = field(metadata=option(since=Since("0.1.0", before=("down_proj",))))
-    """Those target modules whose input, not output, (IA)3 scales."""
+    """Target modules whose input, rather than output, is scaled by (IA)3."""
 
     def is_feedforward(self, layer: str) -> bool:
         """Whether a layer, given by its full name, is one of ``feedforward_modules``."""
@@ -151,7 +151,7 @@ class TrainSettings(Checked):
     learning_rate: float = field(metadata=option(bounds=Bounds(above=0)))
     """Peak learning rate of AdamW."""
     loraplus_lr_ratio: float = field(metadata=option(bounds=Bounds(above=0), since=Since("0.1.0", before=1.0)))
-    """LoRA+ (Hayou et al., 2024): B's learning rate as a multiple of that rate; 1 is plain LoRA."""
+    """LoRA+ (Hayou et al., 2024): B's learning rate as a multiple of ``learning_rate``; 1 is plain LoRA."""
     train_batch_size: int = field(metadata=option(bounds=Bounds(1)))
     """Samples per step of a shard."""
     fused_shards: int = field(metadata=option(bounds=Bounds(1), since=Since("0.1.0", before=1)))
