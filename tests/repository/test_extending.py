@@ -6,6 +6,7 @@ import shutil
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -14,7 +15,7 @@ from recbole_apa.adapters import ADAPTER_KINDS, WEIGHT_RULES, LoRA, read_adapter
 from recbole_apa.backbone import FAMILIES
 from recbole_apa.cli.main import main
 from recbole_apa.comparison.forget_task import ForgetRequest
-from recbole_apa.core.errors import BackboneError, RunError, SettingsError
+from recbole_apa.core.errors import BackboneError, PartitionError, RunError, SettingsError
 from recbole_apa.evaluation.measures import FORGETTING_MEASURES, SCORE_MEASURES
 from recbole_apa.partition import PARTITIONERS, Partition, register_partition
 from recbole_apa.pipeline.config import APAConfig
@@ -171,24 +172,23 @@ def test_a_module_that_fails_is_named(tmp_path, monkeypatch):
         import_plugins(["broken_plugin"])
 
 
-@pytest.mark.parametrize(
-    ("shard_of", "centres", "says"),
-    [
-        (lambda ids: {}, 3, "assigns 0 samples"),
-        (lambda ids: dict.fromkeys(ids, 3), 3, "in shard 3; expected shards 0 to 2"),
-        (lambda ids: dict.fromkeys(ids, 0), 2, "has 2 centres"),
-    ],
-)
-def test_a_partition_that_is_none_is_refused(shard_of, centres, says, options, tmp_path):
-    from recbole_apa.core.errors import PartitionError
+def test_a_bad_partition_is_refused_before_anything_is_written_and_its_repair_resumes(options, tmp_path):
+    mode = {"shards": float}
 
-    def divide(self, ids, embeddings, *rest):
-        return Partition(shard_of(ids), torch.zeros(centres, embeddings.shape[1]))
+    def divide(self, ids, embeddings, n_shards, *rest):
+        shard_of = {name: mode["shards"](i % n_shards) for i, name in enumerate(sorted(ids))}
+        return Partition(shard_of, torch.zeros(n_shards, embeddings.shape[1]))
 
     register_partition(partition_class(__call__=divide))
     try:
-        with pytest.raises(PartitionError, match=says):
-            run("APA", "board", config_dict={**options, "partition": "mine"}, run_dir=tmp_path / "run")
+        given = {**options, "partition": "mine"}
+        with pytest.raises(PartitionError, match=r"partition mine puts sample .* in shard 0.0; expected a whole"):
+            run("APA", "board", config_dict=given, run_dir=tmp_path / "run")
+        assert not list((tmp_path / "run").rglob("partition.*"))
+        mode["shards"] = np.int64
+        made = run("APA", "board", config_dict=given, run_dir=tmp_path / "run")
+        assert {type(k) for k in made.trainer.partition.shard_of.values()} == {int}
+        assert evaluate_run(tmp_path / "run").trainer.partition.sizes() == made.trainer.partition.sizes()
     finally:
         PARTITIONERS.remove("mine")
 
