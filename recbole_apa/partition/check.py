@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from recbole_apa.core.errors import PartitionError
+from recbole_apa.core.foreign_code import shown
 from recbole_apa.partition.assignment import Partition
 
 
@@ -70,7 +71,8 @@ def checked_shards(found: object, ids: Sequence[str], n_shards: int, who: str = 
     for name, shard in shards.items():
         if shard is None or not 0 <= shard < n_shards:
             raise PartitionError(
-                f"{who} puts sample {name} in shard {found[name]!r}; expected a whole number from 0 to {n_shards - 1}"
+                f"{who} puts sample {name} in shard {shown(found[name])}; expected a whole number from 0 to "
+                f"{n_shards - 1}"
             )
     return {name: shard for name, shard in shards.items() if shard is not None}
 
@@ -105,5 +107,4 @@ def _checked_centres(found: object, n_shards: int, d: int | None, who: str) -> T
 
 
 def _told(value: object) -> str:
-    text = repr(value)
-    return f"{type(value).__name__} {text[:60]}{'...' if len(text) > 60 else ''}" if value is not None else "None"
+    return f"{type(value).__name__} {shown(value)}" if value is not None else "None"

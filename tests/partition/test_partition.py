@@ -152,7 +152,9 @@ def test_whole_numbers_of_any_type_are_shards(whole):
 
 
 def test_means_of_an_unfinished_assignment_are_refused_by_name():
-    with pytest.raises(PartitionError, match="assigns 5 samples, expected the 6 it was given; 1 are missing or unknown, e.g. s003"):
+    with pytest.raises(
+        PartitionError, match=r"assigns 5 samples, expected the 6 it was given; 1 are missing or unknown, e\.g\. s003"
+    ):
         with_member_means({n: 0 for n in names(6) if n != "s003"}, names(6), points(6), 2)
 
 
