@@ -84,8 +84,14 @@ class Registry(Mapping[str, type[T]], Generic[T]):
             return None
         near = nearest(name, self._known, 0.6) if isinstance(name, str) else None
         hint = f"; did you mean {near!r}?" if near else ""
+        if isinstance(name, str) and not near:
+            hint = "; a name of your own is known once its module is imported: --plugins=[module]"
+        return self.unknown(name, option, or_else) + hint
+
+    def unknown(self, name: object, option: str = "", or_else: str = "") -> str:
+        """What was found and what was expected, for a name that is not registered; arguments as in :meth:`problem`."""
         known = (f"{or_else} or " if or_else else "") + f"one of {', '.join(self._known)}"
-        return f"{option or self.kind}: found {name!r}, expected {known}{hint}"
+        return f"{option or self.kind}: found {name!r}, expected {known}"
 
     def from_outside(self) -> dict[str, str]:
         """Names registered from outside the package -> the modules to import for them."""
