@@ -55,7 +55,7 @@ class Registry(Mapping[str, type[T]], Generic[T]):
         Raises:
             SettingsError: the name is unknown, or is one of the package's own.
         """
-        if self.find(name).__module__.startswith(_OURS):
+        if is_ours(self.find(name)):
             raise SettingsError(f"{self.kind}: {name!r} is the package's own; expected one registered from outside")
         del self._known[name]
 
@@ -95,7 +95,7 @@ class Registry(Mapping[str, type[T]], Generic[T]):
 
     def from_outside(self) -> dict[str, str]:
         """Names registered from outside the package -> the modules to import for them."""
-        return {name: c.__module__ for name, c in self._known.items() if not c.__module__.startswith(_OURS)}
+        return {name: c.__module__ for name, c in self._known.items() if not is_ours(c)}
 
     def __getitem__(self, name: str) -> type[T]:
         return self._known[name]
@@ -105,6 +105,11 @@ class Registry(Mapping[str, type[T]], Generic[T]):
 
     def __len__(self) -> int:
         return len(self._known)
+
+
+def is_ours(cls: type) -> bool:
+    """Whether a class comes from this package."""
+    return cls.__module__.startswith(_OURS)
 
 
 def require(cls: type, base: type, **wanted: type | tuple[type, ...]) -> None:

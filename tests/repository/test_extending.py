@@ -344,7 +344,7 @@ def test_a_backbone_family_is_one_file(plugin, options, neox_folder, tmp_path):
     torch.testing.assert_close(found, torch.stack(own), rtol=0, atol=1e-5)
     FAMILIES.remove("gpt_neox")
     del sys.modules["my_family"]
-    with pytest.raises(MissingPluginError, match=r"family of the run's backbone is not known; .*trained with my_family"):
+    with pytest.raises(MissingPluginError, match=r"the run's backbone is not known; .*trained with my_family"):
         evaluate_run(tmp_path / "run")
 
 
