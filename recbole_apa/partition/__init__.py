@@ -3,6 +3,8 @@
 Each partition is one small class. Pure torch; independent of RecBole and transformers.
 """
 
+from recbole_apa.core.ids import item_of, user_of
+
 # in the order in which messages list them
 from recbole_apa.partition.semantic import SemanticPartitioner  # isort: skip
 from recbole_apa.partition.random import RandomPartitioner  # isort: skip
@@ -36,7 +38,9 @@ __all__ = [
     "assign_by_distance",
     "check_partition",
     "check_partition_input",
+    "item_of",
     "partition_problems",
     "register_partition",
+    "user_of",
     "with_member_means",
 ]

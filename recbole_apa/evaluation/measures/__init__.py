@@ -19,7 +19,7 @@ from recbole_apa.evaluation.measures.measure import (
     Seen,
     register_measure,
 )
-from recbole_apa.evaluation.measures.take import Taken, take
+from recbole_apa.evaluation.measures.taking import Taken, take
 
 __all__ = [
     "AUC",
