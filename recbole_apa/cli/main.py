@@ -14,7 +14,7 @@ from recbole_apa.core.system.surroundings import explained, refuse_bytes
 
 __all__ = ["main", "parse_arguments"]
 
-_KEPT = "what was finished is kept in the run folder named above"
+_KEPT = "what was finished is kept in the run folder, if the log above names one"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

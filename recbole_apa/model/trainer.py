@@ -88,6 +88,7 @@ class APATrainer(Trainer):
             raise ValueError("APA needs validation data: its weights come from the adapters' errors on them")
         if saved and self.store is None:
             self.store = RunStore(make_run_dir(self.config))
+            self.logger.info(f"run folder: {self.store.place}")
         store, pool = self.store if saved else None, self.inputs.pool
         self.record = FitRecord()
         self.eval_collector.data_collect(train_data)
@@ -116,7 +117,8 @@ class APATrainer(Trainer):
         store.begin(self.identity(train_set, store.salt), about)
         store.note_machine(self.machine.plain())
         self.tensorboard = self._new_board(store)
-        self.logger.info(f"run folder: {store.place} (if interrupted, resume with --run_dir={store.place})")
+        if self.inputs.begin_line:
+            self.logger.info(self.inputs.begin_line)
 
     def _seal(self, store: RunStore, state: TrainedState, *loaders: AbstractDataLoader) -> None:
         """Write what the training steps have not stored themselves."""

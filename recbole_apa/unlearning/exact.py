@@ -115,7 +115,9 @@ def carry_out(
     _purge_memory(opened.model, data)
 
     pending = _start_pending(store, data.train_set, before, exactness, key, machines)
-    inputs = FitInputs(reuse=_reusable(opened, store, machines), shard_update=update, key=key)
+    line = f"run folder: {store.place} (if interrupted, resume with --run={store.place} --resume)"
+    reuse = _reusable(opened, store, machines)
+    inputs = FitInputs(reuse=reuse, shard_update=update, key=key, begin_line=line)
     result = _train(opened, data, pending, inputs, show)
     trainer = result.trainer
     del update, inputs  # they hold prompts that are now forgotten
