@@ -1,6 +1,7 @@
 """The comparison's names -> methods. Every row of the table has one name."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Any
 
 from recbole_apa.adapters.weight_rules import WEIGHT_RULES
@@ -11,7 +12,7 @@ from recbole_apa.comparison.methods.rules import RuleMethod
 from recbole_apa.comparison.methods.sharded import LEARNED, AdapterMethod, Serving
 from recbole_apa.comparison.row import REFERENCE
 from recbole_apa.core.errors import SettingsError
-from recbole_apa.core.options import group_from
+from recbole_apa.core.options import check_given
 from recbole_apa.core.settings import AggregationSettings
 from recbole_apa.core.yaml import parse_value
 from recbole_apa.evaluation.simple_rules import RULES
@@ -145,12 +146,11 @@ def _ablation(name: str) -> tuple[dict[str, object], Serving]:
         if not equals:
             raise SettingsError(f"--compare={name}: found {pair!r}, expected option=value, e.g. APA:partition=random")
         changes[key] = parse_value(value)
-    served: dict[str, Any] = {
-        key: changes.pop(key) for key in ("aggregation", "weight_rule", "tau", "n_neighbors") if key in changes
-    }
-    usual = {"aggregation": "decomposition", "weight_rule": _ADAPTIVE, "tau": "auto", "n_neighbors": "auto"}
-    checked = group_from(AggregationSettings, {**usual, **served})
-    WEIGHT_RULES.find(checked.weight_rule)
+    # how the adapters are merged is a matter of serving: every field of Serving is one of AggregationSettings
+    served: dict[str, Any] = {f.name: changes.pop(f.name) for f in fields(Serving) if f.name in changes}
+    check_given(AggregationSettings, served)
+    serving = replace(ADAPTERS[APA_ROWS[0]][1], **served)
+    WEIGHT_RULES.find(serving.weight_rule)
     if "shard_size" in changes:
         changes["n_shards"] = None
-    return changes, Serving(checked.aggregation, checked.weight_rule, served.get("tau"), served.get("n_neighbors"))
+    return changes, serving

@@ -4,6 +4,7 @@ import csv
 import json
 import mmap
 import time
+from dataclasses import fields
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ import pytest
 from recbole_apa import APAConfig, compare
 from recbole_apa.cli.main import main
 from recbole_apa.comparison.context import open_context
+from recbole_apa.comparison.methods.sharded import Serving
 from recbole_apa.comparison.presets import read_preset
 from recbole_apa.comparison.registry import ADAPTERS, GROUPS, check_names, make_methods, row_names
 from recbole_apa.comparison.report.criterion import ByLabel
@@ -18,6 +20,7 @@ from recbole_apa.comparison.report.table import headers
 from recbole_apa.comparison.row import DONE, FAILED, Row, RowStore, peak_memory
 from recbole_apa.core.errors import RunError, SettingsError
 from recbole_apa.core.properties import properties_folder
+from recbole_apa.core.settings import AggregationSettings
 from recbole_apa.unlearning.approximate import APPROXIMATE_METHODS as APPROXIMATE
 
 NAMES = [
@@ -150,6 +153,12 @@ def test_every_model_of_a_group_has_a_name_that_is_known():
     check_names(row_names(["all", "ablations"]))
 
 
+def test_a_rows_serving_covers_every_setting_of_the_aggregation():
+    assert [f.name for f in fields(Serving)] == [f.name for f in fields(AggregationSettings)]
+    with pytest.raises(SettingsError, match="tau: found 'high'"):
+        row_names(["APA:tau=high"])
+
+
 def test_names_and_groups():
     assert row_names(["paper"])[:3] == ["APA(D)", "APA(ND)", "Retraining"]
     assert row_names(["rules", "HistoryLikeRate", "APA"]) == ["APA(D)", "APA(ND)", "Retraining", *GROUPS["rules"]]
@@ -251,8 +260,8 @@ def test_peak_memory_sees_what_was_allocated():
     [
         (["--model=FM", "--compare=SISA"], "name FM in --compare"),
         (["--seeds=3"], "expected together with --compare"),
-        (["--compare=SISA", "--seeds=many"], "expected a number of at least 1"),
-        (["--compare=SISA", "--seeds=0"], "found 0, expected a number"),
+        (["--compare=SISA", "--seeds=many"], "expected a whole number of at least 1"),
+        (["--compare=SISA", "--seeds=0"], "found 0, expected a whole number"),
         (
             ["--compare=SISA", "--baseline_options=LightGCN"],
             "baseline_options: found 'LightGCN', expected options by model",
