@@ -91,7 +91,7 @@ class Target:
             return RAISED, traceback.format_exc()
         finally:
             session.data_without = original
-        left = kept[-1][0]._dataset.raw_interactions
+        left = kept[-1].train_set.raw_interactions
         rows = zip(left.users, left.items, left.values.tolist(), left.times.tolist(), strict=True)
         return FORGOTTEN, Counter(self.rows) - Counter((str(u), str(i), float(r), float(t)) for u, i, r, t in rows)
 

@@ -36,11 +36,6 @@ def execution_from(values: Mapping[str, object]) -> ExecutionSettings:
     return _build(ExecutionSettings, values, {"placement": PlacementSettings})
 
 
-def group_from(group: type[T], values: Mapping[str, object]) -> T:
-    """As :func:`settings_from`, for one group of settings."""
-    return _build(group, values, {})
-
-
 def check_given(cls: type, values: Mapping[str, object]) -> None:
     """Check those fields of a settings class that have a value in ``values``.
 

@@ -92,6 +92,14 @@ def test_nothing_points_outside_the_repository(folder):
     assert {name: words for name, words in found.items() if words} == {}
 
 
+@pytest.mark.parametrize("folder", ["tests", "benchmarks"])
+def test_tests_and_benchmarks_name_no_document_outside_the_repository(folder):
+    plans = re.compile(r"\b(?:DESIGN|HOUSE|TOPK|STYLE|METHODS|ENVIRONMENTS|TRUST)(?:\.md\b| \d| section)|/work/")
+    files = [path for path in sorted((ROOT / folder).rglob("*.py")) if path != ROOT / "tests/repository/test_book.py"]
+    found = {str(path.relative_to(ROOT)): plans.findall(path.read_text(encoding="utf-8")) for path in files}
+    assert {name: words for name, words in found.items() if words} == {}
+
+
 def test_documents_that_the_code_names_are_there():
     named = [
         (path.name, page)
