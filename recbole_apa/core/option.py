@@ -164,5 +164,5 @@ def field_docs(cls: type) -> Mapping[str, str]:
 
 def all_field_docs(cls: type) -> Mapping[str, str]:
     """As :func:`field_docs`, with the fields of its base classes."""
-    known = [field_docs(base) for base in reversed(cls.__mro__) if "__annotations__" in vars(base)]
+    known = [field_docs(base) for base in reversed(cls.__mro__) if "__dataclass_fields__" in vars(base)]
     return {name: text for docs in known for name, text in docs.items()}

@@ -12,7 +12,7 @@ import yaml
 
 from recbole_apa.cli.arguments import read_words, refuse_near_misses, take
 from recbole_apa.cli.main import main, parse_arguments
-from recbole_apa.cli.stages import STAGES, CompareOptions, ForgetOptions, names_of
+from recbole_apa.cli.stages import STAGES, CompareOptions, ForgetOptions, Use, names_for, names_of
 from recbole_apa.core.errors import SettingsError
 from recbole_apa.core.option import all_field_docs
 from recbole_apa.core.option_table import OPTIONS
@@ -188,6 +188,19 @@ def test_a_stage_takes_its_own_options_typed_and_leaves_the_rest():
     given, rest = take(CompareOptions, {"compare": "APA(D)", "seeds": "3", "slices": "False", "seed": "1"})
     assert (given.compare, given.seeds, given.slices, given.experiment) == ("APA(D)", 3, False, None)
     assert rest == {"seed": "1"}  # no name is completed
+
+
+def test_every_option_of_a_request_is_declared_as_what_it_is():
+    """A new one cannot be dropped silently: ``forget.is_asked`` refuses by these."""
+    declared = {name for use in Use if use for name in names_for(use, ForgetOptions)}
+    assert declared == names_of(ForgetOptions)
+    assert set(names_for(Use.NAMES_DATA, ForgetOptions)) == {
+        "unlearn",
+        "forget_users",
+        "forget_items",
+        "forget_interactions",
+    }
+    assert set(names_for(Use.MANNER, ForgetOptions)) - set(names_for(Use.AS_MADE, ForgetOptions)) == {"other_machine"}
 
 
 def test_no_stage_takes_an_option_of_the_settings_away():
