@@ -67,6 +67,8 @@ class APAConfig(Config):
     def _get_model_and_dataset(self, model: str | type | None, dataset: str | None) -> tuple[str, type, str]:
         try:
             return super()._get_model_and_dataset(model, dataset)
+        except SettingsError:  # says already what to do
+            raise
         except ImportError as error:
             # RecBole's last lookup imports models that need other libraries
             raise SettingsError(

@@ -111,7 +111,7 @@ def test_item_ids_with_blanks_fail_models_of_histories_alone(options, data_folde
     context = open_context("board", [], {**options, "data_path": str(tmp_path / "data")}, tmp_path / "bench")
     general, sequential = make_methods(context, ["BPR", "SASRec"], QUICK)
     general.fit(1)
-    with pytest.raises(DataError, match=r"item ids such as 'the i\d+' hold ' '.*--seq_separator"):
+    with pytest.raises(DataError, match=r"item ids such as 'the i\d+' contain ' '.*--seq_separator"):
         sequential.fit(1)
 
 

@@ -112,8 +112,8 @@ def test_a_comparison_with_a_failed_row_ends_with_status_1_and_without_one_with_
     words += ["--model=APA", "--dataset=board", f"--compare_dir={tmp_path / 'compared'}"]
     assert main([*words, "--compare=ItemMean"]) == 0
     assert not any("faults" in read_json(path) for path in (tmp_path / "compared" / "rows").glob("*.json"))
-    assert main([*words, "--compare=ItemMean,NoSuchModel"]) == 1
-    assert "failed: NoSuchModel, seed 1" in capsys.readouterr().out
+    assert main([*words, "--compare=ItemMean,BPR", "--baseline_options={BPR: {learning_rate: .inf}}"]) == 1
+    assert "failed: BPR, seed 1" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("base", [ScoreMeasure, ForgettingMeasure])
