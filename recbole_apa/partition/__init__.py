@@ -10,11 +10,11 @@ from recbole_apa.partition.receraser import InteractionPartitioner, ItemPartitio
 from recbole_apa.partition.grapheraser import BEKMPartitioner, BLPAPartitioner  # isort: skip
 from recbole_apa.partition.assignment import (
     Partition,
-    assign_by_distance,
     check_partition,
     check_partition_input,
     with_member_means,
 )
+from recbole_apa.partition.bounded import assign_by_distance
 from recbole_apa.partition.collaborative import CollaborativePartitioner
 from recbole_apa.partition.partitioner import (
     PARTITIONERS,

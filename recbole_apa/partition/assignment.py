@@ -1,8 +1,9 @@
-"""What a partition is, and the capacity-bounded assignment that Algorithm 1 ends with."""
+"""What a partition is, and what is checked before and after one is made."""
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from logging import getLogger
 
 import torch
@@ -25,9 +26,16 @@ class Partition:
         """K."""
         return self.centres.shape[0]
 
+    @cached_property
+    def _members(self) -> list[list[str]]:
+        members: list[list[str]] = [[] for _ in range(self.n_shards)]
+        for name in sorted(self.shard_of):
+            members[self.shard_of[name]].append(name)
+        return members
+
     def members(self, shard: int) -> list[str]:
         """Sample ids of a shard, sorted."""
-        return sorted(name for name, k in self.shard_of.items() if k == shard)
+        return list(self._members[shard])
 
     def sizes(self) -> list[int]:
         """Samples per shard."""
@@ -50,7 +58,8 @@ def with_member_means(shard_of: dict[str, int], ids: Sequence[str], embeddings: 
 def member_means(shards: Sequence[int], embeddings: Tensor, n_shards: int) -> Tensor:
     """Mean embedding of each shard's members, the global mean for an empty shard: (n,), (n, d) -> (k, d), float32."""
     where = torch.tensor(shards)
-    means = [embeddings[where == k].mean(0) if k in shards else embeddings.mean(0) for k in range(n_shards)]
+    found = set(shards)
+    means = [embeddings[where == k].mean(0) if k in found else embeddings.mean(0) for k in range(n_shards)]
     return torch.stack(means).float()
 
 
@@ -115,23 +124,3 @@ def check_partition(partition: Partition, ids: Sequence[str], n_shards: int) -> 
             "a centre for each"
         )
     return partition
-
-
-def assign_by_distance(ids: Sequence[str], distance: Tensor, capacity: int) -> dict[str, int]:
-    """Algorithm 1, lines 4-10: walk all (sample, shard) pairs from near to far; a pair counts if the sample is
-    free and the shard has room. Equal distances are walked by sample id, then shard.
-
-    Args:
-        distance: (n, k).
-    """
-    by_id = sorted(range(len(ids)), key=ids.__getitem__)
-    n_shards = distance.shape[1]
-    walk = torch.sort(distance[by_id].flatten(), stable=True).indices.tolist()
-    load = [0] * n_shards
-    shard_of: dict[str, int] = {}
-    for pair in walk:
-        name, shard = ids[by_id[pair // n_shards]], pair % n_shards
-        if name not in shard_of and load[shard] < capacity:
-            shard_of[name] = shard
-            load[shard] += 1
-    return shard_of
