@@ -24,7 +24,7 @@ def board_options(data: Path, backbone: Path) -> dict[str, Any]:
     """Options of a run on ``board``.
 
     Args:
-        data: the folder in which ``board`` lies.
+        data: the folder that contains ``board``.
         backbone: a folder with a small language model.
     """
     return {

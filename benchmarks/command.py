@@ -1,4 +1,4 @@
-"""What the timed benchmarks' command lines have in common, and how their records are kept."""
+"""What the timed benchmarks' command lines have in common, and how their records are saved."""
 
 import argparse
 import json
@@ -15,7 +15,7 @@ def command(about: str | None, threads: int | None = None) -> argparse.ArgumentP
     """A parser with ``--threads``, ``--out`` and ``--small``.
 
     Args:
-        threads: torch's by default; None leaves torch's own number.
+        threads: the default for torch; None means torch's own number.
     """
     parser = argparse.ArgumentParser(description=about, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--threads", type=int, default=threads or torch.get_num_threads())
@@ -25,7 +25,7 @@ def command(about: str | None, threads: int | None = None) -> argparse.ArgumentP
 
 
 def begin(parser: argparse.ArgumentParser) -> argparse.Namespace:
-    """The arguments; torch computes with as many threads as they say, and RecBole says nothing."""
+    """Parse the arguments, set torch's number of threads accordingly, and silence RecBole's log."""
     given = parser.parse_args()
     logging.disable(logging.INFO)
     torch.set_num_threads(given.threads)
@@ -33,7 +33,7 @@ def begin(parser: argparse.ArgumentParser) -> argparse.Namespace:
 
 
 def keep(given: argparse.Namespace, record: dict[str, Any]) -> None:
-    """Write the record with the commit and the number of threads, where ``--out`` asks for it."""
+    """Write the record with the commit and the number of threads, if ``--out`` is given."""
     if given.out:
         about = {"commit": commit(), "threads": given.threads, "torch": torch.__version__}
         given.out.write_text(json.dumps({**about, **record}, indent=1) + "\n")

@@ -1,10 +1,10 @@
-"""Whether torch.compile pays: training steps with compiled upper layers beside plain ones, in turn, same batches.
+"""Whether torch.compile pays off: training steps with compiled and with plain upper layers, in turn, same batches.
 
     python -m benchmarks.compile --out=benchmarks/results/compile.json
     python -m benchmarks.compile --small
 
-The first compiled step holds the compilation. "pays after" says how many steps make up for it; a shard of 256 samples
-in batches of 8 has 32.
+The first compiled step includes the compilation. ``pays_after_steps`` is the number of steps after which that breaks
+even; a shard of 256 samples in batches of 8 has 32.
 """
 
 import time
@@ -23,7 +23,7 @@ PLAIN, COMPILED = "plain", "compiled"
 
 
 class Stepper:
-    """Trains one adapter, a batch at a time."""
+    """Trains one adapter, one batch at a time."""
 
     def __init__(self, n_samples: int, compiled: bool) -> None:
         options = {"protocol": "tallrec", "train_samples": n_samples, "valid_samples": 0, "test_samples": 1}

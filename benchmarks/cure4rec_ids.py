@@ -1,7 +1,7 @@
-"""Which ids of a dataset CURE4Rec's numbers are: the two files that ``--unlearn_ids`` takes.
+"""Map CURE4Rec's numbers to a dataset's ids: writes the two files that ``--unlearn_ids`` takes.
 
-CURE4Rec (data/ml-100k/pro.ipynb) keeps users and items with five interactions and more, and then numbers users by their
-raw number less one, items by first appearance. Ratings and times of its sets tell whether a map is right.
+CURE4Rec (data/ml-100k/pro.ipynb) keeps users and items with at least five interactions, and then numbers users by their
+raw number minus one, items by first appearance. Ratings and times of its sets show whether a map is right.
 
     python -m benchmarks.cure4rec_ids --inter=FILE.inter --out=DIR
     python run_recbole_apa.py --run=RUN --unlearn="core_data_5%.csv" \\
@@ -22,7 +22,7 @@ USER, ITEM = "user_id", "item_id"
 
 
 def cure4rec_numbers(inter: Path) -> tuple[dict[int, str], dict[int, str]]:
-    """CURE4Rec's number -> the dataset's token, of users and of items."""
+    """CURE4Rec's number -> the dataset's token, for users and for items."""
     table = read_table(inter)
     kept = filter_tables(Tables(table), FilterSettings(USER, ITEM, "", None, {}, True, "[5,inf)", "[5,inf)")).inter
     users = {int(name) - 1: name for name in kept.texts(USER).names}

@@ -1,4 +1,4 @@
-"""MovieLens 100k without the rows on which the paper's protocol tests: what settings may be chosen on."""
+"""MovieLens 100k without the rows that the paper's protocol tests on: the data that settings may be chosen on."""
 
 import shutil
 from pathlib import Path
@@ -17,14 +17,14 @@ USER, TIME = 0, 3
 def write_development_data(folder: Path, source: Path | None = None) -> Path:
     """Copy the dataset into ``folder`` without the interactions that ``protocol: tallrec`` tests on.
 
-    The same protocol then validates and tests on the users that come just before the real test users: its last 2,000
-    samples are the real validation samples and the last 1,000 real training samples.
+    The same protocol then validates and tests on the users just before the real test users: its last 2,000 samples are
+    the real validation samples and the last 1,000 real training samples.
 
     Args:
-        source: the dataset's folder; None takes the one inside RecBole.
+        source: the dataset's folder; None means the one inside RecBole.
 
     Returns:
-        what ``data_path`` has to name.
+        the value for ``data_path``.
     """
     source = source or Path(recbole.__file__).parent / "dataset_example" / NAME
     shutil.copytree(source, folder / NAME, dirs_exist_ok=True)

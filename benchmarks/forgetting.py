@@ -2,8 +2,8 @@
 
     python -m benchmarks.forgetting --out=benchmarks/results
 
-The experiments are those of properties/experiments/; rows that lie in --out already are not computed again. Further
---option=value go to APA.
+The experiments are those in properties/experiments/; rows that are already in --out are not computed again. Other
+--option=value arguments go to APA.
 """
 
 import argparse
@@ -25,7 +25,7 @@ COSTS = {"AUC test": ("auc", ".4f"), "LogLoss test": ("logloss", ".3f"), "second
 
 
 def side_by_side(rows: Mapping[str, Sequence[Row]], columns: Mapping[str, tuple[str, str]], spread: bool) -> str:
-    """A Markdown table: one line a method, the columns for each experiment; means over seeds, with ``spread`` also
+    """A Markdown table: one line per method, the columns for each experiment; means over seeds, with ``spread`` also
     standard deviations."""
     deviating = {figure for figure, _ in columns.values()} if spread else set()
     lines = [{name: cells for name, *cells in forgetting_rows(found, columns, deviating)} for found in rows.values()]

@@ -1,11 +1,11 @@
-"""One command for a GPU: what has to hold there, then how fast a Llama-7B of random weights is. Eight minutes at most.
+"""One command for a GPU: check what has to hold there, then time a Llama-7B with random weights. Eight minutes at most.
 
     python -m benchmarks.gpu --out=DIR
     python -m benchmarks.gpu --small --device=cpu --out=DIR     # shows that it runs
 
-Needs what ``pip install .`` brings, 40 GB of GPU memory and no network. Every part runs in a process of its own that is
-ended when its time is up; one that fails is recorded and stops no other, and the status is 1. DIR gets gpu.json, gpu.md
-and, of each part, its record and its log.
+Needs what ``pip install .`` installs, 40 GB of GPU memory and no network. Every part runs in a separate process that is
+ended when its time is up; if one fails, that is recorded, the others continue, and the exit status is 1. DIR gets
+gpu.json, gpu.md and each part's record and log.
 """
 
 import argparse
@@ -26,16 +26,16 @@ from benchmarks.no_time import NO_TIME
 
 ROOT = Path(__file__).resolve().parent.parent
 PARTS = {"checks": 135, "predictions": 185, "step": 60, "request": 75}
-"""Name -> seconds until it is ended, together 455."""
+"""Name -> seconds until it is ended, 455 in total."""
 MARGIN = 12
-"""Seconds before that in which a part that looks at the clock comes to its end."""
+"""Seconds before that limit at which a part that checks the clock stops by itself."""
 PACKAGES = (
     "recbole-apa", "recbole", "torch", "transformers", "peft", "accelerate", "bitsandbytes", "safetensors", "numpy",
 )  # fmt: skip
 
 
 def machine(device: Any) -> dict[str, Any]:
-    """What the figures belong to."""
+    """The machine that the figures are from."""
     import torch
 
     found: dict[str, Any] = {
@@ -78,7 +78,7 @@ def work(part: str, device: Any, small: bool, deadline: float, save: Callable[[d
 
     Args:
         deadline: of ``time.perf_counter``.
-        save: keeps what is known, in case the part is ended.
+        save: saves what is known so far, in case the part is ended.
     """
     from benchmarks.gpu_checks import Place, run_checks
     from benchmarks.gpu_speed import FULL, SMALL, measure_predictions, measure_request, measure_step
@@ -96,11 +96,11 @@ def work(part: str, device: Any, small: bool, deadline: float, save: Callable[[d
 
 
 def run_part(part: str, given: argparse.Namespace) -> None:
-    """In a process of its own: writes DIR/<part>.json."""
+    """Runs in a separate process and writes DIR/<part>.json."""
     start = time.perf_counter()
     import logging
 
-    import recbole_apa  # noqa: F401  before torch: how its threads wait is read when it is loaded
+    import recbole_apa  # noqa: F401  before torch, which reads how its threads wait when it is loaded
 
     # isort: split
     import torch
@@ -121,7 +121,7 @@ def run_part(part: str, given: argparse.Namespace) -> None:
 
 
 def start_part(part: str, given: argparse.Namespace, limit: float) -> dict[str, Any]:
-    """Status, seconds, and the record as far as it came."""
+    """Status, seconds, and as much of the record as was written."""
     words = [f"--out={given.out.resolve()}", f"--part={part}", f"--threads={given.threads}"]
     words += [f"--device={given.device}"] * bool(given.device) + ["--small"] * given.small
     start = time.perf_counter()
@@ -129,7 +129,7 @@ def start_part(part: str, given: argparse.Namespace, limit: float) -> dict[str, 
     with open(given.out / f"{part}.log", "w", encoding="utf-8") as log:
         command = [sys.executable, "-m", "benchmarks.gpu", *words]
         try:
-            # the module is found from the checkout, wherever this was started
+            # run from the checkout, so that the module is found wherever this was started
             done = subprocess.run(command, cwd=ROOT, stdout=log, stderr=subprocess.STDOUT, timeout=limit, check=False)
             status = "done" if done.returncode == 0 else f"failed: status {done.returncode}"
         except subprocess.TimeoutExpired:
@@ -143,7 +143,7 @@ def start_part(part: str, given: argparse.Namespace, limit: float) -> dict[str, 
 
 
 def has_failed(parts: dict[str, dict[str, Any]]) -> bool:
-    """Whether a part did not come to its end, or a check found something or was not made for lack of time."""
+    """Whether a part did not finish, or a check failed or was left out for lack of time."""
     checks = parts.get("checks", {}).get("rows", [])
     odd = any(row["status"] in ("failed", NO_TIME) for row in checks)
     return odd or any(part["status"] != "done" for part in parts.values())
@@ -188,7 +188,7 @@ def _parts(text: str) -> list[str]:
 
 
 def _commit() -> str:
-    """With ``+`` where the tree has changes; empty outside a checkout."""
+    """The commit, with ``+`` if the tree has changes; empty outside a checkout."""
     command = ["git", "describe", "--always", "--dirty=+", "--abbrev=10"]
     try:
         return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip()

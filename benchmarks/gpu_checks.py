@@ -1,7 +1,7 @@
-"""What a device has to hold before its figures mean anything. Plain functions: a machine may have no pytest.
+"""What has to hold on a device before its figures mean anything. Plain functions, as a machine may have no pytest.
 
-Each takes the :class:`Place` where it computes and raises AssertionError with what it found. ``benchmarks.gpu`` calls
-them, and tests/repository/test_gpu.py: on the CPU in any suite, on CUDA under the marker ``gpu``.
+Each takes the :class:`Place` where it computes and raises AssertionError with what it found. They are called by
+``benchmarks.gpu`` and tests/repository/test_gpu.py: on the CPU in any suite, on CUDA under the marker ``gpu``.
 """
 
 import time
@@ -38,7 +38,7 @@ CANDIDATES = [PromptInput(history, f"Film {i} ({1980 + i})") for i in range(6) f
 
 
 class NotRun(Exception):
-    """A check that cannot be made here; says why."""
+    """A check that cannot be made here; its text says why."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class Place:
     """Of the random Llama."""
 
     def options(self, **changes: Any) -> dict[str, Any]:
-        """Of a run on the checkerboard, every prompt by itself."""
+        """Options of a run on the checkerboard, every prompt by itself."""
         data, backbone = self.folder / "data", self.folder / "backbone"
         if not data.exists():
             data.mkdir(parents=True)
@@ -68,7 +68,7 @@ class Place:
         return {**board_options(data, backbone), **fixed, **changes}
 
     def engine(self, device: torch.device | None = None, k: int = 0, **changes: Any) -> ScoringEngine:
-        """Model and K random adapters that say unlike things, on this device or another."""
+        """Model and K random adapters that differ in their answers, on this device or another."""
         s = read_settings(APAConfig("APA", "board", None, self.options(**changes)))
         engine = ScoringEngine(load_backbone(s.backbone, device or self.device), s.backbone, s.prompts, s.adapters, 1e9)
         if k:
@@ -76,32 +76,32 @@ class Place:
         return engine
 
     def run_folder(self, name: str) -> Path:
-        """A new one."""
+        """A new run folder."""
         return self.folder / "runs" / f"{name}-{time.monotonic_ns()}"
 
 
 def check_training(place: Place) -> str:
-    """Every shard's loss falls, and its adapter is a number throughout and like no other."""
+    """Every shard's loss falls, and its adapter is finite throughout and unlike any other."""
     made = run("APA", "board", config_dict=place.options(epochs=3), run_dir=place.run_folder("training"))
     bank = made.model.engine.bank
     losses = [shard["epoch_losses"] for shard in made.trainer.record.shards]
     assert all(a[-1] < a[0] for a in losses), f"found losses by epoch {losses}, expected them to fall"
-    assert {p.device.type for p in bank.parameters()} == {place.device.type}, "the adapters lie elsewhere"
-    assert all(bool(p.isfinite().all()) for p in bank.parameters()), "an adapter holds what is no number"
+    assert {p.device.type for p in bank.parameters()} == {place.device.type}, "the adapters are on another device"
+    assert all(bool(p.isfinite().all()) for p in bank.parameters()), "an adapter contains NaN or infinite values"
     b = bank.parameters()[1]
     assert not torch.equal(b[0], b[1]), "two shards have the same adapter"
     return f"losses {losses[0][0]:.3f} to {losses[0][-1]:.3f}"
 
 
 def check_unlearning(place: Place, **changes: Any) -> str:
-    """After a user was forgotten, the state is bit for bit what training from scratch gives here."""
+    """After forgetting a user, the state is bit for bit what training from scratch gives here."""
     differences = _differences(place, **changes)
     assert not differences, f"not the bits of training from scratch: {'; '.join(differences)[:500]}"
     return "bit for bit what training from scratch gives"
 
 
 def note_unpromised(place: Place) -> str:
-    """Whether the same holds where nobody promises it: batches of prompts, shards fused, reproducibility off."""
+    """Whether the same holds where it is not promised: batches of prompts, shards fused, reproducibility off."""
     asked: dict[str, dict[str, Any]] = {
         "32 prompts a pass": {"forward_batch_size": 32},
         "two shards fused": {"fused_shards": 2},
@@ -120,7 +120,8 @@ def _differences(place: Place, **changes: Any) -> list[str]:
 
 
 def check_aggregation(place: Place, dtype: str = "float32") -> str:
-    """Both ways of merging, and each adapter alone, as on a CPU in float32; and from states read back as from new."""
+    """Both ways of merging, and each adapter alone, give the scores of a CPU in float32; and cached activations give
+    those of new ones."""
     here, cpu = place.engine(k=3, dtype=dtype), place.engine(torch.device("cpu"), 3, dtype="float32")
     weights = torch.softmax(torch.randn(len(CANDIDATES), 3, generator=torch.Generator().manual_seed(0)), 1)
     prompts = here.encode(CANDIDATES)
@@ -134,16 +135,18 @@ def check_aggregation(place: Place, dtype: str = "float32") -> str:
     one_hot = torch.eye(3)[torch.zeros(len(prompts), dtype=torch.long)]
     worst = max(worst, _gap(here.scores(prompts, one_hot, "non_decomposition"), alone[:, 0]))
     assert worst <= NEAR[dtype], f"scores differ by {worst:.3g}, expected at most {NEAR[dtype]:g}"
-    assert _gap(alone[:, 0], alone[:, 1]) > 1e-3, "two adapters say the same: nothing was compared"
+    assert _gap(alone[:, 0], alone[:, 1]) > 1e-3, "two adapters give the same scores: nothing was compared"
     kept, here.cache = here.cache, ActivationCache(0)
     new = here.scores(prompts, weights, "decomposition")
     here.cache = kept
-    assert torch.equal(new, here.scores(prompts, weights, "decomposition")), "kept states give other scores than new"
+    assert torch.equal(new, here.scores(prompts, weights, "decomposition")), (
+        "cached activations give other scores than new ones"
+    )
     return f"largest difference of a score {worst:.2g}"
 
 
 def check_shared_prefixes(place: Place, dtype: str = "float32") -> str:
-    """Candidates that share the user's part of the prompt score as each does alone."""
+    """Candidates that share the user's part of the prompt get the same scores as each alone."""
     engine = place.engine(k=3, dtype=dtype)
     prompts, lists = engine.encode(CANDIDATES), ListScorer(engine)
     read = lists.read(prompts)
@@ -158,7 +161,7 @@ def check_shared_prefixes(place: Place, dtype: str = "float32") -> str:
 
 
 def check_gradient_checkpointing(place: Place, dtype: str = "float32") -> str:
-    """Activations that are computed again in the backward pass give the same adapters, bit for bit."""
+    """Recomputing activations in the backward pass gives the same adapters, bit for bit."""
     found = []
     for on in (False, True):
         options = place.options(gradient_checkpointing=on, trunk_layers=0, dtype=dtype, lora_dropout=0.1)
@@ -170,7 +173,7 @@ def check_gradient_checkpointing(place: Place, dtype: str = "float32") -> str:
 
 
 def check_quantization(place: Place, kind: str) -> str:
-    """Weights in fewer bits: scores near those of the plain ones, and forgetting is exact.
+    """Weights with fewer bits: scores are close to those of plain weights, and forgetting is exact.
 
     Raises:
         NotRun: bitsandbytes is not installed.
@@ -209,10 +212,10 @@ CHECKS: dict[str, Callable[[Place], str]] = {
 def run_checks(
     place: Place, deadline: float, save: Callable[[list[dict[str, Any]]], None] = lambda rows: None
 ) -> list[dict[str, Any]]:
-    """All of them until the deadline (``time.perf_counter``): check, status, what it says, seconds.
+    """All checks until the deadline (``time.perf_counter``): name, status, what it says, seconds.
 
     Args:
-        save: called with what is known, after each.
+        save: called after each check with the rows so far.
     """
     rows: list[dict[str, Any]] = []
     for name, check in CHECKS.items():

@@ -1,6 +1,6 @@
 """What a prediction, a training step and a request cost on a large random model: parts of ``benchmarks.gpu``.
 
-Weights are drawn on the device and shared by all contenders, each of which has modules and adapters of its own.
+Weights are drawn on the device and shared by all contenders, each of which has its own modules and adapters.
 """
 
 import tempfile
@@ -31,7 +31,7 @@ from recbole_apa.data.recbole_settings import read_settings
 
 FROZEN, COMPUTED, ALL_LAYERS = "frozen trunk, states at hand", "frozen trunk, states computed", "all layers"
 EVERY = 12
-"""Tokens from one supervised answer of a prompt to the next."""
+"""Distance in tokens between a prompt's supervised answers."""
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ def settings_on(device: torch.device, **changes: Any) -> APASettings:
 
 
 def engine_on(backbone: Backbone, settings: APASettings, k: int, cache_bytes: float = 0) -> ScoringEngine:
-    """With K random adapters; modules of its own, the backbone's weights."""
+    """An engine with K random adapters and its own modules, which share the backbone's weights."""
     engine = ScoringEngine(
         sharing_weights(backbone), settings.backbone, settings.prompts, settings.adapters, cache_bytes
     )
@@ -103,10 +103,10 @@ def peft_model(backbone: Backbone, settings: APASettings, layers: list[int] | No
 def measure_predictions(
     device: torch.device, sizes: Sizes, deadline: float, save: Callable[[dict[str, Any]], None]
 ) -> dict[str, Any]:
-    """Ratios to one adapter, tokens a second and shares of the roofline, for each K and batch.
+    """Ratios to one adapter, tokens per second and shares of the roofline, for each K and batch.
 
     Args:
-        save: called with all that is known, after each of them.
+        save: called after each of them with the record so far.
     """
     backbone: Any = random_backbone(sizes.shape, device)
     settings = settings_on(device, forward_batch_size=max(sizes.batches))
@@ -147,7 +147,7 @@ def _beside_references(seconds: dict[str, list[float]]) -> dict[str, dict[str, f
 
 
 def _throughput(seconds: float, roof: Roof, n_weights: int, batch: int, tokens: int) -> dict[str, float]:
-    """Tokens of prompts served a second, and how much of the roofline one pass over them would be."""
+    """Prompt tokens served per second, and the share of the roofline that one pass over them would be."""
     least = roof.least_seconds(n_weights, batch * tokens)
     return {"tokens_per_second": tokens / seconds, "roofline_share": least / (seconds * batch)}
 
@@ -157,7 +157,7 @@ def _n_weights(layers: Any) -> int:
 
 
 def training_prompts(n: int, n_tokens: int) -> list[TokenizedPrompt]:
-    """Random tokens with an answer at every ``EVERY``-th."""
+    """Random tokens with an answer every ``EVERY`` tokens."""
     ids = torch.randint(1000, 20_000, (n, n_tokens), generator=torch.Generator().manual_seed(1)).tolist()
     positions = (*range(EVERY - 1, n_tokens - 1, EVERY), n_tokens - 1)
     labels = tuple(i % 2 for i in range(len(positions) - 1))
@@ -165,7 +165,7 @@ def training_prompts(n: int, n_tokens: int) -> list[TokenizedPrompt]:
 
 
 def measure_step(device: torch.device, sizes: Sizes, deadline: float) -> dict[str, Any]:
-    """A step with adapters in the upper half of the layers beside one with adapters in all of them."""
+    """A step with adapters in the upper half of the layers, compared with adapters in all of them."""
     backbone = random_backbone(sizes.shape, device)
     prompts = training_prompts(sizes.train_batch, sizes.tokens)
     labels = torch.tensor([i % 2 for i in range(len(prompts))])
@@ -193,7 +193,7 @@ def measure_step(device: torch.device, sizes: Sizes, deadline: float) -> dict[st
 
 
 def _peak_of(contender: Contender, device: torch.device) -> int | None:
-    """Most bytes that lay on the GPU during a call; None elsewhere."""
+    """Peak bytes on the GPU during a call; None on other devices."""
     if device.type != "cuda":
         return None
     torch.cuda.reset_peak_memory_stats(device)
@@ -202,13 +202,13 @@ def _peak_of(contender: Contender, device: torch.device) -> int | None:
 
 
 def measure_request(device: torch.device, sizes: Sizes) -> dict[str, Any]:
-    """One interaction forgotten beside all shards trained again, by the program's own road and the same code."""
+    """Forgetting one interaction, compared with training all shards again, both by the program's own code."""
     backbone = random_backbone(sizes.shape, device)
     options = {**sizes.request, "backbone": backbone.name, "device": str(device), "dtype": "bfloat16"}
     n_shards = options.pop("n_shards")
     with tempfile.TemporaryDirectory() as name:
         options |= {"log_dir": name, "key_file": str(Path(name) / "keys.json")}
-        # weights of this size are not written to the disk to be read again
+        # weights of this size are not written to disk and read back
         with patch("recbole_apa.model.apa.load_backbone", lambda settings, *rest: sharing_weights(backbone)):
             rows = measure_cost(options, [n_shards], 2, ["warm"], Path(name), tallrec=False)
     return {**sizes.request, "rows": rows}

@@ -8,7 +8,7 @@ MIB = 1 << 20
 
 
 def table_of(record: dict[str, Any]) -> str:
-    """All parts that are there, one table each; what is missing says why."""
+    """One table for each part; for missing parts, the reason."""
     machine, parts = record.get("machine") or {}, record["parts"]
     versions = {name: number for name, number in machine.get("versions", {}).items() if number}
     about = [

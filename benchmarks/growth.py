@@ -1,10 +1,10 @@
-"""How time and peak memory grow with N, K, the batch and the length of the history, one process a point.
+"""How time and peak memory grow with N, K, the batch and the length of the history, one process per point.
 
     python -m benchmarks.growth --out=benchmarks/results/growth.json
     python -m benchmarks.growth --small
 
-A point is a whole training on the paper's protocol with 32 validation and 32 test samples, and the test samples scored
-by APA(D). The memory is the process's own peak, the loaded model among it.
+A point is a whole training on the paper's protocol with 32 validation and 32 test samples, plus scoring the test
+samples with APA(D). The memory is the process's peak RAM, including the loaded model.
 """
 
 import argparse
@@ -41,7 +41,7 @@ SMALL: dict[str, tuple[int, ...]] = {"train_samples": (8, 16)}
 
 
 def measure_point(options: dict[str, Any]) -> dict[str, float]:
-    """Seconds of training, milliseconds of a prediction, peak bytes."""
+    """Seconds of training, milliseconds per prediction, peak bytes."""
     with tempfile.TemporaryDirectory() as folder, peak_memory() as peak:
         made = run("APA", "ml-100k", config_dict={**FIXED, **options}, run_dir=Path(folder) / "run")
         tested = made.data[2]._dataset
@@ -59,7 +59,7 @@ def measure_point(options: dict[str, Any]) -> dict[str, float]:
 
 
 def measure(axes: dict[str, tuple[int, ...]], threads: int) -> list[dict[str, Any]]:
-    """One record for each value of each axis, the others at their start."""
+    """One record for each value of each axis, with the other axes at their start."""
     rows = []
     for axis, values in axes.items():
         for value in values:
@@ -79,7 +79,7 @@ def measure(axes: dict[str, tuple[int, ...]], threads: int) -> list[dict[str, An
 
 
 def table(rows: list[dict[str, Any]]) -> str:
-    """One line a point."""
+    """One line per point."""
     body = [
         [
             r["axis"],

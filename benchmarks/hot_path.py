@@ -1,12 +1,12 @@
-"""Where a training step and a prediction leave the device: values read back, lists copied to it, and Python's share.
+"""Where a training step and a prediction leave the device: values read back, lists copied over, and Python's share.
 
     python -m benchmarks.hot_path
     python -m benchmarks.hot_path --small
 
-Runs on a CPU: an operation that makes a GPU wait, or copies to it, is the same one there. Counted are values read back
-(``item``, ``tolist``, ``bool``, ``cpu``), places looked for (``nonzero``) and tensors made of Python's lists, each with
-the line that asks for it; and functions by the time that they take themselves (cProfile). A random Llama of four narrow
-layers leaves little to the model, so what remains is the way around it.
+Runs on a CPU: operations that make a GPU wait, or copy to it, are the same there. It counts values read back
+(``item``, ``tolist``, ``bool``, ``cpu``), index searches (``nonzero``) and tensors made from Python lists, each with
+the line that causes it; and lists functions by their own time (cProfile). A random Llama with four narrow layers takes
+little time itself, so what remains is the code around it.
 """
 
 import cProfile
@@ -34,13 +34,13 @@ from recbole_apa.data.dataloader import ShardBatches
 from recbole_apa.pipeline.build import build
 
 READ_BACK = ("_local_scalar_dense", "is_nonzero", "equal", "nonzero", "tolist", "numpy", "cpu")
-"""The first is ``item``, ``float`` and ``bool``; the last three are no operations of torch's, but calls."""
+"""The first is ``item``, ``float`` and ``bool``; the last three are not torch operations but calls."""
 COPIED = ("lift_fresh",)
-"""What ``torch.tensor`` of a list comes to."""
+"""The operation behind ``torch.tensor`` of a list."""
 
 
 class Crossings:
-    """Counts what crosses between Python and the device inside, by name and line; of its own thread alone."""
+    """Counts what crosses between Python and the device meanwhile, by name and line; only in its own thread."""
 
     def __init__(self) -> None:
         self.found: Counter[tuple[str, str]] = Counter()
@@ -55,7 +55,7 @@ class Crossings:
         self._modes.close()
 
     def count(self, names: tuple[str, ...], within: str = "") -> int:
-        """How often these operations were asked for by lines whose place holds ``within``."""
+        """How often these operations were caused by lines whose place contains ``within``."""
         return sum(n for (name, line), n in self.found.items() if name in names and within in line)
 
 
@@ -92,7 +92,7 @@ def _line() -> str:
 
 
 class Work:
-    """A model on ml-100k with steps to take and prompts to score, everything else done before."""
+    """A model on ml-100k with steps to take and prompts to score; everything else is prepared."""
 
     def __init__(self, model: APA, data: Any, k: int) -> None:
         self.model, engine = model, model.engine
@@ -106,7 +106,7 @@ class Work:
         self.k = k
 
     def train(self) -> int:
-        """Steps taken."""
+        """Train; returns the number of steps."""
         bank, settings = self.model.engine.bank, self.model.settings
         bank.resize(1)
         bank.load(0, bank.start(settings.seed))
@@ -119,7 +119,7 @@ class Work:
 
     @torch.no_grad()
     def predict(self) -> int:
-        """Predictions by APA(D) of new prompts, each by itself, in turn as on a GPU: threads could not be watched."""
+        """Predictions by APA(D) for new prompts, one at a time as on a GPU, as other threads could not be counted."""
         engine: Any = self.model.engine
         fill_adapters(engine.bank, self.k)
         self.model.rule = random_rule(self.k, engine.decoder.hidden_size)
@@ -133,7 +133,7 @@ class Work:
 
 
 def crossings(work: Callable[[], int]) -> list[dict[str, Any]]:
-    """Operation, line and times a step, most first."""
+    """Operation, line and count per step, most frequent first."""
     with Crossings() as counted:
         n = work()
     rows = [{"operation": name, "line": line, "a_step": times / n} for (name, line), times in counted.found.items()]
@@ -141,7 +141,7 @@ def crossings(work: Callable[[], int]) -> list[dict[str, Any]]:
 
 
 def functions(work: Callable[[], int], most: int = 12) -> list[dict[str, Any]]:
-    """Functions by their own time: share of the whole, calls a step."""
+    """Functions by their own time: share of the total, calls per step."""
     profile = cProfile.Profile()
     n = profile.runcall(work)
     found: Any = pstats.Stats(profile)

@@ -1,12 +1,12 @@
-"""What a prediction costs: APA beside one adapter, K passes, and PEFT's own ways of using K adapters at once.
+"""What a prediction costs: APA compared with one adapter, K passes, and PEFT's own ways of using K adapters at once.
 
     python -m benchmarks.inference --out=benchmarks/results/inference.json
     python -m benchmarks.inference --small
 
-The reference of every ratio is one adapter, by the same engine, in the same process, in turn. "all" counts everything
-that a new prompt costs: the frozen trunk, from whose top the embedding comes, and the attention; "upper" has the
-trunk's states at hand. Prompts are random tokens. K passes, and PEFT's mixed batch, are timed for at most 2 adapters
-and scaled to K; merging with PEFT for at most 4 samples (one after another, as it has to be).
+The reference of every ratio is one adapter in the same engine and the same process, measured in turn. "all" includes
+everything that a new prompt costs: the frozen trunk, from whose top the embedding comes, and the attention; for "upper"
+the trunk's activations are already there. Prompts are random tokens. K passes and PEFT's mixed batch are timed for at
+most 2 adapters and scaled to K; merging with PEFT for at most 4 samples (one after another, as PEFT requires).
 """
 
 import json
@@ -35,11 +35,11 @@ MERGED_SAMPLES = 4
 
 
 class Setting:
-    """Prompts, and what answers them.
+    """Prompts, and the models that answer them.
 
     Args:
         one, many: engines with one and with K adapters.
-        peft: PEFT's model with at least as many, named "0", "1", ...
+        peft: PEFT's model with at least K adapters, named "0", "1", ...
     """
 
     def __init__(self, one: ScoringEngine, many: ScoringEngine, peft: Any, batch: int, n_tokens: int) -> None:
@@ -109,7 +109,7 @@ class Setting:
 
 
 def an_engine(config: APAConfig, k: int) -> ScoringEngine:
-    """With K random adapters."""
+    """An engine with K random adapters."""
     s = read_settings(config)
     engine = ScoringEngine(load_backbone(s.backbone, config["device"]), s.backbone, s.prompts, s.adapters, 0)
     fill_adapters(engine.bank, k)
@@ -117,7 +117,7 @@ def an_engine(config: APAConfig, k: int) -> ScoringEngine:
 
 
 def a_setting(options: dict[str, Any], k: int, batch: int, n_tokens: int, folder: Path) -> Setting:
-    """Three copies of the backbone; PEFT loads the very adapters of APA, which are written to ``folder``."""
+    """Three copies of the backbone; PEFT loads APA's own adapters, which are written to ``folder``."""
     config = APAConfig("APA", "ml-100k", config_dict={**options, "forward_batch_size": batch})
     one, many = (an_engine(config, n) for n in (1, k))
     settings = read_settings(config)

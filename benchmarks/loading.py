@@ -1,5 +1,5 @@
 """From a file of interactions to targets: seconds and RAM of the strict reader, of filters, split and draw, and of
-RecBole's own models with and without that reader. Each is measured in a process of its own.
+RecBole's own models with and without that reader. Each is measured in a separate process.
 
     python -m benchmarks.loading --rows=10_000_000 --recbole_rows=1_000_000 --out=FILE
 """
@@ -26,7 +26,7 @@ _CHUNK = 1_000_000
 
 
 def write_interactions(path: Path, n: int, seed: int = 0) -> None:
-    """``n`` made-up interactions: 150 a user on average, items by a long tail, times that differ."""
+    """Write ``n`` random interactions: 150 per user on average, items with a long tail, varied times."""
     rng = np.random.default_rng(seed)
     path.parent.mkdir(parents=True, exist_ok=True)
     with open(path, "w", encoding="utf-8") as file:
@@ -42,7 +42,7 @@ def write_interactions(path: Path, n: int, seed: int = 0) -> None:
 
 
 def read_only(path: Path) -> dict[str, float]:
-    """The reader, ids encoded, labels."""
+    """The reader, with encoded ids, and labels."""
     from recbole_apa.data.reader import read_table
 
     start = time.perf_counter()
@@ -52,7 +52,7 @@ def read_only(path: Path) -> dict[str, float]:
 
 
 def read_and_split(path: Path) -> dict[str, float]:
-    """The reader; then 5-core filters, duplicates, windows, RecBole's split by ratio and the draw."""
+    """The reader, then 5-core filters, duplicates, windows, RecBole's split by ratio and the draw."""
     from recbole_apa.data.filters import FilterSettings, Tables, filter_tables
     from recbole_apa.data.reader import read_table
     from recbole_apa.data.recbole_split import SplitSettings, split_rows
@@ -106,7 +106,7 @@ JOBS = {"read": read_only, "split": read_and_split, "recbole": load_in_recbole}
 
 
 def measured(job: str, path: Path, variables: dict[str, str]) -> dict[str, Any]:
-    """What a job says of itself in a process of its own, with the most RAM that the process held."""
+    """A job's figures from a separate process, with that process's peak RAM."""
     line = [sys.executable, "-m", "benchmarks.loading", "--job", job, "--file", str(path)]
     done = subprocess.run(line, cwd=ROOT, env={**os.environ, **variables}, capture_output=True, text=True, check=False)
     if done.returncode:

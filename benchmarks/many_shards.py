@@ -3,9 +3,9 @@
     python -m benchmarks.many_shards --out=benchmarks/results/many_shards.json
     python -m benchmarks.many_shards --small
 
-Adapters and validation memory are random, prompts are random tokens; everything that a new prompt costs is counted. The
-reference of a ratio is one adapter, in the same process, in turn. Memory is what a process holds by itself once it has
-predicted by APA(D), beyond what the process with the fewest shards holds.
+Adapters and validation memory are random, prompts are random tokens; everything that a new prompt costs is included.
+The reference of a ratio is one adapter in the same process, measured in turn. Memory is a process's own RAM after
+predicting with APA(D), minus that of the process with the fewest shards.
 """
 
 import argparse

@@ -1,5 +1,5 @@
-"""What two runs on one machine cost each other: seconds of training one adapter, alone and two at once, with OpenMP's
-threads waiting as they do by themselves and as this package makes them wait.
+"""How two runs on one machine slow each other down: seconds of training one adapter, alone and two at once, with OpenMP
+threads waiting as they do by default and as this package makes them wait.
 
     python -m benchmarks.neighbours --out=FILE
 """
@@ -18,12 +18,12 @@ from recbole_apa.core.files.whole import read_json
 
 ROOT = Path(__file__).resolve().parent.parent
 WAITS = {"OpenMP's own": {"GOMP_SPINCOUNT": "300000"}, "this package's": {}}
-"""Variables of a run: libgomp's own number of turns before a waiting thread sleeps; what recbole_apa sets itself."""
+"""Environment of a run: libgomp's default number of spins before a waiting thread sleeps; what recbole_apa sets."""
 OPTIONS = "--n_shards=1 --valid_samples=8 --test_samples=8 --variants=chosen --show_progress=False"
 
 
 def seconds(n_at_once: int, wait: dict[str, str], threads: int, size: str) -> list[float]:
-    """Seconds of training of runs that are started together."""
+    """Seconds of training for each of several runs started together."""
     variables = {k: v for k, v in os.environ.items() if k not in ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT")}
     variables |= {"OMP_NUM_THREADS": str(threads), **wait}
     with tempfile.TemporaryDirectory() as scratch:

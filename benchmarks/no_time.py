@@ -1,3 +1,3 @@
-"""What a benchmark says of a part for which there was no time."""
+"""What a benchmark reports for a part that there was no time for."""
 
 NO_TIME = "left out: no time"

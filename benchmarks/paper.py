@@ -1,9 +1,9 @@
-"""Table 1 of the paper (AUC), ours beside theirs.
+"""Table 1 of the paper (AUC), ours next to theirs.
 
     python -m benchmarks.paper --dataset=ml-100k --out=benchmarks/results/table1-movie
     python -m benchmarks.paper --dataset=book-crossing --data_path=DIR --out=benchmarks/results/table1-book
 
-Rows that lie in --out already are not computed again. Further --option=value go to APA.
+Rows that are already in --out are not computed again. Other --option=value arguments go to APA.
 """
 
 import argparse
@@ -41,7 +41,7 @@ PAPER = {
 
 
 def beside_the_paper(rows: list[Row], paper: dict[str, float]) -> list[list[str]]:
-    """Method, ours (mean over seeds), theirs, and both distances to Retraining."""
+    """Method, ours (mean over seeds), theirs, and both differences from Retraining."""
     ours = {
         name: float(np.mean([row.figures["auc"] for row in rows if row.method == name and row.status == DONE]))
         for name in paper
@@ -60,7 +60,7 @@ def beside_the_paper(rows: list[Row], paper: dict[str, float]) -> list[list[str]
 
 
 def agreement(rows: list[Row], names: Sequence[str]) -> list[list[str]]:
-    """Rank correlation of two methods' answers on the test samples, mean over seeds: one line a method."""
+    """Rank correlation of two methods' answers on the test samples, mean over seeds: one line per method."""
     kept = {(row.method, row.seed): row.scores for row in rows if row.status == DONE}
     seeds = sorted({seed for _, seed in kept})
     there = [name for name in names if all((name, seed) in kept for seed in seeds)]

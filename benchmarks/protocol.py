@@ -1,4 +1,4 @@
-"""Train APA on the paper's protocol; shared by the benchmarks. Frozen states are kept between trainings."""
+"""Train APA on the paper's protocol; shared by the benchmarks. Frozen activations are kept between trainings."""
 
 import os
 from collections.abc import Mapping
@@ -27,7 +27,7 @@ class Fitted:
 
 
 def fit(options: Mapping[str, Any]) -> Fitted:
-    """Train on ``protocol: tallrec`` of ml-100k with these options; nothing is written but RecBole's tensorboard."""
+    """Train on ml-100k with ``protocol: tallrec`` and these options; writes nothing but RecBole's TensorBoard logs."""
     given = {"protocol": "tallrec", "show_progress": False, "trunk_cache_gib": 8, **options}
     config = APAConfig("APA", "ml-100k", config_dict=given)
     init_seed(config["seed"], config["reproducibility"])
@@ -44,5 +44,5 @@ def fit(options: Mapping[str, Any]) -> Fitted:
 
 
 def commit() -> str:
-    """The commit this was measured on, with ``+`` where the tree has changes."""
+    """The commit this was measured on, with ``+`` if the tree has changes."""
     return os.popen("git describe --always --dirty=+ --abbrev=10").read().strip()

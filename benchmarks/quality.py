@@ -2,9 +2,9 @@
 
     python -m benchmarks.quality --seeds=3 --rows=benchmarks/results/table1-movie
 
-The rows are those of benchmarks/paper.py; what lies in --rows already is not computed again. The defaults were chosen
-on validation rows, benchmarks/search.py looks at them again on development rows; the test split is scored here, once
-a seed. Further --option=value go to APA.
+The rows are those of benchmarks/paper.py; those already in --rows are not computed again. The defaults were chosen on
+validation rows, and benchmarks/search.py checks them again on development rows; the test split is scored here, once per
+seed. Other --option=value arguments go to APA.
 """
 
 import argparse
@@ -28,7 +28,7 @@ RESAMPLES = 1000
 
 
 def summarise(labels: np.ndarray, seeds: list[dict[str, np.ndarray]]) -> list[dict]:
-    """One row a method: mean AUC over seeds, its bootstrap interval over test rows, and distances."""
+    """One row per method: mean AUC over seeds, its bootstrap interval over test rows, and differences."""
     flat = {f"{name}/{i}": s for i, scores in enumerate(seeds) for name, s in scores.items()}
     resampled = resampled_aucs(labels, flat, RESAMPLES, seed=0)
     mean = {n: np.mean([resampled[f"{n}/{i}"] for i in range(len(seeds))], axis=0) for n in seeds[0]}

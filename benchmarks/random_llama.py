@@ -1,4 +1,4 @@
-"""Llamas of random weights: figures of speed, and whether a device computes alike, need no trained ones.
+"""Llamas with random weights: measuring speed, or whether a device computes alike, needs no trained ones.
 
 python -m benchmarks.random_llama --shape=7b --out=/data/llama-7b       # 13 GB in bfloat16
 python -m benchmarks.inference --backbone=/data/llama-7b --shards=4,16,64 --out=benchmarks/results/inference_7b.json
@@ -23,7 +23,7 @@ SHAPES = {
     # Llama-2-7B's
     "7b": {"hidden_size": 4096, "intermediate_size": 11008, "num_hidden_layers": 32, "num_attention_heads": 32},
     "1b": {"hidden_size": 2048, "intermediate_size": 5632, "num_hidden_layers": 22, "num_attention_heads": 32},
-    # heads of 64, as large models have: the kernels of attention are then the same
+    # heads of 64, as in large models, so that the attention kernels are the same
     "small": {"hidden_size": 256, "intermediate_size": 512, "num_hidden_layers": 4, "num_attention_heads": 4},
     "tiny": {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 4, "num_attention_heads": 4},
 }
@@ -44,7 +44,7 @@ def plain_tokenizer() -> PreTrainedTokenizerFast:
 
 
 def random_llama(shape: str, device: torch.device | str, n_words: int = N_WORDS, dtype: Any = torch.bfloat16) -> Any:
-    """Frozen weights, drawn where they are to lie and in the type that they are to have."""
+    """Frozen weights, drawn on their final device and in their final type."""
     torch.manual_seed(0)
     with torch.device(device):
         model = AutoModelForCausalLM.from_config(LlamaConfig(vocab_size=n_words, **SHAPES[shape]), dtype=dtype)
@@ -52,22 +52,22 @@ def random_llama(shape: str, device: torch.device | str, n_words: int = N_WORDS,
 
 
 def random_backbone(shape: str, device: torch.device | str) -> Backbone:
-    """In memory alone: seven billion weights take a minute to write, read and digest."""
+    """Only in memory, as seven billion weights take a minute to write, read and digest."""
     return Backbone(f"random {shape}", "", random_llama(shape, device), plain_tokenizer(), f"random {shape}")
 
 
 def sharing_weights(backbone: Backbone) -> Backbone:
-    """The same with modules of its own, into which other adapters can be put; the weights are there once."""
+    """The same with its own modules, into which other adapters can be put; the weights exist once."""
     model: Any = backbone.model
     weights = itertools.chain(model.parameters(), model.buffers())
     return replace(backbone, model=copy.deepcopy(model, {id(weight): weight for weight in weights}))
 
 
 def write_random_llama(folder: Path, shape: str, device: str, tokenizer: Any = None) -> Path:
-    """Weights and tokenizer into ``folder``, drawn on ``device``.
+    """Write weights, drawn on ``device``, and tokenizer into ``folder``.
 
     Args:
-        tokenizer: None takes the default backbone's, which may have to be fetched.
+        tokenizer: None means the default backbone's, which may have to be fetched.
     """
     tokenizer = tokenizer or AutoTokenizer.from_pretrained(packaged_model_folder("smollm2-135m"))
     random_llama(shape, device, len(tokenizer)).save_pretrained(folder)

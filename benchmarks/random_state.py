@@ -1,4 +1,4 @@
-"""Adapters and a memory of random numbers: what a prediction costs does not depend on what they say."""
+"""Adapters and a memory with random numbers, as the cost of a prediction does not depend on their values."""
 
 import torch
 
@@ -10,7 +10,7 @@ N_MEMORY = 500
 
 
 def fill_adapters(bank: AdapterBank, k: int, size: float = 0.01) -> None:
-    """K adapters from the common start, with random B of this standard deviation."""
+    """K adapters from the common start, with random B with this standard deviation."""
     bank.resize(k)
     for i in range(k):
         g = torch.Generator().manual_seed(i)

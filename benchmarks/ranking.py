@@ -1,12 +1,13 @@
-"""What ranking costs: 100 candidates for each of 50 users, every prompt alone beside shared prefixes.
+"""What ranking costs: 100 candidates for each of 50 users, with every prompt alone and with shared prefixes.
 
     python -m benchmarks.ranking --out=benchmarks/results/ranking.json
     python -m benchmarks.ranking --small
 
-Real histories and titles of ml-100k, K random adapters. Everything that a new prompt costs is counted: trunk,
-embedding, attention, upper layers. "own weights" is `embedding_pooling: last`, where the adapters are mixed anew for
-every candidate: the trunk alone is shared. "weights of the history" is `embedding_pooling: history`: upper layers, too.
-The reference scores the same prompts one after another, for the first users only, and is scaled to all of them.
+Real histories and titles of ml-100k, K random adapters. Everything that a new prompt costs is included: trunk,
+embedding, attention, upper layers. "own weights" is `embedding_pooling: last`, where the adapters are mixed again for
+every candidate: only the trunk is shared. "weights of the history" is `embedding_pooling: history`: the upper layers
+are shared, too. The reference scores the same prompts one after another, only for the first users, and is scaled to all
+of them.
 """
 
 from collections.abc import Callable, Sequence
@@ -83,14 +84,14 @@ def measure(k: int, n_users: int, n_items: int, n_alone: int, repetitions: int) 
             ways[f"shared, {name}, all {model.n_items - 1} items"] = Contender(
                 lambda model=model, rows=dataset.labelled[[0]]: model.full_sort_predict(rows), model.n_items - 1
             )
-        # minutes long, and the first list is scored above: nothing is left to warm up
+        # takes minutes, and the first list is scored above: nothing is left to warm up
         seconds = seconds_per_sample(ways, repetitions, str(model.device), warm_up=False)
         out["contenders"] |= ratios(seconds, f"{REFERENCE}, {name}")
     return out
 
 
 def table(record: dict[str, Any]) -> str:
-    """Milliseconds a candidate and times faster than each alone: median, and the range over repetitions."""
+    """Milliseconds per candidate and speed-up over each alone: median, and the range over repetitions."""
     body = [
         [
             name,

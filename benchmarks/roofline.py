@@ -1,4 +1,4 @@
-"""How fast a device could multiply at best: by its data sheet where its name is known, else measured."""
+"""How fast a device could multiply at best: from its data sheet if its name is known, otherwise measured."""
 
 import time
 from dataclasses import asdict, dataclass
@@ -17,19 +17,19 @@ SHEETS = (
     ("A100-SXM4-40GB", 312e12, 1.555e12),
     ("A100-PCIE-40GB", 312e12, 1.555e12),
 )
-"""Part of the name, bf16 operations a second without sparsity, bytes a second (NVIDIA's data sheets)."""
+"""Part of the name, bf16 operations per second without sparsity, bytes per second (NVIDIA's data sheets)."""
 OTHERWISE = ("MIG", "GH200")
-"""Names that hold one of the above and are something else."""
+"""Parts of names that contain one of the above but are something else."""
 
 
 @dataclass(frozen=True)
 class Roof:
-    """What no program on this device can surpass."""
+    """What no program on this device can exceed."""
 
     flops: float
-    """bf16 operations a second."""
+    """bf16 operations per second."""
     bandwidth: float
-    """Bytes a second from and to the device's memory."""
+    """Bytes per second from and to the device's memory."""
     source: str
     """``data sheet`` or ``measured``."""
     measured_flops: float
@@ -38,23 +38,23 @@ class Roof:
     """Of one large copy."""
 
     def least_seconds(self, n_parameters: int, n_tokens: int) -> float:
-        """Of a pass of bf16 weights over tokens: two operations a weight and token, every weight read once."""
+        """Of a pass of bf16 weights over tokens: two operations per weight and token, every weight read once."""
         return max(2 * n_parameters * n_tokens / self.flops, 2 * n_parameters / self.bandwidth)
 
     def plain(self) -> dict[str, Any]:
-        """As JSON holds it."""
+        """As a JSON value."""
         return asdict(self)
 
 
 def sheet_of(name: str) -> tuple[float, float] | None:
-    """Operations and bytes a second of a device of this name; None where it is not known."""
+    """Operations and bytes per second of a device with this name; None if it is not known."""
     if any(word in name for word in OTHERWISE):
         return None
     return next(((flops, bandwidth) for part, flops, bandwidth in SHEETS if part in name), None)
 
 
 def roof_of(device: torch.device) -> Roof:
-    """A second's work on a GPU."""
+    """The roof of a device; measuring takes about a second on a GPU."""
     on_gpu = device.type == "cuda"
     n = 8192 if on_gpu else 512
     a = torch.randn(n, n, device=device, dtype=torch.bfloat16)
@@ -69,7 +69,7 @@ def roof_of(device: torch.device) -> Roof:
 
 
 def _best(work: Any, device: torch.device, repetitions: int = 10) -> float:
-    """Least seconds of one call."""
+    """Seconds of the fastest call."""
     seconds = []
     for _ in range(3 + repetitions):
         if device.type == "cuda":

@@ -41,10 +41,10 @@ COMMANDS = {
 
 
 def main() -> int:
-    """Status of the first benchmark that fails, else 0."""
+    """Run them; returns the status of the first benchmark that fails, else 0."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("names", nargs="*", choices=[[], *COMMANDS], help=", ".join(COMMANDS))
-    parser.add_argument("--all", action="store_true", help="but for gpu, unless --small")
+    parser.add_argument("--all", action="store_true", help="all but gpu; with --small also gpu")
     parser.add_argument("--small", action="store_true")
     given = parser.parse_args()
     names = [n for n in COMMANDS if given.small or n != "gpu"] if given.all else given.names

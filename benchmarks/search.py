@@ -1,10 +1,10 @@
-"""What limits the small model? One change at a time on the paper's protocol, judged on development rows alone.
+"""What limits the small model? One change at a time on the paper's protocol, judged only on development rows.
 
     python -m benchmarks.search --stage=shard --out=search.jsonl [--only=default,epochs]
     python -m benchmarks.search --stage=apa --out=search.jsonl
 
-The rows that the protocol tests on are taken out of the dataset first (benchmarks/development.py). A line of JSON goes
-to --out after each training, and what stands there already is not trained again; the table comes at the end.
+The rows that the protocol tests on are first removed from the dataset (benchmarks/development.py). A line of JSON goes
+to --out after each training, and what is already there is not trained again; the table is printed at the end.
 """
 
 import argparse
@@ -56,11 +56,11 @@ STAGES = {
     "shard": ({"train_samples": 256, "n_shards": 1, "valid_samples": 600, "test_samples": 600}, ONE_SHARD),
     "apa": ({"test_samples": 600}, WHOLE),
 }
-MOST_PASSES = 8  # with more adapters only the aggregated one is scored: a pass for each is an hour for 32
+MOST_PASSES = 8  # with more adapters only the aggregated one is scored: 32 passes would take an hour
 
 
 def development_scores(fitted: Fitted) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-    """Labels, and scores of several ways to weigh the adapters, on rows that no adapter and no memory saw."""
+    """Labels, and scores for several ways to weight the adapters, on rows that no adapter and no memory saw."""
     part = fitted.data[2]._dataset
     prompts = fitted.model.prompts(part.labelled)
     h = fitted.model.engine.embeddings(prompts)
@@ -86,7 +86,7 @@ def measure(stage: str, name: str, options: dict) -> dict:
     start, measured_on = time.perf_counter(), commit()
     fitted = fit(options)
     labels, scores = development_scores(fitted)
-    if stage == "shard":  # its memory has one adapter and no say: the validation rows count as well
+    if stage == "shard":  # with one adapter the memory decides nothing: validation rows can be judged as well
         memory = fitted.model.rule.memory
         valid = fitted.data[1]._dataset
         order = np.argsort([s.sample_id for s in valid.samples], kind="stable")

@@ -1,11 +1,11 @@
-"""How far each approximate method should move the adapter: tried on development rows and a request of their own.
+"""How far each approximate method should move the adapter, tried on development rows with a request of their own.
 
     python -m benchmarks.step_sizes --out=DIR
     python -m benchmarks.step_sizes --out=DIR --small
 
-The rows that the protocol tests on are taken out of the dataset first (benchmarks/development.py); then a tenth of the
-training users is forgotten by every method with every step size. What is looked for is the answer nearest to
-retraining's. Rows that lie in --out already are not measured again.
+The rows that the protocol tests on are first removed from the dataset (benchmarks/development.py); then every method
+forgets a tenth of the training users with every step size. The best answers are those closest to retraining's. Rows
+that are already in --out are not measured again.
 """
 
 import tempfile
@@ -30,7 +30,7 @@ def names(shares: tuple[float, ...], dampings: tuple[float, ...]) -> list[str]:
 
 
 def nearest(rows: list[Row]) -> dict[str, str]:
-    """By method, the setting whose answers on the forgotten samples are nearest to retraining's."""
+    """By method, the setting whose answers on the forgotten samples are closest to retraining's."""
     best: dict[str, Row] = {}
     for row in rows:
         name, given, _ = row.method.partition(":")

@@ -1,4 +1,4 @@
-"""Times as ratios: contenders run in turn, again and again, and each repetition gives one ratio to the reference."""
+"""Times as ratios: contenders repeatedly run in turn, and each repetition gives one ratio to the reference."""
 
 import time
 from collections.abc import Callable, Mapping
@@ -19,16 +19,16 @@ class Contender:
     n_samples: int
     """How many samples one call serves."""
     stands_for: float = 1.0
-    """The call does this part of the work only (e.g. 4 of 16 passes: 0.25); its time is divided by it."""
+    """The share of the work that the call does (e.g. 4 of 16 passes: 0.25); its time is divided by it."""
 
 
 def seconds_per_sample(
     contenders: Mapping[str, Contender], repetitions: int, device: str, warm_up: bool = True
 ) -> dict[str, list[float]]:
-    """Seconds a sample by contender and repetition; the order changes from one repetition to the next.
+    """Seconds per sample by contender and repetition; the order changes from one repetition to the next.
 
     Args:
-        warm_up: each runs once before the clock starts.
+        warm_up: run each once before the clock starts.
     """
     names = list(contenders)
     for contender in contenders.values() if warm_up else ():
@@ -52,11 +52,11 @@ def _seconds(contender: Contender, device: str) -> float:
 def seconds_until(
     contenders: Mapping[str, Contender], repetitions: int, device: str, deadline: float
 ) -> tuple[dict[str, list[float]], dict[str, str]]:
-    """As :func:`seconds_per_sample`, ended by the clock, and why contenders are missing.
+    """Like :func:`seconds_per_sample`, but with a deadline; also returns why contenders are missing.
 
-    Each runs twice before the clock starts, the second time to see how long it takes; one that fails is left out, and
-    the slowest are as long as not all of the others have the time for two repetitions. Further ones are made while all
-    fit.
+    Each runs twice before the clock starts, the second time to see how long it takes. One that fails is left out, and
+    so are the slowest, until the others have time for two repetitions. More repetitions follow while there is time for
+    all.
 
     Args:
         contenders: the first is the reference, and is never left out for time.
@@ -92,7 +92,7 @@ def seconds_until(
 
 
 def ratios(seconds: Mapping[str, list[float]], reference: str) -> dict[str, dict[str, float]]:
-    """Of each contender to the reference, paired by repetition: median, least, largest; and the median seconds."""
+    """Ratios of each contender to the reference, paired by repetition: median, least, largest; and median seconds."""
     base = np.array(seconds[reference])
     return {
         name: {

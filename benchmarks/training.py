@@ -1,13 +1,13 @@
-"""What training costs: one adapter by our trainer beside a TALLRec-style script (transformers' Trainer with PEFT).
+"""What training costs: one adapter with our trainer and with a TALLRec-style script (transformers' Trainer and PEFT).
 
     python -m benchmarks.training --out=benchmarks/results/training.json
     python -m benchmarks.training --small
 
 The same samples, prompts, epochs, batch size, rank and learning rate. The script does what such scripts do: LoRA in all
 layers, loss over the whole vocabulary at the answer, padding to the longest prompt of a batch (a multiple of 8). Ours:
-the upper half of the layers, the two answers alone, every answered line supervised, the frozen trunk once; and the same
-with adapters in the upper quarter and in all layers. Frozen passes count, loading does not. The AUC on the validation
-samples stands beside the times: faster is nothing if it is worse.
+the upper half of the layers, only the two answers, every answered line supervised, the frozen trunk once; and the same
+with adapters in the upper quarter and in all layers. Frozen passes are included, loading is not. The AUC on the
+validation samples is shown next to the times: being faster is worthless if it is worse.
 """
 
 import tempfile
@@ -33,11 +33,11 @@ from recbole_apa.pipeline.build import build
 
 OURS, THEIRS = "recbole-apa", "transformers Trainer + PEFT"
 TRUNKS = {"recbole-apa, upper quarter": 0.75, "recbole-apa, all layers": 0}
-"""Contender -> its trunk_layers; the first of ours has the default."""
+"""Contender -> its trunk_layers; ``OURS`` has the default."""
 
 
 def train_ours(model: APA, train: Any) -> float:
-    """Seconds of frozen passes and of one adapter on all samples."""
+    """Seconds of frozen passes and of training one adapter on all samples."""
     model.engine.keep_only([])
     settings = model.settings
     everything = ShardBatches(
@@ -104,7 +104,7 @@ def scores_of(peft: Any, model: APA, prompts: list[TokenizedPrompt]) -> np.ndarr
 
 
 def measure(options: dict[str, Any], repetitions: int) -> dict[str, Any]:
-    """Seconds a sample by repetition, interleaved, and the AUC of the last of each."""
+    """Seconds per sample by repetition, interleaved, and the AUC of each contender's last training."""
     model, data = build(APAConfig("APA", "ml-100k", config_dict=options))
     ours = {OURS: model}
     for name, trunk in TRUNKS.items():

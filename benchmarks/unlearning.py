@@ -1,12 +1,12 @@
-"""What forgetting costs: one request beside full retraining, a stream of requests, and many at once.
+"""What forgetting costs: one request compared with full retraining, a stream of requests, and many at once.
 
     python -m benchmarks.unlearning --part=cost --shards=4,8 --out=unlearning_cost.json
     python -m benchmarks.unlearning --part=stream --requests=20 --out=unlearning_stream.json
 
-On the paper's protocol (ml-100k, 1,024 training and 500 validation samples); --train_samples and --valid_samples
-make it smaller. Everything runs in one process after another; times are of training (frozen passes, adapters, memory),
-without loading and without evaluation. "warm": frozen states are in memory, as in a process that serves the model;
-"cold": none is; "disk": none is, and the run has them on disk (`keep_states`). Full retraining is timed likewise, from
+On the paper's protocol (ml-100k, 1,024 training and 500 validation samples); --train_samples and --valid_samples make
+it smaller. Everything runs in one process, one after another; times are of training (frozen passes, adapters, memory),
+without loading and evaluation. "warm": frozen activations are in RAM, as in a process that serves the model; "cold":
+none are; "disk": none are, but the run has them on disk (`keep_states`). Full retraining is timed in the same way, from
 cold for "disk". --tallrec adds retraining by a TALLRec-style script (benchmarks/training.py).
 """
 
@@ -42,7 +42,7 @@ def trained(folder: Path, options: dict[str, Any]) -> RunResult:
 
 
 def retrain_all(made: RunResult, folder: Path, warm: bool) -> tuple[float, APATrainer]:
-    """Seconds of training everything from scratch on the run's data, and what came of it."""
+    """Seconds of training everything from scratch on the run's data, and the trainer."""
     if not warm:
         made.model.engine.keep_only([])
     trainer = APATrainer(made.config, made.model, RunStore(folder))
@@ -59,7 +59,7 @@ def retrain_tallrec_style(made: RunResult) -> float:
 
 
 def forget_one(made: RunResult, pair: Pair, states: str) -> tuple[float, Outcome]:
-    """Seconds of one request, reading states from the disk among them, and its outcome."""
+    """Seconds of one request, including reading activations from disk, and its outcome."""
     start = time.perf_counter()
     if states != "warm":
         made.model.engine.keep_only([])
@@ -73,7 +73,7 @@ def forget_one(made: RunResult, pair: Pair, states: str) -> tuple[float, Outcome
 def measure_cost(
     options: dict[str, Any], shards: list[int], repetitions: int, states: list[str], folder: Path, tallrec: bool
 ) -> list[dict[str, Any]]:
-    """One request in one shard beside full retraining, interleaved, in one process."""
+    """One request in one shard and full retraining, interleaved, in one process."""
     rows = []
     for n_shards in shards:
         asked = {**options, "n_shards": n_shards, "keep_states": "disk" in states}
@@ -126,7 +126,7 @@ def cost_table(rows: list[dict[str, Any]]) -> str:
 
 
 def measure_stream(options: dict[str, Any], n_requests: int, folder: Path) -> dict[str, Any]:
-    """Single ratings forgotten one after another in order of time, then the same at once, then 5 % of the users."""
+    """Forget single ratings one after another in order of time, then the same at once, then 5 % of the users."""
     made = trained(folder / "stream", options)
     pairs = in_order_of_time(made, n_requests)
     quarters = {round(q * n_requests / 4) for q in (1, 2, 3, 4)}
@@ -229,7 +229,9 @@ def main() -> None:
     parser.add_argument("--part", choices=("cost", "stream"), default="cost")
     parser.add_argument("--shards", default="4,8")
     parser.add_argument("--repetitions", type=int, default=1)
-    parser.add_argument("--states", default="warm,cold", help="of the frozen states: in memory, computed again, disk")
+    parser.add_argument(
+        "--states", default="warm,cold", help="frozen activations: warm (in RAM), cold (computed again), disk"
+    )
     parser.add_argument("--tallrec", action="store_true", help="also full retraining by transformers' Trainer")
     parser.add_argument("--requests", type=int, default=20)
     parser.add_argument("--train_samples", type=int, default=1024)

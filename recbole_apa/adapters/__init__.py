@@ -1,9 +1,9 @@
-"""K adapters in one model: LoRA and (IA)3 layers mixed for every sample, their training, their files, their weights.
+"""K adapters in one model: LoRA and (IA)3 layers mixed per sample, their training, files and mixture weights.
 
-Pure torch; knows neither RecBole nor transformers.
+Pure torch; independent of RecBole and transformers.
 """
 
-# in the order in which messages name them
+# in the order in which messages list them
 from recbole_apa.adapters.lora import LoRA, StackedLoRALinear  # isort: skip
 from recbole_apa.adapters.ia3 import IA3, StackedIA3Linear  # isort: skip
 from recbole_apa.adapters.aggregation import Memory, adaptive_weights

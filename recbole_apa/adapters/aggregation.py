@@ -16,7 +16,7 @@ NEIGHBOR_GRID = (10, 20, 50, 100, 200)
 
 @dataclass(frozen=True)
 class Memory:
-    """What the attention looks up: validation samples and how wrong each adapter was on them."""
+    """What the attention looks up: validation samples, and each adapter's errors on them."""
 
     embeddings: Tensor
     """h, (v, d), float32."""
@@ -25,7 +25,7 @@ class Memory:
     labels: Tensor
     """(v,), 0 or 1."""
     users: Tensor
-    """A number for each user, (v,), int64: rows of one user have equal numbers."""
+    """A number for each row's user, (v,), int64: rows of one user have equal numbers."""
 
     @property
     def errors(self) -> Tensor:
@@ -34,14 +34,14 @@ class Memory:
 
     @cached_property
     def directions(self) -> Tensor:
-        """The embeddings at length 1, (v, d), float64; made once, every prediction looks at them."""
+        """The embeddings normalized to length 1, (v, d), float64; computed once, used by every prediction."""
         return direction(self.embeddings)
 
     def similarity_to_others(self) -> Tensor:
-        """Cosine similarity of each row to the rows of other users, -inf to those of its own: (v, v).
+        """Cosine similarity of each row to the rows of other users, -inf to those of the same user: (v, v).
 
-        Two samples of one user share most of their history, which no sample of a new user does: left in, they
-        would make the attention look sharper than it is. A memory of a single user leaves out the row alone.
+        Two samples of one user share most of their history, unlike samples of a new user: left in, they would make the
+        attention look sharper than it is. In a memory of a single user, only the row itself is left out.
         """
         same = self.users[:, None] == self.users
         same[same.all(1)] = torch.eye(len(same), dtype=torch.bool)[same.all(1)]
@@ -49,7 +49,7 @@ class Memory:
 
 
 def direction(h: Tensor) -> Tensor:
-    """Rows at length 1, in float64 so that equal cosines are equal: (b, d) -> (b, d)."""
+    """Rows normalized to length 1, in float64 so that equal cosines compare equal: (b, d) -> (b, d)."""
     return F.normalize(h.double(), dim=1)
 
 
@@ -61,8 +61,8 @@ def cosine(h: Tensor, others: Tensor) -> Tensor:
 def neighbor_errors(similarity: Tensor, errors: Tensor, n: int) -> Tensor:
     """Mean error of each adapter on the n most similar memory rows: (b, v), (v, k) -> (b, k).
 
-    Equal similarities are taken in the memory's order, which is by sample id. Rows at -inf are never looked at:
-    the mean is then over fewer than n, and over none it is 0, so that all adapters count the same.
+    Ties are broken by the memory's order, which is by sample id. Rows at -inf are never used: the mean is then over
+    fewer than n rows, and 0 over none, so that all adapters count the same.
     """
     top = torch.sort(similarity, dim=1, descending=True, stable=True)
     allowed = (top.values[:, :n] > float("-inf")).to(errors.dtype)  # (b, n)
@@ -73,7 +73,7 @@ def neighbor_errors(similarity: Tensor, errors: Tensor, n: int) -> Tensor:
 def adaptive_weights(error: Tensor, tau: float, active: Tensor) -> Tensor:
     """w_k = exp(-tau error_k) / sum_j exp(-tau error_j) over the active adapters: (b, k) -> (b, k).
 
-    tau = 0 gives equal weights. An adapter of an empty shard is inactive and gets 0.
+    tau = 0 gives equal weights. The adapter of an empty shard is inactive and gets 0.
 
     Raises:
         ValueError: no adapter is active.
@@ -85,18 +85,18 @@ def adaptive_weights(error: Tensor, tau: float, active: Tensor) -> Tensor:
 
 
 def major_weights(weights: Tensor) -> Tensor:
-    """All weight on the largest: (b, k) -> (b, k), one-hot; the first of equals."""
+    """All weight on the largest: (b, k) -> (b, k), one-hot; the first one in a tie."""
     return F.one_hot(weights.argmax(1), weights.shape[1]).to(weights.dtype)
 
 
 def semantic_weights(h: Tensor, centres: Tensor, active: Tensor) -> Tensor:
-    """Softmax of the similarity to each shard's centre: (b, d), (k, d) -> (b, k)."""
+    """Softmax of the similarities to the shards' centres: (b, d), (k, d) -> (b, k)."""
     return torch.softmax(cosine(h, centres).float().masked_fill(~active, float("-inf")), dim=1)
 
 
 @dataclass(frozen=True)
 class Choice:
-    """A (tau, n) and the validation LogLoss that it gave."""
+    """A (tau, n) and its validation LogLoss."""
 
     tau: float
     n_neighbors: int
@@ -104,20 +104,19 @@ class Choice:
 
 
 def settle_weights(memory: Memory, active: Tensor, tau: float | str, n_neighbors: int | str) -> tuple[float, int]:
-    """tau and n as given, each ``auto`` chosen on the memory (:func:`choose_weights`)."""
+    """tau and n as given, or chosen on the memory where ``auto`` (:func:`choose_weights`)."""
     taus = TAU_GRID if tau == "auto" else (float(tau),)
     neighbors = NEIGHBOR_GRID if n_neighbors == "auto" else (int(n_neighbors),)
     best = choose_weights(memory, active, taus, neighbors)[0]
-    # a small memory has fewer neighbours than were asked for; what was asked for is kept
+    # a small memory may have fewer neighbours than requested; the requested number is kept
     return best.tau, best.n_neighbors if n_neighbors == "auto" else int(n_neighbors)
 
 
 def choose_weights(memory: Memory, active: Tensor, taus: tuple[float, ...], neighbors: tuple[int, ...]) -> list[Choice]:
     """Every (tau, n) with its LogLoss on the memory itself, best first; ties go to the smaller tau, then n.
 
-    Each row's neighbours are rows of other users. The adapters' scores are averaged with the weights (what
-    ``prediction`` aggregation gives), which needs no further pass through the model. An empty memory gives equal
-    weights.
+    Each row's neighbours are rows of other users. The adapters' scores are averaged with the weights (as in
+    ``prediction`` aggregation), which needs no further pass through the model. An empty memory gives equal weights.
     """
     if not len(memory.labels):
         return [Choice(0.0, min(neighbors), float("nan"))]

@@ -1,4 +1,4 @@
-"""Put stacked adapters into a model, take them out, copy their factors in and out."""
+"""Insert stacked adapters into a model, and copy their factors in and out."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -13,19 +13,19 @@ from recbole_apa.core.seeding import generator_for
 from recbole_apa.core.settings import AdapterSettings
 
 Factors = dict[str, tuple[Tensor, ...]]
-"""One adapter: layer name -> its numbers there, e.g. (A (r, d_in), B (d_out, r)) of LoRA; float32 on the CPU."""
+"""One adapter: layer name -> its tensors there, e.g. LoRA's (A (r, d_in), B (d_out, r)); float32 on the CPU."""
 
 
 class AdapterBank:
-    """The stacked layers of one model, by the names that PEFT uses for them.
+    """The stacked layers of one model, under the names that PEFT uses.
 
     Args:
         model: the frozen model; its target layers are replaced in place.
-        layer_prefixes: where to look, e.g. ``model.layers.22.``.
-        settings: which layers by their last names, and what they get.
+        layer_prefixes: prefixes of the names of layers to search, e.g. ``model.layers.22.``.
+        settings: the target layers, by the last part of their names, and the adapters they get.
 
     Raises:
-        BackboneError: the model has no linear layer of such a name.
+        BackboneError: the model has no linear layer with one of the names.
     """
 
     def __init__(
@@ -56,11 +56,11 @@ class AdapterBank:
         return next(iter(self.layers.values())).n_adapters
 
     def start(self, seed: int) -> Factors:
-        """The factors from which every adapter of a run with this seed is trained."""
+        """The initial factors of every adapter in a run with this seed."""
         return {name: layer.start(generator_for(seed, "lora_A", name)) for name, layer in self.layers.items()}
 
     def load(self, index: int, factors: Mapping[str, tuple[Tensor, ...]]) -> None:
-        """Copy one adapter's factors into place ``index``."""
+        """Copy one adapter's factors to position ``index``."""
         if set(factors) != set(self.layers):
             missing = sorted(set(self.layers) ^ set(factors))[:3]
             raise BackboneError(
@@ -70,49 +70,49 @@ class AdapterBank:
         with torch.no_grad():
             for name, parts in factors.items():
                 for stacked, part in zip(self.layers[name].stacked, parts, strict=True):
-                    # copying would stretch a single row over all
+                    # copy_ would broadcast a single row
                     if stacked[index].shape != part.shape:
                         raise BackboneError(
-                            f"the adapter of {name} has the shape {tuple(part.shape)}, expected "
+                            f"the adapter of {name} has shape {tuple(part.shape)}, expected "
                             f"{tuple(stacked[index].shape)}"
                         )
                     stacked[index].copy_(part)
 
     def extract(self, index: int) -> Factors:
-        """A copy of the factors in place ``index``."""
+        """A copy of the factors at position ``index``."""
         return {
             name: tuple(stacked[index].detach().cpu().clone() for stacked in layer.stacked)
             for name, layer in self.layers.items()
         }
 
     def parameters(self) -> list[nn.Parameter]:
-        """Of all layers in turn, in a fixed order; each layer's in the order of its ``stacked``."""
+        """The parameters of all layers, in a fixed order; each layer's in the order of its ``stacked``."""
         return [p for layer in self.layers.values() for p in layer.stacked]
 
     def parameters_of(self, index: int) -> list[nn.Parameter]:
-        """Those of one place, beside :meth:`parameters`: parameters of their own that share their numbers with the
+        """Those of one position, parallel to :meth:`parameters`: separate parameters that share their values with the
         stacked ones, but not their gradients."""
         return [nn.Parameter(p.data[index]) for p in self.parameters()]
 
     def zero_grad(self) -> None:
-        """Forget all gradients."""
+        """Clear all gradients."""
         for p in self.parameters():
             p.grad = None
 
     def train(self, on: bool) -> None:
-        """Gradients and dropout of the adapters on or off."""
+        """Switch the adapters' gradients and dropout on or off."""
         for layer in self.layers.values():
             for stacked in layer.stacked:
                 stacked.requires_grad_(on)
             layer.train(on)
 
     def mix(self, weights: Tensor | None, mode: MergeMode = "decomposition") -> None:
-        """Set the weights, (b, k), of the next passes; None switches all adapters off."""
+        """Set the weights, (b, k), for the next passes; None switches all adapters off."""
         self.mixture.weights, self.mixture.mode = weights, mode
 
     @contextmanager
     def mixed(self, weights: Tensor | None, mode: MergeMode = "decomposition") -> Iterator[None]:
-        """The weights of the passes inside; all adapters are off after it."""
+        """Set the weights for passes inside the context; all adapters are off afterwards."""
         self.mix(weights, mode)
         try:
             yield

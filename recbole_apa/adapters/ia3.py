@@ -1,4 +1,4 @@
-"""(IA)3 (Liu et al., 2022): K adapters in one linear layer, averaged with weights of its own for every sample.
+"""(IA)3 (Liu et al., 2022): K adapters in one linear layer, averaged with separate weights for every sample.
 
 Shapes: b batch, t tokens, k shards.
 """
@@ -17,14 +17,14 @@ from recbole_apa.core.settings import AdapterSettings
 class StackedIA3Linear(StackedLayer):
     """A frozen linear layer with K stacked vectors of scales.
 
-    o = (W0 x) * sum_k w_k l_k, or, in a feed-forward layer, o = W0 (x * sum_k w_k l_k). A scale enters linearly, so the
-    average of the scales is the average of the updated weights, too: APA(D) and APA(ND) are one.
+    o = (W0 x) * sum_k w_k l_k, or, in a feed-forward layer, o = W0 (x * sum_k w_k l_k). Scales enter linearly, so
+    averaging the scales also averages the updated weights: APA(D) and APA(ND) are the same.
 
     Args:
         base: the frozen layer.
         n_adapters: k.
         mixture: shared with the other layers of the model.
-        feedforward: scale what goes in, and not what comes out.
+        feedforward: scale the input, not the output.
     """
 
     def __init__(self, base: nn.Linear, n_adapters: int, mixture: Mixture, feedforward: bool) -> None:
@@ -35,11 +35,11 @@ class StackedIA3Linear(StackedLayer):
 
     @property
     def stacked(self) -> tuple[nn.Parameter, ...]:
-        """What an adapter consists of, for all adapters: l, (k, d)."""
+        """The tensors of all adapters: l, (k, d)."""
         return (self.ia3_l,)
 
     def start(self, generator: torch.Generator) -> tuple[Tensor, ...]:
-        """Scales of one, which change nothing."""
+        """Scales of one, which have no effect."""
         return (torch.ones(self.ia3_l.shape[1]),)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -55,14 +55,14 @@ class StackedIA3Linear(StackedLayer):
         return out
 
     def _scales(self, x: Tensor) -> Tensor:
-        """sum_k w_k l_k of each sample, (b, 1, d)."""
+        """sum_k w_k l_k for each sample, (b, 1, d)."""
         weights = self.mixture.checked(x.shape[0], self.n_adapters)
         return (weights.to(self.ia3_l.device, self.ia3_l.dtype) @ self.ia3_l)[:, None].to(x.dtype)
 
 
 @register_adapter_kind
 class IA3(AdapterKind):
-    """A vector of scales a layer, as PEFT's ``IA3Config`` describes them."""
+    """One vector of scales per layer, as in PEFT's ``IA3Config``."""
 
     name = "ia3"
     tensors: ClassVar[Mapping[str, tuple[str, ...]]] = {".ia3_l": ("rows", "columns")}
@@ -76,8 +76,8 @@ class IA3(AdapterKind):
     def peft_config(
         self, settings: AdapterSettings, names: Sequence[str], layers: Sequence[int] | None
     ) -> dict[str, object]:
-        """See :class:`~recbole_apa.adapters.kind.AdapterKind`. PEFT's has no layers_to_transform: modules are named in
-        full."""
+        """See :class:`~recbole_apa.adapters.kind.AdapterKind`. PEFT's config has no layers_to_transform: modules
+        are given by full name."""
         return {
             "peft_type": "IA3",
             "target_modules": sorted(names),
@@ -86,7 +86,7 @@ class IA3(AdapterKind):
         }
 
     def to_peft(self, name: str, parts: tuple[Tensor, ...], settings: AdapterSettings) -> tuple[Tensor, ...]:
-        """See :class:`~recbole_apa.adapters.kind.AdapterKind`: a row where what goes in is scaled, else a column."""
+        """See :class:`~recbole_apa.adapters.kind.AdapterKind`: a row if the input is scaled, else a column."""
         return (parts[0][None] if settings.is_feedforward(name) else parts[0][:, None],)
 
     def from_peft(self, parts: tuple[Tensor, ...]) -> tuple[Tensor, ...]:

@@ -1,6 +1,6 @@
-"""What a kind of adapter is, and the kinds by name; others register theirs beside them.
+"""The interface of an adapter kind, and the kinds by name; others can register their own.
 
-One class owns all that is special to a kind: its layer, how PEFT's files hold it, and how it is trained.
+One class holds all that is specific to a kind: its layer, its form in PEFT's files, and how it is trained.
 Shapes: b batch, t tokens, k shards.
 """
 
@@ -22,13 +22,13 @@ class _Parameters(TypedDict):
 
 
 class ParameterGroup(_Parameters, total=False):
-    """What an optimiser of torch takes as one group; without ``lr`` it has the rate of the others."""
+    """One parameter group of a torch optimiser; without ``lr`` it uses the default rate."""
 
     lr: float
 
 
 class StackedLayer(nn.Module, ABC):
-    """A frozen linear layer with K adapters, mixed with weights of its own for every sample.
+    """A frozen linear layer with K adapters, mixed with separate weights for every sample.
 
     Args:
         base: the frozen layer.
@@ -42,16 +42,16 @@ class StackedLayer(nn.Module, ABC):
     @property
     @abstractmethod
     def stacked(self) -> tuple[nn.Parameter, ...]:
-        """What an adapter consists of here, for all adapters: (k, ...) each."""
+        """The tensors of all adapters in this layer: (k, ...) each."""
 
     @abstractmethod
     def start(self, generator: torch.Generator) -> tuple[Tensor, ...]:
-        """One adapter's numbers from which every adapter of a run is trained, (...) each; they change nothing yet."""
+        """The initial tensors of every adapter in a run, (...) each; they have no effect yet."""
 
     @abstractmethod
     def forward(self, x: Tensor) -> Tensor:
-        """(b, t, d_in) -> (b, t, d_out), mixed as ``mixture`` says; where its weights are None, the frozen layer alone.
-        ``mixture.checked(b, k)`` gives the weights, (b, k)."""
+        """(b, t, d_in) -> (b, t, d_out), mixed as ``mixture`` says; the frozen layer alone if its weights are None.
+        ``mixture.checked(b, k)`` returns the weights, (b, k)."""
 
     @property
     def n_adapters(self) -> int:
@@ -65,53 +65,53 @@ class AdapterKind(ABC):
     name: ClassVar[str]
     """The value of the option ``adapter_type``."""
     tensors: ClassVar[Mapping[str, tuple[str, ...]]]
-    """How names of tensors end in ``adapter_model.safetensors``, in the order of a layer's ``stacked``, with a name for
-    each dimension that they have there."""
+    """The endings of tensor names in ``adapter_model.safetensors``, in the order of a layer's ``stacked``, with a name
+    for each dimension of the stored tensor."""
     has_factors: ClassVar[bool] = False
-    """Whether ``use_rslora``, ``lora_dropout`` and ``loraplus_lr_ratio`` mean something; else they are refused."""
+    """Whether ``use_rslora``, ``lora_dropout`` and ``loraplus_lr_ratio`` apply; else they are rejected."""
 
     @abstractmethod
     def layer(
         self, base: nn.Linear, n_adapters: int, mixture: Mixture, settings: AdapterSettings, name: str
     ) -> StackedLayer:
-        """The layer that takes the place of a frozen one.
+        """The layer that replaces a frozen one.
 
         Args:
-            name: of the frozen layer, in full.
+            name: the full name of the frozen layer.
         """
 
     @abstractmethod
     def peft_config(
         self, settings: AdapterSettings, names: Sequence[str], layers: Sequence[int] | None
     ) -> dict[str, object]:
-        """What ``adapter_config.json`` says, ``peft_type`` and ``target_modules`` among it.
+        """The content of ``adapter_config.json``, including ``peft_type`` and ``target_modules``.
 
         Args:
-            names: of the layers that carry adapters, in full.
+            names: the full names of the layers that carry adapters.
             layers: their numbers; None means all.
         """
 
     def to_peft(self, name: str, parts: tuple[Tensor, ...], settings: AdapterSettings) -> tuple[Tensor, ...]:
-        """One layer's numbers as the file holds them.
+        """One layer's tensors in the form of the file.
 
         Args:
-            name: of the layer, in full.
+            name: the full name of the layer.
         """
         return parts
 
     def from_peft(self, parts: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-        """One layer's numbers as the bank holds them, of what the file holds.
+        """One layer's tensors in the form of the bank, from those in the file.
 
         Raises:
-            ValueError: they are none, in words that go on after "the factors of a layer".
+            ValueError: they are invalid; the message continues the phrase "the factors of a layer".
         """
         return parts
 
     def parameter_groups(self, parameters: list[nn.Parameter], settings: TrainSettings) -> list[ParameterGroup]:
-        """What the optimiser trains.
+        """The parameter groups for the optimiser.
 
         Args:
-            parameters: of all layers in turn, each layer's in the order of its ``stacked``.
+            parameters: those of all layers, each layer's in the order of its ``stacked``.
         """
         return [{"params": parameters}]
 
@@ -121,17 +121,17 @@ K = TypeVar("K", bound=type[AdapterKind])
 
 
 def register_adapter_kind(cls: K) -> K:
-    """Make a kind known by its ``name``; stands as a decorator above the class.
+    """Class decorator that registers a kind under its ``name``.
 
     Raises:
-        SettingsError: the name is taken, or the class lacks something, or reads another way than a kind whose files
-            cannot be told from its own.
+        SettingsError: the name is taken, the class is incomplete, or it reads its files differently from a kind with
+            the same tensor names.
     """
     require(cls, AdapterKind, name=str, tensors=Mapping, has_factors=bool)
     for other in ADAPTER_KINDS.values():
         if set(other.tensors) == set(cls.tensors) and other.from_peft is not cls.from_peft:
             raise SettingsError(
-                f"{cls.__qualname__}: its tensors end in {', '.join(cls.tensors)}, as those of {other.name}; expected "
+                f"{cls.__qualname__}: its tensors end in {', '.join(cls.tensors)}, like {other.name}'s; expected "
                 f"the from_peft of {other.__qualname__}, or other endings"
             )
     ADAPTER_KINDS.add(cls.name, cls)
@@ -139,10 +139,10 @@ def register_adapter_kind(cls: K) -> K:
 
 
 def adapter_problems(values: Mapping[str, object]) -> list[str]:
-    """What is wrong with the option ``adapter_type``, and those that do not go with it, in words.
+    """Messages about the option ``adapter_type`` and options that conflict with it.
 
     Args:
-        values: all options by name; those of a wrong type are left to whoever looks at types.
+        values: all options by name; values of the wrong type are reported elsewhere.
     """
     name = values.get("adapter_type")
     if not isinstance(name, str):
@@ -154,5 +154,5 @@ def adapter_problems(values: Mapping[str, object]) -> list[str]:
     if values.get("use_rslora") or values.get("lora_dropout"):
         out.append(f"adapter_type: {name} has no factors; use_rslora and lora_dropout need adapter_type: lora")
     if values.get("loraplus_lr_ratio", 1) != 1:
-        out.append("loraplus_lr_ratio: LoRA+ is about LoRA's two factors; use adapter_type: lora")
+        out.append("loraplus_lr_ratio: LoRA+ needs LoRA's two factors; use adapter_type: lora")
     return out

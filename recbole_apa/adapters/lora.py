@@ -1,4 +1,4 @@
-"""LoRA (Hu et al., 2021): K adapters in one linear layer, mixed with weights of its own for every sample
+"""LoRA (Hu et al., 2021): K adapters in one linear layer, mixed with separate weights for every sample
 (docs/how-it-works.md).
 
 Shapes: b batch, t tokens, k shards, r rank.
@@ -20,7 +20,7 @@ from recbole_apa.core.settings import AdapterSettings, TrainSettings
 
 @dataclass(frozen=True)
 class LowRank:
-    """Size and scale of LoRA's factors."""
+    """Rank and scale of LoRA's factors."""
 
     rank: int
     """r."""
@@ -40,8 +40,8 @@ class StackedLoRALinear(StackedLayer):
 
     ``decomposition`` APA(D): o = W0 x + s B(x) A(x) x with A(x) = sum_k w_k A_k and B(x) = sum_k w_k B_k.
     ``non_decomposition`` APA(ND): o = W0 x + s sum_k w_k B_k A_k x. (Paper, section 3.3.)
-    No sample's d_out x d_in matrix is ever built. Both cost two skinny matrix products with all adapters stacked; where
-    nothing is trained, APA(D) merges each sample's two factors instead, which costs what one adapter costs.
+    No sample's d_out x d_in matrix is ever built. Both cost two skinny matrix products with all adapters stacked;
+    outside training, APA(D) merges each sample's two factors instead, which costs as much as one adapter.
 
     Args:
         base: the frozen layer, weight (d_out, d_in).
@@ -64,11 +64,11 @@ class StackedLoRALinear(StackedLayer):
 
     @property
     def stacked(self) -> tuple[nn.Parameter, ...]:
-        """What an adapter consists of, for all adapters: A, (k, r, d_in), and B, (k, d_out, r)."""
+        """The tensors of all adapters: A, (k, r, d_in), and B, (k, d_out, r)."""
         return self.lora_A, self.lora_B
 
     def start(self, generator: torch.Generator) -> tuple[Tensor, ...]:
-        """A and B from which every adapter of a run is trained."""
+        """The initial A and B of every adapter in a run."""
         _, rank, d_in = self.lora_A.shape
         return start_factor(rank, d_in, generator), torch.zeros(self.lora_B.shape[1:])
 
@@ -81,7 +81,7 @@ class StackedLoRALinear(StackedLayer):
 
     def delta(self, x: Tensor, weights: Tensor, mode: MergeMode) -> Tensor:
         """What the mixed adapters add: (b, t, d_in), (b, k) -> (b, t, d_out)."""
-        # for a single position merging is more work than the products with all adapters
+        # for a single position, merging costs more than the products with all adapters
         if mode == "decomposition" and x.shape[1] > 1 and not self._is_trained():
             return self._merged_delta(x, weights)
         n_shards, rank, _ = self.lora_A.shape
@@ -97,16 +97,16 @@ class StackedLoRALinear(StackedLayer):
         return F.linear(mixed.flatten(2), b_all) * self.scale
 
     def _merged_delta(self, x: Tensor, weights: Tensor) -> Tensor:
-        """B(x) A(x) x with each sample's factors merged first: k*r*(d_in + d_out) operations a sample for merging, and
-        r*(d_in + d_out) a position for the products, in place of k times as many."""
+        """B(x) A(x) x with each sample's factors merged first: k*r*(d_in + d_out) operations per sample to merge, and
+        r*(d_in + d_out) per position for the products, instead of k times as many."""
         w = weights.to(self.lora_A.device, self.lora_A.dtype)
         a = (w @ self.lora_A.flatten(1)).unflatten(1, self.lora_A.shape[1:]).to(x.dtype)  # (b, r, d_in)
         b = (w @ self.lora_B.flatten(1)).unflatten(1, self.lora_B.shape[1:]).to(x.dtype)  # (b, d_out, r)
         return torch.bmm(torch.bmm(x, a.mT), b.mT) * self.scale
 
     def _factors(self, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
-        """All A, (k*r, d_in), and all B, (d_out, k*r), as the products take them; kept between passes while nothing is
-        trained, for with many adapters making them anew costs as much as the products."""
+        """All A, (k*r, d_in), and all B, (d_out, k*r), as used in the products; cached between passes outside training,
+        because with many adapters rebuilding them costs as much as the products."""
         n_shards, rank, _ = self.lora_A.shape
         state = (dtype, *((p.data_ptr(), p._version) for p in (self.lora_A, self.lora_B)))
         kept = self._kept
@@ -121,16 +121,16 @@ class StackedLoRALinear(StackedLayer):
         return self.training or (self.lora_A.requires_grad and torch.is_grad_enabled())
 
     def train(self, mode: bool = True) -> "StackedLoRALinear":
-        """As torch's; forgets what was kept, for training may change factors through views of them."""
+        """As in torch; also clears the cache, because training may change factors through views of them."""
         self._kept = None
         return super().train(mode)
 
 
 def start_factor(rank: int, d_in: int, generator: torch.Generator) -> Tensor:
-    """A's start, (r, d_in): uniform within 1/sqrt(d_in), as in PEFT (kaiming_uniform with a = sqrt(5)).
+    """Initial A, (r, d_in): uniform within 1/sqrt(d_in), as in PEFT (kaiming_uniform with a = sqrt(5)).
 
-    B starts at zero. Every adapter of a run starts from the same factors: merged factors mean something
-    only from a common start.
+    B starts at zero. Every adapter of a run starts from the same factors: merging factors makes sense only with a
+    common start.
     """
     bound = 1 / math.sqrt(d_in)
     return torch.empty(rank, d_in).uniform_(-bound, bound, generator=generator)
@@ -138,7 +138,7 @@ def start_factor(rank: int, d_in: int, generator: torch.Generator) -> Tensor:
 
 @register_adapter_kind
 class LoRA(AdapterKind):
-    """Two factors a layer, as PEFT's ``LoraConfig`` describes them."""
+    """Two factors per layer, as in PEFT's ``LoraConfig``."""
 
     name = "lora"
     tensors: ClassVar[Mapping[str, tuple[str, ...]]] = {
@@ -167,7 +167,7 @@ class LoRA(AdapterKind):
             "layers_to_transform": list(layers) if layers is not None else None,
             "bias": "none",
             "init_lora_weights": True,
-            # only where it says something: files of runs from before it have to stay what they are
+            # only if set: the files of older runs, without the key, must stay the same
             **({"use_rslora": True} if settings.use_rslora else {}),
         }
 
@@ -175,12 +175,12 @@ class LoRA(AdapterKind):
         """See :class:`~recbole_apa.adapters.kind.AdapterKind`: A, (r, d_in), and B, (d_out, r)."""
         a, b = parts
         if a.shape[0] != b.shape[1] or not a.shape[0]:
-            raise ValueError(f"do not fit each other, {tuple(a.shape)} and {tuple(b.shape)}")
+            raise ValueError(f"do not match: {tuple(a.shape)} and {tuple(b.shape)}")
         return parts
 
     def parameter_groups(self, parameters: list[nn.Parameter], settings: TrainSettings) -> list[ParameterGroup]:
-        """See :class:`~recbole_apa.adapters.kind.AdapterKind`. With LoRA+ (Hayou et al., 2024) B has a rate of its
-        own."""
+        """See :class:`~recbole_apa.adapters.kind.AdapterKind`. With LoRA+ (Hayou et al., 2024) B has its own
+        learning rate."""
         if settings.loraplus_lr_ratio == 1.0:
             return [{"params": parameters}]
         faster = settings.learning_rate * settings.loraplus_lr_ratio

@@ -1,4 +1,4 @@
-"""The weights with which a model's adapters are mixed, shared by all of its layers.
+"""The weights for mixing a model's adapters, shared by all of its layers.
 
 Shapes: b batch, k shards.
 """
@@ -13,10 +13,10 @@ MergeMode = Literal["decomposition", "non_decomposition"]
 
 
 class Mixture(threading.local):
-    """What all layers of a model share during one pass; each thread has its own, so that passes can run side by side.
+    """What all layers of a model share during one pass; each thread has its own, so that passes can run in parallel.
 
     Attributes:
-        weights: w, (b, k), rows summing to 1; None leaves the frozen model as it is.
+        weights: w, (b, k), rows summing to 1; None uses the frozen model alone.
         mode: how the adapters are merged.
     """
 
@@ -25,10 +25,10 @@ class Mixture(threading.local):
         self.mode: MergeMode = "decomposition"
 
     def checked(self, n_samples: int, n_adapters: int) -> Tensor:
-        """The weights, which are there.
+        """The weights, which must be set.
 
         Raises:
-            ValueError: they are of another batch, or of another number of adapters.
+            ValueError: they are for another batch size, or another number of adapters.
         """
         assert self.weights is not None
         if self.weights.shape != (n_samples, n_adapters):
@@ -40,7 +40,7 @@ class Mixture(threading.local):
 
 
 def home_of(module: nn.Module) -> torch.device:
-    """Where a module computes: where its weight lies, or where accelerate brings it before a pass."""
-    found: Any = module  # torch does not know what its weight is, nor accelerate's hook
+    """Where a module computes: on its weight's device, or the one accelerate moves the weight to before a pass."""
+    found: Any = module  # torch has no types for its weight, nor for accelerate's hook
     device: torch.device = found.weight.device
     return torch.device(found._hf_hook.execution_device) if device.type == "meta" else device

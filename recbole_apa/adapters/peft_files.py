@@ -20,12 +20,12 @@ _PREFIX = "base_model.model."
 
 @dataclass(frozen=True)
 class PeftDescription:
-    """What ``adapter_config.json`` says besides the factors' shapes."""
+    """The content of ``adapter_config.json`` besides the factors' shapes."""
 
     backbone: str
     adapters: AdapterSettings
     layers: Sequence[int] | None
-    """Layer numbers that carry adapters; None means all."""
+    """Numbers of the layers that carry adapters; None means all."""
 
 
 def write_adapter(folder: Path, factors: Factors, about: PeftDescription) -> None:
@@ -50,7 +50,7 @@ def read_adapter(folder: Path) -> Factors:
     """The factors of a PEFT folder.
 
     Raises:
-        RunError: no such file, or a tensor without its partner.
+        RunError: there is no such file, or a tensor lacks its partner.
     """
     path = folder / ADAPTER
     if not path.is_file():
@@ -59,13 +59,13 @@ def read_adapter(folder: Path) -> Factors:
 
 
 def parse_adapter(data: bytes, path: Path) -> Factors:
-    """As :func:`read_adapter`, of bytes that were read already.
+    """As :func:`read_adapter`, for bytes that have already been read.
 
     Args:
-        path: for messages.
+        path: used in messages.
 
     Raises:
-        RunError: damaged, a tensor without its partner, or factors that are no numbers or do not fit each other.
+        RunError: the file is damaged, a tensor lacks its partner, or factors are not finite or do not match.
     """
     tensors = parse_tensors(data, path)
     if not tensors:
@@ -87,7 +87,7 @@ def parse_adapter(data: bytes, path: Path) -> Factors:
 
 
 def _kind_of(names: Iterable[str]) -> AdapterKind:
-    """The kind whose tensors these are, by their endings; where they are no kind's, the one that comes nearest."""
+    """The kind with these tensor names, by their endings; if there is none, the closest one."""
     found = list(names)
 
     def fits(kind: type[AdapterKind]) -> tuple[bool, int]:
@@ -95,7 +95,7 @@ def _kind_of(names: Iterable[str]) -> AdapterKind:
         own = sum(name.endswith(endings) for name in found)
         return own == len(found) and all(any(name.endswith(e) for name in found) for e in endings), own
 
-    return max(ADAPTER_KINDS.values(), key=fits)()  # of equals the first
+    return max(ADAPTER_KINDS.values(), key=fits)()  # the first one in a tie
 
 
 def _layer_of(key: str, kind: AdapterKind) -> str:

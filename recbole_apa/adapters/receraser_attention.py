@@ -1,7 +1,7 @@
 """RecEraser's learned attention (Chen et al., WWW'22, section 3.3), over adapters' scores instead of embeddings.
 
-LoRA adapters have no embeddings of users and items to attend over. What is kept: the sub-models are frozen, and a small
-network says for each sample how much each of them counts. Shapes: n samples, k shards.
+LoRA adapters have no embeddings of users and items to attend over. As in the paper, the sub-models are frozen, and a
+small network decides for each sample how much each of them counts. Shapes: n samples, k shards.
 """
 
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ WIDTH = 8
 STEPS = 200
 LEARNING_RATE = 1e-2
 WEIGHT_DECAY = 1e-2
-"""Of AdamW: a few hundred samples must not be learnt by heart."""
+"""AdamW's weight decay: the network must not memorize a few hundred samples."""
 CLIP = 1e-6
 
 
@@ -26,16 +26,16 @@ class LearnedAttention:
 
     network: nn.Sequential
     active: Tensor
-    """(k,), bool: shards that hold a trained adapter."""
+    """(k,), bool: shards with a trained adapter."""
 
     def weights(self, scores: Tensor, similarity: Tensor) -> Tensor:
-        """alpha: adapters' scores in (0, 1) and similarities to the shards' centres, (n, k) each -> (n, k)."""
+        """alpha from adapters' scores in (0, 1) and similarities to the shards' centres: (n, k) each -> (n, k)."""
         features = torch.cat([_margins(scores), similarity.float()], dim=1)
         alpha: Tensor = torch.softmax(self.network(features).masked_fill(~self.active, float("-inf")), dim=1)
         return alpha
 
     def margin(self, scores: Tensor, similarity: Tensor) -> Tensor:
-        """(n, k), (n, k) -> (n,)."""
+        """The aggregated margin: (n, k), (n, k) -> (n,)."""
         return (self.weights(scores, similarity) * _margins(scores)).sum(1)
 
     @torch.no_grad()
@@ -48,7 +48,7 @@ def fit_attention(scores: Tensor, similarity: Tensor, labels: Tensor, active: Te
     """Train the network; before training all active adapters count the same.
 
     Args:
-        scores: of each adapter alone on samples that it was not trained on, (n, k).
+        scores: of each single adapter on samples that it was not trained on, (n, k).
         similarity: of h to the shards' centres, (n, k).
         labels: (n,), 0 or 1.
     """

@@ -1,4 +1,4 @@
-"""Train adapters, each on its shard: an optimiser, a schedule, a stopping rule. Pure torch."""
+"""Train adapters, each on its shard, with an optimiser, a schedule and a stopping rule. Pure torch."""
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -14,7 +14,7 @@ from recbole_apa.core.seeding import drawn_for
 from recbole_apa.core.settings import TrainSettings
 
 B = TypeVar("B")
-"""A batch, of whatever the losses are computed of."""
+"""A batch, in whatever form the loss function takes."""
 
 Groups = Callable[[list[nn.Parameter], TrainSettings], list[ParameterGroup]]
 """See :meth:`~recbole_apa.adapters.kind.AdapterKind.parameter_groups`."""
@@ -22,17 +22,17 @@ Groups = Callable[[list[nn.Parameter], TrainSettings], list[ParameterGroup]]
 
 @dataclass
 class ShardHistory:
-    """The course of one training."""
+    """The history of one training."""
 
     step_losses: list[float] = field(default_factory=list)
     epoch_losses: list[float] = field(default_factory=list)
     stopped_early: bool = False
     machine: dict[str, str] = field(default_factory=dict)
-    """The :class:`~recbole_apa.core.system.machine.MachineKind` it ran on; empty where it is not known."""
+    """The :class:`~recbole_apa.core.system.machine.MachineKind` it ran on; empty if unknown."""
 
 
 def rate_factor(step: int, n_steps: int, warmup: int, schedule: str) -> float:
-    """Share of the peak learning rate at a step: rises over the first ``warmup`` steps, then falls."""
+    """Fraction of the peak learning rate at a step: rises over ``warmup`` steps, then follows ``schedule``."""
     if step < warmup:
         return (step + 1) / warmup
     if schedule == "constant":
@@ -44,13 +44,13 @@ def rate_factor(step: int, n_steps: int, warmup: int, schedule: str) -> float:
 class AdapterCourse:
     """The training of one adapter, step by step: optimiser, schedule, stopping rule.
 
-    Nothing here depends on other shards: batches come by epoch, and the stopping rule looks at this shard's training
-    loss alone.
+    Nothing here depends on other shards: batches come by epoch, and the stopping rule uses only this shard's training
+    loss.
 
     Args:
         parameters: trained in place.
         n_batches: batches per epoch.
-        groups: what the optimiser trains of them; None trains all at one rate.
+        groups: makes the optimiser's parameter groups; None trains all at one rate.
     """
 
     def __init__(
@@ -77,12 +77,12 @@ class AdapterCourse:
 
     @property
     def step(self) -> int:
-        """Number of the next step."""
+        """The number of the next step."""
         return len(self.history.step_losses)
 
     def batches(self, of_epoch: Callable[[int], Iterable[B]]) -> Iterator[B]:
-        """Every batch until the last epoch, or until the loss no longer falls. Each has to be followed by
-        :meth:`step_on`, or :meth:`take_step`, before the next is asked for."""
+        """The batches until the last epoch, or until the loss no longer falls. Call :meth:`step_on` or
+        :meth:`take_step` after each, before requesting the next."""
         settings, history = self.settings, self.history
         for self.epoch in range(settings.epochs):
             first = self.step
@@ -94,11 +94,11 @@ class AdapterCourse:
                 return
 
     def zero_grad(self) -> None:
-        """Forget the gradients of the last step."""
+        """Clear the gradients of the last step."""
         self._optimizer.zero_grad()
 
     def check(self, loss: float) -> float:
-        """The loss, before its gradients are followed.
+        """The loss, checked before its gradients are applied.
 
         Raises:
             TrainingError: not finite.
@@ -110,20 +110,20 @@ class AdapterCourse:
         return loss
 
     def step_on(self, loss: Tensor) -> float:
-        """One step down the loss, which is this adapter's alone; its value.
+        """Take one step on the loss, which is this adapter's alone; return its value.
 
         Raises:
             TrainingError: not finite.
         """
         self.zero_grad()
         loss.backward()
-        # read back after the backward pass is under way: a GPU would stand still between the two
+        # read back while the backward pass is running: otherwise a GPU would idle in between
         value = self.check(float(loss.detach()))
         self.take_step(value)
         return value
 
     def take_step(self, loss: float) -> None:
-        """Follow the gradients, which are there."""
+        """Apply the gradients, which have been computed."""
         if self.settings.max_grad_norm is not None:
             nn.utils.clip_grad_norm_(self.parameters, self.settings.max_grad_norm)
         self._optimizer.step()
@@ -138,7 +138,7 @@ def train_adapter(
     seed: int,
     on_step: Callable[[AdapterCourse, float], None] | None = None,
 ) -> ShardHistory:
-    """Train one adapter by itself; dropout is seeded by (seed, shard, step).
+    """Train one adapter on its own; dropout is seeded by (seed, shard, step).
 
     Args:
         of_epoch: epoch -> its batches.
@@ -164,13 +164,13 @@ def train_together(
     gather: Callable[[], None],
     on_step: Callable[[AdapterCourse, float], None] | None = None,
 ) -> list[ShardHistory]:
-    """Train several adapters side by side, a batch of each in one pass; each keeps its own steps.
+    """Train several adapters together, one batch of each in a single pass; each has its own steps.
 
-    Equal to training them one after another within rounding, where no dropout is drawn.
+    Without dropout, the same within rounding as training them one after another.
 
     Args:
-        losses_of: place among the courses -> batch, for those that are not finished; gives the loss of each.
-        gather: called once gradients are there; puts each adapter's own into the parameters of its course.
+        losses_of: maps batches, by index of the unfinished courses, to losses.
+        gather: called once gradients are computed; copies each adapter's into the parameters of its course.
 
     Raises:
         TrainingError: a loss that is not finite.
@@ -194,7 +194,7 @@ def train_together(
 
 
 def should_stop(losses: list[float], patience: int | None, min_delta: float) -> bool:
-    """Whether the last ``patience`` epochs all failed to undercut the best loss before them."""
+    """Whether none of the last ``patience`` epochs improved on the best loss before them."""
     if patience is None or len(losses) <= patience:
         return False
     best_before = min(losses[:-patience])

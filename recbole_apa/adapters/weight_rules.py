@@ -1,4 +1,4 @@
-"""The rules by which adapters are weighed, by name; others register theirs beside them. Pure torch.
+"""The rules for weighting adapters, by name; others can register their own. Pure torch.
 
 Shapes: b batch, v memory rows, k shards, d embedding size.
 """
@@ -24,7 +24,7 @@ from recbole_apa.core.registry import Registry, require
 
 @dataclass(frozen=True)
 class WeightRule:
-    """A rule by its name, with what a trained run knows, ready to be applied to embeddings."""
+    """A rule by name, with the data of a trained run, ready to be applied to embeddings."""
 
     name: str
     """One of :data:`WEIGHT_RULES`."""
@@ -32,7 +32,7 @@ class WeightRule:
     centres: Tensor
     """a_k, (k, d)."""
     active: Tensor
-    """(k,), bool: shards that hold a trained adapter."""
+    """(k,), bool: shards with a trained adapter."""
     tau: float
     n_neighbors: int
 
@@ -41,7 +41,7 @@ class WeightRule:
         return self._weights(h, lambda: direction(h) @ self.memory.directions.T)
 
     def of_memory(self) -> Tensor:
-        """Weights of the memory's own rows, (v, k), from the rows of other users."""
+        """Weights for the memory's own rows, (v, k), from the rows of other users."""
         return self._weights(self.memory.embeddings, self.memory.similarity_to_others)
 
     def _weights(self, h: Tensor, similarity: Callable[[], Tensor]) -> Tensor:
@@ -56,17 +56,17 @@ class Weighting(ABC):
     name: ClassVar[str]
     """The value of the option ``weight_rule``."""
     needs_memory: ClassVar[bool]
-    """Whether it looks at the validation memory. The comparison fills none for a rule that does not."""
+    """Whether it uses the validation memory. The comparison does not fill one for a rule that does not."""
 
     @abstractmethod
     def weights(self, known: WeightRule, h: Tensor, similarity: Tensor) -> Tensor:
-        """Weights of the adapters, (b, k): rows sum to 1, and an adapter that is not active gets 0.
+        """Weights of the adapters, (b, k): rows sum to 1, and an inactive adapter gets 0.
 
         Args:
-            known: what the run knows: ``memory``, ``centres``, ``active``, ``tau``, ``n_neighbors``.
+            known: the run's data: ``memory``, ``centres``, ``active``, ``tau``, ``n_neighbors``.
             h: embeddings of the samples, (b, d).
-            similarity: cosine similarity of each to the memory's rows, (b, v), float64; -inf where a row must not be
-                looked at. Without columns, (b, 0), where ``needs_memory`` is False.
+            similarity: cosine similarity of each to the memory's rows, (b, v), float64; -inf for rows that must not be
+                used. Without columns, (b, 0), if ``needs_memory`` is False.
         """
 
 
@@ -75,10 +75,10 @@ W = TypeVar("W", bound=type[Weighting])
 
 
 def register_weight_rule(cls: W) -> W:
-    """Make a rule known by its ``name``; stands as a decorator above the class.
+    """Class decorator that registers a rule under its ``name``.
 
     Raises:
-        SettingsError: the name is taken, or the class lacks something.
+        SettingsError: the name is taken, or the class is incomplete.
     """
     require(cls, Weighting, name=str, needs_memory=bool)
     WEIGHT_RULES.add(cls.name, cls)
@@ -86,10 +86,10 @@ def register_weight_rule(cls: W) -> W:
 
 
 def weight_rule_problems(values: Mapping[str, object]) -> list[str]:
-    """What is wrong with the option ``weight_rule``, in words.
+    """Messages about the option ``weight_rule``.
 
     Args:
-        values: all options by name; those of a wrong type are left to whoever looks at types.
+        values: all options by name; values of the wrong type are reported elsewhere.
     """
     name = values.get("weight_rule")
     problem = WEIGHT_RULES.problem(name) if isinstance(name, str) else None
@@ -98,7 +98,7 @@ def weight_rule_problems(values: Mapping[str, object]) -> list[str]:
 
 @register_weight_rule
 class SampleAdaptive(Weighting):
-    """The paper's attention: adapters that were right on like samples count more (formulas 6-8)."""
+    """The paper's attention: adapters that were right on similar samples count more (formulas 6-8)."""
 
     name = "sample_adaptive"
     needs_memory = True
@@ -123,7 +123,7 @@ class Average(Weighting):
 
 @register_weight_rule
 class Major(Weighting):
-    """The adapter that was best on like samples counts alone."""
+    """Only the adapter that was best on similar samples counts."""
 
     name = "major"
     needs_memory = True
@@ -136,7 +136,7 @@ class Major(Weighting):
 
 @register_weight_rule
 class Semantic(Weighting):
-    """Adapters count by how near the sample is to their shard's centre."""
+    """Adapters count by how close the sample is to their shard's centre."""
 
     name = "semantic"
     needs_memory = False

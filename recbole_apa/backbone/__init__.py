@@ -1,6 +1,6 @@
-"""The frozen language model: found, loaded, run in two parts, and asked for answers.
+"""The frozen language model: finding it, loading it, running it in two parts, and scoring its answers.
 
-The only room that knows transformers; knows no RecBole.
+The only room that depends on transformers; independent of RecBole.
 """
 
 from recbole_apa.backbone.answer_head import AnswerHead

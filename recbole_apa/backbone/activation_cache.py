@@ -1,4 +1,4 @@
-"""Frozen passes of prompts, kept by their tokens.
+"""A cache of frozen passes, keyed by the prompts' tokens.
 
 Shapes: t tokens, d hidden size.
 """
@@ -11,17 +11,17 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class FrozenPass:
-    """What the frozen model says of a prompt; the same for every adapter."""
+    """The frozen model's result for a prompt; the same for every adapter."""
 
     activations: Tensor
-    """At the trunk's top, (t, d), on the CPU; for the pass that follows perhaps where they were computed."""
+    """Activations at the top of the trunk, (t, d), on the CPU, or still on the device for the pass that follows."""
     embedding: Tensor
     """h, (d,), float32, on the CPU."""
 
 
 class ActivationCache:
-    """Frozen passes by token ids, up to a number of bytes; what does not fit is computed again when needed, but for
-    those that were asked for last: a prediction looks at them twice, for its weights and for its score."""
+    """Frozen passes by token ids, up to a number of bytes. What does not fit is recomputed when needed, except for the
+    most recent passes: a prediction uses them twice, for its weights and for its score."""
 
     def __init__(self, max_bytes: float) -> None:
         self.max_bytes = max_bytes
@@ -30,28 +30,28 @@ class ActivationCache:
         self._last: dict[tuple[int, ...], FrozenPass] = {}
 
     def get(self, ids: tuple[int, ...]) -> FrozenPass | None:
-        """The pass of these tokens, if it was kept."""
+        """The pass for these tokens, if cached."""
         return self._kept.get(ids) or self._last.get(ids)
 
     def put(self, ids: tuple[int, ...], frozen: FrozenPass) -> None:
-        """Keep a pass, if there is room."""
+        """Cache a pass, if there is room."""
         size = frozen.activations.nbytes + frozen.embedding.nbytes
         if ids not in self._kept and self.n_bytes + size <= self.max_bytes:
             self._kept[ids] = FrozenPass(frozen.activations.cpu(), frozen.embedding)
             self.n_bytes += size
 
     def put_last(self, passes: Mapping[tuple[int, ...], FrozenPass]) -> None:
-        """Keep passes until the next ones come, however many bytes they have."""
+        """Keep passes until the next call, whatever their size."""
         self._last = dict(passes)
 
     def copy(self) -> "ActivationCache":
-        """Another cache with the same passes: what is forgotten there stays here."""
+        """Another cache with the same passes: removing one there does not remove it here."""
         other = ActivationCache(self.max_bytes)
         other._kept, other._last, other.n_bytes = dict(self._kept), dict(self._last), self.n_bytes
         return other
 
     def keep_only(self, wanted: Iterable[tuple[int, ...]]) -> None:
-        """Forget every pass but those of the prompts named."""
+        """Remove all passes except those of the given prompts."""
         keep = set(wanted)
         self._last = {ids: frozen for ids, frozen in self._last.items() if ids in keep}
         self._kept = {ids: frozen for ids, frozen in self._kept.items() if ids in keep}

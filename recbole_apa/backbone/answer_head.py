@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
 
 class AnswerHead:
-    """Projects chosen positions to the two answers, or to the vocabulary where the full loss is asked for; with the
-    scale or the cap that some families put on their logits."""
+    """Projects chosen positions to the two answers, or to the vocabulary for the full loss; applies the scale or cap
+    that some families have on their logits."""
 
     def __init__(self, model: "PreTrainedModel", answers: AnswerTokens) -> None:
         family = family_of(model)
@@ -36,7 +36,7 @@ class AnswerHead:
 
     def products(self, hidden: Tensor) -> Tensor:
         """As :meth:`logits`, before any scale: the output layer's own two rows, (..., d) -> (..., 2)."""
-        self._pair = self._pair.to(hidden.device)  # with layers on several devices, where the last one is
+        self._pair = self._pair.to(hidden.device)  # if layers are on several devices, where the last one is
         if self._pair_bias is not None:
             self._pair_bias = self._pair_bias.to(hidden.device)
         return F.linear(hidden.float(), self._pair, self._pair_bias)
@@ -60,7 +60,7 @@ class AnswerHead:
 
 
 def gather_positions(hidden: Tensor, positions: Sequence[Sequence[int]]) -> Tensor:
-    """States at the given positions of each row, one after another: (b, t, d) -> (m, d)."""
+    """Hidden states at the given positions of each row, concatenated: (b, t, d) -> (m, d)."""
     rows = [i for i, row in enumerate(positions) for _ in row]
     columns = [p for row in positions for p in row]
     places = torch.tensor([rows, columns]).to(hidden.device)

@@ -1,6 +1,6 @@
-"""Scores of lists of candidates: the user's part of the prompt once, candidates as short continuations.
+"""Score lists of candidates: the user's part of the prompt is computed once, candidates as short continuations.
 
-Equal to scoring every prompt alone within rounding. Shapes: n prompts, m candidates of a list, k shards, d hidden size.
+Same as scoring every prompt alone, within rounding. Shapes: n prompts, m candidates in a list, k shards, d hidden size.
 """
 
 from collections.abc import Callable, Sequence
@@ -17,7 +17,7 @@ from recbole_apa.backbone.prompt_encoder import TokenizedPrompt
 from recbole_apa.backbone.shared_prefix import PromptList, SharedPass, group_by_prefix
 
 CHUNK = 32
-"""Continuations in a batch."""
+"""Continuations per batch."""
 
 Begun = TypeVar("Begun")
 Result = TypeVar("Result")
@@ -25,22 +25,22 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True)
 class FrozenList:
-    """What the frozen model says of a list; the same for every adapter."""
+    """The frozen model's result for a list; the same for every adapter."""
 
     prompts: PromptList
     prefix: Tensor
-    """At the trunk's top, (p, d)."""
+    """Activations of the prefix at the top of the trunk, (p, d)."""
     rests: list[Tensor]
-    """Likewise, (c, d) each, in the list's order."""
+    """Likewise for the continuations, (c, d) each, in the list's order."""
     embeddings: Tensor
-    """h, (m, d), or (1, d) where it does not look at the candidate; float32 on the CPU."""
+    """h, (m, d), or (1, d) if it does not depend on the candidate; float32 on the CPU."""
 
 
 class ListScorer:
-    """Reads and scores prompts many of which begin alike.
+    """Embeds and scores prompts many of which have a common prefix.
 
     Args:
-        engine: backbone and adapters; its cache of single prompts is not looked at.
+        engine: backbone and adapters; its cache of single prompts is not used.
     """
 
     def __init__(self, engine: ScoringEngine) -> None:
@@ -76,11 +76,11 @@ class ListScorer:
 
     @torch.no_grad()
     def scores(self, lists: Sequence[FrozenList], weights: Sequence[Tensor], mode: MergeMode) -> Tensor:
-        """s of every prompt, in the order in which they were read: (n,), float32 on the CPU.
+        """s of every prompt, in the order of :meth:`read`: (n,), float32 on the CPU.
 
         Args:
-            weights: of each list, (m, k), or (1, k) for all its candidates. Where they do not differ, the upper layers,
-                too, read the user's part once.
+            weights: of each list, (m, k), or (1, k) for all its candidates. With common weights, the upper layers
+                process the user's part only once, too.
         """
         out = torch.empty(sum(len(x.rests) for x in lists))
         alike = [i for i, w in enumerate(weights) if torch.equal(w, w[:1].expand_as(w))]
@@ -92,19 +92,19 @@ class ListScorer:
 
     @staticmethod
     def spread(lists: Sequence[FrozenList], values: Sequence[Tensor]) -> Tensor:
-        """What is known of each list, (m, ...) or (1, ...), for every prompt in the order of reading: (n, ...)."""
+        """Values per list, (m, ...) or (1, ...), expanded to every prompt in the order of :meth:`read`: (n, ...)."""
         out = torch.empty(sum(len(x.rests) for x in lists), *values[0].shape[1:])
         for one, found in zip(lists, values, strict=True):
             out[list(one.prompts.places)] = found
         return out
 
     def adapter_scores(self, lists: Sequence[FrozenList]) -> Tensor:
-        """s_k of each adapter alone, (n, k), in the order in which the prompts were read."""
+        """s_k of each adapter alone, (n, k), in the order of :meth:`read`."""
         one_hot = torch.eye(self.engine.bank.n_adapters)
         return torch.stack([self.scores(lists, [w[None]] * len(lists), "non_decomposition") for w in one_hot], dim=1)
 
     def _shared(self, lists: Sequence[FrozenList], weights: Sequence[Tensor], mode: MergeMode) -> list[Tensor]:
-        """Scores of lists whose candidates have their weights in common, (m,) each."""
+        """Scores of lists whose candidates share their weights, (m,) each."""
         decoder, mixed = self.engine.decoder, self.engine.bank.mixed
         placed = [w.to(decoder.device) for w in weights]
 
@@ -120,12 +120,12 @@ class ListScorer:
         return [torch.cat(parts).cpu() for parts in self._in_chunks([len(x.rests) for x in lists], begin, extend)[1]]
 
     def _upper(self, prefix: Tensor) -> SharedPass:
-        """The upper layers over the beginning of a list, whose trunk states are given."""
+        """The upper layers over the prefix of a list, given its trunk activations."""
         decoder = self.engine.decoder
         return SharedPass(decoder.upper_pass, decoder.n_trunk, prefix, decoder.caches_keys)
 
     def _each_its_own(self, one: FrozenList, weights: Tensor, mode: MergeMode) -> Tensor:
-        """Adapters differ from one candidate to the next, and with them the upper states of the user's part."""
+        """Scores if weights differ between candidates, and so do the upper activations of the user's part."""
         whole = [FrozenPass(torch.cat([one.prefix, rest]), one.embeddings[0]) for rest in one.rests]
         return self.engine.score_frozen(whole, weights, mode)
 
@@ -135,7 +135,7 @@ class ListScorer:
         begin: Callable[[int], Begun],
         extend: Callable[[int, Begun, range], Result],
     ) -> tuple[list[Begun], list[list[Result]]]:
-        """``begin`` each list, then ``extend`` with its candidates, a batch at a time; on a CPU side by side."""
+        """``begin`` each list, then ``extend`` it with its candidates, batch by batch; in parallel on a CPU."""
         begun = self.engine.side_by_side(begin, range(len(sizes)))
         jobs = [(i, range(a, min(a + CHUNK, n))) for i, n in enumerate(sizes) for a in range(0, n, CHUNK)]
         done = self.engine.side_by_side(lambda job: extend(job[0], begun[job[0]], job[1]), jobs)

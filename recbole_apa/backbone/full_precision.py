@@ -1,4 +1,4 @@
-"""A decoder's layers in float32 for a few passes: one at a time, and each gets its very own weights back."""
+"""Run a decoder's layers in float32 for a few passes, one layer at a time, and restore the original weights."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,7 +16,7 @@ HALVES = (torch.bfloat16, torch.float16)
 
 
 def can_be_float32(model: "PreTrainedModel") -> bool:
-    """Whether the weights are plain numbers that lie where they are used: neither quantized nor offloaded."""
+    """Whether the weights can be cast to float32: they are neither quantized nor offloaded."""
     if getattr(model, "hf_quantizer", None) is not None:
         return False
     return all(p.device.type != "meta" and p.dtype in (*HALVES, torch.float32) for p in model.parameters())
@@ -24,11 +24,11 @@ def can_be_float32(model: "PreTrainedModel") -> bool:
 
 @contextmanager
 def in_float32(model: "PreTrainedModel", decoder: "PreTrainedModel") -> Iterator[None]:
-    """Passes inside compute in float32, whatever the weights' type.
+    """Compute passes inside this context in float32, whatever the weights' type.
 
     Args:
-        decoder: the model's; what stands in it beside its layers is cast likewise. Of the embedding table only the rows
-            that are read are.
+        decoder: the model's decoder; its other modules are cast as well, but only those rows of the embedding table
+            that are looked up.
     """
     family = family_of(model)
     table, layers = family.embeddings(model), family.layers_of(decoder)
@@ -49,14 +49,14 @@ def in_float32(model: "PreTrainedModel", decoder: "PreTrainedModel") -> Iterator
 
 
 class _Cast:
-    """Lends a module float32 copies of its weights during its pass."""
+    """Gives a module float32 copies of its weights during its pass."""
 
     def __init__(self, module: nn.Module) -> None:
         self.module = module
         self._own: list[tuple[dict[str, Any], str, Tensor]] = []
 
     def take(self, *_: object) -> None:
-        """Put copies in the weights' places."""
+        """Replace the weights with float32 copies."""
         for module in self.module.modules():
             for places in (module._parameters, module._buffers):
                 for name, tensor in places.items():
@@ -64,7 +64,7 @@ class _Cast:
                         self._lend(places, name, tensor)
 
     def give_back(self, *_: object) -> None:
-        """Put the weights themselves back."""
+        """Restore the original weights."""
         for places, name, tensor in self._own:
             places[name] = tensor
         self._own.clear()
@@ -77,7 +77,7 @@ class _Cast:
 
 @contextmanager
 def _kernels_for_float32(config: "PretrainedConfig") -> Iterator[None]:
-    """Flash attention has no float32; torch's own attention stands in for it."""
+    """Use torch's own attention instead of flash attention, which does not support float32."""
     asked = config._attn_implementation
     if asked is not None and "flash" in asked:
         config._attn_implementation = "sdpa"

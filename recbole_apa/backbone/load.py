@@ -23,13 +23,13 @@ class Backbone:
     """The frozen language model with its tokenizer."""
 
     name: str
-    """As the user named it."""
+    """The name given by the user."""
     source: str
-    """What ``from_pretrained`` was given."""
+    """The argument passed to ``from_pretrained``."""
     model: nn.Module
     tokenizer: Any
     digest: str
-    """SHA-256 of the weights, so that an adapter is never used on another backbone."""
+    """SHA-256 of the weights, so that an adapter is never used with another backbone."""
 
 
 def load_backbone(
@@ -37,14 +37,14 @@ def load_backbone(
 ) -> Backbone:
     """
     Args:
-        device: where all of it goes, unless ``placement`` spreads it.
+        device: where the whole model goes, unless ``placement`` spreads it.
 
     Raises:
-        BackboneError: not found, not loadable, or no fast tokenizer.
-        SettingsError: Python was started in a way that transformers does not bear.
+        BackboneError: the backbone is not found, cannot be loaded, or has no fast tokenizer.
+        SettingsError: Python was started in a way that transformers cannot handle.
     """
     refuse_stripped()
-    # leave the user's global choice of progress bars alone; loading a local folder takes a second
+    # the global progress bar setting is left alone; loading a local folder takes a second
     from transformers import AutoModelForCausalLM, AutoTokenizer
     from transformers.utils import logging as transformers_logging
 
@@ -73,19 +73,19 @@ def load_backbone(
         if bars:
             transformers_logging.enable_progress_bar()
     if not tokenizer.is_fast:
-        raise BackboneError(f"backbone {name}: its tokenizer has no fast version, which is needed to place the answers")
+        raise BackboneError(f"backbone {name}: its tokenizer has no fast version, which is needed to find the answers")
     model.requires_grad_(False)
     model.eval()
     if settings.quantization:
         keep_differentiable(model)
-    digest = weights_digest(model)  # before it goes to a GPU, from where it would come back for this
+    digest = weights_digest(model)  # before it moves to a GPU, from which it would be copied back
     if not placed:
         model = model.to(device)
     return Backbone(name, source, model, tokenizer, digest)
 
 
 def resolve_dtype(name: str, device: torch.device) -> torch.dtype:
-    """``auto`` is bfloat16 where the machine multiplies in it, else float32."""
+    """``auto`` is bfloat16 if the hardware supports it, else float32."""
     if name != "auto":
         return {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}[name]
     fast = _gpu_has_bf16(device) if device.type == "cuda" else _cpu_has_bf16()
@@ -93,7 +93,7 @@ def resolve_dtype(name: str, device: torch.device) -> torch.dtype:
 
 
 def weights_digest(model: nn.Module) -> str:
-    """SHA-256 over all parameters, names and types, in order of name."""
+    """SHA-256 over the names, types, shapes and values of all parameters, in order of name."""
     h = hashlib.sha256()
     for name, tensor in sorted_tensors(model):
         h.update(f"{name}:{tensor.dtype}:{tuple(tensor.shape)}".encode())
@@ -102,7 +102,7 @@ def weights_digest(model: nn.Module) -> str:
 
 
 def _gpu_has_bf16(device: torch.device) -> bool:
-    # torch.cuda.is_bf16_supported looks at the current device, and counts what is emulated
+    # torch.cuda.is_bf16_supported checks the current device, and also counts emulation
     return bool(torch.version.hip) or torch.cuda.get_device_properties(device).major >= 8
 
 
@@ -117,9 +117,9 @@ def _cpu_has_bf16() -> bool:
 def _not_loadable(name: str, error: Exception) -> str:
     first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
     getLogger().debug("loading the backbone failed", exc_info=error)
-    relative = "" if Path(name).is_absolute() else f" (a relative one is looked up from {Path.cwd()})"
+    relative = "" if Path(name).is_absolute() else f" (relative paths start from {Path.cwd()})"
     return (
         f"backbone {name!r} cannot be loaded: {first[:300]}. Expected {', '.join(PACKAGED)}, a folder with a "
-        f"transformers model{relative}, or a hub id: name it with --backbone=...; a hub id needs a network (or an "
-        "earlier download), gated ones a login"
+        f"transformers model{relative}, or a hub id: set --backbone=...; a hub id needs a network (or an "
+        "earlier download), a gated one a login"
     )

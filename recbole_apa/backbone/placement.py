@@ -1,5 +1,5 @@
-"""A backbone that one device cannot hold: spread over devices, main memory and disk by accelerate, and its activations
-computed again in the backward pass."""
+"""A backbone too large for one device: spread over devices, main memory and disk by accelerate, with its activations
+recomputed in the backward pass."""
 
 import contextlib
 import ctypes
@@ -15,11 +15,11 @@ from recbole_apa.core.errors import BackboneError
 from recbole_apa.core.execution import PlacementSettings
 
 _M_MMAP_THRESHOLD = -3
-"""Of glibc's malloc.h."""
+"""From glibc's malloc.h."""
 
 
 def placed_by(settings: PlacementSettings) -> dict[str, object]:
-    """What transformers is told of where weights go; nothing where one device is to hold them all."""
+    """Arguments that tell transformers where weights go; empty if one device holds them all."""
     if settings.device_map is None:
         return {}
     _return_freed_memory()
@@ -28,18 +28,18 @@ def placed_by(settings: PlacementSettings) -> dict[str, object]:
 
 
 def is_offloaded(model: nn.Module) -> bool:
-    """Whether accelerate brings weights in before a module's pass and takes them away after it."""
+    """Whether accelerate loads weights before a module's pass and removes them after it."""
     return any(p.device.type == "meta" for p in model.parameters())
 
 
 def _return_freed_memory() -> None:
-    """glibc keeps freed blocks of the size of a weight for later, up to the whole model's; let it hand them back."""
-    with contextlib.suppress(OSError, AttributeError):  # of another libc
+    """Make glibc return freed blocks of the size of a weight, which could add up to the size of the model."""
+    with contextlib.suppress(OSError, AttributeError):  # another libc
         ctypes.CDLL("libc.so.6").mallopt(_M_MMAP_THRESHOLD, 1 << 20)
 
 
 def sorted_tensors(model: nn.Module) -> Iterator[tuple[str, Tensor]]:
-    """The entries of ``state_dict`` in order of name; those that are offloaded are brought in one at a time."""
+    """The entries of ``state_dict`` in order of name; offloaded ones are loaded one at a time."""
     entries = model.state_dict()
     for name in sorted(entries):
         if entries[name].device.type != "meta":
@@ -52,24 +52,24 @@ def sorted_tensors(model: nn.Module) -> Iterator[tuple[str, Tensor]]:
 
 
 def checkpoint_layers(layers: Iterable[nn.Module], mixture: Mixture) -> None:
-    """Let layers keep their input alone for the backward pass, and compute the rest again there; the gradients are the
-    same bits.
+    """Let layers keep only their input for the backward pass and recompute the rest there; the gradients have the same
+    bits.
 
     Raises:
-        BackboneError: layers that transformers' checkpointing does not know.
+        BackboneError: transformers' checkpointing does not support the layers.
     """
     layer: Any
     for layer in layers:
         if not hasattr(layer, "gradient_checkpointing"):
             raise BackboneError(
-                f"gradient_checkpointing: transformers' does not know {type(layer).__name__}; set it to False"
+                f"gradient_checkpointing: transformers does not support it for {type(layer).__name__}; set it to False"
             )
         layer.gradient_checkpointing = True
         layer._gradient_checkpointing_func = _computed_again(mixture)
 
 
 def _computed_again(mixture: Mixture) -> Callable[..., object]:
-    """The second pass comes when the weights of the first may be gone, and on a GPU on another thread."""
+    """Restores the mixture weights for the second pass, which comes later and, on a GPU, on another thread."""
 
     def run(function: Callable[..., object], *inputs: Tensor) -> object:
         known = mixture.weights, mixture.mode
@@ -82,7 +82,7 @@ def _computed_again(mixture: Mixture) -> Callable[..., object]:
             finally:
                 mixture.weights, mixture.mode = before
 
-        # stopping early would leave the last module's weights where accelerate has brought them
+        # with an early stop, accelerate would not remove the last module's weights
         with set_checkpoint_early_stop(False):
             return checkpoint(again, *inputs, use_reentrant=False)
 

@@ -1,4 +1,4 @@
-"""Prompts as tokens: where answers are predicted, and which tokens the answers are."""
+"""Tokenize prompts: where answers are predicted, and which tokens the answers are."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ class TokenizedPrompt:
     n_cut: int
     """History lines dropped to fit ``max_prompt_tokens``."""
     n_prefix: int = 1
-    """Tokens before the target, the same for every candidate of a user; at least 1, and fewer than there are."""
+    """Tokens before the target, the same for all of a user's candidates; at least 1, and fewer than t."""
 
 
 @dataclass(frozen=True)
@@ -70,18 +70,18 @@ class PromptEncoder:
         return self._open(self.tokenizer(text, verbose=False)["input_ids"])
 
     def _open(self, tokens: list[T]) -> list[T]:
-        """Without what closes a text: the answer is still to come."""
+        """The tokens without the closing ones: the answer is still to follow."""
         return tokens[: len(tokens) - self._n_closing]
 
 
 def closing_tokens(tokenizer: "PreTrainedTokenizerBase") -> int:
-    """How many tokens the tokenizer puts after every text by itself, such as ``</s>``."""
+    """How many tokens, such as ``</s>``, the tokenizer appends to every text."""
     added = tokenizer("Film", return_special_tokens_mask=True, verbose=False)["special_tokens_mask"]
     return next((n for n, is_added in enumerate(reversed(added)) if not is_added), 0)
 
 
 def find_answer_tokens(tokenize: Callable[[str], list[int]], template: PromptTemplate) -> AnswerTokens:
-    """The token with which each answer really begins after this template; never a constant.
+    """The first token of each answer as tokenized after this template; never a constant.
 
     Raises:
         BackboneError: an answer changes the prompt's own tokens, takes several, or equals the other.
@@ -93,8 +93,8 @@ def find_answer_tokens(tokenize: Callable[[str], list[int]], template: PromptTem
         ids = tokenize(prompt + answer)
         if ids[: len(before)] != before:
             raise BackboneError(
-                f"the answer {answer!r} changes the tokens of the prompt before it, expected one token of its own; let "
-                "the prompt end, and the answer begin, where a word does (`frame`, `yes` and `no` of prompt_template)"
+                f"the answer {answer!r} changes the tokens of the prompt before it, expected one token of its own; end "
+                "the prompt, and begin the answer, at a word boundary (`frame`, `yes` and `no` of prompt_template)"
             )
         if len(ids) != len(before) + 1:
             raise BackboneError(

@@ -14,11 +14,11 @@ if TYPE_CHECKING:
 
 
 def quantization_config(kind: str, dtype: torch.dtype) -> "BitsAndBytesConfig":
-    """What transformers is told.
+    """The quantization settings for transformers.
 
     Args:
         kind: ``int8`` or ``nf4``.
-        dtype: in which 4-bit weights are multiplied.
+        dtype: the type in which 4-bit weights are multiplied.
 
     Raises:
         BackboneError: bitsandbytes is not installed.
@@ -26,11 +26,11 @@ def quantization_config(kind: str, dtype: torch.dtype) -> "BitsAndBytesConfig":
     if find_spec("bitsandbytes") is None:
         raise BackboneError(
             f"quantization: {kind} needs bitsandbytes, which is not installed; pip install 'recbole-apa[quantize]', or "
-            "leave quantization out"
+            "unset quantization"
         )
     from transformers import BitsAndBytesConfig
 
-    # says the same of every layer of every pass
+    # it logs the same message for every layer in every pass
     logging.getLogger("bitsandbytes.autograd._functions").setLevel(logging.ERROR)
     if kind == "int8":
         return BitsAndBytesConfig(load_in_8bit=True)
@@ -38,8 +38,8 @@ def quantization_config(kind: str, dtype: torch.dtype) -> "BitsAndBytesConfig":
 
 
 def keep_differentiable(model: nn.Module) -> None:
-    """On CPUs with AVX512-BF16, bitsandbytes packs 4-bit weights anew at the first pass without gradients, and later
-    passes lose theirs without a word."""
+    """Prevent silent loss of gradients: on CPUs with AVX512-BF16, bitsandbytes repacks 4-bit weights in the first pass
+    without gradients, and later passes then have none."""
     module: Any
     for module in model.modules():
         if hasattr(module, "support_avx512bf16_for_cpu"):

@@ -1,7 +1,7 @@
-"""Prompts that begin alike: the beginning is read once, and what follows it in one batch.
+"""Prompts with a common prefix: the prefix is computed once, and the continuations in one batch.
 
-Continuations have no padding before them and causal attention sees none after them, so no mask is needed.
-Shapes: m prompts, p tokens of the beginning, c of a continuation, d hidden size.
+Continuations have no padding before them, and causal attention ignores padding after them, so no mask is needed.
+Shapes: m prompts, p tokens in the prefix, c in a continuation, d hidden size.
 """
 
 import copy
@@ -18,18 +18,18 @@ from recbole_apa.backbone.prompt_encoder import TokenizedPrompt
 
 @dataclass(frozen=True)
 class PromptList:
-    """Prompts with one beginning, e.g. a user's history before each of many candidates."""
+    """Prompts with one prefix, e.g. a user's history before each of many candidates."""
 
     places: tuple[int, ...]
-    """Where they stand among the prompts given; short continuations first, so that a batch has little padding."""
+    """Their positions among the given prompts; short continuations first, so that a batch has little padding."""
     prefix: tuple[int, ...]
     """Token ids, (p,)."""
     rests: tuple[tuple[int, ...], ...]
-    """What follows in each, (c,) ids."""
+    """The continuation of each, (c,) token ids."""
 
 
 def group_by_prefix(prompts: Sequence[TokenizedPrompt]) -> list[PromptList]:
-    """Prompts whose part before the target is the same, in order of first appearance."""
+    """Group prompts by their part before the target, in order of first appearance."""
     groups: dict[tuple[int, ...], list[int]] = {}
     for place, prompt in enumerate(prompts):
         groups.setdefault(prompt.ids[: prompt.n_prefix], []).append(place)
@@ -41,7 +41,7 @@ def group_by_prefix(prompts: Sequence[TokenizedPrompt]) -> list[PromptList]:
 
 
 class PartCache(DynamicCache):
-    """Keys and values of some of a decoder's layers, whose own numbers begin at ``first``."""
+    """Keys and values for part of a decoder, whose layer numbers begin at ``first``."""
 
     def __init__(self, first: int) -> None:
         super().__init__()
@@ -50,14 +50,14 @@ class PartCache(DynamicCache):
     def update(
         self, key_states: Tensor, value_states: Tensor, layer_idx: int, *rest: object, **named: object
     ) -> tuple[Tensor, Tensor]:
-        """See transformers' ``Cache``; the part's first layer is number 0 here."""
+        """See transformers' ``Cache``; the part's first layer has number 0 here."""
         return super().update(key_states, value_states, layer_idx - self.first, *rest, **named)
 
     def repeated(self, m: int) -> "PartCache":
-        """The same for ``m`` continuations; this one is left as it is."""
+        """A copy for ``m`` continuations; this cache is not changed."""
         out = PartCache(self.first)
         for layer in self.layers:
-            # expanded, not copied: the first update puts them into a tensor of its own
+            # expanded, not copied: the first update makes a new tensor
             row: Any = copy.copy(layer)
             row.keys, row.values = (x.expand(m, -1, -1, -1) for x in (row.keys, row.values))
             out.layers.append(row)
@@ -65,13 +65,13 @@ class PartCache(DynamicCache):
 
 
 class SharedPass:
-    """A part of a decoder over a beginning; continuations go on from there.
+    """Part of a decoder applied to a prefix, which continuations can then extend.
 
     Args:
-        run: the part: states below it, (b, t, d), and a cache or None -> states at its top, (b, t, d).
-        first_layer: the number that the part's first layer has in the whole.
-        prefix: states below the part, (p, d).
-        caches_keys: whether the beginning's keys and values are kept; else it is read again before every continuation.
+        run: the part: activations below it, (b, t, d), and a cache or None -> activations at its top, (b, t, d).
+        first_layer: the number of the part's first layer in the whole decoder.
+        prefix: activations below the part, (p, d).
+        caches_keys: whether to keep the prefix's keys and values; else it is recomputed for every continuation.
     """
 
     def __init__(
@@ -85,10 +85,10 @@ class SharedPass:
         self._prefix = prefix
         self._cache = PartCache(first_layer) if caches_keys else None
         self.activations = run(prefix[None], self._cache)[0]
-        """At the part's top, (p, d)."""
+        """The prefix's activations at the part's top, (p, d)."""
 
     def extend(self, rests: Sequence[Tensor]) -> list[Tensor]:
-        """States at the part's top of each continuation: (c, d) each."""
+        """Each continuation's activations at the part's top: (c, d) each."""
         if self._cache is None:
             whole = self._run(_padded([torch.cat([self._prefix, rest]) for rest in rests]), None)
             out = whole[:, len(self._prefix) :]  # (m, max c, d)

@@ -1,6 +1,6 @@
-"""Before a run: do the two parts of a backbone, and keys and values kept from a beginning, give what the whole gives?
+"""Check before a run that a backbone's two parts, and cached keys and values of a prefix, give the whole's results.
 
-In float32 whatever the run's dtype: bfloat16's rounding is larger than the fault of a wrong mask. Shapes: t tokens of
+In float32 whatever the run's dtype: bfloat16's rounding is larger than the error of a wrong mask. Shapes: t tokens in
 the prompt, d hidden size.
 """
 
@@ -23,23 +23,23 @@ if TYPE_CHECKING:
     from transformers import PretrainedConfig
 
 SCORE = 1e-5
-"""Largest difference of s, at any position."""
+"""Largest allowed difference in s, at any position."""
 STATES = 1e-4
-"""Largest difference of final states, as a share of the largest of them."""
+"""Largest allowed difference in final hidden states, relative to the largest of them."""
 ROUNDED = 1e-4
-"""Largest difference of s where beginnings are kept: other shapes of the same products round differently."""
+"""Largest allowed difference in s with cached prefixes: products of other shapes round differently."""
 COARSE = 0.05
-"""Likewise, and of the states, in a type of 16 bits or fewer."""
+"""Likewise, and for the hidden states, in types of 16 bits or fewer."""
 BEYOND = 16
-"""Tokens of the prompt after the longest window that it reaches; all there are, where it reaches none."""
+"""How many tokens the test prompt extends beyond the longest window; its length if there is no window."""
 WINDOWS = ("sliding_window", "attention_chunk_size")
 LENGTH_DEPENDENT = ("dynamic", "longrope")
-"""Kinds of rotary base that change beyond a length."""
+"""Kinds of rotary base that change beyond some length."""
 
 
 @dataclass(frozen=True)
 class Said:
-    """What one way of running the backbone says at every position."""
+    """The result at every position of one way of running the backbone."""
 
     activations: Tensor
     """(t, d)."""
@@ -47,27 +47,27 @@ class Said:
     """s, (t,)."""
 
     def is_near(self, other: "Said", score: float = SCORE, activations: float = STATES) -> bool:
-        """Whether another way says the same within the bounds."""
+        """Whether another way gives the same within the bounds."""
         by_score, by_state = self.differences(other)
         return by_score <= score and by_state <= activations
 
     def differences(self, other: "Said") -> tuple[float, float]:
-        """Largest difference of the scores, and of the states as a share of the largest."""
+        """Largest difference in scores, and in hidden states relative to the largest."""
         by_state = (self.activations - other.activations).abs().max() / self.activations.abs().max()
         return float((self.scores - other.scores).abs().max()), float(by_state)
 
 
 def check_split(decoder: SplitDecoder, head: AnswerHead, max_tokens: int, shares_prefixes: bool) -> None:
-    """Compare on a random prompt that is longer than every window which prompts can reach.
+    """Compare on a random prompt longer than every attention window that prompts can exceed.
 
-    Where keys and values of a beginning cannot be kept, a warning says so and beginnings are read again.
+    If keys and values of a prefix cannot be cached, a warning says so and prefixes are recomputed.
 
     Args:
-        max_tokens: of the longest prompt.
-        shares_prefixes: whether beginnings are to be read once.
+        max_tokens: length of the longest prompt.
+        shares_prefixes: whether shared prefixes are to be computed once.
 
     Raises:
-        BackboneError: the parts do not give what the whole gives, or the answers' logits are not the model's.
+        BackboneError: the parts do not give the same as the whole, or the answer logits differ from the model's.
     """
     ids = _probe(decoder, probe_length(decoder.decoder.config, max_tokens))
     castable = can_be_float32(decoder.model)
@@ -80,7 +80,7 @@ def check_split(decoder: SplitDecoder, head: AnswerHead, max_tokens: int, shares
 
 
 def probe_length(config: "PretrainedConfig", max_tokens: int) -> int:
-    """t: a few tokens more than the longest window, or other length at which layers change, within ``max_tokens``."""
+    """t: a few more than the longest window, or other length at which layers change, within ``max_tokens``."""
     lengths = [0, *(n for n in _lengths(config.get_text_config()) if n < max_tokens)]
     return min(max_tokens, max(lengths) + BEYOND)
 
@@ -106,10 +106,10 @@ def _said(head: AnswerHead, activations: Tensor) -> Said:
 
 
 def _whole(decoder: SplitDecoder, head: AnswerHead, ids: list[int]) -> Said:
-    """By the model's own forward.
+    """The result of the model's own forward.
 
     Raises:
-        BackboneError: it makes its logits in a way that the answer head does not know.
+        BackboneError: it computes its logits in a way that the answer head does not support.
     """
     kept: list[Tensor] = []
     hook = decoder.decoder.register_forward_hook(lambda module, given, out: kept.append(out.last_hidden_state[0]))
@@ -123,15 +123,15 @@ def _whole(decoder: SplitDecoder, head: AnswerHead, ids: list[int]) -> Said:
     gap = float((said.scores[-len(own) :] - own).abs().max())
     if not gap <= SCORE:
         raise BackboneError(
-            f"the backbone's class ({type(decoder.model).__name__}) scales its logits in a way that is not known here "
-            f"(scores differ by {gap:.3g}); take another backbone"
+            f"the backbone's class ({type(decoder.model).__name__}) scales its logits in an unsupported way "
+            f"(scores differ by {gap:.3g}); use another backbone"
         )
     return said
 
 
 @contextmanager
 def _two_rows(head: AnswerHead) -> Iterator[None]:
-    """The output layer gives the answers' logits alone: in float32 a whole vocabulary's may not fit."""
+    """Reduce the output layer to the two answers: float32 logits of a whole vocabulary may not fit."""
     module: Any = head.head
     own = module.__dict__.get("forward")
     module.forward = head.products
@@ -144,7 +144,7 @@ def _two_rows(head: AnswerHead) -> Iterator[None]:
 
 
 def _check_parts(decoder: SplitDecoder, head: AnswerHead, ids: list[int], whole: Said) -> None:
-    name, remedy = type(decoder.decoder).__name__, "set trunk_layers: 0" if decoder.n_trunk else "take another backbone"
+    name, remedy = type(decoder.decoder).__name__, "set trunk_layers: 0" if decoder.n_trunk else "use another backbone"
     found = f"the backbone's decoder ({name}) does not give the same in two parts (trunk_layers = {decoder.n_trunk}"
     try:
         parts = _said(head, decoder.upper(decoder.trunk([ids]))[0])
@@ -171,14 +171,14 @@ def _check_kept_keys(
     if not near:
         decoder.caches_keys = False
         getLogger().warning(
-            "shared_prefixes: from keys and values that are kept, the backbone's decoder "
-            f"({type(decoder.decoder).__name__}) does not go on as it does without ({found}); what prompts have in "
-            "common is read again for each, which takes longer"
+            "shared_prefixes: with cached keys and values, the backbone's decoder "
+            f"({type(decoder.decoder).__name__}) gives different results than without ({found}); shared prefixes are "
+            "recomputed for each prompt, which takes longer"
         )
 
 
 def _continued(decoder: SplitDecoder, ids: list[int]) -> Tensor:
-    """Final states, (t, d), of a prompt whose end is read as one of two continuations of unlike length."""
+    """Final hidden states, (t, d), of a prompt whose end is one of two continuations of different length."""
     middle = len(ids) - BEYOND // 2
     rests = [ids[middle:], ids[middle:-3]]
     trunk = SharedPass(decoder.trunk_pass, 0, decoder.embed(ids[:middle]))

@@ -1,7 +1,7 @@
 """One decoder in two parts: a trunk of frozen lower layers, and the upper layers that carry adapters.
 
 Prompts are padded on the right. Attention is causal, so no real position sees the padding, and a prompt's
-states do not depend on it.
+activations do not depend on it.
 """
 
 from collections.abc import Sequence
@@ -22,14 +22,14 @@ if TYPE_CHECKING:
 class SplitDecoder:
     """Runs the trunk and the upper layers of a causal language model separately.
 
-    Whether the two parts together give what the whole gives is checked elsewhere (``split_check.py``).
+    Whether the two parts together give the same as the whole is checked in ``split_check.py``.
 
     Args:
         model: a transformers causal language model.
-        trunk_layers: layers in the trunk, a count or a share below 1.
+        trunk_layers: layers in the trunk, a count or a fraction below 1.
 
     Raises:
-        BackboneError: the model's layers are not where they are looked for.
+        BackboneError: the model's layers are not where they are expected, or ``trunk_layers`` is out of range.
     """
 
     def __init__(self, model: "PreTrainedModel", trunk_layers: int | float) -> None:
@@ -45,16 +45,16 @@ class SplitDecoder:
                 f"trunk_layers: found {self.n_trunk}, expected 0 to {self.n_layers - 1} for this backbone"
             )
         self.checkpointed = False
-        """Whether the upper layers are computed again in the backward pass."""
+        """Whether the upper layers are recomputed in the backward pass."""
         self.caches_keys = True
-        """Whether a beginning that prompts have in common is kept as keys and values."""
+        """Whether a prefix shared by prompts is cached as keys and values."""
         self._stand_ins = [StandIn(layer) for layer in self.layers]
         trunk = [*self.layers[: self.n_trunk], *self._stand_ins[self.n_trunk :]]
         self._trunk_view = self.family.view(self.decoder, trunk, keep_norm=False)
 
     @property
     def device(self) -> torch.device:
-        """Where the embedding table lies, or is brought."""
+        """The device of the embedding table, or where accelerate loads it."""
         return home_of(self.family.embeddings(self.model))
 
     @property
@@ -63,7 +63,7 @@ class SplitDecoder:
         return int(self.family.embeddings(self.model).weight.shape[1])
 
     def layer_prefixes(self) -> list[str]:
-        """Names of the layers that carry adapters, as prefixes."""
+        """Name prefixes of the layers that carry adapters."""
         if not self.n_trunk:
             return [""]
         path = next(
@@ -77,7 +77,7 @@ class SplitDecoder:
 
     @torch.no_grad()
     def trunk(self, prompts: Sequence[Sequence[int]]) -> list[Tensor]:
-        """States at the trunk's top for each prompt, (t_i, d)."""
+        """The activations at the top of the trunk for each prompt, (t_i, d)."""
         padded = _pad([torch.tensor(ids) for ids in prompts]).to(self.device)
         if self.n_trunk:
             activations = self._trunk_view(input_ids=padded, use_cache=False).last_hidden_state
@@ -86,13 +86,13 @@ class SplitDecoder:
         return [row[: len(ids)].clone() for row, ids in zip(activations, prompts, strict=True)]
 
     def upper(self, activations: Sequence[Tensor]) -> Tensor:
-        """Final hidden states, (b, max t, d), of prompts whose trunk states are given."""
+        """Final hidden states, (b, max t, d), of prompts whose trunk activations are given."""
         if any(s.device.type != "cpu" for s in activations):
             activations = [s.to(self.device) for s in activations]
-        padded = _pad(activations).to(self.device)  # from the CPU one copy for all
+        padded = _pad(activations).to(self.device)  # one copy from the CPU for all
         if self.checkpointed and torch.is_grad_enabled():
             for layer in self.layers[self.n_trunk :]:
-                layer.training = True  # of the layer alone, for transformers' sake; RecBole's eval() takes it back
+                layer.training = True  # of the layer alone, as transformers requires; RecBole's eval() resets it
         return self.upper_pass(padded)
 
     def embed(self, ids: Sequence[int]) -> Tensor:
@@ -101,26 +101,26 @@ class SplitDecoder:
         return out
 
     def embed_each(self, rows: Sequence[Sequence[int]]) -> list[Tensor]:
-        """The same of several rows of ids, looked up together: (len(row), d) each."""
+        """The same for several rows of ids, looked up together: (len(row), d) each."""
         return list(self.embed([i for row in rows for i in row]).split([len(row) for row in rows]))
 
     def trunk_pass(self, embedded: Tensor, cache: "Cache | None" = None) -> Tensor:
-        """States at the trunk's top of rows of embeddings: (b, t, d) -> (b, t, d).
+        """The activations at the top of the trunk for rows of embeddings: (b, t, d) -> (b, t, d).
 
         Args:
-            cache: keys and values of what stands before, of transformers' kind; it takes the new ones.
+            cache: a transformers cache of the preceding tokens' keys and values; the new ones are added.
         """
         return embedded if not self.n_trunk else self.family.run(self._trunk_view, embedded, cache)
 
     def upper_pass(self, activations: Tensor, cache: "Cache | None" = None) -> Tensor:
-        """Final hidden states of rows of trunk states: (b, t, d) -> (b, t, d).
+        """Final hidden states for rows of trunk activations: (b, t, d) -> (b, t, d).
 
         Args:
             cache: as in :meth:`trunk_pass`.
         """
         if not self.n_trunk:
             return self.family.run(self.decoder, activations, cache)
-        # made for this call alone: others run at the same time, with states of their own
+        # created per call: other calls run at the same time, with their own activations
         given = StandIn(self.layers[self.n_trunk - 1], activations)
         layers = [*self._stand_ins[: self.n_trunk - 1], given, *self.layers[self.n_trunk :]]
         return self.family.run(self.family.view(self.decoder, layers, keep_norm=True), activations, cache)

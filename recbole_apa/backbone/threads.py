@@ -1,7 +1,7 @@
 """Several passes at once on a CPU, each on one thread.
 
-A prompt by itself is too small for several threads to share; several prompts, each on a thread of its own, are not.
-What a pass gives then depends neither on the others nor on how many threads there are.
+One prompt is too small to be shared by several threads, but several prompts can run, each on a thread of its own.
+The result of a pass then depends neither on the others nor on the number of threads.
 """
 
 from collections.abc import Callable, Sequence
@@ -21,16 +21,16 @@ def map_on_threads(job: Callable[[Item], Result], items: Sequence[Item], one_by_
     """``job`` of each item, in the items' order, without gradients; as many at once as torch has threads.
 
     Args:
-        one_by_one: one at a time, with the same numbers: where passes would take each other's weights away.
+        one_by_one: run one at a time, with the same results: for passes that would remove each other's weights.
 
     Raises:
-        BackboneError: the system gives no more threads.
+        BackboneError: the system has no more threads.
     """
     n_threads = torch.get_num_threads()
 
     def alone(item: Item) -> Result:
         torch.set_num_threads(1)
-        with torch.no_grad():  # grad mode is a thread's own
+        with torch.no_grad():  # grad mode is per thread
             return job(item)
 
     try:

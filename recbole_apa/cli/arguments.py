@@ -1,4 +1,4 @@
-"""The words of a command line: a command's own options by argparse, all others as RecBole's ``--key=value``."""
+"""Parsing of the command line: a command's own options by argparse, all others as RecBole's ``--key=value``."""
 
 import argparse
 import typing
@@ -14,7 +14,7 @@ from recbole_apa.core.yaml import parse_value
 
 T = TypeVar("T")
 Words = dict[str, str]
-"""Option -> the text that was given."""
+"""Option -> its text as given."""
 
 
 def _names_with(kind: type) -> frozenset[str]:
@@ -25,12 +25,12 @@ def _names_with(kind: type) -> frozenset[str]:
 _TEXTS = _names_with(str) | text_keys() | {"data_path"}
 _FLAGS = _names_with(bool) - {"forget_one_by_one"}
 _CHOOSING = frozenset({"rotate_key", "key_digests", "plan"})
-"""Flags that choose a command, and are as good as not given where they say false."""
+"""Flags that choose a command; one set to false counts as not given."""
 _NEAR = names_of(CompareOptions, ForgetOptions, ProveOptions) | _CHOOSING
 
 
 def parse_arguments(arguments: Sequence[str]) -> dict[str, object]:
-    """``--key=value`` (or ``--key value``) pairs with values as YAML reads them; never evaluated.
+    """``--key=value`` (or ``--key value``) pairs, with values parsed as YAML and never evaluated.
 
     Raises:
         SettingsError: anything else, or a key given twice with different values.
@@ -39,14 +39,14 @@ def parse_arguments(arguments: Sequence[str]) -> dict[str, object]:
 
 
 def read_words(arguments: Sequence[str]) -> Words:
-    """As :func:`parse_arguments`, with the texts of the values."""
+    """Like :func:`parse_arguments`, but with values as text."""
     out: Words = {}
     rest = list(arguments)
     for word in rest:
         try:
             word.encode()
         except UnicodeEncodeError:
-            raise SettingsError(f"found {ascii(word)[:80]}, which is no text in UTF-8; rename what it names") from None
+            raise SettingsError(f"found {ascii(word)[:80]}, which is not valid UTF-8; rename what it names") from None
     while rest:
         word = rest.pop(0)
         if not word.startswith("--") or len(word) < 3:
@@ -78,7 +78,7 @@ def take(stage: type[T], words: Mapping[str, str]) -> tuple[T, Words]:
     """A command's own options.
 
     Returns:
-        them, and the words that are left.
+        the options, and the words that are left.
     """
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, argument_default=argparse.SUPPRESS)
     for f in fields(stage):  # type: ignore[arg-type]
@@ -97,10 +97,10 @@ def _typed(hint: object, text: str) -> object:
 
 
 def refuse_near_misses(words: Mapping[str, str]) -> None:
-    """Options of the stages are the command line's own: RecBole's check of names does not know them.
+    """Catch misspelled options of the command line itself, which RecBole's check of names does not know.
 
     Raises:
-        SettingsError: a name that is nearly one of them.
+        SettingsError: a name that is close to one of them.
     """
     for name in words.keys() - SETTING_KEYS:
         near = nearest(name, _NEAR, 0.8)
@@ -109,5 +109,5 @@ def refuse_near_misses(words: Mapping[str, str]) -> None:
 
 
 def names_in(text: str | None) -> list[str]:
-    """The names of an option, which commas separate."""
+    """The comma-separated names in an option's value."""
     return [word for word in (text or "").strip("[]").split(",") if word.strip()]

@@ -1,4 +1,4 @@
-"""``--compare``: methods on the same rows, or what they leave of what they were to forget."""
+"""``--compare``: methods on the same rows, or how well they forget."""
 
 from typing import TYPE_CHECKING
 
@@ -20,7 +20,7 @@ def is_asked(words: Words) -> bool:
     """Whether an option of a comparison is given.
 
     Raises:
-        SettingsError: something to draw, and no comparison.
+        SettingsError: something to draw, but no comparison.
     """
     asked = bool(names_of(CompareOptions) & set(words))
     drawn = sorted(names_of(DrawOptions) & set(words))
@@ -30,10 +30,10 @@ def is_asked(words: Words) -> bool:
 
 
 def serve(words: Words) -> int:
-    """Compare, print the table, and say where all is kept.
+    """Compare, print the table, and say where the results are.
 
     Raises:
-        SettingsError: options that do not go with a comparison, or none that says what is compared.
+        SettingsError: options that do not go with a comparison, or no option that says what to compare.
     """
     from recbole_apa.comparison.presets import read_preset
 
@@ -65,7 +65,7 @@ def _compare(asked: CompareOptions, kept: "Preset | None", rest: Words, words: W
         )
     stage = sorted(_NOT_HERE & set(rest))
     if stage:
-        raise SettingsError(f"--{stage[0]} does not go with --compare: each method is trained and unlearnt anew")
+        raise SettingsError(f"--{stage[0]} does not go with --compare: each method trains and forgets on its own")
     refuse_near_misses(rest)
     baselines = asked.baseline_options
     if baselines is None and kept:
@@ -112,7 +112,7 @@ def _request(drawn: dict[str, object], kept: "Preset | None") -> "ForgetRequest"
     wrong = [n for n in _SHARES if not isinstance(drawn.get(n, 0), (int, float))]
     wrong += [n for n in _NUMBERS if not isinstance(drawn.get(n, 0), int)]
     if wrong:
-        expected = "a share, e.g. 0.05" if wrong[0] in _SHARES else "how many, e.g. 1"
+        expected = "a share, e.g. 0.05" if wrong[0] in _SHARES else "a number, e.g. 1"
         raise SettingsError(f"--{wrong[0]}: found {drawn[wrong[0]]!r}, expected {expected}")
     asked = {name.removeprefix("forget_"): value for name, value in drawn.items()}
     return ForgetRequest(**(asked or (dict(kept.forget) if kept else {})))  # type: ignore[arg-type]
@@ -125,5 +125,5 @@ def _names(asked: CompareOptions) -> list[str]:
 def _seeds(asked: CompareOptions, usual: int) -> int:
     seeds = usual if asked.seeds is None else asked.seeds
     if not isinstance(seeds, int) or seeds < 1:
-        raise SettingsError(f"--seeds: found {seeds!r}, expected how many, at least 1")
+        raise SettingsError(f"--seeds: found {seeds!r}, expected a number of at least 1")
     return seeds

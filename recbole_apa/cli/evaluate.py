@@ -1,4 +1,4 @@
-"""``--run=DIR``: a finished run is evaluated again, copied, or goes to the stages that forget and prove."""
+"""``--run=DIR``: evaluate a finished run again, copy it, make it forget, or prove it."""
 
 from recbole_apa.cli import forget, prove
 from recbole_apa.cli.arguments import Words, take, values_of
@@ -7,13 +7,13 @@ from recbole_apa.core.errors import SettingsError
 
 
 def serve(words: Words) -> int:
-    """Do what is asked of a finished run.
+    """Do what the options ask of a finished run.
 
     Returns:
         the exit status.
 
     Raises:
-        APAError: with what was found, expected, and what to do.
+        APAError: says what was found, what was expected, and what to do.
     """
     where, rest = take(RunOptions, words)
     request, rest = take(ForgetOptions, rest)

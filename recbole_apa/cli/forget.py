@@ -28,18 +28,16 @@ _MANNERS = (
 
 
 def is_asked(request: ForgetOptions, proofs: ProveOptions) -> bool:
-    """Whether something is to be forgotten, or a request that waits to be finished.
+    """Whether the options ask to forget something, or to finish a waiting request.
 
     Raises:
-        SettingsError: an empty name, or options that come to nothing: a request must not be dropped without a word.
+        SettingsError: an empty name, or options that have no effect: a request must not be dropped silently.
     """
     given = vars(request)
     requests = [name for name in _NAMES if given[name] is not None]
     for name in requests:
         if not str(given[name]).strip("[] ,"):
-            raise SettingsError(
-                f"--{name}: found nothing after it (an empty variable?); expected what is to be forgotten"
-            )
+            raise SettingsError(f"--{name}: found no value (an empty variable?); expected what is to be forgotten")
     asked = bool(requests) or request.resume
     proving = [name for name, wanted in vars(proofs).items() if wanted]
     if asked and proving:
@@ -50,7 +48,7 @@ def is_asked(request: ForgetOptions, proofs: ProveOptions) -> bool:
     fixed = [name for name in manners if name != "other_machine"]
     if fixed and asked and not requests:
         raise SettingsError(
-            f"--{fixed[0]} does not go with --resume alone: what waits is carried out as it was asked for"
+            f"--{fixed[0]} does not go with --resume alone: the waiting request is carried out as it was made"
         )
     if manners and not asked:
         raise SettingsError(
@@ -60,7 +58,7 @@ def is_asked(request: ForgetOptions, proofs: ProveOptions) -> bool:
 
 
 def waits(run_dir: str | None) -> bool:
-    """Whether the very command was given before, and was interrupted while it forgot."""
+    """Whether the same command was given before and was interrupted while forgetting."""
     from recbole_apa.runs.ledger import Ledger
     from recbole_apa.runs.remote.working_copy import open_place
     from recbole_apa.runs.store import RunStore
@@ -73,11 +71,11 @@ def waits(run_dir: str | None) -> bool:
 
 
 def read_request(request: ForgetOptions) -> dict[str, Any]:
-    """The request's own arguments for ``unlearn``; a malformed one is refused here already.
+    """The request's arguments for ``unlearn``; a malformed request is already rejected here.
 
     Raises:
         RequestError: the file or a name is malformed.
-        SettingsError: columns without a file, or such that contradict each other.
+        SettingsError: columns without a file, or columns that contradict each other.
     """
     from recbole_apa.unlearning.requests.ids import map_ids
     from recbole_apa.unlearning.requests.lookup import read_demands
@@ -123,7 +121,7 @@ def _is_number(text: str) -> bool:
 
 
 def carry_out(folder: "str | RunResult", request: ForgetOptions, changes: Mapping[str, object]) -> None:
-    """Carry out a request on a run, and say what came of it."""
+    """Carry out a request on a run, and print the result."""
     from recbole_apa.unlearning.stage import unlearn
     from recbole_apa.unlearning.texts import result_text
 

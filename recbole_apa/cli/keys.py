@@ -1,4 +1,4 @@
-"""Work on keys: a new one, and digests of an older version keyed."""
+"""Work on keys: add a new one, or key the digests that an older version wrote."""
 
 from recbole_apa.cli.arguments import Words, take
 from recbole_apa.cli.stages import KeyOptions
@@ -15,7 +15,7 @@ def serve(words: Words) -> int:
     """Carry out ``--rotate_key`` or ``--run=DIR --key_digests``, and say what was done.
 
     Raises:
-        SettingsError: other options beside it.
+        SettingsError: other options next to it.
         KeyFileError: the key file is damaged, or cannot be written.
     """
     asked, others = take(KeyOptions, words)
@@ -32,7 +32,7 @@ def serve(words: Words) -> int:
 def _rotate(asked: KeyOptions) -> str:
     ring = key_ring({KEY_FILE: asked.key_file})
     key = ring.rotate()
-    return f"{ring.path}: requests use the key {key.name} from now on; the others stay for what they keyed"
+    return f"{ring.path}: requests use the key {key.name} from now on; the others are kept for older digests"
 
 
 def _key_digests(asked: KeyOptions) -> str:
@@ -41,5 +41,5 @@ def _key_digests(asked: KeyOptions) -> str:
     from recbole_apa.unlearning.key_digests import convert
 
     if not convert(asked.run, {} if asked.key_file is None else {KEY_FILE: asked.key_file}):
-        return f"{asked.run}: nothing is left that is salted alone"
-    return f"{asked.run}: all digests of what was forgotten are keyed now; without the key file it does not open"
+        return f"{asked.run}: no digest is left that is only salted"
+    return f"{asked.run}: all digests of what was forgotten are now keyed; the run no longer opens without the key file"

@@ -1,4 +1,4 @@
-"""The entry of the command line, which picks the command: ``recbole-apa --model=APA --dataset=ml-100k ...``."""
+"""The entry point of the command line, which picks the command: ``recbole-apa --model=APA --dataset=ml-100k ...``."""
 
 import sys
 from collections.abc import Sequence
@@ -21,8 +21,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line.
 
     Returns:
-        the exit status: 0; 1 where an audit or a verification does not hold; 2 where the input has to be fixed; 130
-        after Ctrl-C, 143 after SIGTERM. What becomes of the text that is printed does not change it.
+        the exit status: 0; 1 if an audit or a verification does not hold; 2 if the input has to be fixed; 130 after
+        Ctrl-C, 143 after SIGTERM. It does not depend on whether the printed text could be written.
     """
     with patient_streams():
         return _main(list(sys.argv[1:] if arguments is None else arguments))

@@ -16,7 +16,7 @@ def options_help(name: str) -> str:
         name: ``options``, or an option's name.
 
     Raises:
-        SettingsError: there is no such option.
+        SettingsError: no such option.
     """
     from recbole_apa.data.recbole_settings import FROM_RECBOLE
 

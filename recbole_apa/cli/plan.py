@@ -15,10 +15,10 @@ def is_asked(words: Words) -> bool:
 
 
 def serve(words: Words) -> int:
-    """Make the plan, print its table, and say where it lies.
+    """Make the plan, print its table, and say where it is.
 
     Raises:
-        SettingsError: numbers that say nothing, or another model.
+        SettingsError: meaningless numbers, or a model other than APA.
     """
     from recbole_apa.unlearning.capacity import Stream
     from recbole_apa.unlearning.capacity_plan import plan_capacity
@@ -32,7 +32,7 @@ def serve(words: Words) -> int:
     stream = Stream(**numbers, interval=60.0 * minutes)  # type: ignore[arg-type]
     _, table = plan_capacity(
         stream,
-        sizes,  # type: ignore[arg-type]  # what is no number is refused there
+        sizes,  # type: ignore[arg-type]  # what is not a number is rejected there
         asked.run,
         asked.dataset,
         values_of(others),

@@ -1,4 +1,4 @@
-"""``--audit`` and ``--verify``: a finished run is proved, quickly or by training again."""
+"""``--audit`` and ``--verify``: prove a finished run, quickly or by training again."""
 
 from collections.abc import Mapping
 
@@ -9,7 +9,7 @@ def prove(folder: str, asked: ProveOptions, changes: Mapping[str, object]) -> in
     """Audit and verify.
 
     Returns:
-        the exit status: 0 holds, 1 does not.
+        the exit status: 0 if the proof holds, 1 if not.
 
     Raises:
         RunError: the run cannot be verified as it is.

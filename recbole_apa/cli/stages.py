@@ -1,7 +1,7 @@
-"""What each command can be asked, as typed options; all other options are RecBole's or the settings'.
+"""The options of each command, typed; all other options are RecBole's or APA's settings.
 
-A field is one ``--name``: ``str`` takes the text as it stands, ``bool`` is a flag that may stand alone, all others are
-read as YAML and looked at by the command. None means that it was not given.
+A field is one ``--name``: ``str`` takes the text as is, ``bool`` is a flag that needs no value, all others are read as
+YAML and checked by the command. None means not given.
 """
 
 from dataclasses import dataclass, fields
@@ -48,7 +48,7 @@ class CompareOptions:
 
 @dataclass(frozen=True)
 class DrawOptions:
-    """What a comparison of forgetting draws to be forgotten."""
+    """What a comparison of forgetting draws, to have it forgotten."""
 
     forget_ratio: object = None
     forget_users_ratio: object = None
@@ -81,7 +81,7 @@ class ForgetOptions:
 
 @dataclass(frozen=True)
 class ProveOptions:
-    """What a finished run has to prove."""
+    """Which proofs of a finished run to make."""
 
     audit: bool = False
     verify: bool = False
@@ -105,7 +105,7 @@ class TrainOptions:
 
     @property
     def files(self) -> list[str]:
-        """The YAML files, which spaces separate."""
+        """The YAML files, separated by spaces in the option."""
         return self.config_files.split()
 
 

@@ -1,4 +1,4 @@
-"""Train and evaluate; then forget, where that is asked."""
+"""Train and evaluate; then forget, if asked to."""
 
 from typing import TYPE_CHECKING
 
@@ -13,10 +13,10 @@ if TYPE_CHECKING:
 
 
 def serve(words: Words) -> int:
-    """Train, evaluate, and carry out the request that stands in the same command.
+    """Train, evaluate, and carry out the request in the same command, if any.
 
     Raises:
-        APAError: with what was found, expected, and what to do.
+        APAError: says what was found, what was expected, and what to do.
     """
     request, rest = take(ForgetOptions, words)
     proofs, rest = take(ProveOptions, rest)
@@ -26,11 +26,11 @@ def serve(words: Words) -> int:
     refuse_near_misses(rest)
     run_dir = str(values_of(rest)["run_dir"]) if "run_dir" in rest else None
     if asked and forget.waits(run_dir):
-        print(f"{run_dir}: a request waits there to be carried out; going on with it")
+        print(f"{run_dir}: a request is waiting to be carried out; resuming it")
         forget.carry_out(str(run_dir), request, _place(rest))
         return 0
     if asked:
-        forget.read_request(request)  # a malformed request is refused before the training, not after it
+        forget.read_request(request)  # a malformed request is rejected before the training, not after it
     _train(what, rest, run_dir, request if asked else None)
     return 0
 
@@ -46,18 +46,21 @@ def _train(what: TrainOptions, rest: Words, run_dir: str | None, request: Forget
             raise
         result = str(run_dir)  # killed after the training, before the request was taken
         place = _place(rest)
-        print(f"{result}: the training is finished there; going on with the request")
+        print(f"{result}: the training is already finished; continuing with the request")
     if request is not None:
         forget.carry_out(result, request, place)
 
 
 def _place(rest: Words) -> dict[str, object]:
-    """Where the key file lies: all that a stage on a run of before takes of the options."""
+    """Where the key file is: the only one of these options that matters to a run that is already trained."""
     return {KEY_FILE: rest[KEY_FILE]} if KEY_FILE in rest else {}
 
 
 def _refuse_stage(request: ForgetOptions, proofs: ProveOptions, asked: bool, model: str) -> None:
-    """What only a finished run can be asked."""
+    """
+    Raises:
+        SettingsError: an option that needs a finished run, or a request for a model other than APA.
+    """
     given = {**vars(proofs), **vars(request)}
     late = sorted(name for name in ("audit", "verify", "resume", "dry_run", "allow_pending") if given[name])
     if late:

@@ -8,20 +8,20 @@ _NOT_HERE = ("run", "run_dir", "export_samples", "copy_to", "config_file_list", 
 
 
 def serve(words: Words) -> int:
-    """Carry out a search, and say what came of it.
+    """Carry out a search, and print the result.
 
     Raises:
-        SettingsError: options that are refused, or do not go with a search.
+        SettingsError: options that are rejected, or do not go with a search.
     """
     from recbole_apa.data.recbole_checks import is_whole
     from recbole_apa.tuning import tune
     from recbole_apa.tuning.trials import BEST
 
-    if not words:  # a search takes long: not by mistake
+    if not words:  # a search takes long: do not start one by mistake
         raise SettingsError("tune: found no option, expected e.g. tune --model=APA --dataset=ml-100k, or tune --help")
     wrong = [name for name in _NOT_HERE if name in words]
     if wrong:
-        raise SettingsError(f"--{wrong[0]} does not go with tune: every trial is trained anew, and none is kept")
+        raise SettingsError(f"--{wrong[0]} does not go with tune: every trial trains from scratch, and none is kept")
     asked, rest = take(TuneOptions, words)
     if not isinstance(asked.ranges, (str, dict, type(None))):
         raise SettingsError(f"--ranges: found {asked.ranges!r}, expected a file, e.g. --ranges=ranges.yaml")

@@ -1,4 +1,4 @@
-"""Every method on the same rows: fitted, scored, made to forget, recorded."""
+"""Every method on the same rows: fit, score, forget, record."""
 
 from recbole_apa.comparison.forget_task import ForgetRequest
 from recbole_apa.comparison.forgetting import Forgetting, compare_forgetting

@@ -1,4 +1,4 @@
-"""What all methods of a comparison share: the rows, a folder for scratch, the frozen activations."""
+"""What all methods of a comparison share: the rows, a scratch folder, the frozen activations."""
 
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
@@ -29,31 +29,31 @@ if TYPE_CHECKING:
 
 SCRATCH = ".scratch"
 _BY_LABELS = {"metrics": ["AUC", "LogLoss"], "valid_metric": "AUC"}
-"""How methods are trained and choose where candidates are ranked."""
+"""How methods train and choose when candidates are ranked."""
 
 
 @dataclass
 class ComparisonContext:
-    """The rows on which every method is trained and scored."""
+    """The rows that every method is trained and scored on."""
 
     dataset: str
     config_files: Sequence[str]
     options: Mapping[str, Any]
-    """APA's options; their ``seed`` is the one that random splits are drawn with."""
+    """APA's options; random splits are drawn with their ``seed``."""
     folder: Path
     """Scratch: runs and pre-split files; deleted at the end."""
     config: APAConfig
     data: Loaders
     ranking: CandidateLists | None = None
-    """What is ranked; None where test samples are judged by their labels."""
+    """What is ranked; None if test samples are judged by their labels."""
     ranking_config: APAConfig | None = None
-    """Names the metrics of the ranking."""
+    """Its options name the ranking metrics."""
     caches: dict[tuple[Any, ...], ActivationCache] = field(default_factory=dict)
-    """Frozen states by the settings on which they depend: computed once for all methods and seeds."""
+    """Frozen activations, by the settings they depend on: computed once for all methods and seeds."""
 
     @property
     def splits(self) -> dict[str, list[Sample]]:
-        """Samples of the three parts."""
+        """Samples of the train, valid and test parts."""
         return self.data.train_set.splits
 
     @property
@@ -65,7 +65,7 @@ class ComparisonContext:
     def item_columns(self) -> list[str]:
         """Columns of the ``.item`` file besides the id."""
         columns = (self.config["load_col"] or {"item": "*"}).get("item") or []
-        if columns == "*":  # what was read of the file
+        if columns == "*":  # every column that was read
             frame = self.data.train_set.item_feat
             columns = [] if frame is None else list(frame.columns)
         return [name for name in columns if name != self.config["ITEM_ID_FIELD"]]
@@ -77,24 +77,24 @@ class ComparisonContext:
 
     @property
     def rows_digest(self) -> str:
-        """SHA-256 over the data and over what every sample of each part says: two draws of one dataset differ."""
+        """SHA-256 over the data and over every sample of each part, so that two draws of one dataset differ."""
         told = (part for name in SPLITS for part in (name, *(s.digest() for s in self.splits[name])))
         lists = [part for items in self.ranking.items for part in items] if self.ranking else []
         return digest_of(self.data.train_set.old_digest, *told, *lists).hex()
 
     def judged(self, samples: Sequence[Sample]) -> list[Sample]:
-        """What a method scores, given its own version of the test samples: these, or their candidates."""
+        """What a method scores: the test samples, in the method's own version, or their candidates."""
         return self.ranking.expand(samples) if self.ranking else list(samples)
 
     @property
     def judged_rows(self) -> list[Sample]:
-        """The test samples that figures are about: all, or those whose item is ranked."""
+        """The test samples that the figures describe: all, or those whose item is ranked."""
         tested = self.splits["test"]
         return [tested[row] for row in self.ranking.rows] if self.ranking else tested
 
     @property
     def ranking_metrics(self) -> list[str]:
-        """Figures of a ranking by RecBole's names, NDCG at the least k first."""
+        """Ranking figures by RecBole's names, NDCG at the smallest k first."""
         assert self.ranking_config is not None
         ks = sorted(self.ranking_config["topk"])
         names = [f"{metric.lower()}@{k}" for metric in self.ranking_config["metrics"] for k in ks]
@@ -113,13 +113,13 @@ class ComparisonContext:
         return folder
 
     def request(self) -> tuple[str, str]:
-        """The interaction that methods without shards forget: a training target, drawn by hash."""
+        """The interaction that methods without shards forget: a training target, chosen by hash."""
         samples = self.splits["train"]
         first = samples[hash_order([s.sample_id for s in samples], 0, "request")[0]]
         return first.user_id, first.item_id
 
     def presplit_without(self, user: str, item: str) -> Path:
-        """Pre-split files of the same samples without an interaction: dropped as a target, rewritten in histories."""
+        """Pre-split files of the same samples without one interaction: dropped as a target, removed from histories."""
         dataset = self.data.train_set
         roles = {name: frozenset(s.sample_id for s in self.splits[name]) for name in SPLITS}
         hidden = Forgotten(scopes=digests_of([Scope(PAIR, user, item)], Digester()))
@@ -135,10 +135,10 @@ def open_context(
     dataset: str, config_files: Sequence[str], options: Mapping[str, object], folder: Path
 ) -> ComparisonContext:
     """Read the data once. With ``eval_args.mode: uniN`` every liked test sample's item is ranked among N others;
-    methods are trained, and choose, by labels all the same.
+    methods still train and choose by labels.
 
     Raises:
-        APAError: options or data that APA refuses.
+        APAError: options or data that APA rejects.
     """
     asked = APAConfig("APA", dataset, list(config_files), dict(options))
     n = candidates_asked(asked["eval_args"]["mode"])
@@ -158,11 +158,11 @@ def open_context(
 def context_in(
     target: Path, dataset: str, config_files: Sequence[str], options: Mapping[str, object]
 ) -> Iterator[ComparisonContext]:
-    """A context whose scratch folder lies in ``target``, which is locked meanwhile; RecBole's logger is started.
+    """A context whose scratch folder is in ``target``, which stays locked meanwhile; RecBole's logger is started.
 
     Raises:
-        RunError: another process compares there.
-        APAError: options or data that APA refuses.
+        RunError: another process is running a comparison there.
+        APAError: options or data that APA rejects.
     """
     with run_lock(target, "comparing"):
         scratch = target / SCRATCH

@@ -1,4 +1,4 @@
-"""What a forgetting comparison asks to forget, and the prompts on which models are compared before and after."""
+"""What a forgetting comparison asks to forget, and the prompts that models are compared on before and after."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ WHO = ("random", "core", "edge")
 N_NEIGHBOURS = 5
 """Retained samples nearest to each forgotten one."""
 MOST_RETAINED = 300
-"""Retained samples on which models are judged, at most."""
+"""At most this many retained samples are used to judge models."""
 RequestArguments = dict[str, list[Any]]
 """Arguments of :func:`~recbole_apa.unlearn`: ``users``, ``items`` or ``interactions``."""
 
@@ -32,19 +32,19 @@ class ForgetRequest:
     ratio: float = 0.0
     """Share of the training samples' targets, drawn by hash."""
     n_interactions: int = 0
-    """How many of the training samples' targets."""
+    """Number of the training samples' targets."""
     users_ratio: float = 0.0
     """Share of the training users, with all of their interactions."""
     n_users: int = 0
-    """How many of the training users."""
+    """Number of training users."""
     who: str = "random"
     """Which users: ``random``, the most active (``core``) or the least active (``edge``)."""
     items: tuple[str, ...] = ()
     """Whole items, by token."""
     items_with: str = ""
-    """``column=word``: all items whose column has the word, e.g. ``class=Horror``, a sensitive category."""
+    """``column=word``: all items whose column contains the word, e.g. ``class=Horror``, a sensitive category."""
     one_by_one: bool = False
-    """A stream: each interaction, user or item is a request of its own, carried out before the next one comes."""
+    """A stream: each interaction, user or item is a separate request, carried out before the next one arrives."""
 
     def __post_init__(self) -> None:
         numbers = (self.ratio, self.n_interactions, self.users_ratio, self.n_users)
@@ -61,13 +61,13 @@ class ForgetRequest:
             raise SettingsError(f"forget_items_with: found {self.items_with!r}, expected column=word")
 
     def draw(self, dataset: APADataset, seed: int) -> RequestArguments:
-        """What :func:`~recbole_apa.unlearn` is asked: at least one user, item or interaction.
+        """The arguments for :func:`~recbole_apa.unlearn`: at least one user, item or interaction.
 
         Args:
             dataset: the training part.
 
         Raises:
-            SettingsError: more is asked for than there is.
+            SettingsError: not fewer samples or users to forget than the training has.
         """
         samples = dataset.samples
         if self.items_with:
@@ -88,7 +88,7 @@ class ForgetRequest:
         return {"users": order[: _how_many(self.n_users, self.users_ratio, len(users), "users")]}
 
     def requests(self, asked: RequestArguments) -> list[RequestArguments]:
-        """What was drawn, as requests: one, or one for each thing."""
+        """What was drawn, as requests: one for all of it, or one each."""
         if not self.one_by_one:
             return [asked]
         return [{kind: [thing]} for kind, things in asked.items() for thing in things]
@@ -96,13 +96,13 @@ class ForgetRequest:
 
 def _how_many(number: int, share: float, total: int, what: str) -> int:
     if number >= total:
-        raise SettingsError(f"found {number} {what} to forget, expected fewer than the {total} of the training")
+        raise SettingsError(f"found {number} {what} to forget, expected fewer than the training's {total}")
     return number or max(1, round(share * total))
 
 
 @dataclass(frozen=True)
 class Step:
-    """One request, with prompts as they are when it comes: ``forget``, ``retain``, ``valid``."""
+    """One request, with the prompts as they are when it arrives: ``forget``, ``retain``, ``valid``."""
 
     asked: RequestArguments
     parts: Mapping[str, Part]
@@ -110,9 +110,9 @@ class Step:
 
 @dataclass(frozen=True)
 class ForgetTask:
-    """What is asked, request by request, and prompts by part on which models are judged after the last: ``forget``
-    (training samples as they were, dropped or rewritten since), ``retain`` (training samples that remain, at most 300),
-    ``neighbours`` (remaining ones nearest to a forgotten one), ``test``."""
+    """What to forget, request by request, and the prompts, by part, that models are judged on after the last request:
+    ``forget`` (training samples as they were before being dropped or rewritten), ``retain`` (training samples that
+    remain, at most 300), ``neighbours`` (remaining samples nearest to a forgotten one), ``test``."""
 
     asked: RequestArguments
     steps: list[Step]
@@ -120,10 +120,10 @@ class ForgetTask:
 
 
 def open_task(made: RunResult, valid: APADataset, request: ForgetRequest, seed: int) -> ForgetTask:
-    """Draw the request, and gather prompts as they are before it.
+    """Draw the request, and collect the prompts as they are before it.
 
     Args:
-        made: a trained run whose data holds everything.
+        made: a trained run that has forgotten nothing yet.
         valid: the validation part of the dataset; samples that the request changes are left out.
 
     Raises:
@@ -132,7 +132,7 @@ def open_task(made: RunResult, valid: APADataset, request: ForgetRequest, seed: 
     asked = request.draw(made.data.train_set, seed)
     found = next(_steps(made, valid, [asked]), None)
     if found is None:
-        raise RequestError("what is to be forgotten affects no training sample; ask for more")
+        raise RequestError("what is to be forgotten affects no training sample; request more")
     whole, left = found
     requests = request.requests(asked)
     steps = [step for step, _ in _steps(made, valid, requests)] if len(requests) > 1 else [whole]
@@ -147,7 +147,7 @@ def open_task(made: RunResult, valid: APADataset, request: ForgetRequest, seed: 
 
 
 def _steps(made: RunResult, valid: APADataset, requests: Sequence[RequestArguments]) -> Iterator[tuple[Step, Loaders]]:
-    """Each request that affects a training sample, given the ones before it, and the data that it leaves."""
+    """Each request that affects a training sample, after the ones before it, and the data that it leaves."""
     now, gone = made.data, dict[str, list[Any]]()
     for asked in requests:
         gone = {kind: [*gone.get(kind, []), *things] for kind, things in asked.items()}
@@ -166,7 +166,7 @@ def _steps(made: RunResult, valid: APADataset, requests: Sequence[RequestArgumen
 
 
 def _nearest(made: RunResult, forget: Part, retain: Part) -> Part:
-    """Retained samples that are among the nearest of a forgotten one, by the frozen model's embedding."""
+    """Retained samples that are among the nearest to a forgotten one, by the frozen model's embedding."""
     engine = made.model.engine
     similarity = cosine(engine.embeddings(forget.prompts), engine.embeddings(retain.prompts))
     rows = torch.unique(similarity.topk(min(N_NEIGHBOURS, len(retain)), dim=1).indices).tolist()

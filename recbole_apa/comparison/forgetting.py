@@ -1,5 +1,5 @@
-"""Exact and approximate unlearning of the same request, side by side: how near each comes to retraining, and what it
-costs."""
+"""Exact and approximate unlearning of the same request, side by side: how close each comes to retraining, and at what
+cost."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -46,13 +46,13 @@ class _Cost:
     """Of all requests together."""
 
     seconds: float | None
-    """None where it stands for no way of forgetting."""
+    """None if the row is not a way of forgetting."""
     peak_bytes: int = 0
 
 
 @dataclass
 class Forgetting:
-    """What :func:`compare_forgetting` leaves."""
+    """Result of :func:`compare_forgetting`."""
 
     rows: list[Row]
     folder: Path
@@ -73,11 +73,11 @@ def compare_forgetting(
     """Forget the same training data with several methods, and measure each against retraining.
 
     Args:
-        names: approximate methods, also with settings of their own (``NPO:rate_share=0.3``), and methods with adapters
-            of the comparison (``APA(D)``, ``SISA``, ...). The rows ``Original``, ``Retraining`` and ``Retraining,
-            another seed`` are always there.
-        request: what is forgotten; drawn anew with each seed.
-        folder: where rows, tables and the report go; rows that are there are not computed again.
+        names: approximate methods, optionally with settings (``NPO:rate_share=0.3``), and the comparison's methods with
+            adapters (``APA(D)``, ``SISA``, ...). The rows ``Original``, ``Retraining`` and ``Retraining, another
+            seed`` are always included.
+        request: what to forget; drawn again with each seed.
+        folder: where rows, tables and the report go; rows already there are not computed again.
 
     Raises:
         SettingsError: a name that is neither, or settings that the method does not have.
@@ -115,7 +115,7 @@ class _Round:
         self.key = row_key(settings, context.rows_digest)
 
     def rows(self, names: Sequence[str]) -> list[Row]:
-        """From the store, or measured now; each is kept as soon as it is there."""
+        """From the store, or measured now; each is saved as soon as it is done."""
         wanted = [*ALWAYS, *(n for n in names if n not in ALWAYS)]
         known = {name: found for name in wanted if (found := self.store.find(name, self.seed, self.key))}
         if len(known) < len(wanted):
@@ -126,7 +126,7 @@ class _Round:
         return [known[name] for name in wanted]
 
     def _begin(self) -> None:
-        """The original model, the task, and the models that were trained without the data."""
+        """Train the original model, draw the task, and train the models without the data."""
         original = self._method(REFERENCE, self.seed)
         self.original, made = original, original.made
         self.task = open_task(made, self.context.data.valid_set, self.request, self.seed)
@@ -135,7 +135,7 @@ class _Round:
         self.without: dict[str, Answers] = {}
         self.costs: dict[str, _Cost] = {ORIGINAL: _Cost(0.0), OTHER_SEED: _Cost(None)}
         self.without[REFERENCE], self.costs[REFERENCE] = self._retrained(original)
-        # forgetting purged the frozen activations; the approximate methods find them as retraining did
+        # forgetting purged the frozen activations; give the approximate methods the same ones as retraining had
         made.model.engine.cache = cache
         other = self._method(REFERENCE, self.seed + 1, original.made.data)
         self.without[OTHER_SEED] = self._answers(other, REFERENCE)
@@ -144,7 +144,7 @@ class _Round:
         getLogger().info(f"{name}: seed {self.seed}")
         try:
             figures, scores = self._measured(name)
-        except Exception as error:  # whatever a method raises is its row's reason, not the table's end
+        except Exception as error:  # whatever a method raises becomes its row's reason and does not stop the table
             return Row(name, self.seed, FAILED, f"{type(error).__name__}: {error}")
         digests = {"settings": self.key, "data": self.context.rows_digest, "code": code_digest()}
         return Row(name, self.seed, DONE, "", figures, [round(float(s), 6) for s in scores], digests)
@@ -189,7 +189,7 @@ class _Round:
         }
 
     def _approximate(self, name: str, made: RunResult) -> _Cost:
-        """One request after another, each from where the one before left the adapter; leaves it in the model."""
+        """One request after another, each starting from the adapter that the last one left; it stays in the model."""
         choice, factors, level = parse_choice(name), self.factors, None
 
         def carry_out() -> float:
@@ -204,8 +204,8 @@ class _Round:
         return _measure_cost(carry_out)
 
     def _retrained(self, method: AdapterMethod) -> tuple[Answers, _Cost]:
-        """Trained once without everything that is asked; in a stream each request would train as much again, so its
-        seconds count once for each."""
+        """Trained once without everything that is to be forgotten; in a stream each request would train that much
+        again, so the seconds count once per request."""
         cost = _measure_cost(lambda: method.forget(**self.task.asked).seconds * len(self.task.steps))
         return self._answers(method, REFERENCE), cost
 
@@ -214,8 +214,8 @@ class _Round:
         return self._answers(method, name), cost
 
     def _sharded(self, name: str) -> tuple[Answers, _Cost, Answers, Answers]:
-        """A method with shards beside its own training from scratch, with the shards it has: after, cost, before,
-        from scratch."""
+        """A method with shards, and its own training from scratch with the same shards: after, cost, before, from
+        scratch."""
         method = self._method(name, self.seed)
         before = self._answers(method, name)
         after, cost = self._exact(method, name)

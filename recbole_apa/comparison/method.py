@@ -1,4 +1,4 @@
-"""What a method of the comparison has to do, and what is measured of it."""
+"""What a method of the comparison has to do, and what is measured."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ class FitFigures:
     """What training cost."""
 
     seconds: float
-    """Of the state that is served, its memory included; no loading, no frozen passes of prompts, no evaluation."""
+    """Of the state that is served, including its memory but not loading, frozen passes of prompts or evaluation."""
     n_parameters: int
     """Numbers that were trained."""
     n_shards: int
@@ -23,19 +23,19 @@ class Scored:
     """Predictions, and what they cost."""
 
     scores: np.ndarray
-    """Of the test samples in their order, (n,)."""
+    """Scores of the test samples, in order, (n,)."""
     is_probability: bool
-    """Whether scores are probabilities of a like; else LogLoss has no meaning."""
+    """Whether scores are probabilities of a like; if not, LogLoss is meaningless."""
     forward_passes: int
     """Through the upper layers of the language model, or of the model itself, for one sample."""
     seconds: float
-    """For all samples: one after another, or in RecBole's batches, as the method is served here. Frozen trunk
-    states are there."""
+    """For all samples, one after another or in RecBole's batches, as the method is served here. Frozen trunk
+    activations are already computed."""
 
 
 @dataclass(frozen=True)
 class UnlearnFigures:
-    """What one request cost, from the ledger's line to a state that can be served; evaluation apart."""
+    """What one request cost, from the ledger's line to a state that can be served, without evaluation."""
 
     seconds: float
     n_shards_hit: int
@@ -53,7 +53,7 @@ class Method(Protocol):
         ...
 
     def fit(self, seed: int) -> FitFigures:
-        """Train on the training samples; validation samples may choose, test samples are not looked at."""
+        """Train on the training samples; validation samples may be used to choose, test samples are not used."""
         ...
 
     def score(self, row: str) -> Scored:
@@ -61,5 +61,5 @@ class Method(Protocol):
         ...
 
     def unlearn(self) -> UnlearnFigures:
-        """Forget one interaction of the training samples (for partitions: one that a single shard has seen)."""
+        """Forget one interaction of the training samples (with shards: one that only a single shard has seen)."""
         ...

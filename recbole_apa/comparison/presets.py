@@ -1,4 +1,4 @@
-"""Comparisons that are kept as YAML: ``properties/experiments/`` or a file of the user's own."""
+"""Comparisons kept as YAML: in ``properties/experiments/``, or in a file of the user's own."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ KEYS = ("compare", "seeds", "options", "baseline_options", "slices", "forget")
 
 @dataclass(frozen=True)
 class Preset:
-    """What a file asks of :func:`recbole_apa.compare`."""
+    """The arguments that a file gives to :func:`recbole_apa.compare`."""
 
     names: list[str]
     seeds: int
@@ -23,7 +23,7 @@ class Preset:
     baseline_options: Mapping[str, Mapping[str, Any]]
     slices: bool
     forget: Mapping[str, Any]
-    """What is forgotten, for :func:`recbole_apa.compare_forgetting`: fields of ``ForgetRequest``; empty for a plain
+    """What to forget, for :func:`recbole_apa.compare_forgetting`: fields of ``ForgetRequest``; empty for a plain
     comparison."""
 
 
@@ -31,7 +31,7 @@ def read_preset(name: str) -> Preset:
     """An experiment by its name in ``properties/experiments/``, or by the path of a YAML file.
 
     Raises:
-        SettingsError: no such file, or other keys than ``compare``, ``seeds``, ``options``, ``baseline_options``,
+        SettingsError: no such file, or keys other than ``compare``, ``seeds``, ``options``, ``baseline_options``,
             ``slices``, ``forget``.
     """
     folder = properties_folder() / "experiments"

@@ -1,4 +1,4 @@
-"""Names of the comparison -> methods. Every row of the table has one name."""
+"""The comparison's names -> methods. Every row of the table has one name."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -53,11 +53,11 @@ GROUPS: dict[str, tuple[str, ...]] = {
 _VARIANTS = ("RecEraser-attention", "RecEraser-IBP", "RecEraser-InBP", "GraphEraser-BLPA")
 GROUPS["all"] = tuple(dict.fromkeys([*GROUPS["paper"], *_VARIANTS, *GROUPS["recbole"]]))
 ABLATION = "APA:"
-"""``APA:option=value+option=value`` is APA(D) with options of its own."""
+"""``APA:option=value+option=value`` is APA(D) with other options."""
 
 
 def row_names(asked: Sequence[str]) -> list[str]:
-    """Groups spelled out, each name once; APA's two rows and the reference are always there.
+    """Groups expanded, each name once; APA's two rows and the reference are always included.
 
     Raises:
         SettingsError: an ablation that is not ``APA:option=value``.
@@ -73,9 +73,9 @@ def row_names(asked: Sequence[str]) -> list[str]:
 def make_methods(
     context: ComparisonContext, names: Iterable[str], baseline_options: Mapping[str, Mapping[str, object]] | None = None
 ) -> list[Method]:
-    """Methods that serve the rows named; rows of one training share it.
+    """Methods that serve the named rows; rows with the same training share it.
 
-    A name that is none of ours is taken for a RecBole model.
+    A name that is not ours is taken to be a RecBole model.
 
     Args:
         baseline_options: RecBole model -> its options.

@@ -1,4 +1,4 @@
-"""Which interaction a partition's method is asked to forget."""
+"""Which interaction a method with shards is asked to forget."""
 
 from recbole_apa.core.seeding import hash_order
 from recbole_apa.pipeline.build import RunResult
@@ -7,11 +7,11 @@ Pair = tuple[str, str]
 
 
 def single_shard_requests(made: RunResult) -> list[Pair]:
-    """Interactions (user, item) that the training samples of exactly one shard hold, in order of a hash: the efficiency
-    protocol of RecEraser and APA, one shard a request.
+    """Interactions (user, item) that occur in the training samples of exactly one shard, in hash order: the efficiency
+    protocol of RecEraser and APA, one shard per request.
 
-    Where every interaction lies in several shards (a random partition scatters a user's overlapping histories), those
-    that lie in the fewest.
+    If every interaction is in several shards (a random partition scatters a user's overlapping histories), those in the
+    fewest.
     """
     shards: dict[Pair, set[int]] = {}
     partition = made.trainer.partition

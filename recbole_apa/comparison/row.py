@@ -1,4 +1,4 @@
-"""One JSON for each row and seed of a comparison: what was asked, what came of it, how it was measured."""
+"""One JSON file for each row and seed of a comparison: the settings, the result, and how it was measured."""
 
 import hashlib
 import json
@@ -33,15 +33,15 @@ class Row:
     reason: str = ""
     """Why it failed."""
     figures: Mapping[str, float] = field(default_factory=dict)
-    """Units are in the keys."""
+    """Their keys say the units."""
     scores: Sequence[float] = ()
-    """Of the test samples in their order; places of the liked items where lists are ranked."""
+    """Of the test samples, in order; ranks of the liked items if lists are ranked."""
     digests: Mapping[str, str] = field(default_factory=dict)
     """``settings``, ``data``, ``code``."""
 
 
 class RowStore:
-    """The rows of one comparison in a folder; a row that is there and done is not computed again."""
+    """The rows of one comparison in a folder; a finished row is not computed again."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder / ROWS
@@ -52,7 +52,7 @@ class RowStore:
         return self.folder / f"{plain}-s{seed}-{digest_of(method, key).hex()[:12]}.json"
 
     def find(self, method: str, seed: int, key: str) -> Row | None:
-        """A row that is done."""
+        """A finished row; None if there is none."""
         path = self.path(method, seed, key)
         if not path.is_file():
             return None
@@ -66,15 +66,15 @@ class RowStore:
 
 
 def deciding_options(options: Mapping[str, object]) -> dict[str, object]:
-    """Those of a run's options that decide a row's figures, seed and place of the data apart; options that came later
-    than stored rows are left out while they have the value that changes nothing."""
+    """The run's options that decide a row's figures, without the seed and the data's location; options added after rows
+    were stored are left out while they have the value that changes nothing."""
     neutral = {name for name, value in LATER_OPTIONS.items() if options.get(name) == value}
     return {name: value for name, value in options.items() if name not in {"seed", "data_path", *neutral}}
 
 
 def row_key(settings: Mapping[str, object], data: str) -> str:
-    """What decides a row's figures besides its method and seed. The code is noted in the row and not asked for: a
-    comparison that was interrupted resumes after a repair elsewhere."""
+    """What decides a row's figures besides its method and seed. The code's digest is recorded in the row and not part
+    of the key, so that an interrupted comparison resumes after unrelated fixes."""
     return digest_of(json.dumps(settings, sort_keys=True, default=str), data).hex()
 
 
@@ -89,8 +89,8 @@ def code_digest() -> str:
 
 @contextmanager
 def peak_memory() -> Iterator[list[int]]:
-    """Yields a list that holds, at the end, the largest resident memory of this process in between, in bytes (looked at
-    twenty times a second)."""
+    """Yields a list that holds, at the end, this process's peak resident memory in between, in bytes (sampled twenty
+    times a second)."""
     process, done, peak = psutil.Process(os.getpid()), threading.Event(), [0]
 
     def watch() -> None:

@@ -35,7 +35,7 @@ SAMPLES = "samples.json"
 
 @dataclass
 class Comparison:
-    """What :func:`compare` leaves."""
+    """Result of :func:`compare`."""
 
     rows: list[Row]
     folder: Path
@@ -58,16 +58,16 @@ def compare(
 
     Args:
         names: rows or groups (``paper``, ``recbole``, ``rules``, ``ablations``, ``all``), any RecBole model,
-            ``APA:option=value``. APA's two rows and ``Retraining`` are always there.
+            ``APA:option=value``. APA's two rows and ``Retraining`` are always included.
         config_dict: APA's options; ``seed`` is the first of the seeds.
-        seeds: how many; ``Retraining`` is trained with at least two, to show what a seed alone changes.
-        folder: where rows, tables and the report go (default ``saved/compare-<dataset>``); rows that are there with the
+        seeds: how many; ``Retraining`` is trained with at least two, to show what the seed alone changes.
+        folder: where rows, tables and the report go (default ``saved/compare-<dataset>``); rows already there with the
             same settings and data are not computed again.
         baseline_options: RecBole model -> its own options.
-        slices: also tables of cold and warm users, short and long histories, rare and popular items.
+        slices: also show tables of cold and warm users, short and long histories, rare and popular items.
 
     Raises:
-        APAError: options or data that APA refuses. A method that fails takes its own row down, with the reason.
+        APAError: options or data that APA rejects. If a method fails, only its own row does, with the reason.
     """
     if seeds < 1:
         raise SettingsError(f"seeds: found {seeds}, expected at least 1")
@@ -100,7 +100,7 @@ def _all_rows(
     out: list[Row] = []
     first = context.config["seed"]
     for seed in range(first, first + max(2, seeds)):
-        # with one seed asked, the second is for the reference alone
+        # if one seed is asked for, the second is only for the reference
         asked = names if seed < first + seeds else [REFERENCE]
         for method in make_methods(context, asked, baseline_options):
             out += _rows_of(context, method, seed, store, baseline_options)
@@ -124,7 +124,7 @@ def _rows_of(
     missing = [row for row in method.rows if row not in known]
     try:
         rows = _measure(context, method, missing, seed)
-    except Exception as error:  # whatever a method raises is its row's reason, not the table's end
+    except Exception as error:  # whatever a method raises becomes its row's reason and does not stop the table
         says = f"{type(error).__name__}: {error}"
         hint = near_miss(method.rows[0]) if isinstance(error, SettingsError) else ""
         getLogger().warning(f"{title}, seed {seed} failed: {says}{hint}")
@@ -164,13 +164,13 @@ def _measure(context: ComparisonContext, method: Method, names: Sequence[str], s
 
 
 def _judge(context: ComparisonContext, found: Scored) -> tuple[dict[str, float], list[float]]:
-    """Quality figures of a row, and what it keeps of each test sample: scores, or the places of liked items.
+    """Quality figures of a row, and what it keeps of each test sample: scores, or the ranks of liked items.
 
     Raises:
-        TrainingError: scores that are no numbers.
+        TrainingError: scores that are NaN or infinite.
     """
     n_wrong = int((~np.isfinite(found.scores)).sum())
-    if n_wrong:  # a place or an AUC among them would look like any other
+    if n_wrong:  # a rank or an AUC computed from them would look like any other
         raise TrainingError(f"{n_wrong} of {len(found.scores)} scores are NaN or infinite; try a lower learning_rate")
     if context.ranking:
         ranks = context.ranking.ranks(found.scores, context.splits["test"])
@@ -193,7 +193,7 @@ def _key(context: ComparisonContext, row: str, baseline_options: Mapping[str, Ma
 
 
 def _describe(context: ComparisonContext) -> JudgedSamples:
-    """What slices look at: by test sample, its label, history, and how often its user and item are training targets."""
+    """What slices need of each test sample: label, history, and how often its user and item are training targets."""
     train_users: dict[str, int] = {}
     for sample in context.splits["train"]:
         train_users[sample.user_id] = train_users.get(sample.user_id, 0) + 1

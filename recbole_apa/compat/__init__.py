@@ -1,6 +1,6 @@
-"""RecBole on today's libraries, and its reading of files made strict: applied when RecBole is first imported.
+"""Repairs that run RecBole on today's libraries and make it read files strictly; applied when RecBole is imported.
 
-``install`` is light: nothing heavy is imported before RecBole is.
+``install`` is cheap: it imports nothing heavy before RecBole itself is imported.
 """
 
 from recbole_apa.compat.recbole_compat import install, is_on

@@ -1,7 +1,7 @@
-"""RecBole's checkpoints and pretrained weights under torch 2.6 and later, which refuses to unpickle them.
+"""RecBole's checkpoints and pretrained weights under torch 2.6 and later, which refuse to unpickle them.
 
-A pickle runs its writer's code. A file that this very process wrote is loaded as ever; any other one only where
-``RECBOLE_APA_TRUST_CHECKPOINTS=1`` says that its writer is trusted.
+A pickle can run arbitrary code of its writer. A file written by this process is loaded as before; any other file only
+if ``RECBOLE_APA_TRUST_CHECKPOINTS=1`` says that its writer is trusted.
 """
 
 import os
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from recbole.model.abstract_recommender import AbstractRecommender
 
 Place = str | PathLike[str] | IO[bytes]
-"""Where torch saves to or loads from."""
+"""What torch saves to or loads from."""
 
 TRUST = "RECBOLE_APA_TRUST_CHECKPOINTS"
 
@@ -30,12 +30,12 @@ _written: set[tuple[int, int, int, int]] = set()
 
 
 def own_torch(module: ModuleType) -> None:
-    """A module of RecBole's that saves or loads: what it saves is noted, and what it loads is looked up."""
+    """Let a RecBole module record the files it saves, and check the files it loads against them."""
     module.torch = _Torch()  # type: ignore[attr-defined]
 
 
 class _Torch(ModuleType):
-    """torch, but for ``save`` and ``load``."""
+    """torch, except for ``save`` and ``load``."""
 
     def __init__(self) -> None:
         super().__init__("torch")
@@ -45,7 +45,7 @@ class _Torch(ModuleType):
 
     @staticmethod
     def save(state: object, path: Place, **named: Any) -> None:
-        """``torch.save`` to a file, whose state is noted."""
+        """``torch.save``, recording the identity of the file."""
         torch.save(state, path, **named)
         if _is_path(path):
             _written.add(_identity(path))
@@ -57,10 +57,10 @@ class _Torch(ModuleType):
 
 
 def load(path: Place, **named: Any) -> Any:
-    """What ``torch.load`` gave before torch 2.6, for files that may be trusted; with ``weights_only`` torch's own.
+    """``torch.load`` as before torch 2.6 for trusted files; with ``weights_only``, torch's own.
 
     Raises:
-        SettingsError: another process wrote the file, and nobody said that it may be trusted.
+        SettingsError: another process wrote the file, and it has not been declared trusted.
         OSError: the file cannot be read.
     """
     if named.pop("weights_only", False):
@@ -68,7 +68,7 @@ def load(path: Place, **named: Any) -> Any:
     is_ours = _is_path(path) and _identity(path) in _written
     if not is_ours and os.environ.get(TRUST) != "1":
         raise SettingsError(
-            f"{path} is a pickle that another process wrote, and a pickle runs its writer's code; if you trust the "
+            f"{path} is a pickle written by another process, and a pickle can run its writer's code; if you trust the "
             f"file, set {TRUST}=1 in the environment"
         )
     return torch.load(path, weights_only=False, **named)
@@ -92,7 +92,7 @@ def quick_start(module: ModuleType) -> None:
     ) -> tuple[
         "Config", "AbstractRecommender", "Dataset", "AbstractDataLoader", "AbstractDataLoader", "AbstractDataLoader"
     ]:
-        """The configuration, model, dataset and three loaders behind a checkpoint; RecBole documents it."""
+        """The configuration, model, dataset and three loaders of a checkpoint, as documented by RecBole."""
         checkpoint = load(model_file)
         config = checkpoint["config"]
         there["init_seed"](config["seed"], config["reproducibility"])

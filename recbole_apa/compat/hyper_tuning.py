@@ -2,8 +2,8 @@
 
 Line 116, ``np.random.RandomState(seed)``: hyperopt draws from numpy's ``Generator`` since 0.2.6; ``algo="exhaustive"``,
 the default, ends in an AttributeError.
-Line 385, ``np.str``: numpy has none since 1.24; drawing a search (``display_file``) ends in an AttributeError.
-Line 207 and others, ``from hyperopt import ...``: without hyperopt the error names what to install.
+Line 385, ``np.str``: numpy has none since 1.24; plotting a search (``display_file``) ends in an AttributeError.
+Line 207 and others, ``from hyperopt import ...``: without hyperopt the error now names what to install.
 """
 
 import functools
@@ -21,14 +21,14 @@ MISSING = 'hyperopt is not installed; pip install ".[tune]", or pip install "hyp
 
 
 def numpy_names(module: ModuleType) -> None:
-    """Give the module a numpy of its own, with the two names that it looks for; numpy itself stays as it is."""
+    """Give the module a numpy of its own with the two names that it uses; numpy itself is unchanged."""
     found: Any = module
     if importlib.util.find_spec("hyperopt") is not None:
         found.np = _Numpy(_draws_with_generator())
 
 
 def name_missing(module: ModuleType) -> None:
-    """Say what to install as soon as a search is made without hyperopt."""
+    """Say what to install as soon as a search is created without hyperopt."""
     tuning: Any = vars(module)["HyperTuning"]
     own = tuning.__init__
     if hasattr(own, "__wrapped__"):
@@ -43,7 +43,7 @@ def name_missing(module: ModuleType) -> None:
 
 
 def _draws_with_generator() -> bool:
-    """Since 0.2.6; RecBole's own extra pins 0.2.5."""
+    """True from hyperopt 0.2.6 on; RecBole's own extra pins 0.2.5."""
     numbers = [int(part) for part in version("hyperopt").split(".")[:3] if part.isdigit()]
     return tuple(numbers) >= (0, 2, 6)
 
@@ -58,7 +58,7 @@ def require() -> None:
 
 
 class _Numpy:
-    """Numpy, with ``str`` and with a ``RandomState`` that draws as hyperopt asks."""
+    """Numpy with ``str``, and with a ``RandomState`` of the kind that hyperopt needs."""
 
     def __init__(self, with_generator: bool) -> None:
         state: Any = np.random.default_rng if with_generator else np.random.RandomState

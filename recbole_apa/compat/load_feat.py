@@ -1,9 +1,9 @@
 """RecBole's ``Dataset._load_feat`` (1.2.0, ``data/dataset/dataset.py:427``) through our strict reader.
 
-What it repairs: texts such as ``NA`` taken for missing ids, quotation marks that join lines, byte order marks, labels
-and times that are missing and filled with the column's mean, an empty id that drops another row
-(``_filter_nan_user_or_item`` takes labels for positions), numbers declared as tokens whose threshold is applied to
-internal ids. Ids, label and time are strict; other columns keep RecBole's own filling of missing values.
+Repairs: texts such as ``NA`` read as missing ids, quotation marks that join lines, byte order marks, missing labels and
+times filled with the column's mean, an empty id that drops another row (``_filter_nan_user_or_item`` confuses labels
+with positions), and a threshold applied to internal ids if numbers are declared as tokens. Ids, label and time are
+read strictly; in other columns RecBole still fills in missing values.
 """
 
 from pathlib import Path
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def apply(module: ModuleType) -> None:
-    """Replace ``_load_feat`` of ``recbole.data.dataset.dataset.Dataset``; the original stays beside it."""
+    """Replace ``_load_feat`` of ``recbole.data.dataset.dataset.Dataset``; the original is kept as well."""
     dataset: Any = module.Dataset
     if not hasattr(dataset, "recbole_load_feat"):
         dataset.recbole_load_feat = dataset._load_feat
@@ -31,7 +31,7 @@ def load_feat(dataset: "Dataset", filepath: str, source: "FeatureSource | str") 
     """RecBole's ``_load_feat``: read a file, declare its columns, and leave out rows without id, label or time.
 
     Raises:
-        DataError: what the reader refuses.
+        DataError: the reader rejects the file.
     """
     table = read_feat(dataset, Path(filepath), source, strict_features=False)
     if table is None:

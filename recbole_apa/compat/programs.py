@@ -1,7 +1,7 @@
-"""RecBole's own programs run APA (RecBole 1.2.0 and 1.2.1, ``quick_start/quick_start.py``).
+"""Let RecBole's own programs run APA (RecBole 1.2.0 and 1.2.1, ``quick_start/quick_start.py``).
 
-Lines 115 and 205, ``Config(...)``: RecBole's has no defaults for APA and evaluates texts; for APA it is ours.
-Line 141, ``get_flops``: it copies the language model and asks about a row that has no prompt; APA's are not counted.
+Lines 115 and 205, ``Config(...)``: RecBole's has no defaults for APA and evaluates texts as code; APA gets ours.
+Line 141, ``get_flops``: it copies the language model and runs it on a row without a prompt; APA's are not counted.
 """
 
 import importlib
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def config_for_apa(module: ModuleType) -> None:
-    """Have ``Config`` give an ``APAConfig`` where the model is APA, and RecBole's own where it is not."""
+    """Have ``Config`` return an ``APAConfig`` if the model is APA, and RecBole's own otherwise."""
     found: Any = module
     own = found.Config
 
@@ -32,7 +32,7 @@ def config_for_apa(module: ModuleType) -> None:
         files, words = list(config_file_list or []), words_of(sys.argv)
         if _asked(model, words, config_dict or {}, files) != "APA":
             return own(model, dataset, config_file_list, config_dict)
-        # a room further up: it knows APAConfig
+        # in a higher room, which knows APAConfig
         return importlib.import_module("recbole_apa.pipeline.recbole_programs").config_of(
             dataset, files, config_dict, words
         )
@@ -43,7 +43,7 @@ def config_for_apa(module: ModuleType) -> None:
 
 
 def no_flops_of_apa(module: ModuleType) -> None:
-    """Have ``get_flops`` leave APA out."""
+    """Have ``get_flops`` skip APA."""
     found: Any = module
     own = found.get_flops
 
@@ -55,7 +55,7 @@ def no_flops_of_apa(module: ModuleType) -> None:
 
 
 def words_of(arguments: Sequence[str]) -> dict[str, str]:
-    """``--key=value`` words of a command line, as RecBole looks for them (``config/configurator.py:165``)."""
+    """The ``--key=value`` arguments of a command line, parsed as in RecBole (``config/configurator.py:165``)."""
     if not arguments or "ipykernel_launcher" in arguments[0]:
         return {}
     pairs = (word[2:].partition("=") for word in arguments[1:] if word.startswith("--") and "=" in word)
@@ -65,7 +65,7 @@ def words_of(arguments: Sequence[str]) -> dict[str, str]:
 def _asked(
     model: str | type | None, words: Mapping[str, str], given: Mapping[str, object], files: Sequence[str]
 ) -> object:
-    """The model's name, by RecBole's order: argument, command line, dictionary, the last file that names one."""
+    """The model's name, in RecBole's order: argument, command line, dictionary, the last file that names one."""
     if model is not None:
         return model if isinstance(model, str) else model.__name__
     asked = words.get("model") or given.get("model")
@@ -76,7 +76,7 @@ def _asked(
 
 
 def _named_in(file: Path) -> object:
-    """The model that a file names; None where our reader refuses what RecBole's own may take."""
+    """The model that a file names; None if our reader rejects the file, which RecBole's may still accept."""
     from recbole_apa.core.yaml import read_yaml
 
     try:

@@ -1,9 +1,8 @@
-"""Repairs RecBole when it is first imported: one table of what is repaired, where, and by which function of ours.
+"""Repairs RecBole when it is first imported, following the table of repairs.
 
-RecBole's last release is of February 2025; numpy 2, pandas 3, scipy 1.13 and torch 2.6 came after it or were not
-followed. ``RECBOLE_APA_COMPAT=0`` in the environment leaves RecBole's own reading of files as it is (``optional``
-below); what it needs to work at all on the installed libraries stays. The model APA reads its files strictly all the
-same.
+RecBole's last release dates from February 2025 and does not support numpy 2, pandas 3, scipy 1.13 and torch 2.6.
+``RECBOLE_APA_COMPAT=0`` in the environment leaves RecBole's own reading of files unchanged (``optional`` repairs); what
+it needs to work at all with the installed libraries is repaired regardless. APA itself always reads files strictly.
 """
 
 import importlib
@@ -23,14 +22,14 @@ _DONE = "__recbole_apa_repairs__"
 
 
 def is_on() -> bool:
-    """Whether RecBole's own reading of files is to be repaired, too (``RECBOLE_APA_COMPAT``)."""
+    """Whether to repair RecBole's own reading of files, too (``RECBOLE_APA_COMPAT``)."""
     return os.environ.get(_VARIABLE, "1") != "0"
 
 
 def install() -> None:
-    """Repair what of RecBole is there already, and the rest whenever it is imported. Safe to call again."""
+    """Repair the RecBole modules already imported, and the others when they are imported. Safe to call again."""
     if not any(type(finder) is _Finder for finder in sys.meta_path):
-        # one of this package's that was loaded before, as notebooks reload it, would ask this one, and this one it
+        # an older finder, left by a reload in a notebook, would call this one, and this one it
         sys.meta_path[:] = [_Finder(), *(finder for finder in sys.meta_path if not _is_ours(finder))]
     for name in dict.fromkeys(repair.module for repair in REPAIRS):
         module = sys.modules.get(name)
@@ -45,7 +44,7 @@ def _apply(module: ModuleType) -> None:
             continue
         if repair.is_mended_later and not _is_first_release():
             continue
-        # heavy: what RecBole's own import brings anyway
+        # heavy imports, but RecBole's own import needs them anyway
         file, function = repair.by.split(":")
         getattr(importlib.import_module(f"recbole_apa.compat.{file}"), function)(module)
         done.add(repair.by)
@@ -58,7 +57,7 @@ def _is_first_release() -> bool:
 
 
 def _around(module: ModuleType) -> AbstractContextManager[None]:
-    """What is in place while a module's code runs."""
+    """The context in which a module's code runs."""
     if module.__name__ != QUICK_START:
         return nullcontext()
     found: AbstractContextManager[None] = importlib.import_module("recbole_apa.compat.tune").around(module)
@@ -70,7 +69,7 @@ def _is_ours(finder: object) -> bool:
 
 
 class _Finder(importlib.abc.MetaPathFinder):
-    """Lets RecBole's modules be found as ever, and repairs each once its code has run."""
+    """Finds RecBole's modules as usual, and repairs each one after its code has run."""
 
     repairs_recbole = True
 
@@ -88,13 +87,13 @@ class _Finder(importlib.abc.MetaPathFinder):
 
 
 class _Loader(importlib.abc.Loader):
-    """The module's own loader, and then the repairs."""
+    """Runs the module's own loader, then the repairs."""
 
     def __init__(self, own: importlib.abc.Loader) -> None:
         self._own = own
 
     def __getattr__(self, name: str) -> object:
-        if name == "_own" or name.startswith("__"):  # asked for while a copy is made
+        if name == "_own" or name.startswith("__"):  # looked up while a copy is being made
             raise AttributeError(name)
         return getattr(self._own, name)
 
@@ -105,7 +104,7 @@ class _Loader(importlib.abc.Loader):
 
     def exec_module(self, module: ModuleType) -> None:
         """See :class:`importlib.abc.Loader`."""
-        # a module that is loaded again has lost its repairs
+        # a reloaded module has lost its repairs
         vars(module).pop(_DONE, None)
         with _around(module):
             self._own.exec_module(module)

@@ -1,7 +1,7 @@
-"""What RecBole 1.2.1 repaired in models, for RecBole 1.2.0; and what is wrong in both.
+"""RecBole 1.2.1's fixes to models, for RecBole 1.2.0; and faults that both releases have.
 
-1.2.1 requires a Ray that no Python from 3.12 on can install, so 1.2.0 is what this package asks for. Where 1.2.1 is
-installed all the same, ``recbole_compat`` leaves these functions out.
+1.2.1 requires a Ray that cannot be installed on Python 3.12 or later, so this package depends on 1.2.0. If 1.2.1 is
+installed nevertheless, ``recbole_compat`` skips these functions.
 """
 
 import functools
@@ -29,14 +29,14 @@ NEWER_MODELS = ("AsymKNN", "GRU4RecCPR", "SASRecCPR")
 
 
 def is_first_release() -> bool:
-    """Whether RecBole is one of those before 1.2.1."""
+    """Whether RecBole is older than 1.2.1."""
     import recbole
 
     return tuple(int(part) for part in recbole.__version__.split(".")[:3]) < (1, 2, 1)
 
 
 def no_anomaly_detection(module: ModuleType) -> None:
-    """SINE switches it on for the whole process when its file is imported."""
+    """Undo anomaly detection, which SINE's file switches on for the whole process when imported."""
     torch.autograd.set_detect_anomaly(False)
 
 
@@ -67,7 +67,7 @@ def _no_dropout_in_evaluation(model: "type[AbstractRecommender]", rate: str) -> 
 
 
 def diffrec(module: ModuleType) -> None:
-    """DiffRec's scores of pairs, and a start without noise, where nothing is weighed."""
+    """DiffRec's scores of pairs, and its start with ``noise_scale`` 0, where nothing is reweighted."""
     model: Any = vars(module)["DiffRec"]
     own = model.calculate_for_diffusion
 
@@ -96,7 +96,7 @@ def _score_of_each_pair(self: "AbstractRecommender", interaction: "Interaction")
 
 
 def fearec(module: ModuleType) -> None:
-    """FEARec draws a row with the same item and another history; where there is none, one row stands for all."""
+    """FEARec draws a row with the same item and another history; if there is none, it uses one row for all."""
     model: Any = vars(module)["FEARec"]
     own = model.get_same_item_index
 
@@ -112,7 +112,7 @@ def fearec(module: ModuleType) -> None:
 
 
 def simplex(module: ModuleType) -> None:
-    """SimpleX takes ``dropout_prob``."""
+    """SimpleX uses ``dropout_prob``."""
     model: Any = vars(module)["SimpleX"]
     own = model.__init__
 
@@ -125,7 +125,7 @@ def simplex(module: ModuleType) -> None:
 
 
 def itemknn(module: ModuleType) -> None:
-    """Refuse ``knn_method: user``, which this release would pass over."""
+    """Reject ``knn_method: user``, which this release would ignore."""
     model: Any = vars(module)["ItemKNN"]
     own = model.__init__
 
@@ -133,7 +133,7 @@ def itemknn(module: ModuleType) -> None:
     def __init__(self: "AbstractRecommender", config: "Config", dataset: "Dataset") -> None:
         if config["knn_method"] not in (None, "item"):
             raise SettingsError(
-                f"knn_method: found {config['knn_method']!r}, which came with RecBole 1.2.1; expected item, or: {NEWER}"
+                f"knn_method: found {config['knn_method']!r}, which needs RecBole 1.2.1; expected item, or run: {NEWER}"
             )
         own(self, config, dataset)
 
@@ -141,7 +141,7 @@ def itemknn(module: ModuleType) -> None:
 
 
 def scores_on_device(module: ModuleType) -> None:
-    """Scores of pairs lie where the model does."""
+    """Put scores of pairs on the model's device."""
     names = {"admmslim": "ADMMSLIM", "random": "Random", "slimelastic": "SLIMElastic"}
     model: Any = vars(module)[names[module.__name__.rpartition(".")[2]]]
     own = model.predict
@@ -158,11 +158,11 @@ _NEWER_DEFAULTS = {
     "SimpleX": {"dropout_prob": 0.1},
     "ItemKNN": {"knn_method": "item"},
 }
-"""Model -> options that RecBole 1.2.1 has in other defaults, or at all."""
+"""Model -> options that RecBole 1.2.1 added, or gave other defaults."""
 
 
 def newer_defaults(module: ModuleType) -> None:
-    """Options of three models have the defaults of 1.2.1 (S3Rec's weights of two losses were exchanged)."""
+    """Give options of three models the defaults of 1.2.1 (S3Rec's weights of two losses were swapped)."""
     config: Any = vars(module)["Config"]
     own = config._load_internal_config_dict
 
@@ -175,7 +175,7 @@ def newer_defaults(module: ModuleType) -> None:
 
 
 def no_shuffled_evaluation(module: ModuleType) -> None:
-    """Loaders of evaluation warn of ``shuffle=True`` and go on without (``logger.warnning`` is no method)."""
+    """Evaluation loaders warn about ``shuffle=True`` and continue without it (``logger.warnning`` does not exist)."""
     for name in ("NegSampleEvalDataLoader", "FullSortEvalDataLoader"):
         _never_shuffle(vars(module)[name])
 
@@ -199,20 +199,20 @@ def _never_shuffle(loader: "type[AbstractDataLoader]") -> None:
 
 
 def newer_models(module: ModuleType) -> None:
-    """Models that came with 1.2.1 are refused by name, with the command that brings them."""
+    """Reject the models added in 1.2.1 by name, with the command that installs them."""
     own = vars(module)["get_model"]
 
     @functools.wraps(own)
     def get_model(model_name: str) -> "type[AbstractRecommender]":
         if model_name in NEWER_MODELS:
-            raise SettingsError(f"--model={model_name}: it came with RecBole 1.2.1; expected another, or: {NEWER}")
+            raise SettingsError(f"--model={model_name} needs RecBole 1.2.1; expected another model, or run: {NEWER}")
         return own(model_name)
 
     replace(own, get_model)
 
 
 def replace(own: Callable[..., object], new: Callable[..., object]) -> None:
-    """Put ``new`` in the place of a function wherever RecBole's modules hold it."""
+    """Replace a function with ``new`` wherever RecBole's modules refer to it."""
     import sys
 
     for name, module in list(sys.modules.items()):

@@ -1,20 +1,20 @@
-"""What a repair of RecBole is."""
+"""The description of one repair of RecBole."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
 class Repair:
-    """One fault of RecBole and the function that mends it.
+    """One fault in RecBole and the function that repairs it.
 
     Attributes:
-        module: the module of RecBole's after whose code the repair is applied.
-        place: file and line of the fault in RecBole 1.2.0, from RecBole's folder on.
-        text: what stands in that line (a test looks).
-        since: from which release of which library on it shows; or the release of RecBole that fixed it.
+        module: the RecBole module after whose execution the repair is applied.
+        place: file, relative to RecBole's folder, and line of the fault in RecBole 1.2.0.
+        text: what that line contains (checked by a test).
+        since: the library release from which the fault appears, or the RecBole release that fixed it.
         what: what goes wrong without the repair.
-        by: file of this folder, and the function in it, which takes the module.
-        optional: left out where ``RECBOLE_APA_COMPAT=0`` asks for RecBole's own reading.
+        by: file in this folder, and the function in it, which takes the module.
+        optional: skipped if ``RECBOLE_APA_COMPAT=0`` selects RecBole's own reading.
     """
 
     module: str
@@ -27,5 +27,5 @@ class Repair:
 
     @property
     def is_mended_later(self) -> bool:
-        """Whether RecBole 1.2.1 needs it no longer."""
+        """Whether RecBole 1.2.1 no longer needs it."""
         return self.since == "RecBole 1.2.1"

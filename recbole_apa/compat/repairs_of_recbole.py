@@ -1,4 +1,4 @@
-"""Faults of RecBole's own: most of them are fixed in its release 1.2.1."""
+"""Faults in RecBole itself; most are fixed in its release 1.2.1."""
 
 from recbole_apa.compat.repair import Repair
 
@@ -11,7 +11,7 @@ OF_RECBOLE = (
         "data/dataloader/general_dataloader.py:230",
         "logger.warnning(",
         "RecBole 1.2.1",
-        "AttributeError where evaluation is to be shuffled, which it cannot be (also line 116)",
+        "AttributeError if shuffling is set for evaluation, which does not support it (also line 116)",
         "release:no_shuffled_evaluation",
     ),
     Repair(
@@ -19,7 +19,7 @@ OF_RECBOLE = (
         "model/sequential_recommender/sine.py:25",
         "set_detect_anomaly(True)",
         "every release",
-        "every training of the process is slower once SINE was imported, as looking a model up does",
+        "all training in the process is slower once SINE has been imported, which looking up a model does",
         "release:no_anomaly_detection",
     ),
     Repair(
@@ -27,7 +27,7 @@ OF_RECBOLE = (
         "data/dataset/dataset.py:427",
         "def _load_feat(",
         "every release",
-        "ids, labels and times read as something else than stands in the file",
+        "ids, labels and times are read differently from what the file says",
         "load_feat:apply",
         optional=True,
     ),
@@ -36,7 +36,7 @@ OF_RECBOLE = (
         "model/general_recommender/ngcf.py:159",
         "nn.Dropout(self.message_dropout)(all_embeddings)",
         "RecBole 1.2.1",
-        "NGCF drops out in evaluation, too",
+        "NGCF applies dropout in evaluation, too",
         "release:ngcf",
     ),
     Repair(
@@ -44,7 +44,7 @@ OF_RECBOLE = (
         "model/sequential_recommender/gru4reckg.py:82",
         "nn.Dropout(self.dropout)(item_emb)",
         "RecBole 1.2.1",
-        "GRU4RecKG drops out in evaluation, too",
+        "GRU4RecKG applies dropout in evaluation, too",
         "release:gru4reckg",
     ),
     Repair(
@@ -68,7 +68,7 @@ OF_RECBOLE = (
         "model/sequential_recommender/repeatnet.py:253",
         "map_matrix = build_map(",
         "RecBole 1.2.1",
-        "RepeatNet builds a tensor of rows x places x items",
+        "RepeatNet builds a tensor of rows x positions x items",
         "repeatnet:apply",
     ),
     Repair(
@@ -76,7 +76,7 @@ OF_RECBOLE = (
         "model/sequential_recommender/fearec.py:215",
         "while True:",
         "RecBole 1.2.1",
-        "FEARec never ends where all rows with an item have the same history",
+        "FEARec never terminates if all rows with an item have the same history",
         "release:fearec",
     ),
     Repair(
@@ -92,7 +92,7 @@ OF_RECBOLE = (
         "model/general_recommender/itemknn.py:179",
         'compute_similarity("item")',
         "RecBole 1.2.1",
-        "ItemKNN ignores knn_method: user, which is refused now",
+        "ItemKNN ignores knn_method: user, which is now rejected",
         "release:itemknn",
     ),
     *(
@@ -115,7 +115,7 @@ OF_RECBOLE = (
         "data/dataset/dataset.py:1804",
         'f"The splitting_method [{split_mode}] has not been implemented."',
         "RecBole 1.2.1",
-        "the split by time, TS, is refused",
+        "the split by time, TS, is rejected",
         "time_split:apply",
     ),
     Repair(
@@ -123,7 +123,7 @@ OF_RECBOLE = (
         "properties/model/S3Rec.yaml:12",
         "aap_weight: 1.0",
         "RecBole 1.2.1",
-        "S3Rec's weights of two losses are exchanged; SimpleX has no dropout_prob, ItemKNN no knn_method",
+        "S3Rec's weights of two losses are swapped; SimpleX has no dropout_prob, ItemKNN no knn_method",
         "release:newer_defaults",
     ),
     Repair(
@@ -131,7 +131,7 @@ OF_RECBOLE = (
         "utils/utils.py:82",
         "is not the name of an existing model",
         "RecBole 1.2.1",
-        "AsymKNN, GRU4RecCPR and SASRecCPR are not there: the error names the command that brings them",
+        "AsymKNN, GRU4RecCPR and SASRecCPR are missing: the error names the command that installs them",
         "release:newer_models",
     ),
 )

@@ -1,4 +1,4 @@
-"""Faults that show on today's numpy, pandas, scipy, torch and Python, and in RecBole's own programs."""
+"""Faults that appear with today's numpy, pandas, scipy, torch and Python, and in RecBole's own programs."""
 
 from recbole_apa.compat.repair import Repair
 
@@ -21,7 +21,7 @@ OF_STACK = (
         "data/dataset/dataset.py:501",
         'df[field].fillna(value="", inplace=True)',
         "pandas 3",
-        "AttributeError in RecBole's own reading where a list is missing",
+        "AttributeError in RecBole's own reading if a list is missing",
         "stack:missing_lists",
     ),
     Repair(
@@ -37,7 +37,7 @@ OF_STACK = (
         "data/dataset/dataset.py:1217",
         "feat[field].agg(len)",
         "pandas 3",
-        "ValueError where a column holds several values (also lines 712, 792, 809)",
+        "ValueError if a column holds several values (also lines 712, 792, 809)",
         "stack:lengths",
     ),
     Repair(
@@ -45,7 +45,7 @@ OF_STACK = (
         "data/dataset/kg_dataset.py:316",
         "feat[field].agg(len)",
         "pandas 3",
-        "ValueError where a column holds several values",
+        "ValueError if a column holds several values",
         "stack:lengths",
     ),
     Repair(
@@ -61,7 +61,7 @@ OF_STACK = (
         "data/dataset/dataset.py:2136",
         "torch.LongTensor(value)",
         "pandas 3",
-        "a warning at every column; pandas 3.1 and torch warn elsewhere, too",
+        "a warning for every column; pandas 3.1 and torch warn elsewhere, too",
         "stack:quiet",
     ),
     Repair(
@@ -101,7 +101,7 @@ OF_STACK = (
         "quick_start/quick_start.py:141",
         "get_flops(",
         "every release",
-        "RecBole's own programs count APA's work by copying the language model",
+        "RecBole's own programs copy the language model to count APA's operations",
         "programs:no_flops_of_apa",
     ),
     Repair(
@@ -117,7 +117,7 @@ OF_STACK = (
         "trainer/hyper_tuning.py:207",
         "from hyperopt",
         "every release",
-        "an error without hyperopt that does not say what to install",
+        "the error without hyperopt does not say what to install",
         "hyper_tuning:name_missing",
     ),
     Repair(
@@ -134,7 +134,7 @@ OF_STACK = (
             f"model/{name.replace('.', '/')}.py:{line}",
             "torch.load(",
             "torch 2.6",
-            f"UnpicklingError in {model}, which begins with the weights of another training",
+            f"UnpicklingError in {model}, which starts from the weights of another training",
             "checkpoints:own_torch",
         )
         for name, line, model in (

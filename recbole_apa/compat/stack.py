@@ -1,6 +1,6 @@
 """Repairs without which RecBole does not work, or is silently wrong, on today's numpy, pandas and scipy.
 
-Each function takes the module of RecBole's that it repairs and gives the same results on the older libraries.
+Each function takes the RecBole module to repair; results on the older libraries are unchanged.
 """
 
 import builtins
@@ -19,10 +19,10 @@ if TYPE_CHECKING:
     from recbole.data.dataloader.abstract_dataloader import AbstractDataLoader
     from recbole.data.dataset import Dataset
 
-# RecBole's own modules, and none whose name only begins alike
+# RecBole's own modules, not others whose names start the same
 _RECBOLE = r"recbole(\.|$)"
 
-# RecBole's names, and what stood behind them before numpy 2
+# the names RecBole uses, and what they meant before numpy 2
 _NAMES = {
     "bool": np.bool_,
     "int": np.int_,
@@ -36,11 +36,11 @@ _NAMES = {
 
 
 def numpy_names(module: ModuleType) -> None:
-    """``Config.compatibility_settings``: names that numpy removed are given back, and none is read that is gone."""
+    """``Config.compatibility_settings``: restore names that numpy removed, and read none that is gone."""
 
     def compatibility_settings(self: "Config") -> None:
         for name, kind in _NAMES.items():
-            # numpy warns of some old names when they are looked for with hasattr
+            # numpy warns about some old names even when hasattr looks them up
             if name not in vars(np):
                 setattr(np, name, kind)
 
@@ -50,7 +50,7 @@ def numpy_names(module: ModuleType) -> None:
 def missing_values(module: ModuleType) -> None:
     """``Dataset._fill_nan``: missing tokens become 0, missing numbers the column's mean, missing lists are empty.
 
-    RecBole fills a copy in place, and pandas 3 gives a copy that is nobody's.
+    RecBole fills in place, which in pandas 3 changes only a temporary copy.
     """
     feature_type: Any = vars(module)["FeatureType"]
 
@@ -70,12 +70,12 @@ def missing_values(module: ModuleType) -> None:
 
 
 def missing_lists(module: ModuleType) -> None:
-    """``Dataset._load_feat``, where it is RecBole's own: missing lists are empty before they are taken apart."""
+    """``Dataset._load_feat``, if it is RecBole's own: make missing lists empty before they are split."""
     module.pd = _Pandas()  # type: ignore[attr-defined]
 
 
 class _Pandas:
-    """pandas, whose ``read_csv`` leaves no list missing."""
+    """pandas, with a ``read_csv`` that leaves no list missing."""
 
     def __getattr__(self, name: str) -> object:
         return getattr(pd, name)
@@ -95,7 +95,7 @@ def _filled(lists: pd.Series, kind: type) -> pd.Series:
 
 
 def lengths(module: ModuleType) -> None:
-    """``column.agg(len)``: the length of each cell; pandas 3 hands the whole column to ``len``."""
+    """``column.agg(len)``: the length of each cell; pandas 3 passes the whole column to ``len``."""
 
     def length(value: pd.Series | Sized) -> pd.Series | int:
         return value.map(builtins.len) if isinstance(value, pd.Series) else builtins.len(value)
@@ -112,7 +112,7 @@ def dok_update(module: ModuleType) -> None:
 
 
 def quiet(module: ModuleType) -> None:
-    """No warnings of coming changes to RecBole's own code: its users can do nothing about them."""
+    """No deprecation warnings from RecBole's own code: its users can do nothing about them."""
     for category in (FutureWarning, DeprecationWarning):
         warnings.filterwarnings("ignore", category=category, module=_RECBOLE)
     warnings.filterwarnings("ignore", message=".*is deprecated", category=UserWarning, module=_RECBOLE)
@@ -123,7 +123,7 @@ def quiet(module: ModuleType) -> None:
 
 
 def forked_workers(module: ModuleType) -> None:
-    """Loaders with ``worker`` above 0 fork their processes, as ever; Python 3.14 would start them anew."""
+    """Loaders with ``worker`` above 0 fork their processes as before; Python 3.14 would not by default."""
     if "fork" not in multiprocessing.get_all_start_methods() or _usually_forks():
         return
     loader: Any = vars(module)["AbstractDataLoader"]

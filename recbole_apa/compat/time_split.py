@@ -1,7 +1,7 @@
 """The split ``TS`` (RecBole 1.2.1, ``time_based_split``) for RecBole 1.2.0.
 
-A user's rows after a point of time that is common to all are test rows; the earlier ones are divided between training
-and validation, in their order.
+A user's rows after a point in time common to all users are test rows; the earlier ones are divided between training and
+validation, in order.
 """
 
 import functools
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def apply(module: ModuleType) -> None:
-    """Let ``Dataset.build`` split by time where ``eval_args`` asks for it."""
+    """Let ``Dataset.build`` split by time if ``eval_args`` says so."""
     dataset: Any = vars(module)["Dataset"]
     own = dataset.build
 
@@ -28,8 +28,8 @@ def apply(module: ModuleType) -> None:
             parts: list[Any] = own(self)
             return parts
         if not isinstance(split["TS"], list) or len(split["TS"]) != 3:
-            raise ValueError(f"eval_args: split TS: found {split['TS']!r}, expected three shares, as [0.8, 0.1, 0.1]")
-        # RecBole's own orders the rows and hands them, of all modes, to this one
+            raise ValueError(f"eval_args: split TS: found {split['TS']!r}, expected three shares, e.g. [0.8, 0.1, 0.1]")
+        # RecBole's own method orders the rows and passes them to this one in every mode
         self.split_by_ratio = lambda ratios, group_by=None: _split(self, ratios)
         self.config["eval_args"] = {**asked, "split": {"RS": split["TS"]}, "group_by": "user"}
         try:
@@ -43,14 +43,14 @@ def apply(module: ModuleType) -> None:
 
 
 def _split(dataset: "Dataset", ratios: Sequence[float]) -> "list[Dataset]":
-    """Training, validation and test of ``ratios``.
+    """Training, validation and test rows in these ``ratios``.
 
     Raises:
-        ValueError: rows without a time.
+        ValueError: the rows have no time.
     """
     if dataset.time_field not in dataset.inter_feat:
         raise ValueError(f"eval_args: split TS needs the column {dataset.time_field!r}, which the rows do not have")
-    # the parts are copies, and shall split as ever
+    # the parts are copies, and must split as usual
     vars(dataset).pop("split_by_ratio", None)
     shares = [ratio / sum(ratios) for ratio in ratios]
     times = dataset.inter_feat[dataset.time_field].numpy()

@@ -1,7 +1,7 @@
 """RecBole's ``quick_start`` without Ray and with a new Ray (RecBole 1.2.0 and 1.2.1, ``quick_start/quick_start.py``).
 
-Line 20, ``from ray import tune``: without Ray, or with one whose ``tune`` cannot be imported, nothing of
-``quick_start`` can be used. A stand-in answers that one line; ``import ray`` fails afterwards as it did before.
+Line 20, ``from ray import tune``: without Ray, or if its ``tune`` cannot be imported, nothing in ``quick_start`` can be
+used. A stand-in serves that one line; afterwards ``import ray`` fails as before.
 Line 223, ``tune.report(**test_result)``: since Ray 2.45 at the latest, ``report`` takes one dictionary.
 """
 
@@ -18,13 +18,13 @@ _HOW = 'pip install "ray[tune]"'
 
 @contextmanager
 def around(module: ModuleType) -> Iterator[None]:
-    """While RecBole's module is executed, its ``from ray import tune`` finds Ray's own, or else the stand-in."""
-    # as the module itself does before it asks for Ray: nothing else is imported while the stand-in waits
+    """While RecBole's module runs, its ``from ray import tune`` finds Ray's own, or else the stand-in."""
+    # the module imports this before Ray: nothing else must be imported while the stand-in is in place
     importlib.import_module("torch.distributed")
     door: _Door | None = None
     try:
         importlib.import_module("ray.tune")
-    except Exception as error:  # an old Ray beside a new numpy ends in an AttributeError
+    except Exception as error:  # an old Ray with a new numpy raises an AttributeError
         door = _Door(StandIn(f"{type(error).__name__}: {error}"))
     try:
         yield
@@ -34,21 +34,21 @@ def around(module: ModuleType) -> Iterator[None]:
 
 
 def one_dictionary(module: ModuleType) -> None:
-    """Translate RecBole's call of ``tune.report`` where Ray no longer takes names."""
+    """Translate RecBole's call of ``tune.report`` if Ray no longer accepts keyword arguments."""
     found: Any = module
     if not isinstance(found.tune, StandIn) and not _takes_names(found.tune.report):
         found.tune = _OneDictionary(found.tune)
 
 
 class StandIn(ModuleType):
-    """What ``tune`` is where Ray has none: reports go nowhere, all else says what to install."""
+    """Replaces a missing ``tune``: reports are ignored, everything else raises an error that says what to install."""
 
     def __init__(self, why: str) -> None:
         super().__init__("ray.tune")
         self._why = why
 
     def report(self, *args: object, **figures: object) -> None:
-        """Ray's own does nothing outside of a tuner, and without Ray there can be none."""
+        """Do nothing, as Ray's own outside a tuner; without Ray there can be none."""
 
     def __getattr__(self, name: str) -> object:
         if name.startswith("__"):
@@ -57,16 +57,16 @@ class StandIn(ModuleType):
 
 
 class _Door(ModuleType):
-    """Stands for ``ray`` until its ``tune`` is asked for once, or until it is closed."""
+    """Replaces ``ray`` until its ``tune`` has been read once, or until it is closed."""
 
     def __init__(self, tune: StandIn) -> None:
         super().__init__("ray")
-        # None says that it must not be imported
+        # in sys.modules, None means that it must not be imported
         self._tune, self._own = tune, [sys.modules["ray"]] if "ray" in sys.modules else []
         sys.modules["ray"] = self
 
     def close(self) -> None:
-        """Leave ``sys.modules`` as it was."""
+        """Restore ``sys.modules``."""
         if sys.modules.get("ray") is self:
             del sys.modules["ray"]
             sys.modules.update(("ray", own) for own in self._own)
@@ -79,7 +79,7 @@ class _Door(ModuleType):
 
 
 class _OneDictionary:
-    """Ray's ``tune``, whose ``report`` takes names, too."""
+    """Ray's ``tune``, with a ``report`` that also accepts keyword arguments."""
 
     def __init__(self, tune: ModuleType) -> None:
         self._tune = tune

@@ -1,7 +1,7 @@
-"""What every room stands on: errors, options, seeds, the cache folder.
+"""What every room builds on: errors, options, seeds, the cache folder.
 
-Knows no other room, and of RecBole only how its progress bars look. ``files`` writes and reads whole files, ``system``
-is about the machine and the process.
+Imports no other room, and nothing of RecBole but the colours of its progress bars. ``files`` reads and writes files
+safely; ``system`` deals with the machine and the process.
 """
 
 from recbole_apa.core.cache import cache_folder

@@ -1,4 +1,4 @@
-"""Where this program keeps what it fetched or copied: in the user's cache, or where RECBOLE_APA_CACHE says."""
+"""Where downloads and copies are kept: in the user's cache folder, or wherever RECBOLE_APA_CACHE points."""
 
 import getpass
 import os
@@ -9,14 +9,14 @@ from platformdirs import user_cache_path
 from recbole_apa.core.errors import RunError
 
 CACHE_VARIABLE = "RECBOLE_APA_CACHE"
-CACHE_ADVICE = f"set the environment variable {CACHE_VARIABLE} to a folder that can be written"
+CACHE_ADVICE = f"set the environment variable {CACHE_VARIABLE} to a writable folder"
 
 
 def cache_root() -> Path:
-    """The user's cache, or what the environment variable RECBOLE_APA_CACHE names.
+    """The user's cache folder, or the one named by the environment variable RECBOLE_APA_CACHE.
 
     Raises:
-        RunError: it names none, and the user has no home directory.
+        RunError: the variable is not set, and the user has no home directory.
     """
     named = os.environ.get(CACHE_VARIABLE)
     if named:
@@ -25,16 +25,16 @@ def cache_root() -> Path:
         root = user_cache_path("recbole-apa")
     except (RuntimeError, KeyError):
         root = Path("~")
-    if not root.is_absolute():  # a "~" that nothing stands for
+    if not root.is_absolute():  # a "~" that could not be expanded
         raise RunError(f"this user ({user_name()}) has no home directory to keep a cache in; {CACHE_ADVICE}")
     return root
 
 
 def cache_folder(part: str) -> Path:
-    """A folder of the cache, made where it is not there.
+    """A folder in the cache, created if missing.
 
     Raises:
-        RunError: it cannot be made or written.
+        RunError: it cannot be created, or is not writable.
     """
     folder = cache_root() / part
     try:
@@ -48,7 +48,7 @@ def cache_folder(part: str) -> Path:
 
 
 def user_name() -> str:
-    """Who runs this; the number, where the system has no name for it, as in containers."""
+    """The user running this process, or the user id where there is no name for it, as in some containers."""
     try:
         return getpass.getuser()
     except (KeyError, OSError, ImportError):

@@ -2,19 +2,19 @@
 
 
 class APAError(Exception):
-    """Base of every error that a user can mend; the command line prints it and exits with status 2."""
+    """Base of every error that a user can fix; the command line prints it and exits with status 2."""
 
 
 class SettingsError(APAError, ValueError):
-    """An option is unknown, missing, of the wrong type or contradicts another one."""
+    """An option is unknown, missing, of the wrong type, or contradicts another."""
 
 
 class DataError(APAError, ValueError):
-    """The dataset cannot give the samples that were asked for."""
+    """The dataset cannot provide the requested samples."""
 
 
 class PromptError(APAError, ValueError):
-    """A prompt template and what is to be filled in do not fit each other."""
+    """A prompt template does not match what it is to be filled with."""
 
 
 class BackboneError(APAError, RuntimeError):
@@ -22,23 +22,23 @@ class BackboneError(APAError, RuntimeError):
 
 
 class PartitionError(APAError, ValueError):
-    """Samples cannot be divided into shards as asked."""
+    """Samples cannot be divided into shards as requested."""
 
 
 class TrainingError(APAError, RuntimeError):
-    """Training left the numbers (a loss that is not finite)."""
+    """Training failed, e.g. the loss became NaN or infinite."""
 
 
 class RunError(APAError, RuntimeError):
-    """A run folder is missing, damaged, foreign, or cannot be written."""
+    """A run folder is missing, damaged, not ours, or not writable."""
 
 
 class KeyFileError(RunError):
-    """The key file is missing, damaged, of another run, or cannot be written."""
+    """The key file is missing, damaged, not writable, or belongs to another run."""
 
 
 class FinishedRunError(RunError):
-    """A training was to start where the very same one was finished before."""
+    """Training was about to start in a folder where the same run has already finished."""
 
 
 class CertificateError(APAError, RuntimeError):

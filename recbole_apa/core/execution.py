@@ -1,4 +1,4 @@
-"""Where and how the work is done; decides nothing of what a run computes."""
+"""Where and how the work is done; nothing here affects what a run computes."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -12,22 +12,22 @@ _FOLDER = "a folder, or null"
 
 @dataclass(frozen=True)
 class PlacementSettings(Checked):
-    """Where a backbone lies that one device cannot hold."""
+    """How a backbone too large for one device is placed."""
 
     device_map: str | None = field(default=None, metadata=option(Says.MAY_CHANGE))
-    """``auto`` and the like (accelerate): layers over all GPUs, what is left in main memory, then on disk; null puts
-    all of it on ``device``."""
+    """Accelerate's device map, e.g. ``auto``: layers go to the GPUs first, then to main memory, then to disk; null puts
+    all of them on ``device``."""
     max_memory: Mapping[int | str, int | str] | None = field(default=None, metadata=option(Says.MAY_CHANGE))
-    """How much each may take, e.g. ``{0: 20GiB, cpu: 60GiB}``; null leaves it to accelerate."""
+    """The most memory to use on each device, e.g. ``{0: 20GiB, cpu: 60GiB}``; null leaves it to accelerate."""
     offload_folder: str | None = field(default=None, metadata=option(Says.MAY_CHANGE))
-    """Where weights go that are read from the disk; not needed for a safetensors folder."""
+    """Folder for weights offloaded to disk; not needed if the backbone is a safetensors folder."""
     gradient_checkpointing: bool = field(default=False, metadata=option(Says.MAY_CHANGE))
-    """Keep each layer's input alone for the backward pass: less memory, a third more time."""
+    """Keep only each layer's input for the backward pass: less memory, a third more time."""
 
 
 @dataclass(frozen=True)
 class ExecutionSettings(Checked):
-    """The machine, the workers, what is kept and what is shown."""
+    """The machine, the workers, what is kept and what is displayed."""
 
     placement: PlacementSettings
     device: int | str | None = field(
@@ -35,41 +35,41 @@ class ExecutionSettings(Checked):
     )
     """``cpu``, ``cuda``, ``cuda:1``; null leaves it to RecBole's ``gpu_id`` and ``use_gpu``."""
     engine: Literal["local", "ray"] = field(metadata=option(Says.MAY_CHANGE))
-    """``local``: this machine; ``ray``: a Ray cluster. The bytes of the adapters are the same."""
+    """``local``: this machine; ``ray``: a Ray cluster. The adapters are the same to the byte."""
     workers: int | None = field(
         metadata=option(Says.MAY_CHANGE, bounds=Bounds(1), expected="a whole number of at least 1")
     )
-    """How many work at once, each in a process of its own; the result is the same."""
+    """How many workers run at once, each in its own process; the result does not depend on it."""
     ray_address: str | None = field(metadata=option(Says.MAY_CHANGE, expected="a text, e.g. auto, or null"))
-    """Of the cluster, e.g. ``auto`` or ``10.0.0.1:6379``; null starts Ray on this machine."""
+    """Address of the Ray cluster, e.g. ``auto`` or ``10.0.0.1:6379``; null starts Ray on this machine."""
     ray_cpus: float = field(metadata=option(Says.MAY_CHANGE, bounds=Bounds(0), expected="a number of at least 0"))
-    """CPUs that a worker takes of the cluster."""
+    """CPUs of the cluster that each worker reserves."""
     ray_gpus: float = field(metadata=option(Says.MAY_CHANGE, bounds=Bounds(0), expected="a number of at least 0"))
-    """GPUs that a worker takes of the cluster."""
+    """GPUs of the cluster that each worker reserves."""
     trunk_cache_gib: float = field(
         metadata=option(Says.MAY_CHANGE, bounds=Bounds(0), expected="a number of at least 0")
     )
-    """Frozen activations kept in main memory, in GiB; the rest is computed again."""
+    """How many GiB of frozen activations to keep in main memory; the rest are recomputed."""
     keep_states: bool = field(metadata=option(Says.MAY_CHANGE | Says.PASSED_OVER))
-    """Keep frozen activations in the run folder too, so that a later request finds them."""
+    """Also keep frozen activations in the run folder, for later requests to use."""
     variants: Literal["all", "chosen", "none"] = field(metadata=option(Says.MAY_CHANGE, expected="all, chosen or none"))
-    """What the final table holds: ``all``; ``chosen``, the ``aggregation`` set and the rules alone; ``none``, no
-    table."""
+    """What the final table shows: ``all`` variants; ``chosen``, only the configured ``aggregation`` and the rules;
+    ``none``, no table."""
     show_progress: bool = field(metadata=option(Says.MAY_CHANGE | Says.PASSED_OVER))
-    """Whether progress bars are shown."""
+    """Whether to show progress bars."""
     log_dir: str | PathLike[str] | None = field(
         metadata=option(Says.MAY_CHANGE | Says.PASSED_OVER | Says.VERBATIM, expected=_FOLDER)
     )
-    """Where RecBole's ``log/`` and ``log_tensorboard/`` are made; null takes the working folder."""
+    """Where RecBole's ``log/`` and ``log_tensorboard/`` are created; null means the working directory."""
     key_file: str | PathLike[str] | None = field(
         metadata=option(Says.MAY_CHANGE | Says.PASSED_OVER | Says.VERBATIM, expected="a file, or null")
     )
-    """The secret that forgotten names are hashed with; null takes ``RECBOLE_APA_KEY_FILE``, or ``keys.json`` among the
-    user's settings."""
+    """File of the secret that forgotten names are hashed with; null means ``RECBOLE_APA_KEY_FILE``, or else
+    ``keys.json`` in the user's settings folder."""
     plugins: tuple[str, ...] | None = field(
         metadata=option(Says.MAY_CHANGE, expected="a list of modules, e.g. [my_partition], or null")
     )
-    """Modules to import first, which register partitions, weight rules and the like (docs/extending.md). Never taken
-    from a run's manifest: it would run code of whoever wrote the folder."""
+    """Modules to import first, which register partitions, weight rules and the like (docs/extending.md). Never read
+    from a run's manifest: that would run code chosen by whoever wrote the folder."""
     export_samples: str | PathLike[str] | None = field(metadata=option(Says.VERBATIM, expected=_FOLDER))
-    """A folder to which the samples are written as JSON lines, as the model will see them."""
+    """A folder to write the samples to as JSON lines, as the model will see them."""

@@ -11,7 +11,7 @@ _BRACKETS = ("([", ")]")
 
 @dataclass(frozen=True)
 class Interval:
-    """Numbers between two points, as RecBole writes them: ``[3,inf)``."""
+    """The numbers between two end points, as RecBole writes them: ``[3,inf)``."""
 
     low: float
     high: float
@@ -19,17 +19,17 @@ class Interval:
     with_high: bool
 
     def holds(self, values: np.ndarray) -> np.ndarray:
-        """Which values lie in it, (n,), bool; a missing one does not."""
+        """Which values are inside, (n,), bool; a missing value is not."""
         above = values >= self.low if self.with_low else values > self.low
         out: np.ndarray = above & (values <= self.high if self.with_high else values < self.high)
         return out
 
 
 def parse_intervals(option: str, text: object) -> list[Interval]:
-    """RecBole's ``"(0,1];[3,inf)"``.
+    """Parse RecBole's ``"(0,1];[3,inf)"``.
 
     Raises:
-        SettingsError: anything else.
+        SettingsError: the text is anything else.
     """
     out = []
     for part in str(text).split(";"):

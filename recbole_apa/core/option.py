@@ -1,7 +1,7 @@
-"""What a field of the settings says of its option besides name, type and docstring, and the check of its value.
+"""What a field of the settings declares about its option besides name, type and docstring, and the check of its value.
 
-A field is ``name: type = field(metadata=option(...))``, with its docstring below it. Everything else that is known of
-an option is derived from that by :mod:`recbole_apa.core.option_table`.
+A field is ``name: type = field(metadata=option(...))``, with its docstring below it. Everything else about an option is
+derived from that by :mod:`recbole_apa.core.option_table`.
 """
 
 import ast
@@ -20,24 +20,24 @@ OPTION = "option"
 
 
 class Says(Flag):
-    """Facts about an option; each is false unless it is said."""
+    """Facts about an option; each is false unless declared."""
 
     NOTHING = 0
     KEYS_ACTIVATIONS = auto()
-    """The frozen activations of a prompt depend on it: it belongs into the key of whatever keeps them."""
+    """The frozen activations of a prompt depend on it: it belongs in the key of any cache of them."""
     MAY_CHANGE = auto()
-    """It may differ when a finished run is opened: digests tell whether what it names is the same."""
+    """It may differ when a finished run is opened: digests tell whether what it points to is the same."""
     DECIDES_ROWS = auto()
-    """It decides which samples judge: figures of two of its values cannot be compared."""
+    """It decides which samples a model is evaluated on: figures for different values cannot be compared."""
     PASSED_OVER = auto()
-    """A run's manifest may hold it, and it is not taken from there."""
+    """A run's manifest may contain it, but it is not read from there."""
     VERBATIM = auto()
-    """On the command line its value is a text as it stands, and never YAML."""
+    """On the command line its value is taken literally, never parsed as YAML."""
 
 
 @dataclass(frozen=True)
 class Bounds:
-    """Which numbers are allowed; null and texts are not looked at."""
+    """Which numbers are allowed; null and texts are not checked."""
 
     least: float | None = None
     most: float | None = None
@@ -56,7 +56,7 @@ class Bounds:
         )
 
     def text(self, name: str) -> str:
-        """In words, for a message and for the documentation."""
+        """The bounds in words, for messages and the documentation."""
         if self.below is not None:
             return f"{self.least} <= {name} < {self.below}"
         if self.most is not None:
@@ -66,50 +66,50 @@ class Bounds:
 
 @dataclass(frozen=True)
 class Since:
-    """When an option came, of which results were kept before that do not name it."""
+    """When an option was added, if results from before that, which do not name it, are still in use."""
 
     version: str
     before: object
-    """The value with which everything is as it was before the option existed."""
+    """The value with which everything behaves as before the option existed."""
 
 
 @dataclass(frozen=True)
 class Option:
-    """What :func:`option` notes."""
+    """What :func:`option` records."""
 
     says: Says = Says.NOTHING
     bounds: Bounds | None = None
     since: Since | None = None
-    """None: there from the beginning, which is 0.1.0."""
+    """None: it has existed since the first version, 0.1.0."""
     expected: str = ""
-    """What is expected, for messages, where type and bounds do not say it well."""
+    """What messages give as expected, where type and bounds do not express it well."""
 
 
 def option(
     says: Says = Says.NOTHING, *, bounds: Bounds | None = None, since: Since | None = None, expected: str = ""
 ) -> dict[str, Option]:
-    """The metadata of a field that is an option."""
+    """The metadata for a field that is an option."""
     return {OPTION: Option(says, bounds, since, expected)}
 
 
 def facts_of(f: "Field[object]") -> Option:
-    """What a field says of its option; a field without metadata says nothing."""
+    """What a field declares about its option; nothing for a field without metadata."""
     found: Option = f.metadata.get(OPTION, Option())
     return found
 
 
 class Checked:
-    """Base of the settings: choices and bounds are checked from the fields."""
+    """Base class of the settings: checks choices and bounds as its fields declare them."""
 
     def __post_init__(self) -> None:
         check(self)
 
 
 def check(settings: object) -> None:
-    """Look at every field's value by its ``Literal`` and its bounds.
+    """Check every field's value against its ``Literal`` and its bounds.
 
     Raises:
-        SettingsError: all values that are not allowed, together.
+        SettingsError: some values are not allowed; lists all of them.
     """
     hints = typing.get_type_hints(type(settings))
     found = (problem_of(f, hints[f.name], getattr(settings, f.name)) for f in fields(settings))  # type: ignore[arg-type]
@@ -119,7 +119,7 @@ def check(settings: object) -> None:
 
 
 def problem_of(f: "Field[object]", hint: object, value: object) -> str:
-    """Why a value of the right type is not allowed; empty where it is."""
+    """Why a value of the right type is not allowed; empty if it is."""
     facts, choices = facts_of(f), choices_of(hint)
     if choices and isinstance(value, str) and value not in choices:
         return found_and_expected(f.name, value, facts.expected or f"one of {', '.join(choices)}")
@@ -129,12 +129,12 @@ def problem_of(f: "Field[object]", hint: object, value: object) -> str:
 
 
 def found_and_expected(name: str, value: object, expected: str) -> str:
-    """The message about one option."""
+    """The message for a wrong value of one option."""
     return f"{name}: found {value!r}, expected {expected}"
 
 
 def choices_of(hint: object) -> tuple[str, ...]:
-    """The texts of a ``Literal``, also of one in a union; empty where the type is none."""
+    """The texts of a ``Literal``, including one in a union; empty for any other type."""
     if typing.get_origin(hint) is typing.Literal:
         return typing.get_args(hint)
     if typing.get_origin(hint) in (typing.Union, types.UnionType):
@@ -143,7 +143,7 @@ def choices_of(hint: object) -> tuple[str, ...]:
 
 
 def field_docs(cls: type) -> Mapping[str, str]:
-    """The docstrings under the fields of a class, each in one line; empty for a field without one."""
+    """The docstrings under the fields of a class, each on one line; empty for a field without one."""
     body = ast.parse(textwrap.dedent(inspect.getsource(cls))).body[0]
     assert isinstance(body, ast.ClassDef)
     out: dict[str, str] = {}

@@ -1,4 +1,4 @@
-"""The one table of options: a row for each field of the settings, and every list of names that is derived from it."""
+"""The single table of options: one row per field of the settings, and every list of names derived from it."""
 
 import typing
 from collections.abc import Iterator, Mapping
@@ -12,7 +12,7 @@ from recbole_apa.core.settings import GROUPS, APASettings
 DECIDING = (APASettings, *GROUPS.values())
 """Settings that decide what a run computes."""
 EXECUTION = (ExecutionSettings, PlacementSettings)
-"""Settings that say where and how."""
+"""Settings for where and how the work is done."""
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,7 @@ class Row:
 
     name: str
     group: type
-    """The dataclass whose field it is."""
+    """The dataclass that has the field."""
     hint: object
     """The field's type."""
     facts: Option
@@ -33,12 +33,12 @@ class Row:
 
     @property
     def choices(self) -> tuple[str, ...]:
-        """The texts that are allowed, where its type is a ``Literal``."""
+        """The allowed texts, if its type is a ``Literal``."""
         return choices_of(self.hint)
 
     @property
     def is_text(self) -> bool:
-        """Whether braces, colons and words in its value are meant as they stand, and not as YAML."""
+        """Whether braces, colons and words in its value are taken literally, not as YAML."""
         return self.hint is str or typing.get_origin(self.hint) is typing.Literal or Says.VERBATIM in self.facts.says
 
 
@@ -51,21 +51,21 @@ def _rows() -> Iterator[Row]:
 
 
 OPTIONS: Mapping[str, Row] = {row.name: row for row in _rows()}
-"""Every option of the model APA, by its name."""
+"""Every option of the APA model, by name."""
 SETTING_KEYS = frozenset(name for name, row in OPTIONS.items() if row.decides)
 """Options that decide what a run computes."""
 EXECUTION_KEYS = frozenset(OPTIONS) - SETTING_KEYS
-"""Options that say where and how."""
+"""Options for where and how the work is done."""
 LATER_OPTIONS: Mapping[str, object] = {
     name: list(since.before) if isinstance(since.before, tuple) else since.before
     for name, row in OPTIONS.items()
     if (since := row.facts.since) is not None
 }
-"""Options that did not exist when results in benchmarks/results/ were made, with the value that changes nothing."""
+"""Options added after results in benchmarks/results/ were made, with the value that changes nothing."""
 
 
 def names_that_say(says: Says) -> tuple[str, ...]:
-    """The options of which something is said, in the order of the table."""
+    """The options for which some fact is declared, in table order."""
     return tuple(name for name, row in OPTIONS.items() if says in row.facts.says)
 
 
@@ -74,12 +74,12 @@ ACTIVATION_KEYS = names_that_say(Says.KEYS_ACTIVATIONS)
 
 
 def text_keys() -> frozenset[str]:
-    """Options whose values on a command line are texts as they stand."""
+    """Options whose values on the command line are taken literally."""
     return frozenset(name for name, row in OPTIONS.items() if row.is_text)
 
 
 @cache
 def docs() -> Mapping[str, str]:
-    """What each option does, in one line: the docstring under its field."""
+    """What each option does, on one line: the docstring under its field."""
     groups = {group: field_docs(group) for group in (*DECIDING, *EXECUTION)}
     return {name: groups[row.group][name] for name, row in OPTIONS.items()}

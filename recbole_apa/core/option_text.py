@@ -1,4 +1,4 @@
-"""Options in words, for the documentation and for ``--help``."""
+"""Options described in words, for the documentation and ``--help``."""
 
 import types
 import typing
@@ -11,10 +11,10 @@ _TYPES = {str: "text", int: "whole number", float: "number", bool: "true or fals
 
 
 def kind(row: Row, mark: str = "") -> str:
-    """Type or choices of an option.
+    """The type or choices of an option.
 
     Args:
-        mark: stands before and after each choice.
+        mark: put before and after each choice.
     """
     parts = typing.get_args(row.hint) if typing.get_origin(row.hint) in _UNIONS else (row.hint,)
     kept = [part for part in parts if not (part is int and float in parts)]
@@ -33,7 +33,7 @@ def _type(hint: object) -> str:
 
 
 def shown(value: object) -> str:
-    """A default as YAML has it."""
+    """A default value as YAML writes it."""
     if isinstance(value, list):
         return "[" + ", ".join(map(shown, value)) + "]"
     if isinstance(value, dict):

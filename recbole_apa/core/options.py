@@ -1,4 +1,4 @@
-"""Options as YAML and command line give them, read as the dataclasses of the settings; unknown names are refused."""
+"""Turn options from YAML and the command line into the settings' dataclasses; unknown names are rejected."""
 
 import difflib
 import math
@@ -16,36 +16,36 @@ from recbole_apa.core.settings import GROUPS, APASettings
 
 T = TypeVar("T")
 NOT_OFFERED = {
-    "use_dora": "DoRA divides by the norm of the merged weight, and with a mixture for each sample that is a norm of a "
-    "d_out x d_in matrix a sample; use use_rslora, or plain LoRA",
+    "use_dora": "DoRA divides by the norm of the merged weight; with a mixture per sample that is the norm of a "
+    "d_out x d_in matrix for each sample; use use_rslora, or plain LoRA",
 }
-"""Options of PEFT that somebody may look for, and why they are not there."""
+"""PEFT options that users may look for, and why they are not offered."""
 
 
 def settings_from(values: Mapping[str, object]) -> APASettings:
-    """Build the settings from flat options; keys that are not ours are left to RecBole.
+    """Build the settings from flat options; keys that are not ours are ignored (they are RecBole's).
 
     Raises:
-        SettingsError: everything that is missing, of the wrong type or out of its range together.
+        SettingsError: options are missing, of the wrong type or out of range; lists all of them.
     """
     return _build(APASettings, values, GROUPS)
 
 
 def execution_from(values: Mapping[str, object]) -> ExecutionSettings:
-    """As :func:`settings_from`, of where and how the work is done."""
+    """As :func:`settings_from`, for where and how the work is done."""
     return _build(ExecutionSettings, values, {"placement": PlacementSettings})
 
 
 def group_from(group: type[T], values: Mapping[str, object]) -> T:
-    """As :func:`settings_from`, of one group of settings."""
+    """As :func:`settings_from`, for one group of settings."""
     return _build(group, values, {})
 
 
 def check_given(cls: type, values: Mapping[str, object]) -> None:
-    """Look at those fields of a settings class that are given at all.
+    """Check those fields of a settings class that have a value in ``values``.
 
     Raises:
-        SettingsError: all that is of the wrong type or out of its range.
+        SettingsError: values are of the wrong type or out of range; lists all of them.
     """
     hints, problems = typing.get_type_hints(cls), []
     for f in fields(cls):
@@ -59,10 +59,10 @@ def check_given(cls: type, values: Mapping[str, object]) -> None:
 
 
 def refuse_unknown(keys: Iterable[str], known: Iterable[str]) -> None:
-    """Raise with the nearest known name for every key that nothing reads.
+    """Reject keys that nothing reads, with the nearest known name for each.
 
     Raises:
-        SettingsError: lists all unknown keys together.
+        SettingsError: there are unknown keys; lists all of them.
     """
     names = sorted(set(known))
     problems = []
@@ -79,12 +79,12 @@ def refuse_unknown(keys: Iterable[str], known: Iterable[str]) -> None:
 
 
 def nearest(name: str, names: Iterable[str], cutoff: float) -> str | None:
-    """The name most like another one, if any is more like it than ``cutoff`` (0 to 1)."""
+    """The name most similar to ``name``, if its similarity reaches ``cutoff`` (0 to 1)."""
     return next(iter(difflib.get_close_matches(name, sorted(names), n=1, cutoff=cutoff)), None)
 
 
 def _build(cls: type[T], values: Mapping[str, object], groups: Mapping[str, type]) -> T:
-    """A settings class from flat options; its fields in ``groups`` are settings classes themselves."""
+    """Build a settings class from flat options; its fields in ``groups`` are settings classes themselves."""
     arguments: dict[str, Any] = {}
     problems = []
     hints = typing.get_type_hints(cls)
@@ -118,8 +118,8 @@ _WRONG = object()
 
 
 def _coerce(value: object, hint: object) -> object:
-    """``value`` as the hinted type (int widens to float, list to tuple), or ``_WRONG``; NaN and infinity are no
-    numbers."""
+    """``value`` as the hinted type (int widens to float, list to tuple), or ``_WRONG``; NaN and infinity do not count
+    as numbers."""
     origin = typing.get_origin(hint)
     if origin in (typing.Union, types.UnionType):
         options = typing.get_args(hint)
@@ -131,7 +131,7 @@ def _coerce(value: object, hint: object) -> object:
         return _WRONG
     if hint is types.NoneType:
         return None if value is None else _WRONG
-    if origin is typing.Literal:  # which texts there are is looked at with the bounds
+    if origin is typing.Literal:  # which texts are allowed is checked together with the bounds
         return value if isinstance(value, str) else _WRONG
     if origin is tuple:
         items = [value] if isinstance(value, str) else value
@@ -151,7 +151,7 @@ def _coerce(value: object, hint: object) -> object:
 
 
 def type_name(hint: object) -> str:
-    """A type in the words of a message."""
+    """A type as messages name it."""
     origin = typing.get_origin(hint)
     if origin in (typing.Union, types.UnionType):
         return " or ".join(dict.fromkeys(type_name(h) for h in typing.get_args(hint)))

@@ -1,7 +1,7 @@
-"""Names of one kind of thing (partitions, weight rules, ...) and the classes that are known by them.
+"""Classes of one kind (partitions, weight rules, ...) by name.
 
-Each room that can be added to has one registry, and one function ``register_...`` that others call from outside the
-package. Nothing is looked for or imported by itself: a class is there once the module that registers it is imported.
+Each extensible room has one registry, and one function ``register_...`` for callers outside the package. Nothing is
+discovered or imported automatically: a class is known once the module that registers it has been imported.
 """
 
 import re
@@ -14,16 +14,16 @@ from recbole_apa.core.yaml import parse_value
 
 T = TypeVar("T")
 PROGRAM = "__main__"
-"""The module of a script or a notebook, which no other process can import."""
+"""The module name of a script or notebook, which no other process can import."""
 _PLAIN = re.compile(r"[A-Za-z][A-Za-z0-9_.-]*")
 _OURS = "recbole_apa."
 
 
 class Registry(Mapping[str, type[T]], Generic[T]):
-    """What was registered, by name, in order of registration.
+    """The registered classes by name, in order of registration.
 
     Args:
-        kind: what is registered, for messages, e.g. ``partition``.
+        kind: what is registered, e.g. ``partition``; used in messages.
     """
 
     def __init__(self, kind: str) -> None:
@@ -31,42 +31,42 @@ class Registry(Mapping[str, type[T]], Generic[T]):
         self._known: dict[str, type[T]] = {}
 
     def add(self, name: str, cls: type[T]) -> None:
-        """Make a class known under a name.
+        """Register a class under a name.
 
         Raises:
-            SettingsError: the name is taken, or cannot stand in a YAML file and in the name of a row.
+            SettingsError: the name is taken, or would not work in a YAML file or in the name of a row.
         """
         if not isinstance(name, str) or not _PLAIN.fullmatch(name) or parse_value(name) != name:
             raise SettingsError(
                 f"{self.kind}: found the name {name!r}, expected a letter, then letters, digits, '_', '.' or '-', and "
-                "no word that YAML reads as something else"
+                "not a word that YAML reads as something else"
             )
         if name in self._known:
             other = self._known[name]
             raise SettingsError(
-                f"{self.kind}: the name {name!r} is taken by {other.__module__}.{other.__qualname__}; expected another "
-                f"name than {', '.join(self._known)}"
+                f"{self.kind}: the name {name!r} is taken by {other.__module__}.{other.__qualname__}; expected a name "
+                f"other than {', '.join(self._known)}"
             )
         self._known[name] = cls
 
     def remove(self, name: str) -> None:
-        """Take away what somebody registered from outside the package, e.g. to register it anew in a notebook.
+        """Remove a class registered from outside the package, e.g. to register it again in a notebook.
 
         Raises:
-            SettingsError: unknown, or one of the package's own.
+            SettingsError: the name is unknown, or is one of the package's own.
         """
         if self.find(name).__module__.startswith(_OURS):
-            raise SettingsError(f"{self.kind}: {name!r} is the package's own; expected one that was added from outside")
+            raise SettingsError(f"{self.kind}: {name!r} is the package's own; expected one registered from outside")
         del self._known[name]
 
     def find(self, name: object, option: str = "") -> type[T]:
-        """The class of a name.
+        """The class registered under a name.
 
         Args:
-            option: what a user calls the choice, for messages; the kind where it is left out.
+            option: the option's name for messages; defaults to the kind.
 
         Raises:
-            SettingsError: unknown; lists the known names, and says which is nearest.
+            SettingsError: the name is unknown; lists the known names and suggests the nearest.
         """
         problem = self.problem(name, option)
         if problem:
@@ -74,11 +74,11 @@ class Registry(Mapping[str, type[T]], Generic[T]):
         return self._known[str(name)]
 
     def problem(self, name: object, option: str = "", or_else: str = "") -> str | None:
-        """What is wrong with a name, in words; None where it is known.
+        """The message for an unknown name; None if it is known.
 
         Args:
             option: as in :meth:`find`.
-            or_else: a further value that the option may have.
+            or_else: another value that the option accepts.
         """
         if isinstance(name, str) and name in self._known:
             return None
@@ -88,7 +88,7 @@ class Registry(Mapping[str, type[T]], Generic[T]):
         return f"{option or self.kind}: found {name!r}, expected {known}{hint}"
 
     def from_outside(self) -> dict[str, str]:
-        """Names that were registered from outside the package, and the modules to import for them."""
+        """Names registered from outside the package -> the modules to import for them."""
         return {name: c.__module__ for name, c in self._known.items() if not c.__module__.startswith(_OURS)}
 
     def __getitem__(self, name: str) -> type[T]:
@@ -102,14 +102,14 @@ class Registry(Mapping[str, type[T]], Generic[T]):
 
 
 def require(cls: type, base: type, **wanted: type | tuple[type, ...]) -> None:
-    """Refuse a class that lacks something, when it is registered and not in the middle of a run.
+    """Reject an incomplete class when it is registered, rather than in the middle of a run.
 
     Args:
-        base: what it has to be a subclass of.
+        base: the required base class.
         wanted: class attribute -> its type.
 
     Raises:
-        SettingsError: names what is missing.
+        SettingsError: something is missing; names it.
     """
     if not isinstance(cls, type) or not issubclass(cls, base):
         raise SettingsError(f"found {cls!r}, expected a subclass of {base.__module__}.{base.__qualname__}")

@@ -12,12 +12,12 @@ import torch
 
 
 def digest_of(*names: object) -> bytes:
-    """SHA-256 of the names, each with its length in front so that no two lists of names collide."""
+    """SHA-256 of the names, each prefixed with its length so that no two lists of names collide."""
     return digest_over(names)
 
 
 def digest_over(names: Iterable[object]) -> bytes:
-    """As :func:`digest_of`, of names that are made one after another."""
+    """As :func:`digest_of`, for names that are generated one by one."""
     h = hashlib.sha256()
     for name in names:
         text = str(name).encode()
@@ -31,17 +31,17 @@ def derive_seed(seed: int, *names: object) -> int:
 
 
 def generator_for(seed: int, *names: object) -> torch.Generator:
-    """A CPU generator seeded for one purpose; the global generators stay untouched."""
+    """A CPU generator seeded for one purpose; the global generators are not touched."""
     return torch.Generator().manual_seed(derive_seed(seed, *names))
 
 
 @contextmanager
 def drawn_for(seed: int, *names: object) -> Iterator[None]:
-    """Inside, the global generators of all devices are seeded for one purpose; afterwards they are what they were.
+    """Seed the global generators of all devices for one purpose, and restore them on exit.
 
-    GPUs that this process has not used are left alone: asking for their state would take memory of each.
+    GPUs that this process has not used are left alone: reading their state would allocate memory on each.
     """
-    gpus: Iterable[int] | None = None  # torch knows which other devices there are
+    gpus: Iterable[int] | None = None  # torch finds any other devices itself
     if torch.cuda.is_available():
         gpus = range(torch.cuda.device_count()) if torch.cuda.is_initialized() else ()
     with torch.random.fork_rng(gpus):
@@ -52,7 +52,7 @@ def drawn_for(seed: int, *names: object) -> Iterator[None]:
 def hash_order(ids: Sequence[str], seed: int, *names: object) -> list[int]:
     """Positions of ``ids`` sorted by a hash of (seed, names, id).
 
-    Removing an id leaves the relative order of the others as it was.
+    Removing an id does not change the relative order of the others.
     """
     return sorted(range(len(ids)), key=lambda i: (digest_of(seed, *names, ids[i]), ids[i]))
 
@@ -64,8 +64,8 @@ NONE_DRAWN = ""
 def draw_cutoff(ids: Iterable[str], n: int | None) -> str | None:
     """The hash at or below which an id is drawn, so that exactly ``n`` of ``ids`` are; ``None`` draws all, 0 none.
 
-    The cutoff is kept with the run, and names nobody (:func:`cutoff_between`): afterwards each row's draw is a matter
-    of its own hash alone, and forgetting a drawn row brings no other row in.
+    The cutoff is stored with the run and identifies nobody (:func:`cutoff_between`). From then on, whether a row is
+    drawn depends on its own hash alone, and forgetting a drawn row does not bring another row in.
     """
     if n is None:
         return None
@@ -76,8 +76,8 @@ def draw_cutoff(ids: Iterable[str], n: int | None) -> str | None:
 
 
 def cutoff_between(last: str, following: str) -> str:
-    """A cutoff that draws what hashes to ``last`` and leaves what hashes to ``following``, and is nobody's hash: as few
-    digits of the former as tell them apart, so that nobody's id can be found from it by trying."""
+    """A cutoff that draws the id with hash ``last`` but not the one with hash ``following``, and is nobody's hash: it
+    keeps only as many digits of ``last`` as tell the two apart, so that nobody's id can be found by trial."""
     same = next((i for i, (a, b) in enumerate(zip(last, following, strict=True)) if a != b), len(last) - 1)
     return last[: same + 1] + "f" * (len(last) - same - 1)
 

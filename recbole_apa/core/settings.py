@@ -1,4 +1,4 @@
-"""Options as frozen dataclasses, one docstring per field; knows no RecBole.
+"""Options as frozen dataclasses, one docstring per field; independent of RecBole.
 
 Every field is one key of ``properties/model/APA.yaml`` and one ``--key=value`` of the command line.
 """
@@ -11,7 +11,7 @@ from recbole_apa.core.errors import SettingsError
 from recbole_apa.core.option import Bounds, Checked, Says, Since, option
 
 GREATEST_SEED = 2**32 - 1
-"""What numpy takes."""
+"""The largest seed that numpy accepts."""
 
 
 @dataclass(frozen=True)
@@ -21,52 +21,52 @@ class BackboneSettings(Checked):
     backbone: str = field(metadata=option(Says.MAY_CHANGE | Says.KEYS_ACTIVATIONS))
     """``smollm2-135m``, a folder, or a hub id such as ``meta-llama/Llama-2-7b-hf``."""
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = field(metadata=option(Says.KEYS_ACTIVATIONS))
-    """``auto`` (bfloat16 where the machine computes in it, else float32), ``float32``, ``bfloat16``, ``float16``."""
+    """``auto`` (bfloat16 if the hardware supports it, else float32), ``float32``, ``bfloat16``, ``float16``."""
     quantization: Literal["int8", "nf4"] | None = field(
         metadata=option(Says.KEYS_ACTIVATIONS, since=Since("0.1.0", before=None))
     )
-    """Frozen weights in fewer bits by bitsandbytes: ``int8`` or ``nf4`` (4 bits); null keeps ``dtype``."""
+    """Quantization of the frozen weights by bitsandbytes: ``int8`` or ``nf4`` (4 bits); null keeps ``dtype``."""
     attn_implementation: str | None
     """Passed to transformers: ``sdpa``, ``eager``, ``flash_attention_2``; null leaves it to transformers."""
     trust_remote_code: bool
-    """Whether a hub repository may run its own code; to be said again whenever such a run is opened."""
+    """Whether a hub repository may run its own code; has to be given again each time such a run is opened."""
     trunk_layers: int | float = field(metadata=option(Says.KEYS_ACTIVATIONS, bounds=Bounds(0)))
     """Lower layers without adapters, computed once per prompt: a count, or a share below 1; 0 adapts all layers."""
     embedding: Literal["trunk", "final"] = field(metadata=option(Says.KEYS_ACTIVATIONS))
-    """Where h comes from: ``trunk`` (states that are there anyway) or ``final`` (the paper; one more pass)."""
+    """Where h comes from: ``trunk`` (activations computed anyway) or ``final`` (the paper; one more pass)."""
     embedding_pooling: Literal["last", "mean", "history"] = field(metadata=option(Says.KEYS_ACTIVATIONS))
-    """``last`` prompt position, ``mean`` over all of them, or ``history``: the position before the target. Then all
-    candidates of a list have the same weights, and ranking costs a fraction."""
+    """``last`` prompt position, ``mean`` over all of them, or ``history``: the position before the target. All
+    candidates of a list then have the same weights, and ranking costs a fraction."""
     shared_prefixes: bool = field(metadata=option(since=Since("0.1.0", before=True)))
-    """Whether ranking reads what a user's candidates have in common once; the same as each alone within rounding."""
+    """When ranking, compute the prompt prefix that a user's candidates share once; the same scores within rounding."""
     forward_batch_size: int | None = field(metadata=option(bounds=Bounds(1)))
-    """Prompts per frozen pass; null takes 1 on a CPU and 32 on a GPU. Bit-exact forgetting needs 1: then no
-    row's rounding depends on its neighbours."""
+    """Prompts per frozen pass; null means 1 on a CPU and 32 on a GPU. Bit-exact forgetting needs 1: then no row's
+    rounding depends on the others in its batch."""
 
 
 @dataclass(frozen=True)
 class SampleSettings(Checked):
-    """Which samples are made of the interactions."""
+    """Which samples are made from the interactions."""
 
     protocol: Literal["recbole", "tallrec"] = field(metadata=option(Says.DECIDES_ROWS))
     """``recbole`` (the split of ``eval_args``) or ``tallrec`` (the paper's: last 10,000 samples, 8:1:1)."""
     history_length: int = field(metadata=option(bounds=Bounds(1)))
     """Interactions before the target that a prompt shows (RecBole's ``MAX_ITEM_LIST_LENGTH``)."""
     min_history: int = field(metadata=option(Says.DECIDES_ROWS, bounds=Bounds(1)))
-    """Fewest earlier interactions that a sample needs; TALLRec takes 10."""
+    """Fewest earlier interactions that a sample needs; TALLRec uses 10."""
     train_samples: int | None = field(metadata=option(bounds=Bounds(1)))
-    """Training samples drawn by hash of sample id (1,024 in the paper); null takes all."""
+    """Training samples drawn by hash of sample id (1,024 in the paper); null means all."""
     valid_samples: int | None = field(metadata=option(Says.DECIDES_ROWS, bounds=Bounds(0)))
-    """Validation samples drawn likewise (500 in the paper); null takes all, 0 none (equal weights)."""
+    """Validation samples drawn likewise (500 in the paper); null means all, 0 none (equal weights)."""
     test_samples: int | None = field(metadata=option(Says.DECIDES_ROWS, bounds=Bounds(1)))
-    """Test samples drawn likewise (1,000 in the paper); null takes all."""
+    """Test samples drawn likewise (1,000 in the paper); null means all."""
     item_text: str = field(metadata=option(Says.KEYS_ACTIVATIONS))
     """How an item is written: columns of the ``.item`` file in braces, e.g. ``{movie_title} ({release_year})``."""
 
 
 @dataclass(frozen=True)
 class PromptSettings(Checked):
-    """How a sample is put into words."""
+    """How a sample is written as a prompt."""
 
     template: str = field(metadata=option(Says.KEYS_ACTIVATIONS))
     """``list`` (default), ``list_count``, ``tallrec``, ``tallrec_alpaca``, or ``custom``."""
@@ -91,17 +91,17 @@ class PartitionSettings(Checked):
 
     partition: str
     """``semantic`` (the paper) or ``random``; ``user``, ``item``, ``interaction`` (RecEraser's UBP, IBP, InBP),
-    ``bekm``, ``blpa`` (GraphEraser's): these follow a collaborative model of the training rows."""
+    ``bekm``, ``blpa`` (GraphEraser's): these are based on a collaborative model of the training rows."""
     partition_fit: Literal["samples", "items"]
     """What the centres of ``semantic`` are fitted to: ``samples`` (the paper), or ``items``, the public item texts
-    alone: then forgetting under ``strict`` exactness moves few samples, because the centres stay."""
+    only: forgetting under ``strict`` exactness then moves few samples, because the centres do not change."""
     n_shards: int | None = field(metadata=option(bounds=Bounds(1)))
-    """K; null where ``shard_size`` is given."""
+    """K; null if ``shard_size`` is given."""
     shard_size: int | None = field(metadata=option(bounds=Bounds(1)))
     """Samples per shard (256 in the paper); K follows from it."""
     shard_capacity: int | None = field(metadata=option(bounds=Bounds(1)))
-    """t, the most samples a shard takes; null means ceil(N / K). For ``semantic`` and ``random`` alone: the others have
-    their papers' capacities, which count users, items or nodes."""
+    """t, the most samples a shard may have; null means ceil(N / K). Only for ``semantic`` and ``random``: the others
+    use their papers' capacities, which count users, items or nodes."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -118,7 +118,7 @@ class AdapterSettings(Checked):
     """LoRA (Hu et al., 2021) or (IA)3 (Liu et al., 2022), as in PEFT's ``LoraConfig`` and ``IA3Config``."""
 
     adapter_type: str = field(metadata=option(since=Since("0.1.0", before="lora")))
-    """``lora``, or ``ia3``: a vector of scales a layer in place of two factors."""
+    """``lora``, or ``ia3``: one vector of scales per layer instead of two factors."""
     lora_rank: int = field(metadata=option(bounds=Bounds(1)))
     """r."""
     lora_alpha: float = field(metadata=option(bounds=Bounds(above=0)))
@@ -126,14 +126,14 @@ class AdapterSettings(Checked):
     use_rslora: bool = field(metadata=option(since=Since("0.1.0", before=False)))
     """rsLoRA (Kalajdzievski, 2023): s = alpha / sqrt(r)."""
     lora_dropout: float = field(metadata=option(bounds=Bounds(0, below=1)))
-    """Dropout on the adapter's input while training."""
+    """Dropout on the adapter's input during training."""
     target_modules: tuple[str, ...]
-    """Linear layers that get an adapter, by last name, e.g. ``q_proj``."""
+    """Linear layers that get an adapter, by the last part of their name, e.g. ``q_proj``."""
     feedforward_modules: tuple[str, ...] = field(metadata=option(since=Since("0.1.0", before=("down_proj",))))
-    """Those of them whose input is scaled by (IA)3, and not their output."""
+    """Target modules whose input, rather than output, is scaled by (IA)3."""
 
     def is_feedforward(self, layer: str) -> bool:
-        """Whether a layer, by its full name, is one of these."""
+        """Whether a layer, given by its full name, is one of ``feedforward_modules``."""
         return layer.rsplit(".", 1)[-1] in self.feedforward_modules
 
     def __post_init__(self) -> None:
@@ -149,31 +149,31 @@ class TrainSettings(Checked):
     epochs: int = field(metadata=option(bounds=Bounds(1)))
     """Passes over a shard."""
     learning_rate: float = field(metadata=option(bounds=Bounds(above=0)))
-    """Peak rate of AdamW."""
+    """Peak learning rate of AdamW."""
     loraplus_lr_ratio: float = field(metadata=option(bounds=Bounds(above=0), since=Since("0.1.0", before=1.0)))
-    """LoRA+ (Hayou et al., 2024): how many times that rate B is trained with; 1 is plain LoRA."""
+    """LoRA+ (Hayou et al., 2024): B's learning rate as a multiple of ``learning_rate``; 1 is plain LoRA."""
     train_batch_size: int = field(metadata=option(bounds=Bounds(1)))
     """Samples per step of a shard."""
     fused_shards: int = field(metadata=option(bounds=Bounds(1), since=Since("0.1.0", before=1)))
-    """Shards trained side by side in one batch, for a device that one shard's batch leaves idle; 1 trains them one
+    """Shards trained together in one batch, for a device that one shard's batch does not keep busy; 1 trains them one
     after another. The same within rounding: bit-exact forgetting needs 1."""
     weight_decay: float = field(metadata=option(bounds=Bounds(0)))
     """AdamW's decoupled decay."""
     lr_schedule: Literal["linear", "cosine", "constant"]
     """After the warm-up: ``linear`` or ``cosine`` to zero, or ``constant``."""
     warmup_ratio: float = field(metadata=option(bounds=Bounds(0, most=1)))
-    """Share of the steps in which the rate rises."""
+    """Fraction of the steps over which the learning rate rises."""
     max_grad_norm: float | None = field(metadata=option(bounds=Bounds(above=0)))
-    """Gradients are scaled down to this norm; null leaves them."""
+    """Gradients are clipped to this norm; null does not clip."""
     answer_loss: Literal["yes_no", "full"]
     """``yes_no`` (over the two answers) or ``full`` (over the vocabulary; the paper)."""
     supervise: Literal["all", "target"]
     """``all``: every answered line of the history too; ``target``: the target's answer alone (the paper)."""
     stopping_patience: int | None = field(metadata=option(bounds=Bounds(1)))
-    """Stop after so many epochs without a lower training loss; null trains all epochs. The rule sees the
-    shard's own loss alone: a stop chosen on validation rows would make all adapters depend on each of them."""
+    """Stop after this many epochs without a lower training loss; null trains all epochs. The rule sees only the
+    shard's own loss: stopping on validation rows would make every adapter depend on each of them."""
     stopping_min_delta: float = field(metadata=option(bounds=Bounds(0)))
-    """How much lower counts as lower."""
+    """The smallest decrease that counts as a lower loss."""
 
 
 @dataclass(frozen=True)
@@ -181,11 +181,11 @@ class AggregationSettings(Checked):
     """How adapters are merged for a sample (paper, section 3.3, formulas 6-8)."""
 
     aggregation: Literal["decomposition", "non_decomposition", "prediction"]
-    """``decomposition`` APA(D), ``non_decomposition`` APA(ND) or ``prediction`` (K passes, what SISA does)."""
+    """``decomposition`` APA(D), ``non_decomposition`` APA(ND) or ``prediction`` (K passes, as in SISA)."""
     weight_rule: str
     """``sample_adaptive`` (the paper), ``average``, ``major`` or ``semantic``."""
     tau: float | Literal["auto"] = field(metadata=option(bounds=Bounds(0)))
-    """Sharpness of the weights (1000 in the paper); ``auto`` chooses on validation data."""
+    """Sharpness of the weights (1000 in the paper); ``auto`` chooses it on validation data."""
     n_neighbors: int | Literal["auto"] = field(metadata=option(bounds=Bounds(1)))
     """n, validation samples looked up (20 for movies, 100 for books in the paper); ``auto`` likewise."""
 
@@ -197,7 +197,7 @@ class APASettings(Checked):
     seed: int = field(
         metadata=option(bounds=Bounds(0, most=GREATEST_SEED), expected=f"a whole number from 0 to {GREATEST_SEED}")
     )
-    """Of every draw, order and first weight."""
+    """Seed of every random draw, order and initial weight."""
     backbone: BackboneSettings
     samples: SampleSettings
     prompts: PromptSettings
@@ -210,13 +210,13 @@ class APASettings(Checked):
         super().__post_init__()
         if self.partition.partition_fit == "items" and self.backbone.embedding_pooling == "history":
             raise SettingsError(
-                "partition_fit: items looks at item texts without a history, and embedding_pooling: history at nothing "
-                "else; use embedding_pooling: last or mean"
+                "partition_fit: items embeds item texts without a history, but embedding_pooling: history needs one; "
+                "use embedding_pooling: last or mean"
             )
         if self.training.fused_shards > 1 and self.adapters.lora_dropout:
             raise SettingsError(
                 f"fused_shards is {self.training.fused_shards} and lora_dropout {self.adapters.lora_dropout}; dropout "
-                "is drawn for each shard by itself: use fused_shards: 1, or lora_dropout: 0"
+                "is drawn for each shard separately: use fused_shards: 1, or lora_dropout: 0"
             )
 
     def flat(self) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Options as YAML, read without Python objects, and without an error that names no cause."""
+"""Read options from YAML, without Python objects and with errors that name the cause."""
 
 import re
 from pathlib import Path
@@ -10,7 +10,7 @@ from recbole_apa.core.errors import SettingsError
 
 
 class Loader(yaml.SafeLoader):
-    """YAML without Python objects; ``1e-3`` is a number."""
+    """YAML without Python objects; ``1e-3`` is read as a number."""
 
 
 Loader.add_implicit_resolver(
@@ -21,35 +21,35 @@ Loader.add_implicit_resolver(
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
-    """A YAML file of options.
+    """Read a YAML file of options.
 
     Raises:
-        SettingsError: missing, not YAML, or not a mapping.
+        SettingsError: the file is missing, not YAML, or not a mapping.
     """
     try:
         values = yaml.load(path.read_text(encoding="utf-8"), Loader=Loader)
-    # numbers of thousands of digits, days that no calendar has, bytes that are no text
+    # numbers of thousands of digits, impossible dates, bytes that are not text
     except (OSError, yaml.YAMLError, ValueError) as error:
         shown = str(path) if str(path).isprintable() else repr(str(path))
         raise SettingsError(f"cannot read options from {shown}: {str(error).splitlines()[0]}") from error
     except RecursionError:
-        raise SettingsError(f"cannot read options from {path}: brackets within brackets too deep") from None
+        raise SettingsError(f"cannot read options from {path}: brackets are nested too deeply") from None
     if not isinstance(values, (dict, type(None))):
         raise SettingsError(f"{path}: found {type(values).__name__}, expected `option: value` lines")
     return values or {}
 
 
 def parse_value(text: str) -> Any:
-    """The value of one ``--key=value``, as YAML would read it; never evaluated.
+    """The value of one ``--key=value`` as YAML reads it; never evaluated.
 
     Raises:
-        SettingsError: brackets too deep to be read.
+        SettingsError: brackets are nested too deeply.
     """
     try:
         value = yaml.load(text, Loader=Loader)
     except (yaml.YAMLError, ValueError):  # also a number of thousands of digits, or the 13th month
         return text
     except RecursionError:
-        raise SettingsError(f"found brackets within brackets too deep, in {text[:40]}...; expected a value") from None
-    # RecBole's command lines write Python's names
+        raise SettingsError(f"found brackets nested too deeply in {text[:40]}...; expected a plain value") from None
+    # RecBole's command lines use Python's names
     return {"None": None}.get(value, value) if isinstance(value, str) else value

@@ -1,6 +1,6 @@
 """RecBole's rows -> samples -> prompts -> batches.
 
-Knows RecBole; its names are imported when first used, for RecBole itself is repaired with the reader of this room.
+Depends on RecBole. Names are imported on first use, because the repairs of RecBole use this room's reader.
 """
 
 import lazy_loader

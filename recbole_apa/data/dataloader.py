@@ -1,4 +1,4 @@
-"""Training batches of one shard, in an order that no other sample can change."""
+"""Training batches of one shard, in an order that does not depend on other samples."""
 
 from collections.abc import Iterator, Sequence
 
@@ -15,7 +15,7 @@ class ShardBatches:
     Args:
         table: all training samples.
         positions: the shard's rows in ``table``.
-        samples: the shard's samples, beside ``positions``.
+        samples: the shard's samples, parallel to ``positions``.
     """
 
     def __init__(
@@ -39,10 +39,10 @@ class ShardBatches:
 
 
 class ShardingDataLoader(TrainDataLoader):
-    """RecBole's training loader, which can also be taken shard by shard."""
+    """RecBole's training loader, which can also give the batches of single shards."""
 
     def shard(self, sample_ids: Sequence[str], batch_size: int, seed: int) -> ShardBatches:
-        """The batches of the samples named."""
+        """The batches of the given samples."""
         part = self._dataset
         place = {sample.sample_id: i for i, sample in enumerate(part.samples)}
         positions = [place[name] for name in sample_ids]

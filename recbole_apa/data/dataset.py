@@ -1,4 +1,4 @@
-"""RecBole's dataset whose rows are samples; the edge between RecBole's tables and ours."""
+"""A RecBole dataset whose rows are samples; the boundary between RecBole's tables and ours."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -34,24 +34,24 @@ LABEL_LIST_SUFFIX = "_list"
 
 
 class APADataset(Dataset):
-    """Splits RecBole's interactions into samples.
+    """Turns RecBole's interactions into samples.
 
     ``build`` returns three datasets (training, validation, test) whose rows hold user, target item, label and the
     history as ``item_id_list``, ``label_list`` (b, history_length; zeros on the right) and ``item_length``.
-    Only drawn samples are made.
+    Only samples that are drawn are built.
 
     Attributes:
         samples: the samples.
         labelled: all rows as an ``Interaction``, in the order of ``samples`` (ranking modes keep only liked rows
             in ``inter_feat``).
-        item_texts: by internal item id.
+        item_texts: item texts by internal item id.
         cutoffs: hash cutoffs of the draw, by split.
         train_rows: item token and label of every training target, drawn or not (for the trivial rules).
-        raw_interactions: all rows that may be seen, before any filter: where requests are looked up.
-        interactions, windows: the rows the samples were made of.
-        splits: samples of all three parts, by split.
-        settings: which samples are made.
-        visible_data: what may be seen: all rows, unless the run that the dataset is loaded for has forgotten some.
+        raw_interactions: all visible rows, before any filter: requests are looked up here.
+        interactions, windows: the rows the samples were made from.
+        splits: the samples of all three parts, by split.
+        settings: which samples to build.
+        visible_data: what may be seen: all rows but those that the run has forgotten.
     """
 
     samples: list[Sample]
@@ -76,11 +76,11 @@ class APADataset(Dataset):
     def build(self) -> list["APADataset"]:
         """
         Raises:
-            DataError: missing columns, or a split without samples.
+            DataError: columns are missing, or a split has no samples.
         """
         settings = self.settings
         self._check()
-        # RecBole's tables hold its own numbers of users and items, and are no more than that here
+        # RecBole's tables hold internal ids of users and items, which are only row numbers here
         self._users, self._items = (
             torch.tensor(self.inter_feat[field].to_numpy()) for field in (self.uid_field, self.iid_field)
         )
@@ -97,40 +97,40 @@ class APADataset(Dataset):
         self.train_rows = LabelledItems(rows.items.take(known), rows.labels[known])
         self._declare_fields(settings)
         self.windows = windows
-        self.splits = {}  # shared by the three parts, which fill it
+        self.splits = {}  # shared, and filled, by the three parts
         return [self._part(name, targets[name], rows, windows, settings) for name in SPLITS]
 
     def item_tokens(self) -> list[str]:
-        """Every item, rated or told of."""
+        """Every item that has interactions or a line in the ``.item`` file."""
         return [str(token) for token in self.field2id_token[self.iid_field][1:]]
 
     @property
     def visible_to_workers(self) -> VisibleData:
-        """What workers may see: which rows, and no key."""
+        """What workers may see: a mask of rows, and no keys."""
         told = self.visible_data
         return replace(told, forgotten=(), shown=self._shown) if told.forgotten else told
 
     def digest(self, secret: bytes) -> DatasetDigest:
-        """Of all that may be seen of the dataset.
+        """The digest of everything visible in the dataset.
 
         Args:
-            secret: what the run's digests are keyed with.
+            secret: the key of the run's digests.
         """
         return dataset_digest(self.interactions, self.windows, self._text_of, secret)
 
     @property
     def old_digest(self) -> str:
-        """Likewise, as runs before format 4 have it."""
+        """The same, as runs before format 4 store it."""
         return content_digest(self.interactions, self.windows, self.item_texts)
 
     def _text_of(self, item: str) -> str:
         return self.item_texts[self.field2token_id[self.iid_field][item]]
 
     def items_with(self, column: str, word: str) -> list[str]:
-        """Items whose text in a column of the ``.item`` file has a word, e.g. a genre.
+        """Items whose text in a column of the ``.item`` file contains a word, e.g. a genre.
 
         Raises:
-            SettingsError: no such column, or no such item.
+            SettingsError: there is no such column, or no such item.
         """
         columns = self._item_columns()
         if column not in columns:
@@ -140,11 +140,11 @@ class APADataset(Dataset):
         texts = self._cells(self._item_table, column)
         found = [token for token, text in zip(tokens, texts, strict=True) if word in str(text).split()]
         if not found:
-            raise SettingsError(f"found no item with {word!r} in its {column}; expected a word as the file has it")
+            raise SettingsError(f"found no item with {word!r} in its {column}; expected a word as in the file")
         return found
 
     def prompt_inputs(self, samples: Sequence[Sample]) -> list[PromptInput]:
-        """What the prompts of samples say, whatever split they are from."""
+        """What to fill the prompts of samples with, from whatever split."""
         number, texts = self.field2token_id[self.iid_field], self.item_texts
         return [
             PromptInput(tuple((texts[number[e.item_id]], e.label) for e in s.history), texts[number[s.item_id]])
@@ -152,7 +152,7 @@ class APADataset(Dataset):
         ]
 
     def _load_data(self, token: str, dataset_path: str) -> None:
-        """RecBole's, through our reader and filters, without what the run has forgotten."""
+        """Override: load through our reader and filters, without what the run has forgotten."""
         if not Path(dataset_path).exists():
             self._download()
         loaded = load_dataset(self, token, Path(dataset_path), self.visible_data)
@@ -163,7 +163,7 @@ class APADataset(Dataset):
         self._load_additional_feat(token, dataset_path)
 
     def _take_tables(self, loaded: Loaded) -> None:
-        """Hand the tables over to RecBole."""
+        """Hand the tables to RecBole."""
         tables = loaded.tables
         self.inter_feat = frame_of(self, tables.inter)
         self.user_feat = None if tables.users is None else frame_of(self, tables.users)
@@ -172,20 +172,20 @@ class APADataset(Dataset):
             self.field2source[field] = FeatureSource(source.value + "_id")
 
     def _data_filtering(self) -> None:
-        """Done by columns, before RecBole's tables were made."""
+        """Override: nothing to do; the columns were filtered before RecBole's tables were built."""
 
     def _candidates(self, settings: SampleSettings, windows: Windows) -> dict[str, np.ndarray]:
-        """Row numbers of each part, drawn or not."""
+        """Row numbers of each split, drawn or not."""
         if self._part_of is not None:
             if settings.protocol == "tallrec":
-                raise SettingsError("benchmark_filename: the files are split already; expected protocol: recbole")
+                raise SettingsError("benchmark_filename: the files are already split; expected protocol: recbole")
             warn_of_order(self._part_of, self.interactions.users, windows)
             return {name: np.flatnonzero(self._part_of == place) for place, name in enumerate(SPLITS)}
         if settings.protocol == "tallrec":
             return tallrec_split(windows)
         split = read_split(self.config["eval_args"], self.config["seed"])
         if split.order != "TO":
-            getLogger().warning("eval_args.order is not TO: histories of training samples may hold test targets")
+            getLogger().warning("eval_args.order is not TO: histories of training samples may contain test targets")
         rows = self.interactions
         return dict(zip(SPLITS, split_rows(rows.users, rows.times, split), strict=True))
 
@@ -198,7 +198,7 @@ class APADataset(Dataset):
             if not len(found["train"]):
                 raise DataError(
                     f"{self.dataset_path} holds none of the run's {len(self.visible_data.roles['train'])} training "
-                    "samples; name the data that the run was made of with --data_path"
+                    "samples; set --data_path to the data that the run was trained on"
                 )
             return found
         sizes = {name: getattr(settings, f"{name}_samples") for name in SPLITS}
@@ -209,25 +209,25 @@ class APADataset(Dataset):
     def _check(self) -> None:
         if self.config["normalize_all"] or self.config["normalize_field"]:
             raise SettingsError(
-                "normalize_all / normalize_field: found set, expected false: sample ids hold real timestamps"
+                "normalize_all / normalize_field: found set, expected false: sample ids contain real timestamps"
             )
         if self.config["save_dataset"] or self.config["save_dataloaders"]:
             raise SettingsError(
-                "save_dataset / save_dataloaders: found set, expected false: RecBole's pickles would keep what is "
-                "forgotten later"
+                "save_dataset / save_dataloaders: found set, expected false: RecBole's pickles would keep data that "
+                "is forgotten later"
             )
         if self.interactions.times is None:
             getLogger().warning(
-                f"the dataset has no column {self.config['TIME_FIELD']!r}: the order of rows stands in for time"
+                f"the dataset has no column {self.config['TIME_FIELD']!r}: the order of rows is used instead"
             )
 
     def _item_columns(self) -> list[str]:
-        """Columns of the ``.item`` file, the id last."""
+        """Columns of the ``.item`` file, with the id last."""
         columns = [] if self._item_table is None else list(self._item_table.columns)
         return sorted(columns, key=lambda name: name == self.iid_field)
 
     def _item_texts(self, item_text: str) -> list[str]:
-        """By RecBole's number of the item."""
+        """Item texts by RecBole's internal item id."""
         names = item_columns(item_text, self._item_columns())
         table = self._item_table
         assert table is not None
@@ -237,19 +237,19 @@ class APADataset(Dataset):
         for row, token in enumerate(table.texts(self.iid_field)):
             texts[token_id[token]] = write_item(item_text, {n: c[row] for n, c in cells.items()}, token)
         tokens = self.field2id_token[self.iid_field]
-        # the number 0 is no item: its text, in which RecBole's filling is left, keeps digests what they were
+        # id 0 is padding: keeping RecBole's fill values in its text keeps digests unchanged
         filled = {name: self._padding(name) for name in names}
         texts[0] = write_item(item_text, filled, str(tokens[0]))
-        # items without a line of their own are called by their id
+        # items without a line of their own are named by their id
         return [text or f"item {token}" for text, token in zip(texts, tokens, strict=True)]
 
     def _padding(self, name: str) -> object:
-        """What RecBole fills in for the item that is none."""
+        """RecBole's fill value for the padding item."""
         frame: Any = self.item_feat
         return frame[name].tolist()[0] if self.field2type[name] == FeatureType.FLOAT else ""
 
     def _cells(self, table: Table, name: str) -> Sequence[object]:
-        """One column as it is written into item texts; what is missing is an empty text."""
+        """One column as written into item texts; missing cells are empty texts."""
         column = table.columns[name]
         if isinstance(column, np.ndarray):
             return ["" if missing else value for value, missing in zip(column.tolist(), np.isnan(column), strict=True)]

@@ -1,8 +1,8 @@
-"""The digest of what a run sees of a dataset: of each user and each item apart, keyed, and summed.
+"""The digest of what a run sees of a dataset: the sum of keyed digests, one per user and one per item.
 
-A sum can have one user taken out, or put in, without a look at the others (LtHash of Bellare and Micciancio, 1,024 sums
-of 16 bits, over keyed BLAKE2b). Users and items come in no order. An item counts where an interaction names it: what is
-told of others, in the ``.item`` file, may go.
+A user can be removed from a sum, or added to it, without reading the others (LtHash of Bellare and Micciancio, 1,024
+sums of 16 bits, over keyed BLAKE2b). The order of users and items does not matter. Items without interactions do not
+count: their lines in the ``.item`` file may be removed.
 """
 
 import base64
@@ -20,36 +20,36 @@ _ROW = np.dtype([("item", "u1", 32), ("time", "<f8"), ("label", "<i8")])
 
 @dataclass(frozen=True)
 class DatasetDigest:
-    """The sums, and the secret that they were made with."""
+    """The sums, and the secret they were computed with."""
 
     sums: np.ndarray
     """(1024,), uint16."""
     secret: bytes
 
     def hex(self) -> str:
-        """64 digits."""
+        """The digest as 64 hex digits."""
         return hashlib.blake2b(self.sums.tobytes(), digest_size=32, key=self.secret).hexdigest()
 
     def plus(self, other: "DatasetDigest") -> "DatasetDigest":
-        """That of the users and items of both."""
+        """The digest of the users and items of both."""
         return DatasetDigest(self.sums + other.sums, self.secret)
 
     def minus(self, other: "DatasetDigest") -> "DatasetDigest":
-        """That of what remains without the other's users and items."""
+        """The digest of what remains without the other's users and items."""
         return DatasetDigest(self.sums - other.sums, self.secret)
 
     def text(self) -> str:
-        """The sums, to be kept: base64."""
+        """The sums in base64, for storage."""
         return base64.b64encode(self.sums.astype("<u2").tobytes()).decode()
 
     @classmethod
     def read(cls, text: str, secret: bytes) -> "DatasetDigest":
-        """From :meth:`text`."""
+        """Parse what :meth:`text` returned."""
         return cls(np.frombuffer(base64.b64decode(text), dtype="<u2").astype(np.uint16), secret)
 
 
 def dataset_digest(rows: Interactions, windows: Windows, text_of: Callable[[str], str], secret: bytes) -> DatasetDigest:
-    """The digest of all rows that may be seen, and of the texts of their items.
+    """The digest of all visible rows, and of the texts of their items.
 
     Args:
         text_of: an item's text in prompts.
@@ -65,7 +65,7 @@ def dataset_digest(rows: Interactions, windows: Windows, text_of: Callable[[str]
 
 
 def _users(rows: Interactions, windows: Windows, secret: bytes) -> Iterator[tuple[str, bytes]]:
-    """Each user with the bytes of the user's rows, oldest first."""
+    """Each user with the bytes of that user's rows, oldest first."""
     if not len(rows):
         return
     names = [_named(b"name", secret, name) for name in rows.items.names]
@@ -76,7 +76,7 @@ def _users(rows: Interactions, windows: Windows, secret: bytes) -> Iterator[tupl
         which = windows.order[begin:end]
         table = np.zeros(len(which), dtype=_ROW)
         table["item"], table["label"] = items[rows.items.codes[which]], rows.labels[which]
-        # no time at all is another thing than the time 0; -0 and 0 are one time
+        # a missing time differs from time 0; -0 and 0 are the same time
         table["time"] = np.nan if rows.times is None else rows.times[which] + 0.0
         yield rows.users.names[codes[begin]], table.tobytes()
 

@@ -1,4 +1,4 @@
-"""Which targets are drawn: those whose SHA-256 of the sample id is lowest, ids streamed; pure numpy."""
+"""Draw the targets with the lowest SHA-256 of the sample id, streaming the ids; pure numpy."""
 
 import hashlib
 from collections.abc import Iterable
@@ -9,7 +9,7 @@ from recbole_apa.core.seeding import NONE_DRAWN, cutoff_between, draw_hash
 from recbole_apa.data.samples import Interactions
 
 _PREFIX = len(b"draw").to_bytes(8, "big") + b"draw"
-"""How :func:`~recbole_apa.core.seeding.digest_of` begins for a draw."""
+"""The bytes that :func:`~recbole_apa.core.seeding.digest_of` hashes first for a draw."""
 
 
 def draw_rows(rows: Interactions, eligible: np.ndarray, size: int | None) -> tuple[np.ndarray, str | None]:
@@ -17,7 +17,7 @@ def draw_rows(rows: Interactions, eligible: np.ndarray, size: int | None) -> tup
 
     Args:
         eligible: row numbers.
-        size: None takes all.
+        size: None draws all.
 
     Returns:
         the drawn rows, in the order they came in, and the cutoff.
@@ -27,8 +27,8 @@ def draw_rows(rows: Interactions, eligible: np.ndarray, size: int | None) -> tup
     if size is None or size >= len(eligible):
         return eligible, None
     heads = np.concatenate([_heads(ids) for _, ids in rows.id_chunks(eligible)])
-    limit = np.partition(heads, size)[size]  # of the first that is not drawn
-    # eight bytes of a hash may tie: the whole hashes of the few that are left decide
+    limit = np.partition(heads, size)[size]  # of the first row that is not drawn
+    # the first eight bytes may tie: the full hashes of the few remaining rows decide
     near = eligible[heads <= limit]
     hashes = [draw_hash(name) for _, ids in rows.id_chunks(near) for name in ids]
     cutoff = cutoff_between(*sorted(hashes)[size - 1 : size + 1])
@@ -36,7 +36,7 @@ def draw_rows(rows: Interactions, eligible: np.ndarray, size: int | None) -> tup
 
 
 def _heads(ids: Iterable[str]) -> np.ndarray:
-    """First eight bytes of each id's hash, (n,), uint64."""
+    """The first eight bytes of each id's hash, (n,), uint64."""
     sha256 = hashlib.sha256
     texts = (name.encode() for name in ids)
     joined = b"".join([sha256(_PREFIX + len(t).to_bytes(8, "big") + t).digest()[:8] for t in texts])

@@ -1,4 +1,4 @@
-"""How a model is judged: whether the split, the mode and the metrics that the options name go together."""
+"""Check that the split, the mode and the metrics in the options are valid and fit together."""
 
 import math
 import re
@@ -14,13 +14,13 @@ _KEYS = ("split", "order", "group_by", "mode")
 _MODE = re.compile(r"labeled|full|(uni|pop)[1-9]\d*")
 _LEFT_OUT = ("valid_and_test", "valid_only", "test_only")
 RANKING_METRICS = {"metrics": ["Recall", "NDCG", "MRR"], "valid_metric": "NDCG@10", "topk": [10]}
-"""What candidates are judged by, unless the options name other metrics."""
+"""The metrics for ranking candidates, unless the options name others."""
 _RECBOLES_MODE = "full"
-"""Where ``eval_args`` names none."""
+"""The mode if ``eval_args`` names none."""
 
 
 def is_ranking(eval_args: object) -> bool:
-    """Whether the mode asked for ranks candidates."""
+    """Whether the mode in ``eval_args`` ranks candidates."""
     mode = eval_args.get("mode", "labeled") if isinstance(eval_args, Mapping) else "labeled"
     return "labeled" not in (mode.values() if isinstance(mode, Mapping) else [mode])
 
@@ -52,13 +52,13 @@ def eval_problems(eval_args: object) -> list[str]:
 
 
 def modes_of(eval_args: Mapping[str, object]) -> list[Any]:
-    """The modes of validation and test."""
+    """The modes for validation and test."""
     mode = eval_args.get("mode", _RECBOLES_MODE)
     return list(mode.values()) or [_RECBOLES_MODE] if isinstance(mode, Mapping) else [mode]
 
 
 def figure_names(metrics: Sequence[str], topk: int | Sequence[int]) -> list[str]:
-    """Names of the figures that metrics give, as ``valid_metric`` may name them."""
+    """Names of the figures that the metrics produce, as ``valid_metric`` may name them."""
     ks = [topk] if isinstance(topk, int) else topk
     return [
         name for metric in metrics for name in ([metric] if _is_of_labels(metric) else [f"{metric}@{k}" for k in ks])
@@ -66,12 +66,12 @@ def figure_names(metrics: Sequence[str], topk: int | Sequence[int]) -> list[str]
 
 
 def judging_problems(values: Mapping[str, Any]) -> list[str]:
-    """What does not go together among ``eval_args.mode``, ``metrics``, ``topk`` and ``valid_metric``, whose types are
-    right."""
+    """What does not fit together among ``eval_args.mode``, ``metrics``, ``topk`` and ``valid_metric``, whose types are
+    already checked."""
     metrics = [values["metrics"]] if isinstance(values["metrics"], str) else list(values["metrics"])
     kinds = {_is_of_labels(metric) for metric in metrics}
     if len(kinds) > 1 or any(metric.lower() not in metric_types for metric in metrics):
-        return []  # RecBole refuses these by itself
+        return []  # RecBole rejects these itself
     modes = modes_of(values["eval_args"])
     labeled = [mode == "labeled" for mode in modes]
     shown = ", ".join(dict.fromkeys(modes))
@@ -84,13 +84,13 @@ def judging_problems(values: Mapping[str, Any]) -> list[str]:
         ]
     if not any(labeled) and True in kinds:
         return [
-            f"metrics: found {', '.join(metrics)}, which judge labels, and eval_args.mode: {shown}, which ranks "
+            f"metrics: found {', '.join(metrics)}, which score labels, and eval_args.mode: {shown}, which ranks "
             "candidates; expected Recall, NDCG, MRR, ..., or --eval_args.mode=labeled"
         ]
     names = figure_names(metrics, values["topk"])
     if values["valid_metric"].lower() not in [name.lower() for name in names]:
         return [
-            f"valid_metric: found {values['valid_metric']!r}, expected one of the metrics asked for: {', '.join(names)}"
+            f"valid_metric: found {values['valid_metric']!r}, expected one of the given metrics: {', '.join(names)}"
         ]
     return []
 

@@ -1,4 +1,4 @@
-"""What the model will see, as JSON lines."""
+"""Export what the model will see as JSON lines."""
 
 import json
 from collections.abc import Callable, Mapping, Sequence
@@ -14,11 +14,11 @@ def export_samples(
     text_of: Callable[[str], str],
     prompts: Mapping[str, Sequence[str]],
 ) -> None:
-    """Write ``train.jsonl``, ``valid.jsonl`` and ``test.jsonl``, one sample a line.
+    """Write ``train.jsonl``, ``valid.jsonl`` and ``test.jsonl``, one sample per line.
 
     Args:
         text_of: item token -> its text.
-        prompts: by split, beside the samples.
+        prompts: the prompts by split, parallel to the samples.
 
     Raises:
         RunError: the folder cannot be written.

@@ -1,7 +1,7 @@
-"""RecBole's filters, by columns: duplicates, intervals of values, unknown users and items, k-core. Pure numpy.
+"""RecBole's filters on columns: duplicates, intervals of values, unknown users and items, k-core. Pure numpy.
 
-A test holds them equal to RecBole 1.2.1 (``data/dataset/dataset.py``, ``_data_filtering``), but that rows of one time
-keep the file's order: RecBole sorts them with an algorithm that is not stable.
+A test checks that they equal RecBole 1.2.1 (``data/dataset/dataset.py``, ``_data_filtering``), except that rows with
+equal times keep the file's order: RecBole's sort is not stable.
 """
 
 from collections.abc import Mapping, Sequence
@@ -19,14 +19,14 @@ from recbole_apa.data.tokens import Tokens
 
 @dataclass(frozen=True)
 class FilterSettings:
-    """RecBole's options of filtering."""
+    """RecBole's filtering options."""
 
     user: str
     """The column that holds users."""
     item: str
     time: str
     keep_duplicate: str | None = None
-    """``rm_dup_inter``: ``first`` or ``last`` of a user's rows about one item; None keeps all."""
+    """``rm_dup_inter``: keep the ``first`` or ``last`` of a user's rows on one item; None keeps all."""
     values: Mapping[str, Any] = field(default_factory=dict)
     """``val_interval``: column -> intervals as text, or the tokens to keep."""
     known_only: bool = True
@@ -38,7 +38,7 @@ class FilterSettings:
 
 @dataclass(frozen=True)
 class Tables:
-    """The interactions of a dataset, and what is told of users and items."""
+    """The interactions of a dataset, and the tables that describe its users and items."""
 
     inter: Table
     users: Table | None = None
@@ -46,11 +46,11 @@ class Tables:
 
 
 def filter_tables(tables: Tables, settings: FilterSettings) -> Tables:
-    """All filters, in RecBole's order.
+    """Apply all filters, in RecBole's order.
 
     Raises:
         DataError: nothing is left.
-        SettingsError: a filter that cannot be read, or of a column that there is not.
+        SettingsError: a filter cannot be parsed, or its column does not exist.
     """
     inter = _without_duplicates(tables.inter, settings)
     tables = _by_value(Tables(inter, tables.users, tables.items), settings)
@@ -66,7 +66,7 @@ def filter_tables(tables: Tables, settings: FilterSettings) -> Tables:
 
 
 def first_rows(table: Table, column: str) -> Table:
-    """The first row of each text in a column: a user or item is told of once."""
+    """The first row for each text in a column: each user or item is described once."""
     _, first = np.unique(table.texts(column).codes, return_index=True)
     return table.take(np.sort(first)) if len(first) < len(table) else table
 
@@ -79,7 +79,7 @@ def _without_duplicates(inter: Table, settings: FilterSettings) -> Table:
     if settings.time in inter.columns:
         inter = inter.take(np.argsort(inter.numbers(settings.time), kind="stable"))
     else:
-        getLogger().warning("rm_dup_inter: the dataset has no times; the order of rows stands in for time")
+        getLogger().warning("rm_dup_inter: the dataset has no times; the order of rows is used instead")
     users, items = inter.texts(settings.user), inter.texts(settings.item)
     pairs = users.codes.astype(np.int64) * len(items.names) + items.codes
     backwards = settings.keep_duplicate == "last"
@@ -99,7 +99,7 @@ def _by_value(tables: Tables, settings: FilterSettings) -> Tables:
             kept = _kept(table, column, wanted)
             if not kept.all():
                 n = int((~kept).sum())
-                getLogger().info(f"{table.path}: {n} of {len(table)} rows left out by val_interval on {column}")
+                getLogger().info(f"{table.path}: {n} of {len(table)} rows dropped by val_interval on {column}")
             found[name] = table.take(kept)
     inter = found["inter"]
     assert inter is not None
@@ -127,7 +127,7 @@ def _within(values: np.ndarray, intervals: Sequence[Interval]) -> np.ndarray:
 
 
 def _known_only(tables: Tables, settings: FilterSettings) -> Tables:
-    """Interactions whose user and item are told of, where a file tells of them."""
+    """Interactions whose user and item have a line in the ``.user`` and ``.item`` file, if there is one."""
     inter = tables.inter
     for column, table, kind in ((settings.user, tables.users, "user"), (settings.item, tables.items, "item")):
         if table is None:
@@ -136,12 +136,12 @@ def _known_only(tables: Tables, settings: FilterSettings) -> Tables:
         kept = np.array([name in known for name in asked.names], dtype=bool)[asked.codes]
         if not kept.all():
             gone = inter.take(~kept)
-            # lines and no names: a log is not cleaned when somebody is forgotten
+            # lines, not names: logs are not cleaned when somebody is forgotten
             lines = ", ".join(str(gone.line(row)) for row in range(min(len(gone), 5)))
             n_names = len(np.unique(gone.texts(column).codes))
             getLogger().warning(
-                f"{inter.path}: {len(gone)} interactions of {n_names} {kind}s are left out (line {lines}"
-                f"{', ...' if len(gone) > 5 else ''}), for {table.path} has no line for them; "
+                f"{inter.path}: {len(gone)} interactions of {n_names} {kind}s are dropped (line {lines}"
+                f"{', ...' if len(gone) > 5 else ''}), because {table.path} has no line for them; "
                 "filter_inter_by_user_or_item: False keeps them"
             )
         inter = inter.take(kept)
@@ -149,7 +149,7 @@ def _known_only(tables: Tables, settings: FilterSettings) -> Tables:
 
 
 def _by_count(tables: Tables, settings: FilterSettings) -> Tables:
-    """Users and items whose number of interactions lies in an interval, until nothing changes (k-core)."""
+    """Keep users and items whose number of interactions is in an interval, until nothing changes (k-core)."""
     given = {
         name: None if text is None else parse_intervals(f"{name}_inter_num_interval", text)
         for name, text in (("user", settings.user_counts), ("item", settings.item_counts))
@@ -162,7 +162,7 @@ def _by_count(tables: Tables, settings: FilterSettings) -> Tables:
         _Side(items, given["item"], tables.items, settings.item),
     ]
     alive = np.ones(len(tables.inter), dtype=bool)
-    # both sides are judged by the same rows, and then both drop theirs
+    # both sides count the same rows, then both drop theirs
     while True:
         changed = [side.ban(alive) for side in sides]
         if not any(changed):
@@ -186,14 +186,14 @@ class _Side:
             self._rows, self._kept = np.array(told, dtype=np.int64), np.ones(len(table), dtype=bool)
 
     def ban(self, alive: np.ndarray) -> bool:
-        """Ban those whose number does not fit; whether any was banned now."""
+        """Ban those whose count is outside the interval; return whether any was banned now."""
         if self.intervals is None:
             return False
         counts = np.bincount(self.codes[alive], minlength=len(self.names))
         wrong = (counts > 0) & ~_within(counts, self.intervals)
         gone = False
         if self._rows is not None and self._kept is not None:
-            # whoever is told of needs the first interval's least number, and goes without an interaction, too
+            # a described user or item needs the first interval's minimum even without interactions
             counted = self._rows >= 0
             below = self._kept & (np.where(counted, counts[self._rows], 0) < self.intervals[0].low)
             wrong[self._rows[below & counted]] = True
@@ -204,5 +204,5 @@ class _Side:
         return changed
 
     def told(self) -> Table | None:
-        """What is told of those that are left."""
+        """The table that describes those left."""
         return self.table if self.table is None or self._kept is None else self.table.take(self._kept)

@@ -1,4 +1,4 @@
-"""What requests named, known by keyed digests alone: nothing here names anybody, and only the key tells who it was."""
+"""What requests named, stored only as keyed digests: nothing here identifies anybody without the key."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -11,32 +11,32 @@ from recbole_apa.data.samples import Interactions, time_texts
 from recbole_apa.evidence.key import Key
 
 USER, ITEM, PAIR, ROW = "user", "item", "pair", "row"
-"""What a request may name: all of a user, all of an item, all of a user about an item, one time of that."""
+"""What a request may name: all of a user's rows, all of an item's, all of a user's on one item, or one row."""
 PARTLY = "partly"
-"""Marks a user some of whose rows are hidden by pair or row: only such users' rows are hashed one by one."""
+"""Marks users with rows hidden by pair or row: only their rows are hashed one by one."""
 
 
 @dataclass(frozen=True)
 class Digester:
-    """Digests of names under a run's salt, and under a key.
+    """Computes digests of names under a run's salt and a key.
 
     Args:
-        salt: the run's; lies beside the digests.
-        key: lies elsewhere; None for what was written before format 4, when the salt was all there was.
+        salt: the run's salt, stored with the digests.
+        key: the secret, stored elsewhere; None for data from before format 4, which used the salt alone.
     """
 
     salt: str = ""
     key: Key | None = None
 
     def of(self, *names: str) -> str:
-        """Hex. Each part is hashed with its length in front: ids that hold colons or blanks cannot be taken for
-        others."""
+        """The digest in hex. Each part is prefixed with its length, so that ids containing colons or blanks cannot be
+        confused."""
         digest = digest_of("forgotten", self.salt, *names).hex()
         return digest if self.key is None else self.key.keyed(digest)
 
 
 class Scope(NamedTuple):
-    """One thing that was asked for."""
+    """One thing that a request named."""
 
     kind: str
     user: str | None = None
@@ -44,13 +44,13 @@ class Scope(NamedTuple):
     time: float | None = None
 
     def names(self) -> list[str]:
-        """What is hashed of it."""
+        """The names that are hashed."""
         out = [self.kind, *(name for name in (self.user, self.item) if name is not None)]
         return out if self.time is None else out + time_texts(np.array([self.time], dtype=np.float64))
 
 
 def digests_of(scopes: Iterable[Scope], digester: Digester) -> frozenset[str]:
-    """All that is kept of scopes: each one's digest, and the mark of a user some of whose rows are hidden."""
+    """All that is stored of scopes: each one's digest, and the marks of users with some rows hidden."""
     out = set()
     for scope in scopes:
         out.add(digester.of(*scope.names()))
@@ -62,20 +62,20 @@ def digests_of(scopes: Iterable[Scope], digester: Digester) -> frozenset[str]:
 
 @dataclass(frozen=True)
 class Forgotten:
-    """Requests under one key."""
+    """The requests under one key."""
 
     digester: Digester = Digester()
     rows: frozenset[str] = frozenset()
-    """Digests of the keys of the rows they came to: tell a trace of one, and hide nothing."""
+    """Digests of the keys of the rows they matched: used to recognise traces, not to hide rows."""
     scopes: frozenset[str] = frozenset()
-    """:func:`digests_of` what was asked for: what hides rows."""
+    """:func:`digests_of` the scopes named: these hide rows."""
     old_rows: frozenset[str] = frozenset()
-    """Digests of the keys of the rows of requests from before run format 3, which knew no scopes."""
+    """Digests of the row keys of requests from before run format 3, which had no scopes."""
     old_names: frozenset[str] = frozenset()
-    """Digests of ``"user NAME"`` and the like of those requests; a pair's stands for every row they found."""
+    """Digests of ``"user NAME"`` and the like in those requests; a pair's covers every row they found."""
 
     def joined(self, other: "Forgotten") -> "Forgotten":
-        """Both, of one key."""
+        """The requests of both, which share a key."""
         return replace(
             self,
             rows=self.rows | other.rows,
@@ -85,11 +85,11 @@ class Forgotten:
         )
 
     def visible(self, rows: Interactions, once_a_pair: bool) -> np.ndarray:
-        """Which rows none of them hides, (n,), bool.
+        """Which rows no request hides, (n,), bool.
 
         Args:
             rows: all rows of the dataset's files, before any filter.
-            once_a_pair: whether a filter left one row a pair, so that requests from before run format 3 could only
+            once_a_pair: whether a filter left one row per pair, so that requests from before run format 3 could only
                 mean the whole pair.
         """
         out = np.ones(len(rows), dtype=bool)
@@ -111,7 +111,7 @@ class Forgotten:
         )
 
     def _visible_to_old(self, rows: Interactions, once_a_pair: bool) -> np.ndarray:
-        """As :meth:`visible`, of requests from before run format 3."""
+        """As :meth:`visible`, for requests from before run format 3."""
         sides = ((USER, rows.users), (ITEM, rows.items))
         named = [np.array([self._was_named(kind, n) for n in c.names], dtype=bool)[c.codes] for kind, c in sides]
         out = ~(named[0] | named[1])

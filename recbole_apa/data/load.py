@@ -1,6 +1,6 @@
-"""A dataset's files -> the rows that a run may see: read strictly, the forgotten hidden, then filtered.
+"""A dataset's files -> the rows that a run may see: read strictly, forgotten rows hidden, then filtered.
 
-The edge: knows RecBole's options. Whatever way the interactions come, in one file or split beforehand, they pass here.
+Knows RecBole's options. All interactions are loaded here, from one file or from pre-split ones.
 """
 
 from dataclasses import dataclass
@@ -30,25 +30,25 @@ class Loaded:
     """What was read."""
 
     tables: Tables
-    """After hiding and filtering."""
+    """The tables after hiding and filtering."""
     raw: Interactions
-    """All interactions that may be seen, before any filter: where requests are looked up."""
+    """All visible interactions, before any filter: requests are looked up here."""
     rows: Interactions
-    """After the filters: what samples are made of."""
+    """The interactions after the filters: samples are made from these."""
     shown: np.ndarray
-    """Which rows of the files may be seen, bool, before any filter."""
+    """Which rows of the files are visible, bool, before any filter."""
     part_of: np.ndarray | None
-    """Of files that were split beforehand: the place in ``SPLITS`` of each of ``rows``, (n,)."""
+    """For pre-split files: the index in ``SPLITS`` of each of ``rows``, (n,)."""
 
 
 def load_dataset(dataset: "APADataset", name: str, folder: Path, visible_data: VisibleData) -> Loaded:
     """Read ``name.inter`` (or ``name.train.inter`` and so on), ``name.item`` and ``name.user`` in ``folder``.
 
     Args:
-        dataset: RecBole's, with its configuration and column names; is told of the columns.
+        dataset: RecBole's dataset, with its configuration and column names; the columns are declared to it.
 
     Raises:
-        DataError: missing files or columns, or what the reader refuses.
+        DataError: files or columns are missing, or the reader rejects a file.
     """
     inter, part_of = _read_interactions(dataset, name, folder)
     label = _LabelRule(dataset, inter)
@@ -70,7 +70,7 @@ def load_dataset(dataset: "APADataset", name: str, folder: Path, visible_data: V
 
 
 def filter_settings(dataset: "APADataset") -> FilterSettings:
-    """RecBole's options of filtering."""
+    """RecBole's filtering options."""
     config = dataset.config
     return FilterSettings(
         user=dataset.uid_field,
@@ -85,21 +85,21 @@ def filter_settings(dataset: "APADataset") -> FilterSettings:
 
 
 _EXACT = 2**53
-"""Whole numbers below are exact as float64."""
+"""Whole numbers below this are exact in float64."""
 _ALL = "[0,inf)"
-"""RecBole's own default of the last two."""
+"""RecBole's own default for the last two filters."""
 _FILTERS = ("rm_dup_inter", "val_interval", "user_inter_num_interval", "item_inter_num_interval")
 
 
 def _say_unfiltered(config: "Config") -> None:
-    """RecBole filters no files that were split beforehand, and neither do we."""
+    """Warn that filters have no effect on pre-split files, in RecBole as here."""
     idle = [name for name in _FILTERS if config[name] not in (None, _ALL)]
     if idle:
-        getLogger().warning(f"{', '.join(idle)}: no effect on files that were split beforehand (benchmark_filename)")
+        getLogger().warning(f"{', '.join(idle)}: no effect on pre-split files (benchmark_filename)")
 
 
 def _read_interactions(dataset: "APADataset", name: str, folder: Path) -> tuple[Table, np.ndarray | None]:
-    """The rows of all files, and the part that each is of where they were split beforehand."""
+    """The rows of all files, and the split of each row if the files are pre-split."""
     split = dataset.config["benchmark_filename"]
     if split is None:
         return _read_file(dataset, folder / f"{name}.inter"), None
@@ -110,12 +110,12 @@ def _read_interactions(dataset: "APADataset", name: str, folder: Path) -> tuple[
 
 def _read_file(dataset: "APADataset", path: Path) -> Table:
     if not path.is_file():
-        raise DataError(f"{path} is not there; expected RecBole's atomic file of interactions")
+        raise DataError(f"{path} does not exist; expected RecBole's atomic file of interactions")
     table = read_feat(dataset, path, FeatureSource.INTERACTION, strict_features=True)
     for column in (dataset.uid_field, dataset.iid_field):
         if table is None or column not in table.columns:
             raise DataError(
-                f"{path} has no column {column!r}, or load_col leaves it out; "
+                f"{path} has no column {column!r}, or load_col omits it; "
                 f"found {', '.join(f.name for f in table.header) if table else 'no column that load_col names'}"
             )
     assert table is not None
@@ -126,7 +126,7 @@ def _read_file(dataset: "APADataset", path: Path) -> Table:
 
 
 def _refuse_ids(table: Table, *columns: str) -> None:
-    """numpy drops NUL characters at the end of a text, and RecBole keeps its names there."""
+    """Reject ids that end in NUL, which numpy would drop: RecBole keeps its names in numpy arrays."""
     for column in columns:
         wrong = [code for code, name in enumerate(table.texts(column).names) if name.endswith("\0")]
         if wrong:
@@ -150,12 +150,12 @@ def _refuse_times(table: Table, column: str) -> None:
 
 
 def _read_side(dataset: "APADataset", path: Path, source: FeatureSource, column: str) -> Table | None:
-    """What is told of users, or of items; None where there is no such file."""
+    """The table that describes users, or items; None if there is no such file."""
     table = read_feat(dataset, path, source, strict_features=True) if path.is_file() else None
     if table is None:
         return None
     if column not in table.columns:
-        raise DataError(f"{path} has no column {column!r}, or load_col leaves it out; expected one to tell rows apart")
+        raise DataError(f"{path} has no column {column!r}, or load_col omits it; expected one to tell rows apart")
     _refuse_ids(table, column)
     declare(dataset, table, source)
     return first_rows(drop_incomplete(dataset, table, source), column)
@@ -168,21 +168,21 @@ class _LabelRule:
         ((self.column, self.least),) = dataset.config["threshold"].items()  # checked with the settings
         if self.column not in inter.columns:
             raise DataError(
-                f"threshold: {inter.path} has no column {self.column!r}, or load_col leaves it out; found "
+                f"threshold: {inter.path} has no column {self.column!r}, or load_col omits it; found "
                 f"{', '.join(field.name for field in inter.header)}"
             )
         self.settled = self.column in (dataset.config["val_interval"] or {})
 
     def warn_of_zeros(self, inter: Table, filtered: bool) -> None:
-        """Say what zeros are taken for: in some datasets they mean "not rated"."""
+        """Warn that zeros count as dislikes: in some datasets they mean "not rated"."""
         values = inter.numbers(self.column)
         zeros = values == 0
         in_doubt = self.least > 0 and zeros.any() and values[~zeros].min(initial=np.inf) >= 1
         if in_doubt and not (self.settled and filtered):
             option = f"--val_interval=\"{{{self.column}: '[1,inf)'}}\""
             getLogger().warning(
-                f"{inter.path}: {int(zeros.sum())} of {len(values)} rows have {self.column} 0 and are taken for "
-                f"dislikes; if 0 means 'not rated' here, leave them out with {option}"
+                f"{inter.path}: {int(zeros.sum())} of {len(values)} rows have {self.column} 0 and count as "
+                f"dislikes; if 0 means 'not rated' here, drop them with {option}"
             )
 
 

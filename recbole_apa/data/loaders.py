@@ -9,13 +9,13 @@ from recbole_apa.data.dataset import APADataset
 
 
 def part_of(loader: AbstractDataLoader) -> APADataset:
-    """The dataset behind one of RecBole's loaders, which keep it to themselves."""
+    """The dataset behind one of RecBole's loaders, where it is a private attribute."""
     part: APADataset = loader._dataset
     return part
 
 
 class Loaders(NamedTuple):
-    """What RecBole's ``data_preparation`` gives, by name; unpacks likewise."""
+    """What RecBole's ``data_preparation`` returns, by name; unpacks in the same order."""
 
     train: ShardingDataLoader
     valid: AbstractDataLoader
@@ -38,10 +38,10 @@ class Loaders(NamedTuple):
 
     @property
     def parts(self) -> tuple[APADataset, APADataset, APADataset]:
-        """All three, in this order."""
+        """All three datasets, in this order."""
         return self.train_set, self.valid_set, self.test_set
 
     @classmethod
     def of(cls, loaders: tuple[AbstractDataLoader, AbstractDataLoader, AbstractDataLoader]) -> "Loaders":
-        """RecBole's triple by name."""
+        """Name the members of RecBole's triple."""
         return cls(*loaders)

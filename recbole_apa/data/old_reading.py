@@ -1,6 +1,6 @@
 """How commit 86d8546 read a dataset, through RecBole's own loader.
 
-Kept to tell, of a run that was made then, which of its rows are read otherwise now. Trains nothing.
+Kept to find which rows of a run made then are read differently now. Trains nothing.
 """
 
 import csv
@@ -39,7 +39,7 @@ class Reading:
 
 
 class _OldDataset(Dataset):
-    """RecBole's dataset, read and hidden as it was then."""
+    """RecBole's dataset, with rows read and hidden as at that commit."""
 
     inter_feat: Any
 
@@ -67,7 +67,7 @@ class _OldDataset(Dataset):
         super()._data_filtering()
 
     def reading(self, item_text: str) -> Reading:
-        """Rows, item texts and their digest."""
+        """The rows, item texts and their digest."""
         frame = self.inter_feat
         times = frame[self.time_field].to_numpy(dtype=np.float64) if self.time_field in frame else None
         users, items = (self.field2id_token[f][frame[f]].tolist() for f in (self.uid_field, self.iid_field))
@@ -104,15 +104,15 @@ def read_as_before(config: "Config", visible_data: VisibleData, item_text: str) 
 
 
 def differences(before: Reading, now: Reading) -> list[str]:
-    """What differs between two readings, in words: rows, labels, item texts, order; the first ten of each."""
+    """The differences between two readings, in words: rows, labels, item texts, order; the first ten of each."""
     was, is_now = (Counter(_lines(reading.rows)) for reading in (before, now))
     gone, new = sorted((was - is_now).elements()), sorted((is_now - was).elements())
     out = _some("was read and is not now", gone) + _some("was not read and is now", new)
     tokens = before.texts.keys() & now.texts.keys() - {"[PAD]"}
     changed = sorted(token for token in tokens if before.texts[token] != now.texts[token])
     shown = [f"item {t}: {before.texts[t]!r} is {now.texts[t]!r} now" for t in changed]
-    out += _some("is written otherwise", shown)
-    return out or ["the same rows come in another order, or other items are told of"]
+    out += _some("is written differently", shown)
+    return out or ["the same rows are in another order, or other items are described"]
 
 
 def _rows(users: Sequence[str], items: Sequence[str], labels: np.ndarray, times: np.ndarray | None) -> Interactions:

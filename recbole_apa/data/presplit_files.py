@@ -1,4 +1,4 @@
-"""The samples as pre-split RecBole files, so that every RecBole model is trained and scored on the very same rows."""
+"""The samples as pre-split RecBole files, so that every RecBole model trains and is evaluated on exactly these rows."""
 
 import codecs
 from collections.abc import Mapping, Sequence
@@ -15,16 +15,16 @@ if TYPE_CHECKING:
     from recbole.config import Config
 
 LIKES = "train_likes"
-"""The training rows with label 1: what models that learn from likes alone are trained on."""
+"""The training rows with label 1, for models that learn from likes only."""
 
 
 @dataclass(frozen=True)
 class Layout:
-    """How the dataset's own files are written: the pre-split ones are alike, for item and user files are taken as they
-    are."""
+    """How the dataset's own files are written. The pre-split ones use the same format, because item and user files are
+    copied unchanged."""
 
     user: str = "user_id"
-    """Column of users."""
+    """The user column."""
     item: str = "item_id"
     label: str = "label"
     list_suffix: str = "_list"
@@ -34,17 +34,17 @@ class Layout:
 
     @classmethod
     def of(cls, config: "Config") -> "Layout":
-        """As a RecBole ``Config`` names it."""
+        """The layout given by a RecBole ``Config``."""
         names = ("USER_ID_FIELD", "ITEM_ID_FIELD", "LABEL_FIELD", "LIST_SUFFIX", "field_separator", "seq_separator")
         return cls(*(config[name] for name in (*names, "encoding")))
 
     @property
     def item_list(self) -> str:
-        """Column of histories, under the name that RecBole's sequential models expect."""
+        """The history column, under the name that RecBole's sequential models expect."""
         return self.item + self.list_suffix
 
     def options(self) -> dict[str, object]:
-        """What RecBole is told to read such files."""
+        """RecBole options for reading such files."""
         return {
             "USER_ID_FIELD": self.user,
             "ITEM_ID_FIELD": self.item,
@@ -62,10 +62,10 @@ def write_presplit(
     """Write ``name.train.inter``, ``name.train_likes.inter``, ``name.valid.inter``, ``name.test.inter`` (RecBole's
     ``benchmark_filename``) in the order of the samples, and copy the item and user files of ``source``.
 
-    Columns: user, item, label, and the list of items in the history that APA's prompt shows, oldest first.
+    Columns: user, item, label, and the items in the history that APA's prompt shows, oldest first.
 
     Raises:
-        DataError: an id holds what divides columns.
+        DataError: an id contains the column separator.
         RunError: the folder cannot be written.
     """
     layout = layout or Layout()
@@ -79,7 +79,7 @@ def write_presplit(
     for kind in ("item", "user"):
         file = source / f"{source.name}.{kind}"
         if file.is_file():
-            # RecBole takes the mark for a part of the first column's name
+            # RecBole would read the mark as part of the first column's name
             _write(folder / name / f"{name}.{kind}", file.read_bytes().removeprefix(codecs.BOM_UTF8))
 
 
@@ -87,8 +87,8 @@ def _line(sample: Sample, layout: Layout) -> str:
     for token in (sample.user_id, sample.item_id):
         if layout.field_separator in token or "\n" in token:
             raise DataError(
-                f"the id {token!r} holds {layout.field_separator!r}, which divides columns; RecBole's models need ids "
-                "without it: use other ids, or a file with tabs"
+                f"the id {token!r} contains the column separator {layout.field_separator!r}; RecBole's models need ids "
+                "without it: use other ids, or files separated by tabs"
             )
     history = layout.seq_separator.join(entry.item_id for entry in sample.history)
     return layout.field_separator.join([sample.user_id, sample.item_id, str(sample.label), history])

@@ -10,15 +10,15 @@ FRAME_FIELDS = frozenset({"target", "history", "liked", "disliked", "n_liked", "
 
 
 def placeholders(what: str, text: str, allowed: Sequence[str] | frozenset[str] | set[str]) -> set[str]:
-    """Names in braces in ``text``.
+    """The names in braces in ``text``.
 
     Raises:
-        PromptError: broken braces, or a name that is not in ``allowed``.
+        PromptError: unbalanced braces, or a name that is not in ``allowed``.
     """
     try:
         fields_used = [(n, spec, conv) for _, n, spec, conv in string.Formatter().parse(text) if n is not None]
     except ValueError as error:
-        raise PromptError(f"{what} is {text!r}: {error}; double a brace that is meant literally") from None
+        raise PromptError(f"{what} is {text!r}: {error}; double literal braces") from None
     names = {name + (f":{spec}" if spec else "") + (f"!{conv}" if conv else "") for name, spec, conv in fields_used}
     unknown = sorted(names - set(allowed))
     if unknown:
@@ -31,7 +31,7 @@ def placeholders(what: str, text: str, allowed: Sequence[str] | frozenset[str] |
 
 @dataclass(frozen=True)
 class PromptTemplate:
-    """A wording. Texts in braces are filled in; every part is one key of ``prompt_template`` in YAML."""
+    """The wording of a prompt. Names in braces are filled in; each part is one key of ``prompt_template`` in YAML."""
 
     frame: str
     """The whole prompt, ending where the answer begins. Needs ``{target}``; may use ``{history}``, ``{liked}``,
@@ -43,14 +43,14 @@ class PromptTemplate:
     separator: str = ", "
     """Between the items of ``{liked}`` and ``{disliked}``."""
     yes: str = " Yes"
-    """The positive answer as the model writes it after the frame; its first piece must be one token."""
+    """The positive answer as the model writes it after the frame; its first piece must be a single token."""
     no: str = " No"
-    """The negative answer likewise."""
+    """The negative answer, likewise."""
 
     def __post_init__(self) -> None:
         used = placeholders("frame", self.frame, FRAME_FIELDS)
         if "target" not in used:
-            raise PromptError("prompt template: frame has no {target}; the model would not know what to judge")
+            raise PromptError("prompt template: frame has no {target}; the model would not know which item to judge")
         if not used & {"history", "liked", "disliked"}:
             raise PromptError("prompt template: frame shows no history; use {history}, or {liked} and {disliked}")
         if ("history" in used) != bool(self.line):
@@ -64,7 +64,7 @@ class PromptTemplate:
 
     @property
     def target_comes_last(self) -> bool:
-        """Whether all that is said of the user stands before the target."""
+        """Whether everything about the user comes before the target."""
         names = [name for _, name, _, _ in string.Formatter().parse(self.frame) if name is not None]
         return names.index("target") == len(names) - 1
 
@@ -78,7 +78,7 @@ _TALLREC_INSTRUCTION = (
 )
 
 TEMPLATES: dict[str, PromptTemplate] = {
-    # the history as answered questions: what a small model reads best (docs/benchmarks.md, Search)
+    # the history as answered questions: works best for a small model (docs/benchmarks.md, Search)
     "list": PromptTemplate(frame="{history}{target}:", line="{item}:{answer}\n"),
     # the same, with the tally spelled out before the target
     "list_count": PromptTemplate(frame="{history}Liked {n_liked} of {n_history}.\n{target}:", line="{item}:{answer}\n"),
@@ -101,7 +101,7 @@ TEMPLATES: dict[str, PromptTemplate] = {
 
 @dataclass(frozen=True)
 class PromptInput:
-    """What a template is filled with: texts, not ids. History oldest first."""
+    """What a template is filled with: texts, not ids. The history is oldest first."""
 
     history: tuple[tuple[str, int], ...]
     target: str
@@ -123,7 +123,7 @@ def choose_template(name: str, custom: Mapping[str, str] | None) -> PromptTempla
     """The built-in template of that name, or the user's own.
 
     Raises:
-        PromptError: an unknown name, part or placeholder.
+        PromptError: the name, a part or a placeholder is unknown.
     """
     if custom is None:
         if name not in TEMPLATES:
@@ -140,7 +140,7 @@ def choose_template(name: str, custom: Mapping[str, str] | None) -> PromptTempla
 
 
 def fill(template: PromptTemplate, sample: PromptInput) -> Prompt:
-    """Put a sample into words."""
+    """Fill a template with a sample."""
     history, ends = _history_lines(template, sample.history)
     liked = [text for text, label in sample.history if label]
     disliked = [text for text, label in sample.history if not label]
@@ -201,7 +201,7 @@ def _joined(template: PromptTemplate, items: Sequence[str]) -> str:
 
 
 def _prefix_before(text: str, name: str, values: Mapping[str, str]) -> int:
-    """Length of the filled ``text`` up to the placeholder ``name`` (0 where it has none)."""
+    """Length of the filled ``text`` up to the placeholder ``name`` (0 if there is none)."""
     length = 0
     for literal, field, _, _ in string.Formatter().parse(text):
         length += len(literal)

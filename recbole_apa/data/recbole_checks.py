@@ -1,5 +1,5 @@
-"""Types and ranges of RecBole's options, looked at before RecBole does: it takes many a wrong value without a word, or
-stops at it in the middle of a training."""
+"""Types and ranges of RecBole's options, checked before RecBole reads them: it silently accepts many wrong values, or
+fails on them in the middle of training."""
 
 import codecs
 import math
@@ -17,7 +17,7 @@ _STATES = ("debug", "info", "warning", "error", "critical")
 
 
 def recbole_problems(values: Mapping[str, object]) -> list[str]:
-    """What is wrong with the options that RecBole reads; empty where nothing is."""
+    """What is wrong with the options that RecBole reads; empty if nothing is."""
     out = [
         f"{name}: found {values[name]!r}, expected {expected}"
         for name, (holds, expected) in _CHECKS.items()
@@ -30,12 +30,12 @@ def recbole_problems(values: Mapping[str, object]) -> list[str]:
 
 
 def is_whole(value: object, least: int) -> TypeGuard[int]:
-    """Whether a value is a whole number of at least ``least``; true and false are none."""
+    """Whether a value is a whole number of at least ``least``; true and false do not count."""
     return isinstance(value, int) and not isinstance(value, bool) and value >= least
 
 
 def is_number(value: object) -> TypeGuard[int | float]:
-    """Whether a value is a finite number; true and false are none, nor is what no float can hold."""
+    """Whether a value is a finite number; true, false and integers too large for a float do not count."""
     try:
         return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
     except OverflowError:
@@ -43,7 +43,7 @@ def is_number(value: object) -> TypeGuard[int | float]:
 
 
 def odd_texts(values: Mapping[str, object]) -> list[str]:
-    """Options that hold what no file and no path can: half of a character, or a NUL; empty where none does."""
+    """Messages for options with lone surrogates or NULs, which neither files nor paths can hold."""
     out = []
     for name, value in values.items():
         try:
@@ -91,7 +91,7 @@ def _columns(value: object) -> bool:
 
 
 def _interval(value: object) -> bool:
-    """``[5,inf)``, several divided by ``;``."""
+    """``[5,inf)``, or several separated by ``;``."""
     try:
         return isinstance(value, str) and bool(parse_intervals("", value))
     except SettingsError:
@@ -181,4 +181,4 @@ _CHECKS: dict[str, tuple[Callable[[object], bool], str]] = {
     "normalize_field": _LIST,
 }
 CHECKED = frozenset(_CHECKS)
-"""Options of RecBole's whose types are looked at."""
+"""RecBole's options whose types are checked."""

@@ -1,4 +1,4 @@
-"""What APA makes of RecBole's own options: one table; the types of their values are in :mod:`.recbole_checks`."""
+"""How APA treats RecBole's own options, in one table; their types are checked in :mod:`.recbole_checks`."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -6,23 +6,23 @@ from enum import Flag, auto
 
 
 class Role(Flag):
-    """Facts about one of RecBole's options; each is false unless it stands in the table."""
+    """Facts about one of RecBole's options; each is false unless stated in the table."""
 
     NONE = 0
     IN_MANIFEST = auto()
-    """A run's manifest may give it, although no type of it is looked at."""
+    """A run's manifest may set it, although its type is not checked."""
     PASSED_OVER = auto()
-    """A run's manifest may hold it, and it is not taken from there."""
+    """A run's manifest may contain it, but it is not read from there."""
     PICKLE = auto()
-    """It names a pickle, which runs its writer's code."""
+    """It names a pickle, which can run code of whoever wrote it."""
     MAY_CHANGE = auto()
     """It may differ when a finished run is opened."""
     DECIDES_ROWS = auto()
-    """It decides which samples judge, or by what: figures of two of its values cannot be compared."""
+    """It decides which samples or measures a model is evaluated on: figures for different values cannot be compared."""
     SAYS_WHERE = auto()
-    """It says where or how the work is done, and changes no figure."""
+    """It says where or how the work is done, and does not change figures."""
     UNLISTED = auto()
-    """RecBole's code reads it, and RecBole's lists of arguments lack it."""
+    """RecBole's code reads it, but RecBole's lists of arguments do not include it."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class RecBoleOption:
 
     roles: Role = Role.NONE
     idle: str = ""
-    """Why it has no effect with APA, or what to use instead; empty where it has one."""
+    """Why it has no effect with APA, or what to use instead; empty if it has an effect."""
 
 
 _ITS_OWN_TRAINING = "AdamW trains each adapter, see epochs, learning_rate, weight_decay, stopping_patience"
@@ -45,19 +45,19 @@ RECBOLE_OPTIONS: Mapping[str, RecBoleOption] = {
     "learner": RecBoleOption(idle=_ITS_OWN_TRAINING),
     "eval_step": RecBoleOption(idle=_ITS_OWN_TRAINING),
     "stopping_step": RecBoleOption(idle=_ITS_OWN_TRAINING),
-    "shuffle": RecBoleOption(Role.UNLISTED, idle="each shard has an order of its own, by seed"),
+    "shuffle": RecBoleOption(Role.UNLISTED, idle="each shard has its own order, derived from the seed"),
     "loss_type": RecBoleOption(Role.UNLISTED, idle="see answer_loss"),
     "enable_amp": RecBoleOption(idle="see dtype"),
     "enable_scaler": RecBoleOption(idle="see dtype"),
     "require_pow": RecBoleOption(idle=_ITS_OWN_TRAINING),
-    "loss_decimal_place": RecBoleOption(idle="losses have their places"),
-    "valid_metric_bigger": RecBoleOption(Role.DECIDES_ROWS, idle="RecBole knows it of each metric"),
+    "loss_decimal_place": RecBoleOption(idle="losses are shown with a fixed number of places"),
+    "valid_metric_bigger": RecBoleOption(Role.DECIDES_ROWS, idle="RecBole knows it for each metric"),
     "nproc": RecBoleOption(Role.SAYS_WHERE | Role.UNLISTED, idle=_OTHER_MACHINES),
     "world_size": RecBoleOption(Role.SAYS_WHERE | Role.UNLISTED, idle=_OTHER_MACHINES),
     "ip": RecBoleOption(Role.SAYS_WHERE | Role.UNLISTED, idle=_OTHER_MACHINES),
     "port": RecBoleOption(Role.SAYS_WHERE | Role.UNLISTED, idle=_OTHER_MACHINES),
     "group_offset": RecBoleOption(Role.SAYS_WHERE | Role.UNLISTED, idle=_OTHER_MACHINES),
-    "config_file": RecBoleOption(idle="files are given with config_files"),
+    "config_file": RecBoleOption(idle="pass files with config_files"),
     "log_wandb": RecBoleOption(Role.SAYS_WHERE, idle="figures go to tensorboard and metrics.json"),
     "wandb_project": RecBoleOption(Role.SAYS_WHERE, idle="figures go to tensorboard and metrics.json"),
     "preload_weight": RecBoleOption(idle="items are texts"),
@@ -114,10 +114,10 @@ RECBOLE_OPTIONS: Mapping[str, RecBoleOption] = {
     "additional_feat_suffix": RecBoleOption(Role.UNLISTED),
     "discretization": RecBoleOption(Role.UNLISTED),
 }
-"""A test holds the idle ones against what a run reads."""
+"""A test compares the idle ones with what a run reads."""
 
 IDLE: Mapping[str, str] = {name: found.idle for name, found in RECBOLE_OPTIONS.items() if found.idle}
-"""Options without effect: why, or what to use instead."""
+"""Options without effect -> why, or what to use instead."""
 
 
 def recbole_names(role: Role) -> frozenset[str]:

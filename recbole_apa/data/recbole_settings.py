@@ -1,4 +1,4 @@
-"""Read the settings out of a RecBole ``Config``, once; the only place that knows both vocabularies."""
+"""Read the settings from a RecBole ``Config``, once; the only place that knows both sets of option names."""
 
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING
@@ -16,31 +16,31 @@ if TYPE_CHECKING:
     from recbole.config import Config
 
 Check = Callable[[Mapping[str, object]], list[str]]
-"""All options by name -> what is wrong with some of them, in words."""
+"""All options by name -> messages about those that are wrong."""
 FROM_RECBOLE = {"history_length": "MAX_ITEM_LIST_LENGTH", "max_grad_norm": "clip_grad_norm"}
-"""Our field -> the RecBole option it is read from, whose name a user knows."""
+"""Our field -> the RecBole option it is read from, the name that users know."""
 OPTION_KEYS: frozenset[str] = SETTING_KEYS - set(FROM_RECBOLE)
-"""Names a user may set for the settings."""
+"""Option names that users may set for the settings."""
 
 
 def read_settings(config: "Config", checks: Iterable[Check] = ()) -> APASettings:
     """
     Args:
-        config: a RecBole ``Config``; best an ``APAConfig``, which brings the defaults of ``properties/``.
-        checks: of options whose values higher rooms know, such as names in their registries.
+        config: a RecBole ``Config``, usually an ``APAConfig``, which has the defaults from ``properties/``.
+        checks: checks of options whose valid values only higher rooms know, e.g. names in their registries.
 
     Raises:
-        SettingsError: all that is missing or out of range together.
+        SettingsError: options are missing or out of range; lists all of them.
     """
     values = dict(config.final_config_dict)
     if "lora_rank" not in values:
         raise SettingsError(
-            "this Config has no defaults for APA; make it with recbole_apa.APAConfig(model, dataset, ...)"
+            "this Config has no defaults for APA; create it with recbole_apa.APAConfig(model, dataset, ...)"
         )
     problems = _problems(values)
     for check in checks:
         problems += check(values)
-    # RecBole's names are the ones that a user knows, so they are not looked at under ours as well
+    # users know RecBole's names, so these are not checked again under ours
     length, clip = values.get("MAX_ITEM_LIST_LENGTH"), values.get("clip_grad_norm")
     values["history_length"] = length if is_whole(length, 1) else 1
     values["max_grad_norm"] = float(clip["max_norm"]) if clip is not None and _is_clip(clip) else None
@@ -63,7 +63,7 @@ def read_execution(config: "Config") -> ExecutionSettings:
 
 
 def check_execution(config: "Config") -> None:
-    """As :func:`read_execution`, for another model of RecBole's, whose options need not all be there.
+    """As :func:`read_execution`, for another RecBole model, where not all of the options need to be set.
 
     Raises:
         SettingsError: as :func:`read_settings`.
@@ -72,7 +72,7 @@ def check_execution(config: "Config") -> None:
 
 
 def _with_device_named(values: Mapping[str, object]) -> dict[str, object]:
-    """The options with the device's name, which is torch's own object once RecBole has chosen it."""
+    """The options with the device as a name: RecBole replaces it with a torch object."""
     device = values.get("device")
     return {**values, "device": str(device) if isinstance(device, torch.device) else device}
 
@@ -95,7 +95,7 @@ def _problems(values: dict[str, object]) -> list[str]:
 
 
 _REFUSED = {
-    "transform": "it would change histories behind the prompts",
+    "transform": "it would change histories without the prompts knowing",
     "dataset_save_path": "RecBole would read a pickle from there, which can run code",
     "dataloaders_save_path": "RecBole would read a pickle from there, which can run code",
 }

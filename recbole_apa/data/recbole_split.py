@@ -1,5 +1,5 @@
-"""RecBole's own splits, by columns: which rows are for training, validation and test. Pure numpy; a test holds them
-equal to RecBole 1.2.1 (``data/dataset/dataset.py``, ``build``)."""
+"""RecBole's own splits, on columns: which rows are for training, validation and test. Pure numpy; a test checks that
+they equal RecBole 1.2.1 (``data/dataset/dataset.py``, ``build``)."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -24,21 +24,21 @@ class SplitSettings:
     """RecBole's ``eval_args``: how rows are ordered, grouped and split."""
 
     order: str
-    """``TO`` by time, ``RO`` at random."""
+    """``TO``: by time; ``RO``: random."""
     mode: str
-    """``RS`` by ratio, ``LS`` leave one out, ``TS`` by time."""
+    """``RS``: by ratio; ``LS``: leave one out; ``TS``: by time."""
     value: Any
     """Ratios, or a leave-one-out mode."""
     by_user: bool
-    """Whether each user's rows are split for themselves."""
+    """Whether each user's rows are split separately."""
     seed: int
-    """Of the random order."""
+    """Seed of the random order."""
 
 
 def read_split(eval_args: Mapping[str, Any], seed: int) -> SplitSettings:
     """
     Raises:
-        SettingsError: something that RecBole does not know.
+        SettingsError: a value that RecBole does not support.
     """
     problems = eval_problems({"split": None, **eval_args})
     if problems:
@@ -53,7 +53,7 @@ def split_rows(users: Tokens, times: np.ndarray | None, settings: SplitSettings)
 
     Args:
         users: (n,).
-        times: (n,); None takes the order of rows.
+        times: (n,); None uses the order of rows.
     """
     n = len(users)
     if settings.order == "RO":
@@ -78,10 +78,10 @@ def split_rows(users: Tokens, times: np.ndarray | None, settings: SplitSettings)
 
 
 def _parts(place: np.ndarray, size: np.ndarray, settings: SplitSettings) -> np.ndarray:
-    """The part of each row, given its place in its group and the group's size, (n,)."""
+    """The split of each row, given its position in its group and the group's size, (n,)."""
     if settings.mode == "LS":
         n_valid, n_test = _LEFT_OUT[settings.value]
-        # the first row of a group always stays for training, then test is served before validation
+        # the first row of a group always stays in training; test then takes rows before validation
         n_test_here = np.minimum(n_test, size - 1)
         n_valid_here = np.minimum(n_valid, size - 1 - n_test_here)
         ends = [size - n_test_here - n_valid_here, size - n_test_here]
@@ -94,11 +94,11 @@ def _parts(place: np.ndarray, size: np.ndarray, settings: SplitSettings) -> np.n
 
 
 def _time_parts(ranks: np.ndarray, place: np.ndarray, sizes: np.ndarray, settings: SplitSettings) -> np.ndarray:
-    """RecBole's ``time_based_split``: test is what lies after a point of time common to all.
+    """RecBole's ``time_based_split``: rows after a point in time common to all users are test rows.
 
     Args:
-        ranks: place of each row in time, float32 as RecBole has it, (n,), grouped.
-        place: place of each row in its group.
+        ranks: rank of each row by time, float32 as in RecBole, (n,), grouped.
+        place: position of each row in its group.
     """
     ratios = [ratio / sum(settings.value) for ratio in settings.value]
     early = ranks <= np.percentile(np.arange(len(ranks), dtype=np.float32), 100 * (1 - ratios[-1]))
@@ -110,8 +110,8 @@ def _time_parts(ranks: np.ndarray, place: np.ndarray, sizes: np.ndarray, setting
 
 
 def _ends(n: int, given: Sequence[float]) -> list[int]:
-    """Where training and validation end among ``n`` rows (RecBole's ``_calcu_split_ids``): all parts but the first are
-    rounded down, and one that would be empty takes a row of the first."""
+    """Where training and validation end among ``n`` rows (RecBole's ``_calcu_split_ids``): all splits but the first
+    are rounded down, and one that would be empty takes a row from the first."""
     ratios = [ratio / sum(given) for ratio in given]
     counts = [int(ratio * n) for ratio in ratios]
     counts[0] = n - sum(counts[1:])
@@ -125,11 +125,11 @@ def _ends(n: int, given: Sequence[float]) -> list[int]:
 
 
 def warn_of_order(part_of: np.ndarray, users: Tokens, windows: Windows) -> None:
-    """Of files that are split already: histories go by time, whatever file a row is in.
+    """Warn if pre-split files are not in order of time: histories go by time, whatever file a row is in.
 
     Args:
-        part_of: number of each row's file, (n,).
-        users: of the rows.
+        part_of: index of each row's file, (n,).
+        users: the rows' users.
     """
     parts, ordered = part_of[windows.order], users.codes[windows.order]
     n = int(((parts[1:] < parts[:-1]) & (ordered[1:] == ordered[:-1])).sum())

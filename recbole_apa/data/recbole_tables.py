@@ -1,4 +1,4 @@
-"""Between the strict reader and RecBole: which columns its options ask for, and tables as it holds them."""
+"""Between the strict reader and RecBole: which columns its options select, and tables in its form."""
 
 from logging import getLogger
 from pathlib import Path
@@ -20,15 +20,15 @@ _MOST_LINES = 10
 
 
 def file_form(config: "Config") -> FileForm:
-    """How the files of a configuration are written."""
+    """The file format that a configuration sets."""
     return FileForm(config["field_separator"], config["encoding"])
 
 
 def read_feat(dataset: "Dataset", path: Path, source: FeatureSource | str, strict_features: bool) -> Table | None:
-    """The columns that the configuration asks for; None where it asks for none.
+    """The columns that the configuration selects; None if it selects none.
 
     Args:
-        strict_features: read columns besides ids, label and time strictly, too.
+        strict_features: whether to read columns other than ids, label and time strictly, too.
     """
     load, unload = dataset._get_load_and_unload_col(source)
     if load == set():
@@ -57,7 +57,7 @@ def read_feat(dataset: "Dataset", path: Path, source: FeatureSource | str, stric
 
 
 def _ids(dataset: "Dataset") -> set[str]:
-    """Columns that hold users or items, lists of them included."""
+    """Columns that hold users or items, or lists of them."""
     aliases = [name for kind in ("user_id", "item_id") for name in dataset.config[f"alias_of_{kind}"] or []]
     return {dataset.uid_field, dataset.iid_field, *aliases}
 
@@ -67,18 +67,18 @@ def _is_interactions(source: FeatureSource | str) -> bool:
 
 
 def _numbers(config: "Config") -> set[str]:
-    """Columns that hold labels or times, whatever type the header gives them."""
+    """Columns that hold labels or times, whatever type the header declares."""
     threshold = config["threshold"]
     return {config["LABEL_FIELD"], config["TIME_FIELD"], *(threshold if isinstance(threshold, dict) else ())}
 
 
 def declare(dataset: "Dataset", table: Table, source: FeatureSource | str) -> None:
-    """Tell RecBole of the columns, as its own ``_load_feat`` does."""
+    """Declare the columns to RecBole, as its own ``_load_feat`` does."""
     for name, rule in table.rules.items():
         if not isinstance(source, FeatureSource) and source == "link":
             continue
         declared = table.field(name).type
-        # an id is a text, whatever the header calls it
+        # an id is a text, whatever type the header declares
         kind = FeatureType("float" if rule.is_number else "token" if declared == "float" else declared)
         dataset.field2source[name] = source
         dataset.field2type[name] = kind
@@ -89,7 +89,7 @@ def declare(dataset: "Dataset", table: Table, source: FeatureSource | str) -> No
 
 
 def drop_incomplete(dataset: "Dataset", table: Table, source: FeatureSource | str) -> Table:
-    """Leave out rows without a user, an item, a label or a time, and say which."""
+    """Drop rows without a user, an item, a label or a time, and log which."""
     needed = {dataset.uid_field, dataset.iid_field, *(_numbers(dataset.config) if _is_interactions(source) else ())}
     gone = np.zeros(len(table), dtype=bool)
     for name in (n for n in table.columns if n in needed):
@@ -98,7 +98,7 @@ def drop_incomplete(dataset: "Dataset", table: Table, source: FeatureSource | st
             lines = [table.line(int(row)) for row in np.flatnonzero(missing)[:_MOST_LINES]]
             more = "" if missing.sum() <= _MOST_LINES else ", ..."
             getLogger().warning(
-                f"{table.path}: {int(missing.sum())} rows have no {name} and are left out: line"
+                f"{table.path}: {int(missing.sum())} rows have no {name} and are dropped: line"
                 f"{'s' if len(lines) > 1 else ''} {', '.join(map(str, lines))}{more}"
             )
             gone |= missing
@@ -106,7 +106,7 @@ def drop_incomplete(dataset: "Dataset", table: Table, source: FeatureSource | st
 
 
 def frame_of(dataset: "Dataset", table: Table) -> pd.DataFrame:
-    """The table as RecBole's ``_load_feat`` would give it."""
+    """The table as RecBole's ``_load_feat`` would return it."""
     columns = {name: _cells(dataset, table, name) for name in table.columns}
     return pd.DataFrame(columns, index=pd.RangeIndex(len(table)))
 
@@ -127,7 +127,7 @@ def _cells(dataset: "Dataset", table: Table, name: str) -> np.ndarray | pd.Serie
 
 
 def _sequences(dataset: "Dataset", column: Tokens, rule: Rule, name: str, is_float: bool, table: Table) -> pd.Series:
-    """One array a row, cut to ``seq_len``; each different text is taken apart once."""
+    """One array per row, cut to ``seq_len``; each distinct text is parsed once."""
     mark = dataset.config["seq_separator"]
     lengths = dataset.config["seq_len"] or {}
     empty = column.names if rule is Rule.TEXT else ["" if t in RECBOLE_MISSING else t for t in column.names]
@@ -148,4 +148,4 @@ def _array(words: list[str], is_float: bool, name: str, table: Table) -> np.ndar
     try:
         return np.array(list(map(float, words)))
     except ValueError as error:
-        raise DataError(f"{table.path}, column {name}: {error}; expected numbers between blanks") from None
+        raise DataError(f"{table.path}, column {name}: {error}; expected numbers separated by blanks") from None

@@ -1,4 +1,4 @@
-"""Samples: (user, history, target item, label) made of interactions; pure numpy, knows no RecBole."""
+"""Samples: (user, history, target item, label), made from interactions; pure numpy, independent of RecBole."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -13,7 +13,7 @@ from recbole_apa.data.tokens import Tokens
 
 _APART = re.compile(r"[:#]|%(25|3A|23)")
 CHUNK = 1 << 18
-"""Rows whose ids are written out at once."""
+"""How many rows' ids are built at a time."""
 
 
 @dataclass(frozen=True)
@@ -21,18 +21,18 @@ class Interactions:
     """The rows of the ``.inter`` file, in the file's order; n rows."""
 
     users: Tokens
-    """User tokens, (n,); any sequence of texts is encoded."""
+    """User tokens, (n,); any other sequence of texts is encoded."""
     items: Tokens
     """Item tokens, (n,); likewise."""
     labels: np.ndarray
     """0 or 1, (n,)."""
     times: np.ndarray | None
-    """Seconds, float64, (n,); None where the dataset has no timestamps: the order of rows stands in."""
+    """Seconds, float64, (n,); None if the dataset has no timestamps: the order of rows is used instead."""
     values: np.ndarray | None = None
-    """What the labels come from, e.g. ratings, (n,)."""
+    """What the labels are derived from, e.g. ratings, (n,)."""
     plain_ids: bool = False
-    """Write tokens into ids as they are, as runs before format 3 have them: where tokens hold colons, two rows may then
-    have one id."""
+    """Write tokens into ids unencoded, as in runs before format 3: two rows may then have the same id if tokens contain
+    colons."""
 
     def __post_init__(self) -> None:
         for name in ("users", "items"):
@@ -48,7 +48,7 @@ class Interactions:
         return Interactions(users, items, self.labels[rows], times, values, self.plain_ids)
 
     def row_key(self, row: int) -> str:
-        """``user:item:time`` of one interaction, or ``user:item`` without timestamps; repeats share it."""
+        """``user:item:time`` of one interaction, or ``user:item`` without timestamps; repeats have the same key."""
         return self.row_keys(np.array([row]))[0]
 
     def row_keys(self, rows: np.ndarray) -> list[str]:
@@ -60,8 +60,8 @@ class Interactions:
         return [f"{user}:{item}:{time}" for user, item, time in zip(users, items, times, strict=True)]
 
     def row_id(self, row: int) -> str:
-        """:meth:`row_key`, and ``#2``, ``#3``, ... for repeats. Never a position in a list, so that removing other
-        rows leaves it as it is."""
+        """:meth:`row_key`, with ``#2``, ``#3``, ... for repeats. Never a position in a list, so that removing other
+        rows does not change it."""
         return self.row_ids(np.array([row]))[0]
 
     def row_ids(self, rows: np.ndarray) -> list[str]:
@@ -72,18 +72,18 @@ class Interactions:
         return out
 
     def key_chunks(self, rows: np.ndarray) -> Iterator[tuple[np.ndarray, list[str]]]:
-        """:meth:`row_keys` of many rows, some at a time, each time with the rows."""
+        """:meth:`row_keys` of many rows, in chunks, each with its rows."""
         for part in _parts(rows):
             yield part, self.row_keys(part)
 
     def id_chunks(self, rows: np.ndarray) -> Iterator[tuple[np.ndarray, list[str]]]:
-        """:meth:`row_ids` of many rows, some at a time, each time with the rows."""
+        """:meth:`row_ids` of many rows, in chunks, each with its rows."""
         for part in _parts(rows):
             yield part, self.row_ids(part)
 
     @cached_property
     def _words(self) -> list[tuple[np.ndarray, Tokens]]:
-        """Each name of users and items as ids hold it, beside its column."""
+        """The names of users and of items as ids contain them, each with its column."""
         out = []
         for column in (self.users, self.items):
             words = Tokens(column.codes, column.names if self.plain_ids else list(map(id_word, column.names)))
@@ -92,7 +92,7 @@ class Interactions:
 
     @cached_property
     def _occurrence(self) -> np.ndarray:
-        """The how-manieth row with the same user, item and time this is, (n,)."""
+        """For each row, its number among the rows with the same user, item and time, (n,)."""
         out = np.ones(len(self), dtype=np.int32)
         pairs = self.users.codes.astype(np.int64) * len(self.items.names) + self.items.codes
         ordered = np.sort(pairs)
@@ -113,7 +113,7 @@ def _parts(rows: np.ndarray) -> Iterator[np.ndarray]:
 
 
 def id_word(token: str) -> str:
-    """A token as ids hold it: marks that part an id, and what stands for them, are percent-encoded. Different tokens
+    """A token as ids contain it: the separators of ids, and the escape character, are percent-encoded. Different tokens
     give different words."""
     if not _APART.search(token):
         return token
@@ -121,14 +121,14 @@ def id_word(token: str) -> str:
 
 
 def time_texts(times: np.ndarray) -> list[str]:
-    """Times as ids hold them: whole seconds without a point."""
+    """Times as ids contain them: whole seconds without a decimal point."""
     if len(times) and (np.abs(times) < 2**53).all() and (times == np.floor(times)).all():
         return [str(time) for time in times.astype(np.int64).tolist()]
     return [str(int(time)) if time.is_integer() else repr(time) for time in times.tolist()]
 
 
 class LabelledItems(Sequence[tuple[str, int]]):
-    """Item and label of many rows."""
+    """Item and label of each of many rows."""
 
     def __init__(self, items: Tokens, labels: np.ndarray) -> None:
         self.items, self.labels = items, labels
@@ -145,17 +145,17 @@ class LabelledItems(Sequence[tuple[str, int]]):
 
 @dataclass(frozen=True)
 class Windows:
-    """Each user's rows in order of time; equal times keep the file's order."""
+    """Each user's rows in order of time; rows with equal times keep the file's order."""
 
     order: np.ndarray
-    """Row numbers, users one after another in order of first appearance, (n,)."""
+    """Row numbers grouped by user, users in order of first appearance, (n,)."""
     place: np.ndarray
-    """Where a row stands in ``order``, (n,)."""
+    """Each row's position in ``order``, (n,)."""
     n_before: np.ndarray
-    """Earlier interactions of the same user, by row, (n,)."""
+    """Number of earlier interactions of the same user, by row, (n,)."""
 
     def history(self, row: int, length: int) -> np.ndarray:
-        """Rows of the last ``length`` interactions before ``row``, oldest first."""
+        """The rows of the last ``length`` interactions before ``row``, oldest first."""
         end = self.place[row]
         return self.order[end - min(length, int(self.n_before[row])) : end]
 
@@ -180,11 +180,11 @@ class Sample:
     history: tuple[HistoryEntry, ...]
 
     def interaction_ids(self) -> tuple[str, ...]:
-        """Every interaction the sample holds, target first: what makes it affected by a request."""
+        """Every interaction in the sample, target first: a request for any of them affects it."""
         return (self.sample_id, *(entry.interaction_id for entry in self.history))
 
     def digest(self) -> str:
-        """SHA-256 over all that the sample says; changes when its history is rewritten."""
+        """SHA-256 over the whole content of the sample; changes when its history is rewritten."""
         entries = [part for e in self.history for part in (e.interaction_id, e.label)]
         return digest_of(self.sample_id, self.label, *entries).hex()
 
@@ -194,7 +194,7 @@ def order_windows(users: Sequence[str], times: np.ndarray | None) -> Windows:
 
     Args:
         users: user tokens, (n,).
-        times: (n,), or None to take the order of rows.
+        times: (n,), or None to use the order of rows.
     """
     codes, n_users = Tokens.of(users).ranked()
     n = len(codes)

@@ -17,7 +17,7 @@ TALLREC_SHARES = (0.8, 0.1, 0.1)
 
 @dataclass(frozen=True)
 class Split:
-    """Row numbers of the targets, in order, with the hash cutoffs of the draw (``seeding.draw_cutoff``)."""
+    """Row numbers of the targets, in order, with the hash cutoffs used to draw them (``seeding.draw_cutoff``)."""
 
     rows: dict[str, np.ndarray]
     cutoffs: dict[str, str | None]
@@ -44,14 +44,14 @@ def draw_split(
     """Keep the targets with enough history and draw ``sizes`` of them by hash of sample id.
 
     Raises:
-        DataError: a split is left empty, or training labels are all the same.
+        DataError: a split is left empty, or all training labels are the same.
     """
     kept: dict[str, np.ndarray] = {}
     cutoffs: dict[str, str | None] = {}
     for name in SPLITS:
         eligible = candidates[name][windows.n_before[candidates[name]] >= min_history]
         drawn, cutoffs[name] = draw_rows(rows, eligible, sizes[name])
-        # the order in which a loaded run finds them again, whatever order the split came in
+        # the order in which a loaded run finds them again, whatever the order in the split
         kept[name] = drawn[np.argsort(windows.place[drawn])]
         if not len(kept[name]) and sizes[name] != 0:
             raise DataError(

@@ -1,4 +1,4 @@
-"""A column of texts, encoded: each different text once, and a number for each row; pure numpy."""
+"""A column of texts, encoded: each distinct text once, and a number for each row; pure numpy."""
 
 from collections.abc import Iterable, Sequence
 from typing import overload
@@ -6,15 +6,15 @@ from typing import overload
 import numpy as np
 
 _FEW = 1000
-"""So few rows are looked up one by one: making an array of all names would cost more."""
+"""Up to this many rows are looked up one by one: making an array of all names would cost more."""
 
 
 class Tokens(Sequence[str]):
     """Texts of n rows as codes and names.
 
     Args:
-        codes: where each row's text stands in ``names``, (n,), integers.
-        names: each different text once.
+        codes: the index of each row's text in ``names``, (n,), integers.
+        names: each distinct text once.
     """
 
     def __init__(self, codes: np.ndarray, names: Sequence[str]) -> None:
@@ -22,7 +22,7 @@ class Tokens(Sequence[str]):
 
     @classmethod
     def of(cls, texts: Iterable[str]) -> "Tokens":
-        """Encode texts, names in order of first appearance; what is encoded already is returned as it is."""
+        """Encode texts, names in order of first appearance; ``Tokens`` are returned unchanged."""
         if isinstance(texts, cls):
             return texts
         place: dict[str, int] = {}
@@ -52,11 +52,11 @@ class Tokens(Sequence[str]):
         return len(self.codes)
 
     def take(self, rows: np.ndarray | slice) -> "Tokens":
-        """Some of the rows; names are shared, whether a row still has them or not."""
+        """Some of the rows; names are shared, even those that no row uses any more."""
         return Tokens(self.codes[rows], self.names)
 
     def texts(self, rows: np.ndarray | slice = slice(None)) -> list[str]:
-        """Texts of some rows; each different one is one object in memory."""
+        """The texts of some rows; equal texts are one object in memory."""
         codes = self.codes[rows]
         if len(codes) < _FEW:
             return [self.names[code] for code in codes.tolist()]
@@ -70,12 +70,12 @@ class Tokens(Sequence[str]):
         return out
 
     def where(self, text: str) -> np.ndarray:
-        """Which rows hold a text, (n,), bool."""
+        """Which rows have a given text, (n,), bool."""
         codes = [code for code, name in enumerate(self.names) if name == text]
         return np.isin(self.codes, codes) if codes else np.zeros(len(self), dtype=bool)
 
     def ranked(self) -> tuple[np.ndarray, int]:
-        """Codes in order of first appearance among the rows that are there, (n,), and how many differ."""
+        """Codes renumbered in order of first appearance among these rows, (n,), and the number of distinct ones."""
         n = len(self.codes)
         first = np.full(len(self.names), n, dtype=np.int64)
         first[self.codes[::-1]] = np.arange(n - 1, -1, -1)

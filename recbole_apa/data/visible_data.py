@@ -1,4 +1,4 @@
-"""What a run may see of a dataset: the rows that were not forgotten, and the samples it once drew."""
+"""What a run may see of a dataset: the rows not forgotten, and the samples drawn at training time."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -14,27 +14,27 @@ from recbole_apa.data.splits import SPLITS
 
 @dataclass(frozen=True)
 class VisibleData:
-    """Rows are hidden by name, before any filter: whatever rows of a forgotten user the dataset's file holds, and
-    whatever a filter would let through in place of others. Where the file has been cleaned, the same may be seen.
+    """Hides rows by name, before any filter: whatever rows of a forgotten user are in the dataset's file, and whatever
+    a filter would let through in place of others. If the file has been cleaned, the same rows are visible.
     """
 
     forgotten: tuple[Forgotten, ...] = ()
-    """One for each key that requests were keyed with."""
+    """One for each key that requests were hashed with."""
     shown: np.ndarray | None = None
-    """Which rows may be seen, (n,), bool, where another process found that out: it has the keys, and keeps them."""
+    """Which rows are visible, (n,), bool, if another process has determined that: it does not pass the keys on."""
     once_a_pair: bool = False
-    """Whether a filter left one row a pair (:meth:`Forgotten.visible`)."""
+    """Whether a filter left one row per pair (:meth:`Forgotten.visible`)."""
     plain_ids: bool = False
-    """Whether ids are those of a run before format 3 (:attr:`Interactions.plain_ids`)."""
+    """Whether ids are as in runs before format 3 (:attr:`Interactions.plain_ids`)."""
     roles: Mapping[str, frozenset[str]] | None = None
     """Split -> ids of the samples drawn when the run was trained; None draws them now. A sample keeps its split
-    although the split's boundaries, taken again without the forgotten rows, would lie elsewhere."""
+    even if the split's boundaries, recomputed without the forgotten rows, would be elsewhere."""
     cutoffs: Mapping[str, str | None] = field(default_factory=dict)
-    """Hash cutoffs with which they were drawn."""
+    """The hash cutoffs they were drawn with."""
 
     @property
     def row_digests(self) -> frozenset[str]:
-        """Digests of every row that was forgotten, each under its request's key."""
+        """The digests of all forgotten rows, each under its request's key."""
         return frozenset().union(*(part.rows for part in self.forgotten))
 
     def hides(self, key: str) -> bool:
@@ -42,25 +42,25 @@ class VisibleData:
         return any(part.digester.of(key) in part.rows for part in self.forgotten)
 
     def without(self, more: "VisibleData") -> "VisibleData":
-        """What may be seen once more has been forgotten, too."""
+        """What is visible after forgetting ``more`` as well."""
         parts = {part.digester: part for part in self.forgotten}
         for part in more.forgotten:
             parts[part.digester] = parts.get(part.digester, Forgotten(part.digester)).joined(part)
         return replace(self, forgotten=tuple(parts.values()))
 
     def visible(self, rows: Interactions) -> np.ndarray:
-        """Which rows may be seen, (n,), bool.
+        """Which rows are visible, (n,), bool.
 
         Args:
             rows: all rows of the dataset's files, before any filter.
 
         Raises:
-            DataError: another process found out which, and read a file of another length.
+            DataError: another process determined them from files with a different number of rows.
         """
         if self.shown is not None:
             if len(self.shown) != len(rows):
                 raise DataError(
-                    f"this process reads {len(rows)} rows, and the one that gives it work read {len(self.shown)}: "
+                    f"this process reads {len(rows)} rows, and the main process read {len(self.shown)}: "
                     "expected the same dataset on every machine"
                 )
             return self.shown
@@ -71,7 +71,7 @@ class VisibleData:
 
     def targets(self, rows: Interactions, windows: Windows, min_history: int) -> dict[str, np.ndarray]:
         """Row numbers of each split's samples, in the order of the users' windows; those whose history has become
-        too short are left out, as they are when samples are drawn."""
+        too short are omitted, as they are when samples are drawn."""
         assert self.roles is not None
         found: dict[str, list[int]] = {name: [] for name in SPLITS}
         role_of = {sample_id: name for name, ids in self.roles.items() for sample_id in ids}
@@ -85,13 +85,13 @@ class VisibleData:
 
 
 def key_of(interaction_id: str) -> str:
-    """The key of an interaction id: repeats (``#2``) of an interaction are one thing to a person who asks."""
+    """The key of an interaction id, without ``#2``: a request does not distinguish repeats of an interaction."""
     head, mark, nth = interaction_id.rpartition("#")
     return head if mark and nth.isdigit() else interaction_id
 
 
 def content_digest(rows: Interactions, windows: Windows, item_texts: Sequence[str]) -> str:
-    """SHA-256 over what a run before format 4 could see: every interaction with its label, in order, and the items'
+    """SHA-256 over what a run before format 4 could see: every interaction with its label, in order, and the item
     texts."""
 
     def told() -> Iterator[object]:

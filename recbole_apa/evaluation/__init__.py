@@ -1,4 +1,4 @@
-"""Scores -> figures: metrics, intervals, and the rules that a model must beat."""
+"""Scores -> figures: metrics, intervals, and the simple rules that a model must beat."""
 
 from recbole_apa.evaluation.candidates import CandidateLists, draw_candidates
 from recbole_apa.evaluation.measures import activation_distance, js_divergence, membership_auc, register_measure

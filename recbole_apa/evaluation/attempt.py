@@ -1,4 +1,4 @@
-"""Figures and drawings describe a state and are no part of it: one that cannot be made is left out, with a note."""
+"""Figures and plots describe a state but are not part of it: one that cannot be made is skipped with a warning."""
 
 from collections.abc import Callable
 from logging import getLogger
@@ -8,18 +8,18 @@ from recbole_apa.core.errors import APAError
 
 T = TypeVar("T")
 _ARITHMETIC = (ValueError, IndexError, KeyError, TypeError, ArithmeticError)
-"""What libraries raise of too few rows, of one label, of values that are not finite."""
+"""What libraries raise for too few rows, a single label, or values that are not finite."""
 
 
 def attempt(title: str, make: Callable[[], T], otherwise: T) -> T:
-    """What ``make`` gives, or ``otherwise`` where the rows have no such figure.
+    """The result of ``make``, or ``otherwise`` if the rows have no such figure.
 
-    Errors of the state itself (ours, of the disk, of torch) are passed on: they are not about figures.
+    Other errors (ours, of the disk, of torch) are not caught: they are not about figures.
     """
     try:
         return make()
     except APAError:
         raise
     except _ARITHMETIC as error:
-        getLogger().warning(f"{title}: left out, it cannot be made of these rows ({type(error).__name__}: {error})")
+        getLogger().warning(f"{title}: skipped, cannot be computed from these rows ({type(error).__name__}: {error})")
         return otherwise

@@ -1,4 +1,4 @@
-"""Lists of candidates to rank: a liked item among others that its user never rated, the same for every method.
+"""Lists of candidates to rank: a liked item among items that its user never rated, the same for every method.
 
 Shapes: n lists, m candidates in each.
 """
@@ -16,12 +16,12 @@ from recbole_apa.data.samples import Sample
 
 @dataclass(frozen=True)
 class CandidateLists:
-    """What is ranked."""
+    """The lists to rank."""
 
     rows: list[int]
-    """The liked sample of each list, by its place among the samples given, (n,)."""
+    """The liked sample of each list, by its position among the given samples, (n,)."""
     items: list[list[str]]
-    """Item tokens in an order that says nothing, the liked one among them, (n, m)."""
+    """Item tokens, including the liked one, in an order that reveals nothing, (n, m)."""
 
     @property
     def n_candidates(self) -> int:
@@ -29,7 +29,7 @@ class CandidateLists:
         return len(self.items[0])
 
     def expand(self, samples: Sequence[Sample]) -> list[Sample]:
-        """One sample a candidate, list after list: the liked sample's user and history, the candidate as target."""
+        """One sample per candidate, list after list: the liked sample's user and history, the candidate as target."""
         return [
             replace(samples[row], item_id=item, label=int(item == samples[row].item_id))
             for row, items in zip(self.rows, self.items, strict=True)
@@ -37,8 +37,8 @@ class CandidateLists:
         ]
 
     def ranks(self, scores: np.ndarray, samples: Sequence[Sample]) -> np.ndarray:
-        """Where the liked item comes by score, 1 for the first: (n * m,) -> (n,). Of equal scores the one that
-        stands earlier in its list comes first."""
+        """The rank of the liked item by score, 1 for the first: (n * m,) -> (n,). Ties are broken by position in the
+        list."""
         table = scores.reshape(len(self.rows), self.n_candidates)
         place = np.array([items.index(samples[row].item_id) for row, items in zip(self.rows, self.items, strict=True)])
         own = table[np.arange(len(table)), place][:, None]
@@ -48,7 +48,7 @@ class CandidateLists:
 
 
 def candidates_asked(mode: object) -> int | None:
-    """RecBole's ``eval_args.mode`` -> candidates beside the liked item; None for ``labeled``.
+    """RecBole's ``eval_args.mode`` -> number of candidates besides the liked item; None for ``labeled``.
 
     Raises:
         SettingsError: neither ``labeled`` nor ``uniN``.
@@ -65,10 +65,10 @@ def candidates_asked(mode: object) -> int | None:
 def draw_candidates(
     samples: Sequence[Sample], rated: Mapping[str, Set[str]], items: Sequence[str], n: int, seed: int
 ) -> CandidateLists:
-    """``n`` items beside each liked sample's own, by a hash of the sample's id: a list never depends on the others.
+    """``n`` items besides each liked sample's own, by a hash of the sample's id: lists are independent of each other.
 
     Args:
-        rated: user -> items that are no candidates.
+        rated: user -> items that must not be candidates.
         items: every item token.
 
     Raises:

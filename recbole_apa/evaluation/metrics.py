@@ -7,11 +7,11 @@ import numpy as np
 from sklearn.metrics import log_loss, roc_auc_score
 
 CLIP = 1e-7
-BLOCK_CELLS = 30_000  # of resamples times rows counted at once: what a core's cache holds
+BLOCK_CELLS = 30_000  # resamples times rows that are counted at once; fits a core's cache
 
 
 def auc(labels: np.ndarray, scores: np.ndarray) -> float | None:
-    """Area under the ROC curve, (n,), (n,); None where all labels are the same."""
+    """Area under the ROC curve, (n,), (n,); None if all labels are the same."""
     return float(roc_auc_score(labels, scores)) if 0 < labels.sum() < len(labels) else None
 
 
@@ -24,7 +24,7 @@ def mean_log_loss(labels: np.ndarray, scores: np.ndarray) -> float:
 def resampled_aucs(labels: np.ndarray, scores: Mapping[str, np.ndarray], m: int, seed: int) -> dict[str, np.ndarray]:
     """AUCs of all scores on the same m bootstrap resamples of the rows, (m,) each: differences are paired.
 
-    Resamples with one label only are left out.
+    Resamples with only one label are left out.
     """
     rng = np.random.default_rng(seed)
     n = len(labels)
@@ -47,7 +47,7 @@ def interval(values: np.ndarray, level: float = 0.95) -> tuple[float, float]:
 
 
 def _times_drawn(rows: np.ndarray) -> np.ndarray:
-    """How often each of n rows is among a resample's, (m, n) row numbers -> (n, m) counts."""
+    """How often each of n rows occurs in each resample: (m, n) row numbers -> (n, m) counts."""
     m, n = rows.shape
     return np.bincount((rows * m + np.arange(m)[:, None]).ravel(), minlength=m * n).reshape(n, m)
 
@@ -58,9 +58,9 @@ class _Ranking:
 
     order: np.ndarray
     labels: np.ndarray
-    """In that order, (n, 1)."""
+    """The labels in that order, (n, 1)."""
     firsts: np.ndarray
-    """Where in it another score begins."""
+    """The positions in that order at which a new score begins."""
 
     @classmethod
     def of(cls, labels: np.ndarray, scores: np.ndarray) -> "_Ranking":
@@ -68,7 +68,7 @@ class _Ranking:
         return cls(order, labels[order, None], np.flatnonzero(np.diff(scores[order], prepend=np.nan) != 0))
 
     def aucs(self, times: np.ndarray) -> np.ndarray:
-        """Mann-Whitney's U over the pairs for m resamples at once, ties count half; (n, m) counts -> (m,)."""
+        """Mann-Whitney's U over the number of pairs for m resamples at once, ties count half; (n, m) counts -> (m,)."""
         drawn = times[self.order]
         yes = np.add.reduceat(drawn * self.labels, self.firsts)
         no = np.add.reduceat(drawn, self.firsts) - yes

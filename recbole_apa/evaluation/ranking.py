@@ -14,14 +14,14 @@ if TYPE_CHECKING:
 
 
 def ranking_figures(config: "Config", ranks: np.ndarray) -> dict[str, float]:
-    """The metrics that the configuration names, by RecBole's evaluator.
+    """The metrics that the configuration names, computed by RecBole's evaluator.
 
     Args:
         config: names ``metrics`` and ``topk``.
-        ranks: where the liked item came in each list, 1 for the first, (n,).
+        ranks: the rank of the liked item in each list, 1 for the first, (n,).
 
     Raises:
-        SettingsError: a metric that looks at more than the first k places.
+        SettingsError: a metric uses more than the first k places.
     """
     evaluator = Evaluator(config)
     needs = {need for metric in evaluator.metric_class.values() for need in metric.metric_need}

@@ -1,4 +1,4 @@
-"""Rules that a spreadsheet could apply. A model that doesn't beat them has learnt nothing more than they say."""
+"""Rules that a spreadsheet could apply. A model that does not beat them has learnt nothing beyond them."""
 
 from collections.abc import Sequence
 
@@ -13,7 +13,7 @@ RULES = (HISTORY_LIKE_RATE, ITEM_MEAN, HISTORY_AND_ITEM)
 
 
 def history_like_rate(samples: Sequence[Sample], default: float) -> np.ndarray:
-    """Share of likes in each history, (n,); ``default`` where there is none."""
+    """Share of likes in each history, (n,); ``default`` for an empty one."""
     return np.array([np.mean([e.label for e in s.history]) if s.history else default for s in samples])
 
 
@@ -26,10 +26,10 @@ def item_mean(samples: Sequence[Sample], train_rows: Sequence[tuple[str, int]], 
 
 
 def rule_scores(name: str, samples: Sequence[Sample], train_rows: Sequence[tuple[str, int]]) -> np.ndarray:
-    """Scores in [0, 1] of one of ``RULES``, (n,).
+    """Scores in [0, 1] by one of ``RULES``, (n,).
 
     Args:
-        train_rows: item and label of every training target, drawn for the model or not.
+        train_rows: item and label of every training target, whether drawn for the model or not.
     """
     default = float(np.mean([label for _, label in train_rows]))
     if name == HISTORY_LIKE_RATE:
@@ -39,5 +39,5 @@ def rule_scores(name: str, samples: Sequence[Sample], train_rows: Sequence[tuple
 
 
 def trivial_scores(samples: Sequence[Sample], train_rows: Sequence[tuple[str, int]]) -> dict[str, np.ndarray]:
-    """Scores of the two rules that every table carries, (n,) each; arguments as in :func:`rule_scores`."""
+    """Scores of the two rules shown in every table, (n,) each; arguments as in :func:`rule_scores`."""
     return {name: rule_scores(name, samples, train_rows) for name in (HISTORY_LIKE_RATE, HISTORY_AND_ITEM)}

@@ -1,4 +1,4 @@
-"""All that is scored at the end of a run: each adapter alone, the aggregations, the trivial rules."""
+"""Everything scored at the end of a run: each adapter alone, the aggregations, the trivial rules."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -19,12 +19,12 @@ RESAMPLES = 1000
 
 @dataclass(frozen=True)
 class ScoredSplit:
-    """Scores of every variant on one split, by plain name, (n,) each."""
+    """Scores of every variant on one split, by name, (n,) each."""
 
     labels: np.ndarray
     scores: dict[str, np.ndarray]
     weights: np.ndarray
-    """What the attention gave each adapter, (n, k)."""
+    """The attention weight of each adapter, (n, k)."""
 
 
 def score_split(
@@ -39,8 +39,8 @@ def score_split(
 
     Args:
         part: the split's samples.
-        known: what was computed before: ``weights`` and ``alone``, (n, k), ``decomposition`` ..., (n,).
-        chosen_alone: of the variants that cost a pass, score the aggregation that the settings name, and no other.
+        known: what is already computed: ``weights`` and ``alone``, (n, k), ``decomposition`` ..., (n,).
+        chosen_alone: among the variants that cost a pass, score only the configured aggregation.
     """
     if model.rule is None:
         raise RunError("this APA has no trained adapters: call APATrainer.fit first, or load a run")
@@ -72,7 +72,7 @@ def score_split(
 
 
 def split_figures(name: str, scored: ScoredSplit, seed: int) -> dict[str, float]:
-    """Figures of one split under plain keys, e.g. ``test.aggregated.decomposition.auc``.
+    """Figures of one split under flat keys, e.g. ``test.aggregated.decomposition.auc``.
 
     ``auc_low`` and ``auc_high`` bound a 95 % bootstrap interval; ``auc_gain_*`` the paired difference to the share
     of likes in the history.

@@ -1,4 +1,4 @@
-"""What proof of forgetting rests on: keys, and the definitions of "exact". ``search`` looks for forgotten rows."""
+"""The basis of proofs of forgetting: keys, and the definition of "exact". ``search`` looks for forgotten rows."""
 
 from recbole_apa.evidence.exactness import DEFINITIONS, exactness_of
 from recbole_apa.evidence.key import Key, secret_of

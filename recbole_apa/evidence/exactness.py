@@ -1,11 +1,11 @@
-"""What "exact" means, in one place: certificate, plan and ``--help`` quote it, ``docs/exactness.md`` is held to it."""
+"""The definition of "exact", quoted by certificate, plan and ``--help``; a test checks ``docs/exactness.md``."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any, Protocol
 
 INHERITED, STRICT, FRESH = "inherited", "strict", "fresh"
 LEVELS = (INHERITED, STRICT, FRESH)
-"""From what takes over most to what takes over nothing."""
+"""From the level that keeps most of the earlier state to the one that keeps nothing."""
 DEFINITIONS = {
     INHERITED: "what training on the remaining data gives with the split, the draw and the assignment to shards of the "
     "training before",
@@ -14,7 +14,7 @@ DEFINITIONS = {
     FRESH: "what a training today on the dataset without those rows gives; nothing is taken over, split and draw "
     "included",
 }
-"""One line each: which state an exact request leaves."""
+"""For each level, one line on the state after an exact request."""
 
 KEPT, ANEW, SAME = "taken over", "computed anew", "reused where a training gives the same"
 PARTS: dict[str, tuple[str, str, str]] = {
@@ -33,9 +33,9 @@ PARTS: dict[str, tuple[str, str, str]] = {
     "figures, report, exports": (ANEW, ANEW, ANEW),
     "settings, seed, backbone": (KEPT, KEPT, KEPT),
 }
-"""Part of a run -> what becomes of it at each of :data:`LEVELS`."""
+"""Part of a run -> what happens to it at each of :data:`LEVELS`."""
 THIS_DATA, EARLIER = "this data", "inherited"
-"""What a part of a state was computed of, as ``partition_of``, ``draw_of`` and ``centres_of`` of the manifest say."""
+"""What a part of a state was computed from: values of ``partition_of``, ``draw_of``, ``centres_of`` in the manifest."""
 
 
 class _Request(Protocol):
@@ -44,7 +44,7 @@ class _Request(Protocol):
 
 
 def level_of(manifest: Mapping[str, object]) -> str | None:
-    """The level that a state is of, after all its requests; None where there was none."""
+    """The level of a state after all its requests; None if there were none."""
     if "partition_of" not in manifest:
         return None
     if manifest["partition_of"] == EARLIER:
@@ -53,5 +53,5 @@ def level_of(manifest: Mapping[str, object]) -> str | None:
 
 
 def exactness_of(requests: Iterable[_Request]) -> str:
-    """The level at which requests are carried out together: the one that takes over least."""
+    """The level at which requests are carried out together: the one that keeps least."""
     return max((e.content["exactness"] for e in requests), key=LEVELS.index, default=INHERITED)

@@ -1,4 +1,4 @@
-"""One secret, and what is made with it."""
+"""A secret key, and what is derived from it."""
 
 import hashlib
 import secrets
@@ -15,24 +15,24 @@ class Key:
 
     @classmethod
     def new(cls) -> "Key":
-        """Drawn from the operating system."""
+        """A new key from the operating system's random source."""
         return cls(secrets.token_bytes(_LENGTH))
 
     @property
     def name(self) -> str:
-        """By which runs say which key they need: 16 hex digits that the secret alone gives, and that do not give it."""
+        """The name by which runs refer to the key: 16 hex digits derived from the secret, which they do not reveal."""
         return hashlib.blake2b(b"", digest_size=8, key=self.secret, person=b"recbole-apa key").hexdigest()
 
     def keyed(self, digest: str) -> str:
-        """BLAKE2b, keyed, of a digest in hex: without the key nobody can tell of what it is by trying names."""
+        """Keyed BLAKE2b of a hex digest: without the key, trying names does not reveal what was hashed."""
         return hashlib.blake2b(bytes.fromhex(digest), digest_size=32, key=self.secret).hexdigest()
 
     def derived(self, salt: str) -> bytes:
-        """A secret of one run's own, 32 bytes."""
+        """A secret specific to one run, 32 bytes."""
         return hashlib.blake2b(salt.encode(), digest_size=32, key=self.secret, person=b"recbole-apa run").digest()
 
 
 def secret_of(salt: str, key: Key | None) -> bytes:
-    """What the digest of a run's dataset is made with: its key or, where nothing was forgotten, its salt alone, so that
-    the run opens wherever it lies."""
+    """The secret for the digest of a run's dataset: derived from its key or, if nothing was forgotten, its salt alone,
+    so that the run can be opened anywhere."""
     return key.derived(salt) if key else salt.encode()

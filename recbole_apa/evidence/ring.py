@@ -1,7 +1,7 @@
-"""The key file: a ring of keys, the newest last. It lies outside every run, readable by its owner alone.
+"""The key file: a ring of keys, the newest last. It is kept outside all runs, readable only by its owner.
 
-A key is made in memory and becomes the file's with :meth:`KeyRing.keep`, which is called once a request was found to be
-right: a refused one leaves nothing.
+A key is created in memory and written to the file by :meth:`KeyRing.keep`, which is called once a request has been
+accepted: a rejected request leaves nothing behind.
 """
 
 import json
@@ -32,35 +32,35 @@ class _Entry:
 
 
 class KeyRing:
-    """Reads the key file when a key is first asked for: whoever opens runs that forgot nothing needs none.
+    """Reads the key file only when a key is needed: runs that have forgotten nothing can be opened without one.
 
     Args:
-        path: the file; it need not be there. None where there is no place for it.
+        path: the file, which need not exist; None if there is no place for it.
     """
 
     def __init__(self, path: Path | None) -> None:
         self._path = path
         self._made: Key | None = None
         self._read: dict[str, Key] = {}
-        """Keys that the file was found to hold: a key never changes."""
+        """Keys read from the file so far: a key never changes."""
 
     @property
     def path(self) -> Path:
         """
         Raises:
-            KeyFileError: there is no home folder in which to look for it.
+            KeyFileError: there is no home folder to look for it in.
         """
         if self._path is None:
             raise KeyFileError(
-                f"there is no home folder for the key file; name a place with --{KEY_FILE} or {KEY_FILE_VARIABLE}"
+                f"there is no home folder for the key file; set its place with --{KEY_FILE} or {KEY_FILE_VARIABLE}"
             )
-        # a link is followed, so that the file that colleagues share stays one file
+        # a link is followed, so that a file shared by colleagues remains one file
         return self._path.resolve() if self._path.is_symlink() else self._path
 
     def key(self, name: str) -> Key:
         """
         Raises:
-            KeyFileError: the ring has no such key, or is damaged.
+            KeyFileError: the key file has no such key, or is damaged.
         """
         if name in self._read:
             return self._read[name]
@@ -69,16 +69,16 @@ class KeyRing:
         if self._made is not None:
             keys[self._made.name] = self._made
         if name not in keys:
-            found = f"{self.path} holds {', '.join(keys)}" if keys else f"{self.path} is not there"
+            found = f"{self.path} holds {', '.join(keys)}" if keys else f"{self.path} does not exist"
             raise KeyFileError(
-                f"the run has forgotten something and is opened with the key {name} alone; found: {found}; name the "
-                f"file that holds it with --{KEY_FILE} or {KEY_FILE_VARIABLE}. Without it nobody can tell which rows "
+                f"the run has forgotten something, and opening it needs the key {name}; found: {found}; set the "
+                f"file that has it with --{KEY_FILE} or {KEY_FILE_VARIABLE}. Without it nobody can tell which rows "
                 "were forgotten: if it is lost, train a new run on data without them"
             )
         return keys[name]
 
     def newest(self) -> Key:
-        """The key for new requests; made, and not yet written, where the file holds none."""
+        """The key for new requests; created, but not yet written, if the file has none."""
         if self._made is None:
             keys = self._keys()
             if keys:
@@ -87,17 +87,17 @@ class KeyRing:
         return self._made
 
     def rotate(self) -> Key:
-        """Add a new key to the file: requests from now on use it; what was keyed before keeps its own.
+        """Add a new key to the file, for requests from now on; what was keyed before keeps its key.
 
         Raises:
-            KeyFileError: damaged, or it cannot be written.
+            KeyFileError: the file is damaged, or cannot be written.
         """
         self._made = Key.new()
         self.keep(self._made)
         return self._made
 
     def keep(self, key: Key) -> None:
-        """Have the key in the file before anything is keyed with it.
+        """Make sure the key is in the file before anything is keyed with it.
 
         Raises:
             KeyFileError: the file is damaged, or cannot be written.
@@ -111,24 +111,24 @@ class KeyRing:
                     write_ring(self.path, _text([*self._entries(), _Entry(key, _now())]))
         except OSError as error:
             raise KeyFileError(
-                f"cannot write the key file {self.path}: {error}; name another place, outside every run, with "
+                f"cannot write the key file {self.path}: {error}; set another place, outside all runs, with "
                 f"--{KEY_FILE} or {KEY_FILE_VARIABLE}"
             ) from error
-        raise KeyFileError(f"the key file {self.path} is written by other processes all the time; start again")
+        raise KeyFileError(f"the key file {self.path} keeps being written by other processes; run this again")
 
     def outside(self, folder: Path) -> None:
         """
         Raises:
-            KeyFileError: the file lies in the run's folder, where it would protect nothing.
+            KeyFileError: the file is in the run's folder, where it would protect nothing.
         """
         if self.path.resolve().is_relative_to(folder.resolve()):
-            raise KeyFileError(f"the key file {self.path} lies inside the run {folder}; expected another place")
+            raise KeyFileError(f"the key file {self.path} is inside the run {folder}; expected another place")
 
     def _keys(self) -> dict[str, Key]:
         return {entry.key.name: entry.key for entry in self._entries()}
 
     def _entries(self) -> list[_Entry]:
-        """Oldest first."""
+        """The entries, oldest first."""
         try:
             with open(self.path, encoding="utf-8") as file:
                 mode = os.fstat(file.fileno()).st_mode
@@ -140,13 +140,13 @@ class KeyRing:
         except (ValueError, RecursionError):
             raise KeyFileError(f"the key file {self.path} is damaged; restore it from a copy") from None
         if os.name == "posix" and mode & stat.S_IRWXO:
-            getLogger().warning(f"the key file {self.path} can be read by everybody: chmod o= {self.path}")
+            getLogger().warning(f"the key file {self.path} is readable by everybody; run: chmod o= {self.path}")
         return _parsed(self.path, value)
 
 
 def key_ring(options: Mapping[str, Any] | None = None) -> KeyRing:
-    """The ring named by ``key_file``, or by ``RECBOLE_APA_KEY_FILE``, else
-    ``recbole-apa/keys.json`` among the user's settings. A run never says where its key lies.
+    """The ring set by ``key_file``, or by ``RECBOLE_APA_KEY_FILE``, else ``recbole-apa/keys.json`` in the user's
+    settings folder. A run never says where its key is.
     """
     named = (options or {}).get(KEY_FILE) or os.environ.get(KEY_FILE_VARIABLE)
     if named:
@@ -154,7 +154,7 @@ def key_ring(options: Mapping[str, Any] | None = None) -> KeyRing:
     settings = os.environ.get("XDG_CONFIG_HOME")
     try:
         home = Path(settings) if settings else Path.home() / ".config"
-    except RuntimeError:  # no entry of this user, and no HOME
+    except RuntimeError:  # the user has no passwd entry, and HOME is not set
         return KeyRing(None)
     return KeyRing(home / "recbole-apa" / "keys.json")
 
@@ -170,7 +170,7 @@ def _parsed(path: Path, value: Any) -> list[_Entry]:
     except (KeyError, TypeError, ValueError):
         raise KeyFileError(f"the key file {path} is damaged; restore it from a copy") from None
     if wrong:
-        raise KeyFileError(f"the key file {path}: the secret is not that of the key {wrong[0]}; restore it from a copy")
+        raise KeyFileError(f"the key file {path}: wrong secret for the key {wrong[0]}; restore it from a copy")
     return [entry for _, entry in entries]
 
 

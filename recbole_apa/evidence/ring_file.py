@@ -1,4 +1,4 @@
-"""Write the key file: whole, on disk before it counts, and readable by nobody who could not read it before."""
+"""Write the key file atomically, synced to disk, and without making it readable for anybody else."""
 
 import contextlib
 import os
@@ -13,10 +13,10 @@ _OWNER = 0o600
 
 
 def make_folder(folder: Path) -> None:
-    """A folder, for its owner alone where it is made here; it outlives a power loss.
+    """Create a folder if missing, private to its owner and synced to disk.
 
     Raises:
-        OSError: it cannot be made.
+        OSError: it cannot be created.
     """
     missing = [path for path in (folder, *folder.parents) if not path.exists()]
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -25,15 +25,15 @@ def make_folder(folder: Path) -> None:
 
 
 def write_ring(path: Path, text: str) -> None:
-    """Write the file whole. One that is there keeps its rights and its group, those of everybody apart; where there was
-    none, and another process makes it at the same moment, that one stays.
+    """Write the file atomically. An existing file keeps its group and its permissions, except those of others. If
+    another process creates the file at the same moment, that one is kept.
 
     Raises:
         OSError: it cannot be written.
     """
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
     try:
-        # never readable by others, not even for a moment
+        # never readable by others, not even briefly
         handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _OWNER)
         with os.fdopen(handle, "w", encoding="utf-8") as file:
             file.write(text)
@@ -51,7 +51,7 @@ def write_ring(path: Path, text: str) -> None:
 
 def _take_rights(path: Path, temporary: Path) -> None:
     there = path.stat()
-    with contextlib.suppress(OSError, AttributeError):  # not everybody may give a file to a group
+    with contextlib.suppress(OSError, AttributeError):  # not every user may change a file's group
         os.chown(temporary, -1, there.st_gid)
     with contextlib.suppress(OSError):
         temporary.chmod(stat.S_IMODE(there.st_mode) & 0o770 | _OWNER)
@@ -59,7 +59,7 @@ def _take_rights(path: Path, temporary: Path) -> None:
 
 def _make_first(temporary: Path, path: Path) -> None:
     try:
-        os.link(temporary, path)  # unlike a renaming, this fails where the name was taken meanwhile
+        os.link(temporary, path)  # unlike a rename, this fails if the name has been taken
     except FileExistsError:
         return
     except OSError:  # a file system without hard links
@@ -68,8 +68,8 @@ def _make_first(temporary: Path, path: Path) -> None:
 
 @contextlib.contextmanager
 def alone(path: Path) -> Iterator[None]:
-    """Two processes that add a key at once must not write over each other's; on file systems without locks the second
-    one notices afterwards."""
+    """Lock the key file, so that two processes adding keys at once do not overwrite each other's. On file systems
+    without locks the second one notices afterwards."""
     try:
         import fcntl
     except ImportError:

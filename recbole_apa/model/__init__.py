@@ -1,4 +1,4 @@
-"""APA as RecBole knows it, a model and a trainer, and how a trained state is made of samples."""
+"""APA as a RecBole model and trainer, and how a trained state is made from samples."""
 
 from recbole_apa.model.apa import APA
 from recbole_apa.model.contracts import FitInputs

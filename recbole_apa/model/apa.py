@@ -34,10 +34,10 @@ GIB = 1 << 30
 
 
 class APA(AbstractRecommender):
-    """A frozen language model with K LoRA adapters, merged anew for every sample.
+    """A frozen language model with K adapters, merged separately for every sample.
 
-    While it is being trained, ``calculate_loss`` trains the adapter in place 0; once ``set_adapters`` and
-    ``set_rule`` were called (``APATrainer.fit`` does), ``predict`` answers with all K merged in parameter space.
+    During training, ``calculate_loss`` uses the adapter at index 0; after ``set_adapters`` and ``set_rule``
+    (``APATrainer.fit`` calls them), ``predict`` answers with all K merged in parameter space.
 
     Args:
         config: an ``APAConfig``.
@@ -74,16 +74,16 @@ class APA(AbstractRecommender):
         self.rule: WeightRule | None = None
 
     def to(self, *where: object, **how: object) -> "APA":
-        """As torch's; a backbone that is spread over devices stays where it was put."""
+        """As in torch; a backbone that is spread over devices is not moved."""
         return self if hasattr(self.backbone, "hf_device_map") else super().to(*where, **how)
 
     def use_dataset(self, dataset: APADataset) -> None:
-        """Take item numbers and texts from another dataset: after rows were forgotten, numbers may differ."""
+        """Use the item ids and texts of another dataset: internal ids may change when rows are forgotten."""
         self.item_texts = dataset.item_texts
         self.n_items = dataset.item_num
 
     def prompt_inputs(self, interaction: Interaction) -> list[PromptInput]:
-        """What each of RecBole's rows will say: ranked candidates have the history of one sample and other targets."""
+        """The prompt input of each RecBole row: ranked candidates share one sample's history, with other targets."""
         targets = interaction[self._item_field].tolist()
         items = interaction[self._item_list_field].tolist()
         labels = interaction[self._label_list_field].tolist()
@@ -101,23 +101,23 @@ class APA(AbstractRecommender):
         return self.engine.encode(self.prompt_inputs(interaction))
 
     def prompts_of(self, part: APADataset) -> list[TokenizedPrompt]:
-        """The prompts of a part's samples, in their order, whatever data the model has in hand."""
+        """The prompts of a part's samples, in order, whatever dataset the model currently uses."""
         return self.engine.encode(part.prompt_inputs(part.samples))
 
     def item_embeddings(self) -> Tensor:
-        """h of each different item text by itself, without any history, in the texts' order: (m, d)."""
+        """h of each distinct item text on its own, without any history, in sorted order: (m, d)."""
         texts = sorted({text for text in self.item_texts if text})
         return self.engine.embeddings(self.engine.encode([PromptInput((), text) for text in texts]))
 
     def calculate_loss(self, interaction: Interaction) -> Tensor:
-        """Negative log-likelihood of the answers under the adapter in place 0."""
+        """Negative log-likelihood of the answers with the adapter at index 0."""
         return self.losses_of_shards({0: interaction})[0]
 
     def losses_of_shards(self, batches: Mapping[int, Interaction]) -> list[Tensor]:
         """The same for several adapters in one pass.
 
         Args:
-            batches: place of the adapter -> its rows, in order of place.
+            batches: index of the adapter -> its rows, in order of index.
 
         Returns:
             a scalar for each, in the same order.
@@ -128,8 +128,8 @@ class APA(AbstractRecommender):
         return self.engine.training_losses(prompts, labels, owners, self.settings.training)
 
     def predict(self, interaction: Interaction) -> Tensor:
-        """s for each row, (b,): one pass, or K for ``aggregation: prediction``. Where candidates are ranked, rows with
-        the same history share what they have in common."""
+        """s for each row, (b,): one pass, or K for ``aggregation: prediction``. When ranking candidates, rows with
+        the same history share its computation."""
         return self._score_rows(interaction, self._ranks)
 
     def full_sort_predict(self, interaction: Interaction) -> Tensor:
@@ -175,11 +175,11 @@ class APA(AbstractRecommender):
     def score_lists(
         self, prompts: Sequence[TokenizedPrompt], rule: WeightRule | None = None, how: str | None = None
     ) -> Tensor:
-        """Scores of prompts many of which begin alike, (n,); what :meth:`aggregate` gives, within rounding.
+        """Scores of prompts many of which have a common prefix, (n,); the same as :meth:`aggregate`, within rounding.
 
         Args:
-            rule: instead of the one set.
-            how: instead of the setting ``aggregation``.
+            rule: a weight rule to use instead of the one set.
+            how: an aggregation to use instead of the setting ``aggregation``.
         """
         how = how or self.settings.aggregation.aggregation
         lists = self.lists.read(prompts)
@@ -189,7 +189,7 @@ class APA(AbstractRecommender):
         return self.lists.scores(lists, weights, "decomposition" if how == "decomposition" else "non_decomposition")
 
     def set_adapters(self, adapters: Sequence[Factors | None]) -> None:
-        """Stack K adapters; None stands for an empty shard, which never votes."""
+        """Stack K adapters; None means an empty shard, which never votes."""
         self.engine.bank.resize(len(adapters))
         for k, factors in enumerate(adapters):
             if factors is not None:

@@ -1,4 +1,4 @@
-"""What a training is given besides model and data, as protocols: this room knows neither workers nor requests."""
+"""Protocols for the inputs of training besides model and data: this room depends on neither workers nor requests."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -16,14 +16,14 @@ from recbole_apa.partition import Collaborative, Partition
 from recbole_apa.runs.reuse import ReusableState
 
 Log = Callable[[str, float, int], None]
-"""Takes name, value and step of a training loss."""
+"""Logs a training loss, given name, value and step."""
 
 
 class ShardUpdate(Protocol):
-    """What updates a trained adapter instead of training it again."""
+    """Updates a trained adapter instead of training it again."""
 
     def key(self, exact: str) -> str:
-        """What the record of an updated shard is known by, given what a trained one's would be."""
+        """The key of an updated shard's record, given the key it would have if trained."""
         ...
 
     def update(self, shard: int, batches: ShardBatches) -> tuple[Factors, ShardHistory]:
@@ -32,29 +32,29 @@ class ShardUpdate(Protocol):
 
 
 class WorkerPool(Protocol):
-    """Workers that do parts of a training: :mod:`recbole_apa.pipeline.workers`."""
+    """Workers that do parts of the training: :mod:`recbole_apa.pipeline.workers`."""
 
     is_elsewhere: bool
-    """Whether they are no processes of this machine: then even a single shard is theirs."""
+    """Whether they run on other machines: then even a single shard is left to them."""
     embeds: bool
-    """Whether frozen passes and scores are theirs, too."""
+    """Whether they also do frozen passes and scoring."""
 
     def see(self, visible_data: VisibleData) -> None:
-        """What they may see of the dataset."""
+        """Tell the workers what they may see of the dataset."""
         ...
 
     def train(self, partition: Partition, shards: Sequence[int]) -> Iterator[tuple[int, Factors, ShardHistory, float]]:
-        """Train shards: each as it is done, with the seconds that it took."""
+        """Train shards; yields each when it is done, with the seconds it took."""
         ...
 
     def embed(self, split: str, rows: Sequence[int], step: int, title: str) -> Iterator[tuple[Sequence[int], Tensor]]:
-        """Embeddings of some samples of a split: rows, and theirs, (n, d)."""
+        """Embed some samples of a split; yields rows and their embeddings, (n, d)."""
         ...
 
     def score(
         self, split: str, rows: Sequence[int], which: Sequence[int], adapters: Sequence[Factors | None], step: int
     ) -> Iterator[tuple[Sequence[int], Tensor]]:
-        """Scores of some samples of a split by adapters alone: rows, and theirs, (n, len(which))."""
+        """Score some samples of a split with single adapters; yields rows and their scores, (n, len(which))."""
         ...
 
     def close(self) -> None:
@@ -64,23 +64,23 @@ class WorkerPool(Protocol):
 
 @dataclass(frozen=True)
 class FitInputs:
-    """What a training is given besides model, data and a place."""
+    """The inputs of training besides model, data and store."""
 
     reuse: ReusableState | None = None
-    """The state that the one to be trained follows; what it proves to be unaffected is not computed again."""
+    """The preceding state; what it shows to be unaffected is not computed again."""
     collaborative: Callable[[str, APADataset], Collaborative] | None = None
-    """(partition, training dataset) -> what the partitions of users and items look at."""
+    """(partition, training dataset) -> the collaborative model that partitions of users and items use."""
     shard_update: ShardUpdate | None = None
     """Updates the adapters of affected shards; None trains them again."""
     pool: WorkerPool | None = None
     """Workers that share the work; None does all of it here."""
     key: Key | None = None
-    """With which the state's digests are keyed; None where nothing was forgotten."""
+    """The key for the state's digests; None if nothing was forgotten."""
     records_follow: bool = False
     """Whether the caller evaluates and writes records afterwards: the run counts as interrupted until then."""
     writes_board: bool = True
-    """Whether losses are logged for tensorboard."""
+    """Whether to log losses for tensorboard."""
 
 
 NO_INPUTS = FitInputs()
-"""A training by itself."""
+"""No additional inputs."""

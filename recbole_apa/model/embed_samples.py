@@ -1,4 +1,4 @@
-"""Frozen passes of samples: h of each."""
+"""Run the frozen passes of samples, which give h of each."""
 
 import time
 from collections.abc import Iterator, Sequence
@@ -16,7 +16,7 @@ from recbole_apa.runs.names import EMBEDDINGS
 
 
 def embed_samples(fit: FitContext, dataset: APADataset, split: str, title: str) -> Tensor:
-    """Frozen passes of a split's samples: h, (n, d)."""
+    """Run the frozen passes of a split's samples: h, (n, d)."""
     start, reuse = time.perf_counter(), fit.inputs.reuse
     prompts = fit.model.prompts_of(dataset)
     fit.count_cuts(prompts)
@@ -39,7 +39,7 @@ def embed_training_samples(fit: FitContext, dataset: APADataset) -> Tensor:
         out = torch.empty_like(kept)
         out[order] = kept
         return out
-    embeddings = embed_samples(fit, dataset, SPLITS[0], "Read training prompts")
+    embeddings = embed_samples(fit, dataset, SPLITS[0], "Embed training prompts")
     if store:
         store.save_embeddings(embeddings[order])
     return embeddings

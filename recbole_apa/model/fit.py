@@ -1,5 +1,5 @@
-"""From samples to a trained state: embed, partition, train, score the memory. The same road for a first training, for
-unlearning (which takes over what the state before proves to be unaffected) and for training again from scratch."""
+"""From samples to a trained state: embed, partition, train, score the memory. The same path for the first training, for
+unlearning (which reuses what the preceding state shows to be unaffected) and for retraining from scratch."""
 
 from dataclasses import dataclass
 
@@ -20,7 +20,7 @@ from recbole_apa.partition import Partition
 
 @dataclass(frozen=True)
 class TrainedState:
-    """What a training makes. The adapters are in the model's bank."""
+    """The result of training. The adapters are in the model's bank."""
 
     embeddings: Tensor
     """h of the training samples, (n, d)."""
@@ -31,7 +31,7 @@ class TrainedState:
 
 
 def fit_state(fit: FitContext, train_data: ShardingDataLoader, valid_set: APADataset) -> TrainedState:
-    """Partition, adapters, memory of a training; finished parts are in the store as soon as they are."""
+    """Make the partition, the adapters and the memory; each part is stored as soon as it is finished."""
     train_set = part_of(train_data)
     embeddings = embed_training_samples(fit, train_set)
     partition = make_partition(fit, train_set, embeddings)

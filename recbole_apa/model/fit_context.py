@@ -1,4 +1,4 @@
-"""What the steps of one training share."""
+"""What the steps of a training share."""
 
 import time
 from collections.abc import Sequence
@@ -14,14 +14,14 @@ from recbole_apa.runs.store import RunStore
 
 @dataclass
 class FitRecord:
-    """What training left behind, for the report: figures, not state."""
+    """Facts about a training for the report; not part of the state."""
 
     sizes: list[int] = field(default_factory=list)
     shards: list[ShardRecord] = field(default_factory=list)
     trained: list[int] = field(default_factory=list)
-    """Shards that were trained now."""
+    """Shards trained in this training."""
     taken_over: list[int] = field(default_factory=list)
-    """Shards whose adapters are those of the state before."""
+    """Shards whose adapters come from the preceding state."""
     seconds: dict[str, float] = field(default_factory=dict)
     tau: float = 0.0
     n_neighbors: int = 0
@@ -39,10 +39,10 @@ def no_log(name: str, value: float, step: int) -> None:
 
 @dataclass(frozen=True)
 class FitContext:
-    """Model, place and help of one training.
+    """The model, store and inputs of one training.
 
     Args:
-        store: where finished parts are kept as soon as they are; None keeps nothing.
+        store: where each part is kept as soon as it is finished; None keeps nothing.
     """
 
     model: APA
@@ -53,7 +53,7 @@ class FitContext:
     show_progress: bool = False
 
     def count_cuts(self, prompts: Sequence[TokenizedPrompt]) -> None:
-        """Note, and log, how many prompts lost lines to fit."""
+        """Record and log how many prompts lost lines to fit."""
         n_cut, n_lines = sum(p.n_cut > 0 for p in prompts), sum(p.n_cut for p in prompts)
         if n_cut:
             limit = self.model.settings.prompts.max_prompt_tokens

@@ -1,4 +1,4 @@
-"""Which samples each file of a run saw, and in which order its rows are."""
+"""Which samples each file of a run depends on, and the order of its rows."""
 
 from collections.abc import Mapping, Sequence
 
@@ -15,7 +15,7 @@ from recbole_apa.runs.names import EMBEDDINGS, MEMORY, METRICS, PARTITION, STATE
 def lineage_of(
     partition: Partition, splits: Mapping[str, Sequence[Sample]], with_states: bool
 ) -> dict[str, dict[str, str]]:
-    """Artefact -> sample id -> digest of what the artefact saw of it. Figures and report see all of these.
+    """Artefact -> sample id -> digest of what the artefact saw of it. Figures and report depend on all of these.
 
     Args:
         with_states: whether the run keeps frozen activations.
@@ -28,7 +28,7 @@ def lineage_of(
 
 
 def sample_order(samples: Sequence[Sample]) -> list[int]:
-    """Positions in order of sample id: the order of the rows in a run's files."""
+    """Positions sorted by sample id: the order of rows in a run's files."""
     return sorted(range(len(samples)), key=lambda i: samples[i].sample_id)
 
 
@@ -39,5 +39,5 @@ def number_users(user_ids: Sequence[str]) -> Tensor:
 
 
 def shard_key(shard: int, samples: Sequence[Sample]) -> str:
-    """Changes when the shard's samples, or what they say, change."""
+    """A digest that changes when the shard's samples or their contents change."""
     return digest_of(shard, *sorted(s.digest() for s in samples)).hex()

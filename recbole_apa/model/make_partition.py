@@ -1,4 +1,4 @@
-"""The partition of a training (paper, Algorithm 1): the store's, or a new one."""
+"""The partition used in training (paper, Algorithm 1): the stored one, or a new one."""
 
 import time
 from logging import getLogger
@@ -21,7 +21,7 @@ from recbole_apa.partition.inherited import complete
 
 
 def make_partition(fit: FitContext, dataset: APADataset, embeddings: Tensor) -> Partition:
-    """The partition that the store holds, or a new one, which it then holds.
+    """The stored partition, or a new one, which is then stored.
 
     Args:
         embeddings: h of the training samples, (n, d).
@@ -59,7 +59,7 @@ def _partitioner(fit: FitContext, dataset: APADataset) -> Partitioner:
         return partitioner.made_with(None)
     if collaborative is None:
         raise SettingsError(
-            f"partition: {settings.partition} needs a collaborative model; train with recbole_apa.run, or take the "
+            f"partition: {settings.partition} needs a collaborative model; train with recbole_apa.run, or get the "
             "trainer from recbole_apa.pipeline.trainer_factory.make_trainer"
         )
     return partitioner.made_with(collaborative(settings.partition, dataset))

@@ -1,4 +1,4 @@
-"""RecBole's evaluator, for rows on which a metric may have no meaning: an AUC of labels that are all alike."""
+"""RecBole's evaluator, for rows on which a metric may be undefined, e.g. an AUC if all labels are the same."""
 
 import math
 
@@ -9,15 +9,15 @@ from recbole.utils import EvaluatorType
 
 
 class PatientEvaluator(Evaluator):
-    """As RecBole's; a metric that fails or is not finite is NaN, and the others are there all the same."""
+    """As RecBole's, but a metric that fails or is not finite becomes NaN, without affecting the others."""
 
     def evaluate(self, dataobject: DataStruct) -> dict[str, float]:
-        """Figures by RecBole's names."""
+        """The figures under RecBole's names."""
         out: dict[str, float] = {}
         for name in self.metrics:
             try:
                 found = self.metric_class[name].calculate_metric(dataobject)
-            # of a single row RecBole makes a number without a length; scikit-learn refuses a curve of one point
+            # for a single row RecBole makes a scalar array; scikit-learn rejects a curve of one point
             except (ValueError, IndexError, TypeError, ZeroDivisionError):
                 found = dict.fromkeys(self._names(name), math.nan)
             out |= found

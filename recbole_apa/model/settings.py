@@ -1,4 +1,4 @@
-"""Settings with the names in them looked up: of partitions, weight rules, adapter kinds."""
+"""Read settings and check the names in them: of partitions, weight rules, adapter kinds."""
 
 from typing import TYPE_CHECKING
 
@@ -18,6 +18,6 @@ def read_checked_settings(config: "Config") -> APASettings:
     """As :func:`~recbole_apa.data.recbole_settings.read_settings`.
 
     Raises:
-        SettingsError: all that is missing, unknown or out of range together.
+        SettingsError: options are missing, unknown or out of range; lists all of them.
     """
     return read_settings(config, CHECKS)

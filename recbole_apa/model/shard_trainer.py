@@ -1,4 +1,4 @@
-"""Adapters, each trained on its shard, whatever the other shards hold."""
+"""Train adapters, each on its shard, independently of the other shards."""
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -23,7 +23,7 @@ class ShardTrainer:
     """Trains adapters one at a time, or several in one batch.
 
     Args:
-        model: its bank is overwritten.
+        model: the model, whose bank is overwritten.
     """
 
     def __init__(self, model: APA, show_progress: bool) -> None:
@@ -32,7 +32,7 @@ class ShardTrainer:
         self.show_progress = show_progress
 
     def fit(self, shard: int, n_shards: int, batches: ShardBatches, log: Log) -> Trained:
-        """Train from the common start.
+        """Train one adapter from the common initial factors.
 
         Returns:
             the factors and the :class:`~recbole_apa.adapters.training.ShardHistory`.
@@ -59,8 +59,8 @@ class ShardTrainer:
     def fit_together(
         self, shards: Sequence[int], n_shards: int, batches: Sequence[ShardBatches], log: Log
     ) -> list[Trained]:
-        """Train several shards from the common start, a batch of each in one pass, every sample under its own shard's
-        adapter. What :meth:`fit` gives for each, within rounding."""
+        """Train several shards from the common initial factors, one batch of each in one pass, every sample with its
+        own shard's adapter. The same as :meth:`fit` for each, within rounding."""
         bank, settings = self.model.engine.bank, self.settings
         bank.resize(len(shards))
         for i in range(len(shards)):
@@ -101,7 +101,7 @@ class ShardTrainer:
 
 
 def _shown(bar: tqdm, log: Log) -> Callable[[AdapterCourse, float], None]:
-    """Moves the bar on and logs the loss."""
+    """Advances the bar and logs the loss."""
 
     def on_step(course: AdapterCourse, loss: float) -> None:
         bar.update()

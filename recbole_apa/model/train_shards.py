@@ -1,4 +1,4 @@
-"""One adapter for each shard: taken over, found on disk, trained here or by workers, or updated."""
+"""One adapter for each shard: reused, found on disk, trained here or by workers, or updated."""
 
 import time
 from collections.abc import Sequence
@@ -20,21 +20,21 @@ from recbole_apa.partition import Partition
 from recbole_apa.runs.manifest import ShardRecord
 
 Done = tuple[Factors, ShardRecord]
-"""An adapter, and what is told of its training."""
+"""An adapter, and the record of its training."""
 
 
 @dataclass(frozen=True)
 class _Shard:
-    """A shard that is to be trained, or was."""
+    """A shard to be trained."""
 
     number: int
     batches: ShardBatches
     key: str
-    """Changes with its samples."""
+    """A digest that changes with its samples."""
 
 
 class ShardBuilder:
-    """Makes the adapters of one partition.
+    """Builds the adapters of one partition.
 
     Args:
         train_data: RecBole's loader of the training samples.
@@ -71,11 +71,11 @@ class ShardBuilder:
         return _Shard(number, batches, shard_key(number, batches.samples))
 
     def _known(self, shard: _Shard) -> Done | None:
-        """A shard that this training finished before it was interrupted, or that the state before has unaffected."""
+        """A shard finished before an interruption of this training, or unaffected in the preceding state."""
         store, inputs = self.fit.store, self.fit.inputs
         if store is None:
             return None
-        # an approximate request leaves alone what an earlier one updated
+        # an approximate request does not touch what an earlier one updated
         or_moved = inputs.shard_update is not None
         done = store.finished_shard(shard.number, shard.key, or_moved)
         if done is None and store.base and inputs.reuse:
@@ -83,7 +83,7 @@ class ShardBuilder:
             if done is not None:
                 self.fit.record.taken_over.append(shard.number)
         elif done is not None:
-            getLogger().info(f"shard {shard.number + 1} is on disk already, not trained again")
+            getLogger().info(f"shard {shard.number + 1} is already on disk, not trained again")
         return done
 
     def _are_for_workers(self, missing: Sequence[_Shard]) -> bool:
@@ -98,11 +98,11 @@ class ShardBuilder:
         out = {}
         for number, factors, history, seconds in pool.train(self.partition, list(by_number)):
             out[number] = self._keep(by_number[number], factors, history, seconds)
-        self.fit.record.trained.sort()  # they came as they were done
+        self.fit.record.trained.sort()  # they arrived in order of completion
         return out
 
     def _train_here(self, shards: Sequence[_Shard]) -> dict[int, Done]:
-        """Train adapters from the common start, several in one batch, or update one."""
+        """Train adapters from the common initial factors, several in one batch, or update one."""
         fit, n_shards = self.fit, self.partition.n_shards
         trainer, update = ShardTrainer(fit.model, fit.show_progress), fit.inputs.shard_update
         start = time.perf_counter()
@@ -122,7 +122,7 @@ class ShardBuilder:
         }
 
     def _keep(self, shard: _Shard, factors: Factors, history: ShardHistory, seconds: float) -> Done:
-        """Log a shard that is done, and keep it in the store."""
+        """Log a finished shard, and keep it in the store."""
         self.fit.record.trained.append(shard.number)
         losses = ", ".join(f"{loss:.4f}" for loss in history.epoch_losses)
         getLogger().info(
@@ -137,6 +137,6 @@ class ShardBuilder:
 
 
 def peft_description(model: APA) -> PeftDescription:
-    """What ``adapter_config.json`` says."""
+    """The description for ``adapter_config.json``."""
     settings = model.settings
     return PeftDescription(settings.backbone.backbone, settings.adapters, model.engine.decoder.upper_layers())

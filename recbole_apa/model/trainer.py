@@ -1,4 +1,4 @@
-"""RecBole's trainer contract for APA: partition, one adapter per shard, memory, weights, evaluation."""
+"""RecBole's trainer interface for APA: partition, one adapter per shard, memory, weights, evaluation."""
 
 import secrets
 import time
@@ -40,11 +40,11 @@ from recbole_apa.runs.trunk_activations import load_activations, save_activation
 
 
 class APATrainer(Trainer):
-    """``fit`` and ``evaluate`` take and return what RecBole's do.
+    """``fit`` and ``evaluate`` take and return the same as RecBole's.
 
     Args:
-        store: where the run is kept; without one, ``fit(saved=True)`` makes a folder in ``checkpoint_dir``.
-        inputs: what the training is given besides, such as workers, or a state to take over from.
+        store: where the run is kept; without one, ``fit(saved=True)`` creates a folder in ``checkpoint_dir``.
+        inputs: additional inputs, such as workers, or a state to reuse.
     """
 
     model: APA
@@ -62,7 +62,7 @@ class APATrainer(Trainer):
         self.partition: Partition | None = None
 
     def _build_optimizer(self, **kwargs: object) -> None:
-        """Each shard has an optimiser of its own."""
+        """Nothing to build: each shard has its own optimiser."""
 
     def fit(
         self,
@@ -82,7 +82,7 @@ class APATrainer(Trainer):
             the validation score of the aggregated model, and RecBole's metrics on the validation samples.
 
         Raises:
-            ValueError: no validation data; the attention looks its errors up there.
+            ValueError: there is no validation data, in which the attention looks up errors.
         """
         if valid_data is None:
             raise ValueError("APA needs validation data: its weights come from the adapters' errors on them")
@@ -105,12 +105,12 @@ class APATrainer(Trainer):
         self._set_rule(state)
         if store:
             self._seal(store, state, train_data, valid_data)
-        # of no use any more, and they may know what is forgotten now
+        # no longer needed, and they may contain what is now forgotten
         self.inputs = replace(self.inputs, reuse=None, shard_update=None)
         return self._validate(valid_data, show_progress, callback_fn)
 
     def _begin(self, store: RunStore, train_set: APADataset) -> None:
-        """Say in the run's folder what is being trained there."""
+        """Record in the run's folder what is being trained there."""
         key = self.inputs.key
         about = {"code": code_version(), KEY: key.name if key else None, MACHINES: [self.machine.plain()]}
         store.begin(self.identity(train_set, store.salt), about)
@@ -119,7 +119,7 @@ class APATrainer(Trainer):
         self.logger.info(f"run folder: {store.place} (if interrupted, resume with --run_dir={store.place})")
 
     def _seal(self, store: RunStore, state: TrainedState, *loaders: AbstractDataLoader) -> None:
-        """Write what the steps of the training did not keep themselves."""
+        """Write what the training steps have not stored themselves."""
         store.save_memory(state.memory, state.active)
         if self.config["keep_states"]:
             save_activations(store, self.model.engine.cache, self._prompts_of(*loaders))
@@ -128,10 +128,10 @@ class APATrainer(Trainer):
         store.seal({"chosen": chosen}, complete=not self.inputs.records_follow)
 
     def _new_board(self, store: RunStore) -> Board:
-        """Tensorboard logs that carry the run's mark; where they cannot be written, none."""
+        """Tensorboard logs with the run's mark, or none if they cannot be written."""
         if not self.inputs.writes_board:
             return Board(NoScalars())
-        # a folder of its own, so that unlearning can delete what an old training wrote there
+        # a separate folder, so that unlearning can delete what an earlier training wrote there
         name = f"{store.folder.name}-{secrets.token_hex(4)}"
         store.note_board(place_of_scalars(self.config, name))
         return Board(open_scalars(self.config, name, lambda folder: mark(folder, store.salt, store.home)))
@@ -144,39 +144,39 @@ class APATrainer(Trainer):
         model_file: str | Path | None = None,
         show_progress: bool = False,
     ) -> dict[str, float]:
-        """RecBole's metrics on ``eval_data``; none where it is empty.
+        """RecBole's metrics on ``eval_data``; none if it is empty.
 
         Args:
-            load_best_model: kept for RecBole's sake: APA keeps one state, and it is in memory after ``fit``.
+            load_best_model: for compatibility with RecBole: APA has one state, which is in RAM after ``fit``.
             model_file: a run folder to load first.
         """
         if load_best_model and model_file is not None:
             self.load(RunStore(Path(model_file)))
-        if not len(part_of(eval_data)):  # ranking looks at liked rows alone
-            self.logger.warning("no liked sample is left to rank: there are no figures")
+        if not len(part_of(eval_data)):  # ranking uses only liked rows
+            self.logger.warning("no liked sample is left to rank: no figures")
             return {}
         found: dict[str, float] = super().evaluate(eval_data, load_best_model=False, show_progress=show_progress)
         return found
 
     def evaluate_scores(self, scores: Tensor, labels: Tensor) -> dict[str, float]:
-        """RecBole's metrics of scores that are there already, (n,), for ``mode: labeled``."""
+        """RecBole's metrics of scores already computed, (n,), for ``mode: labeled``."""
         self.eval_collector.eval_collect(scores, labels)
         return self.evaluator.evaluate(self.eval_collector.get_data_struct())
 
     def load_activations(self, *loaders: AbstractDataLoader) -> None:
-        """Take the frozen activations that the run kept of these loaders' samples."""
+        """Load the frozen activations that the run kept for these loaders' samples."""
         if self.store:
             n = load_activations(self.store, self.model.engine.cache, self._prompts_of(*loaders))
-            self.logger.debug(f"{n} frozen activations taken from {self.store.folder}")
+            self.logger.debug(f"{n} frozen activations loaded from {self.store.folder}")
 
     def _prompts_of(self, *loaders: AbstractDataLoader) -> list[TokenizedPrompt]:
         return [prompt for loader in loaders for prompt in self.model.prompts_of(part_of(loader))]
 
     def load(self, store: RunStore, allow_pending: bool = False) -> None:
-        """Take adapters, partition, memory and the chosen tau and n from a finished run.
+        """Load adapters, partition, memory and the chosen tau and n from a finished run.
 
         Raises:
-            RunError: damaged, or a request waits to be carried out (``allow_pending`` takes the old state).
+            RunError: the run is damaged, or a request is pending (``allow_pending`` loads the old state).
         """
         refuse_pending(store, allow_pending)
         manifest = store.check()
@@ -192,7 +192,7 @@ class APATrainer(Trainer):
         self.model.set_rule(memory, self.partition.centres, active, self.record.tau, self.record.n_neighbors)
 
     def _set_rule(self, state: TrainedState) -> None:
-        """tau and n as given, or chosen on the memory."""
+        """Set tau and n as given, or as chosen on the memory."""
         given = self.model.settings.aggregation
         tau, n = settle_weights(state.memory, state.active, given.tau, given.n_neighbors)
         self.record.tau, self.record.n_neighbors = tau, n
@@ -202,7 +202,7 @@ class APATrainer(Trainer):
     def _validate(
         self, valid_data: AbstractDataLoader, show_progress: bool, callback_fn: Callable[[int, float], None] | None
     ) -> tuple[float, dict[str, float]]:
-        """RecBole's metrics on the validation samples; their neighbours are those of other users."""
+        """RecBole's metrics on the validation samples, whose neighbours are samples of other users."""
         start = time.perf_counter()
         dataset = part_of(valid_data)
         if not dataset.samples:
@@ -224,7 +224,7 @@ class APATrainer(Trainer):
         return self.best_valid_score, result
 
     def validation_scores(self, dataset: APADataset) -> dict[str, Tensor]:
-        """What the memory knows of the validation samples, in the dataset's order: ``weights`` (v, k), ``alone``
+        """Results for the validation samples from the memory, in the dataset's order: ``weights`` (v, k), ``alone``
         (v, k) and their ``prediction`` (v,)."""
         assert self.model.rule is not None
         order = sample_order(dataset.samples)
@@ -251,15 +251,15 @@ class APATrainer(Trainer):
 
     @property
     def machine(self) -> MachineKind:
-        """The kind of machine that it trains on."""
+        """The kind of machine used for training."""
         return machine_kind(self.model.engine.decoder.device)
 
     def identity(self, dataset: APADataset, salt: str) -> RunIdentity:
-        """What decides the numbers of the run that would be trained now.
+        """What determines the numbers of a run trained now.
 
         Args:
             dataset: the training part.
-            salt: the run's.
+            salt: the run's salt.
         """
         digest = dataset.digest(secret_of(salt, self.inputs.key))
         return RunIdentity(
@@ -273,7 +273,7 @@ class APATrainer(Trainer):
 
     @property
     def ranking(self) -> bool:
-        """Whether the metrics asked for rank candidates instead of judging labelled rows."""
+        """Whether evaluation ranks candidates instead of scoring labelled rows."""
         return self.config["eval_type"] == EvaluatorType.RANKING
 
 
@@ -284,5 +284,5 @@ def code_version() -> str:
     try:
         return version("recbole-apa")
     except PackageNotFoundError:
-        getLogger().debug("recbole-apa runs from a checkout that was not installed")
+        getLogger().debug("recbole-apa runs from a checkout without being installed")
         return "checkout"

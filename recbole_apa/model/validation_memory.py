@@ -1,4 +1,4 @@
-"""The validation memory: h of each validation sample, and each adapter's score of it (paper, section 3.3)."""
+"""The validation memory: h of each validation sample, and each adapter's score for it (paper, section 3.3)."""
 
 import time
 from collections.abc import Sequence
@@ -17,13 +17,13 @@ from recbole_apa.model.lineage import number_users, sample_order
 
 
 def fill_memory(fit: FitContext, dataset: APADataset, active: Tensor) -> Memory:
-    """Embeddings and each adapter's scores of the validation samples, in order of sample id. The adapters are in the
-    model's bank.
+    """Embeddings of the validation samples and each adapter's scores for them, in order of sample id. The adapters must
+    be in the model's bank.
 
     Args:
         active: which shards vote, (k,), bool.
     """
-    embeddings = embed_samples(fit, dataset, SPLITS[1], "Read validation prompts")
+    embeddings = embed_samples(fit, dataset, SPLITS[1], "Embed validation prompts")
     start = time.perf_counter()
     rows = _Rows(fit, dataset, active)
     if fit.inputs.pool and fit.inputs.pool.embeds:
@@ -37,11 +37,11 @@ def fill_memory(fit: FitContext, dataset: APADataset, active: Tensor) -> Memory:
 
 
 class _Rows:
-    """The scores of the memory's rows, (v, k), those of an earlier state filled in.
+    """The scores of the memory's rows, (v, k), with those of an earlier state filled in.
 
     Attributes:
         order: positions in the dataset, in order of sample id.
-        which: adapters that each row has yet to be scored with.
+        which: the adapters that each row still has to be scored with.
     """
 
     def __init__(self, fit: FitContext, dataset: APADataset, active: Tensor) -> None:
@@ -60,7 +60,7 @@ class _Rows:
             self.which.append(voting if before is None else fresh)
 
     def score_here(self) -> None:
-        """Fill in what is missing."""
+        """Compute the missing scores here."""
         if not self.order:
             return
         engine, size = self.fit.model.engine, self.fit.model.engine.step_size
@@ -73,7 +73,7 @@ class _Rows:
                 self.scores[torch.tensor(group)[:, None], torch.tensor(ks)] = found
 
     def score_elsewhere(self) -> None:
-        """The same by workers."""
+        """Have workers compute the missing scores."""
         pool, engine = self.fit.inputs.pool, self.fit.model.engine
         assert pool is not None
         place = {row: i for i, row in enumerate(self.order)}

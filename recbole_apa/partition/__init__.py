@@ -1,9 +1,9 @@
-"""Sample -> shard; others add their own way with :func:`register_partition`.
+"""Sample -> shard; others can add their own partitions with :func:`register_partition`.
 
-Each way of dividing is one small class. Pure torch, knows neither RecBole nor transformers.
+Each partition is one small class. Pure torch; independent of RecBole and transformers.
 """
 
-# in the order in which messages name them
+# in the order in which messages list them
 from recbole_apa.partition.semantic import SemanticPartitioner  # isort: skip
 from recbole_apa.partition.random import RandomPartitioner  # isort: skip
 from recbole_apa.partition.receraser import InteractionPartitioner, ItemPartitioner, UserPartitioner  # isort: skip

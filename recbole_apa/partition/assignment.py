@@ -1,4 +1,4 @@
-"""What a partition is, and what is checked before and after one is made."""
+"""The result of partitioning, and what is checked before and after it."""
 
 import math
 from collections.abc import Sequence
@@ -46,7 +46,7 @@ class Partition:
 
 
 def with_member_means(shard_of: dict[str, int], ids: Sequence[str], embeddings: Tensor, n_shards: int) -> Partition:
-    """An assignment as a partition, whose centres are the means of the shards' members.
+    """A partition with the given assignment, whose centres are the means of the shards' members.
 
     Args:
         ids: sample ids, (n,).
@@ -64,7 +64,7 @@ def member_means(shards: Sequence[int], embeddings: Tensor, n_shards: int) -> Te
 
 
 def shard_count(n_samples: int, n_shards: int | None, shard_size: int | None) -> int:
-    """K, given directly or as ceil(N / shard_size). Says so where most shards can only stay empty."""
+    """K, given directly or as ceil(N / shard_size). Warns if most shards would stay empty."""
     if n_shards is not None:
         if n_shards > n_samples:
             getLogger().warning(
@@ -79,10 +79,10 @@ def shard_count(n_samples: int, n_shards: int | None, shard_size: int | None) ->
 
 
 def check_partition_input(ids: Sequence[str], embeddings: Tensor, n_shards: int, capacity: int) -> None:
-    """Refuse what no partitioner can divide.
+    """Reject input that no partitioner can divide.
 
     Raises:
-        PartitionError: no samples, repeated ids, NaN or infinite embeddings, too little room.
+        PartitionError: no samples, repeated ids, NaN or infinite embeddings, or too little capacity.
     """
     if not ids:
         raise PartitionError("found no samples to divide into shards")
@@ -94,7 +94,7 @@ def check_partition_input(ids: Sequence[str], embeddings: Tensor, n_shards: int,
     if bool(bad.any()):
         where = ids[int(bad.nonzero()[0, 0])]
         raise PartitionError(
-            f"{int(bad.sum())} of {len(ids)} embeddings hold NaN or infinity (first: sample {where}); "
+            f"{int(bad.sum())} of {len(ids)} embeddings contain NaN or infinity (first: sample {where}); "
             "expected finite numbers: try dtype: float32"
         )
     if n_shards * capacity < len(ids):
@@ -105,16 +105,16 @@ def check_partition_input(ids: Sequence[str], embeddings: Tensor, n_shards: int,
 
 
 def check_partition(partition: Partition, ids: Sequence[str], n_shards: int) -> Partition:
-    """The partition itself, if it is one.
+    """Check a partition and return it.
 
     Raises:
-        PartitionError: samples without a shard, strangers, shards that there are not, or centres of another number.
+        PartitionError: samples are missing or unknown, shards do not exist, or the number of centres is wrong.
     """
     wrong = sorted(set(ids) ^ set(partition.shard_of))
     if wrong:
         raise PartitionError(
             f"the partition assigns {len(partition.shard_of)} samples, expected the {len(ids)} it was given; "
-            f"{len(wrong)} are missing or strange, e.g. {wrong[0]}"
+            f"{len(wrong)} are missing or unknown, e.g. {wrong[0]}"
         )
     outside = sorted(name for name, k in partition.shard_of.items() if k not in range(n_shards))
     if outside or len(partition.centres) != n_shards:

@@ -1,4 +1,4 @@
-"""Balanced k-means over units (users, items): what RecEraser's UBP and GraphEraser's BEKM share.
+"""Balanced k-means over units (users, items), used by RecEraser's UBP and GraphEraser's BEKM.
 
 Shapes: m units, k shards, d embedding size.
 """
@@ -38,16 +38,16 @@ def balanced_kmeans(
     Args:
         names: unit names, (m,), all different.
         vectors: (m, d).
-        anchors: the start, (k, d).
-        capacity: most units a shard takes.
-        iterations: most rounds; ends earlier where nothing moves.
+        anchors: the initial anchors, (k, d).
+        capacity: the most units a shard may have.
+        iterations: the most rounds; ends earlier if nothing moves.
         distance: (m, d), (k, d) -> (m, k).
 
     Returns:
-        unit -> shard, and the last anchors.
+        unit -> shard, and the final anchors.
 
     Raises:
-        PartitionError: too little room.
+        PartitionError: too little capacity.
     """
     if capacity * len(anchors) < len(names):
         raise PartitionError(
@@ -70,6 +70,6 @@ def balanced_kmeans(
 
 
 def random_anchors(names: Sequence[str], vectors: Tensor, n_shards: int, seed: int) -> Tensor:
-    """Vectors of K different units drawn by hash, (k, d); some repeat where there are fewer units than shards."""
+    """Vectors of K different units drawn by hash, (k, d); some repeat if there are fewer units than shards."""
     order = hash_order(names, seed, "anchors")
     return vectors[[order[k % len(order)] for k in range(n_shards)]]

@@ -1,5 +1,5 @@
-"""Shards of users, items or interactions that are alike in a collaborative model, with samples following their unit:
-what the partitions of RecEraser and GraphEraser share.
+"""Shards of users, items or interactions that are similar in a collaborative model, with samples following their unit:
+the common part of RecEraser's and GraphEraser's partitions.
 
 Shapes: n samples, m units, k shards, c size of the collaborative embeddings.
 """
@@ -17,10 +17,10 @@ from recbole_apa.partition.partitioner import Collaborative, Partitioner
 
 
 class CollaborativePartitioner(Partitioner):
-    """A partition that looks at a collaborative model.
+    """A partition that uses a collaborative model.
 
-    The papers' capacities count units (users, items, interactions), so shards differ in samples, and ``capacity``,
-    which counts samples, is passed over.
+    The papers' capacities count units (users, items, interactions), so shards differ in their number of samples, and
+    ``capacity``, which counts samples, is ignored.
 
     Args:
         known: the collaborative model of the samples to be divided.
@@ -37,7 +37,7 @@ class CollaborativePartitioner(Partitioner):
         """See :class:`~recbole_apa.partition.partitioner.Partitioner`.
 
         Raises:
-            PartitionError: no collaborative model.
+            PartitionError: there is no collaborative model.
         """
         if known is None:
             raise PartitionError(f"partition: {cls.name} needs a collaborative model, found none")
@@ -56,7 +56,7 @@ class CollaborativePartitioner(Partitioner):
         """Sample id -> shard.
 
         Args:
-            ids: sorted, all of them known to the model.
+            ids: sorted sample ids, all of them known to the model.
         """
 
 
@@ -73,8 +73,8 @@ def by_unit(
     Args:
         unit_of: sample id -> unit.
         vectors: unit -> (c,).
-        capacity: (m, k) -> the most units a shard takes.
-        iterations: most rounds.
+        capacity: (m, k) -> the most units a shard may have.
+        iterations: the most rounds.
     """
     units = sorted(set(unit_of.values()))
     table = torch.stack([vectors[unit] for unit in units])

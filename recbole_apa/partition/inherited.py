@@ -1,7 +1,7 @@
-"""An assignment that outlives a request: without the forgotten samples, and without centres that knew them.
+"""The assignment kept after a request: without the forgotten samples, and without centres that depend on them.
 
-The centres of a training are means over embeddings, of a single one where a shard has one sample. They are not kept:
-those of an inherited assignment are the means of what remains in each shard.
+A run's centres are means of embeddings, of a single embedding if a shard has one sample. They are not kept: the centres
+of an inherited assignment are the means of what remains in each shard.
 """
 
 from collections.abc import Sequence, Set
@@ -13,18 +13,18 @@ from recbole_apa.partition.assignment import Partition, member_means
 
 
 def assignment_alone(partition: Partition, left: Set[str]) -> Partition:
-    """The shards of the samples that are left; the centres have no width, (k, 0)."""
+    """The shards of the remaining samples; the centres are empty, (k, 0)."""
     shard_of = {name: shard for name, shard in partition.shard_of.items() if name in left}
     return Partition(shard_of, torch.zeros(partition.n_shards, 0))
 
 
 def complete(partition: Partition, ids: Sequence[str], embeddings: Tensor) -> Partition:
-    """The partition itself, or :func:`with_own_centres` where it is an assignment alone."""
+    """The partition itself, or :func:`with_own_centres` if it has no centres."""
     return partition if partition.centres.shape[1] else with_own_centres(partition, ids, embeddings)
 
 
 def with_own_centres(partition: Partition, ids: Sequence[str], embeddings: Tensor) -> Partition:
-    """The same assignment with the mean embedding of each shard's members, of all samples for an empty shard.
+    """The same assignment with centres: the mean embedding of each shard's members, or of all for an empty shard.
 
     Args:
         ids: sample ids, (n,), in any order: the result does not depend on it.

@@ -11,10 +11,10 @@ def balanced_label_propagation(
 ) -> dict[str, int]:
     """Node -> community, at most ``capacity`` nodes in each.
 
-    Communities start equal in size, dealt out by hash. In each round every node names the community of most of its
-    neighbours; nodes move in the order of how many neighbours that is. Into a full community a node waits, and follows
-    when one leaves. A node without neighbours stays where it is. Ends when a round moves nothing; wishes
-    are made before a round's first move, as published, so two halves that want to change sides may do so to the end.
+    Communities start equal in size, assigned by hash. In each round every node wishes to join the community of most of
+    its neighbours; nodes move in order of how many neighbours that is. A node waits for a full community until another
+    node leaves it. A node without neighbours stays where it is. Ends when a round moves nothing. As published, wishes
+    are made before a round's first move, so two halves may keep swapping sides until the last iteration.
     """
     neighbours: dict[str, list[str]] = {node: [] for node in nodes}
     for a, b in edges:
@@ -30,7 +30,7 @@ def balanced_label_propagation(
 
 
 def _wish(around: Sequence[str], community: Mapping[str, int], seed: int, round_: int, node: str) -> tuple[int, int]:
-    """The community of most neighbours (ties by lot, the node's own first), and of how many."""
+    """The community of most neighbours (ties by hash, the node's own first), and their number."""
     counts = Counter(community[other] for other in around)
     most = max(counts.values())
     best = sorted(k for k, n in counts.items() if n == most)
@@ -40,7 +40,7 @@ def _wish(around: Sequence[str], community: Mapping[str, int], seed: int, round_
 
 
 def _move(community: dict[str, int], wishes: Sequence[tuple[str, int, int]], n_shards: int, capacity: int) -> int:
-    """One round of moves, in place; how many nodes moved."""
+    """One round of moves, in place; returns how many nodes moved."""
     load = Counter(community.values())
     waiting: dict[int, deque[str]] = {k: deque() for k in range(n_shards)}
     moved = 0
@@ -52,7 +52,7 @@ def _move(community: dict[str, int], wishes: Sequence[tuple[str, int, int]], n_s
             continue
         free: str | None = node
         target = wanted
-        while free is not None:  # each move frees a place, into which the first that waits for it follows
+        while free is not None:  # each move frees a place, which the first node waiting for it takes
             left = community[free]
             load[left] -= 1
             load[target] += 1

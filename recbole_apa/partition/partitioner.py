@@ -1,4 +1,4 @@
-"""The ways of dividing samples into shards, by name; others register theirs beside them."""
+"""The ways of dividing samples into shards, by name; others can register their own."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
@@ -13,7 +13,7 @@ from recbole_apa.partition.assignment import Partition
 
 @dataclass(frozen=True)
 class Collaborative:
-    """What a model of users and items, trained on the training rows alone, says. Shapes: c size of its embeddings."""
+    """The embeddings of a collaborative model trained only on the training rows. Shapes: c embedding size."""
 
     user_of: Mapping[str, str]
     """Sample id -> user."""
@@ -28,18 +28,18 @@ class Collaborative:
 class Partitioner(ABC):
     """Divides samples into K shards.
 
-    Forgetting is exact only if the result depends on the arguments of a call alone, and not on the order of ``ids``:
+    Forgetting is exact only if the result depends only on the arguments of a call, and not on the order of ``ids``:
     draw by :func:`~recbole_apa.core.seeding.hash_order`, break ties by sample id.
     """
 
     name: ClassVar[str]
     """The value of the option ``partition``."""
     takes_capacity: ClassVar[bool]
-    """Whether it keeps to ``capacity``; where it does not, the option ``shard_capacity`` is refused."""
+    """Whether it respects ``capacity``; if it does not, the option ``shard_capacity`` is rejected."""
     needs_collaborative: ClassVar[bool] = False
-    """Whether it looks at a :class:`Collaborative`; see :class:`~recbole_apa.partition.CollaborativePartitioner`."""
+    """Whether it uses a :class:`Collaborative`; see :class:`~recbole_apa.partition.CollaborativePartitioner`."""
     collaborative_model: ClassVar[str | None] = None
-    """The RecBole model whose embeddings of users and items it looks at; None where users and items are enough."""
+    """The RecBole model whose user and item embeddings it uses; None if the ids of users and items are enough."""
 
     @abstractmethod
     def __call__(self, ids: Sequence[str], embeddings: Tensor, n_shards: int, capacity: int, seed: int) -> Partition:
@@ -48,19 +48,19 @@ class Partitioner(ABC):
             ids: sample ids, (n,), all different.
             embeddings: h, (n, d).
             n_shards: K.
-            capacity: t, the most samples a shard takes; K * t >= n.
-            seed: the run's.
+            capacity: t, the most samples a shard may have; K * t >= n.
+            seed: the run's seed.
 
         Raises:
-            PartitionError: the samples cannot be divided so.
+            PartitionError: the samples cannot be divided this way.
         """
 
     @classmethod
     def made_with(cls, known: Collaborative | None) -> "Partitioner":
-        """One that is ready to be called.
+        """A partitioner that is ready to be called.
 
         Args:
-            known: the collaborative model of the samples, where ``needs_collaborative`` asks for it.
+            known: the samples' collaborative model, if ``needs_collaborative``.
         """
         return cls()
 
@@ -70,10 +70,10 @@ P = TypeVar("P", bound=type[Partitioner])
 
 
 def register_partition(cls: P) -> P:
-    """Make a partition known by its ``name``; stands as a decorator above the class.
+    """Class decorator that registers a partition under its ``name``.
 
     Raises:
-        SettingsError: the name is taken, or the class lacks something.
+        SettingsError: the name is taken, or the class is incomplete.
     """
     require(cls, Partitioner, name=str, takes_capacity=bool, needs_collaborative=bool)
     PARTITIONERS.add(cls.name, cls)
@@ -81,10 +81,10 @@ def register_partition(cls: P) -> P:
 
 
 def partition_problems(values: Mapping[str, object]) -> list[str]:
-    """What is wrong with the options ``partition`` and ``shard_capacity``, in words.
+    """Messages about the options ``partition`` and ``shard_capacity``.
 
     Args:
-        values: all options by name; those of a wrong type are left to whoever looks at types.
+        values: all options by name; values of the wrong type are reported elsewhere.
     """
     name = values.get("partition")
     if not isinstance(name, str):

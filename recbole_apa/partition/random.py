@@ -1,4 +1,4 @@
-"""Shards drawn by lot: what SISA does, and the paper's ablation."""
+"""Random shards: as in SISA, and the paper's ablation."""
 
 from collections.abc import Sequence
 
@@ -11,7 +11,7 @@ from recbole_apa.partition.partitioner import Partitioner, register_partition
 
 @register_partition
 class RandomPartitioner(Partitioner):
-    """Samples in order of a hash of (seed, sample id), dealt out in turn: sizes differ by one at most.
+    """Samples in order of a hash of (seed, sample id), dealt out in turn: sizes differ by at most one.
 
     The centres are the members' means (the global mean for an empty shard), for the ``semantic`` weight rule.
     """

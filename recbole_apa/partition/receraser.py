@@ -1,4 +1,4 @@
-"""The partitions of RecEraser (Chen et al., WWW'22): of users, of items, of interactions.
+"""The partitions of RecEraser (Chen et al., WWW'22): by users, by items, by interactions.
 
 Shapes: n samples, c size of the collaborative embeddings.
 """
@@ -50,8 +50,8 @@ class ItemPartitioner(CollaborativePartitioner):
 
 @register_partition
 class InteractionPartitioner(CollaborativePartitioner):
-    """InBP: interactions, with ||p_u - a_u||^2 * ||q_i - a_i||^2 (the design makes a pair near where one side alone
-    matches)."""
+    """InBP: interactions, with ||p_u - a_u||^2 * ||q_i - a_i||^2 (by design, a pair is near if only one of its
+    sides matches)."""
 
     name = "interaction"
     collaborative_model = "BPR"

@@ -1,4 +1,4 @@
-"""Shards of like meaning: Algorithm 1 of the paper."""
+"""Shards of similar meaning: Algorithm 1 of the paper."""
 
 import warnings
 from collections.abc import Sequence
@@ -25,12 +25,12 @@ POINTS_PER_SHARD = 256
 
 @register_partition
 class SemanticPartitioner(Partitioner):
-    """K-means on the embeddings, then the capacity-bounded walk over cosine distances to the centres.
+    """K-means on the embeddings, then capacity-bounded assignment by cosine distance to the centres.
 
     Beyond 100,000 samples the centres are fitted to 256 K of them, drawn by hash.
 
-    The result does not depend on the order in which samples are given. Where there are fewer different
-    embeddings than shards, surplus centres repeat an existing one and the walk fills shards by sample id.
+    The result does not depend on the order of the samples. If there are fewer distinct embeddings than shards, surplus
+    centres repeat an existing one and the assignment fills shards by sample id.
 
     Args:
         fit_on: points to fit the centres to instead of the samples' embeddings, (m, d).
@@ -74,9 +74,9 @@ def _kmeans_centres(points: np.ndarray, n_shards: int, n_starts: int, seed: int)
     """(n, d) -> (k, d)."""
     n_clusters = min(n_shards, len(points))
     kmeans = KMeans(n_clusters, n_init=n_starts, random_state=derive_seed(seed, "kmeans") % 2**32)
-    # several threads add up in the order in which they come: the last bits would differ from run to run
+    # several threads would add in varying order, and the last bits would differ between runs
     with warnings.catch_warnings(), threadpool_limits(1):
-        # fewer different points than clusters: defined above
+        # fewer distinct points than clusters: see the class docstring
         warnings.simplefilter("ignore", ConvergenceWarning)
         centres = kmeans.fit(points).cluster_centers_
     return np.concatenate([centres, np.repeat(centres[:1], n_shards - n_clusters, axis=0)])

@@ -1,6 +1,6 @@
 """From options to a trained, evaluated run: RecBole's configuration, what it builds, workers, records.
 
-Names are imported when first used: a worker's process has to be there before anything heavy is.
+Names are imported on first use: a worker's process has to start before anything heavy is imported.
 """
 
 import lazy_loader

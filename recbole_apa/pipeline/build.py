@@ -1,4 +1,4 @@
-"""Put dataset, loaders, model and trainer together: for a new run, or for one that lies on disk."""
+"""Build dataset, loaders, model and trainer: for a new run, or for one on disk."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -38,7 +38,7 @@ _TRUST = "trust_remote_code"
 
 @dataclass
 class RunResult:
-    """What a run leaves in memory; ``metrics`` holds the same figures as ``metrics.json``."""
+    """A run in RAM; ``metrics`` has the same figures as ``metrics.json``."""
 
     metrics: dict[str, float]
     run_dir: Path | None
@@ -48,28 +48,28 @@ class RunResult:
     data: Loaders
     """RecBole's loaders: train, valid, test."""
     keys: KeyRing = field(default_factory=key_ring, repr=False)
-    """Where the keys of what the run has forgotten, and will, are looked for."""
+    """Holds the keys for everything that the run has forgotten, and will forget."""
     table: str = ""
-    """The figures, for a terminal; empty where there are none."""
+    """The figures, for a terminal; empty if there are none."""
     n_waiting: int = 0
     """Requests that waited when an old state was opened with ``allow_pending``."""
 
     @property
     def store(self) -> RunStore:
-        """The run folder that the trainer wrote to, or was loaded from."""
+        """The run folder that the trainer writes to, or was loaded from."""
         assert self.trainer.store is not None
         return self.trainer.store
 
 
 def start_logging(config: APAConfig) -> None:
-    """The run's log and RecBole's seeds."""
+    """Start the run's log and set RecBole's seeds."""
     open_log(config)
     init_seed(config["seed"], config["reproducibility"])
     getLogger().info(f"{config['model']} on {config['dataset']}, device {config['device']}")
 
 
 def log_files() -> list[str]:
-    """Where the log is written, the program's own files among them."""
+    """Files that the log is written to, including the calling program's own."""
     return [handler.baseFilename for handler in getLogger().handlers if isinstance(handler, FileHandler)]
 
 
@@ -77,8 +77,8 @@ def build_data(config: APAConfig, visible_data: VisibleData | None = None, told:
     """RecBole's loaders (train, valid, test).
 
     Args:
-        visible_data: what may be seen of the dataset's files; None for all of it.
-        told: whether the log describes the dataset.
+        visible_data: what may be seen of the dataset's files; None for everything.
+        told: whether to log a description of the dataset.
     """
     # a random split draws from the global generators
     init_seed(config["seed"], config["reproducibility"])
@@ -89,14 +89,14 @@ def build_data(config: APAConfig, visible_data: VisibleData | None = None, told:
 
 
 def build(config: APAConfig, visible_data: VisibleData | None = None) -> "tuple[AbstractRecommender, Loaders]":
-    """Model and loaders, by RecBole's own look-ups."""
+    """Model and loaders, found by RecBole's own lookups."""
     data = build_data(config, visible_data)
     return build_model(config, data), data
 
 
 def build_model(config: APAConfig, data: Loaders) -> "AbstractRecommender":
-    """The model of the configuration, by RecBole's look-up."""
-    # RecBole models may draw their first weights from the global generators
+    """The configuration's model, found by RecBole's lookup."""
+    # RecBole models may draw their initial weights from the global generators
     init_seed(config["seed"], config["reproducibility"])
     return get_model(config["model"])(config, data.train_set).to(config["device"])
 
@@ -110,13 +110,13 @@ def open_run(
     """Load a finished run with its data.
 
     Args:
-        changes: where things lie now, e.g. ``{"data_path": ...}``; the settings are the run's own.
-        allow_pending: load the old state although a request waits to be carried out.
-        keys: the key ring, where the caller has one already.
+        changes: where things are now, e.g. ``{"data_path": ...}``; the settings are the run's own.
+        allow_pending: load the old state even if a request is waiting to be carried out.
+        keys: the key ring, if the caller already has one.
 
     Raises:
-        RunError: damaged, unfinished, or made of other data or another backbone.
-        KeyFileError: the run has forgotten something, and its key is not there.
+        RunError: damaged, unfinished, or made with other data or another backbone.
+        KeyFileError: the run has forgotten something, and its key is missing.
         SettingsError: an option that would change what the run computes.
     """
     keys = keys or key_ring(changes)
@@ -126,7 +126,7 @@ def open_run(
 def _open(
     pinned: PinnedStore, store: RunStore, changes: Mapping[str, object], allow_pending: bool, keys: KeyRing
 ) -> RunResult:
-    """One state of a run, from its first byte to its last."""
+    """One consistent state of a run."""
     refuse_pending(pinned, allow_pending)
     refuse_gap(pinned, keys)
     manifest = pinned.check()
@@ -152,10 +152,10 @@ def run_config(store: RunStore, changes: Mapping[str, object]) -> APAConfig:
     """The options of a run.
 
     Args:
-        changes: where things lie now; a run that keeps its activations still keeps them (``keep_states``).
+        changes: where things are now; a run that keeps its activations still keeps them (``keep_states``).
 
     Raises:
-        RunError: the manifest has options that no run has, or a backbone's own program is not trusted again.
+        RunError: the manifest has options that no run has, or the backbone's own code was not trusted again.
     """
     manifest = store.manifest()
     own = options_of(manifest, store.place)
@@ -165,7 +165,7 @@ def run_config(store: RunStore, changes: Mapping[str, object]) -> APAConfig:
 
 
 def is_same_data(manifest: Manifest, dataset: APADataset, keys: KeyRing) -> bool:
-    """Whether a dataset is what a run was made of, by its digest.
+    """Whether a dataset is the one that a run was made with, by its digest.
 
     Raises:
         KeyFileError: the run's key is not in the ring.
@@ -178,12 +178,12 @@ def is_same_data(manifest: Manifest, dataset: APADataset, keys: KeyRing) -> bool
 
 
 def _old(digest: str, key: Key | None) -> str:
-    """The digest of a run from before format 4, which a later version may have keyed."""
+    """A digest as in a run from before format 4, which a later version may have keyed."""
     return key.keyed(digest) if key else digest
 
 
 def other_data(manifest: Manifest, config: APAConfig, dataset: APADataset, keys: KeyRing) -> str:
-    """Why a run's data is not what the run was made of, and what to do."""
+    """Why the data is not what the run was made with, and what to do."""
     other = (
         f"the dataset in {dataset.dataset_path} is not the one that the run was made of (its digest differs); "
         "name the right folder with --data_path"
@@ -194,7 +194,7 @@ def other_data(manifest: Manifest, config: APAConfig, dataset: APADataset, keys:
     config["val_interval"] = manifest["options"].get("val_interval")  # book-crossing's own came later
     try:
         before = read_as_before(config, dataset.visible_data, item_text)
-    except Exception:  # RecBole's loader, on whatever file it cannot read: then it did not make the run
+    except Exception:  # of any kind; what RecBole's loader cannot read did not make the run
         getLogger().debug("the dataset cannot be read as it was before", exc_info=True)
         return other
     name = manifest.get(KEY)
@@ -206,24 +206,25 @@ def other_data(manifest: Manifest, config: APAConfig, dataset: APADataset, keys:
     return (
         f"the run was made of {dataset.dataset_path} as an older version read it, which was wrong:\n  "
         + "\n  ".join(differing)
-        + "\nwhat the run computed rests on that; train a new run (CHANGELOG.md names the kinds)"
+        + "\nthe run's results depend on that; train a new run (CHANGELOG.md lists these cases)"
     )
 
 
 def refuse_remote_code(manifest: Manifest, changes: Mapping[str, object]) -> None:
-    """A backbone's own program runs on the word of whoever opens the run, each time, and never on the run's.
+    """A backbone's own code runs only if whoever opens the run says so each time, never because the run says so.
 
     Raises:
         RunError: the run was trained with ``trust_remote_code``, and it was not given again.
+        SettingsError: it was given, but the run was trained without it.
     """
     wanted = bool(manifest["options"].get(_TRUST) or manifest["settings"].get(_TRUST))
     if wanted and not changes.get(_TRUST):
         name = manifest["settings"]["backbone"]
         raise RunError(
-            f"the run's backbone {name!r} brings its own program; if you trust it, give --trust_remote_code=True again"
+            f"the run's backbone {name!r} comes with its own code; if you trust it, give --trust_remote_code=True again"
         )
     if changes.get(_TRUST) and not wanted:
-        raise SettingsError(f"{_TRUST}: found True, and the run was trained without")
+        raise SettingsError(f"{_TRUST}: found True, but the run was trained without it; leave it out")
 
 
 def stored_visible_data(store: RunStore, keys: KeyRing) -> VisibleData:
@@ -238,7 +239,7 @@ def stored_visible_data(store: RunStore, keys: KeyRing) -> VisibleData:
     served = [e for e in Ledger(store.storage, manifest["salt"]).requests() if served_by(manifest, e)]
     once_a_pair = manifest["options"].get("rm_dup_inter") is not None
     plain_ids = knows_no_scopes(manifest) or manifest["plain_ids"]
-    # those of runs before format 3 were the digest of one sample's id each
+    # before format 3 each cutoff was the digest of one sample's id
     drawn = dict.fromkeys(SPLITS) if knows_no_scopes(manifest) else manifest["draw"]
     bare = VisibleData(once_a_pair=once_a_pair, plain_ids=plain_ids, roles=roles, cutoffs=drawn)
     return bare.without(visible_without(served, manifest["salt"], keys))

@@ -11,7 +11,7 @@ from recbole_apa.pipeline.recbole_models import NAME, train_embeddings
 
 
 def collaborative_model(partition: str, dataset: APADataset, source: Path, seed: int) -> Collaborative:
-    """What the partition named looks at.
+    """The inputs of the named partition.
 
     Args:
         dataset: the training part of an :class:`~recbole_apa.data.dataset.APADataset`.

@@ -25,7 +25,7 @@ from recbole_apa.pipeline.registration import register
 
 
 class APAConfig(Config):
-    """RecBole's ``Config`` with our defaults, typed values and refusal of unknown names.
+    """RecBole's ``Config`` with our defaults and typed values; unknown names are rejected.
 
     Order of precedence, highest first: ``config_dict`` (the command line is read into it by ``cli``), the files
     in ``config_file_list``, ``properties/protocol/<protocol>.yaml``, ``properties/dataset/<dataset>.yaml``,
@@ -52,7 +52,7 @@ class APAConfig(Config):
         return Loader
 
     def _convert_config_dict(self, config_dict: dict[str, object]) -> dict[str, object]:
-        # RecBole's own runs eval() on every text
+        # RecBole's version runs eval() on every string
         return config_dict
 
     def _load_cmd_line(self) -> dict[str, object]:
@@ -68,7 +68,7 @@ class APAConfig(Config):
         try:
             return super()._get_model_and_dataset(model, dataset)
         except ImportError as error:
-            # looking a name up, RecBole comes at last to the models that need further libraries
+            # RecBole's last lookup imports models that need other libraries
             raise SettingsError(
                 f"--model={model}: RecBole has no model of that name, or it needs the package {error.name!r}, which is "
                 "not installed; expected e.g. --model=APA"
@@ -99,21 +99,21 @@ class APAConfig(Config):
         refuse_unknown(self.external_config_dict, known | RUN_KEYS | RECBOLE_EXTRA | OPTION_KEYS)
 
     def _reach_within(self) -> None:
-        """``eval_args.mode: uni100`` changes one value of an option that holds several."""
+        """Apply options such as ``eval_args.mode: uni100``, which change one value inside an option."""
         for key, value in self._within.items():
             name, _, inner = key.partition(".")
             outer = self.external_config_dict.get(name, self.internal_config_dict.get(name))
             if not isinstance(outer, Mapping):
-                raise SettingsError(f"{key}: found {name} = {outer!r}, expected an option that holds several values")
+                raise SettingsError(f"{key}: found {name} = {outer!r}, expected an option with several values")
             if inner not in outer:
                 raise SettingsError(f"{key}: {name} has no {inner!r}; expected one of {', '.join(sorted(outer))}")
             self.external_config_dict[name] = {**outer, inner: value}
 
     def _choose_valid_metric(self) -> None:
-        """The usual one, unless other metrics or places are asked for: then the first of those."""
+        """Keep the default unless other metrics or ranks are given: then use the first of those."""
         asked = {**self.internal_config_dict, **self.external_config_dict}
         metrics = [asked["metrics"]] if isinstance(asked["metrics"], str) else asked["metrics"]
-        with contextlib.suppress(TypeError, AttributeError):  # of the wrong type, which is refused soon
+        with contextlib.suppress(TypeError, AttributeError):  # wrong types are rejected later
             names = figure_names(metrics, asked["topk"])
             if names and asked["valid_metric"].lower() not in map(str.lower, names):
                 self.internal_config_dict["valid_metric"] = names[0]
@@ -126,17 +126,17 @@ class APAConfig(Config):
         try:
             super()._set_default_parameters()
         except (NotImplementedError, RuntimeError, TypeError, ValueError) as error:
-            raise SettingsError(f"RecBole refuses these options: {error}") from error
-        if "data_path" in self.external_config_dict:  # RecBole passes over it for ml-100k
+            raise SettingsError(f"RecBole rejects these options: {error}") from error
+        if "data_path" in self.external_config_dict:  # RecBole ignores it for ml-100k
             self.final_config_dict["data_path"] = str(Path(self.external_config_dict["data_path"]) / self.dataset)
 
     def _refuse_wrong(self) -> None:
         """
         Raises:
-            SettingsError: everything that is wrong with the options together.
+            SettingsError: lists everything that is wrong with the options.
         """
         values, ours = self.final_config_dict, self.model == "APA"
-        # what is a setting of ours is looked at by read_checked_settings
+        # our own settings are checked by read_checked_settings
         problems = odd_texts(values) or recbole_problems(
             {k: v for k, v in values.items() if not (ours and k in SETTING_KEYS)}
         )
@@ -156,7 +156,7 @@ class APAConfig(Config):
         if asked or "local_rank" in self.final_config_dict:
             super()._init_device()
         else:
-            # RecBole's own writes its default, GPU 0, over what a scheduler or the user's shell has chosen
+            # RecBole's version would replace what a scheduler or the user's shell has chosen by its default, GPU 0
             visible = os.environ.get(VISIBLE)
             has_gpu = visible != "" and torch.cuda.is_available()
             self.final_config_dict |= {"single_spec": True, "local_rank": 0, "gpu_id": visible or ""}
@@ -167,14 +167,14 @@ class APAConfig(Config):
             self.final_config_dict["device"] = torch.device("cpu")
 
     def settle_backbone(self) -> None:
-        """Name a backbone's folder in full, so that a run opens from wherever it is asked for."""
+        """Make a backbone folder's path absolute, so that the run can be opened from anywhere."""
         name = self.final_config_dict["backbone"]
         folder = Path(name).expanduser()
         if name not in PACKAGED and not Path(name).is_absolute() and folder.is_dir():
             self.external_config_dict["backbone"] = self.final_config_dict["backbone"] = os.path.abspath(folder)
 
     def plain_options(self) -> dict[str, object]:
-        """The options from which the same dataset and model are made again: JSON values only."""
+        """The options that rebuild the same dataset and model: JSON values only."""
         out = {k: v for k, v in self.external_config_dict.items() if k not in RUN_KEYS | NEVER_TAKEN}
         if "data_path" in out:
             out["data_path"] = str(Path(out["data_path"]).resolve())

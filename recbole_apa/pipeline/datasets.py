@@ -20,8 +20,8 @@ def make_dataset(config: Config, visible_data: VisibleData | None = None) -> Dat
         visible_data: what a finished run may see of its files; None for all of them.
 
     Raises:
-        DataError: the files are not there, cannot be downloaded, or lack a column.
-        SettingsError: a folder's name is no text in this environment's encoding.
+        DataError: the files are missing, cannot be downloaded, or lack a column.
+        SettingsError: a folder's name is not valid in this environment's encoding.
     """
     from recbole.data import create_dataset
 
@@ -31,14 +31,14 @@ def make_dataset(config: Config, visible_data: VisibleData | None = None) -> Dat
     name = config["dataset"]
     downloading = not folder.is_dir()
     if downloading and visible_data is not None:
-        # a run's manifest may come from a stranger, and RecBole would make the folder
-        raise DataError(f"the run's dataset {name!r} is not in {folder}; name the folder above with --data_path")
+        # a run's manifest may come from a stranger, and RecBole would create the folder
+        raise DataError(f"the run's dataset {name!r} is not in {folder}; name the parent folder with --data_path")
     if downloading:
         getLogger().info(f"{folder} does not exist: RecBole tries to download {name!r}")
     elif not config["benchmark_filename"] and not (folder / f"{name}.inter").is_file():
         raise DataError(
             f"{folder} has no {name}.inter; expected RecBole's atomic files {name}.inter and {name}.item there "
-            "(--data_path names the folder above)"
+            "(--data_path names the parent folder)"
         )
     try:
         return create_dataset(config) if visible_data is None else APADataset(config, visible_data)
@@ -49,6 +49,6 @@ def make_dataset(config: Config, visible_data: VisibleData | None = None) -> Dat
         if downloading:
             raise DataError(
                 f"dataset {name!r} is not in {folder} and RecBole could not download it ({says}); put RecBole's atomic "
-                "files there, or name the folder above with --data_path"
+                "files there, or name the parent folder with --data_path"
             ) from error
         raise DataError(f"dataset {name!r} in {folder}: {says}; check load_col and threshold") from error

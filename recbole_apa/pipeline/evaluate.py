@@ -1,4 +1,4 @@
-"""Judge a trained state and write its records: ``metrics.json``, ``figures/``, ``report.html``."""
+"""Evaluate a trained state and write its records: ``metrics.json``, ``figures/``, ``report.html``."""
 
 import math
 import time
@@ -26,7 +26,7 @@ from recbole_apa.runs.names import BOARDS, METRICS
 from recbole_apa.runs.outside import mark
 
 TRAINING_STAGES = ("read_prompts_seconds", "partition_seconds", "train_shards_seconds", "memory_seconds")
-"""What training a state consists of; evaluation is apart."""
+"""The stages of training a state; evaluation is not included."""
 
 
 def evaluate_state(result: RunResult, show: bool) -> dict[str, float]:
@@ -39,7 +39,7 @@ def evaluate_state(result: RunResult, show: bool) -> dict[str, float]:
     start = time.perf_counter()
     outcome: Mapping[str, float] = {}
     if not data.test_set.samples:
-        getLogger().warning("no test sample is left: there is nothing to judge the model on")
+        getLogger().warning("no test sample is left to evaluate the model on")
     elif trainer.ranking:
         outcome = trainer.evaluate(data.test, load_best_model=False, show_progress=show)
     else:
@@ -61,7 +61,7 @@ def evaluate_state(result: RunResult, show: bool) -> dict[str, float]:
 def write_records(
     result: RunResult, about: Mapping[str, object], requests: Sequence[Mapping[str, object]] = ()
 ) -> Path:
-    """Write figures and report beside the trained state, and take them into the manifest.
+    """Write figures and report next to the trained state, and add them to the manifest.
 
     Args:
         about: further entries of the manifest.
@@ -72,7 +72,7 @@ def write_records(
     """
     store = result.store
     result.run_dir = store.folder
-    # JSON has no NaN: a figure that the rows do not have is left out, and shown as "-"
+    # JSON has no NaN: an undefined figure is left out, and shown as "-"
     result.metrics = {name: value for name, value in result.metrics.items() if math.isfinite(value)}
     write_json(store.folder / METRICS, result.metrics)
     report = write_report(store.folder, requests)
@@ -81,7 +81,7 @@ def write_records(
 
 
 def write_first_records(result: RunResult) -> Path:
-    """The records of a run that was trained just now; see :func:`write_records`."""
+    """The records of a run that was just trained; see :func:`write_records`."""
     outside, store = traces_outside(result), result.store
     for name in outside["exports"]:
         mark(Path(name), store.salt, store.home)
@@ -89,7 +89,7 @@ def write_first_records(result: RunResult) -> Path:
 
 
 def training_cost(trainer: APATrainer) -> TrainingCost:
-    """What training the whole state took, for the estimates of later requests."""
+    """How long training the whole state took, for estimates of later requests."""
     record = trainer.record
     return {
         "seconds": round(sum(record.seconds.get(name, 0.0) for name in TRAINING_STAGES), 3),
@@ -100,7 +100,7 @@ def training_cost(trainer: APATrainer) -> TrainingCost:
 
 
 def traces_outside(result: RunResult) -> dict[str, list[str]]:
-    """Where this process leaves traces of the training outside the run folder."""
+    """Places outside the run folder where this process leaves traces of the training."""
     export = result.config["export_samples"]
     return {
         "tensorboard": result.store.manifest().get(BOARDS, []),
@@ -123,12 +123,12 @@ def write_export(folder: Path, model: APA, data: Loaders) -> None:
 
 
 def recbole_figures(split: str, outcome: Mapping[str, float] | None) -> dict[str, float]:
-    """RecBole's metrics under plain keys; those that are not defined (AUC of one label only) are left out."""
+    """RecBole's metrics under plain keys; undefined ones (AUC with a single label) are left out."""
     return {f"recbole.{split}.{k}": float(v) for k, v in (outcome or {}).items() if math.isfinite(v)}
 
 
 def show_figures(result: RunResult) -> None:
-    """The final table: into the log, and kept as ``result.table``."""
+    """Log the final table, and keep it as ``result.table``."""
     log = getLogger().info
     if "test.n_samples" in result.metrics:
         result.table = text_table(result.metrics)
@@ -171,7 +171,7 @@ def _training_figures(trainer: APATrainer) -> dict[str, float]:
 
 
 def _draw(result: RunResult, scored: ScoredSplit) -> None:
-    """Record what the report draws (a loaded run keeps its own)."""
+    """Write the data of the report's figures (a loaded run keeps its own)."""
     trainer: APATrainer = result.trainer
     if trainer.train_embeddings is None or trainer.store is None or trainer.partition is None:
         return

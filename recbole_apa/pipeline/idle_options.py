@@ -1,4 +1,4 @@
-"""RecBole's options that APA has no use for: said once, where somebody gives one another value than it has anyway."""
+"""RecBole options that have no effect with APA: mentioned once, if one is given a value other than its default."""
 
 from logging import getLogger
 
@@ -8,7 +8,7 @@ from recbole_apa.data.recbole_options import IDLE
 
 
 def idle_options(config: Config) -> dict[str, str]:
-    """Options that were given and change nothing, with the reason.
+    """Given options that change nothing, with the reason.
 
     Args:
         config: an ``APAConfig`` of APA.
@@ -19,7 +19,7 @@ def idle_options(config: Config) -> dict[str, str]:
         out["worker"] = IDLE["nproc"]
     several = "," in str(given.get("gpu_id", ""))
     if several and not config["device_map"] and config["engine"] == "local":
-        out["gpu_id"] = "one GPU does the work, see device: cuda:1; device_map: auto spreads a large model over all"
+        out["gpu_id"] = "only one GPU is used, e.g. device: cuda:1; device_map: auto spreads a large model over all"
     return out
 
 

@@ -1,5 +1,5 @@
-"""The options that a run's manifest may give when the run is opened: each known by name, and none that names a place to
-write to, a program to run, or a way to spread work. Types are looked at where the options are read."""
+"""The options that a run's manifest may set when the run is opened: only known names, and none that names a place to
+write to, code to run, or a way to distribute work. Types are checked where the options are read."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -13,16 +13,15 @@ _PICKLES = recbole_names(Role.PICKLE)
 
 
 def options_of(manifest: Manifest, place: str) -> dict[str, Any]:
-    """What a run's manifest says of its options, without those that are never taken from there.
+    """The options in a run's manifest, without those that are never taken from there.
 
-    ``trust_remote_code`` is one of them: whether it may be followed is looked at by
-    :func:`~recbole_apa.pipeline.build.refuse_remote_code`.
+    ``trust_remote_code`` is one of the latter; :func:`~recbole_apa.pipeline.build.refuse_remote_code` checks it.
 
     Args:
         place: of the run, for messages.
 
     Raises:
-        RunError: an option that no run has: named.
+        RunError: names an option that no run has.
     """
     options: Mapping[str, Any] = manifest["options"]
     pickles = sorted(name for name in _PICKLES if options.get(name))

@@ -11,16 +11,16 @@ if TYPE_CHECKING:
 
 
 def refuse_pickles(config: "Config") -> None:
-    """Look where RecBole's ``create_dataset`` and ``data_preparation`` look for saved datasets and loaders.
+    """Reject saved datasets and loaders that RecBole's ``create_dataset`` and ``data_preparation`` would read.
 
     Raises:
-        SettingsError: such a file is there, or named by an option.
+        SettingsError: such a file exists, or is named by an option.
     """
     folder, dataset = Path(config["checkpoint_dir"]), glob.escape(config["dataset"])
     named = [Path(config[option]) for option in ("dataset_save_path", "dataloaders_save_path") if config[option]]
     saved = [*folder.glob(f"{dataset}-*Dataset.pth"), *folder.glob(f"{dataset}-for-*-dataloader.pth")]
     for path in [*named, *sorted(saved)]:
         raise SettingsError(
-            f"{path} would be unpickled by RecBole, and a pickle runs its writer's code; move it away, or choose "
+            f"{path} would be unpickled by RecBole, which runs the code of whoever wrote it; move it away, or choose "
             "another checkpoint_dir"
         )

@@ -1,6 +1,6 @@
-"""Modules that register something of their own: imported before a name in the options is looked up.
+"""Import modules that register something of their own, before names in the options are looked up.
 
-``plugins`` is never taken from a run's manifest: it would run whatever the folder's writer wants to have run.
+``plugins`` is never taken from a run's manifest: it would run any code that the folder's writer chose.
 """
 
 import importlib
@@ -21,11 +21,11 @@ CHOSEN: Mapping[str, Registry[Any]] = {
     "weight_rule": WEIGHT_RULES,
     "adapter_type": ADAPTER_KINDS,
 }
-"""Options whose value is a registered name, among those that a worker reads."""
+"""Options that a worker reads and whose value is a registered name."""
 
 
 def import_plugins(names: object) -> None:
-    """Import the modules of the option ``plugins``; one that was imported before is left as it is.
+    """Import the modules of the option ``plugins``; those already imported are left as they are.
 
     Args:
         names: a list of modules, one module, or None.
@@ -41,7 +41,7 @@ def import_plugins(names: object) -> None:
             importlib.import_module(name)
         except APAError:
             raise
-        except Exception as error:  # whatever a stranger's module raises
+        except Exception as error:  # a foreign module may raise anything
             raise SettingsError(
                 f"plugins: {name!r} cannot be imported ({type(error).__name__}: {error}); expected a module that "
                 "Python finds: installed, or in a folder that PYTHONPATH names"
@@ -49,7 +49,7 @@ def import_plugins(names: object) -> None:
 
 
 def import_plugins_of(config_files: Sequence[str], options: Mapping[str, object]) -> None:
-    """As :func:`import_plugins`, of options and files of options that no configuration has read yet.
+    """Like :func:`import_plugins`, for options and option files that no configuration has read yet.
 
     Raises:
         SettingsError: as there, or a file that cannot be read.
@@ -67,7 +67,7 @@ def modules_for_workers(config: Mapping[str, Any]) -> tuple[str, ...]:
         config: the options of the run.
 
     Raises:
-        SettingsError: what the run uses was registered by the program itself, which workers do not run.
+        SettingsError: something that the run uses was registered by the main program, which workers do not run.
     """
     modules: set[str] = set()
     for option, registry in CHOSEN.items():
@@ -75,14 +75,14 @@ def modules_for_workers(config: Mapping[str, Any]) -> tuple[str, ...]:
         modules |= set(outside.values())
         if outside.get(config[option]) == PROGRAM:
             raise SettingsError(
-                f"workers: {option} {config[option]!r} was registered by the program itself, which workers do not run; "
-                "put it into a module of its own and import that, or give workers: 1"
+                f"workers: {option} {config[option]!r} was registered by the main program, which workers do not run; "
+                "put it into a module of its own and import that, or set workers: 1"
             )
     of_families = set(FAMILIES.from_outside().values())
     if PROGRAM in of_families:
         raise SettingsError(
-            "workers: a backbone family was registered by the program itself, which workers do not run; put it into a "
-            "module of its own and import that, or give workers: 1"
+            "workers: a backbone family was registered by the main program, which workers do not run; put it into a "
+            "module of its own and import that, or set workers: 1"
         )
     return tuple(sorted((modules | of_families) - {PROGRAM}))
 

@@ -1,4 +1,4 @@
-"""Train and evaluate, or load and evaluate, a page each."""
+"""Train and evaluate, or load and evaluate."""
 
 import time
 from collections.abc import Mapping, Sequence
@@ -48,12 +48,12 @@ def run(
 
     Args:
         config_file_list: YAML files of options.
-        config_dict: options; they win over the files.
-        run_dir: where APA's run goes, a folder or a URL of fsspec's (``s3://bucket/run``); an interrupted one found
-            there is finished. None makes a new folder, which no other run takes.
+        config_dict: options; they take precedence over the files.
+        run_dir: where APA's run goes, a folder or an fsspec URL (``s3://bucket/run``); an interrupted run there is
+            finished. None makes a new folder, which no other run uses.
 
     Raises:
-        APAError: with what was found, expected, and what to do.
+        APAError: says what was found, what was expected, and what to do.
     """
     start = time.perf_counter()
     config = APAConfig(model, dataset, list(config_file_list or []), config_dict)
@@ -74,7 +74,7 @@ def run(
 
 
 def _is_named(run_dir: str | Path | None, backbone: str) -> bool:
-    """Whether an interrupted run, to be finished now, names its backbone by this very word."""
+    """Whether the interrupted run to be finished names its backbone in exactly this way."""
     store = RunStore(Path(run_dir or ""))
     return store.has(MANIFEST) and store.manifest()["settings"]["backbone"] == backbone
 
@@ -100,16 +100,16 @@ def _train(config: APAConfig, model: APA, data: Loaders, store: RunStore, start:
 def evaluate_run(
     folder: str | Path, config_dict: Mapping[str, object] | None = None, allow_pending: bool = False
 ) -> RunResult:
-    """Load a finished run and evaluate it again; nothing in its folder is changed.
+    """Load a finished run and evaluate it again, without changing its folder.
 
     Args:
         folder: the run's folder, or its URL.
-        config_dict: where things lie now, e.g. ``{"data_path": ...}``; the settings are the run's own.
-        allow_pending: evaluate the old state although a request waits to be carried out; ``metrics`` then holds
+        config_dict: where things are now, e.g. ``{"data_path": ...}``; the settings are the run's own.
+        allow_pending: evaluate the old state even if a request is waiting to be carried out; ``metrics`` then includes
             ``pending_requests``.
 
     Raises:
-        RunError: damaged, unfinished, pending, or made of other data or another backbone.
+        RunError: damaged, unfinished, pending, or made with other data or another backbone.
         SettingsError: an option that would change what the run computes.
     """
     with open_place(folder, "evaluating", writes=False) as here:
@@ -125,7 +125,7 @@ def _evaluate(store: RunStore, config_dict: Mapping[str, object] | None, allow_p
     show_figures(result)
     if n_waiting:
         getLogger().warning(
-            f"PENDING: these are the figures of the old state; {n_waiting} request(s) to forget wait to be carried out"
+            f"PENDING: these figures are of the old state; {n_waiting} request(s) to forget are waiting"
         )
     return result
 

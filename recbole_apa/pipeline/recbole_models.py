@@ -47,7 +47,7 @@ class TrainedBaseline:
     seconds: float
     """``fit`` alone."""
     is_probability: bool
-    """Whether its scores are probabilities of a like; else LogLoss has no meaning."""
+    """Whether its scores are probabilities of a like; if not, LogLoss is meaningless."""
 
     @property
     def n_parameters(self) -> int:
@@ -60,11 +60,11 @@ class PresplitFiles:
     """Rows for a RecBole model, as :func:`~recbole_apa.data.presplit_files.write_presplit` writes them."""
 
     folder: Path
-    """Holds the folder ``presplit``."""
+    """Contains the folder ``presplit``."""
     item_columns: Sequence[str]
     """Of the ``.item`` file, besides the id."""
     history_length: int
-    """Most items in a row's ``item_id_list``."""
+    """Maximum number of items in a row's ``item_id_list``."""
     layout: Layout = field(default_factory=Layout)
     """How the files are written."""
 
@@ -74,15 +74,15 @@ def train_baseline(
 ) -> TrainedBaseline:
     """Train a RecBole model on pre-split files.
 
-    Models of users and items, and sequential ones, learn from the liked rows; context-aware ones from labels. The best
-    epoch is chosen by the AUC on the validation rows.
+    General and sequential models learn from the liked rows, context-aware ones from labels. The best epoch is chosen by
+    the AUC on the validation rows.
 
     Args:
-        options: RecBole's; they win over those that the same rows require.
+        options: RecBole's; they take precedence over those set here to have the same rows.
 
     Raises:
         SettingsError: no such model.
-        DataError: a model of histories, and item ids that cannot stand in one.
+        DataError: the model is sequential, but an item id contains the separator of histories.
     """
     fixed = _options(model, files, seed)
     trainer, loaders = _prepare(model, {**fixed, **(options or {})})
@@ -96,10 +96,10 @@ def train_baseline(
 
 
 def fit_baseline(trainer: "Trainer", loaders: "Loaders", show_progress: bool) -> dict[str, float]:
-    """Train as RecBole does and take the best state.
+    """Train as RecBole does and load the best state.
 
     Returns:
-        RecBole's metrics of that state on the validation rows; empty where none were kept.
+        RecBole's metrics of that state on the validation rows; empty if it has none.
     """
     _, result = trainer.fit(loaders[0], loaders[1], show_progress=show_progress)
     if Path(trainer.saved_model_file).is_file():
@@ -108,7 +108,7 @@ def fit_baseline(trainer: "Trainer", loaders: "Loaders", show_progress: bool) ->
 
 
 def _load_best(trainer: "Trainer") -> None:
-    """Load the best state that ``trainer`` wrote in this very process.
+    """Load the best state that ``trainer`` wrote in this process.
 
     Raises:
         SettingsError: another process wrote the file.
@@ -121,11 +121,11 @@ def _load_best(trainer: "Trainer") -> None:
 def train_embeddings(
     model: str, folder: Path, seed: int, layout: Layout | None = None
 ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-    """Vectors of users and items, by token, of a RecBole model trained on the training rows alone, without validation.
+    """Vectors of users and items, by token, from a RecBole model trained only on training rows, without validation.
 
     Args:
         model: ``BPR`` or ``LightGCN``.
-        folder: holds the files of :func:`~recbole_apa.data.presplit_files.write_presplit`.
+        folder: contains the files of :func:`~recbole_apa.data.presplit_files.write_presplit`.
     """
     fixed = _options(model, PresplitFiles(folder, (), 1, layout or Layout()), seed)
     only_training = {"benchmark_filename": [LIKES, "train", "train"], "epochs": EMBEDDING_EPOCHS}
@@ -152,19 +152,19 @@ def _prepare(model: str, options: Mapping[str, object]) -> "tuple[Trainer, Loade
 
 
 def make_baseline_trainer(config: APAConfig, model: "AbstractRecommender") -> "Trainer":
-    """RecBole's trainer of a model of its own."""
+    """RecBole's trainer for one of its models."""
     with places_of(config):
         trainer = get_trainer(config["MODEL_TYPE"], config["model"])(config, model)
     trainer.evaluator = PatientEvaluator(config)
-    # RecBole's name holds the second alone: two runs would write, and load, one file
+    # RecBole's file name is unique only to the second: two runs would write, and load, the same file
     saved = Path(trainer.saved_model_file)
     trainer.saved_model_file = str(saved.with_stem(f"{saved.stem}-{secrets.token_hex(4)}"))
     return trainer
 
 
 class _HistoryField:
-    """RecBole looks for the histories of pre-split rows under an attribute that it makes only where items are called
-    ``item_id``; where it does make it, its own wins over this one."""
+    """RecBole looks for the histories of pre-split rows in an attribute that it sets only if items are called
+    ``item_id``; if it sets it, its own attribute takes precedence over this one."""
 
     def __get__(self, dataset: "Dataset | None", owner: type | None = None) -> "str | _HistoryField":
         return self if dataset is None else getattr(dataset, f"{dataset.iid_field}_list_field")
@@ -174,8 +174,8 @@ def _check_items(dataset: "Dataset", separator: str) -> None:
     wrong = [token for token in dataset.field2id_token[dataset.iid_field][1:] if separator in str(token)]
     if wrong:
         raise DataError(
-            f"{len(wrong)} item ids such as {str(wrong[0])!r} hold {separator!r}, which divides the items of a "
-            "history; name another one with --seq_separator"
+            f"{len(wrong)} item ids such as {str(wrong[0])!r} contain {separator!r}, which separates the items of a "
+            "history; choose another separator with --seq_separator"
         )
 
 
@@ -222,7 +222,7 @@ def baseline_scores(trained: TrainedBaseline, split: int, samples: Sequence[Samp
         found = trained.model.predict(interaction.to(trained.trainer.device))
         scores.append(torch.as_tensor(found).flatten().float().cpu())
         rows += zip(
-            # not id2token, which makes one text of a single row
+            # not id2token, which returns a string for a single row
             *(
                 dataset.field2id_token[f][interaction[f].numpy()].tolist()
                 for f in (dataset.uid_field, dataset.iid_field)
@@ -230,7 +230,7 @@ def baseline_scores(trained: TrainedBaseline, split: int, samples: Sequence[Samp
             strict=True,
         )
     if rows != [(s.user_id, s.item_id) for s in samples]:
-        raise RunError("RecBole's loader gave other rows than the samples, or in another order")
+        raise RunError("RecBole's loader gave rows other than the samples, or in another order")
     out: np.ndarray = torch.cat(scores).numpy()
     return out
 
@@ -257,7 +257,7 @@ def candidate_scores(trained: TrainedBaseline, rows: Sequence[int], items: Seque
 
 
 def recbole_auc(trained: TrainedBaseline) -> float | None:
-    """RecBole's own AUC on the test rows; None where all labels are the same."""
+    """RecBole's own AUC on the test rows; None if all labels are the same."""
     result = trained.trainer.evaluate(trained.loaders[2], load_best_model=False, show_progress=False)
     value = float(result["auc"])
     return value if math.isfinite(value) else None

@@ -1,4 +1,4 @@
-"""RecBole's own programs (``run_recbole``, ``objective_function``, ``run_hyper.py``) with APA: their configuration."""
+"""Configuration for running APA with RecBole's programs (``run_recbole``, ``objective_function``, ``run_hyper.py``)."""
 
 from collections.abc import Mapping, Sequence
 from logging import getLogger
@@ -10,17 +10,18 @@ from recbole_apa.pipeline.config import APAConfig
 from recbole_apa.pipeline.option_names import RECBOLE_EXTRA, RUN_KEYS
 
 OF_PROGRAMS = frozenset({"model", "config_files", "params_file", "output_file", "display_file", "tool"})
-"""Arguments of ``run_recbole.py`` and ``run_hyper.py`` that are no options of a model."""
+"""Arguments of ``run_recbole.py`` and ``run_hyper.py`` that are not model options."""
 
 
 def config_of(
     dataset: str | None, files: Sequence[str], given: Mapping[str, object] | None, words: Mapping[str, str]
 ) -> APAConfig:
-    """APA's configuration from what RecBole's ``Config`` is given.
+    """APA's configuration from the arguments of RecBole's ``Config``.
 
     Args:
-        given: options; whole numbers may come as floats, as hyperopt's ``quniform`` has them.
-        words: ``--key=value`` of the command line, which win; those that are no options are the program's own.
+        given: options; whole numbers may be floats, as hyperopt's ``quniform`` returns them.
+        words: ``--key=value`` of the command line, which take precedence; those that are not options belong to the
+            program.
 
     Raises:
         SettingsError: an option that is unknown, or of the wrong type.
@@ -33,7 +34,7 @@ def config_of(
     ours = {name: text if name in plain else parse_value(text) for name, text in words.items() if name in known}
     others = sorted(set(words) - known - OF_PROGRAMS)
     if others:
-        getLogger().warning(f"no options of APA, and left to the program: --{', --'.join(others)}")
+        getLogger().warning(f"not options of APA, left to the program: --{', --'.join(others)}")
     return APAConfig("APA", asked, list(files), {**options, **ours}) if ours else bare
 
 

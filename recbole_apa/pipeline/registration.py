@@ -1,4 +1,4 @@
-"""Our model, dataset, loader and trainer in RecBole's own look-ups."""
+"""Register our model, dataset, loader and trainer in RecBole's own lookups."""
 
 import importlib
 import sys
@@ -7,7 +7,7 @@ from recbole.config import Config
 
 
 def register() -> None:
-    """Make ``APA``, ``APADataset`` and ``APATrainer`` visible to RecBole's own look-ups. Safe to call again."""
+    """Make ``APA``, ``APADataset`` and ``APATrainer`` visible to RecBole's own lookups. Safe to call again."""
     import recbole.data.dataset
     import recbole.data.utils
     import recbole.trainer

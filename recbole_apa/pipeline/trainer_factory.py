@@ -1,4 +1,4 @@
-"""The trainer of a run, with the workers and the collaborative model that its configuration asks for."""
+"""Make a run's trainer, with the workers and the collaborative model that its configuration asks for."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -17,10 +17,10 @@ from recbole_apa.runs.store import RunStore
 
 
 def make_trainer(config: APAConfig, model: APA, store: RunStore | None, inputs: FitInputs = NO_INPUTS) -> APATrainer:
-    """The trainer of a run; the options ``engine`` and ``workers`` say who does its work.
+    """The trainer of a run; the options ``engine`` and ``workers`` say where its work is done.
 
     Args:
-        inputs: what the training is given besides; workers and the collaborative model are added here.
+        inputs: other inputs of the training; workers and the collaborative model are added here.
 
     Raises:
         SettingsError: workers and fused shards together, or an unknown engine.
@@ -35,5 +35,5 @@ def make_trainer(config: APAConfig, model: APA, store: RunStore | None, inputs: 
 
 
 def collaborative_of(config: APAConfig) -> Callable[[str, APADataset], Collaborative]:
-    """Trains the collaborative model that a partition asks for."""
+    """A function that trains the collaborative model for a partition."""
     return lambda partition, dataset: collaborative_model(partition, dataset, Path(config["data_path"]), config["seed"])

@@ -1,6 +1,6 @@
-"""A run on disk: the files of a trained state, the ledger of its requests, one writer at a time, logs.
+"""A run on disk: the files of a trained state, the ledger of its requests, the lock, logs.
 
-Knows no trainer and no request; ``remote`` is for runs on object stores.
+Knows nothing about trainers or requests; ``remote`` is for runs on object stores.
 """
 
 from recbole_apa.runs.ledger import Entry, Ledger

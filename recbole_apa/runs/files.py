@@ -1,4 +1,4 @@
-"""The files of a run folder, read with care: they may be damaged, or come from a stranger."""
+"""Read the files of a run folder with care: they may be damaged, or come from a stranger."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,13 +19,13 @@ if TYPE_CHECKING:
 
 FORMAT_VERSION = 4
 OLD_FORMAT_VERSIONS = (2, 3)
-"""2, of commit 86d8546: forgotten rows were known by a digest of user, item and time alone. Both: digests were salted
-and not keyed, and that of the dataset was one over everything."""
+"""2, of commit 86d8546: forgotten rows were identified only by a digest of user, item and time. Both: digests were
+salted but not keyed, and the dataset's was a single digest over everything."""
 MANIFEST = "manifest.json"
 
 
 class RunFiles:
-    """Reads what lies in one folder.
+    """Reads the files in one folder.
 
     Args:
         place: where the run's files are: a folder, or a storage.
@@ -37,7 +37,7 @@ class RunFiles:
 
     @property
     def place(self) -> str:
-        """Where the run lies, for a person to read: its folder, or the URL of which the folder is the working copy."""
+        """Where the run is, for display: its folder, or the URL that the folder is a working copy of."""
         return self.storage.place
 
     @property
@@ -46,20 +46,20 @@ class RunFiles:
         return self.folder / MANIFEST
 
     def has(self, name: str) -> bool:
-        """Whether a file was written."""
+        """Whether a file exists."""
         return (self.folder / name).is_file()
 
     def manifest(self) -> Manifest:
         """
         Raises:
-            RunError: no run folder, or one of a newer format.
+            RunError: not a run folder, or one of a newer format.
         """
         if not self.manifest_path.is_file():
             raise RunError(f"{self.place} is not a run folder: expected manifest.json in it")
         return self.parse_manifest(read_plain(self.manifest_path))
 
     def parse_manifest(self, data: bytes) -> Manifest:
-        """As :meth:`manifest`, of bytes that were read already."""
+        """Like :meth:`manifest`, from bytes that were already read."""
         manifest = json_of(data, self.manifest_path)
         version = manifest.get("format_version") if isinstance(manifest, dict) else None
         if type(version) is not int or version not in (FORMAT_VERSION, *OLD_FORMAT_VERSIONS):
@@ -83,7 +83,7 @@ class RunFiles:
         """The bytes of one of the run's files.
 
         Raises:
-            RunError: missing, or no plain file.
+            RunError: missing, or not a plain file.
         """
         return read_plain(self.folder / name)
 
@@ -97,7 +97,7 @@ class RunFiles:
 
     @contextmanager
     def open_tensors(self, name: str) -> "Iterator[safe_open]":
-        """One of the run's large files of tensors (:func:`~recbole_apa.core.files.tensors.open_tensors`)."""
+        """One of the run's large tensor files (:func:`~recbole_apa.core.files.tensors.open_tensors`)."""
         refuse_odd(self.folder / name)
         with open_tensors(self.folder / name) as file:
             yield file

@@ -1,7 +1,7 @@
-"""``ledger.jsonl``: what was asked of a run and what was done, one line each, chained by digests.
+"""``ledger.jsonl``: what was requested of a run and what was done, one line each, chained by digests.
 
-A line counts once it is whole and on disk. What a power loss leaves of a line that was being written is no
-line: it was never acknowledged, and the next write cuts it off.
+A line counts once it is whole and on disk. What a power loss leaves of an unfinished line does not count: it was never
+acknowledged, and the next write cuts it off.
 """
 
 import hashlib
@@ -46,20 +46,20 @@ class Ledger:
 
     Args:
         place: where the run's files are.
-        salt: the run's; the first line is chained to it, so that another run's ledger does not fit.
+        salt: the run's; the first line is chained to it, so that another run's ledger is rejected.
     """
 
     def __init__(self, place: Path | Storage, salt: str) -> None:
         self._storage = storage_of(place)
         self.path = self._storage.folder / LEDGER
         self.origin = digest_of("ledger", salt).hex()
-        """What the first line follows."""
+        """The digest that the first line follows."""
 
     def entries(self) -> list[Entry]:
         """All whole lines.
 
         Raises:
-            RunError: a line was changed, taken out or put in.
+            RunError: a line was changed, removed or inserted.
         """
         return self._read()[0]
 
@@ -68,17 +68,17 @@ class Ledger:
         return [e for e in self.entries() if e.kind == REQUEST]
 
     def waiting(self) -> list[Entry]:
-        """Requests that were taken and are not carried out."""
+        """Requests that were accepted but not yet carried out."""
         done = {request for e in self.entries() if e.kind == DONE for request in e.content["requests"]}
         return [e for e in self.requests() if e.position not in done]
 
     def head(self) -> str:
-        """Digest of the last line: kept elsewhere, it proves later that nothing before it was changed."""
+        """Digest of the last line: a copy kept elsewhere can prove later that nothing before it was changed."""
         entries = self.entries()
         return entries[-1].digest if entries else self.origin
 
     def append(self, kind: str, content: Mapping[str, object]) -> Entry:
-        """Add a line; it is on disk, or on the store, when this returns. The caller holds the run's lock."""
+        """Add a line; it is on disk, or in the store, when this returns. The caller holds the run's lock."""
         entries, whole = self._read()
         position, previous = len(entries) + 1, entries[-1].digest if entries else self.origin
         now = datetime.now(timezone.utc).isoformat(timespec="seconds")
@@ -90,23 +90,23 @@ class Ledger:
         return Entry(position, kind, now, value, hashlib.sha256(line).hexdigest())
 
     def _write(self, lines: bytes, kind: str) -> None:
-        """Like every other file, whole and under a new name: a copy by hard links stays as it is.
+        """Like every other file, written whole as a new file, so that a copy made of hard links does not change.
 
         Raises:
-            RunError: it cannot be written, or it is not sure to outlive a power loss.
+            RunError: it cannot be written, or may not survive a power loss.
         """
         try:
             write_bytes(self.path, lines)
         except RunError as error:
             if self.path.is_file() and self.path.read_bytes() == lines:
-                raise RunError(f"{error}; the line is in {LEDGER} all the same: resume with --resume") from error
-            raise RunError(f"{error}; the request was not taken" if kind == REQUEST else str(error)) from error
+                raise RunError(f"{error}; the line is in {LEDGER} nevertheless: resume with --resume") from error
+            raise RunError(f"{error}; the request was not accepted" if kind == REQUEST else str(error)) from error
 
     def _read(self) -> tuple[list[Entry], bytes]:
-        """The entries, and the bytes of their lines."""
+        """The entries, and their lines' bytes."""
         text = read_plain(self.path) if os.path.lexists(self.path) else b""
         whole = text[: text.rfind(b"\n") + 1]
-        if b"\r" in whole:  # JSON as it is written here has none
+        if b"\r" in whole:  # JSON written here has none
             raise RunError(f"{self._storage.shown(self.path)}{LINE_ENDINGS}")
         entries: list[Entry] = []
         previous, checked = self.origin, False
@@ -132,7 +132,7 @@ class Chain:
         self.lines: list[str] = []
 
     def add(self, values: Mapping[str, object]) -> str:
-        """Append a line; its digest."""
+        """Append a line; returns its digest."""
         value: dict[str, Any] = {**values, "position": len(self.lines) + 1, "previous": self._previous}
         line = line_of({**value, CHECK: check_of(value)})
         self.lines.append(line.decode())
@@ -141,25 +141,25 @@ class Chain:
 
 
 def served_by(manifest: Manifest, entry: Entry) -> bool:
-    """Whether a state is that after a request. Runs before format 3 note its position alone, which another request has
-    where the ledger was shortened."""
+    """Whether a state includes a request. Runs before format 3 record only its position, which another request may have
+    if the ledger was shortened."""
     served = manifest.get("served_requests", [])
     return entry.digest in served or (knows_no_scopes(manifest) and entry.position in served)
 
 
 class Request(Protocol):
-    """What says what is to be forgotten: a line of the ledger, or one that is not written yet."""
+    """A request to forget: a line of the ledger, or one that is not written yet."""
 
     @property
     def content(self) -> Mapping[str, Any]:
         """``interactions``: digests of the keys of the rows found; ``hides``: digests of what was named; ``key``: the
-        name of the key of both, missing before run format 4; ``exactness``, ``method``. Lines from before run format 3
-        have ``names`` in place of ``hides``."""
+        name of both digests' key, missing before run format 4; ``exactness``, ``method``. Lines from before run format
+        3 have ``names`` instead of ``hides``."""
         ...
 
 
 def digester_of(content: Mapping[str, Any], salt: str, ring: KeyRing) -> Digester:
-    """What a line's digests were made with.
+    """How a line's digests were made.
 
     Raises:
         KeyFileError: the ring does not have its key.
@@ -189,25 +189,25 @@ def visible_without(requests: Iterable[Request], salt: str, ring: KeyRing) -> Vi
 
 
 def manifest_digest(content: Mapping[str, Any], store: RunStore, ring: KeyRing) -> str:
-    """The digest of the manifest as a line of the kind ``done`` has it: keyed, because it comes to what the run holds
-    at the time, and outlives later requests.
+    """The digest of the manifest as recorded in a line of the kind ``done``: keyed, because it depends on the data at
+    the time, and outlives later requests.
 
     Raises:
-        RunError: the line names no key, and the run has one: anybody can make a plain digest of another manifest.
+        RunError: the line names no key although the run has one: anybody can make a plain digest of another manifest.
     """
     digest, name = store.manifest_digest(), content.get(KEY)
     if not name and store.manifest().get(KEY):
-        raise RunError(f"{store.place}: the last line of {LEDGER} names no key, and the run has one: restore the run")
+        raise RunError(f"{store.place}: the last line of {LEDGER} names no key, but the run has one: restore the run")
     return ring.key(name).keyed(digest) if name else digest
 
 
 def refuse_gap(store: RunStore, ring: KeyRing) -> None:
-    """Whether the ledger leads to the manifest: what its requests come to is what the manifest says is forgotten, and
-    nobody changed the manifest since the last of them.
+    """Check that the ledger matches the manifest: its requests add up to what the manifest says is forgotten, and the
+    manifest was not changed since the last of them.
 
     Raises:
         KeyFileError: the run's key is not in the ring.
-        RunError: it does not; a request would make a lost line, or an edited manifest, look like what was certified.
+        RunError: no match; a request would make a lost line, or an edited manifest, look like what was certified.
     """
     manifest = store.manifest()
     entries = Ledger(store.storage, manifest["salt"]).entries()
@@ -218,7 +218,7 @@ def refuse_gap(store: RunStore, ring: KeyRing) -> None:
     reached = [e for e in requests if e.position in carried_out] + late
     if {d for e in reached for d in e.content["interactions"]} != set(manifest["forgotten"]):
         raise RunError(
-            f"{store.place}: the requests in {LEDGER} do not come to what {MANIFEST} says is forgotten; lines were "
+            f"{store.place}: the requests in {LEDGER} do not add up to what {MANIFEST} says is forgotten; lines were "
             "lost, or the manifest was edited: restore both from a copy"
         )
     if done and not late and done[-1].content.get("manifest") != manifest_digest(done[-1].content, store, ring):
@@ -230,21 +230,21 @@ def refuse_gap(store: RunStore, ring: KeyRing) -> None:
 def refuse_pending(store: RunStore, allow: bool = False) -> None:
     """
     Args:
-        allow: the old state may be used while a request waits; half old, half new it may not.
+        allow: use the old state while a request waits; a state that is half old, half new is never allowed.
 
     Raises:
-        RunError: a request waits; the state still holds what is to be forgotten.
+        RunError: a request is waiting; the state still contains what is to be forgotten.
     """
     finish = f"finish with --run={store.place} --resume"
     waiting = Ledger(store.storage, store.manifest()["salt"]).waiting()
     if RunStore(store.folder / PENDING).is_ready():
         raise RunError(
-            f"{store.place}: a new state is half put in place, by a process that runs or was killed; {finish}"
+            f"{store.place}: a new state is only half in place, by a process that is running or was killed; {finish}"
         )
     if waiting and not allow:
         first = waiting[0]
         raise RunError(
-            f"{store.place}: {len(waiting)} request(s) wait to be carried out (line {first.position} of the ledger, "
+            f"{store.place}: {len(waiting)} request(s) waiting to be carried out (line {first.position} of the ledger, "
             f"received {first.time}, {len(first.content['interactions'])} interactions); {finish}, or use the old "
             "state with --allow_pending"
         )

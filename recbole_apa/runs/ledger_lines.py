@@ -1,4 +1,4 @@
-"""Lines of ``ledger.jsonl``: written, read, and held against what a line has to be."""
+"""Write, read and check the lines of ``ledger.jsonl``."""
 
 import json
 from collections.abc import Callable, Mapping
@@ -9,13 +9,13 @@ from recbole_apa.core.seeding import digest_of
 from recbole_apa.runs.manifest import is_safe_name
 
 REQUEST, DONE, KEYED = "request", "done", "keyed"
-"""Kinds of line; the last says that the digests of the lines before it were keyed later."""
+"""Kinds of line; the last records that the digests in earlier lines were keyed later."""
 CHECK = "check"
-"""Under which a line carries a digest of itself; lines of older versions carry none."""
+"""Key of a line's digest of itself; lines of older versions have none."""
 
 
 def parse_line(line: bytes) -> dict[str, Any] | None:
-    """A line; None where it is not of a ledger."""
+    """A line; None if it is not one of a ledger."""
     try:
         value = parse_json(line)
     except ValueError:
@@ -44,10 +44,10 @@ def _is_done(value: Mapping[str, object]) -> bool:
 
 
 def is_whole(value: Mapping[str, object], line: bytes, checked: bool) -> bool:
-    """Whether a line is as it was written; the last one has no other after it that would tell.
+    """Whether a line is as it was written; the last line is not protected by the chain.
 
     Args:
-        checked: whether the line before it carries a digest of itself: then it does, too.
+        checked: whether the line before it has a digest of itself: then this one needs one, too.
     """
     if CHECK not in value:
         return not checked
@@ -55,7 +55,7 @@ def is_whole(value: Mapping[str, object], line: bytes, checked: bool) -> bool:
 
 
 def check_of(value: Mapping[str, object]) -> str:
-    """The digest that a line carries of itself."""
+    """A line's digest of itself."""
     return digest_of("line", json.dumps({k: v for k, v in value.items() if k != CHECK}, sort_keys=True)).hex()
 
 

@@ -1,4 +1,4 @@
-"""One writer of a run folder at a time; the second is told who holds it and since when."""
+"""One writer per run folder at a time; the next one is told who holds it and since when."""
 
 import contextlib
 import json
@@ -20,7 +20,7 @@ from recbole_apa.runs.store import MANIFEST
 
 
 class Holder(TypedDict):
-    """Who says to hold a folder."""
+    """Who claims to hold a folder."""
 
     process: int
     host: str
@@ -34,11 +34,11 @@ LOCK, HOLDER = ".lock", ".lock-holder.json"
 
 @contextmanager
 def run_lock(folder: Path, purpose: str, writes: bool = True) -> Iterator[None]:
-    """Hold the folder for writing. A killed process holds nothing: the operating system takes the lock from it.
+    """Hold the folder for writing. A killed process holds nothing: the operating system releases its lock.
 
     Args:
-        writes: whether anything will be written there. Where nothing will, and no lock can be had because the folder
-            cannot be written or its file system has no locks, the work continues without one.
+        writes: whether anything will be written there. If not, and no lock is available because the folder is not
+            writable or its file system has no locks, the work continues without one.
 
     Raises:
         RunError: another process holds it, the folder cannot be written, or a link in it leads elsewhere.
@@ -56,7 +56,7 @@ def run_lock(folder: Path, purpose: str, writes: bool = True) -> Iterator[None]:
 
 
 def _refuse_links(folder: Path) -> None:
-    """Before anything is finished, written or deleted: a stranger's run could have it done to somebody's files.
+    """Called before anything is finished, written or deleted: a stranger's run could redirect that to other files.
 
     Raises:
         RunError: something in the folder is a link.
@@ -65,13 +65,13 @@ def _refuse_links(folder: Path) -> None:
         for path in (Path(root) / name for name in [*folders, *files]):
             if path.is_symlink():
                 raise RunError(
-                    f"{path} is a link, and nothing is written where it leads: put the file or folder itself there, if "
-                    "you trust the folder; nothing was changed"
+                    f"{path} is a link, and links are not followed when writing: put the file or folder itself there, "
+                    "if you trust it; nothing was changed"
                 )
 
 
 def _is_held(folder: Path, was_there: bool, writes: bool, stack: ExitStack) -> bool:
-    """Take the lock, until the stack ends; false where none can be had and none is needed.
+    """Take the lock until the stack ends; false if none is available and none is needed.
 
     Raises:
         RunError: as :func:`run_lock`.
@@ -92,7 +92,7 @@ def _is_held(folder: Path, was_there: bool, writes: bool, stack: ExitStack) -> b
 
 
 def _is_named(folder: Path, purpose: str, writes: bool) -> bool:
-    """Say in the folder who holds it; false where that cannot be written and nothing else will be."""
+    """Write into the folder who holds it; false if that is not possible and nothing else will be written."""
     since = datetime.now(timezone.utc).isoformat(timespec="seconds")
     holder = {"process": os.getpid(), "host": socket.gethostname(), "since": since, "purpose": purpose}
     try:
@@ -107,28 +107,28 @@ def _is_named(folder: Path, purpose: str, writes: bool) -> bool:
 def _why_not_held(folder: Path, error: OSError) -> str:
     if isinstance(error, NoLocksError):
         return (
-            f"cannot lock {folder}: this file system gives no locks ({error.strerror}), and without one two requests "
-            "at once could spoil the run; put it on another disk (--run_dir, or --run=... --copy_to=...), or have the "
-            "file system mounted with locks"
+            f"cannot lock {folder}: this file system has no locks ({error.strerror}), and without one two requests at "
+            "once could damage the run; put it on another disk (--run_dir, or --run=... --copy_to=...), or mount the "
+            "file system with locks"
         )
-    return f"cannot write {folder}: {error}; choose another folder, or mend its rights"
+    return f"cannot write {folder}: {error}; choose another folder, or fix its rights"
 
 
 def _refuse_alive(folder: Path) -> None:
     """
     Raises:
-        RunError: the lock could be taken, and a process of this machine that has not ended says that it holds it.
+        RunError: the lock could be taken although a live process on this machine claims to hold it.
     """
     holder = _holder(folder)
     if holder is not None and holder["host"] == socket.gethostname() and _works(holder):
         raise RunError(
-            f"{folder} is in use{_by(holder)}, although its lock could be taken: this file system's locks do nothing; "
-            f"wait for it to end. If it is another process that has this number, delete {folder / HOLDER}"
+            f"{folder} is in use{_by(holder)}, although its lock could be taken: locks do not work on this file "
+            f"system; wait for it to end. If this number now belongs to another process, delete {folder / HOLDER}"
         )
 
 
 def _works(holder: Holder) -> bool:
-    """Whether the process that wrote this is there still, and is no later one with the same number."""
+    """Whether the process that wrote this is still running, and not a later one with the same number."""
     if holder["process"] == os.getpid():
         return False
     try:
@@ -140,8 +140,8 @@ def _works(holder: Holder) -> bool:
 
 
 def _leave_no_trace(folder: Path, was_there: bool) -> None:
-    """Where nothing came of it; this may not even be a run folder."""
-    with contextlib.suppress(OSError):  # a folder that cannot be written has no trace
+    """Clean up if no run was made here; the folder may not even be a run folder."""
+    with contextlib.suppress(OSError):  # a folder that is not writable has no trace
         if (folder / MANIFEST).exists():
             return
         (folder / LOCK).unlink(missing_ok=True)
@@ -150,7 +150,7 @@ def _leave_no_trace(folder: Path, was_there: bool) -> None:
 
 
 def _holder(folder: Path) -> Holder | None:
-    """What the folder says of who holds it; None where that cannot be read."""
+    """Who holds the folder according to its file; None if that cannot be read."""
     try:
         who = json.loads((folder / HOLDER).read_text(encoding="utf-8"))
         return {"process": who["process"], "host": who["host"], "since": who["since"], "purpose": who["purpose"]}

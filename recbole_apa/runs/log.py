@@ -1,7 +1,7 @@
-"""A run's own log handlers, added when it starts and removed when it ends: RecBole's format, and no other's handlers.
+"""A run's own log handlers in RecBole's format, added when it starts and removed when it ends.
 
-RecBole adds its handlers once for a whole process, and not where the program has set up logging: a second run would
-write into the first one's file, and a notebook would show nothing.
+RecBole adds its handlers once per process, and not at all if the program has set up logging: a second run would write
+to the first one's file, and a notebook would show nothing.
 """
 
 import logging
@@ -38,8 +38,8 @@ _scope: ContextVar[_Scope | None] = ContextVar("recbole_apa_run_log", default=No
 
 @contextmanager
 def own_log() -> Iterator[None]:
-    """What :func:`start_log` adds meanwhile is removed at the end; also a decorator. Inside another one it does
-    nothing: a comparison's runs write into the comparison's log."""
+    """Handlers that :func:`start_log` adds meanwhile are removed at the end; also a decorator. When nested it does
+    nothing: a comparison's runs write to the comparison's log."""
     if _scope.get() is not None:
         yield
         return
@@ -55,14 +55,14 @@ def own_log() -> Iterator[None]:
 def start_log(config: "Config", folder: Path | None) -> None:
     """Log to standard error, and to ``<folder>/<model>/<model>-<dataset>-<time>.log``, until :func:`own_log` ends.
 
-    Outside of :func:`own_log`, and where the log was started already, nothing happens.
+    Does nothing outside of :func:`own_log`, or if the log was already started.
 
     Args:
-        config: RecBole's, for its level (``state``) and the file's name.
+        config: RecBole's, for the level (``state``) and the file's name.
         folder: None writes no file.
 
     Raises:
-        OSError: the file cannot be made.
+        OSError: the file cannot be created.
     """
     scope = _scope.get()
     if scope is None or scope.handlers:
@@ -86,7 +86,7 @@ def _shown() -> Handler:
 
 
 def _file(config: "Config", folder: Path) -> Handler:
-    """A file that no other run has, also where two start in the same second."""
+    """A file of its own, even if two runs start in the same second."""
     name = f"{config['model']}-{config['dataset']}-{get_local_time()}"
     (folder / config["model"]).mkdir(parents=True, exist_ok=True)
     for number in count(1):
@@ -95,29 +95,29 @@ def _file(config: "Config", folder: Path) -> Handler:
             handler = _InFile(path, mode="x", encoding="utf-8", errors="backslashreplace")
         except FileExistsError:
             continue
-        handler.mode = "a"  # it is opened again where somebody closes all handlers, as Ray does when it starts
+        handler.mode = "a"  # it is reopened if all handlers are closed, as Ray does when it starts
         handler.setFormatter(_Plain("%(asctime)-15s %(levelname)s  %(message)s", "%a %d %b %Y %H:%M:%S"))
         return handler
     raise AssertionError
 
 
 class _Shown(StreamHandler):
-    """Standard error, as it is now: a notebook's too."""
+    """The current standard error, also that of a notebook."""
 
     failed = False
 
     def handleError(self, record: LogRecord) -> None:
-        """Nobody reads any more: nothing is said, and the run continues."""
+        """Nobody is reading any more: stay silent, and let the run continue."""
         self.failed = True
 
 
 class _InFile(FileHandler):
-    """A file; where it can no longer be written, one line says so."""
+    """A file; if it can no longer be written, one line says so."""
 
     failed = False
 
     def handleError(self, record: LogRecord) -> None:
-        """See :meth:`logging.Handler.handleError`, which prints a traceback for every line."""
+        """Replaces :meth:`logging.Handler.handleError`, which prints a traceback for every line."""
         if not self.failed and sys.stderr is not None:
             self.failed = True
             sys.stderr.write(f"the log {self.baseFilename} can no longer be written: {sys.exc_info()[1]}\n")
@@ -132,7 +132,7 @@ class _Plain(Formatter):
 
 
 class _Root:
-    """The root logger while calls log; its level and the program's handlers are as they were after the last of them."""
+    """The root logger while calls log; after the last of them its level and the program's handlers are restored."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -142,7 +142,7 @@ class _Root:
         self._as_before = _AsBefore(logging.NOTSET)
 
     def enter(self, handlers: list[Handler], level: int) -> None:
-        """Add handlers, and let records of their level through to them alone."""
+        """Add handlers, and lower the level for these handlers only."""
         root = logging.getLogger()
         with self._lock:
             if not self._ours:
@@ -169,17 +169,17 @@ class _Root:
                 for other in self._others:
                     other.removeFilter(self._as_before)
                 self._others = []
-                if root.level == self._during:  # else the program has set it meanwhile
+                if root.level == self._during:  # otherwise the program has set it meanwhile
                     root.setLevel(self._before)
 
     def is_shown(self, record: LogRecord) -> bool:
-        """Whether a handler of the program's own shows a record on the terminal."""
+        """Whether one of the program's own handlers shows a record on the terminal."""
         consoles = [h for h in self._others if h in logging.getLogger().handlers and _is_console(h)]
         return self._as_before.filter(record) and any(h.level <= record.levelno for h in consoles)
 
 
 class _Of(Filter):
-    """Records of one call, where calls run in several threads; of helping threads, which know no call, all."""
+    """Records of one call, if calls run in several threads; all records of helper threads, which belong to no call."""
 
     def __init__(self, scope: _Scope) -> None:
         super().__init__()
@@ -191,7 +191,7 @@ class _Of(Filter):
 
 
 class _NotShown(Filter):
-    """Records that no handler of the program's own shows on the terminal."""
+    """Records that none of the program's own handlers shows on the terminal."""
 
     def filter(self, record: LogRecord) -> bool:
         """See :class:`logging.Filter`."""
@@ -199,7 +199,7 @@ class _NotShown(Filter):
 
 
 class _AsBefore(Filter):
-    """Records that the program's own handlers would have got without the run's."""
+    """Records that the program's own handlers would have received without the run's log."""
 
     def __init__(self, level: int) -> None:
         super().__init__()

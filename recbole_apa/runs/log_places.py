@@ -1,4 +1,4 @@
-"""Where RecBole's log and tensorboard's go, and what happens where neither can be written: one line, and no log."""
+"""Where RecBole's log and TensorBoard's go; if one cannot be written, one line says so and there is none."""
 
 import importlib
 from collections.abc import Callable, Iterator
@@ -20,7 +20,7 @@ LOG_DIR = "log_dir"
 
 
 def open_log(config: "Config") -> None:
-    """Start the log; where its file cannot be made, it is shown alone."""
+    """Start the log; if its file cannot be created, it is only shown."""
     folder = _root(config) / LOG
     try:
         start_log(config, folder)
@@ -30,21 +30,21 @@ def open_log(config: "Config") -> None:
 
 
 def open_scalars(config: "Config", name: str, mark: Callable[[Path], None]) -> "SummaryWriter | NoScalars":
-    """Tensorboard's writer of a folder ``name``; one that writes nothing where the folder cannot be made.
+    """TensorBoard's writer for a folder ``name``; one that writes nothing if the folder cannot be created.
 
     Args:
-        mark: says whose the folder is.
+        mark: writes into the folder which run it belongs to.
     """
     return _writer(place_of_scalars(config, name), mark)
 
 
 def place_of_scalars(config: "Config", name: str) -> Path:
-    """The folder that :func:`open_scalars` makes."""
+    """The folder that :func:`open_scalars` creates."""
     return _root(config) / TENSORBOARD / name
 
 
 class NoScalars:
-    """Takes figures as tensorboard's writer does, and writes none."""
+    """Accepts figures like TensorBoard's writer, and writes none."""
 
     log_dir: None = None
 
@@ -56,7 +56,7 @@ class NoScalars:
 
 @contextmanager
 def nothing_made() -> Iterator[None]:
-    """A trainer of RecBole's that is made meanwhile makes no folder: neither for checkpoints nor for tensorboard."""
+    """RecBole trainers created meanwhile make no folders: neither for checkpoints nor for TensorBoard."""
     token = _makes.set(None)
     try:
         yield
@@ -66,7 +66,7 @@ def nothing_made() -> Iterator[None]:
 
 @contextmanager
 def places_of(config: "Config") -> Iterator[None]:
-    """A trainer of RecBole's that is made meanwhile writes its figures where ``log_dir`` says."""
+    """RecBole trainers created meanwhile write their figures where ``log_dir`` says."""
     token = _makes.set(_root(config))
     try:
         yield
@@ -75,14 +75,14 @@ def places_of(config: "Config") -> Iterator[None]:
 
 
 def apply() -> None:
-    """Have RecBole's trainers ask here for their folders. Safe to call again."""
+    """Make RecBole's trainers get their folders from here. Safe to call again."""
     module: Any = importlib.import_module("recbole.trainer.trainer")
     if module.ensure_dir is not _ensure_dir:
         module.get_tensorboard, module.ensure_dir = _get_tensorboard, _ensure_dir
 
 
 def _get_tensorboard(logger: Logger) -> "SummaryWriter | NoScalars":
-    """RecBole's, ``utils/utils.py``: named like the log."""
+    """Like RecBole's in ``utils/utils.py``: named like the log."""
     from recbole.utils import get_local_time
 
     root = _makes.get()
@@ -99,7 +99,7 @@ def _ensure_dir(folder: str) -> None:
         Path(folder).mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise RunError(
-            f"cannot make {folder} for checkpoints: {error.strerror}; name another folder with --checkpoint_dir"
+            f"cannot create {folder} for checkpoints: {error.strerror}; name another folder with --checkpoint_dir"
         ) from error
 
 
@@ -123,4 +123,4 @@ def _root(config: "Config") -> Path:
 
 _ADVICE = f"name another place with --{LOG_DIR}"
 _makes: ContextVar[Path | None] = ContextVar("recbole_apa_log_places", default=Path("."))
-"""Where trainers of RecBole's make their folders; None: nowhere."""
+"""Where RecBole's trainers make their folders; None: nowhere."""

@@ -1,4 +1,4 @@
-"""What ``manifest.json`` and the other JSON files of a run have to look like: they may come from a stranger."""
+"""Check ``manifest.json`` and the other JSON files of a run, which may come from a stranger."""
 
 import json
 import math
@@ -15,11 +15,11 @@ _HEX = re.compile(r"[0-9a-f]{8,128}")
 
 
 class TrainingCost(TypedDict, total=False):
-    """What training a whole state took, for the estimates of later requests."""
+    """How long training a whole state took, for estimates of later requests."""
 
     seconds: float
     memory_seconds: float
-    """Of the validation rows alone."""
+    """For scoring the validation rows."""
     shard_seconds: list[float]
     shard_samples: list[int]
 
@@ -32,35 +32,35 @@ class Manifest(TypedDict, total=False):
     """``training`` or ``complete``."""
     identity_digest: str
     salt: str
-    """Under which names and ids are hashed."""
+    """Names and ids are hashed with it."""
     key: str | None
-    """Name of the key that digests are made with; None, or missing before format 4, where they are salted alone."""
+    """Name of the key that digests are made with; None, or missing before format 4, if they are only salted."""
     forgotten: list[str]
-    """Digests of the interactions that requests took out."""
+    """Digests of the interactions that requests removed."""
     plain_ids: bool
-    """Whether tokens stand in ids as they are, as before format 3."""
+    """Whether tokens appear in ids unescaped, as before format 3."""
     served: int
     served_requests: list[str | int]
     """Digests of the ledger's lines that were carried out; before format 3 their positions."""
     settings: dict[str, Any]
     options: dict[str, Any]
-    """RecBole's and our options, as a configuration has them."""
+    """RecBole's and our options, as in a configuration."""
     dataset: str
     dataset_sums: str
     backbone: str
     draw: dict[str, str | None]
-    """Split -> the cutoff of its samples' order; None where all were drawn."""
+    """Split -> the cutoff of its samples' order; None if all were drawn."""
     files: dict[str, str]
     """File -> its digest."""
     chosen: dict[str, Any]
     """``tau`` and ``n_neighbors``."""
     outside: dict[str, list[str]]
-    """Kind -> places outside of the run folder that hold traces of the training."""
+    """Kind -> places outside the run folder with traces of the training."""
     boards: list[str]
     machines: list[dict[str, str] | None]
     full_training: TrainingCost
     ready: bool
-    """Of a state that waits to be put in place: whether it is complete."""
+    """For a state waiting to be put in place: whether it is complete."""
     exactness: str
     partition_of: str
     draw_of: str
@@ -74,7 +74,7 @@ class ShardRecord(TypedDict, total=False):
     """``training.json`` of a shard."""
 
     key: str
-    """Of which samples and settings."""
+    """Identifies its samples and settings."""
     train_seconds: float
     step_losses: list[float]
     epoch_losses: list[float]
@@ -85,7 +85,7 @@ class ShardRecord(TypedDict, total=False):
 def check_manifest(manifest: Mapping[str, object], path: Path) -> None:
     """
     Raises:
-        RunError: an entry is missing or of the wrong kind: named.
+        RunError: names an entry that is missing or of the wrong kind.
     """
     wrong = [name for name in _NEEDED if name not in manifest]
     if wrong:
@@ -110,7 +110,7 @@ def with_check(manifest: Mapping[str, object]) -> dict[str, object]:
 
 
 def is_checked(manifest: Mapping[str, object]) -> bool:
-    """Whether a manifest says what it said when it was written; those of older versions carry no digest."""
+    """Whether a manifest is as it was written; those of older versions have no digest to tell."""
     return CHECK not in manifest or manifest[CHECK] == with_check(manifest)[CHECK]
 
 
@@ -125,7 +125,7 @@ def is_partition(value: object, n_shards: int) -> bool:
 
 
 def is_shard_record(record: object) -> TypeGuard[ShardRecord]:
-    """``training.json``: of which samples, how long, and the losses of its epochs."""
+    """``training.json``: key of samples and settings, duration, and losses of the epochs."""
     if not isinstance(record, dict):
         return False
     losses = record.get("epoch_losses", [])
@@ -133,7 +133,7 @@ def is_shard_record(record: object) -> TypeGuard[ShardRecord]:
 
 
 def is_safe_name(name: object) -> bool:
-    """Whether a file's name lies in the folder that it is looked for in."""
+    """Whether a file's name stays inside its folder."""
     if not isinstance(name, str) or not name or "\\" in name or "\0" in name:
         return False
     path = PurePosixPath(name)
@@ -239,4 +239,4 @@ _ENTRIES: dict[str, tuple[Callable[[object], bool], str]] = {
     "draw_of": (_text, "a text"),
     "centres_of": (_text, "a text"),
 }
-"""What each entry has to be; others may be there."""
+"""What each entry has to be; other entries are allowed."""

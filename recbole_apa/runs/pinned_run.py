@@ -28,11 +28,11 @@ _PAUSE = 0.1
 
 
 class PinnedStore(RunStore):
-    """A run as its manifest says it now: each file is held against the digest there when it is read, by the very bytes
-    that are used.
+    """A run as its current manifest describes it: when a file is read, the very bytes that are used are compared with
+    the manifest's digest.
 
     Raises:
-        RunError: no run folder, or a damaged manifest.
+        RunError: not a run folder, or a damaged manifest.
     """
 
     def __init__(self, place: Path | Storage) -> None:
@@ -44,7 +44,7 @@ class PinnedStore(RunStore):
         self._seen: dict[str, tuple[int, ...]] = {}
 
     def manifest(self) -> Manifest:
-        """The one that was there when this was made."""
+        """The manifest at the time when this was created."""
         return copy.deepcopy(self._manifest)
 
     def manifest_digest(self) -> str:
@@ -52,11 +52,11 @@ class PinnedStore(RunStore):
         return hashlib.sha256(self._bytes).hexdigest()
 
     def is_as_written(self) -> bool:
-        """Whether the manifest's bytes are those that this program writes for what it says."""
+        """Whether the manifest's bytes are those that this program would write for its content."""
         return json_text(self._manifest).encode() == self._bytes
 
     def digest_now(self, name: str) -> str:
-        """As :meth:`RunStore.digest_now`; what was looked at is known again when the file is opened."""
+        """Like :meth:`RunStore.digest_now`; the file is recognised when it is opened later."""
         refuse_odd(self.folder / name)
         self._seen[name] = _identity(self.folder / name)
         return file_digest(self.folder / name)
@@ -72,7 +72,7 @@ class PinnedStore(RunStore):
 
     @contextmanager
     def open_tensors(self, name: str) -> "Iterator[safe_open]":
-        """As :meth:`RunStore.open_tensors`; the file is the one whose bytes were looked at."""
+        """Like :meth:`RunStore.open_tensors`, for the very file whose bytes were checked."""
         if name not in self._seen:
             self._compare(name, self.digest_now(name))
         with super().open_tensors(name) as file:
@@ -81,14 +81,14 @@ class PinnedStore(RunStore):
             yield file
 
     def is_overtaken(self) -> bool:
-        """Whether another state is there now."""
+        """Whether another state has replaced this one."""
         try:
             return read_plain(self.manifest_path) != self._bytes
         except RunError:
             return True
 
     def is_switching(self) -> bool:
-        """Whether another state is being put in place, or was when the process that did it was killed."""
+        """Whether another state is being put in place, or that was interrupted by a kill."""
         try:
             return RunStore(self.folder / PENDING).is_ready()
         except RunError:
@@ -103,11 +103,11 @@ class PinnedStore(RunStore):
 
 
 def read_settled(store: RunStore, read: Callable[[PinnedStore], T]) -> T:
-    """What ``read`` makes of one state of a run. Where a request puts another state in place meanwhile, it is read
+    """The result of ``read`` on one state of a run. If a request puts another state in place meanwhile, the run is read
     again.
 
     Raises:
-        RunError: that happened each time; or whatever ``read`` raises of a state that stays.
+        RunError: that happened each time; or whatever ``read`` raises on a state that did not change.
     """
     for attempt in range(1, ATTEMPTS + 1):
         pinned, failed = PinnedStore(store.storage), None
@@ -115,7 +115,7 @@ def read_settled(store: RunStore, read: Callable[[PinnedStore], T]) -> T:
             out = read(pinned)
         except (APAError, OSError) as error:
             failed = error
-        # a switch that a kill interrupted stays as it is: to be said, not to be waited for
+        # a commit interrupted by a kill does not go on by itself: report it, do not wait for it
         if not pinned.is_overtaken() and (attempt > 2 or not pinned.is_switching()):
             if isinstance(failed, OSError):
                 raise RunError(f"cannot read {failed.filename or store.place}: {failed.strerror or failed}") from failed
@@ -128,6 +128,6 @@ def read_settled(store: RunStore, read: Callable[[PinnedStore], T]) -> T:
 
 
 def _identity(path: Path) -> tuple[int, ...]:
-    """Another one where another file has the name, or it was written."""
+    """Changes if another file takes the name, or the file is written."""
     about = os.stat(path)
     return about.st_dev, about.st_ino, about.st_size, about.st_mtime_ns

@@ -1,4 +1,4 @@
-"""The folder of a run that was given none: one that no other run takes, however many start in the same second."""
+"""A new folder for a run without a given one: unique, however many runs start in the same second."""
 
 import contextlib
 from collections.abc import Iterator
@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 
 
 def make_run_dir(config: "Config") -> Path:
-    """Make ``saved/APA-<dataset>-<time>``, in RecBole's ``checkpoint_dir``; ``-2``, ``-3``, ... where it is taken.
+    """Make ``saved/APA-<dataset>-<time>``, in RecBole's ``checkpoint_dir``; with ``-2``, ``-3``, ... if it exists.
 
     Raises:
-        RunError: it cannot be made.
+        RunError: it cannot be created.
     """
     usual = Path(config["checkpoint_dir"]) / f"APA-{config['dataset']}-{get_local_time()}"
     try:
@@ -30,17 +30,17 @@ def make_run_dir(config: "Config") -> Path:
                 return folder
     except OSError as error:
         raise RunError(
-            f"cannot make {usual}: {error}; name another folder with --run_dir, or mend the rights of {usual.parent}"
+            f"cannot create {usual}: {error}; name another folder with --run_dir, or fix the rights of {usual.parent}"
         ) from error
     raise AssertionError
 
 
 @contextlib.contextmanager
 def new_run_dir(config: "Config") -> Iterator[Path]:
-    """As :func:`make_run_dir`; where nothing came of the run, its empty folder is removed."""
+    """Like :func:`make_run_dir`; if the folder is still empty at the end, it is removed."""
     folder = make_run_dir(config)
     try:
         yield folder
     finally:
-        with contextlib.suppress(OSError):  # something came of it
+        with contextlib.suppress(OSError):  # it is not empty
             folder.rmdir()

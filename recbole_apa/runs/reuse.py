@@ -1,4 +1,4 @@
-"""What a run knew before a request; hands out what its lineage proves to come of the very same sample."""
+"""What a run computed before a request; gives out only what its lineage proves to come from the same sample."""
 
 from torch import Tensor
 
@@ -10,7 +10,7 @@ from recbole_apa.runs.store import RunStore
 class ReusableState:
     """Embeddings and adapter scores of a finished run, by sample.
 
-    A sample whose history was rewritten has another digest than the one the run noted, and gets nothing.
+    A sample whose history was rewritten has a different digest than the run recorded, and gets nothing.
     """
 
     def __init__(self, store: RunStore) -> None:

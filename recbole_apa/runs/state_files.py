@@ -1,4 +1,4 @@
-"""What a trained state consists of besides its adapters, on disk: partition, embeddings, lineage, memory."""
+"""The files of a trained state besides its adapters: partition, embeddings, lineage, memory."""
 
 from collections.abc import Mapping
 
@@ -46,8 +46,8 @@ class StateFiles(RunFiles):
         shard_of = self.read_json(PARTITION)
         if not is_partition(shard_of, n_shards):
             raise RunError(
-                f"{self.folder / PARTITION} is no assignment of samples to {n_shards} shards; restore the run folder "
-                "from a copy"
+                f"{self.folder / PARTITION} is not an assignment of samples to {n_shards} shards; restore the run "
+                "folder from a copy"
             )
         return Partition(shard_of, tensors["centres"])
 
@@ -63,14 +63,14 @@ class StateFiles(RunFiles):
         return tensors["embeddings"]
 
     def save_lineage(self, seen: Mapping[str, Mapping[str, str]]) -> None:
-        """``lineage.json``: artefact -> sample id -> digest of what the artefact saw of it."""
+        """``lineage.json``: artefact -> sample id -> digest of the sample as the artefact saw it."""
         write_json(self.folder / LINEAGE, seen)
 
     def lineage(self) -> dict[str, dict[str, str]]:
         """Artefact -> sample id -> digest."""
         seen: dict[str, dict[str, str]] = self.read_json(LINEAGE)
         if not is_lineage(seen):
-            raise RunError(f"{self.folder / LINEAGE} is no lineage; restore the run folder from a copy")
+            raise RunError(f"{self.folder / LINEAGE} is not a lineage; restore the run folder from a copy")
         return seen
 
     def save_memory(self, memory: Memory, active: Tensor) -> None:
@@ -91,10 +91,10 @@ class StateFiles(RunFiles):
         return Memory(t["embeddings"], t["scores"], t["labels"], t["users"]), t["active"].bool()
 
     def memory_tensors(self) -> dict[str, Tensor]:
-        """All that ``memory.safetensors`` holds.
+        """The tensors of ``memory.safetensors``.
 
         Raises:
-            RunError: damaged, or of other tensors, types or shapes.
+            RunError: damaged, or with other tensors, types or shapes.
         """
         tensors = self._tensors(MEMORY)
         check_tensors(tensors, _MEMORY, self.folder / MEMORY)

@@ -1,4 +1,4 @@
-"""Where the files of a run are worked on, and how they get to where the run lies."""
+"""Where the files of a run are worked on, and how they get to the run's place."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -6,7 +6,7 @@ from typing import Protocol
 
 
 class Storage(Protocol):
-    """A folder of this machine that holds a run's files; of a run on an object store a copy of it."""
+    """A folder on this machine with a run's files; for a run on an object store, a copy of it."""
 
     @property
     def folder(self) -> Path:
@@ -15,15 +15,15 @@ class Storage(Protocol):
 
     @property
     def place(self) -> str:
-        """Where the run lies: the folder, or a URL."""
+        """Where the run is: the folder, or a URL."""
         ...
 
     def shown(self, path: Path) -> str:
-        """A path below the folder as a person should read it: where it lies with the run."""
+        """A path below the folder for display: as a path at the run's place."""
         ...
 
     def publish(self) -> None:
-        """Have what the folder holds now where the run lies.
+        """Copy the folder's current files to the run's place.
 
         Raises:
             RunError: the store cannot be written, or another process wrote it meanwhile.
@@ -31,17 +31,17 @@ class Storage(Protocol):
         ...
 
     def others(self) -> list[str]:
-        """Other copies of the run that nobody here may delete."""
+        """Other copies of the run, which must not be deleted from here."""
         ...
 
     def at(self, name: str) -> "Storage":
-        """A folder inside, which lies with the run as well."""
+        """A folder inside, which also belongs to the run."""
         ...
 
 
 @dataclass(frozen=True)
 class LocalFolder:
-    """A run that lies where it is worked on."""
+    """A run that is worked on in place."""
 
     folder: Path
 
@@ -51,11 +51,11 @@ class LocalFolder:
         return str(self.folder)
 
     def shown(self, path: Path) -> str:
-        """As it is."""
+        """The path itself."""
         return str(path)
 
     def publish(self) -> None:
-        """Nothing is to be done."""
+        """Nothing to do."""
 
     def others(self) -> list[str]:
         """None."""
@@ -75,7 +75,7 @@ class Inside:
 
     @property
     def place(self) -> str:
-        """Where it lies with the run."""
+        """Where it is at the run's place."""
         return self.outer.shown(self.folder)
 
     def shown(self, path: Path) -> str:
@@ -83,7 +83,7 @@ class Inside:
         return self.outer.shown(path)
 
     def publish(self) -> None:
-        """See :class:`Storage`; all of the run."""
+        """See :class:`Storage`; publishes the whole run."""
         self.outer.publish()
 
     def others(self) -> list[str]:
@@ -96,5 +96,5 @@ class Inside:
 
 
 def storage_of(place: Path | Storage) -> Storage:
-    """A storage; a path is a folder of this machine."""
+    """A storage; a path is a folder on this machine."""
     return LocalFolder(place) if isinstance(place, Path) else place

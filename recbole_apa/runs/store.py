@@ -1,4 +1,4 @@
-"""A run on disk: everything a trained model is. Never pickled."""
+"""A run on disk: everything that makes up a trained model. Never pickled."""
 
 import json
 import secrets
@@ -37,7 +37,7 @@ class RunStore(StateFiles):
     """Reads and writes one run folder.
 
     Args:
-        base: the state that this one is to replace: shards that this folder lacks are the base's.
+        base: the state that this one will replace; shards that this folder lacks are read from it.
     """
 
     def __init__(self, place: Path | Storage, base: "RunStore | None" = None) -> None:
@@ -46,27 +46,27 @@ class RunStore(StateFiles):
 
     @cached_property
     def salt(self) -> str:
-        """The run's own value under which names are hashed; drawn for a run that is not there yet."""
+        """The run's salt for hashing names; drawn at random for a new run."""
         if self.base is not None:
             return self.base.salt
         return str(self.manifest()["salt"]) if self.manifest_path.is_file() else secrets.token_hex(16)
 
     @property
     def home(self) -> str:
-        """Where the run lies, in full: what it leaves elsewhere says so."""
+        """The absolute place of the run, which the run's marks elsewhere record."""
         if self.base is not None:
             return self.base.home
         return self.place if is_url(self.place) else str(self.folder.resolve())
 
     def note_machine(self, kind: Mapping[str, str]) -> None:
-        """Name a kind of machine on which an interrupted training is resumed."""
+        """Record the kind of machine that an interrupted training is resumed on."""
         manifest = self.manifest()
         noted = manifest.get(MACHINES) or [None]
         if kind not in noted:
             self.write_manifest({**manifest, MACHINES: [*noted, kind]})
 
     def note_board(self, folder: Path) -> None:
-        """Name a folder of tensorboard logs before anything is written there: it is found again after a kill."""
+        """Record a folder of TensorBoard logs before anything is written there, to find it again after a kill."""
         manifest = self.manifest()
         self.write_manifest({**manifest, BOARDS: [*manifest.get(BOARDS, []), str(folder.resolve())]})
 
@@ -74,8 +74,8 @@ class RunStore(StateFiles):
         """Start a run in this folder, or resume the same one.
 
         Raises:
-            FinishedRunError: the folder holds this very run, finished.
-            RunError: the folder holds another run or other files, or cannot be written.
+            FinishedRunError: the folder contains this same run, finished.
+            RunError: the folder contains another run or other files, or cannot be written.
         """
         if self.manifest_path.exists():
             manifest = self.manifest()
@@ -85,7 +85,7 @@ class RunStore(StateFiles):
                     f"{self.place} holds another run ({changed or 'other data, backbone or draw'}); expected the same "
                     "settings to resume it: choose another --run_dir"
                 )
-            # what the last seal adds: without it, it was interrupted after training, while it was being evaluated
+            # full_training is added by the last seal: without it, the run was interrupted during its evaluation
             if manifest["status"] == COMPLETE and "full_training" in manifest and self.base is None:
                 raise FinishedRunError(
                     f"{self.place} holds a finished run; evaluate it with --run={self.place}, or choose another "
@@ -95,7 +95,7 @@ class RunStore(StateFiles):
         if self.folder.exists() and (not self.folder.is_dir() or any(p.name[0] != "." for p in self.folder.iterdir())):
             raise RunError(f"{self.place} exists and is not a run folder; choose another --run_dir")
         if self.base is None:
-            keep_bytes(self.folder)  # before the manifest: with one, a killed training is taken for begun
+            keep_bytes(self.folder)  # before the manifest, as a folder with one counts as a begun run
         self.write_manifest(
             {
                 "format_version": FORMAT_VERSION,
@@ -113,19 +113,19 @@ class RunStore(StateFiles):
         self.storage.publish()
 
     def write_manifest(self, manifest: Mapping[str, object]) -> None:
-        """Write ``manifest.json`` with a digest of itself: a byte that changes later is seen when the run is opened."""
+        """Write ``manifest.json`` with a digest of itself, so that a later change is noticed when the run is opened."""
         write_json(self.manifest_path, with_check(manifest))
 
     def is_ready(self) -> bool:
-        """Whether this is a pending state that is complete and waits to be put in place."""
+        """Whether this is a complete pending state that is waiting to be put in place."""
         return self.manifest_path.is_file() and bool(self.manifest().get("ready"))
 
     def seal(self, about: Mapping[str, object], complete: bool = True) -> None:
         """Record the digest of each of the run's files.
 
         Args:
-            complete: whether nothing is to come; until then a run does not say what lies outside of it, and a request
-                would leave that as it is.
+            complete: whether nothing is left to do; before that a run does not record its traces outside, and a request
+                would leave them there.
         """
         manifest = self.manifest()
         files = {name: file_digest(self.folder / name) for name in self.state_files()}
@@ -136,7 +136,7 @@ class RunStore(StateFiles):
         self.storage.publish()
 
     def state_files(self) -> list[str]:
-        """Every file of the state in this folder, sorted; the manifest, and what requests leave, are none of it."""
+        """Every file of the state in this folder, sorted; without the manifest and files that requests leave."""
         out = []
         for path in self.folder.rglob("*"):
             parts = path.relative_to(self.folder).parts
@@ -146,7 +146,7 @@ class RunStore(StateFiles):
         return sorted(out)
 
     def _files_of_base(self) -> dict[str, str]:
-        """Digests of the base's shards that are neither here nor empty now."""
+        """Digests of the base's shards that are neither in this folder nor empty now."""
         assert self.base is not None
         partition = self.load_partition()
         assert partition is not None
@@ -155,7 +155,7 @@ class RunStore(StateFiles):
         return {name: digest for name, digest in old.items() if name.startswith(tuple(kept))} if kept else {}
 
     def check(self) -> Manifest:
-        """The manifest of a complete run whose files are all as they were written.
+        """The manifest, after checking that the run is complete and all its files are as they were written.
 
         Raises:
             RunError: incomplete, or a file is missing or differs.
@@ -194,10 +194,10 @@ class RunStore(StateFiles):
         self.storage.publish()
 
     def finished_shard(self, shard: int, key: str, or_moved: bool = False) -> tuple[Factors, ShardRecord] | None:
-        """A shard that was trained on just these samples with these settings, and its training record.
+        """A shard that was trained on exactly these samples with these settings, and its training record.
 
         Args:
-            or_moved: take a shard that was moved to these samples by an approximate method, too.
+            or_moved: also accept a shard that was moved to these samples by an approximate method.
         """
         if not (self.shard_folder(shard) / "training.json").is_file():
             return None
@@ -227,7 +227,7 @@ class RunStore(StateFiles):
         name = f"shards/{shard:03d}/training.json"
         record = self.read_json(name)
         if not is_shard_record(record):
-            raise RunError(f"{self.folder / name} is no record of a training; restore the run folder from a copy")
+            raise RunError(f"{self.folder / name} is not a training record; restore the run folder from a copy")
         return record
 
     def shard_folder(self, shard: int) -> Path:
@@ -235,7 +235,7 @@ class RunStore(StateFiles):
         return self.folder / "shards" / f"{shard:03d}"
 
     def identity_in_manifest(self) -> RunIdentity:
-        """What the manifest says decides the numbers of the run."""
+        """What decides the numbers of the run, according to the manifest."""
         manifest: Mapping[str, Any] = self.manifest()
         return RunIdentity(
             **{"dataset_sums": "", **{f.name: manifest[f.name] for f in fields(RunIdentity) if f.name in manifest}}

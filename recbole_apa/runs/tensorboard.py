@@ -1,4 +1,4 @@
-"""Tensorboard logs of a training. They describe it: where they can no longer be written, it continues without them."""
+"""TensorBoard logs of a training, which continues without them if they can no longer be written."""
 
 from logging import getLogger
 from typing import TYPE_CHECKING
@@ -13,21 +13,21 @@ class Board:
     """Passes scalars on to a writer until that fails.
 
     Args:
-        writer: tensorboard's ``SummaryWriter``, or :class:`~recbole_apa.runs.log_places.NoScalars`.
+        writer: TensorBoard's ``SummaryWriter``, or :class:`~recbole_apa.runs.log_places.NoScalars`.
     """
 
     def __init__(self, writer: "SummaryWriter | NoScalars") -> None:
         self._writer, self._ended = writer, False
         self.log_dir: str | None = writer.log_dir
-        """Where the logs lie; None without any."""
+        """Where the logs are; None if there are none."""
 
     def add_scalar(self, name: str, value: float, step: int) -> None:
-        """One value, as of ``SummaryWriter``."""
+        """One value, as in ``SummaryWriter``."""
         if self._ended:
             return
         try:
             self._writer.add_scalar(name, value, step)
-        # the writer's thread passes on whatever it ended with
+        # the writer's thread re-raises whatever it ended with
         except (OSError, RuntimeError, ValueError) as error:
             self._ended = True
             getLogger().warning(f"tensorboard logs in {self.log_dir} cannot be written, and end here: {error}")

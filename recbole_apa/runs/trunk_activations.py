@@ -1,5 +1,5 @@
-"""The frozen passes of a run's training and validation samples on disk: a request that finds them need not read the
-prompts again. Each is named by the digest of its prompt's tokens."""
+"""The frozen passes of a run's training and validation samples on disk, so that a request need not embed the prompts
+again. Each is named by the digest of its prompt's tokens."""
 
 from collections.abc import Sequence
 
@@ -20,19 +20,19 @@ _PARTS = {"states": Expected(("tokens", "d"), _FLOATS), "embedding": Expected(("
 
 
 def save_activations(store: RunStore, cache: ActivationCache, prompts: Sequence[TokenizedPrompt]) -> None:
-    """Write ``states.safetensors``: those of the prompts that are in the cache, and no other."""
+    """Write ``states.safetensors``: the activations of these prompts that are in the cache, and no others."""
     tensors: dict[str, Tensor] = {}
     for prompt in prompts:
         frozen = cache.get(prompt.ids)
         if frozen is not None:
             name = activation_name(prompt)
-            # in float32 h may be a row of the states themselves
+            # in float32 h may be a view into the activations
             tensors |= {f"{name}.states": frozen.activations.cpu(), f"{name}.embedding": frozen.embedding.clone()}
     write_whole(store.folder / STATES, lambda path: save_file(tensors, path))
 
 
 def load_activations(store: RunStore, cache: ActivationCache, prompts: Sequence[TokenizedPrompt]) -> int:
-    """Put into the cache what the run has of these prompts; how many that were."""
+    """Put into the cache what the run has of these prompts; returns how many."""
     if not store.has(STATES):
         return 0
     found = 0
@@ -56,13 +56,13 @@ def check_activations(tensor: Tensor, what: str, part: str) -> None:
         part: ``states`` or ``embedding``.
 
     Raises:
-        RunError: of another type or shape, or values that are no numbers.
+        RunError: another type or shape, or values that are not finite numbers.
     """
     check_values(tensor, what, _PARTS[part])
 
 
 def wrong_activations(store: RunStore, cache: ActivationCache, prompts: Sequence[TokenizedPrompt]) -> int:
-    """How many of the run's states belong to none of these prompts, or differ from what the cache has of theirs."""
+    """How many of the run's activations belong to none of these prompts, or differ from those in the cache."""
     if not store.has(STATES):
         return 0
     computed = {activation_name(prompt): cache.get(prompt.ids) for prompt in prompts}
@@ -76,5 +76,5 @@ def wrong_activations(store: RunStore, cache: ActivationCache, prompts: Sequence
 
 
 def activation_name(prompt: TokenizedPrompt) -> str:
-    """SHA-256 over the tokens."""
+    """SHA-256 over the prompt's tokens."""
     return digest_of(*prompt.ids).hex()

@@ -1,4 +1,4 @@
-"""Train with some options and judge by the validation samples: one trial."""
+"""One trial: train with some options and judge by the validation samples."""
 
 import hashlib
 import math
@@ -26,9 +26,9 @@ if TYPE_CHECKING:
     from recbole_apa.model.trainer import APATrainer
 
 _DECIDE_ROWS = frozenset(names_that_say(Says.DECIDES_ROWS)) | recbole_names(Role.DECIDES_ROWS)
-"""Options that change which samples judge, or by what: figures of two values could not be compared."""
+"""Options that change which samples judge, or by which metric: figures of two values could not be compared."""
 _SAY_WHERE = RUN_KEYS | recbole_names(Role.SAYS_WHERE)
-"""Options that say where or how, and change no figure."""
+"""Options that say where or how the work is done, and change no figure."""
 
 
 class Judge:
@@ -38,14 +38,14 @@ class Judge:
         options: those that all trials share.
 
     Raises:
-        SettingsError: these options are refused, or leave no validation samples.
+        SettingsError: these options are rejected, or leave no validation samples.
     """
 
     def __init__(self, model: str, dataset: str, files: Sequence[str], options: Mapping[str, object]) -> None:
         self.model, self.dataset, self.files, self.options = model, dataset, list(files), dict(options)
         self.config = self.configure({})
         if model == "APA" and self.config["valid_samples"] == 0:
-            raise SettingsError("valid_samples: found 0, and the validation samples choose; expected at least 1")
+            raise SettingsError("valid_samples: found 0, but the validation samples choose; expected at least 1")
         self._rows: str | None = None
         self._cache: tuple[tuple[str, ...], ActivationCache] | None = None
 
@@ -53,15 +53,15 @@ class Judge:
         """The configuration of a trial.
 
         Raises:
-            SettingsError: options that are refused.
+            SettingsError: options that are rejected.
         """
         return APAConfig(self.model, self.dataset, self.files, {**self.options, **point})
 
     def check(self, ranges: Sequence[Range]) -> None:
-        """Look at every value of a choice, and at the bounds of the others, each by itself.
+        """Check every value of a choice, and the bounds of other ranges, one at a time.
 
         Raises:
-            SettingsError: all options together that are unknown, fixed, or of the wrong type or range.
+            SettingsError: lists all options that are unknown, fixed, or of the wrong type or range.
         """
         problems = []
         for r in ranges:
@@ -78,19 +78,19 @@ class Judge:
     def _check_name(self, name: str) -> None:
         if name in self.options:
             raise SettingsError(
-                f"{name} has a range, and is given as {self.options[name]!r}; give a range or a value, not both"
+                f"{name} has a range, but is also given as {self.options[name]!r}; give a range or a value, not both"
             )
         if "." in name:
             raise SettingsError(f"{name}: expected whole values of {name.partition('.')[0]}")
         if name == "seed":
-            raise SettingsError("seed: every trial has the same; a seed that is chosen by its figure tells nothing")
+            raise SettingsError("seed: every trial has the same one; a seed chosen by its figure means nothing")
         if name in _DECIDE_ROWS:
-            raise SettingsError(f"{name} decides which samples judge, and how; give one value for all trials")
+            raise SettingsError(f"{name} decides which samples judge, and how; give the same value to all trials")
         if name in _SAY_WHERE:
             raise SettingsError(f"{name} says where or how the work is done and changes no figure; expected no range")
         if self.model == "APA" and name in IDLE:
             raise SettingsError(f"{name} has no effect with APA ({IDLE[name]}); expected no range")
-        if self.model != "APA":  # APAConfig lets APA's own options pass with every model
+        if self.model != "APA":  # APAConfig accepts APA's own options with every model
             of_recbole = {known for names in self.config.parameters.values() for known in names}
             refuse_unknown([name], of_recbole | set(self.config.internal_config_dict) | RECBOLE_EXTRA)
 
@@ -101,7 +101,7 @@ class Judge:
             ``valid_metric`` and all of RecBole's metrics, on the validation samples.
 
         Raises:
-            TrainingError: the figure is no number, or these options judge other samples than the trials before.
+            TrainingError: the figure is not a number, or these options judge by other samples than earlier trials did.
         """
         config = self.configure(point)
         data = build_data(config, told=self._rows is None)
@@ -112,7 +112,7 @@ class Judge:
         score, found = trainer.fit(data.train, data.valid, verbose=False, saved=False, show_progress=show)
         figures = {name: float(value) for name, value in (found or {}).items()}
         if score is None or not math.isfinite(score):
-            raise TrainingError(f"{config['valid_metric']} of the validation samples is no number ({score})")
+            raise TrainingError(f"{config['valid_metric']} of the validation samples is not a number ({score})")
         return float(score), figures
 
     def _apa_trainer(self, config: APAConfig, model: "APA") -> "APATrainer":
@@ -127,11 +127,11 @@ class Judge:
         rows = _digest_of_rows(dataset)
         self._rows = self._rows or rows
         if rows != self._rows:
-            raise TrainingError("these options judge by other validation samples than the first trial's")
+            raise TrainingError("these options judge by other validation samples than the first trial did")
 
 
 def _digest_of_rows(dataset: "Dataset") -> str:
-    """SHA-256 over which samples a part of the dataset holds, in their order."""
+    """SHA-256 over the samples of a part of the dataset, in order."""
     if hasattr(dataset, "samples"):
         told = [f"{s.sample_id} {s.label}" for s in dataset.samples]
     else:

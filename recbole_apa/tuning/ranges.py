@@ -1,4 +1,4 @@
-"""What a search may try: read from YAML or from RecBole's own files of ranges, and checked."""
+"""What a search may try: read from YAML or from RecBole's own range files, and checked."""
 
 import ast
 import math
@@ -13,7 +13,7 @@ from recbole_apa.core.yaml import parse_value, read_yaml
 from recbole_apa.data.recbole_checks import is_number
 
 Told = tuple[str, str | None, object]
-"""Option, distribution, values; or option, None and what is wrong."""
+"""(option, distribution, values), or (option, None, what is wrong)."""
 
 _SHAPES = {
     "choice": "a list of values, e.g. [4, 8, 16]",
@@ -30,14 +30,14 @@ KINDS = tuple(_SHAPES)
 class Range:
     """The values that an option may take.
 
-    ``choice`` has values; the others have bounds, between which ``uniform`` draws evenly, ``quniform`` multiples of its
-    step, ``loguniform`` and ``log_between`` evenly on a logarithmic scale.
+    ``choice`` has values; the others have bounds. Between these, ``uniform`` draws evenly, ``quniform`` draws multiples
+    of its step, and ``loguniform`` and ``log_between`` draw evenly on a logarithmic scale.
     """
 
     name: str
     kind: str
     values: tuple[Any, ...]
-    """Of a choice its values; else low, high and, of ``quniform``, the step."""
+    """The values of a choice; else low, high and, for ``quniform``, the step."""
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
@@ -51,7 +51,7 @@ class Range:
             raise SettingsError(f"{self.name}: found {self.kind} {list(self.values)!r}, {wrong}")
 
     def _wrong(self) -> str:
-        """What is wrong with the values; empty where nothing is."""
+        """What is wrong with the values; empty if nothing is."""
         if self.kind == "choice":
             return "" if self.values else f"which is empty; expected {_SHAPES[self.kind]}"
         n = 3 if self.kind == "quniform" else 2
@@ -61,19 +61,19 @@ class Range:
         if self.kind == "log_between" and low <= 0:
             return "expected bounds above 0"
         if self.kind == "loguniform" and high > 700:
-            return "which no number can hold: the bounds are natural logarithms; expected e.g. [-8, -4]"
+            return "which is too large for a number: the bounds are natural logarithms; expected e.g. [-8, -4]"
         if not low < high:
-            return "which is empty; expected the lower bound first, and a higher one after it"
+            return "which is empty; expected the lower bound first, then the higher one"
         if self.kind == "quniform":
             if self.values[2] <= 0:
                 return "expected a step above 0"
             if not self.grid:
-                return "which holds no multiple of its step"
+                return "which contains no multiple of its step"
         return ""
 
     @property
     def grid(self) -> tuple[Any, ...]:
-        """All values of a choice, or all multiples of a ``quniform``'s step; none where they cannot be counted."""
+        """All values of a choice, or all multiples of a ``quniform``'s step; empty if they cannot be counted."""
         if self.kind == "choice":
             return self.values
         if self.kind != "quniform":
@@ -84,18 +84,18 @@ class Range:
 
     @property
     def bounds(self) -> tuple[float, float]:
-        """The least and the greatest value of what is no choice."""
+        """The smallest and the largest value of a range that is not a choice."""
         if self.kind == "quniform":
             return self.grid[0], self.grid[-1]
         low, high = (float(v) for v in self.values[:2])
         return (math.exp(low), math.exp(high)) if self.kind == "loguniform" else (low, high)
 
     def samples(self) -> tuple[Any, ...]:
-        """Values by which the option's type and range can be judged before anything is trained."""
+        """Values to check the option's type and range with, before anything is trained."""
         return self.values if self.kind == "choice" else self.bounds
 
     def value(self, drawn: float) -> object:
-        """What a drawn number means: of a choice the place of its value, else a number, kept within the bounds."""
+        """The value that a drawn number stands for: it is an index for a choice, else a number, kept within bounds."""
         if self.kind == "choice":
             return self.values[int(drawn)]
         if self.kind == "quniform":
@@ -105,7 +105,7 @@ class Range:
 
 
 def _plain(value: float) -> float:
-    """Whole numbers as such, and no ``0.30000000000000004``."""
+    """Whole numbers as integers, and no ``0.30000000000000004``."""
     value = float(f"{value:.12g}")
     return int(value) if value.is_integer() else value
 
@@ -114,13 +114,13 @@ def read_ranges(source: str | Path | Mapping[str, object]) -> list[Range]:
     """Ranges by option.
 
     Args:
-        source: a mapping, a YAML file (``.yaml``, ``.yml``), or a file in RecBole's format: in each line an option, a
-            distribution and its values, e.g. ``learning_rate loguniform -8,0``. A mapping is of options
-            (``{epochs: [1, 2], learning_rate: {log_between: [0.001, 0.01]}}``), or RecBole's ``params_dict`` of
+        source: a mapping, a YAML file (``.yaml``, ``.yml``), or a file in RecBole's format: each line has an option, a
+            distribution and its values, e.g. ``learning_rate loguniform -8,0``. A mapping is keyed by options
+            (``{epochs: [1, 2], learning_rate: {log_between: [0.001, 0.01]}}``), or like RecBole's ``params_dict`` by
             distributions (``{choice: {epochs: [1, 2]}}``).
 
     Raises:
-        SettingsError: the file cannot be read; everything that is wrong with the ranges together.
+        SettingsError: the file cannot be read, or lists everything that is wrong with the ranges.
     """
     if isinstance(source, Mapping):
         return _of_mapping(source, "ranges")
@@ -133,7 +133,7 @@ def read_ranges(source: str | Path | Mapping[str, object]) -> list[Range]:
 def _collect(told: Iterator[Told], where: str) -> list[Range]:
     """
     Args:
-        told: option, distribution, values; or option, None and what is wrong.
+        told: (option, distribution, values), or (option, None, what is wrong).
     """
     out: dict[str, Range] = {}
     problems = []
@@ -171,7 +171,7 @@ def _of_mapping(source: Mapping[str, object], where: str) -> list[Range]:
 
 
 def _lines(path: Path) -> Iterator[Told]:
-    """RecBole's files (``HyperTuning._build_space_from_file``), whose lists are not run as code here."""
+    """RecBole's range files (``HyperTuning._build_space_from_file``); their lists are not run as code here."""
     try:
         text = path.read_text(encoding="utf-8-sig")
     except (OSError, ValueError) as error:
@@ -191,6 +191,6 @@ def _lines(path: Path) -> Iterator[Told]:
         except (ValueError, SyntaxError, MemoryError, RecursionError):
             yield f"line {number}", None, f"found {told[:60]!r}, expected {_SHAPES.get(kind, 'values')}"
             continue
-        if kind == "choice" and isinstance(values, list):  # RecBole's files write lists within lists as texts
+        if kind == "choice" and isinstance(values, list):  # RecBole's files write nested lists as text
             values = [parse_value(v) if isinstance(v, str) else v for v in values]
         yield name, kind, values

@@ -1,4 +1,4 @@
-"""Which points of the ranges are tried, and in which order; knows nothing of models."""
+"""Which points of the ranges are tried, and in which order; knows nothing about models."""
 
 import itertools
 import json
@@ -20,23 +20,23 @@ Point = dict[str, Any]
 """Option -> value."""
 ALGORITHMS = ("bayes", "random", "exhaustive")
 USUAL = 10
-"""Points that are tried where nobody says how many."""
+"""Number of points tried by default."""
 _RANDOM_FIRST = 20
-"""Most draws at random before ``bayes`` looks at what it has seen: hyperopt's own number."""
+"""Maximum number of random draws before ``bayes`` uses what it has seen: hyperopt's own default."""
 
 
 def grid_size(ranges: Sequence[Range]) -> int | None:
-    """How many points there are; None where they cannot be counted."""
+    """The number of points; None if they cannot be counted."""
     sizes = [len(r.grid) for r in ranges]
     return math.prod(sizes) if all(sizes) else None
 
 
 def check_search(ranges: Sequence[Range], algo: str, max_evals: int | None) -> int:
-    """How many points are to be tried.
+    """The number of points to try.
 
     Raises:
-        SettingsError: an unknown algorithm, one that needs hyperopt where it is not installed, or ranges that it cannot
-            go through.
+        SettingsError: an unknown algorithm, one that needs hyperopt when it is not installed, or ranges that the
+            algorithm cannot search.
     """
     if algo not in ALGORITHMS:
         raise SettingsError(f"algo: found {algo!r}, expected one of {', '.join(ALGORITHMS)}")
@@ -53,12 +53,12 @@ def check_search(ranges: Sequence[Range], algo: str, max_evals: int | None) -> i
     endless = [f"{r.name} ({r.kind})" for r in ranges if not r.grid]
     if endless or size is None:
         raise SettingsError(
-            f"algo: exhaustive tries every value, and {', '.join(endless)} has endlessly many; expected a choice or "
+            f"algo: exhaustive tries every value, but {', '.join(endless)} has infinitely many; expected a choice or "
             "quniform, or algo: random or bayes"
         )
     if max_evals is not None and max_evals < size:
         raise SettingsError(
-            f"algo: exhaustive tries all {size} points, and max_evals is {max_evals}; leave it out, or use algo: random"
+            f"algo: exhaustive tries all {size} points, but max_evals is {max_evals}; leave it out, or use algo: random"
         )
     return size
 
@@ -74,9 +74,9 @@ def search(
     """Try points; none is judged twice.
 
     Args:
-        n_points: how many, as :func:`check_search` gives it.
-        judge: the loss at a point, or None where there is none.
-        is_over: asked after each point whether to end.
+        n_points: how many, from :func:`check_search`.
+        judge: gives the loss at a point, or None if the trial failed.
+        is_over: called after each point; True ends the search.
     """
     if algo != "exhaustive":
         _hyperopt_search(ranges, algo, n_points, seed, judge, is_over)
@@ -117,7 +117,7 @@ def _hyperopt_search(
             try_point,
             {r.name: _dimension(r) for r in ranges},
             algo=suggest,
-            # a drawn point may be one that was judged before
+            # a drawn point may have been judged before
             max_evals=10 * n_points,
             rstate=np.random.default_rng(seed),
             early_stop_fn=lambda trials, *told: (len(known) >= n_points or is_over(), told),
@@ -126,7 +126,7 @@ def _hyperopt_search(
 
 
 def _dimension(r: Range) -> Any:
-    """hyperopt's node for a range, see :meth:`Range.value`."""
+    """hyperopt's node for a range; see :meth:`Range.value`."""
     from hyperopt import hp
 
     if r.kind == "choice":
@@ -142,7 +142,7 @@ def _dimension(r: Range) -> Any:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """hyperopt tells every step of its own in the log."""
+    """Keep hyperopt from logging its every step."""
     logger = getLogger("hyperopt")
     before = logger.level
     logger.setLevel(WARNING)
@@ -154,7 +154,7 @@ def _quiet() -> Iterator[None]:
 
 @contextmanager
 def _no_winner_needed(hyperopt: ModuleType) -> Iterator[None]:
-    """That every trial failed is for the caller to say, who knows why."""
+    """If every trial failed, leave it to the caller to say so, who knows why."""
     try:
         yield
     except hyperopt.exceptions.AllTrialsFailed:

@@ -1,6 +1,6 @@
 """Try options, train with each on the same data and seed, and choose by the validation samples alone.
 
-Test samples are read with the dataset, as RecBole reads it, and are never scored.
+Test samples are read, as part of RecBole's dataset, but never scored.
 """
 
 import time
@@ -26,7 +26,7 @@ from recbole_apa.tuning.trials import DONE, FAILED, Search, Trial, shown, trials
 
 @dataclass(frozen=True)
 class Tuning:
-    """What :func:`tune` leaves."""
+    """Result of :func:`tune`."""
 
     trials: Sequence[Trial]
     best: Trial
@@ -51,16 +51,16 @@ def tune(
     """Search for the options that give the best ``valid_metric``.
 
     Args:
-        config_dict: options that all trials share, their ``seed`` among them.
-        ranges: as :func:`read_ranges` takes them; None takes ``properties/tuning/<model>.yaml``.
-        algo: ``bayes`` (hyperopt's TPE), ``random``, or ``exhaustive``, every point of the ranges.
-        max_evals: how many trials, 10 where nothing is said; ``exhaustive`` tries all.
-        early_stop: end after so many trials in a row without a better one.
+        config_dict: options that all trials share, including ``seed``.
+        ranges: as :func:`read_ranges` takes them; None means ``properties/tuning/<model>.yaml``.
+        algo: ``bayes`` (hyperopt's TPE), ``random``, or ``exhaustive`` (every point of the ranges).
+        max_evals: how many trials, by default 10; ``exhaustive`` tries all.
+        early_stop: end after this many trials in a row without a better one.
         folder: where ``trials.json`` and ``best.yaml`` go (default ``saved/tune-<model>-<dataset>-<time>``).
 
     Raises:
-        SettingsError: ranges or options that are refused, before anything is trained.
-        RunError: the folder is there already.
+        SettingsError: ranges or options that are rejected, before anything is trained.
+        RunError: the folder already exists and is not empty.
         TrainingError: every trial failed.
     """
     asked = read_ranges(_usual_ranges(model) if ranges is None else ranges)
@@ -96,7 +96,7 @@ def _usual_ranges(model: str) -> Path:
     path = properties_folder() / "tuning" / f"{model}.yaml"
     if not path.is_file():
         raise SettingsError(
-            f"ranges: {model} has no usual ones; expected a file of ranges, e.g. --ranges=ranges.yaml with the line "
+            f"ranges: {model} has no default ranges; expected a file, e.g. --ranges=ranges.yaml with the line "
             "`learning_rate: {log_between: [0.0005, 0.01]}`"
         )
     return path
@@ -105,7 +105,7 @@ def _usual_ranges(model: str) -> Path:
 def _new_folder(folder: str | Path | None, model: str, dataset: str) -> Path:
     """
     Raises:
-        RunError: it holds something already.
+        RunError: it already exists and is not empty.
     """
     if folder is None:
         usual = Path("saved") / f"tune-{model}-{dataset}-{get_local_time()}"
@@ -113,9 +113,7 @@ def _new_folder(folder: str | Path | None, model: str, dataset: str) -> Path:
         return next(name for name in names if not name.exists())
     target = Path(folder)
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
-        raise RunError(
-            f"{target} is there already, and a search is not taken up again; name a new folder with --tune_dir"
-        )
+        raise RunError(f"{target} already exists, and a search cannot be resumed; name a new folder with --tune_dir")
     return target
 
 
@@ -133,19 +131,19 @@ class _Study:
         return self.search.best(self.trials)
 
     def is_over(self, early_stop: int | None) -> bool:
-        """Whether the last trials brought nothing better."""
+        """Whether the last trials found nothing better."""
         since = len(self.trials) - (self.best.number if self.best else 0)
         return early_stop is not None and since >= early_stop
 
     def try_point(self, point: Point) -> float | None:
-        """Train, note the trial, and give its loss."""
+        """Train, record the trial, and return its loss."""
         number, told = len(self.trials) + 1, ", ".join(f"{name} {shown(value)}" for name, value in point.items())
         getLogger().info(set_color("trial", "pink") + f" {number} of {self.search.n_points}: {told}")
         start = time.perf_counter()
         try:
             score, figures = self.judge(point)
             trial = Trial(number, point, DONE, score, figures, round(time.perf_counter() - start, 3))
-        except Exception as error:  # whatever a model raises with these options is the trial's reason, not the end
+        except Exception as error:  # whatever a model raises becomes the trial's reason and does not end the search
             says = f"{type(error).__name__}: {error}"
             trial = Trial(number, point, FAILED, None, {}, round(time.perf_counter() - start, 3), says)
             getLogger().warning(f"trial {number} failed: {says}")

@@ -1,4 +1,4 @@
-"""What a search leaves: its trials, and their files."""
+"""The trials of a search, and their files."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -19,7 +19,7 @@ FORMAT = 1
 
 @dataclass(frozen=True)
 class Trial:
-    """One training with options of its own."""
+    """One training with its own options."""
 
     number: int
     """From 1."""
@@ -31,7 +31,7 @@ class Trial:
     figures: Mapping[str, float] = field(default_factory=dict)
     """RecBole's metrics on the validation samples."""
     seconds: float = 0.0
-    """Of the training and its validation."""
+    """Training and validation."""
     reason: str = ""
     """Why it failed."""
 
@@ -47,13 +47,13 @@ class Search:
     seed: int
     valid_metric: str
     bigger: bool
-    """Whether a bigger figure is the better one."""
+    """Whether a bigger figure is better."""
     ranges: Sequence[Range]
     fixed: Mapping[str, Any]
-    """Options that all trials share, as they were given."""
+    """Options that all trials share, as given."""
 
     def best(self, trials: Sequence[Trial]) -> Trial | None:
-        """The best trial by its score; the first of equals. None where every one failed."""
+        """The trial with the best score, the first of equals. None if all failed."""
         sign = -1 if self.bigger else 1
         done = [t for t in trials if t.score is not None]
         return min(done, key=lambda t: (sign * (t.score or 0.0), t.number), default=None)
@@ -77,7 +77,7 @@ def write_trials(folder: Path, search: Search, trials: Sequence[Trial], complete
 
 
 def write_best(folder: Path, search: Search, best: Trial) -> None:
-    """Write ``best.yaml``: the options of the best trial, to be given with ``--config_files``."""
+    """Write ``best.yaml``: the options of the best trial, for use with ``--config_files``."""
     shared = "".join(f"#   {name}: {value!r}\n" for name, value in _plain(search.fixed).items())
     head = (
         f"# The best of the trials in {TRIALS}: {search.valid_metric} {best.score:.4f} on the validation samples.\n"
@@ -89,7 +89,7 @@ def write_best(folder: Path, search: Search, best: Trial) -> None:
 
 
 def trials_table(search: Search, trials: Sequence[Trial]) -> str:
-    """The trials in their order, and which is the best."""
+    """The trials in order, with the best one marked."""
     names = [r.name for r in search.ranges]
     best = search.best(trials)
     rows = []
@@ -101,12 +101,12 @@ def trials_table(search: Search, trials: Sequence[Trial]) -> str:
 
 
 def shown(value: object) -> str:
-    """A value for people: four digits of a float."""
+    """A value for people: floats with four digits."""
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 def _plain(value: object) -> Any:
-    """As JSON has it: no tuples, no numbers that are none."""
+    """As JSON can hold it: no tuples, no NaN or infinities."""
     if isinstance(value, Mapping):
         return {str(k): _plain(v) for k, v in value.items()}
     if isinstance(value, (list, tuple)):

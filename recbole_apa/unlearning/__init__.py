@@ -1,4 +1,4 @@
-"""Unlearning of a run: request -> plan -> ledger -> retraining -> certificate, and its proof."""
+"""Unlearning: request -> plan -> ledger -> retraining -> certificate, and the proof."""
 
 from recbole_apa.unlearning.plan import Plan
 from recbole_apa.unlearning.proof.full import VerifyResult, verify

@@ -1,7 +1,7 @@
 """How many shards? What a stream of requests costs, from measured step times and an exact model of batching.
 
-The model: a request affects m samples, each in one of K shards, all equally likely; then it hits K (1 - (1 - 1/K)^m)
-shards on average. Requests come at random (Poisson), L in an interval on average; served together at its end they hit
+The model: a request affects m samples, each in one of K shards, all equally likely; it hits K (1 - (1 - 1/K)^m) shards
+on average. Requests arrive at random (Poisson), L per interval on average; served together at its end they hit
 K (1 - exp(-L (1 - (1 - 1/K)^m))) shards, each of which is trained once. Pure numpy.
 """
 
@@ -17,14 +17,14 @@ DAY = 86_400.0
 
 @dataclass(frozen=True)
 class StepCosts:
-    """What one worker takes, and what is stored."""
+    """How long one worker takes, and how much is stored."""
 
     seconds_per_sample: float
-    """Training on one sample, all epochs, its frozen pass among them."""
+    """Training on one sample, all epochs, including its frozen pass."""
     seconds_per_score: float
     """One validation sample under one adapter."""
     n_valid: int
-    """Validation samples in the memory, each scored again by an adapter that was trained again."""
+    """Validation samples in the memory, each of which a retrained adapter scores again."""
     adapter_bytes: int
     backbone_bytes: int
     embedding_bytes: int
@@ -39,10 +39,10 @@ class Stream:
     n_samples: int
     """N, training samples."""
     samples_per_request: int
-    """m: one interaction is a target once and lies in later histories of its user."""
+    """m: an interaction is a target once, and appears in later histories of its user."""
     workers: int = 1
     interval: float = 3600.0
-    """Seconds for which requests are collected, where they are served together."""
+    """Seconds for which requests are collected when they are served together."""
 
 
 @dataclass(frozen=True)
@@ -52,16 +52,16 @@ class Capacity:
     n_shards: int
     shard_size: int
     shard_seconds: float
-    """Training a shard again, and scoring the memory with it."""
+    """Retraining a shard, and scoring the memory with it."""
     hours_at_once: float
-    """Workers' hours a day, each request served by itself; more than the workers have where work piles up."""
+    """Workers' hours per day, each request served by itself; more than the workers have if work piles up."""
     hours_batched: float
     """The same, served together at the end of each interval; no more than the workers have."""
     p95_at_once: float
-    """Seconds from a request to its certificate that 95 of 100 requests stay below; infinite where work piles up."""
+    """95th percentile of the seconds from a request to its certificate; infinite if work piles up."""
     p95_batched: float
     break_even: float
-    """Requests a day from which batching serves sooner; infinite where it never does."""
+    """Requests per day from which batching serves sooner; infinite if it never does."""
     storage_bytes: int
     serving_bytes: int
 
@@ -72,22 +72,22 @@ def shards_hit(n_shards: int, n_affected: float) -> float:
 
 
 def shards_hit_by_batch(n_shards: int, n_affected: int, mean_requests: float) -> float:
-    """The same for a number of requests that is drawn from a Poisson distribution."""
+    """The same for a number of requests drawn from a Poisson distribution."""
     return n_shards * -math.expm1(-mean_requests * shards_hit(n_shards, n_affected) / n_shards)
 
 
 def plan(stream: Stream, costs: StepCosts, shard_sizes: Sequence[int], seed: int = 0) -> list[Capacity]:
-    """One line for each size of a shard."""
+    """One line for each shard size."""
     return [_line(stream, costs, size, seed) for size in sorted(set(shard_sizes), reverse=True)]
 
 
 def waiting_times(
     stream: Stream, n_shards: int, shard_seconds: float, batched: bool, seed: int = 0, n_requests: int = 2000
 ) -> tuple[np.ndarray, float]:
-    """A simulated stream.
+    """Simulate a stream.
 
     Returns:
-        seconds from each request to its certificate, (n_requests,), and the shards trained a request.
+        seconds from each request to its certificate, (n_requests,), and the shards trained per request.
     """
     generator = np.random.default_rng(seed)
     arrivals = np.cumsum(generator.exponential(DAY / stream.requests_per_day, n_requests))
@@ -100,7 +100,7 @@ def waiting_times(
 def _serve_at_once(
     arrivals: np.ndarray, hit: Sequence[set[int]], stream: Stream, seconds: float
 ) -> tuple[np.ndarray, int]:
-    """Each request's shards go to the workers that are free first, in order of arrival."""
+    """Each request's shards go, in order of arrival, to the workers that are free first."""
     free = [0.0] * stream.workers
     done, n_trained = np.empty(len(arrivals)), 0
     for i, (arrival, shards) in enumerate(zip(arrivals, hit, strict=True)):
@@ -116,7 +116,7 @@ def _serve_at_once(
 def _serve_together(
     arrivals: np.ndarray, hit: Sequence[set[int]], stream: Stream, seconds: float
 ) -> tuple[np.ndarray, int]:
-    """All that wait when an interval ends; one that ends while workers are busy waits for them, and grows."""
+    """Serve all requests waiting when an interval ends; if workers are busy then, the batch waits and grows."""
     done, n_trained, first, free = np.empty(len(arrivals)), 0, 0, 0.0
     while first < len(arrivals):
         begin = max((math.floor(arrivals[first] / stream.interval) + 1) * stream.interval, free)
@@ -150,8 +150,7 @@ def _line(stream: Stream, costs: StepCosts, size: int, seed: int) -> Capacity:
 
 
 def _p95(stream: Stream, n_shards: int, seconds: float, batched: bool, seed: int) -> float:
-    """Infinite where single requests bring more work than the workers can do; what is served together piles up to all
-    shards at most."""
+    """Infinite if single requests bring more work than the workers can do; a batch grows to all shards at most."""
     hit = shards_hit(n_shards, stream.samples_per_request)
     if not batched and stream.requests_per_day / DAY * hit * seconds >= stream.workers:
         return math.inf
@@ -159,7 +158,7 @@ def _p95(stream: Stream, n_shards: int, seconds: float, batched: bool, seed: int
 
 
 def _break_even(stream: Stream, n_shards: int, seconds: float, seed: int) -> float:
-    """By steps of a quarter of an octave, from one request a day to a million."""
+    """In steps of a quarter of an octave, from one request per day to a million."""
     for rate in 2.0 ** np.arange(0, 20.25, 0.25):
         asked = Stream(float(rate), stream.n_samples, stream.samples_per_request, stream.workers, stream.interval)
         at_once, batched = (_p95(asked, n_shards, seconds, together, seed) for together in (False, True))

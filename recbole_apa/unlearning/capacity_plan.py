@@ -1,4 +1,4 @@
-"""``--plan``: step times measured on a run, or on a small one made for it; the table and the figure of the plan."""
+"""``--plan``: step times measured on a run, or on a small one made for the plan; the plan's table and figure."""
 
 import math
 import tempfile
@@ -21,7 +21,7 @@ from recbole_apa.runs.store import RunStore
 from recbole_apa.unlearning.capacity import Capacity, StepCosts, Stream, plan
 
 SMALL: dict[str, Any] = {"train_samples": 64, "valid_samples": 16, "test_samples": 1, "n_shards": 2, "variants": "none"}
-"""What is trained where no run is named."""
+"""What is trained if no run is named."""
 HEAD = (
     "K",
     "samples a shard",
@@ -37,10 +37,10 @@ HEAD = (
 
 
 def measured_costs(made: RunResult, n_valid: int | None = None) -> StepCosts:
-    """What a finished run's training took, a sample and a score.
+    """How long a finished run's training took, per sample and per score.
 
     Args:
-        n_valid: validation samples of the memory to be planned; None takes the run's.
+        n_valid: validation samples in the planned memory; None means as many as the run has.
     """
     full = RunStore(made.store.storage).manifest()["full_training"]
     n_train, n_scored = sum(full["shard_samples"]), len(made.data.valid_set.samples)
@@ -65,18 +65,18 @@ def plan_capacity(
     config_dict: Mapping[str, Any] | None = None,
     folder: str | Path | None = None,
 ) -> tuple[list[Capacity], str]:
-    """Answer what serving a stream of requests costs for a range of K.
+    """What serving a stream of requests costs, for a range of K.
 
     Args:
-        shard_sizes: samples a shard; empty takes powers of four from 64.
-        run_dir: a finished run whose times are taken; None trains a small one now.
+        shard_sizes: samples per shard; empty means powers of four from 64.
+        run_dir: a finished run whose times are used; None trains a small one now.
         folder: where ``plan.json`` and ``plan.html`` go (default ``saved/plan``).
 
     Returns:
         the plan, and its table for a terminal.
 
     Raises:
-        SettingsError: numbers that say nothing.
+        SettingsError: a number that is out of range.
         RunError: the run cannot be loaded.
     """
     _check(stream, shard_sizes)

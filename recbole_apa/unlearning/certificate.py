@@ -19,9 +19,9 @@ from recbole_apa.unlearning.earlier_certificates import APPROXIMATE_BEFORE, KEYE
 from recbole_apa.unlearning.plan import ADDED, DROPPED, LEFT_OUT, REWRITTEN, Plan
 
 FORMAT = 2
-"""1 had digests of files as they were, and rows by salted digests."""
+"""Format 1 had plain digests of files, and salted digests of rows."""
 FIRST_FORMAT = "first_format"
-"""That in which a certificate was written whose digests were keyed later."""
+"""Names the format that a certificate was first written in, if its digests were keyed later."""
 PACKAGES = ("recbole-apa", "recbole", "torch", "transformers", "peft", "safetensors", "numpy", "pandas", "scikit-learn")
 _STATE = "Every adapter whose samples changed was trained again from its start on what remains. The state is {}. "
 _KEPT = {
@@ -43,7 +43,7 @@ MIXED = (
     "Each affected shard's adapter was trained again from its start on what remains, and what had seen the forgotten "
     "data was computed again or deleted. "
 )
-"""Of a run whose parts come from several kinds of machine: no training from scratch gives its very bits."""
+"""For a run whose parts come from several kinds of machine: no training from scratch gives exactly its bits."""
 LEFT = (
     "Text logs of earlier processes hold aggregate figures (losses, AUC) and no identifiers; the manifest lists them "
     "under outside.logs. A log that an older version wrote in a program that made several runs may hold "
@@ -58,23 +58,23 @@ LEFT = (
 
 @dataclass(frozen=True)
 class CertifiedRequest:
-    """The request that a certificate is of."""
+    """The request that a certificate is for."""
 
     position: int
     """Its line in the ledger."""
     time: str
     digest: str
-    """Of that line."""
+    """Digest of that line."""
     n_interactions: int
     interactions: Sequence[str]
     """Keyed digests."""
     served_together: int
-    """How many requests were carried out at once."""
+    """How many requests were carried out together."""
 
 
 @dataclass(frozen=True)
 class Certificate:
-    """What a certificate says of one request: its fields are the names in the JSON file."""
+    """What a certificate says about one request; its fields are the names in the JSON file."""
 
     request: CertifiedRequest
     title: str
@@ -85,9 +85,9 @@ class Certificate:
     affected: Mapping[str, Mapping[str, int]]
     """Split -> kind of change -> samples."""
     shards: Mapping[str, int | Sequence[int]]
-    """``trained`` and ``switched_off``, and how many there are in ``total``."""
+    """``trained`` and ``switched_off``, and the number in ``total``."""
     seconds: Mapping[str, float | None]
-    """Of ``training``, and of the ``full_training`` of the whole state; evaluation apart."""
+    """Of ``training``, and of the ``full_training`` of the whole state; without evaluation."""
     figures: Mapping[str, Mapping[str, float | None]]
     """Title -> ``before`` and ``after``."""
     seed: int
@@ -98,7 +98,7 @@ class Certificate:
     files: Mapping[str, Mapping[str, str | None]]
     """File -> keyed digests ``before`` and ``after``."""
     key: str
-    """Name of the key that the digests are keyed with."""
+    """Name of the key used for the digests."""
     removed_outside: Sequence[str]
     rewritten_outside: Sequence[str]
     left_outside: Sequence[str]
@@ -117,10 +117,10 @@ def write_certificate(folder: Path, certificate: Certificate) -> tuple[Path, Pat
 
 
 def write_again(folder: Path, content: Mapping[str, Any]) -> tuple[Path, Path]:
-    """Likewise, of what a file says, perhaps one that an older version wrote.
+    """Like :func:`write_certificate`, from the content of a certificate file, perhaps of an older version.
 
     Args:
-        content: as the JSON file has it.
+        content: the parsed JSON file.
     """
     name = f"{content['request']['position']:04d}"
     write_json(folder / f"{name}.json", content)
@@ -138,7 +138,7 @@ def write_again(folder: Path, content: Mapping[str, Any]) -> tuple[Path, Path]:
 
 
 def _meaning(content: Mapping[str, Any]) -> str:
-    """What the state is that a request left."""
+    """What kind of state a request left."""
     exact, level = content["method"] == "exact", content["exactness"]
     if content.get(FIRST_FORMAT, FORMAT) < FORMAT:
         return (MEANING_BEFORE[level] if exact else APPROXIMATE_BEFORE) + KEYED_LATER
@@ -148,14 +148,14 @@ def _meaning(content: Mapping[str, Any]) -> str:
 
 
 def _machines(content: Mapping[str, Any]) -> Mapping[str, Any]:
-    """What a certificate says of machines; those of older versions say nothing."""
+    """What a certificate says about machines; those of older versions say nothing."""
     said: Mapping[str, Any] = content.get(MACHINES) or {"says": "", "retrained": False, "comparable": True}
     return said
 
 
 def changed_files(before: Mapping[str, str], after: Mapping[str, str], key: Key) -> dict[str, dict[str, str | None]]:
-    """Keyed digests of every file that differs: None where there was, or is, none. A certificate outlives the files:
-    plain digests would tell, of rows that somebody tries, whether a file of before was made of them."""
+    """Keyed digests of every file that differs; None where there was, or is, no file. A certificate outlives the files:
+    with plain digests, anyone could test by guessing whether a deleted file was made from certain rows."""
 
     def keyed(digests: Mapping[str, str], name: str) -> str | None:
         return key.keyed(digests[name]) if name in digests else None
@@ -165,7 +165,7 @@ def changed_files(before: Mapping[str, str], after: Mapping[str, str], key: Key)
 
 
 def versions() -> dict[str, str]:
-    """What computed the state."""
+    """Software and machine that computed the state."""
     out = {"python": platform.python_version(), "machine": platform.machine(), "system": platform.system()}
     for name in PACKAGES:
         try:

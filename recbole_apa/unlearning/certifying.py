@@ -1,4 +1,4 @@
-"""What the certificates of requests that were carried out together say."""
+"""Write the certificates of requests that were carried out together."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -32,7 +32,7 @@ class CarriedOut:
     """How requests were carried out."""
 
     before: Mapping[str, Any]
-    """The manifest of the state that they found."""
+    """The manifest of the state before."""
     plan: Plan
     exactness: str
     method: str
@@ -43,7 +43,7 @@ class CarriedOut:
     own: Outside
     """What was done outside the run."""
     key: Key
-    """Of the digests of the new state."""
+    """For the digests of the new state."""
     machines: Machines
 
 
@@ -68,10 +68,10 @@ def _asked(entry: Entry, together: Sequence[Entry]) -> CertifiedRequest:
 
 
 def refuse_uncertified(store: RunStore, position: int, keys: KeyRing) -> None:
-    """Before the ledger says that a request was carried out: the state that is there has to be the certified one.
+    """Check, before the ledger records that a request was carried out, that the state is the certified one.
 
     Raises:
-        RunError: a file is not as it was written, or not the one that the certificate names.
+        RunError: a file was changed after it was written, or is not the one that the certificate names.
     """
     files = store.check()["files"]
     told = read_json(store.folder / CERTIFICATES / f"{position:04d}.json")
@@ -123,8 +123,8 @@ def _shards(store: RunStore, trainer: APATrainer) -> dict[str, int | list[int]]:
 
 
 def _is_bit_exact(trainer: APATrainer) -> bool:
-    """Whether each prompt, and each shard, was computed by itself on a CPU; elsewhere rounding may depend on a batch's
-    neighbours."""
+    """Whether each prompt and each shard was computed by itself on a CPU; otherwise rounding may depend on what else is
+    in the batch."""
     engine = trainer.model.engine
     fused = trainer.model.settings.training.fused_shards > 1
     return engine.decoder.device.type == "cpu" and engine.batch_size == 1 and not fused

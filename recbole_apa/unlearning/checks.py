@@ -1,4 +1,4 @@
-"""The independent check (``unlearning.check``) on a run: what to look for, where, and what follows."""
+"""The independent check of a run: what to look for, where, and what follows."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 
 def raw_files(dataset: "APADataset") -> RawFiles:
-    """The files of interactions of a RecBole dataset, as its options name them."""
+    """The interaction files of a RecBole dataset, as its options name them."""
     config, folder, name = dataset.config, Path(dataset.dataset_path), dataset.dataset_name
     parts = config["benchmark_filename"]
     paths = tuple(folder / f"{name}.{part}.inter" for part in parts) if parts else (folder / f"{name}.inter",)
@@ -46,47 +46,47 @@ def sought_of(
     keys: KeyRing,
     demands: Sequence[Demand] = (),
 ) -> Sought:
-    """What must not be found: what requests come to in the raw files, by keyed digest, and by name where it is known.
+    """What must not be found: the rows in the raw files that requests refer to, by keyed digest, and by name if known.
 
     Args:
-        lines: contents of requests, carried out or to be.
-        demands: the names of the last of them, in the process that was asked.
+        lines: contents of requests, carried out or not yet.
+        demands: the names in the last request, known only to the process that took it.
 
     Raises:
-        CertificateError: the digests do not reach what the names do: it would come back when the run is opened.
+        CertificateError: the digests do not cover what the names do; the rest would come back when the run is opened.
     """
     raw = scan(raw_files(dataset))
     seen = dataset.visible_data
     known = recognised(raw, lines, salt, lambda name: keys.key(name).secret, seen.once_a_pair, seen.plain_ids)
     asked = named(raw, [Name(d.user, d.item, d.time) for d in demands], seen.plain_ids)
     if not (asked.users <= known.users and asked.items <= known.items and asked.keys <= known.keys):
-        raise CertificateError(_refusal(["what would be kept of the request does not cover what it names"]))
+        raise CertificateError(_refusal(["the request's digests do not cover what it names"]))
     return known | asked
 
 
 def refuse_in_data(before: Loaders, data: Loaders, sought: Sought) -> None:
     """
     Args:
-        before: the loaders of the data before the requests.
-        data: those of what is left.
+        before: loaders of the data before the requests.
+        data: loaders of what is left.
 
     Raises:
-        CertificateError: something of what is sought can be reached in the data, or something else is gone.
+        CertificateError: the remaining data still contains something sought, or something else is gone.
     """
     _refuse(in_data(data.parts, sought))
     was, is_left = before.train_set.raw_interactions, data.train_set.raw_interactions
     gone, asked = len(was) - len(is_left), n_rows(was, sought)
     if gone != asked:
         raise CertificateError(
-            f"{gone} rows of the data would be forgotten, and the request comes to {asked}: nothing was changed; this "
-            "is a fault of the program: please report it"
+            f"{gone} rows of the data would be forgotten, but the request covers {asked}: nothing was changed; this is "
+            "a bug in the program: please report it"
         )
 
 
 def refuse_in_state(store: RunStore, data: Loaders, sought: Sought) -> None:
     """
     Raises:
-        CertificateError: something of what is sought can be reached in a state, or in the data that it was made of.
+        CertificateError: a state, or the data that it was trained on, still contains something sought.
     """
     _refuse(in_data(data.parts, sought) + in_run(store, sought))
 
@@ -94,13 +94,13 @@ def refuse_in_state(store: RunStore, data: Loaders, sought: Sought) -> None:
 def refuse_in_exports(exports: Sequence[str], data: Loaders, sought: Sought) -> None:
     """
     Raises:
-        CertificateError: something of what is sought can be reached in the run's exports.
+        CertificateError: the run's exports still contain something sought.
     """
     _refuse(in_exports(map(Path, exports), data.train_set.splits, sought))
 
 
 def in_run(store: RunStore, sought: Sought) -> list[str]:
-    """Where a state says that it saw something of what is sought, in words.
+    """Where a state's records say that it saw something sought, in words.
 
     Raises:
         RunError: the state's files are missing or damaged.
@@ -113,8 +113,8 @@ def in_run(store: RunStore, sought: Sought) -> list[str]:
 
 
 def reachable(store: RunStore, data: Loaders, keys: KeyRing) -> list[str]:
-    """Where rows of what a run has forgotten can be reached, in words. Names are not known any more: rows of the raw
-    files are recognised by keyed digests, as far as those files still hold them.
+    """Where rows that a run has forgotten can still be reached, in words. The names are no longer known: rows of the
+    raw files are recognised by keyed digests, if those files still contain them.
 
     Raises:
         KeyFileError: a key is not in the ring.
@@ -135,6 +135,6 @@ def _refuse(found: Sequence[str]) -> None:
 
 def _refusal(found: Sequence[str]) -> str:
     return (
-        f"what was asked to be forgotten is still there ({'; '.join(found)}): nothing is certified, and the run stays "
-        "as it was; this is a fault of the program: please report it"
+        f"what was to be forgotten is still there ({'; '.join(found)}): nothing is certified, and the run stays as it "
+        "was; this is a bug in the program: please report it"
     )

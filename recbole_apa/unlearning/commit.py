@@ -1,4 +1,4 @@
-"""Put a complete pending state in the place of the old one; can be killed anywhere and started again."""
+"""Replace the old state by a complete pending one; can be killed anywhere and started again."""
 
 import errno
 import os
@@ -13,15 +13,18 @@ from recbole_apa.runs.store import RunStore
 
 
 def pending_store(store: RunStore) -> RunStore:
-    """The state that is to replace ``store``'s."""
+    """The state that will replace ``store``'s."""
     return RunStore(store.storage.at(PENDING), base=store)
 
 
 def commit_state(store: RunStore) -> None:
     """Move the pending state into place and delete the old one's files.
 
-    Every step leaves a state from which this function can resume: a file is either still pending or in its place.
-    The manifest goes last; until then the run counts as pending.
+    Every step leaves a state from which this function can resume: each file is either still pending or in place. The
+    manifest is moved last; until then the run counts as pending.
+
+    Raises:
+        RunError: the pending state is not complete.
     """
     pending = pending_store(store)
     manifest = pending.manifest()
@@ -60,7 +63,7 @@ def _replace_folder(new: os.PathLike[str], old: os.PathLike[str]) -> None:
     except OSError as error:
         if error.errno != errno.EXDEV:
             raise
-        # another device: copied beside its place first, so that it is there whole or not at all
+        # another device: first copied next to its final place, so that it appears whole or not at all
         write_whole(Path(old), partial(_copy, Path(new)))
         shutil.rmtree(new)
 

@@ -1,4 +1,4 @@
-"""What certificates said before run format 4: one whose digests are keyed later says no more than it did."""
+"""What certificates said before run format 4: one whose digests are keyed later says no more than before."""
 
 INHERITED, STRICT = "inherited", "strict"
 _KEPT = "the split and the draw of samples are taken over from the first training, and so is the wording of the items."

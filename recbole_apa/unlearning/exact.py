@@ -1,5 +1,5 @@
-"""Carry out the requests that wait in the ledger: train the affected shards again, judge the new state, certify it,
-put it in place. Killed anywhere, the next call resumes."""
+"""Carry out the requests waiting in the ledger: train the affected shards again, evaluate the new state, certify it,
+put it in place. If killed anywhere, the next call resumes."""
 
 import shutil
 from collections.abc import Mapping, Sequence
@@ -47,7 +47,7 @@ from recbole_apa.unlearning.redraw import changed_shards
 
 @dataclass
 class Outcome:
-    """What came of the requests that were carried out together."""
+    """The outcome of requests that were carried out together."""
 
     requests: list[int]
     """Their lines in the ledger."""
@@ -58,24 +58,24 @@ class Outcome:
     seconds: float
     """Training, without evaluation."""
     full_seconds: float | None
-    """What the first training of the whole state took."""
+    """How long the first training of the whole state took."""
     result: RunResult = field(repr=False)
     method: str = EXACT
-    """How: ``exact``, or the name of an approximate method."""
+    """``exact``, or the name of an approximate method."""
 
 
 def finish_commit(store: RunStore, ledger: Ledger, keys: KeyRing) -> list[Path]:
-    """Finish what a kill interrupted after the new state was complete. The caller holds the lock.
+    """Finish a commit that was killed after the new state was complete. The caller holds the lock.
 
     Returns:
-        the certificates of the requests that this brought to their end.
+        the certificates of the requests that this finished.
     """
     if pending_store(store).is_ready():
         commit_state(store)
     manifest = store.manifest()
     late = [e.position for e in ledger.waiting() if served_by(manifest, e)]
     if not ledger.waiting() and pending_store(store).folder.exists():
-        shutil.rmtree(pending_store(store).folder)  # left by a switch that was killed at its end
+        shutil.rmtree(pending_store(store).folder)  # left by a commit that was killed at its end
     if late:
         refuse_uncertified(store, late[0], keys)
         _close(store, ledger, late, keys)
@@ -93,7 +93,7 @@ def carry_out(
 
     Args:
         opened: the run as it is.
-        prepared: of these requests, where it is there already: the plan that was looked at is the one carried out.
+        prepared: the data and plan of these requests, if already made: the plan that was checked is carried out.
         other_machine: see :func:`~recbole_apa.unlearning.stage.unlearn`.
 
     Raises:
@@ -118,7 +118,7 @@ def carry_out(
     inputs = FitInputs(reuse=_reusable(opened, store, machines), shard_update=update, key=key)
     result = _train(opened, data, pending, inputs, show)
     trainer = result.trainer
-    del update, inputs  # they know prompts that are forgotten now
+    del update, inputs  # they hold prompts that are now forgotten
     dropped.judge("after")
     _purge_memory(opened.model, data)
     served = [e for e in ledger.requests() if served_by(before, e) or e in requests]
@@ -144,7 +144,7 @@ def carry_out(
 
 
 def _train(opened: RunResult, data: Loaders, pending: RunStore, inputs: FitInputs, show: bool) -> RunResult:
-    """Train and judge the new state."""
+    """Train and evaluate the new state."""
     trainer = make_trainer(opened.config, opened.model, pending, inputs)
     _, valid_result = trainer.fit(data.train, data.valid, show_progress=show)
     result = RunResult({}, opened.store.folder, opened.config, opened.model, trainer, data, opened.keys)
@@ -153,7 +153,7 @@ def _train(opened: RunResult, data: Loaders, pending: RunStore, inputs: FitInput
 
 
 def _settle(plan: Plan, store: RunStore, trainer: APATrainer, machines: Machines) -> None:
-    """Say in a plan which shards were trained, where it could not know."""
+    """Record in a plan which shards were trained, if it could not know before."""
     if plan.exactness != INHERITED:
         cost = store.manifest().get("full_training", {})
         settle_shards(plan, trainer.record.sizes, changed_shards(store, trainer), cost)
@@ -162,15 +162,15 @@ def _settle(plan: Plan, store: RunStore, trainer: APATrainer, machines: Machines
 
 
 def _reusable(opened: RunResult, store: RunStore, machines: Machines) -> ReusableState | None:
-    """What the new state may take over; where all is to be computed here, nothing of what the run has."""
+    """What the new state may reuse; None if everything has to be computed on this machine."""
     if not machines.retrains:
         return ReusableState(store)
-    opened.model.engine.keep_only([])  # frozen passes that the run kept come from the other kind, too
+    opened.model.engine.keep_only([])  # the run's frozen passes come from the other kind of machine, too
     return None
 
 
 def _about(before: Manifest, served: Sequence[Entry], exactness: str, visible_data: VisibleData) -> dict[str, object]:
-    """What the manifest says of the new state."""
+    """What the manifest says about the new state."""
     return {
         "full_training": before.get("full_training", {}),
         "forgotten": sorted({digest for e in served for digest in e.content["interactions"]}),
@@ -183,7 +183,7 @@ def _about(before: Manifest, served: Sequence[Entry], exactness: str, visible_da
 
 
 def opened_metrics(store: RunStore) -> Mapping[str, float]:
-    """The figures that the run was left with."""
+    """The run's figures so far."""
     return read_json(store.folder / METRICS) if store.has(METRICS) else {}
 
 
@@ -201,9 +201,9 @@ def _start_pending(
     key: Key,
     machines: Machines,
 ) -> RunStore:
-    """The pending state's folder, with what is inherited; what an interrupted attempt finished stays."""
+    """The pending state's folder, with what is inherited; what an interrupted attempt finished is kept."""
     pending = pending_store(store)
-    # the backbone may lie elsewhere now; its digest was looked at when the run was opened
+    # the backbone may be elsewhere now; its digest was checked when the run was opened
     settings = {**before["settings"], "backbone": dataset.config["backbone"]}
     digest = dataset.digest(secret_of(store.salt, key))
     identity = RunIdentity(
@@ -214,14 +214,14 @@ def _start_pending(
         before["backbone"],
         dict(dataset.cutoffs),
     )
-    # what was begun on another kind of machine, or with other parts taken over, is not resumed
+    # an attempt on another kind of machine, or with other parts taken over, is not resumed
     about = {"exactness": exactness, KEY: key.name, MACHINES: machines.after()}
     try:
         pending.begin(identity, about)
         begun = pending.manifest()
         stale = {name: begun.get(name) for name in about} != about
     except RunError:
-        stale = True  # of another request, or cut off while it was begun
+        stale = True  # belongs to another request, or was cut off while it was begun
     if stale:
         remove_boards(pending)
         shutil.rmtree(pending.folder)
@@ -229,13 +229,13 @@ def _start_pending(
     if exactness == INHERITED and pending.load_partition() is None:
         old = store.load_partition()
         assert old is not None
-        # the old centres knew what is forgotten now
+        # the old centres contain what is now forgotten
         pending.save_partition(assignment_alone(old, {s.sample_id for s in dataset.samples}))
     return pending
 
 
 def _carried_out(served: Sequence[Entry]) -> list[dict[str, object]]:
-    """What the report says of each request."""
+    """What the report says about each request."""
     return [{"position": e.position, "time": e.time, "n_interactions": len(e.content["interactions"])} for e in served]
 
 
@@ -244,7 +244,7 @@ def _certificate_paths(store: RunStore, requests: Sequence[int]) -> list[Path]:
 
 
 def _close(store: RunStore, ledger: Ledger, requests: Sequence[int], keys: KeyRing) -> None:
-    """Write into the ledger that requests were carried out, with the digests of their certificates."""
+    """Record in the ledger that requests were carried out, with the digests of their certificates."""
     pending = store.folder / PENDING
     if pending.exists():
         shutil.rmtree(pending)

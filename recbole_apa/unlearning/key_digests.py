@@ -1,8 +1,8 @@
-"""Runs that forgot something before run format 4: their digests, salted alone, are keyed.
+"""Key the digests of runs that forgot something before run format 4, which only salted them.
 
-A salt lies beside its digests, so that whoever holds the folder finds a name by trying. Each digest in ledger,
-certificates and manifest becomes the keyed digest of itself; nobody's name is needed for that. Lines keep their order
-and times; the ledger's chain is made anew, and a line says what its last one was.
+A salt is stored next to its digests, so whoever has the folder can find a name by guessing. Each digest in ledger,
+certificates and manifest becomes the keyed digest of itself; no name is needed for that. Lines keep their order and
+times; the ledger's chain is rebuilt, and a new line records the head of the old one.
 """
 
 import hashlib
@@ -27,17 +27,17 @@ from recbole_apa.unlearning.commit import commit_state, pending_store
 
 
 def convert(run_dir: str | Path, config_dict: Mapping[str, object] | None = None) -> bool:
-    """Key what an older version only salted; the next request does it, too.
+    """Key digests that an older version only salted; the next request would also do it.
 
     Args:
         config_dict: ``key_file``.
 
     Returns:
-        whether there was anything to be keyed.
+        whether there was anything to key.
 
     Raises:
-        RequestError: a request waits, which has to be carried out first.
-        RunError: damaged, or in use.
+        RequestError: a request is waiting, which has to be carried out first.
+        RunError: the run is damaged, or in use.
         KeyFileError: the key file cannot be written.
     """
     with open_place(run_dir, "keying") as place, run_lock(place.folder, "keying"):
@@ -46,8 +46,8 @@ def convert(run_dir: str | Path, config_dict: Mapping[str, object] | None = None
         if pending_store(store).is_ready():
             commit_state(store)
         elif not ledger.waiting() and pending_store(store).folder.exists():
-            shutil.rmtree(pending_store(store).folder)  # left by a switch that was killed at its end
-        # digests made anew would make an edited manifest, or a lost line, look like what was certified
+            shutil.rmtree(pending_store(store).folder)  # left by a commit that was killed at its end
+        # new digests would make an edited manifest, or a lost line, look like what was certified
         refuse_gap(store, keys)
         store.check()
         if not are_salted(store, ledger):
@@ -61,15 +61,15 @@ def convert(run_dir: str | Path, config_dict: Mapping[str, object] | None = None
 
 
 def are_salted(store: RunStore, ledger: Ledger) -> bool:
-    """Whether a run forgot, or is to forget, something under digests that are not keyed."""
+    """Whether a run has unkeyed digests of something that it forgot or is to forget."""
     return is_old_format(store.manifest()) and any(KEY not in e.content for e in ledger.requests())
 
 
 def key_digests(store: RunStore, ledger: Ledger, key: Key) -> None:
-    """Key them all; killed anywhere, the next call resumes. The caller holds the lock, and has the key in its file."""
+    """Key them all; if killed anywhere, the next call resumes. The caller holds the lock; the key is in its file."""
     pending = pending_store(store)
     if pending.folder.exists():
-        shutil.rmtree(pending.folder)  # an attempt to carry out what waits: it starts again
+        shutil.rmtree(pending.folder)  # an attempt to carry out a waiting request: it starts again
     keyed = _Keyed(store, pending.folder, key)
     entries = ledger.entries()
     write_text(pending.folder / LEDGER, "".join(keyed.lines(entries, ledger)))
@@ -78,12 +78,12 @@ def key_digests(store: RunStore, ledger: Ledger, key: Key) -> None:
 
 
 class _Keyed:
-    """The lines of a ledger, keyed, and what hangs on their digests."""
+    """The lines of a ledger, keyed, and everything that depends on their digests."""
 
     def __init__(self, store: RunStore, folder: Path, key: Key) -> None:
         self.store, self.folder, self.key = store, folder, key
         self.lines_now: dict[str | int, str] = {}
-        """Digest of a line as it was -> as it is."""
+        """Old digest of a line -> new digest."""
 
     def lines(self, entries: list[Entry], ledger: Ledger) -> list[str]:
         last = max((e.position for e in entries if e.kind == DONE), default=0)
@@ -119,14 +119,14 @@ class _Keyed:
         return new
 
     def _digest_of_manifest(self) -> str:
-        """SHA-256 of the file that it will be."""
+        """SHA-256 of the manifest file to be written."""
         return hashlib.sha256(json_text(with_check(self.manifest(ready=True))).encode()).hexdigest()
 
     def _all(self, values: Mapping[str, Any], *names: str) -> dict[str, list[str]]:
         return {name: sorted(map(self.key.keyed, values[name])) for name in names if name in values}
 
     def _certificates(self, values: Mapping[str, Any]) -> dict[str, object]:
-        """Write the certificates of a line again; their digests."""
+        """Write the certificates of a line again; returns their digests."""
         digests = {}
         for position in values["requests"]:
             path = self.store.folder / CERTIFICATES / f"{position:04d}.json"

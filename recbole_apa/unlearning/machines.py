@@ -1,4 +1,4 @@
-"""Whether what a run holds was computed on this kind of machine: on another the same training gives other bits."""
+"""Whether a run was computed on this kind of machine; on another kind the same training gives other bits."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,36 +19,36 @@ NOT_RECORDED = "kind not recorded"
 
 @dataclass(frozen=True)
 class Machines:
-    """This machine beside those that the run's parts come from."""
+    """This machine, and those that the run's parts come from."""
 
     here: MachineKind
     before: Sequence[MachineKind | None]
-    """Each different kind once; None where a part does not say, as in runs from before this was noted."""
+    """Each kind once; None if a part does not say, as in runs from before this was recorded."""
     how: str = REFUSE
-    """What to do where they differ."""
+    """What to do if they differ."""
 
     @property
     def known(self) -> list[MachineKind]:
-        """Those that are recorded."""
+        """The recorded kinds."""
         return [kind for kind in self.before if kind is not None]
 
     @property
     def others(self) -> list[MachineKind]:
-        """Kinds that round otherwise than this one."""
+        """Kinds that round differently from this one."""
         return [kind for kind in self.known if not kind.rounds_like(self.here)]
 
     @property
     def retrains(self) -> bool:
-        """Whether all is to be computed again here."""
+        """Whether everything has to be computed again here."""
         return self.how == RETRAIN and (bool(self.others) or None in self.before)
 
     @property
     def one_kind(self) -> bool:
-        """Whether all that the run holds after a request comes from machines like this one, processor included."""
+        """Whether everything in the run after a request comes from machines like this one, with the same processor."""
         return self.retrains or all(kind == self.here for kind in self.before)
 
     def after(self) -> list[dict[str, str] | None]:
-        """What the manifest says after a request of the parts beside the shards."""
+        """What the manifest records after a request for the parts other than shards."""
         if self.retrains:
             return [self.here.plain()]
         unknown: list[dict[str, str] | None] = [None] if None in self.before else []
@@ -57,7 +57,7 @@ class Machines:
     def refuse_others(self, method: str) -> None:
         """
         Raises:
-            RequestError: parts come from another kind of machine, and nothing says what to do about it.
+            RequestError: parts come from another kind of machine, and ``how`` is to refuse.
             SettingsError: an approximate method cannot train all shards again.
         """
         if method != EXACT and self.how == RETRAIN:
@@ -68,7 +68,7 @@ class Machines:
         raise RequestError(
             f"the run was computed on another kind of machine (they differ in: {fields}), where the same training "
             f"gives other bits.\n  {self.text()}\nforget on a machine like that one; or give --other_machine={RETRAIN} "
-            f"to train all shards again here, or --other_machine={ACCEPT} for a certificate that promises no equal bits"
+            f"to train all shards again here, or --other_machine={ACCEPT} for a certificate without equal bits"
         )
 
     def text(self) -> str:
@@ -90,7 +90,7 @@ class Machines:
         }
 
     def _says(self) -> str:
-        """A sentence for the certificate; empty where all comes from this machine."""
+        """A sentence for the certificate; empty if everything comes from this machine."""
         here, before = self.here.text(), self.text_before()
         if self.retrains:
             return (
@@ -118,7 +118,7 @@ class Machines:
 
 
 def machines_of(store: RunStore, device: torch.device | str, how: str = REFUSE) -> Machines:
-    """This machine beside those that a finished run notes: of each shard, and of the rest.
+    """This machine, and those that a finished run records for each shard and for the rest.
 
     Raises:
         SettingsError: an unknown ``how``.

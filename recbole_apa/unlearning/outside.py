@@ -1,4 +1,4 @@
-"""What a request does outside the run folder: logs deleted, exports written again, where they are the run's own."""
+"""What a request does outside the run folder: delete logs and rewrite exports, if they are the run's own."""
 
 import errno
 import os
@@ -22,18 +22,18 @@ _NO_RIGHT = (errno.EACCES, errno.EPERM, errno.EROFS)
 
 @dataclass
 class Outside:
-    """What the manifest names outside the run, sorted by whether it is this run's own."""
+    """What the manifest names outside the run, sorted by what to do with it."""
 
     tensorboard: list[str] = field(default_factory=list)
-    """Logs to be deleted."""
+    """Own logs, to be deleted."""
     exports: list[str] = field(default_factory=list)
-    """Exports to be written again."""
+    """Own exports, to be rewritten."""
     left: list[str] = field(default_factory=list)
-    """What is left as it is."""
+    """Left as it is."""
 
 
 def left_outside(before: Manifest, trainer: APATrainer, result: RunResult, own: Outside) -> dict[str, list[str]]:
-    """Where traces lie from now on; what was left as it is is looked at again by the next request."""
+    """Where traces remain; the next request checks again what was left as it is."""
     old = before.get("outside", {})
     now = traces_outside(result)
     return {
@@ -53,13 +53,13 @@ def own_outside(store: RunStore, before: Manifest) -> Outside:
                 # logs that are gone were deleted by an attempt that was interrupted
                 mine = own(Path(name), store.salt, store.home) if there else kind == "tensorboard"
             except OSError as error:
-                getLogger().warning(f"{name} could not be looked at: {error.strerror}")
+                getLogger().warning(f"{name} could not be checked: {error.strerror}")
                 there, mine = True, False
             if mine:
                 getattr(out, kind).append(name)
             elif there:
                 out.left.append(name)
-                getLogger().warning(f"{name} is named by the run and does not carry its mark: it is left as it is")
+                getLogger().warning(f"{name} is named by the run but does not carry its mark: it is left as it is")
     out.left += store.storage.others()
     return out
 
@@ -69,10 +69,10 @@ def _is_own(folder: Path, salt: str, home: str) -> bool:
 
 
 def clean_outside(own: Outside, result: RunResult, store: RunStore) -> Outside:
-    """Delete the old training's tensorboard logs and write exports again.
+    """Delete the old training's tensorboard logs and rewrite exports.
 
     Returns:
-        what was done; where there is no right to, it is left.
+        what was done; anything without the rights for it is left.
     """
     done = Outside(left=list(own.left))
     for name in own.tensorboard:
@@ -88,32 +88,31 @@ def clean_outside(own: Outside, result: RunResult, store: RunStore) -> Outside:
 
 
 def remove_boards(pending: RunStore) -> None:
-    """Delete the tensorboard logs of an attempt that is given up."""
+    """Delete the tensorboard logs of an abandoned attempt."""
     try:
         named = pending.manifest().get(BOARDS, [])
     except RunError:
-        return  # cut off while it was begun: it had made none
+        return  # cut off while it was begun, before it made any
     for path in map(Path, named):
         if path.is_dir() and are_own_logs(path, pending.salt, pending.home):
             remove_logs(path)
 
 
 def _may(name: str, action: Callable[[], object]) -> bool:
-    """Whether it was done; False without the right to."""
+    """Whether it was done; False without the rights for it."""
     try:
         action()
     except (OSError, RunError) as error:
         cause = error if isinstance(error, OSError) else error.__cause__
         if not isinstance(cause, OSError) or cause.errno not in _NO_RIGHT:
             raise
-        getLogger().warning(f"{name} could not be cleaned, and is left as it is: {cause.strerror}")
+        getLogger().warning(f"{name} could not be cleaned and is left as it is: {cause.strerror}")
         return False
     return True
 
 
 def readable_exports(store: RunStore, named: Mapping[str, Sequence[str]]) -> list[str]:
-    """Exports that an audit compares with the run: its own, as far as they may be looked at; :func:`doubtful` names
-    the others."""
+    """Exports that an audit compares with the run: its own ones, if readable; :func:`doubtful` names the others."""
     out = []
     for name in named.get("exports", []):
         with suppress(OSError):
@@ -123,16 +122,16 @@ def readable_exports(store: RunStore, named: Mapping[str, Sequence[str]]) -> lis
 
 
 def doubtful(store: RunStore, named: Mapping[str, Sequence[str]]) -> Iterator[str]:
-    """What outside the run may hold traces of what was forgotten, as findings of an audit."""
+    """Places outside the run that may contain traces of what was forgotten, as findings of an audit."""
     for kind in ("tensorboard", "exports"):
         for name in named.get(kind, []):
             try:
                 if Path(name).exists() and whose(Path(name), store.salt, store.home) == UNKNOWN:
                     yield (
-                        f"{name} could hold traces: the run names it, and it carries no mark of this run at this place "
-                        "(the run was moved, or is older); delete it if it is this run's"
+                        f"{name} could contain traces: the run names it, but it has no mark of this run at this place "
+                        "(the run was moved, or is older); delete it if it belongs to this run"
                     )
             except OSError as error:
-                yield f"{name} could not be looked at ({error.strerror}), and could hold traces"
+                yield f"{name} could not be checked ({error.strerror}), and could contain traces"
     for name in store.storage.others():
-        yield f"{name} could hold traces: a working copy of this run, of a process that nobody here can ask"
+        yield f"{name} could contain traces: a working copy of this run, from a process that cannot be checked here"

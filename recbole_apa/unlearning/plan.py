@@ -1,4 +1,4 @@
-"""From forgotten interactions to affected samples, shards and memory rows, by comparing lineages."""
+"""Find the samples, shards and memory rows that forgotten interactions affect, by comparing lineages."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -18,9 +18,9 @@ CHANGES = (DROPPED, REWRITTEN, ADDED, LEFT_OUT)
 TARGET, SHOWN, TOO_SHORT, TAKEN_IN, REDRAWN = (
     "its target is forgotten",
     "its history showed a forgotten interaction",
-    "its history has become shorter than min_history, or the dataset's filters drop it",
-    "split and draw, made anew, take it in",
-    "split and draw, made anew, leave it out",
+    "its history is now shorter than min_history, or the dataset's filters drop it",
+    "the new split and draw include it",
+    "the new split and draw leave it out",
 )
 ARTEFACTS = dict(zip(SPLITS, (EMBEDDINGS, MEMORY, METRICS), strict=True))
 
@@ -32,14 +32,14 @@ class Affected:
     sample_id: str
     split: str
     change: str
-    """``dropped`` or ``rewritten``; ``added`` or ``left out`` where split and draw are made anew."""
+    """``dropped`` or ``rewritten``; ``added`` or ``left out`` if split and draw are repeated."""
     reason: str
     shard: int | None = None
 
 
 @dataclass
 class Plan:
-    """What a request costs, before anything is done."""
+    """What a request changes and costs, before anything is done."""
 
     n_interactions: int
     affected: list[Affected] = field(default_factory=list)
@@ -47,14 +47,14 @@ class Plan:
     """Shards to be trained again, or switched off."""
     n_shards: int = 0
     n_train_samples: int = 0
-    """Training samples that will be gone through again, of ``n_kept`` that remain."""
+    """Training samples to be trained on again, of ``n_kept`` that remain."""
     n_kept: int = 0
     seconds: float | None = None
-    """Estimate from what training took, evaluation apart; None where that was not recorded."""
+    """Estimate from how long training took, without evaluation; None if that was not recorded."""
     full_seconds: float | None = None
     exactness: str = INHERITED
     means: str = ""
-    """What state the request leaves, in a line."""
+    """What state the request leaves, in one line."""
 
     def count(self, split: str, change: str) -> int:
         """Affected samples of one kind."""
@@ -72,9 +72,9 @@ def make_plan(
     """Compare what the run saw with what it may see now.
 
     Args:
-        lineage: artefact -> sample id -> digest, of the run as it is.
+        lineage: artefact -> sample id -> digest, of the run before the request.
         after: the samples of each split without the forgotten interactions.
-        hidden: whether the interaction of a key is forgotten.
+        hidden: whether the interaction with a key is forgotten.
         cost: the manifest's ``full_training``.
 
     Raises:
@@ -94,12 +94,12 @@ def make_plan(
 
 
 def settle_shards(plan: Plan, sizes: Sequence[int], shards: Sequence[int], cost: TrainingCost) -> None:
-    """Write into a plan what a partition that is computed anew comes to.
+    """Update a plan with the result of a new partition.
 
     Args:
         sizes: samples of each shard.
         shards: those to be trained again, or switched off.
-        cost: as of :func:`make_plan`.
+        cost: as in :func:`make_plan`.
     """
     plan.n_shards, plan.shards = len(sizes), list(shards)
     plan.n_train_samples = sum(sizes[k] for k in shards)
@@ -125,7 +125,7 @@ def _affected_of(
 
 
 def estimate(plan: Plan, cost: TrainingCost) -> None:
-    """Seconds of training scale with the samples of a shard; those of the memory with the adapters scored."""
+    """Training time scales with the samples of a shard, scoring the memory with the adapters to score."""
     if not cost.get("seconds") or not sum(cost["shard_seconds"]):
         return
     per_sample = sum(cost["shard_seconds"]) / sum(cost["shard_samples"])
@@ -135,7 +135,7 @@ def estimate(plan: Plan, cost: TrainingCost) -> None:
 
 
 def plan_text(plan: Plan, most: int = 30) -> str:
-    """The plan for a person's eyes: it names samples, so it is printed and never logged."""
+    """The plan for a person: it names samples, so it is printed and never logged."""
     lines = [
         f"{plan.n_interactions} interactions to forget affect "
         + ", ".join(
@@ -147,7 +147,7 @@ def plan_text(plan: Plan, most: int = 30) -> str:
         lines.insert(0, f"exactness: {plan.exactness}, {plan.means}")
     if plan.exactness == FRESH:
         counts = (f"{plan.count(s, ADDED)} {s} samples in and {plan.count(s, LEFT_OUT)} out" for s in SPLITS)
-        lines.append("split and draw, made anew, take " + ", ".join(counts))
+        lines.append("the new split and draw take " + ", ".join(counts))
     for a in plan.affected[:most]:
         shard = "" if a.shard is None else f", shard {a.shard:03d}"
         lines.append(f"  {a.change:<9}  {printable(a.sample_id)}  ({a.split}{shard}): {a.reason}")

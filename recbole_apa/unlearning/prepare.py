@@ -1,4 +1,4 @@
-"""What requests come to, before anything is changed: the data that they leave, and the plan."""
+"""What requests would change: the data that they leave, and the plan."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ from recbole_apa.unlearning.requests.demands import Demand
 
 @dataclass(frozen=True)
 class Prepared:
-    """What requests come to, before anything is changed."""
+    """The effect of requests, before anything is changed."""
 
     data: Loaders
     """Without what they name."""
@@ -27,13 +27,13 @@ class Prepared:
 
 
 def served_requests(store: RunStore) -> list[Entry]:
-    """The requests whose state this is."""
+    """The requests that led to this state."""
     manifest = store.manifest()
     return [e for e in Ledger(store.storage, store.salt).requests() if served_by(manifest, e)]
 
 
 def method_of(requests: Sequence[Request]) -> str:
-    """How requests are carried out together: approximately where all ask for the same method, else exactly."""
+    """How requests are carried out together: approximately if all ask for the same method, else exactly."""
     asked = {e.content.get("method", EXACT) for e in requests}
     return asked.pop() if len(asked) == 1 else EXACT
 
@@ -48,11 +48,11 @@ def data_without(opened: RunResult, requests: Sequence[Request], demands: Sequen
     """The loaders of what remains of a run's data.
 
     Args:
-        demands: what the requests name, where it is known.
+        demands: what the requests name, if known.
 
     Raises:
-        RequestError: nothing would remain, or not what a new training needs where one is asked for.
-        CertificateError: something of what was asked for can still be reached.
+        RequestError: nothing would remain, or, with ``fresh``, too little for a new training.
+        CertificateError: something that was to be forgotten can still be reached.
     """
     store = opened.store
     visible_data = stored_visible_data(store, opened.keys)
@@ -67,18 +67,18 @@ def data_without(opened: RunResult, requests: Sequence[Request], demands: Sequen
     except DataError as error:
         if exactness_of(requests) == FRESH:
             raise RequestError(
-                f"exactness: {FRESH}: on what remains a training today is refused ({error}); ask with {STRICT}"
+                f"exactness: {FRESH}: a new training on what remains is not possible ({error}); use {STRICT}"
             ) from error
-        # the data could be read a moment ago: what is new is that rows are missing
+        # the data could be read a moment ago: only the missing rows are new
         raise RequestError(f"without what is to be forgotten there is no data to train on ({error})") from error
     return data
 
 
 def plan_of(store: RunStore, dataset: APADataset, requests: Sequence[Request]) -> Plan:
-    """The plan of requests, in the ledger or not yet.
+    """The plan of requests, whether or not they are in the ledger yet.
 
     Args:
-        dataset: the training part of what they leave.
+        dataset: the training part of the data that they leave.
     """
     partition = store.load_partition()
     assert partition is not None

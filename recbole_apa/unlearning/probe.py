@@ -1,4 +1,4 @@
-"""How the model answers on forgotten samples, before and after: two figures for the person who asked."""
+"""How the model answers on forgotten samples, before and after: two figures for whoever made the request."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -13,14 +13,14 @@ from recbole_apa.unlearning.plan import DROPPED, Affected
 
 MOST_JUDGED = 256
 FEWEST_REPORTED = 5
-"""A figure over fewer samples would describe single answers of a person."""
+"""A figure over fewer samples would reveal a person's individual answers."""
 
 
 class ForgottenProbe:
-    """Keeps the prompts of dropped training samples while a request is carried out, and nothing on disk.
+    """Keeps the prompts of dropped training samples while a request is carried out, never on disk.
 
     Args:
-        opened: the run with its data as they were before the request.
+        opened: the run with its data from before the request.
     """
 
     def __init__(self, opened: RunResult) -> None:
@@ -33,10 +33,10 @@ class ForgottenProbe:
         self.figures: dict[str, dict[str, float]] = {}
 
     def judge(self, when: str, affected: Sequence[Affected] | None = None) -> None:
-        """Score the dropped training samples with the model as it is now.
+        """Score the dropped training samples with the current model.
 
         Args:
-            affected: given the first time; the same samples are judged again later.
+            affected: given on the first call; later calls judge the same samples.
         """
         if affected is not None:
             names = [a.sample_id for a in affected if a.change == DROPPED and a.split == "train"]

@@ -1,4 +1,4 @@
-"""``exactness: fresh``: split and draw made anew on what may still be seen, as a training today makes them."""
+"""``exactness: fresh``: repeat split and draw on what may still be seen, as a training today would."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -37,23 +37,23 @@ from recbole_apa.unlearning.plan import (
 
 
 def without_roles(visible_data: VisibleData) -> VisibleData:
-    """The same rows, and no sample drawn yet."""
+    """The same rows, with no sample drawn yet."""
     return replace(visible_data, roles=None, cutoffs={})
 
 
 def refuse_plain_ids(dataset: APADataset) -> None:
-    """A new training writes marks in ids otherwise than runs before format 3 do.
+    """A new training escapes special characters in ids, which runs before format 3 do not.
 
     Raises:
-        RequestError: an id holds one, in a run from before.
+        RequestError: an id in such an older run contains one.
     """
     rows = dataset.raw_interactions
     if rows.plain_ids and any(
         id_word(name) != name for names in (rows.users.names, rows.items.names) for name in names
     ):
         raise RequestError(
-            "exactness: found fresh on a run from before format 3 whose ids hold colons, # or %; expected strict, or a "
-            "new training without those rows"
+            "exactness: found fresh on a run from before format 3 whose ids contain colons, # or %; expected strict, "
+            "or a new training without those rows"
         )
 
 
@@ -63,27 +63,27 @@ def data_anew(config: APAConfig, visible_data: VisibleData) -> Loaders:
 
 
 def draw_differences(manifest: Manifest, store: RunStore, data: Loaders) -> Iterator[str]:
-    """In words, where a state's draw is not the one of a training today.
+    """Where a state's draw is not that of a training today, in words.
 
     Args:
         data: of :func:`data_anew`.
     """
     dataset, seen = data.train_set, store.lineage()
     if dict(dataset.cutoffs) != manifest["draw"]:
-        yield "the draw's cutoffs are not those of a draw made anew"
+        yield "the draw's cutoffs are not those of a new draw"
     for split in SPLITS:
         now = {s.sample_id: s.digest() for s in dataset.splits[split]}
         n = len(now.items() ^ seen[ARTEFACTS[split]].items())
         if n:
-            yield f"the {split} samples are not those of a split and draw made anew ({n} entries differ)"
+            yield f"the {split} samples are not those of a new split and draw ({n} entries differ)"
 
 
 def plan_anew(plan: Plan, lineage: Mapping[str, Mapping[str, str]], dataset: APADataset, cost: TrainingCost) -> None:
-    """Write into a plan what a split and draw made anew change besides; any shard may turn out to differ.
+    """Add to a plan what a new split and draw also change; any shard may turn out to differ.
 
     Args:
-        lineage: artefact -> sample id -> digest, of the run as it is.
-        dataset: of the data without what was asked for.
+        lineage: artefact -> sample id -> digest, of the run before the request.
+        dataset: without what is to be forgotten.
         cost: the manifest's ``full_training``.
     """
     by_split = {split: [a for a in plan.affected if a.split == split] for split in SPLITS}
@@ -93,10 +93,10 @@ def plan_anew(plan: Plan, lineage: Mapping[str, Mapping[str, str]], dataset: APA
 
 
 def _redrawn(found: Sequence[Affected], split: str, before: Mapping[str, str], dataset: APADataset) -> list[Affected]:
-    """Of one split: samples that leave it although their rows are there, and samples that come in.
+    """For one split: samples that leave it although their rows remain, and samples that come in.
 
     Args:
-        found: the samples of ``before`` that are not there as they were.
+        found: the samples of ``before`` that are gone or changed.
         before: sample id -> digest.
     """
     unexplained = {a.sample_id for a in found if a.change == DROPPED and a.reason == TOO_SHORT}
@@ -107,14 +107,14 @@ def _redrawn(found: Sequence[Affected], split: str, before: Mapping[str, str], d
 
 
 def _eligible(dataset: APADataset, names: set[str]) -> set[str]:
-    """Those of some sample ids whose rows may still be drawn."""
+    """The sample ids among ``names`` whose rows may still be drawn."""
     rows, windows = dataset.interactions, dataset.windows
     enough = windows.order[windows.n_before[windows.order] >= dataset.settings.min_history]
     return {name for _, ids in rows.id_chunks(enough) for name in ids if name in names}
 
 
 def new_shards(opened: RunResult, store: RunStore, data: Loaders) -> tuple[Partition, list[int]]:
-    """The partition computed anew, and its shards that differ from the run's: to be trained, or switched off."""
+    """A new partition, and its shards that differ from the run's: to be trained, or switched off."""
     part = data.train_set
     opened.model.use_dataset(part)
     inputs = FitInputs(reuse=ReusableState(store), collaborative=collaborative_of(opened.config))
@@ -125,17 +125,17 @@ def new_shards(opened: RunResult, store: RunStore, data: Loaders) -> tuple[Parti
     for shard in range(partition.n_shards):
         members = partition.members(shard)
         key = shard_key(shard, [by_id[name] for name in members])
-        # one that was empty and stays so is nothing to do
+        # a shard that was empty and stays empty needs nothing
         if store.finished_shard(shard, key) is None and (members or store.shard_folder(shard).is_dir()):
             out.append(shard)
     return partition, out
 
 
 def changed_shards(store: RunStore, trainer: APATrainer) -> list[int]:
-    """Shards with another adapter than the run had, or with none any more; numbers that no shard has now are left out.
+    """Shards with a new adapter, or without one now; numbers above the new number of shards are left out.
 
     Args:
-        store: the run as it still is.
+        store: the run before the request.
     """
     sizes, kept = trainer.record.sizes, trainer.record.taken_over
     return [k for k, n in enumerate(sizes) if (k not in kept if n else store.shard_folder(k).is_dir())]

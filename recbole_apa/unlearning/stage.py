@@ -1,4 +1,4 @@
-"""The unlearning stage of a run: take a request, show what it costs, carry it out."""
+"""The unlearning stage of a run: accept a request, show what it costs, carry it out."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -40,15 +40,15 @@ class UnlearnResult:
     """What :func:`unlearn` did."""
 
     plan: Plan | None
-    """Of the new request; None where only waiting ones were carried out."""
+    """Of the new request; None if only waiting ones were carried out."""
     outcomes: list[Outcome] = field(default_factory=list)
     """One for the requests that were waiting, if any, and one for the new request; empty for a dry run."""
     left: list[str] = field(default_factory=list)
     """What ``skip_unknown`` left out, and why."""
     finished: list[Path] = field(default_factory=list)
-    """Certificates of requests that had been carried out but for the last steps."""
+    """Certificates of requests that only lacked their last steps."""
     shown: Callable[[Path], str] = field(default=str, repr=False)
-    """A certificate's path as a person should read it: where it lies with the run."""
+    """Gives a certificate's path for display: where it is with the run."""
 
     @property
     def certificates(self) -> list[Path]:
@@ -58,7 +58,7 @@ class UnlearnResult:
 
 @dataclass(frozen=True)
 class _NewRequest:
-    """A request that was found in the data and is not in the ledger yet; has the shape of a ledger's entry."""
+    """A request that was found in the data but is not in the ledger yet; looks like a ledger entry."""
 
     content: Mapping[str, Any]
     demands: Sequence[Demand] = ()
@@ -85,25 +85,25 @@ def unlearn(
     """Make a finished run forget; first finishes what an interrupted call left waiting.
 
     Args:
-        run_dir: the run's folder or URL; or the run itself where this process has it open (what ``run`` returned, or
-            the ``result`` of the last outcome): then nothing is loaded and no frozen pass is computed again.
+        run_dir: the run's folder or URL; or the run itself if this process has it open (what ``run`` returned, or the
+            ``result`` of the last outcome): then nothing is loaded and no frozen pass is computed again.
         requests: a file for :func:`~recbole_apa.unlearning.requests.files.read_demands`, and ``columns`` for it too.
         users, items, interactions: tokens; interactions as (user, item) or (user, item, timestamp).
-        exactness: ``inherited`` (the paper), ``strict`` (the partition is computed again too) or ``fresh`` (split and
+        exactness: ``inherited`` (the paper), ``strict`` (the partition is also computed again) or ``fresh`` (split and
             draw as well): :data:`~recbole_apa.evidence.exactness.DEFINITIONS`.
         method: ``exact``, or one of :data:`~recbole_apa.unlearning.approximate.APPROXIMATE_METHODS`: the affected
             adapters are then moved, not trained again, and neither audit nor verification holds.
-        skip_unknown: serve what can be found and list the rest, instead of refusing the whole request.
+        skip_unknown: forget what can be found and list the rest, instead of rejecting the whole request.
         dry_run: show the plan and change nothing.
-        config_dict: where things lie now, e.g. ``{"data_path": ...}``.
-        ids: files that say which ids of ours its ids are (:func:`~recbole_apa.unlearning.requests.ids.map_ids`).
-        other_machine: what to do where the run was computed on another kind of machine, which rounds otherwise
+        config_dict: where things are now, e.g. ``{"data_path": ...}``.
+        ids: files that map the request's ids to ours (:func:`~recbole_apa.unlearning.requests.ids.map_ids`).
+        other_machine: what to do if the run was computed on another kind of machine, which rounds differently
             (:class:`~recbole_apa.core.system.machine.MachineKind`): ``refuse``; ``retrain`` all shards here, which is
-            exact again; or ``accept`` a certificate that promises no equal bits.
+            exact again; or ``accept`` a certificate that does not promise equal bits.
 
     Raises:
         RequestError: malformed, unknown or served before, by line; nothing was changed.
-        RunError: the run is damaged, in use, or of other data.
+        RunError: the run is damaged, in use, or made from other data.
     """
     import_plugins((config_dict or {}).get(PLUGINS))
     if exactness not in LEVELS:
@@ -134,7 +134,7 @@ def data_left(
     items: Iterable[object] = (),
     interactions: Iterable[Sequence[object]] = (),
 ) -> Loaders:
-    """The loaders that :func:`unlearn` would leave, given the same request; nothing is taken or changed.
+    """The loaders that :func:`unlearn` would leave, given the same request; nothing is recorded or changed.
 
     Raises:
         RequestError: as :func:`unlearn`.
@@ -149,7 +149,7 @@ class _Stage:
     """One call of :func:`unlearn`; the caller holds the lock.
 
     Args:
-        writes: finish what a kill interrupted; else a run that such a thing waits in is refused later.
+        writes: finish what a kill interrupted; if false, a run with a waiting request is rejected.
     """
 
     def __init__(
@@ -190,7 +190,7 @@ class _Stage:
             opened = self._open()
             self._machines(opened).refuse_others(method)
             asked, out.left = self._ask(opened, demands, exactness, method, skip_unknown)
-            prepared = prepare(opened, [asked], asked.demands)  # refuses what would leave nothing
+            prepared = prepare(opened, [asked], asked.demands)  # rejects a request that would leave nothing
             out.plan = prepared.plan
             refuse_unreachable(self.store)
             self._key_old_digests()
@@ -198,16 +198,16 @@ class _Stage:
             entry, show = self.ledger.append(REQUEST, asked.content), opened.config["show_progress"]
             with taken(self.store):
                 out.outcomes.append(carry_out(opened, [entry], show, prepared, self.other_machine))
-            out.plan = out.outcomes[-1].plan  # knows a partition that was computed anew
+            out.plan = out.outcomes[-1].plan  # now includes a new partition
         elif not left and not self.finished:
             raise RequestError(
-                "nothing was asked: expected --unlearn=FILE, --forget_users, --forget_items or --forget_interactions; "
+                "found no request: expected --unlearn=FILE, --forget_users, --forget_items or --forget_interactions; "
                 "no interrupted request is waiting either"
             )
         return out
 
     def _not_done_now(self, demands: Sequence[Demand], waited: Sequence[Entry]) -> list[Demand]:
-        """Demands that the requests which waited did not name too: the same command may have been given again."""
+        """Demands that the waiting requests did not already name: the same command may have been given again."""
         late = [e for e in self.ledger.requests() if e.position in self._closed_now]
         served = self._served([*waited, *late])
         return [demand for demand in demands if not any(covers(demand, part) for part in served)]
@@ -215,11 +215,11 @@ class _Stage:
     def _refuse_other_manner(
         self, demands: Sequence[Demand], left: Sequence[Entry], exactness: str, method: str
     ) -> None:
-        """What waits is carried out as it was asked for: a demand that asks for more would be taken for done.
+        """A waiting request is carried out as it was made, so a demand that asks for more would be taken for done.
 
         Raises:
-            RequestError: a request for the same waits at another level or by another method; or one waits so, and
-                nothing else was asked.
+            RequestError: a waiting request for the same data has another exactness or method; or there is no demand,
+                and a waiting request has another exactness or method than those given.
         """
         late = [e for e in self.ledger.requests() if e.position in self._closed_now]
         for entry in [*left, *late]:
@@ -228,24 +228,24 @@ class _Stage:
             alone = not demands and (exactness, method) != (INHERITED, EXACT)
             if manner != (exactness, method) and (covered or alone):
                 raise RequestError(
-                    f"the request in line {entry.position} of the ledger waits, or was finished just now, with "
+                    f"the request in line {entry.position} of the ledger is waiting, or was just finished, with "
                     f"exactness {manner[0]} and method {manner[1]}; found {exactness} and {method}. Finish it with "
-                    "--resume alone; what is forgotten then cannot be asked for again"
+                    "--resume alone; what it forgets cannot be requested again"
                 )
 
     def _key_old_digests(self) -> None:
-        """Digests that an older version only salted are keyed before anything is added to them."""
+        """Key digests that an older version only salted, before anything is added."""
         if are_salted(self.store, self.ledger):
             self._keep_key()
             key_digests(self.store, self.ledger, self.keys.newest())
 
     def _keep_key(self) -> None:
-        """Have the key on disk before anything is keyed with it."""
+        """Make sure that the key is on disk before anything is keyed with it."""
         self.keys.outside(self.store.folder)
         self.keys.keep(self.keys.newest())
 
     def dry_run(self, demands: Sequence[Demand], exactness: str, method: str, skip_unknown: bool) -> UnlearnResult:
-        """The plan of a request that is not taken."""
+        """The plan of a request, without carrying it out."""
         opened = self._open()
         machines = self._machines(opened)
         machines.refuse_others(method)
@@ -263,11 +263,11 @@ class _Stage:
         return machines_of(self.store, opened.model.engine.decoder.device, self.other_machine)
 
     def _open(self) -> RunResult:
-        """The run with its data as they are now."""
+        """The run with its current data."""
         if self.opened is None or self._is_stale(self.opened):
             return open_run(self.store, self.changes, keys=self.keys)
         self.store.check()
-        self.opened.trainer.store = self.store  # of a run on an object store the copy of this call
+        self.opened.trainer.store = self.store  # for a run on an object store, this call's working copy
         return self.opened
 
     def _is_stale(self, opened: RunResult) -> bool:
@@ -277,14 +277,14 @@ class _Stage:
     def _ask(
         self, opened: RunResult, demands: Sequence[Demand], exactness: str, method: str, skip_unknown: bool
     ) -> tuple[_NewRequest, list[str]]:
-        """What goes into the ledger: digests alone."""
+        """The request as the ledger will record it (digests only), and what was left out."""
         digester, earlier = Digester(self.store.salt, self.keys.newest()), self._served(self.ledger.requests())
-        # before any filter: a row that a filter keeps out now may come in later, in place of a forgotten one
+        # unfiltered rows: one that a filter drops now may come in later, in place of a forgotten one
         rows = opened.data.train_set.raw_interactions
         found = find(demands, rows, lambda d: any(covers(d, part) for part in earlier), skip_unknown)
         content = {**request_digests(found, rows, digester), KEY: self.keys.newest().name}
         return _NewRequest({**content, "exactness": exactness, "method": method}, found.demands), found.left
 
     def _served(self, entries: Sequence[Entry]) -> tuple[Forgotten, ...]:
-        """What requests named."""
+        """What earlier requests named."""
         return visible_without(entries, self.store.salt, self.keys).forgotten

@@ -1,4 +1,4 @@
-"""What is said where a request was taken and something kept it from being finished."""
+"""What to say if a request was accepted but could not be finished."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,20 +10,20 @@ from recbole_apa.runs.store import RunStore
 
 @contextmanager
 def taken(store: RunStore) -> Iterator[None]:
-    """Errors of places and disks end with what became of the request.
+    """Add to errors of places and disks what became of the request.
 
     Raises:
-        RunError: in place of those, and of ``OSError``.
+        RunError: in place of such a ``RunError`` or ``OSError``.
     """
     try:
         yield
     except InterruptedError:
-        raise  # a signal is no trouble with a place
+        raise  # a signal is not a problem with a place
     except (RunError, OSError) as error:
         if not Ledger(store.storage, store.salt).waiting():
             raise
         found = str(error).split("; choose another folder", 1)[0]
         raise RunError(
-            f"{found}\nthe request was taken, and is in the ledger: free space or mend the rights, then finish it with "
-            f"--run={store.place} --resume"
+            f"{found}\nthe request was accepted and is in the ledger: free space or fix the rights, then finish it "
+            f"with --run={store.place} --resume"
         ) from error

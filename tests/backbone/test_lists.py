@@ -177,6 +177,6 @@ def test_a_ranking_run_gives_the_same_with_and_without_sharing(pooling, aggregat
 
 def test_item_texts_alone_have_no_history_to_look_at(options, tmp_path):
     asked = {**options, "partition_fit": "items", "embedding_pooling": "history"}
-    with pytest.raises(SettingsError, match="partition_fit: items looks at item texts without a history"):
+    with pytest.raises(SettingsError, match="partition_fit: items embeds item texts without a history"):
         run("APA", "board", config_dict=asked, run_dir=tmp_path / "run")
     assert not (tmp_path / "run").exists()

@@ -101,7 +101,7 @@ def test_no_stage_takes_an_option_of_the_settings_away():
         (["--model=APPA", "--dataset=ml-100k"], "expected e.g. --model=APA"),
         (["--run=/nowhere"], "is not a run folder"),
         (["--dataset=ml-100k", "--config_files=/nowhere.yaml"], "cannot read options from /nowhere.yaml"),
-        (["--dataset=ml-100k", "--metrics=[AUC, Recall]"], "RecBole refuses these options"),
+        (["--dataset=ml-100k", "--metrics=[AUC, Recall]"], "RecBole rejects these options"),
         (["--dataset=ml-100k", "--test_samples=0"], "test_samples: found 0, expected at least 1"),
     ],
 )

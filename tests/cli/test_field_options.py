@@ -69,14 +69,14 @@ def test_an_encoding_is_taken_and_kept(tmp_path):
             "metrics: found Recall, NDCG, which rank candidates, and eval_args.mode: labe",
         ),
         ({"metrics": "GAUC"}, "metrics: found GAUC, which rank candidates"),
-        ({"metrics": ["AUC"], "eval_args.mode": "uni5"}, "which judge labels, and eval_args.mode: uni5"),
+        ({"metrics": ["AUC"], "eval_args.mode": "uni5"}, "which score labels, and eval_args.mode: uni5"),
         ({"eval_args.mode": {"valid": "labeled", "test": "uni5"}}, "expected labeled for both validation and test"),
         (
             {"valid_metric": "NDCG@10"},
-            "valid_metric: found 'NDCG@10', expected one of the metrics asked for: AUC, LogLos",
+            "valid_metric: found 'NDCG@10', expected one of the given metrics: AUC, LogLos",
         ),
-        ({"metrics": ["LogLoss"], "valid_metric": "AUC"}, "expected one of the metrics asked for: LogLoss"),
-        ({"eval_args.mode": "uni5", "topk": [5], "valid_metric": "NDCG@10"}, "asked for: Recall@5, NDCG@5, MRR@5"),
+        ({"metrics": ["LogLoss"], "valid_metric": "AUC"}, "expected one of the given metrics: LogLoss"),
+        ({"eval_args.mode": "uni5", "topk": [5], "valid_metric": "NDCG@10"}, "given metrics: Recall@5, NDCG@5, MRR@5"),
     ],
 )
 def test_metrics_that_do_not_go_with_the_mode_are_refused_before_training(options, says):

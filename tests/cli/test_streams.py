@@ -53,7 +53,7 @@ def test_a_full_disk_is_told_of_and_changes_no_status(monkeypatch, capsys):
     with open("/dev/full", "w") as full, monkeypatch.context() as patch:
         patch.setattr(sys, "stdout", full)
         assert main(["--help"]) == 0
-    assert "could not be written to the end" in capsys.readouterr().err
+    assert "standard output is incomplete" in capsys.readouterr().err
 
 
 def test_other_errors_of_a_stream_are_not_hidden():

@@ -62,9 +62,9 @@ def test_a_data_officers_day(finished, tmp_path, capsys):
 @pytest.mark.parametrize(
     ("given", "says"),
     [
-        (["--forget_users="], "--forget_users: found nothing after it"),
-        (["--forget_interactions= , "], "--forget_interactions: found nothing after it"),
-        (["--unlearn="], "--unlearn: found nothing after it"),
+        (["--forget_users="], "--forget_users: found no value"),
+        (["--forget_interactions= , "], "--forget_interactions: found no value"),
+        (["--unlearn="], "--unlearn: found no value"),
         (["--forget_users=u5", "--audit"], "--audit does not go with a request"),
         (["--verify", "--unlearn=r.csv"], "--verify does not go with a request"),
         (["--exactness=foo"], "--exactness: found no request"),
@@ -113,7 +113,7 @@ def test_bad_requests_change_nothing_and_exit_with_2(finished, tmp_path, capsys)
         (f"--unlearn={tmp_path / 'none.csv'}", "cannot read the request"),
         ("--forget_users=u99", "no such user in the data"),
         ("--forget_interactions=u1", "expected (user, item)"),
-        ("--resume", "nothing was asked"),
+        ("--resume", "found no request"),
     ):
         assert main([f"--run={folder}", given]) == 2
         assert says in capsys.readouterr().err
@@ -153,9 +153,9 @@ def test_the_same_command_again_goes_on_where_it_was_interrupted(options, tmp_pa
         patch.setattr("recbole_apa.unlearning.exact.commit_state", lambda *a: (_ for _ in ()).throw(KeyboardInterrupt))
         assert main(given) == 130
     assert main([f"--run={tmp_path / 'run'}", "--allow_pending"]) == 2
-    assert "half put in place" in capsys.readouterr().err
+    assert "half in place" in capsys.readouterr().err
     assert main(given) == 0
-    assert "going on with it" in capsys.readouterr().out
+    assert "resuming it" in capsys.readouterr().out
     assert main([f"--run={tmp_path / 'run'}", "--audit"]) == 0
 
 

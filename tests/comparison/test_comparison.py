@@ -80,7 +80,7 @@ def test_options_that_change_the_rows_fail_and_seeds_do_not_change_them(options,
     mixed = {**options, "eval_args": {"split": {"RS": [0.8, 0.1, 0.1]}, "order": "RO", "mode": "labeled"}}
     drawn = open_context("board", [], mixed, tmp_path)
     (other,) = make_methods(drawn, ["APA:test_samples=5"])
-    with pytest.raises(RunError, match=f"test has 5 samples that are not the {len(drawn.splits['test'])}"):
+    with pytest.raises(RunError, match=f"test has 5 samples that are not the comparison's {len(drawn.splits['test'])}"):
         other.fit(1)
     (same,) = make_methods(drawn, ["APA(D)"])
     same.fit(7)
@@ -220,8 +220,8 @@ def test_peak_memory_sees_what_was_allocated():
     [
         (["--model=FM", "--compare=SISA"], "name FM in --compare"),
         (["--seeds=3"], "expected together with --compare"),
-        (["--compare=SISA", "--seeds=many"], "expected how many, at least 1"),
-        (["--compare=SISA", "--seeds=0"], "found 0, expected how many"),
+        (["--compare=SISA", "--seeds=many"], "expected a number of at least 1"),
+        (["--compare=SISA", "--seeds=0"], "found 0, expected a number"),
         (
             ["--compare=SISA", "--baseline_options=LightGCN"],
             "baseline_options: found 'LightGCN', expected options by model",

@@ -98,7 +98,7 @@ def sample(user, item, history=()):
 
 def test_ids_that_would_be_cut_in_two_are_refused(tmp_path):
     parts = {"train": [sample("a", "the film")], "valid": [], "test": []}
-    with pytest.raises(DataError, match="the id 'the film' holds ' ', which divides columns"):
+    with pytest.raises(DataError, match="the id 'the film' contains the column separator ' '"):
         write_presplit(tmp_path, "p", parts, tmp_path, Layout(field_separator=" "))
 
 

@@ -273,7 +273,7 @@ def test_the_command_line_says_what_it_expects(capsys):
     assert main([*asked, "--forget_ratio=lots"]) == 2
     assert "expected a share" in capsys.readouterr().err
     assert main([*asked, "--forget_n_users=some"]) == 2
-    assert "expected how many" in capsys.readouterr().err
+    assert "expected a number" in capsys.readouterr().err
     assert main([*asked, "--forget_ratio=0.1", "--slices"]) == 2
     assert "--slices does not go with a comparison of forgetting" in capsys.readouterr().err
     assert main([*asked[:2], "--forget_ratio=0.1"]) == 2

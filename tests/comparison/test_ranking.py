@@ -131,5 +131,5 @@ def test_an_option_within_another_is_changed_alone_or_refused(options, work_fold
     assert config["eval_args"]["order"] == "RO" and config["eval_args"]["mode"]["test"] == "labeled"
     with pytest.raises(SettingsError, match="eval_args has no 'mod'; expected one of group_by, mode, order, split"):
         APAConfig("APA", "board", config_dict={**options, "eval_args.mod": "uni5"})
-    with pytest.raises(SettingsError, match="n_shards = 3, expected an option that holds several"):
+    with pytest.raises(SettingsError, match="n_shards = 3, expected an option with several"):
         APAConfig("APA", "board", config_dict={**options, "n_shards.x": 1})

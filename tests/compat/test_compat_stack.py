@@ -135,7 +135,7 @@ def test_a_checkpoint_from_elsewhere_is_not_unpickled(trained, tmp_path, monkeyp
         lambda: trainer.evaluate(loaders[2]),
         lambda: trainer.resume_checkpoint(tmp_path / "theirs.pth"),
     ):
-        with pytest.raises(SettingsError, match=r"is a pickle that another process wrote.*TRUST_CHECKPOINTS=1"):
+        with pytest.raises(SettingsError, match=r"is a pickle written by another process.*TRUST_CHECKPOINTS=1"):
             ask()
     assert not ran.exists()
     monkeypatch.setenv(checkpoints.TRUST, "1")
@@ -148,9 +148,9 @@ def test_what_is_no_file_of_this_process_goes_to_torch_or_is_refused(tmp_path):
     mine = importlib.import_module("recbole.trainer.trainer").torch
     torch.save({"a": torch.ones(2)}, tmp_path / "plain.pt")
     assert mine.load(tmp_path / "plain.pt", weights_only=True)["a"].tolist() == [1, 1]
-    with pytest.raises(SettingsError, match="another process wrote"):
+    with pytest.raises(SettingsError, match="written by another process"):
         mine.load(tmp_path / "plain.pt")
-    with pytest.raises(SettingsError, match="another process wrote"):
+    with pytest.raises(SettingsError, match="written by another process"):
         mine.load(io.BytesIO((tmp_path / "plain.pt").read_bytes()))
 
 

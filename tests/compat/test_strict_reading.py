@@ -54,7 +54,7 @@ def test_a_row_without_id_label_or_time_is_left_out_and_its_line_named(load, cap
     with caplog.at_level(logging.WARNING):
         dataset = load(f"{HEAD}u\ti\t5\t1\t1\n\n" + "\t".join(cells) + "\nv\tj\t3\t2\t2\n")
     assert tokens(dataset, "user_id") == ["u", "v"] and dataset.inter_feat["label"].tolist() == [1, 0]
-    assert f"1 rows have no {column} and are left out: line 4" in caplog.text
+    assert f"1 rows have no {column} and are dropped: line 4" in caplog.text
     assert dataset.inter_feat["timestamp"].tolist() == [1, 2] and dataset.inter_feat["price"].tolist() == [1, 2]
 
 

@@ -12,7 +12,7 @@ from recbole_apa.core.cache import CACHE_VARIABLE, cache_folder, cache_root, use
 from recbole_apa.core.errors import RunError
 from recbole_apa.runs.remote.working_copy import open_place
 
-SAYS = r"set the environment variable RECBOLE_APA_CACHE to a folder that can be written$"
+SAYS = r"set the environment variable RECBOLE_APA_CACHE to a writable folder$"
 
 
 def no_such_user(*args):

@@ -58,7 +58,7 @@ def test_every_option_says_what_it_does():
 
 
 def test_a_docstring_under_a_field_is_found_in_one_line():
-    assert field_docs(ExecutionSettings)["ray_cpus"] == "CPUs that a worker takes of the cluster."
+    assert field_docs(ExecutionSettings)["ray_cpus"] == "CPUs of the cluster that each worker reserves."
     assert "\n" not in field_docs(ExecutionSettings)["variants"] and field_docs(ExecutionSettings)["placement"] == ""
 
 

@@ -16,7 +16,7 @@ from tests.helpers.partitions import partition_class
     [
         ({"name": "semantic"}, r"'semantic' is taken by recbole_apa.partition.semantic.SemanticPartitioner"),
         ({"name": "a+b"}, "expected a letter, then letters"),
-        ({"name": "yes"}, "no word that YAML reads as something else"),
+        ({"name": "yes"}, "not a word that YAML reads as something else"),
         ({"name": None}, "found name = None, expected a class attribute of type str"),
         ({"takes_capacity": None}, "found takes_capacity = None, expected a class attribute of type bool"),
     ],
@@ -51,7 +51,7 @@ def test_an_unknown_name_is_refused_with_the_nearest():
 
 
 def test_a_method_without_options_to_replace_or_a_measure_without_a_format_is_refused():
-    with pytest.raises(SettingsError, match="Bare is no dataclass"):
+    with pytest.raises(SettingsError, match="Bare is not a dataclass"):
         register_approximate_method(type("Bare", (LossMethod,), {"name": "Bare", "__call__": lambda *all: None}))
     given = {"name": "odd", "title": "odd", "format": "much", "__call__": lambda *all: None}
     with pytest.raises(SettingsError, match="found format = 'much'"):
@@ -66,5 +66,5 @@ def test_a_kind_whose_files_look_like_anothers_has_to_read_them_alike():
         def from_peft(self, parts):
             return parts[::-1]
 
-    with pytest.raises(SettingsError, match="as those of lora; expected the from_peft of LoRA"):
+    with pytest.raises(SettingsError, match="like lora's; expected the from_peft of LoRA"):
         register_adapter_kind(Reversed)

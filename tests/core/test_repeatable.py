@@ -48,14 +48,14 @@ def test_where_cublas_was_started_otherwise_a_warning_says_so(monkeypatch, caplo
     monkeypatch.setenv(WORKSPACE, ":0:0")
     with repeatable(CUDA):
         assert modes()[0] is False
-    assert f"found {WORKSPACE}=:0:0 when cuBLAS was started, expected {OURS}" in caplog.text
+    assert f"found {WORKSPACE}=:0:0 when cuBLAS was initialized, expected {OURS}" in caplog.text
     assert modes() == (False, False, True)
 
 
 def test_an_operation_without_such_a_kernel_is_named_with_the_remedy(monkeypatch):
     monkeypatch.setattr(module, "_multiplies", lambda device: True)
     says = "histc_cuda does not have a deterministic implementation, but you set 'torch.use_deterministic_algorithms"
-    with pytest.raises(TrainingError, match=r"histc_cuda .*; give --reproducibility=False"), repeatable(CUDA):
+    with pytest.raises(TrainingError, match=r"histc_cuda .*; set --reproducibility=False"), repeatable(CUDA):
         raise RuntimeError(says)
     with pytest.raises(RuntimeError, match=r"^another$"), repeatable(CUDA):
         raise RuntimeError("another")

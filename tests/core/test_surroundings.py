@@ -59,12 +59,12 @@ def test_a_path_in_a_file_that_an_ascii_environment_cannot_say_is_refused(option
     words = ["--dataset=board", f"--config_files={config}", f"--run_dir={tmp_path / 'run'}"]
     done = started("-m", "recbole_apa", *words, cwd=tmp_path, **ASCII)
     assert done.returncode == 2 and b"Traceback" not in done.stderr
-    assert b"which this environment's ascii cannot say; set PYTHONUTF8=1" in done.stderr
+    assert b"which this environment's ascii cannot represent; set PYTHONUTF8=1" in done.stderr
     assert not (tmp_path / "run").exists()
 
 
 def test_a_name_that_no_encoding_can_say_is_refused():
-    with pytest.raises(SettingsError, match=r"cannot say; set PYTHONUTF8=1"):
+    with pytest.raises(SettingsError, match=r"cannot represent; set PYTHONUTF8=1"):
         refuse_name("\ud800")  # as a path outside an ascii environment's letters
     refuse_name("d\u00e4t\u00e4")
 
@@ -89,7 +89,7 @@ def test_without_threads_the_limits_are_named(monkeypatch, capsys):
 
         monkeypatch.setattr("recbole_apa.pipeline.quick_start.run", broken)
         assert main(["--dataset=ml-100k"]) == 2
-        assert "no more memory or threads" in capsys.readouterr().err
+        assert "out of memory or threads" in capsys.readouterr().err
     assert explained(RuntimeError("other")) is None
 
     def other(*args, **kwargs):

@@ -52,7 +52,7 @@ def test_05_06_09_a_row_without_rating_time_user_or_item_is_left_out_alone(files
         found = told(files.write().samples())
     assert found == [pair for pair in U0 if pair[0] != gone]
     assert (
-        f"small.inter: 1 rows have no {HEAD.split()[column].split(':')[0]} and are left out: line {line + 1}"
+        f"small.inter: 1 rows have no {HEAD.split()[column].split(':')[0]} and are dropped: line {line + 1}"
         in caplog.text
     )
 
@@ -153,7 +153,7 @@ def test_20_zeros_are_asked_about_and_left_out_where_they_mean_not_rated(files, 
     files.write()
     with caplog.at_level(logging.WARNING):
         assert dict(told(files.samples()))["i4"] == 0
-    assert "2 of 32 rows have rating 0 and are taken for dislikes" in caplog.text and "--val_interval" in caplog.text
+    assert "2 of 32 rows have rating 0 and count as dislikes" in caplog.text and "--val_interval" in caplog.text
     kept = files.samples(val_interval={"rating": "[1,inf)"})
     assert told(kept) == [pair for pair in U0 if pair[0] not in ("i3", "i4")]
 
@@ -172,7 +172,7 @@ def test_20_raw_book_crossing_leaves_out_zeros_and_says_so(tmp_path, caplog):
         config = APAConfig("APA", "book-crossing", config_dict={"data_path": str(tmp_path), "train_samples": None})
         part = make_dataset(config).build()[0]
     assert len(part.interactions) == 6 * 5 and (part.interactions.values > 0).all()
-    assert "24 of 54 rows left out by val_interval on rating" in caplog.text
+    assert "24 of 54 rows dropped by val_interval on rating" in caplog.text
 
 
 def test_23_items_without_a_line_are_counted_or_called_by_their_id(files, caplog):
@@ -180,7 +180,7 @@ def test_23_items_without_a_line_are_counted_or_called_by_their_id(files, caplog
     files.write()
     with caplog.at_level(logging.WARNING):
         assert told(files.samples()) == [pair for pair in U0 if pair[0] != "i3"]
-    assert "4 interactions of 1 items are left out (line 3, 16, 21, 26)" in caplog.text
+    assert "4 interactions of 1 items are dropped (line 3, 16, 21, 26)" in caplog.text
     assert files.texts(filter_inter_by_user_or_item=False)["i3"] == "item i3"
     assert told(files.samples(filter_inter_by_user_or_item=False)) == U0
 
@@ -198,7 +198,7 @@ def test_23_items_without_a_line_are_counted_or_called_by_their_id(files, caplog
         (lambda f: f.inter.__setitem__(3, "u0\ti6\t1e400\t2"), r"line 4: .*found '1e400', expected a finite number"),
         (lambda f: f.inter.__setitem__(3, "u0\ti6\t 2\t2"), r"line 4: column rating: found ' 2', expected a number"),
         (lambda f: f.inter.__setitem__(3, "u0\ti6\t2"), r"line 4: found 3 values, expected 4"),
-        (lambda f: f.inter.__setitem__(0, HEAD.replace("item_id", "user_id")), "'user_id' stands twice"),
+        (lambda f: f.inter.__setitem__(0, HEAD.replace("item_id", "user_id")), "'user_id' occurs twice"),
         (
             lambda f: f.inter.__setitem__(0, HEAD.replace("user_id:token", "user_id:string")),
             "expected one of token, token_seq",
@@ -231,8 +231,8 @@ def test_presplit_files_are_not_filtered_and_the_log_says_so(files, caplog):
     with caplog.at_level(logging.WARNING):
         part = files.build(benchmark_filename=["train", "valid", "test"], val_interval={"rating": "[1,inf)"})[0]
     assert len(part.interactions) == 32
-    assert "val_interval: no effect on files that were split beforehand" in caplog.text
-    assert "1 of 32 rows have rating 0 and are taken for dislikes" in caplog.text
+    assert "val_interval: no effect on pre-split files" in caplog.text
+    assert "1 of 32 rows have rating 0 and count as dislikes" in caplog.text
 
 
 @pytest.mark.parametrize("kind", ["float", "token_seq"])

@@ -283,7 +283,7 @@ def test_what_leaves_for_want_of_a_line_in_the_item_file_is_counted(tmp_path, ca
     tables = tables_of(tmp_path, "u\ti\t5\nu\tj\t5\nv\tj\t4\nv\tk\t4\n", "i\t1980\n")
     left = filter_tables(tables, FilterSettings("user_id", "item_id", "timestamp"))
     assert list(left.inter.texts("item_id")) == ["i"]
-    assert "3 interactions of 2 items are left out (line 3, 4, 5)" in caplog.text
+    assert "3 interactions of 2 items are dropped (line 3, 4, 5)" in caplog.text
     kept = filter_tables(tables, FilterSettings("user_id", "item_id", "timestamp", known_only=False))
     assert len(kept.inter) == 4
 

@@ -27,13 +27,13 @@ DEEP, LONG, HALF = "[" * 100_000, "9" * 5000, "\udcff"
         ("--seed=.inf", "seed: found inf"),
         (f"--seed={LONG}", "seed: found '9999"),
         ("--seed=2024-13-45", "seed: found '2024-13-45'"),
-        (f"--seed={DEEP}", "brackets within brackets too deep"),
-        ("--eval_args=" + "{a: " * 3000, "brackets within brackets too deep"),
+        (f"--seed={DEEP}", "nested too deeply"),
+        ("--eval_args=" + "{a: " * 3000, "nested too deeply"),
         (f"--threshold={{rating: {'9' * 400}}}", "threshold: found"),
         (f"--topk=[{LONG}]", "topk: found"),
-        (f"--item_text={{title}} {HALF}", "no text in UTF-8"),
-        (f"--run_dir={HALF}", "no text in UTF-8"),
-        (f"--forget_users={HALF}", "no text in UTF-8"),
+        (f"--item_text={{title}} {HALF}", "not valid UTF-8"),
+        (f"--run_dir={HALF}", "not valid UTF-8"),
+        (f"--forget_users={HALF}", "not valid UTF-8"),
         ("--config_files=\0", "cannot read options"),
         ("--data_path=a\0b", "expected a text in UTF-8 without NUL"),
         ('--encoding="\\ud800"', "expected a text in UTF-8 without NUL"),
@@ -71,9 +71,9 @@ def test_opening_a_run_downloads_nothing_and_makes_no_folder(finished, tmp_path)
     manifest = json.loads((folder / "manifest.json").read_text())
     manifest["options"]["data_path"] = str(elsewhere)
     write_json(folder / "manifest.json", with_check(manifest))
-    with pytest.raises(DataError, match="name the folder above with --data_path"):
+    with pytest.raises(DataError, match="name the parent folder with --data_path"):
         evaluate_run(folder)
-    assert any("name the folder above with --data_path" in f for f in audit(folder).findings)
+    assert any("name the parent folder with --data_path" in f for f in audit(folder).findings)
     assert not elsewhere.exists()
 
 

@@ -63,7 +63,7 @@ def test_the_oldest_lines_go_first_and_the_target_stays(sample, limit):
         ({"frame": "{history}{target}:", "line": "{item}"}, "expected both"),
         ({"frame": "{history}{target.__class__}:", "line": "{item}{answer}"}, "uses {target.__class__}"),
         ({"frame": "{liked} {target!r}"}, "uses {target!r}"),
-        ({"frame": "{liked} {target"}, "double a brace"),
+        ({"frame": "{liked} {target"}, "double literal braces"),
         ({"frame": "{liked}{target}", "yes": "A", "no": "A"}, "must differ"),
         ({"frame": "{liked}{target}", "ligne": "x"}, "expected `frame` and any of"),
         ({"line": "x"}, "expected `frame`"),

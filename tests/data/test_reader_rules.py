@@ -33,14 +33,14 @@ HEADERS = [
         "\t",
         "column 'b' has the type 'int', expected one of token, token_seq, float, float_seq",
     ),
-    ("a:token\ta:token\nu\tu\n", "\t", "column 'a' stands twice; expected each name once"),
+    ("a:token\ta:token\nu\tu\n", "\t", "column 'a' occurs twice; expected each name once"),
     ("a:token\tb :token\nu\tu\n", "\t", "found the column name 'b ', expected one without blanks around it"),
     ("a:token\t\nu\t\n", "\t", "the header needs name:type .* found ''"),
     ("\na:token\n", "\t", "line 1: the header needs name:type"),
     ('\n"a:token"\t"b:token"\n', "\t", "line 1: the header needs name:type"),
     ("a:token\rb\n", "\t", "the lines end in a carriage return alone, expected a line feed"),
     ("a\rb:token\n", "\t", "the lines end in a carriage return alone, expected a line feed"),
-    (b"\xe9:token\n", "\t", "line 1: not UTF-8; name the file's encoding, e.g. --encoding=latin-1"),
+    (b"\xe9:token\n", "\t", "line 1: not UTF-8; set the file's encoding, e.g. --encoding=latin-1"),
 ]
 
 
@@ -73,7 +73,7 @@ def test_a_row_of_another_width_says_what_to_look_at(path):
 
 def test_bytes_that_are_not_in_the_encoding_are_named_with_line_and_option(path):
     says = refusal(path, "a:token\tb:token\nu\té\n".encode("latin-1"))
-    assert says == f"{path}, line 2: byte 0xe9 is not UTF-8; name the file's encoding, e.g. --encoding=latin-1"
+    assert says == f"{path}, line 2: byte 0xe9 is not UTF-8; set the file's encoding, e.g. --encoding=latin-1"
     says = refusal(path, "a:token\tb:token\nu\té\nv\t\ud800".encode("utf-16-le", "surrogatepass"), "\t", "utf-16-le")
     assert says.startswith(f"{path}, line 3: not utf-16-le (") and "set encoding to" in says
     # a character whose bytes hold that of a line feed is none
@@ -146,7 +146,7 @@ def test_concat_refuses_files_whose_columns_differ(path):
     path.write_text("a:token\tb:float\nu\t1\n")
     other = path.with_name("e.inter")
     other.write_text("a:token\nu\n")
-    with pytest.raises(DataError, match="do not have the same columns: b is in one alone"):
+    with pytest.raises(DataError, match="do not have the same columns: b is in only one"):
         concat(path, [read_table(path), read_table(other)])
     other.write_text("a:token\tb:token\nu\t1\n")
     with pytest.raises(DataError, match="column b is float in one and token in the other"):

@@ -124,7 +124,7 @@ def test_centres_that_were_taken_over_are_found(single):
     unlearn(folder, interactions=[(gone.user_id, gone.item_id)])
     RunStore(folder).save_partition(Partition(RunStore(folder).load_partition().shard_of, old.centres))
     sealed(folder)
-    stale = "partition.json: the centres of its shards are not the means of the samples that remain in them"
+    stale = "partition.json: its shards' centres are not the means of the samples that remain in them"
     assert stale in audit(folder).findings
     assert "partition.safetensors differs" in verify(folder).differences
 

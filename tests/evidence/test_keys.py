@@ -47,7 +47,7 @@ def test_without_the_right_key_a_run_that_forgot_does_not_open(run_folder, key_f
     unlearn(run_folder, users=["u3"])
     name, before = key_ring().newest().name, tree(run_folder)
     kept = key_file.rename(tmp_path / "kept.json")
-    with pytest.raises(KeyFileError, match=f"the key {name} alone; found: .* is not there"):
+    with pytest.raises(KeyFileError, match=f"needs the key {name}; found: .* does not exist"):
         evaluate_run(run_folder)
     with pytest.raises(KeyFileError, match=name):
         unlearn(run_folder, users=["u4"])
@@ -59,7 +59,7 @@ def test_without_the_right_key_a_run_that_forgot_does_not_open(run_folder, key_f
         evaluate_run(run_folder)
     entry = json.loads(key_file.read_text())["keys"][0]
     key_file.write_text(json.dumps({"format": 1, "keys": [{**entry, "name": name}]}))
-    with pytest.raises(KeyFileError, match="the secret is not that of the key"):
+    with pytest.raises(KeyFileError, match="wrong secret for the key"):
         evaluate_run(run_folder)
     assert tree(run_folder) == before
     assert audit(run_folder, {"key_file": str(kept)}).holds
@@ -174,7 +174,7 @@ def test_nothing_in_the_folder_can_be_found_by_trying_names(finished, run_folder
 def test_the_key_file_is_refused_inside_the_run_and_where_it_cannot_be_written(run_folder, monkeypatch, tmp_path):
     before = tree(run_folder)
     (tmp_path / "file").write_text("")
-    for place, problem in ((run_folder / "keys.json", "lies inside the run"), (tmp_path / "file" / "k", "cannot")):
+    for place, problem in ((run_folder / "keys.json", "is inside the run"), (tmp_path / "file" / "k", "cannot")):
         with pytest.raises(KeyFileError, match=problem):
             unlearn(run_folder, users=["u3"], config_dict={"key_file": str(place)})
     assert tree(run_folder) == before

@@ -34,7 +34,7 @@ def test_digests_of_an_old_run_are_keyed_by_one_command(old_run, key_file, capsy
     state = {name: digest for name, digest in tree(old_run).items() if name in manifest["files"]}
     times, head = [(e.kind, e.time) for e in ledger.entries()], ledger.head()
     assert main([f"--run={old_run}", "--key_digests"]) == 0
-    assert "all digests of what was forgotten are keyed now" in capsys.readouterr().out
+    assert "all digests of what was forgotten are now keyed" in capsys.readouterr().out
     text = folder_text(old_run)
     assert salted and not [digest for digest in salted if digest in text]
     after = Ledger(old_run, store.salt).entries()
@@ -125,7 +125,7 @@ def test_keying_does_not_make_a_changed_run_look_certified(change, old_run, key_
     else:
         (old_run / "metrics.json").write_text((old_run / "metrics.json").read_text().replace("0.", "0.1", 1))
     before = tree(old_run)
-    with pytest.raises(RunError, match=r"changed|do not come to"):
+    with pytest.raises(RunError, match=r"changed|do not add up to"):
         convert(old_run)
     assert {name: digest for name, digest in tree(old_run).items() if not name.startswith(".lock")} == before
     assert not key_file.exists()

@@ -77,7 +77,7 @@ def test_a_state_that_is_not_its_prompts_is_found(options, tmp_path, monkeypatch
     tensors[name][0, 0] += 1
     save_file(tensors, folder / STATES)
     made.trainer.store.seal({})  # forged consistently: the digests hold
-    assert any("1 of its states are not those" in difference for difference in verify(folder).differences)
+    assert any("1 of its activations are not those" in difference for difference in verify(folder).differences)
 
 
 @pytest.mark.slow

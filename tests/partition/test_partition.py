@@ -146,7 +146,7 @@ def test_bad_input_is_refused(kind):
     divide = PARTITIONERS[kind]()
     bad = points(4)
     bad[2, 0] = float("nan")
-    with pytest.raises(PartitionError, match=r"1 of 4 embeddings hold NaN .* sample s002"):
+    with pytest.raises(PartitionError, match=r"1 of 4 embeddings contain NaN .* sample s002"):
         divide(names(4), bad, 2, 2, 0)
     with pytest.raises(PartitionError, match="hold 2, fewer than the 4 samples"):
         divide(names(4), points(4), 2, 1, 0)

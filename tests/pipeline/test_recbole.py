@@ -49,7 +49,7 @@ def test_recboles_own_config_is_told_what_it_lacks(options):
 
     plain = {k: options[k] for k in ("data_path", "load_col")} | {"train_neg_sample_args": None}
     config = Config(APA, "board", config_dict=plain | {"threshold": {"rating": 4}, "normalize_all": False})
-    with pytest.raises(SettingsError, match=r"make it with recbole_apa\.APAConfig"):
+    with pytest.raises(SettingsError, match=r"create it with recbole_apa\.APAConfig"):
         APADataset(config).build()
 
 

@@ -54,7 +54,7 @@ def test_a_run_that_names_its_backbone_by_a_relative_folder_says_what_to_do(else
     monkeypatch.setattr("transformers.AutoTokenizer.from_pretrained", no_network)
     assert main([f"--run={tmp_path / 'run'}"]) == 2
     err = capsys.readouterr().err
-    assert f"a relative one is looked up from {tmp_path / 'there'}" in err and "--backbone=..." in err
+    assert f"relative paths start from {tmp_path / 'there'}" in err and "--backbone=..." in err
     monkeypatch.undo()
     monkeypatch.chdir(tmp_path / "there")
     assert main([f"--run={tmp_path / 'run'}", f"--backbone={tmp_path / 'here' / 'tiny'}"]) == 0

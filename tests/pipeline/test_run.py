@@ -204,7 +204,7 @@ def test_every_choice_runs_and_reloads(change, options, tmp_path):
 def test_timestamps_may_be_missing(options, tmp_path, caplog):
     columns = {"inter": ["user_id", "item_id", "rating"], "item": ["item_id", "title", "year"]}
     result = run("APA", "timeless", config_dict={**options, "load_col": columns, "epochs": 1}, run_dir=tmp_path / "r")
-    assert "the order of rows stands in for time" in caplog.text
+    assert "the order of rows is used instead" in caplog.text
     assert all(s.sample_id.count(":") == 1 for s in result.data[0]._dataset.samples)
 
 

@@ -74,7 +74,7 @@ def test_run_dir_of_another_run_is_refused_and_left_alone(finished, options, tmp
         ({"target_modules": ["c_attn"]}, RuntimeError, "no linear layer named c_attn; its layers are"),
         ({"min_history": 15, "train_samples": None}, DataError, "no train sample is left"),
         ({"normalize_all": True}, SettingsError, "expected false"),
-        ({"data_path": "/nowhere"}, DataError, "name the folder above with --data_path"),
+        ({"data_path": "/nowhere"}, DataError, "name the parent folder with --data_path"),
         ({"device": "abacus"}, SettingsError, "expected e.g. cpu"),
     ],
     ids=lambda x: str(x)[:40] if isinstance(x, dict) else "",

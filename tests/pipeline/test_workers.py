@@ -257,9 +257,9 @@ def test_the_extra_asks_for_the_ray_that_the_error_names():
     [
         (
             ConnectionError("ray cluster at 1.2.3.4:6379 cannot be reached"),
-            "no Ray cluster at '1.2.3.4:6379' let this program in",
+            "cannot connect to a Ray cluster at '1.2.3.4:6379'",
         ),
-        (ConnectionError("Authentication failed: invalid\n auth token"), "did not take this program's token"),
+        (ConnectionError("Authentication failed: invalid\n auth token"), "did not accept this program's token"),
     ],
 )
 def test_a_cluster_that_wants_a_token_is_told_from_none(error, expected):

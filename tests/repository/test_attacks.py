@@ -127,7 +127,7 @@ def test_a_whole_number_that_is_spelled_otherwise_is_no_id(tmp_path):
     """``-0`` was read as the user 0, who was forgotten."""
     assert _what_comes_of(b'{"user_id": 0}\n', ".jsonl", tmp_path)[0] == FORGOTTEN
     what, says = _what_comes_of(b'{"user_id": -0}\n', ".jsonl", tmp_path)
-    assert what == REFUSED and "line 1: found user_id -0.0, expected a text or a whole number" in says
+    assert what == REFUSED and "line 1: found user_id -0.0, expected a string or a whole number" in says
 
 
 @pytest.mark.slow

@@ -130,12 +130,12 @@ def test_workers_are_told_what_was_imported_without_the_option(plugin, options, 
 def test_what_the_program_itself_registers_no_worker_can_know(plugin, options, tmp_path, monkeypatch):
     import_plugins(plugin("my_partition"))
     monkeypatch.setattr(PARTITIONERS["by_norm"], "__module__", "__main__")
-    with pytest.raises(SettingsError, match="workers: partition 'by_norm' was registered by the program itself"):
+    with pytest.raises(SettingsError, match="workers: partition 'by_norm' was registered by the main program"):
         given = {**options, "partition": "by_norm", "workers": 2}
         run("APA", "board", config_dict=given, run_dir=tmp_path / "run")
     import_plugins(plugin("my_family"))
     monkeypatch.setattr(FAMILIES["gpt_neox"], "__module__", "__main__")
-    with pytest.raises(SettingsError, match="workers: a backbone family was registered by the program itself"):
+    with pytest.raises(SettingsError, match="workers: a backbone family was registered by the main program"):
         modules_for_workers({"partition": "random", "weight_rule": "average", "adapter_type": "lora"})
 
 
@@ -276,7 +276,7 @@ def neox_folder(backbone_folder, tmp_path_factory):
 @pytest.mark.slow
 def test_a_backbone_family_is_one_file(plugin, options, neox_folder, tmp_path):
     given = {**options, "backbone": str(neox_folder), "target_modules": ["query_key_value"], "trunk_layers": 2}
-    with pytest.raises(BackboneError, match=r"no `layers` and `norm`; .* a family that is registered for 'gpt_neox'"):
+    with pytest.raises(BackboneError, match=r"no `layers` and `norm`; .* a family registered for 'gpt_neox'"):
         run("APA", "board", config_dict=given, run_dir=tmp_path / "none")
     given |= {"plugins": [plugin("my_family")]}
     made = run("APA", "board", config_dict=given, run_dir=tmp_path / "run")

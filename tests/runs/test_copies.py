@@ -78,6 +78,6 @@ def test_certificate_and_audit_name_a_copy_of_another_machine(finished, tmp_path
     copy_run(url, tmp_path / "copy")
     certificate = read_json(tmp_path / "copy" / "certificates" / "0001.json")
     assert str(other) in certificate["left_outside"]
-    assert any(f.startswith(f"{other} could hold traces") for f in audit(url).findings)
+    assert any(f.startswith(f"{other} could contain traces") for f in audit(url).findings)
     other.rmdir()
     assert not any("working copy" in f for f in audit(url).findings)

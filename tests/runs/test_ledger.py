@@ -81,7 +81,7 @@ def test_a_full_disk_is_named_and_nothing_is_taken(tmp_path, monkeypatch):
     def full(handle):
         raise OSError(28, "No space left on device")
 
-    with monkeypatch.context() as patch, pytest.raises(RunError, match=r"no space left.*the request was not taken"):
+    with monkeypatch.context() as patch, pytest.raises(RunError, match=r"no space left.*the request was not accepted"):
         patch.setattr("os.fsync", full)
         ledger.append(REQUEST, {"interactions": []})
     assert (tmp_path / "ledger.jsonl").read_bytes() == before

@@ -34,7 +34,7 @@ def test_a_file_system_without_locks_is_called_so(number, broken_locks, tmp_path
     broken_locks(number)
     (tmp_path / "run").mkdir()
     for folder in (tmp_path / "run", tmp_path / "new"):
-        with pytest.raises(RunError, match=r"this file system gives no locks.*put it on another disk"):
+        with pytest.raises(RunError, match=r"this file system has no locks.*put it on another disk"):
             run_lock(folder, "testing").__enter__()
     assert [p.name for p in tmp_path.iterdir()] == ["run"] and not list((tmp_path / "run").iterdir())
     with run_lock(tmp_path / "run", "testing", writes=False):
@@ -80,7 +80,7 @@ def test_locks_that_do_nothing_do_not_let_two_in(tmp_path):
     now = datetime.now(timezone.utc).isoformat(timespec="seconds")
     holder = {"process": other.pid, "host": socket.gethostname(), "since": now, "purpose": "unlearning"}
     (tmp_path / HOLDER).write_text(json.dumps(holder))
-    with pytest.raises(RunError, match=rf"process {other.pid} .*this file system's locks do nothing"):
+    with pytest.raises(RunError, match=rf"process {other.pid} .*locks do not work on this file system"):
         run_lock(tmp_path, "testing").__enter__()
     assert json.loads((tmp_path / HOLDER).read_text()) == holder
     # a later process with the number of one that was killed

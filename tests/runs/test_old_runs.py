@@ -155,6 +155,6 @@ def take_as_before(folder, asked, served):
 )
 def test_ids_that_a_training_today_writes_otherwise_are_not_called_fresh(user, plain, refused):
     rows = Interactions([user], ["i1"], np.array([1]), None, plain_ids=plain)
-    told = pytest.raises(RequestError, match="from before format 3 whose ids hold colons") if refused else nullcontext()
+    told = pytest.raises(RequestError, match="whose ids contain colons") if refused else nullcontext()
     with told:
         refuse_plain_ids(SimpleNamespace(raw_interactions=rows))

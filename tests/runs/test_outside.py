@@ -97,12 +97,12 @@ def test_a_moved_run_leaves_what_nobody_can_tell_whose_it_is_and_says_so(exporte
     certificate = read_json(unlearn(moved, users=["u3"]).certificates[0])
     assert len(certificate["left_outside"]) == 2 and tree(tmp_path / "seen") == seen
     findings = audit(moved).findings
-    assert sum("could hold traces" in f for f in findings) == 2
+    assert sum("could contain traces" in f for f in findings) == 2
     # looked at by a person: the run is the only one, and lies here now
     salt = RunStore(moved).salt
     for name in certificate["left_outside"]:
         mark(Path(name), salt, str(moved))
-    assert not any("could hold traces" in f for f in audit(moved).findings)
+    assert not any("could contain traces" in f for f in audit(moved).findings)
     assert read_json(unlearn(moved, users=["u4"]).certificates[0])["left_outside"] == []
     assert audit(moved).holds and "u3" not in (tmp_path / "seen" / "train.jsonl").read_text()
 
@@ -129,13 +129,13 @@ def test_an_export_that_may_not_be_looked_at_stops_a_request_before_it_is_taken(
 
     with monkeypatch.context() as patch:
         patch.setattr(Path, "exists", exists)
-        refused(exported, r"was not taken(.|\n)*seen could not be looked at: Permission denied")
+        refused(exported, r"was not accepted(.|\n)*seen could not be checked: Permission denied")
         # taken by whoever may look there: who may not goes on with the rest, and certificate and audit say so
         with monkeypatch.context() as other:
             other.setattr("recbole_apa.unlearning.stage.refuse_unreachable", lambda store: None)
             certificate = read_json(unlearn(exported, users=["u3"]).certificates[0])
         assert certificate["left_outside"] == [hidden]
-        assert any("could not be looked at" in f and "could hold traces" in f for f in audit(exported).findings)
+        assert any("could not be checked" in f and "could contain traces" in f for f in audit(exported).findings)
     assert "u3" in (tmp_path / "seen" / "train.jsonl").read_text()
     unlearn(exported, users=["u4"])
     assert "u3" not in (tmp_path / "seen" / "train.jsonl").read_text() and audit(exported).holds
@@ -158,7 +158,7 @@ def test_a_place_without_rights_stops_a_request_before_it_is_taken(place, export
     monkeypatch.setattr(os, "access", lambda p, *a, **k: str(p) != closed and real(p, *a, **k))
     if place == "export":
         monkeypatch.setattr("recbole_apa.unlearning.places.mark", no_right)
-    refused(exported, r"was not taken(.|\n)*" + closed)
+    refused(exported, r"was not accepted(.|\n)*" + closed)
 
 
 def no_right(*args, **named):

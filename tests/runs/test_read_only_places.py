@@ -56,7 +56,7 @@ def test_a_dry_run_leaves_what_a_kill_interrupted(finished, tmp_path, monkeypatc
         patch.setattr("recbole_apa.unlearning.exact.commit_state", killed)
         unlearn(folder, users=["u3"])
     before = tree(folder)
-    with pytest.raises(RunError, match=r"half put in place.*--resume"):
+    with pytest.raises(RunError, match=r"half in place.*--resume"):
         unlearn(folder, users=["u5"], dry_run=True)
     assert tree(folder) == before
     unlearn(folder)

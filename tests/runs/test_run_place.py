@@ -54,7 +54,7 @@ def test_a_folder_of_which_nothing_came_is_removed(tmp_path):
 
 def test_a_place_that_cannot_be_made_is_named(tmp_path):
     (tmp_path / "saved").write_text("")
-    with pytest.raises(RunError, match=r"cannot make .*saved/APA-board-.*--run_dir"):
+    with pytest.raises(RunError, match=r"cannot create .*saved/APA-board-.*--run_dir"):
         make_run_dir({"checkpoint_dir": str(tmp_path / "saved"), "dataset": "board"})
 
 

@@ -120,7 +120,7 @@ def test_a_line_that_is_there_is_not_called_untaken(tmp_path, monkeypatch):
         real(handle)
 
     monkeypatch.setattr("os.fsync", folders_fail)
-    with pytest.raises(RunError, match=r"Input/output error.*the line is in ledger\.jsonl all the same.*--resume"):
+    with pytest.raises(RunError, match=r"Input/output error.*the line is in ledger\.jsonl nevertheless.*--resume"):
         ledger.append(REQUEST, {"interactions": []})
     assert len(ledger.entries()) == 1
 
@@ -171,7 +171,7 @@ def test_changed_line_endings_are_called_so(served, tmp_path):
         path.write_bytes(path.read_bytes().replace(b"\n", b"\r\n"))
 
     rewrite("lineage.json")
-    with pytest.raises(RunError, match=r"lineage\.json: line endings were changed \(git with autocrlf"):
+    with pytest.raises(RunError, match=r"lineage\.json: line endings were changed \(by git with autocrlf"):
         evaluate_run(folder)
     rewrite("certificates/0001.json")
     findings = audit(folder).findings
@@ -199,7 +199,7 @@ def test_what_others_leave_in_a_run_is_called_by_its_name(finished, tmp_path):
         ".x.json.tmp": "being written when it was killed",
     }.items():
         assert any(line.startswith(name) and what in line for line in said.splitlines()), name
-    assert "certificate.txt is not in the manifest: a file that nobody answers for" in said
+    assert "certificate.txt is not in the manifest: its origin is unknown" in said
 
 
 def test_attributes_for_git_are_the_runs_or_a_finding(finished, tmp_path):
@@ -209,4 +209,4 @@ def test_attributes_for_git_are_the_runs_or_a_finding(finished, tmp_path):
     (folder / ".gitattributes").unlink()  # older runs have none
     assert audit(folder).holds
     (folder / ".gitattributes").write_text("* text\n")
-    assert audit(folder).findings == [".gitattributes holds something else than what this program writes there"]
+    assert audit(folder).findings == [".gitattributes contains something other than what this program writes there"]

@@ -209,7 +209,7 @@ def test_killed_between_any_two_writes_a_request_on_s3_ends_as_if_undisturbed(
         assert killed_at(server, finished, place, work_folder, asked, at) == -signal.SIGKILL
         objects = RunObjects(place)
         if objects.read(LEASE) is not None:
-            with pytest.raises(RunError, match="Was it killed"):
+            with pytest.raises(RunError, match="If it was killed"):
                 unlearn(place, **asked)
             objects.delete({LEASE})
         finish(place, asked)

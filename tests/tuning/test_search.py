@@ -63,9 +63,9 @@ def test_no_point_is_judged_twice_and_failures_do_not_end_it():
 
 def test_exhaustive_needs_ranges_that_end():
     endless = read_ranges({"learning_rate": {"uniform": [0, 1]}, "epochs": [1, 2]})
-    with pytest.raises(SettingsError, match=r"learning_rate \(uniform\) has endlessly many"):
+    with pytest.raises(SettingsError, match=r"learning_rate \(uniform\) has infinitely many"):
         check_search(endless, "exhaustive", None)
-    with pytest.raises(SettingsError, match="all 2 points, and max_evals is 1"):
+    with pytest.raises(SettingsError, match="all 2 points, but max_evals is 1"):
         check_search(endless[1:], "exhaustive", 1)
     assert check_search(endless[1:], "exhaustive", 8) == 2
 

@@ -87,7 +87,7 @@ def test_an_interruption_keeps_the_trials_that_are_done(options, tmp_path, monke
         tune("APA", "board", (), options, {"lora_rank": [2, 3, 4]}, "exhaustive", folder=tmp_path / "t")
     told = read_json(tmp_path / "t" / "trials.json")
     assert told["complete"] is False and [t["number"] for t in told["trials"]] == [1]
-    with pytest.raises(RunError, match="is there already, and a search is not taken up again"):
+    with pytest.raises(RunError, match="already exists, and a search cannot be resumed"):
         tune("APA", "board", (), options, {"lora_rank": [2]}, "exhaustive", folder=tmp_path / "t")
 
 
@@ -102,7 +102,7 @@ def test_an_interruption_keeps_the_trials_that_are_done(options, tmp_path, monke
         ("APA", {"lora_rank": {"uniform": [2, 8]}}, "lora_rank: found 2.0, expected a whole number"),
         ("APA", {"lora_dropout": {"uniform": [0, 1]}}, "lora_dropout: found 1.0, expected 0 <= lora_dropout < 1"),
         ("APA", {"aggregation": ["decomposition", "mean"]}, "aggregation: found 'mean', expected one of"),
-        ("APA", {"epochs": [1, 2]}, "epochs has a range, and is given as 2"),
+        ("APA", {"epochs": [1, 2]}, "epochs has a range, but is also given as 2"),
         ("APA", {"valid_samples": [5, 9]}, "valid_samples decides which samples judge"),
         ("APA", {"seed": [1, 2]}, "seed: every trial has the same"),
         ("APA", {"workers": [1, 2]}, "workers says where or how"),
@@ -111,7 +111,7 @@ def test_an_interruption_keeps_the_trials_that_are_done(options, tmp_path, monke
         ("APA", {"eval_args.mode": ["full"]}, "expected whole values of eval_args"),
         ("APA", {"lora_rnak": [2], "seed": [1]}, "lora_rnak.*; seed: every trial"),
         ("APA", {"stopping_step": [1, 2]}, "stopping_step has no effect with APA"),
-        ("BPR", None, "BPR has no usual ones; expected a file of ranges"),
+        ("BPR", None, "BPR has no default ranges; expected a file"),
     ],
 )
 def test_ranges_of_options_that_are_none_are_refused_before_anything_is_trained(
@@ -125,7 +125,7 @@ def test_ranges_of_options_that_are_none_are_refused_before_anything_is_trained(
 
 
 def test_validation_samples_are_needed(options):
-    with pytest.raises(SettingsError, match="valid_samples: found 0, and the validation samples choose"):
+    with pytest.raises(SettingsError, match="valid_samples: found 0, but the validation samples choose"):
         tune("APA", "board", (), {**options, "valid_samples": 0}, {"lora_rank": [2]}, "exhaustive")
 
 
@@ -226,7 +226,7 @@ def test_options_that_judge_by_other_samples_fail_their_trial(options, tmp_path)
     given = {**BPR, "data_path": options["data_path"], "eval_args": by_time}
     done = tune("BPR", "board", (), given, {"TIME_FIELD": ["timestamp", "rating"]}, "exhaustive", folder=tmp_path / "t")
     assert [t.status for t in done.trials] == ["done", "failed"]
-    assert "judge by other validation samples than the first trial's" in done.trials[1].reason
+    assert "judge by other validation samples than the first trial did" in done.trials[1].reason
 
 
 def words(options, **more):
@@ -241,7 +241,7 @@ def test_the_command_line(options, tmp_path, capsys, monkeypatch):
     assert "valid AUC" in out and f"--config_files={tmp_path}/t/best.yaml" in out
     assert read_json(tmp_path / "t" / "trials.json")["best"] in (1, 2)
     assert main(["tune", *words(options, **asked)]) == 2
-    assert "is not taken up again" in capsys.readouterr().err
+    assert "cannot be resumed" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -53,23 +53,23 @@ ADAPTER = "shards/000/adapter_model.safetensors"
 @pytest.mark.parametrize(
     ("name", "key", "how", "says"),
     [
-        (ADAPTER, None, with_nan, "no numbers"),
-        (ADAPTER, None, lambda t: t / 0, "no numbers"),
+        (ADAPTER, None, with_nan, "NaN or infinite"),
+        (ADAPTER, None, lambda t: t / 0, "NaN or infinite"),
         (ADAPTER, None, lambda t: t.round().long(), "int64, expected float32"),
         (ADAPTER, None, lambda t: t.half(), "float16, expected float32"),
-        (ADAPTER, None, lambda t: t[:1], "do not fit each other"),
+        (ADAPTER, None, lambda t: t[:1], "do not match"),
         (ADAPTER, None, lambda t: t.flatten(), "expected 2 dimensions"),
-        ("embeddings.safetensors", None, with_nan, "no numbers"),
+        ("embeddings.safetensors", None, with_nan, "NaN or infinite"),
         ("embeddings.safetensors", None, lambda t: t[1:], "29 rows for 30 training samples"),
         ("embeddings.safetensors", None, lambda t: t.double(), "float64, expected float32"),
-        ("memory.safetensors", "scores", with_nan, "no numbers"),
+        ("memory.safetensors", "scores", with_nan, "NaN or infinite"),
         ("memory.safetensors", "scores", lambda t: t + 2, "outside 0 to 1"),
         ("memory.safetensors", "errors", lambda t: t * 0, "do not follow from its labels and scores"),
         ("memory.safetensors", "users", lambda t: t.flip(0), "other users"),
-        ("memory.safetensors", "active", lambda t: t * 0, "switches on other shards"),
+        ("memory.safetensors", "active", lambda t: t * 0, "marks other shards as active"),
         ("memory.safetensors", "labels", lambda t: t[1:], "rows, others have"),
-        ("partition.safetensors", "centres", with_nan, "no numbers"),
-        ("partition.safetensors", "centres", lambda t: t[:, 1:], "centres of another size"),
+        ("partition.safetensors", "centres", with_nan, "NaN or infinite"),
+        ("partition.safetensors", "centres", lambda t: t[:, 1:], "centres of a different size"),
     ],
 )
 def test_tensors_that_cannot_be_are_named_though_their_digests_fit(name, key, how, says, finished, tmp_path):
@@ -185,8 +185,8 @@ def as_link(path):
         ("shards/nothing", lambda p: p.symlink_to("/nowhere"), "is a link"),
         ("shards/.lock", lambda p: p.write_text(""), "leftover"),
         ("figures/.lock-holder.json", lambda p: p.write_text("{}"), "leftover"),
-        (".lock", lambda p: p.write_text("an old adapter"), "a lock is empty"),
-        (".lock-holder.json", lambda p: p.write_text('{"purpose": "an old adapter"}'), "something else than who"),
+        (".lock", lambda p: p.write_text("an old adapter"), "is not empty, as a lock should be"),
+        (".lock-holder.json", lambda p: p.write_text('{"purpose": "an old adapter"}'), "something other than who"),
     ],
 )
 def test_what_is_no_plain_file_of_the_run_is_found(name, do, says, folder):
@@ -247,7 +247,7 @@ def test_the_command_line_prints_notices_apart_and_ends_with_0(capsys, tmp_path)
     places = [f"--data_path={old / 'data'}", f"--backbone={old / 'backbone'}"]
     assert main([f"--run={run}", "--audit", *places]) == 0
     said = capsys.readouterr().out
-    assert "notice: the run is of format 2" in said and "FOUND" not in said and "the audit holds" in said
+    assert "notice: the run has format 2" in said and "FOUND" not in said and "the audit holds" in said
 
 
 def test_no_number_of_a_strangers_reaches_an_adapter(finished, tmp_path):
@@ -261,6 +261,6 @@ def test_no_number_of_a_strangers_reaches_an_adapter(finished, tmp_path):
             tensors[partner] = tensors[partner][:, :1].contiguous()
 
     resealed(run, ADAPTER, one_row)
-    with pytest.raises(APAError, match="has the shape"):
+    with pytest.raises(APAError, match="has shape"):
         evaluate_run(run)
-    assert any("another shape" in f for f in audit(run).findings)
+    assert any("a different shape" in f for f in audit(run).findings)

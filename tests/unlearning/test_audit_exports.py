@@ -32,7 +32,7 @@ def exported(finished, served, tmp_path):
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        (lambda r: r | {"label": 1 - r["label"]}, "label is not what the run gives"),
+        (lambda r: r | {"label": 1 - r["label"]}, "label is not what the run has"),
         (lambda r: r | {"target": "Another Film"}, "target is not"),
         (lambda r: r | {"user_id": "u1 "}, "user_id is not"),
         (lambda r: r | {"prompt": r["prompt"] + " Yes"}, "prompt is not"),
@@ -40,7 +40,7 @@ def exported(finished, served, tmp_path):
         (lambda r: r | {"history": [[i, "x", label] for i, _, label in r["history"]]}, "dropped or rewritten"),
         (lambda r: r | {"note": "u3"}, "note is not"),
         (lambda r: {k: v for k, v in r.items() if k != "label"}, "label is not"),
-        (lambda r: [], "no exported sample"),
+        (lambda r: [], "not an exported sample"),
     ],
 )
 def test_each_row_of_an_export_is_what_the_run_gives(change, says, exported):
@@ -56,7 +56,7 @@ def test_each_row_of_an_export_is_what_the_run_gives(change, says, exported):
 def test_a_line_of_an_export_that_is_no_json_is_named(line, exported):
     run, path = exported
     path.write_text(path.read_text() + line + "\n")
-    assert any("train.jsonl, line 31: no exported sample" in f for f in audit(run).findings)
+    assert any("train.jsonl, line 31: not an exported sample" in f for f in audit(run).findings)
     path.write_text(path.read_text()[:-20])
     assert any("train.jsonl does not end with a whole line" in f for f in audit(run).findings)
 

@@ -33,7 +33,7 @@ def test_train_and_forget_killed_before_its_ledger_line_is_finished_by_the_same_
         assert main(given) == 130
     assert not (folder / "ledger.jsonl").exists()
     assert main(given) == 0
-    assert "going on with the request" in capsys.readouterr().out
+    assert "continuing with the request" in capsys.readouterr().out
     assert audit(folder).holds and len(list((folder / "certificates").glob("*.json"))) == 1
     assert main(given) == 2  # it is another run now: nothing is forgotten twice
     assert main([word for word in given if not word.startswith("--forget")]) == 2
@@ -87,7 +87,7 @@ def test_no_figure_stands_in_the_way_of_a_request(place, error, finished, tmp_pa
     folder = copy_run(finished, tmp_path / "run")
     monkeypatch.setattr(place, lambda *a, **k: (_ for _ in ()).throw(error))
     unlearn(folder, users=["u1", "u3", "u4", "u5"])
-    assert "it cannot be made of these rows" in caplog.text and audit(folder).holds
+    assert "cannot be computed from these rows" in caplog.text and audit(folder).holds
 
 
 @pytest.mark.slow

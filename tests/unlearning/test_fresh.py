@@ -221,7 +221,9 @@ def test_the_plan_says_what_changes_and_the_request_does_it(small):
 @pytest.mark.slow
 def test_a_new_training_that_would_be_refused_refuses_the_request(small):
     before = tree(small.run_dir)
-    with pytest.raises(RequestError, match=r"a training today is refused \(.*no interaction is left.*ask with strict"):
+    with pytest.raises(
+        RequestError, match=r"a new training on what remains is not possible \(.*no interaction is left.*use strict"
+    ):
         unlearn(small.run_dir, users=USERS, exactness="fresh")
     assert tree(small.run_dir) == before
     with pytest.raises(SettingsError, match="exactness: fresh needs unlearn_method: exact, found NPO"):
@@ -234,8 +236,8 @@ def test_a_draw_that_is_not_a_new_one_is_found(small):
     unlearn(small.run_dir, users=["u3", "u8"], exactness="strict")
     path = small.run_dir / MANIFEST
     path.write_text(path.read_text().replace('"draw_of": "inherited"', '"draw_of": "this data"'))
-    found = [f for f in audit(small.run_dir).findings if "made anew" in f]
-    assert any(f.startswith("the train samples are not those of a split and draw made anew") for f in found)
+    found = [f for f in audit(small.run_dir).findings if "new split and draw" in f]
+    assert any(f.startswith("the train samples are not those of a new split and draw") for f in found)
 
 
 @pytest.mark.slow

@@ -89,7 +89,7 @@ def test_ids_of_other_people_are_mapped_and_unknown_ones_refused(tmp_path):
     with pytest.raises(SettingsError, match="unlearn_ids: found 'item', expected user_id and item_id"):
         map_ids(demands, {"item": items})
     items.write_text("theirs,item_id\n7,y\n7,z\n")
-    with pytest.raises(RequestError, match=r"items\.csv, line 3: id '7' stands twice"):
+    with pytest.raises(RequestError, match=r"items\.csv, line 3: '7' appears twice"):
         map_ids(demands, {"item_id": items})
 
 

@@ -84,6 +84,6 @@ def test_a_ledger_that_was_lost_or_shortened_stops_further_requests(left, folder
     else:
         ledger.write_bytes(whole)
     before = tree(folder)
-    with pytest.raises(RunError, match=r"do not come to what manifest\.json says is forgotten"):
+    with pytest.raises(RunError, match=r"do not add up to what manifest\.json says is forgotten"):
         unlearn(folder, users=["u5"])
     assert tree(folder) == before

@@ -1,4 +1,4 @@
-"""The methods of a comparison behind :class:`~recbole_apa.comparison.method.Method`."""
+"""The methods of a comparison, each a :class:`~recbole_apa.comparison.method.Method`."""
 
 from recbole_apa.comparison.methods.recbole import RecBoleMethod
 from recbole_apa.comparison.methods.rules import RuleMethod

@@ -59,7 +59,7 @@ class RecBoleMethod:
         return Scored(scores, self.trained.is_probability, 1, time.perf_counter() - start)
 
     def recbole_auc(self) -> float | None:
-        """RecBole's own AUC on the test rows; None where all labels are the same."""
+        """RecBole's own AUC on the test rows; None if all labels are the same."""
         return recbole_auc(self.trained)
 
     def unlearn(self) -> UnlearnFigures:

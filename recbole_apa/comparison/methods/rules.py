@@ -24,5 +24,5 @@ class RuleMethod:
         return Scored(scores, True, 0, time.perf_counter() - start)
 
     def unlearn(self) -> UnlearnFigures:
-        """Nothing is stored: the rules are counts of what is there."""
+        """Nothing is stored, so nothing is forgotten: the rules count the rows that are there."""
         return UnlearnFigures(0.0, 0)

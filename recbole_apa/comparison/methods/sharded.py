@@ -1,6 +1,6 @@
 """Methods that train LoRA adapters on shards: APA, Retraining, SISA, RecEraser, GraphEraser, and APA's ablations.
 
-They differ in how samples are divided and in how the adapters are put together; training and exact retraining are one.
+They differ in how samples are partitioned and how the adapters are combined; they share training and exact retraining.
 """
 
 import shutil
@@ -40,15 +40,15 @@ LISTS_AT_ONCE = 4
 
 @dataclass(frozen=True)
 class Serving:
-    """How the adapters of one training answer."""
+    """How the adapters of one training are served."""
 
     aggregation: str
     """``decomposition``, ``non_decomposition`` or ``prediction``."""
     weight_rule: str
-    """One of ``WEIGHT_RULES``, or ``learned`` (RecEraser's attention; for ``prediction`` alone)."""
+    """One of ``WEIGHT_RULES``, or ``learned`` (RecEraser's attention; for ``prediction`` only)."""
     tau: float | str | None = None
     n_neighbors: int | str | None = None
-    """A number, ``auto``, or None: as the training has it."""
+    """A number, ``auto``, or None for the training's own value."""
 
 
 class AdapterMethod:
@@ -56,7 +56,7 @@ class AdapterMethod:
 
     Args:
         servings: row of the table -> how it is served.
-        changes: what differs from the options of the comparison, e.g. ``{"partition": "random"}``.
+        changes: options that differ from the comparison's, e.g. ``{"partition": "random"}``.
     """
 
     def __init__(
@@ -78,15 +78,15 @@ class AdapterMethod:
         return self._made
 
     def fit(self, seed: int) -> FitFigures:
-        """See :class:`~recbole_apa.comparison.method.Method`. Frozen states of the labelled prompts are computed
+        """See :class:`~recbole_apa.comparison.method.Method`. Frozen activations of the labelled prompts are computed
         before the clock starts; they are the same for all methods."""
-        # RecBole's random splits follow the seed: the rows are those of the comparison's own
+        # RecBole's random splits depend on the seed; the rows have to be the comparison's
         data = build_data(self._config(self.context.config["seed"]))
         self._check_rows(data)
         return self._train(self._config(seed), data)
 
     def fit_on(self, data: Loaders, seed: int) -> FitFigures:
-        """Train on other data than the comparison's, e.g. on what a request left."""
+        """Train on data other than the comparison's, e.g. on what a request left."""
         return self._train(self._config(seed), data)
 
     def _train(self, config: APAConfig, data: Loaders) -> FitFigures:
@@ -101,7 +101,7 @@ class AdapterMethod:
         with run_lock(folder, "comparing"):
             trainer = make_trainer(config, model, store)
             trainer.fit(data.train, data.valid, show_progress=config["show_progress"])
-        keys = KeyRing(self.context.folder / "keys.json")  # of scratch runs: nobody's own file
+        keys = KeyRing(self.context.folder / "keys.json")  # of scratch runs, not the user's file
         self._made = RunResult({}, folder, config, model, trainer, data, keys)
         cost = training_cost(trainer)
         n_each = sum(p.numel() for p in model.engine.bank.parameters()) // model.engine.bank.n_adapters
@@ -122,7 +122,8 @@ class AdapterMethod:
 
     @property
     def _looks_at_validation(self) -> bool:
-        """Whether a row weighs adapters by their errors; plain averages have no memory, and no time to fill one."""
+        """Whether a row weights adapters by their errors; plain averages need no memory, and spend no time filling
+        one."""
         rules = {serving.weight_rule for serving in self.servings.values()}
         return LEARNED in rules or any(WEIGHT_RULES.find(name).needs_memory for name in rules)
 
@@ -135,8 +136,8 @@ class AdapterMethod:
             theirs = [(s.sample_id, s.label) for s in self.context.splits[name]]
             if mine != theirs:
                 raise RunError(
-                    f"{', '.join(self.rows)}: {name} has {len(mine)} samples that are not the {len(theirs)} "
-                    "of the comparison; expected options that leave the rows as they are"
+                    f"{', '.join(self.rows)}: {name} has {len(mine)} samples that are not the comparison's "
+                    f"{len(theirs)}; expected options that do not change the rows"
                 )
 
     def score(self, row: str) -> Scored:
@@ -152,7 +153,7 @@ class AdapterMethod:
         return Scored(scores.numpy(), True, passes, time.perf_counter() - start)
 
     def answer(self, prompts: Sequence[TokenizedPrompt], serving: Serving, title: str) -> Tensor:
-        """s of any prompts, (n,), as a row of the table is served."""
+        """s of any prompts, (n,), served as a row of the table is."""
         model, show = self.made.model, self.made.config["show_progress"]
         if serving.weight_rule == LEARNED:
             return self._attend(prompts, title)
@@ -200,7 +201,7 @@ class AdapterMethod:
         return self.forget(interactions=[single_shard_requests(self.made)[0]])
 
     def train_from_scratch(self) -> None:
-        """Train what ``made`` holds again, with nothing taken over but the assignment to shards."""
+        """Train again on the data of ``made``, reusing only the assignment to shards."""
         made = self.made
         folder = self.context.folder / "scratch"
         shutil.rmtree(folder, ignore_errors=True)
@@ -214,12 +215,12 @@ class AdapterMethod:
         self._made = replace(made, trainer=trainer, run_dir=folder)
 
     def forget(self, **asked: Any) -> UnlearnFigures:
-        """Carry out a request, as :func:`~recbole_apa.unlearn` takes it; ``made`` is then what is left."""
+        """Carry out a request, with the arguments of :func:`~recbole_apa.unlearn`; ``made`` is then what is left."""
         made = self.made
-        if "full_training" not in made.store.manifest():  # after a request its own records are there
+        if "full_training" not in made.store.manifest():  # a request writes records of its own
             made.metrics = evaluate_state(made, False)
             write_first_records(made)
-        # forgetting purges the cache of frozen activations, which the other methods still look into
+        # forgetting purges the cache of frozen activations, which the other methods still use
         made.model.engine.cache = made.model.engine.cache.copy()
         outcome = unlearn(made, **asked).outcomes[0]
         self._made = outcome.result

@@ -1,4 +1,4 @@
-"""By what a comparison judges its rows: AUC of labels, or the places at which liked items come.
+"""How a comparison judges its rows: by AUC of labels, or by the ranks of liked items.
 
 Shapes: n test samples (or lists), m resamples.
 """
@@ -14,7 +14,7 @@ from recbole_apa.evaluation.metrics import auc, resampled_aucs
 
 
 class Criterion(Protocol):
-    """One figure for a row, of what the row keeps for each test sample."""
+    """One figure for a row, computed from what the row keeps for each test sample."""
 
     @property
     def figure(self) -> str:
@@ -27,11 +27,11 @@ class Criterion(Protocol):
         ...
 
     def value(self, kept: np.ndarray, part: np.ndarray) -> float | None:
-        """The figure on a part of the samples, (n,), (n,) bool; None where it has no meaning."""
+        """The figure on a part of the samples, (n,), (n,) bool; None if it is undefined."""
         ...
 
     def resampled(self, kept: Mapping[str, np.ndarray], m: int) -> dict[str, np.ndarray]:
-        """The figure on the same m bootstrap resamples for all, (m,) each; empty where it has no meaning."""
+        """The figure on the same m bootstrap resamples for all, (m,) each; empty if it is undefined."""
         ...
 
 

@@ -23,7 +23,7 @@ def columns_of_measures() -> dict[str, tuple[str, str]]:
 
 
 def write_forgetting(folder: Path, rows: Sequence[Row]) -> str:
-    """Write ``table.md`` and ``report.html``; the table for a terminal."""
+    """Write ``table.md`` and ``report.html``; returns the table for a terminal."""
     columns = columns_of_measures()
     spread = {name for name, measure in FORGETTING_MEASURES.items() if measure.spread}
     head, body = ["method", *columns], forgetting_rows(rows, columns, spread)
@@ -49,11 +49,11 @@ def write_forgetting(folder: Path, rows: Sequence[Row]) -> str:
 def forgetting_rows(
     rows: Sequence[Row], columns: Mapping[str, tuple[str, str]], spread: Collection[str]
 ) -> list[list[str]]:
-    """One line a method, means over its seeds.
+    """One line per method, with means over its seeds.
 
     Args:
         columns: title -> (figure, how it is written).
-        spread: figures with their standard deviation over seeds, where it says how far to trust them.
+        spread: figures shown with their standard deviation over seeds, as it says how far to trust them.
     """
     out = []
     for name in dict.fromkeys(row.method for row in rows):
@@ -80,7 +80,7 @@ def _shown(row: Row) -> dict[str, float]:
 
 
 def _drawing(rows: Sequence[Row]) -> str:
-    """Distance to retraining against time; rows that stand for no way of forgetting have no time."""
+    """Distance to retraining against time; rows that are not a way of forgetting have no time."""
     figure = go.Figure()
     for name in dict.fromkeys(row.method for row in rows):
         found = [row.figures for row in rows if row.method == name and "unlearn_seconds" in row.figures]

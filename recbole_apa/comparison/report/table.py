@@ -1,4 +1,4 @@
-"""Tables and figures of a comparison, made of its row records alone."""
+"""Tables and figures of a comparison, made from its row records alone."""
 
 import csv
 import io
@@ -42,19 +42,19 @@ def headers(criterion: Criterion) -> list[str]:
 
 
 class JudgedSamples(TypedDict, total=False):
-    """``samples.json``: of each test sample, (n,), what slices look at."""
+    """``samples.json``: what slices need to know of each test sample, (n,)."""
 
     label: list[int]
     n_history: list[int]
     n_train_samples_of_user: list[int]
     n_train_rows_of_item: list[int]
     metrics: Sequence[str]
-    """Where places in lists are judged: their names, first the one that rows are compared by."""
+    """If ranks in lists are judged: the metrics' names, starting with the one that rows are compared by."""
     n_candidates: int
 
 
 def criterion_of(samples: JudgedSamples) -> Criterion:
-    """What the rows are judged by, as ``samples.json`` has it."""
+    """What the rows are judged by, according to ``samples.json``."""
     if "metrics" in samples:
         first, *others = samples["metrics"]
         return ByRank(int(first.partition("@")[2]), len(samples["label"]), tuple(others))
@@ -65,12 +65,12 @@ def write_comparison(folder: Path, rows: Sequence[Row], samples: JudgedSamples, 
     """Write ``table.md``, ``table.csv``, ``table.tex`` and ``report.html``.
 
     Args:
-        samples: ``label`` and what slices look at, beside what the rows keep of each sample; ``metrics`` where
-            places in lists are judged.
-        slices: also tables of parts of the test samples.
+        samples: ``label`` and what slices need, in addition to what the rows keep of each sample; ``metrics`` if ranks
+            in lists are judged.
+        slices: also write tables of parts of the test samples.
 
     Returns:
-        the table for a terminal, with the reasons of rows that failed.
+        the table for a terminal, with the reasons why rows failed.
     """
     criterion = criterion_of(samples)
     head, body = headers(criterion), comparison_rows(rows, criterion)
@@ -108,8 +108,8 @@ def _csv(lines: Sequence[Sequence[str]]) -> str:
 
 
 def comparison_rows(rows: Sequence[Row], criterion: Criterion) -> list[list[str]]:
-    """One line a method, means over its seeds, under :func:`headers`; differences to the reference are paired by test
-    sample and seed."""
+    """One line per method, with means over its seeds, under :func:`headers`; differences from the reference are paired
+    by test sample and seed."""
     done = [row for row in rows if row.status == DONE]
     methods = list(dict.fromkeys(row.method for row in rows))
     by_name = {name: [row for row in done if row.method == name] for name in methods}
@@ -129,7 +129,8 @@ def comparison_rows(rows: Sequence[Row], criterion: Criterion) -> list[list[str]
 
 
 def _noise(reference: Sequence[Row], resampled: Mapping[str, np.ndarray], criterion: Criterion) -> list[str]:
-    """What a seed alone changes: the mean distance of two seeds, and the interval of the first two's difference."""
+    """What the seed alone changes: the mean distance between two seeds, and the interval of the first two's
+    difference."""
     pairs = list(combinations(reference, 2))
     figure = criterion.figure
     gaps = [abs(a.figures[figure] - b.figures[figure]) for a, b in pairs if figure in a.figures]

@@ -1,4 +1,4 @@
-"""Files written whole or not at all, and files of strangers read with care."""
+"""Atomic writing of files, and careful reading of files from untrusted sources."""
 
 from recbole_apa.core.files.line_endings import keep_bytes
 from recbole_apa.core.files.permissions import as_usual

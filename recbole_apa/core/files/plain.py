@@ -1,4 +1,4 @@
-"""Read a file that may come from a stranger: plain files alone, JSON without what no writer of ours writes."""
+"""Read a file from an untrusted source: only regular files, and only JSON such as this program writes."""
 
 import errno
 import json
@@ -14,14 +14,14 @@ from recbole_apa.core.errors import RunError
 V = TypeVar("V")
 
 _HALF = re.compile(r"\\u[dD][89a-fA-F]")
-"""An escape that may be half of a character."""
+"""An escape that may be half of a surrogate pair."""
 
 
 def read_plain(path: Path) -> bytes:
-    """The bytes of a file; a pipe or a device is not opened, for reading it may never end.
+    """The bytes of a file; a pipe or a device is not opened, as reading it may never end.
 
     Raises:
-        RunError: missing, no plain file, or not to be read.
+        RunError: the file is missing, not a regular file, or not readable.
     """
     refuse_odd(path)
     try:
@@ -33,7 +33,7 @@ def read_plain(path: Path) -> bytes:
 def refuse_odd(path: Path) -> None:
     """
     Raises:
-        RunError: missing, or no plain file (nor a link to one).
+        RunError: the file is missing, or not a regular file (nor a link to one).
     """
     try:
         kind = kind_of(os.stat(path).st_mode)
@@ -44,17 +44,17 @@ def refuse_odd(path: Path) -> None:
 
 
 def kind_of(mode: int) -> str:
-    """``file``, ``folder``, ``link``, ``FIFO``, ``socket`` or ``device``, of what ``os.lstat`` says."""
+    """``file``, ``folder``, ``link``, ``FIFO``, ``socket`` or ``device``, from the mode that ``os.lstat`` reports."""
     tests = {"file": stat.S_ISREG, "folder": stat.S_ISDIR, "link": stat.S_ISLNK, "FIFO": stat.S_ISFIFO}
     tests["socket"] = stat.S_ISSOCK
     return next((name for name, holds in tests.items() if holds(mode)), "device")
 
 
 def parse_json(data: bytes) -> Any:
-    """JSON as this program writes it: UTF-8, finite numbers, each key once, whole characters.
+    """Parse JSON as this program writes it: UTF-8, finite numbers, unique keys, no lone surrogates.
 
     Raises:
-        ValueError: anything else, however odd: says what.
+        ValueError: anything else; the message says what was found.
     """
     text = data.decode("utf-8")
     try:
@@ -62,14 +62,14 @@ def parse_json(data: bytes) -> Any:
         if _HALF.search(text):
             json.dumps(value, ensure_ascii=False).encode("utf-8")
     except RecursionError:
-        raise ValueError("brackets within brackets too deep") from None
+        raise ValueError("brackets are nested too deeply") from None
     except UnicodeEncodeError:
-        raise ValueError("half of a character") from None
+        raise ValueError("found half of a surrogate pair") from None
     return value
 
 
 def _refuse(name: str) -> NoReturn:
-    raise ValueError(f"{name} is no number of JSON's")
+    raise ValueError(f"{name} is not a number in JSON")
 
 
 def _finite(text: str) -> float:
@@ -80,18 +80,18 @@ def _finite(text: str) -> float:
 
 
 class RepeatedKeyError(ValueError):
-    """A JSON object names a key twice: which one is meant, nobody can tell."""
+    """A JSON object has a key twice, so which value is meant is unknown."""
 
     def __init__(self, key: str) -> None:
-        super().__init__(f"the key {key!r} is there twice")
+        super().__init__(f"the key {key!r} occurs twice")
         self.key = key
 
 
 def each_once(pairs: list[tuple[str, V]]) -> dict[str, V]:
-    """What ``json.loads`` takes as ``object_pairs_hook``.
+    """An ``object_pairs_hook`` for ``json.loads``.
 
     Raises:
-        RepeatedKeyError: a key is there twice.
+        RepeatedKeyError: a key occurs twice.
     """
     out = dict(pairs)
     if len(out) < len(pairs):

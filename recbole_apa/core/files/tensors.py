@@ -1,4 +1,4 @@
-"""Tensors of a run folder, read from bytes and held against what is expected of them."""
+"""Tensors of a run folder, read from bytes and checked against what is expected of them."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -20,33 +20,33 @@ class Expected:
     """What a tensor has to be."""
 
     dims: tuple[str, ...]
-    """A name for each dimension; equal names stand for equal sizes, within a file."""
+    """A name for each dimension; within a file, dimensions of the same name have the same size."""
     dtypes: tuple[torch.dtype, ...] = (torch.float32,)
     greatest: float | None = None
-    """Values lie from 0 to this."""
+    """Values are between 0 and this."""
 
 
 def parse_tensors(data: bytes, path: Path) -> dict[str, Tensor]:
     """The tensors of a safetensors file.
 
     Args:
-        path: for messages.
+        path: used in messages.
 
     Raises:
-        RunError: no such file's bytes: a damaged header, bytes too many or too few, an unknown type.
+        RunError: not a valid safetensors file: a damaged header, too many or too few bytes, an unknown type.
     """
     try:
         return load(data)
-    except Exception as error:  # the parser has error classes of its own, and others for odd headers
+    except Exception as error:  # the parser raises its own error classes, and others for odd headers
         raise _damaged(path, error) from None
 
 
 @contextmanager
 def open_tensors(path: Path) -> Iterator[safe_open]:
-    """A large file, whose tensors are read one by one (``keys``, ``get_tensor``).
+    """Open a large file whose tensors are read one by one (``keys``, ``get_tensor``).
 
     Raises:
-        RunError: damaged.
+        RunError: the file is damaged.
     """
     try:
         with safe_open(path, "pt") as file:
@@ -60,13 +60,13 @@ def open_tensors(path: Path) -> Iterator[safe_open]:
 
 
 def check_tensors(tensors: Mapping[str, Tensor], expected: Mapping[str, Expected], path: Path) -> dict[str, int]:
-    """Hold tensors against what is expected of them.
+    """Check tensors against what is expected of them.
 
     Returns:
         the size of each dimension, by its name.
 
     Raises:
-        RunError: others, of another type or shape, or with values that are no numbers.
+        RunError: tensors are missing, unexpected, of the wrong type or shape, or hold NaN or infinite values.
     """
     if tensors.keys() != expected.keys():
         raise RunError(f"{path} holds {_names(tensors)}, expected {_names(expected)}; {_RESTORE}")
@@ -80,17 +80,17 @@ def check_tensors(tensors: Mapping[str, Tensor], expected: Mapping[str, Expected
 
 
 def check_values(tensor: Tensor, what: str, expected: Expected) -> None:
-    """As :func:`check_tensors`, of one tensor."""
+    """As :func:`check_tensors`, for one tensor."""
     if tensor.dtype not in expected.dtypes:
         wanted = " or ".join(str(d).removeprefix("torch.") for d in expected.dtypes)
         raise RunError(f"{what} is {str(tensor.dtype).removeprefix('torch.')}, expected {wanted}; {_RESTORE}")
     if tensor.ndim != len(expected.dims):
         raise RunError(
-            f"{what} has the shape {tuple(tensor.shape)}, expected {len(expected.dims)} dimensions "
+            f"{what} has shape {tuple(tensor.shape)}, expected {len(expected.dims)} dimensions "
             f"({', '.join(expected.dims)}); {_RESTORE}"
         )
     if not bool(torch.isfinite(tensor).all()):
-        raise RunError(f"{what} holds values that are no numbers (NaN or infinite); {_RESTORE}")
+        raise RunError(f"{what} holds NaN or infinite values; {_RESTORE}")
     high = expected.greatest
     if high is not None and tensor.numel() and not (tensor.min() >= 0 and tensor.max() <= high):
         raise RunError(f"{what} holds values outside 0 to {high:g}; {_RESTORE}")

@@ -1,4 +1,4 @@
-"""Whole files or none: written to a temporary name, synced, renamed."""
+"""Atomic writes: a file is written under a temporary name, synced, and renamed."""
 
 import contextlib
 import errno
@@ -15,14 +15,14 @@ from recbole_apa.core.files.permissions import as_usual
 from recbole_apa.core.files.plain import parse_json, read_plain
 
 _NO_FOLDER_SYNC = (errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP)
-"""What a file system answers that cannot sync folders, or need not."""
+"""Errors from a file system that cannot sync folders, or has no need to."""
 
 
 def write_whole(path: Path, write: Callable[[Path], None]) -> None:
-    """Let ``write`` make a file or folder under a temporary name beside ``path``, then rename it.
+    """Let ``write`` create a file or folder under a temporary name next to ``path``, then rename it.
 
     Raises:
-        RunError: it cannot be written (rights, no space); nothing is left under ``path`` that was not whole.
+        RunError: it cannot be written (permissions, no space); nothing incomplete is left at ``path``.
     """
     temporary = path.with_name(f".{path.name}.tmp")
     try:
@@ -36,7 +36,7 @@ def write_whole(path: Path, write: Callable[[Path], None]) -> None:
             shutil.rmtree(path)
         os.replace(temporary, path)
         _sync(path.parent)
-    # safetensors raises an error class of its own where the disk is full
+    # safetensors raises its own error class if the disk is full
     except Exception as error:
         with contextlib.suppress(OSError):
             _remove(temporary)
@@ -46,12 +46,12 @@ def write_whole(path: Path, write: Callable[[Path], None]) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a text file, whole or not at all; line endings stay as they are."""
+    """Write a text file atomically; line endings stay as they are."""
     write_bytes(path, text.encode())
 
 
 def write_bytes(path: Path, data: bytes) -> None:
-    """Write a file, whole or not at all."""
+    """Write a file atomically."""
 
     def write(target: Path) -> None:
         target.write_bytes(data)
@@ -60,7 +60,7 @@ def write_bytes(path: Path, data: bytes) -> None:
 
 
 def write_json(path: Path, value: object) -> None:
-    """Write JSON with sorted keys, whole or not at all."""
+    """Write JSON with sorted keys, atomically."""
     write_text(path, json_text(value))
 
 
@@ -72,23 +72,23 @@ def json_text(value: object) -> str:
 def read_json(path: Path) -> Any:
     """
     Raises:
-        RunError: missing, no plain file, or not JSON.
+        RunError: the file is missing, not a regular file, or not JSON.
     """
     return json_of(read_plain(path), path)
 
 
 def json_of(data: bytes, path: Path) -> Any:
-    """JSON from bytes that were read already.
+    """JSON from bytes that have already been read.
 
     Args:
-        path: for messages.
+        path: used in messages.
 
     Raises:
-        RunError: not JSON, or such as this program never writes.
+        RunError: not JSON, or JSON that this program would never write.
     """
     try:
         return parse_json(data)
-    except ValueError as error:  # a wrong byte, too, and a number of thousands of digits
+    except ValueError as error:  # also an invalid byte, or a number of thousands of digits
         raise RunError(f"{path} is damaged ({str(error)[:200]}); restore the run folder from a copy") from None
 
 
@@ -96,7 +96,7 @@ def file_digest(path: Path) -> str:
     """SHA-256 of a file's bytes.
 
     Raises:
-        RunError: it is there, and must not be read.
+        RunError: it exists but is not readable.
     """
     h = hashlib.sha256()
     try:
@@ -113,7 +113,7 @@ def _no_right(path: Path) -> str:
 
 
 def sync_folder(path: Path) -> None:
-    """Make the names in a folder last through a power loss."""
+    """Make sure that the names in a folder survive a power loss."""
     _sync(path)
 
 
@@ -137,5 +137,5 @@ def _remove(path: Path) -> None:
 
 def _why_not_written(path: Path, error: Exception) -> str:
     if (isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)) or "No space left" in str(error):
-        return f"no space left while writing {path}; nothing half-written was kept: free some space and start again"
-    return f"cannot write {path}: {error}; choose another folder with --run_dir, or mend its rights"
+        return f"no space left while writing {path}; no incomplete file was kept: free some space and start again"
+    return f"cannot write {path}: {error}; choose another folder with --run_dir, or fix its permissions"

@@ -1,4 +1,4 @@
-"""The machine and the process: devices, kernels that repeat their bits, locks, signals, standard streams."""
+"""The machine and the process: devices, deterministic kernels, locks, signals, standard streams."""
 
 from recbole_apa.core.system.deterministic import repeatable
 from recbole_apa.core.system.devices import check_device

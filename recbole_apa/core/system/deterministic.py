@@ -1,4 +1,4 @@
-"""Kernels that give the same bits each time: what training again from scratch, on the same GPU, has to rest on."""
+"""Deterministic kernels, without which retraining from scratch on the same GPU would not give the same bits."""
 
 import os
 from collections.abc import Iterator
@@ -13,23 +13,23 @@ from recbole_apa.core.errors import TrainingError
 WORKSPACE = "CUBLAS_WORKSPACE_CONFIG"
 """The environment variable that cuBLAS reads when it starts; torch's deterministic mode asks for it."""
 OURS = ":4096:8"
-"""What it is set to when the package is imported, where it is not set."""
+"""The value set when the package is imported, unless one is set already."""
 
 _NO_SUCH_KERNEL = "does not have a deterministic implementation"
 
 
 @contextmanager
 def repeatable(device: torch.device, wanted: bool = True) -> Iterator[None]:
-    """On CUDA, torch's deterministic algorithms inside; those that were on before stay. Attention's backward pass adds
-    up in no fixed order without. Elsewhere nothing is changed: a CPU's kernels are so by themselves.
+    """Use torch's deterministic algorithms on CUDA, and restore the previous mode on exit. Without them, attention's
+    backward pass sums in no fixed order. On other devices nothing is changed: CPU kernels are deterministic anyway.
 
-    Where cuBLAS was started otherwise by somebody else's program, a warning says so and nothing is changed.
+    If cuBLAS was already initialized with another setting, a warning says so and nothing is changed.
 
     Args:
         wanted: RecBole's option ``reproducibility``.
 
     Raises:
-        TrainingError: the model has an operation of which torch has no such kernel.
+        TrainingError: the model has an operation for which torch has no deterministic kernel.
     """
     if device.type != "cuda" or not wanted:
         yield
@@ -38,13 +38,13 @@ def repeatable(device: torch.device, wanted: bool = True) -> Iterator[None]:
     how: Any = torch.utils.deterministic
     filled = how.fill_uninitialized_memory
     torch.use_deterministic_algorithms(True)
-    how.fill_uninitialized_memory = False  # memory that is about to be written need not be filled first
+    how.fill_uninitialized_memory = False  # memory that is about to be overwritten need not be filled first
     try:
         if not _multiplies(device):
             torch.use_deterministic_algorithms(before[0], warn_only=before[1])
             getLogger().warning(
-                f"found {WORKSPACE}={os.environ.get(WORKSPACE)} when cuBLAS was started, expected {OURS}: "
-                "training again may give other bits on this GPU; import recbole_apa before the GPU is used, or set "
+                f"found {WORKSPACE}={os.environ.get(WORKSPACE)} when cuBLAS was initialized, expected {OURS}: "
+                "training again may give different bits on this GPU; import recbole_apa before using the GPU, or set "
                 f"{WORKSPACE}={OURS} in the environment"
             )
         yield
@@ -52,8 +52,8 @@ def repeatable(device: torch.device, wanted: bool = True) -> Iterator[None]:
         if _NO_SUCH_KERNEL not in str(error):
             raise
         raise TrainingError(
-            f"reproducibility: True, and torch says: {str(error).splitlines()[0][:200]}; give --reproducibility=False, "
-            "with which training again may give other bits on this GPU"
+            f"reproducibility is True, but torch says: {str(error).splitlines()[0][:200]}; set "
+            "--reproducibility=False, with which training again may give different bits on this GPU"
         ) from error
     finally:
         torch.use_deterministic_algorithms(before[0], warn_only=before[1])
@@ -61,7 +61,7 @@ def repeatable(device: torch.device, wanted: bool = True) -> Iterator[None]:
 
 
 def _multiplies(device: torch.device) -> bool:
-    """Whether a product runs under torch's deterministic mode."""
+    """Whether a matrix product runs in torch's deterministic mode."""
     one = torch.ones(1, 1, device=device)
     try:
         one @ one

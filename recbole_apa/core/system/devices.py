@@ -1,4 +1,4 @@
-"""Whether a device that somebody names is there."""
+"""Check whether a named device exists."""
 
 import os
 from collections.abc import Mapping
@@ -9,11 +9,11 @@ import torch
 from recbole_apa.core.errors import SettingsError
 
 VISIBLE = "CUDA_VISIBLE_DEVICES"
-"""The environment variable that says which GPUs a process sees."""
+"""The environment variable that decides which GPUs a process sees."""
 
 
 def here(options: Mapping[str, object]) -> dict[str, Any]:
-    """A run's options, as they hold for this process: which GPUs it sees, its own environment says first."""
+    """A run's options as they apply to this process, whose environment has the first say on which GPUs it sees."""
     kept = dict(options)
     if kept.get("gpu_id") not in (None, "") and VISIBLE in os.environ:
         del kept["gpu_id"]
@@ -21,15 +21,15 @@ def here(options: Mapping[str, object]) -> dict[str, Any]:
 
 
 def check_device(wanted: str | torch.device, visible: str | None, by_gpu_id: bool) -> torch.device:
-    """The device of that name.
+    """The device with that name.
 
     Args:
         wanted: a name, or a device.
-        visible: the GPUs that this process sees, by ``CUDA_VISIBLE_DEVICES``; None is all.
-        by_gpu_id: RecBole's option ``gpu_id`` has set it.
+        visible: the value of ``CUDA_VISIBLE_DEVICES``: the GPUs that this process sees; None means all.
+        by_gpu_id: whether RecBole's option ``gpu_id`` set it.
 
     Raises:
-        SettingsError: no device's name, or none of that name is here.
+        SettingsError: not the name of a device, or there is no such device.
     """
     try:
         device = torch.device(wanted)

@@ -1,4 +1,4 @@
-"""Locks on files, by the operating system: a process that is gone holds none."""
+"""File locks held by the operating system: a process that has ended holds none."""
 
 import contextlib
 import errno
@@ -22,17 +22,17 @@ class HeldError(Exception):
 
 
 class NoLocksError(OSError):
-    """The file system gives no locks."""
+    """The file system does not support locks."""
 
 
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
-    """Hold a file's lock; the file is made where it is missing, and stays. Does not wait.
+    """Hold the lock on a file, which is created if missing and not deleted. Does not wait.
 
     Raises:
-        HeldError: somebody has it.
-        NoLocksError: the file system gives no locks.
-        OSError: the file cannot be made or opened.
+        HeldError: the lock is held already.
+        NoLocksError: the file system does not support locks.
+        OSError: the file cannot be created or opened.
     """
     if fcntl is None:
         with _elsewhere(path):
@@ -43,18 +43,18 @@ def locked(path: Path) -> Iterator[None]:
     try:
         yield
     finally:
-        if handle in _handles:  # not in a forked child
+        if handle in _handles:  # false in a forked child
             _handles.discard(handle)
             os.close(handle)
 
 
 def _take(path: Path) -> int:
-    """A descriptor that has the lock of the file that has this name now."""
+    """A descriptor holding the lock on the file that currently has this name."""
     while True:
         handle, to_write = _open(path)
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            # whoever held it before may have deleted it
+            # the previous holder may have deleted it
             if os.path.samestat(os.fstat(handle), os.stat(path)):
                 return handle
         except FileNotFoundError:
@@ -63,7 +63,7 @@ def _take(path: Path) -> int:
             os.close(handle)
             if error.errno in _HELD:
                 raise HeldError from None
-            if error.errno == errno.EBADF and not to_write:  # NFS: an exclusive lock takes the right to write
+            if error.errno == errno.EBADF and not to_write:  # NFS: an exclusive lock needs write permission
                 raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path)) from None
             if error.errno in _NO_LOCKS:
                 raise NoLocksError(error.errno, error.strerror) from error
@@ -72,11 +72,11 @@ def _take(path: Path) -> int:
 
 
 def _open(path: Path) -> tuple[int, bool]:
-    """A descriptor, and whether it may write. A link is not followed: it could have a file made anywhere."""
+    """A descriptor, and whether it may write. A link is not followed: it could create a file anywhere."""
     try:
         return os.open(path, os.O_RDWR | os.O_CREAT | _NO_LINK, 0o666), True
     except OSError as error:
-        # a colleague's, or on a disk that cannot be written: to read it is enough
+        # owned by somebody else, or on a read-only disk: opening for reading is enough
         if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
             with contextlib.suppress(OSError):
                 return os.open(path, os.O_RDONLY | _NO_LINK), False
@@ -95,7 +95,7 @@ def _elsewhere(path: Path) -> Iterator[None]:
 
 
 _handles: set[int] = set()
-"""Open locks: a forked child must not keep them when its parent is gone."""
+"""Open locks: a forked child must not keep them after its parent has ended."""
 
 
 def _close_in_child() -> None:

@@ -1,4 +1,4 @@
-"""The kind of machine that numbers come from: the same operations on another kind round otherwise."""
+"""The kind of machine that numbers come from: the same operations round differently on another kind."""
 
 import os
 import platform
@@ -13,51 +13,51 @@ import torch
 from recbole_apa.core.system.deterministic import OURS, WORKSPACE
 
 _VARIABLES = ("ATEN_CPU_CAPABILITY", "MKL_ENABLE_INSTRUCTIONS", "MKL_CBWR", "ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA")
-"""What makes the libraries choose other instructions than the processor has."""
+"""Variables that make the libraries use other instructions than those the processor offers."""
 _EXTENSIONS = ("_is_avx512_bf16_supported", "_is_vnni_supported", "_is_amx_tile_supported")
 
 
 @dataclass(frozen=True)
 class MachineKind:
-    """What decides how numbers are rounded, and the processor's name beside it."""
+    """What determines how numbers are rounded, and the processor's name."""
 
     instructions: str
-    """The vector instructions that torch uses, e.g. ``AVX512 bf16 vnni``, variables that change the choice, and how
-    float32 is multiplied where that is not in full (TF32 on a GPU)."""
+    """The vector instructions that torch uses, e.g. ``AVX512 bf16 vnni``, variables that change the choice, and the
+    precision of float32 products if reduced (TF32 on a GPU)."""
     vendor: str
-    """Of the processor: MKL chooses by it."""
+    """The processor's vendor: MKL chooses kernels by it."""
     torch: str
-    """Its version, with the build's suffix."""
+    """Torch's version, with the build suffix."""
     libraries: str
-    """The libraries of linear algebra that torch was built with, and their versions."""
+    """The linear algebra libraries that torch was built with, and their versions."""
     device: str
-    """``cpu``, or the GPU's name and its CUDA or ROCm version, and cuBLAS's workspace where it is not the usual."""
+    """``cpu``, or the GPU's name and its CUDA or ROCm version, and cuBLAS's workspace unless it is the default."""
     processor: str
-    """The model's name, for information: two models with the same instructions mostly round alike."""
+    """The model name, for information: two models with the same instructions usually round alike."""
 
     def rounds_like(self, other: "MachineKind") -> bool:
-        """Whether the same operations are expected to give the same bits: all but the processor's name is equal."""
+        """Whether the same operations should give the same bits: all fields but the processor's name are equal."""
         return self.differences(other) == []
 
     def differences(self, other: "MachineKind") -> list[str]:
-        """Names of the fields that decide and differ."""
+        """Names of the differing fields that affect rounding."""
         names = [f.name for f in fields(self) if f.name != "processor"]
         return [name for name in names if getattr(self, name) != getattr(other, name)]
 
     def text(self) -> str:
-        """For a person."""
+        """The machine kind in words."""
         return (
             f"{self.processor} ({self.vendor}, {self.instructions}), torch {self.torch} ({self.libraries}), "
             f"device {self.device}"
         )
 
     def plain(self) -> dict[str, str]:
-        """As JSON holds it."""
+        """The fields as JSON stores them."""
         return asdict(self)
 
 
 def machine_kind(device: torch.device | str) -> MachineKind:
-    """The kind of this machine, where ``device`` computes."""
+    """The kind of this machine when computing on ``device``."""
     return MachineKind(
         instructions=_instructions(),
         vendor=_of_processor("vendor_id") or platform.machine(),
@@ -69,7 +69,7 @@ def machine_kind(device: torch.device | str) -> MachineKind:
 
 
 def kind_from(value: object) -> MachineKind | None:
-    """A kind that a run noted; None where it noted none, or something else."""
+    """The kind recorded in a run; None if there is none, or it is malformed."""
     names = {f.name for f in fields(MachineKind)}
     if not isinstance(value, Mapping) or set(value) != names or not all(isinstance(v, str) for v in value.values()):
         return None
@@ -77,13 +77,13 @@ def kind_from(value: object) -> MachineKind | None:
 
 
 def several(kinds: Iterable[MachineKind]) -> list[MachineKind]:
-    """Each different kind once, in order of its text."""
+    """The distinct kinds, sorted by their text."""
     return sorted(set(kinds), key=MachineKind.text)
 
 
 def _instructions() -> str:
     found = [torch.backends.cpu.get_cpu_capability()]
-    # AMX and bf16 units multiply otherwise, and torch calls them AVX512 all the same
+    # AMX and bf16 units round differently, yet torch reports AVX512 for them too
     for name in _EXTENSIONS:
         has: Any = getattr(torch.cpu, name, None)
         if has is not None and has():
@@ -99,7 +99,7 @@ def _libraries() -> str:
     shown = torch.__config__.show()
     lines = [line.strip(" -") for line in shown.splitlines() if line.strip(" -").startswith(words[:2])]
     blas = [part.strip() for part in shown.replace("\n", ",").split(",") if part.strip().startswith(words[2])]
-    # of a library's line the name and the version, without when and of what it was built
+    # only the name and version from each library's line, not the build details
     return "; ".join([re.split(r"-Product | \(Git", line)[0] for line in lines] + blas) or "not known"
 
 
@@ -113,7 +113,7 @@ def _device(device: torch.device) -> str:
 
 
 def _of_processor(field: str) -> str:
-    """A field of the first processor in ``/proc/cpuinfo``; empty where there is none."""
+    """A field of the first processor in ``/proc/cpuinfo``; empty if there is none."""
     try:
         text = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
     except OSError:

@@ -1,4 +1,4 @@
-"""SIGTERM ends a run as Ctrl-C does: what is finished is kept, workers are ended, the status is 143."""
+"""SIGTERM ends a run as Ctrl-C does: finished work is kept, workers are stopped, and the exit status is 143."""
 
 import signal
 import threading
@@ -10,8 +10,8 @@ STATUS = 128 + signal.SIGTERM
 
 
 class Terminated(SystemExit):
-    """SIGTERM came. Raised where the program is, so that everything on the way out is closed; nobody takes it for an
-    error of the work."""
+    """SIGTERM was received. Raised wherever the program currently is, so that everything is closed on the way out; not
+    mistaken for an error of the work."""
 
     def __init__(self) -> None:
         super().__init__(STATUS)
@@ -19,10 +19,10 @@ class Terminated(SystemExit):
 
 @contextmanager
 def terminable() -> Iterator[None]:
-    """Take SIGTERM for :class:`Terminated` meanwhile; also a decorator.
+    """Raise :class:`Terminated` on SIGTERM; context manager and decorator.
 
-    Process 1 of a container gets only the signals that it asks for. A handler that a program has set for itself stays,
-    and so it is in threads, which cannot set one.
+    Process 1 of a container gets only signals that it has handlers for. A handler set by the calling program is left
+    in place; in threads, which cannot set one, nothing is changed.
     """
     before = signal.getsignal(signal.SIGTERM)
     if not _is_main_thread() or not (before is signal.SIG_DFL or _is_rays(before)):
@@ -37,7 +37,7 @@ def terminable() -> Iterator[None]:
 
 @contextmanager
 def sigterm_kept() -> Iterator[None]:
-    """Put back what SIGTERM did before: Ray takes it for itself when it is imported, and once more when it starts."""
+    """Restore the previous SIGTERM handler: Ray replaces it when imported, and again when it starts."""
     before = signal.getsignal(signal.SIGTERM)
     try:
         yield

@@ -1,4 +1,4 @@
-"""Standard output and error that never undo what was done: a reader may have gone, a terminal lack a letter."""
+"""Standard streams whose failures never abort the work: a closed pipe, or a terminal that lacks a character."""
 
 import contextlib
 import os
@@ -8,16 +8,16 @@ from typing import Any
 
 
 class PatientStream:
-    """A text stream that goes silent at its first failure, and passes everything else on.
+    """A text stream that goes silent after its first failure; everything else is passed on to ``stream``.
 
     Args:
-        stream: the one to write to; letters that its encoding lacks are written as ``\\\\xe9``.
+        stream: where to write; characters that its encoding lacks are written as ``\\\\xe9``.
     """
 
     def __init__(self, stream: Any) -> None:
         self._stream = stream
         self.failed: OSError | None = None
-        """What ended it; an ``OSError`` of a reader that has gone, of a full disk."""
+        """The first failure: an ``OSError`` such as a closed pipe or a full disk."""
         with contextlib.suppress(AttributeError, ValueError):
             stream.reconfigure(errors="backslashreplace")
 
@@ -43,7 +43,7 @@ class PatientStream:
             self._write_nowhere()
 
     def _write_nowhere(self) -> None:
-        """What is left in the buffer goes there when the process ends; else that would end it with status 120."""
+        """Discard what is left in the buffer: flushing it at exit would end the process with status 120."""
         with contextlib.suppress(OSError, ValueError, AttributeError):
             number = self._stream.fileno()
             nowhere = os.open(os.devnull, os.O_WRONLY)
@@ -53,7 +53,7 @@ class PatientStream:
 
 @contextlib.contextmanager
 def patient_streams() -> Iterator[None]:
-    """Standard output and error are patient meanwhile; a full disk is told of on standard error at the end."""
+    """Make standard output and error patient; a full disk is reported on standard error at the end."""
     before = sys.stdout, sys.stderr
     out, err = PatientStream(before[0]), PatientStream(before[1])
     sys.stdout, sys.stderr = out, err
@@ -62,6 +62,6 @@ def patient_streams() -> Iterator[None]:
     finally:
         out.flush()
         if out.failed and not isinstance(out.failed, BrokenPipeError):
-            err.write(f"standard output could not be written to the end: {out.failed}; what was done is done\n")
+            err.write(f"standard output is incomplete: {out.failed}; the work done is not affected\n")
         err.flush()
         sys.stdout, sys.stderr = before

@@ -1,7 +1,7 @@
 """A strict reader of RecBole's atomic files (``.inter``, ``.item``, ``.user`` and others).
 
-Columns go out as numpy arrays and encoded texts; what is wrong is refused by file, line, column and value. Knows
-neither RecBole nor pandas, nor what a column is for.
+Returns columns as numpy arrays and encoded texts; errors name file, line, column and value. Independent of RecBole and
+pandas, and of what a column is for.
 """
 
 from recbole_apa.data.reader.header import Field

@@ -1,7 +1,7 @@
-"""The fast way to read a file: pyarrow's CSV reader, held to the rules of :mod:`~recbole_apa.data.reader.plain`.
+"""The fast way to read a file: pyarrow's CSV reader, under the rules of :mod:`~recbole_apa.data.reader.plain`.
 
-pyarrow accepts more than we do (``nan``, ``inf``, blanks around numbers); what it accepts is looked at again here.
-Whatever it refuses is read again slowly, which says what is wrong and where.
+pyarrow accepts more than we do (``nan``, ``inf``, blanks around numbers), so what it accepts is checked again here.
+Whatever it rejects is read again by the slow reader, which reports what is wrong and where.
 """
 
 from collections.abc import Mapping, Sequence
@@ -22,10 +22,10 @@ _BLANK_AT_EDGE = r"^[ \t\x0b\x0c]|[ \t\x0b\x0c]$"
 def read_fast(
     data: pa.Buffer, header: Sequence[Field], rules: Mapping[str, Rule], separator: str, blanks_at_edges: bool
 ) -> dict[str, Tokens | np.ndarray] | None:
-    """Columns by name; None where something is wrong, or may be.
+    """Columns by name; None if something is, or may be, wrong.
 
     Args:
-        data: the file in UTF-8, the header among it.
+        data: the file in UTF-8, including the header.
         blanks_at_edges: whether any cell begins or ends with a blank.
     """
     strict = {name: rule for name, rule in rules.items() if rule is not Rule.RECBOLE_NUMBER}
@@ -57,7 +57,7 @@ def _open(
 ) -> pa.Table:
     return csv.read_csv(
         pa.BufferReader(data),
-        # one thread: no pool of Arrow's is left behind in a process that forks workers
+        # one thread: Arrow must not leave a thread pool in a process that forks workers
         read_options=csv.ReadOptions(
             column_names=[f.name for f in header], skip_rows=1, block_size=_BLOCK, use_threads=False
         ),
@@ -76,16 +76,16 @@ def _open(
 
 
 def _has_blanks(data: pa.Buffer, header: Sequence[Field], names: Sequence[str], separator: str) -> bool:
-    """Whether a cell of these columns has a blank around it."""
+    """Whether a cell of these columns begins or ends with a blank."""
     table = _open(data, header, dict.fromkeys(names, pa.string()), separator, [])
     return any(pc.any(pc.match_substring_regex(table.column(name), _BLANK_AT_EDGE)).as_py() for name in names)
 
 
 def _column(found: pa.ChunkedArray, rule: Rule) -> Tokens | np.ndarray | None:
-    """One column as numpy; None where a number has to be looked at again."""
+    """One column as numpy; None if a number needs the slow reader."""
     if not rule.is_number:
         whole = found.unify_dictionaries().combine_chunks()
-        if isinstance(whole, pa.ChunkedArray):  # of no chunks, or of several
+        if isinstance(whole, pa.ChunkedArray):  # with no chunks, or several
             whole = pa.concat_arrays(whole.chunks) if whole.num_chunks else pa.array([], type=found.type)
         codes = whole.indices.to_numpy(zero_copy_only=False).astype(np.int32, copy=False)
         return Tokens(codes, whole.dictionary.to_pylist())
@@ -96,7 +96,7 @@ def _column(found: pa.ChunkedArray, rule: Rule) -> Tokens | np.ndarray | None:
 
 
 def _all_as_said(found: pa.ChunkedArray, rule: Rule) -> bool:
-    """Whether every number that is there is finite, or at least a number; a missing one is null, and no number."""
+    """Whether every number present is finite, or at least not NaN, as the rule demands; missing ones are null."""
     there = found.drop_null()
     wrong = pc.invert(pc.is_finite(there)) if rule is Rule.NUMBER else pc.is_nan(there)
     return not pc.any(wrong).as_py()

@@ -23,7 +23,7 @@ def parse_header(path: Path, names: list[str], separator: str) -> tuple[Field, .
         names: the header's cells.
 
     Raises:
-        DataError: a cell is not ``name:type``, a type is unknown, or a name stands twice.
+        DataError: a cell is not ``name:type``, a type is unknown, or a name occurs twice.
     """
     out: list[Field] = []
     for cell in names:
@@ -40,17 +40,17 @@ def parse_header(path: Path, names: list[str], separator: str) -> tuple[Field, .
             )
         if name != name.strip() or ":" in name or "\r" in name:
             raise DataError(
-                f"{path}, line 1: found the column name {name!r}, expected one without blanks around it, colons and "
+                f"{path}, line 1: found the column name {name!r}, expected one without blanks around it, colons or "
                 f"carriage returns{_separator_hint(names, separator)}"
             )
         if any(name == field.name for field in out):
-            raise DataError(f"{path}, line 1: column {name!r} stands twice; expected each name once")
+            raise DataError(f"{path}, line 1: column {name!r} occurs twice; expected each name once")
         out.append(Field(name, kind))
     return tuple(out)
 
 
 def _separator_hint(names: list[str], separator: str) -> str:
-    """What to look at where the line was probably split at the wrong character."""
+    """A hint if the line was probably split at the wrong character."""
     whole = separator.join(names)
     if "\r" in whole:
         return "; the lines end in a carriage return alone, expected a line feed"

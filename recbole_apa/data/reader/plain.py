@@ -1,4 +1,4 @@
-"""The slow, exact way to read a file: one cell after another. It defines what is right, and finds what is wrong."""
+"""The slow, exact way to read a file: cell by cell. It defines what is valid, and reports what is not."""
 
 import math
 import re
@@ -15,14 +15,14 @@ from recbole_apa.data.tokens import Tokens
 _NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
 
 _WORDS = {"True": 1.0, "TRUE": 1.0, "true": 1.0, "False": 0.0, "FALSE": 0.0, "false": 0.0}
-"""Taken for numbers by pandas, with which RecBole reads, in a column that holds nothing else."""
+"""Read as numbers by pandas, and so by RecBole, in a column that contains nothing else."""
 
 Record = tuple[int, list[str]]
-"""Physical line, and cells."""
+"""Physical line number, and cells."""
 
 
 def split_lines(path: Path, data: bytes, separator: str, problems: Problems) -> Iterator[Record]:
-    """The records of a file without quoting: a line each, empty ones left out, the header among them.
+    """The records of a file without quoting: one per line including the header, without empty lines.
 
     Args:
         data: the file in UTF-8, without a byte order mark.
@@ -37,7 +37,7 @@ def split_lines(path: Path, data: bytes, separator: str, problems: Problems) -> 
         try:
             yield number, raw.decode().split(separator)
         except UnicodeDecodeError as error:
-            says = f"byte 0x{raw[error.start]:02x} is not UTF-8; name the file's encoding, e.g. --encoding=latin-1"
+            says = f"byte 0x{raw[error.start]:02x} is not UTF-8; set the file's encoding, e.g. --encoding=latin-1"
             problems.add(number, says)
 
 
@@ -77,7 +77,7 @@ def collect(
 
 
 def _wrong(text: str, rule: Rule) -> str:
-    """What is wrong with a cell; nothing if it is right."""
+    """What is wrong with a cell; empty if it is valid."""
     if rule is Rule.NUMBER and text:
         if not _NUMBER.fullmatch(text):
             return f"found {clip(text)}, expected a number"
@@ -90,7 +90,7 @@ def _wrong_feature(text: str, name: str, of_words: dict[str, bool]) -> str:
     """What is wrong with a number as RecBole reads it.
 
     Args:
-        of_words: whether a column's first cell is True or False, by name; what comes after is of the same kind.
+        of_words: whether a column's first cell is True or False, by column name; the other cells must be alike.
     """
     if text in RECBOLE_MISSING:
         return ""
@@ -118,7 +118,7 @@ def _width(values: list[str], header: tuple[Field, ...], quoted: bool) -> str:
     if any('"' in value for value in values) and not quoted:
         says += (
             "; the line has a quotation mark, which is text in this file (not all of its quotation marks enclose whole "
-            "cells): a text that holds the separator or a line break cannot be read so"
+            "cells): a text that contains the separator or a line break cannot be read this way"
         )
     return says
 

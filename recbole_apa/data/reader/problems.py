@@ -10,14 +10,14 @@ MOST_SHOWN = 10
 
 @dataclass
 class Problems:
-    """Collects what is wrong with one file."""
+    """Collects the problems in one file."""
 
     path: Path
     shown: list[str] = field(default_factory=list)
     n: int = 0
 
     def add(self, line: int, says: str) -> None:
-        """Note one problem."""
+        """Record one problem."""
         self.n += 1
         if len(self.shown) < MOST_SHOWN:
             self.shown.append(f"{self.path}, line {line}: {says}")
@@ -25,7 +25,7 @@ class Problems:
     def refuse(self) -> None:
         """
         Raises:
-            DataError: if there is any problem.
+            DataError: there is any problem.
         """
         if self.n:
             more = f"\n... and {self.n - len(self.shown)} more" if self.n > len(self.shown) else ""
@@ -33,5 +33,5 @@ class Problems:
 
 
 def clip(value: str) -> str:
-    """A cell as a message shows it."""
+    """A cell as messages show it."""
     return repr(value if len(value) <= 60 else value[:57] + "...")

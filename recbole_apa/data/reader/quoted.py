@@ -1,8 +1,8 @@
-"""CSV files whose cells stand in quotation marks, as a CSV writer leaves them: recognised, never guessed.
+"""CSV files whose cells are in quotation marks, as CSV writers produce them: recognised, never guessed.
 
-Quotation marks are text in most atomic files (``"O" Is for Outlaw``). A file is taken as quoted only if every
-quotation mark in it encloses a whole cell or is doubled inside one, and one of them is there for a reason: the header
-is quoted, or a quoted cell holds the separator, a quotation mark or a line break.
+Quotation marks are text in most atomic files (``"O" Is for Outlaw``). A file is treated as quoted only if every
+quotation mark in it encloses a whole cell or is doubled inside one, and at least one is needed: the header
+is quoted, or a quoted cell contains the separator, a quotation mark or a line break.
 """
 
 import re
@@ -14,14 +14,14 @@ Record = tuple[int, list[str]]
 
 
 def quoted_records(path: Path, text: str, separator: str, reads_plainly: bool) -> list[Record] | None:
-    """The records of a quoted file by physical line, the header first; None where it is not one.
+    """The records of a quoted file by physical line, the header first; None if it is not one.
 
     Args:
-        reads_plainly: whether the file makes sense with its quotation marks as text. Then a quoted cell that holds a
-            separator or a line break is none: two stray marks would join what lies between them.
+        reads_plainly: whether the file is valid with its quotation marks as text. A quoted cell containing a separator
+            or a line break is then not accepted: two stray marks could join what is between them.
 
     Raises:
-        DataError: such a cell beside one that only a CSV writer leaves.
+        DataError: there is such a cell, and also one that only a CSV writer produces.
     """
     cell = re.compile(rf'(?:"((?:[^"]|"")*)"|([^"\r\n]*?))({re.escape(separator)}|\r?\n|\Z)')
     out: list[Record] = []
@@ -49,8 +49,8 @@ def quoted_records(path: Path, text: str, separator: str, reads_plainly: bool) -
     if reads_plainly and joining and not in_header:
         if doubled:
             raise DataError(
-                f"{path}: some quotation marks look like a CSV writer's and others like text; write all cells, the "
-                "header too, in quotation marks, or none"
+                f"{path}: some quotation marks look like a CSV writer's and others like text; quote all cells, "
+                "including the header, or none"
             )
         return None
     return out if in_header or doubled or joining else None

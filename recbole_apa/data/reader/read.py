@@ -1,4 +1,4 @@
-"""Read one atomic file strictly: the fast way where all is well, the slow one to say what is not."""
+"""Read one atomic file strictly: the fast way if it is valid, the slow way to report what is not."""
 
 import codecs
 import mmap
@@ -19,10 +19,10 @@ from recbole_apa.data.reader.scan import BOM, Scan, row_lines, scan
 from recbole_apa.data.reader.table import Rule, Table
 
 _UNIT = "\x1f"
-"""Stands for a separator of several characters: pyarrow takes one."""
+"""Replaces a separator of several characters: pyarrow accepts only one."""
 
 Choose = Callable[[Field], Rule | None]
-"""How a column is read; None leaves it out."""
+"""How a column is read; None omits it."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class FileForm:
 
     separator: str = "\t"
     encoding: str | None = None
-    """None is UTF-8."""
+    """None means UTF-8."""
 
     def __post_init__(self) -> None:
         if not self.separator or not isinstance(self.separator, str) or any(mark in self.separator for mark in '"\r\n'):
@@ -45,7 +45,7 @@ class FileForm:
 
 
 def strict(field: Field) -> Rule:
-    """Every column strictly, by its declared type."""
+    """Read every column strictly, by its declared type."""
     return Rule.NUMBER if field.type == "float" else Rule.TEXT
 
 
@@ -56,14 +56,16 @@ def read_table(path: Path, form: FileForm | None = None, choose: Choose = strict
         choose: how each column is read.
 
     Raises:
-        DataError: file, physical line, column and value of what is wrong, the first ten.
+        DataError: the file is invalid; lists the first ten problems with file, physical line, column and value.
     """
     form = form or FileForm()
     visible_data, separator = _without_mark(_utf8(path, form.encoding)), form.separator
     whole = visible_data
     if len(separator) > 1:
         if _UNIT.encode() in bytes(visible_data):
-            raise DataError(f"{path}: found the control character 0x1f, which no text may hold beside {separator!r}")
+            raise DataError(
+                f"{path}: found the control character 0x1f, which is not allowed when the separator is {separator!r}"
+            )
         visible_data, separator = memoryview(bytes(visible_data).replace(separator.encode(), _UNIT.encode())), _UNIT
     found = scan(visible_data, separator.encode())
     plainly: Table | DataError
@@ -71,7 +73,7 @@ def read_table(path: Path, form: FileForm | None = None, choose: Choose = strict
         plainly = _plainly(path, visible_data, (separator, form.separator), choose, found)
     except DataError as error:
         plainly = error
-    # where all lines read well, only doubled quotation marks can be a CSV writer's
+    # if all lines are valid, only doubled quotation marks can come from a CSV writer
     if found.has_quotes and (isinstance(plainly, DataError) or b'""' in bytes(whole)):
         reads_plainly = not isinstance(plainly, DataError)
         table = _quoted(path, whole, form.separator, choose, reads_plainly)
@@ -83,10 +85,10 @@ def read_table(path: Path, form: FileForm | None = None, choose: Choose = strict
 
 
 def _plainly(path: Path, visible_data: memoryview, separators: tuple[str, str], choose: Choose, found: Scan) -> Table:
-    """A line is a row and quotation marks are text.
+    """Read with each line as a row and quotation marks as text.
 
     Args:
-        separators: what stands between cells here, and what the user calls it.
+        separators: the separator used here, and the one to show to the user.
     """
     separator, _ = separators
     header = _header(path, visible_data, *separators)
@@ -134,9 +136,7 @@ def _utf8(path: Path, encoding: str | None) -> bytes | mmap.mmap:
     except UnicodeError as error:
         before = raw[: getattr(error, "start", 0)].decode(encoding or "utf-8", "ignore")
         line = before.count("\n") + 1
-        raise DataError(
-            f"{path}, line {line}: not {encoding} ({error}); set encoding to what the file is written in"
-        ) from None
+        raise DataError(f"{path}, line {line}: not {encoding} ({error}); set encoding to the file's encoding") from None
 
 
 def _without_mark(data: bytes | mmap.mmap) -> memoryview:
@@ -150,12 +150,12 @@ def _header(path: Path, visible_data: memoryview, separator: str, shown: str) ->
     try:
         cells = head.decode().split(separator)
     except UnicodeDecodeError:
-        raise DataError(f"{path}, line 1: not UTF-8; name the file's encoding, e.g. --encoding=latin-1") from None
+        raise DataError(f"{path}, line 1: not UTF-8; set the file's encoding, e.g. --encoding=latin-1") from None
     return parse_header(path, cells, shown)
 
 
 def _quoted(path: Path, visible_data: memoryview, separator: str, choose: Choose, reads_plainly: bool) -> Table | None:
-    """The table of a quoted file; None where quotation marks are text."""
+    """The table of a quoted file; None if its quotation marks are text."""
     try:
         records = quoted_records(path, bytes(visible_data).decode(), separator, reads_plainly)
     except UnicodeDecodeError:
@@ -164,5 +164,5 @@ def _quoted(path: Path, visible_data: memoryview, separator: str, choose: Choose
         return None
     first, cells = records[0]
     header = parse_header(path, cells if first == 1 else [""], separator)
-    getLogger().info(f"{path}: cells stand in quotation marks, as a CSV writer leaves them; read so")
+    getLogger().info(f"{path}: read as a CSV file with quoted cells")
     return collect(path, header, _rules(header, choose), records[1:], Problems(path), quoted=True)

@@ -1,4 +1,4 @@
-"""One pass over a file's bytes: what the fast reader must know before it trusts its own result."""
+"""One pass over a file's bytes: what must be known before the fast reader's result is trusted."""
 
 import codecs
 from dataclasses import dataclass
@@ -12,29 +12,29 @@ _BLANKS = (b" ", b"\t", b"\x0b", b"\x0c")
 
 @dataclass
 class Scan:
-    """What a file holds besides cells."""
+    """What the scan of a file found."""
 
     has_quotes: bool = False
     has_lone_returns: bool = False
-    """Carriage returns that no line feed follows."""
+    """There are carriage returns without a line feed after them."""
     has_blanks_at_edges: bool = False
-    """Blanks beside a separator, a line end or the file's end."""
+    """There are blanks next to a separator, a line end or the end of the file."""
     has_empty_lines: bool = False
     is_utf8: bool = True
 
 
 def scan(data: memoryview, separator: bytes) -> Scan:
-    """Look for what is rare in an atomic file."""
+    """Look for things that are rare in atomic files."""
     out = Scan()
     edges = {blank: _edges(blank, separator) for blank in _BLANKS if blank != separator}
     decoder = codecs.getincrementaldecoder("utf-8")()
     returns = pairs = 0
     for start in range(0, len(data), _CHUNK):
-        # a byte or three of what follows, so that no pair is cut
+        # up to three bytes of the next chunk, so that no pair is cut
         chunk = bytes(data[start : start + _CHUNK + 3])
         own = chunk[:_CHUNK]
         out.has_quotes = out.has_quotes or b'"' in own
-        # most files have no carriage return and no blank: one quick look tells
+        # most files have no carriage returns or blanks, which is quick to check
         if b"\r" in own:
             returns += own.count(b"\r")
             pairs += own.count(b"\r\n") + (own.endswith(b"\r") and chunk[_CHUNK : _CHUNK + 1] == b"\n")
@@ -49,13 +49,13 @@ def scan(data: memoryview, separator: bytes) -> Scan:
 
 
 def _has_doubled(chunk: bytes, mark: bytes) -> bool:
-    """Whether a byte stands twice in a row; quicker than a search where the byte is frequent."""
+    """Whether a byte occurs twice in a row; faster than a search if the byte is frequent."""
     is_mark = np.frombuffer(chunk, dtype=np.uint8) == mark[0]
     return bool((is_mark[1:] & is_mark[:-1]).any())
 
 
 def _goes_on(decoder: codecs.IncrementalDecoder, chunk: bytes, last: bool) -> bool:
-    """Whether a chunk continues in the decoder's encoding."""
+    """Whether a chunk is valid in the decoder's encoding."""
     if chunk.isascii() and not decoder.getstate()[0]:
         return True
     try:
@@ -70,7 +70,7 @@ def _edges(blank: bytes, separator: bytes) -> list[bytes]:
 
 
 def row_lines(data: memoryview) -> np.ndarray:
-    """Physical lines, from 1, of all lines that are not empty, but for the header."""
+    """Physical line numbers, from 1, of all lines that are not empty, except the header."""
     ends = np.concatenate(
         [
             np.flatnonzero(np.frombuffer(data[start : start + _CHUNK], dtype=np.uint8) == 10) + start

@@ -1,4 +1,4 @@
-"""What the reader gives: columns of one file, and where each row stands in it."""
+"""What the reader returns: the columns of one file, and the line of each row."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,20 +15,20 @@ RECBOLE_MISSING = frozenset(
     {"", "#N/A", "#N/A N/A", "#NA", "-1.#IND", "-1.#QNAN", "-NaN", "-nan", "1.#IND", "1.#QNAN", "<NA>", "N/A", "NA"}
     | {"NULL", "NaN", "None", "n/a", "nan", "null"}
 )
-"""What ``pandas.read_csv``, with which RecBole reads, takes for a missing value (its ``na_values``)."""
+"""What ``pandas.read_csv``, which RecBole uses, treats as a missing value (its ``na_values``)."""
 
 
 class Rule(Enum):
     """How the cells of a column are read."""
 
     TEXT = "text"
-    """Texts are texts; only an empty cell is missing."""
+    """Any text; only an empty cell is missing."""
     NUMBER = "number"
     """Finite decimal numbers; only an empty cell is missing."""
     RECBOLE_TEXT = "recbole text"
     """As RecBole reads a column that is a feature: words such as NA are missing too."""
     RECBOLE_NUMBER = "recbole number"
-    """Likewise; ``nan`` and ``inf`` are taken."""
+    """Likewise; ``nan`` and ``inf`` are accepted."""
 
     @property
     def is_number(self) -> bool:
@@ -38,21 +38,21 @@ class Rule(Enum):
 
 @dataclass(frozen=True)
 class Table:
-    """Columns of an atomic file; n rows."""
+    """The columns of an atomic file; n rows."""
 
     path: Path
     header: tuple[Field, ...]
     """All columns of the file, read or not."""
     columns: Mapping[str, Tokens | np.ndarray]
-    """By name, in the file's order: :class:`Tokens` (n,), a missing text is ``""``; or float64 (n,), a missing number
-    is NaN."""
+    """Columns by name, in the file's order: :class:`Tokens` (n,) where ``""`` is a missing text, or float64 (n,) where
+    NaN is a missing number."""
     rules: Mapping[str, Rule]
-    """How each was read."""
+    """How each column was read."""
     n_rows: int
     lines: np.ndarray | None = None
     """Physical line of each row, (n,); None where row 0 is line 2 and every line is a row."""
     quoted: bool = False
-    """Whether it was recognised as a CSV file whose cells stand in quotation marks."""
+    """Whether the file was recognised as a CSV file with quoted cells."""
 
     def __len__(self) -> int:
         return self.n_rows
@@ -105,16 +105,16 @@ def concat(path: Path, tables: Sequence[Table]) -> Table:
     """The rows of several tables, one after another.
 
     Args:
-        path: what the whole is called in messages.
+        path: the name of the result in messages.
 
     Raises:
-        DataError: they have other columns.
+        DataError: their columns differ.
     """
     first = tables[0]
     for other in tables[1:]:
         if set(other.columns) != set(first.columns):
             differing = ", ".join(sorted(set(other.columns) ^ set(first.columns)))
-            raise DataError(f"{first.path} and {other.path} do not have the same columns: {differing} is in one alone")
+            raise DataError(f"{first.path} and {other.path} do not have the same columns: {differing} is in only one")
         for name, rule in first.rules.items():
             if other.rules[name].is_number != rule.is_number:
                 raise DataError(

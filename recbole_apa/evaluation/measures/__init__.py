@@ -1,6 +1,6 @@
-"""What a comparison measures; others add theirs with :func:`register_measure`.
+"""What a comparison measures; others can add their own with :func:`register_measure`.
 
-Knows scores and labels alone, no model. A measure is one class: key, title, format, function.
+Works on scores and labels only, without models. A measure is one class: key, title, format, function.
 """
 
 # in the order of the tables' columns

@@ -1,4 +1,4 @@
-"""How near the answers on what was forgotten are to those of a model that was trained without it.
+"""How close the answers on forgotten samples are to those of a model trained without them.
 
 Scores s are probabilities of a like, (n,); the distributions compared are (1 - s, s).
 """
@@ -18,19 +18,19 @@ def js_divergence(one: np.ndarray, other: np.ndarray) -> float:
 
 
 def half_jeffreys(one: np.ndarray, other: np.ndarray) -> float:
-    """Mean of (KL(P|Q) + KL(Q|P)) / 2: what E2URec's code prints as JSD; unbounded."""
+    """Mean of (KL(P|Q) + KL(Q|P)) / 2: the value that E2URec's code prints as JSD; unbounded."""
     p, q = pairs(one), pairs(other)
     return float((rel_entr(p, q) + rel_entr(q, p)).sum(1).mean() / 2)
 
 
 def activation_distance(one: np.ndarray, other: np.ndarray) -> float:
-    """Mean Euclidean distance of the distributions (E2URec's L2, Bad-T's activation distance)."""
+    """Mean Euclidean distance between the distributions (E2URec's L2, Bad-T's activation distance)."""
     return float(np.linalg.norm(pairs(one) - pairs(other), axis=1).mean())
 
 
 def local_residual(unlearned: np.ndarray, retrained: np.ndarray, original: np.ndarray) -> float | None:
-    """mean |s_u - s_r| / mean |s_o - s_r|: 0 like retrained, 1 as if nothing was done, above 1 farther away than that.
-    None where the original is the retrained one's equal."""
+    """mean |s_u - s_r| / mean |s_o - s_r|: 0 as retrained, 1 as if nothing was done, above 1 farther away than that.
+    None if original and retrained scores are equal."""
     gap = np.abs(original - retrained).mean()
     return float(np.abs(unlearned - retrained).mean() / gap) if gap else None
 
@@ -49,7 +49,7 @@ class Divergence(ForgettingMeasure):
 
 @register_measure
 class HalfJeffreys(ForgettingMeasure):
-    """What E2URec's code prints as JSD; kept in the rows alone."""
+    """The value that E2URec's code prints as JSD; only in the rows, not in the table."""
 
     name, title = "half_jeffreys", ""
 
@@ -71,7 +71,7 @@ class ActivationDistance(ForgettingMeasure):
 
 @register_measure
 class LocalResidual(ForgettingMeasure):
-    """What is left of the distance that there was before."""
+    """The remaining share of the distance before unlearning."""
 
     name, title = "local_residual", "local residual"
     format = ".3f"

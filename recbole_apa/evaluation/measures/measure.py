@@ -1,6 +1,6 @@
-"""What a comparison measures, by name: of scores against labels, and of an unlearned model against a retrained one.
+"""The measures of a comparison, by name: of scores against labels, and of an unlearned model against a retrained one.
 
-Others register theirs beside these. A measure is one class in one file: key, title, format and function.
+Others can register their own. A measure is one class in one file: key, title, format and function.
 """
 
 from abc import ABC, abstractmethod
@@ -14,29 +14,29 @@ from recbole_apa.core.errors import SettingsError
 from recbole_apa.core.registry import Registry, require
 
 Answers = Mapping[str, np.ndarray]
-"""Scores of one model by part, (n,) each: ``forget``, ``test``, and ``retain``, ``neighbours`` if there are any."""
+"""Scores of one model by part, (n,) each: ``forget``, ``test``, and ``retain`` and ``neighbours`` if any."""
 
 
 class Measure(ABC):
-    """What all measures say of themselves."""
+    """What all measures declare about themselves."""
 
     name: ClassVar[str]
     """The key among a row's figures."""
     title: ClassVar[str]
-    """The column of the table; a measure without one is kept in the rows alone."""
+    """The column of the table; a measure without one is only in the rows."""
     format: ClassVar[str] = ".4f"
-    """How a figure is written, as :func:`format` takes it."""
+    """How a figure is written, a format spec for :func:`format`."""
 
 
 class ScoreMeasure(Measure):
-    """A figure of scores against labels, a column of every comparison of labelled rows."""
+    """A figure of scores against labels: a column in every comparison of labelled rows."""
 
     needs_probabilities: ClassVar[bool] = False
-    """Whether scores have to be probabilities of a like; of others there is no such figure then."""
+    """Whether scores must be probabilities of a like; for other scores there is then no such figure."""
 
     @abstractmethod
     def __call__(self, labels: np.ndarray, scores: np.ndarray) -> float | None:
-        """The figure; None where it has no meaning.
+        """The figure; None if it is undefined.
 
         Args:
             labels: (n,), 0 or 1.
@@ -46,29 +46,29 @@ class ScoreMeasure(Measure):
 
 @dataclass(frozen=True)
 class Seen:
-    """What a measure of forgetting may look at. Scores are probabilities of a like."""
+    """The input of a measure of forgetting. Scores are probabilities of a like."""
 
     after: Answers
-    """Of the model that was made to forget."""
+    """Answers of the model after unlearning."""
     before: Answers
-    """Of the model before the request."""
+    """Answers of the model before the request."""
     goal: Answers
-    """Of the model trained without the data."""
+    """Answers of the model trained without the data."""
     without: Sequence[Answers]
-    """Of all models that were trained without the data, but for the one that is measured."""
+    """Answers of all models trained without the data, except the one being measured."""
     labels: Mapping[str, np.ndarray]
-    """Of each part, (n,), 0 or 1."""
+    """The labels of each part, (n,), 0 or 1."""
 
 
 class ForgettingMeasure(Measure):
-    """A figure of one method that forgets, a column of every forgetting comparison."""
+    """A figure of one unlearning method: a column in every forgetting comparison."""
 
     spread: ClassVar[bool] = False
-    """Whether its standard deviation over seeds stands beside it."""
+    """Whether to show its standard deviation over seeds next to it."""
 
     @abstractmethod
     def __call__(self, seen: Seen) -> float | None:
-        """The figure; None where it has no meaning."""
+        """The figure; None if it is undefined."""
 
 
 SCORE_MEASURES: Registry[ScoreMeasure] = Registry("measure of scores")
@@ -77,14 +77,14 @@ M = TypeVar("M", bound=type[Measure])
 
 
 def register_measure(cls: M) -> M:
-    """Make a measure known by its ``name``; stands as a decorator above the class.
+    """Class decorator that registers a measure under its ``name``.
 
     Raises:
-        SettingsError: the name is taken, or the class lacks something.
+        SettingsError: the name is taken, or the class is incomplete.
     """
     require(cls, Measure, name=str, title=str, format=str)
     if not _is_format(cls.format):
-        raise SettingsError(f"{cls.__qualname__}: found format = {cls.format!r}, expected a number's, e.g. '.4f'")
+        raise SettingsError(f"{cls.__qualname__}: found format = {cls.format!r}, expected one for numbers, e.g. '.4f'")
     if issubclass(cls, ScoreMeasure):
         require(cls, ScoreMeasure, needs_probabilities=bool)
         SCORE_MEASURES.add(cls.name, cls)

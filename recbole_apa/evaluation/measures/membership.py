@@ -1,4 +1,4 @@
-"""Whether what was forgotten can be told from what was never seen.
+"""Whether forgotten samples can be told from samples that were never seen.
 
 Scores s are probabilities of a like, (n,).
 """
@@ -14,14 +14,14 @@ from recbole_apa.evaluation.measures.measure import Answers, ForgettingMeasure, 
 def membership_auc(
     forget: np.ndarray, forget_labels: np.ndarray, holdout: np.ndarray, holdout_labels: np.ndarray
 ) -> float | None:
-    """AUC of telling forgotten samples from never seen ones by their loss; the retrained model's is the aim, not 0.
-    None without either."""
+    """AUC of telling forgotten samples from never seen ones by their loss; the goal is the retrained model's, not 0.
+    None if there are none of either."""
     return _told_apart(own_label(forget, forget_labels), own_label(holdout, holdout_labels))
 
 
 def entropy_membership(forget: np.ndarray, retain: np.ndarray, holdout: np.ndarray) -> float | None:
-    """Share of forgotten samples that a support vector machine on the answers' entropy takes for training samples
-    (Bad-T's attack: RBF, C = 3, trained on retained against never seen samples). None where there are none of these."""
+    """Share of forgotten samples that a support vector machine on the answers' entropy classifies as training samples
+    (Bad-T's attack: RBF, C = 3, trained on retained against never seen samples). None if there are none of these."""
     n = min(len(retain), len(holdout))
     if not n:
         return None
@@ -38,16 +38,16 @@ def offline_rmia(
     gamma: float = 2.0,
     a: float = 1.0,
 ) -> np.ndarray:
-    """Offline RMIA with models that did not see the samples: (n,), each the share of the population that a sample
-    beats.
+    """Offline RMIA with models that did not see the samples: for each sample the share of the population that it beats,
+    (n,).
 
     Args:
-        target: probability of the own label under the attacked model, of the samples, (n,).
-        out_models: the same under m models trained without them, (m, n).
-        population: under the attacked model, of samples that nobody trained on, (z,).
-        population_out_models: (m, z).
-        gamma: by what factor a sample has to beat another.
-        a: how far an out-model's mean stands for a mean over models with and without: 1 takes it as it is.
+        target: probability of each sample's own label under the attacked model, (n,).
+        out_models: the same under m models trained without the samples, (m, n).
+        population: the same under the attacked model, for samples in no training set, (z,).
+        population_out_models: the same under the m models, (m, z).
+        gamma: the factor by which a sample has to beat another.
+        a: in- and out-models together are taken to have the mean ((1 + a) p_out + 1 - a) / 2; 1 uses p_out as it is.
     """
 
     def ratio(p: np.ndarray, out: np.ndarray) -> np.ndarray:
@@ -62,12 +62,12 @@ def rmia_auc(
     forget: np.ndarray, holdout: np.ndarray, forget_outs: np.ndarray, holdout_outs: np.ndarray, gamma: float = 1.0
 ) -> float | None:
     """AUC of telling forgotten from never seen samples by offline RMIA: every other never seen sample is the
-    population, the rest are told apart from the forgotten ones. None where fewer than two were never seen.
+    population, the rest are compared with the forgotten ones. None if there are fewer than two never seen samples.
 
     Args:
-        forget, holdout: probability of the own label under the attacked model, (n,) and (h,).
+        forget, holdout: probability of each sample's own label under the attacked model, (n,) and (h,).
         forget_outs, holdout_outs: the same under m models that did not see the forgotten samples, (m, n) and (m, h).
-        gamma: 1 in place of RMIA's 2: two probabilities of one answer in two seldom differ by a factor of two.
+        gamma: 1 instead of RMIA's 2: with two possible answers, probabilities rarely differ by a factor of two.
     """
     population, population_outs = holdout[::2], holdout_outs[:, ::2]
     members, strangers = (

@@ -1,4 +1,4 @@
-"""What a model that was made to forget is still good for, part by part.
+"""The quality of a model after unlearning, part by part.
 
 Scores s are probabilities of a like, (n,).
 """

@@ -1,4 +1,4 @@
-"""The table and the page of a run, made of its records alone."""
+"""The table and the page of a run, made only from its records."""
 
 from recbole_apa.evaluation.report.pages import render
 from recbole_apa.evaluation.report.run_page import write_report

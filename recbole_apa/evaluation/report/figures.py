@@ -1,4 +1,4 @@
-"""What the report draws, as plain data: written to ``figures/`` and read back from there."""
+"""The data of the report's plots, written to ``figures/`` and read back from there."""
 
 from collections.abc import Mapping, Sequence
 
@@ -9,7 +9,7 @@ from sklearn.metrics import roc_curve
 from recbole_apa.runs.manifest import ShardRecord
 
 Curve = dict[str, list[float]]
-"""Points: ``x`` and ``y``."""
+"""Points, as ``x`` and ``y``."""
 
 MAX_POINTS = 5000
 
@@ -36,13 +36,13 @@ def sample_map(embeddings: np.ndarray, shards: Sequence[int]) -> dict[str, list[
 
 
 def training_losses(records: Sequence[ShardRecord]) -> dict[str, list[float]]:
-    """Loss of each adapter by step."""
+    """The loss of each adapter by step."""
     return {f"{k:03d}": [round(v, 5) for v in r.get("step_losses", [])] for k, r in enumerate(records)}
 
 
 def attention_weights(weights: np.ndarray) -> dict[str, list[float] | list[list[float]]]:
-    """What the attention gave each adapter over the test samples, (n, k): mean, quartiles, share of first places
-    (equals share a first place)."""
+    """Each adapter's attention weights over the test samples, (n, k): mean, quartiles, share of first places (shared
+    in ties)."""
     largest = np.isclose(weights, weights.max(1, keepdims=True))
     first = (largest / largest.sum(1, keepdims=True)).mean(0)
     quartiles = np.quantile(weights, [0.25, 0.5, 0.75], axis=0)

@@ -1,4 +1,4 @@
-"""The pages that people open: templates beside this file, all on ``page.html``."""
+"""HTML pages: templates next to this file, all based on ``page.html``."""
 
 from pathlib import Path
 
@@ -6,11 +6,11 @@ from jinja2 import Environment, FileSystemLoader
 
 
 def render(template: str, title: str, **values: object) -> str:
-    """A page as text; what is put in is escaped.
+    """A page as text; values are escaped.
 
     Args:
-        template: its file name.
-        values: what it shows; ``plotly`` is the library's own source, for pages with drawings.
+        template: the file name of the template.
+        values: what to fill in; ``plotly`` is the library's source, for pages with plots.
     """
     environment = Environment(loader=FileSystemLoader(Path(__file__).parent), autoescape=True)
     return environment.get_template(template).render(title=title, **values)

@@ -15,15 +15,15 @@ from recbole_apa.evaluation.report.pages import render
 from recbole_apa.evaluation.report.run_table import HEADERS, table_rows, title_of, verdict
 
 Draw = Callable[[Mapping[str, Any]], go.Figure]
-"""What one of ``figures/`` says -> the figure."""
+"""The data of one file in ``figures/`` -> the plot."""
 
 
 def write_report(folder: Path, requests: Sequence[Mapping[str, object]] = ()) -> Path:
-    """Make ``report.html`` of a run folder's records.
+    """Write ``report.html`` from a run folder's records.
 
     Args:
-        requests: ``position``, ``time`` and ``n_interactions`` of each request that was carried out; the report links
-            to its certificate.
+        requests: ``position``, ``time`` and ``n_interactions`` of each completed request; the report links to its
+            certificate.
     """
     figures: Mapping[str, float] = read_json(folder / "metrics.json")
     manifest = read_json(folder / "manifest.json")
@@ -47,12 +47,12 @@ def write_report(folder: Path, requests: Sequence[Mapping[str, object]] = ()) ->
 
 
 def _drawings(folder: Path) -> list[tuple[str, str]]:
-    """(caption, HTML) of each figure that was recorded."""
+    """(caption, HTML) of each recorded figure."""
     makers: dict[str, tuple[str, Draw]] = {
         "shard_sizes": ("Samples in each shard", _sizes),
         "sample_map": ("Training samples (first two principal components of h), coloured by shard", _map),
         "training_losses": ("Training loss of each adapter", _losses),
-        "attention_weights": ("Weights that the attention gave each adapter (test samples)", _weights),
+        "attention_weights": ("Attention weight of each adapter (test samples)", _weights),
         "roc_curves": ("ROC on the test samples", _roc),
     }
     out = []

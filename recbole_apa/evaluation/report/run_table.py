@@ -1,4 +1,4 @@
-"""The final table, made of the figures in ``metrics.json``."""
+"""The final table, made from the figures in ``metrics.json``."""
 
 from collections.abc import Mapping
 
@@ -14,7 +14,7 @@ HEADERS = ("variant", "valid AUC", "valid LogLoss", "test AUC", "95 % interval",
 
 
 def variants(figures: Mapping[str, float]) -> list[str]:
-    """Names of all scored variants, in the order in which the table shows them."""
+    """Names of all scored variants, in the order of the table."""
     scored = [k for k in figures if k.startswith(("valid.", "test.")) and k.endswith(".logloss")]
     found = {k.split(".", 1)[1].removesuffix(".logloss") for k in scored}
     order = ("adapters", "aggregated", "rules")
@@ -30,7 +30,7 @@ def title_of(variant: str) -> str:
 
 
 def table_rows(figures: Mapping[str, float]) -> list[list[str]]:
-    """One row a variant, under ``HEADERS``."""
+    """One row per variant, under ``HEADERS``."""
     return [
         [
             title_of(v),
@@ -63,10 +63,10 @@ def verdict(figures: Mapping[str, float], chosen: str) -> str:
     if low > 0:
         return f"APA beats the share-of-likes rule: {says}."
     if gain > 0:
-        return f"APA is above the share-of-likes rule, by less than the rows can prove: {says}."
+        return f"APA is above the share-of-likes rule, but not significantly on these rows: {says}."
     return (
-        f"APA does not beat the share-of-likes rule here: {says}. With few samples a shard a small model learns little "
-        "beyond that share; more training samples, epochs or a larger backbone are what to try."
+        f"APA does not beat the share-of-likes rule here: {says}. With few samples per shard, a small model learns "
+        "little beyond that share; try more training samples, more epochs or a larger backbone."
     )
 
 

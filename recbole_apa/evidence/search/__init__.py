@@ -1,8 +1,8 @@
-"""A check before every certificate, and in audit and verification: can anything of what was asked for be reached?
+"""A check before every certificate, and in audit and verification: can any forgotten row still be reached?
 
-It scans the raw files itself, finds the rows that were asked for itself, by name or by keyed digest, and looks for them
-in the data, the samples, the state and the exports. It imports nothing of what reads, hides, splits or looks up, so
-that no fault there certifies itself.
+It scans the raw files itself, finds the requested rows itself, by name or by keyed digest, and looks for them in the
+data, the samples, the state and the exports. It imports none of the code that reads, hides, splits or looks up rows, so
+that a fault there cannot certify itself.
 """
 
 from recbole_apa.evidence.search.raw_files import RawFiles, RawRows, scan

@@ -1,4 +1,4 @@
-"""What a search asks of data and samples: this room knows no dataset, and takes whatever has these."""
+"""Protocols for the data and samples that are searched: this room does not depend on the dataset classes."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
@@ -7,7 +7,7 @@ import numpy as np
 
 
 class Names(Protocol):
-    """A column of names: codes, (n,), into the different names."""
+    """A column of names: codes, (n,), into the distinct names."""
 
     @property
     def codes(self) -> np.ndarray: ...
@@ -19,7 +19,7 @@ class Names(Protocol):
 
 
 class Told(Protocol):
-    """Items and labels, (n,): what statistics are made of."""
+    """Items and labels, (n,): the basis of statistics."""
 
     @property
     def items(self) -> Names: ...
@@ -54,7 +54,7 @@ class Shown(Protocol):
 
 
 class Target(Protocol):
-    """A sample: what is predicted, and the history before it."""
+    """A sample: the target, and the history before it."""
 
     @property
     def sample_id(self) -> str: ...
@@ -70,12 +70,12 @@ class Target(Protocol):
 
 
 class Part(Protocol):
-    """A dataset of RecBole's, of one part, that keeps its rows and the samples of all parts."""
+    """A RecBole dataset of one part, with its rows and the samples of all parts."""
 
     uid_field: str
     iid_field: str
     field2token_id: Mapping[str, Mapping[str, int]]
-    """Column -> name -> RecBole's number of it."""
+    """Column -> name -> RecBole's internal id."""
     inter_feat: Any
     """The part's table."""
 

@@ -1,7 +1,7 @@
-"""The raw files of interactions, scanned once in a process into a table of the check's own.
+"""The raw files of interactions, scanned once per process into a table separate from the dataset's.
 
-A file with quotation marks can be read in two ways, as plain lines or as a CSV writer's; here it is read in both: a
-row too many that is looked for does no harm.
+A file with quotation marks can be read in two ways, as plain lines or as CSV; here it is read in both: looking for a
+row too many does no harm.
 """
 
 import csv
@@ -18,7 +18,7 @@ from recbole_apa.core.errors import CertificateError
 
 @dataclass(frozen=True)
 class RawFiles:
-    """Where the interactions lie, and what their columns are called."""
+    """The files of interactions, and the names of their columns."""
 
     paths: tuple[Path, ...]
     user: str
@@ -30,22 +30,22 @@ class RawFiles:
 
 @dataclass(frozen=True)
 class RawRows:
-    """Every row of the files, with nothing left out; n rows."""
+    """Every row of the files, without any filter; n rows."""
 
     users: np.ndarray
-    """Numbers into ``user_names``, (n,)."""
+    """Indices into ``user_names``, (n,)."""
     user_names: tuple[str, ...]
     items: np.ndarray
-    """Numbers into ``item_names``, (n,)."""
+    """Indices into ``item_names``, (n,)."""
     item_names: tuple[str, ...]
     times: np.ndarray | None
-    """Float64, (n,), nan where a cell is no number; None where there is no such column."""
+    """Float64, (n,), NaN if a cell is not a number; None if there is no such column."""
 
     def __len__(self) -> int:
         return len(self.users)
 
     def row(self, row: int) -> tuple[str, str, float | None]:
-        """User, item and time of one row."""
+        """The user, item and time of one row."""
         time = None if self.times is None else float(self.times[row])
         return self.user_names[self.users[row]], self.item_names[self.items[row]], time
 
@@ -66,7 +66,7 @@ def scan(files: RawFiles) -> RawRows:
 
 @lru_cache(maxsize=1)
 def _scan(files: RawFiles, stamps: tuple[tuple[int, int, int], ...]) -> RawRows:
-    """Files whose inode, size and time are the same are the same files: they are read once."""
+    """Scan the files, once as long as their inode, size and time do not change."""
     del stamps
     tables = [table for path in files.paths for table in _both_ways(files, path)]
     users, user_names = _joined([table[files.user] for table in tables])
@@ -110,7 +110,7 @@ def _read(files: RawFiles, path: Path, quoting: int) -> pd.DataFrame:
 
 
 def _joined(columns: list[pd.Series]) -> tuple[np.ndarray, tuple[str, ...]]:
-    """Numbers and names of several columns, one after another."""
+    """Indices and names for several columns, concatenated."""
     place: dict[str, int] = {}
     parts = []
     for column in columns:

@@ -1,4 +1,4 @@
-"""Where rows that are looked for can be reached, in words."""
+"""Descriptions of where the sought rows can still be reached."""
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -13,10 +13,10 @@ SPLITS = ("train", "valid", "test")
 
 
 def in_data(parts: Sequence[Part], sought: Sought) -> list[str]:
-    """What a run would learn from: rows before and after the filters, statistics, targets, histories, RecBole's tables.
+    """Search what a run learns from: rows before and after filtering, statistics, targets, histories, RecBole's tables.
 
     Args:
-        parts: the datasets of training, validation and test; each has a table, and the first all the rest.
+        parts: the datasets for training, validation and test; each has its table, and the first has everything else.
     """
     dataset = parts[0]
     out = []
@@ -38,12 +38,12 @@ def in_data(parts: Sequence[Part], sought: Sought) -> list[str]:
 def in_state(
     shard_of: Iterable[str], lineage: Mapping[str, Iterable[str]], n_told: Mapping[str, int], sought: Sought
 ) -> list[str]:
-    """What a trained state says that it saw.
+    """Search what a trained state records as seen.
 
     Args:
-        shard_of: ids of the samples that have a shard.
-        lineage: artefact -> ids of the samples it saw.
-        n_told: rows of those artefacts that hold one for each sample.
+        shard_of: the ids of the samples assigned to a shard.
+        lineage: artefact -> the ids of the samples it saw.
+        n_told: the number of rows of artefacts with one row per sample.
     """
     out = []
     for name, ids in {"partition.json": shard_of, **lineage}.items():
@@ -56,10 +56,10 @@ def in_state(
 
 
 def in_exports(folders: Iterable[Path], splits: Mapping[str, Sequence[Target]], sought: Sought) -> list[str]:
-    """Lines of exports that show a row that is looked for, or another history than the sample has now.
+    """Search exports for lines with a sought row, or with a history that differs from the sample's present one.
 
     Args:
-        splits: the samples as they are now.
+        splits: the present samples.
     """
     now = {s.sample_id: [[e.item_id, e.label] for e in s.history] for samples in splits.values() for s in samples}
     out = []
@@ -71,7 +71,7 @@ def in_exports(folders: Iterable[Path], splits: Mapping[str, Sequence[Target]], 
 
 
 def _is_wrong(line: bytes, now: Mapping[str, object], sought: Sought) -> bool:
-    """Whether a line of an export shows a row that is looked for, or is not one of a sample as it is now."""
+    """Whether a line of an export shows a sought row, or does not match a present sample."""
     try:
         told = json.loads(line)
         name, shown = told["sample_id"], [[item, label] for item, _, label in told["history"]]
@@ -85,7 +85,7 @@ def _is_sought(user: str, item: str, interaction_id: str, sought: Sought) -> boo
 
 
 def n_rows(rows: Rows, sought: Sought) -> int:
-    """How many rows of the data are looked for."""
+    """How many rows of the data are sought."""
     if not len(rows):
         return 0
     users = np.array([name in sought.users for name in rows.users.names], dtype=bool)
@@ -100,7 +100,7 @@ def n_rows(rows: Rows, sought: Sought) -> int:
 
 
 def _n_told(told: Told, rows: Rows, sought: Sought) -> int:
-    """Items and labels of training rows that no row which may be seen accounts for."""
+    """How many items and labels of training rows have no visible row to account for them."""
     place = {name: i for i, name in enumerate(rows.items.names)}
     where = np.array([place.get(name, -1) for name in told.items.names], dtype=np.int64)
     gone = np.array([name in sought.items for name in told.items.names], dtype=bool)
@@ -114,7 +114,7 @@ def _n_told(told: Told, rows: Rows, sought: Sought) -> int:
 
 
 def _in_table(dataset: Part, sought: Sought) -> Iterator[str]:
-    """RecBole's own numbers of users and items, in the table of a part and in its histories."""
+    """Search RecBole's internal ids of users and items in a part's table and its histories."""
     sides = ((dataset.uid_field, sought.users), (dataset.iid_field, sought.items))
     found = {field: {dataset.field2token_id[field].get(n) for n in names} for field, names in sides}
     numbers = {field: [n for n in some if n is not None] for field, some in found.items()}

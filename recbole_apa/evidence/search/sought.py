@@ -1,4 +1,4 @@
-"""What must not be found any more: rows of the raw files, by the names that were asked for or by keyed digests."""
+"""What must no longer be found: rows of the raw files, given by requested names or by keyed digests."""
 
 import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -13,7 +13,7 @@ _WORDS = str.maketrans({"%": "%25", ":": "%3A", "#": "%23"})
 
 
 class Name(NamedTuple):
-    """One thing that was asked for: a user, an item, or both, at any time or at one."""
+    """One thing that a request named: a user, an item, or both, at any time or at one."""
 
     user: str | None = None
     item: str | None = None
@@ -25,15 +25,15 @@ class Sought:
     """Whom and what to look for."""
 
     users: frozenset[str] = frozenset()
-    """Users of whom nothing may be left."""
+    """Users with no row allowed to remain."""
     items: frozenset[str] = frozenset()
-    """Items of which nothing may be left."""
+    """Items with no row allowed to remain."""
     keys: frozenset[str] = frozenset()
-    """``user:item:time`` of every row that is looked for, or ``user:item`` where there are no times, as ids have it."""
+    """``user:item:time`` of every sought row, or ``user:item`` if there are no times, as in ids."""
     some: frozenset[str] = frozenset()
-    """Users of whom single rows are looked for."""
+    """Users of whom only some rows are sought."""
     plain: bool = False
-    """Whether ids are spelled as in runs from before format 3."""
+    """Whether ids are written as in runs before format 3."""
 
     def __or__(self, other: "Sought") -> "Sought":
         return Sought(
@@ -48,32 +48,32 @@ class Sought:
         return bool(self.users or self.items or self.keys)
 
     def has_row(self, user: str, item: str, time: float | None) -> bool:
-        """Whether a row of the data is looked for."""
+        """Whether a row of the data is sought."""
         if user in self.users or item in self.items:
             return True
         return user in self.some and key_of(user, item, time, self.plain) in self.keys
 
     def has_id(self, interaction_id: str) -> bool:
-        """Whether an id, of a sample or in a history, is that of a row that is looked for."""
+        """Whether an id, of a sample or in a history, belongs to a sought row."""
         head, mark, nth = interaction_id.rpartition("#")
         return interaction_id in self.keys or bool(mark and nth.isdigit() and head in self.keys)
 
 
 def key_of(user: str, item: str, time: float | None, plain: bool) -> str:
-    """An interaction's key as ids have it.
+    """An interaction's key as contained in ids.
 
     Args:
-        plain: as runs before format 3 have it.
+        plain: as in runs before format 3.
     """
     end = "" if time is None else f":{_time_text(time)}"
     return f"{user}:{item}{end}" if plain else f"{user.translate(_WORDS)}:{item.translate(_WORDS)}{end}"
 
 
 def named(raw: RawRows, names: Sequence[Name], plain: bool = False) -> Sought:
-    """What names come to in the raw files.
+    """The rows of the raw files that the names mean.
 
     Args:
-        plain: whether the run's ids are spelled as before format 3.
+        plain: whether the run's ids are written as before format 3.
     """
     users = frozenset(n.user for n in names if n.user is not None and n.item is None)
     items = frozenset(n.item for n in names if n.item is not None and n.user is None)
@@ -97,13 +97,13 @@ def recognised(
     once_a_pair: bool = False,
     plain: bool = False,
 ) -> Sought:
-    """What the lines of a ledger come to in whatever the raw files hold: names are not known any more.
+    """The rows of the raw files that the lines of a ledger mean, without knowing the names.
 
     Args:
-        lines: requests, with ``hides`` (or ``names`` and ``interactions``, of runs before format 3) and ``key``.
-        salt: the run's.
-        secret: of a key, by its name.
-        once_a_pair: whether a pair that a line from before run format 3 names means all its rows.
+        lines: requests, with ``hides`` (or ``names`` and ``interactions``, in runs before format 3) and ``key``.
+        salt: the run's salt.
+        secret: key name -> the key's secret.
+        once_a_pair: whether a pair named in a line from before run format 3 means all its rows.
     """
     out = Sought(plain=plain)
     groups: dict[str | None, list[Mapping[str, Any]]] = {}
@@ -151,7 +151,7 @@ def _by_scopes(raw: RawRows, digest: _Digest, scopes: set[str], plain: bool) -> 
 
 
 def _sought(raw: RawRows, bare: Sought, is_sought: Callable[[str, str, float | None], bool]) -> Sought:
-    """With the keys of all rows of its users and items, and of some users' those of which a test holds."""
+    """``bare`` with the keys of all rows of its users and items, and of those rows of ``some`` that ``is_sought``."""
     whole = _of(raw.users, raw.user_names, bare.users) | _of(raw.items, raw.item_names, bare.items)
     single = np.flatnonzero(~whole & _of(raw.users, raw.user_names, bare.some)).tolist()
     rows = [raw.row(row) for row in np.flatnonzero(whole).tolist()]
@@ -160,7 +160,7 @@ def _sought(raw: RawRows, bare: Sought, is_sought: Callable[[str, str, float | N
 
 
 def _by_rows(raw: RawRows, digest: _Digest, names: set[str], rows: set[str], once_a_pair: bool) -> Sought:
-    """Lines from before run format 3 mark no users: every row is hashed."""
+    """As in run formats before 3, which mark no users: every row is hashed."""
     users = frozenset(name for name in raw.user_names if digest.of(f"user {name}") in names)
     items = frozenset(name for name in raw.item_names if digest.of(f"item {name}") in names)
     everybody = frozenset(raw.user_names)

@@ -1,1 +1,1 @@
-"""Work on shards by several workers at once: processes of this machine, or a Ray cluster. The same bytes as one."""
+"""Work on shards with several workers: processes on this machine, or a Ray cluster. The same bytes as with one."""

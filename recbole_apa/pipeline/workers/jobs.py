@@ -1,4 +1,4 @@
-"""What a worker is told, and what it does: plain values alone, so that they travel anywhere.
+"""A worker's jobs, and how it does them: plain values only, so that they can be sent anywhere.
 
 Shapes: n samples, d hidden, k adapters.
 """
@@ -21,7 +21,7 @@ from recbole_apa.pipeline.config import APAConfig
 from recbole_apa.pipeline.plugins import import_plugins
 
 Report = Callable[[float, str], None]
-"""Takes the share that is done, and what to show beside it."""
+"""Called with the share done, and a text to show next to it."""
 PlainFactors = dict[str, tuple[np.ndarray, ...]]
 
 
@@ -33,9 +33,9 @@ class Setup:
     options: Mapping[str, Any]
     visible_data: VisibleData | None
     threads: int
-    """Threads of torch: another number than the caller's could round differently."""
+    """Torch threads, as many as the caller has: another number could round differently."""
     modules: tuple[str, ...] = ()
-    """To be imported first: they register what the options name."""
+    """To be imported first, as they register what the options name."""
 
 
 @dataclass(frozen=True)
@@ -59,14 +59,14 @@ class ShardWorker:
         self.model, self.data = build(config, setup.visible_data)
 
     def do(self, job: Job, report: Report) -> Any:
-        """Whatever the job gives."""
+        """Do a job and return its result."""
         ways: dict[str, Callable[..., Any]] = {"train": self.train, "embed": self.embed, "score": self.score}
         return ways[job.what](*job.arguments, report)
 
     def train(
         self, shard: int, n_shards: int, members: Sequence[str], report: Report
     ) -> tuple[PlainFactors, dict[str, Any], float]:
-        """Train one shard: factors, the course of its training, seconds."""
+        """Train one shard: factors, the history of its training, seconds."""
         start, settings = time.perf_counter(), self.model.settings
         batches = self.data.train.shard(members, settings.training.train_batch_size, settings.seed)
         n_steps = settings.training.epochs * len(batches)
@@ -90,7 +90,7 @@ class ShardWorker:
         adapters: Sequence[PlainFactors | None],
         report: Report,
     ) -> np.ndarray:
-        """Scores of samples of a split by adapters alone, (n, len(which))."""
+        """Scores of samples of a split under each single adapter, (n, len(which))."""
         self.model.set_adapters([factors and from_plain(factors) for factors in adapters])
         prompts = self._prompts(split)
         return self._by_steps(
@@ -116,5 +116,5 @@ def to_plain(factors: Factors) -> PlainFactors:
 
 
 def from_plain(factors: PlainFactors) -> Factors:
-    """As tensors of their own."""
+    """As tensors, copied."""
     return {name: tuple(torch.tensor(part) for part in parts) for name, parts in factors.items()}

@@ -1,11 +1,11 @@
-"""What workers of a Ray cluster report, kept until it is asked for; imports nothing, so that it starts at once."""
+"""Keeps what workers of a Ray cluster report until it is fetched; imports nothing, so that it starts quickly."""
 
 Message = tuple[str, float, str]
-"""Title of the job, share that is done, text."""
+"""Title of the job, share done, text."""
 
 
 class Messages:
-    """An actor of its own."""
+    """A separate actor."""
 
     def __init__(self) -> None:
         self._kept: list[Message] = []
@@ -15,6 +15,6 @@ class Messages:
         self._kept.append(message)
 
     def take(self) -> list[Message]:
-        """All that were kept."""
+        """Return and clear all messages."""
         out, self._kept = self._kept, []
         return out

@@ -1,4 +1,4 @@
-"""Workers in the terms of training: shards to train, prompts to read, adapters to score.
+"""Workers as training sees them: they train shards, embed prompts and score adapters.
 
 Shapes: n samples, d hidden.
 """
@@ -39,21 +39,21 @@ class WorkerPool:
         self.embeds = self.is_elsewhere and not execution.keep_states
 
     def see(self, visible_data: VisibleData) -> None:
-        """What the workers may see of the dataset; workers of before are ended."""
+        """Set what the workers may see of the dataset; earlier workers are ended."""
         self.close()
         self._visible_data = visible_data
 
     def train(self, partition: Partition, shards: Sequence[int]) -> Iterator[tuple[int, Factors, ShardHistory, float]]:
-        """Train shards: each as it is done, with the seconds that it took."""
+        """Train shards; yields each when done, with the seconds that it took."""
         jobs = [Job("train", (k, partition.n_shards, partition.members(k)), f"shard {k + 1}") for k in shards]
         for place, (factors, history, seconds) in self._run(jobs, f"Train {len(jobs)} shards"):
             yield shards[place], from_plain(factors), ShardHistory(**history), seconds
 
     def embed(self, split: str, rows: Sequence[int], step: int, title: str) -> Iterator[tuple[Sequence[int], Tensor]]:
-        """Embeddings of some samples of a split: rows, and theirs, (n, d).
+        """Embeddings of some samples of a split; yields rows and their embeddings, (n, d).
 
         Args:
-            step: samples that are computed together.
+            step: number of samples that are computed together.
         """
         parts = self._parts(rows, step)
         jobs = [Job("embed", (split, part), f"part {i + 1}") for i, part in enumerate(parts)]
@@ -63,7 +63,7 @@ class WorkerPool:
     def score(
         self, split: str, rows: Sequence[int], which: Sequence[int], adapters: Sequence[Factors | None], step: int
     ) -> Iterator[tuple[Sequence[int], Tensor]]:
-        """Scores of some samples of a split by adapters alone: rows, and theirs, (n, len(which))."""
+        """Scores of some samples of a split under each single adapter; yields rows and scores, (n, len(which))."""
         plain = [factors and to_plain(factors) for factors in adapters]
         parts = self._parts(rows, step)
         jobs = [Job("score", (split, part, which, plain), f"part {i + 1}") for i, part in enumerate(parts)]
@@ -77,7 +77,7 @@ class WorkerPool:
             self._team = None
 
     def _parts(self, rows: Sequence[int], step: int) -> list[Sequence[int]]:
-        """About two parts a worker, in whole steps: a batch of a GPU holds the same samples wherever it is computed."""
+        """About two parts per worker, in whole steps, so that GPU batches have the same samples on any worker."""
         n_steps = -(-len(rows) // step)
         size = step * max(1, -(-n_steps // (2 * self.n_workers)))
         return [rows[begin : begin + size] for begin in range(0, len(rows), size)]
@@ -91,7 +91,7 @@ class WorkerPool:
         config, execution = self._config, self._execution
         options = {name: value for name, value in config.external_config_dict.items() if name != KEY_FILE}
         if execution.engine == "ray":
-            options.pop("gpu_id", None)  # Ray says which GPUs a worker sees, each its own
+            options.pop("gpu_id", None)  # Ray decides which GPU each worker sees
         setup = Setup(config.dataset, options, self._visible_data, torch.get_num_threads(), self._modules)
         if execution.engine == "ray":
             asked = RayOptions(execution.ray_address, execution.ray_cpus, execution.ray_gpus)
@@ -100,7 +100,7 @@ class WorkerPool:
 
 
 def pool_of(config: APAConfig) -> WorkerPool | None:
-    """The workers that a configuration asks for; None where this process does the work itself.
+    """The workers that a configuration asks for; None if this process does the work itself.
 
     Raises:
         SettingsError: an engine that is not installed.
@@ -108,7 +108,7 @@ def pool_of(config: APAConfig) -> WorkerPool | None:
     execution = read_execution(config)
     if execution.engine == "ray" and not is_installed():
         raise SettingsError(
-            "engine: found 'ray', and Ray is not installed; expected engine: local, or the extra ray: "
+            "engine: found 'ray', but Ray is not installed; expected engine: local, or the extra ray: "
             f'pip install ".[ray]", or pip install "{RAY_NEEDED}"'
         )
     return WorkerPool(config) if execution.engine == "ray" or (execution.workers or 1) > 1 else None

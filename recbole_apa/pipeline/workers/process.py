@@ -1,6 +1,6 @@
-"""The process of a worker, from its first moment; imports nothing heavy, so that it ends with its parent at once.
+"""A worker's process, from its start; imports nothing heavy, so that it ends as soon as its parent does.
 
-It runs nothing of the program that started it: a script needs no ``if __name__ == "__main__":``, and may come from
+It does not run the program that started it: a script needs no ``if __name__ == "__main__":``, and may come from
 standard input or a notebook.
 """
 
@@ -17,13 +17,13 @@ _PROGRAM = "import sys; sys.path[:] = {path!r}; from recbole_apa.pipeline.worker
 
 
 def start_process() -> tuple["subprocess.Popen[bytes]", Connection]:
-    """A process that waits for what it is to do (:func:`main`), and the line to it.
+    """A process that waits for work (:func:`main`), and the connection to it.
 
-    The process ends when the pipe that is its standard input does: when this process ends, in whatever way.
+    The process ends when the pipe to its standard input closes: when this process ends, for whatever reason.
     """
     ours, theirs = Pipe()
     program = _PROGRAM.format(path=[str(place) for place in sys.path], line=theirs.fileno())
-    # -O, -W, -X: as multiprocessing hands them on
+    # -O, -W, -X: passed on, as multiprocessing does
     flags = subprocess._args_from_interpreter_flags()  # type: ignore[attr-defined]
     try:
         process = subprocess.Popen(
@@ -38,8 +38,8 @@ def start_process() -> tuple["subprocess.Popen[bytes]", Connection]:
 
 
 def main(line_number: int) -> None:
-    """Mind the parent, then do what comes: a function and its first message, by which heavy modules are imported."""
-    # Ctrl-C reaches all processes of a terminal; the one that gave the job ends this one
+    """Watch the parent, then receive and run a function and its argument, which imports the heavy modules."""
+    # Ctrl-C reaches all processes of a terminal; the parent ends this one
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     line = Connection(line_number)
@@ -55,14 +55,14 @@ def _end_with_parent() -> None:
 
 
 def how_it_ended(code: int) -> str:
-    """Why a process is gone, for a person.
+    """Why a process ended, for a person.
 
     Args:
-        code: its exit code; -9 where signal 9 ended it.
+        code: its exit code; -9 if signal 9 ended it.
     """
     if code == -signal.SIGKILL:
         return (
-            "its process was killed (signal 9), mostly because the machine had no memory left; fewer workers need "
+            "its process was killed (signal 9), probably because the machine ran out of memory; fewer workers need "
             "less: --workers=1"
         )
     if code < 0:

@@ -1,4 +1,4 @@
-"""Workers as processes of this machine."""
+"""Workers as processes on this machine."""
 
 import contextlib
 from collections.abc import Hashable
@@ -18,7 +18,7 @@ _SHARE, _VALUE, _ERROR = "share", "value", "error"
 
 @dataclass
 class _Slot:
-    """One process and the line to it."""
+    """One process and the connection to it."""
 
     process: Popen[bytes]
     line: Connection
@@ -46,7 +46,7 @@ class ProcessTeam:
             number = self._start()
         slot = self._slots[number]
         slot.job = job
-        # a process that died meanwhile is found out when it is waited for
+        # a process that died meanwhile is noticed when it is waited for
         with contextlib.suppress(OSError):
             slot.line.send(job)
         return number
@@ -101,7 +101,7 @@ class ProcessTeam:
 
 
 def _bury(slot: _Slot) -> int:
-    """Wait for a process that ends; its exit code."""
+    """Wait for a process to end; returns its exit code."""
     code = slot.process.wait()
     slot.line.close()
     if slot.process.stdin:
@@ -110,7 +110,7 @@ def _bury(slot: _Slot) -> int:
 
 
 def _work(line: Connection, setup: Setup) -> None:
-    """A process: build, then do what comes until the line is closed."""
+    """A worker's process: build, then do jobs until the connection is closed."""
     worker = None
     while True:
         try:
@@ -122,6 +122,6 @@ def _work(line: Connection, setup: Setup) -> None:
             answer = (_VALUE, worker.do(job, lambda share, text: line.send((_SHARE, (share, text)))))
         except APAError as error:
             answer = (_ERROR, error)
-        except Exception as error:  # told where the job came from; not every exception can travel
+        except Exception as error:  # reported where the job came from; not every exception can be pickled
             answer = (_ERROR, RuntimeError(f"{type(error).__name__}: {error}"))
         line.send(answer)

@@ -1,4 +1,4 @@
-"""Workers as actors of a Ray cluster: one that is given, or one on this machine."""
+"""Workers as actors of a Ray cluster: a given one, or one on this machine."""
 
 import importlib.util
 import os
@@ -18,23 +18,23 @@ RAY_NEEDED = "ray>=2.60,<3"
 
 
 def is_installed() -> bool:
-    """Whether there is a Ray to import."""
+    """Whether Ray can be imported."""
     return importlib.util.find_spec("ray") is not None
 
 
 @dataclass(frozen=True)
 class RayOptions:
-    """Where the cluster is, and what each worker takes of it."""
+    """Where the cluster is, and what each worker uses of it."""
 
     address: str | None
-    """As ``ray.init`` takes it; None starts a cluster on this machine."""
+    """As for ``ray.init``; None starts a cluster on this machine."""
     cpus: float
     gpus: float
 
 
 @dataclass
 class _Slot:
-    """One actor: ``ready`` until it has built its model, then ``job`` where it has one."""
+    """One actor; ``ready`` is set until it has built its model, ``job`` while it has one."""
 
     actor: Any
     ready: Any
@@ -42,17 +42,17 @@ class _Slot:
 
 
 def _no_cluster(address: str | None, error: Exception) -> str:
-    """What to do where no cluster answers, or one that does not let this program in."""
+    """What to do if no cluster answers, or if it rejects this program."""
     said = " ".join(str(error).split())
     if _is_about_tokens(error) or os.environ.get("RAY_AUTH_MODE") == "token":
         return (
-            f"ray_address: the Ray cluster at {address!r} did not take this program's token ({said}); "
+            f"ray_address: the Ray cluster at {address!r} did not accept this program's token ({said}); "
             "expected the same RAY_AUTH_MODE=token and RAY_AUTH_TOKEN in the environment of every `ray start` and of "
             "this program"
         )
     return (
-        f"ray_address: no Ray cluster at {address!r} let this program in ({said}); start one with `ray start --head` "
-        "and name the address that it prints. `ray start` of newer releases asks for a token: set the same "
+        f"ray_address: cannot connect to a Ray cluster at {address!r} ({said}); start one with `ray start --head` and "
+        "use the address that it prints. `ray start` of newer releases asks for a token: set the same "
         "RAY_AUTH_MODE=token and RAY_AUTH_TOKEN in its environment and in this program's"
     )
 
@@ -68,11 +68,11 @@ class _Worker:
         self._worker, self._messages = ShardWorker(setup), messages
 
     def ready(self) -> bool:
-        """Answers once the model is there."""
+        """Returns once the model is built."""
         return True
 
     def do(self, job: Job) -> Any:
-        """Whatever the job gives."""
+        """Do a job and return its result."""
         return self._worker.do(job, lambda share, text: self._messages.put.remote((job.title, share, text)))
 
 
@@ -80,7 +80,7 @@ class RayTeam:
     """Up to ``n_workers`` actors; one that dies, alone or with its node, is replaced.
 
     Raises:
-        TrainingError: no cluster at the address.
+        TrainingError: no usable cluster at the address.
     """
 
     def __init__(self, setup: Setup, n_workers: int, options: RayOptions) -> None:
@@ -90,7 +90,7 @@ class RayTeam:
         self._messages: Any = None
         self._taken: Any = None
         self._open_messages()
-        self._slots = [self._hire() for _ in range(n_workers)]
+        self._slots = [self._start() for _ in range(n_workers)]
         self._job_of: dict[Hashable, _Slot] = {}
         self._lost = 0
         getLogger().info(
@@ -118,7 +118,7 @@ class RayTeam:
 
     def has_room(self) -> bool:
         """See :class:`~recbole_apa.pipeline.workers.schedule.Team`."""
-        self._greet()
+        self._poll()
         return any(slot.ready is None and slot.job is None for slot in self._slots)
 
     def submit(self, job: Job) -> Hashable:
@@ -153,7 +153,7 @@ class RayTeam:
             return []
         try:
             found: list[Message] = self._ray.get(self._taken)
-        except self._ray.exceptions.RayError:  # it was on a node that is gone: what it knew was for show
+        except self._ray.exceptions.RayError:  # its node is gone; what it kept was only for display
             self._open_messages()
             return []
         self._taken = self._messages.take.remote()
@@ -170,20 +170,20 @@ class RayTeam:
         self._messages = self._ray.remote(Messages).options(num_cpus=0).remote()
         self._taken = self._messages.take.remote()
 
-    def _hire(self) -> _Slot:
+    def _start(self) -> _Slot:
         how = {"num_cpus": self._options.cpus, "num_gpus": self._options.gpus}
         actor = self._ray.remote(_Worker).options(**how).remote(self._setup, self._messages)
         return _Slot(actor, actor.ready.remote())
 
     def _replace(self, slot: _Slot) -> None:
-        fresh = self._hire()
+        fresh = self._start()
         slot.actor, slot.ready = fresh.actor, fresh.ready
 
-    def _greet(self) -> None:
+    def _poll(self) -> None:
         """Find out which of the new workers are ready.
 
         Raises:
-            TrainingError: workers end before they are ready, again and again.
+            TrainingError: workers repeatedly end before they are ready.
         """
         for slot in self._slots:
             if slot.ready is None or not self._ray.wait([slot.ready], timeout=0)[0]:
@@ -194,5 +194,5 @@ class RayTeam:
             except self._ray.exceptions.RayError as error:
                 self._lost += 1
                 if self._lost >= MOST_ATTEMPTS * len(self._slots):
-                    raise TrainingError(f"no Ray worker starts; the last one ended with {error}") from error
+                    raise TrainingError(f"cannot start a Ray worker; the last one ended with {error}") from error
                 self._replace(slot)

@@ -1,4 +1,4 @@
-"""Give jobs to workers, try again what a lost worker left, show how far all of them are."""
+"""Give jobs to workers, retry what a lost worker left, show everyone's progress."""
 
 from collections import Counter, deque
 from collections.abc import Hashable, Iterator, Sequence
@@ -12,30 +12,30 @@ from recbole_apa.pipeline.workers.messages import Message
 
 MOST_ATTEMPTS = 3
 PATIENCE = 0.2
-"""Seconds between two looks at the workers."""
+"""Seconds between two polls of the workers."""
 
 
 class WorkerLost(Exception):
-    """A worker, or the node that it was on, ended in the middle of a job."""
+    """A worker, or its node, ended in the middle of a job."""
 
 
 class Team(Protocol):
     """Workers that build the same model, wherever they are."""
 
     def has_room(self) -> bool:
-        """Whether a worker waits for a job."""
+        """Whether a worker is free."""
         ...
 
     def submit(self, job: Job) -> Hashable:
-        """Give a job to a worker that waits; what it is known by from now on."""
+        """Give a job to a free worker; returns a handle to it."""
         ...
 
     def finished(self, seconds: float) -> list[Hashable]:
-        """Wait a while; jobs that ended meanwhile, one way or another."""
+        """Wait a while; returns jobs that ended meanwhile, successfully or not."""
         ...
 
     def result(self, known_as: Hashable) -> Any:
-        """What a job that ended gave.
+        """The result of a job that ended.
 
         Raises:
             WorkerLost: its worker is gone; the next job that is submitted gets a new one.
@@ -44,7 +44,7 @@ class Team(Protocol):
         ...
 
     def messages(self) -> list[Message]:
-        """What workers reported since the last look: title of the job, share that is done, text."""
+        """What workers reported since the last call: title of the job, share done, text."""
         ...
 
     def close(self) -> None:
@@ -53,10 +53,10 @@ class Team(Protocol):
 
 
 def run_jobs(team: Team, jobs: Sequence[Job], title: str, show: bool) -> Iterator[tuple[int, Any]]:
-    """Place and result of each job, as they come.
+    """Index and result of each job, as they finish.
 
     Raises:
-        APAError: what a job refused; it would refuse it anywhere.
+        APAError: raised by a job; it would fail on any worker.
         TrainingError: a job failed three times; the others are finished first.
     """
     waiting, running = deque(range(len(jobs))), dict[Hashable, int]()
@@ -74,7 +74,7 @@ def run_jobs(team: Team, jobs: Sequence[Job], title: str, show: bool) -> Iterato
                     value = team.result(known_as)
                 except APAError:
                     raise
-                except Exception as error:  # whatever it was, another try may do
+                except Exception as error:  # whatever it was, a retry may succeed
                     attempts[place] += 1
                     reasons[place] = error
                     _tell(jobs[place], error, attempts[place])
@@ -91,8 +91,8 @@ def run_jobs(team: Team, jobs: Sequence[Job], title: str, show: bool) -> Iterato
         place, last = next(iter(reasons.items()))
         others = f" (and {len(reasons) - 1} more)" if len(reasons) > 1 else ""
         raise TrainingError(
-            f"{jobs[place].title}{others} failed {MOST_ATTEMPTS} times, the last time with {_reason(last)}; what the "
-            "others gave is kept: mend the reason and start again with the same --run_dir"
+            f"{jobs[place].title}{others} failed {MOST_ATTEMPTS} times, the last time with {_reason(last)}; the other "
+            "jobs' results are kept: fix the cause and start again with the same --run_dir"
         ) from last
 
 
@@ -106,7 +106,7 @@ def _reason(error: Exception) -> str:
 
 
 class _Board:
-    """One bar for all workers: a unit for each job, and what each of them is at."""
+    """One progress bar for all workers: one unit per job, and what each worker is doing."""
 
     def __init__(self, title: str, jobs: Sequence[Job], show: bool) -> None:
         self._bar = progress(None, title, show, total=len(jobs))
@@ -116,7 +116,7 @@ class _Board:
         self._texts: dict[str, str] = {}
 
     def show(self, messages: Sequence[Message]) -> None:
-        """Take over what workers reported."""
+        """Show what workers reported."""
         for title, share, text in messages:
             self._move(title, share)
             self._texts[title] = f"{title} {share:.0%} {text}".strip()
@@ -124,7 +124,7 @@ class _Board:
             self._bar.set_postfix_str(", ".join(self._texts.values())[:60])
 
     def done(self, job: Job) -> None:
-        """A job is done."""
+        """Mark a job as done."""
         self._move(job.title, 1.0)
         self._texts.pop(job.title, None)
 

@@ -1,4 +1,4 @@
-"""Runs that do not lie in a folder of this machine: on S3 and other object stores, by fsspec."""
+"""Runs that are not in a folder on this machine: on S3 and other object stores, through fsspec."""
 
 from recbole_apa.runs.remote.objects import RunObjects
 from recbole_apa.runs.remote.working_copy import copy_run, open_place

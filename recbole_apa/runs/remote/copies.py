@@ -1,4 +1,4 @@
-"""Working copies in the cache: who uses one, and which are left by processes that are gone."""
+"""Working copies in the cache: which are in use, and which were left by processes that ended."""
 
 import os
 import shutil
@@ -15,20 +15,20 @@ _IN_USE, _KERNEL = ".in-use", ".kernel"
 
 
 def copy_name(digest: str) -> str:
-    """The name of this process's copy of the run with this digest."""
+    """The name of this process's working copy of the run with this digest."""
     return f"{digest}{_here()}{os.getpid()}"
 
 
 class CopyInUseError(Exception):
-    """Somebody holds the copy."""
+    """The copy is already held."""
 
 
 @contextmanager
 def held(copy: Path) -> Iterator[None]:
-    """Hold a copy as in use: the lock goes with the process, under whatever host name it ran.
+    """Mark a copy as in use: the lock ends with the process, whatever its host name is.
 
     Raises:
-        CopyInUseError: it is held already.
+        CopyInUseError: it is already held.
     """
     copy.mkdir(parents=True, exist_ok=True)
     lock = FileLock(copy / _IN_USE)
@@ -38,7 +38,7 @@ def held(copy: Path) -> Iterator[None]:
     except Timeout:
         raise CopyInUseError(str(copy)) from None
     except (OSError, NotImplementedError):
-        getLogger().debug("no locks here: a copy is known by host and process alone", exc_info=True)
+        getLogger().debug("no locks here: a copy is identified only by host and process", exc_info=True)
     try:
         yield
     finally:
@@ -46,25 +46,25 @@ def held(copy: Path) -> Iterator[None]:
 
 
 def remove_left(runs: Path) -> None:
-    """Delete working copies of processes that are gone: they may hold what was forgotten since."""
+    """Delete working copies of processes that ended: they may contain what was forgotten since."""
     for copy in runs.iterdir() if runs.is_dir() else []:
         if _is_gone(copy):
             shutil.rmtree(copy, ignore_errors=True)
 
 
 def others_of(copy: Path) -> list[str]:
-    """Copies of the same run that are neither this one nor in use by a process of this machine."""
+    """Copies of the same run that are neither this one nor in use by a process on this machine."""
     digest = copy.name.split("-", 1)[0]
     found = sorted(copy.parent.glob(f"{digest}-*"))
     return [str(path) for path in found if path != copy and not _is_used_here(path)]
 
 
 def _is_gone(copy: Path) -> bool:
-    """Whether a copy is of a process of this machine that has ended; of other machines nobody here can tell."""
+    """Whether a copy belongs to a process of this machine that has ended; for other machines this is unknown."""
     number = copy.name.rpartition("-")[2]
     if not number.isdigit():
         return False
-    # containers may share a host name, and have process numbers of their own: under the same kernel the lock tells
+    # containers may share a host name but number their processes separately: under one kernel the lock decides
     if _is_of_this_kernel(copy):
         return _is_free(copy)
     return _here() in copy.name and not psutil.pid_exists(int(number))
@@ -96,7 +96,7 @@ def _is_of_this_kernel(copy: Path) -> bool:
 
 
 def _kernel() -> str:
-    """Changes with every start of a machine; containers on it share it."""
+    """Changes each time a machine boots; its containers share it."""
     try:
         return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="utf-8").strip()
     except OSError:
@@ -104,5 +104,5 @@ def _kernel() -> str:
 
 
 def _here() -> str:
-    """This machine, among those that may share the cache."""
+    """Identifies this machine among those that may share the cache."""
     return f"-{socket.gethostname()}-"

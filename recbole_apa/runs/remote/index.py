@@ -1,4 +1,4 @@
-"""The index of a run on an object store: where every file lies, and what it holds."""
+"""The index of a run on an object store: where each file is stored, and its digest."""
 
 import re
 import secrets
@@ -11,13 +11,13 @@ from recbole_apa.runs.manifest import is_safe_name
 
 FILES = "files"
 FORMAT_VERSION, OLD_FORMAT_VERSION = 2, 1
-"""In 1 a file's place was the first half of its digest."""
+"""In format 1 a file's place was the start of its digest."""
 _SHA, _PLACE = re.compile(r"[0-9a-f]{64}"), re.compile(r"[0-9a-f]{16}")
 
 
 @dataclass(frozen=True)
 class Stored:
-    """Where a file lies, and what it holds."""
+    """Where a file is stored, and its digest."""
 
     digest: str
     """SHA-256."""
@@ -25,25 +25,25 @@ class Stored:
 
     @property
     def is_named_by_digest(self) -> bool:
-        """Whether an older version put it there."""
+        """Whether an older version stored it."""
         return self.place == self.digest[:16]
 
 
 @dataclass(frozen=True)
 class Index:
-    """What a run consists of."""
+    """The files of a run."""
 
     generation: int = 0
-    """How often it was written."""
+    """How often the index was written."""
     files: Mapping[str, Stored] = field(default_factory=dict)
     """By name."""
 
     def keys(self) -> set[str]:
-        """Where its objects lie, below the URL."""
+        """Keys of its objects, relative to the URL."""
         return {object_key(name, stored) for name, stored in self.files.items()}
 
     def as_json(self) -> dict[str, object]:
-        """What is written."""
+        """The index as written to the store."""
         files = {name: {"sha256": stored.digest, "place": stored.place} for name, stored in self.files.items()}
         return {"format_version": FORMAT_VERSION, "generation": self.generation, "files": files}
 
@@ -56,7 +56,7 @@ def object_key(name: str, stored: Stored) -> str:
 def read_index(url: str, found: object) -> Index:
     """
     Raises:
-        RunError: damaged, of a newer format, or a file would lie outside the run.
+        RunError: damaged, of a newer format, or a file would be outside the run.
     """
     if not isinstance(found, dict) or found.get("format_version") not in (OLD_FORMAT_VERSION, FORMAT_VERSION):
         raise RunError(f"{url}: expected format version {OLD_FORMAT_VERSION} or {FORMAT_VERSION}")
@@ -65,7 +65,7 @@ def read_index(url: str, found: object) -> Index:
         raise RunError(f"{url} is damaged: expected a generation and files; restore it from a copy")
     unsafe = [name for name in files if not is_safe_name(name)]
     if unsafe:
-        raise RunError(f"{url} names {unsafe[0]!r}, which would lie outside the run")
+        raise RunError(f"{url} names {unsafe[0]!r}, which would be outside the run")
     stored = {name: _readstored_as(value) for name, value in files.items()}
     odd = [name for name, value in stored.items() if value is None]
     odd += [name for name in files if any(parent in files for parent in _parents(name))]
@@ -75,7 +75,7 @@ def read_index(url: str, found: object) -> Index:
 
 
 def _readstored_as(value: object) -> Stored | None:
-    """None where it is neither a digest, as format 1 has it, nor a digest and a place."""
+    """An entry of the index; None if it is neither a digest, as in format 1, nor a digest and a place."""
     if isinstance(value, str):
         return Stored(value, value[:16]) if _SHA.fullmatch(value) else None
     if not isinstance(value, dict) or value.keys() != {"sha256", "place"}:
@@ -87,11 +87,11 @@ def _readstored_as(value: object) -> Stored | None:
 
 
 def _parents(name: str) -> list[str]:
-    """Folders that a file's name lies in."""
+    """The folders in a file's name."""
     return [str(path) for path in PurePosixPath(name).parents][:-1]
 
 
 def stored_as(digest: str, known: Stored | None) -> Stored:
-    """Where a file goes: it stays where it is while its bytes do, but for places that tell them."""
+    """Where a file goes: it keeps its place if its bytes are unchanged, unless the place reveals the digest."""
     same = known is not None and known.digest == digest and not known.is_named_by_digest
     return known if same and known else Stored(digest, secrets.token_hex(8))

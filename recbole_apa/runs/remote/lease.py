@@ -1,4 +1,4 @@
-"""One writer of a run on an object store: a lease that its holder renews, for nothing takes it from a dead one."""
+"""One writer per run on an object store: a lease that its holder has to renew, as a dead holder cannot release it."""
 
 import os
 import secrets
@@ -16,10 +16,10 @@ from recbole_apa.runs.remote.objects import RunObjects, told
 
 LEASE = "lease.json"
 SECONDS, RENEWED = 300.0, 60.0
-"""How long a lease holds, and how often its holder renews it."""
+"""Seconds that a lease lasts, and seconds between renewals."""
 
 _LATEST = 4e9
-"""Seconds; in the year 2096."""
+"""Latest end of a lease, in seconds since 1970: the year 2096."""
 
 
 class Lease(TypedDict, total=False):
@@ -38,9 +38,9 @@ class Lease(TypedDict, total=False):
 def lease(objects: RunObjects, purpose: str) -> Iterator[None]:
     """Hold the run for writing.
 
-    Its limits: clocks of the machines have to agree within minutes; a process that is stopped for longer than the
-    lease holds loses it, and is then refused when it writes (``RunObjects.push``); on stores without exclusive writes
-    two processes that start in the same moment may both hold it, and the second to write is refused.
+    Its limits: the machines' clocks have to agree within minutes; a process that is suspended for longer than the lease
+    lasts loses it, and its next write is rejected (``RunObjects.push``); on stores without exclusive writes two
+    processes that start at the same moment may both hold it, and the second one's write is rejected.
 
     Raises:
         RunError: another process holds it.
@@ -82,7 +82,7 @@ def _read(objects: RunObjects) -> Lease | None:
     """The lease that is there, if any.
 
     Raises:
-        RunError: it is none: nobody can tell whether it holds.
+        RunError: it is not a valid lease, so it cannot be known whether somebody holds it.
     """
     found = objects.read(LEASE)
     until = found.get("until", 0) if isinstance(found, dict) else None
@@ -96,7 +96,7 @@ def _renew(objects: RunObjects, about: Lease, ended: threading.Event) -> None:
     while not ended.wait(RENEWED):
         try:
             if (_read(objects) or about).get("owner") != about["owner"]:
-                getLogger().warning(f"{objects.url}: another process took the lease, which had run out")
+                getLogger().warning(f"{objects.url}: another process took the lease, which had expired")
                 return
             objects.write(LEASE, {**about, "until": time.time() + SECONDS})
         except RunError as error:
@@ -109,13 +109,13 @@ def _give_back(objects: RunObjects, mine: str) -> None:
             with told(objects.url):
                 objects.fs.rm_file(objects.path(LEASE))
     except RunError as error:
-        getLogger().warning(f"the lease could not be given back and ends by itself: {error}")
+        getLogger().warning(f"the lease could not be released and will expire by itself: {error}")
 
 
 def _held(objects: RunObjects, found: Lease) -> str:
     until = datetime.fromtimestamp(found.get("until", 0), timezone.utc).isoformat(timespec="seconds")
     return (
         f"{objects.url} is in use by process {found.get('process')} on {found.get('host')} since {found.get('since')} "
-        f"({found.get('purpose')}); wait for it to end. Was it killed? Its lease ends at {until}, or when "
+        f"({found.get('purpose')}); wait for it to end. If it was killed, its lease ends at {until}, or when "
         f"{objects.url}/{LEASE} is deleted"
     )

@@ -1,13 +1,13 @@
-"""A run as objects of a store: one index says where every file lies, so that the run changes all at once.
+"""A run as objects in a store: one index says where each file is, so that the run changes all at once.
 
     URL/index.json                    generation, and file -> SHA-256 and place
-    URL/files/<place>/<file>          the files; an object is never written again with other bytes
+    URL/files/<place>/<file>          the files; an object is never overwritten with other bytes
     URL/lease.json                    who writes (lease.py)
 
-A file is first put at a new place, then the index that names it takes the old one's place, then what no index names any
-more is deleted. A reader, or a process that resumes after a kill, finds the old run or the new one. Places are drawn:
-names of objects live on in a store's logs, and a digest among them would tell, of rows that somebody tries, whether a
-deleted file was made of them.
+A file is first stored at a new place, then a new index that names it replaces the old one, then objects that it does
+not name are deleted. A reader, or a process that resumes after a kill, finds the old run or the new one. Places are
+random: object names live on in a store's logs, and if they contained digests, anyone could test by guessing whether a
+deleted file was made from certain rows.
 """
 
 import contextlib
@@ -31,7 +31,7 @@ INDEX = "index.json"
 
 @contextmanager
 def told(url: str) -> Iterator[None]:
-    """Whatever a store raises is a RunError that names the URL: each store has error classes of its own."""
+    """Turn whatever a store raises into a RunError that names the URL, as each store has its own error classes."""
     try:
         yield
     except RunError:
@@ -48,7 +48,7 @@ class RunObjects:
     """Reads and writes one run's objects.
 
     Raises:
-        RunError: no filesystem of fsspec's is known for such a URL.
+        RunError: fsspec has no filesystem for such a URL.
     """
 
     def __init__(self, url: str) -> None:
@@ -59,11 +59,11 @@ class RunObjects:
         self._digests: dict[Path, tuple[tuple[int, int, int], str]] = {}
 
     def path(self, key: str) -> str:
-        """A key as the filesystem knows it."""
+        """A key as the filesystem's path."""
         return f"{self.root}/{key}"
 
     def read(self, key: str) -> Any:
-        """A JSON object; None where there is none.
+        """A JSON object; None if there is none.
 
         Raises:
             RunError: it cannot be read, or is not JSON.
@@ -77,15 +77,15 @@ class RunObjects:
                 raise RunError(f"{self.url}/{key} is damaged ({str(error)[:120]}); restore it from a copy") from None
 
     def write(self, key: str, value: object, new: bool = False, over: str | None = None) -> None:
-        """A JSON object, in one piece.
+        """Write a JSON object in one piece.
 
         Args:
-            new: refuse to write over an object, as far as the store can (S3 and memory can).
-            over: write over this version of the object and no other (:meth:`_tag`).
+            new: do not overwrite an object, if the store supports that (S3 and memory do).
+            over: overwrite only this version of the object (:meth:`_tag`).
 
         Raises:
-            FileExistsError: there is one, and ``new``.
-            RunError: it cannot be written, or is of another version than ``over``.
+            FileExistsError: there is an object, and ``new`` is set.
+            RunError: it cannot be written, or the object is not of the version ``over``.
         """
         data = json.dumps(value, indent=1, sort_keys=True).encode()
         how = {"mode": "create"} if new else {"IfMatch": over} if over else {}
@@ -98,7 +98,7 @@ class RunObjects:
         raise FileExistsError(key)
 
     def index(self) -> Index:
-        """The run as it is now; generation 0 where there is none.
+        """The current run; generation 0 if there is none.
 
         Raises:
             RunError: damaged, or of a newer format.
@@ -123,7 +123,7 @@ class RunObjects:
                 now = self.index()
                 if now.generation == index.generation:
                     raise
-                index = now  # a writer took the run's objects away while they were read
+                index = now  # a writer deleted the run's objects while they were read
                 shutil.rmtree(folder)
 
     def _fetch(self, index: Index, folder: Path) -> None:
@@ -142,10 +142,10 @@ class RunObjects:
                 raise RunError(f"{self.url}: {name} was changed after it was written; restore the run from a copy")
 
     def push(self, folder: Path, known: Index) -> Index:
-        """Make the run what the folder holds.
+        """Make the run equal to the folder.
 
         Args:
-            known: what the run was when the folder was last pulled or pushed.
+            known: the run's index when the folder was last pulled or pushed.
 
         Raises:
             RunError: another process wrote the run meanwhile; nothing was changed.
@@ -156,7 +156,7 @@ class RunObjects:
         after = Index(known.generation + 1, {n: stored_as(d, known.files.get(n)) for n, d in digests.items()})
         new = {name: stored for name, stored in sorted(after.files.items()) if known.files.get(name) != stored}
         self.upload(folder, new)
-        tag = self._tag(INDEX)  # before the look: what is written after it is written over by nobody
+        tag = self._tag(INDEX)  # taken before the check, so that nothing written after it can be overwritten
         self._refuse_other(known.generation)
         try:
             self.write(INDEX, after.as_json(), new=known.generation == 0, over=tag)
@@ -179,8 +179,8 @@ class RunObjects:
             )
 
     def _tag(self, key: str) -> str | None:
-        """What tells this version of an object from others; None where there is no object, or the store, as fsspec
-        knows it, cannot write on the condition of one."""
+        """Identifies this version of an object; None if there is no object, or if the store, through fsspec, does not
+        support conditional writes."""
         if "s3" not in self.fs.protocol:
             return None
         with told(self.url):
@@ -191,21 +191,21 @@ class RunObjects:
         return found
 
     def upload(self, folder: Path, files: Mapping[str, Stored]) -> None:
-        """Put files at their places."""
+        """Store files at their places."""
         with told(self.url):
             if files:
                 there = [self.path(object_key(*item)) for item in files.items()]
                 self.fs.put([str(folder / name) for name in files], there)
 
     def delete(self, keys: set[str]) -> None:
-        """Delete objects; those that are not there are passed over."""
+        """Delete objects; missing ones are ignored."""
         with told(self.url):
             for key in sorted(keys):
                 with contextlib.suppress(FileNotFoundError):
                     self.fs.rm_file(self.path(key))
 
     def strays(self) -> list[str]:
-        """Keys of objects that the index does not name: what an interrupted write, or deletion, left."""
+        """Keys of objects that the index does not name, left by an interrupted write or deletion."""
         with told(self.url):
             self.fs.invalidate_cache()
             found = self.fs.find(self.path(FILES))
@@ -223,7 +223,7 @@ class RunObjects:
         return str(self.fs._strip_protocol(self.root))
 
     def _digest(self, path: Path) -> str:
-        """SHA-256, computed anew only where the file is another one than last time."""
+        """SHA-256, computed again only if the file has changed since last time."""
         about = os.stat(path)
         state = (about.st_ino, about.st_size, about.st_mtime_ns)
         known = self._digests.get(path)
@@ -233,6 +233,6 @@ class RunObjects:
 
 
 def _names(folder: Path) -> list[str]:
-    """Files below a folder; hidden ones are locks and half-written files."""
+    """Files below a folder, without hidden ones, which are locks and half-written files."""
     found = (p.relative_to(folder) for p in folder.rglob("*") if p.is_file())
     return ["/".join(p.parts) for p in found if not any(part.startswith(".") for part in p.parts)]

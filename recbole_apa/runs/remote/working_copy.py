@@ -1,4 +1,4 @@
-"""A run's place, a folder of this machine or a URL, as a storage to work in."""
+"""A run's place, a folder on this machine or a URL, as a storage to work in."""
 
 import hashlib
 import shutil
@@ -18,10 +18,10 @@ from recbole_apa.runs.storage import Inside, LocalFolder, Storage
 
 
 class WorkingCopy:
-    """A copy of a run on an object store, in the cache of this machine.
+    """A copy of a run on an object store, in this machine's cache.
 
     Args:
-        writes: whether what is done to the copy goes back; else it is lost.
+        writes: whether changes to the copy are written back; otherwise they are lost.
     """
 
     def __init__(self, objects: RunObjects, folder: Path, writes: bool) -> None:
@@ -35,11 +35,11 @@ class WorkingCopy:
 
     @property
     def place(self) -> str:
-        """The URL, also after the copy is gone."""
+        """The URL, even after the copy is deleted."""
         return self._objects.url
 
     def pull(self) -> None:
-        """Make the copy what the run is."""
+        """Make the copy equal to the run."""
         self._index = self._objects.pull(self._folder)
 
     def publish(self) -> None:
@@ -48,7 +48,7 @@ class WorkingCopy:
             self._index = self._objects.push(self._folder, self._index)
 
     def close(self) -> None:
-        """The copy goes: nothing is written back any more."""
+        """Delete the copy; nothing is written back any more."""
         self._writes = False
         shutil.rmtree(self._folder.parent, ignore_errors=True)
 
@@ -58,7 +58,7 @@ class WorkingCopy:
         return "/".join([self.place, *path.relative_to(self._folder).parts]) if inside else str(path)
 
     def others(self) -> list[str]:
-        """Other working copies of the same run that lie in the cache."""
+        """Other working copies of the same run in the cache."""
         return others_of(self._folder.parent)
 
     def at(self, name: str) -> Inside:
@@ -67,23 +67,23 @@ class WorkingCopy:
 
 
 def is_url(place: str | Path) -> bool:
-    """Whether a place is an object store's, and no folder."""
+    """Whether a place is on an object store, not a folder."""
     return "://" in str(place) and not str(place).startswith("file://")
 
 
 @contextmanager
 def open_place(place: str | Path | Storage, purpose: str, writes: bool = True) -> Iterator[Storage]:
-    """The run's files; of a URL, in a copy that is written back and deleted at the end.
+    """The run's files; for a URL, in a working copy that is written back and deleted at the end.
 
-    Everything that is published is written back at once, so that a process that is killed leaves on the store what it
-    would leave in a folder.
+    Whatever is published is written back immediately, so that a killed process leaves the same on the store as it would
+    in a folder.
 
     Args:
-        place: a folder, a URL, or where a run was that was open before.
-        writes: hold the URL's lease and write back; else what is done to the copy is lost.
+        place: a folder, a URL, or the storage of a run that was open before.
+        writes: hold the URL's lease and write back; otherwise changes to the copy are lost.
 
     Raises:
-        RunError: in use by another process, damaged, or not to be reached.
+        RunError: in use by another process, damaged, or unreachable.
     """
     url = str(place) if isinstance(place, (str, Path)) else place.place
     if not is_url(url):
@@ -113,7 +113,7 @@ def _published(copy: WorkingCopy) -> Iterator[Storage]:
     try:
         yield copy
     except BaseException as error:
-        # what is finished is kept, as in a folder, unless the store itself is what failed
+        # finished work is kept, as in a folder, unless the store itself failed
         if not isinstance(error, RunError):
             copy.publish()
         raise
@@ -126,11 +126,10 @@ def strays_of(place: str | Path) -> list[str]:
 
 
 def copy_run(source: str | Path, target: str | Path) -> None:
-    """Copy a run from and to a folder or a URL. A request that is carried out later on one of them leaves the other
-    as it is.
+    """Copy a run from and to a folder or a URL. A later request on one of them does not change the other.
 
     Raises:
-        RunError: there is something at the target, or no run at the source.
+        RunError: the target is not empty, or there is no run at the source.
     """
     with open_place(source, "copying", writes=False) as run:
         if not (run.folder / "manifest.json").is_file():
@@ -144,6 +143,6 @@ def copy_run(source: str | Path, target: str | Path) -> None:
 
 
 def _folder_of(url: str) -> Path:
-    """The working copy of this process; its last name is the URL's, by which a run is known."""
+    """This process's working copy; its last name is the URL's, which is the run's name."""
     digest = hashlib.sha256(f"{user_name()} {url}".encode()).hexdigest()[:12]
     return cache_folder("runs") / copy_name(digest) / url.rsplit("/", 1)[-1]

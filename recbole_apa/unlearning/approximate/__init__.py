@@ -1,6 +1,6 @@
-"""Approximate unlearning: a trained adapter is moved away from what it learnt of the forgotten samples.
+"""Approximate unlearning: a trained adapter is moved away from what it learnt from the forgotten samples.
 
-Others add their own methods with :func:`register_approximate_method`.
+Add your own method with :func:`register_approximate_method`.
 """
 
 from recbole_apa.unlearning.approximate import methods as methods  # registers ours

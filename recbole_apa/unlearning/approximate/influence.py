@@ -23,8 +23,8 @@ def scores_of_influence(forget: Tensor, retain: Tensor) -> tuple[Tensor, Tensor]
     other.
 
     Args:
-        forget, retain: gradients, (f, p) and (r, p). The released code lets only the 40 strongest influences on a
-            sample count, which leaves most samples of small sets without a say; here all count.
+        forget, retain: gradients, (f, p) and (r, p). The released code counts only the 40 strongest influences on a
+            sample, which ignores most samples of small sets; here all count.
     """
 
     def likeness(train: Tensor, judged: Tensor) -> Tensor:
@@ -34,7 +34,7 @@ def scores_of_influence(forget: Tensor, retain: Tensor) -> tuple[Tensor, Tensor]
 
 
 def influence_weights(scores: Tensor, tau: float) -> Tensor:
-    """exp(z / tau) of the scores' robust z (median and MAD), clipped to .2 to 3, then divided by its mean: (n,)."""
+    """exp(z / tau) of the scores' robust z (median and MAD), clipped to [0.2, 3], then divided by its mean: (n,)."""
     gaps = scores - scores.median()
     spread = (1.4826 * gaps.abs().median()).clamp_min(1e-3)
     weights = torch.exp(gaps / spread / tau).clamp(0.2, 3.0)

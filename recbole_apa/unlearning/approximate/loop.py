@@ -1,4 +1,4 @@
-"""Move a trained adapter by an objective, batch by batch, until the forgotten samples look like any others. Pure torch.
+"""Move a trained adapter by an objective, batch by batch, until forgotten samples look like any others. Pure torch.
 
 Shapes: n samples of a side, b batch.
 """
@@ -21,7 +21,7 @@ class Side:
     """The forgotten samples, or the retained ones."""
 
     ids: Sequence[str]
-    """Sample ids: what the order of an epoch is drawn by."""
+    """Sample ids; the order within an epoch is drawn from them."""
     labels: Tensor
     """(n,), 1 for a like."""
     logits: Callable[[Sequence[int]], Tensor]
@@ -29,12 +29,12 @@ class Side:
     teachers: Mapping[str, Tensor]
     """Name -> (n, 2)."""
     coins: Tensor
-    """A fixed random label of each, (n,)."""
+    """A fixed random label for each, (n,)."""
     weights: Tensor
     """How much each counts, (n,); 1 for most methods."""
 
     def answers(self, rows: Sequence[int]) -> Answers:
-        """What student and teachers say of some rows."""
+        """What the student and the teachers answer on some rows."""
         index = torch.tensor(list(rows))
         teachers = {name: z[index] for name, z in self.teachers.items()}
         return Answers(lambda: self.logits(rows), self.labels[index], teachers, self.coins[index], self.weights[index])
@@ -42,7 +42,7 @@ class Side:
 
 @dataclass(frozen=True)
 class BatchedSides:
-    """Both, and how they come in batches."""
+    """Both sides, and how they are batched."""
 
     forget: Side
     retain: Side
@@ -50,13 +50,13 @@ class BatchedSides:
     seed: int
 
     def batches(self, epoch: int) -> Iterator[Rows]:
-        """Of one epoch: see :func:`paired_batches`."""
+        """The batches of one epoch; see :func:`paired_batches`."""
         return paired_batches(self.forget, self.retain, self.batch_size, self.seed, epoch)
 
 
 def paired_batches(forget: Side, retain: Side, size: int, seed: int, epoch: int) -> Iterator[Rows]:
-    """Every forgotten sample once, beside as many retained ones, drawn anew each epoch; in order of a hash of (seed,
-    epoch, sample id)."""
+    """Every forgotten sample once, paired with as many retained ones, which are drawn again each epoch; ordered by a
+    hash of (seed, epoch, sample id)."""
     own = hash_order(list(forget.ids), seed, "forget", epoch)
     others = hash_order(list(retain.ids), seed, "retain", epoch)
     for start in range(0, len(own), size):
@@ -71,7 +71,7 @@ def unlearn_adapter(
 
     Args:
         course: over the student's parameters.
-        enough: looked at after each epoch; True ends it.
+        enough: called after each epoch; True ends the training.
 
     Raises:
         TrainingError: a loss that is not finite.

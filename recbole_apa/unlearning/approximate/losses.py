@@ -1,7 +1,7 @@
-"""What approximate methods minimise, over the two answers. Pure torch.
+"""Losses that approximate methods minimise, over the two answers. Pure torch.
 
-Shapes: b batch. Logits are (b, 2), columns no and yes; labels (b,), 1 for yes. The distributions of the papers are over
-the vocabulary; here they are over the two answers, as the score is.
+Shapes: b batch. Logits are (b, 2), columns no and yes; labels (b,), 1 for yes. The papers' distributions are over the
+vocabulary; here they are over the two answers, like the score.
 """
 
 from collections.abc import Callable, Mapping
@@ -16,7 +16,7 @@ from torch.nn import functional as F
 
 @dataclass(frozen=True)
 class Answers:
-    """What student and teachers say of a batch."""
+    """What the student and the teachers answer on a batch."""
 
     logits: Callable[[], Tensor]
     """Computes the student's logits, (b, 2)."""
@@ -25,13 +25,13 @@ class Answers:
     """By name, (b, 2), without gradients: ``original`` (before the request), ``base`` (no adapter), ``augmented``
     (trained further on what is to be forgotten)."""
     coins: Tensor
-    """A fixed random label of each sample, (b,)."""
+    """A fixed random label for each sample, (b,)."""
     weights: Tensor
     """How much each sample counts, (b,); 1 for most methods."""
 
     @cached_property
     def z(self) -> Tensor:
-        """The student's logits, (b, 2); a side that an objective does not look at costs nothing."""
+        """The student's logits, (b, 2); computed only when an objective uses them."""
         return self.logits()
 
 
@@ -49,5 +49,5 @@ def nll(answers: Answers) -> Tensor:
 
 
 def soft_cross_entropy(target: Tensor, z: Tensor) -> Tensor:
-    """-sum P log softmax(z), (b,): the KL divergence but for the teacher's own entropy, so its gradient."""
+    """-sum P log softmax(z), (b,): the KL divergence up to the teacher's entropy, with the same gradient."""
     return -(target * torch.log_softmax(z, 1)).sum(1)

@@ -1,4 +1,4 @@
-"""What an approximate method is, and the names by which they are known; others register theirs beside them.
+"""What an approximate method is, and the registry of their names.
 
 Shapes: n samples of a side.
 """
@@ -17,23 +17,23 @@ from recbole_apa.unlearning.approximate.unlearner import ApproximateUnlearner, S
 
 
 class ApproximateMethod(ABC):
-    """Moves a trained adapter away from what it learnt of the forgotten samples.
+    """Moves a trained adapter away from what it learnt from the forgotten samples.
 
-    A frozen dataclass: fields that are numbers are the method's options, as in ``NPO:beta=0.5``.
+    A frozen dataclass: its numeric fields are the method's options, as in ``NPO:beta=0.5``.
     """
 
     name: ClassVar[str]
     """The value of ``unlearn_method``, and the name of a row."""
     usual_rate_share: ClassVar[float] = 0.03
-    """Learning rate as a share of the training's, where ``rate_share`` does not say it: what came nearest to
-    retraining on development rows (benchmarks/step_sizes.py)."""
+    """Learning rate as a share of the training's, if ``rate_share`` is not given: what came closest to retraining on
+    development rows (benchmarks/step_sizes.py)."""
 
     @abstractmethod
     def move(self, student: ApproximateUnlearner) -> ShardHistory:
         """Change the student, which starts as the trained adapter, in place.
 
         Returns:
-            the course of its training; an empty one where nothing was trained step by step.
+            the history of its training; empty if nothing was trained step by step.
 
         Raises:
             TrainingError: a loss that is not finite.
@@ -41,19 +41,19 @@ class ApproximateMethod(ABC):
 
 
 class LossMethod(ApproximateMethod):
-    """A method that follows a loss over batches of forgotten and retained samples, until the student is no surer of the
-    forgotten ones than the original is of samples that it never saw."""
+    """A method that minimises a loss over batches of forgotten and retained samples, until the student is no surer of
+    the forgotten ones than the original is of samples that it never saw."""
 
     teachers: ClassVar[tuple[str, ...]] = ()
-    """Models whose answers the loss looks at: ``original`` (before the request), ``base`` (without an adapter), or one
-    of the method's own, which :meth:`taught` makes."""
+    """Models whose answers the loss uses: ``original`` (before the request), ``base`` (without an adapter), or a
+    teacher of the method's own, which :meth:`taught` makes."""
 
     @abstractmethod
     def __call__(self, forget: Answers, retain: Answers, epoch: int) -> Tensor:
         """The loss of a batch, a scalar."""
 
     def taught(self, teacher: str, student: ApproximateUnlearner) -> Sides:
-        """What a teacher says of the forgotten and of the retained samples: logits, (n, 2) each."""
+        """A teacher's answers on the forgotten and on the retained samples: logits, (n, 2) each."""
         forget, retain = (student.logits(part, adapter=teacher == "original") for part in ("forget", "retain"))
         return forget, retain
 
@@ -73,13 +73,13 @@ A = TypeVar("A", bound=type[ApproximateMethod])
 
 
 def register_approximate_method(cls: A) -> A:
-    """Make a method known by its ``name``; stands as a decorator above the class.
+    """Register a method by its ``name``; used as a class decorator.
 
     Raises:
-        SettingsError: the name is taken, or the class lacks something.
+        SettingsError: the name is taken, or the class lacks an attribute.
     """
     require(cls, ApproximateMethod, name=str, usual_rate_share=float)
     if not is_dataclass(cls):
-        raise SettingsError(f"{cls.__qualname__} is no dataclass; expected @dataclass(frozen=True) above it")
+        raise SettingsError(f"{cls.__qualname__} is not a dataclass; expected @dataclass(frozen=True) above it")
     APPROXIMATE_METHODS.add(cls.name, cls)
     return cls

@@ -1,4 +1,4 @@
-"""An approximate method by name, with settings of its own: ``NPO``, ``NPO:rate_share=0.3+beta=0.5``."""
+"""An approximate method by name, optionally with settings: ``NPO``, ``NPO:rate_share=0.3+beta=0.5``."""
 
 from dataclasses import Field, dataclass, fields, replace
 
@@ -9,14 +9,14 @@ from recbole_apa.unlearning.approximate.unlearner import ApproximateSettings
 
 @dataclass(frozen=True)
 class Choice:
-    """What :class:`~recbole_apa.unlearning.approximate.unlearner.ApproximateUnlearner` needs to know of a method."""
+    """What :class:`~recbole_apa.unlearning.approximate.unlearner.ApproximateUnlearner` needs: a method and settings."""
 
     method: ApproximateMethod
     settings: ApproximateSettings
 
 
 def is_approximate(text: str) -> bool:
-    """Whether a name, with or without settings, is an approximate method's."""
+    """Whether a name, with or without settings, is that of an approximate method."""
     return text.partition(":")[0] in APPROXIMATE_METHODS
 
 
@@ -25,7 +25,7 @@ def parse_choice(text: str) -> Choice:
     ``batch_size``), or of the method's own (``beta``, ``retain_weight``).
 
     Raises:
-        SettingsError: an option that the method does not have, or one that is no number.
+        SettingsError: an option that the method does not have, or a value that is not a number.
     """
     name, _, given = text.partition(":")
     options = dict(_option(text, pair) for pair in given.split("+") if pair)

@@ -1,4 +1,4 @@
-"""LLMEraser (Ding et al., ICLR 2025): one step of influence on the adapter, theta' = theta + H^-1 sum_f grad l / N.
+"""LLMEraser (Ding et al., ICLR 2025): one influence step on the adapter, theta' = theta + H^-1 sum_f grad l / N.
 
 Shapes: p parameters.
 """
@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 
 def hessian_product(loss: Tensor, parameters: Sequence[nn.Parameter], v: Sequence[Tensor]) -> list[Tensor]:
-    """H v of a loss, by differentiating twice; parts like the parameters."""
+    """H v of a loss, by differentiating twice; shaped like the parameters."""
     gradients = torch.autograd.grad(loss, parameters, create_graph=True)
     inner = torch.stack([(g * x).sum() for g, x in zip(gradients, v, strict=True)]).sum()
     found = torch.autograd.grad(inner, parameters, allow_unused=True)
@@ -26,11 +26,11 @@ def solve_damped(
 ) -> tuple[list[Tensor], bool]:
     """(H + damping I)^-1 b by conjugate gradients, and whether H + damping I was positive along every direction.
 
-    Where it was not (a network's Hessian need not be), what was found before is returned, at first nothing at all.
+    If it was not (a network's Hessian need not be), the solution so far is returned, which is zero at the first step.
 
     Args:
         product: v -> H v.
-        tolerance: of the residual's norm, as a share of b's.
+        tolerance: for the residual's norm, as a share of b's.
     """
     x = [torch.zeros_like(part) for part in b]
     residual = [part.clone() for part in b]

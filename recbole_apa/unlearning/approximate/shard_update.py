@@ -1,5 +1,5 @@
-"""A request carried out approximately: the affected shards' adapters are moved away from what they learnt of the
-forgotten samples, and not trained again. What they hold of them afterwards is not known."""
+"""Carry out a request approximately: the affected shards' adapters are moved away from what they learnt from the
+forgotten samples instead of being retrained. How much of it they still contain is not known."""
 
 from functools import cached_property
 
@@ -30,7 +30,7 @@ def check_method(name: str) -> None:
 class ApproximateShardUpdate:
     """Moves the adapters of a run, shard by shard.
 
-    Made while the run's data is as it was: it keeps the prompts that the adapters saw, in memory alone.
+    Created before the run's data changes: it keeps the prompts that the adapters saw, only in RAM.
 
     Args:
         left: the training part without what is to be forgotten.
@@ -54,7 +54,7 @@ class ApproximateShardUpdate:
         return Part.of(self._left, self.model)
 
     def key(self, exact: str) -> str:
-        """What a moved shard's record is known by: never what training it again would be known by."""
+        """The key of a moved shard's record; never the key that retraining would give."""
         return f"{MOVED}{self.method}:{exact}"
 
     def update(self, shard: int, batches: ShardBatches) -> tuple[Factors, ShardHistory]:
@@ -65,7 +65,7 @@ class ApproximateShardUpdate:
         """
         known = self.store.load_shard(shard)
         if known is None:
-            raise RunError(f"shard {shard} has no adapter that could be moved; use --unlearn_method={EXACT}")
+            raise RunError(f"shard {shard} has no adapter to move; use --unlearn_method={EXACT}")
         now = {s.sample_id: s.digest() for s in batches.samples}
         gone = [
             i

@@ -1,10 +1,10 @@
-"""Approximate methods on the trained single adapter: the same start, teachers and stopping rule for all of them."""
+"""Apply approximate methods to a single trained adapter, all with the same start, teachers and stopping rule."""
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import ClassVar, Protocol
 
 import numpy as np
 import torch
@@ -22,11 +22,18 @@ from recbole_apa.model.apa import APA
 from recbole_apa.unlearning.approximate.loop import BatchedSides, Side, unlearn_adapter
 from recbole_apa.unlearning.approximate.losses import Objective
 
-if TYPE_CHECKING:
-    from recbole_apa.unlearning.approximate.method import ApproximateMethod
-
 Sides = tuple[Tensor, Tensor]
-"""Something of the forgotten and of the retained samples."""
+"""A tensor for the forgotten samples, and one for the retained ones."""
+
+
+class StudentMethod(Protocol):
+    """What :meth:`ApproximateUnlearner.forget` needs of a method."""
+
+    usual_rate_share: ClassVar[float]
+
+    def move(self, student: "ApproximateUnlearner") -> ShardHistory:
+        """Change the student in place."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -34,9 +41,9 @@ class ApproximateSettings:
     """How the trained adapter is moved."""
 
     rate_share: float | None = None
-    """Learning rate, as a share of the training's; None takes the method's own ``usual_rate_share``."""
+    """Learning rate, as a share of the training's; None means the method's own ``usual_rate_share``."""
     most_epochs: int = 10
-    """Passes over the forgotten samples; fewer where they look like any others before."""
+    """Maximum number of passes over the forgotten samples; fewer if they look like any others earlier."""
     batch_size: int = 8
 
 
@@ -50,7 +57,7 @@ class Part:
 
     @classmethod
     def of(cls, dataset: APADataset, model: APA) -> "Part":
-        """All samples of a part of a dataset, whatever data the model has in hand."""
+        """All samples of a part of a dataset, whatever data the model currently uses."""
         labels = np.array([s.label for s in dataset.samples])
         prompts = model.prompts_of(dataset)
         return cls([s.sample_id for s in dataset.samples], prompts, labels)
@@ -61,7 +68,7 @@ class Part:
 
     @classmethod
     def untouched(cls, dataset: APADataset, model: APA, visible: VisibleData) -> "Part":
-        """The samples of a part that show nothing that is hidden."""
+        """The samples of a part that show no hidden interaction."""
         rows = [
             i for i, s in enumerate(dataset.samples) if not any(visible.hides(key_of(x)) for x in s.interaction_ids())
         ]
@@ -72,15 +79,15 @@ class Part:
 
 
 class ApproximateUnlearner:
-    """Moves one trained adapter away from what is to be forgotten: the student is a copy of it that is trained on, and
-    not a further adapter on top of it.
+    """Moves one trained adapter away from what is to be forgotten: the student is a copy of it that is trained further,
+    not another adapter on top of it.
 
     Args:
-        model: its bank is overwritten; ``forget`` leaves the moved adapter in its one place.
+        model: its bank is overwritten; ``forget`` leaves the moved adapter as the bank's only one.
         original: the trained adapter's factors.
         parts: ``forget`` (samples as the adapter saw them), ``retain`` (what remains of its samples) and ``valid``
             (samples that no adapter saw).
-        level: how sure the trained adapter is of ``valid``, where it is known: forgotten samples are taken down to it.
+        level: how sure the trained adapter is of ``valid``, if known: the target for the forgotten samples.
     """
 
     def __init__(
@@ -96,8 +103,8 @@ class ApproximateUnlearner:
         self.settings, self.level = settings or ApproximateSettings(), level
         self.engine = model.engine
 
-    def forget(self, method: "ApproximateMethod") -> tuple[float, ShardHistory]:
-        """Seconds of one method, its teachers and influences among them, and the course of its training.
+    def forget(self, method: StudentMethod) -> tuple[float, ShardHistory]:
+        """Run one method: its seconds, including teachers and influences, and the history of its training.
 
         Raises:
             TrainingError: a loss that is not finite.
@@ -111,7 +118,7 @@ class ApproximateUnlearner:
         return time.perf_counter() - start, history
 
     def restart(self) -> None:
-        """Make the student the trained adapter again."""
+        """Reset the student to the trained adapter."""
         self.engine.bank.resize(1)
         self.engine.bank.load(0, self.original)
 
@@ -129,19 +136,18 @@ class ApproximateUnlearner:
         return float(own.exp().mean())
 
     def logits(self, part: str, adapter: bool) -> Tensor:
-        """z_no and z_yes of a part under the student as it is now, or under the frozen model: (n, 2), without
-        gradients."""
+        """z_no and z_yes of a part under the current student, or under the frozen model: (n, 2), without gradients."""
         return self.engine.answer_logits(self.parts[part].prompts, adapter=adapter)
 
     def train(
         self, objective: Objective, forget: Side, retain: Side, epochs: int, enough: Callable[[], bool]
     ) -> ShardHistory:
-        """Train the student down a loss.
+        """Train the student to minimise a loss.
 
         Args:
             forget, retain: as :meth:`sides` makes them.
-            epochs: most passes over the forgotten samples.
-            enough: looked at after each of them; True ends it.
+            epochs: maximum number of passes over the forgotten samples.
+            enough: called after each pass; True ends the training.
 
         Raises:
             TrainingError: a loss that is not finite.
@@ -163,7 +169,7 @@ class ApproximateUnlearner:
 
     @contextmanager
     def trained(self) -> Iterator[list[nn.Parameter]]:
-        """The student's parameters, with gradients and dropout on meanwhile."""
+        """The student's parameters, with gradients and dropout switched on meanwhile."""
         bank = self.engine.bank
         bank.train(True)
         try:
@@ -176,10 +182,10 @@ class ApproximateUnlearner:
         return torch.ones(len(self.parts["forget"])), torch.ones(len(self.parts["retain"]))
 
     def sides(self, teachers: Mapping[str, Sides], weights: Sides) -> tuple[Side, Side]:
-        """The forgotten and the retained samples, as a training takes them.
+        """The forgotten and the retained samples, as input for :meth:`train`.
 
         Args:
-            teachers: name -> what each says of both sides, (n, 2) each.
+            teachers: name -> each teacher's logits on both sides, (n, 2) each.
             weights: (n,) each.
         """
         forget, retain = (
@@ -201,7 +207,7 @@ class ApproximateUnlearner:
         )
 
     def some_retained(self, per_forgotten: int) -> list[int]:
-        """Rows of retained samples, drawn by hash: so many for each forgotten one."""
+        """Rows of retained samples, drawn by hash: ``per_forgotten`` for each forgotten one."""
         n = per_forgotten * len(self.parts["forget"])
         return hash_order(self.parts["retain"].ids, self.seed, "influence")[:n]
 
@@ -212,7 +218,7 @@ class ApproximateUnlearner:
         return F.cross_entropy(z, torch.from_numpy(of.labels[list(rows)]).to(z.device).long())
 
     def mean(self, of_loss: Callable[[Tensor], Sequence[Tensor]], part: str, rows: Sequence[int]) -> list[Tensor]:
-        """Mean over samples of what is linear in their losses, a batch at a time: all at once would not fit."""
+        """Mean over samples of something linear in their losses, batch by batch, as all at once would not fit."""
         size = self.settings.batch_size
         out = [torch.zeros_like(p) for p in self.engine.bank.parameters()]
         for start in range(0, len(rows), size):

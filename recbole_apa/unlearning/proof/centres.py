@@ -1,5 +1,5 @@
-"""Whether the centres of an inherited assignment are those of what remains: an older version kept means over embeddings
-of what was forgotten, and with one sample in a shard that very embedding (docs/exactness.md, Centres)."""
+"""Check that the centres of an inherited assignment are those of what remains: an older version kept means over
+embeddings of forgotten samples, which for a shard of one is the embedding itself (docs/exactness.md, Centres)."""
 
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def stale_centres(store: RunStore, manifest: Manifest, dataset: "APADataset") -> Iterator[str]:
-    """In words, where centres that the manifest calls those of this data are not.
+    """Findings where the manifest says that the centres are those of this data, and they are not.
 
     Args:
         dataset: the training part.
@@ -26,11 +26,11 @@ def stale_centres(store: RunStore, manifest: Manifest, dataset: "APADataset") ->
         return
     partition, embeddings = store.load_partition(), store.load_embeddings()
     names = sorted(s.sample_id for s in dataset.samples)
-    # rows that are missing are a finding of their own
+    # missing rows are a separate finding
     if partition is None or len(embeddings) != len(names) or set(names) - partition.shard_of.keys():
         return
     if not torch.equal(with_own_centres(partition, names, embeddings).centres, partition.centres):
-        yield f"{PARTITION}: the centres of its shards are not the means of the samples that remain in them"
+        yield f"{PARTITION}: its shards' centres are not the means of the samples that remain in them"
 
 
 def kept_centres(manifest: Manifest) -> list[str]:
@@ -38,7 +38,7 @@ def kept_centres(manifest: Manifest) -> list[str]:
     if manifest.get("partition_of") != EARLIER or manifest.get("centres_of") == THIS_DATA:
         return []
     return [
-        "partition.safetensors keeps the centres of the first training, which are means over embeddings of forgotten "
-        "samples too (with one sample in a shard, its embedding): an older version took them over; the next request "
+        "partition.safetensors keeps the centres of the first training, which are means that include embeddings of "
+        "forgotten samples (in a shard of one sample, its embedding): an older version kept them; the next request "
         "replaces them"
     ]

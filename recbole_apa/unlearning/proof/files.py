@@ -1,4 +1,4 @@
-"""Whether a run folder holds the files that its manifest names, as they were written, and nothing else."""
+"""Check that a run folder contains exactly the files that its manifest names, as they were written."""
 
 import json
 import os
@@ -22,7 +22,7 @@ _SINCE = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\+00:00")
 
 
 def file_findings(store: RunStore, manifest: Manifest) -> Iterator[str]:
-    """Every entry of the folder, whatever it is, and every file of the manifest."""
+    """Findings about every entry of the folder, of whatever kind, and every file of the manifest."""
     if manifest["status"] != COMPLETE:
         yield f"the run's training was not finished (status {manifest['status']!r})"
         return
@@ -34,13 +34,13 @@ def file_findings(store: RunStore, manifest: Manifest) -> Iterator[str]:
         elif entries[name] == "file" and store.digest_now(name) != digest:
             yield f"{name}{how_changed(store.folder / name, digest, ' was changed after it was written')}"
     if entries.get(PENDING) == "folder":
-        yield f"{PENDING}/ is there: a request is not carried out to its end; finish it with --resume"
+        yield f"{PENDING}/ is there: a request was not finished; finish it with --resume"
 
 
 def walk(folder: Path) -> Iterator[tuple[str, str]]:
-    """Every entry below a folder, hidden ones included: name, and kind (``empty folder``, or one of
-    :func:`~recbole_apa.core.files.plain.kind_of`). Links are not followed; what is gone when it is looked at is passed
-    over."""
+    """Every entry below a folder, including hidden ones: name, and kind (``empty folder``, or one of
+    :func:`~recbole_apa.core.files.plain.kind_of`). Links are not followed; entries that disappear meanwhile are
+    skipped."""
     todo = [folder]
     while todo:
         here = todo.pop()
@@ -64,7 +64,7 @@ def walk(folder: Path) -> Iterator[tuple[str, str]]:
 
 
 def _odd_entries(folder: Path, entries: Mapping[str, str], manifest: Manifest) -> Iterator[str]:
-    """What the manifest does not know, and what is no plain file."""
+    """Findings about entries that the manifest does not know, or that are not plain files."""
     apart = {MANIFEST, LEDGER}
     folders = {parent for name in manifest["files"] for parent in _parents(name)} | {CERTIFICATES, PENDING}
     for name, kind in sorted(entries.items()):
@@ -72,20 +72,20 @@ def _odd_entries(folder: Path, entries: Mapping[str, str], manifest: Manifest) -
             if kind == "empty folder" and is_known(name):
                 yield leftover(name)
             elif not any(entries.get(parent) == "link" for parent in _parents(name)):
-                yield f"{name} is {'an' if kind[0] in 'aeiou' else 'a'} {kind}; a run holds plain files alone"
+                yield f"{name} is {'an' if kind[0] in 'aeiou' else 'a'} {kind}; a run contains only plain files"
         elif name.split("/")[0] == PENDING or (name.split("/")[0] == CERTIFICATES and name.count("/") == 1):
-            continue  # said once for all of it; the ledger answers for the others
+            continue  # pending is reported once; certificates are checked with the ledger
         elif name in (LOCK, HOLDER):
             yield from _lock(folder, name)
         elif name == GIT_ATTRIBUTES:
             if read_plain(folder / name) != GIT_LINES.encode():
-                yield f"{name} holds something else than what this program writes there"
+                yield f"{name} contains something other than what this program writes there"
         elif kind == "folder":
             if name not in folders:
                 yield leftover(name)
         elif name not in manifest["files"] and name not in apart:
             hidden = is_known(name) or any(part.startswith(".") for part in name.split("/"))
-            yield leftover(name) if hidden else f"{name} is not in the manifest: a file that nobody answers for"
+            yield leftover(name) if hidden else f"{name} is not in the manifest: its origin is unknown"
 
 
 def _parents(name: str) -> list[str]:
@@ -95,10 +95,10 @@ def _parents(name: str) -> list[str]:
 
 
 def _lock(folder: Path, name: str) -> Iterator[str]:
-    """The lock's own files hold what the lock writes, and nothing else."""
+    """Findings where the lock's files contain something that the lock does not write."""
     if name == LOCK:
         if (folder / name).stat().st_size:
-            yield f"{name} holds something; a lock is empty"
+            yield f"{name} is not empty, as a lock should be"
         return
     try:
         data = read_plain(folder / name)
@@ -106,7 +106,7 @@ def _lock(folder: Path, name: str) -> Iterator[str]:
     except RunError:
         holder = None
     if not isinstance(holder, dict) or not _is_holder(holder) or json.dumps(holder).encode() != data:
-        yield f"{name} holds something else than who has the lock"
+        yield f"{name} contains something other than who holds the lock"
 
 
 def _is_holder(holder: Mapping[str, Any]) -> bool:

@@ -41,14 +41,14 @@ class VerifyResult:
     differences: list[str] = field(default_factory=list)
     compared: list[str] = field(default_factory=list)
     means: str = ""
-    """What it was compared with, where something was forgotten: a line of
+    """What it was compared with, if something was forgotten: a line of
     :data:`~recbole_apa.evidence.exactness.DEFINITIONS`."""
     seconds: float = 0.0
     """Training from scratch, without scoring."""
     machines: str = ""
-    """Where the run was computed and where it is verified, where that is not one kind of machine, or is not known."""
+    """Where the run was computed and where it is verified, if these are different kinds of machine or not known."""
     comparable: bool = True
-    """Whether this kind of machine is expected to give the run's bits; a difference says nothing where it is not."""
+    """Whether this kind of machine is expected to give the run's bits; if not, a difference means nothing."""
 
     @property
     def holds(self) -> bool:
@@ -58,7 +58,7 @@ class VerifyResult:
 
 @own_log()
 def verify(run_dir: str | Path, config_dict: Mapping[str, object] | None = None) -> VerifyResult:
-    """Train the run's state again, in a temporary folder, with nothing taken over but what its exactness says
+    """Train the run's state again, in a temporary folder, reusing only what its exactness allows
     (:data:`~recbole_apa.evidence.exactness.PARTS`), and compare adapters, memory, lineage, tau, n and scores.
 
     Raises:
@@ -85,7 +85,7 @@ def _verify(store: RunStore, config_dict: Mapping[str, object] | None) -> Verify
         if machines.others:
             getLogger().warning(f"verified on another kind of machine, which gives other bits:\n  {machines.text()}")
         served = _scores(opened)
-        opened.model.engine.keep_only([])  # nothing computed before may help
+        opened.model.engine.keep_only([])  # nothing computed before may be reused
         out, data = _data_again(opened, store, manifest)
         fresh = RunStore(Path(name) / "run")
         trainer = make_trainer(opened.config, opened.model, fresh, FitInputs(writes_board=False))
@@ -109,13 +109,13 @@ def _verify(store: RunStore, config_dict: Mapping[str, object] | None) -> Verify
         prompts = [p for part in opened.data.parts[:2] for p in opened.model.prompts_of(part)]
         wrong = wrong_activations(store, opened.model.engine.cache, prompts)
         if wrong:
-            out.differences.append(f"{STATES}: {wrong} of its states are not those of the run's samples")
+            out.differences.append(f"{STATES}: {wrong} of its activations are not those of the run's samples")
         out.seconds = sum(trainer.record.seconds.values())
         return out
 
 
 def _data_again(opened: RunResult, store: RunStore, manifest: Manifest) -> tuple[VerifyResult, Loaders]:
-    """The data to train on: the run's samples, or those of a split and draw made anew where the run claims that."""
+    """The data to train on: the run's samples, or those of a new split and draw if the run claims to have one."""
     level = level_of(manifest)
     out = VerifyResult(means=DEFINITIONS[level] if level else "")
     if manifest.get("draw_of") != THIS_DATA:
@@ -128,7 +128,7 @@ def _data_again(opened: RunResult, store: RunStore, manifest: Manifest) -> tuple
 
 
 def _inherited(store: RunStore, manifest: Manifest) -> Partition:
-    """The assignment that the run took over; its centres too where an older version kept them."""
+    """The assignment that the run took over, with its centres if an older version kept them."""
     partition = store.load_partition()
     assert partition is not None
     computed_anew = manifest.get("centres_of") == THIS_DATA
@@ -176,5 +176,5 @@ def _compare(store: RunStore, fresh: RunStore, out: VerifyResult) -> None:
 
 
 def _lasting(path: Path) -> dict[str, object]:
-    """A shard's record without how long it took and where, and without where the backbone lies."""
+    """A shard's record without its time and machine, and without the backbone's location."""
     return {k: v for k, v in read_json(path).items() if k not in _PASSING}

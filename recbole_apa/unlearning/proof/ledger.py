@@ -1,4 +1,4 @@
-"""Whether ledger, certificates and manifest tell the same story."""
+"""Check that ledger, certificates and manifest tell the same story."""
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -17,25 +17,25 @@ from recbole_apa.runs.pinned_run import PinnedStore
 from recbole_apa.runs.store import MANIFEST
 
 Last = dict[str, tuple[str | None, str | None]]
-"""Digest of a file, and the name of the key of that digest, by the file's name."""
+"""File name -> digest of the file, and the name of that digest's key."""
 _TOLD = ("request", "files", "removed_outside")
-"""What is read of a certificate here."""
+"""The entries of a certificate that are used here."""
 
 
 def ledger_findings(store: PinnedStore, manifest: Manifest, keys: KeyRing) -> Iterator[str]:
-    """Lines, what they come to, and the certificates that they name."""
+    """Findings about the lines, what they add up to, and the certificates that they name."""
     ledger = Ledger(store.storage, manifest["salt"])
     entries = ledger.entries()
     torn = torn_bytes(ledger.path)
     if torn:
-        yield f"{LEDGER} has {torn} bytes after its last line: no line, or one whose writing was interrupted"
+        yield f"{LEDGER} has {torn} bytes after its last line: not a line, or one whose writing was interrupted"
     waiting = ledger.waiting()
     for entry in waiting:
         yield f"the request in line {entry.position} of the ledger waits to be carried out"
     asked = {d for e in ledger.requests() for d in e.content["interactions"]}
     done = [e for e in entries if e.kind == DONE]
     if not waiting and asked != set(manifest["forgotten"]):
-        yield "the manifest's list of forgotten interactions is not what the ledger's requests come to"
+        yield "the manifest's list of forgotten interactions is not that of the ledger's requests"
     if done and done[-1].content.get("manifest") != manifest_digest(done[-1].content, store, keys):
         yield f"{MANIFEST} was changed after the last request was carried out"
     if not entries and manifest["forgotten"]:
@@ -56,7 +56,7 @@ def ledger_findings(store: PinnedStore, manifest: Manifest, keys: KeyRing) -> It
 
 
 def torn_bytes(path: Path) -> int:
-    """How many bytes stand after the last whole line."""
+    """The number of bytes after the last whole line."""
     data = read_plain(path) if path.is_file() else b""
     return len(data) - (data.rfind(b"\n") + 1)
 
@@ -65,7 +65,7 @@ def certificate(path: Path) -> dict[str, Any]:
     """What a certificate says.
 
     Raises:
-        RunError: it cannot be read, or is no certificate.
+        RunError: it cannot be read, or is not a certificate.
     """
     said = read_json(path)
     request = said.get("request") if isinstance(said, dict) else None
@@ -79,15 +79,15 @@ def certificate(path: Path) -> dict[str, Any]:
         and all(isinstance(v, str) and "\0" not in v for v in said["removed_outside"])
     )
     if not holds:
-        raise RunError(f"{path} is no certificate: expected {', '.join(_TOLD)} in it; restore it from a copy")
+        raise RunError(f"{path} is not a certificate: expected {', '.join(_TOLD)} in it; restore it from a copy")
     return dict(said)
 
 
 def _certificates(folder: Path, entry: Entry, requests: Mapping[int, Entry], last: Last) -> Iterator[str]:
-    """What one ledger line says of its certificates, and what they say of the requests.
+    """Findings about one ledger line's certificates, and what they say about the requests.
 
     Args:
-        last: the latest word on each file that a state left behind; added to.
+        last: the latest digest of each file of a state; updated.
     """
     whole = set()
     for name, digest in entry.content.get("certificates", {}).items():

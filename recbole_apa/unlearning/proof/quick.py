@@ -1,6 +1,6 @@
-"""A quick proof that a run is what it says: recompute its lineage, follow its digests, look for forgotten data.
+"""A quick proof that a run is what it says: recompute its lineage, check its digests, look for forgotten data.
 
-Each look has a file of its own beside this one: ``audit_files``, ``audit_ledger``, ``audit_data``, ``audit_traces``.
+The checks are in the files next to this one: ``files``, ``ledger``, ``data``, ``centres`` and ``traces``.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -38,18 +38,18 @@ from recbole_apa.unlearning.redraw import data_anew, draw_differences
 
 @dataclass
 class AuditResult:
-    """Findings of an audit; it holds where there are none.
+    """Findings of an audit; it holds if there are none.
 
-    A *finding* says that the run is not what it claims to be: something was changed, is missing, is not accounted for,
-    or shows what was forgotten. A *notice* says what this run cannot show because an older version wrote it, or what
-    was passed over; it has no part in whether the audit holds (the command line's status 1 is for findings alone).
+    A *finding* says that the run is not what it claims to be: something was changed, is missing, is unaccounted for, or
+    shows what was forgotten. A *notice* says what this run cannot show because an older version wrote it, or what was
+    ignored; it does not affect whether the audit holds (the command line's status 1 is for findings alone).
     """
 
     findings: list[str] = field(default_factory=list)
     checked: list[str] = field(default_factory=list)
-    """What was looked at, in words."""
+    """What was checked, in words."""
     head: str = ""
-    """Digest of the ledger's last line: kept elsewhere, it dates everything before it."""
+    """Digest of the ledger's last line: a copy kept elsewhere proves that everything before it existed then."""
     notices: list[str] = field(default_factory=list)
     """Weaknesses of old formats, and options that are not taken from a manifest."""
 
@@ -60,17 +60,16 @@ class AuditResult:
 
 
 def audit(run_dir: str | Path, config_dict: Mapping[str, object] | None = None) -> AuditResult:
-    """Check a run without training anything, and without writing anything.
+    """Check a run without training or writing anything.
 
-    Whatever is damaged is named in a finding, however odd it is. Where a request puts another state in place meanwhile,
-    the audit starts again.
+    Any damage is reported as a finding. If a request puts another state in place meanwhile, the audit starts again.
 
     Args:
         run_dir: the run's folder, or its URL.
-        config_dict: where things lie now, e.g. ``{"data_path": ...}``.
+        config_dict: where things are now, e.g. ``{"data_path": ...}``.
 
     Raises:
-        RunError: not a run folder at all, or requests were carried out meanwhile, again and again.
+        RunError: not a run folder at all, or requests were repeatedly carried out meanwhile.
     """
     with open_place(run_dir, "auditing", writes=False) as place:
         result = _audit_settled(RunStore(place), config_dict)
@@ -129,7 +128,7 @@ def _audit(store: PinnedStore, changes: Mapping[str, object] | None) -> AuditRes
 
 
 def _data_of(store: PinnedStore, changes: Mapping[str, object] | None, keys: KeyRing) -> tuple[VisibleData, Loaders]:
-    """The data that the run may see now. No program of the backbone's is run for it, so it need not be trusted."""
+    """The data that the run may see now. The backbone's own code is not run for this, so it need not be trusted."""
     trust = {"trust_remote_code": True} if store.manifest()["options"].get("trust_remote_code") else {}
     config = run_config(store, {**(changes or {}), **trust})
     visible_data = stored_visible_data(store, keys)
@@ -137,7 +136,7 @@ def _data_of(store: PinnedStore, changes: Mapping[str, object] | None, keys: Key
 
 
 def _guard(result: AuditResult, title: str, check: Callable[[], Iterable[str]]) -> None:
-    """Run one check; what it cannot read is a finding too."""
+    """Run one check; anything that it cannot read is also a finding."""
     result.checked.append(title)
     try:
         for finding in check():
@@ -147,7 +146,7 @@ def _guard(result: AuditResult, title: str, check: Callable[[], Iterable[str]]) 
 
 
 def _said(error: Exception) -> str:
-    """A file that is gone between two looks at it: another process writes there."""
+    """The text of a finding; an ``OSError`` may mean that another process removed a file meanwhile."""
     if isinstance(error, OSError):
         return f"cannot read {error.filename or 'a file of the run'}: {error.strerror or error}"
     return str(error)
@@ -166,19 +165,19 @@ def _notices(manifest: Manifest, entries: Sequence[Entry]) -> list[str]:
     out = []
     if knows_no_scopes(manifest):
         out.append(
-            "the run is of format 2, which knew what is forgotten by digests of single rows alone; the next request "
-            "brings it to today's format"
+            "the run has format 2, which identified forgotten data only by digests of single rows; the next request "
+            "converts it to the current format"
         )
     if any(entry.kind == REQUEST and KEY not in entry.content for entry in entries):
         out.append(
-            "digests of what was forgotten are salted, and not keyed: whoever holds this folder finds a name by "
-            "trying; key them with --run=DIR --key_digests"
+            "digests of what was forgotten are salted but not keyed: whoever has this folder can find a name by "
+            "guessing; key them with --run=DIR --key_digests"
         )
     if MANIFEST_CHECK not in manifest:
-        out.append("manifest.json carries no digest of itself: before a request, a change in it may not be seen")
+        out.append("manifest.json has no digest of itself: until a request, a change in it may go unnoticed")
     if any(CHECK not in entry.content for entry in entries):
-        out.append("lines of the ledger carry no digest of their own: a change in its last line may not be seen")
+        out.append("lines of the ledger have no digest of their own: a change in its last line may go unnoticed")
     passed = sorted(NEVER_TAKEN & set(manifest["options"]))
     if passed:
-        out.append(f"options in the manifest that are not taken from it: {', '.join(passed)}")
+        out.append(f"options in the manifest that are ignored: {', '.join(passed)}")
     return out

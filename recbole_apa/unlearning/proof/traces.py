@@ -1,4 +1,4 @@
-"""Names of what was forgotten, in the run folder and in what the run left outside."""
+"""Look for names of what was forgotten, in the run folder and in what the run left outside."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -30,14 +30,14 @@ _WORD = re.compile(r"[^\s\"'<>,;()\[\]{}]+:[^\s\"'<>,;()\[\]{}]+")
 
 
 def trace_findings(store: RunStore, visible_data: VisibleData) -> Iterator[str]:
-    """Names of forgotten interactions in any file of the run folder, hidden ones included."""
+    """Findings about names of forgotten interactions in any file of the run folder, including hidden ones."""
     if not visible_data.row_digests:
         return
     for name in sorted(name for name, kind in walk(store.folder) if kind == "file"):
         try:
             words = set(_words(store.folder / name))
         except RunError as error:
-            if (store.folder / name).exists():  # else another process took it away
+            if (store.folder / name).exists():  # else another process removed it
                 yield str(error)
             continue
         hits = sum(visible_data.hides(key_of(word)) for word in words)
@@ -46,7 +46,7 @@ def trace_findings(store: RunStore, visible_data: VisibleData) -> Iterator[str]:
 
 
 def outside_findings(store: RunStore, manifest: Manifest, visible_data: VisibleData, data: Loaders) -> Iterator[str]:
-    """Logs that should be gone, logs that name what was forgotten, exports of other samples than the run has."""
+    """Findings about logs that should be gone or name what was forgotten, and exports that differ from the run."""
     outside = manifest.get("outside", {})
     if manifest["forgotten"]:
         yield from doubtful(store, outside)
@@ -54,16 +54,16 @@ def outside_findings(store: RunStore, manifest: Manifest, visible_data: VisibleD
         try:
             removed = certificate(path)["removed_outside"]
         except RunError:
-            continue  # said with the certificates
+            continue  # reported with the certificates
         for name in removed:
             if Path(name).exists() and name not in outside.get("tensorboard", []):
-                yield f"{name} is there, although {path.name} says that it was removed"
+                yield f"{name} exists, although {path.name} says that it was removed"
     for name in outside.get("logs", []):
         try:
             if Path(name).is_file() and any(visible_data.hides(key_of(word)) for word in set(_words(Path(name)))):
                 yield f"{name} names forgotten interactions"
         except (OSError, RunError) as error:
-            yield f"{name} could not be looked at ({error})"
+            yield f"{name} could not be checked ({error})"
     folders = [Path(name) for name in readable_exports(store, outside) if Path(name).is_dir()]
     if folders:
         exported = _Exported(data)
@@ -82,11 +82,11 @@ class _Exported:
         self.splits: dict[str, list[Sample]] = {split: dataset.splits[split] for split in SPLITS}
 
     def findings(self, folder: Path) -> Iterator[str]:
-        """The first thing that is wrong with each file."""
+        """The first problem in each file."""
         for split, samples in self.splits.items():
             path = folder / f"{split}.jsonl"
             if path.is_symlink():
-                yield f"{path} is a link; an export holds plain files alone"
+                yield f"{path} is a link; an export contains only plain files"
                 continue
             try:
                 yield from self._file(path, {s.sample_id: s for s in samples})
@@ -105,7 +105,7 @@ class _Exported:
                 name = record["sample_id"]
                 sample = expected.get(name)
             except (ValueError, TypeError, KeyError):
-                yield f"{path}, line {number}: no exported sample"
+                yield f"{path}, line {number}: not an exported sample"
                 return
             if sample is None or name in seen:
                 yield f"{path}, line {number}: an export of a sample that was dropped or rewritten"
@@ -114,13 +114,13 @@ class _Exported:
             wrong = self._differing(record, sample)
             if wrong:
                 says = "an export of a sample that was dropped or rewritten" if wrong == "history" else "changed"
-                yield f"{path}, line {number}: {says} ({wrong} is not what the run gives)"
+                yield f"{path}, line {number}: {says} ({wrong} is not what the run has)"
                 return
         if len(seen) < len(expected):
             yield f"{path} lacks {len(expected) - len(seen)} of the run's samples"
 
     def _differing(self, record: Mapping[str, object], sample: Sample) -> str:
-        """The first entry that differs; empty where none does."""
+        """The first entry that differs; empty if none does."""
         whole = sample_record(sample, lambda item: self.texts[item], "")
         for name in sorted(record.keys() | whole.keys()):
             if name == "prompt":
@@ -131,7 +131,8 @@ class _Exported:
         return ""
 
     def _prompts(self, sample: Sample) -> set[str]:
-        """A long prompt loses lines of its history, oldest first: how many, the tokenizer would know."""
+        """All texts that a sample's prompt may have: a long one loses the oldest lines of its history, and only the
+        tokenizer knows how many."""
         history = tuple((self.texts[e.item_id], e.label) for e in sample.history)
         target = self.texts[sample.item_id]
         kept = (history[n:] for n in range(len(history) + 1))
@@ -144,7 +145,7 @@ def _template(config: "Config") -> PromptTemplate:
 
 
 def _words(path: Path) -> Iterator[str]:
-    """Everything in a file that could name an interaction.
+    """Every word in a file that could name an interaction.
 
     Raises:
         RunError: it cannot be read.
@@ -152,7 +153,7 @@ def _words(path: Path) -> Iterator[str]:
     data = read_plain(path)
     text = data.decode("utf-8", errors="replace")
     if path.suffix == ".html":
-        text = text.replace(get_plotlyjs(), "")  # megabytes of somebody else's program
+        text = text.replace(get_plotlyjs(), "")  # megabytes of third-party code
     yield from _WORD.findall(text)
     if path.suffix == ".json":
         try:
@@ -162,7 +163,7 @@ def _words(path: Path) -> Iterator[str]:
 
 
 def _strings(value: object) -> Iterator[str]:
-    """Every text in what JSON gave, which is not deeper than Python's own stack."""
+    """Every string in a parsed JSON value, without recursion."""
     todo = [value]
     while todo:
         value = todo.pop()

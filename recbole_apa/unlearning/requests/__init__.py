@@ -1,4 +1,4 @@
-"""What a person asks to have forgotten: read from files, options or calls, and looked up in the data."""
+"""Requests to forget: read from files, options or calls, and looked up in the data."""
 
 from recbole_apa.unlearning.requests.demands import Demand, named_demands
 from recbole_apa.unlearning.requests.files import read_demands

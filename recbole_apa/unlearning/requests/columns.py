@@ -1,5 +1,5 @@
-"""Which column of a request file says what. A column that nothing is known of is refused, never passed over: without
-it a line may ask for far more than was meant."""
+"""The meaning of a request file's columns. An unknown column is rejected, never ignored: without it a line may ask for
+far more than was meant."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -14,7 +14,7 @@ IGNORE = "ignore"
 EXAMPLE = '--unlearn_columns="{user_id: uid, item_id: iid, ignore: [tag]}"'
 _TYPE = re.compile(r":(token|float|token_seq|float_seq)$")
 _INDEX = re.compile(r"(Unnamed: \d+(\.\d+)?)?")
-"""What pandas calls the column of row numbers that it wrote without a name."""
+"""The name that pandas gives to a column of row numbers without a name."""
 
 
 @dataclass(frozen=True)
@@ -24,16 +24,16 @@ class RequestColumns:
     given: Mapping[str, str] = field(default_factory=dict)
     """Our name -> the file's."""
     ignored: frozenset[str] = frozenset()
-    """Columns that a person said to pass over."""
+    """Columns that the user said to ignore."""
 
     @classmethod
     def of(cls, columns: Mapping[str, Any] | None) -> "RequestColumns":
         """
         Args:
-            columns: as ``--unlearn_columns``: our name -> the file's, and ``ignore``: a list of the file's.
+            columns: as for ``--unlearn_columns``: our name -> the file's, and ``ignore``: a list of the file's names.
 
         Raises:
-            SettingsError: all that is wrong with it together.
+            SettingsError: lists everything that is wrong with it.
         """
         if columns is None:
             return cls()
@@ -55,7 +55,7 @@ class RequestColumns:
         return usual | {column: name for name, column in self.given.items()}
 
     def read_header(self, where: str, header: Sequence[str]) -> list[str | None]:
-        """What each column says, None for those that say nothing.
+        """Our name for each column, None for those that are not read.
 
         Raises:
             RequestError: repeated, unknown or missing columns, or neither user nor item.
@@ -65,7 +65,7 @@ class RequestColumns:
         known = names[n_index:]
         repeated = sorted({name for name in known if known.count(name) > 1})
         if repeated:
-            raise RequestError(f"{where}: the column {repeated[0]!r} is there twice; expected each once")
+            raise RequestError(f"{where}: the column {repeated[0]!r} appears twice; expected each once")
         missing = sorted(set(self.given.values()) - set(known))
         if missing:
             shown = ", ".join(known) or "(none)"
@@ -81,33 +81,32 @@ class RequestColumns:
         if n_index and not {*FIELDS[:2]} <= said:
             raise RequestError(
                 f"{where}: the first column has no name, and {FIELDS[0]} and {FIELDS[1]} are not both named: it may "
-                "hold the other; expected a name for it"
+                "contain the other; expected a name for it"
             )
         return [*[None] * n_index, *(self.meaning.get(name) for name in known)]
 
     def unread(self, names: Sequence[str]) -> tuple[str, ...]:
-        """Columns of which nothing is known; taken along where user and item were both named, so that a request can be
-        refused where it would matter what they say."""
+        """Unknown columns; allowed if user and item are both mapped, and kept so that a request can be rejected if
+        their content would matter."""
         return tuple(name for name in names if name not in self.meaning and name not in self.ignored)
 
     def refuse_unknown(self, where: str, name: str) -> None:
         """
         Raises:
-            RequestError: a column that is neither ours, nor mapped, nor to be ignored, unless user and item are both
-                mapped.
+            RequestError: a column that is not ours, not mapped and not ignored, unless user and item are both mapped.
         """
         if name in self.meaning or name in self.ignored or {*FIELDS[:2]} <= set(self.given):
             return
         near = nearest(name, self.meaning, 0.5)
         hint = f"did you mean {near!r}? " if near else ""
         raise RequestError(
-            f"{where}: found the column {name!r}, of which nothing is known; {hint}Expected "
-            f"{', '.join(self.meaning)}; name others with {EXAMPLE}, or list there what is to be ignored"
+            f"{where}: found the unknown column {name!r}; {hint}Expected "
+            f"{', '.join(self.meaning)}; name others with {EXAMPLE}, or list them there under ignore"
         )
 
 
 def plain_names(header: Sequence[str]) -> list[str]:
-    """Columns without their types; "" for the leading ones that are pandas' row numbers."""
+    """Column names without their types; "" for leading columns that are pandas' row numbers."""
     names = [_TYPE.sub("", name.strip()) for name in header]
     n_index = next((i for i, name in enumerate(names) if not _INDEX.fullmatch(name)), len(names))
     return [*[""] * n_index, *names[n_index:]]
@@ -124,7 +123,7 @@ def _wrong_names(given: Mapping[str, str]) -> list[str]:
     columns = list(given.values())
     out += [f"two names for the column {c!r}" for c in sorted({c for c in columns if columns.count(c) > 1})]
     out += [
-        f"{name} is read from the column {column!r}, and that name is not given another"
+        f"{name} is read from the column {column!r}, but no other column is given for {column}"
         for name, column in given.items()
         if column in FIELDS and column not in given
     ]
@@ -135,7 +134,7 @@ def _wrong_ignored(given: Mapping[str, str], ignored: object) -> list[str]:
     if not isinstance(ignored, (list, tuple)) or not all(isinstance(name, str) for name in ignored):
         return [f"{IGNORE}: found {ignored!r}, expected a list of columns"]
     out = [f"{name!r} is both read and ignored" for name in ignored if name in given.values()]
-    # a line without its user or item asks for everything of the other
+    # a line without its user or item asks to forget all of the other
     out += [
         f"{IGNORE}: {name} cannot be ignored; take the column out of the file" for name in ignored if name in FIELDS[:2]
     ]

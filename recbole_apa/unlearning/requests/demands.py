@@ -1,4 +1,4 @@
-"""One thing that a person asks to have forgotten."""
+"""A single thing that a request asks to forget."""
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
@@ -8,11 +8,11 @@ from typing import Any
 from recbole_apa.core.errors import RequestError
 
 FIELDS = ("user_id", "item_id", "timestamp", "rating")
-"""Names of what a request may say."""
+"""Names of the fields that a request may have."""
 UNREAD = "unread"
-"""Under which a line carries the columns that nobody read."""
+"""Key of a line's columns that were not read."""
 PASSED = "passed"
-"""Likewise, with those that a person said to ignore."""
+"""Likewise, including those that the user said to ignore."""
 LONGEST_SHOWN, LONGEST_NAMED = 40, 200
 
 
@@ -27,9 +27,9 @@ class Demand:
     item: str | None = None
     time: float | None = None
     value: float | None = None
-    """The rating that the interaction is said to have."""
+    """The rating that the interaction has according to the request."""
     unread: tuple[str, ...] = ()
-    """Columns of the file that say something which was not read."""
+    """Columns of the file that were not read."""
 
     @property
     def kind(self) -> str:
@@ -44,26 +44,26 @@ class Demand:
 
 
 def make_demand(where: str, values: Mapping[str, Any]) -> Demand:
-    """A demand of what a line says under :data:`FIELDS`; what is missing or blank is not asked.
+    """A demand from a line's values under :data:`FIELDS`; missing or blank ones are ignored.
 
     Raises:
         RequestError: neither user nor item, a time or a rating without both, or values of the wrong kind.
     """
-    read = values.get  # a million lines are read one by one
+    read = values.get  # called for a million lines
     user, item = _identifier(where, FIELDS[0], read(FIELDS[0])), _identifier(where, FIELDS[1], read(FIELDS[1]))
     time, value = _number(where, FIELDS[2], read(FIELDS[2])), _number(where, FIELDS[3], read(FIELDS[3]))
     if user is None and item is None:
         raise RequestError(f"{where}: found neither a user nor an item")
     passed = values.get(PASSED, ())
     if passed and (user is None or item is None):
-        # what they say may be what was meant to keep the line from asking for all of it
+        # those columns may have been meant to narrow the line down
         raise RequestError(
-            f"{where}: asks for {'a whole item' if user is None else 'a whole user'}, and the file has columns that "
+            f"{where}: asks for {'a whole item' if user is None else 'a whole user'}, but the file has columns that "
             f"were not read ({', '.join(passed)}); take them out of the file, or name user and item in each line"
         )
     if (user is None or item is None) and (time is not None or value is not None):
         told = [name for name, number in zip(FIELDS[2:], (time, value), strict=True) if number is not None]
-        # taken as it stands it would forget a whole user or item, which its writer may not have meant
+        # taken literally it would forget a whole user or item, which its writer may not have meant
         raise RequestError(
             f"{where}: found a {' and a '.join(told)} without {'a user' if user is None else 'an item'}; expected both "
             f"user_id and item_id there, or for {'a whole item' if user is None else 'a whole user'} no {told[0]}"
@@ -77,15 +77,15 @@ def named_demands(
     """Demands given by name: users, items, and (user, item) or (user, item, time).
 
     Raises:
-        RequestError: a text where a list is expected, a blank name, or a time that is no number.
+        RequestError: a string instead of a list, a blank name, or a time that is not a number.
     """
     out = [Demand(f"user {u}", user=_name("users", u)) for u in _list_of_names("users", users)]
     out += [Demand(f"item {i}", item=_name("items", i)) for i in _list_of_names("items", items)]
     for named in interactions:
         if isinstance(named, str) or len(named) not in (2, 3):
             raise RequestError(
-                f"interactions: found {named!r}, expected (user, item) or (user, item, time); names that hold colons "
-                "or commas go into a request file: --unlearn=FILE"
+                f"interactions: found {named!r}, expected (user, item) or (user, item, time); put names with colons or "
+                "commas into a request file: --unlearn=FILE"
             )
         user, item = (_name("interactions", name) for name in named[:2])
         values = dict(zip(FIELDS, (user, item, *named[2:]), strict=False))
@@ -100,16 +100,16 @@ def shortened(value: object) -> str:
 
 
 def printable(text: str) -> str:
-    """A name as a terminal may show it: control characters are written out, a long one is cut."""
+    """A name for display in a terminal: control characters are escaped, long names are cut."""
     if len(text) > LONGEST_NAMED:
         text = f"{text[:LONGEST_NAMED]}... ({len(text)} characters)"
     return text if text.isprintable() else repr(text)[1:-1]
 
 
 def _list_of_names(what: str, names: Iterable[object]) -> Iterable[object]:
-    # a text is a list of its letters, and "12" would forget the users 1 and 2
+    # a string is a list of its characters: "12" would forget the users 1 and 2
     if isinstance(names, (str, bytes)):
-        raise RequestError(f"{what}: found the text {names!r}, expected a list, e.g. [{names!r}]")
+        raise RequestError(f"{what}: found the string {names!r}, expected a list, e.g. [{names!r}]")
     return names
 
 
@@ -120,10 +120,10 @@ def _name(what: str, name: object) -> str:
 
 
 def _readable(where: str, name: str, text: str) -> str:
-    """An id as it stands: blanks around it belong to it, for another id may differ in them alone.
+    """An id as is: surrounding blanks belong to it, as another id may differ only in them.
 
     Raises:
-        RequestError: nothing but blanks, or half of a character.
+        RequestError: nothing but blanks, or half of a surrogate pair.
     """
     if text and not text.strip():
         raise RequestError(f"{where}: found {name} {text!r}, expected an id, or nothing at all")
@@ -131,7 +131,7 @@ def _readable(where: str, name: str, text: str) -> str:
         text.encode()
     except UnicodeEncodeError:
         raise RequestError(
-            f"{where}: found {name} {text!r}, which no file can hold; expected whole characters"
+            f"{where}: found {name} {text!r}, which cannot be encoded as UTF-8; expected whole characters"
         ) from None
     return text
 
@@ -142,7 +142,7 @@ def _identifier(where: str, name: str, value: object) -> str | None:
     if type(value) is str and value.isascii() and not value.isspace():
         return value
     if not isinstance(value, (str, int)) or isinstance(value, bool):
-        raise RequestError(f"{where}: found {name} {shortened(value)}, expected a text or a whole number")
+        raise RequestError(f"{where}: found {name} {shortened(value)}, expected a string or a whole number")
     return _readable(where, name, str(value)) or None
 
 

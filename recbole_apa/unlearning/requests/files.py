@@ -12,17 +12,17 @@ from recbole_apa.unlearning.requests.columns import RequestColumns, plain_names
 from recbole_apa.unlearning.requests.demands import PASSED, UNREAD, Demand, make_demand
 
 Lines = Iterator[tuple[int, dict[str, Any]]]
-"""Line number, and what the line says by our names."""
+"""Line number, and the line's values by our names."""
 
 
 def read_demands(path: Path, columns: Mapping[str, object] | None = None) -> list[Demand]:
-    """Read a request file: ``.csv``, ``.jsonl`` / ``.json`` (an object a line) or RecBole's ``.inter``.
+    """Read a request file: ``.csv``, ``.jsonl`` / ``.json`` (one object per line) or RecBole's ``.inter``.
 
-    Columns: ``user_id``, ``item_id``, ``timestamp``, ``rating``. A line with a user alone asks for the whole user, one
-    with an item alone for the whole item.
+    Columns: ``user_id``, ``item_id``, ``timestamp``, ``rating``. A line with only a user asks to forget the whole user,
+    one with only an item the whole item.
 
     Args:
-        columns: their names in this file, and what is to be ignored: ``{"user_id": "uid", "ignore": ["tag"]}``.
+        columns: their names in this file, and what to ignore: ``{"user_id": "uid", "ignore": ["tag"]}``.
 
     Raises:
         RequestError: missing, empty or malformed, with the line.
@@ -43,13 +43,13 @@ def read_demands(path: Path, columns: Mapping[str, object] | None = None) -> lis
     except (OSError, UnicodeError) as error:
         raise RequestError(f"cannot read the request {path}: {error}; nothing was changed") from error
     if not demands:
-        raise RequestError(f"{path} asks for nothing: expected a line for each interaction, user or item")
+        raise RequestError(f"{path} is empty: expected a line for each interaction, user or item")
     return demands
 
 
 def _read_csv(path: Path, names: RequestColumns) -> Lines:
     with open(path, newline="", encoding="utf-8-sig") as file:
-        # strict: a quotation mark that is never closed would swallow the lines after it
+        # strict: an unclosed quotation mark would swallow the lines after it
         reader = csv.reader(file, strict=True)
         try:
             yield from _table(path, ((reader.line_num, row) for row in reader), names)
@@ -101,10 +101,10 @@ def _parse_object(where: str, line: str) -> dict[str, Any]:
     try:
         values = json.loads(line, object_pairs_hook=each_once, parse_int=_as_it_stands)
     except RepeatedKeyError as error:
-        raise RequestError(f"{where}: {error.key!r} is there twice; expected each once") from None
+        raise RequestError(f"{where}: {error.key!r} appears twice; expected each once") from None
     except RecursionError:
-        raise RequestError(f"{where}: brackets within brackets too deep; expected a flat object") from None
-    except ValueError as error:  # also a number of thousands of digits
+        raise RequestError(f"{where}: brackets nested too deeply; expected a flat object") from None
+    except ValueError as error:  # also a number with thousands of digits
         raise RequestError(f"{where}: not JSON ({str(error)[:120]})") from None
     if not isinstance(values, dict):
         raise RequestError(
@@ -114,6 +114,6 @@ def _parse_object(where: str, line: str) -> dict[str, Any]:
 
 
 def _as_it_stands(text: str) -> int | float:
-    """A whole number; -0 as none, for it is not the id 0."""
+    """A whole number; -0 becomes a float, as it is not the id 0."""
     number = int(text)
     return number if str(number) == text else float(text)

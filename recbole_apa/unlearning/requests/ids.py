@@ -1,4 +1,4 @@
-"""Request files whose ids are not the dataset's: files that say which is which."""
+"""Translate ids of a request file into the dataset's, using files that map one to the other."""
 
 import csv
 from collections.abc import Mapping, Sequence
@@ -12,14 +12,14 @@ _KINDS = {"user_id": "user", "item_id": "item"}
 
 
 def map_ids(demands: Sequence[Demand], files: Mapping[str, str | Path] | None) -> list[Demand]:
-    """Demands by the dataset's own ids.
+    """Demands with the dataset's own ids.
 
     Args:
-        files: ``{"user_id": FILE, "item_id": FILE}``, or one of them: CSV files of two columns, an id of
-            the request and the dataset's; the header names the second ``user_id`` or ``item_id``.
+        files: ``{"user_id": FILE, "item_id": FILE}``, or one of them: CSV files with two columns, the request's id and
+            the dataset's; the header calls the second one ``user_id`` or ``item_id``.
 
     Raises:
-        SettingsError: another name.
+        SettingsError: a name other than these.
         RequestError: a file is malformed, or an id is not in it.
     """
     unknown = sorted(set(files or {}) - set(_KINDS))
@@ -44,7 +44,7 @@ def _mapped(demand: Demand, tables: Mapping[str, tuple[Path, Mapping[str, str]]]
 
 
 def _read(path: Path, name: str) -> dict[str, str]:
-    """An id of the request -> the dataset's."""
+    """The request's ids -> the dataset's."""
     out: dict[str, str] = {}
     try:
         with open(path, newline="", encoding="utf-8-sig") as file:
@@ -61,7 +61,7 @@ def _read(path: Path, name: str) -> dict[str, str]:
                         f"{path}, line {reader.line_num}: found {row}, expected an id and the dataset's id"
                     )
                 if out.setdefault(row[0], row[1]) != row[1]:
-                    raise RequestError(f"{path}, line {reader.line_num}: id {row[0]!r} stands twice, as two ids")
+                    raise RequestError(f"{path}, line {reader.line_num}: {row[0]!r} appears twice, with different ids")
     except (OSError, UnicodeError, csv.Error) as error:
         raise RequestError(f"cannot read {path}: {error}; nothing was changed") from error
     return out

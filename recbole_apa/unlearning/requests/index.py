@@ -1,6 +1,6 @@
-"""Rows of the data by user, by item and by both: of those that a request names alone, however large the data is.
+"""Rows of the data by user, by item and by both, indexed only for the names in a request, however large the data is.
 
-Shapes: n rows, m different names asked.
+Shapes: n rows, m different names asked for.
 """
 
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ class RequestIndex:
     """Finds the rows of each demand.
 
     Args:
-        rows: of the data; its ``users`` and ``items`` may be lists, or hold ``codes`` (n,) into ``names``.
+        rows: of the data; its ``users`` and ``items`` may be lists, or have ``codes`` (n,) into ``names``.
     """
 
     def __init__(self, rows: Interactions, demands: Sequence[Demand]) -> None:
@@ -28,14 +28,14 @@ class RequestIndex:
                 (self._items, set(np.unique(item_of_row).tolist())),
             )
         ]
-        """Names that were asked and have rows: of users, and of items."""
+        """Names that were asked for and have rows: of users, and of items."""
         self._by_user = _Groups(user_of_row, len(self._users))
         self._by_item = _Groups(item_of_row, len(self._items))
-        # a pair is one number: user times the number of items, plus item
+        # a pair is encoded as one number: user times the number of items, plus item
         pairs = {
             self._pair(d.user, d.item)
             for d in demands
-            # of the others there are no rows
+            # the others have no rows
             if d.user in self._there[0] and d.item in self._there[1]
         }
         asked = np.array(sorted(pairs), dtype=np.int64)
@@ -44,7 +44,7 @@ class RequestIndex:
         self._by_pair = _Groups(_places(both, asked), len(asked))
 
     def knows(self, demand: Demand) -> bool:
-        """Whether there are rows of a demand."""
+        """Whether a demand has rows."""
         if demand.user is not None and demand.user not in self._there[0]:
             return False
         if demand.item is not None and demand.item not in self._there[1]:
@@ -52,7 +52,7 @@ class RequestIndex:
         return bool(len(self.rows(demand)))
 
     def rows(self, demand: Demand) -> np.ndarray:
-        """Row numbers of a user, an item or a pair, in order; whatever time and rating the demand names."""
+        """Row numbers of a user, an item or a pair, in order, whatever time and rating the demand names."""
         if demand.user is None:
             return self._by_item.rows(self._items[demand.item or ""])
         if demand.item is None:
@@ -68,7 +68,7 @@ class _Groups:
     """Row numbers by group.
 
     Args:
-        group_of_row: (n,), -1 for rows of no group.
+        group_of_row: (n,), -1 for rows without a group.
     """
 
     def __init__(self, group_of_row: np.ndarray, n_groups: int) -> None:
@@ -79,12 +79,12 @@ class _Groups:
         self._starts = np.searchsorted(groups[order], np.arange(n_groups + 1))
 
     def rows(self, group: int) -> np.ndarray:
-        """Of one group, in order."""
+        """Row numbers of one group, in order."""
         return self._rows[self._starts[group] : self._starts[group + 1]]
 
 
 def _numbered(column: Sequence[str], asked: Sequence[str | None]) -> tuple[dict[str, int], np.ndarray]:
-    """The names asked, numbered, (m,); and each row's number, (n,), -1 where its name is not asked."""
+    """The names asked for, numbered, (m,); and each row's number, (n,), -1 if its name is not asked for."""
     numbers = {name: i for i, name in enumerate(dict.fromkeys(name for name in asked if name is not None))}
     codes, names = getattr(column, "codes", None), getattr(column, "names", None)
     if codes is None or names is None:
@@ -94,7 +94,7 @@ def _numbered(column: Sequence[str], asked: Sequence[str | None]) -> tuple[dict[
 
 
 def _places(values: np.ndarray, known: np.ndarray) -> np.ndarray:
-    """Where each value stands among sorted ones, (n,), -1 where it does not."""
+    """The position of each value among sorted known ones, (n,), -1 if it is not there."""
     if not len(known):
         return np.full(len(values), -1, dtype=np.int64)
     place = np.minimum(np.searchsorted(known, values), len(known) - 1)

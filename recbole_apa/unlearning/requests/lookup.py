@@ -1,4 +1,4 @@
-"""What a person asks to have forgotten, found in the data."""
+"""Find in the data what a request asks to forget."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -18,14 +18,14 @@ MAX_SHOWN = 20
 
 @dataclass
 class Found:
-    """Which interactions a request comes to."""
+    """The interactions that a request refers to."""
 
     rows: list[int] = field(default_factory=list)
     """Row numbers, sorted, each once."""
     demands: list[Demand] = field(default_factory=list)
-    """The demands that were taken."""
+    """The accepted demands."""
     hits: list[np.ndarray] = field(default_factory=list)
-    """Rows of each of them, beside ``demands``."""
+    """Rows of each of them, in the order of ``demands``."""
     left: list[str] = field(default_factory=list)
     """What was left out, and why (``skip_unknown``)."""
 
@@ -36,14 +36,13 @@ def find(
     """Find each demand in the data that the run may still see.
 
     Args:
-        rows: may have ``values``, the ratings as the file has them, (n,); a rating that a demand names is held
-            against them.
+        rows: may have ``values``, the ratings as in the file, (n,); a rating in a demand is compared with them.
         served: whether a demand that is not in the data was forgotten by an earlier request.
-        skip_unknown: leave out what cannot be found instead of refusing everything.
+        skip_unknown: leave out what cannot be found instead of rejecting everything.
 
     Raises:
-        RequestError: names every demand that is unknown, repeated, contradicts the data or was served before, or
-            nothing is left to do.
+        RequestError: names every demand that is unknown, repeated, contradicts the data or was already served; or
+            nothing is left to forget.
     """
     index = RequestIndex(rows, demands)
     chosen = np.zeros(len(rows), dtype=bool)
@@ -51,13 +50,13 @@ def find(
     seen: dict[tuple[object, ...], tuple[str, int]] = {}
     for demand in demands:
         if len(problems) >= MAX_SHOWN and not skip_unknown and not index.knows(demand):
-            problems.append("")  # counted, and not shown
+            problems.append("")  # counted, but not shown
             continue
         hits, problem = _hits(demand, index, rows, served)
         key = (demand.user, demand.item, demand.time, demand.value)
         first, times = seen.get(key, (demand.where, 0))
         seen[key] = first, times + 1
-        # interactions that the data has several times may be asked for as often
+        # an interaction that the data has several times may be asked for that many times
         if times and (demand.time is None or times >= len(hits)):
             problem = f"the same as {first}"
         if problem:
@@ -67,7 +66,7 @@ def find(
             out.demands.append(demand)
             out.hits.append(hits)
     if problems and not skip_unknown:
-        raise RequestError(_list_of(problems, "--skip_unknown serves the rest"))
+        raise RequestError(_list_of(problems, "--skip_unknown forgets the rest"))
     if not chosen.any():
         raise RequestError(_list_of(problems, "nothing is left to forget"))
     out.rows, out.left = np.flatnonzero(chosen).tolist(), problems
@@ -89,7 +88,7 @@ def _hits(
     if demand.unread and len(hits) > 1 and demand.kind == "interaction":
         names = ", ".join(demand.unread)
         return hits, (
-            f"the data has {len(hits)} rows of it ({demand}), and the file has columns that were not read ({names}): "
+            f"the data has {len(hits)} rows of it ({demand}), but the file has columns that were not read ({names}): "
             "name them in --unlearn_columns as timestamp or rating, or list them there as ignore to forget all rows"
         )
     return hits, _contradiction(demand, hits, getattr(rows, "values", None))
@@ -105,7 +104,7 @@ def _at_time(
 ) -> tuple[np.ndarray, str]:
     if times is None:
         many = len(hits) > 1
-        return hits, f"the data has no times by which to choose one of {len(hits)} ({demand})" if many else ""
+        return hits, f"the data has no times to choose one of {len(hits)} rows by ({demand})" if many else ""
     found = hits[times[hits] == np.float64(demand.time or 0.0)]
     if len(found):
         return found, ""
@@ -114,8 +113,8 @@ def _at_time(
 
 
 def _contradiction(demand: Demand, hits: np.ndarray, values: np.ndarray | None) -> str:
-    """What is wrong with the rating that a demand names. It has to be that of all its rows: a rating tells no rows of
-    one interaction apart, and the others would be forgotten with it."""
+    """What is wrong with the rating that a demand names. It has to be that of all its rows: ratings do not select
+    among an interaction's rows, so the others would be forgotten with it."""
     if demand.value is None or values is None:
         return ""
     known = np.asarray(values)[hits]
@@ -128,7 +127,7 @@ def _contradiction(demand: Demand, hits: np.ndarray, values: np.ndarray | None) 
 
 
 def _numbers(values: np.ndarray) -> str:
-    """The first few different ones; whole numbers without their point."""
+    """The first few different ones; whole numbers without a decimal point."""
     different = list(dict.fromkeys(float(v) for v in values))
     shown = ["none" if np.isnan(v) else str(int(v)) if v.is_integer() else repr(v) for v in different[:5]]
     return ", ".join(shown) + (", ..." if len(different) > 5 else "")

@@ -1,4 +1,4 @@
-"""What demands name, as scopes and digests; and whether earlier requests covered it."""
+"""What demands name, as scopes and digests; and whether earlier requests already covered it."""
 
 import numpy as np
 
@@ -9,7 +9,7 @@ from recbole_apa.unlearning.requests.lookup import Found
 
 
 def scopes_of(demand: Demand, hits: np.ndarray, rows: Interactions) -> list[Scope]:
-    """What a demand names: a user, an item, a pair, or the times of a pair that it came to."""
+    """What a demand names: a user, an item, a pair, or a pair at the times that were found."""
     if demand.kind != "interaction":
         return [Scope(demand.kind, demand.user, demand.item)]
     if demand.time is None or rows.times is None:
@@ -18,13 +18,13 @@ def scopes_of(demand: Demand, hits: np.ndarray, rows: Interactions) -> list[Scop
 
 
 def covers(demand: Demand, served: Forgotten) -> bool:
-    """Whether requests named the same as a demand, or more: then nothing of it can be left."""
+    """Whether earlier requests named the same as a demand, or more; then nothing of it can be left."""
     scopes = []
     if demand.user is not None:
         scopes.append(Scope(USER, demand.user))
     if demand.item is not None:
         scopes.append(Scope(ITEM, None, demand.item))
-    # of requests from before run format 3; the pairs that they noted may be those of single rows
+    # requests from before run format 3; the pairs that they recorded may be those of single rows
     if any(served.digester.of(" ".join(scope.names())) in served.old_names for scope in scopes):
         return True
     if demand.kind == "interaction":
@@ -35,7 +35,7 @@ def covers(demand: Demand, served: Forgotten) -> bool:
 
 
 def request_digests(found: Found, rows: Interactions, digester: Digester) -> dict[str, list[str]]:
-    """What goes into the ledger of demands that were found: digests of the rows, and of what was named."""
+    """What the ledger records of demands that were found: digests of the rows, and of what was named."""
     asked = zip(found.demands, found.hits, strict=True)
     scopes = {scope for demand, hits in asked for scope in scopes_of(demand, hits, rows)}
     keys = {digester.of(key) for key in rows.row_keys(np.array(found.rows))}

@@ -1,9 +1,9 @@
-"""The approximate methods, a file each.
+"""The approximate methods, one file each.
 
-Others add theirs with :func:`~recbole_apa.unlearning.approximate.register_approximate_method`.
+Add your own with :func:`~recbole_apa.unlearning.approximate.register_approximate_method`.
 """
 
-# in the order in which messages name them
+# in the order that messages list them
 from recbole_apa.unlearning.approximate.methods.grad_ascent import GradAscent  # isort: skip
 from recbole_apa.unlearning.approximate.methods.grad_diff import GradDiff  # isort: skip
 from recbole_apa.unlearning.approximate.methods.npo import NPO, SimNPO  # isort: skip

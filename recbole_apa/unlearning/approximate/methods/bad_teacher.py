@@ -1,4 +1,4 @@
-"""Bad-T: a teacher that knows nothing of what is to be forgotten."""
+"""Bad-T: a teacher that knows nothing about what is to be forgotten."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -16,8 +16,8 @@ Incompetent = Literal["uniform", "base", "random_label", "flip"]
 @register_approximate_method
 @dataclass(frozen=True)
 class BadTeacher(LossMethod):
-    """Bad-T (Chundawat et al., AAAI 2023): the student keeps to the original model on retained samples, and to a
-    teacher that knows nothing on forgotten ones.
+    """Bad-T (Chundawat et al., AAAI 2023): the student follows the original model on retained samples, and an
+    incompetent teacher on forgotten ones.
 
     ``incompetent``: ``uniform`` (half and half), ``base`` (the language model without an adapter), ``random_label`` (a
     label drawn once for each sample), ``flip`` (E2URec's variant: the other label).
@@ -34,7 +34,7 @@ class BadTeacher(LossMethod):
         return torch.cat([kept, unlearnt]).mean()
 
     def target(self, forget: Answers) -> Tensor:
-        """What the incompetent teacher says, (b, 2)."""
+        """The incompetent teacher's answer, (b, 2)."""
         if self.incompetent == "uniform":
             return torch.full_like(forget.z, 0.5)
         if self.incompetent == "base":

@@ -1,4 +1,4 @@
-"""E2URec: two teachers, one of which unsays what training further would say."""
+"""E2URec: two teachers, one of which undoes what further training would add."""
 
 from dataclasses import dataclass
 
@@ -16,9 +16,9 @@ from recbole_apa.unlearning.approximate.unlearner import ApproximateUnlearner, S
 class E2URec(LossMethod):
     """Two teachers (Wang et al., Frontiers of Computer Science 2025; arXiv 2403.03536).
 
-    The forgetting teacher is z_o - alpha relu(z_a - z_o), with z_a of a model trained further on what is to be
-    forgotten; the remembering one is the original. L = w (CE(P_o, P) + NLL_r) + (1 - w) CE(P_f, P); the first
-    ``forget_epochs`` have the forgetting term alone.
+    The forgetting teacher is z_o - alpha relu(z_a - z_o), where z_a comes from a model trained further on what is to be
+    forgotten; the remembering teacher is the original. L = w (CE(P_o, P) + NLL_r) + (1 - w) CE(P_f, P); the first
+    ``forget_epochs`` use the forgetting term only.
     """
 
     name = "E2URec"
@@ -54,5 +54,5 @@ class E2URec(LossMethod):
 
 
 def forgetting_logits(original: Tensor, augmented: Tensor, alpha: float) -> Tensor:
-    """E2URec's forgetting teacher: what training further raised is taken down, (b, 2)."""
+    """E2URec's forgetting teacher: lowers what further training raised, (b, 2)."""
     return original - alpha * torch.relu(augmented - original)

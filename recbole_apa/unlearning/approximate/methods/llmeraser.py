@@ -1,4 +1,4 @@
-"""LLMEraser: a single step of influence, by :mod:`~recbole_apa.unlearning.approximate.newton`."""
+"""LLMEraser: a single influence step, by :mod:`~recbole_apa.unlearning.approximate.newton`."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -19,15 +19,15 @@ MOST_DAMPING = 1e4
 @register_approximate_method
 @dataclass(frozen=True)
 class LLMEraser(ApproximateMethod):
-    """theta + (H + damping I)^-1 sum over forgotten samples of grad l, over N; no loss is followed."""
+    """theta + (H + damping I)^-1 sum over forgotten samples of grad l, over N; minimises no loss."""
 
     name = "LLMEraser"
     damping: float = 0.1
-    """lambda; ten times as much, and again, where the Hessian is not positive with it."""
+    """lambda; multiplied by ten, repeatedly, while the damped Hessian is not positive."""
     newton_steps: int = 10
-    """Most steps of the conjugate gradients."""
+    """Maximum number of conjugate gradient steps."""
     retain_per_forget: int = 3
-    """Retained samples for each forgotten one, whose curvature is looked at."""
+    """Retained samples per forgotten one from which the curvature is computed."""
 
     def move(self, student: ApproximateUnlearner) -> ShardHistory:
         """See :class:`~recbole_apa.unlearning.approximate.method.ApproximateMethod`."""
@@ -44,7 +44,7 @@ class LLMEraser(ApproximateMethod):
             def product(v: list[Tensor]) -> list[Tensor]:
                 return student.mean(lambda loss: hessian_product(loss, parameters, v), "retain", chosen)
 
-            # the fast kernels of attention can be differentiated once only
+            # fast attention kernels can only be differentiated once
             with sdpa_kernel(SDPBackend.MATH):
                 step = self._solve(product, b)
         with torch.no_grad():

@@ -1,4 +1,4 @@
-"""Negative preference optimisation (Zhang et al., COLM 2024), with a reference and without one."""
+"""Negative preference optimisation (Zhang et al., COLM 2024), with and without a reference."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""RapidUn: gradient ascent and descent, each sample weighed by its influence."""
+"""RapidUn: gradient ascent and descent, each sample weighted by its influence."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,8 +15,8 @@ from recbole_apa.unlearning.approximate.unlearner import ApproximateUnlearner, S
 @register_approximate_method
 @dataclass(frozen=True)
 class RapidUn(LossMethod):
-    """L = -w NLL_f + w NLL_r with weights of the samples' influence (approximate/influence.py). A genuine interaction
-    has no cleaned answer, so the term that would teach one is left out (beta = 0 in the released code)."""
+    """L = -w NLL_f + w NLL_r, with weights from the samples' influence (approximate/influence.py). A genuine
+    interaction has no cleaned answer, so the term that teaches one is left out (beta = 0 in the released code)."""
 
     name = "RapidUn"
     tau_forget: float = 0.7
@@ -24,14 +24,14 @@ class RapidUn(LossMethod):
     tau_retain: float = 1.2
     """Of the retained ones'."""
     retain_per_forget: int = 3
-    """Retained samples for each forgotten one, whose influence is looked at."""
+    """Retained samples per forgotten one whose influence is computed."""
 
     def __call__(self, forget: Answers, retain: Answers, epoch: int) -> Tensor:
         """See :class:`~recbole_apa.unlearning.approximate.method.LossMethod`."""
         return (retain.weights * nll(retain)).mean() - (forget.weights * nll(forget)).mean()
 
     def weights(self, student: ApproximateUnlearner) -> Sides:
-        """See :class:`~recbole_apa.unlearning.approximate.method.LossMethod`; retained samples that were not looked at
+        """See :class:`~recbole_apa.unlearning.approximate.method.LossMethod`; retained samples that were not chosen
         count 1."""
         chosen = student.some_retained(self.retain_per_forget)
         of_forget = self._gradients(student, "forget", range(len(student.parts["forget"])))
