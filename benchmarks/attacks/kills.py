@@ -29,7 +29,7 @@ from benchmarks.attacks.scenes import SCENES, Place, Scene, where
 from benchmarks.attacks.states import difference
 from benchmarks.attacks.theatre import AttackError, Operations, Theatre, main
 
-DONE_BEFORE = ("was forgotten before", "nothing was asked", "holds a finished run", "holds another run")
+DONE_BEFORE = ("was forgotten before", "found no request", "holds a finished run", "holds another run")
 """What a command says whose work is done already."""
 
 

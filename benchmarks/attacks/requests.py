@@ -71,18 +71,18 @@ class Target:
         """What becomes of a file: the rows that would be hidden, or what was raised."""
         from recbole_apa import unlearn
         from recbole_apa.core.errors import RequestError
-        from recbole_apa.unlearning import stage as session
+        from recbole_apa.unlearning import prepare
 
         path = self.folder / f"request{case.ending}"
         path.write_bytes(case.data)
         kept: list[Any] = []
-        original = session.data_without
+        original = prepare.data_without
 
         def data_without(*args: Any, **kwargs: Any) -> Any:
             kept.append(original(*args, **kwargs))
             return kept[-1]
 
-        session.data_without = data_without
+        prepare.data_without = data_without
         try:
             unlearn(self.opened, path, columns=case.columns or None, skip_unknown=case.skip, dry_run=True)
         except RequestError as error:
@@ -90,8 +90,8 @@ class Target:
         except Exception:  # whatever it was is a finding
             return RAISED, traceback.format_exc()
         finally:
-            session.data_without = original
-        left = kept[-1][0]._dataset.raw_interactions
+            prepare.data_without = original
+        left = kept[-1].train_set.raw_interactions
         rows = zip(left.users, left.items, left.values.tolist(), left.times.tolist(), strict=True)
         return FORGOTTEN, Counter(self.rows) - Counter((str(u), str(i), float(r), float(t)) for u, i, r, t in rows)
 

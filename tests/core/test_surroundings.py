@@ -48,7 +48,7 @@ def test_every_text_file_is_opened_with_its_encoding():
 def test_arguments_that_an_ascii_environment_cannot_read_are_refused(words, tmp_path):
     done = started("-m", "recbole_apa", *words, cwd=tmp_path, **ASCII)
     assert done.returncode == 2 and b"Traceback" not in done.stderr
-    assert b"no text in this environment's ascii; set PYTHONUTF8=1" in done.stderr
+    assert b"not valid text in this environment's ascii; set PYTHONUTF8=1" in done.stderr
     assert not list(tmp_path.iterdir())
 
 

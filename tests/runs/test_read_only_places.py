@@ -102,7 +102,7 @@ def test_logs_go_where_log_dir_says(options, tmp_path, monkeypatch):
 def test_a_model_of_recboles_needs_a_place_for_checkpoints(options, nowhere, tmp_path):
     given = {"data_path": options["data_path"], "epochs": 1, "show_progress": False}
     given |= {"load_col": {"inter": ["user_id", "item_id", "rating", "timestamp"]}}
-    with pytest.raises(RunError, match="cannot make saved for checkpoints: Permission denied"):
+    with pytest.raises(RunError, match="cannot create saved for checkpoints: Permission denied"):
         run("BPR", "board", config_dict=given)
     run("BPR", "board", config_dict={**given, "checkpoint_dir": str(tmp_path / "saved")})
     assert list((tmp_path / "saved").iterdir())
