@@ -8,13 +8,16 @@ from collections.abc import Sequence
 import numpy as np
 from torch import Tensor
 
+_BLOCK = 1 << 16
+"""Samples whose distances are copied at once."""
+
 
 def assign_by_distance(ids: Sequence[str], distance: Tensor, capacity: int) -> dict[str, int]:
-    """Algorithm 1, lines 4-10: walk all (sample, shard) pairs from near to far; a pair counts if the sample is
-    free and the shard has room. Pairs at equal distances are walked by sample id, then shard.
+    """Algorithm 1, lines 4-10: go through all (sample, shard) pairs from near to far, and assign the sample if it is
+    free and the shard has room. Ties in distance are broken by sample id, then shard.
 
-    The pairs are not sorted: only the moment at which a shard is full changes what a free sample takes next, and there
-    are at most k such moments.
+    The pairs are not sorted: a free sample's next shard changes only when a shard becomes full, which happens at most
+    k times.
 
     Args:
         distance: (n, k), finite.
@@ -37,7 +40,7 @@ def _walk(distance: np.ndarray, place: np.ndarray, capacity: int) -> np.ndarray:
     waiting = [np.empty(0, np.int64) for _ in range(n_shards)]  # samples, from near to far
     arriving = np.arange(n)
     while len(arriving) and is_open.any():
-        nearest = np.where(is_open, distance[arriving], np.inf).argmin(1)
+        nearest = _nearest(distance, arriving, is_open)
         near[arriving] = distance[arriving, nearest]
         for shard in np.unique(nearest).tolist():
             rows = np.concatenate([waiting[shard], arriving[nearest == shard]])
@@ -52,6 +55,12 @@ def _walk(distance: np.ndarray, place: np.ndarray, capacity: int) -> np.ndarray:
     for shard, rows in enumerate(waiting):
         shard_of[rows] = shard
     return shard_of
+
+
+def _nearest(distance: np.ndarray, rows: np.ndarray, is_open: np.ndarray) -> np.ndarray:
+    """The nearest open shard of some samples, the first of equals: (n, k), (m,), (k,) -> (m,)."""
+    parts = [rows[start : start + _BLOCK] for start in range(0, len(rows), _BLOCK)]
+    return np.concatenate([np.where(is_open, distance[part], np.inf).argmin(1) for part in parts])
 
 
 def _last(near: np.ndarray, place: np.ndarray, rows: np.ndarray, capacity: int) -> tuple[float, int]:
