@@ -32,6 +32,9 @@ def is_asked(words: Words) -> bool:
 def serve(words: Words) -> int:
     """Compare, print the table, and say where the results are.
 
+    Returns:
+        the exit status: 1 if a row failed or a measure could not be taken, else 0.
+
     Raises:
         SettingsError: options that do not go with a comparison, or no option that says what to compare.
     """
@@ -45,13 +48,13 @@ def serve(words: Words) -> int:
     if items is not None:
         drawn["forget_items"] = tuple(names_in(items))
     if drawn or (kept and kept.forget):
-        _compare_forgetting(asked, kept, drawn, rest)
+        found: list[str] = _compare_forgetting(asked, kept, drawn, rest)
     else:
-        _compare(asked, kept, rest, words)
-    return 0
+        found = _compare(asked, kept, rest, words)
+    return 1 if found else 0
 
 
-def _compare(asked: CompareOptions, kept: "Preset | None", rest: Words, words: Words) -> None:
+def _compare(asked: CompareOptions, kept: "Preset | None", rest: Words, words: Words) -> list[str]:
     from recbole_apa.comparison.run_methods import compare
 
     names = _names(asked)
@@ -82,9 +85,12 @@ def _compare(asked: CompareOptions, kept: "Preset | None", rest: Words, words: W
     )
     print(result.table)
     print(f"rows, tables and report: {result.folder}")
+    return result.problems
 
 
-def _compare_forgetting(asked: CompareOptions, kept: "Preset | None", drawn: dict[str, object], rest: Words) -> None:
+def _compare_forgetting(
+    asked: CompareOptions, kept: "Preset | None", drawn: dict[str, object], rest: Words
+) -> list[str]:
     from recbole_apa.comparison.forgetting import compare_forgetting
 
     shared, rest = take(TrainOptions, rest)
@@ -104,6 +110,7 @@ def _compare_forgetting(asked: CompareOptions, kept: "Preset | None", drawn: dic
     )
     print(result.table)
     print(f"rows, table and report: {result.folder}")
+    return result.problems
 
 
 def _request(drawn: dict[str, object], kept: "Preset | None") -> "ForgetRequest":

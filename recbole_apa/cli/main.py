@@ -21,8 +21,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line.
 
     Returns:
-        the exit status: 0; 1 if an audit or a verification does not hold; 2 if the input has to be fixed; 130 after
-        Ctrl-C, 143 after SIGTERM. It does not depend on whether the printed text could be written.
+        the exit status: 0; 1 if an audit or a verification does not hold, or if a row of a comparison failed or one of
+        its measures could not be taken; 2 if the input has to be fixed; 130 after Ctrl-C, 143 after SIGTERM. It does
+        not depend on whether the printed text could be written.
     """
     with patient_streams():
         return _main(list(sys.argv[1:] if arguments is None else arguments))

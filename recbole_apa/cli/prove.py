@@ -35,6 +35,8 @@ def prove(folder: str, asked: ProveOptions, changes: Mapping[str, object]) -> in
         says = (
             "equal, bit for bit, to training from scratch" if verified.holds else "not what training from scratch gives"
         )
+        if verified.plugins:
+            print(verified.plugins)
         if verified.machines:
             print(verified.machines)
         if not verified.holds and not verified.comparable:

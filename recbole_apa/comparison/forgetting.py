@@ -22,12 +22,13 @@ from recbole_apa.comparison.row import (
     code_digest,
     deciding_options,
     peak_memory,
+    problems,
     row_key,
 )
 from recbole_apa.core.errors import SettingsError
 from recbole_apa.core.options import nearest
 from recbole_apa.data.loaders import Loaders
-from recbole_apa.evaluation.measures import FORGETTING_MEASURES, Seen
+from recbole_apa.evaluation.measures import FORGETTING_MEASURES, Seen, Taken, take
 from recbole_apa.pipeline.build import RunResult
 from recbole_apa.pipeline.plugins import import_plugins_of
 from recbole_apa.runs.log import own_log
@@ -58,6 +59,11 @@ class Forgetting:
     folder: Path
     table: str
     """For a terminal."""
+
+    @property
+    def problems(self) -> list[str]:
+        """What went wrong, in a line each: rows that failed, and measures that could not be taken."""
+        return problems(self.rows)
 
 
 @own_log()
@@ -143,13 +149,16 @@ class _Round:
     def _row(self, name: str) -> Row:
         getLogger().info(f"{name}: seed {self.seed}")
         try:
-            figures, scores = self._measured(name)
+            taken, scores = self._measured(name)
         except Exception as error:  # whatever a method raises becomes its row's reason and does not stop the table
-            return Row(name, self.seed, FAILED, f"{type(error).__name__}: {error}")
+            says = f"{type(error).__name__}: {error}"
+            getLogger().warning(f"{name}, seed {self.seed} failed: {says}")
+            return Row(name, self.seed, FAILED, says)
         digests = {"settings": self.key, "data": self.context.rows_digest, "code": code_digest()}
-        return Row(name, self.seed, DONE, "", figures, [round(float(s), 6) for s in scores], digests)
+        kept = [round(float(s), 6) for s in scores]
+        return Row(name, self.seed, DONE, "", taken.figures, kept, digests, taken.faults)
 
-    def _measured(self, name: str) -> tuple[dict[str, float], np.ndarray]:
+    def _measured(self, name: str) -> tuple[Taken, np.ndarray]:
         before, goal = self.before, self.without[REFERENCE]
         if name == ORIGINAL:
             after, cost = before, self.costs[name]
@@ -163,13 +172,14 @@ class _Round:
         others = [found for other, found in self.without.items() if other != name]
         judged = self.task.judged
         labels = {part: judged[part].labels for part in JUDGED}
-        figures = figures_of(Seen(after, before, goal, others, labels), len(judged["forget"]))
+        taken = figures_of(Seen(after, before, goal, others, labels), len(judged["forget"]))
+        figures = taken.figures
         figures["n_requests"] = len(self.task.steps)
         if cost.seconds is not None:
             figures["unlearn_seconds"] = round(cost.seconds, 3)
         if cost.peak_bytes:
             figures["peak_memory_bytes"] = cost.peak_bytes
-        return figures, after["test"]
+        return taken, after["test"]
 
     def _method(self, name: str, seed: int, data: Loaders | None = None) -> AdapterMethod:
         changes, serving = ADAPTERS[name]
@@ -229,7 +239,7 @@ def _measure_cost(carry_out: Callable[[], float]) -> _Cost:
     return _Cost(seconds, peak[0])
 
 
-def figures_of(seen: Seen, n_forget: int) -> dict[str, float]:
+def figures_of(seen: Seen, n_forget: int) -> Taken:
     """What is measured of one method."""
-    found = {name: measure()(seen) for name, measure in FORGETTING_MEASURES.items()}
-    return {"n_forget": float(n_forget), **{name: float(value) for name, value in found.items() if value is not None}}
+    taken = take(FORGETTING_MEASURES, lambda measure: measure(seen))
+    return Taken({"n_forget": float(n_forget), **taken.figures}, taken.faults)

@@ -38,6 +38,14 @@ class Row:
     """Of the test samples, in order; ranks of the liked items if lists are ranked."""
     digests: Mapping[str, str] = field(default_factory=dict)
     """``settings``, ``data``, ``code``."""
+    faults: Sequence[str] = ()
+    """Measures that could not be taken when the row was measured, and why; their figures are missing."""
+
+
+def problems(rows: Sequence[Row]) -> list[str]:
+    """What went wrong, in a line each: rows that failed, and measures that could not be taken."""
+    out = [f"failed: {row.method}, seed {row.seed}: {row.reason}" for row in rows if row.status != DONE]
+    return out + [f"fault: {row.method}, seed {row.seed}: {fault}" for row in rows for fault in row.faults]
 
 
 class RowStore:
@@ -62,7 +70,8 @@ class RowStore:
 
     def save(self, row: Row, key: str) -> None:
         """Write a row, whole or not at all."""
-        write_json(self.path(row.method, row.seed, key), {"format": FORMAT, **vars(row)})
+        told = {name: value for name, value in vars(row).items() if name != "faults" or value}
+        write_json(self.path(row.method, row.seed, key), {"format": FORMAT, **told})
 
 
 def deciding_options(options: Mapping[str, object]) -> dict[str, object]:

@@ -21,11 +21,12 @@ from recbole_apa.comparison.row import (
     code_digest,
     deciding_options,
     peak_memory,
+    problems,
     row_key,
 )
 from recbole_apa.core.errors import SettingsError, TrainingError
 from recbole_apa.core.files.whole import write_json
-from recbole_apa.evaluation.measures import SCORE_MEASURES
+from recbole_apa.evaluation.measures import SCORE_MEASURES, Taken, take
 from recbole_apa.evaluation.ranking import ranking_figures
 from recbole_apa.pipeline.plugins import import_plugins_of
 from recbole_apa.runs.log import own_log
@@ -41,6 +42,11 @@ class Comparison:
     folder: Path
     table: str
     """For a terminal."""
+
+    @property
+    def problems(self) -> list[str]:
+        """What went wrong, in a line each: rows that failed, and measures that could not be taken."""
+        return problems(self.rows)
 
 
 @own_log()
@@ -159,11 +165,11 @@ def _measure(context: ComparisonContext, method: Method, names: Sequence[str], s
         if own_auc is not None:
             figures["recbole_auc"] = own_auc
         quality, kept = _judge(context, found)
-        out.append(Row(row, seed, DONE, "", figures | quality, kept))
+        out.append(Row(row, seed, DONE, "", figures | quality.figures, kept, faults=quality.faults))
     return out
 
 
-def _judge(context: ComparisonContext, found: Scored) -> tuple[dict[str, float], list[float]]:
+def _judge(context: ComparisonContext, found: Scored) -> tuple[Taken, list[float]]:
     """Quality figures of a row, and what it keeps of each test sample: scores, or the ranks of liked items.
 
     Raises:
@@ -174,14 +180,11 @@ def _judge(context: ComparisonContext, found: Scored) -> tuple[dict[str, float],
         raise TrainingError(f"{n_wrong} of {len(found.scores)} scores are NaN or infinite; try a lower learning_rate")
     if context.ranking:
         ranks = context.ranking.ranks(found.scores, context.splits["test"])
-        return ranking_figures(context.ranking_config, ranks), [int(rank) for rank in ranks]
+        return Taken(ranking_figures(context.ranking_config, ranks)), [int(rank) for rank in ranks]
     labels = context.labels("test")
-    out: dict[str, float] = {}
-    for name, measure in SCORE_MEASURES.items():
-        if found.is_probability or not measure.needs_probabilities:
-            value = measure()(labels, found.scores)
-            out |= {} if value is None else {name: value}
-    return out, [round(float(s), 6) for s in found.scores]
+    fitting = {name: m for name, m in SCORE_MEASURES.items() if found.is_probability or not m.needs_probabilities}
+    taken = take(fitting, lambda measure: measure(labels, found.scores))
+    return taken, [round(float(s), 6) for s in found.scores]
 
 
 def _key(context: ComparisonContext, row: str, baseline_options: Mapping[str, Mapping[str, object]]) -> str:

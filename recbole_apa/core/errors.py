@@ -9,6 +9,10 @@ class SettingsError(APAError, ValueError):
     """An option is unknown, missing, of the wrong type, or contradicts another."""
 
 
+class MissingPluginError(SettingsError):
+    """A run uses a name that a module registered which is not imported here."""
+
+
 class DataError(APAError, ValueError):
     """The dataset cannot provide the requested samples."""
 

@@ -55,7 +55,7 @@ class Registry(Mapping[str, type[T]], Generic[T]):
         Raises:
             SettingsError: the name is unknown, or is one of the package's own.
         """
-        if self.find(name).__module__.startswith(_OURS):
+        if is_ours(self.find(name)):
             raise SettingsError(f"{self.kind}: {name!r} is the package's own; expected one registered from outside")
         del self._known[name]
 
@@ -84,12 +84,18 @@ class Registry(Mapping[str, type[T]], Generic[T]):
             return None
         near = nearest(name, self._known, 0.6) if isinstance(name, str) else None
         hint = f"; did you mean {near!r}?" if near else ""
+        if isinstance(name, str) and not near:
+            hint = "; a name of your own is known once its module is imported: --plugins=[module]"
+        return self.unknown(name, option, or_else) + hint
+
+    def unknown(self, name: object, option: str = "", or_else: str = "") -> str:
+        """What was found and what was expected, for a name that is not registered; arguments as in :meth:`problem`."""
         known = (f"{or_else} or " if or_else else "") + f"one of {', '.join(self._known)}"
-        return f"{option or self.kind}: found {name!r}, expected {known}{hint}"
+        return f"{option or self.kind}: found {name!r}, expected {known}"
 
     def from_outside(self) -> dict[str, str]:
         """Names registered from outside the package -> the modules to import for them."""
-        return {name: c.__module__ for name, c in self._known.items() if not c.__module__.startswith(_OURS)}
+        return {name: c.__module__ for name, c in self._known.items() if not is_ours(c)}
 
     def __getitem__(self, name: str) -> type[T]:
         return self._known[name]
@@ -99,6 +105,11 @@ class Registry(Mapping[str, type[T]], Generic[T]):
 
     def __len__(self) -> int:
         return len(self._known)
+
+
+def is_ours(cls: type) -> bool:
+    """Whether a class comes from this package."""
+    return cls.__module__.startswith(_OURS)
 
 
 def require(cls: type, base: type, **wanted: type | tuple[type, ...]) -> None:

@@ -1,6 +1,5 @@
 """Samples: (user, history, target item, label), made from interactions; pure numpy, independent of RecBole."""
 
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -8,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
+from recbole_apa.core.ids import id_word
 from recbole_apa.core.seeding import digest_of
 from recbole_apa.data.tokens import Tokens
 
-_APART = re.compile(r"[:#]|%(25|3A|23)")
 CHUNK = 1 << 18
 """How many rows' ids are built at a time."""
 
@@ -110,14 +109,6 @@ class Interactions:
 
 def _parts(rows: np.ndarray) -> Iterator[np.ndarray]:
     return (rows[start : start + CHUNK] for start in range(0, len(rows), CHUNK))
-
-
-def id_word(token: str) -> str:
-    """A token as ids contain it: the separators of ids, and the escape character, are percent-encoded. Different tokens
-    give different words."""
-    if not _APART.search(token):
-        return token
-    return token.replace("%", "%25").replace(":", "%3A").replace("#", "%23")
 
 
 def time_texts(times: np.ndarray) -> list[str]:

@@ -6,7 +6,7 @@ from logging import getLogger
 from recbole.utils import set_color
 from torch import Tensor
 
-from recbole_apa.core.errors import SettingsError
+from recbole_apa.core.errors import PartitionError, SettingsError
 from recbole_apa.data.dataset import APADataset
 from recbole_apa.model.fit_context import FitContext
 from recbole_apa.partition import (
@@ -46,8 +46,13 @@ def _new_partition(fit: FitContext, dataset: APADataset, embeddings: Tensor) -> 
     ids = [s.sample_id for s in dataset.samples]
     n_shards = shard_count(len(ids), settings.n_shards, settings.shard_size)
     capacity = settings.shard_capacity or -(-len(ids) // n_shards)
-    partition = _partitioner(fit, dataset)(ids, embeddings, n_shards, capacity, fit.model.settings.seed)
-    return check_partition(partition, ids, n_shards)
+    partitioner, name = _partitioner(fit, dataset), settings.partition
+    try:
+        found = partitioner(ids, embeddings, n_shards, capacity, fit.model.settings.seed)
+    except PartitionError as error:
+        raise PartitionError(f"partition {name}: {error}") from error
+    most = capacity if partitioner.takes_capacity else None
+    return check_partition(found, ids, n_shards, embeddings.shape[1], most, name)
 
 
 def _partitioner(fit: FitContext, dataset: APADataset) -> Partitioner:

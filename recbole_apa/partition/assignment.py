@@ -45,24 +45,6 @@ class Partition:
         return counts
 
 
-def with_member_means(shard_of: dict[str, int], ids: Sequence[str], embeddings: Tensor, n_shards: int) -> Partition:
-    """A partition with the given assignment, whose centres are the means of the shards' members.
-
-    Args:
-        ids: sample ids, (n,).
-        embeddings: h, (n, d).
-    """
-    return Partition(shard_of, member_means([shard_of[name] for name in ids], embeddings, n_shards))
-
-
-def member_means(shards: Sequence[int], embeddings: Tensor, n_shards: int) -> Tensor:
-    """Mean embedding of each shard's members, the global mean for an empty shard: (n,), (n, d) -> (k, d), float32."""
-    where = torch.tensor(shards)
-    found = set(shards)
-    means = [embeddings[where == k].mean(0) if k in found else embeddings.mean(0) for k in range(n_shards)]
-    return torch.stack(means).float()
-
-
 def shard_count(n_samples: int, n_shards: int | None, shard_size: int | None) -> int:
     """K, given directly or as ceil(N / shard_size). Warns if most shards would stay empty."""
     if n_shards is not None:
@@ -102,25 +84,3 @@ def check_partition_input(ids: Sequence[str], embeddings: Tensor, n_shards: int,
             f"{n_shards} shards of at most {capacity} samples hold {n_shards * capacity}, fewer than the "
             f"{len(ids)} samples; raise shard_capacity or n_shards"
         )
-
-
-def check_partition(partition: Partition, ids: Sequence[str], n_shards: int) -> Partition:
-    """Check a partition and return it.
-
-    Raises:
-        PartitionError: samples are missing or unknown, shards do not exist, or the number of centres is wrong.
-    """
-    wrong = sorted(set(ids) ^ set(partition.shard_of))
-    if wrong:
-        raise PartitionError(
-            f"the partition assigns {len(partition.shard_of)} samples, expected the {len(ids)} it was given; "
-            f"{len(wrong)} are missing or unknown, e.g. {wrong[0]}"
-        )
-    outside = sorted(name for name, k in partition.shard_of.items() if k not in range(n_shards))
-    if outside or len(partition.centres) != n_shards:
-        found = f"sample {outside[0]} in shard {partition.shard_of[outside[0]]}" if outside else "other centres"
-        raise PartitionError(
-            f"the partition has {len(partition.centres)} centres and {found}; expected shards 0 to {n_shards - 1} and "
-            "a centre for each"
-        )
-    return partition

@@ -11,8 +11,9 @@ import torch
 from torch import Tensor
 
 from recbole_apa.core.errors import PartitionError
-from recbole_apa.partition.assignment import Partition, check_partition_input, with_member_means
+from recbole_apa.partition.assignment import Partition, check_partition_input
 from recbole_apa.partition.balanced_kmeans import balanced_kmeans, random_anchors
+from recbole_apa.partition.centres import with_member_means
 from recbole_apa.partition.partitioner import Collaborative, Partitioner
 
 

@@ -9,7 +9,8 @@ from collections.abc import Sequence, Set
 import torch
 from torch import Tensor
 
-from recbole_apa.partition.assignment import Partition, member_means
+from recbole_apa.partition.assignment import Partition
+from recbole_apa.partition.centres import member_means
 
 
 def assignment_alone(partition: Partition, left: Set[str]) -> Partition:

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from torch import Tensor
 
 from recbole_apa.core.seeding import hash_order
-from recbole_apa.partition.assignment import Partition, check_partition_input, with_member_means
+from recbole_apa.partition.assignment import Partition, check_partition_input
+from recbole_apa.partition.centres import with_member_means
 from recbole_apa.partition.partitioner import Partitioner, register_partition
 
 

@@ -23,6 +23,7 @@ from recbole_apa.pipeline.config import APAConfig
 from recbole_apa.pipeline.datasets import make_dataset
 from recbole_apa.pipeline.manifest_options import options_of
 from recbole_apa.pipeline.option_names import MOVABLE
+from recbole_apa.pipeline.plugins import PLUGINS, import_plugins, refuse_missing
 from recbole_apa.runs.ledger import Ledger, refuse_gap, refuse_pending, served_by, visible_without
 from recbole_apa.runs.log_places import open_log
 from recbole_apa.runs.manifest import Manifest
@@ -156,10 +157,13 @@ def run_config(store: RunStore, changes: Mapping[str, object]) -> APAConfig:
 
     Raises:
         RunError: the manifest has options that no run has, or the backbone's own code was not trusted again.
+        MissingPluginError: it uses a name that a module registered which is not imported here.
     """
     manifest = store.manifest()
     own = options_of(manifest, store.place)
     refuse_remote_code(manifest, changes)
+    import_plugins(changes.get(PLUGINS))
+    refuse_missing(manifest, own)
     options = {**here(own), **changes}
     return APAConfig("APA", options.pop("dataset"), None, options)
 

@@ -21,8 +21,9 @@ from recbole_apa.evaluation.variants import ScoredSplit, score_split, split_figu
 from recbole_apa.model.apa import APA
 from recbole_apa.model.trainer import APATrainer
 from recbole_apa.pipeline.build import RunResult, log_files
+from recbole_apa.pipeline.plugins import registered_by
 from recbole_apa.runs.manifest import TrainingCost
-from recbole_apa.runs.names import BOARDS, METRICS
+from recbole_apa.runs.names import BOARDS, METRICS, REGISTERED_BY
 from recbole_apa.runs.outside import mark
 
 TRAINING_STAGES = ("read_prompts_seconds", "partition_seconds", "train_shards_seconds", "memory_seconds")
@@ -76,7 +77,8 @@ def write_records(
     result.metrics = {name: value for name, value in result.metrics.items() if math.isfinite(value)}
     write_json(store.folder / METRICS, result.metrics)
     report = write_report(store.folder, requests)
-    store.seal(about)
+    modules = registered_by(result.config, result.model.engine.decoder.family)
+    store.seal({**about, **({REGISTERED_BY: modules} if modules else {})})
     return report
 
 

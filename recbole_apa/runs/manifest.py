@@ -66,6 +66,8 @@ class Manifest(TypedDict, total=False):
     draw_of: str
     centres_of: str
     code: str
+    registered_by: dict[str, str]
+    """Option -> the module outside the package that registered its value, if there is one. Never imported from here."""
     check: str
     """A digest of the other entries."""
 
@@ -237,6 +239,7 @@ _ENTRIES: dict[str, tuple[Callable[[object], bool], str]] = {
     "boards": (lambda v: _list_of(v, _place), "a list of places"),
     "machines": (lambda v: _list_of(v, lambda kind: kind is None or _mapping_of(kind, _text)), "kinds of machine"),
     "draw_of": (_text, "a text"),
+    "registered_by": (lambda v: _mapping_of(v, _text), "names of modules"),
     "centres_of": (_text, "a text"),
 }
 """What each entry has to be; other entries are allowed."""

@@ -206,6 +206,11 @@ class RunStore(StateFiles):
         fits = kept == key or (or_moved and kept.startswith(MOVED) and kept.endswith(key))
         return (self._factors(shard), record) if fits else None
 
+    def moved_shards(self, n_shards: int) -> list[int]:
+        """The shards whose adapters an approximate method moved."""
+        kept = (k for k in range(n_shards) if (self.shard_folder(k) / "training.json").is_file())
+        return [k for k in kept if self._shard_record(k)["key"].startswith(MOVED)]
+
     def load_shard(self, shard: int) -> tuple[Factors, ShardRecord] | None:
         """Factors and training record; None for an empty shard."""
         if not self.shard_folder(shard).is_dir():

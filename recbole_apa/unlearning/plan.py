@@ -45,6 +45,8 @@ class Plan:
     affected: list[Affected] = field(default_factory=list)
     shards: list[int] = field(default_factory=list)
     """Shards to be trained again, or switched off."""
+    moved: list[int] = field(default_factory=list)
+    """Shards whose adapters an approximate method moved; an exact request trains them again, whatever it names."""
     n_shards: int = 0
     n_train_samples: int = 0
     """Training samples to be trained on again, of ``n_kept`` that remain."""
@@ -91,6 +93,20 @@ def make_plan(
     plan.n_train_samples = sum(partition.shard_of.get(name) in plan.shards for name in train)
     estimate(plan, cost)
     return plan
+
+
+def add_moved(
+    plan: Plan, moved: Sequence[int], after: Sequence[Sample], partition: Partition, cost: TrainingCost
+) -> None:
+    """Add to the plan of an exact request the shards that an approximate method moved.
+
+    Args:
+        after: the training samples without the forgotten interactions.
+        cost: as in :func:`make_plan`.
+    """
+    plan.moved, plan.shards = list(moved), sorted({*plan.shards, *moved})
+    plan.n_train_samples = sum(partition.shard_of.get(s.sample_id) in plan.shards for s in after)
+    estimate(plan, cost)
 
 
 def settle_shards(plan: Plan, sizes: Sequence[int], shards: Sequence[int], cost: TrainingCost) -> None:
@@ -158,6 +174,10 @@ def plan_text(plan: Plan, most: int = 30) -> str:
         f"shards to train again: {shards} ({len(plan.shards)} of {plan.n_shards}); {plan.n_train_samples} of "
         f"{plan.n_kept} training samples"
     )
+    moved = [k for k in plan.moved if k in plan.shards]
+    if moved:
+        names = ", ".join(f"{k:03d}" for k in moved)
+        lines.append(f"  {names}: moved by an approximate method before; an exact request trains it again")
     n_rows = sum(plan.count("valid", change) for change in CHANGES)
     lines.append(
         f"memory: {n_rows} rows added, dropped or computed again, the retrained adapters' errors on all rows; then tau "

@@ -12,7 +12,7 @@ from recbole_apa.runs.ledger import Entry, Ledger, Request, served_by, visible_w
 from recbole_apa.runs.store import RunStore
 from recbole_apa.unlearning.approximate.shard_update import EXACT
 from recbole_apa.unlearning.checks import refuse_in_data, sought_of
-from recbole_apa.unlearning.plan import Plan, make_plan
+from recbole_apa.unlearning.plan import Plan, add_moved, make_plan
 from recbole_apa.unlearning.redraw import plan_anew, refuse_plain_ids, without_roles
 from recbole_apa.unlearning.requests.demands import Demand
 
@@ -88,6 +88,7 @@ def plan_of(store: RunStore, dataset: APADataset, requests: Sequence[Request]) -
     plan.exactness = exactness_of(requests)
     if method_of(requests) == EXACT:
         plan.means = DEFINITIONS[plan.exactness]
+        add_moved(plan, store.moved_shards(partition.n_shards), dataset.samples, partition, cost)
     if plan.exactness == FRESH:
         plan_anew(plan, lineage, dataset, cost)
     return plan

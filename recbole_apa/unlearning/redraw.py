@@ -4,9 +4,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from recbole_apa.core.errors import RequestError
+from recbole_apa.core.ids import id_word
 from recbole_apa.data.dataset import APADataset
 from recbole_apa.data.loaders import Loaders
-from recbole_apa.data.samples import id_word
 from recbole_apa.data.splits import SPLITS
 from recbole_apa.data.visible_data import VisibleData
 from recbole_apa.model.contracts import FitInputs

@@ -66,9 +66,8 @@ def test_no_index_is_named(tmp_path, monkeypatch):
     monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path / "cache"))
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     monkeypatch.delenv("PIP_FIND_LINKS", raising=False)
-    with pytest.raises(
-        BackboneError, match=r"PIP_NO_INDEX=1 keeps it from using the package registry.*env -u PIP_NO_INDEX"
-    ):
+    says = r"PIP_NO_INDEX=1 keeps it from using the package registry.*env -u PIP_NO_INDEX"
+    with pytest.raises(BackboneError, match=says):
         wheel.packaged_model_folder("smollm2-135m")
     assert [p.suffix for p in (tmp_path / "cache" / "backbones").iterdir()] in ([], [".lock"])
 

@@ -1,12 +1,22 @@
 import tracemalloc
+from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from recbole_apa.core.errors import PartitionError
-from recbole_apa.partition import PARTITIONERS, SemanticPartitioner, balanced_kmeans, semantic
+from recbole_apa.partition import (
+    PARTITIONERS,
+    Partition,
+    SemanticPartitioner,
+    balanced_kmeans,
+    check_partition,
+    semantic,
+    with_member_means,
+)
 from recbole_apa.partition.assignment import shard_count
 from recbole_apa.partition.bounded import assign_by_distance
 
@@ -160,3 +170,59 @@ def test_shard_size_gives_k():
     assert shard_count(1024, None, 256) == 4
     assert shard_count(1025, None, 256) == 5
     assert shard_count(10, 7, None) == 7
+
+
+GOOD = Partition({name: i % 2 for i, name in enumerate(names(6))}, torch.ones(2, 4))
+
+
+def with_shard(shard):
+    return replace(GOOD, shard_of={**GOOD.shard_of, "s001": shard})
+
+
+@pytest.mark.parametrize(
+    ("found", "says"),
+    [
+        (None, r"partition mine returned None, expected a recbole_apa.partition.Partition"),
+        (GOOD.shard_of, r"partition mine returned dict \{'s000': 0"),
+        (replace(GOOD, shard_of=[0, 1]), r"found shard_of list \[0, 1\], expected a dict of sample id to shard"),
+        (replace(GOOD, shard_of={}), "assigns 0 samples, expected the 6 it was given; 6 are missing or unknown"),
+        (replace(GOOD, shard_of={**GOOD.shard_of, 3: 0}), "assigns 7 samples.* 1 are missing or unknown, e.g. 3"),
+        (with_shard(1.0), "puts sample s001 in shard 1.0; expected a whole number from 0 to 1"),
+        (with_shard("1"), "in shard '1'"),
+        (with_shard(True), "in shard True"),
+        (with_shard(torch.tensor([0, 1])), "in shard tensor"),
+        (with_shard(2), "in shard 2; expected a whole number from 0 to 1"),
+        (with_shard(-1), "in shard -1"),
+        (with_shard(0), r"puts 4 samples into shard 0, expected at most 3 \(its class says takes_capacity"),
+        (replace(GOOD, centres=None), r"found centres None, expected a float tensor of shape \(2, 4\)"),
+        (replace(GOOD, centres=np.ones((2, 4))), "found centres ndarray"),
+        (replace(GOOD, centres=torch.ones(2, 3)), r"centres of shape \(2, 3\), expected \(2, 4\)"),
+        (replace(GOOD, centres=torch.ones(3, 4)), r"centres of shape \(3, 4\), expected \(2, 4\)"),
+        (replace(GOOD, centres=torch.ones(8)), r"centres of shape \(8,\)"),
+        (replace(GOOD, centres=torch.full((2, 4), torch.nan)), "centres of 2 of 2 shards contain NaN or infinity"),
+    ],
+)
+def test_what_is_no_partition_is_refused_by_name(found, says):
+    with pytest.raises(PartitionError, match=says):
+        check_partition(found, names(6), 2, 4, 3, "mine")
+
+
+@pytest.mark.parametrize("whole", [int, np.int32, np.uint8, torch.tensor])
+def test_whole_numbers_of_any_type_are_shards(whole):
+    shard_of = {name: whole(i % 2) for i, name in enumerate(names(6))}
+    means = with_member_means(shard_of, names(6), points(6), 2)
+    for found in (means, Partition(shard_of, means.centres.double())):
+        kept = check_partition(found, names(6), 2, 4, 3, "mine")
+        assert kept.shard_of == GOOD.shard_of and {type(k) for k in kept.shard_of.values()} == {int}
+        assert kept.centres.dtype == torch.float32 and torch.equal(kept.centres, means.centres)
+
+
+def test_means_of_an_unfinished_assignment_are_refused_by_name():
+    with pytest.raises(
+        PartitionError, match=r"assigns 5 samples, expected the 6 it was given; 1 are missing or unknown, e\.g\. s003"
+    ):
+        with_member_means({n: 0 for n in names(6) if n != "s003"}, names(6), points(6), 2)
+
+
+def test_a_partition_that_does_not_take_a_capacity_may_exceed_it():
+    assert check_partition(with_shard(0), names(6), 2, 4).sizes() == [4, 2]

@@ -6,15 +6,16 @@ import shutil
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
-from recbole_apa import compare, compare_forgetting, evaluate_run, run, unlearn, verify
+from recbole_apa import audit, compare, compare_forgetting, evaluate_run, run, unlearn, verify
 from recbole_apa.adapters import ADAPTER_KINDS, WEIGHT_RULES, LoRA, read_adapter, register_adapter_kind
 from recbole_apa.backbone import FAMILIES
 from recbole_apa.cli.main import main
 from recbole_apa.comparison.forget_task import ForgetRequest
-from recbole_apa.core.errors import BackboneError, RunError, SettingsError
+from recbole_apa.core.errors import BackboneError, MissingPluginError, PartitionError, RunError, SettingsError
 from recbole_apa.evaluation.measures import FORGETTING_MEASURES, SCORE_MEASURES
 from recbole_apa.partition import PARTITIONERS, Partition, register_partition
 from recbole_apa.pipeline.config import APAConfig
@@ -64,7 +65,7 @@ def plugin(tmp_path, monkeypatch):
 
 
 @pytest.mark.slow
-def test_a_partition_is_one_file(plugin, options, tmp_path):
+def test_a_partition_is_one_file(plugin, options, tmp_path, monkeypatch, capsys):
     given = {**options, "plugins": [plugin("my_partition")], "partition": "by_norm", "shard_capacity": 12}
     made = run("APA", "board", config_dict=given, run_dir=tmp_path / "run")
     length = made.trainer.train_embeddings.norm(dim=1)
@@ -73,12 +74,37 @@ def test_a_partition_is_one_file(plugin, options, tmp_path):
     assert "plugins" not in (tmp_path / "run" / "manifest.json").read_text()
     PARTITIONERS.remove("by_norm")
     del sys.modules["my_partition"]
-    with pytest.raises(SettingsError, match="partition: found 'by_norm', expected one of semantic, random"):
-        evaluate_run(tmp_path / "run")
+    says = (
+        r"partition: found 'by_norm', expected one of semantic, random.*was trained with my_partition.*--plugins=\[my"
+    )
+    for use in (evaluate_run, audit, verify, lambda folder: unlearn(folder, users=["u3"])):
+        with pytest.raises(MissingPluginError, match=says):
+            use(tmp_path / "run")
+    assert "my_partition" not in sys.modules
     again = evaluate_run(tmp_path / "run", {"plugins": ["my_partition"]})
     assert again.metrics["test.aggregated.decomposition.auc"] == made.metrics["test.aggregated.decomposition.auc"]
     unlearn(tmp_path / "run", users=["u3"], exactness="strict")
     assert verify(tmp_path / "run").holds
+    assert RunStore(tmp_path / "run").manifest()["registered_by"] == {"partition": "my_partition"}
+    monkeypatch.setattr(PARTITIONERS["by_norm"], "__call__", lambda self, *rest: PARTITIONERS["random"]()(*rest))
+    changed = verify(tmp_path / "run")
+    assert not changed.holds and "the run uses my_partition, of which no copy is kept" in changed.plugins
+    assert main([f"--run={tmp_path / 'run'}", "--verify"]) == 1 and changed.plugins in capsys.readouterr().out
+
+
+def test_a_run_that_does_not_say_its_modules_still_points_at_the_option(finished, tmp_path, capsys):
+    shutil.copytree(finished.run_dir, tmp_path / "run")
+    store = RunStore(tmp_path / "run")
+    manifest = store.manifest()
+    assert "registered_by" not in manifest
+    store.write_manifest({**manifest, "options": {**manifest["options"], "partition": "by_norm"}})
+    with pytest.raises(MissingPluginError, match="may come from a module of the option plugins: if so, give --plugins"):
+        audit(tmp_path / "run")
+    assert main([f"--run={tmp_path / 'run'}", "--audit"]) == 2 and "does not hold" not in capsys.readouterr().out
+    # where something else is wrong with the run, that is what the audit says
+    (tmp_path / "run" / "memory.safetensors").write_bytes(b"x")
+    found = audit(tmp_path / "run")
+    assert not found.holds and any("the data was not checked: partition: found 'by_norm'" in n for n in found.notices)
 
 
 @pytest.mark.slow
@@ -155,7 +181,9 @@ def test_a_manifest_cannot_have_a_module_imported(plugin, finished, tmp_path):
     [
         (3, "found 3, expected a list of modules"),
         (["../evil"], "expected a list of modules"),
-        (["no_such_module"], "'no_such_module' cannot be imported .ModuleNotFoundError"),
+        (["no_such_module"], "'no_such_module' cannot be imported .ModuleNotFoundError.* installed, or in a folder"),
+        ("no_such.module", "'no_such.module' cannot be imported .ModuleNotFoundError.* installed, or in a folder"),
+        ("json, json,../evil", "found 'json, json,../evil', expected a list of modules"),
     ],
 )
 def test_what_is_no_module_is_refused(given, says, options, tmp_path):
@@ -164,31 +192,56 @@ def test_what_is_no_module_is_refused(given, says, options, tmp_path):
     assert not (tmp_path / "run").exists()
 
 
-def test_a_module_that_fails_is_named(tmp_path, monkeypatch):
-    (tmp_path / "broken_plugin.py").write_text("1 / 0\n")
-    monkeypatch.syspath_prepend(str(tmp_path))
-    with pytest.raises(SettingsError, match=r"'broken_plugin' cannot be imported .ZeroDivisionError"):
-        import_plugins(["broken_plugin"])
-
-
 @pytest.mark.parametrize(
-    ("shard_of", "centres", "says"),
+    ("text", "says"),
     [
-        (lambda ids: {}, 3, "assigns 0 samples"),
-        (lambda ids: dict.fromkeys(ids, 3), 3, "in shard 3; expected shards 0 to 2"),
-        (lambda ids: dict.fromkeys(ids, 0), 2, "has 2 centres"),
+        ("\n1 / 0\n", r"fails while it is imported: ZeroDivisionError: division by zero \(broken_plugin.py, line 2\)"),
+        (
+            "import no_such_thing\n",
+            r"ModuleNotFoundError: No module named 'no_such_thing' \(broken_plugin.py, line 1\)",
+        ),
+        (
+            "from recbole_apa.partition import Nothing\n",
+            r"ImportError: cannot import name .*\(broken_plugin.py, line 1\)",
+        ),
+        ("def f(:\n", r"SyntaxError: .* \(broken_plugin.py, line 1\)"),
+        ("import json\njson.loads('{')\n", r"JSONDecodeError: .* \(broken_plugin.py, line 2\)"),
+        ("import sys\nsys.exit()\n", r"ends the program while it is imported: SystemExit \(broken_plugin.py, line 2\)"),
+        ("raise SystemExit(3)\n", r"ends the program while it is imported: SystemExit: 3 \(broken_plugin.py, line 1\)"),
     ],
 )
-def test_a_partition_that_is_none_is_refused(shard_of, centres, says, options, tmp_path):
-    from recbole_apa.core.errors import PartitionError
+def test_a_module_that_is_found_and_fails_is_named_with_its_line(text, says, tmp_path, monkeypatch, capsys):
+    (tmp_path / "broken_plugin.py").write_text(text)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    with pytest.raises(SettingsError, match=f"plugins: 'broken_plugin' was found, but .*{says}; repair it"):
+        import_plugins(["broken_plugin"])
+    assert main(["--model=APA", "--dataset=board", "--plugins=broken_plugin"]) == 2
+    assert "broken_plugin" in capsys.readouterr().err and "broken_plugin" not in sys.modules
 
-    def divide(self, ids, embeddings, *rest):
-        return Partition(shard_of(ids), torch.zeros(centres, embeddings.shape[1]))
+
+def test_several_modules_are_named_with_commas_like_other_lists(plugin, options):
+    given = f"{plugin('my_partition')}, {plugin('my_weight_rule')}"
+    config = APAConfig("APA", "board", [], {**options, "plugins": given, "partition": "by_norm"})
+    assert config["partition"] == "by_norm" and "nearest_centre" in WEIGHT_RULES
+
+
+def test_a_bad_partition_is_refused_before_anything_is_written_and_its_repair_resumes(options, tmp_path):
+    mode = {"shards": float}
+
+    def divide(self, ids, embeddings, n_shards, *rest):
+        shard_of = {name: mode["shards"](i % n_shards) for i, name in enumerate(sorted(ids))}
+        return Partition(shard_of, torch.zeros(n_shards, embeddings.shape[1]))
 
     register_partition(partition_class(__call__=divide))
     try:
-        with pytest.raises(PartitionError, match=says):
-            run("APA", "board", config_dict={**options, "partition": "mine"}, run_dir=tmp_path / "run")
+        given = {**options, "partition": "mine"}
+        with pytest.raises(PartitionError, match=r"partition mine puts sample .* in shard 0.0; expected a whole"):
+            run("APA", "board", config_dict=given, run_dir=tmp_path / "run")
+        assert not list((tmp_path / "run").rglob("partition.*"))
+        mode["shards"] = np.int64
+        made = run("APA", "board", config_dict=given, run_dir=tmp_path / "run")
+        assert {type(k) for k in made.trainer.partition.shard_of.values()} == {int}
+        assert evaluate_run(tmp_path / "run").trainer.partition.sizes() == made.trainer.partition.sizes()
     finally:
         PARTITIONERS.remove("mine")
 
@@ -289,6 +342,10 @@ def test_a_backbone_family_is_one_file(plugin, options, neox_folder, tmp_path):
         own.append(torch.sigmoid(z[engine.encoder.answers.yes] - z[engine.encoder.answers.no]))
     found = engine.scores(prompts, torch.eye(3)[[1] * 4], "non_decomposition")
     torch.testing.assert_close(found, torch.stack(own), rtol=0, atol=1e-5)
+    FAMILIES.remove("gpt_neox")
+    del sys.modules["my_family"]
+    with pytest.raises(MissingPluginError, match=r"the run's backbone is not known; .*trained with my_family"):
+        evaluate_run(tmp_path / "run")
 
 
 def test_every_example_of_the_page_was_run():

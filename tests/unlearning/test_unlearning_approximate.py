@@ -7,6 +7,7 @@ from recbole_apa.core.errors import SettingsError
 from recbole_apa.core.files.whole import read_json
 from recbole_apa.runs.ledger import Ledger
 from recbole_apa.runs.store import RunStore
+from recbole_apa.unlearning.plan import plan_text
 from tests.helpers.runs import copy_run, shown_interaction, state, tree
 
 
@@ -17,6 +18,15 @@ def adapters(folder):
 def moved(folder):
     """Shards that the audit calls moved."""
     return {f.split()[0] for f in audit(folder).findings if "was moved by" in f}
+
+
+def _only_elsewhere(finished, shards):
+    """User and item of a rating that none of some shards has seen."""
+    shard_of, seen = finished.trainer.partition.shard_of, {}
+    for sample in finished.data[0]._dataset.samples:
+        for pair in [(sample.user_id, sample.item_id), *((sample.user_id, e.item_id) for e in sample.history)]:
+            seen.setdefault(pair, set()).add(shard_of[sample.sample_id])
+    return next(pair for pair, those in sorted(seen.items()) if not those & set(shards))
 
 
 @pytest.mark.quick(1)
@@ -50,6 +60,23 @@ def test_nothing_but_the_adapters_remembers(finished, tmp_path):
     assert all(s.user_id != "u3" for s in evaluate_run(folder).data[0]._dataset.samples)
 
 
+@pytest.mark.parametrize("exactness", ["inherited", pytest.param("strict", marks=pytest.mark.slow)])
+def test_the_plan_of_an_exact_request_names_the_shards_that_were_moved(exactness, finished, tmp_path):
+    folder = copy_run(finished, tmp_path / "run")
+    first = unlearn(folder, interactions=[shown_interaction(finished)], method="NPO").plan
+    asked = _only_elsewhere(finished, first.shards)
+    plan = unlearn(folder, interactions=[asked], exactness=exactness, dry_run=True).plan
+    result = unlearn(folder, interactions=[asked], exactness=exactness)
+    assert plan.shards == result.plan.shards == result.outcomes[0].result.trainer.record.trained
+    assert set(first.shards) < set(plan.shards) and plan.moved == first.shards
+    sizes = result.outcomes[0].result.trainer.record.sizes
+    assert plan.n_train_samples == sum(sizes[k] for k in plan.shards)
+    says = ", ".join(f"{k:03d}" for k in first.shards)
+    assert f"  {says}: moved by an approximate method before; an exact request trains it again" in plan_text(plan)
+    approximate = unlearn(folder, users=["u3"], method="NPO", dry_run=True).plan
+    assert not approximate.moved and "moved by" not in plan_text(approximate)
+
+
 @pytest.mark.slow
 def test_an_exact_request_afterwards_trains_what_was_moved(finished, tmp_path):
     folder, exact = (copy_run(finished, tmp_path / name) for name in ("run", "exact"))
@@ -67,15 +94,7 @@ def test_a_second_approximate_request_leaves_a_moved_shard_alone(finished, tmp_p
     folder = copy_run(finished, tmp_path / "run")
     first = unlearn(folder, interactions=[shown_interaction(finished)], method="NPO").plan.shards
     before = adapters(folder)
-    samples = finished.data[0]._dataset.samples
-    shard_of = finished.trainer.partition.shard_of
-    # a rating that only another shard has seen
-    seen = {}
-    for sample in samples:
-        for pair in [(sample.user_id, sample.item_id), *((sample.user_id, e.item_id) for e in sample.history)]:
-            seen.setdefault(pair, set()).add(shard_of[sample.sample_id])
-    other = next(pair for pair, shards in sorted(seen.items()) if not shards & set(first))
-    second = unlearn(folder, interactions=[other], method="GradDiff").plan.shards
+    second = unlearn(folder, interactions=[_only_elsewhere(finished, first)], method="GradDiff").plan.shards
     changed = {int(name.split("/")[1]) for name, digest in adapters(folder).items() if digest != before[name]}
     assert changed == set(second)
     assert moved(folder) == {f"shards/{k:03d}" for k in {*first, *second}}

@@ -8,7 +8,7 @@ import plotly.graph_objects as go
 from plotly.offline import get_plotlyjs
 from tabulate import tabulate
 
-from recbole_apa.comparison.row import DONE, Row
+from recbole_apa.comparison.row import DONE, Row, problems
 from recbole_apa.core.files.whole import write_text
 from recbole_apa.evaluation.measures import FORGETTING_MEASURES
 from recbole_apa.evaluation.report.pages import render
@@ -27,7 +27,7 @@ def write_forgetting(folder: Path, rows: Sequence[Row]) -> str:
     columns = columns_of_measures()
     spread = {name for name, measure in FORGETTING_MEASURES.items() if measure.spread}
     head, body = ["method", *columns], forgetting_rows(rows, columns, spread)
-    failed = [f"{row.method}, seed {row.seed}: {row.reason}" for row in rows if row.status != DONE]
+    failed = problems(rows)
     write_text(folder / "table.md", tabulate(body, head, tablefmt="github", disable_numparse=True) + "\n")
     done = [row for row in rows if row.status == DONE]
     page = render(
@@ -43,7 +43,7 @@ def write_forgetting(folder: Path, rows: Sequence[Row]) -> str:
         plotly=get_plotlyjs(),
     )
     write_text(folder / "report.html", page)
-    return "\n".join([tabulate(body, head, disable_numparse=True), *(f"failed: {line}" for line in failed)])
+    return "\n".join([tabulate(body, head, disable_numparse=True), *failed])
 
 
 def forgetting_rows(
@@ -81,9 +81,9 @@ def _shown(row: Row) -> dict[str, float]:
 
 def _drawing(rows: Sequence[Row]) -> str:
     """Distance to retraining against time; rows that are not a way of forgetting have no time."""
-    figure = go.Figure()
+    figure, needed = go.Figure(), {"unlearn_seconds", "js_divergence"}
     for name in dict.fromkeys(row.method for row in rows):
-        found = [row.figures for row in rows if row.method == name and "unlearn_seconds" in row.figures]
+        found = [row.figures for row in rows if row.method == name and needed <= row.figures.keys()]
         figure.add_scatter(
             x=[f["unlearn_seconds"] for f in found], y=[f["js_divergence"] for f in found], mode="markers", name=name
         )

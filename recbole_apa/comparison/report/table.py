@@ -13,7 +13,7 @@ from plotly.offline import get_plotlyjs
 from tabulate import tabulate
 
 from recbole_apa.comparison.report.criterion import ByLabel, ByRank, Criterion
-from recbole_apa.comparison.row import DONE, REFERENCE, Row
+from recbole_apa.comparison.row import DONE, REFERENCE, Row, problems
 from recbole_apa.core.files.whole import write_text
 from recbole_apa.evaluation.measures import SCORE_MEASURES
 from recbole_apa.evaluation.metrics import interval
@@ -70,11 +70,11 @@ def write_comparison(folder: Path, rows: Sequence[Row], samples: JudgedSamples, 
         slices: also write tables of parts of the test samples.
 
     Returns:
-        the table for a terminal, with the reasons why rows failed.
+        the table for a terminal, with what went wrong.
     """
     criterion = criterion_of(samples)
     head, body = headers(criterion), comparison_rows(rows, criterion)
-    failed = [f"{row.method}, seed {row.seed}: {row.reason}" for row in rows if row.status != DONE]
+    failed = problems(rows)
     parts = slice_tables(rows, samples) if slices else {}
     text = tabulate(body, head, disable_numparse=True)
     for name, table in parts.items():
@@ -98,7 +98,7 @@ def write_comparison(folder: Path, rows: Sequence[Row], samples: JudgedSamples, 
         plotly=get_plotlyjs(),
     )
     write_text(folder / "report.html", page)
-    return "\n".join([text, *(f"failed: {line}" for line in failed)])
+    return "\n".join([text, *failed])
 
 
 def _csv(lines: Sequence[Sequence[str]]) -> str:

@@ -19,6 +19,7 @@ from recbole_apa.evaluation.measures.measure import (
     Seen,
     register_measure,
 )
+from recbole_apa.evaluation.measures.taking import Taken, take
 
 __all__ = [
     "AUC",
@@ -30,6 +31,7 @@ __all__ = [
     "Measure",
     "ScoreMeasure",
     "Seen",
+    "Taken",
     "activation_distance",
     "confidence",
     "entropy_membership",
@@ -41,4 +43,5 @@ __all__ = [
     "own_label",
     "register_measure",
     "rmia_auc",
+    "take",
 ]

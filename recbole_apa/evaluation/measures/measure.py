@@ -13,6 +13,17 @@ import numpy as np
 from recbole_apa.core.errors import SettingsError
 from recbole_apa.core.registry import Registry, require
 
+FIGURES_OF_ROWS = frozenset(
+    {"n_samples", "train_seconds", "n_parameters", "n_shards", "unlearn_seconds", "unlearn_shards_hit"}
+    | {"inference_ms_per_sample", "forward_passes", "peak_memory_bytes", "peak_memory_mib", "recbole_auc"}
+    | {"n_forget", "n_requests"}
+)
+"""Keys that a comparison itself writes among a row's figures; no measure may have one of them."""
+COLUMNS_OF_TABLES = frozenset(
+    {"method", "spread", "minus Retraining", "95 % interval", "train s", "unlearn s", "shards hit", "ratio"}
+    | {"ms/sample", "passes", "peak MiB", "parameters", "seconds", "peak, MiB"}
+)
+"""Titles of columns that are no measure's."""
 Answers = Mapping[str, np.ndarray]
 """Scores of one model by part, (n,) each: ``forget``, ``test``, and ``retain`` and ``neighbours`` if any."""
 
@@ -80,20 +91,39 @@ def register_measure(cls: M) -> M:
     """Class decorator that registers a measure under its ``name``.
 
     Raises:
-        SettingsError: the name is taken, or the class is incomplete.
+        SettingsError: the name or title is taken, or the class is incomplete.
     """
     require(cls, Measure, name=str, title=str, format=str)
     if not _is_format(cls.format):
         raise SettingsError(f"{cls.__qualname__}: found format = {cls.format!r}, expected one for numbers, e.g. '.4f'")
     if issubclass(cls, ScoreMeasure):
         require(cls, ScoreMeasure, needs_probabilities=bool)
+        _refuse_taken(cls, SCORE_MEASURES)
         SCORE_MEASURES.add(cls.name, cls)
     elif issubclass(cls, ForgettingMeasure):
         require(cls, ForgettingMeasure, spread=bool)
+        _refuse_taken(cls, FORGETTING_MEASURES)
         FORGETTING_MEASURES.add(cls.name, cls)
     else:
         raise SettingsError(f"found {cls!r}, expected a subclass of ScoreMeasure or ForgettingMeasure")
     return cls
+
+
+def _refuse_taken(cls: type[Measure], known: Mapping[str, type[Measure]]) -> None:
+    """
+    Raises:
+        SettingsError: the name is one of a row's own figures, or the title is another column's.
+    """
+    if cls.name in FIGURES_OF_ROWS:
+        raise SettingsError(
+            f"{cls.__qualname__}: found name = {cls.name!r}, which every row has already; expected a name other than "
+            f"{', '.join(sorted(FIGURES_OF_ROWS))}"
+        )
+    titles = COLUMNS_OF_TABLES | {other.title for name, other in known.items() if name != cls.name and other.title}
+    if cls.title in titles:
+        raise SettingsError(
+            f"{cls.__qualname__}: found title = {cls.title!r}, which another column has; choose another"
+        )
 
 
 def _is_format(how: str) -> bool:

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from recbole_apa.adapters.training import AdapterCourse, ShardHistory
 from recbole_apa.core.seeding import hash_order
-from recbole_apa.unlearning.approximate.losses import Answers, Objective
+from recbole_apa.unlearning.approximate.losses import Answers, Objective, Teachers
 
 Rows = tuple[list[int], list[int]]
 
@@ -36,7 +36,7 @@ class Side:
     def answers(self, rows: Sequence[int]) -> Answers:
         """What the student and the teachers answer on some rows."""
         index = torch.tensor(list(rows))
-        teachers = {name: z[index] for name, z in self.teachers.items()}
+        teachers = Teachers({name: z[index] for name, z in self.teachers.items()})
         return Answers(lambda: self.logits(rows), self.labels[index], teachers, self.coins[index], self.weights[index])
 
 

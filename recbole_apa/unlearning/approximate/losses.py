@@ -13,6 +13,22 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from recbole_apa.core.errors import TrainingError
+
+
+class Teachers(dict[str, Tensor]):
+    """Teachers' logits by name; asking for one that the method did not declare is an error that says so."""
+
+    def __missing__(self, name: str) -> Tensor:
+        """
+        Raises:
+            TrainingError: always.
+        """
+        raise TrainingError(
+            f"the loss asks for teacher {name!r}, which its method does not declare; found teachers = {tuple(self)}, "
+            f"expected {name!r} among them"
+        )
+
 
 @dataclass(frozen=True)
 class Answers:

@@ -4,16 +4,28 @@ Shapes: n samples of a side.
 """
 
 from abc import ABC, abstractmethod
-from dataclasses import is_dataclass
+from importlib.util import find_spec
+from pathlib import Path
 from typing import ClassVar, TypeVar
 
 from torch import Tensor
 
 from recbole_apa.adapters.training import ShardHistory
-from recbole_apa.core.errors import SettingsError
-from recbole_apa.core.registry import Registry, require
+from recbole_apa.core.errors import SettingsError, TrainingError
+from recbole_apa.core.foreign_code import shown
+from recbole_apa.core.registry import Registry, is_ours, require
 from recbole_apa.unlearning.approximate.losses import Answers
 from recbole_apa.unlearning.approximate.unlearner import ApproximateUnlearner, Sides
+
+EXACT = "exact"
+"""The value of ``unlearn_method`` that is no approximate method."""
+OTHER_ROWS = frozenset(
+    {"APA", "Retraining", "SISA", "RecEraser", "RecEraser-attention", "RecEraser-IBP", "RecEraser-InBP"}
+    | {"GraphEraser", "GraphEraser-BLPA", "HistoryLikeRate", "ItemMean"}
+    | {"paper", "recbole", "rules", "ablations", "all"}
+)
+"""Names of other rows of a comparison, and of its groups, that a method could be given."""
+GIVEN_TEACHERS = ("original", "base")
 
 
 class ApproximateMethod(ABC):
@@ -53,7 +65,16 @@ class LossMethod(ApproximateMethod):
         """The loss of a batch, a scalar."""
 
     def taught(self, teacher: str, student: ApproximateUnlearner) -> Sides:
-        """A teacher's answers on the forgotten and on the retained samples: logits, (n, 2) each."""
+        """A teacher's answers on the forgotten and on the retained samples: logits, (n, 2) each.
+
+        Raises:
+            SettingsError: a teacher of the method's own, which the method has to make.
+        """
+        if teacher not in GIVEN_TEACHERS:
+            raise SettingsError(
+                f"approximate method {self.name}: found teacher {teacher!r}, expected {' or '.join(GIVEN_TEACHERS)}, "
+                "or a `taught` of the method's own that makes it"
+            )
         forget, retain = (student.logits(part, adapter=teacher == "original") for part in ("forget", "retain"))
         return forget, retain
 
@@ -63,9 +84,48 @@ class LossMethod(ApproximateMethod):
 
     def move(self, student: ApproximateUnlearner) -> ShardHistory:
         """See :class:`ApproximateMethod`."""
-        answers = {teacher: self.taught(teacher, student) for teacher in self.teachers}
-        forget, retain = student.sides(answers, self.weights(student))
-        return student.train(self, forget, retain, student.settings.most_epochs, student.forgotten())
+        answers = {
+            name: self._sides(f"teacher {name}", self.taught(name, student), student, 2) for name in self.teachers
+        }
+        weights = self._sides("weights", self.weights(student), student)
+        forget, retain = student.sides(answers, weights)
+        return student.train(self._loss, forget, retain, student.settings.most_epochs, student.forgotten())
+
+    def _loss(self, forget: Answers, retain: Answers, epoch: int) -> Tensor:
+        """The loss of a batch, checked.
+
+        Raises:
+            TrainingError: not a scalar, or nothing that a gradient reaches.
+        """
+        loss = self(forget, retain, epoch)
+        if not isinstance(loss, Tensor) or loss.ndim or not loss.is_floating_point():
+            found = f"a tensor of shape {tuple(loss.shape)}, {loss.dtype}" if isinstance(loss, Tensor) else shown(loss)
+            raise TrainingError(
+                f"approximate method {self.name}: its loss is {found}; expected a scalar float tensor, e.g. the mean "
+                "over a batch"
+            )
+        if not loss.requires_grad:
+            raise TrainingError(
+                f"approximate method {self.name}: its loss has no gradient; expected one that depends on forget.z or "
+                "retain.z"
+            )
+        return loss
+
+    def _sides(self, what: str, found: Sides, student: ApproximateUnlearner, *rest: int) -> Sides:
+        """Tensors for both sides, checked: (n, *rest) each.
+
+        Raises:
+            TrainingError: other shapes, or no tensors.
+        """
+        wanted = [(len(student.parts[part]), *rest) for part in ("forget", "retain")]
+        is_pair = isinstance(found, (tuple, list)) and all(isinstance(side, Tensor) for side in found)
+        shapes = [tuple(side.shape) for side in found] if is_pair else shown(found)
+        if shapes != wanted:
+            raise TrainingError(
+                f"approximate method {self.name}: found {what} {shapes}, expected two tensors of shapes {wanted[0]} "
+                f"(forgotten samples) and {wanted[1]} (retained ones)"
+            )
+        return found
 
 
 APPROXIMATE_METHODS: Registry[ApproximateMethod] = Registry("approximate method")
@@ -76,10 +136,53 @@ def register_approximate_method(cls: A) -> A:
     """Register a method by its ``name``; used as a class decorator.
 
     Raises:
-        SettingsError: the name is taken, or the class lacks an attribute.
+        SettingsError: the name is taken or another row's, the class lacks an attribute or is no frozen dataclass, or a
+            teacher is not known.
     """
     require(cls, ApproximateMethod, name=str, usual_rate_share=float)
-    if not is_dataclass(cls):
+    if "__dataclass_params__" not in vars(cls):  # a base class may have been one
         raise SettingsError(f"{cls.__qualname__} is not a dataclass; expected @dataclass(frozen=True) above it")
+    if not cls.__dataclass_params__.frozen:  # type: ignore[attr-defined]
+        raise SettingsError(f"{cls.__qualname__} is not frozen; expected @dataclass(frozen=True) above it")
+    _refuse_other_rows(cls)
+    if issubclass(cls, LossMethod):
+        _refuse_unknown_teachers(cls)
     APPROXIMATE_METHODS.add(cls.name, cls)
     return cls
+
+
+def _refuse_other_rows(cls: type[ApproximateMethod]) -> None:
+    """
+    Raises:
+        SettingsError: the name would mean something else in a request or in a comparison.
+    """
+    if cls.name == EXACT:
+        raise SettingsError(f"{cls.__qualname__}: the name {EXACT!r} is reserved for training again; choose another")
+    if cls.name in OTHER_ROWS or (not is_ours(cls) and cls.name.lower() in _recbole_models()):
+        raise SettingsError(
+            f"{cls.__qualname__}: the name {cls.name!r} is that of another row of comparisons; choose another"
+        )
+
+
+def _recbole_models() -> set[str]:
+    """RecBole's models in small letters: the names of its files. RecBole itself is not imported."""
+    spec = find_spec("recbole")
+    folders = spec.submodule_search_locations if spec else None
+    return {path.stem for folder in folders or () for path in Path(folder).glob("model/*_recommender/*.py")}
+
+
+def _refuse_unknown_teachers(cls: type[LossMethod]) -> None:
+    """
+    Raises:
+        SettingsError: ``teachers`` is no tuple of names, or names one that nobody makes.
+    """
+    if not isinstance(cls.teachers, (tuple, list)) or not all(isinstance(name, str) for name in cls.teachers):
+        raise SettingsError(
+            f'{cls.__qualname__}: found teachers = {shown(cls.teachers)}, expected a tuple of names, e.g. ("original",)'
+        )
+    unknown = [name for name in cls.teachers if name not in GIVEN_TEACHERS]
+    if unknown and cls.taught is LossMethod.taught:
+        raise SettingsError(
+            f"{cls.__qualname__}: found teacher {unknown[0]!r}, expected {' or '.join(GIVEN_TEACHERS)}, or a `taught` "
+            "of its own that makes it"
+        )

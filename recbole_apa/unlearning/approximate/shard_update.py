@@ -11,10 +11,8 @@ from recbole_apa.data.dataloader import ShardBatches
 from recbole_apa.data.dataset import APADataset
 from recbole_apa.pipeline.build import RunResult
 from recbole_apa.runs.names import MOVED
-from recbole_apa.unlearning.approximate.method import APPROXIMATE_METHODS
+from recbole_apa.unlearning.approximate.method import APPROXIMATE_METHODS, EXACT
 from recbole_apa.unlearning.approximate.unlearner import ApproximateUnlearner, Part
-
-EXACT = "exact"
 
 
 def check_method(name: str) -> None:

@@ -14,8 +14,12 @@ from torch.nn import functional as F
 from recbole_apa.adapters.bank import Factors
 from recbole_apa.adapters.training import AdapterCourse, ShardHistory
 from recbole_apa.backbone.prompt_encoder import TokenizedPrompt
+from recbole_apa.core.errors import APAError, TrainingError
+from recbole_apa.core.foreign_code import error_text, file_of, shown
+from recbole_apa.core.registry import is_ours
 from recbole_apa.core.seeding import derive_seed, hash_order
 from recbole_apa.core.system.deterministic import repeatable
+from recbole_apa.core.system.surroundings import explained
 from recbole_apa.data.dataset import APADataset
 from recbole_apa.data.visible_data import VisibleData, key_of
 from recbole_apa.model.apa import APA
@@ -107,15 +111,30 @@ class ApproximateUnlearner:
         """Run one method: its seconds, including teachers and influences, and the history of its training.
 
         Raises:
-            TrainingError: a loss that is not finite.
+            TrainingError: a loss that is not finite, or a method from outside this package that fails.
         """
         start = time.perf_counter()
         self.restart()
         own = self.settings.rate_share
         self._rate_share = method.usual_rate_share if own is None else own
         with repeatable(self.engine.decoder.device, self.model.reproducible):
-            history = method.move(self)
+            history = self._moved_by(method)
         return time.perf_counter() - start, history
+
+    def _moved_by(self, method: StudentMethod) -> ShardHistory:
+        who = f"approximate method {getattr(method, 'name', type(method).__qualname__)}"
+        try:
+            history = method.move(self)
+        except Exception as error:
+            known = is_ours(type(method)) or who in str(error) or explained(error) is not None
+            if known or (isinstance(error, APAError) and not isinstance(error, TrainingError)):
+                raise
+            if isinstance(error, TrainingError):
+                raise TrainingError(f"{who}: {error}") from error
+            raise TrainingError(f"{who} failed: {error_text(error, file_of(type(method)))}") from error
+        if not isinstance(history, ShardHistory):
+            raise TrainingError(f"{who}: its move returned {shown(history)}, expected a ShardHistory")
+        return history
 
     def restart(self) -> None:
         """Reset the student to the trained adapter."""

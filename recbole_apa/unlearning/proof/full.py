@@ -16,6 +16,7 @@ from recbole_apa.model.contracts import FitInputs
 from recbole_apa.partition import Partition
 from recbole_apa.partition.inherited import assignment_alone
 from recbole_apa.pipeline.build import RunResult, open_run
+from recbole_apa.pipeline.plugins import registered_by
 from recbole_apa.pipeline.trainer_factory import make_trainer
 from recbole_apa.runs.ledger import refuse_pending
 from recbole_apa.runs.lock import run_lock
@@ -49,6 +50,9 @@ class VerifyResult:
     """Where the run was computed and where it is verified, if these are different kinds of machine or not known."""
     comparable: bool = True
     """Whether this kind of machine is expected to give the run's bits; if not, a difference means nothing."""
+
+    plugins: str = ""
+    """If something differs: modules outside the package that the run uses, and what a change in them means."""
 
     @property
     def holds(self) -> bool:
@@ -110,6 +114,12 @@ def _verify(store: RunStore, config_dict: Mapping[str, object] | None) -> Verify
         wrong = wrong_activations(store, opened.model.engine.cache, prompts)
         if wrong:
             out.differences.append(f"{STATES}: {wrong} of its activations are not those of the run's samples")
+        modules = registered_by(opened.config, opened.model.engine.decoder.family)
+        if out.differences and modules:
+            out.plugins = (
+                f"the run uses {', '.join(sorted(set(modules.values())))}, of which no copy is kept: what was trained "
+                "again is what the module says now; if it was changed since, verify with the module as it was"
+            )
         out.seconds = sum(trainer.record.seconds.values())
         return out
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from recbole_apa.core.errors import APAError, RunError
+from recbole_apa.core.errors import APAError, MissingPluginError, RunError
 from recbole_apa.data.loaders import Loaders
 from recbole_apa.data.visible_data import VisibleData
 from recbole_apa.evidence import KeyRing, key_ring
@@ -70,6 +70,7 @@ def audit(run_dir: str | Path, config_dict: Mapping[str, object] | None = None) 
 
     Raises:
         RunError: not a run folder at all, or requests were repeatedly carried out meanwhile.
+        MissingPluginError: the data cannot be checked without a module that is not imported here.
     """
     with open_place(run_dir, "auditing", writes=False) as place:
         result = _audit_settled(RunStore(place), config_dict)
@@ -102,6 +103,11 @@ def _audit(store: PinnedStore, changes: Mapping[str, object] | None) -> AuditRes
         result.notices += _notices(manifest, ledger.entries())
         result.head = ledger.head()
         visible_data, data = _data_of(store, changes, keys)
+    except MissingPluginError as error:
+        if not result.findings:
+            raise  # not a fault of the run
+        result.notices.append(f"the data was not checked: {error}")
+        return result
     except (APAError, OSError) as error:
         result.findings.append(_said(error))
         return result
