@@ -2,7 +2,7 @@
 
 import sys
 
-from recbole_apa.cli.main import main
+from recbole_apa.cli.entry import run_command_line
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_command_line())

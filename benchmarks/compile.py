@@ -29,7 +29,7 @@ class Stepper:
         options = {"protocol": "tallrec", "train_samples": n_samples, "valid_samples": 0, "test_samples": 1}
         self.model: APA
         self.model, data = build(APAConfig("APA", "ml-100k", config_dict=options))
-        part, settings = data[0]._dataset, self.model.settings
+        part, settings = data.train_set, self.model.settings
         self.model.engine.freeze(self.model.prompts(part.labelled))
         batches = ShardBatches(
             part.labelled, range(n_samples), part.samples, settings.training.train_batch_size, settings.seed

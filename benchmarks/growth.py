@@ -44,7 +44,7 @@ def measure_point(options: dict[str, Any]) -> dict[str, float]:
     """Seconds of training, milliseconds per prediction, peak bytes."""
     with tempfile.TemporaryDirectory() as folder, peak_memory() as peak:
         made = run("APA", "ml-100k", config_dict={**FIXED, **options}, run_dir=Path(folder) / "run")
-        tested = made.data[2]._dataset
+        tested = made.data.test_set
         start = time.perf_counter()
         prompts = made.model.prompts(tested.labelled)
         made.model.aggregate(prompts, made.model.weights(prompts))

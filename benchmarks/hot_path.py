@@ -96,7 +96,7 @@ class Work:
 
     def __init__(self, model: APA, data: Any, k: int) -> None:
         self.model, engine = model, model.engine
-        part, settings = data[0]._dataset, model.settings
+        part, settings = data.train_set, model.settings
         self.prompts = model.prompts(part.labelled)
         engine.freeze(self.prompts)
         batches = ShardBatches(

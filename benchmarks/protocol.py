@@ -11,6 +11,7 @@ from recbole.utils import init_seed
 from recbole_apa import APA, APAConfig, APATrainer
 from recbole_apa.backbone.activation_cache import ActivationCache
 from recbole_apa.core.option_table import ACTIVATION_KEYS
+from recbole_apa.data.loaders import Loaders
 from recbole_apa.pipeline.datasets import make_dataset
 
 _caches: dict[tuple[Any, ...], ActivationCache] = {}
@@ -22,7 +23,7 @@ class Fitted:
 
     model: APA
     trainer: APATrainer
-    data: tuple[Any, Any, Any]
+    data: Loaders
     valid: dict[str, float]
 
 
@@ -31,8 +32,8 @@ def fit(options: Mapping[str, Any]) -> Fitted:
     given = {"protocol": "tallrec", "show_progress": False, "trunk_cache_gib": 8, **options}
     config = APAConfig("APA", "ml-100k", config_dict=given)
     init_seed(config["seed"], config["reproducibility"])
-    data = data_preparation(config, make_dataset(config))
-    model = APA(config, data[0]._dataset)
+    data = Loaders(*data_preparation(config, make_dataset(config)))
+    model = APA(config, data.train_set)
     key = tuple(str(config[name]) for name in ACTIVATION_KEYS)
     if key not in _caches:
         _caches.clear()  # one at a time fits in memory

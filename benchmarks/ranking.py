@@ -35,7 +35,7 @@ def ready_model(pooling: str, k: int, n_users: int) -> tuple[APA, Any]:
     model, data = build(config)
     fill_adapters(model.engine.bank, k)
     model.rule = random_rule(k, model.engine.decoder.hidden_size)
-    return model, data[2]._dataset
+    return model, data.test_set
 
 
 def lists_of(model: APA, dataset: Any, n_users: int, n_items: int) -> list[list[TokenizedPrompt]]:

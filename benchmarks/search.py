@@ -61,7 +61,7 @@ MOST_PASSES = 8  # with more adapters only the aggregated one is scored: 32 pass
 
 def development_scores(fitted: Fitted) -> tuple[np.ndarray, dict[str, np.ndarray]]:
     """Labels, and scores for several ways to weight the adapters, on rows that no adapter and no memory saw."""
-    part = fitted.data[2]._dataset
+    part = fitted.data.test_set
     prompts = fitted.model.prompts(part.labelled)
     h = fitted.model.engine.embeddings(prompts)
     scores = {"APA(D)": fitted.model.aggregate(prompts, fitted.model.weights(prompts), "decomposition")}
@@ -88,7 +88,7 @@ def measure(stage: str, name: str, options: dict) -> dict:
     labels, scores = development_scores(fitted)
     if stage == "shard":  # with one adapter the memory decides nothing: validation rows can be judged as well
         memory = fitted.model.rule.memory
-        valid = fitted.data[1]._dataset
+        valid = fitted.data.valid_set
         order = np.argsort([s.sample_id for s in valid.samples], kind="stable")
         likes = trivial_scores(valid.samples, valid.train_rows)[HISTORY_LIKE_RATE][order]
         labels = np.concatenate([labels, memory.labels.numpy()])

@@ -109,7 +109,7 @@ def measure(options: dict[str, Any], repetitions: int) -> dict[str, Any]:
     ours = {OURS: model}
     for name, trunk in TRUNKS.items():
         ours[name], _ = build(APAConfig("APA", "ml-100k", config_dict={**options, "trunk_layers": trunk}))
-    train, valid = (loader._dataset for loader in data[:2])
+    train, valid = data.train_set, data.valid_set
     prompts, targets = model.prompts(train.labelled), [s.label for s in train.samples]
     judged, labels = model.prompts(valid.labelled), np.array([s.label for s in valid.samples])
     seconds: dict[str, list[float]] = {name: [] for name in (*ours, THEIRS)}

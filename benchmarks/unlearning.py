@@ -52,7 +52,7 @@ def retrain_all(made: RunResult, folder: Path, warm: bool) -> tuple[float, APATr
 
 def retrain_tallrec_style(made: RunResult) -> float:
     """Seconds of training one adapter on the run's samples by transformers' Trainer."""
-    part = made.data[0]._dataset
+    part = made.data.train_set
     with tempfile.TemporaryDirectory() as folder:
         prompts, labels = made.model.prompts(part.labelled), [s.label for s in part.samples]
         return train_theirs(made.model, prompts, labels, Path(folder))[0]
@@ -142,7 +142,7 @@ def measure_stream(options: dict[str, Any], n_requests: int, folder: Path) -> di
             print(curve[-1], flush=True)
     fresh = trained(folder / "batch", options)
     at_once = unlearn(fresh, interactions=pairs).outcomes[0]
-    users = sorted({s.user_id for s in fresh.data[0]._dataset.samples})
+    users = sorted({s.user_id for s in fresh.data.train_set.samples})
     chosen = [users[i] for i in hash_order(users, 0, "users")[: max(1, round(0.05 * len(users)))]]
     many = trained(folder / "users", options)
     of_users = unlearn(many, users=chosen).outcomes[0]
@@ -167,7 +167,7 @@ def measure_stream(options: dict[str, Any], n_requests: int, folder: Path) -> di
 
 def in_order_of_time(made: RunResult, n: int) -> list[Pair]:
     """Ratings that are targets of training samples, drawn by hash, then sorted by time."""
-    part = made.data[0]._dataset
+    part = made.data.train_set
     rows = {part.interactions.row_id(r): r for r in range(len(part.interactions))}
     samples = sorted(part.samples, key=lambda s: s.sample_id)
     drawn = [samples[i] for i in hash_order([s.sample_id for s in samples], 0, "stream")[:n]]

@@ -1,32 +1,37 @@
-"""Parsing of the command line: a command's own options by argparse, all others as RecBole's ``--key=value``."""
+"""Parsing of the command line: a command's own options as its stage declares them, all others as RecBole's
+``--key=value``."""
 
-import argparse
+import types
 import typing
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from typing import TypeVar
 
-from recbole_apa.cli.stages import STAGES, CompareOptions, ForgetOptions, ProveOptions, names_of
+from recbole_apa.cli.stages import STAGES, Use, names_for, names_of
+from recbole_apa.core.arguments import ARGUMENTS
 from recbole_apa.core.errors import SettingsError
-from recbole_apa.core.option_table import SETTING_KEYS, text_keys
-from recbole_apa.core.options import nearest
+from recbole_apa.core.option_table import OPTIONS, text_keys
+from recbole_apa.core.options import nearest, read_field
 from recbole_apa.core.yaml import parse_value
 
 T = TypeVar("T")
 Words = dict[str, str]
 """Option -> its text as given."""
 
+CLOSE = 0.82
+"""How similar a name has to be to be suggested: RecBole's ``ft_ratio`` is 0.8 similar to ``forget_ratio``."""
+
 
 def _names_with(kind: type) -> frozenset[str]:
+    """The options of the stages whose type is ``kind``, or ``kind`` and None."""
     hints = [(name, hint) for stage in STAGES for name, hint in typing.get_type_hints(stage).items()]
-    return frozenset(name for name, hint in hints if hint is kind or kind in typing.get_args(hint))
+    return frozenset(name for name, hint in hints if {kind} == {*(typing.get_args(hint) or (hint,))} - {types.NoneType})
 
 
+_STAGE_NAMES = names_of(*STAGES)
 _TEXTS = _names_with(str) | text_keys() | {"data_path"}
-_FLAGS = _names_with(bool) - {"forget_one_by_one"}
-_CHOOSING = frozenset({"rotate_key", "key_digests", "plan"})
-"""Flags that choose a command; one set to false counts as not given."""
-_NEAR = names_of(CompareOptions, ForgetOptions, ProveOptions) | _CHOOSING
+_FLAGS = _names_with(bool)
+_CHOOSING = frozenset(names_for(Use.CHOOSES, *STAGES))
 
 
 def parse_arguments(arguments: Sequence[str]) -> dict[str, object]:
@@ -56,13 +61,15 @@ def read_words(arguments: Sequence[str]) -> Words:
             text = "True"
         elif not equals:
             if not rest or rest[0].startswith("--"):
+                if key not in _STAGE_NAMES:
+                    refuse_near_misses({key: ""})
                 raise SettingsError(f"found {word!r} without a value, expected {word}=value")
             text = rest.pop(0)
         value = _value(key, text)
         if key in out and _value(key, out[key]) != value:
             raise SettingsError(f"--{key} is given twice: {_value(key, out[key])!r} and {value!r}")
         out[key] = text
-    return {key: text for key, text in out.items() if key not in _CHOOSING or _value(key, text)}
+    return {key: text for key, text in out.items() if key not in _CHOOSING or _value(key, text) is not False}
 
 
 def values_of(words: Mapping[str, str]) -> dict[str, object]:
@@ -79,33 +86,44 @@ def take(stage: type[T], words: Mapping[str, str]) -> tuple[T, Words]:
 
     Returns:
         the options, and the words that are left.
+
+    Raises:
+        SettingsError: a value of the wrong type or out of range.
     """
-    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, argument_default=argparse.SUPPRESS)
+    hints, given = typing.get_type_hints(stage), {}
     for f in fields(stage):  # type: ignore[arg-type]
-        parser.add_argument(f"--{f.name}")
-    found, _ = parser.parse_known_args([f"--{key}={text}" for key, text in words.items()])
-    hints = typing.get_type_hints(stage)
-    given = {name: _typed(hints[name], text) for name, text in vars(found).items()}
+        if f.name in words:
+            try:
+                given[f.name] = read_field(f, hints[f.name], values_of({f.name: words[f.name]}))
+            except SettingsError as error:
+                raise SettingsError(f"--{error}") from error
     return stage(**given), {key: text for key, text in words.items() if key not in given}
 
 
-def _typed(hint: object, text: str) -> object:
-    kinds = typing.get_args(hint) or (hint,)
-    if str in kinds:
-        return text
-    return bool(parse_value(text)) if bool in kinds else parse_value(text)
-
-
-def refuse_near_misses(words: Mapping[str, str]) -> None:
+def refuse_near_misses(words: Mapping[str, object], expected: frozenset[str] = frozenset()) -> None:
     """Catch misspelled options of the command line itself, which RecBole's check of names does not know.
 
+    Args:
+        expected: the settings that a finished run allows; if given, another setting is rejected if it is close to one.
+
     Raises:
-        SettingsError: a name that is close to one of them.
+        SettingsError: a name that is close to an option's, or an option of another command.
     """
-    for name in words.keys() - SETTING_KEYS:
-        near = nearest(name, _NEAR, 0.8)
-        if near:
-            raise SettingsError(f"unknown option {name!r}; did you mean {near!r}?")
+    from recbole_apa.data.recbole_checks import CHECKED
+    from recbole_apa.data.recbole_options import RECBOLE_OPTIONS
+
+    known = OPTIONS.keys() | RECBOLE_OPTIONS.keys() | CHECKED | ARGUMENTS
+    for name in sorted(words.keys() - (expected or known)):
+        if name in known:
+            near = nearest(name, expected, CLOSE)
+            if near:
+                raise SettingsError(f"--{name} does not go with a finished run; did you mean {near!r}?")
+        elif name in _STAGE_NAMES:
+            raise SettingsError(f"--{name} does not go with this command; --help={name} explains it")
+        else:
+            near = nearest(name, expected | _STAGE_NAMES, CLOSE)
+            if near:
+                raise SettingsError(f"unknown option {name!r}; did you mean {near!r}?")
 
 
 def names_in(text: str | None) -> list[str]:

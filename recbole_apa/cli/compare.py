@@ -3,17 +3,23 @@
 from typing import TYPE_CHECKING
 
 from recbole_apa.cli.arguments import Words, names_in, refuse_near_misses, take, values_of
-from recbole_apa.cli.stages import CompareOptions, DrawOptions, ProveOptions, TrainOptions, names_of
+from recbole_apa.cli.stages import (
+    CompareOptions,
+    DrawOptions,
+    ForgetOptions,
+    ProveOptions,
+    RunOptions,
+    TrainOptions,
+    names_of,
+)
+from recbole_apa.core.arguments import PlaceArguments
 from recbole_apa.core.errors import SettingsError
 
 if TYPE_CHECKING:
     from recbole_apa.comparison.forget_task import ForgetRequest
     from recbole_apa.comparison.presets import Preset
 
-_SHARES, _NUMBERS = ("forget_ratio", "forget_users_ratio"), ("forget_n_interactions", "forget_n_users")
-_NOT_HERE = ({"run", "run_dir", "unlearn", "unlearn_columns", "unlearn_ids", "forget_users", "forget_interactions"}) | (
-    names_of(ProveOptions) | {"dry_run", "skip_unknown", "resume", "allow_pending"}
-)
+_NOT_HERE = names_of(PlaceArguments, RunOptions, ForgetOptions, ProveOptions)
 
 
 def is_asked(words: Words) -> bool:
@@ -66,10 +72,7 @@ def _compare(asked: CompareOptions, kept: "Preset | None", rest: Words, words: W
         raise SettingsError(
             f"--compare: found --model={shared.model}, expected --model=APA; name {shared.model} in --compare"
         )
-    stage = sorted(_NOT_HERE & set(rest))
-    if stage:
-        raise SettingsError(f"--{stage[0]} does not go with --compare: each method trains and forgets on its own")
-    refuse_near_misses(rest)
+    _refuse_stage(rest)
     baselines = asked.baseline_options
     if baselines is None and kept:
         baselines = kept.baseline_options
@@ -98,7 +101,7 @@ def _compare_forgetting(
     if others or shared.model != "APA":
         raise SettingsError(f"--{(others or ['model'])[0]} does not go with a comparison of forgetting")
     request = _request(drawn, kept)
-    refuse_near_misses(rest)
+    _refuse_stage(rest)
     result = compare_forgetting(
         [*(kept.names if kept else []), *_names(asked)],
         request,
@@ -116,11 +119,6 @@ def _compare_forgetting(
 def _request(drawn: dict[str, object], kept: "Preset | None") -> "ForgetRequest":
     from recbole_apa.comparison.forget_task import ForgetRequest
 
-    wrong = [n for n in _SHARES if not isinstance(drawn.get(n, 0), (int, float))]
-    wrong += [n for n in _NUMBERS if not isinstance(drawn.get(n, 0), int)]
-    if wrong:
-        expected = "a share, e.g. 0.05" if wrong[0] in _SHARES else "a number, e.g. 1"
-        raise SettingsError(f"--{wrong[0]}: found {drawn[wrong[0]]!r}, expected {expected}")
     asked = {name.removeprefix("forget_"): value for name, value in drawn.items()}
     return ForgetRequest(**(asked or (dict(kept.forget) if kept else {})))  # type: ignore[arg-type]
 
@@ -130,7 +128,11 @@ def _names(asked: CompareOptions) -> list[str]:
 
 
 def _seeds(asked: CompareOptions, usual: int) -> int:
-    seeds = usual if asked.seeds is None else asked.seeds
-    if not isinstance(seeds, int) or seeds < 1:
-        raise SettingsError(f"--seeds: found {seeds!r}, expected a number of at least 1")
-    return seeds
+    return usual if asked.seeds is None else asked.seeds
+
+
+def _refuse_stage(rest: Words) -> None:
+    stage = sorted(_NOT_HERE & set(rest))
+    if stage:
+        raise SettingsError(f"--{stage[0]} does not go with --compare: each method trains and forgets on its own")
+    refuse_near_misses(rest)

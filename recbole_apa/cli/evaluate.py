@@ -1,7 +1,7 @@
 """``--run=DIR``: evaluate a finished run again, copy it, make it forget, or prove it."""
 
 from recbole_apa.cli import forget, prove
-from recbole_apa.cli.arguments import Words, take, values_of
+from recbole_apa.cli.arguments import Words, refuse_near_misses, take, values_of
 from recbole_apa.cli.stages import ForgetOptions, ProveOptions, RunOptions
 from recbole_apa.core.errors import SettingsError
 
@@ -24,6 +24,9 @@ def serve(words: Words) -> int:
         _copy(folder, where.copy_to, rest)
         return 0
     changes = {name: value for name, value in values_of(rest).items() if (name, value) != ("model", "APA")}
+    from recbole_apa.pipeline.option_names import MOVABLE
+
+    refuse_near_misses(changes, MOVABLE)
     if proofs.audit or proofs.verify:
         return prove.prove(folder, proofs, changes)
     if asked:

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from recbole_apa.cli.arguments import names_in
-from recbole_apa.cli.stages import ForgetOptions, ProveOptions
+from recbole_apa.cli.stages import ForgetOptions, ProveOptions, Use, names_for
 from recbole_apa.core.errors import RequestError, SettingsError
 from recbole_apa.evidence.exactness import INHERITED
 from recbole_apa.unlearning.requests.demands import shortened
@@ -13,18 +13,9 @@ from recbole_apa.unlearning.requests.demands import shortened
 if TYPE_CHECKING:
     from recbole_apa.pipeline.build import RunResult
 
-_NAMES = ("forget_interactions", "forget_items", "forget_users", "unlearn")
-"""Options that name what is to be forgotten."""
-_MANNERS = (
-    "exactness",
-    "unlearn_method",
-    "other_machine",
-    "dry_run",
-    "skip_unknown",
-    "unlearn_columns",
-    "unlearn_ids",
-)
-"""Options that say how a request is carried out."""
+_NAMES = names_for(Use.NAMES_DATA, ForgetOptions)
+_MANNERS = names_for(Use.MANNER, ForgetOptions)
+_AS_MADE = frozenset(names_for(Use.AS_MADE, ForgetOptions))
 
 
 def is_asked(request: ForgetOptions, proofs: ProveOptions) -> bool:
@@ -45,7 +36,7 @@ def is_asked(request: ForgetOptions, proofs: ProveOptions) -> bool:
     if requests and request.allow_pending:
         raise SettingsError("--allow_pending does not go with a request: it evaluates the old state")
     manners = [name for name in _MANNERS if given[name]]
-    fixed = [name for name in manners if name != "other_machine"]
+    fixed = [name for name in manners if name in _AS_MADE]
     if fixed and asked and not requests:
         raise SettingsError(
             f"--{fixed[0]} does not go with --resume alone: the waiting request is carried out as it was made"
@@ -82,13 +73,11 @@ def read_request(request: ForgetOptions) -> dict[str, Any]:
 
     given = {"columns": request.unlearn_columns, "ids": request.unlearn_ids}
     told = {name: value for name, value in given.items() if value is not None}
-    for name, value in told.items():
+    for name in told:
         if not request.unlearn:
             raise SettingsError(
                 f"--unlearn_{name}: expected together with --unlearn=FILE, whose columns and ids it names"
             )
-        if not isinstance(value, Mapping):
-            raise SettingsError(f"--unlearn_{name}: found {value!r}, expected e.g. {{user_id: ..., item_id: ...}}")
     named: dict[str, Any] = dict(told)
     if request.unlearn:
         map_ids(read_demands(Path(request.unlearn), named.get("columns")), named.get("ids"))

@@ -1,14 +1,14 @@
 """Work on keys: add a new one, or key the digests that an older version wrote."""
 
 from recbole_apa.cli.arguments import Words, take
-from recbole_apa.cli.stages import KeyOptions
+from recbole_apa.cli.stages import KeyOptions, Use, names_for
 from recbole_apa.core.errors import SettingsError
 from recbole_apa.evidence import KEY_FILE, key_ring
 
 
 def is_asked(words: Words) -> bool:
     """Whether ``--rotate_key`` or ``--key_digests`` is given."""
-    return bool({"rotate_key", "key_digests"} & set(words))
+    return bool(set(names_for(Use.CHOOSES, KeyOptions)) & set(words))
 
 
 def serve(words: Words) -> int:

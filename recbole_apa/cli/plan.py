@@ -1,12 +1,8 @@
 """``--plan``: what a stream of requests costs."""
 
-from collections.abc import Mapping
-
-from recbole_apa.cli.arguments import Words, take, values_of
-from recbole_apa.cli.stages import PlanOptions
+from recbole_apa.cli.arguments import Words, refuse_near_misses, take, values_of
+from recbole_apa.cli.stages import PlanOptions, Use, names_for
 from recbole_apa.core.errors import SettingsError
-
-_NUMBERS = ("requests_per_day", "n_samples", "samples_per_request", "workers", "interval_minutes")
 
 
 def is_asked(words: Words) -> bool:
@@ -24,15 +20,19 @@ def serve(words: Words) -> int:
     from recbole_apa.unlearning.capacity_plan import plan_capacity
 
     asked, others = take(PlanOptions, words)
-    numbers = _numbers({name: getattr(asked, name) for name in _NUMBERS})
+    numbers = {name: getattr(asked, name) for name in names_for(Use.STREAM, PlanOptions)}
+    missing = [name for name, number in numbers.items() if number is None]
+    if missing:
+        raise SettingsError(f"--plan: found no {missing[0]}, expected a number above 0, e.g. --{missing[0]}=500")
     if asked.model != "APA":
         raise SettingsError("--plan: expected --model=APA; other models have no shards")
     minutes = numbers.pop("interval_minutes")
-    sizes = asked.shard_size if isinstance(asked.shard_size, (list, tuple)) else [asked.shard_size]
-    stream = Stream(**numbers, interval=60.0 * minutes)  # type: ignore[arg-type]
+    sizes = [asked.shard_size] if isinstance(asked.shard_size, int) else asked.shard_size or []
+    refuse_near_misses(others)
+    stream = Stream(**numbers, interval=60.0 * minutes)
     _, table = plan_capacity(
         stream,
-        sizes,  # type: ignore[arg-type]  # what is not a number is rejected there
+        sizes,
         asked.run,
         asked.dataset,
         values_of(others),
@@ -41,15 +41,3 @@ def serve(words: Words) -> int:
     print(table)
     print(f"plan and figure: {asked.plan_dir}")
     return 0
-
-
-def _numbers(given: Mapping[str, object]) -> dict[str, int | float]:
-    from recbole_apa.data.recbole_checks import is_number
-
-    numbers = {name: v for name, v in given.items() if is_number(v) and v > 0}
-    wrong = [name for name in given if name not in numbers]
-    if wrong:
-        raise SettingsError(
-            f"--plan: found {wrong[0]} {given[wrong[0]]!r}, expected a number above 0, e.g. --{wrong[0]}=500"
-        )
-    return numbers

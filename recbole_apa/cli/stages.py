@@ -1,107 +1,56 @@
-"""The options of each command, typed; all other options are RecBole's or APA's settings.
+"""The options of each command: every field is one ``--name``, with its type, what it does, and what goes with it.
 
-A field is one ``--name``: ``str`` takes the text as is, ``bool`` is a flag that needs no value, all others are read as
-YAML and checked by the command. None means not given.
+All other options are RecBole's or APA's settings. A ``str`` takes the text as it is, a ``bool`` is a flag that needs no
+value, every other value is read as YAML. None means not given. What a field declares besides is its metadata
+(:func:`told`); the help and all lists of names are derived from these classes.
 """
 
-from dataclasses import dataclass, fields
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from enum import Flag, auto
+
+from recbole_apa.core.arguments import PlaceArguments, RunArguments, TrainArguments
+from recbole_apa.core.option import OPTION, Bounds, Option
+
+
+class Use(Flag):
+    """Facts about an option of the command line; each is false unless declared."""
+
+    NOTHING = 0
+    NAMES_DATA = auto()
+    """It names what is to be forgotten."""
+    MANNER = auto()
+    """It says how a request is carried out."""
+    AS_MADE = auto()
+    """It is a part of the request: one that waits is carried out as it was made."""
+    ON_FINISHED = auto()
+    """It needs a finished run."""
+    CHOOSES = auto()
+    """A flag that chooses the command; set to false it counts as not given."""
+    STREAM = auto()
+    """A number that describes a stream of requests."""
+
+
+_USE = "use"
+_MANNER = Use.MANNER | Use.AS_MADE
+_ABOVE_0 = Bounds(above=0)
+
+
+def told(
+    shown: str = "", use: Use = Use.NOTHING, bounds: Bounds | None = None, expected: str = ""
+) -> dict[str, object]:
+    """The metadata of a field.
+
+    Args:
+        shown: an example of a value, for the help.
+        expected: what messages give as expected, where type and bounds do not express it well.
+    """
+    return {OPTION: Option(bounds=bounds, expected=expected, shown=shown), _USE: use}
 
 
 @dataclass(frozen=True)
-class KeyOptions:
-    """Work on the key file."""
-
-    rotate_key: bool = False
-    key_digests: bool = False
-    run: str | None = None
-    key_file: str | None = None
-
-
-@dataclass(frozen=True)
-class PlanOptions:
-    """What a stream of requests costs."""
-
-    plan: bool = False
-    requests_per_day: object = None
-    n_samples: object = None
-    samples_per_request: object = 11
-    workers: object = 1
-    interval_minutes: object = 60
-    shard_size: object = ()
-    plan_dir: str = "saved/plan"
-    run: str | None = None
-    model: str = "APA"
-    dataset: str = "ml-100k"
-
-
-@dataclass(frozen=True)
-class CompareOptions:
-    """Methods on the same rows."""
-
-    compare: str | None = None
-    experiment: str | None = None
-    seeds: object = None
-    compare_dir: str | None = None
-    slices: bool | None = None
-    baseline_options: object = None
-
-
-@dataclass(frozen=True)
-class DrawOptions:
-    """What a comparison of forgetting draws, to have it forgotten."""
-
-    forget_ratio: object = None
-    forget_users_ratio: object = None
-    forget_n_interactions: object = None
-    forget_n_users: object = None
-    forget_who: str | None = None
-    forget_items_with: str | None = None
-    forget_one_by_one: bool | None = None
-
-
-@dataclass(frozen=True)
-class ForgetOptions:
-    """A request to forget, and how it is carried out."""
-
-    unlearn: str | None = None
-    forget_users: str | None = None
-    forget_items: str | None = None
-    forget_interactions: str | None = None
-    unlearn_columns: object = None
-    unlearn_ids: object = None
-    exactness: str | None = None
-    unlearn_method: str | None = None
-    other_machine: str | None = None
-    dry_run: bool = False
-    skip_unknown: bool = False
-    resume: bool = False
-    allow_pending: bool = False
-    """Evaluates the old state while a request waits."""
-
-
-@dataclass(frozen=True)
-class ProveOptions:
-    """Which proofs of a finished run to make."""
-
-    audit: bool = False
-    verify: bool = False
-
-
-@dataclass(frozen=True)
-class RunOptions:
-    """A finished run."""
-
-    run: str | None = None
-    copy_to: str | None = None
-
-
-@dataclass(frozen=True)
-class TrainOptions:
+class TrainOptions(TrainArguments):
     """What is trained, and on what."""
-
-    model: str = "APA"
-    dataset: str = "ml-100k"
-    config_files: str = ""
 
     @property
     def files(self) -> list[str]:
@@ -110,25 +59,189 @@ class TrainOptions:
 
 
 @dataclass(frozen=True)
-class TuneOptions(TrainOptions):
-    """A search for options."""
+class RunOptions(RunArguments):
+    """A finished run."""
 
-    ranges: object = None
-    algo: str = "bayes"
-    max_evals: object = None
-    early_stop: object = None
-    tune_dir: str | None = None
+    copy_to: str | None = field(default=None, metadata=told("DIR", Use.ON_FINISHED))
+    """Copy the run instead."""
+
+
+@dataclass(frozen=True)
+class ForgetOptions:
+    """Forgetting, as a stage of a new run or on a finished one (--run=DIR)."""
+
+    unlearn: str | None = field(default=None, metadata=told("FILE", Use.NAMES_DATA))
+    """A request: .csv, .jsonl or .inter with user_id, item_id or both in each line."""
+    unlearn_columns: Mapping[str, object] | None = field(
+        default=None,
+        metadata=told('"{user_id: uid, ignore: [tag]}"', _MANNER, expected="e.g. {user_id: ..., item_id: ...}"),
+    )
+    """If the file's columns have other names; ``ignore`` lists those to leave out."""
+    unlearn_ids: Mapping[str, object] | None = field(
+        default=None, metadata=told('"{item_id: items.csv}"', _MANNER, expected="e.g. {user_id: ..., item_id: ...}")
+    )
+    """If the file's ids are not the dataset's: CSV files of its id and the dataset's."""
+    forget_users: str | None = field(default=None, metadata=told("12,57", Use.NAMES_DATA))
+    """Whole users."""
+    forget_items: str | None = field(default=None, metadata=told("50,181", Use.NAMES_DATA))
+    """Whole items; in a comparison, what its methods forget."""
+    forget_interactions: str | None = field(default=None, metadata=told("12:50,57:181", Use.NAMES_DATA))
+    """Ratings, as user:item or user:item:time."""
+    exactness: str | None = field(default=None, metadata=told("LEVEL", _MANNER))
+    """What is kept of the training before (default: ``inherited``, the paper)."""
+    unlearn_method: str | None = field(default=None, metadata=told("NPO", _MANNER))
+    """Move the affected adapters instead of training them again: approximate, and certified as such."""
+    other_machine: str | None = field(default=None, metadata=told("retrain", Use.MANNER))
+    """If the run comes from another kind of processor or torch: ``retrain`` all shards here; ``accept`` a certificate
+    that does not promise equal bits; ``refuse``, the default."""
+    dry_run: bool = field(default=False, metadata=told(use=_MANNER | Use.ON_FINISHED))
+    """Show what a request affects and costs; change nothing."""
+    skip_unknown: bool = field(default=False, metadata=told(use=_MANNER))
+    """Forget what can be found, list the rest."""
+    resume: bool = field(default=False, metadata=told(use=Use.ON_FINISHED))
+    """Finish requests that were interrupted."""
+    allow_pending: bool = field(default=False, metadata=told(use=Use.ON_FINISHED))
+    """Evaluate the old state while a request waits."""
+
+
+@dataclass(frozen=True)
+class ProveOptions:
+    """Proving a finished run (--run=DIR): status 0 if it holds, 1 if not."""
+
+    audit: bool = field(default=False, metadata=told(use=Use.ON_FINISHED))
+    """Prove it in seconds: digests, lineage, ledger, leftovers."""
+    verify: bool = field(default=False, metadata=told(use=Use.ON_FINISHED))
+    """Prove it by training again from scratch and comparing."""
+
+
+@dataclass(frozen=True)
+class KeyOptions(RunArguments):
+    """The key file, the secret that forgotten names are hashed with."""
+
+    key_file: str | None = field(default=None, metadata=told("FILE"))
+    """The file, outside every run; also RECBOLE_APA_KEY_FILE (default: recbole-apa/keys.json among your settings). Keep
+    a copy: without it a run that has forgotten something does not open."""
+    rotate_key: bool = field(default=False, metadata=told(use=Use.CHOOSES))
+    """Add a new key to it."""
+    key_digests: bool = field(default=False, metadata=told(use=Use.CHOOSES))
+    """With --run=DIR: key digests that an older version only salted."""
+
+
+@dataclass(frozen=True)
+class CompareOptions:
+    """Comparing, on the same training, validation and test rows."""
+
+    compare: str | None = field(default=None, metadata=told("NAMES"))
+    """Retraining, SISA, RecEraser, GraphEraser, any RecBole model, APA:option=value, ... or the groups paper, recbole,
+    rules, ablations, all."""
+    experiment: str | None = field(default=None, metadata=told("table1"))
+    """A comparison kept in properties/experiments/ (table1, partition, weights, ...), or a file."""
+    seeds: int | None = field(
+        default=None, metadata=told("3", bounds=Bounds(1), expected="a whole number of at least 1")
+    )
+    """How many seeds (default: 1)."""
+    compare_dir: str | None = field(default=None, metadata=told("DIR"))
+    """Where rows, tables and report go; finished rows are kept."""
+    slices: bool | None = field(default=None, metadata=told())
+    """Tables of cold and warm users, short and long histories, rare and popular items."""
+    baseline_options: Mapping[str, object] | None = field(
+        default=None,
+        metadata=told('"{LightGCN: {epochs: 20}}"', expected="options by model, e.g. {BPR: {epochs: 20}}"),
+    )
+    """RecBole options by model."""
+
+
+_SHARE, _NUMBER = "a share, e.g. 0.05", "a number, e.g. 1"
+
+
+@dataclass(frozen=True)
+class DrawOptions:
+    """Comparing how methods forget: --compare=GradDiff,NPO,E2URec,APA(D) with --forget_items, or one of."""
+
+    forget_ratio: int | float | None = field(default=None, metadata=told("0.05", expected=_SHARE))
+    """A share of the interactions."""
+    forget_users_ratio: int | float | None = field(default=None, metadata=told("0.05", expected=_SHARE))
+    """A share of the users."""
+    forget_n_interactions: int | None = field(default=None, metadata=told("20", expected=_NUMBER))
+    """This many interactions."""
+    forget_n_users: int | None = field(default=None, metadata=told("1", expected=_NUMBER))
+    """This many users."""
+    forget_who: str | None = field(default=None, metadata=told("core"))
+    """Which users: random, core (most active), edge (least active)."""
+    forget_items_with: str | None = field(default=None, metadata=told("class=Horror"))
+    """Items whose column contains a word."""
+    forget_one_by_one: bool | None = field(default=None, metadata=told())
+    """A request for each."""
+
+
+_EACH_ABOVE_0 = "a number above 0, e.g. 500"
+
+
+@dataclass(frozen=True)
+class PlanOptions(RunArguments):
+    """How many shards? What a stream of requests costs, by times of a run (--run=DIR) or of a small one made now."""
+
+    plan: bool = field(default=False, metadata=told(use=Use.CHOOSES))
+    """Make the plan."""
+    requests_per_day: int | float | None = field(
+        default=None, metadata=told("500", Use.STREAM, _ABOVE_0, _EACH_ABOVE_0)
+    )
+    """Requests a day."""
+    n_samples: int | float | None = field(
+        default=None, metadata=told("10_000_000", Use.STREAM, _ABOVE_0, _EACH_ABOVE_0)
+    )
+    """Training samples."""
+    samples_per_request: int | float = field(default=11, metadata=told("11", Use.STREAM, _ABOVE_0, _EACH_ABOVE_0))
+    """Samples that a request affects."""
+    workers: int | float = field(default=1, metadata=told("8", Use.STREAM, _ABOVE_0, _EACH_ABOVE_0))
+    """Workers that retrain shards."""
+    interval_minutes: int | float = field(default=60, metadata=told("60", Use.STREAM, _ABOVE_0, _EACH_ABOVE_0))
+    """How long requests are collected when they are served together."""
+    shard_size: int | list[int] | None = field(
+        default=None, metadata=told('"[256, 1024]"', expected="whole numbers, e.g. [256, 1024]")
+    )
+    """Samples in a shard (default: powers of four)."""
+    plan_dir: str = field(default="saved/plan", metadata=told("DIR"))
+    """Where plan and figure go."""
+    model: str = field(default="APA", metadata=told("APA"))
+    """APA: other models have no shards."""
+    dataset: str = field(default="ml-100k", metadata=told("NAME"))
+    """Dataset of the small run."""
+
+
+@dataclass(frozen=True)
+class TuneOptions(TrainOptions):
+    """A search for options: tune --model=APA --dataset=ml-100k."""
+
+    ranges: str | Mapping[str, object] | None = field(
+        default=None, metadata=told("FILE", expected="a file, e.g. --ranges=ranges.yaml")
+    )
+    """What is tried: YAML such as ``learning_rate: {log_between: [0.0005, 0.01]}``, or a file of RecBole's
+    run_hyper.py; APA's default is properties/tuning/APA.yaml."""
+    algo: str = field(default="bayes", metadata=told("bayes"))
+    """bayes, random (both need hyperopt: pip install ".[tune]"), or exhaustive: every point."""
+    max_evals: int | None = field(
+        default=None, metadata=told("10", bounds=Bounds(1), expected="a whole number of at least 1")
+    )
+    """How many trials."""
+    early_stop: int | None = field(
+        default=None, metadata=told("5", bounds=Bounds(1), expected="a whole number of at least 1")
+    )
+    """End after this many trials in a row without a better one."""
+    tune_dir: str | None = field(default=None, metadata=told("DIR"))
+    """Where trials.json and best.yaml go (default: ``saved/tune-<model>-<dataset>-<time>``)."""
 
 
 STAGES = (
-    KeyOptions,
-    PlanOptions,
-    CompareOptions,
-    DrawOptions,
+    TrainOptions,
+    PlaceArguments,
+    RunOptions,
     ForgetOptions,
     ProveOptions,
-    RunOptions,
-    TrainOptions,
+    KeyOptions,
+    CompareOptions,
+    DrawOptions,
+    PlanOptions,
     TuneOptions,
 )
 
@@ -136,3 +249,8 @@ STAGES = (
 def names_of(*stages: type) -> frozenset[str]:
     """The options of some stages."""
     return frozenset(f.name for stage in stages for f in fields(stage))
+
+
+def names_for(use: Use, *stages: type) -> tuple[str, ...]:
+    """The options of some stages for which a fact is declared, in the order of their fields."""
+    return tuple(f.name for stage in stages for f in fields(stage) if use in f.metadata.get(_USE, Use.NOTHING))

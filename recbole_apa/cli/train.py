@@ -4,12 +4,16 @@ from typing import TYPE_CHECKING
 
 from recbole_apa.cli import forget
 from recbole_apa.cli.arguments import Words, refuse_near_misses, take, values_of
-from recbole_apa.cli.stages import ForgetOptions, ProveOptions, TrainOptions
+from recbole_apa.cli.stages import ForgetOptions, ProveOptions, RunOptions, TrainOptions, Use, names_for
+from recbole_apa.core.arguments import PlaceArguments
 from recbole_apa.core.errors import FinishedRunError, SettingsError
 from recbole_apa.evidence import KEY_FILE
 
 if TYPE_CHECKING:
     from recbole_apa.pipeline.build import RunResult
+
+_LATER = (RunOptions, ForgetOptions, ProveOptions)
+"""Stages with options that need a finished run."""
 
 
 def serve(words: Words) -> int:
@@ -22,9 +26,10 @@ def serve(words: Words) -> int:
     proofs, rest = take(ProveOptions, rest)
     asked = forget.is_asked(request, proofs)
     what, rest = take(TrainOptions, rest)
-    _refuse_stage(request, proofs, asked, what.model)
+    _refuse_stage(words, asked, what.model)
+    where, rest = take(PlaceArguments, rest)
     refuse_near_misses(rest)
-    run_dir = str(values_of(rest)["run_dir"]) if "run_dir" in rest else None
+    run_dir = where.run_dir
     if asked and forget.waits(run_dir):
         print(f"{run_dir}: a request is waiting to be carried out; resuming it")
         forget.carry_out(str(run_dir), request, _place(rest))
@@ -56,14 +61,16 @@ def _place(rest: Words) -> dict[str, object]:
     return {KEY_FILE: rest[KEY_FILE]} if KEY_FILE in rest else {}
 
 
-def _refuse_stage(request: ForgetOptions, proofs: ProveOptions, asked: bool, model: str) -> None:
+def _refuse_stage(words: Words, asked: bool, model: str) -> None:
     """
     Raises:
         SettingsError: an option that needs a finished run, or a request for a model other than APA.
     """
-    given = {**vars(proofs), **vars(request)}
-    late = sorted(name for name in ("audit", "verify", "resume", "dry_run", "allow_pending") if given[name])
+    given = values_of(words)
+    late = sorted(name for name in names_for(Use.ON_FINISHED, *_LATER) if given.get(name) not in (None, False))
     if late:
-        raise SettingsError(f"--{late[0]}: expected on a finished run, e.g. --run=saved/APA-ml-100k-... --{late[0]}")
+        raise SettingsError(
+            f"--{late[0]}: expected on a finished run, together with --run=DIR, e.g. --run=saved/APA-ml-100k-..."
+        )
     if asked and model != "APA":
         raise SettingsError(f"--unlearn: found --model={model}, expected --model=APA")

@@ -1,4 +1,7 @@
-"""Every method on the same rows: fit, score, forget, record."""
+"""Every method on the same rows: fit, score, forget, record.
+
+It may not know the search for options beside it, nor the command line.
+"""
 
 from recbole_apa.comparison.forget_task import ForgetRequest
 from recbole_apa.comparison.forgetting import Forgetting, compare_forgetting

@@ -31,6 +31,7 @@ from recbole_apa.data.loaders import Loaders
 from recbole_apa.evaluation.measures import FORGETTING_MEASURES, Seen, Taken, take
 from recbole_apa.pipeline.build import RunResult
 from recbole_apa.pipeline.plugins import import_plugins_of
+from recbole_apa.pipeline.recbole_names import CLOSE
 from recbole_apa.runs.log import own_log
 from recbole_apa.unlearning.approximate import APPROXIMATE_METHODS, ApproximateUnlearner
 from recbole_apa.unlearning.approximate.method_names import is_approximate, parse_choice
@@ -95,7 +96,7 @@ def compare_forgetting(
     unknown = sorted(set(names) - approximate - set(ADAPTERS))
     if unknown:
         known = [*APPROXIMATE_METHODS, *ADAPTERS]
-        near = nearest(unknown[0].partition(":")[0], known, 0.6)
+        near = nearest(unknown[0].partition(":")[0], known, CLOSE)
         raise SettingsError(
             f"found {', '.join(unknown)}; expected methods that forget with an adapter: {', '.join(known)}"
             + (f"; did you mean {near!r}?" if near else "")

@@ -1,7 +1,8 @@
 """The comparison's names -> methods. Every row of the table has one name."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from dataclasses import fields, replace
+from typing import TYPE_CHECKING, Any
 
 from recbole_apa.adapters.weight_rules import WEIGHT_RULES
 from recbole_apa.comparison.context import ComparisonContext
@@ -11,10 +12,15 @@ from recbole_apa.comparison.methods.rules import RuleMethod
 from recbole_apa.comparison.methods.sharded import LEARNED, AdapterMethod, Serving
 from recbole_apa.comparison.row import REFERENCE
 from recbole_apa.core.errors import SettingsError
-from recbole_apa.core.options import group_from, nearest
+from recbole_apa.core.options import check_given
 from recbole_apa.core.settings import AggregationSettings
 from recbole_apa.core.yaml import parse_value
 from recbole_apa.evaluation.simple_rules import RULES
+from recbole_apa.pipeline.recbole_names import find_model, reads_graph
+from recbole_apa.unlearning.approximate.method_names import is_approximate
+
+if TYPE_CHECKING:
+    from recbole.model.abstract_recommender import AbstractRecommender
 
 APA_ROWS = ("APA(D)", "APA(ND)")
 
@@ -97,10 +103,39 @@ def make_methods(
     return out
 
 
-def near_miss(name: str) -> str:
-    """A hint for a name that RecBole does not know."""
-    near = nearest(name, [*ADAPTERS, *GROUPS, *RULES, *GROUPS["recbole"]], 0.6)
-    return f"; did you mean {near!r}?" if near else ""
+def check_names(names: Iterable[str], with_options: Iterable[str] = ()) -> None:
+    """Look up every name before anything is read or trained.
+
+    Args:
+        names: rows, as :func:`row_names` gives them.
+        with_options: models that options are given for; they need not be among the rows.
+
+    Raises:
+        SettingsError: neither ours nor a model of RecBole's, or a model that needs other files than a comparison has.
+    """
+    for name in names:
+        if name in ADAPTERS or name in RULES or name.startswith(ABLATION):
+            continue
+        if is_approximate(name):
+            raise SettingsError(
+                f"--compare: {name} forgets approximately; expected together with something to forget, e.g. "
+                "--forget_users_ratio=0.05"
+            )
+        if reads_graph(_recbole_model(name)):
+            raise SettingsError(
+                f"--compare: {name} reads a knowledge graph (.kg and .link files), which the dataset of a comparison "
+                "does not have; expected another model"
+            )
+    for name in with_options:
+        if name not in ADAPTERS and name not in RULES:
+            _recbole_model(name)
+
+
+def _recbole_model(name: str) -> "type[AbstractRecommender]":
+    try:
+        return find_model(name, [*ADAPTERS, *GROUPS, *RULES])
+    except SettingsError as error:
+        raise SettingsError(f"--compare: {error}") from error
 
 
 def _ablation(name: str) -> tuple[dict[str, object], Serving]:
@@ -111,12 +146,11 @@ def _ablation(name: str) -> tuple[dict[str, object], Serving]:
         if not equals:
             raise SettingsError(f"--compare={name}: found {pair!r}, expected option=value, e.g. APA:partition=random")
         changes[key] = parse_value(value)
-    served: dict[str, Any] = {
-        key: changes.pop(key) for key in ("aggregation", "weight_rule", "tau", "n_neighbors") if key in changes
-    }
-    usual = {"aggregation": "decomposition", "weight_rule": _ADAPTIVE, "tau": "auto", "n_neighbors": "auto"}
-    checked = group_from(AggregationSettings, {**usual, **served})
-    WEIGHT_RULES.find(checked.weight_rule)
+    # how the adapters are merged is a matter of serving: every field of Serving is one of AggregationSettings
+    served: dict[str, Any] = {f.name: changes.pop(f.name) for f in fields(Serving) if f.name in changes}
+    check_given(AggregationSettings, served)
+    serving = replace(ADAPTERS[APA_ROWS[0]][1], **served)
+    WEIGHT_RULES.find(serving.weight_rule)
     if "shard_size" in changes:
         changes["n_shards"] = None
-    return changes, Serving(checked.aggregation, checked.weight_rule, served.get("tau"), served.get("n_neighbors"))
+    return changes, serving

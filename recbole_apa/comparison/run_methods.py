@@ -11,7 +11,7 @@ import numpy as np
 from recbole_apa.comparison.context import ComparisonContext, context_in
 from recbole_apa.comparison.method import Method, Scored
 from recbole_apa.comparison.methods.recbole import RecBoleMethod
-from recbole_apa.comparison.registry import REFERENCE, make_methods, near_miss, row_names
+from recbole_apa.comparison.registry import REFERENCE, check_names, make_methods, row_names
 from recbole_apa.comparison.report.table import JudgedSamples, write_comparison
 from recbole_apa.comparison.row import (
     DONE,
@@ -73,13 +73,14 @@ def compare(
         slices: also show tables of cold and warm users, short and long histories, rare and popular items.
 
     Raises:
-        APAError: options or data that APA rejects. If a method fails, only its own row does, with the reason.
+        APAError: options, names or data that APA rejects. If a method fails, only its own row does, with the reason.
     """
     if seeds < 1:
         raise SettingsError(f"seeds: found {seeds}, expected at least 1")
     _check_options(baseline_options or {})
     import_plugins_of(config_file_list, config_dict or {})
     rows_asked = row_names(names)
+    check_names(rows_asked, baseline_options or {})
     target = Path(folder) if folder else Path("saved") / f"compare-{dataset}"
     with context_in(target, dataset, config_file_list, config_dict or {}) as context:
         rows = _all_rows(context, rows_asked, seeds, RowStore(target), baseline_options or {})
@@ -132,9 +133,8 @@ def _rows_of(
         rows = _measure(context, method, missing, seed)
     except Exception as error:  # whatever a method raises becomes its row's reason and does not stop the table
         says = f"{type(error).__name__}: {error}"
-        hint = near_miss(method.rows[0]) if isinstance(error, SettingsError) else ""
-        getLogger().warning(f"{title}, seed {seed} failed: {says}{hint}")
-        rows = [Row(row, seed, FAILED, says + hint) for row in missing]
+        getLogger().warning(f"{title}, seed {seed} failed: {says}")
+        rows = [Row(row, seed, FAILED, says) for row in missing]
     digests = {"data": context.rows_digest, "code": code_digest()}
     for row in rows:
         known[row.method] = replace(row, digests={"settings": keys[row.method], **digests})

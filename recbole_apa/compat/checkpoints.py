@@ -93,6 +93,8 @@ def quick_start(module: ModuleType) -> None:
         "Config", "AbstractRecommender", "Dataset", "AbstractDataLoader", "AbstractDataLoader", "AbstractDataLoader"
     ]:
         """The configuration, model, dataset and three loaders of a checkpoint, as documented by RecBole."""
+        from recbole_apa.data.loaders import dataset_of
+
         checkpoint = load(model_file)
         config = checkpoint["config"]
         there["init_seed"](config["seed"], config["reproducibility"])
@@ -103,7 +105,7 @@ def quick_start(module: ModuleType) -> None:
         logger.info(dataset)
         loaders = there["data_preparation"](config, dataset)
         there["init_seed"](config["seed"], config["reproducibility"])
-        model = there["get_model"](config["model"])(config, loaders[0]._dataset).to(config["device"])
+        model = there["get_model"](config["model"])(config, dataset_of(loaders[0])).to(config["device"])
         model.load_state_dict(checkpoint["state_dict"])
         model.load_other_parameter(checkpoint.get("other_parameter"))
         return config, model, dataset, *loaders

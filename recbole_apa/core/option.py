@@ -83,13 +83,20 @@ class Option:
     """None: it has existed since the first version, 0.1.0."""
     expected: str = ""
     """What messages give as expected, where type and bounds do not express it well."""
+    shown: str = ""
+    """An example of a value, for the help of the command line."""
 
 
 def option(
-    says: Says = Says.NOTHING, *, bounds: Bounds | None = None, since: Since | None = None, expected: str = ""
+    says: Says = Says.NOTHING,
+    *,
+    bounds: Bounds | None = None,
+    since: Since | None = None,
+    expected: str = "",
+    shown: str = "",
 ) -> dict[str, Option]:
     """The metadata for a field that is an option."""
-    return {OPTION: Option(says, bounds, since, expected)}
+    return {OPTION: Option(says, bounds, since, expected, shown)}
 
 
 def facts_of(f: "Field[object]") -> Option:
@@ -153,3 +160,9 @@ def field_docs(cls: type) -> Mapping[str, str]:
             text = value.value if isinstance(value, ast.Constant) else ""
             out[node.target.id] = " ".join(str(text).split())
     return out
+
+
+def all_field_docs(cls: type) -> Mapping[str, str]:
+    """As :func:`field_docs`, with the fields of its base classes."""
+    known = [field_docs(base) for base in reversed(cls.__mro__) if "__dataclass_fields__" in vars(base)]
+    return {name: text for docs in known for name, text in docs.items()}

@@ -36,11 +36,6 @@ def execution_from(values: Mapping[str, object]) -> ExecutionSettings:
     return _build(ExecutionSettings, values, {"placement": PlacementSettings})
 
 
-def group_from(group: type[T], values: Mapping[str, object]) -> T:
-    """As :func:`settings_from`, for one group of settings."""
-    return _build(group, values, {})
-
-
 def check_given(cls: type, values: Mapping[str, object]) -> None:
     """Check those fields of a settings class that have a value in ``values``.
 
@@ -51,7 +46,7 @@ def check_given(cls: type, values: Mapping[str, object]) -> None:
     for f in fields(cls):
         try:
             if f.name in values:
-                _read(f, hints[f.name], values)
+                read_field(f, hints[f.name], values)
         except SettingsError as error:
             problems.append(str(error))
     if problems:
@@ -93,7 +88,7 @@ def _build(cls: type[T], values: Mapping[str, object], groups: Mapping[str, type
             if f.name in groups:
                 arguments[f.name] = _build(groups[f.name], values, {})
             elif f.name in values or f.default is MISSING:
-                arguments[f.name] = _read(f, hints[f.name], values)
+                arguments[f.name] = read_field(f, hints[f.name], values)
         except SettingsError as error:
             problems.append(str(error))
     if problems:
@@ -101,7 +96,12 @@ def _build(cls: type[T], values: Mapping[str, object], groups: Mapping[str, type
     return cls(**arguments)
 
 
-def _read(f: "Field[object]", hint: object, values: Mapping[str, object]) -> object:
+def read_field(f: "Field[object]", hint: object, values: Mapping[str, object]) -> object:
+    """A field's value among ``values``, checked and as the field's type.
+
+    Raises:
+        SettingsError: missing, of the wrong type, or out of range.
+    """
     expected = facts_of(f).expected
     if f.name not in values:
         raise SettingsError(f"{f.name}: missing")
@@ -133,6 +133,9 @@ def _coerce(value: object, hint: object) -> object:
         return None if value is None else _WRONG
     if origin is typing.Literal:  # which texts are allowed is checked together with the bounds
         return value if isinstance(value, str) else _WRONG
+    if origin is list:
+        found = [_coerce(v, typing.get_args(hint)[0]) for v in value] if isinstance(value, list) else [_WRONG]
+        return _WRONG if any(v is _WRONG for v in found) else found
     if origin is tuple:
         items = [value] if isinstance(value, str) else value
         if isinstance(items, (list, tuple)) and all(isinstance(v, str) for v in items):

@@ -82,11 +82,6 @@ def cutoff_between(last: str, following: str) -> str:
     return last[: same + 1] + "f" * (len(last) - same - 1)
 
 
-def is_drawn(sample_id: str, cutoff: str | None) -> bool:
-    """Whether a sample id falls at or below a cutoff of :func:`draw_cutoff`."""
-    return cutoff is None or draw_hash(sample_id) <= cutoff
-
-
 def draw_hash(sample_id: str) -> str:
     """The hash by which a sample id is drawn, SHA-256 in hex."""
     return digest_of("draw", sample_id).hex()

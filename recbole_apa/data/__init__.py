@@ -1,6 +1,7 @@
 """RecBole's rows -> samples -> prompts -> batches.
 
-Depends on RecBole. Names are imported on first use, because the repairs of RecBole use this room's reader.
+Depends on RecBole. It may not know language models, adapters, runs or requests. Names are imported on first use,
+because the repairs of RecBole use this room's reader.
 """
 
 import lazy_loader

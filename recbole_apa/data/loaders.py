@@ -3,14 +3,20 @@
 from typing import NamedTuple
 
 from recbole.data.dataloader.abstract_dataloader import AbstractDataLoader
+from recbole.data.dataset import Dataset
 
 from recbole_apa.data.dataloader import ShardingDataLoader
 from recbole_apa.data.dataset import APADataset
 
 
-def part_of(loader: AbstractDataLoader) -> APADataset:
+def dataset_of(loader: AbstractDataLoader) -> Dataset:
     """The dataset behind one of RecBole's loaders, where it is a private attribute."""
-    part: APADataset = loader._dataset
+    return loader._dataset
+
+
+def part_of(loader: AbstractDataLoader) -> APADataset:
+    """As :func:`dataset_of`, for a loader of APA's."""
+    part: APADataset = dataset_of(loader)
     return part
 
 

@@ -1,4 +1,7 @@
-"""Scores -> figures: metrics, intervals, and the simple rules that a model must beat."""
+"""Scores -> figures: metrics, intervals, and the simple rules that a model must beat.
+
+It may not know how a run is built, nor workers or requests: those are ``pipeline`` and the rooms above.
+"""
 
 from recbole_apa.evaluation.candidates import CandidateLists, draw_candidates
 from recbole_apa.evaluation.measures import activation_distance, js_divergence, membership_auc, register_measure

@@ -1,4 +1,7 @@
-"""The basis of proofs of forgetting: keys, and the definition of "exact". ``search`` looks for forgotten rows."""
+"""The basis of proofs of forgetting: keys, and the definition of "exact". ``search`` looks for forgotten rows.
+
+It may not know RecBole, transformers, or any room but ``core``.
+"""
 
 from recbole_apa.evidence.exactness import DEFINITIONS, exactness_of
 from recbole_apa.evidence.key import Key, secret_of

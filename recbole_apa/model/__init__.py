@@ -1,4 +1,7 @@
-"""APA as a RecBole model and trainer, and how a trained state is made from samples."""
+"""APA as a RecBole model and trainer, and how a trained state is made from samples.
+
+It may not know how a run is evaluated or built, workers (only their protocol), or requests.
+"""
 
 from recbole_apa.model.apa import APA
 from recbole_apa.model.contracts import FitInputs

@@ -80,6 +80,8 @@ class FitInputs:
     """Whether the caller evaluates and writes records afterwards: the run counts as interrupted until then."""
     writes_board: bool = True
     """Whether to log losses for tensorboard."""
+    begin_line: str = ""
+    """What the log says when the run's folder is begun: where it is, and how to resume. Empty: nothing."""
 
 
 NO_INPUTS = FitInputs()

@@ -3,7 +3,6 @@
 import secrets
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from logging import getLogger
 from pathlib import Path
 
@@ -44,7 +43,7 @@ class APATrainer(Trainer):
 
     Args:
         store: where the run is kept; without one, ``fit(saved=True)`` creates a folder in ``checkpoint_dir``.
-        inputs: additional inputs, such as workers, or a state to reuse.
+        inputs: additional inputs of every training, such as workers.
     """
 
     model: APA
@@ -86,14 +85,27 @@ class APATrainer(Trainer):
         """
         if valid_data is None:
             raise ValueError("APA needs validation data: its weights come from the adapters' errors on them")
+        return self.fit_with(train_data, valid_data, self.inputs, saved, show_progress, callback_fn)
+
+    def fit_with(
+        self,
+        train_data: ShardingDataLoader,
+        valid_data: AbstractDataLoader,
+        inputs: FitInputs,
+        saved: bool = True,
+        show_progress: bool = False,
+        callback_fn: Callable[[int, float], None] | None = None,
+    ) -> tuple[float, dict[str, float]]:
+        """As :meth:`fit`, with inputs for this training alone: they may contain what is forgotten, and are not kept."""
         if saved and self.store is None:
             self.store = RunStore(make_run_dir(self.config))
-        store, pool = self.store if saved else None, self.inputs.pool
+            self.logger.info(f"run folder: {self.store.place}")
+        store, pool = self.store if saved else None, inputs.pool
         self.record = FitRecord()
         self.eval_collector.data_collect(train_data)
         if store:
             self._begin(store, part_of(train_data))
-        fit = FitContext(self.model, self.record, store, self.inputs, self.tensorboard.add_scalar, show_progress)
+        fit = FitContext(self.model, self.record, store, inputs, self.tensorboard.add_scalar, show_progress)
         try:
             if pool:
                 pool.see(part_of(train_data).visible_to_workers)
@@ -105,8 +117,6 @@ class APATrainer(Trainer):
         self._set_rule(state)
         if store:
             self._seal(store, state, train_data, valid_data)
-        # no longer needed, and they may contain what is now forgotten
-        self.inputs = replace(self.inputs, reuse=None, shard_update=None)
         return self._validate(valid_data, show_progress, callback_fn)
 
     def _begin(self, store: RunStore, train_set: APADataset) -> None:
@@ -116,7 +126,8 @@ class APATrainer(Trainer):
         store.begin(self.identity(train_set, store.salt), about)
         store.note_machine(self.machine.plain())
         self.tensorboard = self._new_board(store)
-        self.logger.info(f"run folder: {store.place} (if interrupted, resume with --run_dir={store.place})")
+        if self.inputs.begin_line:
+            self.logger.info(self.inputs.begin_line)
 
     def _seal(self, store: RunStore, state: TrainedState, *loaders: AbstractDataLoader) -> None:
         """Write what the training steps have not stored themselves."""

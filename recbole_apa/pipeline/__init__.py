@@ -1,6 +1,7 @@
 """From options to a trained, evaluated run: RecBole's configuration, what it builds, workers, records.
 
-Names are imported on first use: a worker's process has to start before anything heavy is imported.
+It may not know requests to forget, comparisons or the search for options. Names are imported on first use: a worker's
+process has to start before anything heavy is imported.
 """
 
 import lazy_loader

@@ -1,13 +1,12 @@
 """Lists of option names, derived from our table of options and from that of RecBole's options."""
 
+from recbole_apa.core.arguments import ARGUMENTS
 from recbole_apa.core.option import Says
 from recbole_apa.core.option_table import EXECUTION_KEYS, names_that_say
 from recbole_apa.data.recbole_checks import CHECKED
 from recbole_apa.data.recbole_options import IDLE, Role, recbole_names
 from recbole_apa.data.recbole_settings import OPTION_KEYS
 
-ARGUMENTS = frozenset({"model", "dataset", "config_files", "run", "run_dir"})
-"""What is run, and where: arguments of :func:`~recbole_apa.pipeline.quick_start.run` and of the command line."""
 RUN_KEYS = EXECUTION_KEYS | ARGUMENTS
 """Options that say where and how to compute, not what; a run's manifest has none of them."""
 MOVABLE = frozenset(names_that_say(Says.MAY_CHANGE)) | recbole_names(Role.MAY_CHANGE)

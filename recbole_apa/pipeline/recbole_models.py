@@ -17,6 +17,7 @@ from torch import Tensor
 
 from recbole_apa.compat.checkpoints import load
 from recbole_apa.core.errors import DataError, RunError
+from recbole_apa.data.loaders import dataset_of
 from recbole_apa.data.presplit_files import LIKES, Layout
 from recbole_apa.data.samples import Sample
 from recbole_apa.model.recbole_evaluator import PatientEvaluator
@@ -87,7 +88,7 @@ def train_baseline(
     fixed = _options(model, files, seed)
     trainer, loaders = _prepare(model, {**fixed, **(options or {})})
     if trainer.config["MODEL_TYPE"] == ModelType.SEQUENTIAL:
-        _check_items(loaders[0]._dataset, files.layout.seq_separator)
+        _check_items(dataset_of(loaders.train), files.layout.seq_separator)
     start = time.perf_counter()
     fit_baseline(trainer, loaders, show_progress=False)
     seconds = time.perf_counter() - start
@@ -131,7 +132,7 @@ def train_embeddings(
     only_training = {"benchmark_filename": [LIKES, "train", "train"], "epochs": EMBEDDING_EPOCHS}
     trainer, loaders = _prepare(model, {**fixed, **only_training})
     trainer.fit(loaders[0], None, verbose=False, saved=False, show_progress=False)
-    data = loaders[0]._dataset
+    data = dataset_of(loaders.train)
     with torch.no_grad():
         built = trainer.model
         tables = built() if model == "LightGCN" else (built.user_embedding.weight, built.item_embedding.weight)
@@ -216,7 +217,7 @@ def baseline_scores(trained: TrainedBaseline, split: int, samples: Sequence[Samp
     trained.model.eval()
     scores: list[Tensor] = []
     rows: list[tuple[str, str]] = []
-    dataset = loader._dataset
+    dataset = dataset_of(loader)
     for batch in loader:
         interaction = batch[0]
         found = trained.model.predict(interaction.to(trained.trainer.device))
@@ -243,7 +244,7 @@ def candidate_scores(trained: TrainedBaseline, rows: Sequence[int], items: Seque
         rows: rows of the test split, (n,): their user and history.
         items: the candidates of each, (n, m).
     """
-    dataset = trained.loaders[2]._dataset
+    dataset = dataset_of(trained.loaders.test)
     trained.model.eval()
     scores: list[Tensor] = []
     for row, candidates in zip(rows, items, strict=True):

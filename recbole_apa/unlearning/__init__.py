@@ -1,4 +1,7 @@
-"""Unlearning: request -> plan -> ledger -> retraining -> certificate, and the proof."""
+"""Unlearning: request -> plan -> ledger -> retraining -> certificate, and the proof.
+
+It may not know comparisons, the search for options, or the command line.
+"""
 
 from recbole_apa.unlearning.plan import Plan
 from recbole_apa.unlearning.proof.full import VerifyResult, verify

@@ -3,7 +3,7 @@ put it in place. If killed anywhere, the next call resumes."""
 
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from logging import getLogger
 from pathlib import Path
 
@@ -115,9 +115,10 @@ def carry_out(
     _purge_memory(opened.model, data)
 
     pending = _start_pending(store, data.train_set, before, exactness, key, machines)
-    inputs = FitInputs(reuse=_reusable(opened, store, machines), shard_update=update, key=key)
-    result = _train(opened, data, pending, inputs, show)
-    trainer = result.trainer
+    line = f"run folder: {store.place} (if interrupted, resume with --run={store.place} --resume)"
+    trainer = make_trainer(opened.config, opened.model, pending, FitInputs(key=key, begin_line=line))
+    inputs = replace(trainer.inputs, reuse=_reusable(opened, store, machines), shard_update=update)
+    result = _train(opened, data, trainer, inputs, show)
     del update, inputs  # they hold prompts that are now forgotten
     dropped.judge("after")
     _purge_memory(opened.model, data)
@@ -143,10 +144,9 @@ def carry_out(
     return Outcome(positions, plan, certificates, figures, seconds, full, result, method)
 
 
-def _train(opened: RunResult, data: Loaders, pending: RunStore, inputs: FitInputs, show: bool) -> RunResult:
+def _train(opened: RunResult, data: Loaders, trainer: APATrainer, inputs: FitInputs, show: bool) -> RunResult:
     """Train and evaluate the new state."""
-    trainer = make_trainer(opened.config, opened.model, pending, inputs)
-    _, valid_result = trainer.fit(data.train, data.valid, show_progress=show)
+    _, valid_result = trainer.fit_with(data.train, data.valid, inputs, show_progress=show)
     result = RunResult({}, opened.store.folder, opened.config, opened.model, trainer, data, opened.keys)
     result.metrics = evaluate_state(result, show) | recbole_figures("valid", valid_result)
     return result

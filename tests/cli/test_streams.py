@@ -1,4 +1,4 @@
-"""What was done gives status 0, whatever becomes of what is printed (ENVIRONMENTS.md 6)."""
+"""What was done gives status 0, whatever becomes of what is printed."""
 
 import io
 import os

@@ -76,7 +76,7 @@ def test_a_data_officers_day(finished, tmp_path, capsys):
     ],
 )
 def test_no_request_is_dropped_without_a_word(given, says, finished, tmp_path, capsys):
-    """TRUST.md 5: each of these ended with status 0, and nothing was forgotten."""
+    """Each of these ended with status 0, and nothing was forgotten."""
     folder = copy_run(finished, tmp_path / "run")
     before = tree(folder)
     assert main([f"--run={folder}", *given]) == 2

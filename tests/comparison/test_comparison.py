@@ -4,6 +4,7 @@ import csv
 import json
 import mmap
 import time
+from dataclasses import fields
 
 import numpy as np
 import pytest
@@ -11,13 +12,15 @@ import pytest
 from recbole_apa import APAConfig, compare
 from recbole_apa.cli.main import main
 from recbole_apa.comparison.context import open_context
+from recbole_apa.comparison.methods.sharded import Serving
 from recbole_apa.comparison.presets import read_preset
-from recbole_apa.comparison.registry import ADAPTERS, GROUPS, make_methods, row_names
+from recbole_apa.comparison.registry import ADAPTERS, GROUPS, check_names, make_methods, row_names
 from recbole_apa.comparison.report.criterion import ByLabel
 from recbole_apa.comparison.report.table import headers
 from recbole_apa.comparison.row import DONE, FAILED, Row, RowStore, peak_memory
 from recbole_apa.core.errors import RunError, SettingsError
 from recbole_apa.core.properties import properties_folder
+from recbole_apa.core.settings import AggregationSettings
 from recbole_apa.unlearning.approximate import APPROXIMATE_METHODS as APPROXIMATE
 
 NAMES = [
@@ -27,7 +30,7 @@ NAMES = [
     "Pop",
     "HistoryLikeRate",
     "ItemMean",
-    "NoSuchModel",
+    "APA:lora_rank=0",
     "APA:weight_rule=average",
 ]
 
@@ -119,6 +122,43 @@ def test_what_a_baseline_forgets_is_in_no_row_it_is_trained_on_again(context):
                 assert not mine or item not in [row["item_id:token"], *row["item_id_list:token_seq"].split()]
 
 
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("LightGNC", r"RecBole has no model named 'LightGNC'; did you mean 'LightGCN'\?"),
+        ("lightgcn", r"no model named 'lightgcn'; did you mean 'LightGCN'\?"),
+        ("SISAA", r"no model named 'SISAA'; did you mean 'SISA'\?"),
+        ("papers", r"no model named 'papers'; did you mean 'paper'\?"),
+        ("NoSuchModel", r"no model named 'NoSuchModel'$"),
+        ("Bert", r"no model named 'Bert'$"),
+        ("a.b", r"no model named 'a.b'$"),
+        ("CKE", "CKE reads a knowledge graph"),
+        ("KGAT", "KGAT reads a knowledge graph"),
+        ("KSR", "KSR reads a knowledge graph"),
+        ("NPO", "NPO forgets approximately; expected together with something to forget"),
+    ],
+)
+def test_a_name_that_cannot_be_compared_is_rejected_before_anything_is_read(name, says, tmp_path):
+    with pytest.raises(SettingsError, match=says):
+        compare(["SISA", name], "no-such-dataset", folder=tmp_path / "here")
+    assert not (tmp_path / "here").exists()
+
+
+def test_a_model_that_options_are_given_for_is_one_that_exists(tmp_path):
+    with pytest.raises(SettingsError, match="did you mean 'BPR'"):
+        compare(["BPR"], "no-such-dataset", folder=tmp_path / "here", baseline_options={"BPRR": {"epochs": 1}})
+
+
+def test_every_model_of_a_group_has_a_name_that_is_known():
+    check_names(row_names(["all", "ablations"]))
+
+
+def test_a_rows_serving_covers_every_setting_of_the_aggregation():
+    assert [f.name for f in fields(Serving)] == [f.name for f in fields(AggregationSettings)]
+    with pytest.raises(SettingsError, match="tau: found 'high'"):
+        row_names(["APA:tau=high"])
+
+
 def test_names_and_groups():
     assert row_names(["paper"])[:3] == ["APA(D)", "APA(ND)", "Retraining"]
     assert row_names(["rules", "HistoryLikeRate", "APA"]) == ["APA(D)", "APA(ND)", "Retraining", *GROUPS["rules"]]
@@ -140,8 +180,8 @@ def test_a_comparison_has_a_row_for_each_name_and_a_reason_for_each_failure(comp
     result, folder = compared
     by_name = {row.method: row for row in result.rows if row.seed == 1}
     assert set(by_name) == {"APA(D)", "APA(ND)", "Retraining", *NAMES}
-    assert {row.method for row in result.rows if row.status == FAILED} == {"NoSuchModel"}
-    assert "RecBole has no model of that name" in by_name["NoSuchModel"].reason
+    assert {row.method for row in result.rows if row.status == FAILED} == {"APA:lora_rank=0"}
+    assert "lora_rank: found 0" in by_name["APA:lora_rank=0"].reason
     assert [row.method for row in result.rows if row.seed == 2] == ["Retraining"]  # the noise of a seed
     for row in by_name.values():
         if row.status == DONE:
@@ -151,7 +191,7 @@ def test_a_comparison_has_a_row_for_each_name_and_a_reason_for_each_failure(comp
     assert by_name["Pop"].figures["recbole_auc"] == pytest.approx(by_name["Pop"].figures["auc"], abs=1e-4)
     assert "logloss" not in by_name["Pop"].figures
     page = (folder / "report.html").read_text()
-    assert "Failed" in page and "NoSuchModel" in page and "AUC by user" in page
+    assert "Failed" in page and "APA:lora_rank=0" in page and "AUC by user" in page
     assert not (folder / ".scratch").exists()
     with open(folder / "table.csv") as file:
         assert next(csv.reader(file)) == headers(ByLabel(np.array([0, 1])))
@@ -220,8 +260,8 @@ def test_peak_memory_sees_what_was_allocated():
     [
         (["--model=FM", "--compare=SISA"], "name FM in --compare"),
         (["--seeds=3"], "expected together with --compare"),
-        (["--compare=SISA", "--seeds=many"], "expected a number of at least 1"),
-        (["--compare=SISA", "--seeds=0"], "found 0, expected a number"),
+        (["--compare=SISA", "--seeds=many"], "expected a whole number of at least 1"),
+        (["--compare=SISA", "--seeds=0"], "found 0, expected a whole number"),
         (
             ["--compare=SISA", "--baseline_options=LightGCN"],
             "baseline_options: found 'LightGCN', expected options by model",

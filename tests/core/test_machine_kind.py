@@ -1,4 +1,4 @@
-"""Bits are promised for one kind of machine (ENVIRONMENTS.md 1): noted, compared, refused, certified."""
+"""Bits are promised for one kind of machine: noted, compared, refused, certified."""
 
 import os
 import subprocess

@@ -2,7 +2,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recbole_apa.core.seeding import derive_seed, draw_cutoff, draw_hash, generator_for, hash_order, is_drawn
+from recbole_apa.core.seeding import derive_seed, draw_cutoff, draw_hash, generator_for, hash_order
+from tests.helpers.drawn import is_drawn
 
 ids = st.lists(st.text(max_size=6), unique=True, min_size=1, max_size=30)
 

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from recbole_apa.core.seeding import NONE_DRAWN, draw_cutoff, draw_hash, is_drawn
+from recbole_apa.core.seeding import NONE_DRAWN, draw_cutoff, draw_hash
 from recbole_apa.data import draw, samples
 from recbole_apa.data.draw import draw_rows
 from recbole_apa.data.forgotten import ITEM, PAIR, ROW, USER, Digester, Forgotten, Scope, digests_of
@@ -13,6 +13,7 @@ from recbole_apa.data.samples import Interactions, order_windows, time_texts
 from recbole_apa.data.tokens import Tokens
 from recbole_apa.data.visible_data import VisibleData, key_of
 from recbole_apa.evidence import Key
+from tests.helpers.drawn import is_drawn
 
 few = settings(deadline=None, max_examples=100)
 names = st.sampled_from(["u", "v", "u:v", "é", "", "#2", "u#2", "NA", "%3A", "u%3Av", "100%"])

@@ -13,7 +13,7 @@ def pairs_of(dataset) -> set[tuple[str, str]]:
 @pytest.mark.quick("inherited")
 @pytest.mark.parametrize("exactness", ["inherited", "strict"])
 def test_01_rows_of_presplit_files_are_forgotten(files, options, tmp_path, exactness):
-    """TRUST.md 1: 8 interactions, 0 samples affected, a certificate, and u1 in every prompt still."""
+    """8 interactions, 0 samples affected, a certificate, and u1 in every prompt still."""
     presplit(files)
     changes = {**options, **OPTIONS, "data_path": str(files.folder.parent), "n_shards": 2, "epochs": 1}
     changes["benchmark_filename"] = ["train", "valid", "test"]
@@ -33,7 +33,7 @@ def test_01_rows_of_presplit_files_are_forgotten(files, options, tmp_path, exact
 @pytest.mark.parametrize("keep", ["first", "last"])
 @pytest.mark.parametrize("exactness", ["inherited", "strict"])
 def test_a_forgotten_pair_does_not_come_back_through_a_filter(files, options, tmp_path, keep, exactness):
-    """TRUST.md 2: u3 rated i16 three times; hiding the row that survived let the next duplicate in."""
+    """u3 rated i16 three times; hiding the row that survived let the next duplicate in."""
     files.inter += [f"u3\ti1\t{rating}\t{3000 + time}" for rating, time in ((5, 20), (2, 40), (5, 60))]
     files.inter += [f"u3\ti{i}\t{rating}\t{3100 + i}" for i, rating in ((5, 5), (6, 2), (7, 5))]
     files.write()

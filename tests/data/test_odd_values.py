@@ -1,4 +1,4 @@
-"""Values that no person means: each ends in a sentence and status 2, never in a traceback (TRUST.md, Low)."""
+"""Values that no person means: each ends in a sentence and status 2, never in a traceback."""
 
 import json
 import time

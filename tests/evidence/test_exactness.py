@@ -1,4 +1,4 @@
-"""What "exact" means is said in one place; and no centre outlives what it was a mean of (TRUST 12)."""
+"""What "exact" means is said in one place; and no centre outlives what it was a mean of."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""The key file (TRUST.md 15): a run folder alone does not say who was forgotten, however many names are tried."""
+"""The key file: a run folder alone does not say who was forgotten, however many names are tried."""
 
 import json
 import os
@@ -230,7 +230,7 @@ def test_a_key_is_known_by_its_name_and_keys_differ(tmp_path):
 
 @pytest.mark.slow
 def test_the_item_lines_that_only_the_forgotten_had_may_go(options, data_folder, tmp_path):
-    """TRUST.md 14: the run could not be opened any more. A changed text of an item that is left is still refused."""
+    """The run could not be opened any more. A changed text of an item that is left is still refused."""
     board = shutil.copytree(data_folder / "board", tmp_path / "data" / "board")
     inter, item = board / "board.inter", board / "board.item"
     inter.write_text(inter.read_text() + "u3\ti99\t5\t3999\n")

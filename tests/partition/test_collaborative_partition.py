@@ -1,4 +1,4 @@
-"""The partitions of RecEraser and GraphEraser, with the traps of their released code (METHODS, sections 3 and 4)."""
+"""The partitions of RecEraser and GraphEraser, with the traps of their released code."""
 
 from collections import Counter
 from itertools import pairwise

@@ -118,7 +118,7 @@ def test_finished_shards_are_not_trained_again(finished, options, tmp_path, monk
 def test_a_run_interrupted_while_evaluated_is_finished_without_training(
     stopped_in, finished, options, tmp_path, monkeypatch
 ):
-    """Before its figures are written, and after (TRUST.md 6: "holds a finished run", and no command helped)."""
+    """Before its figures are written, and after ("holds a finished run", and no command helped)."""
     from recbole_apa.model.shard_trainer import ShardTrainer
 
     folder = tmp_path / "interrupted"
@@ -153,7 +153,7 @@ def test_a_shard_depends_on_its_own_samples_alone(finished, options, tmp_path):
 
 
 def test_merged_factors_need_a_common_start(finished):
-    """With starts of their own, adapters that each work alone are merged into something else (DESIGN 4.1)."""
+    """With starts of their own, adapters that each work alone are merged into something else."""
     engine, bank = finished.model.engine, finished.model.engine.bank
     name = next(iter(bank.layers))
     x = torch.randn(1, 3, bank.layers[name].base.in_features)

@@ -1,5 +1,6 @@
 """README is a page; the book's links, words and lists are those of the repository."""
 
+import ast
 import configparser
 import json
 import re
@@ -91,6 +92,14 @@ def test_nothing_points_outside_the_repository(folder):
     assert {name: words for name, words in found.items() if words} == {}
 
 
+@pytest.mark.parametrize("folder", ["tests", "benchmarks"])
+def test_tests_and_benchmarks_name_no_document_outside_the_repository(folder):
+    plans = re.compile(r"\b(?:DESIGN|HOUSE|TOPK|STYLE|METHODS|ENVIRONMENTS|TRUST)(?:\.md\b| \d| section)|/work/")
+    files = [path for path in sorted((ROOT / folder).rglob("*.py")) if path != ROOT / "tests/repository/test_book.py"]
+    found = {str(path.relative_to(ROOT)): plans.findall(path.read_text(encoding="utf-8")) for path in files}
+    assert {name: words for name, words in found.items() if words} == {}
+
+
 def test_documents_that_the_code_names_are_there():
     named = [
         (path.name, page)
@@ -118,6 +127,24 @@ def test_every_room_has_its_place_in_the_book():
     table = (ROOT / "docs" / "how-it-works.md").read_text(encoding="utf-8").split("| room |")[1].split("\n\n")[0]
     rows = [line.split("|")[1] for line in table.splitlines()[2:]]
     assert {name for row in rows for name in re.findall(r"`(\w+)`", row)} == rooms()
+
+
+def test_every_room_says_what_it_may_not_know_and_what_it_offers():
+    """docs/how-it-works.md says so of each front door."""
+    says = re.compile(r"may not know|independent of|[Ii]mports no |[Kk]nows nothing about")
+    for door in sorted((ROOT / "recbole_apa").rglob("__init__.py")):
+        text = door.read_text(encoding="utf-8")
+        offers = [
+            name.id
+            for node in ast.parse(text).body
+            if isinstance(node, (ast.Assign, ast.AnnAssign))
+            for target in (node.targets if isinstance(node, ast.Assign) else [node.target])
+            for name in ast.walk(target)
+            if isinstance(name, ast.Name)
+        ]
+        assert "__all__" in offers, door
+        if door.parent.name in rooms() and door.parent.parent.name == "recbole_apa":
+            assert says.search(ast.get_docstring(ast.parse(text)) or ""), door
 
 
 def test_files_of_the_package_that_the_book_names_are_there():

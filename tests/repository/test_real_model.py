@@ -84,7 +84,7 @@ def test_shared_datasets_run(dataset, tmp_path):
 
 @pytest.mark.slow
 def test_the_real_model_forgets_a_user_bit_for_bit(tmp_path):
-    """The default backbone on MovieLens: unlearned equals trained from scratch on what remains (DESIGN section 4)."""
+    """The default backbone on MovieLens: unlearned equals trained from scratch on what remains."""
     options = {"train_samples": 48, "valid_samples": 16, "test_samples": 16, "epochs": 1, "show_progress": False}
     made = run("APA", "ml-100k", config_dict=options, run_dir=tmp_path / "run")
     sample = made.data[0]._dataset.samples[0]

@@ -1,4 +1,4 @@
-"""Working copies of runs on an object store that a killed process left in the cache (TRUST 13)."""
+"""Working copies of runs on an object store that a killed process left in the cache."""
 
 import os
 import subprocess

@@ -78,7 +78,7 @@ def test_an_old_run_forgets_and_becomes_one_of_today(name, exactness, old_run):
 
 @pytest.mark.slow
 def test_an_old_run_of_duplicates_forgets_all_rows_of_a_pair(old_run):
-    """TRUST.md 2: hiding the row that survived the filter let the next duplicate in."""
+    """Hiding the row that survived the filter let the next duplicate in."""
     folder = old_run("duplicates")
     unlearn(folder, interactions=[("u3", "i16")], config_dict=PLACES)
     data = evaluate_run(folder, PLACES).data[0]._dataset
@@ -95,7 +95,7 @@ def test_an_old_run_of_wrongly_read_items_is_refused_by_what_differs(old_run):
 
 
 def test_an_old_run_of_presplit_files_that_did_not_forget_is_refused_by_what_was_left(old_run):
-    """TRUST.md 1: it was certified, and every row of u3 was still used."""
+    """It was certified, and every row of u3 was still used."""
     folder = old_run("presplit")
     assert list((folder / "certificates").glob("*.json"))
     with pytest.raises(RunError, match=r"u3:i\d+:\d+ \((Yes|No)\) was read and is not now"):
@@ -116,7 +116,7 @@ def test_other_data_is_still_just_other_data(old_run, tmp_path):
 @pytest.mark.parametrize("served", [False, True], ids=["waiting", "served"])
 @pytest.mark.parametrize("asked", [{"users": ["u3"]}, {"interactions": [("u3", "i16")]}], ids=["user", "pair"])
 def test_requests_of_an_old_run_that_knew_rows_alone_hide_what_they_named(asked, served, old_run):
-    """TRUST.md 2, of requests that the old version took: the next duplicate of u3's pair came in and was certified."""
+    """Of requests that the old version took: the next duplicate of u3's pair came in and was certified."""
     folder = old_run("duplicates")
     take_as_before(folder, asked, served)
     if served:

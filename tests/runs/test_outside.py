@@ -1,4 +1,4 @@
-"""What a run leaves outside its folder, and places where a request could not finish (TRUST 13, ENVIRONMENTS 2, 11)."""
+"""What a run leaves outside its folder, and places where a request could not finish."""
 
 import errno
 import os

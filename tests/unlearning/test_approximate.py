@@ -1,4 +1,4 @@
-"""Objectives of approximate unlearning against what METHODS says must hold of them."""
+"""Objectives of approximate unlearning against what must hold of them."""
 
 import math
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""The audit names what is damaged or does not belong, whatever it is; readers see one state (TRUST.md 7, 9, 10)."""
+"""The audit names what is damaged or does not belong, whatever it is; readers see one state."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""Readers and audits see one state, whatever is written meanwhile (TRUST.md 9)."""
+"""Readers and audits see one state, whatever is written meanwhile."""
 
 import os
 import shutil
@@ -36,7 +36,7 @@ class Writer:
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["load_partition", "load_memory", "lineage", "check"])
 def test_a_reader_that_is_overtaken_reads_the_new_state(name, folder, monkeypatch):
-    """TRUST.md 7: the figures were of neither state."""
+    """The figures were of neither state."""
     Writer(folder, monkeypatch, (PinnedStore, name))
     seen = evaluate_run(folder)
     again = evaluate_run(folder)

@@ -106,8 +106,8 @@ def test_the_command_answers_from_a_run(finished, tmp_path, capsys):
 @pytest.mark.parametrize(
     ("asked", "expected"),
     [
-        (["--n_samples=100"], "found requests_per_day None"),
-        (["--requests_per_day=-1", "--n_samples=100"], "found requests_per_day -1, expected a number above 0"),
+        (["--n_samples=100"], "found no requests_per_day"),
+        (["--requests_per_day=-1", "--n_samples=100"], "--requests_per_day: found -1, expected a number above 0"),
         (["--requests_per_day=5", "--n_samples=100", "--shard_size=1000"], "shard_size: found 1000, expected 1 to"),
         (["--requests_per_day=5", "--n_samples=100", "--model=BPR"], "expected --model=APA"),
     ],

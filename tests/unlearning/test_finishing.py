@@ -25,7 +25,7 @@ def interrupted(*args, **named):
 def test_train_and_forget_killed_before_its_ledger_line_is_finished_by_the_same_command(
     stopped_at, options, tmp_path, capsys, monkeypatch
 ):
-    """TRUST.md 6: "holds a finished run"."""
+    """Opening it said "holds a finished run"."""
     folder = tmp_path / "run"
     given = ["--model=APA", "--dataset=board", *words(options, epochs=1, run_dir=folder), "--forget_users=u3"]
     with monkeypatch.context() as patch:
@@ -59,7 +59,7 @@ def leave_one_row(finished, split, label=None):
 @pytest.mark.slow
 @pytest.mark.parametrize("split", ["valid", "test"])
 def test_a_request_that_leaves_one_row_is_done(split, finished, tmp_path, capsys):
-    """ENVIRONMENTS.md 7: evaluating a single row ended in an IndexError, and the request waited for ever."""
+    """Evaluating a single row ended in an IndexError, and the request waited for ever."""
     folder = copy_run(finished, tmp_path / "run")
     users = leave_one_row(finished, split)
     assert main([f"--run={folder}", f"--forget_users={','.join(users)}"]) == 0

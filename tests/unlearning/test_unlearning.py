@@ -1,4 +1,4 @@
-"""Unlearned equals trained from scratch on what remains, bit for bit (DESIGN section 4)."""
+"""Unlearned equals trained from scratch on what remains, bit for bit."""
 
 import shutil
 

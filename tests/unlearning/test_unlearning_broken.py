@@ -62,7 +62,7 @@ def test_every_file_that_is_changed_afterwards_is_found(folder):
 
 @pytest.mark.slow
 def test_a_manifest_that_was_edited_is_refused_before_another_request_would_hide_it(folder):
-    """TRUST.md 3: the request was carried out, and the audit held afterwards."""
+    """The request was carried out, and the audit held afterwards."""
     manifest = folder / "manifest.json"
     manifest.write_text(manifest.read_text().replace('"seed": 1', '"seed": 2', 1))
     before = tree(folder)
@@ -75,7 +75,7 @@ def test_a_manifest_that_was_edited_is_refused_before_another_request_would_hide
 @pytest.mark.quick(1)
 @pytest.mark.parametrize("left", ["nothing", "first request"])
 def test_a_ledger_that_was_lost_or_shortened_stops_further_requests(left, folder):
-    """TRUST.md 8: a request at the position of a lost one was closed undone."""
+    """A request at the position of a lost one was closed undone."""
     ledger = folder / "ledger.jsonl"
     whole = ledger.read_bytes()
     unlearn(folder, users=["u4"])

@@ -4,7 +4,6 @@ from collections.abc import Mapping
 
 from tabulate import tabulate
 
-SPLIT_NAMES = {"valid": "validation", "test": "test"}
 _TITLES = {
     "aggregated.decomposition": "APA(D)   merged factors",
     "aggregated.non_decomposition": "APA(ND)  merged updates",

@@ -1,8 +1,11 @@
 """Make run folders with the code of commit 86d8546, for tests that newer code opens what older code wrote.
 
+Written for that commit's tree and run in a checkout of it: what it imports from ``recbole_apa`` and ``tests.conftest``
+is there, and no longer here.
+
     cd CHECKOUT_OF_86d8546
-    OMP_NUM_THREADS=1 python /work/old_runs/make_old_runs.py [--folder FOLDER]   # default: beside this file
-    OMP_NUM_THREADS=1 python .../make_old_runs.py --check [--folder FOLDER]      # after moving FOLDER anywhere
+    OMP_NUM_THREADS=1 python THIS_FILE [--folder FOLDER]           # default: beside this file
+    OMP_NUM_THREADS=1 python THIS_FILE --check [--folder FOLDER]   # after moving FOLDER anywhere
 
 Makes in FOLDER: ``backbone/`` (tests/conftest.py's), ``data/{board,gaps,dups,split}/``, and for each case
 ``NAME/run/`` (the run folder) with ``NAME/expected.json`` (what the old code says of it; see ``describe``):

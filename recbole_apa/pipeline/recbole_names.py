@@ -1,0 +1,81 @@
+"""RecBole's models by name, and which of them need files that pre-split rows lack."""
+
+import importlib
+import os
+import pkgutil
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import recbole.model
+from recbole.utils import ModelType, utils
+
+from recbole_apa.core.errors import SettingsError
+from recbole_apa.core.options import nearest
+from recbole_apa.pipeline.registration import register
+
+if TYPE_CHECKING:
+    from recbole.model.abstract_recommender import AbstractRecommender
+
+CLOSE = 0.8
+"""How similar a name has to be to be suggested."""
+_KINDS = ("general", "context_aware", "sequential", "knowledge_aware", "exlib")
+
+
+def find_model(name: str, others: Iterable[str] = ()) -> "type[AbstractRecommender]":
+    """RecBole's class of a model.
+
+    Args:
+        others: further names that are allowed where this one stands, to suggest.
+
+    Raises:
+        SettingsError: no such model, or it needs a package that is not installed.
+    """
+    register()
+    try:
+        model: type[AbstractRecommender] = utils.get_model(name)
+    except ImportError as error:
+        if not _is_file_of_recbole(name):
+            raise SettingsError(_unknown(name, others)) from error
+        raise SettingsError(f"{name} needs the package {error.name!r}, which is not installed") from error
+    except (ValueError, AttributeError) as error:
+        raise SettingsError(_unknown(name, others)) from error
+    return model
+
+
+def reads_graph(model: "type[AbstractRecommender]") -> bool:
+    """Whether a model reads a knowledge graph: ``.kg`` and ``.link`` files."""
+    from recbole.data import dataset
+    from recbole.data.dataset import KnowledgeBasedDataset
+
+    own = getattr(dataset, f"{model.__name__}Dataset", None)  # RecBole's own way of choosing a dataset
+    return bool(model.type == ModelType.KNOWLEDGE or (own and issubclass(own, KnowledgeBasedDataset)))
+
+
+def _unknown(name: str, others: Iterable[str]) -> str:
+    known = {other.lower(): other for other in others}
+    near = nearest(name.lower(), {*known, *_files()}, CLOSE)
+    hint = f"; did you mean {known.get(near) or _class_name(near)!r}?" if near else ""
+    return f"RecBole has no model named {name!r}{hint}"
+
+
+def _files() -> dict[str, str]:
+    """Modules of RecBole's models -> their package. Imports none: one of the packages needs other libraries."""
+    root = Path(recbole.model.__path__[0])
+    folders = {f"recbole.model.{kind}_recommender": root / f"{kind}_recommender" for kind in _KINDS}
+    return {
+        found.name: package for package, path in folders.items() for found in pkgutil.iter_modules([os.fspath(path)])
+    }
+
+
+def _is_file_of_recbole(name: str) -> bool:
+    return name.lower() in _files()
+
+
+def _class_name(file: str) -> str:
+    """The model in one of RecBole's modules; the module's name if that cannot be imported."""
+    try:
+        module = importlib.import_module(f"{_files()[file]}.{file}")
+    except ImportError:
+        return file
+    return next((name for name in vars(module) if name.lower() == file), file)

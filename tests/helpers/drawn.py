@@ -1,0 +1,8 @@
+"""What a cutoff draws."""
+
+from recbole_apa.core.seeding import draw_hash
+
+
+def is_drawn(sample_id: str, cutoff: str | None) -> bool:
+    """Whether a sample id falls at or below a cutoff of ``draw_cutoff``."""
+    return cutoff is None or draw_hash(sample_id) <= cutoff
