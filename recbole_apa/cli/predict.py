@@ -17,6 +17,24 @@ if TYPE_CHECKING:
 _HEAD = ("user", "item", "probability", "history", "")
 
 
+def is_asked(asked: PredictOptions, something_else: bool) -> bool:
+    """Whether the options ask for predictions.
+
+    Args:
+        something_else: whether they also ask to forget, to prove or to copy.
+
+    Raises:
+        SettingsError: they ask for both, or for a form of nothing.
+    """
+    if asked.predict is None:
+        if asked.json:
+            raise SettingsError("--json: expected together with --predict=USER:ITEM")
+        return False
+    if something_else:
+        raise SettingsError("--predict does not go with a request, a proof or a copy; give one command for each")
+    return True
+
+
 def serve(folder: str, asked: PredictOptions, changes: Mapping[str, object]) -> int:
     """Predict, and print a table, or JSON with ``--json``.
 

@@ -5,7 +5,7 @@ import shutil
 import pytest
 import torch
 
-from recbole_apa import predict, predict_pairs, unlearn
+from recbole_apa import evaluate_run, predict, predict_pairs, unlearn
 from recbole_apa.core.errors import APAError, RequestError
 from recbole_apa.data.prompts import PromptInput
 
@@ -59,7 +59,10 @@ def test_an_item_that_is_not_there_is_named(finished):
 
 def test_a_folder_gives_what_the_open_run_gives(finished, last_rows):
     pairs = [(user, item) for user, item, _ in last_rows[:3]]
-    assert predict_pairs(finished.run_dir, pairs) == predict_pairs(finished, pairs)
+    expected = predict_pairs(finished, pairs)
+    assert predict_pairs(finished.run_dir, pairs) == expected
+    opened = evaluate_run(finished.run_dir, {"variants": "none"})  # as the documentation has it
+    assert predict_pairs(opened, pairs) == expected
 
 
 @pytest.mark.slow
