@@ -115,6 +115,16 @@ class ProveOptions:
 
 
 @dataclass(frozen=True)
+class PredictOptions:
+    """Predicting by a finished run (--run=DIR)."""
+
+    predict: str | None = field(default=None, metadata=told("12:50,12:181", Use.ON_FINISHED))
+    """Whether users will like items, as user:item."""
+    json: bool = field(default=False, metadata=told(use=Use.ON_FINISHED))
+    """Print the predictions as JSON."""
+
+
+@dataclass(frozen=True)
 class KeyOptions(RunArguments):
     """The key file, the secret that forgotten names are hashed with."""
 
@@ -238,6 +248,7 @@ STAGES = (
     RunOptions,
     ForgetOptions,
     ProveOptions,
+    PredictOptions,
     KeyOptions,
     CompareOptions,
     DrawOptions,

@@ -4,16 +4,13 @@ from typing import TYPE_CHECKING
 
 from recbole_apa.cli import forget
 from recbole_apa.cli.arguments import Words, refuse_near_misses, take, values_of
-from recbole_apa.cli.stages import ForgetOptions, ProveOptions, RunOptions, TrainOptions, Use, names_for
+from recbole_apa.cli.stages import STAGES, ForgetOptions, ProveOptions, TrainOptions, Use, names_for
 from recbole_apa.core.arguments import PlaceArguments
 from recbole_apa.core.errors import FinishedRunError, SettingsError
 from recbole_apa.evidence import KEY_FILE
 
 if TYPE_CHECKING:
     from recbole_apa.pipeline.build import RunResult
-
-_LATER = (RunOptions, ForgetOptions, ProveOptions)
-"""Stages with options that need a finished run."""
 
 
 def serve(words: Words) -> int:
@@ -67,7 +64,7 @@ def _refuse_stage(words: Words, asked: bool, model: str) -> None:
         SettingsError: an option that needs a finished run, or a request for a model other than APA.
     """
     given = values_of(words)
-    late = sorted(name for name in names_for(Use.ON_FINISHED, *_LATER) if given.get(name) not in (None, False))
+    late = sorted(name for name in names_for(Use.ON_FINISHED, *STAGES) if given.get(name) not in (None, False))
     if late:
         raise SettingsError(
             f"--{late[0]}: expected on a finished run, together with --run=DIR, e.g. --run=saved/APA-ml-100k-..."

@@ -13,6 +13,7 @@ from recbole_apa.cli.stages import (
     ForgetOptions,
     KeyOptions,
     PlanOptions,
+    PredictOptions,
     ProveOptions,
     RunOptions,
     TrainOptions,
@@ -45,7 +46,7 @@ def usage(called: str) -> str:
     parts = [f"usage: {called} --model=APA --dataset=ml-100k [--OPTION=VALUE ...]\n"]
     first = [line for stage in (TrainOptions, PlaceArguments, RunOptions) for line in _lines(stage, ())]
     parts.append("\n".join([*first, *(_line(f"{name}={value}", docs()[name]) for name, value in _SETTINGS.items())]))
-    for stage in (ForgetOptions, ProveOptions, KeyOptions, CompareOptions, DrawOptions, PlanOptions):
+    for stage in (ForgetOptions, ProveOptions, PredictOptions, KeyOptions, CompareOptions, DrawOptions, PlanOptions):
         parts.append("\n" + "\n".join([*_title(stage), *_lines(stage, _ELSEWHERE)]))
     return "\n".join([*parts, "\n" + _END])
 

@@ -10,7 +10,8 @@ from recbole_apa.partition.semantic import SemanticPartitioner  # isort: skip
 from recbole_apa.partition.random import RandomPartitioner  # isort: skip
 from recbole_apa.partition.receraser import InteractionPartitioner, ItemPartitioner, UserPartitioner  # isort: skip
 from recbole_apa.partition.grapheraser import BEKMPartitioner, BLPAPartitioner  # isort: skip
-from recbole_apa.partition.assignment import Partition, assign_by_distance, check_partition_input
+from recbole_apa.partition.assignment import Partition, check_partition_input
+from recbole_apa.partition.bounded import assign_by_distance
 from recbole_apa.partition.centres import with_member_means
 from recbole_apa.partition.check import check_partition
 from recbole_apa.partition.collaborative import CollaborativePartitioner

@@ -1,8 +1,9 @@
-"""The result of partitioning, and the capacity-bounded assignment at the end of Algorithm 1."""
+"""The result of partitioning, and what is checked before and after it."""
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from logging import getLogger
 
 import torch
@@ -25,9 +26,16 @@ class Partition:
         """K."""
         return self.centres.shape[0]
 
+    @cached_property
+    def _members(self) -> list[list[str]]:
+        members: list[list[str]] = [[] for _ in range(self.n_shards)]
+        for name in sorted(self.shard_of):
+            members[self.shard_of[name]].append(name)
+        return members
+
     def members(self, shard: int) -> list[str]:
         """Sample ids of a shard, sorted."""
-        return sorted(name for name, k in self.shard_of.items() if k == shard)
+        return list(self._members[shard])
 
     def sizes(self) -> list[int]:
         """Samples per shard."""
@@ -76,23 +84,3 @@ def check_partition_input(ids: Sequence[str], embeddings: Tensor, n_shards: int,
             f"{n_shards} shards of at most {capacity} samples hold {n_shards * capacity}, fewer than the "
             f"{len(ids)} samples; raise shard_capacity or n_shards"
         )
-
-
-def assign_by_distance(ids: Sequence[str], distance: Tensor, capacity: int) -> dict[str, int]:
-    """Algorithm 1, lines 4-10: go through all (sample, shard) pairs from near to far, and assign the sample if it is
-    free and the shard has room. Ties in distance are broken by sample id, then shard.
-
-    Args:
-        distance: (n, k).
-    """
-    by_id = sorted(range(len(ids)), key=ids.__getitem__)
-    n_shards = distance.shape[1]
-    walk = torch.sort(distance[by_id].flatten(), stable=True).indices.tolist()
-    load = [0] * n_shards
-    shard_of: dict[str, int] = {}
-    for pair in walk:
-        name, shard = ids[by_id[pair // n_shards]], pair % n_shards
-        if name not in shard_of and load[shard] < capacity:
-            shard_of[name] = shard
-            load[shard] += 1
-    return shard_of

@@ -10,12 +10,16 @@ from torch import Tensor
 
 from recbole_apa.core.errors import PartitionError
 from recbole_apa.core.seeding import hash_order
-from recbole_apa.partition.assignment import assign_by_distance
+from recbole_apa.partition.bounded import assign_by_distance
+
+_BLOCK_NUMBERS = 2**24  # of the differences that are held at once, (block, k, d): 128 MB
 
 
 def squared_distances(vectors: Tensor, anchors: Tensor) -> Tensor:
     """||v - a||^2: (m, d), (k, d) -> (m, k), float64."""
-    return ((vectors.double()[:, None] - anchors.double()[None]) ** 2).sum(2)
+    wide = anchors.double()[None]  # (1, k, d)
+    block = max(1, _BLOCK_NUMBERS // max(1, anchors.numel()))
+    return torch.cat([((part.double()[:, None] - wide) ** 2).sum(2) for part in vectors.split(block)])
 
 
 def balanced_kmeans(
@@ -50,13 +54,18 @@ def balanced_kmeans(
             f"{len(anchors)} shards of at most {capacity} users or items hold {capacity * len(anchors)}, fewer than "
             f"the {len(names)} there are; raise the capacity or n_shards"
         )
+    by_name = sorted(range(len(names)), key=names.__getitem__)
     shard_of: dict[str, int] = {}
     for _ in range(iterations):
         found = assign_by_distance(names, distance(vectors, anchors), capacity)
         if found == shard_of:
             break
         shard_of = found
-        anchors = torch.stack([_mean(vectors, names, shard_of, k, anchors[k]) for k in range(len(anchors))])
+        members: list[list[int]] = [[] for _ in anchors]
+        for row in by_name:
+            members[shard_of[names[row]]].append(row)
+        means = [vectors[rows].mean(0) if rows else old for rows, old in zip(members, anchors, strict=True)]
+        anchors = torch.stack(means)
     return shard_of, anchors
 
 
@@ -64,8 +73,3 @@ def random_anchors(names: Sequence[str], vectors: Tensor, n_shards: int, seed: i
     """Vectors of K different units drawn by hash, (k, d); some repeat if there are fewer units than shards."""
     order = hash_order(names, seed, "anchors")
     return vectors[[order[k % len(order)] for k in range(n_shards)]]
-
-
-def _mean(vectors: Tensor, names: Sequence[str], shard_of: dict[str, int], shard: int, old: Tensor) -> Tensor:
-    members = sorted((name, i) for i, name in enumerate(names) if shard_of[name] == shard)
-    return vectors[[i for _, i in members]].mean(0) if members else old

@@ -30,5 +30,6 @@ def with_member_means(
 def member_means(shards: Sequence[int], embeddings: Tensor, n_shards: int) -> Tensor:
     """Mean embedding of each shard's members, the global mean for an empty shard: (n,), (n, d) -> (k, d), float32."""
     where = torch.tensor(shards)
-    means = [embeddings[where == k].mean(0) if k in shards else embeddings.mean(0) for k in range(n_shards)]
+    found = set(shards)
+    means = [embeddings[where == k].mean(0) if k in found else embeddings.mean(0) for k in range(n_shards)]
     return torch.stack(means).float()

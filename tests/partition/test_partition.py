@@ -1,3 +1,4 @@
+import tracemalloc
 from dataclasses import replace
 
 import numpy as np
@@ -7,8 +8,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from recbole_apa.core.errors import PartitionError
-from recbole_apa.partition import PARTITIONERS, Partition, check_partition, with_member_means
-from recbole_apa.partition.assignment import assign_by_distance, shard_count
+from recbole_apa.partition import (
+    PARTITIONERS,
+    Partition,
+    SemanticPartitioner,
+    balanced_kmeans,
+    check_partition,
+    semantic,
+    with_member_means,
+)
+from recbole_apa.partition.assignment import shard_count
+from recbole_apa.partition.bounded import assign_by_distance
 
 OF_SAMPLES = ["random", "semantic"]
 
@@ -57,6 +67,62 @@ def test_walk_equals_the_obvious_one_with_ties(n, k, seed):
     distance = torch.randint(0, 3, (n, k), generator=torch.Generator().manual_seed(seed)).double()
     ids = list(reversed(names(n)))
     assert assign_by_distance(ids, distance, -(-n // k)) == naive_walk(ids, distance, -(-n // k))
+
+
+@settings(deadline=None, max_examples=30)
+@given(st.integers(20, 120), st.integers(2, 12), st.integers(0, 1000), st.booleans())
+def test_walk_with_many_full_shards_equals_the_obvious_one(n, k, seed, rounded):
+    distance = torch.rand(n, k, generator=torch.Generator().manual_seed(seed)).double()
+    distance += torch.linspace(0, 2, k)  # nearly all want the same few shards
+    distance = distance.round(decimals=1) if rounded else distance
+    ids = [f"s{(i * 37) % n:03d}" for i in range(n)] if n % 37 else names(n)
+    assert assign_by_distance(ids, distance, -(-n // k)) == naive_walk(ids, distance, -(-n // k))
+
+
+def test_the_walk_makes_no_list_of_pairs():
+    n, k = 20_000, 64
+    distance = torch.rand(n, k, generator=torch.Generator().manual_seed(0)).double()
+    tracemalloc.start()
+    assign_by_distance(names(n), distance, -(-n // k))
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert most < 3 * distance.numel() * 8  # a list of the pairs' places alone took 40 bytes for each
+
+
+def test_squared_distances_are_the_same_in_blocks(monkeypatch):
+    x, anchors = points(101, 5), points(7, 5, seed=1)
+    whole = balanced_kmeans.squared_distances(x, anchors)
+    assert torch.equal(whole, ((x.double()[:, None] - anchors.double()[None]) ** 2).sum(2))
+    monkeypatch.setattr(balanced_kmeans, "_BLOCK_NUMBERS", 350)
+    assert torch.equal(balanced_kmeans.squared_distances(x, anchors), whole)
+
+
+@pytest.mark.parametrize("fitted", ["samples", "items"])
+def test_centres_of_many_points_are_fitted_to_some_drawn_by_name(monkeypatch, fitted):
+    monkeypatch.setattr(semantic, "FIT_ON_ALL", 30)
+    monkeypatch.setattr(semantic, "POINTS_PER_SHARD", 8)
+    seen = []
+    kmeans_centres = semantic._kmeans_centres
+
+    def kept(drawn, *others):
+        seen.append({tuple(point) for point in drawn})
+        return kmeans_centres(drawn, *others)
+
+    monkeypatch.setattr(semantic, "_kmeans_centres", kept)
+    x, items, order = points(90), points(50, seed=3), torch.randperm(90, generator=torch.Generator().manual_seed(1))
+    partitioner = SemanticPartitioner(items if fitted == "items" else None)
+    one = partitioner(names(90), x, 3, 35, 7)
+    two = partitioner([names(90)[i] for i in order], x[order], 3, 35, 7)
+    # the last sample is gone: at most one other point is drawn in its place
+    partitioner(names(89), x[:89], 3, 35, 7)
+    assert one.shard_of == two.shard_of and seen[0] == seen[1] and len(seen[0]) == 24
+    assert len(seen[0] & seen[2]) >= 23
+
+
+def test_members_are_those_that_the_assignment_names():
+    partition = PARTITIONERS["random"]()(names(30), points(30), 4, 9, 7)
+    for shard in range(4):
+        assert partition.members(shard) == sorted(s for s, k in partition.shard_of.items() if k == shard)
 
 
 def test_two_blobs_are_recovered():

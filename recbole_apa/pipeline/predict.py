@@ -1,0 +1,110 @@
+"""Whether a user will like an item: single predictions of a finished run, for programs that serve it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from recbole_apa.core.errors import RequestError
+from recbole_apa.data.dataset import APADataset
+from recbole_apa.data.prompts import PromptInput
+from recbole_apa.pipeline.build import RunResult, open_run
+from recbole_apa.runs.remote.working_copy import open_place
+from recbole_apa.runs.store import RunStore
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """One prediction, and what it rests on."""
+
+    user: str
+    item: str
+    score: float
+    """s: the probability of "Yes", 0 to 1."""
+    n_history: int
+    """Interactions of the user that the prompt shows; 0 for a user of whom the run knows none."""
+    n_user_interactions: int
+    """All interactions of the user that the run may see, the item's own left out."""
+    n_item_interactions: int
+    """All interactions with the item that the run may see; 0 for a cold item, known by its text alone."""
+    weights: tuple[float, ...]
+    """How much each adapter counts, (k,)."""
+
+
+def predict(
+    run: str | Path | RunResult, user: str, item: str, config_dict: Mapping[str, object] | None = None
+) -> Prediction:
+    """:func:`predict_pairs` of one pair."""
+    return predict_pairs(run, [(user, item)], config_dict)[0]
+
+
+def predict_pairs(
+    run: str | Path | RunResult,
+    pairs: Sequence[tuple[str, str]],
+    config_dict: Mapping[str, object] | None = None,
+) -> list[Prediction]:
+    """Predict for pairs of user and item, as of after the user's last interaction.
+
+    The prompt shows the user's latest interactions, of whatever split, as the run's dataset holds them and as many as
+    in training; those with the item itself are left out, for they would give the answer away. A user without any is
+    judged by the item alone.
+
+    Args:
+        run: a run's folder or URL, which is opened for this call; or an opened run (``recbole_apa.evaluate_run``
+            returns one), for many calls.
+        pairs: (user, item), as the dataset's files name them.
+        config_dict: where things are now, e.g. ``{"data_path": ...}``; only with a folder.
+
+    Returns:
+        predictions in the order of ``pairs``.
+
+    Raises:
+        RequestError: an item that has neither interactions nor a line in the ``.item`` file.
+        RunError: damaged, unfinished, waiting to forget something, or made with other data or another backbone.
+    """
+    if isinstance(run, RunResult):
+        return _predict(run, pairs)
+    with open_place(run, "predicting", writes=False) as place:
+        return _predict(open_run(RunStore(place), config_dict), pairs)
+
+
+def _predict(run: RunResult, pairs: Sequence[tuple[str, str]]) -> list[Prediction]:
+    if not pairs:
+        return []
+    dataset: APADataset = run.data.train_set
+    known = dataset.field2token_id[dataset.iid_field]
+    unknown = sorted({item for _, item in pairs if item not in known})
+    if unknown:
+        raise RequestError(
+            f"found {len(unknown)} item(s) that the dataset does not have, e.g. {unknown[0]!r}; expected items with "
+            "interactions, or with a line in the .item file"
+        )
+    histories = [_History(dataset, user, item) for user, item in pairs]
+    prompts = run.model.engine.encode([history.prompt() for history in histories])
+    weights = run.model.weights(prompts)
+    scores = run.model.aggregate(prompts, weights).tolist()
+    counts = {item: int(dataset.interactions.items.where(item).sum()) for _, item in pairs}
+    return [
+        Prediction(user, item, score, len(history.shown), history.n_rows, counts[item], tuple(row))
+        for (user, item), history, score, row in zip(pairs, histories, scores, weights.tolist(), strict=True)
+    ]
+
+
+class _History:
+    """What the run knows of a user, without the item that is asked about."""
+
+    def __init__(self, dataset: APADataset, user: str, item: str) -> None:
+        rows, windows = dataset.interactions, dataset.windows
+        of_user = np.flatnonzero(rows.users.where(user) & ~rows.items.where(item))
+        ordered = of_user[np.argsort(windows.place[of_user])]
+        self.n_rows = len(ordered)
+        self.shown = ordered[-dataset.settings.history_length :]
+        self._dataset, self._item = dataset, item
+
+    def prompt(self) -> PromptInput:
+        """What the prompt says, the history oldest first."""
+        dataset, rows = self._dataset, self._dataset.interactions
+        number, texts = dataset.field2token_id[dataset.iid_field], dataset.item_texts
+        told = zip(rows.items.texts(self.shown), rows.labels[self.shown].tolist(), strict=True)
+        return PromptInput(tuple((texts[number[name]], label) for name, label in told), texts[number[self._item]])
