@@ -155,7 +155,8 @@ def test_a_neighbourhood_of_users_is_refused_with_the_command(data_folder):
 @old_only
 @pytest.mark.parametrize("model", release.NEWER_MODELS)
 def test_models_of_the_next_release_are_refused_with_the_command(model):
-    with pytest.raises(SettingsError, match=rf"^--model={model} needs RecBole 1\.2\.1.*pip install --no-deps recbole==1\.2\.1"):
+    says = rf"^--model={model} needs RecBole 1\.2\.1.*pip install --no-deps recbole==1\.2\.1"
+    with pytest.raises(SettingsError, match=says):
         APAConfig(model, "ml-100k")
 
 
