@@ -33,9 +33,9 @@ _WHERE = {
     "compare_forgetting": "recbole_apa.comparison.forgetting",
     "ForgetRequest": "recbole_apa.comparison.forget_task",
     "audit": "recbole_apa.unlearning.proof.quick",
-    "predict": "recbole_apa.pipeline.predict",
-    "predict_pairs": "recbole_apa.pipeline.predict",
-    "Prediction": "recbole_apa.pipeline.predict",
+    "predict": "recbole_apa.pipeline.predictions",
+    "predict_pairs": "recbole_apa.pipeline.predictions",
+    "Prediction": "recbole_apa.pipeline.predictions",
     "run": "recbole_apa.pipeline.quick_start",
     "tune": "recbole_apa.tuning",
     "unlearn": "recbole_apa.unlearning.stage",
@@ -75,7 +75,7 @@ if TYPE_CHECKING:
     from recbole_apa.model.trainer import APATrainer
     from recbole_apa.pipeline.build import RunResult
     from recbole_apa.pipeline.config import APAConfig
-    from recbole_apa.pipeline.predict import Prediction, predict, predict_pairs
+    from recbole_apa.pipeline.predictions import Prediction, predict, predict_pairs
     from recbole_apa.pipeline.quick_start import evaluate_run, run
     from recbole_apa.pipeline.registration import register
     from recbole_apa.runs.remote.working_copy import copy_run

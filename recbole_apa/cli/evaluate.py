@@ -1,6 +1,6 @@
 """``--run=DIR``: evaluate a finished run again, copy it, make it forget, prove it, or predict by it."""
 
-from recbole_apa.cli import forget, predict, prove
+from recbole_apa.cli import forget, predictions, prove
 from recbole_apa.cli.arguments import Words, refuse_near_misses, take, values_of
 from recbole_apa.cli.stages import ForgetOptions, PredictOptions, ProveOptions, RunOptions
 from recbole_apa.core.errors import SettingsError
@@ -18,9 +18,9 @@ def serve(words: Words) -> int:
     where, rest = take(RunOptions, words)
     request, rest = take(ForgetOptions, rest)
     proofs, rest = take(ProveOptions, rest)
-    predictions, rest = take(PredictOptions, rest)
+    to_predict, rest = take(PredictOptions, rest)
     asked = forget.is_asked(request, proofs)
-    wanted = predict.is_asked(predictions, asked or proofs.audit or proofs.verify or where.copy_to is not None)
+    wanted = predictions.is_asked(to_predict, asked or proofs.audit or proofs.verify or where.copy_to is not None)
     folder = where.run or ""
     if where.copy_to is not None:
         _copy(folder, where.copy_to, rest)
@@ -35,7 +35,7 @@ def serve(words: Words) -> int:
         forget.carry_out(folder, request, changes)
         return 0
     if wanted:
-        return predict.serve(folder, predictions, changes)
+        return predictions.serve(folder, to_predict, changes)
     from recbole_apa.pipeline.quick_start import evaluate_run
 
     evaluate_run(folder, changes, request.allow_pending)

@@ -1,9 +1,9 @@
 from .build import RunResult as RunResult
 from .build import open_run as open_run
 from .config import APAConfig as APAConfig
-from .predict import Prediction as Prediction
-from .predict import predict as predict
-from .predict import predict_pairs as predict_pairs
+from .predictions import Prediction as Prediction
+from .predictions import predict as predict
+from .predictions import predict_pairs as predict_pairs
 from .quick_start import evaluate_run as evaluate_run
 from .quick_start import run as run
 from .registration import register as register

@@ -12,7 +12,7 @@ from recbole_apa.cli.stages import PredictOptions
 from recbole_apa.core.errors import SettingsError
 
 if TYPE_CHECKING:
-    from recbole_apa.pipeline.predict import Prediction
+    from recbole_apa.pipeline.predictions import Prediction
 
 _HEAD = ("user", "item", "probability", "history", "")
 
@@ -48,7 +48,7 @@ def serve(folder: str, asked: PredictOptions, changes: Mapping[str, object]) -> 
     pairs = [_pair(word) for word in names_in(asked.predict)]
     if not pairs:
         raise SettingsError("--predict: found nothing after it; expected USER:ITEM, several separated by commas")
-    from recbole_apa.pipeline.predict import predict_pairs
+    from recbole_apa.pipeline.predictions import predict_pairs
 
     found = predict_pairs(folder, pairs, changes)
     print(json.dumps([asdict(p) for p in found], indent=1) if asked.json else _table(found))
