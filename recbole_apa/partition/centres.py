@@ -23,7 +23,7 @@ def with_member_means(
     Raises:
         PartitionError: as :func:`~recbole_apa.partition.check.checked_shards`.
     """
-    kept = checked_shards(shard_of, ids, n_shards)
+    kept = checked_shards(shard_of, ids, n_shards, "the assignment")
     return Partition(kept, member_means([kept[name] for name in ids], embeddings, n_shards))
 
 
