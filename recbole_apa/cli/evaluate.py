@@ -2,6 +2,7 @@
 
 from recbole_apa.cli import forget, predictions, prove
 from recbole_apa.cli.arguments import Words, refuse_near_misses, take, values_of
+from recbole_apa.cli.output import print_json
 from recbole_apa.cli.stages import ForgetOptions, PredictOptions, ProveOptions, RunOptions
 from recbole_apa.core.errors import SettingsError
 
@@ -23,6 +24,8 @@ def serve(words: Words) -> int:
     wanted = predictions.is_asked(to_predict, asked or proofs.audit or proofs.verify or where.copy_to is not None)
     folder = where.run or ""
     if where.copy_to is not None:
+        if where.json:
+            raise SettingsError("--json does not go with --copy_to")
         _copy(folder, where.copy_to, rest)
         return 0
     changes = {name: value for name, value in values_of(rest).items() if (name, value) != ("model", "APA")}
@@ -30,15 +33,17 @@ def serve(words: Words) -> int:
 
     refuse_near_misses(changes, MOVABLE)
     if proofs.audit or proofs.verify:
-        return prove.prove(folder, proofs, changes)
+        return prove.prove(folder, proofs, changes, where.json)
     if asked:
-        forget.carry_out(folder, request, changes)
+        forget.carry_out(folder, request, changes, where.json)
         return 0
     if wanted:
-        return predictions.serve(folder, to_predict, changes)
+        return predictions.serve(folder, to_predict, changes, where.json)
     from recbole_apa.pipeline.quick_start import evaluate_run
 
-    evaluate_run(folder, changes, request.allow_pending)
+    result = evaluate_run(folder, changes, request.allow_pending)
+    if where.json:
+        print_json(metrics=result.metrics)
     return 0
 
 

@@ -1,6 +1,5 @@
 """``--run=DIR --predict=USER:ITEM``: whether a user will like an item."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING
@@ -8,6 +7,7 @@ from typing import TYPE_CHECKING
 from tabulate import tabulate
 
 from recbole_apa.cli.arguments import names_in
+from recbole_apa.cli.output import print_json
 from recbole_apa.cli.stages import PredictOptions
 from recbole_apa.core.errors import SettingsError
 
@@ -24,19 +24,17 @@ def is_asked(asked: PredictOptions, something_else: bool) -> bool:
         something_else: whether they also ask to forget, to prove or to copy.
 
     Raises:
-        SettingsError: they ask for both, or for a form of nothing.
+        SettingsError: they ask for both.
     """
     if asked.predict is None:
-        if asked.json:
-            raise SettingsError("--json: expected together with --predict=USER:ITEM")
         return False
     if something_else:
         raise SettingsError("--predict does not go with a request, a proof or a copy; give one command for each")
     return True
 
 
-def serve(folder: str, asked: PredictOptions, changes: Mapping[str, object]) -> int:
-    """Predict, and print a table, or JSON with ``--json``.
+def serve(folder: str, asked: PredictOptions, changes: Mapping[str, object], as_json: bool) -> int:
+    """Predict, and print a table, or JSON.
 
     Returns:
         the exit status.
@@ -51,7 +49,10 @@ def serve(folder: str, asked: PredictOptions, changes: Mapping[str, object]) -> 
     from recbole_apa.pipeline.predictions import predict_pairs
 
     found = predict_pairs(folder, pairs, changes)
-    print(json.dumps([asdict(p) for p in found], indent=1) if asked.json else _table(found))
+    if as_json:
+        print_json(predictions=[asdict(p) for p in found])
+    else:
+        print(_table(found))
     return 0
 
 

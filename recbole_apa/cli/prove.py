@@ -1,11 +1,17 @@
 """``--audit`` and ``--verify``: prove a finished run, quickly or by training again."""
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
+from recbole_apa.cli.output import audit_fields, print_json, verify_fields
 from recbole_apa.cli.stages import ProveOptions
 
+if TYPE_CHECKING:
+    from recbole_apa.unlearning.proof.full import VerifyResult
+    from recbole_apa.unlearning.proof.quick import AuditResult
 
-def prove(folder: str, asked: ProveOptions, changes: Mapping[str, object]) -> int:
+
+def prove(folder: str, asked: ProveOptions, changes: Mapping[str, object], as_json: bool = False) -> int:
     """Audit and verify.
 
     Returns:
@@ -14,35 +20,43 @@ def prove(folder: str, asked: ProveOptions, changes: Mapping[str, object]) -> in
     Raises:
         RunError: the run cannot be verified as it is.
     """
-    holds = True
+    holds, parts = True, {}
     if asked.audit:
         from recbole_apa.unlearning.proof.quick import audit
 
         audited = audit(folder, changes)
-        print("checked: " + "; ".join(audited.checked))
-        for sign, lines in (("notice", audited.notices), ("FOUND", audited.findings)):
-            for line in lines:
-                print(f"{sign}: {line}")
-        print(f"the audit {'holds' if audited.holds else 'does not hold'}; ledger head {audited.head}")
+        parts["audit"] = audit_fields(audited)
         holds = audited.holds
+        if not as_json:
+            print(_audit_text(audited))
     if asked.verify:
         from recbole_apa.unlearning.proof.full import verify
 
         verified = verify(folder, changes)
-        print(
-            "\n".join(["compared: " + ", ".join(verified.compared), *(f"DIFFERS: {d}" for d in verified.differences)])
-        )
-        says = (
-            "equal, bit for bit, to training from scratch" if verified.holds else "not what training from scratch gives"
-        )
-        if verified.plugins:
-            print(verified.plugins)
-        if verified.machines:
-            print(verified.machines)
-        if not verified.holds and not verified.comparable:
-            says = "not comparable bit for bit on this kind of machine; verify it on one like the run's"
-        print(f"the run is {says} ({verified.seconds:.1f} s)")
-        if verified.means:
-            print(f"from scratch means here: {verified.means}")
+        parts["verify"] = verify_fields(verified)
         holds = holds and verified.holds
+        if not as_json:
+            print(_verify_text(verified))
+    if as_json:
+        print_json(**parts)
     return 0 if holds else 1
+
+
+def _audit_text(found: "AuditResult") -> str:
+    lines = ["checked: " + "; ".join(found.checked)]
+    lines += [f"notice: {line}" for line in found.notices]
+    lines += [f"FOUND: {line}" for line in found.findings]
+    lines.append(f"the audit {'holds' if found.holds else 'does not hold'}; ledger head {found.head}")
+    return "\n".join(lines)
+
+
+def _verify_text(found: "VerifyResult") -> str:
+    lines = ["compared: " + ", ".join(found.compared), *(f"DIFFERS: {d}" for d in found.differences)]
+    lines += [text for text in (found.plugins, found.machines) if text]
+    says = "equal, bit for bit, to training from scratch" if found.holds else "not what training from scratch gives"
+    if not found.holds and not found.comparable:
+        says = "not comparable bit for bit on this kind of machine; verify it on one like the run's"
+    lines.append(f"the run is {says} ({found.seconds:.1f} s)")
+    if found.means:
+        lines.append(f"from scratch means here: {found.means}")
+    return "\n".join(lines)

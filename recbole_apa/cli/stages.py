@@ -64,6 +64,8 @@ class RunOptions(RunArguments):
 
     copy_to: str | None = field(default=None, metadata=told("DIR", Use.ON_FINISHED))
     """Copy the run instead."""
+    json: bool = field(default=False, metadata=told(use=Use.ON_FINISHED))
+    """Print the result as JSON, for programs."""
 
 
 @dataclass(frozen=True)
@@ -120,8 +122,6 @@ class PredictOptions:
 
     predict: str | None = field(default=None, metadata=told("12:50,12:181", Use.ON_FINISHED))
     """Whether users will like items, as user:item."""
-    json: bool = field(default=False, metadata=told(use=Use.ON_FINISHED))
-    """Print the predictions as JSON."""
 
 
 @dataclass(frozen=True)

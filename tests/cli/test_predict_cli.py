@@ -22,7 +22,7 @@ def test_predictions_as_a_table_and_as_json(finished, capsys):
     assert lines[2].split()[:3] == ["u1", "i2", f"{known.score:.4f}"]
     assert "unknown user" not in lines[2] and "unknown user: judged by the item alone" in lines[3]
     status, said = ran(capsys, run, "--predict=u1:i2", "--json")
-    (found,) = json.loads(said.out)
+    (found,) = json.loads(said.out)["predictions"]
     assert status == 0 and found["score"] == known.score and found["weights"] == list(known.weights)
     assert found["n_history"] == known.n_history
 
@@ -36,7 +36,6 @@ def test_predictions_as_a_table_and_as_json(finished, capsys):
         (["--predict=u1:no"], "does not have, e.g. 'no'"),
         (["--predict=u1:i1", "--audit"], "does not go with"),
         (["--predict=u1:i1", "--forget_users=u1"], "does not go with"),
-        (["--json"], "--predict"),
     ],
 )
 def test_what_cannot_be_predicted_is_refused(finished, capsys, words, says):
