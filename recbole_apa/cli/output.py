@@ -2,6 +2,7 @@
 
 import json
 from collections import Counter
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -33,16 +34,7 @@ def audit_fields(found: "AuditResult") -> dict[str, object]:
 
 def verify_fields(found: "VerifyResult") -> dict[str, object]:
     """A verification; seconds are of training from scratch."""
-    return {
-        "holds": found.holds,
-        "comparable": found.comparable,
-        "differences": found.differences,
-        "compared": found.compared,
-        "means": found.means,
-        "machines": found.machines,
-        "plugins": found.plugins,
-        "seconds": found.seconds,
-    }
+    return {"holds": found.holds, **asdict(found)}
 
 
 def unlearn_fields(found: "UnlearnResult") -> dict[str, object]:

@@ -84,7 +84,7 @@ def _predict(run: RunResult, pairs: Sequence[tuple[str, str]]) -> list[Predictio
     prompts = run.model.engine.encode([history.prompt() for history in histories])
     weights = run.model.weights(prompts)
     scores = run.model.aggregate(prompts, weights).tolist()
-    counts = {item: int(dataset.interactions.items.where(item).sum()) for _, item in pairs}
+    counts = {item: int(dataset.interactions.items.where(item).sum()) for item in {item for _, item in pairs}}
     return [
         Prediction(user, item, score, len(history.shown), history.n_rows, counts[item], tuple(row))
         for (user, item), history, score, row in zip(pairs, histories, scores, weights.tolist(), strict=True)
