@@ -225,11 +225,11 @@ def full(kind):
 @pytest.mark.parametrize(
     "place", ["recbole_apa.evaluation.report.run_page.write_text", "recbole_apa.unlearning.certificate.write_text"]
 )
-def test_a_request_stopped_by_a_full_disk_says_that_it_was_taken(place, finished, tmp_path, monkeypatch):
+def test_a_request_stopped_by_a_full_disk_says_that_it_was_accepted(place, finished, tmp_path, monkeypatch):
     folder = copy_run(finished, tmp_path / "run")
     with monkeypatch.context() as patch:
         patch.setattr(place, full(errno.EDQUOT))
-        with pytest.raises(RunError, match=r"no space left(.|\n)*was taken.*free space(.|\n)*--resume"):
+        with pytest.raises(RunError, match=r"no space left(.|\n)*was accepted.*free space(.|\n)*--resume"):
             unlearn(folder, users=["u3"])
     assert waiting(folder)
     unlearn(folder)
@@ -237,7 +237,7 @@ def test_a_request_stopped_by_a_full_disk_says_that_it_was_taken(place, finished
 
 
 @pytest.mark.slow
-def test_a_full_disk_at_the_ledgers_last_line_says_that_the_request_was_taken(finished, tmp_path, monkeypatch):
+def test_a_full_disk_at_the_ledgers_last_line_says_that_the_request_was_accepted(finished, tmp_path, monkeypatch):
     folder = copy_run(finished, tmp_path / "run")
     append = Ledger.append
 
@@ -248,7 +248,7 @@ def test_a_full_disk_at_the_ledgers_last_line_says_that_the_request_was_taken(fi
 
     with monkeypatch.context() as patch:
         patch.setattr(Ledger, "append", full_at_done)
-        with pytest.raises(RunError, match=r"was taken.*free space(.|\n)*--resume") as caught:
+        with pytest.raises(RunError, match=r"was accepted.*free space(.|\n)*--resume") as caught:
             unlearn(folder, users=["u3"])
         assert "choose another folder" not in str(caught.value)
     assert unlearn(folder).finished and audit(folder).holds
