@@ -1,11 +1,13 @@
 """A check before every certificate, and in audit and verification: can any forgotten row still be reached?
 
-It scans the raw files itself, finds the requested rows itself, by name or by keyed digest, and looks for them in the
-data, the samples, the state and the exports. It imports none of the code that reads, hides, splits or looks up rows, so
-that a fault there cannot certify itself.
+It reads the raw files, or a run's index, itself, finds the requested rows itself, by name or by keyed digest, and looks
+for them in the data, the samples, the state and the exports. It imports none of the code that reads, hides, splits or
+looks up rows, so that a fault there cannot certify itself.
 """
 
-from recbole_apa.evidence.search.raw_files import RawFiles, RawRows, scan
+from recbole_apa.evidence.search.raw_files import RawFiles, scan
+from recbole_apa.evidence.search.raw_index import scan_index
+from recbole_apa.evidence.search.raw_rows import RawRows
 from recbole_apa.evidence.search.reach import in_data, in_exports, in_state, n_rows
 from recbole_apa.evidence.search.sought import Name, Sought, named, recognised
 
@@ -21,4 +23,5 @@ __all__ = [
     "named",
     "recognised",
     "scan",
+    "scan_index",
 ]

@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 from recbole_apa.core.errors import CertificateError
+from recbole_apa.evidence.search.raw_rows import RawRows
 
 
 @dataclass(frozen=True)
@@ -26,28 +27,6 @@ class RawFiles:
     time: str | None
     separator: str = "\t"
     encoding: str = "utf-8"
-
-
-@dataclass(frozen=True)
-class RawRows:
-    """Every row of the files, without any filter; n rows."""
-
-    users: np.ndarray
-    """Indices into ``user_names``, (n,)."""
-    user_names: tuple[str, ...]
-    items: np.ndarray
-    """Indices into ``item_names``, (n,)."""
-    item_names: tuple[str, ...]
-    times: np.ndarray | None
-    """Float64, (n,), NaN if a cell is not a number; None if there is no such column."""
-
-    def __len__(self) -> int:
-        return len(self.users)
-
-    def row(self, row: int) -> tuple[str, str, float | None]:
-        """The user, item and time of one row."""
-        time = None if self.times is None else float(self.times[row])
-        return self.user_names[self.users[row]], self.item_names[self.items[row]], time
 
 
 def scan(files: RawFiles) -> RawRows:

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from recbole_apa.evidence.search.raw_files import RawRows
+from recbole_apa.evidence.search.raw_rows import RawRows
 
 _WORDS = str.maketrans({"%": "%25", ":": "%3A", "#": "%23"})
 
