@@ -17,7 +17,6 @@ from recbole_apa.evidence.exactness import EARLIER, FRESH, INHERITED, THIS_DATA,
 from recbole_apa.model.apa import APA
 from recbole_apa.model.contracts import FitInputs
 from recbole_apa.model.trainer import APATrainer
-from recbole_apa.partition.inherited import assignment_alone
 from recbole_apa.pipeline.build import RunResult
 from recbole_apa.pipeline.evaluate import (
     evaluate_state,
@@ -37,6 +36,7 @@ from recbole_apa.unlearning.approximate.shard_update import EXACT, ApproximateSh
 from recbole_apa.unlearning.certifying import CarriedOut, certify, refuse_uncertified
 from recbole_apa.unlearning.checks import refuse_in_exports, refuse_in_state, sought_of
 from recbole_apa.unlearning.commit import commit_state, pending_store
+from recbole_apa.unlearning.kept_partition import inherited_partition, keeps_partition
 from recbole_apa.unlearning.machines import REFUSE, Machines, machines_of
 from recbole_apa.unlearning.outside import clean_outside, left_outside, own_outside, remove_boards
 from recbole_apa.unlearning.plan import Plan, settle_shards
@@ -115,6 +115,10 @@ def carry_out(
     _purge_memory(opened.model, data)
 
     pending = _start_pending(store, data.train_set, before, exactness, key, machines)
+    left, settings = data.train_set.samples, opened.model.settings.partition
+    kept = exactness == INHERITED and not machines.retrains and keeps_partition(store, left, settings)
+    if exactness == INHERITED and pending.load_partition() is None:
+        pending.save_partition(inherited_partition(store, left, kept))
     line = f"run folder: {store.place} (if interrupted, resume with --run={store.place} --resume)"
     trainer = make_trainer(opened.config, opened.model, pending, FitInputs(key=key, begin_line=line))
     inputs = replace(trainer.inputs, reuse=_reusable(opened, store, machines), shard_update=update)
@@ -129,6 +133,8 @@ def carry_out(
     own = clean_outside(own_outside(store, before), result, store)
     refuse_in_exports(own.exports, data, sought)
     about = _about(before, served, exactness, data.train_set.visible_data)
+    if kept:
+        about["partition_of"] = before.get("partition_of", THIS_DATA)
     about["outside"] = left_outside(before, trainer, result, own)
     write_records(result, about, _carried_out(served))
     seconds = training_cost(trainer)["seconds"]
@@ -201,7 +207,7 @@ def _start_pending(
     key: Key,
     machines: Machines,
 ) -> RunStore:
-    """The pending state's folder, with what is inherited; what an interrupted attempt finished is kept."""
+    """The pending state's folder; what an interrupted attempt finished is kept."""
     pending = pending_store(store)
     # the backbone may be elsewhere now; its digest was checked when the run was opened
     settings = {**before["settings"], "backbone": dataset.config["backbone"]}
@@ -226,11 +232,6 @@ def _start_pending(
         remove_boards(pending)
         shutil.rmtree(pending.folder)
         pending.begin(identity, about)
-    if exactness == INHERITED and pending.load_partition() is None:
-        old = store.load_partition()
-        assert old is not None
-        # the old centres contain what is now forgotten
-        pending.save_partition(assignment_alone(old, {s.sample_id for s in dataset.samples}))
     return pending
 
 
