@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from recbole_apa.data.samples import Sample
+from recbole_apa.data.samples import LabelledItems, Sample
 
 HISTORY_LIKE_RATE = "HistoryLikeRate"
 ITEM_MEAN = "ItemMean"
@@ -19,10 +19,13 @@ def history_like_rate(samples: Sequence[Sample], default: float) -> np.ndarray:
 
 def item_mean(samples: Sequence[Sample], train_rows: Sequence[tuple[str, int]], default: float) -> np.ndarray:
     """Mean training label of each target item, (n,); ``default`` for items without training rows."""
-    total: dict[str, list[int]] = {}
-    for item, label in train_rows:
-        total.setdefault(item, []).append(label)
-    return np.array([np.mean(total[s.item_id]) if s.item_id in total else default for s in samples])
+    rows = LabelledItems.of(train_rows)
+    wanted = {s.item_id for s in samples}
+    code_of = {name: code for code, name in enumerate(rows.items.names) if name in wanted}
+    n = np.bincount(rows.items.codes, minlength=len(rows.items.names))
+    likes = np.bincount(rows.items.codes, rows.labels, minlength=len(rows.items.names))
+    codes = [code_of.get(s.item_id, -1) for s in samples]
+    return np.array([likes[code] / n[code] if code >= 0 and n[code] else default for code in codes])
 
 
 def rule_scores(name: str, samples: Sequence[Sample], train_rows: Sequence[tuple[str, int]]) -> np.ndarray:
@@ -31,7 +34,8 @@ def rule_scores(name: str, samples: Sequence[Sample], train_rows: Sequence[tuple
     Args:
         train_rows: item and label of every training target, whether drawn for the model or not.
     """
-    default = float(np.mean([label for _, label in train_rows]))
+    train_rows = LabelledItems.of(train_rows)
+    default = float(train_rows.labels.mean())
     if name == HISTORY_LIKE_RATE:
         return history_like_rate(samples, default)
     items = item_mean(samples, train_rows, default)
