@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from recbole_apa.adapters.mixture import Mixture
 from recbole_apa.core.errors import SettingsError
-from recbole_apa.core.registry import Registry, require
+from recbole_apa.core.registry import Registry, is_ours, require
 from recbole_apa.core.settings import AdapterSettings, TrainSettings
 
 
@@ -116,7 +116,9 @@ class AdapterKind(ABC):
         return [{"params": parameters}]
 
 
-ADAPTER_KINDS: Registry[AdapterKind] = Registry("adapter_type")
+ADAPTER_KINDS: Registry[AdapterKind] = Registry(
+    "adapter_type", {"lora": "recbole_apa.adapters.lora", "ia3": "recbole_apa.adapters.ia3"}
+)
 K = TypeVar("K", bound=type[AdapterKind])
 
 
@@ -128,7 +130,8 @@ def register_adapter_kind(cls: K) -> K:
             the same tensor names.
     """
     require(cls, AdapterKind, name=str, tensors=Mapping, has_factors=bool)
-    for other in ADAPTER_KINDS.values():
+    # of our own some may not be registered yet
+    for other in () if is_ours(cls) else ADAPTER_KINDS.values():
         if set(other.tensors) == set(cls.tensors) and other.from_peft is not cls.from_peft:
             raise SettingsError(
                 f"{cls.__qualname__}: its tensors end in {', '.join(cls.tensors)}, like {other.name}'s; expected "

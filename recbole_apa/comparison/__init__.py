@@ -3,19 +3,6 @@
 It may not know the search for options beside it, nor the command line.
 """
 
-from recbole_apa.comparison.forget_task import ForgetRequest
-from recbole_apa.comparison.forgetting import Forgetting, compare_forgetting
-from recbole_apa.comparison.method import Method
-from recbole_apa.comparison.registry import make_methods, row_names
-from recbole_apa.comparison.run_methods import Comparison, compare
+import lazy_loader
 
-__all__ = [
-    "Comparison",
-    "ForgetRequest",
-    "Forgetting",
-    "Method",
-    "compare",
-    "compare_forgetting",
-    "make_methods",
-    "row_names",
-]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -4,43 +4,6 @@ Imports no other room, and nothing of RecBole but the colours of its progress ba
 safely; ``system`` deals with the machine and the process.
 """
 
-from recbole_apa.core.cache import cache_folder
-from recbole_apa.core.errors import (
-    APAError,
-    BackboneError,
-    CertificateError,
-    DataError,
-    FinishedRunError,
-    KeyFileError,
-    PartitionError,
-    PromptError,
-    RequestError,
-    RunError,
-    SettingsError,
-    TrainingError,
-)
-from recbole_apa.core.options import settings_from
-from recbole_apa.core.seeding import derive_seed, digest_of, generator_for, hash_order
-from recbole_apa.core.settings import APASettings
+import lazy_loader
 
-__all__ = [
-    "APAError",
-    "APASettings",
-    "BackboneError",
-    "CertificateError",
-    "DataError",
-    "FinishedRunError",
-    "KeyFileError",
-    "PartitionError",
-    "PromptError",
-    "RequestError",
-    "RunError",
-    "SettingsError",
-    "TrainingError",
-    "cache_folder",
-    "derive_seed",
-    "digest_of",
-    "generator_for",
-    "hash_order",
-    "settings_from",
-]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

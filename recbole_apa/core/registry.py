@@ -1,11 +1,13 @@
 """Classes of one kind (partitions, weight rules, ...) by name.
 
-Each extensible room has one registry, and one function ``register_...`` for callers outside the package. Nothing is
+Each extensible room has one registry, and one function ``register_...`` for callers outside the package. The package's
+own classes are listed with their modules, which are imported when a class is first asked for. Of others nothing is
 discovered or imported automatically: a class is known once the module that registers it has been imported.
 """
 
 import re
 from collections.abc import Iterator, Mapping
+from importlib import import_module
 from typing import Generic, TypeVar
 
 from recbole_apa.core.errors import SettingsError
@@ -20,14 +22,16 @@ _OURS = "recbole_apa."
 
 
 class Registry(Mapping[str, type[T]], Generic[T]):
-    """The registered classes by name, in order of registration.
+    """The registered classes by name: the package's own, then others in order of registration.
 
     Args:
         kind: what is registered, e.g. ``partition``; used in messages.
+        ours: the package's own names, in the order in which messages list them -> the module that registers each.
     """
 
-    def __init__(self, kind: str) -> None:
+    def __init__(self, kind: str, ours: Mapping[str, str] | None = None) -> None:
         self.kind = kind
+        self._ours = dict(ours or {})
         self._known: dict[str, type[T]] = {}
 
     def add(self, name: str, cls: type[T]) -> None:
@@ -41,11 +45,11 @@ class Registry(Mapping[str, type[T]], Generic[T]):
                 f"{self.kind}: found the name {name!r}, expected a letter, then letters, digits, '_', '.' or '-', and "
                 "not a word that YAML reads as something else"
             )
-        if name in self._known:
-            other = self._known[name]
+        if name in self._known or (name in self and cls.__module__ != self._ours[name]):
+            other = self[name]
             raise SettingsError(
                 f"{self.kind}: the name {name!r} is taken by {other.__module__}.{other.__qualname__}; expected a name "
-                f"other than {', '.join(self._known)}"
+                f"other than {', '.join(self)}"
             )
         self._known[name] = cls
 
@@ -71,7 +75,7 @@ class Registry(Mapping[str, type[T]], Generic[T]):
         problem = self.problem(name, option)
         if problem:
             raise SettingsError(problem)
-        return self._known[str(name)]
+        return self[str(name)]
 
     def problem(self, name: object, option: str = "", or_else: str = "") -> str | None:
         """The message for an unknown name; None if it is known.
@@ -80,9 +84,9 @@ class Registry(Mapping[str, type[T]], Generic[T]):
             option: as in :meth:`find`.
             or_else: another value that the option accepts.
         """
-        if isinstance(name, str) and name in self._known:
+        if isinstance(name, str) and name in self:
             return None
-        near = nearest(name, self._known, 0.6) if isinstance(name, str) else None
+        near = nearest(name, self, 0.6) if isinstance(name, str) else None
         hint = f"; did you mean {near!r}?" if near else ""
         if isinstance(name, str) and not near:
             hint = "; a name of your own is known once its module is imported: --plugins=[module]"
@@ -90,7 +94,7 @@ class Registry(Mapping[str, type[T]], Generic[T]):
 
     def unknown(self, name: object, option: str = "", or_else: str = "") -> str:
         """What was found and what was expected, for a name that is not registered; arguments as in :meth:`problem`."""
-        known = (f"{or_else} or " if or_else else "") + f"one of {', '.join(self._known)}"
+        known = (f"{or_else} or " if or_else else "") + f"one of {', '.join(self)}"
         return f"{option or self.kind}: found {name!r}, expected {known}"
 
     def from_outside(self) -> dict[str, str]:
@@ -98,13 +102,19 @@ class Registry(Mapping[str, type[T]], Generic[T]):
         return {name: c.__module__ for name, c in self._known.items() if not is_ours(c)}
 
     def __getitem__(self, name: str) -> type[T]:
+        if name not in self._known and name in self._ours:
+            import_module(self._ours[name])
         return self._known[name]
 
+    def __contains__(self, name: object) -> bool:
+        return name in self._ours or name in self._known
+
     def __iter__(self) -> Iterator[str]:
-        return iter(self._known)
+        yield from self._ours
+        yield from (name for name in self._known if name not in self._ours)
 
     def __len__(self) -> int:
-        return len(self._known)
+        return len(self._ours.keys() | self._known.keys())
 
 
 def is_ours(cls: type) -> bool:

@@ -7,8 +7,10 @@ and of what the choice is about.
 import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
-import torch
+if TYPE_CHECKING:
+    import torch
 
 
 def digest_of(*names: object) -> bytes:
@@ -30,8 +32,10 @@ def derive_seed(seed: int, *names: object) -> int:
     return int.from_bytes(digest_of(seed, *names)[:8], "big") >> 1
 
 
-def generator_for(seed: int, *names: object) -> torch.Generator:
+def generator_for(seed: int, *names: object) -> "torch.Generator":
     """A CPU generator seeded for one purpose; the global generators are not touched."""
+    import torch
+
     return torch.Generator().manual_seed(derive_seed(seed, *names))
 
 
@@ -41,6 +45,8 @@ def drawn_for(seed: int, *names: object) -> Iterator[None]:
 
     GPUs that this process has not used are left alone: reading their state would allocate memory on each.
     """
+    import torch
+
     gpus: Iterable[int] | None = None  # torch finds any other devices itself
     if torch.cuda.is_available():
         gpus = range(torch.cuda.device_count()) if torch.cuda.is_initialized() else ()

@@ -3,8 +3,6 @@
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING
 
-import torch
-
 from recbole_apa.core.errors import SettingsError
 from recbole_apa.core.execution import ExecutionSettings
 from recbole_apa.core.option_table import SETTING_KEYS
@@ -73,6 +71,8 @@ def check_execution(config: "Config") -> None:
 
 def _with_device_named(values: Mapping[str, object]) -> dict[str, object]:
     """The options with the device as a name: RecBole replaces it with a torch object."""
+    import torch
+
     device = values.get("device")
     return {**values, "device": str(device) if isinstance(device, torch.device) else device}
 

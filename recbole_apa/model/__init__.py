@@ -3,10 +3,6 @@
 It may not know how a run is evaluated or built, workers (only their protocol), or requests.
 """
 
-from recbole_apa.model.apa import APA
-from recbole_apa.model.contracts import FitInputs
-from recbole_apa.model.fit import TrainedState, fit_state
-from recbole_apa.model.shard_trainer import ShardTrainer
-from recbole_apa.model.trainer import APATrainer
+import lazy_loader
 
-__all__ = ["APA", "APATrainer", "FitInputs", "ShardTrainer", "TrainedState", "fit_state"]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -1,19 +1,21 @@
 """Which samples each file of a run depends on, and the order of its rows."""
 
 from collections.abc import Mapping, Sequence
-
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING
 
 from recbole_apa.core.seeding import digest_of
 from recbole_apa.data.samples import Sample
 from recbole_apa.data.splits import SPLITS
-from recbole_apa.partition import Partition
 from recbole_apa.runs.names import EMBEDDINGS, MEMORY, METRICS, PARTITION, STATES
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from recbole_apa.partition import Partition
 
 
 def lineage_of(
-    partition: Partition, splits: Mapping[str, Sequence[Sample]], with_states: bool
+    partition: "Partition", splits: Mapping[str, Sequence[Sample]], with_states: bool
 ) -> dict[str, dict[str, str]]:
     """Artefact -> sample id -> digest of what the artefact saw of it. Figures and report depend on all of these.
 
@@ -32,8 +34,10 @@ def sample_order(samples: Sequence[Sample]) -> list[int]:
     return sorted(range(len(samples)), key=lambda i: samples[i].sample_id)
 
 
-def number_users(user_ids: Sequence[str]) -> Tensor:
+def number_users(user_ids: Sequence[str]) -> "Tensor":
     """0, 1, 2, ... in order of first appearance, (n,), int64."""
+    import torch
+
     numbers: dict[str, int] = {}
     return torch.tensor([numbers.setdefault(user, len(numbers)) for user in user_ids], dtype=torch.int64)
 

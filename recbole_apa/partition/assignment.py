@@ -5,11 +5,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from logging import getLogger
-
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING
 
 from recbole_apa.core.errors import PartitionError
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 @dataclass(frozen=True)
@@ -18,7 +19,7 @@ class Partition:
 
     shard_of: dict[str, int]
     """Sample id -> shard."""
-    centres: Tensor
+    centres: "Tensor"
     """a_k, (k, d), float32."""
 
     @property
@@ -60,7 +61,7 @@ def shard_count(n_samples: int, n_shards: int | None, shard_size: int | None) ->
     return math.ceil(n_samples / shard_size)
 
 
-def check_partition_input(ids: Sequence[str], embeddings: Tensor, n_shards: int, capacity: int) -> None:
+def check_partition_input(ids: Sequence[str], embeddings: "Tensor", n_shards: int, capacity: int) -> None:
     """Reject input that no partitioner can divide.
 
     Raises:
@@ -72,7 +73,7 @@ def check_partition_input(ids: Sequence[str], embeddings: Tensor, n_shards: int,
         raise PartitionError(f"found {len(ids) - len(set(ids))} repeated sample ids; expected all different")
     if len(embeddings) != len(ids):
         raise PartitionError(f"found {len(embeddings)} embeddings for {len(ids)} samples")
-    bad = ~torch.isfinite(embeddings).all(1)
+    bad = ~embeddings.isfinite().all(1)
     if bool(bad.any()):
         where = ids[int(bad.nonzero()[0, 0])]
         raise PartitionError(

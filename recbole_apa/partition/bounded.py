@@ -4,15 +4,18 @@ Shapes: n samples, k shards.
 """
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
-from torch import Tensor
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 _BLOCK = 1 << 16
 """Samples whose distances are copied at once."""
 
 
-def assign_by_distance(ids: Sequence[str], distance: Tensor, capacity: int) -> dict[str, int]:
+def assign_by_distance(ids: Sequence[str], distance: "Tensor", capacity: int) -> dict[str, int]:
     """Algorithm 1, lines 4-10: go through all (sample, shard) pairs from near to far, and assign the sample if it is
     free and the shard has room. Ties in distance are broken by sample id, then shard.
 

@@ -3,12 +3,15 @@
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar, TypeVar
+from typing import TYPE_CHECKING, ClassVar, TypeVar
 
-from torch import Tensor
-
+from recbole_apa.core.ids import item_of as item_of
+from recbole_apa.core.ids import user_of as user_of
 from recbole_apa.core.registry import Registry, require
 from recbole_apa.partition.assignment import Partition
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 @dataclass(frozen=True)
@@ -19,9 +22,9 @@ class Collaborative:
     """Sample id -> user."""
     item_of: Mapping[str, str]
     """Sample id -> target item."""
-    user_vectors: Mapping[str, Tensor]
+    user_vectors: "Mapping[str, Tensor]"
     """(c,) each."""
-    item_vectors: Mapping[str, Tensor]
+    item_vectors: "Mapping[str, Tensor]"
     """(c,) each."""
 
 
@@ -42,7 +45,7 @@ class Partitioner(ABC):
     """The RecBole model whose user and item embeddings it uses; None if the ids of users and items are enough."""
 
     @abstractmethod
-    def __call__(self, ids: Sequence[str], embeddings: Tensor, n_shards: int, capacity: int, seed: int) -> Partition:
+    def __call__(self, ids: Sequence[str], embeddings: "Tensor", n_shards: int, capacity: int, seed: int) -> Partition:
         """
         Args:
             ids: sample ids, (n,), all different.
@@ -65,7 +68,18 @@ class Partitioner(ABC):
         return cls()
 
 
-PARTITIONERS: Registry[Partitioner] = Registry("partition")
+PARTITIONERS: Registry[Partitioner] = Registry(
+    "partition",
+    {
+        "semantic": "recbole_apa.partition.semantic",
+        "random": "recbole_apa.partition.random",
+        "user": "recbole_apa.partition.receraser",
+        "item": "recbole_apa.partition.receraser",
+        "interaction": "recbole_apa.partition.receraser",
+        "bekm": "recbole_apa.partition.grapheraser",
+        "blpa": "recbole_apa.partition.grapheraser",
+    },
+)
 P = TypeVar("P", bound=type[Partitioner])
 
 

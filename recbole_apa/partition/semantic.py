@@ -5,8 +5,6 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
-from sklearn.cluster import KMeans
-from sklearn.exceptions import ConvergenceWarning
 from threadpoolctl import threadpool_limits
 from torch import Tensor
 from torch.nn import functional as F
@@ -72,6 +70,9 @@ def _cosine_distances(embeddings: Tensor, centres: Tensor) -> Tensor:
 
 def _kmeans_centres(points: np.ndarray, n_shards: int, n_starts: int, seed: int) -> np.ndarray:
     """(n, d) -> (k, d)."""
+    from sklearn.cluster import KMeans
+    from sklearn.exceptions import ConvergenceWarning
+
     n_clusters = min(n_shards, len(points))
     kmeans = KMeans(n_clusters, n_init=n_starts, random_state=derive_seed(seed, "kmeans") % 2**32)
     # several threads would add in varying order, and the last bits would differ between runs

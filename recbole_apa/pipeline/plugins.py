@@ -8,26 +8,35 @@ import importlib
 import importlib.util
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from recbole_apa.adapters import ADAPTER_KINDS, WEIGHT_RULES
-from recbole_apa.backbone import FAMILIES, Family
 from recbole_apa.core.errors import APAError, MissingPluginError, SettingsError
 from recbole_apa.core.foreign_code import error_text
 from recbole_apa.core.registry import PROGRAM, Registry
 from recbole_apa.core.yaml import read_yaml
-from recbole_apa.partition import PARTITIONERS
 from recbole_apa.runs.manifest import Manifest
 from recbole_apa.runs.names import REGISTERED_BY
 
+if TYPE_CHECKING:
+    from recbole_apa.backbone.family import Family
+
 PLUGINS = "plugins"
 _BACKBONE = "backbone"
-CHOSEN: Mapping[str, Registry[Any]] = {
-    "partition": PARTITIONERS,
-    "weight_rule": WEIGHT_RULES,
-    "adapter_type": ADAPTER_KINDS,
-}
-"""Options that a worker reads and whose value is a registered name."""
+
+
+def _chosen() -> Mapping[str, Registry[Any]]:
+    """Options that a worker reads and whose value is a registered name -> the registry."""
+    from recbole_apa.adapters import ADAPTER_KINDS, WEIGHT_RULES
+    from recbole_apa.partition import PARTITIONERS
+
+    return {"partition": PARTITIONERS, "weight_rule": WEIGHT_RULES, "adapter_type": ADAPTER_KINDS}
+
+
+def _modules_of_families() -> dict[str, str]:
+    """Backbone families registered from outside the package -> the modules to import for them."""
+    from recbole_apa.backbone import FAMILIES
+
+    return FAMILIES.from_outside()
 
 
 def import_plugins(names: object) -> None:
@@ -95,7 +104,7 @@ def modules_for_workers(config: Mapping[str, Any]) -> tuple[str, ...]:
         SettingsError: something that the run uses was registered by the main program, which workers do not run.
     """
     modules: set[str] = set()
-    for option, registry in CHOSEN.items():
+    for option, registry in _chosen().items():
         outside = registry.from_outside()
         modules |= set(outside.values())
         if outside.get(config[option]) == PROGRAM:
@@ -103,7 +112,7 @@ def modules_for_workers(config: Mapping[str, Any]) -> tuple[str, ...]:
                 f"workers: {option} {config[option]!r} was registered by the main program, which workers do not run; "
                 "put it into a module of its own and import that, or set workers: 1"
             )
-    of_families = set(FAMILIES.from_outside().values())
+    of_families = set(_modules_of_families().values())
     if PROGRAM in of_families:
         raise SettingsError(
             "workers: a backbone family was registered by the main program, which workers do not run; put it into a "
@@ -112,15 +121,15 @@ def modules_for_workers(config: Mapping[str, Any]) -> tuple[str, ...]:
     return tuple(sorted((modules | of_families) - {PROGRAM}))
 
 
-def registered_by(config: Mapping[str, Any], family: Family) -> dict[str, str]:
+def registered_by(config: Mapping[str, Any], family: "Family") -> dict[str, str]:
     """The modules outside this package that registered what a run uses: option -> module.
 
     Args:
         config: the options of the run.
         family: the backbone's.
     """
-    found = {option: registry.from_outside().get(str(config[option])) for option, registry in CHOSEN.items()}
-    found[_BACKBONE] = FAMILIES.from_outside().get(family.name)
+    found = {option: registry.from_outside().get(str(config[option])) for option, registry in _chosen().items()}
+    found[_BACKBONE] = _modules_of_families().get(family.name)
     return {option: module for option, module in found.items() if module}
 
 
@@ -133,12 +142,12 @@ def refuse_missing(manifest: Manifest, options: Mapping[str, object]) -> None:
         MissingPluginError: the run uses a name that is not registered here; names the module that registered it.
     """
     modules = manifest.get(REGISTERED_BY, {})
-    for option, registry in CHOSEN.items():
+    for option, registry in _chosen().items():
         name = options.get(option)
         if isinstance(name, str) and name not in registry:
             raise MissingPluginError(f"{registry.unknown(name, option)}; {_give_again(modules.get(option))}")
     module = modules.get(_BACKBONE)
-    if module and module not in FAMILIES.from_outside().values():
+    if module and module not in _modules_of_families().values():
         raise MissingPluginError(f"backbone: the family of the run's backbone is not known; {_give_again(module)}")
 
 

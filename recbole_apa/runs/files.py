@@ -5,8 +5,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from torch import Tensor
-
 from recbole_apa.core.errors import RunError
 from recbole_apa.core.files.plain import read_plain, refuse_odd
 from recbole_apa.core.files.tensors import open_tensors, parse_tensors
@@ -16,6 +14,7 @@ from recbole_apa.runs.storage import Storage, storage_of
 
 if TYPE_CHECKING:
     from safetensors import safe_open
+    from torch import Tensor
 
 FORMAT_VERSION = 4
 OLD_FORMAT_VERSIONS = (2, 3)
@@ -102,5 +101,5 @@ class RunFiles:
         with open_tensors(self.folder / name) as file:
             yield file
 
-    def _tensors(self, name: str) -> dict[str, Tensor]:
+    def _tensors(self, name: str) -> "dict[str, Tensor]":
         return parse_tensors(self.read(name), self.folder / name)

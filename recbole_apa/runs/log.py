@@ -17,12 +17,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import colorlog
-from recbole.utils import get_local_time
-from recbole.utils.logger import log_colors_config
+
+from recbole_apa.core.local_time import get_local_time
 
 if TYPE_CHECKING:
     from recbole.config import Config
 
+LEVEL_COLOURS = {"DEBUG": "cyan", "WARNING": "yellow", "ERROR": "red", "CRITICAL": "red"}
+"""RecBole's colours."""
 _COLOURS = re.compile(r"\x1B(?:[@-Z\\-_]|\[[0-?]*[ -/]*[@-~])")
 
 
@@ -80,7 +82,7 @@ def start_log(config: "Config", folder: Path | None) -> None:
 def _shown() -> Handler:
     handler = _Shown()
     look = "%(log_color)s%(asctime)-15s %(levelname)s  %(message)s"
-    handler.setFormatter(colorlog.ColoredFormatter(look, "%d %b %H:%M", log_colors=log_colors_config))
+    handler.setFormatter(colorlog.ColoredFormatter(look, "%d %b %H:%M", log_colors=LEVEL_COLOURS))
     handler.addFilter(_NotShown())
     return handler
 

@@ -6,9 +6,8 @@ from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from recbole.utils import get_local_time
-
 from recbole_apa.core.errors import RunError
+from recbole_apa.core.local_time import get_local_time
 
 if TYPE_CHECKING:
     from recbole.config import Config

@@ -1,10 +1,13 @@
 """What a run computed before a request; gives out only what its lineage proves to come from the same sample."""
 
-from torch import Tensor
+from typing import TYPE_CHECKING
 
 from recbole_apa.data.samples import Sample
 from recbole_apa.runs.names import EMBEDDINGS, MEMORY
 from recbole_apa.runs.store import RunStore
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 class ReusableState:
@@ -19,14 +22,14 @@ class ReusableState:
         self._memory, _ = store.load_memory()
         self._row = {name: {s: i for i, s in enumerate(sorted(self._seen[name]))} for name in (EMBEDDINGS, MEMORY)}
 
-    def embedding(self, sample: Sample) -> Tensor | None:
+    def embedding(self, sample: Sample) -> "Tensor | None":
         """h, (d,)."""
         for name, values in ((EMBEDDINGS, self._embeddings), (MEMORY, self._memory.embeddings)):
             if self._same(name, sample):
                 return values[self._row[name][sample.sample_id]]
         return None
 
-    def scores(self, sample: Sample) -> Tensor | None:
+    def scores(self, sample: Sample) -> "Tensor | None":
         """s_k of each adapter that the run had, (k,)."""
         return self._memory.scores[self._row[MEMORY][sample.sample_id]] if self._same(MEMORY, sample) else None
 

@@ -1,43 +1,44 @@
 """The files of a trained state besides its adapters: partition, embeddings, lineage, memory."""
 
 from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
 
-import torch
-from safetensors.torch import save_file
-from torch import Tensor
-
-from recbole_apa.adapters.aggregation import Memory
 from recbole_apa.core.errors import RunError
 from recbole_apa.core.files.tensors import Expected, check_tensors
 from recbole_apa.core.files.whole import write_json, write_whole
-from recbole_apa.partition import Partition
 from recbole_apa.runs.files import RunFiles
 from recbole_apa.runs.manifest import is_lineage, is_partition
 from recbole_apa.runs.names import EMBEDDINGS, LINEAGE, MEMORY, PARTITION
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from recbole_apa.adapters.aggregation import Memory
+    from recbole_apa.partition.assignment import Partition
 
 _MEMORY = {
     "embeddings": Expected(("rows", "d")),
     "scores": Expected(("rows", "shards"), greatest=1),
     "errors": Expected(("rows", "shards"), greatest=1),
     "labels": Expected(("rows",), greatest=1),
-    "users": Expected(("rows",), (torch.int64,)),
-    "active": Expected(("shards",), (torch.uint8,), greatest=1),
+    "users": Expected(("rows",), ("int64",)),
+    "active": Expected(("shards",), ("uint8",), greatest=1),
 }
 
 
 class StateFiles(RunFiles):
     """Reads and writes the files of one state."""
 
-    def save_partition(self, partition: Partition) -> None:
+    def save_partition(self, partition: "Partition") -> None:
         """``partition.json`` and ``partition.safetensors``."""
-        write_whole(
-            self.folder / "partition.safetensors",
-            lambda p: save_file({"centres": partition.centres.contiguous()}, p),
-        )
+        _save(self.folder / "partition.safetensors", {"centres": partition.centres.contiguous()})
         write_json(self.folder / PARTITION, partition.shard_of)
 
-    def load_partition(self) -> Partition | None:
+    def load_partition(self) -> "Partition | None":
         """The partition, if it was written."""
+        from recbole_apa.partition.assignment import Partition
+
         if not self.has(PARTITION):
             return None
         name = "partition.safetensors"
@@ -51,12 +52,11 @@ class StateFiles(RunFiles):
             )
         return Partition(shard_of, tensors["centres"])
 
-    def save_embeddings(self, embeddings: Tensor) -> None:
+    def save_embeddings(self, embeddings: "Tensor") -> None:
         """``embeddings.safetensors``: h of the training samples, in order of sample id."""
-        tensors = {"embeddings": embeddings.contiguous()}
-        write_whole(self.folder / EMBEDDINGS, lambda p: save_file(tensors, p))
+        _save(self.folder / EMBEDDINGS, {"embeddings": embeddings.contiguous()})
 
-    def load_embeddings(self) -> Tensor:
+    def load_embeddings(self) -> "Tensor":
         """h of the training samples, (n, d)."""
         tensors = self._tensors(EMBEDDINGS)
         check_tensors(tensors, {"embeddings": Expected(("rows", "d"))}, self.folder / EMBEDDINGS)
@@ -73,8 +73,10 @@ class StateFiles(RunFiles):
             raise RunError(f"{self.folder / LINEAGE} is not a lineage; restore the run folder from a copy")
         return seen
 
-    def save_memory(self, memory: Memory, active: Tensor) -> None:
+    def save_memory(self, memory: "Memory", active: "Tensor") -> None:
         """``memory.safetensors``; its rows are in order of sample id (the ids are in ``lineage.json``)."""
+        import torch
+
         tensors = {
             "embeddings": memory.embeddings.contiguous(),
             "scores": memory.scores.contiguous(),
@@ -83,14 +85,16 @@ class StateFiles(RunFiles):
             "users": memory.users.contiguous(),
             "active": active.to(torch.uint8),
         }
-        write_whole(self.folder / MEMORY, lambda p: save_file(tensors, p))
+        _save(self.folder / MEMORY, tensors)
 
-    def load_memory(self) -> tuple[Memory, Tensor]:
+    def load_memory(self) -> "tuple[Memory, Tensor]":
         """The memory, and which shards are active."""
+        from recbole_apa.adapters.aggregation import Memory
+
         t = self.memory_tensors()
         return Memory(t["embeddings"], t["scores"], t["labels"], t["users"]), t["active"].bool()
 
-    def memory_tensors(self) -> dict[str, Tensor]:
+    def memory_tensors(self) -> "dict[str, Tensor]":
         """The tensors of ``memory.safetensors``.
 
         Raises:
@@ -99,3 +103,9 @@ class StateFiles(RunFiles):
         tensors = self._tensors(MEMORY)
         check_tensors(tensors, _MEMORY, self.folder / MEMORY)
         return tensors
+
+
+def _save(path: Path, tensors: "dict[str, Tensor]") -> None:
+    from safetensors.torch import save_file
+
+    write_whole(path, lambda p: save_file(tensors, p))

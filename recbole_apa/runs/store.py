@@ -6,11 +6,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, fields
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from recbole_apa.adapters.bank import Factors
-from recbole_apa.adapters.peft_files import ADAPTER, PeftDescription, parse_adapter, write_adapter
-from recbole_apa.adapters.training import ShardHistory
 from recbole_apa.core.errors import FinishedRunError, RunError
 from recbole_apa.core.files.line_endings import how_changed, keep_bytes
 from recbole_apa.core.files.whole import file_digest, write_json, write_whole
@@ -31,6 +28,11 @@ from recbole_apa.runs.names import (
 from recbole_apa.runs.remote.working_copy import is_url
 from recbole_apa.runs.state_files import StateFiles
 from recbole_apa.runs.storage import Storage
+
+if TYPE_CHECKING:
+    from recbole_apa.adapters.bank import Factors
+    from recbole_apa.adapters.peft_files import PeftDescription
+    from recbole_apa.adapters.training import ShardHistory
 
 
 class RunStore(StateFiles):
@@ -180,9 +182,16 @@ class RunStore(StateFiles):
         return manifest
 
     def save_shard(
-        self, shard: int, factors: Factors, about: PeftDescription, history: ShardHistory, key: str, seconds: float
+        self,
+        shard: int,
+        factors: "Factors",
+        about: "PeftDescription",
+        history: "ShardHistory",
+        key: str,
+        seconds: float,
     ) -> None:
         """Write a finished shard as one folder, whole or not at all."""
+        from recbole_apa.adapters.peft_files import write_adapter
 
         def write(folder: Path) -> None:
             folder.mkdir()
@@ -193,7 +202,7 @@ class RunStore(StateFiles):
         write_whole(self.shard_folder(shard), write)
         self.storage.publish()
 
-    def finished_shard(self, shard: int, key: str, or_moved: bool = False) -> tuple[Factors, ShardRecord] | None:
+    def finished_shard(self, shard: int, key: str, or_moved: bool = False) -> "tuple[Factors, ShardRecord] | None":
         """A shard that was trained on exactly these samples with these settings, and its training record.
 
         Args:
@@ -211,13 +220,15 @@ class RunStore(StateFiles):
         kept = (k for k in range(n_shards) if (self.shard_folder(k) / "training.json").is_file())
         return [k for k in kept if self._shard_record(k)["key"].startswith(MOVED)]
 
-    def load_shard(self, shard: int) -> tuple[Factors, ShardRecord] | None:
+    def load_shard(self, shard: int) -> "tuple[Factors, ShardRecord] | None":
         """Factors and training record; None for an empty shard."""
         if not self.shard_folder(shard).is_dir():
             return self.base.load_shard(shard) if self.base else None
         return self._factors(shard), self._shard_record(shard)
 
-    def _factors(self, shard: int) -> Factors:
+    def _factors(self, shard: int) -> "Factors":
+        from recbole_apa.adapters.peft_files import ADAPTER, parse_adapter
+
         folder = self.shard_folder(shard)
         if not (folder / ADAPTER).is_file():
             raise RunError(f"no adapter at {folder}: expected {ADAPTER} in it")

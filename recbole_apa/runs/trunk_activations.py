@@ -2,25 +2,28 @@
 again. Each is named by the digest of its prompt's tokens."""
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-import torch
-from safetensors.torch import save_file
-from torch import Tensor
-
-from recbole_apa.backbone.activation_cache import ActivationCache, FrozenPass
-from recbole_apa.backbone.prompt_encoder import TokenizedPrompt
 from recbole_apa.core.files.tensors import Expected, check_values
 from recbole_apa.core.files.whole import write_whole
 from recbole_apa.core.seeding import digest_of
 from recbole_apa.runs.names import STATES
 from recbole_apa.runs.store import RunStore
 
-_FLOATS = (torch.float32, torch.bfloat16, torch.float16)
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from recbole_apa.backbone.activation_cache import ActivationCache
+    from recbole_apa.backbone.prompt_encoder import TokenizedPrompt
+
+_FLOATS = ("float32", "bfloat16", "float16")
 _PARTS = {"states": Expected(("tokens", "d"), _FLOATS), "embedding": Expected(("d",), _FLOATS)}
 
 
-def save_activations(store: RunStore, cache: ActivationCache, prompts: Sequence[TokenizedPrompt]) -> None:
+def save_activations(store: RunStore, cache: "ActivationCache", prompts: "Sequence[TokenizedPrompt]") -> None:
     """Write ``states.safetensors``: the activations of these prompts that are in the cache, and no others."""
+    from safetensors.torch import save_file
+
     tensors: dict[str, Tensor] = {}
     for prompt in prompts:
         frozen = cache.get(prompt.ids)
@@ -31,8 +34,10 @@ def save_activations(store: RunStore, cache: ActivationCache, prompts: Sequence[
     write_whole(store.folder / STATES, lambda path: save_file(tensors, path))
 
 
-def load_activations(store: RunStore, cache: ActivationCache, prompts: Sequence[TokenizedPrompt]) -> int:
+def load_activations(store: RunStore, cache: "ActivationCache", prompts: "Sequence[TokenizedPrompt]") -> int:
     """Put into the cache what the run has of these prompts; returns how many."""
+    from recbole_apa.backbone.activation_cache import FrozenPass
+
     if not store.has(STATES):
         return 0
     found = 0
@@ -49,7 +54,7 @@ def load_activations(store: RunStore, cache: ActivationCache, prompts: Sequence[
     return found
 
 
-def check_activations(tensor: Tensor, what: str, part: str) -> None:
+def check_activations(tensor: "Tensor", what: str, part: str) -> None:
     """
     Args:
         what: for messages.
@@ -61,7 +66,7 @@ def check_activations(tensor: Tensor, what: str, part: str) -> None:
     check_values(tensor, what, _PARTS[part])
 
 
-def wrong_activations(store: RunStore, cache: ActivationCache, prompts: Sequence[TokenizedPrompt]) -> int:
+def wrong_activations(store: RunStore, cache: "ActivationCache", prompts: "Sequence[TokenizedPrompt]") -> int:
     """How many of the run's activations belong to none of these prompts, or differ from those in the cache."""
     if not store.has(STATES):
         return 0
@@ -71,10 +76,10 @@ def wrong_activations(store: RunStore, cache: ActivationCache, prompts: Sequence
         for name in (key.removesuffix(".states") for key in list(file.keys()) if key.endswith(".states")):
             known = computed.get(name)
             there = file.get_tensor(f"{name}.states")
-            wrong += name not in computed or (known is not None and not torch.equal(known.activations.cpu(), there))
+            wrong += name not in computed or (known is not None and not known.activations.cpu().equal(there))
     return wrong
 
 
-def activation_name(prompt: TokenizedPrompt) -> str:
+def activation_name(prompt: "TokenizedPrompt") -> str:
     """SHA-256 over the prompt's tokens."""
     return digest_of(*prompt.ids).hex()

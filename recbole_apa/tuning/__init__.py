@@ -3,7 +3,6 @@
 It may not know the comparison beside it, nor the command line.
 """
 
-from recbole_apa.tuning.ranges import Range, read_ranges
-from recbole_apa.tuning.study import Tuning, tune
+import lazy_loader
 
-__all__ = ["Range", "Tuning", "read_ranges", "tune"]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -3,9 +3,6 @@
 It may not know comparisons, the search for options, or the command line.
 """
 
-from recbole_apa.unlearning.plan import Plan
-from recbole_apa.unlearning.proof.full import VerifyResult, verify
-from recbole_apa.unlearning.proof.quick import AuditResult, audit
-from recbole_apa.unlearning.stage import UnlearnResult, unlearn
+import lazy_loader
 
-__all__ = ["AuditResult", "Plan", "UnlearnResult", "VerifyResult", "audit", "unlearn", "verify"]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

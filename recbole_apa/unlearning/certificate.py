@@ -7,8 +7,6 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from recbole_apa.core.files.whole import write_json, write_text
 from recbole_apa.data.splits import SPLITS
 from recbole_apa.evaluation.report.pages import render
@@ -166,6 +164,8 @@ def changed_files(before: Mapping[str, str], after: Mapping[str, str], key: Key)
 
 def versions() -> dict[str, str]:
     """Software and machine that computed the state."""
+    import torch
+
     out = {"python": platform.python_version(), "machine": platform.machine(), "system": platform.system()}
     for name in PACKAGES:
         try:

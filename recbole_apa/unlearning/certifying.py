@@ -3,16 +3,15 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from recbole_apa.core.errors import RunError
 from recbole_apa.core.files.whole import read_json
 from recbole_apa.evidence import Key, KeyRing
-from recbole_apa.model.trainer import APATrainer
 from recbole_apa.runs.ledger import Entry
 from recbole_apa.runs.names import CERTIFICATES, KEY
 from recbole_apa.runs.store import RunStore
-from recbole_apa.unlearning.approximate.shard_update import EXACT
+from recbole_apa.unlearning.approximate.known import EXACT
 from recbole_apa.unlearning.certificate import (
     Certificate,
     CertifiedRequest,
@@ -25,6 +24,9 @@ from recbole_apa.unlearning.machines import Machines
 from recbole_apa.unlearning.outside import Outside
 from recbole_apa.unlearning.plan import Plan
 from recbole_apa.unlearning.redraw import changed_shards
+
+if TYPE_CHECKING:
+    from recbole_apa.model.trainer import APATrainer
 
 
 @dataclass(frozen=True)
@@ -48,7 +50,7 @@ class CarriedOut:
 
 
 def certify(
-    store: RunStore, pending: RunStore, requests: Sequence[Entry], trainer: APATrainer, done: CarriedOut
+    store: RunStore, pending: RunStore, requests: Sequence[Entry], trainer: "APATrainer", done: CarriedOut
 ) -> None:
     """Write a certificate for each request.
 
@@ -86,7 +88,7 @@ def refuse_uncertified(store: RunStore, position: int, keys: KeyRing) -> None:
 
 
 def _certificate(
-    store: RunStore, pending: RunStore, trainer: APATrainer, done: CarriedOut, asked: CertifiedRequest
+    store: RunStore, pending: RunStore, trainer: "APATrainer", done: CarriedOut, asked: CertifiedRequest
 ) -> Certificate:
     exact, title = done.method == EXACT, f"Certificate of approximate unlearning ({done.method})"
     return Certificate(
@@ -113,7 +115,7 @@ def _certificate(
     )
 
 
-def _shards(store: RunStore, trainer: APATrainer) -> dict[str, int | list[int]]:
+def _shards(store: RunStore, trainer: "APATrainer") -> dict[str, int | list[int]]:
     sizes = trainer.record.sizes
     return {
         "trained": [k for k, n in enumerate(sizes) if n and k not in trainer.record.taken_over],
@@ -122,7 +124,7 @@ def _shards(store: RunStore, trainer: APATrainer) -> dict[str, int | list[int]]:
     }
 
 
-def _is_bit_exact(trainer: APATrainer) -> bool:
+def _is_bit_exact(trainer: "APATrainer") -> bool:
     """Whether each prompt and each shard was computed by itself on a CPU; otherwise rounding may depend on what else is
     in the batch."""
     engine = trainer.model.engine

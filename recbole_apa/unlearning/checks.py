@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from recbole_apa.core.errors import CertificateError, RunError
-from recbole_apa.data.loaders import Loaders
 from recbole_apa.evidence import KeyRing
 from recbole_apa.evidence.search import (
     Name,
@@ -26,6 +25,7 @@ from recbole_apa.unlearning.requests.demands import Demand
 
 if TYPE_CHECKING:
     from recbole_apa.data.dataset import APADataset
+    from recbole_apa.data.loaders import Loaders
 
 
 def raw_files(dataset: "APADataset") -> RawFiles:
@@ -64,7 +64,7 @@ def sought_of(
     return known | asked
 
 
-def refuse_in_data(before: Loaders, data: Loaders, sought: Sought) -> None:
+def refuse_in_data(before: "Loaders", data: "Loaders", sought: Sought) -> None:
     """
     Args:
         before: loaders of the data before the requests.
@@ -83,7 +83,7 @@ def refuse_in_data(before: Loaders, data: Loaders, sought: Sought) -> None:
         )
 
 
-def refuse_in_state(store: RunStore, data: Loaders, sought: Sought) -> None:
+def refuse_in_state(store: RunStore, data: "Loaders", sought: Sought) -> None:
     """
     Raises:
         CertificateError: a state, or the data that it was trained on, still contains something sought.
@@ -91,7 +91,7 @@ def refuse_in_state(store: RunStore, data: Loaders, sought: Sought) -> None:
     _refuse(in_data(data.parts, sought) + in_run(store, sought))
 
 
-def refuse_in_exports(exports: Sequence[str], data: Loaders, sought: Sought) -> None:
+def refuse_in_exports(exports: Sequence[str], data: "Loaders", sought: Sought) -> None:
     """
     Raises:
         CertificateError: the run's exports still contain something sought.
@@ -112,7 +112,7 @@ def in_run(store: RunStore, sought: Sought) -> list[str]:
     return in_state(partition.shard_of, store.lineage(), n_told, sought)
 
 
-def reachable(store: RunStore, data: Loaders, keys: KeyRing) -> list[str]:
+def reachable(store: RunStore, data: "Loaders", keys: KeyRing) -> list[str]:
     """Where rows that a run has forgotten can still be reached, in words. The names are no longer known: rows of the
     raw files are recognised by keyed digests, if those files still contain them.
 

@@ -4,15 +4,14 @@ put it in place. If killed anywhere, the next call resumes."""
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from logging import getLogger
 from pathlib import Path
 
 from recbole_apa.core.errors import RunError
-from recbole_apa.core.files.whole import file_digest, read_json
+from recbole_apa.core.files.whole import read_json
 from recbole_apa.data.dataset import APADataset
 from recbole_apa.data.loaders import Loaders
 from recbole_apa.data.visible_data import VisibleData
-from recbole_apa.evidence import Key, KeyRing, secret_of
+from recbole_apa.evidence import Key, secret_of
 from recbole_apa.evidence.exactness import EARLIER, FRESH, INHERITED, THIS_DATA, exactness_of
 from recbole_apa.model.apa import APA
 from recbole_apa.model.contracts import FitInputs
@@ -26,16 +25,17 @@ from recbole_apa.pipeline.evaluate import (
 )
 from recbole_apa.pipeline.manifest_options import options_of
 from recbole_apa.pipeline.trainer_factory import make_trainer
-from recbole_apa.runs.ledger import Entry, Ledger, manifest_digest, served_by
-from recbole_apa.runs.ledger_lines import DONE
+from recbole_apa.runs.ledger import Entry, Ledger, served_by
 from recbole_apa.runs.manifest import Manifest
-from recbole_apa.runs.names import CERTIFICATES, KEY, MACHINES, METRICS, PENDING
+from recbole_apa.runs.names import KEY, MACHINES, METRICS
 from recbole_apa.runs.reuse import ReusableState
 from recbole_apa.runs.store import RunIdentity, RunStore
-from recbole_apa.unlearning.approximate.shard_update import EXACT, ApproximateShardUpdate
-from recbole_apa.unlearning.certifying import CarriedOut, certify, refuse_uncertified
+from recbole_apa.unlearning.approximate.known import EXACT
+from recbole_apa.unlearning.approximate.shard_update import ApproximateShardUpdate
+from recbole_apa.unlearning.certifying import CarriedOut, certify
 from recbole_apa.unlearning.checks import refuse_in_exports, refuse_in_state, sought_of
 from recbole_apa.unlearning.commit import commit_state, pending_store
+from recbole_apa.unlearning.finish import certificate_paths, close
 from recbole_apa.unlearning.kept_partition import inherited_partition, keeps_partition
 from recbole_apa.unlearning.machines import REFUSE, Machines, machines_of
 from recbole_apa.unlearning.outside import clean_outside, left_outside, own_outside, remove_boards
@@ -62,24 +62,6 @@ class Outcome:
     result: RunResult = field(repr=False)
     method: str = EXACT
     """``exact``, or the name of an approximate method."""
-
-
-def finish_commit(store: RunStore, ledger: Ledger, keys: KeyRing) -> list[Path]:
-    """Finish a commit that was killed after the new state was complete. The caller holds the lock.
-
-    Returns:
-        the certificates of the requests that this finished.
-    """
-    if pending_store(store).is_ready():
-        commit_state(store)
-    manifest = store.manifest()
-    late = [e.position for e in ledger.waiting() if served_by(manifest, e)]
-    if not ledger.waiting() and pending_store(store).folder.exists():
-        shutil.rmtree(pending_store(store).folder)  # left by a commit that was killed at its end
-    if late:
-        refuse_uncertified(store, late[0], keys)
-        _close(store, ledger, late, keys)
-    return _certificate_paths(store, late)
 
 
 def carry_out(
@@ -144,9 +126,9 @@ def carry_out(
     pending.seal({"ready": True})
     commit_state(store)
     positions, full = [e.position for e in requests], before.get("full_training", {}).get("seconds")
-    _close(store, ledger, positions, opened.keys)
+    close(store, ledger, positions, opened.keys)
     trainer.store = RunStore(store.storage)
-    certificates = _certificate_paths(store, positions)
+    certificates = certificate_paths(store, positions)
     return Outcome(positions, plan, certificates, figures, seconds, full, result, method)
 
 
@@ -238,27 +220,3 @@ def _start_pending(
 def _carried_out(served: Sequence[Entry]) -> list[dict[str, object]]:
     """What the report says about each request."""
     return [{"position": e.position, "time": e.time, "n_interactions": len(e.content["interactions"])} for e in served]
-
-
-def _certificate_paths(store: RunStore, requests: Sequence[int]) -> list[Path]:
-    return [store.folder / CERTIFICATES / f"{position:04d}.json" for position in requests]
-
-
-def _close(store: RunStore, ledger: Ledger, requests: Sequence[int], keys: KeyRing) -> None:
-    """Record in the ledger that requests were carried out, with the digests of their certificates."""
-    pending = store.folder / PENDING
-    if pending.exists():
-        shutil.rmtree(pending)
-    folder = store.folder / CERTIFICATES
-    names = [f"{n:04d}.{kind}" for n in requests for kind in ("json", "html")]
-    key = {KEY: store.manifest().get(KEY)}
-    ledger.append(
-        DONE,
-        {
-            "requests": list(requests),
-            "certificates": {name: file_digest(folder / name) for name in names},
-            "manifest": manifest_digest(key, store, keys),
-            **key,
-        },
-    )
-    getLogger().info(f"{len(requests)} request(s) carried out; certificates in {folder}")

@@ -2,15 +2,17 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-
-import torch
+from typing import TYPE_CHECKING
 
 from recbole_apa.core.errors import RequestError, SettingsError
 from recbole_apa.core.files.whole import read_json
 from recbole_apa.core.system.machine import MachineKind, kind_from, machine_kind, several
 from recbole_apa.runs.names import MACHINES
 from recbole_apa.runs.store import RunStore
-from recbole_apa.unlearning.approximate.shard_update import EXACT
+from recbole_apa.unlearning.approximate.known import EXACT
+
+if TYPE_CHECKING:
+    import torch
 
 REFUSE, RETRAIN, ACCEPT = "refuse", "retrain", "accept"
 CHOICES = (REFUSE, RETRAIN, ACCEPT)
@@ -117,7 +119,7 @@ class Machines:
         return ""
 
 
-def machines_of(store: RunStore, device: torch.device | str, how: str = REFUSE) -> Machines:
+def machines_of(store: RunStore, device: "torch.device | str", how: str = REFUSE) -> Machines:
     """This machine, and those that a finished run records for each shard and for the rest.
 
     Raises:

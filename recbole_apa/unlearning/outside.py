@@ -7,15 +7,17 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from logging import getLogger
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from recbole_apa.core.errors import RunError
-from recbole_apa.model.trainer import APATrainer
-from recbole_apa.pipeline.build import RunResult
-from recbole_apa.pipeline.evaluate import traces_outside, write_export
 from recbole_apa.runs.manifest import Manifest
 from recbole_apa.runs.names import BOARDS
 from recbole_apa.runs.outside import OWN, UNKNOWN, are_own_logs, mark, remove_logs, whose
 from recbole_apa.runs.store import RunStore
+
+if TYPE_CHECKING:
+    from recbole_apa.model.trainer import APATrainer
+    from recbole_apa.pipeline.build import RunResult
 
 _NO_RIGHT = (errno.EACCES, errno.EPERM, errno.EROFS)
 
@@ -32,8 +34,10 @@ class Outside:
     """Left as it is."""
 
 
-def left_outside(before: Manifest, trainer: APATrainer, result: RunResult, own: Outside) -> dict[str, list[str]]:
+def left_outside(before: Manifest, trainer: "APATrainer", result: "RunResult", own: Outside) -> dict[str, list[str]]:
     """Where traces remain; the next request checks again what was left as it is."""
+    from recbole_apa.pipeline.evaluate import traces_outside
+
     old = before.get("outside", {})
     now = traces_outside(result)
     return {
@@ -68,12 +72,14 @@ def _is_own(folder: Path, salt: str, home: str) -> bool:
     return whose(folder, salt, home) == OWN
 
 
-def clean_outside(own: Outside, result: RunResult, store: RunStore) -> Outside:
+def clean_outside(own: Outside, result: "RunResult", store: RunStore) -> Outside:
     """Delete the old training's tensorboard logs and rewrite exports.
 
     Returns:
         what was done; anything without the rights for it is left.
     """
+    from recbole_apa.pipeline.evaluate import write_export
+
     done = Outside(left=list(own.left))
     for name in own.tensorboard:
         (done.tensorboard if _may(name, lambda: remove_logs(Path(name))) else done.left).append(name)  # noqa: B023

@@ -2,16 +2,19 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from recbole_apa.core.errors import RequestError
 from recbole_apa.data.samples import Sample
 from recbole_apa.data.splits import SPLITS
 from recbole_apa.data.visible_data import key_of
 from recbole_apa.evidence.exactness import FRESH, INHERITED
-from recbole_apa.partition import Partition
 from recbole_apa.runs.manifest import TrainingCost
 from recbole_apa.runs.names import EMBEDDINGS, MEMORY, METRICS
 from recbole_apa.unlearning.requests.demands import printable
+
+if TYPE_CHECKING:
+    from recbole_apa.partition import Partition
 
 DROPPED, REWRITTEN, ADDED, LEFT_OUT = "dropped", "rewritten", "added", "left out"
 CHANGES = (DROPPED, REWRITTEN, ADDED, LEFT_OUT)
@@ -67,7 +70,7 @@ def make_plan(
     n_interactions: int,
     lineage: Mapping[str, Mapping[str, str]],
     after: Mapping[str, Sequence[Sample]],
-    partition: Partition,
+    partition: "Partition",
     hidden: Callable[[str], bool],
     cost: TrainingCost,
 ) -> Plan:
@@ -96,7 +99,7 @@ def make_plan(
 
 
 def add_moved(
-    plan: Plan, moved: Sequence[int], after: Sequence[Sample], partition: Partition, cost: TrainingCost
+    plan: Plan, moved: Sequence[int], after: Sequence[Sample], partition: "Partition", cost: TrainingCost
 ) -> None:
     """Add to the plan of an exact request the shards that an approximate method moved.
 
@@ -127,7 +130,7 @@ def _affected_of(
     before: Mapping[str, str],
     after: Sequence[Sample],
     hidden: Callable[[str], bool],
-    partition: Partition,
+    partition: "Partition",
 ) -> list[Affected]:
     now = {s.sample_id: s.digest() for s in after}
     out = []

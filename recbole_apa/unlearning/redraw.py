@@ -2,23 +2,12 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from recbole_apa.core.errors import RequestError
 from recbole_apa.core.ids import id_word
-from recbole_apa.data.dataset import APADataset
-from recbole_apa.data.loaders import Loaders
 from recbole_apa.data.splits import SPLITS
 from recbole_apa.data.visible_data import VisibleData
-from recbole_apa.model.contracts import FitInputs
-from recbole_apa.model.embed_samples import embed_samples
-from recbole_apa.model.fit_context import FitContext
-from recbole_apa.model.lineage import shard_key
-from recbole_apa.model.make_partition import make_partition
-from recbole_apa.model.trainer import APATrainer
-from recbole_apa.partition import Partition
-from recbole_apa.pipeline.build import RunResult, build_data
-from recbole_apa.pipeline.config import APAConfig
-from recbole_apa.pipeline.trainer_factory import collaborative_of
 from recbole_apa.runs.manifest import Manifest, TrainingCost
 from recbole_apa.runs.reuse import ReusableState
 from recbole_apa.runs.store import RunStore
@@ -35,13 +24,21 @@ from recbole_apa.unlearning.plan import (
     estimate,
 )
 
+if TYPE_CHECKING:
+    from recbole_apa.data.dataset import APADataset
+    from recbole_apa.data.loaders import Loaders
+    from recbole_apa.model.trainer import APATrainer
+    from recbole_apa.partition import Partition
+    from recbole_apa.pipeline.build import RunResult
+    from recbole_apa.pipeline.config import APAConfig
+
 
 def without_roles(visible_data: VisibleData) -> VisibleData:
     """The same rows, with no sample drawn yet."""
     return replace(visible_data, roles=None, cutoffs={})
 
 
-def refuse_plain_ids(dataset: APADataset) -> None:
+def refuse_plain_ids(dataset: "APADataset") -> None:
     """A new training escapes special characters in ids, which runs before format 3 do not.
 
     Raises:
@@ -57,12 +54,14 @@ def refuse_plain_ids(dataset: APADataset) -> None:
         )
 
 
-def data_anew(config: APAConfig, visible_data: VisibleData) -> Loaders:
+def data_anew(config: "APAConfig", visible_data: VisibleData) -> "Loaders":
     """The loaders that a training today on the visible rows would get."""
+    from recbole_apa.pipeline.build import build_data
+
     return build_data(config, without_roles(visible_data))
 
 
-def draw_differences(manifest: Manifest, store: RunStore, data: Loaders) -> Iterator[str]:
+def draw_differences(manifest: Manifest, store: RunStore, data: "Loaders") -> Iterator[str]:
     """Where a state's draw is not that of a training today, in words.
 
     Args:
@@ -78,7 +77,7 @@ def draw_differences(manifest: Manifest, store: RunStore, data: Loaders) -> Iter
             yield f"the {split} samples are not those of a new split and draw ({n} entries differ)"
 
 
-def plan_anew(plan: Plan, lineage: Mapping[str, Mapping[str, str]], dataset: APADataset, cost: TrainingCost) -> None:
+def plan_anew(plan: Plan, lineage: Mapping[str, Mapping[str, str]], dataset: "APADataset", cost: TrainingCost) -> None:
     """Add to a plan what a new split and draw also change; any shard may turn out to differ.
 
     Args:
@@ -92,7 +91,7 @@ def plan_anew(plan: Plan, lineage: Mapping[str, Mapping[str, str]], dataset: APA
     estimate(plan, cost)
 
 
-def _redrawn(found: Sequence[Affected], split: str, before: Mapping[str, str], dataset: APADataset) -> list[Affected]:
+def _redrawn(found: Sequence[Affected], split: str, before: Mapping[str, str], dataset: "APADataset") -> list[Affected]:
     """For one split: samples that leave it although their rows remain, and samples that come in.
 
     Args:
@@ -106,15 +105,22 @@ def _redrawn(found: Sequence[Affected], split: str, before: Mapping[str, str], d
     return out + [Affected(name, split, ADDED, TAKEN_IN) for name in new]
 
 
-def _eligible(dataset: APADataset, names: set[str]) -> set[str]:
+def _eligible(dataset: "APADataset", names: set[str]) -> set[str]:
     """The sample ids among ``names`` whose rows may still be drawn."""
     rows, windows = dataset.interactions, dataset.windows
     enough = windows.order[windows.n_before[windows.order] >= dataset.settings.min_history]
     return {name for _, ids in rows.id_chunks(enough) for name in ids if name in names}
 
 
-def new_shards(opened: RunResult, store: RunStore, data: Loaders) -> tuple[Partition, list[int]]:
+def new_shards(opened: "RunResult", store: RunStore, data: "Loaders") -> "tuple[Partition, list[int]]":
     """A new partition, and its shards that differ from the run's: to be trained, or switched off."""
+    from recbole_apa.model.contracts import FitInputs
+    from recbole_apa.model.embed_samples import embed_samples
+    from recbole_apa.model.fit_context import FitContext
+    from recbole_apa.model.lineage import shard_key
+    from recbole_apa.model.make_partition import make_partition
+    from recbole_apa.pipeline.trainer_factory import collaborative_of
+
     part = data.train_set
     opened.model.use_dataset(part)
     inputs = FitInputs(reuse=ReusableState(store), collaborative=collaborative_of(opened.config))
@@ -131,7 +137,7 @@ def new_shards(opened: RunResult, store: RunStore, data: Loaders) -> tuple[Parti
     return partition, out
 
 
-def changed_shards(store: RunStore, trainer: APATrainer) -> list[int]:
+def changed_shards(store: RunStore, trainer: "APATrainer") -> list[int]:
     """Shards with a new adapter, or without one now; numbers above the new number of shards are left out.
 
     Args:

@@ -1,17 +1,16 @@
 """The unlearning stage of a run: accept a request, show what it costs, carry it out."""
 
+import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from recbole_apa.core.errors import RequestError, SettingsError
 from recbole_apa.core.system.signals import terminable
 from recbole_apa.data.forgotten import Digester, Forgotten
-from recbole_apa.data.loaders import Loaders
 from recbole_apa.evidence import KEY_FILE, key_ring
 from recbole_apa.evidence.exactness import INHERITED, LEVELS
-from recbole_apa.pipeline.build import RunResult, open_run
 from recbole_apa.pipeline.plugins import PLUGINS, import_plugins
 from recbole_apa.runs.ledger import Entry, Ledger, refuse_gap, refuse_pending, visible_without
 from recbole_apa.runs.ledger_lines import REQUEST
@@ -21,8 +20,8 @@ from recbole_apa.runs.log_places import open_log
 from recbole_apa.runs.names import KEY
 from recbole_apa.runs.remote.working_copy import open_place
 from recbole_apa.runs.store import RunStore
-from recbole_apa.unlearning.approximate.shard_update import EXACT, check_method
-from recbole_apa.unlearning.exact import Outcome, carry_out, finish_commit
+from recbole_apa.unlearning.approximate.known import EXACT, check_method
+from recbole_apa.unlearning.finish import finish_commit
 from recbole_apa.unlearning.key_digests import are_salted, key_digests
 from recbole_apa.unlearning.machines import CHOICES, REFUSE, Machines, machines_of
 from recbole_apa.unlearning.places import refuse_unreachable
@@ -34,6 +33,11 @@ from recbole_apa.unlearning.requests.lookup import Demand, find, named_demands, 
 from recbole_apa.unlearning.requests.scopes import covers, request_digests
 from recbole_apa.unlearning.taken import taken
 
+if TYPE_CHECKING:
+    from recbole_apa.data.loaders import Loaders
+    from recbole_apa.pipeline.build import RunResult
+    from recbole_apa.unlearning.exact import Outcome
+
 
 @dataclass
 class UnlearnResult:
@@ -41,7 +45,7 @@ class UnlearnResult:
 
     plan: Plan | None
     """Of the new request; None if only waiting ones were carried out."""
-    outcomes: list[Outcome] = field(default_factory=list)
+    outcomes: "list[Outcome]" = field(default_factory=list)
     """One for the requests that were waiting, if any, and one for the new request; empty for a dry run."""
     left: list[str] = field(default_factory=list)
     """What ``skip_unknown`` left out, and why."""
@@ -67,7 +71,7 @@ class _NewRequest:
 @terminable()
 @own_log()
 def unlearn(
-    run_dir: str | Path | RunResult,
+    run_dir: "str | Path | RunResult",
     requests: str | Path | None = None,
     *,
     users: Iterable[object] = (),
@@ -115,8 +119,8 @@ def unlearn(
         raise SettingsError(f"other_machine: found {other_machine!r}, expected one of {', '.join(CHOICES)}")
     demands = map_ids(read_demands(Path(requests), columns), ids) if requests else []
     demands += named_demands(users, items, interactions)
-    opened = run_dir if isinstance(run_dir, RunResult) else None
-    place = run_dir.store.storage if isinstance(run_dir, RunResult) else run_dir
+    opened = None if isinstance(run_dir, (str, os.PathLike)) else run_dir
+    place = run_dir if isinstance(run_dir, (str, os.PathLike)) else run_dir.store.storage
     if opened:
         open_log(opened.config)
     with open_place(place, "unlearning", writes=not dry_run) as storage:
@@ -124,23 +128,21 @@ def unlearn(
         store.manifest()
         with run_lock(storage.folder, "unlearning", writes=not dry_run):
             session = _Stage(store, config_dict, opened, other_machine, writes=not dry_run)
-            carry_out = session.dry_run if dry_run else session.run
-            return carry_out(demands, exactness, method, skip_unknown)
+            return (session.dry_run if dry_run else session.run)(demands, exactness, method, skip_unknown)
 
 
 def data_left(
-    opened: RunResult,
+    opened: "RunResult",
     users: Iterable[object] = (),
     items: Iterable[object] = (),
     interactions: Iterable[Sequence[object]] = (),
-) -> Loaders:
+) -> "Loaders":
     """The loaders that :func:`unlearn` would leave, given the same request; nothing is recorded or changed.
 
     Raises:
         RequestError: as :func:`unlearn`.
     """
-    store = RunStore(opened.store.storage)
-    session = _Stage(store, None, opened)
+    session = _Stage(RunStore(opened.store.storage), None, opened)
     asked, _ = session._ask(opened, named_demands(users, items, interactions), INHERITED, EXACT, False)
     return data_without(opened, [asked], asked.demands)
 
@@ -156,7 +158,7 @@ class _Stage:
         self,
         store: RunStore,
         changes: Mapping[str, object] | None,
-        opened: RunResult | None,
+        opened: "RunResult | None",
         other_machine: str = REFUSE,
         writes: bool = True,
     ) -> None:
@@ -174,13 +176,15 @@ class _Stage:
 
     def run(self, demands: Sequence[Demand], exactness: str, method: str, skip_unknown: bool) -> UnlearnResult:
         """Carry out what waits, then the new request."""
+        from recbole_apa.unlearning.exact import carry_out
+
         out = UnlearnResult(None, finished=self.finished, shown=self.store.storage.shown)
         if self.ledger.waiting():
             self._key_old_digests()
         left = self.ledger.waiting()
         self._refuse_other_manner(demands, left, exactness, method)
         if left:
-            opened = open_run(self.store, self.changes, allow_pending=True, keys=self.keys)
+            opened = self._load(allow_pending=True)
             show = opened.config["show_progress"]
             with taken(self.store):
                 out.outcomes.append(carry_out(opened, left, show, other_machine=self.other_machine))
@@ -259,23 +263,29 @@ class _Stage:
             plan.shards, plan.n_train_samples = list(range(plan.n_shards)), plan.n_kept
         return UnlearnResult(plan, left=left)
 
-    def _machines(self, opened: RunResult) -> Machines:
+    def _machines(self, opened: "RunResult") -> Machines:
         return machines_of(self.store, opened.model.engine.decoder.device, self.other_machine)
 
-    def _open(self) -> RunResult:
+    def _open(self) -> "RunResult":
         """The run with its current data."""
         if self.opened is None or self._is_stale(self.opened):
-            return open_run(self.store, self.changes, keys=self.keys)
+            return self._load()
         self.store.check()
         self.opened.trainer.store = self.store  # for a run on an object store, this call's working copy
         return self.opened
 
-    def _is_stale(self, opened: RunResult) -> bool:
+    def _load(self, allow_pending: bool = False) -> "RunResult":
+        """The run, from its folder."""
+        from recbole_apa.pipeline.build import open_run
+
+        return open_run(self.store, self.changes, allow_pending, self.keys)
+
+    def _is_stale(self, opened: "RunResult") -> bool:
         """Whether another process made the run forget something since it was opened."""
         return opened.data.train_set.visible_data.row_digests != set(self.store.manifest()["forgotten"])
 
     def _ask(
-        self, opened: RunResult, demands: Sequence[Demand], exactness: str, method: str, skip_unknown: bool
+        self, opened: "RunResult", demands: Sequence[Demand], exactness: str, method: str, skip_unknown: bool
     ) -> tuple[_NewRequest, list[str]]:
         """The request as the ledger will record it (digests only), and what was left out."""
         digester, earlier = Digester(self.store.salt, self.keys.newest()), self._served(self.ledger.requests())

@@ -2,16 +2,19 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tabulate import tabulate
 
-from recbole_apa.unlearning.approximate.shard_update import EXACT
-from recbole_apa.unlearning.exact import Outcome
+from recbole_apa.unlearning.approximate.known import EXACT
 from recbole_apa.unlearning.plan import plan_text
 from recbole_apa.unlearning.stage import UnlearnResult
 
+if TYPE_CHECKING:
+    from recbole_apa.unlearning.exact import Outcome
 
-def outcome_text(outcome: Outcome, shown: Callable[[Path], str]) -> str:
+
+def outcome_text(outcome: "Outcome", shown: Callable[[Path], str]) -> str:
     """The before / after table and the time taken, for a terminal.
 
     Args:

@@ -88,7 +88,7 @@ def test_no_request_is_dropped_without_a_word(given, says, finished, tmp_path, c
 def test_a_request_that_waits_is_finished_and_the_one_named_is_not_dropped(named, finished, tmp_path, capsys):
     folder = copy_run(finished, tmp_path / "run")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("recbole_apa.unlearning.stage.carry_out", stopped)
+        patch.setattr("recbole_apa.unlearning.exact.carry_out", stopped)
         with pytest.raises(InterruptedError):
             unlearn(folder, users=["u3"])
     assert main([f"--run={folder}", f"--forget_users={named}"]) == 0
@@ -168,7 +168,7 @@ def test_a_pair_is_asked_for_although_one_of_its_rows_waits(options, tmp_path):
     folder = tmp_path / "run"
     run("APA", "twice", config_dict={**options, "data_path": str(tmp_path), "epochs": 1}, run_dir=folder)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("recbole_apa.unlearning.stage.carry_out", stopped)
+        patch.setattr("recbole_apa.unlearning.exact.carry_out", stopped)
         with pytest.raises(InterruptedError):
             unlearn(folder, interactions=[("u3", "i1", 3100)])
     done = unlearn(folder, interactions=[("u3", "i1")])

@@ -1,8 +1,11 @@
 """What is registered is checked when it is registered; an unknown name is refused with the nearest."""
 
+import sys
+from types import ModuleType
+
 import pytest
 
-from recbole_apa.adapters import LoRA, register_adapter_kind
+from recbole_apa.adapters import ADAPTER_KINDS, WEIGHT_RULES, LoRA, register_adapter_kind
 from recbole_apa.core.errors import SettingsError
 from recbole_apa.core.registry import Registry
 from recbole_apa.evaluation.measures import FORGETTING_MEASURES, ForgettingMeasure, register_measure
@@ -48,6 +51,53 @@ def test_an_unknown_name_is_refused_with_the_nearest():
         registry.find("frist")
     with pytest.raises(SettingsError, match=r"found 3, expected one of first$"):
         registry.find(3)
+
+
+@pytest.mark.parametrize("registry", [PARTITIONERS, ADAPTER_KINDS, WEIGHT_RULES, APPROXIMATE_METHODS])
+def test_our_own_are_registered_by_the_modules_that_are_listed(registry):
+    listed = list(registry)
+    assert len(registry) == len(listed) == len(set(listed)) > 1
+    assert all(registry[name].name == name for name in listed)
+    # nothing of ours is registered without being listed
+    assert list(registry) == listed and not registry.from_outside()
+
+
+@pytest.fixture
+def things(tmp_path, monkeypatch):
+    """A registry with two of "the package's own", each in a module that nobody has imported."""
+    registry: Registry[object] = Registry("thing", {"one": "own_one", "two": "own_two"})
+    holder = ModuleType("holder_of_things")
+    holder.registry = registry
+    for name in ("one", "two"):
+        text = f"from holder_of_things import registry\nclass Own: pass\nregistry.add({name!r}, Own)\n"
+        (tmp_path / f"own_{name}.py").write_text(text)
+        monkeypatch.delitem(sys.modules, f"own_{name}", raising=False)
+    monkeypatch.setitem(sys.modules, "holder_of_things", holder)
+    monkeypatch.syspath_prepend(tmp_path)
+    yield registry
+    for name in ("one", "two"):
+        sys.modules.pop(f"own_{name}", None)
+
+
+def test_a_name_of_ours_is_known_before_its_module_is_imported(things):
+    assert list(things) == ["one", "two"] and len(things) == 2 and "two" in things
+    assert things.problem("two") is None and "did you mean 'two'" in things.problem("tow")
+    assert not {"own_one", "own_two"} & set(sys.modules)
+    assert things.find("two").__module__ == "own_two" and "own_one" not in sys.modules
+
+
+def test_the_order_of_ours_does_not_depend_on_what_is_imported_first(things):
+    things.add("mine", int)
+    assert things["two"].__module__ == "own_two"
+    assert list(things) == ["one", "two", "mine"] and things["one"].__module__ == "own_one"
+
+
+def test_a_name_of_ours_is_taken_before_its_module_is_imported(things):
+    with pytest.raises(SettingsError, match=r"'one' is taken by own_one.Own; expected a name other than one, two$"):
+        things.add("one", int)
+    assert things["one"].__module__ == "own_one"
+    with pytest.raises(SettingsError, match=r"'one' is taken by own_one.Own"):
+        things.add("one", things["one"])
 
 
 def test_a_method_without_options_to_replace_or_a_measure_without_a_format_is_refused():

@@ -11,8 +11,15 @@ OPERATIONS = ("replace", "rename", "fsync", "write", "unlink", "rmdir", "ftrunca
 def preload() -> None:
     """Import everything slow; no torch operation may run before a fork."""
     import recbole.trainer  # noqa: F401
+    import sklearn.cluster  # noqa: F401
     import transformers.models.llama.modeling_llama  # noqa: F401
 
+    import recbole_apa.adapters.ia3
+    import recbole_apa.adapters.lora
+    import recbole_apa.evaluation.ranking
+    import recbole_apa.partition.semantic
+    import recbole_apa.unlearning.approximate.methods
+    import recbole_apa.unlearning.exact
     import recbole_apa.unlearning.stage  # noqa: F401
 
 

@@ -95,7 +95,7 @@ def test_no_space_leaves_nothing_half_written(finished, tmp_path, monkeypatch):
         write_adapter(folder, *rest)
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr("recbole_apa.runs.store.write_adapter", full_disk)
+    monkeypatch.setattr("recbole_apa.adapters.peft_files.write_adapter", full_disk)
     store = RunStore(tmp_path / "run")
     factors, _ = finished.trainer.store.load_shard(0)
     history = type("History", (), {})()

@@ -38,6 +38,42 @@ def test_the_package_is_light_to_import():
     assert done.stdout.strip() == "[]"
 
 
+HEAVY = {"torch", "recbole", "transformers", "peft", "safetensors", "sklearn", "scipy", "pandas", "plotly"}
+WITHOUT_NUMPY = """
+    core core.files core.system core.progress core.seeding evidence evidence.key_ring runs.store runs.RunStore runs.log
+    runs.remote runs.trunk_activations partition partition.Partition partition.partition_problems
+    unlearning.approximate.known
+"""
+WITHOUT_ARROW = """
+    unlearning.requests unlearning.requests.columns unlearning.requests.ids unlearning.requests.index
+    unlearning.requests.lookup unlearning.requests.scopes cli.main cli.forget cli.prove runs.ledger.Ledger runs.reuse
+    data.samples data.draw data.splits data.dataset_digest data.visible_data data.VisibleData data.recbole_split
+    data.recbole_settings data.index.rows evidence.search model.lineage pipeline.plugins pipeline.option_names
+    unlearning.plan.make_plan unlearning.stage unlearning.unlearn unlearning.texts unlearning.proof.quick
+    unlearning.audit
+"""
+WITH_BOTH = "data.filters data.reader"
+LIGHT = {
+    f"recbole_apa.{name}": also | HEAVY
+    for names, also in ((WITHOUT_NUMPY, {"numpy", "pyarrow"}), (WITHOUT_ARROW, {"pyarrow"}), (WITH_BOTH, set()))
+    for name in names.split()
+}
+"""Module, or name in one -> what its import must not load: a command that needs nothing heavy has to start at once.
+What was loaded stays loaded, so those that may load more come later."""
+
+
+def test_what_needs_no_heavy_package_does_not_load_it():
+    code = (
+        "import sys; from pkgutil import resolve_name; known, *names = sys.argv[1:]\n"
+        "for name in names: resolve_name(name); print(name, *(set(known.split()) & set(sys.modules)))"
+    )
+    command = [sys.executable, "-c", code, " ".join(set().union(*LIGHT.values())), *LIGHT]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=PACKAGE.parent, check=True)
+    loaded = {name: set(found) for name, *found in map(str.split, done.stdout.splitlines())}
+    assert loaded.keys() == LIGHT.keys()
+    assert {name: found & LIGHT[name] for name, found in loaded.items() if found & LIGHT[name]} == {}
+
+
 def test_all_is_sorted_and_importable():
     import recbole_apa
 

@@ -169,3 +169,15 @@ def test_a_full_disk_gives_one_line(root):
 class _Full(io.StringIO):
     def write(self, text):
         raise OSError(28, "No space left on device")
+
+
+def test_colours_and_times_are_recboles():
+    """They are written down here, so that a log does not load RecBole."""
+    from recbole.utils import get_local_time as recboles
+    from recbole.utils.logger import log_colors_config
+
+    from recbole_apa.runs import log
+
+    assert log_colors_config == log.LEVEL_COLOURS
+    before, ours, after = recboles(), log.get_local_time(), recboles()
+    assert ours in (before, after)

@@ -186,7 +186,7 @@ def test_requests_that_wait_are_carried_out_at_the_level_that_takes_over_least(s
     apart, folder = copy_run(small, tmp_path / "a"), copy_run(small, tmp_path / "b")
     for asked, level in (({"users": ["u8"]}, "fresh"), ({"users": ["u3"]}, "inherited")):
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr("recbole_apa.unlearning.stage.carry_out", stopped)
+            patch.setattr("recbole_apa.unlearning.exact.carry_out", stopped)
             patch.setattr("recbole_apa.runs.ledger.Ledger.waiting", lambda ledger: [])
             with pytest.raises(InterruptedError):
                 unlearn(folder, **asked, exactness=level)

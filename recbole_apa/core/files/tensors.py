@@ -4,13 +4,13 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-
-import torch
-from safetensors import safe_open
-from safetensors.torch import load
-from torch import Tensor
+from typing import TYPE_CHECKING
 
 from recbole_apa.core.errors import RunError
+
+if TYPE_CHECKING:
+    from safetensors import safe_open
+    from torch import Tensor
 
 _RESTORE = "restore the run folder from a copy"
 
@@ -21,12 +21,13 @@ class Expected:
 
     dims: tuple[str, ...]
     """A name for each dimension; within a file, dimensions of the same name have the same size."""
-    dtypes: tuple[torch.dtype, ...] = (torch.float32,)
+    dtypes: tuple[str, ...] = ("float32",)
+    """Names of torch's types."""
     greatest: float | None = None
     """Values are between 0 and this."""
 
 
-def parse_tensors(data: bytes, path: Path) -> dict[str, Tensor]:
+def parse_tensors(data: bytes, path: Path) -> "dict[str, Tensor]":
     """The tensors of a safetensors file.
 
     Args:
@@ -35,6 +36,8 @@ def parse_tensors(data: bytes, path: Path) -> dict[str, Tensor]:
     Raises:
         RunError: not a valid safetensors file: a damaged header, too many or too few bytes, an unknown type.
     """
+    from safetensors.torch import load
+
     try:
         return load(data)
     except Exception as error:  # the parser raises its own error classes, and others for odd headers
@@ -42,12 +45,14 @@ def parse_tensors(data: bytes, path: Path) -> dict[str, Tensor]:
 
 
 @contextmanager
-def open_tensors(path: Path) -> Iterator[safe_open]:
+def open_tensors(path: Path) -> "Iterator[safe_open]":
     """Open a large file whose tensors are read one by one (``keys``, ``get_tensor``).
 
     Raises:
         RunError: the file is damaged.
     """
+    from safetensors import safe_open
+
     try:
         with safe_open(path, "pt") as file:
             yield file
@@ -59,7 +64,7 @@ def open_tensors(path: Path) -> Iterator[safe_open]:
         raise
 
 
-def check_tensors(tensors: Mapping[str, Tensor], expected: Mapping[str, Expected], path: Path) -> dict[str, int]:
+def check_tensors(tensors: "Mapping[str, Tensor]", expected: Mapping[str, Expected], path: Path) -> dict[str, int]:
     """Check tensors against what is expected of them.
 
     Returns:
@@ -79,17 +84,17 @@ def check_tensors(tensors: Mapping[str, Tensor], expected: Mapping[str, Expected
     return sizes
 
 
-def check_values(tensor: Tensor, what: str, expected: Expected) -> None:
+def check_values(tensor: "Tensor", what: str, expected: Expected) -> None:
     """As :func:`check_tensors`, for one tensor."""
-    if tensor.dtype not in expected.dtypes:
-        wanted = " or ".join(str(d).removeprefix("torch.") for d in expected.dtypes)
-        raise RunError(f"{what} is {str(tensor.dtype).removeprefix('torch.')}, expected {wanted}; {_RESTORE}")
+    dtype = str(tensor.dtype).removeprefix("torch.")
+    if dtype not in expected.dtypes:
+        raise RunError(f"{what} is {dtype}, expected {' or '.join(expected.dtypes)}; {_RESTORE}")
     if tensor.ndim != len(expected.dims):
         raise RunError(
             f"{what} has shape {tuple(tensor.shape)}, expected {len(expected.dims)} dimensions "
             f"({', '.join(expected.dims)}); {_RESTORE}"
         )
-    if not bool(torch.isfinite(tensor).all()):
+    if not bool(tensor.isfinite().all()):
         raise RunError(f"{what} holds NaN or infinite values; {_RESTORE}")
     high = expected.greatest
     if high is not None and tensor.numel() and not (tensor.min() >= 0 and tensor.max() <= high):

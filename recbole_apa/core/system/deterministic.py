@@ -4,11 +4,12 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from logging import getLogger
-from typing import Any
-
-import torch
+from typing import TYPE_CHECKING, Any
 
 from recbole_apa.core.errors import TrainingError
+
+if TYPE_CHECKING:
+    import torch
 
 WORKSPACE = "CUBLAS_WORKSPACE_CONFIG"
 """The environment variable that cuBLAS reads when it starts; torch's deterministic mode asks for it."""
@@ -19,7 +20,7 @@ _NO_SUCH_KERNEL = "does not have a deterministic implementation"
 
 
 @contextmanager
-def repeatable(device: torch.device, wanted: bool = True) -> Iterator[None]:
+def repeatable(device: "torch.device", wanted: bool = True) -> Iterator[None]:
     """Use torch's deterministic algorithms on CUDA, and restore the previous mode on exit. Without them, attention's
     backward pass sums in no fixed order. On other devices nothing is changed: CPU kernels are deterministic anyway.
 
@@ -34,6 +35,8 @@ def repeatable(device: torch.device, wanted: bool = True) -> Iterator[None]:
     if device.type != "cuda" or not wanted:
         yield
         return
+    import torch
+
     before = torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
     how: Any = torch.utils.deterministic
     filled = how.fill_uninitialized_memory
@@ -60,8 +63,10 @@ def repeatable(device: torch.device, wanted: bool = True) -> Iterator[None]:
         how.fill_uninitialized_memory = filled
 
 
-def _multiplies(device: torch.device) -> bool:
+def _multiplies(device: "torch.device") -> bool:
     """Whether a matrix product runs in torch's deterministic mode."""
+    import torch
+
     one = torch.ones(1, 1, device=device)
     try:
         one @ one

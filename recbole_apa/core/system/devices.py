@@ -2,11 +2,12 @@
 
 import os
 from collections.abc import Mapping
-from typing import Any
-
-import torch
+from typing import TYPE_CHECKING, Any
 
 from recbole_apa.core.errors import SettingsError
+
+if TYPE_CHECKING:
+    import torch
 
 VISIBLE = "CUDA_VISIBLE_DEVICES"
 """The environment variable that decides which GPUs a process sees."""
@@ -20,7 +21,7 @@ def here(options: Mapping[str, object]) -> dict[str, Any]:
     return kept
 
 
-def check_device(wanted: str | torch.device, visible: str | None, by_gpu_id: bool) -> torch.device:
+def check_device(wanted: "str | torch.device", visible: str | None, by_gpu_id: bool) -> "torch.device":
     """The device with that name.
 
     Args:
@@ -31,6 +32,8 @@ def check_device(wanted: str | torch.device, visible: str | None, by_gpu_id: boo
     Raises:
         SettingsError: not the name of a device, or there is no such device.
     """
+    import torch
+
     try:
         device = torch.device(wanted)
     except (RuntimeError, TypeError):
@@ -41,7 +44,9 @@ def check_device(wanted: str | torch.device, visible: str | None, by_gpu_id: boo
     return device
 
 
-def _what_is_missing(device: torch.device, visible: str | None, by_gpu_id: bool) -> str:
+def _what_is_missing(device: "torch.device", visible: str | None, by_gpu_id: bool) -> str:
+    import torch
+
     if device.type == "cpu":
         return ""
     if device.type == "cuda":

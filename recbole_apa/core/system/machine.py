@@ -6,11 +6,12 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any
-
-import torch
+from typing import TYPE_CHECKING, Any
 
 from recbole_apa.core.system.deterministic import OURS, WORKSPACE
+
+if TYPE_CHECKING:
+    import torch
 
 _VARIABLES = ("ATEN_CPU_CAPABILITY", "MKL_ENABLE_INSTRUCTIONS", "MKL_CBWR", "ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA")
 """Variables that make the libraries use other instructions than those the processor offers."""
@@ -56,8 +57,10 @@ class MachineKind:
         return asdict(self)
 
 
-def machine_kind(device: torch.device | str) -> MachineKind:
+def machine_kind(device: "torch.device | str") -> MachineKind:
     """The kind of this machine when computing on ``device``."""
+    import torch
+
     return MachineKind(
         instructions=_instructions(),
         vendor=_of_processor("vendor_id") or platform.machine(),
@@ -82,6 +85,8 @@ def several(kinds: Iterable[MachineKind]) -> list[MachineKind]:
 
 
 def _instructions() -> str:
+    import torch
+
     found = [torch.backends.cpu.get_cpu_capability()]
     # AMX and bf16 units round differently, yet torch reports AVX512 for them too
     for name in _EXTENSIONS:
@@ -95,6 +100,8 @@ def _instructions() -> str:
 
 
 def _libraries() -> str:
+    import torch
+
     words = ("Intel(R) oneAPI Math Kernel Library", "Intel(R) MKL-DNN", "BLAS_INFO")
     shown = torch.__config__.show()
     lines = [line.strip(" -") for line in shown.splitlines() if line.strip(" -").startswith(words[:2])]
@@ -103,7 +110,9 @@ def _libraries() -> str:
     return "; ".join([re.split(r"-Product | \(Git", line)[0] for line in lines] + blas) or "not known"
 
 
-def _device(device: torch.device) -> str:
+def _device(device: "torch.device") -> str:
+    import torch
+
     if device.type == "cuda" and torch.cuda.is_available():
         runtime = torch.version.hip or torch.version.cuda
         name = f"{torch.cuda.get_device_name(device)}, {'ROCm' if torch.version.hip else 'CUDA'} {runtime}"

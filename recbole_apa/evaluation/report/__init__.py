@@ -1,7 +1,5 @@
 """The table and the page of a run, made only from its records."""
 
-from recbole_apa.evaluation.report.pages import render
-from recbole_apa.evaluation.report.run_page import write_report
-from recbole_apa.evaluation.report.run_table import text_table, verdict
+import lazy_loader
 
-__all__ = ["render", "text_table", "verdict", "write_report"]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -9,12 +9,15 @@ import re
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 
 from recbole_apa.core.errors import CertificateError
 from recbole_apa.evidence.search.raw_rows import RawRows
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 @dataclass(frozen=True)
@@ -56,14 +59,16 @@ def _scan(files: RawFiles, stamps: tuple[tuple[int, int, int], ...]) -> RawRows:
     return RawRows(users, user_names, items, item_names, times)
 
 
-def _both_ways(files: RawFiles, path: Path) -> list[pd.DataFrame]:
+def _both_ways(files: RawFiles, path: Path) -> "list[pd.DataFrame]":
     with open(path, "rb") as file:
         quoted = any(b'"' in chunk for chunk in iter(lambda: file.read(1 << 24), b""))
     ways = (csv.QUOTE_NONE, csv.QUOTE_MINIMAL) if quoted else (csv.QUOTE_NONE,)
     return [_read(files, path, quoting) for quoting in ways]
 
 
-def _read(files: RawFiles, path: Path, quoting: int) -> pd.DataFrame:
+def _read(files: RawFiles, path: Path, quoting: int) -> "pd.DataFrame":
+    import pandas as pd
+
     encoding = "utf-8-sig" if files.encoding.lower().replace("_", "-") in ("utf-8", "utf8") else files.encoding
     many = len(files.separator) > 1
     with open(path, encoding=encoding, errors="replace", newline="\n") as file:
@@ -88,7 +93,7 @@ def _read(files: RawFiles, path: Path, quoting: int) -> pd.DataFrame:
     )
 
 
-def _joined(columns: list[pd.Series]) -> tuple[np.ndarray, tuple[str, ...]]:
+def _joined(columns: "list[pd.Series]") -> tuple[np.ndarray, tuple[str, ...]]:
     """Indices and names for several columns, concatenated."""
     place: dict[str, int] = {}
     parts = []
@@ -99,7 +104,7 @@ def _joined(columns: list[pd.Series]) -> tuple[np.ndarray, tuple[str, ...]]:
     return np.concatenate(parts), tuple(place)
 
 
-def _numbers(column: pd.Series) -> np.ndarray:
+def _numbers(column: "pd.Series") -> np.ndarray:
     found = [_number(str(text)) for text in column.cat.categories]
     codes = column.cat.codes.to_numpy()
     return np.array(found, dtype=np.float64)[codes] if found else np.zeros(0)

@@ -19,8 +19,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from fsspec.core import url_to_fs
-
 from recbole_apa.core.errors import RunError
 from recbole_apa.core.files.plain import parse_json
 from recbole_apa.core.files.whole import file_digest
@@ -52,6 +50,8 @@ class RunObjects:
     """
 
     def __init__(self, url: str) -> None:
+        from fsspec.core import url_to_fs
+
         self.url = url.rstrip("/")
         with told(self.url):
             self.fs, root = url_to_fs(self.url)

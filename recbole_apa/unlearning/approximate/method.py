@@ -1,4 +1,4 @@
-"""What an approximate method is, and the registry of their names.
+"""What an approximate method is, and how one is registered.
 
 Shapes: n samples of a side.
 """
@@ -13,12 +13,11 @@ from torch import Tensor
 from recbole_apa.adapters.training import ShardHistory
 from recbole_apa.core.errors import SettingsError, TrainingError
 from recbole_apa.core.foreign_code import shown
-from recbole_apa.core.registry import Registry, is_ours, require
+from recbole_apa.core.registry import is_ours, require
+from recbole_apa.unlearning.approximate.known import APPROXIMATE_METHODS, EXACT
 from recbole_apa.unlearning.approximate.losses import Answers
 from recbole_apa.unlearning.approximate.unlearner import ApproximateUnlearner, Sides
 
-EXACT = "exact"
-"""The value of ``unlearn_method`` that is no approximate method."""
 OTHER_ROWS = frozenset(
     {"APA", "Retraining", "SISA", "RecEraser", "RecEraser-attention", "RecEraser-IBP", "RecEraser-InBP"}
     | {"GraphEraser", "GraphEraser-BLPA", "HistoryLikeRate", "ItemMean"}
@@ -128,7 +127,6 @@ class LossMethod(ApproximateMethod):
         return found
 
 
-APPROXIMATE_METHODS: Registry[ApproximateMethod] = Registry("approximate method")
 A = TypeVar("A", bound=type[ApproximateMethod])
 
 

@@ -5,24 +5,14 @@ from functools import cached_property
 
 from recbole_apa.adapters.bank import Factors
 from recbole_apa.adapters.training import ShardHistory
-from recbole_apa.core.errors import RunError, SettingsError
+from recbole_apa.core.errors import RunError
 from recbole_apa.core.system.machine import machine_kind
 from recbole_apa.data.dataloader import ShardBatches
 from recbole_apa.data.dataset import APADataset
 from recbole_apa.pipeline.build import RunResult
 from recbole_apa.runs.names import MOVED
-from recbole_apa.unlearning.approximate.method import APPROXIMATE_METHODS, EXACT
+from recbole_apa.unlearning.approximate.known import APPROXIMATE_METHODS, EXACT
 from recbole_apa.unlearning.approximate.unlearner import ApproximateUnlearner, Part
-
-
-def check_method(name: str) -> None:
-    """
-    Raises:
-        SettingsError: neither ``exact`` nor one of :data:`~recbole_apa.unlearning.approximate.APPROXIMATE_METHODS`.
-    """
-    problem = APPROXIMATE_METHODS.problem(name, "unlearn_method", EXACT)
-    if name != EXACT and problem:
-        raise SettingsError(problem)
 
 
 class ApproximateShardUpdate:

@@ -1,6 +1,5 @@
 """Proofs that a run forgot what it says: a quick audit, and training again from scratch."""
 
-from recbole_apa.unlearning.proof.full import VerifyResult, verify
-from recbole_apa.unlearning.proof.quick import AuditResult, audit
+import lazy_loader
 
-__all__ = ["AuditResult", "VerifyResult", "audit", "verify"]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -4,10 +4,7 @@ embeddings of forgotten samples, which for a shard of one is the embedding itsel
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-import torch
-
 from recbole_apa.evidence.exactness import EARLIER, THIS_DATA
-from recbole_apa.partition.inherited import with_own_centres
 from recbole_apa.runs.manifest import Manifest
 from recbole_apa.runs.names import PARTITION
 from recbole_apa.runs.store import RunStore
@@ -24,12 +21,14 @@ def stale_centres(store: RunStore, manifest: Manifest, dataset: "APADataset") ->
     """
     if manifest.get("partition_of") != EARLIER or manifest.get("centres_of") != THIS_DATA:
         return
+    from recbole_apa.partition.inherited import with_own_centres
+
     partition, embeddings = store.load_partition(), store.load_embeddings()
     names = sorted(s.sample_id for s in dataset.samples)
     # missing rows are a separate finding
     if partition is None or len(embeddings) != len(names) or set(names) - partition.shard_of.keys():
         return
-    if not torch.equal(with_own_centres(partition, names, embeddings).centres, partition.centres):
+    if not with_own_centres(partition, names, embeddings).centres.equal(partition.centres):
         yield f"{PARTITION}: its shards' centres are not the means of the samples that remain in them"
 
 

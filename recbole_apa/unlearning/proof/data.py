@@ -3,28 +3,29 @@
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from typing import Any
-
-import torch
+from typing import TYPE_CHECKING, Any
 
 from recbole_apa.core.errors import RunError
-from recbole_apa.data.loaders import Loaders
 from recbole_apa.data.samples import Sample
 from recbole_apa.data.splits import SPLITS
 from recbole_apa.evidence import KeyRing
 from recbole_apa.model.lineage import lineage_of, number_users, sample_order, shard_key
-from recbole_apa.pipeline.build import is_same_data, other_data
 from recbole_apa.runs.manifest import Manifest
 from recbole_apa.runs.names import EMBEDDINGS, MEMORY, STATES
 from recbole_apa.runs.pinned_run import PinnedStore
 from recbole_apa.runs.trunk_activations import check_activations
 from recbole_apa.unlearning.checks import reachable
 
+if TYPE_CHECKING:
+    from recbole_apa.data.loaders import Loaders
+
 _PROMPT = re.compile(r"[0-9a-f]{64}")
 
 
-def lineage_findings(store: PinnedStore, manifest: Manifest, data: Loaders, keys: KeyRing) -> Iterator[str]:
+def lineage_findings(store: PinnedStore, manifest: Manifest, data: "Loaders", keys: KeyRing) -> Iterator[str]:
     """Findings where artefacts saw other samples than the data gives now."""
+    from recbole_apa.pipeline.build import is_same_data, other_data
+
     dataset = data.train_set
     if not is_same_data(manifest, dataset, keys):
         yield other_data(manifest, dataset.config, dataset, keys)
@@ -47,7 +48,7 @@ def lineage_findings(store: PinnedStore, manifest: Manifest, data: Loaders, keys
             yield f"lineage of {name}: it saw other samples than the data gives now"
 
 
-def shard_findings(store: PinnedStore, data: Loaders) -> Iterator[str]:
+def shard_findings(store: PinnedStore, data: "Loaders") -> Iterator[str]:
     """Findings where an adapter was not trained on its shard's samples, or does not fit this run's model."""
     partition = store.load_partition()
     if partition is None:
@@ -86,7 +87,7 @@ def _key_findings(shard: int, key: str, kept: str | None) -> Iterator[str]:
         yield f"shards/{shard:03d} was trained on other samples than its lineage says"
 
 
-def row_findings(store: PinnedStore, data: Loaders) -> Iterator[str]:
+def row_findings(store: PinnedStore, data: "Loaders") -> Iterator[str]:
     """Findings where the tensors do not have one row per sample, with its label and user and consistent figures."""
     splits: Mapping[str, list[Sample]] = data.train_set.splits
     embeddings = store.load_embeddings()
@@ -97,9 +98,9 @@ def row_findings(store: PinnedStore, data: Loaders) -> Iterator[str]:
     if [int(y) for y in tensors["labels"].tolist()] != [s.label for s in valid]:
         yield f"{MEMORY} has {len(tensors['labels'])} rows that are not those of the {len(valid)} validation samples"
         return
-    if not torch.equal(tensors["users"], number_users([s.user_id for s in valid])):
+    if not tensors["users"].equal(number_users([s.user_id for s in valid])):
         yield f"{MEMORY} assigns its rows to other users than those of the validation samples"
-    if not torch.equal(tensors["errors"], (tensors["labels"][:, None] - tensors["scores"]).abs()):
+    if not tensors["errors"].equal((tensors["labels"][:, None] - tensors["scores"]).abs()):
         yield f"{MEMORY} contains errors that do not follow from its labels and scores"
     if len(embeddings) and len(valid) and embeddings.shape[1] != tensors["embeddings"].shape[1]:
         yield f"{MEMORY} has embeddings of a different size than {EMBEDDINGS}"
@@ -134,7 +135,7 @@ def state_findings(store: PinnedStore) -> Iterator[str]:
         yield f"{STATES} contains the activations of {len(set(prompts))} prompts, more than its lineage has samples"
 
 
-def reachable_findings(store: PinnedStore, data: Loaders, keys: KeyRing) -> Iterator[str]:
+def reachable_findings(store: PinnedStore, data: "Loaders", keys: KeyRing) -> Iterator[str]:
     """Findings where something forgotten is in the data that the run would learn from."""
     for found in reachable(store, data, keys):
         yield f"what was forgotten can be reached: {found}"

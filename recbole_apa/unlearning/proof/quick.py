@@ -6,13 +6,12 @@ The checks are in the files next to this one: ``files``, ``ledger``, ``data``, `
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from recbole_apa.core.errors import APAError, MissingPluginError, RunError
-from recbole_apa.data.loaders import Loaders
 from recbole_apa.data.visible_data import VisibleData
 from recbole_apa.evidence import KeyRing, key_ring
 from recbole_apa.evidence.exactness import THIS_DATA
-from recbole_apa.pipeline.build import build_data, run_config, stored_visible_data
 from recbole_apa.pipeline.option_names import NEVER_TAKEN
 from recbole_apa.runs.ledger import Entry, Ledger
 from recbole_apa.runs.ledger_lines import CHECK, REQUEST
@@ -34,6 +33,9 @@ from recbole_apa.unlearning.proof.files import file_findings
 from recbole_apa.unlearning.proof.ledger import ledger_findings
 from recbole_apa.unlearning.proof.traces import outside_findings, trace_findings
 from recbole_apa.unlearning.redraw import data_anew, draw_differences
+
+if TYPE_CHECKING:
+    from recbole_apa.data.loaders import Loaders
 
 
 @dataclass
@@ -133,8 +135,10 @@ def _audit(store: PinnedStore, changes: Mapping[str, object] | None) -> AuditRes
     return result
 
 
-def _data_of(store: PinnedStore, changes: Mapping[str, object] | None, keys: KeyRing) -> tuple[VisibleData, Loaders]:
+def _data_of(store: PinnedStore, changes: Mapping[str, object] | None, keys: KeyRing) -> "tuple[VisibleData, Loaders]":
     """The data that the run may see now. The backbone's own code is not run for this, so it need not be trusted."""
+    from recbole_apa.pipeline.build import build_data, run_config, stored_visible_data
+
     trust = {"trust_remote_code": True} if store.manifest()["options"].get("trust_remote_code") else {}
     config = run_config(store, {**(changes or {}), **trust})
     visible_data = stored_visible_data(store, keys)

@@ -5,12 +5,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from plotly.offline import get_plotlyjs
-
 from recbole_apa.core.errors import RunError
 from recbole_apa.core.files.plain import parse_json, read_plain
 from recbole_apa.data.export import sample_record
-from recbole_apa.data.loaders import Loaders
 from recbole_apa.data.prompts import PromptInput, PromptTemplate, choose_template, fill
 from recbole_apa.data.recbole_settings import read_settings
 from recbole_apa.data.samples import Sample
@@ -25,6 +22,8 @@ from recbole_apa.unlearning.proof.ledger import certificate
 
 if TYPE_CHECKING:
     from recbole.config import Config
+
+    from recbole_apa.data.loaders import Loaders
 
 _WORD = re.compile(r"[^\s\"'<>,;()\[\]{}]+:[^\s\"'<>,;()\[\]{}]+")
 
@@ -45,7 +44,7 @@ def trace_findings(store: RunStore, visible_data: VisibleData) -> Iterator[str]:
             yield f"{name} names {hits} forgotten interactions"
 
 
-def outside_findings(store: RunStore, manifest: Manifest, visible_data: VisibleData, data: Loaders) -> Iterator[str]:
+def outside_findings(store: RunStore, manifest: Manifest, visible_data: VisibleData, data: "Loaders") -> Iterator[str]:
     """Findings about logs that should be gone or name what was forgotten, and exports that differ from the run."""
     outside = manifest.get("outside", {})
     if manifest["forgotten"]:
@@ -74,7 +73,7 @@ def outside_findings(store: RunStore, manifest: Manifest, visible_data: VisibleD
 class _Exported:
     """What an export of the run would say now."""
 
-    def __init__(self, data: Loaders) -> None:
+    def __init__(self, data: "Loaders") -> None:
         dataset = data.train_set
         self.template = _template(dataset.config)
         tokens = map(str, dataset.field2id_token[dataset.iid_field])
@@ -153,6 +152,8 @@ def _words(path: Path) -> Iterator[str]:
     data = read_plain(path)
     text = data.decode("utf-8", errors="replace")
     if path.suffix == ".html":
+        from plotly.offline import get_plotlyjs
+
         text = text.replace(get_plotlyjs(), "")  # megabytes of third-party code
     yield from _WORD.findall(text)
     if path.suffix == ".json":

@@ -1,0 +1,14 @@
+from .answer_head import AnswerHead as AnswerHead
+from .candidate_scoring import ListScorer as ListScorer
+from .default_model import packaged_model_folder as packaged_model_folder
+from .engine import ScoringEngine as ScoringEngine
+from .family import FAMILIES as FAMILIES
+from .family import Family as Family
+from .family import LogitScale as LogitScale
+from .family import register_family as register_family
+from .load import Backbone as Backbone
+from .load import load_backbone as load_backbone
+from .prompt_encoder import PromptEncoder as PromptEncoder
+from .prompt_encoder import TokenizedPrompt as TokenizedPrompt
+from .shared_prefix import SharedPass as SharedPass
+from .split_decoder import SplitDecoder as SplitDecoder

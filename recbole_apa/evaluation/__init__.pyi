@@ -1,0 +1,14 @@
+from .candidates import CandidateLists as CandidateLists
+from .candidates import draw_candidates as draw_candidates
+from .measures import activation_distance as activation_distance
+from .measures import js_divergence as js_divergence
+from .measures import membership_auc as membership_auc
+from .measures import register_measure as register_measure
+from .metrics import auc as auc
+from .metrics import interval as interval
+from .metrics import mean_log_loss as mean_log_loss
+from .ranking import ranking_figures as ranking_figures
+from .simple_rules import rule_scores as rule_scores
+from .simple_rules import trivial_scores as trivial_scores
+from .variants import score_split as score_split
+from .variants import split_figures as split_figures

@@ -1,0 +1,9 @@
+from .ledger import Entry as Entry
+from .ledger import Ledger as Ledger
+from .lock import run_lock as run_lock
+from .log import own_log as own_log
+from .manifest import check_manifest as check_manifest
+from .pinned_run import PinnedStore as PinnedStore
+from .pinned_run import read_settled as read_settled
+from .reuse import ReusableState as ReusableState
+from .store import RunStore as RunStore
