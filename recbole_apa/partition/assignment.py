@@ -1,7 +1,7 @@
 """The result of partitioning, and what is checked before and after it."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from logging import getLogger
@@ -14,8 +14,25 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
+class Assignment:
+    """Which shard each sample is in; K shards. Some may be empty (K larger than N); an empty shard has no adapter."""
+
+    shard_of: Mapping[str, int]
+    """Sample id -> shard."""
+    n_shards: int
+    """K."""
+
+    def sizes(self) -> list[int]:
+        """Samples per shard."""
+        counts = [0] * self.n_shards
+        for shard in self.shard_of.values():
+            counts[shard] += 1
+        return counts
+
+
+@dataclass(frozen=True)
 class Partition:
-    """K shards. Some may be empty (K larger than N); an empty shard has no adapter."""
+    """An assignment, and the centres of its shards."""
 
     shard_of: dict[str, int]
     """Sample id -> shard."""
@@ -26,6 +43,11 @@ class Partition:
     def n_shards(self) -> int:
         """K."""
         return self.centres.shape[0]
+
+    @property
+    def assignment(self) -> Assignment:
+        """Without the centres."""
+        return Assignment(self.shard_of, self.n_shards)
 
     @cached_property
     def _members(self) -> list[list[str]]:
@@ -40,10 +62,7 @@ class Partition:
 
     def sizes(self) -> list[int]:
         """Samples per shard."""
-        counts = [0] * self.n_shards
-        for shard in self.shard_of.values():
-            counts[shard] += 1
-        return counts
+        return self.assignment.sizes()
 
 
 def shard_count(n_samples: int, n_shards: int | None, shard_size: int | None) -> int:

@@ -5,8 +5,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from recbole_apa.core.errors import RunError
+from recbole_apa.core.files.tensor_header import tensor_shapes
 from recbole_apa.core.files.tensors import Expected, check_tensors
 from recbole_apa.core.files.whole import write_json, write_whole
+from recbole_apa.partition.assignment import Assignment, Partition
 from recbole_apa.runs.files import RunFiles
 from recbole_apa.runs.manifest import is_lineage, is_partition
 from recbole_apa.runs.names import EMBEDDINGS, LINEAGE, MEMORY, PARTITION
@@ -15,7 +17,6 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from recbole_apa.adapters.aggregation import Memory
-    from recbole_apa.partition.assignment import Partition
 
 _MEMORY = {
     "embeddings": Expected(("rows", "d")),
@@ -37,8 +38,6 @@ class StateFiles(RunFiles):
 
     def load_partition(self) -> "Partition | None":
         """The partition, if it was written."""
-        from recbole_apa.partition.assignment import Partition
-
         if not self.has(PARTITION):
             return None
         name = "partition.safetensors"
@@ -51,6 +50,19 @@ class StateFiles(RunFiles):
                 "folder from a copy"
             )
         return Partition(shard_of, tensors["centres"])
+
+    def load_assignment(self) -> Assignment | None:
+        """Which shard each sample is in, if that was written; without torch."""
+        if not self.has(PARTITION):
+            return None
+        name, shard_of = "partition.safetensors", self.read_json(PARTITION)
+        shape = tensor_shapes(self.read(name), self.folder / name).get("centres", ())
+        if len(shape) != 2 or not is_partition(shard_of, shape[0]):
+            raise RunError(
+                f"{self.folder / PARTITION} is not an assignment of samples to the shards in {name}; restore the run "
+                "folder from a copy"
+            )
+        return Assignment(shard_of, shape[0])
 
     def save_embeddings(self, embeddings: "Tensor") -> None:
         """``embeddings.safetensors``: h of the training samples, in order of sample id."""

@@ -36,7 +36,7 @@ from recbole_apa.unlearning.certifying import CarriedOut, certify
 from recbole_apa.unlearning.checks import refuse_in_exports, refuse_in_state, sought_of
 from recbole_apa.unlearning.commit import commit_state, pending_store
 from recbole_apa.unlearning.finish import certificate_paths, close
-from recbole_apa.unlearning.kept_partition import inherited_partition, keeps_partition
+from recbole_apa.unlearning.kept_partition import inherit_partition
 from recbole_apa.unlearning.machines import REFUSE, Machines, machines_of
 from recbole_apa.unlearning.outside import clean_outside, left_outside, own_outside, remove_boards
 from recbole_apa.unlearning.plan import Plan, settle_shards
@@ -97,10 +97,7 @@ def carry_out(
     _purge_memory(opened.model, data)
 
     pending = _start_pending(store, data.train_set, before, exactness, key, machines)
-    left, settings = data.train_set.samples, opened.model.settings.partition
-    kept = exactness == INHERITED and not machines.retrains and keeps_partition(store, left, settings)
-    if exactness == INHERITED and pending.load_partition() is None:
-        pending.save_partition(inherited_partition(store, left, kept))
+    kept = exactness == INHERITED and inherit_partition(store, pending, data.train_set.samples, opened, machines)
     line = f"run folder: {store.place} (if interrupted, resume with --run={store.place} --resume)"
     trainer = make_trainer(opened.config, opened.model, pending, FitInputs(key=key, begin_line=line))
     inputs = replace(trainer.inputs, reuse=_reusable(opened, store, machines), shard_update=update)
@@ -114,9 +111,7 @@ def carry_out(
     _settle(plan, store, trainer, machines)
     own = clean_outside(own_outside(store, before), result, store)
     refuse_in_exports(own.exports, data, sought)
-    about = _about(before, served, exactness, data.train_set.visible_data)
-    if kept:
-        about["partition_of"] = before.get("partition_of", THIS_DATA)
+    about = _about(before, served, exactness, data.train_set.visible_data, kept)
     about["outside"] = left_outside(before, trainer, result, own)
     write_records(result, about, _carried_out(served))
     seconds = training_cost(trainer)["seconds"]
@@ -128,8 +123,7 @@ def carry_out(
     positions, full = [e.position for e in requests], before.get("full_training", {}).get("seconds")
     close(store, ledger, positions, opened.keys)
     trainer.store = RunStore(store.storage)
-    certificates = certificate_paths(store, positions)
-    return Outcome(positions, plan, certificates, figures, seconds, full, result, method)
+    return Outcome(positions, plan, certificate_paths(store, positions), figures, seconds, full, result, method)
 
 
 def _train(opened: RunResult, data: Loaders, trainer: APATrainer, inputs: FitInputs, show: bool) -> RunResult:
@@ -157,14 +151,21 @@ def _reusable(opened: RunResult, store: RunStore, machines: Machines) -> Reusabl
     return None
 
 
-def _about(before: Manifest, served: Sequence[Entry], exactness: str, visible_data: VisibleData) -> dict[str, object]:
-    """What the manifest says about the new state."""
+def _about(
+    before: Manifest, served: Sequence[Entry], exactness: str, visible_data: VisibleData, kept: bool
+) -> dict[str, object]:
+    """What the manifest says about the new state.
+
+    Args:
+        kept: whether the partition stays as it was.
+    """
+    partition_of = EARLIER if exactness == INHERITED else THIS_DATA
     return {
         "full_training": before.get("full_training", {}),
         "forgotten": sorted({digest for e in served for digest in e.content["interactions"]}),
         "plain_ids": visible_data.plain_ids,
         "served_requests": [e.digest for e in served],
-        "partition_of": EARLIER if exactness == INHERITED else THIS_DATA,
+        "partition_of": before.get("partition_of", THIS_DATA) if kept else partition_of,
         "draw_of": THIS_DATA if exactness == FRESH else EARLIER,
         "centres_of": THIS_DATA,
     }

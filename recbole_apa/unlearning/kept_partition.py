@@ -1,14 +1,19 @@
 """What an inherited request leaves of the partition: all of it if no training sample changes, else the assignment."""
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from recbole_apa.core.settings import PartitionSettings
 from recbole_apa.data.samples import Sample
 from recbole_apa.evidence.exactness import THIS_DATA
-from recbole_apa.partition import PARTITIONERS, Partition
+from recbole_apa.partition import PARTITIONERS
 from recbole_apa.partition.inherited import assignment_alone
 from recbole_apa.runs.names import EMBEDDINGS
 from recbole_apa.runs.store import RunStore
+from recbole_apa.unlearning.machines import Machines
+
+if TYPE_CHECKING:
+    from recbole_apa.pipeline.build import RunResult
 
 
 def keeps_partition(store: RunStore, left: Sequence[Sample], settings: PartitionSettings) -> bool:
@@ -27,12 +32,22 @@ def keeps_partition(store: RunStore, left: Sequence[Sample], settings: Partition
     return is_own and store.lineage()[EMBEDDINGS] == {s.sample_id: s.digest() for s in left}
 
 
-def inherited_partition(store: RunStore, left: Sequence[Sample], kept: bool) -> Partition:
-    """The partition that an inherited request starts from.
+def inherit_partition(
+    store: RunStore, pending: RunStore, left: Sequence[Sample], opened: "RunResult", machines: Machines
+) -> bool:
+    """Write the partition that an inherited request starts from, unless an interrupted attempt did.
 
     Args:
-        kept: what :func:`keeps_partition` found; otherwise the centres are left out, to be computed of what remains.
+        store: the run before the request.
+        left: the training samples after it.
+
+    Returns:
+        whether it is the run's own; otherwise the centres are left out, to be computed of what remains.
     """
-    old = store.load_partition()
-    assert old is not None
-    return old if kept else assignment_alone(old, {s.sample_id for s in left})
+    # on another kind of machine the embeddings are computed again, and the centres with them
+    kept = not machines.retrains and keeps_partition(store, left, opened.model.settings.partition)
+    if pending.load_assignment() is None:
+        old = store.load_partition()
+        assert old is not None
+        pending.save_partition(old if kept else assignment_alone(old, {s.sample_id for s in left}))
+    return kept

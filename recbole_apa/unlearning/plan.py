@@ -1,20 +1,17 @@
 """Find the samples, shards and memory rows that forgotten interactions affect, by comparing lineages."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 from recbole_apa.core.errors import RequestError
 from recbole_apa.data.samples import Sample
 from recbole_apa.data.splits import SPLITS
 from recbole_apa.data.visible_data import key_of
 from recbole_apa.evidence.exactness import FRESH, INHERITED
+from recbole_apa.partition.assignment import Assignment
 from recbole_apa.runs.manifest import TrainingCost
 from recbole_apa.runs.names import EMBEDDINGS, MEMORY, METRICS
 from recbole_apa.unlearning.requests.demands import printable
-
-if TYPE_CHECKING:
-    from recbole_apa.partition import Partition
 
 DROPPED, REWRITTEN, ADDED, LEFT_OUT = "dropped", "rewritten", "added", "left out"
 CHANGES = (DROPPED, REWRITTEN, ADDED, LEFT_OUT)
@@ -66,50 +63,59 @@ class Plan:
         return sum(a.split == split and a.change == change for a in self.affected)
 
 
+@dataclass(frozen=True)
+class Trained:
+    """What a run records of its training."""
+
+    lineage: Mapping[str, Mapping[str, str]]
+    """Artefact -> sample id -> digest."""
+    assignment: Assignment
+    cost: TrainingCost
+    """The manifest's ``full_training``."""
+
+
 def make_plan(
     n_interactions: int,
-    lineage: Mapping[str, Mapping[str, str]],
+    trained: Trained,
     after: Mapping[str, Sequence[Sample]],
-    partition: "Partition",
     hidden: Callable[[str], bool],
-    cost: TrainingCost,
+    elsewhere: Collection[str] = (),
 ) -> Plan:
     """Compare what the run saw with what it may see now.
 
     Args:
-        lineage: artefact -> sample id -> digest, of the run before the request.
+        trained: the run before the request, without the samples in ``elsewhere``.
         after: the samples of each split without the forgotten interactions.
         hidden: whether the interaction with a key is forgotten.
-        cost: the manifest's ``full_training``.
+        elsewhere: ids of the training samples that are not compared, because the request cannot have changed them.
 
     Raises:
         RequestError: no training sample would be left.
     """
-    plan = Plan(n_interactions, n_shards=partition.n_shards)
+    assignment = trained.assignment
+    plan = Plan(n_interactions, n_shards=assignment.n_shards)
     for split in SPLITS:
-        plan.affected += _affected_of(split, lineage[ARTEFACTS[split]], after[split], hidden, partition)
-    train = {s.sample_id for s in after["train"]}
+        plan.affected += _affected_of(split, trained.lineage[ARTEFACTS[split]], after[split], hidden, assignment)
+    train = {*(s.sample_id for s in after["train"]), *elsewhere}
     if not train:
         raise RequestError("without what is to be forgotten there is no data to train on; nothing was changed")
     plan.shards = sorted({a.shard for a in plan.affected if a.shard is not None})
     plan.n_kept = len(train)
-    plan.n_train_samples = sum(partition.shard_of.get(name) in plan.shards for name in train)
-    estimate(plan, cost)
+    plan.n_train_samples = sum(assignment.shard_of.get(name) in plan.shards for name in train)
+    estimate(plan, trained.cost)
     return plan
 
 
-def add_moved(
-    plan: Plan, moved: Sequence[int], after: Sequence[Sample], partition: "Partition", cost: TrainingCost
-) -> None:
+def add_moved(plan: Plan, moved: Sequence[int], after: Sequence[Sample], trained: Trained) -> None:
     """Add to the plan of an exact request the shards that an approximate method moved.
 
     Args:
         after: the training samples without the forgotten interactions.
-        cost: as in :func:`make_plan`.
+        trained: as in :func:`make_plan`.
     """
     plan.moved, plan.shards = list(moved), sorted({*plan.shards, *moved})
-    plan.n_train_samples = sum(partition.shard_of.get(s.sample_id) in plan.shards for s in after)
-    estimate(plan, cost)
+    plan.n_train_samples = sum(trained.assignment.shard_of.get(s.sample_id) in plan.shards for s in after)
+    estimate(plan, trained.cost)
 
 
 def settle_shards(plan: Plan, sizes: Sequence[int], shards: Sequence[int], cost: TrainingCost) -> None:
@@ -118,7 +124,7 @@ def settle_shards(plan: Plan, sizes: Sequence[int], shards: Sequence[int], cost:
     Args:
         sizes: samples of each shard.
         shards: those to be trained again, or switched off.
-        cost: as in :func:`make_plan`.
+        cost: the manifest's ``full_training``.
     """
     plan.n_shards, plan.shards = len(sizes), list(shards)
     plan.n_train_samples = sum(sizes[k] for k in shards)
@@ -130,7 +136,7 @@ def _affected_of(
     before: Mapping[str, str],
     after: Sequence[Sample],
     hidden: Callable[[str], bool],
-    partition: "Partition",
+    assignment: Assignment,
 ) -> list[Affected]:
     now = {s.sample_id: s.digest() for s in after}
     out = []
@@ -139,7 +145,7 @@ def _affected_of(
             continue
         change = DROPPED if name not in now else REWRITTEN
         reason = SHOWN if change == REWRITTEN else TARGET if hidden(key_of(name)) else TOO_SHORT
-        out.append(Affected(name, split, change, reason, partition.shard_of[name] if split == "train" else None))
+        out.append(Affected(name, split, change, reason, assignment.shard_of[name] if split == "train" else None))
     return out
 
 

@@ -10,7 +10,7 @@ from recbole_apa.runs.ledger import Entry, Ledger, Request, served_by, visible_w
 from recbole_apa.runs.store import RunStore
 from recbole_apa.unlearning.approximate.known import EXACT
 from recbole_apa.unlearning.checks import refuse_in_data, sought_of
-from recbole_apa.unlearning.plan import Plan, add_moved, make_plan
+from recbole_apa.unlearning.plan import Plan, Trained, add_moved, make_plan
 from recbole_apa.unlearning.redraw import plan_anew, refuse_plain_ids, without_roles
 from recbole_apa.unlearning.requests.demands import Demand
 
@@ -85,15 +85,15 @@ def plan_of(store: RunStore, dataset: "APADataset", requests: Sequence[Request])
     Args:
         dataset: the training part of the data that they leave.
     """
-    partition = store.load_partition()
-    assert partition is not None
-    digests, lineage = {d for e in requests for d in e.content["interactions"]}, store.lineage()
-    cost = store.manifest().get("full_training", {})
-    plan = make_plan(len(digests), lineage, dataset.splits, partition, dataset.visible_data.hides, cost)
+    assignment = store.load_assignment()
+    assert assignment is not None
+    digests, cost = {d for e in requests for d in e.content["interactions"]}, store.manifest().get("full_training", {})
+    trained = Trained(store.lineage(), assignment, cost)
+    plan = make_plan(len(digests), trained, dataset.splits, dataset.visible_data.hides)
     plan.exactness = exactness_of(requests)
     if method_of(requests) == EXACT:
         plan.means = DEFINITIONS[plan.exactness]
-        add_moved(plan, store.moved_shards(partition.n_shards), dataset.samples, partition, cost)
+        add_moved(plan, store.moved_shards(assignment.n_shards), dataset.samples, trained)
     if plan.exactness == FRESH:
-        plan_anew(plan, lineage, dataset, cost)
+        plan_anew(plan, trained.lineage, dataset, cost)
     return plan
