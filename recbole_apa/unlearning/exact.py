@@ -100,7 +100,8 @@ def carry_out(
     kept = exactness == INHERITED and inherit_partition(store, pending, data.train_set.samples, opened, machines)
     line = f"run folder: {store.place} (if interrupted, resume with --run={store.place} --resume)"
     trainer = make_trainer(opened.config, opened.model, pending, FitInputs(key=key, begin_line=line))
-    inputs = replace(trainer.inputs, reuse=_reusable(opened, store, machines), shard_update=update)
+    pieces = {} if exactness == FRESH else store.load_pieces()
+    inputs = replace(trainer.inputs, reuse=_reusable(opened, store, machines), shard_update=update, pieces=pieces)
     result = _train(opened, data, trainer, inputs, show)
     del update, inputs  # they hold prompts that are now forgotten
     dropped.judge("after")

@@ -1,12 +1,15 @@
 """The rows of a run's index, read here without the code that writes, rewrites and opens it."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pyarrow as pa
 
 from recbole_apa.core.errors import CertificateError
 from recbole_apa.evidence.search.raw_rows import RawRows
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 
 def scan_index(folder: Path) -> RawRows:
@@ -15,6 +18,8 @@ def scan_index(folder: Path) -> RawRows:
     Raises:
         CertificateError: a file is missing or is not what an index consists of.
     """
+    import pyarrow as pa
+
     try:
         return _scan(folder)
     except (OSError, ValueError, LookupError, pa.ArrowException) as error:
@@ -43,7 +48,9 @@ def _scan(folder: Path) -> RawRows:
     return RawRows(np.concatenate([np.zeros(0, dtype=np.int64), *users]), tuple(place), found, item_names, stamps)
 
 
-def _table(path: Path) -> pa.Table:
+def _table(path: Path) -> "pa.Table":
+    import pyarrow as pa
+
     # not kept mapped: the file may be replaced while the rows are searched
     with pa.memory_map(str(path)) as file, pa.ipc.open_file(file) as reader:
         return reader.read_all()
