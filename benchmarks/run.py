@@ -22,6 +22,7 @@ COMMANDS = {
     "many-shards": ("many_shards --out=OUT/many_shards.json", "many_shards --small --out=OUT/many_shards.json"),
     "loading": ("loading --out=OUT/loading.json", "loading --small --out=OUT/loading.json"),
     "partition": ("partition --out=OUT/partition.json", "partition --small --out=OUT/partition.json"),
+    "index": ("index --out=OUT/index.json", "index --small --out=OUT/index.json"),
     "neighbours": ("neighbours --out=OUT/neighbours.json", "neighbours --small --out=OUT/neighbours.json"),
     "hot-path": ("hot_path --out=OUT/hot_path.json", "hot_path --small --out=OUT/hot_path.json"),
     "gpu": ("gpu --out=OUT/gpu", "gpu --small --device=cpu --threads=1 --out=OUT/gpu"),
