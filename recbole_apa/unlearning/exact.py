@@ -13,6 +13,7 @@ from recbole_apa.data.loaders import Loaders
 from recbole_apa.data.visible_data import VisibleData
 from recbole_apa.evidence import Key, secret_of
 from recbole_apa.evidence.exactness import EARLIER, FRESH, INHERITED, THIS_DATA, exactness_of
+from recbole_apa.evidence.search import Sought
 from recbole_apa.model.apa import APA
 from recbole_apa.model.contracts import FitInputs
 from recbole_apa.model.trainer import APATrainer
@@ -107,8 +108,7 @@ def carry_out(
     dropped.judge("after")
     _purge_memory(opened.model, data)
     served = [e for e in ledger.requests() if served_by(before, e) or e in requests]
-    sought = sought_of(data.train_set, [e.content for e in served], store.salt, opened.keys)
-    refuse_in_state(pending, data, sought)
+    sought = _checked(opened, pending, data, served)
     _settle(plan, store, trainer, machines)
     own = clean_outside(own_outside(store, before), result, store)
     refuse_in_exports(own.exports, data, sought)
@@ -125,6 +125,13 @@ def carry_out(
     close(store, ledger, positions, opened.keys)
     trainer.store = RunStore(store.storage)
     return Outcome(positions, plan, certificate_paths(store, positions), figures, seconds, full, result, method)
+
+
+def _checked(opened: RunResult, pending: RunStore, data: Loaders, served: Sequence[Entry]) -> Sought:
+    """What must not be found any more, after it was looked for in data and state."""
+    sought = sought_of(data.train_set, [e.content for e in served], pending.salt, opened.keys)
+    refuse_in_state(pending, data, sought)
+    return sought
 
 
 def _train(opened: RunResult, data: Loaders, trainer: APATrainer, inputs: FitInputs, show: bool) -> RunResult:
