@@ -5,9 +5,6 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from recbole.evaluator.register import metric_types
-from recbole.utils import EvaluatorType
-
 from recbole_apa.core.options import nearest
 
 _KEYS = ("split", "order", "group_by", "mode")
@@ -68,6 +65,8 @@ def figure_names(metrics: Sequence[str], topk: int | Sequence[int]) -> list[str]
 def judging_problems(values: Mapping[str, Any]) -> list[str]:
     """What does not fit together among ``eval_args.mode``, ``metrics``, ``topk`` and ``valid_metric``, whose types are
     already checked."""
+    from recbole.evaluator.register import metric_types
+
     metrics = [values["metrics"]] if isinstance(values["metrics"], str) else list(values["metrics"])
     kinds = {_is_of_labels(metric) for metric in metrics}
     if len(kinds) > 1 or any(metric.lower() not in metric_types for metric in metrics):
@@ -96,6 +95,9 @@ def judging_problems(values: Mapping[str, Any]) -> list[str]:
 
 
 def _is_of_labels(metric: str) -> bool:
+    from recbole.evaluator.register import metric_types
+    from recbole.utils import EvaluatorType
+
     return metric_types.get(metric.lower()) == EvaluatorType.VALUE
 
 

@@ -7,7 +7,6 @@ from logging import getLogger
 from typing import Any
 
 import numpy as np
-import torch
 
 from recbole_apa.core.errors import SettingsError
 from recbole_apa.data.eval_checks import eval_problems
@@ -57,6 +56,8 @@ def split_rows(users: Tokens, times: np.ndarray | None, settings: SplitSettings)
     """
     n = len(users)
     if settings.order == "RO":
+        import torch
+
         order = torch.randperm(n, generator=torch.Generator().manual_seed(settings.seed)).numpy()
     else:
         order = np.arange(n) if times is None else np.argsort(times, kind="stable")
