@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from recbole_apa.data.recbole_tables import declare, drop_incomplete, frame_of, read_feat
+from recbole_apa.data.recbole_tables import declare, frame_of, read_feat
 
 if TYPE_CHECKING:
     from recbole.data.dataset import Dataset
@@ -37,4 +37,4 @@ def load_feat(dataset: "Dataset", filepath: str, source: "FeatureSource | str") 
     if table is None:
         return None
     declare(dataset, table, source)
-    return frame_of(dataset, drop_incomplete(dataset, table, source))
+    return frame_of(dataset, table)

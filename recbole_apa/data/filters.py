@@ -24,7 +24,7 @@ class FilterSettings:
     user: str
     """The column that holds users."""
     item: str
-    time: str
+    time: str | None
     keep_duplicate: str | None = None
     """``rm_dup_inter``: keep the ``first`` or ``last`` of a user's rows on one item; None keeps all."""
     values: Mapping[str, Any] = field(default_factory=dict)
@@ -45,24 +45,68 @@ class Tables:
     items: Table | None = None
 
 
+@dataclass(frozen=True)
+class Filtered:
+    """What filters leave of n interactions."""
+
+    rows: np.ndarray
+    """The numbers of the interactions that are left, (m,); in order of time if duplicates were dropped by time, else in
+    the order they came in."""
+    allowed: np.ndarray
+    """Whether each interaction's own values, user and item pass, whatever the other rows are, bool, (n,)."""
+    users: Table | None
+    """The users that are left, with or without interactions."""
+    items: Table | None
+
+
 def filter_tables(tables: Tables, settings: FilterSettings) -> Tables:
+    """The tables after :func:`apply_filters`."""
+    left = apply_filters(tables, settings)
+    return Tables(take_rows(tables.inter, left.rows), left.users, left.items)
+
+
+def take_rows(inter: Table, rows: np.ndarray) -> Table:
+    """Some rows of a table, or the table itself if it is all of them in order."""
+    return inter if is_all(rows, len(inter)) else inter.take(rows)
+
+
+def is_all(rows: np.ndarray, n: int) -> bool:
+    """Whether row numbers, each there once at most, are those of all n rows in order."""
+    return len(rows) == n and bool((rows[1:] > rows[:-1]).all())
+
+
+def apply_filters(tables: Tables, settings: FilterSettings, allowed: np.ndarray | None = None) -> Filtered:
     """Apply all filters, in RecBole's order.
+
+    Args:
+        allowed: :attr:`Filtered.allowed`, if it is known already; the interactions then need no columns but users,
+            items and times.
 
     Raises:
         DataError: nothing is left.
         SettingsError: a filter cannot be parsed, or its column does not exist.
     """
-    inter = _without_duplicates(tables.inter, settings)
-    tables = _by_value(Tables(inter, tables.users, tables.items), settings)
-    if settings.known_only:
-        tables = _known_only(tables, settings)
-    tables = _by_count(tables, settings)
-    for table in (tables.inter, tables.users, tables.items):
-        if table is not None and not len(table):
+    inter = tables.inter
+    passed = _Passed(_without_duplicates(inter, settings), np.ones(len(inter), dtype=bool))
+    if allowed is not None:
+        passed.keep(allowed)
+    users, items = _by_value(tables, settings, None if allowed is not None else passed)
+    if settings.known_only and allowed is None:
+        _known_only(Tables(inter, users, items), settings, passed)
+    alive, users, items = _by_count(Tables(inter, users, items), settings, passed.rows)
+    rows = passed.rows[alive]
+    sizes = [(inter, len(rows)), *((table, len(table)) for table in (users, items) if table is not None)]
+    for table, n in sizes:
+        if not n:
             raise DataError(
                 f"{table.path}: the table is empty after filtering; loosen val_interval and *_inter_num_interval"
             )
-    return tables
+    return Filtered(rows, passed.allowed, users, items)
+
+
+def sides_by_value(tables: Tables, settings: FilterSettings) -> tuple[Table | None, Table | None]:
+    """The tables of users and items after ``val_interval`` alone."""
+    return _by_value(tables, settings, None)
 
 
 def first_rows(table: Table, column: str) -> Table:
@@ -71,39 +115,68 @@ def first_rows(table: Table, column: str) -> Table:
     return table.take(np.sort(first)) if len(first) < len(table) else table
 
 
-def _without_duplicates(inter: Table, settings: FilterSettings) -> Table:
+@dataclass
+class _Passed:
+    """The interactions that have passed so far."""
+
+    rows: np.ndarray
+    """Their numbers, in order."""
+    allowed: np.ndarray
+    """As :attr:`Filtered.allowed`."""
+
+    def keep(self, kept: np.ndarray) -> np.ndarray:
+        """Keep what passes one more filter, (n,), bool; return the numbers of those that drop out now."""
+        self.allowed = self.allowed & kept
+        here = kept[self.rows]
+        gone, self.rows = self.rows[~here], self.rows[here]
+        return gone
+
+
+def _without_duplicates(inter: Table, settings: FilterSettings) -> np.ndarray:
+    """The numbers of the rows that are left, (m,): in order of time if there are times."""
+    order = np.arange(len(inter))
     if settings.keep_duplicate is None:
-        return inter
+        return order
     if settings.keep_duplicate not in ("first", "last"):
         raise SettingsError(f"rm_dup_inter: found {settings.keep_duplicate!r}, expected first, last or null")
-    if settings.time in inter.columns:
-        inter = inter.take(np.argsort(inter.numbers(settings.time), kind="stable"))
+    if settings.time is not None and settings.time in inter.columns:
+        order = np.argsort(inter.numbers(settings.time), kind="stable")
     else:
         getLogger().warning("rm_dup_inter: the dataset has no times; the order of rows is used instead")
     users, items = inter.texts(settings.user), inter.texts(settings.item)
-    pairs = users.codes.astype(np.int64) * len(items.names) + items.codes
+    pairs = (users.codes.astype(np.int64) * len(items.names) + items.codes)[order]
     backwards = settings.keep_duplicate == "last"
     _, first = np.unique(pairs[::-1] if backwards else pairs, return_index=True)
-    return inter.take(np.sort(len(pairs) - 1 - first if backwards else first))
+    return order[np.sort(len(pairs) - 1 - first if backwards else first)]
 
 
-def _by_value(tables: Tables, settings: FilterSettings) -> Tables:
-    found = {"inter": tables.inter, "users": tables.users, "items": tables.items}
+def _by_value(tables: Tables, settings: FilterSettings, passed: _Passed | None) -> tuple[Table | None, Table | None]:
+    """The tables of users and items that are left.
+
+    Args:
+        passed: the interactions, unless they have been judged already.
+    """
+    found = {"users": tables.users, "items": tables.items}
     for column, wanted in settings.values.items():
         holders = [name for name, table in found.items() if table is not None and column in table.columns]
-        if not holders:
+        judged = passed is not None and column in tables.inter.columns
+        if not holders and not judged and passed is not None:
             raise SettingsError(f"val_interval: the dataset has no column {column!r}")
+        if judged and passed is not None:
+            n = len(passed.rows)
+            _say_dropped(tables.inter, len(passed.keep(_kept(tables.inter, column, wanted))), n, column)
         for name in holders:
             table = found[name]
             assert table is not None
             kept = _kept(table, column, wanted)
-            if not kept.all():
-                n = int((~kept).sum())
-                getLogger().info(f"{table.path}: {n} of {len(table)} rows dropped by val_interval on {column}")
+            _say_dropped(table, int((~kept).sum()), len(table), column)
             found[name] = table.take(kept)
-    inter = found["inter"]
-    assert inter is not None
-    return Tables(inter, found["users"], found["items"])
+    return found["users"], found["items"]
+
+
+def _say_dropped(table: Table, n: int, of: int, column: str) -> None:
+    if n:
+        getLogger().info(f"{table.path}: {n} of {of} rows dropped by val_interval on {column}")
 
 
 def _kept(table: Table, column: str, wanted: object) -> np.ndarray:
@@ -126,42 +199,45 @@ def _within(values: np.ndarray, intervals: Sequence[Interval]) -> np.ndarray:
     return out
 
 
-def _known_only(tables: Tables, settings: FilterSettings) -> Tables:
+def _known_only(tables: Tables, settings: FilterSettings, passed: _Passed) -> None:
     """Interactions whose user and item have a line in the ``.user`` and ``.item`` file, if there is one."""
     inter = tables.inter
     for column, table, kind in ((settings.user, tables.users, "user"), (settings.item, tables.items, "item")):
         if table is None:
             continue
         asked, known = inter.texts(column), set(table.texts(column).texts())
-        kept = np.array([name in known for name in asked.names], dtype=bool)[asked.codes]
-        if not kept.all():
-            gone = inter.take(~kept)
+        gone = passed.keep(np.array([name in known for name in asked.names], dtype=bool)[asked.codes])
+        if len(gone):
             # lines, not names: logs are not cleaned when somebody is forgotten
-            lines = ", ".join(str(gone.line(row)) for row in range(min(len(gone), 5)))
-            n_names = len(np.unique(gone.texts(column).codes))
+            lines = ", ".join(str(inter.line(row)) for row in gone[:5].tolist())
+            n_names = len(np.unique(asked.codes[gone]))
             getLogger().warning(
                 f"{inter.path}: {len(gone)} interactions of {n_names} {kind}s are dropped (line {lines}"
                 f"{', ...' if len(gone) > 5 else ''}), because {table.path} has no line for them; "
                 "filter_inter_by_user_or_item: False keeps them"
             )
-        inter = inter.take(kept)
-    return Tables(inter, tables.users, tables.items)
 
 
-def _by_count(tables: Tables, settings: FilterSettings) -> Tables:
-    """Keep users and items whose number of interactions is in an interval, until nothing changes (k-core)."""
+def _by_count(
+    tables: Tables, settings: FilterSettings, rows: np.ndarray
+) -> tuple[np.ndarray, Table | None, Table | None]:
+    """Keep users and items whose number of interactions is in an interval, until nothing changes (k-core).
+
+    Returns:
+        which of ``rows`` are left, bool, and the tables of the users and items left.
+    """
     given = {
         name: None if text is None else parse_intervals(f"{name}_inter_num_interval", text)
         for name, text in (("user", settings.user_counts), ("item", settings.item_counts))
     }
+    alive = np.ones(len(rows), dtype=bool)
     if given["user"] is None and given["item"] is None:
-        return tables
-    users, items = tables.inter.texts(settings.user), tables.inter.texts(settings.item)
+        return alive, tables.users, tables.items
+    users, items = tables.inter.texts(settings.user).take(rows), tables.inter.texts(settings.item).take(rows)
     sides = [
         _Side(users, given["user"], tables.users, settings.user),
         _Side(items, given["item"], tables.items, settings.item),
     ]
-    alive = np.ones(len(tables.inter), dtype=bool)
     # both sides count the same rows, then both drop theirs
     while True:
         changed = [side.ban(alive) for side in sides]
@@ -170,7 +246,7 @@ def _by_count(tables: Tables, settings: FilterSettings) -> Tables:
         for side in sides:
             alive &= ~side.banned[side.codes]
     told = [side.told() for side in sides]
-    return Tables(tables.inter.take(alive), told[0], told[1])
+    return alive, told[0], told[1]
 
 
 class _Side:

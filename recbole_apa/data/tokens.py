@@ -69,6 +69,13 @@ class Tokens(Sequence[str]):
         out[:] = self.names
         return out
 
+    def compact(self) -> "Tokens":
+        """The same texts, with names in order of first appearance and none that no row uses."""
+        codes, n = self.ranked()
+        used = np.empty(n, dtype=np.int64)
+        used[codes] = self.codes
+        return Tokens(codes, [self.names[code] for code in used.tolist()])
+
     def where(self, text: str) -> np.ndarray:
         """Which rows have a given text, (n,), bool."""
         codes = [code for code, name in enumerate(self.names) if name == text]

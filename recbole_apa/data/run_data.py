@@ -1,0 +1,233 @@
+"""What a run sees of a dataset, and the samples made of it; independent of RecBole and of torch.
+
+Made from files when a run is trained (:meth:`RunData.of_files`), and later from the rows in the run's index
+(:meth:`RunData.of_index`).
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from logging import getLogger
+from pathlib import Path
+
+import numpy as np
+
+from recbole_apa.core.errors import DataError
+from recbole_apa.data.data_options import DataOptions, FileOptions
+from recbole_apa.data.dataset_digest import DatasetDigest, dataset_digest
+from recbole_apa.data.filters import Filtered, Tables, apply_filters, is_all, sides_by_value
+from recbole_apa.data.index.rows import ALLOWED, DRAWN, KEPT, NO_ROLE, TRAIN, IndexRows
+from recbole_apa.data.item_text import ItemTexts
+from recbole_apa.data.read_data import Loaded
+from recbole_apa.data.reader import Field, Rule, Table
+from recbole_apa.data.recbole_split import split_rows, warn_of_order
+from recbole_apa.data.samples import Interactions, LabelledItems, Sample, Windows, make_sample, order_windows
+from recbole_apa.data.splits import SPLITS, draw_split, tallrec_split
+from recbole_apa.data.visible_data import VisibleData
+
+Sides = tuple[Table | None, Table | None]
+"""The tables that describe users and items, as :func:`~recbole_apa.data.read_data.read_sides` returns them."""
+
+
+@dataclass(frozen=True)
+class RowNotes:
+    """What was settled about each of n rows; columns of :class:`~recbole_apa.data.index.rows.IndexRows`."""
+
+    places: np.ndarray
+    roles: np.ndarray
+    allowed: np.ndarray
+    """Whether the flag ``ALLOWED`` is set, bool, (n,)."""
+    since: np.ndarray
+
+
+@dataclass(frozen=True)
+class RunData:
+    """Visible rows, and what is made of them."""
+
+    options: DataOptions
+    raw: Interactions
+    """All visible rows before any filter, (n,), in the files' order."""
+    notes: RowNotes
+    """About each of ``raw``."""
+    kept: np.ndarray
+    """The number among ``raw`` of each row that passes the filters, (m,), in the order that filters leave."""
+    rows: Interactions
+    """Those rows, (m,): samples are made from them."""
+    windows: Windows
+    """Their order by user and time."""
+    targets: Mapping[str, np.ndarray]
+    """Split -> the number among ``rows`` of each sample's target, in the order of the windows."""
+    cutoffs: Mapping[str, str | None]
+    """The hash cutoffs of the draw, by split."""
+    train_rows: LabelledItems
+    """Item and label of every training target, drawn or not (for the trivial rules)."""
+    texts: ItemTexts
+
+    @classmethod
+    def of_files(cls, loaded: Loaded, options: DataOptions, visible_data: VisibleData) -> "RunData":
+        """From what was read of the files; split and draw are made anew, unless the visible data says which samples
+        the run has.
+
+        Raises:
+            DataError: a split has no samples, or item texts name a column that does not exist.
+        """
+        texts = ItemTexts(loaded.left.items, options.samples.item_text, options.files)
+        rows, kept = loaded.rows, loaded.left.rows
+        windows = order_windows(rows.users, rows.times)
+        candidates = _candidates(options, rows, windows, loaded.part_of)
+        targets, cutoffs = _targets(options, rows, windows, candidates, visible_data)
+        if visible_data.roles is not None and not len(targets["train"]):
+            raise DataError(
+                f"{loaded.inter.path.parent} holds none of the run's {len(visible_data.roles['train'])} training "
+                "samples; set --data_path to the data that the run was trained on"
+            )
+        roles = np.full(len(loaded.raw), NO_ROLE, dtype=np.int8)
+        for found in (candidates, targets):  # a sample keeps its split even if the boundaries have moved
+            for role, name in enumerate(SPLITS):
+                roles[kept[found[name]]] = role
+        known = candidates["train"][windows.n_before[candidates["train"]] >= options.samples.min_history]
+        judged = np.concatenate([targets["valid"], targets["test"]])
+        known = known[~np.isin(known, judged)]
+        trained = LabelledItems(rows.items.take(known), rows.labels[known])
+        places, since = np.flatnonzero(loaded.shown), np.zeros(len(loaded.raw), dtype=np.int32)
+        notes = RowNotes(places, roles, loaded.left.allowed, since)
+        return cls(options, loaded.raw, notes, kept, rows, windows, targets, cutoffs, trained, texts)
+
+    @classmethod
+    def of_index(
+        cls,
+        index: IndexRows,
+        options: DataOptions,
+        sides: Sides,
+        cutoffs: Mapping[str, str | None],
+        plain_ids: bool = False,
+        filtered: bool = False,
+    ) -> "RunData":
+        """From rows of a run's index, in any order.
+
+        Splits are those noted with the rows. A row that was drawn stays a sample while it passes the filters and has
+        enough history.
+
+        Args:
+            sides: the tables that describe users and items.
+            plain_ids: :attr:`Interactions.plain_ids`.
+            filtered: take the rows that the flag ``KEPT`` names, instead of applying the filters that count rows or
+                compare them (needed if these are only some of a run's rows).
+
+        Raises:
+            DataError: there is no row, or none passes the filters, or item texts name a column that does not exist.
+        """
+        if not len(index):
+            raise DataError("no interaction is left: expected at least one row in the run's index")
+        index = index.take(np.argsort(index.places, kind="stable"))
+        labels = options.label.labels(index.values)
+        raw = Interactions(index.users, index.items, labels, index.times, index.values, plain_ids)
+        left = _noted(index, raw, options, sides) if filtered else filter_anew(index, raw, options, sides)
+        kept, rows = left.rows, raw if is_all(left.rows, len(raw)) else raw.take(left.rows)
+        windows = order_windows(rows.users, rows.times)
+        enough = windows.n_before >= options.samples.min_history
+        roles, drawn = index.roles[kept], (index.flags[kept] & DRAWN != 0) & enough
+        found = {name: drawn & (roles == role) for role, name in enumerate(SPLITS)}
+        targets = {name: windows.order[mask[windows.order]] for name, mask in found.items()}
+        known = np.flatnonzero((roles == TRAIN) & enough)
+        trained = LabelledItems(rows.items.take(known), rows.labels[known])
+        texts = ItemTexts(left.items, options.samples.item_text, options.files)
+        notes = RowNotes(index.places, index.roles, left.allowed, index.since)
+        return cls(options, raw, notes, kept, rows, windows, targets, dict(cutoffs), trained, texts)
+
+    @cached_property
+    def samples(self) -> dict[str, list[Sample]]:
+        """The samples by split, in the order of ``targets``."""
+        length = self.options.samples.history_length
+        return {
+            name: [make_sample(self.rows, self.windows, row, length) for row in rows.tolist()]
+            for name, rows in self.targets.items()
+        }
+
+    def digest(self, secret: bytes) -> DatasetDigest:
+        """The digest of everything visible.
+
+        Args:
+            secret: the key of the run's digests.
+        """
+        return dataset_digest(self.rows, self.windows, self.texts.text_of, secret)
+
+    def index_rows(self) -> IndexRows:
+        """All visible rows before any filter, in the files' order, as an index keeps them; names that no row uses are
+        left out."""
+        raw, notes = self.raw, self.notes
+        assert raw.values is not None
+        flags = np.where(notes.allowed, ALLOWED, 0).astype(np.uint8)
+        flags[self.kept] |= KEPT
+        for rows in self.targets.values():
+            flags[self.kept[rows]] |= DRAWN
+        users, items = raw.users.compact(), raw.items.compact()
+        return IndexRows(users, items, raw.times, raw.values, notes.places, notes.roles, flags, notes.since)
+
+
+def filter_anew(index: IndexRows, raw: Interactions, options: DataOptions, sides: Sides) -> Filtered:
+    """The filters on rows of an index: those of a row's own values as noted, those that compare or count rows anew.
+
+    Args:
+        index: rows in order of their places.
+        raw: the same rows.
+
+    Raises:
+        DataError: nothing is left.
+    """
+    allowed = index.flags & ALLOWED != 0
+    if options.files.presplit is not None:
+        return Filtered(np.arange(len(index)), allowed, *sides)
+    return apply_filters(Tables(_table_of(raw, options.files), *sides), options.filters, allowed)
+
+
+def _noted(index: IndexRows, raw: Interactions, options: DataOptions, sides: Sides) -> Filtered:
+    """What the flags say of rows in order of their places."""
+    kept, allowed = np.flatnonzero(index.flags & KEPT), index.flags & ALLOWED != 0
+    if options.files.presplit is not None:
+        return Filtered(kept, allowed, *sides)
+    if options.filters.keep_duplicate is not None and index.times is not None:
+        # the filter of duplicates leaves rows in order of time
+        kept = kept[np.argsort(index.times[kept], kind="stable")]
+    sides = sides_by_value(Tables(_table_of(raw, options.files), *sides), options.filters)
+    return Filtered(kept, allowed, *sides)
+
+
+def _table_of(rows: Interactions, files: FileOptions) -> Table:
+    """Users, items and times as the filters read them."""
+    columns: dict[str, object] = {files.user: rows.users, files.item: rows.items}
+    rules = {files.user: Rule.TEXT, files.item: Rule.TEXT}
+    if rows.times is not None and files.time is not None:
+        columns[files.time], rules[files.time] = rows.times, Rule.NUMBER
+    header = tuple(Field(name, "float" if rule.is_number else "token") for name, rule in rules.items())
+    return Table(Path("the run's index"), header, columns, rules, len(rows))  # type: ignore[arg-type]
+
+
+def _candidates(
+    options: DataOptions, rows: Interactions, windows: Windows, part_of: np.ndarray | None
+) -> dict[str, np.ndarray]:
+    """Row numbers of each split, drawn or not."""
+    if part_of is not None:
+        warn_of_order(part_of, rows.users, windows)
+        return {name: np.flatnonzero(part_of == place) for place, name in enumerate(SPLITS)}
+    if options.split is None:
+        return tallrec_split(windows)
+    if options.split.order != "TO":
+        getLogger().warning("eval_args.order is not TO: histories of training samples may contain test targets")
+    return dict(zip(SPLITS, split_rows(rows.users, rows.times, options.split), strict=True))
+
+
+def _targets(
+    options: DataOptions,
+    rows: Interactions,
+    windows: Windows,
+    candidates: dict[str, np.ndarray],
+    visible_data: VisibleData,
+) -> tuple[dict[str, np.ndarray], dict[str, str | None]]:
+    """Row numbers of each split's samples, and the cutoffs of the draw."""
+    settings = options.samples
+    if visible_data.roles is not None:
+        return visible_data.targets(rows, windows, settings.min_history), dict(visible_data.cutoffs)
+    sizes = {name: getattr(settings, f"{name}_samples") for name in SPLITS}
+    split = draw_split(candidates, rows, windows, settings.min_history, sizes)
+    return split.rows, split.cutoffs

@@ -1,0 +1,223 @@
+"""``RunData`` from files, from the rows of its own index, and after rows were taken out of that: the same rows,
+samples, digests and statistics as the dataset that a training reads from the files. On datasets drawn at random, and
+on ml-100k.
+"""
+
+import random
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+from recbole.utils import init_seed
+
+from recbole_apa import APAConfig
+from recbole_apa.core.errors import DataError
+from recbole_apa.data.forgotten import USER, Digester, Forgotten, Scope, digests_of
+from recbole_apa.data.index.rows import ALLOWED, DRAWN, KEPT, NO_ROLE
+from recbole_apa.data.read_data import read_data, read_sides
+from recbole_apa.data.recbole_data_options import data_options
+from recbole_apa.data.recbole_settings import read_settings
+from recbole_apa.data.run_data import RunData
+from recbole_apa.data.samples import Interactions
+from recbole_apa.data.splits import SPLITS
+from recbole_apa.data.visible_data import VisibleData
+from recbole_apa.evidence.key import Key
+from recbole_apa.pipeline.datasets import make_dataset
+from tests.data.test_fresh_data import drawn_by_chance, request_by_chance, write
+from tests.data.test_splits_kept import ML_100K
+
+ODD_COUNTS = (None, None, None, "[3,inf)", "[5,9];[1,2]", "(1,4)", "[2,3];[5,inf)", "[0,inf)")
+
+
+class Case:
+    """A dataset on disk with its configuration."""
+
+    def __init__(self, name, options):
+        self.config = APAConfig("APA", name, config_dict=options)
+        init_seed(self.config["seed"], True)
+        self.options = data_options(self.config, read_settings(self.config).samples)
+        folder = Path(self.config["data_path"])
+        self.stem = folder / folder.name
+
+    def parts(self, visible_data=None):
+        return make_dataset(self.config, visible_data).build()
+
+    def of_files(self, visible_data=None):
+        visible_data, options = visible_data or VisibleData(), self.options
+        loaded = read_data(options.files, options.filters, options.label, self.stem, visible_data)
+        return RunData.of_files(loaded, options, visible_data)
+
+    def of_index(self, index, cutoffs, **given):
+        return RunData.of_index(index, self.options, read_sides(self.options.files, self.stem), cutoffs, **given)
+
+
+def told_rows(rows):
+    """Interactions as lists."""
+    times = None if rows.times is None else rows.times.tolist()
+    return list(rows.users), list(rows.items), rows.labels.tolist(), times, rows.values.tolist()
+
+
+def told_by(data):
+    """All that is taken from a ``RunData``."""
+    return {
+        "samples": [data.samples[name] for name in SPLITS],
+        "cutoffs": data.cutoffs,
+        "digest": data.digest(b"secret").hex(),
+        "raw": told_rows(data.raw),
+        "rows": told_rows(data.rows),
+        "order": data.windows.order.tolist(),
+        "train_rows": list(data.train_rows),
+    }
+
+
+def told_by_dataset(parts):
+    """The same, from the three parts of RecBole's dataset."""
+    part = parts[0]
+    return {
+        "samples": [part.splits[name] for name in SPLITS],
+        "cutoffs": part.cutoffs,
+        "digest": part.digest(b"secret").hex(),
+        "raw": told_rows(part.raw_interactions),
+        "rows": told_rows(part.interactions),
+        "order": part.windows.order.tolist(),
+        "train_rows": list(part.train_rows),
+    }
+
+
+def sorted_train_rows(told):
+    """Statistics do not depend on the order of training rows, which the index does not keep."""
+    return {**told, "train_rows": sorted(told["train_rows"])}
+
+
+def without_train_rows(told):
+    """The boundaries of a split that is made anew move when rows go; roles in the index do not."""
+    return {name: value for name, value in told.items() if name != "train_rows"}
+
+
+def shuffled(index, seed):
+    return index.take(np.random.default_rng(seed).permutation(len(index)))
+
+
+def check_flags(data, index):
+    """Flags and roles are what they are called."""
+    n_drawn = sum(len(rows) for rows in data.targets.values())
+    assert (index.flags & DRAWN != 0).sum() == n_drawn
+    assert np.array_equal(np.flatnonzero(index.flags & KEPT), np.sort(data.kept))
+    assert not (index.flags[index.flags & KEPT != 0] & ALLOWED == 0).any()
+    assert (index.roles[index.flags & KEPT == 0] == NO_ROLE).all()
+
+
+def roles_of(data):
+    roles = {name: frozenset(s.sample_id for s in data.samples[name]) for name in SPLITS}
+    return {"roles": roles, "cutoffs": data.cutoffs}
+
+
+def visible_of(visible_data, index):
+    """Which rows of an index a request leaves."""
+    columns = (index.users, index.items, np.zeros(len(index), dtype=np.int64), index.times, index.values)
+    return visible_data.visible(Interactions(*columns))
+
+
+def check_taken_out(case, index, whole, visible_data):
+    """After a request, the index tells what the files tell with its rows hidden."""
+    told = VisibleData(visible_data.forgotten, **roles_of(whole))
+    left_rows = index.take(visible_of(visible_data, index))
+    try:
+        right = told_by_dataset(case.parts(told))
+    except DataError as error:
+        if "none of the run's" not in str(error):
+            with pytest.raises(DataError, match=r"empty after filtering|no interaction is left"):
+                case.of_index(left_rows, whole.cutoffs)
+        return None
+    left = case.of_index(shuffled(left_rows, 1), whole.cutoffs)
+    assert without_train_rows(told_by(left)) == without_train_rows(right)
+    check_flags_after(left, index)
+    return left
+
+
+def check_flags_after(left, index):
+    """Nothing that was no sample has become one, and places and roles have stayed with their rows."""
+    now, place = left.index_rows(), {p: row for row, p in enumerate(index.places.tolist())}
+    was = index.take(np.array([place[p] for p in now.places.tolist()], dtype=np.int64))
+    assert np.array_equal(was.roles, now.roles) and list(was.users) == list(now.users)
+    assert not (now.flags & DRAWN & ~was.flags).any()
+    assert np.array_equal(now.flags & ALLOWED, was.flags & ALLOWED)
+    assert set(now.users.names) == set(now.users) and set(now.items.names) == set(now.items)
+
+
+def more_options(chance, changes):
+    """Filters on the files of items and users besides those of the interactions."""
+    values = chance.choice(
+        (None, None, {"year": "[1984,inf)"}, {"item_id": ["i:0", "i:1", "i:2", "i:3"]}, {"rating": "[2,5]"})
+    )
+    changes = {
+        **changes,
+        "val_interval": values,
+        "filter_inter_by_user_or_item": chance.random() < 0.6,
+        "user_inter_num_interval": chance.choice(ODD_COUNTS),
+        "item_inter_num_interval": chance.choice(ODD_COUNTS),
+    }
+    if chance.random() < 0.4:
+        changes["load_col"] = {**changes["load_col"], "user": ["user_id", "age"]}
+        changes["val_interval"] = chance.choice((values, {"age": "[20,inf)"}))
+    return changes
+
+
+def compare(seed, options, folder):
+    """Whether there was something to compare: a dataset that a training takes, before and after a request."""
+    chance = random.Random(seed)
+    rows, items, changes = drawn_by_chance(chance)
+    if seed % 2:
+        changes = more_options(chance, changes)
+    timed = "timestamp" in changes["load_col"]["inter"]
+    first, second = (request_by_chance(chance, rows, timed)[0].forgotten for _ in range(2))
+    write(folder, rows, items)
+    users = [f"u{k}\t{chance.choice((18, 25, 38))}" for k in range(9) if chance.random() < 0.8]
+    (folder / "some" / "some.user").write_text("\n".join(["user_id:token\tage:float", *users]) + "\n")
+    case = Case("some", {**options, **changes, "data_path": str(folder)})
+    try:
+        right = told_by_dataset(case.parts())
+    except DataError as error:
+        with pytest.raises(DataError) as caught:
+            case.of_files()
+        assert str(caught.value) == str(error)
+        return False
+    whole = case.of_files()
+    assert told_by(whole) == right, (seed, changes)
+    index = whole.index_rows()
+    check_flags(whole, index)
+    again = case.of_index(shuffled(index, seed), whole.cutoffs)
+    assert sorted_train_rows(told_by(again)) == sorted_train_rows(right), (seed, changes)
+    noted = case.of_index(shuffled(index, seed), whole.cutoffs, filtered=True)
+    assert told_by(noted) == told_by(again), (seed, changes)
+    left = check_taken_out(case, index, whole, VisibleData(first))
+    if left is None:
+        return False
+    if np.isin(left.notes.places[left.kept], whole.notes.places[whole.kept]).all():  # no filter has let in others
+        assert not Counter(left.train_rows) - Counter(whole.train_rows)
+    check_taken_out(case, left.index_rows(), left, VisibleData(first + second))
+    return len(left.raw) < len(whole.raw)
+
+
+@pytest.mark.parametrize("first", [0, pytest.param(1000, marks=[pytest.mark.slow, pytest.mark.soak])])
+def test_files_and_index_tell_what_the_dataset_tells(first, options, tmp_path):
+    n = 40 if first == 0 else 1000
+    compared = sum(compare(seed, options, tmp_path / str(seed)) for seed in range(first, first + n))
+    assert compared > n / 4  # the others are refused, either way
+
+
+@pytest.mark.quick(1)
+@pytest.mark.parametrize("case", ML_100K)
+def test_ml_100k_by_index(case, tmp_path):
+    made = Case("ml-100k", {**ML_100K[case][0], "checkpoint_dir": str(tmp_path)})
+    right, whole = told_by_dataset(made.parts()), made.of_files()
+    assert told_by(whole) == right
+    index = whole.index_rows()
+    check_flags(whole, index)
+    again = made.of_index(index, whole.cutoffs)
+    assert sorted_train_rows(told_by(again)) == sorted_train_rows(right)
+    sample, digester = whole.samples["train"][0], Digester("salt", Key(b"k" * 32))
+    hidden = Forgotten(digester, scopes=digests_of([Scope(USER, sample.user_id)], digester))
+    left = check_taken_out(made, index, whole, VisibleData((hidden,)))
+    assert len(left.samples["train"]) < len(whole.samples["train"])
