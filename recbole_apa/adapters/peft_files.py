@@ -8,13 +8,13 @@ from pathlib import Path
 from safetensors.torch import save_file
 
 from recbole_apa.adapters.bank import Factors
+from recbole_apa.adapters.file_names import ADAPTER
 from recbole_apa.adapters.kind import ADAPTER_KINDS, AdapterKind
 from recbole_apa.core.errors import RunError
 from recbole_apa.core.files.plain import read_plain
 from recbole_apa.core.files.tensors import Expected, check_values, parse_tensors
 from recbole_apa.core.settings import AdapterSettings
 
-ADAPTER = "adapter_model.safetensors"
 _PREFIX = "base_model.model."
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from recbole_apa.adapters.peft_files import ADAPTER
+from recbole_apa.adapters.file_names import ADAPTER
 from recbole_apa.core.files.whole import write_whole
 from recbole_apa.runs.names import POINTS
 

@@ -234,7 +234,8 @@ class RunStore(StateFiles):
         return self._factors(shard, point), self.shard_record(shard, point)
 
     def _factors(self, shard: int, point: str = "") -> "Factors":
-        from recbole_apa.adapters.peft_files import ADAPTER, parse_adapter
+        from recbole_apa.adapters.file_names import ADAPTER
+        from recbole_apa.adapters.peft_files import parse_adapter
 
         folder = self.shard_folder(shard, point)
         if not (folder / ADAPTER).is_file():
