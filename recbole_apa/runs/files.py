@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 from recbole_apa.core.errors import RunError
 from recbole_apa.core.files.plain import read_plain, refuse_odd
+from recbole_apa.core.files.stamps import remembered_digest
 from recbole_apa.core.files.tensors import open_tensors, parse_tensors
 from recbole_apa.core.files.whole import file_digest, json_of
 from recbole_apa.runs.manifest import Manifest, check_manifest
 from recbole_apa.runs.storage import Storage, storage_of
 
 if TYPE_CHECKING:
+    from pyarrow import Buffer
     from safetensors import safe_open
     from torch import Tensor
 
@@ -75,8 +77,18 @@ class RunFiles:
         return file_digest(self.manifest_path)
 
     def digest_now(self, name: str) -> str:
-        """SHA-256 of a file as it is now."""
-        return file_digest(self.folder / name)
+        """SHA-256 of a file as it is now; of a file that has not changed since, as it was when last asked."""
+        return remembered_digest(self.folder / name)
+
+    def open_mapped(self, name: str) -> "Buffer":
+        """The bytes of one of the run's large files, mapped into memory until the last user of the buffer is gone.
+
+        Raises:
+            RunError: missing, or not a plain file.
+        """
+        from recbole_apa.data.index.read import mapped  # pyarrow takes half a second
+
+        return mapped(self.folder / name)
 
     def read(self, name: str) -> bytes:
         """The bytes of one of the run's files.

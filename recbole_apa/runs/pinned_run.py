@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING, TypeVar
 
 from recbole_apa.core.errors import APAError, RunError
 from recbole_apa.core.files.plain import read_plain, refuse_odd
-from recbole_apa.core.files.whole import file_digest, json_text
+from recbole_apa.core.files.whole import json_text
 from recbole_apa.runs.manifest import Manifest
 from recbole_apa.runs.names import PENDING
 from recbole_apa.runs.storage import Storage
 from recbole_apa.runs.store import RunStore
 
 if TYPE_CHECKING:
+    from pyarrow import Buffer
     from safetensors import safe_open
 
 T = TypeVar("T")
@@ -59,7 +60,7 @@ class PinnedStore(RunStore):
         """Like :meth:`RunStore.digest_now`; the file is recognised when it is opened later."""
         refuse_odd(self.folder / name)
         self._seen[name] = _identity(self.folder / name)
-        return file_digest(self.folder / name)
+        return super().digest_now(name)
 
     def read(self, name: str) -> bytes:
         """
@@ -73,12 +74,17 @@ class PinnedStore(RunStore):
     @contextmanager
     def open_tensors(self, name: str) -> "Iterator[safe_open]":
         """Like :meth:`RunStore.open_tensors`, for the very file whose bytes were checked."""
-        if name not in self._seen:
-            self._compare(name, self.digest_now(name))
+        self._see(name)
         with super().open_tensors(name) as file:
-            if _identity(self.folder / name) != self._seen[name]:
-                raise RunError(f"{self.place}/{name} was changed while it was read; start again")
+            self._refuse_another(name)
             yield file
+
+    def open_mapped(self, name: str) -> "Buffer":
+        """Like :meth:`RunStore.open_mapped`, for the very file whose bytes were checked."""
+        self._see(name)
+        out = super().open_mapped(name)
+        self._refuse_another(name)
+        return out
 
     def is_overtaken(self) -> bool:
         """Whether another state has replaced this one."""
@@ -93,6 +99,15 @@ class PinnedStore(RunStore):
             return RunStore(self.folder / PENDING).is_ready()
         except RunError:
             return True
+
+    def _see(self, name: str) -> None:
+        """Check a file's digest, if that was not done yet."""
+        if name not in self._seen:
+            self._compare(name, self.digest_now(name))
+
+    def _refuse_another(self, name: str) -> None:
+        if _identity(self.folder / name) != self._seen[name]:
+            raise RunError(f"{self.place}/{name} was changed while it was read; start again")
 
     def _compare(self, name: str, digest: str) -> None:
         expected = self._manifest.get("files", {}).get(name)

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 from recbole_apa.core.errors import FinishedRunError, RunError
 from recbole_apa.core.files.line_endings import how_changed, keep_bytes
-from recbole_apa.core.files.whole import file_digest, write_json, write_whole
+from recbole_apa.core.files.whole import write_json, write_whole
 from recbole_apa.runs.files import FORMAT_VERSION, MANIFEST, OLD_FORMAT_VERSIONS
 from recbole_apa.runs.identity import RunIdentity
+from recbole_apa.runs.index_files import INDEX_JSON, RunIndexFiles, index_of_base
 from recbole_apa.runs.manifest import Manifest, ShardRecord, is_checked, is_shard_record, with_check
 from recbole_apa.runs.names import (
     BOARDS,
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from recbole_apa.adapters.bank import Factors
     from recbole_apa.adapters.peft_files import PeftDescription
     from recbole_apa.adapters.training import ShardHistory
+    from recbole_apa.data.index.read import Index
 
 
 class RunStore(StateFiles):
@@ -132,7 +134,7 @@ class RunStore(StateFiles):
                 would leave them there.
         """
         manifest = self.manifest()
-        files = {name: file_digest(self.folder / name) for name in self.state_files()}
+        files = {name: self.digest_now(name) for name in self.state_files()}
         if self.base:
             files |= self._files_of_base()
         status = COMPLETE if complete else TRAINING
@@ -150,13 +152,29 @@ class RunStore(StateFiles):
         return sorted(out)
 
     def _files_of_base(self) -> dict[str, str]:
-        """Digests of the base's shards that are neither in this folder nor empty now."""
+        """Digests of the base's shards that are neither in this folder nor empty now, and of untouched index parts."""
         assert self.base is not None
         partition = self.load_partition()
         assert partition is not None
         old = self.base.manifest()["files"]
         kept = [f"shards/{k:03d}/" for k, n in enumerate(partition.sizes()) if n and not self.shard_folder(k).is_dir()]
-        return {name: digest for name, digest in old.items() if name.startswith(tuple(kept))} if kept else {}
+        shards = {name: digest for name, digest in old.items() if name.startswith(tuple(kept))} if kept else {}
+        return shards | index_of_base(self, old)
+
+    def has_index(self) -> bool:
+        """Whether this state has an index: its manifest lists one or, before it is sealed, its folder has one."""
+        files = self.manifest().get("files")
+        return self.has(INDEX_JSON) if files is None else INDEX_JSON in files
+
+    def open_index(self) -> "Index":
+        """The index of what this state may see; a pending state's untouched parts are read from the base.
+
+        Raises:
+            RunError: the manifest is missing or damaged. The index's files are checked when they are read.
+        """
+        from recbole_apa.data.index.read import Index  # pyarrow takes half a second
+
+        return Index(RunIndexFiles(self), self.salt)
 
     def check(self) -> Manifest:
         """The manifest, after checking that the run is complete and all its files are as they were written.

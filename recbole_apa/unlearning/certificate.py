@@ -24,8 +24,8 @@ PACKAGES = ("recbole-apa", "recbole", "torch", "transformers", "peft", "safetens
 _STATE = "Every adapter whose samples changed was trained again from its start on what remains. The state is {}. "
 _KEPT = {
     INHERITED: "What is taken over was computed when the forgotten data was still there: which samples lie in which "
-    "shard, which of them are for training, validation and test, and which were drawn. Of each shard's centre nothing "
-    "is kept: it is the mean of what remains.",
+    "shard, which of them are for training, validation and test, and which were drawn. No centre of a shard "
+    "contains any of it: each is computed of what remains.",
     STRICT: "What is taken over was computed when the forgotten data was still there: which samples are for training, "
     "validation and test, and which were drawn.",
     FRESH: "Samples may have changed from one split to another, or have come in, for that reason alone; figures before "

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from recbole_apa.core.errors import RunError
 from recbole_apa.core.files.whole import sync_folder, write_whole
-from recbole_apa.runs.names import CERTIFICATES, COMPLETE, FIGURES, LEDGER, PENDING
+from recbole_apa.runs.names import CERTIFICATES, COMPLETE, FIGURES, INDEX, LEDGER, PENDING
 from recbole_apa.runs.store import RunStore
 
 
@@ -34,16 +34,17 @@ def commit_state(store: RunStore) -> None:
         _replace_folder(shard, store.folder / "shards" / shard.name)
     for name in [*pending.state_files(), *_certificates(pending)]:
         target = store.folder / name
-        target.parent.mkdir(exist_ok=True)
+        target.parent.mkdir(parents=True, exist_ok=True)
         _replace_file(pending.folder / name, target)
     for name in store.state_files():
         if name not in manifest["files"]:
             (store.folder / name).unlink()
+    index, shards = store.folder / INDEX, store.folder / "shards"
     # the deepest first: a shard's points are folders in a folder
-    for folder in [*sorted((store.folder / "shards").rglob("*"), reverse=True), store.folder / FIGURES]:
+    for folder in [*sorted(shards.rglob("*"), reverse=True), store.folder / FIGURES, index / "parts", index]:
         if folder.is_dir() and not any(folder.iterdir()):
             folder.rmdir()
-    for folder in (store.folder / "shards", store.folder / CERTIFICATES, store.folder):
+    for folder in (store.folder / "shards", store.folder / CERTIFICATES, index / "parts", index, store.folder):
         if folder.is_dir():
             sync_folder(folder)
     if (pending.folder / LEDGER).is_file():  # digests were keyed: ledger and manifest change together

@@ -2,17 +2,17 @@
 
 import os
 import time
-from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
-from recbole_apa.core.errors import RunError
 from recbole_apa.core.files.whole import file_digest
 
 _SETTLED = 2 * 10**9
-"""Nanoseconds. A file changed more recently may change again within one tick of its file system's clock (2 s on FAT)
-and show the same times."""
-_REMEMBERED = 1 << 14
+"""Nanoseconds. A file that was changed more recently may change again within one tick of its file system's clock (2 s
+on FAT) and show the same times."""
+_MOST = 1 << 14
+_known: dict["Stamp", str] = {}
+"""A function of what is on disk, as far as stamps tell files apart; nothing else depends on it."""
 
 
 class Stamp(NamedTuple):
@@ -25,13 +25,8 @@ class Stamp(NamedTuple):
     modified: int
     """Of the content, nanoseconds."""
     changed: int
-    """Of content, name, times or permissions, nanoseconds; on Windows the time of creation."""
-
-
-def stamp_of(path: Path) -> Stamp:
-    """The stamp of a file as it is now."""
-    about = os.stat(path)
-    return Stamp(about.st_dev, about.st_ino, about.st_size, about.st_mtime_ns, about.st_ctime_ns)
+    """Of content, name, times or permissions, nanoseconds. On Windows the time of creation: there a program that
+    restores ``modified`` goes unnoticed until the process ends."""
 
 
 def remembered_digest(path: Path) -> str:
@@ -40,18 +35,33 @@ def remembered_digest(path: Path) -> str:
     It is computed each time while the file was changed less than two seconds ago, and on file systems without inodes.
 
     Raises:
-        RunError: not readable, or changed while it was read.
+        RunError: not readable.
     """
-    stamp = stamp_of(path)
-    age = time.time_ns() - max(stamp.modified, stamp.changed)
-    if age < _SETTLED or not stamp.inode:
-        return file_digest(path)
-    return _digest(str(path), stamp)
-
-
-@lru_cache(maxsize=_REMEMBERED)
-def _digest(path: str, stamp: Stamp) -> str:
-    digest = file_digest(Path(path))
-    if stamp_of(Path(path)) != stamp:
-        raise RunError(f"{path} was changed while it was read; start again")
+    before = _stamp_of(path)
+    if before in _known:
+        return _known[before]
+    digest = file_digest(path)
+    if _is_settled(before) and _stamp_of(path) == before:
+        if len(_known) >= _MOST:
+            _known.clear()
+        _known[before] = digest
     return digest
+
+
+def forget_digests() -> None:
+    """Compute every digest anew."""
+    _known.clear()
+
+
+def _stamp_of(path: Path) -> Stamp:
+    """Of the file as it is now: a network file system asks its server when a file is opened."""
+    try:
+        with open(path, "rb") as file:
+            about = os.fstat(file.fileno())
+    except PermissionError:
+        about = os.stat(path)  # its digest fails, and says why
+    return Stamp(about.st_dev, about.st_ino, about.st_size, about.st_mtime_ns, about.st_ctime_ns)
+
+
+def _is_settled(stamp: Stamp) -> bool:
+    return bool(stamp.inode) and time.time_ns() - max(stamp.modified, stamp.changed) >= _SETTLED

@@ -1,0 +1,82 @@
+"""What a request makes of the users whose rows it names, from the run's index; nobody else's rows are read."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from recbole_apa.core.errors import RequestError
+from recbole_apa.data.index.change import Change
+from recbole_apa.data.index.rows import ALLOWED, IndexRows
+from recbole_apa.data.run_data import RunData
+from recbole_apa.data.samples import Interactions, Sample
+from recbole_apa.data.splits import SPLITS
+from recbole_apa.pipeline.indexed_run import IndexedRun
+from recbole_apa.unlearning.requests.demands import Demand
+
+
+@dataclass(frozen=True)
+class Touched:
+    """The rows of all users of whom a request hides something, before and after."""
+
+    before: RunData
+    after: RunData | None
+    """None if none of their rows is left, or none that passes the filters."""
+    change: Change
+    """Of the index."""
+    n_hidden: int
+
+    def samples_before(self) -> dict[str, list[Sample]]:
+        """The samples by split."""
+        return self.before.samples
+
+    def samples_after(self) -> dict[str, list[Sample]]:
+        """The samples by split."""
+        return self.after.samples if self.after else {name: [] for name in SPLITS}
+
+
+def concerned_rows(run: IndexedRun, demands: Sequence[Demand]) -> IndexRows:
+    """All rows of the users that demands name, and of those who have an item that they name; by place."""
+    users = {d.user for d in demands if d.user is not None}
+    items = {d.item for d in demands if d.item is not None and d.user is None}
+    if items:
+        users.update(run.index.rows_of_items(items).users.names)
+    return run.index.rows_of_users(users)
+
+
+def interactions_of(run: IndexedRun, rows: IndexRows) -> Interactions:
+    """The rows as requests look them up."""
+    labels = run.options.label.labels(rows.values)
+    return Interactions(rows.users, rows.items, labels, rows.times, rows.values, bool(run.manifest.get("plain_ids")))
+
+
+def touched_of(run: IndexedRun, rows: IndexRows, visible: Callable[[Interactions], np.ndarray]) -> Touched:
+    """What becomes of users when some of their rows are hidden.
+
+    Args:
+        rows: all rows of those users, by place.
+        visible: which rows stay, (n,), bool.
+
+    Raises:
+        RequestError: nothing is hidden.
+    """
+    shown = visible(interactions_of(run, rows))
+    if shown.all():
+        raise RequestError("nothing is left to forget: the rows that were named are hidden already")
+    touched = np.unique(rows.users.codes[~shown])
+    of_touched = np.isin(rows.users.codes, touched)
+    rows, shown = rows.take(np.flatnonzero(of_touched)), shown[of_touched]
+    left = rows.take(np.flatnonzero(shown))
+    passes = len(left) and bool((left.flags & ALLOWED).any())
+    after = run.data_of(left, filtered=False) if passes else None
+    removed = rows.take(np.flatnonzero(~shown))
+    return Touched(run.data_of(rows), after, Change(removed, _changed(left, after)), len(removed))
+
+
+def _changed(left: IndexRows, after: RunData | None) -> IndexRows | None:
+    """The rows that got other roles or flags."""
+    if after is None:
+        return None
+    now = after.index_rows()
+    other = np.flatnonzero((now.roles != left.roles) | (now.flags != left.flags))
+    return now.take(other) if len(other) else None

@@ -1,0 +1,107 @@
+"""A commit of an index that is killed before any of its file operations ends with the whole new index."""
+
+import os
+import shutil
+
+import pytest
+
+from recbole_apa.core.errors import APAError
+from recbole_apa.data.index.change import Change
+from recbole_apa.data.index.check import index_problems
+from recbole_apa.data.index.facts import About
+from recbole_apa.data.index.places import file_names
+from recbole_apa.data.index.write import write_index
+from recbole_apa.runs.names import INDEX
+from recbole_apa.runs.pinned_run import PinnedStore
+from recbole_apa.runs.store import RunStore
+from recbole_apa.unlearning.commit import commit_state, pending_store
+from tests.helpers.index_rows import some_rows, told
+from tests.helpers.index_runs import CHOSEN, begun, pending_change, run_with_index
+from tests.helpers.killed_process import OPERATIONS
+from tests.helpers.runs import tree
+
+
+class Killed(BaseException):
+    """Stands in for a kill: nothing catches it."""
+
+
+def commit_killed_before(store, kill_at, monkeypatch):
+    """Whether the commit was killed before its ``kill_at``-th file operation."""
+    counter = {"n": 0}
+
+    def counted(operation):
+        def run(*args, **kwargs):
+            counter["n"] += 1
+            if counter["n"] == kill_at:
+                raise Killed
+            return operation(*args, **kwargs)
+
+        return run
+
+    with monkeypatch.context() as patched:
+        for name in OPERATIONS:
+            patched.setattr(os, name, counted(getattr(os, name)))
+        try:
+            commit_state(store)
+        except Killed:
+            return True
+    return False
+
+
+def forget_users(store):
+    pending_change(store, Change(removed=store.open_index().rows_of_users(["u3", "u7", "u11"])))
+
+
+def forget_item(store):
+    pending_change(store, Change(removed=store.open_index().rows_of_items(["i5"])))
+
+
+def anew_with_fewer_parts(store):
+    pending = begun(pending_store(store))
+    write_index(pending.folder / INDEX, some_rows(seed=1), store.salt, About(), n_parts=1)
+    pending.seal({"chosen": CHOSEN, "ready": True})
+
+
+def first_index(store):
+    """An index for a run that has none."""
+    shutil.rmtree(store.folder / INDEX)
+    store.seal({"chosen": CHOSEN})
+    pending = begun(pending_store(store))
+    write_index(pending.folder / INDEX, some_rows(), store.salt, About(), n_parts=4)
+    pending.seal({"chosen": CHOSEN, "ready": True})
+
+
+@pytest.mark.parametrize("prepare", [forget_users, forget_item, anew_with_fewer_parts, first_index])
+def test_a_commit_killed_anywhere(prepare, tmp_path, monkeypatch):
+    store = run_with_index(tmp_path / "run")
+    prepare(store)
+    before = told(store.open_index().all_rows()) if store.has_index() else None
+    expected = told(pending_store(store).open_index().all_rows())
+    shutil.copytree(store.folder, tmp_path / "kept")
+    commit_state(store)
+    undisturbed = tree(store.folder)
+    for kill_at in range(1, 1000):
+        shutil.rmtree(store.folder)
+        shutil.copytree(tmp_path / "kept", store.folder)
+        killed = commit_killed_before(RunStore(store.folder), kill_at, monkeypatch)
+        reads_old_or_new(store, before, expected)
+        if (store.folder / "pending" / "manifest.json").is_file():
+            commit_state(RunStore(store.folder))
+        shutil.rmtree(store.folder / "pending", ignore_errors=True)  # what a commit killed at its end leaves
+        assert tree(store.folder) == undisturbed, kill_at
+        if not killed:
+            break
+    assert kill_at > 10
+    index = PinnedStore(store.folder).open_index()
+    assert told(index.all_rows()) == expected and index_problems(index, file_names(index.n_parts)) == []
+
+
+def reads_old_or_new(store, before, expected):
+    """Between kill and resumption a reader gets one of the two states, or is refused."""
+    try:
+        pinned = PinnedStore(store.folder)
+        pinned.check()
+        found = told(pinned.open_index().all_rows()) if pinned.has_index() else None
+    except APAError:
+        return
+    assert found in (before, expected)
