@@ -96,6 +96,13 @@ def read_sides(files: FileOptions, stem: Path) -> tuple[Table | None, Table | No
     )
 
 
+def data_files(files: FileOptions, stem: Path) -> list[Path]:
+    """The files that decide what a run sees: those of interactions, and those that describe users and items."""
+    parts = (INTER,) if files.presplit is None else tuple(f"{part}.{INTER}" for part in files.presplit)
+    sides = [path for path in (_file(stem, USER), _file(stem, ITEM)) if path.is_file()]
+    return [*(_file(stem, part) for part in parts), *sides]
+
+
 def _file(stem: Path, ending: str) -> Path:
     return stem.with_name(f"{stem.name}.{ending}")
 

@@ -22,7 +22,7 @@ from recbole_apa.model.trainer import APATrainer
 from recbole_apa.pipeline.config import APAConfig
 from recbole_apa.pipeline.datasets import make_dataset
 from recbole_apa.pipeline.manifest_options import options_of
-from recbole_apa.pipeline.option_names import MOVABLE
+from recbole_apa.pipeline.option_names import TRUST, refuse_fixed
 from recbole_apa.pipeline.plugins import PLUGINS, import_plugins, refuse_missing
 from recbole_apa.runs.ledger import Ledger, refuse_gap, refuse_pending, served_by, visible_without
 from recbole_apa.runs.log_places import open_log
@@ -33,8 +33,6 @@ from recbole_apa.runs.store import RunStore, is_old_format, knows_no_scopes
 
 if TYPE_CHECKING:
     from recbole.model.abstract_recommender import AbstractRecommender
-
-_TRUST = "trust_remote_code"
 
 
 @dataclass
@@ -131,12 +129,7 @@ def _open(
     refuse_pending(pinned, allow_pending)
     refuse_gap(pinned, keys)
     manifest = pinned.check()
-    fixed = sorted(set(changes) - MOVABLE - {_TRUST})
-    if fixed:
-        raise SettingsError(
-            f"{', '.join(fixed)}: a finished run is evaluated with its own settings; expected only "
-            f"{', '.join(sorted(MOVABLE))}"
-        )
+    refuse_fixed(changes)
     config = run_config(pinned, {"keep_states": pinned.has(STATES), **changes})
     start_logging(config)
     model, data = build(config, stored_visible_data(pinned, keys))
@@ -221,14 +214,14 @@ def refuse_remote_code(manifest: Manifest, changes: Mapping[str, object]) -> Non
         RunError: the run was trained with ``trust_remote_code``, and it was not given again.
         SettingsError: it was given, but the run was trained without it.
     """
-    wanted = bool(manifest["options"].get(_TRUST) or manifest["settings"].get(_TRUST))
-    if wanted and not changes.get(_TRUST):
+    wanted = bool(manifest["options"].get(TRUST) or manifest["settings"].get(TRUST))
+    if wanted and not changes.get(TRUST):
         name = manifest["settings"]["backbone"]
         raise RunError(
             f"the run's backbone {name!r} comes with its own code; if you trust it, give --trust_remote_code=True again"
         )
-    if changes.get(_TRUST) and not wanted:
-        raise SettingsError(f"{_TRUST}: found True, but the run was trained without it; leave it out")
+    if changes.get(TRUST) and not wanted:
+        raise SettingsError(f"{TRUST}: found True, but the run was trained without it; leave it out")
 
 
 def stored_visible_data(store: RunStore, keys: KeyRing) -> VisibleData:

@@ -1,4 +1,4 @@
-"""A finished run as its index describes it: opened without its data files being parsed, without RecBole, without torch."""
+"""A finished run as its index describes it: its data files are not parsed, and neither RecBole nor torch is loaded."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,6 +15,8 @@ from recbole_apa.data.index.source import are_unchanged
 from recbole_apa.data.read_data import data_files, read_sides
 from recbole_apa.data.run_data import RunData, Sides
 from recbole_apa.evidence import KeyRing, secret_of
+from recbole_apa.pipeline.manifest_options import options_of
+from recbole_apa.pipeline.option_names import refuse_fixed
 from recbole_apa.runs.manifest import Manifest
 from recbole_apa.runs.names import KEY
 from recbole_apa.runs.pinned_run import PinnedStore
@@ -64,13 +66,16 @@ def open_indexed(store: PinnedStore, changes: Mapping[str, object], keys: KeyRin
         changes: where things are now, e.g. ``{"data_path": ...}``.
 
     Raises:
+        SettingsError: an option that would change what the run computes.
         RunError: the index is damaged.
         KeyFileError: the run's key is not in the ring.
     """
-    manifest, index = store.manifest(), store.index()
-    if index is None:
+    refuse_fixed(changes)
+    manifest = store.manifest()
+    if not store.has_index():
         return None
-    stem = data_stem({**manifest["options"], **changes})
+    index = store.open_index()
+    stem = data_stem({**options_of(manifest, store.place), **changes})
     options = DataOptions.from_json(index.facts.about.options)
     name = manifest.get(KEY)
     secret = secret_of(manifest["salt"], keys.key(name) if name else None)

@@ -1,6 +1,9 @@
 """Lists of option names, derived from our table of options and from that of RecBole's options."""
 
+from collections.abc import Iterable
+
 from recbole_apa.core.arguments import ARGUMENTS
+from recbole_apa.core.errors import SettingsError
 from recbole_apa.core.option import Says
 from recbole_apa.core.option_table import EXECUTION_KEYS, names_that_say
 from recbole_apa.data.recbole_checks import CHECKED
@@ -16,5 +19,23 @@ NEVER_TAKEN = frozenset(names_that_say(Says.PASSED_OVER)) | recbole_names(Role.P
 nothing, or say where files go and how work is distributed, which is up to whoever opens the run."""
 TAKEN = (OPTION_KEYS | recbole_names(Role.IN_MANIFEST) | CHECKED) - NEVER_TAKEN
 """Options that a manifest may set."""
+TRUST = "trust_remote_code"
+"""May be given when a run is opened, if the run was trained with it."""
 RECBOLE_EXTRA = recbole_names(Role.UNLISTED)
 """Options that RecBole's code reads, but that its argument lists lack."""
+
+
+def refuse_fixed(changes: Iterable[str]) -> None:
+    """
+    Args:
+        changes: names of the options that are given for a finished run.
+
+    Raises:
+        SettingsError: one of them would change what the run computes.
+    """
+    fixed = sorted(set(changes) - MOVABLE - {TRUST})
+    if fixed:
+        raise SettingsError(
+            f"{', '.join(fixed)}: a finished run is evaluated with its own settings; expected only "
+            f"{', '.join(sorted(MOVABLE))}"
+        )

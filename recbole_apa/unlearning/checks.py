@@ -1,15 +1,20 @@
 """The independent check of a run: what to look for, where, and what follows."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from recbole_apa.core.errors import CertificateError, RunError
+from recbole_apa.data.samples import Interactions, LabelledItems, Sample
+from recbole_apa.data.visible_data import VisibleData
 from recbole_apa.evidence import KeyRing
 from recbole_apa.evidence.search import (
     Name,
     RawFiles,
+    RawRows,
     Sought,
+    count,
     in_data,
     in_exports,
     in_state,
@@ -26,6 +31,7 @@ from recbole_apa.unlearning.requests.demands import Demand
 if TYPE_CHECKING:
     from recbole_apa.data.dataset import APADataset
     from recbole_apa.data.loaders import Loaders
+    from recbole_apa.data.run_data import RunData
 
 
 def raw_files(dataset: "APADataset") -> RawFiles:
@@ -55,13 +61,57 @@ def sought_of(
     Raises:
         CertificateError: the digests do not cover what the names do; the rest would come back when the run is opened.
     """
-    raw = scan(raw_files(dataset))
-    seen = dataset.visible_data
+    return sought_in(scan(raw_files(dataset)), dataset.visible_data, lines, salt, keys, demands)
+
+
+def sought_in(
+    raw: RawRows,
+    seen: VisibleData,
+    lines: Sequence[Mapping[str, object]],
+    salt: str,
+    keys: KeyRing,
+    demands: Sequence[Demand] = (),
+) -> Sought:
+    """As :func:`sought_of`.
+
+    Args:
+        raw: the rows to search, of the raw files or of the run's index.
+        seen: says how ids are written, and what pairs mean in old requests.
+    """
     known = recognised(raw, lines, salt, lambda name: keys.key(name).secret, seen.once_a_pair, seen.plain_ids)
     asked = named(raw, [Name(d.user, d.item, d.time) for d in demands], seen.plain_ids)
     if not (asked.users <= known.users and asked.items <= known.items and asked.keys <= known.keys):
         raise CertificateError(_refusal(["the request's digests do not cover what it names"]))
     return known | asked
+
+
+@dataclass
+class _Searched:
+    """Some rows and what is made of them, as the check looks through them; there are no tables of RecBole."""
+
+    raw_interactions: Interactions
+    interactions: Interactions
+    train_rows: LabelledItems
+    splits: Mapping[str, Sequence[Sample]]
+    uid_field: str = ""
+    iid_field: str = ""
+    field2token_id: Mapping[str, Mapping[str, int]] = field(default_factory=lambda: {"": {}})
+    inter_feat: object = None
+
+
+def refuse_in_rows(after: "RunData | None", raw: RawRows, n_hidden: int, sought: Sought) -> None:
+    """
+    Args:
+        after: what requests leave of the users whose rows they name.
+        raw: all rows of the index before the requests.
+        n_hidden: how many rows are to be taken out of it.
+
+    Raises:
+        CertificateError: what remains still contains something sought, or something else would be gone.
+    """
+    if after is not None:
+        _refuse(in_data([_Searched(after.raw, after.rows, after.train_rows, after.samples)], sought))
+    _refuse_other_number(n_hidden, count(raw, sought))
 
 
 def refuse_in_data(before: "Loaders", data: "Loaders", sought: Sought) -> None:
@@ -75,7 +125,10 @@ def refuse_in_data(before: "Loaders", data: "Loaders", sought: Sought) -> None:
     """
     _refuse(in_data(data.parts, sought))
     was, is_left = before.train_set.raw_interactions, data.train_set.raw_interactions
-    gone, asked = len(was) - len(is_left), n_rows(was, sought)
+    _refuse_other_number(len(was) - len(is_left), n_rows(was, sought))
+
+
+def _refuse_other_number(gone: int, asked: int) -> None:
     if gone != asked:
         raise CertificateError(
             f"{gone} rows of the data would be forgotten, but the request covers {asked}: nothing was changed; this is "

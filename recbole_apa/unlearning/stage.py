@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from recbole_apa.core.errors import RequestError, SettingsError
 from recbole_apa.core.system.signals import terminable
 from recbole_apa.data.forgotten import Digester, Forgotten
+from recbole_apa.data.samples import Interactions
 from recbole_apa.evidence import KEY_FILE, key_ring
 from recbole_apa.evidence.exactness import INHERITED, LEVELS
 from recbole_apa.pipeline.plugins import PLUGINS, import_plugins
@@ -23,6 +24,7 @@ from recbole_apa.runs.store import RunStore
 from recbole_apa.unlearning.approximate.known import EXACT, check_method
 from recbole_apa.unlearning.finish import finish_commit
 from recbole_apa.unlearning.key_digests import are_salted, key_digests
+from recbole_apa.unlearning.light import device_of, open_light, plan_light
 from recbole_apa.unlearning.machines import CHOICES, REFUSE, Machines, machines_of
 from recbole_apa.unlearning.places import refuse_unreachable
 from recbole_apa.unlearning.plan import Plan, settle_shards
@@ -32,10 +34,12 @@ from recbole_apa.unlearning.requests.ids import map_ids
 from recbole_apa.unlearning.requests.lookup import Demand, find, named_demands, read_demands
 from recbole_apa.unlearning.requests.scopes import covers, request_digests
 from recbole_apa.unlearning.taken import taken
+from recbole_apa.unlearning.touched import concerned_rows, interactions_of
 
 if TYPE_CHECKING:
     from recbole_apa.data.loaders import Loaders
     from recbole_apa.pipeline.build import RunResult
+    from recbole_apa.pipeline.indexed_run import IndexedRun
     from recbole_apa.unlearning.exact import Outcome
 
 
@@ -143,7 +147,8 @@ def data_left(
         RequestError: as :func:`unlearn`.
     """
     session = _Stage(RunStore(opened.store.storage), None, opened)
-    asked, _ = session._ask(opened, named_demands(users, items, interactions), INHERITED, EXACT, False)
+    rows = opened.data.train_set.raw_interactions
+    asked, _ = session._ask(rows, named_demands(users, items, interactions), INHERITED, EXACT, False)
     return data_without(opened, [asked], asked.demands)
 
 
@@ -193,7 +198,8 @@ class _Stage:
         if demands:
             opened = self._open()
             self._machines(opened).refuse_others(method)
-            asked, out.left = self._ask(opened, demands, exactness, method, skip_unknown)
+            rows = opened.data.train_set.raw_interactions
+            asked, out.left = self._ask(rows, demands, exactness, method, skip_unknown)
             prepared = prepare(opened, [asked], asked.demands)  # rejects a request that would leave nothing
             out.plan = prepared.plan
             refuse_unreachable(self.store)
@@ -250,10 +256,14 @@ class _Stage:
 
     def dry_run(self, demands: Sequence[Demand], exactness: str, method: str, skip_unknown: bool) -> UnlearnResult:
         """The plan of a request, without carrying it out."""
+        run = self._indexed(exactness, method)
+        if run is not None:
+            return self._dry_light(run, demands, skip_unknown)
         opened = self._open()
         machines = self._machines(opened)
         machines.refuse_others(method)
-        asked, left = self._ask(opened, demands, exactness, method, skip_unknown)
+        rows = opened.data.train_set.raw_interactions
+        asked, left = self._ask(rows, demands, exactness, method, skip_unknown)
         prepared = prepare(opened, [asked], asked.demands)
         plan = prepared.plan
         if exactness != INHERITED:
@@ -261,6 +271,23 @@ class _Stage:
             settle_shards(plan, partition.sizes(), shards, self.store.manifest().get("full_training", {}))
         if machines.retrains:
             plan.shards, plan.n_train_samples = list(range(plan.n_shards)), plan.n_kept
+        return UnlearnResult(plan, left=left)
+
+    def _indexed(self, exactness: str, method: str) -> "IndexedRun | None":
+        """The run by its index, if that is enough for such a request and the run is not open yet."""
+        if self.opened is not None or (exactness, method) != (INHERITED, EXACT):
+            return None
+        return open_light(self.store, self.changes or {}, self.keys)
+
+    def _dry_light(self, run: "IndexedRun", demands: Sequence[Demand], skip_unknown: bool) -> UnlearnResult:
+        rows = concerned_rows(run, demands)
+        asked, left = self._ask(interactions_of(run, rows), demands, INHERITED, EXACT, skip_unknown)
+        plan = plan_light(run, asked, rows, asked.demands).plan
+        if plan.shards:  # otherwise nothing is computed on this machine
+            machines = machines_of(self.store, device_of(run, self.changes or {}), self.other_machine)
+            machines.refuse_others(EXACT)
+            if machines.retrains:
+                plan.shards, plan.n_train_samples = list(range(plan.n_shards)), plan.n_kept
         return UnlearnResult(plan, left=left)
 
     def _machines(self, opened: "RunResult") -> Machines:
@@ -285,12 +312,15 @@ class _Stage:
         return opened.data.train_set.visible_data.row_digests != set(self.store.manifest()["forgotten"])
 
     def _ask(
-        self, opened: "RunResult", demands: Sequence[Demand], exactness: str, method: str, skip_unknown: bool
+        self, rows: Interactions, demands: Sequence[Demand], exactness: str, method: str, skip_unknown: bool
     ) -> tuple[_NewRequest, list[str]]:
-        """The request as the ledger will record it (digests only), and what was left out."""
+        """The request as the ledger will record it (digests only), and what was left out.
+
+        Args:
+            rows: all that may be meant, unfiltered: a row that a filter drops now may come in later, in place of a
+                forgotten one.
+        """
         digester, earlier = Digester(self.store.salt, self.keys.newest()), self._served(self.ledger.requests())
-        # unfiltered rows: one that a filter drops now may come in later, in place of a forgotten one
-        rows = opened.data.train_set.raw_interactions
         found = find(demands, rows, lambda d: any(covers(d, part) for part in earlier), skip_unknown)
         content = {**request_digests(found, rows, digester), KEY: self.keys.newest().name}
         return _NewRequest({**content, "exactness": exactness, "method": method}, found.demands), found.left

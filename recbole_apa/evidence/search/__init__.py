@@ -9,13 +9,14 @@ from recbole_apa.evidence.search.raw_files import RawFiles, scan
 from recbole_apa.evidence.search.raw_index import scan_index
 from recbole_apa.evidence.search.raw_rows import RawRows
 from recbole_apa.evidence.search.reach import in_data, in_exports, in_state, n_rows
-from recbole_apa.evidence.search.sought import Name, Sought, named, recognised
+from recbole_apa.evidence.search.sought import Name, Sought, count, named, recognised
 
 __all__ = [
     "Name",
     "RawFiles",
     "RawRows",
     "Sought",
+    "count",
     "in_data",
     "in_exports",
     "in_state",

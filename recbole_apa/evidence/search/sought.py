@@ -121,6 +121,13 @@ def recognised(
     return out
 
 
+def count(raw: RawRows, sought: Sought) -> int:
+    """How many rows of the raw files, or of the index, are sought."""
+    whole = _of(raw.users, raw.user_names, sought.users) | _of(raw.items, raw.item_names, sought.items)
+    single = np.flatnonzero(~whole & _of(raw.users, raw.user_names, sought.some)).tolist()
+    return int(whole.sum()) + sum(sought.has_row(*raw.row(row)) for row in single)
+
+
 class _Digest:
     """SHA-256 of parts with their lengths, and BLAKE2b of it with the key: the formulas of docs/threat-model.md."""
 
