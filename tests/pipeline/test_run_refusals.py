@@ -88,8 +88,8 @@ def test_bad_input_is_named_and_writes_nothing(change, error, says, options, tmp
 def test_no_space_leaves_nothing_half_written(finished, tmp_path, monkeypatch):
     import errno
 
+    from recbole_apa.adapters.peft_files import write_adapter
     from recbole_apa.model.train_shards import peft_description
-    from recbole_apa.runs.store import write_adapter
 
     def full_disk(folder, *rest):
         write_adapter(folder, *rest)
