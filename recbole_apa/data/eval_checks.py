@@ -65,9 +65,9 @@ def figure_names(metrics: Sequence[str], topk: int | Sequence[int]) -> list[str]
 def judging_problems(values: Mapping[str, Any]) -> list[str]:
     """What does not fit together among ``eval_args.mode``, ``metrics``, ``topk`` and ``valid_metric``, whose types are
     already checked."""
+    metrics = [values["metrics"]] if isinstance(values["metrics"], str) else list(values["metrics"])
     from recbole.evaluator.register import metric_types
 
-    metrics = [values["metrics"]] if isinstance(values["metrics"], str) else list(values["metrics"])
     kinds = {_is_of_labels(metric) for metric in metrics}
     if len(kinds) > 1 or any(metric.lower() not in metric_types for metric in metrics):
         return []  # RecBole rejects these itself
