@@ -68,7 +68,6 @@ def judging_problems(values: Mapping[str, Any]) -> list[str]:
     from recbole.evaluator.register import metric_types
 
     metrics = [values["metrics"]] if isinstance(values["metrics"], str) else list(values["metrics"])
-
     kinds = {_is_of_labels(metric) for metric in metrics}
     if len(kinds) > 1 or any(metric.lower() not in metric_types for metric in metrics):
         return []  # RecBole rejects these itself

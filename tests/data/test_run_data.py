@@ -5,22 +5,27 @@ on ml-100k.
 
 import random
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from recbole.utils import init_seed
 
 from recbole_apa import APAConfig
 from recbole_apa.core.errors import DataError
+from recbole_apa.data.filters import Tables, apply_filters
 from recbole_apa.data.forgotten import USER, Digester, Forgotten, Scope, digests_of
 from recbole_apa.data.index.rows import ALLOWED, DRAWN, KEPT, NO_ROLE
-from recbole_apa.data.read_data import read_data, read_sides
+from recbole_apa.data.read_data import read_data, read_interactions, read_sides
 from recbole_apa.data.recbole_data_options import data_options
 from recbole_apa.data.recbole_settings import read_settings
 from recbole_apa.data.run_data import RunData
 from recbole_apa.data.samples import Interactions
 from recbole_apa.data.splits import SPLITS
+from recbole_apa.data.tokens import Tokens
 from recbole_apa.data.visible_data import VisibleData
 from recbole_apa.evidence.key import Key
 from recbole_apa.pipeline.datasets import make_dataset
@@ -221,3 +226,42 @@ def test_ml_100k_by_index(case, tmp_path):
     hidden = Forgotten(digester, scopes=digests_of([Scope(USER, sample.user_id)], digester))
     left = check_taken_out(made, index, whole, VisibleData((hidden,)))
     assert len(left.samples["train"]) < len(whole.samples["train"])
+
+
+@given(st.lists(st.sampled_from("abcde")), st.data())
+def test_compact_names_are_those_of_the_rows_in_order(texts, data):
+    column = Tokens.of(texts)
+    rows = np.array(data.draw(st.lists(st.integers(0, len(texts) - 1)) if texts else st.just([])), dtype=np.int64)
+    few = column.take(rows).compact()
+    assert list(few) == [texts[row] for row in rows]
+    assert few.names == list(dict.fromkeys(few))
+
+
+def test_allowed_is_what_a_row_passes_alone(options, tmp_path):
+    n_judged = 0
+    for seed in range(12):
+        chance = random.Random(seed)
+        rows, items, changes = drawn_by_chance(chance)
+        changes = more_options(chance, {**changes, "benchmark_filename": None, "protocol": "recbole"})
+        write(tmp_path / str(seed), rows, items)
+        (tmp_path / str(seed) / "some" / "some.user").write_text("user_id:token\tage:float\nu0\t38\nu1\t18\n")
+        case = Case("some", {**options, **changes, "data_path": str(tmp_path / str(seed))})
+        (inter, _), sides = read_interactions(case.options.files, case.stem), read_sides(case.options.files, case.stem)
+        alone = replace(case.options.filters, keep_duplicate=None, user_counts=None, item_counts=None)
+        try:
+            found = apply_filters(
+                Tables(inter, *sides), replace(case.options.filters, user_counts=None, item_counts=None)
+            )
+        except DataError:
+            continue
+        passes = [is_left(Tables(inter.take(np.array([row])), *sides), alone) for row in range(len(inter))]
+        assert found.allowed.tolist() == passes, (seed, changes)
+        n_judged += 0 < sum(passes) < len(passes)
+    assert n_judged > 3
+
+
+def is_left(tables, settings):
+    try:
+        return len(apply_filters(tables, settings).rows) == 1
+    except DataError:
+        return False
