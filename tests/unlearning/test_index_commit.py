@@ -5,20 +5,25 @@ import shutil
 
 import pytest
 
+from recbole_apa import audit, unlearn
 from recbole_apa.core.errors import APAError
+from recbole_apa.core.files.whole import read_json
 from recbole_apa.data.index.change import Change
 from recbole_apa.data.index.check import index_problems
 from recbole_apa.data.index.facts import About
 from recbole_apa.data.index.places import file_names
 from recbole_apa.data.index.write import write_index
+from recbole_apa.evidence import Key, key_ring
 from recbole_apa.runs.names import INDEX
 from recbole_apa.runs.pinned_run import PinnedStore
 from recbole_apa.runs.store import RunStore
+from recbole_apa.unlearning.certificate import changed_files
+from recbole_apa.unlearning.certifying import refuse_uncertified
 from recbole_apa.unlearning.commit import commit_state, pending_store
 from tests.helpers.index_rows import some_rows, told
 from tests.helpers.index_runs import CHOSEN, begun, pending_change, run_with_index
 from tests.helpers.killed_process import OPERATIONS
-from tests.helpers.runs import tree
+from tests.helpers.runs import copy_run, tree
 
 
 class Killed(BaseException):
@@ -105,3 +110,28 @@ def reads_old_or_new(store, before, expected):
     except APAError:
         return
     assert found in (before, expected)
+
+
+def test_a_certificate_does_not_tell_which_parts_changed():
+    before = {"index/index.json": "aa", "index/parts/0000.arrow": "bb", "index/parts/0001.arrow": "cc", "x": "dd"}
+    key = Key(b"k" * 32)
+    one, other = (changed_files(before, before | {f"index/parts/000{n}.arrow": "ee"}, key) for n in range(2))
+    assert list(one) == list(other) == ["index/"] and one["index/"]["before"] == other["index/"]["before"]
+    assert one["index/"]["after"] not in (None, other["index/"]["after"], one["index/"]["before"])
+    assert changed_files(before, before, key) == {}
+    assert changed_files(before, {"x": "dd"}, key)["index/"]["after"] is None
+    assert list(changed_files(before, before | {"x": "ff"}, key)) == ["x"]
+
+
+def test_a_run_whose_requests_do_not_know_of_its_index_loses_it_and_says_so(finished, tmp_path):
+    folder = copy_run(finished, tmp_path / "run")
+    store = RunStore(folder)
+    write_index(folder / INDEX, some_rows(), store.salt, About(), n_parts=4)
+    store.seal({})
+    assert audit(folder).findings == []
+    result = unlearn(folder, users=["u3"])
+    assert not RunStore(folder).has_index() and not (folder / INDEX).exists()
+    said = read_json(result.certificates[0])["files"]
+    assert [name for name in said if name.startswith(INDEX)] == ["index/"] and said["index/"]["after"] is None
+    assert audit(folder).findings == []
+    refuse_uncertified(RunStore(folder), 1, key_ring())
