@@ -123,11 +123,16 @@ def test_a_certificate_does_not_tell_which_parts_changed():
     assert list(changed_files(before, before | {"x": "ff"}, key)) == ["x"]
 
 
-def test_a_run_whose_requests_do_not_know_of_its_index_loses_it_and_says_so(finished, tmp_path):
-    folder = copy_run(finished, tmp_path / "run")
-    store = RunStore(folder)
-    write_index(folder / INDEX, some_rows(), store.salt, About(), n_parts=4)
+def with_index(finished, folder, rows):
+    """A finished run, with an index of other data."""
+    store = RunStore(copy_run(finished, folder))
+    write_index(folder / INDEX, rows, store.salt, About(), n_parts=4)
     store.seal({})
+    return store
+
+
+def test_a_run_whose_requests_do_not_know_of_its_index_loses_it_and_says_so(finished, tmp_path):
+    folder = with_index(finished, tmp_path / "run", some_rows()).folder
     assert audit(folder).findings == []
     result = unlearn(folder, users=["u3"])
     assert not RunStore(folder).has_index() and not (folder / INDEX).exists()
@@ -135,3 +140,29 @@ def test_a_run_whose_requests_do_not_know_of_its_index_loses_it_and_says_so(fini
     assert [name for name in said if name.startswith(INDEX)] == ["index/"] and said["index/"]["after"] is None
     assert audit(folder).findings == []
     refuse_uncertified(RunStore(folder), 1, key_ring())
+
+
+def test_the_audit_finds_faults_of_an_index(finished, tmp_path):
+    store = with_index(finished, tmp_path / "run", some_rows())
+    parts = store.folder / INDEX / "parts"
+    one, other = (parts / f"000{number}.arrow" for number in (0, 1))
+    data = one.read_bytes(), other.read_bytes()
+    one.write_bytes(data[1])
+    other.write_bytes(data[0])
+    store.seal({})  # whoever did this knows how
+    assert any("index/parts/0000.arrow" in finding for finding in audit(store.folder).findings)
+
+
+def test_the_audit_finds_forgotten_rows_in_an_index(served, tmp_path):
+    folder = tmp_path / "run"
+    shutil.copytree(served, folder)
+    store = RunStore(folder)
+    write_index(folder / INDEX, some_rows(), store.salt, About(), n_parts=4)
+    store.seal({})
+    n = int(some_rows().users.where("u3").sum())
+    assert f"index/ has {n} forgotten interactions" in audit(folder).findings
+    rows = some_rows().take(~some_rows().users.where("u3"))
+    shutil.rmtree(folder / INDEX)
+    write_index(folder / INDEX, rows, store.salt, About(), n_parts=4)
+    store.seal({})
+    assert not any("index" in finding for finding in audit(folder).findings)
