@@ -1,8 +1,10 @@
 """The index of a run, read from the run's files; a pending state has only the parts that it changes."""
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from recbole_apa.core.errors import RunError
+from recbole_apa.core.seeding import digest_of
 from recbole_apa.data.index.facts import parse_facts
 from recbole_apa.data.index.places import INDEX_FILE, file_names
 from recbole_apa.runs.names import INDEX
@@ -65,3 +67,15 @@ def index_of_base(store: "RunStore", old: dict[str, str]) -> dict[str, str]:
     if missing:
         raise RunError(f"{store.place} lacks {missing[0]}, which its index names; delete {store.place} and start again")
     return {name: old[name] for name in wanted}
+
+
+def with_index_as_one(files: Mapping[str, str]) -> dict[str, str]:
+    """Digests of a state's files, those of the index as one entry, ``index/``.
+
+    Whoever knows which part a request changed knows that of the candidates: the part of a user follows from the run's
+    salt and the name.
+    """
+    prefix = f"{INDEX}/"
+    out = {name: digest for name, digest in files.items() if not name.startswith(prefix)}
+    parts = [text for name, digest in sorted(files.items()) if name.startswith(prefix) for text in (name, digest)]
+    return out | {prefix: digest_of("index", *parts).hex()} if parts else out

@@ -12,6 +12,7 @@ from recbole_apa.data.splits import SPLITS
 from recbole_apa.evaluation.report.pages import render
 from recbole_apa.evidence import Key
 from recbole_apa.evidence.exactness import DEFINITIONS, FRESH, INHERITED, LEVELS, STRICT
+from recbole_apa.runs.index_files import with_index_as_one
 from recbole_apa.runs.names import MACHINES
 from recbole_apa.unlearning.earlier_certificates import APPROXIMATE_BEFORE, KEYED_LATER, MEANING_BEFORE
 from recbole_apa.unlearning.plan import ADDED, DROPPED, LEFT_OUT, REWRITTEN, Plan
@@ -152,12 +153,14 @@ def _machines(content: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def changed_files(before: Mapping[str, str], after: Mapping[str, str], key: Key) -> dict[str, dict[str, str | None]]:
-    """Keyed digests of every file that differs; None where there was, or is, no file. A certificate outlives the files:
-    with plain digests, anyone could test by guessing whether a deleted file was made from certain rows."""
+    """Keyed digests of every file that differs, the index as one; None where there was, or is, no file. A certificate
+    outlives the files: with plain digests, anyone could test by guessing whether a deleted file was made from certain
+    rows."""
 
     def keyed(digests: Mapping[str, str], name: str) -> str | None:
         return key.keyed(digests[name]) if name in digests else None
 
+    before, after = with_index_as_one(before), with_index_as_one(after)
     names = sorted(n for n in before.keys() | after.keys() if before.get(n) != after.get(n))
     return {n: {"before": keyed(before, n), "after": keyed(after, n)} for n in names}
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from recbole_apa.core.errors import RunError
 from recbole_apa.core.files.whole import read_json
 from recbole_apa.evidence import Key, KeyRing
+from recbole_apa.runs.index_files import with_index_as_one
 from recbole_apa.runs.ledger import Entry
 from recbole_apa.runs.names import CERTIFICATES, KEY
 from recbole_apa.runs.store import RunStore
@@ -75,7 +76,7 @@ def refuse_uncertified(store: RunStore, position: int, keys: KeyRing) -> None:
     Raises:
         RunError: a file was changed after it was written, or is not the one that the certificate names.
     """
-    files = store.check()["files"]
+    files = with_index_as_one(store.check()["files"])
     told = read_json(store.folder / CERTIFICATES / f"{position:04d}.json")
     key = keys.key(told[KEY]) if told.get(KEY) else None
     for name, digests in told["files"].items():

@@ -15,6 +15,7 @@ from recbole_apa.data.index.write import write_index
 from recbole_apa.runs.files import RunFiles
 from recbole_apa.runs.names import INDEX
 from recbole_apa.runs.pinned_run import PinnedStore
+from recbole_apa.runs.remote.working_copy import copy_run
 from recbole_apa.runs.store import RunStore
 from recbole_apa.unlearning.commit import commit_state, pending_store
 from tests.helpers.index_rows import some_rows, told
@@ -156,3 +157,12 @@ def test_rewriting_twice_from_the_base_gives_the_same_bytes(store, tmp_path):
         {p.name: p.read_bytes() for p in (tmp_path / n).rglob("*.*") if p.is_file()} for n in ("one", "other")
     )
     assert one == other
+
+
+@pytest.mark.usefixtures("cache")
+def test_it_goes_to_an_object_store_and_back(store, url, tmp_path):
+    copy_run(store.folder, url)
+    copy_run(url, tmp_path / "back")
+    back = PinnedStore(tmp_path / "back")
+    assert back.check()["files"] == store.manifest()["files"]
+    assert told(back.open_index().all_rows()) == told(some_rows())

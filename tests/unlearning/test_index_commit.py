@@ -5,20 +5,25 @@ import shutil
 
 import pytest
 
+from recbole_apa import audit, unlearn
 from recbole_apa.core.errors import APAError
+from recbole_apa.core.files.whole import read_json
 from recbole_apa.data.index.change import Change
 from recbole_apa.data.index.check import index_problems
 from recbole_apa.data.index.facts import About
 from recbole_apa.data.index.places import file_names
 from recbole_apa.data.index.write import write_index
+from recbole_apa.evidence import Key, key_ring
 from recbole_apa.runs.names import INDEX
 from recbole_apa.runs.pinned_run import PinnedStore
 from recbole_apa.runs.store import RunStore
+from recbole_apa.unlearning.certificate import changed_files
+from recbole_apa.unlearning.certifying import refuse_uncertified
 from recbole_apa.unlearning.commit import commit_state, pending_store
 from tests.helpers.index_rows import some_rows, told
 from tests.helpers.index_runs import CHOSEN, begun, pending_change, run_with_index
 from tests.helpers.killed_process import OPERATIONS
-from tests.helpers.runs import tree
+from tests.helpers.runs import copy_run, tree
 
 
 class Killed(BaseException):
@@ -105,3 +110,59 @@ def reads_old_or_new(store, before, expected):
     except APAError:
         return
     assert found in (before, expected)
+
+
+def test_a_certificate_does_not_tell_which_parts_changed():
+    before = {"index/index.json": "aa", "index/parts/0000.arrow": "bb", "index/parts/0001.arrow": "cc", "x": "dd"}
+    key = Key(b"k" * 32)
+    one, other = (changed_files(before, before | {f"index/parts/000{n}.arrow": "ee"}, key) for n in range(2))
+    assert list(one) == list(other) == ["index/"] and one["index/"]["before"] == other["index/"]["before"]
+    assert one["index/"]["after"] not in (None, other["index/"]["after"], one["index/"]["before"])
+    assert changed_files(before, before, key) == {}
+    assert changed_files(before, {"x": "dd"}, key)["index/"]["after"] is None
+    assert list(changed_files(before, before | {"x": "ff"}, key)) == ["x"]
+
+
+def with_index(finished, folder, rows):
+    """A finished run, with an index of other data."""
+    store = RunStore(copy_run(finished, folder))
+    write_index(folder / INDEX, rows, store.salt, About(), n_parts=4)
+    store.seal({})
+    return store
+
+
+def test_a_run_whose_requests_do_not_know_of_its_index_loses_it_and_says_so(finished, tmp_path):
+    folder = with_index(finished, tmp_path / "run", some_rows()).folder
+    assert audit(folder).findings == []
+    result = unlearn(folder, users=["u3"])
+    assert not RunStore(folder).has_index() and not (folder / INDEX).exists()
+    said = read_json(result.certificates[0])["files"]
+    assert [name for name in said if name.startswith(INDEX)] == ["index/"] and said["index/"]["after"] is None
+    assert audit(folder).findings == []
+    refuse_uncertified(RunStore(folder), 1, key_ring())
+
+
+def test_the_audit_finds_faults_of_an_index(finished, tmp_path):
+    store = with_index(finished, tmp_path / "run", some_rows())
+    parts = store.folder / INDEX / "parts"
+    one, other = (parts / f"000{number}.arrow" for number in (0, 1))
+    data = one.read_bytes(), other.read_bytes()
+    one.write_bytes(data[1])
+    other.write_bytes(data[0])
+    store.seal({})  # whoever did this knows how
+    assert any("index/parts/0000.arrow" in finding for finding in audit(store.folder).findings)
+
+
+def test_the_audit_finds_forgotten_rows_in_an_index(served, tmp_path):
+    folder = tmp_path / "run"
+    shutil.copytree(served, folder)
+    store = RunStore(folder)
+    write_index(folder / INDEX, some_rows(), store.salt, About(), n_parts=4)
+    store.seal({})
+    n = int(some_rows().users.where("u3").sum())
+    assert f"index/ has {n} forgotten interactions" in audit(folder).findings
+    rows = some_rows().take(~some_rows().users.where("u3"))
+    shutil.rmtree(folder / INDEX)
+    write_index(folder / INDEX, rows, store.salt, About(), n_parts=4)
+    store.seal({})
+    assert not any("index" in finding for finding in audit(folder).findings)

@@ -9,6 +9,7 @@ from recbole_apa.core.files.line_endings import how_changed
 from recbole_apa.core.files.plain import read_plain
 from recbole_apa.core.files.whole import file_digest, read_json
 from recbole_apa.evidence import KeyRing
+from recbole_apa.runs.index_files import with_index_as_one
 from recbole_apa.runs.ledger import Entry, Ledger, manifest_digest
 from recbole_apa.runs.ledger_lines import DONE
 from recbole_apa.runs.manifest import Manifest
@@ -49,8 +50,9 @@ def ledger_findings(store: PinnedStore, manifest: Manifest, keys: KeyRing) -> It
     last: Last = {}
     for entry in done:
         yield from _certificates(folder, entry, requests, last)
+    files = with_index_as_one(manifest["files"])
     for name, (digest, key) in sorted(last.items()):
-        there = manifest["files"].get(name)
+        there = files.get(name)
         if (keys.key(key).keyed(there) if there and key else there) != digest:
             yield f"{name} is not the file that its last certificate names"
 

@@ -1,6 +1,6 @@
 """A quick proof that a run is what it says: recompute its lineage, check its digests, look for forgotten data.
 
-The checks are in the files next to this one: ``files``, ``ledger``, ``data``, ``centres`` and ``traces``.
+The checks are in the files next to this one: ``files``, ``ledger``, ``data``, ``centres``, ``index`` and ``traces``.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -30,6 +30,7 @@ from recbole_apa.unlearning.proof.data import (
     state_findings,
 )
 from recbole_apa.unlearning.proof.files import file_findings
+from recbole_apa.unlearning.proof.index import hidden_findings, index_findings
 from recbole_apa.unlearning.proof.ledger import ledger_findings
 from recbole_apa.unlearning.proof.traces import outside_findings, trace_findings
 from recbole_apa.unlearning.redraw import data_anew, draw_differences
@@ -98,6 +99,8 @@ def _audit(store: PinnedStore, changes: Mapping[str, object] | None) -> AuditRes
     manifest = store.manifest()
     _guard(result, "manifest", lambda: _identity(store, manifest))
     _guard(result, "files against the manifest's digests", lambda: file_findings(store, manifest))
+    if store.has_index():
+        _guard(result, "index", lambda: index_findings(store, manifest))
     keys = key_ring(changes)
     _guard(result, "ledger and certificates", lambda: ledger_findings(store, manifest, keys))
     try:
@@ -129,6 +132,8 @@ def _audit(store: PinnedStore, changes: Mapping[str, object] | None) -> AuditRes
     told = "the raw files' rows of what was forgotten, by keyed digests, in data and state"
     _guard(result, told, lambda: reachable_findings(store, data, keys))
     _guard(result, "forgotten interactions in the run folder", lambda: trace_findings(store, visible_data))
+    if store.has_index():
+        _guard(result, "forgotten interactions in the index", lambda: hidden_findings(store, visible_data))
     _guard(result, "traces outside the run folder", lambda: outside_findings(store, manifest, visible_data, data))
     result.checked = list(dict.fromkeys(result.checked))
     result.findings = list(dict.fromkeys(result.findings))

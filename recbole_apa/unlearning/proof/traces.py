@@ -14,7 +14,7 @@ from recbole_apa.data.samples import Sample
 from recbole_apa.data.splits import SPLITS
 from recbole_apa.data.visible_data import VisibleData, key_of
 from recbole_apa.runs.manifest import Manifest
-from recbole_apa.runs.names import CERTIFICATES
+from recbole_apa.runs.names import CERTIFICATES, INDEX
 from recbole_apa.runs.store import RunStore
 from recbole_apa.unlearning.outside import doubtful, readable_exports
 from recbole_apa.unlearning.proof.files import walk
@@ -29,10 +29,12 @@ _WORD = re.compile(r"[^\s\"'<>,;()\[\]{}]+:[^\s\"'<>,;()\[\]{}]+")
 
 
 def trace_findings(store: RunStore, visible_data: VisibleData) -> Iterator[str]:
-    """Findings about names of forgotten interactions in any file of the run folder, including hidden ones."""
+    """Findings about names of forgotten interactions in any file of the run folder, including hidden ones; the index is
+    looked through row by row (:mod:`~recbole_apa.unlearning.proof.index`)."""
     if not visible_data.row_digests:
         return
-    for name in sorted(name for name, kind in walk(store.folder) if kind == "file"):
+    index = {name for name in store.manifest()["files"] if name.startswith(f"{INDEX}/")}
+    for name in sorted(name for name, kind in walk(store.folder) if kind == "file" and name not in index):
         try:
             words = set(_words(store.folder / name))
         except RunError as error:
