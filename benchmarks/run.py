@@ -32,6 +32,10 @@ COMMANDS = {
         "unlearning --part=cost --shards=2 --states=warm,disk --tallrec --train_samples=16 --valid_samples=4 "
         "--test_samples=4 --out=OUT/unlearning_cost.json",
     ),
+    "requests-at-size": (
+        "requests_at_size --out=OUT/requests_1m.json",
+        "requests_at_size --small --out=OUT/requests_1m.json",
+    ),
     "step-sizes": ("step_sizes --out=OUT/step-sizes", "step_sizes --small --out=OUT/step-sizes"),
     "unlearning-stream": (
         "unlearning --part=stream --requests=20 --out=OUT/unlearning_stream.json",

@@ -3,6 +3,8 @@
 from typing import TYPE_CHECKING
 
 from recbole_apa.cli.arguments import Words, names_in, refuse_near_misses, take, values_of
+from recbole_apa.cli.fields import compare_fields
+from recbole_apa.cli.output import Output
 from recbole_apa.cli.stages import (
     CompareOptions,
     DrawOptions,
@@ -17,7 +19,9 @@ from recbole_apa.core.errors import SettingsError
 
 if TYPE_CHECKING:
     from recbole_apa.comparison.forget_task import ForgetRequest
+    from recbole_apa.comparison.forgetting import Forgetting
     from recbole_apa.comparison.presets import Preset
+    from recbole_apa.comparison.run_methods import Comparison
 
 _NOT_HERE = names_of(PlaceArguments, RunOptions, ForgetOptions, ProveOptions)
 
@@ -35,8 +39,8 @@ def is_asked(words: Words) -> bool:
     return asked
 
 
-def serve(words: Words) -> int:
-    """Compare, print the table, and say where the results are.
+def serve(words: Words, out: Output) -> int:
+    """Compare, and tell the table and where the results are.
 
     Returns:
         the exit status: 1 if a row failed or a measure could not be taken, else 0.
@@ -54,13 +58,18 @@ def serve(words: Words) -> int:
     if items is not None:
         drawn["forget_items"] = tuple(names_in(items))
     if drawn or (kept and kept.forget):
-        found: list[str] = _compare_forgetting(asked, kept, drawn, rest)
+        result: Comparison | Forgetting = _compare_forgetting(asked, kept, drawn, rest)
+        told = "rows, table and report"
     else:
-        found = _compare(asked, kept, rest, words)
-    return 1 if found else 0
+        result, told = _compare(asked, kept, rest, words), "rows, tables and report"
+    out.tell(
+        f"{result.table}\n{told}: {result.folder}",
+        compare=lambda: compare_fields(result.rows, result.folder, result.problems),
+    )
+    return 1 if result.problems else 0
 
 
-def _compare(asked: CompareOptions, kept: "Preset | None", rest: Words, words: Words) -> list[str]:
+def _compare(asked: CompareOptions, kept: "Preset | None", rest: Words, words: Words) -> "Comparison":
     from recbole_apa.comparison.run_methods import compare
 
     names = _names(asked)
@@ -76,7 +85,7 @@ def _compare(asked: CompareOptions, kept: "Preset | None", rest: Words, words: W
     baselines = asked.baseline_options
     if baselines is None and kept:
         baselines = kept.baseline_options
-    result = compare(
+    return compare(
         [*(kept.names if kept else []), *names],
         shared.dataset,
         shared.files,
@@ -86,14 +95,11 @@ def _compare(asked: CompareOptions, kept: "Preset | None", rest: Words, words: W
         baseline_options=baselines,  # type: ignore[arg-type]
         slices=asked.slices if asked.slices is not None else bool(kept and kept.slices),
     )
-    print(result.table)
-    print(f"rows, tables and report: {result.folder}")
-    return result.problems
 
 
 def _compare_forgetting(
     asked: CompareOptions, kept: "Preset | None", drawn: dict[str, object], rest: Words
-) -> list[str]:
+) -> "Forgetting":
     from recbole_apa.comparison.forgetting import compare_forgetting
 
     shared, rest = take(TrainOptions, rest)
@@ -102,7 +108,7 @@ def _compare_forgetting(
         raise SettingsError(f"--{(others or ['model'])[0]} does not go with a comparison of forgetting")
     request = _request(drawn, kept)
     _refuse_stage(rest)
-    result = compare_forgetting(
+    return compare_forgetting(
         [*(kept.names if kept else []), *_names(asked)],
         request,
         shared.dataset,
@@ -111,9 +117,6 @@ def _compare_forgetting(
         seeds=_seeds(asked, kept.seeds if kept else 1),
         folder=asked.compare_dir,
     )
-    print(result.table)
-    print(f"rows, table and report: {result.folder}")
-    return result.problems
 
 
 def _request(drawn: dict[str, object], kept: "Preset | None") -> "ForgetRequest":

@@ -2,12 +2,12 @@
 
 from recbole_apa.cli import forget, predictions, prove
 from recbole_apa.cli.arguments import Words, refuse_near_misses, take, values_of
-from recbole_apa.cli.output import print_json
+from recbole_apa.cli.output import Output
 from recbole_apa.cli.stages import ForgetOptions, PredictOptions, ProveOptions, RunOptions
 from recbole_apa.core.errors import SettingsError
 
 
-def serve(words: Words) -> int:
+def serve(words: Words, out: Output) -> int:
     """Do what the options ask of a finished run.
 
     Returns:
@@ -24,33 +24,31 @@ def serve(words: Words) -> int:
     wanted = predictions.is_asked(to_predict, asked or proofs.audit or proofs.verify or where.copy_to is not None)
     folder = where.run or ""
     if where.copy_to is not None:
-        if where.json:
-            raise SettingsError("--json does not go with --copy_to")
-        _copy(folder, where.copy_to, rest)
+        _copy(folder, where.copy_to, rest, out)
         return 0
     changes = {name: value for name, value in values_of(rest).items() if (name, value) != ("model", "APA")}
     from recbole_apa.pipeline.option_names import MOVABLE
 
     refuse_near_misses(changes, MOVABLE)
     if proofs.audit or proofs.verify:
-        return prove.prove(folder, proofs, changes, where.json)
+        return prove.prove(folder, proofs, changes, out)
     if asked:
-        forget.carry_out(folder, request, changes, where.json)
+        forget.carry_out(folder, request, changes, out)
         return 0
     if wanted:
-        return predictions.serve(folder, to_predict, changes, where.json)
+        return predictions.serve(folder, to_predict, changes, out)
     from recbole_apa.pipeline.quick_start import evaluate_run
 
     result = evaluate_run(folder, changes, request.allow_pending)
-    if where.json:
-        print_json(metrics=result.metrics)
+    out.tell(None, metrics=lambda: result.metrics)
     return 0
 
 
-def _copy(source: str, target: str, rest: Words) -> None:
+def _copy(source: str, target: str, rest: Words, out: Output) -> None:
     from recbole_apa.runs.remote.working_copy import copy_run
 
     if rest:
         raise SettingsError(f"--{min(rest)} does not go with --copy_to")
     copy_run(source, target)
-    print(f"copied to {target}; a later request to forget leaves this copy as it is")
+    told = f"copied to {target}; a later request to forget leaves this copy as it is"
+    out.tell(told, copy=lambda: {"run": source, "copy": target})

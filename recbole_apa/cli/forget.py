@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from recbole_apa.cli.arguments import names_in
-from recbole_apa.cli.output import print_json, unlearn_fields
+from recbole_apa.cli.fields import unlearn_fields
+from recbole_apa.cli.output import Output
 from recbole_apa.cli.stages import ForgetOptions, ProveOptions, Use, names_for
 from recbole_apa.core.errors import RequestError, SettingsError
 from recbole_apa.evidence.exactness import INHERITED
@@ -110,10 +111,8 @@ def _is_number(text: str) -> bool:
     return True
 
 
-def carry_out(
-    folder: "str | RunResult", request: ForgetOptions, changes: Mapping[str, object], as_json: bool = False
-) -> None:
-    """Carry out a request on a run, and print the result."""
+def carry_out(folder: "str | RunResult", request: ForgetOptions, changes: Mapping[str, object], out: Output) -> None:
+    """Carry out a request on a run, and tell the result."""
     from recbole_apa.unlearning.stage import unlearn
     from recbole_apa.unlearning.texts import result_text
 
@@ -127,7 +126,4 @@ def carry_out(
         dry_run=request.dry_run,
         config_dict=changes,
     )
-    if as_json:
-        print_json(unlearn=unlearn_fields(result))
-    else:
-        print(result_text(result))
+    out.tell(result_text(result), unlearn=lambda: unlearn_fields(result))

@@ -1,6 +1,7 @@
 """Work on keys: add a new one, or key the digests that an older version wrote."""
 
 from recbole_apa.cli.arguments import Words, take
+from recbole_apa.cli.output import Output
 from recbole_apa.cli.stages import KeyOptions, Use, names_for
 from recbole_apa.core.errors import SettingsError
 from recbole_apa.evidence import KEY_FILE, key_ring
@@ -11,7 +12,7 @@ def is_asked(words: Words) -> bool:
     return bool(set(names_for(Use.CHOOSES, KeyOptions)) & set(words))
 
 
-def serve(words: Words) -> int:
+def serve(words: Words, out: Output) -> int:
     """Carry out ``--rotate_key`` or ``--run=DIR --key_digests``, and say what was done.
 
     Raises:
@@ -25,21 +26,27 @@ def serve(words: Words) -> int:
     beside = sorted({*others, *(["run"] if asked.rotate_key and asked.run is not None else [])})
     if beside:
         raise SettingsError(f"--{beside[0]} does not go with --{name}")
-    print(_rotate(asked) if asked.rotate_key else _key_digests(asked))
+    if asked.rotate_key:
+        _rotate(asked, out)
+    else:
+        _key_digests(asked, out)
     return 0
 
 
-def _rotate(asked: KeyOptions) -> str:
+def _rotate(asked: KeyOptions, out: Output) -> None:
     ring = key_ring({KEY_FILE: asked.key_file})
     key = ring.rotate()
-    return f"{ring.path}: requests use the key {key.name} from now on; the others are kept for older digests"
+    told = f"{ring.path}: requests use the key {key.name} from now on; the others are kept for older digests"
+    out.tell(told, rotate_key=lambda: {"key_file": ring.path, "key": key.name})
 
 
-def _key_digests(asked: KeyOptions) -> str:
+def _key_digests(asked: KeyOptions, out: Output) -> None:
     if asked.run is None:
         raise SettingsError("--key_digests: expected on a finished run, e.g. --run=saved/APA-ml-100k-... --key_digests")
     from recbole_apa.unlearning.key_digests import convert
 
-    if not convert(asked.run, {} if asked.key_file is None else {KEY_FILE: asked.key_file}):
-        return f"{asked.run}: no digest is left that is only salted"
-    return f"{asked.run}: all digests of what was forgotten are now keyed; the run no longer opens without the key file"
+    changed = convert(asked.run, {} if asked.key_file is None else {KEY_FILE: asked.key_file})
+    told = "no digest is left that is only salted"
+    if changed:
+        told = "all digests of what was forgotten are now keyed; the run no longer opens without the key file"
+    out.tell(f"{asked.run}: {told}", key_digests=lambda: {"run": asked.run, "changed": bool(changed)})

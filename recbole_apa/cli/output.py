@@ -1,78 +1,75 @@
-"""What ``--json`` prints: one object on standard output, described in ``docs/quickstart.md``."""
+"""What a command tells: text for people, or with ``--json`` one object for programs, described in ``docs/json.md``."""
 
 import json
-from collections import Counter
-from dataclasses import asdict
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from recbole_apa.unlearning.exact import Outcome
-    from recbole_apa.unlearning.plan import Plan
-    from recbole_apa.unlearning.proof.full import VerifyResult
-    from recbole_apa.unlearning.proof.quick import AuditResult
-    from recbole_apa.unlearning.stage import UnlearnResult
+import math
+import numbers
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, redirect_stdout
 
 FORMAT = 1
 """Changes when a field is renamed, removed or given another meaning; fields may be added."""
 
 
-def print_json(**parts: object) -> None:
-    """Print the results of a command, by name."""
-    print(json.dumps({"format": FORMAT, **parts}, indent=1, allow_nan=False))
+class Output:
+    """Prints text at once, or collects the parts of the object that is printed at the end.
+
+    Args:
+        as_json: whether programs read it.
+    """
+
+    def __init__(self, as_json: bool = False) -> None:
+        self.as_json = as_json
+        self._parts: dict[str, object] = {}
+
+    def tell(self, text: str | None, **parts: Callable[[], object]) -> None:
+        """A result, or a part of one.
+
+        Args:
+            text: for people; None if the log has told them.
+            parts: give the same for programs, by name.
+        """
+        if self.as_json:
+            self._parts |= {name: part() for name, part in parts.items()}
+        elif text is not None:
+            print(text)
+
+    def fail(self, name: str, message: str, said: str | None = None) -> None:
+        """An error, which is printed to standard error in any case.
+
+        Args:
+            name: the error's class.
+            said: what is printed; None means both.
+        """
+        print(f"{name}: {message}" if said is None else said, file=sys.stderr)
+        self._parts["error"] = {"type": name, "message": message}
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """For programs, nothing but the object goes to standard output: whatever else is printed is sent to standard
+        error."""
+        if not self.as_json:
+            yield
+            return
+        with redirect_stdout(sys.stderr):
+            yield
+
+    def finish(self, status: int) -> None:
+        """Print the object, after everything else."""
+        if self.as_json:
+            print(json.dumps(plain({"format": FORMAT, "status": status, **self._parts}), indent=1))
 
 
-def audit_fields(found: "AuditResult") -> dict[str, object]:
-    """An audit."""
-    return {
-        "holds": found.holds,
-        "findings": found.findings,
-        "notices": found.notices,
-        "checked": found.checked,
-        "ledger_head": found.head,
-    }
-
-
-def verify_fields(found: "VerifyResult") -> dict[str, object]:
-    """A verification; seconds are of training from scratch."""
-    return {"holds": found.holds, **asdict(found)}
-
-
-def unlearn_fields(found: "UnlearnResult") -> dict[str, object]:
-    """A request, or the plan of one."""
-    return {
-        "plan": plan_fields(found.plan) if found.plan else None,
-        "left_out": found.left,
-        "outcomes": [_outcome_fields(outcome) for outcome in found.outcomes],
-        "certificates": [found.shown(path) for path in found.certificates],
-    }
-
-
-def plan_fields(plan: "Plan") -> dict[str, object]:
-    """A plan, with the numbers of affected samples and not their names."""
-    counts = Counter((a.split, a.change) for a in plan.affected)
-    affected: dict[str, dict[str, int]] = {}
-    for (split, change), n in sorted(counts.items()):
-        affected.setdefault(split, {})[change] = n
-    return {
-        "n_interactions": plan.n_interactions,
-        "exactness": plan.exactness,
-        "affected": affected,
-        "shards": plan.shards,
-        "moved_shards": plan.moved,
-        "n_shards": plan.n_shards,
-        "n_train_samples": plan.n_train_samples,
-        "n_kept": plan.n_kept,
-        "seconds": plan.seconds,
-        "full_seconds": plan.full_seconds,
-    }
-
-
-def _outcome_fields(outcome: "Outcome") -> dict[str, object]:
-    return {
-        "ledger_lines": outcome.requests,
-        "method": outcome.method,
-        "plan": plan_fields(outcome.plan),
-        "figures": outcome.figures,
-        "seconds": outcome.seconds,
-        "full_seconds": outcome.full_seconds,
-    }
+def plain(value: object) -> object:
+    """As JSON can hold it: NaN and the infinities are null, paths and the like are text."""
+    if isinstance(value, Mapping):
+        return {str(name): plain(part) for name, part in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain(part) for part in value]
+    if value is None or isinstance(value, (str, bool)):
+        return value
+    if isinstance(value, numbers.Integral):
+        return int(value)
+    if isinstance(value, numbers.Real):
+        return float(value) if math.isfinite(value) else None
+    return str(value)

@@ -1,6 +1,7 @@
 """``--plan``: what a stream of requests costs."""
 
 from recbole_apa.cli.arguments import Words, refuse_near_misses, take, values_of
+from recbole_apa.cli.output import Output
 from recbole_apa.cli.stages import PlanOptions, Use, names_for
 from recbole_apa.core.errors import SettingsError
 
@@ -10,8 +11,8 @@ def is_asked(words: Words) -> bool:
     return "plan" in words
 
 
-def serve(words: Words) -> int:
-    """Make the plan, print its table, and say where it is.
+def serve(words: Words, out: Output) -> int:
+    """Make the plan, and tell its table and where it is.
 
     Raises:
         SettingsError: meaningless numbers, or a model other than APA.
@@ -29,8 +30,8 @@ def serve(words: Words) -> int:
     minutes = numbers.pop("interval_minutes")
     sizes = [asked.shard_size] if isinstance(asked.shard_size, int) else asked.shard_size or []
     refuse_near_misses(others)
-    stream = Stream(**numbers, interval=60.0 * minutes)
-    _, table = plan_capacity(
+    stream = Stream(**numbers, interval=60.0 * minutes, n_interactions=asked.dataset_interactions)
+    made = plan_capacity(
         stream,
         sizes,
         asked.run,
@@ -38,6 +39,6 @@ def serve(words: Words) -> int:
         values_of(others),
         asked.plan_dir,
     )
-    print(table)
-    print(f"plan and figure: {asked.plan_dir}")
+    told = f"{made.table}\nplan and figure: {asked.plan_dir}"
+    out.tell(told, capacity=lambda: {"folder": made.folder, **made.fields()})
     return 0

@@ -1,13 +1,13 @@
 """``--run=DIR --predict=USER:ITEM``: whether a user will like an item."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from tabulate import tabulate
 
 from recbole_apa.cli.arguments import names_in
-from recbole_apa.cli.output import print_json
+from recbole_apa.cli.fields import predictions_fields
+from recbole_apa.cli.output import Output
 from recbole_apa.cli.stages import PredictOptions
 from recbole_apa.core.errors import SettingsError
 
@@ -33,8 +33,8 @@ def is_asked(asked: PredictOptions, something_else: bool) -> bool:
     return True
 
 
-def serve(folder: str, asked: PredictOptions, changes: Mapping[str, object], as_json: bool) -> int:
-    """Predict, and print a table, or JSON.
+def serve(folder: str, asked: PredictOptions, changes: Mapping[str, object], out: Output) -> int:
+    """Predict, and tell the results.
 
     Returns:
         the exit status.
@@ -49,10 +49,7 @@ def serve(folder: str, asked: PredictOptions, changes: Mapping[str, object], as_
     from recbole_apa.pipeline.predictions import predict_pairs
 
     found = predict_pairs(folder, pairs, changes)
-    if as_json:
-        print_json(predictions=[asdict(p) for p in found])
-    else:
-        print(_table(found))
+    out.tell(_table(found), predictions=lambda: predictions_fields(found))
     return 0
 
 

@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from recbole_apa.cli.output import audit_fields, print_json, verify_fields
+from recbole_apa.cli.fields import audit_fields, verify_fields
+from recbole_apa.cli.output import Output
 from recbole_apa.cli.stages import ProveOptions
 
 if TYPE_CHECKING:
@@ -11,8 +12,8 @@ if TYPE_CHECKING:
     from recbole_apa.unlearning.proof.quick import AuditResult
 
 
-def prove(folder: str, asked: ProveOptions, changes: Mapping[str, object], as_json: bool = False) -> int:
-    """Audit and verify.
+def prove(folder: str, asked: ProveOptions, changes: Mapping[str, object], out: Output) -> int:
+    """Audit and verify, and tell each result as soon as it is there.
 
     Returns:
         the exit status: 0 if the proof holds, 1 if not.
@@ -20,25 +21,19 @@ def prove(folder: str, asked: ProveOptions, changes: Mapping[str, object], as_js
     Raises:
         RunError: the run cannot be verified as it is.
     """
-    holds, parts = True, {}
+    holds = True
     if asked.audit:
         from recbole_apa.unlearning.proof.quick import audit
 
         audited = audit(folder, changes)
-        parts["audit"] = audit_fields(audited)
+        out.tell(_audit_text(audited), audit=lambda: audit_fields(audited))
         holds = audited.holds
-        if not as_json:
-            print(_audit_text(audited))
     if asked.verify:
         from recbole_apa.unlearning.proof.full import verify
 
         verified = verify(folder, changes)
-        parts["verify"] = verify_fields(verified)
+        out.tell(_verify_text(verified), verify=lambda: verify_fields(verified))
         holds = holds and verified.holds
-        if not as_json:
-            print(_verify_text(verified))
-    if as_json:
-        print_json(**parts)
     return 0 if holds else 1
 
 

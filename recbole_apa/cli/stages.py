@@ -64,8 +64,14 @@ class RunOptions(RunArguments):
 
     copy_to: str | None = field(default=None, metadata=told("DIR", Use.ON_FINISHED))
     """Copy the run instead."""
-    json: bool = field(default=False, metadata=told(use=Use.ON_FINISHED))
-    """Print the result as JSON, for programs."""
+
+
+@dataclass(frozen=True)
+class OutputOptions:
+    """What is printed, by any command."""
+
+    json: bool = field(default=False, metadata=told())
+    """Print the result as one JSON object, for programs."""
 
 
 @dataclass(frozen=True)
@@ -201,6 +207,10 @@ class PlanOptions(RunArguments):
         default=None, metadata=told("10_000_000", Use.STREAM, _ABOVE_0, _EACH_ABOVE_0)
     )
     """Training samples."""
+    dataset_interactions: int | float | None = field(
+        default=None, metadata=told("20_000_000", bounds=_ABOVE_0, expected=_EACH_ABOVE_0)
+    )
+    """Interactions of the dataset, for the disk that its index takes (default: as many as training samples)."""
     samples_per_request: int | float = field(default=11, metadata=told("11", Use.STREAM, _ABOVE_0, _EACH_ABOVE_0))
     """Samples that a request affects."""
     workers: int | float = field(default=1, metadata=told("8", Use.STREAM, _ABOVE_0, _EACH_ABOVE_0))
@@ -246,6 +256,7 @@ STAGES = (
     TrainOptions,
     PlaceArguments,
     RunOptions,
+    OutputOptions,
     ForgetOptions,
     ProveOptions,
     PredictOptions,

@@ -4,6 +4,8 @@ from typing import TYPE_CHECKING
 
 from recbole_apa.cli import forget
 from recbole_apa.cli.arguments import Words, refuse_near_misses, take, values_of
+from recbole_apa.cli.fields import train_fields
+from recbole_apa.cli.output import Output
 from recbole_apa.cli.stages import STAGES, ForgetOptions, ProveOptions, TrainOptions, Use, names_for
 from recbole_apa.core.arguments import PlaceArguments
 from recbole_apa.core.errors import FinishedRunError, SettingsError
@@ -13,7 +15,7 @@ if TYPE_CHECKING:
     from recbole_apa.pipeline.build import RunResult
 
 
-def serve(words: Words) -> int:
+def serve(words: Words, out: Output) -> int:
     """Train, evaluate, and carry out the request in the same command, if any.
 
     Raises:
@@ -28,29 +30,31 @@ def serve(words: Words) -> int:
     refuse_near_misses(rest)
     run_dir = where.run_dir
     if asked and forget.waits(run_dir):
-        print(f"{run_dir}: a request is waiting to be carried out; resuming it")
-        forget.carry_out(str(run_dir), request, _place(rest))
+        out.tell(f"{run_dir}: a request is waiting to be carried out; resuming it")
+        forget.carry_out(str(run_dir), request, _place(rest), out)
         return 0
     if asked:
         forget.read_request(request)  # a malformed request is rejected before the training, not after it
-    _train(what, rest, run_dir, request if asked else None)
+    _train(what, rest, run_dir, request if asked else None, out)
     return 0
 
 
-def _train(what: TrainOptions, rest: Words, run_dir: str | None, request: ForgetOptions | None) -> None:
+def _train(what: TrainOptions, rest: Words, run_dir: str | None, request: ForgetOptions | None, out: Output) -> None:
     from recbole_apa.pipeline.quick_start import run
 
     place: dict[str, object] = {}
     try:
-        result: RunResult | str = run(what.model, what.dataset, what.files, values_of(rest), run_dir=run_dir)
+        made = run(what.model, what.dataset, what.files, values_of(rest), run_dir=run_dir)
+        result: RunResult | str = made
+        out.tell(None, train=lambda: train_fields(what.model, what.dataset, made))
     except FinishedRunError:
         if request is None:
             raise
         result = str(run_dir)  # killed after the training, before the request was taken
         place = _place(rest)
-        print(f"{result}: the training is already finished; continuing with the request")
+        out.tell(f"{result}: the training is already finished; continuing with the request")
     if request is not None:
-        forget.carry_out(result, request, place)
+        forget.carry_out(result, request, place, out)
 
 
 def _place(rest: Words) -> dict[str, object]:

@@ -1,6 +1,8 @@
 """``recbole-apa tune``: a search for options, from the command line."""
 
 from recbole_apa.cli.arguments import Words, refuse_near_misses, take, values_of
+from recbole_apa.cli.fields import tune_fields
+from recbole_apa.cli.output import Output
 from recbole_apa.cli.stages import STAGES, TuneOptions, names_of
 from recbole_apa.core.errors import SettingsError
 from recbole_apa.core.option_table import OPTIONS
@@ -9,8 +11,8 @@ _NOT_HERE = names_of(*STAGES) - names_of(TuneOptions) - OPTIONS.keys() | {"expor
 """Options of other commands, and those that a search has its own way of."""
 
 
-def serve(words: Words) -> int:
-    """Carry out a search, and print the result.
+def serve(words: Words, out: Output) -> int:
+    """Carry out a search, and tell the result.
 
     Raises:
         SettingsError: options that are rejected, or do not go with a search.
@@ -36,5 +38,7 @@ def serve(words: Words) -> int:
         folder=asked.tune_dir,
         config_dict=values_of(rest),
     )
-    print(f"{done.table}\n\ntrials: {done.folder}; use the best options with --config_files={done.folder / BEST}")
+    best_file = done.folder / BEST
+    told = f"{done.table}\n\ntrials: {done.folder}; use the best options with --config_files={best_file}"
+    out.tell(told, tune=lambda: tune_fields(done, best_file))
     return 0

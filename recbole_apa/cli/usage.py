@@ -12,6 +12,7 @@ from recbole_apa.cli.stages import (
     DrawOptions,
     ForgetOptions,
     KeyOptions,
+    OutputOptions,
     PlanOptions,
     PredictOptions,
     ProveOptions,
@@ -44,7 +45,7 @@ def usage(called: str) -> str:
         called: the program's name.
     """
     parts = [f"usage: {called} --model=APA --dataset=ml-100k [--OPTION=VALUE ...]\n"]
-    first = [line for stage in (TrainOptions, PlaceArguments, RunOptions) for line in _lines(stage, ())]
+    first = [line for stage in (TrainOptions, PlaceArguments, RunOptions, OutputOptions) for line in _lines(stage, ())]
     parts.append("\n".join([*first, *(_line(f"{name}={value}", docs()[name]) for name, value in _SETTINGS.items())]))
     for stage in (ForgetOptions, ProveOptions, PredictOptions, KeyOptions, CompareOptions, DrawOptions, PlanOptions):
         parts.append("\n" + "\n".join([*_title(stage), *_lines(stage, _ELSEWHERE)]))
@@ -57,7 +58,7 @@ def tune_usage(called: str) -> str:
 
 Tries options, trains with each on the same data and seed, and chooses by the validation samples alone.
 
-{chr(10).join(_lines(TuneOptions, ()))}
+{chr(10).join([*_lines(TuneOptions, ()), *_lines(OutputOptions, ())])}
   --OPTION=VALUE          what all trials share
 
 Then: {called} --model=APA --dataset=ml-100k --config_files=DIR/best.yaml

@@ -2,7 +2,7 @@
 
 The model: a request affects m samples, each in one of K shards, all equally likely; it hits K (1 - (1 - 1/K)^m) shards
 on average. Requests arrive at random (Poisson), L per interval on average; served together at its end they hit
-K (1 - exp(-L (1 - (1 - 1/K)^m))) shards, each of which is trained once. Pure numpy.
+K (1 - exp(-L (1 - (1 - 1/K)^m))) shards, each of which is trained once.
 """
 
 import heapq
@@ -11,6 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+
+from recbole_apa.unlearning.capacity_disk import Disk, DiskCosts, disk_of
 
 DAY = 86_400.0
 
@@ -26,9 +28,9 @@ class StepCosts:
     n_valid: int
     """Validation samples in the memory, each of which a retrained adapter scores again."""
     adapter_bytes: int
+    """In RAM, as ``backbone_bytes``."""
     backbone_bytes: int
-    embedding_bytes: int
-    """Of one sample's embedding, kept for the partition."""
+    disk: DiskCosts
 
 
 @dataclass(frozen=True)
@@ -43,6 +45,8 @@ class Stream:
     workers: int = 1
     interval: float = 3600.0
     """Seconds for which requests are collected when they are served together."""
+    n_interactions: float | None = None
+    """Of the dataset, for the index; None for as many as training samples, the least there can be."""
 
 
 @dataclass(frozen=True)
@@ -62,8 +66,9 @@ class Capacity:
     p95_batched: float
     break_even: float
     """Requests per day from which batching serves sooner; infinite if it never does."""
-    storage_bytes: int
+    disk: Disk
     serving_bytes: int
+    """RAM: backbone and adapters."""
 
 
 def shards_hit(n_shards: int, n_affected: float) -> float:
@@ -131,6 +136,7 @@ def _serve_together(
 
 def _line(stream: Stream, costs: StepCosts, size: int, seed: int) -> Capacity:
     n_shards = math.ceil(stream.n_samples / size)
+    n_rows = round(stream.n_interactions or stream.n_samples)
     seconds = size * costs.seconds_per_sample + costs.n_valid * costs.seconds_per_score
     per_interval = stream.requests_per_day * stream.interval / DAY
     at_once = stream.requests_per_day * shards_hit(n_shards, stream.samples_per_request)
@@ -144,7 +150,7 @@ def _line(stream: Stream, costs: StepCosts, size: int, seed: int) -> Capacity:
         p95_at_once=_p95(stream, n_shards, seconds, False, seed),
         p95_batched=_p95(stream, n_shards, seconds, True, seed),
         break_even=_break_even(stream, n_shards, seconds, seed),
-        storage_bytes=n_shards * costs.adapter_bytes + stream.n_samples * costs.embedding_bytes,
+        disk=disk_of(costs.disk, n_shards, stream.n_samples, costs.n_valid, n_rows),
         serving_bytes=costs.backbone_bytes + n_shards * costs.adapter_bytes,
     )
 

@@ -3,6 +3,7 @@
 import math
 import tempfile
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from recbole_apa.runs.log import own_log
 from recbole_apa.runs.remote.working_copy import open_place
 from recbole_apa.runs.store import RunStore
 from recbole_apa.unlearning.capacity import Capacity, StepCosts, Stream, plan
+from recbole_apa.unlearning.capacity_disk import measured_disk
 
 SMALL: dict[str, Any] = {"train_samples": 64, "valid_samples": 16, "test_samples": 1, "n_shards": 2, "variants": "none"}
 """What is trained if no run is named."""
@@ -31,16 +33,47 @@ HEAD = (
     "p95 at once",
     "p95 batched",
     "batching sooner from",
-    "stored",
-    "serving",
+    "disk",
+    "disk, at most",
+    "RAM, serving",
 )
 
 
-def measured_costs(made: RunResult, n_valid: int | None = None) -> StepCosts:
-    """How long a finished run's training took, per sample and per score.
+@dataclass(frozen=True)
+class CapacityPlan:
+    """Result of :func:`plan_capacity`."""
+
+    stream: Stream
+    costs: StepCosts
+    lines: Sequence[Capacity]
+    folder: Path
+    """Holds ``plan.json`` and ``plan.html``."""
+
+    @property
+    def table(self) -> str:
+        """For a terminal."""
+        return tabulate([_cells(line) for line in self.lines], HEAD, disable_numparse=True)
+
+    def fields(self) -> dict[str, object]:
+        """As ``plan.json`` has it: numbers, and null for what is infinite."""
+        return {
+            "stream": asdict(self.stream),
+            "costs": asdict(self.costs),
+            "plan": [_line_fields(line) for line in self.lines],
+        }
+
+
+def _line_fields(line: Capacity) -> dict[str, object]:
+    values = {k: v if not isinstance(v, float) or math.isfinite(v) else None for k, v in asdict(line).items()}
+    return {**values, "disk": {**asdict(line.disk), "total": line.disk.total, "peak": line.disk.peak}}
+
+
+def measured_costs(made: RunResult, n_valid: int | None = None, index_row_bytes: float = 0.0) -> StepCosts:
+    """How long a finished run's training took, per sample and per score, and what it takes on disk.
 
     Args:
         n_valid: validation samples in the planned memory; None means as many as the run has.
+        index_row_bytes: as of :func:`~recbole_apa.unlearning.capacity_disk.measured_disk`.
     """
     full = RunStore(made.store.storage).manifest()["full_training"]
     n_train, n_scored = sum(full["shard_samples"]), len(made.data.valid_set.samples)
@@ -52,7 +85,7 @@ def measured_costs(made: RunResult, n_valid: int | None = None) -> StepCosts:
         n_scored if n_valid is None else n_valid,
         sum(p.nbytes for p in bank.parameters()) // bank.n_adapters,
         sum(p.nbytes for p in made.model.backbone.parameters()) - sum(p.nbytes for p in bank.parameters()),
-        4 * made.model.engine.decoder.hidden_size,
+        measured_disk(made.store.folder, len(made.data.train_set.interactions), index_row_bytes),
     )
 
 
@@ -64,16 +97,15 @@ def plan_capacity(
     dataset: str = "ml-100k",
     config_dict: Mapping[str, Any] | None = None,
     folder: str | Path | None = None,
-) -> tuple[list[Capacity], str]:
+    index_row_bytes: float = 0.0,
+) -> CapacityPlan:
     """What serving a stream of requests costs, for a range of K.
 
     Args:
         shard_sizes: samples per shard; empty means powers of four from 64.
         run_dir: a finished run whose times are used; None trains a small one now.
         folder: where ``plan.json`` and ``plan.html`` go (default ``saved/plan``).
-
-    Returns:
-        the plan, and its table for a terminal.
+        index_row_bytes: bytes of the index for each interaction, if the run has no index; 0 counts none.
 
     Raises:
         SettingsError: a number that is out of range.
@@ -82,24 +114,25 @@ def plan_capacity(
     _check(stream, shard_sizes)
     if run_dir is not None:
         with open_place(run_dir, "planning", writes=False) as here:
-            costs = measured_costs(open_run(RunStore(here), config_dict))
+            costs = measured_costs(open_run(RunStore(here), config_dict), index_row_bytes=index_row_bytes)
     else:
         n_valid = (config_dict or {}).get("valid_samples")
         with tempfile.TemporaryDirectory() as scratch:
             made = run("APA", dataset, config_dict={**(config_dict or {}), **SMALL}, run_dir=Path(scratch) / "run")
-            costs = measured_costs(made, 250 if n_valid is None else n_valid)
+            costs = measured_costs(made, 250 if n_valid is None else n_valid, index_row_bytes)
     sizes = list(shard_sizes) or [4**n for n in range(3, 12) if 4**n <= stream.n_samples] or [stream.n_samples]
     lines = plan(stream, costs, sizes)
-    table = tabulate([_cells(line) for line in lines], HEAD, disable_numparse=True)
     target = Path(folder) if folder else Path("saved") / "plan"
-    values = [{k: v if math.isfinite(v) else None for k, v in vars(line).items()} for line in lines]
-    write_json(target / "plan.json", {"stream": vars(stream), "costs": vars(costs), "plan": values})
+    made_plan = CapacityPlan(stream, costs, lines, target)
+    write_json(target / "plan.json", made_plan.fields())
     write_text(target / "plan.html", _page(stream, costs, lines))
-    return lines, table
+    return made_plan
 
 
 def _check(stream: Stream, sizes: Sequence[int]) -> None:
     for name, value in vars(stream).items():
+        if name == "n_interactions" and value is None:
+            continue
         if not isinstance(value, (int, float)) or not value > 0 or (name != "requests_per_day" and value < 1):
             raise SettingsError(f"{name}: found {value!r}, expected a number of at least 1")
     wrong = [size for size in sizes if not isinstance(size, int) or not 1 <= size <= stream.n_samples]
@@ -117,7 +150,8 @@ def _cells(line: Capacity) -> list[str]:
         _duration(line.p95_at_once),
         _duration(line.p95_batched),
         f"{line.break_even:,.0f} a day" if math.isfinite(line.break_even) else "-",
-        f"{line.storage_bytes / 2**20:,.0f} MiB",
+        f"{line.disk.total / 2**20:,.0f} MiB",
+        f"{line.disk.peak / 2**20:,.0f} MiB",
         f"{line.serving_bytes / 2**20:,.0f} MiB",
     ]
 

@@ -1,13 +1,18 @@
 """``--json``: one object on standard output, and nothing else there."""
 
 import json
+import math
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from recbole_apa import audit
 from recbole_apa.cli.main import main
+from recbole_apa.cli.output import plain
 
 
 @pytest.fixture
@@ -15,7 +20,7 @@ def printed(capsys):
     def run(*words):
         status = main([*words, "--json"])
         found = json.loads(capsys.readouterr().out)
-        assert found.pop("format") == 1
+        assert found.pop("format") == 1 and found.pop("status") == status
         return status, found
 
     return run
@@ -61,7 +66,67 @@ def test_a_request_and_its_verification(finished, tmp_path, printed):
     assert status == 0 and found["audit"]["holds"] and found["verify"]["holds"] and found["verify"]["comparable"]
 
 
-def test_a_refusal_prints_no_object(finished, capsys):
+def test_a_refusal_is_an_object_too(finished, capsys):
     assert main([f"--run={finished.run_dir}", "--forget_users=nobody", "--json"]) == 2
     told = capsys.readouterr()
-    assert told.out == "" and "nobody" in told.err
+    assert (
+        json.loads(told.out)["error"]["type"] == "RequestError" and "nobody" in json.loads(told.out)["error"]["message"]
+    )
+    assert told.err.strip().splitlines()[-1].startswith("RequestError: ")
+
+
+@pytest.mark.parametrize(
+    ("words", "json_asked"),
+    [
+        (["--json", "nonsense"], True),
+        (["tune", "--json"], True),
+        (["--audit", "--json", "True"], True),
+        (["--audit", "--json=maybe"], False),
+        (["--audit", "--json=False"], False),
+        (["--audit"], False),
+        (["--json", "--audit", "--audit=no"], True),
+    ],
+)
+def test_errors_of_the_command_line_itself_are_objects_if_json_is_asked(words, json_asked, capsys):
+    assert main(words) == 2
+    told = capsys.readouterr()
+    assert bool(told.out) == json_asked and told.err.startswith("SettingsError: ")
+    if json_asked:
+        found = json.loads(told.out)
+        assert found == {"format": 1, "status": 2, "error": {"type": "SettingsError", "message": told.err.strip()[15:]}}
+
+
+def test_help_is_text(capsys):
+    assert main(["--help=json", "--json"]) == 0
+    assert capsys.readouterr().out.startswith("  --json")
+
+
+@pytest.mark.parametrize(
+    ("raised", "status", "name"),
+    [(ZeroDivisionError("a fault"), 70, "ZeroDivisionError"), (KeyboardInterrupt(), 130, "KeyboardInterrupt")],
+)
+def test_an_interruption_and_a_fault_of_ours_are_objects(raised, status, name, monkeypatch, capsys):
+    def broken(*args, **kwargs):
+        print("something that a library prints")
+        raise raised
+
+    monkeypatch.setattr("recbole_apa.pipeline.quick_start.run", broken)
+    assert main(["--dataset=ml-100k", "--json"]) == status
+    told = capsys.readouterr()
+    found = json.loads(told.out)
+    assert (found["status"], found["error"]["type"]) == (status, name) and "something that a library" in told.err
+
+
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.builds(Path, st.just("a/b")),
+        lambda inner: st.lists(inner) | st.tuples(inner, inner) | st.dictionaries(st.text() | st.integers(), inner),
+    )
+)
+def test_any_result_can_be_printed(value):
+    json.dumps(plain(value), allow_nan=False)
+
+
+def test_numbers_of_numpy_are_numbers_and_what_is_no_number_is_null():
+    found = plain({"a": np.float32(0.5), "b": np.int64(3), "c": (math.nan, -math.inf), 4: Path("x"), "d": True})
+    assert found == {"a": 0.5, "b": 3, "c": [None, None], "4": "x", "d": True} and type(found["b"]) is int

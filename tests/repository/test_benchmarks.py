@@ -9,8 +9,10 @@ import recbole
 from benchmarks.cure4rec_ids import cure4rec_numbers
 from benchmarks.development import write_development_data
 from benchmarks.forgetting import DISTANCES, EXPERIMENTS, side_by_side
+from benchmarks.one_process import measured
 from benchmarks.quality import PAPER, RULES, summarise, table
 from benchmarks.random_llama import write_random_llama
+from benchmarks.requests_at_size import NAME, Place, untouched_user, users_of_samples, write_data
 from benchmarks.search import STAGES
 from benchmarks.timing import Contender, ratios, seconds_per_sample
 from recbole_apa import APAConfig
@@ -121,3 +123,28 @@ def test_cure4recs_numbers_are_found_again():
     assert (len(users), len(items)) == (943, 1349)
     assert [items[n] for n in range(5)] == ["242", "302", "377", "51", "346"]
     assert (users[18], items[44]) == ("19", "201")
+
+
+def test_a_process_is_measured_without_the_one_that_started_it(tmp_path):
+    held = bytearray(b"x" * 150_000_000)  # this process is larger than the one that is measured
+    line = [sys.executable, "-c", "import sys, time; time.sleep(0.2); print('done'); sys.exit(3)"]
+    small = measured(line, tmp_path, {})
+    assert (small.status, small.output) == (3, "done\n") and small.seconds > 0.2
+    assert small.peak_bytes < len(held) // 2
+    filled = measured([sys.executable, "-c", f"b'x' * {len(held)}"], tmp_path, {})
+    assert filled.peak_bytes > len(held)
+
+
+def test_made_data_depends_on_its_size_alone_and_who_is_in_no_sample_is_found(tmp_path):
+    for name in ("one", "two"):
+        write_data(tmp_path / name, 3_000)
+    files = [
+        [(tmp_path / n / NAME / f"{NAME}.{kind}").read_bytes() for kind in ("inter", "item")] for n in ("one", "two")
+    ]
+    assert files[0] == files[1]
+    place = Place(tmp_path / "one", "", 1)
+    place.run.mkdir()
+    (place.run / "lineage.json").write_text(
+        '{"shards/000": {"0:5:1000": "aa"}, "memory.safetensors": {"1:7:3#2": "bb"}}'
+    )
+    assert users_of_samples(place.run) == {"0", "1"} and untouched_user(place) == "2"

@@ -20,8 +20,9 @@ from recbole_apa.unlearning.capacity import (
     shards_hit_by_batch,
     waiting_times,
 )
+from recbole_apa.unlearning.capacity_disk import DiskCosts
 
-COSTS = StepCosts(0.1, 0.05, 100, 1_000_000, 300_000_000, 2304)
+COSTS = StepCosts(0.1, 0.05, 100, 1_000_000, 300_000_000, DiskCosts(1_000_000, 2304, 3000, 8, fixed=5_000_000))
 STREAM = Stream(500, 100_000, 11)
 
 
@@ -65,7 +66,7 @@ def test_more_shards_cost_less_time_and_more_room():
     lines = plan(STREAM, COSTS, [256, 1024, 4096])
     assert [line.n_shards for line in lines] == [25, 98, 391]
     assert all(a.shard_seconds > b.shard_seconds for a, b in itertools.pairwise(lines))
-    assert all(a.storage_bytes < b.storage_bytes for a, b in itertools.pairwise(lines))
+    assert all(a.disk.total < b.disk.total for a, b in itertools.pairwise(lines))
     assert all(line.hours_batched <= line.hours_at_once for line in lines)
 
 

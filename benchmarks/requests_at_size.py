@@ -1,0 +1,271 @@
+"""Whole commands on a dataset of any size, from the start of the process to its end: training, a dry run, a request
+that affects no sample, audit, verification, a stream of requests in one process, and RecBole's own Pop.
+
+    python -m benchmarks.requests_at_size --rows=1_000_000 --out=benchmarks/results/requests_1m.json
+    python -m benchmarks.requests_at_size --small
+
+Interactions are drawn by a seed: 150 a user on average, items with a long tail. The run is small (32 training samples,
+8 for validation, 8 for the test, 4 shards, one epoch), so that what is measured is the handling of the data. The record
+is written anew after every figure.
+"""
+
+import json
+import os
+import platform
+import re
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from tabulate import tabulate
+
+from benchmarks.command import begin, command, keep
+from benchmarks.loading import write_interactions
+from benchmarks.one_process import measured
+
+ROOT = Path(__file__).resolve().parent.parent
+NAME = "made"
+SEED = 1
+OPTIONS = {
+    "train_samples": 32,
+    "valid_samples": 8,
+    "test_samples": 8,
+    "n_shards": 4,
+    "epochs": 1,
+    "seed": SEED,
+    "show_progress": False,
+    "load_col": {"inter": ["user_id", "item_id", "rating", "timestamp"], "item": ["item_id", "title"]},
+}
+PARTS = ("start", "train", "dry_run", "audit", "forget", "audit_after", "verify", "stream", "pop")
+"""In this order; ``start`` is what training does before it loads a model: reading, split, draw."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where everything lies: the data, the run, the key file."""
+
+    folder: Path
+    backbone: str
+    n_requests: int
+
+    @property
+    def run(self) -> Path:
+        return self.folder / "run"
+
+    @property
+    def interactions(self) -> Path:
+        return self.folder / NAME / f"{NAME}.inter"
+
+    def train(self, model: str) -> list[str]:
+        """The command that trains."""
+        given = {**OPTIONS, "data_path": self.folder, "dataset": NAME, "model": model}
+        if model == "APA":
+            given |= {"run_dir": self.run, "backbone": self.backbone}
+        return [*_program(), *(f"--{name}={_text(value)}" for name, value in given.items())]
+
+    def on_run(self, *words: str) -> list[str]:
+        """A command on the run."""
+        return [*_program(), f"--run={self.run}", f"--data_path={self.folder}", *words]
+
+    def job(self, name: str, *words: str) -> list[str]:
+        """One of the measurements that need Python."""
+        return [sys.executable, "-m", "benchmarks.requests_at_size", f"--job={name}", *words]
+
+
+def write_data(folder: Path, n_rows: int) -> None:
+    """Interactions as ``benchmarks.loading`` writes them, and an ``.item`` file with a title for each item."""
+    path = folder / NAME / f"{NAME}.inter"
+    write_interactions(path, n_rows, SEED)
+    with open(path, encoding="utf-8") as file:
+        next(file)
+        items = sorted({line.split("\t", 2)[1] for line in file}, key=int)
+    lines = ["item_id:token\ttitle:token_seq", *(f"{item}\tFilm {item} (1990)" for item in items)]
+    path.with_suffix(".item").write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def users_of_samples(run: Path) -> set[str]:
+    """Users that a sample of the run belongs to: the first part of the ids in ``lineage.json``."""
+    lineage: dict[str, dict[str, str]] = json.loads((run / "lineage.json").read_text(encoding="utf-8"))
+    return {sample.split(":")[0] for samples in lineage.values() for sample in samples}
+
+
+def users_of_data(place: Place) -> list[str]:
+    """All users of the made file."""
+    with open(place.interactions, encoding="utf-8") as file:
+        next(file)
+        return sorted({line.split("\t", 1)[0] for line in file}, key=int)
+
+
+def untouched_user(place: Place) -> str:
+    """The user with the smallest number of those in no sample: the same before and after it is forgotten."""
+    return min(set(users_of_data(place)) - users_of_samples(place.run), key=int)
+
+
+def lines_of(place: Place, parts: Sequence[str]) -> Iterator[tuple[str, list[str]]]:
+    """The command of each part; made when its turn comes, since later ones need the run."""
+    for part in parts:
+        if part == "start":
+            yield part, place.job("start", f"--place={place.folder}")
+        elif part == "train":
+            yield part, place.train("APA")
+        elif part in ("dry_run", "forget"):
+            words = [f"--forget_users={untouched_user(place)}", *(["--dry_run"] if part == "dry_run" else [])]
+            yield part, place.on_run(*words)
+        elif part in ("audit", "audit_after"):
+            yield part, place.on_run("--audit")
+        elif part == "verify":
+            yield part, place.on_run("--verify")
+        elif part == "stream":
+            yield part, place.job("stream", f"--place={place.folder}", f"--requests={place.n_requests}")
+        else:
+            yield part, place.train("Pop")
+
+
+def start(folder: Path) -> dict[str, Any]:
+    """Reading, filters, split and draw of the training, with their own seconds; the imports are counted apart."""
+    begun = time.perf_counter()
+    from recbole_apa import APAConfig
+    from recbole_apa.pipeline.build import build_data
+
+    imported = time.perf_counter()
+    options = {**OPTIONS, "data_path": str(folder)}
+    n_samples = len(build_data(APAConfig("APA", NAME, config_dict=options), told=False).train_set.samples)
+    return {
+        "import_seconds": imported - begun,
+        "data_seconds": time.perf_counter() - imported,
+        "n_train_samples": n_samples,
+    }
+
+
+def stream(folder: Path, n_requests: int) -> dict[str, Any]:
+    """Users drawn by the seed, forgotten one after another in one process; the run is opened by every call.
+
+    Returns:
+        for each call its seconds, how many of them went into training adapters, and the number of those.
+    """
+    from recbole_apa import unlearn
+
+    place = Place(folder, "", n_requests)
+    forgotten = untouched_user(place)  # by the part "forget"
+    users = [user for user in users_of_data(place) if user != forgotten]
+    drawn = np.random.default_rng(SEED).permutation(users)[:n_requests].tolist()
+    seconds, training, shards = [], [], []
+    for user in drawn:
+        begun = time.perf_counter()
+        done = unlearn(place.run, users=[user], config_dict={"data_path": str(folder)})
+        seconds.append(time.perf_counter() - begun)
+        training.append(sum(outcome.seconds for outcome in done.outcomes))
+        shards.append(sum(len(outcome.plan.shards) for outcome in done.outcomes))
+    return {"request_seconds": seconds, "training_seconds": training, "shards": shards}
+
+
+def machine() -> dict[str, object]:
+    """What the figures were measured on, and how busy it was at the start."""
+    info = Path("/proc/cpuinfo").read_text() if Path("/proc/cpuinfo").is_file() else ""
+    found = re.search(r"model name\s*: (.*)", info)
+    return {
+        "processor": found[1] if found else platform.processor(),
+        "cores": os.cpu_count(),
+        "ram_bytes": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
+        "system": platform.platform(),
+        "python": platform.python_version(),
+        "load_average": os.getloadavg()[0],
+    }
+
+
+def measure(place: Place, parts: Sequence[str], threads: int) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Each part's figures.
+
+    Raises:
+        SystemExit: a command failed; says how.
+    """
+    variables = {
+        "OMP_NUM_THREADS": str(threads),
+        "PYTHONPATH": os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")])),
+        "RECBOLE_APA_KEY_FILE": str(place.folder / "keys.json"),
+    }
+    for part, line in lines_of(place, parts):
+        own = {"RECBOLE_APA_COMPAT": "0"} if part == "pop" else {}
+        done = measured(line, place.folder, {**variables, **own})
+        if done.status:
+            raise SystemExit(f"{part}: status {done.status}: {' '.join(line)}\n{done.output}\n{done.said[-4000:]}")
+        inside = json.loads(done.output.splitlines()[-1]) if part in ("start", "stream") else {}
+        yield part, {"seconds": done.seconds, "peak_bytes": done.peak_bytes, **inside}
+
+
+def table(figures: dict[str, dict[str, Any]]) -> str:
+    """One line a part."""
+    rows = [[part.replace("_", " "), f["seconds"], f["peak_bytes"] / 1e9] for part, f in figures.items()]
+    asked = figures.get("stream")
+    if asked:
+        beyond = np.subtract(asked["request_seconds"], asked["training_seconds"])
+        name = f"a request of the stream's {len(beyond)}, beyond training, median; greatest"
+        rows += [[name, float(np.median(beyond)), None], ["", float(beyond.max()), None]]
+    return tabulate(rows, ["what", "seconds", "peak RAM, GB"], tablefmt="github", floatfmt=".2f")
+
+
+def _program() -> list[str]:
+    return [sys.executable, "-m", "recbole_apa"]
+
+
+def _text(value: object) -> str:
+    return json.dumps(value) if isinstance(value, dict) else str(value)
+
+
+def _backbone(asked: str, folder: Path) -> str:
+    if asked != "tiny":
+        return asked
+    from benchmarks.random_llama import plain_tokenizer, write_random_llama
+
+    return str(write_random_llama(folder / "tiny", "tiny", "cpu", plain_tokenizer()))
+
+
+def main() -> None:
+    parser = command(__doc__, threads=1)
+    parser.add_argument("--rows", type=lambda text: int(text.replace("_", "")), default=1_000_000)
+    parser.add_argument("--requests", type=int, default=10, help="requests of the stream")
+    parser.add_argument("--parts", default=",".join(PARTS), help="which, in order (default: all)")
+    parser.add_argument(
+        "--backbone", default="smollm2-135m", help="or tiny: a Llama of four layers with random weights"
+    )
+    parser.add_argument("--place", type=Path, help="where data and run go (default: a temporary folder)")
+    parser.add_argument("--job", choices=("start", "stream"))
+    given = begin(parser)
+    if given.job:
+        jobs = {"start": lambda: start(given.place), "stream": lambda: stream(given.place, given.requests)}
+        print(json.dumps(jobs[given.job]()))
+        return
+    if given.small:
+        given.rows, given.requests, given.backbone = 6_000, 2, "tiny"
+    parts = given.parts.split(",")
+    unknown = sorted({*parts} - {*PARTS})
+    if unknown:
+        parser.error(f"--parts: found {unknown[0]!r}, expected some of {', '.join(PARTS)}")
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = given.place or Path(scratch)
+        write_data(folder, given.rows)
+        place = Place(folder, _backbone(given.backbone, folder), given.requests)
+        record = {
+            "rows": given.rows,
+            "file_bytes": place.interactions.stat().st_size,
+            "n_users": len(users_of_data(place)),
+            "backbone": given.backbone,
+            "options": OPTIONS,
+            "machine": machine(),
+        }
+        figures: dict[str, dict[str, Any]] = {}
+        for part, found in measure(place, parts, given.threads):
+            figures[part] = found
+            keep(given, {**record, "figures": figures})
+            print(f"{part}: {found['seconds']:.1f} s, {found['peak_bytes'] / 1e9:.2f} GB", flush=True)
+    print(f"{given.rows:,} rows, backbone {given.backbone}, {given.threads} thread(s), {record['machine']}")
+    print(table(figures))
+
+
+if __name__ == "__main__":
+    main()
