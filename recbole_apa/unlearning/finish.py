@@ -8,7 +8,7 @@ from pathlib import Path
 from recbole_apa.core.files.whole import file_digest
 from recbole_apa.evidence import KeyRing
 from recbole_apa.runs.ledger import Ledger, manifest_digest, served_by
-from recbole_apa.runs.ledger_lines import DONE
+from recbole_apa.runs.ledger_lines import DONE, REQUEST
 from recbole_apa.runs.names import CERTIFICATES, KEY, PENDING
 from recbole_apa.runs.store import RunStore
 from recbole_apa.unlearning.certifying import refuse_uncertified
@@ -24,7 +24,7 @@ def finish_commit(store: RunStore, ledger: Ledger, keys: KeyRing) -> list[Path]:
     if pending_store(store).is_ready():
         commit_state(store)
     manifest = store.manifest()
-    late = [e.position for e in ledger.waiting() if served_by(manifest, e)]
+    late = [e.position for e in ledger.waiting() if e.kind == REQUEST and served_by(manifest, e)]
     if not ledger.waiting() and pending_store(store).folder.exists():
         shutil.rmtree(pending_store(store).folder)  # left by a commit that was killed at its end
     if late:
