@@ -51,6 +51,7 @@ class AdapterCourse:
         parameters: trained in place.
         n_batches: batches per epoch.
         groups: makes the optimiser's parameter groups; None trains all at one rate.
+        piece: number of the piece of the shard that is trained; later ones draw other dropout masks.
     """
 
     def __init__(
@@ -60,8 +61,9 @@ class AdapterCourse:
         settings: TrainSettings,
         shard: int,
         groups: Groups | None = None,
+        piece: int = 0,
     ) -> None:
-        self.parameters, self.settings, self.shard = parameters, settings, shard
+        self.parameters, self.settings, self.shard, self.piece = parameters, settings, shard, piece
         self.history = ShardHistory()
         self.epoch = 0
         self._optimizer = torch.optim.AdamW(
@@ -79,6 +81,12 @@ class AdapterCourse:
     def step(self) -> int:
         """The number of the next step."""
         return len(self.history.step_losses)
+
+    @property
+    def dropout_names(self) -> tuple[object, ...]:
+        """What the dropout of the next step is seeded by, besides the run's seed."""
+        piece = ("piece", self.piece) if self.piece else ()
+        return ("dropout", self.shard, *piece, self.step)
 
     def batches(self, of_epoch: Callable[[int], Iterable[B]]) -> Iterator[B]:
         """The batches until the last epoch, or until the loss no longer falls. Call :meth:`step_on` or
@@ -138,7 +146,7 @@ def train_adapter(
     seed: int,
     on_step: Callable[[AdapterCourse, float], None] | None = None,
 ) -> ShardHistory:
-    """Train one adapter on its own; dropout is seeded by (seed, shard, step).
+    """Train one adapter on its own; dropout is seeded by (seed, shard, step), in later pieces by their number as well.
 
     Args:
         of_epoch: epoch -> its batches.
@@ -149,7 +157,7 @@ def train_adapter(
         TrainingError: a loss that is not finite.
     """
     for batch in course.batches(of_epoch):
-        with drawn_for(seed, "dropout", course.shard, course.step):
+        with drawn_for(seed, *course.dropout_names):
             loss = loss_of(batch)
         value = course.step_on(loss)
         if on_step:

@@ -31,9 +31,11 @@ class ShardBatches:
         """Batches per epoch."""
         return -(-len(self.positions) // self.batch_size)
 
-    def epoch(self, epoch: int) -> Iterator[Interaction]:
-        """One pass, sorted by a hash of (seed, epoch, sample id)."""
-        order = hash_order([s.sample_id for s in self.samples], self.seed, "epoch", epoch)
+    def epoch(self, epoch: int, piece: int = 0) -> Iterator[Interaction]:
+        """One pass, sorted by a hash of (seed, epoch, sample id); in later pieces of a shard, of the piece's number as
+        well."""
+        names = ("piece", piece, "epoch", epoch) if piece else ("epoch", epoch)
+        order = hash_order([s.sample_id for s in self.samples], self.seed, *names)
         for start in range(0, len(order), self.batch_size):
             yield self.table[[self.positions[i] for i in order[start : start + self.batch_size]]]
 

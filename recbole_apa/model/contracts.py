@@ -1,7 +1,7 @@
 """Protocols for the inputs of training besides model and data: this room depends on neither workers nor requests."""
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from torch import Tensor
@@ -12,7 +12,7 @@ from recbole_apa.data.dataloader import ShardBatches
 from recbole_apa.data.dataset import APADataset
 from recbole_apa.data.visible_data import VisibleData
 from recbole_apa.evidence import Key
-from recbole_apa.partition import Collaborative, Partition
+from recbole_apa.partition import Collaborative
 from recbole_apa.runs.reuse import ReusableState
 
 Log = Callable[[str, float, int], None]
@@ -31,6 +31,18 @@ class ShardUpdate(Protocol):
         ...
 
 
+@dataclass(frozen=True)
+class ToTrain:
+    """One piece of a shard, to be trained."""
+
+    shard: int
+    members: Sequence[str]
+    """Its samples' ids."""
+    start: Factors | None = None
+    """The adapter to continue from; None takes the common initial factors."""
+    piece: int = 0
+
+
 class WorkerPool(Protocol):
     """Workers that do parts of the training: :mod:`recbole_apa.pipeline.workers`."""
 
@@ -43,8 +55,8 @@ class WorkerPool(Protocol):
         """Tell the workers what they may see of the dataset."""
         ...
 
-    def train(self, partition: Partition, shards: Sequence[int]) -> Iterator[tuple[int, Factors, ShardHistory, float]]:
-        """Train shards; yields each when it is done, with the seconds it took."""
+    def train(self, n_shards: int, asked: Sequence[ToTrain]) -> Iterator[tuple[int, Factors, ShardHistory, float]]:
+        """Train one piece each of several shards; yields each shard when it is done, with the seconds it took."""
         ...
 
     def embed(self, split: str, rows: Sequence[int], step: int, title: str) -> Iterator[tuple[Sequence[int], Tensor]]:
@@ -74,6 +86,9 @@ class FitInputs:
     """Updates the adapters of affected shards; None trains them again."""
     pool: WorkerPool | None = None
     """Workers that share the work; None does all of it here."""
+    pieces: Mapping[str, int] = field(default_factory=dict)
+    """Sample id -> number of the piece of its shard that it is trained in; 0 for those that are not in it. May name
+    samples that are gone."""
     key: Key | None = None
     """The key for the state's digests; None if nothing was forgotten."""
     records_follow: bool = False

@@ -1,7 +1,8 @@
 """From samples to a trained state: embed, partition, train, score the memory. The same path for the first training, for
 unlearning (which reuses what the preceding state shows to be unaffected) and for retraining from scratch."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
@@ -28,6 +29,8 @@ class TrainedState:
     memory: Memory
     active: Tensor
     """Which shards have an adapter, (k,), bool."""
+    pieces: Mapping[str, int] = field(default_factory=dict)
+    """Training sample -> number of its piece, for those above 0."""
 
 
 def fit_state(fit: FitContext, train_data: ShardingDataLoader, valid_set: APADataset) -> TrainedState:
@@ -38,4 +41,7 @@ def fit_state(fit: FitContext, train_data: ShardingDataLoader, valid_set: APADat
     adapters = ShardBuilder(fit, train_data, partition).adapters()
     fit.model.set_adapters(adapters)
     active = torch.tensor([a is not None for a in adapters])
-    return TrainedState(embeddings, partition, fill_memory(fit, valid_set, active), active)
+    pieces = {name: piece for name in partition.shard_of if (piece := fit.inputs.pieces.get(name, 0))}
+    if fit.store:
+        fit.store.save_pieces(pieces)
+    return TrainedState(embeddings, partition, fill_memory(fit, valid_set, active), active, pieces)

@@ -1,6 +1,6 @@
 """Train adapters, each on its shard, independently of the other shards."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 
 from recbole.data.interaction import Interaction
@@ -31,25 +31,38 @@ class ShardTrainer:
         self.settings = model.settings
         self.show_progress = show_progress
 
-    def fit(self, shard: int, n_shards: int, batches: ShardBatches, log: Log) -> Trained:
-        """Train one adapter from the common initial factors.
+    def fit(
+        self,
+        shard: int,
+        n_shards: int,
+        batches: ShardBatches,
+        log: Log,
+        start: Factors | None = None,
+        piece: int = 0,
+    ) -> Trained:
+        """Train one adapter. A later piece continues with the factors alone: moments, warm-up and stopping rule are its
+        own.
+
+        Args:
+            start: the adapter to continue from; None takes the common initial factors.
+            piece: number of the shard's piece that is trained.
 
         Returns:
             the factors and the :class:`~recbole_apa.adapters.training.ShardHistory`.
         """
         bank = self.model.engine.bank
         bank.resize(1)
-        bank.load(0, bank.start(self.settings.seed))
+        bank.load(0, start or bank.start(self.settings.seed))
         bank.train(True)
         groups = bank.kind.parameter_groups
-        course = AdapterCourse(bank.parameters(), len(batches), self.settings.training, shard, groups)
+        course = AdapterCourse(bank.parameters(), len(batches), self.settings.training, shard, groups, piece)
         n_steps = self.settings.training.epochs * len(batches)
-        bar = progress(None, f"Train shard {shard + 1}/{n_shards}", self.show_progress, total=n_steps)
+        title = f"Train shard {shard + 1}/{n_shards}" + (f", piece {piece}" if piece else "")
+        bar = progress(None, title, self.show_progress, total=n_steps)
         try:
             with self._repeatable():
-                history = train_adapter(
-                    course, batches.epoch, self.model.calculate_loss, self.settings.seed, _shown(bar, log)
-                )
+                epochs = _epochs(batches, piece)
+                history = train_adapter(course, epochs, self.model.calculate_loss, self.settings.seed, _shown(bar, log))
         finally:
             bar.close()
             bank.train(False)
@@ -57,17 +70,30 @@ class ShardTrainer:
         return bank.extract(0), history
 
     def fit_together(
-        self, shards: Sequence[int], n_shards: int, batches: Sequence[ShardBatches], log: Log
+        self,
+        shards: Sequence[int],
+        n_shards: int,
+        batches: Sequence[ShardBatches],
+        log: Log,
+        starts: Sequence[Factors | None] | None = None,
+        pieces: Sequence[int] | None = None,
     ) -> list[Trained]:
-        """Train several shards from the common initial factors, one batch of each in one pass, every sample with its
-        own shard's adapter. The same as :meth:`fit` for each, within rounding."""
+        """Train several shards, one batch of each in one pass, every sample with its own shard's adapter. The same as
+        :meth:`fit` for each, within rounding.
+
+        Args:
+            starts: for each shard as in :meth:`fit`; None takes the common initial factors for all.
+            pieces: likewise; None trains the first piece of all.
+        """
         bank, settings = self.model.engine.bank, self.settings
+        starts, pieces = starts or [None] * len(shards), pieces or [0] * len(shards)
         bank.resize(len(shards))
         for i in range(len(shards)):
-            bank.load(i, bank.start(settings.seed))
+            bank.load(i, starts[i] or bank.start(settings.seed))
         bank.train(True)
+        groups = bank.kind.parameter_groups
         courses = [
-            AdapterCourse(bank.parameters_of(i), len(batches[i]), settings.training, shard, bank.kind.parameter_groups)
+            AdapterCourse(bank.parameters_of(i), len(batches[i]), settings.training, shard, groups, pieces[i])
             for i, shard in enumerate(shards)
         ]
 
@@ -85,7 +111,8 @@ class ShardTrainer:
         bar = progress(None, title, self.show_progress, total=n_steps)
         try:
             with self._repeatable():
-                histories = train_together(courses, [b.epoch for b in batches], losses_of, gather, _shown(bar, log))
+                epochs = [_epochs(batches[i], pieces[i]) for i in range(len(shards))]
+                histories = train_together(courses, epochs, losses_of, gather, _shown(bar, log))
         finally:
             bar.close()
             bank.train(False)
@@ -100,12 +127,18 @@ class ShardTrainer:
         return machine_kind(self.model.engine.decoder.device).plain()
 
 
+def _epochs(batches: ShardBatches, piece: int) -> Callable[[int], Iterator[Interaction]]:
+    """Epoch -> its batches, in the order of a piece."""
+    return lambda epoch: batches.epoch(epoch, piece)
+
+
 def _shown(bar: tqdm, log: Log) -> Callable[[AdapterCourse, float], None]:
     """Advances the bar and logs the loss."""
 
     def on_step(course: AdapterCourse, loss: float) -> None:
         bar.update()
         bar.set_postfix_str(f"epoch {course.epoch + 1}, loss {loss:.4f}")
-        log(f"Loss/Train/shard_{course.shard:03d}", loss, course.step - 1)
+        piece = f"/piece_{course.piece:02d}" if course.piece else ""
+        log(f"Loss/Train/shard_{course.shard:03d}{piece}", loss, course.step - 1)
 
     return on_step

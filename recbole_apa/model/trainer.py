@@ -134,7 +134,7 @@ class APATrainer(Trainer):
         store.save_memory(state.memory, state.active)
         if self.config["keep_states"]:
             save_activations(store, self.model.engine.cache, self._prompts_of(*loaders))
-        store.save_lineage(lineage_of(state.partition, part_of(loaders[0]).splits, store.has(STATES)))
+        store.save_lineage(lineage_of(state.partition, part_of(loaders[0]).splits, store.has(STATES), state.pieces))
         chosen = {"tau": self.record.tau, "n_neighbors": self.record.n_neighbors}
         store.seal({"chosen": chosen}, complete=not self.inputs.records_follow)
 

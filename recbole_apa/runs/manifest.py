@@ -126,6 +126,11 @@ def is_partition(value: object, n_shards: int) -> bool:
     return _mapping_of(value, lambda shard: _whole(shard) and shard < n_shards)
 
 
+def is_pieces(value: object) -> bool:
+    """Sample id -> number of a later piece."""
+    return bool(value) and _mapping_of(value, lambda piece: _whole(piece) and 0 < piece < 10**9)
+
+
 def is_shard_record(record: object) -> TypeGuard[ShardRecord]:
     """``training.json``: key of samples and settings, duration, and losses of the epochs."""
     if not isinstance(record, dict):

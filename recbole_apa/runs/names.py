@@ -17,3 +17,17 @@ MACHINES: Final = "machines"
 REGISTERED_BY: Final = "registered_by"
 """Modules outside the package that registered what a run uses, in manifests."""
 LEDGER, CERTIFICATES, PENDING, FIGURES = "ledger.jsonl", "certificates", "pending", "figures"
+PIECES = "pieces.json"
+"""Sample id -> number of the piece that it is trained in, for numbers above 0; only in a run that has grown."""
+POINTS = "points"
+"""In the folder of a shard: its adapter as it was before each later piece."""
+
+
+def point_name(piece: int) -> str:
+    """The restart point before a piece, e.g. ``01.00``: before the first slice of piece 1."""
+    return f"{piece:02d}.00"
+
+
+def shard_name(shard: int, point: str = "") -> str:
+    """The folder of a shard's adapter, ``shards/003``, or of one of its points, ``shards/003/points/01.00``."""
+    return f"shards/{shard:03d}" + (f"/{POINTS}/{point}" if point else "")

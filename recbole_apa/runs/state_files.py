@@ -12,8 +12,8 @@ from recbole_apa.core.files.tensors import Expected, check_tensors
 from recbole_apa.core.files.whole import write_json, write_whole
 from recbole_apa.partition import Partition
 from recbole_apa.runs.files import RunFiles
-from recbole_apa.runs.manifest import is_lineage, is_partition
-from recbole_apa.runs.names import EMBEDDINGS, LINEAGE, MEMORY, PARTITION
+from recbole_apa.runs.manifest import is_lineage, is_partition, is_pieces
+from recbole_apa.runs.names import EMBEDDINGS, LINEAGE, MEMORY, PARTITION, PIECES
 
 _MEMORY = {
     "embeddings": Expected(("rows", "d")),
@@ -50,6 +50,29 @@ class StateFiles(RunFiles):
                 "folder from a copy"
             )
         return Partition(shard_of, tensors["centres"])
+
+    def save_pieces(self, pieces: Mapping[str, int]) -> None:
+        """``pieces.json``: sample id -> number of its piece, above 0; no file without any."""
+        if pieces:
+            write_json(self.folder / PIECES, pieces)
+        else:
+            (self.folder / PIECES).unlink(missing_ok=True)
+
+    def load_pieces(self) -> dict[str, int]:
+        """Sample id -> number of its piece; samples that it lacks belong to piece 0.
+
+        Raises:
+            RunError: damaged.
+        """
+        if not self.has(PIECES):
+            return {}
+        pieces: dict[str, int] = self.read_json(PIECES)
+        if not is_pieces(pieces):
+            raise RunError(
+                f"{self.folder / PIECES} is not an assignment of samples to later pieces; restore the run folder from "
+                "a copy"
+            )
+        return pieces
 
     def save_embeddings(self, embeddings: Tensor) -> None:
         """``embeddings.safetensors``: h of the training samples, in order of sample id."""

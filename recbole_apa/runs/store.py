@@ -27,7 +27,9 @@ from recbole_apa.runs.names import (
     MOVED,
     PENDING,
     TRAINING,
+    shard_name,
 )
+from recbole_apa.runs.points import ShardPoints
 from recbole_apa.runs.remote.working_copy import is_url
 from recbole_apa.runs.state_files import StateFiles
 from recbole_apa.runs.storage import Storage
@@ -182,13 +184,14 @@ class RunStore(StateFiles):
     def save_shard(
         self, shard: int, factors: Factors, about: PeftDescription, history: ShardHistory, key: str, seconds: float
     ) -> None:
-        """Write a finished shard as one folder, whole or not at all."""
+        """Write a finished shard as one folder, whole or not at all; its points stay."""
 
         def write(folder: Path) -> None:
             folder.mkdir()
             write_adapter(folder, factors, about)
             record = {"key": key, "train_seconds": round(seconds, 3), **asdict(history)}
             (folder / "training.json").write_text(json.dumps(record, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+            ShardPoints(self, shard).copy_to(folder)
 
         write_whole(self.shard_folder(shard), write)
         self.storage.publish()
@@ -201,7 +204,7 @@ class RunStore(StateFiles):
         """
         if not (self.shard_folder(shard) / "training.json").is_file():
             return None
-        record = self._shard_record(shard)
+        record = self.shard_record(shard)
         kept: str = record["key"]
         fits = kept == key or (or_moved and kept.startswith(MOVED) and kept.endswith(key))
         return (self._factors(shard), record) if fits else None
@@ -209,35 +212,39 @@ class RunStore(StateFiles):
     def moved_shards(self, n_shards: int) -> list[int]:
         """The shards whose adapters an approximate method moved."""
         kept = (k for k in range(n_shards) if (self.shard_folder(k) / "training.json").is_file())
-        return [k for k in kept if self._shard_record(k)["key"].startswith(MOVED)]
+        return [k for k in kept if self.shard_record(k)["key"].startswith(MOVED)]
 
-    def load_shard(self, shard: int) -> tuple[Factors, ShardRecord] | None:
-        """Factors and training record; None for an empty shard."""
+    def load_shard(self, shard: int, point: str = "") -> tuple[Factors, ShardRecord] | None:
+        """Factors and training record; None for an empty shard.
+
+        Args:
+            point: the adapter at this point of the shard instead of the one that is served.
+        """
         if not self.shard_folder(shard).is_dir():
-            return self.base.load_shard(shard) if self.base else None
-        return self._factors(shard), self._shard_record(shard)
+            return self.base.load_shard(shard, point) if self.base else None
+        return self._factors(shard, point), self.shard_record(shard, point)
 
-    def _factors(self, shard: int) -> Factors:
-        folder = self.shard_folder(shard)
+    def _factors(self, shard: int, point: str = "") -> Factors:
+        folder = self.shard_folder(shard, point)
         if not (folder / ADAPTER).is_file():
             raise RunError(f"no adapter at {folder}: expected {ADAPTER} in it")
-        return parse_adapter(self.read(f"shards/{shard:03d}/{ADAPTER}"), folder / ADAPTER)
+        return parse_adapter(self.read(f"{shard_name(shard, point)}/{ADAPTER}"), folder / ADAPTER)
 
-    def _shard_record(self, shard: int) -> ShardRecord:
-        """``training.json``.
+    def shard_record(self, shard: int, point: str = "") -> ShardRecord:
+        """``training.json`` of a shard, or of one of its points.
 
         Raises:
-            RunError: damaged.
+            RunError: missing or damaged.
         """
-        name = f"shards/{shard:03d}/training.json"
+        name = f"{shard_name(shard, point)}/training.json"
         record = self.read_json(name)
         if not is_shard_record(record):
             raise RunError(f"{self.folder / name} is not a training record; restore the run folder from a copy")
         return record
 
-    def shard_folder(self, shard: int) -> Path:
-        """``shards/000``."""
-        return self.folder / "shards" / f"{shard:03d}"
+    def shard_folder(self, shard: int, point: str = "") -> Path:
+        """``shards/000``, or the folder of one of its points."""
+        return self.folder / shard_name(shard, point)
 
     def identity_in_manifest(self) -> RunIdentity:
         """What decides the numbers of the run, according to the manifest."""

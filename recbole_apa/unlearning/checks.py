@@ -1,6 +1,6 @@
 """The independent check of a run: what to look for, where, and what follows."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,7 +20,7 @@ from recbole_apa.evidence.search import (
     scan,
 )
 from recbole_apa.runs.ledger import Ledger, served_by
-from recbole_apa.runs.names import EMBEDDINGS, MEMORY
+from recbole_apa.runs.names import EMBEDDINGS, MEMORY, PIECES
 from recbole_apa.runs.store import RunStore
 from recbole_apa.unlearning.requests.demands import Demand
 
@@ -109,7 +109,9 @@ def in_run(store: RunStore, sought: Sought) -> list[str]:
     if partition is None:
         raise RunError(f"{store.folder} has no partition.json")
     n_told = {EMBEDDINGS: len(store.load_embeddings()), MEMORY: len(store.load_memory()[0].labels)}
-    return in_state(partition.shard_of, store.lineage(), n_told, sought)
+    pieces = store.load_pieces()
+    seen: dict[str, Iterable[str]] = {**store.lineage(), **({PIECES: pieces} if pieces else {})}
+    return in_state(partition.shard_of, seen, n_told, sought)
 
 
 def reachable(store: RunStore, data: Loaders, keys: KeyRing) -> list[str]:

@@ -39,7 +39,8 @@ def commit_state(store: RunStore) -> None:
     for name in store.state_files():
         if name not in manifest["files"]:
             (store.folder / name).unlink()
-    for folder in [*(store.folder / "shards").iterdir(), store.folder / FIGURES]:
+    # the deepest first: a shard's points are folders in a folder
+    for folder in [*sorted((store.folder / "shards").rglob("*"), reverse=True), store.folder / FIGURES]:
         if folder.is_dir() and not any(folder.iterdir()):
             folder.rmdir()
     for folder in (store.folder / "shards", store.folder / CERTIFICATES, store.folder):

@@ -15,7 +15,7 @@ from recbole_apa.data.visible_data import VisibleData
 from recbole_apa.evidence import Key, KeyRing, secret_of
 from recbole_apa.evidence.exactness import EARLIER, FRESH, INHERITED, THIS_DATA, exactness_of
 from recbole_apa.model.apa import APA
-from recbole_apa.model.contracts import FitInputs
+from recbole_apa.model.contracts import FitInputs, ShardUpdate
 from recbole_apa.model.trainer import APATrainer
 from recbole_apa.partition.inherited import assignment_alone
 from recbole_apa.pipeline.build import RunResult
@@ -117,7 +117,7 @@ def carry_out(
     pending = _start_pending(store, data.train_set, before, exactness, key, machines)
     line = f"run folder: {store.place} (if interrupted, resume with --run={store.place} --resume)"
     trainer = make_trainer(opened.config, opened.model, pending, FitInputs(key=key, begin_line=line))
-    inputs = replace(trainer.inputs, reuse=_reusable(opened, store, machines), shard_update=update)
+    inputs = _inputs_of(trainer, opened, machines, exactness, update)
     result = _train(opened, data, trainer, inputs, show)
     del update, inputs  # they hold prompts that are now forgotten
     dropped.judge("after")
@@ -159,6 +159,14 @@ def _settle(plan: Plan, store: RunStore, trainer: APATrainer, machines: Machines
         settle_shards(plan, trainer.record.sizes, changed_shards(store, trainer), cost)
     if machines.retrains:
         plan.shards, plan.n_train_samples = list(range(plan.n_shards)), plan.n_kept
+
+
+def _inputs_of(
+    trainer: APATrainer, opened: RunResult, machines: Machines, exactness: str, update: ShardUpdate | None
+) -> FitInputs:
+    """The inputs of the new state's training. Its samples keep their pieces, unless everything is drawn anew."""
+    pieces = {} if exactness == FRESH else opened.store.load_pieces()
+    return replace(trainer.inputs, reuse=_reusable(opened, opened.store, machines), shard_update=update, pieces=pieces)
 
 
 def _reusable(opened: RunResult, store: RunStore, machines: Machines) -> ReusableState | None:

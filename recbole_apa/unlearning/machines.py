@@ -129,7 +129,7 @@ def machines_of(store: RunStore, device: torch.device | str, how: str = REFUSE) 
     found: list[MachineKind | None] = [None]
     if isinstance(noted, list) and noted:
         found = [kind_from(value) for value in noted]
-    for path in sorted((store.folder / "shards").glob("*/training.json")):
+    for path in sorted((store.folder / "shards").rglob("training.json")):
         record = read_json(path)
         found.append(kind_from(record.get("machine")) if isinstance(record, dict) else None)
     known = several(kind for kind in found if kind is not None)

@@ -64,9 +64,19 @@ class ShardWorker:
         return ways[job.what](*job.arguments, report)
 
     def train(
-        self, shard: int, n_shards: int, members: Sequence[str], report: Report
+        self,
+        shard: int,
+        n_shards: int,
+        members: Sequence[str],
+        begin: PlainFactors | None,
+        piece: int,
+        report: Report,
     ) -> tuple[PlainFactors, dict[str, Any], float]:
-        """Train one shard: factors, the history of its training, seconds."""
+        """Train one piece of a shard: factors, the history of its training, seconds.
+
+        Args:
+            begin: the adapter to continue from; None takes the common initial factors.
+        """
         start, settings = time.perf_counter(), self.model.settings
         batches = self.data.train.shard(members, settings.training.train_batch_size, settings.seed)
         n_steps = settings.training.epochs * len(batches)
@@ -74,7 +84,8 @@ class ShardWorker:
         def log(name: str, loss: float, step: int) -> None:
             report((step + 1) / n_steps, f"loss {loss:.4f}")
 
-        factors, history = ShardTrainer(self.model, False).fit(shard, n_shards, batches, log)
+        first = None if begin is None else from_plain(begin)
+        factors, history = ShardTrainer(self.model, False).fit(shard, n_shards, batches, log, first, piece)
         return to_plain(factors), asdict(history), time.perf_counter() - start
 
     def embed(self, split: str, rows: Sequence[int], report: Report) -> np.ndarray:

@@ -15,7 +15,7 @@ from recbole_apa.core.errors import SettingsError
 from recbole_apa.data.recbole_settings import read_execution
 from recbole_apa.data.visible_data import VisibleData
 from recbole_apa.evidence import KEY_FILE
-from recbole_apa.partition import Partition
+from recbole_apa.model.contracts import ToTrain
 from recbole_apa.pipeline.config import APAConfig
 from recbole_apa.pipeline.plugins import modules_for_workers
 from recbole_apa.pipeline.workers.jobs import Job, Setup, from_plain, to_plain
@@ -43,11 +43,18 @@ class WorkerPool:
         self.close()
         self._visible_data = visible_data
 
-    def train(self, partition: Partition, shards: Sequence[int]) -> Iterator[tuple[int, Factors, ShardHistory, float]]:
-        """Train shards; yields each when done, with the seconds that it took."""
-        jobs = [Job("train", (k, partition.n_shards, partition.members(k)), f"shard {k + 1}") for k in shards]
+    def train(self, n_shards: int, asked: Sequence[ToTrain]) -> Iterator[tuple[int, Factors, ShardHistory, float]]:
+        """Train one piece each of several shards; yields each shard when done, with the seconds that it took."""
+        jobs = [
+            Job(
+                "train",
+                (one.shard, n_shards, one.members, one.start and to_plain(one.start), one.piece),
+                f"shard {one.shard + 1}" + (f", piece {one.piece}" if one.piece else ""),
+            )
+            for one in asked
+        ]
         for place, (factors, history, seconds) in self._run(jobs, f"Train {len(jobs)} shards"):
-            yield shards[place], from_plain(factors), ShardHistory(**history), seconds
+            yield asked[place].shard, from_plain(factors), ShardHistory(**history), seconds
 
     def embed(self, split: str, rows: Sequence[int], step: int, title: str) -> Iterator[tuple[Sequence[int], Tensor]]:
         """Embeddings of some samples of a split; yields rows and their embeddings, (n, d).

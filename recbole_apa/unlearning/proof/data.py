@@ -3,20 +3,22 @@
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from typing import Any
+from itertools import pairwise
 
 import torch
 
+from recbole_apa.adapters.bank import Factors
 from recbole_apa.core.errors import RunError
 from recbole_apa.data.loaders import Loaders
 from recbole_apa.data.samples import Sample
 from recbole_apa.data.splits import SPLITS
 from recbole_apa.evidence import KeyRing
-from recbole_apa.model.lineage import lineage_of, number_users, sample_order, shard_key
+from recbole_apa.model.lineage import chain_of, lineage_of, number_users, sample_order
 from recbole_apa.pipeline.build import is_same_data, other_data
 from recbole_apa.runs.manifest import Manifest
-from recbole_apa.runs.names import EMBEDDINGS, MEMORY, STATES
+from recbole_apa.runs.names import EMBEDDINGS, MEMORY, PIECES, STATES, point_name, shard_name
 from recbole_apa.runs.pinned_run import PinnedStore
+from recbole_apa.runs.points import ShardPoints
 from recbole_apa.runs.trunk_activations import check_activations
 from recbole_apa.unlearning.checks import reachable
 
@@ -41,7 +43,11 @@ def lineage_findings(store: PinnedStore, manifest: Manifest, data: Loaders, keys
         n_missing = len(dataset.splits["train"]) - len(partition.shard_of)
         yield f"partition.json lacks {n_missing} samples that the data has"
         return
-    found = lineage_of(partition, dataset.splits, store.has(STATES))
+    pieces = store.load_pieces()
+    unknown = pieces.keys() - partition.shard_of.keys()
+    if unknown:
+        yield f"{PIECES} contains {len(unknown)} samples that the data no longer has"
+    found = lineage_of(partition, dataset.splits, store.has(STATES), pieces)
     for name in sorted(found.keys() | said.keys()):
         if found.get(name) != said.get(name):
             yield f"lineage of {name}: it saw other samples than the data gives now"
@@ -55,35 +61,60 @@ def shard_findings(store: PinnedStore, data: Loaders) -> Iterator[str]:
     by_id = {s.sample_id: s for s in data.train_set.splits["train"]}
     if not set(partition.shard_of) <= set(by_id):
         return
-    shapes: dict[str, Any] = {}
+    pieces, shapes = store.load_pieces(), _Shapes()
     for shard in range(partition.n_shards):
         members = partition.members(shard)
-        key = shard_key(shard, [by_id[name] for name in members])
         if not members:
             if store.shard_folder(shard).exists():
-                yield f"shards/{shard:03d} should be empty, but contains an adapter"
+                yield f"{shard_name(shard)} should be empty, but contains an adapter"
             continue
-        try:
-            loaded = store.load_shard(shard)
-        except RunError as error:
-            yield str(error)
-            continue
-        yield from _key_findings(shard, key, loaded and loaded[1]["key"])
-        if loaded:
-            shape = {name: [tuple(part.shape) for part in parts] for name, parts in loaded[0].items()}
-            if shape != (shapes := shapes or shape):
-                yield f"shards/{shard:03d} has an adapter of a different shape than the shards before it"
+        chain = chain_of(shard, [by_id[name] for name in members], pieces)
+        points = {point_name(piece.number): before.key for before, piece in pairwise(chain)}
+        for name in sorted(set(ShardPoints(store, shard).names()) - points.keys()):
+            yield f"{shard_name(shard, name)} is a point before a piece that the shard does not have"
+        for point, key in {**points, "": chain[-1].key}.items():
+            yield from _adapter_findings(store, (shard, point), key, shapes)
 
 
-def _key_findings(shard: int, key: str, kept: str | None) -> Iterator[str]:
-    """Findings where a shard's record says that it was trained on something else."""
+class _Shapes:
+    """Names and shapes of an adapter's tensors, which are the same for all of a run."""
+
+    def __init__(self) -> None:
+        self.known: dict[str, list[tuple[int, ...]]] = {}
+
+    def fit(self, factors: Factors) -> bool:
+        """Whether an adapter's are those of the first one."""
+        own = {name: [tuple(part.shape) for part in parts] for name, parts in factors.items()}
+        self.known = self.known or own
+        return own == self.known
+
+
+def _adapter_findings(store: PinnedStore, place: tuple[int, str], key: str, shapes: _Shapes) -> Iterator[str]:
+    """Findings about one adapter.
+
+    Args:
+        place: shard, and the name of a point of it, or nothing for the adapter that is served.
+        key: of the training that should have left it.
+    """
+    try:
+        loaded = store.load_shard(*place)
+    except RunError as error:
+        yield str(error)
+        return
+    yield from _key_findings(shard_name(*place), key, loaded and loaded[1]["key"])
+    if loaded and not shapes.fit(loaded[0]):
+        yield f"{shard_name(*place)} has an adapter of a different shape than the shards before it"
+
+
+def _key_findings(name: str, key: str, kept: str | None) -> Iterator[str]:
+    """Findings where an adapter's record says that it was trained on something else."""
     if kept == key:
         return
     parts = (kept or "").split(":")
     if len(parts) > 2 and parts[0] == "moved" and parts[-1] == key:
-        yield f"shards/{shard:03d} was moved by {parts[1]}, not trained again: what it still contains is not known"
+        yield f"{name} was moved by {parts[1]}, not trained again: what it still contains is not known"
     else:
-        yield f"shards/{shard:03d} was trained on other samples than its lineage says"
+        yield f"{name} was trained on other samples than its lineage says"
 
 
 def row_findings(store: PinnedStore, data: Loaders) -> Iterator[str]:
