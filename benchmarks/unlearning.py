@@ -31,7 +31,7 @@ from recbole_apa.model.trainer import APATrainer
 from recbole_apa.pipeline.build import RunResult
 from recbole_apa.pipeline.evaluate import evaluate_state, training_cost
 from recbole_apa.runs.store import RunStore
-from recbole_apa.unlearning.exact import Outcome
+from recbole_apa.unlearning.outcome import Outcome
 
 FIXED = {"protocol": "tallrec", "show_progress": False, "variants": "chosen"}
 

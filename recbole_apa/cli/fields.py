@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from recbole_apa.pipeline.build import RunResult
     from recbole_apa.pipeline.predictions import Prediction
     from recbole_apa.tuning.study import Tuning
-    from recbole_apa.unlearning.exact import Outcome
+    from recbole_apa.unlearning.outcome import Outcome
     from recbole_apa.unlearning.plan import Plan
     from recbole_apa.unlearning.proof.full import VerifyResult
     from recbole_apa.unlearning.proof.quick import AuditResult

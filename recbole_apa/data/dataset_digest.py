@@ -7,7 +7,7 @@ count: their lines in the ``.item`` file may be removed.
 
 import base64
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -55,21 +55,40 @@ def dataset_digest(rows: Interactions, windows: Windows, text_of: Callable[[str]
         text_of: an item's text in prompts.
         secret: 1 to 64 bytes.
     """
+    items = [rows.items.names[code] for code in np.unique(rows.items.codes).tolist()]
+    return users_digest(rows, windows, secret).plus(items_digest(items, text_of, secret))
+
+
+def users_digest(rows: Interactions, windows: Windows, secret: bytes, named: np.ndarray | None = None) -> DatasetDigest:
+    """The part of a digest that comes from users, each with all its rows.
+
+    Args:
+        named: :func:`named_items` of ``rows.items.names``, if it is known.
+    """
     sums = np.zeros(_LANES, dtype=np.uint16)
-    for name, told in _users(rows, windows, secret):
+    for name, told in _users(rows, windows, named_items(rows.items.names, secret) if named is None else named):
         sums += _term(b"user", secret, name, told)
-    for code in np.unique(rows.items.codes).tolist():
-        item = rows.items.names[code]
+    return DatasetDigest(sums, secret)
+
+
+def items_digest(items: Iterable[str], text_of: Callable[[str], str], secret: bytes) -> DatasetDigest:
+    """The part of a digest that comes from items with a visible row, each named once."""
+    sums = np.zeros(_LANES, dtype=np.uint16)
+    for item in items:
         sums += _term(b"item", secret, item, text_of(item).encode(errors="surrogatepass"))
     return DatasetDigest(sums, secret)
 
 
-def _users(rows: Interactions, windows: Windows, secret: bytes) -> Iterator[tuple[str, bytes]]:
+def named_items(names: Sequence[str], secret: bytes) -> np.ndarray:
+    """The digest of each item's name, (m, 32), uint8."""
+    digests = [_named(b"name", secret, name) for name in names]
+    return np.frombuffer(b"".join(digests), dtype=np.uint8).reshape(-1, 32)
+
+
+def _users(rows: Interactions, windows: Windows, items: np.ndarray) -> Iterator[tuple[str, bytes]]:
     """Each user with the bytes of that user's rows, oldest first."""
     if not len(rows):
         return
-    names = [_named(b"name", secret, name) for name in rows.items.names]
-    items = np.frombuffer(b"".join(names), dtype=np.uint8).reshape(-1, 32)
     codes = rows.users.codes[windows.order]
     starts = np.concatenate(([0], np.flatnonzero(codes[1:] != codes[:-1]) + 1, [len(codes)]))
     for begin, end in zip(starts[:-1].tolist(), starts[1:].tolist(), strict=True):

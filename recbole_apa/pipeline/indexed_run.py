@@ -12,6 +12,7 @@ from recbole_apa.data.data_options import DataOptions
 from recbole_apa.data.index.read import Index
 from recbole_apa.data.index.rows import IndexRows
 from recbole_apa.data.index.source import are_unchanged
+from recbole_apa.data.item_text import ItemTexts
 from recbole_apa.data.read_data import data_files, read_sides
 from recbole_apa.data.run_data import RunData, Sides
 from recbole_apa.evidence import KeyRing, secret_of
@@ -48,6 +49,16 @@ class IndexedRun:
         filters = self.options.filters
         is_split = self.options.files.presplit is not None
         return is_split or (filters.user_counts in _ALL and filters.item_counts in _ALL)
+
+    @cached_property
+    def texts(self) -> ItemTexts:
+        """The texts of items."""
+        return ItemTexts(self.sides[1], self.options.samples.item_text, self.options.files)
+
+    @property
+    def data_files(self) -> list[Path]:
+        """The files that the index was made of."""
+        return data_files(self.options.files, self.stem)
 
     def data_of(self, rows: IndexRows, filtered: bool = True) -> RunData:
         """What is made of some rows; of each user all rows, or none.

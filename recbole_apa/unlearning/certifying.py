@@ -31,6 +31,20 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
+class ShardsDone:
+    """What became of the shards."""
+
+    trained: list[int]
+    switched_off: list[int]
+    total: int
+    fused: int
+    """How many were trained side by side."""
+    bit_exact: bool
+    """Whether each prompt and each shard was computed by itself on a CPU; otherwise rounding may depend on what else is
+    in the batch."""
+
+
+@dataclass(frozen=True)
 class CarriedOut:
     """How requests were carried out."""
 
@@ -48,21 +62,17 @@ class CarriedOut:
     key: Key
     """For the digests of the new state."""
     machines: Machines
+    shards: ShardsDone
 
 
-def certify(
-    store: RunStore, pending: RunStore, requests: Sequence[Entry], trainer: "APATrainer", done: CarriedOut
-) -> None:
+def certify(pending: RunStore, requests: Sequence[Entry], done: CarriedOut) -> None:
     """Write a certificate for each request.
 
     Args:
-        store: the run as it was.
-        pending: the state that takes its place.
+        pending: the state that takes the run's place.
     """
     for entry in requests:
-        write_certificate(
-            pending.folder / CERTIFICATES, _certificate(store, pending, trainer, done, _asked(entry, requests))
-        )
+        write_certificate(pending.folder / CERTIFICATES, _certificate(pending, done, _asked(entry, requests)))
 
 
 def _asked(entry: Entry, together: Sequence[Entry]) -> CertifiedRequest:
@@ -88,25 +98,24 @@ def refuse_uncertified(store: RunStore, position: int, keys: KeyRing) -> None:
             )
 
 
-def _certificate(
-    store: RunStore, pending: RunStore, trainer: "APATrainer", done: CarriedOut, asked: CertifiedRequest
-) -> Certificate:
+def _certificate(pending: RunStore, done: CarriedOut, asked: CertifiedRequest) -> Certificate:
+    assert pending.base is not None
     exact, title = done.method == EXACT, f"Certificate of approximate unlearning ({done.method})"
     return Certificate(
         request=asked,
         title=f"Certificate of {EXACT} unlearning ({done.exactness})" if exact else title,
         method=done.method,
-        run=store.folder.name,
+        run=pending.base.folder.name,
         completed=datetime.now(timezone.utc).isoformat(timespec="seconds"),
         exactness=done.exactness,
         affected=affected_counts(done.plan),
-        shards=_shards(store, trainer),
+        shards={name: getattr(done.shards, name) for name in ("trained", "switched_off", "total")},
         seconds={"training": done.seconds, "full_training": done.before.get("full_training", {}).get("seconds")},
         figures=done.figures,
         seed=done.before["settings"]["seed"],
-        bit_exact=exact and _is_bit_exact(trainer) and done.machines.one_kind,
+        bit_exact=exact and done.shards.bit_exact and done.machines.one_kind,
         machines=done.machines.certified(),
-        fused_shards=trainer.model.settings.training.fused_shards,
+        fused_shards=done.shards.fused,
         versions=versions(),
         files=changed_files(done.before["files"], pending.manifest()["files"], done.key),
         key=done.key.name,
@@ -116,18 +125,18 @@ def _certificate(
     )
 
 
-def _shards(store: RunStore, trainer: "APATrainer") -> dict[str, int | list[int]]:
-    sizes = trainer.record.sizes
-    return {
-        "trained": [k for k, n in enumerate(sizes) if n and k not in trainer.record.taken_over],
-        "switched_off": [k for k in changed_shards(store, trainer) if not sizes[k]],
-        "total": len(sizes),
-    }
+def shards_of(store: RunStore, trainer: "APATrainer") -> ShardsDone:
+    """What a training did to the shards.
 
-
-def _is_bit_exact(trainer: "APATrainer") -> bool:
-    """Whether each prompt and each shard was computed by itself on a CPU; otherwise rounding may depend on what else is
-    in the batch."""
-    engine = trainer.model.engine
-    fused = trainer.model.settings.training.fused_shards > 1
-    return engine.decoder.device.type == "cpu" and engine.batch_size == 1 and not fused
+    Args:
+        store: the run as it was.
+    """
+    sizes, engine = trainer.record.sizes, trainer.model.engine
+    fused = trainer.model.settings.training.fused_shards
+    return ShardsDone(
+        trained=[k for k, n in enumerate(sizes) if n and k not in trainer.record.taken_over],
+        switched_off=[k for k in changed_shards(store, trainer) if not sizes[k]],
+        total=len(sizes),
+        fused=fused,
+        bit_exact=engine.decoder.device.type == "cpu" and engine.batch_size == 1 and fused <= 1,
+    )

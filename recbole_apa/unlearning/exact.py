@@ -1,18 +1,13 @@
 """Carry out the requests waiting in the ledger: train the affected shards again, evaluate the new state, certify it,
 put it in place. If killed anywhere, the next call resumes."""
 
-import shutil
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from pathlib import Path
+from collections.abc import Sequence
+from dataclasses import replace
 
-from recbole_apa.core.errors import RunError
-from recbole_apa.core.files.whole import read_json
 from recbole_apa.data.dataset import APADataset
 from recbole_apa.data.loaders import Loaders
-from recbole_apa.data.visible_data import VisibleData
 from recbole_apa.evidence import Key, secret_of
-from recbole_apa.evidence.exactness import EARLIER, FRESH, INHERITED, THIS_DATA, exactness_of
+from recbole_apa.evidence.exactness import FRESH, INHERITED, exactness_of
 from recbole_apa.evidence.search import Sought
 from recbole_apa.model.apa import APA
 from recbole_apa.model.contracts import FitInputs, ShardUpdate
@@ -24,45 +19,28 @@ from recbole_apa.pipeline.evaluate import (
     training_cost,
     write_records,
 )
-from recbole_apa.pipeline.manifest_options import options_of
 from recbole_apa.pipeline.trainer_factory import make_trainer
 from recbole_apa.runs.ledger import Entry, Ledger, served_by
 from recbole_apa.runs.manifest import Manifest
-from recbole_apa.runs.names import KEY, MACHINES, METRICS
+from recbole_apa.runs.names import KEY, MACHINES
 from recbole_apa.runs.reuse import ReusableState
-from recbole_apa.runs.store import RunIdentity, RunStore
+from recbole_apa.runs.store import RunStore
 from recbole_apa.unlearning.approximate.known import EXACT
 from recbole_apa.unlearning.approximate.shard_update import ApproximateShardUpdate
-from recbole_apa.unlearning.certifying import CarriedOut, certify
+from recbole_apa.unlearning.begin import begin_pending, next_identity
+from recbole_apa.unlearning.certifying import CarriedOut, certify, shards_of
 from recbole_apa.unlearning.checks import refuse_in_exports, refuse_in_state, sought_of
-from recbole_apa.unlearning.commit import commit_state, pending_store
+from recbole_apa.unlearning.commit import commit_state
+from recbole_apa.unlearning.entries import about_state, carried_out, opened_metrics
 from recbole_apa.unlearning.finish import certificate_paths, close
 from recbole_apa.unlearning.kept_partition import inherit_partition
 from recbole_apa.unlearning.machines import REFUSE, Machines, machines_of
-from recbole_apa.unlearning.outside import clean_outside, left_outside, own_outside, remove_boards
+from recbole_apa.unlearning.outcome import Outcome
+from recbole_apa.unlearning.outside import clean_outside, left_outside, own_outside
 from recbole_apa.unlearning.plan import Plan, settle_shards
 from recbole_apa.unlearning.prepare import Prepared, method_of, prepare
 from recbole_apa.unlearning.probe import ForgottenProbe, table_figures
 from recbole_apa.unlearning.redraw import changed_shards
-
-
-@dataclass
-class Outcome:
-    """The outcome of requests that were carried out together."""
-
-    requests: list[int]
-    """Their lines in the ledger."""
-    plan: Plan
-    certificates: list[Path]
-    figures: dict[str, dict[str, float | None]]
-    """Title -> before and after."""
-    seconds: float
-    """Training, without evaluation."""
-    full_seconds: float | None
-    """How long the first training of the whole state took."""
-    result: RunResult = field(repr=False)
-    method: str = EXACT
-    """``exact``, or the name of an approximate method."""
 
 
 def carry_out(
@@ -111,19 +89,21 @@ def carry_out(
     _settle(plan, store, trainer, machines)
     own = clean_outside(own_outside(store, before), result, store)
     refuse_in_exports(own.exports, data, sought)
-    about = _about(before, served, exactness, data.train_set.visible_data, kept)
+    about = about_state(before, served, exactness, data.train_set.visible_data.plain_ids, kept)
     about["outside"] = left_outside(before, trainer, result, own)
-    write_records(result, about, _carried_out(served))
+    write_records(result, about, carried_out(served))
     seconds = training_cost(trainer)["seconds"]
     figures = table_figures(opened_metrics(store), result.metrics, dropped)
-    done = CarriedOut(before, plan, exactness, method, seconds, figures, own, key, machines)
-    certify(store, pending, requests, trainer, done)
+    shards = shards_of(store, trainer)
+    done = CarriedOut(before, plan, exactness, method, seconds, figures, own, key, machines, shards)
+    certify(pending, requests, done)
     pending.seal({"ready": True})
     commit_state(store)
     positions, full = [e.position for e in requests], before.get("full_training", {}).get("seconds")
     close(store, ledger, positions, opened.keys)
     trainer.store = RunStore(store.storage)
-    return Outcome(positions, plan, certificate_paths(store, positions), figures, seconds, full, result, method)
+    paths = certificate_paths(store, positions)
+    return Outcome(positions, plan, paths, figures, seconds, full, len(shards.trained), lambda: result, method)
 
 
 def _checked(opened: RunResult, pending: RunStore, data: Loaders, served: Sequence[Entry]) -> Sought:
@@ -166,31 +146,6 @@ def _reusable(opened: RunResult, store: RunStore, machines: Machines) -> Reusabl
     return None
 
 
-def _about(
-    before: Manifest, served: Sequence[Entry], exactness: str, visible_data: VisibleData, kept: bool
-) -> dict[str, object]:
-    """What the manifest says about the new state.
-
-    Args:
-        kept: whether the partition stays as it was.
-    """
-    partition_of = EARLIER if exactness == INHERITED else THIS_DATA
-    return {
-        "full_training": before.get("full_training", {}),
-        "forgotten": sorted({digest for e in served for digest in e.content["interactions"]}),
-        "plain_ids": visible_data.plain_ids,
-        "served_requests": [e.digest for e in served],
-        "partition_of": before.get("partition_of", THIS_DATA) if kept else partition_of,
-        "draw_of": THIS_DATA if exactness == FRESH else EARLIER,
-        "centres_of": THIS_DATA,
-    }
-
-
-def opened_metrics(store: RunStore) -> Mapping[str, float]:
-    """The run's figures so far."""
-    return read_json(store.folder / METRICS) if store.has(METRICS) else {}
-
-
 def _purge_memory(model: APA, data: Loaders) -> None:
     """Forget tokens and frozen activations of every prompt that is not in the remaining data."""
     wanted = [p for part in data.parts for p in model.prompts_of(part)]
@@ -206,33 +161,7 @@ def _start_pending(
     machines: Machines,
 ) -> RunStore:
     """The pending state's folder; what an interrupted attempt finished is kept."""
-    pending = pending_store(store)
-    # the backbone may be elsewhere now; its digest was checked when the run was opened
-    settings = {**before["settings"], "backbone": dataset.config["backbone"]}
     digest = dataset.digest(secret_of(store.salt, key))
-    identity = RunIdentity(
-        settings,
-        options_of(before, store.place),
-        digest.hex(),
-        digest.text(),
-        before["backbone"],
-        dict(dataset.cutoffs),
-    )
+    identity = next_identity(store, before, digest, dataset.config["backbone"], dataset.cutoffs)
     # an attempt on another kind of machine, or with other parts taken over, is not resumed
-    about = {"exactness": exactness, KEY: key.name, MACHINES: machines.after()}
-    try:
-        pending.begin(identity, about)
-        begun = pending.manifest()
-        stale = {name: begun.get(name) for name in about} != about
-    except RunError:
-        stale = True  # belongs to another request, or was cut off while it was begun
-    if stale:
-        remove_boards(pending)
-        shutil.rmtree(pending.folder)
-        pending.begin(identity, about)
-    return pending
-
-
-def _carried_out(served: Sequence[Entry]) -> list[dict[str, object]]:
-    """What the report says about each request."""
-    return [{"position": e.position, "time": e.time, "n_interactions": len(e.content["interactions"])} for e in served]
+    return begin_pending(store, identity, {"exactness": exactness, KEY: key.name, MACHINES: machines.after()})

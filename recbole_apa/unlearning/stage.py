@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from recbole_apa.data.loaders import Loaders
     from recbole_apa.pipeline.build import RunResult
     from recbole_apa.pipeline.indexed_run import IndexedRun
-    from recbole_apa.unlearning.exact import Outcome
+    from recbole_apa.unlearning.outcome import Outcome
 
 
 @dataclass

@@ -11,7 +11,7 @@ from recbole_apa.unlearning.plan import plan_text
 from recbole_apa.unlearning.stage import UnlearnResult
 
 if TYPE_CHECKING:
-    from recbole_apa.unlearning.exact import Outcome
+    from recbole_apa.unlearning.outcome import Outcome
 
 
 def outcome_text(outcome: "Outcome", shown: Callable[[Path], str]) -> str:
@@ -27,8 +27,7 @@ def outcome_text(outcome: "Outcome", shown: Callable[[Path], str]) -> str:
     body = [[title, cell(pair["before"]), cell(pair["after"])] for title, pair in outcome.figures.items()]
     plan = outcome.plan
     rewritten = sum(a.change == "rewritten" for a in plan.affected)
-    n_trained = len(outcome.result.trainer.record.sizes) - len(outcome.result.trainer.record.taken_over)
-    n_trained -= outcome.result.trainer.record.sizes.count(0)
+    n_trained = outcome.n_trained
     lines = [
         tabulate(body, ["", "before", "after"], disable_numparse=True),
         f"{plan.n_interactions} interactions forgotten; {len(plan.affected)} samples affected, {rewritten} of them "

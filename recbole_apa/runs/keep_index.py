@@ -1,0 +1,63 @@
+"""Write the index of a run: whole when it is trained, and the parts that change when it forgets."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from recbole_apa.core.errors import RunError
+from recbole_apa.data.index.change import Change, rewrite
+from recbole_apa.data.index.facts import About
+from recbole_apa.data.index.rows import IndexRows
+from recbole_apa.data.index.source import source_files
+from recbole_apa.data.index.write import write_index
+from recbole_apa.data.run_data import RunData
+from recbole_apa.runs.names import INDEX
+from recbole_apa.runs.store import RunStore
+
+
+def write_first_index(store: RunStore, data: RunData, paths: Sequence[Path], secret: bytes, anew: bool = False) -> None:
+    """Write the index of a run that is trained now, or of an older one that has none.
+
+    Args:
+        paths: the data files that it was made of.
+        secret: the key of the run's digests.
+        anew: number the rows' places from 0 on, as a training without the forgotten rows would.
+    """
+    rows = data.index_rows()
+    if anew:
+        rows = replace(rows, places=np.arange(len(rows)), since=np.zeros(len(rows), dtype=np.int32))
+    about = About(data.options.to_json(), source_files(paths, secret))
+    write_index(store.folder / INDEX, rows, store.salt, about)
+
+
+def write_changed_index(pending: RunStore, change: Change, paths: Sequence[Path], secret: bytes) -> None:
+    """Write the parts of the index of a pending state that differ from those of the state it replaces.
+
+    Args:
+        paths: the data files as they are now.
+        secret: the key of the new state's digests.
+
+    Raises:
+        RunError: the index does not have the rows that are to go.
+    """
+    assert pending.base is not None
+    index = pending.base.open_index()
+    about = replace(index.facts.about, source=source_files(paths, secret))
+    rewrite(index, pending.folder / INDEX, change, about)
+
+
+def difference(before: IndexRows, after: IndexRows) -> Change:
+    """What takes an index of ``before`` to one of ``after``; rows of both are in order of place.
+
+    Raises:
+        RunError: a row of ``after`` is not in ``before``.
+    """
+    stays = np.isin(before.places, after.places)
+    kept = before.take(np.flatnonzero(stays))
+    if len(kept) != len(after) or not np.array_equal(kept.places, after.places):
+        raise RunError("found rows that the run did not have before; expected those of its index")
+    other = np.flatnonzero((kept.roles != after.roles) | (kept.flags != after.flags))
+    gone = np.flatnonzero(~stays)
+    return Change(before.take(gone) if len(gone) else None, after.take(other) if len(other) else None)
