@@ -59,6 +59,11 @@ def dataset_digest(rows: Interactions, windows: Windows, text_of: Callable[[str]
     return users_digest(rows, windows, secret).plus(items_digest(items, text_of, secret))
 
 
+def no_digest(secret: bytes) -> DatasetDigest:
+    """Of no users and no items."""
+    return DatasetDigest(np.zeros(_LANES, dtype=np.uint16), secret)
+
+
 def users_digest(rows: Interactions, windows: Windows, secret: bytes, named: np.ndarray | None = None) -> DatasetDigest:
     """The part of a digest that comes from users, each with all its rows.
 

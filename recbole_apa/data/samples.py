@@ -124,13 +124,6 @@ class LabelledItems(Sequence[tuple[str, int]]):
     def __init__(self, items: Tokens, labels: np.ndarray) -> None:
         self.items, self.labels = items, labels
 
-    @classmethod
-    def of(cls, rows: Sequence[tuple[str, int]]) -> "LabelledItems":
-        """Pairs of item and label as columns; columns are returned unchanged."""
-        if isinstance(rows, cls):
-            return rows
-        return cls(Tokens.of(item for item, _ in rows), np.array([label for _, label in rows], dtype=np.int64))
-
     def __getitem__(self, row: Any) -> Any:
         return self.items[row], int(self.labels[row])
 

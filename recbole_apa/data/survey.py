@@ -1,35 +1,94 @@
 """What is made of all rows of an index, found in one pass over its parts: never more than one of them is in memory."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
 from recbole_apa.data.data_options import DataOptions
-from recbole_apa.data.dataset_digest import DatasetDigest, named_items, users_digest
+from recbole_apa.data.dataset_digest import DatasetDigest, named_items, no_digest, users_digest
 from recbole_apa.data.index.read import Index
 from recbole_apa.data.index.rows import KEPT
 from recbole_apa.data.reader import Table
 from recbole_apa.data.run_data import RunData, Sides
-from recbole_apa.data.samples import LabelledItems, Sample
+from recbole_apa.data.samples import Interactions, Sample
 from recbole_apa.data.splits import SPLITS
-from recbole_apa.data.tokens import Tokens
+from recbole_apa.data.tallies import Tallies
 
-_Keyed = dict[str, list[tuple[tuple[float, int], int, Sample]]]
-"""Split -> where a sample's user comes first, the sample's place among the user's rows, and the sample."""
+_Ordered = tuple[float, int, int, Sample]
+"""Time, if it decides, and place of the first row of a sample's user; the sample's own place; the sample."""
 
 
-@dataclass(frozen=True)
 class Survey:
-    """What :class:`RunData` of all rows has, without the rows."""
+    """What :class:`RunData` of all rows has, without the rows. Users are added, and taken away again.
 
-    samples: Mapping[str, list[Sample]]
-    """By split, users in order of their first row that passes the filters."""
-    train_rows: LabelledItems
-    items: frozenset[str]
-    """Items with a row that passes the filters."""
-    users_digest: DatasetDigest | None
-    """Of all users; None if it was not asked for."""
+    Args:
+        items: the names of all items.
+        options: of the run.
+        secret: for the digest of all users; None leaves it out.
+    """
+
+    def __init__(self, items: Sequence[str], options: DataOptions, secret: bytes | None = None) -> None:
+        self.items, self.options, self.secret = items, options, secret
+        self.users_digest = None if secret is None else no_digest(secret)
+        self._named = None if secret is None else named_items(items, secret)
+        self._n_rows, self._n_trained, self._n_liked = (np.zeros(len(items), dtype=np.int64) for _ in range(3))
+        self._samples: dict[str, dict[str, _Ordered]] = {name: {} for name in SPLITS}
+
+    def add(self, data: RunData, named: np.ndarray | None = None) -> None:
+        """Add users, each with all rows.
+
+        Args:
+            named: the digests of the names of the data's items, if they are those of all items.
+        """
+        self._count(data, 1)
+        if self.users_digest is not None:
+            self.users_digest = self.users_digest.plus(self._digest_of(data, named))
+        for name, entries in _ordered(data).items():
+            self._samples[name] |= {entry[-1].sample_id: entry for entry in entries}
+
+    def take_away(self, data: RunData) -> None:
+        """Take away users that were added, with the same rows."""
+        self._count(data, -1)
+        if self.users_digest is not None:
+            self.users_digest = self.users_digest.minus(self._digest_of(data, None))
+        for name, samples in data.samples.items():
+            for sample in samples:
+                del self._samples[name][sample.sample_id]
+
+    def add_part(self, data: RunData) -> None:
+        """Add the users of one part of the index, whose items have the index's numbers."""
+        self.add(data, self._named)
+
+    def samples(self, split: str) -> list[Sample]:
+        """The samples of a split, users in order of their first row that passes the filters."""
+        return [entry[-1] for entry in sorted(self._samples[split].values(), key=lambda entry: entry[:-1])]
+
+    def train_rows(self) -> Tallies:
+        """Item and label of every training target, drawn or not, counted."""
+        return Tallies(self.items, self._n_trained, self._n_liked)
+
+    def items_seen(self) -> Iterator[str]:
+        """Items with a row that passes the filters."""
+        return (self.items[code] for code in np.flatnonzero(self._n_rows).tolist())
+
+    def _digest_of(self, data: RunData, named: np.ndarray | None) -> DatasetDigest:
+        assert self.secret is not None
+        return users_digest(data.rows, data.windows, self.secret, named)
+
+    def _count(self, data: RunData, sign: int) -> None:
+        codes = self._codes(data.rows)
+        told = Tallies.of(data.train_rows)
+        np.add.at(self._n_rows, codes, sign * np.bincount(data.rows.items.codes, minlength=len(codes)))
+        np.add.at(self._n_trained, codes, sign * told.n)
+        np.add.at(self._n_liked, codes, sign * told.likes)
+
+    def _codes(self, rows: Interactions) -> np.ndarray:
+        """The number of each of the data's item names, (m,)."""
+        if rows.items.names is self.items:
+            return np.arange(len(self.items))
+        wanted = set(rows.items.names)
+        code_of = {name: code for code, name in enumerate(self.items) if name in wanted}
+        return np.array([code_of[name] for name in rows.items.names], dtype=np.int64)
 
 
 def survey_of(
@@ -42,39 +101,29 @@ def survey_of(
         plain_ids: :attr:`~recbole_apa.data.samples.Interactions.plain_ids`.
         secret: for the digest of all users; None leaves it out.
     """
-    names = index.items.names
-    named = None if secret is None else named_items(names, secret)
-    seen, codes, labels = np.zeros(len(names), dtype=bool), [], []
-    digest = None if secret is None else DatasetDigest(np.zeros(1024, dtype=np.uint16), secret)
-    keyed: _Keyed = {name: [] for name in SPLITS}
+    out = Survey(index.items.names, options, secret)
     for rows in index.parts():
-        if not (rows.flags & KEPT).any():
-            continue
-        data = RunData.of_index(rows, options, _bare(sides), {}, plain_ids, filtered=True)
-        seen[np.unique(data.rows.items.codes)] = True
-        codes.append(data.train_rows.items.codes)
-        labels.append(data.train_rows.labels)
-        if digest is not None and secret is not None:
-            digest = digest.plus(users_digest(data.rows, data.windows, secret, named))
-        _collect(data, options, keyed)
-    samples = {name: [s for *_, s in sorted(found, key=lambda entry: entry[:2])] for name, found in keyed.items()}
-    told = LabelledItems(Tokens(_joined(codes, np.int32), names), _joined(labels, np.int64))
-    return Survey(samples, told, frozenset(names[code] for code in np.flatnonzero(seen).tolist()), digest)
+        if (rows.flags & KEPT).any():
+            out.add_part(RunData.of_index(rows, options, _bare(sides), {}, plain_ids, filtered=True))
+    return out
 
 
-def _collect(data: RunData, options: DataOptions, keyed: _Keyed) -> None:
-    """Add a part's samples, each with where its user comes first and its own place among the user's."""
+def _ordered(data: RunData) -> dict[str, list[_Ordered]]:
+    """The samples by split, each with what orders it among those of all users."""
     if not any(map(len, data.targets.values())):
-        return
+        return {}
+    options, times = data.options, data.rows.times
     users, first = np.unique(data.rows.users.codes, return_index=True)
-    place_of = dict(zip(users.tolist(), first.tolist(), strict=True))
-    by_time = options.filters.keep_duplicate is not None and data.rows.times is not None and not options.files.presplit
+    first_of = dict(zip(users.tolist(), first.tolist(), strict=True))
+    by_time = options.filters.keep_duplicate is not None and not options.files.presplit
+    out: dict[str, list[_Ordered]] = {}
     for name, targets in data.targets.items():
-        for row, sample in zip(targets.tolist(), data.samples[name], strict=True):
-            start = place_of[int(data.rows.users.codes[row])]
-            place = int(data.notes.places[data.kept[start]])
-            time = float(data.rows.times[start]) if by_time and data.rows.times is not None else 0.0
-            keyed[name].append(((time, place), int(data.windows.place[row]), sample))
+        starts = [first_of[user] for user in data.rows.users.codes[targets].tolist()]
+        places = data.notes.places[data.kept[starts]].tolist()
+        begun = times[starts].tolist() if by_time and times is not None else [0.0] * len(starts)
+        own = data.windows.place[targets].tolist()
+        out[name] = list(zip(begun, places, own, data.samples[name], strict=True))
+    return out
 
 
 def _bare(sides: Sides) -> Sides:
@@ -84,7 +133,3 @@ def _bare(sides: Sides) -> Sides:
         return None if table is None else table.take(np.zeros(0, dtype=np.int64))
 
     return bare(sides[0]), bare(sides[1])
-
-
-def _joined(columns: list[np.ndarray], kind: type) -> np.ndarray:
-    return np.concatenate([np.zeros(0, dtype=kind), *columns]).astype(kind, copy=False)

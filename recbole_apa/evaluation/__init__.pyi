@@ -8,7 +8,7 @@ from .metrics import auc as auc
 from .metrics import interval as interval
 from .metrics import mean_log_loss as mean_log_loss
 from .ranking import ranking_figures as ranking_figures
+from .scored_split import split_figures as split_figures
 from .simple_rules import rule_scores as rule_scores
 from .simple_rules import trivial_scores as trivial_scores
 from .variants import score_split as score_split
-from .variants import split_figures as split_figures

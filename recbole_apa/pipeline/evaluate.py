@@ -17,7 +17,8 @@ from recbole_apa.evaluation.attempt import attempt
 from recbole_apa.evaluation.report import figures as draw
 from recbole_apa.evaluation.report.run_page import write_report
 from recbole_apa.evaluation.report.run_table import text_table, verdict
-from recbole_apa.evaluation.variants import ScoredSplit, score_split, split_figures
+from recbole_apa.evaluation.scored_split import ScoredSplit, split_figures
+from recbole_apa.evaluation.variants import score_split
 from recbole_apa.model.apa import APA
 from recbole_apa.model.trainer import APATrainer
 from recbole_apa.pipeline.build import RunResult, log_files

@@ -126,17 +126,18 @@ class RunStore(StateFiles):
         """Whether this is a complete pending state that is waiting to be put in place."""
         return self.manifest_path.is_file() and bool(self.manifest().get("ready"))
 
-    def seal(self, about: Mapping[str, object], complete: bool = True) -> None:
+    def seal(self, about: Mapping[str, object], complete: bool = True, kept: Mapping[str, str] | None = None) -> None:
         """Record the digest of each of the run's files.
 
         Args:
+            kept: the base's files that stay, with their digests; None finds them: shards and parts of the index.
             complete: whether nothing is left to do; before that a run does not record its traces outside, and a request
                 would leave them there.
         """
         manifest = self.manifest()
         files = {name: self.digest_now(name) for name in self.state_files()}
         if self.base:
-            files |= self._files_of_base()
+            files |= self._files_of_base() if kept is None else dict(kept)
         status = COMPLETE if complete else TRAINING
         self.write_manifest({**manifest, **about, "status": status, "files": files})
         self.storage.publish()

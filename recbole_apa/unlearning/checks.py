@@ -110,7 +110,7 @@ def refuse_in_rows(after: "RunData | None", raw: RawRows, n_hidden: int, sought:
         CertificateError: what remains still contains something sought, or something else would be gone.
     """
     if after is not None:
-        _refuse(in_data([_Searched(after.raw, after.rows, after.train_rows, after.samples)], sought))
+        refuse_found(in_data([_Searched(after.raw, after.rows, after.train_rows, after.samples)], sought))
     _refuse_other_number(n_hidden, count(raw, sought))
 
 
@@ -123,7 +123,7 @@ def refuse_in_data(before: "Loaders", data: "Loaders", sought: Sought) -> None:
     Raises:
         CertificateError: the remaining data still contains something sought, or something else is gone.
     """
-    _refuse(in_data(data.parts, sought))
+    refuse_found(in_data(data.parts, sought))
     was, is_left = before.train_set.raw_interactions, data.train_set.raw_interactions
     _refuse_other_number(len(was) - len(is_left), n_rows(was, sought))
 
@@ -141,7 +141,7 @@ def refuse_in_state(store: RunStore, data: "Loaders", sought: Sought) -> None:
     Raises:
         CertificateError: a state, or the data that it was trained on, still contains something sought.
     """
-    _refuse(in_data(data.parts, sought) + in_run(store, sought))
+    refuse_found(in_data(data.parts, sought) + in_run(store, sought))
 
 
 def refuse_in_exports(exports: Sequence[str], data: "Loaders", sought: Sought) -> None:
@@ -149,7 +149,7 @@ def refuse_in_exports(exports: Sequence[str], data: "Loaders", sought: Sought) -
     Raises:
         CertificateError: the run's exports still contain something sought.
     """
-    _refuse(in_exports(map(Path, exports), data.train_set.splits, sought))
+    refuse_found(in_exports(map(Path, exports), data.train_set.splits, sought))
 
 
 def in_run(store: RunStore, sought: Sought) -> list[str]:
@@ -183,7 +183,11 @@ def reachable(store: RunStore, data: "Loaders", keys: KeyRing) -> list[str]:
     return in_data(data.parts, sought) + in_run(store, sought)
 
 
-def _refuse(found: Sequence[str]) -> None:
+def refuse_found(found: Sequence[str]) -> None:
+    """
+    Raises:
+        CertificateError: something was found.
+    """
     if found:
         raise CertificateError(_refusal(found))
 

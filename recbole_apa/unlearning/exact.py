@@ -76,7 +76,7 @@ def carry_out(
     _purge_memory(opened.model, data)
 
     pending = _start_pending(store, data.train_set, before, exactness, key, machines)
-    kept = exactness == INHERITED and inherit_partition(store, pending, data.train_set.samples, opened, machines)
+    kept = exactness == INHERITED and inherit_partition(store, pending, data.train_set.samples, machines)
     line = f"run folder: {store.place} (if interrupted, resume with --run={store.place} --resume)"
     trainer = make_trainer(opened.config, opened.model, pending, FitInputs(key=key, begin_line=line))
     inputs = _inputs_of(trainer, opened, machines, exactness, update)

@@ -1,40 +1,42 @@
 """What an inherited request leaves of the partition: all of it if no training sample changes, else the assignment."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
-from recbole_apa.core.settings import PartitionSettings
 from recbole_apa.data.samples import Sample
 from recbole_apa.evidence.exactness import THIS_DATA
 from recbole_apa.partition import PARTITIONERS
 from recbole_apa.partition.inherited import assignment_alone
+from recbole_apa.runs.manifest import Manifest
 from recbole_apa.runs.names import EMBEDDINGS
 from recbole_apa.runs.store import RunStore
 from recbole_apa.unlearning.machines import Machines
 
-if TYPE_CHECKING:
-    from recbole_apa.pipeline.build import RunResult
+
+def is_kept(manifest: Manifest) -> bool:
+    """Whether a run's partition is what its training samples give, and depends on nothing else.
+
+    Args:
+        manifest: of the run before a request.
+    """
+    settings = manifest["settings"]
+    if settings["partition_fit"] == "items" or PARTITIONERS.find(settings["partition"]).needs_collaborative:
+        return False  # depends on more than the samples: on item texts, or on all interactions
+    never_forgot = not manifest["forgotten"] and "partition_of" not in manifest
+    # centres that an older version kept contain what it forgot
+    return never_forgot or manifest.get("centres_of") == THIS_DATA
 
 
-def keeps_partition(store: RunStore, left: Sequence[Sample], settings: PartitionSettings) -> bool:
+def keeps_partition(store: RunStore, left: Sequence[Sample]) -> bool:
     """Whether a new partition of the remaining samples would be the run's own, centres included.
 
     Args:
         store: the run before the request.
         left: the training samples after it.
     """
-    if settings.partition_fit == "items" or PARTITIONERS.find(settings.partition).needs_collaborative:
-        return False  # depends on more than the samples: on item texts, or on all interactions
-    manifest = store.manifest()
-    never_forgot = not manifest["forgotten"] and "partition_of" not in manifest
-    # centres that an older version kept contain what it forgot
-    is_own = never_forgot or manifest.get("centres_of") == THIS_DATA
-    return is_own and store.lineage()[EMBEDDINGS] == {s.sample_id: s.digest() for s in left}
+    return is_kept(store.manifest()) and store.lineage()[EMBEDDINGS] == {s.sample_id: s.digest() for s in left}
 
 
-def inherit_partition(
-    store: RunStore, pending: RunStore, left: Sequence[Sample], opened: "RunResult", machines: Machines
-) -> bool:
+def inherit_partition(store: RunStore, pending: RunStore, left: Sequence[Sample], machines: Machines) -> bool:
     """Write the partition that an inherited request starts from, unless an interrupted attempt did.
 
     Args:
@@ -45,7 +47,7 @@ def inherit_partition(
         whether it is the run's own; otherwise the centres are left out, to be computed of what remains.
     """
     # on another kind of machine the embeddings are computed again, and the centres with them
-    kept = not machines.retrains and keeps_partition(store, left, opened.model.settings.partition)
+    kept = not machines.retrains and keeps_partition(store, left)
     if pending.load_assignment() is None:
         old = store.load_partition()
         assert old is not None

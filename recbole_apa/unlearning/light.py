@@ -1,7 +1,7 @@
 """Plan a request from the run's index: only the rows of those whom it concerns are read, and no model is loaded."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from recbole_apa.core.errors import RunError
@@ -11,7 +11,7 @@ from recbole_apa.data.splits import SPLITS
 from recbole_apa.data.visible_data import VisibleData
 from recbole_apa.evidence import KeyRing
 from recbole_apa.evidence.exactness import DEFINITIONS, INHERITED
-from recbole_apa.evidence.search import scan_index
+from recbole_apa.evidence.search import Sought, scan_index
 from recbole_apa.partition.assignment import Assignment
 from recbole_apa.pipeline.indexed_run import IndexedRun, open_indexed
 from recbole_apa.pipeline.manifest_options import options_of
@@ -31,6 +31,8 @@ class Light:
 
     plan: Plan
     touched: Touched
+    sought: Sought = field(repr=False)
+    """What must not be found any more."""
 
 
 def open_light(store: RunStore, changes: Mapping[str, object], keys: KeyRing) -> IndexedRun | None:
@@ -78,7 +80,7 @@ def plan_light(run: IndexedRun, request: Request, rows: IndexRows, demands: Sequ
     salt = run.manifest["salt"]
     hidden = visible_without([request], salt, run.keys)
     touched = touched_of(run, rows, hidden.visible)
-    _refuse_reachable(run, request, touched, demands)
+    sought = _refuse_reachable(run, request, touched, demands)
     plan = make_plan(
         len(set(request.content["interactions"])),
         _trained(run, touched.samples_before()),
@@ -87,10 +89,10 @@ def plan_light(run: IndexedRun, request: Request, rows: IndexRows, demands: Sequ
         _elsewhere(run, touched.samples_before()["train"]),
     )
     plan.exactness, plan.means = INHERITED, DEFINITIONS[INHERITED]
-    return Light(plan, touched)
+    return Light(plan, touched, sought)
 
 
-def _refuse_reachable(run: IndexedRun, request: Request, touched: Touched, demands: Sequence[Demand]) -> None:
+def _refuse_reachable(run: IndexedRun, request: Request, touched: Touched, demands: Sequence[Demand]) -> Sought:
     """The independent check, on the rows of the index."""
     manifest, raw = run.manifest, scan_index(run.store.folder / INDEX)
     served = [e.content for e in Ledger(run.store.storage, manifest["salt"]).requests() if served_by(manifest, e)]
@@ -99,6 +101,7 @@ def _refuse_reachable(run: IndexedRun, request: Request, touched: Touched, deman
     seen = VisibleData(once_a_pair=once_a_pair, plain_ids=bool(manifest.get("plain_ids")))
     sought = sought_in(raw, seen, lines, manifest["salt"], run.keys, demands)
     refuse_in_rows(touched.after, raw, touched.n_hidden, sought)
+    return sought
 
 
 def _assignment(run: IndexedRun) -> Assignment:

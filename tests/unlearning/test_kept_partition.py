@@ -80,9 +80,9 @@ class Said:
     ],
 )
 def test_centres_that_may_contain_what_was_forgotten_do_not_stay(entries, kept, finished):
-    samples, settings = finished.data.train_set.samples, finished.model.settings.partition
-    assert keeps_partition(Said(finished, **entries), samples, settings) == kept
-    assert not keeps_partition(Said(finished, **entries), samples[1:], settings)
+    samples = finished.data.train_set.samples
+    assert keeps_partition(Said(finished, **entries), samples) == kept
+    assert not keeps_partition(Said(finished, **entries), samples[1:])
 
 
 @pytest.mark.slow

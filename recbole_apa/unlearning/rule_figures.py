@@ -1,0 +1,54 @@
+"""Figures of rules that count everybody's rows: they change although no sample does."""
+
+import math
+from collections.abc import Mapping
+
+import numpy as np
+
+from recbole_apa.core.files.whole import read_json, write_json
+from recbole_apa.data.survey import Survey
+from recbole_apa.evaluation.report.figures import roc_curves
+from recbole_apa.evaluation.scored_split import ScoredSplit, split_figures
+from recbole_apa.evaluation.simple_rules import trivial_scores
+from recbole_apa.runs.names import FIGURES, METRICS
+from recbole_apa.runs.store import RunStore
+
+_ROC = f"{FIGURES}/roc_curves.json"
+
+
+def write_rule_figures(store: RunStore, pending: RunStore, survey: Survey, seed: int) -> dict[str, float]:
+    """Write ``metrics.json`` and the ROC curves of the new state.
+
+    Args:
+        store: the run before the request.
+        survey: of what remains.
+
+    Returns:
+        all figures.
+    """
+    metrics: dict[str, float] = dict(read_json(store.folder / METRICS)) if store.has(METRICS) else {}
+    for split in ("valid", "test"):
+        samples = survey.samples(split)
+        if not samples or not any(name.startswith(f"{split}.rules.") for name in metrics):
+            continue
+        labels = np.array([s.label for s in samples])
+        scores = {f"rules.{name}": values for name, values in trivial_scores(samples, survey.train_rows()).items()}
+        found = split_figures(split, ScoredSplit(labels, scores, np.zeros((len(labels), 0))), seed)
+        metrics |= {name: value for name, value in found.items() if math.isfinite(value)}
+        if split == "test" and store.has(_ROC):
+            write_json(pending.folder / _ROC, {**read_json(store.folder / _ROC), **roc_curves(labels, scores)})
+    write_json(pending.folder / METRICS, metrics)
+    return metrics
+
+
+def certified_figures(
+    before: Mapping[str, float], after: Mapping[str, float], chosen: str
+) -> dict[str, dict[str, float | None]]:
+    """Title -> before and after, rounded: the chosen aggregation on the test samples."""
+
+    def rounded(figures: Mapping[str, float], name: str) -> float | None:
+        value = figures.get(f"test.aggregated.{chosen}.{name}")
+        return None if value is None or not math.isfinite(value) else round(value, 4)
+
+    titles = {"auc": "test AUC", "logloss": "test LogLoss"}
+    return {title: {"before": rounded(before, name), "after": rounded(after, name)} for name, title in titles.items()}

@@ -1,0 +1,163 @@
+"""Carry out a request that changes no sample: only the index, and figures of rules that count all rows, are new.
+
+No model is loaded. Adapters, partition, memory, embeddings, tau and n stay as they are, byte for byte: a training on
+what remains would have the same samples in the same splits.
+"""
+
+import shutil
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+from recbole_apa.data.dataset_digest import items_digest
+from recbole_apa.data.eval_checks import is_ranking
+from recbole_apa.data.survey import Survey, survey_of
+from recbole_apa.evaluation.report.run_page import write_report
+from recbole_apa.evidence import Key, secret_of
+from recbole_apa.evidence.exactness import INHERITED
+from recbole_apa.evidence.search import Sought, in_state
+from recbole_apa.pipeline.indexed_run import IndexedRun
+from recbole_apa.runs.keep_index import write_changed_index
+from recbole_apa.runs.ledger import Entry, Ledger, served_by
+from recbole_apa.runs.manifest import Manifest
+from recbole_apa.runs.names import BOARDS, FIGURES, KEY, MACHINES, REGISTERED_BY
+from recbole_apa.runs.store import RunStore
+from recbole_apa.unlearning.approximate.known import EXACT
+from recbole_apa.unlearning.begin import begin_pending, next_identity
+from recbole_apa.unlearning.certifying import CarriedOut, ShardsDone, certify
+from recbole_apa.unlearning.checks import refuse_found
+from recbole_apa.unlearning.commit import commit_state
+from recbole_apa.unlearning.entries import about_state, carried_out, opened_metrics
+from recbole_apa.unlearning.finish import certificate_paths, close
+from recbole_apa.unlearning.kept_partition import is_kept
+from recbole_apa.unlearning.light import Light
+from recbole_apa.unlearning.machines import Machines
+from recbole_apa.unlearning.outcome import Outcome
+from recbole_apa.unlearning.outside import Outside, own_outside
+from recbole_apa.unlearning.rule_figures import certified_figures, write_rule_figures
+
+if TYPE_CHECKING:
+    from recbole_apa.pipeline.build import RunResult
+
+
+def stays_as_it_is(run: IndexedRun, light: Light, machines: Machines) -> bool:
+    """Whether a request leaves everything that was trained or scored."""
+    manifest, options = run.manifest, run.manifest["options"]
+    return (
+        not light.plan.affected
+        and is_kept(manifest)
+        and not manifest.get(REGISTERED_BY)  # what a plug-in computes may depend on more than samples
+        and not is_ranking(options.get("eval_args"))  # candidates depend on everybody's rows
+        and not manifest.get("outside", {}).get("exports")
+        and not machines.others
+        and not machines.retrains
+    )
+
+
+def carry_out_untouched(
+    run: IndexedRun,
+    store: RunStore,
+    request: Entry,
+    light: Light,
+    machines: Machines,
+    reopen: "Callable[[], RunResult]",
+) -> Outcome:
+    """Carry out a request that is in the ledger and leaves every sample; the caller holds the lock.
+
+    Args:
+        run: the run as it is; :func:`stays_as_it_is` holds.
+        store: where it is written to.
+        reopen: loads the run in its new state.
+
+    Raises:
+        CertificateError: something that was to be forgotten is still named by the state.
+    """
+    ledger, before = Ledger(store.storage, store.salt), run.manifest
+    key = run.keys.key(request.content[KEY])
+    secret = secret_of(store.salt, key)
+    survey = _survey_after(run, light, secret)
+    pending = _begin(run, store, survey, key, machines)
+    write_changed_index(pending, light.touched.change, run.data_files, secret)
+    refuse_in_records(store, light.sought)
+    served = [e for e in ledger.requests() if served_by(before, e) or e == request]
+    own = own_outside(store, before)
+    figures = _write_records(store, pending, survey, served)
+    assignment = store.load_assignment()
+    assert assignment is not None
+    shards = ShardsDone(
+        [], [], assignment.n_shards, before["settings"]["fused_shards"], _is_bit_exact(machines, before)
+    )
+    left = Outside(left=own.left)  # logs of a training that saw none of it stay
+    done = CarriedOut(before, light.plan, INHERITED, EXACT, 0.0, figures, left, key, machines, shards)
+    certify(pending, [request], done)
+    pending.seal({"ready": True}, kept=_kept_files(pending, before))
+    commit_state(store)
+    close(store, ledger, [request.position], run.keys)
+    paths, full = certificate_paths(store, [request.position]), before.get("full_training", {}).get("seconds")
+    return Outcome([request.position], light.plan, paths, figures, 0.0, full, 0, reopen)
+
+
+def _survey_after(run: IndexedRun, light: Light, secret: bytes) -> Survey:
+    """What all rows give without those that are to be forgotten."""
+    plain_ids = bool(run.manifest.get("plain_ids"))
+    survey = survey_of(run.index, run.options, run.sides, plain_ids, secret)
+    survey.take_away(light.touched.before)
+    if light.touched.after is not None:
+        survey.add(light.touched.after)
+    return survey
+
+
+def _begin(run: IndexedRun, store: RunStore, survey: Survey, key: Key, machines: Machines) -> RunStore:
+    """The pending state's folder."""
+    before = run.manifest
+    assert survey.users_digest is not None and survey.secret is not None
+    digest = survey.users_digest.plus(items_digest(survey.items_seen(), run.texts.text_of, survey.secret))
+    identity = next_identity(store, before, digest, before["settings"]["backbone"], before["draw"])
+    # the same entries as where a shard is trained, so that either way can go on with the other's attempt
+    about = {"exactness": INHERITED, KEY: key.name, MACHINES: machines.after()}
+    pending = begin_pending(store, identity, about)
+    pending.write_manifest({**pending.manifest(), BOARDS: before.get(BOARDS, [])})
+    return pending
+
+
+def refuse_in_records(store: RunStore, sought: Sought) -> None:
+    """
+    Raises:
+        CertificateError: the run's records still name something sought.
+    """
+    assignment = store.load_assignment()
+    assert assignment is not None
+    refuse_found(in_state(assignment.shard_of, store.lineage(), {}, sought))
+
+
+def _write_records(
+    store: RunStore, pending: RunStore, survey: Survey, served: Sequence[Entry]
+) -> dict[str, dict[str, float | None]]:
+    """Write figures, report and manifest of the new state.
+
+    Returns:
+        the certificate's figures.
+    """
+    before = store.manifest()
+    if (store.folder / FIGURES).is_dir():
+        shutil.copytree(store.folder / FIGURES, pending.folder / FIGURES, dirs_exist_ok=True)
+    metrics = write_rule_figures(store, pending, survey, before["settings"]["seed"])
+    about = about_state(before, served, INHERITED, bool(before.get("plain_ids")), kept=True)
+    about |= {"chosen": before["chosen"], "outside": before.get("outside", {})}
+    pending.write_manifest({**pending.manifest(), **about})
+    write_report(pending.folder, carried_out(served))
+    pending.seal({}, kept=_kept_files(pending, before))
+    return certified_figures(opened_metrics(store), metrics, before["settings"]["aggregation"])
+
+
+def _kept_files(pending: RunStore, before: Manifest) -> dict[str, str]:
+    """The files of the state before that stay, with their digests."""
+    own = set(pending.state_files())
+    return {name: digest for name, digest in before["files"].items() if name not in own}
+
+
+def _is_bit_exact(machines: Machines, before: Manifest) -> bool:
+    """See :class:`ShardsDone`; nothing was computed now, so this is about what stays."""
+    settings = before["settings"]
+    return (
+        machines.here.device == "cpu" and settings["forward_batch_size"] in (None, 1) and settings["fused_shards"] <= 1
+    )
