@@ -3,6 +3,7 @@
 import re
 import string
 from collections.abc import Mapping, Sequence
+from typing import overload
 
 import numpy as np
 
@@ -30,6 +31,7 @@ class ItemTexts:
         self._table, self.item_text, self._files = table, item_text, files
         self.columns = item_columns(item_text, self.available)
         self._row_of: dict[str, int] = {}
+        self._written: dict[str, str] = {}
         if table is not None:
             codes, names = table.texts(files.item).codes.tolist(), table.texts(files.item).names
             self._row_of = {names[code]: row for row, code in enumerate(codes)}
@@ -47,10 +49,16 @@ class ItemTexts:
 
     def text_of(self, item: str) -> str:
         """An item's text; ``item NAME`` for one that has no line in the file."""
-        row = self._row_of.get(item)
-        if row is None:
-            return f"item {item}"
-        return write_item(self.item_text, {name: self.cell(name, row) for name in self.columns}, item)
+        text = self._written.get(item)
+        if text is None:
+            row = self._row_of.get(item)
+            cells = {} if row is None else {name: self.cell(name, row) for name in self.columns}
+            text = self._written[item] = f"item {item}" if row is None else self.write(cells, item)
+        return text
+
+    def write(self, cells: Mapping[str, object], item: str) -> str:
+        """The text of an item with these cells."""
+        return write_item(self.item_text, cells, item)
 
     def cell(self, column: str, row: int) -> object:
         """One cell as written into texts; a missing one is an empty text."""
@@ -63,6 +71,36 @@ class ItemTexts:
             return cells[row]
         words = [word for word in cells[row].split(self._files.seq_separator) if word]
         return " ".join(words[: self._files.seq_len.get(column)])
+
+
+class NumberedTexts(Sequence[str]):
+    """Item texts by RecBole's number, each written when it is asked for.
+
+    Args:
+        tokens: the item of each number; number 0 is padding.
+        padding: the text of number 0.
+    """
+
+    def __init__(self, texts: ItemTexts, tokens: Sequence[str], padding: str) -> None:
+        self._texts, self._tokens, self._padding = texts, tokens, padding
+
+    @overload
+    def __getitem__(self, number: int) -> str: ...
+    @overload
+    def __getitem__(self, number: slice) -> list[str]: ...
+    def __getitem__(self, number: int | slice) -> str | list[str]:
+        if isinstance(number, slice):
+            return [self[i] for i in range(len(self))[number]]
+        place = range(len(self))[number]
+        return self._padding if place == 0 else self._texts.text_of(self._tokens[place])
+
+    def __len__(self) -> int:
+        return len(self._tokens)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Sequence) and list(self) == list(other)
+
+    __hash__ = None  # type: ignore[assignment]
 
 
 def item_columns(item_text: str, available: Sequence[str]) -> list[str]:

@@ -8,7 +8,8 @@ import pandas as pd
 from recbole.utils import FeatureSource, FeatureType
 
 from recbole_apa.core.errors import DataError
-from recbole_apa.data.read_data import drop_incomplete, read_columns
+from recbole_apa.data.data_options import FileOptions
+from recbole_apa.data.read_data import Loaded, drop_incomplete, read_columns
 from recbole_apa.data.reader import RECBOLE_MISSING, Rule, Table
 from recbole_apa.data.recbole_data_options import file_options
 from recbole_apa.data.tokens import Tokens
@@ -43,6 +44,18 @@ def declare(dataset: "Dataset", table: Table, source: FeatureSource | str) -> No
             dataset.field2seqlen[name] = 1
         if "float" in kind.value:
             dataset.field2bucketnum[name] = 2
+
+
+def first_rows_of_ids(loaded: Loaded, files: FileOptions) -> np.ndarray:
+    """The rows left by the filters where a user or an item appears first, by number, ascending.
+
+    RecBole numbers names in order of first appearance, so it gives each the same number as if it saw all rows.
+    """
+    ids = [loaded.inter.columns[name] for name in files.ids if name in loaded.inter.columns]
+    if any(loaded.inter.field(name).type.endswith("_seq") for name in files.ids if name in loaded.inter.columns):
+        return np.arange(len(loaded.rows))  # lists of names: any row may bring a new one
+    first = [column.take(loaded.left.rows).firsts() for column in ids if isinstance(column, Tokens)]
+    return np.unique(np.concatenate(first))
 
 
 def frame_of(dataset: "Dataset", table: Table) -> pd.DataFrame:

@@ -81,12 +81,22 @@ class Tokens(Sequence[str]):
         codes = [code for code, name in enumerate(self.names) if name == text]
         return np.isin(self.codes, codes) if codes else np.zeros(len(self), dtype=bool)
 
+    def firsts(self) -> np.ndarray:
+        """The first row of each name that a row uses, in the order of the names."""
+        first = self._first()
+        return first[first < len(self.codes)]
+
     def ranked(self) -> tuple[np.ndarray, int]:
         """Codes renumbered in order of first appearance among these rows, (n,), and the number of distinct ones."""
-        n = len(self.codes)
-        first = np.full(len(self.names), n, dtype=np.int64)
-        first[self.codes[::-1]] = np.arange(n - 1, -1, -1)
+        first = self._first()
         order = np.argsort(first, kind="stable")
         rank = np.empty(len(order), dtype=np.int32)
         rank[order] = np.arange(len(order), dtype=np.int32)
-        return rank[self.codes], int((first < n).sum())
+        return rank[self.codes], int((first < len(self.codes)).sum())
+
+    def _first(self) -> np.ndarray:
+        """The first row of each name; n for names that no row uses."""
+        n = len(self.codes)
+        first = np.full(len(self.names), n, dtype=np.int64)
+        first[self.codes[::-1]] = np.arange(n - 1, -1, -1)
+        return first

@@ -137,6 +137,9 @@ def check_taken_out(case, index, whole, visible_data):
         return None
     left = case.of_index(shuffled(left_rows, 1), whole.cutoffs)
     assert without_train_rows(told_by(left)) == without_train_rows(right)
+    old = case.of_files(told)  # as a run from before the index is opened
+    assert told_by(old) == right and np.array_equal(old.notes.places, left.notes.places)
+    assert without_train_rows(told_by(case.of_index(old.index_rows(), old.cutoffs))) == without_train_rows(right)
     check_flags_after(left, index)
     return left
 
