@@ -76,6 +76,7 @@ def first_index(store):
     pending.seal({"chosen": CHOSEN, "ready": True})
 
 
+@pytest.mark.quick("forget_users", "anew_with_fewer_parts")
 @pytest.mark.parametrize("prepare", [forget_users, forget_item, anew_with_fewer_parts, first_index])
 def test_a_commit_killed_anywhere(prepare, tmp_path, monkeypatch):
     store = run_with_index(tmp_path / "run")
