@@ -1,6 +1,6 @@
 """Runs one command and measures it from outside: seconds from its start to its end, and its peak RAM.
 
-    python benchmarks/one_process.py FILE COMMAND ...       # FILE gets {"status", "seconds", "peak_bytes"}
+    python benchmarks/one_process.py FILE COMMAND ...       # FILE gets status, seconds, cpu_seconds, peak_bytes
 
 A program of its own that imports next to nothing: Linux counts the memory of the process that a command was started
 from towards the command's peak.
@@ -23,6 +23,8 @@ class Measured:
 
     status: int
     seconds: float
+    cpu_seconds: float
+    """Of all its threads, in the program and in the system: depends less on what else runs."""
     peak_bytes: int
     """The largest RAM of the command or of one of its own processes that it waited for."""
     output: str
@@ -54,6 +56,7 @@ def main(file: str, command: Sequence[str]) -> None:
     figures = {
         "status": process.returncode,
         "seconds": time.perf_counter() - start,
+        "cpu_seconds": used.ru_utime + used.ru_stime,
         "peak_bytes": used.ru_maxrss * 1024,
     }
     Path(file).write_text(json.dumps(figures))

@@ -195,18 +195,21 @@ def measure(place: Place, parts: Sequence[str], threads: int) -> Iterator[tuple[
         if done.status:
             raise SystemExit(f"{part}: status {done.status}: {' '.join(line)}\n{done.output}\n{done.said[-4000:]}")
         inside = json.loads(done.output.splitlines()[-1]) if part in ("start", "stream") else {}
-        yield part, {"seconds": done.seconds, "peak_bytes": done.peak_bytes, **inside}
+        told = {"seconds": done.seconds, "cpu_seconds": done.cpu_seconds, "peak_bytes": done.peak_bytes}
+        yield part, {**told, "load_average": os.getloadavg()[0], **inside}
 
 
 def table(figures: dict[str, dict[str, Any]]) -> str:
     """One line a part."""
-    rows = [[part.replace("_", " "), f["seconds"], f["peak_bytes"] / 1e9] for part, f in figures.items()]
+    names = ("seconds", "cpu_seconds", "load_average")
+    rows = [[part.replace("_", " "), *(f[n] for n in names), f["peak_bytes"] / 1e9] for part, f in figures.items()]
     asked = figures.get("stream")
     if asked:
         beyond = np.subtract(asked["request_seconds"], asked["training_seconds"])
         name = f"a request of the stream's {len(beyond)}, beyond training, median; greatest"
-        rows += [[name, float(np.median(beyond)), None], ["", float(beyond.max()), None]]
-    return tabulate(rows, ["what", "seconds", "peak RAM, GB"], tablefmt="github", floatfmt=".2f")
+        rows += [[name, float(np.median(beyond))], ["", float(beyond.max())]]
+    head = ["what", "seconds", "CPU seconds", "load", "peak RAM, GB"]
+    return tabulate(rows, head, tablefmt="github", floatfmt=".2f")
 
 
 def _program() -> list[str]:
