@@ -130,7 +130,7 @@ def start(folder: Path) -> dict[str, Any]:
     """Reading, filters, split and draw of the training, with their own seconds; the imports are counted apart."""
     begun = time.perf_counter()
     from recbole_apa import APAConfig
-    from recbole_apa.pipeline.build import build_data
+    from recbole_apa.pipeline.build_data import build_data
 
     imported = time.perf_counter()
     options = {**OPTIONS, "data_path": str(folder)}

@@ -18,7 +18,8 @@ from recbole_apa.data.samples import Sample
 from recbole_apa.data.splits import SPLITS
 from recbole_apa.data.visible_data import VisibleData
 from recbole_apa.evaluation.candidates import CandidateLists, candidates_asked, draw_candidates
-from recbole_apa.pipeline.build import build_data, start_logging
+from recbole_apa.pipeline.build import start_logging
+from recbole_apa.pipeline.build_data import build_data
 from recbole_apa.pipeline.config import APAConfig
 from recbole_apa.pipeline.idle_options import say_idle
 from recbole_apa.pipeline.recbole_models import NAME

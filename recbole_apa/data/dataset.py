@@ -13,11 +13,13 @@ from recbole.data.interaction import Interaction
 from recbole.utils import EvaluatorType, FeatureSource, FeatureType
 
 from recbole_apa.core.errors import SettingsError
+from recbole_apa.data.data_options import DataOptions
 from recbole_apa.data.dataset_digest import DatasetDigest
+from recbole_apa.data.index.order import by_place
 from recbole_apa.data.item_text import NumberedTexts
-from recbole_apa.data.load import load_dataset
+from recbole_apa.data.load import IndexedRows, load_dataset, load_indexed
 from recbole_apa.data.prompts import PromptInput
-from recbole_apa.data.read_data import Loaded
+from recbole_apa.data.read_data import Loaded, raw_rows
 from recbole_apa.data.recbole_data_options import data_options, file_options
 from recbole_apa.data.recbole_settings import read_settings
 from recbole_apa.data.recbole_tables import first_rows_of_ids, frame_of
@@ -70,9 +72,14 @@ class APADataset(Dataset):
     splits: dict[str, list[Sample]]
     run_data: RunData
     inter_feat: Any
+    _loaded: Loaded | None
+    _shown: np.ndarray | None
 
-    def __init__(self, config: "Config", visible_data: VisibleData | None = None) -> None:
+    def __init__(
+        self, config: "Config", visible_data: VisibleData | None = None, indexed: IndexedRows | None = None
+    ) -> None:
         self.visible_data = visible_data or VisibleData()
+        self._indexed = indexed
         self.settings = read_settings(config).samples  # before any file is read
         super().__init__(config)
 
@@ -82,8 +89,8 @@ class APADataset(Dataset):
             DataError: columns are missing, or a split has no samples.
         """
         self._check()
-        made = RunData.of_files(self._loaded, data_options(self.config, self.settings), self.visible_data)
-        del self._loaded  # it has all columns
+        made = self._made(data_options(self.config, self.settings))
+        self._loaded = self._indexed = None  # they have all columns
         self.run_data, self.windows, self.train_rows = made, made.windows, made.train_rows
         self.cutoffs, self.splits = dict(made.cutoffs), made.samples
         self.item_texts = self._numbered_texts()
@@ -92,6 +99,14 @@ class APADataset(Dataset):
         self._declare_fields()
         numbers = [self._numbers(field, made.rows) for field in (self.uid_field, self.iid_field)]
         return [self._part(name, *numbers) for name in SPLITS]
+
+    def _made(self, options: DataOptions) -> RunData:
+        """What the rows give. Those of an index have their splits and samples noted, unless these are made anew."""
+        loaded, indexed, seen = self._loaded, self._indexed, self.visible_data
+        assert loaded is not None
+        if indexed is None or seen.roles is None:
+            return RunData.of_files(loaded, options, seen)
+        return RunData.of_noted(loaded, by_place(indexed.rows), options, seen.cutoffs)
 
     def __str__(self) -> str:
         """Override: RecBole counts the rows of its own table."""
@@ -108,7 +123,17 @@ class APADataset(Dataset):
     def visible_to_workers(self) -> VisibleData:
         """What workers may see: a mask of rows, and no keys."""
         told = self.visible_data
-        return replace(told, forgotten=(), shown=self._shown) if told.forgotten else told
+        if not told.forgotten:
+            return told
+        if self._shown is None:  # the rows came from the run's index; workers read the files
+            options = self.run_data.options
+            self._shown = told.visible(raw_rows(options.files, options.label, self.stem, told.plain_ids))
+        return replace(told, forgotten=(), shown=self._shown)
+
+    @property
+    def stem(self) -> Path:
+        """The path of the data files without their endings."""
+        return Path(self.dataset_path) / str(self.dataset_name)
 
     def digest(self, secret: bytes) -> DatasetDigest:
         """The digest of everything visible in the dataset.
@@ -149,8 +174,12 @@ class APADataset(Dataset):
         """Override: load through our reader and filters, without what the run has forgotten."""
         if not Path(dataset_path).exists():
             self._download()
-        loaded = load_dataset(self, token, Path(dataset_path), self.visible_data)
-        self._loaded, self._shown = loaded, loaded.shown
+        folder, indexed = Path(dataset_path), self._indexed
+        if indexed is None:
+            loaded = load_dataset(self, token, folder, self.visible_data)
+        else:
+            loaded = load_indexed(self, token, folder, indexed, self.visible_data)
+        self._loaded, self._shown = loaded, None if indexed else loaded.shown
         self.raw_interactions, self.interactions = loaded.raw, loaded.rows
         self._take_tables(loaded)
         self._load_additional_feat(token, dataset_path)

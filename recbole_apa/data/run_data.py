@@ -16,6 +16,7 @@ from recbole_apa.core.errors import DataError
 from recbole_apa.data.data_options import DataOptions, FileOptions
 from recbole_apa.data.dataset_digest import DatasetDigest, dataset_digest
 from recbole_apa.data.filters import Filtered, Tables, apply_filters, is_all, sides_by_value
+from recbole_apa.data.index.order import by_place
 from recbole_apa.data.index.rows import ALLOWED, DRAWN, KEPT, NO_ROLE, TRAIN, IndexRows
 from recbole_apa.data.item_text import ItemTexts
 from recbole_apa.data.read_data import Loaded
@@ -119,11 +120,20 @@ class RunData:
         """
         if not len(index):
             raise DataError("no interaction is left: expected at least one row in the run's index")
-        index = index.take(np.argsort(index.places, kind="stable"))
-        labels = options.label.labels(index.values)
-        raw = Interactions(index.users, index.items, labels, index.times, index.values, plain_ids)
-        left = _noted(index, raw, options, sides) if filtered else filter_anew(index, raw, options, sides)
-        kept, rows = left.rows, raw if is_all(left.rows, len(raw)) else raw.take(left.rows)
+        index = by_place(index)
+        return cls.of_noted(loaded_of(index, options, sides, plain_ids, filtered), index, options, cutoffs)
+
+    @classmethod
+    def of_noted(
+        cls, loaded: Loaded, index: IndexRows, options: DataOptions, cutoffs: Mapping[str, str | None]
+    ) -> "RunData":
+        """As :meth:`of_index`.
+
+        Args:
+            loaded: the same rows, as :func:`loaded_of` gives them.
+            index: in order of their places.
+        """
+        raw, left, rows, kept = loaded.raw, loaded.left, loaded.rows, loaded.left.rows
         windows = order_windows(rows.users, rows.times)
         enough = windows.n_before >= options.samples.min_history
         roles, drawn = index.roles[kept], (index.flags[kept] & DRAWN != 0) & enough
@@ -165,6 +175,24 @@ class RunData:
         return IndexRows(users, items, raw.times, raw.values, notes.places, notes.roles, flags, notes.since)
 
 
+def loaded_of(index: IndexRows, options: DataOptions, sides: Sides, plain_ids: bool, filtered: bool) -> Loaded:
+    """Rows of an index as if they had been read from a file that has no others.
+
+    Args:
+        index: in order of their places.
+        filtered: see :meth:`RunData.of_index`.
+
+    Raises:
+        DataError: none passes the filters.
+    """
+    labels = options.label.labels(index.values)
+    raw = Interactions(index.users, index.items, labels, index.times, index.values, plain_ids)
+    left = filter_noted(index, raw, options, sides) if filtered else filter_anew(index, raw, options, sides)
+    rows = raw if is_all(left.rows, len(raw)) else raw.take(left.rows)
+    part_of = None if options.files.presplit is None else index.roles[left.rows]
+    return Loaded(table_of(raw, options.files), raw, rows, np.ones(len(raw), dtype=bool), left, part_of)
+
+
 def filter_anew(index: IndexRows, raw: Interactions, options: DataOptions, sides: Sides) -> Filtered:
     """The filters on rows of an index: those of a row's own values as noted, those that compare or count rows anew.
 
@@ -178,22 +206,22 @@ def filter_anew(index: IndexRows, raw: Interactions, options: DataOptions, sides
     allowed = index.flags & ALLOWED != 0
     if options.files.presplit is not None:
         return Filtered(np.arange(len(index)), allowed, *sides)
-    return apply_filters(Tables(_table_of(raw, options.files), *sides), options.filters, allowed)
+    return apply_filters(Tables(table_of(raw, options.files), *sides), options.filters, allowed)
 
 
-def _noted(index: IndexRows, raw: Interactions, options: DataOptions, sides: Sides) -> Filtered:
-    """What the flags say of rows in order of their places."""
+def filter_noted(index: IndexRows, raw: Interactions, options: DataOptions, sides: Sides) -> Filtered:
+    """What the flags say of rows in order of their places; arguments as in :func:`filter_anew`."""
     kept, allowed = np.flatnonzero(index.flags & KEPT), index.flags & ALLOWED != 0
     if options.files.presplit is not None:
         return Filtered(kept, allowed, *sides)
     if options.filters.keep_duplicate is not None and index.times is not None:
         # the filter of duplicates leaves rows in order of time
         kept = kept[np.argsort(index.times[kept], kind="stable")]
-    sides = sides_by_value(Tables(_table_of(raw, options.files), *sides), options.filters)
+    sides = sides_by_value(Tables(table_of(raw, options.files), *sides), options.filters)
     return Filtered(kept, allowed, *sides)
 
 
-def _table_of(rows: Interactions, files: FileOptions) -> Table:
+def table_of(rows: Interactions, files: FileOptions) -> Table:
     """Users, items and times as the filters read them."""
     columns: dict[str, object] = {files.user: rows.users, files.item: rows.items}
     rules = {files.user: Rule.TEXT, files.item: Rule.TEXT}

@@ -6,30 +6,28 @@ from logging import FileHandler, getLogger
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from recbole.data import data_preparation
 from recbole.utils import get_model, init_seed
 
 from recbole_apa.core.errors import RunError, SettingsError
 from recbole_apa.core.system.devices import here
-from recbole_apa.data.dataset import APADataset
 from recbole_apa.data.loaders import Loaders
-from recbole_apa.data.old_reading import Reading, differences, read_as_before
 from recbole_apa.data.splits import SPLITS
 from recbole_apa.data.visible_data import VisibleData
-from recbole_apa.evidence import Key, KeyRing, key_ring, secret_of
+from recbole_apa.evidence import KeyRing, key_ring
 from recbole_apa.model.apa import APA
 from recbole_apa.model.trainer import APATrainer
+from recbole_apa.pipeline.build_data import build_data
 from recbole_apa.pipeline.config import APAConfig
-from recbole_apa.pipeline.datasets import make_dataset
 from recbole_apa.pipeline.manifest_options import options_of
 from recbole_apa.pipeline.option_names import TRUST, refuse_fixed
 from recbole_apa.pipeline.plugins import PLUGINS, import_plugins, refuse_missing
+from recbole_apa.pipeline.stored_data import stored_data
 from recbole_apa.runs.ledger import Ledger, refuse_gap, refuse_pending, served_by, visible_without
 from recbole_apa.runs.log_places import open_log
 from recbole_apa.runs.manifest import Manifest
-from recbole_apa.runs.names import EMBEDDINGS, KEY, MEMORY, METRICS, STATES
+from recbole_apa.runs.names import EMBEDDINGS, MEMORY, METRICS, STATES
 from recbole_apa.runs.pinned_run import PinnedStore, read_settled
-from recbole_apa.runs.store import RunStore, is_old_format, knows_no_scopes
+from recbole_apa.runs.store import RunStore, knows_no_scopes
 
 if TYPE_CHECKING:
     from recbole.model.abstract_recommender import AbstractRecommender
@@ -70,21 +68,6 @@ def start_logging(config: APAConfig) -> None:
 def log_files() -> list[str]:
     """Files that the log is written to, including the calling program's own."""
     return [handler.baseFilename for handler in getLogger().handlers if isinstance(handler, FileHandler)]
-
-
-def build_data(config: APAConfig, visible_data: VisibleData | None = None, told: bool = True) -> Loaders:
-    """RecBole's loaders (train, valid, test).
-
-    Args:
-        visible_data: what may be seen of the dataset's files; None for everything.
-        told: whether to log a description of the dataset.
-    """
-    # a random split draws from the global generators
-    init_seed(config["seed"], config["reproducibility"])
-    dataset = make_dataset(config, visible_data)
-    if told:
-        getLogger().info(dataset)
-    return Loaders(*data_preparation(config, dataset))
 
 
 def build(config: APAConfig, visible_data: VisibleData | None = None) -> "tuple[AbstractRecommender, Loaders]":
@@ -132,8 +115,9 @@ def _open(
     refuse_fixed(changes)
     config = run_config(pinned, {"keep_states": pinned.has(STATES), **changes})
     start_logging(config)
-    model, data = build(config, stored_visible_data(pinned, keys))
-    _check_same(pinned, config, model, data.train_set, keys)
+    data = stored_data(pinned, config, stored_visible_data(pinned, keys), keys)
+    model = build_model(config, data)
+    _check_backbone(manifest, model)
     trainer = APATrainer(config, model, pinned)
     trainer.load(pinned, allow_pending)
     trainer.load_activations(data.train, data.valid)
@@ -159,52 +143,6 @@ def run_config(store: RunStore, changes: Mapping[str, object]) -> APAConfig:
     refuse_missing(manifest, own)
     options = {**here(own), **changes}
     return APAConfig("APA", options.pop("dataset"), None, options)
-
-
-def is_same_data(manifest: Manifest, dataset: APADataset, keys: KeyRing) -> bool:
-    """Whether a dataset is the one that a run was made with, by its digest.
-
-    Raises:
-        KeyFileError: the run's key is not in the ring.
-    """
-    name = manifest.get(KEY)
-    key = keys.key(name) if name else None
-    if not is_old_format(manifest):
-        return bool(dataset.digest(secret_of(manifest["salt"], key)).hex() == manifest["dataset"])
-    return _old(dataset.old_digest, key) == manifest["dataset"]
-
-
-def _old(digest: str, key: Key | None) -> str:
-    """A digest as in a run from before format 4, which a later version may have keyed."""
-    return key.keyed(digest) if key else digest
-
-
-def other_data(manifest: Manifest, config: APAConfig, dataset: APADataset, keys: KeyRing) -> str:
-    """Why the data is not what the run was made with, and what to do."""
-    other = (
-        f"the dataset in {dataset.dataset_path} is not the one that the run was made of (its digest differs); "
-        "name the right folder with --data_path"
-    )
-    if not is_old_format(manifest):
-        return other
-    item_text = manifest["settings"]["item_text"]
-    config["val_interval"] = manifest["options"].get("val_interval")  # book-crossing's own came later
-    try:
-        before = read_as_before(config, dataset.visible_data, item_text)
-    except Exception:  # of any kind; what RecBole's loader cannot read did not make the run
-        getLogger().debug("the dataset cannot be read as it was before", exc_info=True)
-        return other
-    name = manifest.get(KEY)
-    if _old(before.digest, keys.key(name) if name else None) != manifest["dataset"]:
-        return other
-    tokens = map(str, dataset.field2id_token[dataset.iid_field])
-    texts = dict(zip(tokens, dataset.item_texts, strict=True))
-    differing = differences(before, Reading(dataset.interactions, texts, dataset.old_digest))
-    return (
-        f"the run was made of {dataset.dataset_path} as an older version read it, which was wrong:\n  "
-        + "\n  ".join(differing)
-        + "\nthe run's results depend on that; train a new run (CHANGELOG.md lists these cases)"
-    )
 
 
 def refuse_remote_code(manifest: Manifest, changes: Mapping[str, object]) -> None:
@@ -242,10 +180,7 @@ def stored_visible_data(store: RunStore, keys: KeyRing) -> VisibleData:
     return bare.without(visible_without(served, manifest["salt"], keys))
 
 
-def _check_same(store: RunStore, config: APAConfig, model: APA, dataset: APADataset, keys: KeyRing) -> None:
-    manifest = store.manifest()
-    if not is_same_data(manifest, dataset, keys):
-        raise RunError(other_data(manifest, config, dataset, keys))
+def _check_backbone(manifest: Manifest, model: APA) -> None:
     if model.engine.backbone.digest != manifest["backbone"]:
         raise RunError(
             f"the backbone {model.engine.backbone.name!r} is not the one that the run was trained on "

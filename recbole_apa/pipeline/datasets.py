@@ -9,15 +9,19 @@ from recbole.data.dataset import Dataset
 from recbole_apa.core.errors import APAError, DataError
 from recbole_apa.core.system.surroundings import refuse_name
 from recbole_apa.data.dataset import APADataset
+from recbole_apa.data.load import IndexedRows
 from recbole_apa.data.visible_data import VisibleData
 from recbole_apa.pipeline.pickles import refuse_pickles
 
 
-def make_dataset(config: Config, visible_data: VisibleData | None = None) -> Dataset:
+def make_dataset(
+    config: Config, visible_data: VisibleData | None = None, indexed: IndexedRows | None = None
+) -> Dataset:
     """The dataset that a configuration names.
 
     Args:
         visible_data: what a finished run may see of its files; None for all of them.
+        indexed: the rows of the run's index, instead of those of its files.
 
     Raises:
         DataError: the files are missing, cannot be downloaded, or lack a column.
@@ -41,7 +45,7 @@ def make_dataset(config: Config, visible_data: VisibleData | None = None) -> Dat
             "(--data_path names the parent folder)"
         )
     try:
-        return create_dataset(config) if visible_data is None else APADataset(config, visible_data)
+        return create_dataset(config) if visible_data is None else APADataset(config, visible_data, indexed)
     except APAError:
         raise
     except (OSError, NotImplementedError, ValueError, KeyError) as error:

@@ -16,8 +16,6 @@ from recbole_apa.data.item_text import ItemTexts
 from recbole_apa.data.read_data import data_files, read_sides
 from recbole_apa.data.run_data import RunData, Sides
 from recbole_apa.evidence import KeyRing, secret_of
-from recbole_apa.pipeline.manifest_options import options_of
-from recbole_apa.pipeline.option_names import refuse_fixed
 from recbole_apa.runs.manifest import Manifest
 from recbole_apa.runs.names import KEY
 from recbole_apa.runs.pinned_run import PinnedStore
@@ -70,28 +68,24 @@ class IndexedRun:
         return RunData.of_index(rows, self.options, self.sides, self.manifest["draw"], plain_ids, filtered)
 
 
-def open_indexed(store: PinnedStore, changes: Mapping[str, object], keys: KeyRing) -> IndexedRun | None:
+def open_indexed(store: PinnedStore, stem: Path | None, keys: KeyRing) -> IndexedRun | None:
     """A run by its index; None if it has none, or its data files are not those that the index was made of.
 
     Args:
-        changes: where things are now, e.g. ``{"data_path": ...}``.
+        stem: the path of the data files without their endings, if it is known.
 
     Raises:
-        SettingsError: an option that would change what the run computes.
         RunError: the index is damaged.
         KeyFileError: the run's key is not in the ring.
     """
-    refuse_fixed(changes)
-    manifest = store.manifest()
-    if not store.has_index():
+    if stem is None or not store.has_index():
         return None
-    index = store.open_index()
-    stem = data_stem({**options_of(manifest, store.place), **changes})
+    manifest, index = store.manifest(), store.open_index()
     options = DataOptions.from_json(index.facts.about.options)
     name = manifest.get(KEY)
     secret = secret_of(manifest["salt"], keys.key(name) if name else None)
     try:
-        if stem is None or not are_unchanged(data_files(options.files, stem), index.facts.about.source, secret):
+        if not are_unchanged(data_files(options.files, stem), index.facts.about.source, secret):
             return None
     except (DataError, OSError):
         return None  # what is wrong with the files is said where they are read

@@ -12,7 +12,8 @@ from recbole_apa.core.option_table import ACTIVATION_KEYS, names_that_say
 from recbole_apa.core.options import refuse_unknown
 from recbole_apa.data.recbole_options import IDLE, Role, recbole_names
 from recbole_apa.model.contracts import FitInputs
-from recbole_apa.pipeline.build import build_data, build_model
+from recbole_apa.pipeline.build import build_model
+from recbole_apa.pipeline.build_data import build_data
 from recbole_apa.pipeline.config import APAConfig
 from recbole_apa.pipeline.option_names import RECBOLE_EXTRA, RUN_KEYS
 from recbole_apa.pipeline.recbole_models import make_baseline_trainer

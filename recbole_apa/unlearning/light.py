@@ -13,8 +13,9 @@ from recbole_apa.evidence import KeyRing
 from recbole_apa.evidence.exactness import DEFINITIONS, INHERITED
 from recbole_apa.evidence.search import Sought, scan_index
 from recbole_apa.partition.assignment import Assignment
-from recbole_apa.pipeline.indexed_run import IndexedRun, open_indexed
+from recbole_apa.pipeline.indexed_run import IndexedRun, data_stem, open_indexed
 from recbole_apa.pipeline.manifest_options import options_of
+from recbole_apa.pipeline.option_names import refuse_fixed
 from recbole_apa.runs.ledger import Ledger, Request, refuse_gap, refuse_pending, served_by, visible_without
 from recbole_apa.runs.names import INDEX
 from recbole_apa.runs.pinned_run import PinnedStore, read_settled
@@ -49,7 +50,9 @@ def open_light(store: RunStore, changes: Mapping[str, object], keys: KeyRing) ->
         if not pinned.has_index():
             return None
         pinned.check()
-        run = open_indexed(pinned, changes, keys)
+        refuse_fixed(changes)
+        stem = data_stem({**options_of(pinned.manifest(), pinned.place), **changes})
+        run = open_indexed(pinned, stem, keys)
         # adapters that an approximate method moved are trained again, whatever a request names
         return run if run and run.is_local and not pinned.moved_shards(_assignment(run).n_shards) else None
 

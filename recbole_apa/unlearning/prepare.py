@@ -57,7 +57,8 @@ def data_without(opened: "RunResult", requests: Sequence[Request], demands: Sequ
         RequestError: nothing would remain, or, with ``fresh``, too little for a new training.
         CertificateError: something that was to be forgotten can still be reached.
     """
-    from recbole_apa.pipeline.build import build_data, stored_visible_data
+    from recbole_apa.pipeline.build import stored_visible_data
+    from recbole_apa.pipeline.build_data import build_data
 
     store = opened.store
     visible_data = stored_visible_data(store, opened.keys)

@@ -56,7 +56,7 @@ def refuse_plain_ids(dataset: "APADataset") -> None:
 
 def data_anew(config: "APAConfig", visible_data: VisibleData) -> "Loaders":
     """The loaders that a training today on the visible rows would get."""
-    from recbole_apa.pipeline.build import build_data
+    from recbole_apa.pipeline.build_data import build_data
 
     return build_data(config, without_roles(visible_data))
 

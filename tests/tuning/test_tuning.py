@@ -12,7 +12,7 @@ from recbole_apa.core.errors import RunError, SettingsError, TrainingError
 from recbole_apa.core.files.whole import read_json
 from recbole_apa.core.properties import properties_folder
 from recbole_apa.core.yaml import read_yaml
-from recbole_apa.pipeline.build import build_data
+from recbole_apa.pipeline.build_data import build_data
 from recbole_apa.tuning.ranges import read_ranges
 
 

@@ -26,7 +26,8 @@ from recbole_apa.data.loaders import Loaders
 from recbole_apa.data.splits import SPLITS
 from recbole_apa.evidence import KeyRing
 from recbole_apa.model.apa import APA
-from recbole_apa.pipeline.build import RunResult, build_data, build_model
+from recbole_apa.pipeline.build import RunResult, build_model
+from recbole_apa.pipeline.build_data import build_data
 from recbole_apa.pipeline.config import APAConfig
 from recbole_apa.pipeline.evaluate import evaluate_state, training_cost, write_first_records
 from recbole_apa.pipeline.trainer_factory import make_trainer

@@ -27,7 +27,7 @@ _PROMPT = re.compile(r"[0-9a-f]{64}")
 
 def lineage_findings(store: PinnedStore, manifest: Manifest, data: "Loaders", keys: KeyRing) -> Iterator[str]:
     """Findings where artefacts saw other samples than the data gives now."""
-    from recbole_apa.pipeline.build import is_same_data, other_data
+    from recbole_apa.pipeline.same_data import is_same_data, other_data
 
     dataset = data.train_set
     if not is_same_data(manifest, dataset, keys):

@@ -142,7 +142,8 @@ def _audit(store: PinnedStore, changes: Mapping[str, object] | None) -> AuditRes
 
 def _data_of(store: PinnedStore, changes: Mapping[str, object] | None, keys: KeyRing) -> "tuple[VisibleData, Loaders]":
     """The data that the run may see now. The backbone's own code is not run for this, so it need not be trusted."""
-    from recbole_apa.pipeline.build import build_data, run_config, stored_visible_data
+    from recbole_apa.pipeline.build import run_config, stored_visible_data
+    from recbole_apa.pipeline.build_data import build_data
 
     trust = {"trust_remote_code": True} if store.manifest()["options"].get("trust_remote_code") else {}
     config = run_config(store, {**(changes or {}), **trust})

@@ -1,0 +1,56 @@
+"""The data of a finished run: from its index if it has one, else from its files."""
+
+from pathlib import Path
+
+from recbole_apa.core.errors import RunError
+from recbole_apa.data.index.compare import differing_rows
+from recbole_apa.data.load import IndexedRows
+from recbole_apa.data.loaders import Loaders
+from recbole_apa.data.visible_data import VisibleData
+from recbole_apa.evidence import KeyRing
+from recbole_apa.pipeline.build_data import build_data
+from recbole_apa.pipeline.config import APAConfig
+from recbole_apa.pipeline.indexed_run import open_indexed
+from recbole_apa.pipeline.same_data import is_same_data, other_data
+from recbole_apa.runs.pinned_run import PinnedStore
+
+
+def stored_data(store: PinnedStore, config: APAConfig, visible_data: VisibleData, keys: KeyRing) -> Loaders:
+    """The data of a run, whose files have to be those that it was made of.
+
+    Args:
+        visible_data: what the run may see.
+
+    Raises:
+        RunError: they have other visible rows, or other texts of items.
+    """
+    data, is_known, other = read_stored(store, config, visible_data, keys, filtered=True)
+    if other or not (is_known or is_same_data(store.manifest(), data.train_set, keys)):
+        raise RunError(other_data(store.manifest(), config, data.train_set, keys) + (f": {other}" if other else ""))
+    return data
+
+
+def read_stored(
+    store: PinnedStore, config: APAConfig, visible_data: VisibleData, keys: KeyRing, filtered: bool
+) -> tuple[Loaders, bool, str | None]:
+    """The data of a run, and what is known of its files.
+
+    Args:
+        filtered: take what passed the filters when the index was written, instead of applying them again.
+
+    Returns:
+        the data; whether the files are, byte for byte, those that the index was made of; and how their visible rows
+        differ from those of the index, in words, if they do.
+    """
+    run = open_indexed(store, Path(config["data_path"]) / config["dataset"], keys)
+    if run is not None:
+        return build_data(config, visible_data, indexed=IndexedRows(run.index.all_rows(), filtered)), True, None
+    data = build_data(config, visible_data)
+    if not store.has_index():
+        return data, False, None
+    other = differing_rows(store.open_index(), data.train_set.raw_interactions)
+    if other:
+        return data, False, other
+    # the files were changed and have the same rows: splits are those that the index notes
+    rows = IndexedRows(store.open_index().all_rows(), filtered)
+    return build_data(config, visible_data, told=False, indexed=rows), False, None
