@@ -93,6 +93,8 @@ class FitInputs:
     """The key for the state's digests; None if nothing was forgotten."""
     records_follow: bool = False
     """Whether the caller evaluates and writes records afterwards: the run counts as interrupted until then."""
+    writes_index: bool = True
+    """Whether the run gets an index of its data; a pending state has one already."""
     writes_board: bool = True
     """Whether to log losses for tensorboard."""
     begin_line: str = ""

@@ -20,6 +20,7 @@ from recbole_apa.core.system.machine import MachineKind, machine_kind
 from recbole_apa.data.dataloader import ShardingDataLoader
 from recbole_apa.data.dataset import APADataset
 from recbole_apa.data.loaders import part_of
+from recbole_apa.data.read_data import data_files
 from recbole_apa.evidence import secret_of
 from recbole_apa.model.apa import APA
 from recbole_apa.model.contracts import NO_INPUTS, FitInputs
@@ -28,6 +29,7 @@ from recbole_apa.model.fit_context import FitContext, FitRecord
 from recbole_apa.model.lineage import lineage_of, sample_order
 from recbole_apa.model.recbole_evaluator import PatientEvaluator
 from recbole_apa.partition import Partition
+from recbole_apa.runs.keep_index import write_first_index
 from recbole_apa.runs.ledger import refuse_pending
 from recbole_apa.runs.log_places import NoScalars, nothing_made, open_scalars, place_of_scalars
 from recbole_apa.runs.names import KEY, MACHINES, STATES
@@ -125,6 +127,9 @@ class APATrainer(Trainer):
         about = {"code": code_version(), KEY: key.name if key else None, MACHINES: [self.machine.plain()]}
         store.begin(self.identity(train_set, store.salt), about)
         store.note_machine(self.machine.plain())
+        if self.inputs.writes_index and store.base is None:
+            paths, key = data_files(train_set.run_data.options.files, train_set.stem), self.inputs.key
+            write_first_index(store, train_set.run_data, paths, secret_of(store.salt, key))
         self.tensorboard = self._new_board(store)
         if self.inputs.begin_line:
             self.logger.info(self.inputs.begin_line)

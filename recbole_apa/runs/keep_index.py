@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 
@@ -12,9 +13,22 @@ from recbole_apa.data.index.facts import About
 from recbole_apa.data.index.rows import IndexRows
 from recbole_apa.data.index.source import source_files
 from recbole_apa.data.index.write import write_index
+from recbole_apa.data.read_data import data_files
 from recbole_apa.data.run_data import RunData
+from recbole_apa.evidence import Key, secret_of
 from recbole_apa.runs.names import INDEX
 from recbole_apa.runs.store import RunStore
+
+
+class Shown(Protocol):
+    """The training part of a dataset."""
+
+    run_data: RunData
+
+    @property
+    def stem(self) -> Path:
+        """The path of the data files without their endings."""
+        ...
 
 
 def write_first_index(store: RunStore, data: RunData, paths: Sequence[Path], secret: bytes, anew: bool = False) -> None:
@@ -46,6 +60,23 @@ def write_changed_index(pending: RunStore, change: Change, paths: Sequence[Path]
     index = pending.base.open_index()
     about = replace(index.facts.about, source=source_files(paths, secret))
     rewrite(index, pending.folder / INDEX, change, about)
+
+
+def write_next_index(pending: RunStore, before: Shown, after: Shown, key: Key, anew: bool) -> None:
+    """Write the index of a state that requests lead to, whole if the run has none yet.
+
+    Args:
+        before, after: the training parts of the data before and after.
+        key: for the new state's digests.
+        anew: split and draw were made anew.
+    """
+    assert pending.base is not None
+    secret, paths = secret_of(pending.salt, key), data_files(after.run_data.options.files, after.stem)
+    if anew or not pending.base.has_index():
+        write_first_index(pending, after.run_data, paths, secret, anew)
+    else:
+        change = difference(before.run_data.index_rows(), after.run_data.index_rows())
+        write_changed_index(pending, change, paths, secret)
 
 
 def difference(before: IndexRows, after: IndexRows) -> Change:

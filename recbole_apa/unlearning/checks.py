@@ -22,9 +22,10 @@ from recbole_apa.evidence.search import (
     named,
     recognised,
     scan,
+    scan_index,
 )
 from recbole_apa.runs.ledger import Ledger, served_by
-from recbole_apa.runs.names import EMBEDDINGS, MEMORY, PIECES
+from recbole_apa.runs.names import EMBEDDINGS, INDEX, MEMORY, PIECES
 from recbole_apa.runs.store import RunStore
 from recbole_apa.unlearning.requests.demands import Demand
 
@@ -46,22 +47,25 @@ def raw_files(dataset: "APADataset") -> RawFiles:
 
 
 def sought_of(
+    store: RunStore,
     dataset: "APADataset",
     lines: Sequence[Mapping[str, object]],
-    salt: str,
     keys: KeyRing,
     demands: Sequence[Demand] = (),
 ) -> Sought:
-    """What must not be found: the rows in the raw files that requests refer to, by keyed digest, and by name if known.
+    """What must not be found: the rows that requests refer to, by keyed digest, and by name if known. They are looked
+    for in the run's index, which has all that the run may see; in the raw files if it has none.
 
     Args:
+        store: the run as it is before the requests.
         lines: contents of requests, carried out or not yet.
         demands: the names in the last request, known only to the process that took it.
 
     Raises:
         CertificateError: the digests do not cover what the names do; the rest would come back when the run is opened.
     """
-    return sought_in(scan(raw_files(dataset)), dataset.visible_data, lines, salt, keys, demands)
+    raw = scan_index(store.folder / INDEX) if store.has_index() else scan(raw_files(dataset))
+    return sought_in(raw, dataset.visible_data, lines, store.salt, keys, demands)
 
 
 def sought_in(
@@ -179,7 +183,8 @@ def reachable(store: RunStore, data: "Loaders", keys: KeyRing) -> list[str]:
     lines = [e.content for e in Ledger(store.storage, store.salt).requests() if served_by(manifest, e)]
     if not lines:
         return []
-    sought = sought_of(data.train_set, lines, store.salt, keys)
+    dataset = data.train_set
+    sought = sought_in(scan(raw_files(dataset)), dataset.visible_data, lines, store.salt, keys)
     return in_data(data.parts, sought) + in_run(store, sought)
 
 

@@ -20,6 +20,7 @@ from recbole_apa.pipeline.evaluate import (
     write_records,
 )
 from recbole_apa.pipeline.trainer_factory import make_trainer
+from recbole_apa.runs.keep_index import write_next_index
 from recbole_apa.runs.ledger import Entry, Ledger, served_by
 from recbole_apa.runs.manifest import Manifest
 from recbole_apa.runs.names import KEY, MACHINES
@@ -76,6 +77,7 @@ def carry_out(
     _purge_memory(opened.model, data)
 
     pending = _start_pending(store, data.train_set, before, exactness, key, machines)
+    write_next_index(pending, opened.data.train_set, data.train_set, key, anew=exactness == FRESH)
     kept = exactness == INHERITED and inherit_partition(store, pending, data.train_set.samples, machines)
     line = f"run folder: {store.place} (if interrupted, resume with --run={store.place} --resume)"
     trainer = make_trainer(opened.config, opened.model, pending, FitInputs(key=key, begin_line=line))
@@ -108,7 +110,7 @@ def carry_out(
 
 def _checked(opened: RunResult, pending: RunStore, data: Loaders, served: Sequence[Entry]) -> Sought:
     """What must not be found any more, after it was looked for in data and state."""
-    sought = sought_of(data.train_set, [e.content for e in served], pending.salt, opened.keys)
+    sought = sought_of(opened.store, data.train_set, [e.content for e in served], opened.keys)
     refuse_in_state(pending, data, sought)
     return sought
 

@@ -4,7 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from recbole_apa.core.errors import DataError, RequestError
+from recbole_apa.data.visible_data import VisibleData
 from recbole_apa.evidence.exactness import DEFINITIONS, FRESH, STRICT, exactness_of
 from recbole_apa.runs.ledger import Entry, Ledger, Request, served_by, visible_without
 from recbole_apa.runs.store import RunStore
@@ -16,6 +19,7 @@ from recbole_apa.unlearning.requests.demands import Demand
 
 if TYPE_CHECKING:
     from recbole_apa.data.dataset import APADataset
+    from recbole_apa.data.load import IndexedRows
     from recbole_apa.data.loaders import Loaders
     from recbole_apa.pipeline.build import RunResult
 
@@ -65,10 +69,12 @@ def data_without(opened: "RunResult", requests: Sequence[Request], demands: Sequ
     if exactness_of(requests) == FRESH:
         refuse_plain_ids(opened.data.train_set)
         visible_data = without_roles(visible_data)
+    more = visible_without(requests, store.salt, opened.keys)
     try:
-        data = build_data(opened.config, visible_data.without(visible_without(requests, store.salt, opened.keys)))
+        left = _rows_left(opened, more) if store.has_index() else None
+        data = build_data(opened.config, visible_data.without(more), indexed=left)
         lines = [e.content for e in [*served_requests(store), *requests]]
-        sought = sought_of(data.train_set, lines, store.salt, opened.keys, demands)
+        sought = sought_of(store, data.train_set, lines, opened.keys, demands)
         refuse_in_data(opened.data, data, sought)
     except DataError as error:
         if exactness_of(requests) == FRESH:
@@ -78,6 +84,15 @@ def data_without(opened: "RunResult", requests: Sequence[Request], demands: Sequ
         # the data could be read a moment ago: only the missing rows are new
         raise RequestError(f"without what is to be forgotten there is no data to train on ({error})") from error
     return data
+
+
+def _rows_left(opened: "RunResult", more: VisibleData) -> "IndexedRows":
+    """The rows of the run's index that requests do not hide."""
+    from recbole_apa.data.load import IndexedRows
+
+    before = opened.data.train_set
+    shown = more.visible(before.raw_interactions)
+    return IndexedRows(before.run_data.index_rows().take(np.flatnonzero(shown)))
 
 
 def plan_of(store: RunStore, dataset: "APADataset", requests: Sequence[Request]) -> Plan:

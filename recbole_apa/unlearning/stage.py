@@ -35,6 +35,7 @@ from recbole_apa.unlearning.requests.lookup import Demand, find, named_demands, 
 from recbole_apa.unlearning.requests.scopes import covers, request_digests
 from recbole_apa.unlearning.taken import taken
 from recbole_apa.unlearning.touched import concerned_rows, interactions_of
+from recbole_apa.unlearning.untouched import carry_out_untouched, stays_as_it_is
 
 if TYPE_CHECKING:
     from recbole_apa.data.loaders import Loaders
@@ -201,6 +202,8 @@ class _Stage:
                 out.outcomes.append(carry_out(opened, left, show, other_machine=self.other_machine))
             self.opened = out.outcomes[-1].result
         demands = self._not_done_now(demands, left)
+        if demands and self._run_light(demands, exactness, method, skip_unknown, out):
+            return out
         if demands:
             opened = self._open()
             self._machines(opened).refuse_others(method)
@@ -284,6 +287,28 @@ class _Stage:
         if self.opened is not None or (exactness, method) != (INHERITED, EXACT):
             return None
         return open_light(self.store, self.changes or {}, self.keys)
+
+    def _run_light(
+        self, demands: Sequence[Demand], exactness: str, method: str, skip_unknown: bool, out: UnlearnResult
+    ) -> bool:
+        """Carry out a request that leaves every sample; False if it is another one, and nothing was done."""
+        run = self._indexed(exactness, method)
+        if run is None:
+            return False
+        rows = concerned_rows(run, demands)
+        asked, left = self._ask(interactions_of(run, rows), demands, INHERITED, EXACT, skip_unknown)
+        light = plan_light(run, asked, rows, asked.demands)
+        machines = machines_of(self.store, device_of(run, self.changes or {}), self.other_machine)
+        if not stays_as_it_is(run, light, machines):
+            return False
+        refuse_unreachable(self.store)
+        self._keep_key()
+        entry = self.ledger.append(REQUEST, asked.content)
+        with taken(self.store):
+            done = carry_out_untouched(run, self.store, entry, light, machines, self._load)
+        out.plan, out.left = done.plan, left
+        out.outcomes.append(done)
+        return True
 
     def _dry_light(self, run: "IndexedRun", demands: Sequence[Demand], skip_unknown: bool) -> UnlearnResult:
         rows = concerned_rows(run, demands)

@@ -93,7 +93,10 @@ def _verify(store: RunStore, config_dict: Mapping[str, object] | None) -> Verify
         out, data = _data_again(opened, store, manifest)
         fresh = RunStore(Path(name) / "run")
         trainer = make_trainer(
-            opened.config, opened.model, fresh, FitInputs(writes_board=False, pieces=store.load_pieces())
+            opened.config,
+            opened.model,
+            fresh,
+            FitInputs(writes_index=False, writes_board=False, pieces=store.load_pieces()),
         )
         if manifest.get("partition_of") == EARLIER:
             fresh.begin(trainer.identity(data.train_set, fresh.salt), {})

@@ -107,7 +107,7 @@ def _audit(store: PinnedStore, changes: Mapping[str, object] | None) -> AuditRes
         ledger = Ledger(store.storage, manifest["salt"])
         result.notices += _notices(manifest, ledger.entries())
         result.head = ledger.head()
-        visible_data, data = _data_of(store, changes, keys)
+        visible_data, data, other = _data_of(store, changes, keys)
     except MissingPluginError as error:
         if not result.findings:
             raise  # not a fault of the run
@@ -116,6 +116,8 @@ def _audit(store: PinnedStore, changes: Mapping[str, object] | None) -> AuditRes
     except (APAError, OSError) as error:
         result.findings.append(_said(error))
         return result
+    if other:
+        result.findings.append(f"the data files are not those that the run was made of: {other}")
     _guard(result, "lineage against the data", lambda: lineage_findings(store, manifest, data, keys))
     if manifest.get("draw_of") == THIS_DATA:
         anew = data.train_set.config
@@ -129,26 +131,31 @@ def _audit(store: PinnedStore, changes: Mapping[str, object] | None) -> AuditRes
     _guard(result, "centres of the shards", lambda: stale_centres(store, manifest, data.train_set))
     result.notices += kept_centres(manifest)
     _guard(result, "frozen activations", lambda: state_findings(store))
-    told = "the raw files' rows of what was forgotten, by keyed digests, in data and state"
-    _guard(result, told, lambda: reachable_findings(store, data, keys))
-    _guard(result, "forgotten interactions in the run folder", lambda: trace_findings(store, visible_data))
-    if store.has_index():
+    if store.has_index():  # the run sees nothing else of its files
         _guard(result, "forgotten interactions in the index", lambda: hidden_findings(store, visible_data))
+    else:
+        told = "the raw files' rows of what was forgotten, by keyed digests, in data and state"
+        _guard(result, told, lambda: reachable_findings(store, data, keys))
+    _guard(result, "forgotten interactions in the run folder", lambda: trace_findings(store, visible_data))
     _guard(result, "traces outside the run folder", lambda: outside_findings(store, manifest, visible_data, data))
     result.checked = list(dict.fromkeys(result.checked))
     result.findings = list(dict.fromkeys(result.findings))
     return result
 
 
-def _data_of(store: PinnedStore, changes: Mapping[str, object] | None, keys: KeyRing) -> "tuple[VisibleData, Loaders]":
-    """The data that the run may see now. The backbone's own code is not run for this, so it need not be trusted."""
+def _data_of(
+    store: PinnedStore, changes: Mapping[str, object] | None, keys: KeyRing
+) -> "tuple[VisibleData, Loaders, str | None]":
+    """The data that the run may see now, and how its files differ from its index, if they do. The backbone's own code
+    is not run for this, so it need not be trusted."""
     from recbole_apa.pipeline.build import run_config, stored_visible_data
-    from recbole_apa.pipeline.build_data import build_data
+    from recbole_apa.pipeline.stored_data import read_stored
 
     trust = {"trust_remote_code": True} if store.manifest()["options"].get("trust_remote_code") else {}
     config = run_config(store, {**(changes or {}), **trust})
     visible_data = stored_visible_data(store, keys)
-    return visible_data, build_data(config, visible_data)
+    data, _, other = read_stored(store, config, visible_data, keys, filtered=False)
+    return visible_data, data, other
 
 
 def _guard(result: AuditResult, title: str, check: Callable[[], Iterable[str]]) -> None:
