@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from recbole_apa.core.errors import DataError
-from recbole_apa.data.data_options import DataOptions, FileOptions
+from recbole_apa.data.data_options import DataOptions
 from recbole_apa.data.dataset_digest import DatasetDigest, dataset_digest
 from recbole_apa.data.filters import Filtered, Tables, apply_filters, is_all, sides_by_value
 from recbole_apa.data.index.order import by_place
@@ -190,7 +190,7 @@ def loaded_of(index: IndexRows, options: DataOptions, sides: Sides, plain_ids: b
     left = filter_noted(index, raw, options, sides) if filtered else filter_anew(index, raw, options, sides)
     rows = raw if is_all(left.rows, len(raw)) else raw.take(left.rows)
     part_of = None if options.files.presplit is None else index.roles[left.rows]
-    return Loaded(table_of(raw, options.files), raw, rows, np.ones(len(raw), dtype=bool), left, part_of)
+    return Loaded(table_of(raw, options), raw, rows, np.ones(len(raw), dtype=bool), left, part_of)
 
 
 def filter_anew(index: IndexRows, raw: Interactions, options: DataOptions, sides: Sides) -> Filtered:
@@ -206,7 +206,7 @@ def filter_anew(index: IndexRows, raw: Interactions, options: DataOptions, sides
     allowed = index.flags & ALLOWED != 0
     if options.files.presplit is not None:
         return Filtered(np.arange(len(index)), allowed, *sides)
-    return apply_filters(Tables(table_of(raw, options.files), *sides), options.filters, allowed)
+    return apply_filters(Tables(table_of(raw, options), *sides), options.filters, allowed)
 
 
 def filter_noted(index: IndexRows, raw: Interactions, options: DataOptions, sides: Sides) -> Filtered:
@@ -217,16 +217,18 @@ def filter_noted(index: IndexRows, raw: Interactions, options: DataOptions, side
     if options.filters.keep_duplicate is not None and index.times is not None:
         # the filter of duplicates leaves rows in order of time
         kept = kept[np.argsort(index.times[kept], kind="stable")]
-    sides = sides_by_value(Tables(table_of(raw, options.files), *sides), options.filters)
+    sides = sides_by_value(Tables(table_of(raw, options), *sides), options.filters)
     return Filtered(kept, allowed, *sides)
 
 
-def table_of(rows: Interactions, files: FileOptions) -> Table:
-    """Users, items and times as the filters read them."""
+def table_of(rows: Interactions, options: DataOptions) -> Table:
+    """Users, items, times and what labels come from, as the filters and RecBole read them."""
+    files, label = options.files, options.label.column
     columns: dict[str, object] = {files.user: rows.users, files.item: rows.items}
     rules = {files.user: Rule.TEXT, files.item: Rule.TEXT}
     if rows.times is not None and files.time is not None:
         columns[files.time], rules[files.time] = rows.times, Rule.NUMBER
+    columns[label], rules[label] = rows.values, Rule.NUMBER
     header = tuple(Field(name, "float" if rule.is_number else "token") for name, rule in rules.items())
     return Table(Path("the run's index"), header, columns, rules, len(rows))  # type: ignore[arg-type]
 

@@ -35,7 +35,6 @@ from recbole_apa.unlearning.requests.lookup import Demand, find, named_demands, 
 from recbole_apa.unlearning.requests.scopes import covers, request_digests
 from recbole_apa.unlearning.taken import taken
 from recbole_apa.unlearning.touched import concerned_rows, interactions_of
-from recbole_apa.unlearning.untouched import carry_out_untouched, stays_as_it_is
 
 if TYPE_CHECKING:
     from recbole_apa.data.loaders import Loaders
@@ -292,6 +291,8 @@ class _Stage:
         self, demands: Sequence[Demand], exactness: str, method: str, skip_unknown: bool, out: UnlearnResult
     ) -> bool:
         """Carry out a request that leaves every sample; False if it is another one, and nothing was done."""
+        from recbole_apa.unlearning.untouched import carry_out_untouched, stays_as_it_is
+
         run = self._indexed(exactness, method)
         if run is None:
             return False

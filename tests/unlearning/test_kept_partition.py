@@ -7,18 +7,9 @@ from recbole_apa.evidence.exactness import EARLIER, THIS_DATA
 from recbole_apa.runs.store import RunStore
 from recbole_apa.unlearning.kept_partition import keeps_partition
 from tests.helpers.runs import copy_run, state
+from tests.helpers.unseen import unseen_rows
 
 PARTS = ("partition.json", "partition.safetensors")
-
-
-def unseen(made):
-    """An interaction that no sample shows, as a request names it."""
-    dataset = made.data.train_set
-    shown = {name for part in dataset.splits.values() for s in part for name in s.interaction_ids()}
-    rows = dataset.raw_interactions
-    ids = rows.row_ids(range(len(rows)))
-    row = next(i for i, name in enumerate(ids) if name not in shown)
-    return rows.users[row], rows.items[row], rows.times[row]
 
 
 def partition(folder):
@@ -32,7 +23,7 @@ def of(folder):
 def test_a_row_in_no_sample_leaves_the_partition(finished, tmp_path):
     folder = copy_run(finished, tmp_path / "run")
     before = partition(folder)
-    assert not unlearn(folder, interactions=[unseen(finished)]).plan.affected
+    assert not unlearn(folder, interactions=[unseen_rows(finished)[0]]).plan.affected
     assert partition(folder) == before and of(folder) == THIS_DATA
     # equal to a partition computed from nothing
     verified, audited = verify(folder), audit(folder)
@@ -44,7 +35,7 @@ def test_a_row_in_no_sample_leaves_the_partition(finished, tmp_path):
 @pytest.mark.slow
 def test_the_order_of_requests_does_not_matter(finished, tmp_path):
     one, other, together = (copy_run(finished, tmp_path / name) for name in ("one", "other", "together"))
-    row = unseen(finished)
+    row = unseen_rows(finished)[0]
     for folder, first, second in (
         (one, {"interactions": [row]}, {"users": ["u3"]}),
         (other, {"users": ["u3"]}, {"interactions": [row]}),
@@ -88,6 +79,6 @@ def test_centres_that_may_contain_what_was_forgotten_do_not_stay(entries, kept, 
 @pytest.mark.slow
 def test_a_partition_of_more_than_the_samples_is_not_kept(options, tmp_path):
     made = run("APA", "board", config_dict={**options, "epochs": 1, "partition_fit": "items"}, run_dir=tmp_path / "run")
-    unlearn(tmp_path / "run", interactions=[unseen(made)])
+    unlearn(tmp_path / "run", interactions=[unseen_rows(made)[0]])
     assert of(tmp_path / "run") == EARLIER
     assert verify(tmp_path / "run").holds

@@ -1,0 +1,110 @@
+"""Requests from the index alone leave what the long way leaves, byte for byte."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from recbole_apa import audit, unlearn, verify
+from recbole_apa.core.errors import RequestError
+from recbole_apa.runs.ledger import Ledger
+from recbole_apa.runs.store import RunStore
+from recbole_apa.unlearning import stage
+from tests.helpers.fresh_states import differences
+from tests.helpers.fresh_states import state as whole_state
+from tests.helpers.runs import copy_run, shown_interaction, state
+from tests.helpers.unseen import unseen_rows
+
+APART = {"boards", "files", "check", "outside"}
+"""Entries of the manifest: times and logs of a training that one way does and the other does not."""
+
+
+def long_way(monkeypatch):
+    monkeypatch.setattr(stage, "open_light", lambda *args: None)
+
+
+def test_both_ways_leave_the_same_state(finished, tmp_path, monkeypatch):
+    short, long = (copy_run(finished, tmp_path / name) for name in ("short", "long"))
+    rows = unseen_rows(finished)[:3]
+    for row in rows:
+        outcome = unlearn(short, interactions=[row]).outcomes[0]
+        assert not outcome.plan.affected and not outcome.n_trained
+    with monkeypatch.context() as patch:
+        long_way(patch)
+        for row in rows:
+            assert not unlearn(long, interactions=[row]).plan.affected
+    found = differences(whole_state(short), whole_state(long))
+    assert set(found) <= {f"manifest.json: {name}" for name in APART} | APART, found
+    assert state(short) == state(long)
+    assert audit(short).holds and verify(short).holds
+
+
+def test_the_long_way_goes_on_after_the_short_one(finished, tmp_path, monkeypatch):
+    mixed, long = (copy_run(finished, tmp_path / name) for name in ("mixed", "long"))
+    row, other = unseen_rows(finished)[:2]
+    for folder in (mixed, long):
+        with monkeypatch.context() as patch:
+            if folder == long:
+                long_way(patch)
+            unlearn(folder, interactions=[row])
+            unlearn(folder, users=["u3"])
+            unlearn(folder, interactions=[other])
+    assert state(mixed) == state(long)
+    assert audit(mixed).holds, audit(mixed).findings
+    with pytest.raises(RequestError, match="was forgotten before"):
+        unlearn(mixed, interactions=[row])
+
+
+@pytest.mark.parametrize("asked", [{"users": ["u3"]}, {"items": ["i4"]}, {"users": ["u1", "u2"], "items": ["i7"]}])
+def test_both_ways_plan_the_same(asked, finished, tmp_path, monkeypatch):
+    folder = copy_run(finished, tmp_path / "run")
+    short = unlearn(folder, **asked, dry_run=True).plan
+    long_way(monkeypatch)
+    long = unlearn(folder, **asked, dry_run=True).plan
+    assert short.affected
+    # samples of a split may be listed in another order
+    assert sorted(map(str, short.affected)) == sorted(map(str, long.affected))
+    short.affected = long.affected = []
+    assert short == long
+
+
+@pytest.mark.parametrize(
+    ("asked", "says"),
+    [
+        ({"users": ["nobody"]}, "no such user in the data"),
+        ({"interactions": [("u3", "i19", 5)]}, "no such interaction"),
+        ({"users": [f"u{n}" for n in range(12)]}, "no data to train on"),
+    ],
+)
+def test_refusals_are_those_of_the_long_way(asked, says, finished, tmp_path, monkeypatch):
+    folder, found = copy_run(finished, tmp_path / "run"), []
+    for _ in range(2):
+        with pytest.raises(RequestError, match=says) as caught:
+            unlearn(folder, **asked)
+        found.append(str(caught.value))
+        long_way(monkeypatch)
+    assert not Ledger(RunStore(folder).storage, RunStore(folder).salt).entries()
+    if "no data" not in says:
+        assert found[0] == found[1]
+
+
+@pytest.mark.slow
+def test_a_dry_run_loads_neither_torch_nor_recbole(finished, tmp_path):
+    folder, row = copy_run(finished, tmp_path / "run"), unseen_rows(finished)[0]
+    code = (
+        "import json, sys\n"
+        "from recbole_apa import unlearn\n"
+        f"plan = unlearn({str(folder)!r}, interactions=[{row!r}], dry_run=True).plan\n"
+        "heavy = [n for n in ('torch', 'recbole', 'transformers', 'sklearn', 'pandas', 'plotly') if n in sys.modules]\n"
+        "print(json.dumps([plan.n_interactions, heavy]))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120)
+    assert json.loads(done.stdout.splitlines()[-1]) == [1, []]
+
+
+@pytest.mark.slow
+def test_an_affected_sample_takes_the_long_way(finished, tmp_path):
+    folder = copy_run(finished, tmp_path / "run")
+    outcome = unlearn(folder, interactions=[shown_interaction(finished)]).outcomes[0]
+    assert outcome.plan.affected and outcome.n_trained
