@@ -6,21 +6,11 @@ from logging import FileHandler, getLogger
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from recbole.data import data_preparation
-from recbole.utils import get_model, init_seed
-
 from recbole_apa.core.errors import RunError, SettingsError
 from recbole_apa.core.system.devices import here
-from recbole_apa.data.dataset import APADataset
-from recbole_apa.data.loaders import Loaders
-from recbole_apa.data.old_reading import Reading, differences, read_as_before
 from recbole_apa.data.splits import SPLITS
 from recbole_apa.data.visible_data import VisibleData
 from recbole_apa.evidence import Key, KeyRing, key_ring, secret_of
-from recbole_apa.model.apa import APA
-from recbole_apa.model.trainer import APATrainer
-from recbole_apa.pipeline.config import APAConfig
-from recbole_apa.pipeline.datasets import make_dataset
 from recbole_apa.pipeline.manifest_options import options_of
 from recbole_apa.pipeline.option_names import MOVABLE
 from recbole_apa.pipeline.plugins import PLUGINS, import_plugins, refuse_missing
@@ -34,6 +24,12 @@ from recbole_apa.runs.store import RunStore, is_old_format, knows_no_scopes
 if TYPE_CHECKING:
     from recbole.model.abstract_recommender import AbstractRecommender
 
+    from recbole_apa.data.dataset import APADataset
+    from recbole_apa.data.loaders import Loaders
+    from recbole_apa.model.apa import APA
+    from recbole_apa.model.trainer import APATrainer
+    from recbole_apa.pipeline.config import APAConfig
+
 _TRUST = "trust_remote_code"
 
 
@@ -43,10 +39,10 @@ class RunResult:
 
     metrics: dict[str, float]
     run_dir: Path | None
-    config: APAConfig
-    model: APA
-    trainer: APATrainer
-    data: Loaders
+    config: "APAConfig"
+    model: "APA"
+    trainer: "APATrainer"
+    data: "Loaders"
     """RecBole's loaders: train, valid, test."""
     keys: KeyRing = field(default_factory=key_ring, repr=False)
     """Holds the keys for everything that the run has forgotten, and will forget."""
@@ -62,8 +58,10 @@ class RunResult:
         return self.trainer.store
 
 
-def start_logging(config: APAConfig) -> None:
+def start_logging(config: "APAConfig") -> None:
     """Start the run's log and set RecBole's seeds."""
+    from recbole.utils import init_seed
+
     open_log(config)
     init_seed(config["seed"], config["reproducibility"])
     getLogger().info(f"{config['model']} on {config['dataset']}, device {config['device']}")
@@ -74,13 +72,19 @@ def log_files() -> list[str]:
     return [handler.baseFilename for handler in getLogger().handlers if isinstance(handler, FileHandler)]
 
 
-def build_data(config: APAConfig, visible_data: VisibleData | None = None, told: bool = True) -> Loaders:
+def build_data(config: "APAConfig", visible_data: VisibleData | None = None, told: bool = True) -> "Loaders":
     """RecBole's loaders (train, valid, test).
 
     Args:
         visible_data: what may be seen of the dataset's files; None for everything.
         told: whether to log a description of the dataset.
     """
+    from recbole.data import data_preparation
+    from recbole.utils import init_seed
+
+    from recbole_apa.data.loaders import Loaders
+    from recbole_apa.pipeline.datasets import make_dataset
+
     # a random split draws from the global generators
     init_seed(config["seed"], config["reproducibility"])
     dataset = make_dataset(config, visible_data)
@@ -89,14 +93,16 @@ def build_data(config: APAConfig, visible_data: VisibleData | None = None, told:
     return Loaders(*data_preparation(config, dataset))
 
 
-def build(config: APAConfig, visible_data: VisibleData | None = None) -> "tuple[AbstractRecommender, Loaders]":
+def build(config: "APAConfig", visible_data: VisibleData | None = None) -> "tuple[AbstractRecommender, Loaders]":
     """Model and loaders, found by RecBole's own lookups."""
     data = build_data(config, visible_data)
     return build_model(config, data), data
 
 
-def build_model(config: APAConfig, data: Loaders) -> "AbstractRecommender":
+def build_model(config: "APAConfig", data: "Loaders") -> "AbstractRecommender":
     """The configuration's model, found by RecBole's lookup."""
+    from recbole.utils import get_model, init_seed
+
     # RecBole models may draw their initial weights from the global generators
     init_seed(config["seed"], config["reproducibility"])
     return get_model(config["model"])(config, data.train_set).to(config["device"])
@@ -128,6 +134,8 @@ def _open(
     pinned: PinnedStore, store: RunStore, changes: Mapping[str, object], allow_pending: bool, keys: KeyRing
 ) -> RunResult:
     """One consistent state of a run."""
+    from recbole_apa.model.trainer import APATrainer
+
     refuse_pending(pinned, allow_pending)
     refuse_gap(pinned, keys)
     manifest = pinned.check()
@@ -149,7 +157,7 @@ def _open(
     return RunResult({}, store.folder, config, model, trainer, data, keys, n_waiting=n_waiting)
 
 
-def run_config(store: RunStore, changes: Mapping[str, object]) -> APAConfig:
+def run_config(store: RunStore, changes: Mapping[str, object]) -> "APAConfig":
     """The options of a run.
 
     Args:
@@ -159,6 +167,8 @@ def run_config(store: RunStore, changes: Mapping[str, object]) -> APAConfig:
         RunError: the manifest has options that no run has, or the backbone's own code was not trusted again.
         MissingPluginError: it uses a name that a module registered which is not imported here.
     """
+    from recbole_apa.pipeline.config import APAConfig
+
     manifest = store.manifest()
     own = options_of(manifest, store.place)
     refuse_remote_code(manifest, changes)
@@ -168,7 +178,7 @@ def run_config(store: RunStore, changes: Mapping[str, object]) -> APAConfig:
     return APAConfig("APA", options.pop("dataset"), None, options)
 
 
-def is_same_data(manifest: Manifest, dataset: APADataset, keys: KeyRing) -> bool:
+def is_same_data(manifest: Manifest, dataset: "APADataset", keys: KeyRing) -> bool:
     """Whether a dataset is the one that a run was made with, by its digest.
 
     Raises:
@@ -186,7 +196,7 @@ def _old(digest: str, key: Key | None) -> str:
     return key.keyed(digest) if key else digest
 
 
-def other_data(manifest: Manifest, config: APAConfig, dataset: APADataset, keys: KeyRing) -> str:
+def other_data(manifest: Manifest, config: "APAConfig", dataset: "APADataset", keys: KeyRing) -> str:
     """Why the data is not what the run was made with, and what to do."""
     other = (
         f"the dataset in {dataset.dataset_path} is not the one that the run was made of (its digest differs); "
@@ -196,6 +206,8 @@ def other_data(manifest: Manifest, config: APAConfig, dataset: APADataset, keys:
         return other
     item_text = manifest["settings"]["item_text"]
     config["val_interval"] = manifest["options"].get("val_interval")  # book-crossing's own came later
+    from recbole_apa.data.old_reading import Reading, differences, read_as_before
+
     try:
         before = read_as_before(config, dataset.visible_data, item_text)
     except Exception:  # of any kind; what RecBole's loader cannot read did not make the run
@@ -249,7 +261,7 @@ def stored_visible_data(store: RunStore, keys: KeyRing) -> VisibleData:
     return bare.without(visible_without(served, manifest["salt"], keys))
 
 
-def _check_same(store: RunStore, config: APAConfig, model: APA, dataset: APADataset, keys: KeyRing) -> None:
+def _check_same(store: RunStore, config: "APAConfig", model: "APA", dataset: "APADataset", keys: KeyRing) -> None:
     manifest = store.manifest()
     if not is_same_data(manifest, dataset, keys):
         raise RunError(other_data(manifest, config, dataset, keys))

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from recbole_apa.core.errors import DataError, RequestError
 from recbole_apa.evidence.exactness import DEFINITIONS, FRESH, STRICT, exactness_of
+from recbole_apa.pipeline.build import RunResult, build_data, stored_visible_data
 from recbole_apa.runs.ledger import Entry, Ledger, Request, served_by, visible_without
 from recbole_apa.runs.store import RunStore
 from recbole_apa.unlearning.approximate.known import EXACT
@@ -17,7 +18,6 @@ from recbole_apa.unlearning.requests.demands import Demand
 if TYPE_CHECKING:
     from recbole_apa.data.dataset import APADataset
     from recbole_apa.data.loaders import Loaders
-    from recbole_apa.pipeline.build import RunResult
 
 
 @dataclass(frozen=True)
@@ -41,13 +41,13 @@ def method_of(requests: Sequence[Request]) -> str:
     return asked.pop() if len(asked) == 1 else EXACT
 
 
-def prepare(opened: "RunResult", requests: Sequence[Request], demands: Sequence[Demand] = ()) -> Prepared:
+def prepare(opened: RunResult, requests: Sequence[Request], demands: Sequence[Demand] = ()) -> Prepared:
     """The data that requests leave, and what it takes to get there; see :func:`data_without`."""
     data = data_without(opened, requests, demands)
     return Prepared(data, plan_of(opened.store, data.train_set, requests))
 
 
-def data_without(opened: "RunResult", requests: Sequence[Request], demands: Sequence[Demand] = ()) -> "Loaders":
+def data_without(opened: RunResult, requests: Sequence[Request], demands: Sequence[Demand] = ()) -> "Loaders":
     """The loaders of what remains of a run's data.
 
     Args:
@@ -57,8 +57,6 @@ def data_without(opened: "RunResult", requests: Sequence[Request], demands: Sequ
         RequestError: nothing would remain, or, with ``fresh``, too little for a new training.
         CertificateError: something that was to be forgotten can still be reached.
     """
-    from recbole_apa.pipeline.build import build_data, stored_visible_data
-
     store = opened.store
     visible_data = stored_visible_data(store, opened.keys)
     if exactness_of(requests) == FRESH:

@@ -8,6 +8,7 @@ from recbole_apa.core.errors import RequestError
 from recbole_apa.core.ids import id_word
 from recbole_apa.data.splits import SPLITS
 from recbole_apa.data.visible_data import VisibleData
+from recbole_apa.pipeline.build import RunResult, build_data
 from recbole_apa.runs.manifest import Manifest, TrainingCost
 from recbole_apa.runs.reuse import ReusableState
 from recbole_apa.runs.store import RunStore
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
     from recbole_apa.data.loaders import Loaders
     from recbole_apa.model.trainer import APATrainer
     from recbole_apa.partition import Partition
-    from recbole_apa.pipeline.build import RunResult
     from recbole_apa.pipeline.config import APAConfig
 
 
@@ -56,8 +56,6 @@ def refuse_plain_ids(dataset: "APADataset") -> None:
 
 def data_anew(config: "APAConfig", visible_data: VisibleData) -> "Loaders":
     """The loaders that a training today on the visible rows would get."""
-    from recbole_apa.pipeline.build import build_data
-
     return build_data(config, without_roles(visible_data))
 
 
@@ -112,7 +110,7 @@ def _eligible(dataset: "APADataset", names: set[str]) -> set[str]:
     return {name for _, ids in rows.id_chunks(enough) for name in ids if name in names}
 
 
-def new_shards(opened: "RunResult", store: RunStore, data: "Loaders") -> "tuple[Partition, list[int]]":
+def new_shards(opened: RunResult, store: RunStore, data: "Loaders") -> "tuple[Partition, list[int]]":
     """A new partition, and its shards that differ from the run's: to be trained, or switched off."""
     from recbole_apa.model.contracts import FitInputs
     from recbole_apa.model.embed_samples import embed_samples

@@ -1,6 +1,5 @@
 """The unlearning stage of a run: accept a request, show what it costs, carry it out."""
 
-import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,6 +10,7 @@ from recbole_apa.core.system.signals import terminable
 from recbole_apa.data.forgotten import Digester, Forgotten
 from recbole_apa.evidence import KEY_FILE, key_ring
 from recbole_apa.evidence.exactness import INHERITED, LEVELS
+from recbole_apa.pipeline.build import RunResult, open_run
 from recbole_apa.pipeline.plugins import PLUGINS, import_plugins
 from recbole_apa.runs.ledger import Entry, Ledger, refuse_gap, refuse_pending, visible_without
 from recbole_apa.runs.ledger_lines import REQUEST
@@ -35,7 +35,6 @@ from recbole_apa.unlearning.taken import taken
 
 if TYPE_CHECKING:
     from recbole_apa.data.loaders import Loaders
-    from recbole_apa.pipeline.build import RunResult
     from recbole_apa.unlearning.exact import Outcome
 
 
@@ -71,7 +70,7 @@ class _NewRequest:
 @terminable()
 @own_log()
 def unlearn(
-    run_dir: "str | Path | RunResult",
+    run_dir: str | Path | RunResult,
     requests: str | Path | None = None,
     *,
     users: Iterable[object] = (),
@@ -119,8 +118,8 @@ def unlearn(
         raise SettingsError(f"other_machine: found {other_machine!r}, expected one of {', '.join(CHOICES)}")
     demands = map_ids(read_demands(Path(requests), columns), ids) if requests else []
     demands += named_demands(users, items, interactions)
-    opened = None if isinstance(run_dir, (str, os.PathLike)) else run_dir
-    place = run_dir if isinstance(run_dir, (str, os.PathLike)) else run_dir.store.storage
+    opened = run_dir if isinstance(run_dir, RunResult) else None
+    place = run_dir.store.storage if isinstance(run_dir, RunResult) else run_dir
     if opened:
         open_log(opened.config)
     with open_place(place, "unlearning", writes=not dry_run) as storage:
@@ -128,11 +127,12 @@ def unlearn(
         store.manifest()
         with run_lock(storage.folder, "unlearning", writes=not dry_run):
             session = _Stage(store, config_dict, opened, other_machine, writes=not dry_run)
-            return (session.dry_run if dry_run else session.run)(demands, exactness, method, skip_unknown)
+            carry_out = session.dry_run if dry_run else session.run
+            return carry_out(demands, exactness, method, skip_unknown)
 
 
 def data_left(
-    opened: "RunResult",
+    opened: RunResult,
     users: Iterable[object] = (),
     items: Iterable[object] = (),
     interactions: Iterable[Sequence[object]] = (),
@@ -142,7 +142,8 @@ def data_left(
     Raises:
         RequestError: as :func:`unlearn`.
     """
-    session = _Stage(RunStore(opened.store.storage), None, opened)
+    store = RunStore(opened.store.storage)
+    session = _Stage(store, None, opened)
     asked, _ = session._ask(opened, named_demands(users, items, interactions), INHERITED, EXACT, False)
     return data_without(opened, [asked], asked.demands)
 
@@ -158,7 +159,7 @@ class _Stage:
         self,
         store: RunStore,
         changes: Mapping[str, object] | None,
-        opened: "RunResult | None",
+        opened: RunResult | None,
         other_machine: str = REFUSE,
         writes: bool = True,
     ) -> None:
@@ -184,7 +185,7 @@ class _Stage:
         left = self.ledger.waiting()
         self._refuse_other_manner(demands, left, exactness, method)
         if left:
-            opened = self._load(allow_pending=True)
+            opened = open_run(self.store, self.changes, allow_pending=True, keys=self.keys)
             show = opened.config["show_progress"]
             with taken(self.store):
                 out.outcomes.append(carry_out(opened, left, show, other_machine=self.other_machine))
@@ -263,29 +264,23 @@ class _Stage:
             plan.shards, plan.n_train_samples = list(range(plan.n_shards)), plan.n_kept
         return UnlearnResult(plan, left=left)
 
-    def _machines(self, opened: "RunResult") -> Machines:
+    def _machines(self, opened: RunResult) -> Machines:
         return machines_of(self.store, opened.model.engine.decoder.device, self.other_machine)
 
-    def _open(self) -> "RunResult":
+    def _open(self) -> RunResult:
         """The run with its current data."""
         if self.opened is None or self._is_stale(self.opened):
-            return self._load()
+            return open_run(self.store, self.changes, keys=self.keys)
         self.store.check()
         self.opened.trainer.store = self.store  # for a run on an object store, this call's working copy
         return self.opened
 
-    def _load(self, allow_pending: bool = False) -> "RunResult":
-        """The run, from its folder."""
-        from recbole_apa.pipeline.build import open_run
-
-        return open_run(self.store, self.changes, allow_pending, self.keys)
-
-    def _is_stale(self, opened: "RunResult") -> bool:
+    def _is_stale(self, opened: RunResult) -> bool:
         """Whether another process made the run forget something since it was opened."""
         return opened.data.train_set.visible_data.row_digests != set(self.store.manifest()["forgotten"])
 
     def _ask(
-        self, opened: "RunResult", demands: Sequence[Demand], exactness: str, method: str, skip_unknown: bool
+        self, opened: RunResult, demands: Sequence[Demand], exactness: str, method: str, skip_unknown: bool
     ) -> tuple[_NewRequest, list[str]]:
         """The request as the ledger will record it (digests only), and what was left out."""
         digester, earlier = Digester(self.store.salt, self.keys.newest()), self._served(self.ledger.requests())

@@ -10,6 +10,7 @@ from recbole_apa.data.samples import Sample
 from recbole_apa.data.splits import SPLITS
 from recbole_apa.evidence import KeyRing
 from recbole_apa.model.lineage import lineage_of, number_users, sample_order, shard_key
+from recbole_apa.pipeline.build import is_same_data, other_data
 from recbole_apa.runs.manifest import Manifest
 from recbole_apa.runs.names import EMBEDDINGS, MEMORY, STATES
 from recbole_apa.runs.pinned_run import PinnedStore
@@ -24,8 +25,6 @@ _PROMPT = re.compile(r"[0-9a-f]{64}")
 
 def lineage_findings(store: PinnedStore, manifest: Manifest, data: "Loaders", keys: KeyRing) -> Iterator[str]:
     """Findings where artefacts saw other samples than the data gives now."""
-    from recbole_apa.pipeline.build import is_same_data, other_data
-
     dataset = data.train_set
     if not is_same_data(manifest, dataset, keys):
         yield other_data(manifest, dataset.config, dataset, keys)

@@ -12,6 +12,7 @@ from recbole_apa.core.errors import APAError, MissingPluginError, RunError
 from recbole_apa.data.visible_data import VisibleData
 from recbole_apa.evidence import KeyRing, key_ring
 from recbole_apa.evidence.exactness import THIS_DATA
+from recbole_apa.pipeline.build import build_data, run_config, stored_visible_data
 from recbole_apa.pipeline.option_names import NEVER_TAKEN
 from recbole_apa.runs.ledger import Entry, Ledger
 from recbole_apa.runs.ledger_lines import CHECK, REQUEST
@@ -137,8 +138,6 @@ def _audit(store: PinnedStore, changes: Mapping[str, object] | None) -> AuditRes
 
 def _data_of(store: PinnedStore, changes: Mapping[str, object] | None, keys: KeyRing) -> "tuple[VisibleData, Loaders]":
     """The data that the run may see now. The backbone's own code is not run for this, so it need not be trusted."""
-    from recbole_apa.pipeline.build import build_data, run_config, stored_visible_data
-
     trust = {"trust_remote_code": True} if store.manifest()["options"].get("trust_remote_code") else {}
     config = run_config(store, {**(changes or {}), **trust})
     visible_data = stored_visible_data(store, keys)
