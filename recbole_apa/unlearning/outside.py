@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from recbole_apa.core.errors import RunError
+from recbole_apa.pipeline.build import RunResult
 from recbole_apa.runs.manifest import Manifest
 from recbole_apa.runs.names import BOARDS
 from recbole_apa.runs.outside import OWN, UNKNOWN, are_own_logs, mark, remove_logs, whose
@@ -17,7 +18,6 @@ from recbole_apa.runs.store import RunStore
 
 if TYPE_CHECKING:
     from recbole_apa.model.trainer import APATrainer
-    from recbole_apa.pipeline.build import RunResult
 
 _NO_RIGHT = (errno.EACCES, errno.EPERM, errno.EROFS)
 
@@ -34,7 +34,7 @@ class Outside:
     """Left as it is."""
 
 
-def left_outside(before: Manifest, trainer: "APATrainer", result: "RunResult", own: Outside) -> dict[str, list[str]]:
+def left_outside(before: Manifest, trainer: "APATrainer", result: RunResult, own: Outside) -> dict[str, list[str]]:
     """Where traces remain; the next request checks again what was left as it is."""
     from recbole_apa.pipeline.evaluate import traces_outside
 
@@ -72,7 +72,7 @@ def _is_own(folder: Path, salt: str, home: str) -> bool:
     return whose(folder, salt, home) == OWN
 
 
-def clean_outside(own: Outside, result: "RunResult", store: RunStore) -> Outside:
+def clean_outside(own: Outside, result: RunResult, store: RunStore) -> Outside:
     """Delete the old training's tensorboard logs and rewrite exports.
 
     Returns:

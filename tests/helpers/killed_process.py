@@ -16,8 +16,10 @@ def preload() -> None:
 
     import recbole_apa.adapters.ia3
     import recbole_apa.adapters.lora
+    import recbole_apa.data.old_reading
     import recbole_apa.evaluation.ranking
     import recbole_apa.partition.semantic
+    import recbole_apa.pipeline.datasets
     import recbole_apa.unlearning.approximate.methods
     import recbole_apa.unlearning.exact
     import recbole_apa.unlearning.stage  # noqa: F401

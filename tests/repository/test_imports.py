@@ -48,9 +48,9 @@ WITHOUT_ARROW = """
     unlearning.requests unlearning.requests.columns unlearning.requests.ids unlearning.requests.index
     unlearning.requests.lookup unlearning.requests.scopes cli.main cli.forget cli.prove runs.ledger.Ledger runs.reuse
     data.samples data.draw data.splits data.dataset_digest data.visible_data data.VisibleData data.recbole_split
-    data.recbole_settings data.index.rows evidence.search model.lineage pipeline.plugins pipeline.option_names
-    unlearning.plan.make_plan unlearning.stage unlearning.unlearn unlearning.texts unlearning.proof.quick
-    unlearning.audit
+    data.recbole_settings data.index.rows evidence.search model.lineage pipeline.build pipeline.plugins
+    pipeline.option_names unlearning.plan.make_plan unlearning.stage unlearning.unlearn unlearning.texts
+    unlearning.proof.quick unlearning.audit
 """
 WITH_BOTH = "data.filters data.reader"
 LIGHT = {
