@@ -26,7 +26,7 @@ def load_dataset(dataset: "Dataset", name: str, folder: Path, visible_data: Visi
     config = dataset.config
     loaded = read_data(file_options(config), filter_settings(config), label_rule(config), folder / name, visible_data)
     sources = (FeatureSource.INTERACTION, FeatureSource.USER, FeatureSource.ITEM)
-    for source, table in zip(sources, (loaded.tables.inter, loaded.tables.users, loaded.tables.items), strict=True):
+    for source, table in zip(sources, (loaded.inter, loaded.left.users, loaded.left.items), strict=True):
         if table is not None:
             declare(dataset, table, source)
     return loaded

@@ -16,7 +16,7 @@ from recbole_apa.data.filters import FilterSettings
 from recbole_apa.data.recbole_data_options import data_options
 from recbole_apa.data.recbole_settings import read_settings
 from recbole_apa.data.recbole_split import SplitSettings
-from tests.data.test_fresh_data import drawn_by_chance
+from tests.helpers.chance_data import drawn_by_chance
 
 NAMES = st.text(st.characters(exclude_categories=("Cs",)), min_size=1, max_size=6)
 SAMPLES = SampleSettings("recbole", 10, 1, 1024, None, 500, "{title} ({year})")
