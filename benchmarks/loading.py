@@ -1,5 +1,6 @@
-"""From a file of interactions to targets: seconds and RAM of the strict reader, of filters, split and draw, and of
-RecBole's own models with and without that reader. Each is measured in a separate process.
+"""From a file of interactions to targets: seconds and RAM of the strict reader, of filters, split and draw, of all that
+a run makes of its data, and of RecBole's own models with and without that reader. Each is measured in a separate
+process.
 
     python -m benchmarks.loading --rows=10_000_000 --recbole_rows=1_000_000 --out=FILE
 """
@@ -39,6 +40,12 @@ def write_interactions(path: Path, n: int, seed: int = 0) -> None:
             times = 1_000_000_000 + rng.integers(0, 500_000_000, m)
             rows = zip(users.tolist(), items.tolist(), ratings.tolist(), times.tolist(), strict=True)
             file.writelines(f"{u}\t{i}\t{r}\t{t}\n" for u, i, r, t in rows)
+
+
+def write_items(path: Path, n: int = 60_000) -> None:
+    """Write a title and a year for each item."""
+    lines = [f"{i}\tFilm {i}\t{1950 + i % 70}\n" for i in range(1, n + 1)]
+    path.write_text(f"{ITEM}:token\ttitle:token_seq\tyear:float\n" + "".join(lines), encoding="utf-8")
 
 
 def read_only(path: Path) -> dict[str, float]:
@@ -83,6 +90,42 @@ def read_and_split(path: Path) -> dict[str, float]:
     }
 
 
+def make_data(path: Path) -> dict[str, float]:
+    """What a run makes of its data, and what it makes again of the rows in its index; the same filters and split."""
+    from recbole_apa.core.settings import SampleSettings
+    from recbole_apa.data.data_options import DataOptions, FileOptions, LabelRule
+    from recbole_apa.data.filters import FilterSettings
+    from recbole_apa.data.read_data import read_data, read_sides
+    from recbole_apa.data.recbole_split import SplitSettings
+    from recbole_apa.data.run_data import RunData
+    from recbole_apa.data.visible_data import VisibleData
+
+    options = DataOptions(
+        FileOptions(USER, ITEM, TIME, (USER, ITEM), ("label", TIME, RATING)),
+        LabelRule(RATING, 4),
+        FilterSettings(USER, ITEM, TIME, "first", {}, True, "[5,inf)", "[5,inf)"),
+        SplitSettings("TO", "RS", [0.8, 0.1, 0.1], True, 2020),
+        SampleSettings("recbole", 10, 1, *SIZES.values(), "{title} ({year})"),
+    )
+    stem = path.with_suffix("")
+    marks = [time.perf_counter()]
+    loaded = read_data(options.files, options.filters, options.label, stem, VisibleData())
+    marks.append(time.perf_counter())
+    made = RunData.of_files(loaded, options, VisibleData())
+    drawn = sum(map(len, made.samples.values()))
+    marks.append(time.perf_counter())
+    digest = made.digest(b"secret").hex()
+    marks.append(time.perf_counter())
+    index = made.index_rows()
+    marks.append(time.perf_counter())
+    again = RunData.of_index(index, options, read_sides(options.files, stem), made.cutoffs)
+    assert again.samples == made.samples and again.digest(b"secret").hex() == digest
+    marks.append(time.perf_counter())
+    names = ("read_and_filter", "split_draw_samples", "digest", "index_rows", "all_again_from_index")
+    seconds = {f"{name}_seconds": end - start for name, start, end in zip(names, marks, marks[1:], strict=False)}
+    return {"rows": len(made.rows), "drawn": drawn, **seconds, "with_index_seconds": marks[-2] - marks[0]}
+
+
 def load_in_recbole(path: Path) -> dict[str, float]:
     """What RecBole does before it trains Pop: load, remap, split."""
     from recbole.data import create_dataset, data_preparation
@@ -102,7 +145,7 @@ def load_in_recbole(path: Path) -> dict[str, float]:
     return {"load_seconds": loaded - start, "with_split_seconds": time.perf_counter() - start}
 
 
-JOBS = {"read": read_only, "split": read_and_split, "recbole": load_in_recbole}
+JOBS = {"read": read_only, "split": read_and_split, "data": make_data, "recbole": load_in_recbole}
 
 
 def measured(job: str, path: Path, variables: dict[str, str]) -> dict[str, Any]:
@@ -135,11 +178,13 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as scratch:
         large, small = (Path(scratch) / name / f"{name}.inter" for name in ("large", "small"))
         write_interactions(large, rows)
+        write_items(large.with_suffix(".item"))
         write_interactions(small, recbole_rows)
         record = {
             "file_bytes": large.stat().st_size,
             "reader": measured("read", large, one),
             "reader, filters, split, draw": measured("split", large, one),
+            "a run's data": measured("data", large, one),
             "RecBole's Pop with this reader": measured("recbole", small, one),
             "RecBole's Pop with its own": measured("recbole", small, {**one, "RECBOLE_APA_COMPAT": "0"}),
         }

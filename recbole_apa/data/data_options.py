@@ -10,7 +10,9 @@ from typing import Any, TypeVar, cast
 import numpy as np
 
 from recbole_apa.core.errors import DataError
+from recbole_apa.core.options import check_given
 from recbole_apa.core.settings import SampleSettings
+from recbole_apa.data.eval_checks import eval_problems
 from recbole_apa.data.filters import FilterSettings
 from recbole_apa.data.recbole_split import SplitSettings
 
@@ -100,19 +102,24 @@ class DataOptions:
 
         Raises:
             DataError: it is something else, e.g. options of a later version.
+            SettingsError: a sample setting is of the wrong type or out of range.
         """
         values = _named(cls, told)
-        split = values["split"]
-        try:
-            return cls(
-                files=_files(values["files"]),
-                label=_label(values["label"]),
-                filters=FilterSettings(**_named(FilterSettings, values["filters"])),
-                split=None if split is None else SplitSettings(**_named(SplitSettings, split)),
-                samples=SampleSettings(**_named(SampleSettings, values["samples"])),
-            )
-        except (TypeError, AttributeError) as error:
-            raise DataError(f"the run's data options: {error}; expected what recbole_apa wrote") from None
+        filters, samples = _named(FilterSettings, values["filters"]), _named(SampleSettings, values["samples"])
+        check_given(SampleSettings, samples)
+        split = None if values["split"] is None else _split(values["split"])
+        made = SampleSettings(**samples)
+        return cls(_files(values["files"]), _label(values["label"]), FilterSettings(**filters), split, made)
+
+
+def _split(told: object) -> SplitSettings:
+    values = _named(SplitSettings, told)
+    problems = eval_problems({"split": {str(values["mode"]): values["value"]}, "order": values["order"]})
+    if problems:
+        raise DataError(f"the run's data options: {'; '.join(problems)}")
+    _checked(values["by_user"], lambda v: isinstance(v, bool), "true or false for by_user")
+    _checked(values["seed"], lambda v: isinstance(v, int), "a whole number for the seed")
+    return SplitSettings(**values)
 
 
 def _files(told: object) -> FileOptions:

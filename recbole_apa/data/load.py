@@ -64,6 +64,6 @@ def load_indexed(
 
 def _declare_all(dataset: "Dataset", loaded: Loaded) -> None:
     sources = (FeatureSource.INTERACTION, FeatureSource.USER, FeatureSource.ITEM)
-    for source, table in zip(sources, (loaded.tables.inter, loaded.tables.users, loaded.tables.items), strict=True):
+    for source, table in zip(sources, (loaded.inter, loaded.left.users, loaded.left.items), strict=True):
         if table is not None:
             declare(dataset, table, source)

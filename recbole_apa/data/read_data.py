@@ -4,7 +4,6 @@ All interactions are loaded here, from one file or from pre-split ones. Independ
 """
 
 from dataclasses import dataclass
-from functools import cached_property
 from logging import getLogger
 from pathlib import Path
 
@@ -42,7 +41,7 @@ class Loaded:
     part_of: np.ndarray | None
     """For pre-split files: the index in ``SPLITS`` of each of ``rows``, (m,)."""
 
-    @cached_property
+    @property
     def tables(self) -> Tables:
         """The tables after hiding and filtering."""
         return Tables(take_rows(self.inter, self.left.rows), self.left.users, self.left.items)

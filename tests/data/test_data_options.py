@@ -16,7 +16,7 @@ from recbole_apa.data.filters import FilterSettings
 from recbole_apa.data.recbole_data_options import data_options
 from recbole_apa.data.recbole_settings import read_settings
 from recbole_apa.data.recbole_split import SplitSettings
-from tests.data.test_fresh_data import drawn_by_chance
+from tests.helpers.chance_data import drawn_by_chance
 
 NAMES = st.text(st.characters(exclude_categories=("Cs",)), min_size=1, max_size=6)
 SAMPLES = SampleSettings("recbole", 10, 1, 1024, None, 500, "{title} ({year})")
@@ -96,6 +96,10 @@ def test_presplit_files_need_recboles_protocol(options, tmp_path):
         (lambda told: told["label"].update(least=True), "found True, expected a number for the threshold"),
         (lambda told: told.update(filters=[]), "found no object"),
         (lambda told: told["samples"].update(min_history=0), "min_history"),
+        (lambda told: told["samples"].update(min_history="1"), "min_history: found '1'"),
+        (lambda told: told["split"].update(mode="XS"), "eval_args.split: found {'XS'"),
+        (lambda told: told["split"].update(value=[0.8, 0.2]), "eval_args.split"),
+        (lambda told: told["split"].update(by_user="yes"), "found 'yes', expected true or false"),
     ],
 )
 def test_other_json_is_refused(change, says):

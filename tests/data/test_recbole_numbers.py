@@ -11,8 +11,7 @@ from recbole_apa import APAConfig
 from recbole_apa.core.errors import DataError
 from recbole_apa.data.dataset import APADataset
 from recbole_apa.pipeline.datasets import make_dataset
-from tests.data.test_fresh_data import HEAD, PARTS, drawn_by_chance, write
-from tests.data.test_run_data import more_options
+from tests.helpers.chance_data import HEAD, PARTS, drawn_by_chance, more_options, write
 from tests.helpers.field_files import OPTIONS
 
 

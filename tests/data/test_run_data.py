@@ -29,10 +29,8 @@ from recbole_apa.data.tokens import Tokens
 from recbole_apa.data.visible_data import VisibleData
 from recbole_apa.evidence.key import Key
 from recbole_apa.pipeline.datasets import make_dataset
-from tests.data.test_fresh_data import drawn_by_chance, request_by_chance, write
-from tests.data.test_splits_kept import ML_100K
-
-ODD_COUNTS = (None, None, None, "[3,inf)", "[5,9];[1,2]", "(1,4)", "[2,3];[5,inf)", "[0,inf)")
+from tests.helpers.chance_data import drawn_by_chance, more_options, request_by_chance, write
+from tests.helpers.split_options import ML_100K
 
 
 class Case:
@@ -154,24 +152,6 @@ def check_flags_after(left, index):
     assert set(now.users.names) == set(now.users) and set(now.items.names) == set(now.items)
 
 
-def more_options(chance, changes):
-    """Filters on the files of items and users besides those of the interactions."""
-    values = chance.choice(
-        (None, None, {"year": "[1984,inf)"}, {"item_id": ["i:0", "i:1", "i:2", "i:3"]}, {"rating": "[2,5]"})
-    )
-    changes = {
-        **changes,
-        "val_interval": values,
-        "filter_inter_by_user_or_item": chance.random() < 0.6,
-        "user_inter_num_interval": chance.choice(ODD_COUNTS),
-        "item_inter_num_interval": chance.choice(ODD_COUNTS),
-    }
-    if chance.random() < 0.4:
-        changes["load_col"] = {**changes["load_col"], "user": ["user_id", "age"]}
-        changes["val_interval"] = chance.choice((values, {"age": "[20,inf)"}))
-    return changes
-
-
 def compare(seed, options, folder):
     """Whether there was something to compare: a dataset that a training takes, before and after a request."""
     chance = random.Random(seed)
@@ -218,7 +198,7 @@ def test_files_and_index_tell_what_the_dataset_tells(first, options, tmp_path):
 @pytest.mark.quick(1)
 @pytest.mark.parametrize("case", ML_100K)
 def test_ml_100k_by_index(case, tmp_path):
-    made = Case("ml-100k", {**ML_100K[case][0], "checkpoint_dir": str(tmp_path)})
+    made = Case("ml-100k", {**ML_100K[case], "checkpoint_dir": str(tmp_path)})
     right, whole = told_by_dataset(made.parts()), made.of_files()
     assert told_by(whole) == right
     index = whole.index_rows()

@@ -12,28 +12,17 @@ from recbole.utils import init_seed
 from recbole_apa import APAConfig
 from recbole_apa.pipeline.datasets import make_dataset
 from tests.helpers.places import ROOT
+from tests.helpers.split_options import ML_100K
 
 REAL = ROOT.parent / "shared" / "data"
-
-
-def labelled(split, order="TO", group_by="user"):
-    return {"eval_args": {"split": split, "order": order, "group_by": group_by, "mode": "labeled"}}
-
-
-FILTERED = {
-    **labelled({"RS": [7, 1, 2]}, group_by=None),
-    "user_inter_num_interval": "[10,200]",
-    "item_inter_num_interval": "[10,inf)",
-    "val_interval": {"timestamp": "[880000000,inf)"},
-}
-# options -> digests of all samples, of the content, and of RecBole's tensors, as commit 86d8546 gave them
-ML_100K = {
-    "default": ({}, "eec7a5a5329921d7", "d791c794790bba5b", "2cd1c5acc3b306d5"),
-    "tallrec": ({"protocol": "tallrec"}, "b67850b49e63b1fe", "d791c794790bba5b", "f8ce0104d453aa3e"),
-    "leave one out": (labelled({"LS": "valid_and_test"}), "86ea0bac2dd11e81", "d791c794790bba5b", "153c32f48d34c896"),
-    "random": (labelled({"RS": [0.8, 0.1, 0.1]}, "RO"), "a2b75ef6b7ec22a5", "d791c794790bba5b", "3c7564ebf7d6d2d2"),
-    "by time": (labelled({"TS": [0.8, 0.1, 0.1]}), "25f4492268b27121", "d791c794790bba5b", "31fbc93097725f9f"),
-    "filtered": (FILTERED, "fce597e5617f651a", "fe35f665fed0f49e", "a73136c6ff4ff94f"),
+# case -> digests of all samples, of the content, and of RecBole's tensors, as commit 86d8546 gave them
+DIGESTS = {
+    "default": ("eec7a5a5329921d7", "d791c794790bba5b", "2cd1c5acc3b306d5"),
+    "tallrec": ("b67850b49e63b1fe", "d791c794790bba5b", "f8ce0104d453aa3e"),
+    "leave one out": ("86ea0bac2dd11e81", "d791c794790bba5b", "153c32f48d34c896"),
+    "random": ("a2b75ef6b7ec22a5", "d791c794790bba5b", "3c7564ebf7d6d2d2"),
+    "by time": ("25f4492268b27121", "d791c794790bba5b", "31fbc93097725f9f"),
+    "filtered": ("fce597e5617f651a", "fe35f665fed0f49e", "a73136c6ff4ff94f"),
 }
 REAL_DATA = {
     "ml-1m": ("85d68f070fee232a", "d70f8c5297e20189", "d799d138e1a4fe3f"),
@@ -56,10 +45,9 @@ def digests(dataset, options):
 
 
 @pytest.mark.quick(2)
-@pytest.mark.parametrize("case", ML_100K)
+@pytest.mark.parametrize("case", DIGESTS)
 def test_samples_of_ml_100k_are_what_they_were(case, tmp_path):
-    options, *expected = ML_100K[case]
-    assert digests("ml-100k", {**options, "checkpoint_dir": str(tmp_path)}) == tuple(expected)
+    assert digests("ml-100k", {**ML_100K[case], "checkpoint_dir": str(tmp_path)}) == DIGESTS[case]
 
 
 @pytest.mark.realdata
