@@ -19,10 +19,12 @@ if TYPE_CHECKING:
     from pyarrow import Buffer
     from safetensors import safe_open
 
-FORMAT_VERSION = 4
-OLD_FORMAT_VERSIONS = (2, 3)
-"""2, of commit 86d8546: forgotten rows were identified only by a digest of user, item and time. Both: digests were
-salted but not keyed, and the dataset's was a single digest over everything."""
+FORMAT_VERSION = 5
+OLD_FORMAT_VERSIONS = (2, 3, 4)
+"""2, of commit 86d8546: forgotten rows were identified only by a digest of user, item and time. 2 and 3: digests were
+salted but not keyed, and the dataset's was a single digest over everything. Up to 4: no index."""
+KEYED_FORMAT_VERSION = 4
+"""The first with keyed digests."""
 MANIFEST = "manifest.json"
 
 

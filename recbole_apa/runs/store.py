@@ -14,7 +14,7 @@ from recbole_apa.adapters.training import ShardHistory
 from recbole_apa.core.errors import FinishedRunError, RunError
 from recbole_apa.core.files.line_endings import how_changed, keep_bytes
 from recbole_apa.core.files.whole import write_json, write_whole
-from recbole_apa.runs.files import FORMAT_VERSION, MANIFEST, OLD_FORMAT_VERSIONS
+from recbole_apa.runs.files import FORMAT_VERSION, KEYED_FORMAT_VERSION, MANIFEST, OLD_FORMAT_VERSIONS
 from recbole_apa.runs.identity import RunIdentity
 from recbole_apa.runs.index_files import INDEX_JSON, RunIndexFiles, index_of_base
 from recbole_apa.runs.manifest import Manifest, ShardRecord, is_checked, is_shard_record, with_check
@@ -269,7 +269,7 @@ class RunStore(StateFiles):
 
 def is_old_format(manifest: Manifest) -> bool:
     """Whether a run was written before format 4."""
-    return manifest["format_version"] in OLD_FORMAT_VERSIONS
+    return bool(manifest["format_version"] < KEYED_FORMAT_VERSION)
 
 
 def knows_no_scopes(manifest: Manifest) -> bool:

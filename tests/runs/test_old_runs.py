@@ -15,16 +15,18 @@ import pytest
 
 from recbole_apa import audit, evaluate_run, unlearn, verify
 from recbole_apa.core.errors import RequestError, RunError
-from recbole_apa.core.files.whole import file_digest
+from recbole_apa.core.files.whole import file_digest, write_json
 from recbole_apa.data.forgotten import Digester
 from recbole_apa.data.samples import Interactions
 from recbole_apa.evidence import key_ring
 from recbole_apa.pipeline.build import stored_visible_data
 from recbole_apa.runs.ledger import Ledger
 from recbole_apa.runs.ledger_lines import DONE, REQUEST
-from recbole_apa.runs.store import FORMAT_VERSION, OLD_FORMAT_VERSIONS, RunStore
+from recbole_apa.runs.manifest import with_check
+from recbole_apa.runs.store import FORMAT_VERSION, OLD_FORMAT_VERSIONS, RunStore, is_old_format
 from recbole_apa.unlearning.redraw import refuse_plain_ids
 from tests.helpers.old_runs import OLD, PLACES, expected, lasting
+from tests.helpers.runs import copy_run
 
 ALL_LEVELS = ("inherited", "strict", "fresh")
 
@@ -158,3 +160,26 @@ def test_ids_that_a_training_today_writes_otherwise_are_not_called_fresh(user, p
     told = pytest.raises(RequestError, match="whose ids contain colons") if refused else nullcontext()
     with told:
         refuse_plain_ids(SimpleNamespace(raw_interactions=rows))
+
+
+def test_a_run_of_format_4_opens_forgets_and_becomes_one_of_today(finished, tmp_path):
+    """It has all but an index."""
+    folder = copy_run(finished, tmp_path / "run")
+    manifest = RunStore(folder).manifest()
+    write_json(folder / "manifest.json", with_check({**manifest, "format_version": 4}))
+    opened = evaluate_run(folder)
+    figures = lasting(opened.metrics)
+    assert figures and all(finished.metrics[name] == figure for name, figure in figures.items())
+    assert audit(folder).findings == [] and not is_old_format(RunStore(folder).manifest())
+    unlearn(folder, users=["u3"])
+    assert RunStore(folder).manifest()["format_version"] == FORMAT_VERSION
+    assert audit(folder).findings == []
+
+
+@pytest.mark.parametrize("version", [1, FORMAT_VERSION + 1, "4", 4.0, True])
+def test_a_run_of_another_format_is_refused(version, finished, tmp_path):
+    folder = copy_run(finished, tmp_path / "run")
+    manifest = RunStore(folder).manifest()
+    write_json(folder / "manifest.json", with_check({**manifest, "format_version": version}))
+    with pytest.raises(RunError, match=f"format version {version!r}, expected 2 to {FORMAT_VERSION}"):
+        evaluate_run(folder)
