@@ -40,11 +40,19 @@ def of_other_order(rows, order):
     return rows.take(np.array(order, dtype=np.int64))
 
 
+def with_users_turned_round(rows):
+    """Whole users in another order than that of their first places."""
+    names = rows.users.names[::-1]
+    turned = replace(rows, users=Tokens(len(names) - 1 - rows.users.codes, names))
+    return turned.take(np.argsort(turned.users.codes, kind="stable"))
+
+
 @pytest.mark.parametrize(
     "change, finding",
     [
         (lambda rows: of_other_order(rows, range(len(rows))[::-1]), "not in order"),
         (lambda rows: of_other_order(rows, [1, 0, *range(2, len(rows))]), "not in order"),
+        (with_users_turned_round, "not in order"),
         (lambda rows: replace(rows, users=Tokens(rows.users.codes, [*rows.users.names, "hidden"])), "not used"),
         (lambda rows: replace(rows, roles=np.full(len(rows), 4, np.int8)), "role is out of range"),
         (lambda rows: replace(rows, roles=np.full(len(rows), -1, np.int8)), "role is out of range"),

@@ -203,3 +203,11 @@ def test_and_not_more_often(there, tmp_path):
 def test_added_rows_do_not_stand_in_for_missing_ones(tmp_path):
     index, rows = grown(tmp_path)
     assert "1 users have other rows" in differing_rows(index, as_file(rows, [0, 2, 3, 4, 5, 6]))
+
+
+@pytest.mark.parametrize("there, same", [([0], True), ([0, 1], True), ([], False), ([0, 1, 0], False)])
+def test_an_added_row_that_equals_one_of_the_first(there, same, tmp_path):
+    """The first row has to be there, whether or not the added one is."""
+    rows = rows_of(["u", "u"], ["x", "x"], [1, 1], since=[0, 1], values=[1, 1])
+    write_index(tmp_path, rows, SALT, About(additions=(Addition(1, 0, 0),)))
+    assert (differing_rows(opened(tmp_path), as_file(rows, there)) is None) == same
