@@ -12,11 +12,10 @@ if TYPE_CHECKING:
     from recbole_apa.pipeline.build import RunResult
     from recbole_apa.pipeline.predictions import Prediction
     from recbole_apa.tuning.study import Tuning
-    from recbole_apa.unlearning.outcome import Outcome
+    from recbole_apa.unlearning.outcome import Outcome, UnlearnResult
     from recbole_apa.unlearning.plan import Plan
     from recbole_apa.unlearning.proof.full import VerifyResult
     from recbole_apa.unlearning.proof.quick import AuditResult
-    from recbole_apa.unlearning.stage import UnlearnResult
 
 
 def train_fields(model: str, dataset: str, made: "RunResult") -> dict[str, object]:

@@ -16,8 +16,9 @@ from recbole_apa.core.errors import SettingsError
 from recbole_apa.data.data_options import DataOptions
 from recbole_apa.data.dataset_digest import DatasetDigest
 from recbole_apa.data.index.order import by_place
+from recbole_apa.data.index.rows import IndexedRows
 from recbole_apa.data.item_text import NumberedTexts
-from recbole_apa.data.load import IndexedRows, load_dataset, load_indexed
+from recbole_apa.data.load import load_dataset, load_indexed
 from recbole_apa.data.prompts import PromptInput
 from recbole_apa.data.read_data import Loaded, raw_rows
 from recbole_apa.data.recbole_data_options import data_options, file_options

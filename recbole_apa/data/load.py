@@ -1,6 +1,5 @@
 """RecBole's dataset object <- the rows that a run may see: what it is told about the columns that were read."""
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -8,7 +7,7 @@ from recbole.utils import FeatureSource
 
 from recbole_apa.core.errors import DataError
 from recbole_apa.data.index.order import by_place
-from recbole_apa.data.index.rows import IndexRows
+from recbole_apa.data.index.rows import IndexedRows
 from recbole_apa.data.read_data import Loaded, read_data, read_sides
 from recbole_apa.data.recbole_data_options import data_options, file_options, filter_settings, label_rule
 from recbole_apa.data.recbole_tables import declare
@@ -19,15 +18,6 @@ if TYPE_CHECKING:
     from recbole.data.dataset import Dataset
 
     from recbole_apa.data.dataset import APADataset
-
-
-@dataclass(frozen=True)
-class IndexedRows:
-    """The interactions of a run's index, instead of those of its data files."""
-
-    rows: IndexRows
-    filtered: bool = False
-    """Take what passed the filters when the index was written, instead of applying them again."""
 
 
 def load_dataset(dataset: "Dataset", name: str, folder: Path, visible_data: VisibleData) -> Loaded:

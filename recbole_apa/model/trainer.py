@@ -3,7 +3,6 @@
 import secrets
 import time
 from collections.abc import Callable, Sequence
-from logging import getLogger
 from pathlib import Path
 
 import torch
@@ -16,11 +15,11 @@ from torch import Tensor
 from recbole_apa.adapters.aggregation import settle_weights
 from recbole_apa.backbone.prompt_encoder import TokenizedPrompt
 from recbole_apa.core.progress import progress
+from recbole_apa.core.system.code_version import code_version
 from recbole_apa.core.system.machine import MachineKind, machine_kind
 from recbole_apa.data.dataloader import ShardingDataLoader
 from recbole_apa.data.dataset import APADataset
 from recbole_apa.data.loaders import part_of
-from recbole_apa.data.read_data import data_files
 from recbole_apa.evidence import secret_of
 from recbole_apa.model.apa import APA
 from recbole_apa.model.contracts import NO_INPUTS, FitInputs
@@ -128,8 +127,7 @@ class APATrainer(Trainer):
         store.begin(self.identity(train_set, store.salt), about)
         store.note_machine(self.machine.plain())
         if self.inputs.writes_index and store.base is None:
-            paths, key = data_files(train_set.run_data.options.files, train_set.stem), self.inputs.key
-            write_first_index(store, train_set.run_data, paths, secret_of(store.salt, key))
+            write_first_index(store, train_set, self.inputs.key)
         self.tensorboard = self._new_board(store)
         if self.inputs.begin_line:
             self.logger.info(self.inputs.begin_line)
@@ -291,14 +289,3 @@ class APATrainer(Trainer):
     def ranking(self) -> bool:
         """Whether evaluation ranks candidates instead of scoring labelled rows."""
         return self.config["eval_type"] == EvaluatorType.RANKING
-
-
-def code_version() -> str:
-    """The installed version of this package."""
-    from importlib.metadata import PackageNotFoundError, version
-
-    try:
-        return version("recbole-apa")
-    except PackageNotFoundError:
-        getLogger().debug("recbole-apa runs from a checkout without being installed")
-        return "checkout"

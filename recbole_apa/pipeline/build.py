@@ -6,18 +6,12 @@ from logging import FileHandler, getLogger
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from recbole.utils import get_model, init_seed
-
 from recbole_apa.core.errors import RunError, SettingsError
 from recbole_apa.core.system.devices import here
-from recbole_apa.data.loaders import Loaders
 from recbole_apa.data.splits import SPLITS
 from recbole_apa.data.visible_data import VisibleData
 from recbole_apa.evidence import KeyRing, key_ring
-from recbole_apa.model.apa import APA
-from recbole_apa.model.trainer import APATrainer
 from recbole_apa.pipeline.build_data import build_data
-from recbole_apa.pipeline.config import APAConfig
 from recbole_apa.pipeline.manifest_options import options_of
 from recbole_apa.pipeline.option_names import TRUST, refuse_fixed
 from recbole_apa.pipeline.plugins import PLUGINS, import_plugins, refuse_missing
@@ -32,6 +26,11 @@ from recbole_apa.runs.store import RunStore, knows_no_scopes
 if TYPE_CHECKING:
     from recbole.model.abstract_recommender import AbstractRecommender
 
+    from recbole_apa.data.loaders import Loaders
+    from recbole_apa.model.apa import APA
+    from recbole_apa.model.trainer import APATrainer
+    from recbole_apa.pipeline.config import APAConfig
+
 
 @dataclass
 class RunResult:
@@ -39,10 +38,10 @@ class RunResult:
 
     metrics: dict[str, float]
     run_dir: Path | None
-    config: APAConfig
-    model: APA
-    trainer: APATrainer
-    data: Loaders
+    config: "APAConfig"
+    model: "APA"
+    trainer: "APATrainer"
+    data: "Loaders"
     """RecBole's loaders: train, valid, test."""
     keys: KeyRing = field(default_factory=key_ring, repr=False)
     """Holds the keys for everything that the run has forgotten, and will forget."""
@@ -58,8 +57,10 @@ class RunResult:
         return self.trainer.store
 
 
-def start_logging(config: APAConfig) -> None:
+def start_logging(config: "APAConfig") -> None:
     """Start the run's log and set RecBole's seeds."""
+    from recbole.utils import init_seed
+
     open_log(config)
     init_seed(config["seed"], config["reproducibility"])
     getLogger().info(f"{config['model']} on {config['dataset']}, device {config['device']}")
@@ -70,14 +71,16 @@ def log_files() -> list[str]:
     return [handler.baseFilename for handler in getLogger().handlers if isinstance(handler, FileHandler)]
 
 
-def build(config: APAConfig, visible_data: VisibleData | None = None) -> "tuple[AbstractRecommender, Loaders]":
+def build(config: "APAConfig", visible_data: VisibleData | None = None) -> "tuple[AbstractRecommender, Loaders]":
     """Model and loaders, found by RecBole's own lookups."""
     data = build_data(config, visible_data)
     return build_model(config, data), data
 
 
-def build_model(config: APAConfig, data: Loaders) -> "AbstractRecommender":
+def build_model(config: "APAConfig", data: "Loaders") -> "AbstractRecommender":
     """The configuration's model, found by RecBole's lookup."""
+    from recbole.utils import get_model, init_seed
+
     # RecBole models may draw their initial weights from the global generators
     init_seed(config["seed"], config["reproducibility"])
     return get_model(config["model"])(config, data.train_set).to(config["device"])
@@ -109,6 +112,8 @@ def _open(
     pinned: PinnedStore, store: RunStore, changes: Mapping[str, object], allow_pending: bool, keys: KeyRing
 ) -> RunResult:
     """One consistent state of a run."""
+    from recbole_apa.model.trainer import APATrainer
+
     refuse_pending(pinned, allow_pending)
     refuse_gap(pinned, keys)
     manifest = pinned.check()
@@ -126,7 +131,7 @@ def _open(
     return RunResult({}, store.folder, config, model, trainer, data, keys, n_waiting=n_waiting)
 
 
-def run_config(store: RunStore, changes: Mapping[str, object]) -> APAConfig:
+def run_config(store: RunStore, changes: Mapping[str, object]) -> "APAConfig":
     """The options of a run.
 
     Args:
@@ -136,6 +141,8 @@ def run_config(store: RunStore, changes: Mapping[str, object]) -> APAConfig:
         RunError: the manifest has options that no run has, or the backbone's own code was not trusted again.
         MissingPluginError: it uses a name that a module registered which is not imported here.
     """
+    from recbole_apa.pipeline.config import APAConfig
+
     manifest = store.manifest()
     own = options_of(manifest, store.place)
     refuse_remote_code(manifest, changes)
@@ -180,7 +187,7 @@ def stored_visible_data(store: RunStore, keys: KeyRing) -> VisibleData:
     return bare.without(visible_without(served, manifest["salt"], keys))
 
 
-def _check_backbone(manifest: Manifest, model: APA) -> None:
+def _check_backbone(manifest: Manifest, model: "APA") -> None:
     if model.engine.backbone.digest != manifest["backbone"]:
         raise RunError(
             f"the backbone {model.engine.backbone.name!r} is not the one that the run was trained on "

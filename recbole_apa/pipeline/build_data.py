@@ -1,23 +1,22 @@
 """RecBole's loaders of a dataset."""
 
 from logging import getLogger
+from typing import TYPE_CHECKING
 
-from recbole.data import data_preparation
-from recbole.utils import init_seed
-
-from recbole_apa.data.load import IndexedRows
-from recbole_apa.data.loaders import Loaders
+from recbole_apa.data.index.rows import IndexedRows
 from recbole_apa.data.visible_data import VisibleData
-from recbole_apa.pipeline.config import APAConfig
-from recbole_apa.pipeline.datasets import make_dataset
+
+if TYPE_CHECKING:
+    from recbole_apa.data.loaders import Loaders
+    from recbole_apa.pipeline.config import APAConfig
 
 
 def build_data(
-    config: APAConfig,
+    config: "APAConfig",
     visible_data: VisibleData | None = None,
     told: bool = True,
     indexed: IndexedRows | None = None,
-) -> Loaders:
+) -> "Loaders":
     """RecBole's loaders (train, valid, test).
 
     Args:
@@ -25,6 +24,12 @@ def build_data(
         told: whether to log a description of the dataset.
         indexed: the rows of the run's index, instead of those of its files.
     """
+    from recbole.data import data_preparation
+    from recbole.utils import init_seed
+
+    from recbole_apa.data.loaders import Loaders
+    from recbole_apa.pipeline.datasets import make_dataset
+
     # a random split draws from the global generators
     init_seed(config["seed"], config["reproducibility"])
     dataset = make_dataset(config, visible_data, indexed)

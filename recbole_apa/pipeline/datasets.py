@@ -9,7 +9,7 @@ from recbole.data.dataset import Dataset
 from recbole_apa.core.errors import APAError, DataError
 from recbole_apa.core.system.surroundings import refuse_name
 from recbole_apa.data.dataset import APADataset
-from recbole_apa.data.load import IndexedRows
+from recbole_apa.data.index.rows import IndexedRows
 from recbole_apa.data.visible_data import VisibleData
 from recbole_apa.pipeline.pickles import refuse_pickles
 

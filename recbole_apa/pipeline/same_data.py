@@ -1,17 +1,19 @@
 """Whether data is what a run was made of, and what to say if it is not."""
 
 from logging import getLogger
+from typing import TYPE_CHECKING
 
-from recbole_apa.data.dataset import APADataset
-from recbole_apa.data.old_reading import Reading, differences, read_as_before
 from recbole_apa.evidence import Key, KeyRing, secret_of
-from recbole_apa.pipeline.config import APAConfig
 from recbole_apa.runs.manifest import Manifest
 from recbole_apa.runs.names import KEY
 from recbole_apa.runs.store import is_old_format
 
+if TYPE_CHECKING:
+    from recbole_apa.data.dataset import APADataset
+    from recbole_apa.pipeline.config import APAConfig
 
-def is_same_data(manifest: Manifest, dataset: APADataset, keys: KeyRing) -> bool:
+
+def is_same_data(manifest: Manifest, dataset: "APADataset", keys: KeyRing) -> bool:
     """Whether a dataset is the one that a run was made with, by its digest.
 
     Raises:
@@ -29,7 +31,7 @@ def _old(digest: str, key: Key | None) -> str:
     return key.keyed(digest) if key else digest
 
 
-def other_data(manifest: Manifest, config: APAConfig, dataset: APADataset, keys: KeyRing) -> str:
+def other_data(manifest: Manifest, config: "APAConfig", dataset: "APADataset", keys: KeyRing) -> str:
     """Why the data is not what the run was made with, and what to do."""
     other = (
         f"the dataset in {dataset.dataset_path} is not the one that the run was made of (its digest differs); "
@@ -37,6 +39,8 @@ def other_data(manifest: Manifest, config: APAConfig, dataset: APADataset, keys:
     )
     if not is_old_format(manifest):
         return other
+    from recbole_apa.data.old_reading import Reading, differences, read_as_before
+
     item_text = manifest["settings"]["item_text"]
     config["val_interval"] = manifest["options"].get("val_interval")  # book-crossing's own came later
     try:

@@ -1,21 +1,24 @@
 """The data of a finished run: from its index if it has one, else from its files."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from recbole_apa.core.errors import RunError
 from recbole_apa.data.index.compare import differing_rows
-from recbole_apa.data.load import IndexedRows
-from recbole_apa.data.loaders import Loaders
+from recbole_apa.data.index.rows import IndexedRows
 from recbole_apa.data.visible_data import VisibleData
 from recbole_apa.evidence import KeyRing
 from recbole_apa.pipeline.build_data import build_data
-from recbole_apa.pipeline.config import APAConfig
 from recbole_apa.pipeline.indexed_run import open_indexed
 from recbole_apa.pipeline.same_data import is_same_data, other_data
 from recbole_apa.runs.pinned_run import PinnedStore
 
+if TYPE_CHECKING:
+    from recbole_apa.data.loaders import Loaders
+    from recbole_apa.pipeline.config import APAConfig
 
-def stored_data(store: PinnedStore, config: APAConfig, visible_data: VisibleData, keys: KeyRing) -> Loaders:
+
+def stored_data(store: PinnedStore, config: "APAConfig", visible_data: VisibleData, keys: KeyRing) -> "Loaders":
     """The data of a run, whose files have to be those that it was made of.
 
     Args:
@@ -31,8 +34,8 @@ def stored_data(store: PinnedStore, config: APAConfig, visible_data: VisibleData
 
 
 def read_stored(
-    store: PinnedStore, config: APAConfig, visible_data: VisibleData, keys: KeyRing, filtered: bool
-) -> tuple[Loaders, bool, str | None]:
+    store: PinnedStore, config: "APAConfig", visible_data: VisibleData, keys: KeyRing, filtered: bool
+) -> "tuple[Loaders, bool, str | None]":
     """The data of a run, and what is known of its files.
 
     Args:

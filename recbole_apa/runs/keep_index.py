@@ -31,34 +31,35 @@ class Shown(Protocol):
         ...
 
 
-def write_first_index(store: RunStore, data: RunData, paths: Sequence[Path], secret: bytes, anew: bool = False) -> None:
+def write_first_index(store: RunStore, data: Shown, key: Key | None, anew: bool = False) -> None:
     """Write the index of a run that is trained now, or of an older one that has none.
 
     Args:
-        paths: the data files that it was made of.
-        secret: the key of the run's digests.
+        data: the training part of the data.
+        key: for the run's digests, if it has forgotten something.
         anew: number the rows' places from 0 on, as a training without the forgotten rows would.
     """
-    rows = data.index_rows()
+    made = data.run_data
+    rows = made.index_rows()
     if anew:
         rows = replace(rows, places=np.arange(len(rows)), since=np.zeros(len(rows), dtype=np.int32))
-    about = About(data.options.to_json(), source_files(paths, secret))
-    write_index(store.folder / INDEX, rows, store.salt, about)
+    source = source_files(data_files(made.options.files, data.stem), secret_of(store.salt, key))
+    write_index(store.folder / INDEX, rows, store.salt, About(made.options.to_json(), source))
 
 
-def write_changed_index(pending: RunStore, change: Change, paths: Sequence[Path], secret: bytes) -> None:
+def write_changed_index(pending: RunStore, change: Change, paths: Sequence[Path], key: Key) -> None:
     """Write the parts of the index of a pending state that differ from those of the state it replaces.
 
     Args:
         paths: the data files as they are now.
-        secret: the key of the new state's digests.
+        key: for the new state's digests.
 
     Raises:
-        RunError: the index does not have the rows that are to go.
+        DataError: the index does not have the rows that are to go.
     """
     assert pending.base is not None
     index = pending.base.open_index()
-    about = replace(index.facts.about, source=source_files(paths, secret))
+    about = replace(index.facts.about, source=source_files(paths, secret_of(pending.salt, key)))
     rewrite(index, pending.folder / INDEX, change, about)
 
 
@@ -71,12 +72,11 @@ def write_next_index(pending: RunStore, before: Shown, after: Shown, key: Key, a
         anew: split and draw were made anew.
     """
     assert pending.base is not None
-    secret, paths = secret_of(pending.salt, key), data_files(after.run_data.options.files, after.stem)
     if anew or not pending.base.has_index():
-        write_first_index(pending, after.run_data, paths, secret, anew)
+        write_first_index(pending, after, key, anew)
     else:
         change = difference(before.run_data.index_rows(), after.run_data.index_rows())
-        write_changed_index(pending, change, paths, secret)
+        write_changed_index(pending, change, data_files(after.run_data.options.files, after.stem), key)
 
 
 def difference(before: IndexRows, after: IndexRows) -> Change:

@@ -1,13 +1,14 @@
 """What requests that were carried out together led to."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from recbole_apa.unlearning.approximate.known import EXACT
 from recbole_apa.unlearning.plan import Plan
+from recbole_apa.unlearning.requests.demands import Demand
 
 if TYPE_CHECKING:
     from recbole_apa.pipeline.build import RunResult
@@ -38,3 +39,32 @@ class Outcome:
     def result(self) -> "RunResult":
         """The run in its new state. If the request changed no sample, no model was loaded: it is now."""
         return self.reopen()
+
+
+@dataclass
+class UnlearnResult:
+    """What :func:`unlearn` did."""
+
+    plan: Plan | None
+    """Of the new request; None if only waiting ones were carried out."""
+    outcomes: "list[Outcome]" = field(default_factory=list)
+    """One for the requests that were waiting, if any, and one for the new request; empty for a dry run."""
+    left: list[str] = field(default_factory=list)
+    """What ``skip_unknown`` left out, and why."""
+    finished: list[Path] = field(default_factory=list)
+    """Certificates of requests that only lacked their last steps."""
+    shown: Callable[[Path], str] = field(default=str, repr=False)
+    """Gives a certificate's path for display: where it is with the run."""
+
+    @property
+    def certificates(self) -> list[Path]:
+        """Paths of all certificates that were written."""
+        return self.finished + [path for outcome in self.outcomes for path in outcome.certificates]
+
+
+@dataclass(frozen=True)
+class NewRequest:
+    """A request that was found in the data but is not in the ledger yet; looks like a ledger entry."""
+
+    content: Mapping[str, Any]
+    demands: Sequence[Demand] = ()

@@ -19,7 +19,7 @@ from recbole_apa.unlearning.requests.demands import Demand
 
 if TYPE_CHECKING:
     from recbole_apa.data.dataset import APADataset
-    from recbole_apa.data.load import IndexedRows
+    from recbole_apa.data.index.rows import IndexedRows
     from recbole_apa.data.loaders import Loaders
     from recbole_apa.pipeline.build import RunResult
 
@@ -88,7 +88,7 @@ def data_without(opened: "RunResult", requests: Sequence[Request], demands: Sequ
 
 def _rows_left(opened: "RunResult", more: VisibleData) -> "IndexedRows":
     """The rows of the run's index that requests do not hide."""
-    from recbole_apa.data.load import IndexedRows
+    from recbole_apa.data.index.rows import IndexedRows
 
     before = opened.data.train_set
     shown = more.visible(before.raw_interactions)

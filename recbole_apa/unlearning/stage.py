@@ -1,10 +1,9 @@
 """The unlearning stage of a run: accept a request, show what it costs, carry it out."""
 
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from recbole_apa.core.errors import RequestError, RunError, SettingsError
 from recbole_apa.core.system.signals import terminable
@@ -24,52 +23,22 @@ from recbole_apa.runs.store import RunStore
 from recbole_apa.unlearning.approximate.known import EXACT, check_method
 from recbole_apa.unlearning.finish import finish_commit
 from recbole_apa.unlearning.key_digests import are_salted, key_digests
-from recbole_apa.unlearning.light import device_of, open_light, plan_light
+from recbole_apa.unlearning.light_stage import LightStage
 from recbole_apa.unlearning.machines import CHOICES, REFUSE, Machines, machines_of
+from recbole_apa.unlearning.manner import refuse_other_manner
+from recbole_apa.unlearning.outcome import NewRequest, UnlearnResult
 from recbole_apa.unlearning.places import refuse_unreachable
-from recbole_apa.unlearning.plan import Plan, settle_shards
+from recbole_apa.unlearning.plan import settle_shards
 from recbole_apa.unlearning.prepare import data_without, prepare
 from recbole_apa.unlearning.redraw import new_shards
 from recbole_apa.unlearning.requests.ids import map_ids
 from recbole_apa.unlearning.requests.lookup import Demand, find, named_demands, read_demands
 from recbole_apa.unlearning.requests.scopes import covers, request_digests
 from recbole_apa.unlearning.taken import taken
-from recbole_apa.unlearning.touched import concerned_rows, interactions_of
 
 if TYPE_CHECKING:
     from recbole_apa.data.loaders import Loaders
     from recbole_apa.pipeline.build import RunResult
-    from recbole_apa.pipeline.indexed_run import IndexedRun
-    from recbole_apa.unlearning.outcome import Outcome
-
-
-@dataclass
-class UnlearnResult:
-    """What :func:`unlearn` did."""
-
-    plan: Plan | None
-    """Of the new request; None if only waiting ones were carried out."""
-    outcomes: "list[Outcome]" = field(default_factory=list)
-    """One for the requests that were waiting, if any, and one for the new request; empty for a dry run."""
-    left: list[str] = field(default_factory=list)
-    """What ``skip_unknown`` left out, and why."""
-    finished: list[Path] = field(default_factory=list)
-    """Certificates of requests that only lacked their last steps."""
-    shown: Callable[[Path], str] = field(default=str, repr=False)
-    """Gives a certificate's path for display: where it is with the run."""
-
-    @property
-    def certificates(self) -> list[Path]:
-        """Paths of all certificates that were written."""
-        return self.finished + [path for outcome in self.outcomes for path in outcome.certificates]
-
-
-@dataclass(frozen=True)
-class _NewRequest:
-    """A request that was found in the data but is not in the ledger yet; looks like a ledger entry."""
-
-    content: Mapping[str, Any]
-    demands: Sequence[Demand] = ()
 
 
 @terminable()
@@ -152,7 +121,7 @@ def data_left(
     return data_without(opened, [asked], asked.demands)
 
 
-class _Stage:
+class _Stage(LightStage):
     """One call of :func:`unlearn`; the caller holds the lock.
 
     Args:
@@ -193,7 +162,8 @@ class _Stage:
         if self.ledger.waiting():
             self._key_old_digests()
         left = self.ledger.waiting()
-        self._refuse_other_manner(demands, left, exactness, method)
+        late = [e for e in self.ledger.requests() if e.position in self._closed_now]
+        refuse_other_manner(demands, [*left, *late], (exactness, method), self._served)
         if left:
             opened = self._load(allow_pending=True)
             show = opened.config["show_progress"]
@@ -230,27 +200,6 @@ class _Stage:
         served = self._served([*waited, *late])
         return [demand for demand in demands if not any(covers(demand, part) for part in served)]
 
-    def _refuse_other_manner(
-        self, demands: Sequence[Demand], left: Sequence[Entry], exactness: str, method: str
-    ) -> None:
-        """A waiting request is carried out as it was made, so a demand that asks for more would be taken for done.
-
-        Raises:
-            RequestError: a waiting request for the same data has another exactness or method; or there is no demand,
-                and a waiting request has another exactness or method than those given.
-        """
-        late = [e for e in self.ledger.requests() if e.position in self._closed_now]
-        for entry in [*left, *late]:
-            manner = entry.content["exactness"], entry.content.get("method", EXACT)
-            covered = [d for d in demands if any(covers(d, part) for part in self._served([entry]))]
-            alone = not demands and (exactness, method) != (INHERITED, EXACT)
-            if manner != (exactness, method) and (covered or alone):
-                raise RequestError(
-                    f"the request in line {entry.position} of the ledger is waiting, or was just finished, with "
-                    f"exactness {manner[0]} and method {manner[1]}; found {exactness} and {method}. Finish it with "
-                    "--resume alone; what it forgets cannot be requested again"
-                )
-
     def _key_old_digests(self) -> None:
         """Key digests that an older version only salted, before anything is added."""
         if are_salted(self.store, self.ledger):
@@ -281,47 +230,6 @@ class _Stage:
             plan.shards, plan.n_train_samples = list(range(plan.n_shards)), plan.n_kept
         return UnlearnResult(plan, left=left)
 
-    def _indexed(self, exactness: str, method: str) -> "IndexedRun | None":
-        """The run by its index, if that is enough for such a request and the run is not open yet."""
-        if self.opened is not None or (exactness, method) != (INHERITED, EXACT):
-            return None
-        return open_light(self.store, self.changes or {}, self.keys)
-
-    def _run_light(
-        self, demands: Sequence[Demand], exactness: str, method: str, skip_unknown: bool, out: UnlearnResult
-    ) -> bool:
-        """Carry out a request that leaves every sample; False if it is another one, and nothing was done."""
-        from recbole_apa.unlearning.untouched import carry_out_untouched, stays_as_it_is
-
-        run = self._indexed(exactness, method)
-        if run is None:
-            return False
-        rows = concerned_rows(run, demands)
-        asked, left = self._ask(interactions_of(run, rows), demands, INHERITED, EXACT, skip_unknown)
-        light = plan_light(run, asked, rows, asked.demands)
-        machines = machines_of(self.store, device_of(run, self.changes or {}), self.other_machine)
-        if not stays_as_it_is(run, light, machines):
-            return False
-        refuse_unreachable(self.store)
-        self._keep_key()
-        entry = self.ledger.append(REQUEST, asked.content)
-        with taken(self.store):
-            done = carry_out_untouched(run, self.store, entry, light, machines, self._load)
-        out.plan, out.left = done.plan, left
-        out.outcomes.append(done)
-        return True
-
-    def _dry_light(self, run: "IndexedRun", demands: Sequence[Demand], skip_unknown: bool) -> UnlearnResult:
-        rows = concerned_rows(run, demands)
-        asked, left = self._ask(interactions_of(run, rows), demands, INHERITED, EXACT, skip_unknown)
-        plan = plan_light(run, asked, rows, asked.demands).plan
-        if plan.shards:  # otherwise nothing is computed on this machine
-            machines = machines_of(self.store, device_of(run, self.changes or {}), self.other_machine)
-            machines.refuse_others(EXACT)
-            if machines.retrains:
-                plan.shards, plan.n_train_samples = list(range(plan.n_shards)), plan.n_kept
-        return UnlearnResult(plan, left=left)
-
     def _machines(self, opened: "RunResult") -> Machines:
         return machines_of(self.store, opened.model.engine.decoder.device, self.other_machine)
 
@@ -345,7 +253,7 @@ class _Stage:
 
     def _ask(
         self, rows: Interactions, demands: Sequence[Demand], exactness: str, method: str, skip_unknown: bool
-    ) -> tuple[_NewRequest, list[str]]:
+    ) -> tuple[NewRequest, list[str]]:
         """The request as the ledger will record it (digests only), and what was left out.
 
         Args:
@@ -355,7 +263,7 @@ class _Stage:
         digester, earlier = Digester(self.store.salt, self.keys.newest()), self._served(self.ledger.requests())
         found = find(demands, rows, lambda d: any(covers(d, part) for part in earlier), skip_unknown)
         content = {**request_digests(found, rows, digester), KEY: self.keys.newest().name}
-        return _NewRequest({**content, "exactness": exactness, "method": method}, found.demands), found.left
+        return NewRequest({**content, "exactness": exactness, "method": method}, found.demands), found.left
 
     def _served(self, entries: Sequence[Entry]) -> tuple[Forgotten, ...]:
         """What earlier requests named."""

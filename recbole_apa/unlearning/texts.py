@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 from tabulate import tabulate
 
 from recbole_apa.unlearning.approximate.known import EXACT
+from recbole_apa.unlearning.outcome import UnlearnResult
 from recbole_apa.unlearning.plan import plan_text
-from recbole_apa.unlearning.stage import UnlearnResult
 
 if TYPE_CHECKING:
     from recbole_apa.unlearning.outcome import Outcome

@@ -5,13 +5,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from recbole_apa.core.errors import RequestError
 from recbole_apa.data.index.change import Change
 from recbole_apa.data.index.rows import ALLOWED, IndexRows
 from recbole_apa.data.run_data import RunData
 from recbole_apa.data.samples import Interactions, Sample
 from recbole_apa.data.splits import SPLITS
 from recbole_apa.pipeline.indexed_run import IndexedRun
+from recbole_apa.unlearning.checks import refuse_found
 from recbole_apa.unlearning.requests.demands import Demand
 
 
@@ -58,11 +58,11 @@ def touched_of(run: IndexedRun, rows: IndexRows, visible: Callable[[Interactions
         visible: which rows stay, (n,), bool.
 
     Raises:
-        RequestError: nothing is hidden.
+        CertificateError: no row is hidden.
     """
     shown = visible(interactions_of(run, rows))
     if shown.all():
-        raise RequestError("nothing is left to forget: the rows that were named are hidden already")
+        refuse_found(["the request was found in the data, and hides no row of it"])
     touched = np.unique(rows.users.codes[~shown])
     of_touched = np.isin(rows.users.codes, touched)
     rows, shown = rows.take(np.flatnonzero(of_touched)), shown[of_touched]

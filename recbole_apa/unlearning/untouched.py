@@ -76,7 +76,7 @@ def carry_out_untouched(
     secret = secret_of(store.salt, key)
     survey = _survey_after(run, light, secret)
     pending = _begin(run, store, survey, key, machines)
-    write_changed_index(pending, light.touched.change, run.data_files, secret)
+    write_changed_index(pending, light.touched.change, run.data_files, key)
     refuse_in_records(store, light.sought)
     served = [e for e in ledger.requests() if served_by(before, e) or e == request]
     own = own_outside(store, before)

@@ -1,13 +1,16 @@
 """What two states, one of them made anew, may differ in."""
 
 from recbole_apa.core.files.whole import file_digest, read_json
+from recbole_apa.runs.index_files import INDEX_JSON
 from recbole_apa.runs.names import METRICS
 from recbole_apa.runs.store import MANIFEST, RunStore
+from tests.helpers.runs import without_source
 
 EXEMPT = {
     "report.html",  # times, served requests; its figures are compared where they are read from
     "metrics.json: *_seconds, *_bytes",
     "training.json: train_seconds",
+    "index/index.json: source",  # keyed digests of the data files
     "manifest.json: salt",
     "manifest.json: key",
     "manifest.json: dataset",  # keyed; compared under one secret
@@ -37,12 +40,14 @@ PARTS = ("train", "valid", "test")
 
 def state(folder):
     """Everything of a run but what is exempt: file, or entry of the manifest -> digest, or content."""
-    assert len(EXEMPT) == 23  # each of them is spelt out below or is an entry of the manifest
+    assert len(EXEMPT) == 24  # each of them is spelt out below or is an entry of the manifest
     out = {}
     for name in RunStore(folder).state_files():
         content = read_json(folder / name) if name.endswith((METRICS, "training.json")) else None
         if name.endswith("training.json"):
             out[name] = {k: v for k, v in content.items() if f"training.json: {k}" not in EXEMPT}
+        elif name == INDEX_JSON:
+            out[name] = without_source(folder)
         elif name == METRICS:
             out[name] = {k: v for k, v in content.items() if not k.endswith(("_seconds", "_bytes"))}
         elif name not in EXEMPT:

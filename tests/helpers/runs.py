@@ -4,6 +4,7 @@ import shutil
 from pathlib import Path
 
 from recbole_apa.core.files.whole import file_digest, read_json
+from recbole_apa.runs.index_files import INDEX_JSON
 from recbole_apa.runs.names import METRICS, REPORT
 from recbole_apa.runs.store import MANIFEST, RunStore
 
@@ -23,12 +24,19 @@ def state(folder: Path) -> dict[str, object]:
     for name in RunStore(folder).state_files():
         if name.endswith("training.json"):
             out[name] = {k: v for k, v in read_json(folder / name).items() if k != "train_seconds"}
+        elif name == INDEX_JSON:
+            out[name] = without_source(folder)
         elif name not in TIMED:
             out[name] = file_digest(folder / name)
     figures = read_json(folder / METRICS)
     out[METRICS] = {k: v for k, v in figures.items() if not k.endswith(("_seconds", "_bytes"))}
     out["chosen"] = read_json(folder / MANIFEST)["chosen"]
     return out
+
+
+def without_source(folder: Path) -> dict[str, object]:
+    """``index.json`` without what depends on the run's salt or key: digests of the data files."""
+    return {k: v for k, v in read_json(folder / INDEX_JSON).items() if k != "source"}
 
 
 def tree(folder: Path) -> dict[str, str]:

@@ -40,19 +40,21 @@ def test_the_package_is_light_to_import():
 
 HEAVY = {"torch", "recbole", "transformers", "peft", "safetensors", "sklearn", "scipy", "pandas", "plotly"}
 WITHOUT_NUMPY = """
-    core core.files core.system core.progress core.seeding evidence evidence.key_ring runs.store runs.RunStore runs.log
-    runs.remote runs.trunk_activations partition partition.Partition partition.partition_problems
-    unlearning.approximate.known
+    core core.files core.system core.progress core.seeding evidence evidence.key_ring partition partition.Partition
+    partition.partition_problems unlearning.approximate.known
 """
 WITHOUT_ARROW = """
-    unlearning.requests unlearning.requests.columns unlearning.requests.ids unlearning.requests.index
+    runs.store runs.RunStore runs.log runs.remote runs.trunk_activations unlearning.requests
+    unlearning.requests.columns unlearning.requests.ids unlearning.requests.index
     unlearning.requests.lookup unlearning.requests.scopes cli.main cli.forget cli.prove runs.ledger.Ledger runs.reuse
     data.samples data.draw data.splits data.dataset_digest data.visible_data data.VisibleData data.recbole_split
-    data.recbole_settings data.index.rows evidence.search model.lineage pipeline.build pipeline.plugins
-    pipeline.option_names unlearning.plan.make_plan unlearning.stage unlearning.unlearn unlearning.texts
-    unlearning.proof.quick unlearning.audit
+    data.recbole_settings data.index.rows evidence.search model.lineage pipeline.plugins pipeline.option_names
+    unlearning.plan.make_plan
 """
-WITH_BOTH = "data.filters data.reader"
+WITH_BOTH = """
+    data.filters data.reader data.run_data data.index.read pipeline.build pipeline.indexed_run unlearning.stage
+    unlearning.unlearn unlearning.texts unlearning.proof.quick unlearning.audit
+"""
 LIGHT = {
     f"recbole_apa.{name}": also | HEAVY
     for names, also in ((WITHOUT_NUMPY, {"numpy", "pyarrow"}), (WITHOUT_ARROW, {"pyarrow"}), (WITH_BOTH, set()))

@@ -10,7 +10,7 @@ from recbole_apa import audit, unlearn, verify
 from recbole_apa.core.errors import RequestError
 from recbole_apa.runs.ledger import Ledger
 from recbole_apa.runs.store import RunStore
-from recbole_apa.unlearning import stage
+from recbole_apa.unlearning import light_stage
 from tests.helpers.fresh_states import differences
 from tests.helpers.fresh_states import state as whole_state
 from tests.helpers.runs import copy_run, shown_interaction, state
@@ -21,7 +21,7 @@ APART = {"boards", "files", "check", "outside"}
 
 
 def long_way(monkeypatch):
-    monkeypatch.setattr(stage, "open_light", lambda *args: None)
+    monkeypatch.setattr(light_stage, "open_light", lambda *args: None)
 
 
 def test_both_ways_leave_the_same_state(finished, tmp_path, monkeypatch):

@@ -55,7 +55,7 @@ def part_bytes(rows: IndexRows) -> pa.Buffer:
         rows: in the part's order; the user names are exactly those of the part.
     """
     users = pa.DictionaryArray.from_arrays(
-        pa.array(rows.users.codes.astype(np.int32, copy=False)), pa.array(rows.users.names, pa.string())
+        _numbers(rows.users.codes.astype(np.int32, copy=False)), _texts(rows.users.names)
     )
     columns = {"user": users, "item": rows.items.codes.astype(np.int32, copy=False)}
     if rows.times is not None:
@@ -68,7 +68,7 @@ def part_bytes(rows: IndexRows) -> pa.Buffer:
 def items_bytes(items: Items) -> pa.Buffer:
     """``items.arrow``."""
     names = [name if n else None for name, n in zip(items.names, items.n_rows.tolist(), strict=True)]
-    return _file({"name": pa.array(names, pa.string()), "rows": items.n_rows}, nullable=True)
+    return _file({"name": _texts(names), "rows": items.n_rows}, nullable=True)
 
 
 def parse_part(data: pa.Buffer, size: PartSize, items: Items, has_times: bool, file: str) -> IndexRows:
@@ -169,7 +169,7 @@ class _Cursor:
 
 
 def _file(columns: dict[str, pa.Array | np.ndarray], nullable: bool) -> pa.Buffer:
-    arrays = [column if isinstance(column, pa.Array) else pa.array(column) for column in columns.values()]
+    arrays = [column if isinstance(column, pa.Array) else _numbers(column) for column in columns.values()]
     fields = [pa.field(name, array.type, nullable) for name, array in zip(columns, arrays, strict=True)]
     schema = pa.schema(fields)
     sink = pa.BufferOutputStream()
@@ -201,3 +201,21 @@ def _refuse_other_bytes(expected: pa.Buffer, data: pa.Buffer, file: str) -> None
 
 def _damaged(file: str, found: str) -> RunError:
     return RunError(f"{file} is damaged (found {found}); restore the run folder from a copy")
+
+
+# pa.array() and to_numpy() would load pandas, which takes longer than a request
+
+
+def _numbers(column: np.ndarray) -> pa.Array:
+    column = np.ascontiguousarray(column)
+    return pa.Array.from_buffers(pa.from_numpy_dtype(column.dtype), len(column), [None, pa.py_buffer(column)])
+
+
+def _texts(names: Sequence[str | None]) -> pa.Array:
+    texts = [(name or "").encode() for name in names]
+    ends = np.zeros(len(texts) + 1, dtype=np.int32)
+    np.cumsum([len(text) for text in texts], out=ends[1:])
+    n_null = sum(name is None for name in names)
+    valid = np.packbits([name is not None for name in names], bitorder="little") if n_null else None
+    buffers = [None if valid is None else pa.py_buffer(valid), pa.py_buffer(ends), pa.py_buffer(b"".join(texts))]
+    return pa.Array.from_buffers(pa.string(), len(texts), buffers, n_null)

@@ -44,3 +44,12 @@ class IndexRows:
         times = None if self.times is None else self.times[rows]
         values, places, roles, flags, since = (column[rows] for column in columns)
         return IndexRows(self.users.take(rows), self.items.take(rows), times, values, places, roles, flags, since)
+
+
+@dataclass(frozen=True)
+class IndexedRows:
+    """The interactions of a run's index, instead of those of its data files."""
+
+    rows: IndexRows
+    filtered: bool = False
+    """Take what passed the filters when the index was written, instead of applying them again."""

@@ -86,13 +86,24 @@ def _column(found: pa.ChunkedArray, rule: Rule) -> Tokens | np.ndarray | None:
     if not rule.is_number:
         whole = found.unify_dictionaries().combine_chunks()
         if isinstance(whole, pa.ChunkedArray):  # with no chunks, or several
-            whole = pa.concat_arrays(whole.chunks) if whole.num_chunks else pa.array([], type=found.type)
-        codes = whole.indices.to_numpy(zero_copy_only=False).astype(np.int32, copy=False)
+            if not whole.num_chunks:
+                return Tokens(np.zeros(0, dtype=np.int32), [])
+            whole = pa.concat_arrays(whole.chunks)
+        codes = _values(whole.indices, np.int32) if len(whole) else np.zeros(0, dtype=np.int32)
         return Tokens(codes, whole.dictionary.to_pylist())
     if not _all_as_said(found, rule):
         return None
-    out: np.ndarray = found.to_numpy()
-    return out.astype(np.float64, copy=False)
+    return np.concatenate([np.zeros(0), *(_values(chunk, np.float64) for chunk in found.chunks if len(chunk))])
+
+
+def _values(array: pa.Array, kind: type) -> np.ndarray:
+    """The numbers of an array, NaN for missing ones; ``to_numpy`` would load pandas."""
+    where = slice(array.offset, array.offset + len(array))
+    out: np.ndarray = np.frombuffer(array.buffers()[1], dtype=kind)[where]
+    if array.null_count:
+        there = np.unpackbits(np.frombuffer(array.buffers()[0], dtype=np.uint8), bitorder="little")[where]
+        out = np.where(there == 1, out, np.nan)
+    return out
 
 
 def _all_as_said(found: pa.ChunkedArray, rule: Rule) -> bool:

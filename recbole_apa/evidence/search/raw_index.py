@@ -27,30 +27,35 @@ def scan_index(folder: Path) -> RawRows:
 
 
 def _scan(folder: Path) -> RawRows:
-    item_names = tuple("" if name is None else name for name in _table(folder / "items.arrow")["name"].to_pylist())
+    item_names = tuple("" if name is None else name for name in _batch(folder / "items.arrow")["name"].to_pylist())
     place: dict[str, int] = {}
-    users, items, times = [], [], []
+    users, items, times = [np.zeros(0, dtype=np.int64)], [np.zeros(0, dtype=np.int32)], [np.zeros(0)]
     for path in sorted((folder / "parts").glob("*.arrow")):
-        table = _table(path)
-        column = table["user"].combine_chunks()
+        batch = _batch(path)
+        column = batch["user"]
         numbers = np.array([place.setdefault(n, len(place)) for n in column.dictionary.to_pylist()], dtype=np.int64)
-        codes = column.indices.to_numpy()
-        users.append(numbers[codes] if len(codes) else np.zeros(0, dtype=np.int64))
-        items.append(table["item"].to_numpy())
-        if "time" in table.column_names:
-            times.append(table["time"].to_numpy())
-    found = np.concatenate([np.zeros(0, dtype=np.int32), *items])
+        users.append(numbers[_values(column.indices, np.int32)])
+        items.append(_values(batch["item"], np.int32))
+        if "time" in batch.schema.names:
+            times.append(_values(batch["time"], np.float64))
+    found = np.concatenate(items)
     if len(found) and not (found.min() >= 0 and found.max() < len(item_names)):
         raise ValueError(f"an item has a number outside 0 to {len(item_names) - 1}")
-    if times and len(times) != len(users):
+    if len(times) not in (1, len(users)):
         raise ValueError("some parts have times and some have none")
-    stamps = np.concatenate([np.zeros(0), *times]) if times else None
-    return RawRows(np.concatenate([np.zeros(0, dtype=np.int64), *users]), tuple(place), found, item_names, stamps)
+    stamps = np.concatenate(times) if len(times) == len(users) else None
+    return RawRows(np.concatenate(users), tuple(place), found, item_names, stamps)
 
 
-def _table(path: Path) -> "pa.Table":
+def _batch(path: Path) -> "pa.RecordBatch":
     import pyarrow as pa
 
-    # not kept mapped: the file may be replaced while the rows are searched
     with pa.memory_map(str(path)) as file, pa.ipc.open_file(file) as reader:
-        return reader.read_all()
+        if reader.num_record_batches != 1:
+            raise ValueError(f"{path.name} has {reader.num_record_batches} record batches, expected one")
+        return reader.get_batch(0)
+
+
+def _values(column: "pa.Array", kind: type) -> np.ndarray:
+    # not to_numpy(), which loads pandas; copied, so that no file stays mapped
+    return np.frombuffer(column.buffers()[-1], dtype=kind, count=len(column), offset=0).copy()

@@ -1,0 +1,92 @@
+"""The part of the unlearning stage that works from a run's index: no model and no RecBole, torch only if needed."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from recbole_apa.data.samples import Interactions
+from recbole_apa.evidence import KeyRing
+from recbole_apa.evidence.exactness import INHERITED
+from recbole_apa.pipeline.indexed_run import IndexedRun
+from recbole_apa.runs.ledger import Ledger
+from recbole_apa.runs.ledger_lines import REQUEST
+from recbole_apa.runs.store import RunStore
+from recbole_apa.unlearning.approximate.known import EXACT
+from recbole_apa.unlearning.light import Light, device_of, open_light, plan_light
+from recbole_apa.unlearning.machines import machines_of
+from recbole_apa.unlearning.outcome import NewRequest, UnlearnResult
+from recbole_apa.unlearning.places import refuse_unreachable
+from recbole_apa.unlearning.requests.demands import Demand
+from recbole_apa.unlearning.taken import taken
+from recbole_apa.unlearning.touched import concerned_rows, interactions_of
+
+if TYPE_CHECKING:
+    from recbole_apa.pipeline.build import RunResult
+
+
+class LightStage(ABC):
+    """Plans exact, inherited requests on a run that is not in RAM, and carries out those that change no sample."""
+
+    store: RunStore
+    changes: Mapping[str, object] | None
+    opened: "RunResult | None"
+    keys: KeyRing
+    ledger: Ledger
+    other_machine: str
+
+    @abstractmethod
+    def _ask(
+        self, rows: Interactions, demands: Sequence[Demand], exactness: str, method: str, skip_unknown: bool
+    ) -> tuple[NewRequest, list[str]]: ...
+
+    @abstractmethod
+    def _keep_key(self) -> None: ...
+
+    @abstractmethod
+    def _load(self) -> "RunResult": ...
+
+    def _indexed(self, exactness: str, method: str) -> IndexedRun | None:
+        """The run by its index, if that is enough for such a request and the run is not open yet."""
+        if self.opened is not None or (exactness, method) != (INHERITED, EXACT):
+            return None
+        return open_light(self.store, self.changes or {}, self.keys)
+
+    def _plan_light(
+        self, run: IndexedRun, demands: Sequence[Demand], skip_unknown: bool
+    ) -> tuple[Light, NewRequest, list[str]]:
+        """The plan of an exact, inherited request, the request, and what was left out."""
+        rows = concerned_rows(run, demands)
+        asked, left = self._ask(interactions_of(run, rows), demands, INHERITED, EXACT, skip_unknown)
+        return plan_light(run, asked, rows, asked.demands), asked, left
+
+    def _run_light(
+        self, demands: Sequence[Demand], exactness: str, method: str, skip_unknown: bool, out: UnlearnResult
+    ) -> bool:
+        """Carry out a request that leaves every sample; False if it is another one, and nothing was done."""
+        from recbole_apa.unlearning.untouched import carry_out_untouched, stays_as_it_is
+
+        run = self._indexed(exactness, method)
+        if run is None:
+            return False
+        light, asked, left = self._plan_light(run, demands, skip_unknown)
+        machines = machines_of(self.store, device_of(run, self.changes or {}), self.other_machine)
+        if not stays_as_it_is(run, light, machines):
+            return False
+        refuse_unreachable(self.store)
+        self._keep_key()
+        entry = self.ledger.append(REQUEST, asked.content)
+        with taken(self.store):
+            done = carry_out_untouched(run, self.store, entry, light, machines, self._load)
+        out.plan, out.left = done.plan, left
+        out.outcomes.append(done)
+        return True
+
+    def _dry_light(self, run: IndexedRun, demands: Sequence[Demand], skip_unknown: bool) -> UnlearnResult:
+        light, _, left = self._plan_light(run, demands, skip_unknown)
+        plan = light.plan
+        if plan.shards:  # otherwise nothing is computed on this machine
+            machines = machines_of(self.store, device_of(run, self.changes or {}), self.other_machine)
+            machines.refuse_others(EXACT)
+            if machines.retrains:
+                plan.shards, plan.n_train_samples = list(range(plan.n_shards)), plan.n_kept
+        return UnlearnResult(plan, left=left)
