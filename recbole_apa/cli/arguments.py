@@ -127,5 +127,8 @@ def refuse_near_misses(words: Mapping[str, object], expected: frozenset[str] = f
 
 
 def names_in(text: str | None) -> list[str]:
-    """The comma-separated names in an option's value."""
-    return [word for word in (text or "").strip("[]").split(",") if word.strip()]
+    """The comma-separated names in an option's value, which may stand in brackets."""
+    inside = (text or "").strip()
+    if inside.startswith("[") and inside.endswith("]"):
+        inside = inside[1:-1]
+    return [word for word in inside.split(",") if word.strip()]

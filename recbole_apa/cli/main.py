@@ -83,7 +83,11 @@ def _do(given: list[str], out: Output) -> int:
         return 0
     is_search = given[0] == "tune"
     _, words = take(OutputOptions, read_words(given[1:] if is_search else given))
-    return tune.serve(words, out) if is_search else _dispatch(words, out)
+    if is_search:
+        return tune.serve(words, out)
+    if not words:  # a training takes long: do not start one by mistake
+        raise SettingsError("--json: found no command, expected e.g. --model=APA --dataset=ml-100k --json")
+    return _dispatch(words, out)
 
 
 def _is_json_asked(given: Sequence[str]) -> bool:

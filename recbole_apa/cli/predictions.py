@@ -70,8 +70,10 @@ def _table(found: "Sequence[Prediction]") -> str:
 
 def _remark(p: "Prediction") -> str:
     remarks = []
-    if not p.n_user_interactions:
+    if not p.user_known:
         remarks.append("unknown user: judged by the item alone")
+    elif not p.n_user_interactions:
+        remarks.append("no other interactions of the user: judged by the item alone")
     if not p.n_item_interactions:
         remarks.append("cold item: no interactions")
     return "; ".join(remarks)

@@ -30,6 +30,8 @@ class Prediction:
     """All interactions with the item that the run may see; 0 for a cold item, known by its text alone."""
     weights: tuple[float, ...]
     """How much each adapter counts, (k,)."""
+    user_known: bool
+    """Whether the run knows an interaction of the user, be it with the item."""
 
 
 def predict(
@@ -74,7 +76,8 @@ def _predict(run: RunResult, pairs: Sequence[tuple[str, str]]) -> list[Predictio
         return []
     dataset: APADataset = run.data.train_set
     known = dataset.field2token_id[dataset.iid_field]
-    unknown = sorted({item for _, item in pairs if item not in known})
+    # number 0 is RecBole's filling
+    unknown = sorted({item for _, item in pairs if not known.get(item, 0)})
     if unknown:
         raise RequestError(
             f"found {len(unknown)} item(s) that the dataset does not have, e.g. {unknown[0]!r}; expected items with "
@@ -86,7 +89,7 @@ def _predict(run: RunResult, pairs: Sequence[tuple[str, str]]) -> list[Predictio
     scores = run.model.aggregate(prompts, weights).tolist()
     counts = {item: int(dataset.interactions.items.where(item).sum()) for item in {item for _, item in pairs}}
     return [
-        Prediction(user, item, score, len(history.shown), history.n_rows, counts[item], tuple(row))
+        Prediction(user, item, score, len(history.shown), history.n_rows, counts[item], tuple(row), history.is_known)
         for (user, item), history, score, row in zip(pairs, histories, scores, weights.tolist(), strict=True)
     ]
 
@@ -96,7 +99,9 @@ class _History:
 
     def __init__(self, dataset: APADataset, user: str, item: str) -> None:
         rows, windows = dataset.interactions, dataset.windows
-        of_user = np.flatnonzero(rows.users.where(user) & ~rows.items.where(item))
+        is_users = rows.users.where(user)
+        self.is_known = bool(is_users.any())
+        of_user = np.flatnonzero(is_users & ~rows.items.where(item))
         ordered = of_user[np.argsort(windows.place[of_user])]
         self.n_rows = len(ordered)
         self.shown = ordered[-dataset.settings.history_length :]

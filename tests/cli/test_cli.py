@@ -10,7 +10,7 @@ import pytest
 import recbole
 import yaml
 
-from recbole_apa.cli.arguments import read_words, refuse_near_misses, take
+from recbole_apa.cli.arguments import names_in, read_words, refuse_near_misses, take
 from recbole_apa.cli.main import main, parse_arguments
 from recbole_apa.cli.stages import STAGES, CompareOptions, ForgetOptions, Use, names_for, names_of
 from recbole_apa.core.errors import SettingsError
@@ -41,6 +41,24 @@ def test_values_are_typed_and_texts_stay_texts():
         "train_samples": None,
         "seed": 7,
     }
+
+
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        (None, []),
+        (" , ", []),
+        ("[]", []),
+        ("a,b c", ["a", "b c"]),
+        ("[a,b]", ["a", "b"]),
+        (" [a] ", ["a"]),
+        ("[PAD]:i1", ["[PAD]:i1"]),
+        ("u1:[PAD]", ["u1:[PAD]"]),
+        ("a],[b", ["a]", "[b"]),
+    ],
+)
+def test_names_may_stand_in_brackets_and_may_hold_some(text, names):
+    assert names_in(text) == names
 
 
 @pytest.mark.parametrize(

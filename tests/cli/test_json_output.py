@@ -80,6 +80,7 @@ def test_a_refusal_is_an_object_too(finished, capsys):
     [
         (["--json", "nonsense"], True),
         (["tune", "--json"], True),
+        (["--json"], True),
         (["--audit", "--json", "True"], True),
         (["--audit", "--json=maybe"], False),
         (["--audit", "--json=False"], False),

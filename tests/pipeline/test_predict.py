@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from recbole_apa import evaluate_run, predict, predict_pairs, unlearn
+from recbole_apa.cli.main import main
 from recbole_apa.core.errors import APAError, RequestError
 from recbole_apa.data.prompts import PromptInput
 
@@ -45,10 +46,31 @@ def test_what_is_known_of_user_and_item_is_said(finished):
     assert known.n_history == min(n_user - 1, part.settings.history_length)
     stranger = predict(finished, "nobody", item)
     assert (stranger.n_history, stranger.n_user_interactions, stranger.n_item_interactions) == (0, 0, n_item)
+    assert known.user_known and not stranger.user_known
     text = part.item_texts[part.field2token_id[part.iid_field][item]]
     prompts = finished.model.engine.encode([PromptInput((), text)])
     alone = finished.model.aggregate(prompts, finished.model.weights(prompts))
     assert stranger.score == pytest.approx(float(alone[0]), abs=1e-6)
+
+
+@pytest.mark.slow
+def test_a_user_whose_one_interaction_is_with_the_item_is_not_unknown(finished, tmp_path, capsys):
+    folder = shutil.copytree(finished.run_dir, tmp_path / "run")
+    rows = finished.data.train_set.interactions
+    first, *others = (rows.items[n] for n in range(len(rows)) if rows.users[n] == "u3")
+    unlearn(folder, interactions=[("u3", item) for item in others])
+    found = predict(folder, "u3", first)
+    assert found.user_known and (found.n_history, found.n_user_interactions) == (0, 0)
+    assert found.score == pytest.approx(predict(folder, "nobody", first).score, abs=1e-6)
+    capsys.readouterr()
+    assert main([f"--run={folder}", f"--predict=u3:{first}"]) == 0
+    out = capsys.readouterr().out
+    assert "no other interactions of the user" in out and "unknown user" not in out
+
+
+def test_what_fills_recboles_tables_is_no_item(finished):
+    with pytest.raises(RequestError, match="'\\[PAD\\]'"):
+        predict(finished, "u1", "[PAD]")
 
 
 def test_an_item_that_is_not_there_is_named(finished):
