@@ -4,22 +4,20 @@ import shutil
 
 import pytest
 import torch
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
 from recbole_apa.adapters.training import rate_factor
 from recbole_apa.core.errors import SettingsError
 from recbole_apa.core.seeding import digest_of, drawn_for
 from recbole_apa.model.lineage import chain_of, lineage_of, shard_key
-from recbole_apa.model.shard_trainer import ShardTrainer
 from recbole_apa.partition import Partition
 from recbole_apa.pipeline.build import build
 from recbole_apa.pipeline.config import APAConfig
 from recbole_apa.runs.points import ShardPoints
 from recbole_apa.runs.store import RunStore
-from tests.helpers.pieces import build_shards, count_training, pretend_training, shard_files
+from tests.helpers.pieces import build_shards, count_training, shard_files
 
 EPOCHS, RATE, DECAY, WARMUP = 3, 0.01, 0.01, 0.2
+FILES = ("adapter_config.json", "adapter_model.safetensors", "training.json")
 
 
 @pytest.fixture(scope="module")
@@ -57,12 +55,12 @@ def trained_by_hand(ready, members, start, shard, piece):
     bank.train(True)
     optimiser, step = torch.optim.AdamW(bank.parameters(), lr=RATE, weight_decay=DECAY), 0
     rows = [i for i, s in enumerate(samples) if s.sample_id in members]
-    n_steps = EPOCHS * -(-len(rows) // 4)
+    n_steps, schedule = EPOCHS * -(-len(rows) // 4), model.settings.training.lr_schedule
     for epoch in range(EPOCHS):
         order = sorted(rows, key=lambda i: digest_of(1, "piece", piece, "epoch", epoch, samples[i].sample_id))
         for begin in range(0, len(order), 4):
             for group in optimiser.param_groups:
-                group["lr"] = RATE * rate_factor(step, n_steps, round(WARMUP * n_steps), model_schedule(model))
+                group["lr"] = RATE * rate_factor(step, n_steps, round(WARMUP * n_steps), schedule)
             optimiser.zero_grad()
             with drawn_for(1, "dropout", shard, "piece", piece, step):
                 loss = model.calculate_loss(table[order[begin : begin + 4]])
@@ -74,10 +72,6 @@ def trained_by_hand(ready, members, start, shard, piece):
             step += 1
     bank.train(False)
     return bank.extract(0)
-
-
-def model_schedule(model):
-    return model.settings.training.lr_schedule
 
 
 def test_a_later_piece_is_trained_from_the_adapter_alone(ready, places, tmp_path):
@@ -99,9 +93,6 @@ def test_a_first_piece_is_what_a_run_that_never_grew_trains(ready, places, tmp_p
     assert set(small) == {f"00{k}/{n}" for k in (0, 1) for n in FILES}
     for k in (0, 1):
         assert {n: small[f"00{k}/{n}"] for n in FILES} == {n: run[f"00{k}/points/01.00/{n}"] for n in FILES}
-
-
-FILES = ("adapter_config.json", "adapter_model.safetensors", "training.json")
 
 
 def test_a_shard_that_was_empty_starts_from_the_common_start(ready, places, tmp_path):
@@ -210,80 +201,6 @@ def test_a_state_that_may_not_be_reused_gives_no_point(ready, places, tmp_path, 
     seen = count_training(monkeypatch)
     build_shards(ready, tmp_path / "after", dict(list(places.items())[1:]), tmp_path / "base", reuse=None)
     assert sorted(seen) == sorted(set(places.values()))
-
-
-@pytest.mark.quick(4)
-@pytest.mark.parametrize("stopped_at", range(15))
-def test_a_stopped_chain_goes_on_where_it_stopped(stopped_at, ready, places, tmp_path, monkeypatch):
-    """Stopped in the middle of writing a point or an adapter, or before a training."""
-    base, left = tmp_path / "base", dict(list(places.items())[1:])
-    with monkeypatch.context() as patch:
-        pretend_training(patch)
-        build_shards(ready, base, places)
-        build_shards(ready, tmp_path / "anew", left)
-        build_shards(ready, tmp_path / "whole", left, base)
-    with monkeypatch.context() as patch:
-        seen, n = pretend_training(patch), 0
-        from recbole_apa.runs import points, store
-
-        def counted(real):
-            def call(*args):
-                nonlocal n
-                n += 1
-                if n == stopped_at + 1:
-                    raise KeyboardInterrupt
-                return real(*args)
-
-            return call
-
-        for module in (points, store):
-            patch.setattr(module, "write_whole", counted(module.write_whole))
-        patch.setattr(ShardTrainer, "fit", counted(ShardTrainer.fit))
-        try:
-            build_shards(ready, tmp_path / "after", left)
-            stopped = False
-        except KeyboardInterrupt:
-            stopped = True
-        first = list(seen)
-        build_shards(ready, tmp_path / "after", left)
-    assert stopped
-    # only what was not yet written is trained twice
-    assert len(seen) <= len(set(seen)) + 1 and first == seen[: len(first)]
-    assert shard_files(tmp_path / "after") == shard_files(tmp_path / "anew")
-    assert shard_files(tmp_path / "whole", base) == shard_files(tmp_path / "anew")
-
-
-@pytest.mark.slow
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(data=st.data())
-def test_any_history_of_a_state_leaves_what_training_from_nothing_does(data, ready, names, tmp_path_factory):
-    """Samples come and go, in any piece, in four states one after the other."""
-    folder, place = tmp_path_factory.mktemp("states"), st.tuples(st.integers(0, 2), st.integers(0, 3))
-    all_places = {name: data.draw(place) for name in names[:8]}
-    with pytest.MonkeyPatch.context() as patch:
-        seen, base, before = pretend_training(patch), None, {}
-        for number in range(4):
-            left = data.draw(st.sets(st.sampled_from(names[:8]), min_size=1))
-            places = {name: all_places[name] for name in left}
-            del seen[:]
-            new, anew, whole = (folder / f"{kind}{number}" for kind in ("new", "anew", "whole"))
-            fit, _ = build_shards(ready, new, places, base)
-            assert set(seen) <= set(places.values()) and len(seen) == len(set(seen))
-            for shard in {shard for shard, _ in places.values()} & {shard for shard, _ in before.values()}:
-                now, then = ([(n, p[1]) for n, p in s.items() if p[0] == shard] for s in (places, before))
-                changed = [piece for _, piece in set(now) ^ set(then)]
-                first = min(changed, default=9)
-                assert {p for k, p in seen if k == shard} == {p for _, p in now if p >= first}
-            build_shards(ready, anew, places)
-            if base:
-                kept = {f"{k:03d}" for k in fit.record.taken_over}
-                for shard in (base / "shards").glob("*"):
-                    if shard.name in kept:
-                        shutil.copytree(shard, whole / "shards" / shard.name)
-            if new.exists():
-                shutil.copytree(new, whole, dirs_exist_ok=True)
-            assert shard_files(whole) == shard_files(anew)
-            base, before = whole, places
 
 
 def test_shards_trained_together_in_pieces_are_those_trained_alone(options, names, places, tmp_path):
