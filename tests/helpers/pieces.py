@@ -1,0 +1,92 @@
+"""Shards trained in pieces, without the rest of a run."""
+
+from dataclasses import replace
+
+import torch
+
+from recbole_apa.adapters.training import ShardHistory
+from recbole_apa.core.files.whole import file_digest, read_json
+from recbole_apa.core.seeding import generator_for
+from recbole_apa.model.contracts import FitInputs
+from recbole_apa.model.fit_context import FitContext
+from recbole_apa.model.shard_trainer import ShardTrainer
+from recbole_apa.model.train_shards import ShardBuilder
+from recbole_apa.partition import Partition
+from recbole_apa.runs.store import RunStore
+
+
+def build_shards(ready, folder, places, base=None, **inputs):
+    """Train the adapters of some samples, and return the builder's context.
+
+    Args:
+        ready: model and training loader.
+        places: sample id -> shard and piece.
+        base: the folder of the preceding state.
+        inputs: of the training, instead of those that follow from the others.
+    """
+    model, loader = ready
+    model.engine.bank.resize(1)
+    partition = Partition({name: shard for name, (shard, _) in places.items()}, torch.zeros(3, 1))
+    pieces = {name: piece for name, (_, piece) in places.items() if piece}
+    store = folder and RunStore(folder, base and RunStore(base))
+    fit = FitContext(model, store=store, inputs=FitInputs(**{"pieces": pieces, "reuse": base, **inputs}))
+    adapters = ShardBuilder(fit, loader, partition).adapters()
+    return fit, adapters
+
+
+def shard_files(folder, base=None):
+    """Every file below ``shards/`` without its time; shards that the folder lacks are those of the base."""
+    out = {}
+    for state in (base, folder):
+        for shard in sorted((state / "shards").glob("*")) if state else []:
+            out[shard.name] = {
+                path.relative_to(shard).as_posix(): _content(path)
+                for path in sorted(shard.rglob("*"))
+                if path.is_file()
+            }
+    return {f"{shard}/{name}": found for shard, files in out.items() for name, found in files.items()}
+
+
+def _content(path):
+    """A file's digest, or a training record without its time."""
+    if path.name != "training.json":
+        return file_digest(path)
+    return {k: v for k, v in read_json(path).items() if k != "train_seconds"}
+
+
+def count_training(patch):
+    """(shard, piece) of every training from now on."""
+    seen, real = [], ShardTrainer.fit
+
+    def fit(self, shard, n_shards, batches, log, start=None, piece=0):
+        seen.append((shard, piece))
+        return real(self, shard, n_shards, batches, log, start, piece)
+
+    patch.setattr(ShardTrainer, "fit", fit)
+    return seen
+
+
+def pretend_training(patch):
+    """Replace training by numbers drawn for where it starts, the piece, and its samples; see :func:`count_training`."""
+
+    def fit(self, shard, n_shards, batches, log, start=None, piece=0):
+        first = start or self.model.engine.bank.start(1)
+        told = [file.numpy().tobytes().hex() for parts in first.values() for file in parts]
+        draw = generator_for(1, *told, shard, piece, *sorted(s.digest() for s in batches.samples))
+        made = {n: tuple(torch.randn(p.shape, generator=draw) for p in parts) for n, parts in first.items()}
+        return made, ShardHistory([0.5], [0.5])
+
+    patch.setattr(ShardTrainer, "fit", fit)
+    return count_training(patch)
+
+
+def grow_by(patch, pieces):
+    """Let runs be trained in these pieces: sample id -> piece."""
+    from recbole_apa.pipeline import quick_start
+
+    real = quick_start.make_trainer
+
+    def make(config, model, store, inputs):
+        return real(config, model, store, replace(inputs, pieces=pieces))
+
+    patch.setattr(quick_start, "make_trainer", make)
