@@ -1,19 +1,22 @@
 """What requests named, stored only as keyed digests: nothing here identifies anybody without the key."""
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 import numpy as np
 
 from recbole_apa.core.seeding import digest_of
 from recbole_apa.data.samples import Interactions, time_texts
+from recbole_apa.data.tokens import Tokens
 from recbole_apa.evidence.key import Key
 
 USER, ITEM, PAIR, ROW = "user", "item", "pair", "row"
 """What a request may name: all of a user's rows, all of an item's, all of a user's on one item, or one row."""
 PARTLY = "partly"
 """Marks users with rows hidden by pair or row: only their rows are hashed one by one."""
+LATEST = int(np.iinfo(np.int32).max)
+"""The position of a request that is not in the ledger yet: after everything that is."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +65,11 @@ def digests_of(scopes: Iterable[Scope], digester: Digester) -> frozenset[str]:
 
 @dataclass(frozen=True)
 class Forgotten:
-    """The requests under one key."""
+    """The requests under one key.
+
+    A request hides what the run had when it was made. A row that was added later, although its name had been forgotten,
+    is visible until another request names it.
+    """
 
     digester: Digester = Digester()
     rows: frozenset[str] = frozenset()
@@ -73,59 +80,93 @@ class Forgotten:
     """Digests of the row keys of requests from before run format 3, which had no scopes."""
     old_names: frozenset[str] = frozenset()
     """Digests of ``"user NAME"`` and the like in those requests; a pair's covers every row they found."""
+    since: Mapping[str, int] = field(default_factory=dict, hash=False)
+    """Digest -> position in the ledger of the last request with it; one that is not in it is of a request that is not
+    in the ledger yet."""
 
-    def joined(self, other: "Forgotten") -> "Forgotten":
-        """The requests of both, which share a key."""
+    def joined(self, *others: "Forgotten") -> "Forgotten":
+        """The requests of all, which share a key."""
+        since: dict[str, int] = {}
+        for part in (self, *others):
+            for digest, position in part.since.items():
+                since[digest] = max(position, since.get(digest, 0))
+        for part in (self, *others):
+            for digest in part._all - part.since.keys():
+                since.pop(digest, None)
         return replace(
             self,
-            rows=self.rows | other.rows,
-            scopes=self.scopes | other.scopes,
-            old_rows=self.old_rows | other.old_rows,
-            old_names=self.old_names | other.old_names,
+            rows=self.rows.union(*(other.rows for other in others)),
+            scopes=self.scopes.union(*(other.scopes for other in others)),
+            old_rows=self.old_rows.union(*(other.old_rows for other in others)),
+            old_names=self.old_names.union(*(other.old_names for other in others)),
+            since=since,
         )
 
-    def visible(self, rows: Interactions, once_a_pair: bool) -> np.ndarray:
+    @property
+    def _all(self) -> frozenset[str]:
+        return self.rows | self.scopes | self.old_rows | self.old_names
+
+    def last(self, digest: str) -> int:
+        """Position in the ledger of the last request with one of these digests."""
+        return self.since.get(digest, LATEST)
+
+    def visible(self, rows: Interactions, once_a_pair: bool, added: np.ndarray | None = None) -> np.ndarray:
         """Which rows no request hides, (n,), bool.
 
         Args:
             rows: all rows of the dataset's files, before any filter.
             once_a_pair: whether a filter left one row per pair, so that requests from before run format 3 could only
                 mean the whole pair.
+            added: position in the ledger of the addition that brought each row, (n,), 0 for rows of the dataset's
+                files; None if none were added.
         """
         out = np.ones(len(rows), dtype=bool)
         if self.scopes:
-            out &= ~self._named(USER, rows.users.names)[rows.users.codes]
-            out &= ~self._named(ITEM, rows.items.names)[rows.items.codes]
-            partly = np.flatnonzero(out & self._named(PARTLY, rows.users.names)[rows.users.codes])
-            out[partly] = [not self._names_row(*names) for names in _names_of(rows, partly)]
+            out &= ~_hidden(rows.users, lambda name: self._last(self.scopes, USER, name), added)
+            out &= ~_hidden(rows.items, lambda name: self._last(self.scopes, ITEM, name), added)
+            some = _hidden(rows.users, lambda name: self._last(self.scopes, PARTLY, name), added)
+            partly = np.flatnonzero(out & some)
+            last = np.array([self._last_of_row(*names) for names in _names_of(rows, partly)], dtype=np.int32)
+            out[partly] = last <= (0 if added is None else added[partly])
         if self.old_rows:
-            out &= self._visible_to_old(rows, once_a_pair)
+            out &= self._visible_to_old(rows, once_a_pair, added)
         return out
 
-    def _named(self, kind: str, names: Sequence[str]) -> np.ndarray:
-        return np.array([self.digester.of(kind, name) in self.scopes for name in names], dtype=bool)
+    def _last(self, among: frozenset[str], *names: str) -> int:
+        """As :meth:`last`; 0 if no request named this."""
+        digest = self.digester.of(*names)
+        return self.last(digest) if digest in among else 0
 
-    def _names_row(self, user: str, item: str, time: str) -> bool:
-        return self.digester.of(PAIR, user, item) in self.scopes or (
-            self.digester.of(ROW, user, item, time) in self.scopes
-        )
+    def _last_of_row(self, user: str, item: str, time: str) -> int:
+        return max(self._last(self.scopes, PAIR, user, item), self._last(self.scopes, ROW, user, item, time))
 
-    def _visible_to_old(self, rows: Interactions, once_a_pair: bool) -> np.ndarray:
+    def _visible_to_old(self, rows: Interactions, once_a_pair: bool, added: np.ndarray | None) -> np.ndarray:
         """As :meth:`visible`, for requests from before run format 3."""
-        sides = ((USER, rows.users), (ITEM, rows.items))
-        named = [np.array([self._was_named(kind, n) for n in c.names], dtype=bool)[c.codes] for kind, c in sides]
-        out = ~(named[0] | named[1])
+        out = ~_hidden(rows.users, lambda name: self._last_named(USER, name), added)
+        out &= ~_hidden(rows.items, lambda name: self._last_named(ITEM, name), added)
         for chunk, keys in rows.key_chunks(np.flatnonzero(out)):
             pairs = zip(rows.users.texts(chunk), rows.items.texts(chunk), strict=True)
-            out[chunk] = [
-                self.digester.of(key) not in self.old_rows
-                and not (once_a_pair and self._was_named(PAIR, f"{user} {item}"))
+            last = [
+                max(self._last(self.old_rows, key), self._last_named(PAIR, f"{user} {item}") if once_a_pair else 0)
                 for key, (user, item) in zip(keys, pairs, strict=True)
             ]
+            out[chunk] = np.array(last, dtype=np.int32) <= (0 if added is None else added[chunk])
         return out
 
-    def _was_named(self, kind: str, name: str) -> bool:
-        return self.digester.of(f"{kind} {name}") in self.old_names
+    def _last_named(self, kind: str, name: str) -> int:
+        return self._last(self.old_names, f"{kind} {name}")
+
+
+def _hidden(names: Tokens, last: Callable[[str], int], added: np.ndarray | None) -> np.ndarray:
+    """Which rows came before the last request that named their user, or item, (n,), bool.
+
+    Args:
+        names: a column of n rows.
+        last: a name -> the request's position in the ledger, 0 if there is none.
+        added: as in :meth:`Forgotten.visible`.
+    """
+    positions = np.array([last(name) for name in names.names], dtype=np.int32)
+    return (positions > 0)[names.codes] if added is None else positions[names.codes] > added
 
 
 def _names_of(rows: Interactions, which: np.ndarray) -> Iterator[tuple[str, str, str]]:

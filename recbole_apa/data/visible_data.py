@@ -37,9 +37,14 @@ class VisibleData:
         """The digests of all forgotten rows, each under its request's key."""
         return frozenset().union(*(part.rows for part in self.forgotten))
 
-    def hides(self, key: str) -> bool:
-        """Whether an interaction (:meth:`Interactions.row_key`) was forgotten."""
-        return any(part.digester.of(key) in part.rows for part in self.forgotten)
+    def hides(self, key: str, added: int = 0) -> bool:
+        """Whether an interaction (:meth:`Interactions.row_key`) was forgotten.
+
+        Args:
+            added: position in the ledger of the addition that brought it; 0 for one of the dataset's files.
+        """
+        told = ((part, part.digester.of(key)) for part in self.forgotten)
+        return any(digest in part.rows and part.last(digest) > added for part, digest in told)
 
     def without(self, more: "VisibleData") -> "VisibleData":
         """What is visible after forgetting ``more`` as well."""
@@ -48,11 +53,12 @@ class VisibleData:
             parts[part.digester] = parts.get(part.digester, Forgotten(part.digester)).joined(part)
         return replace(self, forgotten=tuple(parts.values()))
 
-    def visible(self, rows: Interactions) -> np.ndarray:
+    def visible(self, rows: Interactions, added: np.ndarray | None = None) -> np.ndarray:
         """Which rows are visible, (n,), bool.
 
         Args:
-            rows: all rows of the dataset's files, before any filter.
+            rows: all rows of the dataset's files, before any filter; and those that were added.
+            added: as in :meth:`Forgotten.visible`.
 
         Raises:
             DataError: another process determined them from files with a different number of rows.
@@ -66,7 +72,7 @@ class VisibleData:
             return self.shown
         out = np.ones(len(rows), dtype=bool)
         for part in self.forgotten:
-            out &= part.visible(rows, self.once_a_pair)
+            out &= part.visible(rows, self.once_a_pair, added)
         return out
 
     def targets(self, rows: Interactions, windows: Windows, min_history: int) -> dict[str, np.ndarray]:

@@ -20,7 +20,17 @@ from recbole_apa.core.seeding import digest_of
 from recbole_apa.data.forgotten import Digester, Forgotten
 from recbole_apa.data.visible_data import VisibleData
 from recbole_apa.evidence import KeyRing
-from recbole_apa.runs.ledger_lines import CHECK, DONE, REQUEST, check_of, is_whole, line_of, parse_line
+from recbole_apa.runs.ledger_lines import (
+    ADDED,
+    CHECK,
+    DONE,
+    REQUEST,
+    carried_out,
+    check_of,
+    is_whole,
+    line_of,
+    parse_line,
+)
 from recbole_apa.runs.manifest import Manifest
 from recbole_apa.runs.names import KEY, LEDGER, PENDING
 from recbole_apa.runs.storage import Storage, storage_of
@@ -67,10 +77,13 @@ class Ledger:
         """The requests, oldest first."""
         return [e for e in self.entries() if e.kind == REQUEST]
 
+    def additions(self) -> list[Entry]:
+        """The additions, oldest first."""
+        return [e for e in self.entries() if e.kind == ADDED]
+
     def waiting(self) -> list[Entry]:
-        """Requests that were accepted but not yet carried out."""
-        done = {request for e in self.entries() if e.kind == DONE for request in e.content["requests"]}
-        return [e for e in self.requests() if e.position not in done]
+        """Requests and additions that were accepted but not yet carried out."""
+        return _waiting(self.entries())
 
     def head(self) -> str:
         """Digest of the last line: a copy kept elsewhere can prove later that nothing before it was changed."""
@@ -100,7 +113,8 @@ class Ledger:
         except RunError as error:
             if self.path.is_file() and self.path.read_bytes() == lines:
                 raise RunError(f"{error}; the line is in {LEDGER} nevertheless: resume with --resume") from error
-            raise RunError(f"{error}; the request was not accepted" if kind == REQUEST else str(error)) from error
+            what = {REQUEST: "; the request was not accepted", ADDED: "; nothing was added"}.get(kind, "")
+            raise RunError(f"{error}{what}") from error
 
     def _read(self) -> tuple[list[Entry], bytes]:
         """The entries, and their lines' bytes."""
@@ -124,6 +138,13 @@ class Ledger:
         return entries, whole
 
 
+def _waiting(entries: Iterable[Entry]) -> list[Entry]:
+    """Requests and additions that no line closes."""
+    known = list(entries)
+    done = {position for e in known if e.kind == DONE for position in carried_out(e.content)}
+    return [e for e in known if e.kind in (REQUEST, ADDED) and e.position not in done]
+
+
 class Chain:
     """Lines that follow each other."""
 
@@ -141,8 +162,8 @@ class Chain:
 
 
 def served_by(manifest: Manifest, entry: Entry) -> bool:
-    """Whether a state includes a request. Runs before format 3 record only its position, which another request may have
-    if the ledger was shortened."""
+    """Whether a state includes a request, or an addition. Runs before format 3 record only a request's position, which
+    another may have if the ledger was shortened."""
     served = manifest.get("served_requests", [])
     return entry.digest in served or (knows_no_scopes(manifest) and entry.position in served)
 
@@ -153,8 +174,8 @@ class Request(Protocol):
     @property
     def content(self) -> Mapping[str, Any]:
         """``interactions``: digests of the keys of the rows found; ``hides``: digests of what was named; ``key``: the
-        name of both digests' key, missing before run format 4; ``exactness``, ``method``. Lines from before run format
-        3 have ``names`` instead of ``hides``."""
+        name of both digests' key, missing before run format 4; ``exactness``, ``method``; ``position``, of a line of
+        the ledger. Lines from before run format 3 have ``names`` instead of ``hides``."""
         ...
 
 
@@ -177,15 +198,18 @@ def visible_without(requests: Iterable[Request], salt: str, ring: KeyRing) -> Vi
     Raises:
         KeyFileError: the ring does not have the key of one of them.
     """
-    out = VisibleData()
+    groups: dict[Digester, list[Forgotten]] = {}
     for content in (r.content for r in requests):
         digester, rows = digester_of(content, salt, ring), frozenset(content["interactions"])
+        names = frozenset(content["hides"] if "hides" in content else content["names"])
+        position = content.get("position")
+        since = {} if position is None else dict.fromkeys(rows | names, position)
         if "hides" in content:
-            part = Forgotten(digester, rows, frozenset(content["hides"]))
+            part = Forgotten(digester, rows, names, since=since)
         else:
-            part = Forgotten(digester, rows, old_rows=rows, old_names=frozenset(content["names"]))
-        out = out.without(VisibleData((part,)))
-    return out
+            part = Forgotten(digester, rows, old_rows=rows, old_names=names, since=since)
+        groups.setdefault(digester, []).append(part)
+    return VisibleData(tuple(first.joined(*others) for first, *others in groups.values()))
 
 
 def manifest_digest(content: Mapping[str, Any], store: RunStore, ring: KeyRing) -> str:
@@ -212,10 +236,9 @@ def refuse_gap(store: RunStore, ring: KeyRing) -> None:
     manifest = store.manifest()
     entries = Ledger(store.storage, manifest["salt"]).entries()
     done = [e for e in entries if e.kind == DONE]
-    carried_out = {position for e in done for position in e.content["requests"]}
-    requests = [e for e in entries if e.kind == REQUEST]
-    late = [e for e in requests if e.position not in carried_out and served_by(manifest, e)]
-    reached = [e for e in requests if e.position in carried_out] + late
+    waiting = _waiting(entries)
+    late = [e for e in waiting if served_by(manifest, e)]
+    reached = [e for e in entries if e.kind == REQUEST and (e not in waiting or e in late)]
     if {d for e in reached for d in e.content["interactions"]} != set(manifest["forgotten"]):
         raise RunError(
             f"{store.place}: the requests in {LEDGER} do not add up to what {MANIFEST} says is forgotten; lines were "
@@ -243,8 +266,9 @@ def refuse_pending(store: RunStore, allow: bool = False) -> None:
         )
     if waiting and not allow:
         first = waiting[0]
+        n_rows = len(first.content["interactions"]) if first.kind == REQUEST else first.content["n_rows"]
+        what = "request(s)" if all(e.kind == REQUEST for e in waiting) else "request(s) and additions"
         raise RunError(
-            f"{store.place}: {len(waiting)} request(s) waiting to be carried out (line {first.position} of the ledger, "
-            f"received {first.time}, {len(first.content['interactions'])} interactions); {finish}, or use the old "
-            "state with --allow_pending"
+            f"{store.place}: {len(waiting)} {what} waiting to be carried out (line {first.position} of the ledger, "
+            f"received {first.time}, {n_rows} interactions); {finish}, or use the old state with --allow_pending"
         )

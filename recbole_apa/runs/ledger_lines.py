@@ -8,8 +8,9 @@ from recbole_apa.core.files.plain import parse_json
 from recbole_apa.core.seeding import digest_of
 from recbole_apa.runs.manifest import is_safe_name
 
-REQUEST, DONE, KEYED = "request", "done", "keyed"
-"""Kinds of line; the last records that the digests in earlier lines were keyed later."""
+REQUEST, ADDED, DONE, KEYED = "request", "added", "done", "keyed"
+"""Kinds of line: a request to forget; rows that join the run; that some of these were carried out; that the digests in
+earlier lines were keyed later."""
 CHECK = "check"
 """Key of a line's digest of itself; lines of older versions have none."""
 
@@ -31,16 +32,32 @@ def _is_request(value: Mapping[str, object]) -> bool:
     return all(isinstance(v, list) and all(isinstance(name, str) for name in v) for v in lists)
 
 
+def _is_added(value: Mapping[str, object]) -> bool:
+    n_rows, readmits = value.get("n_rows"), value.get("readmits")
+    return (
+        type(n_rows) is int
+        and n_rows > 0
+        and isinstance(readmits, list)
+        and all(isinstance(text, str) for text in [value.get("rows"), value.get("key"), *readmits])
+    )
+
+
 def _is_done(value: Mapping[str, object]) -> bool:
-    served, certificates = value.get("requests"), value.get("certificates", {})
+    served, additions, certificates = value.get("requests"), value.get("additions", []), value.get("certificates", {})
     return (
         isinstance(served, list)
-        and bool(served)
-        and all(type(n) is int and n > 0 for n in served)
+        and isinstance(additions, list)
+        and bool(served or additions)
+        and all(type(n) is int and n > 0 for n in [*served, *additions])
         and isinstance(certificates, dict)
         and all("/" not in name and is_safe_name(name) and isinstance(d, str) for name, d in certificates.items())
         and isinstance(value.get("manifest", ""), str)
     )
+
+
+def carried_out(value: Mapping[str, Any]) -> list[int]:
+    """The positions of the requests and additions that a line of the kind ``done`` closes."""
+    return [*value["requests"], *value.get("additions", [])]
 
 
 def is_whole(value: Mapping[str, object], line: bytes, checked: bool) -> bool:
@@ -66,6 +83,7 @@ def line_of(value: Mapping[str, object]) -> bytes:
 
 _ENTRIES: dict[str, Callable[[Mapping[str, Any]], bool]] = {
     REQUEST: _is_request,
+    ADDED: _is_added,
     DONE: _is_done,
     KEYED: lambda value: isinstance(value.get("head"), str),
 }

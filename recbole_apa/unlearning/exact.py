@@ -28,7 +28,7 @@ from recbole_apa.pipeline.evaluate import (
 from recbole_apa.pipeline.manifest_options import options_of
 from recbole_apa.pipeline.trainer_factory import make_trainer
 from recbole_apa.runs.ledger import Entry, Ledger, manifest_digest, served_by
-from recbole_apa.runs.ledger_lines import DONE
+from recbole_apa.runs.ledger_lines import DONE, REQUEST
 from recbole_apa.runs.manifest import Manifest
 from recbole_apa.runs.names import CERTIFICATES, KEY, MACHINES, METRICS, PENDING
 from recbole_apa.runs.reuse import ReusableState
@@ -73,7 +73,7 @@ def finish_commit(store: RunStore, ledger: Ledger, keys: KeyRing) -> list[Path]:
     if pending_store(store).is_ready():
         commit_state(store)
     manifest = store.manifest()
-    late = [e.position for e in ledger.waiting() if served_by(manifest, e)]
+    late = [e.position for e in ledger.waiting() if e.kind == REQUEST and served_by(manifest, e)]
     if not ledger.waiting() and pending_store(store).folder.exists():
         shutil.rmtree(pending_store(store).folder)  # left by a commit that was killed at its end
     if late:

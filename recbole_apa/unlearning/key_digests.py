@@ -133,7 +133,7 @@ class _Keyed:
             if path.is_file():
                 for written in write_again(self.folder / CERTIFICATES, self._certificate(read_json(path))):
                     digests[written.name] = file_digest(written)
-        return {"certificates": {**values["certificates"], **digests}}
+        return {"certificates": {**values.get("certificates", {}), **digests}}
 
     def _certificate(self, old: Mapping[str, Any]) -> dict[str, object]:
         request, files = old["request"], old["files"].items()

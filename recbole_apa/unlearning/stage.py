@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from recbole_apa.core.errors import RequestError, SettingsError
+from recbole_apa.core.errors import RequestError, RunError, SettingsError
 from recbole_apa.core.system.signals import terminable
 from recbole_apa.data.forgotten import Digester, Forgotten
 from recbole_apa.data.loaders import Loaders
@@ -167,6 +167,12 @@ class _Stage:
         waiting = {e.position for e in self.ledger.waiting()}
         if not writes:
             refuse_pending(store)
+        added = waiting & {e.position for e in self.ledger.additions()}
+        if added:
+            raise RunError(
+                f"{store.place}: the addition in line {min(added)} of the ledger waits, and this version can only "
+                "forget; finish it with the version that began it"
+            )
         with taken(store):
             self.finished = finish_commit(store, self.ledger, self.keys) if writes else []
         refuse_gap(store, self.keys)

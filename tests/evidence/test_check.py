@@ -26,7 +26,7 @@ def nothing_is_hidden(patch):
 
 
 def only_whole_users_are_hidden(patch):
-    patch.setattr(Forgotten, "_names_row", lambda self, user, item, time: False)
+    patch.setattr(Forgotten, "_last_of_row", lambda self, user, item, time: 0)
 
 
 def half_of_the_rows_are_hidden(patch):
@@ -61,8 +61,8 @@ def one_row_of_a_pair_is_kept_of_the_request(patch):
 def somebody_else_is_hidden_too(patch):
     whole = Forgotten.visible
 
-    def wider(self, rows, once):
-        return whole(self, rows, once) & np.array([name != "u9" for name in rows.users.texts()])
+    def wider(self, rows, *more):
+        return whole(self, rows, *more) & np.array([name != "u9" for name in rows.users.texts()])
 
     patch.setattr(Forgotten, "visible", wider)
 

@@ -10,7 +10,7 @@ from recbole_apa.core.files.plain import read_plain
 from recbole_apa.core.files.whole import file_digest, read_json
 from recbole_apa.evidence import KeyRing
 from recbole_apa.runs.ledger import Entry, Ledger, manifest_digest
-from recbole_apa.runs.ledger_lines import DONE
+from recbole_apa.runs.ledger_lines import ADDED, DONE, REQUEST
 from recbole_apa.runs.manifest import Manifest
 from recbole_apa.runs.names import CERTIFICATES, KEY, LEDGER
 from recbole_apa.runs.pinned_run import PinnedStore
@@ -18,6 +18,7 @@ from recbole_apa.runs.store import MANIFEST
 
 Last = dict[str, tuple[str | None, str | None]]
 """File name -> digest of the file, and the name of that digest's key."""
+WAITS = {REQUEST: "request", ADDED: "addition"}
 _TOLD = ("request", "files", "removed_outside")
 """The entries of a certificate that are used here."""
 
@@ -31,7 +32,7 @@ def ledger_findings(store: PinnedStore, manifest: Manifest, keys: KeyRing) -> It
         yield f"{LEDGER} has {torn} bytes after its last line: not a line, or one whose writing was interrupted"
     waiting = ledger.waiting()
     for entry in waiting:
-        yield f"the request in line {entry.position} of the ledger waits to be carried out"
+        yield f"the {WAITS[entry.kind]} in line {entry.position} of the ledger waits to be carried out"
     asked = {d for e in ledger.requests() for d in e.content["interactions"]}
     done = [e for e in entries if e.kind == DONE]
     if not waiting and asked != set(manifest["forgotten"]):

@@ -17,21 +17,30 @@ def scopes_of(demand: Demand, hits: np.ndarray, rows: Interactions) -> list[Scop
     return [Scope(ROW, demand.user, demand.item, time) for time in set(rows.times[hits].tolist())]
 
 
-def covers(demand: Demand, served: Forgotten) -> bool:
-    """Whether earlier requests named the same as a demand, or more; then nothing of it can be left."""
+def covers(demand: Demand, served: Forgotten, added: int = 0) -> bool:
+    """Whether earlier requests named the same as a demand, or more; then nothing of it can be left.
+
+    Args:
+        added: position in the ledger of an addition: whether nothing of it can be left in that, or before it.
+    """
+    return _last_named(demand, served) > added
+
+
+def _last_named(demand: Demand, served: Forgotten) -> int:
+    """Position in the ledger of the last request that named the same as a demand, or more; 0 if there is none."""
     scopes = []
     if demand.user is not None:
         scopes.append(Scope(USER, demand.user))
     if demand.item is not None:
         scopes.append(Scope(ITEM, None, demand.item))
     # requests from before run format 3; the pairs that they recorded may be those of single rows
-    if any(served.digester.of(" ".join(scope.names())) in served.old_names for scope in scopes):
-        return True
+    found = {served.digester.of(" ".join(scope.names())) for scope in scopes} & served.old_names
     if demand.kind == "interaction":
         scopes.append(Scope(PAIR, demand.user, demand.item))
         if demand.time is not None:
             scopes.append(Scope(ROW, demand.user, demand.item, demand.time))
-    return any(served.digester.of(*scope.names()) in served.scopes for scope in scopes)
+    found |= {served.digester.of(*scope.names()) for scope in scopes} & served.scopes
+    return max(map(served.last, found), default=0)
 
 
 def request_digests(found: Found, rows: Interactions, digester: Digester) -> dict[str, list[str]]:
