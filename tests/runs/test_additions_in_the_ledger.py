@@ -1,5 +1,6 @@
 """Additions are lines of the ledger, and a request hides only what was there when it was made."""
 
+from dataclasses import replace
 from itertools import product
 
 import numpy as np
@@ -13,6 +14,8 @@ from recbole_apa.data.forgotten import ITEM, PAIR, ROW, USER, Digester, Forgotte
 from recbole_apa.data.samples import Interactions
 from recbole_apa.data.visible_data import VisibleData
 from recbole_apa.evidence import Key
+from recbole_apa.evidence.search.raw_files import RawRows
+from recbole_apa.evidence.search.sought import recognised
 from recbole_apa.runs.ledger import Ledger, refuse_pending, visible_without
 from recbole_apa.runs.ledger_lines import ADDED, DONE, REQUEST, line_of, parse_line
 from recbole_apa.runs.store import RunStore
@@ -24,6 +27,10 @@ from tests.helpers.runs import copy_run
 USERS, ITEMS, TIMES = ("a", "b:c", "d"), ("x", "y"), (1.0, 2.5)
 KEYS = {key.name: key for key in (Key(b"1" * 32), Key(b"2" * 32))}
 ADDITION = {"n_rows": 3, "rows": "ab", "readmits": ["cd"], "key": next(iter(KEYS))}
+
+
+def secret(name):
+    return KEYS[name].secret
 
 
 class Ring:
@@ -112,6 +119,24 @@ def interactions_of(rows, plain):
     return Interactions(list(users), list(items), np.zeros(len(rows), dtype=np.int64), np.array(times), None, plain)
 
 
+def check_the_search(rows, keys, lines, hidden, plain):
+    """What the independent check looks for is what is hidden, in runs with some of the rows."""
+    for kept in (slice(0, 12), slice(None), slice(3, None, 5), slice(1, None, 7)):
+        users, items, times, added = zip(*rows[kept], strict=True)
+        codes = [np.array([known.index(name) for name in column]) for known, column in ((USERS, users), (ITEMS, items))]
+        raw = RawRows(codes[0], USERS, codes[1], ITEMS, np.array(times), np.array(added))
+        found = recognised(raw, [e.content for e in lines], "salt", secret, plain=plain)
+        left = {key for key, gone in zip(keys[kept], hidden[kept], strict=True) if not gone}
+        for (user, item, time, _), key, gone in zip(rows[kept], keys[kept], hidden[kept], strict=True):
+            # a row that was forgotten and joined again may be found
+            assert found.has_row(user, item, time) == found.has_id(key) == (gone and key not in left)
+            assert not (found.has_id(f"{key}#2") and key in left)
+        if max(added) == 0:
+            assert (
+                recognised(replace(raw, added=None), [e.content for e in lines], "salt", secret, plain=plain) == found
+            )
+
+
 def written(named, digester, plain, old):
     """What a request's line says, by its format."""
     rows = [row for row in product(USERS, ITEMS, TIMES) if any(names(scope, *row) for scope in named)]
@@ -157,6 +182,7 @@ def test_a_request_hides_what_came_before_it(history, plain, tmp_path_factory):
     file = interactions.take(np.flatnonzero(first))
     assert seen.visible(file).tolist() == seen.visible(file, added[first]).tolist()
     keys = interactions.row_keys(np.arange(len(rows)))
+    check_the_search(rows, keys, [*ledger.requests(), *new], expected, plain)
     assert [seen.hides(key, int(at)) for key, at in zip(keys, added, strict=True)] == expected
 
 

@@ -40,6 +40,8 @@ class RawRows:
     item_names: tuple[str, ...]
     times: np.ndarray | None
     """Float64, (n,), NaN if a cell is not a number; None if there is no such column."""
+    added: np.ndarray | None = None
+    """Position in the ledger of the addition that brought each row, (n,), 0 for rows of the files; None if all are."""
 
     def __len__(self) -> int:
         return len(self.users)

@@ -3,12 +3,15 @@
 import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from recbole_apa.evidence.search.raw_files import RawRows
 
+LATEST = 2**31 - 1
+"""The position of a request that is not in the ledger yet: after every addition."""
 _WORDS = str.maketrans({"%": "%25", ":": "%3A", "#": "%23"})
 
 
@@ -75,18 +78,24 @@ def named(raw: RawRows, names: Sequence[Name], plain: bool = False) -> Sought:
     Args:
         plain: whether the run's ids are written as before format 3.
     """
-    users = frozenset(n.user for n in names if n.user is not None and n.item is None)
-    items = frozenset(n.item for n in names if n.item is not None and n.user is None)
+    users = {n.user for n in names if n.user is not None and n.item is None}
+    items = {n.item for n in names if n.item is not None and n.user is None}
     pairs: dict[tuple[str, str], list[float | None]] = {}
     for name in names:
         if name.user is not None and name.item is not None:
             pairs.setdefault((name.user, name.item), []).append(name.time)
-    some = frozenset(user for user, _ in pairs)
+    some = {user for user, _ in pairs}
 
-    def is_asked(user: str, item: str, time: float | None) -> bool:
-        return any(wanted is None or time is None or wanted == time for wanted in pairs.get((user, item), ()))
+    def of_row(user: str, item: str, time: float | None) -> int:
+        is_asked = any(wanted is None or time is None or wanted == time for wanted in pairs.get((user, item), ()))
+        return LATEST if is_asked else 0
 
-    return _sought(raw, Sought(users, items, some=some, plain=plain), is_asked)
+    def among(known: set[str]) -> Callable[[str], int]:
+        return lambda name: LATEST if name in known else 0
+
+    found = _sought(raw, _Asked(among(users), among(items), among(some), of_row), plain)
+    # what the files do not have is sought as well: in exports, in what a run recorded
+    return replace(found, users=found.users | users, items=found.items | items, some=found.some | some)
 
 
 def recognised(
@@ -100,7 +109,8 @@ def recognised(
     """The rows of the raw files that the lines of a ledger mean, without knowing the names.
 
     Args:
-        lines: requests, with ``hides`` (or ``names`` and ``interactions``, in runs before format 3) and ``key``.
+        lines: requests, with ``hides`` (or ``names`` and ``interactions``, in runs before format 3), ``key`` and, if
+            they are in the ledger, ``position``.
         salt: the run's salt.
         secret: key name -> the key's secret.
         once_a_pair: whether a pair named in a line from before run format 3 means all its rows.
@@ -111,14 +121,22 @@ def recognised(
         groups.setdefault(line.get("key"), []).append(line)
     for key, group in groups.items():
         digest = _Digest(salt, secret(key) if key else None)
-        scopes = {d for line in group for d in line.get("hides", ())}
+        scopes = _positions(group, "hides")
         if scopes:
             out |= _by_scopes(raw, digest, scopes, plain)
         old = [line for line in group if "hides" not in line]
         if old:
-            names, rows = ({d for line in old for d in line[part]} for part in ("names", "interactions"))
-            out |= _by_rows(raw, digest, names, rows, once_a_pair)
+            out |= _by_rows(raw, digest, _positions(old, "names"), _positions(old, "interactions"), once_a_pair)
     return out
+
+
+def _positions(lines: Iterable[Mapping[str, Any]], part: str) -> dict[str, int]:
+    """Digest -> position of the last line with it. A request that is not in the ledger yet has none: it is the last."""
+    last: dict[str, int] = {}
+    for line in lines:
+        for digest in line.get(part, ()):
+            last[digest] = max(last.get(digest, 0), line.get("position", LATEST))
+    return last
 
 
 class _Digest:
@@ -137,47 +155,71 @@ class _Digest:
         )
 
 
-def _by_scopes(raw: RawRows, digest: _Digest, scopes: set[str], plain: bool) -> Sought:
-    users = frozenset(name for name in raw.user_names if digest.of("user", name) in scopes)
-    items = frozenset(name for name in raw.item_names if digest.of("item", name) in scopes)
-    some = frozenset(name for name in raw.user_names if digest.of("partly", name) in scopes)
+class _Asked(NamedTuple):
+    """For each name, and each row (user, item, time): position of the last request that named it, 0 if none did."""
 
-    def is_hidden(user: str, item: str, time: float | None) -> bool:
-        if digest.of("pair", user, item) in scopes:
-            return True
-        return time is not None and digest.of("row", user, item, _time_text(time)) in scopes
-
-    return _sought(raw, Sought(users, items, some=some, plain=plain), is_hidden)
+    user: Callable[[str], int]
+    item: Callable[[str], int]
+    some: Callable[[str], int]
+    """For users: of the last request that named some of their rows."""
+    row: Callable[[str, str, float | None], int]
+    """Asked for rows of those users alone."""
 
 
-def _sought(raw: RawRows, bare: Sought, is_sought: Callable[[str, str, float | None], bool]) -> Sought:
-    """``bare`` with the keys of all rows of its users and items, and of those rows of ``some`` that ``is_sought``."""
-    whole = _of(raw.users, raw.user_names, bare.users) | _of(raw.items, raw.item_names, bare.items)
-    single = np.flatnonzero(~whole & _of(raw.users, raw.user_names, bare.some)).tolist()
-    rows = [raw.row(row) for row in np.flatnonzero(whole).tolist()]
-    rows += [row for row in map(raw.row, single) if is_sought(*row)]
-    return replace(bare, keys=frozenset(key_of(*row, bare.plain) for row in rows))
+def _by_scopes(raw: RawRows, digest: _Digest, scopes: Mapping[str, int], plain: bool) -> Sought:
+    def last(*names: str) -> int:
+        return scopes.get(digest.of(*names), 0)
+
+    def of_row(user: str, item: str, time: float | None) -> int:
+        return max(last("pair", user, item), 0 if time is None else last("row", user, item, _time_text(time)))
+
+    asked = _Asked(partial(last, "user"), partial(last, "item"), partial(last, "partly"), of_row)
+    return _sought(raw, asked, plain)
 
 
-def _by_rows(raw: RawRows, digest: _Digest, names: set[str], rows: set[str], once_a_pair: bool) -> Sought:
+def _sought(raw: RawRows, asked: _Asked, plain: bool) -> Sought:
+    """What requests asked for: names of whom no row may remain, and the keys of all rows that may not.
+
+    A row that was added after the last request for it may remain, and so may its key.
+    """
+    by_user, by_item = _last(asked.user, raw.user_names), _last(asked.item, raw.item_names)
+    partly = _last(asked.some, raw.user_names)
+    added = np.zeros(len(raw), dtype=np.int64) if raw.added is None else raw.added
+    hidden = np.maximum(by_user[raw.users], by_item[raw.items]) > added
+    for row in np.flatnonzero(~hidden & (partly[raw.users] > added)).tolist():
+        hidden[row] = asked.row(*raw.row(row)) > added[row]
+    back = [raw.row(row) for row in np.flatnonzero(~hidden & (added > 0)).tolist()]
+    rows = [raw.row(row) for row in np.flatnonzero(hidden).tolist()]
+    users = _named(by_user, raw.user_names) - {user for user, _, _ in back}
+    items = _named(by_item, raw.item_names) - {item for _, item, _ in back}
+    single = {user for user, item, _ in rows if user not in users and item not in items}
+    keys = {key_of(*row, plain) for row in rows} - {key_of(*row, plain) for row in back}
+    return Sought(users, items, frozenset(keys), _named(partly, raw.user_names) | single, plain)
+
+
+def _by_rows(
+    raw: RawRows, digest: _Digest, names: Mapping[str, int], rows: Mapping[str, int], once_a_pair: bool
+) -> Sought:
     """As in run formats before 3, which mark no users: every row is hashed."""
-    users = frozenset(name for name in raw.user_names if digest.of(f"user {name}") in names)
-    items = frozenset(name for name in raw.item_names if digest.of(f"item {name}") in names)
-    everybody = frozenset(raw.user_names)
 
-    def was_found(user: str, item: str, time: float | None) -> bool:
-        if once_a_pair and digest.of(f"pair {user} {item}") in names:
-            return True
-        return digest.of(key_of(user, item, time, plain=True)) in rows
+    def last(kind: str, name: str) -> int:
+        return names.get(digest.of(f"{kind} {name}"), 0)
 
-    return _sought(raw, Sought(users, items, some=everybody, plain=True), was_found)
+    def of_row(user: str, item: str, time: float | None) -> int:
+        of_pair = last("pair", f"{user} {item}") if once_a_pair else 0
+        return max(of_pair, rows.get(digest.of(key_of(user, item, time, plain=True)), 0))
+
+    return _sought(raw, _Asked(partial(last, "user"), partial(last, "item"), lambda user: LATEST, of_row), True)
 
 
-def _of(numbers: np.ndarray, names: Sequence[str], wanted: frozenset[str]) -> np.ndarray:
-    """Which rows have one of the names, bool."""
-    if not wanted or not len(numbers):
-        return np.zeros(len(numbers), dtype=bool)
-    return np.array([name in wanted for name in names], dtype=bool)[numbers]
+def _last(position: Callable[[str], int], names: Sequence[str]) -> np.ndarray:
+    """Position of the last request for each name, int64."""
+    return np.array([position(name) for name in names], dtype=np.int64)
+
+
+def _named(positions: np.ndarray, names: Sequence[str]) -> frozenset[str]:
+    """The names that a request asked for."""
+    return frozenset(names[i] for i in np.flatnonzero(positions).tolist())
 
 
 def _part(name: str) -> bytes:
