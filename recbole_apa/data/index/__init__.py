@@ -4,3 +4,7 @@
 audit's, ``source`` and ``compare`` deal with the data files that it was made of. Knows numpy and pyarrow, and neither
 RecBole nor torch nor pandas.
 """
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
