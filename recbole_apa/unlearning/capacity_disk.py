@@ -27,6 +27,10 @@ _KEPT = (LEDGER, CERTIFICATES, PENDING)
 """They grow with the requests served, and say nothing about a new run."""
 
 
+INDEX_ROW_BYTES = 40
+"""Of one interaction in the index of a large run, names aside: what a run without an index is assumed to need."""
+
+
 @dataclass(frozen=True)
 class DiskCosts:
     """Bytes on disk, by what they grow with."""

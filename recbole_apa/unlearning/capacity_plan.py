@@ -20,7 +20,7 @@ from recbole_apa.runs.log import own_log
 from recbole_apa.runs.remote.working_copy import open_place
 from recbole_apa.runs.store import RunStore
 from recbole_apa.unlearning.capacity import Capacity, StepCosts, Stream, plan
-from recbole_apa.unlearning.capacity_disk import measured_disk
+from recbole_apa.unlearning.capacity_disk import INDEX_ROW_BYTES, measured_disk
 
 SMALL: dict[str, Any] = {"train_samples": 64, "valid_samples": 16, "test_samples": 1, "n_shards": 2, "variants": "none"}
 """What is trained if no run is named."""
@@ -68,12 +68,11 @@ def _line_fields(line: Capacity) -> dict[str, object]:
     return {**values, "disk": {**asdict(line.disk), "total": line.disk.total, "peak": line.disk.peak}}
 
 
-def measured_costs(made: RunResult, n_valid: int | None = None, index_row_bytes: float = 0.0) -> StepCosts:
+def measured_costs(made: RunResult, n_valid: int | None = None) -> StepCosts:
     """How long a finished run's training took, per sample and per score, and what it takes on disk.
 
     Args:
         n_valid: validation samples in the planned memory; None means as many as the run has.
-        index_row_bytes: as of :func:`~recbole_apa.unlearning.capacity_disk.measured_disk`.
     """
     full = RunStore(made.store.storage).manifest()["full_training"]
     n_train, n_scored = sum(full["shard_samples"]), len(made.data.valid_set.samples)
@@ -85,7 +84,7 @@ def measured_costs(made: RunResult, n_valid: int | None = None, index_row_bytes:
         n_scored if n_valid is None else n_valid,
         sum(p.nbytes for p in bank.parameters()) // bank.n_adapters,
         sum(p.nbytes for p in made.model.backbone.parameters()) - sum(p.nbytes for p in bank.parameters()),
-        measured_disk(made.store.folder, len(made.data.train_set.interactions), index_row_bytes),
+        measured_disk(made.store.folder, len(made.data.train_set.interactions), INDEX_ROW_BYTES),
     )
 
 
@@ -97,7 +96,6 @@ def plan_capacity(
     dataset: str = "ml-100k",
     config_dict: Mapping[str, Any] | None = None,
     folder: str | Path | None = None,
-    index_row_bytes: float = 0.0,
 ) -> CapacityPlan:
     """What serving a stream of requests costs, for a range of K.
 
@@ -105,7 +103,6 @@ def plan_capacity(
         shard_sizes: samples per shard; empty means powers of four from 64.
         run_dir: a finished run whose times are used; None trains a small one now.
         folder: where ``plan.json`` and ``plan.html`` go (default ``saved/plan``).
-        index_row_bytes: bytes of the index for each interaction, if the run has no index; 0 counts none.
 
     Raises:
         SettingsError: a number that is out of range.
@@ -114,12 +111,12 @@ def plan_capacity(
     _check(stream, shard_sizes)
     if run_dir is not None:
         with open_place(run_dir, "planning", writes=False) as here:
-            costs = measured_costs(open_run(RunStore(here), config_dict), index_row_bytes=index_row_bytes)
+            costs = measured_costs(open_run(RunStore(here), config_dict))
     else:
         n_valid = (config_dict or {}).get("valid_samples")
         with tempfile.TemporaryDirectory() as scratch:
             made = run("APA", dataset, config_dict={**(config_dict or {}), **SMALL}, run_dir=Path(scratch) / "run")
-            costs = measured_costs(made, 250 if n_valid is None else n_valid, index_row_bytes)
+            costs = measured_costs(made, 250 if n_valid is None else n_valid)
     sizes = list(shard_sizes) or [4**n for n in range(3, 12) if 4**n <= stream.n_samples] or [stream.n_samples]
     lines = plan(stream, costs, sizes)
     target = Path(folder) if folder else Path("saved") / "plan"
