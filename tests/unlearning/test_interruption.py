@@ -14,14 +14,11 @@ from tests.helpers import killed_process
 from tests.helpers.killed_process import fresh_copy
 from tests.helpers.kills import completed, killed
 from tests.helpers.runs import copy_run, shown_interaction, state
+from tests.helpers.unseen import unseen_rows
 
 
-@pytest.fixture(scope="module")
-def undisturbed(finished, server, tmp_path_factory, work_folder):
+def end_of(asked, finished, server, folder, work_folder):
     """(what is asked, the state it ends with, its file operations, its seconds)."""
-    pair = shown_interaction(finished)
-    asked = {"users": ["u3"], "interactions": [pair]}
-    folder = tmp_path_factory.mktemp("undisturbed")
     run = copy_run(finished, folder / "run")
     start = time.perf_counter()
     process = server.Process(
@@ -31,6 +28,19 @@ def undisturbed(finished, server, tmp_path_factory, work_folder):
     process.join()
     assert process.exitcode == 0
     return asked, state(run), int((folder / "n").read_text()), time.perf_counter() - start
+
+
+@pytest.fixture(scope="module")
+def undisturbed(finished, server, tmp_path_factory, work_folder):
+    asked = {"users": ["u3"], "interactions": [shown_interaction(finished)]}
+    return end_of(asked, finished, server, tmp_path_factory.mktemp("undisturbed"), work_folder)
+
+
+@pytest.fixture(scope="module")
+def untouched(finished, server, tmp_path_factory, work_folder):
+    """As ``undisturbed``, of a request that changes no sample: no model is loaded for it."""
+    asked = {"interactions": unseen_rows(finished)[:2]}
+    return end_of(asked, finished, server, tmp_path_factory.mktemp("untouched"), work_folder)
 
 
 def check(run, asked, expected):
@@ -74,6 +84,20 @@ def kill_everywhere(places, finished, undisturbed, server, tmp_path, work_folder
 def test_killed_at_some_boundaries(finished, undisturbed, server, tmp_path, work_folder):
     places = [{"kill_at": n} for n in some(undisturbed[2], 6)]
     kill_everywhere(places, finished, undisturbed, server, tmp_path, work_folder)
+
+
+@pytest.mark.slow
+def test_a_request_that_changes_no_sample_killed_at_some_boundaries(finished, untouched, server, tmp_path, work_folder):
+    places = [{"kill_at": n} for n in some(untouched[2], 8)]
+    kill_everywhere(places, finished, untouched, server, tmp_path, work_folder)
+
+
+@pytest.mark.slow
+@pytest.mark.soak
+def test_a_request_that_changes_no_sample_killed_at_every_boundary(finished, untouched, server, tmp_path, work_folder):
+    places = [{"kill_at": n} for n in range(1, untouched[2] + 1)]
+    assert len(places) >= 50
+    kill_everywhere(places, finished, untouched, server, tmp_path, work_folder)
 
 
 @pytest.mark.slow
