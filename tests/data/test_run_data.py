@@ -6,100 +6,34 @@ on ml-100k.
 import random
 from collections import Counter
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from recbole.utils import init_seed
 
-from recbole_apa import APAConfig
 from recbole_apa.core.errors import DataError
 from recbole_apa.data.filters import Tables, apply_filters
 from recbole_apa.data.forgotten import USER, Digester, Forgotten, Scope, digests_of
 from recbole_apa.data.index.rows import ALLOWED, DRAWN, KEPT, NO_ROLE
-from recbole_apa.data.read_data import read_data, read_interactions, read_sides
-from recbole_apa.data.recbole_data_options import data_options
-from recbole_apa.data.recbole_settings import read_settings
-from recbole_apa.data.run_data import RunData
+from recbole_apa.data.read_data import read_interactions, read_sides
 from recbole_apa.data.samples import Interactions
 from recbole_apa.data.splits import SPLITS
 from recbole_apa.data.tokens import Tokens
 from recbole_apa.data.visible_data import VisibleData
 from recbole_apa.evidence.key import Key
-from recbole_apa.pipeline.datasets import make_dataset
 from tests.helpers.chance_data import drawn_by_chance, more_options, request_by_chance, write
+from tests.helpers.field_files import OPTIONS
+from tests.helpers.places import ROOT
+from tests.helpers.run_data import (
+    Case,
+    shuffled,
+    sorted_train_rows,
+    told_by,
+    told_by_dataset,
+    without_train_rows,
+)
 from tests.helpers.split_options import ML_100K
-
-
-class Case:
-    """A dataset on disk with its configuration."""
-
-    def __init__(self, name, options):
-        self.config = APAConfig("APA", name, config_dict=options)
-        init_seed(self.config["seed"], True)
-        self.options = data_options(self.config, read_settings(self.config).samples)
-        folder = Path(self.config["data_path"])
-        self.stem = folder / folder.name
-
-    def parts(self, visible_data=None):
-        return make_dataset(self.config, visible_data).build()
-
-    def of_files(self, visible_data=None):
-        visible_data, options = visible_data or VisibleData(), self.options
-        loaded = read_data(options.files, options.filters, options.label, self.stem, visible_data)
-        return RunData.of_files(loaded, options, visible_data)
-
-    def of_index(self, index, cutoffs, **given):
-        return RunData.of_index(index, self.options, read_sides(self.options.files, self.stem), cutoffs, **given)
-
-
-def told_rows(rows):
-    """Interactions as lists."""
-    times = None if rows.times is None else rows.times.tolist()
-    return list(rows.users), list(rows.items), rows.labels.tolist(), times, rows.values.tolist()
-
-
-def told_by(data):
-    """All that is taken from a ``RunData``."""
-    return {
-        "samples": [data.samples[name] for name in SPLITS],
-        "cutoffs": data.cutoffs,
-        "digest": data.digest(b"secret").hex(),
-        "raw": told_rows(data.raw),
-        "rows": told_rows(data.rows),
-        "order": data.windows.order.tolist(),
-        "train_rows": list(data.train_rows),
-    }
-
-
-def told_by_dataset(parts):
-    """The same, from the three parts of RecBole's dataset."""
-    part = parts[0]
-    return {
-        "samples": [part.splits[name] for name in SPLITS],
-        "cutoffs": part.cutoffs,
-        "digest": part.digest(b"secret").hex(),
-        "raw": told_rows(part.raw_interactions),
-        "rows": told_rows(part.interactions),
-        "order": part.windows.order.tolist(),
-        "train_rows": list(part.train_rows),
-    }
-
-
-def sorted_train_rows(told):
-    """Statistics do not depend on the order of training rows, which the index does not keep."""
-    return {**told, "train_rows": sorted(told["train_rows"])}
-
-
-def without_train_rows(told):
-    """The boundaries of a split that is made anew move when rows go; roles in the index do not."""
-    return {name: value for name, value in told.items() if name != "train_rows"}
-
-
-def shuffled(index, seed):
-    return index.take(np.random.default_rng(seed).permutation(len(index)))
 
 
 def check_flags(data, index):
@@ -248,3 +182,63 @@ def is_left(tables, settings):
         return len(apply_filters(tables, settings).rows) == 1
     except DataError:
         return False
+
+
+def made_at_random(seed, options, folder, **changes):
+    """A dataset that a training takes, or None."""
+    chance = random.Random(seed)
+    rows, items, given = drawn_by_chance(chance)
+    write(folder, rows, items)
+    case = Case("some", {**options, **given, **changes, "data_path": str(folder)})
+    try:
+        return case, case.of_files()
+    except DataError:
+        return None
+
+
+def test_some_users_rows_are_enough_for_their_samples(options, tmp_path):
+    n = 0
+    for seed in range(20):
+        made = made_at_random(seed, options, tmp_path / str(seed))
+        if made is None:
+            continue
+        case, whole = made
+        index, wanted = whole.index_rows(), sorted(set(whole.rows.users))[::2]
+        part = index.take(np.isin(list(index.users), wanted))
+        some = case.of_index(part, whole.cutoffs, filtered=True)
+        for name in SPLITS:
+            assert some.samples[name] == [s for s in whole.samples[name] if s.user_id in wanted]
+        assert set(some.index_rows().places.tolist()) < set(index.places.tolist())
+        n += bool(some.samples["train"])
+    assert n > 5
+
+
+def test_ids_of_old_runs_stay_plain(options, tmp_path):
+    case, whole = made_at_random(3, options, tmp_path / "some", benchmark_filename=None, protocol="recbole")
+    old = case.of_files(VisibleData(plain_ids=True))
+    again = case.of_index(old.index_rows(), old.cutoffs, plain_ids=True)
+    assert again.samples == old.samples and ":i:" in old.samples["train"][0].sample_id
+    assert whole.samples["train"][0].sample_id != old.samples["train"][0].sample_id
+
+
+def test_texts_are_written_for_the_items_asked_for_alone(files):
+    file = files.write().folder / "small.item"
+    case = Case("small", {**OPTIONS, "data_path": str(files.folder.parent)})
+    texts = case.of_files().texts
+    assert texts.text_of("i3") == "Film Number 3 (1983)" and texts.text_of("nobody's") == "item nobody's"
+    assert texts.items == [f"i{k}" for k in range(8)]
+    file.write_text("".join(line for line in file.read_text().splitlines(True) if not line.startswith("i3\t")))
+    whole = Case("small", {**OPTIONS, "data_path": str(files.folder.parent), "filter_inter_by_user_or_item": False})
+    assert whole.of_files().texts.text_of("i3") == "item i3"
+
+
+@pytest.mark.realdata
+@pytest.mark.parametrize("name", ["ml-1m", "book-crossing"])
+def test_real_data_by_index(name, tmp_path):
+    folder = ROOT.parent / "shared" / "data"
+    if not (folder / name).is_dir():
+        pytest.skip(f"{folder} is not there")
+    case = Case(name, {"data_path": str(folder), "checkpoint_dir": str(tmp_path)})
+    whole = case.of_files()
+    again = case.of_index(shuffled(whole.index_rows(), 0), whole.cutoffs)
+    assert sorted_train_rows(told_by(again)) == sorted_train_rows(told_by(whole))
