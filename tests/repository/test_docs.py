@@ -6,6 +6,7 @@ import struct
 
 import numpy as np
 import pytest
+import yaml
 
 from recbole_apa.data.dataset_digest import dataset_digest
 from recbole_apa.data.forgotten import Digester, Scope
@@ -69,3 +70,27 @@ def test_the_digests_are_made_as_the_threat_model_says():
     sums = struct.pack("<1024H", *(sum(lane) % 65536 for lane in zip(*numbers, strict=True)))
     made = dataset_digest(rows, order_windows(rows.users, rows.times), "text {}".format, secret)
     assert made.hex() == blake(sums, secret).hex()
+
+
+@pytest.mark.parametrize("path", sorted(ROOT.glob(".github/workflows/*.yml")), ids=lambda path: path.name)
+def test_a_workflow_tests_what_is_there(path):
+    jobs = yaml.safe_load(path.read_text(encoding="utf-8"))["jobs"]
+    steps = [step["run"] for job in jobs.values() for step in job["steps"] if "run" in step]
+    assert any("pytest" in line for line in steps)
+    named = {word for line in steps for word in re.findall(r"\b(?:tests|docs|\.ci)/[\w/.]+", line)}
+    assert [name for name in sorted(named) if not (ROOT / name).exists() and not name.endswith("build/docs")] == []
+
+
+@pytest.mark.parametrize(
+    ("file", "says"),
+    [
+        ("core/files/whole.py", "handle = os.open(path, os.O_RDONLY)"),
+        ("evidence/ring_file.py", "sync_folder(path.parent)"),
+        ("unlearning/places.py", "effective_ids=True"),
+        ("pipeline/workers/process.py", "pass_fds="),
+    ],
+)
+def test_what_windows_refuses_is_still_in_the_code(file, says):
+    """When one of these goes, docs/systems.md changes, too."""
+    assert f"`recbole_apa/{file}`" in (ROOT / "docs" / "systems.md").read_text(encoding="utf-8")
+    assert says in (ROOT / "recbole_apa" / file).read_text(encoding="utf-8")
