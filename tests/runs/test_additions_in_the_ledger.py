@@ -13,15 +13,16 @@ from recbole_apa.core.errors import RunError
 from recbole_apa.data.forgotten import ITEM, PAIR, ROW, USER, Digester, Forgotten, Scope, digests_of
 from recbole_apa.data.samples import Interactions
 from recbole_apa.data.visible_data import VisibleData
-from recbole_apa.evidence import Key
+from recbole_apa.evidence import Key, key_ring
 from recbole_apa.evidence.search.raw_files import RawRows
 from recbole_apa.evidence.search.sought import recognised
-from recbole_apa.runs.ledger import Ledger, refuse_pending, visible_without
+from recbole_apa.runs.ledger import Ledger, refuse_gap, refuse_pending, visible_without
 from recbole_apa.runs.ledger_lines import ADDED, DONE, REQUEST, line_of, parse_line
 from recbole_apa.runs.store import RunStore
 from recbole_apa.unlearning.proof.ledger import ledger_findings
 from recbole_apa.unlearning.requests.demands import Demand
 from recbole_apa.unlearning.requests.scopes import covers
+from tests.helpers.killed_process import fresh_copy
 from tests.helpers.runs import copy_run
 
 USERS, ITEMS, TIMES = ("a", "b:c", "d"), ("x", "y"), (1.0, 2.5)
@@ -92,6 +93,22 @@ def test_an_addition_that_waits_is_told_and_finished_by_whoever_knows_how(finish
     assert findings == ["the addition in line 1 of the ledger waits to be carried out"]
     with pytest.raises(RunError, match="the addition in line 1 of the ledger waits, and this version can only forget"):
         unlearn(folder, users=["u3"])
+
+
+def test_a_state_with_an_addition_that_no_line_closes_yet_is_whole(served, tmp_path):
+    """Killed between the commit and the ledger's line, as after a request."""
+    folder = fresh_copy(served, tmp_path / "run")
+    store = RunStore(folder)
+    ring = key_ring(None)
+    refuse_gap(store, ring)
+    line = Ledger(folder, store.salt).append(ADDED, ADDITION)
+    refuse_gap(store, ring)
+    manifest = store.manifest()
+    store.write_manifest({**manifest, "exactness": "strict"})
+    with pytest.raises(RunError, match="was changed after the last request was carried out"):
+        refuse_gap(store, ring)
+    store.write_manifest({**manifest, "served_requests": [*manifest["served_requests"], line.digest]})
+    refuse_gap(store, ring)
 
 
 scopes = st.one_of(
