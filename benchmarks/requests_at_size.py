@@ -15,7 +15,6 @@ import platform
 import re
 import sys
 import tempfile
-import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,20 +26,9 @@ from tabulate import tabulate
 from benchmarks.command import begin, command, keep
 from benchmarks.loading import write_interactions
 from benchmarks.one_process import measured
+from benchmarks.request_jobs import NAME, OPTIONS, RUN, SEED, untouched_user, users_of_data
 
 ROOT = Path(__file__).resolve().parent.parent
-NAME = "made"
-SEED = 1
-OPTIONS = {
-    "train_samples": 32,
-    "valid_samples": 8,
-    "test_samples": 8,
-    "n_shards": 4,
-    "epochs": 1,
-    "seed": SEED,
-    "show_progress": False,
-    "load_col": {"inter": ["user_id", "item_id", "rating", "timestamp"], "item": ["item_id", "title"]},
-}
 PARTS = ("start", "train", "dry_run", "audit", "forget", "audit_after", "verify", "stream", "pop")
 """In this order; ``start`` is what training does before it loads a model: reading, split, draw."""
 
@@ -55,7 +43,7 @@ class Place:
 
     @property
     def run(self) -> Path:
-        return self.folder / "run"
+        return self.folder / RUN
 
     @property
     def interactions(self) -> Path:
@@ -74,7 +62,7 @@ class Place:
 
     def job(self, name: str, *words: str) -> list[str]:
         """One of the measurements that need Python."""
-        return [sys.executable, "-m", "benchmarks.requests_at_size", f"--job={name}", *words]
+        return [sys.executable, "-m", "benchmarks.request_jobs", name, str(self.folder), *words]
 
 
 def write_data(folder: Path, n_rows: int) -> None:
@@ -88,80 +76,24 @@ def write_data(folder: Path, n_rows: int) -> None:
     path.with_suffix(".item").write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
-def users_of_samples(run: Path) -> set[str]:
-    """Users that a sample of the run belongs to: the first part of the ids in ``lineage.json``."""
-    lineage: dict[str, dict[str, str]] = json.loads((run / "lineage.json").read_text(encoding="utf-8"))
-    return {sample.split(":")[0] for samples in lineage.values() for sample in samples}
-
-
-def users_of_data(place: Place) -> list[str]:
-    """All users of the made file."""
-    with open(place.interactions, encoding="utf-8") as file:
-        next(file)
-        return sorted({line.split("\t", 1)[0] for line in file}, key=int)
-
-
-def untouched_user(place: Place) -> str:
-    """The user with the smallest number of those in no sample: the same before and after it is forgotten."""
-    return min(set(users_of_data(place)) - users_of_samples(place.run), key=int)
-
-
 def lines_of(place: Place, parts: Sequence[str]) -> Iterator[tuple[str, list[str]]]:
     """The command of each part; made when its turn comes, since later ones need the run."""
     for part in parts:
         if part == "start":
-            yield part, place.job("start", f"--place={place.folder}")
+            yield part, place.job("start")
         elif part == "train":
             yield part, place.train("APA")
         elif part in ("dry_run", "forget"):
-            words = [f"--forget_users={untouched_user(place)}", *(["--dry_run"] if part == "dry_run" else [])]
+            words = [f"--forget_users={untouched_user(place.folder)}", *(["--dry_run"] if part == "dry_run" else [])]
             yield part, place.on_run(*words)
         elif part in ("audit", "audit_after"):
             yield part, place.on_run("--audit")
         elif part == "verify":
             yield part, place.on_run("--verify")
         elif part == "stream":
-            yield part, place.job("stream", f"--place={place.folder}", f"--requests={place.n_requests}")
+            yield part, place.job("stream", str(place.n_requests))
         else:
             yield part, place.train("Pop")
-
-
-def start(folder: Path) -> dict[str, Any]:
-    """Reading, filters, split and draw of the training, with their own seconds; the imports are counted apart."""
-    begun = time.perf_counter()
-    from recbole_apa import APAConfig
-    from recbole_apa.pipeline.build_data import build_data
-
-    imported = time.perf_counter()
-    options = {**OPTIONS, "data_path": str(folder)}
-    n_samples = len(build_data(APAConfig("APA", NAME, config_dict=options), told=False).train_set.samples)
-    return {
-        "import_seconds": imported - begun,
-        "data_seconds": time.perf_counter() - imported,
-        "n_train_samples": n_samples,
-    }
-
-
-def stream(folder: Path, n_requests: int) -> dict[str, Any]:
-    """Users drawn by the seed, forgotten one after another in one process; the run is opened by every call.
-
-    Returns:
-        for each call its seconds, how many of them went into training adapters, and the number of those.
-    """
-    from recbole_apa import unlearn
-
-    place = Place(folder, "", n_requests)
-    forgotten = untouched_user(place)  # by the part "forget"
-    users = [user for user in users_of_data(place) if user != forgotten]
-    drawn = np.random.default_rng(SEED).permutation(users)[:n_requests].tolist()
-    seconds, training, shards = [], [], []
-    for user in drawn:
-        begun = time.perf_counter()
-        done = unlearn(place.run, users=[user], config_dict={"data_path": str(folder)})
-        seconds.append(time.perf_counter() - begun)
-        training.append(sum(outcome.seconds for outcome in done.outcomes))
-        shards.append(sum(len(outcome.plan.shards) for outcome in done.outcomes))
-    return {"request_seconds": seconds, "training_seconds": training, "shards": shards}
 
 
 def machine() -> dict[str, object]:
@@ -237,12 +169,7 @@ def main() -> None:
         "--backbone", default="smollm2-135m", help="or tiny: a Llama of four layers with random weights"
     )
     parser.add_argument("--place", type=Path, help="where data and run go (default: a temporary folder)")
-    parser.add_argument("--job", choices=("start", "stream"))
     given = begin(parser)
-    if given.job:
-        jobs = {"start": lambda: start(given.place), "stream": lambda: stream(given.place, given.requests)}
-        print(json.dumps(jobs[given.job]()))
-        return
     if given.small:
         given.rows, given.requests, given.backbone = 6_000, 2, "tiny"
     parts = given.parts.split(",")
@@ -256,7 +183,7 @@ def main() -> None:
         record = {
             "rows": given.rows,
             "file_bytes": place.interactions.stat().st_size,
-            "n_users": len(users_of_data(place)),
+            "n_users": len(users_of_data(place.folder)),
             "backbone": given.backbone,
             "options": OPTIONS,
             "machine": machine(),

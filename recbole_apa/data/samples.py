@@ -11,6 +11,8 @@ from recbole_apa.core.ids import id_word
 from recbole_apa.core.seeding import digest_of
 from recbole_apa.data.tokens import Tokens
 
+_FEW = 1000
+"""Up to this many rows' names are written one by one, instead of all names once."""
 CHUNK = 1 << 18
 """How many rows' ids are built at a time."""
 
@@ -52,7 +54,7 @@ class Interactions:
 
     def row_keys(self, rows: np.ndarray) -> list[str]:
         """:meth:`row_key` of some rows."""
-        users, items = (names[column.codes[rows]] for names, column in self._words)
+        users, items = (self._words_of(column, rows) for column in (self.users, self.items))
         if self.times is None:
             return [f"{user}:{item}" for user, item in zip(users, items, strict=True)]
         times = time_texts(self.times[rows])
@@ -79,6 +81,14 @@ class Interactions:
         """:meth:`row_ids` of many rows, in chunks, each with its rows."""
         for part in _parts(rows):
             yield part, self.row_ids(part)
+
+    def _words_of(self, column: Tokens, rows: np.ndarray) -> Sequence[str]:
+        """The names of some rows as ids contain them."""
+        if len(rows) > _FEW:
+            words = next(words for words, known in self._words if known is column)
+            return words[column.codes[rows]].tolist()
+        names = column.texts(rows)
+        return names if self.plain_ids else list(map(id_word, names))
 
     @cached_property
     def _words(self) -> list[tuple[np.ndarray, Tokens]]:

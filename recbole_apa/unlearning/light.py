@@ -11,7 +11,7 @@ from recbole_apa.data.splits import SPLITS
 from recbole_apa.data.visible_data import VisibleData
 from recbole_apa.evidence import KeyRing
 from recbole_apa.evidence.exactness import DEFINITIONS, INHERITED
-from recbole_apa.evidence.search import Sought, scan_index
+from recbole_apa.evidence.search import Sought, scan_index, scan_names
 from recbole_apa.partition.assignment import Assignment
 from recbole_apa.pipeline.indexed_run import IndexedRun, data_stem, open_indexed
 from recbole_apa.pipeline.manifest_options import options_of
@@ -97,12 +97,16 @@ def plan_light(run: IndexedRun, request: Request, rows: IndexRows, demands: Sequ
 
 def _refuse_reachable(run: IndexedRun, request: Request, touched: Touched, demands: Sequence[Demand]) -> Sought:
     """The independent check, on the rows of the index."""
-    manifest, raw = run.manifest, scan_index(run.store.folder / INDEX)
+    manifest, folder = run.manifest, run.store.folder / INDEX
     served = [e.content for e in Ledger(run.store.storage, manifest["salt"]).requests() if served_by(manifest, e)]
     lines: list[Mapping[str, Any]] = [*served, request.content]
     once_a_pair = manifest["options"].get("rm_dup_inter") is not None
     seen = VisibleData(once_a_pair=once_a_pair, plain_ids=bool(manifest.get("plain_ids")))
-    sought = sought_in(raw, seen, lines, manifest["salt"], run.keys, demands)
+    salt, keys = manifest["salt"], run.keys
+    # whom the names in the index say to look for; the rows of all if an item is among them
+    known = sought_in(scan_names(folder), seen, lines, salt, keys)
+    raw = scan_index(folder, None if known.items else known.users | known.some | {d.user for d in demands if d.user})
+    sought = sought_in(raw, seen, lines, salt, keys, demands)
     refuse_in_rows(touched.after, raw, touched.n_hidden, sought)
     return sought
 

@@ -156,8 +156,6 @@ class _Stage(LightStage):
 
     def run(self, demands: Sequence[Demand], exactness: str, method: str, skip_unknown: bool) -> UnlearnResult:
         """Carry out what waits, then the new request."""
-        from recbole_apa.unlearning.exact import carry_out
-
         out = UnlearnResult(None, finished=self.finished, shown=self.store.storage.shown)
         if self.ledger.waiting():
             self._key_old_digests()
@@ -167,6 +165,8 @@ class _Stage(LightStage):
         if left:
             opened = self._load(allow_pending=True)
             show = opened.config["show_progress"]
+            from recbole_apa.unlearning.exact import carry_out  # it loads RecBole, torch and transformers
+
             with taken(self.store):
                 out.outcomes.append(carry_out(opened, left, show, other_machine=self.other_machine))
             self.opened = out.outcomes[-1].result
@@ -184,6 +184,8 @@ class _Stage(LightStage):
             self._key_old_digests()
             self._keep_key()
             entry, show = self.ledger.append(REQUEST, asked.content), opened.config["show_progress"]
+            from recbole_apa.unlearning.exact import carry_out
+
             with taken(self.store):
                 out.outcomes.append(carry_out(opened, [entry], show, prepared, self.other_machine))
             out.plan = out.outcomes[-1].plan  # now includes a new partition

@@ -12,7 +12,8 @@ from benchmarks.forgetting import DISTANCES, EXPERIMENTS, side_by_side
 from benchmarks.one_process import measured
 from benchmarks.quality import PAPER, RULES, summarise, table
 from benchmarks.random_llama import write_random_llama
-from benchmarks.requests_at_size import NAME, Place, untouched_user, users_of_samples, write_data
+from benchmarks.request_jobs import NAME, untouched_user, users_of_samples
+from benchmarks.requests_at_size import write_data
 from benchmarks.search import STAGES
 from benchmarks.timing import Contender, ratios, seconds_per_sample
 from recbole_apa import APAConfig
@@ -142,9 +143,9 @@ def test_made_data_depends_on_its_size_alone_and_who_is_in_no_sample_is_found(tm
         [(tmp_path / n / NAME / f"{NAME}.{kind}").read_bytes() for kind in ("inter", "item")] for n in ("one", "two")
     ]
     assert files[0] == files[1]
-    place = Place(tmp_path / "one", "", 1)
-    place.run.mkdir()
-    (place.run / "lineage.json").write_text(
+    folder = tmp_path / "one"
+    (folder / "run").mkdir()
+    (folder / "run" / "lineage.json").write_text(
         '{"shards/000": {"0:5:1000": "aa"}, "memory.safetensors": {"1:7:3#2": "bb"}}'
     )
-    assert users_of_samples(place.run) == {"0", "1"} and untouched_user(place) == "2"
+    assert users_of_samples(folder / "run") == {"0", "1"} and untouched_user(folder) == "2"

@@ -6,7 +6,7 @@ looks up rows, so that a fault there cannot certify itself.
 """
 
 from recbole_apa.evidence.search.raw_files import RawFiles, scan
-from recbole_apa.evidence.search.raw_index import scan_index
+from recbole_apa.evidence.search.raw_index import scan_index, scan_names
 from recbole_apa.evidence.search.raw_rows import RawRows
 from recbole_apa.evidence.search.reach import in_data, in_exports, in_state, n_rows
 from recbole_apa.evidence.search.sought import Name, Sought, count, named, recognised
@@ -25,4 +25,5 @@ __all__ = [
     "recognised",
     "scan",
     "scan_index",
+    "scan_names",
 ]

@@ -1,5 +1,6 @@
 """The rows of a run's index, read here without the code that writes, rewrites and opens it."""
 
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,40 +12,74 @@ from recbole_apa.evidence.search.raw_rows import RawRows
 if TYPE_CHECKING:
     import pyarrow as pa
 
+_Part = tuple[np.ndarray, np.ndarray, np.ndarray | None]
+"""Users, items and times of some rows."""
 
-def scan_index(folder: Path) -> RawRows:
-    """Every row of an index (``items.arrow`` and ``parts/*.arrow``).
+
+def scan_names(folder: Path) -> RawRows:
+    """The names of all users and items of an index (``items.arrow`` and ``parts/*.arrow``), without a row.
 
     Raises:
         CertificateError: a file is missing or is not what an index consists of.
     """
+    return _guarded(folder, lambda: _joined([], _item_names(folder), {n: i for i, n in enumerate(_user_names(folder))}))
+
+
+def scan_index(folder: Path, users: Set[str] | None = None) -> RawRows:
+    """The rows of an index.
+
+    Args:
+        users: leave out parts without any of these users; None reads all parts.
+
+    Raises:
+        CertificateError: as :func:`scan_names`.
+    """
+    return _guarded(folder, lambda: _scan(folder, users))
+
+
+def _guarded(folder: Path, read: Callable[[], RawRows]) -> RawRows:
     import pyarrow as pa
 
     try:
-        return _scan(folder)
+        return read()
     except (OSError, ValueError, LookupError, pa.ArrowException) as error:
         raise CertificateError(f"the check before a certificate cannot scan {folder}: {error}") from error
 
 
-def _scan(folder: Path) -> RawRows:
-    item_names = tuple("" if name is None else name for name in _batch(folder / "items.arrow")["name"].to_pylist())
+def _scan(folder: Path, users: Set[str] | None) -> RawRows:
     place: dict[str, int] = {}
-    users, items, times = [np.zeros(0, dtype=np.int64)], [np.zeros(0, dtype=np.int32)], [np.zeros(0)]
-    for path in sorted((folder / "parts").glob("*.arrow")):
-        batch = _batch(path)
-        column = batch["user"]
-        numbers = np.array([place.setdefault(n, len(place)) for n in column.dictionary.to_pylist()], dtype=np.int64)
-        users.append(numbers[_values(column.indices, np.int32)])
-        items.append(_values(batch["item"], np.int32))
-        if "time" in batch.schema.names:
-            times.append(_values(batch["time"], np.float64))
-    found = np.concatenate(items)
-    if len(found) and not (found.min() >= 0 and found.max() < len(item_names)):
+    parts = []
+    for batch in _parts(folder):
+        names = batch["user"].dictionary.to_pylist()
+        if users is None or not users.isdisjoint(names):
+            numbers = np.array([place.setdefault(name, len(place)) for name in names], dtype=np.int64)
+            times = _values(batch["time"], np.float64) if "time" in batch.schema.names else None
+            codes = _values(batch["user"].indices, np.int32)
+            parts.append((numbers[codes] if len(codes) else codes, _values(batch["item"], np.int32), times))
+    return _joined(parts, _item_names(folder), place)
+
+
+def _joined(parts: Sequence[_Part], item_names: tuple[str, ...], users: Mapping[str, int]) -> RawRows:
+    items = np.concatenate([np.zeros(0, dtype=np.int32), *(part[1] for part in parts)])
+    if len(items) and not (items.min() >= 0 and items.max() < len(item_names)):
         raise ValueError(f"an item has a number outside 0 to {len(item_names) - 1}")
-    if len(times) not in (1, len(users)):
+    told = [part[2] for part in parts if part[2] is not None]
+    if told and len(told) != len(parts):
         raise ValueError("some parts have times and some have none")
-    stamps = np.concatenate(times) if len(times) == len(users) else None
-    return RawRows(np.concatenate(users), tuple(place), found, item_names, stamps)
+    of_rows = np.concatenate([np.zeros(0, dtype=np.int64), *(part[0] for part in parts)])
+    return RawRows(of_rows, tuple(users), items, item_names, np.concatenate(told) if told else None)
+
+
+def _item_names(folder: Path) -> tuple[str, ...]:
+    return tuple("" if name is None else name for name in _batch(folder / "items.arrow")["name"].to_pylist())
+
+
+def _user_names(folder: Path) -> list[str]:
+    return [name for batch in _parts(folder) for name in batch["user"].dictionary.to_pylist()]
+
+
+def _parts(folder: Path) -> "Iterator[pa.RecordBatch]":
+    return (_batch(path) for path in sorted((folder / "parts").glob("*.arrow")))
 
 
 def _batch(path: Path) -> "pa.RecordBatch":
