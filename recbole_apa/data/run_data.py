@@ -14,7 +14,7 @@ import numpy as np
 
 from recbole_apa.core.errors import DataError
 from recbole_apa.data.data_options import DataOptions
-from recbole_apa.data.dataset_digest import DatasetDigest, dataset_digest
+from recbole_apa.data.dataset_digest import DatasetDigest, dataset_digest, users_digest
 from recbole_apa.data.filters import Filtered, Tables, apply_filters, is_all, sides_by_value
 from recbole_apa.data.index.order import by_place
 from recbole_apa.data.index.rows import ALLOWED, DRAWN, KEPT, NO_ROLE, TRAIN, IndexRows
@@ -161,6 +161,10 @@ class RunData:
             secret: the key of the run's digests.
         """
         return dataset_digest(self.rows, self.windows, self.texts.text_of, secret)
+
+    def users_digest(self, secret: bytes) -> DatasetDigest:
+        """The part of :meth:`digest` that comes from users."""
+        return users_digest(self.rows, self.windows, secret)
 
     def index_rows(self) -> IndexRows:
         """All visible rows before any filter, in the files' order, as an index keeps them; names that no row uses are

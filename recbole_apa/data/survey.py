@@ -1,6 +1,7 @@
 """What is made of all rows of an index, found in one pass over its parts: never more than one of them is in memory."""
 
 from collections.abc import Iterator, Sequence
+from functools import cached_property
 
 import numpy as np
 
@@ -59,6 +60,10 @@ class Survey:
         """Add the users of one part of the index, whose items have the index's numbers."""
         self.add(data, self._named)
 
+    def forget_digest(self) -> None:
+        """Count from now on without the digest of all users."""
+        self.users_digest = self.secret = self._named = None
+
     def samples(self, split: str) -> list[Sample]:
         """The samples of a split, users in order of their first row that passes the filters."""
         return [entry[-1] for entry in sorted(self._samples[split].values(), key=lambda entry: entry[:-1])]
@@ -66,6 +71,10 @@ class Survey:
     def train_rows(self) -> Tallies:
         """Item and label of every training target, drawn or not, counted."""
         return Tallies(self.items, self._n_trained, self._n_liked)
+
+    def is_seen(self, item: str) -> bool:
+        """Whether an item has a row that passes the filters."""
+        return bool(self._n_rows[self._code_of[item]])
 
     def items_seen(self) -> Iterator[str]:
         """Items with a row that passes the filters."""
@@ -86,9 +95,11 @@ class Survey:
         """The number of each of the data's item names, (m,)."""
         if rows.items.names is self.items:
             return np.arange(len(self.items))
-        wanted = set(rows.items.names)
-        code_of = {name: code for code, name in enumerate(self.items) if name in wanted}
-        return np.array([code_of[name] for name in rows.items.names], dtype=np.int64)
+        return np.array([self._code_of[name] for name in rows.items.names], dtype=np.int64)
+
+    @cached_property
+    def _code_of(self) -> dict[str, int]:
+        return {name: code for code, name in enumerate(self.items)}
 
 
 def survey_of(

@@ -92,19 +92,17 @@ def carry_out(
     own = clean_outside(own_outside(store, before), result, store)
     refuse_in_exports(own.exports, data, sought)
     about = about_state(before, served, exactness, data.train_set.visible_data.plain_ids, kept)
-    about["outside"] = left_outside(before, trainer, result, own)
-    write_records(result, about, carried_out(served))
-    seconds = training_cost(trainer)["seconds"]
+    write_records(result, about | {"outside": left_outside(before, trainer, result, own)}, carried_out(served))
+    seconds, shards = training_cost(trainer)["seconds"], shards_of(store, trainer)
     figures = table_figures(opened_metrics(store), result.metrics, dropped)
-    shards = shards_of(store, trainer)
     done = CarriedOut(before, plan, exactness, method, seconds, figures, own, key, machines, shards)
     certify(pending, requests, done)
     pending.seal({"ready": True})
     commit_state(store)
-    positions, full = [e.position for e in requests], before.get("full_training", {}).get("seconds")
+    positions = [e.position for e in requests]
     close(store, ledger, positions, opened.keys)
     trainer.store = RunStore(store.storage)
-    paths = certificate_paths(store, positions)
+    paths, full = certificate_paths(store, positions), before.get("full_training", {}).get("seconds")
     return Outcome(positions, plan, paths, figures, seconds, full, len(shards.trained), lambda: result, method)
 
 

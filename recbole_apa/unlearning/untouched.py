@@ -8,9 +8,9 @@ import shutil
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from recbole_apa.data.dataset_digest import items_digest
+from recbole_apa.data.dataset_digest import DatasetDigest, items_digest
 from recbole_apa.data.eval_checks import is_ranking
-from recbole_apa.data.survey import Survey, survey_of
+from recbole_apa.data.survey import Survey
 from recbole_apa.evaluation.report.run_page import write_report
 from recbole_apa.evidence import Key, secret_of
 from recbole_apa.evidence.exactness import INHERITED
@@ -34,6 +34,7 @@ from recbole_apa.unlearning.machines import Machines
 from recbole_apa.unlearning.outcome import Outcome
 from recbole_apa.unlearning.outside import Outside, own_outside
 from recbole_apa.unlearning.rule_figures import certified_figures, write_rule_figures
+from recbole_apa.unlearning.survey_memory import keep_survey, survey_before
 
 if TYPE_CHECKING:
     from recbole_apa.pipeline.build import RunResult
@@ -73,9 +74,8 @@ def carry_out_untouched(
     """
     ledger, before = Ledger(store.storage, store.salt), run.manifest
     key = run.keys.key(request.content[KEY])
-    secret = secret_of(store.salt, key)
-    survey = _survey_after(run, light, secret)
-    pending = _begin(run, store, survey, key, machines)
+    survey, digest = _survey_after(run, light, key)
+    pending = _begin(run, store, digest, key, machines)
     write_changed_index(pending, light.touched.change, run.data_files, key)
     refuse_in_records(store, light.sought)
     served = [e for e in ledger.requests() if served_by(before, e) or e == request]
@@ -91,26 +91,32 @@ def carry_out_untouched(
     certify(pending, [request], done)
     pending.seal({"ready": True}, kept=_kept_files(pending, before))
     commit_state(store)
+    keep_survey(store, survey)
     close(store, ledger, [request.position], run.keys)
     paths, full = certificate_paths(store, [request.position]), before.get("full_training", {}).get("seconds")
     return Outcome([request.position], light.plan, paths, figures, 0.0, full, 0, reopen)
 
 
-def _survey_after(run: IndexedRun, light: Light, secret: bytes) -> Survey:
-    """What all rows give without those that are to be forgotten."""
-    plain_ids = bool(run.manifest.get("plain_ids"))
-    survey = survey_of(run.index, run.options, run.sides, plain_ids, secret)
-    survey.take_away(light.touched.before)
-    if light.touched.after is not None:
-        survey.add(light.touched.after)
-    return survey
+def _survey_after(run: IndexedRun, light: Light, key: Key) -> tuple[Survey, DatasetDigest]:
+    """What all rows give without those that are to be forgotten, and the digest of what remains."""
+    secret = secret_of(run.manifest["salt"], key)
+    is_new_key = run.manifest.get(KEY) != key.name
+    before, after, texts = light.touched.before, light.touched.after, run.texts
+    survey = survey_before(run, secret if is_new_key else None)
+    survey.take_away(before)
+    if after is not None:
+        survey.add(after)
+    if survey.users_digest is not None:
+        return survey, survey.users_digest.plus(items_digest(survey.items_seen(), texts.text_of, secret))
+    gone = {name for name in before.rows.items.texts() if not survey.is_seen(name)}
+    digest = DatasetDigest.read(run.manifest["dataset_sums"], secret)
+    digest = digest.minus(before.users_digest(secret)).minus(items_digest(gone, texts.text_of, secret))
+    return survey, digest if after is None else digest.plus(after.users_digest(secret))
 
 
-def _begin(run: IndexedRun, store: RunStore, survey: Survey, key: Key, machines: Machines) -> RunStore:
+def _begin(run: IndexedRun, store: RunStore, digest: DatasetDigest, key: Key, machines: Machines) -> RunStore:
     """The pending state's folder."""
     before = run.manifest
-    assert survey.users_digest is not None and survey.secret is not None
-    digest = survey.users_digest.plus(items_digest(survey.items_seen(), run.texts.text_of, survey.secret))
     identity = next_identity(store, before, digest, before["settings"]["backbone"], before["draw"])
     # the same entries as where a shard is trained, so that either way can go on with the other's attempt
     about = {"exactness": INHERITED, KEY: key.name, MACHINES: machines.after()}
