@@ -17,6 +17,7 @@ from recbole_apa.evidence.search import (
     count,
     in_data,
     in_exports,
+    in_index,
     in_state,
     n_rows,
     named,
@@ -138,6 +139,18 @@ def _refuse_other_number(gone: int, asked: int) -> None:
             f"{gone} rows of the data would be forgotten, but the request covers {asked}: nothing was changed; this is "
             "a bug in the program: please report it"
         )
+
+
+def refuse_in_index(pending: RunStore, sought: Sought) -> None:
+    """
+    Args:
+        pending: the new state, whose index has the parts that changed.
+
+    Raises:
+        CertificateError: its index still contains something sought, or cannot be read.
+    """
+    assert pending.base is not None
+    refuse_found(in_index(scan_index(pending.folder / INDEX, pending.base.folder / INDEX), sought))
 
 
 def refuse_in_state(store: RunStore, data: "Loaders", sought: Sought) -> None:

@@ -1,5 +1,6 @@
 """The rows of a run's index, read here without the code that writes, rewrites and opens it."""
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,8 +13,11 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 
-def scan_index(folder: Path) -> RawRows:
-    """Every row of an index (``items.arrow`` and ``parts/*.arrow``).
+def scan_index(folder: Path, base: Path | None = None) -> RawRows:
+    """Every row of an index (``items.arrow`` and the parts that ``index.json`` counts).
+
+    Args:
+        base: holds the parts that are not in ``folder``.
 
     Raises:
         CertificateError: a file is missing or is not what an index consists of.
@@ -21,17 +25,19 @@ def scan_index(folder: Path) -> RawRows:
     import pyarrow as pa
 
     try:
-        return _scan(folder)
-    except (OSError, ValueError, LookupError, pa.ArrowException) as error:
+        return _scan(folder, base or folder)
+    except (OSError, ValueError, LookupError, TypeError, pa.ArrowException) as error:
         raise CertificateError(f"the check before a certificate cannot scan {folder}: {error}") from error
 
 
-def _scan(folder: Path) -> RawRows:
+def _scan(folder: Path, base: Path) -> RawRows:
+    n_parts = len(json.loads((folder / "index.json").read_bytes())["parts"])
+    paths = [folder / "parts" / f"{number:04d}.arrow" for number in range(n_parts)]
     item_names = tuple("" if name is None else name for name in _batch(folder / "items.arrow")["name"].to_pylist())
     place: dict[str, int] = {}
     users, items, times = [np.zeros(0, dtype=np.int64)], [np.zeros(0, dtype=np.int32)], [np.zeros(0)]
-    for path in sorted((folder / "parts").glob("*.arrow")):
-        batch = _batch(path)
+    for path in paths:
+        batch = _batch(path if path.is_file() else base / "parts" / path.name)
         column = batch["user"]
         numbers = np.array([place.setdefault(n, len(place)) for n in column.dictionary.to_pylist()], dtype=np.int64)
         users.append(numbers[_values(column.indices, np.int32)])
