@@ -17,12 +17,14 @@ from recbole_apa.evidence.search import (
     count,
     in_data,
     in_exports,
+    in_index,
     in_state,
     n_rows,
     named,
     recognised,
     scan,
     scan_index,
+    scan_names,
 )
 from recbole_apa.runs.ledger import Ledger, served_by
 from recbole_apa.runs.names import EMBEDDINGS, INDEX, MEMORY, PIECES
@@ -138,6 +140,19 @@ def _refuse_other_number(gone: int, asked: int) -> None:
             f"{gone} rows of the data would be forgotten, but the request covers {asked}: nothing was changed; this is "
             "a bug in the program: please report it"
         )
+
+
+def refuse_in_index(pending: RunStore, sought: Sought) -> None:
+    """
+    Args:
+        pending: the new state, whose index has the parts that changed.
+
+    Raises:
+        CertificateError: its index still contains something sought, or cannot be read.
+    """
+    assert pending.base is not None
+    new, old, whom = pending.folder / INDEX, pending.base.folder / INDEX, sought.users | sought.some
+    refuse_found([*in_index(scan_names(new, old), sought), *in_index(scan_index(new, whom, old), sought)])
 
 
 def refuse_in_state(store: RunStore, data: "Loaders", sought: Sought) -> None:

@@ -30,7 +30,7 @@ from recbole_apa.unlearning.approximate.known import EXACT
 from recbole_apa.unlearning.approximate.shard_update import ApproximateShardUpdate
 from recbole_apa.unlearning.begin import begin_pending, next_identity
 from recbole_apa.unlearning.certifying import CarriedOut, certify, shards_of
-from recbole_apa.unlearning.checks import refuse_in_exports, refuse_in_state, sought_of
+from recbole_apa.unlearning.checks import refuse_in_exports, refuse_in_index, refuse_in_state, sought_of
 from recbole_apa.unlearning.commit import commit_state
 from recbole_apa.unlearning.entries import about_state, carried_out, opened_metrics
 from recbole_apa.unlearning.finish import certificate_paths, close
@@ -110,6 +110,7 @@ def _checked(opened: RunResult, pending: RunStore, data: Loaders, served: Sequen
     """What must not be found any more, after it was looked for in data and state."""
     sought = sought_of(opened.store, data.train_set, [e.content for e in served], opened.keys)
     refuse_in_state(pending, data, sought)
+    refuse_in_index(pending, sought)
     return sought
 
 

@@ -24,7 +24,7 @@ from recbole_apa.runs.store import RunStore
 from recbole_apa.unlearning.approximate.known import EXACT
 from recbole_apa.unlearning.begin import begin_pending, next_identity
 from recbole_apa.unlearning.certifying import CarriedOut, ShardsDone, certify
-from recbole_apa.unlearning.checks import refuse_found
+from recbole_apa.unlearning.checks import refuse_found, refuse_in_index
 from recbole_apa.unlearning.commit import commit_state
 from recbole_apa.unlearning.entries import about_state, carried_out, opened_metrics
 from recbole_apa.unlearning.finish import certificate_paths, close
@@ -77,6 +77,7 @@ def carry_out_untouched(
     survey, digest = _survey_after(run, light, key)
     pending = _begin(run, store, digest, key, machines)
     write_changed_index(pending, light.touched.change, run.data_files, key)
+    refuse_in_index(pending, light.sought)
     refuse_in_records(store, light.sought)
     served = [e for e in ledger.requests() if served_by(before, e) or e == request]
     own = own_outside(store, before)

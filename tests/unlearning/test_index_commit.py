@@ -124,46 +124,73 @@ def test_a_certificate_does_not_tell_which_parts_changed():
     assert list(changed_files(before, before | {"x": "ff"}, key)) == ["x"]
 
 
-def with_index(finished, folder, rows):
-    """A finished run, with an index of other data."""
-    store = RunStore(copy_run(finished, folder))
-    write_index(folder / INDEX, rows, store.salt, About(), n_parts=4)
+def rewritten(store, rows, n_parts=4):
+    """Write a finished run's index anew, of some rows and in several parts; whoever does this knows how."""
+    about = store.open_index().facts.about
+    shutil.rmtree(store.folder / INDEX)
+    write_index(store.folder / INDEX, rows, store.salt, about, n_parts=n_parts)
     store.seal({})
-    return store
 
 
-def test_a_run_whose_requests_do_not_know_of_its_index_loses_it_and_says_so(finished, tmp_path):
-    folder = with_index(finished, tmp_path / "run", some_rows()).folder
+def index_in(certificate):
+    """What a certificate says of the index's files."""
+    said = read_json(certificate)["files"]
+    assert [name for name in said if name.startswith(INDEX)] == ["index/"]
+    return said["index/"]
+
+
+def without_user(rows, user):
+    return told(rows.take(~rows.users.where(user)))
+
+
+def test_a_request_rewrites_the_index_and_says_so(finished, tmp_path):
+    store = RunStore(copy_run(finished, tmp_path / "run"))
+    rewritten(store, store.open_index().all_rows())
+    before = store.open_index().all_rows()
+    assert audit(store.folder).findings == []
+    said = index_in(unlearn(store.folder, users=["u3"]).certificates[0])
+    assert None not in said.values() and said["before"] != said["after"]
+    index = RunStore(store.folder).open_index()
+    left = {row[:5] for row in told(index.all_rows())}  # roles and flags may change
+    assert index.n_parts == 4 and left == {row[:5] for row in without_user(before, "u3")}
+    assert audit(store.folder).findings == []
+    refuse_uncertified(RunStore(store.folder), 1, key_ring())
+
+
+def test_a_run_without_an_index_gets_one_at_its_first_request(finished, tmp_path):
+    folder = copy_run(finished, tmp_path / "run")
+    before = RunStore(folder).open_index().all_rows()
+    shutil.rmtree(folder / INDEX)
+    RunStore(folder).seal({})
     assert audit(folder).findings == []
-    result = unlearn(folder, users=["u3"])
-    assert not RunStore(folder).has_index() and not (folder / INDEX).exists()
-    said = read_json(result.certificates[0])["files"]
-    assert [name for name in said if name.startswith(INDEX)] == ["index/"] and said["index/"]["after"] is None
+    said = index_in(unlearn(folder, users=["u3"]).certificates[0])
+    assert said["before"] is None and said["after"] is not None
+    left = {row[:4] for row in told(RunStore(folder).open_index().all_rows())}
+    assert left == {row[:4] for row in without_user(before, "u3")}
     assert audit(folder).findings == []
     refuse_uncertified(RunStore(folder), 1, key_ring())
 
 
 def test_the_audit_finds_faults_of_an_index(finished, tmp_path):
-    store = with_index(finished, tmp_path / "run", some_rows())
+    store = RunStore(copy_run(finished, tmp_path / "run"))
+    rewritten(store, store.open_index().all_rows())
     parts = store.folder / INDEX / "parts"
     one, other = (parts / f"000{number}.arrow" for number in (0, 1))
     data = one.read_bytes(), other.read_bytes()
     one.write_bytes(data[1])
     other.write_bytes(data[0])
-    store.seal({})  # whoever did this knows how
+    store.seal({})
     assert any("index/parts/0000.arrow" in finding for finding in audit(store.folder).findings)
 
 
-def test_the_audit_finds_forgotten_rows_in_an_index(served, tmp_path):
+def test_the_audit_finds_forgotten_rows_in_an_index(finished, served, tmp_path):
     folder = tmp_path / "run"
     shutil.copytree(served, folder)
-    store = RunStore(folder)
-    write_index(folder / INDEX, some_rows(), store.salt, About(), n_parts=4)
-    store.seal({})
-    n = int(some_rows().users.where("u3").sum())
-    assert f"index/ has {n} forgotten interactions" in audit(folder).findings
-    rows = some_rows().take(~some_rows().users.where("u3"))
-    shutil.rmtree(folder / INDEX)
-    write_index(folder / INDEX, rows, store.salt, About(), n_parts=4)
-    store.seal({})
-    assert not any("index" in finding for finding in audit(folder).findings)
+    store, rows = RunStore(folder), RunStore(finished.run_dir).open_index().all_rows()
+    left = store.open_index().all_rows()
+    rewritten(store, rows)
+    found = audit(folder).findings
+    assert f"{int(rows.users.where('u3').sum())} forgotten interactions in index/" in found
+    assert "1 forgotten names in index/" in found
+    rewritten(store, left)
+    assert not any("forgotten" in finding for finding in audit(folder).findings)

@@ -1,5 +1,6 @@
 """The rows of a run's index, read here without the code that writes, rewrites and opens it."""
 
+import json
 from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,25 +17,35 @@ _Part = tuple[np.ndarray, np.ndarray, np.ndarray | None]
 """Users, items and times of some rows."""
 
 
-def scan_names(folder: Path) -> RawRows:
-    """The names of all users and items of an index (``items.arrow`` and ``parts/*.arrow``), without a row.
+def scan_names(folder: Path, base: Path | None = None) -> RawRows:
+    """The names of all users and items of an index (``items.arrow`` and the parts that ``index.json`` counts), without
+    a row.
+
+    Args:
+        base: holds the parts that are not in ``folder``.
 
     Raises:
         CertificateError: a file is missing or is not what an index consists of.
     """
-    return _guarded(folder, lambda: _joined([], _item_names(folder), {n: i for i, n in enumerate(_user_names(folder))}))
+
+    def read() -> RawRows:
+        users = (name for batch in _parts(folder, base) for name in batch["user"].dictionary.to_pylist())
+        return _joined([], _item_names(folder), dict.fromkeys(users, 0))
+
+    return _guarded(folder, read)
 
 
-def scan_index(folder: Path, users: Set[str] | None = None) -> RawRows:
+def scan_index(folder: Path, users: Set[str] | None = None, base: Path | None = None) -> RawRows:
     """The rows of an index.
 
     Args:
         users: leave out parts without any of these users; None reads all parts.
+        base: as for :func:`scan_names`.
 
     Raises:
         CertificateError: as :func:`scan_names`.
     """
-    return _guarded(folder, lambda: _scan(folder, users))
+    return _guarded(folder, lambda: _scan(folder, users, base))
 
 
 def _guarded(folder: Path, read: Callable[[], RawRows]) -> RawRows:
@@ -42,14 +53,14 @@ def _guarded(folder: Path, read: Callable[[], RawRows]) -> RawRows:
 
     try:
         return read()
-    except (OSError, ValueError, LookupError, pa.ArrowException) as error:
+    except (OSError, ValueError, LookupError, TypeError, pa.ArrowException) as error:
         raise CertificateError(f"the check before a certificate cannot scan {folder}: {error}") from error
 
 
-def _scan(folder: Path, users: Set[str] | None) -> RawRows:
+def _scan(folder: Path, users: Set[str] | None, base: Path | None) -> RawRows:
     place: dict[str, int] = {}
     parts = []
-    for batch in _parts(folder):
+    for batch in _parts(folder, base):
         names = batch["user"].dictionary.to_pylist()
         if users is None or not users.isdisjoint(names):
             numbers = np.array([place.setdefault(name, len(place)) for name in names], dtype=np.int64)
@@ -74,12 +85,11 @@ def _item_names(folder: Path) -> tuple[str, ...]:
     return tuple("" if name is None else name for name in _batch(folder / "items.arrow")["name"].to_pylist())
 
 
-def _user_names(folder: Path) -> list[str]:
-    return [name for batch in _parts(folder) for name in batch["user"].dictionary.to_pylist()]
-
-
-def _parts(folder: Path) -> "Iterator[pa.RecordBatch]":
-    return (_batch(path) for path in sorted((folder / "parts").glob("*.arrow")))
+def _parts(folder: Path, base: Path | None) -> "Iterator[pa.RecordBatch]":
+    n_parts = len(json.loads((folder / "index.json").read_bytes())["parts"])
+    for name in (f"{number:04d}.arrow" for number in range(n_parts)):
+        path = folder / "parts" / name
+        yield _batch(path if base is None or path.is_file() else base / "parts" / name)
 
 
 def _batch(path: Path) -> "pa.RecordBatch":

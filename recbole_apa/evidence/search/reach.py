@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from recbole_apa.evidence.search.contracts import Part, Rows, Target, Told
-from recbole_apa.evidence.search.sought import Sought
+from recbole_apa.evidence.search.raw_rows import RawRows
+from recbole_apa.evidence.search.sought import Sought, count
 
 SPLITS = ("train", "valid", "test")
 
@@ -53,6 +54,17 @@ def in_state(
         told = len(list(lineage[name]))
         out += [f"{n} rows in {name} for {told} samples"] if n != told else []
     return out
+
+
+def in_index(raw: RawRows, sought: Sought) -> list[str]:
+    """Search a run's index.
+
+    Args:
+        raw: every row of it.
+    """
+    n_names = len(sought.users.intersection(raw.user_names)) + len(sought.items.intersection(raw.item_names))
+    found = {"forgotten interactions": count(raw, sought), "forgotten names": n_names}
+    return [f"{n} {what} in index/" for what, n in found.items() if n]
 
 
 def in_exports(folders: Iterable[Path], splits: Mapping[str, Sequence[Target]], sought: Sought) -> list[str]:

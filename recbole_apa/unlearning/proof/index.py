@@ -2,16 +2,15 @@
 
 from collections.abc import Iterator
 
-import numpy as np
-
 from recbole_apa.data.index.check import index_problems
-from recbole_apa.data.index.order import compact
-from recbole_apa.data.index.read import Index
-from recbole_apa.data.samples import Interactions
 from recbole_apa.data.visible_data import VisibleData
+from recbole_apa.evidence import KeyRing
+from recbole_apa.evidence.search import in_index, scan_index
 from recbole_apa.runs.manifest import Manifest
 from recbole_apa.runs.names import INDEX
 from recbole_apa.runs.pinned_run import PinnedStore
+from recbole_apa.unlearning.checks import sought_in
+from recbole_apa.unlearning.prepare import served_requests
 
 
 def index_findings(store: PinnedStore, manifest: Manifest) -> Iterator[str]:
@@ -22,19 +21,18 @@ def index_findings(store: PinnedStore, manifest: Manifest) -> Iterator[str]:
     yield from index_problems(store.open_index(), names)
 
 
-def hidden_findings(store: PinnedStore, visible_data: VisibleData) -> Iterator[str]:
-    """Findings about rows of the index that a request hides."""
-    if not visible_data.forgotten:
-        return
-    n_hidden = sum(int((~visible_data.visible(rows)).sum()) for rows in _parts(store.open_index(), visible_data))
-    if n_hidden:
-        yield f"{INDEX}/ has {n_hidden} forgotten interactions"
+def hidden_findings(store: PinnedStore, visible_data: VisibleData, keys: KeyRing) -> Iterator[str]:
+    """Findings about what requests forgot and the index still has, by the independent check: names are recognised by
+    keyed digests, without the code that hides rows.
 
+    Args:
+        visible_data: says how ids are written, and what pairs mean in old requests.
 
-def _parts(index: Index, visible_data: VisibleData) -> Iterator[Interactions]:
-    """The rows of each part; without labels, which hide nothing."""
-    for rows in index.parts():
-        labels = np.zeros(len(rows), dtype=np.int64)
-        yield Interactions(
-            rows.users, compact(rows.items), labels, rows.times, rows.values, plain_ids=visible_data.plain_ids
-        )
+    Raises:
+        KeyFileError: a key is not in the ring.
+        CertificateError: the index cannot be scanned.
+    """
+    lines = [e.content for e in served_requests(store)]
+    if lines:
+        raw = scan_index(store.folder / INDEX)
+        yield from in_index(raw, sought_in(raw, visible_data, lines, store.salt, keys))

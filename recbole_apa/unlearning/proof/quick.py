@@ -132,7 +132,7 @@ def _audit(store: PinnedStore, changes: Mapping[str, object] | None) -> AuditRes
     result.notices += kept_centres(manifest)
     _guard(result, "frozen activations", lambda: state_findings(store))
     if store.has_index():  # the run sees nothing else of its files
-        _guard(result, "forgotten interactions in the index", lambda: hidden_findings(store, visible_data))
+        _guard(result, "forgotten interactions in the index", lambda: hidden_findings(store, visible_data, keys))
     else:
         told = "the raw files' rows of what was forgotten, by keyed digests, in data and state"
         _guard(result, told, lambda: reachable_findings(store, data, keys))
