@@ -8,6 +8,7 @@ from typing import Protocol
 import numpy as np
 
 from recbole_apa.core.errors import RunError
+from recbole_apa.data.data_options import FileOptions
 from recbole_apa.data.index.change import Change, rewrite
 from recbole_apa.data.index.facts import About
 from recbole_apa.data.index.rows import IndexRows
@@ -31,8 +32,15 @@ class Shown(Protocol):
         ...
 
 
+def can_be_indexed(files: FileOptions) -> bool:
+    """Whether an index has all that RecBole's dataset is made of: columns of further ids (``alias_of_item_id`` and the
+    like), from which RecBole numbers names, too, are not in it."""
+    return set(files.ids) <= {files.user, files.item}
+
+
 def write_first_index(store: RunStore, data: Shown, key: Key | None, anew: bool = False) -> None:
-    """Write the index of a run that is trained now, or of an older one that has none.
+    """Write the index of a run that is trained now, or of an older one that has none; nothing if its data cannot have
+    one.
 
     Args:
         data: the training part of the data.
@@ -40,6 +48,8 @@ def write_first_index(store: RunStore, data: Shown, key: Key | None, anew: bool 
         anew: number the rows' places from 0 on, as a training without the forgotten rows would.
     """
     made = data.run_data
+    if not can_be_indexed(made.options.files):
+        return
     rows = made.index_rows()
     if anew:
         rows = replace(rows, places=np.arange(len(rows)), since=np.zeros(len(rows), dtype=np.int32))

@@ -1,6 +1,8 @@
 """The index as state of a run: listed, checked when it is read, and taken over part by part."""
 
 import shutil
+from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 
@@ -13,6 +15,7 @@ from recbole_apa.data.index.facts import About
 from recbole_apa.data.index.places import file_names, part_file
 from recbole_apa.data.index.write import write_index
 from recbole_apa.runs.files import RunFiles
+from recbole_apa.runs.keep_index import write_first_index
 from recbole_apa.runs.names import INDEX
 from recbole_apa.runs.pinned_run import PinnedStore
 from recbole_apa.runs.remote.working_copy import copy_run
@@ -166,3 +169,16 @@ def test_it_goes_to_an_object_store_and_back(store, url, tmp_path):
     back = PinnedStore(tmp_path / "back")
     assert back.check()["files"] == store.manifest()["files"]
     assert told(back.open_index().all_rows()) == told(some_rows())
+
+
+def test_data_whose_names_stand_in_further_columns_gets_no_index(finished, tmp_path):
+    """RecBole numbers names by those columns, too, and an index does not have them."""
+    part = finished.data.train_set
+    files = part.run_data.options.files
+    shown = SimpleNamespace(run_data=part.run_data, stem=part.stem)
+    write_first_index(RunStore(tmp_path / "plain"), shown, None)
+    assert (tmp_path / "plain" / INDEX / "index.json").is_file()
+    options = replace(part.run_data.options, files=replace(files, ids=(*files.ids, "friend")))
+    shown.run_data = replace(part.run_data, options=options)
+    write_first_index(RunStore(tmp_path / "aliases"), shown, None)
+    assert not (tmp_path / "aliases").exists()
