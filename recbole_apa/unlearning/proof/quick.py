@@ -6,13 +6,15 @@ The checks are in the files next to this one: ``files``, ``ledger``, ``data``, `
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from recbole_apa.core.errors import APAError, MissingPluginError, RunError
 from recbole_apa.data.visible_data import VisibleData
 from recbole_apa.evidence import KeyRing, key_ring
 from recbole_apa.evidence.exactness import THIS_DATA
-from recbole_apa.pipeline.option_names import NEVER_TAKEN
+from recbole_apa.pipeline.manifest_options import options_of
+from recbole_apa.pipeline.option_names import MOVABLE, NEVER_TAKEN, TRUST
+from recbole_apa.pipeline.plugins import PLUGINS, import_plugins, refuse_missing
 from recbole_apa.runs.ledger import Entry, Ledger
 from recbole_apa.runs.ledger_lines import CHECK, REQUEST
 from recbole_apa.runs.manifest import CHECK as MANIFEST_CHECK
@@ -32,6 +34,7 @@ from recbole_apa.unlearning.proof.data import (
 from recbole_apa.unlearning.proof.files import file_findings
 from recbole_apa.unlearning.proof.index import hidden_findings, index_findings
 from recbole_apa.unlearning.proof.ledger import ledger_findings
+from recbole_apa.unlearning.proof.surveyed import surveyed
 from recbole_apa.unlearning.proof.traces import outside_findings, trace_findings
 from recbole_apa.unlearning.redraw import data_anew, draw_differences
 
@@ -151,9 +154,15 @@ def _data_of(
     from recbole_apa.pipeline.build import run_config, stored_visible_data
     from recbole_apa.pipeline.stored_data import read_stored
 
+    visible_data = stored_visible_data(store, keys)
+    import_plugins((changes or {}).get(PLUGINS))
+    refuse_missing(store.manifest(), options_of(store.manifest(), store.place))
+    if set(changes or {}) <= MOVABLE | {TRUST}:
+        found = surveyed(store, changes or {}, keys)
+        if found is not None:  # it has what an audit asks of RecBole's loaders
+            return visible_data, cast("Loaders", found), None
     trust = {"trust_remote_code": True} if store.manifest()["options"].get("trust_remote_code") else {}
     config = run_config(store, {**(changes or {}), **trust})
-    visible_data = stored_visible_data(store, keys)
     data, _, other = read_stored(store, config, visible_data, keys, filtered=False)
     return visible_data, data, other
 

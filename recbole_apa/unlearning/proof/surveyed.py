@@ -1,0 +1,74 @@
+"""The data of an audit from the run's index alone, part by part, without RecBole."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from recbole_apa.data.dataset_digest import DatasetDigest, items_digest
+from recbole_apa.data.index.rows import ALLOWED, KEPT
+from recbole_apa.data.samples import Sample
+from recbole_apa.data.splits import SPLITS
+from recbole_apa.data.survey import survey_of
+from recbole_apa.evidence import KeyRing, secret_of
+from recbole_apa.evidence.exactness import THIS_DATA
+from recbole_apa.pipeline.indexed_run import IndexedRun, data_stem, open_indexed
+from recbole_apa.pipeline.manifest_options import options_of
+from recbole_apa.runs.names import KEY
+from recbole_apa.runs.pinned_run import PinnedStore
+
+
+@dataclass(frozen=True)
+class SurveyedPart:
+    """What an audit asks of the training part of a dataset."""
+
+    splits: Mapping[str, list[Sample]]
+    known_digest: DatasetDigest
+
+    @property
+    def samples(self) -> list[Sample]:
+        """The training samples."""
+        return self.splits[SPLITS[0]]
+
+    def digest(self, secret: bytes) -> DatasetDigest:
+        """The digest of everything visible, under the run's own secret."""
+        assert secret == self.known_digest.secret
+        return self.known_digest
+
+
+@dataclass(frozen=True)
+class Surveyed:
+    """What an audit asks of RecBole's loaders."""
+
+    train_set: SurveyedPart
+
+
+def surveyed(store: PinnedStore, changes: Mapping[str, object], keys: KeyRing) -> Surveyed | None:
+    """The data of a run by its index; None if that is not enough: its files have changed, split and draw have to be
+    made anew, a filter compares or counts rows, there are exports to compare, or the index gives another digest than
+    the manifest has (what differs is found with RecBole's dataset).
+
+    Raises:
+        RunError: the index is damaged.
+    """
+    manifest = store.manifest()
+    if manifest.get("draw_of") == THIS_DATA or manifest.get("outside", {}).get("exports"):
+        return None
+    run = open_indexed(store, data_stem({**options_of(manifest, store.place), **changes}), keys)
+    if run is None or not run.is_local or run.options.filters.keep_duplicate is not None or _has_odd_flags(run):
+        return None
+    name = manifest.get(KEY)
+    secret = secret_of(manifest["salt"], keys.key(name) if name else None)
+    survey = survey_of(run.index, run.options, run.sides, bool(manifest.get("plain_ids")), secret)
+    assert survey.users_digest is not None
+    digest = survey.users_digest.plus(items_digest(survey.items_seen(), run.texts.text_of, secret))
+    if digest.hex() != manifest["dataset"]:
+        return None
+    return Surveyed(SurveyedPart({name: survey.samples(name) for name in SPLITS}, digest))
+
+
+def _has_odd_flags(run: IndexedRun) -> bool:
+    """Whether a row is noted as left by the filters and its own values do not pass them, or the other way round."""
+    if run.options.files.presplit is not None:
+        return any(not (rows.flags & KEPT).all() for rows in run.index.parts())
+    return any(not np.array_equal((rows.flags & KEPT) != 0, (rows.flags & ALLOWED) != 0) for rows in run.index.parts())

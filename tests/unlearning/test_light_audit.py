@@ -1,0 +1,69 @@
+"""An audit by the index alone finds what one with RecBole's dataset finds."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from recbole_apa import audit, unlearn
+from recbole_apa.runs.store import RunStore
+from recbole_apa.unlearning.proof import quick
+from tests.helpers.runs import copy_run
+from tests.helpers.unseen import unseen_rows
+
+
+def by_recbole(folder, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr(quick, "surveyed", lambda *args: None)
+        return audit(folder)
+
+
+@pytest.fixture
+def folder(finished, tmp_path):
+    folder = copy_run(finished, tmp_path / "run")
+    unlearn(folder, interactions=unseen_rows(finished)[:1])
+    return folder
+
+
+def test_both_ways_hold(folder, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr("recbole_apa.pipeline.stored_data.read_stored", lambda *args, **how: pytest.fail("not light"))
+        light = audit(folder)
+    whole = by_recbole(folder, monkeypatch)
+    assert light.holds and whole.holds and light.checked == whole.checked and light.head == whole.head
+
+
+def change_lineage(folder):
+    store = RunStore(folder)
+    seen = store.lineage()
+    name = next(iter(seen["memory.safetensors"]))
+    seen["memory.safetensors"][name] = "0" * 64
+    store.save_lineage(seen)
+
+
+def drop_a_sample(folder):
+    store = RunStore(folder)
+    assigned = json.loads((folder / "partition.json").read_text())
+    assigned.pop(next(iter(assigned)))
+    (folder / "partition.json").write_text(json.dumps(assigned))
+    assert store.load_assignment()
+
+
+@pytest.mark.parametrize("change", [change_lineage, drop_a_sample])
+def test_both_ways_find_the_same(change, folder, monkeypatch):
+    change(folder)
+    light, whole = audit(folder), by_recbole(folder, monkeypatch)
+    assert light.findings == whole.findings and len(light.findings) > 1
+
+
+@pytest.mark.slow
+def test_a_light_audit_loads_no_recbole(folder):
+    code = (
+        "import json, sys\n"
+        "from recbole_apa import audit\n"
+        f"found = audit({str(folder)!r})\n"
+        "print(json.dumps([found.findings, [n for n in ('recbole', 'transformers', 'sklearn') if n in sys.modules]]))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120)
+    assert json.loads(done.stdout.splitlines()[-1]) == [[], []]
