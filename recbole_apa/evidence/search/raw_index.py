@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence, Set
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -39,7 +40,8 @@ def scan_index(folder: Path, users: Set[str] | None = None, base: Path | None = 
     """The rows of an index.
 
     Args:
-        users: leave out parts without any of these users; None reads all parts.
+        users: leave out parts without any of these users, and names of items that have no row in the others; None
+            reads all parts.
         base: as for :func:`scan_names`.
 
     Raises:
@@ -67,7 +69,11 @@ def _scan(folder: Path, users: Set[str] | None, base: Path | None) -> RawRows:
             times = _values(batch["time"], np.float64) if "time" in batch.schema.names else None
             codes = _values(batch["user"].indices, np.int32)
             parts.append((numbers[codes] if len(codes) else codes, _values(batch["item"], np.int32), times))
-    return _joined(parts, _item_names(folder), place)
+    rows = _joined(parts, _item_names(folder), place)
+    if users is None:
+        return rows
+    there, items = np.unique(rows.items, return_inverse=True)
+    return replace(rows, items=items, item_names=tuple(rows.item_names[code] for code in there.tolist()))
 
 
 def _joined(parts: Sequence[_Part], item_names: tuple[str, ...], users: Mapping[str, int]) -> RawRows:
