@@ -17,6 +17,7 @@ from recbole_apa import audit, evaluate_run, unlearn, verify
 from recbole_apa.core.errors import RequestError, RunError
 from recbole_apa.core.files.whole import file_digest, write_json
 from recbole_apa.data.forgotten import Digester
+from recbole_apa.data.index.rows import DRAWN
 from recbole_apa.data.samples import Interactions
 from recbole_apa.evidence import key_ring
 from recbole_apa.pipeline.build import stored_visible_data
@@ -24,9 +25,12 @@ from recbole_apa.runs.ledger import Ledger
 from recbole_apa.runs.ledger_lines import DONE, REQUEST
 from recbole_apa.runs.manifest import with_check
 from recbole_apa.runs.store import FORMAT_VERSION, OLD_FORMAT_VERSIONS, RunStore, is_old_format
+from recbole_apa.unlearning import light_stage
 from recbole_apa.unlearning.redraw import refuse_plain_ids
+from tests.helpers.index_rows import told as told_rows
 from tests.helpers.old_runs import OLD, PLACES, expected, lasting
-from tests.helpers.runs import copy_run
+from tests.helpers.runs import copy_run, state
+from tests.helpers.unseen import unseen_rows
 
 ALL_LEVELS = ("inherited", "strict", "fresh")
 
@@ -76,6 +80,30 @@ def test_an_old_run_forgets_and_becomes_one_of_today(name, exactness, old_run):
     assert verify(folder, PLACES).differences == []
     samples = [s for part in evaluate_run(folder, PLACES).data[0]._dataset.splits.values() for s in part]
     assert samples and not any(s.user_id == "u7" for s in samples)
+    index = RunStore(folder).open_index()
+    assert len(index.all_rows()) and "u7" not in index.all_rows().users.names
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["plain", "forgotten", "duplicates"])
+def test_later_requests_of_an_old_run_are_served_from_its_index_as_without_it(name, old_run, tmp_path, monkeypatch):
+    folder = old_run(name)
+    unlearn(folder, users=["u7"], config_dict=PLACES)
+    long = Path(shutil.copytree(folder, tmp_path / "long"))
+    opened = evaluate_run(folder, PLACES)
+    rows = [row for row in unseen_rows(opened) if row[0] != "u7"][:2]
+    asked = [*({"interactions": [row]} for row in rows), {"users": ["u5"]}]
+    for request in asked:
+        short_plan = unlearn(folder, **request, dry_run=True, config_dict=PLACES).plan
+        done = unlearn(folder, **request, config_dict=PLACES)
+        with monkeypatch.context() as patch:
+            patch.setattr(light_stage, "open_light", lambda *args: None)
+            plan = unlearn(long, **request, dry_run=True, config_dict=PLACES).plan
+            unlearn(long, **request, config_dict=PLACES)
+        assert sorted(map(str, short_plan.affected)) == sorted(map(str, plan.affected))
+        assert bool(done.plan.affected) == ("users" in request)
+        assert state(folder) == state(long)
+    assert audit(folder, PLACES).findings == [] and verify(folder, PLACES).differences == []
 
 
 @pytest.mark.slow
@@ -163,16 +191,26 @@ def test_ids_that_a_training_today_writes_otherwise_are_not_called_fresh(user, p
 
 
 def test_a_run_of_format_4_opens_forgets_and_becomes_one_of_today(finished, tmp_path):
-    """It has all but an index."""
+    """It has all but an index, which its first request writes."""
     folder = copy_run(finished, tmp_path / "run")
+    before = RunStore(folder).open_index().all_rows()
+    shutil.rmtree(folder / "index")
+    RunStore(folder).seal({})
     manifest = RunStore(folder).manifest()
     write_json(folder / "manifest.json", with_check({**manifest, "format_version": 4}))
     opened = evaluate_run(folder)
     figures = lasting(opened.metrics)
     assert figures and all(finished.metrics[name] == figure for name, figure in figures.items())
     assert audit(folder).findings == [] and not is_old_format(RunStore(folder).manifest())
+    assert not RunStore(folder).has_index()
     unlearn(folder, users=["u3"])
     assert RunStore(folder).manifest()["format_version"] == FORMAT_VERSION
+    index = RunStore(folder).open_index()
+    # places count the rows that were there when the index was written
+    left = [row[:4] for row in told_rows(before) if row[0] != "u3"]
+    assert [row[:4] for row in told_rows(index.all_rows())] == left
+    drawn = index.all_rows().flags & DRAWN != 0
+    assert drawn.sum() == sum(len(part.samples) for part in evaluate_run(folder).data.parts)
     assert audit(folder).findings == []
 
 

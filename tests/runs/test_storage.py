@@ -220,8 +220,8 @@ def test_killed_between_any_two_writes_a_request_on_s3_ends_as_if_undisturbed(
 
 def finish(place, asked):
     """Start again as a person would."""
-    with open_place(place, "looking", writes=False) as place:
-        folder = place.folder
+    with open_place(place, "looking", writes=False) as copy:
+        folder = copy.folder
         ledger = Ledger(folder, RunStore(folder).manifest()["salt"])
         taken, waits = ledger.requests(), ledger.waiting()
     if not taken:
