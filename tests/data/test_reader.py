@@ -89,6 +89,12 @@ def test_encodings(path, file, encoding):
     assert_as_the_reference(path, raw, separator, None)
 
 
+def test_a_nul_is_no_quotation_mark(path):
+    """Arrow took it for one where a block of the file ended near it: two rows were lost, without a word."""
+    text = 'c0:token\tc1:token_seq\n\t\n\t\n\tnull\nnull\tnull\n"O" Is for Outlaw\t"Two\n\t\x00\n\t\n\tNA\n'
+    assert_as_the_reference(path, text.encode(), "\t", None)
+
+
 @few
 @given(
     text=st.text('a1."\t\r\n ,é\x1f', max_size=60),

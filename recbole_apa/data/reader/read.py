@@ -94,7 +94,9 @@ def _plainly(path: Path, visible_data: memoryview, separators: tuple[str, str], 
     header = _header(path, visible_data, *separators)
     rules = _rules(header, choose)
     columns = None
-    if b'"' not in _first_line(visible_data) and found.is_utf8 and not found.has_lone_returns:
+    # Arrow marks "no quotation mark" by a NUL, and takes a NUL in the data for one
+    is_fast = found.is_utf8 and not found.has_lone_returns and not found.has_nuls
+    if b'"' not in _first_line(visible_data) and is_fast:
         columns = _fast(visible_data, header, rules, separator, found.has_blanks_at_edges)
     if columns:
         lines = row_lines(visible_data) if found.has_empty_lines else None

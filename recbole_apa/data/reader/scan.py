@@ -15,6 +15,7 @@ class Scan:
     """What the scan of a file found."""
 
     has_quotes: bool = False
+    has_nuls: bool = False
     has_lone_returns: bool = False
     """There are carriage returns without a line feed after them."""
     has_blanks_at_edges: bool = False
@@ -34,6 +35,7 @@ def scan(data: memoryview, separator: bytes) -> Scan:
         chunk = bytes(data[start : start + _CHUNK + 3])
         own = chunk[:_CHUNK]
         out.has_quotes = out.has_quotes or b'"' in own
+        out.has_nuls = out.has_nuls or b"\0" in own
         # most files have no carriage returns or blanks, which is quick to check
         if b"\r" in own:
             returns += own.count(b"\r")

@@ -12,9 +12,7 @@ from recbole_apa.core.errors import APAError, MissingPluginError, RunError
 from recbole_apa.data.visible_data import VisibleData
 from recbole_apa.evidence import KeyRing, key_ring
 from recbole_apa.evidence.exactness import THIS_DATA
-from recbole_apa.pipeline.manifest_options import options_of
-from recbole_apa.pipeline.option_names import MOVABLE, NEVER_TAKEN, TRUST
-from recbole_apa.pipeline.plugins import PLUGINS, import_plugins, refuse_missing
+from recbole_apa.pipeline.option_names import NEVER_TAKEN
 from recbole_apa.runs.ledger import Entry, Ledger
 from recbole_apa.runs.ledger_lines import CHECK, REQUEST
 from recbole_apa.runs.manifest import CHECK as MANIFEST_CHECK
@@ -154,15 +152,12 @@ def _data_of(
     from recbole_apa.pipeline.build import run_config, stored_visible_data
     from recbole_apa.pipeline.stored_data import read_stored
 
-    visible_data = stored_visible_data(store, keys)
-    import_plugins((changes or {}).get(PLUGINS))
-    refuse_missing(store.manifest(), options_of(store.manifest(), store.place))
-    if set(changes or {}) <= MOVABLE | {TRUST}:
-        found = surveyed(store, changes or {}, keys)
-        if found is not None:  # it has what an audit asks of RecBole's loaders
-            return visible_data, cast("Loaders", found), None
     trust = {"trust_remote_code": True} if store.manifest()["options"].get("trust_remote_code") else {}
     config = run_config(store, {**(changes or {}), **trust})
+    visible_data = stored_visible_data(store, keys)
+    found = surveyed(store, Path(config["data_path"]) / config["dataset"], keys)
+    if found is not None:  # it has what an audit asks of RecBole's loaders
+        return visible_data, cast("Loaders", found), None
     data, _, other = read_stored(store, config, visible_data, keys, filtered=False)
     return visible_data, data, other
 

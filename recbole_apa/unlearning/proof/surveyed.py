@@ -1,7 +1,8 @@
-"""The data of an audit from the run's index alone, part by part, without RecBole."""
+"""The data of an audit from the run's index alone, part by part, without RecBole's dataset."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
@@ -12,8 +13,7 @@ from recbole_apa.data.splits import SPLITS
 from recbole_apa.data.survey import survey_of
 from recbole_apa.evidence import KeyRing, secret_of
 from recbole_apa.evidence.exactness import THIS_DATA
-from recbole_apa.pipeline.indexed_run import IndexedRun, data_stem, open_indexed
-from recbole_apa.pipeline.manifest_options import options_of
+from recbole_apa.pipeline.indexed_run import IndexedRun, open_indexed
 from recbole_apa.runs.names import KEY
 from recbole_apa.runs.pinned_run import PinnedStore
 
@@ -43,10 +43,13 @@ class Surveyed:
     train_set: SurveyedPart
 
 
-def surveyed(store: PinnedStore, changes: Mapping[str, object], keys: KeyRing) -> Surveyed | None:
+def surveyed(store: PinnedStore, stem: Path, keys: KeyRing) -> Surveyed | None:
     """The data of a run by its index; None if that is not enough: its files have changed, split and draw have to be
     made anew, a filter compares or counts rows, there are exports to compare, or the index gives another digest than
     the manifest has (what differs is found with RecBole's dataset).
+
+    Args:
+        stem: the path of the data files without their endings.
 
     Raises:
         RunError: the index is damaged.
@@ -54,7 +57,7 @@ def surveyed(store: PinnedStore, changes: Mapping[str, object], keys: KeyRing) -
     manifest = store.manifest()
     if manifest.get("draw_of") == THIS_DATA or manifest.get("outside", {}).get("exports"):
         return None
-    run = open_indexed(store, data_stem({**options_of(manifest, store.place), **changes}), keys)
+    run = open_indexed(store, stem, keys)
     if run is None or not run.is_local or run.options.filters.keep_duplicate is not None or _has_odd_flags(run):
         return None
     name = manifest.get(KEY)
