@@ -53,3 +53,13 @@ def test_both_ways_find_the_same(change, folder, monkeypatch):
     change(folder)
     light, whole = audit(folder), by_recbole(folder, monkeypatch)
     assert light.findings == whole.findings and len(light.findings) > 1
+
+
+def test_an_index_of_other_options_is_found(finished, tmp_path):
+    """The index decides what a run sees: the manifest may not say something else."""
+    folder = copy_run(finished, tmp_path / "run")
+    path = folder / "index" / "index.json"
+    path.write_text(path.read_text().replace('"least": 4', '"least": 3'))
+    store = RunStore(folder)
+    store.seal({})
+    assert any("other options" in finding for finding in audit(folder).findings)

@@ -3,6 +3,7 @@
 The checks are in the files next to this one: ``files``, ``ledger``, ``data``, ``centres``, ``index`` and ``traces``.
 """
 
+import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -38,6 +39,7 @@ from recbole_apa.unlearning.redraw import data_anew, draw_differences
 
 if TYPE_CHECKING:
     from recbole_apa.data.loaders import Loaders
+    from recbole_apa.pipeline.config import APAConfig
 
 
 @dataclass
@@ -155,11 +157,21 @@ def _data_of(
     trust = {"trust_remote_code": True} if store.manifest()["options"].get("trust_remote_code") else {}
     config = run_config(store, {**(changes or {}), **trust})
     visible_data = stored_visible_data(store, keys)
+    if store.has_index() and not _is_of(store.open_index().facts.about.options, config):
+        raise RunError(f"{store.place}: the index was written with other options than manifest.json has")
     found = surveyed(store, Path(config["data_path"]) / config["dataset"], keys)
     if found is not None:  # it has what an audit asks of RecBole's loaders
         return visible_data, cast("Loaders", found), None
     data, _, other = read_stored(store, config, visible_data, keys, filtered=False)
     return visible_data, data, other
+
+
+def _is_of(options: Mapping[str, object], config: "APAConfig") -> bool:
+    """Whether an index was written with a configuration's options."""
+    from recbole_apa.data.recbole_data_options import data_options
+    from recbole_apa.data.recbole_settings import read_settings
+
+    return json.loads(json.dumps(data_options(config, read_settings(config).samples).to_json())) == options
 
 
 def _guard(result: AuditResult, title: str, check: Callable[[], Iterable[str]]) -> None:
