@@ -119,6 +119,12 @@ def survey_of(
     return out
 
 
+def starts_of_users(data: RunData) -> dict[str, tuple[float, int]]:
+    """User -> time, if it decides, and place of the first row, which order the samples of all users; of users with
+    samples."""
+    return {entry[-1].user_id: entry[:2] for entries in _ordered(data).values() for entry in entries}
+
+
 def _ordered(data: RunData) -> dict[str, list[_Ordered]]:
     """The samples by split, each with what orders it among those of all users."""
     if not any(map(len, data.targets.values())):

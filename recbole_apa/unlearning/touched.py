@@ -10,6 +10,7 @@ from recbole_apa.data.index.rows import ALLOWED, IndexRows
 from recbole_apa.data.run_data import RunData
 from recbole_apa.data.samples import Interactions, Sample
 from recbole_apa.data.splits import SPLITS
+from recbole_apa.data.survey import starts_of_users
 from recbole_apa.pipeline.indexed_run import IndexedRun
 from recbole_apa.unlearning.checks import refuse_found
 from recbole_apa.unlearning.requests.demands import Demand
@@ -29,6 +30,10 @@ class Touched:
     def samples_before(self) -> dict[str, list[Sample]]:
         """The samples by split."""
         return self.before.samples
+
+    def keeps_order(self) -> bool:
+        """Whether the samples that stay are surely listed in the same order: by the first row of each user."""
+        return self.after is None or starts_of_users(self.before) == starts_of_users(self.after)
 
     def samples_after(self) -> dict[str, list[Sample]]:
         """The samples by split."""

@@ -45,6 +45,7 @@ def stays_as_it_is(run: IndexedRun, light: Light, machines: Machines) -> bool:
     manifest, options = run.manifest, run.manifest["options"]
     return (
         not light.plan.affected
+        and light.touched.keeps_order()  # figures and their intervals are of samples in the run's order
         and is_kept(manifest)
         and not manifest.get(REGISTERED_BY)  # what a plug-in computes may depend on more than samples
         and not is_ranking(options.get("eval_args"))  # candidates depend on everybody's rows

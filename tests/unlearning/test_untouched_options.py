@@ -1,0 +1,80 @@
+"""Requests from the index alone leave what the long way leaves, however rows are filtered and split."""
+
+import random
+import shutil
+
+import pytest
+
+from recbole_apa import audit, run, unlearn
+from recbole_apa.runs.store import RunStore
+from recbole_apa.unlearning import light_stage
+from tests.helpers.runs import state
+from tests.helpers.split_options import labelled
+from tests.helpers.unseen import unseen_rows
+
+WAYS = {
+    "default": {},
+    "tallrec": {"protocol": "tallrec", "valid_samples": 6},
+    "leave_one_out": labelled({"LS": "valid_and_test"}),
+    "random": labelled({"RS": [0.6, 0.2, 0.2]}, "RO"),
+    "by_time": labelled({"TS": [0.6, 0.2, 0.2]}),
+    "all_together": {**labelled({"RS": [6, 2, 2]}, group_by=None), "val_interval": {"rating": "[2,5]"}},
+    "first_of_repeats": {"rm_dup_inter": "first"},
+    "last_of_repeats": {"rm_dup_inter": "last"},
+    "timeless": {"load_col": {"inter": ["user_id", "item_id", "rating"], "item": ["item_id", "title", "year"]}},
+    "filtered_by_count": {"user_inter_num_interval": "[3,inf)", "item_inter_num_interval": "[2,inf)"},
+    "long_histories": {"min_history": 3, "MAX_ITEM_LIST_LENGTH": 9},
+}
+
+
+def write_ratings(folder, rng):
+    """Ratings with repeats, equal times, users of one row and items of one, in no order."""
+    folder.mkdir(parents=True)
+    rows = [
+        (f"u{rng.randrange(14)}", f"i{rng.randrange(16)}", rng.randint(1, 5), rng.randrange(60)) for _ in range(260)
+    ]
+    rows += rng.sample(rows, 12)
+    rows += [(user, item, 6 - rating, time + 7) for user, item, rating, time in rng.sample(rows, 12)]
+    rows += [("alone", "i3", 4, 5), ("u2", "rare", 4, 50), ("u3", "i1", 1, 0)]
+    rng.shuffle(rows)
+    lines = ["user_id:token\titem_id:token\trating:float\ttimestamp:float"]
+    lines += ["\t".join(map(str, row)) for row in rows]
+    (folder / "ratings.inter").write_text("\n".join(lines) + "\n")
+    items = [f"i{n}\tFilm {n}\t{1990 + n}" for n in range(16)] + ["rare\tRare\t1999"]
+    (folder / "ratings.item").write_text("\n".join(["item_id:token\ttitle:token_seq\tyear:float", *items]) + "\n")
+
+
+@pytest.fixture(scope="module")
+def ratings(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("ratings")
+    write_ratings(folder / "ratings", random.Random(5))
+    return folder
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("way", WAYS)
+def test_both_ways_leave_the_same(way, options, ratings, tmp_path, monkeypatch):
+    own = {"data_path": str(ratings), "train_samples": 16, "valid_samples": 6, "test_samples": 6, "n_shards": 2}
+    made = run("APA", "ratings", config_dict={**options, **own, "epochs": 1, **WAYS[way]}, run_dir=tmp_path / "run")
+    short, long = made.run_dir, tmp_path / "long"
+    shutil.copytree(short, long)
+    named = random.Random(1).sample(unseen_rows(made), 5)
+    asked = [*({"interactions": [row]} for row in named[:3]), {"users": ["alone"]}, {"items": ["rare"]}]
+    asked += [{"interactions": named[3:]}, {"users": ["u5"]}]
+    n_short = 0
+    for request in asked:
+        plan = unlearn(short, **request, dry_run=True).plan
+        done = unlearn(short, **request)
+        n_short += not done.plan.affected
+        with monkeypatch.context() as patch:
+            patch.setattr(light_stage, "open_light", lambda *args: None)
+            expected = unlearn(long, **request, dry_run=True).plan
+            unlearn(long, **request)
+        assert sorted(map(str, plan.affected)) == sorted(map(str, expected.affected))
+        assert (plan.shards, plan.n_kept) == (expected.shards, expected.n_kept)
+        assert state(short) == state(long), request
+        of_both = [RunStore(folder).manifest() for folder in (short, long)]
+        assert of_both[0]["draw"] == of_both[1]["draw"] and of_both[0]["chosen"] == of_both[1]["chosen"]
+    assert n_short >= 3
+    for folder in (short, long):
+        assert audit(folder).findings == []
