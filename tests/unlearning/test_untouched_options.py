@@ -74,7 +74,8 @@ def test_both_ways_leave_the_same(way, options, ratings, tmp_path, monkeypatch):
         assert (plan.shards, plan.n_kept) == (expected.shards, expected.n_kept)
         assert state(short) == state(long), request
         of_both = [RunStore(folder).manifest() for folder in (short, long)]
-        assert of_both[0]["draw"] == of_both[1]["draw"] and of_both[0]["chosen"] == of_both[1]["chosen"]
+        for name in ("draw", "chosen", "dataset", "identity_digest"):
+            assert of_both[0][name] == of_both[1][name], name
     assert n_short >= 3
     for folder in (short, long):
         assert audit(folder).findings == []
