@@ -17,10 +17,11 @@ from recbole_apa.data.data_options import DataOptions
 from recbole_apa.data.dataset_digest import DatasetDigest
 from recbole_apa.data.index.order import by_place
 from recbole_apa.data.index.rows import IndexedRows
+from recbole_apa.data.index.source import DataFile, files_as_they_are
 from recbole_apa.data.item_text import NumberedTexts
 from recbole_apa.data.load import load_dataset, load_indexed
 from recbole_apa.data.prompts import PromptInput
-from recbole_apa.data.read_data import Loaded, raw_rows
+from recbole_apa.data.read_data import Loaded, data_files, raw_rows
 from recbole_apa.data.recbole_data_options import data_options, file_options
 from recbole_apa.data.recbole_settings import read_settings
 from recbole_apa.data.recbole_tables import first_rows_of_ids, frame_of
@@ -57,6 +58,7 @@ class APADataset(Dataset):
         settings: which samples to build.
         visible_data: what may be seen: all rows but those that the run has forgotten.
         run_data: where all of these come from.
+        files: the data files, as they were before they were read.
     """
 
     samples: list[Sample]
@@ -72,6 +74,7 @@ class APADataset(Dataset):
     windows: Windows
     splits: dict[str, list[Sample]]
     run_data: RunData
+    files: tuple[DataFile, ...]
     inter_feat: Any
     _loaded: Loaded | None
     _shown: np.ndarray | None
@@ -177,8 +180,10 @@ class APADataset(Dataset):
             self._download()
         folder, indexed = Path(dataset_path), self._indexed
         if indexed is None:
+            self.files = files_as_they_are(data_files(file_options(self.config), self.stem))
             loaded = load_dataset(self, token, folder, self.visible_data)
         else:
+            self.files = indexed.files
             loaded = load_indexed(self, token, folder, indexed, self.visible_data)
         self._loaded, self._shown = loaded, None if indexed else loaded.shown
         self.raw_interactions, self.interactions = loaded.raw, loaded.rows

@@ -11,7 +11,7 @@ from recbole_apa.core.errors import DataError
 from recbole_apa.data.data_options import DataOptions
 from recbole_apa.data.index.read import Index
 from recbole_apa.data.index.rows import IndexRows
-from recbole_apa.data.index.source import are_unchanged
+from recbole_apa.data.index.source import DataFile, unchanged_files
 from recbole_apa.data.item_text import ItemTexts
 from recbole_apa.data.read_data import data_files, read_sides
 from recbole_apa.data.run_data import RunData, Sides
@@ -34,6 +34,8 @@ class IndexedRun:
     options: DataOptions
     stem: Path
     """Of the data files, without their endings."""
+    files: tuple[DataFile, ...]
+    """The data files, as they were when they were compared with the index."""
     keys: KeyRing
 
     @cached_property
@@ -52,11 +54,6 @@ class IndexedRun:
     def texts(self) -> ItemTexts:
         """The texts of items."""
         return ItemTexts(self.sides[1], self.options.samples.item_text, self.options.files)
-
-    @property
-    def data_files(self) -> list[Path]:
-        """The files that the index was made of."""
-        return data_files(self.options.files, self.stem)
 
     def data_of(self, rows: IndexRows, filtered: bool = True) -> RunData:
         """What is made of some rows; of each user all rows, or none.
@@ -85,11 +82,10 @@ def open_indexed(store: PinnedStore, stem: Path | None, keys: KeyRing) -> Indexe
     name = manifest.get(KEY)
     secret = secret_of(manifest["salt"], keys.key(name) if name else None)
     try:
-        if not are_unchanged(data_files(options.files, stem), index.facts.about.source, secret):
-            return None
+        files = unchanged_files(data_files(options.files, stem), index.facts.about.source, secret)
     except (DataError, OSError):
         return None  # what is wrong with the files is said where they are read
-    return IndexedRun(store, manifest, index, options, stem, keys)
+    return None if files is None else IndexedRun(store, manifest, index, options, stem, files, keys)
 
 
 def data_stem(options: Mapping[str, Any]) -> Path | None:

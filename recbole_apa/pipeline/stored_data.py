@@ -47,7 +47,11 @@ def read_stored(
     """
     run = open_indexed(store, Path(config["data_path"]) / config["dataset"], keys)
     if run is not None:
-        return build_data(config, visible_data, indexed=IndexedRows(run.index.all_rows(), filtered)), True, None
+        return (
+            build_data(config, visible_data, indexed=IndexedRows(run.index.all_rows(), run.files, filtered)),
+            True,
+            None,
+        )
     data = build_data(config, visible_data)
     if not store.has_index():
         return data, False, None
@@ -55,5 +59,5 @@ def read_stored(
     if other:
         return data, False, other
     # the files were changed and have the same rows: splits are those that the index notes
-    rows = IndexedRows(store.open_index().all_rows(), filtered)
+    rows = IndexedRows(store.open_index().all_rows(), data.train_set.files, filtered)
     return build_data(config, visible_data, told=False, indexed=rows), False, None

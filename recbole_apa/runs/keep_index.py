@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Protocol
 
 import numpy as np
@@ -12,9 +11,8 @@ from recbole_apa.data.data_options import FileOptions
 from recbole_apa.data.index.change import Change, rewrite
 from recbole_apa.data.index.facts import About
 from recbole_apa.data.index.rows import IndexRows
-from recbole_apa.data.index.source import source_files
+from recbole_apa.data.index.source import DataFile, source_of
 from recbole_apa.data.index.write import write_index
-from recbole_apa.data.read_data import data_files
 from recbole_apa.data.run_data import RunData
 from recbole_apa.evidence import Key, secret_of
 from recbole_apa.runs.names import INDEX
@@ -25,11 +23,8 @@ class Shown(Protocol):
     """The training part of a dataset."""
 
     run_data: RunData
-
-    @property
-    def stem(self) -> Path:
-        """The path of the data files without their endings."""
-        ...
+    files: tuple[DataFile, ...]
+    """The data files, as they were before they were read."""
 
 
 def can_be_indexed(files: FileOptions) -> bool:
@@ -53,15 +48,15 @@ def write_first_index(store: RunStore, data: Shown, key: Key | None, anew: bool 
     rows = made.index_rows()
     if anew:
         rows = replace(rows, places=np.arange(len(rows)), since=np.zeros(len(rows), dtype=np.int32))
-    source = source_files(data_files(made.options.files, data.stem), secret_of(store.salt, key))
+    source = source_of(data.files, secret_of(store.salt, key))
     write_index(store.folder / INDEX, rows, store.salt, About(made.options.to_json(), source))
 
 
-def write_changed_index(pending: RunStore, change: Change, paths: Sequence[Path], key: Key) -> None:
+def write_changed_index(pending: RunStore, change: Change, files: Sequence[DataFile], key: Key) -> None:
     """Write the parts of the index of a pending state that differ from those of the state it replaces.
 
     Args:
-        paths: the data files as they are now.
+        files: the data files, as they were when they were compared with the index.
         key: for the new state's digests.
 
     Raises:
@@ -69,7 +64,7 @@ def write_changed_index(pending: RunStore, change: Change, paths: Sequence[Path]
     """
     assert pending.base is not None
     index = pending.base.open_index()
-    about = replace(index.facts.about, source=source_files(paths, secret_of(pending.salt, key)))
+    about = replace(index.facts.about, source=source_of(files, secret_of(pending.salt, key)))
     rewrite(index, pending.folder / INDEX, change, about)
 
 
@@ -86,7 +81,7 @@ def write_next_index(pending: RunStore, before: Shown, after: Shown, key: Key, a
         write_first_index(pending, after, key, anew)
     else:
         change = difference(before.run_data.index_rows(), after.run_data.index_rows())
-        write_changed_index(pending, change, data_files(after.run_data.options.files, after.stem), key)
+        write_changed_index(pending, change, after.files, key)
 
 
 def difference(before: IndexRows, after: IndexRows) -> Change:

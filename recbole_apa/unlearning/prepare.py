@@ -92,7 +92,7 @@ def _rows_left(opened: "RunResult", more: VisibleData) -> "IndexedRows":
 
     before = opened.data.train_set
     shown = more.visible(before.raw_interactions)
-    return IndexedRows(before.run_data.index_rows().take(np.flatnonzero(shown)))
+    return IndexedRows(before.run_data.index_rows().take(np.flatnonzero(shown)), before.files)
 
 
 def plan_of(store: RunStore, dataset: "APADataset", requests: Sequence[Request]) -> Plan:

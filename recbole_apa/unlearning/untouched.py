@@ -77,7 +77,7 @@ def carry_out_untouched(
     key = run.keys.key(request.content[KEY])
     survey, digest = _survey_after(run, light, key)
     pending = _begin(run, store, digest, key, machines)
-    write_changed_index(pending, light.touched.change, run.data_files, key)
+    write_changed_index(pending, light.touched.change, run.files, key)
     refuse_in_index(pending, light.sought)
     refuse_in_records(store, light.sought)
     served = [e for e in ledger.requests() if served_by(before, e) or e == request]

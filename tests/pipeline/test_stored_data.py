@@ -6,9 +6,10 @@ from types import SimpleNamespace
 
 import pytest
 
-from recbole_apa import audit, evaluate_run, unlearn
+from recbole_apa import audit, evaluate_run, run, unlearn
 from recbole_apa.core.errors import APAError, RunError
 from recbole_apa.data import dataset
+from recbole_apa.model import trainer
 from recbole_apa.runs.store import RunStore
 from tests.helpers.runs import state, tree
 from tests.helpers.unseen import unseen_rows
@@ -159,3 +160,22 @@ def test_a_request_notes_the_changed_file_and_the_next_does_not_read_it(finished
     unlearn(place.folder, users=["u5"], config_dict=place.options)
     monkeypatch.undo()
     assert audit(place.folder, place.options).findings == []
+
+
+def test_a_file_that_changes_after_it_was_read_is_compared(data_folder, options, tmp_path, monkeypatch):
+    """Its digest was taken when the index was written: what had come in meanwhile was taken for known."""
+    shutil.copytree(data_folder, tmp_path / "data")
+    file = tmp_path / "data" / "board" / "board.inter"
+
+    def written_late(*args):
+        with open(file, "a") as out:
+            out.write("u1\ti19\t5\t99999\n")
+        write(*args)
+
+    write = trainer.write_first_index
+    monkeypatch.setattr(trainer, "write_first_index", written_late)
+    given = {**options, "epochs": 1, "variants": "chosen", "data_path": str(tmp_path / "data")}
+    run("APA", "board", config_dict=given, run_dir=tmp_path / "run")
+    with pytest.raises(RunError, match=OTHER):
+        evaluate_run(tmp_path / "run")
+    assert not audit(tmp_path / "run").holds

@@ -175,7 +175,7 @@ def test_data_whose_names_stand_in_further_columns_gets_no_index(finished, tmp_p
     """RecBole numbers names by those columns, too, and an index does not have them."""
     part = finished.data.train_set
     files = part.run_data.options.files
-    shown = SimpleNamespace(run_data=part.run_data, stem=part.stem)
+    shown = SimpleNamespace(run_data=part.run_data, files=part.files)
     write_first_index(RunStore(tmp_path / "plain"), shown, None)
     assert (tmp_path / "plain" / INDEX / "index.json").is_file()
     options = replace(part.run_data.options, files=replace(files, ids=(*files.ids, "friend")))

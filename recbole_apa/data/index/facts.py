@@ -38,7 +38,7 @@ class SourceFile:
     size: int
     """In bytes."""
     digest: str
-    """Keyed digest of its bytes, in hex (:func:`recbole_apa.data.index.source.source_files`)."""
+    """Keyed digest of its bytes, in hex (:func:`recbole_apa.data.index.source.source_of`)."""
 
 
 @dataclass(frozen=True)

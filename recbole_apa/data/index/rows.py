@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from recbole_apa.data.index.source import DataFile
 from recbole_apa.data.tokens import Tokens
 
 TRAIN, VALID, TEST, NO_ROLE = 0, 1, 2, 3
@@ -51,5 +52,7 @@ class IndexedRows:
     """The interactions of a run's index, instead of those of its data files."""
 
     rows: IndexRows
+    files: tuple[DataFile, ...] = ()
+    """The data files that have these rows, as they were when that was found out."""
     filtered: bool = False
     """Take what passed the filters when the index was written, instead of applying them again."""

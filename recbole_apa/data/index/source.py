@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from recbole_apa.core.errors import DataError
 from recbole_apa.core.files.stamps import remembered_digest
@@ -11,37 +12,54 @@ from recbole_apa.data.index.facts import SourceFile
 _PERSON = b"recbole-apa data"
 
 
-def source_files(paths: Sequence[Path], secret: bytes) -> tuple[SourceFile, ...]:
-    """The data files as they are now.
+class DataFile(NamedTuple):
+    """One of the data files, as it was at some time."""
+
+    name: str
+    size: int
+    """In bytes."""
+    digest: str
+    """SHA-256 of its bytes, in hex: never written down, see :func:`source_of`."""
+
+
+def files_as_they_are(paths: Sequence[Path]) -> tuple[DataFile, ...]:
+    """The data files now. Taken before they are read: if one changes meanwhile, its digest is no longer this one, and
+    it is compared with the index at the next opening.
+
+    Raises:
+        DataError: a file is missing.
+    """
+    return tuple(DataFile(path.name, _size(path), remembered_digest(path)) for path in paths)
+
+
+def source_of(files: Sequence[DataFile], secret: bytes) -> tuple[SourceFile, ...]:
+    """What an index notes of data files.
 
     A plain digest would tell, of rows that somebody tries, whether a file held them before they were deleted.
 
     Args:
         secret: :func:`recbole_apa.evidence.key.secret_of` the run, 1 to 64 bytes.
-
-    Raises:
-        DataError: a file is missing.
     """
-    return tuple(_source_file(path, secret) for path in paths)
+
+    def keyed(digest: str) -> str:
+        told = hashlib.blake2b(bytes.fromhex(digest), digest_size=32, key=secret, person=_PERSON)
+        return told.hexdigest()
+
+    return tuple(SourceFile(file.name, file.size, keyed(file.digest)) for file in files)
 
 
-def are_unchanged(paths: Sequence[Path], source: Sequence[SourceFile], secret: bytes) -> bool:
-    """Whether the data files are, byte for byte, those that an index says it is of. Nothing is read if a size differs.
+def unchanged_files(paths: Sequence[Path], source: Sequence[SourceFile], secret: bytes) -> tuple[DataFile, ...] | None:
+    """The data files, if they are, byte for byte, those that an index says it is of. Nothing is read if a size differs.
 
     Raises:
         DataError: a file is missing.
     """
     if [path.name for path in paths] != [file.name for file in source]:
-        return False
+        return None
     if [_size(path) for path in paths] != [file.size for file in source]:
-        return False
-    return source_files(paths, secret) == tuple(source)
-
-
-def _source_file(path: Path, secret: bytes) -> SourceFile:
-    size, digest = _size(path), remembered_digest(path)
-    keyed = hashlib.blake2b(bytes.fromhex(digest), digest_size=32, key=secret, person=_PERSON).hexdigest()
-    return SourceFile(path.name, size, keyed)
+        return None
+    files = files_as_they_are(paths)
+    return files if source_of(files, secret) == tuple(source) else None
 
 
 def _size(path: Path) -> int:

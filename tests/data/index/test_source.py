@@ -15,7 +15,7 @@ from recbole_apa.core.files import stamps
 from recbole_apa.core.files.whole import file_digest
 from recbole_apa.data.index.compare import differing_rows
 from recbole_apa.data.index.facts import About, Addition
-from recbole_apa.data.index.source import are_unchanged, source_files
+from recbole_apa.data.index.source import files_as_they_are, source_of, unchanged_files
 from recbole_apa.data.index.write import write_index
 from recbole_apa.data.samples import Interactions
 from recbole_apa.evidence.key import Key, secret_of
@@ -45,32 +45,32 @@ def settled(monkeypatch):
 
 
 def test_a_file_is_recognised_by_its_bytes(data_file):
-    source = source_files([data_file], SECRET)
+    source = source_of(files_as_they_are([data_file]), SECRET)
     assert source[0].name == "board.inter" and source[0].size == data_file.stat().st_size
-    assert are_unchanged([data_file], source, SECRET)
+    assert unchanged_files([data_file], source, SECRET)
     os.utime(data_file, (1, 1))
-    assert are_unchanged([data_file], source, SECRET)
+    assert unchanged_files([data_file], source, SECRET)
     text = data_file.read_text()
     data_file.write_text(text.replace("u1", "u2"))
-    assert not are_unchanged([data_file], source, SECRET)
+    assert not unchanged_files([data_file], source, SECRET)
     data_file.write_text(text + "u1\ti2\n")
-    assert not are_unchanged([data_file], source, SECRET)
+    assert not unchanged_files([data_file], source, SECRET)
     data_file.write_text(text)
-    assert are_unchanged([data_file], source, SECRET)
+    assert unchanged_files([data_file], source, SECRET)
 
 
 def test_the_digest_is_keyed(data_file):
     keys = [SECRET, secret_of(SALT, Key(b"a" * 32)), secret_of(SALT, Key(b"b" * 32)), secret_of("00" * 16, None)]
-    digests = {source_files([data_file], secret)[0].digest for secret in keys}
+    digests = {source_of(files_as_they_are([data_file]), secret)[0].digest for secret in keys}
     assert len(digests) == 4 and file_digest(data_file) not in digests
 
 
 def test_other_names_and_missing_files(data_file, tmp_path):
-    source = source_files([data_file], SECRET)
+    source = source_of(files_as_they_are([data_file]), SECRET)
     other = data_file.rename(tmp_path / "other.inter")
-    assert not are_unchanged([other], source, SECRET)
+    assert not unchanged_files([other], source, SECRET)
     with pytest.raises(DataError, match="does not exist"):
-        are_unchanged([data_file], source, SECRET)
+        unchanged_files([data_file], source, SECRET)
 
 
 def test_a_digest_is_computed_once(data_file, settled, monkeypatch):
