@@ -25,11 +25,17 @@ def stored_data(store: PinnedStore, config: "APAConfig", visible_data: VisibleDa
         visible_data: what the run may see.
 
     Raises:
-        RunError: they have other visible rows, or other texts of items.
+        RunError: they have other visible rows, or other texts of items; or the index has rows that were forgotten.
     """
     data, is_known, other = read_stored(store, config, visible_data, keys, filtered=True)
     if other or not (is_known or is_same_data(store.manifest(), data.train_set, keys)):
         raise RunError(other_data(store.manifest(), config, data.train_set, keys) + (f": {other}" if other else ""))
+    n_hidden = int((~visible_data.visible(data.train_set.raw_interactions)).sum()) if visible_data.forgotten else 0
+    if n_hidden:
+        raise RunError(
+            f"{store.place}: its index has {n_hidden} forgotten interactions; ask --audit what else is wrong, "
+            "and restore the run from a copy"
+        )
     return data
 
 

@@ -84,7 +84,7 @@ def measured_costs(made: RunResult, n_valid: int | None = None) -> StepCosts:
         n_scored if n_valid is None else n_valid,
         sum(p.nbytes for p in bank.parameters()) // bank.n_adapters,
         sum(p.nbytes for p in made.model.backbone.parameters()) - sum(p.nbytes for p in bank.parameters()),
-        measured_disk(made.store.folder, len(made.data.train_set.interactions), INDEX_ROW_BYTES),
+        measured_disk(made.store.folder, len(made.data.train_set.raw_interactions), INDEX_ROW_BYTES),
     )
 
 
