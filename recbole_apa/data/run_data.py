@@ -90,7 +90,9 @@ class RunData:
         judged = np.concatenate([targets["valid"], targets["test"]])
         known = known[~np.isin(known, judged)]
         trained = LabelledItems(rows.items.take(known), rows.labels[known])
-        places, since = np.flatnonzero(loaded.shown), np.zeros(len(loaded.raw), dtype=np.int32)
+        # a new training counts from 0, as it would on a file without the hidden rows
+        places = np.arange(len(loaded.raw)) if visible_data.roles is None else np.flatnonzero(loaded.shown)
+        since = np.zeros(len(loaded.raw), dtype=np.int32)
         notes = RowNotes(places, roles, loaded.left.allowed, since)
         return cls(options, loaded.raw, notes, kept, rows, windows, targets, cutoffs, trained, texts)
 

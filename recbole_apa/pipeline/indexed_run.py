@@ -9,6 +9,7 @@ from typing import Any
 
 from recbole_apa.core.errors import DataError
 from recbole_apa.data.data_options import DataOptions
+from recbole_apa.data.filters import Tables, sides_by_value
 from recbole_apa.data.index.read import Index
 from recbole_apa.data.index.rows import IndexRows
 from recbole_apa.data.index.source import DataFile, unchanged_files
@@ -53,7 +54,10 @@ class IndexedRun:
     @cached_property
     def texts(self) -> ItemTexts:
         """The texts of items."""
-        return ItemTexts(self.sides[1], self.options.samples.item_text, self.options.files)
+        items = self.sides[1]
+        if items is not None and self.options.files.presplit is None:
+            items = sides_by_value(Tables(items, *self.sides), self.options.filters)[1]
+        return ItemTexts(items, self.options.samples.item_text, self.options.files)
 
     def data_of(self, rows: IndexRows, filtered: bool = True) -> RunData:
         """What is made of some rows; of each user all rows, or none.

@@ -33,23 +33,19 @@ def can_be_indexed(files: FileOptions) -> bool:
     return set(files.ids) <= {files.user, files.item}
 
 
-def write_first_index(store: RunStore, data: Shown, key: Key | None, anew: bool = False) -> None:
+def write_first_index(store: RunStore, data: Shown, key: Key | None) -> None:
     """Write the index of a run that is trained now, or of an older one that has none; nothing if its data cannot have
     one.
 
     Args:
         data: the training part of the data.
         key: for the run's digests, if it has forgotten something.
-        anew: number the rows' places from 0 on, as a training without the forgotten rows would.
     """
     made = data.run_data
     if not can_be_indexed(made.options.files):
         return
-    rows = made.index_rows()
-    if anew:
-        rows = replace(rows, places=np.arange(len(rows)), since=np.zeros(len(rows), dtype=np.int32))
     source = source_of(data.files, secret_of(store.salt, key))
-    write_index(store.folder / INDEX, rows, store.salt, About(made.options.to_json(), source))
+    write_index(store.folder / INDEX, made.index_rows(), store.salt, About(made.options.to_json(), source))
 
 
 def write_changed_index(pending: RunStore, change: Change, files: Sequence[DataFile], key: Key) -> None:
@@ -78,7 +74,7 @@ def write_next_index(pending: RunStore, before: Shown, after: Shown, key: Key, a
     """
     assert pending.base is not None
     if anew or not pending.base.has_index():
-        write_first_index(pending, after, key, anew)
+        write_first_index(pending, after, key)
     else:
         change = difference(before.run_data.index_rows(), after.run_data.index_rows())
         write_changed_index(pending, change, after.files, key)

@@ -20,7 +20,7 @@ def next_identity(
 
     Args:
         digest: of the data that remains.
-        backbone: where it is now; its digest was checked when the run was opened.
+        backbone: where it is now.
         draw: hash cutoffs of the samples, by split.
     """
     settings = {**before["settings"], "backbone": backbone}

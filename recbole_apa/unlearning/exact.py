@@ -20,7 +20,7 @@ from recbole_apa.pipeline.evaluate import (
     write_records,
 )
 from recbole_apa.pipeline.trainer_factory import make_trainer
-from recbole_apa.runs.keep_index import write_next_index
+from recbole_apa.runs.keep_index import can_be_indexed, write_next_index
 from recbole_apa.runs.ledger import Entry, Ledger, served_by
 from recbole_apa.runs.manifest import Manifest
 from recbole_apa.runs.names import KEY, MACHINES
@@ -110,7 +110,8 @@ def _checked(opened: RunResult, pending: RunStore, data: Loaders, served: Sequen
     """What must not be found any more, after it was looked for in data and state."""
     sought = sought_of(opened.store, data.train_set, [e.content for e in served], opened.keys)
     refuse_in_state(pending, data, sought)
-    refuse_in_index(pending, sought)
+    if can_be_indexed(data.train_set.run_data.options.files):
+        refuse_in_index(pending, sought)
     return sought
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from recbole_apa.core.errors import RunError
+from recbole_apa.core.system.devices import here
 from recbole_apa.data.index.rows import IndexRows
 from recbole_apa.data.samples import Sample
 from recbole_apa.data.splits import SPLITS
@@ -51,7 +52,11 @@ def open_light(store: RunStore, changes: Mapping[str, object], keys: KeyRing) ->
             return None
         pinned.check()
         refuse_fixed(changes)
-        stem = data_stem({**options_of(pinned.manifest(), pinned.place), **changes})
+        options = here({**options_of(pinned.manifest(), pinned.place), **changes})
+        # which GPU is meant has to be settled before torch looks for one; old ids may be two rows'
+        if "gpu_id" in options or pinned.manifest().get("plain_ids"):
+            return None
+        stem = data_stem(options)
         run = open_indexed(pinned, stem, keys)
         # adapters that an approximate method moved are trained again, whatever a request names
         return run if run and run.is_local and not pinned.moved_shards(_assignment(run).n_shards) else None

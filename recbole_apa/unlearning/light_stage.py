@@ -10,10 +10,11 @@ from recbole_apa.evidence.exactness import INHERITED
 from recbole_apa.pipeline.indexed_run import IndexedRun
 from recbole_apa.runs.ledger import Ledger
 from recbole_apa.runs.ledger_lines import REQUEST
+from recbole_apa.runs.remote.working_copy import open_place
 from recbole_apa.runs.store import RunStore
 from recbole_apa.unlearning.approximate.known import EXACT
 from recbole_apa.unlearning.light import Light, device_of, open_light, plan_light
-from recbole_apa.unlearning.machines import machines_of
+from recbole_apa.unlearning.machines import RETRAIN, machines_of
 from recbole_apa.unlearning.outcome import NewRequest, UnlearnResult
 from recbole_apa.unlearning.places import refuse_unreachable
 from recbole_apa.unlearning.requests.demands import Demand
@@ -42,8 +43,12 @@ class LightStage(ABC):
     @abstractmethod
     def _keep_key(self) -> None: ...
 
-    @abstractmethod
-    def _load(self) -> "RunResult": ...
+    def _reopen(self) -> "RunResult":
+        """The run in its new state, after the call: a run on an object store is fetched again."""
+        from recbole_apa.pipeline.build import open_run
+
+        with open_place(self.store.place, "reading", writes=False) as storage:
+            return open_run(RunStore(storage), self.changes, keys=self.keys)
 
     def _indexed(self, exactness: str, method: str) -> IndexedRun | None:
         """The run by its index, if that is enough for such a request and the run is not open yet."""
@@ -76,7 +81,7 @@ class LightStage(ABC):
         self._keep_key()
         entry = self.ledger.append(REQUEST, asked.content)
         with taken(self.store):
-            done = carry_out_untouched(run, self.store, entry, light, machines, self._load)
+            done = carry_out_untouched(run, self.store, entry, light, machines, self._reopen)
         out.plan, out.left = done.plan, left
         out.outcomes.append(done)
         return True
@@ -84,7 +89,7 @@ class LightStage(ABC):
     def _dry_light(self, run: IndexedRun, demands: Sequence[Demand], skip_unknown: bool) -> UnlearnResult:
         light, _, left = self._plan_light(run, demands, skip_unknown)
         plan = light.plan
-        if plan.shards:  # otherwise nothing is computed on this machine
+        if plan.affected or self.other_machine == RETRAIN:  # otherwise nothing is computed on this machine
             machines = machines_of(self.store, device_of(run, self.changes or {}), self.other_machine)
             machines.refuse_others(EXACT)
             if machines.retrains:

@@ -1,7 +1,7 @@
 """Whether a run was computed on this kind of machine; on another kind the same training gives other bits."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from recbole_apa.core.errors import RequestError, SettingsError
@@ -38,6 +38,10 @@ class Machines:
     def others(self) -> list[MachineKind]:
         """Kinds that round differently from this one."""
         return [kind for kind in self.known if not kind.rounds_like(self.here)]
+
+    def as_before(self) -> "Machines":
+        """For a request that computes nothing: the machines that the run's parts come from, without this one."""
+        return replace(self, here=self.known[0]) if self.known else self
 
     @property
     def retrains(self) -> bool:

@@ -71,7 +71,7 @@ def data_without(opened: "RunResult", requests: Sequence[Request], demands: Sequ
         visible_data = without_roles(visible_data)
     more = visible_without(requests, store.salt, opened.keys)
     try:
-        left = _rows_left(opened, more) if store.has_index() else None
+        left = _rows_left(opened, visible_data.without(more)) if store.has_index() else None
         data = build_data(opened.config, visible_data.without(more), indexed=left)
         lines = [e.content for e in [*served_requests(store), *requests]]
         sought = sought_of(store, data.train_set, lines, opened.keys, demands)
@@ -86,12 +86,12 @@ def data_without(opened: "RunResult", requests: Sequence[Request], demands: Sequ
     return data
 
 
-def _rows_left(opened: "RunResult", more: VisibleData) -> "IndexedRows":
-    """The rows of the run's index that requests do not hide."""
+def _rows_left(opened: "RunResult", left: VisibleData) -> "IndexedRows":
+    """The rows of the run's index that no request hides."""
     from recbole_apa.data.index.rows import IndexedRows
 
     before = opened.data.train_set
-    shown = more.visible(before.raw_interactions)
+    shown = left.visible(before.raw_interactions)
     return IndexedRows(before.run_data.index_rows().take(np.flatnonzero(shown)), before.files)
 
 

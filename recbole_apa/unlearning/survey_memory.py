@@ -8,7 +8,7 @@ from recbole_apa.pipeline.indexed_run import IndexedRun
 from recbole_apa.runs.store import RunStore
 
 
-@dataclass
+@dataclass(frozen=True)
 class _Kept:
     place: str = ""
     manifest: str = ""
@@ -16,7 +16,7 @@ class _Kept:
     survey: Survey | None = None
 
 
-_KEPT = _Kept()
+_KEPT = [_Kept()]
 
 
 def survey_before(run: IndexedRun, secret: bytes | None) -> Survey:
@@ -25,14 +25,14 @@ def survey_before(run: IndexedRun, secret: bytes | None) -> Survey:
     Args:
         secret: for the digest of all users; None leaves it out.
     """
-    survey, _KEPT.survey = _KEPT.survey, None
-    known = (_KEPT.place, _KEPT.manifest) == (run.store.place, run.store.manifest_digest())
-    if survey is not None and known and secret is None:
-        return survey
+    kept, _KEPT[0] = _KEPT[0], _Kept()
+    known = (kept.place, kept.manifest) == (run.store.place, run.store.manifest_digest())
+    if kept.survey is not None and known and secret is None:
+        return kept.survey
     return survey_of(run.index, run.options, run.sides, bool(run.manifest.get("plain_ids")), secret)
 
 
 def keep_survey(store: RunStore, survey: Survey) -> None:
     """Keep the survey of a state that was put in place."""
     survey.forget_digest()
-    _KEPT.place, _KEPT.manifest, _KEPT.survey = store.place, store.manifest_digest(), survey
+    _KEPT[0] = _Kept(store.place, store.manifest_digest(), survey)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from recbole_apa.core.errors import DataError
 from recbole_apa.data.index.change import Change
 from recbole_apa.data.index.rows import ALLOWED, IndexRows
 from recbole_apa.data.run_data import RunData
@@ -72,10 +73,19 @@ def touched_of(run: IndexedRun, rows: IndexRows, visible: Callable[[Interactions
     of_touched = np.isin(rows.users.codes, touched)
     rows, shown = rows.take(np.flatnonzero(of_touched)), shown[of_touched]
     left = rows.take(np.flatnonzero(shown))
-    passes = len(left) and bool((left.flags & ALLOWED).any())
-    after = run.data_of(left, filtered=False) if passes else None
+    after = _data_left(run, left)
     removed = rows.take(np.flatnonzero(~shown))
     return Touched(run.data_of(rows), after, Change(removed, _changed(left, after)), len(removed))
+
+
+def _data_left(run: IndexedRun, left: IndexRows) -> RunData | None:
+    """What is made of the rows that stay; None if none of them passes the filters."""
+    if not (left.flags & ALLOWED).any():
+        return None
+    try:
+        return run.data_of(left, filtered=False)
+    except DataError:  # those that would pass are repeats of rows that do not
+        return None
 
 
 def _changed(left: IndexRows, after: RunData | None) -> IndexRows | None:

@@ -46,11 +46,10 @@ def stays_as_it_is(run: IndexedRun, light: Light, machines: Machines) -> bool:
     return (
         not light.plan.affected
         and light.touched.keeps_order()  # figures and their intervals are of samples in the run's order
-        and is_kept(manifest)
         and not manifest.get(REGISTERED_BY)  # what a plug-in computes may depend on more than samples
+        and is_kept(manifest)
         and not is_ranking(options.get("eval_args"))  # candidates depend on everybody's rows
         and not manifest.get("outside", {}).get("exports")
-        and not machines.others
         and not machines.retrains
     )
 
@@ -73,7 +72,7 @@ def carry_out_untouched(
     Raises:
         CertificateError: something that was to be forgotten is still named by the state.
     """
-    ledger, before = Ledger(store.storage, store.salt), run.manifest
+    ledger, before, machines = Ledger(store.storage, store.salt), run.manifest, machines.as_before()
     key = run.keys.key(request.content[KEY])
     survey, digest = _survey_after(run, light, key)
     pending = _begin(run, store, digest, key, machines)
@@ -105,6 +104,8 @@ def _survey_after(run: IndexedRun, light: Light, key: Key) -> tuple[Survey, Data
     is_new_key = run.manifest.get(KEY) != key.name
     before, after, texts = light.touched.before, light.touched.after, run.texts
     survey = survey_before(run, secret if is_new_key else None)
+    # without one of its repeats, a row of an item that nobody had may pass the filters
+    new = set() if after is None else {name for name in after.rows.items.texts() if not survey.is_seen(name)}
     survey.take_away(before)
     if after is not None:
         survey.add(after)
@@ -113,6 +114,7 @@ def _survey_after(run: IndexedRun, light: Light, key: Key) -> tuple[Survey, Data
     gone = {name for name in before.rows.items.texts() if not survey.is_seen(name)}
     digest = DatasetDigest.read(run.manifest["dataset_sums"], secret)
     digest = digest.minus(before.users_digest(secret)).minus(items_digest(gone, texts.text_of, secret))
+    digest = digest.plus(items_digest(new, texts.text_of, secret))
     return survey, digest if after is None else digest.plus(after.users_digest(secret))
 
 
@@ -120,7 +122,7 @@ def _begin(run: IndexedRun, store: RunStore, digest: DatasetDigest, key: Key, ma
     """The pending state's folder."""
     before = run.manifest
     identity = next_identity(store, before, digest, before["settings"]["backbone"], before["draw"])
-    # the same entries as where a shard is trained, so that either way can go on with the other's attempt
+    # the same entries as where a shard is trained, which goes on with this attempt if it is interrupted
     about = {"exactness": INHERITED, KEY: key.name, MACHINES: machines.after()}
     pending = begin_pending(store, identity, about)
     pending.write_manifest({**pending.manifest(), BOARDS: before.get(BOARDS, [])})

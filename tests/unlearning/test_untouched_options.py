@@ -21,6 +21,9 @@ WAYS = {
     "all_together": {**labelled({"RS": [6, 2, 2]}, group_by=None), "val_interval": {"rating": "[2,5]"}},
     "first_of_repeats": {"rm_dup_inter": "first"},
     "last_of_repeats": {"rm_dup_inter": "last"},
+    "repeats_of_low_values": {"rm_dup_inter": "last", "val_interval": {"rating": "[3,inf)"}},
+    "first_of_low_values": {"rm_dup_inter": "first", "val_interval": {"rating": "[3,inf)"}},
+    "items_by_value": {"val_interval": {"year": "[1993,inf)"}, "filter_inter_by_user_or_item": False},
     "timeless": {"load_col": {"inter": ["user_id", "item_id", "rating"], "item": ["item_id", "title", "year"]}},
     "filtered_by_count": {"user_inter_num_interval": "[3,inf)", "item_inter_num_interval": "[2,inf)"},
     "long_histories": {"min_history": 3, "MAX_ITEM_LIST_LENGTH": 9},
@@ -79,3 +82,20 @@ def test_both_ways_leave_the_same(way, options, ratings, tmp_path, monkeypatch):
     assert n_short >= 3
     for folder in (short, long):
         assert audit(folder).findings == []
+
+
+@pytest.mark.slow
+def test_a_run_whose_names_stand_in_further_columns_forgets_without_an_index(options, ratings, tmp_path):
+    shutil.copytree(ratings, tmp_path / "data")
+    file = tmp_path / "data" / "ratings" / "ratings.inter"
+    head, *rows = file.read_text().splitlines()
+    friends = [f"{head}\tfriend:token", *(f"{row}\tu{n % 9}" for n, row in enumerate(rows))]
+    file.write_text("\n".join(friends) + "\n")
+    columns = {"inter": ["user_id", "item_id", "rating", "timestamp", "friend"], "item": ["item_id", "title", "year"]}
+    own = {"data_path": str(tmp_path / "data"), "train_samples": 16, "valid_samples": 6, "test_samples": 6}
+    given = {**options, **own, "n_shards": 2, "epochs": 1, "load_col": columns, "alias_of_user_id": ["friend"]}
+    made = run("APA", "ratings", config_dict=given, run_dir=tmp_path / "run")
+    assert not RunStore(made.run_dir).has_index()
+    unlearn(made.run_dir, interactions=unseen_rows(made)[:1])
+    unlearn(made.run_dir, users=["u3"])
+    assert audit(made.run_dir).holds

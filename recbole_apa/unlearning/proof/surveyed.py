@@ -55,7 +55,7 @@ def surveyed(store: PinnedStore, stem: Path, keys: KeyRing) -> Surveyed | None:
         RunError: the index is damaged.
     """
     manifest = store.manifest()
-    if manifest.get("draw_of") == THIS_DATA or manifest.get("outside", {}).get("exports"):
+    if manifest.get("plain_ids") or manifest.get("draw_of") == THIS_DATA or manifest.get("outside", {}).get("exports"):
         return None
     run = open_indexed(store, stem, keys)
     if run is None or not run.is_local or run.options.filters.keep_duplicate is not None or _has_odd_flags(run):
