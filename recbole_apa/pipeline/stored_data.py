@@ -28,8 +28,12 @@ def stored_data(store: PinnedStore, config: "APAConfig", visible_data: VisibleDa
         RunError: they have other visible rows, or other texts of items; or the index has rows that were forgotten.
     """
     data, is_known, other = read_stored(store, config, visible_data, keys, filtered=True)
-    if other or not (is_known or is_same_data(store.manifest(), data.train_set, keys)):
-        raise RunError(other_data(store.manifest(), config, data.train_set, keys) + (f": {other}" if other else ""))
+    if other is None and not is_known and not is_same_data(store.manifest(), data.train_set, keys):
+        of_index = "its interactions are the run's, and texts of items are not: restore its .item file"
+        other = of_index if store.has_index() else ""
+    if other is not None:
+        says = other_data(store.manifest(), config, data.train_set, keys)
+        raise RunError(f"{says}: {other}" if other else says)
     n_hidden = int((~visible_data.visible(data.train_set.raw_interactions)).sum()) if visible_data.forgotten else 0
     if n_hidden:
         raise RunError(

@@ -109,12 +109,12 @@ def another_order_in_time(lines):
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        (a_row_gone, "1 users have other rows"),
-        (a_row_more, "1 users have other rows"),
+        (a_row_gone, "1 user has other rows"),
+        (a_row_more, "1 user has other rows"),
         (a_user_more, "1 of its rows are of users that the run does not have"),
         (an_item_more, "1 of its rows are of items that the run does not have"),
-        (another_value, "1 users have other rows"),
-        (another_order_in_time, "1 users have other rows"),
+        (another_value, "1 user has other rows"),
+        (another_order_in_time, "1 user has other rows"),
     ],
 )
 def test_files_with_other_visible_rows_are_refused(change, says, place):

@@ -68,7 +68,10 @@ def differing_rows(index: Index, rows: Interactions) -> str | None:
         return f"{n_strange_users} of its rows are of users that the run does not have"
     if n_strange_items:
         return f"{n_strange_items} of its rows are of items that the run does not have"
-    return f"{n_differing} users have other rows than in the run, or in another order" if n_differing else None
+    if n_differing:
+        whose = "1 user has" if n_differing == 1 else f"{n_differing} users have"
+        return f"{whose} other rows than in the run, or rows of one time in another order"
+    return None
 
 
 def _codes(names: Sequence[str], known: Sequence[str]) -> np.ndarray:

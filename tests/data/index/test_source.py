@@ -141,7 +141,7 @@ def test_ties_keep_the_files_order(tmp_path):
     rows = rows_of(["a", "a", "b"], ["x", "y", "x"], [1, 1, 1])
     write_index(tmp_path, rows, SALT, About())
     assert differing_rows(opened(tmp_path), as_file(rows, [2, 0, 1])) is None
-    assert "1 users have other rows" in differing_rows(opened(tmp_path), as_file(rows, [1, 0, 2]))
+    assert "1 user has other rows" in differing_rows(opened(tmp_path), as_file(rows, [1, 0, 2]))
 
 
 def edited(column, value, row=7):
@@ -161,10 +161,10 @@ def edited(column, value, row=7):
 @pytest.mark.parametrize(
     "change, finding",
     [
-        (lambda rows: rows.take(np.arange(1, len(rows))), "1 users have other rows"),
-        (lambda rows: rows.take(np.flatnonzero(~rows.users.where("u3"))), "1 users have other rows"),
-        (edited("values", 0.5), "1 users have other rows"),
-        (edited("times", 60), "1 users have other rows"),
+        (lambda rows: rows.take(np.arange(1, len(rows))), "1 user has other rows"),
+        (lambda rows: rows.take(np.flatnonzero(~rows.users.where("u3"))), "1 user has other rows"),
+        (edited("values", 0.5), "1 user has other rows"),
+        (edited("times", 60), "1 user has other rows"),
         (edited("items", "another"), "1 of its rows are of items"),
         (edited("users", "another"), "1 of its rows are of users"),
         (lambda rows: rows_of(rows.users.texts(), rows.items.texts(), values=rows.values), "no times"),
@@ -177,7 +177,7 @@ def test_other_rows(change, finding, index):
 def test_a_row_too_many(index):
     rows = some_rows()
     again = rows.take(np.array([*range(len(rows)), 5]))
-    assert "1 users have other rows" in differing_rows(index, as_file(again, range(len(again))))
+    assert "1 user has other rows" in differing_rows(index, as_file(again, range(len(again))))
 
 
 def grown(tmp_path):
@@ -197,12 +197,12 @@ def test_added_rows_may_be_missing_or_there_once(there, tmp_path):
 @pytest.mark.parametrize("there", [[3, 4, 3], [5, 5], [1], [5, 6, 0]])
 def test_and_not_more_often(there, tmp_path):
     index, rows = grown(tmp_path)
-    assert "1 users have other rows" in differing_rows(index, as_file(rows, [0, 1, 2, *there]))
+    assert "1 user has other rows" in differing_rows(index, as_file(rows, [0, 1, 2, *there]))
 
 
 def test_added_rows_do_not_stand_in_for_missing_ones(tmp_path):
     index, rows = grown(tmp_path)
-    assert "1 users have other rows" in differing_rows(index, as_file(rows, [0, 2, 3, 4, 5, 6]))
+    assert "1 user has other rows" in differing_rows(index, as_file(rows, [0, 2, 3, 4, 5, 6]))
 
 
 @pytest.mark.parametrize("there, same", [([0], True), ([0, 1], True), ([], False), ([0, 1, 0], False)])
