@@ -15,6 +15,7 @@ from recbole.utils import EvaluatorType, FeatureSource, FeatureType
 from recbole_apa.core.errors import SettingsError
 from recbole_apa.data.data_options import DataOptions
 from recbole_apa.data.dataset_digest import DatasetDigest
+from recbole_apa.data.index.additions import in_one_piece
 from recbole_apa.data.index.order import by_place
 from recbole_apa.data.index.rows import IndexedRows
 from recbole_apa.data.index.source import DataFile, files_as_they_are
@@ -108,9 +109,12 @@ class APADataset(Dataset):
         """What the rows give. Those of an index have their splits and samples noted, unless these are made anew."""
         loaded, indexed, seen = self._loaded, self._indexed, self.visible_data
         assert loaded is not None
-        if indexed is None or seen.roles is None:
+        if indexed is None:
             return RunData.of_files(loaded, options, seen)
-        return RunData.of_noted(loaded, by_place(indexed.rows), options, seen.cutoffs)
+        rows = by_place(indexed.rows)
+        if seen.roles is None:
+            return RunData.of_files(loaded, options, seen).with_additions(rows.since, in_one_piece(indexed.additions))
+        return RunData.of_noted(loaded, rows, options, seen.cutoffs, indexed.additions)
 
     def __str__(self) -> str:
         """Override: RecBole counts the rows of its own table."""

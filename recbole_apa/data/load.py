@@ -8,10 +8,10 @@ from recbole.utils import FeatureSource
 from recbole_apa.core.errors import DataError
 from recbole_apa.data.index.order import by_place
 from recbole_apa.data.index.rows import IndexedRows
+from recbole_apa.data.loaded_rows import loaded_of
 from recbole_apa.data.read_data import Loaded, read_data, read_sides
 from recbole_apa.data.recbole_data_options import data_options, file_options, filter_settings, label_rule
 from recbole_apa.data.recbole_tables import declare
-from recbole_apa.data.run_data import loaded_of
 from recbole_apa.data.visible_data import VisibleData
 
 if TYPE_CHECKING:

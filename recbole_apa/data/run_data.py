@@ -5,29 +5,27 @@ Made from files when a run is trained (:meth:`RunData.of_files`), and later from
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from logging import getLogger
-from pathlib import Path
 
 import numpy as np
 
 from recbole_apa.core.errors import DataError
 from recbole_apa.data.data_options import DataOptions
 from recbole_apa.data.dataset_digest import DatasetDigest, dataset_digest, users_digest
-from recbole_apa.data.filters import Filtered, Tables, apply_filters, is_all, sides_by_value
+from recbole_apa.data.grown_windows import GrownWindows
+from recbole_apa.data.index.additions import added_at, pieces_of
+from recbole_apa.data.index.facts import Addition
 from recbole_apa.data.index.order import by_place
-from recbole_apa.data.index.rows import ALLOWED, DRAWN, KEPT, NO_ROLE, TRAIN, IndexRows
+from recbole_apa.data.index.rows import ALLOWED, DRAWN, KEPT, NO_ROLE, TEST, TRAIN, VALID, IndexRows
 from recbole_apa.data.item_text import ItemTexts
+from recbole_apa.data.loaded_rows import Sides, loaded_of
 from recbole_apa.data.read_data import Loaded
-from recbole_apa.data.reader import Field, Rule, Table
 from recbole_apa.data.recbole_split import split_rows, warn_of_order
 from recbole_apa.data.samples import Interactions, LabelledItems, Sample, Windows, make_sample, order_windows
 from recbole_apa.data.splits import SPLITS, draw_split, tallrec_split
 from recbole_apa.data.visible_data import VisibleData
-
-Sides = tuple[Table | None, Table | None]
-"""The tables that describe users and items, as :func:`~recbole_apa.data.read_data.read_sides` returns them."""
 
 
 @dataclass(frozen=True)
@@ -63,6 +61,8 @@ class RunData:
     train_rows: LabelledItems
     """Item and label of every training target, drawn or not (for the trivial rules)."""
     texts: ItemTexts
+    additions: tuple[Addition, ...] = ()
+    """What ``notes.since`` counts."""
 
     @classmethod
     def of_files(cls, loaded: Loaded, options: DataOptions, visible_data: VisibleData) -> "RunData":
@@ -105,6 +105,7 @@ class RunData:
         cutoffs: Mapping[str, str | None],
         plain_ids: bool = False,
         filtered: bool = False,
+        additions: tuple[Addition, ...] = (),
     ) -> "RunData":
         """From rows of a run's index, in any order.
 
@@ -116,6 +117,7 @@ class RunData:
             plain_ids: :attr:`Interactions.plain_ids`.
             filtered: take the rows that the flag ``KEPT`` names, instead of applying the filters that count rows or
                 compare them (needed if these are only some of a run's rows).
+            additions: of the run.
 
         Raises:
             DataError: there is no row, or none passes the filters, or item texts name a column that does not exist.
@@ -123,11 +125,16 @@ class RunData:
         if not len(index):
             raise DataError("no interaction is left: expected at least one row in the run's index")
         index = by_place(index)
-        return cls.of_noted(loaded_of(index, options, sides, plain_ids, filtered), index, options, cutoffs)
+        return cls.of_noted(loaded_of(index, options, sides, plain_ids, filtered), index, options, cutoffs, additions)
 
     @classmethod
     def of_noted(
-        cls, loaded: Loaded, index: IndexRows, options: DataOptions, cutoffs: Mapping[str, str | None]
+        cls,
+        loaded: Loaded,
+        index: IndexRows,
+        options: DataOptions,
+        cutoffs: Mapping[str, str | None],
+        additions: tuple[Addition, ...] = (),
     ) -> "RunData":
         """As :meth:`of_index`.
 
@@ -136,16 +143,41 @@ class RunData:
             index: in order of their places.
         """
         raw, left, rows, kept = loaded.raw, loaded.left, loaded.rows, loaded.left.rows
-        windows = order_windows(rows.users, rows.times)
-        enough = windows.n_before >= options.samples.min_history
-        roles, drawn = index.roles[kept], (index.flags[kept] & DRAWN != 0) & enough
+        windows, least = order_windows(rows.users, rows.times), options.samples.min_history
+        roles, drawn = index.roles[kept], index.flags[kept] & DRAWN != 0
+        pieces = pieces_of(index.since[kept], additions)
+        if pieces.any():
+            passing = (pieces > 0) & (roles == TRAIN)
+            judged = drawn & np.isin(roles, (VALID, TEST)) & (windows.n_before >= least)
+            windows = GrownWindows(windows.order, windows.place, windows.n_before, passing, judged)
+        enough = windows.n_history >= least
+        drawn &= enough
         found = {name: drawn & (roles == role) for role, name in enumerate(SPLITS)}
         targets = {name: windows.order[mask[windows.order]] for name, mask in found.items()}
         known = np.flatnonzero((roles == TRAIN) & enough)
         trained = LabelledItems(rows.items.take(known), rows.labels[known])
         texts = ItemTexts(left.items, options.samples.item_text, options.files)
         notes = RowNotes(index.places, index.roles, left.allowed, index.since)
-        return cls(options, raw, notes, kept, rows, windows, targets, dict(cutoffs), trained, texts)
+        return cls(options, raw, notes, kept, rows, windows, targets, dict(cutoffs), trained, texts, additions)
+
+    def with_additions(self, since: np.ndarray, additions: tuple[Addition, ...]) -> "RunData":
+        """The same, with what is known of rows that were added.
+
+        Args:
+            since: the number of the addition that brought each of ``raw``, (n,).
+        """
+        return replace(self, notes=replace(self.notes, since=since), additions=additions)
+
+    @cached_property
+    def added_at(self) -> np.ndarray | None:
+        """Of ``raw``: as :func:`~recbole_apa.data.index.additions.added_at`."""
+        return added_at(self.notes.since, self.additions)
+
+    @cached_property
+    def pieces(self) -> dict[str, int]:
+        """Training sample -> number of the piece of its shard that it is trained in, for those above 0."""
+        pieces = pieces_of(self.notes.since[self.kept[self.targets[SPLITS[0]]]], self.additions).tolist()
+        return {s.sample_id: piece for s, piece in zip(self.samples[SPLITS[0]], pieces, strict=True) if piece}
 
     @cached_property
     def samples(self) -> dict[str, list[Sample]]:
@@ -179,64 +211,6 @@ class RunData:
             flags[self.kept[rows]] |= DRAWN
         users, items = raw.users.compact(), raw.items.compact()
         return IndexRows(users, items, raw.times, raw.values, notes.places, notes.roles, flags, notes.since)
-
-
-def loaded_of(index: IndexRows, options: DataOptions, sides: Sides, plain_ids: bool, filtered: bool) -> Loaded:
-    """Rows of an index as if they had been read from a file that has no others.
-
-    Args:
-        index: in order of their places.
-        filtered: see :meth:`RunData.of_index`.
-
-    Raises:
-        DataError: none passes the filters.
-    """
-    labels = options.label.labels(index.values)
-    raw = Interactions(index.users, index.items, labels, index.times, index.values, plain_ids)
-    left = filter_noted(index, raw, options, sides) if filtered else filter_anew(index, raw, options, sides)
-    rows = raw if is_all(left.rows, len(raw)) else raw.take(left.rows)
-    part_of = None if options.files.presplit is None else index.roles[left.rows]
-    return Loaded(table_of(raw, options), raw, rows, np.ones(len(raw), dtype=bool), left, part_of)
-
-
-def filter_anew(index: IndexRows, raw: Interactions, options: DataOptions, sides: Sides) -> Filtered:
-    """The filters on rows of an index: those of a row's own values as noted, those that compare or count rows anew.
-
-    Args:
-        index: rows in order of their places.
-        raw: the same rows.
-
-    Raises:
-        DataError: nothing is left.
-    """
-    allowed = index.flags & ALLOWED != 0
-    if options.files.presplit is not None:
-        return Filtered(np.arange(len(index)), allowed, *sides)
-    return apply_filters(Tables(table_of(raw, options), *sides), options.filters, allowed)
-
-
-def filter_noted(index: IndexRows, raw: Interactions, options: DataOptions, sides: Sides) -> Filtered:
-    """What the flags say of rows in order of their places; arguments as in :func:`filter_anew`."""
-    kept, allowed = np.flatnonzero(index.flags & KEPT), index.flags & ALLOWED != 0
-    if options.files.presplit is not None:
-        return Filtered(kept, allowed, *sides)
-    if options.filters.keep_duplicate is not None and index.times is not None:
-        # the filter of duplicates leaves rows in order of time
-        kept = kept[np.argsort(index.times[kept], kind="stable")]
-    sides = sides_by_value(Tables(table_of(raw, options), *sides), options.filters)
-    return Filtered(kept, allowed, *sides)
-
-
-def table_of(rows: Interactions, options: DataOptions) -> Table:
-    """Users, items, times and what labels come from, as the filters and RecBole read them."""
-    files, label = options.files, options.label.column
-    columns: dict[str, object] = {files.user: rows.users, files.item: rows.items}
-    rules = {files.user: Rule.TEXT, files.item: Rule.TEXT}
-    if rows.times is not None and files.time is not None:
-        columns[files.time], rules[files.time] = rows.times, Rule.NUMBER
-    columns[label], rules[label] = rows.values, Rule.NUMBER
-    header = tuple(Field(name, "float" if rule.is_number else "token") for name, rule in rules.items())
-    return Table(Path("the run's index"), header, columns, rules, len(rows))  # type: ignore[arg-type]
 
 
 def _candidates(

@@ -155,6 +155,11 @@ class Windows:
     n_before: np.ndarray
     """Number of earlier interactions of the same user, by row, (n,)."""
 
+    @property
+    def n_history(self) -> np.ndarray:
+        """Number of those that a history may show, by row, (n,)."""
+        return self.n_before
+
     def history(self, row: int, length: int) -> np.ndarray:
         """The rows of the last ``length`` interactions before ``row``, oldest first."""
         end = self.place[row]

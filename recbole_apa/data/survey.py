@@ -9,8 +9,9 @@ from recbole_apa.data.data_options import DataOptions
 from recbole_apa.data.dataset_digest import DatasetDigest, named_items, no_digest, users_digest
 from recbole_apa.data.index.read import Index
 from recbole_apa.data.index.rows import KEPT
+from recbole_apa.data.loaded_rows import Sides
 from recbole_apa.data.reader import Table
-from recbole_apa.data.run_data import RunData, Sides
+from recbole_apa.data.run_data import RunData
 from recbole_apa.data.samples import Interactions, Sample
 from recbole_apa.data.splits import SPLITS
 from recbole_apa.data.tallies import Tallies
@@ -112,10 +113,10 @@ def survey_of(
         plain_ids: :attr:`~recbole_apa.data.samples.Interactions.plain_ids`.
         secret: for the digest of all users; None leaves it out.
     """
-    out = Survey(index.items.names, options, secret)
+    out, additions = Survey(index.items.names, options, secret), index.facts.about.additions
     for rows in index.parts():
         if (rows.flags & KEPT).any():
-            out.add_part(RunData.of_index(rows, options, _bare(sides), {}, plain_ids, filtered=True))
+            out.add_part(RunData.of_index(rows, options, _bare(sides), {}, plain_ids, True, additions))
     return out
 
 

@@ -14,8 +14,9 @@ from recbole_apa.data.index.read import Index
 from recbole_apa.data.index.rows import IndexRows
 from recbole_apa.data.index.source import DataFile, unchanged_files
 from recbole_apa.data.item_text import ItemTexts
+from recbole_apa.data.loaded_rows import Sides
 from recbole_apa.data.read_data import data_files, read_sides
-from recbole_apa.data.run_data import RunData, Sides
+from recbole_apa.data.run_data import RunData
 from recbole_apa.evidence import KeyRing, secret_of
 from recbole_apa.runs.manifest import Manifest
 from recbole_apa.runs.names import KEY
@@ -66,7 +67,8 @@ class IndexedRun:
             filtered: take what passed the filters when the index was written.
         """
         plain_ids = bool(self.manifest.get("plain_ids"))
-        return RunData.of_index(rows, self.options, self.sides, self.manifest["draw"], plain_ids, filtered)
+        drawn, additions = self.manifest["draw"], self.index.facts.about.additions
+        return RunData.of_index(rows, self.options, self.sides, drawn, plain_ids, filtered, additions)
 
 
 def open_indexed(store: PinnedStore, stem: Path | None, keys: KeyRing) -> IndexedRun | None:

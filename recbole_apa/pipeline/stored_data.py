@@ -34,7 +34,9 @@ def stored_data(store: PinnedStore, config: "APAConfig", visible_data: VisibleDa
     if other is not None:
         says = other_data(store.manifest(), config, data.train_set, keys)
         raise RunError(f"{says}: {other}" if other else says)
-    n_hidden = int((~visible_data.visible(data.train_set.raw_interactions)).sum()) if visible_data.forgotten else 0
+    part = data.train_set
+    seen = visible_data.visible(part.raw_interactions, part.run_data.added_at) if visible_data.forgotten else None
+    n_hidden = 0 if seen is None else int((~seen).sum())
     if n_hidden:
         raise RunError(
             f"{store.place}: its index has {n_hidden} forgotten interactions; ask --audit what else is wrong, "
@@ -57,11 +59,8 @@ def read_stored(
     """
     run = open_indexed(store, Path(config["data_path"]) / config["dataset"], keys)
     if run is not None:
-        return (
-            build_data(config, visible_data, indexed=IndexedRows(run.index.all_rows(), run.files, filtered)),
-            True,
-            None,
-        )
+        rows = IndexedRows(run.index.all_rows(), run.files, run.index.facts.about.additions, filtered)
+        return build_data(config, visible_data, indexed=rows), True, None
     data = build_data(config, visible_data)
     if not store.has_index():
         return data, False, None
@@ -69,5 +68,6 @@ def read_stored(
     if other:
         return data, False, other
     # the files were changed and have the same rows: splits are those that the index notes
-    rows = IndexedRows(store.open_index().all_rows(), data.train_set.files, filtered)
+    index = store.open_index()
+    rows = IndexedRows(index.all_rows(), data.train_set.files, index.facts.about.additions, filtered)
     return build_data(config, visible_data, told=False, indexed=rows), False, None

@@ -45,7 +45,8 @@ def write_first_index(store: RunStore, data: Shown, key: Key | None) -> None:
     if not can_be_indexed(made.options.files):
         return
     source = source_of(data.files, secret_of(store.salt, key))
-    write_index(store.folder / INDEX, made.index_rows(), store.salt, About(made.options.to_json(), source))
+    about = About(made.options.to_json(), source, made.additions)
+    write_index(store.folder / INDEX, made.index_rows(), store.salt, about)
 
 
 def write_changed_index(pending: RunStore, change: Change, files: Sequence[DataFile], key: Key) -> None:

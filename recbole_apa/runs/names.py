@@ -21,6 +21,8 @@ PIECES = "pieces.json"
 """Sample id -> number of the piece that it is trained in, for numbers above 0; only in a run that has grown."""
 POINTS = "points"
 """In the folder of a shard: its adapter as it was before each later piece."""
+INCOMING = "incoming"
+"""The folder of rows that join the run, from before their line is in the ledger until they are in the index."""
 INDEX = "index"
 """The folder of the index of what the run may see (:mod:`recbole_apa.data.index`)."""
 

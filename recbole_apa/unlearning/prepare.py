@@ -91,8 +91,9 @@ def _rows_left(opened: "RunResult", left: VisibleData) -> "IndexedRows":
     from recbole_apa.data.index.rows import IndexedRows
 
     before = opened.data.train_set
-    shown = left.visible(before.raw_interactions)
-    return IndexedRows(before.run_data.index_rows().take(np.flatnonzero(shown)), before.files)
+    made = before.run_data
+    shown = left.visible(before.raw_interactions, made.added_at)
+    return IndexedRows(made.index_rows().take(np.flatnonzero(shown)), before.files, made.additions)
 
 
 def plan_of(store: RunStore, dataset: "APADataset", requests: Sequence[Request]) -> Plan:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from recbole_apa.core.errors import DataError
+from recbole_apa.data.index.additions import added_at
 from recbole_apa.data.index.change import Change
 from recbole_apa.data.index.rows import ALLOWED, IndexRows
 from recbole_apa.data.run_data import RunData
@@ -56,17 +57,19 @@ def interactions_of(run: IndexedRun, rows: IndexRows) -> Interactions:
     return Interactions(rows.users, rows.items, labels, rows.times, rows.values, bool(run.manifest.get("plain_ids")))
 
 
-def touched_of(run: IndexedRun, rows: IndexRows, visible: Callable[[Interactions], np.ndarray]) -> Touched:
+def touched_of(
+    run: IndexedRun, rows: IndexRows, visible: Callable[[Interactions, np.ndarray | None], np.ndarray]
+) -> Touched:
     """What becomes of users when some of their rows are hidden.
 
     Args:
         rows: all rows of those users, by place.
-        visible: which rows stay, (n,), bool.
+        visible: which rows stay, (n,), bool, given also the position in the ledger of the addition that brought each.
 
     Raises:
         CertificateError: no row is hidden.
     """
-    shown = visible(interactions_of(run, rows))
+    shown = visible(interactions_of(run, rows), added_at(rows.since, run.index.facts.about.additions))
     if shown.all():
         refuse_found(["the request was found in the data, and hides no row of it"])
     touched = np.unique(rows.users.codes[~shown])

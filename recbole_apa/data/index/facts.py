@@ -51,6 +51,9 @@ class Addition:
     """How many of them became samples."""
     position: int
     """Position of its line in the ledger."""
+    piece: int
+    """Number of the piece of each shard that its samples are trained in, after those before; 0 if split and draw were
+    made anew since: then its rows are like all others, but for what hides them."""
 
 
 @dataclass(frozen=True)
@@ -155,7 +158,7 @@ def _text(value: object) -> bool:
 _ENTRIES: dict[str, Callable[[Any], bool]] = {
     "options": lambda value: isinstance(value, dict),
     "source": _records({"name": _text, "size": _whole, "digest": _text}),
-    "additions": _records({"rows": _whole, "samples": _whole, "position": _whole}),
+    "additions": _records({"rows": _whole, "samples": _whole, "position": _whole, "piece": _whole}),
     "has_times": lambda value: isinstance(value, bool),
     "n_rows": _whole,
     "items": _sizes,

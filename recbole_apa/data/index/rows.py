@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from recbole_apa.data.index.facts import Addition
 from recbole_apa.data.index.source import DataFile
 from recbole_apa.data.tokens import Tokens
 
@@ -54,5 +55,7 @@ class IndexedRows:
     rows: IndexRows
     files: tuple[DataFile, ...] = ()
     """The data files that have these rows, as they were when that was found out."""
+    additions: tuple[Addition, ...] = ()
+    """What ``IndexRows.since`` counts."""
     filtered: bool = False
     """Take what passed the filters when the index was written, instead of applying them again."""

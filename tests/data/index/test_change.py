@@ -83,7 +83,7 @@ def test_a_change_equals_writing_what_is_left(rows, n_parts, data):
                 flags=flags[other],
             ),
         )
-        about = About(additions=(Addition(len(new), 0, 3),))
+        about = About(additions=(Addition(len(new), 0, 3, 1),))
         out, written = changed_index(Path(folder), index, Change(removed, changed, added), about)
         codes = [*index.items.names]
         codes += [name for name in compact(added.items).names if name not in codes]

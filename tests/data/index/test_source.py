@@ -184,7 +184,7 @@ def grown(tmp_path):
     """Rows that a run began with, and what two additions brought: u1 repeats a row of its own, u2 is new."""
     users, items = ["u1", "u1", "u3", "u1", "u1", "u2", "u2"], ["x", "y", "x", "z", "z", "x", "w"]
     rows = rows_of(users, items, [1, 2, 3, 9, 9, 1, 2], since=[0, 0, 0, 1, 1, 2, 2], values=[1] * 7)
-    write_index(tmp_path, rows, SALT, About(additions=(Addition(2, 0, 0), Addition(2, 0, 1))), n_parts=2)
+    write_index(tmp_path, rows, SALT, About(additions=(Addition(2, 0, 0, 1), Addition(2, 0, 1, 2))), n_parts=2)
     return opened(tmp_path), rows
 
 
@@ -209,5 +209,5 @@ def test_added_rows_do_not_stand_in_for_missing_ones(tmp_path):
 def test_an_added_row_that_equals_one_of_the_first(there, same, tmp_path):
     """The first row has to be there, whether or not the added one is."""
     rows = rows_of(["u", "u"], ["x", "x"], [1, 1], since=[0, 1], values=[1, 1])
-    write_index(tmp_path, rows, SALT, About(additions=(Addition(1, 0, 0),)))
+    write_index(tmp_path, rows, SALT, About(additions=(Addition(1, 0, 0, 1),)))
     assert (differing_rows(opened(tmp_path), as_file(rows, there)) is None) == same
