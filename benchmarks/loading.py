@@ -118,7 +118,7 @@ def make_data(path: Path) -> dict[str, float]:
     marks.append(time.perf_counter())
     index = made.index_rows()
     marks.append(time.perf_counter())
-    again = RunData.of_index(index, options, read_sides(options.files, stem), made.cutoffs)
+    again = RunData.of_index(IndexedRows(index), options, read_sides(options.files, stem), made.cutoffs)
     assert again.samples == made.samples and again.digest(b"secret").hex() == digest
     marks.append(time.perf_counter())
     names = ("read_and_filter", "split_draw_samples", "digest", "index_rows", "all_again_from_index")

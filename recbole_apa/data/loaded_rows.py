@@ -20,7 +20,7 @@ def loaded_of(index: IndexRows, options: DataOptions, sides: Sides, plain_ids: b
 
     Args:
         index: in order of their places.
-        filtered: see :meth:`recbole_apa.data.run_data.RunData.of_index`.
+        filtered: see :class:`~recbole_apa.data.index.rows.IndexedRows`.
 
     Raises:
         DataError: none passes the filters.

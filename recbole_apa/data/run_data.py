@@ -18,7 +18,7 @@ from recbole_apa.data.grown_windows import GrownWindows
 from recbole_apa.data.index.additions import added_at, pieces_of
 from recbole_apa.data.index.facts import Addition
 from recbole_apa.data.index.order import by_place
-from recbole_apa.data.index.rows import ALLOWED, DRAWN, KEPT, NO_ROLE, TEST, TRAIN, VALID, IndexRows
+from recbole_apa.data.index.rows import ALLOWED, DRAWN, KEPT, NO_ROLE, TEST, TRAIN, VALID, IndexedRows, IndexRows
 from recbole_apa.data.item_text import ItemTexts
 from recbole_apa.data.loaded_rows import Sides, loaded_of
 from recbole_apa.data.read_data import Loaded
@@ -99,13 +99,11 @@ class RunData:
     @classmethod
     def of_index(
         cls,
-        index: IndexRows,
+        indexed: IndexedRows,
         options: DataOptions,
         sides: Sides,
         cutoffs: Mapping[str, str | None],
         plain_ids: bool = False,
-        filtered: bool = False,
-        additions: tuple[Addition, ...] = (),
     ) -> "RunData":
         """From rows of a run's index, in any order.
 
@@ -115,17 +113,15 @@ class RunData:
         Args:
             sides: the tables that describe users and items.
             plain_ids: :attr:`Interactions.plain_ids`.
-            filtered: take the rows that the flag ``KEPT`` names, instead of applying the filters that count rows or
-                compare them (needed if these are only some of a run's rows).
-            additions: of the run.
 
         Raises:
             DataError: there is no row, or none passes the filters, or item texts name a column that does not exist.
         """
-        if not len(index):
+        if not len(indexed.rows):
             raise DataError("no interaction is left: expected at least one row in the run's index")
-        index = by_place(index)
-        return cls.of_noted(loaded_of(index, options, sides, plain_ids, filtered), index, options, cutoffs, additions)
+        rows = by_place(indexed.rows)
+        loaded = loaded_of(rows, options, sides, plain_ids, indexed.filtered)
+        return cls.of_noted(loaded, rows, options, cutoffs, indexed.additions)
 
     @classmethod
     def of_noted(

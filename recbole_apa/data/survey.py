@@ -8,7 +8,7 @@ import numpy as np
 from recbole_apa.data.data_options import DataOptions
 from recbole_apa.data.dataset_digest import DatasetDigest, named_items, no_digest, users_digest
 from recbole_apa.data.index.read import Index
-from recbole_apa.data.index.rows import KEPT
+from recbole_apa.data.index.rows import KEPT, IndexedRows
 from recbole_apa.data.loaded_rows import Sides
 from recbole_apa.data.reader import Table
 from recbole_apa.data.run_data import RunData
@@ -116,7 +116,8 @@ def survey_of(
     out, additions = Survey(index.items.names, options, secret), index.facts.about.additions
     for rows in index.parts():
         if (rows.flags & KEPT).any():
-            out.add_part(RunData.of_index(rows, options, _bare(sides), {}, plain_ids, True, additions))
+            indexed = IndexedRows(rows, (), additions, filtered=True)
+            out.add_part(RunData.of_index(indexed, options, _bare(sides), {}, plain_ids))
     return out
 
 

@@ -11,7 +11,7 @@ from recbole_apa.core.errors import DataError
 from recbole_apa.data.data_options import DataOptions
 from recbole_apa.data.filters import Tables, sides_by_value
 from recbole_apa.data.index.read import Index
-from recbole_apa.data.index.rows import IndexRows
+from recbole_apa.data.index.rows import IndexedRows, IndexRows
 from recbole_apa.data.index.source import DataFile, unchanged_files
 from recbole_apa.data.item_text import ItemTexts
 from recbole_apa.data.loaded_rows import Sides
@@ -68,7 +68,8 @@ class IndexedRun:
         """
         plain_ids = bool(self.manifest.get("plain_ids"))
         drawn, additions = self.manifest["draw"], self.index.facts.about.additions
-        return RunData.of_index(rows, self.options, self.sides, drawn, plain_ids, filtered, additions)
+        indexed = IndexedRows(rows, self.files, additions, filtered)
+        return RunData.of_index(indexed, self.options, self.sides, drawn, plain_ids)
 
 
 def open_indexed(store: PinnedStore, stem: Path | None, keys: KeyRing) -> IndexedRun | None:

@@ -6,6 +6,7 @@ import numpy as np
 from recbole.utils import init_seed
 
 from recbole_apa import APAConfig
+from recbole_apa.data.index.rows import IndexedRows
 from recbole_apa.data.read_data import read_data, read_sides
 from recbole_apa.data.recbole_data_options import data_options
 from recbole_apa.data.recbole_settings import read_settings
@@ -33,8 +34,9 @@ class Case:
         loaded = read_data(options.files, options.filters, options.label, self.stem, visible_data)
         return RunData.of_files(loaded, options, visible_data)
 
-    def of_index(self, index, cutoffs, **given):
-        return RunData.of_index(index, self.options, read_sides(self.options.files, self.stem), cutoffs, **given)
+    def of_index(self, index, cutoffs, plain_ids=False, **given):
+        sides, indexed = read_sides(self.options.files, self.stem), IndexedRows(index, **given)
+        return RunData.of_index(indexed, self.options, sides, cutoffs, plain_ids)
 
 
 def told_rows(rows):

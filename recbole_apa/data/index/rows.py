@@ -58,4 +58,5 @@ class IndexedRows:
     additions: tuple[Addition, ...] = ()
     """What ``IndexRows.since`` counts."""
     filtered: bool = False
-    """Take what passed the filters when the index was written, instead of applying them again."""
+    """Take the rows that the flag ``KEPT`` names, instead of applying the filters that count rows or compare them (needed
+    if these are only some of a run's rows)."""
