@@ -95,6 +95,7 @@ def make_data(path: Path) -> dict[str, float]:
     from recbole_apa.core.settings import SampleSettings
     from recbole_apa.data.data_options import DataOptions, FileOptions, LabelRule
     from recbole_apa.data.filters import FilterSettings
+    from recbole_apa.data.index.rows import IndexedRows
     from recbole_apa.data.read_data import read_data, read_sides
     from recbole_apa.data.recbole_split import SplitSettings
     from recbole_apa.data.run_data import RunData

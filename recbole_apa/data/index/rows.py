@@ -58,5 +58,5 @@ class IndexedRows:
     additions: tuple[Addition, ...] = ()
     """What ``IndexRows.since`` counts."""
     filtered: bool = False
-    """Take the rows that the flag ``KEPT`` names, instead of applying the filters that count rows or compare them (needed
-    if these are only some of a run's rows)."""
+    """Take the rows that the flag ``KEPT`` names, instead of applying the filters that count rows or compare them;
+    needed if these are only some of a run's rows."""
