@@ -18,12 +18,22 @@ def is_kept(manifest: Manifest) -> bool:
     Args:
         manifest: of the run before a request.
     """
-    settings = manifest["settings"]
-    if settings["partition_fit"] == "items" or PARTITIONERS.find(settings["partition"]).needs_collaborative:
-        return False  # depends on more than the samples: on item texts, or on all interactions
+    if not is_of_samples(manifest):
+        return False
     never_forgot = not manifest["forgotten"] and "partition_of" not in manifest
     # centres that an older version kept contain what it forgot
     return never_forgot or manifest.get("centres_of") == THIS_DATA
+
+
+def is_of_samples(manifest: Manifest) -> bool:
+    """Whether partitions of a run depend on nothing but its training samples: not on item texts or on all interactions.
+
+    Args:
+        manifest: of the run.
+    """
+    settings = manifest["settings"]
+    is_of_items = settings["partition_fit"] == "items"
+    return not is_of_items and not PARTITIONERS.find(settings["partition"]).needs_collaborative
 
 
 def keeps_partition(store: RunStore, left: Sequence[Sample]) -> bool:
