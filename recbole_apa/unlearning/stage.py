@@ -10,7 +10,7 @@ from recbole_apa.core.system.signals import terminable
 from recbole_apa.data.forgotten import Digester, Forgotten
 from recbole_apa.data.samples import Interactions
 from recbole_apa.evidence import KEY_FILE, key_ring
-from recbole_apa.evidence.exactness import INHERITED, LEVELS
+from recbole_apa.evidence.exactness import FRESH, INHERITED, LEVELS
 from recbole_apa.pipeline.plugins import PLUGINS, import_plugins
 from recbole_apa.runs.ledger import Entry, Ledger, refuse_gap, refuse_pending, visible_without
 from recbole_apa.runs.ledger_lines import REQUEST
@@ -171,6 +171,8 @@ class _Stage(LightStage):
                 out.outcomes.append(carry_out(opened, left, show, other_machine=self.other_machine))
             self.opened = out.outcomes[-1].result
         demands = self._not_done_now(demands, left)
+        if demands:
+            self._refuse_in_pieces(method)
         if demands and self._run_light(demands, exactness, method, skip_unknown, out):
             return out
         if demands:
@@ -202,6 +204,17 @@ class _Stage(LightStage):
         served = self._served([*waited, *late])
         return [demand for demand in demands if not any(covers(demand, part) for part in served)]
 
+    def _refuse_in_pieces(self, method: str) -> None:
+        """
+        Raises:
+            SettingsError: an approximate method, on a run that has grown.
+        """
+        if method != EXACT and self.store.load_pieces():
+            raise SettingsError(
+                f"unlearn_method: found {method} on a run that has grown, whose shards were trained in several pieces; "
+                f"expected {EXACT}. (After a request with exactness: {FRESH} each shard is of one piece again.)"
+            )
+
     def _key_old_digests(self) -> None:
         """Key digests that an older version only salted, before anything is added."""
         if are_salted(self.store, self.ledger):
@@ -215,6 +228,7 @@ class _Stage(LightStage):
 
     def dry_run(self, demands: Sequence[Demand], exactness: str, method: str, skip_unknown: bool) -> UnlearnResult:
         """The plan of a request, without carrying it out."""
+        self._refuse_in_pieces(method)
         run = self._indexed(exactness, method)
         if run is not None:
             return self._dry_light(run, demands, skip_unknown)
@@ -226,7 +240,7 @@ class _Stage(LightStage):
         prepared = prepare(opened, [asked], asked.demands)
         plan = prepared.plan
         if exactness != INHERITED:
-            partition, shards = new_shards(opened, self.store, prepared.data)
+            partition, shards = new_shards(opened, self.store, prepared.data, exactness)
             settle_shards(plan, partition.sizes(), shards, self.store.manifest().get("full_training", {}))
         if machines.retrains:
             plan.shards, plan.n_train_samples = list(range(plan.n_shards)), plan.n_kept
