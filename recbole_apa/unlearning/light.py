@@ -11,7 +11,7 @@ from recbole_apa.data.samples import Sample
 from recbole_apa.data.splits import SPLITS
 from recbole_apa.data.visible_data import VisibleData
 from recbole_apa.evidence import KeyRing
-from recbole_apa.evidence.exactness import DEFINITIONS, INHERITED
+from recbole_apa.evidence.exactness import INHERITED
 from recbole_apa.evidence.search import Sought, scan_index, scan_names
 from recbole_apa.partition.assignment import Assignment
 from recbole_apa.pipeline.indexed_run import IndexedRun, data_stem, open_indexed
@@ -22,7 +22,7 @@ from recbole_apa.runs.names import INDEX
 from recbole_apa.runs.pinned_run import PinnedStore, read_settled
 from recbole_apa.runs.store import RunStore
 from recbole_apa.unlearning.checks import refuse_in_rows, sought_in
-from recbole_apa.unlearning.plan import ARTEFACTS, Plan, Trained, make_plan
+from recbole_apa.unlearning.plan import ARTEFACTS, Plan, Trained, make_plan, settle_meaning
 from recbole_apa.unlearning.requests.demands import Demand
 from recbole_apa.unlearning.touched import Touched, touched_of
 
@@ -96,7 +96,7 @@ def plan_light(run: IndexedRun, request: Request, rows: IndexRows, demands: Sequ
         hidden.hides,
         _elsewhere(run, touched.samples_before()["train"]),
     )
-    plan.exactness, plan.means = INHERITED, DEFINITIONS[INHERITED]
+    settle_meaning(plan, INHERITED, run.store.load_pieces())
     return Light(plan, touched, sought)
 
 

@@ -7,7 +7,7 @@ from recbole_apa.core.errors import RequestError
 from recbole_apa.data.samples import Sample
 from recbole_apa.data.splits import SPLITS
 from recbole_apa.data.visible_data import key_of
-from recbole_apa.evidence.exactness import FRESH, INHERITED
+from recbole_apa.evidence.exactness import FRESH, INHERITED, definition
 from recbole_apa.partition.assignment import Assignment
 from recbole_apa.runs.manifest import TrainingCost
 from recbole_apa.runs.names import EMBEDDINGS, MEMORY, METRICS
@@ -104,6 +104,17 @@ def make_plan(
     plan.n_train_samples = sum(assignment.shard_of.get(name) in plan.shards for name in train)
     estimate(plan, trained.cost)
     return plan
+
+
+def settle_meaning(plan: Plan, exactness: str, pieces: Mapping[str, int]) -> None:
+    """Say in the plan of an exact request what state it leaves.
+
+    Args:
+        pieces: sample id -> number of its piece, above 0, in the run before the request.
+    """
+    dropped = {a.sample_id for a in plan.affected if a.change == DROPPED}
+    plan.exactness = exactness
+    plan.means = definition(exactness, exactness != FRESH and bool(pieces.keys() - dropped))
 
 
 def add_moved(plan: Plan, moved: Sequence[int], after: Sequence[Sample], trained: Trained) -> None:

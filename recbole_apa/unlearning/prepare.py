@@ -8,12 +8,12 @@ import numpy as np
 
 from recbole_apa.core.errors import DataError, RequestError
 from recbole_apa.data.visible_data import VisibleData
-from recbole_apa.evidence.exactness import DEFINITIONS, FRESH, STRICT, exactness_of
+from recbole_apa.evidence.exactness import FRESH, STRICT, exactness_of
 from recbole_apa.runs.ledger import Entry, Ledger, Request, served_by, visible_without
 from recbole_apa.runs.store import RunStore
 from recbole_apa.unlearning.approximate.known import EXACT
 from recbole_apa.unlearning.checks import refuse_in_data, sought_of
-from recbole_apa.unlearning.plan import Plan, Trained, add_moved, make_plan
+from recbole_apa.unlearning.plan import Plan, Trained, add_moved, make_plan, settle_meaning
 from recbole_apa.unlearning.redraw import plan_anew, refuse_plain_ids, without_roles
 from recbole_apa.unlearning.requests.demands import Demand
 
@@ -109,7 +109,7 @@ def plan_of(store: RunStore, dataset: "APADataset", requests: Sequence[Request])
     plan = make_plan(len(digests), trained, dataset.splits, dataset.visible_data.hides)
     plan.exactness = exactness_of(requests)
     if method_of(requests) == EXACT:
-        plan.means = DEFINITIONS[plan.exactness]
+        settle_meaning(plan, plan.exactness, store.load_pieces())
         add_moved(plan, store.moved_shards(assignment.n_shards), dataset.samples, trained)
     if plan.exactness == FRESH:
         plan_anew(plan, trained.lineage, dataset, cost)

@@ -9,7 +9,7 @@ from recbole_apa.core.errors import RequestError, SettingsError
 from recbole_apa.core.system.signals import terminable
 from recbole_apa.data.forgotten import Digester, Forgotten
 from recbole_apa.data.samples import Interactions
-from recbole_apa.evidence.exactness import INHERITED, LEVELS
+from recbole_apa.evidence.exactness import FRESH, INHERITED, LEVELS
 from recbole_apa.pipeline.plugins import PLUGINS, import_plugins
 from recbole_apa.runs.ledger import Entry, visible_without
 from recbole_apa.runs.ledger_lines import REQUEST
@@ -136,6 +136,8 @@ class Stage(LightStage):
         refuse_other_manner(demands, [*left, *late], (exactness, method), self._served)
         waited = self.finish_waiting(out)
         demands = self._not_done_now(demands, left)
+        if demands:
+            self._refuse_in_pieces(method)
         if demands and self._run_light(demands, exactness, method, skip_unknown, out):
             return out
         if demands:
@@ -167,8 +169,20 @@ class Stage(LightStage):
         served = self._served([*waited, *late])
         return [demand for demand in demands if not any(covers(demand, part) for part in served)]
 
+    def _refuse_in_pieces(self, method: str) -> None:
+        """
+        Raises:
+            SettingsError: an approximate method, on a run that has grown.
+        """
+        if method != EXACT and self.store.load_pieces():
+            raise SettingsError(
+                f"unlearn_method: found {method} on a run that has grown, whose shards were trained in several pieces; "
+                f"expected {EXACT}. (After a request with exactness: {FRESH} each shard is of one piece again.)"
+            )
+
     def dry_run(self, demands: Sequence[Demand], exactness: str, method: str, skip_unknown: bool) -> UnlearnResult:
         """The plan of a request, without carrying it out."""
+        self._refuse_in_pieces(method)
         run = self._indexed(exactness, method)
         if run is not None:
             return self._dry_light(run, demands, skip_unknown)
@@ -180,7 +194,7 @@ class Stage(LightStage):
         prepared = prepare(opened, [asked], asked.demands)
         plan = prepared.plan
         if exactness != INHERITED:
-            partition, shards = new_shards(opened, self.store, prepared.data)
+            partition, shards = new_shards(opened, self.store, prepared.data, exactness)
             settle_shards(plan, partition.sizes(), shards, self.store.manifest().get("full_training", {}))
         if machines.retrains:
             plan.shards, plan.n_train_samples = list(range(plan.n_shards)), plan.n_kept
