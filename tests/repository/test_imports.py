@@ -48,8 +48,8 @@ WITHOUT_ARROW = """
     unlearning.requests.columns unlearning.requests.ids unlearning.requests.index
     unlearning.requests.lookup unlearning.requests.scopes cli.main cli.forget cli.add cli.prove runs.ledger.Ledger
     runs.reuse data.samples data.draw data.splits data.dataset_digest data.visible_data data.VisibleData
-    data.recbole_split data.recbole_settings data.index.rows evidence.search model.lineage pipeline.plugins pipeline.option_names
-    unlearning.plan.make_plan
+    data.recbole_split data.recbole_settings data.index.rows evidence.search model.lineage pipeline.plugins
+    pipeline.option_names unlearning.plan.make_plan
 """
 WITH_BOTH = """
     data.filters data.reader data.run_data data.index.read pipeline.build pipeline.indexed_run unlearning.stage
