@@ -80,11 +80,6 @@ def read_data(
     return Loaded(inter, raw, rows, seen, left, part_of)
 
 
-def raw_rows(files: FileOptions, label: LabelRule, stem: Path, plain_ids: bool = False) -> Interactions:
-    """All interactions of the files, visible or not, in their order."""
-    return _interactions(files, read_interactions(files, stem)[0], label, plain_ids)
-
-
 def read_interactions(files: FileOptions, stem: Path) -> tuple[Table, np.ndarray | None]:
     """The rows of all files of interactions, and the split of each row if the files are pre-split."""
     if files.presplit is None:

@@ -5,7 +5,6 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from recbole_apa.core.errors import DataError
 from recbole_apa.core.seeding import digest_over
 from recbole_apa.data.forgotten import Forgotten
 from recbole_apa.data.samples import Interactions, Windows
@@ -20,8 +19,6 @@ class VisibleData:
 
     forgotten: tuple[Forgotten, ...] = ()
     """One for each key that requests were hashed with."""
-    shown: np.ndarray | None = None
-    """Which rows are visible, (n,), bool, if another process has determined that: it does not pass the keys on."""
     once_a_pair: bool = False
     """Whether a filter left one row per pair (:meth:`Forgotten.visible`)."""
     plain_ids: bool = False
@@ -59,17 +56,7 @@ class VisibleData:
         Args:
             rows: all rows of the dataset's files, before any filter; and those that were added.
             added: as in :meth:`Forgotten.visible`.
-
-        Raises:
-            DataError: another process determined them from files with a different number of rows.
         """
-        if self.shown is not None:
-            if len(self.shown) != len(rows):
-                raise DataError(
-                    f"this process reads {len(rows)} rows, and the main process read {len(self.shown)}: "
-                    "expected the same dataset on every machine"
-                )
-            return self.shown
         out = np.ones(len(rows), dtype=bool)
         for part in self.forgotten:
             out &= part.visible(rows, self.once_a_pair, added)
