@@ -1,16 +1,31 @@
 """Runs that were trained in pieces: requests restart at the piece that they touch, and the proofs know the points."""
 
 import shutil
+from pathlib import Path
 
 import pytest
 
 from recbole_apa import audit, run, unlearn, verify
+from recbole_apa.core.errors import SettingsError
 from recbole_apa.core.files.whole import read_json, write_json
+from recbole_apa.data.index.facts import Addition
+from recbole_apa.data.index.rows import IndexedRows
+from recbole_apa.data.visible_data import VisibleData
+from recbole_apa.evidence.exactness import DEFINITIONS, IN_ORDER, THIS_DATA
+from recbole_apa.partition import Partition
+from recbole_apa.partition.inherited import assignment_alone
+from recbole_apa.pipeline.build import open_run
+from recbole_apa.pipeline.build_data import build_data
+from recbole_apa.pipeline.config import APAConfig
 from recbole_apa.runs.names import PIECES
 from recbole_apa.runs.store import RunStore
+from recbole_apa.unlearning.plan import Affected, Plan, settle_meaning
+from recbole_apa.unlearning.redraw import data_anew
+from recbole_apa.unlearning.stage import data_left
 from tests.helpers.killed_process import forget, fresh_copy
-from tests.helpers.pieces import count_training, grow_by
-from tests.helpers.runs import state
+from tests.helpers.pieces import count_training, grow_by, train_in_pieces, trained_files
+from tests.helpers.runs import state, tree
+from tests.helpers.unseen import unseen_rows
 
 LATE = 9
 """The first row of a user that belongs to piece 1; the board's users have 16."""
@@ -92,6 +107,104 @@ def test_a_request_restarts_at_the_piece_it_touches(piece, exactness, grown, fol
     assert not [name for name in RunStore(folder).load_pieces() if name.startswith(":".join(pair) + ":")]
 
 
+def asked_of(grown, what):
+    """A request for a target of one piece, or for a user who has targets in both."""
+    if what != "both":
+        return {"interactions": [target(grown, int(what))[0]]}
+    own = [s for s in grown.data.train_set.samples if s.user_id == "u3"]
+    assert {piece_of(s.sample_id) for s in own} == {0, 1}
+    return {"users": ["u3"]}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("exactness", ["inherited", "strict"])
+@pytest.mark.parametrize("what", ["0", "1", "both"])
+def test_a_request_leaves_what_training_the_rest_in_its_pieces_does(what, exactness, grown, folder, tmp_path):
+    asked, opened = asked_of(grown, what), open_run(RunStore(folder))
+    pieces, partition = opened.store.load_pieces(), opened.store.load_partition()
+    left = data_left(opened, **asked)
+    plan = unlearn(folder, exactness=exactness, dry_run=True, **asked).plan
+    result = unlearn(folder, exactness=exactness, **asked)
+    assert result.plan.shards == plan.shards and result.plan.means == plan.means
+    kept = assignment_alone(partition, {s.sample_id for s in left.train_set.samples})
+    taken_over = kept if exactness == "inherited" else None
+    train_in_pieces((opened.config, opened.model), tmp_path / "anew", left, pieces, partition=taken_over)
+    assert trained_files(folder) == trained_files(tmp_path / "anew")
+    if exactness == "inherited":
+        assert RunStore(folder).load_partition().shard_of == kept.shard_of
+
+
+@pytest.mark.slow
+def test_a_row_in_no_sample_leaves_the_partition(grown, folder):
+    before = trained_files(folder)
+    assert not unlearn(folder, interactions=[unseen_rows(grown)[0]]).plan.affected
+    assert trained_files(folder) == before and RunStore(folder).manifest()["partition_of"] == THIS_DATA
+    assert read_json(folder / "certificates" / "0001.json")["in_pieces"] is True
+    verified, audited = verify(folder), audit(folder)
+    assert verified.holds and audited.holds, (verified.differences, audited.findings)
+
+
+@pytest.mark.parametrize("dry_run", [True, False])
+def test_an_approximate_method_is_refused_before_anything_is_written(dry_run, folder):
+    before = tree(folder)
+    with pytest.raises(SettingsError, match=r"found NPO on a run that has grown.*expected exact"):
+        unlearn(folder, users=["u3"], method="NPO", dry_run=dry_run)
+    assert tree(folder) == before
+
+
+def test_plans_say_that_the_additions_are_in_order(folder):
+    plans = {level: unlearn(folder, users=["u3"], exactness=level, dry_run=True).plan for level in DEFINITIONS}
+    told = {level: plan.means for level, plan in plans.items()}
+    assert told == {
+        "inherited": f"{DEFINITIONS['inherited']}, {IN_ORDER}",
+        "strict": f"{DEFINITIONS['strict']}, {IN_ORDER}",
+        "fresh": DEFINITIONS["fresh"],
+    }
+
+
+def test_where_no_later_piece_is_left_plans_do_not_say_so():
+    plan, pieces = Plan(2, [Affected("a", "train", "dropped", ""), Affected("b", "train", "rewritten", "")]), {"a": 1}
+    settle_meaning(plan, "strict", pieces)
+    assert (plan.exactness, plan.means) == ("strict", DEFINITIONS["strict"])
+    settle_meaning(plan, "strict", {**pieces, "b": 2})
+    assert plan.means == f"{DEFINITIONS['strict']}, {IN_ORDER}"
+
+
+@pytest.mark.slow
+def test_certificate_and_verification_say_so_until_fresh(grown, folder):
+    assert verify(folder).means == f"training {IN_ORDER}"
+    unlearn(folder, **asked_of(grown, "1"))
+    means = f"{DEFINITIONS['inherited']}, {IN_ORDER}"
+    page = (folder / "certificates" / "0001.html").read_text(encoding="utf-8")
+    assert f"The state is {means}." in page and "from what it was before these" in page
+    assert verify(folder).means == means
+    unlearn(folder, users=["u3"], exactness="fresh")
+    assert "in_pieces" not in read_json(folder / "certificates" / "0003.json")
+    assert f"The state is {DEFINITIONS['fresh']}." in (folder / "certificates" / "0003.html").read_text(
+        encoding="utf-8"
+    )
+    assert verify(folder).means == DEFINITIONS["fresh"]
+
+
+def test_split_and_draw_are_made_anew_of_added_rows_too(finished, options, tmp_path):
+    """The rows of the last user are in the index, and in no file."""
+    part = finished.data.train_set
+    rows, n_added = part.run_data.index_rows(), 16
+    folder = Path(shutil.copytree(Path(options["data_path"]) / "board", tmp_path / "board"))
+    lines = (folder / "board.inter").read_text(encoding="utf-8").splitlines(keepends=True)
+    (folder / "board.inter").write_text("".join(lines[:-n_added]), encoding="utf-8")
+    rows.since[-n_added:] = 1
+    additions = (Addition(n_added, 0, 1, 1),)
+    names = {split: frozenset(s.sample_id for s in samples) for split, samples in part.splits.items()}
+    config = APAConfig("APA", "board", config_dict={**options, "data_path": str(tmp_path)})
+    seen = VisibleData(roles=names, cutoffs=part.cutoffs)
+    grown = build_data(config, seen, indexed=IndexedRows(rows, (), additions)).train_set
+    assert grown.run_data.pieces
+    anew = data_anew(grown).train_set
+    assert anew.splits == part.splits and anew.cutoffs == part.cutoffs
+    assert anew.run_data.pieces == {} and [a.piece for a in anew.run_data.additions] == [0]
+
+
 @pytest.mark.slow
 def test_fresh_leaves_one_piece(grown, folder):
     unlearn(folder, users=["u3"], exactness="fresh")
@@ -167,6 +280,30 @@ def test_the_audit_finds_a_point_that_is_not_what_it_should_be(change, found, fo
     plant(folder, change)
     findings = audit(folder).findings
     assert [text for text in findings if found in text], findings
+
+
+def moved_centres(store):
+    """Say that the centres are of this data, and store others."""
+    partition = store.load_partition()
+    store.save_partition(Partition(partition.shard_of, partition.centres + 0.5))
+    same_centres(store)
+
+
+def same_centres(store):
+    """Say that the centres are of this data, as an addition does."""
+    store.write_manifest({**store.manifest(), "centres_of": THIS_DATA})
+
+
+def test_the_audit_finds_centres_that_are_not_the_means_of_all_pieces(folder, finished, tmp_path):
+    stale = "partition.json: its shards' centres are not the means of the samples that remain in them"
+    plant(folder, same_centres)
+    assert audit(folder).findings == []
+    plant(folder, moved_centres)
+    assert stale in audit(folder).findings
+    # a partition of one piece has centres of its own
+    other = fresh_copy(finished.run_dir, tmp_path / "other")
+    plant(other, moved_centres)
+    assert stale not in audit(other).findings
 
 
 def test_the_verification_compares_points(grown, folder):
