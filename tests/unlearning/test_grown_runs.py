@@ -8,6 +8,7 @@ from recbole_apa import audit, run, unlearn, verify
 from recbole_apa.core.files.whole import read_json, write_json
 from recbole_apa.runs.names import PIECES
 from recbole_apa.runs.store import RunStore
+from tests.helpers.grown_states import as_if_added, close_again
 from tests.helpers.killed_process import forget, fresh_copy
 from tests.helpers.pieces import count_training, grow_by
 from tests.helpers.runs import state
@@ -33,7 +34,9 @@ def grown(options, pieces, work_folder):
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(work_folder)
         grow_by(patch, pieces)
-        return run("APA", "board", config_dict=options, run_dir=work_folder / "grown")
+        made = run("APA", "board", config_dict=options, run_dir=work_folder / "grown")
+    as_if_added(made.run_dir, lambda time: time % 1000 >= LATE)
+    return made
 
 
 @pytest.fixture
@@ -122,11 +125,12 @@ def test_killed_while_it_carries_out_a_request(grown, server, tmp_path, work_fol
 
 
 def plant(folder, change):
-    """Change something, and give the manifest the digests of what is there now."""
+    """Change something, and give manifest and ledger the digests of what is there now."""
     store = RunStore(folder)
     change(store)
     sealed = store.manifest()
     store.seal({}, complete=sealed["status"] == "complete")
+    close_again(folder)
 
 
 def swap(store):
