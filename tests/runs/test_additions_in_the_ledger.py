@@ -8,7 +8,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from recbole_apa import unlearn
 from recbole_apa.core.errors import RunError
 from recbole_apa.data.forgotten import ITEM, PAIR, ROW, USER, Digester, Forgotten, Scope, digests_of
 from recbole_apa.data.samples import Interactions
@@ -82,7 +81,7 @@ def test_a_line_that_is_no_addition_is_none(kind, content):
     assert parse_line(line_of({**whole, "kind": kind, **content})) is None
 
 
-def test_an_addition_that_waits_is_told_and_finished_by_whoever_knows_how(finished, tmp_path):
+def test_an_addition_that_waits_is_told(finished, tmp_path):
     folder = copy_run(finished, tmp_path / "run")
     store = RunStore(folder)
     Ledger(folder, store.salt).append(ADDED, ADDITION)
@@ -90,8 +89,6 @@ def test_an_addition_that_waits_is_told_and_finished_by_whoever_knows_how(finish
         refuse_pending(store)
     findings = list(ledger_findings(store, store.manifest(), Ring()))
     assert findings == ["the addition in line 1 of the ledger waits to be carried out"]
-    with pytest.raises(RunError, match="the addition in line 1 of the ledger waits, and this version can only forget"):
-        unlearn(folder, users=["u3"])
 
 
 def test_a_state_with_an_addition_that_no_line_closes_yet_is_whole(served, tmp_path):

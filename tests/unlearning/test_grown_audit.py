@@ -15,8 +15,6 @@ from recbole_apa.runs.ledger import Ledger
 from recbole_apa.runs.ledger_lines import ADDED
 from recbole_apa.runs.names import INCOMING, INDEX, KEY
 from recbole_apa.runs.store import RunStore
-from recbole_apa.unlearning import exact, untouched
-from recbole_apa.unlearning.entries import about_state
 from recbole_apa.unlearning.proof import quick
 from recbole_apa.unlearning.stage import data_left
 from tests.helpers.grown_states import add_rows, change_index, close_again, settle
@@ -26,18 +24,6 @@ from tests.helpers.killed_process import fresh_copy
 AGAIN = ("u3", "i1", 3000.0, 5.0)
 """The first row of u3, whom the run forgot, with the time that it had."""
 LATER = ("u3", "i0", 90000.0, 5.0)
-
-
-@pytest.fixture(autouse=True)
-def _requests_keep_additions(monkeypatch):
-    """Of the manifest's list of lines that were carried out."""
-
-    def keeping(before, served, *more, **others):
-        told, now = before["served_requests"], about_state(before, served, *more, **others)
-        return {**now, "served_requests": [*told, *(d for d in now["served_requests"] if d not in told)]}
-
-    for module in (exact, untouched):
-        monkeypatch.setattr(module, "about_state", keeping)
 
 
 @pytest.fixture(scope="module")
