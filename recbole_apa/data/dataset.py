@@ -1,6 +1,6 @@
 """A RecBole dataset whose rows are samples; the boundary between RecBole's tables and ours."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from logging import getLogger
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -124,6 +124,11 @@ class APADataset(Dataset):
     def item_tokens(self) -> list[str]:
         """Every item that has interactions or a line in the ``.item`` file."""
         return [str(token) for token in self.field2id_token[self.iid_field][1:]]
+
+    @property
+    def pieces(self) -> Mapping[str, int]:
+        """Training sample -> number of the piece that it is trained in, for those above 0."""
+        return self.run_data.pieces
 
     @property
     def stem(self) -> Path:

@@ -83,6 +83,19 @@ def key_of(interaction_id: str) -> str:
     return head if mark and nth.isdigit() else interaction_id
 
 
+def last_added(rows: Interactions, added: np.ndarray | None) -> dict[str, int]:
+    """Key of a row that was added -> position in the ledger of the last addition that brought one with it.
+
+    Args:
+        added: as in :meth:`~recbole_apa.data.forgotten.Forgotten.visible`.
+    """
+    if added is None:
+        return {}
+    which = np.flatnonzero(added)
+    which = which[np.argsort(added[which], kind="stable")]
+    return dict(zip(rows.row_keys(which), added[which].tolist(), strict=True))
+
+
 def content_digest(rows: Interactions, windows: Windows, item_texts: Sequence[str]) -> str:
     """SHA-256 over what a run before format 4 could see: every interaction with its label, in order, and the item
     texts."""

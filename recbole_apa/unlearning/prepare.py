@@ -48,7 +48,7 @@ def method_of(requests: Sequence[Request]) -> str:
 def prepare(opened: "RunResult", requests: Sequence[Request], demands: Sequence[Demand] = ()) -> Prepared:
     """The data that requests leave, and what it takes to get there; see :func:`data_without`."""
     data = data_without(opened, requests, demands)
-    return Prepared(data, plan_of(opened.store, data.train_set, requests))
+    return Prepared(data, plan_of(opened, data.train_set, requests))
 
 
 def data_without(opened: "RunResult", requests: Sequence[Request], demands: Sequence[Demand] = ()) -> "Loaders":
@@ -96,17 +96,21 @@ def _rows_left(opened: "RunResult", left: VisibleData) -> "IndexedRows":
     return IndexedRows(made.index_rows().take(np.flatnonzero(shown)), before.files, made.additions)
 
 
-def plan_of(store: RunStore, dataset: "APADataset", requests: Sequence[Request]) -> Plan:
+def plan_of(opened: "RunResult", dataset: "APADataset", requests: Sequence[Request]) -> Plan:
     """The plan of requests, whether or not they are in the ledger yet.
 
     Args:
+        opened: the run before them.
         dataset: the training part of the data that they leave.
     """
+    store = opened.store
     assignment = store.load_assignment()
     assert assignment is not None
     digests, cost = {d for e in requests for d in e.content["interactions"]}, store.manifest().get("full_training", {})
     trained = Trained(store.lineage(), assignment, cost)
-    plan = make_plan(len(digests), trained, dataset.splits, dataset.visible_data.hides)
+    # what earlier requests forgot may have joined the run again since
+    hidden = visible_without(requests, store.salt, opened.keys)
+    plan = make_plan(len(digests), trained, dataset.splits, hidden.hides)
     plan.exactness = exactness_of(requests)
     if method_of(requests) == EXACT:
         settle_meaning(plan, plan.exactness, store.load_pieces())

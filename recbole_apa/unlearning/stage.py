@@ -111,8 +111,9 @@ def data_left(
 
     Raises:
         RequestError: as :func:`unlearn`.
+        RunError: a request or an addition is waiting, or was carried out only in part.
     """
-    session = Stage(RunStore(opened.store.storage), None, opened)
+    session = Stage(RunStore(opened.store.storage), None, opened, writes=False)
     rows = opened.data.train_set.raw_interactions
     asked, _ = session._ask(rows, named_demands(users, items, interactions), INHERITED, EXACT, False)
     return data_without(opened, [asked], asked.demands)

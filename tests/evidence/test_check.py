@@ -23,7 +23,7 @@ SCOPES_OF = "recbole_apa.unlearning.requests.scopes.scopes_of"
 
 
 def nothing_is_hidden(patch):
-    patch.setattr(VisibleData, "visible", lambda self, rows: np.ones(len(rows), dtype=bool))
+    patch.setattr(VisibleData, "visible", lambda self, rows, *more: np.ones(len(rows), dtype=bool))
 
 
 def only_whole_users_are_hidden(patch):

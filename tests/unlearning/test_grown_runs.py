@@ -22,6 +22,7 @@ from recbole_apa.runs.store import RunStore
 from recbole_apa.unlearning.plan import Affected, Plan, settle_meaning
 from recbole_apa.unlearning.redraw import data_anew
 from recbole_apa.unlearning.stage import data_left
+from tests.helpers.grown_states import as_if_added, close_again
 from tests.helpers.killed_process import forget, fresh_copy
 from tests.helpers.pieces import count_training, grow_by, train_in_pieces, trained_files
 from tests.helpers.runs import state, tree
@@ -48,7 +49,9 @@ def grown(options, pieces, work_folder):
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(work_folder)
         grow_by(patch, pieces)
-        return run("APA", "board", config_dict=options, run_dir=work_folder / "grown")
+        made = run("APA", "board", config_dict=options, run_dir=work_folder / "grown")
+    as_if_added(made.run_dir, lambda time: time % 1000 >= LATE)
+    return made
 
 
 @pytest.fixture
@@ -235,11 +238,12 @@ def test_killed_while_it_carries_out_a_request(grown, server, tmp_path, work_fol
 
 
 def plant(folder, change):
-    """Change something, and give the manifest the digests of what is there now."""
+    """Change something, and give manifest and ledger the digests of what is there now."""
     store = RunStore(folder)
     change(store)
     sealed = store.manifest()
     store.seal({}, complete=sealed["status"] == "complete")
+    close_again(folder)
 
 
 def swap(store):
