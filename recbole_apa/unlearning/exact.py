@@ -100,8 +100,7 @@ def carry_out(
     certify(pending, requests, done)
     pending.seal({"ready": True})
     commit_state(store)
-    positions = [e.position for e in requests]
-    close(store, ledger, positions, opened.keys)
+    close(store, ledger, positions := [e.position for e in requests], opened.keys)
     trainer.store = RunStore(store.storage)
     paths, full = certificate_paths(store, positions), before.get("full_training", {}).get("seconds")
     return Outcome(positions, plan, paths, figures, seconds, full, len(shards.trained), lambda: result, method)
