@@ -44,18 +44,15 @@ class SentSamples:
     splits: Mapping[str, SentSplit]
 
 
-def samples_to_send(
-    splits: Mapping[str, Sequence[Sample]], names: Sequence[str], text_of: Callable[[str], str]
-) -> SentSamples:
-    """The samples of some splits.
+def samples_to_send(splits: Mapping[str, Sequence[Sample]], text_of: Callable[[str], str]) -> SentSamples:
+    """Samples in the form in which they are sent.
 
     Args:
-        splits: all samples, by split.
-        names: the splits to send.
+        splits: the samples, by split; not every split has to be there.
         text_of: item -> its text.
     """
     numbers: dict[str, int] = {}
-    sent = {name: _split(splits[name], numbers) for name in names}
+    sent = {name: _split(samples, numbers) for name, samples in splits.items()}
     return SentSamples((_PADDING, *map(text_of, numbers)), sent)
 
 

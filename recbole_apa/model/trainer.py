@@ -111,7 +111,7 @@ class APATrainer(Trainer):
         fit = FitContext(self.model, self.record, store, inputs, self.tensorboard.add_scalar, show_progress)
         try:
             if pool:
-                pool.see(_sent(part_of(train_data), pool))
+                pool.see(_sent(part_of(train_data), part_of(valid_data), pool))
             state = fit_state(fit, train_data, part_of(valid_data))
         finally:
             if pool:
@@ -293,7 +293,8 @@ class APATrainer(Trainer):
         return self.config["eval_type"] == EvaluatorType.RANKING
 
 
-def _sent(train_set: APADataset, pool: WorkerPool) -> SentSamples:
+def _sent(train_set: APADataset, valid_set: APADataset, pool: WorkerPool) -> SentSamples:
     """What workers need of the data: samples for training, and those of the memory if they compute it as well."""
-    names = SPLITS[:2] if pool.embeds else SPLITS[:1]
-    return samples_to_send(train_set.splits, names, train_set.run_data.texts.text_of)
+    parts = (train_set, valid_set) if pool.embeds else (train_set,)
+    samples = {name: part.samples for name, part in zip(SPLITS, parts, strict=False)}
+    return samples_to_send(samples, train_set.run_data.texts.text_of)

@@ -117,7 +117,7 @@ def test_a_pool_keeps_no_samples_of_an_earlier_state(finished, options):
     pool = WorkerPool(APAConfig("APA", "board", None, {**options, "workers": 2}))
 
     def given():
-        samples = samples_to_send(part.splits, ["train"], part.run_data.texts.text_of)
+        samples = samples_to_send({"train": part.samples}, part.run_data.texts.text_of)
         pool.see(samples)
         return weakref.ref(samples)
 
