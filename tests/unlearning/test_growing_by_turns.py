@@ -11,12 +11,15 @@ from recbole_apa import audit, unlearn, verify
 from recbole_apa.core.errors import RequestError
 from recbole_apa.data.index.write import write_index
 from recbole_apa.evidence.search import scan_index
+from recbole_apa.runs.ledger import Ledger
 from recbole_apa.runs.names import INDEX, PIECES
 from recbole_apa.runs.store import RunStore
 from recbole_apa.unlearning.additions.stage import add
 from recbole_apa.unlearning.proof import quick
 from tests.helpers.grown_states import close_again
 from tests.helpers.killed_process import fresh_copy
+from tests.helpers.old_runs import OLD as OLD_RUNS
+from tests.helpers.old_runs import PLACES
 
 START = 90_000
 OLD = ("u3", "i1", 5, 3000)
@@ -131,3 +134,18 @@ def test_pieces_that_others_were_trained_in_are_found(folder):
     findings = audit(folder).findings
     assert len([f for f in findings if f.startswith(f"{PIECES} does not say")]) == 1
     assert any("was trained on other samples" in f for f in findings)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["plain", "forgotten"])
+def test_a_run_of_the_oldest_version_grows(name, tmp_path):
+    """Its digests are keyed first, which is a line of the ledger; and it gets an index."""
+    folder = shutil.copytree(OLD_RUNS / name / "run", tmp_path / "run")
+    add(folder, later("u7"), readmit=name == "forgotten", config_dict=PLACES)
+    assert audit(folder, PLACES).findings == [] and verify(folder, PLACES).differences == []
+    ledger = Ledger(folder, RunStore(folder).salt)
+    hides = {digest for entry in ledger.requests() for digest in entry.content["names"]}
+    (line,) = ledger.additions()
+    assert set(line.content["readmits"]) <= hides and bool(line.content["readmits"]) == bool(hides)
+    unlearn(folder, users=["u7"], config_dict=PLACES)
+    assert audit(folder, PLACES).findings == [] and lines_of(folder, "u7") == []

@@ -115,10 +115,15 @@ class _AddStage(Session):
 
     def _carry_out(self, opened: "RunResult", incoming: Incoming, grown: "Grown", out: AddResult) -> None:
         from recbole_apa.unlearning.additions.carry_out import carry_out_addition
+        from recbole_apa.unlearning.additions.grow import grow
         from recbole_apa.unlearning.additions.incoming_files import keep_incoming
 
         refuse_unreachable(self.store)
         self.key_old_digests()
+        position = len(self.ledger.entries()) + 1
+        if grown.addition.position != position:  # digests were keyed, which is a line of the ledger
+            opened = self.open_now()
+            grown = grow(opened, incoming, position, bool(grown.readmits))
         self.keep_key()
         key = self.keys.newest()
         content = {"n_rows": len(incoming), "readmits": sorted(grown.readmits), KEY: key.name}
