@@ -34,7 +34,11 @@ LATE = 9
 
 def piece_of(sample_id):
     """By its time: a row that was added later is in a later piece."""
-    return int(float(sample_id.split(":")[2]) % 1000 >= LATE)
+    return int(is_late(float(sample_id.split(":")[2])))
+
+
+def is_late(time):
+    return time % 1000 >= LATE
 
 
 @pytest.fixture(scope="session")
@@ -50,7 +54,7 @@ def grown(options, pieces, work_folder):
         patch.chdir(work_folder)
         grow_by(patch, pieces)
         made = run("APA", "board", config_dict=options, run_dir=work_folder / "grown")
-    as_if_added(made.run_dir, lambda time: time % 1000 >= LATE)
+    as_if_added(made.run_dir, is_late)
     return made
 
 
@@ -90,6 +94,7 @@ def test_a_run_that_never_grew_has_neither(finished):
 def test_two_workers_train_the_bytes_of_one(grown, options, pieces, tmp_path, monkeypatch):
     grow_by(monkeypatch, pieces)
     run("APA", "board", config_dict={**options, "workers": 2}, run_dir=tmp_path / "run")
+    as_if_added(tmp_path / "run", is_late)
     assert state(tmp_path / "run") == state(grown.run_dir)
 
 
