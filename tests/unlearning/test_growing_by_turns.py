@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from recbole_apa import audit, unlearn, verify
+from recbole_apa import audit, evaluate_run, unlearn, verify
 from recbole_apa.core.errors import RequestError
 from recbole_apa.data.index.write import write_index
 from recbole_apa.evidence.search import scan_index
@@ -15,6 +15,8 @@ from recbole_apa.runs.ledger import Ledger
 from recbole_apa.runs.names import INDEX, PIECES
 from recbole_apa.runs.store import RunStore
 from recbole_apa.unlearning.additions.stage import add
+from recbole_apa.unlearning.approximate.unlearner import Part
+from recbole_apa.unlearning.plan import TOO_SHORT
 from recbole_apa.unlearning.proof import quick
 from tests.helpers.grown_states import close_again
 from tests.helpers.killed_process import fresh_copy
@@ -149,3 +151,22 @@ def test_a_run_of_the_oldest_version_grows(name, tmp_path):
     assert set(line.content["readmits"]) <= hides and bool(line.content["readmits"]) == bool(hides)
     unlearn(folder, users=["u7"], config_dict=PLACES)
     assert audit(folder, PLACES).findings == [] and lines_of(folder, "u7") == []
+
+
+@pytest.mark.slow
+def test_what_joined_again_is_not_said_to_be_forgotten(served, tmp_path):
+    """All rows of u3 join again as they were, so their digests are those of the request for u3."""
+    folder = fresh_copy(served, tmp_path / "run")
+    rows = [("u3", f"i{(3 * k + 1) % 20}", 5 if k % 2 == 0 else 2, 3000 + k) for k in range(16)]
+    add(folder, rows, readmit=True)
+    assert audit(folder).findings == []
+    first = min(int(name.split(":")[2]) for name in samples_of(folder, "u3"))
+    asked = [(user, item, time) for user, item, _, time in rows if time < first]
+    opened = evaluate_run(folder)
+    plans = [unlearn(run, interactions=asked, dry_run=True).plan for run in (folder, opened)]
+    assert plans[0].affected == plans[1].affected
+    (reason,) = [a.reason for a in plans[1].affected if a.sample_id.endswith(f":{first}")]
+    assert reason == TOO_SHORT
+    valid = opened.data.valid_set
+    assert any(s.user_id == "u3" for s in valid.samples)
+    assert len(Part.untouched(valid, opened.model, valid.visible_data)) == len(valid.samples)
