@@ -1,4 +1,8 @@
-"""What an inherited request leaves of the partition: all of it if no training sample changes, else the assignment."""
+"""What an inherited request leaves of the partition: all of it if no training sample changes, else the assignment.
+
+In a run that has grown this holds for the samples of all pieces: which shard the later ones are in depends on the
+samples, their users and their pieces, of which the last two never change (``fresh`` apart).
+"""
 
 from collections.abc import Sequence
 
@@ -47,7 +51,8 @@ def keeps_partition(store: RunStore, left: Sequence[Sample]) -> bool:
 
 
 def inherit_partition(store: RunStore, pending: RunStore, left: Sequence[Sample], machines: Machines) -> bool:
-    """Write the partition that an inherited request starts from, unless an interrupted attempt did.
+    """Write the partition that an inherited request, or an addition, starts from, unless an interrupted attempt did.
+    Samples that join are not in it: training assigns them.
 
     Args:
         store: the run before the request.

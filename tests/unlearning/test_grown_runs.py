@@ -152,6 +152,14 @@ def test_a_row_in_no_sample_leaves_the_partition(grown, folder):
     assert verified.holds and audited.holds, (verified.differences, audited.findings)
 
 
+def test_a_new_partition_in_the_same_pieces_changes_no_shard(grown, folder):
+    row = unseen_rows(grown)[0]
+    plan = unlearn(folder, interactions=[row], exactness="strict", dry_run=True).plan
+    assert plan.n_shards == 3 and plan.shards == []
+    # in one piece, as fresh leaves them, all have other samples
+    assert unlearn(folder, interactions=[row], exactness="fresh", dry_run=True).plan.shards == [0, 1, 2]
+
+
 @pytest.mark.parametrize("dry_run", [True, False])
 def test_an_approximate_method_is_refused_before_anything_is_written(dry_run, folder):
     before = tree(folder)
