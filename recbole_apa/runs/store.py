@@ -19,6 +19,7 @@ from recbole_apa.runs.names import (
     BOARDS,
     CERTIFICATES,
     COMPLETE,
+    INCOMING,
     KEY,
     LEDGER,
     MACHINES,
@@ -147,7 +148,7 @@ class RunStore(StateFiles):
         out = []
         for path in self.folder.rglob("*"):
             parts = path.relative_to(self.folder).parts
-            apart = parts[0] in (MANIFEST, LEDGER, CERTIFICATES, PENDING)
+            apart = parts[0] in (MANIFEST, LEDGER, CERTIFICATES, PENDING, INCOMING)
             if path.is_file() and not apart and not any(p.startswith(".") for p in parts):
                 out.append("/".join(parts))
         return sorted(out)
