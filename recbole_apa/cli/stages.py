@@ -156,7 +156,7 @@ class KeyOptions(RunArguments):
 
     key_file: str | None = field(default=None, metadata=told("FILE"))
     """The file, outside every run; also RECBOLE_APA_KEY_FILE (default: recbole-apa/keys.json among your settings). Keep
-    a copy: without it a run that has forgotten something does not open."""
+    a copy: without it a run that has forgotten something, or has grown, does not open."""
     rotate_key: bool = field(default=False, metadata=told(use=Use.CHOOSES))
     """Add a new key to it."""
     key_digests: bool = field(default=False, metadata=told(use=Use.CHOOSES))

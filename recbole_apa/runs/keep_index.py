@@ -39,7 +39,7 @@ def write_first_index(store: RunStore, data: Shown, key: Key | None) -> None:
 
     Args:
         data: the training part of the data.
-        key: for the run's digests, if it has forgotten something.
+        key: for the run's digests, if it has forgotten something or has grown.
     """
     made = data.run_data
     if not can_be_indexed(made.options.files):

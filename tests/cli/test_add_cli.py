@@ -5,9 +5,12 @@ from pathlib import Path
 
 import pytest
 
+from recbole_apa.cli.fields import unlearn_fields
 from recbole_apa.cli.main import main
 from recbole_apa.unlearning.additions import AdditionPlan, AddResult
 from recbole_apa.unlearning.additions.texts import plan_text, result_text
+from recbole_apa.unlearning.outcome import UnlearnResult
+from recbole_apa.unlearning.texts import result_text as unlearn_text
 
 PLAN = AdditionPlan(
     n_rows=12,
@@ -152,3 +155,8 @@ def test_programs_get_the_same(asked, capsys):
         "figures": {"AUC": {"before": 0.5, "after": None}},
         "seconds": 2.25,
     }
+
+
+def test_an_addition_that_a_request_finished_first_is_told():
+    assert unlearn_text(UnlearnResult(None, additions=[5])) == "finished: the addition in line 5 of the ledger"
+    assert unlearn_fields(UnlearnResult(None, additions=[5]))["finished_additions"] == [5]
