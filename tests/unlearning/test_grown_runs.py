@@ -1,8 +1,11 @@
 """Runs that were trained in pieces: requests restart at the piece that they touch, and the proofs know the points."""
 
 import shutil
+<<<<<<< HEAD
 from dataclasses import replace
 from pathlib import Path
+=======
+>>>>>>> wt-grow
 
 import numpy as np
 import pytest
@@ -10,20 +13,18 @@ import pytest
 from recbole_apa import audit, run, unlearn, verify
 from recbole_apa.core.errors import SettingsError
 from recbole_apa.core.files.whole import read_json, write_json
-from recbole_apa.data.index.facts import Addition
-from recbole_apa.data.index.rows import IndexedRows
-from recbole_apa.data.visible_data import VisibleData
 from recbole_apa.evidence.exactness import DEFINITIONS, IN_ORDER, THIS_DATA
 from recbole_apa.partition import Partition
 from recbole_apa.partition.inherited import assignment_alone
 from recbole_apa.pipeline.build import open_run
+<<<<<<< HEAD
 from recbole_apa.pipeline.build_data import build_data
 from recbole_apa.pipeline.config import APAConfig
 from recbole_apa.runs.ledger import Ledger
+=======
+>>>>>>> wt-grow
 from recbole_apa.runs.names import PIECES
 from recbole_apa.runs.store import RunStore
-from recbole_apa.unlearning.plan import Affected, Plan, settle_meaning
-from recbole_apa.unlearning.redraw import data_anew
 from recbole_apa.unlearning.stage import data_left
 from tests.helpers.grown_states import as_if_added, close_again
 from tests.helpers.killed_process import forget, fresh_copy
@@ -181,14 +182,6 @@ def test_plans_say_that_the_additions_are_in_order(folder):
     }
 
 
-def test_where_no_later_piece_is_left_plans_do_not_say_so():
-    plan, pieces = Plan(2, [Affected("a", "train", "dropped", ""), Affected("b", "train", "rewritten", "")]), {"a": 1}
-    settle_meaning(plan, "strict", pieces)
-    assert (plan.exactness, plan.means) == ("strict", DEFINITIONS["strict"])
-    settle_meaning(plan, "strict", {**pieces, "b": 2})
-    assert plan.means == f"{DEFINITIONS['strict']}, {IN_ORDER}"
-
-
 @pytest.mark.slow
 def test_certificate_and_verification_say_so_until_fresh(grown, folder):
     assert verify(folder).means == f"training {IN_ORDER}"
@@ -205,6 +198,7 @@ def test_certificate_and_verification_say_so_until_fresh(grown, folder):
     assert verify(folder).means == DEFINITIONS["fresh"]
 
 
+<<<<<<< HEAD
 def test_split_and_draw_are_made_anew_of_added_rows_too(finished, options, tmp_path):
     """The rows of the last user are in the index, and in no file."""
     part = finished.data.train_set
@@ -224,6 +218,8 @@ def test_split_and_draw_are_made_anew_of_added_rows_too(finished, options, tmp_p
     assert anew.run_data.pieces == {} and [a.piece for a in anew.run_data.additions] == [0]
 
 
+=======
+>>>>>>> wt-grow
 @pytest.mark.slow
 def test_fresh_leaves_one_piece(grown, folder):
     unlearn(folder, users=["u3"], exactness="fresh")
