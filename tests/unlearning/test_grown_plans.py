@@ -1,6 +1,7 @@
 """What a plan says of a run that has grown, and the data of ``fresh`` on its added rows."""
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 from recbole_apa.data.index.facts import Addition
@@ -28,7 +29,7 @@ def test_split_and_draw_are_made_anew_of_added_rows_too(finished, options, tmp_p
     folder = Path(shutil.copytree(Path(options["data_path"]) / "board", tmp_path / "board"))
     lines = (folder / "board.inter").read_text(encoding="utf-8").splitlines(keepends=True)
     (folder / "board.inter").write_text("".join(lines[:-n_added]), encoding="utf-8")
-    rows.since[-n_added:] = 1
+    rows = replace(rows, since=np.repeat([0, 1], [len(rows) - n_added, n_added]))
     additions = (Addition(n_added, 0, 1, 1),)
     names = {split: frozenset(s.sample_id for s in samples) for split, samples in part.splits.items()}
     config = APAConfig("APA", "board", config_dict={**options, "data_path": str(tmp_path)})

@@ -1,13 +1,7 @@
 """Runs that were trained in pieces: requests restart at the piece that they touch, and the proofs know the points."""
 
 import shutil
-<<<<<<< HEAD
-from dataclasses import replace
-from pathlib import Path
-=======
->>>>>>> wt-grow
 
-import numpy as np
 import pytest
 
 from recbole_apa import audit, run, unlearn, verify
@@ -17,12 +11,7 @@ from recbole_apa.evidence.exactness import DEFINITIONS, IN_ORDER, THIS_DATA
 from recbole_apa.partition import Partition
 from recbole_apa.partition.inherited import assignment_alone
 from recbole_apa.pipeline.build import open_run
-<<<<<<< HEAD
-from recbole_apa.pipeline.build_data import build_data
-from recbole_apa.pipeline.config import APAConfig
 from recbole_apa.runs.ledger import Ledger
-=======
->>>>>>> wt-grow
 from recbole_apa.runs.names import PIECES
 from recbole_apa.runs.store import RunStore
 from recbole_apa.unlearning.stage import data_left
@@ -198,28 +187,6 @@ def test_certificate_and_verification_say_so_until_fresh(grown, folder):
     assert verify(folder).means == DEFINITIONS["fresh"]
 
 
-<<<<<<< HEAD
-def test_split_and_draw_are_made_anew_of_added_rows_too(finished, options, tmp_path):
-    """The rows of the last user are in the index, and in no file."""
-    part = finished.data.train_set
-    rows, n_added = part.run_data.index_rows(), 16
-    folder = Path(shutil.copytree(Path(options["data_path"]) / "board", tmp_path / "board"))
-    lines = (folder / "board.inter").read_text(encoding="utf-8").splitlines(keepends=True)
-    (folder / "board.inter").write_text("".join(lines[:-n_added]), encoding="utf-8")
-    rows = replace(rows, since=np.repeat([0, 1], [len(rows) - n_added, n_added]))
-    additions = (Addition(n_added, 0, 1, 1),)
-    names = {split: frozenset(s.sample_id for s in samples) for split, samples in part.splits.items()}
-    config = APAConfig("APA", "board", config_dict={**options, "data_path": str(tmp_path)})
-    seen = VisibleData(roles=names, cutoffs=part.cutoffs)
-    grown = build_data(config, seen, indexed=IndexedRows(rows, (), additions)).train_set
-    assert grown.run_data.pieces
-    anew = data_anew(grown).train_set
-    assert anew.splits == part.splits and anew.cutoffs == part.cutoffs
-    assert anew.run_data.pieces == {} and [a.piece for a in anew.run_data.additions] == [0]
-
-
-=======
->>>>>>> wt-grow
 @pytest.mark.slow
 def test_fresh_leaves_one_piece(grown, folder):
     unlearn(folder, users=["u3"], exactness="fresh")
