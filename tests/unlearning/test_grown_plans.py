@@ -4,6 +4,8 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+
 from recbole_apa.data.index.facts import Addition
 from recbole_apa.data.index.rows import IndexedRows
 from recbole_apa.data.visible_data import VisibleData
