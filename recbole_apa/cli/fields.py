@@ -89,7 +89,7 @@ def add_fields(found: "AddResult") -> dict[str, object]:
         "plan": _addition_fields(found.plan) if found.plan else None,
         "ledger_line": found.position,
         "finished": found.finished,
-        "certificates": found.certificates,
+        "certificates": [found.shown(path) for path in found.certificates],
         "figures": found.figures,
         "seconds": found.seconds,
     }

@@ -34,17 +34,18 @@ def about_state(
     }
 
 
-def about_grown(before: Manifest, served: Sequence[Entry], plain_ids: bool) -> dict[str, object]:
+def about_grown(before: Manifest, served: Sequence[Entry], plain_ids: bool, retrained: bool) -> dict[str, object]:
     """What the manifest says about the state that an addition leads to.
 
     Args:
         served: the requests and additions that led to it, with this one.
         plain_ids: as in the manifest.
+        retrained: whether everything was computed again, on another kind of machine.
     """
     kept = ("full_training", "forgotten", "partition_of")
     about: dict[str, object] = {name: value for name, value in before.items() if name in kept}
-    if not is_of_samples(before):
-        about["partition_of"] = EARLIER  # it depends on more than samples, which the addition has changed
+    if retrained or not is_of_samples(before):
+        about["partition_of"] = EARLIER  # it was computed elsewhere, or from more than the samples of the first piece
     if "draw_of" in before:
         about["draw_of"] = EARLIER
     if "partition_of" in about:

@@ -286,3 +286,12 @@ def test_a_grown_run_is_evaluated_and_opened(grown, folder):
 
 def _stopped(*args, **kwargs):
     raise InterruptedError
+
+
+def test_a_run_that_was_moved_does_not_grow(finished, tmp_path):
+    folder = fresh_copy(finished.run_dir, tmp_path / "run")
+    unlearn(folder, users=["u3"], method="NPO")
+    before = tree(folder)
+    with pytest.raises(RequestError, match="moved by an approximate method"):
+        add(folder, later("u4"))
+    assert tree(folder) == before

@@ -74,7 +74,7 @@ def carry_out_addition(
     result = train_and_evaluate(opened, data, trainer, inputs, show)
     own = clean_outside(own_outside(store, before), result, store)
     served = [e for e in ledger.entries() if served_by(before, e)]
-    about = about_grown(before, [*served, entry], data.train_set.visible_data.plain_ids)
+    about = about_grown(before, [*served, entry], data.train_set.visible_data.plain_ids, machines.retrains)
     write_records(result, about | {"outside": left_outside(before, trainer, result, own)}, carried_out(served))
     figures = chosen_figures(opened_metrics(store), result.metrics, result.model)
     pending.seal({"ready": True})

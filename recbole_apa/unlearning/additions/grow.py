@@ -60,6 +60,12 @@ def grow(opened: "RunResult", incoming: Incoming, position: int, readmit: bool) 
         )
     assignment = store.load_assignment()
     assert assignment is not None
+    moved = store.moved_shards(assignment.n_shards)
+    if moved:
+        raise RequestError(
+            f"shards {', '.join(f'{k:03d}' for k in moved)} were moved by an approximate method, and the run cannot "
+            "grow from there: make an exact request first, which trains them again"
+        )
     refuse_known(before, incoming)
     asked = _interactions(before, incoming)
     n_readmitted, readmits = refuse_forgotten(part.visible_data, asked, incoming, readmit)

@@ -88,7 +88,7 @@ class _AddStage(Session):
 
         waited = UnlearnResult(None, finished=self.finished)
         lines = [] if dry_run else [*self.closed_now, *(e.position for e in self.finish_waiting(waited))]
-        out = AddResult(None, finished=lines, certificates=waited.certificates)
+        out = AddResult(None, finished=lines, certificates=waited.certificates, shown=self.store.storage.shown)
         opened = self.open_now()
         incoming = self._read(opened, interactions, columns)
         if self._is_done_now(lines, incoming):

@@ -44,7 +44,7 @@ def _shards_text(plan: "AdditionPlan") -> str:
 def result_text(result: "AddResult") -> str:
     """The result of :func:`~recbole_apa.unlearning.additions.stage.add`."""
     parts = [f"finished first: line {line} of the ledger" for line in result.finished]
-    parts += [f"certificate: {path.with_suffix('.html')}" for path in result.certificates]
+    parts += [f"certificate: {result.shown(path.with_suffix('.html'))}" for path in result.certificates]
     if result.plan:
         parts.append(plan_text(result.plan))
     if result.figures:
