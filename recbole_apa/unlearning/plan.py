@@ -150,13 +150,25 @@ def _affected_of(
 
 
 def estimate(plan: Plan, cost: TrainingCost) -> None:
-    """Training time scales with the samples of a shard, scoring the memory with the adapters to score."""
+    """Set the plan's seconds, if the first training was timed."""
+    seconds = request_seconds(cost, plan.n_train_samples, len(plan.shards), plan.n_shards)
+    if seconds is not None:
+        plan.seconds, plan.full_seconds = round(seconds, 1), cost["seconds"]
+
+
+def request_seconds(cost: TrainingCost, n_samples: int, n_shards_hit: int, n_shards: int) -> float | None:
+    """An estimate: training time scales with the samples of a shard, scoring the memory with the adapters to score.
+
+    Args:
+        n_samples: to be trained on again.
+
+    Returns:
+        seconds without evaluation; None if the first training was not timed.
+    """
     if not cost.get("seconds") or not sum(cost["shard_seconds"]):
-        return
+        return None
     per_sample = sum(cost["shard_seconds"]) / sum(cost["shard_samples"])
-    memory = cost["memory_seconds"] * len(plan.shards) / plan.n_shards
-    plan.seconds = round(per_sample * plan.n_train_samples + memory, 1)
-    plan.full_seconds = cost["seconds"]
+    return per_sample * n_samples + cost["memory_seconds"] * n_shards_hit / n_shards
 
 
 def plan_text(plan: Plan, most: int = 30) -> str:

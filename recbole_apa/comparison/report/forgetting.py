@@ -8,6 +8,7 @@ import plotly.graph_objects as go
 from plotly.offline import get_plotlyjs
 from tabulate import tabulate
 
+from recbole_apa.comparison.report.judging import spread_note
 from recbole_apa.comparison.row import DONE, Row, problems
 from recbole_apa.core.files.whole import write_text
 from recbole_apa.evaluation.measures import FORGETTING_MEASURES
@@ -22,13 +23,18 @@ def columns_of_measures() -> dict[str, tuple[str, str]]:
     return {m.title: (name, m.format) for name, m in FORGETTING_MEASURES.items() if m.title} | COSTS
 
 
-def write_forgetting(folder: Path, rows: Sequence[Row]) -> str:
-    """Write ``table.md`` and ``report.html``; returns the table for a terminal."""
+def write_forgetting(folder: Path, rows: Sequence[Row], redrawn: bool = False) -> str:
+    """Write ``table.md`` and ``report.html``; returns the table for a terminal.
+
+    Args:
+        redrawn: whether each seed draws other samples.
+    """
     columns = columns_of_measures()
     spread = {name for name, measure in FORGETTING_MEASURES.items() if measure.spread}
     head, body = ["method", *columns], forgetting_rows(rows, columns, spread)
-    failed = problems(rows)
-    write_text(folder / "table.md", tabulate(body, head, tablefmt="github", disable_numparse=True) + "\n")
+    failed, spread_is = problems(rows), [spread_note(redrawn)] if len({row.seed for row in rows}) > 1 else []
+    markdown = tabulate(body, head, tablefmt="github", disable_numparse=True)
+    write_text(folder / "table.md", "\n".join([markdown, *(f"\n{note}" for note in spread_is)]) + "\n")
     done = [row for row in rows if row.status == DONE]
     page = render(
         "forgetting.html",
@@ -36,6 +42,7 @@ def write_forgetting(folder: Path, rows: Sequence[Row]) -> str:
         headers=head,
         rows=body,
         failed=failed,
+        notes=spread_is,
         n_forget=round(np.mean([row.figures["n_forget"] for row in done])) if done else 0,
         n_requests=max((row.figures["n_requests"] for row in done), default=1),
         seeds=sorted({row.seed for row in rows}),
@@ -43,7 +50,7 @@ def write_forgetting(folder: Path, rows: Sequence[Row]) -> str:
         plotly=get_plotlyjs(),
     )
     write_text(folder / "report.html", page)
-    return "\n".join([tabulate(body, head, disable_numparse=True), *failed])
+    return "\n".join([tabulate(body, head, disable_numparse=True), *spread_is, *failed])
 
 
 def forgetting_rows(

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from tabulate import tabulate
 
-from recbole_apa.evaluation.metrics import FEWEST_CLUSTERS, FEWEST_FOR_UAUC
+from recbole_apa.evaluation.report.users_note import too_few, users_note
 from recbole_apa.evaluation.scored_split import BY_USERS
 
 _TITLES = {
@@ -81,19 +81,12 @@ def note(figures: Mapping[str, float]) -> str:
     n_users, n_both = (figures.get(f"test.{name}") for name in ("n_users", "n_users_with_both_labels"))
     if n_users is None or n_both is None:
         return ""
-    n_samples = figures["test.n_samples"]
-    says = f"{n_samples:.0f} test samples of {n_users:.0f} users, {n_both:.0f} of them with both labels; intervals "
-    says += "resample users (cluster bootstrap)." if _by(figures) else "resample rows."
-    if too_few_users(figures):
-        says += f" Fewer than {FEWEST_CLUSTERS} users: these intervals are too narrow."
-    if n_both < FEWEST_FOR_UAUC:
-        says += f" UAUC, the mean AUC within users, needs {FEWEST_FOR_UAUC} users with both labels."
-    return says
+    return users_note(round(figures["test.n_samples"]), round(n_users), round(n_both), bool(_by(figures)))
 
 
 def too_few_users(figures: Mapping[str, float]) -> bool:
     """Whether a percentile interval over so few users is too narrow."""
-    return bool(_by(figures)) and figures.get("test.n_users", 0) < FEWEST_CLUSTERS
+    return too_few(round(figures.get("test.n_users", 0)), bool(_by(figures)))
 
 
 def _by(figures: Mapping[str, float]) -> str:
