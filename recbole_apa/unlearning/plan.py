@@ -206,6 +206,7 @@ def plan_text(plan: Plan, most: int = 30) -> str:
     )
     if plan.seconds is not None and plan.full_seconds:
         lines.append(
-            f"estimated time, evaluation apart: {plan.seconds:.0f} s; the first training took {plan.full_seconds:.0f} s"
+            f"estimated time, evaluation apart: {plan.seconds:.0f} s; the first training of everything that this run "
+            f"holds took {plan.full_seconds:.0f} s"
         )
     return "\n".join(lines)
