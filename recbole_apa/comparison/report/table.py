@@ -60,8 +60,8 @@ def write_comparison(folder: Path, rows: Sequence[Row], judging: Judging, slices
     text = "\n".join([tabulate(body, head, disable_numparse=True), "", *notes])
     for name, ((titles, lines), note) in parts.items():
         text += f"\n\n{name}\n" + tabulate(lines, titles, disable_numparse=True) + (f"\n{note}" if note else "")
-    markdown = [tabulate(body, head, tablefmt="github", disable_numparse=True), "", *notes]
-    write_text(folder / "table.md", "\n".join(markdown) + "\n")
+    markdown = [tabulate(body, head, tablefmt="github", disable_numparse=True), *notes]
+    write_text(folder / "table.md", "\n\n".join(markdown) + "\n")
     write_text(folder / "table.csv", _csv([head, *body]))
     write_text(folder / "table.tex", tabulate(body, head, tablefmt="latex_booktabs", disable_numparse=True) + "\n")
     page = render(
