@@ -149,14 +149,23 @@ def a_setting(options: dict[str, Any], k: int, batch: int, n_tokens: int, folder
     return Setting(one, many, peft, batch, n_tokens)
 
 
-def measure(options: dict[str, Any], ks: list[int], batches: list[int], n_tokens: int, repetitions: int) -> list[dict]:
-    """One record for each K and batch size."""
+def measure(
+    options: dict[str, Any], ks: list[int], batches: list[int], n_tokens: int, repetitions: int, few: bool = False
+) -> list[dict]:
+    """One record for each K and batch size.
+
+    Args:
+        few: leave out what needs K passes, or PEFT.
+    """
     rows = []
     for batch in batches:
         for k in ks:
             with tempfile.TemporaryDirectory() as folder:
                 setting = a_setting(options, k, batch, n_tokens, Path(folder))
-                seconds = seconds_per_sample(setting.contenders(), repetitions, setting.device)
+                timed = setting.contenders()
+                if few:
+                    timed = {name: c for name, c in timed.items() if not name.startswith(("K passes", "PEFT"))}
+                seconds = seconds_per_sample(timed, repetitions, setting.device)
             found: dict[str, dict[str, float]] = {}
             for part, reference in REFERENCE.items():
                 group = {name: values for name, values in seconds.items() if name.endswith(part)}
@@ -196,6 +205,7 @@ def main() -> None:
     parser.add_argument("--repetitions", type=int, default=5)
     parser.add_argument("--trunk_layers", type=float, default=0.5, help="0: adapters in all layers, embedding: final")
     parser.add_argument("--backbone", default="smollm2-135m")
+    parser.add_argument("--few", action="store_true", help="no K passes, and none of PEFT's ways")
     given = begin(parser)
     if given.small:
         given.shards, given.batches, given.tokens, given.repetitions = "2", "1,2", 16, 1
@@ -203,7 +213,7 @@ def main() -> None:
     if not given.trunk_layers:
         options["embedding"] = "final"
     ks, batches = ([int(n) for n in text.split(",")] for text in (given.shards, given.batches))
-    rows = measure(options, ks, batches, given.tokens, given.repetitions)
+    rows = measure(options, ks, batches, given.tokens, given.repetitions, given.few)
     keep(given, {"tokens": given.tokens, **options, "rows": rows})
     print(table(rows))
 
