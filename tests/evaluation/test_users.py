@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score
 
 from recbole_apa.core.files.whole import read_json, write_json
+from recbole_apa.data.samples import HistoryEntry, Sample
 from recbole_apa.evaluation import metrics
 from recbole_apa.evaluation.metrics import (
     aucs_of_users,
@@ -22,6 +23,7 @@ from recbole_apa.evaluation.metrics import (
 from recbole_apa.evaluation.report.run_page import write_report
 from recbole_apa.evaluation.report.run_table import HEADERS, note, table_rows, too_few_users
 from recbole_apa.evaluation.scored_split import RESAMPLES, ScoredSplit, split_figures
+from recbole_apa.unlearning.rule_figures import write_rule_figures
 
 LIKE_RATE = "rules.HistoryLikeRate"
 
@@ -208,3 +210,42 @@ def test_a_report_of_an_older_run_says_rows(finished, tmp_path):
     old = {k: v for k, v in kept.items() if "users" not in k and "uauc" not in k}
     write_json(tmp_path / "metrics.json", old)
     assert "Intervals resample rows." in write_report(tmp_path).read_text()
+
+
+class Folder:
+    """As much of a run store as the figures of rules need."""
+
+    def __init__(self, folder):
+        self.folder = folder
+
+    def has(self, name):
+        return (self.folder / name).is_file()
+
+
+class Rows:
+    """As much of a survey."""
+
+    def samples(self, split):
+        users = [f"u{n}" for n in range(60) for _ in range(2)]
+        shown = tuple(HistoryEntry("x", n % 2, "h") for n in range(3))
+        return [Sample(f"{u}:{i}", u, f"i{i}", i % 2, shown[: i % 3]) for i, u in enumerate(users)]
+
+    def train_rows(self):
+        return [("i1", 1), ("i2", 0)]
+
+
+@pytest.mark.parametrize("old", [False, True])
+def test_a_request_that_changes_rules_alone_leaves_intervals_of_one_kind(old, tmp_path):
+    kept = split_figures("test", scored(), seed=5)
+    if old:
+        kept = {k: v for k, v in kept.items() if "users" not in k and not k.endswith("uauc")}
+    for name in ("before", "after"):
+        (tmp_path / name).mkdir()
+    write_json(tmp_path / "before" / "metrics.json", kept)
+    found = write_rule_figures(Folder(tmp_path / "before"), Folder(tmp_path / "after"), Rows(), 5)
+    assert (f"test.{LIKE_RATE}.auc_users_low" in found) != old and f"test.{LIKE_RATE}.auc_low" in found
+    key = "test.aggregated.decomposition.auc"
+    assert found[f"{key}_low"] == kept[f"{key}_low"]
+    shown = "_low" if old else "_users_low"
+    line = dict(zip(HEADERS, table_rows(found)[0], strict=True))
+    assert line["95 % interval"].startswith(f"{found[f'{key}{shown}']:.3f}")
