@@ -7,10 +7,12 @@ import pytest
 
 from recbole_apa import compare
 from recbole_apa.cli.main import main
+from recbole_apa.comparison import ForgetRequest, compare_forgetting
 from recbole_apa.comparison.context import context_in, open_context
 from recbole_apa.comparison.presets import read_preset
+from recbole_apa.comparison.report.forgetting import write_forgetting
 from recbole_apa.comparison.requests import drawn_figures, shards_hit
-from recbole_apa.comparison.row import DONE
+from recbole_apa.comparison.row import DONE, Row
 from recbole_apa.core.errors import SettingsError
 from recbole_apa.data.samples import HistoryEntry, Sample
 from recbole_apa.data.splits import SPLITS
@@ -113,3 +115,23 @@ def test_redraw_is_an_option_of_comparisons(tmp_path, capsys):
     assert read_preset(str(tmp_path / "mine.yaml")).redraw and not read_preset("table1").redraw
     assert main(["--model=APA", "--dataset=board", "--redraw"]) == 2
     assert "--redraw: expected together with --compare" in capsys.readouterr().err
+
+
+def test_what_the_spread_of_a_forgetting_comparison_is_of(tmp_path):
+    rows = [Row("NPO", seed, DONE, figures={"n_forget": 1, "n_requests": 1}) for seed in (1, 2)]
+    for redrawn, says in ((False, "from the same samples (--redraw draws others)"), (True, "from other samples.")):
+        text = write_forgetting(tmp_path, rows, redrawn)
+        for told in (text, (tmp_path / "table.md").read_text(), (tmp_path / "report.html").read_text()):
+            assert f"each of which draws its own request {says}" in told
+    assert "±" not in write_forgetting(tmp_path, rows[:1])
+
+
+@pytest.mark.slow
+def test_a_forgetting_comparison_draws_other_samples_for_each_seed(options, work_folder, tmp_path):
+    few = {**options, "train_samples": 15, "valid_samples": 5, "test_samples": 8, "epochs": 1}
+    request = ForgetRequest(n_interactions=1)
+    result = compare_forgetting(["APA(D)"], request, "board", (), few, seeds=2, folder=tmp_path, redraw=True)
+    assert {row.status for row in result.rows} == {DONE}
+    data = {row.seed: row.digests["data"] for row in result.rows}
+    assert len(set(data.values())) == 2
+    assert all(row.figures["js_divergence"] == 0.0 for row in result.rows if row.method in ("APA(D)", "Retraining"))

@@ -8,7 +8,6 @@ import plotly.graph_objects as go
 from plotly.offline import get_plotlyjs
 from tabulate import tabulate
 
-from recbole_apa.comparison.report.judging import spread_note
 from recbole_apa.comparison.row import DONE, Row, problems
 from recbole_apa.core.files.whole import write_text
 from recbole_apa.evaluation.measures import FORGETTING_MEASURES
@@ -32,7 +31,7 @@ def write_forgetting(folder: Path, rows: Sequence[Row], redrawn: bool = False) -
     columns = columns_of_measures()
     spread = {name for name, measure in FORGETTING_MEASURES.items() if measure.spread}
     head, body = ["method", *columns], forgetting_rows(rows, columns, spread)
-    failed, spread_is = problems(rows), [spread_note(redrawn)] if len({row.seed for row in rows}) > 1 else []
+    failed, spread_is = problems(rows), [_spread_note(redrawn)] if len({row.seed for row in rows}) > 1 else []
     markdown = tabulate(body, head, tablefmt="github", disable_numparse=True)
     write_text(folder / "table.md", "\n".join([markdown, *(f"\n{note}" for note in spread_is)]) + "\n")
     done = [row for row in rows if row.status == DONE]
@@ -51,6 +50,12 @@ def write_forgetting(folder: Path, rows: Sequence[Row], redrawn: bool = False) -
     )
     write_text(folder / "report.html", page)
     return "\n".join([tabulate(body, head, disable_numparse=True), *spread_is, *failed])
+
+
+def _spread_note(redrawn: bool) -> str:
+    """What the standard deviation over seeds is of."""
+    samples = "from other samples" if redrawn else "from the same samples (--redraw draws others)"
+    return f"±: the standard deviation over seeds, each of which draws its own request {samples}."
 
 
 def forgetting_rows(
