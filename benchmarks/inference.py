@@ -3,10 +3,12 @@
     python -m benchmarks.inference --out=benchmarks/results/inference.json
     python -m benchmarks.inference --small
 
-The reference of every ratio is one adapter in the same engine and the same process, measured in turn. "all" includes
-everything that a new prompt costs: the frozen trunk, from whose top the embedding comes, and the attention; for "upper"
-the trunk's activations are already there. Prompts are random tokens. K passes and PEFT's mixed batch are timed for at
-most 2 adapters and scaled to K; merging with PEFT for at most 4 samples (one after another, as PEFT requires).
+There are two references, each one adapter in the same engine and the same process, measured in turn: one that computes
+the embedding as APA must, and one alone, which needs none. With a trunk they cost the same, because the embedding is
+the trunk's; without one the embedding is a pass of its own, which only APA needs. "all" includes everything that a new
+prompt costs: the frozen trunk and the attention; for "upper" the trunk's activations are already there. Prompts are
+random tokens. K passes and PEFT's mixed batch are timed for at most 2 adapters and scaled to K; merging with
+PEFT for at most 4 samples (one after another, as PEFT requires).
 """
 
 import json
@@ -24,12 +26,15 @@ from benchmarks.random_state import fill_adapters, random_rule
 from benchmarks.timing import Contender, ratios, seconds_per_sample
 from recbole_apa import APAConfig
 from recbole_apa.adapters.peft_files import PeftDescription, write_adapter
+from recbole_apa.backbone.activation_cache import FrozenPass
 from recbole_apa.backbone.engine import ScoringEngine
 from recbole_apa.backbone.load import load_backbone
 from recbole_apa.backbone.prompt_encoder import TokenizedPrompt
 from recbole_apa.data.recbole_settings import read_settings
 
-REFERENCE = {"all": "one adapter, all", "upper": "one adapter, upper"}
+REFERENCE = {"all": "one adapter with embedding, all", "upper": "one adapter, upper"}
+ALONE = "one adapter alone, all"
+"""The other reference of what is called "all"."""
 TIMED_PASSES = 2
 MERGED_SAMPLES = 4
 
@@ -75,6 +80,7 @@ class Setting:
         merged = min(n, MERGED_SAMPLES)
         return {
             REFERENCE["all"]: all_of(self.one, ones, "decomposition"),
+            ALONE: Contender(self._alone, n),
             "APA(D), all": all_of(self.many, None, "decomposition"),
             "APA(ND), all": all_of(self.many, None, "non_decomposition"),
             REFERENCE["upper"]: upper(self.one, ones, "decomposition"),
@@ -84,6 +90,17 @@ class Setting:
             "PEFT, mixed batch over K, all": Contender(lambda: self._mixed(passes), n, passes / self.k),
             "PEFT, add_weighted_adapter, all": Contender(lambda: self._merge(w[:merged]), merged),
         }
+
+    def _alone(self) -> Tensor:
+        """One adapter's answers to new prompts, without their embeddings."""
+        engine, size = self.one, self.one.batch_size
+
+        def read(chunk: list[TokenizedPrompt]) -> list[FrozenPass]:
+            return [FrozenPass(s, s.new_empty(0)) for s in engine.decoder.trunk([p.ids for p in chunk])]
+
+        chunks = [self.prompts[i : i + size] for i in range(0, len(self.prompts), size)]
+        frozen = [found for part in engine.side_by_side(read, chunks) for found in part]
+        return engine.score_frozen(frozen, torch.ones(len(frozen), 1), "decomposition")
 
     def _passes(self, known: list[Any], n_passes: int) -> None:
         for i in range(n_passes):
@@ -132,31 +149,50 @@ def a_setting(options: dict[str, Any], k: int, batch: int, n_tokens: int, folder
     return Setting(one, many, peft, batch, n_tokens)
 
 
-def measure(options: dict[str, Any], ks: list[int], batches: list[int], n_tokens: int, repetitions: int) -> list[dict]:
-    """One record for each K and batch size."""
+def measure(
+    options: dict[str, Any], ks: list[int], batches: list[int], n_tokens: int, repetitions: int, few: bool = False
+) -> list[dict]:
+    """One record for each K and batch size.
+
+    Args:
+        few: leave out what needs K passes, or PEFT.
+    """
     rows = []
     for batch in batches:
         for k in ks:
             with tempfile.TemporaryDirectory() as folder:
                 setting = a_setting(options, k, batch, n_tokens, Path(folder))
-                seconds = seconds_per_sample(setting.contenders(), repetitions, setting.device)
+                timed = setting.contenders()
+                if few:
+                    timed = {name: c for name, c in timed.items() if not name.startswith(("K passes", "PEFT"))}
+                seconds = seconds_per_sample(timed, repetitions, setting.device)
             found: dict[str, dict[str, float]] = {}
             for part, reference in REFERENCE.items():
                 group = {name: values for name, values in seconds.items() if name.endswith(part)}
                 found |= ratios(group, reference)
+            of_all = {name: values for name, values in seconds.items() if name.endswith("all")}
+            for name, told in ratios(of_all, ALONE).items():
+                found[name] |= {f"{key}_to_alone": told[key] for key in ("ratio", "ratio_low", "ratio_high")}
             rows.append({"k": k, "batch": batch, "device": setting.device, "contenders": found})
             print(json.dumps(rows[-1]), flush=True)
     return rows
 
 
 def table(rows: list[dict]) -> str:
-    """Ratios to one adapter: median, and the range over repetitions."""
-    head = ["batch", "contender", *(f"K = {k}" for k in dict.fromkeys(r["k"] for r in rows))]
+    """Ratios to one adapter with the embedding and to one alone: median, and the range over repetitions."""
+    ks = list(dict.fromkeys(r["k"] for r in rows))
+    head = ["batch", "contender", *(f"K = {k}" for k in ks), *(f"to one alone, K = {k}" for k in ks)]
+
+    def cell(found: dict[str, float], key: str) -> str:
+        if f"ratio{key}" not in found:
+            return ""
+        return "{:.2f} ({:.2f}-{:.2f})".format(*(found[f"ratio{end}{key}"] for end in ("", "_low", "_high")))
+
     body = []
     for batch in dict.fromkeys(r["batch"] for r in rows):
         found = [r["contenders"] for r in rows if r["batch"] == batch]
         for name in found[0]:
-            cells = [f"{c[name]['ratio']:.2f} ({c[name]['ratio_low']:.2f}-{c[name]['ratio_high']:.2f})" for c in found]
+            cells = [cell(c[name], key) for key in ("", "_to_alone") for c in found]
             body.append([batch, name, *cells])
     return tabulate(body, head, tablefmt="github", disable_numparse=True)
 
@@ -169,6 +205,7 @@ def main() -> None:
     parser.add_argument("--repetitions", type=int, default=5)
     parser.add_argument("--trunk_layers", type=float, default=0.5, help="0: adapters in all layers, embedding: final")
     parser.add_argument("--backbone", default="smollm2-135m")
+    parser.add_argument("--few", action="store_true", help="no K passes, and none of PEFT's ways")
     given = begin(parser)
     if given.small:
         given.shards, given.batches, given.tokens, given.repetitions = "2", "1,2", 16, 1
@@ -176,7 +213,7 @@ def main() -> None:
     if not given.trunk_layers:
         options["embedding"] = "final"
     ks, batches = ([int(n) for n in text.split(",")] for text in (given.shards, given.batches))
-    rows = measure(options, ks, batches, given.tokens, given.repetitions)
+    rows = measure(options, ks, batches, given.tokens, given.repetitions, given.few)
     keep(given, {"tokens": given.tokens, **options, "rows": rows})
     print(table(rows))
 

@@ -19,7 +19,8 @@ from recbole_apa.cli.main import parse_arguments
 from recbole_apa.comparison.presets import read_preset
 from recbole_apa.comparison.run_methods import SAMPLES
 from recbole_apa.core.files.whole import read_json
-from recbole_apa.evaluation.metrics import auc, interval, resampled_aucs
+from recbole_apa.evaluation.metrics import auc, interval, number_of, resampled_aucs, users_with_both_labels
+from recbole_apa.evaluation.report.users_note import users_note
 from recbole_apa.evaluation.simple_rules import HISTORY_AND_ITEM, HISTORY_LIKE_RATE
 
 PAPER = PAPERS["ml-100k"]
@@ -27,10 +28,16 @@ RULES = (HISTORY_LIKE_RATE, HISTORY_AND_ITEM)
 RESAMPLES = 1000
 
 
-def summarise(labels: np.ndarray, seeds: list[dict[str, np.ndarray]]) -> list[dict]:
-    """One row per method: mean AUC over seeds, its bootstrap interval over test rows, and differences."""
+def summarise(labels: np.ndarray, seeds: list[dict[str, np.ndarray]], users: np.ndarray | None = None) -> list[dict]:
+    """One row per method: mean AUC over seeds, its bootstrap interval, and differences.
+
+    Args:
+        labels: (n,).
+        seeds: method -> scores, (n,), for each seed.
+        users: numbers of the users, (n,): intervals resample them; None resamples rows.
+    """
     flat = {f"{name}/{i}": s for i, scores in enumerate(seeds) for name, s in scores.items()}
-    resampled = resampled_aucs(labels, flat, RESAMPLES, seed=0)
+    resampled = resampled_aucs(labels, flat, RESAMPLES, 0, users)
     mean = {n: np.mean([resampled[f"{n}/{i}"] for i in range(len(seeds))], axis=0) for n in seeds[0]}
     rows = []
     for name in seeds[0]:
@@ -77,13 +84,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--rows", type=Path, required=True)
+    parser.add_argument("--by_rows", action="store_true", help="intervals resample rows, not users")
     given, further = parser.parse_known_args()
     options = {**read_preset("table1").options, **parse_arguments(further)}
     result = compare(RULES, "ml-100k", (), options, seeds=given.seeds, folder=given.rows)
-    labels = np.array(read_json(given.rows / SAMPLES)["label"])
+    samples = read_json(given.rows / SAMPLES)
+    labels, users = np.array(samples["label"]), np.array(samples["user"])
     seeds = sorted({row.seed for row in result.rows})[: given.seeds]
     scores = [{row.method: np.array(row.scores) for row in result.rows if row.seed == seed} for seed in seeds]
-    print(table(summarise(labels, scores)))
+    print(table(summarise(labels, scores, None if given.by_rows else users)))
+    n_both = users_with_both_labels(labels, users)
+    print(users_note(len(labels), number_of(users), n_both, by_users=not given.by_rows))
     print("code of the rows: " + ", ".join(sorted({row.digests["code"][:10] for row in result.rows})))
 
 

@@ -32,6 +32,10 @@ COMMANDS = {
         "unlearning --part=cost --shards=2 --states=warm,disk --tallrec --train_samples=16 --valid_samples=4 "
         "--test_samples=4 --out=OUT/unlearning_cost.json",
     ),
+    "drawn-requests": (
+        "drawn_requests --out=OUT/drawn_requests.json",
+        "drawn_requests --small --out=OUT/drawn_requests.json",
+    ),
     "requests-at-size": (
         "requests_at_size --out=OUT/requests_1m.json",
         "requests_at_size --small --out=OUT/requests_1m.json",

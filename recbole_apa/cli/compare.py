@@ -95,6 +95,7 @@ def _compare(asked: CompareOptions, kept: "Preset | None", rest: Words, words: W
         folder=asked.compare_dir,
         baseline_options=baselines,  # type: ignore[arg-type]
         slices=asked.slices if asked.slices is not None else bool(kept and kept.slices),
+        redraw=_redraw(asked, kept),
     )
 
 
@@ -117,6 +118,7 @@ def _compare_forgetting(
         {**(kept.options if kept else {}), **values_of(rest)},
         seeds=_seeds(asked, kept.seeds if kept else 1),
         folder=asked.compare_dir,
+        redraw=_redraw(asked, kept),
     )
 
 
@@ -133,6 +135,10 @@ def _names(asked: CompareOptions) -> list[str]:
 
 def _seeds(asked: CompareOptions, usual: int) -> int:
     return usual if asked.seeds is None else asked.seeds
+
+
+def _redraw(asked: CompareOptions, kept: "Preset | None") -> bool:
+    return asked.redraw if asked.redraw is not None else bool(kept and kept.redraw)
 
 
 def _refuse_stage(rest: Words) -> None:

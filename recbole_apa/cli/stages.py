@@ -176,6 +176,8 @@ class CompareOptions:
         default=None, metadata=told("3", bounds=Bounds(1), expected="a whole number of at least 1")
     )
     """How many seeds (default: 1)."""
+    redraw: bool | None = field(default=None, metadata=told())
+    """Each seed draws other samples, too."""
     compare_dir: str | None = field(default=None, metadata=told("DIR"))
     """Where rows, tables and report go; finished rows are kept."""
     slices: bool | None = field(default=None, metadata=told())

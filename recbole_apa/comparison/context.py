@@ -3,13 +3,14 @@
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from recbole_apa.backbone.activation_cache import ActivationCache
+from recbole_apa.core.errors import SettingsError
 from recbole_apa.core.seeding import digest_of, hash_order
 from recbole_apa.data.forgotten import PAIR, Digester, Forgotten, Scope, digests_of
 from recbole_apa.data.loaders import Loaders
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
     from recbole_apa.data.dataset import APADataset
 
 SCRATCH = ".scratch"
+DRAW = "draw_seed"
+"""The option that draws other samples."""
 _BY_LABELS = {"metrics": ["AUC", "LogLoss"], "valid_metric": "AUC"}
 """How methods train and choose when candidates are ranked."""
 
@@ -51,6 +54,18 @@ class ComparisonContext:
     """Its options name the ranking metrics."""
     caches: dict[tuple[Any, ...], ActivationCache] = field(default_factory=dict)
     """Frozen activations, by the settings they depend on: computed once for all methods and seeds."""
+    redraw: bool = False
+    """Whether each seed draws other samples."""
+    asked: Mapping[str, Any] = field(default_factory=dict)
+    """The options as they were given."""
+
+    def drawn_for(self, seed: int) -> "ComparisonContext":
+        """The context of a seed: this one, or one with samples that the seed draws."""
+        if not self.redraw:
+            return self
+        options = {**self.asked, DRAW: seed}
+        drawn = open_context(self.dataset, self.config_files, options, self.folder / f"draw{seed}")
+        return replace(drawn, caches=self.caches)
 
     @property
     def splits(self) -> dict[str, list[Sample]]:
@@ -135,7 +150,7 @@ class ComparisonContext:
 def open_context(
     dataset: str, config_files: Sequence[str], options: Mapping[str, object], folder: Path
 ) -> ComparisonContext:
-    """Read the data once. With ``eval_args.mode: uniN`` every liked test sample's item is ranked among N others;
+    """Read the data. With ``eval_args.mode: uniN`` every liked test sample's item is ranked among N others;
     methods still train and choose by labels.
 
     Raises:
@@ -144,7 +159,7 @@ def open_context(
     asked = APAConfig("APA", dataset, list(config_files), dict(options))
     n = candidates_asked(asked["eval_args"]["mode"])
     if n is None:
-        return ComparisonContext(dataset, config_files, options, folder, asked, build_data(asked))
+        return ComparisonContext(dataset, config_files, options, folder, asked, build_data(asked), asked=options)
     by_labels = {key: value for key, value in options.items() if not key.startswith("eval_args.")} | _BY_LABELS
     by_labels["eval_args"] = {**asked["eval_args"], "mode": "labeled"}
     config = APAConfig("APA", dataset, list(config_files), by_labels)
@@ -152,24 +167,34 @@ def open_context(
     if "NDCG" not in map(str.upper, asked["metrics"]):
         asked["metrics"] = [*asked["metrics"], "NDCG"]
     lists = _draw(data.train_set, n, config["seed"])
-    return ComparisonContext(dataset, config_files, by_labels, folder, config, data, lists, asked)
+    return ComparisonContext(
+        dataset, config_files, by_labels, folder, config, data, lists, ranking_config=asked, asked=options
+    )
 
 
 @contextmanager
 def context_in(
-    target: Path, dataset: str, config_files: Sequence[str], options: Mapping[str, object]
+    target: Path, dataset: str, config_files: Sequence[str], options: Mapping[str, object], redraw: bool = False
 ) -> Iterator[ComparisonContext]:
     """A context whose scratch folder is in ``target``, which stays locked meanwhile; RecBole's logger is started.
 
+    Args:
+        redraw: each seed draws other samples (:meth:`ComparisonContext.drawn_for`).
+
     Raises:
+        SettingsError: a draw is given that each seed would replace.
         RunError: another process is running a comparison there.
         APAError: options or data that APA rejects.
     """
+    if redraw and options.get(DRAW) is not None:
+        raise SettingsError(
+            f"{DRAW}: found {options[DRAW]!r} with redraw, for which each seed is its own draw; drop one"
+        )
     with run_lock(target, "comparing"):
         scratch = target / SCRATCH
         shutil.rmtree(scratch, ignore_errors=True)
         try:
-            context = open_context(dataset, config_files, options, scratch)
+            context = replace(open_context(dataset, config_files, options, scratch), redraw=redraw)
             start_logging(context.config)
             say_idle(context.config)
             yield context

@@ -76,6 +76,7 @@ def compare_forgetting(
     config_dict: Mapping[str, object] | None = None,
     seeds: int = 1,
     folder: str | Path | None = None,
+    redraw: bool = False,
 ) -> Forgetting:
     """Forget the same training data with several methods, and measure each against retraining.
 
@@ -85,6 +86,7 @@ def compare_forgetting(
             seed`` are always included.
         request: what to forget; drawn again with each seed.
         folder: where rows, tables and the report go; rows already there are not computed again.
+        redraw: each seed also draws other samples.
 
     Raises:
         SettingsError: a name that is neither, or settings that the method does not have.
@@ -102,14 +104,14 @@ def compare_forgetting(
             + (f"; did you mean {near!r}?" if near else "")
         )
     target = Path(folder) if folder else Path("saved") / f"forget-{dataset}"
-    with context_in(target, dataset, config_file_list, config_dict or {}) as context:
+    with context_in(target, dataset, config_file_list, config_dict or {}, redraw) as context:
         first = context.config["seed"]
         rows = [
             row
             for seed in range(first, first + seeds)
-            for row in _Round(context, request, seed, RowStore(target)).rows(list(dict.fromkeys(names)))
+            for row in _Round(context.drawn_for(seed), request, seed, RowStore(target)).rows(list(dict.fromkeys(names)))
         ]
-        table = write_forgetting(target, rows)
+        table = write_forgetting(target, rows, redraw)
     return Forgetting(rows, target, table)
 
 

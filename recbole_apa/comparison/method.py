@@ -1,7 +1,7 @@
 """What a method of the comparison has to do, and what is measured."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
@@ -16,6 +16,9 @@ class FitFigures:
     n_parameters: int
     """Numbers that were trained."""
     n_shards: int
+    drawn: Mapping[str, float] = field(default_factory=dict)
+    """Figures of requests drawn by hash, for methods with shards: see
+    :func:`~recbole_apa.comparison.requests.drawn_figures`."""
 
 
 @dataclass(frozen=True)

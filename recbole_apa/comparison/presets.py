@@ -10,7 +10,7 @@ from recbole_apa.core.options import refuse_unknown
 from recbole_apa.core.properties import properties_folder
 from recbole_apa.core.yaml import read_yaml
 
-KEYS = ("compare", "seeds", "options", "baseline_options", "slices", "forget")
+KEYS = ("compare", "seeds", "redraw", "options", "baseline_options", "slices", "forget")
 
 
 @dataclass(frozen=True)
@@ -25,14 +25,14 @@ class Preset:
     forget: Mapping[str, Any]
     """What to forget, for :func:`recbole_apa.compare_forgetting`: fields of ``ForgetRequest``; empty for a plain
     comparison."""
+    redraw: bool = False
 
 
 def read_preset(name: str) -> Preset:
     """An experiment by its name in ``properties/experiments/``, or by the path of a YAML file.
 
     Raises:
-        SettingsError: no such file, or keys other than ``compare``, ``seeds``, ``options``, ``baseline_options``,
-            ``slices``, ``forget``.
+        SettingsError: no such file, or keys other than :data:`KEYS`.
     """
     folder = properties_folder() / "experiments"
     path = Path(name) if name.endswith((".yaml", ".yml")) else folder / f"{name}.yaml"
@@ -51,4 +51,5 @@ def read_preset(name: str) -> Preset:
         values.get("baseline_options") or {},
         bool(values.get("slices")),
         values.get("forget") or {},
+        bool(values.get("redraw")),
     )

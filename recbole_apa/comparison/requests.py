@@ -1,9 +1,19 @@
-"""Which interaction a method with shards is asked to forget."""
+"""What a method with shards is asked to forget, and what requests drawn by hash would cost it."""
 
+from collections.abc import Iterable, Mapping, Sequence
+
+import numpy as np
+
+from recbole_apa.comparison.row import KINDS
 from recbole_apa.core.seeding import hash_order
+from recbole_apa.data.samples import Sample
 from recbole_apa.pipeline.build import RunResult
+from recbole_apa.runs.manifest import TrainingCost
+from recbole_apa.unlearning.plan import request_seconds
 
 Pair = tuple[str, str]
+MOST_DRAWN = 1000
+"""Requests of each kind, at most."""
 
 
 def single_shard_requests(made: RunResult) -> list[Pair]:
@@ -13,13 +23,61 @@ def single_shard_requests(made: RunResult) -> list[Pair]:
     If every interaction is in several shards (a random partition scatters a user's overlapping histories), those in the
     fewest.
     """
-    shards: dict[Pair, set[int]] = {}
     partition = made.trainer.partition
     assert partition is not None
-    for sample in made.data.train_set.samples:
-        held = [(sample.user_id, sample.item_id), *((sample.user_id, e.item_id) for e in sample.history)]
-        for pair in held:
-            shards.setdefault(pair, set()).add(partition.shard_of[sample.sample_id])
+    shards = shards_of_interactions(made.data.train_set.samples, partition.shard_of)
     fewest = min(len(ks) for ks in shards.values())
     alone = sorted(pair for pair, ks in shards.items() if len(ks) == fewest)
     return [alone[i] for i in hash_order([f"{u}:{i}" for u, i in alone], 0, "requests")]
+
+
+def shards_of_interactions(samples: Iterable[Sample], shard_of: Mapping[str, int]) -> dict[Pair, set[int]]:
+    """Every interaction (user, item) that the samples' prompts show -> the shards that have seen it.
+
+    Args:
+        shard_of: sample id -> shard.
+    """
+    shards: dict[Pair, set[int]] = {}
+    for sample in samples:
+        for item in (sample.item_id, *(entry.item_id for entry in sample.history)):
+            shards.setdefault((sample.user_id, item), set()).add(shard_of[sample.sample_id])
+    return shards
+
+
+def shards_hit(samples: Sequence[Sample], shard_of: Mapping[str, int], kind: str) -> dict[str, set[int]]:
+    """What a request of one kind may name -> the shards that it reaches.
+
+    Args:
+        kind: ``interactions`` and ``items``, those that the samples' prompts show; ``users``, those of the samples.
+    """
+    out: dict[str, set[int]] = {}
+    for (user, item), shards in shards_of_interactions(samples, shard_of).items():
+        name = {"interactions": f"{user}:{item}", "users": user, "items": item}[kind]
+        out.setdefault(name, set()).update(shards)
+    return out
+
+
+def drawn_figures(made: RunResult, cost: TrainingCost) -> dict[str, float]:
+    """For each of :data:`~recbole_apa.comparison.row.KINDS`: how many requests were drawn by hash, how many shards one
+    reaches on average, and how many seconds it would take, by the times of the training.
+
+    Args:
+        cost: of the training.
+    """
+    partition, samples = made.trainer.partition, made.data.train_set.samples
+    assert partition is not None
+    sizes, out = made.trainer.record.sizes, {}
+    for kind in KINDS:
+        reached = shards_hit(samples, partition.shard_of, kind)
+        names = sorted(reached)
+        drawn = [reached[names[i]] for i in hash_order(names, 0, "drawn requests", kind)[:MOST_DRAWN]]
+        n_samples = [sum(sizes[k] for k in shards) for shards in drawn]
+        seconds = [
+            request_seconds(cost, n, len(shards), len(sizes)) for n, shards in zip(n_samples, drawn, strict=True)
+        ]
+        known = [s for s in seconds if s is not None]
+        if known:
+            out[f"drawn_{kind}"] = float(len(drawn))
+            out[f"drawn_{kind}_shards_hit"] = float(np.mean([len(shards) for shards in drawn]))
+            out[f"drawn_{kind}_seconds"] = float(np.mean(known))
+    return out

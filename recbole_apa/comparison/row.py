@@ -20,6 +20,8 @@ DONE, FAILED = "done", "failed"
 ROWS = "rows"
 REFERENCE = "Retraining"
 """The row that the others are compared with."""
+KINDS = ("interactions", "users", "items")
+"""What the requests name of which a row keeps the average."""
 
 
 @dataclass(frozen=True)

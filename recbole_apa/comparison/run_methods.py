@@ -12,7 +12,8 @@ from recbole_apa.comparison.context import ComparisonContext, context_in
 from recbole_apa.comparison.method import Method, Scored
 from recbole_apa.comparison.methods.recbole import RecBoleMethod
 from recbole_apa.comparison.registry import REFERENCE, check_names, make_methods, row_names
-from recbole_apa.comparison.report.table import JudgedSamples, write_comparison
+from recbole_apa.comparison.report.judging import JudgedSamples, Judging
+from recbole_apa.comparison.report.table import write_comparison
 from recbole_apa.comparison.row import (
     DONE,
     FAILED,
@@ -59,6 +60,7 @@ def compare(
     folder: str | Path | None = None,
     baseline_options: Mapping[str, Mapping[str, object]] | None = None,
     slices: bool = False,
+    redraw: bool = False,
 ) -> Comparison:
     """Train and score methods on the same training, validation and test samples.
 
@@ -71,6 +73,7 @@ def compare(
             same settings and data are not computed again.
         baseline_options: RecBole model -> its own options.
         slices: also show tables of cold and warm users, short and long histories, rare and popular items.
+        redraw: each seed draws other samples, so that differences between seeds are not those of training alone.
 
     Raises:
         APAError: options, names or data that APA rejects. If a method fails, only its own row does, with the reason.
@@ -82,11 +85,18 @@ def compare(
     rows_asked = row_names(names)
     check_names(rows_asked, baseline_options or {})
     target = Path(folder) if folder else Path("saved") / f"compare-{dataset}"
-    with context_in(target, dataset, config_file_list, config_dict or {}) as context:
-        rows = _all_rows(context, rows_asked, seeds, RowStore(target), baseline_options or {})
-        samples = _describe(context)
-        write_json(target / SAMPLES, samples)
-        table = write_comparison(target, rows, samples, slices)
+    options = dict(config_dict or {})
+    with context_in(target, dataset, config_file_list, options, redraw) as context:
+        rows, judging = _all_rows(context, rows_asked, seeds, RowStore(target), baseline_options or {})
+        for seed, samples in judging.samples.items():
+            if seed == min(judging.samples):
+                write_json(target / SAMPLES, samples)
+            elif redraw:
+                write_json(target / f"samples-{seed}.json", samples)
+        rows = [judging.completed(row) for row in rows]
+        table = write_comparison(target, rows, judging, slices)
+        if judging.too_few_users():
+            getLogger().warning(judging.notes()[0])
     return Comparison(rows, target, table)
 
 
@@ -103,15 +113,20 @@ def _all_rows(
     seeds: int,
     store: RowStore,
     baseline_options: Mapping[str, Mapping[str, object]],
-) -> list[Row]:
+) -> tuple[list[Row], Judging]:
+    """All rows, and what they are judged on."""
     out: list[Row] = []
+    judged: dict[int, JudgedSamples] = {}
+    users: dict[str, int] = {}
     first = context.config["seed"]
     for seed in range(first, first + max(2, seeds)):
+        drawn = context.drawn_for(seed)
+        judged[seed] = _describe(drawn, users)
         # if one seed is asked for, the second is only for the reference
         asked = names if seed < first + seeds else [REFERENCE]
-        for method in make_methods(context, asked, baseline_options):
-            out += _rows_of(context, method, seed, store, baseline_options)
-    return out
+        for method in make_methods(drawn, asked, baseline_options):
+            out += _rows_of(drawn, method, seed, store, baseline_options)
+    return out, Judging(judged, context.config["intervals"] == "users", context.redraw)
 
 
 def _rows_of(
@@ -161,6 +176,7 @@ def _measure(context: ComparisonContext, method: Method, names: Sequence[str], s
             "inference_ms_per_sample": round(1000 * found.seconds / n, 3),
             "forward_passes": found.forward_passes,
             "peak_memory_bytes": peak[0],
+            **{name: round(value, 3) for name, value in fitted.drawn.items()},
         }
         if own_auc is not None:
             figures["recbole_auc"] = own_auc
@@ -195,8 +211,13 @@ def _key(context: ComparisonContext, row: str, baseline_options: Mapping[str, Ma
     return row_key(settings, context.rows_digest)
 
 
-def _describe(context: ComparisonContext) -> JudgedSamples:
-    """What slices need of each test sample: label, history, and how often its user and item are training targets."""
+def _describe(context: ComparisonContext, users: dict[str, int]) -> JudgedSamples:
+    """What intervals and slices need of each test sample: label, user, history, and how often its user and item are
+    training targets.
+
+    Args:
+        users: user -> number; new users are added.
+    """
     train_users: dict[str, int] = {}
     for sample in context.splits["train"]:
         train_users[sample.user_id] = train_users.get(sample.user_id, 0) + 1
@@ -206,6 +227,7 @@ def _describe(context: ComparisonContext) -> JudgedSamples:
     tested = context.judged_rows
     described: JudgedSamples = {
         "label": [int(s.label) for s in tested],
+        "user": [users.setdefault(s.user_id, len(users)) for s in tested],
         "n_history": [len(s.history) for s in tested],
         "n_train_samples_of_user": [train_users.get(s.user_id, 0) for s in tested],
         "n_train_rows_of_item": [items.get(s.item_id, 0) for s in tested],

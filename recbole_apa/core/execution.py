@@ -55,6 +55,9 @@ class ExecutionSettings(Checked):
     variants: Literal["all", "chosen", "none"] = field(metadata=option(Says.MAY_CHANGE, expected="all, chosen or none"))
     """What the final table shows: ``all`` variants; ``chosen``, only the configured ``aggregation`` and the rules;
     ``none``, no table."""
+    intervals: Literal["users", "rows"] = field(metadata=option(Says.MAY_CHANGE, expected="users or rows"))
+    """What the intervals of tables resample: whole ``users`` with all their rows (one user's rows are alike), or
+    ``rows``."""
     show_progress: bool = field(metadata=option(Says.MAY_CHANGE | Says.PASSED_OVER))
     """Whether to show progress bars."""
     log_dir: str | PathLike[str] | None = field(

@@ -67,17 +67,20 @@ NONE_DRAWN = ""
 """The cutoff below which no id falls."""
 
 
-def draw_cutoff(ids: Iterable[str], n: int | None) -> str | None:
+def draw_cutoff(ids: Iterable[str], n: int | None, seed: int | None = None) -> str | None:
     """The hash at or below which an id is drawn, so that exactly ``n`` of ``ids`` are; ``None`` draws all, 0 none.
 
     The cutoff is stored with the run and identifies nobody (:func:`cutoff_between`). From then on, whether a row is
     drawn depends on its own hash alone, and forgetting a drawn row does not bring another row in.
+
+    Args:
+        seed: as in :func:`draw_hash`.
     """
     if n is None:
         return None
     if n == 0:
         return NONE_DRAWN
-    hashes = sorted(map(draw_hash, ids))
+    hashes = sorted(draw_hash(name, seed) for name in ids)
     return None if n >= len(hashes) else cutoff_between(hashes[n - 1], hashes[n])
 
 
@@ -88,6 +91,16 @@ def cutoff_between(last: str, following: str) -> str:
     return last[: same + 1] + "f" * (len(last) - same - 1)
 
 
-def draw_hash(sample_id: str) -> str:
-    """The hash by which a sample id is drawn, SHA-256 in hex."""
-    return digest_of("draw", sample_id).hex()
+def draw_hash(sample_id: str, seed: int | None = None) -> str:
+    """The hash by which a sample id is drawn, SHA-256 in hex.
+
+    Args:
+        seed: of another draw; None is the draw that every run has by default.
+    """
+    return digest_of(*draw_names(seed), sample_id).hex()
+
+
+def draw_names(seed: int | None) -> tuple[object, ...]:
+    """What is hashed before the sample id: the seed is named only if there is one, so that the default draw is the same
+    as before there were others."""
+    return ("draw",) if seed is None else ("draw", seed)

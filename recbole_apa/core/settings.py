@@ -62,6 +62,11 @@ class SampleSettings(Checked):
     """Test samples drawn likewise (1,000 in the paper); null means all."""
     item_text: str = field(metadata=option(Says.KEYS_ACTIVATIONS))
     """How an item is written: columns of the ``.item`` file in braces, e.g. ``{movie_title} ({release_year})``."""
+    draw_seed: int | None = field(
+        default=None, metadata=option(Says.DECIDES_ROWS, bounds=Bounds(0), since=Since("0.1.0", before=None))
+    )
+    """Which samples are drawn, where not all are: null, the draw that every run has by default; any number, another
+    one."""
 
 
 @dataclass(frozen=True)
@@ -229,6 +234,10 @@ class APASettings(Checked):
         if out["prompt_template"] is not None:
             out["prompt_template"] = dict(out["prompt_template"])
         return out
+
+    def identifying(self) -> dict[str, Any]:
+        """As :meth:`flat`, without ``draw_seed`` while it is null: what identified a run before that option existed."""
+        return {name: value for name, value in self.flat().items() if (name, value) != ("draw_seed", None)}
 
 
 GROUPS: dict[str, type] = {

@@ -10,6 +10,7 @@ from typing import Any, TypeVar, cast
 import numpy as np
 
 from recbole_apa.core.errors import DataError
+from recbole_apa.core.option_table import LATER_OPTIONS, OPTIONS
 from recbole_apa.core.options import check_given
 from recbole_apa.core.settings import SampleSettings
 from recbole_apa.data.eval_checks import eval_problems
@@ -105,11 +106,17 @@ class DataOptions:
             SettingsError: a sample setting is of the wrong type or out of range.
         """
         values = _named(cls, told)
-        filters, samples = _named(FilterSettings, values["filters"]), _named(SampleSettings, values["samples"])
+        filters, samples = _named(FilterSettings, values["filters"]), _samples(values["samples"])
         check_given(SampleSettings, samples)
         split = None if values["split"] is None else _split(values["split"])
         made = SampleSettings(**samples)
         return cls(_files(values["files"]), _label(values["label"]), FilterSettings(**filters), split, made)
+
+
+def _samples(told: object) -> dict[str, Any]:
+    """Sample settings; one that came after the index was written has the value that changes nothing."""
+    later = {name: LATER_OPTIONS[name] for name in LATER_OPTIONS if OPTIONS[name].group is SampleSettings}
+    return _named(SampleSettings, {**later, **told} if isinstance(told, Mapping) else told)
 
 
 def _split(told: object) -> SplitSettings:

@@ -5,19 +5,19 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from recbole_apa.core.seeding import NONE_DRAWN, cutoff_between, draw_hash
+from recbole_apa.core.seeding import NONE_DRAWN, cutoff_between, draw_hash, draw_names
 from recbole_apa.data.samples import Interactions
 
-_PREFIX = len(b"draw").to_bytes(8, "big") + b"draw"
-"""The bytes that :func:`~recbole_apa.core.seeding.digest_of` hashes first for a draw."""
 
-
-def draw_rows(rows: Interactions, eligible: np.ndarray, size: int | None) -> tuple[np.ndarray, str | None]:
+def draw_rows(
+    rows: Interactions, eligible: np.ndarray, size: int | None, seed: int | None = None
+) -> tuple[np.ndarray, str | None]:
     """Draw ``size`` of the eligible rows by hash of sample id, as :func:`~recbole_apa.core.seeding.draw_cutoff` does.
 
     Args:
         eligible: row numbers.
         size: None draws all.
+        seed: as in :func:`~recbole_apa.core.seeding.draw_hash`.
 
     Returns:
         the drawn rows, in the order they came in, and the cutoff.
@@ -26,18 +26,20 @@ def draw_rows(rows: Interactions, eligible: np.ndarray, size: int | None) -> tup
         return eligible[:0], NONE_DRAWN
     if size is None or size >= len(eligible):
         return eligible, None
-    heads = np.concatenate([_heads(ids) for _, ids in rows.id_chunks(eligible)])
+    heads = np.concatenate([_heads(ids, seed) for _, ids in rows.id_chunks(eligible)])
     limit = np.partition(heads, size)[size]  # of the first row that is not drawn
     # the first eight bytes may tie: the full hashes of the few remaining rows decide
     near = eligible[heads <= limit]
-    hashes = [draw_hash(name) for _, ids in rows.id_chunks(near) for name in ids]
+    hashes = [draw_hash(name, seed) for _, ids in rows.id_chunks(near) for name in ids]
     cutoff = cutoff_between(*sorted(hashes)[size - 1 : size + 1])
     return near[np.array([found <= cutoff for found in hashes], dtype=bool)], cutoff
 
 
-def _heads(ids: Iterable[str]) -> np.ndarray:
+def _heads(ids: Iterable[str], seed: int | None = None) -> np.ndarray:
     """The first eight bytes of each id's hash, (n,), uint64."""
     sha256 = hashlib.sha256
+    # the bytes that digest_of hashes before the id
+    begin = b"".join(len(t).to_bytes(8, "big") + t for t in (str(name).encode() for name in draw_names(seed)))
     texts = (name.encode() for name in ids)
-    joined = b"".join([sha256(_PREFIX + len(t).to_bytes(8, "big") + t).digest()[:8] for t in texts])
+    joined = b"".join([sha256(begin + len(t).to_bytes(8, "big") + t).digest()[:8] for t in texts])
     return np.frombuffer(joined, dtype=">u8").astype(np.uint64)

@@ -235,5 +235,5 @@ def _targets(
     if visible_data.roles is not None:
         return visible_data.targets(rows, windows, settings.min_history), dict(visible_data.cutoffs)
     sizes = {name: getattr(settings, f"{name}_samples") for name in SPLITS}
-    split = draw_split(candidates, rows, windows, settings.min_history, sizes)
+    split = draw_split(candidates, rows, windows, settings.min_history, sizes, settings.draw_seed)
     return split.rows, split.cutoffs

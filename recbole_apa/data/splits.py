@@ -40,8 +40,10 @@ def draw_split(
     windows: Windows,
     min_history: int,
     sizes: dict[str, int | None],
+    seed: int | None = None,
 ) -> Split:
-    """Keep the targets with enough history and draw ``sizes`` of them by hash of sample id.
+    """Keep the targets with enough history and draw ``sizes`` of them by hash of sample id, and of ``seed`` if there is
+    one.
 
     Raises:
         DataError: a split is left empty, or all training labels are the same.
@@ -50,7 +52,7 @@ def draw_split(
     cutoffs: dict[str, str | None] = {}
     for name in SPLITS:
         eligible = candidates[name][windows.n_before[candidates[name]] >= min_history]
-        drawn, cutoffs[name] = draw_rows(rows, eligible, sizes[name])
+        drawn, cutoffs[name] = draw_rows(rows, eligible, sizes[name], seed)
         # the order in which a loaded run finds them again, whatever the order in the split
         kept[name] = drawn[np.argsort(windows.place[drawn])]
         if not len(kept[name]) and sizes[name] != 0:

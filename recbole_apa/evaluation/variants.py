@@ -8,6 +8,7 @@ import torch
 from recbole_apa.core.errors import RunError
 from recbole_apa.core.progress import progress
 from recbole_apa.data.dataset import APADataset
+from recbole_apa.evaluation.metrics import user_numbers
 from recbole_apa.evaluation.scored_split import ScoredSplit
 from recbole_apa.evaluation.simple_rules import trivial_scores
 from recbole_apa.model.apa import APA
@@ -56,4 +57,5 @@ def score_split(
     if "alone" in joined:
         scores |= {f"adapters.{k:03d}": joined["alone"][:, k] for k, on in enumerate(model.rule.active.tolist()) if on}
     scores |= {f"rules.{name}": values for name, values in trivial_scores(samples, part.train_rows).items()}
-    return ScoredSplit(np.array([s.label for s in samples]), scores, joined["weights"])
+    users = user_numbers([s.user_id for s in samples])
+    return ScoredSplit(np.array([s.label for s in samples]), scores, joined["weights"], users)

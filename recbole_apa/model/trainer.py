@@ -279,7 +279,7 @@ class APATrainer(Trainer):
         """
         digest = dataset.digest(secret_of(salt, self.inputs.key))
         return RunIdentity(
-            settings=self.model.settings.flat(),
+            settings=self.model.settings.identifying(),
             options=self.config.plain_options(),
             dataset=digest.hex(),
             dataset_sums=digest.text(),

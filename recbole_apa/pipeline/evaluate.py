@@ -16,7 +16,7 @@ from recbole_apa.data.splits import SPLITS
 from recbole_apa.evaluation.attempt import attempt
 from recbole_apa.evaluation.report import figures as draw
 from recbole_apa.evaluation.report.run_page import write_report
-from recbole_apa.evaluation.report.run_table import text_table, verdict
+from recbole_apa.evaluation.report.run_table import note, text_table, too_few_users, verdict
 from recbole_apa.evaluation.scored_split import ScoredSplit, split_figures
 from recbole_apa.evaluation.variants import score_split
 from recbole_apa.model.apa import APA
@@ -136,6 +136,10 @@ def show_figures(result: RunResult) -> None:
     if "test.n_samples" in result.metrics:
         result.table = text_table(result.metrics)
         log("\n" + result.table)
+        if too_few_users(result.metrics):
+            getLogger().warning(note(result.metrics))
+        else:
+            log(note(result.metrics))
         log(verdict(result.metrics, result.model.settings.aggregation.aggregation))
     else:
         lines = [f"{name}: {value:.4f}" for name, value in result.metrics.items() if name.startswith("recbole.")]
@@ -145,7 +149,8 @@ def show_figures(result: RunResult) -> None:
 
 
 def _figures_of(split: str, scored: ScoredSplit, result: RunResult) -> dict[str, float]:
-    return attempt(f"{split} figures", lambda: split_figures(split, scored, result.config["seed"]), {})
+    by_users = result.config["intervals"] == "users"
+    return attempt(f"{split} figures", lambda: split_figures(split, scored, result.config["seed"], by_users), {})
 
 
 def _score(

@@ -7,8 +7,9 @@ import numpy as np
 
 from recbole_apa.core.files.whole import read_json, write_json
 from recbole_apa.data.survey import Survey
+from recbole_apa.evaluation.metrics import user_numbers
 from recbole_apa.evaluation.report.figures import roc_curves
-from recbole_apa.evaluation.scored_split import ScoredSplit, split_figures
+from recbole_apa.evaluation.scored_split import BY_USERS, ScoredSplit, split_figures
 from recbole_apa.evaluation.simple_rules import trivial_scores
 from recbole_apa.runs.names import FIGURES, METRICS
 from recbole_apa.runs.store import RunStore
@@ -33,7 +34,10 @@ def write_rule_figures(store: RunStore, pending: RunStore, survey: Survey, seed:
             continue
         labels = np.array([s.label for s in samples])
         scores = {f"rules.{name}": values for name, values in trivial_scores(samples, survey.train_rows()).items()}
-        found = split_figures(split, ScoredSplit(labels, scores, np.zeros((len(labels), 0))), seed)
+        users = user_numbers([s.user_id for s in samples])
+        # the other figures stay as they are: all intervals of a table are of one kind
+        by_users = any(name.startswith(f"{split}.") and name.endswith(f"auc{BY_USERS}_low") for name in metrics)
+        found = split_figures(split, ScoredSplit(labels, scores, np.zeros((len(labels), 0)), users), seed, by_users)
         metrics |= {name: value for name, value in found.items() if math.isfinite(value)}
         if split == "test" and store.has(_ROC):
             write_json(pending.folder / _ROC, {**read_json(store.folder / _ROC), **roc_curves(labels, scores)})

@@ -6,8 +6,11 @@ import pytest
 from benchmarks.paper import PAPER, agreement, beside_the_paper
 from recbole_apa.comparison.context import open_context
 from recbole_apa.comparison.presets import read_preset
-from recbole_apa.comparison.report.criterion import ByLabel
-from recbole_apa.comparison.report.table import NOISE, comparison_rows, headers, slice_tables
+from recbole_apa.comparison.report.costs import ALL_ANEW, DRAWN, ONE_MODEL, drawn_table
+from recbole_apa.comparison.report.criterion import ByLabel, ByRank
+from recbole_apa.comparison.report.judging import Judging
+from recbole_apa.comparison.report.slices import slice_tables
+from recbole_apa.comparison.report.table import NOISE, OTHER_DRAW, comparison_rows, headers, write_comparison
 from recbole_apa.comparison.row import DONE, FAILED, Row, RowStore
 from recbole_apa.comparison.run_methods import _key
 from tests.helpers.places import ROOT
@@ -27,13 +30,15 @@ def test_differences_are_paired_and_the_noise_of_a_seed_is_shown():
     rows = [
         rows_of("Retraining", good, 1, auc=0.8, train_seconds=40.0, unlearn_seconds=40.0),
         rows_of("Retraining", good, 2, auc=0.79),
-        rows_of("SISA", poor, 1, auc=0.5, train_seconds=40.0, unlearn_seconds=10.0),
+        rows_of("SISA", poor, 1, auc=0.5, train_seconds=40.0, unlearn_seconds=10.0, n_shards=4.0),
         rows_of("Same", good, 1, auc=0.8),
         Row("Broken", 1, FAILED, "why"),
     ]
     judged = ByLabel(labels)
     table = {line[0]: dict(zip(headers(judged), line, strict=True)) for line in comparison_rows(rows, judged)}
-    assert table["SISA"]["minus Retraining"] == "-0.3000" and table["SISA"]["ratio"] == "4.00"
+    assert table["SISA"]["minus Retraining"] == "-0.3000" and table["SISA"][ALL_ANEW] == "4.00"
+    # the reference needs 40 s without an interaction with one seed, 1 s with the other
+    assert table["SISA"][ONE_MODEL] == "2.05" and table["Retraining"][ONE_MODEL] == table["Same"][ONE_MODEL] == ""
     assert table["SISA"]["95 % interval"].startswith("-0.")
     assert table["Same"]["minus Retraining"] == "+0.0000" and table["Same"]["95 % interval"] == "+0.000 to +0.000"
     assert table["Retraining"]["minus Retraining"] == "" and table["Retraining"]["spread"] == "0.0071"
@@ -58,10 +63,131 @@ def test_slices_divide_the_test_samples():
         "n_train_samples_of_user": [3, 3, 0, 0],
         "n_train_rows_of_item": [9, 9, 1, 1],
     }
-    tables = slice_tables([rows_of("A", [0.9, 0.1, 0.2, 0.8])], samples)
+    tables = slice_tables([rows_of("A", [0.9, 0.1, 0.2, 0.8])], Judging({1: samples}), "AUC")
     head, lines = tables["AUC by user"]
     assert head == ["method", "cold user (no training sample), n = 2", "warm user, n = 2"]
     assert lines == [["A", "0.0000", "1.0000"]]
+
+
+def judged_samples(labels, users, **more):
+    n = len(labels)
+    others = {"n_history": [1] * n, "n_train_samples_of_user": [0] * n, "n_train_rows_of_item": [1] * n}
+    return {"label": [int(y) for y in labels], "user": [int(u) for u in users], **others, **more}
+
+
+def test_intervals_are_by_users_unless_rows_are_asked_for():
+    """Ten rows of each user, all with the user's own difference: by rows the interval is far too narrow."""
+    rng = np.random.default_rng(0)
+    users = np.repeat(np.arange(40), 10)
+    labels = rng.integers(0, 2, 400)
+    right = np.where(rng.integers(0, 2, 40)[users] == 1, labels, 1 - labels) + rng.normal(size=400) / 10
+    rows = [rows_of("Retraining", rng.random(400).tolist(), 1, auc=0.5), rows_of("A", right.tolist(), 1, auc=0.5)]
+    widths = {}
+    for by_users in (True, False):
+        judging = Judging({1: judged_samples(labels, users)}, by_users)
+        lines = comparison_rows(rows, judging.criterion(), judging.criterion)
+        table = {line[0]: dict(zip(headers(judging.criterion()), line, strict=True)) for line in lines}
+        low, high = (float(part) for part in table["A"]["95 % interval"].split(" to "))
+        widths[by_users] = high - low
+        assert ("intervals resample users" in judging.notes()[0]) == by_users
+    assert widths[True] > 2 * widths[False]
+
+
+def test_rows_of_older_comparisons_have_uauc_and_files_without_users_none():
+    users = np.repeat(np.arange(50), 2)
+    labels = np.arange(100) % 2
+    row = rows_of("A", np.where(users < 30, labels, 1 - labels).tolist())
+    assert Judging({1: judged_samples(labels, users)}).completed(row).figures["uauc"] == pytest.approx(0.6)
+    few = judged_samples(labels[:98], users[:98])
+    assert "uauc" not in Judging({1: few}).completed(rows_of("A", labels[:98].tolist())).figures
+    old = judged_samples(labels, users)
+    del old["user"]
+    judging = Judging({1: old})
+    assert judging.completed(row) is row and judging.criterion().users is None and len(judging.notes()) == 1
+    assert Row("A", 1, FAILED, "why") == judging.completed(Row("A", 1, FAILED, "why"))
+
+
+def test_seeds_that_draw_other_samples_are_compared_over_all_users():
+    """Users 0 to 2 in the first seed's samples, 2 and 3 in the second's: whoever is drawn counts in both."""
+    first = judged_samples([1, 0, 1, 0, 1, 0], [0, 0, 1, 1, 2, 2])
+    second = judged_samples([1, 0, 1, 0], [3, 3, 2, 2])
+    judging = Judging({1: first, 2: second}, redrawn=True)
+    assert judging.n_users == 4 and judging.criterion(2).n_users == judging.criterion(1).n_users == 4
+    rows = [
+        rows_of("Retraining", [0.9, 0.1, 0.2, 0.8, 0.6, 0.5], 1, auc=0.7),
+        rows_of("Retraining", [0.9, 0.1, 0.2, 0.3], 2, auc=0.6),
+        rows_of("A", [0.1, 0.9, 0.2, 0.8, 0.6, 0.5], 1, auc=0.5),
+        rows_of("A", [0.9, 0.1, 0.2, 0.3], 2, auc=0.6),
+    ]
+    lines = comparison_rows(rows, judging.criterion(), judging.criterion, redrawn=True)
+    table = {line[0]: dict(zip(headers(judging.criterion()), line, strict=True)) for line in lines}
+    assert table["A"]["minus Retraining"] == "-0.1000" and OTHER_DRAW in table and NOISE not in table
+    drawn = [
+        judging.criterion(seed).resampled({"A": np.array(r.scores)}, 50)["A"]
+        for seed, r in ((1, rows[2]), (2, rows[3]))
+    ]
+    draws = np.random.default_rng(0).integers(4, size=(50, 4))
+    for who, one, two in zip(draws, *drawn, strict=True):
+        assert np.isnan(one) == (set(who) <= {3}) and np.isnan(two) == (set(who) <= {0, 1})
+    assert "each draws other samples: the noise of draw and training" in judging.notes()[1]
+
+
+def test_slices_of_seeds_with_other_samples_are_their_own():
+    first = judged_samples([1, 0], [0, 0]) | {"n_train_samples_of_user": [0, 0]}
+    second = judged_samples([1, 0, 1], [1, 1, 1]) | {"n_train_samples_of_user": [0, 0, 2]}
+    rows = [rows_of("A", [0.9, 0.1], 1), rows_of("A", [0.1, 0.9, 0.5], 2)]
+    head, lines = slice_tables(rows, Judging({1: first, 2: second}, redrawn=True), "AUC")["AUC by user"]
+    assert head[1:] == ["cold user (no training sample), n = 2", "warm user, n = 0, 1"] and lines == [
+        ["A", "0.5000", "-"]
+    ]
+
+
+def test_lists_of_users_are_resampled_by_users():
+    samples = {"label": [1] * 4, "user": [0, 0, 1, 1], "metrics": ["ndcg@2"], "n_candidates": 3}
+    judging = Judging({1: samples})
+    criterion = judging.criterion()
+    assert isinstance(criterion, ByRank) and criterion.users.tolist() == [0, 0, 1, 1]
+    drawn = criterion.resampled({"A": np.array([1, 1, 5, 5])}, 200)["A"]
+    assert set(drawn.tolist()) == {0.0, 0.5, 1.0}  # by rows also 0.25 and 0.75
+    assert judging.notes()[0].startswith("4 lists of 2 users; intervals resample users")
+    assert judging.completed(rows_of("A", [1, 1, 5, 5])).figures.get("uauc") is None
+
+
+def test_requests_drawn_by_hash_stand_beside_both_references(tmp_path):
+    drawn = {
+        f"drawn_{kind}{what}": value
+        for kind, values in {
+            "interactions": (5.0, 1.5, 20.0),
+            "users": (4.0, 2.0, 30.0),
+            "items": (3.0, 4.0, 60.0),
+        }.items()
+        for what, value in zip(("", "_shards_hit", "_seconds"), values, strict=True)
+    }
+    labels = [1, 0, 1, 0]
+    rows = [
+        rows_of("Retraining", [0.9, 0.1, 0.2, 0.8], 1, auc=0.5, train_seconds=31.0, unlearn_seconds=30.0),
+        rows_of(
+            "SISA", [0.9, 0.1, 0.2, 0.8], 1, auc=0.5, train_seconds=60.0, unlearn_seconds=15.0, n_shards=4.0, **drawn
+        ),
+    ]
+    head, lines = drawn_table(rows)
+    assert dict(zip(head, lines[0], strict=True)) == {
+        "method": "SISA",
+        "shards hit": "1.50 / 2.00 / 4.00 of 4",
+        "request s": "20.0 / 30.0 / 60.0",
+        ONE_MODEL: "1.50 / 1.00 / 0.50",
+        ALL_ANEW: "3.00 / 2.00 / 1.00",
+    }
+    assert len(lines) == 1 and drawn_table(rows[:1]) is None
+    text = write_comparison(tmp_path, rows, Judging({1: judged_samples(labels, [0, 0, 1, 1])}), slices=False)
+    page = (tmp_path / "report.html").read_text()
+    for told in (text, page):
+        assert (
+            DRAWN in told
+            and "Means over 3 to 5 requests of each kind" in told
+            and "the paper&#39;s reference" in told.replace("paper's", "paper&#39;s")
+        )
+        assert "4 test samples of 2 users, 2 of them with both labels" in told and "Fewer than 30 users" in told
 
 
 def test_agreement_is_of_ranks_and_over_seeds_that_both_have():

@@ -1,3 +1,5 @@
+import hashlib
+
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
@@ -56,3 +58,14 @@ def test_a_cutoff_is_nobodys_hash():
     cutoff = draw_cutoff(names, 40)
     assert sum(is_drawn(name, cutoff) for name in names) == 40
     assert cutoff not in {draw_hash(name) for name in names} and cutoff.rstrip("f") != cutoff[:20]
+
+
+def test_the_default_draw_stays_and_another_seed_is_another_draw():
+    """The first is what runs have been drawn by from the beginning: SHA-256 of the two names with their lengths."""
+    told = (4).to_bytes(8, "big") + b"draw" + (7).to_bytes(8, "big") + b"u1:i2:3"
+    assert draw_hash("u1:i2:3") == draw_hash("u1:i2:3", None) == hashlib.sha256(told).hexdigest()
+    names = [f"u{n}" for n in range(200)]
+    drawn = {seed: [n for n in names if is_drawn(n, draw_cutoff(names, 50, seed), seed)] for seed in (None, 0, 1)}
+    assert all(len(found) == 50 for found in drawn.values())
+    for one, other in ((None, 0), (None, 1), (0, 1)):
+        assert 2 < len(set(drawn[one]) & set(drawn[other])) < 25  # 12.5 expected of independent draws

@@ -109,6 +109,14 @@ def test_other_json_is_refused(change, says):
         DataOptions.from_json(told)
 
 
+def test_options_written_before_there_were_other_draws_mean_the_default_one():
+    told = PLAIN.to_json()
+    del told["samples"]["draw_seed"]
+    assert DataOptions.from_json(told) == PLAIN
+    told["samples"]["draw_seed"] = 3
+    assert DataOptions.from_json(told).samples.draw_seed == 3
+
+
 @pytest.mark.parametrize("told", [None, 3, "x", [], {}, {"files": None}])
 def test_no_options_at_all_are_refused(told):
     with pytest.raises(DataError, match="the run's data options: found"):

@@ -77,18 +77,20 @@ def test_the_time_of_an_id_does_not_depend_on_its_neighbours():
 
 
 @few
-@given(tables, st.booleans(), st.sampled_from([None, 0, 1, 2, 5, 29, 30, 100]), st.randoms())
-def test_the_draw_is_that_of_the_whole_list_of_ids(table, timed, size, random):
+@given(
+    tables, st.booleans(), st.sampled_from([None, 0, 1, 2, 5, 29, 30, 100]), st.randoms(), st.sampled_from([None, 7])
+)
+def test_the_draw_is_that_of_the_whole_list_of_ids(table, timed, size, random, seed):
     rows = interactions(table, timed)
     eligible = np.array(random.sample(range(len(table)), len(table) * 2 // 3), dtype=np.int64)
     ids = [slow_ids(table, timed)[row] for row in eligible]
-    cutoff = draw_cutoff(ids, size)
-    right = [row for row, name in zip(eligible.tolist(), ids, strict=True) if is_drawn(name, cutoff)]
+    cutoff = draw_cutoff(ids, size, seed)
+    right = [row for row, name in zip(eligible.tolist(), ids, strict=True) if is_drawn(name, cutoff, seed)]
     for mask in (2**64 - 1, 0xFF << 56, 0):  # whole heads, heads that often tie, heads that all do
         with pytest.MonkeyPatch.context() as patch:
             real = draw._heads
-            patch.setattr(draw, "_heads", lambda found, real=real, mask=mask: real(found) & np.uint64(mask))
-            drawn, found = draw_rows(rows, eligible, size)
+            patch.setattr(draw, "_heads", lambda *names, real=real, mask=mask: real(*names) & np.uint64(mask))
+            drawn, found = draw_rows(rows, eligible, size, seed)
         assert found == cutoff and drawn.tolist() == right
     if size is not None:
         assert len(right) == min(size, len(ids))
@@ -104,7 +106,9 @@ def test_no_row_and_size_0_draw_nothing_now_and_later():
 
 def test_heads_are_the_first_eight_bytes_of_the_hash():
     ids = ["u:i:1", "", "é:影", "u:i#2"]
-    assert [f"{head:016x}" for head in draw._heads(ids).tolist()] == [draw_hash(name)[:16] for name in ids]
+    for seed in (None, 0, 2021):
+        heads = [f"{head:016x}" for head in draw._heads(ids, seed).tolist()]
+        assert heads == [draw_hash(name, seed)[:16] for name in ids]
     assert len(draw._heads([])) == 0
 
 

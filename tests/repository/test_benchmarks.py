@@ -8,7 +8,10 @@ import recbole
 
 from benchmarks.cure4rec_ids import cure4rec_numbers
 from benchmarks.development import write_development_data
+from benchmarks.drawn_requests import table as drawn_table
 from benchmarks.forgetting import DISTANCES, EXPERIMENTS, side_by_side
+from benchmarks.inference import REFERENCE
+from benchmarks.inference import table as inference_table
 from benchmarks.one_process import measured
 from benchmarks.quality import PAPER, RULES, summarise, table
 from benchmarks.random_llama import write_random_llama
@@ -46,6 +49,9 @@ def test_quality_table_says_means_and_distances():
     assert rows["APA(ND)"][f"minus {RULES[0]}"] == (0.0, 0.0)
     assert rows["Retraining"]["paper"] == PAPER["Retraining"] == 0.7428
     assert f"({rows['APA(D)']['auc'] - 0.7259:+.4f})" in table(list(rows.values()))
+    by_users = {r["method"]: r for r in summarise(labels, seeds, np.arange(200) // 50)}
+    assert by_users["APA(D)"]["auc"] == rows["APA(D)"]["auc"]
+    assert by_users["APA(D)"]["interval"] != rows["APA(D)"]["interval"]
 
 
 def test_forgetting_table_has_means_deviations_and_gaps():
@@ -57,6 +63,36 @@ def test_forgetting_table_has_means_deviations_and_gaps():
     cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
     assert cells[0] == ["method", "JSD, a", "JSD, b", "local residual, a", "local residual, b"]
     assert cells[2] == ["NPO", "0.2000 ± 0.1414", "", "1.00 ± 0.00", ""] and cells[3] == ["Pop", "", "-", "", "-"]
+
+
+def cells_of(text):
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in text.splitlines()]
+
+
+def test_the_table_of_drawn_requests_divides_both_references_by_the_mean_request():
+    kinds = ("interactions", "users", "items")
+    record = {
+        "counted": {kind: {"requests": 9, "shards_hit": 1.5} for kind in kinds},
+        "one_model_seconds": 30.0,
+        "all_anew_seconds": [59.0, 60.0, 61.0],
+        "requests": {kind: [{"seconds": s, "shards_hit": h} for s, h in ((10.0, 1), (20.0, 2))] for kind in kinds},
+    }
+    head, _, line, *_ = cells_of(drawn_table(record))
+    assert head[-2:] == ["one model / request", "all anew / request"]
+    assert line == ["interactions", "1.50 (9)", "2", "1.50", "15.0", "2.00", "4.00"]
+    del record["requests"]
+    assert cells_of(drawn_table(record))[2] == ["interactions", "1.50 (9)"]
+    record["estimated"] = dict.fromkeys(kinds, 20.0)
+    assert cells_of(drawn_table(record))[2] == ["interactions", "1.50 (9)", "20.0", "1.50", "2.95"]
+
+
+def test_the_table_of_predictions_has_both_references():
+    one = {"ratio": 1.0, "ratio_low": 1.0, "ratio_high": 1.0}
+    both = {**one, "ratio_to_alone": 2.0, "ratio_low_to_alone": 1.9, "ratio_high_to_alone": 2.1}
+    rows = [{"k": 4, "batch": 8, "contenders": {REFERENCE["all"]: both, REFERENCE["upper"]: one}}]
+    head, _, first, second = cells_of(inference_table(rows))
+    assert head == ["batch", "contender", "K = 4", "to one alone, K = 4"]
+    assert first[2:] == ["1.00 (1.00-1.00)", "2.00 (1.90-2.10)"] and second[2:] == ["1.00 (1.00-1.00)", ""]
 
 
 @pytest.mark.parametrize("name", EXPERIMENTS.values())

@@ -18,7 +18,7 @@ from recbole_apa.adapters.weight_rules import WEIGHT_RULES, WeightRule
 from recbole_apa.backbone.prompt_encoder import TokenizedPrompt
 from recbole_apa.comparison.context import ComparisonContext
 from recbole_apa.comparison.method import FitFigures, Scored, UnlearnFigures
-from recbole_apa.comparison.requests import single_shard_requests
+from recbole_apa.comparison.requests import drawn_figures, single_shard_requests
 from recbole_apa.core.errors import RunError
 from recbole_apa.core.option_table import ACTIVATION_KEYS
 from recbole_apa.core.progress import progress
@@ -107,7 +107,8 @@ class AdapterMethod:
         cost = training_cost(trainer)
         n_each = sum(p.numel() for p in model.engine.bank.parameters()) // model.engine.bank.n_adapters
         n_active = sum(n > 0 for n in trainer.record.sizes)
-        return FitFigures(cost["seconds"], n_each * n_active, n_active)
+        drawn = drawn_figures(self._made, cost) if n_active > 1 else {}
+        return FitFigures(cost["seconds"], n_each * n_active, n_active, drawn)
 
     @staticmethod
     def _freeze(model: APA, config: APAConfig, prompts: Sequence[TokenizedPrompt]) -> None:

@@ -1,6 +1,7 @@
 """How a comparison judges its rows: by AUC of labels, or by the ranks of liked items.
 
-Shapes: n test samples (or lists), m resamples.
+Shapes: n test samples (or lists), m resamples. ``users`` are numbers of the users that test samples belong to, (n,):
+intervals then resample users instead of samples.
 """
 
 from collections.abc import Mapping
@@ -10,7 +11,7 @@ from typing import Protocol
 import numpy as np
 
 from recbole_apa.evaluation.measures import AUC, SCORE_MEASURES
-from recbole_apa.evaluation.metrics import auc, resampled_aucs
+from recbole_apa.evaluation.metrics import auc, resampled_aucs, resampled_means
 
 
 class Criterion(Protocol):
@@ -31,7 +32,8 @@ class Criterion(Protocol):
         ...
 
     def resampled(self, kept: Mapping[str, np.ndarray], m: int) -> dict[str, np.ndarray]:
-        """The figure on the same m bootstrap resamples for all, (m,) each; empty if it is undefined."""
+        """The figure on the same m bootstrap resamples for all, (m,) each, NaN where it is undefined; empty if it is
+        undefined on the samples themselves."""
         ...
 
 
@@ -40,12 +42,15 @@ class ByLabel:
     """AUC; rows keep scores."""
 
     labels: np.ndarray
+    users: np.ndarray | None = None
+    n_users: int | None = None
+    """Users to draw from, if some have none of these samples."""
     figure: str = AUC.name
 
     @property
     def others(self) -> tuple[str, ...]:
-        """All other measures of scores that have a title."""
-        return tuple(name for name, m in SCORE_MEASURES.items() if m.title and name != self.figure)
+        """AUC within users, then all other measures of scores that have a title."""
+        return ("uauc", *(name for name, m in SCORE_MEASURES.items() if m.title and name != self.figure))
 
     def value(self, kept: np.ndarray, part: np.ndarray) -> float | None:
         """See :class:`Criterion`."""
@@ -54,7 +59,7 @@ class ByLabel:
     def resampled(self, kept: Mapping[str, np.ndarray], m: int) -> dict[str, np.ndarray]:
         """See :class:`Criterion`."""
         mixed = 0 < self.labels.sum() < len(self.labels)
-        return resampled_aucs(self.labels, kept, m, seed=0) if mixed else {}
+        return resampled_aucs(self.labels, kept, m, 0, self.users, self.n_users) if mixed else {}
 
 
 @dataclass(frozen=True)
@@ -64,6 +69,9 @@ class ByRank:
     k: int
     n_lists: int
     others: tuple[str, ...]
+    users: np.ndarray | None = None
+    n_users: int | None = None
+    """Users to draw from, if some have none of these lists."""
 
     @property
     def figure(self) -> str:
@@ -76,8 +84,8 @@ class ByRank:
 
     def resampled(self, kept: Mapping[str, np.ndarray], m: int) -> dict[str, np.ndarray]:
         """See :class:`Criterion`."""
-        drawn = np.random.default_rng(0).integers(self.n_lists, size=(m, self.n_lists))
-        return {name: self._gains(ranks)[drawn].mean(1) for name, ranks in kept.items()}
+        gains = {name: self._gains(ranks) for name, ranks in kept.items()}
+        return resampled_means(gains, m, 0, self.users, self.n_users)
 
     def _gains(self, ranks: np.ndarray) -> np.ndarray:
         out: np.ndarray = np.where(ranks <= self.k, 1 / np.log2(1 + ranks), 0.0)

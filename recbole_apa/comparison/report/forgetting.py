@@ -22,13 +22,18 @@ def columns_of_measures() -> dict[str, tuple[str, str]]:
     return {m.title: (name, m.format) for name, m in FORGETTING_MEASURES.items() if m.title} | COSTS
 
 
-def write_forgetting(folder: Path, rows: Sequence[Row]) -> str:
-    """Write ``table.md`` and ``report.html``; returns the table for a terminal."""
+def write_forgetting(folder: Path, rows: Sequence[Row], redrawn: bool = False) -> str:
+    """Write ``table.md`` and ``report.html``; returns the table for a terminal.
+
+    Args:
+        redrawn: whether each seed draws other samples.
+    """
     columns = columns_of_measures()
     spread = {name for name, measure in FORGETTING_MEASURES.items() if measure.spread}
     head, body = ["method", *columns], forgetting_rows(rows, columns, spread)
-    failed = problems(rows)
-    write_text(folder / "table.md", tabulate(body, head, tablefmt="github", disable_numparse=True) + "\n")
+    failed, spread_is = problems(rows), [_spread_note(redrawn)] if len({row.seed for row in rows}) > 1 else []
+    markdown = tabulate(body, head, tablefmt="github", disable_numparse=True)
+    write_text(folder / "table.md", "\n".join([markdown, *(f"\n{note}" for note in spread_is)]) + "\n")
     done = [row for row in rows if row.status == DONE]
     page = render(
         "forgetting.html",
@@ -36,6 +41,7 @@ def write_forgetting(folder: Path, rows: Sequence[Row]) -> str:
         headers=head,
         rows=body,
         failed=failed,
+        notes=spread_is,
         n_forget=round(np.mean([row.figures["n_forget"] for row in done])) if done else 0,
         n_requests=max((row.figures["n_requests"] for row in done), default=1),
         seeds=sorted({row.seed for row in rows}),
@@ -43,7 +49,13 @@ def write_forgetting(folder: Path, rows: Sequence[Row]) -> str:
         plotly=get_plotlyjs(),
     )
     write_text(folder / "report.html", page)
-    return "\n".join([tabulate(body, head, disable_numparse=True), *failed])
+    return "\n".join([tabulate(body, head, disable_numparse=True), *spread_is, *failed])
+
+
+def _spread_note(redrawn: bool) -> str:
+    """What the standard deviation over seeds is of."""
+    samples = "from other samples" if redrawn else "from the same samples (--redraw draws others)"
+    return f"±: the standard deviation over seeds, each of which draws its own request {samples}."
 
 
 def forgetting_rows(

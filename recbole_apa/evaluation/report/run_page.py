@@ -12,8 +12,9 @@ from recbole_apa.core.files.whole import read_json, write_text
 from recbole_apa.evaluation.attempt import attempt
 from recbole_apa.evaluation.report.figures import Curve
 from recbole_apa.evaluation.report.pages import render
-from recbole_apa.evaluation.report.run_table import HEADERS, table_rows, title_of, verdict
+from recbole_apa.evaluation.report.run_table import HEADERS, note, table_rows, title_of, verdict
 
+_FACTS = ("_seconds", "_bytes", ".n_samples", ".n_users", ".n_users_with_both_labels", ".yes_share")
 Draw = Callable[[Mapping[str, Any]], go.Figure]
 """The data of one file in ``figures/`` -> the plot."""
 
@@ -33,8 +34,9 @@ def write_report(folder: Path, requests: Sequence[Mapping[str, object]] = ()) ->
         title=folder.name,
         verdict=attempt("verdict", lambda: verdict(figures, chosen), "") if "test.n_samples" in figures else "",
         headers=HEADERS,
+        note=note(figures) or "Intervals resample rows.",
         rows=table_rows(figures),
-        facts={k: v for k, v in figures.items() if k.endswith(("_seconds", "_bytes", ".n_samples", ".yes_share"))}
+        facts={k: v for k, v in figures.items() if k.endswith(_FACTS)}
         | {k: v for k, v in figures.items() if k.startswith(("recbole.", "prompts."))},
         settings=manifest["settings"],
         requests=requests,

@@ -4,12 +4,15 @@ from collections.abc import Mapping
 
 from tabulate import tabulate
 
+from recbole_apa.evaluation.report.users_note import too_few, users_note
+from recbole_apa.evaluation.scored_split import BY_USERS
+
 _TITLES = {
     "aggregated.decomposition": "APA(D)   merged factors",
     "aggregated.non_decomposition": "APA(ND)  merged updates",
     "aggregated.prediction": "averaged predictions (K passes)",
 }
-HEADERS = ("variant", "valid AUC", "valid LogLoss", "test AUC", "95 % interval", "test LogLoss")
+HEADERS = ("variant", "valid AUC", "valid LogLoss", "test AUC", "95 % interval", "test UAUC", "test LogLoss")
 
 
 def variants(figures: Mapping[str, float]) -> list[str]:
@@ -30,13 +33,15 @@ def title_of(variant: str) -> str:
 
 def table_rows(figures: Mapping[str, float]) -> list[list[str]]:
     """One row per variant, under ``HEADERS``."""
+    by = _by(figures)
     return [
         [
             title_of(v),
             _number(figures.get(f"valid.{v}.auc")),
             _number(figures.get(f"valid.{v}.logloss")),
             _number(figures.get(f"test.{v}.auc")),
-            _interval(figures, f"test.{v}.auc"),
+            _interval(figures, f"test.{v}.auc{by}"),
+            _number(figures.get(f"test.{v}.uauc")),
             _number(figures.get(f"test.{v}.logloss")),
         ]
         for v in variants(figures)
@@ -53,7 +58,8 @@ def verdict(figures: Mapping[str, float], chosen: str) -> str:
     key = f"test.aggregated.{chosen}"
     if f"{key}.auc_gain" not in figures:
         return "The test labels are all the same: no AUC."
-    gain, low, high = (figures[f"{key}.auc_gain{end}"] for end in ("", "_low", "_high"))
+    by = _by(figures)
+    gain, low, high = (figures[f"{key}.{name}"] for name in ("auc_gain", f"auc_gain{by}_low", f"auc_gain{by}_high"))
     rule = figures["test.rules.HistoryLikeRate.auc"]
     says = (
         f"test AUC {figures[f'{key}.auc']:.4f} ({chosen}) against {rule:.4f} for the share of likes in the history: "
@@ -67,6 +73,26 @@ def verdict(figures: Mapping[str, float], chosen: str) -> str:
         f"APA does not beat the share-of-likes rule here: {says}. With few samples per shard, a small model learns "
         "little beyond that share; try more training samples, more epochs or a larger backbone."
     )
+
+
+def note(figures: Mapping[str, float]) -> str:
+    """What the intervals are of, and how many users there are; empty for figures that were made before users were
+    counted."""
+    n_users, n_both = (figures.get(f"test.{name}") for name in ("n_users", "n_users_with_both_labels"))
+    if n_users is None or n_both is None:
+        return ""
+    return users_note(round(figures["test.n_samples"]), round(n_users), round(n_both), bool(_by(figures)))
+
+
+def too_few_users(figures: Mapping[str, float]) -> bool:
+    """Whether a percentile interval over so few users is too narrow."""
+    return too_few(round(figures.get("test.n_users", 0)), bool(_by(figures)))
+
+
+def _by(figures: Mapping[str, float]) -> str:
+    """What intervals are of: users, if every variant has one over users, else rows, as in older runs."""
+    having = [name for name in variants(figures) if f"test.{name}.auc_low" in figures]
+    return BY_USERS if having and all(f"test.{name}.auc{BY_USERS}_low" in figures for name in having) else ""
 
 
 def _number(value: float | None) -> str:

@@ -12,7 +12,7 @@ from recbole_apa.runs.reuse import ReusableState
 from recbole_apa.unlearning.additions.grow import Grown
 from recbole_apa.unlearning.additions.incoming import Incoming
 from recbole_apa.unlearning.additions.result import AdditionPlan
-from recbole_apa.unlearning.plan import seconds_for
+from recbole_apa.unlearning.plan import request_seconds
 
 if TYPE_CHECKING:
     from recbole_apa.partition.assignment import Assignment
@@ -31,6 +31,7 @@ def plan_of(opened: "RunResult", grown: Grown, incoming: Incoming) -> AdditionPl
     samples = {name: [s.sample_id for s in made.samples[name] if s.sample_id not in known[name]] for name in SPLITS}
     shards = _shards_of(opened, grown, samples[SPLITS[0]], assignment)
     cost = opened.store.manifest().get("full_training", {})
+    seconds = request_seconds(cost, sum(shards.values()), len(shards), assignment.n_shards)
     return AdditionPlan(
         n_rows=len(incoming),
         n_readmitted=grown.n_readmitted,
@@ -41,7 +42,7 @@ def plan_of(opened: "RunResult", grown: Grown, incoming: Incoming) -> AdditionPl
         piece=grown.addition.piece,
         shards=shards,
         n_shards=assignment.n_shards,
-        estimated_seconds=seconds_for(sum(shards.values()), len(shards), assignment.n_shards, cost),
+        estimated_seconds=None if seconds is None else round(seconds, 1),
     )
 
 

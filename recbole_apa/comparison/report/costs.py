@@ -1,0 +1,96 @@
+"""What training, a request and a prediction cost, and a request's seconds beside two ways of training again."""
+
+from collections.abc import Sequence
+from functools import partial
+
+import numpy as np
+
+from recbole_apa.comparison.row import DONE, KINDS, REFERENCE, Row
+
+ONE_MODEL, ALL_ANEW = "one model / request", "all anew / request"
+COSTS = (
+    "train s",
+    "unlearn s",
+    "shards hit",
+    ONE_MODEL,
+    ALL_ANEW,
+    "ms/sample",
+    "passes",
+    "peak MiB",
+    "parameters",
+)
+MEANT = (
+    f"unlearn s: one interaction is forgotten, with shards one that as few as possible of them have seen. {ONE_MODEL}: "
+    f"the seconds of retraining the single model on what remains ({REFERENCE}'s unlearn s; the paper's reference) "
+    f"divided by unlearn s. {ALL_ANEW}: the row's own train s, retraining everything that it holds, divided by it."
+)
+DRAWN = "Requests drawn by hash: interaction / user / item"
+DRAWN_MEANT = (
+    "Means over {n} requests of each kind (interactions and items that the training prompts show, users who have "
+    "training samples), drawn by hash. Shards hit are counted; seconds are estimated by those of this training: its "
+    "seconds a sample times the samples of these shards, and their share of the memory. Both ratios as above."
+)
+
+
+def single_model_seconds(rows: Sequence[Row]) -> float | None:
+    """Seconds of training one adapter on all kept samples: the reference's, after an interaction was forgotten, mean
+    over seeds; None if there is no such row."""
+    found = [row.figures["unlearn_seconds"] for row in rows if row.method == REFERENCE and row.status == DONE]
+    return float(np.mean(found)) if found else None
+
+
+def cost_cells(rows: Sequence[Row], one_model: float | None) -> list[str]:
+    """The cells under :data:`COSTS` of one method's rows, means over seeds.
+
+    Args:
+        one_model: seconds of :func:`single_model_seconds`.
+    """
+    mean = partial(_mean, rows)
+    unlearn = mean("unlearn_seconds")
+    return [
+        f"{mean('train_seconds'):.1f}",
+        f"{unlearn:.1f}",
+        f"{mean('unlearn_shards_hit'):.1f} of {mean('n_shards'):.0f}",
+        # other models are not the single adapter with fewer samples
+        _ratio(one_model if mean("n_shards") > 1 else None, unlearn),
+        _ratio(mean("train_seconds"), unlearn),
+        f"{mean('inference_ms_per_sample'):.2f}",
+        f"{mean('forward_passes'):.0f}",
+        f"{mean('peak_memory_bytes') / 2**20:.0f}",
+        f"{mean('n_parameters'):,.0f}",
+    ]
+
+
+def drawn_table(rows: Sequence[Row]) -> tuple[list[str], list[list[str]]] | None:
+    """Header and lines of the requests drawn by hash, one line per method with shards; None if no row has any."""
+    done = [row for row in rows if row.status == DONE and f"drawn_{KINDS[0]}_seconds" in row.figures]
+    one_model, lines = single_model_seconds(rows), []
+    for name in dict.fromkeys(row.method for row in done):
+        found = [row for row in done if row.method == name]
+        seconds = [_mean(found, f"drawn_{kind}_seconds") for kind in KINDS]
+        hit = " / ".join(f"{_mean(found, f'drawn_{kind}_shards_hit'):.2f}" for kind in KINDS)
+        lines.append(
+            [
+                name,
+                f"{hit} of {_mean(found, 'n_shards'):.0f}",
+                " / ".join(f"{s:.1f}" for s in seconds),
+                " / ".join(_ratio(one_model, s) or "-" for s in seconds),
+                " / ".join(_ratio(_mean(found, "train_seconds"), s) or "-" for s in seconds),
+            ]
+        )
+    return (["method", "shards hit", "request s", ONE_MODEL, ALL_ANEW], lines) if lines else None
+
+
+def drawn_note(rows: Sequence[Row]) -> str:
+    """What the table of drawn requests says."""
+    numbers = {round(n) for row in rows for kind in KINDS if (n := row.figures.get(f"drawn_{kind}")) is not None}
+    least, most = min(numbers, default=0), max(numbers, default=0)
+    return DRAWN_MEANT.format(n=str(most) if least == most else f"{least} to {most}")
+
+
+def _mean(rows: Sequence[Row], key: str) -> float:
+    return float(np.mean([row.figures[key] for row in rows]))
+
+
+def _ratio(seconds: float | None, request: float) -> str:
+    return f"{seconds / request:.2f}" if seconds and request else ""
