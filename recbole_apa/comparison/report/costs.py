@@ -8,7 +8,9 @@ import numpy as np
 from recbole_apa.comparison.row import DONE, KINDS, REFERENCE, Row
 
 ONE_MODEL, ALL_ANEW = "one model / request", "all anew / request"
+LEARNT = ("labels", "user unseen")
 COSTS = (
+    *LEARNT,
     "train s",
     "unlearn s",
     "shards hit",
@@ -24,12 +26,30 @@ MEANT = (
     f"the seconds of retraining the single model on what remains ({REFERENCE}'s unlearn s; the paper's reference) "
     f"divided by unlearn s. {ALL_ANEW}: the row's own train s, retraining everything that it holds, divided by it."
 )
+_BLOCKS = {
+    "all": "all rows of the training period",
+    "shown": "the rows of the training period that training and validation prompts show",
+    "drawn": "the targets of the training samples alone",
+}
 DRAWN = "Requests drawn by hash: interaction / user / item"
 DRAWN_MEANT = (
     "Means over {n} requests of each kind (interactions and items that the training prompts show, users who have "
     "training samples), drawn by hash. Shards hit are counted; seconds are estimated by those of this training: its "
     "seconds a sample times the samples of these shards, and their share of the memory. Both ratios as above."
 )
+
+
+def learnt_note(baseline_data: str) -> str:
+    """What the columns of :data:`LEARNT` say.
+
+    Args:
+        baseline_data: what RecBole's models learnt from.
+    """
+    return (
+        "labels: interactions whose labels a row learnt from, each once; RecBole's models learn from "
+        f"{_BLOCKS[baseline_data]} (--baseline_data={baseline_data}), those that learn from likes from the liked ones. "
+        "user unseen: test samples of users who are not among them, where scores depend on who the user is."
+    )
 
 
 def single_model_seconds(rows: Sequence[Row]) -> float | None:
@@ -48,6 +68,7 @@ def cost_cells(rows: Sequence[Row], one_model: float | None) -> list[str]:
     mean = partial(_mean, rows)
     unlearn = mean("unlearn_seconds")
     return [
+        *_learnt(rows),
         f"{mean('train_seconds'):.1f}",
         f"{unlearn:.1f}",
         f"{mean('unlearn_shards_hit'):.1f} of {mean('n_shards'):.0f}",
@@ -59,6 +80,13 @@ def cost_cells(rows: Sequence[Row], one_model: float | None) -> list[str]:
         f"{mean('peak_memory_bytes') / 2**20:.0f}",
         f"{mean('n_parameters'):,.0f}",
     ]
+
+
+def _learnt(rows: Sequence[Row]) -> list[str]:
+    """Labels learnt from, and test samples of users that they do not contain; rows of older versions say neither."""
+    n, unseen = ([row.figures[key] for row in rows if key in row.figures] for key in ("n_labels", "n_users_unseen"))
+    told = f"{np.mean(unseen):.0f} of {len(rows[0].scores)}" if unseen else ""
+    return [f"{np.mean(n):,.0f}" if n else "-", told]
 
 
 def drawn_table(rows: Sequence[Row]) -> tuple[list[str], list[list[str]]] | None:
