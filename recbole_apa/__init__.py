@@ -32,6 +32,7 @@ _WHERE = {
     "copy_run": "recbole_apa.runs.remote.working_copy",
     "compare_forgetting": "recbole_apa.comparison.forgetting",
     "ForgetRequest": "recbole_apa.comparison.forget_task",
+    "add": "recbole_apa.unlearning.additions.stage",
     "audit": "recbole_apa.unlearning.proof.quick",
     "predict": "recbole_apa.pipeline.predictions",
     "predict_pairs": "recbole_apa.pipeline.predictions",
@@ -51,6 +52,7 @@ __all__ = [
     "ForgetRequest",
     "Prediction",
     "RunResult",
+    "add",
     "audit",
     "compare",
     "compare_forgetting",
@@ -80,6 +82,7 @@ if TYPE_CHECKING:
     from recbole_apa.pipeline.registration import register
     from recbole_apa.runs.remote.working_copy import copy_run
     from recbole_apa.tuning import tune
+    from recbole_apa.unlearning.additions.stage import add
     from recbole_apa.unlearning.proof.full import verify
     from recbole_apa.unlearning.proof.quick import audit
     from recbole_apa.unlearning.stage import unlearn

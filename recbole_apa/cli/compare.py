@@ -6,6 +6,7 @@ from recbole_apa.cli.arguments import Words, names_in, refuse_near_misses, take,
 from recbole_apa.cli.fields import compare_fields
 from recbole_apa.cli.output import Output
 from recbole_apa.cli.stages import (
+    AddOptions,
     CompareOptions,
     DrawOptions,
     ForgetOptions,
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from recbole_apa.comparison.presets import Preset
     from recbole_apa.comparison.run_methods import Comparison
 
-_NOT_HERE = names_of(PlaceArguments, RunOptions, ForgetOptions, ProveOptions)
+_NOT_HERE = names_of(PlaceArguments, RunOptions, ForgetOptions, AddOptions, ProveOptions)
 
 
 def is_asked(words: Words) -> bool:

@@ -1,9 +1,9 @@
-"""``--run=DIR``: evaluate a finished run again, copy it, make it forget, prove it, or predict by it."""
+"""``--run=DIR``: evaluate a finished run again, copy it, make it forget or grow, prove it, or predict by it."""
 
-from recbole_apa.cli import forget, predictions, prove
+from recbole_apa.cli import add, forget, predictions, prove
 from recbole_apa.cli.arguments import Words, refuse_near_misses, take, values_of
 from recbole_apa.cli.output import Output
-from recbole_apa.cli.stages import ForgetOptions, PredictOptions, ProveOptions, RunOptions
+from recbole_apa.cli.stages import AddOptions, ForgetOptions, PredictOptions, ProveOptions, RunOptions
 from recbole_apa.core.errors import SettingsError
 
 
@@ -18,9 +18,11 @@ def serve(words: Words, out: Output) -> int:
     """
     where, rest = take(RunOptions, words)
     request, rest = take(ForgetOptions, rest)
+    addition, rest = take(AddOptions, rest)
     proofs, rest = take(ProveOptions, rest)
     to_predict, rest = take(PredictOptions, rest)
-    asked = forget.is_asked(request, proofs)
+    adding = add.is_asked(addition, request, {**vars(proofs), **vars(to_predict), "copy_to": where.copy_to})
+    asked = not adding and forget.is_asked(request, proofs)
     wanted = predictions.is_asked(to_predict, asked or proofs.audit or proofs.verify or where.copy_to is not None)
     folder = where.run or ""
     if where.copy_to is not None:
@@ -32,6 +34,9 @@ def serve(words: Words, out: Output) -> int:
     refuse_near_misses(changes, MOVABLE)
     if proofs.audit or proofs.verify:
         return prove.prove(folder, proofs, changes, out)
+    if adding:
+        add.carry_out(folder, addition, request, changes, out)
+        return 0
     if asked:
         forget.carry_out(folder, request, changes, out)
         return 0

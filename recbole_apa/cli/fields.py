@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from recbole_apa.pipeline.build import RunResult
     from recbole_apa.pipeline.predictions import Prediction
     from recbole_apa.tuning.study import Tuning
+    from recbole_apa.unlearning.additions import AdditionPlan, AddResult
     from recbole_apa.unlearning.outcome import Outcome, UnlearnResult
     from recbole_apa.unlearning.plan import Plan
     from recbole_apa.unlearning.proof.full import VerifyResult
@@ -46,6 +47,7 @@ def unlearn_fields(found: "UnlearnResult") -> dict[str, object]:
         "plan": plan_fields(found.plan) if found.plan else None,
         "left_out": found.left,
         "outcomes": [_outcome_fields(outcome) for outcome in found.outcomes],
+        "finished_additions": found.additions,
         "certificates": [found.shown(path) for path in found.certificates],
     }
 
@@ -79,6 +81,22 @@ def _outcome_fields(outcome: "Outcome") -> dict[str, object]:
         "seconds": outcome.seconds,
         "full_seconds": outcome.full_seconds,
     }
+
+
+def add_fields(found: "AddResult") -> dict[str, object]:
+    """An addition, or the plan of one."""
+    return {
+        "plan": _addition_fields(found.plan) if found.plan else None,
+        "ledger_line": found.position,
+        "finished": found.finished,
+        "certificates": [found.shown(path) for path in found.certificates],
+        "figures": found.figures,
+        "seconds": found.seconds,
+    }
+
+
+def _addition_fields(plan: "AdditionPlan") -> dict[str, object]:
+    return {**asdict(plan), "n_train_samples": plan.n_train_samples}
 
 
 def predictions_fields(found: "Sequence[Prediction]") -> list[dict[str, object]]:

@@ -29,6 +29,8 @@ class Use(Flag):
     """A flag that chooses the command; set to false it counts as not given."""
     STREAM = auto()
     """A number that describes a stream of requests."""
+    WITH_ADD = auto()
+    """An option of a request that goes with an addition, too."""
 
 
 _USE = "use"
@@ -99,17 +101,35 @@ class ForgetOptions:
     """What is kept of the training before (default: ``inherited``, the paper)."""
     unlearn_method: str | None = field(default=None, metadata=told("NPO", _MANNER))
     """Move the affected adapters instead of training them again: approximate, and certified as such."""
-    other_machine: str | None = field(default=None, metadata=told("retrain", Use.MANNER))
+    other_machine: str | None = field(default=None, metadata=told("retrain", Use.MANNER | Use.WITH_ADD))
     """If the run comes from another kind of processor or torch: ``retrain`` all shards here; ``accept`` a certificate
     that does not promise equal bits; ``refuse``, the default."""
-    dry_run: bool = field(default=False, metadata=told(use=_MANNER | Use.ON_FINISHED))
-    """Show what a request affects and costs; change nothing."""
+    dry_run: bool = field(default=False, metadata=told(use=_MANNER | Use.ON_FINISHED | Use.WITH_ADD))
+    """Show what a request, or an addition, affects and costs; change nothing."""
     skip_unknown: bool = field(default=False, metadata=told(use=_MANNER))
     """Forget what can be found, list the rest."""
-    resume: bool = field(default=False, metadata=told(use=Use.ON_FINISHED))
-    """Finish requests that were interrupted."""
+    resume: bool = field(default=False, metadata=told(use=Use.ON_FINISHED | Use.WITH_ADD))
+    """Finish requests and additions that were interrupted."""
     allow_pending: bool = field(default=False, metadata=told(use=Use.ON_FINISHED))
     """Evaluate the old state while a request waits."""
+
+
+@dataclass(frozen=True)
+class AddOptions:
+    """Growth: adding interactions to a finished run (--run=DIR)."""
+
+    add: str | None = field(default=None, metadata=told("FILE", Use.ON_FINISHED))
+    """Interactions that join the run: .inter, .csv or .jsonl with user, item, what the label comes from, and the time
+    in each line. Also with --dry_run, --other_machine."""
+    add_columns: Mapping[str, object] | None = field(
+        default=None,
+        metadata=told(
+            '"{user_id: uid, ignore: [tag]}"', Use.ON_FINISHED, expected="e.g. {user_id: ..., ignore: [...]}"
+        ),
+    )
+    """If the file's columns have other names than the dataset's; ``ignore`` lists those to leave out."""
+    readmit: bool = field(default=False, metadata=told(use=Use.ON_FINISHED))
+    """Take rows that name something forgotten, too: on purpose, as a person who came back. The ledger records it."""
 
 
 @dataclass(frozen=True)
@@ -136,7 +156,7 @@ class KeyOptions(RunArguments):
 
     key_file: str | None = field(default=None, metadata=told("FILE"))
     """The file, outside every run; also RECBOLE_APA_KEY_FILE (default: recbole-apa/keys.json among your settings). Keep
-    a copy: without it a run that has forgotten something does not open."""
+    a copy: without it a run that has forgotten something, or has grown, does not open."""
     rotate_key: bool = field(default=False, metadata=told(use=Use.CHOOSES))
     """Add a new key to it."""
     key_digests: bool = field(default=False, metadata=told(use=Use.CHOOSES))
@@ -260,6 +280,7 @@ STAGES = (
     RunOptions,
     OutputOptions,
     ForgetOptions,
+    AddOptions,
     ProveOptions,
     PredictOptions,
     KeyOptions,

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from recbole_apa.cli.options_help import title_of
 from recbole_apa.cli.stages import (
+    AddOptions,
     CompareOptions,
     DrawOptions,
     ForgetOptions,
@@ -30,6 +31,16 @@ _SETTINGS = {"plugins": "MODULE", "export_samples": "DIR", "log_dir": "DIR", "pr
 """Settings that the page shows, with an example of a value."""
 _ELSEWHERE = frozenset(f.name for f in fields(RunArguments)) | {"model", "dataset"}
 """Options that several commands have: listed once, at the top."""
+_ORDER = (
+    ForgetOptions,
+    AddOptions,
+    ProveOptions,
+    PredictOptions,
+    KeyOptions,
+    CompareOptions,
+    DrawOptions,
+    PlanOptions,
+)
 _END = """A search for options, judged by the validation samples alone:
   tune --help             its options
 
@@ -47,7 +58,7 @@ def usage(called: str) -> str:
     parts = [f"usage: {called} --model=APA --dataset=ml-100k [--OPTION=VALUE ...]\n"]
     first = [line for stage in (TrainOptions, PlaceArguments, RunOptions, OutputOptions) for line in _lines(stage, ())]
     parts.append("\n".join([*first, *(_line(f"{name}={value}", docs()[name]) for name, value in _SETTINGS.items())]))
-    for stage in (ForgetOptions, ProveOptions, PredictOptions, KeyOptions, CompareOptions, DrawOptions, PlanOptions):
+    for stage in _ORDER:
         parts.append("\n" + "\n".join([*_title(stage), *_lines(stage, _ELSEWHERE)]))
     return "\n".join([*parts, "\n" + _END])
 

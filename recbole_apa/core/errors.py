@@ -50,4 +50,5 @@ class CertificateError(APAError, RuntimeError):
 
 
 class RequestError(APAError, ValueError):
-    """A request to forget is malformed, unknown, repeated or would leave nothing to train on."""
+    """A request to forget is malformed, unknown, repeated or would leave nothing to train on; or an addition cannot be
+    taken as it is."""

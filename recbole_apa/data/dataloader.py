@@ -9,21 +9,21 @@ from recbole_apa.core.seeding import hash_order
 from recbole_apa.data.samples import Sample
 
 
-class ShardBatches:
+class Batches:
     """The batches of one shard.
 
     Args:
         table: all training samples.
         positions: the shard's rows in ``table``.
-        samples: the shard's samples, parallel to ``positions``.
+        sample_ids: the shard's samples, parallel to ``positions``.
     """
 
     def __init__(
-        self, table: Interaction, positions: Sequence[int], samples: Sequence[Sample], batch_size: int, seed: int
+        self, table: Interaction, positions: Sequence[int], sample_ids: Sequence[str], batch_size: int, seed: int
     ) -> None:
         self.table = table
         self.positions = list(positions)
-        self.samples = list(samples)
+        self.sample_ids = list(sample_ids)
         self.batch_size = batch_size
         self.seed = seed
 
@@ -35,9 +35,23 @@ class ShardBatches:
         """One pass, sorted by a hash of (seed, epoch, sample id); in later pieces of a shard, of the piece's number as
         well."""
         names = ("piece", piece, "epoch", epoch) if piece else ("epoch", epoch)
-        order = hash_order([s.sample_id for s in self.samples], self.seed, *names)
+        order = hash_order(self.sample_ids, self.seed, *names)
         for start in range(0, len(order), self.batch_size):
             yield self.table[[self.positions[i] for i in order[start : start + self.batch_size]]]
+
+
+class ShardBatches(Batches):
+    """The same, with the samples themselves.
+
+    Args:
+        samples: the shard's samples, parallel to ``positions``.
+    """
+
+    def __init__(
+        self, table: Interaction, positions: Sequence[int], samples: Sequence[Sample], batch_size: int, seed: int
+    ) -> None:
+        super().__init__(table, positions, [sample.sample_id for sample in samples], batch_size, seed)
+        self.samples = list(samples)
 
 
 class ShardingDataLoader(TrainDataLoader):

@@ -1,7 +1,6 @@
 """A RecBole dataset whose rows are samples; the boundary between RecBole's tables and ours."""
 
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
 from logging import getLogger
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,7 +21,7 @@ from recbole_apa.data.index.source import DataFile, files_as_they_are
 from recbole_apa.data.item_text import NumberedTexts
 from recbole_apa.data.load import load_dataset, load_indexed
 from recbole_apa.data.prompts import PromptInput
-from recbole_apa.data.read_data import Loaded, data_files, raw_rows
+from recbole_apa.data.read_data import Loaded, data_files
 from recbole_apa.data.recbole_data_options import data_options, file_options
 from recbole_apa.data.recbole_settings import read_settings
 from recbole_apa.data.recbole_tables import first_rows_of_ids, frame_of
@@ -78,7 +77,6 @@ class APADataset(Dataset):
     files: tuple[DataFile, ...]
     inter_feat: Any
     _loaded: Loaded | None
-    _shown: np.ndarray | None
 
     def __init__(
         self, config: "Config", visible_data: VisibleData | None = None, indexed: IndexedRows | None = None
@@ -128,15 +126,9 @@ class APADataset(Dataset):
         return [str(token) for token in self.field2id_token[self.iid_field][1:]]
 
     @property
-    def visible_to_workers(self) -> VisibleData:
-        """What workers may see: a mask of rows, and no keys."""
-        told = self.visible_data
-        if not told.forgotten:
-            return told
-        if self._shown is None:  # the rows came from the run's index; workers read the files
-            options = self.run_data.options
-            self._shown = told.visible(raw_rows(options.files, options.label, self.stem, told.plain_ids))
-        return replace(told, forgotten=(), shown=self._shown)
+    def pieces(self) -> Mapping[str, int]:
+        """Training sample -> number of the piece that it is trained in, for those above 0."""
+        return self.run_data.pieces
 
     @property
     def stem(self) -> Path:
@@ -189,7 +181,7 @@ class APADataset(Dataset):
         else:
             self.files = indexed.files
             loaded = load_indexed(self, token, folder, indexed, self.visible_data)
-        self._loaded, self._shown = loaded, None if indexed else loaded.shown
+        self._loaded = loaded
         self.raw_interactions, self.interactions = loaded.raw, loaded.rows
         self._take_tables(loaded)
         self._load_additional_feat(token, dataset_path)

@@ -104,6 +104,19 @@ def apply_filters(tables: Tables, settings: FilterSettings, allowed: np.ndarray 
     return Filtered(rows, passed.allowed, users, items)
 
 
+def allowed_rows(tables: Tables, settings: FilterSettings) -> np.ndarray:
+    """:attr:`Filtered.allowed`, by the filters that look at one row at a time.
+
+    Raises:
+        SettingsError: a filter cannot be parsed, or its column does not exist.
+    """
+    passed = _Passed(np.arange(len(tables.inter)), np.ones(len(tables.inter), dtype=bool))
+    users, items = _by_value(tables, settings, passed)
+    if settings.known_only:
+        _known_only(Tables(tables.inter, users, items), settings, passed)
+    return passed.allowed
+
+
 def sides_by_value(tables: Tables, settings: FilterSettings) -> tuple[Table | None, Table | None]:
     """The tables of users and items after ``val_interval`` alone."""
     return _by_value(tables, settings, None)

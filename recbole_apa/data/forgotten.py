@@ -132,6 +132,17 @@ class Forgotten:
             out &= self._visible_to_old(rows, once_a_pair, added)
         return out
 
+    def naming(self, rows: Interactions) -> frozenset[str]:
+        """The digests of all that requests named, or found, and that is named by rows."""
+        out: set[str] = set()
+        named = [(user, item, time) for user, item, time in _names_of(rows, np.arange(len(rows)))]
+        for user, item, time in dict.fromkeys(named):
+            told = [(USER, user), (ITEM, item), (PAIR, user, item), (ROW, user, item, time)]
+            old = [f"{USER} {user}", f"{ITEM} {item}", f"{PAIR} {user} {item}"]
+            out |= {self.digester.of(*names) for names in told} | {self.digester.of(name) for name in old}
+        out |= {self.digester.of(key) for _, keys in rows.key_chunks(np.arange(len(rows))) for key in keys}
+        return frozenset(out) & self._all
+
     def _last(self, among: frozenset[str], *names: str) -> int:
         """As :meth:`last`; 0 if no request named this."""
         digest = self.digester.of(*names)

@@ -3,6 +3,7 @@
 All interactions are loaded here, from one file or from pre-split ones. Independent of RecBole.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from logging import getLogger
 from pathlib import Path
@@ -15,6 +16,7 @@ from recbole_apa.data.filters import Filtered, FilterSettings, Tables, apply_fil
 from recbole_apa.data.reader import Field, FileForm, Rule, Table, concat, read_table
 from recbole_apa.data.samples import Interactions
 from recbole_apa.data.splits import SPLITS
+from recbole_apa.data.tokens import Tokens
 from recbole_apa.data.visible_data import VisibleData
 
 INTER, USER, ITEM = "inter", "user", "item"
@@ -76,11 +78,6 @@ def read_data(
         left = apply_filters(Tables(inter, users, items), filters)
     rows = raw if is_all(left.rows, len(raw)) else raw.take(left.rows)
     return Loaded(inter, raw, rows, seen, left, part_of)
-
-
-def raw_rows(files: FileOptions, label: LabelRule, stem: Path, plain_ids: bool = False) -> Interactions:
-    """All interactions of the files, visible or not, in their order."""
-    return _interactions(files, read_interactions(files, stem)[0], label, plain_ids)
 
 
 def read_interactions(files: FileOptions, stem: Path) -> tuple[Table, np.ndarray | None]:
@@ -189,28 +186,38 @@ def _read_side(files: FileOptions, path: Path, kind: str, column: str) -> Table 
     return first_rows(drop_incomplete(table, kind, files), column)
 
 
+def wrong_ids(ids: Tokens) -> dict[int, str]:
+    """Ids that end in NUL, which numpy would drop (RecBole keeps its names in numpy arrays): row -> what is wrong."""
+    wrong = [code for code, name in enumerate(ids.names) if name.endswith("\0")]
+    rows: list[int] = np.flatnonzero(np.isin(ids.codes, wrong)).tolist() if wrong else []
+    return {row: f"found {ids[row]!r}, expected an id that does not end in a NUL character" for row in rows}
+
+
+def wrong_times(times: np.ndarray) -> dict[int, str]:
+    """Times that float64 may not tell from their neighbours: row -> what is wrong."""
+    return {
+        int(
+            row
+        ): f"found {times[row]:.0f}, expected less than 2**53, above which neighbouring times become equal; write "
+        "seconds or milliseconds"
+        for row in np.flatnonzero(np.abs(times) >= _EXACT)
+    }
+
+
 def _refuse_ids(table: Table, *columns: str) -> None:
-    """Reject ids that end in NUL, which numpy would drop: RecBole keeps its names in numpy arrays."""
     for column in columns:
-        wrong = [code for code, name in enumerate(table.texts(column).names) if name.endswith("\0")]
-        if wrong:
-            row = int(np.flatnonzero(table.texts(column).codes == wrong[0])[0])
-            raise DataError(
-                f"{table.path}, line {table.line(row)}: column {column}: found {table.texts(column)[row]!r}, expected "
-                "an id that does not end in a NUL character"
-            )
+        _refuse_first(table, column, wrong_ids(table.texts(column)))
 
 
 def _refuse_times(table: Table, column: str | None) -> None:
-    if column is None or column not in table.columns:
-        return
-    large = np.flatnonzero(np.abs(table.numbers(column)) >= _EXACT)
-    if len(large):
-        row = int(large[0])
-        raise DataError(
-            f"{table.path}, line {table.line(row)}: column {column}: found {table.numbers(column)[row]:.0f}, expected "
-            "less than 2**53, above which neighbouring times become equal; write seconds or milliseconds"
-        )
+    if column is not None and column in table.columns:
+        _refuse_first(table, column, wrong_times(table.numbers(column)))
+
+
+def _refuse_first(table: Table, column: str, wrong: Mapping[int, str]) -> None:
+    if wrong:
+        row = min(wrong)
+        raise DataError(f"{table.path}, line {table.line(row)}: column {column}: {wrong[row]}")
 
 
 def _check_label(inter: Table, label: LabelRule) -> None:

@@ -35,6 +35,8 @@ class Survey:
         self._named = None if secret is None else named_items(items, secret)
         self._n_rows, self._n_trained, self._n_liked = (np.zeros(len(items), dtype=np.int64) for _ in range(3))
         self._samples: dict[str, dict[str, _Ordered]] = {name: {} for name in SPLITS}
+        self.pieces: dict[str, int] = {}
+        """As :attr:`RunData.pieces`."""
 
     def add(self, data: RunData, named: np.ndarray | None = None) -> None:
         """Add users, each with all rows.
@@ -47,6 +49,7 @@ class Survey:
             self.users_digest = self.users_digest.plus(self._digest_of(data, named))
         for name, entries in _ordered(data).items():
             self._samples[name] |= {entry[-1].sample_id: entry for entry in entries}
+        self.pieces |= data.pieces
 
     def take_away(self, data: RunData) -> None:
         """Take away users that were added, with the same rows."""
@@ -56,6 +59,7 @@ class Survey:
         for name, samples in data.samples.items():
             for sample in samples:
                 del self._samples[name][sample.sample_id]
+                self.pieces.pop(sample.sample_id, None)
 
     def add_part(self, data: RunData) -> None:
         """Add the users of one part of the index, whose items have the index's numbers."""

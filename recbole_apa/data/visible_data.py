@@ -5,7 +5,6 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from recbole_apa.core.errors import DataError
 from recbole_apa.core.seeding import digest_over
 from recbole_apa.data.forgotten import Forgotten
 from recbole_apa.data.samples import Interactions, Windows
@@ -20,8 +19,6 @@ class VisibleData:
 
     forgotten: tuple[Forgotten, ...] = ()
     """One for each key that requests were hashed with."""
-    shown: np.ndarray | None = None
-    """Which rows are visible, (n,), bool, if another process has determined that: it does not pass the keys on."""
     once_a_pair: bool = False
     """Whether a filter left one row per pair (:meth:`Forgotten.visible`)."""
     plain_ids: bool = False
@@ -59,17 +56,7 @@ class VisibleData:
         Args:
             rows: all rows of the dataset's files, before any filter; and those that were added.
             added: as in :meth:`Forgotten.visible`.
-
-        Raises:
-            DataError: another process determined them from files with a different number of rows.
         """
-        if self.shown is not None:
-            if len(self.shown) != len(rows):
-                raise DataError(
-                    f"this process reads {len(rows)} rows, and the main process read {len(self.shown)}: "
-                    "expected the same dataset on every machine"
-                )
-            return self.shown
         out = np.ones(len(rows), dtype=bool)
         for part in self.forgotten:
             out &= part.visible(rows, self.once_a_pair, added)
@@ -94,6 +81,19 @@ def key_of(interaction_id: str) -> str:
     """The key of an interaction id, without ``#2``: a request does not distinguish repeats of an interaction."""
     head, mark, nth = interaction_id.rpartition("#")
     return head if mark and nth.isdigit() else interaction_id
+
+
+def last_added(rows: Interactions, added: np.ndarray | None) -> dict[str, int]:
+    """Key of a row that was added -> position in the ledger of the last addition that brought one with it.
+
+    Args:
+        added: as in :meth:`~recbole_apa.data.forgotten.Forgotten.visible`.
+    """
+    if added is None:
+        return {}
+    which = np.flatnonzero(added)
+    which = which[np.argsort(added[which], kind="stable")]
+    return dict(zip(rows.row_keys(which), added[which].tolist(), strict=True))
 
 
 def content_digest(rows: Interactions, windows: Windows, item_texts: Sequence[str]) -> str:

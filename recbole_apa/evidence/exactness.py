@@ -15,6 +15,8 @@ DEFINITIONS = {
     "included",
 }
 """For each level, one line on the state after an exact request."""
+IN_ORDER = "with the additions in their order"
+"""What each of these lines says besides where a run has grown and its samples are in several pieces."""
 
 KEPT, ANEW, SAME = "taken over", "computed anew", "reused where a training gives the same"
 PARTS: dict[str, tuple[str, str, str]] = {
@@ -50,6 +52,18 @@ def level_of(manifest: Mapping[str, object]) -> str | None:
     if manifest["partition_of"] == EARLIER:
         return INHERITED
     return FRESH if manifest.get("draw_of") == THIS_DATA else STRICT
+
+
+def definition(level: str | None, is_grown: bool) -> str:
+    """The line for a level, or for a run that has grown and forgot nothing; empty if it did neither.
+
+    Args:
+        level: None if there were no requests.
+        is_grown: whether training samples are in later pieces than the first.
+    """
+    if level is None:
+        return f"training {IN_ORDER}" if is_grown else ""
+    return f"{DEFINITIONS[level]}, {IN_ORDER}" if is_grown else DEFINITIONS[level]
 
 
 def exactness_of(requests: Iterable[_Request]) -> str:

@@ -6,7 +6,7 @@ Shapes: b batch, k shards, d hidden size.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import torch
 from recbole.data.interaction import Interaction
@@ -33,6 +33,20 @@ if TYPE_CHECKING:
 GIB = 1 << 30
 
 
+class NumberedItems(Protocol):
+    """What the model takes from a dataset."""
+
+    @property
+    def item_texts(self) -> Sequence[str]:
+        """Item texts by the numbers of its rows; number 0 is padding."""
+        ...
+
+    @property
+    def item_num(self) -> int:
+        """How many numbers there are, the padding's included."""
+        ...
+
+
 class APA(AbstractRecommender):
     """A frozen language model with K adapters, merged separately for every sample.
 
@@ -41,13 +55,13 @@ class APA(AbstractRecommender):
 
     Args:
         config: an ``APAConfig``.
-        dataset: the training part of an :class:`APADataset`.
+        dataset: the training part of an :class:`APADataset`, or what a worker was sent of it.
     """
 
     type = ModelType.SEQUENTIAL
     input_type = InputType.POINTWISE
 
-    def __init__(self, config: "Config", dataset: APADataset) -> None:
+    def __init__(self, config: "Config", dataset: NumberedItems) -> None:
         super().__init__()
         self.settings = read_checked_settings(config)
         self.device = config["device"]
@@ -77,7 +91,7 @@ class APA(AbstractRecommender):
         """As in torch; a backbone that is spread over devices is not moved."""
         return self if hasattr(self.backbone, "hf_device_map") else super().to(*where, **how)
 
-    def use_dataset(self, dataset: APADataset) -> None:
+    def use_dataset(self, dataset: NumberedItems) -> None:
         """Use the item ids and texts of another dataset: internal ids may change when rows are forgotten."""
         self.item_texts = dataset.item_texts
         self.n_items = dataset.item_num

@@ -10,7 +10,7 @@ from recbole_apa.adapters.bank import Factors
 from recbole_apa.adapters.training import ShardHistory
 from recbole_apa.data.dataloader import ShardBatches
 from recbole_apa.data.dataset import APADataset
-from recbole_apa.data.visible_data import VisibleData
+from recbole_apa.data.sent_samples import SentSamples
 from recbole_apa.evidence import Key
 from recbole_apa.partition import Collaborative
 from recbole_apa.runs.reuse import ReusableState
@@ -51,8 +51,8 @@ class WorkerPool(Protocol):
     embeds: bool
     """Whether they also do frozen passes and scoring."""
 
-    def see(self, visible_data: VisibleData) -> None:
-        """Tell the workers what they may see of the dataset."""
+    def see(self, samples: SentSamples) -> None:
+        """Give the workers the samples that they work on, instead of those that they had."""
         ...
 
     def train(self, n_shards: int, asked: Sequence[ToTrain]) -> Iterator[tuple[int, Factors, ShardHistory, float]]:

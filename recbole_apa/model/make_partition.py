@@ -1,6 +1,7 @@
-"""The partition used in training (paper, Algorithm 1): the stored one, or a new one."""
+"""The partition used in training (paper, Algorithm 1): the stored one, a new one, or one that a later piece extends."""
 
 import time
+from collections.abc import Sequence
 from logging import getLogger
 
 from recbole.utils import set_color
@@ -17,19 +18,26 @@ from recbole_apa.partition import (
     check_partition,
 )
 from recbole_apa.partition.assignment import shard_count
-from recbole_apa.partition.inherited import complete
+from recbole_apa.partition.growth import assign_added
+from recbole_apa.partition.inherited import complete, with_own_centres
 
 
 def make_partition(fit: FitContext, dataset: APADataset, embeddings: Tensor) -> Partition:
     """The stored partition, or a new one, which is then stored.
 
+    A new partition divides the samples of the first piece; those of later pieces are then assigned one piece after the
+    other, as when they were added. A stored one that lacks pieces gets these. With more pieces than one, or if the
+    stored partition has no centres, the centres are the means of the shards' members.
+
     Args:
         embeddings: h of the training samples, (n, d).
+
+    Raises:
+        PartitionError: the samples cannot be divided, or a stored partition lacks some that are not of later pieces.
     """
     start, store = time.perf_counter(), fit.store
     kept = store.load_partition() if store else None
-    names = [s.sample_id for s in dataset.samples]
-    partition = complete(kept, names, embeddings) if kept else _new_partition(fit, dataset, embeddings)
+    partition = _partition(fit, dataset, embeddings, kept)
     if store and partition is not kept:
         store.save_partition(partition)
     fit.record.sizes = partition.sizes()
@@ -41,9 +49,22 @@ def make_partition(fit: FitContext, dataset: APADataset, embeddings: Tensor) -> 
     return partition
 
 
-def _new_partition(fit: FitContext, dataset: APADataset, embeddings: Tensor) -> Partition:
+def _partition(fit: FitContext, dataset: APADataset, embeddings: Tensor, kept: Partition | None) -> Partition:
+    ids, pieces = [s.sample_id for s in dataset.samples], fit.inputs.pieces
+    is_grown = any(pieces.get(name, 0) for name in ids)
+    if not is_grown or (kept and kept.shard_of.keys() >= set(ids)):
+        return complete(kept, ids, embeddings) if kept else _new_partition(fit, dataset, ids, embeddings)
+    if kept is None:
+        first = min(pieces.get(name, 0) for name in ids)
+        rows = [row for row, name in enumerate(ids) if pieces.get(name, 0) == first]
+        kept = _new_partition(fit, dataset, [ids[row] for row in rows], embeddings[rows])
+    grown = assign_added(ids, [s.user_id for s in dataset.samples], embeddings, pieces, kept.assignment)
+    return with_own_centres(grown, ids, embeddings)
+
+
+def _new_partition(fit: FitContext, dataset: APADataset, ids: Sequence[str], embeddings: Tensor) -> Partition:
+    """The partition of some of the training samples by the option ``partition``."""
     settings = fit.model.settings.partition
-    ids = [s.sample_id for s in dataset.samples]
     n_shards = shard_count(len(ids), settings.n_shards, settings.shard_size)
     capacity = settings.shard_capacity or -(-len(ids) // n_shards)
     partitioner, name = _partitioner(fit, dataset), settings.partition

@@ -12,7 +12,7 @@ from recbole_apa.adapters.training import AdapterCourse, ShardHistory, train_ada
 from recbole_apa.core.progress import progress
 from recbole_apa.core.system.deterministic import repeatable
 from recbole_apa.core.system.machine import machine_kind
-from recbole_apa.data.dataloader import ShardBatches
+from recbole_apa.data.dataloader import Batches
 from recbole_apa.model.apa import APA
 from recbole_apa.model.contracts import Log
 
@@ -35,7 +35,7 @@ class ShardTrainer:
         self,
         shard: int,
         n_shards: int,
-        batches: ShardBatches,
+        batches: Batches,
         log: Log,
         start: Factors | None = None,
         piece: int = 0,
@@ -73,7 +73,7 @@ class ShardTrainer:
         self,
         shards: Sequence[int],
         n_shards: int,
-        batches: Sequence[ShardBatches],
+        batches: Sequence[Batches],
         log: Log,
         starts: Sequence[Factors | None] | None = None,
         pieces: Sequence[int] | None = None,
@@ -127,7 +127,7 @@ class ShardTrainer:
         return machine_kind(self.model.engine.decoder.device).plain()
 
 
-def _epochs(batches: ShardBatches, piece: int) -> Callable[[int], Iterator[Interaction]]:
+def _epochs(batches: Batches, piece: int) -> Callable[[int], Iterator[Interaction]]:
     """Epoch -> its batches, in the order of a piece."""
     return lambda epoch: batches.epoch(epoch, piece)
 

@@ -20,9 +20,11 @@ from recbole_apa.core.system.machine import MachineKind, machine_kind
 from recbole_apa.data.dataloader import ShardingDataLoader
 from recbole_apa.data.dataset import APADataset
 from recbole_apa.data.loaders import part_of
+from recbole_apa.data.sent_samples import SentSamples, samples_to_send
+from recbole_apa.data.splits import SPLITS
 from recbole_apa.evidence import secret_of
 from recbole_apa.model.apa import APA
-from recbole_apa.model.contracts import NO_INPUTS, FitInputs
+from recbole_apa.model.contracts import NO_INPUTS, FitInputs, WorkerPool
 from recbole_apa.model.fit import TrainedState, fit_state
 from recbole_apa.model.fit_context import FitContext, FitRecord
 from recbole_apa.model.lineage import lineage_of, sample_order
@@ -109,7 +111,7 @@ class APATrainer(Trainer):
         fit = FitContext(self.model, self.record, store, inputs, self.tensorboard.add_scalar, show_progress)
         try:
             if pool:
-                pool.see(part_of(train_data).visible_to_workers)
+                pool.see(_sent(part_of(train_data), part_of(valid_data), pool))
             state = fit_state(fit, train_data, part_of(valid_data))
         finally:
             if pool:
@@ -289,3 +291,10 @@ class APATrainer(Trainer):
     def ranking(self) -> bool:
         """Whether evaluation ranks candidates instead of scoring labelled rows."""
         return self.config["eval_type"] == EvaluatorType.RANKING
+
+
+def _sent(train_set: APADataset, valid_set: APADataset, pool: WorkerPool) -> SentSamples:
+    """What workers need of the data: samples for training, and those of the memory if they compute it as well."""
+    parts = (train_set, valid_set) if pool.embeds else (train_set,)
+    samples = {name: part.samples for name, part in zip(SPLITS, parts, strict=False)}
+    return samples_to_send(samples, train_set.run_data.texts.text_of)

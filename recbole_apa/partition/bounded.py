@@ -15,7 +15,9 @@ _BLOCK = 1 << 16
 """Samples whose distances are copied at once."""
 
 
-def assign_by_distance(ids: Sequence[str], distance: "Tensor", capacity: int) -> dict[str, int]:
+def assign_by_distance(
+    ids: Sequence[str], distance: "Tensor", capacity: int, load: Sequence[int] | None = None
+) -> dict[str, int]:
     """Algorithm 1, lines 4-10: go through all (sample, shard) pairs from near to far, and assign the sample if it is
     free and the shard has room. Ties in distance are broken by sample id, then shard.
 
@@ -24,18 +26,22 @@ def assign_by_distance(ids: Sequence[str], distance: "Tensor", capacity: int) ->
 
     Args:
         distance: (n, k), finite.
+        capacity: the most samples that a shard may have.
+        load: how many it has already, (k,), which may be more; None if all are empty.
 
     Returns:
         sample id -> shard. Samples are missing from it if the shards cannot hold all of them.
     """
     place = np.empty(len(ids), np.int64)
     place[sorted(range(len(ids)), key=ids.__getitem__)] = np.arange(len(ids))
-    shards = _walk(distance.numpy(), place, capacity).tolist()
+    room = [max(capacity - there, 0) for there in load or [0] * distance.shape[1]]
+    shards = _walk(distance.numpy(), place, room).tolist()
     return {name: shard for name, shard in zip(ids, shards, strict=True) if shard >= 0}
 
 
-def _walk(distance: np.ndarray, place: np.ndarray, capacity: int) -> np.ndarray:
-    """The shard of each sample, -1 if no shard has room: (n, k) and the samples' places by id, (n,) -> (n,)."""
+def _walk(distance: np.ndarray, place: np.ndarray, room: Sequence[int]) -> np.ndarray:
+    """The shard of each sample, -1 if no shard has room: (n, k), the samples' places by id, (n,), and how many each
+    shard can take, (k,) -> (n,)."""
     n, n_shards = distance.shape
     shard_of = np.full(n, -1)
     near = np.empty(n, distance.dtype)  # the distance to the shard for which a sample waits
@@ -49,12 +55,12 @@ def _walk(distance: np.ndarray, place: np.ndarray, capacity: int) -> np.ndarray:
             rows = np.concatenate([waiting[shard], arriving[nearest == shard]])
             waiting[shard] = rows[np.lexsort((place[rows], near[rows]))]
         arriving = np.empty(0, np.int64)
-        over = [k for k in range(n_shards) if is_open[k] and len(waiting[k]) > capacity]
+        over = [k for k in range(n_shards) if is_open[k] and len(waiting[k]) > room[k]]
         if over:
             # the first to be full: no shard that fills later can send anyone to it
-            full = min(over, key=lambda k: _last(near, place, waiting[k], capacity))
+            full = min(over, key=lambda k: _last(near, place, waiting[k], room[k]))
             is_open[full] = False
-            waiting[full], arriving = waiting[full][:capacity], waiting[full][capacity:]
+            waiting[full], arriving = waiting[full][: room[full]], waiting[full][room[full] :]
     for shard, rows in enumerate(waiting):
         shard_of[rows] = shard
     return shard_of
@@ -66,9 +72,10 @@ def _nearest(distance: np.ndarray, rows: np.ndarray, is_open: np.ndarray) -> np.
     return np.concatenate([np.where(is_open, distance[part], np.inf).argmin(1) for part in parts])
 
 
-def _last(near: np.ndarray, place: np.ndarray, rows: np.ndarray, capacity: int) -> tuple[float, int]:
-    """Distance and place of the last sample that still fits into a shard; capacity 0 is full from the beginning."""
-    if capacity == 0:
+def _last(near: np.ndarray, place: np.ndarray, rows: np.ndarray, room: int) -> tuple[float, int]:
+    """Distance and place of the last sample that still fits into a shard; one without room is full from the
+    beginning."""
+    if room == 0:
         return -np.inf, 0
-    row = rows[capacity - 1]
+    row = rows[room - 1]
     return float(near[row]), int(place[row])

@@ -9,7 +9,7 @@ from collections.abc import Sequence, Set
 import torch
 from torch import Tensor
 
-from recbole_apa.partition.assignment import Partition
+from recbole_apa.partition.assignment import Assignment, Partition
 from recbole_apa.partition.centres import member_means
 
 
@@ -24,7 +24,7 @@ def complete(partition: Partition, ids: Sequence[str], embeddings: Tensor) -> Pa
     return partition if partition.centres.shape[1] else with_own_centres(partition, ids, embeddings)
 
 
-def with_own_centres(partition: Partition, ids: Sequence[str], embeddings: Tensor) -> Partition:
+def with_own_centres(partition: Assignment | Partition, ids: Sequence[str], embeddings: Tensor) -> Partition:
     """The same assignment with centres: the mean embedding of each shard's members, or of all for an empty shard.
 
     Args:
@@ -33,4 +33,4 @@ def with_own_centres(partition: Partition, ids: Sequence[str], embeddings: Tenso
     """
     order = sorted(range(len(ids)), key=ids.__getitem__)
     shards = [partition.shard_of[ids[i]] for i in order]
-    return Partition(partition.shard_of, member_means(shards, embeddings[order], partition.n_shards))
+    return Partition(dict(partition.shard_of), member_means(shards, embeddings[order], partition.n_shards))

@@ -45,7 +45,7 @@ class SemanticPartitioner(Partitioner):
         check_partition_input(ids, embeddings, n_shards, capacity)
         names, points = (ids, embeddings) if self.fit_on is None else (_numbered(self.fit_on), self.fit_on)
         centres = _fit_centres(names, points, n_shards, seed)
-        return Partition(assign_by_distance(ids, _cosine_distances(embeddings, centres), capacity), centres)
+        return Partition(assign_by_distance(ids, cosine_distances(embeddings, centres), capacity), centres)
 
 
 def _numbered(points: Tensor) -> list[str]:
@@ -62,7 +62,7 @@ def _fit_centres(names: Sequence[str], points: Tensor, n_shards: int, seed: int)
     return torch.from_numpy(_kmeans_centres(points[rows].double().numpy(), n_shards, n_starts, seed)).float()
 
 
-def _cosine_distances(embeddings: Tensor, centres: Tensor) -> Tensor:
+def cosine_distances(embeddings: Tensor, centres: Tensor) -> Tensor:
     """(n, d), (k, d) -> (n, k), float64."""
     towards = F.normalize(centres.double(), dim=1).T
     return torch.cat([1 - F.normalize(part.double(), dim=1) @ towards for part in embeddings.split(FIT_ON_ALL)])

@@ -24,10 +24,11 @@ from recbole_apa.runs.pinned_run import PinnedStore, read_settled
 from recbole_apa.runs.store import RunStore, knows_no_scopes
 
 if TYPE_CHECKING:
+    from recbole.data.dataset import Dataset
     from recbole.model.abstract_recommender import AbstractRecommender
 
     from recbole_apa.data.loaders import Loaders
-    from recbole_apa.model.apa import APA
+    from recbole_apa.model.apa import APA, NumberedItems
     from recbole_apa.model.trainer import APATrainer
     from recbole_apa.pipeline.config import APAConfig
 
@@ -78,12 +79,21 @@ def build(config: "APAConfig", visible_data: VisibleData | None = None) -> "tupl
 
 
 def build_model(config: "APAConfig", data: "Loaders") -> "AbstractRecommender":
-    """The configuration's model, found by RecBole's lookup."""
+    """The configuration's model for the training samples."""
+    return model_for(config, data.train_set)
+
+
+def model_for(config: "APAConfig", dataset: "Dataset | NumberedItems") -> "AbstractRecommender":
+    """The configuration's model, found by RecBole's lookup.
+
+    Args:
+        dataset: RecBole's; for APA, anything that tells the texts of its items.
+    """
     from recbole.utils import get_model, init_seed
 
     # RecBole models may draw their initial weights from the global generators
     init_seed(config["seed"], config["reproducibility"])
-    return get_model(config["model"])(config, data.train_set).to(config["device"])
+    return get_model(config["model"])(config, dataset).to(config["device"])
 
 
 def open_run(
@@ -101,7 +111,7 @@ def open_run(
 
     Raises:
         RunError: damaged, unfinished, or made with other data or another backbone.
-        KeyFileError: the run has forgotten something, and its key is missing.
+        KeyFileError: the run has forgotten something or has grown, and its key is missing.
         SettingsError: an option that would change what the run computes.
     """
     keys = keys or key_ring(changes)

@@ -9,7 +9,7 @@ import numpy as np
 from recbole_apa.core.errors import RunError
 from recbole_apa.data.data_options import FileOptions
 from recbole_apa.data.index.change import Change, rewrite
-from recbole_apa.data.index.facts import About
+from recbole_apa.data.index.facts import About, Addition
 from recbole_apa.data.index.rows import IndexRows
 from recbole_apa.data.index.source import DataFile, source_of
 from recbole_apa.data.index.write import write_index
@@ -39,7 +39,7 @@ def write_first_index(store: RunStore, data: Shown, key: Key | None) -> None:
 
     Args:
         data: the training part of the data.
-        key: for the run's digests, if it has forgotten something.
+        key: for the run's digests, if it has forgotten something or has grown.
     """
     made = data.run_data
     if not can_be_indexed(made.options.files):
@@ -49,12 +49,15 @@ def write_first_index(store: RunStore, data: Shown, key: Key | None) -> None:
     write_index(store.folder / INDEX, made.index_rows(), store.salt, about)
 
 
-def write_changed_index(pending: RunStore, change: Change, files: Sequence[DataFile], key: Key) -> None:
+def write_changed_index(
+    pending: RunStore, change: Change, files: Sequence[DataFile], key: Key, additions: Sequence[Addition] | None = None
+) -> None:
     """Write the parts of the index of a pending state that differ from those of the state it replaces.
 
     Args:
         files: the data files, as they were when they were compared with the index.
         key: for the new state's digests.
+        additions: of the new state; None if they stay as they were.
 
     Raises:
         DataError: the index does not have the rows that are to go.
@@ -62,6 +65,8 @@ def write_changed_index(pending: RunStore, change: Change, files: Sequence[DataF
     assert pending.base is not None
     index = pending.base.open_index()
     about = replace(index.facts.about, source=source_of(files, secret_of(pending.salt, key)))
+    if additions is not None:
+        about = replace(about, additions=tuple(additions))
     rewrite(index, pending.folder / INDEX, change, about)
 
 
@@ -79,6 +84,24 @@ def write_next_index(pending: RunStore, before: Shown, after: Shown, key: Key, a
     else:
         change = difference(before.run_data.index_rows(), after.run_data.index_rows())
         write_changed_index(pending, change, after.files, key)
+
+
+def write_grown_index(pending: RunStore, before: Shown, after: Shown, key: Key) -> None:
+    """Write the index of a state that rows have joined, whole if the run has none yet.
+
+    Args:
+        before, after: the training parts of the data before and after.
+        key: for the new state's digests.
+    """
+    assert pending.base is not None
+    if not pending.base.has_index():
+        write_first_index(pending, after, key)
+        return
+    rows, additions = after.run_data.index_rows(), after.run_data.additions
+    is_new = rows.since == len(additions)
+    change = difference(before.run_data.index_rows(), rows.take(np.flatnonzero(~is_new)))
+    change = replace(change, added=rows.take(np.flatnonzero(is_new)))
+    write_changed_index(pending, change, after.files, key, additions)
 
 
 def difference(before: IndexRows, after: IndexRows) -> Change:

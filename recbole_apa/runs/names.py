@@ -23,6 +23,8 @@ POINTS = "points"
 """In the folder of a shard: its adapter as it was before each later piece."""
 INCOMING = "incoming"
 """The folder of rows that join the run, from before their line is in the ledger until they are in the index."""
+APART = (LEDGER, CERTIFICATES, PENDING, INCOMING)
+"""What lies beside a state, and is no part of it."""
 INDEX = "index"
 """The folder of the index of what the run may see (:mod:`recbole_apa.data.index`)."""
 

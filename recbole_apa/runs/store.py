@@ -16,14 +16,12 @@ from recbole_apa.runs.identity import RunIdentity
 from recbole_apa.runs.index_files import INDEX_JSON, RunIndexFiles, index_of_base
 from recbole_apa.runs.manifest import Manifest, ShardRecord, is_checked, is_shard_record, with_check
 from recbole_apa.runs.names import (
+    APART,
     BOARDS,
-    CERTIFICATES,
     COMPLETE,
     KEY,
-    LEDGER,
     MACHINES,
     MOVED,
-    PENDING,
     TRAINING,
     shard_name,
 )
@@ -147,7 +145,7 @@ class RunStore(StateFiles):
         out = []
         for path in self.folder.rglob("*"):
             parts = path.relative_to(self.folder).parts
-            apart = parts[0] in (MANIFEST, LEDGER, CERTIFICATES, PENDING)
+            apart = parts[0] in (MANIFEST, *APART)
             if path.is_file() and not apart and not any(p.startswith(".") for p in parts):
                 out.append("/".join(parts))
         return sorted(out)

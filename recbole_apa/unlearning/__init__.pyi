@@ -1,3 +1,7 @@
+from .additions.incoming import Incoming as Incoming
+from .additions.result import AdditionPlan as AdditionPlan
+from .additions.result import AddResult as AddResult
+from .additions.stage import add as add
 from .outcome import UnlearnResult as UnlearnResult
 from .plan import Plan as Plan
 from .proof.full import VerifyResult as VerifyResult

@@ -11,7 +11,7 @@ from recbole_apa.core.files.whole import write_json, write_text
 from recbole_apa.data.splits import SPLITS
 from recbole_apa.evaluation.report.pages import render
 from recbole_apa.evidence import Key
-from recbole_apa.evidence.exactness import DEFINITIONS, FRESH, INHERITED, LEVELS, STRICT
+from recbole_apa.evidence.exactness import FRESH, INHERITED, LEVELS, STRICT, definition
 from recbole_apa.runs.index_files import with_index_as_one
 from recbole_apa.runs.names import MACHINES
 from recbole_apa.unlearning.earlier_certificates import APPROXIMATE_BEFORE, KEYED_LATER, MEANING_BEFORE
@@ -21,8 +21,13 @@ FORMAT = 2
 """Format 1 had plain digests of files, and salted digests of rows."""
 FIRST_FORMAT = "first_format"
 """Names the format that a certificate was first written in, if its digests were keyed later."""
+IN_PIECES = "in_pieces"
 PACKAGES = ("recbole-apa", "recbole", "torch", "transformers", "peft", "safetensors", "numpy", "pandas", "scikit-learn")
 _STATE = "Every adapter whose samples changed was trained again from its start on what remains. The state is {}. "
+_GROWN = (
+    "Every adapter whose samples changed was trained again on what remains: from its start or, where only samples "
+    "changed that had been added, from what it was before these. The state is {}. "
+)
 _KEPT = {
     INHERITED: "What is taken over was computed when the forgotten data was still there: which samples lie in which "
     "shard, which of them are for training, validation and test, and which were drawn. No centre of a shard "
@@ -32,7 +37,9 @@ _KEPT = {
     FRESH: "Samples may have changed from one split to another, or have come in, for that reason alone; figures before "
     "and after may be of different samples.",
 }
-MEANING = {level: _STATE.format(DEFINITIONS[level]) + _KEPT[level] for level in LEVELS}
+MEANING = {level: _STATE.format(definition(level, False)) + _KEPT[level] for level in LEVELS}
+MEANING_GROWN = {level: _GROWN.format(definition(level, True)) + _KEPT[level] for level in (INHERITED, STRICT)}
+"""Where training samples are in several pieces."""
 APPROXIMATE = (
     "Each affected shard's adapter was moved by an approximate method, starting from the one that had learnt the "
     "forgotten data; it was not trained again. How much of that data it still holds is not known, and neither an audit "
@@ -42,7 +49,13 @@ MIXED = (
     "Each affected shard's adapter was trained again from its start on what remains, and what had seen the forgotten "
     "data was computed again or deleted. "
 )
-"""For a run whose parts come from several kinds of machine: no training from scratch gives exactly its bits."""
+MIXED_GROWN = (
+    "Each affected shard's adapter was trained again on what remains: from its start or, where only samples changed "
+    "that had been added, from what it was before these. What had seen the forgotten data was computed again or "
+    "deleted. "
+)
+"""These two are for a run whose parts come from several kinds of machine: no training from scratch gives exactly its
+bits."""
 LEFT = (
     "Text logs of earlier processes hold aggregate figures (losses, AUC) and no identifiers; the manifest lists them "
     "under outside.logs. A log that an older version wrote in a program that made several runs may hold "
@@ -101,6 +114,8 @@ class Certificate:
     removed_outside: Sequence[str]
     rewritten_outside: Sequence[str]
     left_outside: Sequence[str]
+    in_pieces: bool = False
+    """Whether the run has grown, and has training samples in several pieces; written only if it is so."""
     format: int = FORMAT
 
 
@@ -112,7 +127,10 @@ def affected_counts(plan: Plan) -> dict[str, dict[str, int]]:
 
 def write_certificate(folder: Path, certificate: Certificate) -> tuple[Path, Path]:
     """Write ``0001.json`` and ``0001.html``, named by the request's place in the ledger."""
-    return write_again(folder, asdict(certificate))
+    content = asdict(certificate)
+    if not certificate.in_pieces:
+        del content[IN_PIECES]
+    return write_again(folder, content)
 
 
 def write_again(folder: Path, content: Mapping[str, Any]) -> tuple[Path, Path]:
@@ -143,7 +161,10 @@ def _meaning(content: Mapping[str, Any]) -> str:
         return (MEANING_BEFORE[level] if exact else APPROXIMATE_BEFORE) + KEYED_LATER
     if not exact:
         return APPROXIMATE
-    return MEANING[level] if _machines(content)["comparable"] else MIXED + _KEPT[level]
+    is_grown = content.get(IN_PIECES, False)
+    if not _machines(content)["comparable"]:
+        return (MIXED_GROWN if is_grown else MIXED) + _KEPT[level]
+    return (MEANING_GROWN if is_grown else MEANING)[level]
 
 
 def _machines(content: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -10,7 +10,7 @@ from recbole_apa.core.files.whole import read_json
 from recbole_apa.evidence import Key, KeyRing
 from recbole_apa.runs.index_files import with_index_as_one
 from recbole_apa.runs.ledger import Entry
-from recbole_apa.runs.names import CERTIFICATES, KEY
+from recbole_apa.runs.names import CERTIFICATES, KEY, PIECES
 from recbole_apa.runs.store import RunStore
 from recbole_apa.unlearning.approximate.known import EXACT
 from recbole_apa.unlearning.certificate import (
@@ -122,6 +122,7 @@ def _certificate(pending: RunStore, done: CarriedOut, asked: CertifiedRequest) -
         removed_outside=done.own.tensorboard,
         rewritten_outside=done.own.exports,
         left_outside=done.own.left,
+        in_pieces=PIECES in pending.manifest()["files"],
     )
 
 

@@ -1,6 +1,6 @@
 """The independent check of a run: what to look for, where, and what follows."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -91,10 +91,33 @@ def sought_in(
     return known | asked
 
 
+def rows_to_search(
+    folder: Path,
+    seen: VisibleData,
+    lines: Sequence[Mapping[str, object]],
+    salt: str,
+    keys: KeyRing,
+    others: Set[str] = frozenset(),
+) -> RawRows:
+    """The rows of a run's index among which those that requests mean can be told: of all users whom the requests name,
+    and of everybody if they name an item that the index has.
+
+    Args:
+        folder: of the index.
+        others: further users whose rows are wanted.
+
+    Raises:
+        CertificateError: the index cannot be scanned.
+    """
+    whom = sought_in(scan_names(folder), seen, lines, salt, keys)
+    return scan_index(folder, None if whom.items else whom.users | whom.some | others)
+
+
 @dataclass
 class _Searched:
     """Some rows and what is made of them, as the check looks through them; there are no tables of RecBole."""
 
+    run_data: "RunData"
     raw_interactions: Interactions
     interactions: Interactions
     train_rows: LabelledItems
@@ -116,7 +139,7 @@ def refuse_in_rows(after: "RunData | None", raw: RawRows, n_hidden: int, sought:
         CertificateError: what remains still contains something sought, or something else would be gone.
     """
     if after is not None:
-        refuse_found(in_data([_Searched(after.raw, after.rows, after.train_rows, after.samples)], sought))
+        refuse_found(in_data([_Searched(after, after.raw, after.rows, after.train_rows, after.samples)], sought))
     _refuse_other_number(n_hidden, count(raw, sought))
 
 
@@ -131,7 +154,7 @@ def refuse_in_data(before: "Loaders", data: "Loaders", sought: Sought) -> None:
     """
     refuse_found(in_data(data.parts, sought))
     was, is_left = before.train_set.raw_interactions, data.train_set.raw_interactions
-    _refuse_other_number(len(was) - len(is_left), n_rows(was, sought))
+    _refuse_other_number(len(was) - len(is_left), n_rows(was, sought, before.train_set.run_data.added_at))
 
 
 def _refuse_other_number(gone: int, asked: int) -> None:
@@ -188,7 +211,8 @@ def in_run(store: RunStore, sought: Sought) -> list[str]:
 
 def reachable(store: RunStore, data: "Loaders", keys: KeyRing) -> list[str]:
     """Where rows that a run has forgotten can still be reached, in words. The names are no longer known: rows of the
-    raw files are recognised by keyed digests, if those files still contain them.
+    raw files are recognised by keyed digests, if those files still contain them; what joined the run again is told by
+    its index.
 
     Raises:
         KeyFileError: a key is not in the ring.
@@ -199,7 +223,10 @@ def reachable(store: RunStore, data: "Loaders", keys: KeyRing) -> list[str]:
     if not lines:
         return []
     dataset = data.train_set
-    sought = sought_in(scan(raw_files(dataset)), dataset.visible_data, lines, store.salt, keys)
+    raw = scan(raw_files(dataset))
+    if dataset.run_data.additions:
+        raw = raw.and_rows(scan_index(store.folder / INDEX))
+    sought = sought_in(raw, dataset.visible_data, lines, store.salt, keys)
     return in_data(data.parts, sought) + in_run(store, sought)
 
 

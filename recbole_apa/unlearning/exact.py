@@ -76,13 +76,13 @@ def carry_out(
     opened.model.use_dataset(data.train_set)
     _purge_memory(opened.model, data)
 
-    pending = _start_pending(store, data.train_set, before, exactness, key, machines)
+    pending = start_pending(store, data.train_set, before, exactness, key, machines)
     write_next_index(pending, opened.data.train_set, data.train_set, key, anew=exactness == FRESH)
     kept = exactness == INHERITED and inherit_partition(store, pending, data.train_set.samples, machines)
     line = f"run folder: {store.place} (if interrupted, resume with --run={store.place} --resume)"
     trainer = make_trainer(opened.config, opened.model, pending, FitInputs(key=key, begin_line=line))
     inputs = _inputs_of(trainer, opened, machines, exactness, update)
-    result = _train(opened, data, trainer, inputs, show)
+    result = train_and_evaluate(opened, data, trainer, inputs, show)
     del update, inputs  # they hold prompts that are now forgotten
     dropped.judge("after")
     _purge_memory(opened.model, data)
@@ -91,7 +91,8 @@ def carry_out(
     _settle(plan, store, trainer, machines)
     own = clean_outside(own_outside(store, before), result, store)
     refuse_in_exports(own.exports, data, sought)
-    about = about_state(before, served, exactness, data.train_set.visible_data.plain_ids, kept)
+    reached = [*served, *(e for e in ledger.additions() if served_by(before, e))]
+    about = about_state(before, reached, exactness, data.train_set.visible_data.plain_ids, kept)
     write_records(result, about | {"outside": left_outside(before, trainer, result, own)}, carried_out(served))
     seconds, shards = training_cost(trainer)["seconds"], shards_of(store, trainer)
     figures = table_figures(opened_metrics(store), result.metrics, dropped)
@@ -99,8 +100,7 @@ def carry_out(
     certify(pending, requests, done)
     pending.seal({"ready": True})
     commit_state(store)
-    positions = [e.position for e in requests]
-    close(store, ledger, positions, opened.keys)
+    close(store, ledger, positions := [e.position for e in requests], opened.keys)
     trainer.store = RunStore(store.storage)
     paths, full = certificate_paths(store, positions), before.get("full_training", {}).get("seconds")
     return Outcome(positions, plan, paths, figures, seconds, full, len(shards.trained), lambda: result, method)
@@ -115,7 +115,9 @@ def _checked(opened: RunResult, pending: RunStore, data: Loaders, served: Sequen
     return sought
 
 
-def _train(opened: RunResult, data: Loaders, trainer: APATrainer, inputs: FitInputs, show: bool) -> RunResult:
+def train_and_evaluate(
+    opened: RunResult, data: Loaders, trainer: APATrainer, inputs: FitInputs, show: bool
+) -> RunResult:
     """Train and evaluate the new state."""
     _, valid_result = trainer.fit_with(data.train, data.valid, inputs, show_progress=show)
     result = RunResult({}, opened.store.folder, opened.config, opened.model, trainer, data, opened.keys)
@@ -137,10 +139,10 @@ def _inputs_of(
 ) -> FitInputs:
     """The inputs of the new state's training. Its samples keep their pieces, unless everything is drawn anew."""
     pieces = {} if exactness == FRESH else opened.store.load_pieces()
-    return replace(trainer.inputs, reuse=_reusable(opened, opened.store, machines), shard_update=update, pieces=pieces)
+    return replace(trainer.inputs, reuse=reusable(opened, opened.store, machines), shard_update=update, pieces=pieces)
 
 
-def _reusable(opened: RunResult, store: RunStore, machines: Machines) -> ReusableState | None:
+def reusable(opened: RunResult, store: RunStore, machines: Machines) -> ReusableState | None:
     """What the new state may reuse; None if everything has to be computed on this machine."""
     if not machines.retrains:
         return ReusableState(store)
@@ -154,7 +156,7 @@ def _purge_memory(model: APA, data: Loaders) -> None:
     model.engine.keep_only(wanted)
 
 
-def _start_pending(
+def start_pending(
     store: RunStore,
     dataset: APADataset,
     before: Manifest,

@@ -8,8 +8,8 @@ from pathlib import Path
 from recbole_apa.core.files.whole import file_digest
 from recbole_apa.evidence import KeyRing
 from recbole_apa.runs.ledger import Ledger, manifest_digest, served_by
-from recbole_apa.runs.ledger_lines import DONE, REQUEST
-from recbole_apa.runs.names import CERTIFICATES, KEY, PENDING
+from recbole_apa.runs.ledger_lines import ADDED, DONE, REQUEST
+from recbole_apa.runs.names import CERTIFICATES, INCOMING, KEY, PENDING
 from recbole_apa.runs.store import RunStore
 from recbole_apa.unlearning.certifying import refuse_uncertified
 from recbole_apa.unlearning.commit import commit_state, pending_store
@@ -24,12 +24,19 @@ def finish_commit(store: RunStore, ledger: Ledger, keys: KeyRing) -> list[Path]:
     if pending_store(store).is_ready():
         commit_state(store)
     manifest = store.manifest()
-    late = [e.position for e in ledger.waiting() if e.kind == REQUEST and served_by(manifest, e)]
-    if not ledger.waiting() and pending_store(store).folder.exists():
+    waiting = ledger.waiting()
+    done = [e for e in waiting if served_by(manifest, e)]
+    if not waiting and pending_store(store).folder.exists():
         shutil.rmtree(pending_store(store).folder)  # left by a commit that was killed at its end
+    if all(e.kind != ADDED for e in waiting):
+        drop_incoming(store)  # rows that were not taken
+    late = [e.position for e in done if e.kind == REQUEST]
     if late:
         refuse_uncertified(store, late[0], keys)
         close(store, ledger, late, keys)
+    for entry in done:
+        if entry.kind == ADDED:
+            close_addition(store, ledger, entry.position, keys)
     return certificate_paths(store, late)
 
 
@@ -56,3 +63,20 @@ def close(store: RunStore, ledger: Ledger, requests: Sequence[int], keys: KeyRin
         },
     )
     getLogger().info(f"{len(requests)} request(s) carried out; certificates in {folder}")
+
+
+def close_addition(store: RunStore, ledger: Ledger, position: int, keys: KeyRing) -> None:
+    """Record in the ledger that an addition was carried out; its rows are in the index, and no longer kept apart."""
+    if (store.folder / PENDING).exists():
+        shutil.rmtree(store.folder / PENDING)
+    drop_incoming(store)
+    key = {KEY: store.manifest().get(KEY)}
+    told = {"requests": [], "additions": [position], "certificates": {}}
+    ledger.append(DONE, {**told, "manifest": manifest_digest(key, store, keys), **key})
+    getLogger().info(f"the addition in line {position} of the ledger is part of the run")
+
+
+def drop_incoming(store: RunStore) -> None:
+    """Remove rows that were to be added: they are in the index, or were not taken."""
+    if (store.folder / INCOMING).is_dir():
+        shutil.rmtree(store.folder / INCOMING)

@@ -1,4 +1,8 @@
-"""What an inherited request leaves of the partition: all of it if no training sample changes, else the assignment."""
+"""What an inherited request leaves of the partition: all of it if no training sample changes, else the assignment.
+
+In a run that has grown this holds for the samples of all pieces: which shard the later ones are in depends on the
+samples, their users and their pieces, of which the last two never change (``fresh`` apart).
+"""
 
 from collections.abc import Sequence
 
@@ -18,12 +22,22 @@ def is_kept(manifest: Manifest) -> bool:
     Args:
         manifest: of the run before a request.
     """
-    settings = manifest["settings"]
-    if settings["partition_fit"] == "items" or PARTITIONERS.find(settings["partition"]).needs_collaborative:
-        return False  # depends on more than the samples: on item texts, or on all interactions
+    if not is_of_samples(manifest):
+        return False
     never_forgot = not manifest["forgotten"] and "partition_of" not in manifest
     # centres that an older version kept contain what it forgot
     return never_forgot or manifest.get("centres_of") == THIS_DATA
+
+
+def is_of_samples(manifest: Manifest) -> bool:
+    """Whether partitions of a run depend on nothing but its training samples: not on item texts or on all interactions.
+
+    Args:
+        manifest: of the run.
+    """
+    settings = manifest["settings"]
+    is_of_items = settings["partition_fit"] == "items"
+    return not is_of_items and not PARTITIONERS.find(settings["partition"]).needs_collaborative
 
 
 def keeps_partition(store: RunStore, left: Sequence[Sample]) -> bool:
@@ -37,7 +51,8 @@ def keeps_partition(store: RunStore, left: Sequence[Sample]) -> bool:
 
 
 def inherit_partition(store: RunStore, pending: RunStore, left: Sequence[Sample], machines: Machines) -> bool:
-    """Write the partition that an inherited request starts from, unless an interrupted attempt did.
+    """Write the partition that an inherited request, or an addition, starts from, unless an interrupted attempt did.
+    Samples that join are not in it: training assigns them.
 
     Args:
         store: the run before the request.

@@ -11,8 +11,8 @@ from recbole_apa.data.samples import Sample
 from recbole_apa.data.splits import SPLITS
 from recbole_apa.data.visible_data import VisibleData
 from recbole_apa.evidence import KeyRing
-from recbole_apa.evidence.exactness import DEFINITIONS, INHERITED
-from recbole_apa.evidence.search import Sought, scan_index, scan_names
+from recbole_apa.evidence.exactness import INHERITED
+from recbole_apa.evidence.search import Sought
 from recbole_apa.partition.assignment import Assignment
 from recbole_apa.pipeline.indexed_run import IndexedRun, data_stem, open_indexed
 from recbole_apa.pipeline.manifest_options import options_of
@@ -21,8 +21,8 @@ from recbole_apa.runs.ledger import Ledger, Request, refuse_gap, refuse_pending,
 from recbole_apa.runs.names import INDEX
 from recbole_apa.runs.pinned_run import PinnedStore, read_settled
 from recbole_apa.runs.store import RunStore
-from recbole_apa.unlearning.checks import refuse_in_rows, sought_in
-from recbole_apa.unlearning.plan import ARTEFACTS, Plan, Trained, make_plan
+from recbole_apa.unlearning.checks import refuse_in_rows, rows_to_search, sought_in
+from recbole_apa.unlearning.plan import ARTEFACTS, Plan, Trained, make_plan, settle_meaning
 from recbole_apa.unlearning.requests.demands import Demand
 from recbole_apa.unlearning.touched import Touched, touched_of
 
@@ -96,7 +96,7 @@ def plan_light(run: IndexedRun, request: Request, rows: IndexRows, demands: Sequ
         hidden.hides,
         _elsewhere(run, touched.samples_before()["train"]),
     )
-    plan.exactness, plan.means = INHERITED, DEFINITIONS[INHERITED]
+    settle_meaning(plan, INHERITED, run.store.load_pieces())
     return Light(plan, touched, sought)
 
 
@@ -108,9 +108,7 @@ def _refuse_reachable(run: IndexedRun, request: Request, touched: Touched, deman
     once_a_pair = manifest["options"].get("rm_dup_inter") is not None
     seen = VisibleData(once_a_pair=once_a_pair, plain_ids=bool(manifest.get("plain_ids")))
     salt, keys = manifest["salt"], run.keys
-    # whom the names in the index say to look for; the rows of all if an item is among them
-    known = sought_in(scan_names(folder), seen, lines, salt, keys)
-    raw = scan_index(folder, None if known.items else known.users | known.some | {d.user for d in demands if d.user})
+    raw = rows_to_search(folder, seen, lines, salt, keys, {d.user for d in demands if d.user})
     sought = sought_in(raw, seen, lines, salt, keys, demands)
     refuse_in_rows(touched.after, raw, touched.n_hidden, sought)
     return sought

@@ -1,14 +1,12 @@
 """The part of the unlearning stage that works from a run's index: no model and no RecBole, torch only if needed."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from recbole_apa.data.samples import Interactions
-from recbole_apa.evidence import KeyRing
 from recbole_apa.evidence.exactness import INHERITED
 from recbole_apa.pipeline.indexed_run import IndexedRun
-from recbole_apa.runs.ledger import Ledger
 from recbole_apa.runs.ledger_lines import REQUEST
 from recbole_apa.runs.remote.working_copy import open_place
 from recbole_apa.runs.store import RunStore
@@ -18,6 +16,7 @@ from recbole_apa.unlearning.machines import RETRAIN, machines_of
 from recbole_apa.unlearning.outcome import NewRequest, UnlearnResult
 from recbole_apa.unlearning.places import refuse_unreachable
 from recbole_apa.unlearning.requests.demands import Demand
+from recbole_apa.unlearning.session import Session
 from recbole_apa.unlearning.taken import taken
 from recbole_apa.unlearning.touched import concerned_rows, interactions_of
 
@@ -25,23 +24,13 @@ if TYPE_CHECKING:
     from recbole_apa.pipeline.build import RunResult
 
 
-class LightStage(ABC):
+class LightStage(Session, ABC):
     """Plans exact, inherited requests on a run that is not in RAM, and carries out those that change no sample."""
-
-    store: RunStore
-    changes: Mapping[str, object] | None
-    opened: "RunResult | None"
-    keys: KeyRing
-    ledger: Ledger
-    other_machine: str
 
     @abstractmethod
     def _ask(
         self, rows: Interactions, demands: Sequence[Demand], exactness: str, method: str, skip_unknown: bool
     ) -> tuple[NewRequest, list[str]]: ...
-
-    @abstractmethod
-    def _keep_key(self) -> None: ...
 
     def _reopen(self) -> "RunResult":
         """The run in its new state, after the call: a run on an object store is fetched again."""
@@ -78,7 +67,7 @@ class LightStage(ABC):
         if not stays_as_it_is(run, light, machines):
             return False
         refuse_unreachable(self.store)
-        self._keep_key()
+        self.keep_key()
         entry = self.ledger.append(REQUEST, asked.content)
         with taken(self.store):
             done = carry_out_untouched(run, self.store, entry, light, machines, self._reopen)

@@ -53,6 +53,8 @@ class UnlearnResult:
     """What ``skip_unknown`` left out, and why."""
     finished: list[Path] = field(default_factory=list)
     """Certificates of requests that only lacked their last steps."""
+    additions: list[int] = field(default_factory=list)
+    """Lines of additions that were waiting and were carried out first."""
     shown: Callable[[Path], str] = field(default=str, repr=False)
     """Gives a certificate's path for display: where it is with the run."""
 

@@ -7,7 +7,7 @@ from recbole_apa.core.errors import RequestError
 from recbole_apa.data.samples import Sample
 from recbole_apa.data.splits import SPLITS
 from recbole_apa.data.visible_data import key_of
-from recbole_apa.evidence.exactness import FRESH, INHERITED
+from recbole_apa.evidence.exactness import FRESH, INHERITED, definition
 from recbole_apa.partition.assignment import Assignment
 from recbole_apa.runs.manifest import TrainingCost
 from recbole_apa.runs.names import EMBEDDINGS, MEMORY, METRICS
@@ -106,6 +106,17 @@ def make_plan(
     return plan
 
 
+def settle_meaning(plan: Plan, exactness: str, pieces: Mapping[str, int]) -> None:
+    """Say in the plan of an exact request what state it leaves.
+
+    Args:
+        pieces: sample id -> number of its piece, above 0, in the run before the request.
+    """
+    dropped = {a.sample_id for a in plan.affected if a.change == DROPPED}
+    plan.exactness = exactness
+    plan.means = definition(exactness, exactness != FRESH and bool(pieces.keys() - dropped))
+
+
 def add_moved(plan: Plan, moved: Sequence[int], after: Sequence[Sample], trained: Trained) -> None:
     """Add to the plan of an exact request the shards that an approximate method moved.
 
@@ -150,25 +161,23 @@ def _affected_of(
 
 
 def estimate(plan: Plan, cost: TrainingCost) -> None:
-    """Set the plan's seconds, if the first training was timed."""
-    seconds = request_seconds(cost, plan.n_train_samples, len(plan.shards), plan.n_shards)
-    if seconds is not None:
-        plan.seconds, plan.full_seconds = round(seconds, 1), cost["seconds"]
+    """Estimate how long a plan takes; nothing if the first training's cost was not recorded."""
+    plan.seconds = seconds_for(plan.n_train_samples, len(plan.shards), plan.n_shards, cost)
+    plan.full_seconds = None if plan.seconds is None else cost["seconds"]
 
 
-def request_seconds(cost: TrainingCost, n_samples: int, n_shards_hit: int, n_shards: int) -> float | None:
-    """An estimate: training time scales with the samples of a shard, scoring the memory with the adapters to score.
+def seconds_for(n_samples: int, n_trained: int, n_shards: int, cost: TrainingCost) -> float | None:
+    """Training time scales with the samples of a shard, scoring the memory with the adapters to score; None if the
+    first training's cost was not recorded.
 
     Args:
-        n_samples: to be trained on again.
-
-    Returns:
-        seconds without evaluation; None if the first training was not timed.
+        n_samples: samples to train on, in ``n_trained`` of ``n_shards`` shards.
+        cost: the manifest's ``full_training``.
     """
     if not cost.get("seconds") or not sum(cost["shard_seconds"]):
         return None
     per_sample = sum(cost["shard_seconds"]) / sum(cost["shard_samples"])
-    return per_sample * n_samples + cost["memory_seconds"] * n_shards_hit / n_shards
+    return round(per_sample * n_samples + cost["memory_seconds"] * n_trained / n_shards, 1)
 
 
 def plan_text(plan: Plan, most: int = 30) -> str:

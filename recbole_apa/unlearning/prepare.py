@@ -8,12 +8,12 @@ import numpy as np
 
 from recbole_apa.core.errors import DataError, RequestError
 from recbole_apa.data.visible_data import VisibleData
-from recbole_apa.evidence.exactness import DEFINITIONS, FRESH, STRICT, exactness_of
+from recbole_apa.evidence.exactness import FRESH, STRICT, exactness_of
 from recbole_apa.runs.ledger import Entry, Ledger, Request, served_by, visible_without
 from recbole_apa.runs.store import RunStore
 from recbole_apa.unlearning.approximate.known import EXACT
 from recbole_apa.unlearning.checks import refuse_in_data, sought_of
-from recbole_apa.unlearning.plan import Plan, Trained, add_moved, make_plan
+from recbole_apa.unlearning.plan import Plan, Trained, add_moved, make_plan, settle_meaning
 from recbole_apa.unlearning.redraw import plan_anew, refuse_plain_ids, without_roles
 from recbole_apa.unlearning.requests.demands import Demand
 
@@ -48,7 +48,7 @@ def method_of(requests: Sequence[Request]) -> str:
 def prepare(opened: "RunResult", requests: Sequence[Request], demands: Sequence[Demand] = ()) -> Prepared:
     """The data that requests leave, and what it takes to get there; see :func:`data_without`."""
     data = data_without(opened, requests, demands)
-    return Prepared(data, plan_of(opened.store, data.train_set, requests))
+    return Prepared(data, plan_of(opened, data.train_set, requests))
 
 
 def data_without(opened: "RunResult", requests: Sequence[Request], demands: Sequence[Demand] = ()) -> "Loaders":
@@ -96,20 +96,24 @@ def _rows_left(opened: "RunResult", left: VisibleData) -> "IndexedRows":
     return IndexedRows(made.index_rows().take(np.flatnonzero(shown)), before.files, made.additions)
 
 
-def plan_of(store: RunStore, dataset: "APADataset", requests: Sequence[Request]) -> Plan:
+def plan_of(opened: "RunResult", dataset: "APADataset", requests: Sequence[Request]) -> Plan:
     """The plan of requests, whether or not they are in the ledger yet.
 
     Args:
+        opened: the run before them.
         dataset: the training part of the data that they leave.
     """
+    store = opened.store
     assignment = store.load_assignment()
     assert assignment is not None
     digests, cost = {d for e in requests for d in e.content["interactions"]}, store.manifest().get("full_training", {})
     trained = Trained(store.lineage(), assignment, cost)
-    plan = make_plan(len(digests), trained, dataset.splits, dataset.visible_data.hides)
+    # what earlier requests forgot may have joined the run again since
+    hidden = visible_without(requests, store.salt, opened.keys)
+    plan = make_plan(len(digests), trained, dataset.splits, hidden.hides)
     plan.exactness = exactness_of(requests)
     if method_of(requests) == EXACT:
-        plan.means = DEFINITIONS[plan.exactness]
+        settle_meaning(plan, plan.exactness, store.load_pieces())
         add_moved(plan, store.moved_shards(assignment.n_shards), dataset.samples, trained)
     if plan.exactness == FRESH:
         plan_anew(plan, trained.lineage, dataset, cost)

@@ -8,6 +8,7 @@ import numpy as np
 from recbole_apa.core.seeding import digest_of
 from recbole_apa.evaluation.attempt import attempt
 from recbole_apa.evaluation.metrics import auc, mean_log_loss
+from recbole_apa.model.apa import APA
 from recbole_apa.pipeline.build import RunResult
 from recbole_apa.unlearning.plan import DROPPED, Affected
 
@@ -62,25 +63,27 @@ def table_figures(
     before: Mapping[str, float], after: Mapping[str, float], dropped: ForgottenProbe
 ) -> dict[str, dict[str, float | None]]:
     """Title -> before and after, rounded: the chosen aggregation on test and on forgotten samples."""
-    chosen = dropped.model.settings.aggregation.aggregation
-
-    def pair(first: Mapping[str, float], second: Mapping[str, float], name: str) -> dict[str, float | None]:
-        values = (first.get(name), second.get(name))
-        return dict(
-            zip(
-                ("before", "after"),
-                (None if v is None or not math.isfinite(v) else round(v, 4) for v in values),
-                strict=True,
-            )
-        )
-
-    out = {
-        f"test {title}": pair(before, after, f"test.aggregated.{chosen}.{name}")
-        for name, title in (("auc", "AUC"), ("logloss", "LogLoss"))
-    }
+    out = chosen_figures(before, after, dropped.model)
     if "before" in dropped.figures and "after" in dropped.figures:
         for name, title in (("auc", "AUC"), ("logloss", "LogLoss")):
-            out[f"{title} on {len(dropped)} forgotten training samples"] = pair(
+            out[f"{title} on {len(dropped)} forgotten training samples"] = _pair(
                 dropped.figures["before"], dropped.figures["after"], name
             )
     return out
+
+
+def chosen_figures(
+    before: Mapping[str, float], after: Mapping[str, float], model: APA
+) -> dict[str, dict[str, float | None]]:
+    """Title -> before and after, rounded: the chosen aggregation on test samples."""
+    chosen = model.settings.aggregation.aggregation
+    return {
+        f"test {title}": _pair(before, after, f"test.aggregated.{chosen}.{name}")
+        for name, title in (("auc", "AUC"), ("logloss", "LogLoss"))
+    }
+
+
+def _pair(first: Mapping[str, float], second: Mapping[str, float], name: str) -> dict[str, float | None]:
+    values = (first.get(name), second.get(name))
+    rounded = (None if v is None or not math.isfinite(v) else round(v, 4) for v in values)
+    return dict(zip(("before", "after"), rounded, strict=True))

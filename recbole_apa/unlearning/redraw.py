@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING
 
 from recbole_apa.core.errors import RequestError
 from recbole_apa.core.ids import id_word
+from recbole_apa.data.index.rows import IndexedRows
 from recbole_apa.data.splits import SPLITS
 from recbole_apa.data.visible_data import VisibleData
+from recbole_apa.evidence.exactness import FRESH
 from recbole_apa.runs.manifest import Manifest, TrainingCost
 from recbole_apa.runs.reuse import ReusableState
 from recbole_apa.runs.store import RunStore
@@ -30,7 +32,6 @@ if TYPE_CHECKING:
     from recbole_apa.model.trainer import APATrainer
     from recbole_apa.partition import Partition
     from recbole_apa.pipeline.build import RunResult
-    from recbole_apa.pipeline.config import APAConfig
 
 
 def without_roles(visible_data: VisibleData) -> VisibleData:
@@ -54,11 +55,18 @@ def refuse_plain_ids(dataset: "APADataset") -> None:
         )
 
 
-def data_anew(config: "APAConfig", visible_data: VisibleData) -> "Loaders":
-    """The loaders that a training today on the visible rows would get."""
+def data_anew(dataset: "APADataset") -> "Loaders":
+    """The loaders that a training today would get.
+
+    Args:
+        dataset: the training part of what the run may see.
+    """
     from recbole_apa.pipeline.build_data import build_data
 
-    return build_data(config, without_roles(visible_data))
+    made = dataset.run_data
+    # no file has the rows that were added
+    rows = IndexedRows(made.index_rows(), dataset.files, made.additions) if made.additions else None
+    return build_data(dataset.config, without_roles(dataset.visible_data), indexed=rows)
 
 
 def draw_differences(manifest: Manifest, store: RunStore, data: "Loaders") -> Iterator[str]:
@@ -112,25 +120,31 @@ def _eligible(dataset: "APADataset", names: set[str]) -> set[str]:
     return {name for _, ids in rows.id_chunks(enough) for name in ids if name in names}
 
 
-def new_shards(opened: "RunResult", store: RunStore, data: "Loaders") -> "tuple[Partition, list[int]]":
-    """A new partition, and its shards that differ from the run's: to be trained, or switched off."""
+def new_shards(opened: "RunResult", store: RunStore, data: "Loaders", exactness: str) -> "tuple[Partition, list[int]]":
+    """A new partition, and its shards that differ from the run's: to be trained, or switched off.
+
+    Args:
+        exactness: ``strict`` or ``fresh``, which leaves one piece of each shard.
+    """
     from recbole_apa.model.contracts import FitInputs
     from recbole_apa.model.embed_samples import embed_samples
     from recbole_apa.model.fit_context import FitContext
-    from recbole_apa.model.lineage import shard_key
+    from recbole_apa.model.lineage import chain_of, shard_key
     from recbole_apa.model.make_partition import make_partition
     from recbole_apa.pipeline.trainer_factory import collaborative_of
 
     part = data.train_set
     opened.model.use_dataset(part)
-    inputs = FitInputs(reuse=ReusableState(store), collaborative=collaborative_of(opened.config))
+    pieces = {} if exactness == FRESH else store.load_pieces()
+    inputs = FitInputs(reuse=ReusableState(store), collaborative=collaborative_of(opened.config), pieces=pieces)
     fit = FitContext(opened.model, inputs=inputs)
     partition = make_partition(fit, part, embed_samples(fit, part, SPLITS[0], "Read rewritten prompts"))
     by_id = {s.sample_id: s for s in part.samples}
     out = []
     for shard in range(partition.n_shards):
         members = partition.members(shard)
-        key = shard_key(shard, [by_id[name] for name in members])
+        chain = chain_of(shard, [by_id[name] for name in members], pieces)
+        key = chain[-1].key if chain else shard_key(shard, [])
         # a shard that was empty and stays empty needs nothing
         if store.finished_shard(shard, key) is None and (members or store.shard_folder(shard).is_dir()):
             out.append(shard)

@@ -5,14 +5,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from recbole_apa.core.errors import RequestError, RunError, SettingsError
+from recbole_apa.core.errors import RequestError, SettingsError
 from recbole_apa.core.system.signals import terminable
 from recbole_apa.data.forgotten import Digester, Forgotten
 from recbole_apa.data.samples import Interactions
-from recbole_apa.evidence import KEY_FILE, key_ring
-from recbole_apa.evidence.exactness import INHERITED, LEVELS
+from recbole_apa.evidence.exactness import FRESH, INHERITED, LEVELS
 from recbole_apa.pipeline.plugins import PLUGINS, import_plugins
-from recbole_apa.runs.ledger import Entry, Ledger, refuse_gap, refuse_pending, visible_without
+from recbole_apa.runs.ledger import Entry, visible_without
 from recbole_apa.runs.ledger_lines import REQUEST
 from recbole_apa.runs.lock import run_lock
 from recbole_apa.runs.log import own_log
@@ -21,10 +20,8 @@ from recbole_apa.runs.names import KEY
 from recbole_apa.runs.remote.working_copy import open_place
 from recbole_apa.runs.store import RunStore
 from recbole_apa.unlearning.approximate.known import EXACT, check_method
-from recbole_apa.unlearning.finish import finish_commit
-from recbole_apa.unlearning.key_digests import are_salted, key_digests
 from recbole_apa.unlearning.light_stage import LightStage
-from recbole_apa.unlearning.machines import CHOICES, REFUSE, Machines, machines_of
+from recbole_apa.unlearning.machines import CHOICES, REFUSE
 from recbole_apa.unlearning.manner import refuse_other_manner
 from recbole_apa.unlearning.outcome import NewRequest, UnlearnResult
 from recbole_apa.unlearning.places import refuse_unreachable
@@ -100,7 +97,7 @@ def unlearn(
         store = RunStore(storage)
         store.manifest()
         with run_lock(storage.folder, "unlearning", writes=not dry_run):
-            session = _Stage(store, config_dict, opened, other_machine, writes=not dry_run)
+            session = Stage(store, config_dict, opened, other_machine, writes=not dry_run)
             return (session.dry_run if dry_run else session.run)(demands, exactness, method, skip_unknown)
 
 
@@ -114,82 +111,53 @@ def data_left(
 
     Raises:
         RequestError: as :func:`unlearn`.
+        RunError: a request or an addition is waiting, or was carried out only in part.
     """
-    session = _Stage(RunStore(opened.store.storage), None, opened)
+    session = Stage(RunStore(opened.store.storage), None, opened, writes=False)
     rows = opened.data.train_set.raw_interactions
     asked, _ = session._ask(rows, named_demands(users, items, interactions), INHERITED, EXACT, False)
     return data_without(opened, [asked], asked.demands)
 
 
-class _Stage(LightStage):
+class Stage(LightStage):
     """One call of :func:`unlearn`; the caller holds the lock.
 
     Args:
         writes: finish what a kill interrupted; if false, a run with a waiting request is rejected.
     """
 
-    def __init__(
-        self,
-        store: RunStore,
-        changes: Mapping[str, object] | None,
-        opened: "RunResult | None",
-        other_machine: str = REFUSE,
-        writes: bool = True,
-    ) -> None:
-        self.other_machine = other_machine
-        self.store, self.changes, self.opened = store, changes, opened
-        self.keys = opened.keys if opened and not (changes or {}).get(KEY_FILE) else key_ring(changes)
-        self.ledger = Ledger(store.storage, store.salt)
-        waiting = {e.position for e in self.ledger.waiting()}
-        if not writes:
-            refuse_pending(store)
-        added = waiting & {e.position for e in self.ledger.additions()}
-        if added:
-            raise RunError(
-                f"{store.place}: the addition in line {min(added)} of the ledger waits, and this version can only "
-                "forget; finish it with the version that began it"
-            )
-        with taken(store):
-            self.finished = finish_commit(store, self.ledger, self.keys) if writes else []
-        refuse_gap(store, self.keys)
-        self._closed_now = waiting - {e.position for e in self.ledger.waiting()}
-
     def run(self, demands: Sequence[Demand], exactness: str, method: str, skip_unknown: bool) -> UnlearnResult:
         """Carry out what waits, then the new request."""
         out = UnlearnResult(None, finished=self.finished, shown=self.store.storage.shown)
+        out.additions += [e.position for e in self.ledger.additions() if e.position in self.closed_now]
         if self.ledger.waiting():
-            self._key_old_digests()
-        left = self.ledger.waiting()
-        late = [e for e in self.ledger.requests() if e.position in self._closed_now]
+            self.key_old_digests()
+        left = [e for e in self.ledger.waiting() if e.kind == REQUEST]
+        late = [e for e in self.ledger.requests() if e.position in self.closed_now]
         refuse_other_manner(demands, [*left, *late], (exactness, method), self._served)
-        if left:
-            opened = self._load(allow_pending=True)
-            show = opened.config["show_progress"]
-            from recbole_apa.unlearning.exact import carry_out  # it loads RecBole, torch and transformers
-
-            with taken(self.store):
-                out.outcomes.append(carry_out(opened, left, show, other_machine=self.other_machine))
-            self.opened = out.outcomes[-1].result
+        waited = self.finish_waiting(out)
         demands = self._not_done_now(demands, left)
+        if demands:
+            self._refuse_in_pieces(method)
         if demands and self._run_light(demands, exactness, method, skip_unknown, out):
             return out
         if demands:
-            opened = self._open()
-            self._machines(opened).refuse_others(method)
+            opened = self.open_now()
+            self.machines(opened).refuse_others(method)
             rows = opened.data.train_set.raw_interactions
             asked, out.left = self._ask(rows, demands, exactness, method, skip_unknown)
             prepared = prepare(opened, [asked], asked.demands)  # rejects a request that would leave nothing
             out.plan = prepared.plan
             refuse_unreachable(self.store)
-            self._key_old_digests()
-            self._keep_key()
+            self.key_old_digests()
+            self.keep_key()
             entry, show = self.ledger.append(REQUEST, asked.content), opened.config["show_progress"]
             from recbole_apa.unlearning.exact import carry_out
 
             with taken(self.store):
                 out.outcomes.append(carry_out(opened, [entry], show, prepared, self.other_machine))
             out.plan = out.outcomes[-1].plan  # now includes a new partition
-        elif not left and not self.finished:
+        elif not waited and not self.closed_now:
             raise RequestError(
                 "found no request: expected --unlearn=FILE, --forget_users, --forget_items or --forget_interactions; "
                 "no interrupted request is waiting either"
@@ -198,60 +166,40 @@ class _Stage(LightStage):
 
     def _not_done_now(self, demands: Sequence[Demand], waited: Sequence[Entry]) -> list[Demand]:
         """Demands that the waiting requests did not already name: the same command may have been given again."""
-        late = [e for e in self.ledger.requests() if e.position in self._closed_now]
+        late = [e for e in self.ledger.requests() if e.position in self.closed_now]
         served = self._served([*waited, *late])
         return [demand for demand in demands if not any(covers(demand, part) for part in served)]
 
-    def _key_old_digests(self) -> None:
-        """Key digests that an older version only salted, before anything is added."""
-        if are_salted(self.store, self.ledger):
-            self._keep_key()
-            key_digests(self.store, self.ledger, self.keys.newest())
-
-    def _keep_key(self) -> None:
-        """Make sure that the key is on disk before anything is keyed with it."""
-        self.keys.outside(self.store.folder)
-        self.keys.keep(self.keys.newest())
+    def _refuse_in_pieces(self, method: str) -> None:
+        """
+        Raises:
+            SettingsError: an approximate method, on a run that has grown.
+        """
+        if method != EXACT and self.store.load_pieces():
+            raise SettingsError(
+                f"unlearn_method: found {method} on a run that has grown, whose shards were trained in several pieces; "
+                f"expected {EXACT}. (After a request with exactness: {FRESH} each shard is of one piece again.)"
+            )
 
     def dry_run(self, demands: Sequence[Demand], exactness: str, method: str, skip_unknown: bool) -> UnlearnResult:
         """The plan of a request, without carrying it out."""
+        self._refuse_in_pieces(method)
         run = self._indexed(exactness, method)
         if run is not None:
             return self._dry_light(run, demands, skip_unknown)
-        opened = self._open()
-        machines = self._machines(opened)
+        opened = self.open_now()
+        machines = self.machines(opened)
         machines.refuse_others(method)
         rows = opened.data.train_set.raw_interactions
         asked, left = self._ask(rows, demands, exactness, method, skip_unknown)
         prepared = prepare(opened, [asked], asked.demands)
         plan = prepared.plan
         if exactness != INHERITED:
-            partition, shards = new_shards(opened, self.store, prepared.data)
+            partition, shards = new_shards(opened, self.store, prepared.data, exactness)
             settle_shards(plan, partition.sizes(), shards, self.store.manifest().get("full_training", {}))
         if machines.retrains:
             plan.shards, plan.n_train_samples = list(range(plan.n_shards)), plan.n_kept
         return UnlearnResult(plan, left=left)
-
-    def _machines(self, opened: "RunResult") -> Machines:
-        return machines_of(self.store, opened.model.engine.decoder.device, self.other_machine)
-
-    def _open(self) -> "RunResult":
-        """The run with its current data."""
-        if self.opened is None or self._is_stale(self.opened):
-            return self._load()
-        self.store.check()
-        self.opened.trainer.store = self.store  # for a run on an object store, this call's working copy
-        return self.opened
-
-    def _load(self, allow_pending: bool = False) -> "RunResult":
-        """The run, from its folder."""
-        from recbole_apa.pipeline.build import open_run
-
-        return open_run(self.store, self.changes, allow_pending, self.keys)
-
-    def _is_stale(self, opened: "RunResult") -> bool:
-        """Whether another process made the run forget something since it was opened."""
-        return opened.data.train_set.visible_data.row_digests != set(self.store.manifest()["forgotten"])
 
     def _ask(
         self, rows: Interactions, demands: Sequence[Demand], exactness: str, method: str, skip_unknown: bool

@@ -1,6 +1,6 @@
 """The results of the unlearning stage as text for a person."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,22 +14,31 @@ if TYPE_CHECKING:
     from recbole_apa.unlearning.outcome import Outcome
 
 
+def figures_text(figures: Mapping[str, Mapping[str, float | None]]) -> str:
+    """A table of figures before and after.
+
+    Args:
+        figures: title -> ``before`` and ``after``.
+    """
+
+    def cell(value: float | None) -> str:
+        return "-" if value is None else f"{value:.4f}"
+
+    body = [[title, cell(pair["before"]), cell(pair["after"])] for title, pair in figures.items()]
+    return tabulate(body, ["", "before", "after"], disable_numparse=True)
+
+
 def outcome_text(outcome: "Outcome", shown: Callable[[Path], str]) -> str:
     """The before / after table and the time taken, for a terminal.
 
     Args:
         shown: gives a path for display.
     """
-
-    def cell(value: float | None) -> str:
-        return "-" if value is None else f"{value:.4f}"
-
-    body = [[title, cell(pair["before"]), cell(pair["after"])] for title, pair in outcome.figures.items()]
     plan = outcome.plan
     rewritten = sum(a.change == "rewritten" for a in plan.affected)
     n_trained = outcome.n_trained
     lines = [
-        tabulate(body, ["", "before", "after"], disable_numparse=True),
+        figures_text(outcome.figures),
         f"{plan.n_interactions} interactions forgotten; {len(plan.affected)} samples affected, {rewritten} of them "
         f"rewritten; {n_trained} of {plan.n_shards} shards "
         + ("trained again" if outcome.method == EXACT else f"moved by {outcome.method}, which is approximate"),
@@ -54,6 +63,7 @@ def ratio_text(outcome: "Outcome") -> str:
 def result_text(result: UnlearnResult) -> str:
     """The result of :func:`unlearn` for a person; it names samples, so it is printed and never logged."""
     parts = [f"finished; certificate: {result.shown(path.with_suffix('.html'))}" for path in result.finished]
+    parts += [f"finished: the addition in line {line} of the ledger" for line in result.additions]
     parts += [f"left out: {text}" for text in result.left]
     if result.plan:
         parts.append(plan_text(result.plan))

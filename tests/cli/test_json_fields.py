@@ -83,6 +83,9 @@ def test_every_field_is_printed_by_some_command(options, finished, served, tmp_p
     found |= fields_found(run, "--forget_users=nobody", "--dry_run", status=2)
     found |= fields_found(run, "--predict=u1:i2")
     found |= fields_found(run)
+    (tmp_path / "new.csv").write_text("user_id,item_id,rating,timestamp\nu1,i3,2,99000\nnew,i1,5,1\nnew,i2,5,2\n")
+    grown = shutil.copytree(served, tmp_path / "grown")
+    found |= fields_found(f"--run={grown}", f"--add={tmp_path / 'new.csv'}")
     found |= fields_found("--rotate_key")
     found |= fields_found(f"--run={served}", "--key_digests")
     found |= fields_found("--plan", run, *stream)
@@ -91,6 +94,7 @@ def test_every_field_is_printed_by_some_command(options, finished, served, tmp_p
     found |= fields_found(
         "--compare=GradAscent", "--forget_n_users=1", "--model=APA", *data, f"--compare_dir={tmp_path / 'f'}"
     )
-    # lists that were empty here: an old format's notices, a moved shard, a difference, a measure's fault
+    # lists that were empty here: an old format's notices, a moved shard, a difference, a measure's fault, what waited
     rare = {"audit.notices[]", "unlearn.plan.moved_shards[]", "unlearn.outcomes[].plan.moved_shards[]"}
+    rare |= {"add.finished[]", "add.certificates[]", "unlearn.finished_additions[]"}
     assert {*FIELDS} - found == rare | {"verify.differences[]", "compare.rows[].faults[]"}

@@ -15,7 +15,8 @@ from recbole_apa.data.samples import LabelledItems
 from recbole_apa.data.visible_data import VisibleData
 from recbole_apa.runs import keep_index
 from recbole_apa.runs.store import RunStore
-from recbole_apa.unlearning import light_stage, stage, touched
+from recbole_apa.unlearning import light_stage, touched
+from recbole_apa.unlearning.session import Session
 from tests.helpers.runs import copy_run, shown_interaction, state, tree
 from tests.helpers.unseen import unseen_rows
 
@@ -23,7 +24,7 @@ SCOPES_OF = "recbole_apa.unlearning.requests.scopes.scopes_of"
 
 
 def nothing_is_hidden(patch):
-    patch.setattr(VisibleData, "visible", lambda self, rows: np.ones(len(rows), dtype=bool))
+    patch.setattr(VisibleData, "visible", lambda self, rows, *more: np.ones(len(rows), dtype=bool))
 
 
 def only_whole_users_are_hidden(patch):
@@ -91,7 +92,7 @@ WAYS = [
 
 def from_the_index_alone(patch):
     """The request is refused before the run is loaded."""
-    patch.setattr(stage._Stage, "_load", lambda *args, **kwargs: pytest.fail("the run was loaded"))
+    patch.setattr(Session, "load", lambda *args, **kwargs: pytest.fail("the run was loaded"))
 
 
 def with_the_run_in_ram(patch):

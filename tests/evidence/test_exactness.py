@@ -10,12 +10,12 @@ from recbole_apa.cli.main import main
 from recbole_apa.cli.usage import usage
 from recbole_apa.core.files.whole import file_digest, read_json
 from recbole_apa.evidence import key_ring
-from recbole_apa.evidence.exactness import DEFINITIONS, LEVELS, PARTS, level_of
+from recbole_apa.evidence.exactness import DEFINITIONS, IN_ORDER, LEVELS, PARTS, definition, level_of
 from recbole_apa.partition import Partition
 from recbole_apa.runs.ledger import Ledger, manifest_digest
 from recbole_apa.runs.ledger_lines import DONE
 from recbole_apa.runs.store import MANIFEST, RunStore
-from recbole_apa.unlearning.certificate import MEANING
+from recbole_apa.unlearning.certificate import MEANING, MEANING_GROWN
 from recbole_apa.unlearning.plan import plan_text
 from tests.helpers.places import ROOT
 from tests.helpers.runs import copy_run
@@ -29,12 +29,23 @@ def test_the_page_says_what_the_constants_say():
     rows = [tuple(cell.strip() for cell in line.strip("|").split("|")) for line in re.findall(r"^\|.+\|$", text, re.M)]
     assert rows[0] == ("part of a run", *LEVELS)
     assert {name: kinds for name, *kinds in rows[2:]} == {name: list(kinds) for name, kinds in PARTS.items()}
+    assert f"the lines of `inherited` and `strict` end with *{IN_ORDER}*" in " ".join(text.split())
 
 
 def test_help_and_certificate_quote_them():
     words = " ".join(usage("recbole-apa").split())
     for level, text in DEFINITIONS.items():
         assert f"--exactness={level} {text}" in words and f"The state is {text}." in MEANING[level]
+
+
+def test_a_grown_run_s_lines_say_so_and_those_of_fresh_do_not():
+    assert list(MEANING_GROWN) == ["inherited", "strict"]
+    for level, text in MEANING_GROWN.items():
+        assert f"The state is {DEFINITIONS[level]}, {IN_ORDER}." in text and IN_ORDER not in MEANING[level]
+        assert "from its start or, where only samples changed that had been added" in text
+    for level in LEVELS:
+        assert definition(level, False) == DEFINITIONS[level]
+    assert definition(None, False) == "" and definition(None, True) == f"training {IN_ORDER}"
 
 
 @pytest.mark.quick("strict")

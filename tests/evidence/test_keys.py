@@ -15,6 +15,7 @@ from recbole_apa.core.errors import KeyFileError, RequestError, RunError
 from recbole_apa.core.files.whole import file_digest, write_json
 from recbole_apa.data.forgotten import Digester
 from recbole_apa.evidence import Key, KeyRing, key_ring
+from recbole_apa.pipeline.workers.processes import ProcessTeam
 from recbole_apa.runs.ledger import Chain, Ledger
 from recbole_apa.runs.ledger_lines import DONE
 from recbole_apa.runs.manifest import with_check
@@ -200,12 +201,20 @@ def test_two_first_requests_at_once_keep_both_keys(key_file):
 
 
 @pytest.mark.slow
-def test_workers_are_given_rows_and_no_key(run_folder, key_file):
-    unlearn(run_folder, users=["u3"])
-    dataset = evaluate_run(run_folder).data[0]._dataset
-    sent = pickle.dumps(dataset.visible_to_workers)
-    assert key_ring().newest().secret not in sent and dataset.visible_data.forgotten
-    assert dataset.visible_to_workers.shown.sum() == len(dataset.raw_interactions)
+def test_workers_are_given_samples_and_no_key(run_folder, key_file, monkeypatch):
+    sent, begin = [], ProcessTeam.__init__
+
+    def told(team, setup, n_workers):
+        sent.append(pickle.dumps(setup))
+        begin(team, setup, n_workers)
+
+    monkeypatch.setattr(ProcessTeam, "__init__", told)
+    unlearn(run_folder, users=["u3"], config_dict={"workers": 2})
+    (setup,) = sent
+    assert key_ring().newest().secret not in setup and str(key_file).encode() not in setup
+    assert b"u3:" not in setup
+    samples = evaluate_run(run_folder).data.train_set.samples
+    assert all(sample.sample_id.encode() in setup for sample in samples)
 
 
 @pytest.mark.slow  # test_unlearning forgets by two processes as well

@@ -20,6 +20,9 @@ def preload() -> None:
     import recbole_apa.evaluation.ranking
     import recbole_apa.partition.semantic
     import recbole_apa.pipeline.datasets
+    import recbole_apa.unlearning.additions.carry_out
+    import recbole_apa.unlearning.additions.plan
+    import recbole_apa.unlearning.additions.stage
     import recbole_apa.unlearning.approximate.methods
     import recbole_apa.unlearning.exact
     import recbole_apa.unlearning.stage  # noqa: F401
@@ -47,11 +50,20 @@ def forget(folder: str, work: str, asked: dict, kill_at: int | None, report: str
 
     for name in OPERATIONS:
         setattr(os, name, counted(name))
-    from recbole_apa import unlearn
-
-    unlearn(folder, **asked)
+    ask(folder, asked)
     if report:
         Path(report).write_text(str(counter["n"]))
+
+
+def ask(folder: str | Path, asked: dict) -> None:
+    """A request, or with ``added`` an addition."""
+    from recbole_apa import unlearn
+    from recbole_apa.unlearning.additions.stage import add
+
+    if "added" in asked:
+        add(folder, asked["added"])
+    else:
+        unlearn(folder, **asked)
 
 
 def _concerns(folder: str, name: str, args: tuple) -> bool:

@@ -26,8 +26,8 @@ def completed(run, asked):
     """Start again as a person would, and say in how many requests the ledger is."""
     store = RunStore(run)
     ledger = Ledger(run, store.manifest()["salt"])
-    if not ledger.requests():
-        unlearn(run, **asked)  # it was never acknowledged
+    if not (ledger.additions() if "added" in asked else ledger.requests()):
+        killed_process.ask(run, asked)  # it was never acknowledged
     else:
         try:
             unlearn(run)

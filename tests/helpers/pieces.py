@@ -12,7 +12,13 @@ from recbole_apa.model.fit_context import FitContext
 from recbole_apa.model.shard_trainer import ShardTrainer
 from recbole_apa.model.train_shards import ShardBuilder
 from recbole_apa.partition import Partition
+from recbole_apa.pipeline.trainer_factory import make_trainer
+from recbole_apa.runs.names import EMBEDDINGS, LINEAGE, MEMORY, PARTITION, PIECES
+from recbole_apa.runs.reuse import ReusableState
 from recbole_apa.runs.store import RunStore
+
+EPOCHS, DECAY, WARMUP = 3, 0.01, 0.2
+"""Of the trainings in the tests of pieces."""
 
 
 def build_shards(ready, folder, places, base=None, **inputs):
@@ -90,3 +96,33 @@ def grow_by(patch, pieces):
         return real(config, model, store, replace(inputs, pieces=pieces))
 
     patch.setattr(quick_start, "make_trainer", make)
+
+
+def train_in_pieces(ready, folder, data, pieces, base=None, partition=None):
+    """Train a state of a run, and return its trainer.
+
+    Args:
+        ready: configuration and model.
+        data: the loaders.
+        pieces: sample id -> piece.
+        base: the folder of the preceding state, of which everything is taken over that still holds.
+        partition: what is stored before the training begins.
+    """
+    config, model = ready
+    model.use_dataset(data.train_set)
+    store = RunStore(folder, base and RunStore(base))
+    reuse = ReusableState(RunStore(base)) if base else model.engine.keep_only([])
+    inputs = FitInputs(pieces=pieces, reuse=reuse, writes_index=False, writes_board=False)
+    trainer = make_trainer(config, model, store, inputs)
+    if partition:
+        store.begin(trainer.identity(data.train_set, store.salt), {})
+        store.save_partition(partition)
+    trainer.fit(data.train, data.valid)
+    return trainer
+
+
+def trained_files(folder, base=None):
+    """The files of a trained state by name, with their digests or, where they have times, contents."""
+    names = (PARTITION, "partition.safetensors", PIECES, EMBEDDINGS, MEMORY, LINEAGE)
+    there = {name: file_digest(folder / name) for name in names if (folder / name).is_file()}
+    return {**there, **shard_files(folder, base), "chosen": RunStore(folder).manifest()["chosen"]}

@@ -7,29 +7,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from recbole_apa.model.shard_trainer import ShardTrainer
-from recbole_apa.pipeline.build import build
-from recbole_apa.pipeline.config import APAConfig
 from recbole_apa.runs import points, store
 from tests.helpers.pieces import build_shards, pretend_training, shard_files
-
-
-@pytest.fixture(scope="module")
-def ready(options):
-    """A model, and the loader of 30 training samples."""
-    model, data = build(APAConfig("APA", "board", config_dict=options))
-    return model, data.train
-
-
-@pytest.fixture
-def names(ready):
-    return [s.sample_id for s in ready[1]._dataset.samples]
-
-
-@pytest.fixture
-def places(names):
-    """Shard 0: pieces 0 and 1. Shard 1: pieces 0, 1 and 3. Shard 2: piece 2 alone."""
-    cuts = {(0, 0): 4, (0, 1): 8, (1, 0): 12, (1, 1): 16, (1, 3): 20, (2, 2): 24}
-    return {name: next(place for place, end in cuts.items() if i < end) for i, name in enumerate(names[:24])}
 
 
 @pytest.mark.quick(4)

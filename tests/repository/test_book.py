@@ -158,7 +158,7 @@ def test_the_walks_are_as_long_as_they_say_and_short():
     text = text_of(ROOT / "docs" / "how-it-works.md").split("## A walk through the files")[1].split("\n## ")[0]
     walks = re.findall(r", (\d+) files:\n\n((?:\|.*\n)+)", text)
     assert [int(n) for n, _ in walks] == [len(table.splitlines()) - 2 for _, table in walks]
-    assert all(int(n) <= most for (n, _), most in zip(walks, (16, 18), strict=True))
+    assert all(int(n) <= most for (n, _), most in zip(walks, (16, 18, 13), strict=True))
 
 
 def test_the_version_stands_in_one_place(monkeypatch):

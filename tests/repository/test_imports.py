@@ -16,7 +16,7 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 ROOMS = sorted(str(p.parent.relative_to(PACKAGE.parent)).replace("/", ".") for p in PACKAGE.rglob("*/__init__.py"))
 
 
-FRONT = {"unlearn", "tune", "compare", "compare_forgetting"}
+FRONT = {"unlearn", "add", "tune", "compare", "compare_forgetting"}
 """What users call with named options: each option is an argument."""
 
 
@@ -46,10 +46,10 @@ WITHOUT_NUMPY = """
 WITHOUT_ARROW = """
     runs.store runs.RunStore runs.log runs.remote runs.trunk_activations unlearning.requests
     unlearning.requests.columns unlearning.requests.ids unlearning.requests.index
-    unlearning.requests.lookup unlearning.requests.scopes cli.main cli.forget cli.prove runs.ledger.Ledger runs.reuse
-    data.samples data.draw data.splits data.dataset_digest data.visible_data data.VisibleData data.recbole_split
-    data.recbole_settings data.index.rows evidence.search model.lineage pipeline.plugins pipeline.option_names
-    unlearning.plan.make_plan
+    unlearning.requests.lookup unlearning.requests.scopes cli.main cli.forget cli.add cli.prove runs.ledger.Ledger
+    runs.reuse data.samples data.draw data.splits data.dataset_digest data.visible_data data.VisibleData
+    data.recbole_split data.recbole_settings data.index.rows evidence.search model.lineage pipeline.plugins
+    pipeline.option_names unlearning.plan.make_plan
 """
 WITH_BOTH = """
     data.filters data.reader data.run_data data.index.read pipeline.build pipeline.indexed_run unlearning.stage

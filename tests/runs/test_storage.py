@@ -13,6 +13,7 @@ from recbole_apa import audit, evaluate_run, run, unlearn, verify
 from recbole_apa.cli.main import main
 from recbole_apa.core.cache import cache_root
 from recbole_apa.core.errors import RunError
+from recbole_apa.data.index.places import part_file
 from recbole_apa.data.visible_data import key_of
 from recbole_apa.evidence import key_ring
 from recbole_apa.pipeline.build import stored_visible_data
@@ -231,6 +232,31 @@ def finish(place, asked):
     else:
         with open_place(place, "sweeping"):
             pass
+
+
+@pytest.mark.slow
+def test_of_the_index_a_request_sends_only_the_part_that_it_touches(options, s3, work_folder, monkeypatch, tmp_path):
+    monkeypatch.chdir(work_folder)
+    monkeypatch.setattr("recbole_apa.data.index.places._ROWS", 16)
+    url, sent, upload = f"{s3}/parts", [], RunObjects.upload
+
+    def counted(objects, folder, files):
+        sent.extend(files)
+        upload(objects, folder, files)
+
+    run("APA", "board", config_dict=options, run_dir=url)
+    before = RunObjects(url).index()
+    monkeypatch.setattr(RunObjects, "upload", counted)
+    unlearn(url, users=["u3"])
+    index = RunStore(fetched(url, tmp_path / "copy")).open_index()
+    (touched,) = index.parts_of(["u3"]).tolist()
+    parts = {name for name in sent if "index/parts/" in name}
+    assert parts == {f"{folder}index/{part_file(touched)}" for folder in ("", "pending/")}
+    assert len([name for name in sent if "index/parts/" in name]) == 2
+    untouched = {name for name in before.files if name.startswith("index/parts/")} - parts
+    after = RunObjects(url).index()
+    assert len(untouched) == index.n_parts - 1 > 8
+    assert all(after.files[name] == before.files[name] for name in untouched)
 
 
 @pytest.mark.slow

@@ -5,12 +5,21 @@ import shutil
 import pytest
 
 from recbole_apa import audit, run, unlearn, verify
+from recbole_apa.core.errors import SettingsError
 from recbole_apa.core.files.whole import read_json, write_json
+from recbole_apa.evidence.exactness import DEFINITIONS, IN_ORDER, THIS_DATA
+from recbole_apa.partition import Partition
+from recbole_apa.partition.inherited import assignment_alone
+from recbole_apa.pipeline.build import open_run
+from recbole_apa.runs.ledger import Ledger
 from recbole_apa.runs.names import PIECES
 from recbole_apa.runs.store import RunStore
+from recbole_apa.unlearning.stage import data_left
+from tests.helpers.grown_states import as_if_added, close_again
 from tests.helpers.killed_process import forget, fresh_copy
-from tests.helpers.pieces import count_training, grow_by
-from tests.helpers.runs import state
+from tests.helpers.pieces import count_training, grow_by, train_in_pieces, trained_files
+from tests.helpers.runs import state, tree
+from tests.helpers.unseen import unseen_rows
 
 LATE = 9
 """The first row of a user that belongs to piece 1; the board's users have 16."""
@@ -18,7 +27,11 @@ LATE = 9
 
 def piece_of(sample_id):
     """By its time: a row that was added later is in a later piece."""
-    return int(float(sample_id.split(":")[2]) % 1000 >= LATE)
+    return int(is_late(float(sample_id.split(":")[2])))
+
+
+def is_late(time):
+    return time % 1000 >= LATE
 
 
 @pytest.fixture(scope="session")
@@ -33,7 +46,9 @@ def grown(options, pieces, work_folder):
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(work_folder)
         grow_by(patch, pieces)
-        return run("APA", "board", config_dict=options, run_dir=work_folder / "grown")
+        made = run("APA", "board", config_dict=options, run_dir=work_folder / "grown")
+    as_if_added(made.run_dir, is_late)
+    return made
 
 
 @pytest.fixture
@@ -72,6 +87,7 @@ def test_a_run_that_never_grew_has_neither(finished):
 def test_two_workers_train_the_bytes_of_one(grown, options, pieces, tmp_path, monkeypatch):
     grow_by(monkeypatch, pieces)
     run("APA", "board", config_dict={**options, "workers": 2}, run_dir=tmp_path / "run")
+    as_if_added(tmp_path / "run", is_late)
     assert state(tmp_path / "run") == state(grown.run_dir)
 
 
@@ -90,6 +106,85 @@ def test_a_request_restarts_at_the_piece_it_touches(piece, exactness, grown, fol
     assert audit(folder).findings == []
     assert verify(folder).differences == []
     assert not [name for name in RunStore(folder).load_pieces() if name.startswith(":".join(pair) + ":")]
+
+
+def asked_of(grown, what):
+    """A request for a target of one piece, or for a user who has targets in both."""
+    if what != "both":
+        return {"interactions": [target(grown, int(what))[0]]}
+    own = [s for s in grown.data.train_set.samples if s.user_id == "u3"]
+    assert {piece_of(s.sample_id) for s in own} == {0, 1}
+    return {"users": ["u3"]}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("exactness", ["inherited", "strict"])
+@pytest.mark.parametrize("what", ["0", "1", "both"])
+def test_a_request_leaves_what_training_the_rest_in_its_pieces_does(what, exactness, grown, folder, tmp_path):
+    asked, opened = asked_of(grown, what), open_run(RunStore(folder))
+    pieces, partition = opened.store.load_pieces(), opened.store.load_partition()
+    left = data_left(opened, **asked)
+    plan = unlearn(folder, exactness=exactness, dry_run=True, **asked).plan
+    result = unlearn(folder, exactness=exactness, **asked)
+    assert result.plan.shards == plan.shards and result.plan.means == plan.means
+    kept = assignment_alone(partition, {s.sample_id for s in left.train_set.samples})
+    taken_over = kept if exactness == "inherited" else None
+    train_in_pieces((opened.config, opened.model), tmp_path / "anew", left, pieces, partition=taken_over)
+    assert trained_files(folder) == trained_files(tmp_path / "anew")
+    if exactness == "inherited":
+        assert RunStore(folder).load_partition().shard_of == kept.shard_of
+
+
+@pytest.mark.slow
+def test_a_row_in_no_sample_leaves_the_partition(grown, folder):
+    before = trained_files(folder)
+    assert not unlearn(folder, interactions=[unseen_rows(grown)[0]]).plan.affected
+    assert trained_files(folder) == before and RunStore(folder).manifest()["partition_of"] == THIS_DATA
+    assert read_json(folder / "certificates" / "0001.json")["in_pieces"] is True
+    verified, audited = verify(folder), audit(folder)
+    assert verified.holds and audited.holds, (verified.differences, audited.findings)
+
+
+def test_a_new_partition_in_the_same_pieces_changes_no_shard(grown, folder):
+    row = unseen_rows(grown)[0]
+    plan = unlearn(folder, interactions=[row], exactness="strict", dry_run=True).plan
+    assert plan.n_shards == 3 and plan.shards == []
+    # in one piece, as fresh leaves them, all have other samples
+    assert unlearn(folder, interactions=[row], exactness="fresh", dry_run=True).plan.shards == [0, 1, 2]
+
+
+@pytest.mark.parametrize("dry_run", [True, False])
+def test_an_approximate_method_is_refused_before_anything_is_written(dry_run, folder):
+    before = tree(folder)
+    with pytest.raises(SettingsError, match=r"found NPO on a run that has grown.*expected exact"):
+        unlearn(folder, users=["u3"], method="NPO", dry_run=dry_run)
+    assert tree(folder) == before
+
+
+def test_plans_say_that_the_additions_are_in_order(folder):
+    plans = {level: unlearn(folder, users=["u3"], exactness=level, dry_run=True).plan for level in DEFINITIONS}
+    told = {level: plan.means for level, plan in plans.items()}
+    assert told == {
+        "inherited": f"{DEFINITIONS['inherited']}, {IN_ORDER}",
+        "strict": f"{DEFINITIONS['strict']}, {IN_ORDER}",
+        "fresh": DEFINITIONS["fresh"],
+    }
+
+
+@pytest.mark.slow
+def test_certificate_and_verification_say_so_until_fresh(grown, folder):
+    assert verify(folder).means == f"training {IN_ORDER}"
+    unlearn(folder, **asked_of(grown, "1"))
+    means = f"{DEFINITIONS['inherited']}, {IN_ORDER}"
+    page = (folder / "certificates" / "0001.html").read_text(encoding="utf-8")
+    assert f"The state is {means}." in page and "from what it was before these" in page
+    assert verify(folder).means == means
+    unlearn(folder, users=["u3"], exactness="fresh")
+    assert "in_pieces" not in read_json(folder / "certificates" / "0003.json")
+    assert f"The state is {DEFINITIONS['fresh']}." in (folder / "certificates" / "0003.html").read_text(
+        encoding="utf-8"
+    )
+    assert verify(folder).means == DEFINITIONS["fresh"]
 
 
 @pytest.mark.slow
@@ -122,11 +217,13 @@ def test_killed_while_it_carries_out_a_request(grown, server, tmp_path, work_fol
 
 
 def plant(folder, change):
-    """Change something, and give the manifest the digests of what is there now."""
+    """Change something, and give manifest and ledger the digests of what is there now."""
     store = RunStore(folder)
     change(store)
     sealed = store.manifest()
     store.seal({}, complete=sealed["status"] == "complete")
+    if Ledger(folder, store.salt).entries():
+        close_again(folder)
 
 
 def swap(store):
@@ -167,6 +264,30 @@ def test_the_audit_finds_a_point_that_is_not_what_it_should_be(change, found, fo
     plant(folder, change)
     findings = audit(folder).findings
     assert [text for text in findings if found in text], findings
+
+
+def moved_centres(store):
+    """Say that the centres are of this data, and store others."""
+    partition = store.load_partition()
+    store.save_partition(Partition(partition.shard_of, partition.centres + 0.5))
+    same_centres(store)
+
+
+def same_centres(store):
+    """Say that the centres are of this data, as an addition does."""
+    store.write_manifest({**store.manifest(), "centres_of": THIS_DATA})
+
+
+def test_the_audit_finds_centres_that_are_not_the_means_of_all_pieces(folder, finished, tmp_path):
+    stale = "partition.json: its shards' centres are not the means of the samples that remain in them"
+    plant(folder, same_centres)
+    assert audit(folder).findings == []
+    plant(folder, moved_centres)
+    assert stale in audit(folder).findings
+    # a partition of one piece has centres of its own
+    other = fresh_copy(finished.run_dir, tmp_path / "other")
+    plant(other, moved_centres)
+    assert stale not in audit(other).findings
 
 
 def test_the_verification_compares_points(grown, folder):

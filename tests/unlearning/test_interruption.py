@@ -43,13 +43,20 @@ def untouched(finished, server, tmp_path_factory, work_folder):
     return end_of(asked, finished, server, tmp_path_factory.mktemp("untouched"), work_folder)
 
 
+@pytest.fixture(scope="module")
+def addition(finished, server, tmp_path_factory, work_folder):
+    """As ``undisturbed``, of interactions that join the run."""
+    added = [(user, f"i{k}", 2 + 3 * (k % 2), 90_000 + k) for user in ("u3", "new") for k in range(12)]
+    return end_of({"added": added}, finished, server, tmp_path_factory.mktemp("addition"), work_folder)
+
+
 def check(run, asked, expected):
     ledger = completed(run, asked)
     assert state(run) == expected
-    assert [e.kind for e in ledger.entries()] == ["request", "done"]
+    assert [e.kind for e in ledger.entries()] == ["added" if "added" in asked else "request", "done"]
     audited = audit(run)
     assert audited.holds, audited.findings
-    assert not (run / "pending").exists()
+    assert not (run / "pending").exists() and not (run / "incoming").exists()
 
 
 def refuses_or_is_whole(run, expected, old):
@@ -61,7 +68,7 @@ def refuses_or_is_whole(run, expected, old):
     except APAError:
         return
     assert state(run) in (expected, old)
-    asked = bool(Ledger(run, store.manifest()["salt"]).requests())
+    asked = bool(Ledger(run, store.manifest()["salt"]).entries())
     assert (state(run) == expected) == asked
 
 
@@ -90,6 +97,20 @@ def test_killed_at_some_boundaries(finished, undisturbed, server, tmp_path, work
 def test_a_request_that_changes_no_sample_killed_at_some_boundaries(finished, untouched, server, tmp_path, work_folder):
     places = [{"kill_at": n} for n in some(untouched[2], 8)]
     kill_everywhere(places, finished, untouched, server, tmp_path, work_folder)
+
+
+@pytest.mark.slow
+def test_an_addition_killed_at_some_boundaries(finished, addition, server, tmp_path, work_folder):
+    places = [{"kill_at": n} for n in some(addition[2], 8)]
+    kill_everywhere(places, finished, addition, server, tmp_path, work_folder)
+
+
+@pytest.mark.slow
+@pytest.mark.soak
+def test_an_addition_killed_at_every_boundary(finished, addition, server, tmp_path, work_folder):
+    places = [{"kill_at": n} for n in range(1, addition[2] + 1)]
+    assert len(places) >= 50
+    kill_everywhere(places, finished, addition, server, tmp_path, work_folder)
 
 
 @pytest.mark.slow

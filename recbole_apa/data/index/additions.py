@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from recbole_apa.core.errors import RunError
 from recbole_apa.data.index.facts import Addition
 
 
@@ -15,15 +16,27 @@ def added_at(since: np.ndarray, additions: Sequence[Addition]) -> np.ndarray | N
     Args:
         since: :attr:`~recbole_apa.data.index.rows.IndexRows.since`, (n,).
         additions: of the run, in order.
+
+    Raises:
+        RunError: a row is of an addition that is not among them.
     """
     if not additions:
         return None
-    return np.array([0, *(addition.position for addition in additions)], dtype=np.int32)[since]
+    return _of_each(since, [addition.position for addition in additions])
 
 
 def pieces_of(since: np.ndarray, additions: Sequence[Addition]) -> np.ndarray:
     """Number of the piece that a sample of each row is trained in, (n,), int32; arguments as in :func:`added_at`."""
-    return np.array([0, *(addition.piece for addition in additions)], dtype=np.int32)[since]
+    return _of_each(since, [addition.piece for addition in additions])
+
+
+def _of_each(since: np.ndarray, numbers: Sequence[int]) -> np.ndarray:
+    if len(since) and not (since.min() >= 0 and since.max() <= len(numbers)):
+        raise RunError(
+            f"the run's index has a row of addition {since.max() if since.min() >= 0 else since.min()}, and lists "
+            f"{len(numbers)} additions; restore the run from a copy"
+        )
+    return np.array([0, *numbers], dtype=np.int32)[since]
 
 
 def in_one_piece(additions: Sequence[Addition]) -> tuple[Addition, ...]:

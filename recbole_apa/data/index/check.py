@@ -2,12 +2,13 @@
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from itertools import pairwise
 
 import numpy as np
 
 from recbole_apa.core.errors import RunError
 from recbole_apa.data.index.order import is_arranged
-from recbole_apa.data.index.places import ITEMS_FILE, file_names, part_file
+from recbole_apa.data.index.places import INDEX_FILE, ITEMS_FILE, file_names, part_file
 from recbole_apa.data.index.read import Index
 from recbole_apa.data.index.rows import ALLOWED, DRAWN, KEPT, NO_ROLE, IndexRows
 
@@ -31,6 +32,8 @@ def index_problems(index: Index, names: Iterable[str]) -> list[str]:
     out = [f"{index.files.shown(name)} is missing; the index has it" for name in sorted(expected - there)]
     out += [f"{index.files.shown(name)} is no file of the index" for name in sorted(there - expected)]
     counts, places = np.zeros(len(items.names), dtype=np.int64), []
+    added = np.zeros(1 + len(index.facts.about.additions), dtype=np.int64)
+    out += _of_additions(index)
     for number in range(index.n_parts if expected <= there else 0):
         shown = index.files.shown(part_file(number))
         try:
@@ -38,12 +41,31 @@ def index_problems(index: Index, names: Iterable[str]) -> list[str]:
         except RunError as error:
             out.append(str(error))
             continue
-        out += [f"{shown}: {finding}" for finding in _of_part(rows, number, index)]
+        found = [f"{shown}: {finding}" for finding in _of_part(rows, number, index)]
+        added += np.bincount(rows.since, minlength=len(added)) if not found else 0
+        out += found
         counts += np.bincount(rows.items.codes, minlength=len(counts))
         places.append(rows.places)
     if not out:
-        out += _of_all(counts, np.concatenate(places), index)
+        out += [*_of_all(counts, np.concatenate(places), index), *_too_many(added, index)]
     return out
+
+
+def _of_additions(index: Index) -> Iterator[str]:
+    """What is wrong with the list of additions: positions grow, and pieces count from 1 after those that are 0."""
+    additions, shown = index.facts.about.additions, index.files.shown(INDEX_FILE)
+    positions, pieces = [a.position for a in additions], [a.piece for a in additions]
+    later = [piece for piece in pieces if piece]
+    if any(b <= a for a, b in pairwise([0, *positions])):
+        yield f"{shown}: positions of additions are not in order"
+    if pieces != [0] * (len(pieces) - len(later)) + list(range(1, len(later) + 1)):
+        yield f"{shown}: the pieces of additions are not 1, 2, and so on after those of 0"
+
+
+def _too_many(added: np.ndarray, index: Index) -> Iterator[str]:
+    for number, (there, addition) in enumerate(zip(added[1:].tolist(), index.facts.about.additions, strict=True), 1):
+        if there > addition.rows:
+            yield f"{index.files.shown('parts')}: addition {number} brought {addition.rows} rows, and has {there}"
 
 
 def _of_part(rows: IndexRows, number: int, index: Index) -> Iterator[str]:

@@ -131,6 +131,10 @@ def _whole(value: object) -> bool:
     return type(value) is int and value >= 0
 
 
+def _small(value: object) -> bool:
+    return _whole(value) and int(value) < 2**31  # type: ignore[call-overload]
+
+
 def _sizes(value: Any) -> bool:
     return isinstance(value, list) and len(value) == 3 and all(map(_whole, value))
 
@@ -158,7 +162,7 @@ def _text(value: object) -> bool:
 _ENTRIES: dict[str, Callable[[Any], bool]] = {
     "options": lambda value: isinstance(value, dict),
     "source": _records({"name": _text, "size": _whole, "digest": _text}),
-    "additions": _records({"rows": _whole, "samples": _whole, "position": _whole, "piece": _whole}),
+    "additions": _records({"rows": _whole, "samples": _whole, "position": _small, "piece": _small}),
     "has_times": lambda value: isinstance(value, bool),
     "n_rows": _whole,
     "items": _sizes,

@@ -57,6 +57,14 @@ def compact(column: Tokens) -> Tokens:
     return Tokens(codes, [column.names[old] for old in column.codes[row_of].tolist()])
 
 
+def joined(first: IndexRows, more: IndexRows) -> IndexRows:
+    """The rows of both, one after another; either both have times or none has."""
+    users, items = (Tokens.joined([getattr(first, name), getattr(more, name)]) for name in ("users", "items"))
+    times = None if first.times is None or more.times is None else np.concatenate((first.times, more.times))
+    columns = [np.concatenate((getattr(first, name), getattr(more, name))) for name in _COLUMNS]
+    return IndexRows(users, items, times, *columns)
+
+
 def join_parts(parts: Sequence[IndexRows]) -> IndexRows:
     """The rows of several parts of one index, at least one, after another: users differ, item codes are the same."""
     names: list[str] = []

@@ -12,7 +12,10 @@ MOST_SHOWN = 10
 class Problems:
     """Collects the problems in one file."""
 
-    path: Path
+    path: Path | str
+    """The file, or what else its rows come from."""
+    unit: str = "line"
+    """What rows are counted by."""
     shown: list[str] = field(default_factory=list)
     n: int = 0
 
@@ -20,7 +23,7 @@ class Problems:
         """Record one problem."""
         self.n += 1
         if len(self.shown) < MOST_SHOWN:
-            self.shown.append(f"{self.path}, line {line}: {says}")
+            self.shown.append(f"{self.path}, {self.unit} {line}: {says}")
 
     def refuse(self) -> None:
         """

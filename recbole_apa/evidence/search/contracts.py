@@ -69,6 +69,21 @@ class Target(Protocol):
     def history(self) -> Sequence[Shown]: ...
 
 
+class Origin(Protocol):
+    """Where the rows of a dataset come from."""
+
+    @property
+    def added_at(self) -> np.ndarray | None:
+        """Position in the ledger of the addition that brought each of the raw rows, (n,), 0 for rows of the files; None
+        if there were no additions."""
+        ...
+
+    @property
+    def kept(self) -> np.ndarray:
+        """The number among the raw rows of each that passes the filters, (m,)."""
+        ...
+
+
 class Part(Protocol):
     """A RecBole dataset of one part, with its rows and the samples of all parts."""
 
@@ -84,6 +99,9 @@ class Part(Protocol):
 
     @property
     def interactions(self) -> Rows: ...
+
+    @property
+    def run_data(self) -> Origin: ...
 
     @property
     def train_rows(self) -> Told: ...

@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -14,13 +14,20 @@ from recbole_apa.evidence.search.raw_rows import RawRows
 if TYPE_CHECKING:
     import pyarrow as pa
 
-_Part = tuple[np.ndarray, np.ndarray, np.ndarray | None]
-"""Users, items and times of some rows."""
+
+class _Part(NamedTuple):
+    """Some rows."""
+
+    users: np.ndarray
+    items: np.ndarray
+    times: np.ndarray | None
+    since: np.ndarray
+    """The number of the addition that brought each row, 0 for rows of the files."""
 
 
 def scan_names(folder: Path, base: Path | None = None) -> RawRows:
     """The names of all users and items of an index (``items.arrow`` and the parts that ``index.json`` counts), without
-    a row.
+    a row: whether those that requests named have rows that were added later, and may remain, is not told.
 
     Args:
         base: holds the parts that are not in ``folder``.
@@ -31,7 +38,7 @@ def scan_names(folder: Path, base: Path | None = None) -> RawRows:
 
     def read() -> RawRows:
         users = (name for batch in _parts(folder, base) for name in batch["user"].dictionary.to_pylist())
-        return _joined([], _item_names(folder), dict.fromkeys(users, 0))
+        return _joined(folder, [], dict.fromkeys(users, 0))
 
     return _guarded(folder, read)
 
@@ -68,23 +75,34 @@ def _scan(folder: Path, users: Set[str] | None, base: Path | None) -> RawRows:
             numbers = np.array([place.setdefault(name, len(place)) for name in names], dtype=np.int64)
             times = _values(batch["time"], np.float64) if "time" in batch.schema.names else None
             codes = _values(batch["user"].indices, np.int32)
-            parts.append((numbers[codes] if len(codes) else codes, _values(batch["item"], np.int32), times))
-    rows = _joined(parts, _item_names(folder), place)
+            items, since = (_values(batch[name], np.int32) for name in ("item", "since"))
+            parts.append(_Part(numbers[codes] if len(codes) else codes, items, times, since))
+    rows = _joined(folder, parts, place)
     if users is None:
         return rows
     there, items = np.unique(rows.items, return_inverse=True)
     return replace(rows, items=items, item_names=tuple(rows.item_names[code] for code in there.tolist()))
 
 
-def _joined(parts: Sequence[_Part], item_names: tuple[str, ...], users: Mapping[str, int]) -> RawRows:
-    items = np.concatenate([np.zeros(0, dtype=np.int32), *(part[1] for part in parts)])
+def _joined(folder: Path, parts: Sequence[_Part], users: Mapping[str, int]) -> RawRows:
+    item_names = _item_names(folder)
+    items = np.concatenate([np.zeros(0, dtype=np.int32), *(part.items for part in parts)])
     if len(items) and not (items.min() >= 0 and items.max() < len(item_names)):
         raise ValueError(f"an item has a number outside 0 to {len(item_names) - 1}")
-    told = [part[2] for part in parts if part[2] is not None]
+    told = [part.times for part in parts if part.times is not None]
     if told and len(told) != len(parts):
         raise ValueError("some parts have times and some have none")
-    of_rows = np.concatenate([np.zeros(0, dtype=np.int64), *(part[0] for part in parts)])
-    return RawRows(of_rows, tuple(users), items, item_names, np.concatenate(told) if told else None)
+    of_rows = np.concatenate([np.zeros(0, dtype=np.int64), *(part.users for part in parts)])
+    added = _added(folder, np.concatenate([np.zeros(0, dtype=np.int32), *(part.since for part in parts)]))
+    return RawRows(of_rows, tuple(users), items, item_names, np.concatenate(told) if told else None, added)
+
+
+def _added(folder: Path, since: np.ndarray) -> np.ndarray | None:
+    """:attr:`RawRows.added`, as ``index.json`` says when each addition came."""
+    positions = np.array([0, *(addition["position"] for addition in _facts(folder)["additions"])], dtype=np.int64)
+    if len(since) and not (since.min() >= 0 and since.max() < len(positions)):
+        raise ValueError(f"a row belongs to an addition outside 1 to {len(positions) - 1}")
+    return positions[since] if len(positions) > 1 else None
 
 
 def _item_names(folder: Path) -> tuple[str, ...]:
@@ -92,10 +110,14 @@ def _item_names(folder: Path) -> tuple[str, ...]:
 
 
 def _parts(folder: Path, base: Path | None) -> "Iterator[pa.RecordBatch]":
-    n_parts = len(json.loads((folder / "index.json").read_bytes())["parts"])
-    for name in (f"{number:04d}.arrow" for number in range(n_parts)):
+    for name in (f"{number:04d}.arrow" for number in range(len(_facts(folder)["parts"]))):
         path = folder / "parts" / name
         yield _batch(path if base is None or path.is_file() else base / "parts" / name)
+
+
+def _facts(folder: Path) -> dict[str, list[Any]]:
+    """``index.json``."""
+    return dict(json.loads((folder / "index.json").read_bytes()))
 
 
 def _batch(path: Path) -> "pa.RecordBatch":

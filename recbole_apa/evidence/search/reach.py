@@ -21,9 +21,14 @@ def in_data(parts: Sequence[Part], sought: Sought) -> list[str]:
     """
     dataset = parts[0]
     out = []
-    sides = ((dataset.raw_interactions, "rows of the data"), (dataset.interactions, "rows after the filters"))
-    for rows, where in sides:
-        n = n_rows(rows, sought)
+    added = dataset.run_data.added_at
+    left = None if added is None else added[dataset.run_data.kept]
+    sides = {
+        "rows of the data": (dataset.raw_interactions, added),
+        "rows after the filters": (dataset.interactions, left),
+    }
+    for where, (rows, positions) in sides.items():
+        n = n_rows(rows, sought, positions)
         out += [f"{n} {where}"] if n else []
     for split in SPLITS:
         samples = dataset.splits[split]
@@ -96,8 +101,13 @@ def _is_sought(user: str, item: str, interaction_id: str, sought: Sought) -> boo
     return user in sought.users or item in sought.items or sought.has_id(interaction_id)
 
 
-def n_rows(rows: Rows, sought: Sought) -> int:
-    """How many rows of the data are sought."""
+def n_rows(rows: Rows, sought: Sought, added: np.ndarray | None = None) -> int:
+    """How many rows of the data are sought.
+
+    Args:
+        added: position in the ledger of the addition that brought each row, (n,), 0 for rows of the files; None if all
+            are.
+    """
     if not len(rows):
         return 0
     users = np.array([name in sought.users for name in rows.users.names], dtype=bool)
@@ -106,7 +116,12 @@ def n_rows(rows: Rows, sought: Sought) -> int:
     whole = users[rows.users.codes] | items[rows.items.codes]
     single = np.flatnonzero(~whole & some[rows.users.codes])
     return int(whole.sum()) + sum(
-        sought.has_row(rows.users[r], rows.items[r], None if rows.times is None else float(rows.times[r]))
+        sought.has_row(
+            rows.users[r],
+            rows.items[r],
+            None if rows.times is None else float(rows.times[r]),
+            0 if added is None else int(added[r]),
+        )
         for r in single.tolist()
     )
 

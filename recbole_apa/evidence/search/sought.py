@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -32,29 +32,43 @@ class Sought:
     items: frozenset[str] = frozenset()
     """Items with no row allowed to remain."""
     keys: frozenset[str] = frozenset()
-    """``user:item:time`` of every sought row, or ``user:item`` if there are no times, as in ids."""
+    """``user:item:time`` of every sought row, or ``user:item`` if there are no times, as in ids; without those that
+    rows have which may remain."""
     some: frozenset[str] = frozenset()
     """Users of whom only some rows are sought."""
     plain: bool = False
     """Whether ids are written as in runs before format 3."""
+    both: Mapping[str, int] = field(default_factory=dict)
+    """Keys of sought rows that rows added later have as well -> position in the ledger of the last request for them:
+    only rows from before that are sought."""
 
     def __or__(self, other: "Sought") -> "Sought":
+        keys = self.keys | other.keys
+        shared = (self.both.keys() | other.both.keys()) - keys
         return Sought(
             self.users | other.users,
             self.items | other.items,
-            self.keys | other.keys,
+            keys,
             self.some | other.some,
             self.plain or other.plain,
+            {key: max(self.both.get(key, 0), other.both.get(key, 0)) for key in shared},
         )
 
     def __bool__(self) -> bool:
-        return bool(self.users or self.items or self.keys)
+        return bool(self.users or self.items or self.keys or self.both)
 
-    def has_row(self, user: str, item: str, time: float | None) -> bool:
-        """Whether a row of the data is sought."""
+    def has_row(self, user: str, item: str, time: float | None, added: int = 0) -> bool:
+        """Whether a row of the data is sought.
+
+        Args:
+            added: position in the ledger of the addition that brought it; 0 for a row of the files.
+        """
         if user in self.users or item in self.items:
             return True
-        return user in self.some and key_of(user, item, time, self.plain) in self.keys
+        if user not in self.some:
+            return False
+        key = key_of(user, item, time, self.plain)
+        return key in self.keys or self.both.get(key, 0) > added
 
     def has_id(self, interaction_id: str) -> bool:
         """Whether an id, of a sample or in a history, belongs to a sought row."""
@@ -93,7 +107,7 @@ def named(raw: RawRows, names: Sequence[Name], plain: bool = False) -> Sought:
     def among(known: set[str]) -> Callable[[str], int]:
         return lambda name: LATEST if name in known else 0
 
-    found = _sought(raw, _Asked(among(users), among(items), among(some), of_row), plain)
+    found = _sought(raw, [_Asked(among(users), among(items), among(some), of_row)], plain)
     # what the files do not have is sought as well: in exports, in what a run recorded
     return replace(found, users=found.users | users, items=found.items | items, some=found.some | some)
 
@@ -115,7 +129,7 @@ def recognised(
         secret: key name -> the key's secret.
         once_a_pair: whether a pair named in a line from before run format 3 means all its rows.
     """
-    out = Sought(plain=plain)
+    asked: list[_Asked] = []
     groups: dict[str | None, list[Mapping[str, Any]]] = {}
     for line in lines:
         groups.setdefault(line.get("key"), []).append(line)
@@ -123,19 +137,22 @@ def recognised(
         digest = _Digest(salt, secret(key) if key else None)
         scopes = _positions(group, "hides")
         if scopes:
-            out |= _by_scopes(raw, digest, scopes, plain)
+            asked.append(_by_scopes(digest, scopes))
         old = [line for line in group if "hides" not in line]
         if old:
-            out |= _by_rows(raw, digest, _positions(old, "names"), _positions(old, "interactions"), once_a_pair)
-    return out
+            plain = True  # every run with such a line writes ids like that
+            asked.append(_by_rows(digest, _positions(old, "names"), _positions(old, "interactions"), once_a_pair))
+    return _sought(raw, asked, plain)
 
 
 def count(raw: RawRows, sought: Sought) -> int:
     """How many rows of the raw files, or of the index, are sought."""
     of_users, of_some = (_among(raw.user_names, names)[raw.users] for names in (sought.users, sought.some))
     whole = of_users | _among(raw.item_names, sought.items)[raw.items]
-    single = np.flatnonzero(~whole & of_some).tolist()
-    return int(whole.sum()) + sum(sought.has_row(*raw.row(row)) for row in single)
+    single = np.flatnonzero(~whole & of_some)
+    added = [0] * len(single) if raw.added is None else raw.added[single].tolist()
+    found = (sought.has_row(*raw.row(row), at) for row, at in zip(single.tolist(), added, strict=True))
+    return int(whole.sum()) + sum(found)
 
 
 def _among(names: Sequence[str], wanted: frozenset[str]) -> np.ndarray:
@@ -178,22 +195,25 @@ class _Asked(NamedTuple):
     """Asked for rows of those users alone."""
 
 
-def _by_scopes(raw: RawRows, digest: _Digest, scopes: Mapping[str, int], plain: bool) -> Sought:
+def _by_scopes(digest: _Digest, scopes: Mapping[str, int]) -> _Asked:
     def last(*names: str) -> int:
         return scopes.get(digest.of(*names), 0)
 
     def of_row(user: str, item: str, time: float | None) -> int:
         return max(last("pair", user, item), 0 if time is None else last("row", user, item, _time_text(time)))
 
-    asked = _Asked(partial(last, "user"), partial(last, "item"), partial(last, "partly"), of_row)
-    return _sought(raw, asked, plain)
+    return _Asked(partial(last, "user"), partial(last, "item"), partial(last, "partly"), of_row)
 
 
-def _sought(raw: RawRows, asked: _Asked, plain: bool) -> Sought:
+def _sought(raw: RawRows, parts: Sequence[_Asked], plain: bool) -> Sought:
     """What requests asked for: names of whom no row may remain, and the keys of all rows that may not.
 
     A row that was added after the last request for it may remain, and so may its key.
+
+    Args:
+        parts: requests, in groups.
     """
+    asked = _joined(parts)
     by_user, by_item = _last(asked.user, raw.user_names), _last(asked.item, raw.item_names)
     partly = _last(asked.some, raw.user_names)
     added = np.zeros(len(raw), dtype=np.int64) if raw.added is None else raw.added
@@ -205,13 +225,23 @@ def _sought(raw: RawRows, asked: _Asked, plain: bool) -> Sought:
     users = _named(by_user, raw.user_names) - {user for user, _, _ in back}
     items = _named(by_item, raw.item_names) - {item for _, item, _ in back}
     single = {user for user, item, _ in rows if user not in users and item not in items}
-    keys = {key_of(*row, plain) for row in rows} - {key_of(*row, plain) for row in back}
-    return Sought(users, items, frozenset(keys), _named(partly, raw.user_names) | single, plain)
+    stay, of_key = {key_of(*row, plain) for row in back}, {key_of(*row, plain): row for row in rows}
+    both = {
+        key: max(asked.user(row[0]), asked.item(row[1]), asked.row(*row)) for key, row in of_key.items() if key in stay
+    }
+    return Sought(users, items, frozenset(of_key.keys() - stay), _named(partly, raw.user_names) | single, plain, both)
 
 
-def _by_rows(
-    raw: RawRows, digest: _Digest, names: Mapping[str, int], rows: Mapping[str, int], once_a_pair: bool
-) -> Sought:
+def _joined(parts: Sequence[_Asked]) -> _Asked:
+    """The last of all requests, however they are grouped."""
+
+    def last(of: Sequence[Callable[..., int]]) -> Callable[..., int]:
+        return lambda *names: max((position(*names) for position in of), default=0)
+
+    return _Asked(*(last(functions) for functions in zip(*parts, strict=True))) if parts else _Asked(*[last(())] * 4)
+
+
+def _by_rows(digest: _Digest, names: Mapping[str, int], rows: Mapping[str, int], once_a_pair: bool) -> _Asked:
     """As in run formats before 3, which mark no users: every row is hashed."""
 
     def last(kind: str, name: str) -> int:
@@ -221,7 +251,7 @@ def _by_rows(
         of_pair = last("pair", f"{user} {item}") if once_a_pair else 0
         return max(of_pair, rows.get(digest.of(key_of(user, item, time, plain=True)), 0))
 
-    return _sought(raw, _Asked(partial(last, "user"), partial(last, "item"), lambda user: LATEST, of_row), True)
+    return _Asked(partial(last, "user"), partial(last, "item"), lambda user: LATEST, of_row)
 
 
 def _last(position: Callable[[str], int], names: Sequence[str]) -> np.ndarray:

@@ -13,12 +13,13 @@ import torch
 
 from recbole_apa.adapters.bank import Factors
 from recbole_apa.backbone.prompt_encoder import TokenizedPrompt
-from recbole_apa.data.splits import SPLITS
-from recbole_apa.data.visible_data import VisibleData
+from recbole_apa.data.sent_samples import SentSamples
+from recbole_apa.model.apa import APA
 from recbole_apa.model.shard_trainer import ShardTrainer
-from recbole_apa.pipeline.build import build
+from recbole_apa.pipeline.build import model_for
 from recbole_apa.pipeline.config import APAConfig
 from recbole_apa.pipeline.plugins import import_plugins
+from recbole_apa.pipeline.workers.received import ReceivedData
 
 Report = Callable[[float, str], None]
 """Called with the share done, and a text to show next to it."""
@@ -27,11 +28,11 @@ PlainFactors = dict[str, tuple[np.ndarray, ...]]
 
 @dataclass(frozen=True)
 class Setup:
-    """What a worker needs to build the same model and data."""
+    """What a worker needs to build the same model and batches: no file of the dataset."""
 
     dataset: str
     options: Mapping[str, Any]
-    visible_data: VisibleData | None
+    samples: SentSamples
     threads: int
     """Torch threads, as many as the caller has: another number could round differently."""
     modules: tuple[str, ...] = ()
@@ -50,13 +51,14 @@ class Job:
 
 
 class ShardWorker:
-    """Builds model and data once, then does one job after another."""
+    """Builds the model once, then does one job after another."""
 
     def __init__(self, setup: Setup) -> None:
         torch.set_num_threads(setup.threads)
         import_plugins(setup.modules)
         config = APAConfig("APA", setup.dataset, None, {**setup.options, "show_progress": False})
-        self.model, self.data = build(config, setup.visible_data)
+        self.data = ReceivedData(setup.samples, config)
+        self.model: APA = model_for(config, self.data)
 
     def do(self, job: Job, report: Report) -> Any:
         """Do a job and return its result."""
@@ -78,7 +80,7 @@ class ShardWorker:
             begin: the adapter to continue from; None takes the common initial factors.
         """
         start, settings = time.perf_counter(), self.model.settings
-        batches = self.data.train.shard(members, settings.training.train_batch_size, settings.seed)
+        batches = self.data.batches(members, settings.training.train_batch_size, settings.seed)
         n_steps = settings.training.epochs * len(batches)
 
         def log(name: str, loss: float, step: int) -> None:
@@ -90,8 +92,7 @@ class ShardWorker:
 
     def embed(self, split: str, rows: Sequence[int], report: Report) -> np.ndarray:
         """Embeddings of samples of a split, (n, d)."""
-        prompts = self._prompts(split)
-        return self._by_steps(lambda part: self.model.engine.embeddings([prompts[i] for i in part]), rows, report)
+        return self._by_steps(lambda part: self.model.engine.embeddings(self._prompts(split, part)), rows, report)
 
     def score(
         self,
@@ -102,14 +103,13 @@ class ShardWorker:
         report: Report,
     ) -> np.ndarray:
         """Scores of samples of a split under each single adapter, (n, len(which))."""
-        self.model.set_adapters([factors and from_plain(factors) for factors in adapters])
-        prompts = self._prompts(split)
+        self.model.set_adapters([None if factors is None else from_plain(factors) for factors in adapters])
         return self._by_steps(
-            lambda part: self.model.engine.adapter_scores([prompts[i] for i in part], which), rows, report
+            lambda part: self.model.engine.adapter_scores(self._prompts(split, part), which), rows, report
         )
 
-    def _prompts(self, split: str) -> list[TokenizedPrompt]:
-        return self.model.prompts_of(self.data.parts[SPLITS.index(split)])
+    def _prompts(self, split: str, rows: Sequence[int]) -> list[TokenizedPrompt]:
+        return self.model.prompts(self.data.table(split)[list(rows)])
 
     def _by_steps(
         self, compute: Callable[[Sequence[int]], torch.Tensor], rows: Sequence[int], report: Report

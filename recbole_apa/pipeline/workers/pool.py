@@ -13,7 +13,7 @@ from recbole_apa.adapters.bank import Factors
 from recbole_apa.adapters.training import ShardHistory
 from recbole_apa.core.errors import SettingsError
 from recbole_apa.data.recbole_settings import read_execution
-from recbole_apa.data.visible_data import VisibleData
+from recbole_apa.data.sent_samples import SentSamples
 from recbole_apa.evidence import KEY_FILE
 from recbole_apa.model.contracts import ToTrain
 from recbole_apa.pipeline.config import APAConfig
@@ -34,14 +34,14 @@ class WorkerPool:
         self._modules = modules_for_workers(config)
         self._show = execution.show_progress
         self._team: Team | None = None
-        self._visible_data: VisibleData | None = None
+        self._samples: SentSamples | None = None
         self.is_elsewhere = execution.engine == "ray"
         self.embeds = self.is_elsewhere and not execution.keep_states
 
-    def see(self, visible_data: VisibleData) -> None:
-        """Set what the workers may see of the dataset; earlier workers are ended."""
+    def see(self, samples: SentSamples) -> None:
+        """Set the samples that the workers work on; earlier workers are ended, with what they had."""
         self.close()
-        self._visible_data = visible_data
+        self._samples = samples
 
     def train(self, n_shards: int, asked: Sequence[ToTrain]) -> Iterator[tuple[int, Factors, ShardHistory, float]]:
         """Train one piece each of several shards; yields each shard when done, with the seconds that it took."""
@@ -78,7 +78,8 @@ class WorkerPool:
             yield parts[place], torch.tensor(found)
 
     def close(self) -> None:
-        """End all workers."""
+        """End all workers, and keep no sample: one of them may be forgotten."""
+        self._samples = None
         if self._team:
             self._team.close()
             self._team = None
@@ -96,10 +97,11 @@ class WorkerPool:
 
     def _open(self) -> Team:
         config, execution = self._config, self._execution
+        assert self._samples is not None
         options = {name: value for name, value in config.external_config_dict.items() if name != KEY_FILE}
         if execution.engine == "ray":
             options.pop("gpu_id", None)  # Ray decides which GPU each worker sees
-        setup = Setup(config.dataset, options, self._visible_data, torch.get_num_threads(), self._modules)
+        setup = Setup(config.dataset, options, self._samples, torch.get_num_threads(), self._modules)
         if execution.engine == "ray":
             asked = RayOptions(execution.ray_address, execution.ray_cpus, execution.ray_gpus)
             return RayTeam(setup, self.n_workers, asked)

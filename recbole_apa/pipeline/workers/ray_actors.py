@@ -86,7 +86,8 @@ class RayTeam:
     def __init__(self, setup: Setup, n_workers: int, options: RayOptions) -> None:
         with sigterm_kept():
             self._connect(options)
-        self._setup, self._options = setup, options
+        # once for all workers; what stays in the cluster goes with the reference
+        self._setup, self._options = self._ray.put(setup), options
         self._messages: Any = None
         self._taken: Any = None
         self._open_messages()
@@ -163,6 +164,7 @@ class RayTeam:
         """See :class:`~recbole_apa.pipeline.workers.schedule.Team`."""
         for actor in [*(slot.actor for slot in self._slots), self._messages]:
             self._ray.kill(actor)
+        self._setup = None
         if self._ours:
             self._ray.shutdown()
 

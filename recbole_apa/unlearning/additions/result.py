@@ -57,6 +57,8 @@ class AddResult:
     """Title -> before and after."""
     seconds: float = 0.0
     """Training, without evaluation."""
+    shown: Callable[[Path], str] = field(default=str, repr=False)
+    """Gives a certificate's path for display: where it is with the run."""
     reopen: "Callable[[], RunResult] | None" = field(default=None, repr=False)
     """Gives the run in its new state; None for a dry run."""
 

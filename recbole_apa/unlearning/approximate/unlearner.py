@@ -21,7 +21,7 @@ from recbole_apa.core.seeding import derive_seed, hash_order
 from recbole_apa.core.system.deterministic import repeatable
 from recbole_apa.core.system.surroundings import explained
 from recbole_apa.data.dataset import APADataset
-from recbole_apa.data.visible_data import VisibleData, key_of
+from recbole_apa.data.visible_data import VisibleData, key_of, last_added
 from recbole_apa.model.apa import APA
 from recbole_apa.unlearning.approximate.loop import BatchedSides, Side, unlearn_adapter
 from recbole_apa.unlearning.approximate.losses import Objective
@@ -73,9 +73,13 @@ class Part:
     @classmethod
     def untouched(cls, dataset: APADataset, model: APA, visible: VisibleData) -> "Part":
         """The samples of a part that show no hidden interaction."""
-        rows = [
-            i for i, s in enumerate(dataset.samples) if not any(visible.hides(key_of(x)) for x in s.interaction_ids())
-        ]
+        added = last_added(dataset.raw_interactions, dataset.run_data.added_at)
+
+        def is_hidden(interaction_id: str) -> bool:
+            key = key_of(interaction_id)
+            return visible.hides(key, added.get(key, 0))
+
+        rows = [i for i, s in enumerate(dataset.samples) if not any(map(is_hidden, s.interaction_ids()))]
         return cls.of(dataset, model).some(rows)
 
     def __len__(self) -> int:

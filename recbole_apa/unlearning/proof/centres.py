@@ -1,5 +1,6 @@
-"""Check that the centres of an inherited assignment are those of what remains: an older version kept means over
-embeddings of forgotten samples, which for a shard of one is the embedding itself (docs/exactness.md, Centres)."""
+"""Check that the centres of an assignment that was taken over are those of what remains: an older version kept means
+over embeddings of forgotten samples, which for a shard of one is the embedding itself (docs/exactness.md, Centres). And
+that those of a run that has grown are the means of all."""
 
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
@@ -19,12 +20,15 @@ def stale_centres(store: RunStore, manifest: Manifest, dataset: "APADataset") ->
     Args:
         dataset: the training part.
     """
-    if manifest.get("partition_of") != EARLIER or manifest.get("centres_of") != THIS_DATA:
+    if manifest.get("centres_of") != THIS_DATA:
+        return
+    names = sorted(s.sample_id for s in dataset.samples)
+    # a new partition computes them in its own way, unless it is of several pieces
+    if manifest.get("partition_of") != EARLIER and not store.load_pieces().keys() & set(names):
         return
     from recbole_apa.partition.inherited import with_own_centres
 
     partition, embeddings = store.load_partition(), store.load_embeddings()
-    names = sorted(s.sample_id for s in dataset.samples)
     # missing rows are a separate finding
     if partition is None or len(embeddings) != len(names) or set(names) - partition.shard_of.keys():
         return

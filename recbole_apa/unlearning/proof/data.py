@@ -49,6 +49,9 @@ def lineage_findings(store: PinnedStore, manifest: Manifest, data: "Loaders", ke
     unknown = pieces.keys() - partition.shard_of.keys()
     if unknown:
         yield f"{PIECES} contains {len(unknown)} samples that the data no longer has"
+    elif store.has_index() and pieces != dict(dataset.pieces):
+        n = len(pieces.items() ^ dataset.pieces.items())
+        yield f"{PIECES} does not say what the index says of when samples joined the run ({n} entries differ)"
     found = lineage_of(partition, dataset.splits, store.has(STATES), pieces)
     for name in sorted(found.keys() | said.keys()):
         if found.get(name) != said.get(name):

@@ -11,9 +11,12 @@ from recbole_apa.core.errors import RunError
 from recbole_apa.core.files.line_endings import GIT_ATTRIBUTES, GIT_LINES, how_changed
 from recbole_apa.core.files.plain import kind_of, read_plain
 from recbole_apa.core.files.whole import json_of
+from recbole_apa.data.index.places import file_names
+from recbole_apa.runs.ledger import Ledger
+from recbole_apa.runs.ledger_lines import ADDED
 from recbole_apa.runs.lock import HOLDER, LOCK
 from recbole_apa.runs.manifest import Manifest
-from recbole_apa.runs.names import CERTIFICATES, COMPLETE, LEDGER, PENDING
+from recbole_apa.runs.names import CERTIFICATES, COMPLETE, INCOMING, LEDGER, PENDING
 from recbole_apa.runs.store import MANIFEST, RunStore
 from recbole_apa.unlearning.proof.leftovers import is_known, leftover
 
@@ -27,7 +30,9 @@ def file_findings(store: RunStore, manifest: Manifest) -> Iterator[str]:
         yield f"the run's training was not finished (status {manifest['status']!r})"
         return
     entries = dict(walk(store.folder))
-    yield from _odd_entries(store.folder, entries, manifest)
+    incoming = {name: kind for name, kind in entries.items() if name.split("/")[0] == INCOMING}
+    yield from _incoming(incoming, _addition_waits(store, manifest))
+    yield from _odd_entries(store.folder, {n: kind for n, kind in entries.items() if n not in incoming}, manifest)
     for name, digest in manifest["files"].items():
         if name not in entries:
             yield f"{name} is missing"
@@ -63,6 +68,30 @@ def walk(folder: Path) -> Iterator[tuple[str, str]]:
                 yield (here / name).relative_to(folder).as_posix(), kind
 
 
+def _addition_waits(store: RunStore, manifest: Manifest) -> bool:
+    try:
+        return any(e.kind == ADDED for e in Ledger(store.storage, manifest["salt"]).waiting())
+    except RunError:
+        return False  # reported with the ledger
+
+
+def _incoming(entries: Mapping[str, str], is_wanted: bool) -> Iterator[str]:
+    """Findings about rows that are to join the run, which are there while the ledger's line of their addition waits."""
+    if entries and not is_wanted:
+        yield (
+            f"{INCOMING}/ is there, and no addition waits for its rows: a leftover, which the next command that writes "
+            "to the run deletes"
+        )
+        return
+    files = {f"{INCOMING}/{name}" for name in file_names(1)}
+    known = dict.fromkeys(files, "file") | {p: "folder" for name in files for p in _parents(name)}
+    for name, kind in sorted(entries.items()):
+        if known.get(name) != kind:
+            yield leftover(name) if kind == "file" else f"{name} is {_a(kind)} {kind}; a run contains only plain files"
+    for name in sorted(files - entries.keys() if is_wanted else ()):
+        yield f"{name} is missing, and an addition waits for it"
+
+
 def _odd_entries(folder: Path, entries: Mapping[str, str], manifest: Manifest) -> Iterator[str]:
     """Findings about entries that the manifest does not know, or that are not plain files."""
     apart = {MANIFEST, LEDGER}
@@ -72,7 +101,7 @@ def _odd_entries(folder: Path, entries: Mapping[str, str], manifest: Manifest) -
             if kind == "empty folder" and is_known(name):
                 yield leftover(name)
             elif not any(entries.get(parent) == "link" for parent in _parents(name)):
-                yield f"{name} is {'an' if kind[0] in 'aeiou' else 'a'} {kind}; a run contains only plain files"
+                yield f"{name} is {_a(kind)} {kind}; a run contains only plain files"
         elif name.split("/")[0] == PENDING or (name.split("/")[0] == CERTIFICATES and name.count("/") == 1):
             continue  # pending is reported once; certificates are checked with the ledger
         elif name in (LOCK, HOLDER):
@@ -86,6 +115,10 @@ def _odd_entries(folder: Path, entries: Mapping[str, str], manifest: Manifest) -
         elif name not in manifest["files"] and name not in apart:
             hidden = is_known(name) or any(part.startswith(".") for part in name.split("/"))
             yield leftover(name) if hidden else f"{name} is not in the manifest: its origin is unknown"
+
+
+def _a(kind: str) -> str:
+    return "an" if kind[0] in "aeiou" else "a"
 
 
 def _parents(name: str) -> list[str]:

@@ -11,7 +11,7 @@ import torch
 from recbole_apa.core.errors import RunError
 from recbole_apa.core.files.whole import file_digest, read_json
 from recbole_apa.data.loaders import Loaders
-from recbole_apa.evidence.exactness import DEFINITIONS, EARLIER, THIS_DATA, level_of
+from recbole_apa.evidence.exactness import EARLIER, THIS_DATA, definition, level_of
 from recbole_apa.model.contracts import FitInputs
 from recbole_apa.partition import Partition
 from recbole_apa.partition.inherited import assignment_alone
@@ -42,8 +42,8 @@ class VerifyResult:
     differences: list[str] = field(default_factory=list)
     compared: list[str] = field(default_factory=list)
     means: str = ""
-    """What it was compared with, if something was forgotten: a line of
-    :data:`~recbole_apa.evidence.exactness.DEFINITIONS`."""
+    """What it was compared with, if something was forgotten or added:
+    :func:`~recbole_apa.evidence.exactness.definition`."""
     seconds: float = 0.0
     """Training from scratch, without scoring."""
     machines: str = ""
@@ -63,7 +63,8 @@ class VerifyResult:
 @own_log()
 def verify(run_dir: str | Path, config_dict: Mapping[str, object] | None = None) -> VerifyResult:
     """Train the run's state again, in a temporary folder, reusing only what its exactness allows
-    (:data:`~recbole_apa.evidence.exactness.PARTS`), and compare adapters, memory, lineage, tau, n and scores.
+    (:data:`~recbole_apa.evidence.exactness.PARTS`), and compare adapters, memory, lineage, tau, n and scores. A run
+    that has grown is trained piece by piece, and its points are compared as well.
 
     Raises:
         RunError: not a finished run, or in use.
@@ -131,11 +132,10 @@ def _verify(store: RunStore, config_dict: Mapping[str, object] | None) -> Verify
 
 def _data_again(opened: RunResult, store: RunStore, manifest: Manifest) -> tuple[VerifyResult, Loaders]:
     """The data to train on: the run's samples, or those of a new split and draw if the run claims to have one."""
-    level = level_of(manifest)
-    out = VerifyResult(means=DEFINITIONS[level] if level else "")
+    out = VerifyResult(means=definition(level_of(manifest), bool(store.load_pieces())))
     if manifest.get("draw_of") != THIS_DATA:
         return out, opened.data
-    data = data_anew(opened.config, opened.data.train_set.visible_data)
+    data = data_anew(opened.data.train_set)
     opened.model.use_dataset(data.train_set)
     out.compared.append("split and draw")
     out.differences += draw_differences(manifest, store, data)

@@ -5,11 +5,11 @@ from collections.abc import Iterator
 from recbole_apa.data.index.check import index_problems
 from recbole_apa.data.visible_data import VisibleData
 from recbole_apa.evidence import KeyRing
-from recbole_apa.evidence.search import in_index, scan_index, scan_names
+from recbole_apa.evidence.search import in_index
 from recbole_apa.runs.manifest import Manifest
 from recbole_apa.runs.names import INDEX
 from recbole_apa.runs.pinned_run import PinnedStore
-from recbole_apa.unlearning.checks import sought_in
+from recbole_apa.unlearning.checks import rows_to_search, sought_in
 from recbole_apa.unlearning.prepare import served_requests
 
 
@@ -34,10 +34,5 @@ def hidden_findings(store: PinnedStore, visible_data: VisibleData, keys: KeyRing
     """
     lines = [e.content for e in served_requests(store)]
     if lines:
-        folder, salt = store.folder / INDEX, store.salt
-        names = scan_names(folder)
-        known = sought_in(names, visible_data, lines, salt, keys)
-        # rows matter only of users of whom some were forgotten, and of all users if an item was
-        rows = scan_index(folder, None if known.items else known.users | known.some)
-        found = [*in_index(names, known), *in_index(rows, sought_in(rows, visible_data, lines, salt, keys))]
-        yield from dict.fromkeys(found)
+        rows = rows_to_search(store.folder / INDEX, visible_data, lines, store.salt, keys)
+        yield from in_index(rows, sought_in(rows, visible_data, lines, store.salt, keys))

@@ -1,6 +1,6 @@
 """Check that ledger, certificates and manifest tell the same story."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +10,12 @@ from recbole_apa.core.files.plain import read_plain
 from recbole_apa.core.files.whole import file_digest, read_json
 from recbole_apa.evidence import KeyRing
 from recbole_apa.runs.index_files import with_index_as_one
-from recbole_apa.runs.ledger import Entry, Ledger, manifest_digest
+from recbole_apa.runs.ledger import Entry, Ledger, manifest_digest, served_by
 from recbole_apa.runs.ledger_lines import ADDED, DONE, REQUEST
 from recbole_apa.runs.manifest import Manifest
 from recbole_apa.runs.names import CERTIFICATES, KEY, LEDGER
 from recbole_apa.runs.pinned_run import PinnedStore
-from recbole_apa.runs.store import MANIFEST
+from recbole_apa.runs.store import MANIFEST, knows_no_scopes
 
 Last = dict[str, tuple[str | None, str | None]]
 """File name -> digest of the file, and the name of that digest's key."""
@@ -39,9 +39,13 @@ def ledger_findings(store: PinnedStore, manifest: Manifest, keys: KeyRing) -> It
     if not waiting and asked != set(manifest["forgotten"]):
         yield "the manifest's list of forgotten interactions is not that of the ledger's requests"
     if done and done[-1].content.get("manifest") != manifest_digest(done[-1].content, store, keys):
-        yield f"{MANIFEST} was changed after the last request was carried out"
+        what = "request" if done[-1].content["requests"] else "addition"
+        yield f"{MANIFEST} was changed after the last {what} was carried out"
     if not entries and manifest["forgotten"]:
         yield f"{LEDGER} is missing, although the manifest says that something was forgotten"
+    yield from _served(entries, waiting, manifest)
+    reached = [e for e in entries if e not in waiting or served_by(manifest, e)]
+    yield from _additions(store, [e for e in reached if e.kind == ADDED])
     known = {name for e in done for name in e.content.get("certificates", {})}
     folder = store.folder / CERTIFICATES
     for path in sorted(folder.iterdir()) if folder.is_dir() else []:
@@ -50,12 +54,46 @@ def ledger_findings(store: PinnedStore, manifest: Manifest, keys: KeyRing) -> It
     requests = {e.position: e for e in ledger.requests()}
     last: Last = {}
     for entry in done:
+        if entry.content.get("additions"):
+            last.clear()  # it changed files, and has no certificate; the manifest's digest in the last line covers all
         yield from _certificates(folder, entry, requests, last)
     files = with_index_as_one(manifest["files"])
     for name, (digest, key) in sorted(last.items()):
         there = files.get(name)
         if (keys.key(key).keyed(there) if there and key else there) != digest:
             yield f"{name} is not the file that its last certificate names"
+
+
+def _served(entries: Sequence[Entry], waiting: Sequence[Entry], manifest: Manifest) -> Iterator[str]:
+    """Findings where the manifest names other lines as carried out than the ledger does."""
+    if knows_no_scopes(manifest):
+        return  # it names positions
+    asked = [e for e in entries if e.kind in WAITS]
+    for entry in asked:
+        if entry not in waiting and not served_by(manifest, entry):
+            what = f"the {WAITS[entry.kind]} in line {entry.position}"
+            yield f"{LEDGER} says that {what} was carried out, and {MANIFEST} does not"
+    unknown = set(manifest.get("served_requests", [])) - {e.digest for e in asked}
+    if unknown and entries:
+        yield f"{MANIFEST} names {len(unknown)} requests or additions as carried out that are not in the ledger"
+
+
+def _additions(store: PinnedStore, lines: Sequence[Entry]) -> Iterator[str]:
+    """Findings where ledger and index have other additions.
+
+    Args:
+        lines: of the additions that led to this state.
+    """
+    known = store.open_index().facts.about.additions if store.has_index() else ()
+    of_index, of_ledger = {a.position: a.rows for a in known}, {e.position: e.content["n_rows"] for e in lines}
+    for position in sorted(of_index.keys() | of_ledger.keys()):
+        rows, n_rows = of_index.get(position), of_ledger.get(position)
+        if rows is None:
+            yield f"the addition in line {position} of the ledger is not in the index"
+        elif n_rows is None:
+            yield f"the index has an addition of line {position} of the ledger, which is none that was carried out"
+        elif rows != n_rows:
+            yield f"the addition in line {position} of the ledger has {n_rows} interactions, in the index {rows}"
 
 
 def torn_bytes(path: Path) -> int:

@@ -123,12 +123,7 @@ def _audit(store: PinnedStore, changes: Mapping[str, object] | None) -> AuditRes
         result.findings.append(f"the data files are not those that the run was made of: {other}")
     _guard(result, "lineage against the data", lambda: lineage_findings(store, manifest, data, keys))
     if manifest.get("draw_of") == THIS_DATA:
-        anew = data.train_set.config
-        _guard(
-            result,
-            "split and draw",
-            lambda: draw_differences(manifest, store, data_anew(anew, visible_data)),
-        )
+        _guard(result, "split and draw", lambda: draw_differences(manifest, store, data_anew(data.train_set)))
     _guard(result, "adapters", lambda: shard_findings(store, data))
     _guard(result, "embeddings and memory", lambda: row_findings(store, data))
     _guard(result, "centres of the shards", lambda: stale_centres(store, manifest, data.train_set))

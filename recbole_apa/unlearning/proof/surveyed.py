@@ -23,6 +23,7 @@ class SurveyedPart:
     """What an audit asks of the training part of a dataset."""
 
     splits: Mapping[str, list[Sample]]
+    pieces: Mapping[str, int]
     known_digest: DatasetDigest
 
     @property
@@ -67,7 +68,7 @@ def surveyed(store: PinnedStore, stem: Path, keys: KeyRing) -> Surveyed | None:
     digest = survey.users_digest.plus(items_digest(survey.items_seen(), run.texts.text_of, secret))
     if digest.hex() != manifest["dataset"]:
         return None
-    return Surveyed(SurveyedPart({name: survey.samples(name) for name in SPLITS}, digest))
+    return Surveyed(SurveyedPart({name: survey.samples(name) for name in SPLITS}, survey.pieces, digest))
 
 
 def _has_odd_flags(run: IndexedRun) -> bool:

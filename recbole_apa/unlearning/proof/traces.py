@@ -2,17 +2,21 @@
 
 import re
 from collections.abc import Iterator, Mapping
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 from recbole_apa.core.errors import RunError
 from recbole_apa.core.files.plain import parse_json, read_plain
 from recbole_apa.data.export import sample_record
+from recbole_apa.data.index.additions import added_at
 from recbole_apa.data.prompts import PromptInput, PromptTemplate, choose_template, fill
 from recbole_apa.data.recbole_settings import read_settings
-from recbole_apa.data.samples import Sample
+from recbole_apa.data.samples import Interactions, Sample
 from recbole_apa.data.splits import SPLITS
-from recbole_apa.data.visible_data import VisibleData, key_of
+from recbole_apa.data.visible_data import VisibleData, key_of, last_added
 from recbole_apa.runs.manifest import Manifest
 from recbole_apa.runs.names import CERTIFICATES, INDEX
 from recbole_apa.runs.store import RunStore
@@ -33,7 +37,10 @@ def trace_findings(store: RunStore, visible_data: VisibleData) -> Iterator[str]:
     looked through row by row (:mod:`~recbole_apa.unlearning.proof.index`)."""
     if not visible_data.row_digests:
         return
-    index = {name for name in store.manifest()["files"] if name.startswith(f"{INDEX}/")}
+    index, hidden = (
+        {name for name in store.manifest()["files"] if name.startswith(f"{INDEX}/")},
+        _Hidden(store, visible_data),
+    )
     for name in sorted(name for name, kind in walk(store.folder) if kind == "file" and name not in index):
         try:
             words = set(_words(store.folder / name))
@@ -41,14 +48,14 @@ def trace_findings(store: RunStore, visible_data: VisibleData) -> Iterator[str]:
             if (store.folder / name).exists():  # else another process removed it
                 yield str(error)
             continue
-        hits = sum(visible_data.hides(key_of(word)) for word in words)
+        hits = sum(map(hidden.names, words))
         if hits:
             yield f"{name} names {hits} forgotten interactions"
 
 
 def outside_findings(store: RunStore, manifest: Manifest, visible_data: VisibleData, data: "Loaders") -> Iterator[str]:
     """Findings about logs that should be gone or name what was forgotten, and exports that differ from the run."""
-    outside = manifest.get("outside", {})
+    outside, hidden = manifest.get("outside", {}), _Hidden(store, visible_data)
     if manifest["forgotten"]:
         yield from doubtful(store, outside)
     for path in sorted((store.folder / CERTIFICATES).glob("*.json")):
@@ -61,7 +68,7 @@ def outside_findings(store: RunStore, manifest: Manifest, visible_data: VisibleD
                 yield f"{name} exists, although {path.name} says that it was removed"
     for name in outside.get("logs", []):
         try:
-            if Path(name).is_file() and any(visible_data.hides(key_of(word)) for word in set(_words(Path(name)))):
+            if Path(name).is_file() and any(map(hidden.names, set(_words(Path(name))))):
                 yield f"{name} names forgotten interactions"
         except (OSError, RunError) as error:
             yield f"{name} could not be checked ({error})"
@@ -70,6 +77,31 @@ def outside_findings(store: RunStore, manifest: Manifest, visible_data: VisibleD
         exported = _Exported(data)
         for folder in folders:
             yield from exported.findings(folder)
+
+
+class _Hidden:
+    """Recognises words that name forgotten interactions."""
+
+    def __init__(self, store: RunStore, visible_data: VisibleData) -> None:
+        self.store, self.visible_data = store, visible_data
+
+    def names(self, word: str) -> bool:
+        """Whether a word names an interaction that was forgotten and did not join the run again."""
+        key, hides = key_of(word), self.visible_data.hides
+        return hides(key) and hides(key, self._added.get(key, 0))
+
+    @cached_property
+    def _added(self) -> dict[str, int]:
+        """Key -> when a row of the index joined the run; read only if a file names something that was forgotten."""
+        if not self.store.has_index():
+            return {}
+        index, out = self.store.open_index(), dict[str, int]()
+        additions = index.facts.about.additions
+        for rows in index.parts() if additions else ():
+            labels, plain = np.zeros(len(rows), dtype=np.int64), self.visible_data.plain_ids
+            told = Interactions(rows.users, rows.items, labels, rows.times, rows.values, plain)
+            out |= last_added(told, added_at(rows.since, additions))
+        return out
 
 
 class _Exported:

@@ -1,9 +1,9 @@
-"""The meaning of a request file's columns. An unknown column is rejected, never ignored: without it a line may ask for
-far more than was meant."""
+"""The meaning of the columns of a request file, or of an addition's. An unknown column is rejected, never ignored:
+without it a line may ask for far more than was meant."""
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from recbole_apa.core.errors import RequestError, SettingsError
@@ -11,7 +11,7 @@ from recbole_apa.core.options import nearest
 from recbole_apa.unlearning.requests.demands import FIELDS
 
 IGNORE = "ignore"
-EXAMPLE = '--unlearn_columns="{user_id: uid, item_id: iid, ignore: [tag]}"'
+OPTION = "unlearn_columns"
 _TYPE = re.compile(r":(token|float|token_seq|float_seq)$")
 _INDEX = re.compile(r"(Unnamed: \d+(\.\d+)?)?")
 """The name that pandas gives to a column of row numbers without a name."""
@@ -25,6 +25,14 @@ class RequestColumns:
     """Our name -> the file's."""
     ignored: frozenset[str] = frozenset()
     """Columns that the user said to ignore."""
+    names: tuple[str, ...] = FIELDS
+    """Our names: user, item and what else a line may have."""
+    option: str = OPTION
+    """The option that gives the file's names, for messages."""
+    is_addition: bool = False
+    """Whether each of our names is needed in each line, and unknown columns are refused in any case."""
+    useless: Mapping[str, str] = field(default_factory=dict)
+    """Columns that cannot be read -> why."""
 
     @classmethod
     def of(cls, columns: Mapping[str, Any] | None) -> "RequestColumns":
@@ -35,23 +43,52 @@ class RequestColumns:
         Raises:
             SettingsError: lists everything that is wrong with it.
         """
+        return cls()._told(columns)
+
+    @classmethod
+    def of_addition(
+        cls, columns: Mapping[str, Any] | None, names: tuple[str, ...], useless: Mapping[str, str]
+    ) -> "RequestColumns":
+        """
+        Args:
+            columns: as for ``--add_columns``, likewise.
+            names: the run's columns, user and item first.
+            useless: columns that cannot be read -> why.
+
+        Raises:
+            SettingsError: lists everything that is wrong with it.
+        """
+        return cls(names=names, option="add_columns", is_addition=True, useless=useless)._told(columns)
+
+    def _told(self, columns: Mapping[str, Any] | None) -> "RequestColumns":
         if columns is None:
-            return cls()
+            return self
         if not isinstance(columns, Mapping):
-            raise SettingsError(f"unlearn_columns: found {columns!r}, expected e.g. {EXAMPLE}")
+            raise SettingsError(f"{self.option}: found {columns!r}, expected e.g. {self.example}")
         given = {str(name): str(column) for name, column in columns.items() if name != IGNORE}
         ignored = columns.get(IGNORE) or []
         ignored = [ignored] if isinstance(ignored, str) else ignored
-        problems = [*_wrong_names(given), *_wrong_ignored(given, ignored)]
+        problems = [*_wrong_names(given, self.names), *_wrong_ignored(given, ignored, self.needed)]
         problems += [f"{name}: found {c!r}, expected a column's name" for name, c in columns.items() if c in (None, "")]
         if problems:
-            raise SettingsError(f"unlearn_columns: {'; '.join(problems)}; expected e.g. {EXAMPLE}")
-        return cls(given, frozenset(ignored))
+            raise SettingsError(f"{self.option}: {'; '.join(problems)}; expected e.g. {self.example}")
+        return replace(self, given=given, ignored=frozenset(ignored))
+
+    @property
+    def example(self) -> str:
+        """How the option may be given."""
+        user, item = self.names[:2]
+        return f'--{self.option}="{{{user}: uid, {item}: iid, ignore: [tag]}}"'
+
+    @property
+    def needed(self) -> tuple[str, ...]:
+        """Columns that cannot be ignored: a line without its user or item would ask to forget all of the other."""
+        return self.names if self.is_addition else self.names[:2]
 
     @property
     def meaning(self) -> dict[str, str]:
         """The file's column -> our name."""
-        usual = {name: name for name in FIELDS if name not in self.given and name not in self.ignored}
+        usual = {name: name for name in self.names if name not in self.given and name not in self.ignored}
         return usual | {column: name for name, column in self.given.items()}
 
     def read_header(self, where: str, header: Sequence[str]) -> list[str | None]:
@@ -69,19 +106,22 @@ class RequestColumns:
         missing = sorted(set(self.given.values()) - set(known))
         if missing:
             shown = ", ".join(known) or "(none)"
-            raise RequestError(f"{where}: found the columns {shown}, not the {missing[0]!r} of --unlearn_columns")
+            raise RequestError(f"{where}: found the columns {shown}, not the {missing[0]!r} of --{self.option}")
         said = {self.meaning.get(name) for name in known}
-        if not said & set(FIELDS[:2]):
+        lacking = [name for name in self.needed if name not in said]
+        if lacking if self.is_addition else len(lacking) == len(self.needed):
+            user, item = self.names[:2]
+            expected = f"{', '.join(lacking)}, too" if self.is_addition else f"{user}, {item} or both"
             raise RequestError(
-                f"{where}: found the columns {', '.join(known) or '(none)'}; expected user_id, item_id or both, or "
-                f"their names in this file with {EXAMPLE}"
+                f"{where}: found the columns {', '.join(known) or '(none)'}; expected {expected}, or their names in "
+                f"this file with {self.example}"
             )
         for name in known:
             self.refuse_unknown(where, name)
-        if n_index and not {*FIELDS[:2]} <= said:
+        if n_index and lacking:
             raise RequestError(
-                f"{where}: the first column has no name, and {FIELDS[0]} and {FIELDS[1]} are not both named: it may "
-                "contain the other; expected a name for it"
+                f"{where}: the first column has no name, and {self.names[0]} and {self.names[1]} are not both named: "
+                "it may contain the other; expected a name for it"
             )
         return [*[None] * n_index, *(self.meaning.get(name) for name in known)]
 
@@ -93,15 +133,23 @@ class RequestColumns:
     def refuse_unknown(self, where: str, name: str) -> None:
         """
         Raises:
-            RequestError: a column that is not ours, not mapped and not ignored, unless user and item are both mapped.
+            RequestError: a column that is not ours, not mapped and not ignored, unless it is a request's whose user
+                and item are both mapped.
         """
-        if name in self.meaning or name in self.ignored or {*FIELDS[:2]} <= set(self.given):
+        if name in self.meaning or name in self.ignored:
+            return
+        if name in self.useless:
+            raise RequestError(
+                f"{where}: found the column {name!r}, but {self.useless[name]}; take it out, or list it under ignore "
+                f"with --{self.option}"
+            )
+        if not self.is_addition and {*self.names[:2]} <= set(self.given):
             return
         near = nearest(name, self.meaning, 0.5)
         hint = f"did you mean {near!r}? " if near else ""
         raise RequestError(
             f"{where}: found the unknown column {name!r}; {hint}Expected "
-            f"{', '.join(self.meaning)}; name others with {EXAMPLE}, or list them there under ignore"
+            f"{', '.join(self.meaning)}; name others with {self.example}, or list them there under ignore"
         )
 
 
@@ -112,30 +160,28 @@ def plain_names(header: Sequence[str]) -> list[str]:
     return [*[""] * n_index, *names[n_index:]]
 
 
-def _wrong_names(given: Mapping[str, str]) -> list[str]:
+def _wrong_names(given: Mapping[str, str], names: Sequence[str]) -> list[str]:
     out = []
     for name in given:
-        if name not in FIELDS:
-            near = nearest(name, [*FIELDS, IGNORE], 0.5)
+        if name not in names:
+            near = nearest(name, [*names, IGNORE], 0.5)
             out.append(
-                f"{name!r} is none of {', '.join(FIELDS)}, {IGNORE}" + (f" (did you mean {near!r}?)" if near else "")
+                f"{name!r} is none of {', '.join(names)}, {IGNORE}" + (f" (did you mean {near!r}?)" if near else "")
             )
     columns = list(given.values())
     out += [f"two names for the column {c!r}" for c in sorted({c for c in columns if columns.count(c) > 1})]
     out += [
         f"{name} is read from the column {column!r}, but no other column is given for {column}"
         for name, column in given.items()
-        if column in FIELDS and column not in given
+        if column in names and column not in given
     ]
     return out
 
 
-def _wrong_ignored(given: Mapping[str, str], ignored: object) -> list[str]:
+def _wrong_ignored(given: Mapping[str, str], ignored: object, needed: Sequence[str]) -> list[str]:
     if not isinstance(ignored, (list, tuple)) or not all(isinstance(name, str) for name in ignored):
         return [f"{IGNORE}: found {ignored!r}, expected a list of columns"]
     out = [f"{name!r} is both read and ignored" for name in ignored if name in given.values()]
-    # a line without its user or item asks to forget all of the other
-    out += [
-        f"{IGNORE}: {name} cannot be ignored; take the column out of the file" for name in ignored if name in FIELDS[:2]
+    return out + [
+        f"{IGNORE}: {name} cannot be ignored; take the column out of the file" for name in ignored if name in needed
     ]
-    return out

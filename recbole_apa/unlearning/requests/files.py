@@ -1,8 +1,9 @@
-"""Request files: ``.csv``, ``.jsonl`` and RecBole's ``.inter``, line by line."""
+"""Request files: ``.csv``, ``.jsonl`` and RecBole's ``.inter``, line by line; additions are read by the same means."""
 
 import csv
 import json
 from collections.abc import Callable, Iterator, Mapping
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -30,9 +31,9 @@ def read_demands(path: Path, columns: Mapping[str, object] | None = None) -> lis
     """
     names = RequestColumns.of(columns)
     readers: dict[str, Callable[[Path, RequestColumns], Lines]] = {
-        ".csv": _read_csv,
-        ".jsonl": _read_json_lines,
-        ".json": _read_json_lines,
+        ".csv": read_csv,
+        ".jsonl": read_json_lines,
+        ".json": read_json_lines,
         ".inter": _read_atomic,
     }
     if path.suffix not in readers:
@@ -47,12 +48,19 @@ def read_demands(path: Path, columns: Mapping[str, object] | None = None) -> lis
     return demands
 
 
-def _read_csv(path: Path, names: RequestColumns) -> Lines:
+def read_csv(path: Path, names: RequestColumns) -> Lines:
+    """The lines of a CSV file with a header.
+
+    Raises:
+        RequestError: not CSV, or columns or a line's width that do not fit.
+    """
     with open(path, newline="", encoding="utf-8-sig") as file:
         # strict: an unclosed quotation mark would swallow the lines after it
         reader = csv.reader(file, strict=True)
         try:
-            yield from _table(path, ((reader.line_num, row) for row in reader), names)
+            # a row is named by the line that it begins in
+            begins = (reader.line_num + 1 for _ in count())
+            yield from _table(path, zip(begins, reader, strict=False), names)
         except csv.Error as error:
             raise RequestError(f"{path.name}, line {reader.line_num}: not CSV ({error})") from None
 
@@ -64,21 +72,26 @@ def _read_atomic(path: Path, names: RequestColumns) -> Lines:
 
 
 def _table(path: Path, lines: Iterator[tuple[int, list[str]]], names: RequestColumns) -> Lines:
-    """Lines with a header -> values by our names; empty lines are skipped."""
+    """Lines with a header -> values by our names; empty lines are skipped, and a request's without any value."""
     _, header = next(lines, (1, []))
     said = names.read_header(f"{path.name}, line 1", header)
     others = [name for name, ours in zip(plain_names(header), said, strict=True) if name and not ours]
     told = {UNREAD: names.unread(others), PASSED: tuple(others)}
     named = [(place, name) for place, name in enumerate(said) if name]
     for number, row in lines:
-        if not "".join(row).strip():
+        if not "".join(row).strip() and not (names.is_addition and len(row) > 1):
             continue
         if len(row) != len(said):
             raise RequestError(f"{path.name}, line {number}: found {len(row)} values, expected {len(said)}")
         yield number, {**told, **{name: row[place] for place, name in named}}
 
 
-def _read_json_lines(path: Path, names: RequestColumns) -> Lines:
+def read_json_lines(path: Path, names: RequestColumns) -> Lines:
+    """The lines of a file with one JSON object each; empty lines are skipped.
+
+    Raises:
+        RequestError: not JSON, or columns that do not fit.
+    """
     seen: set[str] = set()
     with open(path, encoding="utf-8-sig") as file:
         for number, line in enumerate(file, start=1):
@@ -94,7 +107,7 @@ def _read_json_lines(path: Path, names: RequestColumns) -> Lines:
             yield number, {**told, UNREAD: names.unread(others), PASSED: others}
     missing = sorted(set(names.given.values()) - seen)
     if missing and seen:
-        raise RequestError(f"{path.name}: no line has the {missing[0]!r} of --unlearn_columns")
+        raise RequestError(f"{path.name}: no line has the {missing[0]!r} of --{names.option}")
 
 
 def _parse_object(where: str, line: str) -> dict[str, Any]:

@@ -1,0 +1,102 @@
+"""The shards of samples that join a run whose other samples have theirs already.
+
+Shapes: n samples, k shards, d embedding size.
+"""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from recbole_apa.core.errors import PartitionError
+from recbole_apa.partition.assignment import Assignment, check_partition_input
+from recbole_apa.partition.bounded import assign_by_distance
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+def assign_added(
+    ids: Sequence[str], users: Sequence[str], embeddings: "Tensor", pieces: Mapping[str, int], known: Assignment
+) -> Assignment:
+    """Assign the samples of later pieces, which have no shard yet, one piece after the other; all others stay.
+
+    A user's samples go to the shard that has most of the user's samples of earlier pieces (the first of equals),
+    however full it is. Then the other samples of the piece are walked as in Algorithm 1, by cosine distance to the
+    means of the shards' members at that time, and no shard takes more of them than make it ceil(N / K), where N counts
+    this piece and those before it. There is room for all: what one shard has too much, the others have too little.
+
+    A sample's shard depends neither on later pieces nor on the order of ``ids``, so it is the same whether pieces come
+    one by one or together.
+
+    Args:
+        ids: sample ids, (n,), all different.
+        users: the user of each, (n,).
+        embeddings: h, (n, d).
+        pieces: sample id -> number of its piece; samples that it lacks belong to piece 0.
+        known: the shards of the samples of the first pieces; at least one of them is among ``ids``.
+
+    Raises:
+        PartitionError: repeated ids, NaN or infinite embeddings, or a sample without a shard is not of a later piece
+            than all those with one.
+    """
+    check_partition_input(ids, embeddings, 1, len(ids))
+    rows_of: dict[int, list[int]] = {}
+    for row in sorted(range(len(ids)), key=ids.__getitem__):
+        rows_of.setdefault(pieces.get(ids[row], 0), []).append(row)
+    first = _first_without(known, ids, rows_of)
+    shard_of = dict(known.shard_of)
+    for piece in sorted(piece for piece in rows_of if piece >= first):
+        before = [row for earlier in sorted(rows_of) if earlier < piece for row in rows_of[earlier]]
+        usual = _usual_shards([(users[row], shard_of[ids[row]]) for row in before])
+        followers = [row for row in rows_of[piece] if users[row] in usual]
+        shard_of |= {ids[row]: usual[users[row]] for row in followers}
+        others = [row for row in rows_of[piece] if users[row] not in usual]
+        if others:
+            there = sorted([*before, *followers], key=ids.__getitem__)
+            members = Assignment({ids[row]: shard_of[ids[row]] for row in there}, known.n_shards)
+            shard_of |= _walked([ids[row] for row in others], embeddings[others], members, embeddings[there])
+    return Assignment(shard_of, known.n_shards)
+
+
+def _first_without(known: Assignment, ids: Sequence[str], rows_of: Mapping[int, Sequence[int]]) -> int:
+    """The first piece whose samples have no shard, one more than the last piece if all have one.
+
+    Raises:
+        PartitionError: not all of that piece and of later ones have none.
+    """
+    has_shard = {piece: {ids[row] in known.shard_of for row in rows} for piece, rows in rows_of.items()}
+    first = min((piece for piece, found in has_shard.items() if False in found), default=max(rows_of) + 1)
+    if first == min(rows_of) or any(True in found for piece, found in has_shard.items() if piece >= first):
+        name = next(ids[row] for row in rows_of[first] if ids[row] not in known.shard_of)
+        raise PartitionError(
+            f"found no shard for sample {name} of piece {first}, the first piece or one that is not later than all "
+            "samples that have a shard; expected that only later pieces lack theirs: restore the run from a copy"
+        )
+    return first
+
+
+def _usual_shards(found: Sequence[tuple[str, int]]) -> dict[str, int]:
+    """User -> the shard with most of the user's samples, the first of equals.
+
+    Args:
+        found: user and shard of each sample.
+    """
+    counts: dict[str, Counter[int]] = {}
+    for user, shard in found:
+        counts.setdefault(user, Counter())[shard] += 1
+    return {user: min(of_user, key=lambda shard: (-of_user[shard], shard)) for user, of_user in counts.items()}
+
+
+def _walked(ids: Sequence[str], embeddings: "Tensor", there: Assignment, points: "Tensor") -> dict[str, int]:
+    """The shards of samples whose users are new: (n, d) -> sample id -> shard.
+
+    Args:
+        ids: sorted.
+        there: the shards of the samples so far, in order of their ids, and ``points`` their embeddings, (m, d).
+    """
+    from recbole_apa.partition.centres import member_means
+    from recbole_apa.partition.semantic import cosine_distances
+
+    capacity = -(-(len(there.shard_of) + len(ids)) // there.n_shards)
+    centres = member_means(list(there.shard_of.values()), points, there.n_shards)
+    return assign_by_distance(ids, cosine_distances(embeddings, centres), capacity, there.sizes())

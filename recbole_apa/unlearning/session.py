@@ -1,0 +1,114 @@
+"""One call that works on a finished run: what it opens, and what an interrupted call left for it to finish."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from recbole_apa.evidence import KEY_FILE, key_ring
+from recbole_apa.runs.ledger import Entry, Ledger, refuse_gap, refuse_pending
+from recbole_apa.runs.ledger_lines import ADDED
+from recbole_apa.runs.store import RunStore
+from recbole_apa.unlearning.finish import finish_commit
+from recbole_apa.unlearning.key_digests import are_salted, key_digests
+from recbole_apa.unlearning.machines import REFUSE, Machines, machines_of
+from recbole_apa.unlearning.outcome import UnlearnResult
+from recbole_apa.unlearning.taken import taken
+
+if TYPE_CHECKING:
+    from recbole_apa.pipeline.build import RunResult
+
+
+class Session:
+    """One call on a run; the caller holds the lock.
+
+    Args:
+        store: where the run is.
+        changes: where things are now.
+        opened: the run, if it is in RAM already.
+        writes: finish what a kill interrupted; if false, a run with a waiting request is rejected.
+    """
+
+    def __init__(
+        self,
+        store: RunStore,
+        changes: Mapping[str, object] | None,
+        opened: "RunResult | None",
+        other_machine: str = REFUSE,
+        writes: bool = True,
+    ) -> None:
+        self.other_machine = other_machine
+        self.store, self.changes, self.opened = store, changes, opened
+        self.keys = opened.keys if opened and not (changes or {}).get(KEY_FILE) else key_ring(changes)
+        self.ledger = Ledger(store.storage, store.salt)
+        waiting = {e.position for e in self.ledger.waiting()}
+        if not writes:
+            refuse_pending(store)
+        with taken(store):
+            self.finished = finish_commit(store, self.ledger, self.keys) if writes else []
+        refuse_gap(store, self.keys)
+        self.closed_now = sorted(waiting - {e.position for e in self.ledger.waiting()})
+        """Lines of what was complete but for its last steps, which were made now."""
+
+    def finish_waiting(self, out: UnlearnResult) -> list[Entry]:
+        """Carry out the requests, or the addition, that a kill left in the ledger: never both, as every call first
+        finishes what waits.
+
+        Args:
+            out: gets their outcomes.
+
+        Returns:
+            their lines.
+        """
+        left = self.ledger.waiting()
+        if not left:
+            return []
+        opened = self.load(allow_pending=True)
+        show = opened.config["show_progress"]
+        if left[0].kind == ADDED:
+            from recbole_apa.unlearning.additions.carry_out import carry_out_addition
+
+            with taken(self.store):
+                self.opened = carry_out_addition(opened, left[0], show, other_machine=self.other_machine).result
+            out.additions.append(left[0].position)
+            return left
+        from recbole_apa.unlearning.exact import carry_out  # it loads RecBole, torch and transformers
+
+        with taken(self.store):
+            out.outcomes.append(carry_out(opened, left, show, other_machine=self.other_machine))
+        self.opened = out.outcomes[-1].result
+        return left
+
+    def key_old_digests(self) -> None:
+        """Key digests that an older version only salted, before anything is added."""
+        if are_salted(self.store, self.ledger):
+            self.keep_key()
+            key_digests(self.store, self.ledger, self.keys.newest())
+
+    def keep_key(self) -> None:
+        """Make sure that the key is on disk before anything is keyed with it."""
+        self.keys.outside(self.store.folder)
+        self.keys.keep(self.keys.newest())
+
+    def machines(self, opened: "RunResult") -> Machines:
+        """This machine, and those that the run comes from."""
+        return machines_of(self.store, opened.model.engine.decoder.device, self.other_machine)
+
+    def open_now(self) -> "RunResult":
+        """The run with its current data."""
+        if self.opened is None or self.is_stale(self.opened):
+            return self.load()
+        self.store.check()
+        self.opened.trainer.store = self.store  # for a run on an object store, this call's working copy
+        return self.opened
+
+    def load(self, allow_pending: bool = False) -> "RunResult":
+        """The run, from its folder."""
+        from recbole_apa.pipeline.build import open_run
+
+        return open_run(self.store, self.changes, allow_pending, self.keys)
+
+    def is_stale(self, opened: "RunResult") -> bool:
+        """Whether another process changed the run's data since it was opened."""
+        part = opened.data.train_set
+        forgot = part.visible_data.row_digests != set(self.store.manifest()["forgotten"])
+        known = [addition.position for addition in part.run_data.additions]
+        return forgot or known != [e.position for e in self.ledger.additions()]
