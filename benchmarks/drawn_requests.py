@@ -44,7 +44,7 @@ from recbole_apa.partition import PARTITIONERS
 from recbole_apa.pipeline.build import RunResult, build
 from recbole_apa.pipeline.build_data import build_data
 from recbole_apa.runs.store import RunStore
-from recbole_apa.unlearning.plan import request_seconds
+from recbole_apa.unlearning.plan import seconds_for
 
 ONE_MODEL = {"n_shards": 1, "weight_rule": "average", "valid_samples": 0}
 
@@ -126,7 +126,7 @@ def count_of_run(folder: Path) -> dict[str, Any]:
     for kind in KINDS:
         reached = shards_hit(samples, partition.shard_of, kind)
         drawn = [reached[name] for name in drawn_names(reached, kind, MOST_DRAWN)]
-        seconds = [request_seconds(cost, sum(sizes[k] for k in ks), len(ks), len(sizes)) for ks in drawn]
+        seconds = [seconds_for(sum(sizes[k] for k in ks), len(ks), len(sizes), cost) for ks in drawn]
         record["estimated"][kind] = float(np.mean([s for s in seconds if s is not None]))
     return record
 

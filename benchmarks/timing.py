@@ -10,6 +10,9 @@ import torch
 from benchmarks.no_time import NO_TIME
 from recbole_apa.core.seeding import hash_order
 
+Clock = Callable[[], float]
+"""Seconds."""
+
 
 @dataclass(frozen=True)
 class Contender:
@@ -23,12 +26,17 @@ class Contender:
 
 
 def seconds_per_sample(
-    contenders: Mapping[str, Contender], repetitions: int, device: str, warm_up: bool = True
+    contenders: Mapping[str, Contender],
+    repetitions: int,
+    device: str,
+    warm_up: bool = True,
+    clock: Clock = time.perf_counter,
 ) -> dict[str, list[float]]:
     """Seconds per sample by contender and repetition; the order changes from one repetition to the next.
 
     Args:
         warm_up: run each once before the clock starts.
+        clock: ``time.process_time`` counts what this process computed, whatever else the machine does.
     """
     names = list(contenders)
     for contender in contenders.values() if warm_up else ():
@@ -37,16 +45,16 @@ def seconds_per_sample(
     for repetition in range(repetitions):
         for i in hash_order(names, repetition):
             contender = contenders[names[i]]
-            out[names[i]].append(_seconds(contender, device) / contender.n_samples / contender.stands_for)
+            out[names[i]].append(_seconds(contender, device, clock) / contender.n_samples / contender.stands_for)
     return out
 
 
-def _seconds(contender: Contender, device: str) -> float:
+def _seconds(contender: Contender, device: str, clock: Clock = time.perf_counter) -> float:
     _wait(device)
-    start = time.perf_counter()
+    start = clock()
     contender.run()
     _wait(device)
-    return time.perf_counter() - start
+    return clock() - start
 
 
 def seconds_until(

@@ -9,7 +9,7 @@ from recbole_apa.core.seeding import hash_order
 from recbole_apa.data.samples import Sample
 from recbole_apa.pipeline.build import RunResult
 from recbole_apa.runs.manifest import TrainingCost
-from recbole_apa.unlearning.plan import request_seconds
+from recbole_apa.unlearning.plan import seconds_for
 
 Pair = tuple[str, str]
 MOST_DRAWN = 1000
@@ -72,9 +72,7 @@ def drawn_figures(made: RunResult, cost: TrainingCost) -> dict[str, float]:
         names = sorted(reached)
         drawn = [reached[names[i]] for i in hash_order(names, 0, "drawn requests", kind)[:MOST_DRAWN]]
         n_samples = [sum(sizes[k] for k in shards) for shards in drawn]
-        seconds = [
-            request_seconds(cost, n, len(shards), len(sizes)) for n, shards in zip(n_samples, drawn, strict=True)
-        ]
+        seconds = [seconds_for(n, len(shards), len(sizes), cost) for n, shards in zip(n_samples, drawn, strict=True)]
         known = [s for s in seconds if s is not None]
         if known:
             out[f"drawn_{kind}"] = float(len(drawn))

@@ -95,11 +95,12 @@ def _bare(before: RunData, sides: Sides, new: NewRows, number: int) -> IndexRows
 
 def _drawn(before: RunData) -> Mapping[str, Callable[[str], bool]]:
     """Split -> whether the run draws a sample id."""
-    return {name: _below(_cutoff(before, before.options, name)) for name in SPLITS}
+    seed = before.options.samples.draw_seed
+    return {name: _below(_cutoff(before, before.options, name), seed) for name in SPLITS}
 
 
-def _below(cutoff: str | None) -> Callable[[str], bool]:
-    return lambda name: cutoff is None or draw_hash(name) <= cutoff
+def _below(cutoff: str | None, seed: int | None) -> Callable[[str], bool]:
+    return lambda name: cutoff is None or draw_hash(name, seed) <= cutoff
 
 
 def _cutoff(before: RunData, options: DataOptions, split: str) -> str | None:

@@ -48,6 +48,8 @@ class RunResult:
     """Holds the keys for everything that the run has forgotten, and will forget."""
     table: str = ""
     """The figures, for a terminal; empty if there are none."""
+    served: tuple[object, ...] = ()
+    """The requests and additions that led to this state, as its manifest lists them."""
     n_waiting: int = 0
     """Requests that waited when an old state was opened with ``allow_pending``."""
 
@@ -138,7 +140,8 @@ def _open(
     trainer.load_activations(data.train, data.valid)
     trainer.store = store
     n_waiting = len(Ledger(pinned.storage, manifest["salt"]).waiting())
-    return RunResult({}, store.folder, config, model, trainer, data, keys, n_waiting=n_waiting)
+    served = tuple(manifest.get("served_requests", ()))
+    return RunResult({}, store.folder, config, model, trainer, data, keys, served=served, n_waiting=n_waiting)
 
 
 def run_config(store: RunStore, changes: Mapping[str, object]) -> "APAConfig":

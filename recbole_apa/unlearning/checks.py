@@ -178,6 +178,23 @@ def refuse_in_index(pending: RunStore, sought: Sought) -> None:
     refuse_found([*in_index(scan_names(new, old), sought), *in_index(scan_index(new, whom, old), sought)])
 
 
+def refuse_hidden(pending: RunStore, data: "Loaders", lines: Sequence[Mapping[str, object]], keys: KeyRing) -> None:
+    """
+    Args:
+        pending: the state that an addition leads to.
+        data: what it was trained on.
+        lines: contents of the requests that were carried out before.
+
+    Raises:
+        CertificateError: it contains something that these made the run forget.
+    """
+    if lines:
+        assert pending.base is not None
+        raw = scan_index(pending.folder / INDEX, None, pending.base.folder / INDEX)
+        sought = sought_in(raw, data.train_set.visible_data, lines, pending.salt, keys)
+        refuse_found([*in_index(raw, sought), *in_data(data.parts, sought), *in_run(pending, sought)])
+
+
 def refuse_in_state(store: RunStore, data: "Loaders", sought: Sought) -> None:
     """
     Raises:

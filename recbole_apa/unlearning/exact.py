@@ -102,6 +102,7 @@ def carry_out(
     commit_state(store)
     close(store, ledger, positions := [e.position for e in requests], opened.keys)
     trainer.store = RunStore(store.storage)
+    result.served = tuple(trainer.store.manifest()["served_requests"])
     paths, full = certificate_paths(store, positions), before.get("full_training", {}).get("seconds")
     return Outcome(positions, plan, paths, figures, seconds, full, len(shards.trained), lambda: result, method)
 

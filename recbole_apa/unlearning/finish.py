@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from logging import getLogger
 from pathlib import Path
 
-from recbole_apa.core.files.whole import file_digest
+from recbole_apa.core.files.whole import file_digest, temporary_of
 from recbole_apa.evidence import KeyRing
 from recbole_apa.runs.ledger import Ledger, manifest_digest, served_by
 from recbole_apa.runs.ledger_lines import ADDED, DONE, REQUEST
@@ -78,5 +78,6 @@ def close_addition(store: RunStore, ledger: Ledger, position: int, keys: KeyRing
 
 def drop_incoming(store: RunStore) -> None:
     """Remove rows that were to be added: they are in the index, or were not taken."""
-    if (store.folder / INCOMING).is_dir():
-        shutil.rmtree(store.folder / INCOMING)
+    for folder in (store.folder / INCOMING, temporary_of(store.folder / INCOMING)):
+        if folder.is_dir():
+            shutil.rmtree(folder)

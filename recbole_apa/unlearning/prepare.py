@@ -1,7 +1,7 @@
 """What requests would change: the data that they leave, and the plan."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -93,7 +93,9 @@ def _rows_left(opened: "RunResult", left: VisibleData) -> "IndexedRows":
     before = opened.data.train_set
     made = before.run_data
     shown = left.visible(before.raw_interactions, made.added_at)
-    return IndexedRows(made.index_rows().take(np.flatnonzero(shown)), before.files, made.additions)
+    rows = made.index_rows().take(np.flatnonzero(shown))
+    rows = replace(rows, users=rows.users.compact(), items=rows.items.compact())  # without the names of the forgotten
+    return IndexedRows(rows, before.files, made.additions)
 
 
 def plan_of(opened: "RunResult", dataset: "APADataset", requests: Sequence[Request]) -> Plan:

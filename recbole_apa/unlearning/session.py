@@ -107,8 +107,5 @@ class Session:
         return open_run(self.store, self.changes, allow_pending, self.keys)
 
     def is_stale(self, opened: "RunResult") -> bool:
-        """Whether another process changed the run's data since it was opened."""
-        part = opened.data.train_set
-        forgot = part.visible_data.row_digests != set(self.store.manifest()["forgotten"])
-        known = [addition.position for addition in part.run_data.additions]
-        return forgot or known != [e.position for e in self.ledger.additions()]
+        """Whether requests or additions led to another state since the run was opened."""
+        return opened.served != tuple(self.store.manifest().get("served_requests", ()))

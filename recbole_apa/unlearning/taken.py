@@ -24,6 +24,6 @@ def taken(store: RunStore) -> Iterator[None]:
             raise
         found = str(error).split("; choose another folder", 1)[0]
         raise RunError(
-            f"{found}\nthe request was accepted and is in the ledger: free space or fix the rights, then finish it "
-            f"with --run={store.place} --resume"
+            f"{found}\nthe request or addition was accepted and is in the ledger: free space or fix the rights, then "
+            f"finish it with --run={store.place} --resume"
         ) from error

@@ -76,13 +76,16 @@ def test_what_the_run_has_stays_and_added_rows_are_settled(case, whole):
     assert told_rows(made.raw.take(np.flatnonzero(made.notes.since == 0))) == told_rows(whole.raw)
 
 
-def test_the_run_s_cutoff_decides_which_added_rows_are_samples(case, whole):
+@pytest.mark.parametrize("seed", [None, 5])
+def test_the_run_s_cutoff_decides_which_added_rows_are_samples(seed, options):
+    case = Case("board", {**options, "draw_seed": seed})
+    whole = case.of_files()
     made, rows = grown_by(case, whole, later(300))
     assert whole.cutoffs["train"] is not None  # 30 of more were drawn; of the others all
     for role, name in enumerate(SPLITS):
         cutoff = whole.cutoffs[name]
         mine = np.flatnonzero((rows.since == 1) & (rows.roles == role))
-        wanted = {id_ for id_ in made.raw.row_ids(mine) if cutoff is None or draw_hash(id_) <= cutoff}
+        wanted = {id_ for id_ in made.raw.row_ids(mine) if cutoff is None or draw_hash(id_, seed) <= cutoff}
         assert wanted == {s.sample_id for s in made.samples[name]} - {s.sample_id for s in whole.samples[name]}
         assert 0 < len(wanted) < len(mine) if cutoff else len(wanted) == len(mine)
 

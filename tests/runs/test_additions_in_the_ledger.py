@@ -101,7 +101,7 @@ def test_a_state_with_an_addition_that_no_line_closes_yet_is_whole(served, tmp_p
     refuse_gap(store, ring)
     manifest = store.manifest()
     store.write_manifest({**manifest, "exactness": "strict"})
-    with pytest.raises(RunError, match="was changed after the last request was carried out"):
+    with pytest.raises(RunError, match="was changed after the last request or addition was carried out"):
         refuse_gap(store, ring)
     store.write_manifest({**manifest, "served_requests": [*manifest["served_requests"], line.digest]})
     refuse_gap(store, ring)

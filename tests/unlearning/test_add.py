@@ -164,7 +164,7 @@ def told(rows):
     [
         ([("u1", "i3", 5, 1000)], "no later than a sample of the same user"),
         ([*later("u1"), *later("u1")], "the same"),
-        (FIRST[:3], "the run has already"),
+        (FIRST[:3], "in the run already"),
         ([], "no row"),
     ],
     ids=["early", "twice", "known", "none"],

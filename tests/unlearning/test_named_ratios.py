@@ -5,7 +5,7 @@ import pytest
 from recbole_apa.core.files.whole import read_json
 from recbole_apa.unlearning.certificate import write_again
 from recbole_apa.unlearning.outcome import Outcome
-from recbole_apa.unlearning.plan import Plan, plan_text, request_seconds
+from recbole_apa.unlearning.plan import Plan, plan_text, seconds_for
 from recbole_apa.unlearning.texts import outcome_text
 
 NOT_MEASURED = "Retraining a single model without shards, the other reference in use, was not measured in this run"
@@ -45,6 +45,6 @@ def test_the_text_after_a_request_says_what_its_ratio_is_of():
 
 def test_the_estimate_of_a_request_by_hand():
     cost = {"seconds": 60.0, "memory_seconds": 8.0, "shard_seconds": [20.0, 30.0], "shard_samples": [5, 5]}
-    assert request_seconds(cost, 4, 1, 2) == pytest.approx(4 * 5 + 4)
-    assert request_seconds({**cost, "seconds": 0.0}, 4, 1, 2) is None
-    assert request_seconds({**cost, "shard_seconds": [0.0, 0.0]}, 4, 1, 2) is None
+    assert seconds_for(4, 1, 2, cost) == pytest.approx(4 * 5 + 4)
+    assert seconds_for(4, 1, 2, {**cost, "seconds": 0.0}) is None
+    assert seconds_for(4, 1, 2, {**cost, "shard_seconds": [0.0, 0.0]}) is None

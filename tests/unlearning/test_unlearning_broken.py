@@ -67,7 +67,7 @@ def test_a_manifest_that_was_edited_is_refused_before_another_request_would_hide
     manifest.write_text(manifest.read_text().replace('"seed": 1', '"seed": 2', 1))
     before = tree(folder)
     for attempt in (lambda: unlearn(folder, users=["u4"]), lambda: evaluate_run(folder)):
-        with pytest.raises(RunError, match="was changed after the last request was carried out"):
+        with pytest.raises(RunError, match="was changed after the last request or addition was carried out"):
             attempt()
     assert tree(folder) == before
 

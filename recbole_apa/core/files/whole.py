@@ -24,7 +24,7 @@ def write_whole(path: Path, write: Callable[[Path], None]) -> None:
     Raises:
         RunError: it cannot be written (permissions, no space); nothing incomplete is left at ``path``.
     """
-    temporary = path.with_name(f".{path.name}.tmp")
+    temporary = temporary_of(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         _remove(temporary)
@@ -43,6 +43,11 @@ def write_whole(path: Path, write: Callable[[Path], None]) -> None:
         if isinstance(error, OSError) or "SafetensorError" in type(error).__name__:
             raise RunError(_why_not_written(path, error)) from error
         raise
+
+
+def temporary_of(path: Path) -> Path:
+    """The name under which a file or folder is written at first; a killed process may leave it."""
+    return path.with_name(f".{path.name}.tmp")
 
 
 def write_text(path: Path, text: str) -> None:

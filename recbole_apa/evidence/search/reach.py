@@ -133,7 +133,7 @@ def _n_told(told: Told, rows: Rows, sought: Sought) -> int:
     gone = np.array([name in sought.items for name in told.items.names], dtype=bool)
     if not len(told):
         return 0
-    numbers, size = where[told.items.codes], 2 * len(place)
+    numbers, size = where[told.items.codes], 2 * len(rows.items.names)
     known = numbers >= 0
     left = np.bincount(2 * rows.items.codes.astype(np.int64) + rows.labels, minlength=size)
     said = np.bincount(2 * numbers[known] + told.labels[known], minlength=size)

@@ -10,15 +10,18 @@ from recbole_apa.pipeline.evaluate import training_cost, write_records
 from recbole_apa.pipeline.trainer_factory import make_trainer
 from recbole_apa.runs.keep_index import write_grown_index
 from recbole_apa.runs.ledger import Entry, Ledger, served_by
+from recbole_apa.runs.ledger_lines import REQUEST
 from recbole_apa.runs.names import KEY
 from recbole_apa.runs.store import RunStore
 from recbole_apa.unlearning.additions.grow import Grown, grow
 from recbole_apa.unlearning.additions.incoming_files import kept_incoming
 from recbole_apa.unlearning.approximate.known import EXACT
+from recbole_apa.unlearning.checks import refuse_hidden
 from recbole_apa.unlearning.commit import commit_state
 from recbole_apa.unlearning.entries import about_grown, carried_out, opened_metrics
 from recbole_apa.unlearning.exact import reusable, start_pending, train_and_evaluate
 from recbole_apa.unlearning.finish import close_addition
+from recbole_apa.unlearning.kept_partition import inherit_partition
 from recbole_apa.unlearning.machines import machines_of
 from recbole_apa.unlearning.outside import clean_outside, left_outside, own_outside
 from recbole_apa.unlearning.probe import chosen_figures
@@ -64,16 +67,14 @@ def carry_out_addition(
     opened.model.use_dataset(data.train_set)
     pending = start_pending(store, data.train_set, before, f"addition {entry.digest}", key, machines)
     write_grown_index(pending, earlier, data.train_set, key)
-    if pending.load_assignment() is None:
-        old = store.load_partition()
-        assert old is not None
-        pending.save_partition(old)
+    inherit_partition(store, pending, earlier.samples, machines)
     line = f"run folder: {store.place} (if interrupted, resume with --run={store.place} --resume)"
     trainer = make_trainer(opened.config, opened.model, pending, FitInputs(key=key, begin_line=line))
     inputs = replace(trainer.inputs, reuse=reusable(opened, store, machines), pieces=grown.made.pieces)
     result = train_and_evaluate(opened, data, trainer, inputs, show)
-    own = clean_outside(own_outside(store, before), result, store)
     served = [e for e in ledger.entries() if served_by(before, e)]
+    refuse_hidden(pending, data, [e.content for e in served if e.kind == REQUEST], opened.keys)
+    own = clean_outside(own_outside(store, before), result, store)
     about = about_grown(before, [*served, entry], data.train_set.visible_data.plain_ids, machines.retrains)
     write_records(result, about | {"outside": left_outside(before, trainer, result, own)}, carried_out(served))
     figures = chosen_figures(opened_metrics(store), result.metrics, result.model)
@@ -81,4 +82,5 @@ def carry_out_addition(
     commit_state(store)
     close_addition(store, ledger, entry.position, opened.keys)
     trainer.store = RunStore(store.storage)
+    result.served = tuple(trainer.store.manifest()["served_requests"])
     return Added(entry.position, result, figures, training_cost(trainer)["seconds"])

@@ -30,7 +30,7 @@ def refuse_known(before: RunData, incoming: Incoming) -> None:
     asked = _rows(incoming.users.texts(), incoming.items.texts(), incoming.times, incoming.values, all_rows)
     _refuse(
         [incoming.where(row) for row, told in enumerate(asked) if told in known],
-        "the run has already, with the same user, item, time and value",
+        "are in the run already: the same user, item, value and, if the run has times, time",
         "leave them out",
     )
 
@@ -149,6 +149,4 @@ def _rows(
 def _refuse(places: Sequence[str], what: str, to_do: str) -> None:
     if places:
         more = f" and {len(places) - _MOST} more" if len(places) > _MOST else ""
-        raise RequestError(
-            f"{len(places)} of the rows {what}: {'; '.join(places[:_MOST])}{more}; nothing was changed: {to_do}"
-        )
+        raise RequestError(f"found rows that {what}: {'; '.join(places[:_MOST])}{more}; nothing was changed: {to_do}")

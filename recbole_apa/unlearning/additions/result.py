@@ -46,7 +46,7 @@ class AddResult:
     """What :func:`~recbole_apa.unlearning.additions.stage.add` did."""
 
     plan: AdditionPlan | None
-    """Of the new addition; None if only waiting requests or additions were carried out."""
+    """Of the new addition; None if it had been taken by an earlier call, and was finished by this one."""
     position: int | None = None
     """The addition's line in the ledger; None for a dry run."""
     finished: list[int] = field(default_factory=list)

@@ -91,23 +91,26 @@ class _AddStage(Session):
         out = AddResult(None, finished=lines, certificates=waited.certificates, shown=self.store.storage.shown)
         opened = self.open_now()
         incoming = self._read(opened, interactions, columns)
-        if self._is_done_now(lines, incoming):
+        out.position = self._done_now(lines, incoming)
+        if out.position is not None:
             out.reopen = lambda: opened
             return out
         machines = self.machines(opened)
         machines.refuse_others(EXACT)
         grown = grow(opened, incoming, len(self.ledger.entries()) + 1, readmit)
-        out.plan = plan_of(opened, grown, incoming)
+        out.plan = plan_of(opened, grown, incoming, machines.retrains)
         if not dry_run:
             self._carry_out(opened, incoming, grown, out)
         return out
 
-    def _is_done_now(self, lines: Sequence[int], incoming: Incoming) -> bool:
-        """Whether this call finished the same addition: the command was given again after it was interrupted."""
+    def _done_now(self, lines: Sequence[int], incoming: Incoming) -> int | None:
+        """The line of the same addition, if this call finished it: the command was given again after it was
+        interrupted."""
         from recbole_apa.unlearning.additions.incoming_files import rows_digest
 
         late = [e for e in self.ledger.additions() if e.position in lines]
-        return any(e.content["rows"] == rows_digest(incoming, self.keys.key(e.content[KEY])) for e in late)
+        same = (e for e in late if e.content["rows"] == rows_digest(incoming, self.keys.key(e.content[KEY])))
+        return next((e.position for e in same), None)
 
     def _read(self, opened: "RunResult", interactions: "Given", columns: Mapping[str, object] | None) -> Incoming:
         made = opened.data.train_set.run_data

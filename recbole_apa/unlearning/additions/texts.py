@@ -49,7 +49,9 @@ def result_text(result: "AddResult") -> str:
         parts.append(plan_text(result.plan))
     if result.figures:
         parts.append(figures_text(result.figures))
-    if result.position is not None:
+    if result.position is not None and result.plan is None:
+        parts.append(f"added: line {result.position} of the ledger, which an earlier call began")
+    elif result.position is not None:
         parts.append(f"added: line {result.position} of the ledger; {result.seconds:.1f} s of training")
     elif result.plan:
         parts.append("nothing was added: this is the plan alone")
