@@ -246,8 +246,8 @@ def refuse_gap(store: RunStore, ring: KeyRing) -> None:
         )
     if done and not late and done[-1].content.get("manifest") != manifest_digest(done[-1].content, store, ring):
         raise RunError(
-            f"{store.place}: {MANIFEST} was changed after the last request or addition was carried out: restore it from "
-            "a copy"
+            f"{store.place}: {MANIFEST} was changed after the last request or addition was carried out: restore it "
+            "from a copy"
         )
 
 

@@ -161,25 +161,23 @@ def _affected_of(
 
 
 def estimate(plan: Plan, cost: TrainingCost) -> None:
-    """Set the plan's seconds, if the first training was timed."""
-    seconds = request_seconds(cost, plan.n_train_samples, len(plan.shards), plan.n_shards)
-    if seconds is not None:
-        plan.seconds, plan.full_seconds = round(seconds, 1), cost["seconds"]
+    """Estimate how long a plan takes; nothing if the first training's cost was not recorded."""
+    plan.seconds = seconds_for(plan.n_train_samples, len(plan.shards), plan.n_shards, cost)
+    plan.full_seconds = None if plan.seconds is None else cost["seconds"]
 
 
-def request_seconds(cost: TrainingCost, n_samples: int, n_shards_hit: int, n_shards: int) -> float | None:
-    """An estimate: training time scales with the samples of a shard, scoring the memory with the adapters to score.
+def seconds_for(n_samples: int, n_trained: int, n_shards: int, cost: TrainingCost) -> float | None:
+    """Training time scales with the samples of a shard, scoring the memory with the adapters to score; None if the
+    first training's cost was not recorded.
 
     Args:
-        n_samples: to be trained on again.
-
-    Returns:
-        seconds without evaluation; None if the first training was not timed.
+        n_samples: samples to train on, in ``n_trained`` of ``n_shards`` shards.
+        cost: the manifest's ``full_training``.
     """
     if not cost.get("seconds") or not sum(cost["shard_seconds"]):
         return None
     per_sample = sum(cost["shard_seconds"]) / sum(cost["shard_samples"])
-    return per_sample * n_samples + cost["memory_seconds"] * n_shards_hit / n_shards
+    return round(per_sample * n_samples + cost["memory_seconds"] * n_trained / n_shards, 1)
 
 
 def plan_text(plan: Plan, most: int = 30) -> str:

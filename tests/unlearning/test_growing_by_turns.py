@@ -75,7 +75,7 @@ def test_it_takes_back_and_forgets_again(exactness, folder, monkeypatch):
     unlearn(folder, users=["u3"], exactness=exactness)  # line 5
     assert holds(folder, monkeypatch) and lines_of(folder, "u3") == samples_of(folder, "u3") == []
     back = [OLD, *later("u3", 3 * START)]
-    with pytest.raises(RequestError, match="rows that name a user.* and 12 more"):
+    with pytest.raises(RequestError, match=r"rows that name a user.* and 12 more"):
         add(folder, back)
     add(folder, back, readmit=True)  # line 7
     assert holds(folder, monkeypatch) and lines_of(folder, "u3") == [7] and samples_of(folder, "u3")

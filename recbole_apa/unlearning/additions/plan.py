@@ -12,7 +12,7 @@ from recbole_apa.runs.reuse import ReusableState
 from recbole_apa.unlearning.additions.grow import Grown
 from recbole_apa.unlearning.additions.incoming import Incoming
 from recbole_apa.unlearning.additions.result import AdditionPlan
-from recbole_apa.unlearning.plan import request_seconds
+from recbole_apa.unlearning.plan import seconds_for
 
 if TYPE_CHECKING:
     from recbole_apa.partition.assignment import Assignment
@@ -37,7 +37,7 @@ def plan_of(opened: "RunResult", grown: Grown, incoming: Incoming, retrains: boo
     asked = [s.sample_id for s in made.samples[SPLITS[0]]] if retrains else samples[SPLITS[0]]
     shards = _shards_of(opened, grown, asked, assignment, retrains)
     cost = opened.store.manifest().get("full_training", {})
-    seconds = request_seconds(cost, sum(shards.values()), len(shards), assignment.n_shards)
+    seconds = seconds_for(sum(shards.values()), len(shards), assignment.n_shards, cost)
     return AdditionPlan(
         n_rows=len(incoming),
         n_readmitted=grown.n_readmitted,
@@ -48,7 +48,7 @@ def plan_of(opened: "RunResult", grown: Grown, incoming: Incoming, retrains: boo
         piece=grown.addition.piece,
         shards=shards,
         n_shards=assignment.n_shards,
-        estimated_seconds=None if seconds is None else round(seconds, 1),
+        estimated_seconds=seconds,
     )
 
 
