@@ -65,7 +65,7 @@ def serve(words: Words, out: Output) -> int:
         result, told = _compare(asked, kept, rest, words), "rows, tables and report"
     out.tell(
         f"{result.table}\n{told}: {result.folder}",
-        compare=lambda: compare_fields(result.rows, result.folder, result.problems),
+        compare=lambda: compare_fields(result.rows, result.folder, result.problems, getattr(result, "slices", ())),
     )
     return 1 if result.problems else 0
 
@@ -94,6 +94,7 @@ def _compare(asked: CompareOptions, kept: "Preset | None", rest: Words, words: W
         seeds=_seeds(asked, kept.seeds if kept else 1),
         folder=asked.compare_dir,
         baseline_options=baselines,  # type: ignore[arg-type]
+        baseline_data=asked.baseline_data or (kept.baseline_data if kept else "all"),  # type: ignore[arg-type]
         slices=asked.slices if asked.slices is not None else bool(kept and kept.slices),
         redraw=_redraw(asked, kept),
     )
@@ -105,7 +106,9 @@ def _compare_forgetting(
     from recbole_apa.comparison.forgetting import compare_forgetting
 
     shared, rest = take(TrainOptions, rest)
-    others = sorted(name for name in ("slices", "baseline_options") if getattr(asked, name) is not None)
+    others = sorted(
+        name for name in ("slices", "baseline_options", "baseline_data") if getattr(asked, name) is not None
+    )
     if others or shared.model != "APA":
         raise SettingsError(f"--{(others or ['model'])[0]} does not go with a comparison of forgetting")
     request = _request(drawn, kept)

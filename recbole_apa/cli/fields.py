@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from recbole_apa.comparison.report.slices import Slice
     from recbole_apa.comparison.row import Row
     from recbole_apa.pipeline.build import RunResult
     from recbole_apa.pipeline.predictions import Prediction
@@ -104,13 +105,16 @@ def predictions_fields(found: "Sequence[Prediction]") -> list[dict[str, object]]
     return [asdict(prediction) for prediction in found]
 
 
-def compare_fields(rows: "Sequence[Row]", folder: "Path", problems: Sequence[str]) -> dict[str, object]:
+def compare_fields(
+    rows: "Sequence[Row]", folder: "Path", problems: Sequence[str], slices: "Sequence[Slice]" = ()
+) -> dict[str, object]:
     """A comparison. The scores of single samples are in the rows' files alone."""
     told = ("method", "seed", "status", "reason", "figures", "faults")
     return {
         "folder": folder,
         "problems": problems,
         "rows": [{name: getattr(row, name) for name in told} for row in rows],
+        "slices": [asdict(part) for part in slices],
     }
 
 

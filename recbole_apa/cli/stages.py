@@ -187,6 +187,9 @@ class CompareOptions:
         metadata=told('"{LightGCN: {epochs: 20}}"', expected="options by model, e.g. {BPR: {epochs: 20}}"),
     )
     """RecBole options by model."""
+    baseline_data: str | None = field(default=None, metadata=told("shown"))
+    """What RecBole's models learn from: all rows of the training period (the default), those of them that prompts have
+    shown, or the targets drawn for training."""
 
 
 _SHARE, _NUMBER = "a share, e.g. 0.05", "a number, e.g. 1"

@@ -12,9 +12,11 @@ import numpy as np
 from recbole_apa.backbone.activation_cache import ActivationCache
 from recbole_apa.core.errors import SettingsError
 from recbole_apa.core.seeding import digest_of, hash_order
+from recbole_apa.data.baseline_rows import BaselineData, baseline_rows, past_likes, presplit_rows
 from recbole_apa.data.forgotten import PAIR, Digester, Forgotten, Scope, digests_of
 from recbole_apa.data.loaders import Loaders
 from recbole_apa.data.presplit_files import Layout, write_presplit
+from recbole_apa.data.run_data import RunData
 from recbole_apa.data.samples import Sample
 from recbole_apa.data.splits import SPLITS
 from recbole_apa.data.visible_data import VisibleData
@@ -52,6 +54,8 @@ class ComparisonContext:
     """What is ranked; None if test samples are judged by their labels."""
     ranking_config: APAConfig | None = None
     """Its options name the ranking metrics."""
+    baseline_data: BaselineData = "all"
+    """Which rows RecBole's models learn from."""
     caches: dict[tuple[Any, ...], ActivationCache] = field(default_factory=dict)
     """Frozen activations, by the settings they depend on: computed once for all methods and seeds."""
     redraw: bool = False
@@ -64,13 +68,18 @@ class ComparisonContext:
         if not self.redraw:
             return self
         options = {**self.asked, DRAW: seed}
-        drawn = open_context(self.dataset, self.config_files, options, self.folder / f"draw{seed}")
+        drawn = open_context(self.dataset, self.config_files, options, self.folder / f"draw{seed}", self.baseline_data)
         return replace(drawn, caches=self.caches)
 
     @property
     def splits(self) -> dict[str, list[Sample]]:
         """Samples of the train, valid and test parts."""
         return self.data.train_set.splits
+
+    @property
+    def run_data(self) -> RunData:
+        """All rows, and what is known of them."""
+        return self.data.train_set.run_data
 
     @property
     def train_rows(self) -> Sequence[tuple[str, int]]:
@@ -125,8 +134,19 @@ class ComparisonContext:
         """The folder of the pre-split files, written once."""
         folder = self.folder / "rows"
         if not folder.exists():
-            write_presplit(folder, NAME, self.splits, Path(self.config["data_path"]), self.layout)
+            self._write(folder, self.run_data)
         return folder
+
+    def _write(self, folder: Path, data: RunData) -> None:
+        learnt = presplit_rows(data, baseline_rows(data, self.baseline_data))
+        write_presplit(folder, NAME, {**data.samples, "train": learnt}, Path(self.config["data_path"]), self.layout)
+
+    def pasts(self) -> list[list[str]]:
+        """The liked items that each test sample's user may be judged by, in order of the samples: all before the
+        target; under TALLRec's protocol, whose users are new, those of the prompt."""
+        if self.run_data.options.split is None and self.run_data.options.files.presplit is None:
+            return [[entry.item_id for entry in s.history if entry.label] for s in self.splits["test"]]
+        return [past_likes(self.run_data, row) for row in self.run_data.targets["test"].tolist()]
 
     def request(self) -> tuple[str, str]:
         """The interaction that methods without shards forget: a training target, chosen by hash."""
@@ -140,15 +160,21 @@ class ComparisonContext:
         roles = {name: frozenset(s.sample_id for s in self.splits[name]) for name in SPLITS}
         hidden = Forgotten(scopes=digests_of([Scope(PAIR, user, item)], Digester()))
         config = APAConfig("APA", self.dataset, list(self.config_files), dict(self.options))
-        left = build_data(config, VisibleData((hidden,), roles=roles, cutoffs=dataset.cutoffs)).train_set.splits
+        left = build_data(config, VisibleData((hidden,), roles=roles, cutoffs=dataset.cutoffs)).train_set.run_data
+        # each row keeps its split, though there is one row less to divide
+        notes = replace(left.notes, roles=self.run_data.notes.roles[left.notes.places])
         folder = self.folder / "rows_without"
         shutil.rmtree(folder, ignore_errors=True)
-        write_presplit(folder, NAME, left, Path(self.config["data_path"]), self.layout)
+        self._write(folder, replace(left, notes=notes))
         return folder
 
 
 def open_context(
-    dataset: str, config_files: Sequence[str], options: Mapping[str, object], folder: Path
+    dataset: str,
+    config_files: Sequence[str],
+    options: Mapping[str, object],
+    folder: Path,
+    baseline_data: BaselineData = "all",
 ) -> ComparisonContext:
     """Read the data. With ``eval_args.mode: uniN`` every liked test sample's item is ranked among N others;
     methods still train and choose by labels.
@@ -159,7 +185,10 @@ def open_context(
     asked = APAConfig("APA", dataset, list(config_files), dict(options))
     n = candidates_asked(asked["eval_args"]["mode"])
     if n is None:
-        return ComparisonContext(dataset, config_files, options, folder, asked, build_data(asked), asked=options)
+        data = build_data(asked)
+        return ComparisonContext(
+            dataset, config_files, options, folder, asked, data, baseline_data=baseline_data, asked=options
+        )
     by_labels = {key: value for key, value in options.items() if not key.startswith("eval_args.")} | _BY_LABELS
     by_labels["eval_args"] = {**asked["eval_args"], "mode": "labeled"}
     config = APAConfig("APA", dataset, list(config_files), by_labels)
@@ -168,13 +197,27 @@ def open_context(
         asked["metrics"] = [*asked["metrics"], "NDCG"]
     lists = _draw(data.train_set, n, config["seed"])
     return ComparisonContext(
-        dataset, config_files, by_labels, folder, config, data, lists, ranking_config=asked, asked=options
+        dataset,
+        config_files,
+        by_labels,
+        folder,
+        config,
+        data,
+        lists,
+        ranking_config=asked,
+        baseline_data=baseline_data,
+        asked=options,
     )
 
 
 @contextmanager
 def context_in(
-    target: Path, dataset: str, config_files: Sequence[str], options: Mapping[str, object], redraw: bool = False
+    target: Path,
+    dataset: str,
+    config_files: Sequence[str],
+    options: Mapping[str, object],
+    redraw: bool = False,
+    baseline_data: BaselineData = "all",
 ) -> Iterator[ComparisonContext]:
     """A context whose scratch folder is in ``target``, which stays locked meanwhile; RecBole's logger is started.
 
@@ -194,7 +237,7 @@ def context_in(
         scratch = target / SCRATCH
         shutil.rmtree(scratch, ignore_errors=True)
         try:
-            context = replace(open_context(dataset, config_files, options, scratch), redraw=redraw)
+            context = replace(open_context(dataset, config_files, options, scratch, baseline_data), redraw=redraw)
             start_logging(context.config)
             say_idle(context.config)
             yield context

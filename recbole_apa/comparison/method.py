@@ -16,6 +16,9 @@ class FitFigures:
     n_parameters: int
     """Numbers that were trained."""
     n_shards: int
+    n_labels: int
+    """Labelled interactions that were learnt from, each counted once. Labels that only choose (of validation samples),
+    or that only a prompt shows, are not counted."""
     drawn: Mapping[str, float] = field(default_factory=dict)
     """Figures of requests drawn by hash, for methods with shards: see
     :func:`~recbole_apa.comparison.requests.drawn_figures`."""
@@ -34,6 +37,8 @@ class Scored:
     seconds: float
     """For all samples, one after another or in RecBole's batches, as the method is served here. Frozen trunk
     activations are already computed."""
+    n_users_unseen: int | None = None
+    """Test samples whose user the training rows do not contain, where scores depend on who the user is; else None."""
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from recbole_apa.core.options import refuse_unknown
 from recbole_apa.core.properties import properties_folder
 from recbole_apa.core.yaml import read_yaml
 
-KEYS = ("compare", "seeds", "redraw", "options", "baseline_options", "slices", "forget")
+KEYS = ("compare", "seeds", "redraw", "options", "baseline_options", "baseline_data", "slices", "forget")
 
 
 @dataclass(frozen=True)
@@ -21,6 +21,7 @@ class Preset:
     seeds: int
     options: Mapping[str, Any]
     baseline_options: Mapping[str, Mapping[str, Any]]
+    baseline_data: str
     slices: bool
     forget: Mapping[str, Any]
     """What to forget, for :func:`recbole_apa.compare_forgetting`: fields of ``ForgetRequest``; empty for a plain
@@ -49,6 +50,7 @@ def read_preset(name: str) -> Preset:
         int(values.get("seeds", 1)),
         values.get("options") or {},
         values.get("baseline_options") or {},
+        str(values.get("baseline_data", "all")),
         bool(values.get("slices")),
         values.get("forget") or {},
         bool(values.get("redraw")),

@@ -7,15 +7,19 @@ from typing import TYPE_CHECKING, Any
 from recbole_apa.adapters.weight_rules import WEIGHT_RULES
 from recbole_apa.comparison.context import ComparisonContext
 from recbole_apa.comparison.method import Method
-from recbole_apa.comparison.methods.recbole import RecBoleMethod
+from recbole_apa.comparison.methods.history import HistoryMethod
+from recbole_apa.comparison.methods.recbole import HISTORY, RecBoleMethod, model_of
 from recbole_apa.comparison.methods.rules import RuleMethod
 from recbole_apa.comparison.methods.sharded import LEARNED, AdapterMethod, Serving
 from recbole_apa.comparison.row import REFERENCE
 from recbole_apa.core.errors import SettingsError
 from recbole_apa.core.options import check_given
+from recbole_apa.core.properties import properties_folder
 from recbole_apa.core.settings import AggregationSettings
-from recbole_apa.core.yaml import parse_value
+from recbole_apa.core.yaml import parse_value, read_yaml
+from recbole_apa.data.baseline_rows import BaselineData
 from recbole_apa.evaluation.simple_rules import RULES
+from recbole_apa.pipeline.item_similarity import TABLES
 from recbole_apa.pipeline.recbole_names import find_model, reads_graph
 from recbole_apa.unlearning.approximate.method_names import is_approximate
 
@@ -41,7 +45,10 @@ ADAPTERS: dict[str, tuple[dict[str, Any], Serving]] = {
 }
 GROUPS: dict[str, tuple[str, ...]] = {
     "paper": (REFERENCE, "SISA", "RecEraser", "GraphEraser", *RULES),
-    "recbole": ("Pop", "ItemKNN", "BPR", "LightGCN", "NeuMF", "LR", "FM", "DeepFM", "SASRec", "GRU4Rec"),
+    "recbole": (
+        *("Pop", "ItemKNN", "BPR", "LightGCN", "NeuMF", "LR", "FM", "DeepFM", "SASRec", "GRU4Rec"),
+        *(f"{model}{HISTORY}" for model in TABLES),
+    ),
     "rules": RULES,
     "ablations": (
         "APA:partition=random",
@@ -84,7 +91,7 @@ def make_methods(
     A name that is not ours is taken to be a RecBole model.
 
     Args:
-        baseline_options: RecBole model -> its options.
+        baseline_options: RecBole model, or row, -> its options.
     """
     out: list[Method] = []
     shared: dict[str, AdapterMethod] = {}
@@ -99,8 +106,27 @@ def make_methods(
                 out.append(method)
             method.servings[name] = serving
         else:
-            out.append(RecBoleMethod(context, name, (baseline_options or {}).get(name)))
+            kind = HistoryMethod if name.endswith(HISTORY) else RecBoleMethod
+            out.append(kind(context, name, options_of_row(name, context.baseline_data, baseline_options or {})))
     return out
+
+
+def options_of_row(
+    row: str, baseline_data: BaselineData, given: Mapping[str, Mapping[str, object]]
+) -> dict[str, object]:
+    """The options of a RecBole model's row: those given for it or its model, and below them those that
+    ``properties/comparison/baselines.yaml`` has for the rows that it learns from.
+
+    Args:
+        given: row or RecBole model -> its options.
+    """
+    usual = read_yaml(properties_folder() / "comparison" / "baselines.yaml")
+    return {**usual[baseline_data], **given.get(model_of(row), {}), **given.get(row, {})}
+
+
+def is_baseline(row: str) -> bool:
+    """Whether a row is of a RecBole model."""
+    return not (row in RULES or row in ADAPTERS or row.startswith(ABLATION))
 
 
 def check_names(names: Iterable[str], with_options: Iterable[str] = ()) -> None:
@@ -114,21 +140,24 @@ def check_names(names: Iterable[str], with_options: Iterable[str] = ()) -> None:
         SettingsError: neither ours nor a model of RecBole's, or a model that needs other files than a comparison has.
     """
     for name in names:
-        if name in ADAPTERS or name in RULES or name.startswith(ABLATION):
+        if not is_baseline(name):
             continue
         if is_approximate(name):
             raise SettingsError(
                 f"--compare: {name} forgets approximately; expected together with something to forget, e.g. "
                 "--forget_users_ratio=0.05"
             )
-        if reads_graph(_recbole_model(name)):
+        if name.endswith(HISTORY) and model_of(name) not in TABLES:
+            known = ", ".join(f"{model}{HISTORY}" for model in TABLES)
+            raise SettingsError(f"--compare: found {name}, expected one of {known}: models of item similarities")
+        if reads_graph(_recbole_model(model_of(name))):
             raise SettingsError(
                 f"--compare: {name} reads a knowledge graph (.kg and .link files), which the dataset of a comparison "
                 "does not have; expected another model"
             )
     for name in with_options:
         if name not in ADAPTERS and name not in RULES:
-            _recbole_model(name)
+            _recbole_model(model_of(name))
 
 
 def _recbole_model(name: str) -> "type[AbstractRecommender]":

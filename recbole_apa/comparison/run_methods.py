@@ -4,15 +4,23 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from logging import getLogger
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 
 from recbole_apa.comparison.context import ComparisonContext, context_in
 from recbole_apa.comparison.method import Method, Scored
 from recbole_apa.comparison.methods.recbole import RecBoleMethod
-from recbole_apa.comparison.registry import REFERENCE, check_names, make_methods, row_names
+from recbole_apa.comparison.registry import (
+    REFERENCE,
+    check_names,
+    is_baseline,
+    make_methods,
+    options_of_row,
+    row_names,
+)
 from recbole_apa.comparison.report.judging import JudgedSamples, Judging
+from recbole_apa.comparison.report.slices import Slice, slice_figures
 from recbole_apa.comparison.report.table import write_comparison
 from recbole_apa.comparison.row import (
     DONE,
@@ -27,6 +35,7 @@ from recbole_apa.comparison.row import (
 )
 from recbole_apa.core.errors import SettingsError, TrainingError
 from recbole_apa.core.files.whole import write_json
+from recbole_apa.data.baseline_rows import BaselineData, baseline_rows
 from recbole_apa.evaluation.measures import SCORE_MEASURES, Taken, take
 from recbole_apa.evaluation.ranking import ranking_figures
 from recbole_apa.pipeline.plugins import import_plugins_of
@@ -43,6 +52,8 @@ class Comparison:
     folder: Path
     table: str
     """For a terminal."""
+    slices: Sequence[Slice] = ()
+    """Parts of the test samples."""
 
     @property
     def problems(self) -> list[str]:
@@ -61,6 +72,7 @@ def compare(
     baseline_options: Mapping[str, Mapping[str, object]] | None = None,
     slices: bool = False,
     redraw: bool = False,
+    baseline_data: BaselineData = "all",
 ) -> Comparison:
     """Train and score methods on the same training, validation and test samples.
 
@@ -72,6 +84,8 @@ def compare(
         folder: where rows, tables and the report go (default ``saved/compare-<dataset>``); rows already there with the
             same settings and data are not computed again.
         baseline_options: RecBole model -> its own options.
+        baseline_data: what RecBole's models learn from: ``all`` rows of the training period, those of them that some
+            training or validation prompt ``shown``, or the targets that were ``drawn`` for training.
         slices: also show tables of cold and warm users, short and long histories, rare and popular items.
         redraw: each seed draws other samples, so that differences between seeds are not those of training alone.
 
@@ -81,12 +95,15 @@ def compare(
     if seeds < 1:
         raise SettingsError(f"seeds: found {seeds}, expected at least 1")
     _check_options(baseline_options or {})
+    if baseline_data not in get_args(BaselineData):
+        known = ", ".join(get_args(BaselineData))
+        raise SettingsError(f"baseline_data: found {baseline_data!r}, expected one of {known}")
     import_plugins_of(config_file_list, config_dict or {})
     rows_asked = row_names(names)
     check_names(rows_asked, baseline_options or {})
     target = Path(folder) if folder else Path("saved") / f"compare-{dataset}"
     options = dict(config_dict or {})
-    with context_in(target, dataset, config_file_list, options, redraw) as context:
+    with context_in(target, dataset, config_file_list, options, redraw, baseline_data) as context:
         rows, judging = _all_rows(context, rows_asked, seeds, RowStore(target), baseline_options or {})
         for seed, samples in judging.samples.items():
             if seed == min(judging.samples):
@@ -97,7 +114,7 @@ def compare(
         table = write_comparison(target, rows, judging, slices)
         if judging.too_few_users():
             getLogger().warning(judging.notes()[0])
-    return Comparison(rows, target, table)
+    return Comparison(rows, target, table, slice_figures(rows, judging))
 
 
 def _check_options(baseline_options: object) -> None:
@@ -168,6 +185,7 @@ def _measure(context: ComparisonContext, method: Method, names: Sequence[str], s
     for row, found in scored.items():
         figures: dict[str, float] = {
             "n_samples": n,
+            "n_labels": fitted.n_labels,
             "train_seconds": round(fitted.seconds, 3),
             "n_parameters": fitted.n_parameters,
             "n_shards": fitted.n_shards,
@@ -178,6 +196,8 @@ def _measure(context: ComparisonContext, method: Method, names: Sequence[str], s
             "peak_memory_bytes": peak[0],
             **{name: round(value, 3) for name, value in fitted.drawn.items()},
         }
+        if found.n_users_unseen is not None:
+            figures["n_users_unseen"] = found.n_users_unseen
         if own_auc is not None:
             figures["recbole_auc"] = own_auc
         quality, kept = _judge(context, found)
@@ -206,14 +226,17 @@ def _judge(context: ComparisonContext, found: Scored) -> tuple[Taken, list[float
 def _key(context: ComparisonContext, row: str, baseline_options: Mapping[str, Mapping[str, object]]) -> str:
     options = deciding_options(context.config.plain_options())
     settings: dict[str, Any] = {"row": row, "options": options, "baseline": baseline_options.get(row, {})}
+    if is_baseline(row):
+        settings["baseline"] = options_of_row(row, context.baseline_data, baseline_options)
+        settings["baseline_data"] = context.baseline_data
     if context.ranking:
         settings["ranking"] = context.ranking_metrics
     return row_key(settings, context.rows_digest)
 
 
 def _describe(context: ComparisonContext, users: dict[str, int]) -> JudgedSamples:
-    """What intervals and slices need of each test sample: label, user, history, and how often its user and item are
-    training targets.
+    """What intervals and slices need of each test sample: label, user, history, how often its user and item are
+    training targets, and whether the rows that RecBole's models learn from have them.
 
     Args:
         users: user -> number; new users are added.
@@ -224,13 +247,17 @@ def _describe(context: ComparisonContext, users: dict[str, int]) -> JudgedSample
     items: dict[str, int] = {}
     for item, _ in context.train_rows:
         items[item] = items.get(item, 0) + 1
-    tested = context.judged_rows
+    data, tested = context.run_data, context.judged_rows
+    learnt = data.rows.take(baseline_rows(data, context.baseline_data))
+    known_users, known_items = set(learnt.users.texts()), set(learnt.items.texts())
     described: JudgedSamples = {
         "label": [int(s.label) for s in tested],
         "user": [users.setdefault(s.user_id, len(users)) for s in tested],
         "n_history": [len(s.history) for s in tested],
         "n_train_samples_of_user": [train_users.get(s.user_id, 0) for s in tested],
         "n_train_rows_of_item": [items.get(s.item_id, 0) for s in tested],
+        "user_seen": [int(s.user_id in known_users) for s in tested],
+        "item_seen": [int(s.item_id in known_items) for s in tested],
     }
     if context.ranking:
         described["metrics"] = context.ranking_metrics

@@ -4,7 +4,7 @@ import codecs
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from recbole_apa.core.errors import DataError
 from recbole_apa.core.files.whole import write_whole
@@ -16,6 +16,23 @@ if TYPE_CHECKING:
 
 LIKES = "train_likes"
 """The training rows with label 1, for models that learn from likes only."""
+SEQUENCES = "train_sequences"
+"""Those of them that have a history, for models of sequences."""
+
+
+class PresplitRow(NamedTuple):
+    """One line of such a file."""
+
+    user_id: str
+    item_id: str
+    label: int
+    items: Sequence[str]
+    """In the history, oldest first."""
+
+    @classmethod
+    def of(cls, sample: Sample) -> "PresplitRow":
+        """A sample's target, and the items of its history."""
+        return cls(sample.user_id, sample.item_id, sample.label, [entry.item_id for entry in sample.history])
 
 
 @dataclass(frozen=True)
@@ -57,10 +74,15 @@ class Layout:
 
 
 def write_presplit(
-    folder: Path, name: str, splits: Mapping[str, Sequence[Sample]], source: Path, layout: Layout | None = None
+    folder: Path,
+    name: str,
+    splits: Mapping[str, Sequence[Sample] | Sequence[PresplitRow]],
+    source: Path,
+    layout: Layout | None = None,
 ) -> None:
-    """Write ``name.train.inter``, ``name.train_likes.inter``, ``name.valid.inter``, ``name.test.inter`` (RecBole's
-    ``benchmark_filename``) in the order of the samples, and copy the item and user files of ``source``.
+    """Write ``name.train.inter``, ``name.train_likes.inter``, ``name.train_sequences.inter``, ``name.valid.inter``,
+    ``name.test.inter`` (RecBole's ``benchmark_filename``) in the order of the rows, and copy the item and user files of
+    ``source``.
 
     Columns: user, item, label, and the items in the history that APA's prompt shows, oldest first.
 
@@ -69,11 +91,15 @@ def write_presplit(
         RunError: the folder cannot be written.
     """
     layout = layout or Layout()
-    parts = {**splits, LIKES: [s for s in splits["train"] if s.label]}
+    parts = {
+        part: [r if isinstance(r, PresplitRow) else PresplitRow.of(r) for r in given] for part, given in splits.items()
+    }
+    parts[LIKES] = [row for row in parts["train"] if row.label]
+    parts[SEQUENCES] = [row for row in parts[LIKES] if row.items]
     types = {layout.user: "token", layout.item: "token", layout.label: "float", layout.item_list: "token_seq"}
     head = layout.field_separator.join(f"{column}:{kind}" for column, kind in types.items())
-    for part in (*SPLITS, LIKES):
-        lines = [head, *(_line(sample, layout) for sample in parts[part])]
+    for part in (*SPLITS, LIKES, SEQUENCES):
+        lines = [head, *(_line(row, layout) for row in parts[part])]
         content = "".join(f"{line}\n" for line in lines).encode(layout.encoding or "utf-8")
         _write(folder / name / f"{name}.{part}.inter", content)
     for kind in ("item", "user"):
@@ -83,15 +109,15 @@ def write_presplit(
             _write(folder / name / f"{name}.{kind}", file.read_bytes().removeprefix(codecs.BOM_UTF8))
 
 
-def _line(sample: Sample, layout: Layout) -> str:
-    for token in (sample.user_id, sample.item_id):
+def _line(row: PresplitRow, layout: Layout) -> str:
+    for token in (row.user_id, row.item_id):
         if layout.field_separator in token or "\n" in token:
             raise DataError(
                 f"the id {token!r} contains the column separator {layout.field_separator!r}; RecBole's models need ids "
                 "without it: use other ids, or files separated by tabs"
             )
-    history = layout.seq_separator.join(entry.item_id for entry in sample.history)
-    return layout.field_separator.join([sample.user_id, sample.item_id, str(sample.label), history])
+    history = layout.seq_separator.join(row.items)
+    return layout.field_separator.join([row.user_id, row.item_id, str(row.label), history])
 
 
 def _write(path: Path, content: bytes) -> None:

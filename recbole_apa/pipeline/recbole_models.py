@@ -18,7 +18,7 @@ from torch import Tensor
 from recbole_apa.compat.checkpoints import load
 from recbole_apa.core.errors import DataError, RunError
 from recbole_apa.data.loaders import dataset_of
-from recbole_apa.data.presplit_files import LIKES, Layout
+from recbole_apa.data.presplit_files import LIKES, SEQUENCES, Layout
 from recbole_apa.data.samples import Sample
 from recbole_apa.model.recbole_evaluator import PatientEvaluator
 from recbole_apa.pipeline.build import build
@@ -54,6 +54,11 @@ class TrainedBaseline:
     def n_parameters(self) -> int:
         """Numbers that were trained."""
         return sum(p.numel() for p in self.model.parameters() if p.requires_grad)
+
+    @property
+    def n_rows(self) -> int:
+        """Training rows."""
+        return len(dataset_of(self.loaders.train).inter_feat)
 
 
 @dataclass(frozen=True)
@@ -186,10 +191,11 @@ def _options(model: str, files: PresplitFiles, seed: int) -> dict[str, object]:
     kind, input_type = known["MODEL_TYPE"], getattr(known.model_class, "input_type", None)
     sequential = kind == ModelType.SEQUENTIAL
     columns = [layout.user, layout.item, layout.label, *([layout.item_list] if sequential else [])]
+    learnt = SEQUENCES if sequential else LIKES if kind in _OF_LIKES else "train"
     out: dict[str, Any] = {
         **layout.options(),
         "data_path": str(folder),
-        "benchmark_filename": [LIKES if kind in _OF_LIKES else "train", "valid", "test"],
+        "benchmark_filename": [learnt, "valid", "test"],
         "load_col": {"inter": columns, "item": [layout.item, *files.item_columns]},
         "threshold": None,
         "metrics": ["AUC"],
@@ -255,6 +261,28 @@ def candidate_scores(trained: TrainedBaseline, rows: Sequence[int], items: Seque
         scores.append(torch.as_tensor(found).flatten().float().cpu())
     out: np.ndarray = torch.cat(scores).numpy()
     return out
+
+
+@torch.no_grad()
+def users_unseen(trained: TrainedBaseline, rows: Sequence[int] | None = None) -> int | None:
+    """How many test rows are of users that no training row has; None if scores do not depend on who the user is: they
+    are the same if the users change places.
+
+    Args:
+        rows: of the test split; None for all.
+    """
+    data, known = dataset_of(trained.loaders.test), dataset_of(trained.loaders.train)
+    asked, field, model = (
+        data.inter_feat if rows is None else data.inter_feat[list(rows)],
+        data.uid_field,
+        trained.model,
+    )
+    others = Interaction({**asked.interaction, field: asked[field] % (data.user_num - 1) + 1})
+    model.eval()
+    found = [torch.as_tensor(model.predict(data.join(each).to(trained.trainer.device))) for each in (asked, others)]
+    if torch.equal(*found):
+        return None
+    return int((~torch.isin(asked[field], known.inter_feat[known.uid_field])).sum())
 
 
 def recbole_auc(trained: TrainedBaseline) -> float | None:

@@ -14,18 +14,28 @@ from recbole_apa.pipeline.recbole_models import (
     candidate_scores,
     recbole_auc,
     train_baseline,
+    users_unseen,
 )
+
+HISTORY = "+history"
+"""Ends the names of rows that are asked about a user's past: ``EASE+history``."""
+
+
+def model_of(row: str) -> str:
+    """The RecBole model behind a row's name."""
+    return row.removesuffix(HISTORY)
 
 
 class RecBoleMethod:
     """A RecBole model by its name.
 
     Args:
+        row: the row's name: the model's, or ``MODEL+history``.
         options: RecBole options for this model alone, e.g. ``{"epochs": 20}``.
     """
 
-    def __init__(self, context: ComparisonContext, name: str, options: Mapping[str, object] | None = None) -> None:
-        self.context, self.rows, self.options = context, (name,), options
+    def __init__(self, context: ComparisonContext, row: str, options: Mapping[str, object] | None = None) -> None:
+        self.context, self.rows, self.options = context, (row,), options
         self._seed = 0
         self._trained: TrainedBaseline | None = None
 
@@ -40,13 +50,13 @@ class RecBoleMethod:
         """See :class:`~recbole_apa.comparison.method.Method`."""
         self._seed = seed
         self._trained = self._train(self.context.presplit())
-        return FitFigures(self._trained.seconds, self._trained.n_parameters, 1)
+        return FitFigures(self._trained.seconds, self._trained.n_parameters, 1, self._trained.n_rows)
 
     def _train(self, folder: Path) -> TrainedBaseline:
         context = self.context
         length = context.config["MAX_ITEM_LIST_LENGTH"]
         files = PresplitFiles(folder, context.item_columns, length, context.layout)
-        return train_baseline(self.rows[0], files, self._seed, self.options)
+        return train_baseline(model_of(self.rows[0]), files, self._seed, self.options)
 
     def score(self, row: str) -> Scored:
         """See :class:`~recbole_apa.comparison.method.Method`."""
@@ -56,7 +66,9 @@ class RecBoleMethod:
             scores = candidate_scores(self.trained, lists.rows, lists.items)
         else:
             scores = baseline_scores(self.trained, 2, self.context.splits["test"])
-        return Scored(scores, self.trained.is_probability, 1, time.perf_counter() - start)
+        seconds = time.perf_counter() - start
+        unseen = users_unseen(self.trained, self.context.ranking.rows if self.context.ranking else None)
+        return Scored(scores, self.trained.is_probability, 1, seconds, unseen)
 
     def recbole_auc(self) -> float | None:
         """RecBole's own AUC on the test rows; None if all labels are the same."""

@@ -4,7 +4,7 @@ import time
 
 from recbole_apa.comparison.context import ComparisonContext
 from recbole_apa.comparison.method import FitFigures, Scored, UnlearnFigures
-from recbole_apa.evaluation.simple_rules import rule_scores
+from recbole_apa.evaluation.simple_rules import HISTORY_LIKE_RATE, rule_scores
 
 
 class RuleMethod:
@@ -15,7 +15,9 @@ class RuleMethod:
 
     def fit(self, seed: int) -> FitFigures:
         """See :class:`~recbole_apa.comparison.method.Method`."""
-        return FitFigures(0.0, 0, 1)
+        tested = self.context.splits["test"]
+        counts_items = self.rows[0] != HISTORY_LIKE_RATE or not all(sample.history for sample in tested)
+        return FitFigures(0.0, 0, 1, len(self.context.train_rows) if counts_items else 0)
 
     def score(self, row: str) -> Scored:
         """See :class:`~recbole_apa.comparison.method.Method`."""

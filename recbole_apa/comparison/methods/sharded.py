@@ -108,7 +108,8 @@ class AdapterMethod:
         n_each = sum(p.numel() for p in model.engine.bank.parameters()) // model.engine.bank.n_adapters
         n_active = sum(n > 0 for n in trainer.record.sizes)
         drawn = drawn_figures(self._made, cost) if n_active > 1 else {}
-        return FitFigures(cost["seconds"], n_each * n_active, n_active, drawn)
+        n_labels = _n_labels(model, config, data)
+        return FitFigures(cost["seconds"], n_each * n_active, n_active, n_labels, drawn)
 
     @staticmethod
     def _freeze(model: APA, config: APAConfig, prompts: Sequence[TokenizedPrompt]) -> None:
@@ -227,3 +228,15 @@ class AdapterMethod:
         outcome = unlearn(made, **asked).outcomes[0]
         self._made = outcome.result
         return UnlearnFigures(outcome.seconds, len(outcome.plan.shards))
+
+
+def _n_labels(model: APA, config: APAConfig, data: Loaders) -> int:
+    """Interactions whose labels the adapters are trained on: targets, and the lines of histories if they are
+    supervised and not cut; each once."""
+    samples = data.train_set.samples
+    learnt = {sample.sample_id for sample in samples}
+    if config["supervise"] == "all":
+        for sample, prompt in zip(samples, model.prompts_of(data.train_set), strict=True):
+            n_lines = len(prompt.labels)
+            learnt.update(entry.interaction_id for entry in sample.history[len(sample.history) - n_lines :])
+    return len(learnt)

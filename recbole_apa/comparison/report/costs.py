@@ -8,7 +8,9 @@ import numpy as np
 from recbole_apa.comparison.row import DONE, KINDS, REFERENCE, Row
 
 ONE_MODEL, ALL_ANEW = "one model / request", "all anew / request"
+LEARNT = ("labels", "user unseen")
 COSTS = (
+    *LEARNT,
     "train s",
     "unlearn s",
     "shards hit",
@@ -48,6 +50,7 @@ def cost_cells(rows: Sequence[Row], one_model: float | None) -> list[str]:
     mean = partial(_mean, rows)
     unlearn = mean("unlearn_seconds")
     return [
+        *_learnt(rows),
         f"{mean('train_seconds'):.1f}",
         f"{unlearn:.1f}",
         f"{mean('unlearn_shards_hit'):.1f} of {mean('n_shards'):.0f}",
@@ -59,6 +62,13 @@ def cost_cells(rows: Sequence[Row], one_model: float | None) -> list[str]:
         f"{mean('peak_memory_bytes') / 2**20:.0f}",
         f"{mean('n_parameters'):,.0f}",
     ]
+
+
+def _learnt(rows: Sequence[Row]) -> list[str]:
+    """Labels learnt from, and test samples of users that they do not contain; rows of older versions say neither."""
+    n, unseen = ([row.figures[key] for row in rows if key in row.figures] for key in ("n_labels", "n_users_unseen"))
+    told = f"{np.mean(unseen):.0f} of {len(rows[0].scores)}" if unseen else ""
+    return [f"{np.mean(n):,.0f}" if n else "-", told]
 
 
 def drawn_table(rows: Sequence[Row]) -> tuple[list[str], list[list[str]]] | None:

@@ -24,6 +24,10 @@ class JudgedSamples(TypedDict, total=False):
     n_history: list[int]
     n_train_samples_of_user: list[int]
     n_train_rows_of_item: list[int]
+    user_seen: list[int]
+    """1 where the rows that RecBole's models learn from have the user, else 0."""
+    item_seen: list[int]
+    """Likewise for the item."""
     metrics: Sequence[str]
     """If ranks in lists are judged: the metrics' names, starting with the one that rows are compared by."""
     n_candidates: int

@@ -16,13 +16,13 @@ from recbole_apa.core.registry import Registry, require
 FIGURES_OF_ROWS = frozenset(
     {"n_samples", "train_seconds", "n_parameters", "n_shards", "unlearn_seconds", "unlearn_shards_hit"}
     | {"inference_ms_per_sample", "forward_passes", "peak_memory_bytes", "peak_memory_mib", "recbole_auc"}
-    | {"n_forget", "n_requests", "uauc"}
+    | {"n_forget", "n_requests", "uauc", "n_labels", "n_users_unseen"}
     | {f"drawn_{kind}{what}" for kind in ("interactions", "users", "items") for what in ("", "_shards_hit", "_seconds")}
 )
 """Keys that a comparison itself writes among a row's figures; no measure may have one of them."""
 COLUMNS_OF_TABLES = frozenset(
     {"method", "spread", "minus Retraining", "95 % interval", "train s", "unlearn s", "shards hit", "UAUC"}
-    | {"one model / request", "all anew / request"}
+    | {"one model / request", "all anew / request", "labels", "user unseen"}
     | {"ms/sample", "passes", "peak MiB", "parameters", "seconds", "peak, MiB"}
 )
 """Titles of columns that are no measure's."""
