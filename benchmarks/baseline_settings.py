@@ -1,0 +1,111 @@
+"""How RecBole's models are trained in a comparison (properties/comparison/baselines.yaml): chosen on validation rows.
+
+    python -m benchmarks.baseline_settings --blocks=all --tried="{stopping_step: 30}"
+    python -m benchmarks.baseline_settings --rows
+
+Training and early stopping are the comparison's. What is judged are the other rows of the validation period; no test
+row is scored. Every training is one line of --out, and none is repeated. --rows prints how many rows each block has,
+and how many of the labels that test prompts show are labels of test rows themselves. Other --option=value arguments go
+to APA.
+"""
+
+import argparse
+import json
+import tempfile
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import get_args
+
+import numpy as np
+from tabulate import tabulate
+
+from recbole_apa.cli.main import parse_arguments
+from recbole_apa.comparison.context import ComparisonContext, open_context
+from recbole_apa.core.yaml import parse_value
+from recbole_apa.data.baseline_rows import BaselineData, baseline_rows, presplit_rows
+from recbole_apa.data.index.rows import TEST, VALID
+from recbole_apa.data.presplit_files import write_presplit
+from recbole_apa.data.samples import Sample, make_sample
+from recbole_apa.evaluation.metrics import auc, mean_log_loss
+from recbole_apa.pipeline.recbole_models import NAME, PresplitFiles, baseline_scores, train_baseline
+
+OUT = Path("benchmarks/results/baseline_settings.jsonl")
+MODELS = "FM,DeepFM,BPR"
+
+
+def judged(context: ComparisonContext) -> list[Sample]:
+    """The rows of the validation period that stop no training early."""
+    data = context.run_data
+    roles, order = data.notes.roles[data.kept], data.windows.order
+    rows = order[(roles[order] == VALID) & (data.windows.n_before[order] >= data.options.samples.min_history)]
+    rows = rows[~np.isin(rows, data.targets["valid"])]
+    length = data.options.samples.history_length
+    return [make_sample(data.rows, data.windows, row, length) for row in rows.tolist()]
+
+
+def measure(context: ComparisonContext, block: BaselineData, model: str, tried: Mapping[str, object]) -> dict:
+    """One training, with figures of the rows that are judged."""
+    data, samples = context.run_data, judged(context)
+    folder = context.folder / block
+    parts = {
+        "train": presplit_rows(data, baseline_rows(data, block)),
+        "valid": context.splits["valid"],
+        "test": samples,
+    }
+    write_presplit(folder, NAME, parts, Path(context.config["data_path"]), context.layout)
+    files = PresplitFiles(folder, context.item_columns, context.config["MAX_ITEM_LIST_LENGTH"], context.layout)
+    trained = train_baseline(model, files, context.config["seed"], tried)
+    labels, scores = np.array([s.label for s in samples]), baseline_scores(trained, 2, samples)
+    return {
+        "rows": trained.n_rows,
+        "judged": len(samples),
+        "auc": auc(labels, scores),
+        "logloss": mean_log_loss(labels, scores) if trained.is_probability else None,
+        "epochs": len(trained.trainer.train_loss_dict),
+        "seconds": round(trained.seconds, 1),
+    }
+
+
+def counts(context: ComparisonContext) -> str:
+    """Rows of each block, and whose labels test prompts show."""
+    data = context.run_data
+    roles, length = data.notes.roles[data.kept], data.options.samples.history_length
+    shown = [roles[data.windows.history(row, length)] for row in data.targets["test"].tolist()]
+    lines = [f"{block}: {len(baseline_rows(data, block)):,} rows" for block in get_args(BaselineData)]
+    tested = np.concatenate(shown) == TEST
+    return "\n".join([*lines, f"{tested.mean():.0%} of the {len(tested):,} labels in test prompts are of test rows"])
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--models", default=MODELS)
+    parser.add_argument("--blocks", default=",".join(get_args(BaselineData)))
+    parser.add_argument("--tried", default="{}")
+    parser.add_argument("--out", type=Path, default=OUT)
+    parser.add_argument("--rows", action="store_true")
+    given, further = parser.parse_known_args()
+    options = {"show_progress": False, **parse_arguments(further)}
+    with tempfile.TemporaryDirectory() as name:
+        context = open_context(str(options.pop("dataset", "ml-100k")), (), options, Path(name))
+        if given.rows:
+            print(counts(context))
+            return
+        known = [json.loads(line) for line in given.out.read_text().splitlines()] if given.out.is_file() else []
+        sizes = {part: len(samples) for part, samples in context.splits.items() if part != "test"}
+        for block in given.blocks.split(","):
+            for model in given.models.split(","):
+                about = {"model": model, "block": block, "tried": parse_value(given.tried), "samples": sizes}
+                if any(about.items() <= line.items() for line in known):
+                    continue
+                begun = time.perf_counter()
+                known.append({**about, **measure(context, block, model, about["tried"])})
+                given.out.parent.mkdir(parents=True, exist_ok=True)
+                with given.out.open("a") as out:
+                    out.write(json.dumps(known[-1]) + "\n")
+                print(f"{model} on {block}: {time.perf_counter() - begun:.0f} s")
+        print(tabulate([line for line in known if line["samples"] == sizes], "keys", tablefmt="github", floatfmt=".4f"))
+
+
+if __name__ == "__main__":
+    main()
