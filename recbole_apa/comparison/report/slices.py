@@ -1,5 +1,5 @@
-"""Parts of the test samples, and how the rows do on each: cold and warm users, short and long histories, rare and popular
-items, users and items that RecBole's models have seen or not."""
+"""Parts of the test samples, and how the rows do on each: cold and warm users, short and long histories, rare and
+popular items, users and items that RecBole's models have seen or not."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
