@@ -258,6 +258,7 @@ def _describe(context: ComparisonContext, users: dict[str, int]) -> JudgedSample
         "n_train_rows_of_item": [items.get(s.item_id, 0) for s in tested],
         "user_seen": [int(s.user_id in known_users) for s in tested],
         "item_seen": [int(s.item_id in known_items) for s in tested],
+        "baseline_data": context.baseline_data,
     }
     if context.ranking:
         described["metrics"] = context.ranking_metrics

@@ -275,4 +275,7 @@ def test_a_comparison_tells_its_blocks(options, work_folder, tmp_path, capsys):
     assert row.figures["n_labels"] == len(baseline_rows(data, "all"))  # the default; the other row stays
     head = (tmp_path / "out" / "table.csv").read_text().splitlines()[0].split(",")
     assert "labels" in head and "user unseen" in head
-    assert "labels" in (tmp_path / "out" / "report.html").read_text()
+    for name in ("report.html", "table.md"):
+        told = (tmp_path / "out" / name).read_text()
+        assert "labels" in told and "--baseline_data=all" in told
+    assert "--baseline_data=all" in more.table

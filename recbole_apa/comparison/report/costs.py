@@ -26,12 +26,30 @@ MEANT = (
     f"the seconds of retraining the single model on what remains ({REFERENCE}'s unlearn s; the paper's reference) "
     f"divided by unlearn s. {ALL_ANEW}: the row's own train s, retraining everything that it holds, divided by it."
 )
+_BLOCKS = {
+    "all": "all rows of the training period",
+    "shown": "the rows of the training period that training and validation prompts show",
+    "drawn": "the targets of the training samples alone",
+}
 DRAWN = "Requests drawn by hash: interaction / user / item"
 DRAWN_MEANT = (
     "Means over {n} requests of each kind (interactions and items that the training prompts show, users who have "
     "training samples), drawn by hash. Shards hit are counted; seconds are estimated by those of this training: its "
     "seconds a sample times the samples of these shards, and their share of the memory. Both ratios as above."
 )
+
+
+def learnt_note(baseline_data: str) -> str:
+    """What the columns of :data:`LEARNT` say.
+
+    Args:
+        baseline_data: what RecBole's models learnt from.
+    """
+    return (
+        "labels: interactions whose labels a row learnt from, each once; RecBole's models learn from "
+        f"{_BLOCKS[baseline_data]} (--baseline_data={baseline_data}), those that learn from likes from the liked ones. "
+        "user unseen: test samples of users who are not among them, where scores depend on who the user is."
+    )
 
 
 def single_model_seconds(rows: Sequence[Row]) -> float | None:

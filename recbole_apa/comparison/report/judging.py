@@ -28,6 +28,8 @@ class JudgedSamples(TypedDict, total=False):
     """1 where the rows that RecBole's models learn from have the user, else 0."""
     item_seen: list[int]
     """Likewise for the item."""
+    baseline_data: str
+    """Which rows these are."""
     metrics: Sequence[str]
     """If ranks in lists are judged: the metrics' names, starting with the one that rows are compared by."""
     n_candidates: int

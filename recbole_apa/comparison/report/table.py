@@ -18,6 +18,7 @@ from recbole_apa.comparison.report.costs import (
     cost_cells,
     drawn_note,
     drawn_table,
+    learnt_note,
     single_model_seconds,
 )
 from recbole_apa.comparison.report.criterion import Criterion
@@ -56,7 +57,8 @@ def write_comparison(folder: Path, rows: Sequence[Row], judging: Judging, slices
     criterion = judging.criterion()
     head, body = headers(criterion), comparison_rows(rows, criterion, judging.criterion, judging.redrawn)
     failed, parts = problems(rows), _further(rows, judging, head[1], slices)
-    notes = [*judging.notes(), MEANT]
+    block = judging.first.get("baseline_data")
+    notes = [*judging.notes(), *([learnt_note(block)] if block else []), MEANT]
     text = "\n".join([tabulate(body, head, disable_numparse=True), "", *notes])
     for name, ((titles, lines), note) in parts.items():
         text += f"\n\n{name}\n" + tabulate(lines, titles, disable_numparse=True) + (f"\n{note}" if note else "")
