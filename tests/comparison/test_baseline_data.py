@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from benchmarks.baseline_settings import counts, judged, measure
 from recbole_apa import compare
 from recbole_apa.cli.main import main
 from recbole_apa.comparison.context import open_context
@@ -24,6 +25,7 @@ from recbole_apa.core.errors import SettingsError
 from recbole_apa.core.properties import properties_folder
 from recbole_apa.core.yaml import read_yaml
 from recbole_apa.data.baseline_rows import BaselineData, baseline_rows
+from recbole_apa.data.index.rows import TEST, VALID
 from recbole_apa.pipeline.item_similarity import past_scores
 
 BLOCKS = get_args(BaselineData)
@@ -279,3 +281,17 @@ def test_a_comparison_tells_its_blocks(options, work_folder, tmp_path, capsys):
         told = (tmp_path / "out" / name).read_text()
         assert "labels" in told and "--baseline_data=all" in told
     assert "--baseline_data=all" in more.table
+
+
+def test_settings_are_judged_on_rows_of_the_validation_period_alone(opened):
+    context = opened(valid_samples=5)
+    data = context.run_data
+    roles = dict(zip(data.rows.row_ids(np.arange(len(data.rows))), data.notes.roles[data.kept].tolist(), strict=True))
+    samples = judged(context)
+    assert samples and {roles[s.sample_id] for s in samples} == {VALID}
+    assert not {s.sample_id for s in samples} & {s.sample_id for s in context.splits["valid"]}
+    found = measure(context, "shown", "FM", {"epochs": 2})
+    assert found["rows"] == len(baseline_rows(data, "shown")) and found["judged"] == len(samples)
+    assert found["epochs"] == 2 and 0 <= found["auc"] <= 1
+    shown = [roles[entry.interaction_id] for s in context.splits["test"] for entry in s.history]
+    assert f"{shown.count(TEST) / len(shown):.0%} of the {len(shown)} labels" in counts(context)
