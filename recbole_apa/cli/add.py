@@ -4,8 +4,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from recbole_apa.cli.fields import add_fields
+from recbole_apa.cli.option_facts import Use
 from recbole_apa.cli.output import Output
-from recbole_apa.cli.stages import AddOptions, ForgetOptions, Use, names_for
+from recbole_apa.cli.stages import AddOptions, ForgetOptions, names_for
 from recbole_apa.core.errors import SettingsError
 
 _SHARED = frozenset(names_for(Use.WITH_ADD, ForgetOptions))

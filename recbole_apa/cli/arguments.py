@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from typing import TypeVar
 
-from recbole_apa.cli.stages import STAGES, Use, names_for, names_of
+from recbole_apa.cli.option_facts import Use
+from recbole_apa.cli.stages import STAGES, names_for, names_of
 from recbole_apa.core.arguments import ARGUMENTS
 from recbole_apa.core.errors import SettingsError
 from recbole_apa.core.option_table import OPTIONS, text_keys

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 from recbole_apa.cli.arguments import names_in
 from recbole_apa.cli.fields import unlearn_fields
+from recbole_apa.cli.option_facts import Use
 from recbole_apa.cli.output import Output
-from recbole_apa.cli.stages import ForgetOptions, ProveOptions, Use, names_for
+from recbole_apa.cli.stages import ForgetOptions, ProveOptions, names_for
 from recbole_apa.core.errors import RequestError, SettingsError
 from recbole_apa.evidence.exactness import INHERITED
 from recbole_apa.unlearning.requests.demands import shortened

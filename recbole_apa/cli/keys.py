@@ -1,8 +1,9 @@
 """Work on keys: add a new one, or key the digests that an older version wrote."""
 
 from recbole_apa.cli.arguments import Words, take
+from recbole_apa.cli.option_facts import Use
 from recbole_apa.cli.output import Output
-from recbole_apa.cli.stages import KeyOptions, Use, names_for
+from recbole_apa.cli.stages import KeyOptions, names_for
 from recbole_apa.core.errors import SettingsError
 from recbole_apa.evidence import KEY_FILE, key_ring
 

@@ -1,8 +1,9 @@
 """``--plan``: what a stream of requests costs."""
 
 from recbole_apa.cli.arguments import Words, refuse_near_misses, take, values_of
+from recbole_apa.cli.option_facts import Use
 from recbole_apa.cli.output import Output
-from recbole_apa.cli.stages import PlanOptions, Use, names_for
+from recbole_apa.cli.stages import PlanOptions, names_for
 from recbole_apa.core.errors import SettingsError
 
 

@@ -7,47 +7,13 @@ value, every other value is read as YAML. None means not given. What a field dec
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
-from enum import Flag, auto
 
+from recbole_apa.cli.option_facts import USE, Use, told
 from recbole_apa.core.arguments import PlaceArguments, RunArguments, TrainArguments
-from recbole_apa.core.option import OPTION, Bounds, Option
+from recbole_apa.core.option import Bounds
 
-
-class Use(Flag):
-    """Facts about an option of the command line; each is false unless declared."""
-
-    NOTHING = 0
-    NAMES_DATA = auto()
-    """It names what is to be forgotten."""
-    MANNER = auto()
-    """It says how a request is carried out."""
-    AS_MADE = auto()
-    """It is a part of the request: one that waits is carried out as it was made."""
-    ON_FINISHED = auto()
-    """It needs a finished run."""
-    CHOOSES = auto()
-    """A flag that chooses the command; set to false it counts as not given."""
-    STREAM = auto()
-    """A number that describes a stream of requests."""
-    WITH_ADD = auto()
-    """An option of a request that goes with an addition, too."""
-
-
-_USE = "use"
 _MANNER = Use.MANNER | Use.AS_MADE
 _ABOVE_0 = Bounds(above=0)
-
-
-def told(
-    shown: str = "", use: Use = Use.NOTHING, bounds: Bounds | None = None, expected: str = ""
-) -> dict[str, object]:
-    """The metadata of a field.
-
-    Args:
-        shown: an example of a value, for the help.
-        expected: what messages give as expected, where type and bounds do not express it well.
-    """
-    return {OPTION: Option(bounds=bounds, expected=expected, shown=shown), _USE: use}
 
 
 @dataclass(frozen=True)
@@ -301,4 +267,4 @@ def names_of(*stages: type) -> frozenset[str]:
 
 def names_for(use: Use, *stages: type) -> tuple[str, ...]:
     """The options of some stages for which a fact is declared, in the order of their fields."""
-    return tuple(f.name for stage in stages for f in fields(stage) if use in f.metadata.get(_USE, Use.NOTHING))
+    return tuple(f.name for stage in stages for f in fields(stage) if use in f.metadata.get(USE, Use.NOTHING))

@@ -5,8 +5,9 @@ from typing import TYPE_CHECKING
 from recbole_apa.cli import forget
 from recbole_apa.cli.arguments import Words, refuse_near_misses, take, values_of
 from recbole_apa.cli.fields import train_fields
+from recbole_apa.cli.option_facts import Use
 from recbole_apa.cli.output import Output
-from recbole_apa.cli.stages import STAGES, ForgetOptions, ProveOptions, TrainOptions, Use, names_for
+from recbole_apa.cli.stages import STAGES, ForgetOptions, ProveOptions, TrainOptions, names_for
 from recbole_apa.core.arguments import PlaceArguments
 from recbole_apa.core.errors import FinishedRunError, SettingsError
 from recbole_apa.evidence import KEY_FILE

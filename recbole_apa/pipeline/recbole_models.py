@@ -23,6 +23,7 @@ from recbole_apa.data.samples import Sample
 from recbole_apa.model.recbole_evaluator import PatientEvaluator
 from recbole_apa.pipeline.build import build
 from recbole_apa.pipeline.config import APAConfig
+from recbole_apa.pipeline.recbole_names import learns_likes
 from recbole_apa.runs.log_places import places_of
 
 if TYPE_CHECKING:
@@ -35,7 +36,6 @@ if TYPE_CHECKING:
 NAME = "presplit"
 """The dataset's name in the folder that :func:`~recbole_apa.data.presplit_files.write_presplit` fills."""
 EMBEDDING_EPOCHS = 50
-_OF_LIKES = frozenset({ModelType.GENERAL, ModelType.TRADITIONAL, ModelType.SEQUENTIAL, ModelType.KNOWLEDGE})
 
 
 @dataclass
@@ -191,7 +191,11 @@ def _options(model: str, files: PresplitFiles, seed: int) -> dict[str, object]:
     kind, input_type = known["MODEL_TYPE"], getattr(known.model_class, "input_type", None)
     sequential = kind == ModelType.SEQUENTIAL
     columns = [layout.user, layout.item, layout.label, *([layout.item_list] if sequential else [])]
+<<<<<<< HEAD
     learnt = SEQUENCES if sequential else LIKES if kind in _OF_LIKES else "train"
+=======
+    learnt = SEQUENCES if sequential else LIKES if learns_likes(known.model_class) else "train"
+>>>>>>> wt-base
     out: dict[str, Any] = {
         **layout.options(),
         "data_path": str(folder),

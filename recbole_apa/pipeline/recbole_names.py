@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 CLOSE = 0.8
 """How similar a name has to be to be suggested."""
+_OF_LIKES = frozenset({ModelType.GENERAL, ModelType.TRADITIONAL, ModelType.SEQUENTIAL, ModelType.KNOWLEDGE})
 _KINDS = ("general", "context_aware", "sequential", "knowledge_aware", "exlib")
 
 
@@ -41,6 +42,11 @@ def find_model(name: str, others: Iterable[str] = ()) -> "type[AbstractRecommend
     except (ValueError, AttributeError) as error:
         raise SettingsError(_unknown(name, others)) from error
     return model
+
+
+def learns_likes(model: "type[AbstractRecommender]") -> bool:
+    """Whether a model learns from liked rows, not from labels."""
+    return model.type in _OF_LIKES
 
 
 def reads_graph(model: "type[AbstractRecommender]") -> bool:

@@ -82,6 +82,7 @@ def write_next_index(pending: RunStore, before: Shown, after: Shown, key: Key, a
     if anew or not pending.base.has_index():
         write_first_index(pending, after, key)
     else:
+        _refuse_other(pending.base, before)
         change = difference(before.run_data.index_rows(), after.run_data.index_rows())
         write_changed_index(pending, change, after.files, key)
 
@@ -97,11 +98,25 @@ def write_grown_index(pending: RunStore, before: Shown, after: Shown, key: Key) 
     if not pending.base.has_index():
         write_first_index(pending, after, key)
         return
+    _refuse_other(pending.base, before)
     rows, additions = after.run_data.index_rows(), after.run_data.additions
     is_new = rows.since == len(additions)
     change = difference(before.run_data.index_rows(), rows.take(np.flatnonzero(~is_new)))
     change = replace(change, added=rows.take(np.flatnonzero(is_new)))
     write_changed_index(pending, change, after.files, key, additions)
+
+
+def _refuse_other(store: RunStore, before: Shown) -> None:
+    """
+    Raises:
+        RunError: the run's index has another number of rows than the data that a state is made from.
+    """
+    found, expected = store.open_index().facts.n_rows, len(before.run_data.raw)
+    if found != expected:
+        raise RunError(
+            f"{store.place}: its index has {found} rows, and the run as it was opened {expected}: it has changed since; "
+            "nothing was changed: open it again"
+        )
 
 
 def difference(before: IndexRows, after: IndexRows) -> Change:

@@ -12,7 +12,8 @@ import yaml
 
 from recbole_apa.cli.arguments import names_in, read_words, refuse_near_misses, take
 from recbole_apa.cli.main import main, parse_arguments
-from recbole_apa.cli.stages import STAGES, CompareOptions, ForgetOptions, Use, names_for, names_of
+from recbole_apa.cli.option_facts import Use
+from recbole_apa.cli.stages import STAGES, CompareOptions, ForgetOptions, names_for, names_of
 from recbole_apa.core.errors import SettingsError
 from recbole_apa.core.option import all_field_docs
 from recbole_apa.core.option_table import OPTIONS

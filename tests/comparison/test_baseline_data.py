@@ -187,6 +187,7 @@ def test_only_models_of_item_similarities_are_asked_about_a_past():
         check_names(["BPR+history"])
 
 
+<<<<<<< HEAD
 def test_each_block_has_its_options_and_ones_own_come_first():
     usual = read_yaml(properties_folder() / "comparison" / "baselines.yaml")
     assert set(usual) == set(BLOCKS)
@@ -195,6 +196,21 @@ def test_each_block_has_its_options_and_ones_own_come_first():
         given = {"EASE": {"stopping_step": 1, "reg_weight": 2}, "EASE+history": {"reg_weight": 3}}
         assert options_of_row("EASE", block, given) == {**usual[block], "stopping_step": 1, "reg_weight": 2}
         assert options_of_row("EASE+history", block, given) == {**usual[block], "stopping_step": 1, "reg_weight": 3}
+=======
+@pytest.mark.parametrize(("kind", "row"), [("labels", "FM"), ("likes", "EASE+history"), ("likes", "SASRec")])
+def test_each_block_has_its_options_and_ones_own_come_first(kind, row):
+    usual = read_yaml(properties_folder() / "comparison" / "baselines.yaml")
+    assert set(usual) == {"labels", "likes"} and set(usual[kind]) == set(BLOCKS)
+    model = row.removesuffix("+history")
+    for block in BLOCKS:
+        plain = usual[kind][block]
+        assert options_of_row(row, block, {}) == plain and "stopping_step" in plain
+        given = {model: {"stopping_step": 1, "reg_weight": 2}}
+        assert options_of_row(row, block, given) == {**plain, "stopping_step": 1, "reg_weight": 2}
+        given = {**given, "EASE+history": {"reg_weight": 3}}
+        expected = 3 if row == "EASE+history" else 2
+        assert options_of_row(row, block, given) == {**plain, "stopping_step": 1, "reg_weight": expected}
+>>>>>>> wt-base
 
 
 def test_other_rows_to_learn_from_are_another_row_for_baselines_alone(opened):

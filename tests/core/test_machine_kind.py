@@ -13,19 +13,11 @@ from recbole_apa.core.errors import RequestError, SettingsError
 from recbole_apa.core.files.whole import read_json, write_json
 from recbole_apa.core.system.machine import kind_from, machine_kind
 from recbole_apa.runs.store import RunStore
+from tests.helpers.machines import on_another
 from tests.helpers.places import ROOT
 from tests.helpers.runs import copy_run, shown_interaction, state, tree
 
-ELSEWHERE = ("recbole_apa.unlearning.machines", "recbole_apa.model.trainer", "recbole_apa.model.shard_trainer")
 OTHER_PROCESSOR = {"ATEN_CPU_CAPABILITY": "default", "MKL_ENABLE_INSTRUCTIONS": "AVX2", "ONEDNN_MAX_CPU_ISA": "AVX2"}
-
-
-def on_another(monkeypatch, **changes):
-    """From now on this process believes that it runs on another kind of machine."""
-    other = replace(machine_kind("cpu"), **(changes or {"instructions": "AVX2", "processor": "Another One"}))
-    for module in ELSEWHERE:
-        monkeypatch.setattr(f"{module}.machine_kind", lambda device: other)
-    return other
 
 
 def noted(folder):

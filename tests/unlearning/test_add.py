@@ -5,13 +5,15 @@ import shutil
 import pytest
 
 from recbole_apa import audit, evaluate_run, run, unlearn, verify
-from recbole_apa.core.errors import RequestError
+from recbole_apa.core.errors import RequestError, RunError
 from recbole_apa.core.files.whole import read_json, write_json
 from recbole_apa.runs.ledger import Ledger
 from recbole_apa.runs.names import INCOMING, PIECES
 from recbole_apa.runs.store import RunStore
 from recbole_apa.unlearning.additions.stage import add
 from tests.helpers.killed_process import fresh_copy
+from tests.helpers.machines import on_another
+from tests.helpers.old_runs import OLD, PLACES
 from tests.helpers.runs import state, tree
 
 START = 90_000
@@ -257,7 +259,7 @@ def test_a_command_that_was_interrupted_is_given_again(folder, monkeypatch):
         with pytest.raises(InterruptedError):
             add(folder, later("u7", start=3 * START))
     out = add(folder, later("u7", start=3 * START))
-    assert out.finished == [5] and out.plan is None and out.position is None
+    assert out.finished == [5] and out.plan is None and out.position == 5
     assert RunStore(folder).open_index().all_rows().users.texts().count("u7") == 32
     assert audit(folder).findings == []
 
@@ -295,3 +297,56 @@ def test_a_run_that_was_moved_does_not_grow(finished, tmp_path):
     with pytest.raises(RequestError, match="moved by an approximate method"):
         add(folder, later("u4"))
     assert tree(folder) == before
+
+
+@pytest.mark.slow
+def test_an_open_run_is_loaded_again_if_another_process_forgot_what_had_come_back(served, tmp_path):
+    """After forget, readmit and forget again the same digests are forgotten as at first."""
+    folder = fresh_copy(served, tmp_path / "run")
+    rows = [("u3", f"i{k}", 5, START + k) for k in range(4)]
+    add(folder, rows, readmit=True)
+    opened = evaluate_run(folder)
+    unlearn(folder, users=["u3"])
+    add(opened, later("u7"))
+    assert not any(name.startswith("u3:") for of_split in samples(folder).values() for name in of_split)
+    holds(folder)
+
+
+def test_a_state_of_a_run_that_has_changed_is_not_put_in_place(served, tmp_path, monkeypatch):
+    """That it was opened before is overlooked on purpose."""
+    folder = fresh_copy(served, tmp_path / "run")
+    add(folder, later("u3"), readmit=True)
+    opened = evaluate_run(folder)
+    unlearn(folder, users=["u3"])
+    monkeypatch.setattr("recbole_apa.unlearning.session.Session.is_stale", lambda self, opened: False)
+    before = state(folder)
+    with pytest.raises(RunError, match="it has changed since"):
+        add(opened, later("u7"))
+    assert state(folder) == before
+
+
+def test_centres_that_an_older_version_kept_do_not_stay(tmp_path):
+    """The run forgot something, and its centres are means of that, too."""
+    folder = fresh_copy(OLD / "forgotten" / "run", tmp_path / "run")
+    add(folder, [("somebody", "i3", 5, START)], config_dict=PLACES)
+    assert audit(folder, PLACES).findings == [] and verify(folder, PLACES).differences == []
+
+
+def test_a_folder_that_a_kill_left_half_written_goes(folder):
+    (folder / ".incoming.tmp" / "parts").mkdir(parents=True)
+    (folder / ".incoming.tmp" / "parts" / "0000.arrow").write_bytes(b"somebody")
+    unlearn(folder, users=["u5"])
+    assert not (folder / ".incoming.tmp").exists()
+
+
+@pytest.mark.slow
+def test_on_another_kind_of_machine_all_shards_are_planned_and_trained(folder, monkeypatch):
+    on_another(monkeypatch)
+    rows = later("u7", start=3 * START)
+    with pytest.raises(RequestError, match="another kind of machine"):
+        add(folder, rows)
+    plan = add(folder, rows, dry_run=True, other_machine="retrain").plan
+    out = add(folder, rows, other_machine="retrain")
+    assert out.plan == plan and sum(plan.shards.values()) == len(samples(folder)["train"])
+    assert RunStore(folder).load_assignment().sizes() == [plan.shards.get(k, 0) for k in range(3)]
+    holds(folder)
