@@ -20,11 +20,7 @@ from recbole_apa.core.yaml import parse_value, read_yaml
 from recbole_apa.data.baseline_rows import BaselineData
 from recbole_apa.evaluation.simple_rules import RULES
 from recbole_apa.pipeline.item_similarity import TABLES
-<<<<<<< HEAD
-from recbole_apa.pipeline.recbole_names import find_model, reads_graph
-=======
 from recbole_apa.pipeline.recbole_names import find_model, learns_likes, reads_graph
->>>>>>> wt-base
 from recbole_apa.unlearning.approximate.method_names import is_approximate
 
 if TYPE_CHECKING:
@@ -119,21 +115,13 @@ def options_of_row(
     row: str, baseline_data: BaselineData, given: Mapping[str, Mapping[str, object]]
 ) -> dict[str, object]:
     """The options of a RecBole model's row: those given for it or its model, and below them those that
-<<<<<<< HEAD
-    ``properties/comparison/baselines.yaml`` has for the rows that it learns from.
-=======
     ``properties/comparison/baselines.yaml`` has for what it learns from.
->>>>>>> wt-base
 
     Args:
         given: row or RecBole model -> its options.
     """
-<<<<<<< HEAD
-    usual = read_yaml(properties_folder() / "comparison" / "baselines.yaml")
-=======
     kind = "likes" if learns_likes(find_model(model_of(row))) else "labels"
     usual = read_yaml(properties_folder() / "comparison" / "baselines.yaml")[kind]
->>>>>>> wt-base
     return {**usual[baseline_data], **given.get(model_of(row), {}), **given.get(row, {})}
 
 

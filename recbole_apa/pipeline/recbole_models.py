@@ -191,11 +191,7 @@ def _options(model: str, files: PresplitFiles, seed: int) -> dict[str, object]:
     kind, input_type = known["MODEL_TYPE"], getattr(known.model_class, "input_type", None)
     sequential = kind == ModelType.SEQUENTIAL
     columns = [layout.user, layout.item, layout.label, *([layout.item_list] if sequential else [])]
-<<<<<<< HEAD
-    learnt = SEQUENCES if sequential else LIKES if kind in _OF_LIKES else "train"
-=======
     learnt = SEQUENCES if sequential else LIKES if learns_likes(known.model_class) else "train"
->>>>>>> wt-base
     out: dict[str, Any] = {
         **layout.options(),
         "data_path": str(folder),

@@ -114,8 +114,8 @@ def _refuse_other(store: RunStore, before: Shown) -> None:
     found, expected = store.open_index().facts.n_rows, len(before.run_data.raw)
     if found != expected:
         raise RunError(
-            f"{store.place}: its index has {found} rows, and the run as it was opened {expected}: it has changed since; "
-            "nothing was changed: open it again"
+            f"{store.place}: its index has {found} rows, and the run as it was opened {expected}: it has changed "
+            "since; open it again"
         )
 
 

@@ -187,16 +187,6 @@ def test_only_models_of_item_similarities_are_asked_about_a_past():
         check_names(["BPR+history"])
 
 
-<<<<<<< HEAD
-def test_each_block_has_its_options_and_ones_own_come_first():
-    usual = read_yaml(properties_folder() / "comparison" / "baselines.yaml")
-    assert set(usual) == set(BLOCKS)
-    for block in BLOCKS:
-        assert options_of_row("FM", block, {}) == usual[block] and "stopping_step" in usual[block]
-        given = {"EASE": {"stopping_step": 1, "reg_weight": 2}, "EASE+history": {"reg_weight": 3}}
-        assert options_of_row("EASE", block, given) == {**usual[block], "stopping_step": 1, "reg_weight": 2}
-        assert options_of_row("EASE+history", block, given) == {**usual[block], "stopping_step": 1, "reg_weight": 3}
-=======
 @pytest.mark.parametrize(("kind", "row"), [("labels", "FM"), ("likes", "EASE+history"), ("likes", "SASRec")])
 def test_each_block_has_its_options_and_ones_own_come_first(kind, row):
     usual = read_yaml(properties_folder() / "comparison" / "baselines.yaml")
@@ -210,7 +200,6 @@ def test_each_block_has_its_options_and_ones_own_come_first(kind, row):
         given = {**given, "EASE+history": {"reg_weight": 3}}
         expected = 3 if row == "EASE+history" else 2
         assert options_of_row(row, block, given) == {**plain, "stopping_step": 1, "reg_weight": expected}
->>>>>>> wt-base
 
 
 def test_other_rows_to_learn_from_are_another_row_for_baselines_alone(opened):
