@@ -101,8 +101,7 @@ def carry_out(
     pending.seal({"ready": True})
     commit_state(store)
     close(store, ledger, positions := [e.position for e in requests], opened.keys)
-    trainer.store = RunStore(store.storage)
-    result.served = tuple(trainer.store.manifest()["served_requests"])
+    stands_in(result, store)
     paths, full = certificate_paths(store, positions), before.get("full_training", {}).get("seconds")
     return Outcome(positions, plan, paths, figures, seconds, full, len(shards.trained), lambda: result, method)
 
@@ -114,6 +113,16 @@ def _checked(opened: RunResult, pending: RunStore, data: Loaders, served: Sequen
     if can_be_indexed(data.train_set.run_data.options.files):
         refuse_in_index(pending, sought)
     return sought
+
+
+def stands_in(result: RunResult, store: RunStore) -> None:
+    """Let a result be of the state that was put in place.
+
+    Args:
+        store: the run.
+    """
+    result.trainer.store = RunStore(store.storage)
+    result.served = tuple(result.store.manifest()["served_requests"])
 
 
 def train_and_evaluate(

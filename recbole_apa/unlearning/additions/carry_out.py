@@ -12,14 +12,13 @@ from recbole_apa.runs.keep_index import write_grown_index
 from recbole_apa.runs.ledger import Entry, Ledger, served_by
 from recbole_apa.runs.ledger_lines import REQUEST
 from recbole_apa.runs.names import KEY
-from recbole_apa.runs.store import RunStore
 from recbole_apa.unlearning.additions.grow import Grown, grow
 from recbole_apa.unlearning.additions.incoming_files import kept_incoming
 from recbole_apa.unlearning.approximate.known import EXACT
 from recbole_apa.unlearning.checks import refuse_hidden
 from recbole_apa.unlearning.commit import commit_state
 from recbole_apa.unlearning.entries import about_grown, carried_out, opened_metrics
-from recbole_apa.unlearning.exact import reusable, start_pending, train_and_evaluate
+from recbole_apa.unlearning.exact import reusable, stands_in, start_pending, train_and_evaluate
 from recbole_apa.unlearning.finish import close_addition
 from recbole_apa.unlearning.kept_partition import inherit_partition
 from recbole_apa.unlearning.machines import machines_of
@@ -81,6 +80,5 @@ def carry_out_addition(
     pending.seal({"ready": True})
     commit_state(store)
     close_addition(store, ledger, entry.position, opened.keys)
-    trainer.store = RunStore(store.storage)
-    result.served = tuple(trainer.store.manifest()["served_requests"])
+    stands_in(result, store)
     return Added(entry.position, result, figures, training_cost(trainer)["seconds"])
