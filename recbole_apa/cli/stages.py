@@ -74,7 +74,7 @@ class ForgetOptions:
     """Show what a request, or an addition, affects and costs; change nothing."""
     skip_unknown: bool = field(default=False, metadata=told(use=_MANNER))
     """Forget what can be found, list the rest."""
-    resume: bool = field(default=False, metadata=told(use=Use.ON_FINISHED | Use.WITH_ADD))
+    resume: bool = field(default=False, metadata=told(use=Use.ON_FINISHED))
     """Finish requests and additions that were interrupted."""
     allow_pending: bool = field(default=False, metadata=told(use=Use.ON_FINISHED))
     """Evaluate the old state while a request waits."""

@@ -160,7 +160,7 @@ class Stage(LightStage):
         elif not waited and not self.closed_now:
             raise RequestError(
                 "found no request: expected --unlearn=FILE, --forget_users, --forget_items or --forget_interactions; "
-                "no interrupted request is waiting either"
+                "no interrupted request or addition is waiting either"
             )
         return out
 

@@ -20,7 +20,9 @@ def taken(store: RunStore) -> Iterator[None]:
     except InterruptedError:
         raise  # a signal is not a problem with a place
     except (RunError, OSError) as error:
-        if not Ledger(store.storage, store.salt).waiting():
+        cause = error if isinstance(error, OSError) else error.__cause__
+        is_of_place = isinstance(cause, OSError) or "SafetensorError" in type(cause).__name__
+        if not is_of_place or not Ledger(store.storage, store.salt).waiting():
             raise
         found = str(error).split("; choose another folder", 1)[0]
         raise RunError(

@@ -47,7 +47,6 @@ def test_a_command_is_a_call(asked, capsys):
         "--readmit",
         "--dry_run",
         "--other_machine=accept",
-        "--resume",
     ]
     assert main(["--run=R", "--add", "new.csv", *words, "--data_path=here"]) == 0
     capsys.readouterr()

@@ -3,6 +3,7 @@ certified."""
 
 import shutil
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -12,7 +13,10 @@ from recbole_apa.core.errors import CertificateError, RunError
 from recbole_apa.data.forgotten import PAIR, USER, Forgotten, Scope
 from recbole_apa.data.index.change import Change
 from recbole_apa.data.samples import LabelledItems
+from recbole_apa.data.tokens import Tokens
 from recbole_apa.data.visible_data import VisibleData
+from recbole_apa.evidence.search.reach import _n_told
+from recbole_apa.evidence.search.sought import Sought
 from recbole_apa.runs import keep_index
 from recbole_apa.runs.store import RunStore
 from recbole_apa.unlearning import light_stage, touched
@@ -285,3 +289,13 @@ def test_other_files_in_an_export_folder_stop_no_request(options, tmp_path):
     (export / "requests.jsonl").write_text('{"user_id": "u3"}\nno JSON\n')
     unlearn(made.run_dir, requests=None, users=["u3"])
     assert audit(made.run_dir).findings == []
+
+
+def test_items_without_a_row_have_no_name_and_are_counted_apart():
+    """Their codes stay, so the empty name is there more than once; found by ``--verify`` after a request."""
+    names = ["a", "", "", "b"]
+    rows = SimpleNamespace(items=Tokens(np.array([0, 3, 3]), names), labels=np.array([1, 0, 1]))
+    told = LabelledItems(Tokens(np.array([3, 0]), names), np.array([0, 1]))
+    assert _n_told(told, rows, Sought()) == 0
+    more = LabelledItems(Tokens(np.array([3, 3, 0]), names), np.array([0, 0, 1]))
+    assert _n_told(more, rows, Sought()) == 1

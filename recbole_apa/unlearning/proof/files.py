@@ -39,7 +39,7 @@ def file_findings(store: RunStore, manifest: Manifest) -> Iterator[str]:
         elif entries[name] == "file" and store.digest_now(name) != digest:
             yield f"{name}{how_changed(store.folder / name, digest, ' was changed after it was written')}"
     if entries.get(PENDING) == "folder":
-        yield f"{PENDING}/ is there: a request was not finished; finish it with --resume"
+        yield f"{PENDING}/ is there: a request or an addition was not finished; finish it with --resume"
 
 
 def walk(folder: Path) -> Iterator[tuple[str, str]]:

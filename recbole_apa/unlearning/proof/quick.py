@@ -87,6 +87,12 @@ def audit(run_dir: str | Path, config_dict: Mapping[str, object] | None = None) 
     return result
 
 
+def _each_once(result: AuditResult) -> AuditResult:
+    result.checked = list(dict.fromkeys(result.checked))
+    result.findings = list(dict.fromkeys(result.findings))
+    return result
+
+
 def _audit_settled(store: RunStore, changes: Mapping[str, object] | None) -> AuditResult:
     if not store.manifest_path.is_file():
         store.manifest()  # raises: this is no run folder
@@ -94,7 +100,7 @@ def _audit_settled(store: RunStore, changes: Mapping[str, object] | None) -> Aud
         PinnedStore(store.storage)
     except RunError as error:
         return AuditResult([str(error)], ["manifest"])
-    return read_settled(store, lambda pinned: _audit(pinned, changes))
+    return _each_once(read_settled(store, lambda pinned: _audit(pinned, changes)))
 
 
 def _audit(store: PinnedStore, changes: Mapping[str, object] | None) -> AuditResult:
@@ -136,8 +142,6 @@ def _audit(store: PinnedStore, changes: Mapping[str, object] | None) -> AuditRes
         _guard(result, told, lambda: reachable_findings(store, data, keys))
     _guard(result, "forgotten interactions in the run folder", lambda: trace_findings(store, visible_data))
     _guard(result, "traces outside the run folder", lambda: outside_findings(store, manifest, visible_data, data))
-    result.checked = list(dict.fromkeys(result.checked))
-    result.findings = list(dict.fromkeys(result.findings))
     return result
 
 

@@ -148,7 +148,7 @@ class RequestColumns:
         near = nearest(name, self.meaning, 0.5)
         hint = f"did you mean {near!r}? " if near else ""
         raise RequestError(
-            f"{where}: found the unknown column {name!r}; {hint}Expected "
+            f"{where}: found the unknown column {name!r}; {hint}expected "
             f"{', '.join(self.meaning)}; name others with {self.example}, or list them there under ignore"
         )
 
