@@ -19,7 +19,6 @@ from recbole_apa.core.properties import properties_folder
 from recbole_apa.unlearning.approximate import APPROXIMATE_METHODS
 from recbole_apa.unlearning.approximate.method_names import parse_choice
 from recbole_apa.unlearning.approximate.methods import NPO, LLMEraser
-from recbole_apa.unlearning.approximate.newton import solve_damped
 from recbole_apa.unlearning.approximate.unlearner import ApproximateUnlearner
 
 
@@ -173,21 +172,6 @@ def test_every_row_is_measured_kept_and_made_once(options, work_folder, tmp_path
     monkeypatch.setattr(AdapterMethod, "fit", None)
     again = compare_forgetting(names, asked, "board", [], options, folder=tmp_path / "f")
     assert [row.figures for row in again.rows] == [row.figures for row in result.rows]
-
-
-def test_newton_takes_a_step_where_the_hessian_is_not_positive(trained, monkeypatch):
-    """With little damping it took none, and said so to nobody."""
-    method, task, factors = trained
-    dampings = []
-
-    def solve(product, b, damping, *rest):
-        dampings.append(damping)
-        return solve_damped(product, b, damping, *rest) if damping > 0.05 else (b, False)
-
-    monkeypatch.setattr("recbole_apa.unlearning.approximate.methods.llmeraser.solve_damped", solve)
-    unlearner = ApproximateUnlearner(method.made.model, factors, task.steps[0].parts, 1)
-    unlearner.forget(LLMEraser(damping=0.001))
-    assert dampings[:3] == pytest.approx([0.001, 0.01, 0.1])
 
 
 @pytest.mark.slow

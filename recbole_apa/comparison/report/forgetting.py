@@ -27,14 +27,17 @@ def write_forgetting(folder: Path, rows: Sequence[Row]) -> str:
     columns = columns_of_measures()
     spread = {name for name, measure in FORGETTING_MEASURES.items() if measure.spread}
     head, body = ["method", *columns], forgetting_rows(rows, columns, spread)
-    failed = problems(rows)
-    write_text(folder / "table.md", tabulate(body, head, tablefmt="github", disable_numparse=True) + "\n")
+    failed, settings = problems(rows), settings_lines(rows)
+    table = tabulate(body, head, tablefmt="github", disable_numparse=True) + "\n"
+    notes = "\n" + "".join(f"- {line}\n" for line in settings) if settings else ""
+    write_text(folder / "table.md", table + notes)
     done = [row for row in rows if row.status == DONE]
     page = render(
         "forgetting.html",
         title=folder.name,
         headers=head,
         rows=body,
+        settings=settings,
         failed=failed,
         n_forget=round(np.mean([row.figures["n_forget"] for row in done])) if done else 0,
         n_requests=max((row.figures["n_requests"] for row in done), default=1),
@@ -70,6 +73,12 @@ def forgetting_rows(
             cells.append(cell)
         out.append([name, *cells])
     return out
+
+
+def settings_lines(rows: Sequence[Row]) -> list[str]:
+    """A line for each method with settings: its name, and each setting with its value."""
+    found = {row.method: row.settings for row in rows if row.settings}
+    return [f"{name}: " + ", ".join(f"{k} {v}" for k, v in settings.items()) for name, settings in found.items()]
 
 
 def _shown(row: Row) -> dict[str, float]:
