@@ -15,9 +15,9 @@ COLUMNS_AT_ONCE = 1 << 16
 
 
 def influence_step(gradients: Tensor, curvature: Tensor, pull: Tensor, damping: float) -> Tensor:
-    """(H + damping I)^-1 b for H = G^T diag(c) G and b = G^T t, exactly: G^T (diag(c) G G^T + damping I)^-1 t, (p,).
+    """(H + damping I)^-1 b for H = G^T diag(c) G and b = G^T t, in float64: (p,).
 
-    Solved in float64 among the samples, not the parameters: an n by n system instead of a p by p one.
+    It equals G^T (diag(c) G G^T + damping I)^-1 t: an n by n system among the samples instead of a p by p one.
 
     Args:
         gradients: G, each sample's gradient of the margin, (n, p).
@@ -31,4 +31,4 @@ def influence_step(gradients: Tensor, curvature: Tensor, pull: Tensor, damping: 
         gram += wide @ wide.T
     system = curvature.double()[:, None] * gram + damping * torch.eye(len(gradients), dtype=torch.float64)
     shares = torch.linalg.solve(system, pull.double())
-    return (shares.to(gradients.dtype)[None] @ gradients)[0]
+    return torch.cat([shares @ columns.double() for columns in gradients.split(COLUMNS_AT_ONCE, dim=1)])
