@@ -20,10 +20,6 @@ class Logistic(ApproximateUnlearner):
         self.parts, self.seed = parts, 0
         self.engine = SimpleNamespace(bank=SimpleNamespace(parameters=lambda: [self.w]))
 
-    def logits(self, part, adapter):
-        z = torch.from_numpy(np.reshape(self.parts[part].prompts, (-1, len(self.w)))) @ self.w.detach()
-        return torch.stack([torch.zeros_like(z), z], 1)
-
     def margin(self, part, row):
         return torch.from_numpy(self.parts[part].prompts[row]) @ self.w
 

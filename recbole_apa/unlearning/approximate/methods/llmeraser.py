@@ -52,8 +52,14 @@ class LLMEraser(ApproximateMethod):
         student: ApproximateUnlearner, part: str, rows: Sequence[int], in_curvature: float, in_pull: float
     ) -> tuple[Tensor, Tensor, Tensor]:
         """The margins' gradients, (n, p), and each sample's entries in c and t, (n,)."""
-        likes = torch.softmax(student.logits(part, adapter=True).double(), 1)[list(rows), 1]
-        labels = torch.from_numpy(student.parts[part].labels[list(rows)]).double()
+        margins = torch.empty(len(rows), dtype=torch.float64)
+
+        def margin(i: int) -> Tensor:
+            found = student.margin(part, rows[i])
+            margins[i] = found.detach()
+            return found
+
         with student.differentiable() as parameters:
-            found = sample_gradients(lambda i: student.margin(part, rows[i]), len(rows), parameters)
-        return found, in_curvature * likes * (1 - likes), in_pull * (likes - labels)
+            gradients = sample_gradients(margin, len(rows), parameters)
+        likes, labels = torch.sigmoid(margins), torch.from_numpy(student.parts[part].labels[list(rows)]).double()
+        return gradients, in_curvature * likes * (1 - likes), in_pull * (likes - labels)
