@@ -1,6 +1,7 @@
 """How far each approximate method should move the adapter, tried on development rows with a request of their own.
 
     python -m benchmarks.step_sizes --out=DIR
+    python -m benchmarks.step_sizes --out=DIR --only=RapidUn,LLMEraser
     python -m benchmarks.step_sizes --out=DIR --small
 
 The rows that the protocol tests on are first removed from the dataset (benchmarks/development.py); then every method
@@ -17,9 +18,9 @@ from recbole_apa import compare_forgetting
 from recbole_apa.comparison.forget_task import ForgetRequest
 from recbole_apa.comparison.row import DONE, Row
 
-MOVED = ("GradAscent", "GradDiff", "RapidUn", "NPO", "SimNPO", "BadT", "E2URec")
+MOVED = ("GradAscent", "GradDiff", "RapidUn", "NPO", "SimNPO", "BadT", "BadT-flip", "E2URec")
 SHARES = (0.03, 0.1, 0.3)
-DAMPINGS = (0.01, 0.1, 1.0)
+DAMPINGS = (0.001, 0.01, 0.1, 1.0)
 REQUEST = ForgetRequest(users_ratio=0.1)
 
 
@@ -43,6 +44,7 @@ def main() -> None:
     parser = command(__doc__)
     parser.add_argument("--train_samples", type=int, default=64)
     parser.add_argument("--epochs", type=int, default=10, help="after one pass there is hardly anything to forget")
+    parser.add_argument("--only", help="methods to try, separated by commas (default: all)")
     given = begin(parser)
     options = {
         "protocol": "tallrec",
@@ -57,6 +59,8 @@ def main() -> None:
     if given.small:
         options |= {"train_samples": 24, "epochs": 1, "valid_samples": 8, "test_samples": 8}
         tried = names((0.1,), (0.1,))[-2:]
+    if given.only:
+        tried = [name for name in tried if name.partition(":")[0] in given.only.split(",")]
     with tempfile.TemporaryDirectory() as folder:
         options["data_path"] = str(write_development_data(Path(folder)))
         result = compare_forgetting(tried, REQUEST, "ml-100k", config_dict=options, folder=given.out)

@@ -39,7 +39,8 @@ class PromptEncoder:
     """Turns samples into tokens with one template and one tokenizer.
 
     Raises:
-        BackboneError: the answers do not begin with one token each, or with the same one.
+        BackboneError: the answers do not begin with one token each, or with the same one, at the end of a prompt or in
+            the lines of its history.
     """
 
     def __init__(self, tokenizer: "PreTrainedTokenizerBase", template: PromptTemplate, max_tokens: int) -> None:
@@ -48,6 +49,7 @@ class PromptEncoder:
         self.max_tokens = max_tokens
         self._n_closing = closing_tokens(tokenizer)
         self.answers = find_answer_tokens(self._ids, template)
+        check_history_answers(self._ids, template, self.answers)
 
     def encode(self, sample: PromptInput) -> TokenizedPrompt:
         """
@@ -108,6 +110,32 @@ def find_answer_tokens(tokenize: Callable[[str], list[int]], template: PromptTem
             "choose other answer words (`yes` and `no` of prompt_template)"
         )
     return AnswerTokens(found[template.yes], found[template.no])
+
+
+def check_history_answers(
+    tokenize: Callable[[str], list[int]], template: PromptTemplate, answers: AnswerTokens
+) -> None:
+    """Whether the answers in the history are the same tokens as the last one: those positions are trained on too, and
+    what the history shows is what is asked for.
+
+    Raises:
+        BackboneError: an answer melts into the text around it, such as a line break, or is another token there.
+    """
+    for labels in ((1, 0), (0, 1)):
+        prompt = fill(template, PromptInput((("First", labels[0]), ("Second", labels[1])), "Third"))
+        whole = tokenize(prompt.text)
+        for end, label in zip(prompt.answer_ends, prompt.labels, strict=True):
+            answer, expected = (template.yes, answers.yes) if label else (template.no, answers.no)
+            before = tokenize(prompt.text[:end])
+            if whole[: len(before) + 1] == [*before, expected]:
+                continue
+            following = prompt.text[end + len(answer) :][:1]
+            raise BackboneError(
+                f"the answer {answer!r} in a line of the history, between {prompt.text[end - 1 : end]!r} and "
+                f"{following!r}, is not the token {expected} that it is at the end of the prompt: the tokenizer joins "
+                "it with the text around it; expected one token of its own, set apart by other characters (`line`, "
+                "`yes` and `no` of prompt_template)"
+            )
 
 
 def _answer_positions(prompt: Prompt, offsets: list[tuple[int, int]]) -> tuple[int, ...]:

@@ -39,6 +39,8 @@ from recbole_apa.unlearning.approximate.method_names import is_approximate, pars
 ORIGINAL, OTHER_SEED = "Original (do nothing)", "Retraining, another seed"
 ALWAYS = (ORIGINAL, REFERENCE, OTHER_SEED)
 JUDGED = ("forget", "retain", "neighbours", "test")
+OUT_MODELS = 2
+"""Models trained without the data, with seeds of their own, that membership attacks compare every row with."""
 Answers = dict[str, np.ndarray]
 """Scores by part."""
 
@@ -120,34 +122,40 @@ class _Round:
 
     def __init__(self, context: ComparisonContext, request: ForgetRequest, seed: int, store: RowStore) -> None:
         self.context, self.request, self.seed, self.store = context, request, seed, store
-        settings = {"options": deciding_options(context.config.plain_options()), "request": asdict(request)}
-        self.key = row_key(settings, context.rows_digest)
+        options = deciding_options(context.config.plain_options())
+        self.settings = {"options": options, "request": asdict(request), "out_models": OUT_MODELS}
 
     def rows(self, names: Sequence[str]) -> list[Row]:
         """From the store, or measured now; each is saved as soon as it is done."""
         wanted = [*ALWAYS, *(n for n in names if n not in ALWAYS)]
-        known = {name: found for name in wanted if (found := self.store.find(name, self.seed, self.key))}
+        known = {name: found for name in wanted if (found := self.store.find(name, self.seed, self._key(name)))}
         if len(known) < len(wanted):
             self._begin()
             for name in (n for n in wanted if n not in known):
                 known[name] = self._row(name)
-                self.store.save(known[name], self.key)
+                self.store.save(known[name], self._key(name))
         return [known[name] for name in wanted]
 
+    def _key(self, name: str) -> str:
+        return row_key(self.settings | {"method": settings_of(name)}, self.context.rows_digest)
+
     def _begin(self) -> None:
-        """Train the original model, draw the task, and train the models without the data."""
+        """Train the original model, draw the task, and train the models without the data: those that are rows, and the
+        out-models, which are not, so that they are the same for all rows."""
         original = self._method(REFERENCE, self.seed)
         self.original, made = original, original.made
         self.task = open_task(made, self.context.data.valid_set, self.request, self.seed)
         self.factors, cache = made.model.engine.bank.extract(0), made.model.engine.cache
         self.before = self._answers(original, REFERENCE)
-        self.without: dict[str, Answers] = {}
+        self.retrained: dict[str, Answers] = {}
         self.costs: dict[str, _Cost] = {ORIGINAL: _Cost(0.0), OTHER_SEED: _Cost(None)}
-        self.without[REFERENCE], self.costs[REFERENCE] = self._retrained(original)
+        self.retrained[REFERENCE], self.costs[REFERENCE] = self._retrained(original)
         # forgetting purged the frozen activations; give the approximate methods the same ones as retraining had
         made.model.engine.cache = cache
-        other = self._method(REFERENCE, self.seed + 1, original.made.data)
-        self.without[OTHER_SEED] = self._answers(other, REFERENCE)
+        left = original.made.data
+        self.retrained[OTHER_SEED], *self.out_models = (
+            self._answers(self._method(REFERENCE, self.seed + i, left), REFERENCE) for i in range(1, OUT_MODELS + 2)
+        )
 
     def _row(self, name: str) -> Row:
         getLogger().info(f"{name}: seed {self.seed}")
@@ -157,25 +165,24 @@ class _Round:
             says = f"{type(error).__name__}: {error}"
             getLogger().warning(f"{name}, seed {self.seed} failed: {says}")
             return Row(name, self.seed, FAILED, says)
-        digests = {"settings": self.key, "data": self.context.rows_digest, "code": code_digest()}
+        digests = {"settings": self._key(name), "data": self.context.rows_digest, "code": code_digest()}
         kept = [round(float(s), 6) for s in scores]
-        return Row(name, self.seed, DONE, "", taken.figures, kept, digests, taken.faults)
+        return Row(name, self.seed, DONE, "", taken.figures, kept, digests, taken.faults, settings_of(name))
 
     def _measured(self, name: str) -> tuple[Taken, np.ndarray]:
-        before, goal = self.before, self.without[REFERENCE]
+        before, goal = self.before, self.retrained[REFERENCE]
         if name == ORIGINAL:
             after, cost = before, self.costs[name]
-        elif name in self.without:
-            after, cost = self.without[name], self.costs[name]
+        elif name in self.retrained:
+            after, cost = self.retrained[name], self.costs[name]
         elif is_approximate(name):
             cost = self._approximate(name, self.original.made)
             after = self._answers(self.original, REFERENCE)
         else:
             after, cost, before, goal = self._sharded(name)
-        others = [found for other, found in self.without.items() if other != name]
         judged = self.task.judged
         labels = {part: judged[part].labels for part in JUDGED}
-        taken = figures_of(Seen(after, before, goal, others, labels), len(judged["forget"]))
+        taken = figures_of(Seen(after, before, goal, self.out_models, labels), len(judged["forget"]))
         figures = taken.figures
         figures["n_requests"] = len(self.task.steps)
         if cost.seconds is not None:
@@ -234,6 +241,11 @@ class _Round:
         after, cost = self._exact(method, name)
         method.train_from_scratch()
         return after, cost, before, self._answers(method, name)
+
+
+def settings_of(name: str) -> dict[str, float | str]:
+    """All settings of an approximate method, by name; of other methods, none."""
+    return parse_choice(name).told if is_approximate(name) else {}
 
 
 def _measure_cost(carry_out: Callable[[], float]) -> _Cost:

@@ -42,6 +42,8 @@ class Row:
     """``settings``, ``data``, ``code``."""
     faults: Sequence[str] = ()
     """Measures that could not be taken when the row was measured, and why; their figures are missing."""
+    settings: Mapping[str, float | str] = field(default_factory=dict)
+    """Of an approximate method: its own options, and how it was trained."""
 
 
 def problems(rows: Sequence[Row]) -> list[str]:
@@ -72,7 +74,7 @@ class RowStore:
 
     def save(self, row: Row, key: str) -> None:
         """Write a row, whole or not at all."""
-        told = {name: value for name, value in vars(row).items() if name != "faults" or value}
+        told = {name: value for name, value in vars(row).items() if name not in ("faults", "settings") or value}
         write_json(self.path(row.method, row.seed, key), {"format": FORMAT, **told})
 
 

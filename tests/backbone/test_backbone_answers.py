@@ -1,10 +1,12 @@
 """Tokenizers that close every text by themselves (transformers #22794)."""
 
+from dataclasses import replace
+
 import pytest
 from tokenizers import processors
 from transformers import AutoTokenizer
 
-from recbole_apa.backbone.prompt_encoder import PromptEncoder, closing_tokens
+from recbole_apa.backbone.prompt_encoder import PromptEncoder, closing_tokens, find_answer_tokens
 from recbole_apa.core.errors import BackboneError
 from recbole_apa.data.prompts import TEMPLATES, PromptTemplate
 from tests.helpers.engines import SAMPLES
@@ -46,4 +48,28 @@ def test_an_answer_that_melts_into_the_prompt_is_named(backbone_folder):
     tokenizer = AutoTokenizer.from_pretrained(backbone_folder)
     frame = PromptTemplate("{history}{target} Y", line="{item}:{answer}\n", yes="es", no=" No")
     with pytest.raises(BackboneError, match="'es' changes the tokens of the prompt before it"):
+        PromptEncoder(tokenizer, frame, 300)
+
+
+@pytest.mark.parametrize(
+    ("joined", "answer", "around"), [(" Yes\n", "' Yes'", r"':' and '\\n'"), (": No\n", "' No'", "':'")]
+)
+def test_an_answer_of_the_history_that_melts_into_the_text_around_it_is_named(backbone_folder, joined, answer, around):
+    """At the end of a prompt nothing follows the answer, so that the check of the last one does not see it."""
+    tokenizer = AutoTokenizer.from_pretrained(backbone_folder)
+    tokenizer.add_tokens([joined])
+    ids = lambda text: tokenizer(text)["input_ids"]  # noqa: E731
+    assert find_answer_tokens(ids, TEMPLATES["list"])  # the last one is fine
+    with pytest.raises(BackboneError, match=f"the answer {answer} in a line of the history, between {around}"):
+        PromptEncoder(tokenizer, TEMPLATES["list"], 300)
+    assert PromptEncoder(tokenizer, TEMPLATES["tallrec"], 300)  # shows no answers
+    parted = replace(TEMPLATES["list"], line="{item}?{answer}.\n")
+    assert PromptEncoder(tokenizer, parted, 300).answers
+
+
+def test_an_answer_that_is_another_token_in_the_history_is_named(backbone_folder):
+    tokenizer = AutoTokenizer.from_pretrained(backbone_folder)
+    tokenizer.add_tokens(["[ Yes"])
+    frame = PromptTemplate("{history}{target}:", line="{item}[{answer}]\n")
+    with pytest.raises(BackboneError, match=r"' Yes' in a line of the history, between '\[' and '\]'"):
         PromptEncoder(tokenizer, frame, 300)

@@ -9,18 +9,19 @@ import pytest
 from recbole_apa.cli.main import main
 from recbole_apa.comparison.context import context_in, open_context
 from recbole_apa.comparison.forget_task import ForgetRequest, open_task
-from recbole_apa.comparison.forgetting import ORIGINAL, OTHER_SEED, compare_forgetting
+from recbole_apa.comparison.forgetting import ORIGINAL, OTHER_SEED, OUT_MODELS, compare_forgetting, settings_of
 from recbole_apa.comparison.methods.sharded import AdapterMethod
 from recbole_apa.comparison.presets import read_preset
 from recbole_apa.comparison.registry import ADAPTERS, REFERENCE
 from recbole_apa.comparison.row import DONE, FAILED
 from recbole_apa.core.errors import SettingsError
 from recbole_apa.core.properties import properties_folder
+from recbole_apa.evaluation.measures.membership import RMIA
 from recbole_apa.unlearning.approximate import APPROXIMATE_METHODS
+from recbole_apa.unlearning.approximate.loop import unlearn_adapter
 from recbole_apa.unlearning.approximate.method_names import parse_choice
-from recbole_apa.unlearning.approximate.methods import NPO, LLMEraser
-from recbole_apa.unlearning.approximate.newton import solve_damped
-from recbole_apa.unlearning.approximate.unlearner import ApproximateUnlearner
+from recbole_apa.unlearning.approximate.methods import NPO, LLMEraser, RapidUn
+from recbole_apa.unlearning.approximate.unlearner import ApproximateSettings, ApproximateUnlearner
 
 
 @pytest.fixture(scope="module")
@@ -154,6 +155,8 @@ def test_a_method_moves_the_adapter_alone_and_always_to_the_same_place(name, tra
 def test_every_row_is_measured_kept_and_made_once(options, work_folder, tmp_path, monkeypatch):
     asked = ForgetRequest(users_ratio=0.2)
     names = ["GradDiff", "GradDiff:rate_share=0.5", "LLMEraser", "APA(D)"]
+    seen = []
+    monkeypatch.setattr(RMIA, "__call__", lambda self, s, call=RMIA.__call__: seen.append(s) or call(self, s))
     result = compare_forgetting(names, asked, "board", [], options, folder=tmp_path / "f")
     rows = {row.method: row for row in result.rows}
     assert list(rows) == [ORIGINAL, REFERENCE, OTHER_SEED, *names]
@@ -170,24 +173,38 @@ def test_every_row_is_measured_kept_and_made_once(options, work_folder, tmp_path
     assert all(f["peak_memory_bytes"] > 1e7 for name, f in figures.items() if name not in (ORIGINAL, OTHER_SEED))
     assert all(0 <= f["rmia_auc"] <= 1 for f in figures.values())
     assert "GradDiff" in (tmp_path / "f" / "report.html").read_text() and "APA(D)" in result.table
+    # every row is compared with the same out-models, which are none of the rows
+    assert len(seen) == len(names) + 3 and all(s.without is seen[0].without for s in seen)
+    own = [s.after["forget"] for s in seen]
+    assert len(seen[0].without) == OUT_MODELS
+    assert not any(np.array_equal(out["forget"], scores) for out in seen[0].without for scores in own)
+    assert rows["LLMEraser"].settings == {"damping": LLMEraser.damping, "most_retained": 256}
+    assert rows["GradDiff:rate_share=0.5"].settings["rate_share"] == 0.5 and not rows[REFERENCE].settings
+    kept = (tmp_path / "f" / "table.md").read_text()
+    assert f"- LLMEraser: damping {LLMEraser.damping:g}, most_retained 256\n" in kept
     monkeypatch.setattr(AdapterMethod, "fit", None)
     again = compare_forgetting(names, asked, "board", [], options, folder=tmp_path / "f")
     assert [row.figures for row in again.rows] == [row.figures for row in result.rows]
 
 
-def test_newton_takes_a_step_where_the_hessian_is_not_positive(trained, monkeypatch):
-    """With little damping it took none, and said so to nobody."""
+def test_rapiduns_rate_falls_as_a_cosine_and_only_weighted_samples_are_drawn(trained, monkeypatch):
     method, task, factors = trained
-    dampings = []
+    courses, seen = [], []
 
-    def solve(product, b, damping, *rest):
-        dampings.append(damping)
-        return solve_damped(product, b, damping, *rest) if damping > 0.05 else (b, False)
+    def watched(course, sides, objective, enough):
+        courses.append((course, sides))
+        return unlearn_adapter(course, sides, objective, lambda: seen.append(1))
 
-    monkeypatch.setattr("recbole_apa.unlearning.approximate.methods.llmeraser.solve_damped", solve)
-    unlearner = ApproximateUnlearner(method.made.model, factors, task.steps[0].parts, 1)
-    unlearner.forget(LLMEraser(damping=0.001))
-    assert dampings[:3] == pytest.approx([0.001, 0.01, 0.1])
+    monkeypatch.setattr("recbole_apa.unlearning.approximate.unlearner.unlearn_adapter", watched)
+    settings = ApproximateSettings(most_epochs=2)
+    unlearner = ApproximateUnlearner(method.made.model, factors, task.steps[0].parts, 1, settings)
+    unlearner.forget(RapidUn(retain_per_forget=2))
+    ((course, sides),) = courses
+    n = len(task.steps[0].parts["forget"])
+    assert course.settings.lr_schedule == "cosine" and len(course.history.step_losses) == 2 * sides.n_batches
+    assert int((sides.retain.weights > 0).sum()) == min(2 * n, len(sides.retain.ids))
+    counted = sides.retain.weights[sides.retain.weights > 0]
+    assert counted.mean().item() == pytest.approx(1.0) and sides.forget.weights.mean().item() == pytest.approx(1.0)
 
 
 @pytest.mark.slow
@@ -259,6 +276,20 @@ def test_settings_that_a_method_does_not_have_are_refused(text, expected, tmp_pa
     with pytest.raises(SettingsError, match=expected):
         compare_forgetting([text], ForgetRequest(ratio=0.1), "board", folder=tmp_path / "f")
     assert not (tmp_path / "f").exists()
+
+
+def test_settings_are_told_with_their_defaults_and_decide_the_rows_key():
+    assert settings_of("BadT-flip") == {
+        "weight": 0.2,
+        "rate_share": 0.03,
+        "lr_schedule": "constant",
+        "most_epochs": 10,
+        "batch_size": 8,
+    }
+    assert settings_of("E2URec:rate_share=0.3")["rate_share"] == 0.3 and settings_of("E2URec")["rate_share"] == 0.1
+    assert settings_of("RapidUn")["lr_schedule"] == "cosine" and settings_of("BadT")["incompetent"] == "uniform"
+    assert settings_of("LLMEraser:damping=1") == {"damping": 1, "most_retained": 256}
+    assert settings_of("APA(D)") == {}
 
 
 def test_settings_of_a_method_reach_it():

@@ -13,12 +13,24 @@ from torch.nn import functional as F
 
 from recbole_apa.adapters.training import AdapterCourse
 from recbole_apa.unlearning.approximate import APPROXIMATE_METHODS, LossMethod
-from recbole_apa.unlearning.approximate.influence import influence_weights, sample_gradients, scores_of_influence
-from recbole_apa.unlearning.approximate.loop import BatchedSides, Side, paired_batches, unlearn_adapter
+from recbole_apa.unlearning.approximate.influence import (
+    influence_weights,
+    median,
+    sample_gradients,
+    scores_of_influence,
+)
+from recbole_apa.unlearning.approximate.loop import BatchedSides, DrawnSides, Side, paired_batches, unlearn_adapter
 from recbole_apa.unlearning.approximate.losses import Answers, nll
-from recbole_apa.unlearning.approximate.methods import NPO, BadTeacher, E2URec, GradAscent, GradDiff, RapidUn
+from recbole_apa.unlearning.approximate.methods import (
+    NPO,
+    BadTeacher,
+    BadTeacherFlip,
+    E2URec,
+    GradAscent,
+    GradDiff,
+    RapidUn,
+)
 from recbole_apa.unlearning.approximate.methods.e2urec import forgetting_logits
-from recbole_apa.unlearning.approximate.newton import hessian_product, solve_damped
 from tests.helpers.engines import train_settings
 
 
@@ -73,9 +85,12 @@ def test_one_step_of_gradient_ascent_raises_the_loss_and_without_a_forget_term_o
     assert GradDiff(forget_weight=0.0)(forget, retain, 0) == nll(retain).mean()
 
 
-def test_equal_weights_make_rapidun_plain_grad_diff():
-    forget, retain = answers(logits(6, 0)), answers(logits(6, 1))
-    torch.testing.assert_close(RapidUn()(forget, retain, 0), GradDiff()(forget, retain, 0))
+def test_equal_weights_make_rapidun_grad_diff_with_each_sides_share_of_the_batch():
+    forget, retain = answers(logits(2, 0)), answers(logits(6, 1))
+    torch.testing.assert_close(RapidUn()(forget, retain, 0), GradDiff(2 / 8, 6 / 8)(forget, retain, 0))
+    nothing = replace(answers(logits(0, 0)), logits=lambda: pytest.fail("an empty side was passed through the model"))
+    torch.testing.assert_close(RapidUn()(nothing, retain, 0), nll(retain).mean())
+    torch.testing.assert_close(RapidUn()(forget, nothing, 0), -nll(forget).mean())
 
 
 def test_the_uniform_teacher_is_met_by_half_and_half():
@@ -91,8 +106,17 @@ def test_the_uniform_teacher_is_met_by_half_and_half():
 def test_other_teachers_say_what_they_are_named_for():
     forget = answers(logits(8, 0), base=logits(8, 2), original=logits(8, 3))
     torch.testing.assert_close(BadTeacher("base").target(forget), torch.softmax(forget.teachers["base"], 1))
-    assert BadTeacher("flip").target(forget).argmax(1).tolist() == (1 - forget.labels).tolist()
     assert BadTeacher("random_label").target(forget).argmax(1).tolist() == forget.coins.tolist()
+
+
+def test_flipped_labels_by_hand():
+    """E2URec's: the retained samples' own loss, and the other label's on the forgotten ones, weighted; no teacher."""
+    forget = answers(torch.tensor([[0.0, math.log(3)], [0.0, 0.0]]), [1, 0])  # p(like) = 3/4, 1/2
+    retain = answers(torch.tensor([[math.log(4), 0.0]]), [0])  # p(dislike) = 4/5
+    flipped = -(math.log(1 / 4) + math.log(1 / 2)) / 2
+    assert BadTeacherFlip()(forget, retain, 0).item() == pytest.approx(-math.log(4 / 5) + 0.2 * flipped, rel=1e-6)
+    assert BadTeacherFlip(weight=0.0)(forget, retain, 0) == nll(retain).mean()
+    assert APPROXIMATE_METHODS["BadT-flip"] is BadTeacherFlip and not BadTeacherFlip.teachers
 
 
 def test_without_alpha_or_without_further_training_the_forgetting_teacher_is_the_original():
@@ -159,6 +183,30 @@ def test_every_objective_makes_the_student_less_sure_of_what_it_forgets(name):
     assert sure() < before - 0.005
 
 
+@given(st.integers(1, 12), st.integers(0, 9), st.integers(1, 7), st.integers(0, 5))
+def test_draws_are_as_many_as_both_sides_and_leave_out_what_counts_nothing(n_forget, n_counted, size, seed):
+    w = nn.Parameter(torch.ones(1))
+    forget, retain = (side(w, torch.ones(n, 1), [0] * n) for n in (n_forget, n_counted + 2))
+    retain = replace(retain, weights=torch.tensor([0.0] + [1.5] * n_counted + [0.0]))
+    sides = DrawnSides(forget, retain, size, seed, retain_per_forget=3)
+    batches = list(sides.batches(0))
+    assert len(batches) == sides.n_batches and {len(a) + len(b) for a, b in batches[:-1]} <= {size}
+    assert sum(len(a) + len(b) for a, b in batches) == n_forget + n_counted
+    assert {i for _, others in batches for i in others} <= set(range(1, 1 + n_counted))
+    assert batches == list(sides.batches(0))
+
+
+def test_retained_samples_are_drawn_three_times_as_often_and_with_replacement():
+    w = nn.Parameter(torch.ones(1))
+    forget, retain = (side(w, torch.ones(n, 1), [0] * n) for n in (2000, 400))
+    sides = DrawnSides(forget, retain, 8, 1, retain_per_forget=3)
+    epochs = [list(sides.batches(epoch)) for epoch in range(20)]
+    own, others = ([[i for batch in epoch for i in batch[k]] for epoch in epochs] for k in (0, 1))
+    assert sum(map(len, others)) / sum(map(len, own)) == pytest.approx(3, rel=0.05)
+    assert len(set(own[0])) < len(own[0]) and len(set(others[0])) > 380  # about 1800 draws of 400
+    assert epochs[0] != epochs[1]
+
+
 def test_it_ends_once_enough_is_forgotten():
     w = nn.Parameter(torch.ones(2))
     x = torch.randn(8, 2, generator=torch.Generator().manual_seed(0))
@@ -182,12 +230,33 @@ def test_batches_hold_every_forgotten_sample_once_and_do_not_move_when_others_le
 
 def test_influence_by_hand():
     forget, retain = torch.tensor([[1.0, 0.0], [0.0, 2.0]]), torch.tensor([[1.0, 1.0], [1.0, 0.0]])
-    of_forget, of_retain = scores_of_influence(forget, retain)
-    # influences of the forgotten on themselves: [[1, 0], [0, 4]]; on the retained: [[1, 1], [2, 0]]; medians of pairs
-    # are torch's lower ones
-    assert of_forget.tolist() == [0.0 - 1.0, 0.0 - 0.0]
+    of_forget, of_retain = scores_of_influence(forget, retain, top_k=2)
+    # of the forgotten on themselves: [[1, 0], [0, 4]]; on the retained: [[1, 1], [2, 0]]; medians of two are means
+    assert of_forget.tolist() == [0.5 - 1.0, 2.0 - 1.0]
     # of the retained on themselves: [[2, 1], [1, 1]]; on the forgotten: [[1, 2], [1, 0]]
-    assert of_retain.tolist() == [1.0 - 1.0, 1.0 - 0.0]
+    assert of_retain.tolist() == [1.5 - 1.5, 1.0 - 0.5]
+    # only the strongest on each: [[1, 0], [0, 4]], [[0, 1], [2, 0]]; [[2, 1], [0, 0]] or a tie, [[1, 2], [0, 0]] or one
+    strongest, _ = scores_of_influence(forget, retain, top_k=1)
+    assert strongest.tolist() == [0.5 - 0.5, 2.0 - 1.0]
+
+
+@given(st.lists(st.floats(-1e3, 1e3, width=32), min_size=1, max_size=9))
+def test_medians_and_weights_are_those_of_numpy(values):
+    """As in the released code, also where their number is even."""
+    x = np.array(values)
+    assert median(torch.tensor(values, dtype=torch.float64)).item() == pytest.approx(np.median(x), abs=1e-9)
+    gaps = x - np.median(x)
+    z = gaps / max(1.4826 * np.median(np.abs(gaps)), 1e-3)
+    expected = np.exp(np.clip(z / 0.7, np.log(0.2), np.log(3.0)))
+    found = influence_weights(torch.tensor(values, dtype=torch.float64), 0.7)
+    np.testing.assert_allclose(found, expected / expected.mean(), rtol=1e-6)
+
+
+def test_weights_of_an_even_number_by_hand():
+    # median 2, gaps -2, -1, 1, 2, their median 1.5
+    weights = [max(0.2, min(3.0, math.exp(gap / (1.4826 * 1.5) / 1.2))) for gap in (-2, -1, 1, 2)]
+    found = influence_weights(torch.tensor([0.0, 1.0, 3.0, 4.0]), 1.2)
+    np.testing.assert_allclose(found, np.array(weights) / np.mean(weights), rtol=1e-6)
 
 
 def test_influence_weights_have_mean_one_rise_with_the_score_and_bear_an_outlier():
@@ -208,59 +277,6 @@ def test_a_sample_influences_itself_by_its_squared_gradient():
     assert ((rows @ rows.T).diagonal() > 0).all()
 
 
-def test_hessian_products_are_those_of_finite_differences():
-    w = nn.Parameter(torch.tensor([0.3, -0.2, 0.5], dtype=torch.float64))
-    x = torch.randn(9, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-
-    def loss(at):
-        return F.softplus(-(x @ at)).mean()
-
-    v = torch.tensor([1.0, -2.0, 0.5], dtype=torch.float64)
-    found = hessian_product(loss(w), [w], [v])[0]
-    step = 1e-5
-    ends = [torch.autograd.grad(loss(p), p)[0] for p in ((w + s * step * v).detach().requires_grad_() for s in (1, -1))]
-    torch.testing.assert_close(found, (ends[0] - ends[1]) / (2 * step), atol=1e-7, rtol=1e-5)
-
-
-def test_removing_a_sample_from_a_ridge_regression_is_leaving_it_out():
-    """theta + H^-1 grad l / N, against the closed solution without the sample."""
-    g = torch.Generator().manual_seed(0)
-    x, y = (torch.randn(400, 5, generator=g, dtype=torch.float64), torch.randn(400, generator=g, dtype=torch.float64))
-    penalty = 0.1
-
-    def solution(rows):
-        a, b = x[rows], y[rows]
-        return torch.linalg.solve(a.T @ a / len(a) + penalty * torch.eye(5, dtype=torch.float64), a.T @ b / len(a))
-
-    w = nn.Parameter(solution(slice(None)))
-
-    def loss():
-        return ((x @ w - y) ** 2).mean() / 2 + penalty * (w**2).sum() / 2
-
-    gone = torch.autograd.grad((x[7] @ w - y[7]) ** 2 / 2 + penalty * (w**2).sum() / 2, w)[0]
-    moved = solve_damped(lambda v: hessian_product(loss(), [w], v), [gone / 400], 0.0, 50, 1e-10)[0][0]
-    exact = solution([i for i in range(400) if i != 7]) - w.detach()
-    assert (moved - exact).norm() < 0.02 * exact.norm()
-    nothing = solve_damped(lambda v: hessian_product(loss(), [w], v), [torch.zeros_like(gone)], 0.0, 50, 1e-10)[0][0]
-    assert nothing.abs().max() == 0
-
-
-def test_the_solution_is_the_inverse_not_twice_it():
-    """The released code's fixed point is 2 H^-1 b."""
-    h = torch.diag(torch.tensor([2.0, 5.0, 0.5]))
-    b = torch.tensor([1.0, 2.0, 3.0])
-    (found,), positive = solve_damped(lambda v: [h @ v[0]], [b], damping=0.1, max_steps=20, tolerance=1e-8)
-    assert positive
-    np.testing.assert_allclose(found, torch.linalg.solve(h + 0.1 * torch.eye(3), b), rtol=1e-5)
-
-
-def test_a_direction_that_curves_down_is_told():
-    h, b = torch.diag(torch.tensor([1.0, -2.0])), torch.tensor([1.0, 1.0])
-    found, positive = solve_damped(lambda v: [h @ v[0]], [b], damping=0.1, max_steps=20, tolerance=1e-8)
-    assert not positive and not found[0].any()
-    assert solve_damped(lambda v: [h @ v[0]], [b], damping=3.0, max_steps=20, tolerance=1e-8)[1]
-
-
 @pytest.mark.parametrize(
     ("objective", "epoch", "looks"),
     [
@@ -271,6 +287,7 @@ def test_a_direction_that_curves_down_is_told():
         (E2URec(), 1, True),
         (NPO(), 0, True),
         (BadTeacher(), 0, True),
+        (BadTeacherFlip(), 0, True),
     ],
 )
 def test_retained_samples_are_passed_through_the_model_only_where_they_count(objective, epoch, looks):

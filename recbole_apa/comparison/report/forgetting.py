@@ -32,14 +32,16 @@ def write_forgetting(folder: Path, rows: Sequence[Row], redrawn: bool = False) -
     spread = {name for name, measure in FORGETTING_MEASURES.items() if measure.spread}
     head, body = ["method", *columns], forgetting_rows(rows, columns, spread)
     failed, spread_is = problems(rows), [_spread_note(redrawn)] if len({row.seed for row in rows}) > 1 else []
+    settings = settings_lines(rows)
     markdown = tabulate(body, head, tablefmt="github", disable_numparse=True)
-    write_text(folder / "table.md", "\n".join([markdown, *(f"\n{note}" for note in spread_is)]) + "\n")
+    write_text(folder / "table.md", "\n".join([markdown, *_notes(settings), *(f"\n{note}" for note in spread_is)]) + "\n")
     done = [row for row in rows if row.status == DONE]
     page = render(
         "forgetting.html",
         title=folder.name,
         headers=head,
         rows=body,
+        settings=settings,
         failed=failed,
         notes=spread_is,
         n_forget=round(np.mean([row.figures["n_forget"] for row in done])) if done else 0,
@@ -84,6 +86,12 @@ def forgetting_rows(
     return out
 
 
+def settings_lines(rows: Sequence[Row]) -> list[str]:
+    """A line for each method with settings: its name, and each setting with its value."""
+    found = {row.method: row.settings for row in rows if row.settings}
+    return [f"{name}: " + ", ".join(f"{k} {v}" for k, v in settings.items()) for name, settings in found.items()]
+
+
 def _shown(row: Row) -> dict[str, float]:
     figures = dict(row.figures)
     if "peak_memory_bytes" in figures:
@@ -107,3 +115,8 @@ def _drawing(rows: Sequence[Row]) -> str:
     )
     drawn: str = figure.to_html(full_html=False, include_plotlyjs=False)
     return drawn
+
+
+def _notes(settings: Sequence[str]) -> list[str]:
+    """The settings of the methods, as Markdown."""
+    return ["", *(f"- {line}" for line in settings)] if settings else []

@@ -68,7 +68,7 @@ class Seen:
     goal: Answers
     """Answers of the model trained without the data."""
     without: Sequence[Answers]
-    """Answers of all models trained without the data, except the one being measured."""
+    """Answers of models trained without the data that are no rows themselves: the same for every row."""
     labels: Mapping[str, np.ndarray]
     """The labels of each part, (n,), 0 or 1."""
 

@@ -67,7 +67,8 @@ def rmia_auc(
     Args:
         forget, holdout: probability of each sample's own label under the attacked model, (n,) and (h,).
         forget_outs, holdout_outs: the same under m models that did not see the forgotten samples, (m, n) and (m, h).
-        gamma: 1 instead of RMIA's 2: with two possible answers, probabilities rarely differ by a factor of two.
+        gamma: 1, as in the released code, instead of the paper's 2: with two possible answers, probabilities rarely
+            differ by a factor of two.
     """
     population, population_outs = holdout[::2], holdout_outs[:, ::2]
     members, strangers = (
@@ -104,7 +105,9 @@ class EntropyMembership(ForgettingMeasure):
 
 @register_measure
 class RMIA(ForgettingMeasure):
-    """Offline RMIA, by models that were trained without the data."""
+    """Offline RMIA (Zarifzadeh et al., ICML 2024), by models that were trained without the data and are attacked in no
+    row: otherwise a row's own answers would be in its denominator, and rows would differ by what they are compared
+    with."""
 
     name, title = "rmia_auc", "RMIA AUC"
 

@@ -5,12 +5,13 @@ Shapes: n samples of a side, b batch.
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor
 
 from recbole_apa.adapters.training import AdapterCourse, ShardHistory
-from recbole_apa.core.seeding import hash_order
+from recbole_apa.core.seeding import generator_for, hash_order
 from recbole_apa.unlearning.approximate.losses import Answers, Objective, Teachers
 
 Rows = tuple[list[int], list[int]]
@@ -35,23 +36,61 @@ class Side:
 
     def answers(self, rows: Sequence[int]) -> Answers:
         """What the student and the teachers answer on some rows."""
-        index = torch.tensor(list(rows))
+        index = torch.tensor(list(rows), dtype=torch.long)
         teachers = Teachers({name: z[index] for name, z in self.teachers.items()})
         return Answers(lambda: self.logits(rows), self.labels[index], teachers, self.coins[index], self.weights[index])
 
 
 @dataclass(frozen=True)
 class BatchedSides:
-    """Both sides, and how they are batched."""
+    """Both sides, and how they are batched: see :func:`paired_batches`."""
 
     forget: Side
     retain: Side
     batch_size: int
     seed: int
 
+    @property
+    def n_batches(self) -> int:
+        """Of one epoch."""
+        return -(-len(self.forget.ids) // self.batch_size)
+
     def batches(self, epoch: int) -> Iterator[Rows]:
-        """The batches of one epoch; see :func:`paired_batches`."""
+        """The batches of one epoch: rows of the forgotten and of the retained samples."""
         return paired_batches(self.forget, self.retain, self.batch_size, self.seed, epoch)
+
+
+@dataclass(frozen=True)
+class DrawnSides(BatchedSides):
+    """Every sample of a batch is drawn with replacement: first the side, the retained one ``retain_per_forget`` times
+    as often as the other, then one of its samples. An epoch draws as many as both sides have. Retained samples of
+    weight 0 are left out."""
+
+    retain_per_forget: float
+
+    @property
+    def n_batches(self) -> int:
+        """Of one epoch."""
+        return -(-self._n_draws // self.batch_size)
+
+    @cached_property
+    def _counted(self) -> Tensor:
+        return self.retain.weights.cpu().nonzero()[:, 0]
+
+    @property
+    def _n_draws(self) -> int:
+        return len(self.forget.ids) + len(self._counted)
+
+    def batches(self, epoch: int) -> Iterator[Rows]:
+        """See :meth:`BatchedSides.batches`; a batch may have no row of a side."""
+        g, n = generator_for(self.seed, "drawn", epoch), self._n_draws
+        retained_share = self.retain_per_forget / (1 + self.retain_per_forget) if len(self._counted) else 0.0
+        is_retained = torch.rand(n, generator=g) < retained_share
+        own = torch.randint(len(self.forget.ids), (n,), generator=g)
+        others = self._counted[torch.randint(max(1, len(self._counted)), (n,), generator=g)] if retained_share else own
+        for some in torch.arange(n).split(self.batch_size):
+            kept = is_retained[some]
+            yield own[some][~kept].tolist(), others[some][kept].tolist()
 
 
 def paired_batches(forget: Side, retain: Side, size: int, seed: int, epoch: int) -> Iterator[Rows]:

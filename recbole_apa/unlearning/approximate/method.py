@@ -4,9 +4,10 @@ Shapes: n samples of a side.
 """
 
 from abc import ABC, abstractmethod
+from dataclasses import fields
 from importlib.util import find_spec
 from pathlib import Path
-from typing import ClassVar, TypeVar
+from typing import ClassVar, Literal, TypeVar
 
 from torch import Tensor
 
@@ -15,8 +16,9 @@ from recbole_apa.core.errors import SettingsError, TrainingError
 from recbole_apa.core.foreign_code import shown
 from recbole_apa.core.registry import is_ours, require
 from recbole_apa.unlearning.approximate.known import APPROXIMATE_METHODS, EXACT
+from recbole_apa.unlearning.approximate.loop import BatchedSides, Side
 from recbole_apa.unlearning.approximate.losses import Answers
-from recbole_apa.unlearning.approximate.unlearner import ApproximateUnlearner, Sides
+from recbole_apa.unlearning.approximate.unlearner import ApproximateSettings, ApproximateUnlearner, Sides
 
 OTHER_ROWS = frozenset(
     {"APA", "Retraining", "SISA", "RecEraser", "RecEraser-attention", "RecEraser-IBP", "RecEraser-InBP"}
@@ -25,6 +27,7 @@ OTHER_ROWS = frozenset(
 )
 """Names of other rows of a comparison, and of its groups, that a method could be given."""
 GIVEN_TEACHERS = ("original", "base")
+Setting = int | float | str
 
 
 class ApproximateMethod(ABC):
@@ -38,6 +41,11 @@ class ApproximateMethod(ABC):
     usual_rate_share: ClassVar[float] = 0.03
     """Learning rate as a share of the training's, if ``rate_share`` is not given: what came closest to retraining on
     development rows (benchmarks/step_sizes.py)."""
+
+    def told(self, settings: ApproximateSettings) -> dict[str, Setting]:
+        """What decides how far it moves the adapter, for the record: the method's own numbers and texts."""
+        own = {f.name: getattr(self, f.name) for f in fields(self)}  # type: ignore[arg-type]
+        return {name: value for name, value in own.items() if isinstance(value, (int, float, str))}
 
     @abstractmethod
     def move(self, student: ApproximateUnlearner) -> ShardHistory:
@@ -58,6 +66,8 @@ class LossMethod(ApproximateMethod):
     teachers: ClassVar[tuple[str, ...]] = ()
     """Models whose answers the loss uses: ``original`` (before the request), ``base`` (without an adapter), or a
     teacher of the method's own, which :meth:`taught` makes."""
+    lr_schedule: ClassVar[Literal["linear", "cosine", "constant"]] = "constant"
+    """Of the learning rate, over the maximum number of passes."""
 
     @abstractmethod
     def __call__(self, forget: Answers, retain: Answers, epoch: int) -> Tensor:
@@ -81,14 +91,31 @@ class LossMethod(ApproximateMethod):
         """How much each forgotten and each retained sample counts, (n,) each."""
         return student.ones()
 
+    def batched(self, student: ApproximateUnlearner, forget: Side, retain: Side) -> BatchedSides:
+        """How the samples are batched: every forgotten one once an epoch, paired with as many retained ones."""
+        return BatchedSides(forget, retain, student.settings.batch_size, student.seed)
+
+    def told(self, settings: ApproximateSettings) -> dict[str, Setting]:
+        """See :class:`ApproximateMethod`; with how it is trained."""
+        share = self.usual_rate_share if settings.rate_share is None else settings.rate_share
+        return {
+            **super().told(settings),
+            "rate_share": share,
+            "lr_schedule": self.lr_schedule,
+            "most_epochs": settings.most_epochs,
+            "batch_size": settings.batch_size,
+        }
+
     def move(self, student: ApproximateUnlearner) -> ShardHistory:
         """See :class:`ApproximateMethod`."""
         answers = {
             name: self._sides(f"teacher {name}", self.taught(name, student), student, 2) for name in self.teachers
         }
         weights = self._sides("weights", self.weights(student), student)
-        forget, retain = student.sides(answers, weights)
-        return student.train(self._loss, forget, retain, student.settings.most_epochs, student.forgotten())
+        sides = self.batched(student, *student.sides(answers, weights))
+        return student.train(
+            self._loss, sides, student.settings.most_epochs, student.forgotten(), lr_schedule=self.lr_schedule
+        )
 
     def _loss(self, forget: Answers, retain: Answers, epoch: int) -> Tensor:
         """The loss of a batch, checked.

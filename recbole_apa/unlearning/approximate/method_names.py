@@ -3,7 +3,7 @@
 from dataclasses import Field, dataclass, fields, replace
 
 from recbole_apa.core.errors import SettingsError
-from recbole_apa.unlearning.approximate.method import APPROXIMATE_METHODS, ApproximateMethod
+from recbole_apa.unlearning.approximate.method import APPROXIMATE_METHODS, ApproximateMethod, Setting
 from recbole_apa.unlearning.approximate.unlearner import ApproximateSettings
 
 
@@ -13,6 +13,11 @@ class Choice:
 
     method: ApproximateMethod
     settings: ApproximateSettings
+
+    @property
+    def told(self) -> dict[str, Setting]:
+        """All settings by name, for the record."""
+        return self.method.told(self.settings)
 
 
 def is_approximate(text: str) -> bool:

@@ -1,56 +1,34 @@
-"""LLMEraser (Ding et al., ICLR 2025): one influence step on the adapter, theta' = theta + H^-1 sum_f grad l / N.
+"""One influence step on an adapter (LLMEraser; Ding et al., ICLR 2025): theta' = theta + (H + damping I)^-1 b.
 
-Shapes: p parameters.
+H is the Gauss-Newton matrix. A sample's loss depends on its two logits through their margin m = z_yes - z_no alone, so
+that H = sum of c g g^T with g = grad m and c = p (1 - p) times the sample's share. It is positive by construction, has
+at most as many directions as samples, and equals the Hessian where m is linear in theta.
+
+Shapes: n samples, p parameters.
 """
 
-from collections.abc import Callable, Sequence
-
 import torch
-from torch import Tensor, nn
+from torch import Tensor
+
+COLUMNS_AT_ONCE = 1 << 16
+"""Columns of the gradients that are converted to float64 together."""
 
 
-def hessian_product(loss: Tensor, parameters: Sequence[nn.Parameter], v: Sequence[Tensor]) -> list[Tensor]:
-    """H v of a loss, by differentiating twice; shaped like the parameters."""
-    gradients = torch.autograd.grad(loss, parameters, create_graph=True)
-    inner = torch.stack([(g * x).sum() for g, x in zip(gradients, v, strict=True)]).sum()
-    found = torch.autograd.grad(inner, parameters, allow_unused=True)
-    return [torch.zeros_like(p) if g is None else g.detach() for p, g in zip(parameters, found, strict=True)]
+def influence_step(gradients: Tensor, curvature: Tensor, pull: Tensor, damping: float) -> Tensor:
+    """(H + damping I)^-1 b for H = G^T diag(c) G and b = G^T t, in float64: (p,).
 
-
-def solve_damped(
-    product: Callable[[list[Tensor]], list[Tensor]],
-    b: Sequence[Tensor],
-    damping: float,
-    max_steps: int,
-    tolerance: float,
-) -> tuple[list[Tensor], bool]:
-    """(H + damping I)^-1 b by conjugate gradients, and whether H + damping I was positive along every direction.
-
-    If it was not (a network's Hessian need not be), the solution so far is returned, which is zero at the first step.
+    It equals G^T (diag(c) G G^T + damping I)^-1 t: an n by n system among the samples instead of a p by p one.
 
     Args:
-        product: v -> H v.
-        tolerance: for the residual's norm, as a share of b's.
+        gradients: G, each sample's gradient of the margin, (n, p).
+        curvature: c, not negative; 0 for samples that are only in b, (n,).
+        pull: t, how much each sample's gradient is in b, (n,).
+        damping: above 0.
     """
-    x = [torch.zeros_like(part) for part in b]
-    residual = [part.clone() for part in b]
-    direction = [part.clone() for part in b]
-    size = _dot(residual, residual)
-    enough = tolerance**2 * size
-    for _ in range(max_steps):
-        if size <= enough:
-            break
-        moved = [h + damping * d for h, d in zip(product(direction), direction, strict=True)]
-        curvature = _dot(direction, moved)
-        if curvature <= 0:
-            return x, False
-        length = size / curvature
-        x = [part + length * d for part, d in zip(x, direction, strict=True)]
-        residual = [part - length * m for part, m in zip(residual, moved, strict=True)]
-        before, size = size, _dot(residual, residual)
-        direction = [part + size / before * d for part, d in zip(residual, direction, strict=True)]
-    return x, True
-
-
-def _dot(one: Sequence[Tensor], other: Sequence[Tensor]) -> float:
-    return float(sum((a * b).sum() for a, b in zip(one, other, strict=True)))
+    gram = torch.zeros(len(gradients), len(gradients), dtype=torch.float64)
+    for columns in gradients.split(COLUMNS_AT_ONCE, dim=1):
+        wide = columns.double()
+        gram += wide @ wide.T
+    system = curvature.double()[:, None] * gram + damping * torch.eye(len(gradients), dtype=torch.float64)
+    shares = torch.linalg.solve(system, pull.double())
+    return torch.cat([shares @ columns.double() for columns in gradients.split(COLUMNS_AT_ONCE, dim=1)])

@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import ClassVar, Protocol
+from typing import ClassVar, Literal, Protocol
 
 import numpy as np
 import torch
@@ -163,14 +163,20 @@ class ApproximateUnlearner:
         return self.engine.answer_logits(self.parts[part].prompts, adapter=adapter)
 
     def train(
-        self, objective: Objective, forget: Side, retain: Side, epochs: int, enough: Callable[[], bool]
+        self,
+        objective: Objective,
+        sides: BatchedSides,
+        epochs: int,
+        enough: Callable[[], bool],
+        lr_schedule: Literal["linear", "cosine", "constant"] = "constant",
     ) -> ShardHistory:
         """Train the student to minimise a loss.
 
         Args:
-            forget, retain: as :meth:`sides` makes them.
-            epochs: maximum number of passes over the forgotten samples.
+            sides: both sides as :meth:`sides` makes them, batched.
+            epochs: maximum number of passes.
             enough: called after each pass; True ends the training.
+            lr_schedule: of the learning rate over all these passes.
 
         Raises:
             TrainingError: a loss that is not finite.
@@ -180,14 +186,12 @@ class ApproximateUnlearner:
             trained,
             epochs=epochs,
             learning_rate=trained.learning_rate * self._rate_share,
-            lr_schedule="constant",
+            lr_schedule=lr_schedule,
             warmup_ratio=0.0,
             stopping_patience=None,
         )
-        n_batches = -(-len(forget.ids) // self.settings.batch_size)
         with self.trained() as parameters:
-            course = AdapterCourse(parameters, n_batches, settings, 0, self.engine.bank.kind.parameter_groups)
-            sides = BatchedSides(forget, retain, self.settings.batch_size, self.seed)
+            course = AdapterCourse(parameters, sides.n_batches, settings, 0, self.engine.bank.kind.parameter_groups)
             return unlearn_adapter(course, sides, objective, enough)
 
     @contextmanager
@@ -199,6 +203,25 @@ class ApproximateUnlearner:
             yield bank.parameters()
         finally:
             bank.train(False)
+
+    @contextmanager
+    def differentiable(self) -> Iterator[list[nn.Parameter]]:
+        """The student's parameters, with gradients but without dropout meanwhile."""
+        parameters = self.engine.bank.parameters()
+        for parameter in parameters:
+            parameter.requires_grad_(True)
+        try:
+            yield parameters
+        finally:
+            for parameter in parameters:
+                parameter.requires_grad_(False)
+
+    def shift(self, step: Tensor) -> None:
+        """Add a step, (p,), to the student's parameters, in their order."""
+        parameters = self.engine.bank.parameters()
+        with torch.no_grad():
+            for parameter, part in zip(parameters, step.split([p.numel() for p in parameters]), strict=True):
+                parameter.add_(part.view_as(parameter).to(parameter))
 
     def ones(self) -> Sides:
         """A weight of 1 for each forgotten and each retained sample."""
@@ -229,10 +252,9 @@ class ApproximateUnlearner:
             weights.to(device),
         )
 
-    def some_retained(self, per_forgotten: int) -> list[int]:
-        """Rows of retained samples, drawn by hash: ``per_forgotten`` for each forgotten one."""
-        n = per_forgotten * len(self.parts["forget"])
-        return hash_order(self.parts["retain"].ids, self.seed, "influence")[:n]
+    def retained_order(self) -> list[int]:
+        """Rows of the retained samples, ordered by hash: the first n are n of them drawn at random."""
+        return hash_order(self.parts["retain"].ids, self.seed, "influence")
 
     def loss(self, part: str, rows: Sequence[int]) -> Tensor:
         """Mean negative log-likelihood of some rows' own labels under the student, with gradients."""
@@ -240,12 +262,7 @@ class ApproximateUnlearner:
         z = self.engine.student_logits([of.prompts[i] for i in rows])
         return F.cross_entropy(z, torch.from_numpy(of.labels[list(rows)]).to(z.device).long())
 
-    def mean(self, of_loss: Callable[[Tensor], Sequence[Tensor]], part: str, rows: Sequence[int]) -> list[Tensor]:
-        """Mean over samples of something linear in their losses, batch by batch, as all at once would not fit."""
-        size = self.settings.batch_size
-        out = [torch.zeros_like(p) for p in self.engine.bank.parameters()]
-        for start in range(0, len(rows), size):
-            batch = rows[start : start + size]
-            found = of_loss(self.loss(part, batch))
-            out = [total + len(batch) / len(rows) * x for total, x in zip(out, found, strict=True)]
-        return out
+    def margin(self, part: str, row: int) -> Tensor:
+        """z_yes - z_no of one sample under the student, with gradients: a scalar."""
+        z = self.engine.student_logits([self.parts[part].prompts[row]])[0]
+        return z[1] - z[0]

@@ -7,10 +7,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from recbole_apa.unlearning.approximate.losses import Answers, soft_cross_entropy
+from recbole_apa.unlearning.approximate.losses import Answers, nll, soft_cross_entropy
 from recbole_apa.unlearning.approximate.method import LossMethod, register_approximate_method
 
-Incompetent = Literal["uniform", "base", "random_label", "flip"]
+Incompetent = Literal["uniform", "base", "random_label"]
 
 
 @register_approximate_method
@@ -20,7 +20,7 @@ class BadTeacher(LossMethod):
     incompetent teacher on forgotten ones.
 
     ``incompetent``: ``uniform`` (half and half), ``base`` (the language model without an adapter), ``random_label`` (a
-    label drawn once for each sample), ``flip`` (E2URec's variant: the other label).
+    label drawn once for each sample).
     """
 
     name = "BadT"
@@ -39,8 +39,7 @@ class BadTeacher(LossMethod):
             return torch.full_like(forget.z, 0.5)
         if self.incompetent == "base":
             return torch.softmax(forget.teachers["base"], 1)
-        labels = forget.coins if self.incompetent == "random_label" else 1 - forget.labels
-        return F.one_hot(labels.long(), 2).to(forget.z.dtype)
+        return F.one_hot(forget.coins.long(), 2).to(forget.z.dtype)
 
 
 @register_approximate_method
@@ -63,8 +62,14 @@ class BadTeacherRandomLabel(BadTeacher):
 
 @register_approximate_method
 @dataclass(frozen=True)
-class BadTeacherFlip(BadTeacher):
-    """With ``flip``."""
+class BadTeacherFlip(LossMethod):
+    """What E2URec's repository calls Bad-T; it has no teacher: L = NLL_r + weight * NLL of the forgotten samples with
+    the other label."""
 
     name = "BadT-flip"
-    incompetent: Incompetent = "flip"
+    weight: float = 0.2
+
+    def __call__(self, forget: Answers, retain: Answers, epoch: int) -> Tensor:
+        """See :class:`~recbole_apa.unlearning.approximate.method.LossMethod`."""
+        flipped = F.cross_entropy(forget.z, 1 - forget.labels.long())
+        return nll(retain).mean() + self.weight * flipped

@@ -47,7 +47,7 @@ class E2URec(LossMethod):
             return super().taught(teacher, student)
         forget, retain = student.sides({}, student.ones())
         further = GradDiff(forget_weight=-1.0, retain_weight=0.0)
-        student.train(further, forget, retain, self.augment_epochs, lambda: False)
+        student.train(further, self.batched(student, forget, retain), self.augment_epochs, lambda: False)
         found = student.logits("forget", adapter=True)
         student.restart()
         return found, torch.zeros(len(student.parts["retain"]), 2)
