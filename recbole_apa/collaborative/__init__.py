@@ -1,0 +1,31 @@
+"""Collaborative statistics of a run's training period, and what they say about a target.
+
+Sums over users of integers, from which users can be subtracted exactly; similarities and terms are derived from them
+when they are asked for. It may not know RecBole, torch, or language models.
+"""
+
+from recbole_apa.collaborative.content import ItemContent
+from recbole_apa.collaborative.item_sums import ItemSums
+from recbole_apa.collaborative.logistic import Logistic, left_out_scores
+from recbole_apa.collaborative.options import TermOptions
+from recbole_apa.collaborative.pair_sums import Pairs, PairSums
+from recbole_apa.collaborative.pasts import Pasts, pasts_of
+from recbole_apa.collaborative.rows import TrainingRows, training_rows
+from recbole_apa.collaborative.terms import Terms, collaborative_terms, pairs_of
+
+__all__ = [
+    "ItemContent",
+    "ItemSums",
+    "Logistic",
+    "PairSums",
+    "Pairs",
+    "Pasts",
+    "TermOptions",
+    "Terms",
+    "TrainingRows",
+    "collaborative_terms",
+    "left_out_scores",
+    "pairs_of",
+    "pasts_of",
+    "training_rows",
+]

@@ -1,0 +1,143 @@
+"""Sums over users who have rows of two items, for the pairs that are asked for; users can be subtracted from them."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import sparse
+
+from recbole_apa.collaborative.item_sums import ItemSums
+from recbole_apa.collaborative.rows import CENTRED_UNIT, TrainingRows
+
+MOST_CELLS = 1 << 21
+"""How many pairs of items are computed at a time."""
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """p pairs of items, each once, ordered by the first item, then the second."""
+
+    firsts: np.ndarray
+    """Item codes, int64, (p,)."""
+    seconds: np.ndarray
+    """Item codes, int64, (p,)."""
+
+    @classmethod
+    def of(cls, firsts: np.ndarray, seconds: np.ndarray) -> tuple["Pairs", np.ndarray]:
+        """The distinct pairs among many, and the number of each one's pair.
+
+        Args:
+            firsts: item codes, (r,).
+            seconds: item codes, (r,).
+        """
+        size = int(seconds.max(initial=0)) + 1
+        distinct, which = np.unique(firsts.astype(np.int64) * size + seconds, return_inverse=True)
+        return cls(distinct // size, distinct % size), which.reshape(-1)
+
+    def __len__(self) -> int:
+        return len(self.firsts)
+
+
+@dataclass(frozen=True)
+class PairSums:
+    """Sums over all users who have training rows of both items of a pair, int64, (p,) each; see
+    :class:`~recbole_apa.collaborative.item_sums.ItemSums` for why they can be subtracted."""
+
+    pairs: Pairs
+    n: np.ndarray
+    """Users; a user with repeated rows of an item counts once for each pair of rows."""
+    products: np.ndarray
+    """Products of the two centred values, in 1/1024^2."""
+    firsts: np.ndarray
+    """Centred values of the first item, in 1/1024."""
+    seconds: np.ndarray
+    """Centred values of the second item."""
+
+    @classmethod
+    def none(cls, pairs: Pairs) -> "PairSums":
+        """Of no users."""
+        return cls(pairs, *(np.zeros(len(pairs), dtype=np.int64) for _ in range(4)))
+
+    @classmethod
+    def of(cls, rows: TrainingRows, pairs: Pairs, most_cells: int = MOST_CELLS) -> "PairSums":
+        """The sums of whole users' rows.
+
+        Args:
+            most_cells: pairs of items that are computed at a time; it changes RAM and time alone.
+        """
+        out = cls.none(pairs)
+        if not len(rows) or not len(pairs):
+            return out
+        others, other_of = np.unique(pairs.seconds, return_inverse=True)
+        centred = rows.centred()
+        # rows without one of the second items matter as first items alone
+        right = _matrices(rows, centred, others)
+        for some, items in _blocks(pairs, max(1, most_cells // len(others))):
+            left = _matrices(rows, centred, items)
+            at = np.searchsorted(items, pairs.firsts[some]), other_of.reshape(-1)[some]
+            for sums, a, b in (
+                (out.n, left.ones, right.ones),
+                (out.products, left.values, right.values),
+                (out.firsts, left.values, right.ones),
+                (out.seconds, left.ones, right.values),
+            ):
+                sums[some] = (a.T @ b).toarray()[at]
+        return out
+
+    def plus(self, other: "PairSums") -> "PairSums":
+        """The sums of the users of both, for the same pairs."""
+        columns = zip(self._columns(), other._columns(), strict=True)
+        return PairSums(self.pairs, *(a + b for a, b in columns))
+
+    def minus(self, other: "PairSums") -> "PairSums":
+        """The sums without the other's users, who were added with the same rows."""
+        columns = zip(self._columns(), other._columns(), strict=True)
+        return PairSums(self.pairs, *(a - b for a, b in columns))
+
+    def similarities(self, items: ItemSums, shrinkage: float) -> np.ndarray:
+        """Cosine of the two items' vectors of residuals over users, times n / (n + shrinkage), (p,), float64.
+
+        A residual is a label without its user's mean and its item's; missing ones are 0.
+        """
+        levels, norms = items.levels(), items.norms()
+        a, b = levels[self.pairs.firsts], levels[self.pairs.seconds]
+        dots = self.products / CENTRED_UNIT**2 - (b * self.firsts + a * self.seconds) / CENTRED_UNIT + self.n * a * b
+        lengths = norms[self.pairs.firsts] * norms[self.pairs.seconds]
+        cosines = np.divide(dots, lengths, out=np.zeros(len(dots)), where=lengths > 0)
+        return cosines * (self.n / (self.n + shrinkage))
+
+    def _columns(self) -> tuple[np.ndarray, ...]:
+        return self.n, self.products, self.firsts, self.seconds
+
+
+@dataclass(frozen=True)
+class _Matrices:
+    """Users by items, sparse, int64: centred values, and 1 where there is a row."""
+
+    values: sparse.csr_matrix
+    ones: sparse.csr_matrix
+
+
+def _matrices(rows: TrainingRows, centred: np.ndarray, items: np.ndarray) -> _Matrices:
+    """Of some items.
+
+    Args:
+        items: codes in order, each once.
+    """
+    n_codes = int(max(items[-1], rows.items.max())) + 1
+    column = np.full(n_codes, -1, dtype=np.int64)
+    column[items] = np.arange(len(items))
+    columns = column[rows.items]
+    which = np.flatnonzero(columns >= 0)
+    shape, at = (int(rows.users.max()) + 1, len(items)), (rows.users[which], columns[which])
+    ones = sparse.csr_matrix((np.ones(len(which), dtype=np.int64), at), shape=shape)
+    return _Matrices(sparse.csr_matrix((centred[which], at), shape=shape), ones)
+
+
+def _blocks(pairs: Pairs, size: int) -> Iterator[tuple[slice, np.ndarray]]:
+    """The pairs of some first items at a time, with those items."""
+    items, starts = np.unique(pairs.firsts, return_index=True)
+    ends = np.append(starts[1:], len(pairs))
+    for begin in range(0, len(items), size):
+        end = min(begin + size, len(items))
+        yield slice(int(starts[begin]), int(ends[end - 1])), items[begin:end]

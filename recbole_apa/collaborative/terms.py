@@ -1,0 +1,130 @@
+"""What collaborative statistics and a user's past say about a target: one number each, float64.
+
+Every term of a target depends on that target and on the statistics alone, in every bit: not on which other targets it
+is computed together with. Shapes: n targets, r rows of their pasts together.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from recbole_apa.collaborative.content import ItemContent
+from recbole_apa.collaborative.item_sums import ItemSums
+from recbole_apa.collaborative.options import TermOptions
+from recbole_apa.collaborative.pair_sums import Pairs, PairSums
+from recbole_apa.collaborative.pasts import Pasts
+from recbole_apa.collaborative.rows import LABEL_UNIT
+
+ITEM, USER, RECENT, LENGTH = "item_mean", "user_rate", "recent_rate", "past_length"
+NEIGHBORS, CONTENT = "neighbors", "content"
+
+
+@dataclass(frozen=True)
+class Terms:
+    """Columns of features by name, each (n,)."""
+
+    columns: dict[str, np.ndarray]
+
+    def table(self, names: tuple[str, ...] | None = None) -> np.ndarray:
+        """Some columns beside each other, or all, (n, f)."""
+        return np.stack([self.columns[name] for name in names or tuple(self.columns)], axis=1)
+
+
+def pairs_of(pasts: Pasts) -> tuple[Pairs, np.ndarray]:
+    """The pairs of a target's item and one of its past, and the number of each row's pair, (r,)."""
+    return Pairs.of(pasts.items[pasts.owners], pasts.past_items)
+
+
+def collaborative_terms(
+    pasts: Pasts, items: ItemSums, pairs: PairSums, options: TermOptions, content: ItemContent | None = None
+) -> Terms:
+    """All terms of some targets.
+
+    Args:
+        pairs: sums for at least :func:`pairs_of` these targets.
+        content: what is public about items; None leaves that term out.
+
+    Raises:
+        KeyError: a pair is missing.
+    """
+    mean, means = items.mean(), items.means(options.item_strength)
+    residuals = residuals_of(pasts, means, options.bias_strength)
+    shown = log_odds if items.unit == LABEL_UNIT else np.asarray
+    columns = {
+        ITEM: shown(means[pasts.items]),
+        USER: shown(rate(pasts, mean, options.user_strength)),
+        RECENT: shown(rate(pasts, mean, options.user_strength, options.recency)),
+        LENGTH: np.log1p(pasts.lengths),
+    }
+    alike = pairs.similarities(items, options.pair_shrinkage)[_places(pairs.pairs, pasts)]
+    nearest = nearest_of(pasts, alike, options.neighbors)
+    columns[NEIGHBORS] = weighted_mean(pasts, np.where(nearest, alike, 0.0), residuals, options.neighbor_strength)
+    if content is not None:
+        close = content.closeness(pasts.items[pasts.owners], pasts.past_items, options.years)
+        columns[CONTENT] = weighted_mean(pasts, close, residuals, options.content_strength)
+    return Terms(columns)
+
+
+def log_odds(shares: np.ndarray) -> np.ndarray:
+    """ln(s / (1 - s))."""
+    return np.log(shares) - np.log1p(-shares)
+
+
+def rate(pasts: Pasts, mean: float, strength: float, decay: float = 1.0) -> np.ndarray:
+    """Mean value of each past, (n,), where a row k steps before the target has the weight ``decay``^(k-1).
+
+    Args:
+        mean: of all training rows; ``strength`` such rows are added to each past.
+    """
+    weights = decay ** (pasts.steps - 1.0)
+    total = _sums(pasts, weights * pasts.past_values)
+    return (total + strength * mean) / (_sums(pasts, weights) + strength)
+
+
+def residuals_of(pasts: Pasts, means: np.ndarray, strength: float) -> np.ndarray:
+    """How far each row of a past lies above its item's mean and the user's bias, (r,).
+
+    The bias is the mean of what lies above the items' means, with ``strength`` rows of 0 added.
+
+    Args:
+        means: of all items, (m,).
+    """
+    above = pasts.past_values - means[pasts.past_items]
+    bias = _sums(pasts, above) / (pasts.lengths + strength)
+    return above - bias[pasts.owners]
+
+
+def weighted_mean(pasts: Pasts, weights: np.ndarray, values: np.ndarray, strength: float) -> np.ndarray:
+    """Sum of weight times value over each past, by the sum of absolute weights and ``strength``, (n,).
+
+    Args:
+        weights: (r,).
+        values: (r,).
+    """
+    return _sums(pasts, weights * values) / (_sums(pasts, np.abs(weights)) + strength)
+
+
+def nearest_of(pasts: Pasts, similarities: np.ndarray, n: int) -> np.ndarray:
+    """Whether a row is among the ``n`` most alike of its past, bool, (r,); of equal ones the latest."""
+    owners, steps = pasts.owners, pasts.steps
+    order = np.lexsort((steps, -similarities, owners))
+    rank = np.empty(len(order), dtype=np.int64)
+    starts = np.cumsum(pasts.lengths) - pasts.lengths
+    rank[order] = np.arange(len(order)) - starts[owners]
+    return rank < n
+
+
+def _sums(pasts: Pasts, values: np.ndarray) -> np.ndarray:
+    """The sum over each past, added in order, (n,): the same bits whatever other pasts there are."""
+    return np.bincount(pasts.owners, weights=values, minlength=len(pasts))
+
+
+def _places(pairs: Pairs, pasts: Pasts) -> np.ndarray:
+    """The number of each row's pair, (r,)."""
+    wanted, which = pairs_of(pasts)
+    size = int(max(pairs.seconds.max(initial=0), wanted.seconds.max(initial=0))) + 1
+    known, asked = pairs.firsts * size + pairs.seconds, wanted.firsts * size + wanted.seconds
+    places = np.minimum(np.searchsorted(known, asked), max(len(known) - 1, 0))
+    if len(asked) and (not len(known) or (known[places] != asked).any()):
+        raise KeyError("found a pair of items without sums; expected sums for all pairs of these targets")
+    return places[which]
