@@ -24,6 +24,7 @@ from tabulate import tabulate
 
 from benchmarks.command import begin, command, keep
 from recbole_apa.collaborative import (
+    DEFAULT_TERMS,
     ItemContent,
     ItemSums,
     Logistic,
@@ -56,13 +57,16 @@ OPTIONS = DataOptions(
 )
 """The default's split, with every row as a sample."""
 RIDGE = 1.0
+FEW = 250
+"""As many rows as a default run draws for validation."""
 SETS = {
     "item mean": ("item_mean",),
-    "item mean, rate of the past": ("item_mean", "user_rate"),
-    "+ recent rate, length": ("item_mean", "user_rate", "recent_rate", "past_length"),
-    "+ neighbours": ("item_mean", "user_rate", "recent_rate", "past_length", "neighbors"),
-    "+ content": ("item_mean", "user_rate", "recent_rate", "past_length", "neighbors", "content"),
-    "without neighbours": ("item_mean", "user_rate", "recent_rate", "past_length", "content"),
+    "item mean, rate of the past": ("item_mean", "rate"),
+    "item mean, bias": ("item_mean", "bias"),
+    "+ recent rate and bias": ("item_mean", "bias", "recent_bias", "recent_rate"),
+    "+ neighbours": ("item_mean", "bias", "recent_bias", "recent_rate", "neighbors"),
+    "all": DEFAULT_TERMS,
+    "without neighbours": ("item_mean", "bias", "recent_bias", "recent_rate", "content"),
 }
 GRID: dict[str, tuple[float, ...]] = {
     "item_strength": (2, 5, 10, 20),
@@ -116,6 +120,7 @@ class Development:
         both = np.concatenate(list(self.targets.values()))
         self.labels, self.users = data.rows.labels[both], data.rows.users.codes[both]
         self.n_valid = len(self.targets["valid"])
+        self.few = np.random.default_rng(0).choice(self.n_valid, FEW, replace=False)
         self.pasts: Pasts = pasts_of(data, both, use_ratings)
         if shown is not None:
             self.pasts = self.pasts.last(shown)
@@ -136,7 +141,10 @@ class Development:
         valid, test = slice(self.n_valid), slice(self.n_valid, None)
         fitted = Logistic.fit(table[valid], self.labels[valid], RIDGE)
         scores, labels = fitted.scores(table[test]), self.labels[test]
+        few = Logistic.fit(table[self.few], self.labels[self.few], RIDGE).scores(table[test])
         return {
+            "few_auc": auc(labels, few) or float("nan"),
+            "few_log_loss": mean_log_loss(labels, few),
             "auc": auc(labels, scores) or float("nan"),
             "log_loss": mean_log_loss(labels, scores),
             "user_auc": within_users(labels, scores, self.users[test]),
@@ -151,7 +159,7 @@ def within_users(labels: np.ndarray, scores: np.ndarray, users: np.ndarray) -> f
 
 def search(development: Development) -> Iterator[dict[str, Any]]:
     """One constant after another, each at the value of least LogLoss on the development test rows, twice over."""
-    names, best = SETS["+ content"], TermOptions()
+    names, best = DEFAULT_TERMS, TermOptions()
     least = development.figures(best, names)["log_loss"]
     for _ in range(2):
         for field, values in GRID.items():
@@ -182,8 +190,18 @@ def development_record(given: Any) -> dict[str, Any]:
         about = {"sums_seconds": development.sums_seconds, "seconds": seconds, "pairs": len(development.pairs.pairs)}
         for name, columns in SETS.items():
             record[name + title] = {**development.judged(terms.columns, columns), **about}
-    body = [[name, *(r[key] for key in ("auc", "log_loss", "user_auc", "seconds"))] for name, r in record.items()]
-    print(tabulate(body, ["terms", "AUC", "LogLoss", "within users", "s"], tablefmt="github", floatfmt=".4f"))
+    body = [
+        [name, *(r[key] for key in ("auc", "log_loss", "user_auc", "few_auc", "few_log_loss", "seconds"))]
+        for name, r in record.items()
+    ]
+    print(
+        tabulate(
+            body,
+            ["terms", "AUC", "LogLoss", "within users", f"AUC, {FEW} rows", f"LogLoss, {FEW} rows", "s"],
+            tablefmt="github",
+            floatfmt=".4f",
+        )
+    )
     rows = {"training": len(development.rows), "valid": development.n_valid, "test": len(development.targets["test"])}
     print(rows, f"peak RSS {peak()} MB")
     return {"rows": rows, "figures": record, "options": asdict(TermOptions()), "peak_mb": peak()}

@@ -11,9 +11,10 @@ from recbole_apa.collaborative.options import TermOptions
 from recbole_apa.collaborative.pair_sums import Pairs, PairSums
 from recbole_apa.collaborative.pasts import Pasts, pasts_of
 from recbole_apa.collaborative.rows import TrainingRows, training_rows
-from recbole_apa.collaborative.terms import Terms, collaborative_terms, pairs_of
+from recbole_apa.collaborative.terms import DEFAULT_TERMS, Terms, collaborative_terms, pairs_of
 
 __all__ = [
+    "DEFAULT_TERMS",
     "ItemContent",
     "ItemSums",
     "Logistic",

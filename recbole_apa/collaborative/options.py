@@ -13,7 +13,7 @@ class TermOptions:
     user_strength: float = 3.0
     """How many rows it stands for in the rate of a user's past."""
     recency: float = 0.9
-    """Weight of a row of the past, relative to the next one, in the recent rate: in (0, 1]."""
+    """Weight of a row of the past, relative to the next one, in the recent rate and bias: in (0, 1]."""
     bias_strength: float = 5.0
     """How many rows without a residual are added to those that a user's bias is the mean of."""
     pair_shrinkage: float = 20.0

@@ -15,8 +15,10 @@ from recbole_apa.collaborative.pair_sums import Pairs, PairSums
 from recbole_apa.collaborative.pasts import Pasts
 from recbole_apa.collaborative.rows import LABEL_UNIT
 
-ITEM, USER, RECENT, LENGTH = "item_mean", "user_rate", "recent_rate", "past_length"
+ITEM, BIAS, RECENT_BIAS, RATE, RECENT_RATE = "item_mean", "bias", "recent_bias", "rate", "recent_rate"
 NEIGHBORS, CONTENT = "neighbors", "content"
+DEFAULT_TERMS = (ITEM, BIAS, RECENT_BIAS, RECENT_RATE, NEIGHBORS, CONTENT)
+"""What is combined unless told otherwise."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,9 @@ def collaborative_terms(
 ) -> Terms:
     """All terms of some targets.
 
+    How far rows of a past lie above their items' means is a user's bias on average; what is left of each is a residual,
+    which neighbours and content carry over to the target.
+
     Args:
         pairs: sums for at least :func:`pairs_of` these targets.
         content: what is public about items; None leaves that term out.
@@ -48,13 +53,16 @@ def collaborative_terms(
         KeyError: a pair is missing.
     """
     mean, means = items.mean(), items.means(options.item_strength)
-    residuals = residuals_of(pasts, means, options.bias_strength)
+    above = pasts.past_values - means[pasts.past_items]
+    bias = rate(pasts, above, 0.0, options.bias_strength)
+    residuals = above - bias[pasts.owners]
     shown = log_odds if items.unit == LABEL_UNIT else np.asarray
     columns = {
         ITEM: shown(means[pasts.items]),
-        USER: shown(rate(pasts, mean, options.user_strength)),
-        RECENT: shown(rate(pasts, mean, options.user_strength, options.recency)),
-        LENGTH: np.log1p(pasts.lengths),
+        BIAS: bias,
+        RECENT_BIAS: rate(pasts, above, 0.0, options.bias_strength, options.recency),
+        RATE: shown(rate(pasts, pasts.past_values, mean, options.user_strength)),
+        RECENT_RATE: shown(rate(pasts, pasts.past_values, mean, options.user_strength, options.recency)),
     }
     alike = pairs.similarities(items, options.pair_shrinkage)[_places(pairs.pairs, pasts)]
     nearest = nearest_of(pasts, alike, options.neighbors)
@@ -70,28 +78,15 @@ def log_odds(shares: np.ndarray) -> np.ndarray:
     return np.log(shares) - np.log1p(-shares)
 
 
-def rate(pasts: Pasts, mean: float, strength: float, decay: float = 1.0) -> np.ndarray:
+def rate(pasts: Pasts, values: np.ndarray, prior: float, strength: float, decay: float = 1.0) -> np.ndarray:
     """Mean value of each past, (n,), where a row k steps before the target has the weight ``decay``^(k-1).
 
     Args:
-        mean: of all training rows; ``strength`` such rows are added to each past.
+        values: (r,).
+        prior: ``strength`` rows of this value are added to each past.
     """
     weights = decay ** (pasts.steps - 1.0)
-    total = _sums(pasts, weights * pasts.past_values)
-    return (total + strength * mean) / (_sums(pasts, weights) + strength)
-
-
-def residuals_of(pasts: Pasts, means: np.ndarray, strength: float) -> np.ndarray:
-    """How far each row of a past lies above its item's mean and the user's bias, (r,).
-
-    The bias is the mean of what lies above the items' means, with ``strength`` rows of 0 added.
-
-    Args:
-        means: of all items, (m,).
-    """
-    above = pasts.past_values - means[pasts.past_items]
-    bias = _sums(pasts, above) / (pasts.lengths + strength)
-    return above - bias[pasts.owners]
+    return (_sums(pasts, weights * values) + strength * prior) / (_sums(pasts, weights) + strength)
 
 
 def weighted_mean(pasts: Pasts, weights: np.ndarray, values: np.ndarray, strength: float) -> np.ndarray:

@@ -5,7 +5,7 @@ import pytest
 
 from recbole_apa.collaborative import ItemContent, ItemSums, Pairs, PairSums, Pasts, TermOptions, pairs_of
 from recbole_apa.collaborative.rows import TrainingRows
-from recbole_apa.collaborative.terms import collaborative_terms, log_odds, nearest_of, rate, residuals_of, weighted_mean
+from recbole_apa.collaborative.terms import collaborative_terms, log_odds, nearest_of, rate, weighted_mean
 
 PASTS = Pasts(
     items=np.array([0, 3, 1]),
@@ -28,16 +28,27 @@ def many(n=60, m=12, seed=1):
 
 
 def test_rates_are_weighted_means_of_the_past():
-    assert rate(PASTS, mean=0.5, strength=2.0) == pytest.approx([3 / 5, 0.5, 2 / 4])
+    assert rate(PASTS, PASTS.past_values, prior=0.5, strength=2.0) == pytest.approx([3 / 5, 0.5, 2 / 4])
     # weights 1/4, 1/2, 1 from the oldest row on
-    assert rate(PASTS, 0.5, 2.0, decay=0.5) == pytest.approx([(0.25 + 1 + 1) / 3.75, 0.5, (1 + 1) / 3.5])
+    assert rate(PASTS, PASTS.past_values, 0.5, 2.0, decay=0.5) == pytest.approx(
+        [(0.25 + 1 + 1) / 3.75, 0.5, (1 + 1) / 3.5]
+    )
 
 
-def test_residuals_are_what_item_and_bias_leave():
-    means = np.array([0.5, 0.75, 0.25, 0.5])
-    above = np.array([0.25, -0.25, 0.25, -0.5, 0.75])
-    bias = np.array([0.25 / 4, 0.25 / 3])
-    assert residuals_of(PASTS, means, 1.0) == pytest.approx(above - bias[[0, 0, 0, 1, 1]])
+def test_neighbours_carry_over_what_item_and_bias_leave():
+    """All similarities but one are 0."""
+    rows = TrainingRows(np.array([0, 0, 1, 1, 2]), np.array([0, 1, 0, 1, 2]), np.array([1, 0, 0, 1, 1]))
+    sums, options = ItemSums.of(rows, 4), TermOptions(item_strength=2.0, bias_strength=1.0, pair_shrinkage=2.0)
+    pairs = PairSums.of(rows, pairs_of(PASTS)[0])
+    columns = collaborative_terms(PASTS, sums, pairs, options).columns
+    means = np.array([1 + 1.2, 1 + 1.2, 1 + 1.2, 1.2]) / np.array([4, 4, 3, 2])
+    above = PASTS.past_values - means[PASTS.past_items]
+    bias = [above[:3].sum() / 4, 0, above[3:].sum() / 3]
+    assert columns["bias"] == pytest.approx(bias)
+    # items 0 and 1 are rated by the same two users, in opposite ways
+    expected = [-0.5 * (above[0] + above[2] - 2 * bias[0]) / (1 + options.neighbor_strength), 0,
+                -0.5 * (above[3] - bias[2]) / (0.5 + options.neighbor_strength)]  # fmt: skip
+    assert columns["neighbors"] == pytest.approx(expected)
 
 
 def test_weighted_means_add_their_strength_to_absolute_weights():
@@ -71,7 +82,7 @@ def test_terms_of_a_target_do_not_depend_on_the_others(unit):
     rows = TrainingRows(rows.users, rows.items, rows.values * unit, unit)
     items, options = ItemSums.of(rows, 12), TermOptions(neighbors=5)
     together = collaborative_terms(pasts, items, PairSums.of(rows, pairs_of(pasts)[0]), options, content).table()
-    assert np.isfinite(together).all() and together.shape == (60, 6)
+    assert np.isfinite(together).all() and together.shape == (60, 7)
     for target in range(60):
         one = pasts.take(np.array([target]))
         alone = collaborative_terms(one, items, PairSums.of(rows, pairs_of(one)[0]), options, content).table()
