@@ -27,6 +27,12 @@ class ItemSums:
     """The integer that stands for 1 in ``values``."""
 
     @classmethod
+    def none(cls, n_items: int, unit: int = LABEL_UNIT) -> "ItemSums":
+        """Of no rows."""
+        n, values, centred, squares = (np.zeros(n_items, dtype=np.int64) for _ in range(4))
+        return cls(n, values, centred, squares, unit)
+
+    @classmethod
     def of(cls, rows: TrainingRows, n_items: int) -> "ItemSums":
         """The sums of whole users' rows.
 

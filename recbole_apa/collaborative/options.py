@@ -8,6 +8,8 @@ class TermOptions:
     """How terms are computed. The defaults were chosen on rows of ml-100k's training period (``python -m
     benchmarks.collaborative``), never on rows that anything is tested on."""
 
+    use_ratings: bool = False
+    """Take what labels are made of, e.g. ratings, in place of labels."""
     item_strength: float = 5.0
     """How many rows the mean of all rows stands for in an item's mean."""
     user_strength: float = 3.0

@@ -37,6 +37,19 @@ class Pairs:
     def __len__(self) -> int:
         return len(self.firsts)
 
+    def places(self, wanted: "Pairs") -> np.ndarray:
+        """The number of each wanted pair, (p,).
+
+        Raises:
+            KeyError: one is missing.
+        """
+        size = int(max(self.seconds.max(initial=0), wanted.seconds.max(initial=0))) + 1
+        known, asked = self.firsts * size + self.seconds, wanted.firsts * size + wanted.seconds
+        places = np.minimum(np.searchsorted(known, asked), max(len(known) - 1, 0))
+        if len(asked) and (not len(known) or (known[places] != asked).any()):
+            raise KeyError("found a pair of items without sums; expected sums for all pairs of these targets")
+        return places
+
 
 @dataclass(frozen=True)
 class PairSums:
@@ -93,6 +106,16 @@ class PairSums:
         """The sums without the other's users, who were added with the same rows."""
         columns = zip(self._columns(), other._columns(), strict=True)
         return PairSums(self.pairs, *(a - b for a, b in columns))
+
+    def only(self, pairs: Pairs) -> "PairSums":
+        """The sums of some of the pairs.
+
+        Raises:
+            KeyError: a pair without sums.
+        """
+        places = self.pairs.places(pairs)
+        n, products, firsts, seconds = (column[places] for column in self._columns())
+        return PairSums(pairs, n, products, firsts, seconds)
 
     def similarities(self, items: ItemSums, shrinkage: float) -> np.ndarray:
         """Cosine of the two items' vectors of residuals over users, times n / (n + shrinkage), (p,), float64.

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from recbole_apa.collaborative.rows import integer_values
+from recbole_apa.collaborative.rows import ItemCodes, integer_values
 from recbole_apa.data.run_data import RunData
 
 
@@ -50,16 +50,17 @@ class Pasts:
         return Pasts(self.items[targets], lengths, self.past_items[rows], self.past_values[rows])
 
 
-def pasts_of(data: RunData, targets: np.ndarray, use_ratings: bool = False) -> Pasts:
-    """The whole past of some targets. Item codes are those of ``data.rows``.
+def pasts_of(data: RunData, targets: np.ndarray, use_ratings: bool = False, codes: ItemCodes | None = None) -> Pasts:
+    """The whole past of some targets.
 
     Args:
         targets: numbers among ``data.rows``, (n,).
         use_ratings: take what labels are made of in place of labels.
+        codes: of items; None takes those of ``data.rows``.
     """
     values, unit = integer_values(data, use_ratings)
     shown = [data.windows.history(row, len(data.rows)) for row in targets.tolist()]
     rows = np.concatenate([np.zeros(0, dtype=np.int64), *shown])
     lengths = np.array(list(map(len, shown)), dtype=np.int64)
-    codes = data.rows.items.codes
-    return Pasts(codes[targets], lengths, codes[rows], values[rows] / unit)
+    codes, items = codes or ItemCodes(data.rows.items.names), data.rows.items
+    return Pasts(codes.of(items.take(targets)), lengths, codes.of(items.take(rows)), values[rows] / unit)

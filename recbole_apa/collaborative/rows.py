@@ -1,12 +1,15 @@
 """The rows that collaborative statistics are made of, as integers."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
 from recbole_apa.core.errors import DataError
 from recbole_apa.data.index.rows import NO_ROLE, TRAIN
 from recbole_apa.data.run_data import RunData
+from recbole_apa.data.tokens import Tokens
 
 LABEL_UNIT, RATING_UNIT = 1, 1024
 """The integers that stand for 1."""
@@ -45,7 +48,32 @@ class TrainingRows:
         return (2 * above + below) // (2 * below)
 
 
-def training_rows(data: RunData, use_ratings: bool = False) -> TrainingRows:
+@dataclass(frozen=True)
+class ItemCodes:
+    """The numbers of items in statistics, e.g. those of a run's index."""
+
+    names: Sequence[str]
+    """Items by code; ``""`` for a code without an item."""
+
+    def of(self, items: Tokens) -> np.ndarray:
+        """The code of each row's item, int64, (n,).
+
+        Raises:
+            KeyError: an item that has no code.
+        """
+        if items.names is self.names:
+            return items.codes.astype(np.int64)
+        used = np.unique(items.codes)
+        codes = np.full(len(items.names), -1, dtype=np.int64)
+        codes[used] = [self._code_of[items.names[code]] for code in used.tolist()]
+        return codes[items.codes]
+
+    @cached_property
+    def _code_of(self) -> dict[str, int]:
+        return {name: code for code, name in enumerate(self.names) if name}
+
+
+def training_rows(data: RunData, use_ratings: bool = False, codes: ItemCodes | None = None) -> TrainingRows:
     """The rows of the training period among those that pass the filters, whether drawn for a sample or not.
 
     Targets of validation and test samples, and all other rows of those splits, are left out. Under
@@ -54,6 +82,7 @@ def training_rows(data: RunData, use_ratings: bool = False) -> TrainingRows:
     Args:
         data: whole users.
         use_ratings: take what labels are made of in place of labels.
+        codes: of items; None takes those of ``data.rows``.
 
     Raises:
         DataError: a rating is not finite or above 100.
@@ -66,7 +95,10 @@ def training_rows(data: RunData, use_ratings: bool = False) -> TrainingRows:
         counted |= (roles == NO_ROLE) & trained[rows.users.codes]
     which = np.flatnonzero(counted)
     values, unit = integer_values(data, use_ratings)
-    return TrainingRows(rows.users.codes[which], rows.items.codes[which], values[which], unit)
+    items = (codes or ItemCodes(rows.items.names)).of(rows.items.take(which))
+    # numbers of users without a counted row would cost room in every table of users
+    users = np.unique(rows.users.codes[which], return_inverse=True)[1].reshape(-1)
+    return TrainingRows(users, items, values[which], unit)
 
 
 def integer_values(data: RunData, use_ratings: bool = False) -> tuple[np.ndarray, int]:

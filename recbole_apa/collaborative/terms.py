@@ -64,7 +64,8 @@ def collaborative_terms(
         RATE: shown(rate(pasts, pasts.past_values, mean, options.user_strength)),
         RECENT_RATE: shown(rate(pasts, pasts.past_values, mean, options.user_strength, options.recency)),
     }
-    alike = pairs.similarities(items, options.pair_shrinkage)[_places(pairs.pairs, pasts)]
+    wanted, which = pairs_of(pasts)
+    alike = pairs.only(wanted).similarities(items, options.pair_shrinkage)[which]
     nearest = nearest_of(pasts, alike, options.neighbors)
     columns[NEIGHBORS] = weighted_mean(pasts, np.where(nearest, alike, 0.0), residuals, options.neighbor_strength)
     if content is not None:
@@ -112,14 +113,3 @@ def nearest_of(pasts: Pasts, similarities: np.ndarray, n: int) -> np.ndarray:
 def _sums(pasts: Pasts, values: np.ndarray) -> np.ndarray:
     """The sum over each past, added in order, (n,): the same bits whatever other pasts there are."""
     return np.bincount(pasts.owners, weights=values, minlength=len(pasts))
-
-
-def _places(pairs: Pairs, pasts: Pasts) -> np.ndarray:
-    """The number of each row's pair, (r,)."""
-    wanted, which = pairs_of(pasts)
-    size = int(max(pairs.seconds.max(initial=0), wanted.seconds.max(initial=0))) + 1
-    known, asked = pairs.firsts * size + pairs.seconds, wanted.firsts * size + wanted.seconds
-    places = np.minimum(np.searchsorted(known, asked), max(len(known) - 1, 0))
-    if len(asked) and (not len(known) or (known[places] != asked).any()):
-        raise KeyError("found a pair of items without sums; expected sums for all pairs of these targets")
-    return places[which]

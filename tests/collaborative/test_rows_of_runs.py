@@ -2,53 +2,21 @@
 
 from dataclasses import replace
 from itertools import product
-from pathlib import Path
 
 import numpy as np
 import pytest
 
 from recbole_apa.collaborative import ItemSums, Pairs, PairSums, TrainingRows, pasts_of, training_rows
 from recbole_apa.core.errors import DataError
-from recbole_apa.core.settings import SampleSettings
-from recbole_apa.data.data_options import DataOptions, FileOptions, LabelRule
-from recbole_apa.data.filters import FilterSettings
 from recbole_apa.data.index.facts import About
 from recbole_apa.data.index.read import Index
 from recbole_apa.data.index.rows import TRAIN, IndexedRows
 from recbole_apa.data.index.write import write_index
-from recbole_apa.data.read_data import read_data, read_sides
-from recbole_apa.data.recbole_split import SplitSettings
+from recbole_apa.data.read_data import read_sides
 from recbole_apa.data.run_data import RunData
-from recbole_apa.data.visible_data import VisibleData
-from tests.helpers.collaborative import told
+from tests.helpers.collaborative import N_FILMS, OPTIONS, TALLREC, data_of, ratings_of, told
 
-N_ITEMS = 8
-OPTIONS = DataOptions(
-    FileOptions("user_id", "item_id", "timestamp", ("user_id", "item_id"), ("rating", "timestamp")),
-    LabelRule("rating", 4),
-    FilterSettings("user_id", "item_id", "timestamp"),
-    SplitSettings("TO", "RS", [0.6, 0.2, 0.2], True, 2020),
-    SampleSettings("recbole", 3, 1, 6, 4, 4, "{title}"),
-)
-TALLREC = replace(OPTIONS, split=None, samples=replace(OPTIONS.samples, protocol="tallrec", min_history=10))
-ALL_PAIRS = Pairs.of(*np.array(list(product(range(N_ITEMS), repeat=2))).T)[0]
-
-
-def ratings_of(seed=0, n_users=6, n_each=14):
-    rng = np.random.default_rng(seed)
-    return [(f"u{u}", f"i{rng.integers(N_ITEMS)}", int(rng.integers(1, 6)), 100 * u + s)
-            for u in range(n_users) for s in range(n_each)]  # fmt: skip
-
-
-def data_of(folder: Path, ratings, options=OPTIONS) -> RunData:
-    folder.mkdir(exist_ok=True)
-    head = "user_id:token\titem_id:token\trating:float\ttimestamp:float"
-    lines = [head, *("\t".join(map(str, row)) for row in ratings)]
-    (folder / "small.inter").write_text("\n".join(lines) + "\n")
-    titles = "\n".join(f"i{i}\tFilm {i}" for i in range(N_ITEMS))
-    (folder / "small.item").write_text(f"item_id:token\ttitle:token\n{titles}\n")
-    loaded = read_data(options.files, options.filters, options.label, folder / "small", VisibleData())
-    return RunData.of_files(loaded, options, VisibleData())
+ALL_PAIRS = Pairs.of(*np.array(list(product(range(N_FILMS), repeat=2))).T)[0]
 
 
 def by_name(data: RunData, use_ratings=False) -> tuple:
@@ -56,7 +24,7 @@ def by_name(data: RunData, use_ratings=False) -> tuple:
     rows = training_rows(data, use_ratings)
     code_of = np.array([int(name[1:]) for name in data.rows.items.names])
     named = TrainingRows(rows.users, code_of[rows.items], rows.values, rows.unit)
-    return told(ItemSums.of(named, N_ITEMS)), told(PairSums.of(named, ALL_PAIRS))
+    return told(ItemSums.of(named, N_FILMS)), told(PairSums.of(named, ALL_PAIRS))
 
 
 def planted(data: RunData, ratings, role_is_train: bool):
@@ -112,7 +80,7 @@ def test_parts_of_an_index_give_the_sums_of_the_files(tmp_path, use_ratings):
         if len(part):
             rows = training_rows(RunData.of_index(IndexedRows(part, filtered=True), OPTIONS, sides, {}), use_ratings)
             named = TrainingRows(rows.users, code_of[rows.items], rows.values, rows.unit)
-            items.append(ItemSums.of(named, N_ITEMS))
+            items.append(ItemSums.of(named, N_FILMS))
             pairs.append(PairSums.of(named, ALL_PAIRS))
     assert len(items) > 1
     item_sums, pair_sums = items[0], pairs[0]

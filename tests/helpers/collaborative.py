@@ -1,11 +1,32 @@
-"""Training rows made up for collaborative statistics, and what is compared of their sums."""
+"""Training rows and small datasets made up for collaborative statistics, and what is compared of their sums."""
+
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 from hypothesis import strategies as st
 
 from recbole_apa.collaborative.rows import TrainingRows
+from recbole_apa.core.settings import SampleSettings
+from recbole_apa.data.data_options import DataOptions, FileOptions, LabelRule
+from recbole_apa.data.filters import FilterSettings
+from recbole_apa.data.read_data import read_data
+from recbole_apa.data.recbole_split import SplitSettings
+from recbole_apa.data.run_data import RunData
+from recbole_apa.data.visible_data import VisibleData
 
 N_ITEMS = 6
+"""Of made-up training rows."""
+N_FILMS = 8
+"""Of made-up datasets."""
+OPTIONS = DataOptions(
+    FileOptions("user_id", "item_id", "timestamp", ("user_id", "item_id"), ("rating", "timestamp")),
+    LabelRule("rating", 4),
+    FilterSettings("user_id", "item_id", "timestamp"),
+    SplitSettings("TO", "RS", [0.6, 0.2, 0.2], True, 2020),
+    SampleSettings("recbole", 3, 1, 6, 4, 4, "{title}"),
+)
+TALLREC = replace(OPTIONS, split=None, samples=replace(OPTIONS.samples, protocol="tallrec", min_history=10))
 
 
 @st.composite
@@ -30,3 +51,20 @@ def some_rows(rows, which):
 def told(sums):
     """The sums as lists."""
     return [column.tolist() for column in sums._columns()]
+
+
+def ratings_of(seed=0, n_users=6, n_each=14):
+    rng = np.random.default_rng(seed)
+    return [(f"u{u}", f"i{rng.integers(N_FILMS)}", int(rng.integers(1, 6)), 100 * u + s)
+            for u in range(n_users) for s in range(n_each)]  # fmt: skip
+
+
+def data_of(folder: Path, ratings, options=OPTIONS) -> RunData:
+    folder.mkdir(exist_ok=True)
+    head = "user_id:token\titem_id:token\trating:float\ttimestamp:float"
+    lines = [head, *("\t".join(map(str, row)) for row in ratings)]
+    (folder / "small.inter").write_text("\n".join(lines) + "\n")
+    titles = "\n".join(f"i{i}\tFilm {i}" for i in range(N_FILMS))
+    (folder / "small.item").write_text(f"item_id:token\ttitle:token\n{titles}\n")
+    loaded = read_data(options.files, options.filters, options.label, folder / "small", VisibleData())
+    return RunData.of_files(loaded, options, VisibleData())
