@@ -4,13 +4,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import sparse
 
 from recbole_apa.collaborative.item_sums import ItemSums
 from recbole_apa.collaborative.rows import CENTRED_UNIT, TrainingRows
 
-MOST_CELLS = 1 << 21
-"""How many pairs of items are computed at a time."""
+MOST_CELLS = 1 << 23
+"""Cells of a table of pairs of items: how many pairs are looked up in at a time."""
+_MOST_JOINED = 1 << 18
+"""Pairs of rows that are looked at at a time."""
 
 
 @dataclass(frozen=True)
@@ -76,25 +77,25 @@ class PairSums:
         """The sums of whole users' rows.
 
         Args:
-            most_cells: pairs of items that are computed at a time; it changes RAM and time alone.
+            most_cells: cells of the table of pairs; it changes RAM and time alone.
         """
         out = cls.none(pairs)
         if not len(rows) or not len(pairs):
             return out
-        others, other_of = np.unique(pairs.seconds, return_inverse=True)
-        centred = rows.centred()
-        # rows without one of the second items matter as first items alone
-        right = _matrices(rows, centred, others)
+        centred, n_codes = rows.centred(), int(max(pairs.firsts[-1], pairs.seconds.max(), rows.items.max())) + 1
+        others = np.unique(pairs.seconds)
+        right = _ByUser.of(rows, _numbers(others, n_codes))
         for some, items in _blocks(pairs, max(1, most_cells // len(others))):
-            left = _matrices(rows, centred, items)
-            at = np.searchsorted(items, pairs.firsts[some]), other_of.reshape(-1)[some]
-            for sums, a, b in (
-                (out.n, left.ones, right.ones),
-                (out.products, left.values, right.values),
-                (out.firsts, left.values, right.ones),
-                (out.seconds, left.ones, right.values),
-            ):
-                sums[some] = (a.T @ b).toarray()[at]
+            left = _ByUser.of(rows, _numbers(items, n_codes))
+            table = np.full((len(items), len(others)), -1, dtype=np.int64)
+            at = np.searchsorted(items, pairs.firsts[some]), np.searchsorted(others, pairs.seconds[some])
+            table[at] = np.arange(some.start, some.stop)
+            for a, b in _joined(left, right):
+                places = table[left.numbers[a], right.numbers[b]]
+                wanted = np.flatnonzero(places >= 0)
+                places, x, y = places[wanted], centred[left.rows[a[wanted]]], centred[right.rows[b[wanted]]]
+                for sums, values in ((out.n, 1), (out.products, x * y), (out.firsts, x), (out.seconds, y)):
+                    np.add.at(sums, places, values)
         return out
 
     def plus(self, other: "PairSums") -> "PairSums":
@@ -134,27 +135,49 @@ class PairSums:
 
 
 @dataclass(frozen=True)
-class _Matrices:
-    """Users by items, sparse, int64: centred values, and 1 where there is a row."""
+class _ByUser:
+    """Rows of some items, users one after another; k rows."""
 
-    values: sparse.csr_matrix
-    ones: sparse.csr_matrix
+    rows: np.ndarray
+    """Numbers of the rows, (k,)."""
+    numbers: np.ndarray
+    """The number of each one's item among the items, (k,)."""
+    users: np.ndarray
+    """Its user, (k,)."""
+    ends: np.ndarray
+    """How many of the k rows belong to users up to each one."""
+
+    @classmethod
+    def of(cls, rows: TrainingRows, number_of: np.ndarray) -> "_ByUser":
+        """
+        Args:
+            number_of: the number of each item, by code; -1 for other items.
+        """
+        numbers = number_of[rows.items]
+        which = np.flatnonzero(numbers >= 0)
+        which = which[np.argsort(rows.users[which], kind="stable")]
+        users = rows.users[which]
+        counts = np.bincount(users, minlength=int(rows.users.max()) + 1)
+        return cls(which, numbers[which], users, np.cumsum(counts))
 
 
-def _matrices(rows: TrainingRows, centred: np.ndarray, items: np.ndarray) -> _Matrices:
-    """Of some items.
+def _numbers(items: np.ndarray, n_codes: int) -> np.ndarray:
+    """The number of each item among ``items``, by code, -1 for others, (n_codes,)."""
+    out = np.full(n_codes, -1, dtype=np.int64)
+    out[items] = np.arange(len(items))
+    return out
 
-    Args:
-        items: codes in order, each once.
-    """
-    n_codes = int(max(items[-1], rows.items.max())) + 1
-    column = np.full(n_codes, -1, dtype=np.int64)
-    column[items] = np.arange(len(items))
-    columns = column[rows.items]
-    which = np.flatnonzero(columns >= 0)
-    shape, at = (int(rows.users.max()) + 1, len(items)), (rows.users[which], columns[which])
-    ones = sparse.csr_matrix((np.ones(len(which), dtype=np.int64), at), shape=shape)
-    return _Matrices(sparse.csr_matrix((centred[which], at), shape=shape), ones)
+
+def _joined(left: _ByUser, right: _ByUser) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """All pairs of a left and a right row of one user, some at a time, as positions among both."""
+    ends = right.ends[left.users]
+    lengths = np.diff(right.ends, prepend=0)[left.users]
+    upto = np.cumsum(lengths)
+    blocks = (upto - 1) // _MOST_JOINED
+    for a in np.split(np.arange(len(left.rows)), np.flatnonzero(np.diff(blocks)) + 1):
+        n = lengths[a]
+        within = np.arange(int(n.sum())) - np.repeat(np.cumsum(n) - n, n)
+        yield np.repeat(a, n), np.repeat(ends[a] - n, n) + within
 
 
 def _blocks(pairs: Pairs, size: int) -> Iterator[tuple[slice, np.ndarray]]:
