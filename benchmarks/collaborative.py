@@ -100,16 +100,6 @@ def write_training_period(folder: Path) -> Path:
     return stem
 
 
-def content_of(data: RunData) -> ItemContent:
-    """Genres and years of ml-100k's items."""
-    texts = data.texts
-    row_of = {item: row for row, item in enumerate(texts.items)}
-    rows = [row_of.get(name) for name in data.rows.items.names]
-    words = [[] if row is None else str(texts.cell("class", row)).split() for row in rows]
-    years = ["" if row is None else str(texts.cell("release_year", row)) for row in rows]
-    return ItemContent.of(words, [float(year) if year.isdigit() else float("nan") for year in years])
-
-
 class Development:
     """Statistics and pasts of the development rows."""
 
@@ -128,7 +118,7 @@ class Development:
         self.items = ItemSums.of(self.rows, n_items)
         self.pairs = PairSums.of(self.rows, pairs_of(self.pasts)[0])
         self.sums_seconds = time.perf_counter() - start
-        self.content = content_of(data)
+        self.content = ItemContent.of_columns(data.texts, data.rows.items.names, "class", "release_year")
 
     def figures(self, options: TermOptions, names: tuple[str, ...]) -> dict[str, float]:
         """Of a combination that is fitted on the development validation rows."""

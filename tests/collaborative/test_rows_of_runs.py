@@ -6,12 +6,13 @@ from itertools import product
 import numpy as np
 import pytest
 
-from recbole_apa.collaborative import ItemSums, Pairs, PairSums, TrainingRows, pasts_of, training_rows
+from recbole_apa.collaborative import ItemContent, ItemSums, Pairs, PairSums, TrainingRows, pasts_of, training_rows
 from recbole_apa.core.errors import DataError
 from recbole_apa.data.index.facts import About
 from recbole_apa.data.index.read import Index
 from recbole_apa.data.index.rows import TRAIN, IndexedRows
 from recbole_apa.data.index.write import write_index
+from recbole_apa.data.item_text import ItemTexts
 from recbole_apa.data.read_data import read_sides
 from recbole_apa.data.run_data import RunData
 from tests.helpers.collaborative import N_FILMS, OPTIONS, TALLREC, data_of, ratings_of, told
@@ -112,3 +113,18 @@ def test_odd_ratings_are_refused_as_values_and_accepted_as_labels(tmp_path, rati
     assert len(training_rows(data))
     with pytest.raises(DataError, match=r"expected numbers from -100 to 100"):
         training_rows(data, use_ratings=True)
+
+
+def test_content_is_read_from_columns_of_the_item_file(tmp_path):
+    data_of(tmp_path / "data", ratings_of())
+    (tmp_path / "data" / "small.item").write_text(
+        "item_id:token\ttitle:token\tgenres:token_seq\tyear:token\n"
+        "i0\tA\tWar Drama\t1990\ni1\tB\tDrama\tunknown\ni2\tC\t\t1980\n"
+    )
+    texts = ItemTexts(read_sides(OPTIONS.files, tmp_path / "data" / "small")[1], "{title}", OPTIONS.files)
+    content = ItemContent.of_columns(texts, ["i2", "i0", "i1", "i7"], "genres", "year")
+    assert content.words.tolist() == [[False, False], [True, True], [True, False], [False, False]]
+    assert content.years.tolist() == pytest.approx([1980, 1990, np.nan, np.nan], nan_ok=True)
+    assert np.isnan(ItemContent.of_columns(texts, ["i0"], "genres").years).all()
+    with pytest.raises(DataError, match=r"no column colour; expected columns among .*genres"):
+        ItemContent.of_columns(texts, ["i0"], "colour")
