@@ -1,6 +1,6 @@
 """Predictions from collaborative statistics alone, without a language model."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,8 +13,10 @@ from recbole_apa.collaborative.pair_sums import PairSums
 from recbole_apa.collaborative.pasts import Pasts, pasts_of
 from recbole_apa.collaborative.rows import TrainingRows, training_rows
 from recbole_apa.collaborative.terms import CONTENT, DEFAULT_TERMS, collaborative_terms, pairs_of
+from recbole_apa.core.seeding import digest_of
 from recbole_apa.data.run_data import RunData
 
+_FOLDS = 64
 _MOST_ROWS = 1 << 20
 """Rows of pasts that terms are computed for at a time."""
 
@@ -61,7 +63,8 @@ class Alone:
     source: Source
     fitted: Logistic
     left_out: np.ndarray
-    """Scores of the validation samples, each by a fit without its user's samples, (v,); NaN if there is one user."""
+    """Scores of the validation samples, each by a fit without the samples of its user and of some others, (v,); NaN if
+    all users are in one fold."""
 
     @classmethod
     def fit(cls, source: Source, data: RunData, ridge: float = 1.0) -> "Alone":
@@ -76,15 +79,21 @@ class Alone:
         order = np.argsort(np.array(data.rows.row_ids(targets)), kind="stable")
         fitted_on = targets[order]
         table = source.table(pasts_of(data, fitted_on, source.options.use_ratings))
-        labels, users = data.rows.labels[fitted_on], data.rows.users.codes[fitted_on]
+        labels, folds = data.rows.labels[fitted_on], user_folds(data.rows.users.texts(fitted_on))
         left_out = np.full(len(targets), np.nan)
-        if len(np.unique(users)) > 1:
-            left_out[order] = left_out_scores(table, labels, users, ridge)
+        if len(np.unique(folds)) > 1:
+            left_out[order] = left_out_scores(table, labels, folds, ridge)
         return cls(source, Logistic.fit(table, labels, ridge), left_out)
 
     def scores(self, pasts: Pasts) -> np.ndarray:
         """Probabilities of a like, (n,)."""
         return self.fitted.scores(self.source.table(pasts))
+
+
+def user_folds(users: Sequence[str]) -> np.ndarray:
+    """One of 64 folds for each row, by a hash of its user, (n,): it does not depend on which other users there are."""
+    fold_of = {user: digest_of("collaborative folds", user)[0] % _FOLDS for user in set(users)}
+    return np.array([fold_of[user] for user in users], dtype=np.int64)
 
 
 def _blocks(pasts: Pasts) -> Iterator[np.ndarray]:

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from recbole_apa.collaborative import ItemSums, Logistic, PairSums, TermOptions, pairs_of, pasts_of
-from recbole_apa.collaborative.alone import Alone, Source
+from recbole_apa.collaborative.alone import Alone, Source, user_folds
 from recbole_apa.collaborative.rows import ItemCodes
 from recbole_apa.collaborative.statistics import Statistics
 from recbole_apa.collaborative.terms import collaborative_terms
@@ -162,3 +162,10 @@ def test_without_validation_samples_nothing_is_fitted(tmp_path):
 def test_items_of_no_rows_have_no_norm():
     assert ItemSums.none(2).norms().tolist() == [0, 0]
     assert isinstance(Logistic.fit(np.zeros((2, 1)), np.array([0, 1]), 1.0).intercept, float)
+
+
+def test_folds_hold_whole_users_and_do_not_depend_on_others():
+    users = [f"u{n % 300}" for n in range(900)]
+    folds = user_folds(users)
+    assert (folds[:300] == folds[300:600]).all() and set(folds.tolist()) == set(range(64))
+    assert user_folds(users[7:9]).tolist() == folds[7:9].tolist()
