@@ -12,13 +12,13 @@ class TermOptions:
     """Take what labels are made of, e.g. ratings, in place of labels."""
     item_strength: float = 5.0
     """How many rows the mean of all rows stands for in an item's mean."""
-    user_strength: float = 3.0
+    user_strength: float = 1.0
     """How many rows it stands for in the rate of a user's past."""
     recency: float = 0.9
     """Weight of a row of the past, relative to the next one, in the recent rate and bias: in (0, 1]."""
     bias_strength: float = 5.0
     """How many rows without a residual are added to those that a user's bias is the mean of."""
-    pair_shrinkage: float = 20.0
+    pair_shrinkage: float = 100.0
     """Similarities of n users are multiplied by n / (n + this)."""
     neighbors: int = 50
     """How many items of the past, those most alike to the target, speak for it."""
