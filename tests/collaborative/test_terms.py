@@ -96,7 +96,7 @@ def test_a_user_who_agrees_with_likers_is_told_by_neighbours():
     rows = TrainingRows(users, np.tile([0, 1, 2], n), values)
     pasts = Pasts(np.array([0, 0]), np.array([2, 2]), np.array([1, 2, 1, 2]), np.array([1.0, 0, 0, 1]))
     sums = PairSums.of(rows, pairs_of(pasts)[0])
-    columns = collaborative_terms(pasts, ItemSums.of(rows, 3), sums, TermOptions()).columns
+    columns = collaborative_terms(pasts, ItemSums.of(rows, 3), sums, TermOptions(pair_shrinkage=10)).columns
     assert columns["neighbors"][0] > 0.1 and columns["neighbors"][1] < -0.1
     assert columns["item_mean"] == pytest.approx(0.0)  # half of the users like item 0
 
