@@ -5,6 +5,7 @@ when they are asked for. It may not know RecBole, torch, or language models.
 """
 
 from recbole_apa.collaborative.alone import Alone, Source
+from recbole_apa.collaborative.combination import Combination
 from recbole_apa.collaborative.content import ItemContent
 from recbole_apa.collaborative.item_sums import ItemSums
 from recbole_apa.collaborative.logistic import Logistic, left_out_scores
@@ -18,6 +19,7 @@ from recbole_apa.collaborative.terms import DEFAULT_TERMS, Terms, collaborative_
 __all__ = [
     "DEFAULT_TERMS",
     "Alone",
+    "Combination",
     "ItemCodes",
     "ItemContent",
     "ItemSums",

@@ -1,11 +1,12 @@
 """Predictions from collaborative statistics alone, without a language model."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
 from recbole_apa.collaborative.content import ItemContent
+from recbole_apa.collaborative.folds import user_folds
 from recbole_apa.collaborative.item_sums import ItemSums
 from recbole_apa.collaborative.logistic import Logistic, left_out_scores
 from recbole_apa.collaborative.options import TermOptions
@@ -13,10 +14,8 @@ from recbole_apa.collaborative.pair_sums import PairSums
 from recbole_apa.collaborative.pasts import Pasts, pasts_of
 from recbole_apa.collaborative.rows import TrainingRows, training_rows
 from recbole_apa.collaborative.terms import CONTENT, DEFAULT_TERMS, collaborative_terms, pairs_of
-from recbole_apa.core.seeding import digest_of
 from recbole_apa.data.run_data import RunData
 
-_FOLDS = 64
 _MOST_ROWS = 1 << 20
 """Rows of pasts that terms are computed for at a time."""
 
@@ -88,12 +87,6 @@ class Alone:
     def scores(self, pasts: Pasts) -> np.ndarray:
         """Probabilities of a like, (n,)."""
         return self.fitted.scores(self.source.table(pasts))
-
-
-def user_folds(users: Sequence[str]) -> np.ndarray:
-    """One of 64 folds for each row, by a hash of its user, (n,): it does not depend on which other users there are."""
-    fold_of = {user: digest_of("collaborative folds", user)[0] % _FOLDS for user in set(users)}
-    return np.array([fold_of[user] for user in users], dtype=np.int64)
 
 
 def _blocks(pasts: Pasts) -> Iterator[np.ndarray]:

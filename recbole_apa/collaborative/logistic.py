@@ -3,7 +3,9 @@
 Shapes: n rows, f features.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -52,6 +54,24 @@ class Logistic:
         """(n, f) -> (n,)."""
         # einsum adds in a fixed order, whatever the number of threads
         return self.intercept + np.einsum("nf,f->n", (features - self.means) / self.scales, self.coefficients)
+
+    def to_json(self) -> dict[str, object]:
+        """As JSON holds it: floats are read again as they were."""
+        arrays = {"means": self.means, "scales": self.scales, "coefficients": self.coefficients}
+        return {**{name: values.tolist() for name, values in arrays.items()}, "intercept": self.intercept}
+
+    @classmethod
+    def from_json(cls, told: Mapping[str, Any]) -> "Logistic":
+        """Parse what :meth:`to_json` returned.
+
+        Raises:
+            KeyError, TypeError, ValueError: it is something else.
+        """
+        columns = [np.array(told[name], dtype=np.float64) for name in ("means", "scales", "coefficients")]
+        if len({column.shape for column in columns}) > 1 or columns[0].ndim != 1:
+            raise ValueError("found arrays of different sizes; expected a number for each feature")
+        means, scales, coefficients = columns
+        return cls(means, scales, coefficients, float(told["intercept"]))
 
     def scores(self, features: np.ndarray) -> np.ndarray:
         """Probabilities of the label 1: (n, f) -> (n,)."""

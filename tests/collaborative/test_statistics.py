@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from recbole_apa.collaborative import ItemSums, Logistic, PairSums, TermOptions, pairs_of, pasts_of
-from recbole_apa.collaborative.alone import Alone, Source, user_folds
+from recbole_apa.collaborative.alone import Alone, Source
+from recbole_apa.collaborative.folds import user_folds
 from recbole_apa.collaborative.rows import ItemCodes
 from recbole_apa.collaborative.statistics import Statistics
 from recbole_apa.collaborative.terms import collaborative_terms
