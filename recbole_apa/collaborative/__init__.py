@@ -1,0 +1,40 @@
+"""Collaborative statistics of a run's training period, and what they say about a target.
+
+Sums over users of integers, from which users can be subtracted exactly; similarities and terms are derived from them
+when they are asked for. It may not know RecBole, torch, or language models.
+"""
+
+from recbole_apa.collaborative.alone import Alone, Source
+from recbole_apa.collaborative.combination import Combination
+from recbole_apa.collaborative.content import ItemContent
+from recbole_apa.collaborative.item_sums import ItemSums
+from recbole_apa.collaborative.logistic import Logistic, left_out_scores
+from recbole_apa.collaborative.options import TermOptions
+from recbole_apa.collaborative.pair_sums import Pairs, PairSums
+from recbole_apa.collaborative.pasts import Pasts, pasts_of
+from recbole_apa.collaborative.rows import ItemCodes, TrainingRows, training_rows
+from recbole_apa.collaborative.statistics import Statistics
+from recbole_apa.collaborative.terms import DEFAULT_TERMS, Terms, collaborative_terms, pairs_of
+
+__all__ = [
+    "DEFAULT_TERMS",
+    "Alone",
+    "Combination",
+    "ItemCodes",
+    "ItemContent",
+    "ItemSums",
+    "Logistic",
+    "PairSums",
+    "Pairs",
+    "Pasts",
+    "Source",
+    "Statistics",
+    "TermOptions",
+    "Terms",
+    "TrainingRows",
+    "collaborative_terms",
+    "left_out_scores",
+    "pairs_of",
+    "pasts_of",
+    "training_rows",
+]

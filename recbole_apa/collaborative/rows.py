@@ -1,0 +1,117 @@
+"""The rows that collaborative statistics are made of, as integers."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from recbole_apa.core.errors import DataError
+from recbole_apa.data.index.rows import NO_ROLE, TRAIN
+from recbole_apa.data.run_data import RunData
+from recbole_apa.data.tokens import Tokens
+
+LABEL_UNIT, RATING_UNIT = 1, 1024
+"""The integers that stand for 1."""
+CENTRED_UNIT = 1024
+"""The integer that stands for 1 in :meth:`TrainingRows.centred`."""
+_LARGEST_RATING = 100
+"""Sums of squares of smaller values stay below 2^63 for more than 10^8 rows of an item."""
+
+
+@dataclass(frozen=True)
+class TrainingRows:
+    """Rows of the training period; of each user all or none. n rows."""
+
+    users: np.ndarray
+    """A number for each user, from 0, (n,)."""
+    items: np.ndarray
+    """The code of each row's item, (n,)."""
+    values: np.ndarray
+    """Labels, or ratings in fixed point, int64, (n,)."""
+    unit: int = LABEL_UNIT
+    """The integer that stands for 1 in ``values``."""
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    def centred(self) -> np.ndarray:
+        """Each value without the mean of its user's, rounded to 1/1024, as int64, (n,).
+
+        It depends on that user's own rows alone, and on no other row's position.
+        """
+        n = np.bincount(self.users)
+        sums = np.zeros(len(n), dtype=np.int64)
+        np.add.at(sums, self.users, self.values)
+        n = n[self.users]
+        above, below = CENTRED_UNIT * (n * self.values - sums[self.users]), n * self.unit
+        return (2 * above + below) // (2 * below)
+
+
+@dataclass(frozen=True)
+class ItemCodes:
+    """The numbers of items in statistics, e.g. those of a run's index."""
+
+    names: Sequence[str]
+    """Items by code; ``""`` for a code without an item."""
+
+    def of(self, items: Tokens) -> np.ndarray:
+        """The code of each row's item, int64, (n,).
+
+        Raises:
+            KeyError: an item that has no code.
+        """
+        if items.names is self.names:
+            return items.codes.astype(np.int64)
+        used = np.unique(items.codes)
+        codes = np.full(len(items.names), -1, dtype=np.int64)
+        codes[used] = [self._code_of[items.names[code]] for code in used.tolist()]
+        return codes[items.codes]
+
+    @cached_property
+    def _code_of(self) -> dict[str, int]:
+        return {name: code for code, name in enumerate(self.names) if name}
+
+
+def training_rows(data: RunData, use_ratings: bool = False, codes: ItemCodes | None = None) -> TrainingRows:
+    """The rows of the training period among those that pass the filters, whether drawn for a sample or not.
+
+    Targets of validation and test samples, and all other rows of those splits, are left out. Under
+    ``protocol: tallrec`` the histories of training samples count as well.
+
+    Args:
+        data: whole users.
+        use_ratings: take what labels are made of in place of labels.
+        codes: of items; None takes those of ``data.rows``.
+
+    Raises:
+        DataError: a rating is not finite or above 100.
+    """
+    roles, rows = data.notes.roles[data.kept], data.rows
+    counted = roles == TRAIN
+    if data.options.samples.protocol == "tallrec":
+        trained = np.zeros(len(rows.users.names), dtype=bool)
+        trained[rows.users.codes[counted]] = True
+        counted |= (roles == NO_ROLE) & trained[rows.users.codes]
+    which = np.flatnonzero(counted)
+    values, unit = integer_values(data, use_ratings)
+    items = (codes or ItemCodes(rows.items.names)).of(rows.items.take(which))
+    # numbers of users without a counted row would cost room in every table of users
+    users = np.unique(rows.users.codes[which], return_inverse=True)[1].reshape(-1)
+    return TrainingRows(users, items, values[which], unit)
+
+
+def integer_values(data: RunData, use_ratings: bool = False) -> tuple[np.ndarray, int]:
+    """The value of each of ``data.rows`` as an integer, (m,), and the integer that stands for 1; see
+    :func:`training_rows`."""
+    if not use_ratings:
+        return data.rows.labels.astype(np.int64), LABEL_UNIT
+    ratings = data.rows.values
+    assert ratings is not None
+    wrong = ratings[~(np.abs(ratings) <= _LARGEST_RATING)]
+    if len(wrong):
+        raise DataError(
+            f"found the rating {wrong[0]}; expected numbers from -{_LARGEST_RATING} to {_LARGEST_RATING}: "
+            "scale the column, or use labels in place of ratings"
+        )
+    return np.rint(ratings * RATING_UNIT).astype(np.int64), RATING_UNIT

@@ -1,0 +1,119 @@
+"""The collaborative statistics of a run: sums that users join and leave."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from recbole_apa.collaborative.item_sums import ItemSums
+from recbole_apa.collaborative.pair_sums import Pairs, PairSums
+from recbole_apa.collaborative.rows import LABEL_UNIT, RATING_UNIT, ItemCodes, TrainingRows, training_rows
+from recbole_apa.core.errors import RunError
+from recbole_apa.data.run_data import RunData
+
+_ITEMS, _PAIRS = ("n", "values", "centred", "squares"), ("n", "products", "firsts", "seconds")
+
+
+@dataclass(frozen=True)
+class Statistics:
+    """Sums over the users of a run, over their rows of the training period."""
+
+    codes: ItemCodes
+    items: ItemSums
+    pairs: PairSums
+    """For the pairs that the run's validation and test samples need."""
+
+    @classmethod
+    def none(cls, codes: ItemCodes, pairs: Pairs, use_ratings: bool = False) -> "Statistics":
+        """Of no users.
+
+        Args:
+            use_ratings: take what labels are made of in place of labels.
+        """
+        unit = RATING_UNIT if use_ratings else LABEL_UNIT
+        return cls(codes, ItemSums.none(len(codes.names), unit), PairSums.none(pairs))
+
+    @classmethod
+    def of(cls, parts: Iterable[RunData], codes: ItemCodes, pairs: Pairs, use_ratings: bool = False) -> "Statistics":
+        """Of all users, from some of them at a time: no part is kept in memory.
+
+        Args:
+            parts: whole users, each user in one of them.
+        """
+        out = cls.none(codes, pairs, use_ratings)
+        for part in parts:
+            out = out.plus(part)
+        return out
+
+    @property
+    def use_ratings(self) -> bool:
+        """Whether values are what labels are made of."""
+        return self.items.unit == RATING_UNIT
+
+    def plus(self, data: RunData) -> "Statistics":
+        """With more users.
+
+        Args:
+            data: all their rows.
+        """
+        rows = self._rows(data)
+        items, pairs = ItemSums.of(rows, len(self.codes.names)), PairSums.of(rows, self.pairs.pairs)
+        return replace(self, items=self.items.plus(items), pairs=self.pairs.plus(pairs))
+
+    def minus(self, data: RunData) -> "Statistics":
+        """Without some users. Equal in every bit to statistics that never had them.
+
+        Args:
+            data: all rows that they were counted with.
+        """
+        rows = self._rows(data)
+        items, pairs = ItemSums.of(rows, len(self.codes.names)), PairSums.of(rows, self.pairs.pairs)
+        return replace(self, items=self.items.minus(items), pairs=self.pairs.minus(pairs))
+
+    def after(self, before: RunData | None, left: RunData | None) -> "Statistics":
+        """After a request.
+
+        Args:
+            before: all rows, before it, of the users of whom any row goes; None if they have none.
+            left: all rows of theirs that remain; None if there are none.
+        """
+        out = self if before is None else self.minus(before)
+        return out if left is None else out.plus(left)
+
+    def only(self, pairs: Pairs) -> "Statistics":
+        """With the sums of some of the pairs alone.
+
+        Raises:
+            KeyError: a pair without sums.
+        """
+        return replace(self, pairs=self.pairs.only(pairs))
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """All sums by name, for storage; items by code."""
+        out = {f"items.{name}": getattr(self.items, name) for name in _ITEMS}
+        out |= {f"pairs.{name}": getattr(self.pairs, name) for name in _PAIRS}
+        return out | {"pairs.first": self.pairs.pairs.firsts, "pairs.second": self.pairs.pairs.seconds}
+
+    @classmethod
+    def read(cls, arrays: Mapping[str, np.ndarray], codes: ItemCodes, use_ratings: bool = False) -> "Statistics":
+        """Parse what :meth:`arrays` returned.
+
+        Raises:
+            RunError: other arrays, types or sizes.
+        """
+        names = {f"items.{n}" for n in _ITEMS} | {f"pairs.{n}" for n in (*_PAIRS, "first", "second")}
+        n_pairs = len(arrays.get("pairs.first", ()))
+        sizes = {name: (len(codes.names) if name.startswith("items") else n_pairs,) for name in names}
+        found = {name: array.shape for name, array in arrays.items() if array.dtype == np.int64}
+        if found != sizes:
+            raise RunError(
+                f"collaborative statistics: found arrays {found}, expected int64 of {sizes}; "
+                "restore the run folder from a copy"
+            )
+        unit = RATING_UNIT if use_ratings else LABEL_UNIT
+        pairs = PairSums(Pairs(arrays["pairs.first"], arrays["pairs.second"]), *(arrays[f"pairs.{n}"] for n in _PAIRS))
+        n, values, centred, squares = (arrays[f"items.{name}"] for name in _ITEMS)
+        return cls(codes, ItemSums(n, values, centred, squares, unit), pairs)
+
+    def _rows(self, data: RunData) -> TrainingRows:
+        return training_rows(data, self.use_ratings, self.codes)

@@ -1,0 +1,115 @@
+"""What collaborative statistics and a user's past say about a target: one number each, float64.
+
+Every term of a target depends on that target and on the statistics alone, in every bit: not on which other targets it
+is computed together with. Shapes: n targets, r rows of their pasts together.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from recbole_apa.collaborative.content import ItemContent
+from recbole_apa.collaborative.item_sums import ItemSums
+from recbole_apa.collaborative.options import TermOptions
+from recbole_apa.collaborative.pair_sums import Pairs, PairSums
+from recbole_apa.collaborative.pasts import Pasts
+from recbole_apa.collaborative.rows import LABEL_UNIT
+
+ITEM, BIAS, RECENT_BIAS, RATE, RECENT_RATE = "item_mean", "bias", "recent_bias", "rate", "recent_rate"
+NEIGHBORS, CONTENT = "neighbors", "content"
+DEFAULT_TERMS = (ITEM, BIAS, RECENT_BIAS, RECENT_RATE, NEIGHBORS, CONTENT)
+"""What is combined unless told otherwise."""
+
+
+@dataclass(frozen=True)
+class Terms:
+    """Columns of features by name, each (n,)."""
+
+    columns: dict[str, np.ndarray]
+
+    def table(self, names: tuple[str, ...] | None = None) -> np.ndarray:
+        """Some columns beside each other, or all, (n, f)."""
+        return np.stack([self.columns[name] for name in names or tuple(self.columns)], axis=1)
+
+
+def pairs_of(pasts: Pasts) -> tuple[Pairs, np.ndarray]:
+    """The pairs of a target's item and one of its past, and the number of each row's pair, (r,)."""
+    return Pairs.of(pasts.items[pasts.owners], pasts.past_items)
+
+
+def collaborative_terms(
+    pasts: Pasts, items: ItemSums, pairs: PairSums, options: TermOptions, content: ItemContent | None = None
+) -> Terms:
+    """All terms of some targets.
+
+    How far rows of a past lie above their items' means is a user's bias on average; what is left of each is a residual,
+    which neighbours and content carry over to the target.
+
+    Args:
+        pairs: sums for at least :func:`pairs_of` these targets.
+        content: what is public about items; None leaves that term out.
+
+    Raises:
+        KeyError: a pair is missing.
+    """
+    mean, means = items.mean(), items.means(options.item_strength)
+    above = pasts.past_values - means[pasts.past_items]
+    bias = rate(pasts, above, 0.0, options.bias_strength)
+    residuals = above - bias[pasts.owners]
+    shown = log_odds if items.unit == LABEL_UNIT else np.asarray
+    columns = {
+        ITEM: shown(means[pasts.items]),
+        BIAS: bias,
+        RECENT_BIAS: rate(pasts, above, 0.0, options.bias_strength, options.recency),
+        RATE: shown(rate(pasts, pasts.past_values, mean, options.user_strength)),
+        RECENT_RATE: shown(rate(pasts, pasts.past_values, mean, options.user_strength, options.recency)),
+    }
+    wanted, which = pairs_of(pasts)
+    alike = pairs.only(wanted).similarities(items, options.pair_shrinkage)[which]
+    nearest = nearest_of(pasts, alike, options.neighbors)
+    columns[NEIGHBORS] = weighted_mean(pasts, np.where(nearest, alike, 0.0), residuals, options.neighbor_strength)
+    if content is not None:
+        close = content.closeness(pasts.items[pasts.owners], pasts.past_items, options.years)
+        columns[CONTENT] = weighted_mean(pasts, close, residuals, options.content_strength)
+    return Terms(columns)
+
+
+def log_odds(shares: np.ndarray) -> np.ndarray:
+    """ln(s / (1 - s))."""
+    return np.log(shares) - np.log1p(-shares)
+
+
+def rate(pasts: Pasts, values: np.ndarray, prior: float, strength: float, decay: float = 1.0) -> np.ndarray:
+    """Mean value of each past, (n,), where a row k steps before the target has the weight ``decay``^(k-1).
+
+    Args:
+        values: (r,).
+        prior: ``strength`` rows of this value are added to each past.
+    """
+    weights = decay ** (pasts.steps - 1.0)
+    return (_sums(pasts, weights * values) + strength * prior) / (_sums(pasts, weights) + strength)
+
+
+def weighted_mean(pasts: Pasts, weights: np.ndarray, values: np.ndarray, strength: float) -> np.ndarray:
+    """Sum of weight times value over each past, by the sum of absolute weights and ``strength``, (n,).
+
+    Args:
+        weights: (r,).
+        values: (r,).
+    """
+    return _sums(pasts, weights * values) / (_sums(pasts, np.abs(weights)) + strength)
+
+
+def nearest_of(pasts: Pasts, similarities: np.ndarray, n: int) -> np.ndarray:
+    """Whether a row is among the ``n`` most alike of its past, bool, (r,); of equal ones the latest."""
+    owners, steps = pasts.owners, pasts.steps
+    order = np.lexsort((steps, -similarities, owners))
+    rank = np.empty(len(order), dtype=np.int64)
+    starts = np.cumsum(pasts.lengths) - pasts.lengths
+    rank[order] = np.arange(len(order)) - starts[owners]
+    return rank < n
+
+
+def _sums(pasts: Pasts, values: np.ndarray) -> np.ndarray:
+    """The sum over each past, added in order, (n,): the same bits whatever other pasts there are."""
+    return np.bincount(pasts.owners, weights=values, minlength=len(pasts))

@@ -1,0 +1,87 @@
+"""A model's scores and collaborative terms together: what is served, and that it is read as it was written."""
+
+import json
+
+import numpy as np
+import pytest
+
+from recbole_apa.collaborative import Combination, Logistic
+from recbole_apa.collaborative.combination import ALONE, BOTH, MODEL
+from recbole_apa.core.errors import RunError
+from recbole_apa.evaluation.metrics import mean_log_loss
+
+N = 400
+USERS = [f"u{n % 80}" for n in range(N)]
+
+
+def made_up(of_terms, of_model, seed=0):
+    """Labels with log odds of two terms and of what a model knows, weighted; the model's score is calibrated."""
+    rng = np.random.default_rng(seed)
+    table, known = rng.normal(size=(N, 2)), rng.normal(size=N)
+    odds = of_terms * table.sum(1) + of_model * known
+    labels = (rng.random(N) < 1 / (1 + np.exp(-odds))).astype(np.int64)
+    return table, 1 / (1 + np.exp(-of_model * known)), labels
+
+
+def fit(table, scores, labels, users=USERS):
+    return Combination.fit(table, scores, labels, users, ("a", "b"))
+
+
+@pytest.mark.parametrize("of_terms, of_model, served", [(0.0, 2.0, MODEL), (2.0, 0.0, ALONE), (1.5, 2.0, BOTH)])
+def test_what_helps_is_served(of_terms, of_model, served):
+    table, scores, labels = made_up(of_terms, of_model)
+    found = fit(table, scores, labels)
+    assert found.served == served
+    assert found.log_losses[served] == min(found.log_losses.values())
+    assert found.log_losses[MODEL] == pytest.approx(mean_log_loss(labels, scores))
+
+
+def test_what_is_served_is_fitted_on_all_rows():
+    table, scores, labels = made_up(1.5, 2.0)
+    found = fit(table, scores, labels)
+    with_model = np.column_stack([table, np.log(scores / (1 - scores))])
+    expected = Logistic.fit(with_model, labels, 1.0).scores(with_model)
+    told = found.scores(table, scores)
+    assert told[BOTH] == pytest.approx(expected) and told[MODEL] is scores
+    assert told[ALONE] == pytest.approx(Logistic.fit(table, labels, 1.0).scores(table))
+
+
+def test_the_choice_does_not_rest_on_rows_that_were_fitted():
+    """As many terms as rows fit every label: without a row's user they say nothing."""
+    rng = np.random.default_rng(1)
+    labels = rng.integers(0, 2, 60)
+    table, scores = rng.normal(size=(60, 60)), np.where(rng.random(60) < 0.5, 0.45, 0.55)
+    found = Combination.fit(table, scores, labels, USERS[:60], tuple(map(str, range(60))), ridge=0.01)
+    assert mean_log_loss(labels, found.scores(table, scores)[BOTH]) < 0.1
+    assert found.served == MODEL and found.log_losses[BOTH] > 0.693
+
+
+def test_it_is_read_as_it_was_written():
+    table, scores, labels = made_up(1.0, 1.0)
+    for users in (USERS, ["one"] * N):
+        found = fit(table, scores, labels, users)
+        again = Combination.from_json(json.loads(json.dumps(found.to_json(), allow_nan=False, sort_keys=True)))
+        assert again.to_json() == found.to_json() and again.served == found.served
+        for name, values in found.scores(table, scores).items():
+            assert again.scores(table, scores)[name].tobytes() == values.tobytes()
+
+
+def test_with_users_in_one_fold_the_model_is_served():
+    found = fit(*made_up(2.0, 0.0), ["one"] * N)
+    assert found.served == MODEL and np.isnan(found.log_losses[ALONE])
+
+
+def test_scores_of_0_and_1_stay_finite():
+    table, _, labels = made_up(1.0, 0.0)
+    found = fit(table, labels.astype(np.float32), labels)
+    assert all(np.isfinite(values).all() for values in found.scores(table, labels.astype(np.float32)).values())
+
+
+@pytest.mark.parametrize("name", ["terms", "alone", "both", "log_losses", "served"])
+def test_something_else_is_refused(name):
+    told = fit(*made_up(1.0, 1.0)).to_json()
+    for wrong in (None, [], {}, ["a"], "x"):
+        with pytest.raises(RunError, match="restore the run folder"):
+            Combination.from_json({**told, name: wrong})
+    with pytest.raises(RunError):
+        Combination.from_json([])
