@@ -34,7 +34,9 @@ def write_forgetting(folder: Path, rows: Sequence[Row], redrawn: bool = False) -
     failed, spread_is = problems(rows), [_spread_note(redrawn)] if len({row.seed for row in rows}) > 1 else []
     settings = settings_lines(rows)
     markdown = tabulate(body, head, tablefmt="github", disable_numparse=True)
-    write_text(folder / "table.md", "\n".join([markdown, *_notes(settings), *(f"\n{note}" for note in spread_is)]) + "\n")
+    write_text(
+        folder / "table.md", "\n".join([markdown, *_notes(settings), *(f"\n{note}" for note in spread_is)]) + "\n"
+    )
     done = [row for row in rows if row.status == DONE]
     page = render(
         "forgetting.html",
