@@ -30,13 +30,14 @@ def seconds_per_sample(
     repetitions: int,
     device: str,
     warm_up: bool = True,
-    clock: Clock = time.perf_counter,
+    clock: Clock | None = None,
 ) -> dict[str, list[float]]:
     """Seconds per sample by contender and repetition; the order changes from one repetition to the next.
 
     Args:
         warm_up: run each once before the clock starts.
-        clock: ``time.process_time`` counts what this process computed, whatever else the machine does.
+        clock: ``time.process_time`` counts what this process computed, whatever else the machine does; None is
+            ``time.perf_counter``.
     """
     names = list(contenders)
     for contender in contenders.values() if warm_up else ():
@@ -49,7 +50,8 @@ def seconds_per_sample(
     return out
 
 
-def _seconds(contender: Contender, device: str, clock: Clock = time.perf_counter) -> float:
+def _seconds(contender: Contender, device: str, clock: Clock | None = None) -> float:
+    clock = clock or time.perf_counter
     _wait(device)
     start = clock()
     contender.run()

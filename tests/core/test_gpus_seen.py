@@ -69,5 +69,7 @@ def test_ray_gives_each_worker_its_gpus(options, monkeypatch):
     monkeypatch.setattr(RayTeam, "__init__", lambda team, setup, *others: setups.append(setup))
     monkeypatch.setenv(NAME, "0")
     config = APAConfig("APA", "board", None, {**options, "gpu_id": "0,1", "engine": "ray", "workers": 2})
-    WorkerPool(config)._open()
+    pool = WorkerPool(config)
+    pool._samples = object()  # sent to nobody here
+    pool._open()
     assert "gpu_id" not in setups[0].options and setups[0].options["workers"] == 2
