@@ -138,9 +138,10 @@ def test_a_request_leaves_what_training_the_rest_in_its_pieces_does(what, exactn
 @pytest.mark.slow
 def test_a_row_in_no_sample_leaves_the_partition(grown, folder):
     before = trained_files(folder)
-    assert not unlearn(folder, interactions=[unseen_rows(grown)[0]]).plan.affected
+    out = unlearn(folder, interactions=[unseen_rows(grown)[0]])
+    assert not out.plan.affected
     assert trained_files(folder) == before and RunStore(folder).manifest()["partition_of"] == THIS_DATA
-    assert read_json(folder / "certificates" / "0001.json")["in_pieces"] is True
+    assert read_json(out.certificates[0])["in_pieces"] is True
     verified, audited = verify(folder), audit(folder)
     assert verified.holds and audited.holds, (verified.differences, audited.findings)
 
@@ -174,16 +175,15 @@ def test_plans_say_that_the_additions_are_in_order(folder):
 @pytest.mark.slow
 def test_certificate_and_verification_say_so_until_fresh(grown, folder):
     assert verify(folder).means == f"training {IN_ORDER}"
-    unlearn(folder, **asked_of(grown, "1"))
+    out = unlearn(folder, **asked_of(grown, "1"))
     means = f"{DEFINITIONS['inherited']}, {IN_ORDER}"
-    page = (folder / "certificates" / "0001.html").read_text(encoding="utf-8")
+    page = out.certificates[0].with_suffix(".html").read_text(encoding="utf-8")
     assert f"The state is {means}." in page and "from what it was before these" in page
     assert verify(folder).means == means
-    unlearn(folder, users=["u3"], exactness="fresh")
-    assert "in_pieces" not in read_json(folder / "certificates" / "0003.json")
-    assert f"The state is {DEFINITIONS['fresh']}." in (folder / "certificates" / "0003.html").read_text(
-        encoding="utf-8"
-    )
+    (certificate,) = unlearn(folder, users=["u3"], exactness="fresh").certificates
+    assert "in_pieces" not in read_json(certificate)
+    page = certificate.with_suffix(".html").read_text(encoding="utf-8")
+    assert f"The state is {DEFINITIONS['fresh']}." in page
     assert verify(folder).means == DEFINITIONS["fresh"]
 
 
