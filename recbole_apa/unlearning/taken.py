@@ -20,12 +20,17 @@ def taken(store: RunStore) -> Iterator[None]:
     except InterruptedError:
         raise  # a signal is not a problem with a place
     except (RunError, OSError) as error:
-        cause = error if isinstance(error, OSError) else error.__cause__
-        is_of_place = isinstance(cause, OSError) or "SafetensorError" in type(cause).__name__
-        if not is_of_place or not Ledger(store.storage, store.salt).waiting():
+        if not _is_of_place(error) or not Ledger(store.storage, store.salt).waiting():
             raise
         found = str(error).split("; choose another folder", 1)[0]
         raise RunError(
             f"{found}\nthe request or addition was accepted and is in the ledger: free space or fix the rights, then "
             f"finish it with --run={store.place} --resume"
         ) from error
+
+
+def _is_of_place(error: BaseException | None) -> bool:
+    """Whether an error, or one that it follows from, is of a place or a disk."""
+    if error is None or isinstance(error, OSError) or "SafetensorError" in type(error).__name__:
+        return error is not None
+    return _is_of_place(error.__cause__)

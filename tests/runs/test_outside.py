@@ -243,7 +243,8 @@ def test_a_full_disk_at_the_ledgers_last_line_says_that_the_request_was_accepted
 
     def full_at_done(self, kind, content):
         if kind == "done":
-            raise RunError(f"cannot write {self.path}: no space left; choose another folder with --run_dir")
+            full = OSError(errno.ENOSPC, "no space left")
+            raise RunError(f"cannot write {self.path}: no space left; choose another folder with --run_dir") from full
         return append(self, kind, content)
 
     with monkeypatch.context() as patch:
