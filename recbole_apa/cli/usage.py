@@ -7,20 +7,7 @@ from dataclasses import fields
 from pathlib import Path
 
 from recbole_apa.cli.options_help import title_of
-from recbole_apa.cli.stages import (
-    AddOptions,
-    CompareOptions,
-    DrawOptions,
-    ForgetOptions,
-    KeyOptions,
-    OutputOptions,
-    PlanOptions,
-    PredictOptions,
-    ProveOptions,
-    RunOptions,
-    TrainOptions,
-    TuneOptions,
-)
+from recbole_apa.cli.stages import STAGES, OutputOptions, RunOptions, TrainOptions, TuneOptions
 from recbole_apa.core.arguments import PlaceArguments, RunArguments
 from recbole_apa.core.option import all_field_docs, facts_of
 from recbole_apa.core.option_table import docs
@@ -31,16 +18,8 @@ _SETTINGS = {"plugins": "MODULE", "export_samples": "DIR", "log_dir": "DIR", "pr
 """Settings that the page shows, with an example of a value."""
 _ELSEWHERE = frozenset(f.name for f in fields(RunArguments)) | {"model", "dataset"}
 """Options that several commands have: listed once, at the top."""
-_ORDER = (
-    ForgetOptions,
-    AddOptions,
-    ProveOptions,
-    PredictOptions,
-    KeyOptions,
-    CompareOptions,
-    DrawOptions,
-    PlanOptions,
-)
+_FIRST = (TrainOptions, PlaceArguments, RunOptions, OutputOptions)
+"""Stages whose options stand at the top, without a title."""
 _END = """A search for options, judged by the validation samples alone:
   tune --help             its options
 
@@ -56,9 +35,9 @@ def usage(called: str) -> str:
         called: the program's name.
     """
     parts = [f"usage: {called} --model=APA --dataset=ml-100k [--OPTION=VALUE ...]\n"]
-    first = [line for stage in (TrainOptions, PlaceArguments, RunOptions, OutputOptions) for line in _lines(stage, ())]
+    first = [line for stage in _FIRST for line in _lines(stage, ())]
     parts.append("\n".join([*first, *(_line(f"{name}={value}", docs()[name]) for name, value in _SETTINGS.items())]))
-    for stage in _ORDER:
+    for stage in (stage for stage in STAGES if stage not in (*_FIRST, TuneOptions)):
         parts.append("\n" + "\n".join([*_title(stage), *_lines(stage, _ELSEWHERE)]))
     return "\n".join([*parts, "\n" + _END])
 

@@ -1,11 +1,17 @@
 """One call that works on a finished run: what it opens, and what an interrupted call left for it to finish."""
 
-from collections.abc import Mapping
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from recbole_apa.evidence import KEY_FILE, key_ring
 from recbole_apa.runs.ledger import Entry, Ledger, refuse_gap, refuse_pending
 from recbole_apa.runs.ledger_lines import ADDED
+from recbole_apa.runs.lock import run_lock
+from recbole_apa.runs.log_places import open_log
+from recbole_apa.runs.remote.working_copy import open_place
 from recbole_apa.runs.store import RunStore
 from recbole_apa.unlearning.finish import finish_commit
 from recbole_apa.unlearning.key_digests import are_salted, key_digests
@@ -15,6 +21,30 @@ from recbole_apa.unlearning.taken import taken
 
 if TYPE_CHECKING:
     from recbole_apa.pipeline.build import RunResult
+
+
+@contextmanager
+def at_run(
+    run_dir: "str | Path | RunResult", purpose: str, writes: bool
+) -> "Iterator[tuple[RunStore, RunResult | None]]":
+    """A run, locked while it is worked on, and the run itself if it is in RAM.
+
+    Args:
+        run_dir: the run's folder or URL, or the run itself.
+        purpose: for whoever finds it locked.
+
+    Raises:
+        RunError: no run, or in use.
+    """
+    opened = None if isinstance(run_dir, (str, os.PathLike)) else run_dir
+    place = run_dir if isinstance(run_dir, (str, os.PathLike)) else run_dir.store.storage
+    if opened:
+        open_log(opened.config)
+    with open_place(place, purpose, writes=writes) as storage:
+        store = RunStore(storage)
+        store.manifest()
+        with run_lock(storage.folder, purpose, writes=writes):
+            yield store, opened
 
 
 class Session:

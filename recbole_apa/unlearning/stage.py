@@ -1,6 +1,5 @@
 """The unlearning stage of a run: accept a request, show what it costs, carry it out."""
 
-import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,11 +12,8 @@ from recbole_apa.evidence.exactness import FRESH, INHERITED, LEVELS
 from recbole_apa.pipeline.plugins import PLUGINS, import_plugins
 from recbole_apa.runs.ledger import Entry, visible_without
 from recbole_apa.runs.ledger_lines import REQUEST
-from recbole_apa.runs.lock import run_lock
 from recbole_apa.runs.log import own_log
-from recbole_apa.runs.log_places import open_log
 from recbole_apa.runs.names import KEY
-from recbole_apa.runs.remote.working_copy import open_place
 from recbole_apa.runs.store import RunStore
 from recbole_apa.unlearning.approximate.known import EXACT, check_method
 from recbole_apa.unlearning.light_stage import LightStage
@@ -31,6 +27,7 @@ from recbole_apa.unlearning.redraw import new_shards
 from recbole_apa.unlearning.requests.ids import map_ids
 from recbole_apa.unlearning.requests.lookup import Demand, find, named_demands, read_demands
 from recbole_apa.unlearning.requests.scopes import covers, request_digests
+from recbole_apa.unlearning.session import at_run
 from recbole_apa.unlearning.taken import taken
 
 if TYPE_CHECKING:
@@ -89,16 +86,9 @@ def unlearn(
         raise SettingsError(f"other_machine: found {other_machine!r}, expected one of {', '.join(CHOICES)}")
     demands = map_ids(read_demands(Path(requests), columns), ids) if requests else []
     demands += named_demands(users, items, interactions)
-    opened = None if isinstance(run_dir, (str, os.PathLike)) else run_dir
-    place = run_dir if isinstance(run_dir, (str, os.PathLike)) else run_dir.store.storage
-    if opened:
-        open_log(opened.config)
-    with open_place(place, "unlearning", writes=not dry_run) as storage:
-        store = RunStore(storage)
-        store.manifest()
-        with run_lock(storage.folder, "unlearning", writes=not dry_run):
-            session = Stage(store, config_dict, opened, other_machine, writes=not dry_run)
-            return (session.dry_run if dry_run else session.run)(demands, exactness, method, skip_unknown)
+    with at_run(run_dir, "unlearning", writes=not dry_run) as (store, opened):
+        session = Stage(store, config_dict, opened, other_machine, writes=not dry_run)
+        return (session.dry_run if dry_run else session.run)(demands, exactness, method, skip_unknown)
 
 
 def data_left(

@@ -114,7 +114,7 @@ def test_sigterm_ends_a_run_and_its_workers_with_143_and_a_later_start_goes_on(b
     workers, start = workers_of(process), time.monotonic()
     process.send_signal(signal.SIGTERM)
     said = process.communicate(timeout=60)[1].decode()
-    assert time.monotonic() - start < 10  # then docker kills what it stops
+    assert time.monotonic() - start < 3
     assert process.returncode == 143 and "Traceback" not in said
     assert ("ended by SIGTERM; what was finished is kept" in said) == (manner != "script")
     assert workers and not psutil.wait_procs(workers, timeout=1)[1]

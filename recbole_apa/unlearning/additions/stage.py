@@ -1,6 +1,5 @@
 """New interactions join a finished run."""
 
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -9,12 +8,8 @@ from recbole_apa.core.errors import SettingsError
 from recbole_apa.core.system.signals import terminable
 from recbole_apa.pipeline.plugins import PLUGINS, import_plugins
 from recbole_apa.runs.ledger_lines import ADDED
-from recbole_apa.runs.lock import run_lock
 from recbole_apa.runs.log import own_log
-from recbole_apa.runs.log_places import open_log
 from recbole_apa.runs.names import KEY
-from recbole_apa.runs.remote.working_copy import open_place
-from recbole_apa.runs.store import RunStore
 from recbole_apa.unlearning.additions.incoming import Incoming
 from recbole_apa.unlearning.additions.read import read_incoming
 from recbole_apa.unlearning.additions.result import AddResult
@@ -22,7 +17,7 @@ from recbole_apa.unlearning.approximate.known import EXACT
 from recbole_apa.unlearning.machines import CHOICES, REFUSE
 from recbole_apa.unlearning.outcome import UnlearnResult
 from recbole_apa.unlearning.places import refuse_unreachable
-from recbole_apa.unlearning.session import Session
+from recbole_apa.unlearning.session import Session, at_run
 from recbole_apa.unlearning.taken import taken
 
 if TYPE_CHECKING:
@@ -64,16 +59,9 @@ def add(
     import_plugins((config_dict or {}).get(PLUGINS))
     if other_machine not in CHOICES:
         raise SettingsError(f"other_machine: found {other_machine!r}, expected one of {', '.join(CHOICES)}")
-    opened = None if isinstance(run_dir, (str, os.PathLike)) else run_dir
-    place = run_dir if isinstance(run_dir, (str, os.PathLike)) else run_dir.store.storage
-    if opened:
-        open_log(opened.config)
-    with open_place(place, "adding", writes=not dry_run) as storage:
-        store = RunStore(storage)
-        store.manifest()
-        with run_lock(storage.folder, "adding", writes=not dry_run):
-            stage = _AddStage(store, config_dict, opened, other_machine, writes=not dry_run)
-            return stage.add(interactions, columns, readmit, dry_run)
+    with at_run(run_dir, "adding", writes=not dry_run) as (store, opened):
+        stage = _AddStage(store, config_dict, opened, other_machine, writes=not dry_run)
+        return stage.add(interactions, columns, readmit, dry_run)
 
 
 class _AddStage(Session):
