@@ -2,11 +2,12 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from recbole_apa.core.errors import RunError
-from recbole_apa.core.files.plain import read_plain, refuse_odd
+from recbole_apa.core.files.plain import copied, read_plain, refuse_odd
 from recbole_apa.core.files.stamps import remembered_digest
 from recbole_apa.core.files.tensors import open_tensors, parse_tensors
 from recbole_apa.core.files.whole import file_digest, json_of
@@ -63,16 +64,7 @@ class RunFiles:
 
     def parse_manifest(self, data: bytes) -> Manifest:
         """Like :meth:`manifest`, from bytes that were already read."""
-        manifest = json_of(data, self.manifest_path)
-        version = manifest.get("format_version") if isinstance(manifest, dict) else None
-        if type(version) is not int or version not in (FORMAT_VERSION, *OLD_FORMAT_VERSIONS):
-            raise RunError(
-                f"{self.manifest_path} has format version {version!r}, expected {OLD_FORMAT_VERSIONS[0]} to "
-                f"{FORMAT_VERSION}"
-            )
-        check_manifest(manifest, self.manifest_path)
-        out: Manifest = manifest
-        return out
+        return copied(_parsed(data, self.manifest_path))
 
     def manifest_digest(self) -> str:
         """SHA-256 of ``manifest.json``."""
@@ -117,3 +109,15 @@ class RunFiles:
 
     def _tensors(self, name: str) -> "dict[str, Tensor]":
         return parse_tensors(self.read(name), self.folder / name)
+
+
+@lru_cache(maxsize=4)
+def _parsed(data: bytes, path: Path) -> Manifest:
+    """A manifest, kept for the next reading of the same bytes: it is not to be changed."""
+    manifest = json_of(data, path)
+    version = manifest.get("format_version") if isinstance(manifest, dict) else None
+    if type(version) is not int or version not in (FORMAT_VERSION, *OLD_FORMAT_VERSIONS):
+        raise RunError(f"{path} has format version {version!r}, expected {OLD_FORMAT_VERSIONS[0]} to {FORMAT_VERSION}")
+    check_manifest(manifest, path)
+    out: Manifest = manifest
+    return out

@@ -27,9 +27,8 @@ from recbole_apa.runs.ledger_lines import (
     REQUEST,
     carried_out,
     check_of,
-    is_whole,
     line_of,
-    parse_line,
+    read_line,
 )
 from recbole_apa.runs.manifest import Manifest
 from recbole_apa.runs.names import KEY, LEDGER, PENDING
@@ -125,15 +124,15 @@ class Ledger:
         entries: list[Entry] = []
         previous, checked = self.origin, False
         for number, line in enumerate(whole.splitlines(keepends=True), start=1):
-            value = parse_line(line)
+            read = read_line(line)
+            value = None if read is None else dict(read.value)
             follows = value is not None and value.get("previous") == previous and value.get("position") == number
-            if value is None or not follows or not is_whole(value, line, checked):
+            if read is None or value is None or not follows or not read.is_whole(checked):
                 raise RunError(
                     f"{self._storage.shown(self.path)}, line {number}: it does not follow from the line before; the "
                     "ledger was changed after it was written: restore it from a copy"
                 )
-            checked = CHECK in value
-            previous = hashlib.sha256(line).hexdigest()
+            checked, previous = read.is_checked, read.digest
             entries.append(Entry(number, value["kind"], value["time"], value, previous))
         return entries, whole
 

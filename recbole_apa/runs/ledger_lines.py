@@ -1,7 +1,10 @@
 """Write, read and check the lines of ``ledger.jsonl``."""
 
+import hashlib
 import json
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from recbole_apa.core.files.plain import parse_json
@@ -60,15 +63,37 @@ def carried_out(value: Mapping[str, Any]) -> list[int]:
     return [*value["requests"], *value.get("additions", [])]
 
 
-def is_whole(value: Mapping[str, object], line: bytes, checked: bool) -> bool:
-    """Whether a line is as it was written; the last line is not protected by the chain.
+@dataclass(frozen=True)
+class ReadLine:
+    """A line of a ledger. It is kept for the next reading: its value is not to be changed."""
 
-    Args:
-        checked: whether the line before it has a digest of itself: then this one needs one, too.
-    """
-    if CHECK not in value:
-        return not checked
-    return bool(value[CHECK] == check_of(value)) and line_of(value) == line
+    value: dict[str, Any]
+    digest: str
+    """SHA-256."""
+    is_checked: bool
+    """Whether it has a digest of itself."""
+    as_written: bool
+    """Whether that digest, and every byte, is what this program would write; true without one."""
+
+    def is_whole(self, checked: bool) -> bool:
+        """Whether it is as it was written; the last line is not protected by the chain.
+
+        Args:
+            checked: whether the line before it has a digest of itself: then this one needs one, too.
+        """
+        return self.as_written if self.is_checked else not checked
+
+
+@lru_cache(maxsize=1 << 16)
+def read_line(line: bytes) -> ReadLine | None:
+    """A line; None if it is not one of a ledger. A request reads all lines several times, and a stream of requests for
+    each: what was made of the same bytes is kept."""
+    value = parse_line(line)
+    if value is None:
+        return None
+    is_checked = CHECK in value
+    as_written = not is_checked or bool(value[CHECK] == check_of(value) and line_of(value) == line)
+    return ReadLine(value, hashlib.sha256(line).hexdigest(), is_checked, as_written)
 
 
 def check_of(value: Mapping[str, object]) -> str:

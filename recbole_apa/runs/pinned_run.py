@@ -1,6 +1,5 @@
 """Read one state of a run while another process may put a new one in its place."""
 
-import copy
 import hashlib
 import os
 import time
@@ -11,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from recbole_apa.core.errors import APAError, RunError
-from recbole_apa.core.files.plain import read_plain, refuse_odd
+from recbole_apa.core.files.plain import copied, read_plain, refuse_odd
 from recbole_apa.core.files.whole import json_text
 from recbole_apa.runs.manifest import Manifest
 from recbole_apa.runs.names import PENDING
@@ -46,7 +45,7 @@ class PinnedStore(RunStore):
 
     def manifest(self) -> Manifest:
         """The manifest at the time when this was created."""
-        return copy.deepcopy(self._manifest)
+        return copied(self._manifest)
 
     def manifest_digest(self) -> str:
         """SHA-256 of its bytes."""

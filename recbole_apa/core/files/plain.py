@@ -7,7 +7,7 @@ import os
 import re
 import stat
 from pathlib import Path
-from typing import Any, NoReturn, TypeVar
+from typing import Any, NoReturn, TypeVar, cast
 
 from recbole_apa.core.errors import RunError
 
@@ -65,6 +65,19 @@ def parse_json(data: bytes) -> Any:
         raise ValueError("brackets are nested too deeply") from None
     except UnicodeEncodeError:
         raise ValueError("found half of a surrogate pair") from None
+    return value
+
+
+def copied(value: V) -> V:
+    """A copy of what was parsed from JSON, to change; for long lists much faster than ``copy.deepcopy``."""
+    return cast(V, _copied(value))
+
+
+def _copied(value: object) -> object:
+    if isinstance(value, dict):
+        return {name: _copied(part) for name, part in value.items()}
+    if isinstance(value, list):
+        return [part if type(part) is str else _copied(part) for part in value]
     return value
 
 
