@@ -1,7 +1,11 @@
 """Run folders that commit 86d8546 wrote (tests/data/old_runs)."""
 
 import json
+import shutil
+import tempfile
+from functools import lru_cache
 
+from recbole_apa import verify
 from tests.helpers.places import ROOT
 
 OLD = ROOT / "tests" / "data" / "old_runs"
@@ -15,3 +19,19 @@ def expected(name):
 def lasting(metrics):
     """Figures that are neither times nor sizes."""
     return {k: v for k, v in metrics.items() if not k.endswith(("_seconds", "_bytes"))}
+
+
+def new_differences(folder, name):
+    """What differs from training from scratch, beyond what did so before anything was forgotten: another processor than
+    the one that trained the old run may round otherwise, and nothing differs on that one."""
+    return _differing(folder) - _untouched(name)
+
+
+def _differing(folder):
+    return {text.split(":")[0].removesuffix(" differs") for text in verify(folder, PLACES).differences}
+
+
+@lru_cache
+def _untouched(name):
+    with tempfile.TemporaryDirectory() as place:
+        return _differing(shutil.copytree(OLD / name / "run", f"{place}/run"))

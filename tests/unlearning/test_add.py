@@ -7,13 +7,14 @@ import pytest
 from recbole_apa import audit, evaluate_run, run, unlearn, verify
 from recbole_apa.core.errors import RequestError, RunError
 from recbole_apa.core.files.whole import read_json, write_json
+from recbole_apa.partition.inherited import with_own_centres
 from recbole_apa.runs.ledger import Ledger
-from recbole_apa.runs.names import INCOMING, PIECES
+from recbole_apa.runs.names import EMBEDDINGS, INCOMING, PIECES
 from recbole_apa.runs.store import RunStore
 from recbole_apa.unlearning.additions.stage import add
 from tests.helpers.killed_process import fresh_copy
 from tests.helpers.machines import on_another
-from tests.helpers.old_runs import OLD, PLACES
+from tests.helpers.old_runs import OLD, PLACES, new_differences
 from tests.helpers.runs import state, tree
 
 START = 90_000
@@ -329,7 +330,12 @@ def test_centres_that_an_older_version_kept_do_not_stay(tmp_path):
     """The run forgot something, and its centres are means of that, too."""
     folder = fresh_copy(OLD / "forgotten" / "run", tmp_path / "run")
     add(folder, [("somebody", "i3", 5, START)], config_dict=PLACES)
-    assert audit(folder, PLACES).findings == [] and verify(folder, PLACES).differences == []
+    # another processor than that of the old run may round its embeddings otherwise, and centres are means of those
+    assert audit(folder, PLACES).findings == [] and new_differences(folder, "forgotten") <= {"partition.safetensors"}
+    store = RunStore(folder)
+    partition, lineage = store.load_partition(), store.lineage()
+    own = with_own_centres(partition, sorted(lineage[EMBEDDINGS]), store.load_embeddings())
+    assert partition.centres.equal(own.centres)
 
 
 def test_a_folder_that_a_kill_left_half_written_goes(folder):

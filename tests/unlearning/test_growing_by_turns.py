@@ -21,7 +21,7 @@ from recbole_apa.unlearning.proof import quick
 from tests.helpers.grown_states import close_again
 from tests.helpers.killed_process import fresh_copy
 from tests.helpers.old_runs import OLD as OLD_RUNS
-from tests.helpers.old_runs import PLACES
+from tests.helpers.old_runs import PLACES, new_differences
 
 START = 90_000
 OLD = ("u3", "i1", 5, 3000)
@@ -144,7 +144,7 @@ def test_a_run_of_the_oldest_version_grows(name, tmp_path):
     """Its digests are keyed first, which is a line of the ledger; and it gets an index."""
     folder = shutil.copytree(OLD_RUNS / name / "run", tmp_path / "run")
     add(folder, later("u7"), readmit=name == "forgotten", config_dict=PLACES)
-    assert audit(folder, PLACES).findings == [] and verify(folder, PLACES).differences == []
+    assert audit(folder, PLACES).findings == [] and not new_differences(folder, name)
     ledger = Ledger(folder, RunStore(folder).salt)
     hides = {digest for entry in ledger.requests() for digest in entry.content["names"]}
     (line,) = ledger.additions()
