@@ -4,20 +4,23 @@ import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from recbole_apa.backbone.activation_cache import ActivationCache
+from recbole_apa.comparison.method import Scored
 from recbole_apa.core.errors import SettingsError
 from recbole_apa.core.seeding import digest_of, hash_order
-from recbole_apa.data.baseline_rows import BaselineData, baseline_rows, past_likes, presplit_rows
+from recbole_apa.data.baseline_rows import BaselineData, baseline_rows, past_likes, presplit_rows, split_targets
 from recbole_apa.data.forgotten import PAIR, Digester, Forgotten, Scope, digests_of
+from recbole_apa.data.index.rows import TEST
 from recbole_apa.data.loaders import Loaders
-from recbole_apa.data.presplit_files import Layout, write_presplit
+from recbole_apa.data.presplit_files import Layout, PresplitRow, write_presplit
 from recbole_apa.data.run_data import RunData
-from recbole_apa.data.samples import Sample
+from recbole_apa.data.samples import Sample, make_sample
 from recbole_apa.data.splits import SPLITS
 from recbole_apa.data.visible_data import VisibleData
 from recbole_apa.evaluation.candidates import CandidateLists, candidates_asked, draw_candidates
@@ -62,6 +65,8 @@ class ComparisonContext:
     """Whether each seed draws other samples."""
     asked: Mapping[str, Any] = field(default_factory=dict)
     """The options as they were given."""
+    all_test_rows: bool = False
+    """Whether methods without a language model score every row of the test split, drawn or not."""
 
     def drawn_for(self, seed: int) -> "ComparisonContext":
         """The context of a seed: this one, or one with samples that the seed draws."""
@@ -69,7 +74,7 @@ class ComparisonContext:
             return self
         options = {**self.asked, DRAW: seed}
         drawn = open_context(self.dataset, self.config_files, options, self.folder / f"draw{seed}", self.baseline_data)
-        return replace(drawn, caches=self.caches)
+        return replace(drawn, caches=self.caches, all_test_rows=self.all_test_rows)
 
     @property
     def splits(self) -> dict[str, list[Sample]]:
@@ -111,6 +116,41 @@ class ComparisonContext:
         """What a method scores: the test samples, in the method's own version, or their candidates."""
         return self.ranking.expand(samples) if self.ranking else list(samples)
 
+    @cached_property
+    def scored_targets(self) -> np.ndarray:
+        """Numbers of the rows that methods without a language model score: the test samples, or with
+        ``all_test_rows`` the whole test split."""
+        return split_targets(self.run_data, TEST) if self.all_test_rows else self.run_data.targets["test"]
+
+    @cached_property
+    def scored_samples(self) -> list[Sample]:
+        """These rows as samples."""
+        if not self.all_test_rows:
+            return self.splits["test"]
+        data, length = self.run_data, self.run_data.options.samples.history_length
+        return [make_sample(data.rows, data.windows, row, length) for row in self.scored_targets.tolist()]
+
+    @property
+    def drawn_places(self) -> list[int]:
+        """Where the test samples are among the scored rows, in order of the samples."""
+        place = {row: n for n, row in enumerate(self.scored_targets.tolist())}
+        return [place[row] for row in self.run_data.targets["test"].tolist()]
+
+    def scored(
+        self, scores: np.ndarray, is_probability: bool, passes: int, seconds: float, unseen: int | None = None
+    ) -> Scored:
+        """What a method without a language model found.
+
+        Args:
+            scores: of ``scored_samples``, or of the candidates if lists are ranked.
+            seconds: for all of them.
+        """
+        if not self.all_test_rows:
+            return Scored(scores, is_probability, passes, seconds, unseen)
+        drawn = self.drawn_places
+        share = len(drawn) / len(scores)
+        return Scored(scores[drawn], is_probability, passes, share * seconds, unseen, all_scores=scores)
+
     @property
     def judged_rows(self) -> list[Sample]:
         """The test samples that the figures describe: all, or those whose item is ranked."""
@@ -134,19 +174,24 @@ class ComparisonContext:
         """The folder of the pre-split files, written once."""
         folder = self.folder / "rows"
         if not folder.exists():
-            self._write(folder, self.run_data)
+            self._write(folder, self.run_data, self.scored_samples)
         return folder
 
-    def _write(self, folder: Path, data: RunData) -> None:
+    def _write(self, folder: Path, data: RunData, tested: Sequence[Sample]) -> None:
         learnt = presplit_rows(data, baseline_rows(data, self.baseline_data))
-        write_presplit(folder, NAME, {**data.samples, "train": learnt}, Path(self.config["data_path"]), self.layout)
+        parts: dict[str, Sequence[Sample] | Sequence[PresplitRow]] = {
+            "train": learnt,
+            "valid": data.samples["valid"],
+            "test": tested,
+        }
+        write_presplit(folder, NAME, parts, Path(self.config["data_path"]), self.layout)
 
     def pasts(self) -> list[list[str]]:
-        """The liked items that each test sample's user may be judged by, in order of the samples: all before the
+        """The liked items that each scored sample's user may be judged by, in order of the samples: all before the
         target; under TALLRec's protocol, whose users are new, those of the prompt."""
         if self.run_data.options.split is None and self.run_data.options.files.presplit is None:
-            return [[entry.item_id for entry in s.history if entry.label] for s in self.splits["test"]]
-        return [past_likes(self.run_data, row) for row in self.run_data.targets["test"].tolist()]
+            return [[entry.item_id for entry in s.history if entry.label] for s in self.scored_samples]
+        return [past_likes(self.run_data, row) for row in self.scored_targets.tolist()]
 
     def request(self) -> tuple[str, str]:
         """The interaction that methods without shards forget: a training target, chosen by hash."""
@@ -155,7 +200,15 @@ class ComparisonContext:
         return first.user_id, first.item_id
 
     def presplit_without(self, user: str, item: str) -> Path:
-        """Pre-split files of the same samples without one interaction: dropped as a target, removed from histories."""
+        """Pre-split files of :meth:`data_without`."""
+        folder = self.folder / "rows_without"
+        shutil.rmtree(folder, ignore_errors=True)
+        left = self.data_without(user, item)
+        self._write(folder, left, left.samples["test"])
+        return folder
+
+    def data_without(self, user: str, item: str) -> RunData:
+        """The same samples without one interaction: dropped as a target, removed from histories."""
         dataset = self.data.train_set
         roles = {name: frozenset(s.sample_id for s in self.splits[name]) for name in SPLITS}
         hidden = Forgotten(scopes=digests_of([Scope(PAIR, user, item)], Digester()))
@@ -163,10 +216,7 @@ class ComparisonContext:
         left = build_data(config, VisibleData((hidden,), roles=roles, cutoffs=dataset.cutoffs)).train_set.run_data
         # each row keeps its split, though there is one row less to divide
         notes = replace(left.notes, roles=self.run_data.notes.roles[left.notes.places])
-        folder = self.folder / "rows_without"
-        shutil.rmtree(folder, ignore_errors=True)
-        self._write(folder, replace(left, notes=notes))
-        return folder
+        return replace(left, notes=notes)
 
 
 def open_context(
@@ -218,6 +268,7 @@ def context_in(
     options: Mapping[str, object],
     redraw: bool = False,
     baseline_data: BaselineData = "all",
+    all_test_rows: bool = False,
 ) -> Iterator[ComparisonContext]:
     """A context whose scratch folder is in ``target``, which stays locked meanwhile; RecBole's logger is started.
 
@@ -225,7 +276,7 @@ def context_in(
         redraw: each seed draws other samples (:meth:`ComparisonContext.drawn_for`).
 
     Raises:
-        SettingsError: a draw is given that each seed would replace.
+        SettingsError: a draw is given that each seed would replace, or all test rows with ranking.
         RunError: another process is running a comparison there.
         APAError: options or data that APA rejects.
     """
@@ -237,7 +288,13 @@ def context_in(
         scratch = target / SCRATCH
         shutil.rmtree(scratch, ignore_errors=True)
         try:
-            context = replace(open_context(dataset, config_files, options, scratch, baseline_data), redraw=redraw)
+            context = open_context(dataset, config_files, options, scratch, baseline_data)
+            if all_test_rows and context.ranking:
+                raise SettingsError(
+                    "all_test_rows: found True with eval_args.mode: uniN, expected labeled: lists are ranked of the "
+                    "drawn test samples alone; drop one"
+                )
+            context = replace(context, redraw=redraw, all_test_rows=all_test_rows)
             start_logging(context.config)
             say_idle(context.config)
             yield context

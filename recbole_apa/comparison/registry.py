@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any
 from recbole_apa.adapters.weight_rules import WEIGHT_RULES
 from recbole_apa.comparison.context import ComparisonContext
 from recbole_apa.comparison.method import Method
+from recbole_apa.comparison.methods.evidence import EVIDENCE_ROWS, EvidenceMethod
 from recbole_apa.comparison.methods.history import HistoryMethod
 from recbole_apa.comparison.methods.recbole import HISTORY, RecBoleMethod, model_of
 from recbole_apa.comparison.methods.rules import RuleMethod
-from recbole_apa.comparison.methods.sharded import LEARNED, AdapterMethod, Serving
+from recbole_apa.comparison.methods.sharded import LEARNED, AdapterMethod, Serving, ServingWithEvidence
 from recbole_apa.comparison.row import REFERENCE
 from recbole_apa.core.errors import SettingsError
 from recbole_apa.core.options import check_given
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from recbole.model.abstract_recommender import AbstractRecommender
 
 APA_ROWS = ("APA(D)", "APA(ND)")
+WITH_EVIDENCE = "APA(D)+Evidence"
 
 _MEAN = Serving("prediction", "average")
 _ADAPTIVE = "sample_adaptive"
@@ -34,6 +36,7 @@ _ADAPTIVE = "sample_adaptive"
 ADAPTERS: dict[str, tuple[dict[str, Any], Serving]] = {
     "APA(D)": ({}, Serving("decomposition", _ADAPTIVE)),
     "APA(ND)": ({}, Serving("non_decomposition", _ADAPTIVE)),
+    WITH_EVIDENCE: ({}, ServingWithEvidence("decomposition", _ADAPTIVE)),
     REFERENCE: ({"n_shards": 1, "shard_size": None}, Serving("decomposition", "average")),
     "SISA": ({"partition": "random"}, _MEAN),
     "RecEraser": ({"partition": "user"}, _MEAN),
@@ -50,6 +53,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
         *(f"{model}{HISTORY}" for model in TABLES),
     ),
     "rules": RULES,
+    "evidence": (*EVIDENCE_ROWS, WITH_EVIDENCE),
     "ablations": (
         "APA:partition=random",
         "APA:partition=user",
@@ -63,6 +67,8 @@ GROUPS: dict[str, tuple[str, ...]] = {
         "APA:shard_size=64",
     ),
 }
+OWN = frozenset((*RULES, *EVIDENCE_ROWS, *ADAPTERS))
+"""Rows that are not RecBole's models."""
 _VARIANTS = ("RecEraser-attention", "RecEraser-IBP", "RecEraser-InBP", "GraphEraser-BLPA")
 GROUPS["all"] = tuple(dict.fromkeys([*GROUPS["paper"], *_VARIANTS, *GROUPS["recbole"]]))
 ABLATION = "APA:"
@@ -98,6 +104,8 @@ def make_methods(
     for name in names:
         if name in RULES:
             out.append(RuleMethod(context, name))
+        elif name in EVIDENCE_ROWS:
+            out.append(EvidenceMethod(context, name))
         elif name in ADAPTERS or name.startswith(ABLATION):
             changes, serving = ADAPTERS[name] if name in ADAPTERS else _ablation(name)
             method = shared.get(repr(sorted(changes.items())))
@@ -127,7 +135,12 @@ def options_of_row(
 
 def is_baseline(row: str) -> bool:
     """Whether a row is of a RecBole model."""
-    return not (row in RULES or row in ADAPTERS or row.startswith(ABLATION))
+    return not (row in OWN or row.startswith(ABLATION))
+
+
+def reads_language(row: str) -> bool:
+    """Whether a row's predictions come from the language model."""
+    return row in ADAPTERS or row.startswith(ABLATION)
 
 
 def check_names(names: Iterable[str], with_options: Iterable[str] = ()) -> None:
@@ -157,13 +170,13 @@ def check_names(names: Iterable[str], with_options: Iterable[str] = ()) -> None:
                 "does not have; expected another model"
             )
     for name in with_options:
-        if name not in ADAPTERS and name not in RULES:
+        if name not in OWN:
             _recbole_model(model_of(name))
 
 
 def _recbole_model(name: str) -> "type[AbstractRecommender]":
     try:
-        return find_model(name, [*ADAPTERS, *GROUPS, *RULES])
+        return find_model(name, [*OWN, *GROUPS])
     except SettingsError as error:
         raise SettingsError(f"--compare: {error}") from error
 

@@ -18,6 +18,8 @@ from recbole_apa.core.seeding import digest_of
 FORMAT = 1
 DONE, FAILED = "done", "failed"
 ROWS = "rows"
+_IF_ANY = ("faults", "settings", "all_scores")
+"""Fields that are written if they are not empty."""
 REFERENCE = "Retraining"
 """The row that the others are compared with."""
 KINDS = ("interactions", "users", "items")
@@ -44,6 +46,8 @@ class Row:
     """Measures that could not be taken when the row was measured, and why; their figures are missing."""
     settings: Mapping[str, float | str] = field(default_factory=dict)
     """Of an approximate method: its own options, and how it was trained."""
+    all_scores: Sequence[float] = ()
+    """Of every row of the test split, if they were scored."""
 
 
 def problems(rows: Sequence[Row]) -> list[str]:
@@ -74,7 +78,7 @@ class RowStore:
 
     def save(self, row: Row, key: str) -> None:
         """Write a row, whole or not at all."""
-        told = {name: value for name, value in vars(row).items() if name not in ("faults", "settings") or value}
+        told = {name: value for name, value in vars(row).items() if name not in _IF_ANY or value}
         write_json(self.path(row.method, row.seed, key), {"format": FORMAT, **told})
 
 
