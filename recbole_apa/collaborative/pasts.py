@@ -1,5 +1,6 @@
 """What a user did before a target: the user's own earlier rows, whichever split they are in, as prompts show them."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -34,6 +35,16 @@ class Pasts:
         """How many steps each of the r rows lies before its target, from 1, (r,)."""
         ends = np.cumsum(self.lengths)
         return np.repeat(ends, self.lengths) - np.arange(len(self.past_items))
+
+    @classmethod
+    def joined(cls, parts: Sequence["Pasts"]) -> "Pasts":
+        """The targets of several, one after another."""
+        none = np.zeros(0, dtype=np.int64)
+        items, lengths, past_items = (
+            np.concatenate([none, *(getattr(part, name) for part in parts)])
+            for name in ("items", "lengths", "past_items")
+        )
+        return cls(items, lengths, past_items, np.concatenate([np.zeros(0), *(part.past_values for part in parts)]))
 
     def last(self, length: int) -> "Pasts":
         """The same targets with their last ``length`` rows alone: what a prompt shows."""

@@ -20,16 +20,18 @@ from recbole_apa.core.system.machine import MachineKind, machine_kind
 from recbole_apa.data.dataloader import ShardingDataLoader
 from recbole_apa.data.dataset import APADataset
 from recbole_apa.data.loaders import part_of
-from recbole_apa.data.sent_samples import SentSamples, samples_to_send
 from recbole_apa.data.splits import SPLITS
 from recbole_apa.evidence import secret_of
 from recbole_apa.model.apa import APA
-from recbole_apa.model.contracts import NO_INPUTS, FitInputs, WorkerPool
+from recbole_apa.model.combined_scores import NO_ITEMS, CombinedScores, codes_of, content_of
+from recbole_apa.model.contracts import NO_INPUTS, FitInputs
 from recbole_apa.model.fit import TrainedState, fit_state
 from recbole_apa.model.fit_context import FitContext, FitRecord
-from recbole_apa.model.lineage import lineage_of, sample_order
+from recbole_apa.model.lineage import lineage_of
 from recbole_apa.model.recbole_evaluator import PatientEvaluator
+from recbole_apa.model.validation_memory import of_memory
 from recbole_apa.partition import Partition
+from recbole_apa.runs.collaborative_files import save_collaborative
 from recbole_apa.runs.keep_index import write_first_index
 from recbole_apa.runs.ledger import refuse_pending
 from recbole_apa.runs.log_places import NoScalars, nothing_made, open_scalars, place_of_scalars
@@ -60,6 +62,7 @@ class APATrainer(Trainer):
         self.store, self.inputs = store, inputs
         self.record = FitRecord()
         self.known_valid_scores: dict[str, Tensor] = {}
+        self.combined: CombinedScores | None = None
         self.train_embeddings: Tensor | None = None
         self.partition: Partition | None = None
 
@@ -106,12 +109,11 @@ class APATrainer(Trainer):
         store, pool = self.store if saved else None, inputs.pool
         self.record = FitRecord()
         self.eval_collector.data_collect(train_data)
+        content_of(part_of(train_data).run_data.texts, NO_ITEMS, self.model.settings.collaborative)  # refuses columns
         if store:
             self._begin(store, part_of(train_data))
         fit = FitContext(self.model, self.record, store, inputs, self.tensorboard.add_scalar, show_progress)
         try:
-            if pool:
-                pool.see(_sent(part_of(train_data), part_of(valid_data), pool))
             state = fit_state(fit, train_data, part_of(valid_data))
         finally:
             if pool:
@@ -119,8 +121,11 @@ class APATrainer(Trainer):
         self.train_embeddings, self.partition = state.embeddings, state.partition
         self._set_rule(state)
         if store:
-            self._seal(store, state, train_data, valid_data)
-        return self._validate(valid_data, show_progress, callback_fn)
+            self._keep(store, state, train_data, valid_data)
+        found = self._validate(valid_data, show_progress, callback_fn)
+        if store:
+            self._seal(store)
+        return found
 
     def _begin(self, store: RunStore, train_set: APADataset) -> None:
         """Record in the run's folder what is being trained there."""
@@ -134,12 +139,17 @@ class APATrainer(Trainer):
         if self.inputs.begin_line:
             self.logger.info(self.inputs.begin_line)
 
-    def _seal(self, store: RunStore, state: TrainedState, *loaders: AbstractDataLoader) -> None:
+    def _keep(self, store: RunStore, state: TrainedState, *loaders: AbstractDataLoader) -> None:
         """Write what the training steps have not stored themselves."""
         store.save_memory(state.memory, state.active)
         if self.config["keep_states"]:
             save_activations(store, self.model.engine.cache, self._prompts_of(*loaders))
         store.save_lineage(lineage_of(state.partition, part_of(loaders[0]).splits, store.has(STATES), state.pieces))
+
+    def _seal(self, store: RunStore) -> None:
+        """Write what is fitted on the validation scores, and record the digests of all files."""
+        if self.combined:
+            save_collaborative(store, self.combined.fitted)
         chosen = {"tau": self.record.tau, "n_neighbors": self.record.n_neighbors}
         store.seal({"chosen": chosen}, complete=not self.inputs.records_follow)
 
@@ -188,6 +198,20 @@ class APATrainer(Trainer):
     def _prompts_of(self, *loaders: AbstractDataLoader) -> list[TokenizedPrompt]:
         return [prompt for loader in loaders for prompt in self.model.prompts_of(part_of(loader))]
 
+    def load_combined(self, store: RunStore, *parts: APADataset) -> None:
+        """Load what the run keeps of collaborative statistics, if anything.
+
+        Args:
+            parts: the run's validation and test samples.
+
+        Raises:
+            RunError: missing or damaged.
+        """
+        settings = self.model.settings.collaborative
+        if settings.counts:
+            n_samples = {name: len(part.samples) for name, part in zip(SPLITS[1:], parts, strict=True)}
+            self.combined = CombinedScores.load(store, parts[0].run_data, settings, n_samples)
+
     def load(self, store: RunStore, allow_pending: bool = False) -> None:
         """Load adapters, partition, memory and the chosen tau and n from a finished run.
 
@@ -221,8 +245,10 @@ class APATrainer(Trainer):
         """RecBole's metrics on the validation samples, whose neighbours are samples of other users."""
         start = time.perf_counter()
         dataset = part_of(valid_data)
+        self.combined = None
         if not dataset.samples:
             result = {}
+            self._combine(dataset, torch.empty(0))
         elif self.ranking:
             result = self.evaluate(valid_data, load_best_model=False, show_progress=show_progress)
         else:
@@ -231,7 +257,8 @@ class APATrainer(Trainer):
             if how not in known:
                 known[how] = self.aggregate(dataset, known["weights"], how, "Validate", show_progress)
             self.known_valid_scores = known
-            result = self.evaluate_scores(known[how], dataset.labelled[self.config["LABEL_FIELD"]])
+            served = self._combine(dataset, known[how])
+            result = self.evaluate_scores(served, dataset.labelled[self.config["LABEL_FIELD"]])
         self.record.add_seconds("validate_seconds", start)
         self.best_valid_result = result
         self.best_valid_score = calculate_valid_score(result, self.valid_metric) if result else float("nan")
@@ -239,17 +266,23 @@ class APATrainer(Trainer):
             callback_fn(len(self.record.sizes) - 1, self.best_valid_score)
         return self.best_valid_score, result
 
+    def _combine(self, dataset: APADataset, scores: Tensor) -> Tensor:
+        """Combine the model's scores of the validation samples with collaborative statistics, if the run has them;
+        returns the scores that are served."""
+        settings, data = self.model.settings.collaborative, dataset.run_data
+        if not settings.counts:
+            return scores
+        start = time.perf_counter()
+        codes = self.inputs.items or codes_of(self.store, data)
+        self.combined = CombinedScores.fit(data, codes, settings, dataset, scores)
+        self.record.add_seconds("evidence_seconds", start)
+        return torch.from_numpy(self.combined.served_of(SPLITS[1], dataset, scores.numpy()))
+
     def validation_scores(self, dataset: APADataset) -> dict[str, Tensor]:
         """Results for the validation samples from the memory, in the dataset's order: ``weights`` (v, k), ``alone``
         (v, k) and their ``prediction`` (v,)."""
         assert self.model.rule is not None
-        order = sample_order(dataset.samples)
-        weights, alone = (
-            torch.empty_like(self.model.rule.memory.scores),
-            torch.empty_like(self.model.rule.memory.scores),
-        )
-        weights[order], alone[order] = self.model.rule.of_memory(), self.model.rule.memory.scores
-        return {"weights": weights, "alone": alone, "prediction": (weights * alone).sum(1)}
+        return of_memory(self.model.rule, dataset)
 
     def aggregate(self, dataset: APADataset, weights: Tensor, how: str, title: str, show_progress: bool) -> Tensor:
         """Scores of a split's samples with given weights, with a progress bar: (n, k) -> (n,)."""
@@ -291,10 +324,3 @@ class APATrainer(Trainer):
     def ranking(self) -> bool:
         """Whether evaluation ranks candidates instead of scoring labelled rows."""
         return self.config["eval_type"] == EvaluatorType.RANKING
-
-
-def _sent(train_set: APADataset, valid_set: APADataset, pool: WorkerPool) -> SentSamples:
-    """What workers need of the data: samples for training, and those of the memory if they compute it as well."""
-    parts = (train_set, valid_set) if pool.embeds else (train_set,)
-    samples = {name: part.samples for name, part in zip(SPLITS, parts, strict=False)}
-    return samples_to_send(samples, train_set.run_data.texts.text_of)
