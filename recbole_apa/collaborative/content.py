@@ -55,6 +55,15 @@ class ItemContent:
         years = ["" if row is None or year is None else texts.cell(year, row) for row in rows]
         return cls.of([text.split() for text in words_of], list(map(_number, years)))
 
+    @classmethod
+    def of_items(cls, texts: ItemTexts, items: Sequence[str], columns: Sequence[str] | None) -> "ItemContent | None":
+        """As :meth:`of_columns`; None without columns.
+
+        Args:
+            columns: the option ``evidence_columns``.
+        """
+        return cls.of_columns(texts, items, *columns) if columns else None
+
     def closeness(self, firsts: np.ndarray, seconds: np.ndarray, years: float) -> np.ndarray:
         """Closeness of pairs of items, from 0 to 1, (p,): the share of words in common, times exp(-d / ``years``) where
         the years are d apart; an unknown year leaves the factor out, and two items without words have none in common.

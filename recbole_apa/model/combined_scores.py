@@ -3,13 +3,12 @@
 Shapes: n samples of a split, in its dataset's order.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
-from torch import Tensor
 
 from recbole_apa.collaborative import (
+    JUDGED,
     MODEL,
     Fitted,
     ItemCodes,
@@ -18,16 +17,15 @@ from recbole_apa.collaborative import (
     TermOptions,
     left_out,
 )
+from recbole_apa.core.errors import RunError
 from recbole_apa.core.settings import CollaborativeSettings
 from recbole_apa.data.dataset import APADataset
 from recbole_apa.data.item_text import ItemTexts
 from recbole_apa.data.run_data import RunData
+from recbole_apa.data.splits import SPLITS
 from recbole_apa.model.lineage import sample_order
 from recbole_apa.runs.collaborative_files import load_collaborative
 from recbole_apa.runs.store import RunStore
-
-VALID = "valid"
-NO_ITEMS = ItemCodes(())
 
 
 @dataclass(frozen=True)
@@ -41,93 +39,109 @@ class CombinedScores:
     """Of the items that the statistics count."""
 
     @classmethod
-    def fit(
-        cls, data: RunData, codes: ItemCodes, settings: CollaborativeSettings, part: APADataset, valid_scores: Tensor
-    ) -> "CombinedScores":
-        """Count all rows, and fit the combination on the validation samples.
-
-        Args:
-            codes: of all items.
-            part: the validation samples.
-            valid_scores: of the model, (n,), by neighbours of other users.
-
-        Raises:
-            DataError: ``evidence_columns`` names a column that the items do not have.
-        """
-        content = content_of(data.texts, codes, settings)
-        scores = {VALID: _by_id(part, valid_scores.numpy())}
-        return cls(Fitted.anew([data], codes, scores, TermOptions(), content), data, content)
-
-    @classmethod
-    def load(
-        cls, store: RunStore, data: RunData, settings: CollaborativeSettings, n_samples: Mapping[str, int]
-    ) -> "CombinedScores":
+    def load(cls, store: RunStore, data: RunData, settings: CollaborativeSettings) -> "CombinedScores":
         """What a finished run keeps.
-
-        Args:
-            n_samples: of each split.
 
         Raises:
             RunError: missing, damaged, or of other items or samples.
         """
         codes = codes_of(store, data)
-        content = content_of(data.texts, codes, settings)
-        return cls(load_collaborative(store, codes, n_samples), data, content)
+        content = ItemContent.of_items(data.texts, codes.names, settings.evidence_columns)
+        return cls(load_collaborative(store, codes), data, content)
 
     @property
     def served(self) -> str:
         """Which scores are served: :attr:`Fitted.served`."""
         return self.fitted.served
 
-    def scores_of(self, split: str, part: APADataset, model_scores: np.ndarray) -> dict[str, np.ndarray]:
-        """All scores of the samples of a split by name, (n,) each: the model's, and those of
+    def scores_of(self, part: APADataset, model_scores: np.ndarray) -> dict[str, np.ndarray]:
+        """All scores of validation or test samples by name, (n,) each: the model's, and those of
         :class:`~recbole_apa.collaborative.Combination`; of validation samples by fits that left their users out.
 
         Args:
-            split: ``valid`` or ``test``.
-            part: all its samples.
+            part: all samples of one of the two splits.
             model_scores: (n,).
+
+        Raises:
+            RunError: other samples.
         """
-        combined, order = self.fitted.combination, sample_order(part.samples)
+        split, combined, order = self._split_of(part), self.fitted.combination, sample_order(part.samples)
         if combined is None:
             return {MODEL: model_scores}
-        targets = self._targets(split)
+        statistics, scores = self.fitted.statistics, model_scores[order].astype(np.float64)
+        targets = Targets.of([self.data], split, statistics.codes, statistics.use_ratings)
         table = self.fitted.table(targets.pasts, self.content)
-        scores = model_scores[order].astype(np.float64)
-        if split == VALID:
+        if split == SPLITS[1]:
             found = left_out(table, scores, targets.labels, targets.users)
         else:
             found = combined.scores(table, scores)
         return {name: _in_place(order, values) for name, values in found.items()}
 
-    def served_of(self, split: str, part: APADataset, model_scores: np.ndarray) -> np.ndarray:
+    def served_of(self, part: APADataset, model_scores: np.ndarray) -> np.ndarray:
         """The scores of :meth:`scores_of` that are served."""
-        return self.scores_of(split, part, model_scores)[self.served]
+        return self.scores_of(part, model_scores)[self.served]
 
-    def with_scores(self, split: str, part: APADataset, model_scores: np.ndarray) -> "CombinedScores":
-        """The same, with the model's scores of a split's samples to be kept."""
-        scores = {**self.fitted.scores, split: _by_id(part, model_scores)}
+    def with_test_scores(self, part: APADataset, model_scores: np.ndarray) -> "CombinedScores":
+        """The same, with the model's scores of the test samples to be kept.
+
+        Args:
+            part: the test samples.
+            model_scores: (n,).
+        """
+        scores = {**self.fitted.scores, SPLITS[2]: _by_id(part, model_scores)}
         return replace(self, fitted=replace(self.fitted, scores=scores))
 
-    def _targets(self, split: str) -> Targets:
-        statistics = self.fitted.statistics
-        return Targets.of([self.data], split, statistics.codes, statistics.use_ratings)
+    def _split_of(self, part: APADataset) -> str:
+        found = {s.sample_id for s in part.samples}
+        for split in JUDGED:
+            if found == set(self.data.rows.row_ids(self.data.targets[split])):
+                return split
+        raise RunError(
+            f"found {len(found)} samples that are not the run's validation or test samples; expected those: pairs of "
+            "items are counted for them"
+        )
+
+
+def combined_of(
+    settings: CollaborativeSettings,
+    codes: ItemCodes | None,
+    store: RunStore | None,
+    part: APADataset,
+    valid_scores: np.ndarray,
+) -> CombinedScores | None:
+    """Count all rows, and fit the combination on the validation samples; None if the run has no such statistics.
+
+    Args:
+        codes: of all items; None takes those of :func:`codes_of`.
+        store: of the run, with its index.
+        part: the validation samples.
+        valid_scores: of the model, (n,), by neighbours of other users.
+
+    Raises:
+        DataError: ``evidence_columns`` names a column that the items do not have.
+    """
+    if not settings.counts:
+        return None
+    data = part.run_data
+    codes = codes or codes_of(store, data)
+    content = ItemContent.of_items(data.texts, codes.names, settings.evidence_columns)
+    scores = {SPLITS[1]: _by_id(part, valid_scores)}
+    return CombinedScores(Fitted.anew([data], codes, scores, TermOptions(), content), data, content)
+
+
+def refuse_columns(texts: ItemTexts, settings: CollaborativeSettings) -> None:
+    """
+    Raises:
+        DataError: ``evidence_columns`` names a column that the items do not have.
+    """
+    if settings.counts:
+        ItemContent.of_items(texts, (), settings.evidence_columns)
 
 
 def codes_of(store: RunStore | None, data: RunData) -> ItemCodes:
     """The numbers of a run's items: those of its index; without one, those of its rows."""
     has_index = store is not None and store.has_index()
     return ItemCodes(store.open_index().items.names if store and has_index else data.rows.items.names)
-
-
-def content_of(texts: ItemTexts, codes: ItemCodes, settings: CollaborativeSettings) -> ItemContent | None:
-    """What the columns that ``evidence_columns`` names say about items; None without any.
-
-    Raises:
-        DataError: the items have no such column.
-    """
-    columns = settings.evidence_columns
-    return ItemContent.of_columns(texts, codes.names, *columns) if columns else None
 
 
 def _by_id(part: APADataset, scores: np.ndarray) -> np.ndarray:

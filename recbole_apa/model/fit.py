@@ -38,9 +38,18 @@ class TrainedState:
 
 def fit_state(fit: FitContext, train_data: ShardingDataLoader, valid_set: APADataset) -> TrainedState:
     """Make the partition, the adapters and the memory; each part is stored as soon as it is finished."""
+    pool = fit.inputs.pool
+    try:
+        if pool:
+            pool.see(_sent(part_of(train_data), valid_set, pool))
+        return _fit(fit, train_data, valid_set)
+    finally:
+        if pool:
+            pool.close()
+
+
+def _fit(fit: FitContext, train_data: ShardingDataLoader, valid_set: APADataset) -> TrainedState:
     train_set = part_of(train_data)
-    if fit.inputs.pool:
-        fit.inputs.pool.see(_sent(train_set, valid_set, fit.inputs.pool))
     embeddings = embed_training_samples(fit, train_set)
     partition = make_partition(fit, train_set, embeddings)
     adapters = ShardBuilder(fit, train_data, partition).adapters()

@@ -9,7 +9,8 @@ from recbole_apa.collaborative import Combination, Fitted, ItemCodes, Statistics
 from recbole_apa.core.errors import RunError
 from recbole_apa.core.files.whole import write_json, write_whole
 from recbole_apa.runs.files import RunFiles
-from recbole_apa.runs.names import COLLABORATIVE_SCORES, COLLABORATIVE_SUMS, COMBINATION
+from recbole_apa.runs.names import COLLABORATIVE_SCORES, COLLABORATIVE_SUMS, COMBINATION, MEMORY, METRICS
+from recbole_apa.runs.state_files import StateFiles
 
 _RESTORE = "restore the run folder from a copy"
 _OPTIONS, _COMBINATION = "term_options", "combination"
@@ -28,12 +29,11 @@ def save_collaborative_scores(files: RunFiles, scores: Mapping[str, np.ndarray])
     _save(files.folder / COLLABORATIVE_SCORES, {name: values.astype(np.float64) for name, values in scores.items()})
 
 
-def load_collaborative(files: RunFiles, codes: ItemCodes, n_samples: Mapping[str, int]) -> Fitted:
+def load_collaborative(files: StateFiles, codes: ItemCodes) -> Fitted:
     """What :func:`save_collaborative` wrote.
 
     Args:
         codes: of the run's items.
-        n_samples: split -> how many samples the run has in it.
 
     Raises:
         RunError: missing, damaged, or of other items or samples.
@@ -45,15 +45,17 @@ def load_collaborative(files: RunFiles, codes: ItemCodes, n_samples: Mapping[str
     except (KeyError, TypeError, ValueError) as error:
         raise RunError(f"{files.folder / COMBINATION} is damaged ({str(error)[:120]}); {_RESTORE}") from None
     statistics = Statistics.read(_arrays(files, COLLABORATIVE_SUMS), codes, options.use_ratings)
-    scores = load_collaborative_scores(files, n_samples)
+    scores = load_collaborative_scores(files)
     if (combined is None) != (len(scores["valid"]) == 0):
         raise RunError(f"{files.folder / COMBINATION} does not fit the run's validation samples; {_RESTORE}")
     return Fitted(statistics, scores, combined, options)
 
 
-def load_collaborative_scores(files: RunFiles, n_samples: Mapping[str, int]) -> dict[str, np.ndarray]:
+def load_collaborative_scores(files: StateFiles) -> dict[str, np.ndarray]:
     """Split -> the model's scores; see :func:`load_collaborative`."""
     scores, path = _arrays(files, COLLABORATIVE_SCORES), files.folder / COLLABORATIVE_SCORES
+    seen = files.lineage()
+    n_samples = {"valid": len(seen.get(MEMORY, {})), "test": len(seen.get(METRICS, {}))}
     if not {"valid"} <= set(scores) <= {"valid", "test"}:
         raise RunError(f"{path} holds {', '.join(sorted(scores)) or 'nothing'}, expected valid and test; {_RESTORE}")
     for name, values in scores.items():
