@@ -12,7 +12,7 @@ from recbole_apa.collaborative.item_sums import ItemSums
 from recbole_apa.collaborative.logistic import Logistic, left_out_scores
 from recbole_apa.collaborative.options import TermOptions
 from recbole_apa.collaborative.pair_sums import Pairs, PairSums
-from recbole_apa.collaborative.pasts import Pasts, pasts_of
+from recbole_apa.collaborative.pasts import Pasts, pasts_of, pasts_with
 from recbole_apa.collaborative.rows import ItemCodes, TrainingRows, training_rows
 from recbole_apa.collaborative.statistics import Statistics
 from recbole_apa.collaborative.targets import Targets
@@ -46,6 +46,7 @@ __all__ = [
     "needed_pairs",
     "pairs_of",
     "pasts_of",
+    "pasts_with",
     "targets_of",
     "training_rows",
 ]

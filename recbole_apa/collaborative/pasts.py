@@ -69,9 +69,21 @@ def pasts_of(data: RunData, targets: np.ndarray, use_ratings: bool = False, code
         use_ratings: take what labels are made of in place of labels.
         codes: of items; None takes those of ``data.rows``.
     """
-    values, unit = integer_values(data, use_ratings)
     shown = [data.windows.history(row, len(data.rows)) for row in targets.tolist()]
+    codes = codes or ItemCodes(data.rows.items.names)
+    return pasts_with(data, codes.of(data.rows.items.take(targets)), shown, use_ratings, codes)
+
+
+def pasts_with(
+    data: RunData, items: np.ndarray, shown: Sequence[np.ndarray], use_ratings: bool, codes: ItemCodes
+) -> Pasts:
+    """Pasts that are told.
+
+    Args:
+        items: code of each target's item, (n,).
+        shown: n times numbers among ``data.rows``, oldest first.
+    """
+    values, unit = integer_values(data, use_ratings)
     rows = np.concatenate([np.zeros(0, dtype=np.int64), *shown])
     lengths = np.array(list(map(len, shown)), dtype=np.int64)
-    codes, items = codes or ItemCodes(data.rows.items.names), data.rows.items
-    return Pasts(codes.of(items.take(targets)), lengths, codes.of(items.take(rows)), values[rows] / unit)
+    return Pasts(items, lengths, codes.of(data.rows.items.take(rows)), values[rows] / unit)

@@ -3,7 +3,9 @@
 Shapes: n samples of a split, in its dataset's order.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 
@@ -13,9 +15,12 @@ from recbole_apa.collaborative import (
     Fitted,
     ItemCodes,
     ItemContent,
+    Source,
     Targets,
     TermOptions,
     left_out,
+    pasts_with,
+    training_rows,
 )
 from recbole_apa.core.errors import RunError
 from recbole_apa.core.settings import CollaborativeSettings
@@ -23,9 +28,22 @@ from recbole_apa.data.dataset import APADataset
 from recbole_apa.data.item_text import ItemTexts
 from recbole_apa.data.run_data import RunData
 from recbole_apa.data.splits import SPLITS
+from recbole_apa.data.tokens import Tokens
 from recbole_apa.model.lineage import sample_order
 from recbole_apa.runs.collaborative_files import load_collaborative
 from recbole_apa.runs.store import RunStore
+
+
+@dataclass(frozen=True)
+class AskedPair:
+    """A user and an item that a prediction is asked for."""
+
+    user: str
+    item: str
+    past: np.ndarray
+    """The user's rows that may be looked at, oldest first: numbers among the rows of the run's data."""
+    is_learnt: bool
+    """Whether the statistics may count a row of this very pair."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +55,8 @@ class CombinedScores:
     """All that the run may see."""
     content: ItemContent | None
     """Of the items that the statistics count."""
+    columns: tuple[str, ...] | None = None
+    """Where that is told: the option ``evidence_columns``."""
 
     @classmethod
     def load(cls, store: RunStore, data: RunData, settings: CollaborativeSettings) -> "CombinedScores":
@@ -47,7 +67,7 @@ class CombinedScores:
         """
         codes = codes_of(store, data)
         content = ItemContent.of_items(data.texts, codes.names, settings.evidence_columns)
-        return cls(load_collaborative(store, codes), data, content)
+        return cls(load_collaborative(store, codes), data, content, settings.evidence_columns)
 
     @property
     def served(self) -> str:
@@ -80,6 +100,39 @@ class CombinedScores:
     def served_of(self, part: APADataset, model_scores: np.ndarray) -> np.ndarray:
         """The scores of :meth:`scores_of` that are served."""
         return self.scores_of(part, model_scores)[self.served]
+
+    def served_of_pairs(self, pairs: Sequence[AskedPair], model_scores: np.ndarray) -> np.ndarray:
+        """The scores that are served for any pairs, (n,). If the run has learnt from the very pair, its user is left
+        out of the statistics: nothing gives the answer away.
+
+        Args:
+            model_scores: (n,).
+        """
+        combined = self.fitted.combination
+        if combined is None or self.served == MODEL:
+            return model_scores
+        known = self.fitted.statistics.codes
+        codes = known.with_names(pair.item for pair in pairs)
+        source = self._source if codes is known else self._source_of(codes)
+        table = np.empty((len(pairs), len(source.names)))
+        items, shown = codes.of(Tokens.of([pair.item for pair in pairs])), [pair.past for pair in pairs]
+        pasts = pasts_with(self.data, items, shown, self.fitted.options.use_ratings, codes)
+        alone = [place for place, pair in enumerate(pairs) if pair.is_learnt]
+        others = np.setdiff1d(np.arange(len(pairs)), alone)
+        table[others] = source.table(pasts.take(others))
+        for place in alone:
+            own = training_rows(self.data, self.fitted.options.use_ratings, codes, pairs[place].user)
+            table[[place]] = source.table(pasts.take(np.array([place])), own)
+        return combined.scores(table, model_scores)[self.served]
+
+    @cached_property
+    def _source(self) -> Source:
+        return self._source_of(self.fitted.statistics.codes)
+
+    def _source_of(self, codes: ItemCodes) -> Source:
+        is_new = codes is not self.fitted.statistics.codes
+        content = ItemContent.of_items(self.data.texts, codes.names, self.columns) if is_new else self.content
+        return Source.of(self.data, self.fitted.options, content, codes)
 
     def with_test_scores(self, part: APADataset, model_scores: np.ndarray) -> "CombinedScores":
         """The same, with the model's scores of the test samples to be kept.
@@ -126,7 +179,8 @@ def combined_of(
     codes = codes or codes_of(store, data)
     content = ItemContent.of_items(data.texts, codes.names, settings.evidence_columns)
     scores = {SPLITS[1]: _by_id(part, valid_scores)}
-    return CombinedScores(Fitted.anew([data], codes, scores, TermOptions(), content), data, content)
+    fitted = Fitted.anew([data], codes, scores, TermOptions(), content)
+    return CombinedScores(fitted, data, content, settings.evidence_columns)
 
 
 def refuse_columns(texts: ItemTexts, settings: CollaborativeSettings) -> None:
