@@ -30,8 +30,9 @@ def settled_evidence(config: "Config", given: Mapping[str, object]) -> dict[str,
     if asked == COUNTS and why:
         raise SettingsError(f"{EVIDENCE}: found {COUNTS}, expected {NONE} or {AUTO}: {why}")
     settled = NONE if why or asked == NONE else COUNTS
-    if columns is not None and COLUMNS not in given and not _are_loaded(config, columns):
-        columns = None  # a dataset's own properties name them, and the user reads other columns
+    # a dataset's own properties name columns, and the user may read others
+    is_idle = settled == NONE or (COLUMNS not in given and not _are_loaded(config, columns))
+    columns = None if is_idle else columns
     return {EVIDENCE: settled, COLUMNS: columns}
 
 
