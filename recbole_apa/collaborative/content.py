@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from recbole_apa.core.errors import DataError
+from recbole_apa.core.seeding import digest_of
 from recbole_apa.data.item_text import ItemTexts
 
 _CHUNK = 1 << 16
@@ -63,6 +64,11 @@ class ItemContent:
             columns: the option ``evidence_columns``.
         """
         return cls.of_columns(texts, items, *columns) if columns else None
+
+    def digest(self) -> str:
+        """SHA-256 over all that closeness follows from, hexadecimal."""
+        years = np.where(np.isnan(self.years), np.inf, self.years)  # one of the many forms of NaN
+        return digest_of("content", self.words.shape, np.packbits(self.words).tobytes().hex(), years.tobytes().hex()).hex()
 
     def closeness(self, firsts: np.ndarray, seconds: np.ndarray, years: float) -> np.ndarray:
         """Closeness of pairs of items, from 0 to 1, (p,): the share of words in common, times exp(-d / ``years``) where

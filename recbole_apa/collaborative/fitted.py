@@ -33,6 +33,8 @@ class Fitted:
     combination: Combination | None
     """None if there is no validation sample."""
     options: TermOptions
+    content: str = ""
+    """:meth:`ItemContent.digest` of what is public about items; empty if that term is left out."""
 
     @classmethod
     def anew(
@@ -70,7 +72,7 @@ class Fitted:
             statistics: with at least :func:`needed_pairs`.
             targets: of :data:`JUDGED`, by split, as :func:`targets_of` gives them.
         """
-        bare = cls(statistics.only(needed_pairs(targets)), scores, None, options)
+        bare = cls(statistics.only(needed_pairs(targets)), scores, None, options, content.digest() if content else "")
         judged = targets[VALID]
         if len(scores[VALID]) != len(judged):
             raise ValueError(f"found {len(scores[VALID])} scores, expected one for each of {len(judged)} samples")

@@ -63,11 +63,17 @@ class CombinedScores:
         """What a finished run keeps.
 
         Raises:
-            RunError: missing, damaged, or of other items or samples.
+            RunError: missing, damaged, of other items or samples, or the items' columns have changed.
         """
         codes = codes_of(store, data)
         content = ItemContent.of_items(data.texts, codes.names, settings.evidence_columns)
-        return cls(load_collaborative(store, codes), data, content, settings.evidence_columns)
+        fitted = load_collaborative(store, codes)
+        if fitted.content != (content.digest() if content else ""):
+            raise RunError(
+                f"{store.place}: the columns {', '.join(settings.evidence_columns or ())} of the items are not those "
+                "that the run's statistics were combined with; restore the .item file"
+            )
+        return cls(fitted, data, content, settings.evidence_columns)
 
     @property
     def served(self) -> str:

@@ -30,9 +30,8 @@ def settled_evidence(config: "Config", given: Mapping[str, object]) -> dict[str,
     if asked == COUNTS and why:
         raise SettingsError(f"{EVIDENCE}: found {COUNTS}, expected {NONE} or {AUTO}: {why}")
     settled = NONE if why or asked == NONE else COUNTS
-    # a dataset's own properties name columns, and the user may read others
-    is_idle = settled == NONE or (COLUMNS not in given and not _are_loaded(config, columns))
-    columns = None if is_idle else columns
+    if COLUMNS not in given and (settled == NONE or not _are_loaded(config, columns)):
+        columns = None  # a dataset's own properties name them, and the user may read other columns
     return {EVIDENCE: settled, COLUMNS: columns}
 
 

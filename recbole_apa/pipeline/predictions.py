@@ -90,7 +90,7 @@ def _predict(run: RunResult, pairs: Sequence[tuple[str, str]]) -> list[Predictio
     histories = [_History(dataset, user, item) for user, item in pairs]
     prompts = run.model.engine.encode([history.prompt() for history in histories])
     weights = run.model.weights(prompts)
-    model_scores = run.model.aggregate(prompts, weights).numpy()
+    model_scores = run.model.aggregate(prompts, weights).cpu().numpy()
     combined = run.trainer.combined
     asked = [history.asked for history in histories]
     scores = combined.served_of_pairs(asked, model_scores) if combined else model_scores

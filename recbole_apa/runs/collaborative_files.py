@@ -13,7 +13,7 @@ from recbole_apa.runs.names import COLLABORATIVE_SCORES, COLLABORATIVE_SUMS, COM
 from recbole_apa.runs.state_files import StateFiles
 
 _RESTORE = "restore the run folder from a copy"
-_OPTIONS, _COMBINATION = "term_options", "combination"
+_OPTIONS, _COMBINATION, _CONTENT = "term_options", "combination", "content"
 
 
 def save_collaborative(files: RunFiles, fitted: Fitted) -> None:
@@ -21,7 +21,8 @@ def save_collaborative(files: RunFiles, fitted: Fitted) -> None:
     _save(files.folder / COLLABORATIVE_SUMS, fitted.statistics.arrays())
     save_collaborative_scores(files, fitted.scores)
     combined = fitted.combination and fitted.combination.to_json()
-    write_json(files.folder / COMBINATION, {_COMBINATION: combined, _OPTIONS: fitted.options.to_json()})
+    told = {_COMBINATION: combined, _OPTIONS: fitted.options.to_json(), _CONTENT: fitted.content}
+    write_json(files.folder / COMBINATION, told)
 
 
 def save_collaborative_scores(files: RunFiles, scores: Mapping[str, np.ndarray]) -> None:
@@ -41,6 +42,7 @@ def load_collaborative(files: StateFiles, codes: ItemCodes) -> Fitted:
     told = files.read_json(COMBINATION)
     try:
         options = TermOptions.from_json(told[_OPTIONS])
+        content = str(told[_CONTENT])
         combined = None if told[_COMBINATION] is None else Combination.from_json(told[_COMBINATION])
     except (KeyError, TypeError, ValueError) as error:
         raise RunError(f"{files.folder / COMBINATION} is damaged ({str(error)[:120]}); {_RESTORE}") from None
@@ -48,7 +50,7 @@ def load_collaborative(files: StateFiles, codes: ItemCodes) -> Fitted:
     scores = load_collaborative_scores(files)
     if (combined is None) != (len(scores["valid"]) == 0):
         raise RunError(f"{files.folder / COMBINATION} does not fit the run's validation samples; {_RESTORE}")
-    return Fitted(statistics, scores, combined, options)
+    return Fitted(statistics, scores, combined, options, content)
 
 
 def load_collaborative_scores(files: StateFiles) -> dict[str, np.ndarray]:

@@ -1,5 +1,6 @@
 """Runs with collaborative statistics: what is scored, kept, served, forgotten, and proved."""
 
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -8,6 +9,7 @@ import pytest
 from recbole_apa import audit, evaluate_run, predict_pairs, run, unlearn, verify
 from recbole_apa.collaborative import ItemCodes, TermOptions, needed_pairs, targets_of
 from recbole_apa.collaborative.statistics import Statistics
+from recbole_apa.core.errors import RunError
 from recbole_apa.core.files.whole import read_json
 from recbole_apa.evaluation.metrics import auc, mean_log_loss
 from recbole_apa.model.combined_scores import AskedPair
@@ -200,3 +202,18 @@ def test_a_verification_finds_another_file(finished, name, tmp_path):
     store = RunStore(folder)
     store.seal({})
     assert f"{name} differs" in verify(folder).differences
+
+
+def test_a_changed_column_of_items_is_refused(options, data_folder, tmp_path):
+    """Words and years that no prompt shows decide what is served as well."""
+    data = tmp_path / "data"
+    shutil.copytree(data_folder / "board", data / "board")
+    given = {**options, "data_path": str(data), "item_text": "{title}", "evidence_columns": ["title", "year"]}
+    made = run("APA", "board", config_dict={**given, "variants": "none"}, run_dir=tmp_path / "run")
+    assert "content" in made.trainer.combined.fitted.combination.terms
+    assert evaluate_run(made.run_dir).metrics and verify(made.run_dir).holds
+    path = data / "board" / "board.item"
+    path.write_text(path.read_text().replace("\t1984", "\t1934"))
+    for look in (evaluate_run, verify):
+        with pytest.raises(RunError, match=r"the columns title, year of the items are not those.*restore the \.item"):
+            look(made.run_dir)

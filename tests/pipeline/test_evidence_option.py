@@ -6,6 +6,7 @@ from recbole_apa import APAConfig, run
 from recbole_apa.core.errors import DataError, SettingsError
 from recbole_apa.core.properties import properties_folder
 from recbole_apa.core.yaml import read_yaml
+from recbole_apa.pipeline.idle_options import idle_options
 from recbole_apa.pipeline.manifest_options import options_of
 
 CANNOT = [
@@ -57,6 +58,16 @@ def test_a_datasets_own_columns_are_left_out_where_others_are_read():
     few = {"inter": ["user_id", "item_id", "rating", "timestamp"], "item": ["item_id", "movie_title", "release_year"]}
     assert columns(load_col=few) is None
     assert columns(load_col=few, evidence_columns=["class"]) == ["class"]  # refused when the file is read
+
+
+def test_columns_without_statistics_are_said_to_do_nothing(options):
+    for evidence, idle in (("counts", False), ("none", True)):
+        given = {**options, "evidence": evidence, "evidence_columns": ["title"]}
+        config = APAConfig("APA", "board", None, given)
+        assert ("evidence_columns" in idle_options(config)) == idle
+        config = APAConfig("APA", "ml-100k", None, {"evidence": evidence})
+        assert "evidence_columns" not in idle_options(config)
+        assert config["evidence_columns"] == (None if idle else ["class", "release_year"])
 
 
 def test_a_column_that_is_not_there_is_refused_before_anything_is_written(options, tmp_path):
