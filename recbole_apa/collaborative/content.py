@@ -68,7 +68,8 @@ class ItemContent:
     def digest(self) -> str:
         """SHA-256 over all that closeness follows from, hexadecimal."""
         years = np.where(np.isnan(self.years), np.inf, self.years)  # one of the many forms of NaN
-        return digest_of("content", self.words.shape, np.packbits(self.words).tobytes().hex(), years.tobytes().hex()).hex()
+        cells = np.packbits(self.words).tobytes(), years.tobytes()
+        return digest_of("content", self.words.shape, *(data.hex() for data in cells)).hex()
 
     def closeness(self, firsts: np.ndarray, seconds: np.ndarray, years: float) -> np.ndarray:
         """Closeness of pairs of items, from 0 to 1, (p,): the share of words in common, times exp(-d / ``years``) where

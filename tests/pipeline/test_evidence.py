@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from recbole_apa import audit, evaluate_run, predict_pairs, run, unlearn, verify
+from recbole_apa import add, audit, evaluate_run, predict_pairs, run, unlearn, verify
 from recbole_apa.collaborative import ItemCodes, TermOptions, needed_pairs, targets_of
 from recbole_apa.collaborative.statistics import Statistics
 from recbole_apa.core.errors import RunError
@@ -217,3 +217,33 @@ def test_a_changed_column_of_items_is_refused(options, data_folder, tmp_path):
     for look in (evaluate_run, verify):
         with pytest.raises(RunError, match=r"the columns title, year of the items are not those.*restore the \.item"):
             look(made.run_dir)
+
+
+@pytest.mark.parametrize("step", ["added", "fresh", "all validation samples"])
+def test_other_ways_to_a_new_state_count_what_is_there(options, tmp_path, step):
+    made = run("APA", "board", config_dict={**options, "variants": "none"}, run_dir=tmp_path / "run")
+    fitted_before = made.trainer.combined.fitted
+    if step == "added":
+        add(made.run_dir, [("u1", "i17", 5, 99_000), ("new", "i3", 2, 99_001), ("new", "i4", 5, 99_002)])
+    elif step == "fresh":
+        unlearn(made.run_dir, users=["u3"], exactness="fresh")
+    else:
+        targets = [(s.user_id, s.item_id) for s in made.data.valid_set.samples]
+        unlearn(made.run_dir, interactions=targets)
+    result = verify(made.run_dir)
+    assert result.holds, result.differences
+    assert audit(made.run_dir).findings == []
+    opened = evaluate_run(made.run_dir)
+    data, kept = opened.data.train_set.run_data, fitted_of(made.run_dir)
+    codes = ItemCodes(data.rows.items.names)
+    counted = Statistics.of([data], codes, needed_pairs(targets_of([data], codes, TermOptions())))
+    assert by_name(kept) == by_name(type(kept)(counted, {}, None, TermOptions()))
+    assert kept.statistics.items.n.sum() == (data.notes.roles == 0).sum()
+    if step == "added":
+        assert kept.statistics.items.n.sum() > fitted_before.statistics.items.n.sum()
+    if step == "all validation samples":
+        assert kept.combination is None and opened.trainer.combined.served == "model"
+        assert opened.metrics["recbole.test.logloss"] == pytest.approx(
+            opened.metrics["test.aggregated.decomposition.logloss"], abs=1e-3
+        )
+        assert predict_pairs(opened, [("u1", "i3")])[0].score == predict_pairs(opened, [("u1", "i3")])[0].model_score
