@@ -42,7 +42,7 @@ def combination_figures(combination: Combination | None) -> dict[str, float]:
     out: dict[str, float] = {f"evidence.served.{name}": float(name == served) for name in (MODEL, ALONE, BOTH)}
     if combination is None:
         return out
-    out |= {f"evidence.valid_logloss.{name}": value for name, value in combination.log_losses.items()}
+    out |= {f"evidence.log_loss.{name}": value for name, value in combination.log_losses.items()}
     for name, fitted in ((EVIDENCE_ALONE, combination.alone), (WITH_MODEL, combination.both)):
         terms: Sequence[str] = (*combination.terms, MODEL)[: len(fitted.coefficients)]
         values = zip(terms, fitted.coefficients.tolist(), strict=True)

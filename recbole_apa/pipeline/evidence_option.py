@@ -30,7 +30,7 @@ def settled_evidence(config: "Config", given: Mapping[str, object]) -> dict[str,
     if asked == COUNTS and why:
         raise SettingsError(f"{EVIDENCE}: found {COUNTS}, expected {NONE} or {AUTO}: {why}")
     settled = NONE if why or asked == NONE else COUNTS
-    if COLUMNS not in given and (settled == NONE or not _are_loaded(config, columns)):
+    if columns is not None and COLUMNS not in given and not _are_loaded(config, columns):
         columns = None  # a dataset's own properties name them, and the user may read other columns
     return {EVIDENCE: settled, COLUMNS: columns}
 

@@ -76,9 +76,9 @@ def test_figures_say_what_is_served_and_why(finished):
     metrics, combination = finished.metrics, finished.trainer.combined.fitted.combination
     for name, loss in combination.log_losses.items():
         assert metrics[f"evidence.served.{name}"] == (name == combination.served)
-        assert metrics[f"evidence.valid_logloss.{name}"] == loss
-    assert metrics["evidence.valid_logloss.evidence"] == pytest.approx(metrics["valid.evidence.alone.logloss"])
-    assert metrics["evidence.valid_logloss.model"] == pytest.approx(metrics["valid.aggregated.decomposition.logloss"])
+        assert metrics[f"evidence.log_loss.{name}"] == loss
+    assert metrics["evidence.log_loss.evidence"] == pytest.approx(metrics["valid.evidence.alone.logloss"])
+    assert metrics["evidence.log_loss.model"] == pytest.approx(metrics["valid.aggregated.decomposition.logloss"])
     for place, term in enumerate(combination.terms):
         assert metrics[f"evidence.alone.coefficients.{term}"] == combination.alone.coefficients[place]
     assert metrics["evidence.with_model.coefficients.model"] == combination.both.coefficients[-1]
