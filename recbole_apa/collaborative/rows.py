@@ -1,6 +1,6 @@
 """The rows that collaborative statistics are made of, as integers."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -68,12 +68,19 @@ class ItemCodes:
         codes[used] = [self._code_of[items.names[code]] for code in used.tolist()]
         return codes[items.codes]
 
+    def with_names(self, names: Iterable[str]) -> "ItemCodes":
+        """With further items after those that there are; the same if there are no others."""
+        others = [name for name in dict.fromkeys(names) if name not in self._code_of]
+        return ItemCodes([*self.names, *others]) if others else self
+
     @cached_property
     def _code_of(self) -> dict[str, int]:
         return {name: code for code, name in enumerate(self.names) if name}
 
 
-def training_rows(data: RunData, use_ratings: bool = False, codes: ItemCodes | None = None) -> TrainingRows:
+def training_rows(
+    data: RunData, use_ratings: bool = False, codes: ItemCodes | None = None, user: str | None = None
+) -> TrainingRows:
     """The rows of the training period among those that pass the filters, whether drawn for a sample or not.
 
     Targets of validation and test samples, and all other rows of those splits, are left out. Under
@@ -83,6 +90,7 @@ def training_rows(data: RunData, use_ratings: bool = False, codes: ItemCodes | N
         data: whole users.
         use_ratings: take what labels are made of in place of labels.
         codes: of items; None takes those of ``data.rows``.
+        user: take this user's rows alone.
 
     Raises:
         DataError: a rating is not finite or above 100.
@@ -93,6 +101,8 @@ def training_rows(data: RunData, use_ratings: bool = False, codes: ItemCodes | N
         trained = np.zeros(len(rows.users.names), dtype=bool)
         trained[rows.users.codes[counted]] = True
         counted |= (roles == NO_ROLE) & trained[rows.users.codes]
+    if user is not None:
+        counted &= rows.users.where(user)
     which = np.flatnonzero(counted)
     values, unit = integer_values(data, use_ratings)
     items = (codes or ItemCodes(rows.items.names)).of(rows.items.take(which))

@@ -6,7 +6,7 @@ import os
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 
 import psutil
@@ -14,6 +14,7 @@ import psutil
 from recbole_apa.core.files.whole import read_json, write_json
 from recbole_apa.core.option_table import LATER_OPTIONS
 from recbole_apa.core.seeding import digest_of
+from recbole_apa.core.settings import CollaborativeSettings
 
 FORMAT = 1
 DONE, FAILED = "done", "failed"
@@ -84,8 +85,10 @@ class RowStore:
 
 def deciding_options(options: Mapping[str, object]) -> dict[str, object]:
     """The run's options that decide a row's figures, without the seed and the data's location; options added after rows
-    were stored are left out while they have the value that changes nothing."""
+    were stored are left out while they have the value that changes nothing. Rows of models rest on no collaborative
+    statistics, whatever those options say."""
     neutral = {name for name, value in LATER_OPTIONS.items() if options.get(name) == value}
+    neutral |= {f.name for f in fields(CollaborativeSettings)}
     return {name: value for name, value in options.items() if name not in {"seed", "data_path", *neutral}}
 
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from logging import getLogger
 from pathlib import Path
 
+import numpy as np
 from torch import Tensor
 
 from recbole_apa.core.files.whole import write_json
@@ -14,6 +15,7 @@ from recbole_apa.data.export import export_samples
 from recbole_apa.data.loaders import Loaders
 from recbole_apa.data.splits import SPLITS
 from recbole_apa.evaluation.attempt import attempt
+from recbole_apa.evaluation.evidence_figures import added_figures, combination_figures, name_of, with_evidence
 from recbole_apa.evaluation.report import figures as draw
 from recbole_apa.evaluation.report.run_page import write_report
 from recbole_apa.evaluation.report.run_table import note, text_table, too_few_users, verdict
@@ -23,6 +25,7 @@ from recbole_apa.model.apa import APA
 from recbole_apa.model.trainer import APATrainer
 from recbole_apa.pipeline.build import RunResult, log_files
 from recbole_apa.pipeline.plugins import registered_by
+from recbole_apa.runs.collaborative_files import save_collaborative_scores
 from recbole_apa.runs.manifest import TrainingCost
 from recbole_apa.runs.names import BOARDS, METRICS, REGISTERED_BY
 from recbole_apa.runs.outside import mark
@@ -47,13 +50,14 @@ def evaluate_state(result: RunResult, show: bool) -> dict[str, float]:
     else:
         if data.valid_set.samples:
             known = trainer.known_valid_scores or trainer.validation_scores(data.valid_set)
-            judged = _score(result, data.valid_set, "Score validation", show, known)
+            judged = _score(result, "valid", "Score validation", show, known)
             metrics |= _figures_of("valid", judged, result)
-        scored = _score(result, data.test_set, "Score test samples", show)
+        scored = _score(result, "test", "Score test samples", show)
         metrics |= _figures_of("test", scored, result)
-        chosen = f"aggregated.{result.model.settings.aggregation.aggregation}"
-        labels = data.test_set.labelled[result.config["LABEL_FIELD"]]
-        outcome = trainer.evaluate_scores(Tensor(scored.scores[chosen]), labels)
+        if trainer.combined:
+            metrics |= combination_figures(trainer.combined.fitted.combination)
+            metrics |= added_figures(scored, result.config["seed"], result.config["intervals"] == "users")
+        outcome = trainer.evaluate_scores(_served(result, scored), data.test_set)
         attempt("figures of the report", lambda: _draw(result, scored), None)
     metrics |= recbole_figures("test", outcome)
     metrics["evaluate_seconds"] = round(time.perf_counter() - start, 1)
@@ -77,6 +81,8 @@ def write_records(
     # JSON has no NaN: an undefined figure is left out, and shown as "-"
     result.metrics = {name: value for name, value in result.metrics.items() if math.isfinite(value)}
     write_json(store.folder / METRICS, result.metrics)
+    if result.trainer.combined:
+        save_collaborative_scores(store, result.trainer.combined.fitted.scores)
     report = write_report(store.folder, requests)
     modules = registered_by(result.config, result.model.engine.decoder.family)
     store.seal({**about, **({REGISTERED_BY: modules} if modules else {})})
@@ -154,9 +160,33 @@ def _figures_of(split: str, scored: ScoredSplit, result: RunResult) -> dict[str,
 
 
 def _score(
-    result: RunResult, part: APADataset, title: str, show: bool, known: Mapping[str, Tensor] | None = None
+    result: RunResult, split: str, title: str, show: bool, known: Mapping[str, Tensor] | None = None
 ) -> ScoredSplit:
-    return score_split(result.model, part, title, show, known, result.config["variants"] == "chosen")
+    """The scores of a split's samples; the run keeps those of its model on the test samples."""
+    part, trainer = getattr(result.data, f"{split}_set"), result.trainer
+    scored = score_split(result.model, part, title, show, known, result.config["variants"] == "chosen")
+    if trainer.combined is None:
+        return scored
+    model_scores = scored.scores[_chosen(result)]
+    if split == "test":
+        trainer.combined = trainer.combined.with_test_scores(part, model_scores)
+    return with_evidence(scored, trainer.combined.scores_of(part, model_scores))
+
+
+def score_with_model(result: RunResult, part: APADataset) -> np.ndarray:
+    """The scores of a split's samples by the configured aggregation alone, the same as in :func:`evaluate_state`."""
+    return score_split(result.model, part, "Score", False, chosen_alone=True).scores[_chosen(result)]
+
+
+def _served(result: RunResult, scored: ScoredSplit) -> np.ndarray:
+    """The scores that the run serves, (n,)."""
+    combined = result.trainer.combined
+    return scored.scores[name_of(combined.served, _chosen(result)) if combined else _chosen(result)]
+
+
+def _chosen(result: RunResult) -> str:
+    """The name of the scores of the configured aggregation."""
+    return f"aggregated.{result.model.settings.aggregation.aggregation}"
 
 
 def _training_figures(trainer: APATrainer) -> dict[str, float]:

@@ -123,7 +123,8 @@ class AdapterMethod:
             model.engine.freeze(prompts[begin : begin + size])
 
     def _config(self, seed: int) -> APAConfig:
-        options = {**self.context.options, **self.changes, "seed": seed, "variants": "none"}
+        # the rows of this method are the language model's alone
+        options = {**self.context.options, "evidence": "none", **self.changes, "seed": seed, "variants": "none"}
         if not self._looks_at_validation:
             options["valid_samples"] = 0
         return APAConfig("APA", self.context.dataset, list(self.context.config_files), options)
@@ -182,7 +183,7 @@ class AdapterMethod:
             steps = progress(range(0, len(prompts), size), title, show)
             return torch.cat([model.score_lists(prompts[i : i + size], rule, serving.aggregation) for i in steps])
         weights = rule(model.engine.embeddings(prompts))
-        return self.made.trainer.aggregate_prompts(prompts, weights, serving.aggregation, title, show)
+        return model.aggregate_in_steps(prompts, weights, serving.aggregation, title, show)
 
     def _rule(self, serving: Serving) -> WeightRule:
         trained = self.made.model.rule

@@ -11,6 +11,8 @@ _TITLES = {
     "aggregated.decomposition": "APA(D)   merged factors",
     "aggregated.non_decomposition": "APA(ND)  merged updates",
     "aggregated.prediction": "averaged predictions (K passes)",
+    "evidence.alone": "evidence alone (no language model)",
+    "evidence.with_model": "APA + evidence",
 }
 HEADERS = ("variant", "valid AUC", "valid LogLoss", "test AUC", "95 % interval", "test UAUC", "test LogLoss")
 
@@ -19,7 +21,7 @@ def variants(figures: Mapping[str, float]) -> list[str]:
     """Names of all scored variants, in the order of the table."""
     scored = [k for k in figures if k.startswith(("valid.", "test.")) and k.endswith(".logloss")]
     found = {k.split(".", 1)[1].removesuffix(".logloss") for k in scored}
-    order = ("adapters", "aggregated", "rules")
+    order = ("adapters", "aggregated", "evidence", "rules")
     return sorted(found, key=lambda v: (order.index(v.split(".")[0]), v))
 
 
