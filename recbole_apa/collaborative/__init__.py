@@ -13,7 +13,7 @@ from recbole_apa.collaborative.logistic import Logistic, left_out_scores
 from recbole_apa.collaborative.options import TermOptions
 from recbole_apa.collaborative.pair_sums import Pairs, PairSums
 from recbole_apa.collaborative.pasts import Pasts, pasts_of, pasts_with
-from recbole_apa.collaborative.rows import ItemCodes, TrainingRows, training_rows
+from recbole_apa.collaborative.rows import ItemCodes, TrainingRows, known_rows, training_rows
 from recbole_apa.collaborative.statistics import Statistics
 from recbole_apa.collaborative.targets import Targets
 from recbole_apa.collaborative.terms import DEFAULT_TERMS, Terms, collaborative_terms, pairs_of
@@ -41,6 +41,7 @@ __all__ = [
     "Terms",
     "TrainingRows",
     "collaborative_terms",
+    "known_rows",
     "left_out",
     "left_out_scores",
     "needed_pairs",

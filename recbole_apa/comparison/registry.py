@@ -15,13 +15,12 @@ from recbole_apa.comparison.methods.sharded import LEARNED, AdapterMethod, Servi
 from recbole_apa.comparison.row import REFERENCE
 from recbole_apa.core.errors import SettingsError
 from recbole_apa.core.options import check_given
-from recbole_apa.core.properties import properties_folder
 from recbole_apa.core.settings import AggregationSettings
-from recbole_apa.core.yaml import parse_value, read_yaml
+from recbole_apa.core.yaml import parse_value
 from recbole_apa.data.baseline_rows import BaselineData
 from recbole_apa.evaluation.simple_rules import RULES
 from recbole_apa.pipeline.item_similarity import TABLES
-from recbole_apa.pipeline.recbole_names import find_model, learns_likes, reads_graph
+from recbole_apa.pipeline.recbole_names import find_model, reads_graph, usual_options
 from recbole_apa.unlearning.approximate.method_names import is_approximate
 
 if TYPE_CHECKING:
@@ -128,14 +127,18 @@ def options_of_row(
     Args:
         given: row or RecBole model -> its options.
     """
-    kind = "likes" if learns_likes(find_model(model_of(row))) else "labels"
-    usual = read_yaml(properties_folder() / "comparison" / "baselines.yaml")[kind]
-    return {**usual[baseline_data], **given.get(model_of(row), {}), **given.get(row, {})}
+    usual = usual_options(model_of(row), baseline_data)
+    return {**usual, **given.get(model_of(row), {}), **given.get(row, {})}
 
 
 def is_baseline(row: str) -> bool:
     """Whether a row is of a RecBole model."""
     return not (row in OWN or row.startswith(ABLATION))
+
+
+def rests_on_evidence(row: str) -> bool:
+    """Whether collaborative statistics are in a row's predictions."""
+    return row in GROUPS["evidence"]
 
 
 def reads_language(row: str) -> bool:

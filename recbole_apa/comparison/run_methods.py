@@ -18,6 +18,7 @@ from recbole_apa.comparison.registry import (
     make_methods,
     options_of_row,
     reads_language,
+    rests_on_evidence,
     row_names,
 )
 from recbole_apa.comparison.report.judging import JudgedSamples, Judging
@@ -39,6 +40,7 @@ from recbole_apa.core.files.whole import write_json
 from recbole_apa.data.baseline_rows import BaselineData, baseline_rows
 from recbole_apa.evaluation.measures import SCORE_MEASURES, Taken, take
 from recbole_apa.evaluation.ranking import ranking_figures
+from recbole_apa.pipeline.evidence_option import COLUMNS
 from recbole_apa.pipeline.plugins import import_plugins_of
 from recbole_apa.runs.log import own_log
 
@@ -239,6 +241,8 @@ def _key(context: ComparisonContext, row: str, baseline_options: Mapping[str, Ma
     if is_baseline(row):
         settings["baseline"] = options_of_row(row, context.baseline_data, baseline_options)
         settings["baseline_data"] = context.baseline_data
+    if rests_on_evidence(row):
+        settings[COLUMNS] = context.config[COLUMNS]
     if context.ranking:
         settings["ranking"] = context.ranking_metrics
     if context.all_test_rows and not reads_language(row):

@@ -1,7 +1,6 @@
 """Figures of collaborative statistics beside the model, and of what the model adds to them; without torch."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 
 import numpy as np
 
@@ -22,7 +21,7 @@ def with_evidence(scored: ScoredSplit, found: Mapping[str, np.ndarray]) -> Score
         found: as :meth:`~recbole_apa.collaborative.Combination.scores` returns them.
     """
     defined = {_SCORES[name]: values for name, values in found.items() if name in _SCORES and np.isfinite(values).all()}
-    return replace(scored, scores={**scored.scores, **defined})
+    return scored.beside(defined)
 
 
 def name_of(served: str, model: str) -> str:

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from torch import Tensor
 
+from recbole_apa.collaborative import known_rows
 from recbole_apa.core.files.whole import write_json
 from recbole_apa.data.dataset import APADataset
 from recbole_apa.data.export import export_samples
@@ -16,7 +17,9 @@ from recbole_apa.data.loaders import Loaders
 from recbole_apa.data.splits import SPLITS
 from recbole_apa.evaluation.attempt import attempt
 from recbole_apa.evaluation.evidence_figures import added_figures, combination_figures, name_of, with_evidence
+from recbole_apa.evaluation.evidence_slices import slice_figures, slice_masks
 from recbole_apa.evaluation.report import figures as draw
+from recbole_apa.evaluation.report.evidence_lines import evidence_lines
 from recbole_apa.evaluation.report.run_page import write_report
 from recbole_apa.evaluation.report.run_table import note, text_table, too_few_users, verdict
 from recbole_apa.evaluation.scored_split import ScoredSplit, split_figures
@@ -25,6 +28,7 @@ from recbole_apa.model.apa import APA
 from recbole_apa.model.trainer import APATrainer
 from recbole_apa.pipeline.build import RunResult, log_files
 from recbole_apa.pipeline.plugins import registered_by
+from recbole_apa.pipeline.run_baselines import train_baselines
 from recbole_apa.runs.collaborative_files import save_collaborative_scores
 from recbole_apa.runs.manifest import TrainingCost
 from recbole_apa.runs.names import BOARDS, METRICS, REGISTERED_BY
@@ -34,8 +38,12 @@ TRAINING_STAGES = ("read_prompts_seconds", "partition_seconds", "train_shards_se
 """The stages of training a state; evaluation is not included."""
 
 
-def evaluate_state(result: RunResult, show: bool) -> dict[str, float]:
-    """All figures of the run. Ranking metrics judge the chosen aggregation; labelled rows judge every variant."""
+def evaluate_state(result: RunResult, show: bool, baselines: Sequence[str] = ()) -> dict[str, float]:
+    """All figures of the run. Ranking metrics judge the chosen aggregation; labelled rows judge every variant.
+
+    Args:
+        baselines: RecBole models to train and judge on labelled rows beside it.
+    """
     trainer: APATrainer = result.trainer
     data = result.data
     metrics: dict[str, float] = {**_training_figures(trainer)}
@@ -48,15 +56,18 @@ def evaluate_state(result: RunResult, show: bool) -> dict[str, float]:
     elif trainer.ranking:
         outcome = trainer.evaluate(data.test, load_best_model=False, show_progress=show)
     else:
+        beside = train_baselines(result, baselines)
+        metrics |= beside.figures
         if data.valid_set.samples:
             known = trainer.known_valid_scores or trainer.validation_scores(data.valid_set)
-            judged = _score(result, "valid", "Score validation", show, known)
+            judged = _score(result, "valid", "Score validation", show, known).beside(beside.scores["valid"])
             metrics |= _figures_of("valid", judged, result)
-        scored = _score(result, "test", "Score test samples", show)
+        scored = _score(result, "test", "Score test samples", show).beside(beside.scores["test"])
         metrics |= _figures_of("test", scored, result)
         if trainer.combined:
             metrics |= combination_figures(trainer.combined.fitted.combination)
-            metrics |= added_figures(scored, result.config["seed"], result.config["intervals"] == "users")
+            how = result.config["seed"], result.config["intervals"] == "users"
+            metrics |= added_figures(scored, *how) | slice_figures(scored, _slices(result), *how)
         outcome = trainer.evaluate_scores(_served(result, scored), data.test_set)
         attempt("figures of the report", lambda: _draw(result, scored), None)
     metrics |= recbole_figures("test", outcome)
@@ -140,18 +151,28 @@ def show_figures(result: RunResult) -> None:
     """Log the final table, and keep it as ``result.table``."""
     log = getLogger().info
     if "test.n_samples" in result.metrics:
-        result.table = text_table(result.metrics)
+        chosen = result.model.settings.aggregation.aggregation
+        result.table = text_table(result.metrics, chosen)
         log("\n" + result.table)
         if too_few_users(result.metrics):
             getLogger().warning(note(result.metrics))
         else:
             log(note(result.metrics))
-        log(verdict(result.metrics, result.model.settings.aggregation.aggregation))
+        log(verdict(result.metrics, chosen))
+        for line in evidence_lines(result.metrics):
+            log(line)
     else:
         lines = [f"{name}: {value:.4f}" for name, value in result.metrics.items() if name.startswith("recbole.")]
         result.table = "\n".join(lines)
         for line in lines:
             log(line)
+
+
+def _slices(result: RunResult) -> dict[str, np.ndarray]:
+    """Which test samples are in each slice."""
+    assert result.trainer.combined
+    data, fitted = result.data.train_set.run_data, result.trainer.combined.fitted
+    return slice_masks(*known_rows(data, data.targets["test"], fitted.statistics.codes, fitted.statistics.items.n))
 
 
 def _figures_of(split: str, scored: ScoredSplit, result: RunResult) -> dict[str, float]:

@@ -18,11 +18,10 @@ from recbole_apa.comparison.context import ComparisonContext
 from recbole_apa.comparison.method import FitFigures, Scored, UnlearnFigures
 from recbole_apa.core.errors import DataError, RunError
 from recbole_apa.data.run_data import RunData
+from recbole_apa.pipeline.evidence_option import COLUMNS
 
 EVIDENCE, SHOWN = "Evidence", "Evidence-shown"
 EVIDENCE_ROWS = (EVIDENCE, SHOWN)
-CONTENT_COLUMNS = "evidence_columns"
-"""The option that names the two columns of items that the content term reads: words and a year."""
 RIDGE = 1.0
 
 
@@ -40,8 +39,7 @@ def asked_of(context: ComparisonContext, data: RunData) -> Asked:
     names, known = list(data.rows.items.names), set(data.rows.items.names)
     candidates = {item for items in context.ranking.items for item in items} if context.ranking else set()
     names += sorted(candidates - known)
-    rows, columns = training_rows(data), context.config[CONTENT_COLUMNS]
-    content = ItemContent.of_columns(data.texts, names, *columns) if columns else None
+    rows, content = training_rows(data), ItemContent.of_items(data.texts, names, context.config[COLUMNS])
     return Asked(Source(rows, ItemSums.of(rows, len(names)), TermOptions(), content), names)
 
 
