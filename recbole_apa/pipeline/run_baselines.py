@@ -12,9 +12,11 @@ from recbole.utils import ModelType
 from recbole_apa.core.errors import SettingsError
 from recbole_apa.data.baseline_rows import baseline_rows, presplit_rows
 from recbole_apa.data.presplit_files import Layout, PresplitRow, write_presplit
+from recbole_apa.data.recbole_settings import read_execution
 from recbole_apa.data.samples import Sample
 from recbole_apa.evaluation.scored_split import BASELINES
 from recbole_apa.pipeline.build import RunResult
+from recbole_apa.pipeline.config import APAConfig
 from recbole_apa.pipeline.recbole_models import NAME, PresplitFiles, TrainedBaseline, baseline_scores, train_baseline
 from recbole_apa.pipeline.recbole_names import find_model, reads_graph, usual_options
 
@@ -31,11 +33,13 @@ class BaselineScores:
     """Seconds of training and training rows, under flat keys."""
 
 
-def check_baselines(names: Sequence[str]) -> None:
-    """
+def asked_baselines(config: APAConfig) -> tuple[str, ...]:
+    """The models that a configuration names.
+
     Raises:
         SettingsError: no such model, or one whose scores are no probabilities of a like.
     """
+    names = read_execution(config).baselines
     for name in names:
         model = find_model(name)
         if model.type != ModelType.CONTEXT or reads_graph(model):
@@ -43,6 +47,7 @@ def check_baselines(names: Sequence[str]) -> None:
                 f"{BASELINES}: found {name}, expected models that learn from labels, such as FM and DeepFM; "
                 f"--compare={name} has the others"
             )
+    return names
 
 
 def train_baselines(result: RunResult, names: Sequence[str]) -> BaselineScores:
