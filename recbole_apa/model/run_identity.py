@@ -1,19 +1,17 @@
 """What determines the numbers of a run."""
 
-from typing import TYPE_CHECKING
+from recbole.config import Config
 
 from recbole_apa.data.dataset import APADataset
 from recbole_apa.model.apa import APA
 from recbole_apa.runs.store import RunIdentity
 
-if TYPE_CHECKING:
-    from recbole_apa.pipeline.config import APAConfig
 
-
-def identity_of(config: "APAConfig", model: APA, dataset: APADataset, secret: bytes) -> RunIdentity:
+def identity_of(config: Config, model: APA, dataset: APADataset, secret: bytes) -> RunIdentity:
     """The identity of a run that is trained now.
 
     Args:
+        config: an ``APAConfig``.
         dataset: the training part.
         secret: for the run's digests.
     """

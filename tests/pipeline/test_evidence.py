@@ -247,3 +247,39 @@ def test_other_ways_to_a_new_state_count_what_is_there(options, tmp_path, step):
             opened.metrics["test.aggregated.decomposition.logloss"], abs=1e-3
         )
         assert predict_pairs(opened, [("u1", "i3")])[0].score == predict_pairs(opened, [("u1", "i3")])[0].model_score
+
+
+def with_turned(data_folder, folder, line):
+    """The board with one line's rating on the other side of the threshold."""
+    shutil.copytree(data_folder / "board", folder / "board")
+    path = folder / "board" / "board.inter"
+    lines = path.read_text().splitlines()
+    user, item, rating, time = lines[line].split("\t")
+    lines[line] = "\t".join((user, item, "2" if rating == "5" else "5", time))
+    path.write_text("\n".join(lines) + "\n")
+    return {"data_path": str(folder)}
+
+
+@pytest.mark.parametrize("role, moves", [("test", False), ("train", True)])
+def test_a_planted_test_label_moves_no_sum(finished, options, data_folder, tmp_path, role, moves):
+    """Training, validation and what is fitted on both do not know the labels of test rows."""
+    data = finished.data.train_set.run_data
+    wanted = data.targets["test"] if role == "test" else np.flatnonzero(data.notes.roles[data.kept] == 0)
+    # a row that is in no other sample's past: each user's last
+    line = int(data.kept[wanted[-1] if role == "test" else wanted[0]]) + 1
+    planted = with_turned(data_folder, tmp_path / "data", line)
+    made = run("APA", "board", config_dict={**options, **planted, "variants": "none"}, run_dir=tmp_path / "run")
+    before, after = by_name(finished.trainer.combined.fitted), by_name(fitted_of(made.run_dir))
+    assert (before != after) == moves
+    if role == "test":
+        told = made.trainer.combined.fitted.combination.to_json()
+        assert told == finished.trainer.combined.fitted.combination.to_json()
+
+
+def test_a_run_without_times_counts_the_order_of_rows(options, data_folder, tmp_path):
+    given = {**options, "variants": "none", "epochs": 1}
+    given["load_col"] = {**given["load_col"], "inter": ["user_id", "item_id", "rating"]}
+    made = run("APA", "timeless", config_dict=given, run_dir=tmp_path / "run")
+    assert made.store.manifest()["settings"]["evidence"] == "counts"
+    unlearn(made.run_dir, users=["u3"])
+    assert verify(made.run_dir).holds and audit(made.run_dir).findings == []

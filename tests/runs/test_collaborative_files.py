@@ -16,6 +16,7 @@ from recbole_apa.runs.store import RunStore
 from tests.helpers.places import ROOT
 from tests.helpers.runs import copy_run
 
+PAIRS = ("pairs.first", "pairs.second")
 FILES = (COLLABORATIVE_SUMS, COLLABORATIVE_SCORES, COMBINATION)
 
 
@@ -86,6 +87,11 @@ def json_with(change):
         (COLLABORATIVE_SUMS, lambda path: path.unlink(), "missing|no such|not there|sums"),
         (COLLABORATIVE_SUMS, tensors(lambda t: t.pop("items.n")), "found arrays"),
         (COLLABORATIVE_SUMS, tensors(lambda t: t.update({"items.n": t["items.n"][:-1]})), "found arrays"),
+        (COLLABORATIVE_SUMS, tensors(lambda t: t["items.n"].__setitem__(0, -1)), "negative counts"),
+        (COLLABORATIVE_SUMS, tensors(lambda t: t["pairs.n"].__setitem__(0, -1)), "negative counts"),
+        (COLLABORATIVE_SUMS, tensors(lambda t: t["pairs.first"].__setitem__(-1, 20)), "items that there are not"),
+        (COLLABORATIVE_SUMS, tensors(lambda t: t["pairs.second"].__setitem__(0, -3)), "items that there are not"),
+        (COLLABORATIVE_SUMS, tensors(lambda t: t.update({n: t[n][::-1].copy() for n in PAIRS})), "out of order"),
         (COLLABORATIVE_SCORES, tensors(lambda t: t.pop("valid")), "expected valid and test"),
         (COLLABORATIVE_SCORES, tensors(lambda t: t.update(more=t["valid"])), "expected valid and test"),
         (COLLABORATIVE_SCORES, tensors(lambda t: t.update(valid=t["valid"][:-1])), "expected float64 of 12"),
