@@ -11,16 +11,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from recbole_apa.backbone.activation_cache import ActivationCache
-from recbole_apa.comparison.method import Scored
+from recbole_apa.comparison.tested_rows import TestedRows
 from recbole_apa.core.errors import SettingsError
 from recbole_apa.core.seeding import digest_of, hash_order
-from recbole_apa.data.baseline_rows import BaselineData, baseline_rows, past_likes, presplit_rows, split_targets
+from recbole_apa.data.baseline_rows import BaselineData, baseline_rows, past_likes, presplit_rows
 from recbole_apa.data.forgotten import PAIR, Digester, Forgotten, Scope, digests_of
-from recbole_apa.data.index.rows import TEST
 from recbole_apa.data.loaders import Loaders
 from recbole_apa.data.presplit_files import Layout, PresplitRow, write_presplit
 from recbole_apa.data.run_data import RunData
-from recbole_apa.data.samples import Sample, make_sample
+from recbole_apa.data.samples import Sample
 from recbole_apa.data.splits import SPLITS
 from recbole_apa.data.visible_data import VisibleData
 from recbole_apa.evaluation.candidates import CandidateLists, candidates_asked, draw_candidates
@@ -117,39 +116,9 @@ class ComparisonContext:
         return self.ranking.expand(samples) if self.ranking else list(samples)
 
     @cached_property
-    def scored_targets(self) -> np.ndarray:
-        """Numbers of the rows that methods without a language model score: the test samples, or with
-        ``all_test_rows`` the whole test split."""
-        return split_targets(self.run_data, TEST) if self.all_test_rows else self.run_data.targets["test"]
-
-    @cached_property
-    def scored_samples(self) -> list[Sample]:
-        """These rows as samples."""
-        if not self.all_test_rows:
-            return self.splits["test"]
-        data, length = self.run_data, self.run_data.options.samples.history_length
-        return [make_sample(data.rows, data.windows, row, length) for row in self.scored_targets.tolist()]
-
-    @property
-    def drawn_places(self) -> list[int]:
-        """Where the test samples are among the scored rows, in order of the samples."""
-        place = {row: n for n, row in enumerate(self.scored_targets.tolist())}
-        return [place[row] for row in self.run_data.targets["test"].tolist()]
-
-    def scored(
-        self, scores: np.ndarray, is_probability: bool, passes: int, seconds: float, unseen: int | None = None
-    ) -> Scored:
-        """What a method without a language model found.
-
-        Args:
-            scores: of ``scored_samples``, or of the candidates if lists are ranked.
-            seconds: for all of them.
-        """
-        if not self.all_test_rows:
-            return Scored(scores, is_probability, passes, seconds, unseen)
-        drawn = self.drawn_places
-        share = len(drawn) / len(scores)
-        return Scored(scores[drawn], is_probability, passes, share * seconds, unseen, all_scores=scores)
+    def tested(self) -> TestedRows:
+        """What methods without a language model score."""
+        return TestedRows(self.run_data, self.all_test_rows)
 
     @property
     def judged_rows(self) -> list[Sample]:
@@ -174,7 +143,7 @@ class ComparisonContext:
         """The folder of the pre-split files, written once."""
         folder = self.folder / "rows"
         if not folder.exists():
-            self._write(folder, self.run_data, self.scored_samples)
+            self._write(folder, self.run_data, self.tested.samples)
         return folder
 
     def _write(self, folder: Path, data: RunData, tested: Sequence[Sample]) -> None:
@@ -190,8 +159,8 @@ class ComparisonContext:
         """The liked items that each scored sample's user may be judged by, in order of the samples: all before the
         target; under TALLRec's protocol, whose users are new, those of the prompt."""
         if self.run_data.options.split is None and self.run_data.options.files.presplit is None:
-            return [[entry.item_id for entry in s.history if entry.label] for s in self.scored_samples]
-        return [past_likes(self.run_data, row) for row in self.scored_targets.tolist()]
+            return [[entry.item_id for entry in s.history if entry.label] for s in self.tested.samples]
+        return [past_likes(self.run_data, row) for row in self.tested.targets.tolist()]
 
     def request(self) -> tuple[str, str]:
         """The interaction that methods without shards forget: a training target, chosen by hash."""

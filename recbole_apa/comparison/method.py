@@ -41,7 +41,7 @@ class Scored:
     """Test samples whose user the training rows do not contain, where scores depend on who the user is; else None."""
     all_scores: np.ndarray | None = None
     """If every row of the test split was scored: all of them, in the order of
-    :attr:`~recbole_apa.comparison.context.ComparisonContext.scored_samples`."""
+    :attr:`~recbole_apa.comparison.tested_rows.TestedRows.samples`."""
 
 
 @dataclass(frozen=True)

@@ -277,8 +277,8 @@ def _describe(context: ComparisonContext, users: dict[str, int]) -> JudgedSample
         "baseline_data": context.baseline_data,
     }
     if context.all_test_rows:
-        described["all_label"] = [int(s.label) for s in context.scored_samples]
-        described["all_user"] = [users.setdefault(s.user_id, len(users)) for s in context.scored_samples]
+        described["all_label"] = [int(s.label) for s in context.tested.samples]
+        described["all_user"] = [users.setdefault(s.user_id, len(users)) for s in context.tested.samples]
     if context.ranking:
         described["metrics"] = context.ranking_metrics
         described["n_candidates"] = context.ranking.n_candidates - 1

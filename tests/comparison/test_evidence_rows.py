@@ -102,12 +102,12 @@ def test_scores_of_all_test_rows_contain_those_of_the_samples(name, opened):
     assert set(whole.run_data.targets["test"].tolist()) <= set(targets.tolist())
     roles = whole.run_data.notes.roles[whole.run_data.kept]
     assert set(roles[targets]) == {TEST} and set(roles[split_targets(whole.run_data, VALID)]) == {VALID}
-    assert len(found.all_scores) == len(whole.scored_samples)
+    assert len(found.all_scores) == len(whole.tested.samples)
     if name == "ItemMean":
         means = {}
         for item, label in whole.train_rows:
             means.setdefault(item, []).append(label)
-        assert found.all_scores == pytest.approx([np.mean(means[s.item_id]) for s in whole.scored_samples])
+        assert found.all_scores == pytest.approx([np.mean(means[s.item_id]) for s in whole.tested.samples])
 
 
 def test_joined_scores_know_the_model(opened):

@@ -44,7 +44,8 @@ def test_every_option_has_a_default_that_the_table_accepts():
         assert flat[name] == DEFAULTS[name], name
     execution = read_execution(config)
     for name in EXECUTION_KEYS - {"device"}:  # settled by the machine
-        assert getattr(execution, name, getattr(execution.placement, name, "?")) == DEFAULTS[name], name
+        default = tuple(DEFAULTS[name]) if isinstance(DEFAULTS[name], list) else DEFAULTS[name]
+        assert getattr(execution, name, getattr(execution.placement, name, "?")) == default, name
 
 
 def test_every_key_of_the_yaml_is_an_option_of_ours_or_of_recboles():

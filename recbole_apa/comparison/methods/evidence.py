@@ -80,9 +80,9 @@ class EvidenceMethod:
             raise RunError(f"{row}: not fitted yet, call fit first")
         asked, fitted = self._made
         start = time.perf_counter()
-        pasts = judged_pasts(self.context, self._pasts(self.context.run_data, self.context.scored_targets), asked)
+        pasts = judged_pasts(self.context, self._pasts(self.context.run_data, self.context.tested.targets), asked)
         scores = fitted.scores(asked.source.table(pasts))
-        return self.context.scored(scores, True, 0, time.perf_counter() - start)
+        return self.context.tested.scored(scores, True, 0, time.perf_counter() - start)
 
     def unlearn(self) -> UnlearnFigures:
         """Count and fit what remains anew; a run subtracts the request's rows from its sums, which costs less."""

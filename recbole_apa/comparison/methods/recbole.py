@@ -65,10 +65,12 @@ class RecBoleMethod:
             lists = self.context.ranking
             scores = candidate_scores(self.trained, lists.rows, lists.items)
         else:
-            scores = baseline_scores(self.trained, 2, self.context.scored_samples)
+            scores = baseline_scores(self.trained, 2, self.context.tested.samples)
         seconds = time.perf_counter() - start
-        asked = self.context.ranking.rows if self.context.ranking else self.context.drawn_places
-        return self.context.scored(scores, self.trained.is_probability, 1, seconds, users_unseen(self.trained, asked))
+        asked = self.context.ranking.rows if self.context.ranking else self.context.tested.drawn
+        return self.context.tested.scored(
+            scores, self.trained.is_probability, 1, seconds, users_unseen(self.trained, asked)
+        )
 
     def recbole_auc(self) -> float | None:
         """RecBole's own AUC on the rows that were scored; None if all labels are the same."""
