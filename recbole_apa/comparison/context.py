@@ -115,6 +115,19 @@ class ComparisonContext:
         """What a method scores: the test samples, in the method's own version, or their candidates."""
         return self.ranking.expand(samples) if self.ranking else list(samples)
 
+    def testing_all_rows(self) -> "ComparisonContext":
+        """The same, with ``all_test_rows``.
+
+        Raises:
+            SettingsError: candidates are ranked.
+        """
+        if self.ranking:
+            raise SettingsError(
+                "all_test_rows: found True with eval_args.mode: uniN, expected labeled: lists are ranked of the drawn "
+                "test samples alone; drop one"
+            )
+        return replace(self, all_test_rows=True)
+
     @cached_property
     def tested(self) -> TestedRows:
         """What methods without a language model score."""
@@ -237,7 +250,6 @@ def context_in(
     options: Mapping[str, object],
     redraw: bool = False,
     baseline_data: BaselineData = "all",
-    all_test_rows: bool = False,
 ) -> Iterator[ComparisonContext]:
     """A context whose scratch folder is in ``target``, which stays locked meanwhile; RecBole's logger is started.
 
@@ -245,7 +257,7 @@ def context_in(
         redraw: each seed draws other samples (:meth:`ComparisonContext.drawn_for`).
 
     Raises:
-        SettingsError: a draw is given that each seed would replace, or all test rows with ranking.
+        SettingsError: a draw is given that each seed would replace.
         RunError: another process is running a comparison there.
         APAError: options or data that APA rejects.
     """
@@ -257,13 +269,7 @@ def context_in(
         scratch = target / SCRATCH
         shutil.rmtree(scratch, ignore_errors=True)
         try:
-            context = open_context(dataset, config_files, options, scratch, baseline_data)
-            if all_test_rows and context.ranking:
-                raise SettingsError(
-                    "all_test_rows: found True with eval_args.mode: uniN, expected labeled: lists are ranked of the "
-                    "drawn test samples alone; drop one"
-                )
-            context = replace(context, redraw=redraw, all_test_rows=all_test_rows)
+            context = replace(open_context(dataset, config_files, options, scratch, baseline_data), redraw=redraw)
             start_logging(context.config)
             say_idle(context.config)
             yield context

@@ -69,7 +69,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
 OWN = frozenset((*RULES, *EVIDENCE_ROWS, *ADAPTERS))
 """Rows that are not RecBole's models."""
 _VARIANTS = ("RecEraser-attention", "RecEraser-IBP", "RecEraser-InBP", "GraphEraser-BLPA")
-GROUPS["all"] = tuple(dict.fromkeys([*GROUPS["paper"], *_VARIANTS, *GROUPS["recbole"]]))
+GROUPS["all"] = tuple(dict.fromkeys([*GROUPS["paper"], *_VARIANTS, *GROUPS["evidence"], *GROUPS["recbole"]]))
 ABLATION = "APA:"
 """``APA:option=value+option=value`` is APA(D) with other options."""
 

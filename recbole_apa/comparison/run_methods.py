@@ -109,7 +109,8 @@ def compare(
     check_names(rows_asked, baseline_options or {})
     target = Path(folder) if folder else Path("saved") / f"compare-{dataset}"
     options = dict(config_dict or {})
-    with context_in(target, dataset, config_file_list, options, redraw, baseline_data, all_test_rows) as context:
+    with context_in(target, dataset, config_file_list, options, redraw, baseline_data) as opened:
+        context = opened.testing_all_rows() if all_test_rows else opened
         rows, judging = _all_rows(context, rows_asked, seeds, RowStore(target), baseline_options or {})
         for seed, samples in judging.samples.items():
             if seed == min(judging.samples):
