@@ -43,5 +43,7 @@ def board_options(data: Path, backbone: Path) -> dict[str, Any]:
         "train_batch_size": 4,
         "learning_rate": 0.01,
         "show_progress": False,
+        "variants": "all",
+        "baselines": [],
         "seed": 1,
     }

@@ -97,6 +97,7 @@ def _compare(asked: CompareOptions, kept: "Preset | None", rest: Words, words: W
         baseline_data=asked.baseline_data or (kept.baseline_data if kept else "all"),  # type: ignore[arg-type]
         slices=asked.slices if asked.slices is not None else bool(kept and kept.slices),
         redraw=_redraw(asked, kept),
+        all_test_rows=asked.all_test_rows if asked.all_test_rows is not None else bool(kept and kept.all_test_rows),
     )
 
 
@@ -107,7 +108,9 @@ def _compare_forgetting(
 
     shared, rest = take(TrainOptions, rest)
     others = sorted(
-        name for name in ("slices", "baseline_options", "baseline_data") if getattr(asked, name) is not None
+        name
+        for name in ("slices", "all_test_rows", "baseline_options", "baseline_data")
+        if getattr(asked, name) is not None
     )
     if others or shared.model != "APA":
         raise SettingsError(f"--{(others or ['model'])[0]} does not go with a comparison of forgetting")

@@ -144,6 +144,8 @@ class CompareOptions:
     """How many seeds (default: 1)."""
     redraw: bool | None = field(default=None, metadata=told())
     """Each seed draws other samples, too."""
+    all_test_rows: bool | None = field(default=None, metadata=told())
+    """A second table: rows that need no language model, on every row of the test split."""
     compare_dir: str | None = field(default=None, metadata=told("DIR"))
     """Where rows, tables and report go; finished rows are kept."""
     slices: bool | None = field(default=None, metadata=told())

@@ -5,21 +5,28 @@ when they are asked for. It may not know RecBole, torch, or language models.
 """
 
 from recbole_apa.collaborative.alone import Alone, Source
-from recbole_apa.collaborative.combination import Combination
+from recbole_apa.collaborative.combination import ALONE, BOTH, MODEL, Combination, left_out
 from recbole_apa.collaborative.content import ItemContent
+from recbole_apa.collaborative.fitted import JUDGED, Fitted, needed_pairs, targets_of
 from recbole_apa.collaborative.item_sums import ItemSums
 from recbole_apa.collaborative.logistic import Logistic, left_out_scores
 from recbole_apa.collaborative.options import TermOptions
 from recbole_apa.collaborative.pair_sums import Pairs, PairSums
-from recbole_apa.collaborative.pasts import Pasts, pasts_of
-from recbole_apa.collaborative.rows import ItemCodes, TrainingRows, training_rows
+from recbole_apa.collaborative.pasts import Pasts, pasts_of, pasts_with
+from recbole_apa.collaborative.rows import ItemCodes, TrainingRows, known_rows, training_rows
 from recbole_apa.collaborative.statistics import Statistics
+from recbole_apa.collaborative.targets import Targets
 from recbole_apa.collaborative.terms import DEFAULT_TERMS, Terms, collaborative_terms, pairs_of
 
 __all__ = [
+    "ALONE",
+    "BOTH",
     "DEFAULT_TERMS",
+    "JUDGED",
+    "MODEL",
     "Alone",
     "Combination",
+    "Fitted",
     "ItemCodes",
     "ItemContent",
     "ItemSums",
@@ -29,12 +36,18 @@ __all__ = [
     "Pasts",
     "Source",
     "Statistics",
+    "Targets",
     "TermOptions",
     "Terms",
     "TrainingRows",
     "collaborative_terms",
+    "known_rows",
+    "left_out",
     "left_out_scores",
+    "needed_pairs",
     "pairs_of",
     "pasts_of",
+    "pasts_with",
+    "targets_of",
     "training_rows",
 ]

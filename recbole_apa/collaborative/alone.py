@@ -12,7 +12,7 @@ from recbole_apa.collaborative.logistic import Logistic, left_out_scores
 from recbole_apa.collaborative.options import TermOptions
 from recbole_apa.collaborative.pair_sums import PairSums
 from recbole_apa.collaborative.pasts import Pasts, pasts_of
-from recbole_apa.collaborative.rows import TrainingRows, training_rows
+from recbole_apa.collaborative.rows import ItemCodes, TrainingRows, training_rows
 from recbole_apa.collaborative.terms import CONTENT, DEFAULT_TERMS, collaborative_terms, pairs_of
 from recbole_apa.data.run_data import RunData
 
@@ -31,27 +31,38 @@ class Source:
     content: ItemContent | None = None
 
     @classmethod
-    def of(cls, data: RunData, options: TermOptions, content: ItemContent | None = None) -> "Source":
+    def of(
+        cls, data: RunData, options: TermOptions, content: ItemContent | None = None, codes: ItemCodes | None = None
+    ) -> "Source":
         """From a run's visible rows.
 
         Args:
-            content: of ``data.rows.items.names``; None leaves that term out.
+            content: of the items that have codes; None leaves that term out.
+            codes: of items, also of some without rows; None takes those of ``data.rows``.
         """
-        rows = training_rows(data, options.use_ratings)
-        return cls(rows, ItemSums.of(rows, len(data.rows.items.names)), options, content)
+        rows, names = training_rows(data, options.use_ratings, codes), (codes or data.rows.items).names
+        return cls(rows, ItemSums.of(rows, len(names)), options, content)
 
     @property
     def names(self) -> tuple[str, ...]:
         """The terms."""
         return tuple(name for name in DEFAULT_TERMS if name != CONTENT or self.content is not None)
 
-    def table(self, pasts: Pasts) -> np.ndarray:
-        """Terms of some targets, (n, f). Sums of pairs are computed for a block of targets at a time, and dropped."""
-        out = np.empty((len(pasts), len(self.names)))
+    def table(self, pasts: Pasts, left_out: TrainingRows | None = None) -> np.ndarray:
+        """Terms of some targets, (n, f). Sums of pairs are computed for a block of targets at a time, and dropped.
+
+        Args:
+            left_out: rows of whole users whom nothing is to rest on; None leaves out nobody.
+        """
+        out, items = np.empty((len(pasts), len(self.names))), self.items
+        if left_out is not None:
+            items = items.minus(ItemSums.of(left_out, len(items.n)))
         for some in _blocks(pasts):
             block = pasts.take(some)
-            pairs = PairSums.of(self.rows, pairs_of(block)[0])
-            out[some] = collaborative_terms(block, self.items, pairs, self.options, self.content).table(self.names)
+            pairs = PairSums.of(self.rows, wanted := pairs_of(block)[0])
+            if left_out is not None:
+                pairs = pairs.minus(PairSums.of(left_out, wanted))
+            out[some] = collaborative_terms(block, items, pairs, self.options, self.content).table(self.names)
         return out
 
 

@@ -54,13 +54,13 @@ class Combination:
             labels: 0 or 1, (n,).
             users: each row's user, (n,).
         """
-        with_model, folds = _joined(table, model_scores), user_folds(users)
-        losses = {MODEL: _log_loss(labels, model_scores)}
-        for name, features in ((ALONE, table), (BOTH, with_model)):
-            apart = len(np.unique(folds)) > 1
-            losses[name] = _log_loss(labels, left_out_scores(features, labels, folds, ridge)) if apart else float("nan")
+        losses = {
+            name: _log_loss(labels, found)
+            for name, found in left_out(table, model_scores, labels, users, ridge).items()
+        }
         served = min(losses, key=lambda name: np.inf if np.isnan(losses[name]) else losses[name])
-        alone, both = Logistic.fit(table, labels, ridge), Logistic.fit(with_model, labels, ridge)
+        alone = Logistic.fit(table, labels, ridge)
+        both = Logistic.fit(_joined(table, model_scores), labels, ridge)
         return cls(terms, alone, both, losses, served)
 
     def scores(self, table: np.ndarray, model_scores: np.ndarray) -> dict[str, np.ndarray]:
@@ -92,6 +92,18 @@ class Combination:
                 "folder from a copy"
             )
         return found
+
+
+def left_out(
+    table: np.ndarray, model_scores: np.ndarray, labels: np.ndarray, users: Sequence[str], ridge: float = 1.0
+) -> dict[str, np.ndarray]:
+    """All three scores of validation rows by name, (n,) each: the model's as they are, those of a regression by fits
+    without the row's user. NaN if all users are in one fold. Arguments as in :meth:`Combination.fit`."""
+    folds, out = user_folds(users), {MODEL: model_scores}
+    for name, features in ((ALONE, table), (BOTH, _joined(table, model_scores))):
+        apart = len(np.unique(folds)) > 1
+        out[name] = left_out_scores(features, labels, folds, ridge) if apart else np.full(len(labels), np.nan)
+    return out
 
 
 def _parsed(told: Any) -> Combination:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from recbole_apa.core.errors import DataError
+from recbole_apa.core.seeding import digest_of
 from recbole_apa.data.item_text import ItemTexts
 
 _CHUNK = 1 << 16
@@ -54,6 +55,21 @@ class ItemContent:
         words_of = ["" if row is None else str(texts.cell(words, row)) for row in rows]
         years = ["" if row is None or year is None else texts.cell(year, row) for row in rows]
         return cls.of([text.split() for text in words_of], list(map(_number, years)))
+
+    @classmethod
+    def of_items(cls, texts: ItemTexts, items: Sequence[str], columns: Sequence[str] | None) -> "ItemContent | None":
+        """As :meth:`of_columns`; None without columns.
+
+        Args:
+            columns: the option ``evidence_columns``.
+        """
+        return cls.of_columns(texts, items, *columns) if columns else None
+
+    def digest(self) -> str:
+        """SHA-256 over all that closeness follows from, hexadecimal."""
+        years = np.where(np.isnan(self.years), np.inf, self.years)  # one of the many forms of NaN
+        cells = np.packbits(self.words).tobytes(), years.tobytes()
+        return digest_of("content", self.words.shape, *(data.hex() for data in cells)).hex()
 
     def closeness(self, firsts: np.ndarray, seconds: np.ndarray, years: float) -> np.ndarray:
         """Closeness of pairs of items, from 0 to 1, (p,): the share of words in common, times exp(-d / ``years``) where

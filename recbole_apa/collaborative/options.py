@@ -1,6 +1,8 @@
 """Constants of collaborative terms."""
 
-from dataclasses import dataclass
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
 
 
 @dataclass(frozen=True)
@@ -28,3 +30,23 @@ class TermOptions:
     """Items that this many years lie between are 1/e as close."""
     content_strength: float = 2.0
     """Closeness of rows without a residual that are added to those of the past."""
+
+    def to_json(self) -> dict[str, object]:
+        """As JSON holds it."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, told: object) -> "TermOptions":
+        """Parse what :meth:`to_json` returned.
+
+        Raises:
+            ValueError: it is something else.
+        """
+        names = {f.name for f in fields(cls)}
+        if not isinstance(told, Mapping) or set(told) != names:
+            raise ValueError(f"found other names, expected {', '.join(sorted(names))}")
+        for f in fields(cls):
+            value = told[f.name]
+            if type(value) is not type(f.default) or (isinstance(value, float) and not math.isfinite(value)):
+                raise ValueError(f"{f.name}: found {value!r}, expected a value such as {f.default!r}")
+        return cls(**told)

@@ -1,5 +1,6 @@
 """What a user did before a target: the user's own earlier rows, whichever split they are in, as prompts show them."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -35,6 +36,16 @@ class Pasts:
         ends = np.cumsum(self.lengths)
         return np.repeat(ends, self.lengths) - np.arange(len(self.past_items))
 
+    @classmethod
+    def joined(cls, parts: Sequence["Pasts"]) -> "Pasts":
+        """The targets of several, one after another."""
+        none = np.zeros(0, dtype=np.int64)
+        items, lengths, past_items = (
+            np.concatenate([none, *(getattr(part, name) for part in parts)])
+            for name in ("items", "lengths", "past_items")
+        )
+        return cls(items, lengths, past_items, np.concatenate([np.zeros(0), *(part.past_values for part in parts)]))
+
     def last(self, length: int) -> "Pasts":
         """The same targets with their last ``length`` rows alone: what a prompt shows."""
         kept = self.steps <= length
@@ -58,9 +69,21 @@ def pasts_of(data: RunData, targets: np.ndarray, use_ratings: bool = False, code
         use_ratings: take what labels are made of in place of labels.
         codes: of items; None takes those of ``data.rows``.
     """
-    values, unit = integer_values(data, use_ratings)
     shown = [data.windows.history(row, len(data.rows)) for row in targets.tolist()]
+    codes = codes or ItemCodes(data.rows.items.names)
+    return pasts_with(data, codes.of(data.rows.items.take(targets)), shown, use_ratings, codes)
+
+
+def pasts_with(
+    data: RunData, items: np.ndarray, shown: Sequence[np.ndarray], use_ratings: bool, codes: ItemCodes
+) -> Pasts:
+    """Pasts that are told.
+
+    Args:
+        items: code of each target's item, (n,).
+        shown: n times numbers among ``data.rows``, oldest first.
+    """
+    values, unit = integer_values(data, use_ratings)
     rows = np.concatenate([np.zeros(0, dtype=np.int64), *shown])
     lengths = np.array(list(map(len, shown)), dtype=np.int64)
-    codes, items = codes or ItemCodes(data.rows.items.names), data.rows.items
-    return Pasts(codes.of(items.take(targets)), lengths, codes.of(items.take(rows)), values[rows] / unit)
+    return Pasts(items, lengths, codes.of(data.rows.items.take(rows)), values[rows] / unit)

@@ -1,6 +1,6 @@
 """The rows that collaborative statistics are made of, as integers."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -68,12 +68,19 @@ class ItemCodes:
         codes[used] = [self._code_of[items.names[code]] for code in used.tolist()]
         return codes[items.codes]
 
+    def with_names(self, names: Iterable[str]) -> "ItemCodes":
+        """With further items after those that there are; the same if there are no others."""
+        others = [name for name in dict.fromkeys(names) if name not in self._code_of]
+        return ItemCodes([*self.names, *others]) if others else self
+
     @cached_property
     def _code_of(self) -> dict[str, int]:
         return {name: code for code, name in enumerate(self.names) if name}
 
 
-def training_rows(data: RunData, use_ratings: bool = False, codes: ItemCodes | None = None) -> TrainingRows:
+def training_rows(
+    data: RunData, use_ratings: bool = False, codes: ItemCodes | None = None, user: str | None = None
+) -> TrainingRows:
     """The rows of the training period among those that pass the filters, whether drawn for a sample or not.
 
     Targets of validation and test samples, and all other rows of those splits, are left out. Under
@@ -83,22 +90,48 @@ def training_rows(data: RunData, use_ratings: bool = False, codes: ItemCodes | N
         data: whole users.
         use_ratings: take what labels are made of in place of labels.
         codes: of items; None takes those of ``data.rows``.
+        user: take this user's rows alone.
 
     Raises:
         DataError: a rating is not finite or above 100.
     """
-    roles, rows = data.notes.roles[data.kept], data.rows
-    counted = roles == TRAIN
-    if data.options.samples.protocol == "tallrec":
-        trained = np.zeros(len(rows.users.names), dtype=bool)
-        trained[rows.users.codes[counted]] = True
-        counted |= (roles == NO_ROLE) & trained[rows.users.codes]
+    rows, counted = data.rows, _counted(data)
+    if user is not None:
+        counted &= rows.users.where(user)
     which = np.flatnonzero(counted)
     values, unit = integer_values(data, use_ratings)
     items = (codes or ItemCodes(rows.items.names)).of(rows.items.take(which))
     # numbers of users without a counted row would cost room in every table of users
     users = np.unique(rows.users.codes[which], return_inverse=True)[1].reshape(-1)
     return TrainingRows(users, items, values[which], unit)
+
+
+def known_rows(
+    data: RunData, targets: np.ndarray, codes: ItemCodes, rows_of_item: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """How much is known of some targets, (n,) each: rows of the training period with the item, those of the user, and
+    the user's rows before the target, whichever split they are in.
+
+    Args:
+        data: all rows of the targets' users.
+        targets: numbers among ``data.rows``, (n,).
+        rows_of_item: rows of the training period by code of the item, (m,).
+    """
+    users = data.rows.users.codes
+    of_user = np.bincount(users[_counted(data)], minlength=len(data.rows.users.names))
+    items = codes.of(data.rows.items.take(targets))
+    return rows_of_item[items], of_user[users[targets]], data.windows.n_history[targets]
+
+
+def _counted(data: RunData) -> np.ndarray:
+    """Which rows belong to the training period, bool, (m,); see :func:`training_rows`."""
+    roles, users = data.notes.roles[data.kept], data.rows.users
+    counted: np.ndarray = roles == TRAIN
+    if data.options.samples.protocol == "tallrec":
+        trained = np.zeros(len(users.names), dtype=bool)
+        trained[users.codes[counted]] = True
+        counted |= (roles == NO_ROLE) & trained[users.codes]
+    return counted
 
 
 def integer_values(data: RunData, use_ratings: bool = False) -> tuple[np.ndarray, int]:

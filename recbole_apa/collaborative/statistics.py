@@ -99,7 +99,7 @@ class Statistics:
         """Parse what :meth:`arrays` returned.
 
         Raises:
-            RunError: other arrays, types or sizes.
+            RunError: other arrays, types or sizes, or numbers that no rows give.
         """
         names = {f"items.{n}" for n in _ITEMS} | {f"pairs.{n}" for n in (*_PAIRS, "first", "second")}
         n_pairs = len(arrays.get("pairs.first", ()))
@@ -110,6 +110,11 @@ class Statistics:
                 f"collaborative statistics: found arrays {found}, expected int64 of {sizes}; "
                 "restore the run folder from a copy"
             )
+        if not _are_sums(arrays, len(codes.names)):
+            raise RunError(
+                "collaborative statistics: found negative counts, or pairs out of order or of items "
+                "that there are not; restore the run folder from a copy"
+            )
         unit = RATING_UNIT if use_ratings else LABEL_UNIT
         pairs = PairSums(Pairs(arrays["pairs.first"], arrays["pairs.second"]), *(arrays[f"pairs.{n}"] for n in _PAIRS))
         n, values, centred, squares = (arrays[f"items.{name}"] for name in _ITEMS)
@@ -117,3 +122,13 @@ class Statistics:
 
     def _rows(self, data: RunData) -> TrainingRows:
         return training_rows(data, self.use_ratings, self.codes)
+
+
+def _are_sums(arrays: Mapping[str, np.ndarray], n_items: int) -> bool:
+    """Whether counts are not negative, and pairs are of known items, each once and in order."""
+    firsts, seconds = arrays["pairs.first"], arrays["pairs.second"]
+    if any((arrays[name] < 0).any() for name in ("items.n", "items.squares", "pairs.n")):
+        return False
+    if any(((items < 0) | (items >= n_items)).any() for items in (firsts, seconds)):
+        return False
+    return bool((np.diff(firsts * n_items + seconds) > 0).all())

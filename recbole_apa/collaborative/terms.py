@@ -19,6 +19,7 @@ ITEM, BIAS, RECENT_BIAS, RATE, RECENT_RATE = "item_mean", "bias", "recent_bias",
 NEIGHBORS, CONTENT = "neighbors", "content"
 DEFAULT_TERMS = (ITEM, BIAS, RECENT_BIAS, RECENT_RATE, NEIGHBORS, CONTENT)
 """What is combined unless told otherwise."""
+_CLIP = 1e-7
 
 
 @dataclass(frozen=True)
@@ -75,8 +76,9 @@ def collaborative_terms(
 
 
 def log_odds(shares: np.ndarray) -> np.ndarray:
-    """ln(s / (1 - s))."""
-    return np.log(shares) - np.log1p(-shares)
+    """ln(s / (1 - s)), with s clipped to [1e-7, 1 - 1e-7]: where all labels are equal, shares are 0 or 1."""
+    clipped = np.clip(shares, _CLIP, 1 - _CLIP)
+    return np.log(clipped) - np.log1p(-clipped)
 
 
 def rate(pasts: Pasts, values: np.ndarray, prior: float, strength: float, decay: float = 1.0) -> np.ndarray:

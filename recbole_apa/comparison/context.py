@@ -4,18 +4,20 @@ import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from recbole_apa.backbone.activation_cache import ActivationCache
+from recbole_apa.comparison.tested_rows import TestedRows
 from recbole_apa.core.errors import SettingsError
 from recbole_apa.core.seeding import digest_of, hash_order
 from recbole_apa.data.baseline_rows import BaselineData, baseline_rows, past_likes, presplit_rows
 from recbole_apa.data.forgotten import PAIR, Digester, Forgotten, Scope, digests_of
 from recbole_apa.data.loaders import Loaders
-from recbole_apa.data.presplit_files import Layout, write_presplit
+from recbole_apa.data.presplit_files import Layout, PresplitRow, write_presplit
 from recbole_apa.data.run_data import RunData
 from recbole_apa.data.samples import Sample
 from recbole_apa.data.splits import SPLITS
@@ -62,6 +64,8 @@ class ComparisonContext:
     """Whether each seed draws other samples."""
     asked: Mapping[str, Any] = field(default_factory=dict)
     """The options as they were given."""
+    all_test_rows: bool = False
+    """Whether methods without a language model score every row of the test split, drawn or not."""
 
     def drawn_for(self, seed: int) -> "ComparisonContext":
         """The context of a seed: this one, or one with samples that the seed draws."""
@@ -69,7 +73,7 @@ class ComparisonContext:
             return self
         options = {**self.asked, DRAW: seed}
         drawn = open_context(self.dataset, self.config_files, options, self.folder / f"draw{seed}", self.baseline_data)
-        return replace(drawn, caches=self.caches)
+        return replace(drawn, caches=self.caches, all_test_rows=self.all_test_rows)
 
     @property
     def splits(self) -> dict[str, list[Sample]]:
@@ -111,6 +115,24 @@ class ComparisonContext:
         """What a method scores: the test samples, in the method's own version, or their candidates."""
         return self.ranking.expand(samples) if self.ranking else list(samples)
 
+    def testing_all_rows(self) -> "ComparisonContext":
+        """The same, with ``all_test_rows``.
+
+        Raises:
+            SettingsError: candidates are ranked.
+        """
+        if self.ranking:
+            raise SettingsError(
+                "all_test_rows: found True with eval_args.mode: uniN, expected labeled: lists are ranked of the drawn "
+                "test samples alone; drop one"
+            )
+        return replace(self, all_test_rows=True)
+
+    @cached_property
+    def tested(self) -> TestedRows:
+        """What methods without a language model score."""
+        return TestedRows(self.run_data, self.all_test_rows)
+
     @property
     def judged_rows(self) -> list[Sample]:
         """The test samples that the figures describe: all, or those whose item is ranked."""
@@ -134,19 +156,24 @@ class ComparisonContext:
         """The folder of the pre-split files, written once."""
         folder = self.folder / "rows"
         if not folder.exists():
-            self._write(folder, self.run_data)
+            self._write(folder, self.run_data, self.tested.samples)
         return folder
 
-    def _write(self, folder: Path, data: RunData) -> None:
+    def _write(self, folder: Path, data: RunData, tested: Sequence[Sample]) -> None:
         learnt = presplit_rows(data, baseline_rows(data, self.baseline_data))
-        write_presplit(folder, NAME, {**data.samples, "train": learnt}, Path(self.config["data_path"]), self.layout)
+        parts: dict[str, Sequence[Sample] | Sequence[PresplitRow]] = {
+            "train": learnt,
+            "valid": data.samples["valid"],
+            "test": tested,
+        }
+        write_presplit(folder, NAME, parts, Path(self.config["data_path"]), self.layout)
 
     def pasts(self) -> list[list[str]]:
-        """The liked items that each test sample's user may be judged by, in order of the samples: all before the
+        """The liked items that each scored sample's user may be judged by, in order of the samples: all before the
         target; under TALLRec's protocol, whose users are new, those of the prompt."""
         if self.run_data.options.split is None and self.run_data.options.files.presplit is None:
-            return [[entry.item_id for entry in s.history if entry.label] for s in self.splits["test"]]
-        return [past_likes(self.run_data, row) for row in self.run_data.targets["test"].tolist()]
+            return [[entry.item_id for entry in s.history if entry.label] for s in self.tested.samples]
+        return [past_likes(self.run_data, row) for row in self.tested.targets.tolist()]
 
     def request(self) -> tuple[str, str]:
         """The interaction that methods without shards forget: a training target, chosen by hash."""
@@ -155,7 +182,15 @@ class ComparisonContext:
         return first.user_id, first.item_id
 
     def presplit_without(self, user: str, item: str) -> Path:
-        """Pre-split files of the same samples without one interaction: dropped as a target, removed from histories."""
+        """Pre-split files of :meth:`data_without`."""
+        folder = self.folder / "rows_without"
+        shutil.rmtree(folder, ignore_errors=True)
+        left = self.data_without(user, item)
+        self._write(folder, left, left.samples["test"])
+        return folder
+
+    def data_without(self, user: str, item: str) -> RunData:
+        """The same samples without one interaction: dropped as a target, removed from histories."""
         dataset = self.data.train_set
         roles = {name: frozenset(s.sample_id for s in self.splits[name]) for name in SPLITS}
         hidden = Forgotten(scopes=digests_of([Scope(PAIR, user, item)], Digester()))
@@ -163,10 +198,7 @@ class ComparisonContext:
         left = build_data(config, VisibleData((hidden,), roles=roles, cutoffs=dataset.cutoffs)).train_set.run_data
         # each row keeps its split, though there is one row less to divide
         notes = replace(left.notes, roles=self.run_data.notes.roles[left.notes.places])
-        folder = self.folder / "rows_without"
-        shutil.rmtree(folder, ignore_errors=True)
-        self._write(folder, replace(left, notes=notes))
-        return folder
+        return replace(left, notes=notes)
 
 
 def open_context(

@@ -39,6 +39,9 @@ class Scored:
     activations are already computed."""
     n_users_unseen: int | None = None
     """Test samples whose user the training rows do not contain, where scores depend on who the user is; else None."""
+    all_scores: np.ndarray | None = None
+    """If every row of the test split was scored: all of them, in the order of
+    :attr:`~recbole_apa.comparison.tested_rows.TestedRows.samples`."""
 
 
 @dataclass(frozen=True)

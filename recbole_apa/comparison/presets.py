@@ -10,7 +10,17 @@ from recbole_apa.core.options import refuse_unknown
 from recbole_apa.core.properties import properties_folder
 from recbole_apa.core.yaml import read_yaml
 
-KEYS = ("compare", "seeds", "redraw", "options", "baseline_options", "baseline_data", "slices", "forget")
+KEYS = (
+    "compare",
+    "seeds",
+    "redraw",
+    "options",
+    "baseline_options",
+    "baseline_data",
+    "slices",
+    "all_test_rows",
+    "forget",
+)
 
 
 @dataclass(frozen=True)
@@ -27,6 +37,7 @@ class Preset:
     """What to forget, for :func:`recbole_apa.compare_forgetting`: fields of ``ForgetRequest``; empty for a plain
     comparison."""
     redraw: bool = False
+    all_test_rows: bool = False
 
 
 def read_preset(name: str) -> Preset:
@@ -54,4 +65,5 @@ def read_preset(name: str) -> Preset:
         bool(values.get("slices")),
         values.get("forget") or {},
         bool(values.get("redraw")),
+        bool(values.get("all_test_rows")),
     )

@@ -7,26 +7,27 @@ from typing import TYPE_CHECKING, Any
 from recbole_apa.adapters.weight_rules import WEIGHT_RULES
 from recbole_apa.comparison.context import ComparisonContext
 from recbole_apa.comparison.method import Method
+from recbole_apa.comparison.methods.evidence import EVIDENCE_ROWS, EvidenceMethod
 from recbole_apa.comparison.methods.history import HistoryMethod
 from recbole_apa.comparison.methods.recbole import HISTORY, RecBoleMethod, model_of
 from recbole_apa.comparison.methods.rules import RuleMethod
-from recbole_apa.comparison.methods.sharded import LEARNED, AdapterMethod, Serving
+from recbole_apa.comparison.methods.sharded import LEARNED, AdapterMethod, Serving, ServingWithEvidence
 from recbole_apa.comparison.row import REFERENCE
 from recbole_apa.core.errors import SettingsError
 from recbole_apa.core.options import check_given
-from recbole_apa.core.properties import properties_folder
 from recbole_apa.core.settings import AggregationSettings
-from recbole_apa.core.yaml import parse_value, read_yaml
+from recbole_apa.core.yaml import parse_value
 from recbole_apa.data.baseline_rows import BaselineData
 from recbole_apa.evaluation.simple_rules import RULES
 from recbole_apa.pipeline.item_similarity import TABLES
-from recbole_apa.pipeline.recbole_names import find_model, learns_likes, reads_graph
+from recbole_apa.pipeline.recbole_names import find_model, reads_graph, usual_options
 from recbole_apa.unlearning.approximate.method_names import is_approximate
 
 if TYPE_CHECKING:
     from recbole.model.abstract_recommender import AbstractRecommender
 
 APA_ROWS = ("APA(D)", "APA(ND)")
+WITH_EVIDENCE = "APA(D)+Evidence"
 
 _MEAN = Serving("prediction", "average")
 _ADAPTIVE = "sample_adaptive"
@@ -34,6 +35,7 @@ _ADAPTIVE = "sample_adaptive"
 ADAPTERS: dict[str, tuple[dict[str, Any], Serving]] = {
     "APA(D)": ({}, Serving("decomposition", _ADAPTIVE)),
     "APA(ND)": ({}, Serving("non_decomposition", _ADAPTIVE)),
+    WITH_EVIDENCE: ({}, ServingWithEvidence("decomposition", _ADAPTIVE)),
     REFERENCE: ({"n_shards": 1, "shard_size": None}, Serving("decomposition", "average")),
     "SISA": ({"partition": "random"}, _MEAN),
     "RecEraser": ({"partition": "user"}, _MEAN),
@@ -50,6 +52,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
         *(f"{model}{HISTORY}" for model in TABLES),
     ),
     "rules": RULES,
+    "evidence": (*EVIDENCE_ROWS, WITH_EVIDENCE),
     "ablations": (
         "APA:partition=random",
         "APA:partition=user",
@@ -63,8 +66,10 @@ GROUPS: dict[str, tuple[str, ...]] = {
         "APA:shard_size=64",
     ),
 }
+OWN = frozenset((*RULES, *EVIDENCE_ROWS, *ADAPTERS))
+"""Rows that are not RecBole's models."""
 _VARIANTS = ("RecEraser-attention", "RecEraser-IBP", "RecEraser-InBP", "GraphEraser-BLPA")
-GROUPS["all"] = tuple(dict.fromkeys([*GROUPS["paper"], *_VARIANTS, *GROUPS["recbole"]]))
+GROUPS["all"] = tuple(dict.fromkeys([*GROUPS["paper"], *_VARIANTS, *GROUPS["evidence"], *GROUPS["recbole"]]))
 ABLATION = "APA:"
 """``APA:option=value+option=value`` is APA(D) with other options."""
 
@@ -98,6 +103,8 @@ def make_methods(
     for name in names:
         if name in RULES:
             out.append(RuleMethod(context, name))
+        elif name in EVIDENCE_ROWS:
+            out.append(EvidenceMethod(context, name))
         elif name in ADAPTERS or name.startswith(ABLATION):
             changes, serving = ADAPTERS[name] if name in ADAPTERS else _ablation(name)
             method = shared.get(repr(sorted(changes.items())))
@@ -120,14 +127,23 @@ def options_of_row(
     Args:
         given: row or RecBole model -> its options.
     """
-    kind = "likes" if learns_likes(find_model(model_of(row))) else "labels"
-    usual = read_yaml(properties_folder() / "comparison" / "baselines.yaml")[kind]
-    return {**usual[baseline_data], **given.get(model_of(row), {}), **given.get(row, {})}
+    usual = usual_options(model_of(row), baseline_data)
+    return {**usual, **given.get(model_of(row), {}), **given.get(row, {})}
 
 
 def is_baseline(row: str) -> bool:
     """Whether a row is of a RecBole model."""
-    return not (row in RULES or row in ADAPTERS or row.startswith(ABLATION))
+    return not (row in OWN or row.startswith(ABLATION))
+
+
+def rests_on_evidence(row: str) -> bool:
+    """Whether collaborative statistics are in a row's predictions."""
+    return row in GROUPS["evidence"]
+
+
+def reads_language(row: str) -> bool:
+    """Whether a row's predictions come from the language model."""
+    return row in ADAPTERS or row.startswith(ABLATION)
 
 
 def check_names(names: Iterable[str], with_options: Iterable[str] = ()) -> None:
@@ -157,13 +173,13 @@ def check_names(names: Iterable[str], with_options: Iterable[str] = ()) -> None:
                 "does not have; expected another model"
             )
     for name in with_options:
-        if name not in ADAPTERS and name not in RULES:
+        if name not in OWN:
             _recbole_model(model_of(name))
 
 
 def _recbole_model(name: str) -> "type[AbstractRecommender]":
     try:
-        return find_model(name, [*ADAPTERS, *GROUPS, *RULES])
+        return find_model(name, [*OWN, *GROUPS])
     except SettingsError as error:
         raise SettingsError(f"--compare: {error}") from error
 

@@ -6,7 +6,7 @@ import os
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 
 import psutil
@@ -14,10 +14,13 @@ import psutil
 from recbole_apa.core.files.whole import read_json, write_json
 from recbole_apa.core.option_table import LATER_OPTIONS
 from recbole_apa.core.seeding import digest_of
+from recbole_apa.core.settings import CollaborativeSettings
 
 FORMAT = 1
 DONE, FAILED = "done", "failed"
 ROWS = "rows"
+_IF_ANY = ("faults", "settings", "all_scores")
+"""Fields that are written if they are not empty."""
 REFERENCE = "Retraining"
 """The row that the others are compared with."""
 KINDS = ("interactions", "users", "items")
@@ -44,6 +47,8 @@ class Row:
     """Measures that could not be taken when the row was measured, and why; their figures are missing."""
     settings: Mapping[str, float | str] = field(default_factory=dict)
     """Of an approximate method: its own options, and how it was trained."""
+    all_scores: Sequence[float] = ()
+    """Of every row of the test split, if they were scored."""
 
 
 def problems(rows: Sequence[Row]) -> list[str]:
@@ -74,14 +79,16 @@ class RowStore:
 
     def save(self, row: Row, key: str) -> None:
         """Write a row, whole or not at all."""
-        told = {name: value for name, value in vars(row).items() if name not in ("faults", "settings") or value}
+        told = {name: value for name, value in vars(row).items() if name not in _IF_ANY or value}
         write_json(self.path(row.method, row.seed, key), {"format": FORMAT, **told})
 
 
 def deciding_options(options: Mapping[str, object]) -> dict[str, object]:
     """The run's options that decide a row's figures, without the seed and the data's location; options added after rows
-    were stored are left out while they have the value that changes nothing."""
+    were stored are left out while they have the value that changes nothing. Rows of models rest on no collaborative
+    statistics, whatever those options say."""
     neutral = {name for name, value in LATER_OPTIONS.items() if options.get(name) == value}
+    neutral |= {f.name for f in fields(CollaborativeSettings)}
     return {name: value for name, value in options.items() if name not in {"seed", "data_path", *neutral}}
 
 

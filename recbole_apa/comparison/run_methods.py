@@ -17,6 +17,8 @@ from recbole_apa.comparison.registry import (
     is_baseline,
     make_methods,
     options_of_row,
+    reads_language,
+    rests_on_evidence,
     row_names,
 )
 from recbole_apa.comparison.report.judging import JudgedSamples, Judging
@@ -38,6 +40,7 @@ from recbole_apa.core.files.whole import write_json
 from recbole_apa.data.baseline_rows import BaselineData, baseline_rows
 from recbole_apa.evaluation.measures import SCORE_MEASURES, Taken, take
 from recbole_apa.evaluation.ranking import ranking_figures
+from recbole_apa.pipeline.evidence_option import COLUMNS
 from recbole_apa.pipeline.plugins import import_plugins_of
 from recbole_apa.runs.log import own_log
 
@@ -73,6 +76,7 @@ def compare(
     slices: bool = False,
     redraw: bool = False,
     baseline_data: BaselineData = "all",
+    all_test_rows: bool = False,
 ) -> Comparison:
     """Train and score methods on the same training, validation and test samples.
 
@@ -87,6 +91,8 @@ def compare(
         baseline_data: what RecBole's models learn from: ``all`` rows of the training period, those of them that some
             training or validation prompt ``shown``, or the targets that were ``drawn`` for training.
         slices: also show tables of cold and warm users, short and long histories, rare and popular items.
+        all_test_rows: a second table has the rows that need no language model on every row of the test split, drawn or
+            not.
         redraw: each seed draws other samples, so that differences between seeds are not those of training alone.
 
     Raises:
@@ -103,7 +109,8 @@ def compare(
     check_names(rows_asked, baseline_options or {})
     target = Path(folder) if folder else Path("saved") / f"compare-{dataset}"
     options = dict(config_dict or {})
-    with context_in(target, dataset, config_file_list, options, redraw, baseline_data) as context:
+    with context_in(target, dataset, config_file_list, options, redraw, baseline_data) as opened:
+        context = opened.testing_all_rows() if all_test_rows else opened
         rows, judging = _all_rows(context, rows_asked, seeds, RowStore(target), baseline_options or {})
         for seed, samples in judging.samples.items():
             if seed == min(judging.samples):
@@ -178,7 +185,8 @@ def _measure(context: ComparisonContext, method: Method, names: Sequence[str], s
     with peak_memory() as peak:
         fitted = method.fit(seed)
         scored = {row: method.score(row) for row in names}
-    own_auc = method.recbole_auc() if isinstance(method, RecBoleMethod) and not context.ranking else None
+    by_drawn = not context.ranking and not context.all_test_rows
+    own_auc = method.recbole_auc() if by_drawn and isinstance(method, RecBoleMethod) else None
     forgotten = method.unlearn()
     n = len(context.judged(context.splits["test"]))
     out = []
@@ -201,7 +209,8 @@ def _measure(context: ComparisonContext, method: Method, names: Sequence[str], s
         if own_auc is not None:
             figures["recbole_auc"] = own_auc
         quality, kept = _judge(context, found)
-        out.append(Row(row, seed, DONE, "", figures | quality.figures, kept, faults=quality.faults))
+        whole = [] if found.all_scores is None else _rounded(found.all_scores)
+        out.append(Row(row, seed, DONE, "", figures | quality.figures, kept, faults=quality.faults, all_scores=whole))
     return out
 
 
@@ -220,7 +229,11 @@ def _judge(context: ComparisonContext, found: Scored) -> tuple[Taken, list[float
     labels = context.labels("test")
     fitting = {name: m for name, m in SCORE_MEASURES.items() if found.is_probability or not m.needs_probabilities}
     taken = take(fitting, lambda measure: measure(labels, found.scores))
-    return taken, [round(float(s), 6) for s in found.scores]
+    return taken, _rounded(found.scores)
+
+
+def _rounded(scores: np.ndarray) -> list[float]:
+    return [round(float(s), 6) for s in scores]
 
 
 def _key(context: ComparisonContext, row: str, baseline_options: Mapping[str, Mapping[str, object]]) -> str:
@@ -229,8 +242,12 @@ def _key(context: ComparisonContext, row: str, baseline_options: Mapping[str, Ma
     if is_baseline(row):
         settings["baseline"] = options_of_row(row, context.baseline_data, baseline_options)
         settings["baseline_data"] = context.baseline_data
+    if rests_on_evidence(row):
+        settings[COLUMNS] = context.config[COLUMNS]
     if context.ranking:
         settings["ranking"] = context.ranking_metrics
+    if context.all_test_rows and not reads_language(row):
+        settings["all_test_rows"] = True
     return row_key(settings, context.rows_digest)
 
 
@@ -260,6 +277,9 @@ def _describe(context: ComparisonContext, users: dict[str, int]) -> JudgedSample
         "item_seen": [int(s.item_id in known_items) for s in tested],
         "baseline_data": context.baseline_data,
     }
+    if context.all_test_rows:
+        described["all_label"] = [int(s.label) for s in context.tested.samples]
+        described["all_user"] = [users.setdefault(s.user_id, len(users)) for s in context.tested.samples]
     if context.ranking:
         described["metrics"] = context.ranking_metrics
         described["n_candidates"] = context.ranking.n_candidates - 1

@@ -53,8 +53,14 @@ class ExecutionSettings(Checked):
     keep_states: bool = field(metadata=option(Says.MAY_CHANGE | Says.PASSED_OVER))
     """Also keep frozen activations in the run folder, for later requests to use."""
     variants: Literal["all", "chosen", "none"] = field(metadata=option(Says.MAY_CHANGE, expected="all, chosen or none"))
-    """What the final table shows: ``all`` variants; ``chosen``, only the configured ``aggregation`` and the rules;
-    ``none``, no table."""
+    """What the final table shows: ``chosen``, the configured ``aggregation``, evidence, ``baselines`` and the rules;
+    ``all``, also each adapter alone and the other aggregations; ``none``, no table."""
+    baselines: tuple[str, ...] = field(
+        metadata=option(Says.MAY_CHANGE, expected="a list of RecBole models, e.g. [FM, DeepFM], or []")
+    )
+    """RecBole models that learn from labels, trained for the table of a new run on all rows of the training period;
+    they are not kept, and a request to forget, or an addition, strikes their rows. With ``--run`` they are trained if
+    given."""
     intervals: Literal["users", "rows"] = field(metadata=option(Says.MAY_CHANGE, expected="users or rows"))
     """What the intervals of tables resample: whole ``users`` with all their rows (one user's rows are alike), or
     ``rows``."""

@@ -41,6 +41,17 @@ def baseline_rows(data: RunData, block: BaselineData) -> np.ndarray:
     return order[chosen[order]]
 
 
+def split_targets(data: RunData, role: int) -> np.ndarray:
+    """Numbers of all rows of a split that have enough history to be samples, drawn or not, in the order of the windows.
+
+    Args:
+        role: ``TRAIN``, ``VALID`` or ``TEST``.
+    """
+    order, windows = data.windows.order, data.windows
+    chosen = (data.notes.roles[data.kept] == role) & (windows.n_history >= data.options.samples.min_history)
+    return order[chosen[order]]
+
+
 def presplit_rows(data: RunData, rows: np.ndarray) -> list[PresplitRow]:
     """Rows as RecBole's models get them, each with the items that its prompt would show."""
     length, windows = data.options.samples.history_length, data.windows

@@ -1,6 +1,7 @@
 """The figures of one split, from the scores of all variants; without torch."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -18,6 +19,8 @@ from recbole_apa.evaluation.metrics import (
 from recbole_apa.evaluation.simple_rules import HISTORY_LIKE_RATE
 
 RESAMPLES = 1000
+BASELINES = "baselines"
+"""What the names of scores by RecBole's models begin with: ``baselines.FM``; also the option that names them."""
 BY_USERS = "_users"
 """In the key of a figure: an interval by users, e.g. ``auc_users_low``; without it, by rows."""
 
@@ -32,6 +35,10 @@ class ScoredSplit:
     """The attention weight of each adapter, (n, k)."""
     users: np.ndarray
     """Whose sample each is, as :func:`~recbole_apa.evaluation.metrics.user_numbers` counts, (n,)."""
+
+    def beside(self, others: Mapping[str, np.ndarray]) -> "ScoredSplit":
+        """With further scores, (n,) each."""
+        return replace(self, scores={**self.scores, **others})
 
 
 def split_figures(name: str, scored: ScoredSplit, seed: int, by_users: bool = True) -> dict[str, float]:

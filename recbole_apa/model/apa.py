@@ -22,6 +22,7 @@ from recbole_apa.backbone.engine import ScoringEngine
 from recbole_apa.backbone.load import load_backbone
 from recbole_apa.backbone.prompt_encoder import TokenizedPrompt
 from recbole_apa.core.errors import RunError
+from recbole_apa.core.progress import progress
 from recbole_apa.data.dataset import LABEL_LIST_SUFFIX, APADataset
 from recbole_apa.data.prompts import PromptInput
 from recbole_apa.data.recbole_settings import read_execution
@@ -185,6 +186,16 @@ class APA(AbstractRecommender):
         if how == "prediction":
             return (weights * self.engine.adapter_scores(prompts)).sum(1)
         return self.engine.scores(prompts, weights, "decomposition" if how == "decomposition" else "non_decomposition")
+
+    def aggregate_in_steps(
+        self, prompts: Sequence[TokenizedPrompt], weights: Tensor, how: str, title: str, show_progress: bool
+    ) -> Tensor:
+        """As :meth:`aggregate`, some prompts at a time, with a progress bar: (n, k) -> (n,)."""
+        if not prompts:
+            return torch.empty(0)
+        size = self.engine.step_size
+        steps = progress(range(0, len(prompts), size), title, show_progress)
+        return torch.cat([self.aggregate(prompts[i : i + size], weights[i : i + size], how) for i in steps])
 
     def score_lists(
         self, prompts: Sequence[TokenizedPrompt], rule: WeightRule | None = None, how: str | None = None

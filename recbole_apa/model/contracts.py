@@ -8,6 +8,7 @@ from torch import Tensor
 
 from recbole_apa.adapters.bank import Factors
 from recbole_apa.adapters.training import ShardHistory
+from recbole_apa.collaborative import ItemCodes
 from recbole_apa.data.dataloader import ShardBatches
 from recbole_apa.data.dataset import APADataset
 from recbole_apa.data.sent_samples import SentSamples
@@ -95,6 +96,8 @@ class FitInputs:
     """Whether the caller evaluates and writes records afterwards: the run counts as interrupted until then."""
     writes_index: bool = True
     """Whether the run gets an index of its data; a pending state has one already."""
+    items: ItemCodes | None = None
+    """The numbers of items in collaborative statistics, where the run that is made here gets no index."""
     writes_board: bool = True
     """Whether to log losses for tensorboard."""
     begin_line: str = ""

@@ -11,6 +11,9 @@ from recbole_apa.adapters.aggregation import Memory
 from recbole_apa.data.dataloader import ShardingDataLoader
 from recbole_apa.data.dataset import APADataset
 from recbole_apa.data.loaders import part_of
+from recbole_apa.data.sent_samples import SentSamples, samples_to_send
+from recbole_apa.data.splits import SPLITS
+from recbole_apa.model.contracts import WorkerPool
 from recbole_apa.model.embed_samples import embed_training_samples
 from recbole_apa.model.fit_context import FitContext
 from recbole_apa.model.make_partition import make_partition
@@ -35,6 +38,17 @@ class TrainedState:
 
 def fit_state(fit: FitContext, train_data: ShardingDataLoader, valid_set: APADataset) -> TrainedState:
     """Make the partition, the adapters and the memory; each part is stored as soon as it is finished."""
+    pool = fit.inputs.pool
+    try:
+        if pool:
+            pool.see(_sent(part_of(train_data), valid_set, pool))
+        return _fit(fit, train_data, valid_set)
+    finally:
+        if pool:
+            pool.close()
+
+
+def _fit(fit: FitContext, train_data: ShardingDataLoader, valid_set: APADataset) -> TrainedState:
     train_set = part_of(train_data)
     embeddings = embed_training_samples(fit, train_set)
     partition = make_partition(fit, train_set, embeddings)
@@ -45,3 +59,10 @@ def fit_state(fit: FitContext, train_data: ShardingDataLoader, valid_set: APADat
     if fit.store:
         fit.store.save_pieces(pieces)
     return TrainedState(embeddings, partition, fill_memory(fit, valid_set, active), active, pieces)
+
+
+def _sent(train_set: APADataset, valid_set: APADataset, pool: WorkerPool) -> SentSamples:
+    """What workers need of the data: samples for training, and those of the memory if they compute it as well."""
+    parts = (train_set, valid_set) if pool.embeds else (train_set,)
+    samples = {name: part.samples for name, part in zip(SPLITS, parts, strict=False)}
+    return samples_to_send(samples, train_set.run_data.texts.text_of)

@@ -1,10 +1,10 @@
 """RecBole's trainer interface for APA: partition, one adapter per shard, memory, weights, evaluation."""
 
-import secrets
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import torch
 from recbole.config import Config
 from recbole.data.dataloader.abstract_dataloader import AbstractDataLoader
@@ -14,30 +14,30 @@ from torch import Tensor
 
 from recbole_apa.adapters.aggregation import settle_weights
 from recbole_apa.backbone.prompt_encoder import TokenizedPrompt
-from recbole_apa.core.progress import progress
 from recbole_apa.core.system.code_version import code_version
 from recbole_apa.core.system.machine import MachineKind, machine_kind
 from recbole_apa.data.dataloader import ShardingDataLoader
 from recbole_apa.data.dataset import APADataset
 from recbole_apa.data.loaders import part_of
-from recbole_apa.data.sent_samples import SentSamples, samples_to_send
-from recbole_apa.data.splits import SPLITS
 from recbole_apa.evidence import secret_of
 from recbole_apa.model.apa import APA
-from recbole_apa.model.contracts import NO_INPUTS, FitInputs, WorkerPool
+from recbole_apa.model.combined_scores import CombinedScores, combined_of, refuse_columns
+from recbole_apa.model.contracts import NO_INPUTS, FitInputs
 from recbole_apa.model.fit import TrainedState, fit_state
 from recbole_apa.model.fit_context import FitContext, FitRecord
-from recbole_apa.model.lineage import lineage_of, sample_order
+from recbole_apa.model.lineage import lineage_of
 from recbole_apa.model.recbole_evaluator import PatientEvaluator
+from recbole_apa.model.run_identity import identity_of
+from recbole_apa.model.validation_memory import of_memory
 from recbole_apa.partition import Partition
+from recbole_apa.runs.collaborative_files import save_collaborative
 from recbole_apa.runs.keep_index import write_first_index
 from recbole_apa.runs.ledger import refuse_pending
-from recbole_apa.runs.log_places import NoScalars, nothing_made, open_scalars, place_of_scalars
+from recbole_apa.runs.log_places import NoScalars, nothing_made
 from recbole_apa.runs.names import KEY, MACHINES, STATES
-from recbole_apa.runs.outside import mark
 from recbole_apa.runs.place import make_run_dir
 from recbole_apa.runs.store import RunIdentity, RunStore
-from recbole_apa.runs.tensorboard import Board
+from recbole_apa.runs.tensorboard import Board, new_board
 from recbole_apa.runs.trunk_activations import load_activations, save_activations
 
 
@@ -60,6 +60,7 @@ class APATrainer(Trainer):
         self.store, self.inputs = store, inputs
         self.record = FitRecord()
         self.known_valid_scores: dict[str, Tensor] = {}
+        self.combined: CombinedScores | None = None
         self.train_embeddings: Tensor | None = None
         self.partition: Partition | None = None
 
@@ -103,24 +104,22 @@ class APATrainer(Trainer):
         if saved and self.store is None:
             self.store = RunStore(make_run_dir(self.config))
             self.logger.info(f"run folder: {self.store.place}")
-        store, pool = self.store if saved else None, inputs.pool
+        store = self.store if saved else None
         self.record = FitRecord()
         self.eval_collector.data_collect(train_data)
+        refuse_columns(part_of(train_data).run_data.texts, self.model.settings.collaborative)
         if store:
             self._begin(store, part_of(train_data))
         fit = FitContext(self.model, self.record, store, inputs, self.tensorboard.add_scalar, show_progress)
-        try:
-            if pool:
-                pool.see(_sent(part_of(train_data), part_of(valid_data), pool))
-            state = fit_state(fit, train_data, part_of(valid_data))
-        finally:
-            if pool:
-                pool.close()
+        state = fit_state(fit, train_data, part_of(valid_data))
         self.train_embeddings, self.partition = state.embeddings, state.partition
         self._set_rule(state)
         if store:
-            self._seal(store, state, train_data, valid_data)
-        return self._validate(valid_data, show_progress, callback_fn)
+            self._keep(store, state, train_data, valid_data)
+        found = self._validate(store, valid_data, show_progress, callback_fn)
+        if store:
+            self._seal(store)
+        return found
 
     def _begin(self, store: RunStore, train_set: APADataset) -> None:
         """Record in the run's folder what is being trained there."""
@@ -130,27 +129,23 @@ class APATrainer(Trainer):
         store.note_machine(self.machine.plain())
         if self.inputs.writes_index and store.base is None:
             write_first_index(store, train_set, self.inputs.key)
-        self.tensorboard = self._new_board(store)
+        self.tensorboard = new_board(self.config, store) if self.inputs.writes_board else Board(NoScalars())
         if self.inputs.begin_line:
             self.logger.info(self.inputs.begin_line)
 
-    def _seal(self, store: RunStore, state: TrainedState, *loaders: AbstractDataLoader) -> None:
+    def _keep(self, store: RunStore, state: TrainedState, *loaders: AbstractDataLoader) -> None:
         """Write what the training steps have not stored themselves."""
         store.save_memory(state.memory, state.active)
         if self.config["keep_states"]:
             save_activations(store, self.model.engine.cache, self._prompts_of(*loaders))
         store.save_lineage(lineage_of(state.partition, part_of(loaders[0]).splits, store.has(STATES), state.pieces))
+
+    def _seal(self, store: RunStore) -> None:
+        """Write what is fitted on the validation scores, and record the digests of all files."""
+        if self.combined:
+            save_collaborative(store, self.combined.fitted)
         chosen = {"tau": self.record.tau, "n_neighbors": self.record.n_neighbors}
         store.seal({"chosen": chosen}, complete=not self.inputs.records_follow)
-
-    def _new_board(self, store: RunStore) -> Board:
-        """Tensorboard logs with the run's mark, or none if they cannot be written."""
-        if not self.inputs.writes_board:
-            return Board(NoScalars())
-        # a separate folder, so that unlearning can delete what an earlier training wrote there
-        name = f"{store.folder.name}-{secrets.token_hex(4)}"
-        store.note_board(place_of_scalars(self.config, name))
-        return Board(open_scalars(self.config, name, lambda folder: mark(folder, store.salt, store.home)))
 
     @torch.no_grad()
     def evaluate(
@@ -160,7 +155,7 @@ class APATrainer(Trainer):
         model_file: str | Path | None = None,
         show_progress: bool = False,
     ) -> dict[str, float]:
-        """RecBole's metrics on ``eval_data``; none if it is empty.
+        """RecBole's metrics on ``eval_data``, of the scores that are served; none if it is empty.
 
         Args:
             load_best_model: for compatibility with RecBole: APA has one state, which is in RAM after ``fit``.
@@ -168,16 +163,26 @@ class APATrainer(Trainer):
         """
         if load_best_model and model_file is not None:
             self.load(RunStore(Path(model_file)))
+            self.load_combined(part_of(eval_data))
         if not len(part_of(eval_data)):  # ranking uses only liked rows
             self.logger.warning("no liked sample is left to rank: no figures")
             return {}
+        if self.combined and not self.ranking:
+            part = part_of(eval_data)
+            weights, how = self.model.weights(self.model.prompts_of(part)), self.model.settings.aggregation.aggregation
+            scores = self.aggregate(part, weights, how, "Evaluate", show_progress)
+            return self.evaluate_scores(self.served_of(part, scores.numpy()), part)
         found: dict[str, float] = super().evaluate(eval_data, load_best_model=False, show_progress=show_progress)
         return found
 
-    def evaluate_scores(self, scores: Tensor, labels: Tensor) -> dict[str, float]:
-        """RecBole's metrics of scores already computed, (n,), for ``mode: labeled``."""
-        self.eval_collector.eval_collect(scores, labels)
+    def evaluate_scores(self, scores: np.ndarray, part: APADataset) -> dict[str, float]:
+        """RecBole's metrics of scores of a split's samples already computed, (n,), for ``mode: labeled``."""
+        self.eval_collector.eval_collect(torch.from_numpy(scores), part.labelled[self.config["LABEL_FIELD"]])
         return self.evaluator.evaluate(self.eval_collector.get_data_struct())
+
+    def served_of(self, part: APADataset, scores: np.ndarray) -> np.ndarray:
+        """The scores of all samples of a split that are served, (n,), given those of the configured aggregation."""
+        return self.combined.served_of(part, scores) if self.combined else scores
 
     def load_activations(self, *loaders: AbstractDataLoader) -> None:
         """Load the frozen activations that the run kept for these loaders' samples."""
@@ -187,6 +192,19 @@ class APATrainer(Trainer):
 
     def _prompts_of(self, *loaders: AbstractDataLoader) -> list[TokenizedPrompt]:
         return [prompt for loader in loaders for prompt in self.model.prompts_of(part_of(loader))]
+
+    def load_combined(self, part: APADataset) -> None:
+        """Load what the run keeps of collaborative statistics, if anything, once :meth:`load` was called.
+
+        Args:
+            part: any part of the run's data.
+
+        Raises:
+            RunError: missing or damaged.
+        """
+        settings = self.model.settings.collaborative
+        if settings.counts and self.store:
+            self.combined = CombinedScores.load(self.store, part.run_data, settings)
 
     def load(self, store: RunStore, allow_pending: bool = False) -> None:
         """Load adapters, partition, memory and the chosen tau and n from a finished run.
@@ -216,13 +234,18 @@ class APATrainer(Trainer):
         self.model.set_rule(state.memory, state.partition.centres, state.active, tau, n)
 
     def _validate(
-        self, valid_data: AbstractDataLoader, show_progress: bool, callback_fn: Callable[[int, float], None] | None
+        self,
+        store: RunStore | None,
+        valid_data: AbstractDataLoader,
+        show_progress: bool,
+        callback_fn: Callable[[int, float], None] | None,
     ) -> tuple[float, dict[str, float]]:
         """RecBole's metrics on the validation samples, whose neighbours are samples of other users."""
         start = time.perf_counter()
         dataset = part_of(valid_data)
         if not dataset.samples:
             result = {}
+            self._combine(store, dataset, np.empty(0))
         elif self.ranking:
             result = self.evaluate(valid_data, load_best_model=False, show_progress=show_progress)
         else:
@@ -231,7 +254,8 @@ class APATrainer(Trainer):
             if how not in known:
                 known[how] = self.aggregate(dataset, known["weights"], how, "Validate", show_progress)
             self.known_valid_scores = known
-            result = self.evaluate_scores(known[how], dataset.labelled[self.config["LABEL_FIELD"]])
+            self._combine(store, dataset, known[how].numpy())
+            result = self.evaluate_scores(self.served_of(dataset, known[how].numpy()), dataset)
         self.record.add_seconds("validate_seconds", start)
         self.best_valid_result = result
         self.best_valid_score = calculate_valid_score(result, self.valid_metric) if result else float("nan")
@@ -239,31 +263,22 @@ class APATrainer(Trainer):
             callback_fn(len(self.record.sizes) - 1, self.best_valid_score)
         return self.best_valid_score, result
 
+    def _combine(self, store: RunStore | None, dataset: APADataset, scores: np.ndarray) -> None:
+        """Combine the model's scores of the validation samples with collaborative statistics, if the run has them."""
+        start = time.perf_counter()
+        self.combined = combined_of(self.model.settings.collaborative, self.inputs.items, store, dataset, scores)
+        if self.combined:
+            self.record.add_seconds("evidence_seconds", start)
+
     def validation_scores(self, dataset: APADataset) -> dict[str, Tensor]:
         """Results for the validation samples from the memory, in the dataset's order: ``weights`` (v, k), ``alone``
         (v, k) and their ``prediction`` (v,)."""
         assert self.model.rule is not None
-        order = sample_order(dataset.samples)
-        weights, alone = (
-            torch.empty_like(self.model.rule.memory.scores),
-            torch.empty_like(self.model.rule.memory.scores),
-        )
-        weights[order], alone[order] = self.model.rule.of_memory(), self.model.rule.memory.scores
-        return {"weights": weights, "alone": alone, "prediction": (weights * alone).sum(1)}
+        return of_memory(self.model.rule, dataset)
 
     def aggregate(self, dataset: APADataset, weights: Tensor, how: str, title: str, show_progress: bool) -> Tensor:
         """Scores of a split's samples with given weights, with a progress bar: (n, k) -> (n,)."""
-        return self.aggregate_prompts(self.model.prompts_of(dataset), weights, how, title, show_progress)
-
-    def aggregate_prompts(
-        self, prompts: Sequence[TokenizedPrompt], weights: Tensor, how: str, title: str, show_progress: bool
-    ) -> Tensor:
-        """Scores of prompts with given weights, with a progress bar: (n, k) -> (n,)."""
-        if not prompts:
-            return torch.empty(0)
-        size = self.model.engine.step_size
-        steps = progress(range(0, len(prompts), size), title, show_progress)
-        return torch.cat([self.model.aggregate(prompts[i : i + size], weights[i : i + size], how) for i in steps])
+        return self.model.aggregate_in_steps(self.model.prompts_of(dataset), weights, how, title, show_progress)
 
     @property
     def machine(self) -> MachineKind:
@@ -277,24 +292,9 @@ class APATrainer(Trainer):
             dataset: the training part.
             salt: the run's salt.
         """
-        digest = dataset.digest(secret_of(salt, self.inputs.key))
-        return RunIdentity(
-            settings=self.model.settings.identifying(),
-            options=self.config.plain_options(),
-            dataset=digest.hex(),
-            dataset_sums=digest.text(),
-            backbone=self.model.engine.backbone.digest,
-            draw=dataset.cutoffs,
-        )
+        return identity_of(self.config, self.model, dataset, secret_of(salt, self.inputs.key))
 
     @property
     def ranking(self) -> bool:
         """Whether evaluation ranks candidates instead of scoring labelled rows."""
         return self.config["eval_type"] == EvaluatorType.RANKING
-
-
-def _sent(train_set: APADataset, valid_set: APADataset, pool: WorkerPool) -> SentSamples:
-    """What workers need of the data: samples for training, and those of the memory if they compute it as well."""
-    parts = (train_set, valid_set) if pool.embeds else (train_set,)
-    samples = {name: part.samples for name, part in zip(SPLITS, parts, strict=False)}
-    return samples_to_send(samples, train_set.run_data.texts.text_of)

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from recbole_apa.adapters.aggregation import Memory
+from recbole_apa.adapters.weight_rules import WeightRule
 from recbole_apa.backbone.prompt_encoder import TokenizedPrompt
 from recbole_apa.core.progress import progress
 from recbole_apa.data.dataset import APADataset
@@ -34,6 +35,14 @@ def fill_memory(fit: FitContext, dataset: APADataset, active: Tensor) -> Memory:
     labels = torch.tensor([s.label for s in samples], dtype=torch.float32)
     fit.record.add_seconds("memory_seconds", start)
     return Memory(embeddings[rows.order], rows.scores, labels, number_users([s.user_id for s in samples]))
+
+
+def of_memory(rule: WeightRule, dataset: APADataset) -> dict[str, Tensor]:
+    """See :meth:`~recbole_apa.model.trainer.APATrainer.validation_scores`."""
+    order = sample_order(dataset.samples)
+    weights, alone = torch.empty_like(rule.memory.scores), torch.empty_like(rule.memory.scores)
+    weights[order], alone[order] = rule.of_memory(), rule.memory.scores
+    return {"weights": weights, "alone": alone, "prediction": (weights * alone).sum(1)}
 
 
 class _Rows:

@@ -137,6 +137,7 @@ def _open(
     _check_backbone(manifest, model)
     trainer = APATrainer(config, model, pinned)
     trainer.load(pinned, allow_pending)
+    trainer.load_combined(data.valid_set)
     trainer.load_activations(data.train, data.valid)
     trainer.store = store
     n_waiting = len(Ledger(pinned.storage, manifest["salt"]).waiting())

@@ -19,6 +19,7 @@ from recbole_apa.data.eval_checks import RANKING_METRICS, figure_names, is_ranki
 from recbole_apa.data.recbole_checks import odd_texts, recbole_problems
 from recbole_apa.data.recbole_settings import OPTION_KEYS, check_execution, read_execution
 from recbole_apa.model.settings import read_checked_settings
+from recbole_apa.pipeline.evidence_option import settled_evidence
 from recbole_apa.pipeline.option_names import NEVER_TAKEN, RECBOLE_EXTRA, RUN_KEYS
 from recbole_apa.pipeline.plugins import PLUGINS, import_plugins
 from recbole_apa.pipeline.registration import register
@@ -129,8 +130,15 @@ class APAConfig(Config):
             super()._set_default_parameters()
         except (NotImplementedError, RuntimeError, TypeError, ValueError) as error:
             raise SettingsError(f"RecBole rejects these options: {error}") from error
+        if self.model == "APA":
+            self._take(settled_evidence(self, self.external_config_dict))
         if "data_path" in self.external_config_dict:  # RecBole ignores it for ml-100k
             self.final_config_dict["data_path"] = str(Path(self.external_config_dict["data_path"]) / self.dataset)
+
+    def _take(self, settled: Mapping[str, object]) -> None:
+        """Let options have the values that they stand for."""
+        self.final_config_dict.update(settled)
+        self.external_config_dict.update({k: v for k, v in settled.items() if k in self.external_config_dict})
 
     def _refuse_wrong(self) -> None:
         """
@@ -173,7 +181,7 @@ class APAConfig(Config):
         name = self.final_config_dict["backbone"]
         folder = Path(name).expanduser()
         if name not in PACKAGED and not Path(name).is_absolute() and folder.is_dir():
-            self.external_config_dict["backbone"] = self.final_config_dict["backbone"] = os.path.abspath(folder)
+            self._take({"backbone": os.path.abspath(folder)})
 
     def plain_options(self) -> dict[str, object]:
         """The options that rebuild the same dataset and model: JSON values only."""

@@ -6,15 +6,20 @@ from collections.abc import Mapping, Sequence
 from logging import getLogger
 from pathlib import Path
 
+import numpy as np
 from torch import Tensor
 
+from recbole_apa.collaborative import known_rows
 from recbole_apa.core.files.whole import write_json
 from recbole_apa.data.dataset import APADataset
 from recbole_apa.data.export import export_samples
 from recbole_apa.data.loaders import Loaders
 from recbole_apa.data.splits import SPLITS
 from recbole_apa.evaluation.attempt import attempt
+from recbole_apa.evaluation.evidence_figures import added_figures, combination_figures, name_of, with_evidence
+from recbole_apa.evaluation.evidence_slices import slice_figures, slice_masks
 from recbole_apa.evaluation.report import figures as draw
+from recbole_apa.evaluation.report.evidence_lines import evidence_lines
 from recbole_apa.evaluation.report.run_page import write_report
 from recbole_apa.evaluation.report.run_table import note, text_table, too_few_users, verdict
 from recbole_apa.evaluation.scored_split import ScoredSplit, split_figures
@@ -23,6 +28,8 @@ from recbole_apa.model.apa import APA
 from recbole_apa.model.trainer import APATrainer
 from recbole_apa.pipeline.build import RunResult, log_files
 from recbole_apa.pipeline.plugins import registered_by
+from recbole_apa.pipeline.run_baselines import train_baselines
+from recbole_apa.runs.collaborative_files import save_collaborative_scores
 from recbole_apa.runs.manifest import TrainingCost
 from recbole_apa.runs.names import BOARDS, METRICS, REGISTERED_BY
 from recbole_apa.runs.outside import mark
@@ -31,8 +38,12 @@ TRAINING_STAGES = ("read_prompts_seconds", "partition_seconds", "train_shards_se
 """The stages of training a state; evaluation is not included."""
 
 
-def evaluate_state(result: RunResult, show: bool) -> dict[str, float]:
-    """All figures of the run. Ranking metrics judge the chosen aggregation; labelled rows judge every variant."""
+def evaluate_state(result: RunResult, show: bool, baselines: Sequence[str] = ()) -> dict[str, float]:
+    """All figures of the run. Ranking metrics judge the chosen aggregation; labelled rows judge every variant.
+
+    Args:
+        baselines: RecBole models to train and judge on labelled rows beside it.
+    """
     trainer: APATrainer = result.trainer
     data = result.data
     metrics: dict[str, float] = {**_training_figures(trainer)}
@@ -45,15 +56,19 @@ def evaluate_state(result: RunResult, show: bool) -> dict[str, float]:
     elif trainer.ranking:
         outcome = trainer.evaluate(data.test, load_best_model=False, show_progress=show)
     else:
+        beside = train_baselines(result, baselines)
+        metrics |= beside.figures
         if data.valid_set.samples:
             known = trainer.known_valid_scores or trainer.validation_scores(data.valid_set)
-            judged = _score(result, data.valid_set, "Score validation", show, known)
+            judged = _score(result, "valid", "Score validation", show, known).beside(beside.scores["valid"])
             metrics |= _figures_of("valid", judged, result)
-        scored = _score(result, data.test_set, "Score test samples", show)
+        scored = _score(result, "test", "Score test samples", show).beside(beside.scores["test"])
         metrics |= _figures_of("test", scored, result)
-        chosen = f"aggregated.{result.model.settings.aggregation.aggregation}"
-        labels = data.test_set.labelled[result.config["LABEL_FIELD"]]
-        outcome = trainer.evaluate_scores(Tensor(scored.scores[chosen]), labels)
+        if trainer.combined:
+            metrics |= combination_figures(trainer.combined.fitted.combination)
+            how = result.config["seed"], result.config["intervals"] == "users"
+            metrics |= added_figures(scored, *how) | slice_figures(scored, _slices(result), *how)
+        outcome = trainer.evaluate_scores(_served(result, scored), data.test_set)
         attempt("figures of the report", lambda: _draw(result, scored), None)
     metrics |= recbole_figures("test", outcome)
     metrics["evaluate_seconds"] = round(time.perf_counter() - start, 1)
@@ -77,6 +92,8 @@ def write_records(
     # JSON has no NaN: an undefined figure is left out, and shown as "-"
     result.metrics = {name: value for name, value in result.metrics.items() if math.isfinite(value)}
     write_json(store.folder / METRICS, result.metrics)
+    if result.trainer.combined:
+        save_collaborative_scores(store, result.trainer.combined.fitted.scores)
     report = write_report(store.folder, requests)
     modules = registered_by(result.config, result.model.engine.decoder.family)
     store.seal({**about, **({REGISTERED_BY: modules} if modules else {})})
@@ -134,18 +151,28 @@ def show_figures(result: RunResult) -> None:
     """Log the final table, and keep it as ``result.table``."""
     log = getLogger().info
     if "test.n_samples" in result.metrics:
-        result.table = text_table(result.metrics)
+        chosen = result.model.settings.aggregation.aggregation
+        result.table = text_table(result.metrics, chosen)
         log("\n" + result.table)
         if too_few_users(result.metrics):
             getLogger().warning(note(result.metrics))
         else:
             log(note(result.metrics))
-        log(verdict(result.metrics, result.model.settings.aggregation.aggregation))
+        log(verdict(result.metrics, chosen))
+        for line in evidence_lines(result.metrics):
+            log(line)
     else:
         lines = [f"{name}: {value:.4f}" for name, value in result.metrics.items() if name.startswith("recbole.")]
         result.table = "\n".join(lines)
         for line in lines:
             log(line)
+
+
+def _slices(result: RunResult) -> dict[str, np.ndarray]:
+    """Which test samples are in each slice."""
+    assert result.trainer.combined
+    data, fitted = result.data.train_set.run_data, result.trainer.combined.fitted
+    return slice_masks(*known_rows(data, data.targets["test"], fitted.statistics.codes, fitted.statistics.items.n))
 
 
 def _figures_of(split: str, scored: ScoredSplit, result: RunResult) -> dict[str, float]:
@@ -154,9 +181,33 @@ def _figures_of(split: str, scored: ScoredSplit, result: RunResult) -> dict[str,
 
 
 def _score(
-    result: RunResult, part: APADataset, title: str, show: bool, known: Mapping[str, Tensor] | None = None
+    result: RunResult, split: str, title: str, show: bool, known: Mapping[str, Tensor] | None = None
 ) -> ScoredSplit:
-    return score_split(result.model, part, title, show, known, result.config["variants"] == "chosen")
+    """The scores of a split's samples; the run keeps those of its model on the test samples."""
+    part, trainer = getattr(result.data, f"{split}_set"), result.trainer
+    scored = score_split(result.model, part, title, show, known, result.config["variants"] == "chosen")
+    if trainer.combined is None:
+        return scored
+    model_scores = scored.scores[_chosen(result)]
+    if split == "test":
+        trainer.combined = trainer.combined.with_test_scores(part, model_scores)
+    return with_evidence(scored, trainer.combined.scores_of(part, model_scores))
+
+
+def score_with_model(result: RunResult, part: APADataset) -> np.ndarray:
+    """The scores of a split's samples by the configured aggregation alone, the same as in :func:`evaluate_state`."""
+    return score_split(result.model, part, "Score", False, chosen_alone=True).scores[_chosen(result)]
+
+
+def _served(result: RunResult, scored: ScoredSplit) -> np.ndarray:
+    """The scores that the run serves, (n,)."""
+    combined = result.trainer.combined
+    return scored.scores[name_of(combined.served, _chosen(result)) if combined else _chosen(result)]
+
+
+def _chosen(result: RunResult) -> str:
+    """The name of the scores of the configured aggregation."""
+    return f"aggregated.{result.model.settings.aggregation.aggregation}"
 
 
 def _training_figures(trainer: APATrainer) -> dict[str, float]:

@@ -5,7 +5,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from recbole_apa.core.errors import RunError
+from recbole_apa.core.option_table import LATER_OPTIONS
 from recbole_apa.data.recbole_options import Role, recbole_names
+from recbole_apa.data.recbole_settings import OPTION_KEYS
 from recbole_apa.pipeline.option_names import NEVER_TAKEN, TAKEN
 from recbole_apa.runs.manifest import Manifest
 
@@ -13,7 +15,8 @@ _PICKLES = recbole_names(Role.PICKLE)
 
 
 def options_of(manifest: Manifest, place: str) -> dict[str, Any]:
-    """The options in a run's manifest, without those that are never taken from there.
+    """The options in a run's manifest, without those that are never taken from there; one that came after the run was
+    made has the value that changes nothing.
 
     ``trust_remote_code`` is one of the latter; :func:`~recbole_apa.pipeline.build.refuse_remote_code` checks it.
 
@@ -36,4 +39,5 @@ def options_of(manifest: Manifest, place: str) -> dict[str, Any]:
             f"{place}: its manifest has options that no run has ({', '.join(name[:60] for name in unknown[:5])}); "
             "expected those of a training: restore manifest.json from a copy"
         )
-    return {name: value for name, value in options.items() if name in TAKEN}
+    before = {name: value for name, value in LATER_OPTIONS.items() if name in OPTION_KEYS}
+    return {**before, **{name: value for name, value in options.items() if name in TAKEN}}

@@ -8,7 +8,9 @@ import numpy as np
 
 from recbole_apa.core.errors import RequestError
 from recbole_apa.data.dataset import APADataset
+from recbole_apa.data.index.rows import NO_ROLE, TRAIN
 from recbole_apa.data.prompts import PromptInput
+from recbole_apa.model.combined_scores import AskedPair
 from recbole_apa.pipeline.build import RunResult, open_run
 from recbole_apa.runs.remote.working_copy import open_place
 from recbole_apa.runs.store import RunStore
@@ -21,7 +23,7 @@ class Prediction:
     user: str
     item: str
     score: float
-    """s: the probability of "Yes", 0 to 1."""
+    """The probability of a like, 0 to 1, as the run serves it: by language model, collaborative statistics, or both."""
     n_history: int
     """Interactions of the user that the prompt shows; 0 for a user of whom the run knows none."""
     n_user_interactions: int
@@ -32,6 +34,8 @@ class Prediction:
     """How much each adapter counts, (k,)."""
     user_known: bool
     """Whether the run knows an interaction of the user, be it with the item."""
+    model_score: float
+    """s: the language model's own probability of "Yes", whatever is served."""
 
 
 def predict(
@@ -86,11 +90,15 @@ def _predict(run: RunResult, pairs: Sequence[tuple[str, str]]) -> list[Predictio
     histories = [_History(dataset, user, item) for user, item in pairs]
     prompts = run.model.engine.encode([history.prompt() for history in histories])
     weights = run.model.weights(prompts)
-    scores = run.model.aggregate(prompts, weights).tolist()
+    model_scores = run.model.aggregate(prompts, weights).cpu().numpy()
+    combined = run.trainer.combined
+    asked = [history.asked for history in histories]
+    scores = combined.served_of_pairs(asked, model_scores) if combined else model_scores
     counts = {item: int(dataset.interactions.items.where(item).sum()) for item in {item for _, item in pairs}}
+    told = zip(histories, weights.tolist(), scores.tolist(), model_scores.tolist(), strict=True)
     return [
-        Prediction(user, item, score, len(history.shown), history.n_rows, counts[item], tuple(row), history.is_known)
-        for (user, item), history, score, row in zip(pairs, histories, scores, weights.tolist(), strict=True)
+        Prediction(*pair, score, len(h.shown), h.n_rows, counts[pair[1]], tuple(row), h.is_known, own)
+        for pair, (h, row, score, own) in zip(pairs, told, strict=True)
     ]
 
 
@@ -99,10 +107,14 @@ class _History:
 
     def __init__(self, dataset: APADataset, user: str, item: str) -> None:
         rows, windows = dataset.interactions, dataset.windows
-        is_users = rows.users.where(user)
+        is_users, is_items = rows.users.where(user), rows.items.where(item)
         self.is_known = bool(is_users.any())
-        of_user = np.flatnonzero(is_users & ~rows.items.where(item))
+        of_user = np.flatnonzero(is_users & ~is_items)
         ordered = of_user[np.argsort(windows.place[of_user])]
+        data = dataset.run_data
+        roles = data.notes.roles[data.kept[is_users & is_items]]
+        is_learnt = bool(np.isin(roles, (TRAIN, NO_ROLE)).any())
+        self.asked = AskedPair(user, item, ordered, is_learnt)
         self.n_rows = len(ordered)
         self.shown = ordered[-dataset.settings.history_length :]
         self._dataset, self._item = dataset, item

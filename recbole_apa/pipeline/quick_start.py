@@ -11,6 +11,7 @@ from recbole.model.abstract_recommender import AbstractRecommender
 from recbole_apa.core.system.signals import terminable
 from recbole_apa.data.loaders import Loaders
 from recbole_apa.evaluation.attempt import attempt
+from recbole_apa.evaluation.scored_split import BASELINES
 from recbole_apa.evidence import KEY_FILE, key_ring
 from recbole_apa.model.apa import APA
 from recbole_apa.model.contracts import FitInputs
@@ -25,6 +26,7 @@ from recbole_apa.pipeline.evaluate import (
 )
 from recbole_apa.pipeline.idle_options import say_idle
 from recbole_apa.pipeline.recbole_models import fit_baseline, make_baseline_trainer
+from recbole_apa.pipeline.run_baselines import asked_baselines
 from recbole_apa.pipeline.trainer_factory import make_trainer
 from recbole_apa.runs.lock import run_lock
 from recbole_apa.runs.log import own_log
@@ -81,6 +83,7 @@ def _is_named(run_dir: str | Path | None, backbone: str) -> bool:
 
 def _train(config: APAConfig, model: APA, data: Loaders, store: RunStore, start: float) -> RunResult:
     line = f"run folder: {store.place} (if interrupted, resume with --run_dir={store.place})"
+    baselines = asked_baselines(config)
     trainer = make_trainer(config, model, store, FitInputs(records_follow=True, begin_line=line))
     if config["export_samples"]:
         write_export(Path(config["export_samples"]), model, data)
@@ -88,7 +91,7 @@ def _train(config: APAConfig, model: APA, data: Loaders, store: RunStore, start:
     _, valid_result = trainer.fit(data.train, data.valid, show_progress=show)
     keys = key_ring({KEY_FILE: config[KEY_FILE]})
     result = RunResult({}, None, config, model, trainer, data, keys)
-    result.metrics = evaluate_state(result, show)
+    result.metrics = evaluate_state(result, show, baselines)
     result.metrics |= recbole_figures("valid", valid_result)
     result.metrics["total_seconds"] = round(time.perf_counter() - start, 1)
     report = write_first_records(result)
@@ -119,7 +122,8 @@ def evaluate_run(
 
 def _evaluate(store: RunStore, config_dict: Mapping[str, object] | None, allow_pending: bool) -> RunResult:
     result = open_run(store, config_dict, allow_pending)
-    result.metrics = evaluate_state(result, result.config["show_progress"])
+    baselines = asked_baselines(result.config) if BASELINES in (config_dict or {}) else ()
+    result.metrics = evaluate_state(result, result.config["show_progress"], baselines)
     n_waiting = result.n_waiting
     if n_waiting:
         result.metrics["pending_requests"] = n_waiting

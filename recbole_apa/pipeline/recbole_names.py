@@ -12,6 +12,8 @@ from recbole.utils import ModelType, utils
 
 from recbole_apa.core.errors import SettingsError
 from recbole_apa.core.options import nearest
+from recbole_apa.core.properties import properties_folder
+from recbole_apa.core.yaml import read_yaml
 from recbole_apa.pipeline.registration import register
 
 if TYPE_CHECKING:
@@ -47,6 +49,17 @@ def find_model(name: str, others: Iterable[str] = ()) -> "type[AbstractRecommend
 def learns_likes(model: "type[AbstractRecommender]") -> bool:
     """Whether a model learns from liked rows, not from labels."""
     return model.type in _OF_LIKES
+
+
+def usual_options(model: str, block: str) -> dict[str, object]:
+    """The options of ``properties/comparison/baselines.yaml`` for a model.
+
+    Args:
+        block: what it learns from, one of :data:`~recbole_apa.data.baseline_rows.BaselineData`.
+    """
+    kind = "likes" if learns_likes(find_model(model)) else "labels"
+    usual: dict[str, object] = read_yaml(properties_folder() / "comparison" / "baselines.yaml")[kind][block]
+    return usual
 
 
 def reads_graph(model: "type[AbstractRecommender]") -> bool:

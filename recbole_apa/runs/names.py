@@ -6,6 +6,11 @@ TRAINING, COMPLETE = "training", "complete"
 LINEAGE, METRICS, REPORT = "lineage.json", "metrics.json", "report.html"
 PARTITION, EMBEDDINGS, MEMORY = "partition.json", "embeddings.safetensors", "memory.safetensors"
 STATES = "states.safetensors"
+COLLABORATIVE = "collaborative"
+"""The folder of collaborative statistics, their model's scores, and what is fitted on both."""
+COLLABORATIVE_SUMS, COLLABORATIVE_SCORES, COMBINATION = (
+    f"{COLLABORATIVE}/{name}" for name in ("sums.safetensors", "scores.safetensors", "combination.json")
+)
 MOVED = "moved:"
 """Prefix of the key of a shard that was moved by an approximate method instead of trained."""
 KEY: Final = "key"

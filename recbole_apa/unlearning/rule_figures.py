@@ -7,9 +7,10 @@ import numpy as np
 
 from recbole_apa.core.files.whole import read_json, write_json
 from recbole_apa.data.survey import Survey
+from recbole_apa.evaluation.evidence_slices import PREFIX as SLICES_BEGIN
 from recbole_apa.evaluation.metrics import user_numbers
 from recbole_apa.evaluation.report.figures import roc_curves
-from recbole_apa.evaluation.scored_split import BY_USERS, ScoredSplit, split_figures
+from recbole_apa.evaluation.scored_split import BASELINES, BY_USERS, ScoredSplit, split_figures
 from recbole_apa.evaluation.simple_rules import trivial_scores
 from recbole_apa.runs.names import FIGURES, METRICS
 from recbole_apa.runs.store import RunStore
@@ -27,7 +28,8 @@ def write_rule_figures(store: RunStore, pending: RunStore, survey: Survey, seed:
     Returns:
         all figures.
     """
-    metrics: dict[str, float] = dict(read_json(store.folder / METRICS)) if store.has(METRICS) else {}
+    found: dict[str, float] = dict(read_json(store.folder / METRICS)) if store.has(METRICS) else {}
+    metrics = {name: value for name, value in found.items() if not _is_struck(name)}
     for split in ("valid", "test"):
         samples = survey.samples(split)
         if not samples or not any(name.startswith(f"{split}.rules.") for name in metrics):
@@ -40,9 +42,16 @@ def write_rule_figures(store: RunStore, pending: RunStore, survey: Survey, seed:
         found = split_figures(split, ScoredSplit(labels, scores, np.zeros((len(labels), 0)), users), seed, by_users)
         metrics |= {name: value for name, value in found.items() if math.isfinite(value)}
         if split == "test" and store.has(_ROC):
-            write_json(pending.folder / _ROC, {**read_json(store.folder / _ROC), **roc_curves(labels, scores)})
+            curves = {name: curve for name, curve in read_json(store.folder / _ROC).items() if not _is_struck(name)}
+            write_json(pending.folder / _ROC, {**curves, **roc_curves(labels, scores)})
     write_json(pending.folder / METRICS, metrics)
     return metrics
+
+
+def _is_struck(name: str) -> bool:
+    """Whether figures or scores of the state before rest on rows that may be forgotten now, and are not made again: of
+    models that learnt from all rows and were not kept, and of slices by numbers of rows."""
+    return BASELINES in name.split(".")[:2] or name.startswith(f"{SLICES_BEGIN}.")
 
 
 def certified_figures(

@@ -38,11 +38,14 @@ def test_every_option_has_a_default_that_the_table_accepts():
     assert {FROM_RECBOLE.get(name, name) for name in OPTIONS} <= set(DEFAULTS)
     config = APAConfig("APA", "ml-100k")
     flat = read_settings(config).flat()
-    for name in SETTING_KEYS - set(FROM_RECBOLE) - {"item_text"}:  # the dataset's own YAML names its columns
+    of_dataset = {"item_text", "evidence_columns"}  # the dataset's own YAML names its columns
+    assert (DEFAULTS["evidence"], flat["evidence"]) == ("auto", "counts")
+    for name in SETTING_KEYS - set(FROM_RECBOLE) - of_dataset - {"evidence"}:
         assert flat[name] == DEFAULTS[name], name
     execution = read_execution(config)
     for name in EXECUTION_KEYS - {"device"}:  # settled by the machine
-        assert getattr(execution, name, getattr(execution.placement, name, "?")) == DEFAULTS[name], name
+        default = tuple(DEFAULTS[name]) if isinstance(DEFAULTS[name], list) else DEFAULTS[name]
+        assert getattr(execution, name, getattr(execution.placement, name, "?")) == default, name
 
 
 def test_every_key_of_the_yaml_is_an_option_of_ours_or_of_recboles():

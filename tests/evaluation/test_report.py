@@ -25,7 +25,7 @@ def test_figures_hold_no_ids(finished):
 
 def test_table_lists_every_variant_once(finished):
     table = text_table(finished.metrics)
-    assert len(variants(finished.metrics)) == 3 + 3 + 2
+    assert len(variants(finished.metrics)) == 3 + 3 + 2 + 2
     for title in ("adapter 000 alone", "APA(D)", "APA(ND)", "averaged predictions", "HistoryLikeRate+ItemMean"):
         assert table.count(title) == 1
     assert f"{finished.metrics['test.aggregated.decomposition.auc']:.4f}" in table

@@ -29,7 +29,7 @@ def test_a_prediction_for_the_last_item_is_that_of_its_sample(finished, last_row
     prompts = model.engine.encode(part.prompt_inputs([samples[pair] for pair in pairs]))
     weights = model.weights(prompts)
     expected = model.aggregate(prompts, weights)
-    torch.testing.assert_close(torch.tensor([p.score for p in found]), expected.cpu())
+    torch.testing.assert_close(torch.tensor([p.model_score for p in found]), expected.cpu())
     torch.testing.assert_close(torch.tensor([p.weights for p in found]), weights.float().cpu(), check_dtype=False)
     assert [(p.user, p.item) for p in found] == pairs
     assert [p.n_history for p in found] == [len(samples[pair].history) for pair in pairs]
@@ -50,7 +50,7 @@ def test_what_is_known_of_user_and_item_is_said(finished):
     text = part.item_texts[part.field2token_id[part.iid_field][item]]
     prompts = finished.model.engine.encode([PromptInput((), text)])
     alone = finished.model.aggregate(prompts, finished.model.weights(prompts))
-    assert stranger.score == pytest.approx(float(alone[0]), abs=1e-6)
+    assert stranger.model_score == pytest.approx(float(alone[0]), abs=1e-6)
 
 
 @pytest.mark.slow

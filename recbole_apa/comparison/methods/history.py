@@ -16,11 +16,11 @@ class HistoryMethod(RecBoleMethod):
 
     def score(self, row: str) -> Scored:
         """See :class:`~recbole_apa.comparison.method.Method`."""
-        tested, lists = self.context.splits["test"], self.context.ranking
+        tested, lists = self.context.tested.samples, self.context.ranking
         pasts, items = self.context.pasts(), [sample.item_id for sample in tested]
         if lists:
             pasts = [pasts[place] for place in lists.rows for _ in range(lists.n_candidates)]
             items = [item for candidates in lists.items for item in candidates]
         start = time.perf_counter()
         scores = past_scores(self.trained, pasts, items)
-        return Scored(scores, False, 1, time.perf_counter() - start)
+        return self.context.tested.scored(scores, False, 1, time.perf_counter() - start)

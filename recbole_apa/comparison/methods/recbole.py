@@ -65,13 +65,15 @@ class RecBoleMethod:
             lists = self.context.ranking
             scores = candidate_scores(self.trained, lists.rows, lists.items)
         else:
-            scores = baseline_scores(self.trained, 2, self.context.splits["test"])
+            scores = baseline_scores(self.trained, 2, self.context.tested.samples)
         seconds = time.perf_counter() - start
-        unseen = users_unseen(self.trained, self.context.ranking.rows if self.context.ranking else None)
-        return Scored(scores, self.trained.is_probability, 1, seconds, unseen)
+        asked = self.context.ranking.rows if self.context.ranking else self.context.tested.drawn
+        return self.context.tested.scored(
+            scores, self.trained.is_probability, 1, seconds, users_unseen(self.trained, asked)
+        )
 
     def recbole_auc(self) -> float | None:
-        """RecBole's own AUC on the test rows; None if all labels are the same."""
+        """RecBole's own AUC on the rows that were scored; None if all labels are the same."""
         return recbole_auc(self.trained)
 
     def unlearn(self) -> UnlearnFigures:

@@ -22,8 +22,8 @@ class RuleMethod:
     def score(self, row: str) -> Scored:
         """See :class:`~recbole_apa.comparison.method.Method`."""
         start = time.perf_counter()
-        scores = rule_scores(row, self.context.judged(self.context.splits["test"]), self.context.train_rows)
-        return Scored(scores, True, 0, time.perf_counter() - start)
+        scores = rule_scores(row, self.context.judged(self.context.tested.samples), self.context.train_rows)
+        return self.context.tested.scored(scores, True, 0, time.perf_counter() - start)
 
     def unlearn(self) -> UnlearnFigures:
         """Nothing is stored, so nothing is forgotten: the rules count the rows that are there."""

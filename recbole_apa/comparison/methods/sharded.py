@@ -18,6 +18,7 @@ from recbole_apa.adapters.weight_rules import WEIGHT_RULES, WeightRule
 from recbole_apa.backbone.prompt_encoder import TokenizedPrompt
 from recbole_apa.comparison.context import ComparisonContext
 from recbole_apa.comparison.method import FitFigures, Scored, UnlearnFigures
+from recbole_apa.comparison.methods.evidence import Joined
 from recbole_apa.comparison.requests import drawn_figures, single_shard_requests
 from recbole_apa.core.errors import RunError
 from recbole_apa.core.option_table import ACTIVATION_KEYS
@@ -50,6 +51,10 @@ class Serving:
     tau: float | str | None = None
     n_neighbors: int | str | None = None
     """A number, ``auto``, or None for the training's own value."""
+
+
+class ServingWithEvidence(Serving):
+    """The score joins collaborative terms, by a regression that is fitted on the validation samples."""
 
 
 class AdapterMethod:
@@ -118,7 +123,8 @@ class AdapterMethod:
             model.engine.freeze(prompts[begin : begin + size])
 
     def _config(self, seed: int) -> APAConfig:
-        options = {**self.context.options, **self.changes, "seed": seed, "variants": "none"}
+        # the rows of this method are the language model's alone
+        options = {**self.context.options, "evidence": "none", **self.changes, "seed": seed, "variants": "none"}
         if not self._looks_at_validation:
             options["valid_samples"] = 0
         return APAConfig("APA", self.context.dataset, list(self.context.config_files), options)
@@ -150,10 +156,21 @@ class AdapterMethod:
         prompts = made.model.engine.encode(dataset.prompt_inputs(self.context.judged(dataset.samples)))
         if self.context.ranking is None or not made.model.settings.backbone.shared_prefixes:
             self._freeze(made.model, made.config, prompts)
+        joined = self._join(serving) if isinstance(serving, ServingWithEvidence) else None
         start = time.perf_counter()
-        scores = self.answer(prompts, serving, f"Score {row}")
+        scores = self.answer(prompts, serving, f"Score {row}").numpy()
+        if joined is not None:
+            scores = joined.scores(self.context, scores)
         passes = made.model.engine.bank.n_adapters if serving.aggregation == "prediction" else 1
-        return Scored(scores.numpy(), True, passes, time.perf_counter() - start)
+        return Scored(scores, True, passes, time.perf_counter() - start)
+
+    def _join(self, serving: Serving) -> Joined:
+        """Fitted on the validation samples, each scored without its own user's rows of the memory."""
+        made, valid = self.made, self.made.data.valid_set
+        weights = made.trainer.validation_scores(valid)["weights"]
+        show = made.config["show_progress"]
+        found = made.trainer.aggregate(valid, weights, serving.aggregation, "Score validation samples", show)
+        return Joined.fit(self.context, found.numpy())
 
     def answer(self, prompts: Sequence[TokenizedPrompt], serving: Serving, title: str) -> Tensor:
         """s of any prompts, (n,), served as a row of the table is."""
@@ -166,7 +183,7 @@ class AdapterMethod:
             steps = progress(range(0, len(prompts), size), title, show)
             return torch.cat([model.score_lists(prompts[i : i + size], rule, serving.aggregation) for i in steps])
         weights = rule(model.engine.embeddings(prompts))
-        return self.made.trainer.aggregate_prompts(prompts, weights, serving.aggregation, title, show)
+        return model.aggregate_in_steps(prompts, weights, serving.aggregation, title, show)
 
     def _rule(self, serving: Serving) -> WeightRule:
         trained = self.made.model.rule

@@ -30,6 +30,9 @@ class JudgedSamples(TypedDict, total=False):
     """Likewise for the item."""
     baseline_data: str
     """Which rows these are."""
+    all_label: list[int]
+    """Of every row of the test split, if rows without a language model were scored on all of them."""
+    all_user: list[int]
     metrics: Sequence[str]
     """If ranks in lists are judged: the metrics' names, starting with the one that rows are compared by."""
     n_candidates: int

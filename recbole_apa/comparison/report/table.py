@@ -11,6 +11,7 @@ import plotly.graph_objects as go
 from plotly.offline import get_plotlyjs
 from tabulate import tabulate
 
+from recbole_apa.comparison.report.all_rows import TITLE, all_rows_table
 from recbole_apa.comparison.report.costs import (
     COSTS,
     DRAWN,
@@ -91,6 +92,9 @@ def _further(rows: Sequence[Row], judging: Judging, figure: str, slices: bool) -
     drawn, out = drawn_table(rows), {}
     if drawn:
         out[DRAWN] = (drawn, drawn_note(rows))
+    whole = all_rows_table(rows, judging)
+    if whole:
+        out[TITLE] = whole
     if slices:
         out |= {title: (table, "") for title, table in slice_tables(rows, judging, figure).items()}
     return out

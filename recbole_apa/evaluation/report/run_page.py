@@ -10,6 +10,7 @@ from plotly.offline import get_plotlyjs
 
 from recbole_apa.core.files.whole import read_json, write_text
 from recbole_apa.evaluation.attempt import attempt
+from recbole_apa.evaluation.report.evidence_lines import evidence_lines
 from recbole_apa.evaluation.report.figures import Curve
 from recbole_apa.evaluation.report.pages import render
 from recbole_apa.evaluation.report.run_table import HEADERS, note, table_rows, title_of, verdict
@@ -35,7 +36,8 @@ def write_report(folder: Path, requests: Sequence[Mapping[str, object]] = ()) ->
         verdict=attempt("verdict", lambda: verdict(figures, chosen), "") if "test.n_samples" in figures else "",
         headers=HEADERS,
         note=note(figures) or "Intervals resample rows.",
-        rows=table_rows(figures),
+        rows=table_rows(figures, chosen),
+        evidence=evidence_lines(figures),
         facts={k: v for k, v in figures.items() if k.endswith(_FACTS)}
         | {k: v for k, v in figures.items() if k.startswith(("recbole.", "prompts."))},
         settings=manifest["settings"],

@@ -4,14 +4,20 @@ from collections.abc import Mapping
 
 from tabulate import tabulate
 
+from recbole_apa.collaborative import ALONE, BOTH, MODEL
+from recbole_apa.evaluation.evidence_figures import EVIDENCE_ALONE, WITH_MODEL
 from recbole_apa.evaluation.report.users_note import too_few, users_note
-from recbole_apa.evaluation.scored_split import BY_USERS
+from recbole_apa.evaluation.scored_split import BASELINES, BY_USERS
 
 _TITLES = {
     "aggregated.decomposition": "APA(D)   merged factors",
     "aggregated.non_decomposition": "APA(ND)  merged updates",
     "aggregated.prediction": "averaged predictions (K passes)",
+    "evidence.alone": "evidence alone (no language model)",
+    "evidence.with_model": "APA + evidence",
 }
+SERVED = "  <- served"
+"""Follows the title of what predictions are, where a run has evidence."""
 HEADERS = ("variant", "valid AUC", "valid LogLoss", "test AUC", "95 % interval", "test UAUC", "test LogLoss")
 
 
@@ -19,7 +25,7 @@ def variants(figures: Mapping[str, float]) -> list[str]:
     """Names of all scored variants, in the order of the table."""
     scored = [k for k in figures if k.startswith(("valid.", "test.")) and k.endswith(".logloss")]
     found = {k.split(".", 1)[1].removesuffix(".logloss") for k in scored}
-    order = ("adapters", "aggregated", "rules")
+    order = ("adapters", "aggregated", "evidence", BASELINES, "rules")
     return sorted(found, key=lambda v: (order.index(v.split(".")[0]), v))
 
 
@@ -28,15 +34,21 @@ def title_of(variant: str) -> str:
     kind, _, name = variant.partition(".")
     if kind == "adapters":
         return f"adapter {name} alone"
+    if kind == BASELINES:
+        return f"{name}, all training rows"
     return _TITLES.get(variant, name)
 
 
-def table_rows(figures: Mapping[str, float]) -> list[list[str]]:
-    """One row per variant, under ``HEADERS``."""
-    by = _by(figures)
+def table_rows(figures: Mapping[str, float], chosen: str = "") -> list[list[str]]:
+    """One row per variant, under ``HEADERS``.
+
+    Args:
+        chosen: the configured aggregation, marked if the language model alone is served.
+    """
+    by, marked = _by(figures), _served(figures, chosen)
     return [
         [
-            title_of(v),
+            title_of(v) + (SERVED if v == marked else ""),
             _number(figures.get(f"valid.{v}.auc")),
             _number(figures.get(f"valid.{v}.logloss")),
             _number(figures.get(f"test.{v}.auc")),
@@ -48,9 +60,15 @@ def table_rows(figures: Mapping[str, float]) -> list[list[str]]:
     ]
 
 
-def text_table(figures: Mapping[str, float]) -> str:
-    """The table for a terminal."""
-    return tabulate(table_rows(figures), headers=HEADERS, disable_numparse=True)
+def _served(figures: Mapping[str, float], chosen: str) -> str:
+    """The variant that predictions are; empty for a run without evidence."""
+    named = {MODEL: f"aggregated.{chosen}", ALONE: EVIDENCE_ALONE, BOTH: WITH_MODEL}
+    return next((variant for name, variant in named.items() if figures.get(f"evidence.served.{name}") == 1), "")
+
+
+def text_table(figures: Mapping[str, float], chosen: str = "") -> str:
+    """The table for a terminal; arguments as in :func:`table_rows`."""
+    return tabulate(table_rows(figures, chosen), headers=HEADERS, disable_numparse=True)
 
 
 def verdict(figures: Mapping[str, float], chosen: str) -> str:

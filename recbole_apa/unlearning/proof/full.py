@@ -22,12 +22,13 @@ from recbole_apa.runs.ledger import refuse_pending
 from recbole_apa.runs.lock import run_lock
 from recbole_apa.runs.log import own_log
 from recbole_apa.runs.manifest import Manifest
-from recbole_apa.runs.names import EMBEDDINGS, LINEAGE, MEMORY, PARTITION, PIECES, STATES
+from recbole_apa.runs.names import COLLABORATIVE, EMBEDDINGS, LINEAGE, MEMORY, PARTITION, PIECES, STATES
 from recbole_apa.runs.remote.working_copy import open_place
 from recbole_apa.runs.store import RunStore
 from recbole_apa.runs.trunk_activations import wrong_activations
 from recbole_apa.unlearning.checks import reachable
 from recbole_apa.unlearning.machines import machines_of
+from recbole_apa.unlearning.proof.collaborative import items_of, keep_test_scores
 from recbole_apa.unlearning.redraw import data_anew, draw_differences
 
 SCORED = ("valid", "test")
@@ -97,13 +98,15 @@ def _verify(store: RunStore, config_dict: Mapping[str, object] | None) -> Verify
             opened.config,
             opened.model,
             fresh,
-            FitInputs(writes_index=False, writes_board=False, pieces=store.load_pieces()),
+            FitInputs(writes_index=False, writes_board=False, pieces=store.load_pieces(), items=items_of(store)),
         )
         if manifest.get("partition_of") == EARLIER:
             fresh.begin(trainer.identity(data.train_set, fresh.salt), {})
             fresh.save_partition(_inherited(store, manifest))
         trainer.fit(data.train, data.valid, show_progress=show)
-        again = _scores(RunResult({}, None, opened.config, opened.model, trainer, data))
+        result = RunResult({}, None, opened.config, opened.model, trainer, data)
+        again = _scores(result)
+        keep_test_scores(store, result, fresh)
         _compare(store, fresh, out)
         out.machines, out.comparable = "" if machines.one_kind else machines.text(), not machines.others
         out.compared += [f"scores of the {split} samples" for split in SCORED]
@@ -172,7 +175,7 @@ def _how(result: RunResult) -> str:
 def _compare(store: RunStore, fresh: RunStore, out: VerifyResult) -> None:
     here, there = set(store.state_files()), set(fresh.state_files())
     state = {PARTITION, PIECES, "partition.safetensors", EMBEDDINGS, MEMORY, LINEAGE}
-    names = sorted(n for n in here | there if n in state or n.startswith("shards/"))
+    names = sorted(n for n in here | there if n in state or n.startswith(("shards/", f"{COLLABORATIVE}/")))
     for name in names:
         out.compared.append(name)
         if name not in there:

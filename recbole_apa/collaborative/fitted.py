@@ -1,0 +1,120 @@
+"""What a run keeps of collaborative statistics: sums, its model's scores, and what is fitted on both."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from recbole_apa.collaborative.combination import MODEL, Combination
+from recbole_apa.collaborative.content import ItemContent
+from recbole_apa.collaborative.options import TermOptions
+from recbole_apa.collaborative.pair_sums import Pairs
+from recbole_apa.collaborative.pasts import Pasts
+from recbole_apa.collaborative.rows import ItemCodes
+from recbole_apa.collaborative.statistics import Statistics
+from recbole_apa.collaborative.targets import Targets
+from recbole_apa.collaborative.terms import CONTENT, DEFAULT_TERMS, collaborative_terms, pairs_of
+from recbole_apa.data.run_data import RunData
+from recbole_apa.data.splits import SPLITS
+
+VALID, TEST = SPLITS[1:]
+JUDGED = (VALID, TEST)
+"""The splits whose samples pairs are kept for."""
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """All of it follows from the rows of a run, its model's scores, and public columns."""
+
+    statistics: Statistics
+    scores: Mapping[str, np.ndarray]
+    """Split -> the model's score of each of its samples, in order of sample id, float64; of validation samples by
+    neighbours of other users. Test samples may be missing."""
+    combination: Combination | None
+    """None if there is no validation sample."""
+    options: TermOptions
+    content: str = ""
+    """:meth:`ItemContent.digest` of what is public about items; empty if that term is left out."""
+
+    @classmethod
+    def anew(
+        cls,
+        parts: Sequence[RunData],
+        codes: ItemCodes,
+        scores: Mapping[str, np.ndarray],
+        options: TermOptions,
+        content: ItemContent | None,
+    ) -> "Fitted":
+        """From all rows.
+
+        Args:
+            parts: whole users, each user in one of them.
+            codes: of all items.
+            scores: :attr:`scores`, of the validation samples at least.
+            content: of ``codes.names``; None leaves that term out.
+        """
+        targets = targets_of(parts, codes, options)
+        statistics = Statistics.of(parts, codes, needed_pairs(targets), options.use_ratings)
+        return cls.refit(statistics, targets, scores, options, content)
+
+    @classmethod
+    def refit(
+        cls,
+        statistics: Statistics,
+        targets: Mapping[str, Targets],
+        scores: Mapping[str, np.ndarray],
+        options: TermOptions,
+        content: ItemContent | None,
+    ) -> "Fitted":
+        """From sums that are known: pairs that no sample needs go out, and the combination is fitted from zeros.
+
+        Args:
+            statistics: with at least :func:`needed_pairs`.
+            targets: of :data:`JUDGED`, by split, as :func:`targets_of` gives them.
+        """
+        bare = cls(statistics.only(needed_pairs(targets)), scores, None, options, content.digest() if content else "")
+        judged = targets[VALID]
+        if len(scores[VALID]) != len(judged):
+            raise ValueError(f"found {len(scores[VALID])} scores, expected one for each of {len(judged)} samples")
+        if not len(judged):
+            return bare
+        table, names = bare.table(judged.pasts, content), term_names(content)
+        combined = Combination.fit(table, scores[VALID], judged.labels, judged.users, names)
+        return replace(bare, combination=combined)
+
+    @property
+    def served(self) -> str:
+        """What is served: the model alone where nothing could be fitted."""
+        return self.combination.served if self.combination else MODEL
+
+    def table(self, pasts: Pasts, content: ItemContent | None) -> np.ndarray:
+        """Terms of targets whose pairs are among those of the sums, (n, f).
+
+        Args:
+            content: as in :meth:`anew`.
+
+        Raises:
+            KeyError: a pair is missing.
+        """
+        statistics = self.statistics
+        terms = collaborative_terms(pasts, statistics.items, statistics.pairs, self.options, content)
+        return terms.table(term_names(content))
+
+
+def term_names(content: ItemContent | None) -> tuple[str, ...]:
+    """The terms that are combined."""
+    return tuple(name for name in DEFAULT_TERMS if name != CONTENT or content is not None)
+
+
+def targets_of(parts: Sequence[RunData], codes: ItemCodes, options: TermOptions) -> dict[str, Targets]:
+    """The samples of :data:`JUDGED`.
+
+    Args:
+        parts: whole users, each user in one of them; at least all users of these samples.
+    """
+    return {split: Targets.of(parts, split, codes, options.use_ratings) for split in JUDGED}
+
+
+def needed_pairs(targets: Mapping[str, Targets]) -> Pairs:
+    """The pairs of items that terms of these samples need."""
+    return pairs_of(Pasts.joined([targets[split].pasts for split in JUDGED]))[0]

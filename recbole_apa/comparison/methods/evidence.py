@@ -1,0 +1,133 @@
+"""Collaborative statistics without a language model, as methods: item means, biases, neighbours and content, combined
+on the validation samples."""
+
+import time
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from recbole_apa.collaborative.alone import Source
+from recbole_apa.collaborative.combination import BOTH, Combination
+from recbole_apa.collaborative.content import ItemContent
+from recbole_apa.collaborative.item_sums import ItemSums
+from recbole_apa.collaborative.logistic import Logistic
+from recbole_apa.collaborative.options import TermOptions
+from recbole_apa.collaborative.pasts import Pasts, pasts_of
+from recbole_apa.collaborative.rows import training_rows
+from recbole_apa.comparison.context import ComparisonContext
+from recbole_apa.comparison.method import FitFigures, Scored, UnlearnFigures
+from recbole_apa.core.errors import DataError, RunError
+from recbole_apa.data.run_data import RunData
+from recbole_apa.pipeline.evidence_option import COLUMNS
+
+EVIDENCE, SHOWN = "Evidence", "Evidence-shown"
+EVIDENCE_ROWS = (EVIDENCE, SHOWN)
+RIDGE = 1.0
+
+
+@dataclass(frozen=True)
+class Asked:
+    """Statistics, and the items by code."""
+
+    source: Source
+    names: list[str]
+    """Those of the data, and after them candidates that nobody rated."""
+
+
+def asked_of(context: ComparisonContext, data: RunData) -> Asked:
+    """Statistics of the rows of the training period; no label of a validation or test row is in them."""
+    names, known = list(data.rows.items.names), set(data.rows.items.names)
+    candidates = {item for items in context.ranking.items for item in items} if context.ranking else set()
+    names += sorted(candidates - known)
+    rows, content = training_rows(data), ItemContent.of_items(data.texts, names, context.config[COLUMNS])
+    return Asked(Source(rows, ItemSums.of(rows, len(names)), TermOptions(), content), names)
+
+
+class EvidenceMethod:
+    """One of ``EVIDENCE_ROWS``: ``Evidence`` reads a user's whole past before the target, ``Evidence-shown`` the lines
+    that the prompt shows."""
+
+    def __init__(self, context: ComparisonContext, name: str) -> None:
+        self.context, self.rows = context, (name,)
+        self._made: tuple[Asked, Logistic] | None = None
+
+    def fit(self, seed: int) -> FitFigures:
+        """See :class:`~recbole_apa.comparison.method.Method`. Nothing is drawn: every seed gives the same.
+
+        Raises:
+            DataError: there is no validation sample.
+        """
+        start = time.perf_counter()
+        asked, fitted = self._made = self._fit(self.context.run_data)
+        n_labels = len(asked.source.rows) + len(self.context.splits["valid"])
+        return FitFigures(time.perf_counter() - start, 1 + len(fitted.coefficients), 1, n_labels)
+
+    def _fit(self, data: RunData) -> tuple[Asked, Logistic]:
+        targets = data.targets["valid"]
+        if not len(targets):
+            raise DataError(f"{self.rows[0]} is fitted on validation samples, found none; raise valid_samples")
+        asked = asked_of(self.context, data)
+        table = asked.source.table(self._pasts(data, targets))
+        return asked, Logistic.fit(table, data.rows.labels[targets], RIDGE)
+
+    def _pasts(self, data: RunData, targets: np.ndarray) -> Pasts:
+        pasts = pasts_of(data, targets)
+        return pasts.last(data.options.samples.history_length) if self.rows[0] == SHOWN else pasts
+
+    def score(self, row: str) -> Scored:
+        """See :class:`~recbole_apa.comparison.method.Method`."""
+        if self._made is None:
+            raise RunError(f"{row}: not fitted yet, call fit first")
+        asked, fitted = self._made
+        start = time.perf_counter()
+        pasts = judged_pasts(self.context, self._pasts(self.context.run_data, self.context.tested.targets), asked)
+        scores = fitted.scores(asked.source.table(pasts))
+        return self.context.tested.scored(scores, True, 0, time.perf_counter() - start)
+
+    def unlearn(self) -> UnlearnFigures:
+        """Count and fit what remains anew; a run subtracts the request's rows from its sums, which costs less."""
+        left = self.context.data_without(*self.context.request())
+        start = time.perf_counter()
+        self._made = self._fit(left)
+        return UnlearnFigures(time.perf_counter() - start, 1)
+
+
+@dataclass(frozen=True)
+class Joined:
+    """A model's scores and collaborative terms of a user's whole past together."""
+
+    asked: Asked
+    fitted: Combination
+
+    @classmethod
+    def fit(cls, context: ComparisonContext, scores: np.ndarray) -> "Joined":
+        """Fit on the validation samples.
+
+        Args:
+            scores: the model's, in [0, 1], in order of the samples, (v,); it has not learnt from their labels.
+        """
+        data, asked = context.run_data, asked_of(context, context.run_data)
+        targets = data.targets["valid"]
+        table, users = asked.source.table(pasts_of(data, targets)), data.rows.users.texts(targets)
+        return cls(asked, Combination.fit(table, scores, data.rows.labels[targets], users, asked.source.names, RIDGE))
+
+    def scores(self, context: ComparisonContext, scores: np.ndarray) -> np.ndarray:
+        """Both together, whether or not a run would serve them, (n,).
+
+        Args:
+            scores: the model's, of what is judged, (n,).
+        """
+        pasts = judged_pasts(context, pasts_of(context.run_data, context.run_data.targets["test"]), self.asked)
+        return self.fitted.scores(self.asked.source.table(pasts), scores)[BOTH]
+
+
+def judged_pasts(context: ComparisonContext, pasts: Pasts, asked: Asked) -> Pasts:
+    """The pasts of test samples; if lists are ranked, of each list's sample with every one of its candidates as the
+    target."""
+    lists = context.ranking
+    if lists is None:
+        return pasts
+    code_of = {name: code for code, name in enumerate(asked.names)}
+    codes = [code_of[item] for items in lists.items for item in items]
+    some = pasts.take(np.repeat(np.array(lists.rows), lists.n_candidates))
+    return replace(some, items=np.array(codes, dtype=np.int64))

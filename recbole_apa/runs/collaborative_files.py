@@ -1,0 +1,90 @@
+"""The files of a run's collaborative statistics, see :class:`~recbole_apa.collaborative.Fitted`; without torch."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+
+from recbole_apa.collaborative import Combination, Fitted, ItemCodes, Statistics, TermOptions
+from recbole_apa.core.errors import RunError
+from recbole_apa.core.files.whole import write_json, write_whole
+from recbole_apa.runs.files import RunFiles
+from recbole_apa.runs.names import COLLABORATIVE_SCORES, COLLABORATIVE_SUMS, COMBINATION, MEMORY, METRICS
+from recbole_apa.runs.state_files import StateFiles
+
+_RESTORE = "restore the run folder from a copy"
+_OPTIONS, _COMBINATION, _CONTENT = "term_options", "combination", "content"
+
+
+def save_collaborative(files: RunFiles, fitted: Fitted) -> None:
+    """Write all three files."""
+    _save(files.folder / COLLABORATIVE_SUMS, fitted.statistics.arrays())
+    save_collaborative_scores(files, fitted.scores)
+    combined = fitted.combination and fitted.combination.to_json()
+    told = {_COMBINATION: combined, _OPTIONS: fitted.options.to_json(), _CONTENT: fitted.content}
+    write_json(files.folder / COMBINATION, told)
+
+
+def save_collaborative_scores(files: RunFiles, scores: Mapping[str, np.ndarray]) -> None:
+    """``collaborative/scores.safetensors``: :attr:`Fitted.scores`."""
+    _save(files.folder / COLLABORATIVE_SCORES, {name: values.astype(np.float64) for name, values in scores.items()})
+
+
+def load_collaborative(files: StateFiles, codes: ItemCodes) -> Fitted:
+    """What :func:`save_collaborative` wrote.
+
+    Args:
+        codes: of the run's items.
+
+    Raises:
+        RunError: missing, damaged, or of other items or samples.
+    """
+    told = files.read_json(COMBINATION)
+    try:
+        options = TermOptions.from_json(told[_OPTIONS])
+        content = str(told[_CONTENT])
+        combined = None if told[_COMBINATION] is None else Combination.from_json(told[_COMBINATION])
+    except (KeyError, TypeError, ValueError) as error:
+        raise RunError(f"{files.folder / COMBINATION} is damaged ({str(error)[:120]}); {_RESTORE}") from None
+    statistics = Statistics.read(_arrays(files, COLLABORATIVE_SUMS), codes, options.use_ratings)
+    scores = load_collaborative_scores(files)
+    if (combined is None) != (len(scores["valid"]) == 0):
+        raise RunError(f"{files.folder / COMBINATION} does not fit the run's validation samples; {_RESTORE}")
+    return Fitted(statistics, scores, combined, options, content)
+
+
+def load_collaborative_scores(files: StateFiles) -> dict[str, np.ndarray]:
+    """Split -> the model's scores; see :func:`load_collaborative`."""
+    scores, path = _arrays(files, COLLABORATIVE_SCORES), files.folder / COLLABORATIVE_SCORES
+    seen = files.lineage()
+    n_samples = {"valid": len(seen.get(MEMORY, {})), "test": len(seen.get(METRICS, {}))}
+    if not {"valid"} <= set(scores) <= {"valid", "test"}:
+        raise RunError(f"{path} holds {', '.join(sorted(scores)) or 'nothing'}, expected valid and test; {_RESTORE}")
+    for name, values in scores.items():
+        if values.dtype != np.float64 or values.shape != (n_samples[name],):
+            raise RunError(
+                f"{path}: {name} has {values.dtype} of shape {values.shape}, expected float64 of {n_samples[name]} "
+                f"samples; {_RESTORE}"
+            )
+        if not ((values >= 0) & (values <= 1)).all():
+            raise RunError(f"{path}: {name} holds values outside 0 to 1; {_RESTORE}")
+    return scores
+
+
+def _save(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
+    from safetensors.numpy import save_file
+
+    whole = {name: np.ascontiguousarray(values) for name, values in arrays.items()}
+    write_whole(path, lambda target: save_file(whole, target))
+
+
+def _arrays(files: RunFiles, name: str) -> dict[str, np.ndarray]:
+    from safetensors.numpy import load
+
+    try:
+        found: dict[str, np.ndarray] = load(files.read(name))
+    except RunError:
+        raise
+    except Exception as error:  # the parser raises its own error classes, and others for odd headers
+        raise RunError(f"{files.folder / name} is damaged ({str(error)[:120]}); {_RESTORE}") from None
+    return found

@@ -1,0 +1,173 @@
+"""Rows of collaborative statistics alone, APA with them, and every row of the test split."""
+
+import json
+
+import numpy as np
+import pytest
+
+from recbole_apa import compare
+from recbole_apa.comparison.context import open_context
+from recbole_apa.comparison.methods.evidence import Joined, asked_of
+from recbole_apa.comparison.registry import make_methods
+from recbole_apa.comparison.report.all_rows import all_rows_table
+from recbole_apa.comparison.report.judging import Judging
+from recbole_apa.comparison.row import DONE, Row
+from recbole_apa.core.errors import DataError, SettingsError
+from recbole_apa.data.baseline_rows import split_targets
+from recbole_apa.data.index.rows import TEST, TRAIN, VALID
+
+CONTEXT_FREE = ("Evidence", "Evidence-shown", "ItemMean", "HistoryLikeRate+ItemMean", "FM", "EASE+history")
+
+
+@pytest.fixture
+def opened(options, work_folder, tmp_path):
+    def open_it(whole=False, **changes):
+        folder = tmp_path / str(len(list(tmp_path.iterdir())))
+        folder.mkdir()
+        context = open_context("board", [], {**options, "valid_samples": 8, **changes}, folder)
+        context.all_test_rows = whole
+        return context
+
+    return open_it
+
+
+def test_a_planted_test_label_moves_no_sum_no_coefficient_and_no_other_users_score(
+    opened, options, data_folder, tmp_path
+):
+    context = opened()
+    sample = context.splits["test"][0]
+    (tmp_path / "data" / "board").mkdir(parents=True)
+    lines = (data_folder / "board" / "board.inter").read_text().splitlines()
+    for n, line in enumerate(lines):
+        words = line.split("\t")
+        if words[:2] == [sample.user_id, sample.item_id]:
+            lines[n] = "\t".join([*words[:2], "2" if sample.label else "5", words[3]])
+    (tmp_path / "data" / "board" / "board.inter").write_text("\n".join(lines) + "\n")
+    (tmp_path / "data" / "board" / "board.item").write_bytes((data_folder / "board" / "board.item").read_bytes())
+    planted = opened(data_path=str(tmp_path / "data"))
+    assert planted.splits["test"][0].label != sample.label
+    for name in ("Evidence", "Evidence-shown"):
+        (mine,), (theirs,) = make_methods(context, [name]), make_methods(planted, [name])
+        assert mine.fit(1).n_labels == theirs.fit(1).n_labels
+        sums, others = mine._made[0].source.items, theirs._made[0].source.items
+        assert all(np.array_equal(getattr(sums, key), getattr(others, key)) for key in ("n", "values", "squares"))
+        assert mine._made[1].coefficients.tolist() == theirs._made[1].coefficients.tolist()
+        elsewhere = np.array([s.user_id != sample.user_id for s in context.splits["test"]])
+        found, other = mine.score(name).scores, theirs.score(name).scores
+        assert elsewhere.any() and found[elsewhere].tolist() == other[elsewhere].tolist()
+
+
+def test_labels_are_the_rows_of_the_training_period_and_the_validation_samples(opened):
+    context = opened()
+    (method,) = make_methods(context, ["Evidence"])
+    roles = context.run_data.notes.roles[context.run_data.kept]
+    assert method.fit(1).n_labels == (roles == TRAIN).sum() + len(context.splits["valid"])
+    with pytest.raises(DataError, match="raise valid_samples"):
+        make_methods(opened(valid_samples=0), ["Evidence"])[0].fit(1)
+
+
+def test_evidence_reads_the_whole_past_and_its_twin_the_lines_of_the_prompt(opened):
+    context = opened(MAX_ITEM_LIST_LENGTH=2)
+    whole, shown = make_methods(context, ["Evidence", "Evidence-shown"])
+    targets = context.run_data.targets["test"]
+    assert shown._pasts(context.run_data, targets).lengths.max() == 2
+    assert whole._pasts(context.run_data, targets).lengths.max() > 2
+    for method in (whole, shown):
+        method.fit(1)
+    assert whole.score("Evidence").scores.tolist() != shown.score("Evidence-shown").scores.tolist()
+
+
+def test_a_request_leaves_what_a_fit_without_the_row_gives(opened):
+    context = opened()
+    (method,) = make_methods(context, ["Evidence"])
+    before = method.fit(1).n_labels
+    method.unlearn()
+    user, item = context.request()
+    assert len(method._made[0].source.rows) == before - len(context.splits["valid"]) - 1
+    left = asked_of(context, context.data_without(user, item))
+    assert method._made[0].source.items.values.tolist() == left.source.items.values.tolist()
+
+
+@pytest.mark.parametrize("name", CONTEXT_FREE)
+def test_scores_of_all_test_rows_contain_those_of_the_samples(name, opened):
+    few = {"FM": {"epochs": 2}}
+    plain, whole = opened(test_samples=5), opened(True, test_samples=5)
+    (alone,), (method,) = make_methods(plain, [name], few), make_methods(whole, [name], few)
+    for each in (alone, method):
+        each.fit(1)
+    found, expected = method.score(name), alone.score(name)
+    targets = split_targets(whole.run_data, TEST)
+    assert len(found.all_scores) == len(targets) > 5 and expected.all_scores is None
+    assert found.scores == pytest.approx(expected.scores, abs=1e-6)
+    assert set(whole.run_data.targets["test"].tolist()) <= set(targets.tolist())
+    roles = whole.run_data.notes.roles[whole.run_data.kept]
+    assert set(roles[targets]) == {TEST} and set(roles[split_targets(whole.run_data, VALID)]) == {VALID}
+    assert len(found.all_scores) == len(whole.tested.samples)
+    if name == "ItemMean":
+        means = {}
+        for item, label in whole.train_rows:
+            means.setdefault(item, []).append(label)
+        assert found.all_scores == pytest.approx([np.mean(means[s.item_id]) for s in whole.tested.samples])
+
+
+def test_joined_scores_know_the_model(opened):
+    """A model that knows the labels makes the two together right; one that knows nothing leaves evidence as it is."""
+    context = opened(valid_samples=None, test_samples=None)
+    labels = {name: np.array([s.label for s in context.splits[name]]) for name in ("valid", "test")}
+    scores = {name: 0.1 + 0.8 * y for name, y in labels.items()}
+    both = Joined.fit(context, scores["valid"]).scores(context, scores["test"])
+    assert both[labels["test"] == 1].min() > both[labels["test"] == 0].max()
+    blind = Joined.fit(context, np.full(len(labels["valid"]), 0.5))
+    (method,) = make_methods(context, ["Evidence"])
+    method.fit(1)
+    assert blind.scores(context, np.full(len(labels["test"]), 0.5)) == pytest.approx(method.score("Evidence").scores)
+
+
+def test_the_table_of_all_test_rows_is_paired_and_by_users():
+    rng = np.random.default_rng(0)
+    users = np.repeat(np.arange(60), 20)
+    labels = rng.integers(0, 2, len(users))
+    good, poor = labels + rng.normal(size=len(users)), rng.random(len(users))
+    samples = {"label": [1, 0], "user": [0, 0], "all_label": labels.tolist(), "all_user": users.tolist()}
+    rows = [
+        Row("Evidence", 1, DONE, figures={"logloss": 0.1}, all_scores=good.tolist()),
+        Row("BPR", 1, DONE, all_scores=poor.tolist()),
+        Row("Same", 1, DONE, all_scores=good.tolist()),
+        Row("APA(D)", 1, DONE),
+    ]
+    (head, lines), note = all_rows_table(rows, Judging({1: samples}))
+    table = {line[0]: dict(zip(head, line, strict=True)) for line in lines}
+    assert list(table) == ["Evidence", "BPR", "Same"] and "1200 test samples of 60 users" in note
+    assert table["Same"]["minus Evidence"] == "+0.0000" and table["Same"]["95 % interval"] == "+0.0000 to +0.0000"
+    low, high = map(float, table["BPR"]["95 % interval"].split(" to "))
+    assert low < float(table["BPR"]["minus Evidence"]) < high < 0
+    assert table["BPR"]["LogLoss"] == "-" != table["Evidence"]["LogLoss"] and table["BPR"]["UAUC"] != "-"
+    assert all_rows_table(rows[3:], Judging({1: samples})) is None
+
+
+def test_compare_has_the_rows(options, work_folder, tmp_path):
+    given = {**options, "valid_samples": 8, "test_samples": 8, "epochs": 1}
+    found = compare(["evidence", "ItemMean"], "board", config_dict=given, folder=tmp_path / "out", all_test_rows=True)
+    assert not found.problems
+    rows = {row.method: row for row in found.rows if row.seed == given["seed"]}
+    assert {"Evidence", "Evidence-shown", "APA(D)+Evidence"} <= set(rows)
+    n_all = len(json.loads((tmp_path / "out" / "samples.json").read_text())["all_label"])
+    assert len(rows["Evidence"].all_scores) == n_all > len(rows["Evidence"].scores)
+    assert not rows["APA(D)+Evidence"].all_scores and rows["APA(D)+Evidence"].scores != rows["APA(D)"].scores
+    assert "every row of the test split" in found.table
+    again = compare(["evidence"], "board", config_dict=given, folder=tmp_path / "out", all_test_rows=True)
+    (kept,) = [row for row in again.rows if row.method == "Evidence"]
+    assert (kept.figures, kept.scores) == (rows["Evidence"].figures, rows["Evidence"].scores)  # not computed again
+    assert kept.all_scores == rows["Evidence"].all_scores
+    with pytest.raises(SettingsError, match="all_test_rows"):
+        ranked = {**given, "eval_args": {**given.get("eval_args", {}), "mode": "uni3"}}
+        compare(["evidence"], "board", config_dict=ranked, folder=tmp_path / "ranked", all_test_rows=True)
+
+
+@pytest.mark.slow
+def test_candidates_are_ranked_by_evidence(options, work_folder, tmp_path):
+    given = {**options, "valid_samples": 8, "test_samples": 8, "epochs": 1}
+    ranked = {**given, "eval_args": {**given.get("eval_args", {}), "mode": "uni3"}}
+    found = compare(["evidence"], "board", config_dict=ranked, folder=tmp_path / "out")
+    assert not found.problems
+    assert all("ndcg@10" in row.figures for row in found.rows if "Evidence" in row.method)

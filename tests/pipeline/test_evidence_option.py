@@ -1,0 +1,91 @@
+"""What ``evidence: auto`` stands for, and where collaborative statistics are refused."""
+
+import pytest
+
+from recbole_apa import APAConfig, run
+from recbole_apa.core.errors import DataError, SettingsError
+from recbole_apa.core.properties import properties_folder
+from recbole_apa.core.yaml import read_yaml
+from recbole_apa.pipeline.idle_options import idle_options
+from recbole_apa.pipeline.manifest_options import options_of
+
+CANNOT = [
+    ({"eval_args.mode": "uni10", "metrics": ["NDCG"], "topk": [5]}, "eval_args.mode asks for rankings"),
+    ({"benchmark_filename": ["train", "valid", "test"]}, "files that are already split"),
+    ({"alias_of_item_id": ["other"]}, "has no index"),
+    ({"valid_samples": 0}, "valid_samples is 0"),
+]
+
+
+def settled(options, **changes):
+    config = APAConfig("APA", "board", None, {**options, **changes})
+    return config["evidence"], config["evidence_columns"]
+
+
+def test_labelled_rows_have_them_by_default(options):
+    assert settled(options) == settled(options, evidence="counts") == ("counts", None)
+    assert settled(options, evidence="none") == ("none", None)
+
+
+@pytest.mark.parametrize("changes, why", CANNOT, ids=["ranking", "presplit", "aliases", "no validation"])
+def test_where_they_cannot_be_auto_means_none_and_counts_is_refused(options, changes, why):
+    assert settled(options, **changes)[0] == "none"
+    assert settled(options, **changes, evidence="auto")[0] == "none"
+    with pytest.raises(SettingsError, match=f"evidence: found counts, expected none or auto: .*{why}"):
+        settled(options, **changes, evidence="counts")
+
+
+@pytest.mark.parametrize(
+    "given, says",
+    [
+        ({"evidence": "all"}, "evidence: found 'all', expected one of auto, counts, none"),
+        ({"evidence": ["counts", "FM"]}, "evidence: found"),
+        ({"evidence_columns": []}, r"evidence_columns: found \[\]"),
+        ({"evidence_columns": ["a", "b", "c"]}, "a column of words and, after it, one of years"),
+        ({"evidence_columns": 3}, "evidence_columns: found 3"),
+    ],
+)
+def test_other_values_are_refused(options, given, says):
+    with pytest.raises(SettingsError, match=says):
+        settled(options, **given)
+
+
+def test_a_datasets_own_columns_are_left_out_where_others_are_read():
+    def columns(**changes):
+        return APAConfig("APA", "ml-100k", None, changes)["evidence_columns"]
+
+    assert columns() == ["class", "release_year"]
+    few = {"inter": ["user_id", "item_id", "rating", "timestamp"], "item": ["item_id", "movie_title", "release_year"]}
+    assert columns(load_col=few) is None
+    assert columns(load_col=few, evidence_columns=["class"]) == ["class"]  # refused when the file is read
+
+
+def test_columns_without_statistics_are_said_to_do_nothing(options):
+    for evidence, idle in (("counts", False), ("none", True)):
+        given = {**options, "evidence": evidence, "evidence_columns": ["title"]}
+        config = APAConfig("APA", "board", None, given)
+        assert ("evidence_columns" in idle_options(config)) == idle
+        config = APAConfig("APA", "ml-100k", None, {"evidence": evidence})
+        assert "evidence_columns" not in idle_options(config)
+        assert config["evidence_columns"] == ["class", "release_year"]
+
+
+def test_a_column_that_is_not_there_is_refused_before_anything_is_written(options, tmp_path):
+    with pytest.raises(DataError, match="the items have no column genre"):
+        run("APA", "board", config_dict={**options, "evidence_columns": ["genre"]}, run_dir=tmp_path / "run")
+    assert not (tmp_path / "run").exists() or not list((tmp_path / "run").rglob("*.json"))
+
+
+def test_the_papers_protocol_and_experiments_are_without():
+    assert APAConfig("APA", "ml-100k", None, {"protocol": "tallrec"})["evidence"] == "none"
+    assert APAConfig("APA", "ml-100k", None, {})["evidence"] == "counts"
+    for path in sorted((properties_folder() / "experiments").glob("*.yaml")):
+        assert read_yaml(path)["options"]["evidence"] == "none", path
+
+
+def test_a_manifest_without_the_options_means_none(finished):
+    manifest = finished.store.manifest()
+    assert (manifest["settings"]["evidence"], manifest["options"]["evidence"]) == ("counts", "counts")
+    old = {name: value for name, value in manifest["options"].items() if not name.startswith("evidence")}
+    told = options_of({**manifest, "options": old}, "there")
+    assert (told["evidence"], told["evidence_columns"]) == ("none", None)
