@@ -13,7 +13,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from recbole_apa import audit, evaluate_run, unlearn, verify
+from recbole_apa import audit, evaluate_run, unlearn
 from recbole_apa.core.errors import RequestError, RunError
 from recbole_apa.core.files.whole import file_digest, write_json
 from recbole_apa.data.forgotten import Digester
