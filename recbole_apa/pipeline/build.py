@@ -21,7 +21,8 @@ from recbole_apa.runs.log_places import open_log
 from recbole_apa.runs.manifest import Manifest
 from recbole_apa.runs.names import EMBEDDINGS, MEMORY, METRICS, STATES
 from recbole_apa.runs.pinned_run import PinnedStore, read_settled
-from recbole_apa.runs.store import RunStore, has_plain_ids, knows_no_scopes
+from recbole_apa.runs.plain_ids import has_plain_ids
+from recbole_apa.runs.store import RunStore, knows_no_scopes
 
 if TYPE_CHECKING:
     from recbole.data.dataset import Dataset

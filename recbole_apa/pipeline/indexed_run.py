@@ -21,7 +21,7 @@ from recbole_apa.evidence import KeyRing, secret_of
 from recbole_apa.runs.manifest import Manifest
 from recbole_apa.runs.names import KEY
 from recbole_apa.runs.pinned_run import PinnedStore
-from recbole_apa.runs.store import has_plain_ids
+from recbole_apa.runs.plain_ids import has_plain_ids
 
 _ALL = (None, "[0,inf)")
 """Values of RecBole's filters by count that keep everything."""

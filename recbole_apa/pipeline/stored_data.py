@@ -14,7 +14,6 @@ from recbole_apa.data.samples import Interactions
 from recbole_apa.data.visible_data import VisibleData
 from recbole_apa.evidence import KeyRing
 from recbole_apa.pipeline.build_data import build_data
-from recbole_apa.pipeline.datasets import refuse_missing_files
 from recbole_apa.pipeline.indexed_run import open_indexed
 from recbole_apa.pipeline.same_data import is_same_data, other_data
 from recbole_apa.runs.pinned_run import PinnedStore
@@ -88,6 +87,8 @@ def _visible_rows(
     Raises:
         DataError: files or columns are missing, or the reader rejects a file.
     """
+    from recbole_apa.pipeline.datasets import refuse_missing_files
+
     refuse_missing_files(config)
     options = DataOptions.from_json(index.facts.about.options)
     stem = Path(config["data_path"]) / config["dataset"]

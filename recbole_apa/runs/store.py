@@ -293,12 +293,6 @@ def knows_no_scopes(manifest: Manifest) -> bool:
     return bool(manifest["format_version"] == OLD_FORMAT_VERSIONS[0])
 
 
-def has_plain_ids(manifest: Manifest) -> bool:
-    """Whether ids are as before format 3, with tokens unescaped: in runs from then, and in those that grew or forgot
-    since."""
-    return knows_no_scopes(manifest) or bool(manifest.get("plain_ids"))
-
-
 def _differences(old: Mapping[str, object], new: Mapping[str, object]) -> str:
     names = sorted(k for k in old.keys() | new.keys() if old.get(k) != new.get(k))
     return ", ".join(f"{n}: {old.get(n)!r} there, {new.get(n)!r} asked" for n in names[:3])

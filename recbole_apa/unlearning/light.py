@@ -20,7 +20,8 @@ from recbole_apa.pipeline.option_names import refuse_fixed
 from recbole_apa.runs.ledger import Ledger, Request, refuse_gap, refuse_pending, served_by, visible_without
 from recbole_apa.runs.names import INDEX
 from recbole_apa.runs.pinned_run import PinnedStore, read_settled
-from recbole_apa.runs.store import RunStore, has_plain_ids
+from recbole_apa.runs.plain_ids import has_plain_ids
+from recbole_apa.runs.store import RunStore
 from recbole_apa.unlearning.checks import refuse_in_rows, rows_to_search, sought_in
 from recbole_apa.unlearning.plan import ARTEFACTS, Plan, Trained, make_plan, settle_meaning
 from recbole_apa.unlearning.requests.demands import Demand

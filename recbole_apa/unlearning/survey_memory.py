@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 from recbole_apa.data.survey import Survey, survey_of
 from recbole_apa.pipeline.indexed_run import IndexedRun
-from recbole_apa.runs.store import RunStore, has_plain_ids
+from recbole_apa.runs.plain_ids import has_plain_ids
+from recbole_apa.runs.store import RunStore
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from recbole_apa.data.samples import Interactions, Sample
 from recbole_apa.data.splits import SPLITS
 from recbole_apa.data.survey import starts_of_users
 from recbole_apa.pipeline.indexed_run import IndexedRun
-from recbole_apa.runs.store import has_plain_ids
+from recbole_apa.runs.plain_ids import has_plain_ids
 from recbole_apa.unlearning.checks import refuse_found
 from recbole_apa.unlearning.requests.demands import Demand
 

@@ -20,7 +20,8 @@ from recbole_apa.runs.keep_index import write_changed_index
 from recbole_apa.runs.ledger import Entry, Ledger, served_by
 from recbole_apa.runs.manifest import Manifest
 from recbole_apa.runs.names import BOARDS, FIGURES, KEY, MACHINES, REGISTERED_BY
-from recbole_apa.runs.store import RunStore, has_plain_ids
+from recbole_apa.runs.plain_ids import has_plain_ids
+from recbole_apa.runs.store import RunStore
 from recbole_apa.unlearning.approximate.known import EXACT
 from recbole_apa.unlearning.begin import begin_pending, next_identity
 from recbole_apa.unlearning.certifying import CarriedOut, ShardsDone, certify

@@ -16,7 +16,7 @@ from recbole_apa.evidence.exactness import THIS_DATA
 from recbole_apa.pipeline.indexed_run import IndexedRun, open_indexed
 from recbole_apa.runs.names import KEY
 from recbole_apa.runs.pinned_run import PinnedStore
-from recbole_apa.runs.store import has_plain_ids
+from recbole_apa.runs.plain_ids import has_plain_ids
 
 
 @dataclass(frozen=True)
