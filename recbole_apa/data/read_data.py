@@ -80,6 +80,15 @@ def read_data(
     return Loaded(inter, raw, rows, seen, left, part_of)
 
 
+def read_visible(files: FileOptions, label: LabelRule, stem: Path, visible_data: VisibleData) -> Interactions:
+    """The visible rows of a dataset's files before any filter, possibly none; arguments and errors as for
+    :func:`read_data`."""
+    inter = read_interactions(files, stem)[0]
+    _check_label(inter, label)
+    rows = _interactions(files, inter, label, visible_data.plain_ids)
+    return rows.take(np.flatnonzero(visible_data.visible(rows)))
+
+
 def read_interactions(files: FileOptions, stem: Path) -> tuple[Table, np.ndarray | None]:
     """The rows of all files of interactions, and the split of each row if the files are pre-split."""
     if files.presplit is None:

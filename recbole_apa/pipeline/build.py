@@ -21,6 +21,7 @@ from recbole_apa.runs.log_places import open_log
 from recbole_apa.runs.manifest import Manifest
 from recbole_apa.runs.names import EMBEDDINGS, MEMORY, METRICS, STATES
 from recbole_apa.runs.pinned_run import PinnedStore, read_settled
+from recbole_apa.runs.plain_ids import has_plain_ids
 from recbole_apa.runs.store import RunStore, knows_no_scopes
 
 if TYPE_CHECKING:
@@ -194,10 +195,9 @@ def stored_visible_data(store: RunStore, keys: KeyRing) -> VisibleData:
     roles = {name: frozenset(seen[artefact]) for name, artefact in artefacts.items()}
     served = [e for e in Ledger(store.storage, manifest["salt"]).requests() if served_by(manifest, e)]
     once_a_pair = manifest["options"].get("rm_dup_inter") is not None
-    plain_ids = knows_no_scopes(manifest) or manifest["plain_ids"]
     # before format 3 each cutoff was the digest of one sample's id
     drawn = dict.fromkeys(SPLITS) if knows_no_scopes(manifest) else manifest["draw"]
-    bare = VisibleData(once_a_pair=once_a_pair, plain_ids=plain_ids, roles=roles, cutoffs=drawn)
+    bare = VisibleData(once_a_pair=once_a_pair, plain_ids=has_plain_ids(manifest), roles=roles, cutoffs=drawn)
     return bare.without(visible_without(served, manifest["salt"], keys))
 
 

@@ -30,20 +30,13 @@ def make_dataset(
     from recbole.data import create_dataset
 
     refuse_pickles(config)
-    folder = Path(config["data_path"])
-    refuse_name(folder)
-    name = config["dataset"]
+    folder, name = Path(config["data_path"]), config["dataset"]
     downloading = not folder.is_dir()
-    if downloading and visible_data is not None:
-        # a run's manifest may come from a stranger, and RecBole would create the folder
-        raise DataError(f"the run's dataset {name!r} is not in {folder}; name the parent folder with --data_path")
-    if downloading:
+    if visible_data is not None or not downloading:
+        refuse_missing_files(config)
+    else:
+        refuse_name(folder)
         getLogger().info(f"{folder} does not exist: RecBole tries to download {name!r}")
-    elif not config["benchmark_filename"] and not (folder / f"{name}.inter").is_file():
-        raise DataError(
-            f"{folder} has no {name}.inter; expected RecBole's atomic files {name}.inter and {name}.item there "
-            "(--data_path names the parent folder)"
-        )
     try:
         return create_dataset(config) if visible_data is None else APADataset(config, visible_data, indexed)
     except APAError:
@@ -56,3 +49,21 @@ def make_dataset(
                 "files there, or name the parent folder with --data_path"
             ) from error
         raise DataError(f"dataset {name!r} in {folder}: {says}; check load_col and threshold") from error
+
+
+def refuse_missing_files(config: Config) -> None:
+    """
+    Raises:
+        DataError: the folder of a configuration's dataset, or its file of interactions, does not exist.
+        SettingsError: a folder's name is not valid in this environment's encoding.
+    """
+    folder, name = Path(config["data_path"]), config["dataset"]
+    refuse_name(folder)
+    if not folder.is_dir():
+        # a run's manifest may come from a stranger, and RecBole would create the folder
+        raise DataError(f"the run's dataset {name!r} is not in {folder}; name the parent folder with --data_path")
+    if not config["benchmark_filename"] and not (folder / f"{name}.inter").is_file():
+        raise DataError(
+            f"{folder} has no {name}.inter; expected RecBole's atomic files {name}.inter and {name}.item there "
+            "(--data_path names the parent folder)"
+        )

@@ -21,6 +21,7 @@ from recbole_apa.evidence import KeyRing, secret_of
 from recbole_apa.runs.manifest import Manifest
 from recbole_apa.runs.names import KEY
 from recbole_apa.runs.pinned_run import PinnedStore
+from recbole_apa.runs.plain_ids import has_plain_ids
 
 _ALL = (None, "[0,inf)")
 """Values of RecBole's filters by count that keep everything."""
@@ -66,7 +67,7 @@ class IndexedRun:
         Args:
             filtered: take what passed the filters when the index was written.
         """
-        plain_ids = bool(self.manifest.get("plain_ids"))
+        plain_ids = has_plain_ids(self.manifest)
         drawn, additions = self.manifest["draw"], self.index.facts.about.additions
         indexed = IndexedRows(rows, self.files, additions, filtered)
         return RunData.of_index(indexed, self.options, self.sides, drawn, plain_ids)

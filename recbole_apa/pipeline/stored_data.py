@@ -4,8 +4,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from recbole_apa.core.errors import RunError
+from recbole_apa.data.data_options import DataOptions
 from recbole_apa.data.index.compare import differing_rows
+from recbole_apa.data.index.read import Index
 from recbole_apa.data.index.rows import IndexedRows
+from recbole_apa.data.index.source import DataFile, files_as_they_are
+from recbole_apa.data.read_data import data_files, read_visible
+from recbole_apa.data.samples import Interactions
 from recbole_apa.data.visible_data import VisibleData
 from recbole_apa.evidence import KeyRing
 from recbole_apa.pipeline.build_data import build_data
@@ -61,13 +66,31 @@ def read_stored(
     if run is not None:
         rows = IndexedRows(run.index.all_rows(), run.files, run.index.facts.about.additions, filtered)
         return build_data(config, visible_data, indexed=rows), True, None
-    data = build_data(config, visible_data)
     if not store.has_index():
-        return data, False, None
-    other = differing_rows(store.open_index(), data.train_set.raw_interactions)
-    if other:
-        return data, False, other
-    # the files were changed and have the same rows: splits are those that the index notes
+        return build_data(config, visible_data), False, None
     index = store.open_index()
-    rows = IndexedRows(index.all_rows(), data.train_set.files, index.facts.about.additions, filtered)
-    return build_data(config, visible_data, told=False, indexed=rows), False, None
+    files, left = _visible_rows(config, index, visible_data)
+    other = differing_rows(index, left)
+    if other:
+        return build_data(config, visible_data), False, other
+    # the files were changed and have the same rows: splits are those that the index notes
+    rows = IndexedRows(index.all_rows(), files, index.facts.about.additions, filtered)
+    return build_data(config, visible_data, indexed=rows), False, None
+
+
+def _visible_rows(
+    config: "APAConfig", index: Index, visible_data: VisibleData
+) -> tuple[tuple[DataFile, ...], Interactions]:
+    """The data files as they were before they were read, and their visible rows before any filter: perhaps none, or
+    none that a sample is made of, where a run lives on what additions brought.
+
+    Raises:
+        DataError: files or columns are missing, or the reader rejects a file.
+    """
+    from recbole_apa.pipeline.datasets import refuse_missing_files
+
+    refuse_missing_files(config)
+    options = DataOptions.from_json(index.facts.about.options)
+    stem = Path(config["data_path"]) / config["dataset"]
+    files = files_as_they_are(data_files(options.files, stem))
+    return files, read_visible(options.files, options.label, stem, visible_data)

@@ -20,6 +20,7 @@ from recbole_apa.pipeline.option_names import refuse_fixed
 from recbole_apa.runs.ledger import Ledger, Request, refuse_gap, refuse_pending, served_by, visible_without
 from recbole_apa.runs.names import INDEX
 from recbole_apa.runs.pinned_run import PinnedStore, read_settled
+from recbole_apa.runs.plain_ids import has_plain_ids
 from recbole_apa.runs.store import RunStore
 from recbole_apa.unlearning.checks import refuse_in_rows, rows_to_search, sought_in
 from recbole_apa.unlearning.plan import ARTEFACTS, Plan, Trained, make_plan, settle_meaning
@@ -54,7 +55,7 @@ def open_light(store: RunStore, changes: Mapping[str, object], keys: KeyRing) ->
         refuse_fixed(changes)
         options = here({**options_of(pinned.manifest(), pinned.place), **changes})
         # which GPU is meant has to be settled before torch looks for one; old ids may be two rows'
-        if "gpu_id" in options or pinned.manifest().get("plain_ids"):
+        if "gpu_id" in options or has_plain_ids(pinned.manifest()):
             return None
         # the rows of all samples' users are needed as well
         if pinned.manifest()["settings"].get("evidence") == "counts":
@@ -109,7 +110,7 @@ def _refuse_reachable(run: IndexedRun, request: Request, touched: Touched, deman
     served = [e.content for e in Ledger(run.store.storage, manifest["salt"]).requests() if served_by(manifest, e)]
     lines: list[Mapping[str, Any]] = [*served, request.content]
     once_a_pair = manifest["options"].get("rm_dup_inter") is not None
-    seen = VisibleData(once_a_pair=once_a_pair, plain_ids=bool(manifest.get("plain_ids")))
+    seen = VisibleData(once_a_pair=once_a_pair, plain_ids=has_plain_ids(manifest))
     salt, keys = manifest["salt"], run.keys
     raw = rows_to_search(folder, seen, lines, salt, keys, {d.user for d in demands if d.user})
     sought = sought_in(raw, seen, lines, salt, keys, demands)
@@ -138,7 +139,7 @@ def _trained(run: IndexedRun, before: Mapping[str, Sequence[Sample]]) -> Trained
                 f"{run.store.place}: its index gives other {split} samples than its lineage has; restore the run from "
                 "a copy, or ask --audit what differs"
             )
-    return Trained(seen, _assignment(run), run.manifest.get("full_training", {}))
+    return Trained(seen, _assignment(run), run.manifest.get("full_training", {}), before)
 
 
 def _elsewhere(run: IndexedRun, before: Sequence[Sample]) -> set[str]:

@@ -15,9 +15,11 @@ from recbole_apa.unlearning.requests.demands import printable
 
 DROPPED, REWRITTEN, ADDED, LEFT_OUT = "dropped", "rewritten", "added", "left out"
 CHANGES = (DROPPED, REWRITTEN, ADDED, LEFT_OUT)
-TARGET, SHOWN, TOO_SHORT, TAKEN_IN, REDRAWN = (
+TARGET, SHOWN, JUDGED, FILTERED, TOO_SHORT, TAKEN_IN, REDRAWN = (
     "its target is forgotten",
     "its history showed a forgotten interaction",
+    "its history shows a validation or test sample's target, as that sample is dropped",
+    "its history changes, as the dataset's filters drop or let in other interactions",
     "its history is now shorter than min_history, or the dataset's filters drop it",
     "the new split and draw include it",
     "the new split and draw leave it out",
@@ -72,6 +74,8 @@ class Trained:
     assignment: Assignment
     cost: TrainingCost
     """The manifest's ``full_training``."""
+    samples: Mapping[str, Sequence[Sample]]
+    """The samples by split, as the run's data gave them."""
 
 
 def make_plan(
@@ -95,7 +99,7 @@ def make_plan(
     assignment = trained.assignment
     plan = Plan(n_interactions, n_shards=assignment.n_shards)
     for split in SPLITS:
-        plan.affected += _affected_of(split, trained.lineage[ARTEFACTS[split]], after[split], hidden, assignment)
+        plan.affected += _affected_of(split, trained, after, hidden)
     train = {*(s.sample_id for s in after["train"]), *elsewhere}
     if not train:
         raise RequestError("without what is to be forgotten there is no data to train on; nothing was changed")
@@ -143,21 +147,44 @@ def settle_shards(plan: Plan, sizes: Sequence[int], shards: Sequence[int], cost:
 
 
 def _affected_of(
-    split: str,
-    before: Mapping[str, str],
-    after: Sequence[Sample],
-    hidden: Callable[[str], bool],
-    assignment: Assignment,
+    split: str, trained: Trained, after: Mapping[str, Sequence[Sample]], hidden: Callable[[str], bool]
 ) -> list[Affected]:
-    now = {s.sample_id: s.digest() for s in after}
+    now = {s.sample_id: s for s in after[split]}
+    changed = [
+        name
+        for name, digest in trained.lineage[ARTEFACTS[split]].items()
+        if name not in now or now[name].digest() != digest
+    ]
+    before = {s.sample_id: s for s in trained.samples[split]} if changed else {}
+    judged = _targets_no_more(trained, after) if changed else frozenset()
     out = []
-    for name, digest in before.items():
-        if now.get(name) == digest:
-            continue
-        change = DROPPED if name not in now else REWRITTEN
-        reason = SHOWN if change == REWRITTEN else TARGET if hidden(key_of(name)) else TOO_SHORT
-        out.append(Affected(name, split, change, reason, assignment.shard_of[name] if split == "train" else None))
+    for name in changed:
+        if name in now:
+            change, reason = REWRITTEN, _why_rewritten(before.get(name), now[name], judged, hidden)
+        else:
+            change, reason = DROPPED, TARGET if hidden(key_of(name)) else TOO_SHORT
+        shard = trained.assignment.shard_of[name] if split == SPLITS[0] else None
+        out.append(Affected(name, split, change, reason, shard))
     return out
+
+
+def _targets_no_more(trained: Trained, after: Mapping[str, Sequence[Sample]]) -> frozenset[str]:
+    """Targets of validation and test samples that are gone: histories of added training samples passed over them."""
+    was, stays = ({s.sample_id for split in SPLITS[1:] for s in samples[split]} for samples in (trained.samples, after))
+    return frozenset(was - stays)
+
+
+def _why_rewritten(before: Sample | None, now: Sample, judged: Collection[str], hidden: Callable[[str], bool]) -> str:
+    """
+    Args:
+        before: the sample as it was, if that is known.
+        judged: targets that histories may show now.
+    """
+    was = {entry.interaction_id for entry in before.history} if before else set()
+    if any(hidden(key_of(name)) for name in was):
+        return SHOWN
+    new = {entry.interaction_id for entry in now.history} - was
+    return JUDGED if new & set(judged) else FILTERED
 
 
 def estimate(plan: Plan, cost: TrainingCost) -> None:

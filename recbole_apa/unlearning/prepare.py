@@ -109,7 +109,7 @@ def plan_of(opened: "RunResult", dataset: "APADataset", requests: Sequence[Reque
     assignment = store.load_assignment()
     assert assignment is not None
     digests, cost = {d for e in requests for d in e.content["interactions"]}, store.manifest().get("full_training", {})
-    trained = Trained(store.lineage(), assignment, cost)
+    trained = Trained(store.lineage(), assignment, cost, opened.data.train_set.splits)
     # what earlier requests forgot may have joined the run again since
     hidden = visible_without(requests, store.salt, opened.keys)
     plan = make_plan(len(digests), trained, dataset.splits, hidden.hides)

@@ -134,11 +134,14 @@ def new_shards(opened: "RunResult", store: RunStore, data: "Loaders", exactness:
     from recbole_apa.pipeline.trainer_factory import collaborative_of
 
     part = data.train_set
-    opened.model.use_dataset(part)
     pieces = {} if exactness == FRESH else store.load_pieces()
     inputs = FitInputs(reuse=ReusableState(store), collaborative=collaborative_of(opened.config), pieces=pieces)
     fit = FitContext(opened.model, inputs=inputs)
-    partition = make_partition(fit, part, embed_samples(fit, part, SPLITS[0], "Read rewritten prompts"))
+    opened.model.use_dataset(part)
+    try:
+        partition = make_partition(fit, part, embed_samples(fit, part, SPLITS[0], "Read rewritten prompts"))
+    finally:
+        opened.model.use_dataset(opened.data.train_set)  # the run stays open as it is
     by_id = {s.sample_id: s for s in part.samples}
     out = []
     for shard in range(partition.n_shards):

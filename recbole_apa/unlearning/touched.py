@@ -14,6 +14,7 @@ from recbole_apa.data.samples import Interactions, Sample
 from recbole_apa.data.splits import SPLITS
 from recbole_apa.data.survey import starts_of_users
 from recbole_apa.pipeline.indexed_run import IndexedRun
+from recbole_apa.runs.plain_ids import has_plain_ids
 from recbole_apa.unlearning.checks import refuse_found
 from recbole_apa.unlearning.requests.demands import Demand
 
@@ -54,7 +55,7 @@ def concerned_rows(run: IndexedRun, demands: Sequence[Demand]) -> IndexRows:
 def interactions_of(run: IndexedRun, rows: IndexRows) -> Interactions:
     """The rows as requests look them up."""
     labels = run.options.label.labels(rows.values)
-    return Interactions(rows.users, rows.items, labels, rows.times, rows.values, bool(run.manifest.get("plain_ids")))
+    return Interactions(rows.users, rows.items, labels, rows.times, rows.values, has_plain_ids(run.manifest))
 
 
 def touched_of(

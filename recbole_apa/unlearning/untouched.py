@@ -20,6 +20,7 @@ from recbole_apa.runs.keep_index import write_changed_index
 from recbole_apa.runs.ledger import Entry, Ledger, served_by
 from recbole_apa.runs.manifest import Manifest
 from recbole_apa.runs.names import BOARDS, FIGURES, KEY, MACHINES, REGISTERED_BY
+from recbole_apa.runs.plain_ids import has_plain_ids
 from recbole_apa.runs.store import RunStore
 from recbole_apa.unlearning.approximate.known import EXACT
 from recbole_apa.unlearning.begin import begin_pending, next_identity
@@ -151,7 +152,7 @@ def _write_records(
     if (store.folder / FIGURES).is_dir():
         shutil.copytree(store.folder / FIGURES, pending.folder / FIGURES, dirs_exist_ok=True)
     metrics = write_rule_figures(store, pending, survey, before["settings"]["seed"])
-    about = about_state(before, served, INHERITED, bool(before.get("plain_ids")), kept=True)
+    about = about_state(before, served, INHERITED, has_plain_ids(before), kept=True)
     about |= {"chosen": before["chosen"], "outside": before.get("outside", {})}
     pending.write_manifest({**pending.manifest(), **about})
     write_report(pending.folder, carried_out(served))

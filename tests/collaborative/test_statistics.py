@@ -16,7 +16,6 @@ from recbole_apa.collaborative.rows import ItemCodes
 from recbole_apa.collaborative.statistics import Statistics
 from recbole_apa.collaborative.terms import collaborative_terms
 from recbole_apa.core.errors import RunError
-from recbole_apa.data.index.order import compact
 from recbole_apa.data.index.rows import TRAIN, IndexedRows
 from recbole_apa.data.read_data import read_sides
 from recbole_apa.data.run_data import RunData
@@ -38,7 +37,7 @@ def run(tmp_path_factory):
     def made(rows):
         """With item names as a request finds them: those of these rows alone, in the order of these rows."""
         own = index.take(rows)
-        own = replace(own, users=compact(own.users), items=compact(own.items))
+        own = replace(own, users=own.users.compact(), items=own.items.compact())
         return RunData.of_index(IndexedRows(own, filtered=True), OPTIONS, sides, {}) if len(own) else None
 
     return index, made, ItemCodes(data.rows.items.names)

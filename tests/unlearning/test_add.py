@@ -5,25 +5,18 @@ import shutil
 import pytest
 
 from recbole_apa import audit, evaluate_run, run, unlearn, verify
-from recbole_apa.core.errors import RequestError, RunError
+from recbole_apa.core.errors import RequestError
 from recbole_apa.core.files.whole import read_json, write_json
 from recbole_apa.partition.inherited import with_own_centres
 from recbole_apa.runs.ledger import Ledger
 from recbole_apa.runs.names import EMBEDDINGS, INCOMING, PIECES
 from recbole_apa.runs.store import RunStore
 from recbole_apa.unlearning.additions.stage import add
+from tests.helpers.added import START, holds, later, samples
 from tests.helpers.killed_process import fresh_copy
 from tests.helpers.machines import on_another
 from tests.helpers.old_runs import OLD, PLACES, new_differences
 from tests.helpers.runs import state, tree
-
-START = 90_000
-"""Seconds; after everything that the board has."""
-
-
-def later(user, n=16, start=START, liked=0):
-    return [(user, f"i{k % 20}", 5 if (k + liked) % 2 == 0 else 2, start + k) for k in range(n)]
-
 
 FIRST = [*later("u1"), *later("new1", liked=1), ("u2", "fresh item", 5, START)]
 SECOND = [*later("u1", start=2 * START), *later("new2", start=2 * START), *later("new1", start=2 * START)]
@@ -49,20 +42,6 @@ def grown(finished, tmp_path_factory, work_folder):
 @pytest.fixture
 def folder(grown, tmp_path):
     return fresh_copy(grown[0], tmp_path / "run")
-
-
-def holds(folder):
-    audited, verified = audit(folder), verify(folder)
-    assert audited.findings == [] and verified.differences == []
-    assert not (folder / INCOMING).exists() and not (folder / "pending").exists()
-
-
-def samples(folder):
-    lineage = RunStore(folder).lineage()
-    return {name: lineage[file] for name, file in zip(("train", "valid", "test"), ARTEFACTS, strict=True)}
-
-
-ARTEFACTS = ("embeddings.safetensors", "memory.safetensors", "metrics.json")
 
 
 def test_added_rows_are_trained_after_what_the_shards_have_learnt(finished, grown):
@@ -188,37 +167,6 @@ def test_rows_that_would_change_samples_through_a_filter_are_refused(options, tm
     assert tree(tmp_path / "run") == before
 
 
-def test_what_was_forgotten_comes_back_only_if_readmitted(served, tmp_path):
-    """The run forgot u3."""
-    folder = fresh_copy(served, tmp_path / "run")
-    before = tree(folder)
-    with pytest.raises(RequestError, match=r"forgotten.*--readmit"):
-        add(folder, [*later("u3"), *later("u4")])
-    assert tree(folder) == before
-    out = add(folder, [*later("u3"), *later("u4")], readmit=True)
-    assert out.plan.n_readmitted == 16 and len(Ledger(folder, RunStore(folder).salt).additions()[0].content["readmits"])
-    rows = RunStore(folder).open_index().all_rows()
-    assert {rows.times[i] >= START for i, user in enumerate(rows.users) if user == "u3"} == {True}
-    holds(folder)
-    unlearn(folder, users=["u3"])
-    assert "u3" not in RunStore(folder).open_index().all_rows().users.texts()
-    assert not any(name.startswith("u3:") for of_split in samples(folder).values() for name in of_split)
-    holds(folder)
-
-
-@pytest.mark.slow
-def test_readmitted_rows_stay_after_fresh(served, tmp_path):
-    folder = fresh_copy(served, tmp_path / "run")
-    add(folder, later("u3"), readmit=True)
-    unlearn(folder, users=["u4"], exactness="fresh")
-    rows = RunStore(folder).open_index().all_rows()
-    assert rows.users.texts().count("u3") == 16
-    holds(folder)
-    unlearn(folder, users=["u3"])
-    assert "u3" not in RunStore(folder).open_index().all_rows().users.texts()
-    holds(folder)
-
-
 def test_a_row_in_the_dataset_s_file_too_counts_once(folder, data_folder, tmp_path):
     shutil.copytree(data_folder / "board", tmp_path / "data/board")
     inter = tmp_path / "data/board/board.inter"
@@ -298,32 +246,6 @@ def test_a_run_that_was_moved_does_not_grow(finished, tmp_path):
     with pytest.raises(RequestError, match="moved by an approximate method"):
         add(folder, later("u4"))
     assert tree(folder) == before
-
-
-@pytest.mark.slow
-def test_an_open_run_is_loaded_again_if_another_process_forgot_what_had_come_back(served, tmp_path):
-    """After forget, readmit and forget again the same digests are forgotten as at first."""
-    folder = fresh_copy(served, tmp_path / "run")
-    rows = [("u3", f"i{k}", 5, START + k) for k in range(4)]
-    add(folder, rows, readmit=True)
-    opened = evaluate_run(folder)
-    unlearn(folder, users=["u3"])
-    add(opened, later("u7"))
-    assert not any(name.startswith("u3:") for of_split in samples(folder).values() for name in of_split)
-    holds(folder)
-
-
-def test_a_state_of_a_run_that_has_changed_is_not_put_in_place(served, tmp_path, monkeypatch):
-    """That it was opened before is overlooked on purpose."""
-    folder = fresh_copy(served, tmp_path / "run")
-    add(folder, later("u3"), readmit=True)
-    opened = evaluate_run(folder)
-    unlearn(folder, users=["u3"])
-    monkeypatch.setattr("recbole_apa.unlearning.session.Session.is_stale", lambda self, opened: False)
-    before = state(folder)
-    with pytest.raises(RunError, match="it has changed since"):
-        add(opened, later("u7"))
-    assert state(folder) == before
 
 
 def test_centres_that_an_older_version_kept_do_not_stay(tmp_path):

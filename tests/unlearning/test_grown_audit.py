@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,12 +10,17 @@ import pytest
 from recbole_apa import audit, unlearn, verify
 from recbole_apa.core.errors import RunError
 from recbole_apa.data.index.change import Change
+from recbole_apa.data.index.facts import About
 from recbole_apa.data.index.read import Index
 from recbole_apa.data.index.write import write_index
+from recbole_apa.data.tokens import Tokens
+from recbole_apa.evidence import key_ring
 from recbole_apa.runs.ledger import Ledger
 from recbole_apa.runs.ledger_lines import ADDED
 from recbole_apa.runs.names import INCOMING, INDEX, KEY
 from recbole_apa.runs.store import RunStore
+from recbole_apa.unlearning.additions.incoming import Incoming
+from recbole_apa.unlearning.additions.incoming_files import keep_incoming
 from recbole_apa.unlearning.proof import quick
 from recbole_apa.unlearning.stage import data_left
 from tests.helpers.grown_states import add_rows, change_index, close_again, settle
@@ -207,10 +213,20 @@ def test_a_fault_is_found_once(plant, expected, folder):
 
 
 def test_incoming_rows_are_accounted_for_while_their_line_waits(folder):
-    left_over(folder)
-    content = {"n_rows": 1, "rows": "ab", "readmits": [], KEY: RunStore(folder).manifest()[KEY]}
-    Ledger(folder, RunStore(folder).salt).append(ADDED, content)
+    store, key = RunStore(folder), key_ring(None).key(RunStore(folder).manifest()[KEY])
+    kept = Incoming(Tokens.of(["u5"]), Tokens.of(["i1"]), np.array([1.0]), np.array([4.0]))
+    content = {"n_rows": 1, "rows": keep_incoming(store, kept, key), "readmits": [], KEY: key.name}
+    Ledger(folder, store.salt).append(ADDED, content)
     waits = "the addition in line 5 of the ledger waits to be carried out"
+    assert audit(folder).findings == [waits]
+    keep_incoming(store, replace(kept, values=np.array([5.0])), key)
+    says = f"{folder}/incoming has other rows than were taken: restore the run folder from a copy"
+    assert audit(folder).findings == [waits, says]
+    odd = replace(rows_of(["u5"], ["i1"], [1.0], values=[4.0]), roles=np.array([9], dtype=np.int8))
+    shutil.rmtree(folder / INCOMING)
+    write_index(folder / INCOMING, odd, store.salt, About(), n_parts=1)
+    assert any("role is out of range" in found for found in audit(folder).findings)
+    keep_incoming(store, kept, key)
     assert audit(folder).findings == [waits]
     (folder / INCOMING / "notes.txt").write_text("x")
     (folder / INCOMING / "items.arrow").unlink()

@@ -8,7 +8,7 @@ import numpy as np
 from recbole_apa.core.errors import DataError
 from recbole_apa.data.index.arrow import Items
 from recbole_apa.data.index.facts import About, Facts
-from recbole_apa.data.index.order import arranged, by_place, compact
+from recbole_apa.data.index.order import arranged, by_place
 from recbole_apa.data.index.places import part_file
 from recbole_apa.data.index.read import Index
 from recbole_apa.data.index.rows import IndexRows
@@ -65,7 +65,7 @@ def _by_part(index: Index, rows: IndexRows | None) -> dict[int, IndexRows]:
     """The rows of each part."""
     if rows is None or not len(rows):
         return {}
-    rows = replace(rows, users=compact(rows.users))
+    rows = replace(rows, users=rows.users.compact())
     part_of_row = index.parts_of(rows.users.names)[rows.users.codes]
     return {part: rows.take(np.flatnonzero(part_of_row == part)) for part in np.unique(part_of_row).tolist()}
 
@@ -75,7 +75,7 @@ def _with_new_items(items: Items, added: IndexRows | None) -> list[str]:
     if added is None:
         return list(items.names)
     known = {name for name, n in zip(items.names, items.n_rows.tolist(), strict=True) if n}
-    return [*items.names, *(name for name in compact(by_place(added).items).names if name not in known)]
+    return [*items.names, *(name for name in by_place(added).items.compact().names if name not in known)]
 
 
 def _without(rows: IndexRows, removed: IndexRows | None) -> IndexRows:

@@ -24,7 +24,7 @@ def arranged(rows: IndexRows) -> IndexRows:
     Names of users without rows are omitted.
     """
     rows = by_place(rows)
-    users = compact(rows.users)
+    users = rows.users.compact()
     order = np.argsort(users.codes, kind="stable") if rows.times is None else np.lexsort((rows.times, users.codes))
     return replace(rows, users=users).take(order)
 
@@ -47,14 +47,6 @@ def is_arranged(rows: IndexRows) -> bool:
         and later[same].all()
         and (first[1:] > first[:-1]).all()
     )
-
-
-def compact(column: Tokens) -> Tokens:
-    """The same texts, names in order of first appearance and none unused."""
-    codes, n = column.ranked()
-    row_of = np.zeros(n, dtype=np.int64)
-    row_of[codes] = np.arange(len(codes))
-    return Tokens(codes, [column.names[old] for old in column.codes[row_of].tolist()])
 
 
 def joined(first: IndexRows, more: IndexRows) -> IndexRows:

@@ -12,7 +12,7 @@ import pyarrow as pa
 from recbole_apa.core.files.plain import read_plain, refuse_odd
 from recbole_apa.data.index.arrow import Items, copied, parse_items, parse_part
 from recbole_apa.data.index.facts import Facts, parse_facts
-from recbole_apa.data.index.order import by_place, compact, join_parts
+from recbole_apa.data.index.order import by_place, join_parts
 from recbole_apa.data.index.places import INDEX_FILE, ITEMS_FILE, part_file, parts_of
 from recbole_apa.data.index.rows import IndexRows
 from recbole_apa.data.tokens import Tokens
@@ -180,7 +180,7 @@ class Index:
     def _joined(self, parts: Sequence[IndexRows]) -> IndexRows:
         """Rows of several parts in order of place, with the names alone that they use."""
         rows = by_place(join_parts([*parts, self._no_rows()]))
-        return replace(rows, users=compact(rows.users), items=compact(rows.items))
+        return replace(rows, users=rows.users.compact(), items=rows.items.compact())
 
     def _no_rows(self) -> IndexRows:
         empty = np.zeros(0)

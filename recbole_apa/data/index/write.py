@@ -11,7 +11,7 @@ from recbole_apa.core.errors import DataError
 from recbole_apa.core.files.whole import write_whole
 from recbole_apa.data.index.arrow import Items, items_bytes, part_bytes, part_size
 from recbole_apa.data.index.facts import About, Facts, PartSize
-from recbole_apa.data.index.order import arranged, by_place, compact
+from recbole_apa.data.index.order import arranged, by_place
 from recbole_apa.data.index.places import INDEX_FILE, ITEMS_FILE, n_parts_for, part_file, parts_of
 from recbole_apa.data.index.rows import IndexRows
 from recbole_apa.data.tokens import Tokens
@@ -91,7 +91,7 @@ def refuse_odd(rows: IndexRows) -> None:
 def _with_codes(rows: IndexRows, codes: Sequence[str] | None) -> tuple[IndexRows, Items]:
     """The rows with the index's item codes, and the items."""
     if codes is None:
-        column = compact(rows.items)
+        column = rows.items.compact()
     else:
         code_of = {name: code for code, name in enumerate(codes)}
         at = np.array([code_of.get(name, -1) for name in rows.items.names], dtype=np.int32)

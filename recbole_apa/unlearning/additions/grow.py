@@ -8,7 +8,7 @@ from recbole_apa.core.errors import RequestError
 from recbole_apa.data.added_rows import NewRows, grown_rows
 from recbole_apa.data.index.additions import next_piece
 from recbole_apa.data.index.facts import Addition
-from recbole_apa.data.index.rows import DRAWN, IndexedRows
+from recbole_apa.data.index.rows import ALLOWED, DRAWN, IndexedRows
 from recbole_apa.data.read_data import read_sides
 from recbole_apa.data.run_data import RunData
 from recbole_apa.data.samples import Interactions
@@ -69,12 +69,13 @@ def grow(opened: "RunResult", incoming: Incoming, position: int, readmit: bool) 
     refuse_known(before, incoming)
     asked = _interactions(before, incoming)
     n_readmitted, readmits = refuse_forgotten(part.visible_data, asked, incoming, readmit)
-    refuse_early(before, incoming, assignment, before.pieces)
     addition = Addition(len(incoming), 0, position, next_piece(before.additions))
     sides = read_sides(before.options.files, Path(part.stem))
     new = NewRows(incoming.users, incoming.items, incoming.times, incoming.values)
     rows = grown_rows(before, sides, new, addition)
     number = len(before.additions) + 1
+    may_show = rows.flags[rows.since == number] & ALLOWED != 0
+    refuse_early(before, incoming, may_show, assignment, before.pieces)
     addition = replace(addition, samples=int(((rows.since == number) & (rows.flags & DRAWN != 0)).sum()))
     indexed = IndexedRows(rows, part.files, (*before.additions, addition))
     data = build_data(opened.config, part.visible_data, indexed=indexed)

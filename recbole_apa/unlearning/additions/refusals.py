@@ -60,13 +60,17 @@ def refuse_forgotten(
     return len(named), frozenset().union(*(part.naming(some) for part in seen.forgotten))
 
 
-def refuse_early(before: RunData, incoming: Incoming, assignment: Assignment, pieces: Mapping[str, int]) -> None:
+def refuse_early(
+    before: RunData, incoming: Incoming, may_show: np.ndarray, assignment: Assignment, pieces: Mapping[str, int]
+) -> None:
     """
     Args:
+        may_show: which rows a history may ever show, (n,), bool: those whose own values pass the filters. A row that a
+            filter only counts or compares out may come in later.
         pieces: training sample -> number of its piece, for those above 0.
 
     Raises:
-        RequestError: a row is no later than a sample of the same user, whose history would change.
+        RequestError: such a row is no later than a sample of the same user.
     """
     if incoming.times is None:
         return
@@ -75,15 +79,17 @@ def refuse_early(before: RunData, incoming: Incoming, assignment: Assignment, pi
     for time, sample in samples:
         late[sample.user_id] = max(time, late.get(sample.user_id, time))
     rows = zip(incoming.users, incoming.times.tolist(), strict=True)
-    early = [(row, user, time) for row, (user, time) in enumerate(rows) if time <= late.get(user, -np.inf)]
+    early = [
+        (row, user, time) for row, (user, time) in enumerate(rows) if may_show[row] and time <= late.get(user, -np.inf)
+    ]
     first: dict[str, float] = {}
     for _, user, time in early:
         first[user] = min(time, first.get(user, time))
     hit = [s for time, s in samples if s.user_id in first and time >= first[s.user_id]]
     _refuse(
         [incoming.where(row) for row, _, _ in early],
-        "are no later than a sample of the same user, whose history they would change "
-        f"({_again(hit, assignment, pieces)})",
+        "are no later than a sample of the same user, before which nothing may join "
+        f"(if they did, {_again(hit, assignment, pieces)})",
         "leave them out, or train a new run on all rows",
     )
 

@@ -6,10 +6,12 @@ from typing import TYPE_CHECKING
 
 from recbole_apa.core.errors import SettingsError
 from recbole_apa.core.system.signals import terminable
+from recbole_apa.data.data_options import DataOptions
 from recbole_apa.pipeline.plugins import PLUGINS, import_plugins
 from recbole_apa.runs.ledger_lines import ADDED
 from recbole_apa.runs.log import own_log
 from recbole_apa.runs.names import KEY
+from recbole_apa.runs.pinned_run import read_settled
 from recbole_apa.unlearning.additions.incoming import Incoming
 from recbole_apa.unlearning.additions.read import read_incoming
 from recbole_apa.unlearning.additions.result import AddResult
@@ -70,15 +72,17 @@ class _AddStage(Session):
     def add(
         self, interactions: "Given", columns: Mapping[str, object] | None, readmit: bool, dry_run: bool
     ) -> AddResult:
-        """Finish what waits, then carry out the addition."""
+        """Finish what waits, then carry out the addition. Malformed rows are refused before anything is loaded."""
         from recbole_apa.unlearning.additions.grow import grow
         from recbole_apa.unlearning.additions.plan import plan_of
 
+        incoming = self._read_by_index(interactions, columns)
         waited = UnlearnResult(None, finished=self.finished)
         lines = [] if dry_run else [*self.closed_now, *(e.position for e in self.finish_waiting(waited))]
         out = AddResult(None, finished=lines, certificates=waited.certificates, shown=self.store.storage.shown)
         opened = self.open_now()
-        incoming = self._read(opened, interactions, columns)
+        if incoming is None:
+            incoming = self._read(opened, interactions, columns)
         out.position = self._done_now(lines, incoming)
         if out.position is not None:
             out.reopen = lambda: opened
@@ -99,6 +103,14 @@ class _AddStage(Session):
         late = [e for e in self.ledger.additions() if e.position in lines]
         same = (e for e in late if e.content["rows"] == rows_digest(incoming, self.keys.key(e.content[KEY])))
         return next((e.position for e in same), None)
+
+    def _read_by_index(self, interactions: "Given", columns: Mapping[str, object] | None) -> Incoming | None:
+        """The rows, if the run's index says what they have to be; None if the run has none."""
+        if not self.store.has_index():
+            return None
+        facts = read_settled(self.store, lambda pinned: pinned.open_index().facts)
+        options = DataOptions.from_json(facts.about.options)
+        return read_incoming(interactions, options.files, options.label, facts.has_times, columns)
 
     def _read(self, opened: "RunResult", interactions: "Given", columns: Mapping[str, object] | None) -> Incoming:
         made = opened.data.train_set.run_data

@@ -4,18 +4,22 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from recbole_apa.core.errors import RunError
+from recbole_apa.core.errors import APAError, RunError
 from recbole_apa.core.files.line_endings import how_changed
 from recbole_apa.core.files.plain import read_plain
 from recbole_apa.core.files.whole import file_digest, read_json
+from recbole_apa.data.index.check import index_problems
+from recbole_apa.data.index.places import file_names
+from recbole_apa.data.index.read import Index
 from recbole_apa.evidence import KeyRing
 from recbole_apa.runs.index_files import with_index_as_one
 from recbole_apa.runs.ledger import Entry, Ledger, manifest_digest, served_by
 from recbole_apa.runs.ledger_lines import ADDED, DONE, REQUEST
 from recbole_apa.runs.manifest import Manifest
-from recbole_apa.runs.names import CERTIFICATES, KEY, LEDGER
+from recbole_apa.runs.names import CERTIFICATES, INCOMING, KEY, LEDGER
 from recbole_apa.runs.pinned_run import PinnedStore
 from recbole_apa.runs.store import MANIFEST, knows_no_scopes
+from recbole_apa.unlearning.additions.incoming_files import kept_incoming
 
 Last = dict[str, tuple[str | None, str | None]]
 """File name -> digest of the file, and the name of that digest's key."""
@@ -34,6 +38,7 @@ def ledger_findings(store: PinnedStore, manifest: Manifest, keys: KeyRing) -> It
     waiting = ledger.waiting()
     for entry in waiting:
         yield f"the {WAITS[entry.kind]} in line {entry.position} of the ledger waits to be carried out"
+    yield from _waiting_rows(store, waiting, manifest, keys)
     asked = {d for e in ledger.requests() for d in e.content["interactions"]}
     done = [e for e in entries if e.kind == DONE]
     if not waiting and asked != set(manifest["forgotten"]):
@@ -76,6 +81,22 @@ def _served(entries: Sequence[Entry], waiting: Sequence[Entry], manifest: Manife
     unknown = set(manifest.get("served_requests", [])) - {e.digest for e in asked}
     if unknown and entries:
         yield f"{MANIFEST} names {len(unknown)} requests or additions as carried out that are not in the ledger"
+
+
+def _waiting_rows(store: PinnedStore, waiting: Sequence[Entry], manifest: Manifest, keys: KeyRing) -> Iterator[str]:
+    """Findings where the rows of an addition that waits are not those that its line names."""
+    folder = store.folder / INCOMING
+    for entry in waiting:
+        if entry.kind != ADDED or served_by(manifest, entry):
+            continue  # once the state is in place, its rows are in the index
+        if not all((folder / name).is_file() for name in file_names(1)):
+            continue  # reported with the files
+        try:
+            kept_incoming(store, entry.content["rows"], keys.key(entry.content[KEY]))
+        except APAError as error:
+            yield str(error)
+        else:
+            yield from index_problems(Index(folder, store.salt), file_names(1))
 
 
 def _additions(store: PinnedStore, lines: Sequence[Entry]) -> Iterator[str]:

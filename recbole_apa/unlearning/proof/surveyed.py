@@ -16,6 +16,7 @@ from recbole_apa.evidence.exactness import THIS_DATA
 from recbole_apa.pipeline.indexed_run import IndexedRun, open_indexed
 from recbole_apa.runs.names import KEY
 from recbole_apa.runs.pinned_run import PinnedStore
+from recbole_apa.runs.plain_ids import has_plain_ids
 
 
 @dataclass(frozen=True)
@@ -56,14 +57,14 @@ def surveyed(store: PinnedStore, stem: Path, keys: KeyRing) -> Surveyed | None:
         RunError: the index is damaged.
     """
     manifest = store.manifest()
-    if manifest.get("plain_ids") or manifest.get("draw_of") == THIS_DATA or manifest.get("outside", {}).get("exports"):
+    if has_plain_ids(manifest) or manifest.get("draw_of") == THIS_DATA or manifest.get("outside", {}).get("exports"):
         return None
     run = open_indexed(store, stem, keys)
     if run is None or not run.is_local or run.options.filters.keep_duplicate is not None or _has_odd_flags(run):
         return None
     name = manifest.get(KEY)
     secret = secret_of(manifest["salt"], keys.key(name) if name else None)
-    survey = survey_of(run.index, run.options, run.sides, bool(manifest.get("plain_ids")), secret)
+    survey = survey_of(run.index, run.options, run.sides, has_plain_ids(manifest), secret)
     assert survey.users_digest is not None
     digest = survey.users_digest.plus(items_digest(survey.items_seen(), run.texts.text_of, secret))
     if digest.hex() != manifest["dataset"]:

@@ -13,7 +13,6 @@ from recbole_apa.core.errors import DataError
 from recbole_apa.data.index.change import Change, rewrite
 from recbole_apa.data.index.check import index_problems
 from recbole_apa.data.index.facts import About, Addition
-from recbole_apa.data.index.order import compact
 from recbole_apa.data.index.places import file_names, part_file, parts_of
 from recbole_apa.data.index.write import write_index
 from recbole_apa.data.tokens import Tokens
@@ -86,7 +85,7 @@ def test_a_change_equals_writing_what_is_left(rows, n_parts, data):
         about = About(additions=(Addition(len(new), 0, 3, 1),))
         out, written = changed_index(Path(folder), index, Change(removed, changed, added), about)
         codes = [*index.items.names]
-        codes += [name for name in compact(added.items).names if name not in codes]
+        codes += [name for name in added.items.compact().names if name not in codes]
         write_index(expected, with_rows(after, added), SALT, about, codes=codes, n_parts=n_parts)
         assert files_of(out) == files_of(expected)
         assert index_problems(opened(out), file_names(n_parts)) == []
