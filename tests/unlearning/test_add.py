@@ -4,7 +4,7 @@ import shutil
 
 import pytest
 
-from recbole_apa import audit, evaluate_run, run, unlearn, verify
+from recbole_apa import audit, evaluate_run, run, unlearn
 from recbole_apa.core.errors import RequestError
 from recbole_apa.core.files.whole import read_json, write_json
 from recbole_apa.partition.inherited import with_own_centres
