@@ -38,7 +38,12 @@ class Logistic:
             features: float64, (n, f), n > 0.
             labels: 0 or 1, (n,).
             ridge: above 0.
+
+        Raises:
+            ValueError: a feature is NaN or infinite: no step would ever lower the loss.
         """
+        if not np.isfinite(features).all():
+            raise ValueError("found features that are NaN or infinite, expected finite ones")
         means, scales = features.mean(0), features.std(0)
         scales = np.where(scales > 0, scales, 1.0)
         x = np.column_stack([np.ones(len(features)), (features - means) / scales])

@@ -52,3 +52,11 @@ def test_the_labels_of_a_group_do_not_reach_its_own_scores():
         after = left_out_scores(x, np.where(own, 1 - y, y), groups, 1.0)
         assert after[own].tobytes() == before[own].tobytes()
         assert (after[~own] != before[~own]).any()
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_features_that_are_not_finite_are_refused(value):
+    """Newton would halve its step for ever."""
+    features = np.array([[0.0], [value], [1.0]])
+    with pytest.raises(ValueError, match="NaN or infinite"):
+        Logistic.fit(features, np.array([0, 1, 1]), 1.0)
