@@ -37,11 +37,12 @@ class CollaborativeState:
 
     def known_rows(self, split: str) -> dict[str, tuple[int, int, int]]:
         """Sample id -> :func:`~recbole_apa.collaborative.known_rows`."""
-        statistics, out = self.fitted.statistics, {}
+        statistics = self.fitted.statistics
+        out: dict[str, tuple[int, int, int]] = {}
         for part in self.parts:
             rows = part.targets[split]
             counts = np.array(known_rows(part, rows, statistics.codes, statistics.items.n)).T.tolist()
-            out |= dict(zip(part.rows.row_ids(rows), map(tuple, counts), strict=True))
+            out |= dict(zip(part.rows.row_ids(rows), ((a, b, c) for a, b, c in counts), strict=True))
         return out
 
     def _targets(self, split: str) -> Targets:

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from recbole_apa.collaborative import ALONE, BOTH, MODEL
 from recbole_apa.core.files.whole import read_json, write_json
 from recbole_apa.data.samples import Sample
 from recbole_apa.data.survey import Survey
@@ -35,7 +36,9 @@ def write_rule_figures(
         all figures.
     """
     found: dict[str, float] = dict(read_json(store.folder / METRICS)) if store.has(METRICS) else {}
-    metrics = {name: value for name, value in found.items() if not _is_struck(name)}
+    judged = any(found.get(f"evidence.served.{name}") for name in (ALONE, BOTH))
+    judged |= statistics is not None and statistics.fitted.served != MODEL
+    metrics = {name: value for name, value in found.items() if not _is_struck(name, judged)}
     for split in ("valid", "test"):
         samples = survey.samples(split)
         if not samples or not any(name.startswith(f"{split}.rules.") for name in metrics):
@@ -63,10 +66,16 @@ def write_rule_figures(
     return metrics
 
 
-def _is_struck(name: str) -> bool:
+def _is_struck(name: str, judges_statistics: bool = False) -> bool:
     """Whether figures or scores of the state before rest on rows that may be forgotten now, and are not made again: of
-    models that learnt from all rows and were not kept, and of collaborative statistics."""
+    models that learnt from all rows and were not kept, and of collaborative statistics.
+
+    Args:
+        judges_statistics: RecBole's metrics are of scores that rest on such statistics; they need RecBole.
+    """
     parts = name.split(".")
+    if judges_statistics and parts[0] == "recbole":
+        return True
     return BASELINES in parts[:2] or "evidence" in parts[:2]
 
 
