@@ -24,6 +24,8 @@ def forgeries(run: Path, outcome: Callable[[Path, Mapping[str, Any]], tuple[str,
     folder = run.parent.parent / "forged" / run.name
     for path in sorted(run.rglob("*.safetensors")):
         name = str(path.relative_to(run))
+        if not any(t.is_floating_point() and t.numel() for t in load_file(path).values()):
+            continue  # sums of integers, which an audit counts again: test_light_audit.py changes them
         for how, forge in _WAYS.items():
             shutil.rmtree(folder.parent, ignore_errors=True)
             shutil.copytree(run, folder)

@@ -31,6 +31,7 @@ PARTS: dict[str, tuple[str, str, str]] = {
     "embeddings": (SAME, SAME, SAME),
     "adapters and where their training stopped": (SAME, SAME, SAME),
     "validation memory": (SAME, SAME, SAME),
+    "collaborative statistics and their combination": (ANEW, ANEW, ANEW),
     "tau and n, unless they are given": (ANEW, ANEW, ANEW),
     "figures, report, exports": (ANEW, ANEW, ANEW),
     "settings, seed, backbone": (KEPT, KEPT, KEPT),

@@ -57,9 +57,6 @@ def open_light(store: RunStore, changes: Mapping[str, object], keys: KeyRing) ->
         # which GPU is meant has to be settled before torch looks for one; old ids may be two rows'
         if "gpu_id" in options or has_plain_ids(pinned.manifest()):
             return None
-        # the rows of all samples' users are needed as well
-        if pinned.manifest()["settings"].get("evidence") == "counts":
-            return None
         stem = data_stem(options)
         run = open_indexed(pinned, stem, keys)
         # adapters that an approximate method moved are trained again, whatever a request names

@@ -1,57 +1,99 @@
 """Figures of rules that count everybody's rows: they change although no sample does."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from recbole_apa.collaborative import ALONE, BOTH, MODEL
 from recbole_apa.core.files.whole import read_json, write_json
+from recbole_apa.data.samples import Sample
 from recbole_apa.data.survey import Survey
-from recbole_apa.evaluation.evidence_slices import PREFIX as SLICES_BEGIN
+from recbole_apa.evaluation.evidence_figures import added_figures, combination_figures, with_evidence
+from recbole_apa.evaluation.evidence_slices import slice_figures, slice_masks
 from recbole_apa.evaluation.metrics import user_numbers
 from recbole_apa.evaluation.report.figures import roc_curves
 from recbole_apa.evaluation.scored_split import BASELINES, BY_USERS, ScoredSplit, split_figures
 from recbole_apa.evaluation.simple_rules import trivial_scores
 from recbole_apa.runs.names import FIGURES, METRICS
 from recbole_apa.runs.store import RunStore
+from recbole_apa.unlearning.collaborative import CollaborativeState
 
 _ROC = f"{FIGURES}/roc_curves.json"
 
 
-def write_rule_figures(store: RunStore, pending: RunStore, survey: Survey, seed: int) -> dict[str, float]:
+def write_rule_figures(
+    store: RunStore, pending: RunStore, survey: Survey, seed: int, statistics: CollaborativeState | None = None
+) -> dict[str, float]:
     """Write ``metrics.json`` and the ROC curves of the new state.
 
     Args:
         store: the run before the request.
         survey: of what remains.
+        statistics: of what remains, if the run keeps them.
 
     Returns:
         all figures.
     """
     found: dict[str, float] = dict(read_json(store.folder / METRICS)) if store.has(METRICS) else {}
-    metrics = {name: value for name, value in found.items() if not _is_struck(name)}
+    judged = any(found.get(f"evidence.served.{name}") for name in (ALONE, BOTH))
+    judged |= statistics is not None and statistics.fitted.served != MODEL
+    metrics = {name: value for name, value in found.items() if not _is_struck(name, judged)}
     for split in ("valid", "test"):
         samples = survey.samples(split)
         if not samples or not any(name.startswith(f"{split}.rules.") for name in metrics):
             continue
         labels = np.array([s.label for s in samples])
         scores = {f"rules.{name}": values for name, values in trivial_scores(samples, survey.train_rows()).items()}
+        scores |= _evidence_scores(statistics, split, samples)
         users = user_numbers([s.user_id for s in samples])
         # the other figures stay as they are: all intervals of a table are of one kind
         by_users = any(name.startswith(f"{split}.") and name.endswith(f"auc{BY_USERS}_low") for name in metrics)
-        found = split_figures(split, ScoredSplit(labels, scores, np.zeros((len(labels), 0)), users), seed, by_users)
+        scored = ScoredSplit(labels, scores, np.zeros((len(labels), 0)), users)
+        found = split_figures(split, scored, seed, by_users)
+        if split == "test" and statistics is not None:
+            found |= added_figures(scored, seed, by_users)
+            found |= slice_figures(scored, _slices(statistics, samples), seed, by_users)
         metrics |= {name: value for name, value in found.items() if math.isfinite(value)}
         if split == "test" and store.has(_ROC):
             curves = {name: curve for name, curve in read_json(store.folder / _ROC).items() if not _is_struck(name)}
             write_json(pending.folder / _ROC, {**curves, **roc_curves(labels, scores)})
+    if statistics is not None:
+        metrics |= combination_figures(statistics.fitted.combination)
+    # JSON has no NaN
+    metrics = {name: value for name, value in metrics.items() if math.isfinite(value)}
     write_json(pending.folder / METRICS, metrics)
     return metrics
 
 
-def _is_struck(name: str) -> bool:
+def _is_struck(name: str, judges_statistics: bool = False) -> bool:
     """Whether figures or scores of the state before rest on rows that may be forgotten now, and are not made again: of
-    models that learnt from all rows and were not kept, and of slices by numbers of rows."""
-    return BASELINES in name.split(".")[:2] or name.startswith(f"{SLICES_BEGIN}.")
+    models that learnt from all rows and were not kept, and of collaborative statistics.
+
+    Args:
+        judges_statistics: RecBole's metrics are of scores that rest on such statistics; they need RecBole.
+    """
+    parts = name.split(".")
+    if judges_statistics and parts[0] == "recbole":
+        return True
+    return BASELINES in parts[:2] or "evidence" in parts[:2]
+
+
+def _evidence_scores(
+    statistics: CollaborativeState | None, split: str, samples: Sequence[Sample]
+) -> dict[str, np.ndarray]:
+    """The scores of terms alone and of both, by name, (n,) each; undefined ones are left out."""
+    if statistics is None:
+        return {}
+    found = {name: np.array([of_id[s.sample_id] for s in samples]) for name, of_id in statistics.scores(split).items()}
+    bare = ScoredSplit(np.zeros(0), {}, np.zeros((0, 0)), np.zeros(0))
+    return dict(with_evidence(bare, found).scores)
+
+
+def _slices(statistics: CollaborativeState, samples: Sequence[Sample]) -> dict[str, np.ndarray]:
+    """Which test samples are in each slice."""
+    known = statistics.known_rows("test")
+    return slice_masks(*np.array([known[s.sample_id] for s in samples]).T)
 
 
 def certified_figures(

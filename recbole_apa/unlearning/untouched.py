@@ -16,6 +16,7 @@ from recbole_apa.evidence import Key, secret_of
 from recbole_apa.evidence.exactness import INHERITED
 from recbole_apa.evidence.search import Sought, in_state
 from recbole_apa.pipeline.indexed_run import IndexedRun
+from recbole_apa.runs.collaborative_files import save_collaborative
 from recbole_apa.runs.keep_index import write_changed_index
 from recbole_apa.runs.ledger import Entry, Ledger, served_by
 from recbole_apa.runs.manifest import Manifest
@@ -26,6 +27,7 @@ from recbole_apa.unlearning.approximate.known import EXACT
 from recbole_apa.unlearning.begin import begin_pending, next_identity
 from recbole_apa.unlearning.certifying import CarriedOut, ShardsDone, certify
 from recbole_apa.unlearning.checks import refuse_found, refuse_in_index
+from recbole_apa.unlearning.collaborative import CollaborativeState, content_stays, statistics_after
 from recbole_apa.unlearning.commit import commit_state
 from recbole_apa.unlearning.entries import about_state, carried_out, opened_metrics
 from recbole_apa.unlearning.finish import certificate_paths, close
@@ -52,6 +54,7 @@ def stays_as_it_is(run: IndexedRun, light: Light, machines: Machines) -> bool:
         and not is_ranking(options.get("eval_args"))  # candidates depend on everybody's rows
         and not manifest.get("outside", {}).get("exports")
         and not machines.retrains
+        and content_stays(run)  # a changed column of items is refused where the run is opened
     )
 
 
@@ -76,13 +79,14 @@ def carry_out_untouched(
     ledger, before, machines = Ledger(store.storage, store.salt), run.manifest, machines.as_before()
     key = run.keys.key(request.content[KEY])
     survey, digest = _survey_after(run, light, key)
+    statistics = statistics_after(run, light.touched, survey)
     pending = _begin(run, store, digest, key, machines)
     write_changed_index(pending, light.touched.change, run.files, key)
     refuse_in_index(pending, light.sought)
     refuse_in_records(store, light.sought)
     served = [e for e in ledger.entries() if served_by(before, e) or e == request]
     own = own_outside(store, before)
-    figures = _write_records(store, pending, survey, served)
+    figures = _write_records(store, pending, survey, served, statistics)
     assignment = store.load_assignment()
     assert assignment is not None
     shards = ShardsDone(
@@ -141,7 +145,7 @@ def refuse_in_records(store: RunStore, sought: Sought) -> None:
 
 
 def _write_records(
-    store: RunStore, pending: RunStore, survey: Survey, served: Sequence[Entry]
+    store: RunStore, pending: RunStore, survey: Survey, served: Sequence[Entry], statistics: CollaborativeState | None
 ) -> dict[str, dict[str, float | None]]:
     """Write figures, report and manifest of the new state.
 
@@ -151,7 +155,9 @@ def _write_records(
     before = store.manifest()
     if (store.folder / FIGURES).is_dir():
         shutil.copytree(store.folder / FIGURES, pending.folder / FIGURES, dirs_exist_ok=True)
-    metrics = write_rule_figures(store, pending, survey, before["settings"]["seed"])
+    metrics = write_rule_figures(store, pending, survey, before["settings"]["seed"], statistics)
+    if statistics is not None:
+        save_collaborative(pending, statistics.fitted)
     about = about_state(before, served, INHERITED, has_plain_ids(before), kept=True)
     about |= {"chosen": before["chosen"], "outside": before.get("outside", {})}
     pending.write_manifest({**pending.manifest(), **about})

@@ -5,6 +5,10 @@ import json
 import pytest
 
 from recbole_apa import audit, unlearn
+from recbole_apa.collaborative import ItemCodes
+from recbole_apa.core.files.whole import read_json, write_json
+from recbole_apa.runs.collaborative_files import load_collaborative, save_collaborative
+from recbole_apa.runs.names import COLLABORATIVE_SUMS, COMBINATION
 from recbole_apa.runs.store import RunStore
 from recbole_apa.unlearning.proof import quick
 from tests.helpers.runs import copy_run
@@ -63,3 +67,38 @@ def test_an_index_of_other_options_is_found(finished, tmp_path):
     store = RunStore(folder)
     store.seal({})
     assert any("other options" in finding for finding in audit(folder).findings)
+
+
+def change_a_sum(store):
+    fitted = load_collaborative(store, ItemCodes(store.open_index().items.names))
+    fitted.statistics.items.values[0] += 1
+    save_collaborative(store, fitted)
+
+
+def change_a_score(store):
+    fitted = load_collaborative(store, ItemCodes(store.open_index().items.names))
+    fitted.scores["valid"][0] = 1 - fitted.scores["valid"][0] / 2
+    save_collaborative(store, fitted)
+
+
+def change_a_coefficient(store):
+    told = read_json(store.folder / COMBINATION)
+    told["combination"]["alone"]["intercept"] += 0.5
+    write_json(store.folder / COMBINATION, told)
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (change_a_sum, f"{COLLABORATIVE_SUMS} is not what the run's rows sum up to: items.values"),
+        (change_a_score, f"{COMBINATION} is not what the run's rows and the model's kept scores give"),
+        (change_a_coefficient, f"{COMBINATION} is not what the run's rows and the model's kept scores give"),
+    ],
+)
+def test_other_statistics_are_found_though_they_are_sealed(change, says, folder, monkeypatch):
+    assert audit(folder).holds
+    store = RunStore(folder)
+    change(store)
+    store.seal({})
+    light, whole = audit(folder), by_recbole(folder, monkeypatch)
+    assert says in light.findings and says in whole.findings

@@ -33,6 +33,7 @@ from recbole_apa.unlearning.proof.data import (
 from recbole_apa.unlearning.proof.files import file_findings
 from recbole_apa.unlearning.proof.index import hidden_findings, index_findings
 from recbole_apa.unlearning.proof.ledger import ledger_findings
+from recbole_apa.unlearning.proof.sums import collaborative_findings
 from recbole_apa.unlearning.proof.surveyed import surveyed
 from recbole_apa.unlearning.proof.traces import outside_findings, trace_findings
 from recbole_apa.unlearning.redraw import data_anew, draw_differences
@@ -132,6 +133,9 @@ def _audit(store: PinnedStore, changes: Mapping[str, object] | None) -> AuditRes
         _guard(result, "split and draw", lambda: draw_differences(manifest, store, data_anew(data.train_set)))
     _guard(result, "adapters", lambda: shard_findings(store, data))
     _guard(result, "embeddings and memory", lambda: row_findings(store, data))
+    if manifest["settings"].get("evidence") == "counts":
+        told = "collaborative statistics and their combination"
+        _guard(result, told, lambda: collaborative_findings(store, manifest, data))
     _guard(result, "centres of the shards", lambda: stale_centres(store, manifest, data.train_set))
     result.notices += kept_centres(manifest)
     _guard(result, "frozen activations", lambda: state_findings(store))

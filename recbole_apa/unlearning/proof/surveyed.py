@@ -1,6 +1,6 @@
 """The data of an audit from the run's index alone, part by part, without RecBole's dataset."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,6 +8,7 @@ import numpy as np
 
 from recbole_apa.data.dataset_digest import DatasetDigest, items_digest
 from recbole_apa.data.index.rows import ALLOWED, KEPT
+from recbole_apa.data.run_data import RunData
 from recbole_apa.data.samples import Sample
 from recbole_apa.data.splits import SPLITS
 from recbole_apa.data.survey import survey_of
@@ -43,6 +44,13 @@ class Surveyed:
     """What an audit asks of RecBole's loaders."""
 
     train_set: SurveyedPart
+    run: IndexedRun
+
+    def parts(self) -> Iterator[RunData]:
+        """All rows that pass the filters, some users at a time."""
+        for rows in self.run.index.parts():
+            if (rows.flags & KEPT).any():
+                yield self.run.data_of(rows)
 
 
 def surveyed(store: PinnedStore, stem: Path, keys: KeyRing) -> Surveyed | None:
@@ -69,7 +77,7 @@ def surveyed(store: PinnedStore, stem: Path, keys: KeyRing) -> Surveyed | None:
     digest = survey.users_digest.plus(items_digest(survey.items_seen(), run.texts.text_of, secret))
     if digest.hex() != manifest["dataset"]:
         return None
-    return Surveyed(SurveyedPart({name: survey.samples(name) for name in SPLITS}, survey.pieces, digest))
+    return Surveyed(SurveyedPart({name: survey.samples(name) for name in SPLITS}, survey.pieces, digest), run)
 
 
 def _has_odd_flags(run: IndexedRun) -> bool:
