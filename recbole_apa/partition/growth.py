@@ -99,4 +99,8 @@ def _walked(ids: Sequence[str], embeddings: "Tensor", there: Assignment, points:
 
     capacity = -(-(len(there.shard_of) + len(ids)) // there.n_shards)
     centres = member_means(list(there.shard_of.values()), points, there.n_shards)
-    return assign_by_distance(ids, cosine_distances(embeddings, centres), capacity, there.sizes())
+    distances, sizes = cosine_distances(embeddings, centres), there.sizes()
+    # empty shards have the same centre: a product of matrices may round its columns differently
+    empty = [shard for shard, size in enumerate(sizes) if not size]
+    distances[:, empty] = distances[:, empty[:1]]
+    return assign_by_distance(ids, distances, capacity, sizes)

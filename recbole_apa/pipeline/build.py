@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from recbole_apa.core.errors import RunError, SettingsError
+from recbole_apa.core.files.whole import read_json
 from recbole_apa.core.system.devices import here
 from recbole_apa.data.splits import SPLITS
 from recbole_apa.data.visible_data import VisibleData
@@ -163,8 +164,14 @@ def run_config(store: RunStore, changes: Mapping[str, object]) -> "APAConfig":
     refuse_remote_code(manifest, changes)
     import_plugins(changes.get(PLUGINS))
     refuse_missing(manifest, own)
-    options = {**here(own), **changes}
+    options = {**_as_evaluated(store), **here(own), **changes}
     return APAConfig("APA", options.pop("dataset"), None, options)
+
+
+def _as_evaluated(store: RunStore) -> dict[str, object]:
+    """``variants: all`` if the run's table has them: they are evaluated again as they were."""
+    figures = read_json(store.folder / METRICS) if store.has(METRICS) else {}
+    return {"variants": "all"} if any(".adapters." in name for name in figures) else {}
 
 
 def refuse_remote_code(manifest: Manifest, changes: Mapping[str, object]) -> None:

@@ -215,10 +215,10 @@ def test_records_that_name_what_is_forgotten_are_not_certified(finished, tmp_pat
     folder, (user, item, time) = copy_run(finished, tmp_path / "run"), unseen_rows(finished)[0]
     store = RunStore(folder)
     lineage = store.lineage()
-    lineage["memory.safetensors"][f"{user}:{item}:{int(time)}"] = "00"
+    lineage["embeddings.safetensors"][f"{user}:{item}:{int(time)}"] = "00"
     store.save_lineage(lineage)
     store.seal({})
-    with pytest.raises(CertificateError, match=r"1 samples in memory\.safetensors"):
+    with pytest.raises(CertificateError, match=r"1 samples in embeddings\.safetensors"):
         unlearn(folder, interactions=[(user, item, time)])
     assert not (folder / "certificates").exists()
 

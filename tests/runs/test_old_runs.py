@@ -13,7 +13,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from recbole_apa import audit, evaluate_run, unlearn
+from recbole_apa import audit, evaluate_run, run, unlearn
 from recbole_apa.core.errors import RequestError, RunError
 from recbole_apa.core.files.whole import file_digest, write_json
 from recbole_apa.data.forgotten import Digester
@@ -192,9 +192,10 @@ def test_ids_that_a_training_today_writes_otherwise_are_not_called_fresh(user, p
         refuse_plain_ids(SimpleNamespace(raw_interactions=rows))
 
 
-def test_a_run_of_format_4_opens_forgets_and_becomes_one_of_today(finished, tmp_path):
-    """It has all but an index, which its first request writes."""
-    folder = copy_run(finished, tmp_path / "run")
+def test_a_run_of_format_4_opens_forgets_and_becomes_one_of_today(options, tmp_path):
+    """It has all but an index, which its first request writes, and no collaborative statistics, which need one."""
+    finished = run("APA", "board", config_dict={**options, "evidence": "none"}, run_dir=tmp_path / "run")
+    folder = finished.run_dir
     before = RunStore(folder).open_index().all_rows()
     shutil.rmtree(folder / "index")
     RunStore(folder).seal({})
