@@ -4,6 +4,8 @@ import multiprocessing
 import os
 import shutil
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -85,17 +87,44 @@ def _in_work_folder(work_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(work_folder)
 
 
+@contextmanager
+def inside(folder: Path) -> Iterator[None]:
+    """Work in a folder."""
+    here = Path.cwd()
+    os.chdir(folder)
+    try:
+        yield
+    finally:
+        os.chdir(here)
+
+
+@pytest.fixture(scope="session")
+def uncounted(options: dict, work_folder: Path):
+    """A finished run without collaborative statistics: tests may make an index by hand that no sums belong to."""
+    from recbole_apa import run
+
+    with inside(work_folder):
+        return run("APA", "board", config_dict={**options, "evidence": "none"}, run_dir=work_folder / "uncounted")
+
+
+@pytest.fixture(scope="session")
+def uncounted_served(uncounted, work_folder: Path) -> Path:
+    """The same run after it forgot u3."""
+    from recbole_apa import unlearn
+
+    folder = Path(shutil.copytree(uncounted.run_dir, work_folder / "uncounted_served"))
+    with inside(work_folder):
+        unlearn(folder, users=["u3"])
+    return folder
+
+
 @pytest.fixture(scope="session")
 def finished(options: dict, work_folder: Path):
     """One finished run, shared by the tests that only read it."""
     from recbole_apa import run
 
-    here = Path.cwd()
-    os.chdir(work_folder)
-    try:
+    with inside(work_folder):
         return run("APA", "board", config_dict=options, run_dir=work_folder / "finished")
-    finally:
-        os.chdir(here)
 
 
 @pytest.fixture(scope="session")
@@ -104,12 +133,8 @@ def served(finished, tmp_path_factory: pytest.TempPathFactory, work_folder: Path
     from recbole_apa import audit, unlearn
 
     folder = Path(shutil.copytree(finished.run_dir, tmp_path_factory.mktemp("served") / "run"))
-    here = Path.cwd()
-    os.chdir(work_folder)
-    try:
+    with inside(work_folder):
         unlearn(folder, users=["u3"])
-    finally:
-        os.chdir(here)
     assert audit(folder).findings == []
     return folder
 

@@ -33,9 +33,9 @@ LATER = ("u3", "i0", 90000.0, 5.0)
 
 
 @pytest.fixture(scope="module")
-def readmitted(served, tmp_path_factory):
+def readmitted(uncounted_served, tmp_path_factory):
     """A run that forgot u3, and whom two of u3's rows joined then: one that was forgotten, and one that is new."""
-    folder = fresh_copy(served, tmp_path_factory.mktemp("readmitted") / "run")
+    folder = fresh_copy(uncounted_served, tmp_path_factory.mktemp("readmitted") / "run")
     assert add_rows(folder, [AGAIN, LATER]) == 3
     return folder
 

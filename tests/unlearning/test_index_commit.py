@@ -157,8 +157,8 @@ def test_a_request_rewrites_the_index_and_says_so(finished, tmp_path):
     refuse_uncertified(RunStore(store.folder), 1, key_ring())
 
 
-def test_a_run_without_an_index_gets_one_at_its_first_request(finished, tmp_path):
-    folder = copy_run(finished, tmp_path / "run")
+def test_a_run_without_an_index_gets_one_at_its_first_request(uncounted, tmp_path):
+    folder = copy_run(uncounted, tmp_path / "run")
     before = RunStore(folder).open_index().all_rows()
     shutil.rmtree(folder / INDEX)
     RunStore(folder).seal({})
@@ -183,10 +183,10 @@ def test_the_audit_finds_faults_of_an_index(finished, tmp_path):
     assert any("index/parts/0000.arrow" in finding for finding in audit(store.folder).findings)
 
 
-def test_the_audit_finds_forgotten_rows_in_an_index(finished, served, tmp_path):
+def test_the_audit_finds_forgotten_rows_in_an_index(uncounted, uncounted_served, tmp_path):
     folder = tmp_path / "run"
-    shutil.copytree(served, folder)
-    store, rows = RunStore(folder), RunStore(finished.run_dir).open_index().all_rows()
+    shutil.copytree(uncounted_served, folder)
+    store, rows = RunStore(folder), RunStore(uncounted.run_dir).open_index().all_rows()
     left = store.open_index().all_rows()
     rewritten(store, rows)
     found = audit(folder).findings
