@@ -14,7 +14,7 @@ from recbole_apa.runs.store import RunStore
 from recbole_apa.unlearning import light_stage
 from tests.helpers.fresh_states import differences
 from tests.helpers.fresh_states import state as whole_state
-from tests.helpers.runs import copy_run, shown_interaction, state
+from tests.helpers.runs import copy_run, shown_interaction, state, without_recbole
 from tests.helpers.unseen import unseen_rows
 
 APART = {"boards", "files", "check", "outside"}
@@ -23,12 +23,6 @@ APART = {"boards", "files", "check", "outside"}
 
 def long_way(monkeypatch):
     monkeypatch.setattr(light_stage, "open_light", lambda *args: None)
-
-
-def without_recbole(found):
-    """A state without the figures that RecBole computes: the short way strikes them where what is served rests on
-    collaborative statistics."""
-    return {**found, METRICS: {k: v for k, v in found[METRICS].items() if not k.startswith("recbole.")}}
 
 
 def test_both_ways_leave_the_same_state(finished, tmp_path, monkeypatch):
