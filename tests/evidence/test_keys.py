@@ -21,8 +21,7 @@ from recbole_apa.runs.ledger_lines import DONE
 from recbole_apa.runs.manifest import with_check
 from recbole_apa.runs.store import RunStore
 from tests.helpers.folder_text import folder_text
-from tests.helpers.old_runs import lasting
-from tests.helpers.runs import copy_run, tree
+from tests.helpers.runs import copy_run, lasting, tree
 
 
 @pytest.fixture

@@ -16,8 +16,8 @@ from recbole_apa.runs.ledger_lines import KEYED, REQUEST
 from recbole_apa.runs.store import RunStore
 from recbole_apa.unlearning.key_digests import convert
 from tests.helpers.folder_text import folder_text
-from tests.helpers.old_runs import OLD, PLACES, expected, lasting, new_differences
-from tests.helpers.runs import tree
+from tests.helpers.old_runs import OLD, PLACES, expected, new_differences
+from tests.helpers.runs import lasting, tree
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ from recbole_apa.core.files.whole import file_digest, read_json
 from recbole_apa.runs.index_files import INDEX_JSON
 from recbole_apa.runs.names import METRICS
 from recbole_apa.runs.store import MANIFEST, RunStore
-from tests.helpers.runs import without_source
+from tests.helpers.runs import lasting, without_source
 
 EXEMPT = {
     "report.html",  # times, served requests; its figures are compared where they are read from
@@ -49,7 +49,7 @@ def state(folder):
         elif name == INDEX_JSON:
             out[name] = without_source(folder)
         elif name == METRICS:
-            out[name] = {k: v for k, v in content.items() if not k.endswith(("_seconds", "_bytes"))}
+            out[name] = lasting(content)
         elif name not in EXEMPT:
             out[name] = file_digest(folder / name)
     manifest = read_json(folder / MANIFEST)

@@ -16,11 +16,6 @@ def expected(name):
     return json.loads((OLD / name / "expected.json").read_text())
 
 
-def lasting(metrics):
-    """Figures that are neither times nor sizes."""
-    return {k: v for k, v in metrics.items() if not k.endswith(("_seconds", "_bytes"))}
-
-
 def new_differences(folder, name):
     """What differs from training from scratch, beyond what did so before anything was forgotten: another processor than
     the one that trained the old run may round otherwise, and nothing differs on that one."""

@@ -28,10 +28,14 @@ def state(folder: Path) -> dict[str, object]:
             out[name] = without_source(folder)
         elif name not in TIMED:
             out[name] = file_digest(folder / name)
-    figures = read_json(folder / METRICS)
-    out[METRICS] = {k: v for k, v in figures.items() if not k.endswith(("_seconds", "_bytes"))}
+    out[METRICS] = lasting(read_json(folder / METRICS))
     out["chosen"] = read_json(folder / MANIFEST)["chosen"]
     return out
+
+
+def lasting(metrics):
+    """Figures that are neither times nor sizes."""
+    return {k: v for k, v in metrics.items() if not k.endswith(("_seconds", "_bytes"))}
 
 
 def without_recbole(found):

@@ -16,8 +16,7 @@ from recbole_apa.model.combined_scores import AskedPair
 from recbole_apa.runs.collaborative_files import load_collaborative
 from recbole_apa.runs.names import COLLABORATIVE_SCORES, COLLABORATIVE_SUMS, COMBINATION
 from recbole_apa.runs.store import RunStore
-from tests.helpers.old_runs import lasting
-from tests.helpers.runs import copy_run
+from tests.helpers.runs import copy_run, lasting
 
 FILES = (COLLABORATIVE_SUMS, COLLABORATIVE_SCORES, COMBINATION)
 

@@ -28,8 +28,8 @@ from recbole_apa.runs.store import FORMAT_VERSION, OLD_FORMAT_VERSIONS, RunStore
 from recbole_apa.unlearning import light_stage
 from recbole_apa.unlearning.redraw import refuse_plain_ids
 from tests.helpers.index_rows import told as told_rows
-from tests.helpers.old_runs import OLD, PLACES, expected, lasting, new_differences
-from tests.helpers.runs import copy_run, state
+from tests.helpers.old_runs import OLD, PLACES, expected, new_differences
+from tests.helpers.runs import copy_run, lasting, state
 from tests.helpers.unseen import unseen_rows
 
 ALL_LEVELS = ("inherited", "strict", "fresh")

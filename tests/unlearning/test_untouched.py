@@ -14,7 +14,7 @@ from recbole_apa.runs.store import RunStore
 from recbole_apa.unlearning import light_stage
 from tests.helpers.fresh_states import differences
 from tests.helpers.fresh_states import state as whole_state
-from tests.helpers.runs import copy_run, shown_interaction, state, without_recbole
+from tests.helpers.runs import copy_run, lasting, shown_interaction, state, without_recbole
 from tests.helpers.unseen import unseen_rows
 
 APART = {"boards", "files", "check", "outside"}
@@ -124,7 +124,7 @@ def test_rows_older_than_prompts_are_subtracted_without_the_model(finished, tmp_
     assert (short / COLLABORATIVE_SUMS).read_bytes() != before
     for name in (COLLABORATIVE_SUMS, COLLABORATIVE_SCORES, COMBINATION):
         assert (short / name).read_bytes() == (long / name).read_bytes()
-    figures = (json.loads((folder / METRICS).read_text()) for folder in (short, long))
+    figures = (lasting(json.loads((folder / METRICS).read_text())) for folder in (short, long))
     short_figures, long_figures = ({k: v for k, v in f.items() if "evidence" in k} for f in figures)
     assert short_figures == long_figures and any("slices" in k for k in short_figures)
     assert json.loads((finished.run_dir / METRICS).read_text()).keys() >= short_figures.keys()
