@@ -1,6 +1,6 @@
 """What a run keeps of collaborative statistics: sums, its model's scores, and what is fitted on both."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -22,6 +22,17 @@ JUDGED = (VALID, TEST)
 """The splits whose samples pairs are kept for."""
 
 
+def model_key(split: str, name: str) -> str:
+    """The name of a RecBole model's terms of a split's samples in :attr:`Fitted.scores`."""
+    return f"{split}.{name}"
+
+
+def model_names(scores: Iterable[str]) -> tuple[str, ...]:
+    """The RecBole models that names of scores tell of, sorted."""
+    start = model_key(VALID, "")
+    return tuple(sorted(name.removeprefix(start) for name in scores if name.startswith(start)))
+
+
 @dataclass(frozen=True)
 class Fitted:
     """All of it follows from the rows of a run, its model's scores, and public columns."""
@@ -29,12 +40,15 @@ class Fitted:
     statistics: Statistics
     scores: Mapping[str, np.ndarray]
     """Split -> the model's score of each of its samples, in order of sample id, float64; of validation samples by
-    neighbours of other users. Test samples may be missing."""
+    neighbours of other users. Test samples may be missing. And :func:`model_key` -> the term of each sample that a
+    RecBole model adds, of all models for both splits: of one that has not learnt from these samples."""
     combination: Combination | None
     """None if there is no validation sample."""
     options: TermOptions
     content: str = ""
     """:meth:`ItemContent.digest` of what is public about items; empty if that term is left out."""
+    columns: str = ""
+    """A digest of all columns of items, which RecBole models learn from; empty without such models."""
 
     @classmethod
     def anew(
@@ -78,9 +92,14 @@ class Fitted:
             raise ValueError(f"found {len(scores[VALID])} scores, expected one for each of {len(judged)} samples")
         if not len(judged):
             return bare
-        table, names = bare.table(judged.pasts, content), term_names(content)
+        table, names = bare.features(VALID, judged.pasts, content), (*term_names(content), *bare.models)
         combined = Combination.fit(table, scores[VALID], judged.labels, judged.users, names)
         return replace(bare, combination=combined)
+
+    @property
+    def models(self) -> tuple[str, ...]:
+        """The RecBole models among the terms."""
+        return model_names(self.scores)
 
     @property
     def served(self) -> str:
@@ -99,6 +118,15 @@ class Fitted:
         statistics = self.statistics
         terms = collaborative_terms(pasts, statistics.items, statistics.pairs, self.options, content)
         return terms.table(term_names(content))
+
+    def features(self, split: str, pasts: Pasts, content: ItemContent | None) -> np.ndarray:
+        """All that is combined of a split's samples: :meth:`table` and, after it, the terms of RecBole models, (n, f).
+
+        Args:
+            pasts: of all samples of the split, in order of their ids.
+        """
+        columns = [self.scores[model_key(split, name)] for name in self.models]
+        return np.column_stack([self.table(pasts, content), *columns])
 
 
 def term_names(content: ItemContent | None) -> tuple[str, ...]:

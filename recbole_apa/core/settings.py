@@ -199,12 +199,18 @@ class AggregationSettings(Checked):
 class CollaborativeSettings(Checked):
     """What the run's other users say about a prediction, beside the language model."""
 
-    evidence: Literal["auto", "counts", "none"] = field(
+    evidence: Literal["auto", "counts", "none"] | tuple[str, ...] = field(
         default="none", metadata=option(since=Since("0.1.0", before="none"))
     )
     """``counts``: collaborative statistics of all training interactions, combined with the language model's scores;
     the two together, or one of them, are served, whichever is best on validation samples. ``none``: the language model
-    alone. ``auto``: ``counts`` where the run can have them (labelled rows and an index), else ``none``."""
+    alone. ``auto``: ``counts`` where the run can have them (labelled rows and an index), else ``none``. A list such as
+    ``[counts, DeepFM]`` stands for ``counts`` and, as ``evidence_models``, the models after it."""
+    evidence_models: tuple[str, ...] = field(
+        default=(), metadata=option(since=Since("0.1.0", before=()), expected="a list of RecBole models, e.g. [DeepFM]")
+    )
+    """RecBole models whose scores are combined as well, with ``counts``: trained on a CPU on all rows of the training
+    period, and again on every request to forget and every addition."""
     evidence_columns: tuple[str, ...] | None = field(
         default=None,
         metadata=option(since=Since("0.1.0", before=None), expected="a column of words and, after it, one of years"),
@@ -214,6 +220,8 @@ class CollaborativeSettings(Checked):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if not isinstance(self.evidence, str):
+            raise SettingsError(f"evidence: found {list(self.evidence)}, expected it settled: use APAConfig")
         if self.evidence_columns is not None and not 1 <= len(self.evidence_columns) <= 2:
             raise SettingsError(
                 f"evidence_columns: found {list(self.evidence_columns)}, expected a column of words and, after it, one "
@@ -224,6 +232,11 @@ class CollaborativeSettings(Checked):
     def counts(self) -> bool:
         """Whether the run keeps collaborative statistics."""
         return self.evidence == "counts"
+
+    @property
+    def models(self) -> tuple[str, ...]:
+        """The RecBole models whose scores are combined with them."""
+        return self.evidence_models if self.counts else ()
 
 
 @dataclass(frozen=True)
@@ -261,16 +274,16 @@ class APASettings(Checked):
         out: dict[str, Any] = {"seed": self.seed}
         for group in GROUPS:
             out |= asdict(getattr(self, group))
-        for name in ("target_modules", "feedforward_modules", "evidence_columns"):
-            out[name] = out[name] and list(out[name])
+        for name in ("target_modules", "feedforward_modules", "evidence_columns", "evidence_models"):
+            out[name] = None if out[name] is None else list(out[name])
         if out["prompt_template"] is not None:
             out["prompt_template"] = dict(out["prompt_template"])
         return out
 
     def identifying(self) -> dict[str, Any]:
-        """As :meth:`flat`, without ``draw_seed`` while it is null and without the options of statistics that the run
-        does not have: what identified a run before those options existed."""
-        unset = {name for name in ("draw_seed",) if self.flat()[name] is None}
+        """As :meth:`flat`, without ``draw_seed`` while it is null, ``evidence_models`` while there are none, and the
+        options of statistics that the run does not have: what identified a run before those options existed."""
+        unset = {name for name, value in (("draw_seed", None), ("evidence_models", [])) if self.flat()[name] == value}
         unset |= set() if self.collaborative.counts else {f.name for f in fields(CollaborativeSettings)}
         return {name: value for name, value in self.flat().items() if name not in unset}
 

@@ -19,9 +19,10 @@ from recbole_apa.core.system.machine import MachineKind, machine_kind
 from recbole_apa.data.dataloader import ShardingDataLoader
 from recbole_apa.data.dataset import APADataset
 from recbole_apa.data.loaders import part_of
+from recbole_apa.data.run_data import RunData
 from recbole_apa.evidence import secret_of
 from recbole_apa.model.apa import APA
-from recbole_apa.model.combined_scores import CombinedScores, combined_of, refuse_columns
+from recbole_apa.model.combined_scores import CombinedScores, combined_of, model_terms, refuse_columns
 from recbole_apa.model.contracts import NO_INPUTS, FitInputs
 from recbole_apa.model.fit import TrainedState, fit_state
 from recbole_apa.model.fit_context import FitContext, FitRecord
@@ -61,6 +62,7 @@ class APATrainer(Trainer):
         self.record = FitRecord()
         self.known_valid_scores: dict[str, Tensor] = {}
         self.combined: CombinedScores | None = None
+        self.model_terms: dict[str, np.ndarray] = {}
         self.train_embeddings: Tensor | None = None
         self.partition: Partition | None = None
 
@@ -108,6 +110,7 @@ class APATrainer(Trainer):
         self.record = FitRecord()
         self.eval_collector.data_collect(train_data)
         refuse_columns(part_of(train_data).run_data.texts, self.model.settings.collaborative)
+        self._train_models(part_of(train_data).run_data, inputs)
         if store:
             self._begin(store, part_of(train_data))
         fit = FitContext(self.model, self.record, store, inputs, self.tensorboard.add_scalar, show_progress)
@@ -120,6 +123,15 @@ class APATrainer(Trainer):
         if store:
             self._seal(store)
         return found
+
+    def _train_models(self, data: RunData, inputs: FitInputs) -> None:
+        """Train the RecBole models of the run's evidence, before anything is written: one may be refused."""
+        self.model_terms, names = {}, self.model.settings.collaborative.models
+        if not names:
+            return
+        start = time.perf_counter()
+        self.model_terms = model_terms(names, data, inputs)
+        self.record.add_seconds("evidence_models_seconds", start)
 
     def _begin(self, store: RunStore, train_set: APADataset) -> None:
         """Record in the run's folder what is being trained there."""
@@ -266,7 +278,8 @@ class APATrainer(Trainer):
     def _combine(self, store: RunStore | None, dataset: APADataset, scores: np.ndarray) -> None:
         """Combine the model's scores of the validation samples with collaborative statistics, if the run has them."""
         start = time.perf_counter()
-        self.combined = combined_of(self.model.settings.collaborative, self.inputs.items, store, dataset, scores)
+        settings, items = self.model.settings.collaborative, self.inputs.items
+        self.combined = combined_of(settings, items, store, dataset, scores, self.model_terms)
         if self.combined:
             self.record.add_seconds("evidence_seconds", start)
 
