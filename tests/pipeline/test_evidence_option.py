@@ -39,7 +39,6 @@ def test_where_they_cannot_be_auto_means_none_and_counts_is_refused(options, cha
     "given, says",
     [
         ({"evidence": "all"}, "evidence: found 'all', expected one of auto, counts, none"),
-        ({"evidence": ["counts", "FM"]}, "evidence: found"),
         ({"evidence_columns": []}, r"evidence_columns: found \[\]"),
         ({"evidence_columns": ["a", "b", "c"]}, "a column of words and, after it, one of years"),
         ({"evidence_columns": 3}, "evidence_columns: found 3"),
