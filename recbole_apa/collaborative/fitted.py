@@ -13,7 +13,7 @@ from recbole_apa.collaborative.pasts import Pasts
 from recbole_apa.collaborative.rows import ItemCodes
 from recbole_apa.collaborative.statistics import Statistics
 from recbole_apa.collaborative.targets import Targets
-from recbole_apa.collaborative.terms import CONTENT, DEFAULT_TERMS, collaborative_terms, pairs_of
+from recbole_apa.collaborative.terms import CONTENT, DEFAULT_TERMS, collaborative_terms, looked_at, pairs_of
 from recbole_apa.data.run_data import RunData
 from recbole_apa.data.splits import SPLITS
 
@@ -68,7 +68,7 @@ class Fitted:
             content: of ``codes.names``; None leaves that term out.
         """
         targets = targets_of(parts, codes, options)
-        statistics = Statistics.of(parts, codes, needed_pairs(targets), options.use_ratings)
+        statistics = Statistics.of(parts, codes, needed_pairs(targets, options), options.use_ratings)
         return cls.refit(statistics, targets, scores, options, content)
 
     @classmethod
@@ -86,7 +86,9 @@ class Fitted:
             statistics: with at least :func:`needed_pairs`.
             targets: of :data:`JUDGED`, by split, as :func:`targets_of` gives them.
         """
-        bare = cls(statistics.only(needed_pairs(targets)), scores, None, options, content.digest() if content else "")
+        bare = cls(
+            statistics.only(needed_pairs(targets, options)), scores, None, options, content.digest() if content else ""
+        )
         judged = targets[VALID]
         if len(scores[VALID]) != len(judged):
             raise ValueError(f"found {len(scores[VALID])} scores, expected one for each of {len(judged)} samples")
@@ -115,7 +117,7 @@ class Fitted:
         Raises:
             KeyError: a pair is missing.
         """
-        statistics = self.statistics
+        statistics, pasts = self.statistics, looked_at(pasts, self.options)
         terms = collaborative_terms(pasts, statistics.items, statistics.pairs, self.options, content)
         return terms.table(term_names(content))
 
@@ -143,6 +145,6 @@ def targets_of(parts: Sequence[RunData], codes: ItemCodes, options: TermOptions)
     return {split: Targets.of(parts, split, codes, options.use_ratings) for split in JUDGED}
 
 
-def needed_pairs(targets: Mapping[str, Targets]) -> Pairs:
+def needed_pairs(targets: Mapping[str, Targets], options: TermOptions) -> Pairs:
     """The pairs of items that terms of these samples need."""
-    return pairs_of(Pasts.joined([targets[split].pasts for split in JUDGED]))[0]
+    return pairs_of(looked_at(Pasts.joined([targets[split].pasts for split in JUDGED]), options))[0]

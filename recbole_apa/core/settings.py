@@ -211,6 +211,8 @@ class CollaborativeSettings(Checked):
     )
     """RecBole models whose scores are combined as well, with ``counts``: trained on a CPU on all rows of the training
     period, and again on every request to forget and every addition."""
+    evidence_past: Literal["all", "shown"] = field(default="all", metadata=option(since=Since("0.1.0", before="all")))
+    """What counts as a user's past: ``all`` rows before the target, or those that the prompt shows (``shown``)."""
     evidence_columns: tuple[str, ...] | None = field(
         default=None,
         metadata=option(since=Since("0.1.0", before=None), expected="a column of words and, after it, one of years"),
@@ -281,13 +283,15 @@ class APASettings(Checked):
         return out
 
     def identifying(self) -> dict[str, Any]:
-        """As :meth:`flat`, without ``draw_seed`` while it is null, ``evidence_models`` while there are none, and the
-        options of statistics that the run does not have: what identified a run before those options existed."""
-        unset = {name for name, value in (("draw_seed", None), ("evidence_models", [])) if self.flat()[name] == value}
+        """As :meth:`flat`, without later options while they have the values that change nothing, and without those of
+        statistics that the run does not have: what identified a run before those options existed."""
+        unset = {name for name, value in _UNSET.items() if self.flat()[name] == value}
         unset |= set() if self.collaborative.counts else {f.name for f in fields(CollaborativeSettings)}
         return {name: value for name, value in self.flat().items() if name not in unset}
 
 
+_UNSET: dict[str, object] = {"draw_seed": None, "evidence_models": [], "evidence_past": "all"}
+"""Options that do not identify a run while they have these values."""
 GROUPS: dict[str, type] = {
     "backbone": BackboneSettings,
     "samples": SampleSettings,

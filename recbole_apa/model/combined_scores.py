@@ -203,7 +203,8 @@ def combined_of(
     codes = codes or codes_of(store, data)
     content = ItemContent.of_items(data.texts, codes.names, settings.evidence_columns)
     scores = {SPLITS[1]: _by_id(part, valid_scores), **terms}
-    fitted = Fitted.anew([data], codes, scores, TermOptions(), content)
+    past = data.options.samples.history_length if settings.evidence_past == "shown" else 0
+    fitted = Fitted.anew([data], codes, scores, TermOptions(past=past), content)
     if terms:
         fitted = replace(fitted, columns=columns_digest(data.texts))
     return CombinedScores(fitted, data, content, settings.evidence_columns)

@@ -112,14 +112,15 @@ def write_first_records(result: RunResult) -> Path:
 def training_cost(trainer: APATrainer) -> TrainingCost:
     """How long training the whole state took, for estimates of later requests."""
     record = trainer.record
-    of_models = {"models_seconds": round(record.seconds[_OF_MODELS], 3)} if _OF_MODELS in record.seconds else {}
-    return {
-        **of_models,
+    cost: TrainingCost = {
         "seconds": round(sum(record.seconds.get(name, 0.0) for name in TRAINING_STAGES), 3),
         "memory_seconds": round(record.seconds.get("memory_seconds", 0.0), 3),
         "shard_seconds": [round(shard.get("train_seconds", 0.0), 3) for shard in record.shards],
         "shard_samples": record.sizes,
     }
+    if _OF_MODELS in record.seconds:
+        cost["models_seconds"] = round(record.seconds[_OF_MODELS], 3)
+    return cost
 
 
 def traces_outside(result: RunResult) -> dict[str, list[str]]:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from recbole.config import Config
 
 AUTO, COUNTS, NONE = "auto", "counts", "none"
-EVIDENCE, MODELS, COLUMNS = "evidence", "evidence_models", "evidence_columns"
+EVIDENCE, MODELS, PAST, COLUMNS = "evidence", "evidence_models", "evidence_past", "evidence_columns"
 _KINDS = {ModelType.CONTEXT, ModelType.GENERAL}
 
 

@@ -39,7 +39,7 @@ def collaborative_findings(store: PinnedStore, manifest: Manifest, data: "Loader
         yield f"{COMBINATION}: the columns of the items are not those that it was combined with"
         return
     counted, targets = _of_rows(parts, kept)
-    if any(not np.array_equal(a, b) for a, b in _pairs_of(needed_pairs(targets), kept)):
+    if any(not np.array_equal(a, b) for a, b in _pairs_of(needed_pairs(targets, kept.options), kept)):
         yield f"{COLLABORATIVE_SUMS} has other pairs of items than the run's samples need"
         return
     found = kept.statistics.arrays()
