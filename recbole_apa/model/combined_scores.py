@@ -3,6 +3,7 @@
 Shapes: n samples of a split, in its dataset's order.
 """
 
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -22,14 +23,16 @@ from recbole_apa.collaborative import (
     pasts_with,
     training_rows,
 )
+from recbole_apa.core.collaborative_settings import CollaborativeSettings
 from recbole_apa.core.errors import RunError, SettingsError
-from recbole_apa.core.settings import CollaborativeSettings
+from recbole_apa.core.settings import APASettings
 from recbole_apa.data.dataset import APADataset
 from recbole_apa.data.item_text import ItemTexts, columns_digest
 from recbole_apa.data.run_data import RunData
 from recbole_apa.data.splits import SPLITS
 from recbole_apa.data.tokens import Tokens
 from recbole_apa.model.contracts import FitInputs
+from recbole_apa.model.fit_context import FitRecord
 from recbole_apa.model.lineage import sample_order
 from recbole_apa.runs.collaborative_files import load_collaborative
 from recbole_apa.runs.store import RunStore
@@ -210,25 +213,33 @@ def combined_of(
     return CombinedScores(fitted, data, content, settings.evidence_columns)
 
 
-def model_terms(names: Sequence[str], data: RunData, inputs: FitInputs) -> dict[str, np.ndarray]:
-    """The terms of RecBole models, :attr:`~recbole_apa.model.contracts.ModelTerms.scores`.
+def model_terms(of_run: APASettings, data: RunData, inputs: FitInputs, record: FitRecord) -> dict[str, np.ndarray]:
+    """The terms of the RecBole models of a run's evidence, which are trained now, before anything is written:
+    :attr:`~recbole_apa.model.contracts.ModelTerms.scores`; empty without such models.
 
     Raises:
+        DataError: ``evidence_columns`` names a column that the items do not have.
         SettingsError: one cannot be trained on a new run's rows, or nothing trains it.
     """
+    settings = of_run.collaborative
+    _refuse_columns(data.texts, settings)
+    if not settings.models:
+        return {}
     if inputs.evidence_models is None:
         raise SettingsError(
-            f"evidence_models: found {', '.join(names)}, and this trainer was made without what trains them; train "
-            "with recbole_apa.run"
+            f"evidence_models: found {', '.join(settings.models)}, and this trainer was made without what trains them; "
+            "train with recbole_apa.run"
         )
+    start = time.perf_counter()
     found = inputs.evidence_models(data)
+    record.add_seconds("evidence_models_seconds", start)
     if found.failed and inputs.refuses_models:
         told = "; ".join(f"{name} cannot be trained on this data ({why})" for name, why in found.failed.items())
         raise SettingsError(f"evidence: {told}; leave it out")
     return found.scores
 
 
-def refuse_columns(texts: ItemTexts, settings: CollaborativeSettings) -> None:
+def _refuse_columns(texts: ItemTexts, settings: CollaborativeSettings) -> None:
     """
     Raises:
         DataError: ``evidence_columns`` names a column that the items do not have.

@@ -19,10 +19,9 @@ from recbole_apa.core.system.machine import MachineKind, machine_kind
 from recbole_apa.data.dataloader import ShardingDataLoader
 from recbole_apa.data.dataset import APADataset
 from recbole_apa.data.loaders import part_of
-from recbole_apa.data.run_data import RunData
 from recbole_apa.evidence import secret_of
 from recbole_apa.model.apa import APA
-from recbole_apa.model.combined_scores import CombinedScores, combined_of, model_terms, refuse_columns
+from recbole_apa.model.combined_scores import CombinedScores, combined_of, model_terms
 from recbole_apa.model.contracts import NO_INPUTS, FitInputs
 from recbole_apa.model.fit import TrainedState, fit_state
 from recbole_apa.model.fit_context import FitContext, FitRecord
@@ -106,11 +105,9 @@ class APATrainer(Trainer):
         if saved and self.store is None:
             self.store = RunStore(make_run_dir(self.config))
             self.logger.info(f"run folder: {self.store.place}")
-        store = self.store if saved else None
-        self.record = FitRecord()
+        store, self.record = self.store if saved else None, FitRecord()
         self.eval_collector.data_collect(train_data)
-        refuse_columns(part_of(train_data).run_data.texts, self.model.settings.collaborative)
-        self._train_models(part_of(train_data).run_data, inputs)
+        self.model_terms = model_terms(self.model.settings, part_of(train_data).run_data, inputs, self.record)
         if store:
             self._begin(store, part_of(train_data))
         fit = FitContext(self.model, self.record, store, inputs, self.tensorboard.add_scalar, show_progress)
@@ -123,15 +120,6 @@ class APATrainer(Trainer):
         if store:
             self._seal(store)
         return found
-
-    def _train_models(self, data: RunData, inputs: FitInputs) -> None:
-        """Train the RecBole models of the run's evidence, before anything is written: one may be refused."""
-        self.model_terms, names = {}, self.model.settings.collaborative.models
-        if not names:
-            return
-        start = time.perf_counter()
-        self.model_terms = model_terms(names, data, inputs)
-        self.record.add_seconds("evidence_models_seconds", start)
 
     def _begin(self, store: RunStore, train_set: APADataset) -> None:
         """Record in the run's folder what is being trained there."""
@@ -277,15 +265,13 @@ class APATrainer(Trainer):
 
     def _combine(self, store: RunStore | None, dataset: APADataset, scores: np.ndarray) -> None:
         """Combine the model's scores of the validation samples with collaborative statistics, if the run has them."""
-        start = time.perf_counter()
-        settings, items = self.model.settings.collaborative, self.inputs.items
-        self.combined = combined_of(settings, items, store, dataset, scores, self.model_terms)
+        start, settings = time.perf_counter(), self.model.settings.collaborative
+        self.combined = combined_of(settings, self.inputs.items, store, dataset, scores, self.model_terms)
         if self.combined:
             self.record.add_seconds("evidence_seconds", start)
 
     def validation_scores(self, dataset: APADataset) -> dict[str, Tensor]:
-        """Results for the validation samples from the memory, in the dataset's order: ``weights`` (v, k), ``alone``
-        (v, k) and their ``prediction`` (v,)."""
+        """Of the validation samples, from the memory: ``weights`` (v, k), ``alone`` (v, k) and ``prediction`` (v,)."""
         assert self.model.rule is not None
         return of_memory(self.model.rule, dataset)
 

@@ -22,7 +22,8 @@ from recbole_apa.data.run_data import RunData
 from recbole_apa.model.contracts import ModelTerms
 from recbole_apa.pipeline.config import APAConfig
 from recbole_apa.pipeline.evidence_option import COUNTS, EVIDENCE, MODELS
-from recbole_apa.pipeline.recbole_models import NAME, PresplitFiles, TrainedBaseline, pair_scores, train_baseline
+from recbole_apa.pipeline.pair_scores import pair_scores
+from recbole_apa.pipeline.recbole_models import NAME, PresplitFiles, TrainedBaseline, train_baseline
 from recbole_apa.pipeline.recbole_names import usual_options
 
 ONE_IN = 10

@@ -7,16 +7,13 @@ import numpy as np
 import pytest
 
 from recbole_apa import add, audit, evaluate_run, predict_pairs, run, unlearn, verify
-from recbole_apa.cli.arguments import parse_arguments
 from recbole_apa.collaborative import ItemCodes
 from recbole_apa.core.errors import RunError, SettingsError
 from recbole_apa.core.files.whole import read_json
 from recbole_apa.data.baseline_rows import baseline_rows
-from recbole_apa.data.recbole_settings import read_settings
 from recbole_apa.pipeline import evidence_models
 from recbole_apa.pipeline.config import APAConfig
 from recbole_apa.pipeline.evidence_models import evidence_models_of, train_model
-from recbole_apa.pipeline.idle_options import idle_options
 from recbole_apa.pipeline.manifest_options import options_of
 from recbole_apa.runs.collaborative_files import load_collaborative, save_collaborative_scores
 from recbole_apa.runs.names import COLLABORATIVE_SCORES, COMBINATION
@@ -244,60 +241,6 @@ def test_a_full_disk_fails_the_request_which_then_waits(made, tmp_path):
     assert fitted_of(folder).scores["valid.FM"].any() and verify(folder).holds
 
 
-def settled(options, **changes):
-    config = APAConfig("APA", "board", None, {**options, **changes})
-    return config["evidence"], config["evidence_models"]
-
-
-def test_a_list_stands_for_two_options(options):
-    assert settled(options, evidence=["counts", "DeepFM", "FM"]) == ("counts", ["DeepFM", "FM"])
-    assert settled(options, evidence=["counts"]) == settled(options) == ("counts", [])
-    assert settled(options, evidence="counts", evidence_models=["FM"]) == ("counts", ["FM"])
-    assert settled(options, evidence=["auto", "FM"]) == ("counts", ["FM"])
-    assert parse_arguments(["--evidence=[counts, DeepFM]"])["evidence"] == ["counts", "DeepFM"]
-    assert parse_arguments(["--evidence=none"])["evidence"] == "none"
-
-
-@pytest.mark.parametrize(
-    "given, says",
-    [
-        ({"evidence": ["FM"]}, r"found \['FM'\], expected counts, none, auto, or a list that begins with counts"),
-        ({"evidence": []}, r"evidence: found \[\]"),
-        ({"evidence": ["none", "FM"]}, "a list that begins with counts"),
-        ({"evidence": ["counts", "DeepFN"]}, "did you mean 'DeepFM'"),
-        (
-            {"evidence": ["counts", "SASRec"]},
-            "found the model SASRec, expected one of RecBole's context-aware or general",
-        ),
-        ({"evidence": ["counts", "KGAT"]}, "found the model KGAT, expected"),
-        ({"evidence": ["counts", "ItemKNN"]}, "found the model ItemKNN, expected"),
-        ({"evidence": ["counts", "FM", "FM"]}, "found FM more than once"),
-        ({"evidence": ["counts", 3]}, "evidence_models: found"),
-        ({"evidence": ["counts", "FM"], "evidence_models": ["BPR"]}, "expected models in one of the two"),
-        (
-            {"evidence": ["counts", "FM"], "valid_samples": 0},
-            r"found \[counts, FM\], expected none or auto: valid_samples",
-        ),
-        ({"evidence": ["auto", "FM"], "valid_samples": 0}, r"found \[auto, FM\], expected none or auto: valid_samples"),
-    ],
-)
-def test_other_lists_are_refused(given, says, options):
-    with pytest.raises(SettingsError, match=says):
-        settled(options, **given)
-
-
-def test_models_without_statistics_are_said_to_do_nothing(options):
-    config = APAConfig("APA", "board", None, {**options, "evidence": "none", "evidence_models": ["FM"]})
-    assert "evidence_models" in idle_options(config) and not read_settings(config).collaborative.models
-
-
-def test_a_manifest_without_the_option_means_no_models(made):
-    manifest = made.store.manifest()
-    assert manifest["options"]["evidence"] == "counts" and manifest["options"]["evidence_models"] == ["FM"]
-    old = {name: value for name, value in manifest["options"].items() if name != "evidence_models"}
-    assert options_of({**manifest, "options": old}, "there")["evidence_models"] == []
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["DeepFM", "LightGCN", "NeuMF"])
 def test_other_models_are_trained_to_the_same_bits(name, made, options):
@@ -305,3 +248,10 @@ def test_other_models_are_trained_to_the_same_bits(name, made, options):
     data = made.data.train_set.run_data
     one, other = (train_model(config, name, data).terms(["u1", "u2"], ["i1", "i3"]).tolist() for _ in range(2))
     assert one == other and len(set(one)) == 2
+
+
+def test_a_manifest_without_the_option_means_no_models(made):
+    manifest = made.store.manifest()
+    assert manifest["options"]["evidence"] == "counts" and manifest["options"]["evidence_models"] == ["FM"]
+    old = {name: value for name, value in manifest["options"].items() if name != "evidence_models"}
+    assert options_of({**manifest, "options": old}, "there")["evidence_models"] == []
