@@ -5,12 +5,14 @@ training rows, by the hash of each row's id, so that forgetting a row moves no o
 """
 
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from logging import getLogger
 from pathlib import Path
 
 import numpy as np
+import torch
 
 from recbole_apa.collaborative import JUDGED, model_key
 from recbole_apa.collaborative.terms import log_odds
@@ -43,7 +45,8 @@ class EvidenceModel:
         Raises:
             TrainingError: a score is NaN or infinite.
         """
-        scores = pair_scores(self.trained, users, items).astype(np.float64)
+        with _one_thread():
+            scores = pair_scores(self.trained, users, items).astype(np.float64)
         if not np.isfinite(scores).all():
             raise TrainingError(f"{self.name} gives scores that are NaN or infinite, expected finite ones")
         return log_odds(scores) if self.trained.is_probability else scores
@@ -57,7 +60,7 @@ def models_of(config: APAConfig) -> tuple[str, ...]:
 def train_model(config: APAConfig, name: str, data: RunData) -> EvidenceModel:
     """Train a model on all rows of the training period. Its files are deleted again; what it is trained on, and in
     which order, depends on those rows and the items' columns alone."""
-    with tempfile.TemporaryDirectory(prefix="recbole-apa-") as folder:
+    with tempfile.TemporaryDirectory(prefix="recbole-apa-") as folder, _one_thread():
         layout = Layout.of(config)
         learnt, judged = _rows_of(data)
         parts = {"train": learnt, "valid": judged, "test": judged}
@@ -66,6 +69,17 @@ def train_model(config: APAConfig, name: str, data: RunData) -> EvidenceModel:
         files = PresplitFiles(Path(folder), columns, config["MAX_ITEM_LIST_LENGTH"], layout)
         where = {"log_dir": folder, "use_gpu": False}  # a GPU adds gradients of vectors in any order
         return EvidenceModel(name, train_baseline(name, files, config["seed"], {**usual_options(name, "all"), **where}))
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Several threads share a sum in as many parts, which are rounded otherwise."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def evidence_models_of(config: APAConfig) -> Callable[[RunData], ModelTerms]:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from recbole_apa import add, audit, evaluate_run, predict_pairs, run, unlearn, verify
 from recbole_apa.collaborative import ItemCodes
@@ -63,7 +64,16 @@ def test_the_adapters_are_those_of_a_run_without_models(made, options, tmp_path)
     assert "columns" not in read_json(plain.run_dir / COMBINATION)
 
 
-@pytest.mark.parametrize("asked", [{"users": ["u3"]}, {"interactions": [("u5", "i2")]}], ids=["user", "pair"])
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {"users": ["u3"]},
+        {"interactions": [("u5", "i2")]},
+        {"items": ["i4"], "exactness": "strict"},
+        {"users": ["u3"], "exactness": "fresh"},
+    ],
+    ids=["user", "pair", "item, strict", "user, fresh"],
+)
 def test_after_a_request_it_is_what_training_on_the_rest_gives(made, asked, tmp_path):
     folder, before = copy_run(made, tmp_path / "run"), fitted_of(made.run_dir)
     unlearn(folder, **asked)
@@ -200,6 +210,22 @@ def test_predictions_are_those_that_are_served(made):
         patch.setattr("recbole_apa.pipeline.predictions.train_model", lambda *_: pytest.fail("trained twice"))
         assert [p.score for p in predict_pairs(opened, pairs)] == pytest.approx([p.score for p in found])
         assert 0 < predict_pairs(opened, [("nobody", "i3")])[0].score < 1
+
+
+def test_it_is_trained_on_one_thread_and_leaves_as_many_as_there_were(made):
+    seen, before = [], torch.get_num_threads()
+    train = evidence_models.train_baseline
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(
+            evidence_models, "train_baseline", lambda *given: (seen.append(torch.get_num_threads()), train(*given))[1]
+        )
+        try:
+            torch.set_num_threads(2)
+            terms = evidence_models_of(made.config)(made.data.train_set.run_data).scores
+            assert (seen, torch.get_num_threads()) == ([1], 2)
+        finally:
+            torch.set_num_threads(before)
+    assert terms["test.FM"].tolist() == made.trainer.combined.fitted.scores["test.FM"].tolist()
 
 
 def fails(*_):
