@@ -30,6 +30,8 @@ CHANGES: dict[str, dict[str, Any]] = {
     "another seed": {"seed": 1},
     "genres in lines": {"item_text": GENRES},
     "genres in lines, another seed": {"item_text": GENRES, "seed": 1},
+    "half the samples": {"train_samples": 512},
+    "half the samples, another seed": {"train_samples": 512, "seed": 1},
     "one adapter": {"n_shards": 1},
     "3 lines of history": {"max_history": 3},
     "3 lines of history, genres": {"max_history": 3, "item_text": GENRES},
