@@ -7,6 +7,7 @@ when they are asked for. It may not know RecBole, torch, or language models.
 from recbole_apa.collaborative.alone import Alone, Source
 from recbole_apa.collaborative.combination import ALONE, BOTH, MODEL, Combination, left_out
 from recbole_apa.collaborative.content import ItemContent
+from recbole_apa.collaborative.counted import CountedRows, RowCount
 from recbole_apa.collaborative.fitted import JUDGED, Fitted, needed_pairs, targets_of
 from recbole_apa.collaborative.item_sums import ItemSums
 from recbole_apa.collaborative.logistic import Logistic, left_out_scores
@@ -26,6 +27,7 @@ __all__ = [
     "MODEL",
     "Alone",
     "Combination",
+    "CountedRows",
     "Fitted",
     "ItemCodes",
     "ItemContent",
@@ -34,6 +36,7 @@ __all__ = [
     "PairSums",
     "Pairs",
     "Pasts",
+    "RowCount",
     "Source",
     "Statistics",
     "Targets",

@@ -9,11 +9,17 @@ from recbole_apa.collaborative import Combination, Fitted, ItemCodes, Statistics
 from recbole_apa.core.errors import RunError
 from recbole_apa.core.files.whole import write_json, write_whole
 from recbole_apa.runs.files import RunFiles
+from recbole_apa.runs.manifest import Manifest
 from recbole_apa.runs.names import COLLABORATIVE_SCORES, COLLABORATIVE_SUMS, COMBINATION, MEMORY, METRICS
 from recbole_apa.runs.state_files import StateFiles
 
 _RESTORE = "restore the run folder from a copy"
 _OPTIONS, _COMBINATION, _CONTENT = "term_options", "combination", "content"
+
+
+def keeps_statistics(manifest: Manifest) -> bool:
+    """Whether a run keeps collaborative statistics."""
+    return manifest["settings"].get("evidence") == "counts"
 
 
 def save_collaborative(files: RunFiles, fitted: Fitted) -> None:
@@ -46,11 +52,20 @@ def load_collaborative(files: StateFiles, codes: ItemCodes) -> Fitted:
         combined = None if told[_COMBINATION] is None else Combination.from_json(told[_COMBINATION])
     except (KeyError, TypeError, ValueError) as error:
         raise RunError(f"{files.folder / COMBINATION} is damaged ({str(error)[:120]}); {_RESTORE}") from None
-    statistics = Statistics.read(_arrays(files, COLLABORATIVE_SUMS), codes, options.use_ratings)
+    statistics = Statistics.read(load_sums(files), codes, options.use_ratings)
     scores = load_collaborative_scores(files)
     if (combined is None) != (len(scores["valid"]) == 0):
         raise RunError(f"{files.folder / COMBINATION} does not fit the run's validation samples; {_RESTORE}")
     return Fitted(statistics, scores, combined, options, content)
+
+
+def load_sums(files: StateFiles) -> dict[str, np.ndarray]:
+    """The arrays of ``collaborative/sums.safetensors``, as they are.
+
+    Raises:
+        RunError: missing or damaged.
+    """
+    return _arrays(files, COLLABORATIVE_SUMS)
 
 
 def load_collaborative_scores(files: StateFiles) -> dict[str, np.ndarray]:
