@@ -1,6 +1,7 @@
 """Collaborative statistics after a request that changes no sample: rows are subtracted; no model is loaded."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -33,9 +34,17 @@ class CollaborativeState:
     parts: tuple[RunData, ...]
     """All rows of the users of validation and test samples."""
 
-    def scores(self, split: str) -> dict[str, dict[str, float]]:
-        """Name -> sample id -> score: of the regressions, and of validation samples by fits without their users; empty
-        without them, or if the run has not scored its model there."""
+    @cached_property
+    def scores(self) -> dict[str, dict[str, dict[str, float]]]:
+        """Split -> name -> sample id -> score: of the model and the regressions, of validation samples by fits without
+        their users; a split is empty without them, or if the run has not scored its model there."""
+        return {split: self._scores(split) for split in JUDGED}
+
+    def served(self, split: str) -> dict[str, float]:
+        """Sample id -> the score that is served; empty as :attr:`scores`."""
+        return self.scores[split].get(self.fitted.served, {})
+
+    def _scores(self, split: str) -> dict[str, dict[str, float]]:
         combined, model_scores = self.fitted.combination, self.fitted.scores.get(split)
         if combined is None or model_scores is None:
             return {}

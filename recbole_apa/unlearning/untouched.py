@@ -164,7 +164,7 @@ def _write_records(
     before = store.manifest()
     if (store.folder / FIGURES).is_dir():
         shutil.copytree(store.folder / FIGURES, pending.folder / FIGURES, dirs_exist_ok=True)
-    metrics = write_rule_figures(store, pending, survey, before["settings"]["seed"], statistics)
+    metrics = write_rule_figures(store, pending, survey, before, statistics)
     if statistics is not None:
         save_collaborative(pending, statistics.fitted)
     about = about_state(before, served, INHERITED, has_plain_ids(before), kept=True)
