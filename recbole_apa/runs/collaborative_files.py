@@ -26,9 +26,7 @@ def save_collaborative(files: RunFiles, fitted: Fitted) -> None:
     """Write all three files."""
     _save(files.folder / COLLABORATIVE_SUMS, fitted.statistics.arrays())
     save_collaborative_scores(files, fitted.scores)
-    combined = fitted.combination and fitted.combination.to_json()
-    told = {_COMBINATION: combined, _OPTIONS: fitted.options.to_json(), _CONTENT: fitted.content}
-    write_json(files.folder / COMBINATION, told)
+    write_json(files.folder / COMBINATION, _told(fitted.combination, fitted.options, fitted.content))
 
 
 def save_collaborative_scores(files: RunFiles, scores: Mapping[str, np.ndarray]) -> None:
@@ -52,6 +50,8 @@ def load_collaborative(files: StateFiles, codes: ItemCodes) -> Fitted:
         combined = None if told[_COMBINATION] is None else Combination.from_json(told[_COMBINATION])
     except (KeyError, TypeError, ValueError) as error:
         raise RunError(f"{files.folder / COMBINATION} is damaged ({str(error)[:120]}); {_RESTORE}") from None
+    if _told(combined, options, content) != told:
+        raise RunError(f"{files.folder / COMBINATION} holds more than a combination; {_RESTORE}")
     statistics = Statistics.read(load_sums(files), codes, options.use_ratings)
     scores = load_collaborative_scores(files)
     if (combined is None) != (len(scores["valid"]) == 0):
@@ -84,6 +84,11 @@ def load_collaborative_scores(files: StateFiles) -> dict[str, np.ndarray]:
         if not ((values >= 0) & (values <= 1)).all():
             raise RunError(f"{path}: {name} holds values outside 0 to 1; {_RESTORE}")
     return scores
+
+
+def _told(combined: Combination | None, options: TermOptions, content: str) -> dict[str, object]:
+    """What ``collaborative/combination.json`` holds."""
+    return {_COMBINATION: combined and combined.to_json(), _OPTIONS: options.to_json(), _CONTENT: content}
 
 
 def _save(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
