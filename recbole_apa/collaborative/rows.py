@@ -95,7 +95,7 @@ def training_rows(
     Raises:
         DataError: a rating is not finite or above 100.
     """
-    rows, counted = data.rows, _counted(data)
+    rows, counted = data.rows, counted_rows(data)
     if user is not None:
         counted &= rows.users.where(user)
     which = np.flatnonzero(counted)
@@ -118,13 +118,13 @@ def known_rows(
         rows_of_item: rows of the training period by code of the item, (m,).
     """
     users = data.rows.users.codes
-    of_user = np.bincount(users[_counted(data)], minlength=len(data.rows.users.names))
+    of_user = np.bincount(users[counted_rows(data)], minlength=len(data.rows.users.names))
     items = codes.of(data.rows.items.take(targets))
     return rows_of_item[items], of_user[users[targets]], data.windows.n_history[targets]
 
 
-def _counted(data: RunData) -> np.ndarray:
-    """Which rows belong to the training period, bool, (m,); see :func:`training_rows`."""
+def counted_rows(data: RunData) -> np.ndarray:
+    """Which of ``data.rows`` belong to the training period, bool, (m,); see :func:`training_rows`."""
     roles, users = data.notes.roles[data.kept], data.rows.users
     counted: np.ndarray = roles == TRAIN
     if data.options.samples.protocol == "tallrec":

@@ -1,6 +1,6 @@
 """What is made of all rows of an index, found in one pass over its parts: never more than one of them is in memory."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
 
 import numpy as np
@@ -108,7 +108,12 @@ class Survey:
 
 
 def survey_of(
-    index: Index, options: DataOptions, sides: Sides, plain_ids: bool = False, secret: bytes | None = None
+    index: Index,
+    options: DataOptions,
+    sides: Sides,
+    plain_ids: bool = False,
+    secret: bytes | None = None,
+    visitors: Sequence[Callable[[RunData], None]] = (),
 ) -> Survey:
     """Look through all parts of an index; the filters are taken as noted there.
 
@@ -116,12 +121,16 @@ def survey_of(
         sides: the tables that describe users and items.
         plain_ids: :attr:`~recbole_apa.data.samples.Interactions.plain_ids`.
         secret: for the digest of all users; None leaves it out.
+        visitors: are shown each part, too; items have the index's numbers.
     """
     out, additions = Survey(index.items.names, options, secret), index.facts.about.additions
     for rows in index.parts():
         if (rows.flags & KEPT).any():
             indexed = IndexedRows(rows, (), additions, filtered=True)
-            out.add_part(RunData.of_index(indexed, options, _bare(sides), {}, plain_ids))
+            part = RunData.of_index(indexed, options, _bare(sides), {}, plain_ids)
+            out.add_part(part)
+            for visit in visitors:
+                visit(part)
     return out
 
 

@@ -66,6 +66,9 @@ class Manifest(TypedDict, total=False):
     draw_of: str
     centres_of: str
     code: str
+    counted: dict[str, Any]
+    """Which rows collaborative statistics are counted from: how many ``rows``, of how many ``users``, their ``digest``,
+    and the ``sums`` that are digested. Missing if the run keeps none."""
     registered_by: dict[str, str]
     """Option -> the module outside the package that registered its value, if there is one. Never imported from here."""
     check: str
@@ -196,6 +199,12 @@ def _costs(value: object) -> bool:
     return _mapping_of(value, lambda v: v is None or _number(v) or _list_of(v, _number))
 
 
+def _counted(value: object) -> bool:
+    if not isinstance(value, dict) or not _text(value.get("sums")):
+        return False
+    return _whole(value.get("rows")) and _whole(value.get("users")) and _digest(value.get("digest"))
+
+
 def _settings(value: object) -> bool:
     return isinstance(value, dict) and isinstance(value.get("backbone"), str)
 
@@ -246,5 +255,6 @@ _ENTRIES: dict[str, tuple[Callable[[object], bool], str]] = {
     "draw_of": (_text, "a text"),
     "registered_by": (lambda v: _mapping_of(v, _text), "names of modules"),
     "centres_of": (_text, "a text"),
+    "counted": (_counted, "numbers of rows and users, and their digest"),
 }
 """What each entry has to be; other entries are allowed."""

@@ -42,6 +42,7 @@ from recbole_apa.unlearning.plan import Plan, settle_shards
 from recbole_apa.unlearning.prepare import Prepared, method_of, prepare
 from recbole_apa.unlearning.probe import ForgottenProbe, table_figures
 from recbole_apa.unlearning.redraw import changed_shards
+from recbole_apa.unlearning.statistics_check import ANEW, statistics_done
 
 
 def carry_out(
@@ -96,14 +97,15 @@ def carry_out(
     write_records(result, about | {"outside": left_outside(before, trainer, result, own)}, carried_out(served))
     seconds, shards = training_cost(trainer)["seconds"], shards_of(store, trainer)
     figures = table_figures(opened_metrics(store), result.metrics, dropped)
-    done = CarriedOut(before, plan, exactness, method, seconds, figures, own, key, machines, shards)
+    told = statistics_done(pending, before, key, ANEW)
+    done = CarriedOut(before, plan, exactness, method, seconds, figures, own, key, machines, shards, told)
     certify(pending, requests, done)
     pending.seal({"ready": True})
     commit_state(store)
     close(store, ledger, positions := [e.position for e in requests], opened.keys)
     stands_in(result, store)
     paths, full = certificate_paths(store, positions), before.get("full_training", {}).get("seconds")
-    return Outcome(positions, plan, paths, figures, seconds, full, len(shards.trained), lambda: result, method)
+    return Outcome(positions, plan, paths, figures, seconds, full, len(shards.trained), lambda: result, method, told)
 
 
 def _checked(opened: RunResult, pending: RunStore, data: Loaders, served: Sequence[Entry]) -> Sought:

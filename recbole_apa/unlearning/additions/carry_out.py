@@ -24,6 +24,7 @@ from recbole_apa.unlearning.kept_partition import inherit_partition
 from recbole_apa.unlearning.machines import machines_of
 from recbole_apa.unlearning.outside import clean_outside, left_outside, own_outside
 from recbole_apa.unlearning.probe import chosen_figures
+from recbole_apa.unlearning.statistics_check import refuse_other_sums
 
 
 @dataclass(frozen=True)
@@ -76,6 +77,7 @@ def carry_out_addition(
     own = clean_outside(own_outside(store, before), result, store)
     about = about_grown(before, [*served, entry], data.train_set.visible_data.plain_ids, machines.retrains)
     write_records(result, about | {"outside": left_outside(before, trainer, result, own)}, carried_out(served))
+    refuse_other_sums(pending)
     figures = chosen_figures(opened_metrics(store), result.metrics, result.model)
     pending.seal({"ready": True})
     commit_state(store)
