@@ -6,7 +6,7 @@ acknowledged, and the next write cuts it off.
 
 import hashlib
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
@@ -237,8 +237,9 @@ def refuse_gap(store: RunStore, ring: KeyRing) -> None:
     done = [e for e in entries if e.kind == DONE]
     waiting = _waiting(entries)
     late = [e for e in waiting if served_by(manifest, e)]
-    reached = [e for e in entries if e.kind == REQUEST and (e not in waiting or e in late)]
-    if {d for e in reached for d in e.content["interactions"]} != set(manifest["forgotten"]):
+    open_still = {e.position for e in waiting} - {e.position for e in late}
+    reached = [e for e in entries if e.kind in (REQUEST, ADDED) and e.position not in open_still]
+    if not _adds_up(manifest, reached):
         raise RunError(
             f"{store.place}: the requests in {LEDGER} do not add up to what {MANIFEST} says is forgotten; lines were "
             "lost, or the manifest was edited: restore both from a copy"
@@ -248,6 +249,28 @@ def refuse_gap(store: RunStore, ring: KeyRing) -> None:
             f"{store.place}: {MANIFEST} was changed after the last request or addition was carried out: restore it "
             "from a copy"
         )
+
+
+def n_forgotten(entries: Iterable[Entry]) -> int:
+    """How many interactions requests removed, a row as often as it was."""
+    return sum(len(e.content["interactions"]) for e in entries if e.kind == REQUEST)
+
+
+def forgets_as_told(manifest: Manifest, requests: Sequence[Entry]) -> bool:
+    """Whether requests removed as much as the manifest says; in runs up to format 5, the very rows that it lists."""
+    told = manifest["forgotten"]
+    if isinstance(told, list):
+        return {d for e in requests for d in e.content["interactions"]} == set(told)
+    return n_forgotten(requests) == told
+
+
+def _adds_up(manifest: Manifest, reached: Sequence[Entry]) -> bool:
+    """Whether the lines that were carried out are those that the manifest says led to its state: from run format 6 on
+    it names them by their digests, which cover those of the forgotten rows."""
+    is_named = isinstance(manifest["forgotten"], list) or {e.digest for e in reached} == set(
+        manifest.get("served_requests", [])
+    )
+    return is_named and forgets_as_told(manifest, [e for e in reached if e.kind == REQUEST])
 
 
 def refuse_pending(store: RunStore, allow: bool = False) -> None:

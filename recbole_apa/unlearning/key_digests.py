@@ -106,7 +106,7 @@ class _Keyed:
         served = [self.lines_now.get(e, e) for e in old.get("served_requests", [])]
         new = {
             **old,
-            **self._all(old, "forgotten"),
+            **(self._all(old, "forgotten") if isinstance(old["forgotten"], list) else {}),
             "served_requests": served,
             "dataset": self.key.keyed(old["dataset"]),
             "identity_digest": self.key.keyed(old["identity_digest"]),

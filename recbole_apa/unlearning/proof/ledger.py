@@ -13,7 +13,7 @@ from recbole_apa.data.index.places import file_names
 from recbole_apa.data.index.read import Index
 from recbole_apa.evidence import KeyRing
 from recbole_apa.runs.index_files import with_index_as_one
-from recbole_apa.runs.ledger import Entry, Ledger, manifest_digest, served_by
+from recbole_apa.runs.ledger import Entry, Ledger, forgets_as_told, manifest_digest, served_by
 from recbole_apa.runs.ledger_lines import ADDED, DONE, REQUEST
 from recbole_apa.runs.manifest import Manifest
 from recbole_apa.runs.names import CERTIFICATES, INCOMING, KEY, LEDGER
@@ -39,10 +39,9 @@ def ledger_findings(store: PinnedStore, manifest: Manifest, keys: KeyRing) -> It
     for entry in waiting:
         yield f"the {WAITS[entry.kind]} in line {entry.position} of the ledger waits to be carried out"
     yield from _waiting_rows(store, waiting, manifest, keys)
-    asked = {d for e in ledger.requests() for d in e.content["interactions"]}
     done = [e for e in entries if e.kind == DONE]
-    if not waiting and asked != set(manifest["forgotten"]):
-        yield "the manifest's list of forgotten interactions is not that of the ledger's requests"
+    if not waiting and not forgets_as_told(manifest, ledger.requests()):
+        yield "the manifest does not say of forgotten interactions what the ledger's requests say"
     if done and done[-1].content.get("manifest") != manifest_digest(done[-1].content, store, keys):
         what = "request" if done[-1].content["requests"] else "addition"
         yield f"{MANIFEST} was changed after the last {what} was carried out"
