@@ -48,8 +48,8 @@ def ledger_findings(store: PinnedStore, manifest: Manifest, keys: KeyRing) -> It
     if not entries and manifest["forgotten"]:
         yield f"{LEDGER} is missing, although the manifest says that something was forgotten"
     yield from _served(entries, waiting, manifest)
-    reached = [e for e in entries if e not in waiting or served_by(manifest, e)]
-    yield from _additions(store, [e for e in reached if e.kind == ADDED])
+    late = served_by(manifest, waiting)
+    yield from _additions(store, [e for e in entries if e.kind == ADDED and (e not in waiting or e in late)])
     known = {name for e in done for name in e.content.get("certificates", {})}
     folder = store.folder / CERTIFICATES
     for path in sorted(folder.iterdir()) if folder.is_dir() else []:
@@ -73,8 +73,9 @@ def _served(entries: Sequence[Entry], waiting: Sequence[Entry], manifest: Manife
     if knows_no_scopes(manifest):
         return  # it names positions
     asked = [e for e in entries if e.kind in WAITS]
+    known = {e.position for e in [*waiting, *served_by(manifest, asked)]}
     for entry in asked:
-        if entry not in waiting and not served_by(manifest, entry):
+        if entry.position not in known:
             what = f"the {WAITS[entry.kind]} in line {entry.position}"
             yield f"{LEDGER} says that {what} was carried out, and {MANIFEST} does not"
     unknown = set(manifest.get("served_requests", [])) - {e.digest for e in asked}
@@ -86,7 +87,7 @@ def _waiting_rows(store: PinnedStore, waiting: Sequence[Entry], manifest: Manife
     """Findings where the rows of an addition that waits are not those that its line names."""
     folder = store.folder / INCOMING
     for entry in waiting:
-        if entry.kind != ADDED or served_by(manifest, entry):
+        if entry.kind != ADDED or served_by(manifest, [entry]):
             continue  # once the state is in place, its rows are in the index
         if not all((folder / name).is_file() for name in file_names(1)):
             continue  # reported with the files
