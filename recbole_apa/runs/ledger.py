@@ -6,7 +6,7 @@ acknowledged, and the next write cuts it off.
 
 import hashlib
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
@@ -20,6 +20,7 @@ from recbole_apa.core.seeding import digest_of
 from recbole_apa.data.forgotten import Digester, Forgotten
 from recbole_apa.data.visible_data import VisibleData
 from recbole_apa.evidence import KeyRing
+from recbole_apa.runs.counted import adds_up
 from recbole_apa.runs.ledger_lines import (
     ADDED,
     CHECK,
@@ -193,25 +194,27 @@ def digester_of(content: Mapping[str, Any], salt: str, ring: KeyRing) -> Digeste
     return Digester(salt, ring.key(name) if name else None)
 
 
-def visible_without(requests: Iterable[Request], salt: str, ring: KeyRing) -> VisibleData:
+def visible_without(requests: Iterable[Request], salt: str, ring: KeyRing, recognises: bool = True) -> VisibleData:
     """What requests hide.
 
     Args:
         salt: the run's.
+        recognises: whether it also has the digests of the rows that they found, to recognise traces of them.
 
     Raises:
         KeyFileError: the ring does not have the key of one of them.
     """
     groups: dict[Digester, list[Forgotten]] = {}
     for content in (r.content for r in requests):
-        digester, rows = digester_of(content, salt, ring), frozenset(content["interactions"])
-        names = frozenset(content["hides"] if "hides" in content else content["names"])
+        digester, is_old = digester_of(content, salt, ring), "hides" not in content
+        rows = frozenset(content["interactions"] if recognises or is_old else ())
+        names = frozenset(content["names"] if is_old else content["hides"])
         position = content.get("position")
         since = {} if position is None else dict.fromkeys(rows | names, position)
-        if "hides" in content:
-            part = Forgotten(digester, rows, names, since=since)
-        else:
+        if is_old:
             part = Forgotten(digester, rows, old_rows=rows, old_names=names, since=since)
+        else:
+            part = Forgotten(digester, rows, names, since=since)
         groups.setdefault(digester, []).append(part)
     return VisibleData(tuple(first.joined(*others) for first, *others in groups.values()))
 
@@ -244,7 +247,7 @@ def refuse_gap(store: RunStore, ring: KeyRing) -> None:
     late = served_by(manifest, waiting)
     open_still = {e.position for e in waiting} - {e.position for e in late}
     reached = [e for e in entries if e.kind in (REQUEST, ADDED) and e.position not in open_still]
-    if not _adds_up(manifest, reached):
+    if not adds_up(manifest, reached):
         raise RunError(
             f"{store.place}: the requests in {LEDGER} do not add up to what {MANIFEST} says is forgotten; lines were "
             "lost, or the manifest was edited: restore both from a copy"
@@ -254,27 +257,6 @@ def refuse_gap(store: RunStore, ring: KeyRing) -> None:
             f"{store.place}: {MANIFEST} was changed after the last request or addition was carried out: restore it "
             "from a copy"
         )
-
-
-def n_forgotten(entries: Iterable[Entry]) -> int:
-    """How many interactions requests removed, a row as often as it was."""
-    return sum(len(e.content["interactions"]) for e in entries if e.kind == REQUEST)
-
-
-def forgets_as_told(manifest: Manifest, requests: Sequence[Entry]) -> bool:
-    """Whether requests removed as much as the manifest says; in runs up to format 5, the very rows that it lists."""
-    told = manifest["forgotten"]
-    if isinstance(told, list):
-        return {d for e in requests for d in e.content["interactions"]} == set(told)
-    return n_forgotten(requests) == told
-
-
-def _adds_up(manifest: Manifest, reached: Sequence[Entry]) -> bool:
-    """Whether the lines that were carried out are those that the manifest says led to its state: from run format 6 on
-    it names them by their digests, which cover those of the forgotten rows."""
-    named, found = set(manifest.get("served_requests", [])), {e.digest for e in reached}
-    is_old = isinstance(manifest["forgotten"], list)
-    return (is_old or named == found) and forgets_as_told(manifest, [e for e in reached if e.kind == REQUEST])
 
 
 def refuse_pending(store: RunStore, allow: bool = False) -> None:

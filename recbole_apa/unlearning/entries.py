@@ -4,7 +4,8 @@ from collections.abc import Mapping, Sequence
 
 from recbole_apa.core.files.whole import read_json
 from recbole_apa.evidence.exactness import EARLIER, FRESH, INHERITED, THIS_DATA
-from recbole_apa.runs.ledger import Entry, n_forgotten
+from recbole_apa.runs.counted import n_forgotten
+from recbole_apa.runs.ledger import Entry
 from recbole_apa.runs.ledger_lines import REQUEST
 from recbole_apa.runs.manifest import Manifest
 from recbole_apa.runs.names import METRICS

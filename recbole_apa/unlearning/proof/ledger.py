@@ -12,8 +12,9 @@ from recbole_apa.data.index.check import index_problems
 from recbole_apa.data.index.places import file_names
 from recbole_apa.data.index.read import Index
 from recbole_apa.evidence import KeyRing
+from recbole_apa.runs.counted import forgets_as_told
 from recbole_apa.runs.index_files import with_index_as_one
-from recbole_apa.runs.ledger import Entry, Ledger, forgets_as_told, manifest_digest, served_by
+from recbole_apa.runs.ledger import Entry, Ledger, manifest_digest, served_by
 from recbole_apa.runs.ledger_lines import ADDED, DONE, REQUEST
 from recbole_apa.runs.manifest import Manifest
 from recbole_apa.runs.names import CERTIFICATES, INCOMING, KEY, LEDGER
