@@ -35,8 +35,9 @@ class Manifest(TypedDict, total=False):
     """Names and ids are hashed with it."""
     key: str | None
     """Name of the key that digests are made with; None, or missing before format 4, if they are only salted."""
-    forgotten: list[str]
-    """Digests of the interactions that requests removed."""
+    forgotten: int | list[str]
+    """How many interactions requests removed, a row as often as it was; the ledger has their digests. Up to run format
+    5: the digests."""
     plain_ids: bool
     """Whether tokens appear in ids unescaped, as before format 3."""
     served: int
@@ -228,7 +229,7 @@ _ENTRIES: dict[str, tuple[Callable[[object], bool], str]] = {
     "status": (lambda v: v in ("training", "complete"), "training or complete"),
     "identity_digest": (_digest, "a digest"),
     "salt": (lambda v: isinstance(v, str) and bool(re.fullmatch("[0-9a-f]{8,64}", v)), "8 to 64 hex digits"),
-    "forgotten": (lambda v: _list_of(v, _text), "a list of digests"),
+    "forgotten": (lambda v: _whole(v) or _list_of(v, _text), "a whole number, or a list of digests"),
     "plain_ids": (lambda v: isinstance(v, bool), "true or false"),
     "served": (_whole, "a whole number"),
     "served_requests": (lambda v: _list_of(v, lambda e: _text(e) or _whole(e)), "a list of digests"),

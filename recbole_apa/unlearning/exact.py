@@ -87,12 +87,13 @@ def carry_out(
     del update, inputs  # they hold prompts that are now forgotten
     dropped.judge("after")
     _purge_memory(opened.model, data)
-    served = [e for e in ledger.requests() if served_by(before, e) or e in requests]
+    served = served_by(before, ledger.requests())
+    served += [e for e in requests if e not in served]
     sought = _checked(opened, pending, data, served)
     _settle(plan, store, trainer, machines)
     own = clean_outside(own_outside(store, before), result, store)
     refuse_in_exports(own.exports, data, sought)
-    reached = [*served, *(e for e in ledger.additions() if served_by(before, e))]
+    reached = [*served, *served_by(before, ledger.additions())]
     about = about_state(before, reached, exactness, data.train_set.visible_data.plain_ids, kept)
     write_records(result, about | {"outside": left_outside(before, trainer, result, own)}, carried_out(served))
     seconds, shards = training_cost(trainer)["seconds"], shards_of(store, trainer)

@@ -107,7 +107,7 @@ def plan_light(run: IndexedRun, request: Request, rows: IndexRows, demands: Sequ
 def _refuse_reachable(run: IndexedRun, request: Request, touched: Touched, demands: Sequence[Demand]) -> Sought:
     """The independent check, on the rows of the index."""
     manifest, folder = run.manifest, run.store.folder / INDEX
-    served = [e.content for e in Ledger(run.store.storage, manifest["salt"]).requests() if served_by(manifest, e)]
+    served = [e.content for e in served_by(manifest, Ledger(run.store.storage, manifest["salt"]).requests())]
     lines: list[Mapping[str, Any]] = [*served, request.content]
     once_a_pair = manifest["options"].get("rm_dup_inter") is not None
     seen = VisibleData(once_a_pair=once_a_pair, plain_ids=has_plain_ids(manifest))

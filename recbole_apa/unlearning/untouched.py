@@ -85,7 +85,7 @@ def carry_out_untouched(
     write_changed_index(pending, light.touched.change, run.files, key)
     refuse_in_index(pending, light.sought)
     refuse_in_records(store, light.sought)
-    served = [e for e in ledger.entries() if served_by(before, e) or e == request]
+    served = [*served_by(before, ledger.entries()), request]
     own = own_outside(store, before)
     figures = _write_records(store, pending, survey, served, statistics)
     if counted is not None:

@@ -72,7 +72,7 @@ def carry_out_addition(
     trainer = make_trainer(opened.config, opened.model, pending, FitInputs(key=key, begin_line=line))
     inputs = replace(trainer.inputs, reuse=reusable(opened, store, machines), pieces=grown.made.pieces)
     result = train_and_evaluate(opened, data, trainer, inputs, show)
-    served = [e for e in ledger.entries() if served_by(before, e)]
+    served = served_by(before, ledger.entries())
     refuse_hidden(pending, data, [e.content for e in served if e.kind == REQUEST], opened.keys)
     own = clean_outside(own_outside(store, before), result, store)
     about = about_grown(before, [*served, entry], data.train_set.visible_data.plain_ids, machines.retrains)
