@@ -116,16 +116,3 @@ def _slices(statistics: CollaborativeState, samples: Sequence[Sample]) -> dict[s
     """Which test samples are in each slice."""
     known = statistics.known_rows("test")
     return slice_masks(*np.array([known[s.sample_id] for s in samples]).T)
-
-
-def certified_figures(
-    before: Mapping[str, float], after: Mapping[str, float], chosen: str
-) -> dict[str, dict[str, float | None]]:
-    """Title -> before and after, rounded: the chosen aggregation on the test samples."""
-
-    def rounded(figures: Mapping[str, float], name: str) -> float | None:
-        value = figures.get(f"test.aggregated.{chosen}.{name}")
-        return None if value is None or not math.isfinite(value) else round(value, 4)
-
-    titles = {"auc": "test AUC", "logloss": "test LogLoss"}
-    return {title: {"before": rounded(before, name), "after": rounded(after, name)} for name, title in titles.items()}

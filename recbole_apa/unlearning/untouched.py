@@ -26,6 +26,7 @@ from recbole_apa.runs.plain_ids import has_plain_ids
 from recbole_apa.runs.store import RunStore
 from recbole_apa.unlearning.approximate.known import EXACT
 from recbole_apa.unlearning.begin import begin_pending, next_identity
+from recbole_apa.unlearning.certified_figures import figures_on_test
 from recbole_apa.unlearning.certifying import CarriedOut, ShardsDone, certify
 from recbole_apa.unlearning.checks import refuse_found, refuse_in_index
 from recbole_apa.unlearning.collaborative import CollaborativeState, statistics_after
@@ -37,7 +38,7 @@ from recbole_apa.unlearning.light import Light
 from recbole_apa.unlearning.machines import Machines
 from recbole_apa.unlearning.outcome import Outcome
 from recbole_apa.unlearning.outside import Outside, own_outside
-from recbole_apa.unlearning.rule_figures import certified_figures, write_rule_figures
+from recbole_apa.unlearning.rule_figures import write_rule_figures
 from recbole_apa.unlearning.statistics_check import SUBTRACTED, statistics_done
 from recbole_apa.unlearning.survey_memory import keep_survey, survey_before
 
@@ -172,7 +173,7 @@ def _write_records(
     pending.write_manifest({**pending.manifest(), **about})
     write_report(pending.folder, carried_out(served))
     pending.seal({}, kept=_kept_files(pending, before))
-    return certified_figures(opened_metrics(store), metrics, before["settings"]["aggregation"])
+    return figures_on_test(opened_metrics(store), metrics, before["settings"]["aggregation"])
 
 
 def _kept_files(pending: RunStore, before: Manifest) -> dict[str, str]:
