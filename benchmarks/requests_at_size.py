@@ -172,10 +172,7 @@ def main() -> None:
         "--backbone", default="smollm2-135m", help="or tiny: a Llama of four layers with random weights"
     )
     parser.add_argument(
-        "--evidence",
-        default="counts",
-        choices=("counts", "none"),
-        help="whether the run keeps collaborative statistics",
+        "--evidence", default="counts", choices=("counts", "none"), help="whether the run keeps these statistics"
     )
     parser.add_argument("--place", type=Path, help="where data and run go (default: a temporary folder)")
     given = begin(parser)
