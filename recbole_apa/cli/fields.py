@@ -70,6 +70,7 @@ def plan_fields(plan: "Plan") -> dict[str, object]:
         "n_kept": plan.n_kept,
         "seconds": plan.seconds,
         "full_seconds": plan.full_seconds,
+        "models_seconds": plan.models_seconds,
     }
 
 

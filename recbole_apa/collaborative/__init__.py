@@ -8,7 +8,7 @@ from recbole_apa.collaborative.alone import Alone, Source
 from recbole_apa.collaborative.combination import ALONE, BOTH, MODEL, Combination, left_out
 from recbole_apa.collaborative.content import ItemContent
 from recbole_apa.collaborative.counted import CountedRows, RowCount
-from recbole_apa.collaborative.fitted import JUDGED, TEST, Fitted, needed_pairs, targets_of
+from recbole_apa.collaborative.fitted import JUDGED, TEST, Fitted, model_key, model_names, needed_pairs, targets_of
 from recbole_apa.collaborative.item_sums import ItemSums
 from recbole_apa.collaborative.logistic import Logistic, left_out_scores
 from recbole_apa.collaborative.options import TermOptions
@@ -48,6 +48,8 @@ __all__ = [
     "known_rows",
     "left_out",
     "left_out_scores",
+    "model_key",
+    "model_names",
     "needed_pairs",
     "pairs_of",
     "pasts_of",

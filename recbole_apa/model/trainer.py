@@ -21,7 +21,7 @@ from recbole_apa.data.dataset import APADataset
 from recbole_apa.data.loaders import part_of
 from recbole_apa.evidence import secret_of
 from recbole_apa.model.apa import APA
-from recbole_apa.model.combined_scores import CombinedScores, combined_of, refuse_columns
+from recbole_apa.model.combined_scores import CombinedScores, combined_of, model_terms
 from recbole_apa.model.contracts import NO_INPUTS, FitInputs
 from recbole_apa.model.fit import TrainedState, fit_state
 from recbole_apa.model.fit_context import FitContext, FitRecord
@@ -61,6 +61,7 @@ class APATrainer(Trainer):
         self.record = FitRecord()
         self.known_valid_scores: dict[str, Tensor] = {}
         self.combined: CombinedScores | None = None
+        self.model_terms: dict[str, np.ndarray] = {}
         self.train_embeddings: Tensor | None = None
         self.partition: Partition | None = None
 
@@ -104,10 +105,9 @@ class APATrainer(Trainer):
         if saved and self.store is None:
             self.store = RunStore(make_run_dir(self.config))
             self.logger.info(f"run folder: {self.store.place}")
-        store = self.store if saved else None
-        self.record = FitRecord()
+        store, self.record = self.store if saved else None, FitRecord()
         self.eval_collector.data_collect(train_data)
-        refuse_columns(part_of(train_data).run_data.texts, self.model.settings.collaborative)
+        self.model_terms = model_terms(self.model.settings, part_of(train_data).run_data, inputs, self.record)
         if store:
             self._begin(store, part_of(train_data))
         fit = FitContext(self.model, self.record, store, inputs, self.tensorboard.add_scalar, show_progress)
@@ -266,8 +266,8 @@ class APATrainer(Trainer):
 
     def _combine(self, store: RunStore | None, dataset: APADataset, scores: np.ndarray) -> None:
         """Combine the model's scores of the validation samples with collaborative statistics, if the run has them."""
-        start = time.perf_counter()
-        self.combined = combined_of(self.model.settings.collaborative, self.inputs.items, store, dataset, scores)
+        start, settings = time.perf_counter(), self.model.settings.collaborative
+        self.combined = combined_of(settings, self.inputs.items, store, dataset, scores, self.model_terms)
         if self.combined:
             self.record.add_seconds("evidence_seconds", start)
 

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from recbole_apa.model.apa import APA, NumberedItems
     from recbole_apa.model.trainer import APATrainer
     from recbole_apa.pipeline.config import APAConfig
+    from recbole_apa.pipeline.evidence_models import EvidenceModel
 
 
 @dataclass
@@ -52,6 +53,8 @@ class RunResult:
     """The figures, for a terminal; empty if there are none."""
     served: tuple[object, ...] = ()
     """The requests and additions that led to this state, as its manifest lists them."""
+    evidence_models: "dict[str, EvidenceModel]" = field(default_factory=dict, repr=False)
+    """RecBole models of the run's evidence that a prediction has trained again, by name."""
     n_waiting: int = 0
     """Requests that waited when an old state was opened with ``allow_pending``."""
 

@@ -34,7 +34,8 @@ from recbole_apa.runs.manifest import TrainingCost
 from recbole_apa.runs.names import BOARDS, METRICS, REGISTERED_BY
 from recbole_apa.runs.outside import mark
 
-TRAINING_STAGES = ("read_prompts_seconds", "partition_seconds", "train_shards_seconds", "memory_seconds")
+_OF_MODELS = "evidence_models_seconds"
+TRAINING_STAGES = ("read_prompts_seconds", "partition_seconds", "train_shards_seconds", "memory_seconds", _OF_MODELS)
 """The stages of training a state; evaluation is not included."""
 
 
@@ -111,12 +112,15 @@ def write_first_records(result: RunResult) -> Path:
 def training_cost(trainer: APATrainer) -> TrainingCost:
     """How long training the whole state took, for estimates of later requests."""
     record = trainer.record
-    return {
+    cost: TrainingCost = {
         "seconds": round(sum(record.seconds.get(name, 0.0) for name in TRAINING_STAGES), 3),
         "memory_seconds": round(record.seconds.get("memory_seconds", 0.0), 3),
         "shard_seconds": [round(shard.get("train_seconds", 0.0), 3) for shard in record.shards],
         "shard_samples": record.sizes,
     }
+    if _OF_MODELS in record.seconds:
+        cost["models_seconds"] = round(record.seconds[_OF_MODELS], 3)
+    return cost
 
 
 def traces_outside(result: RunResult) -> dict[str, list[str]]:

@@ -20,6 +20,8 @@ class TrainingCost(TypedDict, total=False):
     seconds: float
     memory_seconds: float
     """For scoring the validation rows."""
+    models_seconds: float
+    """For the RecBole models of the evidence; absent without them."""
     shard_seconds: list[float]
     shard_samples: list[int]
 

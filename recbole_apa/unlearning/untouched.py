@@ -57,6 +57,7 @@ def stays_as_it_is(run: IndexedRun, light: Light, machines: Machines) -> bool:
         and not is_ranking(options.get("eval_args"))  # candidates depend on everybody's rows
         and not manifest.get("outside", {}).get("exports")
         and not machines.retrains
+        and not manifest["settings"].get("evidence_models")  # they are trained again on what remains
     )
 
 

@@ -34,7 +34,7 @@ def collaborative_findings(
     if kept.content != (content.digest() if content else ""):
         yield f"{COMBINATION}: the columns of the items are not those that it was combined with"
         return
-    needed, pairs = needed_pairs(targets), kept.statistics.pairs.pairs
+    needed, pairs = needed_pairs(targets, kept.options), kept.statistics.pairs.pairs
     if not (np.array_equal(needed.firsts, pairs.firsts) and np.array_equal(needed.seconds, pairs.seconds)):
         yield f"{COLLABORATIVE_SUMS} has other pairs of items than the run's samples need"
         return
