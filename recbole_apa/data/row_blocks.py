@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-BLOCK = 1 << 22
+BLOCK = 1 << 21
 """About how many rows a block has."""
 
 
