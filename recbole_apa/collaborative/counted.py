@@ -8,6 +8,7 @@ import numpy as np
 from recbole_apa.collaborative.rows import counted_rows, integer_values
 from recbole_apa.core.errors import RunError
 from recbole_apa.data.dataset_digest import DatasetDigest, counted_digest, named_items, no_digest
+from recbole_apa.data.row_blocks import row_numbers
 from recbole_apa.data.run_data import RunData
 
 
@@ -39,7 +40,7 @@ class CountedRows:
         """
         counted = counted_rows(data)
         order = data.windows.order[counted[data.windows.order]]
-        values, _ = integer_values(data, use_ratings)
+        values, _ = integer_values(data, row_numbers(len(data.rows)), use_ratings)
         digest = counted_digest(data.rows, order, values, secret, named)
         return cls(len(order), len(np.unique(data.rows.users.codes[order])), digest)
 
