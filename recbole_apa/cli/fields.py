@@ -82,6 +82,7 @@ def _outcome_fields(outcome: "Outcome") -> dict[str, object]:
         "figures": outcome.figures,
         "seconds": outcome.seconds,
         "full_seconds": outcome.full_seconds,
+        "statistics": asdict(outcome.statistics) if outcome.statistics else None,
     }
 
 

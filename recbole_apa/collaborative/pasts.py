@@ -83,7 +83,7 @@ def pasts_with(
         items: code of each target's item, (n,).
         shown: n times numbers among ``data.rows``, oldest first.
     """
-    values, unit = integer_values(data, use_ratings)
     rows = np.concatenate([np.zeros(0, dtype=np.int64), *shown])
+    values, unit = integer_values(data, rows, use_ratings)
     lengths = np.array(list(map(len, shown)), dtype=np.int64)
-    return Pasts(items, lengths, codes.of(data.rows.items.take(rows)), values[rows] / unit)
+    return Pasts(items, lengths, codes.of(data.rows.items.take(rows)), values / unit)

@@ -1,6 +1,6 @@
 """The rows that collaborative statistics are made of, as integers."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -8,6 +8,7 @@ import numpy as np
 
 from recbole_apa.core.errors import DataError
 from recbole_apa.data.index.rows import NO_ROLE, TRAIN
+from recbole_apa.data.row_blocks import row_blocks, row_numbers
 from recbole_apa.data.run_data import RunData
 from recbole_apa.data.tokens import Tokens
 
@@ -95,15 +96,32 @@ def training_rows(
     Raises:
         DataError: a rating is not finite or above 100.
     """
-    rows, counted = data.rows, _counted(data)
-    if user is not None:
-        counted &= rows.users.where(user)
-    which = np.flatnonzero(counted)
-    values, unit = integer_values(data, use_ratings)
+    users = data.rows.users
+    return _counted_rows(
+        data, row_numbers(len(users)) if user is None else users.where(user).nonzero()[0], use_ratings, codes
+    )
+
+
+def training_blocks(data: RunData, use_ratings: bool = False, codes: ItemCodes | None = None) -> Iterator[TrainingRows]:
+    """:func:`training_rows` of some users at a time; arguments and errors likewise."""
+    users = data.rows.users
+    for rows in row_blocks(users.codes, len(users.names)):
+        yield _counted_rows(data, rows, use_ratings, codes)
+
+
+def _counted_rows(data: RunData, among: np.ndarray, use_ratings: bool, codes: ItemCodes | None) -> TrainingRows:
+    """The rows of the training period among all rows of some users.
+
+    Args:
+        among: numbers among ``data.rows``.
+    """
+    rows, counted = data.rows, _counted(data, among)
+    values, unit = integer_values(data, among, use_ratings)
+    which = among[counted]
     items = (codes or ItemCodes(rows.items.names)).of(rows.items.take(which))
     # numbers of users without a counted row would cost room in every table of users
     users = np.unique(rows.users.codes[which], return_inverse=True)[1].reshape(-1)
-    return TrainingRows(users, items, values[which], unit)
+    return TrainingRows(users, items, values[counted], unit)
 
 
 def known_rows(
@@ -118,29 +136,43 @@ def known_rows(
         rows_of_item: rows of the training period by code of the item, (m,).
     """
     users = data.rows.users.codes
-    of_user = np.bincount(users[_counted(data)], minlength=len(data.rows.users.names))
+    own = np.flatnonzero(np.isin(users, users[targets]))
+    of_user = np.bincount(users[own[_counted(data, own)]], minlength=len(data.rows.users.names))
     items = codes.of(data.rows.items.take(targets))
     return rows_of_item[items], of_user[users[targets]], data.windows.n_history[targets]
 
 
-def _counted(data: RunData) -> np.ndarray:
-    """Which rows belong to the training period, bool, (m,); see :func:`training_rows`."""
-    roles, users = data.notes.roles[data.kept], data.rows.users
+def counted_rows(data: RunData) -> np.ndarray:
+    """Which of ``data.rows`` belong to the training period, bool, (m,); see :func:`training_rows`."""
+    return _counted(data, row_numbers(len(data.rows.users)))
+
+
+def _counted(data: RunData, among: np.ndarray) -> np.ndarray:
+    """As :func:`counted_rows`, of some users' rows, bool, (r,).
+
+    Args:
+        among: numbers among ``data.rows`` of all rows of these users, (r,).
+    """
+    roles, users = data.notes.roles[data.kept[among]], data.rows.users
     counted: np.ndarray = roles == TRAIN
     if data.options.samples.protocol == "tallrec":
         trained = np.zeros(len(users.names), dtype=bool)
-        trained[users.codes[counted]] = True
-        counted |= (roles == NO_ROLE) & trained[users.codes]
+        trained[users.codes[among[counted]]] = True
+        counted |= (roles == NO_ROLE) & trained[users.codes[among]]
     return counted
 
 
-def integer_values(data: RunData, use_ratings: bool = False) -> tuple[np.ndarray, int]:
-    """The value of each of ``data.rows`` as an integer, (m,), and the integer that stands for 1; see
-    :func:`training_rows`."""
+def integer_values(data: RunData, which: np.ndarray, use_ratings: bool = False) -> tuple[np.ndarray, int]:
+    """The values of some of ``data.rows`` as integers, int64, (r,), and the integer that stands for 1; see
+    :func:`training_rows`.
+
+    Args:
+        which: numbers of the rows, (r,).
+    """
     if not use_ratings:
-        return data.rows.labels.astype(np.int64), LABEL_UNIT
-    ratings = data.rows.values
-    assert ratings is not None
+        return data.rows.labels[which].astype(np.int64), LABEL_UNIT
+    assert data.rows.values is not None
+    ratings = data.rows.values[which]
     wrong = ratings[~(np.abs(ratings) <= _LARGEST_RATING)]
     if len(wrong):
         raise DataError(

@@ -7,7 +7,7 @@ import numpy as np
 
 from recbole_apa.collaborative.item_sums import ItemSums
 from recbole_apa.collaborative.pair_sums import Pairs, PairSums
-from recbole_apa.collaborative.rows import LABEL_UNIT, RATING_UNIT, ItemCodes, TrainingRows, training_rows
+from recbole_apa.collaborative.rows import LABEL_UNIT, RATING_UNIT, ItemCodes, training_blocks
 from recbole_apa.core.errors import RunError
 from recbole_apa.data.run_data import RunData
 
@@ -56,8 +56,7 @@ class Statistics:
         Args:
             data: all their rows.
         """
-        rows = self._rows(data)
-        items, pairs = ItemSums.of(rows, len(self.codes.names)), PairSums.of(rows, self.pairs.pairs)
+        items, pairs = self._sums(data)
         return replace(self, items=self.items.plus(items), pairs=self.pairs.plus(pairs))
 
     def minus(self, data: RunData) -> "Statistics":
@@ -66,8 +65,7 @@ class Statistics:
         Args:
             data: all rows that they were counted with.
         """
-        rows = self._rows(data)
-        items, pairs = ItemSums.of(rows, len(self.codes.names)), PairSums.of(rows, self.pairs.pairs)
+        items, pairs = self._sums(data)
         return replace(self, items=self.items.minus(items), pairs=self.pairs.minus(pairs))
 
     def after(self, before: RunData | None, left: RunData | None) -> "Statistics":
@@ -104,10 +102,11 @@ class Statistics:
         names = {f"items.{n}" for n in _ITEMS} | {f"pairs.{n}" for n in (*_PAIRS, "first", "second")}
         n_pairs = len(arrays.get("pairs.first", ()))
         sizes = {name: (len(codes.names) if name.startswith("items") else n_pairs,) for name in names}
-        found = {name: array.shape for name, array in arrays.items() if array.dtype == np.int64}
-        if found != sizes:
+        found = {name: array.shape for name, array in arrays.items()}
+        if found != sizes or any(array.dtype != np.int64 for array in arrays.values()):
+            kinds = {name: (str(array.dtype), array.shape) for name, array in arrays.items()}
             raise RunError(
-                f"collaborative statistics: found arrays {found}, expected int64 of {sizes}; "
+                f"collaborative statistics: found arrays {kinds}, expected int64 of {sizes}; "
                 "restore the run folder from a copy"
             )
         if not _are_sums(arrays, len(codes.names)):
@@ -120,8 +119,14 @@ class Statistics:
         n, values, centred, squares = (arrays[f"items.{name}"] for name in _ITEMS)
         return cls(codes, ItemSums(n, values, centred, squares, unit), pairs)
 
-    def _rows(self, data: RunData) -> TrainingRows:
-        return training_rows(data, self.use_ratings, self.codes)
+    def _sums(self, data: RunData) -> tuple[ItemSums, PairSums]:
+        """The sums of users, all of whose rows are in ``data``; of some of them at a time."""
+        bare = self.none(self.codes, self.pairs.pairs, self.use_ratings)
+        items, pairs = bare.items, bare.pairs
+        for rows in training_blocks(data, self.use_ratings, self.codes):
+            items = items.plus(ItemSums.of(rows, len(self.codes.names)))
+            pairs = pairs.plus(PairSums.of(rows, pairs.pairs))
+        return items, pairs
 
 
 def _are_sums(arrays: Mapping[str, np.ndarray], n_items: int) -> bool:

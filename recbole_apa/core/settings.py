@@ -96,7 +96,8 @@ class PartitionSettings(Checked):
     """How training samples are divided into shards (paper, Algorithm 1)."""
 
     partition: str
-    """``semantic`` (the paper) or ``random``; ``user``, ``item``, ``interaction`` (RecEraser's UBP, IBP, InBP),
+    """``semantic`` (the paper), ``semantic_user`` (the same on users, whose samples stay together: a person's request
+    touches one shard) or ``random``; ``user``, ``item``, ``interaction`` (RecEraser's UBP, IBP, InBP),
     ``bekm``, ``blpa`` (GraphEraser's): these are based on a collaborative model of the training rows."""
     partition_fit: Literal["samples", "items"]
     """What the centres of ``semantic`` are fitted to: ``samples`` (the paper), or ``items``, the public item texts

@@ -74,12 +74,12 @@ class LabelRule:
     """Rows with at least this value there have the label 1."""
 
     def labels(self, values: np.ndarray) -> np.ndarray:
-        """0 or 1, int64, (n,).
+        """0 or 1, int8, (n,).
 
         Args:
             values: the column, (n,).
         """
-        return (values >= self.least).astype(np.int64)
+        return (values >= self.least).astype(np.int8)
 
 
 @dataclass(frozen=True)

@@ -28,6 +28,7 @@ from recbole_apa.data.recbole_tables import first_rows_of_ids, frame_of
 from recbole_apa.data.run_data import RunData
 from recbole_apa.data.samples import Interactions, LabelledItems, Sample, Windows
 from recbole_apa.data.splits import SPLITS
+from recbole_apa.data.tokens import Tokens
 from recbole_apa.data.visible_data import VisibleData, content_digest
 
 if TYPE_CHECKING:
@@ -100,7 +101,7 @@ class APADataset(Dataset):
         self._change_feat_format()
         self._drop_unused_col()
         self._declare_fields()
-        numbers = [self._numbers(field, made.rows) for field in (self.uid_field, self.iid_field)]
+        numbers = [self._numbers(self.uid_field, made.rows.users), self._numbers(self.iid_field, made.rows.items)]
         return [self._part(name, *numbers) for name in SPLITS]
 
     def _made(self, options: DataOptions) -> RunData:
@@ -229,11 +230,10 @@ class APADataset(Dataset):
         frame: Any = self.item_feat
         return frame[name].tolist()[0] if self.field2type[name] == FeatureType.FLOAT else ""
 
-    def _numbers(self, field: str, rows: Interactions) -> torch.Tensor:
-        """RecBole's number of the user or item of each row, (m,)."""
-        column, number = rows.users if field == self.uid_field else rows.items, self.field2token_id[field]
-        known = torch.tensor([number.get(name, 0) for name in column.names])
-        return known[torch.from_numpy(column.codes.astype(np.int64))]
+    def _numbers(self, field: str, column: Tokens) -> np.ndarray:
+        """RecBole's number of each name of a column of users or items, int64."""
+        number = self.field2token_id[field]
+        return np.array([number.get(name, 0) for name in column.names], dtype=np.int64)
 
     def _declare_fields(self) -> None:
         length = self.settings.history_length
@@ -242,11 +242,11 @@ class APADataset(Dataset):
         declare(self.label_field + LABEL_LIST_SUFFIX, FeatureType.TOKEN_SEQ, FeatureSource.INTERACTION, length)
         declare(self.config["ITEM_LIST_LENGTH_FIELD"], FeatureType.TOKEN, FeatureSource.INTERACTION, 1)
 
-    def _part(self, name: str, users: torch.Tensor, items: torch.Tensor) -> "APADataset":
+    def _part(self, name: str, users: np.ndarray, items: np.ndarray) -> "APADataset":
         """One split's samples.
 
         Args:
-            users, items: RecBole's number of each row's user and item, (m,).
+            users, items: RecBole's number of each user and item, by code.
         """
         rows, windows, targets = self.interactions, self.windows, self.run_data.targets[name]
         length = self.settings.history_length
@@ -256,12 +256,12 @@ class APADataset(Dataset):
         for i, row in enumerate(targets):
             history = windows.history(row, length)
             n_history[i] = len(history)
-            item_list[i, : len(history)] = items[history]
+            item_list[i, : len(history)] = torch.from_numpy(items[rows.items.codes[history]])
             label_list[i, : len(history)] = torch.from_numpy(rows.labels[history])
         table = Interaction(
             {
-                self.uid_field: users[targets],
-                self.iid_field: items[targets],
+                self.uid_field: torch.from_numpy(users[rows.users.codes[targets]]),
+                self.iid_field: torch.from_numpy(items[rows.items.codes[targets]]),
                 self.label_field: torch.from_numpy(rows.labels[targets]).float(),
                 self.iid_field + self.config["LIST_SUFFIX"]: item_list,
                 self.label_field + LABEL_LIST_SUFFIX: label_list,

@@ -1,12 +1,12 @@
 """Draw the targets with the lowest SHA-256 of the sample id, streaming the ids; pure numpy."""
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
 from recbole_apa.core.seeding import NONE_DRAWN, cutoff_between, draw_hash, draw_names
-from recbole_apa.data.samples import Interactions
+from recbole_apa.data.samples import CHUNK, Interactions
 
 
 def draw_rows(
@@ -26,13 +26,36 @@ def draw_rows(
         return eligible[:0], NONE_DRAWN
     if size is None or size >= len(eligible):
         return eligible, None
-    heads = np.concatenate([_heads(ids, seed) for _, ids in rows.id_chunks(eligible)])
-    limit = np.partition(heads, size)[size]  # of the first row that is not drawn
     # the first eight bytes may tie: the full hashes of the few remaining rows decide
-    near = eligible[heads <= limit]
+    near = _nearest(rows, eligible, size, seed)
     hashes = [draw_hash(name, seed) for _, ids in rows.id_chunks(near) for name in ids]
     cutoff = cutoff_between(*sorted(hashes)[size - 1 : size + 1])
     return near[np.array([found <= cutoff for found in hashes], dtype=bool)], cutoff
+
+
+def _nearest(rows: Interactions, eligible: np.ndarray, size: int, seed: int | None) -> np.ndarray:
+    """The rows that may be drawn, in the order they came in: those whose hash begins no higher than that of the first
+    row that is not drawn. There are more than ``size`` eligible rows."""
+    near, heads = eligible[:0], np.zeros(0, dtype=np.uint64)
+    waiting: list[tuple[np.ndarray, np.ndarray]] = []
+    for part, ids in rows.id_chunks(eligible):
+        waiting.append((part, _heads(ids, seed)))
+        if sum(len(part) for part, _ in waiting) > max(size, CHUNK):
+            near, heads = _lowest(near, heads, waiting, size)
+            waiting = []
+    return _lowest(near, heads, waiting, size)[0]
+
+
+def _lowest(
+    near: np.ndarray, heads: np.ndarray, more: Sequence[tuple[np.ndarray, np.ndarray]], size: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Rows with their hashes' beginnings, those of ``more`` after the others, as far as they are no higher than the
+    lowest but ``size``."""
+    near, heads = (np.concatenate(columns) for columns in zip((near, heads), *more, strict=True))
+    if len(heads) <= size:
+        return near, heads
+    stays = heads <= np.partition(heads, size)[size]
+    return near[stays], heads[stays]
 
 
 def _heads(ids: Iterable[str], seed: int | None = None) -> np.ndarray:

@@ -14,6 +14,7 @@ import numpy as np
 from recbole_apa.core.errors import DataError, SettingsError
 from recbole_apa.core.intervals import Interval, parse_intervals
 from recbole_apa.data.reader import Table
+from recbole_apa.data.row_blocks import row_numbers
 from recbole_apa.data.tokens import Tokens
 
 
@@ -139,6 +140,8 @@ class _Passed:
 
     def keep(self, kept: np.ndarray) -> np.ndarray:
         """Keep what passes one more filter, (n,), bool; return the numbers of those that drop out now."""
+        if kept.all():
+            return self.rows[:0]
         self.allowed = self.allowed & kept
         here = kept[self.rows]
         gone, self.rows = self.rows[~here], self.rows[here]
@@ -147,7 +150,7 @@ class _Passed:
 
 def _without_duplicates(inter: Table, settings: FilterSettings) -> np.ndarray:
     """The numbers of the rows that are left, (m,): in order of time if there are times."""
-    order = np.arange(len(inter))
+    order = row_numbers(len(inter))
     if settings.keep_duplicate is None:
         return order
     if settings.keep_duplicate not in ("first", "last"):

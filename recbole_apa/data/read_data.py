@@ -63,9 +63,11 @@ def read_data(
     inter, part_of = read_interactions(files, stem)
     _check_label(inter, label)
     plain_ids = visible_data.plain_ids
-    seen = visible_data.visible(_interactions(files, inter, label, plain_ids))
-    inter, part_of = inter.take(seen), None if part_of is None else part_of[seen]
     raw = _interactions(files, inter, label, plain_ids)
+    seen = visible_data.visible(raw)
+    if not seen.all():
+        inter, part_of = inter.take(seen), None if part_of is None else part_of[seen]
+        raw = _interactions(files, inter, label, plain_ids)
     users, items = read_sides(files, stem)
     if not len(inter):
         raise DataError(f"{inter.path}: no interaction is left")

@@ -10,7 +10,8 @@ import numpy as np
 
 from recbole_apa.core.errors import SettingsError
 from recbole_apa.data.eval_checks import eval_problems
-from recbole_apa.data.samples import Windows
+from recbole_apa.data.row_blocks import BLOCK
+from recbole_apa.data.samples import Windows, order_windows
 from recbole_apa.data.tokens import Tokens
 
 _N_PARTS = 3
@@ -47,14 +48,19 @@ def read_split(eval_args: Mapping[str, Any], seed: int) -> SplitSettings:
     return SplitSettings(eval_args["order"], mode, value, by_user, seed)
 
 
-def split_rows(users: Tokens, times: np.ndarray | None, settings: SplitSettings) -> list[np.ndarray]:
+def split_rows(
+    users: Tokens, times: np.ndarray | None, settings: SplitSettings, windows: Windows | None = None
+) -> list[np.ndarray]:
     """Row numbers of training, validation and test.
 
     Args:
         users: (n,).
         times: (n,); None uses the order of rows.
+        windows: :func:`~recbole_apa.data.samples.order_windows` of users and times, if they are known.
     """
     n = len(users)
+    if settings.by_user and settings.order == "TO" and settings.mode != "TS":
+        return _split_users(windows or order_windows(users, times), times, settings)
     if settings.order == "RO":
         import torch
 
@@ -76,6 +82,23 @@ def split_rows(users: Tokens, times: np.ndarray | None, settings: SplitSettings)
     else:
         part = _parts(place, np.repeat(sizes, sizes), settings)
     return [rows[part == k] for k in range(_N_PARTS)]
+
+
+def _split_users(windows: Windows, times: np.ndarray | None, settings: SplitSettings) -> list[np.ndarray]:
+    """Each user's rows in order of time, users in order of their first row in time; some users at a time."""
+    starts = np.flatnonzero(windows.n_before[windows.order] == 0)
+    sizes, first = np.diff(starts, append=len(windows.order)), windows.order[starts]
+    users = np.arange(len(starts)) if times is None else np.lexsort((first, times[first]))
+    found: list[list[np.ndarray]] = [[windows.order[:0]] for _ in range(_N_PARTS)]
+    ends = np.cumsum(sizes[users])
+    for some in np.split(users, np.flatnonzero(np.diff(ends // BLOCK)) + 1):
+        size = np.repeat(sizes[some], sizes[some])
+        place = np.arange(len(size)) - np.repeat(np.cumsum(sizes[some]) - sizes[some], sizes[some])
+        part = _parts(place, size, settings)
+        rows = windows.order[np.repeat(starts[some], sizes[some]) + place]
+        for k in range(_N_PARTS):
+            found[k].append(rows[part == k])
+    return [np.concatenate(parts) for parts in found]
 
 
 def _parts(place: np.ndarray, size: np.ndarray, settings: SplitSettings) -> np.ndarray:

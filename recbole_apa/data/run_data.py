@@ -23,6 +23,7 @@ from recbole_apa.data.item_text import ItemTexts
 from recbole_apa.data.loaded_rows import Sides, loaded_of
 from recbole_apa.data.read_data import Loaded
 from recbole_apa.data.recbole_split import split_rows, warn_of_order
+from recbole_apa.data.row_blocks import row_numbers
 from recbole_apa.data.samples import Interactions, LabelledItems, Sample, Windows, make_sample, order_windows
 from recbole_apa.data.splits import SPLITS, draw_split, tallrec_split
 from recbole_apa.data.visible_data import VisibleData
@@ -91,7 +92,7 @@ class RunData:
         known = known[~np.isin(known, judged)]
         trained = LabelledItems(rows.items.take(known), rows.labels[known])
         # a new training counts from 0, as it would on a file without the hidden rows
-        places = np.arange(len(loaded.raw)) if visible_data.roles is None else np.flatnonzero(loaded.shown)
+        places = row_numbers(len(loaded.raw)) if visible_data.roles is None else np.flatnonzero(loaded.shown)
         since = np.zeros(len(loaded.raw), dtype=np.int32)
         notes = RowNotes(places, roles, loaded.left.allowed, since)
         return cls(options, loaded.raw, notes, kept, rows, windows, targets, cutoffs, trained, texts)
@@ -201,7 +202,7 @@ class RunData:
         left out."""
         raw, notes = self.raw, self.notes
         assert raw.values is not None
-        flags = np.where(notes.allowed, ALLOWED, 0).astype(np.uint8)
+        flags = notes.allowed.astype(np.uint8) * np.uint8(ALLOWED)
         flags[self.kept] |= KEPT
         for rows in self.targets.values():
             flags[self.kept[rows]] |= DRAWN
@@ -220,7 +221,7 @@ def _candidates(
         return tallrec_split(windows)
     if options.split.order != "TO":
         getLogger().warning("eval_args.order is not TO: histories of training samples may contain test targets")
-    return dict(zip(SPLITS, split_rows(rows.users, rows.times, options.split), strict=True))
+    return dict(zip(SPLITS, split_rows(rows.users, rows.times, options.split, windows), strict=True))
 
 
 def _targets(

@@ -9,6 +9,7 @@ import numpy as np
 
 from recbole_apa.core.ids import id_word
 from recbole_apa.core.seeding import digest_of
+from recbole_apa.data.row_blocks import counts, row_blocks, row_type
 from recbole_apa.data.tokens import Tokens
 
 _FEW = 1000
@@ -26,7 +27,7 @@ class Interactions:
     items: Tokens
     """Item tokens, (n,); likewise."""
     labels: np.ndarray
-    """0 or 1, (n,)."""
+    """0 or 1, of any integer type, (n,)."""
     times: np.ndarray | None
     """Seconds, float64, (n,); None if the dataset has no timestamps: the order of rows is used instead."""
     values: np.ndarray | None = None
@@ -67,7 +68,7 @@ class Interactions:
 
     def row_ids(self, rows: np.ndarray) -> list[str]:
         """:meth:`row_id` of some rows."""
-        out, nth = self.row_keys(rows), self._occurrence[rows]
+        out, nth = self.row_keys(rows), self._n_equal_before[rows] + 1
         for place in np.flatnonzero(nth > 1):
             out[place] += f"#{nth[place]}"
         return out
@@ -100,21 +101,28 @@ class Interactions:
         return out
 
     @cached_property
-    def _occurrence(self) -> np.ndarray:
-        """For each row, its number among the rows with the same user, item and time, (n,)."""
-        out = np.ones(len(self), dtype=np.int32)
-        pairs = self.users.codes.astype(np.int64) * len(self.items.names) + self.items.codes
-        ordered = np.sort(pairs)
-        repeated = ordered[1:][ordered[1:] == ordered[:-1]]
-        if len(repeated):
-            rows = np.flatnonzero(np.isin(pairs, repeated))
-            times = np.zeros(len(rows)) if self.times is None else self.times[rows]
-            order = np.lexsort((times, pairs[rows]))
-            p, t = pairs[rows][order], times[order]
-            starts = np.concatenate(([True], (p[1:] != p[:-1]) | (t[1:] != t[:-1])))
-            places = np.arange(len(rows))
-            out[rows[order]] = places - np.maximum.accumulate(np.where(starts, places, 0)) + 1
+    def _n_equal_before(self) -> np.ndarray:
+        """For each row, how many rows before it have the same user, item and time, (n,)."""
+        out = np.zeros(len(self), dtype=np.int32)  # pages that stay zero take no memory
+        for rows in row_blocks(self.users.codes, len(self.users.names)):
+            pairs = self.users.codes[rows].astype(np.int64) * len(self.items.names) + self.items.codes[rows]
+            ordered = np.sort(pairs)
+            repeated = ordered[1:][ordered[1:] == ordered[:-1]]
+            if len(repeated):
+                which = np.isin(pairs, repeated)
+                pairs, rows = pairs[which], rows[which]
+                times = np.zeros(len(rows)) if self.times is None else self.times[rows]
+                order = np.lexsort((times, pairs))
+                out[rows[order]] = _n_equal_before(pairs[order], times[order])
         return out
+
+
+def _n_equal_before(pairs: np.ndarray, times: np.ndarray) -> np.ndarray:
+    """How many equal rows stand before each one, (n,); rows in order."""
+    starts = np.concatenate(([True], (pairs[1:] != pairs[:-1]) | (times[1:] != times[:-1])))
+    places = np.arange(len(pairs))
+    out: np.ndarray = places - np.maximum.accumulate(np.where(starts, places, 0))
+    return out
 
 
 def _parts(rows: np.ndarray) -> Iterator[np.ndarray]:
@@ -203,13 +211,17 @@ def order_windows(users: Sequence[str], times: np.ndarray | None) -> Windows:
         times: (n,), or None to use the order of rows.
     """
     codes, n_users = Tokens.of(users).ranked()
-    n = len(codes)
-    order = np.argsort(codes, kind="stable") if times is None else np.lexsort((times, codes))
-    place = np.empty(n, dtype=np.int64)
-    place[order] = np.arange(n)
-    counts = np.bincount(codes, minlength=n_users)
-    starts = np.concatenate(([0], np.cumsum(counts)[:-1])) if n else np.zeros(0, dtype=np.int64)
-    return Windows(order, place, place - starts[codes] if n else place)
+    n_rows = counts(codes, n_users)
+    starts = np.cumsum(n_rows) - n_rows
+    order, place, n_before = (np.empty(len(codes), dtype=row_type(len(codes))) for _ in range(3))
+    end = 0
+    for rows in row_blocks(codes, n_users):
+        own, begin, end = codes[rows], end, end + len(rows)
+        sort = np.argsort(own, kind="stable") if times is None else np.lexsort((times[rows], own))
+        rows, own, places = rows[sort], own[sort], np.arange(begin, end)
+        order[begin:end] = rows
+        place[rows], n_before[rows] = places, places - starts[own]
+    return Windows(order, place, n_before)
 
 
 def make_sample(rows: Interactions, windows: Windows, row: int, history_length: int) -> Sample:

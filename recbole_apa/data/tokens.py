@@ -5,6 +5,8 @@ from typing import overload
 
 import numpy as np
 
+from recbole_apa.data.row_blocks import BLOCK
+
 _FEW = 1000
 """Up to this many rows are looked up one by one: making an array of all names would cost more."""
 
@@ -98,5 +100,8 @@ class Tokens(Sequence[str]):
         """The first row of each name; n for names that no row uses."""
         n = len(self.codes)
         first = np.full(len(self.names), n, dtype=np.int64)
-        first[self.codes[::-1]] = np.arange(n - 1, -1, -1)
+        # from the last block to the first, so that the first row is written last; numpy copies the codes of each
+        for start in reversed(range(0, n, BLOCK)):
+            codes = self.codes[start : start + BLOCK]
+            first[codes[::-1]] = np.arange(start + len(codes) - 1, start - 1, -1)
         return first

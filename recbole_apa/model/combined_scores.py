@@ -13,6 +13,7 @@ import numpy as np
 from recbole_apa.collaborative import (
     JUDGED,
     MODEL,
+    CountedRows,
     Fitted,
     ItemCodes,
     ItemContent,
@@ -93,6 +94,14 @@ class CombinedScores:
     def served(self) -> str:
         """Which scores are served: :attr:`Fitted.served`."""
         return self.fitted.served
+
+    def counted(self, secret: bytes) -> CountedRows:
+        """Which rows the statistics are counted from.
+
+        Args:
+            secret: of the run's digests.
+        """
+        return CountedRows.of(self.data, secret, self.fitted.options.use_ratings)
 
     def scores_of(self, part: APADataset, model_scores: np.ndarray) -> dict[str, np.ndarray]:
         """All scores of validation or test samples by name, (n,) each: the model's, and those of

@@ -34,7 +34,7 @@ from recbole_apa.runs.collaborative_files import save_collaborative
 from recbole_apa.runs.keep_index import write_first_index
 from recbole_apa.runs.ledger import refuse_pending
 from recbole_apa.runs.log_places import NoScalars, nothing_made
-from recbole_apa.runs.names import KEY, MACHINES, STATES
+from recbole_apa.runs.names import COUNTED, KEY, MACHINES, STATES
 from recbole_apa.runs.place import make_run_dir
 from recbole_apa.runs.store import RunIdentity, RunStore
 from recbole_apa.runs.tensorboard import Board, new_board
@@ -142,10 +142,11 @@ class APATrainer(Trainer):
 
     def _seal(self, store: RunStore) -> None:
         """Write what is fitted on the validation scores, and record the digests of all files."""
+        about: dict[str, object] = {"chosen": {"tau": self.record.tau, "n_neighbors": self.record.n_neighbors}}
         if self.combined:
             save_collaborative(store, self.combined.fitted)
-        chosen = {"tau": self.record.tau, "n_neighbors": self.record.n_neighbors}
-        store.seal({"chosen": chosen}, complete=not self.inputs.records_follow)
+            about[COUNTED] = self.combined.counted(secret_of(store.salt, self.inputs.key)).to_json()
+        store.seal(about, complete=not self.inputs.records_follow)
 
     @torch.no_grad()
     def evaluate(

@@ -203,7 +203,7 @@ def stored_visible_data(store: RunStore, keys: KeyRing) -> VisibleData:
     manifest, seen = store.manifest(), store.lineage()
     artefacts = dict(zip(SPLITS, (EMBEDDINGS, MEMORY, METRICS), strict=True))
     roles = {name: frozenset(seen[artefact]) for name, artefact in artefacts.items()}
-    served = [e for e in Ledger(store.storage, manifest["salt"]).requests() if served_by(manifest, e)]
+    served = served_by(manifest, Ledger(store.storage, manifest["salt"]).requests())
     once_a_pair = manifest["options"].get("rm_dup_inter") is not None
     # before format 3 each cutoff was the digest of one sample's id
     drawn = dict.fromkeys(SPLITS) if knows_no_scopes(manifest) else manifest["draw"]

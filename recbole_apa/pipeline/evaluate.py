@@ -21,7 +21,7 @@ from recbole_apa.evaluation.evidence_slices import slice_figures, slice_masks
 from recbole_apa.evaluation.report import figures as draw
 from recbole_apa.evaluation.report.evidence_lines import evidence_lines
 from recbole_apa.evaluation.report.run_page import write_report
-from recbole_apa.evaluation.report.run_table import note, text_table, too_few_users, verdict
+from recbole_apa.evaluation.report.run_table import note, text_table, too_few_users, validation_note, verdict
 from recbole_apa.evaluation.scored_split import ScoredSplit, split_figures
 from recbole_apa.evaluation.variants import score_split
 from recbole_apa.model.apa import APA
@@ -163,8 +163,9 @@ def show_figures(result: RunResult) -> None:
         else:
             log(note(result.metrics))
         log(verdict(result.metrics, chosen))
-        for line in evidence_lines(result.metrics):
-            log(line)
+        for line in (validation_note(result.metrics), *evidence_lines(result.metrics)):
+            if line:
+                log(line)
     else:
         lines = [f"{name}: {value:.4f}" for name, value in result.metrics.items() if name.startswith("recbole.")]
         result.table = "\n".join(lines)

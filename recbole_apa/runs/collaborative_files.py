@@ -18,6 +18,7 @@ from recbole_apa.collaborative import (
 from recbole_apa.core.errors import RunError
 from recbole_apa.core.files.whole import write_json, write_whole
 from recbole_apa.runs.files import RunFiles
+from recbole_apa.runs.manifest import Manifest
 from recbole_apa.runs.names import COLLABORATIVE_SCORES, COLLABORATIVE_SUMS, COMBINATION, MEMORY, METRICS
 from recbole_apa.runs.state_files import StateFiles
 
@@ -25,14 +26,16 @@ _RESTORE = "restore the run folder from a copy"
 _OPTIONS, _COMBINATION, _CONTENT, _COLUMNS = "term_options", "combination", "content", "columns"
 
 
+def keeps_statistics(manifest: Manifest) -> bool:
+    """Whether a run keeps collaborative statistics."""
+    return manifest["settings"].get("evidence") == "counts"
+
+
 def save_collaborative(files: RunFiles, fitted: Fitted) -> None:
     """Write all three files."""
     _save(files.folder / COLLABORATIVE_SUMS, fitted.statistics.arrays())
     save_collaborative_scores(files, fitted.scores)
-    combined = fitted.combination and fitted.combination.to_json()
-    told = {_COMBINATION: combined, _OPTIONS: fitted.options.to_json(), _CONTENT: fitted.content}
-    told |= {_COLUMNS: fitted.columns} if fitted.columns else {}
-    write_json(files.folder / COMBINATION, told)
+    write_json(files.folder / COMBINATION, _told(fitted.combination, fitted.options, fitted.content, fitted.columns))
 
 
 def save_collaborative_scores(files: RunFiles, scores: Mapping[str, np.ndarray]) -> None:
@@ -56,7 +59,9 @@ def load_collaborative(files: StateFiles, codes: ItemCodes) -> Fitted:
         combined = None if told[_COMBINATION] is None else Combination.from_json(told[_COMBINATION])
     except (KeyError, TypeError, ValueError) as error:
         raise RunError(f"{files.folder / COMBINATION} is damaged ({str(error)[:120]}); {_RESTORE}") from None
-    statistics = Statistics.read(_arrays(files, COLLABORATIVE_SUMS), codes, options.use_ratings)
+    if _told(combined, options, content, columns) != told:
+        raise RunError(f"{files.folder / COMBINATION} holds more than a combination; {_RESTORE}")
+    statistics = Statistics.read(load_sums(files), codes, options.use_ratings)
     scores = load_collaborative_scores(files)
     if (combined is None) != (len(scores["valid"]) == 0):
         raise RunError(f"{files.folder / COMBINATION} does not fit the run's validation samples; {_RESTORE}")
@@ -64,6 +69,15 @@ def load_collaborative(files: StateFiles, codes: ItemCodes) -> Fitted:
     if combined is not None and combined.terms[len(combined.terms) - len(fitted.models) :] != fitted.models:
         raise RunError(f"{files.folder / COMBINATION} has other terms than {COLLABORATIVE_SCORES}; {_RESTORE}")
     return fitted
+
+
+def load_sums(files: StateFiles) -> dict[str, np.ndarray]:
+    """The arrays of ``collaborative/sums.safetensors``, as they are.
+
+    Raises:
+        RunError: missing or damaged.
+    """
+    return _arrays(files, COLLABORATIVE_SUMS)
 
 
 def load_collaborative_scores(files: StateFiles) -> dict[str, np.ndarray]:
@@ -86,6 +100,13 @@ def load_collaborative_scores(files: StateFiles) -> dict[str, np.ndarray]:
         if not np.isfinite(values).all():
             raise RunError(f"{path}: {name} holds values that are not finite; {_RESTORE}")
     return scores
+
+
+def _told(combined: Combination | None, options: TermOptions, content: str, columns: str) -> dict[str, object]:
+    """What ``collaborative/combination.json`` holds."""
+    told: dict[str, object] = {_COMBINATION: combined and combined.to_json(), _OPTIONS: options.to_json()}
+    told[_CONTENT] = content
+    return told | ({_COLUMNS: columns} if columns else {})
 
 
 def _save(path: Path, arrays: Mapping[str, np.ndarray]) -> None:

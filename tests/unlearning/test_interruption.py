@@ -9,12 +9,11 @@ from recbole_apa import audit, unlearn
 from recbole_apa.core.errors import APAError
 from recbole_apa.core.files.whole import read_json
 from recbole_apa.runs.ledger import Ledger, refuse_pending
-from recbole_apa.runs.names import METRICS
 from recbole_apa.runs.store import RunStore
 from tests.helpers import killed_process
 from tests.helpers.killed_process import fresh_copy
 from tests.helpers.kills import completed, killed
-from tests.helpers.runs import copy_run, shown_interaction, state, without_recbole
+from tests.helpers.runs import copy_run, shown_interaction, state
 from tests.helpers.unseen import unseen_rows
 
 
@@ -51,16 +50,9 @@ def addition(finished, server, tmp_path_factory, work_folder):
     return end_of({"added": added}, finished, server, tmp_path_factory.mktemp("addition"), work_folder)
 
 
-def is_in(run, expected):
-    """Whether a run is in a state. What a request that loads no model leaves out of it, a resumed one has."""
-    found = state(run)
-    has_all = any(name.startswith("recbole.") for name in expected[METRICS])
-    return (found if has_all else without_recbole(found)) == expected
-
-
 def check(run, asked, expected):
     ledger = completed(run, asked)
-    assert is_in(run, expected)
+    assert state(run) == expected
     assert [e.kind for e in ledger.entries()] == ["added" if "added" in asked else "request", "done"]
     audited = audit(run)
     assert audited.holds, audited.findings
@@ -75,9 +67,9 @@ def refuses_or_is_whole(run, expected, old):
         store.check()
     except APAError:
         return
-    assert is_in(run, expected) or is_in(run, old)
+    assert state(run) == expected or state(run) == old
     asked = bool(Ledger(run, store.manifest()["salt"]).entries())
-    assert is_in(run, expected) == asked
+    assert (state(run) == expected) == asked
 
 
 def some(n, n_wanted):

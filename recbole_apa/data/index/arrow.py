@@ -60,8 +60,8 @@ def part_bytes(rows: IndexRows) -> pa.Buffer:
     columns = {"user": users, "item": rows.items.codes.astype(np.int32, copy=False)}
     if rows.times is not None:
         columns["time"] = rows.times
-    columns |= {"value": rows.values, "place": rows.places, "role": rows.roles, "flags": rows.flags}
-    columns["since"] = rows.since
+    columns |= {"value": rows.values, "place": rows.places.astype(np.int64, copy=False)}
+    columns |= {"role": rows.roles, "flags": rows.flags, "since": rows.since}
     return _file(columns, nullable=False)
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from recbole_apa.data.index.places import rows_of_parts
 from recbole_apa.data.index.read import Index
 from recbole_apa.data.index.rows import IndexRows
 from recbole_apa.data.samples import Interactions
@@ -51,12 +52,9 @@ def differing_rows(index: Index, rows: Interactions) -> str | None:
     n_strange_items = int((items < 0).sum())
     part_of_user = index.parts_of(rows.users.names)
     part_of_row = part_of_user.astype(np.uint16)[rows.users.codes]
-    order = np.argsort(part_of_row, kind="stable")
-    ends = np.cumsum(np.bincount(part_of_row, minlength=index.n_parts)).tolist()
-    n_strange_users = n_differing = start = 0
-    for number, end in enumerate(ends):
-        part, here = index.part(number), order[start:end]
-        own, start = np.unique(rows.users.codes[here]), end
+    n_strange_users = n_differing = 0
+    for number, here in enumerate(rows_of_parts(part_of_row, index.n_parts)):
+        part, own = index.part(number), np.unique(rows.users.codes[here])
         code_of_user = np.full(len(rows.users.names), -1, dtype=np.int64)
         code_of_user[own] = _codes([rows.users.names[user] for user in own.tolist()], part.users.names)
         users = code_of_user[rows.users.codes[here]]

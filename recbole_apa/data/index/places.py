@@ -1,11 +1,12 @@
 """Which part of the index holds a user's rows: decided by a salted hash of the name, so it is computed, not stored."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 
 from recbole_apa.core.errors import DataError
 from recbole_apa.core.seeding import digest_of
+from recbole_apa.data.row_blocks import row_blocks
 
 _ROWS, _MOST = 1 << 16, 4096
 INDEX_FILE, ITEMS_FILE = "index.json", "items.arrow"
@@ -34,6 +35,21 @@ def parts_of(names: Iterable[str], salt: str, n_parts: int) -> np.ndarray:
         return np.fromiter((number % n_parts for number in hashes), dtype=np.int64)
     except UnicodeEncodeError as error:
         raise DataError(f"found a user whose name holds half of a surrogate pair: {error.object!r}") from None
+
+
+def rows_of_parts(part_of_row: np.ndarray, n_parts: int) -> Iterator[np.ndarray]:
+    """The numbers of the rows of each part, ascending: ``n_parts`` times.
+
+    Args:
+        part_of_row: (n,).
+    """
+    number = 0
+    for rows in row_blocks(part_of_row, n_parts):
+        parts = part_of_row[rows]
+        order, last = rows[np.argsort(parts, kind="stable")], int(parts.max()) + 1
+        yield from np.split(order, np.cumsum(np.bincount(parts, minlength=last)[number:-1]))
+        number = last
+    yield from (np.zeros(0, dtype=np.int64) for _ in range(number, n_parts))
 
 
 def part_file(part: int) -> str:

@@ -12,8 +12,9 @@ from recbole_apa.core.files.whole import write_whole
 from recbole_apa.data.index.arrow import Items, items_bytes, part_bytes, part_size
 from recbole_apa.data.index.facts import About, Facts, PartSize
 from recbole_apa.data.index.order import arranged, by_place
-from recbole_apa.data.index.places import INDEX_FILE, ITEMS_FILE, n_parts_for, part_file, parts_of
+from recbole_apa.data.index.places import INDEX_FILE, ITEMS_FILE, n_parts_for, part_file, parts_of, rows_of_parts
 from recbole_apa.data.index.rows import IndexRows
+from recbole_apa.data.row_blocks import counts
 from recbole_apa.data.tokens import Tokens
 
 
@@ -47,15 +48,12 @@ def write_index(
     part_of_user = parts_of(rows.users.names, salt, n_parts)
     code_in_part, users_of = _codes_in_parts(part_of_user, n_parts)
     part_of_row = part_of_user.astype(np.uint16)[rows.users.codes]
-    order = np.argsort(part_of_row, kind="stable")
-    ends = np.cumsum(np.bincount(part_of_row, minlength=n_parts))
-    sizes, start = [], 0
-    for part, end in enumerate(ends.tolist()):
-        here = rows.take(order[start:end])
+    sizes = []
+    for part, which in enumerate(rows_of_parts(part_of_row, n_parts)):
+        here = rows.take(which)
         names = [rows.users.names[user] for user in users_of[part].tolist()]
         users = Tokens(code_in_part[here.users.codes], names)
         sizes.append(write_part(folder / part_file(part), arranged(replace(here, users=users))))
-        start = end
     return write_facts(folder, items, Facts(about, rows.times is not None, items.size(), tuple(sizes)))
 
 
@@ -98,7 +96,7 @@ def _with_codes(rows: IndexRows, codes: Sequence[str] | None) -> tuple[IndexRows
         column = Tokens(at[rows.items.codes], list(codes))
         if len(rows) and column.codes.min() < 0:
             raise DataError("found a row of an item that has no code; expected a code for every item")
-    n_rows = np.bincount(column.codes, minlength=len(column.names)).astype(np.int64)
+    n_rows = counts(column.codes, len(column.names))
     names = [name if n else "" for name, n in zip(column.names, n_rows.tolist(), strict=True)]
     if any(n and not name for name, n in zip(names, n_rows.tolist(), strict=True)):
         raise DataError("found an item whose name is empty; expected a name for each")

@@ -40,6 +40,7 @@ def read_fast(
     except pa.ArrowInvalid:
         return None
     columns = {name: _column(out.pop(name), rules[name]) for name in [f.name for f in header if f.name in rules]}
+    pa.default_memory_pool().release_unused()  # what Arrow keeps for itself is as large as the columns
     return None if any(column is None for column in columns.values()) else columns  # type: ignore[return-value]
 
 
