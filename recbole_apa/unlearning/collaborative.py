@@ -1,5 +1,6 @@
 """Collaborative statistics after a request that changes no sample: rows are subtracted; no model is loaded."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -77,7 +78,7 @@ class KeptStatistics:
 
     fitted: Fitted
     content: ItemContent | None
-    """Of the items, as the run's files describe them now."""
+    """Of the items of the run's index, as its files describe them now."""
     counted: CountedRows | None
     """Which rows they are counted from; None in a run of before that was noted."""
 
@@ -100,8 +101,11 @@ def load_statistics(run: IndexedRun) -> KeptStatistics | None:
     if not keeps_statistics(run.manifest):
         return None
     codes = ItemCodes(run.index.items.names)
-    content = ItemContent.of_items(run.texts, codes.names, run.manifest["settings"].get("evidence_columns"))
-    return KeptStatistics(load_collaborative(run.store, codes), content, _counted(run))
+    return KeptStatistics(load_collaborative(run.store, codes), _content_of(run, codes.names), _counted(run))
+
+
+def _content_of(run: IndexedRun, names: Sequence[str]) -> ItemContent | None:
+    return ItemContent.of_items(run.texts, names, run.manifest["settings"].get("evidence_columns"))
 
 
 def _counted(run: IndexedRun) -> CountedRows | None:
@@ -111,7 +115,7 @@ def _counted(run: IndexedRun) -> CountedRows | None:
 
 
 def statistics_after(
-    kept: KeptStatistics | None, run: IndexedRun, touched: Touched, survey: Survey
+    kept: KeptStatistics | None, run: IndexedRun, touched: Touched, survey: Survey, items: Sequence[str]
 ) -> CollaborativeState | None:
     """Equal in every bit to what is counted and fitted anew on what remains; None if the run keeps no statistics.
 
@@ -119,10 +123,11 @@ def statistics_after(
         kept: of the run.
         run: before the request, which changes no sample.
         survey: of what remains.
+        items: names by number as the new index has them: an item without a row left has none.
     """
     if kept is None:
         return None
-    fitted, content = kept.fitted, kept.content
+    fitted, content = kept.fitted, _content_of(run, items)
     parts = _rows_of_samples(run, touched, survey)
     targets = targets_of(parts, fitted.statistics.codes, fitted.options)
     statistics = fitted.statistics.after(touched.before, touched.after)

@@ -82,9 +82,10 @@ def carry_out_untouched(
     ledger, before, machines = Ledger(store.storage, store.salt), run.manifest, machines.as_before()
     key = run.keys.key(request.content[KEY])
     survey, digest, counted = _survey_after(run, light, key)
-    statistics = statistics_after(light.statistics, run, light.touched, survey)
     pending = _begin(run, store, digest, key, machines)
     write_changed_index(pending, light.touched.change, run.files, key)
+    items = pending.open_index().items.names  # those without a row left have lost their names
+    statistics = statistics_after(light.statistics, run, light.touched, survey, items)
     refuse_in_index(pending, light.sought)
     refuse_in_records(store, light.sought)
     served = [*served_by(before, ledger.entries()), request]

@@ -2,6 +2,7 @@
 
 import random
 import time
+from pathlib import Path
 
 import pytest
 
@@ -9,6 +10,7 @@ from recbole_apa import audit, unlearn
 from recbole_apa.core.errors import APAError
 from recbole_apa.core.files.whole import read_json
 from recbole_apa.runs.ledger import Ledger, refuse_pending
+from recbole_apa.runs.names import COLLABORATIVE, COLLABORATIVE_SCORES, COLLABORATIVE_SUMS, COMBINATION
 from recbole_apa.runs.store import RunStore
 from tests.helpers import killed_process
 from tests.helpers.killed_process import fresh_copy
@@ -18,7 +20,7 @@ from tests.helpers.unseen import unseen_rows
 
 
 def end_of(asked, finished, server, folder, work_folder):
-    """(what is asked, the state it ends with, its file operations, its seconds)."""
+    """(what is asked, the state it ends with, its file operations, its seconds, what each operation concerns)."""
     run = copy_run(finished, folder / "run")
     start = time.perf_counter()
     process = server.Process(
@@ -27,7 +29,8 @@ def end_of(asked, finished, server, folder, work_folder):
     process.start()
     process.join()
     assert process.exitcode == 0
-    return asked, state(run), int((folder / "n").read_text()), time.perf_counter() - start
+    paths = (folder / "n.paths").read_text().splitlines()
+    return asked, state(run), int((folder / "n").read_text()), time.perf_counter() - start, paths
 
 
 @pytest.fixture(scope="module")
@@ -78,7 +81,7 @@ def some(n, n_wanted):
 
 
 def kill_everywhere(places, finished, undisturbed, server, tmp_path, work_folder):
-    asked, expected, _, _ = undisturbed
+    asked, expected, *_ = undisturbed
     old = state(finished.run_dir)
     for place in places:
         run = fresh_copy(finished.run_dir, tmp_path / "run")
@@ -103,6 +106,18 @@ def test_a_request_that_changes_no_sample_killed_at_some_boundaries(finished, un
 def test_an_addition_killed_at_some_boundaries(finished, addition, server, tmp_path, work_folder):
     places = [{"kill_at": n} for n in some(addition[2], 8)]
     kill_everywhere(places, finished, addition, server, tmp_path, work_folder)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("what", ["untouched", "undisturbed", "addition"])
+@pytest.mark.parametrize("name", [COLLABORATIVE_SUMS, COLLABORATIVE_SCORES, COMBINATION])
+def test_killed_at_each_operation_on_statistics(what, name, request, finished, server, tmp_path, work_folder):
+    """Before each file is complete, before it gets its name, and before it takes the old one's place."""
+    case = request.getfixturevalue(what)
+    own, temporary = f"/{name}", f"/{COLLABORATIVE}/.{Path(name).name}.tmp"
+    at = [n for n, path in enumerate(case[4], start=1) if path.endswith((own, temporary))]
+    assert any(case[4][n - 1].endswith(f"/pending{own}") for n in at) and len(at) >= 3
+    kill_everywhere([{"kill_at": n} for n in at], finished, case, server, tmp_path, work_folder)
 
 
 @pytest.mark.slow
@@ -131,7 +146,7 @@ def test_killed_at_seventy_boundaries(finished, undisturbed, server, tmp_path, w
 
 @pytest.mark.slow
 def test_killed_at_random_instants(finished, undisturbed, server, tmp_path, work_folder):
-    asked, expected, _, seconds = undisturbed
+    asked, expected, _, seconds, _ = undisturbed
     random.seed(1)
     n_killed = 0
     for _ in range(20):
@@ -144,7 +159,7 @@ def test_killed_at_random_instants(finished, undisturbed, server, tmp_path, work
 
 @pytest.mark.slow
 def test_killed_while_it_resumes(finished, undisturbed, server, tmp_path, work_folder):
-    asked, expected, n, _ = undisturbed
+    asked, expected, n, *_ = undisturbed
     for first, second in ((n // 3, 5), (n // 2, 3), (n - 8, 2), (n - 3, 1)):
         run = fresh_copy(finished.run_dir, tmp_path / "run")
         assert killed(server, run, work_folder, asked, kill_at=first)
@@ -155,7 +170,7 @@ def test_killed_while_it_resumes(finished, undisturbed, server, tmp_path, work_f
 @pytest.mark.slow
 def test_training_does_not_start_again_where_it_was_finished(finished, undisturbed, tmp_path, monkeypatch):
     """Stopped after the first adapter was saved: the next start trains the others only."""
-    asked, expected, _, _ = undisturbed
+    asked, expected, *_ = undisturbed
     run = copy_run(finished, tmp_path / "run")
     save = RunStore.save_shard
 
