@@ -7,14 +7,17 @@ from typing import Any
 import numpy as np
 
 from recbole_apa.evidence import Key
-from recbole_apa.evidence.search import scan_tallies
+from recbole_apa.evidence.search import RawTallies, scan_change, scan_tallies
 from recbole_apa.runs.collaborative_files import keeps_statistics, load_sums
-from recbole_apa.runs.names import COLLABORATIVE_SUMS, COUNTED, INDEX
+from recbole_apa.runs.names import COLLABORATIVE_SUMS, COUNTED, INDEX, KEY
 from recbole_apa.runs.store import RunStore
 from recbole_apa.unlearning.checks import refuse_found
 
 SUBTRACTED, ANEW = "subtracted", "counted anew"
 """How statistics lost rows: they were taken out of the sums, or everything that remains was counted again."""
+
+ALL, CHANGES = "all", "changes"
+"""What was compared: all rows and likes, or by how much they changed."""
 
 
 @dataclass(frozen=True)
@@ -30,6 +33,8 @@ class StatisticsDone:
     """Keyed digests of these rows."""
     items_compared: int
     """Items of which rows and likes in the sums were compared with those in the new index."""
+    compared: str
+    """:data:`ALL` or :data:`CHANGES`."""
 
 
 def statistics_done(pending: RunStore, before: Mapping[str, Any], key: Key, how: str) -> StatisticsDone | None:
@@ -46,7 +51,9 @@ def statistics_done(pending: RunStore, before: Mapping[str, Any], key: Key, how:
     manifest: Mapping[str, Any] = pending.manifest()
     if not keeps_statistics(pending.manifest()):
         return None
-    n_items = refuse_other_sums(pending)
+    # where all rows were looked through, so does the check; else a stream of requests costs what each of them changes
+    compared = ALL if how == ANEW or COUNTED not in before or before.get(KEY) != key.name else CHANGES
+    n_items = refuse_other_sums(pending, compared)
     was, now = before.get(COUNTED) or {}, manifest[COUNTED]
     digests = {"before": was.get("digest"), "after": now["digest"]}
     return StatisticsDone(
@@ -55,11 +62,15 @@ def statistics_done(pending: RunStore, before: Mapping[str, Any], key: Key, how:
         {"before": was.get("users"), "after": now["users"]},
         {when: key.keyed(digest) if digest else None for when, digest in digests.items()},
         n_items,
+        compared,
     )
 
 
-def refuse_other_sums(pending: RunStore) -> int:
+def refuse_other_sums(pending: RunStore, compared: str = ALL) -> int:
     """Compare the sums with the rows of the new index, as the check counts them itself.
+
+    Args:
+        compared: :data:`CHANGES` takes the sums of the state before as right, and counts only what changed.
 
     Returns:
         how many items were compared; 0 if the state keeps no statistics.
@@ -70,8 +81,7 @@ def refuse_other_sums(pending: RunStore) -> int:
     """
     if not keeps_statistics(pending.manifest()):
         return 0
-    base = pending.base
-    told = scan_tallies(pending.folder / INDEX, base.folder / INDEX if base else None)
+    told = _told(pending, compared)
     sums, counted = load_sums(pending), pending.manifest()[COUNTED]
     pairs = {"interactions": (sums["items.n"], told.rows), "likes": (sums["items.values"], told.likes)}
     found = [
@@ -83,6 +93,17 @@ def refuse_other_sums(pending: RunStore) -> int:
         found.append(f"{counted['rows']} rows of {counted['users']} users are noted as counted")
     refuse_found(found)
     return len(told.rows)
+
+
+def _told(pending: RunStore, compared: str) -> RawTallies:
+    """What the sums should be."""
+    assert pending.base is not None
+    index, before = pending.folder / INDEX, pending.base.folder / INDEX
+    if compared == ALL:
+        return scan_tallies(index, before)
+    change, sums = scan_change(index, before), load_sums(pending.base)
+    n_users = pending.base.manifest()[COUNTED]["users"] + change.users
+    return RawTallies(sums["items.n"] + change.rows, sums["items.values"] + change.likes, n_users)
 
 
 def _n_other(found: np.ndarray, expected: np.ndarray) -> int:

@@ -9,7 +9,7 @@ from tabulate import tabulate
 from recbole_apa.unlearning.approximate.known import EXACT
 from recbole_apa.unlearning.outcome import UnlearnResult
 from recbole_apa.unlearning.plan import plan_text
-from recbole_apa.unlearning.statistics_check import StatisticsDone
+from recbole_apa.unlearning.statistics_check import ALL, StatisticsDone
 
 if TYPE_CHECKING:
     from recbole_apa.unlearning.outcome import Outcome
@@ -56,9 +56,10 @@ def statistics_text(done: StatisticsDone) -> str:
     """What became of collaborative statistics."""
     was, of = done.rows["before"], done.users["before"]
     before = "" if was is None else f"{was:,} interactions of {of:,} users before, "
+    what = "" if done.compared == ALL else "changes in "
     return (
-        f"collaborative statistics ({done.how}): {before}{done.rows['after']:,} of {done.users['after']:,} now; the "
-        f"interactions and likes of {done.items_compared:,} items were compared with the new index"
+        f"collaborative statistics ({done.how}): {before}{done.rows['after']:,} of {done.users['after']:,} now; "
+        f"{what}interactions and likes of {done.items_compared:,} items were compared with the new index"
     )
 
 

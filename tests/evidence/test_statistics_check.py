@@ -9,9 +9,10 @@ from recbole_apa.collaborative import CountedRows, Statistics
 from recbole_apa.collaborative.rows import counted_rows
 from recbole_apa.core.errors import CertificateError
 from recbole_apa.data.index.facts import About
+from recbole_apa.data.index.places import part_file, parts_of
 from recbole_apa.data.index.source import source_of
 from recbole_apa.data.index.write import write_index
-from recbole_apa.evidence.search import scan_tallies
+from recbole_apa.evidence.search import scan_change, scan_tallies
 from recbole_apa.model import trainer
 from recbole_apa.runs.ledger import Ledger
 from recbole_apa.runs.store import RunStore
@@ -54,16 +55,22 @@ BROKEN = [
 ]
 
 
+@pytest.mark.parametrize("earlier", [0, 1], ids=["all rows", "changes"])
 @pytest.mark.parametrize(("broken", "says"), BROKEN)
-def test_sums_that_keep_a_row_are_not_certified(broken, says, finished, tmp_path, monkeypatch):
-    """The ledger has the request by then: it waits, the old state stays, and a program that is right finishes it."""
-    folder = copy_run(finished, tmp_path / "run")
-    old = state(folder)
+def test_sums_that_keep_a_row_are_not_certified(broken, says, earlier, finished, tmp_path, monkeypatch):
+    """The ledger has the request by then: it waits, the old state stays, and a program that is right finishes it.
+
+    With an earlier request the check counts what changed; without one, or by the long way, everything.
+    """
+    folder, rows = copy_run(finished, tmp_path / "run"), unseen_rows(finished)
+    for row in rows[1 : 1 + earlier]:
+        unlearn(folder, interactions=[row])
+    old, certificates = state(folder), sorted(folder.glob("certificates/*"))
     with monkeypatch.context() as patch:
         broken(patch)
         with pytest.raises(CertificateError, match=says):
-            unlearn(folder, interactions=unseen_rows(finished)[:1])
-    assert state(folder) == old and not (folder / "certificates").exists()
+            unlearn(folder, interactions=rows[:1])
+    assert state(folder) == old and sorted(folder.glob("certificates/*")) == certificates
     assert len(Ledger(RunStore(folder).storage, RunStore(folder).salt).waiting()) == 1
     unlearn(folder)
     assert audit(folder).holds
@@ -95,6 +102,27 @@ def test_rows_are_counted_as_sums_count_them(options, tmp_path):
     assert sum(likes.values()) > 0 and len(users) == found.users
     assert sorted(found.rows[found.rows > 0].tolist()) == sorted(rows.values())
     assert sorted(found.likes[found.likes > 0].tolist()) == sorted(n for n in likes.values() if n)
+
+
+def test_a_change_is_what_the_parts_have_more_or_less(tmp_path):
+    """Parts that are not written again do not count."""
+    ratings, found = ratings_of(), {}
+    codes = list(dict.fromkeys(row[1] for row in ratings))
+    about = About(OPTIONS.to_json(), source_of((), b"s"), ())
+    for name in ("before", "after"):
+        data = data_of(tmp_path / name, [row for row in ratings if name == "before" or row[0] != "u2"])
+        write_index(tmp_path / name / "index", data.index_rows(), "ab" * 16, about, codes, n_parts=4)
+        found[name] = scan_tallies(tmp_path / name / "index")
+    before, after = (tmp_path / name / "index" for name in ("before", "after"))
+    own = part_file(int(parts_of(["u2"], "ab" * 16, 4)[0]))
+    for path in (after / "parts").iterdir():
+        if path != after / own:
+            path.unlink()
+    change = scan_change(after, before)
+    assert change.users == -1 and change.rows.sum() < 0 and change.likes.any()
+    for kind in ("rows", "likes"):
+        assert (getattr(change, kind) == getattr(found["after"], kind) - getattr(found["before"], kind)).all()
+    assert (scan_tallies(after, before).rows == found["after"].rows).all()
 
 
 def test_an_index_that_is_none_is_not_counted(tmp_path):

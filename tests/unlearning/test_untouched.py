@@ -15,7 +15,7 @@ from recbole_apa.runs.ledger import Ledger
 from recbole_apa.runs.names import COLLABORATIVE_SCORES, COLLABORATIVE_SUMS, COMBINATION, METRICS
 from recbole_apa.runs.store import RunStore
 from recbole_apa.unlearning import collaborative, light_stage
-from recbole_apa.unlearning.statistics_check import ANEW, SUBTRACTED
+from recbole_apa.unlearning.statistics_check import ALL, ANEW, CHANGES, SUBTRACTED
 from recbole_apa.unlearning.texts import outcome_text
 from tests.helpers.fresh_states import differences
 from tests.helpers.fresh_states import state as whole_state
@@ -48,6 +48,10 @@ def test_both_ways_leave_the_same_state(finished, tmp_path, monkeypatch):
     assert audit(short).holds and verify(short).holds
 
 
+def page_of(outcome):
+    return outcome.certificates[0].with_suffix(".html").read_text()
+
+
 def test_a_certificate_says_what_became_of_statistics(finished, tmp_path, monkeypatch):
     """Every request counts: one row of the training period less."""
     short, long = (copy_run(finished, tmp_path / name) for name in ("short", "long"))
@@ -59,10 +63,14 @@ def test_a_certificate_says_what_became_of_statistics(finished, tmp_path, monkey
             (outcome,) = unlearn(folder, interactions=unseen_rows(finished)[:1]).outcomes
         told.append(read_json(outcome.certificates[0])["statistics"])
         assert told[-1] == asdict(outcome.statistics)
-        page = outcome.certificates[0].with_suffix(".html").read_text()
+        page = page_of(outcome)
         assert "Collaborative statistics" in page and f"{told[-1]['rows']['after']} of" in page
         assert f"{told[-1]['rows']['after']:,} of" in outcome_text(outcome, str)
     assert [one.pop("how") for one in told] == [SUBTRACTED, ANEW] and told[0] == told[1]
+    assert told[0].pop("compared") == ALL
+    (later,) = unlearn(copy_run(finished, tmp_path / "more"), interactions=unseen_rows(finished)[:1]).outcomes
+    (later,) = unlearn(tmp_path / "more", interactions=unseen_rows(finished)[1:2]).outcomes
+    assert later.statistics.compared == CHANGES and "the parts of the index that changed" in page_of(later)
     manifest, key = RunStore(short).manifest(), key_ring({}).newest()
     assert told[0]["rows"] == {"before": manifest["counted"]["rows"] + 1, "after": manifest["counted"]["rows"]}
     assert told[0]["users"]["after"] == manifest["counted"]["users"]

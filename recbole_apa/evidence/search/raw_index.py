@@ -114,13 +114,18 @@ def _added(folder: Path, since: np.ndarray) -> np.ndarray | None:
 
 
 def read_item_names(folder: Path) -> tuple[str, ...]:
-    return tuple("" if name is None else name for name in _batch(folder / "items.arrow")["name"].to_pylist())
+    return tuple("" if name is None else name for name in read_batch(folder / "items.arrow")["name"].to_pylist())
 
 
 def batches(folder: Path, base: Path | None) -> "Iterator[pa.RecordBatch]":
-    for name in (f"{number:04d}.arrow" for number in range(len(index_facts(folder)["parts"]))):
+    for name in part_names(folder):
         path = folder / "parts" / name
-        yield _batch(path if base is None or path.is_file() else base / "parts" / name)
+        yield read_batch(path if base is None or path.is_file() else base / "parts" / name)
+
+
+def part_names(folder: Path) -> list[str]:
+    """The files of all parts of an index, those among them that are not in ``folder`` included."""
+    return [f"{number:04d}.arrow" for number in range(len(index_facts(folder)["parts"]))]
 
 
 def index_facts(folder: Path) -> dict[str, Any]:
@@ -128,7 +133,7 @@ def index_facts(folder: Path) -> dict[str, Any]:
     return dict(json.loads((folder / "index.json").read_bytes()))
 
 
-def _batch(path: Path) -> "pa.RecordBatch":
+def read_batch(path: Path) -> "pa.RecordBatch":
     import pyarrow as pa
 
     with pa.memory_map(str(path)) as file, pa.ipc.open_file(file) as reader:

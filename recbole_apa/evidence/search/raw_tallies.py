@@ -1,11 +1,23 @@
 """Rows of the training period in a run's index, counted here without the code that counts collaborative statistics."""
 
+from collections.abc import Iterable
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from recbole_apa.evidence.search.raw_index import batches, column_values, guarded, index_facts, read_item_names
+from recbole_apa.evidence.search.raw_index import (
+    batches,
+    column_values,
+    guarded,
+    index_facts,
+    part_names,
+    read_batch,
+    read_item_names,
+)
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 TRAIN, NO_ROLE = 0, 3
 """Entries of the column ``role``: rows of the training period, and rows of none."""
@@ -32,14 +44,37 @@ def scan_tallies(folder: Path, base: Path | None = None) -> RawTallies:
     Raises:
         CertificateError: a file is missing or is not what an index consists of.
     """
-    return guarded(folder, lambda: _scan(folder, base))
+    return guarded(folder, lambda: _count(folder, batches(folder, base)))
 
 
-def _scan(folder: Path, base: Path | None) -> RawTallies:
+def scan_change(folder: Path, base: Path) -> RawTallies:
+    """By how much the parts of an index that are in ``folder`` have more of such rows than those that they replace;
+    less is negative.
+
+    Args:
+        base: the index before, whose items have the same numbers.
+
+    Raises:
+        CertificateError: as :func:`scan_tallies`.
+    """
+
+    def read() -> RawTallies:
+        names = [name for name in part_names(folder) if (folder / "parts" / name).is_file()]
+        now, was = (_count(folder, (read_batch(of / "parts" / name) for name in names)) for of in (folder, base))
+        return RawTallies(now.rows - was.rows, now.likes - was.likes, now.users - was.users)
+
+    return guarded(folder, read)
+
+
+def _count(folder: Path, parts: "Iterable[pa.RecordBatch]") -> RawTallies:
+    """
+    Args:
+        folder: of the index whose options and items these are.
+    """
     options, n_items = index_facts(folder)["options"], len(read_item_names(folder))
     least, with_histories = options["label"]["least"], options["samples"]["protocol"] == "tallrec"
     counts, n_users = np.zeros(2 * n_items, dtype=np.int64), 0
-    for batch in batches(folder, base):
+    for batch in parts:
         roles, flags = column_values(batch["role"], np.int8), column_values(batch["flags"], np.uint8)
         users, items = column_values(batch["user"].indices, np.int32), column_values(batch["item"], np.int32)
         counted = (roles == TRAIN) & (flags & KEPT != 0)
