@@ -5,8 +5,9 @@ that affects no sample, audit, verification, a stream of requests in one process
     python -m benchmarks.requests_at_size --small
 
 Interactions are drawn by a seed: 150 a user on average, items with a long tail. The run is small (32 training samples,
-8 for validation, 8 for the test, 4 shards, one epoch), so that what is measured is the handling of the data. The record
-is written anew after every figure.
+8 for validation, 8 for the test, 4 shards, one epoch, no baseline), so that what is measured is the handling of the
+data, with the collaborative statistics that a run keeps by default (``--evidence=none``: without). The record is
+written anew after every figure.
 """
 
 import json
@@ -40,6 +41,8 @@ class Place:
     folder: Path
     backbone: str
     n_requests: int
+    evidence: str
+    """Whether the run keeps collaborative statistics: ``counts`` or ``none``."""
 
     @property
     def run(self) -> Path:
@@ -53,7 +56,7 @@ class Place:
         """The command that trains."""
         given = {**OPTIONS, "data_path": self.folder, "dataset": NAME, "model": model}
         if model == "APA":
-            given |= {"run_dir": self.run, "backbone": self.backbone}
+            given |= {"run_dir": self.run, "backbone": self.backbone, "evidence": self.evidence, "baselines": []}
         return [*_program(), *(f"--{name}={_text(value)}" for name, value in given.items())]
 
     def on_run(self, *words: str) -> list[str]:
@@ -149,7 +152,7 @@ def _program() -> list[str]:
 
 
 def _text(value: object) -> str:
-    return json.dumps(value) if isinstance(value, dict) else str(value)
+    return json.dumps(value) if isinstance(value, (dict, list)) else str(value)
 
 
 def _backbone(asked: str, folder: Path) -> str:
@@ -168,6 +171,9 @@ def main() -> None:
     parser.add_argument(
         "--backbone", default="smollm2-135m", help="or tiny: a Llama of four layers with random weights"
     )
+    parser.add_argument(
+        "--evidence", default="counts", choices=("counts", "none"), help="whether the run keeps these statistics"
+    )
     parser.add_argument("--place", type=Path, help="where data and run go (default: a temporary folder)")
     given = begin(parser)
     if given.small:
@@ -179,13 +185,13 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as scratch:
         folder = given.place or Path(scratch)
         write_data(folder, given.rows)
-        place = Place(folder, _backbone(given.backbone, folder), given.requests)
+        place = Place(folder, _backbone(given.backbone, folder), given.requests, given.evidence)
         record = {
             "rows": given.rows,
             "file_bytes": place.interactions.stat().st_size,
             "n_users": len(users_of_data(place.folder)),
             "backbone": given.backbone,
-            "options": OPTIONS,
+            "options": {**OPTIONS, "evidence": given.evidence, "baselines": []},
             "machine": machine(),
         }
         figures: dict[str, dict[str, Any]] = {}

@@ -74,6 +74,8 @@ def _told(key: str, value: Any, own_salt: bool) -> Any:
     if key in NAMES_ONLY and isinstance(value, dict):
         return sorted(value)
     if key in COUNTS_ONLY or (own_salt and key in SALTED):
+        if isinstance(value, int):
+            return value  # a count says the same under every salt
         return len(value) if isinstance(value, (list, dict)) else type(value).__name__
     return _plain(value, own_salt)
 

@@ -23,6 +23,7 @@ from typing import Any
 
 from tabulate import tabulate
 
+from benchmarks.attacks.forged_statistics import forged_statistics
 from benchmarks.attacks.forged_tensors import forgeries
 from benchmarks.attacks.tampered_files import Tampering, tampered, tamperings
 from benchmarks.board import board_options
@@ -154,7 +155,12 @@ def main() -> int:
         os.chdir(name)  # RecBole writes its logs where it is started
         served, plain = (Path(name).resolve() / part for part in ("served", "plain"))
         make_runs(served, plain)
-        forged = (record for record in forgeries(plain / "run", outcome) if record["case"] not in done)
+        forged = (
+            record
+            for made in (forged_statistics, forgeries)
+            for record in made(plain / "run", outcome)
+            if record["case"] not in done
+        )
         bare = [case for case in cases(plain, given.per_class, given.seed) if case.file == "run/manifest.json"]
         series = ((plain, bare, "no request, "), (served, cases(served, given.per_class, given.seed), ""))
         tried = (

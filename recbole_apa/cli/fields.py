@@ -70,6 +70,7 @@ def plan_fields(plan: "Plan") -> dict[str, object]:
         "n_kept": plan.n_kept,
         "seconds": plan.seconds,
         "full_seconds": plan.full_seconds,
+        "models_seconds": plan.models_seconds,
     }
 
 
@@ -81,6 +82,7 @@ def _outcome_fields(outcome: "Outcome") -> dict[str, object]:
         "figures": outcome.figures,
         "seconds": outcome.seconds,
         "full_seconds": outcome.full_seconds,
+        "statistics": asdict(outcome.statistics) if outcome.statistics else None,
     }
 
 

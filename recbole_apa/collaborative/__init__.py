@@ -7,7 +7,8 @@ when they are asked for. It may not know RecBole, torch, or language models.
 from recbole_apa.collaborative.alone import Alone, Source
 from recbole_apa.collaborative.combination import ALONE, BOTH, MODEL, Combination, left_out
 from recbole_apa.collaborative.content import ItemContent
-from recbole_apa.collaborative.fitted import JUDGED, Fitted, needed_pairs, targets_of
+from recbole_apa.collaborative.counted import CountedRows, RowCount
+from recbole_apa.collaborative.fitted import JUDGED, TEST, Fitted, model_key, model_names, needed_pairs, targets_of
 from recbole_apa.collaborative.item_sums import ItemSums
 from recbole_apa.collaborative.logistic import Logistic, left_out_scores
 from recbole_apa.collaborative.options import TermOptions
@@ -24,8 +25,10 @@ __all__ = [
     "DEFAULT_TERMS",
     "JUDGED",
     "MODEL",
+    "TEST",
     "Alone",
     "Combination",
+    "CountedRows",
     "Fitted",
     "ItemCodes",
     "ItemContent",
@@ -34,6 +37,7 @@ __all__ = [
     "PairSums",
     "Pairs",
     "Pasts",
+    "RowCount",
     "Source",
     "Statistics",
     "Targets",
@@ -44,6 +48,8 @@ __all__ = [
     "known_rows",
     "left_out",
     "left_out_scores",
+    "model_key",
+    "model_names",
     "needed_pairs",
     "pairs_of",
     "pasts_of",

@@ -13,7 +13,7 @@ from recbole_apa.collaborative.options import TermOptions
 from recbole_apa.collaborative.pair_sums import PairSums
 from recbole_apa.collaborative.pasts import Pasts, pasts_of
 from recbole_apa.collaborative.rows import ItemCodes, TrainingRows, training_rows
-from recbole_apa.collaborative.terms import CONTENT, DEFAULT_TERMS, collaborative_terms, pairs_of
+from recbole_apa.collaborative.terms import CONTENT, DEFAULT_TERMS, collaborative_terms, looked_at, pairs_of
 from recbole_apa.data.run_data import RunData
 
 _MOST_ROWS = 1 << 20
@@ -54,6 +54,7 @@ class Source:
         Args:
             left_out: rows of whole users whom nothing is to rest on; None leaves out nobody.
         """
+        pasts = looked_at(pasts, self.options)
         out, items = np.empty((len(pasts), len(self.names))), self.items
         if left_out is not None:
             items = items.minus(ItemSums.of(left_out, len(items.n)))

@@ -1,6 +1,6 @@
 """What a run keeps of collaborative statistics: sums, its model's scores, and what is fitted on both."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -13,13 +13,24 @@ from recbole_apa.collaborative.pasts import Pasts
 from recbole_apa.collaborative.rows import ItemCodes
 from recbole_apa.collaborative.statistics import Statistics
 from recbole_apa.collaborative.targets import Targets
-from recbole_apa.collaborative.terms import CONTENT, DEFAULT_TERMS, collaborative_terms, pairs_of
+from recbole_apa.collaborative.terms import CONTENT, DEFAULT_TERMS, collaborative_terms, looked_at, pairs_of
 from recbole_apa.data.run_data import RunData
 from recbole_apa.data.splits import SPLITS
 
 VALID, TEST = SPLITS[1:]
 JUDGED = (VALID, TEST)
 """The splits whose samples pairs are kept for."""
+
+
+def model_key(split: str, name: str) -> str:
+    """The name of a RecBole model's terms of a split's samples in :attr:`Fitted.scores`."""
+    return f"{split}.{name}"
+
+
+def model_names(scores: Iterable[str]) -> tuple[str, ...]:
+    """The RecBole models that names of scores tell of, sorted."""
+    start = model_key(VALID, "")
+    return tuple(sorted(name.removeprefix(start) for name in scores if name.startswith(start)))
 
 
 @dataclass(frozen=True)
@@ -29,12 +40,15 @@ class Fitted:
     statistics: Statistics
     scores: Mapping[str, np.ndarray]
     """Split -> the model's score of each of its samples, in order of sample id, float64; of validation samples by
-    neighbours of other users. Test samples may be missing."""
+    neighbours of other users. Test samples may be missing. And :func:`model_key` -> the term of each sample that a
+    RecBole model adds, of all models for both splits: of one that has not learnt from these samples."""
     combination: Combination | None
     """None if there is no validation sample."""
     options: TermOptions
     content: str = ""
     """:meth:`ItemContent.digest` of what is public about items; empty if that term is left out."""
+    columns: str = ""
+    """A digest of all columns of items, which RecBole models learn from; empty without such models."""
 
     @classmethod
     def anew(
@@ -54,7 +68,7 @@ class Fitted:
             content: of ``codes.names``; None leaves that term out.
         """
         targets = targets_of(parts, codes, options)
-        statistics = Statistics.of(parts, codes, needed_pairs(targets), options.use_ratings)
+        statistics = Statistics.of(parts, codes, needed_pairs(targets, options), options.use_ratings)
         return cls.refit(statistics, targets, scores, options, content)
 
     @classmethod
@@ -72,15 +86,22 @@ class Fitted:
             statistics: with at least :func:`needed_pairs`.
             targets: of :data:`JUDGED`, by split, as :func:`targets_of` gives them.
         """
-        bare = cls(statistics.only(needed_pairs(targets)), scores, None, options, content.digest() if content else "")
+        bare = cls(
+            statistics.only(needed_pairs(targets, options)), scores, None, options, content.digest() if content else ""
+        )
         judged = targets[VALID]
         if len(scores[VALID]) != len(judged):
             raise ValueError(f"found {len(scores[VALID])} scores, expected one for each of {len(judged)} samples")
         if not len(judged):
             return bare
-        table, names = bare.table(judged.pasts, content), term_names(content)
+        table, names = bare.features(VALID, judged.pasts, content), (*term_names(content), *bare.models)
         combined = Combination.fit(table, scores[VALID], judged.labels, judged.users, names)
         return replace(bare, combination=combined)
+
+    @property
+    def models(self) -> tuple[str, ...]:
+        """The RecBole models among the terms."""
+        return model_names(self.scores)
 
     @property
     def served(self) -> str:
@@ -96,9 +117,18 @@ class Fitted:
         Raises:
             KeyError: a pair is missing.
         """
-        statistics = self.statistics
+        statistics, pasts = self.statistics, looked_at(pasts, self.options)
         terms = collaborative_terms(pasts, statistics.items, statistics.pairs, self.options, content)
         return terms.table(term_names(content))
+
+    def features(self, split: str, pasts: Pasts, content: ItemContent | None) -> np.ndarray:
+        """All that is combined of a split's samples: :meth:`table` and, after it, the terms of RecBole models, (n, f).
+
+        Args:
+            pasts: of all samples of the split, in order of their ids.
+        """
+        columns = [self.scores[model_key(split, name)] for name in self.models]
+        return np.column_stack([self.table(pasts, content), *columns])
 
 
 def term_names(content: ItemContent | None) -> tuple[str, ...]:
@@ -115,6 +145,6 @@ def targets_of(parts: Sequence[RunData], codes: ItemCodes, options: TermOptions)
     return {split: Targets.of(parts, split, codes, options.use_ratings) for split in JUDGED}
 
 
-def needed_pairs(targets: Mapping[str, Targets]) -> Pairs:
+def needed_pairs(targets: Mapping[str, Targets], options: TermOptions) -> Pairs:
     """The pairs of items that terms of these samples need."""
-    return pairs_of(Pasts.joined([targets[split].pasts for split in JUDGED]))[0]
+    return pairs_of(looked_at(Pasts.joined([targets[split].pasts for split in JUDGED]), options))[0]

@@ -30,10 +30,13 @@ class TermOptions:
     """Items that this many years lie between are 1/e as close."""
     content_strength: float = 2.0
     """Closeness of rows without a residual that are added to those of the past."""
+    past: int = 0
+    """How many rows of a past are looked at, the latest ones: 0 for all of them, or as many as prompts show. Of others,
+    a request that changes no sample could bring rows in that no pair is counted for."""
 
     def to_json(self) -> dict[str, object]:
-        """As JSON holds it."""
-        return asdict(self)
+        """As JSON holds it; without ``past`` where that is 0, as before there was such an option."""
+        return {name: value for name, value in asdict(self).items() if name != "past" or value}
 
     @classmethod
     def from_json(cls, told: object) -> "TermOptions":
@@ -43,10 +46,12 @@ class TermOptions:
             ValueError: it is something else.
         """
         names = {f.name for f in fields(cls)}
-        if not isinstance(told, Mapping) or set(told) != names:
+        if not isinstance(told, Mapping) or not names - {"past"} <= set(told) <= names:
             raise ValueError(f"found other names, expected {', '.join(sorted(names))}")
         for f in fields(cls):
-            value = told[f.name]
+            value = told.get(f.name, f.default)
             if type(value) is not type(f.default) or (isinstance(value, float) and not math.isfinite(value)):
                 raise ValueError(f"{f.name}: found {value!r}, expected a value such as {f.default!r}")
+        if told.get("past", 0) < 0:
+            raise ValueError(f"past: found {told['past']}, expected 0 or more rows")
         return cls(**told)

@@ -84,17 +84,19 @@ class PairSums:
             return out
         centred, n_codes = rows.centred(), int(max(pairs.firsts[-1], pairs.seconds.max(), rows.items.max())) + 1
         others = np.unique(pairs.seconds)
-        right = _ByUser.of(rows, _numbers(others, n_codes))
+        right = _ByUser.of(rows, centred, _numbers(others, n_codes))
         for some, items in _blocks(pairs, max(1, most_cells // len(others))):
-            left = _ByUser.of(rows, _numbers(items, n_codes))
+            left = _ByUser.of(rows, centred, _numbers(items, n_codes))
             table = np.full((len(items), len(others)), -1, dtype=np.int64)
             at = np.searchsorted(items, pairs.firsts[some]), np.searchsorted(others, pairs.seconds[some])
             table[at] = np.arange(some.start, some.stop)
             for a, b in _joined(left, right):
                 places = table[left.numbers[a], right.numbers[b]]
                 wanted = np.flatnonzero(places >= 0)
-                places, x, y = places[wanted], centred[left.rows[a[wanted]]], centred[right.rows[b[wanted]]]
-                for sums, values in ((out.n, 1), (out.products, x * y), (out.firsts, x), (out.seconds, y)):
+                places, a, b = places[wanted], a[wanted], b[wanted]
+                n, x, m, y = left.n[a], left.sums[a], right.n[b], right.sums[b]
+                # of all pairs of a row of the one and a row of the other
+                for sums, values in ((out.n, n * m), (out.products, x * y), (out.firsts, x * m), (out.seconds, n * y)):
                     np.add.at(sums, places, values)
         return out
 
@@ -136,29 +138,36 @@ class PairSums:
 
 @dataclass(frozen=True)
 class _ByUser:
-    """Rows of some items, users one after another; k rows."""
+    """What users have of some items, users one after another, each item of a user once; k entries."""
 
-    rows: np.ndarray
-    """Numbers of the rows, (k,)."""
+    n: np.ndarray
+    """How many rows, (k,)."""
+    sums: np.ndarray
+    """Their centred values together, int64, (k,)."""
     numbers: np.ndarray
     """The number of each one's item among the items, (k,)."""
     users: np.ndarray
     """Its user, (k,)."""
     ends: np.ndarray
-    """How many of the k rows belong to users up to each one."""
+    """How many of the k entries belong to users up to each one."""
 
     @classmethod
-    def of(cls, rows: TrainingRows, number_of: np.ndarray) -> "_ByUser":
+    def of(cls, rows: TrainingRows, centred: np.ndarray, number_of: np.ndarray) -> "_ByUser":
         """
         Args:
+            centred: of the rows, (n,).
             number_of: the number of each item, by code; -1 for other items.
         """
         numbers = number_of[rows.items]
         which = np.flatnonzero(numbers >= 0)
-        which = which[np.argsort(rows.users[which], kind="stable")]
-        users = rows.users[which]
+        size = int(numbers.max(initial=0)) + 1
+        entries = rows.users[which] * size + numbers[which]
+        order = np.argsort(entries, kind="stable")
+        distinct, starts = np.unique(entries[order], return_index=True)
+        sums = np.add.reduceat(centred[which[order]], starts) if len(starts) else np.zeros(0, dtype=np.int64)
+        n, users = np.diff(starts, append=len(which)), distinct // size
         counts = np.bincount(users, minlength=int(rows.users.max()) + 1)
-        return cls(which, numbers[which], users, np.cumsum(counts))
+        return cls(n, sums, distinct % size, users, np.cumsum(counts))
 
 
 def _numbers(items: np.ndarray, n_codes: int) -> np.ndarray:
@@ -169,12 +178,12 @@ def _numbers(items: np.ndarray, n_codes: int) -> np.ndarray:
 
 
 def _joined(left: _ByUser, right: _ByUser) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """All pairs of a left and a right row of one user, some at a time, as positions among both."""
+    """All pairs of a left and a right entry of one user, some at a time, as positions among both."""
     ends = right.ends[left.users]
     lengths = np.diff(right.ends, prepend=0)[left.users]
     upto = np.cumsum(lengths)
     blocks = (upto - 1) // _MOST_JOINED
-    for a in np.split(np.arange(len(left.rows)), np.flatnonzero(np.diff(blocks)) + 1):
+    for a in np.split(np.arange(len(left.n)), np.flatnonzero(np.diff(blocks)) + 1):
         n = lengths[a]
         within = np.arange(int(n.sum())) - np.repeat(np.cumsum(n) - n, n)
         yield np.repeat(a, n), np.repeat(ends[a] - n, n) + within

@@ -142,8 +142,13 @@ def known_rows(
     return rows_of_item[items], of_user[users[targets]], data.windows.n_history[targets]
 
 
+def counted_rows(data: RunData) -> np.ndarray:
+    """Which of ``data.rows`` belong to the training period, bool, (m,); see :func:`training_rows`."""
+    return _counted(data, row_numbers(len(data.rows.users)))
+
+
 def _counted(data: RunData, among: np.ndarray) -> np.ndarray:
-    """Which of some users' rows belong to the training period, bool, (r,); see :func:`training_rows`.
+    """As :func:`counted_rows`, of some users' rows, bool, (r,).
 
     Args:
         among: numbers among ``data.rows`` of all rows of these users, (r,).

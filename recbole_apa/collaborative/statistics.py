@@ -102,10 +102,11 @@ class Statistics:
         names = {f"items.{n}" for n in _ITEMS} | {f"pairs.{n}" for n in (*_PAIRS, "first", "second")}
         n_pairs = len(arrays.get("pairs.first", ()))
         sizes = {name: (len(codes.names) if name.startswith("items") else n_pairs,) for name in names}
-        found = {name: array.shape for name, array in arrays.items() if array.dtype == np.int64}
-        if found != sizes:
+        found = {name: array.shape for name, array in arrays.items()}
+        if found != sizes or any(array.dtype != np.int64 for array in arrays.values()):
+            kinds = {name: (str(array.dtype), array.shape) for name, array in arrays.items()}
             raise RunError(
-                f"collaborative statistics: found arrays {found}, expected int64 of {sizes}; "
+                f"collaborative statistics: found arrays {kinds}, expected int64 of {sizes}; "
                 "restore the run folder from a copy"
             )
         if not _are_sums(arrays, len(codes.names)):

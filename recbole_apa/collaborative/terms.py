@@ -33,6 +33,11 @@ class Terms:
         return np.stack([self.columns[name] for name in names or tuple(self.columns)], axis=1)
 
 
+def looked_at(pasts: Pasts, options: TermOptions) -> Pasts:
+    """The rows of pasts that terms are derived from."""
+    return pasts.last(options.past) if options.past else pasts
+
+
 def pairs_of(pasts: Pasts) -> tuple[Pairs, np.ndarray]:
     """The pairs of a target's item and one of its past, and the number of each row's pair, (r,)."""
     return Pairs.of(pasts.items[pasts.owners], pasts.past_items)

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Literal
 
+from recbole_apa.core.collaborative_settings import CollaborativeSettings
 from recbole_apa.core.errors import SettingsError
 from recbole_apa.core.option import Bounds, Checked, Says, Since, option
 
@@ -95,7 +96,8 @@ class PartitionSettings(Checked):
     """How training samples are divided into shards (paper, Algorithm 1)."""
 
     partition: str
-    """``semantic`` (the paper) or ``random``; ``user``, ``item``, ``interaction`` (RecEraser's UBP, IBP, InBP),
+    """``semantic`` (the paper), ``semantic_user`` (the same on users, whose samples stay together: a person's request
+    touches one shard) or ``random``; ``user``, ``item``, ``interaction`` (RecEraser's UBP, IBP, InBP),
     ``bekm``, ``blpa`` (GraphEraser's): these are based on a collaborative model of the training rows."""
     partition_fit: Literal["samples", "items"]
     """What the centres of ``semantic`` are fitted to: ``samples`` (the paper), or ``items``, the public item texts
@@ -196,37 +198,6 @@ class AggregationSettings(Checked):
 
 
 @dataclass(frozen=True)
-class CollaborativeSettings(Checked):
-    """What the run's other users say about a prediction, beside the language model."""
-
-    evidence: Literal["auto", "counts", "none"] = field(
-        default="none", metadata=option(since=Since("0.1.0", before="none"))
-    )
-    """``counts``: collaborative statistics of all training interactions, combined with the language model's scores;
-    the two together, or one of them, are served, whichever is best on validation samples. ``none``: the language model
-    alone. ``auto``: ``counts`` where the run can have them (labelled rows and an index), else ``none``."""
-    evidence_columns: tuple[str, ...] | None = field(
-        default=None,
-        metadata=option(since=Since("0.1.0", before=None), expected="a column of words and, after it, one of years"),
-    )
-    """Columns of the ``.item`` file that tell which items are alike: one of words such as genres and, optionally, one
-    of years; null uses none."""
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.evidence_columns is not None and not 1 <= len(self.evidence_columns) <= 2:
-            raise SettingsError(
-                f"evidence_columns: found {list(self.evidence_columns)}, expected a column of words and, after it, one "
-                "of years; or null"
-            )
-
-    @property
-    def counts(self) -> bool:
-        """Whether the run keeps collaborative statistics."""
-        return self.evidence == "counts"
-
-
-@dataclass(frozen=True)
 class APASettings(Checked):
     """Everything that decides what a run computes."""
 
@@ -261,20 +232,22 @@ class APASettings(Checked):
         out: dict[str, Any] = {"seed": self.seed}
         for group in GROUPS:
             out |= asdict(getattr(self, group))
-        for name in ("target_modules", "feedforward_modules", "evidence_columns"):
-            out[name] = out[name] and list(out[name])
+        for name in ("target_modules", "feedforward_modules", "evidence_columns", "evidence_models"):
+            out[name] = None if out[name] is None else list(out[name])
         if out["prompt_template"] is not None:
             out["prompt_template"] = dict(out["prompt_template"])
         return out
 
     def identifying(self) -> dict[str, Any]:
-        """As :meth:`flat`, without ``draw_seed`` while it is null and without the options of statistics that the run
-        does not have: what identified a run before those options existed."""
-        unset = {name for name in ("draw_seed",) if self.flat()[name] is None}
+        """As :meth:`flat`, without later options while they have the values that change nothing, and without those of
+        statistics that the run does not have: what identified a run before those options existed."""
+        unset = {name for name, value in _UNSET.items() if self.flat()[name] == value}
         unset |= set() if self.collaborative.counts else {f.name for f in fields(CollaborativeSettings)}
         return {name: value for name, value in self.flat().items() if name not in unset}
 
 
+_UNSET: dict[str, object] = {"draw_seed": None, "evidence_models": [], "evidence_past": "all"}
+"""Options that do not identify a run while they have these values."""
 GROUPS: dict[str, type] = {
     "backbone": BackboneSettings,
     "samples": SampleSettings,

@@ -70,9 +70,29 @@ def users_digest(rows: Interactions, windows: Windows, secret: bytes, named: np.
     Args:
         named: :func:`named_items` of ``rows.items.names``, if it is known.
     """
+    return _digest_of(b"user", rows, windows.order, rows.labels, secret, named)
+
+
+def counted_digest(
+    rows: Interactions, order: np.ndarray, values: np.ndarray, secret: bytes, named: np.ndarray | None = None
+) -> DatasetDigest:
+    """A digest of some of the rows of users, to which the others do not matter.
+
+    Args:
+        order: the numbers of these rows, user by user, oldest first, (m,).
+        values: what is counted of each of ``rows``, int64, (n,).
+        named: as in :func:`users_digest`.
+    """
+    return _digest_of(b"counted", rows, order, values, secret, named)
+
+
+def _digest_of(
+    purpose: bytes, rows: Interactions, order: np.ndarray, values: np.ndarray, secret: bytes, named: np.ndarray | None
+) -> DatasetDigest:
     sums = np.zeros(_LANES, dtype=np.uint16)
-    for name, told in _users(rows, windows, named_items(rows.items.names, secret) if named is None else named):
-        sums += _term(b"user", secret, name, told)
+    items = named_items(rows.items.names, secret) if named is None else named
+    for name, told in _users(rows, order, values, items):
+        sums += _term(purpose, secret, name, told)
     return DatasetDigest(sums, secret)
 
 
@@ -90,16 +110,16 @@ def named_items(names: Sequence[str], secret: bytes) -> np.ndarray:
     return np.frombuffer(b"".join(digests), dtype=np.uint8).reshape(-1, 32)
 
 
-def _users(rows: Interactions, windows: Windows, items: np.ndarray) -> Iterator[tuple[str, bytes]]:
-    """Each user with the bytes of that user's rows, oldest first."""
-    if not len(rows):
+def _users(rows: Interactions, order: np.ndarray, values: np.ndarray, items: np.ndarray) -> Iterator[tuple[str, bytes]]:
+    """Each user with the bytes of that user's rows in ``order``."""
+    if not len(order):
         return
-    codes = rows.users.codes[windows.order]
+    codes = rows.users.codes[order]
     starts = np.concatenate(([0], np.flatnonzero(codes[1:] != codes[:-1]) + 1, [len(codes)]))
     for begin, end in zip(starts[:-1].tolist(), starts[1:].tolist(), strict=True):
-        which = windows.order[begin:end]
+        which = order[begin:end]
         table = np.zeros(len(which), dtype=_ROW)
-        table["item"], table["label"] = items[rows.items.codes[which]], rows.labels[which]
+        table["item"], table["label"] = items[rows.items.codes[which]], values[which]
         # a missing time differs from time 0; -0 and 0 are the same time
         table["time"] = np.nan if rows.times is None else rows.times[which] + 0.0
         yield rows.users.names[codes[begin]], table.tobytes()

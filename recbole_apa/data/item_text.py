@@ -8,6 +8,7 @@ from typing import overload
 import numpy as np
 
 from recbole_apa.core.errors import DataError
+from recbole_apa.core.seeding import digest_over
 from recbole_apa.data.data_options import FileOptions
 from recbole_apa.data.prompts import placeholders
 from recbole_apa.data.reader import Table
@@ -101,6 +102,14 @@ class NumberedTexts(Sequence[str]):
         return isinstance(other, Sequence) and list(self) == list(other)
 
     __hash__ = None  # type: ignore[assignment]
+
+
+def columns_digest(texts: ItemTexts) -> str:
+    """SHA-256 over all columns of the items that are read, hexadecimal; it does not depend on the order of lines."""
+    columns = sorted(texts.available)
+    lines = sorted((item, row) for row, item in enumerate(texts.items))
+    cells = (str(texts.cell(column, row)) for _, row in lines for column in columns)
+    return digest_over(("item columns", *columns, *cells)).hex()
 
 
 def item_columns(item_text: str, available: Sequence[str]) -> list[str]:

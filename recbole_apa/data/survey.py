@@ -1,14 +1,15 @@
 """What is made of all rows of an index, found in one pass over its parts: never more than one of them is in memory."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
 
 import numpy as np
 
 from recbole_apa.data.data_options import DataOptions
 from recbole_apa.data.dataset_digest import DatasetDigest, named_items, no_digest, users_digest
+from recbole_apa.data.index.order import is_arranged
 from recbole_apa.data.index.read import Index
-from recbole_apa.data.index.rows import KEPT, IndexedRows
+from recbole_apa.data.index.rows import DRAWN, KEPT, TRAIN, IndexedRows, IndexRows
 from recbole_apa.data.loaded_rows import Sides
 from recbole_apa.data.reader import Table
 from recbole_apa.data.run_data import RunData
@@ -47,9 +48,25 @@ class Survey:
         self._count(data, 1)
         if self.users_digest is not None:
             self.users_digest = self.users_digest.plus(self._digest_of(data, named))
+        self.add_samples(data)
+
+    def add_samples(self, data: RunData) -> None:
+        """Add the samples of users whose rows are counted by themselves."""
         for name, entries in _ordered(data).items():
             self._samples[name] |= {entry[-1].sample_id: entry for entry in entries}
         self.pieces |= data.pieces
+
+    def count_arranged(self, rows: IndexRows) -> None:
+        """Count the rows of a part of the index in its order: where nothing was added, a row's history is what passes
+        the filters before it among its user's."""
+        kept = np.flatnonzero(rows.flags & KEPT)
+        users, items, size = rows.users.codes[kept], rows.items.codes[kept], len(self.items)
+        n_of_users = np.bincount(users, minlength=len(rows.users.names))
+        n_before = np.arange(len(kept)) - (np.cumsum(n_of_users) - n_of_users)[users]
+        trained = np.flatnonzero((rows.roles[kept] == TRAIN) & (n_before >= self.options.samples.min_history))
+        liked = trained[self.options.label.labels(rows.values[kept[trained]]) == 1]
+        for sums, counted in ((self._n_rows, items), (self._n_trained, items[trained]), (self._n_liked, items[liked])):
+            sums += np.bincount(counted, minlength=size)
 
     def take_away(self, data: RunData) -> None:
         """Take away users that were added, with the same rows."""
@@ -108,7 +125,12 @@ class Survey:
 
 
 def survey_of(
-    index: Index, options: DataOptions, sides: Sides, plain_ids: bool = False, secret: bytes | None = None
+    index: Index,
+    options: DataOptions,
+    sides: Sides,
+    plain_ids: bool = False,
+    secret: bytes | None = None,
+    visitors: Sequence[Callable[[RunData], None]] = (),
 ) -> Survey:
     """Look through all parts of an index; the filters are taken as noted there.
 
@@ -116,13 +138,35 @@ def survey_of(
         sides: the tables that describe users and items.
         plain_ids: :attr:`~recbole_apa.data.samples.Interactions.plain_ids`.
         secret: for the digest of all users; None leaves it out.
+        visitors: are shown each part, too; items have the index's numbers.
     """
     out, additions = Survey(index.items.names, options, secret), index.facts.about.additions
+    bare = _bare(sides)
+
+    def data_of(rows: IndexRows) -> RunData:
+        return RunData.of_index(IndexedRows(rows, (), additions, filtered=True), options, bare, {}, plain_ids)
+
     for rows in index.parts():
-        if (rows.flags & KEPT).any():
-            indexed = IndexedRows(rows, (), additions, filtered=True)
-            out.add_part(RunData.of_index(indexed, options, _bare(sides), {}, plain_ids))
+        if not (rows.flags & KEPT).any():
+            continue
+        if visitors or additions or secret is not None or not is_arranged(rows):
+            part = data_of(rows)
+            out.add_part(part)
+            for visit in visitors:
+                visit(part)
+            continue
+        out.count_arranged(rows)
+        drawn = _rows_of_drawn(rows)
+        if len(drawn):
+            out.add_samples(data_of(rows.take(drawn)))
     return out
+
+
+def _rows_of_drawn(rows: IndexRows) -> np.ndarray:
+    """All rows of the users with a row that passes the filters and may be a sample."""
+    is_drawn = np.zeros(len(rows.users.names), dtype=bool)
+    is_drawn[rows.users.codes[(rows.flags & DRAWN != 0) & (rows.flags & KEPT != 0)]] = True
+    return np.flatnonzero(is_drawn[rows.users.codes])
 
 
 def starts_of_users(data: RunData) -> dict[str, tuple[float, int]]:

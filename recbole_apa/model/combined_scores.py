@@ -3,7 +3,8 @@
 Shapes: n samples of a split, in its dataset's order.
 """
 
-from collections.abc import Sequence
+import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -12,6 +13,7 @@ import numpy as np
 from recbole_apa.collaborative import (
     JUDGED,
     MODEL,
+    CountedRows,
     Fitted,
     ItemCodes,
     ItemContent,
@@ -22,13 +24,16 @@ from recbole_apa.collaborative import (
     pasts_with,
     training_rows,
 )
-from recbole_apa.core.errors import RunError
-from recbole_apa.core.settings import CollaborativeSettings
+from recbole_apa.core.collaborative_settings import CollaborativeSettings
+from recbole_apa.core.errors import RunError, SettingsError
+from recbole_apa.core.settings import APASettings
 from recbole_apa.data.dataset import APADataset
-from recbole_apa.data.item_text import ItemTexts
+from recbole_apa.data.item_text import ItemTexts, columns_digest
 from recbole_apa.data.run_data import RunData
 from recbole_apa.data.splits import SPLITS
 from recbole_apa.data.tokens import Tokens
+from recbole_apa.model.contracts import FitInputs
+from recbole_apa.model.fit_context import FitRecord
 from recbole_apa.model.lineage import sample_order
 from recbole_apa.runs.collaborative_files import load_collaborative
 from recbole_apa.runs.store import RunStore
@@ -73,12 +78,30 @@ class CombinedScores:
                 f"{store.place}: the columns {', '.join(settings.evidence_columns or ())} of the items are not those "
                 "that the run's statistics were combined with; restore the .item file"
             )
+        if fitted.models != tuple(sorted(settings.models)):
+            raise RunError(
+                f"{store.place}: its evidence has terms of {list(fitted.models)}, expected {sorted(settings.models)}; "
+                "restore the run folder from a copy"
+            )
+        if fitted.models and fitted.columns != columns_digest(data.texts):
+            raise RunError(
+                f"{store.place}: the columns of the items are not those that {', '.join(fitted.models)} learnt from; "
+                "restore the .item file"
+            )
         return cls(fitted, data, content, settings.evidence_columns)
 
     @property
     def served(self) -> str:
         """Which scores are served: :attr:`Fitted.served`."""
         return self.fitted.served
+
+    def counted(self, secret: bytes) -> CountedRows:
+        """Which rows the statistics are counted from.
+
+        Args:
+            secret: of the run's digests.
+        """
+        return CountedRows.of(self.data, secret, self.fitted.options.use_ratings)
 
     def scores_of(self, part: APADataset, model_scores: np.ndarray) -> dict[str, np.ndarray]:
         """All scores of validation or test samples by name, (n,) each: the model's, and those of
@@ -96,7 +119,7 @@ class CombinedScores:
             return {MODEL: model_scores}
         statistics, scores = self.fitted.statistics, model_scores[order].astype(np.float64)
         targets = Targets.of([self.data], split, statistics.codes, statistics.use_ratings)
-        table = self.fitted.table(targets.pasts, self.content)
+        table = self.fitted.features(split, targets.pasts, self.content)
         if split == SPLITS[1]:
             found = left_out(table, scores, targets.labels, targets.users)
         else:
@@ -107,12 +130,16 @@ class CombinedScores:
         """The scores of :meth:`scores_of` that are served."""
         return self.scores_of(part, model_scores)[self.served]
 
-    def served_of_pairs(self, pairs: Sequence[AskedPair], model_scores: np.ndarray) -> np.ndarray:
+    def served_of_pairs(
+        self, pairs: Sequence[AskedPair], model_scores: np.ndarray, terms: np.ndarray | None = None
+    ) -> np.ndarray:
         """The scores that are served for any pairs, (n,). If the run has learnt from the very pair, its user is left
-        out of the statistics: nothing gives the answer away.
+        out of the statistics: no sum gives the answer away.
 
         Args:
             model_scores: (n,).
+            terms: of the RecBole models in :attr:`Fitted.models`, (n, m); not looked at where the language model alone
+                is served.
         """
         combined = self.fitted.combination
         if combined is None or self.served == MODEL:
@@ -129,7 +156,8 @@ class CombinedScores:
         for place in alone:
             own = training_rows(self.data, self.fitted.options.use_ratings, codes, pairs[place].user)
             table[[place]] = source.table(pasts.take(np.array([place])), own)
-        return combined.scores(table, model_scores)[self.served]
+        columns = [table] if terms is None else [table, terms]
+        return combined.scores(np.column_stack(columns), model_scores)[self.served]
 
     @cached_property
     def _source(self) -> Source:
@@ -167,6 +195,7 @@ def combined_of(
     store: RunStore | None,
     part: APADataset,
     valid_scores: np.ndarray,
+    terms: Mapping[str, np.ndarray],
 ) -> CombinedScores | None:
     """Count all rows, and fit the combination on the validation samples; None if the run has no such statistics.
 
@@ -175,6 +204,7 @@ def combined_of(
         store: of the run, with its index.
         part: the validation samples.
         valid_scores: of the model, (n,), by neighbours of other users.
+        terms: of RecBole models, as :attr:`~recbole_apa.model.contracts.ModelTerms.scores`.
 
     Raises:
         DataError: ``evidence_columns`` names a column that the items do not have.
@@ -184,12 +214,41 @@ def combined_of(
     data = part.run_data
     codes = codes or codes_of(store, data)
     content = ItemContent.of_items(data.texts, codes.names, settings.evidence_columns)
-    scores = {SPLITS[1]: _by_id(part, valid_scores)}
-    fitted = Fitted.anew([data], codes, scores, TermOptions(), content)
+    scores = {SPLITS[1]: _by_id(part, valid_scores), **terms}
+    past = data.options.samples.history_length if settings.evidence_past == "shown" else 0
+    fitted = Fitted.anew([data], codes, scores, TermOptions(past=past), content)
+    if terms:
+        fitted = replace(fitted, columns=columns_digest(data.texts))
     return CombinedScores(fitted, data, content, settings.evidence_columns)
 
 
-def refuse_columns(texts: ItemTexts, settings: CollaborativeSettings) -> None:
+def model_terms(of_run: APASettings, data: RunData, inputs: FitInputs, record: FitRecord) -> dict[str, np.ndarray]:
+    """The terms of the RecBole models of a run's evidence, which are trained now, before anything is written:
+    :attr:`~recbole_apa.model.contracts.ModelTerms.scores`; empty without such models.
+
+    Raises:
+        DataError: ``evidence_columns`` names a column that the items do not have.
+        SettingsError: one cannot be trained on a new run's rows, or nothing trains it.
+    """
+    settings = of_run.collaborative
+    _refuse_columns(data.texts, settings)
+    if not settings.models:
+        return {}
+    if inputs.evidence_models is None:
+        raise SettingsError(
+            f"evidence_models: found {', '.join(settings.models)}, and this trainer was made without what trains them; "
+            "train with recbole_apa.run"
+        )
+    start = time.perf_counter()
+    found = inputs.evidence_models(data)
+    record.add_seconds("evidence_models_seconds", start)
+    if found.failed and inputs.refuses_models:
+        told = "; ".join(f"{name} cannot be trained on this data ({why})" for name, why in found.failed.items())
+        raise SettingsError(f"evidence: {told}; leave it out")
+    return found.scores
+
+
+def _refuse_columns(texts: ItemTexts, settings: CollaborativeSettings) -> None:
     """
     Raises:
         DataError: ``evidence_columns`` names a column that the items do not have.

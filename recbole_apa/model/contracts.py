@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
+import numpy as np
 from torch import Tensor
 
 from recbole_apa.adapters.bank import Factors
@@ -11,6 +12,7 @@ from recbole_apa.adapters.training import ShardHistory
 from recbole_apa.collaborative import ItemCodes
 from recbole_apa.data.dataloader import ShardBatches
 from recbole_apa.data.dataset import APADataset
+from recbole_apa.data.run_data import RunData
 from recbole_apa.data.sent_samples import SentSamples
 from recbole_apa.evidence import Key
 from recbole_apa.partition import Collaborative
@@ -42,6 +44,16 @@ class ToTrain:
     start: Factors | None = None
     """The adapter to continue from; None takes the common initial factors."""
     piece: int = 0
+
+
+@dataclass(frozen=True)
+class ModelTerms:
+    """What RecBole models say about the validation and test samples of some rows."""
+
+    scores: dict[str, np.ndarray] = field(default_factory=dict)
+    """:func:`~recbole_apa.collaborative.model_key` -> its term of each sample, in order of sample id, float64."""
+    failed: dict[str, str] = field(default_factory=dict)
+    """Model -> why it cannot be trained on these rows; its terms are zeros."""
 
 
 class WorkerPool(Protocol):
@@ -83,6 +95,11 @@ class FitInputs:
     """The preceding state; what it shows to be unaffected is not computed again."""
     collaborative: Callable[[str, APADataset], Collaborative] | None = None
     """(partition, training dataset) -> the collaborative model that partitions of users and items use."""
+    evidence_models: Callable[[RunData], ModelTerms] | None = None
+    """Trains the RecBole models of the run's evidence on its rows."""
+    refuses_models: bool = False
+    """Whether models that cannot be trained are refused, as in a new run; a request must not fail for them, and goes on
+    with terms that say nothing."""
     shard_update: ShardUpdate | None = None
     """Updates the adapters of affected shards; None trains them again."""
     pool: WorkerPool | None = None

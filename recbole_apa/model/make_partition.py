@@ -18,6 +18,7 @@ from recbole_apa.partition import (
     check_partition,
 )
 from recbole_apa.partition.assignment import shard_count
+from recbole_apa.partition.check import check_users_whole
 from recbole_apa.partition.growth import assign_added
 from recbole_apa.partition.inherited import complete, with_own_centres
 
@@ -58,7 +59,8 @@ def _partition(fit: FitContext, dataset: APADataset, embeddings: Tensor, kept: P
         first = min(pieces.get(name, 0) for name in ids)
         rows = [row for row, name in enumerate(ids) if pieces.get(name, 0) == first]
         kept = _new_partition(fit, dataset, [ids[row] for row in rows], embeddings[rows])
-    grown = assign_added(ids, [s.user_id for s in dataset.samples], embeddings, pieces, kept.assignment)
+    whole = PARTITIONERS[fit.model.settings.partition.partition].keeps_users_whole
+    grown = assign_added(ids, [s.user_id for s in dataset.samples], embeddings, pieces, kept.assignment, whole)
     return with_own_centres(grown, ids, embeddings)
 
 
@@ -72,8 +74,18 @@ def _new_partition(fit: FitContext, dataset: APADataset, ids: Sequence[str], emb
         found = partitioner(ids, embeddings, n_shards, capacity, fit.model.settings.seed)
     except PartitionError as error:
         raise PartitionError(f"partition {name}: {error}") from error
-    most = capacity if partitioner.takes_capacity else None
-    return check_partition(found, ids, n_shards, embeddings.shape[1], most, name)
+    most = capacity if partitioner.takes_capacity and not partitioner.keeps_users_whole else None
+    partition = check_partition(found, ids, n_shards, embeddings.shape[1], most, name)
+    if partitioner.keeps_users_whole:
+        check_users_whole(partition, {s.sample_id: s.user_id for s in dataset.samples}, name)
+        _say_overshoot(partition, capacity)
+    return partition
+
+
+def _say_overshoot(partition: Partition, capacity: int) -> None:
+    over = max(partition.sizes()) - capacity
+    if over > 0:
+        getLogger().info(f"the largest shard has {over} samples more than {capacity}: no user is divided")
 
 
 def _partitioner(fit: FitContext, dataset: APADataset) -> Partitioner:

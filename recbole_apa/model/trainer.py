@@ -21,7 +21,7 @@ from recbole_apa.data.dataset import APADataset
 from recbole_apa.data.loaders import part_of
 from recbole_apa.evidence import secret_of
 from recbole_apa.model.apa import APA
-from recbole_apa.model.combined_scores import CombinedScores, combined_of, refuse_columns
+from recbole_apa.model.combined_scores import CombinedScores, combined_of, model_terms
 from recbole_apa.model.contracts import NO_INPUTS, FitInputs
 from recbole_apa.model.fit import TrainedState, fit_state
 from recbole_apa.model.fit_context import FitContext, FitRecord
@@ -34,7 +34,7 @@ from recbole_apa.runs.collaborative_files import save_collaborative
 from recbole_apa.runs.keep_index import write_first_index
 from recbole_apa.runs.ledger import refuse_pending
 from recbole_apa.runs.log_places import NoScalars, nothing_made
-from recbole_apa.runs.names import KEY, MACHINES, STATES
+from recbole_apa.runs.names import COUNTED, KEY, MACHINES, STATES
 from recbole_apa.runs.place import make_run_dir
 from recbole_apa.runs.store import RunIdentity, RunStore
 from recbole_apa.runs.tensorboard import Board, new_board
@@ -61,6 +61,7 @@ class APATrainer(Trainer):
         self.record = FitRecord()
         self.known_valid_scores: dict[str, Tensor] = {}
         self.combined: CombinedScores | None = None
+        self.model_terms: dict[str, np.ndarray] = {}
         self.train_embeddings: Tensor | None = None
         self.partition: Partition | None = None
 
@@ -104,10 +105,9 @@ class APATrainer(Trainer):
         if saved and self.store is None:
             self.store = RunStore(make_run_dir(self.config))
             self.logger.info(f"run folder: {self.store.place}")
-        store = self.store if saved else None
-        self.record = FitRecord()
+        store, self.record = self.store if saved else None, FitRecord()
         self.eval_collector.data_collect(train_data)
-        refuse_columns(part_of(train_data).run_data.texts, self.model.settings.collaborative)
+        self.model_terms = model_terms(self.model.settings, part_of(train_data).run_data, inputs, self.record)
         if store:
             self._begin(store, part_of(train_data))
         fit = FitContext(self.model, self.record, store, inputs, self.tensorboard.add_scalar, show_progress)
@@ -142,10 +142,11 @@ class APATrainer(Trainer):
 
     def _seal(self, store: RunStore) -> None:
         """Write what is fitted on the validation scores, and record the digests of all files."""
+        about: dict[str, object] = {"chosen": {"tau": self.record.tau, "n_neighbors": self.record.n_neighbors}}
         if self.combined:
             save_collaborative(store, self.combined.fitted)
-        chosen = {"tau": self.record.tau, "n_neighbors": self.record.n_neighbors}
-        store.seal({"chosen": chosen}, complete=not self.inputs.records_follow)
+            about[COUNTED] = self.combined.counted(secret_of(store.salt, self.inputs.key)).to_json()
+        store.seal(about, complete=not self.inputs.records_follow)
 
     @torch.no_grad()
     def evaluate(
@@ -265,14 +266,13 @@ class APATrainer(Trainer):
 
     def _combine(self, store: RunStore | None, dataset: APADataset, scores: np.ndarray) -> None:
         """Combine the model's scores of the validation samples with collaborative statistics, if the run has them."""
-        start = time.perf_counter()
-        self.combined = combined_of(self.model.settings.collaborative, self.inputs.items, store, dataset, scores)
+        start, settings = time.perf_counter(), self.model.settings.collaborative
+        self.combined = combined_of(settings, self.inputs.items, store, dataset, scores, self.model_terms)
         if self.combined:
             self.record.add_seconds("evidence_seconds", start)
 
     def validation_scores(self, dataset: APADataset) -> dict[str, Tensor]:
-        """Results for the validation samples from the memory, in the dataset's order: ``weights`` (v, k), ``alone``
-        (v, k) and their ``prediction`` (v,)."""
+        """Of the validation samples, from the memory: ``weights`` (v, k), ``alone`` (v, k) and ``prediction`` (v,)."""
         assert self.model.rule is not None
         return of_memory(self.model.rule, dataset)
 

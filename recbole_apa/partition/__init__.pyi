@@ -18,3 +18,4 @@ from .receraser import InteractionPartitioner as InteractionPartitioner
 from .receraser import ItemPartitioner as ItemPartitioner
 from .receraser import UserPartitioner as UserPartitioner
 from .semantic import SemanticPartitioner as SemanticPartitioner
+from .semantic_user import SemanticUserPartitioner as SemanticUserPartitioner

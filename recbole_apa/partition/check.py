@@ -50,6 +50,27 @@ def check_partition(
     return partition
 
 
+def check_users_whole(partition: Partition, user_of: Mapping[str, str], name: str) -> None:
+    """Check that no user is divided.
+
+    Args:
+        user_of: sample id -> user.
+        name: of the partition, for messages.
+
+    Raises:
+        PartitionError: a user's samples are in several shards.
+    """
+    shards: dict[str, set[int]] = {}
+    for sample, shard in partition.shard_of.items():
+        shards.setdefault(user_of[sample], set()).add(shard)
+    divided = sorted(user for user, found in shards.items() if len(found) > 1)
+    if divided:
+        raise PartitionError(
+            f"partition {name} puts the samples of {len(divided)} users into several shards (first: user "
+            f"{divided[0]}), expected one for each (its class says keeps_users_whole = True)"
+        )
+
+
 def checked_shards(found: object, ids: Sequence[str], n_shards: int, who: str = "the partition") -> dict[str, int]:
     """An assignment with its shards as ``int``; other types of whole numbers, such as numpy's, are accepted.
 

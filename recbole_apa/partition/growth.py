@@ -16,7 +16,12 @@ if TYPE_CHECKING:
 
 
 def assign_added(
-    ids: Sequence[str], users: Sequence[str], embeddings: "Tensor", pieces: Mapping[str, int], known: Assignment
+    ids: Sequence[str],
+    users: Sequence[str],
+    embeddings: "Tensor",
+    pieces: Mapping[str, int],
+    known: Assignment,
+    keeps_users_whole: bool = False,
 ) -> Assignment:
     """Assign the samples of later pieces, which have no shard yet, one piece after the other; all others stay.
 
@@ -34,6 +39,8 @@ def assign_added(
         embeddings: h, (n, d).
         pieces: sample id -> number of its piece; samples that it lacks belong to piece 0.
         known: the shards of the samples of the first pieces; at least one of them is among ``ids``.
+        keeps_users_whole: new users are walked as users, each by the mean of the embeddings: a shard that becomes too
+            full has less than one user too much.
 
     Raises:
         PartitionError: repeated ids, NaN or infinite embeddings, or a sample without a shard is not of a later piece
@@ -54,7 +61,9 @@ def assign_added(
         if others:
             there = sorted([*before, *followers], key=ids.__getitem__)
             members = Assignment({ids[row]: shard_of[ids[row]] for row in there}, known.n_shards)
-            shard_of |= _walked([ids[row] for row in others], embeddings[others], members, embeddings[there])
+            walk = _walked_whole if keeps_users_whole else _walked
+            names, of_user = [ids[row] for row in others], [users[row] for row in others]
+            shard_of |= walk(names, of_user, embeddings[others], members, embeddings[there])
     return Assignment(shard_of, known.n_shards)
 
 
@@ -87,20 +96,46 @@ def _usual_shards(found: Sequence[tuple[str, int]]) -> dict[str, int]:
     return {user: min(of_user, key=lambda shard: (-of_user[shard], shard)) for user, of_user in counts.items()}
 
 
-def _walked(ids: Sequence[str], embeddings: "Tensor", there: Assignment, points: "Tensor") -> dict[str, int]:
+def _walked(
+    ids: Sequence[str], users: Sequence[str], embeddings: "Tensor", there: Assignment, points: "Tensor"
+) -> dict[str, int]:
     """The shards of samples whose users are new: (n, d) -> sample id -> shard.
 
     Args:
         ids: sorted.
         there: the shards of the samples so far, in order of their ids, and ``points`` their embeddings, (m, d).
     """
+    capacity, sizes = _capacity(ids, there), there.sizes()
+    return assign_by_distance(ids, _distances(embeddings, there, points), capacity, sizes)
+
+
+def _walked_whole(
+    ids: Sequence[str], users: Sequence[str], embeddings: "Tensor", there: Assignment, points: "Tensor"
+) -> dict[str, int]:
+    """As :func:`_walked`, user by user."""
+    from recbole_apa.partition.semantic_user import rows_by_user, user_means
+    from recbole_apa.partition.whole_users import assign_whole
+
+    rows = rows_by_user(ids, users)
+    distances = _distances(user_means(rows, embeddings), there, points).numpy()
+    n_samples = [len(of_user) for of_user in rows.values()]
+    shards = assign_whole(list(rows), n_samples, distances, _capacity(ids, there), there.sizes())
+    return {ids[row]: shards[user] for user, of_user in rows.items() for row in of_user}
+
+
+def _capacity(ids: Sequence[str], there: Assignment) -> int:
+    """ceil(N / K)."""
+    return -(-(len(there.shard_of) + len(ids)) // there.n_shards)
+
+
+def _distances(embeddings: "Tensor", there: Assignment, points: "Tensor") -> "Tensor":
+    """Cosine distances to the means of the shards' members so far: (n, d) -> (n, k)."""
     from recbole_apa.partition.centres import member_means
     from recbole_apa.partition.semantic import cosine_distances
 
-    capacity = -(-(len(there.shard_of) + len(ids)) // there.n_shards)
     centres = member_means(list(there.shard_of.values()), points, there.n_shards)
-    distances, sizes = cosine_distances(embeddings, centres), there.sizes()
+    distances = cosine_distances(embeddings, centres)
     # empty shards have the same centre: a product of matrices may round its columns differently
-    empty = [shard for shard, size in enumerate(sizes) if not size]
+    empty = [shard for shard, size in enumerate(there.sizes()) if not size]
     distances[:, empty] = distances[:, empty[:1]]
-    return assign_by_distance(ids, distances, capacity, sizes)
+    return distances

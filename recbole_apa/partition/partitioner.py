@@ -39,6 +39,9 @@ class Partitioner(ABC):
     """The value of the option ``partition``."""
     takes_capacity: ClassVar[bool]
     """Whether it respects ``capacity``; if it does not, the option ``shard_capacity`` is rejected."""
+    keeps_users_whole: ClassVar[bool] = False
+    """Whether all samples of a user are in one shard, also of a user who joins the run later. A shard may then exceed
+    the capacity: no user is divided to keep to it."""
     needs_collaborative: ClassVar[bool] = False
     """Whether it uses a :class:`Collaborative`; see :class:`~recbole_apa.partition.CollaborativePartitioner`."""
     collaborative_model: ClassVar[str | None] = None
@@ -72,6 +75,7 @@ PARTITIONERS: Registry[Partitioner] = Registry(
     "partition",
     {
         "semantic": "recbole_apa.partition.semantic",
+        "semantic_user": "recbole_apa.partition.semantic_user",
         "random": "recbole_apa.partition.random",
         "user": "recbole_apa.partition.receraser",
         "item": "recbole_apa.partition.receraser",
@@ -89,7 +93,7 @@ def register_partition(cls: P) -> P:
     Raises:
         SettingsError: the name is taken, or the class is incomplete.
     """
-    require(cls, Partitioner, name=str, takes_capacity=bool, needs_collaborative=bool)
+    require(cls, Partitioner, name=str, takes_capacity=bool, keeps_users_whole=bool, needs_collaborative=bool)
     PARTITIONERS.add(cls.name, cls)
     return cls
 

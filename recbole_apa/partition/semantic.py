@@ -44,7 +44,7 @@ class SemanticPartitioner(Partitioner):
         """See :class:`~recbole_apa.partition.partitioner.Partitioner`."""
         check_partition_input(ids, embeddings, n_shards, capacity)
         names, points = (ids, embeddings) if self.fit_on is None else (_numbered(self.fit_on), self.fit_on)
-        centres = _fit_centres(names, points, n_shards, seed)
+        centres = fit_centres(names, points, n_shards, seed)
         return Partition(assign_by_distance(ids, cosine_distances(embeddings, centres), capacity), centres)
 
 
@@ -53,8 +53,12 @@ def _numbered(points: Tensor) -> list[str]:
     return [f"{i:012d}" for i in range(len(points))]
 
 
-def _fit_centres(names: Sequence[str], points: Tensor, n_shards: int, seed: int) -> Tensor:
-    """Centres of all points, or of some drawn by hash of their names where there are many: (m, d) -> (k, d)."""
+def fit_centres(names: Sequence[str], points: Tensor, n_shards: int, seed: int) -> Tensor:
+    """Centres of all points, or of some drawn by hash of their names where there are many: (m, d) -> (k, d).
+
+    Args:
+        names: of the points, all different.
+    """
     rows, n_starts = sorted(range(len(names)), key=names.__getitem__), N_STARTS
     if len(rows) > FIT_ON_ALL:
         drawn = set(hash_order(names, seed, "kmeans points")[: POINTS_PER_SHARD * n_shards])

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from recbole_apa.model.apa import APA, NumberedItems
     from recbole_apa.model.trainer import APATrainer
     from recbole_apa.pipeline.config import APAConfig
+    from recbole_apa.pipeline.evidence_models import EvidenceModel
 
 
 @dataclass
@@ -52,6 +53,8 @@ class RunResult:
     """The figures, for a terminal; empty if there are none."""
     served: tuple[object, ...] = ()
     """The requests and additions that led to this state, as its manifest lists them."""
+    evidence_models: "dict[str, EvidenceModel]" = field(default_factory=dict, repr=False)
+    """RecBole models of the run's evidence that a prediction has trained again, by name."""
     n_waiting: int = 0
     """Requests that waited when an old state was opened with ``allow_pending``."""
 
@@ -200,7 +203,7 @@ def stored_visible_data(store: RunStore, keys: KeyRing) -> VisibleData:
     manifest, seen = store.manifest(), store.lineage()
     artefacts = dict(zip(SPLITS, (EMBEDDINGS, MEMORY, METRICS), strict=True))
     roles = {name: frozenset(seen[artefact]) for name, artefact in artefacts.items()}
-    served = [e for e in Ledger(store.storage, manifest["salt"]).requests() if served_by(manifest, e)]
+    served = served_by(manifest, Ledger(store.storage, manifest["salt"]).requests())
     once_a_pair = manifest["options"].get("rm_dup_inter") is not None
     # before format 3 each cutoff was the digest of one sample's id
     drawn = dict.fromkeys(SPLITS) if knows_no_scopes(manifest) else manifest["draw"]

@@ -19,7 +19,7 @@ from recbole_apa.data.eval_checks import RANKING_METRICS, figure_names, is_ranki
 from recbole_apa.data.recbole_checks import odd_texts, recbole_problems
 from recbole_apa.data.recbole_settings import OPTION_KEYS, check_execution, read_execution
 from recbole_apa.model.settings import read_checked_settings
-from recbole_apa.pipeline.evidence_option import settled_evidence
+from recbole_apa.pipeline.evidence_option import settled_evidence, told_apart
 from recbole_apa.pipeline.option_names import NEVER_TAKEN, RECBOLE_EXTRA, RUN_KEYS
 from recbole_apa.pipeline.plugins import PLUGINS, import_plugins
 from recbole_apa.pipeline.registration import register
@@ -125,6 +125,8 @@ class APAConfig(Config):
         self.internal_config_dict.update(read_yaml(path))
 
     def _set_default_parameters(self) -> None:
+        if self.model == "APA":
+            self._take(told_apart(self.final_config_dict, self.external_config_dict))
         self._refuse_wrong()
         try:
             super()._set_default_parameters()

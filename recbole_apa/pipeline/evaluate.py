@@ -21,7 +21,7 @@ from recbole_apa.evaluation.evidence_slices import slice_figures, slice_masks
 from recbole_apa.evaluation.report import figures as draw
 from recbole_apa.evaluation.report.evidence_lines import evidence_lines
 from recbole_apa.evaluation.report.run_page import write_report
-from recbole_apa.evaluation.report.run_table import note, text_table, too_few_users, verdict
+from recbole_apa.evaluation.report.run_table import note, text_table, too_few_users, validation_note, verdict
 from recbole_apa.evaluation.scored_split import ScoredSplit, split_figures
 from recbole_apa.evaluation.variants import score_split
 from recbole_apa.model.apa import APA
@@ -34,7 +34,8 @@ from recbole_apa.runs.manifest import TrainingCost
 from recbole_apa.runs.names import BOARDS, METRICS, REGISTERED_BY
 from recbole_apa.runs.outside import mark
 
-TRAINING_STAGES = ("read_prompts_seconds", "partition_seconds", "train_shards_seconds", "memory_seconds")
+_OF_MODELS = "evidence_models_seconds"
+TRAINING_STAGES = ("read_prompts_seconds", "partition_seconds", "train_shards_seconds", "memory_seconds", _OF_MODELS)
 """The stages of training a state; evaluation is not included."""
 
 
@@ -111,12 +112,15 @@ def write_first_records(result: RunResult) -> Path:
 def training_cost(trainer: APATrainer) -> TrainingCost:
     """How long training the whole state took, for estimates of later requests."""
     record = trainer.record
-    return {
+    cost: TrainingCost = {
         "seconds": round(sum(record.seconds.get(name, 0.0) for name in TRAINING_STAGES), 3),
         "memory_seconds": round(record.seconds.get("memory_seconds", 0.0), 3),
         "shard_seconds": [round(shard.get("train_seconds", 0.0), 3) for shard in record.shards],
         "shard_samples": record.sizes,
     }
+    if _OF_MODELS in record.seconds:
+        cost["models_seconds"] = round(record.seconds[_OF_MODELS], 3)
+    return cost
 
 
 def traces_outside(result: RunResult) -> dict[str, list[str]]:
@@ -159,8 +163,9 @@ def show_figures(result: RunResult) -> None:
         else:
             log(note(result.metrics))
         log(verdict(result.metrics, chosen))
-        for line in evidence_lines(result.metrics):
-            log(line)
+        for line in (validation_note(result.metrics), *evidence_lines(result.metrics)):
+            if line:
+                log(line)
     else:
         lines = [f"{name}: {value:.4f}" for name, value in result.metrics.items() if name.startswith("recbole.")]
         result.table = "\n".join(lines)

@@ -1,18 +1,48 @@
-"""What ``evidence: auto`` stands for in a configuration, and why a run cannot have collaborative statistics."""
+"""What the option ``evidence`` stands for in a configuration, and why a run cannot have collaborative statistics."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
+
+from recbole.utils import ModelType
 
 from recbole_apa.core.errors import SettingsError
 from recbole_apa.data.eval_checks import is_ranking
 from recbole_apa.data.recbole_data_options import file_options
+from recbole_apa.pipeline.recbole_names import find_model, reads_graph
 from recbole_apa.runs.keep_index import can_be_indexed
 
 if TYPE_CHECKING:
     from recbole.config import Config
 
 AUTO, COUNTS, NONE = "auto", "counts", "none"
-EVIDENCE, COLUMNS = "evidence", "evidence_columns"
+EVIDENCE, MODELS, PAST, COLUMNS = "evidence", "evidence_models", "evidence_past", "evidence_columns"
+_KINDS = {ModelType.CONTEXT, ModelType.GENERAL}
+
+
+def told_apart(values: Mapping[str, object], given: Mapping[str, object]) -> dict[str, object]:
+    """A list such as ``[counts, DeepFM]`` as the two options that it stands for; nothing if ``evidence`` is no list.
+
+    Args:
+        values: all options.
+        given: those that a user gave.
+
+    Raises:
+        SettingsError: the list does not begin with ``counts`` or ``auto``, or both options are given.
+    """
+    asked = values[EVIDENCE]
+    if not isinstance(asked, (list, tuple)):
+        return {}
+    first, *models = asked or [None]
+    if first not in (COUNTS, AUTO):
+        raise SettingsError(
+            f"{EVIDENCE}: found {list(asked)}, expected {COUNTS}, {NONE}, {AUTO}, or a list that begins with {COUNTS}, "
+            f"e.g. [{COUNTS}, DeepFM]"
+        )
+    if models and given.get(MODELS):
+        raise SettingsError(
+            f"{EVIDENCE}: found {list(asked)} and {MODELS}: {given[MODELS]}; expected models in one of the two"
+        )
+    return {EVIDENCE: first, **({MODELS: models} if models else {})}
 
 
 def settled_evidence(config: "Config", given: Mapping[str, object]) -> dict[str, object]:
@@ -23,16 +53,42 @@ def settled_evidence(config: "Config", given: Mapping[str, object]) -> dict[str,
         given: the options that a user gave.
 
     Raises:
-        SettingsError: ``counts`` where a run cannot have them.
+        SettingsError: ``counts`` or models where a run cannot have them, or models that cannot be combined.
     """
     asked, columns = config[EVIDENCE], config[COLUMNS]
+    models = _as_list(config[MODELS])
     why = _why_not(config) if asked != NONE else ""
-    if asked == COUNTS and why:
-        raise SettingsError(f"{EVIDENCE}: found {COUNTS}, expected {NONE} or {AUTO}: {why}")
+    if why and (models or asked == COUNTS):
+        found = f"[{asked}, {', '.join(models)}]" if models else asked
+        raise SettingsError(f"{EVIDENCE}: found {found}, expected {NONE} or {AUTO}: {why}")
+    if asked != NONE:
+        _refuse_models(models)
     settled = NONE if why or asked == NONE else COUNTS
     if columns is not None and COLUMNS not in given and not _are_loaded(config, columns):
         columns = None  # a dataset's own properties name them, and the user may read other columns
-    return {EVIDENCE: settled, COLUMNS: columns}
+    return {EVIDENCE: settled, MODELS: models, COLUMNS: columns}
+
+
+def _as_list(names: object) -> list[str]:
+    return [names] if isinstance(names, str) else list(names)  # type: ignore[call-overload]
+
+
+def _refuse_models(names: Sequence[str]) -> None:
+    """
+    Raises:
+        SettingsError: no such model, one that needs other files or a history, or one named twice.
+    """
+    for name in names:
+        model = find_model(name)
+        if model.type not in _KINDS or reads_graph(model) or model.__name__ != name:
+            raise SettingsError(
+                f"{EVIDENCE}: found the model {name}, expected one of RecBole's context-aware or general models, "
+                "written as RecBole writes it, e.g. DeepFM, FM, BPR or LightGCN: what needs a history or further files "
+                "cannot be trained again on what a request leaves"
+            )
+    twice = sorted({name for name in names if list(names).count(name) > 1})
+    if twice:
+        raise SettingsError(f"{EVIDENCE}: found {', '.join(twice)} more than once, expected each model once")
 
 
 def _why_not(config: "Config") -> str:

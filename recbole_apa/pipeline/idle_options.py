@@ -5,7 +5,7 @@ from logging import getLogger
 from recbole.config import Config
 
 from recbole_apa.data.recbole_options import IDLE
-from recbole_apa.pipeline.evidence_option import COLUMNS, EVIDENCE, NONE
+from recbole_apa.pipeline.evidence_option import COLUMNS, EVIDENCE, MODELS, NONE, PAST
 
 
 def idle_options(config: Config) -> dict[str, str]:
@@ -18,8 +18,9 @@ def idle_options(config: Config) -> dict[str, str]:
     out = {name: why for name, why in IDLE.items() if name in given and given[name] != usual.get(name)}
     if given.get("worker") and set(config["eval_args"]["mode"].values()) == {"labeled"}:
         out["worker"] = IDLE["nproc"]
-    if given.get(COLUMNS) and config[EVIDENCE] == NONE:
-        out[COLUMNS] = f"the run has no collaborative statistics: {EVIDENCE} is {NONE} here"
+    for name in (COLUMNS, MODELS, PAST):
+        if given.get(name, usual.get(name)) != usual.get(name) and config[EVIDENCE] == NONE:
+            out[name] = f"the run has no collaborative statistics: {EVIDENCE} is {NONE} here"
     several = "," in str(given.get("gpu_id", ""))
     if several and not config["device_map"] and config["engine"] == "local":
         out["gpu_id"] = "only one GPU is used, e.g. device: cuda:1; device_map: auto spreads a large model over all"

@@ -2,16 +2,19 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from logging import getLogger
 from pathlib import Path
 
 import numpy as np
 
+from recbole_apa.collaborative import MODEL
 from recbole_apa.core.errors import RequestError
 from recbole_apa.data.dataset import APADataset
 from recbole_apa.data.index.rows import NO_ROLE, TRAIN
 from recbole_apa.data.prompts import PromptInput
 from recbole_apa.model.combined_scores import AskedPair
 from recbole_apa.pipeline.build import RunResult, open_run
+from recbole_apa.pipeline.evidence_models import train_model
 from recbole_apa.runs.remote.working_copy import open_place
 from recbole_apa.runs.store import RunStore
 
@@ -93,13 +96,32 @@ def _predict(run: RunResult, pairs: Sequence[tuple[str, str]]) -> list[Predictio
     model_scores = run.model.aggregate(prompts, weights).cpu().numpy()
     combined = run.trainer.combined
     asked = [history.asked for history in histories]
-    scores = combined.served_of_pairs(asked, model_scores) if combined else model_scores
+    scores = combined.served_of_pairs(asked, model_scores, _terms(run, pairs)) if combined else model_scores
     counts = {item: int(dataset.interactions.items.where(item).sum()) for item in {item for _, item in pairs}}
     told = zip(histories, weights.tolist(), scores.tolist(), model_scores.tolist(), strict=True)
     return [
         Prediction(*pair, score, len(h.shown), h.n_rows, counts[pair[1]], tuple(row), h.is_known, own)
         for pair, (h, row, score, own) in zip(pairs, told, strict=True)
     ]
+
+
+def _terms(run: RunResult, pairs: Sequence[tuple[str, str]]) -> np.ndarray | None:
+    """The terms of the evidence's RecBole models, (n, m); None if nothing that is served rests on one. The run keeps no
+    model: each is trained again, once for an opened run.
+
+    Raises:
+        TrainingError: RecBole cannot train one, or its scores are not finite.
+    """
+    combined = run.trainer.combined
+    if combined is None or combined.served == MODEL or not combined.fitted.models:
+        return None
+    columns = []
+    for name in combined.fitted.models:
+        if name not in run.evidence_models:
+            getLogger().info(f"training {name} again, which what is served rests on")
+            run.evidence_models[name] = train_model(run.config, name, run.data.train_set.run_data)
+        columns.append(run.evidence_models[name].terms([user for user, _ in pairs], [item for _, item in pairs]))
+    return np.column_stack(columns)
 
 
 class _History:

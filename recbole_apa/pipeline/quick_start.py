@@ -84,7 +84,7 @@ def _is_named(run_dir: str | Path | None, backbone: str) -> bool:
 def _train(config: APAConfig, model: APA, data: Loaders, store: RunStore, start: float) -> RunResult:
     line = f"run folder: {store.place} (if interrupted, resume with --run_dir={store.place})"
     baselines = asked_baselines(config)
-    trainer = make_trainer(config, model, store, FitInputs(records_follow=True, begin_line=line))
+    trainer = make_trainer(config, model, store, FitInputs(records_follow=True, refuses_models=True, begin_line=line))
     if config["export_samples"]:
         write_export(Path(config["export_samples"]), model, data)
     show = config["show_progress"]

@@ -10,6 +10,7 @@ import numpy as np
 from recbole.utils import ModelType
 
 from recbole_apa.core.errors import SettingsError
+from recbole_apa.core.log_levels import warnings_alone
 from recbole_apa.data.baseline_rows import baseline_rows, presplit_rows
 from recbole_apa.data.presplit_files import Layout, PresplitRow, write_presplit
 from recbole_apa.data.recbole_settings import read_execution
@@ -59,7 +60,8 @@ def train_baselines(result: RunResult, names: Sequence[str]) -> BaselineScores:
     out = BaselineScores()
     for name in names:
         try:
-            with tempfile.TemporaryDirectory(prefix="recbole-apa-") as scratch:
+            # a line for each epoch, many times what the run itself has to say
+            with tempfile.TemporaryDirectory(prefix="recbole-apa-") as scratch, warnings_alone():
                 _train_one(result, name, Path(scratch), out)
         except Exception as error:  # whatever RecBole raises must not cost a run that is trained
             getLogger().warning(f"{BASELINES}: {name} is left out ({type(error).__name__}: {error})")

@@ -1,4 +1,4 @@
-"""Make a run's trainer, with the workers and the collaborative model that its configuration asks for."""
+"""Make a run's trainer, with the workers and the RecBole models that its configuration asks for."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -12,6 +12,7 @@ from recbole_apa.model.trainer import APATrainer
 from recbole_apa.partition import Collaborative
 from recbole_apa.pipeline.collaborative import collaborative_model
 from recbole_apa.pipeline.config import APAConfig
+from recbole_apa.pipeline.evidence_models import evidence_models_of
 from recbole_apa.pipeline.workers.pool import pool_of
 from recbole_apa.runs.store import RunStore
 
@@ -20,7 +21,8 @@ def make_trainer(config: APAConfig, model: APA, store: RunStore | None, inputs: 
     """The trainer of a run; the options ``engine`` and ``workers`` say where its work is done.
 
     Args:
-        inputs: other inputs of the training; workers and the collaborative model are added here.
+        inputs: other inputs of the training; workers, the collaborative model and those of the evidence
+            are added here.
 
     Raises:
         SettingsError: workers and fused shards together, or an unknown engine.
@@ -31,7 +33,9 @@ def make_trainer(config: APAConfig, model: APA, store: RunStore | None, inputs: 
             f"workers is {config['workers']}, engine {config['engine']} and fused_shards {fused}; expected engine: "
             "local and workers: 1 with fused shards, or fused_shards: 1"
         )
-    return APATrainer(config, model, store, replace(inputs, collaborative=collaborative_of(config), pool=pool))
+    collaborative, models = collaborative_of(config), evidence_models_of(config)
+    inputs = replace(inputs, collaborative=collaborative, evidence_models=models, pool=pool)
+    return APATrainer(config, model, store, inputs)
 
 
 def collaborative_of(config: APAConfig) -> Callable[[str, APADataset], Collaborative]:

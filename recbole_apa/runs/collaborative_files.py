@@ -5,24 +5,37 @@ from pathlib import Path
 
 import numpy as np
 
-from recbole_apa.collaborative import Combination, Fitted, ItemCodes, Statistics, TermOptions
+from recbole_apa.collaborative import (
+    JUDGED,
+    Combination,
+    Fitted,
+    ItemCodes,
+    Statistics,
+    TermOptions,
+    model_key,
+    model_names,
+)
 from recbole_apa.core.errors import RunError
 from recbole_apa.core.files.whole import write_json, write_whole
 from recbole_apa.runs.files import RunFiles
+from recbole_apa.runs.manifest import Manifest
 from recbole_apa.runs.names import COLLABORATIVE_SCORES, COLLABORATIVE_SUMS, COMBINATION, MEMORY, METRICS
 from recbole_apa.runs.state_files import StateFiles
 
 _RESTORE = "restore the run folder from a copy"
-_OPTIONS, _COMBINATION, _CONTENT = "term_options", "combination", "content"
+_OPTIONS, _COMBINATION, _CONTENT, _COLUMNS = "term_options", "combination", "content", "columns"
+
+
+def keeps_statistics(manifest: Manifest) -> bool:
+    """Whether a run keeps collaborative statistics."""
+    return manifest["settings"].get("evidence") == "counts"
 
 
 def save_collaborative(files: RunFiles, fitted: Fitted) -> None:
     """Write all three files."""
     _save(files.folder / COLLABORATIVE_SUMS, fitted.statistics.arrays())
     save_collaborative_scores(files, fitted.scores)
-    combined = fitted.combination and fitted.combination.to_json()
-    told = {_COMBINATION: combined, _OPTIONS: fitted.options.to_json(), _CONTENT: fitted.content}
-    write_json(files.folder / COMBINATION, told)
+    write_json(files.folder / COMBINATION, _told(fitted.combination, fitted.options, fitted.content, fitted.columns))
 
 
 def save_collaborative_scores(files: RunFiles, scores: Mapping[str, np.ndarray]) -> None:
@@ -42,33 +55,58 @@ def load_collaborative(files: StateFiles, codes: ItemCodes) -> Fitted:
     told = files.read_json(COMBINATION)
     try:
         options = TermOptions.from_json(told[_OPTIONS])
-        content = str(told[_CONTENT])
+        content, columns = str(told[_CONTENT]), str(told.get(_COLUMNS, ""))
         combined = None if told[_COMBINATION] is None else Combination.from_json(told[_COMBINATION])
     except (KeyError, TypeError, ValueError) as error:
         raise RunError(f"{files.folder / COMBINATION} is damaged ({str(error)[:120]}); {_RESTORE}") from None
-    statistics = Statistics.read(_arrays(files, COLLABORATIVE_SUMS), codes, options.use_ratings)
+    if _told(combined, options, content, columns) != told:
+        raise RunError(f"{files.folder / COMBINATION} holds more than a combination; {_RESTORE}")
+    statistics = Statistics.read(load_sums(files), codes, options.use_ratings)
     scores = load_collaborative_scores(files)
     if (combined is None) != (len(scores["valid"]) == 0):
         raise RunError(f"{files.folder / COMBINATION} does not fit the run's validation samples; {_RESTORE}")
-    return Fitted(statistics, scores, combined, options, content)
+    fitted = Fitted(statistics, scores, combined, options, content, columns)
+    if combined is not None and combined.terms[len(combined.terms) - len(fitted.models) :] != fitted.models:
+        raise RunError(f"{files.folder / COMBINATION} has other terms than {COLLABORATIVE_SCORES}; {_RESTORE}")
+    return fitted
+
+
+def load_sums(files: StateFiles) -> dict[str, np.ndarray]:
+    """The arrays of ``collaborative/sums.safetensors``, as they are.
+
+    Raises:
+        RunError: missing or damaged.
+    """
+    return _arrays(files, COLLABORATIVE_SUMS)
 
 
 def load_collaborative_scores(files: StateFiles) -> dict[str, np.ndarray]:
-    """Split -> the model's scores; see :func:`load_collaborative`."""
+    """:attr:`Fitted.scores`; see :func:`load_collaborative`."""
     scores, path = _arrays(files, COLLABORATIVE_SCORES), files.folder / COLLABORATIVE_SCORES
     seen = files.lineage()
     n_samples = {"valid": len(seen.get(MEMORY, {})), "test": len(seen.get(METRICS, {}))}
-    if not {"valid"} <= set(scores) <= {"valid", "test"}:
+    of_models = {model_key(split, name) for split in JUDGED for name in model_names(scores)}
+    if not {"valid"} | of_models <= set(scores) <= {*JUDGED, *of_models}:
         raise RunError(f"{path} holds {', '.join(sorted(scores)) or 'nothing'}, expected valid and test; {_RESTORE}")
     for name, values in scores.items():
-        if values.dtype != np.float64 or values.shape != (n_samples[name],):
+        n = n_samples[name.partition(".")[0]]
+        if values.dtype != np.float64 or values.shape != (n,):
             raise RunError(
-                f"{path}: {name} has {values.dtype} of shape {values.shape}, expected float64 of {n_samples[name]} "
-                f"samples; {_RESTORE}"
+                f"{path}: {name} has {values.dtype} of shape {values.shape}, expected float64 of {n} samples; "
+                + _RESTORE
             )
-        if not ((values >= 0) & (values <= 1)).all():
+        if name in JUDGED and not ((values >= 0) & (values <= 1)).all():
             raise RunError(f"{path}: {name} holds values outside 0 to 1; {_RESTORE}")
+        if not np.isfinite(values).all():
+            raise RunError(f"{path}: {name} holds values that are not finite; {_RESTORE}")
     return scores
+
+
+def _told(combined: Combination | None, options: TermOptions, content: str, columns: str) -> dict[str, object]:
+    """What ``collaborative/combination.json`` holds."""
+    told: dict[str, object] = {_COMBINATION: combined and combined.to_json(), _OPTIONS: options.to_json()}
+    told[_CONTENT] = content
+    return told | ({_COLUMNS: columns} if columns else {})
 
 
 def _save(path: Path, arrays: Mapping[str, np.ndarray]) -> None:

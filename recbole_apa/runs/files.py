@@ -19,10 +19,11 @@ if TYPE_CHECKING:
     from safetensors import safe_open
     from torch import Tensor
 
-FORMAT_VERSION = 5
-OLD_FORMAT_VERSIONS = (2, 3, 4)
+FORMAT_VERSION = 6
+OLD_FORMAT_VERSIONS = (2, 3, 4, 5)
 """2, of commit 86d8546: forgotten rows were identified only by a digest of user, item and time. 2 and 3: digests were
-salted but not keyed, and the dataset's was a single digest over everything. Up to 4: no index."""
+salted but not keyed, and the dataset's was a single digest over everything. Up to 4: no index. Up to 5: the manifest
+lists the digests of all forgotten rows."""
 KEYED_FORMAT_VERSION = 4
 """The first with keyed digests."""
 MANIFEST = "manifest.json"

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from recbole_apa.core.errors import RunError
 from recbole_apa.core.files.line_endings import LINE_ENDINGS
@@ -20,6 +20,7 @@ from recbole_apa.core.seeding import digest_of
 from recbole_apa.data.forgotten import Digester, Forgotten
 from recbole_apa.data.visible_data import VisibleData
 from recbole_apa.evidence import KeyRing
+from recbole_apa.runs.counted import adds_up
 from recbole_apa.runs.ledger_lines import (
     ADDED,
     CHECK,
@@ -27,8 +28,9 @@ from recbole_apa.runs.ledger_lines import (
     REQUEST,
     carried_out,
     check_of,
+    is_as_written,
     line_of,
-    read_line,
+    parse_line,
 )
 from recbole_apa.runs.manifest import Manifest
 from recbole_apa.runs.names import KEY, LEDGER, PENDING
@@ -48,6 +50,20 @@ class Entry:
     content: Mapping[str, Any]
     digest: str
     """SHA-256 of the line."""
+
+
+class _Read(NamedTuple):
+    """Whole lines, and what was read of them; the entries' contents are not to be changed."""
+
+    lines: bytes
+    entries: tuple[Entry, ...]
+    checked: bool
+    """Whether the last line has a digest of itself."""
+
+
+_NOTHING, _MOST = _Read(b"", (), False), 4
+_read_before: dict[str, _Read] = {}
+"""Origin of a ledger -> what was read of it: every request reads all lines several times. Others are read anew."""
 
 
 class Ledger:
@@ -119,21 +135,27 @@ class Ledger:
         """The entries, and their lines' bytes."""
         text = read_plain(self.path) if os.path.lexists(self.path) else b""
         whole = text[: text.rfind(b"\n") + 1]
-        if b"\r" in whole:  # JSON written here has none
+        before = _read_before.get(self.origin, _NOTHING)
+        if not whole.startswith(before.lines):
+            before = _NOTHING
+        new = whole[len(before.lines) :]
+        if b"\r" in new:  # JSON written here has none
             raise RunError(f"{self._storage.shown(self.path)}{LINE_ENDINGS}")
-        entries: list[Entry] = []
-        previous, checked = self.origin, False
-        for number, line in enumerate(whole.splitlines(keepends=True), start=1):
-            read = read_line(line)
-            value = None if read is None else dict(read.value)
+        entries, checked = list(before.entries), before.checked
+        for number, line in enumerate(new.splitlines(keepends=True), start=len(entries) + 1):
+            previous = entries[-1].digest if entries else self.origin
+            value = parse_line(line)
             follows = value is not None and value.get("previous") == previous and value.get("position") == number
-            if read is None or value is None or not follows or not read.is_whole(checked):
+            if value is None or not follows or not is_as_written(value, line, checked):
                 raise RunError(
                     f"{self._storage.shown(self.path)}, line {number}: it does not follow from the line before; the "
                     "ledger was changed after it was written: restore it from a copy"
                 )
-            checked, previous = read.is_checked, read.digest
-            entries.append(Entry(number, value["kind"], value["time"], value, previous))
+            checked = CHECK in value
+            entries.append(Entry(number, value["kind"], value["time"], value, hashlib.sha256(line).hexdigest()))
+        if len(_read_before) >= _MOST:
+            _read_before.clear()
+        _read_before[self.origin] = _Read(whole, tuple(entries), checked)
         return entries, whole
 
 
@@ -144,27 +166,11 @@ def _waiting(entries: Iterable[Entry]) -> list[Entry]:
     return [e for e in known if e.kind in (REQUEST, ADDED) and e.position not in done]
 
 
-class Chain:
-    """Lines that follow each other."""
-
-    def __init__(self, origin: str) -> None:
-        self._previous = origin
-        self.lines: list[str] = []
-
-    def add(self, values: Mapping[str, object]) -> str:
-        """Append a line; returns its digest."""
-        value: dict[str, Any] = {**values, "position": len(self.lines) + 1, "previous": self._previous}
-        line = line_of({**value, CHECK: check_of(value)})
-        self.lines.append(line.decode())
-        self._previous = hashlib.sha256(line).hexdigest()
-        return self._previous
-
-
-def served_by(manifest: Manifest, entry: Entry) -> bool:
-    """Whether a state includes a request, or an addition. Runs before format 3 record only a request's position, which
+def served_by(manifest: Manifest, entries: Iterable[Entry]) -> list[Entry]:
+    """Which requests and additions a state includes. Runs before format 3 record only a request's position, which
     another may have if the ledger was shortened."""
-    served = manifest.get("served_requests", [])
-    return entry.digest in served or (knows_no_scopes(manifest) and entry.position in served)
+    served, by_position = set(manifest.get("served_requests", [])), knows_no_scopes(manifest)
+    return [e for e in entries if e.digest in served or (by_position and e.position in served)]
 
 
 class Request(Protocol):
@@ -188,25 +194,27 @@ def digester_of(content: Mapping[str, Any], salt: str, ring: KeyRing) -> Digeste
     return Digester(salt, ring.key(name) if name else None)
 
 
-def visible_without(requests: Iterable[Request], salt: str, ring: KeyRing) -> VisibleData:
+def visible_without(requests: Iterable[Request], salt: str, ring: KeyRing, recognises: bool = True) -> VisibleData:
     """What requests hide.
 
     Args:
         salt: the run's.
+        recognises: whether it also has the digests of the rows that they found, to recognise traces of them.
 
     Raises:
         KeyFileError: the ring does not have the key of one of them.
     """
     groups: dict[Digester, list[Forgotten]] = {}
     for content in (r.content for r in requests):
-        digester, rows = digester_of(content, salt, ring), frozenset(content["interactions"])
-        names = frozenset(content["hides"] if "hides" in content else content["names"])
+        digester, is_old = digester_of(content, salt, ring), "hides" not in content
+        rows = frozenset(content["interactions"] if recognises or is_old else ())
+        names = frozenset(content["names"] if is_old else content["hides"])
         position = content.get("position")
         since = {} if position is None else dict.fromkeys(rows | names, position)
-        if "hides" in content:
-            part = Forgotten(digester, rows, names, since=since)
-        else:
+        if is_old:
             part = Forgotten(digester, rows, old_rows=rows, old_names=names, since=since)
+        else:
+            part = Forgotten(digester, rows, names, since=since)
         groups.setdefault(digester, []).append(part)
     return VisibleData(tuple(first.joined(*others) for first, *others in groups.values()))
 
@@ -236,9 +244,10 @@ def refuse_gap(store: RunStore, ring: KeyRing) -> None:
     entries = Ledger(store.storage, manifest["salt"]).entries()
     done = [e for e in entries if e.kind == DONE]
     waiting = _waiting(entries)
-    late = [e for e in waiting if served_by(manifest, e)]
-    reached = [e for e in entries if e.kind == REQUEST and (e not in waiting or e in late)]
-    if {d for e in reached for d in e.content["interactions"]} != set(manifest["forgotten"]):
+    late = served_by(manifest, waiting)
+    open_still = {e.position for e in waiting} - {e.position for e in late}
+    reached = [e for e in entries if e.kind in (REQUEST, ADDED) and e.position not in open_still]
+    if not adds_up(manifest, reached):
         raise RunError(
             f"{store.place}: the requests in {LEDGER} do not add up to what {MANIFEST} says is forgotten; lines were "
             "lost, or the manifest was edited: restore both from a copy"

@@ -3,8 +3,6 @@
 import hashlib
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any
 
 from recbole_apa.core.files.plain import parse_json
@@ -63,37 +61,15 @@ def carried_out(value: Mapping[str, Any]) -> list[int]:
     return [*value["requests"], *value.get("additions", [])]
 
 
-@dataclass(frozen=True)
-class ReadLine:
-    """A line of a ledger. It is kept for the next reading: its value is not to be changed."""
+def is_as_written(value: Mapping[str, object], line: bytes, checked: bool) -> bool:
+    """Whether a line's digest of itself, and every byte, is what this program would write; the last line is not
+    protected by the chain.
 
-    value: dict[str, Any]
-    digest: str
-    """SHA-256."""
-    is_checked: bool
-    """Whether it has a digest of itself."""
-    as_written: bool
-    """Whether that digest, and every byte, is what this program would write; true without one."""
-
-    def is_whole(self, checked: bool) -> bool:
-        """Whether it is as it was written; the last line is not protected by the chain.
-
-        Args:
-            checked: whether the line before it has a digest of itself: then this one needs one, too.
-        """
-        return self.as_written if self.is_checked else not checked
-
-
-@lru_cache(maxsize=1 << 16)
-def read_line(line: bytes) -> ReadLine | None:
-    """A line; None if it is not one of a ledger. A request reads all lines several times, and a stream of requests for
-    each: what was made of the same bytes is kept."""
-    value = parse_line(line)
-    if value is None:
-        return None
-    is_checked = CHECK in value
-    as_written = not is_checked or bool(value[CHECK] == check_of(value) and line_of(value) == line)
-    return ReadLine(value, hashlib.sha256(line).hexdigest(), is_checked, as_written)
+    Args:
+        value: what was read of it.
+        checked: whether the line before it has such a digest: then this one needs one, too.
+    """
+    return (value[CHECK] == check_of(value) and line_of(value) == line) if CHECK in value else not checked
 
 
 def check_of(value: Mapping[str, object]) -> str:
@@ -104,6 +80,22 @@ def check_of(value: Mapping[str, object]) -> str:
 def line_of(value: Mapping[str, object]) -> bytes:
     """The line as it is written."""
     return json.dumps(value, sort_keys=True).encode() + b"\n"
+
+
+class Chain:
+    """Lines that follow each other."""
+
+    def __init__(self, origin: str) -> None:
+        self._previous = origin
+        self.lines: list[str] = []
+
+    def add(self, values: Mapping[str, object]) -> str:
+        """Append a line; returns its digest."""
+        value: dict[str, Any] = {**values, "position": len(self.lines) + 1, "previous": self._previous}
+        line = line_of({**value, CHECK: check_of(value)})
+        self.lines.append(line.decode())
+        self._previous = hashlib.sha256(line).hexdigest()
+        return self._previous
 
 
 _ENTRIES: dict[str, Callable[[Mapping[str, Any]], bool]] = {

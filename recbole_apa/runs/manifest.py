@@ -20,6 +20,8 @@ class TrainingCost(TypedDict, total=False):
     seconds: float
     memory_seconds: float
     """For scoring the validation rows."""
+    models_seconds: float
+    """For the RecBole models of the evidence; absent without them."""
     shard_seconds: list[float]
     shard_samples: list[int]
 
@@ -35,8 +37,9 @@ class Manifest(TypedDict, total=False):
     """Names and ids are hashed with it."""
     key: str | None
     """Name of the key that digests are made with; None, or missing before format 4, if they are only salted."""
-    forgotten: list[str]
-    """Digests of the interactions that requests removed."""
+    forgotten: int | list[str]
+    """How many interactions requests removed, a row as often as it was; the ledger has their digests. Up to run format
+    5: the digests."""
     plain_ids: bool
     """Whether tokens appear in ids unescaped, as before format 3."""
     served: int
@@ -66,6 +69,9 @@ class Manifest(TypedDict, total=False):
     draw_of: str
     centres_of: str
     code: str
+    counted: dict[str, Any]
+    """Which rows collaborative statistics are counted from: how many ``rows``, of how many ``users``, their ``digest``,
+    and the ``sums`` that are digested. Missing if the run keeps none."""
     registered_by: dict[str, str]
     """Option -> the module outside the package that registered its value, if there is one. Never imported from here."""
     check: str
@@ -196,6 +202,12 @@ def _costs(value: object) -> bool:
     return _mapping_of(value, lambda v: v is None or _number(v) or _list_of(v, _number))
 
 
+def _counted(value: object) -> bool:
+    if not isinstance(value, dict) or not _text(value.get("sums")):
+        return False
+    return _whole(value.get("rows")) and _whole(value.get("users")) and _digest(value.get("digest"))
+
+
 def _settings(value: object) -> bool:
     return isinstance(value, dict) and isinstance(value.get("backbone"), str)
 
@@ -219,7 +231,7 @@ _ENTRIES: dict[str, tuple[Callable[[object], bool], str]] = {
     "status": (lambda v: v in ("training", "complete"), "training or complete"),
     "identity_digest": (_digest, "a digest"),
     "salt": (lambda v: isinstance(v, str) and bool(re.fullmatch("[0-9a-f]{8,64}", v)), "8 to 64 hex digits"),
-    "forgotten": (lambda v: _list_of(v, _text), "a list of digests"),
+    "forgotten": (lambda v: _whole(v) or _list_of(v, _text), "a whole number, or a list of digests"),
     "plain_ids": (lambda v: isinstance(v, bool), "true or false"),
     "served": (_whole, "a whole number"),
     "served_requests": (lambda v: _list_of(v, lambda e: _text(e) or _whole(e)), "a list of digests"),
@@ -246,5 +258,6 @@ _ENTRIES: dict[str, tuple[Callable[[object], bool], str]] = {
     "draw_of": (_text, "a text"),
     "registered_by": (lambda v: _mapping_of(v, _text), "names of modules"),
     "centres_of": (_text, "a text"),
+    "counted": (_counted, "numbers of rows and users, and their digest"),
 }
 """What each entry has to be; other entries are allowed."""

@@ -11,6 +11,8 @@ COLLABORATIVE = "collaborative"
 COLLABORATIVE_SUMS, COLLABORATIVE_SCORES, COMBINATION = (
     f"{COLLABORATIVE}/{name}" for name in ("sums.safetensors", "scores.safetensors", "combination.json")
 )
+COUNTED: Final = "counted"
+"""Which rows collaborative statistics are counted from, in manifests."""
 MOVED = "moved:"
 """Prefix of the key of a shard that was moved by an approximate method instead of trained."""
 KEY: Final = "key"

@@ -106,7 +106,7 @@ class RunStore(StateFiles):
                 "status": TRAINING,
                 "identity_digest": identity.digest(),
                 "salt": self.salt,
-                "forgotten": [],
+                "forgotten": 0,
                 "plain_ids": False,
                 KEY: None,
                 "served": 0,

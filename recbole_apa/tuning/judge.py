@@ -122,7 +122,7 @@ class Judge:
             self._cache = key, model.engine.cache
         # frozen activations are the same for all adapters: most trials need not compute them again
         model.engine.cache = self._cache[1]
-        return make_trainer(config, model, None, FitInputs(writes_board=False))
+        return make_trainer(config, model, None, FitInputs(writes_board=False, refuses_models=True))
 
     def _check_rows(self, dataset: "Dataset") -> None:
         rows = _digest_of_rows(dataset)

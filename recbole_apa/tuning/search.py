@@ -7,13 +7,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from importlib.util import find_spec
-from logging import WARNING, getLogger
 from types import ModuleType
 from typing import Any
 
 import numpy as np
 
 from recbole_apa.core.errors import SettingsError
+from recbole_apa.core.log_levels import warnings_alone
 from recbole_apa.tuning.ranges import Range
 
 Point = dict[str, Any]
@@ -112,7 +112,7 @@ def _hyperopt_search(
 
     first = min(_RANDOM_FIRST, max(3, n_points // 4))
     suggest = rand.suggest if algo == "random" else partial(tpe.suggest, n_startup_jobs=first)
-    with _quiet(), _no_winner_needed(hyperopt):
+    with warnings_alone("hyperopt"), _no_winner_needed(hyperopt):
         hyperopt.fmin(
             try_point,
             {r.name: _dimension(r) for r in ranges},
@@ -138,18 +138,6 @@ def _dimension(r: Range) -> Any:
         half = r.values[2] / 2  # so that the first and the last multiple are as likely as the others
         return hp.quniform(r.name, low - half, high + half, r.values[2])
     return hp.loguniform(r.name, math.log(low), math.log(high))
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep hyperopt from logging its every step."""
-    logger = getLogger("hyperopt")
-    before = logger.level
-    logger.setLevel(WARNING)
-    try:
-        yield
-    finally:
-        logger.setLevel(before)
 
 
 @contextmanager

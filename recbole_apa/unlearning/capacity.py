@@ -68,7 +68,7 @@ class Capacity:
     """Requests per day from which batching serves sooner; infinite if it never does."""
     disk: Disk
     serving_bytes: int
-    """RAM: backbone and adapters."""
+    """RAM: backbone, adapters and collaborative statistics."""
 
 
 def shards_hit(n_shards: int, n_affected: float) -> float:
@@ -139,6 +139,7 @@ def _line(stream: Stream, costs: StepCosts, size: int, seed: int) -> Capacity:
     n_rows = round(stream.n_interactions or stream.n_samples)
     seconds = size * costs.seconds_per_sample + costs.n_valid * costs.seconds_per_score
     per_interval = stream.requests_per_day * stream.interval / DAY
+    disk = disk_of(costs.disk, n_shards, stream.n_samples, costs.n_valid, n_rows)
     at_once = stream.requests_per_day * shards_hit(n_shards, stream.samples_per_request)
     batched = DAY / stream.interval * shards_hit_by_batch(n_shards, stream.samples_per_request, per_interval)
     return Capacity(
@@ -150,8 +151,8 @@ def _line(stream: Stream, costs: StepCosts, size: int, seed: int) -> Capacity:
         p95_at_once=_p95(stream, n_shards, seconds, False, seed),
         p95_batched=_p95(stream, n_shards, seconds, True, seed),
         break_even=_break_even(stream, n_shards, seconds, seed),
-        disk=disk_of(costs.disk, n_shards, stream.n_samples, costs.n_valid, n_rows),
-        serving_bytes=costs.backbone_bytes + n_shards * costs.adapter_bytes,
+        disk=disk,
+        serving_bytes=costs.backbone_bytes + n_shards * costs.adapter_bytes + disk.statistics,
     )
 
 

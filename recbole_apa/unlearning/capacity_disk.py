@@ -9,6 +9,9 @@ from recbole_apa.core.files.whole import read_json
 from recbole_apa.runs.files import MANIFEST
 from recbole_apa.runs.names import (
     CERTIFICATES,
+    COLLABORATIVE,
+    COLLABORATIVE_SCORES,
+    COLLABORATIVE_SUMS,
     EMBEDDINGS,
     LEDGER,
     LINEAGE,
@@ -50,6 +53,12 @@ class DiskCosts:
     """Of a sample: ``export_samples``' files, which lie outside the run."""
     fixed: float = 0.0
     """Manifest, report, figures."""
+    judged: float = 0.0
+    """Of a validation sample, in collaborative statistics: the sums of the pairs of items that its terms need, 48 bytes
+    each, and the model's score. Pairs that several samples need are kept once, so many samples take less."""
+    statistics: float = 0.0
+    """Of collaborative statistics without the validation samples: 32 bytes an item, for as many items as the run has;
+    what the test samples need, for as many as it has; and what is fitted."""
 
 
 @dataclass(frozen=True)
@@ -65,11 +74,14 @@ class Disk:
     """Manifest, report, figures."""
     exports: int
     """Training and validation samples; those of the test come on top."""
+    statistics: int
+    """Collaborative statistics."""
 
     @property
     def total(self) -> int:
         """Of a finished run."""
-        return self.adapters + self.samples + self.memory + self.index + self.records + self.exports
+        of_state = self.adapters + self.samples + self.memory + self.index + self.statistics
+        return of_state + self.records + self.exports
 
     @property
     def peak(self) -> int:
@@ -91,6 +103,7 @@ def disk_of(costs: DiskCosts, n_shards: int, n_samples: int, n_valid: int, n_row
         index=round(n_rows * costs.row),
         records=round(costs.fixed),
         exports=round((n_samples + n_valid) * costs.export),
+        statistics=round(costs.statistics + n_valid * costs.judged),
     )
 
 
@@ -114,8 +127,9 @@ def measured_disk(folder: Path, n_rows: int, index_row_bytes: float = 0.0) -> Di
     states = _size(folder / STATES) + scale * len(json.dumps(lineage.get(STATES, {})))
     adapters = sum(map(_size, shards)) - losses + sum(centres.values())
     of_samples = sum(embeddings.values()) + _size(folder / PARTITION) + by_sample + losses
-    index = _size(folder / INDEX)
-    counted = adapters + of_samples + states + sum(memory.values()) + scores + by_valid + index
+    index, statistics = _size(folder / INDEX), _size(folder / COLLABORATIVE)
+    judged = _judged_bytes(folder) / max(1, n_valid + len(lineage[METRICS]))
+    counted = adapters + of_samples + states + sum(memory.values()) + scores + by_valid + index + statistics
     others = sum(map(_size, folder.iterdir())) - sum(_size(folder / name) for name in _KEPT)
     exports = (read_json(folder / MANIFEST).get("outside") or {}).get("exports", [])
     return DiskCosts(
@@ -126,7 +140,15 @@ def measured_disk(folder: Path, n_rows: int, index_row_bytes: float = 0.0) -> Di
         row=index / n_rows if index else index_row_bytes,
         export=sum(_size(Path(place)) for place in exports) / (n_samples + n_valid + len(lineage[METRICS])),
         fixed=others - counted,
+        judged=judged,
+        statistics=statistics - n_valid * judged,
     )
+
+
+def _judged_bytes(folder: Path) -> int:
+    """Bytes of collaborative statistics that grow with validation and test samples; 0 if there are none."""
+    sums, scores = (_tensor_bytes(folder / name) for name in (COLLABORATIVE_SUMS, COLLABORATIVE_SCORES))
+    return sum(n for name, n in sums.items() if name.startswith("pairs.")) + sum(scores.values())
 
 
 def _is_of_training(name: str) -> bool:

@@ -16,12 +16,13 @@ from recbole_apa.runs.index_files import with_index_as_one
 from recbole_apa.runs.names import MACHINES
 from recbole_apa.unlearning.earlier_certificates import APPROXIMATE_BEFORE, KEYED_LATER, MEANING_BEFORE
 from recbole_apa.unlearning.plan import ADDED, DROPPED, LEFT_OUT, REWRITTEN, Plan
+from recbole_apa.unlearning.statistics_check import StatisticsDone
 
 FORMAT = 2
 """Format 1 had plain digests of files, and salted digests of rows."""
 FIRST_FORMAT = "first_format"
 """Names the format that a certificate was first written in, if its digests were keyed later."""
-IN_PIECES = "in_pieces"
+IN_PIECES, STATISTICS = "in_pieces", "statistics"
 PACKAGES = ("recbole-apa", "recbole", "torch", "transformers", "peft", "safetensors", "numpy", "pandas", "scikit-learn")
 _STATE = "Every adapter whose samples changed was trained again from its start on what remains. The state is {}. "
 _GROWN = (
@@ -114,6 +115,8 @@ class Certificate:
     removed_outside: Sequence[str]
     rewritten_outside: Sequence[str]
     left_outside: Sequence[str]
+    statistics: StatisticsDone | None = None
+    """Of a run with collaborative statistics; written only there."""
     in_pieces: bool = False
     """Whether the run has grown, and has training samples in several pieces; written only if it is so."""
     format: int = FORMAT
@@ -128,8 +131,9 @@ def affected_counts(plan: Plan) -> dict[str, dict[str, int]]:
 def write_certificate(folder: Path, certificate: Certificate) -> tuple[Path, Path]:
     """Write ``0001.json`` and ``0001.html``, named by the request's place in the ledger."""
     content = asdict(certificate)
-    if not certificate.in_pieces:
-        del content[IN_PIECES]
+    for name in (IN_PIECES, STATISTICS):
+        if not content[name]:
+            del content[name]
     return write_again(folder, content)
 
 

@@ -25,6 +25,7 @@ from recbole_apa.unlearning.machines import Machines
 from recbole_apa.unlearning.outside import Outside
 from recbole_apa.unlearning.plan import Plan
 from recbole_apa.unlearning.redraw import changed_shards
+from recbole_apa.unlearning.statistics_check import StatisticsDone
 
 if TYPE_CHECKING:
     from recbole_apa.model.trainer import APATrainer
@@ -63,6 +64,7 @@ class CarriedOut:
     """For the digests of the new state."""
     machines: Machines
     shards: ShardsDone
+    statistics: StatisticsDone | None = None
 
 
 def certify(pending: RunStore, requests: Sequence[Entry], done: CarriedOut) -> None:
@@ -122,6 +124,7 @@ def _certificate(pending: RunStore, done: CarriedOut, asked: CertifiedRequest) -
         removed_outside=done.own.tensorboard,
         rewritten_outside=done.own.exports,
         left_outside=done.own.left,
+        statistics=done.statistics,
         in_pieces=PIECES in pending.manifest()["files"],
     )
 

@@ -236,7 +236,7 @@ def reachable(store: RunStore, data: "Loaders", keys: KeyRing) -> list[str]:
         CertificateError: the files cannot be scanned.
     """
     manifest = store.manifest()
-    lines = [e.content for e in Ledger(store.storage, store.salt).requests() if served_by(manifest, e)]
+    lines = [e.content for e in served_by(manifest, Ledger(store.storage, store.salt).requests())]
     if not lines:
         return []
     dataset = data.train_set

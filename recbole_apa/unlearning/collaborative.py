@@ -1,14 +1,28 @@
 """Collaborative statistics after a request that changes no sample: rows are subtracted; no model is loaded."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
-from recbole_apa.collaborative import JUDGED, Fitted, ItemCodes, ItemContent, Targets, known_rows, left_out, targets_of
+from recbole_apa.collaborative import (
+    JUDGED,
+    CountedRows,
+    Fitted,
+    ItemCodes,
+    ItemContent,
+    Targets,
+    known_rows,
+    left_out,
+    targets_of,
+)
 from recbole_apa.data.run_data import RunData
 from recbole_apa.data.survey import Survey
+from recbole_apa.evidence import secret_of
 from recbole_apa.pipeline.indexed_run import IndexedRun
-from recbole_apa.runs.collaborative_files import load_collaborative
+from recbole_apa.runs.collaborative_files import keeps_statistics, load_collaborative
+from recbole_apa.runs.names import COUNTED, KEY
 from recbole_apa.unlearning.touched import Touched
 
 
@@ -21,9 +35,17 @@ class CollaborativeState:
     parts: tuple[RunData, ...]
     """All rows of the users of validation and test samples."""
 
-    def scores(self, split: str) -> dict[str, dict[str, float]]:
-        """Name -> sample id -> score: of the regressions, and of validation samples by fits without their users; empty
-        without them, or if the run has not scored its model there."""
+    @cached_property
+    def scores(self) -> dict[str, dict[str, dict[str, float]]]:
+        """Split -> name -> sample id -> score: of the model and the regressions, of validation samples by fits without
+        their users; a split is empty without them, or if the run has not scored its model there."""
+        return {split: self._scores(split) for split in JUDGED}
+
+    def served(self, split: str) -> dict[str, float]:
+        """Sample id -> the score that is served; empty as :attr:`scores`."""
+        return self.scores[split].get(self.fitted.served, {})
+
+    def _scores(self, split: str) -> dict[str, dict[str, float]]:
         combined, model_scores = self.fitted.combination, self.fitted.scores.get(split)
         if combined is None or model_scores is None:
             return {}
@@ -50,43 +72,67 @@ class CollaborativeState:
         return Targets.of(self.parts, split, statistics.codes, statistics.use_ratings)
 
 
-def has_statistics(run: IndexedRun) -> bool:
-    """Whether a run keeps collaborative statistics."""
-    return run.manifest["settings"].get("evidence") == "counts"
+@dataclass(frozen=True)
+class KeptStatistics:
+    """What a run keeps of collaborative statistics before a request."""
+
+    fitted: Fitted
+    content: ItemContent | None
+    """Of the items of the run's index, as its files describe them now."""
+    counted: CountedRows | None
+    """Which rows they are counted from; None in a run of before that was noted."""
+
+    @property
+    def content_stays(self) -> bool:
+        """Whether the items' columns are those that the statistics were combined with."""
+        return self.fitted.content == (self.content.digest() if self.content else "")
+
+    def counted_under(self, secret: bytes) -> CountedRows | None:
+        """:attr:`counted`, if its digest was made with this secret."""
+        return self.counted if self.counted and self.counted.digest.secret == secret else None
 
 
-def content_stays(run: IndexedRun) -> bool:
-    """Whether the items' columns are those that the run's statistics were combined with.
+def load_statistics(run: IndexedRun) -> KeptStatistics | None:
+    """None if the run keeps no statistics.
 
     Raises:
-        RunError: the statistics are missing or damaged.
+        RunError: they are missing or damaged.
     """
-    if not has_statistics(run):
-        return True
+    if not keeps_statistics(run.manifest):
+        return None
     codes = ItemCodes(run.index.items.names)
-    content = _content_of(run, codes)
-    return load_collaborative(run.store, codes).content == (content.digest() if content else "")
+    return KeptStatistics(load_collaborative(run.store, codes), _content_of(run, codes.names), _counted(run))
 
 
-def statistics_after(run: IndexedRun, touched: Touched, survey: Survey) -> CollaborativeState | None:
+def _content_of(run: IndexedRun, names: Sequence[str]) -> ItemContent | None:
+    return ItemContent.of_items(run.texts, names, run.manifest["settings"].get("evidence_columns"))
+
+
+def _counted(run: IndexedRun) -> CountedRows | None:
+    told, name = run.manifest.get(COUNTED), run.manifest.get(KEY)
+    secret = secret_of(run.manifest["salt"], run.keys.key(name) if name else None)
+    return None if told is None else CountedRows.from_json(told, secret)
+
+
+def statistics_after(
+    kept: KeptStatistics | None, run: IndexedRun, touched: Touched, survey: Survey, items: Sequence[str]
+) -> CollaborativeState | None:
     """Equal in every bit to what is counted and fitted anew on what remains; None if the run keeps no statistics.
 
     Args:
+        kept: of the run.
         run: before the request, which changes no sample.
         survey: of what remains.
+        items: names by number as the new index has them: an item without a row left has none.
     """
-    if not has_statistics(run):
+    if kept is None:
         return None
-    codes = ItemCodes(run.index.items.names)
-    kept, content = load_collaborative(run.store, codes), _content_of(run, codes)
+    fitted, content = kept.fitted, _content_of(run, items)
     parts = _rows_of_samples(run, touched, survey)
-    targets = targets_of(parts, codes, kept.options)
-    statistics = kept.statistics.after(touched.before, touched.after)
-    return CollaborativeState(Fitted.refit(statistics, targets, kept.scores, kept.options, content), content, parts)
-
-
-def _content_of(run: IndexedRun, codes: ItemCodes) -> ItemContent | None:
-    return ItemContent.of_items(run.texts, codes.names, run.manifest["settings"].get("evidence_columns"))
+    targets = targets_of(parts, fitted.statistics.codes, fitted.options)
+    statistics = fitted.statistics.after(touched.before, touched.after)
+    again = Fitted.refit(statistics, targets, fitted.scores, fitted.options, content)
+    return CollaborativeState(again, content, parts)
 
 
 def _rows_of_samples(run: IndexedRun, touched: Touched, survey: Survey) -> tuple[RunData, ...]:

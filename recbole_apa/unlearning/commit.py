@@ -8,7 +8,7 @@ from pathlib import Path
 
 from recbole_apa.core.errors import RunError
 from recbole_apa.core.files.whole import sync_folder, write_whole
-from recbole_apa.runs.names import CERTIFICATES, COMPLETE, FIGURES, INDEX, LEDGER, PENDING
+from recbole_apa.runs.names import CERTIFICATES, COLLABORATIVE, COMPLETE, FIGURES, INDEX, LEDGER, PENDING
 from recbole_apa.runs.store import RunStore
 
 
@@ -44,7 +44,8 @@ def commit_state(store: RunStore) -> None:
     for folder in [*sorted(shards.rglob("*"), reverse=True), store.folder / FIGURES, index / "parts", index]:
         if folder.is_dir() and not any(folder.iterdir()):
             folder.rmdir()
-    for folder in (store.folder / "shards", store.folder / CERTIFICATES, index / "parts", index, store.folder):
+    others = (store.folder / name for name in ("shards", CERTIFICATES, COLLABORATIVE, FIGURES))
+    for folder in (*others, index / "parts", index, store.folder):
         if folder.is_dir():
             sync_folder(folder)
     if (pending.folder / LEDGER).is_file():  # digests were keyed: ledger and manifest change together

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from recbole_apa.core.files.whole import read_json
 from recbole_apa.evidence.exactness import EARLIER, FRESH, INHERITED, THIS_DATA
+from recbole_apa.runs.counted import n_forgotten
 from recbole_apa.runs.ledger import Entry
 from recbole_apa.runs.ledger_lines import REQUEST
 from recbole_apa.runs.manifest import Manifest
@@ -25,7 +26,7 @@ def about_state(
     partition_of = EARLIER if exactness == INHERITED else THIS_DATA
     return {
         "full_training": before.get("full_training", {}),
-        "forgotten": sorted({digest for e in served for digest in e.content.get("interactions", ())}),
+        "forgotten": n_forgotten(served),
         "plain_ids": plain_ids,
         "served_requests": [e.digest for e in served],
         "partition_of": before.get("partition_of", THIS_DATA) if kept else partition_of,
@@ -42,7 +43,7 @@ def about_grown(before: Manifest, served: Sequence[Entry], plain_ids: bool, retr
         plain_ids: as in the manifest.
         retrained: whether everything was computed again, on another kind of machine.
     """
-    kept = ("full_training", "forgotten", "partition_of")
+    kept = ("full_training", "partition_of")
     about: dict[str, object] = {name: value for name, value in before.items() if name in kept}
     if retrained or not is_of_samples(before):
         about["partition_of"] = EARLIER  # it was computed elsewhere, or from more than the samples of the first piece
@@ -50,7 +51,8 @@ def about_grown(before: Manifest, served: Sequence[Entry], plain_ids: bool, retr
         about["draw_of"] = EARLIER
     if "partition_of" in about:
         about["centres_of"] = THIS_DATA
-    return {**about, "plain_ids": plain_ids, "served_requests": [e.digest for e in served]}
+    told = {"forgotten": n_forgotten(served), "plain_ids": plain_ids, "served_requests": [e.digest for e in served]}
+    return {**about, **told}
 
 
 def opened_metrics(store: RunStore) -> Mapping[str, float]:

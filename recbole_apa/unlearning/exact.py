@@ -42,6 +42,7 @@ from recbole_apa.unlearning.plan import Plan, settle_shards
 from recbole_apa.unlearning.prepare import Prepared, method_of, prepare
 from recbole_apa.unlearning.probe import ForgottenProbe, table_figures
 from recbole_apa.unlearning.redraw import changed_shards
+from recbole_apa.unlearning.statistics_check import ANEW, statistics_done
 
 
 def carry_out(
@@ -86,24 +87,26 @@ def carry_out(
     del update, inputs  # they hold prompts that are now forgotten
     dropped.judge("after")
     _purge_memory(opened.model, data)
-    served = [e for e in ledger.requests() if served_by(before, e) or e in requests]
+    served = served_by(before, ledger.requests())
+    served += [e for e in requests if e not in served]
     sought = _checked(opened, pending, data, served)
     _settle(plan, store, trainer, machines)
     own = clean_outside(own_outside(store, before), result, store)
     refuse_in_exports(own.exports, data, sought)
-    reached = [*served, *(e for e in ledger.additions() if served_by(before, e))]
+    reached = [*served, *served_by(before, ledger.additions())]
     about = about_state(before, reached, exactness, data.train_set.visible_data.plain_ids, kept)
     write_records(result, about | {"outside": left_outside(before, trainer, result, own)}, carried_out(served))
     seconds, shards = training_cost(trainer)["seconds"], shards_of(store, trainer)
     figures = table_figures(opened_metrics(store), result.metrics, dropped)
-    done = CarriedOut(before, plan, exactness, method, seconds, figures, own, key, machines, shards)
+    told = statistics_done(pending, before, key, ANEW)
+    done = CarriedOut(before, plan, exactness, method, seconds, figures, own, key, machines, shards, told)
     certify(pending, requests, done)
     pending.seal({"ready": True})
     commit_state(store)
     close(store, ledger, positions := [e.position for e in requests], opened.keys)
     stands_in(result, store)
     paths, full = certificate_paths(store, positions), before.get("full_training", {}).get("seconds")
-    return Outcome(positions, plan, paths, figures, seconds, full, len(shards.trained), lambda: result, method)
+    return Outcome(positions, plan, paths, figures, seconds, full, len(shards.trained), lambda: result, method, told)
 
 
 def _checked(opened: RunResult, pending: RunStore, data: Loaders, served: Sequence[Entry]) -> Sought:

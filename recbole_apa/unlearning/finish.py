@@ -25,7 +25,7 @@ def finish_commit(store: RunStore, ledger: Ledger, keys: KeyRing) -> list[Path]:
         commit_state(store)
     manifest = store.manifest()
     waiting = ledger.waiting()
-    done = [e for e in waiting if served_by(manifest, e)]
+    done = served_by(manifest, waiting)
     if not waiting and pending_store(store).folder.exists():
         shutil.rmtree(pending_store(store).folder)  # left by a commit that was killed at its end
     if all(e.kind != ADDED for e in waiting):

@@ -15,8 +15,8 @@ from recbole_apa.core.errors import RequestError
 from recbole_apa.core.files.whole import file_digest, json_text, read_json, write_text
 from recbole_apa.data.splits import SPLITS
 from recbole_apa.evidence import Key, key_ring
-from recbole_apa.runs.ledger import Chain, Entry, Ledger, refuse_gap
-from recbole_apa.runs.ledger_lines import DONE, KEYED, REQUEST
+from recbole_apa.runs.ledger import Entry, Ledger, refuse_gap
+from recbole_apa.runs.ledger_lines import DONE, KEYED, REQUEST, Chain
 from recbole_apa.runs.lock import run_lock
 from recbole_apa.runs.manifest import with_check
 from recbole_apa.runs.names import CERTIFICATES, COMPLETE, KEY, LEDGER
@@ -106,7 +106,7 @@ class _Keyed:
         served = [self.lines_now.get(e, e) for e in old.get("served_requests", [])]
         new = {
             **old,
-            **self._all(old, "forgotten"),
+            **(self._all(old, "forgotten") if isinstance(old["forgotten"], list) else {}),
             "served_requests": served,
             "dataset": self.key.keyed(old["dataset"]),
             "identity_digest": self.key.keyed(old["identity_digest"]),

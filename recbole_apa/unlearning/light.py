@@ -23,6 +23,7 @@ from recbole_apa.runs.pinned_run import PinnedStore, read_settled
 from recbole_apa.runs.plain_ids import has_plain_ids
 from recbole_apa.runs.store import RunStore
 from recbole_apa.unlearning.checks import refuse_in_rows, rows_to_search, sought_in
+from recbole_apa.unlearning.collaborative import KeptStatistics
 from recbole_apa.unlearning.plan import ARTEFACTS, Plan, Trained, make_plan, settle_meaning
 from recbole_apa.unlearning.requests.demands import Demand
 from recbole_apa.unlearning.touched import Touched, touched_of
@@ -36,6 +37,8 @@ class Light:
     touched: Touched
     sought: Sought = field(repr=False)
     """What must not be found any more."""
+    statistics: KeptStatistics | None = field(default=None, repr=False)
+    """Of the run before; None if it keeps none, or until it is known that the request changes no sample."""
 
 
 def open_light(store: RunStore, changes: Mapping[str, object], keys: KeyRing) -> IndexedRun | None:
@@ -104,7 +107,7 @@ def plan_light(run: IndexedRun, request: Request, rows: IndexRows, demands: Sequ
 def _refuse_reachable(run: IndexedRun, request: Request, touched: Touched, demands: Sequence[Demand]) -> Sought:
     """The independent check, on the rows of the index."""
     manifest, folder = run.manifest, run.store.folder / INDEX
-    served = [e.content for e in Ledger(run.store.storage, manifest["salt"]).requests() if served_by(manifest, e)]
+    served = [e.content for e in served_by(manifest, Ledger(run.store.storage, manifest["salt"]).requests())]
     lines: list[Mapping[str, Any]] = [*served, request.content]
     once_a_pair = manifest["options"].get("rm_dup_inter") is not None
     seen = VisibleData(once_a_pair=once_a_pair, plain_ids=has_plain_ids(manifest))

@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from recbole_apa.data.samples import Interactions
@@ -11,6 +12,7 @@ from recbole_apa.runs.ledger_lines import REQUEST
 from recbole_apa.runs.remote.working_copy import open_place
 from recbole_apa.runs.store import RunStore
 from recbole_apa.unlearning.approximate.known import EXACT
+from recbole_apa.unlearning.collaborative import load_statistics
 from recbole_apa.unlearning.light import Light, device_of, open_light, plan_light
 from recbole_apa.unlearning.machines import RETRAIN, machines_of
 from recbole_apa.unlearning.outcome import NewRequest, UnlearnResult
@@ -66,6 +68,10 @@ class LightStage(Session, ABC):
         machines = machines_of(self.store, device_of(run, self.changes or {}), self.other_machine)
         if not stays_as_it_is(run, light, machines):
             return False
+        statistics = load_statistics(run)
+        if statistics and not statistics.content_stays:
+            return False  # a changed column of items is refused where the run is opened
+        light = replace(light, statistics=statistics)
         refuse_unreachable(self.store)
         self.keep_key()
         entry = self.ledger.append(REQUEST, asked.content)

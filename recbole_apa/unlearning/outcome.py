@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from recbole_apa.unlearning.approximate.known import EXACT
 from recbole_apa.unlearning.plan import Plan
 from recbole_apa.unlearning.requests.demands import Demand
+from recbole_apa.unlearning.statistics_check import StatisticsDone
 
 if TYPE_CHECKING:
     from recbole_apa.pipeline.build import RunResult
@@ -34,6 +35,8 @@ class Outcome:
     """Gives the run in its new state: it is in RAM, or loaded when it is asked for."""
     method: str = EXACT
     """``exact``, or the name of an approximate method."""
+    statistics: StatisticsDone | None = None
+    """What became of collaborative statistics, if the run keeps them."""
 
     @cached_property
     def result(self) -> "RunResult":

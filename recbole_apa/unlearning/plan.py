@@ -56,6 +56,8 @@ class Plan:
     seconds: float | None = None
     """Estimate from how long training took, without evaluation; None if that was not recorded."""
     full_seconds: float | None = None
+    models_seconds: float | None = None
+    """What training the RecBole models of the evidence took, which every request does again; None without them."""
     exactness: str = INHERITED
     means: str = ""
     """What state the request leaves, in one line."""
@@ -191,11 +193,12 @@ def estimate(plan: Plan, cost: TrainingCost) -> None:
     """Estimate how long a plan takes; nothing if the first training's cost was not recorded."""
     plan.seconds = seconds_for(plan.n_train_samples, len(plan.shards), plan.n_shards, cost)
     plan.full_seconds = None if plan.seconds is None else cost["seconds"]
+    plan.models_seconds = cost.get("models_seconds")
 
 
 def seconds_for(n_samples: int, n_trained: int, n_shards: int, cost: TrainingCost) -> float | None:
-    """Training time scales with the samples of a shard, scoring the memory with the adapters to score; None if the
-    first training's cost was not recorded.
+    """Training time scales with the samples of a shard, scoring the memory with the adapters to score; RecBole models
+    of the evidence are trained again whatever is asked. None if the first training's cost was not recorded.
 
     Args:
         n_samples: samples to train on, in ``n_trained`` of ``n_shards`` shards.
@@ -204,7 +207,8 @@ def seconds_for(n_samples: int, n_trained: int, n_shards: int, cost: TrainingCos
     if not cost.get("seconds") or not sum(cost["shard_seconds"]):
         return None
     per_sample = sum(cost["shard_seconds"]) / sum(cost["shard_samples"])
-    return round(per_sample * n_samples + cost["memory_seconds"] * n_trained / n_shards, 1)
+    of_models = cost.get("models_seconds", 0.0)
+    return round(per_sample * n_samples + cost["memory_seconds"] * n_trained / n_shards + of_models, 1)
 
 
 def plan_text(plan: Plan, most: int = 30) -> str:
@@ -240,6 +244,11 @@ def plan_text(plan: Plan, most: int = 30) -> str:
         f"memory: {n_rows} rows added, dropped or computed again, the retrained adapters' errors on all rows; then tau "
         "and n, figures, report and exports"
     )
+    if plan.models_seconds is not None:
+        lines.append(
+            f"evidence: its RecBole models are trained again, as on every request ({plan.models_seconds:.1f} s at the "
+            "first training)"
+        )
     if plan.seconds is not None and plan.full_seconds:
         lines.append(
             f"estimated time, evaluation apart: {plan.seconds:.0f} s; the first training of everything that this run "

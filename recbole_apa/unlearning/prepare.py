@@ -36,7 +36,7 @@ class Prepared:
 def served_requests(store: RunStore) -> list[Entry]:
     """The requests that led to this state."""
     manifest = store.manifest()
-    return [e for e in Ledger(store.storage, store.salt).requests() if served_by(manifest, e)]
+    return served_by(manifest, Ledger(store.storage, store.salt).requests())
 
 
 def method_of(requests: Sequence[Request]) -> str:

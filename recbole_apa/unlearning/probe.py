@@ -1,6 +1,5 @@
 """How the model answers on forgotten samples, before and after: two figures for whoever made the request."""
 
-import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -10,6 +9,7 @@ from recbole_apa.evaluation.attempt import attempt
 from recbole_apa.evaluation.metrics import auc, mean_log_loss
 from recbole_apa.model.apa import APA
 from recbole_apa.pipeline.build import RunResult
+from recbole_apa.unlearning.certified_figures import Pairs, figures_on_test, forgotten_figures
 from recbole_apa.unlearning.plan import DROPPED, Affected
 
 MOST_JUDGED = 256
@@ -59,31 +59,13 @@ def _figures(labels: np.ndarray, scores: np.ndarray) -> dict[str, float]:
     return {"logloss": mean_log_loss(labels, scores), **({} if value is None else {"auc": value})}
 
 
-def table_figures(
-    before: Mapping[str, float], after: Mapping[str, float], dropped: ForgottenProbe
-) -> dict[str, dict[str, float | None]]:
-    """Title -> before and after, rounded: the chosen aggregation on test and on forgotten samples."""
+def table_figures(before: Mapping[str, float], after: Mapping[str, float], dropped: ForgottenProbe) -> Pairs:
+    """As :func:`chosen_figures`, and the chosen aggregation on forgotten samples."""
     out = chosen_figures(before, after, dropped.model)
-    if "before" in dropped.figures and "after" in dropped.figures:
-        for name, title in (("auc", "AUC"), ("logloss", "LogLoss")):
-            out[f"{title} on {len(dropped)} forgotten training samples"] = _pair(
-                dropped.figures["before"], dropped.figures["after"], name
-            )
-    return out
+    told = dropped.figures
+    return out | forgotten_figures(told["before"], told["after"], len(dropped)) if len(told) == 2 else out
 
 
-def chosen_figures(
-    before: Mapping[str, float], after: Mapping[str, float], model: APA
-) -> dict[str, dict[str, float | None]]:
-    """Title -> before and after, rounded: the chosen aggregation on test samples."""
-    chosen = model.settings.aggregation.aggregation
-    return {
-        f"test {title}": _pair(before, after, f"test.aggregated.{chosen}.{name}")
-        for name, title in (("auc", "AUC"), ("logloss", "LogLoss"))
-    }
-
-
-def _pair(first: Mapping[str, float], second: Mapping[str, float], name: str) -> dict[str, float | None]:
-    values = (first.get(name), second.get(name))
-    rounded = (None if v is None or not math.isfinite(v) else round(v, 4) for v in values)
-    return dict(zip(("before", "after"), rounded, strict=True))
+def chosen_figures(before: Mapping[str, float], after: Mapping[str, float], model: APA) -> Pairs:
+    """Title -> before and after, rounded: what is served, and the chosen aggregation, on test samples."""
+    return figures_on_test(before, after, model.settings.aggregation.aggregation)

@@ -5,40 +5,45 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from recbole_apa.collaborative import ALONE, BOTH, MODEL
+from recbole_apa.collaborative import JUDGED, MODEL, TEST
 from recbole_apa.core.files.whole import read_json, write_json
 from recbole_apa.data.samples import Sample
 from recbole_apa.data.survey import Survey
 from recbole_apa.evaluation.evidence_figures import added_figures, combination_figures, with_evidence
 from recbole_apa.evaluation.evidence_slices import slice_figures, slice_masks
 from recbole_apa.evaluation.metrics import user_numbers
+from recbole_apa.evaluation.recbole_labelled import METRICS, labelled_metrics
 from recbole_apa.evaluation.report.figures import roc_curves
 from recbole_apa.evaluation.scored_split import BASELINES, BY_USERS, ScoredSplit, split_figures
 from recbole_apa.evaluation.simple_rules import trivial_scores
-from recbole_apa.runs.names import FIGURES, METRICS
+from recbole_apa.runs.manifest import Manifest
+from recbole_apa.runs.names import FIGURES
+from recbole_apa.runs.names import METRICS as METRICS_FILE
 from recbole_apa.runs.store import RunStore
 from recbole_apa.unlearning.collaborative import CollaborativeState
 
+RECBOLE_DECIMALS = 4
+"""RecBole's own ``metric_decimal_place``."""
 _ROC = f"{FIGURES}/roc_curves.json"
 
 
 def write_rule_figures(
-    store: RunStore, pending: RunStore, survey: Survey, seed: int, statistics: CollaborativeState | None = None
+    store: RunStore, pending: RunStore, survey: Survey, before: Manifest, statistics: CollaborativeState | None = None
 ) -> dict[str, float]:
     """Write ``metrics.json`` and the ROC curves of the new state.
 
     Args:
         store: the run before the request.
         survey: of what remains.
+        before: the run's manifest.
         statistics: of what remains, if the run keeps them.
 
     Returns:
         all figures.
     """
-    found: dict[str, float] = dict(read_json(store.folder / METRICS)) if store.has(METRICS) else {}
-    judged = any(found.get(f"evidence.served.{name}") for name in (ALONE, BOTH))
-    judged |= statistics is not None and statistics.fitted.served != MODEL
-    metrics = {name: value for name, value in found.items() if not _is_struck(name, judged)}
+    found: dict[str, float] = dict(read_json(store.folder / METRICS_FILE)) if store.has(METRICS_FILE) else {}
+    metrics = {name: value for name, value in found.items() if not _is_struck(name)}
+    seed = before["settings"]["seed"]
     for split in ("valid", "test"):
         samples = survey.samples(split)
         if not samples or not any(name.startswith(f"{split}.rules.") for name in metrics):
@@ -59,23 +64,40 @@ def write_rule_figures(
             curves = {name: curve for name, curve in read_json(store.folder / _ROC).items() if not _is_struck(name)}
             write_json(pending.folder / _ROC, {**curves, **roc_curves(labels, scores)})
     if statistics is not None:
+        n_decimals = int(before["options"].get("metric_decimal_place", RECBOLE_DECIMALS))
+        metrics = _with_served(metrics, statistics, survey, n_decimals)
         metrics |= combination_figures(statistics.fitted.combination)
     # JSON has no NaN
     metrics = {name: value for name, value in metrics.items() if math.isfinite(value)}
-    write_json(pending.folder / METRICS, metrics)
+    write_json(pending.folder / METRICS_FILE, metrics)
     return metrics
 
 
-def _is_struck(name: str, judges_statistics: bool = False) -> bool:
-    """Whether figures or scores of the state before rest on rows that may be forgotten now, and are not made again: of
-    models that learnt from all rows and were not kept, and of collaborative statistics.
+def _with_served(
+    metrics: Mapping[str, float], statistics: CollaborativeState, survey: Survey, n_decimals: int
+) -> dict[str, float]:
+    """With RecBole's metrics of the scores that are served now, where the run has these metrics."""
+    out = dict(metrics)
+    for split in JUDGED:
+        prefix = f"recbole.{split}."
+        names = [name.removeprefix(prefix) for name in metrics if name.startswith(prefix)]
+        samples, of_id = survey.samples(split), statistics.served(split)
+        if not names or not of_id:
+            continue  # without a fit the model alone is served, as before
+        scores = np.array([of_id[s.sample_id] for s in samples])
+        if split == TEST and statistics.fitted.served == MODEL:
+            scores = scores.astype(np.float32)  # as the model gives them
+        labels = np.array([s.label for s in samples])
+        known = [name for name in names if name in METRICS]
+        out = {name: value for name, value in out.items() if not name.startswith(prefix)}
+        out |= {prefix + name: value for name, value in labelled_metrics(known, labels, scores, n_decimals).items()}
+    return out
 
-    Args:
-        judges_statistics: RecBole's metrics are of scores that rest on such statistics; they need RecBole.
-    """
+
+def _is_struck(name: str) -> bool:
+    """Whether figures or scores of the state before rest on rows that may be forgotten now, and are not kept: of models
+    that learnt from all rows, and of collaborative statistics, which are made again."""
     parts = name.split(".")
-    if judges_statistics and parts[0] == "recbole":
-        return True
     return BASELINES in parts[:2] or "evidence" in parts[:2]
 
 
@@ -85,7 +107,7 @@ def _evidence_scores(
     """The scores of terms alone and of both, by name, (n,) each; undefined ones are left out."""
     if statistics is None:
         return {}
-    found = {name: np.array([of_id[s.sample_id] for s in samples]) for name, of_id in statistics.scores(split).items()}
+    found = {name: np.array([of_id[s.sample_id] for s in samples]) for name, of_id in statistics.scores[split].items()}
     bare = ScoredSplit(np.zeros(0), {}, np.zeros((0, 0)), np.zeros(0))
     return dict(with_evidence(bare, found).scores)
 
@@ -94,16 +116,3 @@ def _slices(statistics: CollaborativeState, samples: Sequence[Sample]) -> dict[s
     """Which test samples are in each slice."""
     known = statistics.known_rows("test")
     return slice_masks(*np.array([known[s.sample_id] for s in samples]).T)
-
-
-def certified_figures(
-    before: Mapping[str, float], after: Mapping[str, float], chosen: str
-) -> dict[str, dict[str, float | None]]:
-    """Title -> before and after, rounded: the chosen aggregation on the test samples."""
-
-    def rounded(figures: Mapping[str, float], name: str) -> float | None:
-        value = figures.get(f"test.aggregated.{chosen}.{name}")
-        return None if value is None or not math.isfinite(value) else round(value, 4)
-
-    titles = {"auc": "test AUC", "logloss": "test LogLoss"}
-    return {title: {"before": rounded(before, name), "after": rounded(after, name)} for name, title in titles.items()}

@@ -207,4 +207,4 @@ class Stage(LightStage):
 
     def _served(self, entries: Sequence[Entry]) -> tuple[Forgotten, ...]:
         """What earlier requests named."""
-        return visible_without(entries, self.store.salt, self.keys).forgotten
+        return visible_without(entries, self.store.salt, self.keys, recognises=False).forgotten

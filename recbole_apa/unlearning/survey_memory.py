@@ -1,8 +1,10 @@
 """The survey of a run's rows, kept in this process from one request to the next: a stream of requests looks through all
 rows once."""
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from recbole_apa.data.run_data import RunData
 from recbole_apa.data.survey import Survey, survey_of
 from recbole_apa.pipeline.indexed_run import IndexedRun
 from recbole_apa.runs.plain_ids import has_plain_ids
@@ -20,17 +22,18 @@ class _Kept:
 _KEPT = [_Kept()]
 
 
-def survey_before(run: IndexedRun, secret: bytes | None) -> Survey:
+def survey_before(run: IndexedRun, secret: bytes | None, visitors: Sequence[Callable[[RunData], None]] = ()) -> Survey:
     """The survey of a run's rows. It is the caller's to change: it is no longer kept here.
 
     Args:
         secret: for the digest of all users; None leaves it out.
+        visitors: are shown every row, if ``secret`` is given.
     """
     kept, _KEPT[0] = _KEPT[0], _Kept()
     known = (kept.place, kept.manifest) == (run.store.place, run.store.manifest_digest())
     if kept.survey is not None and known and secret is None:
         return kept.survey
-    return survey_of(run.index, run.options, run.sides, has_plain_ids(run.manifest), secret)
+    return survey_of(run.index, run.options, run.sides, has_plain_ids(run.manifest), secret, visitors)
 
 
 def keep_survey(store: RunStore, survey: Survey) -> None:

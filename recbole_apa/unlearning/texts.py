@@ -9,6 +9,7 @@ from tabulate import tabulate
 from recbole_apa.unlearning.approximate.known import EXACT
 from recbole_apa.unlearning.outcome import UnlearnResult
 from recbole_apa.unlearning.plan import plan_text
+from recbole_apa.unlearning.statistics_check import StatisticsDone
 
 if TYPE_CHECKING:
     from recbole_apa.unlearning.outcome import Outcome
@@ -43,10 +44,22 @@ def outcome_text(outcome: "Outcome", shown: Callable[[Path], str]) -> str:
         f"rewritten; {n_trained} of {plan.n_shards} shards "
         + ("trained again" if outcome.method == EXACT else f"moved by {outcome.method}, which is approximate"),
     ]
+    if outcome.statistics:
+        lines.append(statistics_text(outcome.statistics))
     if outcome.full_seconds:
         lines.append(f"{outcome.seconds:.1f} s of training; {ratio_text(outcome)}")
     lines += [f"certificate: {shown(path.with_suffix('.html'))}" for path in outcome.certificates]
     return "\n".join(lines)
+
+
+def statistics_text(done: StatisticsDone) -> str:
+    """What became of collaborative statistics."""
+    was, of = done.rows["before"], done.users["before"]
+    before = "" if was is None else f"{was:,} interactions of {of:,} users before, "
+    return (
+        f"collaborative statistics ({done.how}): {before}{done.rows['after']:,} of {done.users['after']:,} now; the "
+        f"interactions and likes of {done.items_compared:,} items were compared with the new index"
+    )
 
 
 def ratio_text(outcome: "Outcome") -> str:

@@ -8,6 +8,7 @@ import shutil
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
+from recbole_apa.collaborative import CountedRows, RowCount
 from recbole_apa.data.dataset_digest import DatasetDigest, items_digest
 from recbole_apa.data.eval_checks import is_ranking
 from recbole_apa.data.survey import Survey
@@ -20,14 +21,15 @@ from recbole_apa.runs.collaborative_files import save_collaborative
 from recbole_apa.runs.keep_index import write_changed_index
 from recbole_apa.runs.ledger import Entry, Ledger, served_by
 from recbole_apa.runs.manifest import Manifest
-from recbole_apa.runs.names import BOARDS, FIGURES, KEY, MACHINES, REGISTERED_BY
+from recbole_apa.runs.names import BOARDS, COUNTED, FIGURES, KEY, MACHINES, REGISTERED_BY
 from recbole_apa.runs.plain_ids import has_plain_ids
 from recbole_apa.runs.store import RunStore
 from recbole_apa.unlearning.approximate.known import EXACT
 from recbole_apa.unlearning.begin import begin_pending, next_identity
+from recbole_apa.unlearning.certified_figures import figures_on_test
 from recbole_apa.unlearning.certifying import CarriedOut, ShardsDone, certify
 from recbole_apa.unlearning.checks import refuse_found, refuse_in_index
-from recbole_apa.unlearning.collaborative import CollaborativeState, content_stays, statistics_after
+from recbole_apa.unlearning.collaborative import CollaborativeState, statistics_after
 from recbole_apa.unlearning.commit import commit_state
 from recbole_apa.unlearning.entries import about_state, carried_out, opened_metrics
 from recbole_apa.unlearning.finish import certificate_paths, close
@@ -36,7 +38,8 @@ from recbole_apa.unlearning.light import Light
 from recbole_apa.unlearning.machines import Machines
 from recbole_apa.unlearning.outcome import Outcome
 from recbole_apa.unlearning.outside import Outside, own_outside
-from recbole_apa.unlearning.rule_figures import certified_figures, write_rule_figures
+from recbole_apa.unlearning.rule_figures import write_rule_figures
+from recbole_apa.unlearning.statistics_check import SUBTRACTED, statistics_done
 from recbole_apa.unlearning.survey_memory import keep_survey, survey_before
 
 if TYPE_CHECKING:
@@ -54,7 +57,7 @@ def stays_as_it_is(run: IndexedRun, light: Light, machines: Machines) -> bool:
         and not is_ranking(options.get("eval_args"))  # candidates depend on everybody's rows
         and not manifest.get("outside", {}).get("exports")
         and not machines.retrains
-        and content_stays(run)  # a changed column of items is refused where the run is opened
+        and not manifest["settings"].get("evidence_models")  # they are trained again on what remains
     )
 
 
@@ -78,49 +81,58 @@ def carry_out_untouched(
     """
     ledger, before, machines = Ledger(store.storage, store.salt), run.manifest, machines.as_before()
     key = run.keys.key(request.content[KEY])
-    survey, digest = _survey_after(run, light, key)
-    statistics = statistics_after(run, light.touched, survey)
+    survey, digest, counted = _survey_after(run, light, key)
     pending = _begin(run, store, digest, key, machines)
     write_changed_index(pending, light.touched.change, run.files, key)
+    items = pending.open_index().items.names  # those without a row left have lost their names
+    statistics = statistics_after(light.statistics, run, light.touched, survey, items)
     refuse_in_index(pending, light.sought)
     refuse_in_records(store, light.sought)
-    served = [e for e in ledger.entries() if served_by(before, e) or e == request]
+    served = [*served_by(before, ledger.entries()), request]
     own = own_outside(store, before)
     figures = _write_records(store, pending, survey, served, statistics)
+    if counted is not None:
+        pending.write_manifest({**pending.manifest(), COUNTED: counted.to_json()})
     assignment = store.load_assignment()
     assert assignment is not None
     shards = ShardsDone(
         [], [], assignment.n_shards, before["settings"]["fused_shards"], _is_bit_exact(machines, before)
     )
     left = Outside(left=own.left)  # logs of a training that saw none of it stay
-    done = CarriedOut(before, light.plan, INHERITED, EXACT, 0.0, figures, left, key, machines, shards)
+    told = statistics_done(pending, before, key, SUBTRACTED)
+    done = CarriedOut(before, light.plan, INHERITED, EXACT, 0.0, figures, left, key, machines, shards, told)
     certify(pending, [request], done)
     pending.seal({"ready": True}, kept=_kept_files(pending, before))
     commit_state(store)
     keep_survey(store, survey)
     close(store, ledger, [request.position], run.keys)
     paths, full = certificate_paths(store, [request.position]), before.get("full_training", {}).get("seconds")
-    return Outcome([request.position], light.plan, paths, figures, 0.0, full, 0, reopen)
+    return Outcome([request.position], light.plan, paths, figures, 0.0, full, 0, reopen, statistics=told)
 
 
-def _survey_after(run: IndexedRun, light: Light, key: Key) -> tuple[Survey, DatasetDigest]:
-    """What all rows give without those that are to be forgotten, and the digest of what remains."""
+def _survey_after(run: IndexedRun, light: Light, key: Key) -> tuple[Survey, DatasetDigest, CountedRows | None]:
+    """What all rows give without those that are to be forgotten, the digest of what remains, and which of it
+    collaborative statistics are counted from, if the run keeps them."""
     secret = secret_of(run.manifest["salt"], key)
     is_new_key = run.manifest.get(KEY) != key.name
     before, after, texts = light.touched.before, light.touched.after, run.texts
-    survey = survey_before(run, secret if is_new_key else None)
+    counted = light.statistics.counted_under(secret) if light.statistics else None
+    rows = RowCount(run.index.items.names, secret) if light.statistics and counted is None else None
+    survey = survey_before(run, secret if is_new_key or rows else None, [rows.add] if rows else [])
+    counted = rows.found if rows else counted
+    counted = counted and counted.after(before, after)
     # without one of its repeats, a row of an item that nobody had may pass the filters
     new = set() if after is None else {name for name in after.rows.items.texts() if not survey.is_seen(name)}
     survey.take_away(before)
     if after is not None:
         survey.add(after)
     if survey.users_digest is not None:
-        return survey, survey.users_digest.plus(items_digest(survey.items_seen(), texts.text_of, secret))
+        return survey, survey.users_digest.plus(items_digest(survey.items_seen(), texts.text_of, secret)), counted
     gone = {name for name in before.rows.items.texts() if not survey.is_seen(name)}
     digest = DatasetDigest.read(run.manifest["dataset_sums"], secret)
     digest = digest.minus(before.users_digest(secret)).minus(items_digest(gone, texts.text_of, secret))
     digest = digest.plus(items_digest(new, texts.text_of, secret))
-    return survey, digest if after is None else digest.plus(after.users_digest(secret))
+    return survey, digest if after is None else digest.plus(after.users_digest(secret)), counted
 
 
 def _begin(run: IndexedRun, store: RunStore, digest: DatasetDigest, key: Key, machines: Machines) -> RunStore:
@@ -155,7 +167,7 @@ def _write_records(
     before = store.manifest()
     if (store.folder / FIGURES).is_dir():
         shutil.copytree(store.folder / FIGURES, pending.folder / FIGURES, dirs_exist_ok=True)
-    metrics = write_rule_figures(store, pending, survey, before["settings"]["seed"], statistics)
+    metrics = write_rule_figures(store, pending, survey, before, statistics)
     if statistics is not None:
         save_collaborative(pending, statistics.fitted)
     about = about_state(before, served, INHERITED, has_plain_ids(before), kept=True)
@@ -163,7 +175,7 @@ def _write_records(
     pending.write_manifest({**pending.manifest(), **about})
     write_report(pending.folder, carried_out(served))
     pending.seal({}, kept=_kept_files(pending, before))
-    return certified_figures(opened_metrics(store), metrics, before["settings"]["aggregation"])
+    return figures_on_test(opened_metrics(store), metrics, before["settings"]["aggregation"])
 
 
 def _kept_files(pending: RunStore, before: Manifest) -> dict[str, str]:

@@ -10,12 +10,15 @@ from recbole_apa.collaborative import (
     Fitted,
     ItemCodes,
     ItemContent,
+    Source,
     Statistics,
     Targets,
     TermOptions,
     collaborative_terms,
     needed_pairs,
+    pairs_of,
     targets_of,
+    training_rows,
 )
 from recbole_apa.collaborative.terms import log_odds
 from recbole_apa.data.data_options import DataOptions
@@ -30,6 +33,7 @@ from tests.helpers.collaborative import N_FILMS, OPTIONS, data_of, ratings_of
 CODES = ItemCodes([f"i{n}" for n in range(N_FILMS)])
 CONTENT = ItemContent.of([["a"] if n % 2 else ["a", "b"] for n in range(N_FILMS)], [1980 + n for n in range(N_FILMS)])
 MORE: DataOptions = replace(OPTIONS, samples=replace(OPTIONS.samples, valid_samples=None, test_samples=None))
+WHOLE, SHOWN = TermOptions(), TermOptions(past=2)
 SALT = "00c0ffee00c0ffee"
 
 
@@ -42,9 +46,9 @@ def hash_of(text):
     return sum(ord(letter) * (place + 1) for place, letter in enumerate(text))
 
 
-def anew(data, content=CONTENT):
-    targets = targets_of([data], CODES, TermOptions())
-    return Fitted.anew([data], CODES, scores_of(targets), TermOptions(), content)
+def anew(data, content=CONTENT, options=WHOLE):
+    targets = targets_of([data], CODES, options)
+    return Fitted.anew([data], CODES, scores_of(targets), options, content)
 
 
 def bits(fitted):
@@ -84,9 +88,10 @@ def test_from_parts_it_is_the_same_in_every_bit(tmp_path):
     assert bits(Fitted.anew(parts, CODES, scores, TermOptions(), CONTENT)) == bits(anew(data))
 
 
+@pytest.mark.parametrize("options", [WHOLE, SHOWN], ids=["whole past", "two rows of it"])
 @pytest.mark.parametrize("content", [CONTENT, None], ids=["content", "without"])
 @pytest.mark.parametrize("n_gone", [7, None], ids=["seven rows", "whole user"])
-def test_after_subtraction_it_is_the_same_in_every_bit(tmp_path, n_gone, content):
+def test_after_subtraction_it_is_the_same_in_every_bit(tmp_path, n_gone, content, options):
     """Pairs that nobody needs any more go out."""
     data = data_of(tmp_path / "data", ratings_of(n_users=3), MORE)
     rows = data.index_rows()
@@ -99,21 +104,37 @@ def test_after_subtraction_it_is_the_same_in_every_bit(tmp_path, n_gone, content
 
     stays = ~np.isin(np.arange(len(rows)), gone)
     left = with_rows(stays)
-    fitted, targets = anew(data, content), targets_of([left], CODES, TermOptions())
+    fitted, targets = anew(data, content, options), targets_of([left], CODES, options)
     statistics = fitted.statistics.after(with_rows(of_user), None if n_gone is None else with_rows(of_user & stays))
-    again = Fitted.refit(statistics, targets, scores_of(targets), TermOptions(), content)
-    assert bits(again) == bits(anew(left, content)) != bits(fitted)
-    assert len(again.statistics.pairs.pairs) < len(fitted.statistics.pairs.pairs)
+    again = Fitted.refit(statistics, targets, scores_of(targets), options, content)
+    assert bits(again) == bits(anew(left, content, options)) != bits(fitted)
+    if options == WHOLE or n_gone is None:  # the seven rows are none of those that are looked at
+        assert len(again.statistics.pairs.pairs) < len(fitted.statistics.pairs.pairs)
 
 
 def test_the_table_is_that_of_the_terms(tmp_path):
     data = data_of(tmp_path / "data", ratings_of(), MORE)
     fitted, pasts = anew(data), Targets.of([data], "test", CODES).pasts
-    statistics = Statistics.of([data], CODES, needed_pairs(targets_of([data], CODES, TermOptions())))
+    statistics = Statistics.of([data], CODES, needed_pairs(targets_of([data], CODES, TermOptions()), TermOptions()))
     terms = collaborative_terms(pasts, statistics.items, statistics.pairs, TermOptions(), CONTENT)
     names = fitted.combination.terms
     assert "content" in names and fitted.table(pasts, CONTENT).tolist() == terms.table(names).tolist()
     assert "content" not in anew(data, None).combination.terms
+
+
+def test_rows_before_those_that_are_looked_at_move_nothing(tmp_path):
+    data = data_of(tmp_path / "data", ratings_of(), MORE)
+    targets, content = targets_of([data], CODES, SHOWN), CONTENT
+    fitted, whole = anew(data, content, SHOWN), anew(data, content)
+    pasts = targets["valid"].pasts
+    assert (pasts.lengths > 2).any()
+    few = Statistics.of([data], CODES, pairs_of(pasts.last(2))[0])
+    terms = collaborative_terms(pasts.last(2), few.items, few.pairs, TermOptions(), content)
+    assert fitted.table(pasts, content).tolist() == terms.table(fitted.combination.terms).tolist()
+    assert fitted.table(pasts, content).tolist() != whole.table(pasts, content).tolist()
+    assert len(fitted.statistics.pairs.pairs) < len(whole.statistics.pairs.pairs)
+    source = Source(training_rows(data, codes=CODES), fitted.statistics.items, SHOWN, content)
+    assert source.table(pasts).tolist() == fitted.table(pasts, content).tolist()
 
 
 def test_without_validation_samples_the_model_is_served(tmp_path):
@@ -143,6 +164,15 @@ def test_where_all_labels_are_equal_every_number_is_finite(tmp_path, label):
 def test_options_of_terms_are_read_as_written_and_others_refused():
     told = TermOptions(neighbors=7).to_json()
     assert TermOptions.from_json(told) == TermOptions(neighbors=7)
-    for wrong in (None, {}, {**told, "more": 1}, {**told, "recency": "0.9"}, {**told, "years": float("nan")}):
+    assert "past" not in told and TermOptions.from_json(SHOWN.to_json()) == SHOWN
+    for wrong in (
+        None,
+        {},
+        {**told, "more": 1},
+        {**told, "past": -1},
+        {**told, "past": True},
+        {**told, "recency": "0.9"},
+        {**told, "years": float("nan")},
+    ):
         with pytest.raises(ValueError, match="expected"):
             TermOptions.from_json(wrong)

@@ -10,7 +10,7 @@ from recbole_apa.evaluation.evidence_slices import slice_figures, slice_masks
 from recbole_apa.evaluation.metrics import auc, mean_log_loss
 from recbole_apa.evaluation.report.evidence_lines import evidence_lines
 from recbole_apa.evaluation.report.run_page import write_report
-from recbole_apa.evaluation.report.run_table import HEADERS, SERVED, table_rows, text_table
+from recbole_apa.evaluation.report.run_table import HEADERS, SERVED, table_rows, text_table, validation_note
 from recbole_apa.evaluation.scored_split import ScoredSplit, split_figures
 
 N_USERS, N_EACH = 60, 10
@@ -91,13 +91,34 @@ def test_sentences_say_what_is_served_why_and_what_the_model_adds(figures):
     low, high = (figures[f"evidence.model_adds.auc_users_{end}"] for end in ("low", "high"))
     assert f"AUC {figures['evidence.model_adds.auc']:+.4f} ({low:+.4f} to {high:+.4f})" in added
     assert "LogLoss -" in added
-    assert "fewer than 20 training rows: 20 samples, AUC" in rare
+    assert "fewer than 20 training rows: 20 samples of 2 users, AUC" in rare
+    assert " to " not in rare and "(-" not in rare, "an interval over two users says nothing"
     assert cold == "- users with fewer than 20: 0 samples"
-    assert "fewer than 10 rows before the target: 300 samples" in short
+    assert "fewer than 10 rows before the target: 300 samples of 30 users" in short and " to " in short
     assert terms.endswith("item_mean +0.61, APA +0.10.")
     assert evidence_lines({"test.n_samples": 3.0}) == []
     only = evidence_lines({"evidence.served.model": 1.0})
     assert only == ["Served is APA."]
+
+
+def test_coefficients_on_few_samples_are_said_to_be(figures):
+    assert "coefficients" not in evidence_lines(figures)[0]
+    few = evidence_lines({**figures, "valid.n_samples": 29})[0]
+    assert "3 coefficients are fitted on 29 validation samples, fewer than 10 each" in few
+    assert "coefficients" not in evidence_lines({**figures, "valid.n_samples": 30})[0]
+
+
+def test_the_table_has_no_line_for_what_was_not_tested(figures):
+    beside = {"valid.adapters.000.auc": 0.7, "valid.adapters.000.logloss": 0.6}
+    assert text_table({**figures, **beside}) == text_table(figures)
+    tested = {name.replace("valid", "test"): value for name, value in beside.items()}
+    assert "adapter 000 alone" in text_table({**figures, **beside, **tested})
+    assert "adapter 000 alone" in text_table(beside), "without test samples all lines are of validation alone"
+
+
+def test_validation_columns_say_how_they_differ(figures):
+    assert "epochs of RecBole's models; evidence has the scores of fits without" in validation_note(figures)
+    assert validation_note({"valid.aggregated.decomposition.logloss": 0.5, "valid.rules.ItemMean.logloss": 0.6}) == ""
 
 
 def test_the_page_has_the_sentences(figures, tmp_path):

@@ -242,7 +242,9 @@ def test_a_request_that_changes_rules_alone_leaves_intervals_of_one_kind(old, tm
     for name in ("before", "after"):
         (tmp_path / name).mkdir()
     write_json(tmp_path / "before" / "metrics.json", kept)
-    found = write_rule_figures(Folder(tmp_path / "before"), Folder(tmp_path / "after"), Rows(), 5)
+    found = write_rule_figures(
+        Folder(tmp_path / "before"), Folder(tmp_path / "after"), Rows(), {"settings": {"seed": 5}, "options": {}}
+    )
     assert (f"test.{LIKE_RATE}.auc_users_low" in found) != old and f"test.{LIKE_RATE}.auc_low" in found
     key = "test.aggregated.decomposition.auc"
     assert found[f"{key}_low"] == kept[f"{key}_low"]

@@ -16,8 +16,8 @@ from recbole_apa.core.files.whole import file_digest, write_json
 from recbole_apa.data.forgotten import Digester
 from recbole_apa.evidence import Key, KeyRing, key_ring
 from recbole_apa.pipeline.workers.processes import ProcessTeam
-from recbole_apa.runs.ledger import Chain, Ledger
-from recbole_apa.runs.ledger_lines import DONE
+from recbole_apa.runs.ledger import Ledger
+from recbole_apa.runs.ledger_lines import DONE, Chain
 from recbole_apa.runs.manifest import with_check
 from recbole_apa.runs.store import RunStore
 from tests.helpers.folder_text import folder_text

@@ -20,6 +20,8 @@ EXEMPT = {
     "manifest.json: full_training",  # times
     "manifest.json: outside",  # paths
     "manifest.json: boards",  # paths of tensorboard logs, each with a name of its own
+    "manifest.json: counted.digest",  # keyed, like that of the dataset
+    "manifest.json: counted.sums",
     "manifest.json: check",  # of the manifest's other entries, those here among them
     "manifest.json: code",  # of a first training alone
     "manifest.json: files",  # digests of the files above; the files are compared themselves
@@ -40,7 +42,7 @@ PARTS = ("train", "valid", "test")
 
 def state(folder):
     """Everything of a run but what is exempt: file, or entry of the manifest -> digest, or content."""
-    assert len(EXEMPT) == 24  # each of them is spelt out below or is an entry of the manifest
+    assert len(EXEMPT) == 26  # each of them is spelt out below or is an entry of the manifest
     out = {}
     for name in RunStore(folder).state_files():
         content = read_json(folder / name) if name.endswith((METRICS, "training.json")) else None
@@ -53,6 +55,7 @@ def state(folder):
         elif name not in EXEMPT:
             out[name] = file_digest(folder / name)
     manifest = read_json(folder / MANIFEST)
+    manifest["counted"] = {k: v for k, v in manifest.get("counted", {}).items() if k in ("rows", "users")}
     manifest["options"] = {k: v for k, v in manifest["options"].items() if f"{MANIFEST}: options.{k}" not in EXEMPT}
     return out | {k: v for k, v in manifest.items() if f"{MANIFEST}: {k}" not in EXEMPT}
 

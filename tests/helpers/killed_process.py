@@ -30,9 +30,13 @@ def preload() -> None:
 
 def forget(folder: str, work: str, asked: dict, kill_at: int | None, report: str | None) -> None:
     """Carry out a request in ``folder`` and kill this process just before its ``kill_at``-th file operation inside
-    that folder (a write is cut in half)."""
+    that folder (a write is cut in half).
+
+    Args:
+        report: a file for the number of operations; beside it, ``.paths`` gets a line for each with what it concerns.
+    """
     os.chdir(work)
-    counter = {"n": 0}
+    counter, paths = {"n": 0}, []
 
     def counted(name: str):
         original = getattr(os, name)
@@ -40,6 +44,7 @@ def forget(folder: str, work: str, asked: dict, kill_at: int | None, report: str
         def operation(*args, **kwargs):
             if _concerns(folder, name, args):
                 counter["n"] += 1
+                paths.append(_path(args[0]))
                 if counter["n"] == kill_at:
                     if name == "write":
                         original(args[0], args[1][: len(args[1]) // 2])
@@ -53,6 +58,7 @@ def forget(folder: str, work: str, asked: dict, kill_at: int | None, report: str
     ask(folder, asked)
     if report:
         Path(report).write_text(str(counter["n"]))
+        Path(f"{report}.paths").write_text("\n".join(paths) + "\n")
 
 
 def ask(folder: str | Path, asked: dict) -> None:
@@ -67,13 +73,16 @@ def ask(folder: str | Path, asked: dict) -> None:
 
 
 def _concerns(folder: str, name: str, args: tuple) -> bool:
-    target = args[0]
-    if isinstance(target, int):
-        try:
-            target = os.readlink(f"/proc/self/fd/{target}")
-        except OSError:
-            return False
-    return str(target).startswith(folder) and ".lock" not in str(target)
+    target = _path(args[0])
+    return target.startswith(folder) and ".lock" not in target
+
+
+def _path(target: object) -> str:
+    """Of a path, or of an open file; empty if it has none."""
+    try:
+        return str(os.readlink(f"/proc/self/fd/{target}") if isinstance(target, int) else target)
+    except OSError:
+        return ""
 
 
 def fresh_copy(source: Path, target: Path) -> Path:

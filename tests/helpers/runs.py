@@ -38,12 +38,6 @@ def lasting(metrics):
     return {k: v for k, v in metrics.items() if not k.endswith(("_seconds", "_bytes"))}
 
 
-def without_recbole(found):
-    """A state without the figures that RecBole computes: the short way strikes them where what is served rests on
-    collaborative statistics."""
-    return {**found, METRICS: {k: v for k, v in found[METRICS].items() if not k.startswith("recbole.")}}
-
-
 def without_source(folder: Path) -> dict[str, object]:
     """``index.json`` without what depends on the run's salt or key: digests of the data files."""
     return {k: v for k, v in read_json(folder / INDEX_JSON).items() if k != "source"}

@@ -93,7 +93,7 @@ def test_sums_are_those_of_the_training_periods_rows(finished):
     """Counted anew from the run's rows, without files or an index."""
     data, kept = finished.data.train_set.run_data, fitted_of(finished.run_dir)
     codes = ItemCodes(data.rows.items.names)
-    pairs = needed_pairs(targets_of([data], codes, TermOptions()))
+    pairs = needed_pairs(targets_of([data], codes, TermOptions()), TermOptions())
     counted = Statistics.of([data], codes, pairs)
     assert by_name(kept) == by_name(type(kept)(counted, {}, None, TermOptions()))
     assert kept.statistics.items.n.sum() == (data.notes.roles == 0).sum()
@@ -173,7 +173,7 @@ def test_what_is_left_after_forgetting_is_what_was_never_counted(options, tmp_pa
     data, kept = opened.data.train_set.run_data, fitted_of(made.run_dir)
     assert "u3" not in data.rows.users.texts()
     codes = ItemCodes(data.rows.items.names)
-    counted = Statistics.of([data], codes, needed_pairs(targets_of([data], codes, TermOptions())))
+    counted = Statistics.of([data], codes, needed_pairs(targets_of([data], codes, TermOptions()), TermOptions()))
     assert by_name(kept) == by_name(type(kept)(counted, {}, None, TermOptions()))
     scored = opened.trainer.combined.scores_of(opened.data.test_set, kept_in_order(opened, kept))
     labels = np.array([s.label for s in opened.data.test_set.samples])
@@ -235,7 +235,7 @@ def test_other_ways_to_a_new_state_count_what_is_there(options, tmp_path, step):
     opened = evaluate_run(made.run_dir)
     data, kept = opened.data.train_set.run_data, fitted_of(made.run_dir)
     codes = ItemCodes(data.rows.items.names)
-    counted = Statistics.of([data], codes, needed_pairs(targets_of([data], codes, TermOptions())))
+    counted = Statistics.of([data], codes, needed_pairs(targets_of([data], codes, TermOptions()), TermOptions()))
     assert by_name(kept) == by_name(type(kept)(counted, {}, None, TermOptions()))
     assert kept.statistics.items.n.sum() == (data.notes.roles == 0).sum()
     if step == "added":

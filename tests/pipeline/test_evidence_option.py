@@ -1,11 +1,14 @@
 """What ``evidence: auto`` stands for, and where collaborative statistics are refused."""
 
+import numpy as np
 import pytest
 
-from recbole_apa import APAConfig, run
+from recbole_apa import APAConfig, audit, run, unlearn, verify
+from recbole_apa.collaborative import Source, Targets, TermOptions
 from recbole_apa.core.errors import DataError, SettingsError
 from recbole_apa.core.properties import properties_folder
 from recbole_apa.core.yaml import read_yaml
+from recbole_apa.data.tokens import Tokens
 from recbole_apa.pipeline.idle_options import idle_options
 from recbole_apa.pipeline.manifest_options import options_of
 
@@ -39,7 +42,6 @@ def test_where_they_cannot_be_auto_means_none_and_counts_is_refused(options, cha
     "given, says",
     [
         ({"evidence": "all"}, "evidence: found 'all', expected one of auto, counts, none"),
-        ({"evidence": ["counts", "FM"]}, "evidence: found"),
         ({"evidence_columns": []}, r"evidence_columns: found \[\]"),
         ({"evidence_columns": ["a", "b", "c"]}, "a column of words and, after it, one of years"),
         ({"evidence_columns": 3}, "evidence_columns: found 3"),
@@ -62,12 +64,37 @@ def test_a_datasets_own_columns_are_left_out_where_others_are_read():
 
 def test_columns_without_statistics_are_said_to_do_nothing(options):
     for evidence, idle in (("counts", False), ("none", True)):
-        given = {**options, "evidence": evidence, "evidence_columns": ["title"]}
-        config = APAConfig("APA", "board", None, given)
-        assert ("evidence_columns" in idle_options(config)) == idle
+        for name, value in (("evidence_columns", ["title"]), ("evidence_past", "shown")):
+            config = APAConfig("APA", "board", None, {**options, "evidence": evidence, name: value})
+            assert (name in idle_options(config)) == idle
         config = APAConfig("APA", "ml-100k", None, {"evidence": evidence})
         assert "evidence_columns" not in idle_options(config)
         assert config["evidence_columns"] == ["class", "release_year"]
+
+
+@pytest.mark.parametrize("past", ["all", "shown"])
+def test_a_run_looks_at_the_whole_past_or_at_what_its_prompts_show(past, options, tmp_path):
+    few = {"train_samples": 8, "valid_samples": 6, "test_samples": 6, "MAX_ITEM_LIST_LENGTH": 2, "n_shards": 2}
+    given = {**options, **few, "epochs": 1, "variants": "chosen", "evidence_past": past}
+    made = run("APA", "board", config_dict=given, run_dir=tmp_path / "run")
+    settings, fitted = made.store.manifest()["settings"], made.trainer.combined.fitted
+    assert settings.get("evidence_past", "all") == past and ("evidence_past" in settings) == (past == "shown")
+    assert fitted.options.past == (2 if past == "shown" else 0)
+    data = made.data.train_set.run_data
+    pasts = Targets.of([data], "test", fitted.statistics.codes).pasts
+    assert (pasts.lengths > 2).any()
+    samples = sorted(made.data.test_set.samples, key=lambda s: s.sample_id)
+    codes = fitted.statistics.codes.of(Tokens.of([entry.item_id for s in samples for entry in s.history]))
+    assert pasts.last(2).past_items.tolist() == codes.tolist()  # what prompts show
+    terms = Source.of(data, TermOptions(), None, fitted.statistics.codes)
+    expected = terms.table(pasts.last(2) if past == "shown" else pasts)
+    assert fitted.table(pasts, None).tolist() == expected.tolist()
+    drawn = [sample for part in data.samples.values() for sample in part]
+    used = {s.sample_id for s in drawn} | {entry.interaction_id for s in drawn for entry in s.history}
+    free = next(n for n in np.flatnonzero(data.notes.roles == 0).tolist() if data.rows.row_id(n) not in used)
+    for asked in ({"interactions": [(data.rows.users[free], data.rows.items[free])]}, {"users": ["u3"]}):
+        unlearn(made.run_dir, **asked)
+        assert verify(made.run_dir).holds and audit(made.run_dir).findings == []
 
 
 def test_a_column_that_is_not_there_is_refused_before_anything_is_written(options, tmp_path):
@@ -88,4 +115,4 @@ def test_a_manifest_without_the_options_means_none(finished):
     assert (manifest["settings"]["evidence"], manifest["options"]["evidence"]) == ("counts", "counts")
     old = {name: value for name, value in manifest["options"].items() if not name.startswith("evidence")}
     told = options_of({**manifest, "options": old}, "there")
-    assert (told["evidence"], told["evidence_columns"]) == ("none", None)
+    assert (told["evidence"], told["evidence_columns"], told["evidence_past"]) == ("none", None, "all")

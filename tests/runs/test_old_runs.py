@@ -21,15 +21,17 @@ from recbole_apa.data.index.rows import DRAWN
 from recbole_apa.data.samples import Interactions
 from recbole_apa.evidence import key_ring
 from recbole_apa.pipeline.build import stored_visible_data
-from recbole_apa.runs.ledger import Ledger
+from recbole_apa.runs.counted import n_forgotten
+from recbole_apa.runs.ledger import Ledger, manifest_digest
 from recbole_apa.runs.ledger_lines import DONE, REQUEST
 from recbole_apa.runs.manifest import with_check
+from recbole_apa.runs.names import KEY
 from recbole_apa.runs.store import FORMAT_VERSION, OLD_FORMAT_VERSIONS, RunStore, is_old_format
 from recbole_apa.unlearning import light_stage
 from recbole_apa.unlearning.redraw import refuse_plain_ids
 from tests.helpers.index_rows import told as told_rows
 from tests.helpers.old_runs import OLD, PLACES, expected, new_differences
-from tests.helpers.runs import copy_run, lasting, state
+from tests.helpers.runs import copy_run, lasting, state, tree
 from tests.helpers.unseen import unseen_rows
 
 ALL_LEVELS = ("inherited", "strict", "fresh")
@@ -75,7 +77,9 @@ def test_an_old_run_forgets_and_becomes_one_of_today(name, exactness, old_run):
     manifest = RunStore(folder).manifest()
     keys = key_ring()
     keyed = set(map(keys.newest().keyed, before))
-    assert manifest["format_version"] == FORMAT_VERSION and keyed < set(manifest["forgotten"])
+    lines = Ledger(folder, manifest["salt"]).requests()
+    assert manifest["format_version"] == FORMAT_VERSION and manifest["forgotten"] > len(keyed)
+    assert keyed < {digest for e in lines for digest in e.content["interactions"]}
     (part,) = stored_visible_data(RunStore(folder), keys).forgotten
     assert part.old_rows == keyed and len(part.scopes) == 1
     assert audit(folder, PLACES).findings == []
@@ -215,6 +219,44 @@ def test_a_run_of_format_4_opens_forgets_and_becomes_one_of_today(options, tmp_p
     drawn = index.all_rows().flags & DRAWN != 0
     assert drawn.sum() == sum(len(part.samples) for part in evaluate_run(folder).data.parts)
     assert audit(folder).findings == []
+
+
+def as_format_5(folder):
+    """Let the manifest list the digests of what was forgotten, as it did, and the ledger's last line be of that."""
+    store, ledger = RunStore(folder), Ledger(folder, RunStore(folder).salt)
+    digests = sorted({digest for e in ledger.requests() for digest in e.content["interactions"]})
+    store.write_manifest({**store.manifest(), "format_version": 5, "forgotten": digests})
+    last = ledger.entries()[-1].content
+    lines = ledger.path.read_bytes().splitlines(keepends=True)
+    ledger.path.write_bytes(b"".join(lines[:-1]))
+    told = {name: last[name] for name in ("requests", "certificates", KEY)}
+    ledger.append(DONE, {**told, "manifest": manifest_digest(told, store, key_ring())})
+
+
+@pytest.mark.parametrize("asks", ["no sample", "samples"])
+def test_a_run_of_format_5_forgets_and_its_manifest_no_longer_lists_digests(asks, finished, tmp_path):
+    folder = copy_run(finished, tmp_path / "run")
+    first, *others = unseen_rows(finished)[:3]
+    unlearn(folder, interactions=[first])
+    as_format_5(folder)
+    assert audit(folder).findings == [] and evaluate_run(folder).metrics
+    unlearn(folder, **({"interactions": others} if asks == "no sample" else {"users": ["u3"]}))
+    manifest, lines = RunStore(folder).manifest(), Ledger(folder, RunStore(folder).salt).requests()
+    assert (manifest["format_version"], manifest["forgotten"]) == (FORMAT_VERSION, n_forgotten(lines))
+    assert not [d for e in lines for d in e.content["interactions"] if d in (folder / "manifest.json").read_text()]
+    assert audit(folder).findings == []
+
+
+def test_a_run_of_format_5_whose_list_is_not_the_ledgers_is_refused(finished, tmp_path):
+    folder = copy_run(finished, tmp_path / "run")
+    unlearn(folder, interactions=unseen_rows(finished)[:1])
+    as_format_5(folder)
+    manifest = RunStore(folder).manifest()
+    RunStore(folder).write_manifest({**manifest, "forgotten": manifest["forgotten"][1:]})
+    before = tree(folder)
+    with pytest.raises(RunError, match="do not add up to"):
+        unlearn(folder, users=["u4"])
+    assert tree(folder) == before
 
 
 @pytest.mark.parametrize("version", [1, FORMAT_VERSION + 1, "4", 4.0, True])

@@ -233,6 +233,7 @@ def test_all_tamperings_are_found(tmp_path, monkeypatch):
     served, plain = tmp_path / "served", tmp_path / "plain"
     tampering.make_runs(served, plain)
     records = [
+        *tampering.forged_statistics(plain / "run", tampering.outcome),
         *tampering.forgeries(plain / "run", tampering.outcome),
         *tampering.attack(served, tampering.cases(served, 2, seed=1), float("inf")),
         *tampering.attack(plain, tampering.cases(plain, 1, seed=1), float("inf")),

@@ -8,9 +8,12 @@ import pytest
 
 from recbole_apa import run, unlearn
 from recbole_apa.cli.main import main
+from recbole_apa.collaborative import ItemCodes
 from recbole_apa.core.files.whole import read_json
+from recbole_apa.runs.collaborative_files import load_collaborative
 from recbole_apa.runs.files import MANIFEST
 from recbole_apa.runs.names import CERTIFICATES, LEDGER, METRICS, REPORT
+from recbole_apa.runs.store import RunStore
 from recbole_apa.unlearning.capacity_disk import DiskCosts, disk_of, measured_disk
 from tests.helpers.runs import copy_run
 
@@ -26,7 +29,23 @@ def test_known_answers():
     costs = DiskCosts(shard=1000, sample=100, valid=50, score=8, row=38, export=10, fixed=7)
     disk = disk_of(costs, n_shards=4, n_samples=20, n_valid=5, n_rows=300)
     assert (disk.adapters, disk.samples, disk.memory, disk.index) == (4000, 2000, 5 * (50 + 4 * 8), 300 * 38)
+    more = disk_of(replace(costs, judged=90, statistics=500), n_shards=4, n_samples=20, n_valid=5, n_rows=300)
+    assert (disk.statistics, more.statistics, more.total - disk.total) == (0, 500 + 5 * 90, 950)
     assert (disk.exports, disk.records) == (250, 7) and disk.peak == 2 * disk.total == 2 * (4000 + 2000 + 410 + 11657)
+
+
+def test_statistics_grow_with_the_samples_that_they_are_for(finished, uncounted):
+    costs, without = (measured_disk(made.run_dir, N_ROWS) for made in (finished, uncounted))
+    store = RunStore(finished.run_dir)
+    kept = load_collaborative(store, ItemCodes(store.open_index().items.names))
+    n_judged = sum(map(len, kept.scores.values()))
+    assert costs.judged * n_judged == pytest.approx(48 * len(kept.statistics.pairs.pairs) + 8 * n_judged)
+    of_items = 32 * len(kept.statistics.codes.names)
+    assert of_items < costs.statistics < of_items + 12_000 + n_judged * costs.judged  # headers, what is fitted
+    now = disk_of(costs, 3, 30, len(kept.scores["valid"]), N_ROWS).statistics
+    assert now == size(finished.run_dir / "collaborative")
+    assert disk_of(costs, 3, 30, 1012, N_ROWS).statistics == pytest.approx(now + 1000 * costs.judged, abs=1)
+    assert (without.judged, without.statistics, disk_of(without, 3, 30, 12, N_ROWS).statistics) == (0, 0, 0)
 
 
 def test_the_parts_of_a_folder_make_up_the_whole(finished):

@@ -52,6 +52,7 @@ CASES = {
     "semantic weights": ({"weight_rule": "semantic"}, ITEM),
     "item centres": ({"partition_fit": "items"}, ITEM),
     "user partition": ({"partition": "user"}, USER),
+    "whole users by meaning": ({"partition": "semantic_user"}, USER),
     "kept states": ({"keep_states": True}, ITEM),
     "ranking": (RANKING, ITEM),
     "two workers": ({"workers": 2}, ITEM),

@@ -2,6 +2,7 @@
 
 import random
 import time
+from pathlib import Path
 
 import pytest
 
@@ -9,17 +10,17 @@ from recbole_apa import audit, unlearn
 from recbole_apa.core.errors import APAError
 from recbole_apa.core.files.whole import read_json
 from recbole_apa.runs.ledger import Ledger, refuse_pending
-from recbole_apa.runs.names import METRICS
+from recbole_apa.runs.names import COLLABORATIVE, COLLABORATIVE_SCORES, COLLABORATIVE_SUMS, COMBINATION
 from recbole_apa.runs.store import RunStore
 from tests.helpers import killed_process
 from tests.helpers.killed_process import fresh_copy
 from tests.helpers.kills import completed, killed
-from tests.helpers.runs import copy_run, shown_interaction, state, without_recbole
+from tests.helpers.runs import copy_run, shown_interaction, state
 from tests.helpers.unseen import unseen_rows
 
 
 def end_of(asked, finished, server, folder, work_folder):
-    """(what is asked, the state it ends with, its file operations, its seconds)."""
+    """(what is asked, the state it ends with, its file operations, its seconds, what each operation concerns)."""
     run = copy_run(finished, folder / "run")
     start = time.perf_counter()
     process = server.Process(
@@ -28,7 +29,8 @@ def end_of(asked, finished, server, folder, work_folder):
     process.start()
     process.join()
     assert process.exitcode == 0
-    return asked, state(run), int((folder / "n").read_text()), time.perf_counter() - start
+    paths = (folder / "n.paths").read_text().splitlines()
+    return asked, state(run), int((folder / "n").read_text()), time.perf_counter() - start, paths
 
 
 @pytest.fixture(scope="module")
@@ -51,16 +53,9 @@ def addition(finished, server, tmp_path_factory, work_folder):
     return end_of({"added": added}, finished, server, tmp_path_factory.mktemp("addition"), work_folder)
 
 
-def is_in(run, expected):
-    """Whether a run is in a state. What a request that loads no model leaves out of it, a resumed one has."""
-    found = state(run)
-    has_all = any(name.startswith("recbole.") for name in expected[METRICS])
-    return (found if has_all else without_recbole(found)) == expected
-
-
 def check(run, asked, expected):
     ledger = completed(run, asked)
-    assert is_in(run, expected)
+    assert state(run) == expected
     assert [e.kind for e in ledger.entries()] == ["added" if "added" in asked else "request", "done"]
     audited = audit(run)
     assert audited.holds, audited.findings
@@ -75,9 +70,9 @@ def refuses_or_is_whole(run, expected, old):
         store.check()
     except APAError:
         return
-    assert is_in(run, expected) or is_in(run, old)
+    assert state(run) == expected or state(run) == old
     asked = bool(Ledger(run, store.manifest()["salt"]).entries())
-    assert is_in(run, expected) == asked
+    assert (state(run) == expected) == asked
 
 
 def some(n, n_wanted):
@@ -86,7 +81,7 @@ def some(n, n_wanted):
 
 
 def kill_everywhere(places, finished, undisturbed, server, tmp_path, work_folder):
-    asked, expected, _, _ = undisturbed
+    asked, expected, *_ = undisturbed
     old = state(finished.run_dir)
     for place in places:
         run = fresh_copy(finished.run_dir, tmp_path / "run")
@@ -111,6 +106,18 @@ def test_a_request_that_changes_no_sample_killed_at_some_boundaries(finished, un
 def test_an_addition_killed_at_some_boundaries(finished, addition, server, tmp_path, work_folder):
     places = [{"kill_at": n} for n in some(addition[2], 8)]
     kill_everywhere(places, finished, addition, server, tmp_path, work_folder)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("what", ["untouched", "undisturbed", "addition"])
+@pytest.mark.parametrize("name", [COLLABORATIVE_SUMS, COLLABORATIVE_SCORES, COMBINATION])
+def test_killed_at_each_operation_on_statistics(what, name, request, finished, server, tmp_path, work_folder):
+    """Before each file is complete, before it gets its name, and before it takes the old one's place."""
+    case = request.getfixturevalue(what)
+    own, temporary = f"/{name}", f"/{COLLABORATIVE}/.{Path(name).name}.tmp"
+    at = [n for n, path in enumerate(case[4], start=1) if path.endswith((own, temporary))]
+    assert any(case[4][n - 1].endswith(f"/pending{own}") for n in at) and len(at) >= 3
+    kill_everywhere([{"kill_at": n} for n in at], finished, case, server, tmp_path, work_folder)
 
 
 @pytest.mark.slow
@@ -139,7 +146,7 @@ def test_killed_at_seventy_boundaries(finished, undisturbed, server, tmp_path, w
 
 @pytest.mark.slow
 def test_killed_at_random_instants(finished, undisturbed, server, tmp_path, work_folder):
-    asked, expected, _, seconds = undisturbed
+    asked, expected, _, seconds, _ = undisturbed
     random.seed(1)
     n_killed = 0
     for _ in range(20):
@@ -152,7 +159,7 @@ def test_killed_at_random_instants(finished, undisturbed, server, tmp_path, work
 
 @pytest.mark.slow
 def test_killed_while_it_resumes(finished, undisturbed, server, tmp_path, work_folder):
-    asked, expected, n, _ = undisturbed
+    asked, expected, n, *_ = undisturbed
     for first, second in ((n // 3, 5), (n // 2, 3), (n - 8, 2), (n - 3, 1)):
         run = fresh_copy(finished.run_dir, tmp_path / "run")
         assert killed(server, run, work_folder, asked, kill_at=first)
@@ -163,7 +170,7 @@ def test_killed_while_it_resumes(finished, undisturbed, server, tmp_path, work_f
 @pytest.mark.slow
 def test_training_does_not_start_again_where_it_was_finished(finished, undisturbed, tmp_path, monkeypatch):
     """Stopped after the first adapter was saved: the next start trains the others only."""
-    asked, expected, _, _ = undisturbed
+    asked, expected, *_ = undisturbed
     run = copy_run(finished, tmp_path / "run")
     save = RunStore.save_shard
 

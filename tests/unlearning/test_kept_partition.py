@@ -64,10 +64,11 @@ class Said:
     ("entries", "kept"),
     [
         ({}, True),
-        ({"forgotten": ["1f"], "partition_of": EARLIER, "centres_of": THIS_DATA}, True),
+        ({"forgotten": 1, "partition_of": EARLIER, "centres_of": THIS_DATA}, True),
         # an older version kept the centres of what it forgot
         ({"forgotten": ["1f"], "partition_of": EARLIER}, False),
         ({"forgotten": ["1f"]}, False),
+        ({"forgotten": 1}, False),
     ],
 )
 def test_centres_that_may_contain_what_was_forgotten_do_not_stay(entries, kept, finished):

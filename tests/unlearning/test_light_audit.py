@@ -5,8 +5,10 @@ import json
 import pytest
 
 from recbole_apa import audit, unlearn
-from recbole_apa.collaborative import ItemCodes
+from recbole_apa.collaborative import CountedRows, ItemCodes
 from recbole_apa.core.files.whole import read_json, write_json
+from recbole_apa.data.index.read import Index
+from recbole_apa.evidence import key_ring, secret_of
 from recbole_apa.runs.collaborative_files import load_collaborative, save_collaborative
 from recbole_apa.runs.names import COLLABORATIVE_SUMS, COMBINATION
 from recbole_apa.runs.store import RunStore
@@ -85,6 +87,69 @@ def change_a_coefficient(store):
     told = read_json(store.folder / COMBINATION)
     told["combination"]["alone"]["intercept"] += 0.5
     write_json(store.folder / COMBINATION, told)
+
+
+def change_what_is_counted(**changes):
+    def change(store):
+        manifest = store.manifest()
+        told = {name: edit(manifest["counted"][name]) for name, edit in changes.items()}
+        store.write_manifest({**manifest, "counted": {**manifest["counted"], **told}})
+
+    return change
+
+
+def note_other_rows(store):
+    """The digest of nobody's rows, which its sums give."""
+    manifest = store.manifest()
+    secret = secret_of(manifest["salt"], key_ring({}).key(manifest["key"]))
+    known = CountedRows.from_json(manifest["counted"], secret)
+    other = CountedRows(known.n_rows, known.n_users, CountedRows.none(secret).digest)
+    store.write_manifest({**manifest, "counted": other.to_json()})
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (change_what_is_counted(rows=lambda n: n + 1), f"lineage of {COLLABORATIVE_SUMS}: the manifest says"),
+        (change_what_is_counted(users=lambda n: n - 1), f"lineage of {COLLABORATIVE_SUMS}: the manifest says"),
+        (change_what_is_counted(digest=lambda d: d[::-1]), "its sums do not give it"),
+        (note_other_rows, f"lineage of {COLLABORATIVE_SUMS}: it was counted from other rows than the data gives now"),
+    ],
+)
+def test_another_digest_of_what_is_counted_is_found(change, says, folder, monkeypatch):
+    store = RunStore(folder)
+    change(store)
+    for found in (audit(folder), by_recbole(folder, monkeypatch)):
+        assert any(says in finding for finding in found.findings), found.findings
+
+
+def test_a_run_without_such_a_digest_holds_with_a_notice_and_notes_it_with_a_request(folder, finished, monkeypatch):
+    store = RunStore(folder)
+    noted = store.manifest()["counted"]
+    store.write_manifest({k: v for k, v in store.manifest().items() if k != "counted"})
+    before = audit(folder)
+    assert [f for f in before.findings if "after the last request" not in f] == []
+    assert any("no digest of the rows that collaborative statistics" in notice for notice in before.notices)
+    fresh = copy_run(finished, folder.parent / "fresh")
+    store = RunStore(fresh)
+    store.write_manifest({k: v for k, v in store.manifest().items() if k != "counted"})
+    assert audit(fresh).holds
+    (outcome,) = unlearn(fresh, interactions=unseen_rows(finished)[:1]).outcomes
+    assert store.manifest()["counted"] == noted  # the same request, salt and key
+    assert outcome.statistics.digest["before"] is None and outcome.statistics.rows["before"] is None
+    assert audit(fresh).holds
+
+
+def test_an_audit_looks_through_the_index_as_often_with_statistics_as_without(finished, uncounted, monkeypatch):
+    found, parts = [], Index.parts
+    with monkeypatch.context() as patch:
+        patch.setattr(Index, "parts", lambda self: (found.append(self), parts(self))[1])
+        n_passes = []
+        for made in (uncounted, finished):
+            assert audit(made.run_dir).holds
+            n_passes.append(len(found))
+            found.clear()
+    assert n_passes[0] == n_passes[1] > 0
 
 
 @pytest.mark.parametrize(

@@ -72,6 +72,18 @@ def test_a_manifest_that_was_edited_is_refused_before_another_request_would_hide
     assert tree(folder) == before
 
 
+@pytest.mark.parametrize(("entry", "value"), [("forgotten", 0), ("served_requests", [])])
+def test_a_manifest_that_counts_or_names_other_requests_is_refused(entry, value, folder):
+    """Its own digest is right, and so is the ledger."""
+    store = RunStore(folder)
+    store.write_manifest({**store.manifest(), entry: value})
+    before = tree(folder)
+    with pytest.raises(RunError, match=r"do not add up to what manifest\.json says is forgotten"):
+        unlearn(folder, users=["u4"])
+    assert tree(folder) == before
+    assert audit(folder).findings
+
+
 @pytest.mark.quick(1)
 @pytest.mark.parametrize("left", ["nothing", "first request"])
 def test_a_ledger_that_was_lost_or_shortened_stops_further_requests(left, folder):

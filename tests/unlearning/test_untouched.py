@@ -3,18 +3,23 @@
 import json
 import subprocess
 import sys
+from dataclasses import asdict
 
 import pytest
 
-from recbole_apa import audit, unlearn, verify
-from recbole_apa.core.errors import RequestError
+from recbole_apa import audit, evaluate_run, unlearn, verify
+from recbole_apa.core.errors import RequestError, RunError
+from recbole_apa.core.files.whole import read_json
+from recbole_apa.evidence import key_ring
 from recbole_apa.runs.ledger import Ledger
 from recbole_apa.runs.names import COLLABORATIVE_SCORES, COLLABORATIVE_SUMS, COMBINATION, METRICS
 from recbole_apa.runs.store import RunStore
-from recbole_apa.unlearning import light_stage
+from recbole_apa.unlearning import collaborative, light_stage
+from recbole_apa.unlearning.statistics_check import ANEW, SUBTRACTED
+from recbole_apa.unlearning.texts import outcome_text
 from tests.helpers.fresh_states import differences
 from tests.helpers.fresh_states import state as whole_state
-from tests.helpers.runs import copy_run, lasting, shown_interaction, state, without_recbole
+from tests.helpers.runs import copy_run, lasting, shown_interaction, state
 from tests.helpers.unseen import unseen_rows
 
 APART = {"boards", "files", "check", "outside"}
@@ -35,10 +40,49 @@ def test_both_ways_leave_the_same_state(finished, tmp_path, monkeypatch):
         long_way(patch)
         for row in rows:
             assert not unlearn(long, interactions=[row]).plan.affected
-    found = differences(without_recbole(whole_state(short)), without_recbole(whole_state(long)))
+    found = differences(whole_state(short), whole_state(long))
     assert set(found) <= {f"manifest.json: {name}" for name in APART} | APART, found
-    assert without_recbole(state(short)) == without_recbole(state(long))
+    assert state(short) == state(long)
+    noted = [RunStore(folder).manifest()["counted"] for folder in (short, long)]
+    assert noted[0] == noted[1] != RunStore(finished.run_dir).manifest()["counted"]
     assert audit(short).holds and verify(short).holds
+
+
+def test_a_certificate_says_what_became_of_statistics(finished, tmp_path, monkeypatch):
+    """Every request counts: one row of the training period less."""
+    short, long = (copy_run(finished, tmp_path / name) for name in ("short", "long"))
+    told = []
+    for folder in (short, long):
+        with monkeypatch.context() as patch:
+            if folder == long:
+                long_way(patch)
+            (outcome,) = unlearn(folder, interactions=unseen_rows(finished)[:1]).outcomes
+        told.append(read_json(outcome.certificates[0])["statistics"])
+        assert told[-1] == asdict(outcome.statistics)
+        page = outcome.certificates[0].with_suffix(".html").read_text()
+        assert "Collaborative statistics" in page and f"{told[-1]['rows']['after']} of" in page
+        assert f"{told[-1]['rows']['after']:,} of" in outcome_text(outcome, str)
+    assert [one.pop("how") for one in told] == [SUBTRACTED, ANEW] and told[0] == told[1]
+    manifest, key = RunStore(short).manifest(), key_ring({}).newest()
+    assert told[0]["rows"] == {"before": manifest["counted"]["rows"] + 1, "after": manifest["counted"]["rows"]}
+    assert told[0]["users"]["after"] == manifest["counted"]["users"]
+    assert told[0]["items_compared"] == len(RunStore(short).open_index().items.names)
+    before = RunStore(finished.run_dir).manifest()["counted"]["digest"]
+    assert told[0]["digest"] == {"before": key.keyed(before), "after": key.keyed(manifest["counted"]["digest"])}
+
+
+def test_statistics_are_loaded_once_and_before_the_ledger_has_the_request(finished, tmp_path, monkeypatch):
+    folder, loaded = copy_run(finished, tmp_path / "run"), []
+    load = collaborative.load_collaborative
+    monkeypatch.setattr(collaborative, "load_collaborative", lambda *args: (loaded.append(args), load(*args))[1])
+    unlearn(folder, interactions=unseen_rows(finished)[:1])
+    assert len(loaded) == 1
+    folder = copy_run(finished, tmp_path / "damaged")
+    (folder / COLLABORATIVE_SUMS).write_bytes(b"no tensors")
+    RunStore(folder).seal({})
+    with pytest.raises(RunError, match=r"sums\.safetensors is damaged"):
+        unlearn(folder, interactions=unseen_rows(finished)[:1])
+    assert not (folder / "ledger.jsonl").exists()
 
 
 def test_the_long_way_goes_on_after_the_short_one(finished, tmp_path, monkeypatch):
@@ -51,7 +95,7 @@ def test_the_long_way_goes_on_after_the_short_one(finished, tmp_path, monkeypatc
             unlearn(folder, interactions=[row])
             unlearn(folder, users=["u3"])
             unlearn(folder, interactions=[other])
-    assert without_recbole(state(mixed)) == without_recbole(state(long))
+    assert state(mixed) == state(long)
     assert audit(mixed).holds, audit(mixed).findings
     with pytest.raises(RequestError, match="was forgotten before"):
         unlearn(mixed, interactions=[row])
@@ -127,6 +171,10 @@ def test_rows_older_than_prompts_are_subtracted_without_the_model(finished, tmp_
     figures = (lasting(json.loads((folder / METRICS).read_text())) for folder in (short, long))
     short_figures, long_figures = ({k: v for k, v in f.items() if "evidence" in k} for f in figures)
     assert short_figures == long_figures and any("slices" in k for k in short_figures)
-    assert json.loads((finished.run_dir / METRICS).read_text()).keys() >= short_figures.keys()
-    kept = json.loads((short / METRICS).read_text())
-    assert not any(k.startswith("recbole.") for k in kept)
+    before, kept = (json.loads((folder / METRICS).read_text()) for folder in (finished.run_dir, short))
+    assert before.keys() >= short_figures.keys()
+    names = {name for name in before if name.startswith("recbole.")}
+    assert {name.split(".")[1] for name in names} == {"valid", "test"}
+    shown = evaluate_run(short).metrics
+    assert {name: kept[name] for name in names} == {name: shown.get(name, kept[name]) for name in names}
+    assert {name for name in names if name in shown} >= {name for name in names if ".test." in name}

@@ -1,9 +1,11 @@
 """What a run's figures say about evidence, in sentences: what is served and why, and what the language model adds."""
 
+import math
 from collections.abc import Mapping
 
 from recbole_apa.collaborative import ALONE, BOTH, MODEL
 from recbole_apa.evaluation.evidence_slices import PREFIX, SLICES
+from recbole_apa.evaluation.metrics import FEWEST_CLUSTERS
 from recbole_apa.evaluation.scored_split import BY_USERS
 
 TITLES = {MODEL: "APA", ALONE: "evidence alone", BOTH: "APA + evidence"}
@@ -12,6 +14,8 @@ _PARTS = {
     "cold_users": f"users with fewer than {SLICES['cold_users']}",
     "short_pasts": f"fewer than {SLICES['short_pasts']} rows before the target",
 }
+FEWEST_PER_COEFFICIENT = 10
+"""Samples for each coefficient of a logistic regression: the usual rule of thumb."""
 _COEFFICIENTS = "evidence.with_model.coefficients."
 
 
@@ -26,8 +30,24 @@ def evidence_lines(figures: Mapping[str, float]) -> list[str]:
 def _choice(figures: Mapping[str, float], served: str) -> str:
     losses = {TITLES[name]: figures.get(f"evidence.log_loss.{name}") for name in TITLES}
     told = ", ".join(f"{title} {value:.4f}" for title, value in losses.items() if value is not None)
-    why = f": least LogLoss on the validation samples, each scored by a fit without its user ({told})" if told else ""
-    return f"Served is {TITLES[served]}{why}."
+    if not told:
+        return f"Served is {TITLES[served]}."
+    why = (
+        f"least LogLoss on the validation samples ({told}), where evidence is weighed by fits without the sample's user"
+    )
+    return f"Served is {TITLES[served]}: {why}.{_few(figures)}"
+
+
+def _few(figures: Mapping[str, float]) -> str:
+    """A warning if the regressions are fitted on few samples."""
+    n = figures.get("valid.n_samples", math.inf)
+    n_fitted = 1 + sum(name.startswith(_COEFFICIENTS) for name in figures)
+    if n >= FEWEST_PER_COEFFICIENT * n_fitted:
+        return ""
+    return (
+        f" {n_fitted} coefficients are fitted on {n:.0f} validation samples, fewer than {FEWEST_PER_COEFFICIENT} each: "
+        "evidence may do worse on test samples than here; raise valid_samples."
+    )
 
 
 def _added(figures: Mapping[str, float]) -> list[str]:
@@ -35,21 +55,32 @@ def _added(figures: Mapping[str, float]) -> list[str]:
     out = [f"What the language model adds to evidence on the test samples: {whole}."] if whole else []
     for name, title in _PARTS.items():
         key = f"{PREFIX}.{name}"
-        n, found = figures.get(f"{key}.n_samples"), _difference(figures, f"{key}.model_adds")
-        if n is not None:
-            out.append(f"- {title}: {n:.0f} samples" + (f", {found}" if found else ""))
+        n, n_users = (figures.get(f"{key}.{of}") for of in ("n_samples", "n_users"))
+        if n is None:
+            continue
+        found = _difference(figures, f"{key}.model_adds", n_users is None or n_users >= FEWEST_CLUSTERS)
+        number = f"{n:.0f} sample{'' if n == 1 else 's'}" + ("" if n_users is None else f" of {_users(n_users)}")
+        out.append(f"- {title}: {number}" + (f", {found}" if found else ""))
     return out
 
 
-def _difference(figures: Mapping[str, float], key: str) -> str:
-    """AUC and LogLoss of both together minus those of evidence alone, with intervals."""
+def _users(n: float) -> str:
+    return f"{n:.0f} user{'' if n == 1 else 's'}"
+
+
+def _difference(figures: Mapping[str, float], key: str, has_interval: bool = True) -> str:
+    """AUC and LogLoss of both together minus those of evidence alone.
+
+    Args:
+        has_interval: whether to give intervals: over few users they are too narrow.
+    """
     told = []
     for name, title in (("auc", "AUC"), ("logloss", "LogLoss")):
         if f"{key}.{name}" not in figures:
             continue
         by = BY_USERS if f"{key}.{name}{BY_USERS}_low" in figures else ""
         low, high = (figures.get(f"{key}.{name}{by}_{end}") for end in ("low", "high"))
-        ends = "" if low is None or high is None else f" ({low:+.4f} to {high:+.4f})"
+        ends = "" if low is None or high is None or not has_interval else f" ({low:+.4f} to {high:+.4f})"
         told.append(f"{title} {figures[f'{key}.{name}']:+.4f}{ends}")
     return ", ".join(told)
 

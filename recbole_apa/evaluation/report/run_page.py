@@ -13,7 +13,7 @@ from recbole_apa.evaluation.attempt import attempt
 from recbole_apa.evaluation.report.evidence_lines import evidence_lines
 from recbole_apa.evaluation.report.figures import Curve
 from recbole_apa.evaluation.report.pages import render
-from recbole_apa.evaluation.report.run_table import HEADERS, note, table_rows, title_of, verdict
+from recbole_apa.evaluation.report.run_table import HEADERS, note, table_rows, title_of, validation_note, verdict
 
 _FACTS = ("_seconds", "_bytes", ".n_samples", ".n_users", ".n_users_with_both_labels", ".yes_share")
 Draw = Callable[[Mapping[str, Any]], go.Figure]
@@ -35,7 +35,7 @@ def write_report(folder: Path, requests: Sequence[Mapping[str, object]] = ()) ->
         title=folder.name,
         verdict=attempt("verdict", lambda: verdict(figures, chosen), "") if "test.n_samples" in figures else "",
         headers=HEADERS,
-        note=note(figures) or "Intervals resample rows.",
+        note=" ".join([note(figures) or "Intervals resample rows.", validation_note(figures)]).strip(),
         rows=table_rows(figures, chosen),
         evidence=evidence_lines(figures),
         facts={k: v for k, v in figures.items() if k.endswith(_FACTS)}

@@ -45,7 +45,7 @@ def table_rows(figures: Mapping[str, float], chosen: str = "") -> list[list[str]
     Args:
         chosen: the configured aggregation, marked if the language model alone is served.
     """
-    by, marked = _by(figures), _served(figures, chosen)
+    by, marked = _by(figures), served_variant(figures, chosen)
     return [
         [
             title_of(v) + (SERVED if v == marked else ""),
@@ -56,11 +56,19 @@ def table_rows(figures: Mapping[str, float], chosen: str = "") -> list[list[str]
             _number(figures.get(f"test.{v}.uauc")),
             _number(figures.get(f"test.{v}.logloss")),
         ]
-        for v in variants(figures)
+        for v in _shown(figures)
     ]
 
 
-def _served(figures: Mapping[str, float], chosen: str) -> str:
+def _shown(figures: Mapping[str, float]) -> list[str]:
+    """All variants, or those with a test figure if some have none: single adapters are always known on the validation
+    samples, but only ``variants: all`` tests them."""
+    named = variants(figures)
+    tested = [v for v in named if f"test.{v}.logloss" in figures]
+    return tested or named
+
+
+def served_variant(figures: Mapping[str, float], chosen: str) -> str:
     """The variant that predictions are; empty for a run without evidence."""
     named = {MODEL: f"aggregated.{chosen}", ALONE: EVIDENCE_ALONE, BOTH: WITH_MODEL}
     return next((variant for name, variant in named.items() if figures.get(f"evidence.served.{name}") == 1), "")
@@ -100,6 +108,17 @@ def note(figures: Mapping[str, float]) -> str:
     if n_users is None or n_both is None:
         return ""
     return users_note(round(figures["test.n_samples"]), round(n_users), round(n_both), bool(_by(figures)))
+
+
+def validation_note(figures: Mapping[str, float]) -> str:
+    """In what the validation columns differ from line to line; empty without evidence and RecBole's models."""
+    kinds = {v.split(".")[0] for v in _shown(figures) if f"valid.{v}.logloss" in figures}
+    said = ["APA's tau and n were chosen on these validation samples"]
+    if BASELINES in kinds:
+        said.append("so were the epochs of RecBole's models")
+    if "evidence" in kinds:
+        said.append("evidence has the scores of fits without the sample's user")
+    return f"Validation columns: {'; '.join(said)}." if len(said) > 1 else ""
 
 
 def too_few_users(figures: Mapping[str, float]) -> bool:

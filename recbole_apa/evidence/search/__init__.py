@@ -8,6 +8,7 @@ looks up rows, so that a fault there cannot certify itself.
 from recbole_apa.evidence.search.raw_files import RawFiles, scan
 from recbole_apa.evidence.search.raw_index import scan_index, scan_names
 from recbole_apa.evidence.search.raw_rows import RawRows
+from recbole_apa.evidence.search.raw_tallies import RawTallies, scan_tallies
 from recbole_apa.evidence.search.reach import in_data, in_exports, in_index, in_state, n_rows
 from recbole_apa.evidence.search.sought import Name, Sought, count, named, recognised
 
@@ -15,6 +16,7 @@ __all__ = [
     "Name",
     "RawFiles",
     "RawRows",
+    "RawTallies",
     "Sought",
     "count",
     "in_data",
@@ -27,4 +29,5 @@ __all__ = [
     "scan",
     "scan_index",
     "scan_names",
+    "scan_tallies",
 ]

@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -13,6 +13,9 @@ from recbole_apa.evidence.search.raw_rows import RawRows
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+
+Found = TypeVar("Found")
 
 
 class _Part(NamedTuple):
@@ -37,10 +40,10 @@ def scan_names(folder: Path, base: Path | None = None) -> RawRows:
     """
 
     def read() -> RawRows:
-        users = (name for batch in _parts(folder, base) for name in batch["user"].dictionary.to_pylist())
+        users = (name for batch in batches(folder, base) for name in batch["user"].dictionary.to_pylist())
         return _joined(folder, [], dict.fromkeys(users, 0))
 
-    return _guarded(folder, read)
+    return guarded(folder, read)
 
 
 def scan_index(folder: Path, users: Set[str] | None = None, base: Path | None = None) -> RawRows:
@@ -54,10 +57,15 @@ def scan_index(folder: Path, users: Set[str] | None = None, base: Path | None = 
     Raises:
         CertificateError: as :func:`scan_names`.
     """
-    return _guarded(folder, lambda: _scan(folder, users, base))
+    return guarded(folder, lambda: _scan(folder, users, base))
 
 
-def _guarded(folder: Path, read: Callable[[], RawRows]) -> RawRows:
+def guarded(folder: Path, read: Callable[[], Found]) -> Found:
+    """What ``read`` returns.
+
+    Raises:
+        CertificateError: the files of an index are missing, or not what they consist of.
+    """
     import pyarrow as pa
 
     try:
@@ -69,13 +77,13 @@ def _guarded(folder: Path, read: Callable[[], RawRows]) -> RawRows:
 def _scan(folder: Path, users: Set[str] | None, base: Path | None) -> RawRows:
     place: dict[str, int] = {}
     parts = []
-    for batch in _parts(folder, base):
+    for batch in batches(folder, base):
         names = batch["user"].dictionary.to_pylist()
         if users is None or not users.isdisjoint(names):
             numbers = np.array([place.setdefault(name, len(place)) for name in names], dtype=np.int64)
-            times = _values(batch["time"], np.float64) if "time" in batch.schema.names else None
-            codes = _values(batch["user"].indices, np.int32)
-            items, since = (_values(batch[name], np.int32) for name in ("item", "since"))
+            times = column_values(batch["time"], np.float64) if "time" in batch.schema.names else None
+            codes = column_values(batch["user"].indices, np.int32)
+            items, since = (column_values(batch[name], np.int32) for name in ("item", "since"))
             parts.append(_Part(numbers[codes] if len(codes) else codes, items, times, since))
     rows = _joined(folder, parts, place)
     if users is None:
@@ -85,7 +93,7 @@ def _scan(folder: Path, users: Set[str] | None, base: Path | None) -> RawRows:
 
 
 def _joined(folder: Path, parts: Sequence[_Part], users: Mapping[str, int]) -> RawRows:
-    item_names = _item_names(folder)
+    item_names = read_item_names(folder)
     items = np.concatenate([np.zeros(0, dtype=np.int32), *(part.items for part in parts)])
     if len(items) and not (items.min() >= 0 and items.max() < len(item_names)):
         raise ValueError(f"an item has a number outside 0 to {len(item_names) - 1}")
@@ -99,23 +107,23 @@ def _joined(folder: Path, parts: Sequence[_Part], users: Mapping[str, int]) -> R
 
 def _added(folder: Path, since: np.ndarray) -> np.ndarray | None:
     """:attr:`RawRows.added`, as ``index.json`` says when each addition came."""
-    positions = np.array([0, *(addition["position"] for addition in _facts(folder)["additions"])], dtype=np.int64)
+    positions = np.array([0, *(addition["position"] for addition in index_facts(folder)["additions"])], dtype=np.int64)
     if len(since) and not (since.min() >= 0 and since.max() < len(positions)):
         raise ValueError(f"a row belongs to an addition outside 1 to {len(positions) - 1}")
     return positions[since] if len(positions) > 1 else None
 
 
-def _item_names(folder: Path) -> tuple[str, ...]:
+def read_item_names(folder: Path) -> tuple[str, ...]:
     return tuple("" if name is None else name for name in _batch(folder / "items.arrow")["name"].to_pylist())
 
 
-def _parts(folder: Path, base: Path | None) -> "Iterator[pa.RecordBatch]":
-    for name in (f"{number:04d}.arrow" for number in range(len(_facts(folder)["parts"]))):
+def batches(folder: Path, base: Path | None) -> "Iterator[pa.RecordBatch]":
+    for name in (f"{number:04d}.arrow" for number in range(len(index_facts(folder)["parts"]))):
         path = folder / "parts" / name
         yield _batch(path if base is None or path.is_file() else base / "parts" / name)
 
 
-def _facts(folder: Path) -> dict[str, list[Any]]:
+def index_facts(folder: Path) -> dict[str, Any]:
     """``index.json``."""
     return dict(json.loads((folder / "index.json").read_bytes()))
 
@@ -129,6 +137,6 @@ def _batch(path: Path) -> "pa.RecordBatch":
         return reader.get_batch(0)
 
 
-def _values(column: "pa.Array", kind: type) -> np.ndarray:
+def column_values(column: "pa.Array", kind: type) -> np.ndarray:
     # not to_numpy(), which loads pandas; copied, so that no file stays mapped
     return np.frombuffer(column.buffers()[-1], dtype=kind, count=len(column), offset=0).copy()

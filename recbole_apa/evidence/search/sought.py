@@ -1,9 +1,10 @@
 """What must no longer be found: rows of the raw files, given by requested names or by keyed digests."""
 
 import hashlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
+from itertools import repeat
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -104,8 +105,8 @@ def named(raw: RawRows, names: Sequence[Name], plain: bool = False) -> Sought:
         is_asked = any(wanted is None or time is None or wanted == time for wanted in pairs.get((user, item), ()))
         return LATEST if is_asked else 0
 
-    def among(known: set[str]) -> Callable[[str], int]:
-        return lambda name: LATEST if name in known else 0
+    def among(known: set[str]) -> Callable[[Sequence[str]], Iterable[int]]:
+        return lambda names: (LATEST if name in known else 0 for name in names) if known else repeat(0, len(names))
 
     found = _sought(raw, [_Asked(among(users), among(items), among(some), of_row)], plain)
     # what the files do not have is sought as well: in exports, in what a run recorded
@@ -172,24 +173,35 @@ class _Digest:
     """SHA-256 of parts with their lengths, and BLAKE2b of it with the key: the formulas of docs/threat-model.md."""
 
     def __init__(self, salt: str, secret: bytes | None) -> None:
-        self._start = b"".join(map(_part, ("forgotten", salt)))
-        self._secret = secret
+        self._start = hashlib.sha256(b"".join(map(_part, ("forgotten", salt))))
+        self._keyed = None if secret is None else hashlib.blake2b(digest_size=32, key=secret)
 
     def of(self, *names: str) -> str:
-        plain = hashlib.sha256(self._start + b"".join(map(_part, names))).digest()
-        return (
-            plain.hex()
-            if self._secret is None
-            else hashlib.blake2b(plain, digest_size=32, key=self._secret).hexdigest()
-        )
+        *head, last = names
+        return next(self.each(head, [last]))
+
+    def each(self, head: Sequence[str], names: Iterable[str]) -> Iterator[str]:
+        """The digest of ``head`` and one of the names, for each of them: what they share is hashed once."""
+        start, blank = self._start.copy(), self._keyed
+        start.update(b"".join(map(_part, head)))
+        for name in names:
+            plain = start.copy()
+            plain.update(_part(name))
+            if blank is None:
+                yield plain.hexdigest()
+            else:
+                keyed = blank.copy()
+                keyed.update(plain.digest())
+                yield keyed.hexdigest()
 
 
 class _Asked(NamedTuple):
-    """For each name, and each row (user, item, time): position of the last request that named it, 0 if none did."""
+    """For each of some names, and for a row (user, item, time): position of the last request that named it, 0 if none
+    did."""
 
-    user: Callable[[str], int]
-    item: Callable[[str], int]
-    some: Callable[[str], int]
+    users: Callable[[Sequence[str]], Iterable[int]]
+    items: Callable[[Sequence[str]], Iterable[int]]
+    some: Callable[[Sequence[str]], Iterable[int]]
     """For users: of the last request that named some of their rows."""
     row: Callable[[str, str, float | None], int]
     """Asked for rows of those users alone."""
@@ -199,10 +211,13 @@ def _by_scopes(digest: _Digest, scopes: Mapping[str, int]) -> _Asked:
     def last(*names: str) -> int:
         return scopes.get(digest.of(*names), 0)
 
+    def each(kind: str, names: Sequence[str]) -> Iterator[int]:
+        return (scopes.get(found, 0) for found in digest.each([kind], names))
+
     def of_row(user: str, item: str, time: float | None) -> int:
         return max(last("pair", user, item), 0 if time is None else last("row", user, item, _time_text(time)))
 
-    return _Asked(partial(last, "user"), partial(last, "item"), partial(last, "partly"), of_row)
+    return _Asked(partial(each, "user"), partial(each, "item"), partial(each, "partly"), of_row)
 
 
 def _sought(raw: RawRows, parts: Sequence[_Asked], plain: bool) -> Sought:
@@ -213,32 +228,31 @@ def _sought(raw: RawRows, parts: Sequence[_Asked], plain: bool) -> Sought:
     Args:
         parts: requests, in groups.
     """
-    asked = _joined(parts)
-    by_user, by_item = _last(asked.user, raw.user_names), _last(asked.item, raw.item_names)
-    partly = _last(asked.some, raw.user_names)
+    by_user = _last([part.users for part in parts], raw.user_names)
+    by_item = _last([part.items for part in parts], raw.item_names)
+    partly = _last([part.some for part in parts], raw.user_names)
+
+    def of_row(row: int) -> int:
+        return max((part.row(*raw.row(row)) for part in parts), default=0)
+
     added = np.zeros(len(raw), dtype=np.int64) if raw.added is None else raw.added
     hidden = np.maximum(by_user[raw.users], by_item[raw.items]) > added
     for row in np.flatnonzero(~hidden & (partly[raw.users] > added)).tolist():
-        hidden[row] = asked.row(*raw.row(row)) > added[row]
+        hidden[row] = of_row(row) > added[row]
     back = [raw.row(row) for row in np.flatnonzero(~hidden & (added > 0)).tolist()]
-    rows = [raw.row(row) for row in np.flatnonzero(hidden).tolist()]
+    gone = np.flatnonzero(hidden).tolist()
+    rows = [raw.row(row) for row in gone]
     users = _named(by_user, raw.user_names) - {user for user, _, _ in back}
     items = _named(by_item, raw.item_names) - {item for _, item, _ in back}
     single = {user for user, item, _ in rows if user not in users and item not in items}
-    stay, of_key = {key_of(*row, plain) for row in back}, {key_of(*row, plain): row for row in rows}
-    both = {
-        key: max(asked.user(row[0]), asked.item(row[1]), asked.row(*row)) for key, row in of_key.items() if key in stay
+    stay, of_key = {key_of(*row, plain) for row in back}, {key_of(*raw.row(row), plain): row for row in gone}
+    last = {
+        key: (by_user[raw.users[row]], by_item[raw.items[row]], of_row(row))
+        for key, row in of_key.items()
+        if key in stay
     }
+    both = {key: int(max(positions)) for key, positions in last.items()}
     return Sought(users, items, frozenset(of_key.keys() - stay), _named(partly, raw.user_names) | single, plain, both)
-
-
-def _joined(parts: Sequence[_Asked]) -> _Asked:
-    """The last of all requests, however they are grouped."""
-
-    def last(of: Sequence[Callable[..., int]]) -> Callable[..., int]:
-        return lambda *names: max((position(*names) for position in of), default=0)
-
-    return _Asked(*(last(functions) for functions in zip(*parts, strict=True))) if parts else _Asked(*[last(())] * 4)
 
 
 def _by_rows(digest: _Digest, names: Mapping[str, int], rows: Mapping[str, int], once_a_pair: bool) -> _Asked:
@@ -247,16 +261,22 @@ def _by_rows(digest: _Digest, names: Mapping[str, int], rows: Mapping[str, int],
     def last(kind: str, name: str) -> int:
         return names.get(digest.of(f"{kind} {name}"), 0)
 
+    def each(kind: str, found: Sequence[str]) -> Iterator[int]:
+        return (last(kind, name) for name in found)
+
     def of_row(user: str, item: str, time: float | None) -> int:
         of_pair = last("pair", f"{user} {item}") if once_a_pair else 0
         return max(of_pair, rows.get(digest.of(key_of(user, item, time, plain=True)), 0))
 
-    return _Asked(partial(last, "user"), partial(last, "item"), lambda user: LATEST, of_row)
+    return _Asked(partial(each, "user"), partial(each, "item"), lambda users: repeat(LATEST, len(users)), of_row)
 
 
-def _last(position: Callable[[str], int], names: Sequence[str]) -> np.ndarray:
-    """Position of the last request for each name, int64."""
-    return np.array([position(name) for name in names], dtype=np.int64)
+def _last(parts: Sequence[Callable[[Sequence[str]], Iterable[int]]], names: Sequence[str]) -> np.ndarray:
+    """Position of the last of all requests for each name, int64, (n,), however they are grouped."""
+    last = np.zeros(len(names), dtype=np.int64)
+    for positions in parts:
+        np.maximum(last, np.fromiter(positions(names), np.int64, len(names)), out=last)
+    return last
 
 
 def _named(positions: np.ndarray, names: Sequence[str]) -> frozenset[str]:

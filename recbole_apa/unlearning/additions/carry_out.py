@@ -24,6 +24,7 @@ from recbole_apa.unlearning.kept_partition import inherit_partition
 from recbole_apa.unlearning.machines import machines_of
 from recbole_apa.unlearning.outside import clean_outside, left_outside, own_outside
 from recbole_apa.unlearning.probe import chosen_figures
+from recbole_apa.unlearning.statistics_check import refuse_other_sums
 
 
 @dataclass(frozen=True)
@@ -71,11 +72,12 @@ def carry_out_addition(
     trainer = make_trainer(opened.config, opened.model, pending, FitInputs(key=key, begin_line=line))
     inputs = replace(trainer.inputs, reuse=reusable(opened, store, machines), pieces=grown.made.pieces)
     result = train_and_evaluate(opened, data, trainer, inputs, show)
-    served = [e for e in ledger.entries() if served_by(before, e)]
+    served = served_by(before, ledger.entries())
     refuse_hidden(pending, data, [e.content for e in served if e.kind == REQUEST], opened.keys)
     own = clean_outside(own_outside(store, before), result, store)
     about = about_grown(before, [*served, entry], data.train_set.visible_data.plain_ids, machines.retrains)
     write_records(result, about | {"outside": left_outside(before, trainer, result, own)}, carried_out(served))
+    refuse_other_sums(pending)
     figures = chosen_figures(opened_metrics(store), result.metrics, result.model)
     pending.seal({"ready": True})
     commit_state(store)

@@ -61,6 +61,7 @@ def _shards_of(
     from recbole_apa.model.contracts import FitInputs
     from recbole_apa.model.embed_samples import embed_samples
     from recbole_apa.model.fit_context import FitContext
+    from recbole_apa.partition import PARTITIONERS
     from recbole_apa.partition.growth import assign_added
 
     part = grown.data.train_set
@@ -73,5 +74,6 @@ def _shards_of(
     finally:
         opened.model.use_dataset(opened.data.train_set)
     ids, users = [s.sample_id for s in part.samples], [s.user_id for s in part.samples]
-    found = assign_added(ids, users, embeddings, grown.made.pieces, known)
+    whole = PARTITIONERS[opened.model.settings.partition.partition].keeps_users_whole
+    found = assign_added(ids, users, embeddings, grown.made.pieces, known, whole)
     return dict(sorted(Counter(found.shard_of[name] for name in asked).items()))

@@ -12,6 +12,7 @@ from recbole_apa.data.index.check import index_problems
 from recbole_apa.data.index.places import file_names
 from recbole_apa.data.index.read import Index
 from recbole_apa.evidence import KeyRing
+from recbole_apa.runs.counted import forgets_as_told
 from recbole_apa.runs.index_files import with_index_as_one
 from recbole_apa.runs.ledger import Entry, Ledger, manifest_digest, served_by
 from recbole_apa.runs.ledger_lines import ADDED, DONE, REQUEST
@@ -39,18 +40,17 @@ def ledger_findings(store: PinnedStore, manifest: Manifest, keys: KeyRing) -> It
     for entry in waiting:
         yield f"the {WAITS[entry.kind]} in line {entry.position} of the ledger waits to be carried out"
     yield from _waiting_rows(store, waiting, manifest, keys)
-    asked = {d for e in ledger.requests() for d in e.content["interactions"]}
     done = [e for e in entries if e.kind == DONE]
-    if not waiting and asked != set(manifest["forgotten"]):
-        yield "the manifest's list of forgotten interactions is not that of the ledger's requests"
+    if not waiting and not forgets_as_told(manifest, ledger.requests()):
+        yield "the manifest does not say of forgotten interactions what the ledger's requests say"
     if done and done[-1].content.get("manifest") != manifest_digest(done[-1].content, store, keys):
         what = "request" if done[-1].content["requests"] else "addition"
         yield f"{MANIFEST} was changed after the last {what} was carried out"
     if not entries and manifest["forgotten"]:
         yield f"{LEDGER} is missing, although the manifest says that something was forgotten"
     yield from _served(entries, waiting, manifest)
-    reached = [e for e in entries if e not in waiting or served_by(manifest, e)]
-    yield from _additions(store, [e for e in reached if e.kind == ADDED])
+    late = served_by(manifest, waiting)
+    yield from _additions(store, [e for e in entries if e.kind == ADDED and (e not in waiting or e in late)])
     known = {name for e in done for name in e.content.get("certificates", {})}
     folder = store.folder / CERTIFICATES
     for path in sorted(folder.iterdir()) if folder.is_dir() else []:
@@ -74,8 +74,9 @@ def _served(entries: Sequence[Entry], waiting: Sequence[Entry], manifest: Manife
     if knows_no_scopes(manifest):
         return  # it names positions
     asked = [e for e in entries if e.kind in WAITS]
+    known = {e.position for e in [*waiting, *served_by(manifest, asked)]}
     for entry in asked:
-        if entry not in waiting and not served_by(manifest, entry):
+        if entry.position not in known:
             what = f"the {WAITS[entry.kind]} in line {entry.position}"
             yield f"{LEDGER} says that {what} was carried out, and {MANIFEST} does not"
     unknown = set(manifest.get("served_requests", [])) - {e.digest for e in asked}
@@ -87,7 +88,7 @@ def _waiting_rows(store: PinnedStore, waiting: Sequence[Entry], manifest: Manife
     """Findings where the rows of an addition that waits are not those that its line names."""
     folder = store.folder / INCOMING
     for entry in waiting:
-        if entry.kind != ADDED or served_by(manifest, entry):
+        if entry.kind != ADDED or served_by(manifest, [entry]):
             continue  # once the state is in place, its rows are in the index
         if not all((folder / name).is_file() for name in file_names(1)):
             continue  # reported with the files

@@ -14,11 +14,12 @@ from recbole_apa.data.visible_data import VisibleData
 from recbole_apa.evidence import KeyRing, key_ring
 from recbole_apa.evidence.exactness import THIS_DATA
 from recbole_apa.pipeline.option_names import NEVER_TAKEN
+from recbole_apa.runs.collaborative_files import keeps_statistics
 from recbole_apa.runs.ledger import Entry, Ledger
 from recbole_apa.runs.ledger_lines import CHECK, REQUEST
 from recbole_apa.runs.manifest import CHECK as MANIFEST_CHECK
 from recbole_apa.runs.manifest import Manifest, is_checked
-from recbole_apa.runs.names import KEY
+from recbole_apa.runs.names import COUNTED, KEY
 from recbole_apa.runs.pinned_run import PinnedStore, read_settled
 from recbole_apa.runs.remote.working_copy import is_url, open_place, strays_of
 from recbole_apa.runs.store import RunStore, is_old_format, knows_no_scopes
@@ -133,9 +134,9 @@ def _audit(store: PinnedStore, changes: Mapping[str, object] | None) -> AuditRes
         _guard(result, "split and draw", lambda: draw_differences(manifest, store, data_anew(data.train_set)))
     _guard(result, "adapters", lambda: shard_findings(store, data))
     _guard(result, "embeddings and memory", lambda: row_findings(store, data))
-    if manifest["settings"].get("evidence") == "counts":
+    if keeps_statistics(manifest):
         told = "collaborative statistics and their combination"
-        _guard(result, told, lambda: collaborative_findings(store, manifest, data))
+        _guard(result, told, lambda: collaborative_findings(store, manifest, data, keys))
     _guard(result, "centres of the shards", lambda: stale_centres(store, manifest, data.train_set))
     result.notices += kept_centres(manifest)
     _guard(result, "frozen activations", lambda: state_findings(store))
@@ -219,6 +220,11 @@ def _notices(manifest: Manifest, entries: Sequence[Entry]) -> list[str]:
         out.append("manifest.json has no digest of itself: until a request, a change in it may go unnoticed")
     if any(CHECK not in entry.content for entry in entries):
         out.append("lines of the ledger have no digest of their own: a change in its last line may go unnoticed")
+    if keeps_statistics(manifest) and COUNTED not in manifest:
+        out.append(
+            "manifest.json has no digest of the rows that collaborative statistics are counted from: an audit still "
+            "counts them again, and the next request notes it"
+        )
     passed = sorted(NEVER_TAKEN & set(manifest["options"]))
     if passed:
         out.append(f"options in the manifest that are ignored: {', '.join(passed)}")

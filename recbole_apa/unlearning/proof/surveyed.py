@@ -1,23 +1,25 @@
 """The data of an audit from the run's index alone, part by part, without RecBole's dataset."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from recbole_apa.core.errors import RunError
 from recbole_apa.data.dataset_digest import DatasetDigest, items_digest
 from recbole_apa.data.index.rows import ALLOWED, KEPT
-from recbole_apa.data.run_data import RunData
 from recbole_apa.data.samples import Sample
 from recbole_apa.data.splits import SPLITS
 from recbole_apa.data.survey import survey_of
 from recbole_apa.evidence import KeyRing, secret_of
 from recbole_apa.evidence.exactness import THIS_DATA
 from recbole_apa.pipeline.indexed_run import IndexedRun, open_indexed
+from recbole_apa.runs.collaborative_files import keeps_statistics
 from recbole_apa.runs.names import KEY
 from recbole_apa.runs.pinned_run import PinnedStore
 from recbole_apa.runs.plain_ids import has_plain_ids
+from recbole_apa.unlearning.proof.recount import Recount
 
 
 @dataclass(frozen=True)
@@ -45,12 +47,8 @@ class Surveyed:
 
     train_set: SurveyedPart
     run: IndexedRun
-
-    def parts(self) -> Iterator[RunData]:
-        """All rows that pass the filters, some users at a time."""
-        for rows in self.run.index.parts():
-            if (rows.flags & KEPT).any():
-                yield self.run.data_of(rows)
+    recount: Recount | None
+    """None if the run keeps no collaborative statistics, or damaged ones."""
 
 
 def surveyed(store: PinnedStore, stem: Path, keys: KeyRing) -> Surveyed | None:
@@ -72,12 +70,22 @@ def surveyed(store: PinnedStore, stem: Path, keys: KeyRing) -> Surveyed | None:
         return None
     name = manifest.get(KEY)
     secret = secret_of(manifest["salt"], keys.key(name) if name else None)
-    survey = survey_of(run.index, run.options, run.sides, has_plain_ids(manifest), secret)
+    recount = _recount(store, secret)
+    visitors = [recount.add] if recount else []
+    survey = survey_of(run.index, run.options, run.sides, has_plain_ids(manifest), secret, visitors)
     assert survey.users_digest is not None
     digest = survey.users_digest.plus(items_digest(survey.items_seen(), run.texts.text_of, secret))
     if digest.hex() != manifest["dataset"]:
         return None
-    return Surveyed(SurveyedPart({name: survey.samples(name) for name in SPLITS}, survey.pieces, digest), run)
+    part = SurveyedPart({name: survey.samples(name) for name in SPLITS}, survey.pieces, digest)
+    return Surveyed(part, run, recount)
+
+
+def _recount(store: PinnedStore, secret: bytes) -> Recount | None:
+    try:
+        return Recount.of(store, secret) if keeps_statistics(store.manifest()) else None
+    except RunError:
+        return None  # said where statistics are compared
 
 
 def _has_odd_flags(run: IndexedRun) -> bool:

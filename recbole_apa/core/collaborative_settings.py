@@ -1,0 +1,53 @@
+"""The options about collaborative statistics as a frozen dataclass; see :mod:`recbole_apa.core.settings`."""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from recbole_apa.core.errors import SettingsError
+from recbole_apa.core.option import Checked, Since, option
+
+
+@dataclass(frozen=True)
+class CollaborativeSettings(Checked):
+    """What the run's other users say about a prediction, beside the language model."""
+
+    evidence: Literal["auto", "counts", "none"] | tuple[str, ...] = field(
+        default="none", metadata=option(since=Since("0.1.0", before="none"))
+    )
+    """``counts``: collaborative statistics of all training interactions, combined with the language model's scores;
+    the two together, or one of them, are served, whichever is best on validation samples. ``none``: the language model
+    alone. ``auto``: ``counts`` where the run can have them (labelled rows and an index), else ``none``. A list such as
+    ``[counts, DeepFM]`` stands for ``counts`` and, as ``evidence_models``, the models after it."""
+    evidence_models: tuple[str, ...] = field(
+        default=(), metadata=option(since=Since("0.1.0", before=()), expected="a list of RecBole models, e.g. [DeepFM]")
+    )
+    """RecBole models whose scores are combined as well, with ``counts``: trained on a CPU on all rows of the training
+    period, and again on every request to forget and every addition."""
+    evidence_past: Literal["all", "shown"] = field(default="all", metadata=option(since=Since("0.1.0", before="all")))
+    """What counts as a user's past: ``all`` rows before the target, or those that the prompt shows (``shown``)."""
+    evidence_columns: tuple[str, ...] | None = field(
+        default=None,
+        metadata=option(since=Since("0.1.0", before=None), expected="a column of words and, after it, one of years"),
+    )
+    """Columns of the ``.item`` file that tell which items are alike: one of words such as genres and, optionally, one
+    of years; null uses none."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not isinstance(self.evidence, str):
+            raise SettingsError(f"evidence: found {list(self.evidence)}, expected it settled: use APAConfig")
+        if self.evidence_columns is not None and not 1 <= len(self.evidence_columns) <= 2:
+            raise SettingsError(
+                f"evidence_columns: found {list(self.evidence_columns)}, expected a column of words and, after it, one "
+                "of years; or null"
+            )
+
+    @property
+    def counts(self) -> bool:
+        """Whether the run keeps collaborative statistics."""
+        return self.evidence == "counts"
+
+    @property
+    def models(self) -> tuple[str, ...]:
+        """The RecBole models whose scores are combined with them."""
+        return self.evidence_models if self.counts else ()

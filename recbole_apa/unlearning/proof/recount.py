@@ -1,0 +1,53 @@
+"""Count a run's collaborative statistics again from its rows, some users at a time."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from recbole_apa.collaborative import JUDGED, Fitted, ItemCodes, RowCount, Statistics, Targets
+from recbole_apa.data.run_data import RunData
+from recbole_apa.runs.collaborative_files import load_collaborative
+from recbole_apa.runs.pinned_run import PinnedStore
+
+
+@dataclass
+class Recount:
+    """What a run keeps, and what its rows give."""
+
+    kept: Fitted
+    rows: RowCount
+    sums: Statistics
+    """For the pairs that are kept."""
+    found: dict[str, list[Targets]] = field(default_factory=lambda: {split: [] for split in JUDGED})
+
+    @classmethod
+    def of(cls, store: PinnedStore, secret: bytes) -> "Recount":
+        """Nothing counted yet.
+
+        Args:
+            secret: of the run's digests.
+
+        Raises:
+            RunError: what is kept is missing or damaged.
+        """
+        codes = ItemCodes(store.open_index().items.names)
+        kept = load_collaborative(store, codes)
+        use_ratings, pairs = kept.options.use_ratings, kept.statistics.pairs.pairs
+        return cls(kept, RowCount(codes.names, secret, use_ratings), Statistics.none(codes, pairs, use_ratings))
+
+    def add(self, data: RunData) -> None:
+        """Count users, each with all rows."""
+        self.rows.add(data)
+        self.sums = self.sums.plus(data)
+        for split, targets in self.found.items():
+            targets.append(Targets.of([data], split, self.sums.codes, self.kept.options.use_ratings))
+
+    def targets(self) -> dict[str, Targets]:
+        """The samples by split."""
+        return {split: Targets.joined(targets) for split, targets in self.found.items()}
+
+    def differing_sums(self) -> list[str]:
+        """The names of the sums that are not what the rows give."""
+        kept: dict[str, Any] = self.kept.statistics.arrays()
+        return [name for name, values in self.sums.arrays().items() if not np.array_equal(values, kept[name])]
