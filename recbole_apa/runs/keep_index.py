@@ -125,10 +125,11 @@ def difference(before: IndexRows, after: IndexRows) -> Change:
     Raises:
         RunError: a row of ``after`` is not in ``before``.
     """
-    stays = np.isin(before.places, after.places)
-    kept = before.take(np.flatnonzero(stays))
-    if len(kept) != len(after) or not np.array_equal(kept.places, after.places):
+    kept = np.searchsorted(before.places, after.places)
+    if len(kept) and (kept[-1] == len(before) or not np.array_equal(before.places[kept], after.places)):
         raise RunError("found rows that the run did not have before; expected those of its index")
-    other = np.flatnonzero((kept.roles != after.roles) | (kept.flags != after.flags))
-    gone = np.flatnonzero(~stays)
+    other = np.flatnonzero((before.roles[kept] != after.roles) | (before.flags[kept] != after.flags))
+    goes = np.ones(len(before), dtype=bool)
+    goes[kept] = False
+    gone = np.flatnonzero(goes)
     return Change(before.take(gone) if len(gone) else None, after.take(other) if len(other) else None)

@@ -1,12 +1,24 @@
 """Which rows of a dataset count: those of the training period, from files as from the parts of an index."""
 
 from dataclasses import replace
+from functools import partial
 from itertools import product
 
 import numpy as np
 import pytest
 
-from recbole_apa.collaborative import ItemContent, ItemSums, Pairs, PairSums, TrainingRows, pasts_of, training_rows
+from recbole_apa.collaborative import (
+    ItemCodes,
+    ItemContent,
+    ItemSums,
+    Pairs,
+    PairSums,
+    Statistics,
+    TrainingRows,
+    pasts_of,
+    training_rows,
+)
+from recbole_apa.collaborative import rows as rows_of_runs
 from recbole_apa.core.errors import DataError
 from recbole_apa.data.index.facts import About
 from recbole_apa.data.index.read import Index
@@ -14,6 +26,7 @@ from recbole_apa.data.index.rows import TRAIN, IndexedRows
 from recbole_apa.data.index.write import write_index
 from recbole_apa.data.item_text import ItemTexts
 from recbole_apa.data.read_data import read_sides
+from recbole_apa.data.row_blocks import row_blocks
 from recbole_apa.data.run_data import RunData
 from tests.helpers.collaborative import N_FILMS, OPTIONS, TALLREC, data_of, ratings_of, told
 
@@ -88,6 +101,20 @@ def test_parts_of_an_index_give_the_sums_of_the_files(tmp_path, use_ratings):
     for more_items, more_pairs in zip(items[1:], pairs[1:], strict=True):
         item_sums, pair_sums = item_sums.plus(more_items), pair_sums.plus(more_pairs)
     assert (told(item_sums), told(pair_sums)) == by_name(data, use_ratings)
+
+
+@pytest.mark.parametrize("options", [OPTIONS, TALLREC], ids=["recbole", "tallrec"])
+@pytest.mark.parametrize("use_ratings", [False, True])
+def test_users_added_up_some_at_a_time_give_the_sums_of_all(tmp_path, options, use_ratings, monkeypatch):
+    data = data_of(tmp_path / "data", ratings_of(), options)
+    names = data.rows.items.names
+    pairs = Pairs.of(*np.array(list(product(range(len(names)), repeat=2))).T)[0]
+    whole = training_rows(data, use_ratings)
+    monkeypatch.setattr(rows_of_runs, "row_blocks", partial(row_blocks, size=20))
+    assert len(list(rows_of_runs.training_blocks(data, use_ratings))) > 3
+    found = Statistics.of([data], ItemCodes(names), pairs, use_ratings)
+    assert told(found.items) == told(ItemSums.of(whole, len(names)))
+    assert told(found.pairs) == told(PairSums.of(whole, pairs))
 
 
 def test_pasts_are_the_histories_of_samples_at_full_length(tmp_path):

@@ -1,11 +1,12 @@
 """The order of rows: by place, as the files had them, and as a part keeps them."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 import numpy as np
 
 from recbole_apa.data.index.rows import IndexRows
+from recbole_apa.data.row_blocks import row_type
 from recbole_apa.data.tokens import Tokens
 
 _COLUMNS = ("values", "places", "roles", "flags", "since")
@@ -55,6 +56,43 @@ def joined(first: IndexRows, more: IndexRows) -> IndexRows:
     times = None if first.times is None or more.times is None else np.concatenate((first.times, more.times))
     columns = [np.concatenate((getattr(first, name), getattr(more, name))) for name in _COLUMNS]
     return IndexRows(users, items, times, *columns)
+
+
+def join_by_place(parts: Sequence[IndexRows]) -> IndexRows:
+    """:func:`by_place` of :func:`join_parts`: each part's rows are put straight where they belong, so that no column is
+    there twice."""
+    n, ranks = sum(map(len, parts)), _ranks([part.places for part in parts])
+    if ranks is None:
+        return by_place(join_parts(parts))
+    first, names = parts[0], [name for part in parts for name in part.users.names]
+
+    def joined(columns: Iterable[np.ndarray]) -> np.ndarray:
+        out: np.ndarray | None = None
+        for part, column in zip(parts, columns, strict=True):
+            out = np.empty(n, dtype=column.dtype.newbyteorder("=")) if out is None else out
+            out[ranks[part.places]] = column
+        assert out is not None
+        return out
+
+    begins = np.cumsum([0, *(len(part.users.names) for part in parts)]).astype(np.int32)
+    users = joined(part.users.codes + begin for part, begin in zip(parts, begins[:-1], strict=True))
+    items = Tokens(joined(part.items.codes for part in parts), first.items.names)
+    times = None if first.times is None else joined(part.times for part in parts if part.times is not None)
+    columns = (joined(getattr(part, name) for part in parts) for name in _COLUMNS)
+    return IndexRows(Tokens(users, names), items, times, *columns)
+
+
+def _ranks(places: Sequence[np.ndarray]) -> np.ndarray | None:
+    """The rank of each place among all places, by place; None if places repeat or most numbers are no place."""
+    n = sum(map(len, places))
+    low, high = (f(edge(p) for p in places if len(p)) if n else 0 for f, edge in ((min, np.min), (max, np.max)))
+    if not n or low < 0 or high >= 2 * n:
+        return None
+    is_place = np.zeros(int(high) + 1, dtype=bool)
+    for part in places:
+        is_place[part] = True
+    ranks = np.cumsum(is_place, dtype=row_type(n))
+    return ranks - 1 if ranks[-1] == n else None
 
 
 def join_parts(parts: Sequence[IndexRows]) -> IndexRows:

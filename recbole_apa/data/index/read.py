@@ -12,7 +12,7 @@ import pyarrow as pa
 from recbole_apa.core.files.plain import read_plain, refuse_odd
 from recbole_apa.data.index.arrow import Items, copied, parse_items, parse_part
 from recbole_apa.data.index.facts import Facts, parse_facts
-from recbole_apa.data.index.order import by_place, join_parts
+from recbole_apa.data.index.order import by_place, join_by_place, join_parts
 from recbole_apa.data.index.places import INDEX_FILE, ITEMS_FILE, part_file, parts_of
 from recbole_apa.data.index.rows import IndexRows
 from recbole_apa.data.tokens import Tokens
@@ -165,8 +165,8 @@ class Index:
         return self._joined(found)
 
     def all_rows(self) -> IndexRows:
-        """All rows in order of place: about 50 bytes a row, twice that while they are put in order."""
-        return by_place(join_parts([self._view(number) for number in range(self.n_parts)]))
+        """All rows in order of place: about 40 bytes a row, ten more while they are put in order."""
+        return join_by_place([self._view(number) for number in range(self.n_parts)])
 
     def _view(self, number: int) -> IndexRows:
         name = part_file(number)
