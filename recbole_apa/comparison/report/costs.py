@@ -52,6 +52,19 @@ def learnt_note(baseline_data: str) -> str:
     )
 
 
+def stopping_note(rows: Sequence[Row]) -> str:
+    """By how many labels RecBole's models chose their epoch; empty if no row says."""
+    named: dict[int, list[str]] = {}
+    for row in rows:
+        n = row.figures.get("n_stopping_labels")
+        if n is not None and row.method not in named.setdefault(round(n), []):
+            named[round(n)].append(row.method)
+    if not named:
+        return ""
+    told = ", ".join(f"{n:,} ({', '.join(methods)})" for n, methods in sorted(named.items(), reverse=True))
+    return f"Epochs of RecBole's models are chosen by the AUC on labelled rows of the validation split: {told}."
+
+
 def single_model_seconds(rows: Sequence[Row]) -> float | None:
     """Seconds of training one adapter on all kept samples: the reference's, after an interaction was forgotten, mean
     over seeds; None if there is no such row."""
@@ -78,8 +91,14 @@ def cost_cells(rows: Sequence[Row], one_model: float | None) -> list[str]:
         f"{mean('inference_ms_per_sample'):.2f}",
         f"{mean('forward_passes'):.0f}",
         f"{mean('peak_memory_bytes') / 2**20:.0f}",
-        f"{mean('n_parameters'):,.0f}",
+        _parameters(rows),
     ]
+
+
+def _parameters(rows: Sequence[Row]) -> str:
+    """Older rows count the dummy of a model without parameters as one."""
+    found = [n for row in rows if (n := row.figures.get("n_parameters", 1)) != 1]
+    return f"{np.mean(found):,.0f}" if found else "-"
 
 
 def _learnt(rows: Sequence[Row]) -> list[str]:
