@@ -199,6 +199,8 @@ def _key(context: ComparisonContext, row: str, baseline_options: Mapping[str, Ma
             settings["epoch_chosen_on"] = "validation split"
     if rests_on_evidence(row):
         settings[COLUMNS] = context.config[COLUMNS]
+        if reads_language(row):  # rows of before had the costs of the model alone
+            settings["costs"] = "with evidence"
     if context.ranking:
         settings["ranking"] = context.ranking_metrics
     if context.all_test_rows and not reads_language(row):

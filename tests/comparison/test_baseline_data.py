@@ -108,15 +108,19 @@ def test_a_validation_row_that_is_forgotten_chooses_no_epoch(block, opened):
     assert [user, item] in before and after == [line for line in before if line != [user, item]]
 
 
-def test_rows_that_chose_their_epoch_otherwise_are_measured_again(opened):
-    """The key of a stored row says what chose its epoch; without that word it was the samples."""
+def test_rows_whose_figures_meant_something_else_are_measured_again(opened):
+    """The key of a stored row says what chose its epoch, and that its costs are its own; without these words it was the
+    samples, and they were the model's."""
     settings = {block: [] for block in BLOCKS}
     with pytest.MonkeyPatch.context() as patch:
         for block in BLOCKS:
             patch.setattr(run_methods, "row_key", lambda told, _, block=block: settings[block].append(told))
             _key(opened(block), "FM", {})
             _key(opened(block), "APA(D)", {})
-    told = {block: ["epoch_chosen_on" in each for each in found] for block, found in settings.items()}
+            _key(opened(block), "APA(D)+Evidence", {})
+    with_costs = [["costs" in each for each in found] for found in settings.values()]
+    assert with_costs == 3 * [[False, False, True]]
+    told = {block: ["epoch_chosen_on" in each for each in found[:2]] for block, found in settings.items()}
     assert told == {"all": [True, False], "shown": [False, False], "drawn": [False, False]}
 
 

@@ -37,6 +37,11 @@ DRAWN_MEANT = (
     "training samples), drawn by hash. Shards hit are counted; seconds are estimated by those of this training: its "
     "seconds a sample times the samples of these shards, and their share of the memory. Both ratios as above."
 )
+DRAWN_FURTHER = (
+    "{rows}: drawn also from the interactions, users and items that its sums count and its regression is fitted on, "
+    "most of which no training prompt shows (they reach no shard); every request takes the seconds of counting and "
+    "fitting anew besides."
+)
 
 
 def learnt_note(baseline_data: str) -> str:
@@ -132,7 +137,9 @@ def drawn_note(rows: Sequence[Row]) -> str:
     """What the table of drawn requests says."""
     numbers = {round(n) for row in rows for kind in KINDS if (n := row.figures.get(f"drawn_{kind}")) is not None}
     least, most = min(numbers, default=0), max(numbers, default=0)
-    return DRAWN_MEANT.format(n=str(most) if least == most else f"{least} to {most}")
+    told = DRAWN_MEANT.format(n=str(most) if least == most else f"{least} to {most}")
+    with_more = list(dict.fromkeys(row.method for row in rows if "drawn_further_seconds" in row.figures))
+    return f"{told} {DRAWN_FURTHER.format(rows=', '.join(with_more))}" if with_more else told
 
 
 def _mean(rows: Sequence[Row], key: str) -> float:
