@@ -3,10 +3,11 @@
     python -m benchmarks.baseline_settings --blocks=all --tried="{stopping_step: 30}"
     python -m benchmarks.baseline_settings --rows
 
-Training and early stopping are the comparison's. What is judged are the other rows of the validation period; no test
-row is scored. Every training is one line of --out, and none is repeated. --rows prints how many rows each block has,
-and how many of the labels that test prompts show are labels of test rows themselves. Other --option=value arguments go
-to APA.
+Training is the comparison's, and so is early stopping under `shown` and `drawn`: the other rows of the validation
+period are judged. Under `all`, where a comparison stops on all of that period, one half of its users (by hash) stop
+and the other half are judged. No test row is scored. Every training is one line of --out, and none is repeated. --rows
+prints how many rows each block has, and how many of the labels that test prompts show are labels of test rows
+themselves. Other --option=value arguments go to APA.
 """
 
 import argparse
@@ -22,8 +23,9 @@ from tabulate import tabulate
 
 from recbole_apa.cli.main import parse_arguments
 from recbole_apa.comparison.context import ComparisonContext, open_context
+from recbole_apa.core.seeding import hash_order
 from recbole_apa.core.yaml import parse_value
-from recbole_apa.data.baseline_rows import BaselineData, baseline_rows, presplit_rows
+from recbole_apa.data.baseline_rows import BaselineData, baseline_rows, presplit_rows, stopping_rows
 from recbole_apa.data.index.rows import TEST, VALID
 from recbole_apa.data.presplit_files import write_presplit
 from recbole_apa.data.samples import Sample, make_sample
@@ -34,23 +36,34 @@ OUT = Path("benchmarks/results/baseline_settings.jsonl")
 MODELS = "FM,DeepFM,BPR"
 
 
-def judged(context: ComparisonContext) -> list[Sample]:
-    """The rows of the validation period that stop no training early."""
+def stopping(context: ComparisonContext, block: BaselineData) -> np.ndarray:
+    """Numbers of the rows of the validation period that stop a training: under ``all``, those of half of its users."""
+    data = context.run_data
+    rows = stopping_rows(data, block)
+    if block != "all":
+        return rows
+    users = sorted(set(data.rows.users.texts(rows)))
+    half = {users[n] for n in hash_order(users, 0, "baseline settings")[: len(users) // 2]}
+    return rows[np.isin(data.rows.users.texts(rows), list(half))]
+
+
+def judged(context: ComparisonContext, block: BaselineData) -> list[Sample]:
+    """The rows of the validation period that stop no training early; under ``all``, those of the other users."""
     data = context.run_data
     roles, order = data.notes.roles[data.kept], data.windows.order
     rows = order[(roles[order] == VALID) & (data.windows.n_before[order] >= data.options.samples.min_history)]
-    rows = rows[~np.isin(rows, data.targets["valid"])]
+    rows = rows[~np.isin(rows, stopping(context, block))]
     length = data.options.samples.history_length
     return [make_sample(data.rows, data.windows, row, length) for row in rows.tolist()]
 
 
 def measure(context: ComparisonContext, block: BaselineData, model: str, tried: Mapping[str, object]) -> dict:
     """One training, with figures of the rows that are judged."""
-    data, samples = context.run_data, judged(context)
+    data, samples = context.run_data, judged(context, block)
     folder = context.folder / block
     parts = {
         "train": presplit_rows(data, baseline_rows(data, block)),
-        "valid": context.splits["valid"],
+        "valid": presplit_rows(data, stopping(context, block)),
         "test": samples,
     }
     write_presplit(folder, NAME, parts, Path(context.config["data_path"]), context.layout)
@@ -92,8 +105,10 @@ def main() -> None:
             print(counts(context))
             return
         known = [json.loads(line) for line in given.out.read_text().splitlines()] if given.out.is_file() else []
-        sizes = {part: len(samples) for part, samples in context.splits.items() if part != "test"}
+        shown = []
         for block in given.blocks.split(","):
+            sizes = {"train": len(context.splits["train"]), "valid": len(stopping(context, block))}
+            shown.append((block, sizes))
             for model in given.models.split(","):
                 about = {"model": model, "block": block, "tried": parse_value(given.tried), "samples": sizes}
                 if any(about.items() <= line.items() for line in known):
@@ -104,7 +119,14 @@ def main() -> None:
                 with given.out.open("a") as out:
                     out.write(json.dumps(known[-1]) + "\n")
                 print(f"{model} on {block}: {time.perf_counter() - begun:.0f} s")
-        print(tabulate([line for line in known if line["samples"] == sizes], "keys", tablefmt="github", floatfmt=".4f"))
+        print(
+            tabulate(
+                [line for line in known if (line["block"], line["samples"]) in shown],
+                "keys",
+                tablefmt="github",
+                floatfmt=".4f",
+            )
+        )
 
 
 if __name__ == "__main__":

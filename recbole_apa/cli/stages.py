@@ -135,7 +135,7 @@ class CompareOptions:
 
     compare: str | None = field(default=None, metadata=told("NAMES"))
     """Retraining, SISA, RecEraser, GraphEraser, any RecBole model, APA:option=value, ... or the groups paper, recbole,
-    rules, ablations, all."""
+    rules, evidence, ablations, all."""
     experiment: str | None = field(default=None, metadata=told("table1"))
     """A comparison kept in properties/experiments/ (table1, partition, weights, ...), or a file."""
     seeds: int | None = field(

@@ -14,7 +14,7 @@ from recbole_apa.backbone.activation_cache import ActivationCache
 from recbole_apa.comparison.tested_rows import TestedRows
 from recbole_apa.core.errors import SettingsError
 from recbole_apa.core.seeding import digest_of, hash_order
-from recbole_apa.data.baseline_rows import BaselineData, baseline_rows, past_likes, presplit_rows
+from recbole_apa.data.baseline_rows import BaselineData, baseline_rows, past_likes, presplit_rows, stopping_rows
 from recbole_apa.data.forgotten import PAIR, Digester, Forgotten, Scope, digests_of
 from recbole_apa.data.loaders import Loaders
 from recbole_apa.data.presplit_files import Layout, PresplitRow, write_presplit
@@ -163,7 +163,7 @@ class ComparisonContext:
         learnt = presplit_rows(data, baseline_rows(data, self.baseline_data))
         parts: dict[str, Sequence[Sample] | Sequence[PresplitRow]] = {
             "train": learnt,
-            "valid": data.samples["valid"],
+            "valid": presplit_rows(data, stopping_rows(data, self.baseline_data)),
             "test": tested,
         }
         write_presplit(folder, NAME, parts, Path(self.config["data_path"]), self.layout)

@@ -10,6 +10,7 @@ import numpy as np
 
 from recbole_apa.comparison.context import ComparisonContext, context_in
 from recbole_apa.comparison.forget_task import ForgetRequest, open_task
+from recbole_apa.comparison.measured import kept_scores
 from recbole_apa.comparison.methods.sharded import AdapterMethod
 from recbole_apa.comparison.registry import ADAPTERS
 from recbole_apa.comparison.report.forgetting import write_forgetting
@@ -166,8 +167,9 @@ class _Round:
             getLogger().warning(f"{name}, seed {self.seed} failed: {says}")
             return Row(name, self.seed, FAILED, says)
         digests = {"settings": self._key(name), "data": self.context.rows_digest, "code": code_digest()}
-        kept = [round(float(s), 6) for s in scores]
-        return Row(name, self.seed, DONE, "", taken.figures, kept, digests, taken.faults, settings_of(name))
+        return Row(
+            name, self.seed, DONE, "", taken.figures, kept_scores(scores), digests, taken.faults, settings_of(name)
+        )
 
     def _measured(self, name: str) -> tuple[Taken, np.ndarray]:
         before, goal = self.before, self.retrained[REFERENCE]

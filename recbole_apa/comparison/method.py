@@ -13,8 +13,8 @@ class FitFigures:
 
     seconds: float
     """Of the state that is served, including its memory but not loading, frozen passes of prompts or evaluation."""
-    n_parameters: int
-    """Numbers that were trained."""
+    n_parameters: int | None
+    """Numbers that were trained; None for a model that has no parameters."""
     n_shards: int
     n_labels: int
     """Labelled interactions that were learnt from, each counted once. Labels that only choose (of validation samples),
@@ -22,6 +22,8 @@ class FitFigures:
     drawn: Mapping[str, float] = field(default_factory=dict)
     """Figures of requests drawn by hash, for methods with shards: see
     :func:`~recbole_apa.comparison.requests.drawn_figures`."""
+    n_stopping: int | None = None
+    """Labels of the validation split that the best epoch was chosen by; None if no epoch is chosen."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,8 @@ class Scored:
     all_scores: np.ndarray | None = None
     """If every row of the test split was scored: all of them, in the order of
     :attr:`~recbole_apa.comparison.tested_rows.TestedRows.samples`."""
+    fitted: FitFigures | None = None
+    """Of a row that holds more than the training it shares: all that it took; None takes what ``fit`` returned."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +54,8 @@ class UnlearnFigures:
 
     seconds: float
     n_shards_hit: int
+    further: Mapping[str, float] = field(default_factory=dict)
+    """Seconds beyond these, for rows that hold more than the training that they share."""
 
 
 class Method(Protocol):

@@ -1,6 +1,7 @@
 """What a method with shards is asked to forget, and what requests drawn by hash would cost it."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -14,6 +15,16 @@ from recbole_apa.unlearning.plan import seconds_for
 Pair = tuple[str, str]
 MOST_DRAWN = 1000
 """Requests of each kind, at most."""
+
+
+@dataclass(frozen=True)
+class Counted:
+    """What a method holds beside its shards, and recomputes on every request."""
+
+    pairs: Sequence[Pair]
+    """User and item of each row that it is made of."""
+    seconds: float
+    """Of recomputing it."""
 
 
 def single_shard_requests(made: RunResult) -> list[Pair]:
@@ -52,23 +63,30 @@ def shards_hit(samples: Sequence[Sample], shard_of: Mapping[str, int], kind: str
     """
     out: dict[str, set[int]] = {}
     for (user, item), shards in shards_of_interactions(samples, shard_of).items():
-        name = {"interactions": f"{user}:{item}", "users": user, "items": item}[kind]
-        out.setdefault(name, set()).update(shards)
+        out.setdefault(_name(kind, user, item), set()).update(shards)
     return out
 
 
-def drawn_figures(made: RunResult, cost: TrainingCost) -> dict[str, float]:
+def _name(kind: str, user: str, item: str) -> str:
+    return {"interactions": f"{user}:{item}", "users": user, "items": item}[kind]
+
+
+def drawn_figures(made: RunResult, cost: TrainingCost, counted: Counted | None = None) -> dict[str, float]:
     """For each of :data:`~recbole_apa.comparison.row.KINDS`: how many requests were drawn by hash, how many shards one
     reaches on average, and how many seconds it would take, by the times of the training.
 
     Args:
         cost: of the training.
+        counted: what is recomputed beside the shards. Requests may then name what only this is made of, which no shard
+            has seen.
     """
     partition, samples = made.trainer.partition, made.data.train_set.samples
     assert partition is not None
     sizes, out = made.trainer.record.sizes, {}
     for kind in KINDS:
         reached = shards_hit(samples, partition.shard_of, kind)
+        for user, item in counted.pairs if counted else ():
+            reached.setdefault(_name(kind, user, item), set())
         names = sorted(reached)
         drawn = [reached[names[i]] for i in hash_order(names, 0, "drawn requests", kind)[:MOST_DRAWN]]
         n_samples = [sum(sizes[k] for k in shards) for shards in drawn]
@@ -77,5 +95,7 @@ def drawn_figures(made: RunResult, cost: TrainingCost) -> dict[str, float]:
         if known:
             out[f"drawn_{kind}"] = float(len(drawn))
             out[f"drawn_{kind}_shards_hit"] = float(np.mean([len(shards) for shards in drawn]))
-            out[f"drawn_{kind}_seconds"] = float(np.mean(known))
+            out[f"drawn_{kind}_seconds"] = float(np.mean(known)) + (counted.seconds if counted else 0.0)
+    if counted and out:
+        out["drawn_further_seconds"] = counted.seconds
     return out

@@ -9,8 +9,8 @@ from typing import Any, get_args
 import numpy as np
 
 from recbole_apa.comparison.context import ComparisonContext, context_in
-from recbole_apa.comparison.method import Method, Scored
-from recbole_apa.comparison.methods.recbole import RecBoleMethod
+from recbole_apa.comparison.measured import measure
+from recbole_apa.comparison.method import Method
 from recbole_apa.comparison.registry import (
     REFERENCE,
     check_names,
@@ -25,26 +25,25 @@ from recbole_apa.comparison.report.judging import JudgedSamples, Judging
 from recbole_apa.comparison.report.slices import Slice, slice_figures
 from recbole_apa.comparison.report.table import write_comparison
 from recbole_apa.comparison.row import (
-    DONE,
     FAILED,
     Row,
     RowStore,
     code_digest,
     deciding_options,
-    peak_memory,
     problems,
     row_key,
 )
-from recbole_apa.core.errors import SettingsError, TrainingError
+from recbole_apa.core.errors import SettingsError
 from recbole_apa.core.files.whole import write_json
 from recbole_apa.data.baseline_rows import BaselineData, baseline_rows
-from recbole_apa.evaluation.measures import SCORE_MEASURES, Taken, take
-from recbole_apa.evaluation.ranking import ranking_figures
+from recbole_apa.evaluation.metrics import auc
 from recbole_apa.pipeline.evidence_option import COLUMNS
 from recbole_apa.pipeline.plugins import import_plugins_of
 from recbole_apa.runs.log import own_log
 
 SAMPLES = "samples.json"
+_SHOWN = 5e-5
+"""Half a unit of the last place of an AUC in the table."""
 
 
 @dataclass
@@ -81,8 +80,8 @@ def compare(
     """Train and score methods on the same training, validation and test samples.
 
     Args:
-        names: rows or groups (``paper``, ``recbole``, ``rules``, ``ablations``, ``all``), any RecBole model,
-            ``APA:option=value``. APA's two rows and ``Retraining`` are always included.
+        names: rows or groups (``paper``, ``recbole``, ``rules``, ``evidence``, ``ablations``, ``all``), any RecBole
+            model, ``APA:option=value``. APA's two rows and ``Retraining`` are always included.
         config_dict: APA's options; ``seed`` is the first of the seeds.
         seeds: how many; ``Retraining`` is trained with at least two, to show what the seed alone changes.
         folder: where rows, tables and the report go (default ``saved/compare-<dataset>``); rows already there with the
@@ -162,14 +161,14 @@ def _rows_of(
 ) -> list[Row]:
     """The rows that one training serves: from the store, or measured now."""
     keys = {row: _key(context, row, baseline_options) for row in method.rows}
-    known = {row: found for row, key in keys.items() if (found := store.find(row, seed, key))}
+    known = {row: found for row, key in keys.items() if (found := _found(context, store.find(row, seed, key)))}
     if len(known) == len(keys):
         return list(known.values())
     title = ", ".join(method.rows)
     getLogger().info(f"{title}: seed {seed}")
     missing = [row for row in method.rows if row not in known]
     try:
-        rows = _measure(context, method, missing, seed)
+        rows = measure(context, method, missing, seed)
     except Exception as error:  # whatever a method raises becomes its row's reason and does not stop the table
         says = f"{type(error).__name__}: {error}"
         getLogger().warning(f"{title}, seed {seed} failed: {says}")
@@ -181,59 +180,13 @@ def _rows_of(
     return [known[row] for row in method.rows]
 
 
-def _measure(context: ComparisonContext, method: Method, names: Sequence[str], seed: int) -> list[Row]:
-    with peak_memory() as peak:
-        fitted = method.fit(seed)
-        scored = {row: method.score(row) for row in names}
-    by_drawn = not context.ranking and not context.all_test_rows
-    own_auc = method.recbole_auc() if by_drawn and isinstance(method, RecBoleMethod) else None
-    forgotten = method.unlearn()
-    n = len(context.judged(context.splits["test"]))
-    out = []
-    for row, found in scored.items():
-        figures: dict[str, float] = {
-            "n_samples": n,
-            "n_labels": fitted.n_labels,
-            "train_seconds": round(fitted.seconds, 3),
-            "n_parameters": fitted.n_parameters,
-            "n_shards": fitted.n_shards,
-            "unlearn_seconds": round(forgotten.seconds, 3),
-            "unlearn_shards_hit": forgotten.n_shards_hit,
-            "inference_ms_per_sample": round(1000 * found.seconds / n, 3),
-            "forward_passes": found.forward_passes,
-            "peak_memory_bytes": peak[0],
-            **{name: round(value, 3) for name, value in fitted.drawn.items()},
-        }
-        if found.n_users_unseen is not None:
-            figures["n_users_unseen"] = found.n_users_unseen
-        if own_auc is not None:
-            figures["recbole_auc"] = own_auc
-        quality, kept = _judge(context, found)
-        whole = [] if found.all_scores is None else _rounded(found.all_scores)
-        out.append(Row(row, seed, DONE, "", figures | quality.figures, kept, faults=quality.faults, all_scores=whole))
-    return out
-
-
-def _judge(context: ComparisonContext, found: Scored) -> tuple[Taken, list[float]]:
-    """Quality figures of a row, and what it keeps of each test sample: scores, or the ranks of liked items.
-
-    Raises:
-        TrainingError: scores that are NaN or infinite.
-    """
-    n_wrong = int((~np.isfinite(found.scores)).sum())
-    if n_wrong:  # a rank or an AUC computed from them would look like any other
-        raise TrainingError(f"{n_wrong} of {len(found.scores)} scores are NaN or infinite; try a lower learning_rate")
-    if context.ranking:
-        ranks = context.ranking.ranks(found.scores, context.splits["test"])
-        return Taken(ranking_figures(context.ranking_config, ranks)), [int(rank) for rank in ranks]
-    labels = context.labels("test")
-    fitting = {name: m for name, m in SCORE_MEASURES.items() if found.is_probability or not m.needs_probabilities}
-    taken = take(fitting, lambda measure: measure(labels, found.scores))
-    return taken, _rounded(found.scores)
-
-
-def _rounded(scores: np.ndarray) -> list[float]:
-    return [round(float(s), 6) for s in scores]
+def _found(context: ComparisonContext, row: Row | None) -> Row | None:
+    """A stored row, if its scores are those that were judged. Older versions rounded them to six places, which made
+    ties where a model's scores are small: such a row is measured again."""
+    if row is None or context.ranking or "auc" not in row.figures:
+        return row
+    value = auc(context.labels("test"), np.array(row.scores))
+    return row if value is not None and abs(value - row.figures["auc"]) < _SHOWN else None
 
 
 def _key(context: ComparisonContext, row: str, baseline_options: Mapping[str, Mapping[str, object]]) -> str:
@@ -242,8 +195,12 @@ def _key(context: ComparisonContext, row: str, baseline_options: Mapping[str, Ma
     if is_baseline(row):
         settings["baseline"] = options_of_row(row, context.baseline_data, baseline_options)
         settings["baseline_data"] = context.baseline_data
+        if context.baseline_data == "all":  # rows of before chose it on the validation samples
+            settings["epoch_chosen_on"] = "validation split"
     if rests_on_evidence(row):
         settings[COLUMNS] = context.config[COLUMNS]
+        if reads_language(row):  # rows of before had the costs of the model alone
+            settings["costs"] = "with evidence"
     if context.ranking:
         settings["ranking"] = context.ranking_metrics
     if context.all_test_rows and not reads_language(row):

@@ -2,14 +2,14 @@
 
 Three blocks, each within the one before: ``all``, every row of the training period; ``shown``, those of them that some
 training or validation prompt shows; ``drawn``, the targets of the training samples. No row of the validation or the
-test split is in any of them, drawn or not.
+test split is in any of them, drawn or not; rows of the validation split only choose the epoch.
 """
 
 from typing import Literal
 
 import numpy as np
 
-from recbole_apa.data.index.rows import NO_ROLE, TRAIN
+from recbole_apa.data.index.rows import NO_ROLE, TRAIN, VALID
 from recbole_apa.data.presplit_files import PresplitRow
 from recbole_apa.data.run_data import RunData
 
@@ -39,6 +39,18 @@ def baseline_rows(data: RunData, block: BaselineData) -> np.ndarray:
         chosen &= _in_prompts(data)
     order = data.windows.order
     return order[chosen[order]]
+
+
+def stopping_rows(data: RunData, block: BaselineData) -> np.ndarray:
+    """Numbers of the rows on whose labels a model's best epoch is chosen, in the order of the windows.
+
+    Whoever gives a model ``all`` rows of the training period has all of the validation split, too: every row that the
+    filters leave, drawn or not. Under ``shown`` and ``drawn``, the targets of the validation samples.
+    """
+    if block != "all":
+        return data.targets["valid"]
+    order = data.windows.order
+    return order[data.notes.roles[data.kept][order] == VALID]
 
 
 def split_targets(data: RunData, role: int) -> np.ndarray:

@@ -19,6 +19,7 @@ from recbole_apa.evaluation.attempt import attempt
 from recbole_apa.evaluation.evidence_figures import added_figures, combination_figures, name_of, with_evidence
 from recbole_apa.evaluation.evidence_slices import slice_figures, slice_masks
 from recbole_apa.evaluation.report import figures as draw
+from recbole_apa.evaluation.report.baseline_lines import baseline_lines
 from recbole_apa.evaluation.report.evidence_lines import evidence_lines
 from recbole_apa.evaluation.report.run_page import write_report
 from recbole_apa.evaluation.report.run_table import note, text_table, too_few_users, validation_note, verdict
@@ -163,9 +164,9 @@ def show_figures(result: RunResult) -> None:
         else:
             log(note(result.metrics))
         log(verdict(result.metrics, chosen))
-        for line in (validation_note(result.metrics), *evidence_lines(result.metrics)):
-            if line:
-                log(line)
+        said = (validation_note(result.metrics), *evidence_lines(result.metrics), *baseline_lines(result.metrics))
+        for line in filter(None, said):
+            log(line)
     else:
         lines = [f"{name}: {value:.4f}" for name, value in result.metrics.items() if name.startswith("recbole.")]
         result.table = "\n".join(lines)

@@ -18,7 +18,7 @@ from torch import Tensor
 from recbole_apa.compat.checkpoints import load
 from recbole_apa.core.errors import DataError, RunError
 from recbole_apa.data.loaders import dataset_of
-from recbole_apa.data.presplit_files import LIKES, SEQUENCES, Layout
+from recbole_apa.data.presplit_files import LIKES, SEQUENCES, VALID_SEQUENCES, Layout, PresplitRow
 from recbole_apa.data.samples import Sample
 from recbole_apa.model.recbole_evaluator import PatientEvaluator
 from recbole_apa.pipeline.build import build
@@ -51,14 +51,21 @@ class TrainedBaseline:
     """Whether its scores are probabilities of a like; if not, LogLoss is meaningless."""
 
     @property
-    def n_parameters(self) -> int:
-        """Numbers that were trained."""
-        return sum(p.numel() for p in self.model.parameters() if p.requires_grad)
+    def n_parameters(self) -> int | None:
+        """Numbers that were trained; None for a model of counts or similarities, which RecBole gives a dummy parameter
+        of one number."""
+        n = sum(p.numel() for p in self.model.parameters() if p.requires_grad)
+        return n if n > 1 else None
 
     @property
     def n_rows(self) -> int:
         """Training rows."""
         return len(dataset_of(self.loaders.train).inter_feat)
+
+    @property
+    def n_stopping(self) -> int:
+        """Validation rows by whose labels the best epoch was chosen."""
+        return len(dataset_of(self.loaders.valid).inter_feat)
 
 
 @dataclass(frozen=True)
@@ -195,7 +202,7 @@ def _options(model: str, files: PresplitFiles, seed: int) -> dict[str, object]:
     out: dict[str, Any] = {
         **layout.options(),
         "data_path": str(folder),
-        "benchmark_filename": [learnt, "valid", "test"],
+        "benchmark_filename": [learnt, VALID_SEQUENCES if sequential else "valid", "test"],
         "load_col": {"inter": columns, "item": [layout.item, *files.item_columns]},
         "threshold": None,
         "metrics": ["AUC"],
@@ -213,7 +220,9 @@ def _options(model: str, files: PresplitFiles, seed: int) -> dict[str, object]:
 
 
 @torch.no_grad()
-def baseline_scores(trained: TrainedBaseline, split: int, samples: Sequence[Sample]) -> np.ndarray:
+def baseline_scores(
+    trained: TrainedBaseline, split: int, samples: Sequence[Sample] | Sequence[PresplitRow]
+) -> np.ndarray:
     """Scores of the rows of a split (0 train, 1 valid, 2 test), in the samples' order, (n,).
 
     Raises:

@@ -11,7 +11,7 @@ from recbole.utils import ModelType
 
 from recbole_apa.core.errors import SettingsError
 from recbole_apa.core.log_levels import warnings_alone
-from recbole_apa.data.baseline_rows import baseline_rows, presplit_rows
+from recbole_apa.data.baseline_rows import baseline_rows, presplit_rows, stopping_rows
 from recbole_apa.data.presplit_files import Layout, PresplitRow, write_presplit
 from recbole_apa.data.recbole_settings import read_execution
 from recbole_apa.data.samples import Sample
@@ -22,6 +22,7 @@ from recbole_apa.pipeline.recbole_models import NAME, PresplitFiles, TrainedBase
 from recbole_apa.pipeline.recbole_names import find_model, reads_graph, usual_options
 
 _PARTS = {"valid": 1, "test": 2}
+_Parts = dict[str, Sequence[Sample] | Sequence[PresplitRow]]
 
 
 @dataclass
@@ -31,7 +32,7 @@ class BaselineScores:
     scores: dict[str, dict[str, np.ndarray]] = field(default_factory=lambda: {part: {} for part in _PARTS})
     """Split -> name -> scores of its samples, in order, (n,)."""
     figures: dict[str, float] = field(default_factory=dict)
-    """Seconds of training and training rows, under flat keys."""
+    """Seconds of training, training rows, and rows that chose the epoch, under flat keys."""
 
 
 def asked_baselines(config: APAConfig) -> tuple[str, ...]:
@@ -53,7 +54,8 @@ def asked_baselines(config: APAConfig) -> tuple[str, ...]:
 
 def train_baselines(result: RunResult, names: Sequence[str]) -> BaselineScores:
     """Train the named models on what the run sees, as a comparison does with ``baseline_data: all``, and score the
-    validation and test samples. A model that cannot be trained is skipped, with a warning that says why.
+    validation and test samples. Their best epoch is chosen on all rows of the validation split, drawn or not. A model
+    that cannot be trained is skipped, with a warning that says why.
 
     Their rows are written to a temporary folder, which is deleted with the models.
     """
@@ -69,23 +71,31 @@ def train_baselines(result: RunResult, names: Sequence[str]) -> BaselineScores:
 
 
 def _train_one(result: RunResult, name: str, folder: Path, out: BaselineScores) -> None:
-    trained = _trained(result, name, folder)
-    samples = {"valid": result.data.valid_set.samples, "test": result.data.test_set.samples}
-    found = {part: baseline_scores(trained, split, samples[part]) for part, split in _PARTS.items() if samples[part]}
-    for part, scores in found.items():
-        out.scores[part][f"{BASELINES}.{name}"] = scores
-    out.figures[f"{BASELINES}.{name}.train_seconds"] = round(trained.seconds, 1)
-    out.figures[f"{BASELINES}.{name}.n_rows"] = trained.n_rows
-
-
-def _trained(result: RunResult, name: str, folder: Path) -> TrainedBaseline:
-    config, data = result.config, result.data.train_set.run_data
-    layout = Layout.of(config)
-    parts: dict[str, Sequence[Sample] | Sequence[PresplitRow]] = {
+    data = result.data.train_set.run_data
+    chosen_by = stopping_rows(data, "all")
+    parts: _Parts = {
         "train": presplit_rows(data, baseline_rows(data, "all")),
-        "valid": result.data.valid_set.samples,
+        "valid": presplit_rows(data, chosen_by),
         "test": result.data.test_set.samples,
     }
+    trained = _trained(result, name, folder, parts)
+    drawn = {"valid": _places(data.targets["valid"], chosen_by), "test": np.arange(len(parts["test"]))}
+    for part, split in _PARTS.items():
+        if len(drawn[part]):
+            out.scores[part][f"{BASELINES}.{name}"] = baseline_scores(trained, split, parts[part])[drawn[part]]
+    out.figures[f"{BASELINES}.{name}.train_seconds"] = round(trained.seconds, 1)
+    out.figures[f"{BASELINES}.{name}.n_rows"] = trained.n_rows
+    out.figures[f"{BASELINES}.{name}.n_stopping_rows"] = trained.n_stopping
+
+
+def _places(rows: np.ndarray, among: np.ndarray) -> np.ndarray:
+    """Where some rows are among others, (n,)."""
+    place = {row: n for n, row in enumerate(among.tolist())}
+    return np.array([place[row] for row in rows.tolist()], dtype=np.int64)
+
+
+def _trained(result: RunResult, name: str, folder: Path, parts: _Parts) -> TrainedBaseline:
+    config, layout = result.config, Layout.of(result.config)
     write_presplit(folder, NAME, parts, Path(config["data_path"]), layout)
     items = result.data.train_set.item_feat
     columns = [] if items is None else [column for column in items.columns if column != config["ITEM_ID_FIELD"]]

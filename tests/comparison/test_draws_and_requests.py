@@ -10,8 +10,9 @@ from recbole_apa.cli.main import main
 from recbole_apa.comparison import ForgetRequest, compare_forgetting
 from recbole_apa.comparison.context import context_in, open_context
 from recbole_apa.comparison.presets import read_preset
+from recbole_apa.comparison.report.costs import drawn_note
 from recbole_apa.comparison.report.forgetting import write_forgetting
-from recbole_apa.comparison.requests import drawn_figures, shards_hit
+from recbole_apa.comparison.requests import Counted, drawn_figures, shards_hit
 from recbole_apa.comparison.row import DONE, Row
 from recbole_apa.core.errors import SettingsError
 from recbole_apa.data.samples import HistoryEntry, Sample
@@ -47,6 +48,20 @@ def run_of(samples, shard_of, sizes):
 
 
 COST = {"seconds": 56.0, "memory_seconds": 6.0, "shard_seconds": [20.0, 10.0, 20.0], "shard_samples": [2, 1, 2]}
+
+
+def test_requests_may_name_what_is_counted_beside_the_shards_by_hand():
+    """Counted are a pair that a prompt shows, one of its user that none does, and one of a user without samples."""
+    counted = Counted([("u", "a"), ("u", "z"), ("x", "a")], 7.0)
+    made = run_of(SAMPLES, SHARD_OF, [2, 1, 2])
+    alone, found = drawn_figures(made, COST), drawn_figures(made, COST, counted)
+    assert found["drawn_interactions"] == 8 and found["drawn_users"] == 4 and found["drawn_items"] == 5
+    assert found["drawn_interactions_shards_hit"] == pytest.approx(8 / 8)
+    assert found["drawn_users_shards_hit"] == pytest.approx(4 / 4)
+    assert found["drawn_users_seconds"] == pytest.approx(7 + (34 + 22 + 22 + 0) / 4)
+    assert found["drawn_further_seconds"] == 7 and "drawn_further_seconds" not in alone
+    rows = [Row("A", 1, DONE, figures=alone), Row("B", 1, DONE, figures=found)]
+    assert "B: drawn also from" in drawn_note(rows) and "drawn also from" not in drawn_note(rows[:1])
 
 
 def test_the_average_request_by_hand():

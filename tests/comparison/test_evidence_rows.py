@@ -1,12 +1,15 @@
 """Rows of collaborative statistics alone, APA with them, and every row of the test split."""
 
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from recbole_apa import compare
 from recbole_apa.comparison.context import open_context
+from recbole_apa.comparison.measured import measure
+from recbole_apa.comparison.methods import sharded
 from recbole_apa.comparison.methods.evidence import Joined, asked_of
 from recbole_apa.comparison.registry import make_methods
 from recbole_apa.comparison.report.all_rows import all_rows_table
@@ -121,6 +124,40 @@ def test_joined_scores_know_the_model(opened):
     (method,) = make_methods(context, ["Evidence"])
     method.fit(1)
     assert blind.scores(context, np.full(len(labels["test"]), 0.5)) == pytest.approx(method.score("Evidence").scores)
+
+
+def test_a_row_with_evidence_has_its_own_labels_seconds_parameters_and_requests(opened, monkeypatch):
+    """The shared training knows 10 samples; the row beside it also every row of the training period and the validation
+    samples, and pays for them at each request."""
+    context = opened(train_samples=10, epochs=1, n_shards=2)
+    (method,) = make_methods(context, ["APA(D)", "APA(D)+Evidence"])
+    evidence, seconds = make_methods(context, ["Evidence"])[0].fit(1), 100.0
+    fit = Joined.fit
+
+    def slow(*given):
+        clock[0] += seconds
+        asked.append(fit(*given))
+        return asked[-1]
+
+    clock, asked, real = [0.0], [], sharded.time.perf_counter
+    monkeypatch.setattr(Joined, "fit", slow)
+    monkeypatch.setattr(sharded, "time", SimpleNamespace(perf_counter=lambda: real() + clock[0]))
+    plain, joined = measure(context, method, ["APA(D)", "APA(D)+Evidence"], 1)
+    samples = context.splits
+    learnt = {s.sample_id for s in samples["train"]} | {h.interaction_id for s in samples["train"] for h in s.history}
+    data = context.run_data
+    roles = data.notes.roles[data.kept]
+    known = set(data.rows.row_ids(np.flatnonzero(roles == TRAIN))) | {s.sample_id for s in samples["valid"]}
+    assert plain.figures["n_labels"] == len(learnt) < evidence.n_labels == len(known)
+    assert joined.figures["n_labels"] == len(learnt | known)
+    assert joined.figures["n_parameters"] == plain.figures["n_parameters"] + len(asked[0].asked.source.names) + 2
+    for key in ("train_seconds", "unlearn_seconds"):
+        assert seconds <= joined.figures[key] - plain.figures[key] < seconds + 60
+    for kind in ("interactions", "users", "items"):
+        assert joined.figures[f"drawn_{kind}"] > plain.figures[f"drawn_{kind}"] or kind == "items"
+        assert joined.figures[f"drawn_{kind}_seconds"] > seconds > plain.figures[f"drawn_{kind}_seconds"]
+    # the second fit, after the request, has one row less
+    assert [len(each.asked.source.rows) for each in asked] == [sum(roles == TRAIN), sum(roles == TRAIN) - 1]
 
 
 def test_the_table_of_all_test_rows_is_paired_and_by_users():

@@ -1,10 +1,14 @@
 """Tables of a comparison: differences, slices, ranks, the paper's figures beside ours."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from benchmarks.paper import PAPER, agreement, beside_the_paper
 from recbole_apa.comparison.context import open_context
+from recbole_apa.comparison.measured import measure
+from recbole_apa.comparison.method import FitFigures, Scored, UnlearnFigures
 from recbole_apa.comparison.presets import read_preset
 from recbole_apa.comparison.report.costs import ALL_ANEW, DRAWN, ONE_MODEL, drawn_table
 from recbole_apa.comparison.report.criterion import ByLabel, ByRank
@@ -12,7 +16,8 @@ from recbole_apa.comparison.report.judging import Judging
 from recbole_apa.comparison.report.slices import slice_tables
 from recbole_apa.comparison.report.table import NOISE, OTHER_DRAW, comparison_rows, headers, write_comparison
 from recbole_apa.comparison.row import DONE, FAILED, Row, RowStore
-from recbole_apa.comparison.run_methods import _key
+from recbole_apa.comparison.run_methods import _found, _key
+from recbole_apa.evaluation.metrics import auc
 from tests.helpers.places import ROOT
 
 
@@ -54,6 +59,35 @@ def test_the_noise_of_three_seeds_has_an_interval():
     table = {line[0]: dict(zip(headers(judged), line, strict=True)) for line in comparison_rows(rows, judged)}
     low, high = (float(part) for part in table[NOISE]["95 % interval"].split(" to "))
     assert low < high
+
+
+def test_small_scores_are_kept_as_they_were_judged(options, work_folder, tmp_path):
+    """Differences in the eighth place: a column from the scores and a slice from what is kept agree."""
+
+    class Tiny:
+        rows = ("Tiny",)
+
+        def fit(self, seed):
+            return FitFigures(0.0, 0, 1, 0)
+
+        def score(self, row):
+            found = 1e-8 * np.random.default_rng(0).normal(size=len(context.splits["test"]))
+            return Scored(found, False, 1, 0.0, all_scores=found)
+
+        def unlearn(self):
+            return UnlearnFigures(0.0, 0)
+
+    context = open_context("board", [], options, tmp_path / "open")
+    (row,) = measure(context, Tiny(), ["Tiny"], 1)
+    labels, scores = context.labels("test"), Tiny().score("Tiny").scores
+    assert row.scores == row.all_scores == scores.tolist()
+    store = RowStore(tmp_path)
+    store.save(row, "key")
+    kept = np.array(store.find("Tiny", 1, "key").scores)
+    assert auc(labels, kept) == row.figures["auc"] == ByLabel(labels).value(kept, np.ones(len(labels), bool)) != 0.5
+    # a row of before, whose scores were rounded, is measured again; another is not
+    assert _found(context, row) is row
+    assert _found(context, replace(row, scores=[round(s, 6) for s in row.scores])) is None
 
 
 def test_slices_divide_the_test_samples():

@@ -117,7 +117,7 @@ def test_the_table_has_no_line_for_what_was_not_tested(figures):
 
 
 def test_validation_columns_say_how_they_differ(figures):
-    assert "epochs of RecBole's models; evidence has the scores of fits without" in validation_note(figures)
+    assert "epochs on rows that these are among; evidence has the scores of fits without" in validation_note(figures)
     assert validation_note({"valid.aggregated.decomposition.logloss": 0.5, "valid.rules.ItemMean.logloss": 0.6}) == ""
 
 

@@ -10,10 +10,11 @@ from recbole_apa import add, evaluate_run, run, unlearn
 from recbole_apa.core.errors import SettingsError
 from recbole_apa.core.files.whole import read_json
 from recbole_apa.data.baseline_rows import baseline_rows
+from recbole_apa.data.index.rows import TRAIN, VALID
 from recbole_apa.pipeline import run_baselines
 from recbole_apa.pipeline.run_baselines import train_baselines
 
-GIVEN = {"variants": "chosen", "epochs": 1, "baselines": ["FM"]}
+GIVEN = {"variants": "chosen", "epochs": 1, "baselines": ["FM"], "valid_samples": 6}
 
 
 @pytest.fixture(scope="module")
@@ -67,6 +68,30 @@ def test_scores_are_of_the_samples_in_their_order(trained):
     assert len(np.unique(scores["test"]["baselines.FM"])) > 1
 
 
+def test_epochs_are_chosen_on_the_whole_validation_split(trained):
+    data = trained.data.train_set.run_data
+    n = int((data.notes.roles[data.kept] == VALID).sum())
+    assert trained.metrics["baselines.FM.n_stopping_rows"] == n > len(trained.data.valid_set.samples) > 0
+    assert f"FM chose its epoch by the AUC on {n} rows" in (trained.run_dir / "report.html").read_text()
+
+
+def test_validation_scores_are_those_of_the_samples(trained, monkeypatch):
+    """A model that scores each row by its place among all of them."""
+    seen = {}
+
+    def scores(trained, split, rows):
+        seen[split] = [(row.user_id, row.item_id) for row in rows]
+        return np.arange(len(rows))
+
+    monkeypatch.setattr(run_baselines, "baseline_scores", scores)
+    found = train_baselines(trained, ["FM"]).scores
+    for part, split in (("valid", 1), ("test", 2)):
+        samples = getattr(trained.data, f"{part}_set").samples
+        assert [seen[split][place] for place in found[part]["baselines.FM"]] == [
+            (s.user_id, s.item_id) for s in samples
+        ]
+
+
 @pytest.mark.parametrize("user", ["u3"])
 def test_a_request_strikes_the_rows(user, copied, trained):
     assert of_baselines(read_json(copied / "metrics.json"))
@@ -77,8 +102,10 @@ def test_a_request_strikes_the_rows(user, copied, trained):
     assert "FM, all training rows" not in (copied / "report.html").read_text()
 
 
-def test_a_light_request_strikes_the_rows(options, work_folder, tmp_path):
-    """Of a run without evidence, whose requests that change no sample work from the index."""
+@pytest.mark.parametrize("role", [TRAIN, VALID])
+def test_a_light_request_strikes_the_rows(role, options, work_folder, tmp_path):
+    """Of a run without evidence, whose requests that change no sample work from the index. A row of the validation
+    split that was not drawn has chosen the model's epoch."""
     few = {
         "train_samples": 8,
         "valid_samples": 3,
@@ -92,8 +119,9 @@ def test_a_light_request_strikes_the_rows(options, work_folder, tmp_path):
     assert of_baselines(read_json(tmp_path / "run" / "metrics.json"))
     drawn = [sample for part in data.samples.values() for sample in part]
     used = {s.sample_id for s in drawn} | {entry.interaction_id for s in drawn for entry in s.history}
-    rows = data.rows
-    free = next(n for n, name in enumerate(rows.row_ids(np.arange(len(rows)))) if name not in used)
+    rows, roles = data.rows, data.notes.roles[data.kept]
+    names = rows.row_ids(np.arange(len(rows)))
+    free = next(n for n, name in enumerate(names) if name not in used and roles[n] == role)
     pair = rows.users.texts()[free], rows.items.texts()[free]
     outcome = unlearn(tmp_path / "run", interactions=[pair]).outcomes[0]
     assert not outcome.plan.shards

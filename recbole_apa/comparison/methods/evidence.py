@@ -13,7 +13,7 @@ from recbole_apa.collaborative.item_sums import ItemSums
 from recbole_apa.collaborative.logistic import Logistic
 from recbole_apa.collaborative.options import TermOptions
 from recbole_apa.collaborative.pasts import Pasts, pasts_of
-from recbole_apa.collaborative.rows import training_rows
+from recbole_apa.collaborative.rows import counted_rows, training_rows
 from recbole_apa.comparison.context import ComparisonContext
 from recbole_apa.comparison.method import FitFigures, Scored, UnlearnFigures
 from recbole_apa.core.errors import DataError, RunError
@@ -100,16 +100,23 @@ class Joined:
     fitted: Combination
 
     @classmethod
-    def fit(cls, context: ComparisonContext, scores: np.ndarray) -> "Joined":
+    def fit(cls, context: ComparisonContext, scores: np.ndarray, data: RunData | None = None) -> "Joined":
         """Fit on the validation samples.
 
         Args:
             scores: the model's, in [0, 1], in order of the samples, (v,); it has not learnt from their labels.
+            data: what a request left; None takes the comparison's.
         """
-        data, asked = context.run_data, asked_of(context, context.run_data)
+        data = data or context.run_data
+        asked = asked_of(context, data)
         targets = data.targets["valid"]
         table, users = asked.source.table(pasts_of(data, targets)), data.rows.users.texts(targets)
         return cls(asked, Combination.fit(table, scores, data.rows.labels[targets], users, asked.source.names, RIDGE))
+
+    @property
+    def n_parameters(self) -> int:
+        """Numbers of the regression whose scores the row has."""
+        return 1 + len(self.fitted.both.coefficients)
 
     def scores(self, context: ComparisonContext, scores: np.ndarray) -> np.ndarray:
         """Both together, whether or not a run would serve them, (n,).
@@ -119,6 +126,12 @@ class Joined:
         """
         pasts = judged_pasts(context, pasts_of(context.run_data, context.run_data.targets["test"]), self.asked)
         return self.fitted.scores(self.asked.source.table(pasts), scores)[BOTH]
+
+
+def rows_behind(data: RunData) -> np.ndarray:
+    """Numbers of the rows whose labels are in statistics or in the regression: those of the training period, and the
+    targets of the validation samples."""
+    return np.union1d(np.flatnonzero(counted_rows(data)), data.targets["valid"])
 
 
 def judged_pasts(context: ComparisonContext, pasts: Pasts, asked: Asked) -> Pasts:

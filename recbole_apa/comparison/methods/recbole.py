@@ -50,7 +50,8 @@ class RecBoleMethod:
         """See :class:`~recbole_apa.comparison.method.Method`."""
         self._seed = seed
         self._trained = self._train(self.context.presplit())
-        return FitFigures(self._trained.seconds, self._trained.n_parameters, 1, self._trained.n_rows)
+        made = self._trained
+        return FitFigures(made.seconds, made.n_parameters, 1, made.n_rows, n_stopping=made.n_stopping)
 
     def _train(self, folder: Path) -> TrainedBaseline:
         context = self.context

@@ -18,12 +18,13 @@ from recbole_apa.adapters.weight_rules import WEIGHT_RULES, WeightRule
 from recbole_apa.backbone.prompt_encoder import TokenizedPrompt
 from recbole_apa.comparison.context import ComparisonContext
 from recbole_apa.comparison.method import FitFigures, Scored, UnlearnFigures
-from recbole_apa.comparison.methods.evidence import Joined
-from recbole_apa.comparison.requests import drawn_figures, single_shard_requests
+from recbole_apa.comparison.methods.evidence import Joined, rows_behind
+from recbole_apa.comparison.requests import Counted, drawn_figures, single_shard_requests
 from recbole_apa.core.errors import RunError
 from recbole_apa.core.option_table import ACTIVATION_KEYS
 from recbole_apa.core.progress import progress
 from recbole_apa.data.loaders import Loaders
+from recbole_apa.data.run_data import RunData
 from recbole_apa.data.splits import SPLITS
 from recbole_apa.evidence import KeyRing
 from recbole_apa.model.apa import APA
@@ -70,6 +71,7 @@ class AdapterMethod:
     ) -> None:
         self.context, self.servings, self.changes = context, dict(servings), dict(changes)
         self._made: RunResult | None = None
+        self._fitted: FitFigures | None = None
 
     @property
     def rows(self) -> Sequence[str]:
@@ -113,8 +115,9 @@ class AdapterMethod:
         n_each = sum(p.numel() for p in model.engine.bank.parameters()) // model.engine.bank.n_adapters
         n_active = sum(n > 0 for n in trainer.record.sizes)
         drawn = drawn_figures(self._made, cost) if n_active > 1 else {}
-        n_labels = _n_labels(model, config, data)
-        return FitFigures(cost["seconds"], n_each * n_active, n_active, n_labels, drawn)
+        n_labels = len(_learnt(model, config, data))
+        self._fitted = FitFigures(cost["seconds"], n_each * n_active, n_active, n_labels, drawn)
+        return self._fitted
 
     @staticmethod
     def _freeze(model: APA, config: APAConfig, prompts: Sequence[TokenizedPrompt]) -> None:
@@ -156,21 +159,44 @@ class AdapterMethod:
         prompts = made.model.engine.encode(dataset.prompt_inputs(self.context.judged(dataset.samples)))
         if self.context.ranking is None or not made.model.settings.backbone.shared_prefixes:
             self._freeze(made.model, made.config, prompts)
-        joined = self._join(serving) if isinstance(serving, ServingWithEvidence) else None
+        joined, begun = None, time.perf_counter()
+        if isinstance(serving, ServingWithEvidence):
+            joined = self._join(serving, self.context.run_data)
         start = time.perf_counter()
         scores = self.answer(prompts, serving, f"Score {row}").numpy()
         if joined is not None:
             scores = joined.scores(self.context, scores)
         passes = made.model.engine.bank.n_adapters if serving.aggregation == "prediction" else 1
-        return Scored(scores, True, passes, time.perf_counter() - start)
+        found = Scored(scores, True, passes, time.perf_counter() - start)
+        return replace(found, fitted=self._with(joined, start - begun)) if joined else found
 
-    def _join(self, serving: Serving) -> Joined:
+    def _join(self, serving: Serving, data: RunData) -> Joined:
         """Fitted on the validation samples, each scored without its own user's rows of the memory."""
         made, valid = self.made, self.made.data.valid_set
         weights = made.trainer.validation_scores(valid)["weights"]
         show = made.config["show_progress"]
         found = made.trainer.aggregate(valid, weights, serving.aggregation, "Score validation samples", show)
-        return Joined.fit(self.context, found.numpy())
+        return Joined.fit(self.context, found.numpy(), data)
+
+    def _with(self, joined: Joined, seconds: float) -> FitFigures:
+        """What the shards and the evidence beside them took together.
+
+        Args:
+            seconds: of counting and fitting, which every request does again.
+        """
+        made, fitted, data = self.made, self._fitted, self.context.run_data
+        assert fitted is not None
+        rows = rows_behind(data)
+        labels = _learnt(made.model, made.config, made.data).union(data.rows.row_ids(rows))
+        pairs = zip(data.rows.users.texts(rows), data.rows.items.texts(rows), strict=True)
+        counted = Counted(list(pairs), seconds)
+        return replace(
+            fitted,
+            seconds=fitted.seconds + seconds,
+            n_parameters=(fitted.n_parameters or 0) + joined.n_parameters,
+            n_labels=len(labels),
+            drawn=drawn_figures(made, training_cost(made.trainer), counted) if fitted.drawn else {},
+        )
 
     def answer(self, prompts: Sequence[TokenizedPrompt], serving: Serving, title: str) -> Tensor:
         """s of any prompts, (n,), served as a row of the table is."""
@@ -217,8 +243,15 @@ class AdapterMethod:
         return attention(torch.cat(alone), similarity)
 
     def unlearn(self) -> UnlearnFigures:
-        """See :class:`~recbole_apa.comparison.method.Method`; exact, through the unlearning stage."""
-        return self.forget(interactions=[single_shard_requests(self.made)[0]])
+        """See :class:`~recbole_apa.comparison.method.Method`; exact, through the unlearning stage. Evidence is counted
+        and fitted anew on what remains; a run subtracts the request's rows, which costs less."""
+        done, further = self.forget(interactions=[single_shard_requests(self.made)[0]]), {}
+        for row, serving in self.servings.items():
+            if isinstance(serving, ServingWithEvidence):
+                start = time.perf_counter()
+                self._join(serving, self.made.data.train_set.run_data)
+                further[row] = time.perf_counter() - start
+        return replace(done, further=further)
 
     def train_from_scratch(self) -> None:
         """Train again on the data of ``made``, reusing only the assignment to shards."""
@@ -247,13 +280,13 @@ class AdapterMethod:
         return UnlearnFigures(outcome.seconds, len(outcome.plan.shards))
 
 
-def _n_labels(model: APA, config: APAConfig, data: Loaders) -> int:
+def _learnt(model: APA, config: APAConfig, data: Loaders) -> set[str]:
     """Interactions whose labels the adapters are trained on: targets, and the lines of histories if they are
-    supervised and not cut; each once."""
+    supervised and not cut."""
     samples = data.train_set.samples
     learnt = {sample.sample_id for sample in samples}
     if config["supervise"] == "all":
         for sample, prompt in zip(samples, model.prompts_of(data.train_set), strict=True):
             n_lines = len(prompt.labels)
             learnt.update(entry.interaction_id for entry in sample.history[len(sample.history) - n_lines :])
-    return len(learnt)
+    return learnt

@@ -37,6 +37,11 @@ DRAWN_MEANT = (
     "training samples), drawn by hash. Shards hit are counted; seconds are estimated by those of this training: its "
     "seconds a sample times the samples of these shards, and their share of the memory. Both ratios as above."
 )
+DRAWN_FURTHER = (
+    "{rows}: drawn also from the interactions, users and items that its sums count and its regression is fitted on, "
+    "most of which no training prompt shows (they reach no shard); every request takes the seconds of counting and "
+    "fitting anew besides."
+)
 
 
 def learnt_note(baseline_data: str) -> str:
@@ -50,6 +55,19 @@ def learnt_note(baseline_data: str) -> str:
         f"{_BLOCKS[baseline_data]} (--baseline_data={baseline_data}), those that learn from likes from the liked ones. "
         "user unseen: test samples of users who are not among them, where scores depend on who the user is."
     )
+
+
+def stopping_note(rows: Sequence[Row]) -> str:
+    """By how many labels RecBole's models chose their epoch; empty if no row says."""
+    named: dict[int, list[str]] = {}
+    for row in rows:
+        n = row.figures.get("n_stopping_labels")
+        if n is not None and row.method not in named.setdefault(round(n), []):
+            named[round(n)].append(row.method)
+    if not named:
+        return ""
+    told = ", ".join(f"{n:,} ({', '.join(methods)})" for n, methods in sorted(named.items(), reverse=True))
+    return f"Epochs of RecBole's models are chosen by the AUC on labelled rows of the validation split: {told}."
 
 
 def single_model_seconds(rows: Sequence[Row]) -> float | None:
@@ -78,8 +96,14 @@ def cost_cells(rows: Sequence[Row], one_model: float | None) -> list[str]:
         f"{mean('inference_ms_per_sample'):.2f}",
         f"{mean('forward_passes'):.0f}",
         f"{mean('peak_memory_bytes') / 2**20:.0f}",
-        f"{mean('n_parameters'):,.0f}",
+        _parameters(rows),
     ]
+
+
+def _parameters(rows: Sequence[Row]) -> str:
+    """Older rows count the dummy of a model without parameters as one."""
+    found = [n for row in rows if (n := row.figures.get("n_parameters", 1)) != 1]
+    return f"{np.mean(found):,.0f}" if found else "-"
 
 
 def _learnt(rows: Sequence[Row]) -> list[str]:
@@ -113,7 +137,9 @@ def drawn_note(rows: Sequence[Row]) -> str:
     """What the table of drawn requests says."""
     numbers = {round(n) for row in rows for kind in KINDS if (n := row.figures.get(f"drawn_{kind}")) is not None}
     least, most = min(numbers, default=0), max(numbers, default=0)
-    return DRAWN_MEANT.format(n=str(most) if least == most else f"{least} to {most}")
+    told = DRAWN_MEANT.format(n=str(most) if least == most else f"{least} to {most}")
+    with_more = list(dict.fromkeys(row.method for row in rows if "drawn_further_seconds" in row.figures))
+    return f"{told} {DRAWN_FURTHER.format(rows=', '.join(with_more))}" if with_more else told
 
 
 def _mean(rows: Sequence[Row], key: str) -> float:

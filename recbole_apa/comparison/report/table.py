@@ -21,6 +21,7 @@ from recbole_apa.comparison.report.costs import (
     drawn_table,
     learnt_note,
     single_model_seconds,
+    stopping_note,
 )
 from recbole_apa.comparison.report.criterion import Criterion
 from recbole_apa.comparison.report.judging import UAUC, Judging
@@ -59,7 +60,8 @@ def write_comparison(folder: Path, rows: Sequence[Row], judging: Judging, slices
     head, body = headers(criterion), comparison_rows(rows, criterion, judging.criterion, judging.redrawn)
     failed, parts = problems(rows), _further(rows, judging, head[1], slices)
     block = judging.first.get("baseline_data")
-    notes = [*judging.notes(), *([learnt_note(block)] if block else []), MEANT]
+    stopped = stopping_note(rows)
+    notes = [*judging.notes(), *([learnt_note(block)] if block else []), *([stopped] if stopped else []), MEANT]
     text = "\n".join([tabulate(body, head, disable_numparse=True), "", *notes])
     for name, ((titles, lines), note) in parts.items():
         text += f"\n\n{name}\n" + tabulate(lines, titles, disable_numparse=True) + (f"\n{note}" if note else "")

@@ -10,6 +10,7 @@ from plotly.offline import get_plotlyjs
 
 from recbole_apa.core.files.whole import read_json, write_text
 from recbole_apa.evaluation.attempt import attempt
+from recbole_apa.evaluation.report.baseline_lines import baseline_lines
 from recbole_apa.evaluation.report.evidence_lines import evidence_lines
 from recbole_apa.evaluation.report.figures import Curve
 from recbole_apa.evaluation.report.pages import render
@@ -38,6 +39,7 @@ def write_report(folder: Path, requests: Sequence[Mapping[str, object]] = ()) ->
         note=" ".join([note(figures) or "Intervals resample rows.", validation_note(figures)]).strip(),
         rows=table_rows(figures, chosen),
         evidence=evidence_lines(figures),
+        beside=baseline_lines(figures),
         facts={k: v for k, v in figures.items() if k.endswith(_FACTS)}
         | {k: v for k, v in figures.items() if k.startswith(("recbole.", "prompts."))},
         settings=manifest["settings"],

@@ -115,7 +115,7 @@ def validation_note(figures: Mapping[str, float]) -> str:
     kinds = {v.split(".")[0] for v in _shown(figures) if f"valid.{v}.logloss" in figures}
     said = ["APA's tau and n were chosen on these validation samples"]
     if BASELINES in kinds:
-        said.append("so were the epochs of RecBole's models")
+        said.append("RecBole's models chose their epochs on rows that these are among")
     if "evidence" in kinds:
         said.append("evidence has the scores of fits without the sample's user")
     return f"Validation columns: {'; '.join(said)}." if len(said) > 1 else ""
