@@ -62,8 +62,7 @@ def carry_out(
     Raises:
         RequestError: the run comes from another kind of machine, and ``other_machine`` does not say what to do.
     """
-    store = opened.store
-    method = method_of(requests)
+    store, method = opened.store, method_of(requests)
     machines = machines_of(store, opened.model.engine.decoder.device, other_machine)
     machines.refuse_others(method)
     ledger, before = Ledger(store.storage, store.salt), store.manifest()
