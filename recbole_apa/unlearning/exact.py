@@ -66,8 +66,7 @@ def carry_out(
     machines = machines_of(store, opened.model.engine.decoder.device, other_machine)
     machines.refuse_others(method)
     ledger, before = Ledger(store.storage, store.salt), store.manifest()
-    key = opened.keys.key(requests[-1].content[KEY])
-    exactness = exactness_of(requests)
+    key, exactness = opened.keys.key(requests[-1].content[KEY]), exactness_of(requests)
     dropped = ForgottenProbe(opened)
     prepared = prepared or prepare(opened, requests)
     data, plan = prepared.data, prepared.plan
