@@ -107,7 +107,7 @@ def _a_pair_less(folder: Path) -> None:
     pairs = opened.fitted.statistics.pairs.pairs
     fewer = replace(pairs, firsts=pairs.firsts[1:], seconds=pairs.seconds[1:])
     opened.save(replace(opened.fitted, statistics=opened.fitted.statistics.only(fewer)))
-    assert len(fewer.firsts) < len(needed_pairs(opened.targets()).firsts)
+    assert len(fewer.firsts) < len(needed_pairs(opened.targets(), opened.fitted.options).firsts)
 
 
 def _score(split: str, fit_again: bool) -> Callable[[Path], None]:
