@@ -22,6 +22,7 @@ from recbole_apa.comparison.registry import (
     row_names,
 )
 from recbole_apa.comparison.report.judging import JudgedSamples, Judging
+from recbole_apa.comparison.report.seeds import of_asked_seeds
 from recbole_apa.comparison.report.slices import Slice, slice_figures
 from recbole_apa.comparison.report.table import write_comparison
 from recbole_apa.comparison.row import (
@@ -120,7 +121,7 @@ def compare(
         table = write_comparison(target, rows, judging, slices)
         if judging.too_few_users():
             getLogger().warning(judging.notes()[0])
-    return Comparison(rows, target, table, slice_figures(rows, judging))
+    return Comparison(rows, target, table, slice_figures(of_asked_seeds(rows), judging))
 
 
 def _check_options(baseline_options: object) -> None:

@@ -10,10 +10,12 @@ import pytest
 import recbole
 import yaml
 
+from recbole_apa import compare
 from recbole_apa.cli.arguments import names_in, read_words, refuse_near_misses, take
 from recbole_apa.cli.main import main, parse_arguments
 from recbole_apa.cli.option_facts import Use
 from recbole_apa.cli.stages import STAGES, CompareOptions, ForgetOptions, names_for, names_of
+from recbole_apa.comparison.registry import GROUPS
 from recbole_apa.core.errors import SettingsError
 from recbole_apa.core.option import all_field_docs
 from recbole_apa.core.option_table import OPTIONS
@@ -94,6 +96,14 @@ def test_help_names_the_program_as_it_was_called(called, named, monkeypatch, cap
     assert main(["--help"]) == 0 and main(["tune", "--help"]) == 0
     out = capsys.readouterr().out
     assert out.startswith(named) and named.replace("--model", "tune --model") in out and "@" not in out
+
+
+def test_help_names_every_group_of_a_comparison(capsys):
+    assert main(["--help"]) == 0
+    told = re.search(r"or the groups ([a-z, ]+)\.", " ".join(capsys.readouterr().out.split()))
+    assert set(told[1].split(", ")) == set(GROUPS)
+    for text in (compare.__doc__, (ROOT / "docs" / "comparing.md").read_text()):
+        assert all(f"`{name}`" in text for name in GROUPS)
 
 
 def test_help_tells_of_every_option_from_the_table(capsys):

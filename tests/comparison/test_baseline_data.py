@@ -181,6 +181,15 @@ def test_rows_of_models_that_need_the_users_id_say_how_many_are_unseen(name, ope
         assert method.score(name).n_users_unseen == (n if name in ("FM", "BPR") else None)
 
 
+@pytest.mark.parametrize(
+    ("name", "has"), [("FM", True), ("BPR", True), ("EASE", False), ("ItemKNN", False), ("Pop", False)]
+)
+def test_a_dummy_is_no_parameter(name, has, opened):
+    (method,) = make_methods(opened(), [name], FEW)
+    n = method.fit(1).n_parameters
+    assert n > 100 if has else n is None
+
+
 @pytest.mark.parametrize("model", ["ItemKNN", "EASE"])
 def test_a_past_is_scored_as_the_model_scores_users_that_it_knows(model, opened):
     context = opened()

@@ -35,7 +35,8 @@ def write_forgetting(folder: Path, rows: Sequence[Row], redrawn: bool = False) -
     settings = settings_lines(rows)
     markdown = tabulate(body, head, tablefmt="github", disable_numparse=True)
     write_text(
-        folder / "table.md", "\n".join([markdown, *_notes(settings), *(f"\n{note}" for note in spread_is)]) + "\n"
+        folder / "table.md",
+        "\n".join([markdown, *_notes(settings), *(f"\n{note}" for note in (*spread_is, *failed))]) + "\n",
     )
     done = [row for row in rows if row.status == DONE]
     page = render(

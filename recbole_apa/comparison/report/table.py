@@ -1,7 +1,5 @@
 """Tables and figures of a comparison, made from its row records alone."""
 
-import csv
-import io
 from collections.abc import Callable, Mapping, Sequence
 from itertools import combinations
 from pathlib import Path
@@ -25,7 +23,9 @@ from recbole_apa.comparison.report.costs import (
 )
 from recbole_apa.comparison.report.criterion import Criterion
 from recbole_apa.comparison.report.judging import UAUC, Judging
+from recbole_apa.comparison.report.seeds import of_asked_seeds, seeds_notes
 from recbole_apa.comparison.report.slices import Table, slice_tables
+from recbole_apa.comparison.report.table_files import write_tables
 from recbole_apa.comparison.row import DONE, REFERENCE, Row, problems
 from recbole_apa.core.files.whole import write_text
 from recbole_apa.evaluation.measures import SCORE_MEASURES
@@ -47,7 +47,7 @@ def _title(figure: str) -> str:
 
 
 def write_comparison(folder: Path, rows: Sequence[Row], judging: Judging, slices: bool) -> str:
-    """Write ``table.md``, ``table.csv``, ``table.tex`` and ``report.html``.
+    """Write ``table.md``, ``table.csv``, ``table.tex``, further tables in ``tables`` and ``report.html``.
 
     Args:
         judging: the test samples.
@@ -56,19 +56,14 @@ def write_comparison(folder: Path, rows: Sequence[Row], judging: Judging, slices
     Returns:
         the table for a terminal, with what intervals, spread and ratios are of, and what went wrong.
     """
-    criterion = judging.criterion()
+    criterion, kept = judging.criterion(), of_asked_seeds(rows)
     head, body = headers(criterion), comparison_rows(rows, criterion, judging.criterion, judging.redrawn)
-    failed, parts = problems(rows), _further(rows, judging, head[1], slices)
-    block = judging.first.get("baseline_data")
-    stopped = stopping_note(rows)
-    notes = [*judging.notes(), *([learnt_note(block)] if block else []), *([stopped] if stopped else []), MEANT]
+    failed, parts = problems(rows), _further(kept, judging, head[1], slices)
+    notes = _notes(rows, judging)
     text = "\n".join([tabulate(body, head, disable_numparse=True), "", *notes])
     for name, ((titles, lines), note) in parts.items():
         text += f"\n\n{name}\n" + tabulate(lines, titles, disable_numparse=True) + (f"\n{note}" if note else "")
-    markdown = [tabulate(body, head, tablefmt="github", disable_numparse=True), *notes]
-    write_text(folder / "table.md", "\n\n".join(markdown) + "\n")
-    write_text(folder / "table.csv", _csv([head, *body]))
-    write_text(folder / "table.tex", tabulate(body, head, tablefmt="latex_booktabs", disable_numparse=True) + "\n")
+    write_tables(folder, (head, body), notes, parts, failed)
     page = render(
         "comparison.html",
         title=folder.name,
@@ -81,8 +76,8 @@ def write_comparison(folder: Path, rows: Sequence[Row], judging: Judging, slices
         notes=notes,
         redrawn=judging.redrawn,
         n_samples=len(judging.first["label"]),
-        seeds=sorted({row.seed for row in rows}),
-        drawings=_drawings(rows, criterion.figure, head[1]),
+        seeds=sorted({row.seed for row in kept}),
+        drawings=_drawings(kept, criterion.figure, head[1]),
         plotly=get_plotlyjs(),
     )
     write_text(folder / "report.html", page)
@@ -102,10 +97,18 @@ def _further(rows: Sequence[Row], judging: Judging, figure: str, slices: bool) -
     return out
 
 
-def _csv(lines: Sequence[Sequence[str]]) -> str:
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows(lines)
-    return text.getvalue()
+def _notes(rows: Sequence[Row], judging: Judging) -> list[str]:
+    """What the figures of the table are of."""
+    block = judging.first.get("baseline_data")
+    learnt = [*([learnt_note(block)] if block else []), stopping_note(rows)]
+    silent = "" if "metrics" in judging.first else _silent_note(rows)
+    return [note for note in (*judging.notes(), *seeds_notes(rows), *learnt, MEANT, silent) if note]
+
+
+def _silent_note(rows: Sequence[Row]) -> str:
+    """Which rows distinguish no sample from another: their AUC says nothing."""
+    named = [f"{row.method} (seed {row.seed})" for row in rows if len(row.scores) > 1 and len(set(row.scores)) == 1]
+    return f"The same score for every test sample, so that there is nothing to judge: {', '.join(named)}." * bool(named)
 
 
 def comparison_rows(
@@ -115,7 +118,7 @@ def comparison_rows(
     redrawn: bool = False,
 ) -> list[list[str]]:
     """One line per method, with means over its seeds, under :func:`headers`; differences from the reference are paired
-    by test sample and seed.
+    by test sample and seed. Seeds that the reference alone has are in the last line alone.
 
     Args:
         criterion: what rows are judged by.
@@ -124,9 +127,10 @@ def comparison_rows(
     """
     done = [row for row in rows if row.status == DONE]
     methods = list(dict.fromkeys(row.method for row in rows))
-    by_name = {name: [row for row in done if row.method == name] for name in methods}
-    reference = {row.seed: row for row in by_name.get(REFERENCE, [])}
-    one_model = single_model_seconds(done)
+    asked = [row for row in of_asked_seeds(rows) if row.status == DONE]
+    by_name = {name: [row for row in asked if row.method == name] for name in methods}
+    reference = {row.seed: row for row in done if row.method == REFERENCE}
+    one_model = single_model_seconds(asked)
     resampled: dict[str, np.ndarray] = {}
     for seed in sorted({row.seed for row in done}):
         kept = {_name(row): np.array(row.scores) for row in done if row.seed == seed}
