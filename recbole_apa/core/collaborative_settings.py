@@ -25,6 +25,10 @@ class CollaborativeSettings(Checked):
     period, and again on every request to forget and every addition."""
     evidence_past: Literal["all", "shown"] = field(default="all", metadata=option(since=Since("0.1.0", before="all")))
     """What counts as a user's past: ``all`` rows before the target, or those that the prompt shows (``shown``)."""
+    evidence_values: Literal["labels", "ratings"] = field(
+        default="labels", metadata=option(since=Since("0.1.0", before="labels"))
+    )
+    """What is summed up: ``labels``, or ``ratings``, the numbers that labels are made of, in 1,024ths."""
     evidence_columns: tuple[str, ...] | None = field(
         default=None,
         metadata=option(since=Since("0.1.0", before=None), expected="a column of words and, after it, one of years"),

@@ -246,7 +246,12 @@ class APASettings(Checked):
         return {name: value for name, value in self.flat().items() if name not in unset}
 
 
-_UNSET: dict[str, object] = {"draw_seed": None, "evidence_models": [], "evidence_past": "all"}
+_UNSET: dict[str, object] = {
+    "draw_seed": None,
+    "evidence_models": [],
+    "evidence_past": "all",
+    "evidence_values": "labels",
+}
 """Options that do not identify a run while they have these values."""
 GROUPS: dict[str, type] = {
     "backbone": BackboneSettings,

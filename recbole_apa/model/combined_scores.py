@@ -216,7 +216,8 @@ def combined_of(
     content = ItemContent.of_items(data.texts, codes.names, settings.evidence_columns)
     scores = {SPLITS[1]: _by_id(part, valid_scores), **terms}
     past = data.options.samples.history_length if settings.evidence_past == "shown" else 0
-    fitted = Fitted.anew([data], codes, scores, TermOptions(past=past), content)
+    options = TermOptions(past=past, use_ratings=settings.evidence_values == "ratings")
+    fitted = Fitted.anew([data], codes, scores, options, content)
     if terms:
         fitted = replace(fitted, columns=columns_digest(data.texts))
     return CombinedScores(fitted, data, content, settings.evidence_columns)

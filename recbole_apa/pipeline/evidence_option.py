@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 AUTO, COUNTS, NONE = "auto", "counts", "none"
 EVIDENCE, MODELS, PAST, COLUMNS = "evidence", "evidence_models", "evidence_past", "evidence_columns"
+VALUES = "evidence_values"
 _KINDS = {ModelType.CONTEXT, ModelType.GENERAL}
 
 

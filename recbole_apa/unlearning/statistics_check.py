@@ -17,7 +17,7 @@ SUBTRACTED, ANEW = "subtracted", "counted anew"
 """How statistics lost rows: they were taken out of the sums, or everything that remains was counted again."""
 
 ALL, CHANGES = "all", "changes"
-"""What was compared: all rows and likes, or by how much they changed."""
+"""What was compared: all rows and their values, or by how much they changed."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class StatisticsDone:
     digest: Mapping[str, str | None]
     """Keyed digests of these rows."""
     items_compared: int
-    """Items of which rows and likes in the sums were compared with those in the new index."""
+    """Items whose number of rows and sum of values (likes, or ratings) were compared with those of the new index."""
     compared: str
     """:data:`ALL` or :data:`CHANGES`."""
 
@@ -76,14 +76,15 @@ def refuse_other_sums(pending: RunStore, compared: str = ALL) -> int:
         how many items were compared; 0 if the state keeps no statistics.
 
     Raises:
-        CertificateError: of an item the sums have other rows or likes, or the manifest has other numbers; or the sums
+        CertificateError: of an item the sums have other rows or values, or the manifest has other numbers; or the sums
             cannot be read.
     """
     if not keeps_statistics(pending.manifest()):
         return 0
     told = _told(pending, compared)
     sums, counted = load_sums(pending), pending.manifest()[COUNTED]
-    pairs = {"interactions": (sums["items.n"], told.rows), "likes": (sums["items.values"], told.likes)}
+    values = "ratings" if _are_ratings(pending) else "likes"
+    pairs = {"interactions": (sums["items.n"], told.rows), values: (sums["items.values"], told.values)}
     found = [
         f"{what} of {n} items in {COLLABORATIVE_SUMS} are not those of the index"
         for what, n in {what: _n_other(*pair) for what, pair in pairs.items()}.items()
@@ -99,11 +100,16 @@ def _told(pending: RunStore, compared: str) -> RawTallies:
     """What the sums should be."""
     assert pending.base is not None
     index, before = pending.folder / INDEX, pending.base.folder / INDEX
+    ratings = _are_ratings(pending)
     if compared == ALL:
-        return scan_tallies(index, before)
-    change, sums = scan_change(index, before), load_sums(pending.base)
+        return scan_tallies(index, before, ratings)
+    change, sums = scan_change(index, before, ratings), load_sums(pending.base)
     n_users = pending.base.manifest()[COUNTED]["users"] + change.users
-    return RawTallies(sums["items.n"] + change.rows, sums["items.values"] + change.likes, n_users)
+    return RawTallies(sums["items.n"] + change.rows, sums["items.values"] + change.values, n_users)
+
+
+def _are_ratings(pending: RunStore) -> bool:
+    return pending.manifest()["settings"].get("evidence_values", "labels") == "ratings"
 
 
 def _n_other(found: np.ndarray, expected: np.ndarray) -> int:

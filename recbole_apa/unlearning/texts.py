@@ -59,7 +59,7 @@ def statistics_text(done: StatisticsDone) -> str:
     what = "" if done.compared == ALL else "changes in "
     return (
         f"collaborative statistics ({done.how}): {before}{done.rows['after']:,} of {done.users['after']:,} now; "
-        f"{what}interactions and likes of {done.items_compared:,} items were compared with the new index"
+        f"{what}interactions and their values of {done.items_compared:,} items were compared with the new index"
     )
 
 

@@ -101,7 +101,7 @@ def test_rows_are_counted_as_sums_count_them(options, tmp_path):
         users.add(data.rows.users[row])
     assert sum(likes.values()) > 0 and len(users) == found.users
     assert sorted(found.rows[found.rows > 0].tolist()) == sorted(rows.values())
-    assert sorted(found.likes[found.likes > 0].tolist()) == sorted(n for n in likes.values() if n)
+    assert sorted(found.values[found.values > 0].tolist()) == sorted(n for n in likes.values() if n)
 
 
 def test_a_change_is_what_the_parts_have_more_or_less(tmp_path):
@@ -119,8 +119,8 @@ def test_a_change_is_what_the_parts_have_more_or_less(tmp_path):
         if path != after / own:
             path.unlink()
     change = scan_change(after, before)
-    assert change.users == -1 and change.rows.sum() < 0 and change.likes.any()
-    for kind in ("rows", "likes"):
+    assert change.users == -1 and change.rows.sum() < 0 and change.values.any()
+    for kind in ("rows", "values"):
         assert (getattr(change, kind) == getattr(found["after"], kind) - getattr(found["before"], kind)).all()
     assert (scan_tallies(after, before).rows == found["after"].rows).all()
 

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from safetensors.numpy import save_file
 
 from recbole_apa import APAConfig, audit, run, unlearn, verify
 from recbole_apa.collaborative import Source, Targets, TermOptions
@@ -11,6 +12,9 @@ from recbole_apa.core.yaml import read_yaml
 from recbole_apa.data.tokens import Tokens
 from recbole_apa.pipeline.idle_options import idle_options
 from recbole_apa.pipeline.manifest_options import options_of
+from recbole_apa.runs.collaborative_files import load_sums
+from recbole_apa.runs.names import COLLABORATIVE_SUMS
+from recbole_apa.runs.store import RunStore
 
 CANNOT = [
     ({"eval_args.mode": "uni10", "metrics": ["NDCG"], "topk": [5]}, "eval_args.mode asks for rankings"),
@@ -64,7 +68,8 @@ def test_a_datasets_own_columns_are_left_out_where_others_are_read():
 
 def test_columns_without_statistics_are_said_to_do_nothing(options):
     for evidence, idle in (("counts", False), ("none", True)):
-        for name, value in (("evidence_columns", ["title"]), ("evidence_past", "shown")):
+        idlers = {"evidence_columns": ["title"], "evidence_past": "shown", "evidence_values": "ratings"}
+        for name, value in idlers.items():
             config = APAConfig("APA", "board", None, {**options, "evidence": evidence, name: value})
             assert (name in idle_options(config)) == idle
         config = APAConfig("APA", "ml-100k", None, {"evidence": evidence})
@@ -95,6 +100,34 @@ def test_a_run_looks_at_the_whole_past_or_at_what_its_prompts_show(past, options
     for asked in ({"interactions": [(data.rows.users[free], data.rows.items[free])]}, {"users": ["u3"]}):
         unlearn(made.run_dir, **asked)
         assert verify(made.run_dir).holds and audit(made.run_dir).findings == []
+
+
+def test_ratings_are_summed_up_and_subtracted(options, tmp_path):
+    """Item sums are of the file's own ratings; a request leaves those of the others, which the check counts itself."""
+    given = {**options, "train_samples": 8, "valid_samples": 6, "test_samples": 6, "n_shards": 2, "epochs": 1}
+    made = run("APA", "board", config_dict={**given, "evidence_values": "ratings"}, run_dir=tmp_path / "run")
+    assert made.store.manifest()["settings"]["evidence_values"] == "ratings"
+    rows = counted_ratings(made.data.train_set.run_data)
+    for left_out, asked in (("", {}), ("u3", {"users": ["u3"]})):
+        if asked:
+            done = unlearn(made.run_dir, **asked).outcomes[0]
+            assert done.statistics.items_compared > 0 and done.certificates
+        sums = load_sums(RunStore(made.run_dir))
+        expected = {}
+        for user, item, rating in rows:
+            if user != left_out:
+                expected[item] = expected.get(item, 0) + 1024 * rating
+        assert sorted(sums["items.values"].tolist()) == sorted(expected.values())
+        assert verify(made.run_dir).holds and audit(made.run_dir).findings == []
+    forged = {**sums, "items.values": sums["items.values"] + 1024}
+    save_file(forged, made.run_dir / COLLABORATIVE_SUMS)
+    assert audit(made.run_dir).findings
+
+
+def counted_ratings(data):
+    """User, item and rating of the rows of the training period."""
+    counted = np.flatnonzero(data.notes.roles == 0).tolist()
+    return [(data.rows.users[n], data.rows.items[n], round(float(data.rows.values[n]))) for n in counted]
 
 
 def test_a_column_that_is_not_there_is_refused_before_anything_is_written(options, tmp_path):
