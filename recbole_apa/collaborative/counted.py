@@ -27,9 +27,7 @@ class CountedRows:
         return cls(0, 0, no_digest(secret))
 
     @classmethod
-    def of(
-        cls, data: RunData, secret: bytes, use_ratings: bool = False, named: np.ndarray | None = None
-    ) -> "CountedRows":
+    def of(cls, data: RunData, secret: bytes, use_ratings: bool, named: np.ndarray | None = None) -> "CountedRows":
         """The rows of some users that statistics count.
 
         Args:
@@ -54,7 +52,7 @@ class CountedRows:
         n_rows, n_users = self.n_rows - other.n_rows, self.n_users - other.n_users
         return CountedRows(n_rows, n_users, self.digest.minus(other.digest))
 
-    def after(self, before: RunData, left: RunData | None, use_ratings: bool = False) -> "CountedRows":
+    def after(self, before: RunData, left: RunData | None, use_ratings: bool) -> "CountedRows":
         """After a request.
 
         Args:
@@ -101,7 +99,7 @@ class RowCount:
         secret: of the run's digests.
     """
 
-    def __init__(self, items: Sequence[str], secret: bytes, use_ratings: bool = False) -> None:
+    def __init__(self, items: Sequence[str], secret: bytes, use_ratings: bool) -> None:
         self.found, self._items, self._use_ratings = CountedRows.none(secret), items, use_ratings
         self._named = named_items(items, secret)
 

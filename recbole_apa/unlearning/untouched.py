@@ -116,11 +116,12 @@ def _survey_after(run: IndexedRun, light: Light, key: Key) -> tuple[Survey, Data
     secret = secret_of(run.manifest["salt"], key)
     is_new_key = run.manifest.get(KEY) != key.name
     before, after, texts = light.touched.before, light.touched.after, run.texts
-    counted = light.statistics.counted_under(secret) if light.statistics else None
-    rows = RowCount(run.index.items.names, secret) if light.statistics and counted is None else None
+    kept = light.statistics
+    counted, use_ratings = (kept.counted_under(secret), kept.fitted.options.use_ratings) if kept else (None, False)
+    rows = RowCount(run.index.items.names, secret, use_ratings) if kept and counted is None else None
     survey = survey_before(run, secret if is_new_key or rows else None, [rows.add] if rows else [])
     counted = rows.found if rows else counted
-    counted = counted and counted.after(before, after)
+    counted = counted and counted.after(before, after, use_ratings)
     # without one of its repeats, a row of an item that nobody had may pass the filters
     new = set() if after is None else {name for name in after.rows.items.texts() if not survey.is_seen(name)}
     survey.take_away(before)

@@ -12,7 +12,7 @@ SECRET = b"a secret"
 
 
 def counted(folder, ratings, **how):
-    return CountedRows.of(data_of(folder, ratings, **how), SECRET)
+    return CountedRows.of(data_of(folder, ratings, **how), SECRET, False)
 
 
 def changed(ratings, place):
@@ -26,7 +26,7 @@ def test_the_rows_are_those_that_sums_count(options, tmp_path):
     data = data_of(tmp_path, ratings_of(), **options)
     codes = ItemCodes(data.rows.items.names)
     sums = Statistics.of([data], codes, Pairs(*[codes.of(data.rows.items)[:0]] * 2))
-    found = CountedRows.of(data, SECRET)
+    found = CountedRows.of(data, SECRET, False)
     assert found.n_rows == int(sums.items.n.sum()) > 0
     assert found.n_users == len({data.rows.users[i] for i in counted_rows(data).nonzero()[0]})
 
@@ -34,7 +34,7 @@ def test_the_rows_are_those_that_sums_count(options, tmp_path):
 def test_it_changes_with_each_counted_row_and_with_no_other(tmp_path):
     ratings = ratings_of()
     data = data_of(tmp_path, ratings)
-    whole, which = CountedRows.of(data, SECRET), counted_rows(data)
+    whole, which = CountedRows.of(data, SECRET, False), counted_rows(data)
     places = data.notes.places[data.kept]
     assert 0 < which.sum() < len(which)
     for row in range(0, len(which), 3):
@@ -48,25 +48,25 @@ def test_users_leave_as_if_they_had_never_been_counted(tmp_path):
     of = {name: [row for row in ratings if (row[0] == "u2") == (name == "u2")] for name in ("u2", "others")}
     whole, gone = counted(tmp_path, ratings), data_of(tmp_path, of["u2"])
     left = counted(tmp_path, of["others"])
-    assert whole.after(gone, None).to_json() == left.to_json()
-    assert left.plus(CountedRows.of(gone, SECRET)).to_json() == whole.to_json()
-    assert whole.after(gone, gone).to_json() == whole.to_json()
+    assert whole.after(gone, None, False).to_json() == left.to_json()
+    assert left.plus(CountedRows.of(gone, SECRET, False)).to_json() == whole.to_json()
+    assert whole.after(gone, gone, False).to_json() == whole.to_json()
     assert whole.minus(left).n_users == 1
 
 
 def test_parts_give_what_the_whole_gives(tmp_path):
     ratings = ratings_of()
     whole = data_of(tmp_path, ratings)
-    count = RowCount(whole.rows.items.names, SECRET)
+    count = RowCount(whole.rows.items.names, SECRET, False)
     for user in range(6):
         count.add(data_of(tmp_path, [row for row in ratings if row[0] == f"u{user}"]))
-    assert count.found.to_json() == CountedRows.of(whole, SECRET).to_json()
+    assert count.found.to_json() == CountedRows.of(whole, SECRET, False).to_json()
 
 
 def test_another_secret_gives_another_digest(tmp_path):
     data = data_of(tmp_path, ratings_of())
-    found = CountedRows.of(data, SECRET)
-    assert CountedRows.of(data, b"another").digest.hex() != found.digest.hex()
+    found = CountedRows.of(data, SECRET, False)
+    assert CountedRows.of(data, b"another", False).digest.hex() != found.digest.hex()
     assert found.digest.hex() != data.users_digest(SECRET).hex()
     told = found.to_json()
     assert CountedRows.from_json(told, SECRET).to_json() == told

@@ -15,6 +15,7 @@ from recbole_apa.pipeline.manifest_options import options_of
 from recbole_apa.runs.collaborative_files import load_sums
 from recbole_apa.runs.names import COLLABORATIVE_SUMS
 from recbole_apa.runs.store import RunStore
+from tests.helpers.unseen import unseen_rows
 
 CANNOT = [
     ({"eval_args.mode": "uni10", "metrics": ["NDCG"], "topk": [5]}, "eval_args.mode asks for rankings"),
@@ -108,15 +109,19 @@ def test_ratings_are_summed_up_and_subtracted(options, tmp_path):
     made = run("APA", "board", config_dict={**given, "evidence_values": "ratings"}, run_dir=tmp_path / "run")
     assert made.store.manifest()["settings"]["evidence_values"] == "ratings"
     rows = counted_ratings(made.data.train_set.run_data)
-    for left_out, asked in (("", {}), ("u3", {"users": ["u3"]})):
+    row = unseen_rows(made)[0]
+    requests = ({}, {"interactions": [row]}, {"users": ["u3"]})
+    for asked in requests:
         if asked:
             done = unlearn(made.run_dir, **asked).outcomes[0]
+            assert done.statistics.how == ("subtracted" if "interactions" in asked else "counted anew")
             assert done.statistics.items_compared > 0 and done.certificates
+            rows = [(user, *of) for user, *of in rows if user != "u3" or "users" not in asked]
+            rows = [(user, item, rating) for user, item, rating in rows if (user, item) != row[:2]]
         sums = load_sums(RunStore(made.run_dir))
         expected = {}
-        for user, item, rating in rows:
-            if user != left_out:
-                expected[item] = expected.get(item, 0) + 1024 * rating
+        for _, item, rating in rows:
+            expected[item] = expected.get(item, 0) + 1024 * rating
         assert sorted(sums["items.values"].tolist()) == sorted(expected.values())
         assert verify(made.run_dir).holds and audit(made.run_dir).findings == []
     forged = {**sums, "items.values": sums["items.values"] + 1024}
