@@ -17,7 +17,7 @@ from recbole_apa.core.seeding import digest_of, hash_order
 from recbole_apa.data.baseline_rows import BaselineData, baseline_rows, past_likes, presplit_rows, stopping_rows
 from recbole_apa.data.forgotten import PAIR, Digester, Forgotten, Scope, digests_of
 from recbole_apa.data.loaders import Loaders
-from recbole_apa.data.presplit_files import Layout, PresplitRow, write_presplit
+from recbole_apa.data.presplit_files import AnyRows, Layout, write_presplit
 from recbole_apa.data.run_data import RunData
 from recbole_apa.data.samples import Sample
 from recbole_apa.data.splits import SPLITS
@@ -161,7 +161,7 @@ class ComparisonContext:
 
     def _write(self, folder: Path, data: RunData, tested: Sequence[Sample]) -> None:
         learnt = presplit_rows(data, baseline_rows(data, self.baseline_data))
-        parts: dict[str, Sequence[Sample] | Sequence[PresplitRow]] = {
+        parts: dict[str, AnyRows] = {
             "train": learnt,
             "valid": presplit_rows(data, stopping_rows(data, self.baseline_data)),
             "test": tested,

@@ -37,6 +37,10 @@ class PresplitRow(NamedTuple):
         return cls(sample.user_id, sample.item_id, sample.label, [entry.item_id for entry in sample.history])
 
 
+AnyRows = Sequence[Sample] | Sequence[PresplitRow]
+"""What such a file is written from."""
+
+
 @dataclass(frozen=True)
 class Layout:
     """How the dataset's own files are written. The pre-split ones use the same format, because item and user files are
@@ -78,7 +82,7 @@ class Layout:
 def write_presplit(
     folder: Path,
     name: str,
-    splits: Mapping[str, Sequence[Sample] | Sequence[PresplitRow]],
+    splits: Mapping[str, AnyRows],
     source: Path,
     layout: Layout | None = None,
 ) -> None:

@@ -18,8 +18,7 @@ from torch import Tensor
 from recbole_apa.compat.checkpoints import load
 from recbole_apa.core.errors import DataError, RunError
 from recbole_apa.data.loaders import dataset_of
-from recbole_apa.data.presplit_files import LIKES, SEQUENCES, VALID_SEQUENCES, Layout, PresplitRow
-from recbole_apa.data.samples import Sample
+from recbole_apa.data.presplit_files import LIKES, SEQUENCES, VALID_SEQUENCES, AnyRows, Layout
 from recbole_apa.model.recbole_evaluator import PatientEvaluator
 from recbole_apa.pipeline.build import build
 from recbole_apa.pipeline.config import APAConfig
@@ -220,9 +219,7 @@ def _options(model: str, files: PresplitFiles, seed: int) -> dict[str, object]:
 
 
 @torch.no_grad()
-def baseline_scores(
-    trained: TrainedBaseline, split: int, samples: Sequence[Sample] | Sequence[PresplitRow]
-) -> np.ndarray:
+def baseline_scores(trained: TrainedBaseline, split: int, samples: AnyRows) -> np.ndarray:
     """Scores of the rows of a split (0 train, 1 valid, 2 test), in the samples' order, (n,).
 
     Raises:

@@ -12,9 +12,8 @@ from recbole.utils import ModelType
 from recbole_apa.core.errors import SettingsError
 from recbole_apa.core.log_levels import warnings_alone
 from recbole_apa.data.baseline_rows import baseline_rows, presplit_rows, stopping_rows
-from recbole_apa.data.presplit_files import Layout, PresplitRow, write_presplit
+from recbole_apa.data.presplit_files import AnyRows, Layout, write_presplit
 from recbole_apa.data.recbole_settings import read_execution
-from recbole_apa.data.samples import Sample
 from recbole_apa.evaluation.scored_split import BASELINES
 from recbole_apa.pipeline.build import RunResult
 from recbole_apa.pipeline.config import APAConfig
@@ -22,7 +21,6 @@ from recbole_apa.pipeline.recbole_models import NAME, PresplitFiles, TrainedBase
 from recbole_apa.pipeline.recbole_names import find_model, reads_graph, usual_options
 
 _PARTS = {"valid": 1, "test": 2}
-_Parts = dict[str, Sequence[Sample] | Sequence[PresplitRow]]
 
 
 @dataclass
@@ -73,7 +71,7 @@ def train_baselines(result: RunResult, names: Sequence[str]) -> BaselineScores:
 def _train_one(result: RunResult, name: str, folder: Path, out: BaselineScores) -> None:
     data = result.data.train_set.run_data
     chosen_by = stopping_rows(data, "all")
-    parts: _Parts = {
+    parts: dict[str, AnyRows] = {
         "train": presplit_rows(data, baseline_rows(data, "all")),
         "valid": presplit_rows(data, chosen_by),
         "test": result.data.test_set.samples,
@@ -94,7 +92,7 @@ def _places(rows: np.ndarray, among: np.ndarray) -> np.ndarray:
     return np.array([place[row] for row in rows.tolist()], dtype=np.int64)
 
 
-def _trained(result: RunResult, name: str, folder: Path, parts: _Parts) -> TrainedBaseline:
+def _trained(result: RunResult, name: str, folder: Path, parts: dict[str, AnyRows]) -> TrainedBaseline:
     config, layout = result.config, Layout.of(result.config)
     write_presplit(folder, NAME, parts, Path(config["data_path"]), layout)
     items = result.data.train_set.item_feat
