@@ -186,8 +186,15 @@ def _found(context: ComparisonContext, row: Row | None) -> Row | None:
     ties where a model's scores are small: such a row is measured again."""
     if row is None or context.ranking or "auc" not in row.figures:
         return row
+    if len(row.all_scores) and _is_rounded(np.array(row.all_scores)):
+        return None
     value = auc(context.labels("test"), np.array(row.scores))
     return row if value is not None and abs(value - row.figures["auc"]) < _SHOWN else None
+
+
+def _is_rounded(scores: np.ndarray) -> bool:
+    """Whether scores have six places, and not fewer, as shares of a few rows may have."""
+    return bool((scores.round(6) == scores).all() and (scores.round(3) != scores).any())
 
 
 def _key(context: ComparisonContext, row: str, baseline_options: Mapping[str, Mapping[str, object]]) -> str:

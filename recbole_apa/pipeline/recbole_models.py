@@ -62,9 +62,9 @@ class TrainedBaseline:
         return len(dataset_of(self.loaders.train).inter_feat)
 
     @property
-    def n_stopping(self) -> int:
-        """Validation rows by whose labels the best epoch was chosen."""
-        return len(dataset_of(self.loaders.valid).inter_feat)
+    def n_stopping(self) -> int | None:
+        """Validation rows by whose labels the best epoch was chosen; None for models that have one (Pop, ItemKNN)."""
+        return None if self.model.type == ModelType.TRADITIONAL else len(dataset_of(self.loaders.valid).inter_feat)
 
 
 @dataclass(frozen=True)

@@ -83,7 +83,8 @@ def _train_one(result: RunResult, name: str, folder: Path, out: BaselineScores) 
             out.scores[part][f"{BASELINES}.{name}"] = baseline_scores(trained, split, parts[part])[drawn[part]]
     out.figures[f"{BASELINES}.{name}.train_seconds"] = round(trained.seconds, 1)
     out.figures[f"{BASELINES}.{name}.n_rows"] = trained.n_rows
-    out.figures[f"{BASELINES}.{name}.n_stopping_rows"] = trained.n_stopping
+    if trained.n_stopping is not None:
+        out.figures[f"{BASELINES}.{name}.n_stopping_rows"] = trained.n_stopping
 
 
 def _places(rows: np.ndarray, among: np.ndarray) -> np.ndarray:

@@ -93,6 +93,8 @@ def test_epochs_are_chosen_on_the_whole_validation_split_or_on_its_samples(block
         (method,) = make_methods(context, [name], FEW)
         part = "valid" if name == "FM" else "valid_sequences"
         assert method.fit(1).n_stopping == len(lines_of(context.presplit(), part)) > 0
+    (method,) = make_methods(context, ["Pop"], FEW)
+    assert method.fit(1).n_stopping is None, "it has no epochs to choose from"
     assert all(line[3] for line in lines_of(context.presplit(), "valid_sequences"))
 
 

@@ -176,6 +176,9 @@ def test_small_scores_are_kept_as_they_were_judged(options, work_folder, tmp_pat
     # a row of before, whose scores were rounded, is measured again; another is not
     assert _found(context, row) is row
     assert _found(context, replace(row, scores=[round(s, 6) for s in row.scores])) is None
+    further = [round(0.1234567 * s, 6) for s in (1, 2, 3)]  # of all test rows, where the drawn ones show nothing
+    assert _found(context, replace(row, all_scores=further)) is None
+    assert _found(context, replace(row, all_scores=[0.5, 0.25, 1.0])) is not None
 
 
 def test_slices_divide_the_test_samples():

@@ -113,7 +113,7 @@ def note(figures: Mapping[str, float]) -> str:
 def validation_note(figures: Mapping[str, float]) -> str:
     """In what the validation columns differ from line to line; empty without evidence and RecBole's models."""
     kinds = {v.split(".")[0] for v in _shown(figures) if f"valid.{v}.logloss" in figures}
-    said = ["APA's tau and n were chosen on these validation samples"]
+    said = ["APA's tau and n, unless given, were chosen on these validation samples"]
     if BASELINES in kinds:
         said.append("RecBole's models chose their epochs on rows that these are among")
     if "evidence" in kinds:
