@@ -11,6 +11,7 @@ from functools import cached_property
 import numpy as np
 
 from recbole_apa.collaborative import (
+    ALONE,
     JUDGED,
     MODEL,
     CountedRows,
@@ -159,6 +160,14 @@ class CombinedScores:
         columns = [table] if terms is None else [table, terms]
         return combined.scores(np.column_stack(columns), model_scores)[self.served]
 
+    def coefficient(self, term: str) -> float:
+        """How much a term counts in what is served; 0 if that rests on the language model alone."""
+        combined = self.fitted.combination
+        if combined is None or self.served == MODEL:
+            return 0.0
+        fitted = combined.alone if self.served == ALONE else combined.both
+        return float(fitted.coefficients[combined.terms.index(term)])
+
     @cached_property
     def _source(self) -> Source:
         return self._source_of(self.fitted.statistics.codes)
@@ -228,7 +237,8 @@ def model_terms(of_run: APASettings, data: RunData, inputs: FitInputs, record: F
 
     Raises:
         DataError: ``evidence_columns`` names a column that the items do not have.
-        SettingsError: one cannot be trained on a new run's rows, or nothing trains it.
+        SettingsError: a new run's rows are nothing to train one on, or nothing trains it.
+        TrainingError: one cannot be trained here.
     """
     settings = of_run.collaborative
     _refuse_columns(data.texts, settings)

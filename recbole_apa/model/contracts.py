@@ -53,7 +53,7 @@ class ModelTerms:
     scores: dict[str, np.ndarray] = field(default_factory=dict)
     """:func:`~recbole_apa.collaborative.model_key` -> its term of each sample, in order of sample id, float64."""
     failed: dict[str, str] = field(default_factory=dict)
-    """Model -> why it cannot be trained on these rows; its terms are zeros."""
+    """Model -> what about these rows it cannot learn from; its terms are zeros."""
 
 
 class WorkerPool(Protocol):
@@ -98,8 +98,8 @@ class FitInputs:
     evidence_models: Callable[[RunData], ModelTerms] | None = None
     """Trains the RecBole models of the run's evidence on its rows."""
     refuses_models: bool = False
-    """Whether models that cannot be trained are refused, as in a new run; a request must not fail for them, and goes on
-    with terms that say nothing."""
+    """Whether rows that a model cannot learn from are refused, as in a new run; a request must not fail for them, and
+    goes on with terms that say nothing."""
     shard_update: ShardUpdate | None = None
     """Updates the adapters of affected shards; None trains them again."""
     pool: WorkerPool | None = None
