@@ -231,9 +231,14 @@ def combined_of(
     return CombinedScores(fitted, data, content, settings.evidence_columns)
 
 
-def model_terms(of_run: APASettings, data: RunData, inputs: FitInputs, record: FitRecord) -> dict[str, np.ndarray]:
-    """The terms of the RecBole models of a run's evidence, which are trained now, before anything is written:
-    :attr:`~recbole_apa.model.contracts.ModelTerms.scores`; empty without such models.
+def model_terms(
+    of_run: APASettings, data: RunData, inputs: FitInputs, record: FitRecord, store: RunStore | None
+) -> dict[str, np.ndarray]:
+    """The terms of the RecBole models of a run's evidence, which are trained now, before anything is written
+    that lasts: :attr:`~recbole_apa.model.contracts.ModelTerms.scores`; empty without such models.
+
+    Args:
+        store: of the run that is written; None if none is.
 
     Raises:
         DataError: ``evidence_columns`` names a column that the items do not have.
@@ -250,7 +255,7 @@ def model_terms(of_run: APASettings, data: RunData, inputs: FitInputs, record: F
             "train with recbole_apa.run"
         )
     start = time.perf_counter()
-    found = inputs.evidence_models(data)
+    found = inputs.evidence_models(data, store.folder if store else None)
     record.add_seconds("evidence_models_seconds", start)
     if found.failed and inputs.refuses_models:
         told = "; ".join(f"{name} cannot be trained on this data ({why})" for name, why in found.failed.items())

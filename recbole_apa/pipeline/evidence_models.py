@@ -4,7 +4,6 @@ A model sees no row of validation or test samples, not even the names in them: t
 training rows, by the hash of each row's id, so that forgetting a row moves no other one to the other side.
 """
 
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -27,6 +26,7 @@ from recbole_apa.pipeline.evidence_rows import EvidenceRows, in_order
 from recbole_apa.pipeline.pair_scores import pair_scores
 from recbole_apa.pipeline.recbole_models import PresplitFiles, TrainedBaseline, train_baseline
 from recbole_apa.pipeline.recbole_names import usual_options
+from recbole_apa.runs.scratch import scratch
 
 
 @dataclass(frozen=True)
@@ -66,18 +66,22 @@ def train_model(config: APAConfig, name: str, data: RunData) -> EvidenceModel:
     why = rows.why_unfit(name, Layout.of(config))
     if why:
         raise TrainingError(f"{name} cannot be trained on what the run has: {why}")
-    return _train(config, name, data, rows)
+    return _train(config, name, data, rows, None)
 
 
-def _train(config: APAConfig, name: str, data: RunData, rows: EvidenceRows) -> EvidenceModel:
-    """See :func:`train_model`; the rows were looked at."""
+def _train(config: APAConfig, name: str, data: RunData, rows: EvidenceRows, run: Path | None) -> EvidenceModel:
+    """See :func:`train_model`; the rows were looked at.
+
+    Args:
+        run: the folder of the run that is written, as in :func:`~recbole_apa.runs.scratch.scratch`.
+    """
     layout = Layout.of(config)
     columns = sorted(set(data.texts.available) - {config["ITEM_ID_FIELD"]})
     # RecBole has a line for each epoch, many times what the run itself has to say
-    with tempfile.TemporaryDirectory(prefix="recbole-apa-") as folder, _one_thread(), warnings_alone():
-        rows.write(Path(folder), Path(config["data_path"]), layout)
-        files = PresplitFiles(Path(folder), columns, config["MAX_ITEM_LIST_LENGTH"], layout)
-        where = {"log_dir": folder, "use_gpu": False}  # a GPU adds gradients of vectors in any order
+    with scratch(run) as folder, _one_thread(), warnings_alone():
+        rows.write(folder, Path(config["data_path"]), layout)
+        files = PresplitFiles(folder, columns, config["MAX_ITEM_LIST_LENGTH"], layout)
+        where = {"log_dir": str(folder), "use_gpu": False}  # a GPU adds gradients of vectors in any order
         options = {**usual_options(name, "all"), **rows.options(), **where}
         with _documented(name):
             return EvidenceModel(name, train_baseline(name, files, config["seed"], options))
@@ -111,8 +115,9 @@ def _one_thread() -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def evidence_models_of(config: APAConfig) -> Callable[[RunData], ModelTerms]:
-    """A function that trains the models of a run's evidence and scores its validation and test samples.
+def evidence_models_of(config: APAConfig) -> Callable[[RunData, Path | None], ModelTerms]:
+    """A function (rows, folder of the run that is written) that trains the models of a run's evidence and scores its
+    validation and test samples.
 
     A model that cannot learn from the rows there are has zeros for terms, and is named as failed. Any other failure
     may be of the machine, and is raised: else the terms would depend on it.
@@ -122,18 +127,18 @@ def evidence_models_of(config: APAConfig) -> Callable[[RunData], ModelTerms]:
         OSError: its rows cannot be written.
     """
 
-    def terms(data: RunData) -> ModelTerms:
+    def terms(data: RunData, run: Path | None = None) -> ModelTerms:
         names = models_of(config)
         out, rows = ModelTerms(), EvidenceRows.of(data) if names else None
         for name in names:
             assert rows is not None
-            _add(out, config, name, data, rows)
+            _add(out, config, name, data, rows, run)
         return out
 
     return terms
 
 
-def _add(out: ModelTerms, config: APAConfig, name: str, data: RunData, rows: EvidenceRows) -> None:
+def _add(out: ModelTerms, config: APAConfig, name: str, data: RunData, rows: EvidenceRows, run: Path | None) -> None:
     which = {split: in_order(data, data.targets[split]) for split in JUDGED}
     why = rows.why_unfit(name, Layout.of(config))
     if why:
@@ -141,6 +146,6 @@ def _add(out: ModelTerms, config: APAConfig, name: str, data: RunData, rows: Evi
         out.scores.update({model_key(split, name): np.zeros(len(asked)) for split, asked in which.items()})
         getLogger().warning(f"{EVIDENCE}: {name} cannot be trained on these rows ({why})")
         return
-    model = _train(config, name, data, rows)
+    model = _train(config, name, data, rows, run)
     for split, asked in which.items():
         out.scores[model_key(split, name)] = model.terms(data.rows.users.texts(asked), data.rows.items.texts(asked))
