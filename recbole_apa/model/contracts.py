@@ -95,8 +95,8 @@ class FitInputs:
     reuse: ReusableState | None = None
     """The preceding state; what it shows to be unaffected is not computed again."""
     collaborative: Callable[[str, APADataset, Path | None], Collaborative] | None = None
-    """(partition, training dataset, folder of the run that is written) -> the collaborative model of partitions of users
-    and items."""
+    """(partition, training dataset, folder of the run that is written) -> the collaborative model that partitions of
+    users and items use."""
     evidence_models: Callable[[RunData, Path | None], ModelTerms] | None = None
     """(rows, folder of the run that is written) -> what the RecBole models of its evidence say, trained on the rows."""
     refuses_models: bool = False

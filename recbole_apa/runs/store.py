@@ -139,8 +139,7 @@ class RunStore(StateFiles):
         files = {name: self.digest_now(name) for name in self.state_files()}
         if self.base:
             files |= self._files_of_base() if kept is None else dict(kept)
-        status = COMPLETE if complete else TRAINING
-        self.write_manifest({**manifest, **about, "status": status, "files": files})
+        self.write_manifest({**manifest, **about, "status": COMPLETE if complete else TRAINING, "files": files})
         self.storage.publish()
 
     def state_files(self) -> list[str]:
