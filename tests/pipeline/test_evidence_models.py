@@ -271,17 +271,24 @@ def test_a_request_that_leaves_nothing_to_learn_from_leaves_terms_of_zeros(unfit
 @pytest.mark.parametrize("served", ["evidence", "model+evidence"])
 def test_predictions_train_no_model_that_counts_for_nothing(served, unfit):
     opened = evaluate_run(unfit)
-    opened.trainer.combined.__dict__["served"] = served
+    combined = opened.trainer.combined
+    fitted = replace(combined.fitted, combination=replace(combined.fitted.combination, served=served))
+    opened.trainer.combined = replace(combined, fitted=fitted)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("recbole_apa.pipeline.predictions.train_model", lambda *_: pytest.fail("trained"))
         found = predict_pairs(opened, [("u3", "i3"), ("nobody", "i3")])
     assert all(0 < one.score < 1 for one in found)
 
 
-def test_rows_to_learn_nothing_from_are_refused_before_anything_is_written(made, options, tmp_path):
-    given = of_one_user(made, options, tmp_path, user="nobody")
+def test_rows_to_learn_nothing_from_are_refused_before_anything_is_written(options, tmp_path):
+    """The ``.item`` file has a single line: whoever has that item has all."""
+    source, target = Path(options["data_path"]) / "board", tmp_path / "data" / "board"
+    target.mkdir(parents=True)
+    (target / "board.inter").write_bytes((source / "board.inter").read_bytes())
+    (target / "board.item").write_text("\n".join((source / "board.item").read_text().splitlines()[:2]) + "\n")
+    given = {**options, **GIVEN, "evidence": ["counts", "BPR"], "data_path": str(target.parent)}
     with pytest.raises(
-        SettingsError, match=r"evidence: BPR cannot be trained on this data \(found 0 likes to learn from"
+        SettingsError, match=r"evidence: BPR cannot be trained on this data \(found \d+ user.*all 1 items"
     ):
         run("APA", "board", config_dict=given, run_dir=tmp_path / "run")
     assert not list((tmp_path / "run").rglob("*.safetensors")) and not (tmp_path / "run" / "manifest.json").exists()
