@@ -1,7 +1,7 @@
 """The samples as pre-split RecBole files, so that every RecBole model trains and is evaluated on exactly these rows."""
 
 import codecs
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -116,13 +116,22 @@ def write_presplit(
             _write(folder / name / f"{name}.{kind}", file.read_bytes().removeprefix(codecs.BOM_UTF8))
 
 
+def refuse_ids(rows: Iterable[PresplitRow], layout: Layout) -> None:
+    """
+    Raises:
+        DataError: an id cannot stand in a column of a file.
+    """
+    for row in rows:
+        for token in (row.user_id, row.item_id):
+            if layout.field_separator in token or "\n" in token:
+                raise DataError(
+                    f"the id {token!r} contains the column separator {layout.field_separator!r}; RecBole's models need "
+                    "ids without it: use other ids, or files separated by tabs"
+                )
+
+
 def _line(row: PresplitRow, layout: Layout) -> str:
-    for token in (row.user_id, row.item_id):
-        if layout.field_separator in token or "\n" in token:
-            raise DataError(
-                f"the id {token!r} contains the column separator {layout.field_separator!r}; RecBole's models need ids "
-                "without it: use other ids, or files separated by tabs"
-            )
+    refuse_ids((row,), layout)
     history = layout.seq_separator.join(row.items)
     return layout.field_separator.join([row.user_id, row.item_id, str(row.label), history])
 

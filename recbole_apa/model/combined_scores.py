@@ -11,6 +11,7 @@ from functools import cached_property
 import numpy as np
 
 from recbole_apa.collaborative import (
+    ALONE,
     JUDGED,
     MODEL,
     CountedRows,
@@ -159,6 +160,14 @@ class CombinedScores:
         columns = [table] if terms is None else [table, terms]
         return combined.scores(np.column_stack(columns), model_scores)[self.served]
 
+    def coefficient(self, term: str) -> float:
+        """How much a term counts in what is served; 0 if that rests on the language model alone."""
+        combined = self.fitted.combination
+        if combined is None or self.served == MODEL:
+            return 0.0
+        fitted = combined.alone if self.served == ALONE else combined.both
+        return float(fitted.coefficients[combined.terms.index(term)])
+
     @cached_property
     def _source(self) -> Source:
         return self._source_of(self.fitted.statistics.codes)
@@ -223,13 +232,19 @@ def combined_of(
     return CombinedScores(fitted, data, content, settings.evidence_columns)
 
 
-def model_terms(of_run: APASettings, data: RunData, inputs: FitInputs, record: FitRecord) -> dict[str, np.ndarray]:
-    """The terms of the RecBole models of a run's evidence, which are trained now, before anything is written:
-    :attr:`~recbole_apa.model.contracts.ModelTerms.scores`; empty without such models.
+def model_terms(
+    of_run: APASettings, data: RunData, inputs: FitInputs, record: FitRecord, store: RunStore | None
+) -> dict[str, np.ndarray]:
+    """The terms of the RecBole models of a run's evidence, which are trained now, before anything is written
+    that lasts: :attr:`~recbole_apa.model.contracts.ModelTerms.scores`; empty without such models.
+
+    Args:
+        store: of the run that is written; None if none is.
 
     Raises:
         DataError: ``evidence_columns`` names a column that the items do not have.
-        SettingsError: one cannot be trained on a new run's rows, or nothing trains it.
+        SettingsError: a new run's rows are nothing to train one on, or nothing trains it.
+        TrainingError: one cannot be trained here.
     """
     settings = of_run.collaborative
     _refuse_columns(data.texts, settings)
@@ -241,7 +256,7 @@ def model_terms(of_run: APASettings, data: RunData, inputs: FitInputs, record: F
             "train with recbole_apa.run"
         )
     start = time.perf_counter()
-    found = inputs.evidence_models(data)
+    found = inputs.evidence_models(data, store.folder if store else None)
     record.add_seconds("evidence_models_seconds", start)
     if found.failed and inputs.refuses_models:
         told = "; ".join(f"{name} cannot be trained on this data ({why})" for name, why in found.failed.items())

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Protocol
 
 import numpy as np
@@ -53,7 +54,7 @@ class ModelTerms:
     scores: dict[str, np.ndarray] = field(default_factory=dict)
     """:func:`~recbole_apa.collaborative.model_key` -> its term of each sample, in order of sample id, float64."""
     failed: dict[str, str] = field(default_factory=dict)
-    """Model -> why it cannot be trained on these rows; its terms are zeros."""
+    """Model -> what about these rows it cannot learn from; its terms are zeros."""
 
 
 class WorkerPool(Protocol):
@@ -93,13 +94,14 @@ class FitInputs:
 
     reuse: ReusableState | None = None
     """The preceding state; what it shows to be unaffected is not computed again."""
-    collaborative: Callable[[str, APADataset], Collaborative] | None = None
-    """(partition, training dataset) -> the collaborative model that partitions of users and items use."""
-    evidence_models: Callable[[RunData], ModelTerms] | None = None
-    """Trains the RecBole models of the run's evidence on its rows."""
+    collaborative: Callable[[str, APADataset, Path | None], Collaborative] | None = None
+    """(partition, training dataset, folder of the run that is written) -> the collaborative model that partitions of
+    users and items use."""
+    evidence_models: Callable[[RunData, Path | None], ModelTerms] | None = None
+    """(rows, folder of the run that is written) -> what the RecBole models of its evidence say, trained on the rows."""
     refuses_models: bool = False
-    """Whether models that cannot be trained are refused, as in a new run; a request must not fail for them, and goes on
-    with terms that say nothing."""
+    """Whether rows that a model cannot learn from are refused, as in a new run; a request must not fail for them, and
+    goes on with terms that say nothing."""
     shard_update: ShardUpdate | None = None
     """Updates the adapters of affected shards; None trains them again."""
     pool: WorkerPool | None = None

@@ -100,4 +100,4 @@ def _partitioner(fit: FitContext, dataset: APADataset) -> Partitioner:
             f"partition: {settings.partition} needs a collaborative model; train with recbole_apa.run, or get the "
             "trainer from recbole_apa.pipeline.trainer_factory.make_trainer"
         )
-    return partitioner.made_with(collaborative(settings.partition, dataset))
+    return partitioner.made_with(collaborative(settings.partition, dataset, fit.store.folder if fit.store else None))

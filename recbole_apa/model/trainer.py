@@ -107,7 +107,7 @@ class APATrainer(Trainer):
             self.logger.info(f"run folder: {self.store.place}")
         store, self.record = self.store if saved else None, FitRecord()
         self.eval_collector.data_collect(train_data)
-        self.model_terms = model_terms(self.model.settings, part_of(train_data).run_data, inputs, self.record)
+        self.model_terms = model_terms(self.model.settings, part_of(train_data).run_data, inputs, self.record, store)
         if store:
             self._begin(store, part_of(train_data))
         fit = FitContext(self.model, self.record, store, inputs, self.tensorboard.add_scalar, show_progress)

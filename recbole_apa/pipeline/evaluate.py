@@ -40,11 +40,14 @@ TRAINING_STAGES = ("read_prompts_seconds", "partition_seconds", "train_shards_se
 """The stages of training a state; evaluation is not included."""
 
 
-def evaluate_state(result: RunResult, show: bool, baselines: Sequence[str] = ()) -> dict[str, float]:
+def evaluate_state(
+    result: RunResult, show: bool, baselines: Sequence[str] = (), run: Path | None = None
+) -> dict[str, float]:
     """All figures of the run. Ranking metrics judge the chosen aggregation; labelled rows judge every variant.
 
     Args:
         baselines: RecBole models to train and judge on labelled rows beside it.
+        run: the folder of the run, if it is being written: their rows stand there meanwhile.
     """
     trainer: APATrainer = result.trainer
     data = result.data
@@ -58,7 +61,7 @@ def evaluate_state(result: RunResult, show: bool, baselines: Sequence[str] = ())
     elif trainer.ranking:
         outcome = trainer.evaluate(data.test, load_best_model=False, show_progress=show)
     else:
-        beside = train_baselines(result, baselines)
+        beside = train_baselines(result, baselines, run)
         metrics |= beside.figures
         if data.valid_set.samples:
             known = trainer.known_valid_scores or trainer.validation_scores(data.valid_set)

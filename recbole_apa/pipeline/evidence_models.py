@@ -4,7 +4,6 @@ A model sees no row of validation or test samples, not even the names in them: t
 training rows, by the hash of each row's id, so that forgetting a row moves no other one to the other side.
 """
 
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,20 +15,18 @@ import torch
 
 from recbole_apa.collaborative import JUDGED, model_key
 from recbole_apa.collaborative.terms import log_odds
-from recbole_apa.core.errors import TrainingError
-from recbole_apa.core.seeding import digest_of
-from recbole_apa.data.baseline_rows import baseline_rows
-from recbole_apa.data.presplit_files import Layout, PresplitRow, write_presplit
+from recbole_apa.core.errors import APAError, TrainingError
+from recbole_apa.core.log_levels import warnings_alone
+from recbole_apa.data.presplit_files import Layout
 from recbole_apa.data.run_data import RunData
 from recbole_apa.model.contracts import ModelTerms
 from recbole_apa.pipeline.config import APAConfig
 from recbole_apa.pipeline.evidence_option import COUNTS, EVIDENCE, MODELS
+from recbole_apa.pipeline.evidence_rows import EvidenceRows, in_order
 from recbole_apa.pipeline.pair_scores import pair_scores
-from recbole_apa.pipeline.recbole_models import NAME, PresplitFiles, TrainedBaseline, train_baseline
+from recbole_apa.pipeline.recbole_models import PresplitFiles, TrainedBaseline, train_baseline
 from recbole_apa.pipeline.recbole_names import usual_options
-
-ONE_IN = 10
-"""One row in so many chooses the epoch."""
+from recbole_apa.runs.scratch import scratch
 
 
 @dataclass(frozen=True)
@@ -43,9 +40,9 @@ class EvidenceModel:
         """Its term for pairs of user and item, float64, (n,): the log odds of a probability; any other score as it is.
 
         Raises:
-            TrainingError: a score is NaN or infinite.
+            TrainingError: a score is NaN or infinite, or RecBole fails.
         """
-        with _one_thread():
+        with _one_thread(), _documented(self.name):
             scores = pair_scores(self.trained, users, items).astype(np.float64)
         if not np.isfinite(scores).all():
             raise TrainingError(f"{self.name} gives scores that are NaN or infinite, expected finite ones")
@@ -59,16 +56,52 @@ def models_of(config: APAConfig) -> tuple[str, ...]:
 
 def train_model(config: APAConfig, name: str, data: RunData) -> EvidenceModel:
     """Train a model on all rows of the training period. Its files are deleted again; what it is trained on, and in
-    which order, depends on those rows and the items' columns alone."""
-    with tempfile.TemporaryDirectory(prefix="recbole-apa-") as folder, _one_thread():
-        layout = Layout.of(config)
-        learnt, judged = _rows_of(data)
-        parts = {"train": learnt, "valid": judged, "test": judged}
-        write_presplit(Path(folder), NAME, parts, Path(config["data_path"]), layout)
-        columns = sorted(set(data.texts.available) - {config["ITEM_ID_FIELD"]})
-        files = PresplitFiles(Path(folder), columns, config["MAX_ITEM_LIST_LENGTH"], layout)
-        where = {"log_dir": folder, "use_gpu": False}  # a GPU adds gradients of vectors in any order
-        return EvidenceModel(name, train_baseline(name, files, config["seed"], {**usual_options(name, "all"), **where}))
+    which order, depends on those rows and the items' columns alone.
+
+    Raises:
+        TrainingError: there is nothing to train it on, or RecBole cannot train it here.
+        OSError: its rows cannot be written.
+    """
+    rows = EvidenceRows.of(data)
+    why = rows.why_unfit(name, Layout.of(config))
+    if why:
+        raise TrainingError(f"{name} cannot be trained on what the run has: {why}")
+    return _train(config, name, data, rows, None)
+
+
+def _train(config: APAConfig, name: str, data: RunData, rows: EvidenceRows, run: Path | None) -> EvidenceModel:
+    """See :func:`train_model`; the rows were looked at.
+
+    Args:
+        run: the folder of the run that is written, as in :func:`~recbole_apa.runs.scratch.scratch`.
+    """
+    layout = Layout.of(config)
+    columns = sorted(set(data.texts.available) - {config["ITEM_ID_FIELD"]})
+    # RecBole has a line for each epoch, many times what the run itself has to say
+    with scratch(run) as folder, _one_thread(), warnings_alone():
+        rows.write(folder, Path(config["data_path"]), layout)
+        files = PresplitFiles(folder, columns, config["MAX_ITEM_LIST_LENGTH"], layout)
+        where = {"log_dir": str(folder), "use_gpu": False}  # a GPU adds gradients of vectors in any order
+        options = {**usual_options(name, "all"), **rows.options(), **where}
+        with _documented(name):
+            return EvidenceModel(name, train_baseline(name, files, config["seed"], options))
+
+
+@contextmanager
+def _documented(name: str) -> Iterator[None]:
+    """
+    Raises:
+        TrainingError: in place of whatever RecBole raises, also for want of memory, which has many names.
+    """
+    try:
+        yield
+    except (APAError, OSError):
+        raise
+    except Exception as error:
+        raise TrainingError(
+            f"{name}, a model of the evidence, could not be trained ({type(error).__name__}: {error}); its rows are no "
+            "reason that this program knows: try again with more memory or on another machine"
+        ) from error
 
 
 @contextmanager
@@ -82,45 +115,37 @@ def _one_thread() -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def evidence_models_of(config: APAConfig) -> Callable[[RunData], ModelTerms]:
-    """A function that trains the models of a run's evidence and scores its validation and test samples."""
+def evidence_models_of(config: APAConfig) -> Callable[[RunData, Path | None], ModelTerms]:
+    """A function (rows, folder of the run that is written) that trains the models of a run's evidence and scores its
+    validation and test samples.
 
-    def terms(data: RunData) -> ModelTerms:
-        out = ModelTerms()
-        for name in models_of(config):
-            _add(out, config, name, data)
+    A model that cannot learn from the rows there are has zeros for terms, and is named as failed. Any other failure
+    may be of the machine, and is raised: else the terms would depend on it.
+
+    Raises:
+        TrainingError: (the function) a model cannot be trained here, or gives scores that are not finite.
+        OSError: its rows cannot be written.
+    """
+
+    def terms(data: RunData, run: Path | None = None) -> ModelTerms:
+        names = models_of(config)
+        out, rows = ModelTerms(), EvidenceRows.of(data) if names else None
+        for name in names:
+            assert rows is not None
+            _add(out, config, name, data, rows, run)
         return out
 
     return terms
 
 
-def _add(out: ModelTerms, config: APAConfig, name: str, data: RunData) -> None:
-    rows = {split: _in_order(data, data.targets[split]) for split in JUDGED}
-    pairs = {split: (data.rows.users.texts(which), data.rows.items.texts(which)) for split, which in rows.items()}
-    try:
-        model = train_model(config, name, data)
-        found = {model_key(split, name): model.terms(*told) for split, told in pairs.items()}
-    except (MemoryError, OSError):
-        raise  # of this machine, not of the rows: another attempt may succeed
-    except Exception as error:  # RecBole raises whatever it likes
-        out.failed[name] = f"{type(error).__name__}: {error}"
-        found = {model_key(split, name): np.zeros(len(which)) for split, which in rows.items()}
-        getLogger().warning(f"{EVIDENCE}: {name} cannot be trained on these rows ({out.failed[name]})")
-    out.scores.update(found)
-
-
-def _rows_of(data: RunData) -> tuple[list[PresplitRow], list[PresplitRow]]:
-    """The rows to learn from and those that choose the epoch, in order of their ids; if one of the two would be empty,
-    all rows are both."""
-    which = _in_order(data, baseline_rows(data, "all"))
-    users, items, labels = data.rows.users.texts(which), data.rows.items.texts(which), data.rows.labels[which].tolist()
-    rows = [PresplitRow(*told, ()) for told in zip(users, items, labels, strict=True)]
-    chosen = [digest_of("evidence models", name)[0] % ONE_IN == 0 for name in data.rows.row_ids(which)]
-    parts = ([row for row, is_out in zip(rows, chosen, strict=True) if is_out == wanted] for wanted in (False, True))
-    learnt, judged = parts
-    return (learnt, judged) if learnt and judged else (rows, rows)
-
-
-def _in_order(data: RunData, rows: np.ndarray) -> np.ndarray:
-    """Rows in order of their ids: how a dataset numbers them has no say."""
-    return rows[np.argsort(np.array(data.rows.row_ids(rows), dtype=object), kind="stable")]
+def _add(out: ModelTerms, config: APAConfig, name: str, data: RunData, rows: EvidenceRows, run: Path | None) -> None:
+    which = {split: in_order(data, data.targets[split]) for split in JUDGED}
+    why = rows.why_unfit(name, Layout.of(config))
+    if why:
+        out.failed[name] = why
+        out.scores.update({model_key(split, name): np.zeros(len(asked)) for split, asked in which.items()})
+        getLogger().warning(f"{EVIDENCE}: {name} cannot be trained on these rows ({why})")
+        return
+    model = _train(config, name, data, rows, run)
+    for split, asked in which.items():
+        out.scores[model_key(split, name)] = model.terms(data.rows.users.texts(asked), data.rows.items.texts(asked))

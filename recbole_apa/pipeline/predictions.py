@@ -71,6 +71,7 @@ def predict_pairs(
     Raises:
         RequestError: an item that has neither interactions nor a line in the ``.item`` file.
         RunError: damaged, unfinished, waiting to forget something, or made with other data or another backbone.
+        TrainingError: a RecBole model that the score rests on cannot be trained again here.
     """
     if isinstance(run, RunResult):
         return _predict(run, pairs)
@@ -107,16 +108,20 @@ def _predict(run: RunResult, pairs: Sequence[tuple[str, str]]) -> list[Predictio
 
 def _terms(run: RunResult, pairs: Sequence[tuple[str, str]]) -> np.ndarray | None:
     """The terms of the evidence's RecBole models, (n, m); None if nothing that is served rests on one. The run keeps no
-    model: each is trained again, once for an opened run.
+    model: each is trained again, once for an opened run. One whose coefficient is 0 is not: its terms are zeros here.
 
     Raises:
-        TrainingError: RecBole cannot train one, or its scores are not finite.
+        TrainingError: one cannot be trained, or its scores are not finite.
+        OSError: the rows cannot be written for RecBole.
     """
     combined = run.trainer.combined
     if combined is None or combined.served == MODEL or not combined.fitted.models:
         return None
     columns = []
     for name in combined.fitted.models:
+        if not combined.coefficient(name):
+            columns.append(np.zeros(len(pairs)))
+            continue
         if name not in run.evidence_models:
             getLogger().info(f"training {name} again, which what is served rests on")
             run.evidence_models[name] = train_model(run.config, name, run.data.train_set.run_data)

@@ -91,7 +91,7 @@ def _train(config: APAConfig, model: APA, data: Loaders, store: RunStore, start:
     _, valid_result = trainer.fit(data.train, data.valid, show_progress=show)
     keys = key_ring({KEY_FILE: config[KEY_FILE]})
     result = RunResult({}, None, config, model, trainer, data, keys)
-    result.metrics = evaluate_state(result, show, baselines)
+    result.metrics = evaluate_state(result, show, baselines, store.folder)
     result.metrics |= recbole_figures("valid", valid_result)
     result.metrics["total_seconds"] = round(time.perf_counter() - start, 1)
     report = write_first_records(result)

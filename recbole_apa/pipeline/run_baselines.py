@@ -1,6 +1,5 @@
 """RecBole's models beside APA in the table of a run: trained on all rows of the training period, and not kept."""
 
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from logging import getLogger
@@ -19,6 +18,7 @@ from recbole_apa.pipeline.build import RunResult
 from recbole_apa.pipeline.config import APAConfig
 from recbole_apa.pipeline.recbole_models import NAME, PresplitFiles, TrainedBaseline, baseline_scores, train_baseline
 from recbole_apa.pipeline.recbole_names import find_model, reads_graph, usual_options
+from recbole_apa.runs.scratch import scratch
 
 _PARTS = {"valid": 1, "test": 2}
 
@@ -50,19 +50,22 @@ def asked_baselines(config: APAConfig) -> tuple[str, ...]:
     return names
 
 
-def train_baselines(result: RunResult, names: Sequence[str]) -> BaselineScores:
+def train_baselines(result: RunResult, names: Sequence[str], run: Path | None = None) -> BaselineScores:
     """Train the named models on what the run sees, as a comparison does with ``baseline_data: all``, and score the
     validation and test samples. Their best epoch is chosen on all rows of the validation split, drawn or not. A model
     that cannot be trained is skipped, with a warning that says why.
 
-    Their rows are written to a temporary folder, which is deleted with the models.
+    Their rows are written to a folder that is deleted with the models.
+
+    Args:
+        run: the folder of the run that is written, as in :func:`~recbole_apa.runs.scratch.scratch`.
     """
     out = BaselineScores()
     for name in names:
         try:
             # a line for each epoch, many times what the run itself has to say
-            with tempfile.TemporaryDirectory(prefix="recbole-apa-") as scratch, warnings_alone():
-                _train_one(result, name, Path(scratch), out)
+            with scratch(run) as folder, warnings_alone():
+                _train_one(result, name, folder, out)
         except Exception as error:  # whatever RecBole raises must not cost a run that is trained
             getLogger().warning(f"{BASELINES}: {name} is left out ({type(error).__name__}: {error})")
     return out

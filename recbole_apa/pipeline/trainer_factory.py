@@ -38,6 +38,7 @@ def make_trainer(config: APAConfig, model: APA, store: RunStore | None, inputs: 
     return APATrainer(config, model, store, inputs)
 
 
-def collaborative_of(config: APAConfig) -> Callable[[str, APADataset], Collaborative]:
+def collaborative_of(config: APAConfig) -> Callable[[str, APADataset, Path | None], Collaborative]:
     """A function that trains the collaborative model for a partition."""
-    return lambda partition, dataset: collaborative_model(partition, dataset, Path(config["data_path"]), config["seed"])
+    source, seed = Path(config["data_path"]), config["seed"]
+    return lambda partition, dataset, run: collaborative_model(partition, dataset, source, seed, run)

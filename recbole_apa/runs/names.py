@@ -30,6 +30,8 @@ POINTS = "points"
 """In the folder of a shard: its adapter as it was before each later piece."""
 INCOMING = "incoming"
 """The folder of rows that join the run, from before their line is in the ledger until they are in the index."""
+SCRATCH: Final = ".recbole-apa-rows"
+"""Rows that RecBole's models read from files, only while they are trained (:mod:`recbole_apa.runs.scratch`)."""
 APART = (LEDGER, CERTIFICATES, PENDING, INCOMING)
 """What lies beside a state, and is no part of it."""
 INDEX = "index"

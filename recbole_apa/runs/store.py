@@ -27,6 +27,7 @@ from recbole_apa.runs.names import (
 )
 from recbole_apa.runs.points import ShardPoints
 from recbole_apa.runs.remote.working_copy import is_url
+from recbole_apa.runs.scratch import remove_scratch
 from recbole_apa.runs.state_files import StateFiles
 from recbole_apa.runs.storage import Storage
 
@@ -95,9 +96,11 @@ class RunStore(StateFiles):
                     f"{self.place} holds a finished run; evaluate it with --run={self.place}, or choose another "
                     "--run_dir"
                 )
+            remove_scratch(self.folder)
             return
         if self.folder.exists() and (not self.folder.is_dir() or any(p.name[0] != "." for p in self.folder.iterdir())):
             raise RunError(f"{self.place} exists and is not a run folder; choose another --run_dir")
+        remove_scratch(self.folder)
         if self.base is None:
             keep_bytes(self.folder)  # before the manifest, as a folder with one counts as a begun run
         self.write_manifest(
@@ -136,8 +139,7 @@ class RunStore(StateFiles):
         files = {name: self.digest_now(name) for name in self.state_files()}
         if self.base:
             files |= self._files_of_base() if kept is None else dict(kept)
-        status = COMPLETE if complete else TRAINING
-        self.write_manifest({**manifest, **about, "status": status, "files": files})
+        self.write_manifest({**manifest, **about, "status": COMPLETE if complete else TRAINING, "files": files})
         self.storage.publish()
 
     def state_files(self) -> list[str]:

@@ -10,6 +10,7 @@ from recbole_apa.evidence import KeyRing
 from recbole_apa.runs.ledger import Ledger, manifest_digest, served_by
 from recbole_apa.runs.ledger_lines import ADDED, DONE, REQUEST
 from recbole_apa.runs.names import CERTIFICATES, INCOMING, KEY, PENDING
+from recbole_apa.runs.scratch import remove_scratch
 from recbole_apa.runs.store import RunStore
 from recbole_apa.unlearning.certifying import refuse_uncertified
 from recbole_apa.unlearning.commit import commit_state, pending_store
@@ -21,6 +22,7 @@ def finish_commit(store: RunStore, ledger: Ledger, keys: KeyRing) -> list[Path]:
     Returns:
         the certificates of the requests that this finished.
     """
+    remove_scratch(store.folder)
     if pending_store(store).is_ready():
         commit_state(store)
     manifest = store.manifest()

@@ -3,22 +3,30 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from recbole_apa.core.errors import RunError
+from recbole_apa.core.errors import RunError, TrainingError
 from recbole_apa.runs.ledger import Ledger
 from recbole_apa.runs.store import RunStore
 
 
 @contextmanager
 def taken(store: RunStore) -> Iterator[None]:
-    """Add to errors of places and disks what became of the request.
+    """Add to errors of places, disks and training what became of the request.
 
     Raises:
-        RunError: in place of such a ``RunError`` or ``OSError``.
+        RunError: in place of a ``RunError`` or ``OSError`` of a place or a disk.
+        TrainingError: in place of another one.
     """
     try:
         yield
     except InterruptedError:
         raise  # a signal is not a problem with a place
+    except TrainingError as error:
+        if not Ledger(store.storage, store.salt).waiting():
+            raise
+        raise TrainingError(
+            f"{error}\nthe request or addition was accepted and is in the ledger; the old state is in place: once that "
+            f"is mended, finish it with --run={store.place} --resume"
+        ) from error
     except (RunError, OSError) as error:
         if not _is_of_place(error) or not Ledger(store.storage, store.salt).waiting():
             raise

@@ -49,7 +49,7 @@ KINDS = [
 ]
 
 
-def collaborative(name, dataset):
+def collaborative(name, dataset, run):
     """Vectors of users and items; as a model of all rows, whatever the samples are."""
     vectors = torch.randn(N_USERS + PER_USER, 4, generator=torch.Generator().manual_seed(7))
     users = {f"u{i}": vectors[i] for i in range(N_USERS)}

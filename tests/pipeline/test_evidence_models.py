@@ -9,10 +9,10 @@ import torch
 
 from recbole_apa import add, audit, evaluate_run, predict_pairs, run, unlearn, verify
 from recbole_apa.collaborative import ItemCodes
-from recbole_apa.core.errors import RunError, SettingsError
+from recbole_apa.core.errors import RunError, SettingsError, TrainingError
 from recbole_apa.core.files.whole import read_json
 from recbole_apa.data.baseline_rows import baseline_rows
-from recbole_apa.pipeline import evidence_models
+from recbole_apa.pipeline import evidence_models, evidence_rows
 from recbole_apa.pipeline.config import APAConfig
 from recbole_apa.pipeline.evidence_models import evidence_models_of, train_model
 from recbole_apa.pipeline.manifest_options import options_of
@@ -20,7 +20,7 @@ from recbole_apa.runs.collaborative_files import load_collaborative, save_collab
 from recbole_apa.runs.names import COLLABORATIVE_SCORES, COMBINATION
 from recbole_apa.runs.store import RunStore
 from recbole_apa.unlearning.plan import plan_text
-from tests.helpers.runs import copy_run, lasting
+from tests.helpers.runs import copy_run, lasting, state
 
 GIVEN = {"evidence": ["counts", "FM"], "variants": "chosen", "baselines": [], "epochs": 1}
 
@@ -228,29 +228,109 @@ def test_it_is_trained_on_one_thread_and_leaves_as_many_as_there_were(made):
     assert terms["test.FM"].tolist() == made.trainer.combined.fitted.scores["test.FM"].tolist()
 
 
-def fails(*_):
-    raise ValueError("no rows")
+def of_one_user(made, options, tmp_path, user="u0"):
+    """Options of a dataset in which this user alone likes something in the training period."""
+    data = made.data.train_set.run_data
+    learnt = baseline_rows(data, "all").tolist()
+    pairs = {(data.rows.users[row], data.rows.items[row]) for row in learnt if data.rows.users[row] != user}
+    source, target = Path(options["data_path"]) / "board", tmp_path / "data" / "board"
+    target.mkdir(parents=True)
+    (target / "board.item").write_bytes((source / "board.item").read_bytes())
+    head, *lines = (source / "board.inter").read_text().splitlines()
+    place, changed = [field.split(":")[0] for field in head.split("\t")].index("rating"), [head]
+    for line in lines:
+        cells = line.split("\t")
+        if tuple(cells[:2]) in pairs:
+            cells[place] = "1"
+        changed.append("\t".join(cells))
+    (target / "board.inter").write_text("\n".join(changed) + "\n")
+    return {**options, **GIVEN, "evidence": ["counts", "BPR"], "variants": "none", "data_path": str(target.parent)}
 
 
-def test_a_model_that_cannot_be_trained_is_refused_before_anything_is_written(options, work_folder, tmp_path):
+@pytest.fixture(scope="module")
+def unfit(made, options, work_folder, tmp_path_factory):
+    """The folder of a run whose request left nothing that BPR could learn from."""
+    folder = tmp_path_factory.mktemp("unfit")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(evidence_models, "train_baseline", fails)
-        with pytest.raises(SettingsError, match=r"evidence: FM cannot be trained on this data \(ValueError: no rows\)"):
-            run("APA", "board", config_dict={**options, **GIVEN}, run_dir=tmp_path / "run")
+        patch.chdir(work_folder)
+        given = of_one_user(made, options, folder)
+        run("APA", "board", config_dict=given, run_dir=folder / "run")
+        before = fitted_of(folder / "run")
+        assert before.scores["test.BPR"].any() and before.combination.alone.coefficients[-1] != 0
+        unlearn(folder / "run", users=["u0"])
+    return folder / "run"
+
+
+def test_a_request_that_leaves_nothing_to_learn_from_leaves_terms_of_zeros(unfit):
+    fitted = fitted_of(unfit)
+    assert not fitted.scores["valid.BPR"].any() and not fitted.scores["test.BPR"].any()
+    assert fitted.combination.alone.coefficients[-1] == 0 and fitted.combination.both.coefficients[-2] == 0
+    assert verify(unfit).holds and audit(unfit).findings == []
+
+
+@pytest.mark.parametrize("served", ["evidence", "model+evidence"])
+def test_predictions_train_no_model_that_counts_for_nothing(served, unfit):
+    opened = evaluate_run(unfit)
+    combined = opened.trainer.combined
+    fitted = replace(combined.fitted, combination=replace(combined.fitted.combination, served=served))
+    opened.trainer.combined = replace(combined, fitted=fitted)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("recbole_apa.pipeline.predictions.train_model", lambda *_: pytest.fail("trained"))
+        found = predict_pairs(opened, [("u3", "i3"), ("nobody", "i3")])
+    assert all(0 < one.score < 1 for one in found)
+
+
+def test_rows_to_learn_nothing_from_are_refused_before_anything_is_written(options, tmp_path):
+    """The ``.item`` file has a single line: whoever has that item has all."""
+    source, target = Path(options["data_path"]) / "board", tmp_path / "data" / "board"
+    target.mkdir(parents=True)
+    (target / "board.inter").write_bytes((source / "board.inter").read_bytes())
+    (target / "board.item").write_text("\n".join((source / "board.item").read_text().splitlines()[:2]) + "\n")
+    given = {**options, **GIVEN, "evidence": ["counts", "BPR"], "data_path": str(target.parent)}
+    with pytest.raises(
+        SettingsError, match=r"evidence: BPR cannot be trained on this data \(found \d+ user.*all 1 items"
+    ):
+        run("APA", "board", config_dict=given, run_dir=tmp_path / "run")
     assert not list((tmp_path / "run").rglob("*.safetensors")) and not (tmp_path / "run" / "manifest.json").exists()
 
 
-def test_a_request_is_carried_out_even_if_the_model_cannot_be_trained_on_what_remains(made, tmp_path):
+SHORT = RuntimeError("[enforce fail at alloc_cpu.cpp:117] DefaultCPUAllocator: can't allocate memory")
+
+
+@pytest.mark.parametrize("step", ["train_baseline", "pair_scores"])
+@pytest.mark.parametrize("error", [SHORT, MemoryError(), ValueError("odd")], ids=["torch", "Python", "any"])
+def test_what_may_be_of_the_machine_leaves_the_request_waiting(step, error, made, tmp_path):
     folder = copy_run(made, tmp_path / "run")
+    before = state(folder)
+
+    def fails(*_):
+        raise error
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(evidence_models, step, fails)
+        with pytest.raises(TrainingError, match=rf"FM.*{type(error).__name__}(.|\n)*was accepted(.|\n)*--resume"):
+            unlearn(folder, users=["u3"])
+    assert state(folder) == before
+    unlearn(folder)  # resumes
+    assert fitted_of(folder).scores["valid.FM"].any() and verify(folder).holds and audit(folder).findings == []
+
+
+def test_what_recbole_raises_at_a_prediction_is_the_error_that_is_documented(made):
+    opened = evaluate_run(made.run_dir)
+
+    def fails(*_):
+        raise ValueError("odd")
+
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(evidence_models, "train_baseline", fails)
-        unlearn(folder, users=["u3"])
-        fitted = fitted_of(folder)
-        assert not fitted.scores["valid.FM"].any() and not fitted.scores["test.FM"].any()
-        assert fitted.combination.alone.coefficients[-1] == 0
-        assert verify(folder).holds and audit(folder).findings == []
-    unlearn(folder, users=["u5"])  # trains it again
-    assert fitted_of(folder).scores["valid.FM"].any() and verify(folder).holds
+        with pytest.raises(TrainingError, match="FM, a model of the evidence, could not be trained"):
+            predict_pairs(opened, [("u3", "i3")])
+
+
+def test_the_log_has_no_line_for_each_epoch(made, caplog):
+    with caplog.at_level("INFO"):
+        evidence_models_of(made.config)(made.data.train_set.run_data)
+    assert not [record for record in caplog.records if "epoch" in record.getMessage()]
 
 
 def test_a_full_disk_fails_the_request_which_then_waits(made, tmp_path):
@@ -260,7 +340,7 @@ def test_a_full_disk_fails_the_request_which_then_waits(made, tmp_path):
         raise OSError(28, "No space left on device")
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(evidence_models, "write_presplit", full)
+        patch.setattr(evidence_rows, "write_presplit", full)
         with pytest.raises(RunError, match=r"No space left(.|\n)*the request or addition was accepted"):
             unlearn(folder, users=["u3"])
     unlearn(folder)  # resumes

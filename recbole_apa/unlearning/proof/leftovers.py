@@ -2,6 +2,8 @@
 
 import re
 
+from recbole_apa.runs.names import SCRATCH
+
 _KNOWN = (
     (r"\.DS_Store|\._.*", "macOS stores there how it displayed the folder; delete it"),
     (r"Thumbs\.db|ehthumbs\.db", "Windows stores thumbnails of the folder's files there; delete it"),
@@ -14,6 +16,11 @@ _KNOWN = (
     (
         r"\.ipynb_checkpoints",
         "Jupyter's copies of files that were edited there, which may contain what was forgotten; delete them",
+    ),
+    (
+        re.escape(SCRATCH),
+        "rows that a killed process left, for RecBole's models, which may contain what was forgotten; the next command "
+        "that writes to the run deletes them",
     ),
     (r"\..*\.tmp", "a file of this program that was being written when it was killed; delete it"),
 )

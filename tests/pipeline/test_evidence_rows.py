@@ -1,0 +1,85 @@
+"""Which rows a RecBole model of the evidence can learn from; what is said of them is what RecBole makes of them."""
+
+import pytest
+
+from recbole_apa.data.presplit_files import Layout, PresplitRow
+from recbole_apa.pipeline import evidence_rows
+from recbole_apa.pipeline.evidence_rows import EvidenceRows
+from recbole_apa.pipeline.recbole_models import PresplitFiles, train_baseline
+from recbole_apa.pipeline.recbole_names import usual_options
+
+
+def row(user, item, label):
+    return PresplitRow(f"u{user}", f"i{item}", label, ())
+
+
+MANY = [row(u, i, (u + i) % 2) for u in range(6) for i in range(8) if u * i % 3 != 1]
+EIGHT = frozenset(f"i{i}" for i in range(8))
+CASES = {
+    "many": (MANY, MANY[::5], EIGHT),
+    "no item file": (MANY, MANY[::5], None),
+    "none": ([], [], EIGHT),
+    "one": ([row(1, 1, 1)], [row(1, 1, 1)], EIGHT),
+    "one item": ([row(1, 1, 1), row(2, 1, 0)], [row(1, 1, 1)], None),
+    "likes alone": ([r._replace(label=1) for r in MANY], MANY[::5], EIGHT),
+    "dislikes alone": ([r._replace(label=0) for r in MANY], MANY[::5], EIGHT),
+    "judged by likes": (MANY, [r for r in MANY if r.label][:3], EIGHT),
+    "judged by dislikes": (MANY, [r for r in MANY if not r.label][:3], EIGHT),
+    "judged by others": ([r for r in MANY if r.user_id != "u1"], [r for r in MANY if r.user_id == "u1"], EIGHT),
+    "a user likes all": (MANY + [row(9, i, 1) for i in range(8)], MANY[::5], EIGHT),
+    "a user has all": (MANY + [row(9, i, i % 2) for i in range(8)], MANY[::5], EIGHT),
+    "a user has all, with the judged": (
+        MANY + [row(9, i, 1) for i in range(4)],
+        MANY[::5] + [row(9, i, 0) for i in range(4, 8)],
+        EIGHT,
+    ),
+    "all but a line": (MANY + [row(9, i, 1) for i in range(8)], MANY[::5], EIGHT | {"i8"}),
+}
+
+
+def trained(model, rows, folder):
+    """Whether RecBole can train a model on these rows."""
+    source = folder / "board"
+    source.mkdir()
+    lines = "".join(f"{name}\n" for name in sorted(rows.items or ()))
+    (source / "board.item").write_text("item_id:token\n" + lines)
+    rows.write(folder, source, Layout())
+    given = {**usual_options(model, "all"), **rows.options(), "epochs": 1, "log_dir": str(folder), "use_gpu": False}
+    try:
+        train_baseline(model, PresplitFiles(folder, (), 1), 1, given)
+    except ValueError:
+        return False
+    return True
+
+
+@pytest.mark.quick(8)
+@pytest.mark.parametrize("model", ["FM", "BPR"])
+@pytest.mark.parametrize("name", CASES)
+def test_what_is_said_of_rows_is_what_recbole_makes_of_them(name, model, tmp_path):
+    rows = EvidenceRows(*CASES[name])
+    why = rows.why_unfit(model, Layout())
+    if name != "one" or model != "FM":  # which RecBole trains, but no model that normalises
+        assert trained(model, rows, tmp_path) == (not why), why
+
+
+def test_ids_that_no_file_can_hold_are_named():
+    rows = EvidenceRows([*MANY, row("\t", 1, 1)], MANY, EIGHT)
+    assert "contains the column separator" in rows.why_unfit("FM", Layout())
+
+
+def test_no_batch_has_a_single_row(monkeypatch, tmp_path):
+    rows = EvidenceRows(MANY[:21], MANY[:4], EIGHT)
+    assert rows.options() == {}
+    monkeypatch.setattr(evidence_rows, "BATCH", 5)
+    assert rows.options() == {"train_batch_size": 6}
+    assert trained("NFM", rows, tmp_path)
+    with pytest.raises(ValueError, match="more than 1 value per channel"):
+        given = {**usual_options("NFM", "all"), "epochs": 1, "log_dir": str(tmp_path), "use_gpu": False}
+        train_baseline("NFM", PresplitFiles(tmp_path, (), 1), 1, {**given, "train_batch_size": 5})
+
+
+@pytest.mark.parametrize("n", [2, 3, 2048, 2049, 4097, 2049 * 2048 + 1])
+def test_batches_end(n):
+    rows = EvidenceRows(range(n), [], None)
+    size = rows.options().get("train_batch_size", evidence_rows.BATCH)
+    assert n % size != 1 and size - evidence_rows.BATCH < 3
