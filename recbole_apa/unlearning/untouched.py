@@ -117,7 +117,7 @@ def _survey_after(run: IndexedRun, light: Light, key: Key) -> tuple[Survey, Data
     is_new_key = run.manifest.get(KEY) != key.name
     before, after, texts = light.touched.before, light.touched.after, run.texts
     counted = light.statistics.counted_under(secret) if light.statistics else None
-    rows = RowCount(run.index.items.names, secret) if light.statistics and counted is None else None
+    rows = RowCount(secret) if light.statistics and counted is None else None
     survey = survey_before(run, secret if is_new_key or rows else None, [rows.add] if rows else [])
     counted = rows.found if rows else counted
     counted = counted and counted.after(before, after)
