@@ -1,13 +1,13 @@
 """Which rows collaborative statistics are counted from, as one digest that users join and leave."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
 from recbole_apa.collaborative.rows import counted_rows, integer_values
 from recbole_apa.core.errors import RunError
-from recbole_apa.data.dataset_digest import DatasetDigest, counted_digest, named_items, no_digest
+from recbole_apa.data.dataset_digest import DatasetDigest, counted_digest, no_digest
 from recbole_apa.data.row_blocks import row_numbers
 from recbole_apa.data.run_data import RunData
 
@@ -34,7 +34,8 @@ class CountedRows:
             data: all rows of these users.
             secret: of the run's digests.
             use_ratings: as in :class:`~recbole_apa.collaborative.statistics.Statistics`.
-            named: :func:`~recbole_apa.data.dataset_digest.named_items` of ``data.rows.items.names``, if it is known.
+            named: :func:`~recbole_apa.data.dataset_digest.named_items` of ``data.rows.items.names`` under this secret,
+                if it is known.
         """
         counted = counted_rows(data)
         order = data.windows.order[counted[data.windows.order]]
@@ -92,18 +93,15 @@ class CountedRows:
 
 
 class RowCount:
-    """Counts rows of some users at a time, whose items have common numbers.
+    """Counts rows of some users at a time.
 
     Args:
-        items: the names of all items.
         secret: of the run's digests.
     """
 
-    def __init__(self, items: Sequence[str], secret: bytes, use_ratings: bool) -> None:
-        self.found, self._items, self._use_ratings = CountedRows.none(secret), items, use_ratings
-        self._named = named_items(items, secret)
+    def __init__(self, secret: bytes, use_ratings: bool) -> None:
+        self.found, self._use_ratings = CountedRows.none(secret), use_ratings
 
-    def add(self, data: RunData) -> None:
-        """Add users, each with all rows."""
-        named = self._named if data.rows.items.names is self._items else None
+    def add(self, data: RunData, named: np.ndarray | None = None) -> None:
+        """Add users, each with all rows; ``named`` as in :meth:`CountedRows.of`."""
         self.found = self.found.plus(CountedRows.of(data, self.found.digest.secret, self._use_ratings, named))

@@ -1,7 +1,8 @@
 """What is made of all rows of an index, found in one pass over its parts: never more than one of them is in memory."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from functools import cached_property
+from typing import Protocol
 
 import numpy as np
 
@@ -21,6 +22,18 @@ _Ordered = tuple[float, int, int, Sample]
 """Time, if it decides, and place of the first row of a sample's user; the sample's own place; the sample."""
 
 
+class Visitor(Protocol):
+    """Is shown the users of an index, some at a time."""
+
+    def __call__(self, data: RunData, named: np.ndarray | None) -> None:
+        """
+        Args:
+            data: users, each with all rows; items have the index's numbers.
+            named: the digests of the names of all items; None where no secret is given.
+        """
+        ...
+
+
 class Survey:
     """What :class:`RunData` of all rows has, without the rows. Users are added, and taken away again.
 
@@ -33,7 +46,8 @@ class Survey:
     def __init__(self, items: Sequence[str], options: DataOptions, secret: bytes | None = None) -> None:
         self.items, self.options, self.secret = items, options, secret
         self.users_digest = None if secret is None else no_digest(secret)
-        self._named = None if secret is None else named_items(items, secret)
+        self.named = None if secret is None else named_items(items, secret)
+        """The digests of the items' names; None without a secret."""
         self._n_rows, self._n_trained, self._n_liked = (np.zeros(len(items), dtype=np.int64) for _ in range(3))
         self._samples: dict[str, dict[str, _Ordered]] = {name: {} for name in SPLITS}
         self.pieces: dict[str, int] = {}
@@ -80,11 +94,11 @@ class Survey:
 
     def add_part(self, data: RunData) -> None:
         """Add the users of one part of the index, whose items have the index's numbers."""
-        self.add(data, self._named)
+        self.add(data, self.named)
 
     def forget_digest(self) -> None:
         """Count from now on without the digest of all users."""
-        self.users_digest = self.secret = self._named = None
+        self.users_digest = self.secret = self.named = None
 
     def samples(self, split: str) -> list[Sample]:
         """The samples of a split, users in order of their first row that passes the filters."""
@@ -130,7 +144,7 @@ def survey_of(
     sides: Sides,
     plain_ids: bool = False,
     secret: bytes | None = None,
-    visitors: Sequence[Callable[[RunData], None]] = (),
+    visitors: Sequence[Visitor] = (),
 ) -> Survey:
     """Look through all parts of an index; the filters are taken as noted there.
 
@@ -138,7 +152,7 @@ def survey_of(
         sides: the tables that describe users and items.
         plain_ids: :attr:`~recbole_apa.data.samples.Interactions.plain_ids`.
         secret: for the digest of all users; None leaves it out.
-        visitors: are shown each part, too; items have the index's numbers.
+        visitors: are shown each part, too.
     """
     out, additions = Survey(index.items.names, options, secret), index.facts.about.additions
     bare = _bare(sides)
@@ -153,7 +167,7 @@ def survey_of(
             part = data_of(rows)
             out.add_part(part)
             for visit in visitors:
-                visit(part)
+                visit(part, out.named)
             continue
         out.count_arranged(rows)
         drawn = _rows_of_drawn(rows)

@@ -88,7 +88,9 @@ def carry_out(
     served = served_by(before, ledger.requests())
     served += [e for e in requests if e not in served]
     sought = _checked(opened, pending, data, served)
+    told = statistics_done(pending, before, key, ANEW)
     _settle(plan, store, trainer, machines)
+    # a refusal up to here has changed nothing outside the run folder
     own = clean_outside(own_outside(store, before), result, store)
     refuse_in_exports(own.exports, data, sought)
     reached = [*served, *served_by(before, ledger.additions())]
@@ -96,7 +98,6 @@ def carry_out(
     write_records(result, about | {"outside": left_outside(before, trainer, result, own)}, carried_out(served))
     seconds, shards = training_cost(trainer)["seconds"], shards_of(store, trainer)
     figures = table_figures(opened_metrics(store), result.metrics, dropped)
-    told = statistics_done(pending, before, key, ANEW)
     done = CarriedOut(before, plan, exactness, method, seconds, figures, own, key, machines, shards, told)
     certify(pending, requests, done)
     pending.seal({"ready": True})

@@ -1,11 +1,10 @@
 """The survey of a run's rows, kept in this process from one request to the next: a stream of requests looks through all
 rows once."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from recbole_apa.data.run_data import RunData
-from recbole_apa.data.survey import Survey, survey_of
+from recbole_apa.data.survey import Survey, Visitor, survey_of
 from recbole_apa.pipeline.indexed_run import IndexedRun
 from recbole_apa.runs.plain_ids import has_plain_ids
 from recbole_apa.runs.store import RunStore
@@ -22,7 +21,7 @@ class _Kept:
 _KEPT = [_Kept()]
 
 
-def survey_before(run: IndexedRun, secret: bytes | None, visitors: Sequence[Callable[[RunData], None]] = ()) -> Survey:
+def survey_before(run: IndexedRun, secret: bytes | None, visitors: Sequence[Visitor] = ()) -> Survey:
     """The survey of a run's rows. It is the caller's to change: it is no longer kept here.
 
     Args:

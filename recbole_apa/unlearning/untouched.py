@@ -118,7 +118,7 @@ def _survey_after(run: IndexedRun, light: Light, key: Key) -> tuple[Survey, Data
     before, after, texts = light.touched.before, light.touched.after, run.texts
     kept = light.statistics
     counted, use_ratings = (kept.counted_under(secret), kept.fitted.options.use_ratings) if kept else (None, False)
-    rows = RowCount(run.index.items.names, secret, use_ratings) if kept and counted is None else None
+    rows = RowCount(secret, use_ratings) if kept and counted is None else None
     survey = survey_before(run, secret if is_new_key or rows else None, [rows.add] if rows else [])
     counted = rows.found if rows else counted
     counted = counted and counted.after(before, after, use_ratings)

@@ -57,7 +57,7 @@ def test_users_leave_as_if_they_had_never_been_counted(tmp_path):
 def test_parts_give_what_the_whole_gives(tmp_path):
     ratings = ratings_of()
     whole = data_of(tmp_path, ratings)
-    count = RowCount(whole.rows.items.names, SECRET, False)
+    count = RowCount(SECRET, False)
     for user in range(6):
         count.add(data_of(tmp_path, [row for row in ratings if row[0] == f"u{user}"]))
     assert count.found.to_json() == CountedRows.of(whole, SECRET, False).to_json()

@@ -7,6 +7,7 @@ import pytest
 from recbole_apa import audit, unlearn
 from recbole_apa.collaborative import CountedRows, ItemCodes
 from recbole_apa.core.files.whole import read_json, write_json
+from recbole_apa.data import dataset_digest
 from recbole_apa.data.index.read import Index
 from recbole_apa.evidence import key_ring, secret_of
 from recbole_apa.runs.collaborative_files import load_collaborative, save_collaborative
@@ -150,6 +151,19 @@ def test_an_audit_looks_through_the_index_as_often_with_statistics_as_without(fi
             n_passes.append(len(found))
             found.clear()
     assert n_passes[0] == n_passes[1] > 0
+
+
+def test_an_audit_with_statistics_hashes_each_name_once_and_looks_none_up(finished, monkeypatch):
+    names, hashed, name_of = Index(finished.run_dir / "index", "").items.names, [], dataset_digest._named
+
+    def counting(purpose, secret, name, told=b""):
+        if purpose == b"name":
+            hashed.append(name)
+        return name_of(purpose, secret, name, told)
+
+    monkeypatch.setattr(dataset_digest, "_named", counting)
+    monkeypatch.setattr(ItemCodes, "_code_of", property(lambda self: pytest.fail("a name is looked up")))
+    assert audit(finished.run_dir).holds and hashed == names
 
 
 @pytest.mark.parametrize(

@@ -74,10 +74,11 @@ def carry_out_addition(
     result = train_and_evaluate(opened, data, trainer, inputs, show)
     served = served_by(before, ledger.entries())
     refuse_hidden(pending, data, [e.content for e in served if e.kind == REQUEST], opened.keys)
+    refuse_other_sums(pending)
+    # a refusal up to here has changed nothing outside the run folder
     own = clean_outside(own_outside(store, before), result, store)
     about = about_grown(before, [*served, entry], data.train_set.visible_data.plain_ids, machines.retrains)
     write_records(result, about | {"outside": left_outside(before, trainer, result, own)}, carried_out(served))
-    refuse_other_sums(pending)
     figures = chosen_figures(opened_metrics(store), result.metrics, result.model)
     pending.seal({"ready": True})
     commit_state(store)

@@ -1,5 +1,6 @@
 """Count a run's collaborative statistics again from its rows, some users at a time."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -22,23 +23,24 @@ class Recount:
     found: dict[str, list[Targets]] = field(default_factory=lambda: {split: [] for split in JUDGED})
 
     @classmethod
-    def of(cls, store: PinnedStore, secret: bytes) -> "Recount":
+    def of(cls, store: PinnedStore, items: Sequence[str], secret: bytes) -> "Recount":
         """Nothing counted yet.
 
         Args:
+            items: the names of the index's items. Rows that share this very list need no look at names.
             secret: of the run's digests.
 
         Raises:
             RunError: what is kept is missing or damaged.
         """
-        codes = ItemCodes(store.open_index().items.names)
+        codes = ItemCodes(items)
         kept = load_collaborative(store, codes)
         use_ratings, pairs = kept.options.use_ratings, kept.statistics.pairs.pairs
-        return cls(kept, RowCount(codes.names, secret, use_ratings), Statistics.none(codes, pairs, use_ratings))
+        return cls(kept, RowCount(secret, use_ratings), Statistics.none(codes, pairs, use_ratings))
 
-    def add(self, data: RunData) -> None:
-        """Count users, each with all rows."""
-        self.rows.add(data)
+    def add(self, data: RunData, named: np.ndarray | None = None) -> None:
+        """Count users, each with all rows; ``named`` as in :meth:`~recbole_apa.collaborative.CountedRows.of`."""
+        self.rows.add(data, named)
         self.sums = self.sums.plus(data)
         for split, targets in self.found.items():
             targets.append(Targets.of([data], split, self.sums.codes, self.kept.options.use_ratings))

@@ -51,7 +51,8 @@ def _counted(store: PinnedStore, manifest: Manifest, data: "Loaders | Surveyed",
     if isinstance(data, Surveyed) and data.recount:
         return data.recount
     name = manifest.get(KEY)
-    recount = Recount.of(store, secret_of(manifest["salt"], keys.key(name) if name else None))
+    secret = secret_of(manifest["salt"], keys.key(name) if name else None)
+    recount = Recount.of(store, store.open_index().items.names, secret)
     assert not isinstance(data, Surveyed)  # what stopped it there has stopped it here
     recount.add(data.train_set.run_data)
     return recount

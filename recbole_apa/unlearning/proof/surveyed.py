@@ -70,7 +70,7 @@ def surveyed(store: PinnedStore, stem: Path, keys: KeyRing) -> Surveyed | None:
         return None
     name = manifest.get(KEY)
     secret = secret_of(manifest["salt"], keys.key(name) if name else None)
-    recount = _recount(store, secret)
+    recount = _recount(run, secret)
     visitors = [recount.add] if recount else []
     survey = survey_of(run.index, run.options, run.sides, has_plain_ids(manifest), secret, visitors)
     assert survey.users_digest is not None
@@ -81,9 +81,9 @@ def surveyed(store: PinnedStore, stem: Path, keys: KeyRing) -> Surveyed | None:
     return Surveyed(part, run, recount)
 
 
-def _recount(store: PinnedStore, secret: bytes) -> Recount | None:
+def _recount(run: IndexedRun, secret: bytes) -> Recount | None:
     try:
-        return Recount.of(store, secret) if keeps_statistics(store.manifest()) else None
+        return Recount.of(run.store, run.index.items.names, secret) if keeps_statistics(run.manifest) else None
     except RunError:
         return None  # said where statistics are compared
 

@@ -1,0 +1,53 @@
+"""A state that is refused leaves what lies outside the run folder as it was."""
+
+from pathlib import Path
+
+import pytest
+
+from recbole_apa import add, audit, run, unlearn
+from recbole_apa.core.errors import CertificateError
+from recbole_apa.model import trainer
+from recbole_apa.runs.store import RunStore
+from recbole_apa.unlearning import light_stage
+from tests.helpers.runs import state, tree
+
+ADDED = [("u3", "i3", 5, 90_000), ("u3", "i5", 1, 90_001)]
+
+
+@pytest.fixture
+def exported(options, tmp_path, monkeypatch):
+    """A run of one's own, with an export, and tensorboard logs in a working folder of its own."""
+    (tmp_path / "work").mkdir()
+    monkeypatch.chdir(tmp_path / "work")
+    run("APA", "board", config_dict={**options, "epochs": 1, "export_samples": "seen"}, run_dir=tmp_path / "run")
+    return tmp_path / "run"
+
+
+def plant_a_like(patch):
+    """Sums get a like that no row has, whoever writes them; requests are carried out the long way."""
+    save = trainer.save_collaborative
+
+    def wrong(files, fitted):
+        fitted.statistics.items.values[0] += 1
+        save(files, fitted)
+
+    patch.setattr(light_stage, "open_light", lambda *args: None)
+    patch.setattr(trainer, "save_collaborative", wrong)
+
+
+@pytest.mark.quick(1)
+@pytest.mark.parametrize(
+    "change", [lambda run: unlearn(run, users=["u3"]), lambda run: add(run, ADDED)], ids=["request", "addition"]
+)
+def test_wrong_sums_leave_exports_and_logs_as_they_were(change, exported, monkeypatch):
+    named = RunStore(exported).manifest()["outside"]
+    outside = [Path(name) for kind in ("exports", "tensorboard") for name in named[kind]]
+    before, old = {path: tree(path) for path in outside}, state(exported)
+    assert len(outside) == 2 and all(before.values())
+    with monkeypatch.context() as patch:
+        plant_a_like(patch)
+        with pytest.raises(CertificateError, match="likes of 1 items"):
+            change(exported)
+    assert {path: tree(path) for path in outside} == before and state(exported) == old
+    change(exported)
+    assert {path: tree(path) for path in outside} != before and audit(exported).holds
