@@ -40,7 +40,7 @@ def places(monkeypatch):
 
 
 def test_training_and_requests_write_rows_into_the_run_alone(places, options, tmp_path):
-    given = {**options, **GIVEN, "partition": "receraser_user"}
+    given = {**options, **GIVEN, "partition": "user"}
     folder = run("APA", "board", config_dict=given, run_dir=tmp_path / "run").run_dir
     assert places == [folder / SCRATCH] * 3  # the evidence's model, the partition's, the table's
     places.clear()
