@@ -85,8 +85,7 @@ def carry_out(
     del update, inputs  # they hold prompts that are now forgotten
     dropped.judge("after")
     _purge_memory(opened.model, data)
-    served = served_by(before, ledger.requests())
-    served += [e for e in requests if e not in served]
+    served = _served_with(before, ledger, requests)
     sought = _checked(opened, pending, data, served)
     told = statistics_done(pending, before, key, ANEW)
     _settle(plan, store, trainer, machines)
@@ -106,6 +105,12 @@ def carry_out(
     stands_in(result, store)
     paths, full = certificate_paths(store, positions), before.get("full_training", {}).get("seconds")
     return Outcome(positions, plan, paths, figures, seconds, full, len(shards.trained), lambda: result, method, told)
+
+
+def _served_with(before: Manifest, ledger: Ledger, requests: Sequence[Entry]) -> list[Entry]:
+    """The requests that the new state includes."""
+    served = served_by(before, ledger.requests())
+    return [*served, *(e for e in requests if e not in served)]
 
 
 def _checked(opened: RunResult, pending: RunStore, data: Loaders, served: Sequence[Entry]) -> Sought:
