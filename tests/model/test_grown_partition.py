@@ -109,7 +109,7 @@ def test_piece_0_alone_is_what_the_option_gives(options):
     samples = up_to(0)
     ids, given = [s.sample_id for s in samples], {"partition": "semantic", **options}
     kind = PARTITIONERS[given["partition"]]
-    partitioner = kind.made_with(collaborative("", SimpleNamespace(samples=samples)))
+    partitioner = kind.made_with(collaborative("", SimpleNamespace(samples=samples), None))
     expected = partitioner(ids, embeddings_of(samples), 4, -(-len(ids) // 4), 3)
     for pieces in ({}, PIECES):
         found = partition_of(samples, pieces, **options)

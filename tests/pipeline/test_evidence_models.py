@@ -228,7 +228,7 @@ def test_it_is_trained_on_one_thread_and_leaves_as_many_as_there_were(made):
     assert terms["test.FM"].tolist() == made.trainer.combined.fitted.scores["test.FM"].tolist()
 
 
-def of_one_user(made, options, tmp_path, user="u0"):
+def of_one_user(made, options, tmp_path, user):
     """Options of a dataset in which this user alone likes something in the training period."""
     data = made.data.train_set.run_data
     learnt = baseline_rows(data, "all").tolist()
@@ -253,7 +253,7 @@ def unfit(made, options, work_folder, tmp_path_factory):
     folder = tmp_path_factory.mktemp("unfit")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(work_folder)
-        given = of_one_user(made, options, folder)
+        given = of_one_user(made, options, folder, "u0")
         run("APA", "board", config_dict=given, run_dir=folder / "run")
         before = fitted_of(folder / "run")
         assert before.scores["test.BPR"].any() and before.combination.alone.coefficients[-1] != 0
@@ -281,14 +281,18 @@ def test_predictions_train_no_model_that_counts_for_nothing(served, unfit):
 
 
 def test_rows_to_learn_nothing_from_are_refused_before_anything_is_written(options, tmp_path):
-    """The ``.item`` file has a single line: whoever has that item has all."""
+    """One user liked all items before anybody else rated any: BPR has nothing to compare them with."""
     source, target = Path(options["data_path"]) / "board", tmp_path / "data" / "board"
     target.mkdir(parents=True)
-    (target / "board.inter").write_bytes((source / "board.inter").read_bytes())
-    (target / "board.item").write_text("\n".join((source / "board.item").read_text().splitlines()[:2]) + "\n")
+    (target / "board.item").write_bytes((source / "board.item").read_bytes())
+    inter, items = ((source / f"board.{kind}").read_text().splitlines() for kind in ("inter", "item"))
+    assert inter[0].split("\t") == ["user_id:token", "item_id:token", "rating:float", "timestamp:float"]
+    own = [f"all\t{line.split(chr(9))[0]}\t5\t{time}" for time, line in enumerate(items[1:])]
+    again = [f"all\ti{n}\t5\t{99990 + n}" for n in range(10)]
+    (target / "board.inter").write_text("\n".join([inter[0], *own, *inter[1:], *again]) + "\n")
     given = {**options, **GIVEN, "evidence": ["counts", "BPR"], "data_path": str(target.parent)}
     with pytest.raises(
-        SettingsError, match=r"evidence: BPR cannot be trained on this data \(found \d+ user.*all 1 items"
+        SettingsError, match=r"evidence: BPR cannot be trained on this data \(found 1 user.*all 20 items"
     ):
         run("APA", "board", config_dict=given, run_dir=tmp_path / "run")
     assert not list((tmp_path / "run").rglob("*.safetensors")) and not (tmp_path / "run" / "manifest.json").exists()
