@@ -111,6 +111,6 @@ def partition_problems(values: Mapping[str, object]) -> list[str]:
     if problem:
         return [problem]
     if values.get("shard_capacity") is not None and not PARTITIONERS[name].takes_capacity:
-        taking = " or ".join(other for other, cls in PARTITIONERS.items() if cls.takes_capacity)
-        return [f"shard_capacity needs partition: {taking}, found {name!r}"]
+        *taking, last = (other for other, cls in PARTITIONERS.items() if cls.takes_capacity)
+        return [f"shard_capacity needs partition: {', '.join(taking)} or {last}, found {name!r}"]
     return []

@@ -16,7 +16,8 @@ def test_a_run_without_a_draw_of_its_own_is_identified_as_before(finished):
     manifest = read_json(finished.run_dir / "manifest.json")
     assert "draw_seed" not in manifest["settings"] and manifest["options"]["draw_seed"] is None
     settings = finished.model.settings
-    assert settings.flat()["draw_seed"] is None and {**settings.identifying(), "draw_seed": None} == settings.flat()
+    later = {"draw_seed": None, "evidence_models": [], "evidence_past": "all", "evidence_values": "labels"}
+    assert {**settings.identifying(), **later} == settings.flat() and not later.keys() & settings.identifying().keys()
     parts = {name: manifest[name] for name in ("dataset", "dataset_sums", "backbone", "draw")}
     same = RunIdentity(settings=settings.identifying(), options={}, **parts)
     assert same.digest() == manifest["identity_digest"]
