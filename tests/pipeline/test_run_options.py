@@ -18,9 +18,7 @@ def test_partitions_of_a_collaborative_model_run_and_keep_users_together(partiti
 
 
 def test_an_unknown_partition_is_refused(options, tmp_path):
-    with pytest.raises(
-        SettingsError, match="found 'sematic', expected one of semantic, semantic_user, random"
-    ):
+    with pytest.raises(SettingsError, match="found 'sematic', expected one of semantic, semantic_user, random"):
         run("APA", "board", config_dict={**options, "partition": "sematic"}, run_dir=tmp_path / "run")
 
 
@@ -45,9 +43,7 @@ def test_strict_forgetting_computes_a_collaborative_partition_again(options, tmp
 
 
 def test_a_capacity_of_samples_is_refused_where_it_would_be_passed_over(options, tmp_path):
-    with pytest.raises(
-        SettingsError, match="needs partition: semantic, semantic_user or random, found 'bekm'"
-    ):
+    with pytest.raises(SettingsError, match="needs partition: semantic, semantic_user or random, found 'bekm'"):
         run("APA", "board", config_dict={**options, "partition": "bekm", "shard_capacity": 20}, run_dir=tmp_path / "r")
 
 
