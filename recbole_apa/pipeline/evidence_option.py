@@ -61,7 +61,8 @@ def settled_evidence(config: "Config", given: Mapping[str, object]) -> dict[str,
     why = _why_not(config) if asked != NONE else ""
     if why and (models or asked == COUNTS):
         found = f"[{asked}, {', '.join(models)}]" if models else asked
-        raise SettingsError(f"{EVIDENCE}: found {found}, expected {NONE} or {AUTO}: {why}")
+        alone = " without models" if models else ""
+        raise SettingsError(f"{EVIDENCE}: found {found}, expected {NONE} or {AUTO}{alone}: {why}")
     if asked != NONE:
         _refuse_models(models)
     settled = NONE if why or asked == NONE else COUNTS
