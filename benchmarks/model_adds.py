@@ -9,7 +9,6 @@ the file when it ends, and what is already there is not trained again; the table
 """
 
 import argparse
-import json
 import logging
 import tempfile
 import time
@@ -20,6 +19,7 @@ from tabulate import tabulate
 
 from benchmarks.collaborative import write_training_period
 from benchmarks.protocol import commit
+from benchmarks.resumed import go_on, kept_rows
 from recbole_apa import run
 
 BASE: dict[str, Any] = {"evidence": "counts", "test_samples": 1000, "variants": "chosen", "baselines": []}
@@ -83,17 +83,13 @@ def main() -> None:
     parser.add_argument("--only", default="", help="names, semicolon-separated")
     arguments = parser.parse_args()
     logging.disable(logging.INFO)
-    wanted = [name for name in arguments.only.split(";") if name]
-    rows = [json.loads(line) for line in arguments.out.read_text().splitlines()] if arguments.out.is_file() else []
+    wanted = [name for name in arguments.only.split(";") if name] or list(CHANGES)
     with tempfile.TemporaryDirectory() as folder:
         write_training_period(Path(folder))
-        for name, change in CHANGES.items():
-            if (wanted and name not in wanted) or any(row["change"] == name for row in rows):
-                continue
-            rows.append(measure(name, change, folder))
-            with open(arguments.out, "a") as out:
-                out.write(json.dumps(rows[-1]) + "\n")
-            print(rows[-1], flush=True)
+        changes = {name: CHANGES[name] for name in wanted}
+        rows = go_on(
+            arguments.out, kept_rows(arguments.out), changes, lambda name, change: measure(name, change, folder)
+        )
     print(table(rows))
 
 

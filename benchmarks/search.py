@@ -8,7 +8,6 @@ to --out after each training, and what is already there is not trained again; th
 """
 
 import argparse
-import json
 import logging
 import tempfile
 import time
@@ -20,6 +19,7 @@ from tabulate import tabulate
 
 from benchmarks.development import write_development_data
 from benchmarks.protocol import Fitted, commit, fit
+from benchmarks.resumed import go_on, kept_rows
 from recbole_apa.adapters.aggregation import adaptive_weights, cosine, neighbor_errors
 from recbole_apa.evaluation.metrics import auc, mean_log_loss
 from recbole_apa.evaluation.simple_rules import HISTORY_LIKE_RATE, trivial_scores
@@ -128,18 +128,16 @@ def main() -> None:
     logging.disable(logging.INFO)
     base, changes = STAGES[arguments.stage]
     wanted = [w for w in arguments.only.split(",") if w]
-    text = arguments.out.read_text() if arguments.out.is_file() else ""
-    rows = [row for row in map(json.loads, text.splitlines()) if row["stage"] == arguments.stage]
+    changes = {name: change for name, change in changes.items() if not wanted or any(w in name for w in wanted)}
+    rows = [row for row in kept_rows(arguments.out) if row["stage"] == arguments.stage]
     with tempfile.TemporaryDirectory() as folder:
-        data_path = str(write_development_data(Path(folder)))
-        for name, change in changes.items():
-            chosen = not wanted or any(w in name for w in wanted)
-            if not chosen or any(row["change"] == name for row in rows):
-                continue
-            rows.append(measure(arguments.stage, name, {**base, **change, "data_path": data_path}))
-            with open(arguments.out, "a") as out:
-                out.write(json.dumps(rows[-1]) + "\n")
-            print(rows[-1], flush=True)
+        place = {"data_path": str(write_development_data(Path(folder)))}
+        rows = go_on(
+            arguments.out,
+            rows,
+            changes,
+            lambda name, change: measure(arguments.stage, name, {**base, **change, **place}),
+        )
     print(table(rows))
 
 
