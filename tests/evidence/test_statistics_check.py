@@ -13,11 +13,10 @@ from recbole_apa.data.index.places import part_file, parts_of
 from recbole_apa.data.index.source import source_of
 from recbole_apa.data.index.write import write_index
 from recbole_apa.evidence.search import scan_change, scan_tallies
-from recbole_apa.model import trainer
 from recbole_apa.runs.ledger import Ledger
 from recbole_apa.runs.store import RunStore
-from recbole_apa.unlearning import light_stage
 from tests.helpers.collaborative import OPTIONS, TALLREC, data_of, ratings_of
+from tests.helpers.planted_sums import a_like_too_many
 from tests.helpers.runs import copy_run, state
 from tests.helpers.unseen import unseen_rows
 
@@ -33,18 +32,6 @@ def a_user_is_subtracted_twice(patch):
 
 def rows_of_nobody_are_noted(patch):
     patch.setattr(CountedRows, "after", lambda self, *rows: self)
-
-
-def a_like_too_many(patch):
-    """The long way, in whatever it writes."""
-    save = trainer.save_collaborative
-
-    def wrong(files, fitted):
-        fitted.statistics.items.values[0] += 1
-        save(files, fitted)
-
-    patch.setattr(light_stage, "open_light", lambda *args: None)
-    patch.setattr(trainer, "save_collaborative", wrong)
 
 
 BROKEN = [

@@ -6,9 +6,8 @@ import pytest
 
 from recbole_apa import add, audit, run, unlearn
 from recbole_apa.core.errors import CertificateError
-from recbole_apa.model import trainer
 from recbole_apa.runs.store import RunStore
-from recbole_apa.unlearning import light_stage
+from tests.helpers.planted_sums import a_like_too_many
 from tests.helpers.runs import state, tree
 
 ADDED = [("u3", "i3", 5, 90_000), ("u3", "i5", 1, 90_001)]
@@ -23,18 +22,6 @@ def exported(options, tmp_path, monkeypatch):
     return tmp_path / "run"
 
 
-def plant_a_like(patch):
-    """Sums get a like that no row has, whoever writes them; requests are carried out the long way."""
-    save = trainer.save_collaborative
-
-    def wrong(files, fitted):
-        fitted.statistics.items.values[0] += 1
-        save(files, fitted)
-
-    patch.setattr(light_stage, "open_light", lambda *args: None)
-    patch.setattr(trainer, "save_collaborative", wrong)
-
-
 @pytest.mark.quick(1)
 @pytest.mark.parametrize(
     "change", [lambda run: unlearn(run, users=["u3"]), lambda run: add(run, ADDED)], ids=["request", "addition"]
@@ -45,7 +32,7 @@ def test_wrong_sums_leave_exports_and_logs_as_they_were(change, exported, monkey
     before, old = {path: tree(path) for path in outside}, state(exported)
     assert len(outside) == 2 and all(before.values())
     with monkeypatch.context() as patch:
-        plant_a_like(patch)
+        a_like_too_many(patch)
         with pytest.raises(CertificateError, match="likes of 1 items"):
             change(exported)
     assert {path: tree(path) for path in outside} == before and state(exported) == old
