@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 
 from recbole_apa import compare
+from recbole_apa.collaborative.pasts import pasts_of
 from recbole_apa.comparison.context import open_context
 from recbole_apa.comparison.measured import measure
 from recbole_apa.comparison.methods import sharded
-from recbole_apa.comparison.methods.evidence import Joined, asked_of
+from recbole_apa.comparison.methods.evidence import Joined, asked_of, untested_pasts
 from recbole_apa.comparison.registry import make_methods
 from recbole_apa.comparison.report.all_rows import all_rows_table
 from recbole_apa.comparison.report.judging import Judging
@@ -19,7 +20,7 @@ from recbole_apa.core.errors import DataError, SettingsError
 from recbole_apa.data.baseline_rows import split_targets
 from recbole_apa.data.index.rows import TEST, TRAIN, VALID
 
-CONTEXT_FREE = ("Evidence", "Evidence-shown", "ItemMean", "HistoryLikeRate+ItemMean", "FM", "EASE+history")
+CONTEXT_FREE = ("Evidence", "Evidence-shown", "Evidence-fixed", "ItemMean", "HistoryLikeRate+ItemMean", "FM", "EASE+history")
 
 
 @pytest.fixture
@@ -78,6 +79,29 @@ def test_evidence_reads_the_whole_past_and_its_twin_the_lines_of_the_prompt(open
     for method in (whole, shown):
         method.fit(1)
     assert whole.score("Evidence").scores.tolist() != shown.score("Evidence-shown").scores.tolist()
+
+
+def test_at_one_moment_a_users_rows_differ_by_their_items_alone(opened):
+    """A rate that knows a user's earlier test rows puts a like last: after it the rate is high, and what is left is not
+    liked. Without them all of a user's rows have the same rate."""
+    thirds = {"split": {"RS": [0.4, 0.2, 0.4]}, "order": "TO", "group_by": "user", "mode": "labeled"}
+    context = opened(True, eval_args=thirds)
+    usual, fixed = make_methods(context, ["Evidence", "Evidence-fixed"])
+    data, targets = context.run_data, context.tested.targets
+    for method in (usual, fixed):
+        method.fit(1)
+    assert usual._made[1].coefficients.tolist() == fixed._made[1].coefficients.tolist()
+    terms = usual._made[0].source
+    names = [terms.names.index(name) for name in ("bias", "recent_bias", "recent_rate")]
+    users = np.array(data.rows.users.texts(targets))
+    varied = [
+        max(np.ptp(terms.table(pasts)[users == user][:, names], axis=0).max() for user in set(users))
+        for pasts in (pasts_of(data, targets), untested_pasts(data, targets))
+    ]
+    assert varied[0] > 0 and varied[1] == 0
+    firsts = [np.flatnonzero(users == user)[0] for user in set(users)]
+    found, other = usual.score("Evidence").all_scores, fixed.score("Evidence-fixed").all_scores
+    assert found[firsts].tolist() == other[firsts].tolist() and found.tolist() != other.tolist()
 
 
 def test_a_request_leaves_what_a_fit_without_the_row_gives(opened):

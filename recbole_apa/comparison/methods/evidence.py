@@ -12,16 +12,17 @@ from recbole_apa.collaborative.content import ItemContent
 from recbole_apa.collaborative.item_sums import ItemSums
 from recbole_apa.collaborative.logistic import Logistic
 from recbole_apa.collaborative.options import TermOptions
-from recbole_apa.collaborative.pasts import Pasts, pasts_of
-from recbole_apa.collaborative.rows import counted_rows, training_rows
+from recbole_apa.collaborative.pasts import Pasts, pasts_of, pasts_with
+from recbole_apa.collaborative.rows import ItemCodes, counted_rows, training_rows
 from recbole_apa.comparison.context import ComparisonContext
 from recbole_apa.comparison.method import FitFigures, Scored, UnlearnFigures
 from recbole_apa.core.errors import DataError, RunError
+from recbole_apa.data.index.rows import TEST
 from recbole_apa.data.run_data import RunData
 from recbole_apa.pipeline.evidence_option import COLUMNS
 
-EVIDENCE, SHOWN = "Evidence", "Evidence-shown"
-EVIDENCE_ROWS = (EVIDENCE, SHOWN)
+EVIDENCE, SHOWN, FIXED = "Evidence", "Evidence-shown", "Evidence-fixed"
+EVIDENCE_ROWS = (EVIDENCE, SHOWN, FIXED)
 RIDGE = 1.0
 
 
@@ -45,7 +46,8 @@ def asked_of(context: ComparisonContext, data: RunData) -> Asked:
 
 class EvidenceMethod:
     """One of ``EVIDENCE_ROWS``: ``Evidence`` reads a user's whole past before the target, ``Evidence-shown`` the lines
-    that the prompt shows."""
+    that the prompt shows, ``Evidence-fixed`` for all of a user's test rows the past without rows of the test split: the
+    same regression at one moment, which is what ranking a user's items asks for."""
 
     def __init__(self, context: ComparisonContext, name: str) -> None:
         self.context, self.rows = context, (name,)
@@ -80,7 +82,9 @@ class EvidenceMethod:
             raise RunError(f"{row}: not fitted yet, call fit first")
         asked, fitted = self._made
         start = time.perf_counter()
-        pasts = judged_pasts(self.context, self._pasts(self.context.run_data, self.context.tested.targets), asked)
+        data, targets = self.context.run_data, self.context.tested.targets
+        pasts = untested_pasts(data, targets) if row == FIXED else self._pasts(data, targets)
+        pasts = judged_pasts(self.context, pasts, asked)
         scores = fitted.scores(asked.source.table(pasts))
         return self.context.tested.scored(scores, True, 0, time.perf_counter() - start)
 
@@ -132,6 +136,14 @@ def rows_behind(data: RunData) -> np.ndarray:
     """Numbers of the rows whose labels are in statistics or in the regression: those of the training period, and the
     targets of the validation samples."""
     return np.union1d(np.flatnonzero(counted_rows(data)), data.targets["valid"])
+
+
+def untested_pasts(data: RunData, targets: np.ndarray) -> Pasts:
+    """The pasts of some targets without rows of the test split."""
+    codes, roles = ItemCodes(data.rows.items.names), data.notes.roles[data.kept]
+    shown = [data.windows.history(row, len(data.rows)) for row in targets.tolist()]
+    seen = [past[roles[past] != TEST] for past in shown]
+    return pasts_with(data, codes.of(data.rows.items.take(targets)), seen, False, codes)
 
 
 def judged_pasts(context: ComparisonContext, pasts: Pasts, asked: Asked) -> Pasts:

@@ -23,7 +23,7 @@ from recbole_apa.unlearning.approximate.unlearner import ApproximateSettings, Ap
 OTHER_ROWS = frozenset(
     {"APA", "Retraining", "SISA", "RecEraser", "RecEraser-attention", "RecEraser-IBP", "RecEraser-InBP"}
     | {"GraphEraser", "GraphEraser-BLPA", "HistoryLikeRate", "ItemMean"}
-    | {"Evidence", "Evidence-shown"}
+    | {"Evidence", "Evidence-shown", "Evidence-fixed"}
     | {"paper", "recbole", "rules", "ablations", "evidence", "all"}
 )
 """Names of other rows of a comparison, and of its groups, that a method could be given."""
