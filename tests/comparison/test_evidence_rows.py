@@ -20,7 +20,15 @@ from recbole_apa.core.errors import DataError, SettingsError
 from recbole_apa.data.baseline_rows import split_targets
 from recbole_apa.data.index.rows import TEST, TRAIN, VALID
 
-CONTEXT_FREE = ("Evidence", "Evidence-shown", "Evidence-fixed", "ItemMean", "HistoryLikeRate+ItemMean", "FM", "EASE+history")
+CONTEXT_FREE = (
+    "Evidence",
+    "Evidence-shown",
+    "Evidence-fixed",
+    "ItemMean",
+    "HistoryLikeRate+ItemMean",
+    "FM",
+    "EASE+history",
+)
 
 
 @pytest.fixture
