@@ -72,6 +72,18 @@ def test_uauc_counts_each_user_once_and_needs_fifty():
     assert uauc(*pairs_of(49, 20)) is None
 
 
+def test_uauc_of_a_rate_that_knows_earlier_tosses_is_below_a_half():
+    """Labels are coin tosses, so nothing orders a user's rows; a rate of the tosses before each puts them the wrong way
+    round (docs/comparing.md), and one of the tosses before the first does not order them at all."""
+    rng, tested = np.random.default_rng(0), range(100, 110)
+    tosses = (rng.random((2000, 110)) < rng.random((2000, 1))).astype(int)
+    running = np.stack([tosses[:, n - 10 : n].mean(axis=1) for n in tested], axis=1)
+    fixed = np.repeat(running[:, :1], len(tested), axis=1)
+    labels, users = tosses[:, 100:].ravel(), np.repeat(np.arange(2000), len(tested))
+    assert uauc(labels, running.ravel(), users) == pytest.approx(0.32, abs=0.01)
+    assert uauc(labels, fixed.ravel(), users) == 0.5
+
+
 def test_resampled_uaucs_lie_around_the_mean_with_its_standard_error():
     aucs = np.r_[np.tile([0.0, 1.0], 200), np.nan]
     drawn = resampled_uaucs(aucs, 2000, seed=0)
