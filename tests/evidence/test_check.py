@@ -246,9 +246,9 @@ def test_what_was_certified_by_a_broken_program_is_found_later(finished, tmp_pat
 
 
 @pytest.mark.slow
-def test_the_same_in_a_run_without_an_index(finished, tmp_path, monkeypatch):
-    """As older versions left them: the run is opened from the raw files."""
-    folder = copy_run(finished, tmp_path / "run")
+def test_the_same_in_a_run_without_an_index(uncounted, tmp_path, monkeypatch):
+    """As older versions left them, without statistics: the run is opened from the raw files."""
+    folder = copy_run(uncounted, tmp_path / "run")
     shutil.rmtree(folder / "index")
     RunStore(folder).seal({})
     with monkeypatch.context() as patch:
@@ -260,7 +260,7 @@ def test_the_same_in_a_run_without_an_index(finished, tmp_path, monkeypatch):
             "exact.write_next_index",
         ):
             patch.setattr(f"recbole_apa.unlearning.{place}", lambda *a, **k: None)
-        unlearn(folder, interactions=[shown_interaction(finished)])
+        unlearn(folder, interactions=[shown_interaction(uncounted)])
         assert not (folder / "index").exists()
         assert any("can be reached: 1 rows of the data" in f for f in audit(folder).findings)
     assert any("the dataset" in f for f in audit(folder).findings)
