@@ -265,7 +265,7 @@ def test_tensorboard_logs_that_cannot_be_written_stop_nothing(finished, tmp_path
         def add_scalar(self, *args):
             raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr("recbole_apa.model.trainer.open_scalars", lambda *a: Full())
+    monkeypatch.setattr("recbole_apa.runs.tensorboard.open_scalars", lambda *a: Full())
     unlearn(folder, users=["u3"])
     assert caplog.text.count("cannot be written, and end here") == 1 and audit(folder).holds
     (tmp_path / "file").write_text("")
