@@ -7,6 +7,7 @@ when they are asked for. It may not know RecBole, torch, or language models.
 from recbole_apa.collaborative.alone import Alone, Source
 from recbole_apa.collaborative.combination import ALONE, BOTH, MODEL, Combination, left_out
 from recbole_apa.collaborative.content import ItemContent
+from recbole_apa.collaborative.contents import NOTHING, Contents
 from recbole_apa.collaborative.counted import CountedRows, RowCount
 from recbole_apa.collaborative.fitted import JUDGED, TEST, Fitted, model_key, model_names, needed_pairs, targets_of
 from recbole_apa.collaborative.item_sums import ItemSums
@@ -25,9 +26,11 @@ __all__ = [
     "DEFAULT_TERMS",
     "JUDGED",
     "MODEL",
+    "NOTHING",
     "TEST",
     "Alone",
     "Combination",
+    "Contents",
     "CountedRows",
     "Fitted",
     "ItemCodes",

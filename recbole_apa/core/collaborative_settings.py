@@ -1,7 +1,8 @@
 """The options about collaborative statistics as a frozen dataclass; see :mod:`recbole_apa.core.settings`."""
 
-from dataclasses import dataclass, field
-from typing import Literal
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any, Literal
 
 from recbole_apa.core.errors import SettingsError
 from recbole_apa.core.option import Checked, Since, option
@@ -45,6 +46,18 @@ class CollaborativeSettings(Checked):
                 f"evidence_columns: found {list(self.evidence_columns)}, expected a column of words and, after it, one "
                 "of years; or null"
             )
+
+    @classmethod
+    def noted(cls, settings: Mapping[str, Any]) -> "CollaborativeSettings":
+        """Those of a run, by its manifest's settings; what is missing there has its value of before it existed.
+
+        Raises:
+            SettingsError: values that are not allowed.
+        """
+        told: dict[str, Any] = {f.name: settings.get(f.name, f.default) for f in fields(cls)}
+        for name, value in told.items():
+            told[name] = tuple(value) if isinstance(value, list) else value
+        return cls(**told)
 
     @property
     def counts(self) -> bool:

@@ -14,10 +14,10 @@ from recbole_apa.collaborative import (
     ALONE,
     JUDGED,
     MODEL,
+    Contents,
     CountedRows,
     Fitted,
     ItemCodes,
-    ItemContent,
     Source,
     Targets,
     TermOptions,
@@ -59,10 +59,10 @@ class CombinedScores:
     fitted: Fitted
     data: RunData
     """All that the run may see."""
-    content: ItemContent | None
+    contents: Contents
     """Of the items that the statistics count."""
-    columns: tuple[str, ...] | None = None
-    """Where that is told: the option ``evidence_columns``."""
+    settings: CollaborativeSettings
+    """What of it is used."""
 
     @classmethod
     def load(cls, store: RunStore, data: RunData, settings: CollaborativeSettings) -> "CombinedScores":
@@ -72,9 +72,9 @@ class CombinedScores:
             RunError: missing, damaged, of other items or samples, or the items' columns have changed.
         """
         codes = codes_of(store, data)
-        content = ItemContent.of_items(data.texts, codes.names, settings.evidence_columns)
+        contents = Contents.of(settings, data.texts, codes.names)
         fitted = load_collaborative(store, codes)
-        if fitted.content != (content.digest() if content else ""):
+        if fitted.content != contents.digest():
             raise RunError(
                 f"{store.place}: the columns {', '.join(settings.evidence_columns or ())} of the items are not those "
                 "that the run's statistics were combined with; restore the .item file"
@@ -89,7 +89,7 @@ class CombinedScores:
                 f"{store.place}: the columns of the items are not those that {', '.join(fitted.models)} learnt from; "
                 "restore the .item file"
             )
-        return cls(fitted, data, content, settings.evidence_columns)
+        return cls(fitted, data, contents, settings)
 
     @property
     def served(self) -> str:
@@ -120,7 +120,7 @@ class CombinedScores:
             return {MODEL: model_scores}
         statistics, scores = self.fitted.statistics, model_scores[order].astype(np.float64)
         targets = Targets.of([self.data], split, statistics.codes, statistics.use_ratings)
-        table = self.fitted.features(split, targets.pasts, self.content)
+        table = self.fitted.features(split, targets.pasts, self.contents)
         if split == SPLITS[1]:
             found = left_out(table, scores, targets.labels, targets.users)
         else:
@@ -174,8 +174,8 @@ class CombinedScores:
 
     def _source_of(self, codes: ItemCodes) -> Source:
         is_new = codes is not self.fitted.statistics.codes
-        content = ItemContent.of_items(self.data.texts, codes.names, self.columns) if is_new else self.content
-        return Source.of(self.data, self.fitted.options, content, codes)
+        contents = Contents.of(self.settings, self.data.texts, codes.names) if is_new else self.contents
+        return Source.of(self.data, self.fitted.options, contents, codes)
 
     def with_test_scores(self, part: APADataset, model_scores: np.ndarray) -> "CombinedScores":
         """The same, with the model's scores of the test samples to be kept.
@@ -222,14 +222,14 @@ def combined_of(
         return None
     data = part.run_data
     codes = codes or codes_of(store, data)
-    content = ItemContent.of_items(data.texts, codes.names, settings.evidence_columns)
+    contents = Contents.of(settings, data.texts, codes.names)
     scores = {SPLITS[1]: _by_id(part, valid_scores), **terms}
     past = data.options.samples.history_length if settings.evidence_past == "shown" else 0
     options = TermOptions(past=past, use_ratings=settings.evidence_values == "ratings")
-    fitted = Fitted.anew([data], codes, scores, options, content)
+    fitted = Fitted.anew([data], codes, scores, options, contents)
     if terms:
         fitted = replace(fitted, columns=columns_digest(data.texts))
-    return CombinedScores(fitted, data, content, settings.evidence_columns)
+    return CombinedScores(fitted, data, contents, settings)
 
 
 def model_terms(
@@ -270,7 +270,7 @@ def _refuse_columns(texts: ItemTexts, settings: CollaborativeSettings) -> None:
         DataError: ``evidence_columns`` names a column that the items do not have.
     """
     if settings.counts:
-        ItemContent.of_items(texts, (), settings.evidence_columns)
+        Contents.of(settings, texts, ())
 
 
 def codes_of(store: RunStore | None, data: RunData) -> ItemCodes:

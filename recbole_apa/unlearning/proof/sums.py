@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from recbole_apa.collaborative import CountedRows, Fitted, ItemContent, needed_pairs
+from recbole_apa.collaborative import Contents, CountedRows, Fitted, needed_pairs
+from recbole_apa.core.collaborative_settings import CollaborativeSettings
 from recbole_apa.evidence import KeyRing, secret_of
 from recbole_apa.runs.manifest import Manifest
 from recbole_apa.runs.names import COLLABORATIVE_SUMS, COMBINATION, COUNTED, KEY
@@ -30,8 +31,8 @@ def collaborative_findings(
     yield from _row_findings(manifest, recount)
     kept, targets = recount.kept, recount.targets()
     texts = data.run.texts if isinstance(data, Surveyed) else data.train_set.run_data.texts
-    content = ItemContent.of_items(texts, kept.statistics.codes.names, manifest["settings"].get("evidence_columns"))
-    if kept.content != (content.digest() if content else ""):
+    contents = Contents.of(CollaborativeSettings.noted(manifest["settings"]), texts, kept.statistics.codes.names)
+    if kept.content != contents.digest():
         yield f"{COMBINATION}: the columns of the items are not those that it was combined with"
         return
     needed, pairs = needed_pairs(targets, kept.options), kept.statistics.pairs.pairs
@@ -41,7 +42,7 @@ def collaborative_findings(
     differing = recount.differing_sums()
     if differing:
         yield f"{COLLABORATIVE_SUMS} is not what the run's rows sum up to: {', '.join(differing)}"
-    again = Fitted.refit(recount.sums, targets, kept.scores, kept.options, content).combination
+    again = Fitted.refit(recount.sums, targets, kept.scores, kept.options, contents).combination
     told = kept.combination and kept.combination.to_json()
     if (again and again.to_json()) != told:
         yield f"{COMBINATION} is not what the run's rows and the model's kept scores give"
