@@ -60,8 +60,10 @@ def _opened(folder: Path) -> _Opened:
     assert run is not None
     codes = ItemCodes(run.index.items.names)
     data = run.data_of(run.index.rows_of_users(set(_users(run))))
-    contents = Contents.of(CollaborativeSettings.noted(store.manifest()["settings"]), run.texts, codes.names)
-    return _Opened(folder, run, load_collaborative(store, codes), data, contents)
+    fitted = load_collaborative(store, codes)
+    settings = CollaborativeSettings.noted(store.manifest()["settings"])
+    contents = Contents.of(settings, run.texts, codes.names, fitted.states)
+    return _Opened(folder, run, fitted, data, contents)
 
 
 def _users(run: IndexedRun) -> Iterator[str]:

@@ -85,7 +85,7 @@ class ScoringEngine:
         with torch.no_grad():
             return [job(item) for item in items]
 
-    def _each(self, job: Callable[[list[int]], Sequence[Result]], lengths: Sequence[int]) -> list[Result]:
+    def in_batches(self, job: Callable[[list[int]], Sequence[Result]], lengths: Sequence[int]) -> list[Result]:
         """Results of ``job`` for every position, computed in batches of similar length to keep padding small.
 
         Args:
@@ -128,7 +128,7 @@ class ScoringEngine:
             return [FrozenPass(s, h) for s, h in zip(activations, embeddings, strict=True)]
 
         lengths = [len(prompts[i].ids) for i in missing]
-        found = self._each(read, lengths)
+        found = self.in_batches(read, lengths)
         for i, frozen, h in zip(missing, found, _to_cpu([f.embedding for f in found]), strict=True):
             out[i] = frozen = FrozenPass(frozen.activations, h)
             self.cache.put(prompts[i].ids, frozen)
@@ -157,7 +157,7 @@ class ScoringEngine:
             mixed = None if weights is None else self._placed(weights[chunk])
             return self._upper_pass([frozen[i] for i in chunk], mixed, mode).unbind()
 
-        return _stacked(self._each(score, [len(f.activations) for f in frozen]))
+        return _stacked(self.in_batches(score, [len(f.activations) for f in frozen]))
 
     def answer_logits(self, prompts: Sequence[TokenizedPrompt], adapter: bool) -> Tensor:
         """z_no and z_yes of each prompt with the adapter at index 0, or with the frozen model: (b, 2), without
@@ -168,7 +168,7 @@ class ScoringEngine:
             weights = torch.ones(len(chunk), 1, device=self.decoder.device) if adapter else None
             return self._answers([frozen[i] for i in chunk], weights, "non_decomposition").unbind()
 
-        return torch.stack(self._each(answer, [len(f.activations) for f in frozen])).cpu()
+        return torch.stack(self.in_batches(answer, [len(f.activations) for f in frozen])).cpu()
 
     def student_logits(self, prompts: Sequence[TokenizedPrompt]) -> Tensor:
         """As :meth:`answer_logits` with the adapter at index 0, with gradients, on the model's device."""
@@ -203,7 +203,7 @@ class ScoringEngine:
             return self._upper_pass([frozen[i] for i in rows], weights, "decomposition").unbind()
 
         lengths = [len(frozen[i].activations) for i, _ in pairs]
-        return _stacked(self._each(score, lengths)).view(len(prompts), len(adapters))
+        return _stacked(self.in_batches(score, lengths)).view(len(prompts), len(adapters))
 
     def _at_hand(self, frozen: list[FrozenPass]) -> list[FrozenPass]:
         """Move the passes to the device if they are few: every adapter's pass uses them."""

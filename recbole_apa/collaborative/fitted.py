@@ -7,6 +7,7 @@ import numpy as np
 
 from recbole_apa.collaborative.combination import MODEL, Combination
 from recbole_apa.collaborative.contents import Contents
+from recbole_apa.collaborative.item_states import ItemStates
 from recbole_apa.collaborative.options import TermOptions
 from recbole_apa.collaborative.pair_sums import Pairs
 from recbole_apa.collaborative.pasts import Pasts
@@ -47,6 +48,8 @@ class Fitted:
     options: TermOptions
     content: str = ""
     """:meth:`Contents.digest` of what is public about items; empty if nothing of that is used."""
+    states: ItemStates | None = None
+    """Of :func:`needed_items`, if terms rest on states."""
     columns: str = ""
     """A digest of all columns of items, which RecBole models learn from; empty without such models."""
 
@@ -65,7 +68,7 @@ class Fitted:
             parts: whole users, each user in one of them.
             codes: of all items.
             scores: :attr:`scores`, of the validation samples at least.
-            contents: of ``codes.names``.
+            contents: of ``codes.names``, at least those of :func:`needed_items`.
         """
         targets = targets_of(parts, codes, options)
         statistics = Statistics.of(parts, codes, needed_pairs(targets, options), options.use_ratings)
@@ -80,13 +83,16 @@ class Fitted:
         options: TermOptions,
         contents: Contents,
     ) -> "Fitted":
-        """From sums that are known: pairs that no sample needs go out, and the combination is fitted from zeros.
+        """From sums that are known: pairs that no sample needs go out, states of items that none needs likewise, and
+        the combination is fitted from zeros.
 
         Args:
             statistics: with at least :func:`needed_pairs`.
             targets: of :data:`JUDGED`, by split, as :func:`targets_of` gives them.
         """
-        bare = cls(statistics.only(needed_pairs(targets, options)), scores, None, options, contents.digest())
+        contents = contents.only(needed_items(targets, options))
+        sums = statistics.only(needed_pairs(targets, options))
+        bare = cls(sums, scores, None, options, contents.digest(), contents.states)
         judged = targets[VALID]
         if len(scores[VALID]) != len(judged):
             raise ValueError(f"found {len(scores[VALID])} scores, expected one for each of {len(judged)} samples")
@@ -141,3 +147,9 @@ def targets_of(parts: Sequence[RunData], codes: ItemCodes, options: TermOptions)
 def needed_pairs(targets: Mapping[str, Targets], options: TermOptions) -> Pairs:
     """The pairs of items that terms of these samples need."""
     return pairs_of(looked_at(Pasts.joined([targets[split].pasts for split in JUDGED]), options))[0]
+
+
+def needed_items(targets: Mapping[str, Targets], options: TermOptions) -> np.ndarray:
+    """The codes of all items of these samples and their pasts, in ascending order, int64, (n,)."""
+    pasts = looked_at(Pasts.joined([targets[split].pasts for split in JUDGED]), options)
+    return np.union1d(pasts.items, pasts.past_items)

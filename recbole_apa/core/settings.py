@@ -248,6 +248,8 @@ class APASettings(Checked):
 
 _UNSET: dict[str, object] = {
     "draw_seed": None,
+    "evidence_content": "columns",
+    "evidence_text": None,
     "evidence_models": [],
     "evidence_past": "all",
     "evidence_values": "labels",

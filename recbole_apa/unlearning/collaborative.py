@@ -102,11 +102,13 @@ def load_statistics(run: IndexedRun) -> KeptStatistics | None:
     if not keeps_statistics(run.manifest):
         return None
     codes = ItemCodes(run.index.items.names)
-    return KeptStatistics(load_collaborative(run.store, codes), _contents_of(run, codes.names), _counted(run))
+    fitted = load_collaborative(run.store, codes)
+    return KeptStatistics(fitted, _contents_of(run, codes.names, fitted), _counted(run))
 
 
-def _contents_of(run: IndexedRun, names: Sequence[str]) -> Contents:
-    return Contents.of(CollaborativeSettings.noted(run.manifest["settings"]), run.texts, names)
+def _contents_of(run: IndexedRun, names: Sequence[str], kept: Fitted) -> Contents:
+    """With the states that the run keeps: a request that changes no sample needs no others."""
+    return Contents.of(CollaborativeSettings.noted(run.manifest["settings"]), run.texts, names, kept.states)
 
 
 def _counted(run: IndexedRun) -> CountedRows | None:
@@ -128,7 +130,7 @@ def statistics_after(
     """
     if kept is None:
         return None
-    fitted, contents = kept.fitted, _contents_of(run, items)
+    fitted, contents = kept.fitted, _contents_of(run, items, kept.fitted)
     parts = _rows_of_samples(run, touched, survey)
     targets = targets_of(parts, fitted.statistics.codes, fitted.options)
     statistics = fitted.statistics.after(touched.before, touched.after)

@@ -30,12 +30,13 @@ from recbole_apa.data.index.rows import TRAIN, IndexedRows
 from recbole_apa.data.index.write import write_index
 from recbole_apa.data.read_data import read_sides
 from recbole_apa.data.run_data import RunData
-from tests.helpers.collaborative import N_FILMS, OPTIONS, data_of, ratings_of
+from tests.helpers.collaborative import N_FILMS, OPTIONS, data_of, ratings_of, states_of
 
 CODES = ItemCodes([f"i{n}" for n in range(N_FILMS)])
 CONTENTS = Contents(
     ItemContent.of([["a"] if n % 2 else ["a", "b"] for n in range(N_FILMS)], [1980 + n for n in range(N_FILMS)])
 )
+WITH_STATES = replace(CONTENTS, states=states_of(range(N_FILMS)), texts=tuple(f"Film {n}" for n in range(N_FILMS)))
 MORE: DataOptions = replace(OPTIONS, samples=replace(OPTIONS.samples, valid_samples=None, test_samples=None))
 WHOLE, SHOWN = TermOptions(), TermOptions(past=2)
 SALT = "00c0ffee00c0ffee"
@@ -52,12 +53,13 @@ def hash_of(text):
 
 def anew(data, contents=CONTENTS, options=WHOLE):
     targets = targets_of([data], CODES, options)
-    return Fitted.anew([data], CODES, scores_of(targets), options, contents)
+    return Fitted.anew([data], CODES, scores_of(targets), contents.options(options), contents)
 
 
 def bits(fitted):
     arrays = {name: values.tobytes() for name, values in fitted.statistics.arrays().items()}
-    return arrays, fitted.combination and fitted.combination.to_json()
+    states = fitted.states and (fitted.states.items.tolist(), fitted.states.values.tobytes())
+    return arrays, fitted.combination and fitted.combination.to_json(), states, fitted.content
 
 
 def parts_of(data, tmp_path):
@@ -93,7 +95,7 @@ def test_from_parts_it_is_the_same_in_every_bit(tmp_path):
 
 
 @pytest.mark.parametrize("options", [WHOLE, SHOWN], ids=["whole past", "two rows of it"])
-@pytest.mark.parametrize("contents", [CONTENTS, NOTHING], ids=["content", "without"])
+@pytest.mark.parametrize("contents", [CONTENTS, WITH_STATES, NOTHING], ids=["content", "states", "without"])
 @pytest.mark.parametrize("n_gone", [7, None], ids=["seven rows", "whole user"])
 def test_after_subtraction_it_is_the_same_in_every_bit(tmp_path, n_gone, contents, options):
     """Pairs that nobody needs any more go out."""
@@ -110,8 +112,10 @@ def test_after_subtraction_it_is_the_same_in_every_bit(tmp_path, n_gone, content
     left = with_rows(stays)
     fitted, targets = anew(data, contents, options), targets_of([left], CODES, options)
     statistics = fitted.statistics.after(with_rows(of_user), None if n_gone is None else with_rows(of_user & stays))
-    again = Fitted.refit(statistics, targets, scores_of(targets), options, contents)
+    kept = contents.only(fitted.states.items) if fitted.states else contents
+    again = Fitted.refit(statistics, targets, scores_of(targets), fitted.options, kept)
     assert bits(again) == bits(anew(left, contents, options)) != bits(fitted)
+    assert ("content_states" in again.combination.terms) == (again.states is not None) == (contents is WITH_STATES)
     if options == WHOLE or n_gone is None:  # the seven rows are none of those that are looked at
         assert len(again.statistics.pairs.pairs) < len(fitted.statistics.pairs.pairs)
 
@@ -168,13 +172,15 @@ def test_where_all_labels_are_equal_every_number_is_finite(tmp_path, label):
 def test_options_of_terms_are_read_as_written_and_others_refused():
     told = TermOptions(neighbors=7).to_json()
     assert TermOptions.from_json(told) == TermOptions(neighbors=7)
-    assert "past" not in told and TermOptions.from_json(SHOWN.to_json()) == SHOWN
+    assert not {"past", "state_width"} & set(told) and TermOptions.from_json(SHOWN.to_json()) == SHOWN
+    assert TermOptions.from_json(TermOptions(state_width=0.1).to_json()) == TermOptions(state_width=0.1)
     for wrong in (
         None,
         {},
         {**told, "more": 1},
         {**told, "past": -1},
         {**told, "past": True},
+        {**told, "state_width": -0.1},
         {**told, "recency": "0.9"},
         {**told, "years": float("nan")},
     ):

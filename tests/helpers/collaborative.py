@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 from hypothesis import strategies as st
 
+from recbole_apa.collaborative.item_states import ItemStates
 from recbole_apa.collaborative.rows import TrainingRows
 from recbole_apa.core.settings import SampleSettings
 from recbole_apa.data.data_options import DataOptions, FileOptions, LabelRule
@@ -68,3 +69,10 @@ def data_of(folder: Path, ratings, options=OPTIONS) -> RunData:
     (folder / "small.item").write_text(f"item_id:token\ttitle:token\n{titles}\n")
     loaded = read_data(options.files, options.filters, options.label, folder / "small", VisibleData())
     return RunData.of_files(loaded, options, VisibleData())
+
+
+def states_of(items, d=5):
+    """Made-up states of some items; an item has the same state whichever others there are."""
+    codes = np.array(sorted(items), dtype=np.int64)
+    rows = [np.random.default_rng(code).normal(size=d) + 3.0 for code in codes.tolist()]
+    return ItemStates(codes, np.array(rows, dtype=np.float32).reshape(len(codes), d))

@@ -15,6 +15,7 @@ from recbole_apa.collaborative.options import TermOptions
 from recbole_apa.collaborative.pasts import Pasts, pasts_of
 from recbole_apa.collaborative.rows import counted_rows, training_rows
 from recbole_apa.comparison.context import ComparisonContext
+from recbole_apa.comparison.item_states import text_states_of
 from recbole_apa.comparison.method import FitFigures, Scored, UnlearnFigures
 from recbole_apa.core.errors import DataError, RunError
 from recbole_apa.data.recbole_settings import read_settings
@@ -39,8 +40,9 @@ def asked_of(context: ComparisonContext, data: RunData) -> Asked:
     names, known = list(data.rows.items.names), set(data.rows.items.names)
     candidates = {item for items in context.ranking.items for item in items} if context.ranking else set()
     names += sorted(candidates - known)
-    rows, contents = training_rows(data), Contents.of(read_settings(context.config).collaborative, data.texts, names)
-    return Asked(Source(rows, ItemSums.of(rows, len(names)), TermOptions(), contents), names)
+    rows, settings = training_rows(data), read_settings(context.config).collaborative
+    contents = Contents.embedded(settings, data.texts, names, np.arange(len(names)), text_states_of(context))
+    return Asked(Source(rows, ItemSums.of(rows, len(names)), contents.options(TermOptions()), contents), names)
 
 
 class EvidenceMethod:
