@@ -26,7 +26,6 @@ GIVEN = {
     "evidence_columns": ["title", "year"],
     "evidence_content": "both",
     "evidence_text": "{title}, of {year}",
-    "variants": "chosen",
 }
 
 
@@ -52,7 +51,7 @@ def test_the_run_keeps_the_states_that_its_samples_need(made):
         number = int(codes.names[code].removeprefix("i"))
         kind = "Odd" if number % 2 else "Even"
         ids = engine.encoder.ids_of(f"{kind} Film {number}, of {1980 + number}")
-        with torch.no_grad():
+        with torch.no_grad(), engine.bank.mixed(None):
             hidden = engine.decoder.upper(engine.decoder.trunk([ids]))
         assert hidden[0, -1].numpy().tolist() == kept.tolist()
 
@@ -173,14 +172,14 @@ def test_a_prediction_reads_texts_that_the_run_keeps_no_state_of(made, tmp_path,
     shutil.copytree(data_folder / "board", data / "board")
     path = data / "board" / "board.item"
     path.write_text(path.read_text() + "cold\tOdd Film 21\t2001\n")
-    given = {**options, **GIVEN, "data_path": str(data)}
+    given = {**options, **GIVEN, "data_path": str(data), "evidence_content": "states", "item_text": "{title}"}
     own = run("APA", "board", config_dict=given, run_dir=tmp_path / "run")
     known = set(own.trainer.combined.text_states.known)
     alone, beside = predict_pairs(own, [("u1", "cold")]), predict_pairs(own, [("u1", "i3"), ("u1", "cold")])
     assert own.trainer.combined.served != "model" and alone[0].score == beside[1].score
     assert set(own.trainer.combined.text_states.known) - known == {"Odd Film 21, of 2001"}
-    path.write_text(path.read_text().replace("Odd Film 3\t", "Odd Film 4\t"))
-    with pytest.raises(RunError, match=r"the columns title, year and the texts of the items are not those"):
+    path.write_text(path.read_text().replace("\t1984", "\t1934"))  # of no prompt
+    with pytest.raises(RunError, match=r"the texts of the items are not those that the run's statistics were combined"):
         evaluate_run(own.run_dir)
 
 
@@ -191,9 +190,7 @@ def test_options_that_go_together(options):
 
     with pytest.raises(SettingsError, match="evidence_content: found both, expected states, or evidence_columns"):
         settled(evidence_content="both")
-    with pytest.raises(
-        SettingsError, match="evidence_content: found 'all', expected one of columns, states"
-    ):
+    with pytest.raises(SettingsError, match="evidence_content: found 'all', expected one of columns, states"):
         settled(evidence_content="all")
     assert settled(evidence_content="states", evidence_text="{title}") == (None, "{title}", "states")
     assert settled(evidence_content="both", evidence="none")[2] == "both"
