@@ -3,7 +3,8 @@
 import math
 import secrets
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -113,10 +114,21 @@ def fit_baseline(trainer: "Trainer", loaders: "Loaders", show_progress: bool) ->
     Returns:
         RecBole's metrics of that state on the validation rows; empty if it has none.
     """
-    _, result = trainer.fit(loaders[0], loaders[1], show_progress=show_progress)
+    with _closing_board(trainer):
+        _, result = trainer.fit(loaders[0], loaders[1], show_progress=show_progress)
     if Path(trainer.saved_model_file).is_file():
         _load_best(trainer)
     return result or {}
+
+
+@contextmanager
+def _closing_board(trainer: "Trainer") -> Iterator[None]:
+    """Close TensorBoard's file after a training: RecBole leaves it, and a thread that writes, open, though the folder
+    may be one that is deleted."""
+    try:
+        yield
+    finally:
+        trainer.tensorboard.close()
 
 
 def _load_best(trainer: "Trainer") -> None:
@@ -142,7 +154,8 @@ def train_embeddings(
     fixed = _options(model, PresplitFiles(folder, (), 1, layout or Layout()), seed)
     only_training = {"benchmark_filename": [LIKES, "train", "train"], "epochs": EMBEDDING_EPOCHS}
     trainer, loaders = _prepare(model, {**fixed, **only_training})
-    trainer.fit(loaders[0], None, verbose=False, saved=False, show_progress=False)
+    with _closing_board(trainer):
+        trainer.fit(loaders[0], None, verbose=False, saved=False, show_progress=False)
     data = dataset_of(loaders.train)
     with torch.no_grad():
         built = trainer.model
