@@ -11,8 +11,7 @@ from recbole_apa.collaborative.rows import TrainingRows
 from recbole_apa.collaborative.terms import collaborative_terms, rate, weighted_mean
 from recbole_apa.core.collaborative_settings import CollaborativeSettings
 from recbole_apa.core.errors import DataError
-from tests.collaborative.test_terms import many
-from tests.helpers.collaborative import data_of, ratings_of, states_of
+from tests.helpers.collaborative import data_of, many, ratings_of, states_of
 
 M = 12
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 from hypothesis import strategies as st
 
+from recbole_apa.collaborative import Contents, ItemContent, Pasts
 from recbole_apa.collaborative.item_states import ItemStates
 from recbole_apa.collaborative.rows import TrainingRows
 from recbole_apa.core.settings import SampleSettings
@@ -28,6 +29,18 @@ OPTIONS = DataOptions(
     SampleSettings("recbole", 3, 1, 6, 4, 4, "{title}"),
 )
 TALLREC = replace(OPTIONS, split=None, samples=replace(OPTIONS.samples, protocol="tallrec", min_history=10))
+
+
+def many(n=60, m=12, seed=1):
+    """Pasts of n targets, rows and public words of m items, all made up."""
+    rng = np.random.default_rng(seed)
+    rows = TrainingRows(np.sort(rng.integers(0, 30, 300)), rng.integers(0, m, 300), rng.integers(0, 2, 300))
+    lengths = rng.integers(0, 40, n)
+    r = int(lengths.sum())
+    pasts = Pasts(rng.integers(0, m, n), lengths, rng.integers(0, m, r), rng.integers(0, 2, r).astype(np.float64))
+    words = [["Drama", "War", "Comedy"][: rng.integers(0, 4)] for _ in range(m)]
+    contents = Contents(ItemContent.of(words, [float("nan"), *rng.integers(1950, 2000, m - 1).tolist()]))
+    return rows, pasts, contents
 
 
 @st.composite
