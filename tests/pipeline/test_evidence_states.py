@@ -8,7 +8,7 @@ import pytest
 import torch
 from safetensors.numpy import load_file, save_file
 
-from recbole_apa import audit, evaluate_run, predict_pairs, run, unlearn, verify
+from recbole_apa import add, audit, evaluate_run, predict_pairs, run, unlearn, verify
 from recbole_apa.backbone import text_states
 from recbole_apa.backbone.text_states import TextStates
 from recbole_apa.collaborative import Fitted, ItemCodes, needed_items, targets_of
@@ -89,6 +89,34 @@ def test_after_a_person_left_the_states_are_those_of_a_training_without(made, tm
     assert audit(folder).findings == []
 
 
+@pytest.fixture(scope="module")
+def cold(options, data_folder, tmp_path_factory):
+    """A run whose .item file has a film that nobody has rated; states are looked at alone."""
+    folder = tmp_path_factory.mktemp("cold")
+    shutil.copytree(data_folder / "board", folder / "data" / "board")
+    path = folder / "data" / "board" / "board.item"
+    path.write_text(path.read_text() + "cold\tOdd Film 21\t2001\n")
+    given = {**options, **GIVEN, "data_path": str(folder / "data"), "evidence_content": "states", "test_samples": None}
+    return run("APA", "board", config_dict={**given, "item_text": "{title}"}, run_dir=folder / "run")
+
+
+def test_an_addition_reads_the_texts_that_come_in(cold, tmp_path, monkeypatch):
+    folder, read = copy_run(cold, tmp_path / "run"), []
+    read_texts = text_states.text_states
+    with monkeypatch.context() as patch:
+        patch.setattr(text_states, "text_states", lambda e, texts: (read.extend(texts), read_texts(e, texts))[1])
+        # in the past of the test samples of new users
+        add(
+            folder,
+            [(f"w{n}", "cold" if step == 0 else f"i{step}", 5, 90_000 + step) for n in range(4) for step in range(16)],
+        )
+    kept, names = fitted_of(folder).states, RunStore(folder).open_index().items.names
+    assert read == ["Odd Film 21, of 2001"] and len(kept.items) == len(fitted_of(cold.run_dir).states.items) + 1
+    assert "cold" in {names[code] for code in kept.items.tolist()}
+    result = verify(folder)
+    assert result.holds, result.differences
+
+
 def test_a_changed_byte_is_found(made, tmp_path):
     folder = copy_run(made, tmp_path / "run")
     path = folder / ITEM_STATES
@@ -167,20 +195,19 @@ def test_forged_states_that_were_combined_again_are_found_by_a_training(made, tm
     assert f"{ITEM_STATES} differs" in verify(folder).differences
 
 
-def test_a_prediction_reads_texts_that_the_run_keeps_no_state_of(made, tmp_path, data_folder, options):
-    data = tmp_path / "data"
-    shutil.copytree(data_folder / "board", data / "board")
-    path = data / "board" / "board.item"
-    path.write_text(path.read_text() + "cold\tOdd Film 21\t2001\n")
-    given = {**options, **GIVEN, "data_path": str(data), "evidence_content": "states", "item_text": "{title}"}
-    own = run("APA", "board", config_dict=given, run_dir=tmp_path / "run")
-    known = set(own.trainer.combined.text_states.known)
-    alone, beside = predict_pairs(own, [("u1", "cold")]), predict_pairs(own, [("u1", "i3"), ("u1", "cold")])
-    assert own.trainer.combined.served != "model" and alone[0].score == beside[1].score
-    assert set(own.trainer.combined.text_states.known) - known == {"Odd Film 21, of 2001"}
-    path.write_text(path.read_text().replace("\t1984", "\t1934"))  # of no prompt
+def test_a_prediction_reads_texts_that_the_run_keeps_no_state_of(cold, tmp_path):
+    known = set(cold.trainer.combined.text_states.known)
+    alone, beside = predict_pairs(cold, [("u1", "cold")]), predict_pairs(cold, [("u1", "i3"), ("u1", "cold")])
+    assert cold.trainer.combined.served != "model" and alone[0].score == beside[1].score
+    assert set(cold.trainer.combined.text_states.known) - known == {"Odd Film 21, of 2001"}
+
+
+def test_other_texts_are_refused_though_no_prompt_shows_them(cold, tmp_path):
+    shutil.copytree(cold.run_dir.parent / "data", tmp_path / "data")
+    path = tmp_path / "data" / "board" / "board.item"
+    path.write_text(path.read_text().replace("\t1984", "\t1934"))
     with pytest.raises(RunError, match=r"the texts of the items are not those that the run's statistics were combined"):
-        evaluate_run(own.run_dir)
+        evaluate_run(cold.run_dir, {"data_path": str(tmp_path / "data")})
 
 
 def test_options_that_go_together(options):
