@@ -26,6 +26,7 @@ from benchmarks.command import begin, command, keep
 from recbole_apa.collaborative import (
     DEFAULT_TERMS,
     Alone,
+    Contents,
     ItemContent,
     ItemSums,
     Logistic,
@@ -120,12 +121,12 @@ class Development:
         self.items = ItemSums.of(self.rows, n_items)
         self.pairs = PairSums.of(self.rows, pairs_of(self.pasts)[0])
         self.sums_seconds = time.perf_counter() - start
-        self.content = ItemContent.of_columns(data.texts, data.rows.items.names, "class", "release_year")
+        self.contents = Contents(ItemContent.of_columns(data.texts, data.rows.items.names, "class", "release_year"))
 
     def figures(self, options: TermOptions, names: tuple[str, ...]) -> dict[str, float]:
         """Of a combination that is fitted on the development validation rows."""
         return self.judged(
-            collaborative_terms(self.pasts, self.items, self.pairs, options, self.content).columns, names
+            collaborative_terms(self.pasts, self.items, self.pairs, options, self.contents).columns, names
         )
 
     def judged(self, columns: dict[str, np.ndarray], names: tuple[str, ...]) -> dict[str, float]:
@@ -188,7 +189,7 @@ def development_record(given: Any) -> dict[str, Any]:
         start = time.perf_counter()
         development = Development(data, use_ratings, shown)
         terms = collaborative_terms(
-            development.pasts, development.items, development.pairs, TermOptions(), development.content
+            development.pasts, development.items, development.pairs, TermOptions(), development.contents
         )
         seconds = time.perf_counter() - start
         about = {"sums_seconds": development.sums_seconds, "seconds": seconds, "pairs": len(development.pairs.pairs)}

@@ -36,6 +36,7 @@ CHANGES: dict[str, dict[str, Any]] = {
     "3 lines of history": {"max_history": 3},
     "3 lines of history, genres": {"max_history": 3, "item_text": GENRES},
     "20 lines of history": {"max_history": 20},
+    "what the history's rate leaves": {"history_offset": True},
     "target's answer only": {"supervise": "target"},
     "4 times the samples, 16 shards": {"train_samples": 4096, "n_shards": 16},
     "4 times the samples, one adapter": {"train_samples": 4096, "n_shards": 1},

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from benchmarks.attacks.forged_tensors import reseal
-from recbole_apa.collaborative import CountedRows, Fitted, ItemCodes, ItemContent, Targets, needed_pairs, targets_of
+from recbole_apa.collaborative import Contents, CountedRows, Fitted, ItemCodes, Targets, needed_pairs, targets_of
+from recbole_apa.core.collaborative_settings import CollaborativeSettings
 from recbole_apa.core.files.whole import read_json, write_json
 from recbole_apa.data.run_data import RunData
 from recbole_apa.evidence import key_ring, secret_of
@@ -41,7 +42,7 @@ class _Opened:
     run: IndexedRun
     fitted: Fitted
     data: RunData
-    content: ItemContent | None
+    contents: Contents
 
     def targets(self) -> dict[str, Targets]:
         return targets_of([self.data], self.fitted.statistics.codes, self.fitted.options)
@@ -49,7 +50,7 @@ class _Opened:
     def save(self, fitted: Fitted, fit_again: bool = False) -> None:
         if fit_again:
             targets = self.targets()
-            fitted = Fitted.refit(fitted.statistics, targets, fitted.scores, fitted.options, self.content)
+            fitted = Fitted.refit(fitted.statistics, targets, fitted.scores, fitted.options, self.contents)
         save_collaborative(RunStore(self.folder), fitted)
 
 
@@ -59,8 +60,10 @@ def _opened(folder: Path) -> _Opened:
     assert run is not None
     codes = ItemCodes(run.index.items.names)
     data = run.data_of(run.index.rows_of_users(set(_users(run))))
-    content = ItemContent.of_items(run.texts, codes.names, store.manifest()["settings"].get("evidence_columns"))
-    return _Opened(folder, run, load_collaborative(store, codes), data, content)
+    fitted = load_collaborative(store, codes)
+    settings = CollaborativeSettings.noted(store.manifest()["settings"])
+    contents = Contents.of(settings, run.texts, codes.names, fitted.states)
+    return _Opened(folder, run, fitted, data, contents)
 
 
 def _users(run: IndexedRun) -> Iterator[str]:

@@ -17,6 +17,8 @@ class FrozenPass:
     """Activations at the top of the trunk, (t, d), on the CPU, or still on the device for the pass that follows."""
     embedding: Tensor
     """h, (d,), float32, on the CPU."""
+    offset: float = 0.0
+    """What is added to the log odds of the target's answer; not cached."""
 
 
 class ActivationCache:

@@ -46,16 +46,22 @@ class AnswerHead:
         z = self.logits(hidden)
         return z[:, 1] - z[:, 0]
 
-    def loss(self, hidden: Tensor, labels: Tensor, over: str) -> Tensor:
+    def loss(self, hidden: Tensor, labels: Tensor, over: str, offsets: Tensor | None = None) -> Tensor:
         """Mean negative log-likelihood of the answers: (m, d), (m,) -> ().
 
         Args:
             labels: 1 for yes, 0 for no.
             over: ``yes_no`` or ``full`` (the whole vocabulary; the paper).
+            offsets: added to z_yes of each answer, (m,); None adds nothing.
         """
         if over == "yes_no":
-            return F.binary_cross_entropy_with_logits(self.margins(hidden), labels.float())
+            margins = self.margins(hidden)
+            margins = margins if offsets is None else margins + offsets
+            return F.binary_cross_entropy_with_logits(margins, labels.float())
         logits = self._scaled(self.head(hidden).float())  # (m, vocabulary)
+        if offsets is not None:
+            yes = torch.tensor([self.answers.yes], device=logits.device)
+            logits = logits.index_add(1, yes, offsets[:, None])
         return F.cross_entropy(logits, torch.where(labels.long() == 1, self.answers.yes, self.answers.no))
 
 

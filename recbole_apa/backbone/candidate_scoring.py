@@ -13,6 +13,7 @@ from torch import Tensor
 from recbole_apa.adapters.mixture import MergeMode
 from recbole_apa.backbone.activation_cache import FrozenPass
 from recbole_apa.backbone.engine import ScoringEngine
+from recbole_apa.backbone.history_offset import target_offset
 from recbole_apa.backbone.prompt_encoder import TokenizedPrompt
 from recbole_apa.backbone.shared_prefix import PromptList, SharedPass, group_by_prefix
 
@@ -34,6 +35,8 @@ class FrozenList:
     """Likewise for the continuations, (c, d) each, in the list's order."""
     embeddings: Tensor
     """h, (m, d), or (1, d) if it does not depend on the candidate; float32 on the CPU."""
+    offsets: list[float]
+    """What is added to the log odds of each continuation's answer, (m,)."""
 
 
 class ListScorer:
@@ -71,7 +74,8 @@ class ListScorer:
             h = torch.cat([h for _, h in chunks]).cpu()
             if self.engine.settings.embedding_pooling == "history":
                 h = h[:1]
-            out.append(FrozenList(one, trunk.activations, [s for activations, _ in chunks for s in activations], h))
+            rests = [s for activations, _ in chunks for s in activations]
+            out.append(FrozenList(one, trunk.activations, rests, h, self._offsets(one, prompts)))
         return out
 
     @torch.no_grad()
@@ -115,9 +119,16 @@ class ListScorer:
         def extend(i: int, begun: SharedPass, chunk: range) -> Tensor:
             with mixed(placed[i].expand(len(chunk), -1), mode):
                 hidden = begun.extend([lists[i].rests[j] for j in chunk])
-            return torch.sigmoid(self.engine.head.margins(torch.stack([row[-1] for row in hidden])))
+            margins = self.engine.head.margins(torch.stack([row[-1] for row in hidden]))
+            if self.engine.adds_offset:
+                margins = margins + torch.tensor([lists[i].offsets[j] for j in chunk]).to(margins.device)
+            return torch.sigmoid(margins)
 
         return [torch.cat(parts).cpu() for parts in self._in_chunks([len(x.rests) for x in lists], begin, extend)[1]]
+
+    def _offsets(self, one: PromptList, prompts: Sequence[TokenizedPrompt]) -> list[float]:
+        adds = self.engine.adds_offset
+        return [target_offset(prompts[place]) if adds else 0.0 for place in one.places]
 
     def _upper(self, prefix: Tensor) -> SharedPass:
         """The upper layers over the prefix of a list, given its trunk activations."""
@@ -126,7 +137,8 @@ class ListScorer:
 
     def _each_its_own(self, one: FrozenList, weights: Tensor, mode: MergeMode) -> Tensor:
         """Scores if weights differ between candidates, and so do the upper activations of the user's part."""
-        whole = [FrozenPass(torch.cat([one.prefix, rest]), one.embeddings[0]) for rest in one.rests]
+        told = zip(one.rests, one.offsets, strict=True)
+        whole = [FrozenPass(torch.cat([one.prefix, rest]), one.embeddings[0], offset) for rest, offset in told]
         return self.engine.score_frozen(whole, weights, mode)
 
     def _in_chunks(

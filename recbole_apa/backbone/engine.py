@@ -4,6 +4,7 @@ Shapes: b batch, t tokens, k shards, d hidden size.
 """
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from typing import TypeVar
 
 import torch
@@ -13,6 +14,7 @@ from recbole_apa.adapters.bank import AdapterBank
 from recbole_apa.adapters.mixture import MergeMode
 from recbole_apa.backbone.activation_cache import ActivationCache, FrozenPass
 from recbole_apa.backbone.answer_head import AnswerHead, gather_positions
+from recbole_apa.backbone.history_offset import target_offset, training_offsets
 from recbole_apa.backbone.load import Backbone
 from recbole_apa.backbone.placement import checkpoint_layers, is_offloaded
 from recbole_apa.backbone.prompt_encoder import PromptEncoder, TokenizedPrompt
@@ -56,6 +58,12 @@ class ScoringEngine:
         )
         if settings.embedding_pooling == "history" and not self.encoder.template.target_comes_last:
             raise PromptError("embedding_pooling: history needs a frame in which {target} comes last; use last or mean")
+        self.adds_offset = prompts.history_offset
+        if self.adds_offset and not self.encoder.template.line:
+            raise PromptError(
+                f"history_offset: found True with template: {prompts.template}, which has no answered lines; expected "
+                "list or list_count, or a custom one with {history}"
+            )
         self.decoder = SplitDecoder(backbone.model, settings.trunk_layers)
         self.head = AnswerHead(backbone.model, self.encoder.answers)
         check_split(self.decoder, self.head, prompts.max_prompt_tokens, settings.shared_prefixes)
@@ -85,7 +93,7 @@ class ScoringEngine:
         with torch.no_grad():
             return [job(item) for item in items]
 
-    def _each(self, job: Callable[[list[int]], Sequence[Result]], lengths: Sequence[int]) -> list[Result]:
+    def in_batches(self, job: Callable[[list[int]], Sequence[Result]], lengths: Sequence[int]) -> list[Result]:
         """Results of ``job`` for every position, computed in batches of similar length to keep padding small.
 
         Args:
@@ -128,14 +136,16 @@ class ScoringEngine:
             return [FrozenPass(s, h) for s, h in zip(activations, embeddings, strict=True)]
 
         lengths = [len(prompts[i].ids) for i in missing]
-        found = self._each(read, lengths)
+        found = self.in_batches(read, lengths)
         for i, frozen, h in zip(missing, found, _to_cpu([f.embedding for f in found]), strict=True):
             out[i] = frozen = FrozenPass(frozen.activations, h)
             self.cache.put(prompts[i].ids, frozen)
         passes = [frozen for frozen in out if frozen is not None]
         if missing:
             self.cache.put_last({p.ids: frozen for p, frozen in zip(prompts, passes, strict=True)})
-        return passes
+        if not self.adds_offset:
+            return passes
+        return [replace(frozen, offset=target_offset(p)) for p, frozen in zip(prompts, passes, strict=True)]
 
     def embeddings(self, prompts: Sequence[TokenizedPrompt]) -> Tensor:
         """h of each prompt, (b, d), float32."""
@@ -157,18 +167,18 @@ class ScoringEngine:
             mixed = None if weights is None else self._placed(weights[chunk])
             return self._upper_pass([frozen[i] for i in chunk], mixed, mode).unbind()
 
-        return _stacked(self._each(score, [len(f.activations) for f in frozen]))
+        return _stacked(self.in_batches(score, [len(f.activations) for f in frozen]))
 
     def answer_logits(self, prompts: Sequence[TokenizedPrompt], adapter: bool) -> Tensor:
-        """z_no and z_yes of each prompt with the adapter at index 0, or with the frozen model: (b, 2), without
-        gradients, on the CPU."""
+        """z_no and z_yes of each prompt with the adapter at index 0, or with the frozen model, offset included: (b, 2),
+        without gradients, on the CPU."""
         frozen = self.freeze(prompts)
 
         def answer(chunk: list[int]) -> Sequence[Tensor]:
             weights = torch.ones(len(chunk), 1, device=self.decoder.device) if adapter else None
             return self._answers([frozen[i] for i in chunk], weights, "non_decomposition").unbind()
 
-        return torch.stack(self._each(answer, [len(f.activations) for f in frozen])).cpu()
+        return torch.stack(self.in_batches(answer, [len(f.activations) for f in frozen])).cpu()
 
     def student_logits(self, prompts: Sequence[TokenizedPrompt]) -> Tensor:
         """As :meth:`answer_logits` with the adapter at index 0, with gradients, on the model's device."""
@@ -178,7 +188,10 @@ class ScoringEngine:
     def _answers(self, frozen: Sequence[FrozenPass], weights: Tensor | None, mode: MergeMode) -> Tensor:
         with self.bank.mixed(weights, mode):
             hidden = self.decoder.upper([f.activations for f in frozen])
-        return self.head.logits(gather_positions(hidden, [[len(f.activations) - 1] for f in frozen]))
+        z = self.head.logits(gather_positions(hidden, [[len(f.activations) - 1] for f in frozen]))
+        if not self.adds_offset:
+            return z
+        return z + torch.tensor([[0.0, f.offset] for f in frozen]).to(z.device)
 
     def _upper_pass(self, frozen: list[FrozenPass], weights: Tensor | None, mode: MergeMode) -> Tensor:
         z = self._answers(frozen, weights, mode)
@@ -203,13 +216,13 @@ class ScoringEngine:
             return self._upper_pass([frozen[i] for i in rows], weights, "decomposition").unbind()
 
         lengths = [len(frozen[i].activations) for i, _ in pairs]
-        return _stacked(self._each(score, lengths)).view(len(prompts), len(adapters))
+        return _stacked(self.in_batches(score, lengths)).view(len(prompts), len(adapters))
 
     def _at_hand(self, frozen: list[FrozenPass]) -> list[FrozenPass]:
         """Move the passes to the device if they are few: every adapter's pass uses them."""
         if sum(f.activations.nbytes for f in frozen) > LEFT_ON_DEVICE:
             return frozen
-        return [FrozenPass(f.activations.to(self.decoder.device), f.embedding) for f in frozen]
+        return [replace(f, activations=f.activations.to(self.decoder.device)) for f in frozen]
 
     def training_losses(
         self, prompts: Sequence[TokenizedPrompt], labels: Tensor, owners: Sequence[int], settings: TrainSettings
@@ -246,8 +259,9 @@ class ScoringEngine:
         else:
             positions = [p.positions[-1:] for p in prompts]
             answers = [int(y) for y in labels.tolist()]
-        at_answers = gather_positions(hidden, positions)
-        return self.head.loss(at_answers, torch.tensor(answers).to(hidden.device), settings.answer_loss)
+        at_answers, target_alone = gather_positions(hidden, positions), settings.supervise == "target"
+        offsets = training_offsets(prompts, target_alone).to(hidden.device) if self.adds_offset else None
+        return self.head.loss(at_answers, torch.tensor(answers).to(hidden.device), settings.answer_loss, offsets)
 
     def _embed(self, activations: list[Tensor], prefixes: list[int]) -> list[Tensor]:
         """h of prompts, given their trunk activations and prefix lengths (paper, Algorithm 1, line 1)."""

@@ -48,8 +48,8 @@ class PromptEncoder:
         self.template = template
         self.max_tokens = max_tokens
         self._n_closing = closing_tokens(tokenizer)
-        self.answers = find_answer_tokens(self._ids, template)
-        check_history_answers(self._ids, template, self.answers)
+        self.answers = find_answer_tokens(self.ids_of, template)
+        check_history_answers(self.ids_of, template, self.answers)
 
     def encode(self, sample: PromptInput) -> TokenizedPrompt:
         """
@@ -66,9 +66,10 @@ class PromptEncoder:
 
     def words(self, sample: PromptInput) -> tuple[Prompt, int]:
         """The prompt as text, and how many history lines were dropped."""
-        return fit_to_length(self.template, sample, lambda text: len(self._ids(text)), self.max_tokens)
+        return fit_to_length(self.template, sample, lambda text: len(self.ids_of(text)), self.max_tokens)
 
-    def _ids(self, text: str) -> list[int]:
+    def ids_of(self, text: str) -> list[int]:
+        """The tokens of a text without those that the tokenizer closes it with."""
         return self._open(self.tokenizer(text, verbose=False)["input_ids"])
 
     def _open(self, tokens: list[T]) -> list[T]:

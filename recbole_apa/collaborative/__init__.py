@@ -7,8 +7,19 @@ when they are asked for. It may not know RecBole, torch, or language models.
 from recbole_apa.collaborative.alone import Alone, Source
 from recbole_apa.collaborative.combination import ALONE, BOTH, MODEL, Combination, left_out
 from recbole_apa.collaborative.content import ItemContent
+from recbole_apa.collaborative.contents import NOTHING, Contents
 from recbole_apa.collaborative.counted import CountedRows, RowCount
-from recbole_apa.collaborative.fitted import JUDGED, TEST, Fitted, model_key, model_names, needed_pairs, targets_of
+from recbole_apa.collaborative.fitted import (
+    JUDGED,
+    TEST,
+    Fitted,
+    model_key,
+    model_names,
+    needed_items,
+    needed_pairs,
+    targets_of,
+)
+from recbole_apa.collaborative.item_states import EmbedTexts, ItemStates
 from recbole_apa.collaborative.item_sums import ItemSums
 from recbole_apa.collaborative.logistic import Logistic, left_out_scores
 from recbole_apa.collaborative.options import TermOptions
@@ -25,13 +36,17 @@ __all__ = [
     "DEFAULT_TERMS",
     "JUDGED",
     "MODEL",
+    "NOTHING",
     "TEST",
     "Alone",
     "Combination",
+    "Contents",
     "CountedRows",
+    "EmbedTexts",
     "Fitted",
     "ItemCodes",
     "ItemContent",
+    "ItemStates",
     "ItemSums",
     "Logistic",
     "PairSums",
@@ -50,6 +65,7 @@ __all__ = [
     "left_out_scores",
     "model_key",
     "model_names",
+    "needed_items",
     "needed_pairs",
     "pairs_of",
     "pasts_of",

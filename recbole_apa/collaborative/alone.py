@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from recbole_apa.collaborative.content import ItemContent
+from recbole_apa.collaborative.contents import NOTHING, Contents
 from recbole_apa.collaborative.folds import user_folds
 from recbole_apa.collaborative.item_sums import ItemSums
 from recbole_apa.collaborative.logistic import Logistic, left_out_scores
@@ -13,7 +13,7 @@ from recbole_apa.collaborative.options import TermOptions
 from recbole_apa.collaborative.pair_sums import PairSums
 from recbole_apa.collaborative.pasts import Pasts, pasts_of
 from recbole_apa.collaborative.rows import ItemCodes, TrainingRows, training_rows
-from recbole_apa.collaborative.terms import CONTENT, DEFAULT_TERMS, collaborative_terms, looked_at, pairs_of
+from recbole_apa.collaborative.terms import collaborative_terms, looked_at, pairs_of, term_names
 from recbole_apa.data.run_data import RunData
 
 _MOST_ROWS = 1 << 20
@@ -28,25 +28,25 @@ class Source:
     """All rows of the training period."""
     items: ItemSums
     options: TermOptions
-    content: ItemContent | None = None
+    contents: Contents = NOTHING
 
     @classmethod
     def of(
-        cls, data: RunData, options: TermOptions, content: ItemContent | None = None, codes: ItemCodes | None = None
+        cls, data: RunData, options: TermOptions, contents: Contents = NOTHING, codes: ItemCodes | None = None
     ) -> "Source":
         """From a run's visible rows.
 
         Args:
-            content: of the items that have codes; None leaves that term out.
+            contents: of the items that have codes.
             codes: of items, also of some without rows; None takes those of ``data.rows``.
         """
         rows, names = training_rows(data, options.use_ratings, codes), (codes or data.rows.items).names
-        return cls(rows, ItemSums.of(rows, len(names)), options, content)
+        return cls(rows, ItemSums.of(rows, len(names)), options, contents)
 
     @property
     def names(self) -> tuple[str, ...]:
         """The terms."""
-        return tuple(name for name in DEFAULT_TERMS if name != CONTENT or self.content is not None)
+        return term_names(self.contents)
 
     def table(self, pasts: Pasts, left_out: TrainingRows | None = None) -> np.ndarray:
         """Terms of some targets, (n, f). Sums of pairs are computed for a block of targets at a time, and dropped.
@@ -63,7 +63,7 @@ class Source:
             pairs = PairSums.of(self.rows, wanted := pairs_of(block)[0])
             if left_out is not None:
                 pairs = pairs.minus(PairSums.of(left_out, wanted))
-            out[some] = collaborative_terms(block, items, pairs, self.options, self.content).table(self.names)
+            out[some] = collaborative_terms(block, items, pairs, self.options, self.contents).table(self.names)
         return out
 
 

@@ -56,15 +56,6 @@ class ItemContent:
         years = ["" if row is None or year is None else texts.cell(year, row) for row in rows]
         return cls.of([text.split() for text in words_of], list(map(_number, years)))
 
-    @classmethod
-    def of_items(cls, texts: ItemTexts, items: Sequence[str], columns: Sequence[str] | None) -> "ItemContent | None":
-        """As :meth:`of_columns`; None without columns.
-
-        Args:
-            columns: the option ``evidence_columns``.
-        """
-        return cls.of_columns(texts, items, *columns) if columns else None
-
     def digest(self) -> str:
         """SHA-256 over all that closeness follows from, hexadecimal."""
         years = np.where(np.isnan(self.years), np.inf, self.years)  # one of the many forms of NaN

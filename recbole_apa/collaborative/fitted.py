@@ -6,14 +6,15 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from recbole_apa.collaborative.combination import MODEL, Combination
-from recbole_apa.collaborative.content import ItemContent
+from recbole_apa.collaborative.contents import Contents
+from recbole_apa.collaborative.item_states import ItemStates
 from recbole_apa.collaborative.options import TermOptions
 from recbole_apa.collaborative.pair_sums import Pairs
 from recbole_apa.collaborative.pasts import Pasts
 from recbole_apa.collaborative.rows import ItemCodes
 from recbole_apa.collaborative.statistics import Statistics
 from recbole_apa.collaborative.targets import Targets
-from recbole_apa.collaborative.terms import CONTENT, DEFAULT_TERMS, collaborative_terms, looked_at, pairs_of
+from recbole_apa.collaborative.terms import collaborative_terms, looked_at, pairs_of, term_names
 from recbole_apa.data.run_data import RunData
 from recbole_apa.data.splits import SPLITS
 
@@ -46,7 +47,9 @@ class Fitted:
     """None if there is no validation sample."""
     options: TermOptions
     content: str = ""
-    """:meth:`ItemContent.digest` of what is public about items; empty if that term is left out."""
+    """:meth:`Contents.digest` of what is public about items; empty if nothing of that is used."""
+    states: ItemStates | None = None
+    """Of :func:`needed_items`, if terms rest on states."""
     columns: str = ""
     """A digest of all columns of items, which RecBole models learn from; empty without such models."""
 
@@ -57,7 +60,7 @@ class Fitted:
         codes: ItemCodes,
         scores: Mapping[str, np.ndarray],
         options: TermOptions,
-        content: ItemContent | None,
+        contents: Contents,
     ) -> "Fitted":
         """From all rows.
 
@@ -65,11 +68,11 @@ class Fitted:
             parts: whole users, each user in one of them.
             codes: of all items.
             scores: :attr:`scores`, of the validation samples at least.
-            content: of ``codes.names``; None leaves that term out.
+            contents: of ``codes.names``, at least those of :func:`needed_items`.
         """
         targets = targets_of(parts, codes, options)
         statistics = Statistics.of(parts, codes, needed_pairs(targets, options), options.use_ratings)
-        return cls.refit(statistics, targets, scores, options, content)
+        return cls.refit(statistics, targets, scores, options, contents)
 
     @classmethod
     def refit(
@@ -78,23 +81,24 @@ class Fitted:
         targets: Mapping[str, Targets],
         scores: Mapping[str, np.ndarray],
         options: TermOptions,
-        content: ItemContent | None,
+        contents: Contents,
     ) -> "Fitted":
-        """From sums that are known: pairs that no sample needs go out, and the combination is fitted from zeros.
+        """From sums that are known: pairs that no sample needs go out, states of items that none needs likewise, and
+        the combination is fitted from zeros.
 
         Args:
             statistics: with at least :func:`needed_pairs`.
             targets: of :data:`JUDGED`, by split, as :func:`targets_of` gives them.
         """
-        bare = cls(
-            statistics.only(needed_pairs(targets, options)), scores, None, options, content.digest() if content else ""
-        )
+        contents = contents.only(needed_items(targets, options))
+        sums = statistics.only(needed_pairs(targets, options))
+        bare = cls(sums, scores, None, options, contents.digest(), contents.states)
         judged = targets[VALID]
         if len(scores[VALID]) != len(judged):
             raise ValueError(f"found {len(scores[VALID])} scores, expected one for each of {len(judged)} samples")
         if not len(judged):
             return bare
-        table, names = bare.features(VALID, judged.pasts, content), (*term_names(content), *bare.models)
+        table, names = bare.features(VALID, judged.pasts, contents), (*term_names(contents), *bare.models)
         combined = Combination.fit(table, scores[VALID], judged.labels, judged.users, names)
         return replace(bare, combination=combined)
 
@@ -108,32 +112,27 @@ class Fitted:
         """What is served: the model alone where nothing could be fitted."""
         return self.combination.served if self.combination else MODEL
 
-    def table(self, pasts: Pasts, content: ItemContent | None) -> np.ndarray:
+    def table(self, pasts: Pasts, contents: Contents) -> np.ndarray:
         """Terms of targets whose pairs are among those of the sums, (n, f).
 
         Args:
-            content: as in :meth:`anew`.
+            contents: as in :meth:`anew`.
 
         Raises:
             KeyError: a pair is missing.
         """
         statistics, pasts = self.statistics, looked_at(pasts, self.options)
-        terms = collaborative_terms(pasts, statistics.items, statistics.pairs, self.options, content)
-        return terms.table(term_names(content))
+        terms = collaborative_terms(pasts, statistics.items, statistics.pairs, self.options, contents)
+        return terms.table(term_names(contents))
 
-    def features(self, split: str, pasts: Pasts, content: ItemContent | None) -> np.ndarray:
+    def features(self, split: str, pasts: Pasts, contents: Contents) -> np.ndarray:
         """All that is combined of a split's samples: :meth:`table` and, after it, the terms of RecBole models, (n, f).
 
         Args:
             pasts: of all samples of the split, in order of their ids.
         """
         columns = [self.scores[model_key(split, name)] for name in self.models]
-        return np.column_stack([self.table(pasts, content), *columns])
-
-
-def term_names(content: ItemContent | None) -> tuple[str, ...]:
-    """The terms that are combined."""
-    return tuple(name for name in DEFAULT_TERMS if name != CONTENT or content is not None)
+        return np.column_stack([self.table(pasts, contents), *columns])
 
 
 def targets_of(parts: Sequence[RunData], codes: ItemCodes, options: TermOptions) -> dict[str, Targets]:
@@ -148,3 +147,9 @@ def targets_of(parts: Sequence[RunData], codes: ItemCodes, options: TermOptions)
 def needed_pairs(targets: Mapping[str, Targets], options: TermOptions) -> Pairs:
     """The pairs of items that terms of these samples need."""
     return pairs_of(looked_at(Pasts.joined([targets[split].pasts for split in JUDGED]), options))[0]
+
+
+def needed_items(targets: Mapping[str, Targets], options: TermOptions) -> np.ndarray:
+    """The codes of all items of these samples and their pasts, in ascending order, int64, (n,)."""
+    pasts = looked_at(Pasts.joined([targets[split].pasts for split in JUDGED]), options)
+    return np.union1d(pasts.items, pasts.past_items)

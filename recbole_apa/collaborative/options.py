@@ -4,6 +4,10 @@ import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 
+STATE_WIDTH = 0.01
+"""Of cosines, see :meth:`~recbole_apa.collaborative.item_states.ItemStates.closeness`: chosen on rows of ml-100k's
+training period with the default backbone (``python -m benchmarks.content_states``)."""
+
 
 @dataclass(frozen=True)
 class TermOptions:
@@ -33,10 +37,12 @@ class TermOptions:
     past: int = 0
     """How many rows of a past are looked at, the latest ones: 0 for all of them, or as many as prompts show. Of others,
     a request that changes no sample could bring rows in that no pair is counted for."""
+    state_width: float = 0.0
+    """Items whose states' cosine is 1 less this are 1/e as close; 0 if no state is looked at."""
 
     def to_json(self) -> dict[str, object]:
-        """As JSON holds it; without ``past`` where that is 0, as before there was such an option."""
-        return {name: value for name, value in asdict(self).items() if name != "past" or value}
+        """As JSON holds it; without later constants where they are 0, as before there were such options."""
+        return {name: value for name, value in asdict(self).items() if name not in _LATER or value}
 
     @classmethod
     def from_json(cls, told: object) -> "TermOptions":
@@ -46,12 +52,17 @@ class TermOptions:
             ValueError: it is something else.
         """
         names = {f.name for f in fields(cls)}
-        if not isinstance(told, Mapping) or not names - {"past"} <= set(told) <= names:
+        if not isinstance(told, Mapping) or not names - _LATER <= set(told) <= names:
             raise ValueError(f"found other names, expected {', '.join(sorted(names))}")
         for f in fields(cls):
             value = told.get(f.name, f.default)
             if type(value) is not type(f.default) or (isinstance(value, float) and not math.isfinite(value)):
                 raise ValueError(f"{f.name}: found {value!r}, expected a value such as {f.default!r}")
-        if told.get("past", 0) < 0:
-            raise ValueError(f"past: found {told['past']}, expected 0 or more rows")
+        for name in sorted(_LATER):
+            if told.get(name, 0) < 0:
+                raise ValueError(f"{name}: found {told[name]}, expected 0 or more")
         return cls(**told)
+
+
+_LATER = {"past", "state_width"}
+"""Constants that a run of before lacks; 0 stands for what held then."""

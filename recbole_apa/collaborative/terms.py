@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from recbole_apa.collaborative.content import ItemContent
+from recbole_apa.collaborative.contents import CONTENT, NOTHING, Contents
 from recbole_apa.collaborative.item_sums import ItemSums
 from recbole_apa.collaborative.options import TermOptions
 from recbole_apa.collaborative.pair_sums import Pairs, PairSums
@@ -16,8 +16,9 @@ from recbole_apa.collaborative.pasts import Pasts
 from recbole_apa.collaborative.rows import LABEL_UNIT
 
 ITEM, BIAS, RECENT_BIAS, RATE, RECENT_RATE = "item_mean", "bias", "recent_bias", "rate", "recent_rate"
-NEIGHBORS, CONTENT = "neighbors", "content"
-DEFAULT_TERMS = (ITEM, BIAS, RECENT_BIAS, RECENT_RATE, NEIGHBORS, CONTENT)
+NEIGHBORS = "neighbors"
+WITHOUT_CONTENT = (ITEM, BIAS, RECENT_BIAS, RECENT_RATE, NEIGHBORS)
+DEFAULT_TERMS = (*WITHOUT_CONTENT, CONTENT)
 """What is combined unless told otherwise."""
 _CLIP = 1e-7
 
@@ -33,6 +34,11 @@ class Terms:
         return np.stack([self.columns[name] for name in names or tuple(self.columns)], axis=1)
 
 
+def term_names(contents: Contents) -> tuple[str, ...]:
+    """The terms that are combined."""
+    return (*WITHOUT_CONTENT, *contents.terms)
+
+
 def looked_at(pasts: Pasts, options: TermOptions) -> Pasts:
     """The rows of pasts that terms are derived from."""
     return pasts.last(options.past) if options.past else pasts
@@ -44,7 +50,7 @@ def pairs_of(pasts: Pasts) -> tuple[Pairs, np.ndarray]:
 
 
 def collaborative_terms(
-    pasts: Pasts, items: ItemSums, pairs: PairSums, options: TermOptions, content: ItemContent | None = None
+    pasts: Pasts, items: ItemSums, pairs: PairSums, options: TermOptions, contents: Contents = NOTHING
 ) -> Terms:
     """All terms of some targets.
 
@@ -53,7 +59,7 @@ def collaborative_terms(
 
     Args:
         pairs: sums for at least :func:`pairs_of` these targets.
-        content: what is public about items; None leaves that term out.
+        contents: what is public about items.
 
     Raises:
         KeyError: a pair is missing.
@@ -74,9 +80,8 @@ def collaborative_terms(
     alike = pairs.only(wanted).similarities(items, options.pair_shrinkage)[which]
     nearest = nearest_of(pasts, alike, options.neighbors)
     columns[NEIGHBORS] = weighted_mean(pasts, np.where(nearest, alike, 0.0), residuals, options.neighbor_strength)
-    if content is not None:
-        close = content.closeness(pasts.items[pasts.owners], pasts.past_items, options.years)
-        columns[CONTENT] = weighted_mean(pasts, close, residuals, options.content_strength)
+    for name, close in contents.closeness(pasts.items[pasts.owners], pasts.past_items, options):
+        columns[name] = weighted_mean(pasts, close, residuals, options.content_strength)
     return Terms(columns)
 
 

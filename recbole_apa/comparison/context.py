@@ -62,6 +62,8 @@ class ComparisonContext:
     """Frozen activations, by the settings they depend on: computed once for all methods and seeds."""
     redraw: bool = False
     """Whether each seed draws other samples."""
+    text_states: dict[str, np.ndarray] = field(default_factory=dict)
+    """States of items' texts, by text: as ``caches``."""
     asked: Mapping[str, Any] = field(default_factory=dict)
     """The options as they were given."""
     all_test_rows: bool = False
@@ -73,7 +75,7 @@ class ComparisonContext:
             return self
         options = {**self.asked, DRAW: seed}
         drawn = open_context(self.dataset, self.config_files, options, self.folder / f"draw{seed}", self.baseline_data)
-        return replace(drawn, caches=self.caches, all_test_rows=self.all_test_rows)
+        return replace(drawn, caches=self.caches, text_states=self.text_states, all_test_rows=self.all_test_rows)
 
     @property
     def splits(self) -> dict[str, list[Sample]]:

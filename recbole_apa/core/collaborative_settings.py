@@ -1,10 +1,11 @@
 """The options about collaborative statistics as a frozen dataclass; see :mod:`recbole_apa.core.settings`."""
 
-from dataclasses import dataclass, field
-from typing import Literal
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any, Literal
 
 from recbole_apa.core.errors import SettingsError
-from recbole_apa.core.option import Checked, Since, option
+from recbole_apa.core.option import Checked, Says, Since, option
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,17 @@ class CollaborativeSettings(Checked):
     )
     """Columns of the ``.item`` file that tell which items are alike: one of words such as genres and, optionally, one
     of years; null uses none."""
+    evidence_content: Literal["columns", "states", "both", "none"] = field(
+        default="columns", metadata=option(since=Since("0.1.0", before="columns"))
+    )
+    """What else than interactions tells which items are alike: ``columns``, those of ``evidence_columns``; ``states``,
+    the frozen language model's last-layer state at the end of an item's text; ``both``, each as a term of its own;
+    ``none``."""
+    evidence_text: str | None = field(
+        default=None, metadata=option(Says.VERBATIM, since=Since("0.1.0", before=None), expected="a text with columns")
+    )
+    """The text that an item's state is taken at the end of, with columns of the ``.item`` file in braces; null: the
+    item's text in prompts."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -46,10 +58,32 @@ class CollaborativeSettings(Checked):
                 "of years; or null"
             )
 
+    @classmethod
+    def noted(cls, settings: Mapping[str, Any]) -> "CollaborativeSettings":
+        """Those of a run, by its manifest's settings; what is missing there has its value of before it existed.
+
+        Raises:
+            SettingsError: values that are not allowed.
+        """
+        told: dict[str, Any] = {f.name: settings.get(f.name, f.default) for f in fields(cls)}
+        for name, value in told.items():
+            told[name] = tuple(value) if isinstance(value, list) else value
+        return cls(**told)
+
     @property
     def counts(self) -> bool:
         """Whether the run keeps collaborative statistics."""
         return self.evidence == "counts"
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns that tell which items are alike; empty if none do."""
+        return self.evidence_columns or () if self.evidence_content in ("columns", "both") else ()
+
+    @property
+    def uses_states(self) -> bool:
+        """Whether states of items' texts tell which items are alike."""
+        return self.evidence_content in ("states", "both")
 
     @property
     def models(self) -> tuple[str, ...]:

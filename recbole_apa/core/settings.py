@@ -80,6 +80,9 @@ class PromptSettings(Checked):
     """The parts of a custom template (see ``recbole_apa.data.prompts.PromptTemplate``)."""
     max_prompt_tokens: int = field(metadata=option(Says.KEYS_ACTIVATIONS, bounds=Bounds(16)))
     """Longer prompts lose history lines, oldest first; the target is never cut."""
+    history_offset: bool = field(default=False, metadata=option(since=Since("0.1.0", before=False)))
+    """Add to the log odds of every answer, in training and scoring, those of the likes in the prompt's lines before it
+    (one of each more than there are): the adapters learn what this rate leaves. Needs answered lines in the prompt."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -248,9 +251,12 @@ class APASettings(Checked):
 
 _UNSET: dict[str, object] = {
     "draw_seed": None,
+    "evidence_content": "columns",
+    "evidence_text": None,
     "evidence_models": [],
     "evidence_past": "all",
     "evidence_values": "labels",
+    "history_offset": False,
 }
 """Options that do not identify a run while they have these values."""
 GROUPS: dict[str, type] = {

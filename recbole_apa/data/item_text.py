@@ -23,19 +23,28 @@ class ItemTexts:
     Args:
         table: the ``.item`` file, each item once; None if there is none.
         item_text: how an item is written.
+        option: that says so, for messages.
 
     Raises:
         DataError: ``item_text`` names a column that the file does not have, or no column at all.
     """
 
-    def __init__(self, table: Table | None, item_text: str, files: FileOptions) -> None:
+    def __init__(self, table: Table | None, item_text: str, files: FileOptions, option: str = "item_text") -> None:
         self._table, self.item_text, self._files = table, item_text, files
-        self.columns = item_columns(item_text, self.available)
+        self.columns = item_columns(item_text, self.available, option)
         self._row_of: dict[str, int] = {}
         self._written: dict[str, str] = {}
         if table is not None:
             codes, names = table.texts(files.item).codes.tolist(), table.texts(files.item).names
             self._row_of = {names[code]: row for row, code in enumerate(codes)}
+
+    def written_as(self, item_text: str | None) -> "ItemTexts":
+        """The same items, written as ``evidence_text`` says; None changes nothing.
+
+        Raises:
+            DataError, PromptError: as the class.
+        """
+        return self if item_text is None else ItemTexts(self._table, item_text, self._files, "evidence_text")
 
     @property
     def available(self) -> list[str]:
@@ -112,20 +121,26 @@ def columns_digest(texts: ItemTexts) -> str:
     return digest_over(("item columns", *columns, *cells)).hex()
 
 
-def item_columns(item_text: str, available: Sequence[str]) -> list[str]:
+def item_columns(item_text: str, available: Sequence[str], option: str = "item_text") -> list[str]:
     """The columns that ``item_text`` names.
 
+    Args:
+        option: that it is the value of.
+
     Raises:
-        DataError: it names a column that the dataset does not have, or no column at all.
+        DataError: it names a column that the dataset does not have, or no column at all, or has unbalanced braces.
     """
-    names = [name for _, name, _, _ in string.Formatter().parse(item_text) if name is not None]
+    try:
+        names = [name for _, name, _, _ in string.Formatter().parse(item_text) if name is not None]
+    except ValueError as error:
+        raise DataError(f"{option} is {item_text!r}: {error}; double literal braces") from None
     missing = sorted(set(names) - set(available))
     if missing or not names:
         raise DataError(
-            f"item_text is {item_text!r} and the items have no column {', '.join(missing) or 'named in it'}; "
+            f"{option} is {item_text!r} and the items have no column {', '.join(missing) or 'named in it'}; "
             f"expected columns among {', '.join(available) or '(none: no .item file, or load_col omits it)'}"
         )
-    placeholders("item_text", item_text, available)
+    placeholders(option, item_text, available)
     return names
 
 

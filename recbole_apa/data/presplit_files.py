@@ -116,22 +116,21 @@ def write_presplit(
             _write(folder / name / f"{name}.{kind}", file.read_bytes().removeprefix(codecs.BOM_UTF8))
 
 
-def refuse_ids(rows: Iterable[PresplitRow], layout: Layout) -> None:
+def refuse_ids(ids: Iterable[str], layout: Layout) -> None:
     """
     Raises:
-        DataError: an id cannot stand in a column of a file.
+        DataError: an id of a user or an item cannot stand in a column of a file.
     """
-    for row in rows:
-        for token in (row.user_id, row.item_id):
-            if layout.field_separator in token or "\n" in token:
-                raise DataError(
-                    f"the id {token!r} contains the column separator {layout.field_separator!r}; RecBole's models need "
-                    "ids without it: use other ids, or files separated by tabs"
-                )
+    for token in ids:
+        if layout.field_separator in token or "\n" in token:
+            raise DataError(
+                f"the id {token!r} contains the column separator {layout.field_separator!r}; RecBole's models need "
+                "ids without it: use other ids, or files separated by tabs"
+            )
 
 
 def _line(row: PresplitRow, layout: Layout) -> str:
-    refuse_ids((row,), layout)
+    refuse_ids((row.user_id, row.item_id), layout)
     history = layout.seq_separator.join(row.items)
     return layout.field_separator.join([row.user_id, row.item_id, str(row.label), history])
 

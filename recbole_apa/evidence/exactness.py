@@ -32,6 +32,7 @@ PARTS: dict[str, tuple[str, str, str]] = {
     "adapters and where their training stopped": (SAME, SAME, SAME),
     "validation memory": (SAME, SAME, SAME),
     "collaborative statistics and their combination": (ANEW, ANEW, ANEW),
+    "states of item texts (`evidence_content: states`)": (SAME, SAME, SAME),
     "RecBole models of the evidence (`evidence_models`)": (ANEW, ANEW, ANEW),
     "tau and n, unless they are given": (ANEW, ANEW, ANEW),
     "figures, report, exports": (ANEW, ANEW, ANEW),

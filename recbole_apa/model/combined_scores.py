@@ -3,38 +3,37 @@
 Shapes: n samples of a split, in its dataset's order.
 """
 
-import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
 
+from recbole_apa.backbone.text_states import TextStates
 from recbole_apa.collaborative import (
     ALONE,
     JUDGED,
     MODEL,
+    NOTHING,
+    Contents,
     CountedRows,
     Fitted,
     ItemCodes,
-    ItemContent,
+    Pasts,
     Source,
     Targets,
-    TermOptions,
     left_out,
     pasts_with,
     training_rows,
 )
 from recbole_apa.core.collaborative_settings import CollaborativeSettings
-from recbole_apa.core.errors import RunError, SettingsError
-from recbole_apa.core.settings import APASettings
+from recbole_apa.core.errors import RunError
 from recbole_apa.data.dataset import APADataset
-from recbole_apa.data.item_text import ItemTexts, columns_digest
+from recbole_apa.data.item_text import columns_digest
 from recbole_apa.data.run_data import RunData
 from recbole_apa.data.splits import SPLITS
 from recbole_apa.data.tokens import Tokens
-from recbole_apa.model.contracts import FitInputs
-from recbole_apa.model.fit_context import FitRecord
+from recbole_apa.model.apa import APA
 from recbole_apa.model.lineage import sample_order
 from recbole_apa.runs.collaborative_files import load_collaborative
 from recbole_apa.runs.store import RunStore
@@ -59,25 +58,30 @@ class CombinedScores:
     fitted: Fitted
     data: RunData
     """All that the run may see."""
-    content: ItemContent | None
+    contents: Contents
     """Of the items that the statistics count."""
-    columns: tuple[str, ...] | None = None
-    """Where that is told: the option ``evidence_columns``."""
+    settings: CollaborativeSettings
+    """What of it is used."""
+    text_states: TextStates
+    """Gives the states of other items, if they are used."""
 
     @classmethod
-    def load(cls, store: RunStore, data: RunData, settings: CollaborativeSettings) -> "CombinedScores":
+    def load(cls, store: RunStore, data: RunData, model: APA) -> "CombinedScores":
         """What a finished run keeps.
+
+        Args:
+            model: the run's, which is asked for states of items that the run keeps none of.
 
         Raises:
             RunError: missing, damaged, of other items or samples, or the items' columns have changed.
         """
-        codes = codes_of(store, data)
-        content = ItemContent.of_items(data.texts, codes.names, settings.evidence_columns)
+        codes, settings = codes_of(store, data), model.settings.collaborative
         fitted = load_collaborative(store, codes)
-        if fitted.content != (content.digest() if content else ""):
+        contents = Contents.of(settings, data.texts, codes.names, fitted.states)
+        if fitted.content != contents.digest():
             raise RunError(
-                f"{store.place}: the columns {', '.join(settings.evidence_columns or ())} of the items are not those "
-                "that the run's statistics were combined with; restore the .item file"
+                f"{store.place}: {_named(settings)} of the items are not those that the run's statistics were combined "
+                "with; restore the .item file"
             )
         if fitted.models != tuple(sorted(settings.models)):
             raise RunError(
@@ -89,7 +93,9 @@ class CombinedScores:
                 f"{store.place}: the columns of the items are not those that {', '.join(fitted.models)} learnt from; "
                 "restore the .item file"
             )
-        return cls(fitted, data, content, settings.evidence_columns)
+        states = contents.states
+        known = dict(zip(contents.texts, states.values, strict=True)) if states else {}
+        return cls(fitted, data, contents, settings, TextStates(model.engine, known))
 
     @property
     def served(self) -> str:
@@ -120,7 +126,7 @@ class CombinedScores:
             return {MODEL: model_scores}
         statistics, scores = self.fitted.statistics, model_scores[order].astype(np.float64)
         targets = Targets.of([self.data], split, statistics.codes, statistics.use_ratings)
-        table = self.fitted.features(split, targets.pasts, self.content)
+        table = self.fitted.features(split, targets.pasts, self.contents)
         if split == SPLITS[1]:
             found = left_out(table, scores, targets.labels, targets.users)
         else:
@@ -147,10 +153,10 @@ class CombinedScores:
             return model_scores
         known = self.fitted.statistics.codes
         codes = known.with_names(pair.item for pair in pairs)
-        source = self._source if codes is known else self._source_of(codes)
-        table = np.empty((len(pairs), len(source.names)))
         items, shown = codes.of(Tokens.of([pair.item for pair in pairs])), [pair.past for pair in pairs]
         pasts = pasts_with(self.data, items, shown, self.fitted.options.use_ratings, codes)
+        source = self._source_of(codes, pasts)
+        table = np.empty((len(pairs), len(source.names)))
         alone = [place for place, pair in enumerate(pairs) if pair.is_learnt]
         others = np.setdiff1d(np.arange(len(pairs)), alone)
         table[others] = source.table(pasts.take(others))
@@ -170,12 +176,20 @@ class CombinedScores:
 
     @cached_property
     def _source(self) -> Source:
-        return self._source_of(self.fitted.statistics.codes)
+        return Source.of(self.data, self.fitted.options, self.contents, self.fitted.statistics.codes)
 
-    def _source_of(self, codes: ItemCodes) -> Source:
-        is_new = codes is not self.fitted.statistics.codes
-        content = ItemContent.of_items(self.data.texts, codes.names, self.columns) if is_new else self.content
-        return Source.of(self.data, self.fitted.options, content, codes)
+    def _source_of(self, codes: ItemCodes, pasts: Pasts) -> Source:
+        """What the terms of any targets are derived from.
+
+        Args:
+            codes: of their items.
+        """
+        is_new, texts = codes is not self.fitted.statistics.codes, self.data.texts
+        source = Source.of(self.data, self.fitted.options, NOTHING, codes) if is_new else self._source
+        if not is_new and not self.settings.uses_states:
+            return source
+        asked = np.union1d(pasts.items, pasts.past_items)
+        return replace(source, contents=Contents.embedded(self.settings, texts, codes.names, asked, self.text_states))
 
     def with_test_scores(self, part: APADataset, model_scores: np.ndarray) -> "CombinedScores":
         """The same, with the model's scores of the test samples to be kept.
@@ -184,7 +198,7 @@ class CombinedScores:
             part: the test samples.
             model_scores: (n,).
         """
-        scores = {**self.fitted.scores, SPLITS[2]: _by_id(part, model_scores)}
+        scores = {**self.fitted.scores, SPLITS[2]: by_id(part, model_scores)}
         return replace(self, fitted=replace(self.fitted, scores=scores))
 
     def _split_of(self, part: APADataset) -> str:
@@ -198,88 +212,13 @@ class CombinedScores:
         )
 
 
-def combined_of(
-    settings: CollaborativeSettings,
-    codes: ItemCodes | None,
-    store: RunStore | None,
-    part: APADataset,
-    valid_scores: np.ndarray,
-    terms: Mapping[str, np.ndarray],
-) -> CombinedScores | None:
-    """Count all rows, and fit the combination on the validation samples; None if the run has no such statistics.
-
-    Args:
-        codes: of all items; None takes those of :func:`codes_of`.
-        store: of the run, with its index.
-        part: the validation samples.
-        valid_scores: of the model, (n,), by neighbours of other users.
-        terms: of RecBole models, as :attr:`~recbole_apa.model.contracts.ModelTerms.scores`.
-
-    Raises:
-        DataError: ``evidence_columns`` names a column that the items do not have.
-    """
-    if not settings.counts:
-        return None
-    data = part.run_data
-    codes = codes or codes_of(store, data)
-    content = ItemContent.of_items(data.texts, codes.names, settings.evidence_columns)
-    scores = {SPLITS[1]: _by_id(part, valid_scores), **terms}
-    past = data.options.samples.history_length if settings.evidence_past == "shown" else 0
-    options = TermOptions(past=past, use_ratings=settings.evidence_values == "ratings")
-    fitted = Fitted.anew([data], codes, scores, options, content)
-    if terms:
-        fitted = replace(fitted, columns=columns_digest(data.texts))
-    return CombinedScores(fitted, data, content, settings.evidence_columns)
-
-
-def model_terms(
-    of_run: APASettings, data: RunData, inputs: FitInputs, record: FitRecord, store: RunStore | None
-) -> dict[str, np.ndarray]:
-    """The terms of the RecBole models of a run's evidence, which are trained now, before anything is written
-    that lasts: :attr:`~recbole_apa.model.contracts.ModelTerms.scores`; empty without such models.
-
-    Args:
-        store: of the run that is written; None if none is.
-
-    Raises:
-        DataError: ``evidence_columns`` names a column that the items do not have.
-        SettingsError: a new run's rows are nothing to train one on, or nothing trains it.
-        TrainingError: one cannot be trained here.
-    """
-    settings = of_run.collaborative
-    _refuse_columns(data.texts, settings)
-    if not settings.models:
-        return {}
-    if inputs.evidence_models is None:
-        raise SettingsError(
-            f"evidence_models: found {', '.join(settings.models)}, and this trainer was made without what trains them; "
-            "train with recbole_apa.run"
-        )
-    start = time.perf_counter()
-    found = inputs.evidence_models(data, store.folder if store else None)
-    record.add_seconds("evidence_models_seconds", start)
-    if found.failed and inputs.refuses_models:
-        told = "; ".join(f"{name} cannot be trained on this data ({why})" for name, why in found.failed.items())
-        raise SettingsError(f"evidence: {told}; leave it out")
-    return found.scores
-
-
-def _refuse_columns(texts: ItemTexts, settings: CollaborativeSettings) -> None:
-    """
-    Raises:
-        DataError: ``evidence_columns`` names a column that the items do not have.
-    """
-    if settings.counts:
-        ItemContent.of_items(texts, (), settings.evidence_columns)
-
-
 def codes_of(store: RunStore | None, data: RunData) -> ItemCodes:
     """The numbers of a run's items: those of its index; without one, those of its rows."""
     has_index = store is not None and store.has_index()
     return ItemCodes(store.open_index().items.names if store and has_index else data.rows.items.names)
 
 
-def _by_id(part: APADataset, scores: np.ndarray) -> np.ndarray:
+def by_id(part: APADataset, scores: np.ndarray) -> np.ndarray:
     """Scores in order of sample id, float64."""
     return scores[sample_order(part.samples)].astype(np.float64)
 
@@ -289,3 +228,9 @@ def _in_place(order: list[int], values: np.ndarray) -> np.ndarray:
     out = np.empty_like(values)
     out[order] = values
     return out
+
+
+def _named(settings: CollaborativeSettings) -> str:
+    """What of the items terms rest on, in words."""
+    columns = [f"the columns {', '.join(settings.columns)}"] if settings.columns else []
+    return " and ".join([*columns, *["the texts"] * settings.uses_states]) or "the columns"

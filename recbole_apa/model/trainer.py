@@ -21,7 +21,8 @@ from recbole_apa.data.dataset import APADataset
 from recbole_apa.data.loaders import part_of
 from recbole_apa.evidence import secret_of
 from recbole_apa.model.apa import APA
-from recbole_apa.model.combined_scores import CombinedScores, combined_of, model_terms
+from recbole_apa.model.combine import combined_of, model_terms
+from recbole_apa.model.combined_scores import CombinedScores
 from recbole_apa.model.contracts import NO_INPUTS, FitInputs
 from recbole_apa.model.fit import TrainedState, fit_state
 from recbole_apa.model.fit_context import FitContext, FitRecord
@@ -116,7 +117,7 @@ class APATrainer(Trainer):
         self._set_rule(state)
         if store:
             self._keep(store, state, train_data, valid_data)
-        found = self._validate(store, valid_data, show_progress, callback_fn)
+        found = self._validate(fit, valid_data, show_progress, callback_fn)
         if store:
             self._seal(store)
         return found
@@ -203,9 +204,8 @@ class APATrainer(Trainer):
         Raises:
             RunError: missing or damaged.
         """
-        settings = self.model.settings.collaborative
-        if settings.counts and self.store:
-            self.combined = CombinedScores.load(self.store, part.run_data, settings)
+        if self.model.settings.collaborative.counts and self.store:
+            self.combined = CombinedScores.load(self.store, part.run_data, self.model)
 
     def load(self, store: RunStore, allow_pending: bool = False) -> None:
         """Load adapters, partition, memory and the chosen tau and n from a finished run.
@@ -236,7 +236,7 @@ class APATrainer(Trainer):
 
     def _validate(
         self,
-        store: RunStore | None,
+        fit: FitContext,
         valid_data: AbstractDataLoader,
         show_progress: bool,
         callback_fn: Callable[[int, float], None] | None,
@@ -246,7 +246,7 @@ class APATrainer(Trainer):
         dataset = part_of(valid_data)
         if not dataset.samples:
             result = {}
-            self._combine(store, dataset, np.empty(0))
+            self._combine(fit, dataset, np.empty(0))
         elif self.ranking:
             result = self.evaluate(valid_data, load_best_model=False, show_progress=show_progress)
         else:
@@ -255,7 +255,7 @@ class APATrainer(Trainer):
             if how not in known:
                 known[how] = self.aggregate(dataset, known["weights"], how, "Validate", show_progress)
             self.known_valid_scores = known
-            self._combine(store, dataset, known[how].numpy())
+            self._combine(fit, dataset, known[how].numpy())
             result = self.evaluate_scores(self.served_of(dataset, known[how].numpy()), dataset)
         self.record.add_seconds("validate_seconds", start)
         self.best_valid_result = result
@@ -264,10 +264,10 @@ class APATrainer(Trainer):
             callback_fn(len(self.record.sizes) - 1, self.best_valid_score)
         return self.best_valid_score, result
 
-    def _combine(self, store: RunStore | None, dataset: APADataset, scores: np.ndarray) -> None:
+    def _combine(self, fit: FitContext, dataset: APADataset, scores: np.ndarray) -> None:
         """Combine the model's scores of the validation samples with collaborative statistics, if the run has them."""
-        start, settings = time.perf_counter(), self.model.settings.collaborative
-        self.combined = combined_of(settings, self.inputs.items, store, dataset, scores, self.model_terms)
+        start = time.perf_counter()
+        self.combined = combined_of(fit, dataset, scores, self.model_terms)
         if self.combined:
             self.record.add_seconds("evidence_seconds", start)
 

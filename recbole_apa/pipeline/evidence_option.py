@@ -1,5 +1,6 @@
 """What the option ``evidence`` stands for in a configuration, and why a run cannot have collaborative statistics."""
 
+import string
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -16,7 +17,9 @@ if TYPE_CHECKING:
 
 AUTO, COUNTS, NONE = "auto", "counts", "none"
 EVIDENCE, MODELS, PAST, COLUMNS = "evidence", "evidence_models", "evidence_past", "evidence_columns"
-VALUES = "evidence_values"
+VALUES, CONTENT, TEXT = "evidence_values", "evidence_content", "evidence_text"
+BOTH = "both"
+_WITH_STATES = ("states", BOTH)
 _KINDS = {ModelType.CONTEXT, ModelType.GENERAL}
 
 
@@ -56,7 +59,7 @@ def settled_evidence(config: "Config", given: Mapping[str, object]) -> dict[str,
     Raises:
         SettingsError: ``counts`` or models where a run cannot have them, or models that cannot be combined.
     """
-    asked, columns = config[EVIDENCE], config[COLUMNS]
+    asked = config[EVIDENCE]
     models = _as_list(config[MODELS])
     why = _why_not(config) if asked != NONE else ""
     if why and (models or asked == COUNTS):
@@ -66,9 +69,34 @@ def settled_evidence(config: "Config", given: Mapping[str, object]) -> dict[str,
     if asked != NONE:
         _refuse_models(models)
     settled = NONE if why or asked == NONE else COUNTS
+    return {EVIDENCE: settled, MODELS: models, **_settled_content(config, given, settled)}
+
+
+def _settled_content(config: "Config", given: Mapping[str, object], evidence: str) -> dict[str, object]:
+    """Columns and text of items as they are used here.
+
+    Args:
+        evidence: as it is settled.
+
+    Raises:
+        SettingsError: columns are asked for, and none are named.
+    """
+    columns, text, content = config[COLUMNS], config[TEXT], config[CONTENT]
+    # a dataset's own properties name columns, and the user may read others
     if columns is not None and COLUMNS not in given and not _are_loaded(config, columns):
-        columns = None  # a dataset's own properties name them, and the user may read other columns
-    return {EVIDENCE: settled, MODELS: models, COLUMNS: columns}
+        columns = None
+    if TEXT not in given and (content not in _WITH_STATES or (text and not _are_loaded(config, _columns_in(text)))):
+        text = None
+    if content == BOTH and evidence == COUNTS and not columns:
+        raise SettingsError(
+            f"{CONTENT}: found {BOTH}, expected states, or {COLUMNS} that are read, e.g. [genres, year]: none of them "
+            "tells here which items are alike"
+        )
+    return {COLUMNS: columns, TEXT: text}
+
+
+def _columns_in(text: str) -> list[str]:
+    return [name for _, name, _, _ in string.Formatter().parse(text) if name]
 
 
 def _as_list(names: object) -> list[str]:

@@ -4,6 +4,7 @@ import math
 import secrets
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -51,8 +52,7 @@ class TrainedBaseline:
 
     @property
     def n_parameters(self) -> int | None:
-        """Numbers that were trained; None for a model of counts or similarities, which RecBole gives a dummy parameter
-        of one number."""
+        """Numbers that were trained; None for a model of counts or similarities, which has a dummy alone."""
         n = sum(p.numel() for p in self.model.parameters() if p.requires_grad)
         return n if n > 1 else None
 
@@ -113,7 +113,8 @@ def fit_baseline(trainer: "Trainer", loaders: "Loaders", show_progress: bool) ->
     Returns:
         RecBole's metrics of that state on the validation rows; empty if it has none.
     """
-    _, result = trainer.fit(loaders[0], loaders[1], show_progress=show_progress)
+    with closing(trainer.tensorboard):  # its thread and its open file would outlive a folder that is deleted
+        _, result = trainer.fit(loaders[0], loaders[1], show_progress=show_progress)
     if Path(trainer.saved_model_file).is_file():
         _load_best(trainer)
     return result or {}
@@ -142,7 +143,8 @@ def train_embeddings(
     fixed = _options(model, PresplitFiles(folder, (), 1, layout or Layout()), seed)
     only_training = {"benchmark_filename": [LIKES, "train", "train"], "epochs": EMBEDDING_EPOCHS}
     trainer, loaders = _prepare(model, {**fixed, **only_training})
-    trainer.fit(loaders[0], None, verbose=False, saved=False, show_progress=False)
+    with closing(trainer.tensorboard):
+        trainer.fit(loaders[0], None, verbose=False, saved=False, show_progress=False)
     data = dataset_of(loaders.train)
     with torch.no_grad():
         built = trainer.model

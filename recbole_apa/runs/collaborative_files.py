@@ -10,6 +10,7 @@ from recbole_apa.collaborative import (
     Combination,
     Fitted,
     ItemCodes,
+    ItemStates,
     Statistics,
     TermOptions,
     model_key,
@@ -19,7 +20,7 @@ from recbole_apa.core.errors import RunError
 from recbole_apa.core.files.whole import write_json, write_whole
 from recbole_apa.runs.files import RunFiles
 from recbole_apa.runs.manifest import Manifest
-from recbole_apa.runs.names import COLLABORATIVE_SCORES, COLLABORATIVE_SUMS, COMBINATION, MEMORY, METRICS
+from recbole_apa.runs.names import COLLABORATIVE_SCORES, COLLABORATIVE_SUMS, COMBINATION, ITEM_STATES, MEMORY, METRICS
 from recbole_apa.runs.state_files import StateFiles
 
 _RESTORE = "restore the run folder from a copy"
@@ -32,9 +33,12 @@ def keeps_statistics(manifest: Manifest) -> bool:
 
 
 def save_collaborative(files: RunFiles, fitted: Fitted) -> None:
-    """Write all three files."""
+    """Write all its files."""
     _save(files.folder / COLLABORATIVE_SUMS, fitted.statistics.arrays())
     save_collaborative_scores(files, fitted.scores)
+    if fitted.states is not None:
+        arrays = {"items": fitted.states.items, "states": fitted.states.values.astype(np.float32)}
+        _save(files.folder / ITEM_STATES, arrays)
     write_json(files.folder / COMBINATION, _told(fitted.combination, fitted.options, fitted.content, fitted.columns))
 
 
@@ -65,7 +69,8 @@ def load_collaborative(files: StateFiles, codes: ItemCodes) -> Fitted:
     scores = load_collaborative_scores(files)
     if (combined is None) != (len(scores["valid"]) == 0):
         raise RunError(f"{files.folder / COMBINATION} does not fit the run's validation samples; {_RESTORE}")
-    fitted = Fitted(statistics, scores, combined, options, content, columns)
+    states = load_item_states(files, codes) if options.state_width else None
+    fitted = Fitted(statistics, scores, combined, options, content, states, columns)
     if combined is not None and combined.terms[len(combined.terms) - len(fitted.models) :] != fitted.models:
         raise RunError(f"{files.folder / COMBINATION} has other terms than {COLLABORATIVE_SCORES}; {_RESTORE}")
     return fitted
@@ -100,6 +105,29 @@ def load_collaborative_scores(files: StateFiles) -> dict[str, np.ndarray]:
         if not np.isfinite(values).all():
             raise RunError(f"{path}: {name} holds values that are not finite; {_RESTORE}")
     return scores
+
+
+def load_item_states(files: StateFiles, codes: ItemCodes) -> ItemStates:
+    """``collaborative/item_states.safetensors``.
+
+    Raises:
+        RunError: missing, damaged, or of items that there are not.
+    """
+    arrays, path = _arrays(files, ITEM_STATES), files.folder / ITEM_STATES
+    kinds = {name: (str(array.dtype), array.shape) for name, array in arrays.items()}
+    items, values = (arrays.get(name, np.zeros(0)) for name in ("items", "states"))
+    shapes = {"items": ("int64", (len(items),)), "states": ("float32", (len(items), *values.shape[1:2]))}
+    if kinds != shapes or values.ndim != 2:
+        raise RunError(
+            f"{path} holds {kinds}, expected items, int64 of (n,), and states, float32 of (n, d); {_RESTORE}"
+        )
+    known = np.array([bool(name) for name in codes.names], dtype=bool)
+    inside = (items >= 0) & (items < len(known))
+    if not (np.diff(items) > 0).all() or not inside.all() or not known[items].all():
+        raise RunError(f"{path} holds items out of order, or such as there are not; {_RESTORE}")
+    if not np.isfinite(values).all():
+        raise RunError(f"{path} holds values that are not finite; {_RESTORE}")
+    return ItemStates(items, values)
 
 
 def _told(combined: Combination | None, options: TermOptions, content: str, columns: str) -> dict[str, object]:

@@ -11,6 +11,8 @@ COLLABORATIVE = "collaborative"
 COLLABORATIVE_SUMS, COLLABORATIVE_SCORES, COMBINATION = (
     f"{COLLABORATIVE}/{name}" for name in ("sums.safetensors", "scores.safetensors", "combination.json")
 )
+ITEM_STATES = f"{COLLABORATIVE}/item_states.safetensors"
+"""A language model's states of items' texts, where terms rest on them."""
 COUNTED: Final = "counted"
 """Which rows collaborative statistics are counted from, in manifests."""
 MOVED = "moved:"

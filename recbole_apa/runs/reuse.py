@@ -1,5 +1,6 @@
 """What a run computed before a request; gives out only what its lineage proves to come from the same sample."""
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from recbole_apa.data.samples import Sample
@@ -7,6 +8,7 @@ from recbole_apa.runs.names import EMBEDDINGS, MEMORY
 from recbole_apa.runs.store import RunStore
 
 if TYPE_CHECKING:
+    import numpy as np
     from torch import Tensor
 
 
@@ -14,9 +16,13 @@ class ReusableState:
     """Embeddings and adapter scores of a finished run, by sample.
 
     A sample whose history was rewritten has a different digest than the run recorded, and gets nothing.
+
+    Args:
+        text_states: states of items' texts, by text; nobody's interactions are in them.
     """
 
-    def __init__(self, store: RunStore) -> None:
+    def __init__(self, store: RunStore, text_states: "Mapping[str, np.ndarray] | None" = None) -> None:
+        self.text_states = text_states or {}
         self._seen = store.lineage()
         self._embeddings = store.load_embeddings()
         self._memory, _ = store.load_memory()

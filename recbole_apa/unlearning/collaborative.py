@@ -8,15 +8,16 @@ import numpy as np
 
 from recbole_apa.collaborative import (
     JUDGED,
+    Contents,
     CountedRows,
     Fitted,
     ItemCodes,
-    ItemContent,
     Targets,
     known_rows,
     left_out,
     targets_of,
 )
+from recbole_apa.core.collaborative_settings import CollaborativeSettings
 from recbole_apa.data.run_data import RunData
 from recbole_apa.data.survey import Survey
 from recbole_apa.evidence import secret_of
@@ -31,7 +32,7 @@ class CollaborativeState:
     """What a run with collaborative statistics has after a request, before it is written."""
 
     fitted: Fitted
-    content: ItemContent | None
+    contents: Contents
     parts: tuple[RunData, ...]
     """All rows of the users of validation and test samples."""
 
@@ -50,7 +51,7 @@ class CollaborativeState:
         if combined is None or model_scores is None:
             return {}
         targets = self._targets(split)
-        table = self.fitted.table(targets.pasts, self.content)
+        table = self.fitted.table(targets.pasts, self.contents)
         if split == JUDGED[0]:
             found = left_out(table, model_scores, targets.labels, targets.users)
         else:
@@ -77,7 +78,7 @@ class KeptStatistics:
     """What a run keeps of collaborative statistics before a request."""
 
     fitted: Fitted
-    content: ItemContent | None
+    contents: Contents
     """Of the items of the run's index, as its files describe them now."""
     counted: CountedRows | None
     """Which rows they are counted from; None in a run of before that was noted."""
@@ -85,7 +86,7 @@ class KeptStatistics:
     @property
     def content_stays(self) -> bool:
         """Whether the items' columns are those that the statistics were combined with."""
-        return self.fitted.content == (self.content.digest() if self.content else "")
+        return self.fitted.content == self.contents.digest()
 
     def counted_under(self, secret: bytes) -> CountedRows | None:
         """:attr:`counted`, if its digest was made with this secret."""
@@ -101,11 +102,13 @@ def load_statistics(run: IndexedRun) -> KeptStatistics | None:
     if not keeps_statistics(run.manifest):
         return None
     codes = ItemCodes(run.index.items.names)
-    return KeptStatistics(load_collaborative(run.store, codes), _content_of(run, codes.names), _counted(run))
+    fitted = load_collaborative(run.store, codes)
+    return KeptStatistics(fitted, _contents_of(run, codes.names, fitted), _counted(run))
 
 
-def _content_of(run: IndexedRun, names: Sequence[str]) -> ItemContent | None:
-    return ItemContent.of_items(run.texts, names, run.manifest["settings"].get("evidence_columns"))
+def _contents_of(run: IndexedRun, names: Sequence[str], kept: Fitted) -> Contents:
+    """With the states that the run keeps: a request that changes no sample needs no others."""
+    return Contents.of(CollaborativeSettings.noted(run.manifest["settings"]), run.texts, names, kept.states)
 
 
 def _counted(run: IndexedRun) -> CountedRows | None:
@@ -127,12 +130,12 @@ def statistics_after(
     """
     if kept is None:
         return None
-    fitted, content = kept.fitted, _content_of(run, items)
+    fitted, contents = kept.fitted, _contents_of(run, items, kept.fitted)
     parts = _rows_of_samples(run, touched, survey)
     targets = targets_of(parts, fitted.statistics.codes, fitted.options)
     statistics = fitted.statistics.after(touched.before, touched.after)
-    again = Fitted.refit(statistics, targets, fitted.scores, fitted.options, content)
-    return CollaborativeState(again, content, parts)
+    again = Fitted.refit(statistics, targets, fitted.scores, fitted.options, contents)
+    return CollaborativeState(again, contents, parts)
 
 
 def _rows_of_samples(run: IndexedRun, touched: Touched, survey: Survey) -> tuple[RunData, ...]:

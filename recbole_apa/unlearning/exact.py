@@ -162,7 +162,8 @@ def _inputs_of(
 def reusable(opened: RunResult, store: RunStore, machines: Machines) -> ReusableState | None:
     """What the new state may reuse; None if everything has to be computed on this machine."""
     if not machines.retrains:
-        return ReusableState(store)
+        combined = opened.trainer.combined
+        return ReusableState(store, combined.text_states.known if combined else None)
     opened.model.engine.keep_only([])  # the run's frozen passes come from the other kind of machine, too
     return None
 

@@ -126,7 +126,7 @@ def test_alone_it_finds_what_neighbours_tell(tmp_path, monkeypatch):
     assert auc(data.rows.labels[data.targets["valid"]], alone.left_out) > 0.8
     # each item and each user likes half: nothing else tells
     flat = collaborative_terms(
-        pasts, alone.source.items, PairSums.of(alone.source.rows, pairs_of(pasts)[0]), TermOptions(), None
+        pasts, alone.source.items, PairSums.of(alone.source.rows, pairs_of(pasts)[0]), TermOptions()
     )
     assert abs(auc(labels, flat.columns["item_mean"]) - 0.5) < 0.15
     # blocks change nothing, and it is the same again

@@ -6,6 +6,7 @@ import pytest
 from recbole_apa.collaborative import ItemContent, ItemSums, Pairs, PairSums, Pasts, TermOptions, pairs_of
 from recbole_apa.collaborative.rows import TrainingRows
 from recbole_apa.collaborative.terms import collaborative_terms, log_odds, nearest_of, rate, weighted_mean
+from tests.helpers.collaborative import many
 
 PASTS = Pasts(
     items=np.array([0, 3, 1]),
@@ -13,18 +14,6 @@ PASTS = Pasts(
     past_items=np.array([1, 2, 1, 0, 2]),
     past_values=np.array([1.0, 0.0, 1.0, 0.0, 1.0]),
 )
-
-
-def many(n=60, m=12, seed=1):
-    """Pasts and sums made up."""
-    rng = np.random.default_rng(seed)
-    rows = TrainingRows(np.sort(rng.integers(0, 30, 300)), rng.integers(0, m, 300), rng.integers(0, 2, 300))
-    lengths = rng.integers(0, 40, n)
-    r = int(lengths.sum())
-    pasts = Pasts(rng.integers(0, m, n), lengths, rng.integers(0, m, r), rng.integers(0, 2, r).astype(np.float64))
-    words = [["Drama", "War", "Comedy"][: rng.integers(0, 4)] for _ in range(m)]
-    content = ItemContent.of(words, [float("nan"), *rng.integers(1950, 2000, m - 1).tolist()])
-    return rows, pasts, content
 
 
 def test_rates_are_weighted_means_of_the_past():
@@ -78,14 +67,14 @@ def test_closeness_of_genres_and_years():
 
 @pytest.mark.parametrize("unit", [1, 1024])
 def test_terms_of_a_target_do_not_depend_on_the_others(unit):
-    rows, pasts, content = many()
+    rows, pasts, contents = many()
     rows = TrainingRows(rows.users, rows.items, rows.values * unit, unit)
     items, options = ItemSums.of(rows, 12), TermOptions(neighbors=5)
-    together = collaborative_terms(pasts, items, PairSums.of(rows, pairs_of(pasts)[0]), options, content).table()
+    together = collaborative_terms(pasts, items, PairSums.of(rows, pairs_of(pasts)[0]), options, contents).table()
     assert np.isfinite(together).all() and together.shape == (60, 7)
     for target in range(60):
         one = pasts.take(np.array([target]))
-        alone = collaborative_terms(one, items, PairSums.of(rows, pairs_of(one)[0]), options, content).table()
+        alone = collaborative_terms(one, items, PairSums.of(rows, pairs_of(one)[0]), options, contents).table()
         assert alone[0].tobytes() == together[target].tobytes()
 
 

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from recbole_apa import compare
+from recbole_apa.backbone import text_states
 from recbole_apa.collaborative.pasts import pasts_of
 from recbole_apa.comparison.context import open_context
 from recbole_apa.comparison.measured import measure
@@ -240,3 +241,19 @@ def test_candidates_are_ranked_by_evidence(options, work_folder, tmp_path):
     found = compare(["evidence"], "board", config_dict=ranked, folder=tmp_path / "out")
     assert not found.problems
     assert all("ndcg@10" in row.figures for row in found.rows if "Evidence" in row.method)
+
+
+def test_states_of_item_texts_are_read_once_for_all_rows(opened, monkeypatch):
+    changes = {"evidence_content": "both", "evidence_columns": ["title", "year"], "evidence_text": "{title} of {year}"}
+    context, read = opened(**changes), []
+    read_texts = text_states.text_states
+    monkeypatch.setattr(text_states, "text_states", lambda e, texts: (read.extend(texts), read_texts(e, texts))[1])
+    whole, shown = make_methods(context, ["Evidence", "Evidence-shown"])
+    for method in (whole, shown):
+        method.fit(1)
+    asked = whole._made[0]
+    assert asked.source.names[-2:] == ("content", "content_states") and len(whole._made[1].coefficients) == 7
+    assert len(read) == len(set(read)) == len(asked.names) and all(" of " in text for text in read)
+    assert np.isfinite(whole.score("Evidence").scores).all()
+    plain = asked_of(opened(), context.run_data).source
+    assert plain.names == asked.source.names[:5]

@@ -6,6 +6,8 @@ from pathlib import Path
 import numpy as np
 from hypothesis import strategies as st
 
+from recbole_apa.collaborative import Contents, ItemContent, Pasts
+from recbole_apa.collaborative.item_states import ItemStates
 from recbole_apa.collaborative.rows import TrainingRows
 from recbole_apa.core.settings import SampleSettings
 from recbole_apa.data.data_options import DataOptions, FileOptions, LabelRule
@@ -27,6 +29,18 @@ OPTIONS = DataOptions(
     SampleSettings("recbole", 3, 1, 6, 4, 4, "{title}"),
 )
 TALLREC = replace(OPTIONS, split=None, samples=replace(OPTIONS.samples, protocol="tallrec", min_history=10))
+
+
+def many(n=60, m=12, seed=1):
+    """Pasts of n targets, rows and public words of m items, all made up."""
+    rng = np.random.default_rng(seed)
+    rows = TrainingRows(np.sort(rng.integers(0, 30, 300)), rng.integers(0, m, 300), rng.integers(0, 2, 300))
+    lengths = rng.integers(0, 40, n)
+    r = int(lengths.sum())
+    pasts = Pasts(rng.integers(0, m, n), lengths, rng.integers(0, m, r), rng.integers(0, 2, r).astype(np.float64))
+    words = [["Drama", "War", "Comedy"][: rng.integers(0, 4)] for _ in range(m)]
+    contents = Contents(ItemContent.of(words, [float("nan"), *rng.integers(1950, 2000, m - 1).tolist()]))
+    return rows, pasts, contents
 
 
 @st.composite
@@ -68,3 +82,10 @@ def data_of(folder: Path, ratings, options=OPTIONS) -> RunData:
     (folder / "small.item").write_text(f"item_id:token\ttitle:token\n{titles}\n")
     loaded = read_data(options.files, options.filters, options.label, folder / "small", VisibleData())
     return RunData.of_files(loaded, options, VisibleData())
+
+
+def states_of(items, d=5):
+    """Made-up states of some items; an item has the same state whichever others there are."""
+    codes = np.array(sorted(items), dtype=np.int64)
+    rows = [np.random.default_rng(code).normal(size=d) + 3.0 for code in codes.tolist()]
+    return ItemStates(codes, np.array(rows, dtype=np.float32).reshape(len(codes), d))

@@ -40,9 +40,10 @@ def settings(folder, **changes):
     return BackboneSettings(**(values | changes))
 
 
-def engine(folder, template="list", **changes):
+def engine(folder, template="list", history_offset=False, **changes):
     s = settings(folder, **changes)
-    return ScoringEngine(load_backbone(s, CPU), s, PromptSettings(template, None, 300), ADAPTERS, 1e9)
+    prompts = PromptSettings(template, None, 300, history_offset)
+    return ScoringEngine(load_backbone(s, CPU), s, prompts, ADAPTERS, 1e9)
 
 
 def fill_adapters(e, k):

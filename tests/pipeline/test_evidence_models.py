@@ -9,7 +9,7 @@ import torch
 
 from recbole_apa import add, audit, evaluate_run, predict_pairs, run, unlearn, verify
 from recbole_apa.collaborative import ItemCodes
-from recbole_apa.core.errors import RunError, SettingsError, TrainingError
+from recbole_apa.core.errors import RequestError, RunError, SettingsError, TrainingError
 from recbole_apa.core.files.whole import read_json
 from recbole_apa.data.baseline_rows import baseline_rows
 from recbole_apa.pipeline import evidence_models, evidence_rows
@@ -296,6 +296,32 @@ def test_rows_to_learn_nothing_from_are_refused_before_anything_is_written(optio
     ):
         run("APA", "board", config_dict=given, run_dir=tmp_path / "run")
     assert not list((tmp_path / "run").rglob("*.safetensors")) and not (tmp_path / "run" / "manifest.json").exists()
+
+
+def test_an_addition_that_rules_a_model_out_is_refused_as_a_start_is(options, tmp_path):
+    """A user who would have all items; a run that has lost its model anyway takes what comes."""
+    given = {**options, **GIVEN, "evidence": ["counts", "BPR"], "variants": "none", "train_samples": None}
+    folder = run("APA", "board", config_dict=given, run_dir=tmp_path / "run").run_dir
+    before = state(folder)
+    rows = [("all", f"i{item}", 5, 99_000 + item) for item in range(20)]
+    # of a new user's 30 rows the training period has the first 24
+    rows += [("all", f"i{item}", 5, 99_100 + item) for item in range(10)]
+    for dry_run in (True, False):
+        with pytest.raises(RequestError, match=r"could not have BPR \(found 1 user.*all 20 items.*nothing was changed"):
+            add(folder, rows, dry_run=dry_run)
+    assert state(folder) == before and not (folder / "ledger.jsonl").exists()
+    add(folder, rows[:8])
+    assert fitted_of(folder).scores["test.BPR"].any()
+
+
+def test_no_writer_outlives_its_folder(made):
+    """TensorBoard's writers have a thread each, and an open file."""
+    trained = []
+    train = evidence_models.train_baseline
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(evidence_models, "train_baseline", lambda *given: (trained.append(train(*given)), trained[-1])[1])
+        evidence_models_of(made.config)(made.data.train_set.run_data)
+    assert [one.trainer.tensorboard.all_writers for one in trained] == [None]
 
 
 SHORT = RuntimeError("[enforce fail at alloc_cpu.cpp:117] DefaultCPUAllocator: can't allocate memory")

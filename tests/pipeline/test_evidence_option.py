@@ -92,7 +92,7 @@ def test_a_run_looks_at_the_whole_past_or_at_what_its_prompts_show(past, options
     samples = sorted(made.data.test_set.samples, key=lambda s: s.sample_id)
     codes = fitted.statistics.codes.of(Tokens.of([entry.item_id for s in samples for entry in s.history]))
     assert pasts.last(2).past_items.tolist() == codes.tolist()  # what prompts show
-    terms = Source.of(data, TermOptions(), None, fitted.statistics.codes)
+    terms = Source.of(data, TermOptions(), codes=fitted.statistics.codes)
     expected = terms.table(pasts.last(2) if past == "shown" else pasts)
     assert fitted.table(pasts, None).tolist() == expected.tolist()
     drawn = [sample for part in data.samples.values() for sample in part]

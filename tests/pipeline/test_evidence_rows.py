@@ -1,16 +1,26 @@
 """Which rows a RecBole model of the evidence can learn from; what is said of them is what RecBole makes of them."""
 
+import numpy as np
 import pytest
 
 from recbole_apa.data.presplit_files import Layout, PresplitRow
+from recbole_apa.data.tokens import Tokens
 from recbole_apa.pipeline import evidence_rows
-from recbole_apa.pipeline.evidence_rows import EvidenceRows
+from recbole_apa.pipeline.evidence_rows import EvidenceRows, LabelledRows
 from recbole_apa.pipeline.recbole_models import PresplitFiles, train_baseline
 from recbole_apa.pipeline.recbole_names import usual_options
 
 
 def row(user, item, label):
     return PresplitRow(f"u{user}", f"i{item}", label, ())
+
+
+def rows_of(learnt, judged, items):
+    """As a run's data gives them: one list of names for both."""
+    both = [*learnt, *judged]
+    columns = (Tokens.of([getattr(r, name) for r in both]) for name in ("user_id", "item_id"))
+    whole = LabelledRows(*columns, np.array([r.label for r in both], dtype=np.int64))
+    return EvidenceRows(whole.take(np.arange(len(learnt))), whole.take(np.arange(len(learnt), len(both))), items)
 
 
 MANY = [row(u, i, (u + i) % 2) for u in range(6) for i in range(8) if u * i % 3 != 1]
@@ -56,19 +66,31 @@ def trained(model, rows, folder):
 @pytest.mark.parametrize("model", ["FM", "BPR"])
 @pytest.mark.parametrize("name", CASES)
 def test_what_is_said_of_rows_is_what_recbole_makes_of_them(name, model, tmp_path):
-    rows = EvidenceRows(*CASES[name])
+    rows = rows_of(*CASES[name])
     why = rows.why_unfit(model, Layout())
     if name != "one" or model != "FM":  # which RecBole trains, but no model that normalises
         assert trained(model, rows, tmp_path) == (not why), why
 
 
 def test_ids_that_no_file_can_hold_are_named():
-    rows = EvidenceRows([*MANY, row("\t", 1, 1)], MANY, EIGHT)
+    rows = rows_of([*MANY, row("\t", 1, 1)], MANY, EIGHT)
     assert "contains the column separator" in rows.why_unfit("FM", Layout())
+    known = rows_of([*MANY, row("\t", 1, 1)], MANY, EIGHT)
+    left = EvidenceRows(known.learnt.take(np.arange(len(MANY))), known.judged, EIGHT)
+    assert left.why_unfit("FM", Layout()) == ""  # a name that no row has any more
+
+
+def test_rows_are_not_looked_at_one_by_one(monkeypatch):
+    """Ten million of them are looked at on every request."""
+    rows = rows_of(*CASES["a user has all, with the judged"])
+    monkeypatch.setattr(evidence_rows, "PresplitRow", lambda *args: pytest.fail("a row is made"))
+    monkeypatch.setattr(Tokens, "texts", lambda *args: pytest.fail("texts of rows are made"))
+    assert rows.why_unfit("BPR", Layout()) == "found 1 user(s) who have all 8 items, expected an item that each lacks"
+    assert rows.why_unfit("FM", Layout()) == ""
 
 
 def test_no_batch_has_a_single_row(monkeypatch, tmp_path):
-    rows = EvidenceRows(MANY[:21], MANY[:4], EIGHT)
+    rows = rows_of(MANY[:21], MANY[:4], EIGHT)
     assert rows.options() == {}
     monkeypatch.setattr(evidence_rows, "BATCH", 5)
     assert rows.options() == {"train_batch_size": 6}
@@ -80,6 +102,6 @@ def test_no_batch_has_a_single_row(monkeypatch, tmp_path):
 
 @pytest.mark.parametrize("n", [2, 3, 2048, 2049, 4097, 2049 * 2048 + 1])
 def test_batches_end(n):
-    rows = EvidenceRows(range(n), [], None)
+    rows = EvidenceRows(range(n), range(0), None)
     size = rows.options().get("train_batch_size", evidence_rows.BATCH)
     assert n % size != 1 and size - evidence_rows.BATCH < 3

@@ -30,6 +30,7 @@ WHOLE = {
     "min_history": 4,
 }
 """More than there are."""
+STATES = {"evidence_columns": ["title", "year"], "evidence_content": "both", "evidence_text": "{title} of {year}"}
 
 
 def write_data(folder, without=()):
@@ -72,6 +73,15 @@ def sums_by_name(folder):
     return of_items, of_pairs
 
 
+def states_by_name(folder):
+    store = RunStore(folder)
+    codes = ItemCodes(store.open_index().items.names)
+    states = load_collaborative(store, codes).states
+    if states is None:
+        return None
+    return {codes.names[code]: row.tobytes() for code, row in zip(states.items.tolist(), states.values, strict=True)}
+
+
 def counted_of(made, secret):
     return CountedRows.of(made.data.train_set.run_data, secret, use_ratings=False).to_json()
 
@@ -84,6 +94,7 @@ def refuse_differences(folder, other):
     """
     assert sums_by_name(folder) == sums_by_name(other.run_dir)
     assert (folder / COLLABORATIVE_SCORES).read_bytes() == (other.run_dir / COLLABORATIVE_SCORES).read_bytes()
+    assert states_by_name(folder) == states_by_name(other.run_dir)
     told, expected = (read_json(of / COMBINATION) for of in (folder, other.run_dir))
     # the digest of what is public about items is by their numbers, and counts those without a row
     assert {**told, "content": ""} == {**expected, "content": ""} and bool(told["content"]) == bool(expected["content"])
@@ -96,7 +107,7 @@ def refuse_differences(folder, other):
 @pytest.mark.quick("light")
 @pytest.mark.parametrize("users", [["s1"], ["u3"], ["s2", "u3", "s1"]], ids=["light", "long", "by turns"])
 def test_nothing_differs_from_a_run_without_the_rows(users, options, tmp_path):
-    given = {**options, **WHOLE, "variants": "chosen"}
+    given = {**options, **WHOLE, **STATES, "variants": "chosen"}
     made = run(
         "APA", "board", config_dict={**given, "data_path": str(write_data(tmp_path / "all"))}, run_dir=tmp_path / "run"
     )

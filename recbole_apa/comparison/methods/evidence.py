@@ -8,18 +8,19 @@ import numpy as np
 
 from recbole_apa.collaborative.alone import Source
 from recbole_apa.collaborative.combination import BOTH, Combination
-from recbole_apa.collaborative.content import ItemContent
+from recbole_apa.collaborative.contents import Contents
 from recbole_apa.collaborative.item_sums import ItemSums
 from recbole_apa.collaborative.logistic import Logistic
 from recbole_apa.collaborative.options import TermOptions
 from recbole_apa.collaborative.pasts import Pasts, pasts_of, pasts_with
 from recbole_apa.collaborative.rows import ItemCodes, counted_rows, training_rows
 from recbole_apa.comparison.context import ComparisonContext
+from recbole_apa.comparison.item_states import text_states_of
 from recbole_apa.comparison.method import FitFigures, Scored, UnlearnFigures
 from recbole_apa.core.errors import DataError, RunError
 from recbole_apa.data.index.rows import TEST
+from recbole_apa.data.recbole_settings import read_settings
 from recbole_apa.data.run_data import RunData
-from recbole_apa.pipeline.evidence_option import COLUMNS
 
 EVIDENCE, SHOWN, FIXED = "Evidence", "Evidence-shown", "Evidence-fixed"
 EVIDENCE_ROWS = (EVIDENCE, SHOWN, FIXED)
@@ -40,8 +41,9 @@ def asked_of(context: ComparisonContext, data: RunData) -> Asked:
     names, known = list(data.rows.items.names), set(data.rows.items.names)
     candidates = {item for items in context.ranking.items for item in items} if context.ranking else set()
     names += sorted(candidates - known)
-    rows, content = training_rows(data), ItemContent.of_items(data.texts, names, context.config[COLUMNS])
-    return Asked(Source(rows, ItemSums.of(rows, len(names)), TermOptions(), content), names)
+    rows, settings = training_rows(data), read_settings(context.config).collaborative
+    contents = Contents.embedded(settings, data.texts, names, np.arange(len(names)), text_states_of(context))
+    return Asked(Source(rows, ItemSums.of(rows, len(names)), contents.options(TermOptions()), contents), names)
 
 
 class EvidenceMethod:

@@ -75,6 +75,7 @@ class _AddStage(Session):
         """Finish what waits, then carry out the addition. Malformed rows are refused before anything is loaded."""
         from recbole_apa.unlearning.additions.grow import grow
         from recbole_apa.unlearning.additions.plan import plan_of
+        from recbole_apa.unlearning.additions.unfit_models import refuse_unfit
 
         incoming = self._read_by_index(interactions, columns)
         waited = UnlearnResult(None, finished=self.finished)
@@ -90,6 +91,7 @@ class _AddStage(Session):
         machines = self.machines(opened)
         machines.refuse_others(EXACT)
         grown = grow(opened, incoming, len(self.ledger.entries()) + 1, readmit)
+        refuse_unfit(opened.config, opened.data.train_set.run_data, grown.made)
         out.plan = plan_of(opened, grown, incoming, machines.retrains)
         if not dry_run:
             self._carry_out(opened, incoming, grown, out)

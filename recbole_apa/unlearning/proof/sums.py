@@ -5,10 +5,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from recbole_apa.collaborative import CountedRows, Fitted, ItemContent, needed_pairs
+from recbole_apa.collaborative import Contents, CountedRows, Fitted, needed_items, needed_pairs
+from recbole_apa.core.collaborative_settings import CollaborativeSettings
 from recbole_apa.evidence import KeyRing, secret_of
 from recbole_apa.runs.manifest import Manifest
-from recbole_apa.runs.names import COLLABORATIVE_SUMS, COMBINATION, COUNTED, KEY
+from recbole_apa.runs.names import COLLABORATIVE_SUMS, COMBINATION, COUNTED, ITEM_STATES, KEY
 from recbole_apa.runs.pinned_run import PinnedStore
 from recbole_apa.unlearning.proof.recount import Recount
 from recbole_apa.unlearning.proof.surveyed import Surveyed
@@ -30,9 +31,16 @@ def collaborative_findings(
     yield from _row_findings(manifest, recount)
     kept, targets = recount.kept, recount.targets()
     texts = data.run.texts if isinstance(data, Surveyed) else data.train_set.run_data.texts
-    content = ItemContent.of_items(texts, kept.statistics.codes.names, manifest["settings"].get("evidence_columns"))
-    if kept.content != (content.digest() if content else ""):
+    settings = CollaborativeSettings.noted(manifest["settings"])
+    if settings.uses_states != (kept.states is not None):
+        yield f"{COMBINATION}: terms rest on states of items' texts or not, other than the run's settings say"
+        return
+    contents = Contents.of(settings, texts, kept.statistics.codes.names, kept.states)
+    if kept.content != contents.digest():
         yield f"{COMBINATION}: the columns of the items are not those that it was combined with"
+        return
+    if kept.states and not np.array_equal(kept.states.items, needed_items(targets, kept.options)):
+        yield f"{ITEM_STATES} has states of other items than the run's samples need"
         return
     needed, pairs = needed_pairs(targets, kept.options), kept.statistics.pairs.pairs
     if not (np.array_equal(needed.firsts, pairs.firsts) and np.array_equal(needed.seconds, pairs.seconds)):
@@ -41,7 +49,7 @@ def collaborative_findings(
     differing = recount.differing_sums()
     if differing:
         yield f"{COLLABORATIVE_SUMS} is not what the run's rows sum up to: {', '.join(differing)}"
-    again = Fitted.refit(recount.sums, targets, kept.scores, kept.options, content).combination
+    again = Fitted.refit(recount.sums, targets, kept.scores, kept.options, contents).combination
     told = kept.combination and kept.combination.to_json()
     if (again and again.to_json()) != told:
         yield f"{COMBINATION} is not what the run's rows and the model's kept scores give"
