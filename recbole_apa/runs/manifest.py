@@ -137,6 +137,18 @@ def is_pieces(value: object) -> bool:
     return bool(value) and _mapping_of(value, lambda piece: _whole(piece) and 0 < piece < 10**9)
 
 
+def is_prefixes(value: object) -> bool:
+    """Number of a shard, as JSON writes it -> the numbers of a place."""
+    return (
+        isinstance(value, dict)
+        and bool(value)
+        and all(
+            isinstance(name, str) and name.isascii() and name.isdigit() and name == str(int(name)) for name in value
+        )
+        and all(isinstance(place, list) and len(place) == 2 and _list_of(place, _whole) for place in value.values())
+    )
+
+
 def is_shard_record(record: object) -> TypeGuard[ShardRecord]:
     """``training.json``: key of samples and settings, duration, and losses of the epochs."""
     if not isinstance(record, dict):

@@ -142,11 +142,11 @@ def new_shards(opened: "RunResult", store: RunStore, data: "Loaders", exactness:
         partition = make_partition(fit, part, embed_samples(fit, part, SPLITS[0], "Read rewritten prompts"))
     finally:
         opened.model.use_dataset(opened.data.train_set)  # the run stays open as it is
-    by_id = {s.sample_id: s for s in part.samples}
+    by_id, places = {s.sample_id: s for s in part.samples}, store.places(pieces)
     out = []
     for shard in range(partition.n_shards):
         members = partition.members(shard)
-        chain = chain_of(shard, [by_id[name] for name in members], pieces)
+        chain = chain_of(shard, [by_id[name] for name in members], places)
         key = chain[-1].key if chain else shard_key(shard, [])
         # a shard that was empty and stays empty needs nothing
         if store.finished_shard(shard, key) is None and (members or store.shard_folder(shard).is_dir()):
