@@ -22,6 +22,7 @@ from recbole_apa.collaborative import (
     Targets,
     TermOptions,
     left_out,
+    model_key,
     pasts_with,
     training_rows,
 )
@@ -250,6 +251,9 @@ def model_terms(
     _refuse_columns(data.texts, settings)
     if not settings.models:
         return {}
+    if not inputs.trains_models:
+        sizes = {split: len(data.targets[split]) for split in JUDGED}
+        return {model_key(split, name): np.zeros(n) for name in settings.models for split, n in sizes.items()}
     if inputs.evidence_models is None:
         raise SettingsError(
             f"evidence_models: found {', '.join(settings.models)}, and this trainer was made without what trains them; "

@@ -117,6 +117,8 @@ class FitInputs:
     samples that are gone."""
     serves_prefixes: bool = False
     """Train nothing: serve of each shard what the first places, as far as they are what they were, have left."""
+    trains_models: bool = True
+    """Whether RecBole models of the evidence are trained; otherwise their terms say nothing."""
     prefixes: Mapping[int, Place] = field(default_factory=dict)
     """Shard -> the place before which its training ends."""
     key: Key | None = None

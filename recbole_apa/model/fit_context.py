@@ -25,6 +25,10 @@ class FitRecord:
     """Shards whose adapters come from the preceding state."""
     prefixes: dict[int, Place] = field(default_factory=dict)
     """Shard -> the first place that its adapter lacks."""
+    n_chained: dict[int, int] = field(default_factory=dict)
+    """Shard -> how many slices it has, additions counted separately."""
+    n_served: dict[int, int] = field(default_factory=dict)
+    """Shard -> how many of these its adapter was trained on."""
     n_places: int = 0
     """Slices of shards that were trained in this training; a shard without slices counts as one."""
     seconds: dict[str, float] = field(default_factory=dict)

@@ -1,7 +1,7 @@
 """One adapter for each shard: reused, found on disk, trained here or by workers, or updated."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from logging import getLogger
 
 from recbole.utils import set_color
@@ -43,6 +43,7 @@ class ShardBuilder:
         """
         start, fit = time.perf_counter(), self.fit
         chains = {k: self._chain(k) for k, n in enumerate(self.partition.sizes()) if n}
+        self._say_slices(chains.values())
         for chain in chains.values():
             self._take_over(chain)
         missing = [chain for chain in chains.values() if not chain.is_done]
@@ -55,11 +56,27 @@ class ShardBuilder:
         while missing:  # the next place of each, in every round
             self._train(missing)
             missing = [chain for chain in missing if not chain.is_done]
+        fit.record.n_chained = {k: len(chain.places) for k, chain in chains.items()}
+        fit.record.n_served = {k: chain.n_done for k, chain in chains.items()}
         fit.record.prefixes = {k: chain.next.place for k, chain in chains.items() if not chain.is_whole}
         fit.record.shards += [(k in chains and chains[k].record) or {} for k in range(self.partition.n_shards)]
         if n_missing:
             fit.record.add_seconds("train_shards_seconds", start)
         return [chains[k].adapter if k in chains else None for k in range(self.partition.n_shards)]
+
+    def _say_slices(self, chains: Collection[ShardChain]) -> None:
+        """Log how uneven the slices of shards are; those that samples joined later are not looked at."""
+        n = self.fit.places.slices.n
+        if n == 1:
+            return
+        sizes = [len(one.batches.samples) for chain in chains for one in chain.places if not one.place.piece]
+        n_empty = n * sum(not chain.places[0].place.piece for chain in chains) - len(sizes)
+        if sizes:
+            mean = sum(sizes) / (len(sizes) + n_empty)
+            getLogger().info(
+                set_color("slices of each shard", "pink")
+                + f": {n}, samples in each: {min(sizes)} to {max(sizes)}, {mean:.1f} on average, {n_empty} are empty"
+            )
 
     def _chain(self, shard: int) -> ShardChain:
         whole = self._batches(self.partition.members(shard))

@@ -15,6 +15,7 @@ from recbole_apa.evaluation.scored_split import BASELINES
 from recbole_apa.evidence import KEY_FILE, key_ring
 from recbole_apa.model.apa import APA
 from recbole_apa.model.contracts import FitInputs
+from recbole_apa.model.serving import refuse_nothing, say_prefixes
 from recbole_apa.pipeline.build import RunResult, build, open_run, start_logging
 from recbole_apa.pipeline.config import APAConfig
 from recbole_apa.pipeline.evaluate import (
@@ -113,7 +114,8 @@ def evaluate_run(
             ``pending_requests``.
 
     Raises:
-        RunError: damaged, unfinished, pending, or made with other data or another backbone.
+        RunError: damaged, unfinished, pending, left without anything to serve, or made with other data or another
+            backbone.
         SettingsError: an option that would change what the run computes.
     """
     with open_place(folder, "evaluating", writes=False) as here:
@@ -122,6 +124,8 @@ def evaluate_run(
 
 def _evaluate(store: RunStore, config_dict: Mapping[str, object] | None, allow_pending: bool) -> RunResult:
     result = open_run(store, config_dict, allow_pending)
+    say_prefixes(result.trainer)
+    refuse_nothing(result.trainer)
     baselines = asked_baselines(result.config) if BASELINES in (config_dict or {}) else ()
     result.metrics = evaluate_state(result, result.config["show_progress"], baselines)
     n_waiting = result.n_waiting

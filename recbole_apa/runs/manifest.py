@@ -58,6 +58,10 @@ class Manifest(TypedDict, total=False):
     chosen: dict[str, Any]
     """``tau`` and ``n_neighbors``."""
     outside: dict[str, list[str]]
+    to_make: list[str]
+    """What a state lacks that was left at once; absent in all others."""
+    evaluated_as: str
+    """With that: the option ``variants`` that it is made with."""
     """Kind -> places outside the run folder with traces of the training."""
     boards: list[str]
     machines: list[dict[str, str] | None]
@@ -258,6 +262,8 @@ _ENTRIES: dict[str, tuple[Callable[[object], bool], str]] = {
     "full_training": (_costs, "seconds"),
     "ready": (lambda v: isinstance(v, bool), "true or false"),
     "exactness": (_text, "a text"),
+    "evaluated_as": (lambda v: v in ("all", "chosen", "none"), "all, chosen or none"),
+    "to_make": (lambda v: _list_of(v, _text), "names of files"),
     "partition_of": (_text, "a text"),
     "code": (_text, "a text"),
     "key": (

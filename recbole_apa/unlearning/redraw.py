@@ -95,7 +95,7 @@ def plan_anew(plan: Plan, lineage: Mapping[str, Mapping[str, str]], dataset: "AP
     """
     by_split = {split: [a for a in plan.affected if a.split == split] for split in SPLITS}
     plan.affected = [a for s in SPLITS for a in _redrawn(by_split[s], s, lineage[ARTEFACTS[s]], dataset)]
-    plan.shards, plan.n_train_samples = list(range(plan.n_shards)), plan.n_kept
+    plan.retrain_all()
     estimate(plan, cost)
 
 

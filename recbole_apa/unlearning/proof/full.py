@@ -22,7 +22,17 @@ from recbole_apa.runs.ledger import refuse_pending
 from recbole_apa.runs.lock import run_lock
 from recbole_apa.runs.log import own_log
 from recbole_apa.runs.manifest import Manifest
-from recbole_apa.runs.names import COLLABORATIVE, EMBEDDINGS, LINEAGE, MEMORY, PARTITION, PIECES, PREFIXES, STATES
+from recbole_apa.runs.names import (
+    COLLABORATIVE,
+    EMBEDDINGS,
+    LINEAGE,
+    MEMORY,
+    PARTITION,
+    PIECES,
+    PREFIXES,
+    STATES,
+    TO_MAKE,
+)
 from recbole_apa.runs.remote.working_copy import open_place
 from recbole_apa.runs.store import RunStore
 from recbole_apa.runs.trunk_activations import wrong_activations
@@ -103,6 +113,7 @@ def _verify(store: RunStore, config_dict: Mapping[str, object] | None) -> Verify
                 writes_board=False,
                 pieces=store.load_pieces(),
                 prefixes=store.load_prefixes(),
+                trains_models=TO_MAKE not in manifest,
                 items=items_of(store),
             ),
         )
