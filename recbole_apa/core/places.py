@@ -1,6 +1,6 @@
 """When a sample of a shard is trained: with which addition it joined the run, and in which slice of these samples."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -25,21 +25,28 @@ class Place(NamedTuple):
         return ", ".join([f"piece {self.piece}"] * bool(self.piece) + [f"slice {self.cut + 1}"] * bool(self.cut))
 
 
+Listed = Callable[[str], int | None]
+"""User -> the slice that an order given by the option ``slice_order`` says; None for those whom it does not name."""
 FIRST = Place()
 """Where a shard begins, and the only place if it is trained in one part."""
 
 
 @dataclass(frozen=True)
 class Slices:
-    """Which slice each user's samples are in. It depends on seed and user alone: nobody who leaves moves a cut."""
+    """Which slice each user's samples are in. It depends on seed and user, or on what is listed of the user, alone:
+    nobody who leaves moves a cut."""
 
     n: int = 1
     seed: int = 0
+    listed: Listed | None = None
 
     def of(self, user: str) -> int:
-        """floor(n x), with x in [0, 1) from a digest of seed and user."""
+        """As listed; of others floor(n x), with x in [0, 1) from a digest of seed and user."""
         if self.n == 1:
             return 0
+        told = self.listed(user) if self.listed else None
+        if told is not None:
+            return told
         return (int.from_bytes(digest_of(self.seed, "slice", user)[:8], "big") * self.n) >> 64
 
 

@@ -12,7 +12,7 @@ from recbole_apa.adapters.bank import Factors
 from recbole_apa.adapters.moments import Moments
 from recbole_apa.adapters.training import ShardHistory
 from recbole_apa.collaborative import ItemCodes
-from recbole_apa.core.places import FIRST, Place
+from recbole_apa.core.places import FIRST, Listed, Place
 from recbole_apa.data.dataloader import ShardBatches
 from recbole_apa.data.dataset import APADataset
 from recbole_apa.data.run_data import RunData
@@ -115,6 +115,8 @@ class FitInputs:
     pieces: Mapping[str, int] = field(default_factory=dict)
     """Sample id -> number of the piece of its shard that it is trained in; 0 for those that are not in it. May name
     samples that are gone."""
+    listed: Listed | None = None
+    """The slices of users whom an order names."""
     serves_prefixes: bool = False
     """Train nothing: serve of each shard what the first places, as far as they are what they were, have left."""
     trains_models: bool = True

@@ -11,6 +11,7 @@ from recbole_apa.adapters.aggregation import Memory
 from recbole_apa.core.places import Place, Places
 from recbole_apa.data.dataloader import ShardingDataLoader
 from recbole_apa.data.dataset import APADataset
+from recbole_apa.data.forgotten import Digester
 from recbole_apa.data.loaders import part_of
 from recbole_apa.data.samples import Sample
 from recbole_apa.data.sent_samples import SentSamples, samples_to_send
@@ -23,6 +24,8 @@ from recbole_apa.model.make_partition import make_partition
 from recbole_apa.model.train_shards import ShardBuilder
 from recbole_apa.model.validation_memory import fill_memory
 from recbole_apa.partition import Partition
+from recbole_apa.runs.slice_order import slice_word
+from recbole_apa.runs.store import RunStore
 
 
 @dataclass(frozen=True)
@@ -68,8 +71,19 @@ def _fit(fit: FitContext, train_data: ShardingDataLoader, valid_set: APADataset)
     if fit.store:
         fit.store.save_pieces(pieces)
         fit.store.save_prefixes(fit.record.prefixes)
+        _save_order(fit.store, fit, train_set)
     memory = fill_memory(fit, valid_set, active)
     return TrainedState(embeddings, partition, memory, active, fit.places, fit.record.prefixes)
+
+
+def _save_order(store: RunStore, fit: FitContext, train_set: APADataset) -> None:
+    """Keep which slice listed users are in, of those whose rows the run may see."""
+    listed, key = fit.inputs.listed, fit.inputs.key
+    if listed is None or key is None:  # without a key nothing may be written that names people
+        return
+    digester = Digester(store.salt, key)
+    users = train_set.run_data.raw.users.compact().names
+    store.save_slice_order({slice_word(digester, u): cut for u in users if (cut := listed(u)) is not None})
 
 
 def _sent(train_set: APADataset, valid_set: APADataset, pool: WorkerPool) -> SentSamples:

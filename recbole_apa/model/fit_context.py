@@ -65,7 +65,7 @@ class FitContext:
     def places(self) -> Places:
         """When each training sample is trained."""
         settings = self.model.settings
-        return Places(self.inputs.pieces, Slices(settings.training.shard_slices, settings.seed))
+        return Places(self.inputs.pieces, Slices(settings.training.shard_slices, settings.seed, self.inputs.listed))
 
     def count_cuts(self, prompts: Sequence[TokenizedPrompt]) -> None:
         """Record and log how many prompts lost lines to fit."""

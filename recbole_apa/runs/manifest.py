@@ -153,6 +153,11 @@ def is_prefixes(value: object) -> bool:
     )
 
 
+def is_slice_order(value: object, n_slices: int) -> bool:
+    """Digest -> number of a slice."""
+    return _mapping_of(value, lambda cut: _whole(cut) and cut < n_slices) and all(map(_digest, value))
+
+
 def is_shard_record(record: object) -> TypeGuard[ShardRecord]:
     """``training.json``: key of samples and settings, duration, and losses of the epochs."""
     if not isinstance(record, dict):

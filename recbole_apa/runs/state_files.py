@@ -8,11 +8,11 @@ from recbole_apa.core.errors import RunError
 from recbole_apa.core.files.tensor_header import tensor_shapes
 from recbole_apa.core.files.tensors import Expected, check_tensors
 from recbole_apa.core.files.whole import write_json, write_whole
-from recbole_apa.core.places import Place, Places, Slices
+from recbole_apa.core.places import Place
 from recbole_apa.partition.assignment import Assignment, Partition
 from recbole_apa.runs.files import RunFiles
-from recbole_apa.runs.manifest import is_lineage, is_partition, is_pieces, is_prefixes
-from recbole_apa.runs.names import EMBEDDINGS, LINEAGE, MEMORY, PARTITION, PIECES, PREFIXES
+from recbole_apa.runs.manifest import is_lineage, is_partition, is_pieces, is_prefixes, is_slice_order
+from recbole_apa.runs.names import EMBEDDINGS, LINEAGE, MEMORY, PARTITION, PIECES, PREFIXES, SLICE_ORDER
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -88,10 +88,31 @@ class StateFiles(RunFiles):
             )
         return pieces
 
-    def places(self, pieces: Mapping[str, int]) -> Places:
-        """When each training sample is trained, given the pieces of those that joined the run later."""
-        settings = self.manifest()["settings"]
-        return Places(pieces, Slices(settings.get("shard_slices", 1), settings["seed"]))
+    def save_slice_order(self, order: Mapping[str, int]) -> None:
+        """``slice_order.json``: keyed digest of a user -> slice; no file if nobody who is named is left."""
+        if order:
+            write_json(self.folder / SLICE_ORDER, order)
+        else:
+            (self.folder / SLICE_ORDER).unlink(missing_ok=True)
+
+    def load_slice_order(self) -> dict[str, int]:
+        """Keyed digest of a user -> slice.
+
+        Raises:
+            RunError: damaged.
+        """
+        order: dict[str, int] = self.read_json(SLICE_ORDER)
+        if not is_slice_order(order, self.n_slices):
+            raise RunError(
+                f"{self.folder / SLICE_ORDER} is not an assignment of keyed digests to {self.n_slices} slices; restore "
+                "the run folder from a copy"
+            )
+        return order
+
+    @property
+    def n_slices(self) -> int:
+        """L."""
+        return int(self.manifest()["settings"].get("shard_slices", 1))
 
     def save_prefixes(self, prefixes: Mapping[int, Place]) -> None:
         """``prefixes.json``: shard -> the first place that its adapter lacks; no file without any."""

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 from recbole_apa.core.errors import FinishedRunError, RunError
 from recbole_apa.core.files.line_endings import how_changed, keep_bytes
 from recbole_apa.core.files.whole import write_json
+from recbole_apa.core.places import Places, Slices
+from recbole_apa.evidence import KeyRing
 from recbole_apa.runs.files import FORMAT_VERSION, KEYED_FORMAT_VERSION, MANIFEST, OLD_FORMAT_VERSIONS
 from recbole_apa.runs.identity import RunIdentity
 from recbole_apa.runs.index_files import INDEX_JSON, RunIndexFiles, index_of_base
@@ -25,6 +27,7 @@ from recbole_apa.runs.names import (
 from recbole_apa.runs.remote.working_copy import is_url
 from recbole_apa.runs.scratch import remove_scratch
 from recbole_apa.runs.shard_files import ShardFiles
+from recbole_apa.runs.slice_order import listed_of
 from recbole_apa.runs.storage import Storage
 
 if TYPE_CHECKING:
@@ -173,6 +176,15 @@ class RunStore(ShardFiles):
         from recbole_apa.data.index.read import Index  # pyarrow takes half a second
 
         return Index(RunIndexFiles(self), self.salt)
+
+    def places(self, pieces: Mapping[str, int], keys: KeyRing) -> Places:
+        """When each training sample is trained, given the pieces of those that joined the run later.
+
+        Raises:
+            KeyFileError: the run keeps an order of its users, and its key is missing.
+        """
+        seed = self.manifest()["settings"]["seed"]
+        return Places(pieces, Slices(self.n_slices, seed, listed_of(self, keys)))
 
     def check(self) -> Manifest:
         """The manifest, after checking that the run is complete and all its files are as they were written.

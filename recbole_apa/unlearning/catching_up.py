@@ -17,6 +17,7 @@ from recbole_apa.runs.ledger import Entry, Ledger, served_by
 from recbole_apa.runs.ledger_lines import CAUGHT_UP, REQUEST
 from recbole_apa.runs.log import own_log
 from recbole_apa.runs.names import KEY, TO_MAKE
+from recbole_apa.runs.slice_order import listed_of
 from recbole_apa.unlearning.approximate.known import EXACT
 from recbole_apa.unlearning.checks import refuse_hidden
 from recbole_apa.unlearning.commit import commit_state
@@ -102,7 +103,8 @@ def carry_out_catch_up(
     inherit_partition(store, pending, data.train_set.samples, machines)
     line = f"run folder: {store.place} (it serves its prefixes until this is done)"
     trainer = make_trainer(opened.config, opened.model, pending, FitInputs(key=key, begin_line=line))
-    inputs = replace(trainer.inputs, reuse=reusable(opened, store, machines), pieces=store.load_pieces())
+    reuse, listed = reusable(opened, store, machines), listed_of(store, opened.keys)
+    inputs = replace(trainer.inputs, reuse=reuse, pieces=store.load_pieces(), listed=listed)
     result = train_and_evaluate(opened, data, trainer, inputs, show)
     served = served_by(before, ledger.entries())
     refuse_hidden(pending, data, [e.content for e in served if e.kind == REQUEST], opened.keys)

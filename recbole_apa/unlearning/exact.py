@@ -28,6 +28,7 @@ from recbole_apa.runs.ledger_lines import REQUEST
 from recbole_apa.runs.manifest import Manifest
 from recbole_apa.runs.names import EVALUATED, KEY, MACHINES, TO_MAKE
 from recbole_apa.runs.reuse import ReusableState
+from recbole_apa.runs.slice_order import listed_of
 from recbole_apa.runs.store import RunStore
 from recbole_apa.unlearning.approximate.known import EXACT
 from recbole_apa.unlearning.approximate.shard_update import ApproximateShardUpdate
@@ -187,7 +188,8 @@ def _inputs_of(
 ) -> FitInputs:
     """The inputs of the new state's training. Its samples keep their pieces, unless everything is drawn anew."""
     pieces = {} if exactness == FRESH else opened.store.load_pieces()
-    return replace(trainer.inputs, reuse=reusable(opened, opened.store, machines), shard_update=update, pieces=pieces)
+    reuse, listed = reusable(opened, opened.store, machines), listed_of(opened.store, opened.keys)
+    return replace(trainer.inputs, reuse=reuse, shard_update=update, pieces=pieces, listed=listed)
 
 
 def reusable(opened: RunResult, store: RunStore, machines: Machines) -> ReusableState | None:

@@ -141,7 +141,7 @@ def _trained(run: IndexedRun, before: Mapping[str, Sequence[Sample]]) -> Trained
                 "a copy, or ask --audit what differs"
             )
     cost = run.manifest.get("full_training", {})
-    return Trained(seen, _assignment(run), cost, before, *places_of(run.store))
+    return Trained(seen, _assignment(run), cost, before, *places_of(run.store, run.keys))
 
 
 def _elsewhere(run: IndexedRun, before: Sequence[Sample]) -> set[str]:

@@ -142,7 +142,7 @@ def new_shards(opened: "RunResult", store: RunStore, data: "Loaders", exactness:
         partition = make_partition(fit, part, embed_samples(fit, part, SPLITS[0], "Read rewritten prompts"))
     finally:
         opened.model.use_dataset(opened.data.train_set)  # the run stays open as it is
-    by_id, places = {s.sample_id: s for s in part.samples}, store.places(pieces)
+    by_id, places = {s.sample_id: s for s in part.samples}, store.places(pieces, opened.keys)
     out = []
     for shard in range(partition.n_shards):
         members = partition.members(shard)

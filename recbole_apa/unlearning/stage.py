@@ -190,7 +190,7 @@ class Stage(LightStage):
                 f"unlearn_method: found {method} on a run that has grown, whose shards were trained in several pieces; "
                 f"expected {EXACT}. (After a request with exactness: {FRESH} each shard is of one piece again.)"
             )
-        if method != EXACT and self.store.places({}).slices.n > 1:
+        if method != EXACT and self.store.n_slices > 1:
             raise SettingsError(
                 f"unlearn_method: found {method} on a run whose shards were trained in slices; expected {EXACT}, or a "
                 "run with shard_slices: 1"

@@ -53,14 +53,14 @@ def lineage_findings(store: PinnedStore, manifest: Manifest, data: "Loaders", ke
     elif store.has_index() and pieces != dict(dataset.pieces):
         n = len(pieces.items() ^ dataset.pieces.items())
         yield f"{PIECES} does not say what the index says of when samples joined the run ({n} entries differ)"
-    places, prefixes = store.places(pieces), store.load_prefixes()
+    places, prefixes = store.places(pieces, keys), store.load_prefixes()
     found = lineage_of(partition, dataset.splits, store.has(STATES), places, prefixes)
     for name in sorted(found.keys() | said.keys()):
         if found.get(name) != said.get(name):
             yield f"lineage of {name}: it saw other samples than the data gives now"
 
 
-def shard_findings(store: PinnedStore, data: "Loaders") -> Iterator[str]:
+def shard_findings(store: PinnedStore, data: "Loaders", keys: KeyRing) -> Iterator[str]:
     """Findings where an adapter was not trained on its shard's samples, or does not fit this run's model."""
     partition = store.load_partition()
     if partition is None:
@@ -68,7 +68,8 @@ def shard_findings(store: PinnedStore, data: "Loaders") -> Iterator[str]:
     by_id = {s.sample_id: s for s in data.train_set.splits["train"]}
     if not set(partition.shard_of) <= set(by_id):
         return
-    places, prefixes, shapes = store.places(store.load_pieces()), store.load_prefixes(), _Shapes()
+    places = store.places(store.load_pieces(), keys)
+    prefixes, shapes = store.load_prefixes(), _Shapes()
     for shard in range(partition.n_shards):
         whole = chain_of(shard, [by_id[name] for name in partition.members(shard)], places)
         chain = [piece for piece in whole if shard not in prefixes or piece.place < prefixes[shard]]

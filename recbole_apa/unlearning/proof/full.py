@@ -34,6 +34,7 @@ from recbole_apa.runs.names import (
     TO_MAKE,
 )
 from recbole_apa.runs.remote.working_copy import open_place
+from recbole_apa.runs.slice_order import listed_of
 from recbole_apa.runs.store import RunStore
 from recbole_apa.runs.trunk_activations import wrong_activations
 from recbole_apa.unlearning.checks import reachable
@@ -113,6 +114,7 @@ def _verify(store: RunStore, config_dict: Mapping[str, object] | None) -> Verify
                 writes_board=False,
                 pieces=store.load_pieces(),
                 prefixes=store.load_prefixes(),
+                listed=listed_of(store, opened.keys),
                 trains_models=TO_MAKE not in manifest,
                 items=items_of(store),
             ),
