@@ -5,7 +5,7 @@ import shutil
 
 import pytest
 
-from recbole_apa import add, audit, catch_up, evaluate_run, predict, unlearn, verify
+from recbole_apa import add, audit, catch_up, evaluate_run, predict, run, unlearn, verify
 from recbole_apa.collaborative import ALONE
 from recbole_apa.core.errors import RequestError, RunError, SettingsError
 from recbole_apa.core.files.whole import read_json
@@ -16,6 +16,9 @@ from tests.helpers.killed_process import fresh_copy
 from tests.helpers.pieces import count_training
 from tests.helpers.runs import state
 from tests.helpers.sliced import assert_holds, close_again, pair_in, spots
+
+
+MODELS = {"evidence": ["counts", "FM"], "variants": "chosen", "baselines": [], "epochs": 1}
 
 
 def plain_and_at_once(sliced, tmp_path, **asked):
@@ -181,3 +184,26 @@ def test_an_audit_finds_prefixes_that_are_not_named(sliced, copied):
     findings = audit(copied).findings
     assert any("it saw other samples than the data gives now" in found for found in findings)
     assert any("was trained on other samples than its lineage says" in found for found in findings)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("what", ["kept", "models"])
+def test_activations_exports_and_models_of_the_evidence(what, options, tmp_path):
+    """What was kept of the person is gone at once; a model that was not trained again says nothing until then."""
+    changes = {"kept": {"keep_states": True, "export_samples": str(tmp_path / "export")}, "models": MODELS}[what]
+    made = run("APA", "board", config_dict={**options, "shard_slices": 3, **changes}, run_dir=tmp_path / "run")
+    plain = fresh_copy(made.run_dir, tmp_path / "plain") if what == "models" else None  # an export has one run
+    outcome = unlearn(made.run_dir, users=["u3"], at_once=True).outcomes[0]
+    if what == "models":
+        terms = outcome.result.trainer.combined.fitted.scores
+        assert not terms["valid.FM"].any() and not terms["test.FM"].any()
+    else:
+        assert not any('"u3"' in path.read_text() for path in (tmp_path / "export").iterdir())
+        assert RunStore(made.run_dir).has("states.safetensors")
+    assert_holds(made.run_dir)
+    done = catch_up(made.run_dir)
+    if plain:
+        unlearn(plain, users=["u3"])
+        assert state(made.run_dir) == state(plain)
+        assert done.caught_up.result.trainer.combined.fitted.scores["valid.FM"].any()
+    assert_holds(made.run_dir)
