@@ -118,7 +118,7 @@ def open_run(
 
     Raises:
         RunError: damaged, unfinished, or made with other data or another backbone.
-        KeyFileError: the run has forgotten something or has grown, and its key is missing.
+        KeyFileError: the run has forgotten something, has grown or keeps an order of users, and its key is missing.
         SettingsError: an option that would change what the run computes.
     """
     keys = keys or key_ring(changes)

@@ -17,7 +17,6 @@ from tests.helpers.pieces import count_training
 from tests.helpers.runs import state
 from tests.helpers.sliced import assert_holds, close_again, pair_in, spots
 
-
 MODELS = {"evidence": ["counts", "FM"], "variants": "chosen", "baselines": [], "epochs": 1}
 
 
