@@ -45,7 +45,7 @@ def train_ours(model: APA, train: Any) -> float:
     )
     start = time.perf_counter()
     model.engine.freeze(model.prompts(train.labelled))
-    factors, _ = ShardTrainer(model, False).fit(0, 1, everything, lambda *a: None)
+    factors, *_ = ShardTrainer(model, False).fit(0, 1, everything, lambda *a: None)
     seconds = time.perf_counter() - start
     model.set_adapters([factors])
     return seconds

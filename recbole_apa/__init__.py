@@ -34,6 +34,7 @@ _WHERE = {
     "ForgetRequest": "recbole_apa.comparison.forget_task",
     "add": "recbole_apa.unlearning.additions.stage",
     "audit": "recbole_apa.unlearning.proof.quick",
+    "catch_up": "recbole_apa.unlearning.catching_up",
     "predict": "recbole_apa.pipeline.predictions",
     "predict_pairs": "recbole_apa.pipeline.predictions",
     "Prediction": "recbole_apa.pipeline.predictions",
@@ -54,6 +55,7 @@ __all__ = [
     "RunResult",
     "add",
     "audit",
+    "catch_up",
     "compare",
     "compare_forgetting",
     "copy_run",
@@ -83,6 +85,7 @@ if TYPE_CHECKING:
     from recbole_apa.runs.remote.working_copy import copy_run
     from recbole_apa.tuning import tune
     from recbole_apa.unlearning.additions.stage import add
+    from recbole_apa.unlearning.catching_up import catch_up
     from recbole_apa.unlearning.proof.full import verify
     from recbole_apa.unlearning.proof.quick import audit
     from recbole_apa.unlearning.stage import unlearn

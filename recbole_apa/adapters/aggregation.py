@@ -116,9 +116,10 @@ def choose_weights(memory: Memory, active: Tensor, taus: tuple[float, ...], neig
     """Every (tau, n) with its LogLoss on the memory itself, best first; ties go to the smaller tau, then n.
 
     Each row's neighbours are rows of other users. The adapters' scores are averaged with the weights (as in
-    ``prediction`` aggregation), which needs no further pass through the model. An empty memory gives equal weights.
+    ``prediction`` aggregation), which needs no further pass through the model. An empty memory gives equal weights, and
+    so does one without any adapter.
     """
-    if not len(memory.labels):
+    if not len(memory.labels) or not bool(active.any()):
         return [Choice(0.0, min(neighbors), float("nan"))]
     similarity = memory.similarity_to_others()
     choices = []

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from recbole_apa.adapters.kind import ParameterGroup
 from recbole_apa.core.errors import TrainingError
+from recbole_apa.core.places import FIRST, Place
 from recbole_apa.core.seeding import drawn_for
 from recbole_apa.core.settings import TrainSettings
 
@@ -51,7 +52,7 @@ class AdapterCourse:
         parameters: trained in place.
         n_batches: batches per epoch.
         groups: makes the optimiser's parameter groups; None trains all at one rate.
-        piece: number of the piece of the shard that is trained; later ones draw other dropout masks.
+        place: the part of the shard that is trained; each has its own schedule, and draws other dropout masks.
     """
 
     def __init__(
@@ -61,12 +62,12 @@ class AdapterCourse:
         settings: TrainSettings,
         shard: int,
         groups: Groups | None = None,
-        piece: int = 0,
+        place: Place = FIRST,
     ) -> None:
-        self.parameters, self.settings, self.shard, self.piece = parameters, settings, shard, piece
+        self.parameters, self.settings, self.shard, self.place = parameters, settings, shard, place
         self.history = ShardHistory()
         self.epoch = 0
-        self._optimizer = torch.optim.AdamW(
+        self.optimizer = torch.optim.AdamW(
             groups(parameters, settings) if groups else parameters,  # type: ignore[arg-type]
             lr=settings.learning_rate,
             weight_decay=settings.weight_decay,
@@ -74,7 +75,7 @@ class AdapterCourse:
         n_steps = settings.epochs * n_batches
         warmup = round(settings.warmup_ratio * n_steps)
         self._schedule = torch.optim.lr_scheduler.LambdaLR(
-            self._optimizer, lambda step: rate_factor(step, n_steps, warmup, settings.lr_schedule)
+            self.optimizer, lambda step: rate_factor(step, n_steps, warmup, settings.lr_schedule)
         )
 
     @property
@@ -85,8 +86,7 @@ class AdapterCourse:
     @property
     def dropout_names(self) -> tuple[object, ...]:
         """What the dropout of the next step is seeded by, besides the run's seed."""
-        piece = ("piece", self.piece) if self.piece else ()
-        return ("dropout", self.shard, *piece, self.step)
+        return ("dropout", self.shard, *self.place.names, self.step)
 
     def batches(self, of_epoch: Callable[[int], Iterable[B]]) -> Iterator[B]:
         """The batches until the last epoch, or until the loss no longer falls. Call :meth:`step_on` or
@@ -103,7 +103,7 @@ class AdapterCourse:
 
     def zero_grad(self) -> None:
         """Clear the gradients of the last step."""
-        self._optimizer.zero_grad()
+        self.optimizer.zero_grad()
 
     def check(self, loss: float) -> float:
         """The loss, checked before its gradients are applied.
@@ -134,7 +134,7 @@ class AdapterCourse:
         """Apply the gradients, which have been computed."""
         if self.settings.max_grad_norm is not None:
             nn.utils.clip_grad_norm_(self.parameters, self.settings.max_grad_norm)
-        self._optimizer.step()
+        self.optimizer.step()
         self._schedule.step()
         self.history.step_losses.append(loss)
 
@@ -146,7 +146,8 @@ def train_adapter(
     seed: int,
     on_step: Callable[[AdapterCourse, float], None] | None = None,
 ) -> ShardHistory:
-    """Train one adapter on its own; dropout is seeded by (seed, shard, step), in later pieces by their number as well.
+    """Train one adapter on its own; dropout is seeded by (seed, shard, step), in later places by their numbers as
+    well.
 
     Args:
         of_epoch: epoch -> its batches.

@@ -37,7 +37,7 @@ class WeightRule:
     n_neighbors: int
 
     def __call__(self, h: Tensor) -> Tensor:
-        """(b, d) -> weights (b, k), rows summing to 1."""
+        """(b, d) -> weights (b, k), rows summing to 1; zeros while no shard has an adapter."""
         return self._weights(h, lambda: direction(h) @ self.memory.directions.T)
 
     def of_memory(self) -> Tensor:
@@ -45,6 +45,8 @@ class WeightRule:
         return self._weights(self.memory.embeddings, self.memory.similarity_to_others)
 
     def _weights(self, h: Tensor, similarity: Callable[[], Tensor]) -> Tensor:
+        if not bool(self.active.any()):
+            return torch.zeros(len(h), len(self.active))
         rule = WEIGHT_RULES.find(self.name)
         looked_up = similarity() if rule.needs_memory else torch.empty(len(h), 0, dtype=torch.float64)
         return rule().weights(self, h, looked_up)

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from recbole_apa.pipeline.predictions import Prediction
     from recbole_apa.tuning.study import Tuning
     from recbole_apa.unlearning.additions import AdditionPlan, AddResult
+    from recbole_apa.unlearning.catching_up import CaughtUp
     from recbole_apa.unlearning.outcome import Outcome, UnlearnResult
     from recbole_apa.unlearning.plan import Plan
     from recbole_apa.unlearning.proof.full import VerifyResult
@@ -49,6 +50,7 @@ def unlearn_fields(found: "UnlearnResult") -> dict[str, object]:
         "left_out": found.left,
         "outcomes": [_outcome_fields(outcome) for outcome in found.outcomes],
         "finished_additions": found.additions,
+        "caught_up": _caught_up_fields(found.caught_up) if found.caught_up else None,
         "certificates": [found.shown(path) for path in found.certificates],
     }
 
@@ -68,6 +70,8 @@ def plan_fields(plan: "Plan") -> dict[str, object]:
         "n_shards": plan.n_shards,
         "n_train_samples": plan.n_train_samples,
         "n_kept": plan.n_kept,
+        "slices": {f"{shard:03d}": count._asdict() for shard, count in plan.slices.items()},
+        "n_slices": plan.n_slices,
         "seconds": plan.seconds,
         "full_seconds": plan.full_seconds,
         "models_seconds": plan.models_seconds,
@@ -83,7 +87,13 @@ def _outcome_fields(outcome: "Outcome") -> dict[str, object]:
         "seconds": outcome.seconds,
         "full_seconds": outcome.full_seconds,
         "statistics": asdict(outcome.statistics) if outcome.statistics else None,
+        "slices": outcome.slices,
+        "served": outcome.served,
     }
+
+
+def _caught_up_fields(found: "CaughtUp") -> dict[str, object]:
+    return {"shards": found.trained, "slices_trained": found.n_slices, "seconds": found.seconds}
 
 
 def add_fields(found: "AddResult") -> dict[str, object]:

@@ -32,7 +32,9 @@ def is_asked(request: ForgetOptions, proofs: ProveOptions) -> bool:
     for name in requests:
         if not str(given[name]).strip("[] ,"):
             raise SettingsError(f"--{name}: found no value (an empty variable?); expected what is to be forgotten")
-    asked = bool(requests) or request.resume
+    if requests and request.catch_up:
+        raise SettingsError("--catch_up does not go with a request, which trains what is missing anyway")
+    asked = bool(requests) or request.resume or request.catch_up
     proving = [name for name, wanted in vars(proofs).items() if wanted]
     if asked and proving:
         raise SettingsError(f"--{proving[0]} does not go with a request; give one command for each")
@@ -77,20 +79,41 @@ def read_request(request: ForgetOptions) -> dict[str, Any]:
     given = {"columns": request.unlearn_columns, "ids": request.unlearn_ids}
     told = {name: value for name, value in given.items() if value is not None}
     for name in told:
-        if not request.unlearn:
+        if not request.unlearn and not request.gather:
             raise SettingsError(
                 f"--unlearn_{name}: expected together with --unlearn=FILE, whose columns and ids it names"
             )
     named: dict[str, Any] = dict(told)
-    if request.unlearn:
-        map_ids(read_demands(Path(request.unlearn), named.get("columns")), named.get("ids"))
+    files = gathered(request)
+    for file in files:
+        map_ids(read_demands(Path(file), named.get("columns")), named.get("ids"))
     return {
-        "requests": request.unlearn,
+        "requests": files,
         "users": names_in(request.forget_users),
         "items": names_in(request.forget_items),
         "interactions": [_interaction(word) for word in names_in(request.forget_interactions)],
         **named,
     }
+
+
+def gathered(request: ForgetOptions) -> list[str]:
+    """The request files that the options name.
+
+    Raises:
+        RequestError: a folder without any.
+        SettingsError: other requests beside a folder of them.
+    """
+    if request.gather is None:
+        return [request.unlearn] if request.unlearn else []
+    beside = [name for name in _NAMES if name != "gather" and vars(request)[name] is not None]
+    if beside:
+        raise SettingsError(f"--{beside[0]} does not go with --gather: put what it names into a file in that folder")
+    folder = Path(request.gather)
+    there = sorted(folder.iterdir()) if folder.is_dir() else []
+    found = [str(path) for path in there if path.is_file() and not path.name.startswith(".")]
+    if not found:
+        raise RequestError(f"--gather: found no file in {folder}, expected a folder of request files")
+    return found
 
 
 def _interaction(word: str) -> list[str]:
@@ -117,6 +140,13 @@ def carry_out(folder: "str | RunResult", request: ForgetOptions, changes: Mappin
     from recbole_apa.unlearning.stage import unlearn
     from recbole_apa.unlearning.texts import result_text
 
+    if request.catch_up:
+        from recbole_apa.unlearning.catching_up import catch_up
+
+        machine = request.other_machine if request.other_machine is not None else "refuse"
+        done = catch_up(folder, changes, machine)
+        out.tell(result_text(done), unlearn=lambda: unlearn_fields(done))
+        return
     result = unlearn(
         folder,
         **read_request(request),
@@ -125,6 +155,7 @@ def carry_out(folder: "str | RunResult", request: ForgetOptions, changes: Mappin
         other_machine=request.other_machine if request.other_machine is not None else "refuse",
         skip_unknown=request.skip_unknown,
         dry_run=request.dry_run,
+        at_once=request.at_once,
         config_dict=changes,
     )
     out.tell(result_text(result), unlearn=lambda: unlearn_fields(result))

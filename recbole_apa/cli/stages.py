@@ -48,6 +48,9 @@ class ForgetOptions:
 
     unlearn: str | None = field(default=None, metadata=told("FILE", Use.NAMES_DATA))
     """A request: .csv, .jsonl or .inter with user_id, item_id or both in each line."""
+    gather: str | None = field(default=None, metadata=told("DIR", Use.NAMES_DATA))
+    """A folder of such files, by name: each is a request with a certificate of its own, carried out together, so that
+    each shard is trained again once."""
     unlearn_columns: Mapping[str, object] | None = field(
         default=None,
         metadata=told('"{user_id: uid, ignore: [tag]}"', _MANNER, expected="e.g. {user_id: ..., item_id: ...}"),
@@ -74,6 +77,10 @@ class ForgetOptions:
     """Show what a request, or an addition, affects and costs; change nothing."""
     skip_unknown: bool = field(default=False, metadata=told(use=_MANNER))
     """Forget what can be found, list the rest."""
+    at_once: bool = field(default=False, metadata=told(use=_MANNER))
+    """Train nothing now: serve each affected shard as it was before the first slice that saw what is forgotten."""
+    catch_up: bool = field(default=False, metadata=told(use=Use.ON_FINISHED))
+    """Train what requests with --at_once left untrained, and make figures and report."""
     resume: bool = field(default=False, metadata=told(use=Use.ON_FINISHED))
     """Finish requests and additions that were interrupted."""
     allow_pending: bool = field(default=False, metadata=told(use=Use.ON_FINISHED))

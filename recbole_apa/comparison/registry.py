@@ -36,7 +36,7 @@ ADAPTERS: dict[str, tuple[dict[str, Any], Serving]] = {
     "APA(D)": ({}, Serving("decomposition", _ADAPTIVE)),
     "APA(ND)": ({}, Serving("non_decomposition", _ADAPTIVE)),
     WITH_EVIDENCE: ({}, ServingWithEvidence("decomposition", _ADAPTIVE)),
-    REFERENCE: ({"n_shards": 1, "shard_size": None}, Serving("decomposition", "average")),
+    REFERENCE: ({"n_shards": 1, "shard_size": None, "shard_slices": 1}, Serving("decomposition", "average")),
     "SISA": ({"partition": "random"}, _MEAN),
     "RecEraser": ({"partition": "user"}, _MEAN),
     "RecEraser-attention": ({"partition": "user"}, Serving("prediction", LEARNED)),

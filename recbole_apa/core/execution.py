@@ -70,6 +70,12 @@ class ExecutionSettings(Checked):
         metadata=option(Says.MAY_CHANGE | Says.PASSED_OVER | Says.VERBATIM, expected=_FOLDER)
     )
     """Where RecBole's ``log/`` and ``log_tensorboard/`` are created; null means the working directory."""
+    slice_order: str | PathLike[str] | None = field(
+        metadata=option(Says.PASSED_OVER | Says.VERBATIM, expected="a file, or null")
+    )
+    """With ``shard_slices``: a CSV file ``user_id,likelihood`` of how likely users are to ask to be forgotten, 0 to 1;
+    the likely are trained last. Read once, in the first training: a run keeps it by keyed digests alone, and needs its
+    key from then on."""
     key_file: str | PathLike[str] | None = field(
         metadata=option(Says.MAY_CHANGE | Says.PASSED_OVER | Says.VERBATIM, expected="a file, or null")
     )

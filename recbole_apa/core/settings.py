@@ -167,6 +167,11 @@ class TrainSettings(Checked):
     fused_shards: int = field(metadata=option(bounds=Bounds(1), since=Since("0.1.0", before=1)))
     """Shards trained together in one batch, for a device that one shard's batch does not keep busy; 1 trains them one
     after another. The same within rounding: bit-exact forgetting needs 1."""
+    shard_slices: int = field(
+        metadata=option(bounds=Bounds(1, most=99), expected="1 to 99", since=Since("0.1.0", before=1))
+    )
+    """L: a shard's samples are cut into slices, each trained through all epochs before the next. A request restarts
+    before the earliest slice that it affects; a user's slice depends on the user and the seed alone."""
     weight_decay: float = field(metadata=option(bounds=Bounds(0)))
     """AdamW's decoupled decay."""
     lr_schedule: Literal["linear", "cosine", "constant"]
@@ -257,6 +262,7 @@ _UNSET: dict[str, object] = {
     "evidence_past": "all",
     "evidence_values": "labels",
     "history_offset": False,
+    "shard_slices": 1,
 }
 """Options that do not identify a run while they have these values."""
 GROUPS: dict[str, type] = {

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from recbole.data.dataloader import TrainDataLoader
 from recbole.data.interaction import Interaction
 
+from recbole_apa.core.places import FIRST, Place
 from recbole_apa.core.seeding import hash_order
 from recbole_apa.data.samples import Sample
 
@@ -31,11 +32,10 @@ class Batches:
         """Batches per epoch."""
         return -(-len(self.positions) // self.batch_size)
 
-    def epoch(self, epoch: int, piece: int = 0) -> Iterator[Interaction]:
-        """One pass, sorted by a hash of (seed, epoch, sample id); in later pieces of a shard, of the piece's number as
+    def epoch(self, epoch: int, place: Place = FIRST) -> Iterator[Interaction]:
+        """One pass, sorted by a hash of (seed, epoch, sample id); in later places of a shard, of their numbers as
         well."""
-        names = ("piece", piece, "epoch", epoch) if piece else ("epoch", epoch)
-        order = hash_order(self.sample_ids, self.seed, *names)
+        order = hash_order(self.sample_ids, self.seed, *place.names, "epoch", epoch)
         for start in range(0, len(order), self.batch_size):
             yield self.table[[self.positions[i] for i in order[start : start + self.batch_size]]]
 

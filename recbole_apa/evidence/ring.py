@@ -71,7 +71,8 @@ class KeyRing:
         if name not in keys:
             found = f"{self.path} holds {', '.join(keys)}" if keys else f"{self.path} does not exist"
             raise KeyFileError(
-                f"the run has forgotten something or has grown, and opening it needs the key {name}; found: {found}; "
+                "the run has forgotten something, has grown or keeps an order of its users, and opening it needs the "
+                f"key {name}; found: {found}; "
                 f"set the file that has it with --{KEY_FILE} or {KEY_FILE_VARIABLE}. Without it nobody can tell which "
                 "rows were forgotten: if it is lost, train a new run on data without them"
             )

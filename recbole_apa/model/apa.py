@@ -48,6 +48,10 @@ class NumberedItems(Protocol):
         ...
 
 
+NO_OPINION = 0.5
+"""The score of every sample while no shard has an adapter: log odds of 0."""
+
+
 class APA(AbstractRecommender):
     """A frozen language model with K adapters, merged separately for every sample.
 
@@ -181,7 +185,10 @@ class APA(AbstractRecommender):
         return self.rule
 
     def aggregate(self, prompts: Sequence[TokenizedPrompt], weights: Tensor, how: str | None = None) -> Tensor:
-        """Scores with the given weights, (b,), by ``how`` (default: the setting ``aggregation``)."""
+        """Scores with the given weights, (b,), by ``how`` (default: the setting ``aggregation``); :data:`NO_OPINION`
+        where all weights are 0."""
+        if not bool(weights.any()):
+            return torch.full((len(prompts),), NO_OPINION)
         how = how or self.settings.aggregation.aggregation
         if how == "prediction":
             return (weights * self.engine.adapter_scores(prompts)).sum(1)
@@ -206,6 +213,8 @@ class APA(AbstractRecommender):
             rule: a weight rule to use instead of the one set.
             how: an aggregation to use instead of the setting ``aggregation``.
         """
+        if not bool((rule or self._trained_rule).active.any()):
+            return torch.full((len(prompts),), NO_OPINION)
         how = how or self.settings.aggregation.aggregation
         lists = self.lists.read(prompts)
         weights = [(rule or self._trained_rule)(x.embeddings) for x in lists]

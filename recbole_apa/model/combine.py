@@ -8,10 +8,12 @@ import numpy as np
 
 from recbole_apa.backbone.text_states import TextStates
 from recbole_apa.collaborative import (
+    JUDGED,
     Contents,
     Fitted,
     ItemCodes,
     TermOptions,
+    model_key,
     needed_items,
     targets_of,
 )
@@ -89,6 +91,9 @@ def model_terms(
     _refuse_columns(data.texts, settings)
     if not settings.models:
         return {}
+    if not inputs.trains_models:
+        sizes = {split: len(data.targets[split]) for split in JUDGED}
+        return {model_key(split, name): np.zeros(n) for name in settings.models for split, n in sizes.items()}
     if inputs.evidence_models is None:
         raise SettingsError(
             f"evidence_models: found {', '.join(settings.models)}, and this trainer was made without what trains them; "

@@ -9,8 +9,10 @@ import numpy as np
 from torch import Tensor
 
 from recbole_apa.adapters.bank import Factors
+from recbole_apa.adapters.moments import Moments
 from recbole_apa.adapters.training import ShardHistory
 from recbole_apa.collaborative import ItemCodes
+from recbole_apa.core.places import FIRST, Listed, Place
 from recbole_apa.data.dataloader import ShardBatches
 from recbole_apa.data.dataset import APADataset
 from recbole_apa.data.run_data import RunData
@@ -37,14 +39,16 @@ class ShardUpdate(Protocol):
 
 @dataclass(frozen=True)
 class ToTrain:
-    """One piece of a shard, to be trained."""
+    """One place of a shard, to be trained."""
 
     shard: int
     members: Sequence[str]
     """Its samples' ids."""
     start: Factors | None = None
     """The adapter to continue from; None takes the common initial factors."""
-    piece: int = 0
+    moments: Moments | None = None
+    """The optimiser's, to continue with; None starts with new ones."""
+    place: Place = FIRST
 
 
 @dataclass(frozen=True)
@@ -69,8 +73,10 @@ class WorkerPool(Protocol):
         """Give the workers the samples that they work on, instead of those that they had."""
         ...
 
-    def train(self, n_shards: int, asked: Sequence[ToTrain]) -> Iterator[tuple[int, Factors, ShardHistory, float]]:
-        """Train one piece each of several shards; yields each shard when it is done, with the seconds it took."""
+    def train(
+        self, n_shards: int, asked: Sequence[ToTrain]
+    ) -> Iterator[tuple[int, Factors, ShardHistory, Moments | None, float]]:
+        """Train one place each of several shards; yields each shard when it is done, with the seconds it took."""
         ...
 
     def embed(self, split: str, rows: Sequence[int], step: int, title: str) -> Iterator[tuple[Sequence[int], Tensor]]:
@@ -109,6 +115,14 @@ class FitInputs:
     pieces: Mapping[str, int] = field(default_factory=dict)
     """Sample id -> number of the piece of its shard that it is trained in; 0 for those that are not in it. May name
     samples that are gone."""
+    listed: Listed | None = None
+    """The slices of users whom an order names."""
+    serves_prefixes: bool = False
+    """Train nothing: serve of each shard what the first places, as far as they are what they were, have left."""
+    trains_models: bool = True
+    """Whether RecBole models of the evidence are trained; otherwise their terms say nothing."""
+    prefixes: Mapping[int, Place] = field(default_factory=dict)
+    """Shard -> the place before which its training ends."""
     key: Key | None = None
     """The key for the state's digests; None if nothing was forgotten."""
     records_follow: bool = False

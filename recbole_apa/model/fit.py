@@ -1,25 +1,31 @@
 """From samples to a trained state: embed, partition, train, score the memory. The same path for the first training, for
 unlearning (which reuses what the preceding state shows to be unaffected) and for retraining from scratch."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
 
 from recbole_apa.adapters.aggregation import Memory
+from recbole_apa.core.places import Place, Places
 from recbole_apa.data.dataloader import ShardingDataLoader
 from recbole_apa.data.dataset import APADataset
+from recbole_apa.data.forgotten import Digester
 from recbole_apa.data.loaders import part_of
+from recbole_apa.data.samples import Sample
 from recbole_apa.data.sent_samples import SentSamples, samples_to_send
 from recbole_apa.data.splits import SPLITS
 from recbole_apa.model.contracts import WorkerPool
 from recbole_apa.model.embed_samples import embed_training_samples
 from recbole_apa.model.fit_context import FitContext
+from recbole_apa.model.lineage import lineage_of
 from recbole_apa.model.make_partition import make_partition
 from recbole_apa.model.train_shards import ShardBuilder
 from recbole_apa.model.validation_memory import fill_memory
 from recbole_apa.partition import Partition
+from recbole_apa.runs.slice_order import slice_word
+from recbole_apa.runs.store import RunStore
 
 
 @dataclass(frozen=True)
@@ -32,8 +38,14 @@ class TrainedState:
     memory: Memory
     active: Tensor
     """Which shards have an adapter, (k,), bool."""
-    pieces: Mapping[str, int] = field(default_factory=dict)
-    """Training sample -> number of its piece, for those above 0."""
+    places: Places = field(default_factory=Places)
+    """When each training sample is trained."""
+    prefixes: Mapping[int, Place] = field(default_factory=dict)
+    """Shard -> the first place that its adapter lacks."""
+
+    def lineage(self, splits: Mapping[str, Sequence[Sample]], with_states: bool) -> dict[str, dict[str, str]]:
+        """Which samples each of its files saw; see :func:`~recbole_apa.model.lineage.lineage_of`."""
+        return lineage_of(self.partition, splits, with_states, self.places, self.prefixes)
 
 
 def fit_state(fit: FitContext, train_data: ShardingDataLoader, valid_set: APADataset) -> TrainedState:
@@ -58,7 +70,20 @@ def _fit(fit: FitContext, train_data: ShardingDataLoader, valid_set: APADataset)
     pieces = {name: piece for name in partition.shard_of if (piece := fit.inputs.pieces.get(name, 0))}
     if fit.store:
         fit.store.save_pieces(pieces)
-    return TrainedState(embeddings, partition, fill_memory(fit, valid_set, active), active, pieces)
+        fit.store.save_prefixes(fit.record.prefixes)
+        _save_order(fit.store, fit, train_set)
+    memory = fill_memory(fit, valid_set, active)
+    return TrainedState(embeddings, partition, memory, active, fit.places, fit.record.prefixes)
+
+
+def _save_order(store: RunStore, fit: FitContext, train_set: APADataset) -> None:
+    """Keep which slice listed users are in, of those whose rows the run may see."""
+    listed, key = fit.inputs.listed, fit.inputs.key
+    if listed is None or key is None:  # without a key nothing may be written that names people
+        return
+    digester = Digester(store.salt, key)
+    users = train_set.run_data.raw.users.compact().names
+    store.save_slice_order({slice_word(digester, u): cut for u in users if (cut := listed(u)) is not None})
 
 
 def _sent(train_set: APADataset, valid_set: APADataset, pool: WorkerPool) -> SentSamples:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from logging import getLogger
 
 from recbole_apa.backbone.prompt_encoder import TokenizedPrompt
+from recbole_apa.core.places import Place, Places, Slices
 from recbole_apa.model.apa import APA
 from recbole_apa.model.contracts import NO_INPUTS, FitInputs, Log
 from recbole_apa.runs.manifest import ShardRecord
@@ -22,6 +23,14 @@ class FitRecord:
     """Shards trained in this training."""
     taken_over: list[int] = field(default_factory=list)
     """Shards whose adapters come from the preceding state."""
+    prefixes: dict[int, Place] = field(default_factory=dict)
+    """Shard -> the first place that its adapter lacks."""
+    n_chained: dict[int, int] = field(default_factory=dict)
+    """Shard -> how many slices it has, additions counted separately."""
+    n_served: dict[int, int] = field(default_factory=dict)
+    """Shard -> how many of these its adapter was trained on."""
+    n_places: int = 0
+    """Slices of shards that were trained in this training; a shard without slices counts as one."""
     seconds: dict[str, float] = field(default_factory=dict)
     tau: float = 0.0
     n_neighbors: int = 0
@@ -51,6 +60,12 @@ class FitContext:
     inputs: FitInputs = NO_INPUTS
     log: Log = no_log
     show_progress: bool = False
+
+    @property
+    def places(self) -> Places:
+        """When each training sample is trained."""
+        settings = self.model.settings
+        return Places(self.inputs.pieces, Slices(settings.training.shard_slices, settings.seed, self.inputs.listed))
 
     def count_cuts(self, prompts: Sequence[TokenizedPrompt]) -> None:
         """Record and log how many prompts lost lines to fit."""

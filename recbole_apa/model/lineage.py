@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
+from recbole_apa.core.places import FIRST, Place, Places
 from recbole_apa.core.seeding import digest_of
 from recbole_apa.data.samples import Sample
 from recbole_apa.data.splits import SPLITS
@@ -13,31 +14,37 @@ if TYPE_CHECKING:
 
     from recbole_apa.partition import Partition
 
+Prefixes = Mapping[int, Place]
+"""Shard -> the first place that its adapter was not trained on, of those that serve the state before it."""
+
 
 class Piece(NamedTuple):
-    """Samples of a shard that are trained together, after those of its earlier pieces."""
+    """Samples of a shard that are trained together, after those of its earlier places: a slice of those that joined
+    the run together."""
 
-    number: int
+    place: Place
     samples: list[Sample]
     key: str
-    """A digest that changes when these samples, or any of an earlier piece, or their contents change."""
+    """A digest that changes when these samples, or any of an earlier place, or their contents change."""
 
 
-def chain_of(shard: int, samples: Sequence[Sample], pieces: Mapping[str, int]) -> list[Piece]:
-    """The pieces of a shard that have samples, in the order in which they are trained. A run that never grew has one.
+def chain_of(shard: int, samples: Sequence[Sample], places: Places) -> list[Piece]:
+    """The pieces of a shard that have samples, in the order in which they are trained. A run that never grew, and is
+    not cut into slices, has one.
 
     Args:
         samples: of the shard; each piece keeps their order.
-        pieces: sample id -> number of its piece; samples that it lacks belong to piece 0.
+        places: when each sample is trained.
     """
-    members: dict[int, list[Sample]] = {}
+    members: dict[Place, list[Sample]] = {}
     for sample in samples:
-        members.setdefault(pieces.get(sample.sample_id, 0), []).append(sample)
-    key, chain = shard_key(shard, members.get(0, [])), []
-    for number in sorted(members):
-        if number:
-            key = digest_of(key, "piece", number, *sorted(s.digest() for s in members[number])).hex()
-        chain.append(Piece(number, members[number], key))
+        members.setdefault(places.of(sample.sample_id, sample.user_id), []).append(sample)
+    key, chain = shard_key(shard, members.get(FIRST, [])), []
+    for place in sorted(members):
+        if place != FIRST:
+            named = ("piece", place.piece, *(("slice", place.cut) if place.cut else ()))
+            key = digest_of(key, *named, *sorted(s.digest() for s in members[place])).hex()
+        chain.append(Piece(place, members[place], key))
     return chain
 
 
@@ -45,22 +52,27 @@ def lineage_of(
     partition: "Partition",
     splits: Mapping[str, Sequence[Sample]],
     with_states: bool,
-    pieces: Mapping[str, int],
+    places: Places,
+    prefixes: Prefixes,
 ) -> dict[str, dict[str, str]]:
     """Artefact -> sample id -> digest of what the artefact saw of it. Figures and report depend on all of these.
 
     Args:
         with_states: whether the run keeps frozen activations.
-        pieces: as in :func:`chain_of`.
+        places: as in :func:`chain_of`.
+        prefixes: of shards whose adapters lack places.
     """
     train, valid, test = ({s.sample_id: s.digest() for s in splits[name]} for name in SPLITS)
     seen: dict[str, dict[str, str]] = {}
+    place_of = {s.sample_id: places.of(s.sample_id, s.user_id) for s in splits[SPLITS[0]]}
     for k in range(partition.n_shards):
-        members = partition.members(k)
+        members = [name for name in partition.members(k) if k not in prefixes or place_of[name] < prefixes[k]]
+        if k in prefixes and not members:
+            continue  # it has no adapter
         seen[shard_name(k)] = {name: train[name] for name in members}
-        for number in sorted({pieces.get(name, 0) for name in members})[1:]:
-            before = [name for name in members if pieces.get(name, 0) < number]
-            seen[shard_name(k, point_name(number))] = {name: train[name] for name in before}
+        for place in sorted({place_of[name] for name in members})[1:]:
+            before = [name for name in members if place_of[name] < place]
+            seen[shard_name(k, point_name(*place))] = {name: train[name] for name in before}
     if with_states:
         seen[STATES] = {**train, **valid}
     return {**seen, PARTITION: train, EMBEDDINGS: train, MEMORY: valid, METRICS: test}

@@ -1,74 +1,31 @@
 """One adapter for each shard: reused, found on disk, trained here or by workers, or updated."""
 
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
 from logging import getLogger
-from typing import Any
 
 from recbole.utils import set_color
 
 from recbole_apa.adapters.bank import Factors
 from recbole_apa.adapters.peft_files import PeftDescription
-from recbole_apa.adapters.training import ShardHistory
 from recbole_apa.core.errors import SettingsError
 from recbole_apa.data.dataloader import ShardBatches, ShardingDataLoader
 from recbole_apa.model.apa import APA
 from recbole_apa.model.contracts import ToTrain
 from recbole_apa.model.fit_context import FitContext
 from recbole_apa.model.lineage import chain_of
-from recbole_apa.model.shard_trainer import ShardTrainer
+from recbole_apa.model.shard_chain import ShardChain, ShardPlace
+from recbole_apa.model.shard_trainer import ShardTrainer, Start, Trained
 from recbole_apa.partition import Partition
-from recbole_apa.runs.manifest import ShardRecord
 from recbole_apa.runs.names import point_name
 from recbole_apa.runs.points import ShardPoints
 from recbole_apa.runs.store import RunStore
-
-Done = tuple[Factors, ShardRecord]
-"""An adapter, and the record of its training."""
-
-
-@dataclass(frozen=True)
-class _Piece:
-    """A piece of a shard, to be trained after those before it."""
-
-    shard: int
-    number: int
-    batches: ShardBatches
-    key: str
-    """A digest that changes with its samples and those before it."""
-
-
-@dataclass
-class _Chain:
-    """The pieces of a shard, of which the first ``n_done`` have been trained."""
-
-    shard: int
-    pieces: Sequence[_Piece]
-    n_done: int = 0
-    done: Done | None = None
-    """The adapter after those."""
-
-    @property
-    def next(self) -> _Piece:
-        """The first piece that has not been trained."""
-        return self.pieces[self.n_done]
-
-    @property
-    def start(self) -> Factors | None:
-        """The adapter that it starts from; None for the common initial factors."""
-        return self.done and self.done[0]
-
-    @property
-    def is_whole(self) -> bool:
-        """Whether all have been trained."""
-        return self.n_done == len(self.pieces)
 
 
 class ShardBuilder:
     """Builds the adapters of one partition.
 
-    A shard is trained piece by piece, each from the adapter that the one before it left. As long as the first pieces of
+    A shard is trained place by place, each from the adapter that the one before it left. As long as the first places of
     a shard are what they were, their adapters are taken from the store or from the preceding state.
 
     Args:
@@ -79,108 +36,131 @@ class ShardBuilder:
         self.fit, self.train_data, self.partition = fit, train_data, partition
 
     def adapters(self) -> list[Factors | None]:
-        """One adapter for each shard; None for an empty one.
+        """One adapter for each shard; None for an empty one, and for one of which nothing may be served yet.
 
         Raises:
-            SettingsError: an approximate method for a shard of several pieces.
+            SettingsError: an approximate method for a shard of several places.
         """
         start, fit = time.perf_counter(), self.fit
         chains = {k: self._chain(k) for k, n in enumerate(self.partition.sizes()) if n}
+        self._say_slices(chains.values())
         for chain in chains.values():
             self._take_over(chain)
-        missing = [chain for chain in chains.values() if not chain.is_whole]
+        missing = [chain for chain in chains.values() if not chain.is_done]
         n_missing = len(missing)
-        if fit.inputs.shard_update and any(len(chain.pieces) > 1 for chain in missing):
+        if fit.inputs.shard_update and any(len(chain.places) > 1 for chain in missing):
             raise SettingsError(
                 "unlearn_method: found an approximate method for a shard that was trained in several pieces, as the "
-                "run has grown; expected exact"
+                "run has grown or is cut into slices; expected exact"
             )
-        while missing:  # the next piece of each, in every round
+        while missing:  # the next place of each, in every round
             self._train(missing)
-            missing = [chain for chain in missing if not chain.is_whole]
-        adapters: list[Factors | None] = []
-        for k in range(self.partition.n_shards):
-            done = chains[k].done if k in chains else None
-            adapters.append(done and done[0])
-            fit.record.shards.append(done[1] if done else {})
+            missing = [chain for chain in missing if not chain.is_done]
+        fit.record.n_chained = {k: len(chain.places) for k, chain in chains.items()}
+        fit.record.n_served = {k: chain.n_done for k, chain in chains.items()}
+        fit.record.prefixes = {k: chain.next.place for k, chain in chains.items() if not chain.is_whole}
+        fit.record.shards += [(k in chains and chains[k].record) or {} for k in range(self.partition.n_shards)]
         if n_missing:
             fit.record.add_seconds("train_shards_seconds", start)
-        return adapters
+        return [chains[k].adapter if k in chains else None for k in range(self.partition.n_shards)]
 
-    def _chain(self, shard: int) -> _Chain:
+    def _say_slices(self, chains: Collection[ShardChain]) -> None:
+        """Log how uneven the slices of shards are; those that samples joined later are not looked at."""
+        n = self.fit.places.slices.n
+        if n == 1:
+            return
+        sizes = [len(one.batches.samples) for chain in chains for one in chain.places if not one.place.piece]
+        n_empty = n * sum(not chain.places[0].place.piece for chain in chains) - len(sizes)
+        if sizes:
+            mean = sum(sizes) / (len(sizes) + n_empty)
+            getLogger().info(
+                set_color("slices of each shard", "pink")
+                + f": {n}, samples in each: {min(sizes)} to {max(sizes)}, {mean:.1f} on average, {n_empty} are empty"
+            )
+
+    def _chain(self, shard: int) -> ShardChain:
         whole = self._batches(self.partition.members(shard))
-        chain = chain_of(shard, whole.samples, self.fit.inputs.pieces)
-        if len(chain) == 1:
-            return _Chain(shard, [_Piece(shard, chain[0].number, whole, chain[0].key)])
-        parts = [self._batches([s.sample_id for s in piece.samples]) for piece in chain]
-        return _Chain(shard, [_Piece(shard, p.number, part, p.key) for p, part in zip(chain, parts, strict=True)])
+        chain = chain_of(shard, whole.samples, self.fit.places)
+        parts = [self._batches([s.sample_id for s in piece.samples]) for piece in chain] if len(chain) > 1 else [whole]
+        places = [ShardPlace(piece.place, part, piece.key) for piece, part in zip(chain, parts, strict=True)]
+        return ShardChain(shard, places, self.fit.inputs.prefixes.get(shard))
 
     def _batches(self, members: Sequence[str]) -> ShardBatches:
         settings = self.fit.model.settings
         return self.train_data.shard(members, settings.training.train_batch_size, settings.seed)
 
-    def _take_over(self, chain: _Chain) -> None:
-        """Take what is there already: the whole shard, or the longest run of its first pieces."""
-        chain.done = self._known(chain)
-        if chain.done:
-            chain.n_done = len(chain.pieces)
+    def _take_over(self, chain: ShardChain) -> None:
+        """Take what is there already: the whole shard, or the longest run of its first places."""
+        if self._take_whole(chain):
             return
-        place = None
-        for piece in chain.pieces:
-            found = self._place(piece)
-            if found is None:
+        for i, one in enumerate(chain.places):
+            found = self._place(chain, i)
+            if found is None or (chain.end is not None and one.place >= chain.end):
                 break
-            place, chain.n_done = found, chain.n_done + 1
-        if place is None:
+            chain.took(found[0].shard_record(chain.shard, found[1]))
+            state, point, chain.n_done = *found, i + 1
+        if self.fit.inputs.serves_prefixes and not chain.is_whole:
+            chain.end = chain.next.place
+        if not chain.n_done:
             return
-        store, point = place
-        chain.done = store.load_shard(chain.shard, point)
-        if chain.is_whole:
+        loaded = state.load_shard(chain.shard, point)
+        assert loaded is not None
+        goes_on = chain.goes_on(chain.n_done - 1)
+        chain.start = Start(loaded[0], state.load_moments(chain.shard, point, loaded[0]) if goes_on else None)
+        if chain.is_done:
             assert self.fit.store is not None
             self._keep_points(chain)
-            ShardPoints(self.fit.store, chain.shard).serve(store.shard_folder(chain.shard, point))
-        getLogger().info(f"shard {chain.shard + 1}: {chain.n_done} of its {len(chain.pieces)} pieces are as they were")
+            ShardPoints(self.fit.store, chain.shard).serve(state.shard_folder(chain.shard, point), goes_on)
+        getLogger().info(f"shard {chain.shard + 1}: {chain.n_done} of its {len(chain.places)} pieces are as they were")
 
-    def _known(self, chain: _Chain) -> Done | None:
+    def _take_whole(self, chain: ShardChain) -> bool:
         """A shard finished before an interruption of this training, or unaffected in the preceding state."""
-        store, inputs, key = self.fit.store, self.fit.inputs, chain.pieces[-1].key
+        store, inputs, key = self.fit.store, self.fit.inputs, chain.places[-1].key
         if store is None:
-            return None
+            return False
         # an approximate request does not touch what an earlier one updated
         or_moved = inputs.shard_update is not None
-        done = store.finished_shard(chain.shard, key, or_moved)
+        state, done = store, store.finished_shard(chain.shard, key, or_moved)
         if done is None and store.base and inputs.reuse:
-            done = store.base.finished_shard(chain.shard, key, or_moved)
+            state, done = store.base, store.base.finished_shard(chain.shard, key, or_moved)
             if done is not None:
                 self.fit.record.taken_over.append(chain.shard)
         elif done is not None:
             getLogger().info(f"shard {chain.shard + 1} is already on disk, not trained again")
-        return done
+        if done is None:
+            return False
+        for later in chain.places[1:]:
+            chain.took(state.shard_record(chain.shard, point_name(*later.place)))
+            chain.n_done += 1
+        chain.took(done[1])
+        chain.start, chain.n_done = Start(done[0]), len(chain.places)
+        return True
 
-    def _place(self, piece: _Piece) -> tuple[RunStore, str] | None:
-        """The state, and the point of the shard in it, where the adapter is that this piece leaves."""
+    def _place(self, chain: ShardChain, i: int) -> tuple[RunStore, str] | None:
+        """The state, and the point of the shard in it, where the adapter is that place ``i`` leaves."""
         store = self.fit.store
         base = store.base if store and self.fit.inputs.reuse else None
         for state in (store, base):
             if state is not None:
-                point = ShardPoints(state, piece.shard).find(piece.key)
+                point = ShardPoints(state, chain.shard).find(chain.places[i].key, chain.goes_on(i))
                 if point is not None:
                     return state, point
         return None
 
-    def _keep_points(self, chain: _Chain) -> None:
-        """Leave, beside the shard, exactly the points before the pieces up to the next one."""
+    def _keep_points(self, chain: ShardChain) -> None:
+        """Leave, beside the shard, exactly the points before its places up to the next one to be trained."""
         if self.fit.store is None:
             return
-        points = {}
-        for before, piece in zip(chain.pieces[: chain.n_done], chain.pieces[1:], strict=False):
-            place = self._place(before)
+        points, n_kept = {}, chain.n_done - chain.is_done  # where training ends, the served adapter is the last point
+        for i in range(n_kept):
+            place = self._place(chain, i)
             assert place is not None
-            points[point_name(piece.number)] = place[0].shard_folder(chain.shard, place[1])
+            folder = place[0].shard_folder(chain.shard, place[1])
+            points[point_name(*chain.places[i + 1].place)] = (folder, chain.goes_on(i))
         ShardPoints(self.fit.store, chain.shard).keep(points)
 
-    def _train(self, chains: Sequence[_Chain]) -> None:
-        """Train the next piece of each, here or elsewhere."""
+    def _train(self, chains: Sequence[ShardChain]) -> None:
+        """Train the next place of each, here or elsewhere."""
         for chain in chains:
             self._keep_points(chain)
         if self._are_for_workers(chains):
@@ -190,58 +170,57 @@ class ShardBuilder:
         for begin in range(0, len(chains), size):
             self._train_here(chains[begin : begin + size])
 
-    def _are_for_workers(self, missing: Sequence[_Chain]) -> bool:
+    def _are_for_workers(self, missing: Sequence[ShardChain]) -> bool:
         pool = self.fit.inputs.pool
         if pool is None or self.fit.inputs.shard_update:
             return False
         return len(missing) > 1 or pool.is_elsewhere
 
-    def _train_elsewhere(self, chains: Sequence[_Chain]) -> None:
+    def _train_elsewhere(self, chains: Sequence[ShardChain]) -> None:
         pool, by_shard = self.fit.inputs.pool, {chain.shard: chain for chain in chains}
         assert pool is not None
         asked = [
-            ToTrain(c.shard, [s.sample_id for s in c.next.batches.samples], c.start, c.next.number) for c in chains
+            ToTrain(c.shard, [s.sample_id for s in c.next.batches.samples], *c.start, c.next.place) for c in chains
         ]
-        for shard, factors, history, seconds in pool.train(self.partition.n_shards, asked):
-            self._keep(by_shard[shard], factors, history, seconds)
+        for shard, factors, history, moments, seconds in pool.train(self.partition.n_shards, asked):
+            self._keep(by_shard[shard], Trained(factors, history, moments), seconds)
         self.fit.record.trained.sort()  # they arrived in order of completion
 
-    def _train_here(self, chains: Sequence[_Chain]) -> None:
-        """Train the next piece of several shards in one batch, or of one, or update one."""
+    def _train_here(self, chains: Sequence[ShardChain]) -> None:
+        """Train the next place of several shards in one batch, or of one, or update one."""
         fit, n_shards = self.fit, self.partition.n_shards
         trainer, update = ShardTrainer(fit.model, fit.show_progress), fit.inputs.shard_update
-        start, pieces = time.perf_counter(), [chain.next for chain in chains]
+        start, places = time.perf_counter(), [chain.next for chain in chains]
         if update:
-            trained = [update.update(pieces[0].shard, pieces[0].batches)]
+            trained = [Trained(*update.update(chains[0].shard, places[0].batches))]
         elif len(chains) == 1:
-            (one,), (piece,) = chains, pieces
-            trained = [trainer.fit(one.shard, n_shards, piece.batches, fit.log, one.start, piece.number)]
+            (one,), (place,) = chains, places
+            trained = [trainer.fit(one.shard, n_shards, place.batches, fit.log, one.start, place.place)]
         else:
-            shards, batches = [c.shard for c in chains], [p.batches for p in pieces]
-            starts, numbers = [c.start for c in chains], [p.number for p in pieces]
-            trained = trainer.fit_together(shards, n_shards, batches, fit.log, starts, numbers)
-        per_sample = (time.perf_counter() - start) / sum(len(p.batches.samples) for p in pieces)
+            shards, batches = [c.shard for c in chains], [p.batches for p in places]
+            starts, which = [c.start for c in chains], [p.place for p in places]
+            trained = trainer.fit_together(shards, n_shards, batches, fit.log, starts, which)
+        per_sample = (time.perf_counter() - start) / sum(len(p.batches.samples) for p in places)
         for chain, found in zip(chains, trained, strict=True):
-            self._keep(chain, *found, per_sample * len(chain.next.batches.samples))
+            self._keep(chain, found, per_sample * len(chain.next.batches.samples))
 
-    def _keep(self, chain: _Chain, factors: Factors, history: ShardHistory, seconds: float) -> None:
-        """Log a finished piece, and keep its adapter in the store."""
-        piece, update = chain.next, self.fit.inputs.shard_update
+    def _keep(self, chain: ShardChain, found: Trained, seconds: float) -> None:
+        """Log a finished place, and keep its adapter in the store."""
+        one, update = chain.next, self.fit.inputs.shard_update
         if chain.shard not in self.fit.record.trained:
             self.fit.record.trained.append(chain.shard)
-        losses = ", ".join(f"{loss:.4f}" for loss in history.epoch_losses)
-        name = f"shard {piece.shard + 1}/{self.partition.n_shards}" + (
-            f", piece {piece.number}" if piece.number else ""
-        )
+        self.fit.record.n_places += 1
+        losses = ", ".join(f"{loss:.4f}" for loss in found.history.epoch_losses)
+        name = ", ".join(filter(None, (f"shard {chain.shard + 1}/{self.partition.n_shards}", one.place.text())))
         getLogger().info(
             set_color(f"{name} training", "green")
-            + f" [samples: {len(piece.batches.samples)}, time: {seconds:.1f}s, train loss per epoch: {losses}]"
+            + f" [samples: {len(one.batches.samples)}, time: {seconds:.1f}s, train loss per epoch: {losses}]"
         )
+        chain.trained(found, seconds)
         if self.fit.store:
-            about, key = peft_description(self.fit.model), update.key(piece.key) if update else piece.key
-            self.fit.store.save_shard(chain.shard, factors, about, history, key, seconds)
-        told: Any = {"train_seconds": seconds, **vars(history)}
-        chain.done, chain.n_done = (factors, told), chain.n_done + 1
+            about, key = peft_description(self.fit.model), update.key(one.key) if update else one.key
+            kept = chain.start.moments
+            self.fit.store.save_shard(chain.shard, found.factors, about, found.history, key, seconds, kept)
 
 
 def peft_description(model: APA) -> PeftDescription:

@@ -26,7 +26,6 @@ from recbole_apa.model.combined_scores import CombinedScores
 from recbole_apa.model.contracts import NO_INPUTS, FitInputs
 from recbole_apa.model.fit import TrainedState, fit_state
 from recbole_apa.model.fit_context import FitContext, FitRecord
-from recbole_apa.model.lineage import lineage_of
 from recbole_apa.model.recbole_evaluator import PatientEvaluator
 from recbole_apa.model.run_identity import identity_of
 from recbole_apa.model.validation_memory import of_memory
@@ -139,7 +138,7 @@ class APATrainer(Trainer):
         store.save_memory(state.memory, state.active)
         if self.config["keep_states"]:
             save_activations(store, self.model.engine.cache, self._prompts_of(*loaders))
-        store.save_lineage(lineage_of(state.partition, part_of(loaders[0]).splits, store.has(STATES), state.pieces))
+        store.save_lineage(state.lineage(part_of(loaders[0]).splits, store.has(STATES)))
 
     def _seal(self, store: RunStore) -> None:
         """Write what is fitted on the validation scores, and record the digests of all files."""

@@ -12,6 +12,7 @@ from recbole_apa.backbone.prompt_encoder import TokenizedPrompt
 from recbole_apa.core.progress import progress
 from recbole_apa.data.dataset import APADataset
 from recbole_apa.data.splits import SPLITS
+from recbole_apa.model.apa import NO_OPINION
 from recbole_apa.model.embed_samples import embed_samples
 from recbole_apa.model.fit_context import FitContext
 from recbole_apa.model.lineage import number_users, sample_order
@@ -42,7 +43,8 @@ def of_memory(rule: WeightRule, dataset: APADataset) -> dict[str, Tensor]:
     order = sample_order(dataset.samples)
     weights, alone = torch.empty_like(rule.memory.scores), torch.empty_like(rule.memory.scores)
     weights[order], alone[order] = rule.of_memory(), rule.memory.scores
-    return {"weights": weights, "alone": alone, "prediction": (weights * alone).sum(1)}
+    mixed = (weights * alone).sum(1) if bool(rule.active.any()) else torch.full((len(order),), NO_OPINION)
+    return {"weights": weights, "alone": alone, "prediction": mixed}
 
 
 class _Rows:

@@ -20,7 +20,7 @@ from recbole_apa.pipeline.stored_data import stored_data
 from recbole_apa.runs.ledger import Ledger, refuse_gap, refuse_pending, served_by, visible_without
 from recbole_apa.runs.log_places import open_log
 from recbole_apa.runs.manifest import Manifest
-from recbole_apa.runs.names import EMBEDDINGS, MEMORY, METRICS, STATES
+from recbole_apa.runs.names import EMBEDDINGS, EVALUATED, MEMORY, METRICS, STATES
 from recbole_apa.runs.pinned_run import PinnedStore, read_settled
 from recbole_apa.runs.plain_ids import has_plain_ids
 from recbole_apa.runs.store import RunStore, knows_no_scopes
@@ -118,7 +118,7 @@ def open_run(
 
     Raises:
         RunError: damaged, unfinished, or made with other data or another backbone.
-        KeyFileError: the run has forgotten something or has grown, and its key is missing.
+        KeyFileError: the run has forgotten something, has grown or keeps an order of users, and its key is missing.
         SettingsError: an option that would change what the run computes.
     """
     keys = keys or key_ring(changes)
@@ -173,6 +173,9 @@ def run_config(store: RunStore, changes: Mapping[str, object]) -> "APAConfig":
 
 def _as_evaluated(store: RunStore) -> dict[str, object]:
     """``variants: all`` if the run's table has them: they are evaluated again as they were."""
+    manifest = store.manifest()
+    if EVALUATED in manifest:
+        return {"variants": manifest[EVALUATED]}
     figures = read_json(store.folder / METRICS) if store.has(METRICS) else {}
     return {"variants": "all"} if any(".adapters." in name for name in figures) else {}
 

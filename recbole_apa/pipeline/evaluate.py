@@ -100,9 +100,14 @@ def write_records(
     if result.trainer.combined:
         save_collaborative_scores(store, result.trainer.combined.fitted.scores)
     report = write_report(store.folder, requests)
-    modules = registered_by(result.config, result.model.engine.decoder.family)
-    store.seal({**about, **({REGISTERED_BY: modules} if modules else {})})
+    seal_records(result, about)
     return report
+
+
+def seal_records(result: RunResult, about: Mapping[str, object]) -> None:
+    """Add to the manifest what :func:`write_records` adds, for a state whose figures and report are made later."""
+    modules = registered_by(result.config, result.model.engine.decoder.family)
+    result.store.seal({**about, **({REGISTERED_BY: modules} if modules else {})})
 
 
 def write_first_records(result: RunResult) -> Path:

@@ -13,6 +13,7 @@ from recbole_apa.data.dataset import APADataset
 from recbole_apa.data.index.rows import NO_ROLE, TRAIN
 from recbole_apa.data.prompts import PromptInput
 from recbole_apa.model.combined_scores import AskedPair
+from recbole_apa.model.serving import refuse_nothing
 from recbole_apa.pipeline.build import RunResult, open_run
 from recbole_apa.pipeline.evidence_models import train_model
 from recbole_apa.runs.remote.working_copy import open_place
@@ -70,7 +71,8 @@ def predict_pairs(
 
     Raises:
         RequestError: an item that has neither interactions nor a line in the ``.item`` file.
-        RunError: damaged, unfinished, waiting to forget something, or made with other data or another backbone.
+        RunError: damaged, unfinished, waiting to forget something, left without anything to serve, or made with
+            other data or another backbone.
         TrainingError: a RecBole model that the score rests on cannot be trained again here.
     """
     if isinstance(run, RunResult):
@@ -82,6 +84,7 @@ def predict_pairs(
 def _predict(run: RunResult, pairs: Sequence[tuple[str, str]]) -> list[Prediction]:
     if not pairs:
         return []
+    refuse_nothing(run.trainer)
     dataset: APADataset = run.data.train_set
     known = dataset.field2token_id[dataset.iid_field]
     # number 0 is RecBole's filling

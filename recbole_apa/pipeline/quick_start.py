@@ -12,9 +12,10 @@ from recbole_apa.core.system.signals import terminable
 from recbole_apa.data.loaders import Loaders
 from recbole_apa.evaluation.attempt import attempt
 from recbole_apa.evaluation.scored_split import BASELINES
-from recbole_apa.evidence import KEY_FILE, key_ring
+from recbole_apa.evidence import KEY_FILE, Key, key_ring
 from recbole_apa.model.apa import APA
 from recbole_apa.model.contracts import FitInputs
+from recbole_apa.model.serving import refuse_nothing, say_prefixes
 from recbole_apa.pipeline.build import RunResult, build, open_run, start_logging
 from recbole_apa.pipeline.config import APAConfig
 from recbole_apa.pipeline.evaluate import (
@@ -30,6 +31,7 @@ from recbole_apa.pipeline.run_baselines import asked_baselines
 from recbole_apa.pipeline.trainer_factory import make_trainer
 from recbole_apa.runs.lock import run_lock
 from recbole_apa.runs.log import own_log
+from recbole_apa.runs.names import KEY
 from recbole_apa.runs.place import new_run_dir
 from recbole_apa.runs.remote.working_copy import open_place
 from recbole_apa.runs.store import MANIFEST, RunStore
@@ -81,10 +83,23 @@ def _is_named(run_dir: str | Path | None, backbone: str) -> bool:
     return store.has(MANIFEST) and store.manifest()["settings"]["backbone"] == backbone
 
 
+def _first_key(config: APAConfig, store: RunStore) -> Key | None:
+    """The key for the digests of a first training: only a run that keeps an order of its users needs one."""
+    if not config["slice_order"]:
+        return None
+    keys, begun = key_ring({KEY_FILE: config[KEY_FILE]}), store.manifest_path.is_file()
+    keys.outside(store.folder)
+    name = store.manifest().get(KEY) if begun else None  # an interrupted training goes on with its own
+    key = keys.key(name) if name else keys.newest()
+    keys.keep(key)
+    return key
+
+
 def _train(config: APAConfig, model: APA, data: Loaders, store: RunStore, start: float) -> RunResult:
     line = f"run folder: {store.place} (if interrupted, resume with --run_dir={store.place})"
     baselines = asked_baselines(config)
-    trainer = make_trainer(config, model, store, FitInputs(records_follow=True, refuses_models=True, begin_line=line))
+    inputs = FitInputs(records_follow=True, refuses_models=True, begin_line=line, key=_first_key(config, store))
+    trainer = make_trainer(config, model, store, inputs)
     if config["export_samples"]:
         write_export(Path(config["export_samples"]), model, data)
     show = config["show_progress"]
@@ -113,7 +128,8 @@ def evaluate_run(
             ``pending_requests``.
 
     Raises:
-        RunError: damaged, unfinished, pending, or made with other data or another backbone.
+        RunError: damaged, unfinished, pending, left without anything to serve, or made with other data or another
+            backbone.
         SettingsError: an option that would change what the run computes.
     """
     with open_place(folder, "evaluating", writes=False) as here:
@@ -122,6 +138,8 @@ def evaluate_run(
 
 def _evaluate(store: RunStore, config_dict: Mapping[str, object] | None, allow_pending: bool) -> RunResult:
     result = open_run(store, config_dict, allow_pending)
+    say_prefixes(result.trainer)
+    refuse_nothing(result.trainer)
     baselines = asked_baselines(result.config) if BASELINES in (config_dict or {}) else ()
     result.metrics = evaluate_state(result, result.config["show_progress"], baselines)
     n_waiting = result.n_waiting

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from recbole_apa.core.errors import SettingsError
 from recbole_apa.data.dataset import APADataset
+from recbole_apa.data.slice_order import read_slice_order
 from recbole_apa.model.apa import APA
 from recbole_apa.model.contracts import NO_INPUTS, FitInputs
 from recbole_apa.model.trainer import APATrainer
@@ -25,6 +26,7 @@ def make_trainer(config: APAConfig, model: APA, store: RunStore | None, inputs: 
             are added here.
 
     Raises:
+        DataError: the file that ``slice_order`` names is malformed.
         SettingsError: workers and fused shards together, or an unknown engine.
     """
     pool, fused = pool_of(config), model.settings.training.fused_shards
@@ -35,6 +37,9 @@ def make_trainer(config: APAConfig, model: APA, store: RunStore | None, inputs: 
         )
     collaborative, models = collaborative_of(config), evidence_models_of(config)
     inputs = replace(inputs, collaborative=collaborative, evidence_models=models, pool=pool)
+    if config["slice_order"]:  # of a first training; a run that is opened has kept it
+        order = read_slice_order(Path(config["slice_order"]), model.settings.training.shard_slices)
+        inputs = replace(inputs, listed=order.get)
     return APATrainer(config, model, store, inputs)
 
 

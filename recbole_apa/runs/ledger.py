@@ -22,6 +22,7 @@ from recbole_apa.data.visible_data import VisibleData
 from recbole_apa.evidence import KeyRing
 from recbole_apa.runs.counted import adds_up
 from recbole_apa.runs.ledger_lines import (
+    ACTS,
     ADDED,
     CHECK,
     DONE,
@@ -97,7 +98,7 @@ class Ledger:
         return [e for e in self.entries() if e.kind == ADDED]
 
     def waiting(self) -> list[Entry]:
-        """Requests and additions that were accepted but not yet carried out."""
+        """Requests and additions that were accepted, and what was caught up with, but not yet carried out."""
         return _waiting(self.entries())
 
     def head(self) -> str:
@@ -160,10 +161,10 @@ class Ledger:
 
 
 def _waiting(entries: Iterable[Entry]) -> list[Entry]:
-    """Requests and additions that no line closes."""
+    """Lines of a kind among :data:`ACTS` that no line closes."""
     known = list(entries)
     done = {position for e in known if e.kind == DONE for position in carried_out(e.content)}
-    return [e for e in known if e.kind in (REQUEST, ADDED) and e.position not in done]
+    return [e for e in known if e.kind in ACTS and e.position not in done]
 
 
 def served_by(manifest: Manifest, entries: Iterable[Entry]) -> list[Entry]:
@@ -246,7 +247,7 @@ def refuse_gap(store: RunStore, ring: KeyRing) -> None:
     waiting = _waiting(entries)
     late = served_by(manifest, waiting)
     open_still = {e.position for e in waiting} - {e.position for e in late}
-    reached = [e for e in entries if e.kind in (REQUEST, ADDED) and e.position not in open_still]
+    reached = [e for e in entries if e.kind in ACTS and e.position not in open_still]
     if not adds_up(manifest, reached):
         raise RunError(
             f"{store.place}: the requests in {LEDGER} do not add up to what {MANIFEST} says is forgotten; lines were "
@@ -275,7 +276,7 @@ def refuse_pending(store: RunStore, allow: bool = False) -> None:
         )
     if waiting and not allow:
         first = waiting[0]
-        n_rows = len(first.content["interactions"]) if first.kind == REQUEST else first.content["n_rows"]
+        n_rows = len(first.content["interactions"]) if first.kind == REQUEST else first.content.get("n_rows", 0)
         what = "request(s)" if all(e.kind == REQUEST for e in waiting) else "request(s) and additions"
         raise RunError(
             f"{store.place}: {len(waiting)} {what} waiting to be carried out (line {first.position} of the ledger, "

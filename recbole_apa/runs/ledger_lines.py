@@ -9,9 +9,11 @@ from recbole_apa.core.files.plain import parse_json
 from recbole_apa.core.seeding import digest_of
 from recbole_apa.runs.manifest import is_safe_name
 
-REQUEST, ADDED, DONE, KEYED = "request", "added", "done", "keyed"
-"""Kinds of line: a request to forget; rows that join the run; that some of these were carried out; that the digests in
-earlier lines were keyed later."""
+REQUEST, ADDED, CAUGHT_UP, DONE, KEYED = "request", "added", "caught_up", "done", "keyed"
+"""Kinds of line: a request to forget; rows that join the run; that what requests at once had left was trained; that
+some of these were carried out; that the digests in earlier lines were keyed later."""
+ACTS = (REQUEST, ADDED, CAUGHT_UP)
+"""Kinds of line that lead to another state."""
 CHECK = "check"
 """Key of a line's digest of itself; lines of older versions have none."""
 
@@ -44,12 +46,13 @@ def _is_added(value: Mapping[str, object]) -> bool:
 
 
 def _is_done(value: Mapping[str, object]) -> bool:
-    served, additions, certificates = value.get("requests"), value.get("additions", []), value.get("certificates", {})
+    numbers = [value.get("requests"), value.get("additions", []), value.get("caught_up", [])]
+    certificates, n_slices = value.get("certificates", {}), value.get("slices_trained", 0)
     return (
-        isinstance(served, list)
-        and isinstance(additions, list)
-        and bool(served or additions)
-        and all(type(n) is int and n > 0 for n in [*served, *additions])
+        all(isinstance(lines, list) and all(type(n) is int and n > 0 for n in lines) for lines in numbers)
+        and any(numbers)
+        and type(n_slices) is int
+        and n_slices >= 0
         and isinstance(certificates, dict)
         and all("/" not in name and is_safe_name(name) and isinstance(d, str) for name, d in certificates.items())
         and isinstance(value.get("manifest", ""), str)
@@ -57,8 +60,8 @@ def _is_done(value: Mapping[str, object]) -> bool:
 
 
 def carried_out(value: Mapping[str, Any]) -> list[int]:
-    """The positions of the requests and additions that a line of the kind ``done`` closes."""
-    return [*value["requests"], *value.get("additions", [])]
+    """The positions of the lines that one of the kind ``done`` closes."""
+    return [*value["requests"], *value.get("additions", []), *value.get("caught_up", [])]
 
 
 def is_as_written(value: Mapping[str, object], line: bytes, checked: bool) -> bool:
@@ -101,6 +104,7 @@ class Chain:
 _ENTRIES: dict[str, Callable[[Mapping[str, Any]], bool]] = {
     REQUEST: _is_request,
     ADDED: _is_added,
+    CAUGHT_UP: lambda value: isinstance(value.get("key"), str),
     DONE: _is_done,
     KEYED: lambda value: isinstance(value.get("head"), str),
 }

@@ -58,6 +58,10 @@ class Manifest(TypedDict, total=False):
     chosen: dict[str, Any]
     """``tau`` and ``n_neighbors``."""
     outside: dict[str, list[str]]
+    to_make: list[str]
+    """What a state lacks that was left at once; absent in all others."""
+    evaluated_as: str
+    """With that: the option ``variants`` that it is made with."""
     """Kind -> places outside the run folder with traces of the training."""
     boards: list[str]
     machines: list[dict[str, str] | None]
@@ -135,6 +139,23 @@ def is_partition(value: object, n_shards: int) -> bool:
 def is_pieces(value: object) -> bool:
     """Sample id -> number of a later piece."""
     return bool(value) and _mapping_of(value, lambda piece: _whole(piece) and 0 < piece < 10**9)
+
+
+def is_prefixes(value: object) -> bool:
+    """Number of a shard, as JSON writes it -> the numbers of a place."""
+    return (
+        isinstance(value, dict)
+        and bool(value)
+        and all(
+            isinstance(name, str) and name.isascii() and name.isdigit() and name == str(int(name)) for name in value
+        )
+        and all(isinstance(place, list) and len(place) == 2 and _list_of(place, _whole) for place in value.values())
+    )
+
+
+def is_slice_order(value: object, n_slices: int) -> bool:
+    """Digest -> number of a slice."""
+    return _mapping_of(value, lambda cut: _whole(cut) and cut < n_slices) and all(map(_digest, value))
 
 
 def is_shard_record(record: object) -> TypeGuard[ShardRecord]:
@@ -246,6 +267,8 @@ _ENTRIES: dict[str, tuple[Callable[[object], bool], str]] = {
     "full_training": (_costs, "seconds"),
     "ready": (lambda v: isinstance(v, bool), "true or false"),
     "exactness": (_text, "a text"),
+    "evaluated_as": (lambda v: v in ("all", "chosen", "none"), "all, chosen or none"),
+    "to_make": (lambda v: _list_of(v, _text), "names of files"),
     "partition_of": (_text, "a text"),
     "code": (_text, "a text"),
     "key": (

@@ -21,6 +21,10 @@ KEY: Final = "key"
 """Names the key of digests, in manifest, ledger and certificates."""
 BOARDS: Final = "boards"
 """Folders of TensorBoard logs that the training, and its interrupted attempts, made."""
+TO_MAKE: Final = "to_make"
+"""What a state lacks that was left at once, in manifests and certificates: figures and report."""
+EVALUATED: Final = "evaluated_as"
+"""With that: the option ``variants`` that figures are made with."""
 MACHINES: Final = "machines"
 """Kinds of machine, in manifest and certificates."""
 REGISTERED_BY: Final = "registered_by"
@@ -29,7 +33,11 @@ LEDGER, CERTIFICATES, PENDING, FIGURES = "ledger.jsonl", "certificates", "pendin
 PIECES = "pieces.json"
 """Sample id -> number of the piece that it is trained in, for numbers above 0; only in a run that has grown."""
 POINTS = "points"
-"""In the folder of a shard: its adapter as it was before each later piece."""
+"""In the folder of a shard: its adapter as it was before each later place."""
+SLICE_ORDER = "slice_order.json"
+"""Keyed digest of a user -> slice, of those whom the option ``slice_order`` named."""
+PREFIXES = "prefixes.json"
+"""Shard -> the first place that its adapter was not trained on, [piece, slice]; only while a run serves prefixes."""
 INCOMING = "incoming"
 """The folder of rows that join the run, from before their line is in the ledger until they are in the index."""
 SCRATCH: Final = ".recbole-apa-rows"
@@ -40,9 +48,9 @@ INDEX = "index"
 """The folder of the index of what the run may see (:mod:`recbole_apa.data.index`)."""
 
 
-def point_name(piece: int) -> str:
-    """The restart point before a piece, e.g. ``01.00``: before the first slice of piece 1."""
-    return f"{piece:02d}.00"
+def point_name(piece: int, cut: int) -> str:
+    """The restart point before a place, e.g. ``01.00``: before the first slice of piece 1."""
+    return f"{piece:02d}.{cut:02d}"
 
 
 def shard_name(shard: int, point: str = "") -> str:

@@ -8,10 +8,11 @@ from recbole_apa.core.errors import RunError
 from recbole_apa.core.files.tensor_header import tensor_shapes
 from recbole_apa.core.files.tensors import Expected, check_tensors
 from recbole_apa.core.files.whole import write_json, write_whole
+from recbole_apa.core.places import Place
 from recbole_apa.partition.assignment import Assignment, Partition
 from recbole_apa.runs.files import RunFiles
-from recbole_apa.runs.manifest import is_lineage, is_partition, is_pieces
-from recbole_apa.runs.names import EMBEDDINGS, LINEAGE, MEMORY, PARTITION, PIECES
+from recbole_apa.runs.manifest import is_lineage, is_partition, is_pieces, is_prefixes, is_slice_order
+from recbole_apa.runs.names import EMBEDDINGS, LINEAGE, MEMORY, PARTITION, PIECES, PREFIXES, SLICE_ORDER
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -86,6 +87,55 @@ class StateFiles(RunFiles):
                 "a copy"
             )
         return pieces
+
+    def save_slice_order(self, order: Mapping[str, int]) -> None:
+        """``slice_order.json``: keyed digest of a user -> slice; no file if nobody who is named is left."""
+        if order:
+            write_json(self.folder / SLICE_ORDER, order)
+        else:
+            (self.folder / SLICE_ORDER).unlink(missing_ok=True)
+
+    def load_slice_order(self) -> dict[str, int]:
+        """Keyed digest of a user -> slice.
+
+        Raises:
+            RunError: damaged.
+        """
+        order: dict[str, int] = self.read_json(SLICE_ORDER)
+        if not is_slice_order(order, self.n_slices):
+            raise RunError(
+                f"{self.folder / SLICE_ORDER} is not an assignment of keyed digests to {self.n_slices} slices; restore "
+                "the run folder from a copy"
+            )
+        return order
+
+    @property
+    def n_slices(self) -> int:
+        """L."""
+        return int(self.manifest()["settings"].get("shard_slices", 1))
+
+    def save_prefixes(self, prefixes: Mapping[int, Place]) -> None:
+        """``prefixes.json``: shard -> the first place that its adapter lacks; no file without any."""
+        if prefixes:
+            write_json(self.folder / PREFIXES, {str(shard): list(place) for shard, place in prefixes.items()})
+        else:
+            (self.folder / PREFIXES).unlink(missing_ok=True)
+
+    def load_prefixes(self) -> dict[int, Place]:
+        """Shard -> the first place that its adapter lacks; shards that it lacks are trained to their ends.
+
+        Raises:
+            RunError: damaged.
+        """
+        if not self.has(PREFIXES):
+            return {}
+        prefixes = self.read_json(PREFIXES)
+        if not is_prefixes(prefixes):
+            raise RunError(
+                f"{self.folder / PREFIXES} does not say where the training of shards ended; restore the run folder "
+                "from a copy"
+            )
+        return {int(shard): Place(*place) for shard, place in prefixes.items()}
 
     def save_embeddings(self, embeddings: "Tensor") -> None:
         """``embeddings.safetensors``: h of the training samples, in order of sample id."""

@@ -1,6 +1,5 @@
 """A run on disk: everything that makes up a trained model. Never pickled."""
 
-import json
 import secrets
 from collections.abc import Mapping
 from dataclasses import asdict, fields
@@ -10,40 +9,39 @@ from typing import TYPE_CHECKING, Any
 
 from recbole_apa.core.errors import FinishedRunError, RunError
 from recbole_apa.core.files.line_endings import how_changed, keep_bytes
-from recbole_apa.core.files.whole import write_json, write_whole
+from recbole_apa.core.files.whole import write_json
+from recbole_apa.core.places import Places, Slices
+from recbole_apa.evidence import KeyRing
 from recbole_apa.runs.files import FORMAT_VERSION, KEYED_FORMAT_VERSION, MANIFEST, OLD_FORMAT_VERSIONS
 from recbole_apa.runs.identity import RunIdentity
 from recbole_apa.runs.index_files import INDEX_JSON, RunIndexFiles, index_of_base
-from recbole_apa.runs.manifest import Manifest, ShardRecord, is_checked, is_shard_record, with_check
+from recbole_apa.runs.manifest import Manifest, is_checked, with_check
 from recbole_apa.runs.names import (
     APART,
     BOARDS,
     COMPLETE,
     KEY,
     MACHINES,
-    MOVED,
     TRAINING,
-    shard_name,
 )
-from recbole_apa.runs.points import ShardPoints
 from recbole_apa.runs.remote.working_copy import is_url
 from recbole_apa.runs.scratch import remove_scratch
-from recbole_apa.runs.state_files import StateFiles
+from recbole_apa.runs.shard_files import ShardFiles
+from recbole_apa.runs.slice_order import listed_of
 from recbole_apa.runs.storage import Storage
 
 if TYPE_CHECKING:
-    from recbole_apa.adapters.bank import Factors
-    from recbole_apa.adapters.peft_files import PeftDescription
-    from recbole_apa.adapters.training import ShardHistory
     from recbole_apa.data.index.read import Index
 
 
-class RunStore(StateFiles):
+class RunStore(ShardFiles):
     """Reads and writes one run folder.
 
     Args:
         base: the state that this one will replace; shards that this folder lacks are read from it.
     """
+
+    base: "RunStore | None"
 
     def __init__(self, place: Path | Storage, base: "RunStore | None" = None) -> None:
         super().__init__(place)
@@ -158,7 +156,9 @@ class RunStore(StateFiles):
         partition = self.load_partition()
         assert partition is not None
         old = self.base.manifest()["files"]
-        kept = [f"shards/{k:03d}/" for k, n in enumerate(partition.sizes()) if n and not self.shard_folder(k).is_dir()]
+        gone = self.load_prefixes()  # a shard of which only a part is served is in this folder, or has no adapter
+        named = (k for k, n in enumerate(partition.sizes()) if n and k not in gone)
+        kept = [f"shards/{k:03d}/" for k in named if not self.shard_folder(k).is_dir()]
         shards = {name: digest for name, digest in old.items() if name.startswith(tuple(kept))} if kept else {}
         return shards | index_of_base(self, old)
 
@@ -176,6 +176,15 @@ class RunStore(StateFiles):
         from recbole_apa.data.index.read import Index  # pyarrow takes half a second
 
         return Index(RunIndexFiles(self), self.salt)
+
+    def places(self, pieces: Mapping[str, int], keys: KeyRing) -> Places:
+        """When each training sample is trained, given the pieces of those that joined the run later.
+
+        Raises:
+            KeyFileError: the run keeps an order of its users, and its key is missing.
+        """
+        seed = self.manifest()["settings"]["seed"]
+        return Places(pieces, Slices(self.n_slices, seed, listed_of(self, keys)))
 
     def check(self) -> Manifest:
         """The manifest, after checking that the run is complete and all its files are as they were written.
@@ -201,81 +210,6 @@ class RunStore(StateFiles):
                 otherwise = " was changed after it was written (its digest differs); restore it from a copy"
                 raise RunError(f"{known}{how_changed(path, digest, otherwise)}")
         return manifest
-
-    def save_shard(
-        self,
-        shard: int,
-        factors: "Factors",
-        about: "PeftDescription",
-        history: "ShardHistory",
-        key: str,
-        seconds: float,
-    ) -> None:
-        """Write a finished shard as one folder, whole or not at all; its points stay."""
-        from recbole_apa.adapters.peft_files import write_adapter
-
-        def write(folder: Path) -> None:
-            folder.mkdir()
-            write_adapter(folder, factors, about)
-            record = {"key": key, "train_seconds": round(seconds, 3), **asdict(history)}
-            (folder / "training.json").write_text(json.dumps(record, indent=1, sort_keys=True) + "\n", encoding="utf-8")
-            ShardPoints(self, shard).copy_to(folder)
-
-        write_whole(self.shard_folder(shard), write)
-        self.storage.publish()
-
-    def finished_shard(self, shard: int, key: str, or_moved: bool = False) -> "tuple[Factors, ShardRecord] | None":
-        """A shard that was trained on exactly these samples with these settings, and its training record.
-
-        Args:
-            or_moved: also accept a shard that was moved to these samples by an approximate method.
-        """
-        if not (self.shard_folder(shard) / "training.json").is_file():
-            return None
-        record = self.shard_record(shard)
-        kept: str = record["key"]
-        fits = kept == key or (or_moved and kept.startswith(MOVED) and kept.endswith(key))
-        return (self._factors(shard), record) if fits else None
-
-    def moved_shards(self, n_shards: int) -> list[int]:
-        """The shards whose adapters an approximate method moved."""
-        kept = (k for k in range(n_shards) if (self.shard_folder(k) / "training.json").is_file())
-        return [k for k in kept if self.shard_record(k)["key"].startswith(MOVED)]
-
-    def load_shard(self, shard: int, point: str = "") -> "tuple[Factors, ShardRecord] | None":
-        """Factors and training record; None for an empty shard.
-
-        Args:
-            point: the adapter at this point of the shard instead of the one that is served.
-        """
-        if not self.shard_folder(shard).is_dir():
-            return self.base.load_shard(shard, point) if self.base else None
-        return self._factors(shard, point), self.shard_record(shard, point)
-
-    def _factors(self, shard: int, point: str = "") -> "Factors":
-        from recbole_apa.adapters.file_names import ADAPTER
-        from recbole_apa.adapters.peft_files import parse_adapter
-
-        folder = self.shard_folder(shard, point)
-        if not (folder / ADAPTER).is_file():
-            raise RunError(f"no adapter at {folder}: expected {ADAPTER} in it")
-        return parse_adapter(self.read(f"{shard_name(shard, point)}/{ADAPTER}"), folder / ADAPTER)
-
-    def shard_record(self, shard: int, point: str = "") -> ShardRecord:
-        """``training.json`` of a shard, or of one of its points.
-
-        Raises:
-            RunError: missing or damaged.
-        """
-        name = f"{shard_name(shard, point)}/training.json"
-        record = self.read_json(name)
-        if not is_shard_record(record):
-            raise RunError(f"{self.folder / name} is not a training record; restore the run folder from a copy")
-        return record
-
-    def shard_folder(self, shard: int, point: str = "") -> Path:
-        """``shards/000``, or the folder of one of its points."""
-        return self.folder / shard_name(shard, point)
 
     def identity_in_manifest(self) -> RunIdentity:
         """What decides the numbers of the run, according to the manifest."""

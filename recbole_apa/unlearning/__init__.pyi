@@ -2,6 +2,8 @@ from .additions.incoming import Incoming as Incoming
 from .additions.result import AdditionPlan as AdditionPlan
 from .additions.result import AddResult as AddResult
 from .additions.stage import add as add
+from .catching_up import CaughtUp as CaughtUp
+from .catching_up import catch_up as catch_up
 from .outcome import UnlearnResult as UnlearnResult
 from .plan import Plan as Plan
 from .proof.full import VerifyResult as VerifyResult

@@ -2,7 +2,8 @@
 
 The model: a request affects m samples, each in one of K shards, all equally likely; it hits K (1 - (1 - 1/K)^m) shards
 on average. Requests arrive at random (Poisson), L per interval on average; served together at its end they hit
-K (1 - exp(-L (1 - (1 - 1/K)^m))) shards, each of which is trained once.
+K (1 - exp(-L (1 - (1 - 1/K)^m))) shards, each of which is trained once; in part, if shards are cut into slices
+(:mod:`recbole_apa.unlearning.capacity_slices`).
 """
 
 import heapq
@@ -13,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from recbole_apa.unlearning.capacity_disk import Disk, DiskCosts, disk_of
+from recbole_apa.unlearning.capacity_slices import makespan, share_of_batch, share_of_one, shares_of
 
 DAY = 86_400.0
 
@@ -31,6 +33,8 @@ class StepCosts:
     """In RAM, as ``backbone_bytes``."""
     backbone_bytes: int
     disk: DiskCosts
+    n_slices: int = 1
+    """L, slices of each shard."""
 
 
 @dataclass(frozen=True)
@@ -64,6 +68,10 @@ class Capacity:
     p95_at_once: float
     """95th percentile of the seconds from a request to its certificate; infinite if work piles up."""
     p95_batched: float
+    seconds_of_prefix: float
+    """From a request with ``--at_once`` to its certificate: scoring the memory with the shards that it reaches."""
+    hours_caught_up: float
+    """Workers' hours per day if all requests are made at once, and caught up with each night."""
     break_even: float
     """Requests per day from which batching serves sooner; infinite if it never does."""
     disk: Disk
@@ -87,49 +95,65 @@ def plan(stream: Stream, costs: StepCosts, shard_sizes: Sequence[int], seed: int
 
 
 def waiting_times(
-    stream: Stream, n_shards: int, shard_seconds: float, batched: bool, seed: int = 0, n_requests: int = 2000
+    stream: Stream,
+    n_shards: int,
+    shard_seconds: float,
+    batched: bool,
+    seed: int = 0,
+    n_requests: int = 2000,
+    score_seconds: float = 0.0,
+    n_slices: int = 1,
 ) -> tuple[np.ndarray, float]:
     """Simulate a stream.
 
+    Args:
+        shard_seconds: training a whole shard.
+        score_seconds: what each shard takes besides, however much of it is trained.
+        n_slices: of each shard.
+
     Returns:
-        seconds from each request to its certificate, (n_requests,), and the shards trained per request.
+        seconds from each request to its certificate, (n_requests,), and the shards trained per request, each counted by
+        the share that is trained.
     """
     generator = np.random.default_rng(seed)
     arrivals = np.cumsum(generator.exponential(DAY / stream.requests_per_day, n_requests))
     drawn = generator.integers(n_shards, size=(n_requests, stream.samples_per_request))
+    shares = generator.integers(1, n_slices + 1, size=n_requests) / n_slices if n_slices > 1 else np.ones(n_requests)
+    hit, seconds = [set(row) for row in drawn.tolist()], (shard_seconds, score_seconds)
     serve = _serve_together if batched else _serve_at_once
-    done, n_trained = serve(arrivals, [set(row) for row in drawn.tolist()], stream, shard_seconds)
+    done, n_trained = serve(arrivals, hit, shares.tolist(), stream, seconds)
     return done - arrivals, n_trained / n_requests
 
 
 def _serve_at_once(
-    arrivals: np.ndarray, hit: Sequence[set[int]], stream: Stream, seconds: float
-) -> tuple[np.ndarray, int]:
+    arrivals: np.ndarray, hit: Sequence[set[int]], shares: Sequence[float], stream: Stream, seconds: tuple[float, float]
+) -> tuple[np.ndarray, float]:
     """Each request's shards go, in order of arrival, to the workers that are free first."""
-    free = [0.0] * stream.workers
-    done, n_trained = np.empty(len(arrivals)), 0
+    (train, score), free = seconds, [0.0] * stream.workers
+    done, n_trained = np.empty(len(arrivals)), 0.0
     for i, (arrival, shards) in enumerate(zip(arrivals, hit, strict=True)):
         ends = []
         for _ in shards:
-            ends.append(max(free[0], arrival) + seconds)
+            ends.append(max(free[0], arrival) + (shares[i] * train + score))
             heapq.heapreplace(free, ends[-1])
         done[i] = max(ends)
-        n_trained += len(shards)
+        n_trained += shares[i] * len(shards)
     return done, n_trained
 
 
 def _serve_together(
-    arrivals: np.ndarray, hit: Sequence[set[int]], stream: Stream, seconds: float
-) -> tuple[np.ndarray, int]:
+    arrivals: np.ndarray, hit: Sequence[set[int]], shares: Sequence[float], stream: Stream, seconds: tuple[float, float]
+) -> tuple[np.ndarray, float]:
     """Serve all requests waiting when an interval ends; if workers are busy then, the batch waits and grows."""
-    done, n_trained, first, free = np.empty(len(arrivals)), 0, 0, 0.0
+    (train, score), first, free = seconds, 0, 0.0
+    done, n_trained = np.empty(len(arrivals)), 0.0
     while first < len(arrivals):
         begin = max((math.floor(arrivals[first] / stream.interval) + 1) * stream.interval, free)
         last = int(np.searchsorted(arrivals, begin, side="right"))
-        n_shards = len(set().union(*hit[first:last]))
-        free = begin + math.ceil(n_shards / stream.workers) * seconds
+        redone = shares_of(hit[first:last], shares[first:last]).values()
+        free = begin + makespan((share * train + score for share in redone), stream.workers)
         done[first:last] = free
-        n_trained += n_shards
+        n_trained += sum(redone)
         first = last
     return done, n_trained
 
@@ -137,38 +161,63 @@ def _serve_together(
 def _line(stream: Stream, costs: StepCosts, size: int, seed: int) -> Capacity:
     n_shards = math.ceil(stream.n_samples / size)
     n_rows = round(stream.n_interactions or stream.n_samples)
-    seconds = size * costs.seconds_per_sample + costs.n_valid * costs.seconds_per_score
-    per_interval = stream.requests_per_day * stream.interval / DAY
+    train, score = size * costs.seconds_per_sample, costs.n_valid * costs.seconds_per_score
+    work = _Work(n_shards, train, score, costs.n_slices)
+    hit, mean = shards_hit(n_shards, stream.samples_per_request), share_of_one(costs.n_slices)
     disk = disk_of(costs.disk, n_shards, stream.n_samples, costs.n_valid, n_rows)
-    at_once = stream.requests_per_day * shards_hit(n_shards, stream.samples_per_request)
-    batched = DAY / stream.interval * shards_hit_by_batch(n_shards, stream.samples_per_request, per_interval)
     return Capacity(
         n_shards=n_shards,
         shard_size=size,
-        shard_seconds=seconds,
-        hours_at_once=at_once * seconds / 3600,
-        hours_batched=min(batched * seconds / 3600, 24.0 * stream.workers),
-        p95_at_once=_p95(stream, n_shards, seconds, False, seed),
-        p95_batched=_p95(stream, n_shards, seconds, True, seed),
-        break_even=_break_even(stream, n_shards, seconds, seed),
+        shard_seconds=train + score,
+        hours_at_once=stream.requests_per_day * hit * (mean * train + score) / 3600,
+        hours_batched=_hours_batched(stream, work, stream.interval),
+        p95_at_once=_p95(stream, work, False, seed),
+        p95_batched=_p95(stream, work, True, seed),
+        seconds_of_prefix=hit * score,
+        hours_caught_up=_hours_batched(stream, work, DAY),
+        break_even=_break_even(stream, work, seed),
         disk=disk,
         serving_bytes=costs.backbone_bytes + n_shards * costs.adapter_bytes + disk.statistics,
     )
 
 
-def _p95(stream: Stream, n_shards: int, seconds: float, batched: bool, seed: int) -> float:
+@dataclass(frozen=True)
+class _Work:
+    """What shards take."""
+
+    n_shards: int
+    train: float
+    """Seconds for all of one."""
+    score: float
+    """Seconds besides, however much of it is trained."""
+    n_slices: int
+
+
+def _hours_batched(stream: Stream, work: _Work, interval: float) -> float:
+    """Workers' hours per day if requests are served together at the end of each interval; no more than they have."""
+    per_interval = stream.requests_per_day * interval / DAY
+    of_shard = per_interval * shards_hit(work.n_shards, stream.samples_per_request) / work.n_shards
+    hit = shards_hit_by_batch(work.n_shards, stream.samples_per_request, per_interval)
+    seconds = work.n_shards * share_of_batch(work.n_slices, of_shard) * work.train + hit * work.score
+    return min(DAY / interval * seconds / 3600, 24.0 * stream.workers)
+
+
+def _p95(stream: Stream, work: _Work, batched: bool, seed: int) -> float:
     """Infinite if single requests bring more work than the workers can do; a batch grows to all shards at most."""
-    hit = shards_hit(n_shards, stream.samples_per_request)
+    seconds = share_of_one(work.n_slices) * work.train + work.score
+    hit = shards_hit(work.n_shards, stream.samples_per_request)
     if not batched and stream.requests_per_day / DAY * hit * seconds >= stream.workers:
         return math.inf
-    return float(np.quantile(waiting_times(stream, n_shards, seconds, batched, seed)[0], 0.95))
+    told = {"score_seconds": work.score, "n_slices": work.n_slices}
+    waits, _ = waiting_times(stream, work.n_shards, work.train, batched, seed, **told)  # type: ignore[arg-type]
+    return float(np.quantile(waits, 0.95))
 
 
-def _break_even(stream: Stream, n_shards: int, seconds: float, seed: int) -> float:
+def _break_even(stream: Stream, work: _Work, seed: int) -> float:
     """In steps of a quarter of an octave, from one request per day to a million."""
     for rate in 2.0 ** np.arange(0, 20.25, 0.25):
         asked = Stream(float(rate), stream.n_samples, stream.samples_per_request, stream.workers, stream.interval)
-        at_once, batched = (_p95(asked, n_shards, seconds, together, seed) for together in (False, True))
+        at_once, batched = (_p95(asked, work, together, seed) for together in (False, True))
         if batched < at_once:
             return float(rate)
     return math.inf

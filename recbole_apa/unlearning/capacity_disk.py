@@ -156,8 +156,8 @@ def _is_of_training(name: str) -> bool:
 
 
 def _losses(shards: list[Path]) -> int:
-    """Bytes of the losses of all steps and epochs, which grow with the samples."""
-    told = [read_json(shard / "training.json") for shard in shards]
+    """Bytes of the losses of all steps and epochs, which grow with the samples; those kept with points among them."""
+    told = [read_json(path) for shard in shards for path in sorted(shard.rglob("training.json"))]
     return sum(len(json.dumps(value)) for one in told for name, value in one.items() if name.endswith("_losses"))
 
 

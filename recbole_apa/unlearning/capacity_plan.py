@@ -11,12 +11,13 @@ import plotly.graph_objects as go
 from plotly.offline import get_plotlyjs
 from tabulate import tabulate
 
-from recbole_apa.core.errors import SettingsError
+from recbole_apa.core.errors import RunError, SettingsError
 from recbole_apa.core.files.whole import write_json, write_text
 from recbole_apa.evaluation.report.pages import render
 from recbole_apa.pipeline.build import RunResult, open_run
 from recbole_apa.pipeline.quick_start import run
 from recbole_apa.runs.log import own_log
+from recbole_apa.runs.names import TO_MAKE
 from recbole_apa.runs.remote.working_copy import open_place
 from recbole_apa.runs.store import RunStore
 from recbole_apa.unlearning.capacity import Capacity, StepCosts, Stream, plan
@@ -32,6 +33,8 @@ HEAD = (
     "h a day, batched",
     "p95 at once",
     "p95 batched",
+    "s to the certificate, --at_once",
+    "h a night, --catch_up",
     "batching sooner from",
     "disk",
     "disk, at most",
@@ -73,8 +76,16 @@ def measured_costs(made: RunResult, n_valid: int | None = None) -> StepCosts:
 
     Args:
         n_valid: validation samples in the planned memory; None means as many as the run has.
+
+    Raises:
+        RunError: adapters, or parts of them, are missing until the run has caught up.
     """
-    full = RunStore(made.store.storage).manifest()["full_training"]
+    manifest = RunStore(made.store.storage).manifest()
+    if TO_MAKE in manifest:
+        raise RunError(
+            f"{made.store.place} serves prefixes after a request at once: --catch_up, then plan by its times"
+        )
+    full = manifest["full_training"]
     n_train, n_scored = sum(full["shard_samples"]), len(made.data.valid_set.samples)
     active = sum(n > 0 for n in full["shard_samples"])
     bank = made.model.engine.bank
@@ -85,6 +96,7 @@ def measured_costs(made: RunResult, n_valid: int | None = None) -> StepCosts:
         sum(p.nbytes for p in bank.parameters()) // bank.n_adapters,
         sum(p.nbytes for p in made.model.backbone.parameters()) - sum(p.nbytes for p in bank.parameters()),
         measured_disk(made.store.folder, len(made.data.train_set.raw_interactions), INDEX_ROW_BYTES),
+        made.model.settings.training.shard_slices,
     )
 
 
@@ -146,6 +158,8 @@ def _cells(line: Capacity) -> list[str]:
         f"{line.hours_batched:.1f}",
         _duration(line.p95_at_once),
         _duration(line.p95_batched),
+        f"{line.seconds_of_prefix:.1f}",
+        f"{line.hours_caught_up:.1f}",
         f"{line.break_even:,.0f} a day" if math.isfinite(line.break_even) else "-",
         f"{line.disk.total / 2**20:,.0f} MiB",
         f"{line.disk.peak / 2**20:,.0f} MiB",

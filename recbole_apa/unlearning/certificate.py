@@ -13,7 +13,7 @@ from recbole_apa.evaluation.report.pages import render
 from recbole_apa.evidence import Key
 from recbole_apa.evidence.exactness import FRESH, INHERITED, LEVELS, STRICT, definition
 from recbole_apa.runs.index_files import with_index_as_one
-from recbole_apa.runs.names import MACHINES
+from recbole_apa.runs.names import MACHINES, TO_MAKE
 from recbole_apa.unlearning.earlier_certificates import APPROXIMATE_BEFORE, KEYED_LATER, MEANING_BEFORE
 from recbole_apa.unlearning.plan import ADDED, DROPPED, LEFT_OUT, REWRITTEN, Plan
 from recbole_apa.unlearning.statistics_check import StatisticsDone
@@ -22,7 +22,7 @@ FORMAT = 2
 """Format 1 had plain digests of files, and salted digests of rows."""
 FIRST_FORMAT = "first_format"
 """Names the format that a certificate was first written in, if its digests were keyed later."""
-IN_PIECES, STATISTICS = "in_pieces", "statistics"
+IN_PIECES, STATISTICS, SLICES, SERVED = "in_pieces", "statistics", "slices", "served"
 PACKAGES = ("recbole-apa", "recbole", "torch", "transformers", "peft", "safetensors", "numpy", "pandas", "scikit-learn")
 _STATE = "Every adapter whose samples changed was trained again from its start on what remains. The state is {}. "
 _GROWN = (
@@ -41,6 +41,13 @@ _KEPT = {
 MEANING = {level: _STATE.format(definition(level, False)) + _KEPT[level] for level in LEVELS}
 MEANING_GROWN = {level: _GROWN.format(definition(level, True)) + _KEPT[level] for level in (INHERITED, STRICT)}
 """Where training samples are in several pieces."""
+FROM_PREFIX = (
+    "Nothing was trained: the adapter of every shard that had seen forgotten data was replaced by the one kept from "
+    "before the first slice that saw any of it, and all that was kept from later was deleted. The state is exact, from "
+    "a prefix: what training gives that ends, in each shard, before the slice named below, on what remains. What is "
+    "missing is trained later (--catch_up); figures and report are made then, and the old ones were deleted. "
+)
+"""Of a request that was carried out at once."""
 APPROXIMATE = (
     "Each affected shard's adapter was moved by an approximate method, starting from the one that had learnt the "
     "forgotten data; it was not trained again. How much of that data it still holds is not known, and neither an audit "
@@ -119,6 +126,12 @@ class Certificate:
     """Of a run with collaborative statistics; written only there."""
     in_pieces: bool = False
     """Whether the run has grown, and has training samples in several pieces; written only if it is so."""
+    slices: Mapping[str, int] | None = None
+    """Of a run whose shards are cut into slices: how many were ``trained``, of a ``total`` that have samples."""
+    served: Mapping[str, Mapping[str, int]] | None = None
+    """After a request at once: shard -> how many slices are ``served``, of ``total``, for those that lack some."""
+    to_make: Sequence[str] | None = None
+    """After a request at once: what is made later."""
     format: int = FORMAT
 
 
@@ -131,8 +144,8 @@ def affected_counts(plan: Plan) -> dict[str, dict[str, int]]:
 def write_certificate(folder: Path, certificate: Certificate) -> tuple[Path, Path]:
     """Write ``0001.json`` and ``0001.html``, named by the request's place in the ledger."""
     content = asdict(certificate)
-    for name in (IN_PIECES, STATISTICS):
-        if not content[name]:
+    for name in (IN_PIECES, STATISTICS, SLICES, SERVED, TO_MAKE):
+        if content[name] is None or content[name] is False:
             del content[name]
     return write_again(folder, content)
 
@@ -165,6 +178,8 @@ def _meaning(content: Mapping[str, Any]) -> str:
         return (MEANING_BEFORE[level] if exact else APPROXIMATE_BEFORE) + KEYED_LATER
     if not exact:
         return APPROXIMATE
+    if content.get(TO_MAKE):
+        return FROM_PREFIX + _KEPT[level]
     is_grown = content.get(IN_PIECES, False)
     if not _machines(content)["comparable"]:
         return (MIXED_GROWN if is_grown else MIXED) + _KEPT[level]

@@ -1,7 +1,7 @@
 """Write the certificates of requests that were carried out together."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +10,7 @@ from recbole_apa.core.files.whole import read_json
 from recbole_apa.evidence import Key, KeyRing
 from recbole_apa.runs.index_files import with_index_as_one
 from recbole_apa.runs.ledger import Entry
-from recbole_apa.runs.names import CERTIFICATES, KEY, PIECES
+from recbole_apa.runs.names import CERTIFICATES, KEY, PIECES, TO_MAKE
 from recbole_apa.runs.store import RunStore
 from recbole_apa.unlearning.approximate.known import EXACT
 from recbole_apa.unlearning.certificate import (
@@ -43,6 +43,10 @@ class ShardsDone:
     bit_exact: bool
     """Whether each prompt and each shard was computed by itself on a CPU; otherwise rounding may depend on what else is
     in the batch."""
+    slices: dict[str, int] | None = None
+    """Slices ``trained``, of a ``total``; None if shards are not cut into slices."""
+    served: dict[str, dict[str, int]] = field(default_factory=dict)
+    """Shard -> slices ``served`` of ``total``, of those that lack some."""
 
 
 @dataclass(frozen=True)
@@ -103,9 +107,11 @@ def refuse_uncertified(store: RunStore, position: int, keys: KeyRing) -> None:
 def _certificate(pending: RunStore, done: CarriedOut, asked: CertifiedRequest) -> Certificate:
     assert pending.base is not None
     exact, title = done.method == EXACT, f"Certificate of approximate unlearning ({done.method})"
+    later = pending.manifest().get(TO_MAKE)
+    prefix = ", from a prefix" if later else ""
     return Certificate(
         request=asked,
-        title=f"Certificate of {EXACT} unlearning ({done.exactness})" if exact else title,
+        title=f"Certificate of {EXACT} unlearning ({done.exactness}){prefix}" if exact else title,
         method=done.method,
         run=pending.base.folder.name,
         completed=datetime.now(timezone.utc).isoformat(timespec="seconds"),
@@ -126,6 +132,9 @@ def _certificate(pending: RunStore, done: CarriedOut, asked: CertifiedRequest) -
         left_outside=done.own.left,
         statistics=done.statistics,
         in_pieces=PIECES in pending.manifest()["files"],
+        slices=done.shards.slices,
+        served=done.shards.served if later else None,
+        to_make=later,
     )
 
 
@@ -135,12 +144,17 @@ def shards_of(store: RunStore, trainer: "APATrainer") -> ShardsDone:
     Args:
         store: the run as it was.
     """
-    sizes, engine = trainer.record.sizes, trainer.model.engine
-    fused = trainer.model.settings.training.fused_shards
+    record, engine, settings = trainer.record, trainer.model.engine, trainer.model.settings.training
+    sizes, fused = record.sizes, settings.fused_shards
+    total = sum(record.n_chained.values())
     return ShardsDone(
-        trained=[k for k, n in enumerate(sizes) if n and k not in trainer.record.taken_over],
+        trained=[k for k, n in enumerate(sizes) if n and k not in record.taken_over and k not in record.prefixes],
         switched_off=[k for k in changed_shards(store, trainer) if not sizes[k]],
         total=len(sizes),
         fused=fused,
         bit_exact=engine.decoder.device.type == "cpu" and engine.batch_size == 1 and fused <= 1,
+        slices={"trained": record.n_places, "total": total} if settings.shard_slices > 1 else None,
+        served={
+            f"{k:03d}": {"served": record.n_served[k], "total": record.n_chained[k]} for k in sorted(record.prefixes)
+        },
     )

@@ -41,7 +41,7 @@ def commit_state(store: RunStore) -> None:
             (store.folder / name).unlink()
     index, shards = store.folder / INDEX, store.folder / "shards"
     # the deepest first: a shard's points are folders in a folder
-    for folder in [*sorted(shards.rglob("*"), reverse=True), store.folder / FIGURES, index / "parts", index]:
+    for folder in [*sorted(shards.rglob("*"), reverse=True), shards, store.folder / FIGURES, index / "parts", index]:
         if folder.is_dir() and not any(folder.iterdir()):
             folder.rmdir()
     others = (store.folder / name for name in ("shards", CERTIFICATES, COLLABORATIVE, FIGURES))

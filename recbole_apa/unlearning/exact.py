@@ -11,23 +11,28 @@ from recbole_apa.evidence.exactness import FRESH, INHERITED, exactness_of
 from recbole_apa.evidence.search import Sought
 from recbole_apa.model.apa import APA
 from recbole_apa.model.contracts import FitInputs, ShardUpdate
+from recbole_apa.model.serving import serves_nothing
 from recbole_apa.model.trainer import APATrainer
 from recbole_apa.pipeline.build import RunResult
 from recbole_apa.pipeline.evaluate import (
     evaluate_state,
     recbole_figures,
+    seal_records,
     training_cost,
     write_records,
 )
 from recbole_apa.pipeline.trainer_factory import make_trainer
 from recbole_apa.runs.keep_index import can_be_indexed, write_next_index
 from recbole_apa.runs.ledger import Entry, Ledger, served_by
+from recbole_apa.runs.ledger_lines import REQUEST
 from recbole_apa.runs.manifest import Manifest
-from recbole_apa.runs.names import KEY, MACHINES
+from recbole_apa.runs.names import EVALUATED, KEY, MACHINES, TO_MAKE
 from recbole_apa.runs.reuse import ReusableState
+from recbole_apa.runs.slice_order import listed_of
 from recbole_apa.runs.store import RunStore
 from recbole_apa.unlearning.approximate.known import EXACT
 from recbole_apa.unlearning.approximate.shard_update import ApproximateShardUpdate
+from recbole_apa.unlearning.at_once import MADE_LATER, is_at_once, without_training
 from recbole_apa.unlearning.begin import begin_pending, next_identity
 from recbole_apa.unlearning.certifying import CarriedOut, certify, shards_of
 from recbole_apa.unlearning.checks import refuse_in_exports, refuse_in_index, refuse_in_state, sought_of
@@ -69,9 +74,10 @@ def carry_out(
     key, exactness = opened.keys.key(requests[-1].content[KEY]), exactness_of(requests)
     dropped = ForgottenProbe(opened)
     prepared = prepared or prepare(opened, requests)
-    data, plan = prepared.data, prepared.plan
+    data, plan, at_once = prepared.data, prepared.plan, is_at_once(requests)
     update = None if method == EXACT else ApproximateShardUpdate(opened, data.train_set, method)
-    dropped.judge("before", plan.affected)
+    if not at_once:
+        dropped.judge("before", plan.affected)
     opened.model.use_dataset(data.train_set)
     _purge_memory(opened.model, data)
 
@@ -81,9 +87,12 @@ def carry_out(
     line = f"run folder: {store.place} (if interrupted, resume with --run={store.place} --resume)"
     trainer = make_trainer(opened.config, opened.model, pending, FitInputs(key=key, begin_line=line))
     inputs = _inputs_of(trainer, opened, machines, exactness, update)
-    result = train_and_evaluate(opened, data, trainer, inputs, show)
+    if at_once:
+        inputs = without_training(inputs)
+    result = train_and_evaluate(opened, data, trainer, inputs, show, evaluate=not at_once)
     del update, inputs  # they hold prompts that are now forgotten
-    dropped.judge("after")
+    if not at_once:
+        dropped.judge("after")
     _purge_memory(opened.model, data)
     served = _served_with(before, ledger, requests)
     sought = _checked(opened, pending, data, served)
@@ -92,11 +101,15 @@ def carry_out(
     # a refusal up to here has changed nothing outside the run folder
     own = clean_outside(own_outside(store, before), result, store)
     refuse_in_exports(own.exports, data, sought)
-    reached = [*served, *served_by(before, ledger.additions())]
+    reached = [*served, *(e for e in served_by(before, ledger.entries()) if e.kind != REQUEST)]
     about = about_state(before, reached, exactness, data.train_set.visible_data.plain_ids, kept)
-    write_records(result, about | {"outside": left_outside(before, trainer, result, own)}, carried_out(served))
+    about |= {"outside": left_outside(before, trainer, result, own)}
+    if at_once:
+        seal_records(result, about | {TO_MAKE: list(MADE_LATER), EVALUATED: opened.config["variants"]})
+    else:
+        write_records(result, about, carried_out(served))
     seconds, shards = training_cost(trainer)["seconds"], shards_of(store, trainer)
-    figures = table_figures(opened_metrics(store), result.metrics, dropped)
+    figures = {} if at_once else table_figures(opened_metrics(store), result.metrics, dropped)
     done = CarriedOut(before, plan, exactness, method, seconds, figures, own, key, machines, shards, told)
     certify(pending, requests, done)
     pending.seal({"ready": True})
@@ -104,7 +117,21 @@ def carry_out(
     close(store, ledger, positions := [e.position for e in requests], opened.keys)
     stands_in(result, store)
     paths, full = certificate_paths(store, positions), before.get("full_training", {}).get("seconds")
-    return Outcome(positions, plan, paths, figures, seconds, full, len(shards.trained), lambda: result, method, told)
+    return Outcome(
+        positions,
+        plan,
+        paths,
+        figures,
+        seconds,
+        full,
+        len(shards.trained),
+        lambda: result,
+        method,
+        told,
+        shards.slices,
+        shards.served if at_once else None,
+        serves_nothing(trainer),
+    )
 
 
 def _served_with(before: Manifest, ledger: Ledger, requests: Sequence[Entry]) -> list[Entry]:
@@ -133,12 +160,17 @@ def stands_in(result: RunResult, store: RunStore) -> None:
 
 
 def train_and_evaluate(
-    opened: RunResult, data: Loaders, trainer: APATrainer, inputs: FitInputs, show: bool
+    opened: RunResult, data: Loaders, trainer: APATrainer, inputs: FitInputs, show: bool, evaluate: bool = True
 ) -> RunResult:
-    """Train and evaluate the new state."""
+    """Train and evaluate the new state.
+
+    Args:
+        evaluate: whether to make its figures; they can be made later.
+    """
     _, valid_result = trainer.fit_with(data.train, data.valid, inputs, show_progress=show)
     result = RunResult({}, opened.store.folder, opened.config, opened.model, trainer, data, opened.keys)
-    result.metrics = evaluate_state(result, show) | recbole_figures("valid", valid_result)
+    if evaluate:
+        result.metrics = evaluate_state(result, show) | recbole_figures("valid", valid_result)
     return result
 
 
@@ -148,7 +180,7 @@ def _settle(plan: Plan, store: RunStore, trainer: APATrainer, machines: Machines
         cost = store.manifest().get("full_training", {})
         settle_shards(plan, trainer.record.sizes, changed_shards(store, trainer), cost)
     if machines.retrains:
-        plan.shards, plan.n_train_samples = list(range(plan.n_shards)), plan.n_kept
+        plan.retrain_all()
 
 
 def _inputs_of(
@@ -156,7 +188,8 @@ def _inputs_of(
 ) -> FitInputs:
     """The inputs of the new state's training. Its samples keep their pieces, unless everything is drawn anew."""
     pieces = {} if exactness == FRESH else opened.store.load_pieces()
-    return replace(trainer.inputs, reuse=reusable(opened, opened.store, machines), shard_update=update, pieces=pieces)
+    reuse, listed = reusable(opened, opened.store, machines), listed_of(opened.store, opened.keys)
+    return replace(trainer.inputs, reuse=reuse, shard_update=update, pieces=pieces, listed=listed)
 
 
 def reusable(opened: RunResult, store: RunStore, machines: Machines) -> ReusableState | None:

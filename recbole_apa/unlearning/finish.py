@@ -5,10 +5,10 @@ from collections.abc import Sequence
 from logging import getLogger
 from pathlib import Path
 
-from recbole_apa.core.files.whole import file_digest, temporary_of
+from recbole_apa.core.files.whole import file_digest, read_json, temporary_of
 from recbole_apa.evidence import KeyRing
 from recbole_apa.runs.ledger import Ledger, manifest_digest, served_by
-from recbole_apa.runs.ledger_lines import ADDED, DONE, REQUEST
+from recbole_apa.runs.ledger_lines import ADDED, CAUGHT_UP, DONE, REQUEST
 from recbole_apa.runs.names import CERTIFICATES, INCOMING, KEY, PENDING
 from recbole_apa.runs.scratch import remove_scratch
 from recbole_apa.runs.store import RunStore
@@ -39,6 +39,8 @@ def finish_commit(store: RunStore, ledger: Ledger, keys: KeyRing) -> list[Path]:
     for entry in done:
         if entry.kind == ADDED:
             close_addition(store, ledger, entry.position, keys)
+        elif entry.kind == CAUGHT_UP:
+            close_catch_up(store, ledger, entry.position, keys)
     return certificate_paths(store, late)
 
 
@@ -55,12 +57,14 @@ def close(store: RunStore, ledger: Ledger, requests: Sequence[int], keys: KeyRin
     folder = store.folder / CERTIFICATES
     names = [f"{n:04d}.{kind}" for n in requests for kind in ("json", "html")]
     key = {KEY: store.manifest().get(KEY)}
+    slices = read_json(folder / f"{requests[0]:04d}.json").get("slices")
     ledger.append(
         DONE,
         {
             "requests": list(requests),
             "certificates": {name: file_digest(folder / name) for name in names},
             "manifest": manifest_digest(key, store, keys),
+            **({"slices_trained": slices["trained"]} if slices else {}),
             **key,
         },
     )
@@ -76,6 +80,16 @@ def close_addition(store: RunStore, ledger: Ledger, position: int, keys: KeyRing
     told = {"requests": [], "additions": [position], "certificates": {}}
     ledger.append(DONE, {**told, "manifest": manifest_digest(key, store, keys), **key})
     getLogger().info(f"the addition in line {position} of the ledger is part of the run")
+
+
+def close_catch_up(store: RunStore, ledger: Ledger, position: int, keys: KeyRing) -> None:
+    """Record in the ledger that what requests at once had left is trained, and in place."""
+    if (store.folder / PENDING).exists():
+        shutil.rmtree(store.folder / PENDING)
+    key = {KEY: store.manifest().get(KEY)}
+    told = {"requests": [], "caught_up": [position], "certificates": {}}
+    ledger.append(DONE, {**told, "manifest": manifest_digest(key, store, keys), **key})
+    getLogger().info("what was missing is trained, and part of the run")
 
 
 def drop_incoming(store: RunStore) -> None:

@@ -25,6 +25,7 @@ from recbole_apa.runs.store import RunStore
 from recbole_apa.unlearning.checks import refuse_in_rows, rows_to_search, sought_in
 from recbole_apa.unlearning.collaborative import KeptStatistics
 from recbole_apa.unlearning.plan import ARTEFACTS, Plan, Trained, make_plan, settle_meaning
+from recbole_apa.unlearning.prepare import places_of
 from recbole_apa.unlearning.requests.demands import Demand
 from recbole_apa.unlearning.touched import Touched, touched_of
 
@@ -139,7 +140,8 @@ def _trained(run: IndexedRun, before: Mapping[str, Sequence[Sample]]) -> Trained
                 f"{run.store.place}: its index gives other {split} samples than its lineage has; restore the run from "
                 "a copy, or ask --audit what differs"
             )
-    return Trained(seen, _assignment(run), run.manifest.get("full_training", {}), before)
+    cost = run.manifest.get("full_training", {})
+    return Trained(seen, _assignment(run), cost, before, *places_of(run.store, run.keys))
 
 
 def _elsewhere(run: IndexedRun, before: Sequence[Sample]) -> set[str]:

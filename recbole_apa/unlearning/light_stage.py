@@ -88,5 +88,5 @@ class LightStage(Session, ABC):
             machines = machines_of(self.store, device_of(run, self.changes or {}), self.other_machine)
             machines.refuse_others(EXACT)
             if machines.retrains:
-                plan.shards, plan.n_train_samples = list(range(plan.n_shards)), plan.n_kept
+                plan.retrain_all()
         return UnlearnResult(plan, left=left)

@@ -13,6 +13,7 @@ from recbole_apa.unlearning.statistics_check import StatisticsDone
 
 if TYPE_CHECKING:
     from recbole_apa.pipeline.build import RunResult
+    from recbole_apa.unlearning.catching_up import CaughtUp
 
 
 @dataclass
@@ -38,6 +39,13 @@ class Outcome:
     statistics: StatisticsDone | None = None
     """What became of collaborative statistics, if the run keeps them."""
 
+    slices: Mapping[str, int] | None = None
+    """Slices ``trained``, of a ``total``; None if shards are not cut into slices."""
+    served: Mapping[str, Mapping[str, int]] | None = None
+    """After a request at once: shard -> slices ``served`` of ``total``, of those that lack some; otherwise None."""
+    serves_nothing: bool = False
+    """Whether nothing is left to serve until the run has caught up."""
+
     @cached_property
     def result(self) -> "RunResult":
         """The run in its new state. If the request changed no sample, no model was loaded: it is now."""
@@ -58,6 +66,8 @@ class UnlearnResult:
     """Certificates of requests that only lacked their last steps."""
     additions: list[int] = field(default_factory=list)
     """Lines of additions that were waiting and were carried out first."""
+    caught_up: "CaughtUp | None" = None
+    """What :func:`catch_up` trained."""
     shown: Callable[[Path], str] = field(default=str, repr=False)
     """Gives a certificate's path for display: where it is with the run."""
 

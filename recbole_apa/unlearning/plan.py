@@ -4,6 +4,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from recbole_apa.core.errors import RequestError
+from recbole_apa.core.places import Place, Places
 from recbole_apa.data.samples import Sample
 from recbole_apa.data.splits import SPLITS
 from recbole_apa.data.visible_data import key_of
@@ -11,6 +12,7 @@ from recbole_apa.evidence.exactness import FRESH, INHERITED, definition
 from recbole_apa.partition.assignment import Assignment
 from recbole_apa.runs.manifest import TrainingCost
 from recbole_apa.runs.names import EMBEDDINGS, MEMORY, METRICS
+from recbole_apa.unlearning.plan_slices import SliceCount, restarts_of, slices_text
 from recbole_apa.unlearning.requests.demands import printable
 
 DROPPED, REWRITTEN, ADDED, LEFT_OUT = "dropped", "rewritten", "added", "left out"
@@ -53,6 +55,10 @@ class Plan:
     n_train_samples: int = 0
     """Training samples to be trained on again, of ``n_kept`` that remain."""
     n_kept: int = 0
+    slices: dict[int, SliceCount] = field(default_factory=dict)
+    """Of the shards to be trained again. Empty if split, draw or partition are made anew: then the request tells."""
+    n_slices_of_run: int = 0
+    """Of all shards after the request; a shard without slices counts as one."""
     seconds: float | None = None
     """Estimate from how long training took, without evaluation; None if that was not recorded."""
     full_seconds: float | None = None
@@ -61,6 +67,16 @@ class Plan:
     exactness: str = INHERITED
     means: str = ""
     """What state the request leaves, in one line."""
+
+    @property
+    def n_slices(self) -> int:
+        """Slices to be trained again."""
+        return sum(count.total - count.kept for count in self.slices.values())
+
+    def retrain_all(self) -> None:
+        """Every shard is trained again from its start, or may be."""
+        self.shards, self.n_train_samples = list(range(self.n_shards)), self.n_kept
+        self.slices, self.n_slices_of_run = {}, 0
 
     def count(self, split: str, change: str) -> int:
         """Affected samples of one kind."""
@@ -78,6 +94,10 @@ class Trained:
     """The manifest's ``full_training``."""
     samples: Mapping[str, Sequence[Sample]]
     """The samples by split, as the run's data gave them."""
+    places: Places = field(default_factory=Places)
+    """When each training sample is trained."""
+    prefixes: Mapping[int, Place] = field(default_factory=dict)
+    """Shard -> the first place that its adapter lacks."""
 
 
 def make_plan(
@@ -105,11 +125,22 @@ def make_plan(
     train = {*(s.sample_id for s in after["train"]), *elsewhere}
     if not train:
         raise RequestError("without what is to be forgotten there is no data to train on; nothing was changed")
-    plan.shards = sorted({a.shard for a in plan.affected if a.shard is not None})
     plan.n_kept = len(train)
-    plan.n_train_samples = sum(assignment.shard_of.get(name) in plan.shards for name in train)
-    estimate(plan, trained.cost)
+    _settle_restarts(plan, trained, train)
     return plan
+
+
+def _settle_restarts(plan: Plan, trained: Trained, left: Collection[str]) -> None:
+    """Where the affected shards restart.
+
+    Args:
+        left: ids of all training samples after the request.
+    """
+    changed = [(a.shard, a.sample_id) for a in plan.affected if a.shard is not None]
+    found = restarts_of(changed, left, trained.assignment, trained.places, trained.prefixes, plan.moved)
+    plan.shards = sorted(found.slices)
+    plan.n_train_samples, plan.slices, plan.n_slices_of_run = found
+    estimate(plan, trained.cost)
 
 
 def settle_meaning(plan: Plan, exactness: str, pieces: Mapping[str, int]) -> None:
@@ -130,9 +161,8 @@ def add_moved(plan: Plan, moved: Sequence[int], after: Sequence[Sample], trained
         after: the training samples without the forgotten interactions.
         trained: as in :func:`make_plan`.
     """
-    plan.moved, plan.shards = list(moved), sorted({*plan.shards, *moved})
-    plan.n_train_samples = sum(trained.assignment.shard_of.get(s.sample_id) in plan.shards for s in after)
-    estimate(plan, trained.cost)
+    plan.moved = list(moved)
+    _settle_restarts(plan, trained, [s.sample_id for s in after])
 
 
 def settle_shards(plan: Plan, sizes: Sequence[int], shards: Sequence[int], cost: TrainingCost) -> None:
@@ -144,7 +174,7 @@ def settle_shards(plan: Plan, sizes: Sequence[int], shards: Sequence[int], cost:
         cost: the manifest's ``full_training``.
     """
     plan.n_shards, plan.shards = len(sizes), list(shards)
-    plan.n_train_samples = sum(sizes[k] for k in shards)
+    plan.n_train_samples, plan.slices, plan.n_slices_of_run = sum(sizes[k] for k in shards), {}, 0
     estimate(plan, cost)
 
 
@@ -235,6 +265,8 @@ def plan_text(plan: Plan, most: int = 30) -> str:
         f"shards to train again: {shards} ({len(plan.shards)} of {plan.n_shards}); {plan.n_train_samples} of "
         f"{plan.n_kept} training samples"
     )
+    if plan.n_slices_of_run > plan.n_shards:
+        lines.append(slices_text(plan.slices, plan.n_slices_of_run))
     moved = [k for k in plan.moved if k in plan.shards]
     if moved:
         names = ", ".join(f"{k:03d}" for k in moved)

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from recbole_apa.core.errors import DataError, RequestError
+from recbole_apa.core.places import Place, Places
 from recbole_apa.data.visible_data import VisibleData
+from recbole_apa.evidence import KeyRing
 from recbole_apa.evidence.exactness import FRESH, STRICT, exactness_of
 from recbole_apa.runs.ledger import Entry, Ledger, Request, served_by, visible_without
 from recbole_apa.runs.store import RunStore
@@ -98,6 +100,11 @@ def _rows_left(opened: "RunResult", left: VisibleData) -> "IndexedRows":
     return IndexedRows(rows, before.files, made.additions)
 
 
+def places_of(store: RunStore, keys: KeyRing) -> tuple[Places, dict[int, Place]]:
+    """When each training sample of a run is trained, and where the training of shards has ended early."""
+    return store.places(store.load_pieces(), keys), store.load_prefixes()
+
+
 def plan_of(opened: "RunResult", dataset: "APADataset", requests: Sequence[Request]) -> Plan:
     """The plan of requests, whether or not they are in the ledger yet.
 
@@ -109,7 +116,7 @@ def plan_of(opened: "RunResult", dataset: "APADataset", requests: Sequence[Reque
     assignment = store.load_assignment()
     assert assignment is not None
     digests, cost = {d for e in requests for d in e.content["interactions"]}, store.manifest().get("full_training", {})
-    trained = Trained(store.lineage(), assignment, cost, opened.data.train_set.splits)
+    trained = Trained(store.lineage(), assignment, cost, opened.data.train_set.splits, *places_of(store, opened.keys))
     # what earlier requests forgot may have joined the run again since
     hidden = visible_without(requests, store.salt, opened.keys)
     plan = make_plan(len(digests), trained, dataset.splits, hidden.hides)

@@ -95,7 +95,7 @@ def plan_anew(plan: Plan, lineage: Mapping[str, Mapping[str, str]], dataset: "AP
     """
     by_split = {split: [a for a in plan.affected if a.split == split] for split in SPLITS}
     plan.affected = [a for s in SPLITS for a in _redrawn(by_split[s], s, lineage[ARTEFACTS[s]], dataset)]
-    plan.shards, plan.n_train_samples = list(range(plan.n_shards)), plan.n_kept
+    plan.retrain_all()
     estimate(plan, cost)
 
 
@@ -142,11 +142,11 @@ def new_shards(opened: "RunResult", store: RunStore, data: "Loaders", exactness:
         partition = make_partition(fit, part, embed_samples(fit, part, SPLITS[0], "Read rewritten prompts"))
     finally:
         opened.model.use_dataset(opened.data.train_set)  # the run stays open as it is
-    by_id = {s.sample_id: s for s in part.samples}
+    by_id, places = {s.sample_id: s for s in part.samples}, store.places(pieces, opened.keys)
     out = []
     for shard in range(partition.n_shards):
         members = partition.members(shard)
-        chain = chain_of(shard, [by_id[name] for name in members], pieces)
+        chain = chain_of(shard, [by_id[name] for name in members], places)
         key = chain[-1].key if chain else shard_key(shard, [])
         # a shard that was empty and stays empty needs nothing
         if store.finished_shard(shard, key) is None and (members or store.shard_folder(shard).is_dir()):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from recbole_apa.evidence import KEY_FILE, key_ring
 from recbole_apa.runs.ledger import Entry, Ledger, refuse_gap, refuse_pending
-from recbole_apa.runs.ledger_lines import ADDED
+from recbole_apa.runs.ledger_lines import ADDED, CAUGHT_UP
 from recbole_apa.runs.lock import run_lock
 from recbole_apa.runs.log_places import open_log
 from recbole_apa.runs.remote.working_copy import open_place
@@ -93,6 +93,12 @@ class Session:
             return []
         opened = self.load(allow_pending=True)
         show = opened.config["show_progress"]
+        if left[0].kind == CAUGHT_UP:
+            from recbole_apa.unlearning.catching_up import carry_out_catch_up
+
+            with taken(self.store):
+                self.opened = carry_out_catch_up(opened, show, self.other_machine, left[0]).result
+            return left
         if left[0].kind == ADDED:
             from recbole_apa.unlearning.additions.carry_out import carry_out_addition
 

@@ -4,6 +4,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from recbole_apa.core.errors import RequestError, SettingsError
 from recbole_apa.core.system.signals import terminable
 from recbole_apa.data.forgotten import Digester, Forgotten
@@ -16,6 +18,7 @@ from recbole_apa.runs.log import own_log
 from recbole_apa.runs.names import KEY
 from recbole_apa.runs.store import RunStore
 from recbole_apa.unlearning.approximate.known import EXACT, check_method
+from recbole_apa.unlearning.at_once import AT_ONCE, refuse_with
 from recbole_apa.unlearning.light_stage import LightStage
 from recbole_apa.unlearning.machines import CHOICES, REFUSE
 from recbole_apa.unlearning.manner import refuse_other_manner
@@ -39,7 +42,7 @@ if TYPE_CHECKING:
 @own_log()
 def unlearn(
     run_dir: "str | Path | RunResult",
-    requests: str | Path | None = None,
+    requests: str | Path | Sequence[str | Path] | None = None,
     *,
     users: Iterable[object] = (),
     items: Iterable[object] = (),
@@ -52,13 +55,16 @@ def unlearn(
     columns: Mapping[str, object] | None = None,
     ids: Mapping[str, str | Path] | None = None,
     other_machine: str = REFUSE,
+    at_once: bool = False,
 ) -> UnlearnResult:
     """Make a finished run forget; first finishes what an interrupted call left waiting.
 
     Args:
         run_dir: the run's folder or URL; or the run itself if this process has it open (what ``run`` returned, or the
             ``result`` of the last outcome): then nothing is loaded and no frozen pass is computed again.
-        requests: a file for :func:`~recbole_apa.unlearning.requests.files.read_demands`, and ``columns`` for it too.
+        requests: a file for :func:`~recbole_apa.unlearning.requests.files.read_demands`, and ``columns`` for it too;
+            or several, each of them a request with a certificate of its own, carried out together: each shard restarts
+            once.
         users, items, interactions: tokens; interactions as (user, item) or (user, item, timestamp).
         exactness: ``inherited`` (the paper), ``strict`` (the partition is also computed again) or ``fresh`` (split and
             draw as well): :data:`~recbole_apa.evidence.exactness.DEFINITIONS`.
@@ -71,6 +77,8 @@ def unlearn(
         other_machine: what to do if the run was computed on another kind of machine, which rounds differently
             (:class:`~recbole_apa.core.system.machine.MachineKind`): ``refuse``; ``retrain`` all shards here, which is
             exact again; or ``accept`` a certificate that does not promise equal bits.
+        at_once: train nothing: affected shards serve their adapters from before the first slice that saw what is
+            forgotten, until :func:`~recbole_apa.unlearning.catching_up.catch_up`.
 
     Raises:
         RequestError: malformed, unknown or served before, by line; nothing was changed.
@@ -84,11 +92,19 @@ def unlearn(
         raise SettingsError(f"exactness: {exactness} needs unlearn_method: {EXACT}, found {method}")
     if other_machine not in CHOICES:
         raise SettingsError(f"other_machine: found {other_machine!r}, expected one of {', '.join(CHOICES)}")
-    demands = map_ids(read_demands(Path(requests), columns), ids) if requests else []
-    demands += named_demands(users, items, interactions)
+    if at_once:
+        refuse_with(exactness, method, other_machine)
+    files = [requests] if isinstance(requests, (str, Path)) else requests or []
+    groups: list[Sequence[Demand]] = [map_ids(read_demands(Path(file), columns), ids) for file in files if file]
+    named = named_demands(users, items, interactions)
+    if len(groups) > 1 and named:
+        raise SettingsError("requests: found several files, and names beside them; put these into a file of their own")
+    if named:
+        groups = [[*(groups[0] if groups else []), *named]]
     with at_run(run_dir, "unlearning", writes=not dry_run) as (store, opened):
         session = Stage(store, config_dict, opened, other_machine, writes=not dry_run)
-        return (session.dry_run if dry_run else session.run)(demands, exactness, method, skip_unknown)
+        session.at_once = at_once
+        return (session.dry_run if dry_run else session.run)(groups, exactness, method, skip_unknown)
 
 
 def data_left(
@@ -116,36 +132,40 @@ class Stage(LightStage):
         writes: finish what a kill interrupted; if false, a run with a waiting request is rejected.
     """
 
-    def run(self, demands: Sequence[Demand], exactness: str, method: str, skip_unknown: bool) -> UnlearnResult:
-        """Carry out what waits, then the new request."""
+    at_once = False
+    """Whether a new request trains nothing."""
+
+    def run(self, groups: Sequence[Sequence[Demand]], exactness: str, method: str, skip_unknown: bool) -> UnlearnResult:
+        """Carry out what waits, then the new requests, each a group of demands, together."""
         out = UnlearnResult(None, finished=self.finished, shown=self.store.storage.shown)
         out.additions += [e.position for e in self.ledger.additions() if e.position in self.closed_now]
         if self.ledger.waiting():
             self.key_old_digests()
         left = [e for e in self.ledger.waiting() if e.kind == REQUEST]
         late = [e for e in self.ledger.requests() if e.position in self.closed_now]
-        refuse_other_manner(demands, [*left, *late], (exactness, method), self._served)
+        named = [demand for group in groups for demand in group]
+        refuse_other_manner(named, [*left, *late], (exactness, method), self._served)
         waited = self.finish_waiting(out)
-        demands = self._not_done_now(demands, left)
-        if demands:
+        groups = [new for group in groups if (new := self._not_done_now(group, left))]
+        if groups:
             self._refuse_in_pieces(method)
-        if demands and self._run_light(demands, exactness, method, skip_unknown, out):
+        if len(groups) == 1 and self._run_light(groups[0], exactness, method, skip_unknown, out):
             return out
-        if demands:
+        if groups:
             opened = self.open_now()
             self.machines(opened).refuse_others(method)
-            rows = opened.data.train_set.raw_interactions
-            asked, out.left = self._ask(rows, demands, exactness, method, skip_unknown)
-            prepared = prepare(opened, [asked], asked.demands)  # rejects a request that would leave nothing
+            asked, out.left = self._ask_all(opened, groups, exactness, method, skip_unknown)
+            demands = [demand for one in asked for demand in one.demands]
+            prepared = prepare(opened, asked, demands)  # rejects requests that would leave nothing
             out.plan = prepared.plan
             refuse_unreachable(self.store)
             self.key_old_digests()
             self.keep_key()
-            entry, show = self.ledger.append(REQUEST, asked.content), opened.config["show_progress"]
+            entries, show = [self.ledger.append(REQUEST, one.content) for one in asked], opened.config["show_progress"]
             from recbole_apa.unlearning.exact import carry_out
 
             with taken(self.store):
-                out.outcomes.append(carry_out(opened, [entry], show, prepared, self.other_machine))
+                out.outcomes.append(carry_out(opened, entries, show, prepared, self.other_machine))
             out.plan = out.outcomes[-1].plan  # now includes a new partition
         elif not waited and not self.closed_now:
             raise RequestError(
@@ -163,33 +183,59 @@ class Stage(LightStage):
     def _refuse_in_pieces(self, method: str) -> None:
         """
         Raises:
-            SettingsError: an approximate method, on a run that has grown.
+            SettingsError: an approximate method, on a run that has grown or is cut into slices.
         """
         if method != EXACT and self.store.load_pieces():
             raise SettingsError(
                 f"unlearn_method: found {method} on a run that has grown, whose shards were trained in several pieces; "
                 f"expected {EXACT}. (After a request with exactness: {FRESH} each shard is of one piece again.)"
             )
+        if method != EXACT and self.store.n_slices > 1:
+            raise SettingsError(
+                f"unlearn_method: found {method} on a run whose shards were trained in slices; expected {EXACT}, or a "
+                "run with shard_slices: 1"
+            )
 
-    def dry_run(self, demands: Sequence[Demand], exactness: str, method: str, skip_unknown: bool) -> UnlearnResult:
-        """The plan of a request, without carrying it out."""
+    def dry_run(
+        self, groups: Sequence[Sequence[Demand]], exactness: str, method: str, skip_unknown: bool
+    ) -> UnlearnResult:
+        """The plan of requests, without carrying them out."""
         self._refuse_in_pieces(method)
-        run = self._indexed(exactness, method)
+        run = self._indexed(exactness, method) if len(groups) < 2 else None
         if run is not None:
-            return self._dry_light(run, demands, skip_unknown)
+            return self._dry_light(run, groups[0] if groups else [], skip_unknown)
         opened = self.open_now()
         machines = self.machines(opened)
         machines.refuse_others(method)
-        rows = opened.data.train_set.raw_interactions
-        asked, left = self._ask(rows, demands, exactness, method, skip_unknown)
-        prepared = prepare(opened, [asked], asked.demands)
+        asked, left = self._ask_all(opened, groups or [[]], exactness, method, skip_unknown)
+        prepared = prepare(opened, asked, [demand for one in asked for demand in one.demands])
         plan = prepared.plan
         if exactness != INHERITED:
             partition, shards = new_shards(opened, self.store, prepared.data, exactness)
             settle_shards(plan, partition.sizes(), shards, self.store.manifest().get("full_training", {}))
         if machines.retrains:
-            plan.shards, plan.n_train_samples = list(range(plan.n_shards)), plan.n_kept
+            plan.retrain_all()
         return UnlearnResult(plan, left=left)
+
+    def _ask_all(
+        self,
+        opened: "RunResult",
+        groups: Sequence[Sequence[Demand]],
+        exactness: str,
+        method: str,
+        skip_unknown: bool,
+    ) -> tuple[list[NewRequest], list[str]]:
+        """As :meth:`_ask`, for each group of demands, in what those before it leave."""
+        part, asked, left = opened.data.train_set, list[NewRequest](), list[str]()
+        rows, added = part.raw_interactions, part.run_data.added_at
+        for demands in groups:
+            one, skipped = self._ask(rows, demands, exactness, method, skip_unknown)
+            asked.append(one)
+            left += skipped
+            hidden = part.visible_data.without(visible_without([one], self.store.salt, self.keys))
+            shown = np.flatnonzero(hidden.visible(rows, added))
+            rows, added = rows.take(shown), None if added is None else added[shown]
+        return asked, left
 
     def _ask(
         self, rows: Interactions, demands: Sequence[Demand], exactness: str, method: str, skip_unknown: bool
@@ -203,7 +249,8 @@ class Stage(LightStage):
         digester, earlier = Digester(self.store.salt, self.keys.newest()), self._served(self.ledger.requests())
         found = find(demands, rows, lambda d: any(covers(d, part) for part in earlier), skip_unknown)
         content = {**request_digests(found, rows, digester), KEY: self.keys.newest().name}
-        return NewRequest({**content, "exactness": exactness, "method": method}, found.demands), found.left
+        manner = {"exactness": exactness, "method": method, **({AT_ONCE: True} if self.at_once else {})}
+        return NewRequest({**content, **manner}, found.demands), found.left
 
     def _served(self, entries: Sequence[Entry]) -> tuple[Forgotten, ...]:
         """What earlier requests named."""

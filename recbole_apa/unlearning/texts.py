@@ -38,18 +38,32 @@ def outcome_text(outcome: "Outcome", shown: Callable[[Path], str]) -> str:
     plan = outcome.plan
     rewritten = sum(a.change == "rewritten" for a in plan.affected)
     n_trained = outcome.n_trained
-    lines = [
-        figures_text(outcome.figures),
+    lines = [figures_text(outcome.figures)] if outcome.figures else []
+    lines += [
         f"{plan.n_interactions} interactions forgotten; {len(plan.affected)} samples affected, {rewritten} of them "
         f"rewritten; {n_trained} of {plan.n_shards} shards "
         + ("trained again" if outcome.method == EXACT else f"moved by {outcome.method}, which is approximate"),
     ]
+    if outcome.slices:
+        lines.append(f"{outcome.slices['trained']} of {outcome.slices['total']} slices trained again")
+    if outcome.served is not None:
+        lines.append(served_text(outcome))
     if outcome.statistics:
         lines.append(statistics_text(outcome.statistics))
     if outcome.full_seconds:
         lines.append(f"{outcome.seconds:.1f} s of training; {ratio_text(outcome)}")
     lines += [f"certificate: {shown(path.with_suffix('.html'))}" for path in outcome.certificates]
     return "\n".join(lines)
+
+
+def served_text(outcome: "Outcome") -> str:
+    """What a request at once left."""
+    assert outcome.served is not None
+    parts = [f"{told['served']} of {told['total']} slices of shard {k}" for k, told in outcome.served.items()]
+    lines = [f"at once: nothing was trained; served are {', '.join(parts) or 'all slices'}, and all of other shards"]
+    if outcome.serves_nothing:
+        lines.append("no adapter and no evidence is left: the run serves nothing until it has caught up")
+    return "\n".join([*lines, "figures and report are to be made: --catch_up"])
 
 
 def statistics_text(done: StatisticsDone) -> str:
@@ -78,6 +92,10 @@ def result_text(result: UnlearnResult) -> str:
     """The result of :func:`unlearn` for a person; it names samples, so it is printed and never logged."""
     parts = [f"finished; certificate: {result.shown(path.with_suffix('.html'))}" for path in result.finished]
     parts += [f"finished: the addition in line {line} of the ledger" for line in result.additions]
+    if result.caught_up:
+        done = result.caught_up
+        shards = ", ".join(f"{k:03d}" for k in done.trained) or "none"
+        parts.append(f"caught up: {done.n_slices} slices trained, of shards {shards}; {done.seconds:.1f} s of training")
     parts += [f"left out: {text}" for text in result.left]
     if result.plan:
         parts.append(plan_text(result.plan))

@@ -21,7 +21,7 @@ from recbole_apa.runs.collaborative_files import save_collaborative
 from recbole_apa.runs.keep_index import write_changed_index
 from recbole_apa.runs.ledger import Entry, Ledger, served_by
 from recbole_apa.runs.manifest import Manifest
-from recbole_apa.runs.names import BOARDS, COUNTED, FIGURES, KEY, MACHINES, REGISTERED_BY
+from recbole_apa.runs.names import BOARDS, COUNTED, FIGURES, KEY, MACHINES, REGISTERED_BY, SLICE_ORDER, TO_MAKE
 from recbole_apa.runs.plain_ids import has_plain_ids
 from recbole_apa.runs.store import RunStore
 from recbole_apa.unlearning.approximate.known import EXACT
@@ -51,6 +51,8 @@ def stays_as_it_is(run: IndexedRun, light: Light, machines: Machines) -> bool:
     manifest, options = run.manifest, run.manifest["options"]
     return (
         not light.plan.affected
+        and TO_MAKE not in manifest  # figures and slices are missing
+        and SLICE_ORDER not in manifest["files"]  # it may name somebody of whom no row is left
         and light.touched.keeps_order()  # figures and their intervals are of samples in the run's order
         and not manifest.get(REGISTERED_BY)  # what a plug-in computes may depend on more than samples
         and is_kept(manifest)

@@ -37,11 +37,11 @@ def test_each_shard_is_what_it_is_alone(ready):
     model, batches = ready
     singles = [alone(model, k, batches[k]) for k in range(3)]
     together = ShardTrainer(model, False).fit_together([0, 1, 2], 3, batches, lambda *a: None)
-    for (factors, history), (own, own_history) in zip(together, singles, strict=True):
+    for (factors, history, _), (own, own_history, _) in zip(together, singles, strict=True):
         assert_same(factors, own)
         assert history.step_losses == pytest.approx(own_history.step_losses, rel=1e-3)
         assert history.stopped_early == own_history.stopped_early
-    assert len({len(history.step_losses) for _, history in together}) > 1
+    assert len({len(history.step_losses) for _, history, _ in together}) > 1
     name = next(iter(singles[0][0]))
     assert not torch.allclose(singles[0][0][name][1], singles[1][0][name][1], atol=1e-3)
 

@@ -225,6 +225,7 @@ def test_every_option_of_a_request_is_declared_as_what_it_is():
     assert declared == names_of(ForgetOptions)
     assert set(names_for(Use.NAMES_DATA, ForgetOptions)) == {
         "unlearn",
+        "gather",
         "forget_users",
         "forget_items",
         "forget_interactions",

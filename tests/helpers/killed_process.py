@@ -62,12 +62,14 @@ def forget(folder: str, work: str, asked: dict, kill_at: int | None, report: str
 
 
 def ask(folder: str | Path, asked: dict) -> None:
-    """A request, or with ``added`` an addition."""
-    from recbole_apa import unlearn
+    """A request, with ``added`` an addition, or with ``catch_up`` what requests at once have left."""
+    from recbole_apa import catch_up, unlearn
     from recbole_apa.unlearning.additions.stage import add
 
     if "added" in asked:
         add(folder, asked["added"])
+    elif "catch_up" in asked:
+        catch_up(folder)
     else:
         unlearn(folder, **asked)
 

@@ -6,10 +6,11 @@ import torch
 
 from recbole_apa.adapters.training import ShardHistory
 from recbole_apa.core.files.whole import file_digest, read_json
+from recbole_apa.core.places import FIRST
 from recbole_apa.core.seeding import generator_for
 from recbole_apa.model.contracts import FitInputs
 from recbole_apa.model.fit_context import FitContext
-from recbole_apa.model.shard_trainer import ShardTrainer
+from recbole_apa.model.shard_trainer import NEW, ShardTrainer, Trained
 from recbole_apa.model.train_shards import ShardBuilder
 from recbole_apa.partition import Partition
 from recbole_apa.pipeline.trainer_factory import make_trainer
@@ -61,12 +62,12 @@ def _content(path):
 
 
 def count_training(patch):
-    """(shard, piece) of every training from now on."""
+    """(shard, piece) of every training from now on; (shard, place) of later slices."""
     seen, real = [], ShardTrainer.fit
 
-    def fit(self, shard, n_shards, batches, log, start=None, piece=0):
-        seen.append((shard, piece))
-        return real(self, shard, n_shards, batches, log, start, piece)
+    def fit(self, shard, n_shards, batches, log, start=NEW, place=FIRST):
+        seen.append((shard, place if place.cut else place.piece))
+        return real(self, shard, n_shards, batches, log, start, place)
 
     patch.setattr(ShardTrainer, "fit", fit)
     return seen
@@ -75,12 +76,12 @@ def count_training(patch):
 def pretend_training(patch):
     """Replace training by numbers drawn for where it starts, the piece, and its samples; see :func:`count_training`."""
 
-    def fit(self, shard, n_shards, batches, log, start=None, piece=0):
-        first = start or self.model.engine.bank.start(1)
+    def fit(self, shard, n_shards, batches, log, start=NEW, place=FIRST):
+        first = start.factors or self.model.engine.bank.start(1)
         told = [file.numpy().tobytes().hex() for parts in first.values() for file in parts]
-        draw = generator_for(1, *told, shard, piece, *sorted(s.digest() for s in batches.samples))
+        draw = generator_for(1, *told, shard, place.piece, *sorted(s.digest() for s in batches.samples))
         made = {n: tuple(torch.randn(p.shape, generator=draw) for p in parts) for n, parts in first.items()}
-        return made, ShardHistory([0.5], [0.5])
+        return Trained(made, ShardHistory([0.5], [0.5]))
 
     patch.setattr(ShardTrainer, "fit", fit)
     return count_training(patch)

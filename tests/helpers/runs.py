@@ -28,7 +28,8 @@ def state(folder: Path) -> dict[str, object]:
             out[name] = without_source(folder)
         elif name not in TIMED:
             out[name] = file_digest(folder / name)
-    out[METRICS] = lasting(read_json(folder / METRICS))
+    if (folder / METRICS).is_file():  # a state that was left at once has no figures
+        out[METRICS] = lasting(read_json(folder / METRICS))
     out["chosen"] = read_json(folder / MANIFEST)["chosen"]
     return out
 

@@ -7,6 +7,7 @@ import torch
 
 from recbole_apa.adapters.training import rate_factor
 from recbole_apa.core.errors import SettingsError
+from recbole_apa.core.places import Places
 from recbole_apa.core.seeding import digest_of, drawn_for
 from recbole_apa.model.lineage import chain_of, lineage_of, shard_key
 from recbole_apa.partition import Partition
@@ -89,12 +90,12 @@ def test_a_shard_that_was_empty_starts_from_the_common_start(ready, places, tmp_
 def test_keys_follow_one_another(ready, places):
     samples = [s for s in ready[1]._dataset.samples if places[s.sample_id][0] == 1]
     by_piece = {p: [s for s in samples if places[s.sample_id][1] == p] for p in (0, 1, 3)}
-    chain = chain_of(1, samples, {name: piece for name, (_, piece) in places.items()})
+    chain = chain_of(1, samples, Places({name: piece for name, (_, piece) in places.items()}))
     first = shard_key(1, by_piece[0])
     second = digest_of(first, "piece", 1, *sorted(s.digest() for s in by_piece[1])).hex()
     third = digest_of(second, "piece", 3, *sorted(s.digest() for s in by_piece[3])).hex()
-    assert [(p.number, p.key) for p in chain] == [(0, first), (1, second), (3, third)]
-    assert [(p.number, p.key) for p in chain_of(1, samples, {})] == [(0, shard_key(1, samples))]
+    assert [(p.place, p.key) for p in chain] == [((0, 0), first), ((1, 0), second), ((3, 0), third)]
+    assert [(p.place, p.key) for p in chain_of(1, samples, Places())] == [((0, 0), shard_key(1, samples))]
 
 
 def test_points_have_the_lineage_of_the_pieces_before_them(ready, places):
@@ -102,7 +103,7 @@ def test_points_have_the_lineage_of_the_pieces_before_them(ready, places):
     partition = Partition({name: shard for name, (shard, _) in places.items()}, torch.zeros(3, 1))
     splits = {"train": samples, "valid": [], "test": []}
     pieces = {name: piece for name, (_, piece) in places.items() if piece}
-    seen = lineage_of(partition, splits, False, pieces)
+    seen = lineage_of(partition, splits, False, Places(pieces), {})
     assert {n for n in seen if "points" in n} == {
         "shards/000/points/01.00",
         "shards/001/points/01.00",
@@ -111,7 +112,7 @@ def test_points_have_the_lineage_of_the_pieces_before_them(ready, places):
     for name, piece in (("000/points/01.00", 1), ("001/points/01.00", 1), ("001/points/03.00", 3)):
         of_shard = {n for n, (shard, p) in places.items() if shard == int(name[:3]) and p < piece}
         assert set(seen[f"shards/{name}"]) == of_shard
-    assert {n: v for n, v in seen.items() if "points" not in n} == lineage_of(partition, splits, False, {})
+    assert {n: v for n, v in seen.items() if "points" not in n} == lineage_of(partition, splits, False, Places(), {})
 
 
 def test_a_grown_state_is_one_trained_from_nothing(ready, places, tmp_path, monkeypatch):

@@ -7,7 +7,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from recbole_apa.model.shard_trainer import ShardTrainer
-from recbole_apa.runs import points, store
+from recbole_apa.runs import points
+from recbole_apa.runs import shard_files as adapters
 from tests.helpers.pieces import build_shards, pretend_training, shard_files
 
 
@@ -34,7 +35,7 @@ def test_a_stopped_chain_goes_on_where_it_stopped(stopped_at, ready, places, tmp
 
             return call
 
-        for module in (points, store):
+        for module in (points, adapters):
             patch.setattr(module, "write_whole", counted(module.write_whole))
         patch.setattr(ShardTrainer, "fit", counted(ShardTrainer.fit))
         try:

@@ -146,7 +146,7 @@ def test_a_shard_depends_on_its_own_samples_alone(finished, options, tmp_path):
     model.engine.bank.resize(1)
     ids = finished.trainer.partition.members(2)
     batches = loader.shard(ids[::-1], options["train_batch_size"], options["seed"])
-    factors, _ = ShardTrainer(model, False).fit(2, 3, batches, lambda *a: None)
+    factors, *_ = ShardTrainer(model, False).fit(2, 3, batches, lambda *a: None)
     saved = read_adapter(finished.run_dir / "shards" / "002")
     assert all(torch.equal(x, y) for n in saved for x, y in zip(saved[n], factors[n], strict=True))
     model.set_adapters([finished.trainer.store.load_shard(k)[0] for k in range(3)])

@@ -18,6 +18,7 @@ from benchmarks.random_llama import write_random_llama
 from benchmarks.request_jobs import NAME, untouched_user, users_of_samples
 from benchmarks.requests_at_size import write_data
 from benchmarks.search import STAGES
+from benchmarks.slices import table as slices_table
 from benchmarks.timing import Contender, ratios, seconds_per_sample
 from recbole_apa import APAConfig
 from recbole_apa.comparison.row import Row
@@ -67,6 +68,19 @@ def test_forgetting_table_has_means_deviations_and_gaps():
 
 def cells_of(text):
     return [[cell.strip() for cell in line.strip("|").split("|")] for line in text.splitlines()]
+
+
+def test_the_table_of_slices_divides_the_mean_request_by_both_references():
+    def took(seconds, apart, slices):
+        return {"seconds": seconds, "apart": apart, "training": None, "slices": slices}
+
+    requests = [
+        {way: took(10 * i, 8 * i, n) for way, n in (("in full", i), ("at once", 0), ("catch up", None))} for i in (1, 3)
+    ]
+    record = {"run": took(100, 80, None), "one model": took(50, 40, None), "requests": {"users": requests}}
+    cells = cells_of(slices_table(record))
+    assert cells[2] == ["users", "in full", "2", "2.0", "16.0", "0.200", "0.400", "20.0", "0.200"]
+    assert [line[3] for line in cells[3:]] == ["0.0", "-"]
 
 
 def test_the_table_of_drawn_requests_divides_both_references_by_the_mean_request():

@@ -12,10 +12,12 @@ import numpy as np
 import torch
 
 from recbole_apa.adapters.bank import Factors
+from recbole_apa.adapters.moments import Moment, Moments
 from recbole_apa.backbone.prompt_encoder import TokenizedPrompt
+from recbole_apa.core.places import Place
 from recbole_apa.data.sent_samples import SentSamples
 from recbole_apa.model.apa import APA
-from recbole_apa.model.shard_trainer import ShardTrainer
+from recbole_apa.model.shard_trainer import ShardTrainer, Start
 from recbole_apa.pipeline.build import model_for
 from recbole_apa.pipeline.config import APAConfig
 from recbole_apa.pipeline.plugins import import_plugins
@@ -24,6 +26,8 @@ from recbole_apa.pipeline.workers.received import ReceivedData
 Report = Callable[[float, str], None]
 """Called with the share done, and a text to show next to it."""
 PlainFactors = dict[str, tuple[np.ndarray, ...]]
+PlainMoments = dict[str, tuple[tuple[np.ndarray, ...], ...]]
+PlainStart = tuple[PlainFactors | None, PlainMoments | None]
 
 
 @dataclass(frozen=True)
@@ -70,14 +74,14 @@ class ShardWorker:
         shard: int,
         n_shards: int,
         members: Sequence[str],
-        begin: PlainFactors | None,
-        piece: int,
+        begin: PlainStart,
+        place: tuple[int, int],
         report: Report,
-    ) -> tuple[PlainFactors, dict[str, Any], float]:
-        """Train one piece of a shard: factors, the history of its training, seconds.
+    ) -> tuple[PlainFactors, dict[str, Any], PlainMoments | None, float]:
+        """Train one place of a shard: factors, the history of its training, the optimiser's moments, seconds.
 
         Args:
-            begin: the adapter to continue from; None takes the common initial factors.
+            begin: the adapter to continue from, None for the common initial factors, and the optimiser's moments.
         """
         start, settings = time.perf_counter(), self.model.settings
         batches = self.data.batches(members, settings.training.train_batch_size, settings.seed)
@@ -86,9 +90,10 @@ class ShardWorker:
         def log(name: str, loss: float, step: int) -> None:
             report((step + 1) / n_steps, f"loss {loss:.4f}")
 
-        first = None if begin is None else from_plain(begin)
-        factors, history = ShardTrainer(self.model, False).fit(shard, n_shards, batches, log, first, piece)
-        return to_plain(factors), asdict(history), time.perf_counter() - start
+        first = Start(None if begin[0] is None else from_plain(begin[0]), moments_from_plain(begin[1]))
+        done = ShardTrainer(self.model, False).fit(shard, n_shards, batches, log, first, Place(*place))
+        moments = moments_to_plain(done.moments)
+        return to_plain(done.factors), asdict(done.history), moments, time.perf_counter() - start
 
     def embed(self, split: str, rows: Sequence[int], report: Report) -> np.ndarray:
         """Embeddings of samples of a split, (n, d)."""
@@ -129,3 +134,17 @@ def to_plain(factors: Factors) -> PlainFactors:
 def from_plain(factors: PlainFactors) -> Factors:
     """As tensors, copied."""
     return {name: tuple(torch.tensor(part) for part in parts) for name, parts in factors.items()}
+
+
+def moments_to_plain(moments: Moments | None) -> PlainMoments | None:
+    """As numpy arrays."""
+    if moments is None:
+        return None
+    return {name: tuple(tuple(x.numpy() for x in moment) for moment in parts) for name, parts in moments.items()}
+
+
+def moments_from_plain(moments: PlainMoments | None) -> Moments | None:
+    """As tensors, copied."""
+    if moments is None:
+        return None
+    return {n: tuple(Moment(*(torch.tensor(x) for x in moment)) for moment in parts) for n, parts in moments.items()}

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from recbole_apa.adapters.bank import Factors
+from recbole_apa.adapters.moments import Moments
 from recbole_apa.adapters.training import ShardHistory
 from recbole_apa.core.errors import SettingsError
 from recbole_apa.data.recbole_settings import read_execution
@@ -18,7 +19,15 @@ from recbole_apa.evidence import KEY_FILE
 from recbole_apa.model.contracts import ToTrain
 from recbole_apa.pipeline.config import APAConfig
 from recbole_apa.pipeline.plugins import modules_for_workers
-from recbole_apa.pipeline.workers.jobs import Job, Setup, from_plain, to_plain
+from recbole_apa.pipeline.workers.jobs import (
+    Job,
+    PlainStart,
+    Setup,
+    from_plain,
+    moments_from_plain,
+    moments_to_plain,
+    to_plain,
+)
 from recbole_apa.pipeline.workers.processes import ProcessTeam
 from recbole_apa.pipeline.workers.ray_actors import RAY_NEEDED, RayOptions, RayTeam, is_installed
 from recbole_apa.pipeline.workers.schedule import Team, run_jobs
@@ -43,18 +52,21 @@ class WorkerPool:
         self.close()
         self._samples = samples
 
-    def train(self, n_shards: int, asked: Sequence[ToTrain]) -> Iterator[tuple[int, Factors, ShardHistory, float]]:
-        """Train one piece each of several shards; yields each shard when done, with the seconds that it took."""
+    def train(
+        self, n_shards: int, asked: Sequence[ToTrain]
+    ) -> Iterator[tuple[int, Factors, ShardHistory, Moments | None, float]]:
+        """Train one place each of several shards; yields each shard when done, with the seconds that it took."""
         jobs = [
             Job(
                 "train",
-                (one.shard, n_shards, one.members, one.start and to_plain(one.start), one.piece),
-                f"shard {one.shard + 1}" + (f", piece {one.piece}" if one.piece else ""),
+                (one.shard, n_shards, one.members, _plain_start(one), tuple(one.place)),
+                ", ".join(filter(None, (f"shard {one.shard + 1}", one.place.text()))),
             )
             for one in asked
         ]
-        for place, (factors, history, seconds) in self._run(jobs, f"Train {len(jobs)} shards"):
-            yield asked[place].shard, from_plain(factors), ShardHistory(**history), seconds
+        for i, (factors, history, moments, seconds) in self._run(jobs, f"Train {len(jobs)} shards"):
+            kept = moments_from_plain(moments)
+            yield asked[i].shard, from_plain(factors), ShardHistory(**history), kept, seconds
 
     def embed(self, split: str, rows: Sequence[int], step: int, title: str) -> Iterator[tuple[Sequence[int], Tensor]]:
         """Embeddings of some samples of a split; yields rows and their embeddings, (n, d).
@@ -106,6 +118,10 @@ class WorkerPool:
             asked = RayOptions(execution.ray_address, execution.ray_cpus, execution.ray_gpus)
             return RayTeam(setup, self.n_workers, asked)
         return ProcessTeam(setup, self.n_workers)
+
+
+def _plain_start(one: ToTrain) -> PlainStart:
+    return None if one.start is None else to_plain(one.start), moments_to_plain(one.moments)
 
 
 def pool_of(config: APAConfig) -> WorkerPool | None:

@@ -12,6 +12,7 @@ from recbole_apa.runs.keep_index import write_grown_index
 from recbole_apa.runs.ledger import Entry, Ledger, served_by
 from recbole_apa.runs.ledger_lines import REQUEST
 from recbole_apa.runs.names import KEY
+from recbole_apa.runs.slice_order import listed_of
 from recbole_apa.unlearning.additions.grow import Grown, grow
 from recbole_apa.unlearning.additions.incoming_files import kept_incoming
 from recbole_apa.unlearning.approximate.known import EXACT
@@ -70,7 +71,8 @@ def carry_out_addition(
     inherit_partition(store, pending, earlier.samples, machines)
     line = f"run folder: {store.place} (if interrupted, resume with --run={store.place} --resume)"
     trainer = make_trainer(opened.config, opened.model, pending, FitInputs(key=key, begin_line=line))
-    inputs = replace(trainer.inputs, reuse=reusable(opened, store, machines), pieces=grown.made.pieces)
+    reuse, listed = reusable(opened, store, machines), listed_of(store, opened.keys)
+    inputs = replace(trainer.inputs, reuse=reuse, pieces=grown.made.pieces, listed=listed)
     result = train_and_evaluate(opened, data, trainer, inputs, show)
     served = served_by(before, ledger.entries())
     refuse_hidden(pending, data, [e.content for e in served if e.kind == REQUEST], opened.keys)

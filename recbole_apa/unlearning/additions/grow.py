@@ -75,11 +75,12 @@ def grow(opened: "RunResult", incoming: Incoming, position: int, readmit: bool) 
     rows = grown_rows(before, sides, new, addition)
     number = len(before.additions) + 1
     may_show = rows.flags[rows.since == number] & ALLOWED != 0
-    refuse_early(before, incoming, may_show, assignment, before.pieces)
+    places = store.places(before.pieces, opened.keys)
+    refuse_early(before, incoming, may_show, assignment, places)
     addition = replace(addition, samples=int(((rows.since == number) & (rows.flags & DRAWN != 0)).sum()))
     indexed = IndexedRows(rows, part.files, (*before.additions, addition))
     data = build_data(opened.config, part.visible_data, indexed=indexed)
-    refuse_changed(before.samples, data.train_set.splits, assignment, before.pieces)
+    refuse_changed(before.samples, data.train_set.splits, assignment, places)
     return Grown(data, addition, n_readmitted, readmits)
 
 

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from recbole_apa.core.errors import RequestError
+from recbole_apa.core.places import FIRST, Place, Places
 from recbole_apa.data.run_data import RunData
 from recbole_apa.data.samples import Interactions, Sample
 from recbole_apa.data.splits import SPLITS
@@ -61,13 +62,13 @@ def refuse_forgotten(
 
 
 def refuse_early(
-    before: RunData, incoming: Incoming, may_show: np.ndarray, assignment: Assignment, pieces: Mapping[str, int]
+    before: RunData, incoming: Incoming, may_show: np.ndarray, assignment: Assignment, places: Places
 ) -> None:
     """
     Args:
         may_show: which rows a history may ever show, (n,), bool: those whose own values pass the filters. A row that a
             filter only counts or compares out may come in later.
-        pieces: training sample -> number of its piece, for those above 0.
+        places: when each training sample is trained.
 
     Raises:
         RequestError: such a row is no later than a sample of the same user.
@@ -89,7 +90,7 @@ def refuse_early(
     _refuse(
         [incoming.where(row) for row, _, _ in early],
         "are no later than a sample of the same user, before which nothing may join "
-        f"(if they did, {_again(hit, assignment, pieces)})",
+        f"(if they did, {_again(hit, assignment, places)})",
         "leave them out, or train a new run on all rows",
     )
 
@@ -98,7 +99,7 @@ def refuse_changed(
     before: Mapping[str, Sequence[Sample]],
     after: Mapping[str, Sequence[Sample]],
     assignment: Assignment,
-    pieces: Mapping[str, int],
+    places: Places,
 ) -> None:
     """
     Args:
@@ -115,20 +116,20 @@ def refuse_changed(
         raise RequestError(
             f"the rows would change {len(hit)} samples that the run has, as filters that compare or count rows "
             f"(rm_dup_inter, user_inter_num_interval, item_inter_num_interval) let other rows pass "
-            f"({_again(hit, assignment, pieces)}); nothing was changed: leave out the rows of these users or items, or "
+            f"({_again(hit, assignment, places)}); nothing was changed: leave out the rows of these users or items, or "
             "train a new run on all rows"
         )
 
 
-def _again(hit: Sequence[Sample], assignment: Assignment, pieces: Mapping[str, int]) -> str:
+def _again(hit: Sequence[Sample], assignment: Assignment, places: Places) -> str:
     """What would have to be trained again if samples changed."""
-    first: dict[int, int] = {}
-    for name in (s.sample_id for s in hit if s.sample_id in assignment.shard_of):
-        shard = assignment.shard_of[name]
-        first[shard] = min(pieces.get(name, 0), first.get(shard, pieces.get(name, 0)))
+    first: dict[int, Place] = {}
+    for sample in (s for s in hit if s.sample_id in assignment.shard_of):
+        shard, place = assignment.shard_of[sample.sample_id], places.of(sample.sample_id, sample.user_id)
+        first[shard] = min(place, first.get(shard, place))
     shards = ", ".join(
-        f"{shard:03d} from {'its start' if not piece else 'point ' + point_name(piece)}"
-        for shard, piece in sorted(first.items())
+        f"{shard:03d} from {'its start' if place == FIRST else 'point ' + point_name(*place)}"
+        for shard, place in sorted(first.items())
     )
     return f"to be trained again: {'shards ' + shards if shards else 'no shard'}"
 

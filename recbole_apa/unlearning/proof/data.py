@@ -6,13 +6,14 @@ from collections.abc import Iterator, Mapping
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
+from recbole_apa.adapters.file_names import MOMENTS
 from recbole_apa.core.errors import RunError
 from recbole_apa.data.samples import Sample
 from recbole_apa.data.splits import SPLITS
 from recbole_apa.evidence import KeyRing
 from recbole_apa.model.lineage import chain_of, lineage_of, number_users, sample_order
 from recbole_apa.runs.manifest import Manifest
-from recbole_apa.runs.names import EMBEDDINGS, MEMORY, PIECES, STATES, point_name, shard_name
+from recbole_apa.runs.names import EMBEDDINGS, MEMORY, PIECES, PREFIXES, STATES, point_name, shard_name
 from recbole_apa.runs.pinned_run import PinnedStore
 from recbole_apa.runs.points import ShardPoints
 from recbole_apa.runs.trunk_activations import check_activations
@@ -52,13 +53,14 @@ def lineage_findings(store: PinnedStore, manifest: Manifest, data: "Loaders", ke
     elif store.has_index() and pieces != dict(dataset.pieces):
         n = len(pieces.items() ^ dataset.pieces.items())
         yield f"{PIECES} does not say what the index says of when samples joined the run ({n} entries differ)"
-    found = lineage_of(partition, dataset.splits, store.has(STATES), pieces)
+    places, prefixes = store.places(pieces, keys), store.load_prefixes()
+    found = lineage_of(partition, dataset.splits, store.has(STATES), places, prefixes)
     for name in sorted(found.keys() | said.keys()):
         if found.get(name) != said.get(name):
             yield f"lineage of {name}: it saw other samples than the data gives now"
 
 
-def shard_findings(store: PinnedStore, data: "Loaders") -> Iterator[str]:
+def shard_findings(store: PinnedStore, data: "Loaders", keys: KeyRing) -> Iterator[str]:
     """Findings where an adapter was not trained on its shard's samples, or does not fit this run's model."""
     partition = store.load_partition()
     if partition is None:
@@ -66,19 +68,28 @@ def shard_findings(store: PinnedStore, data: "Loaders") -> Iterator[str]:
     by_id = {s.sample_id: s for s in data.train_set.splits["train"]}
     if not set(partition.shard_of) <= set(by_id):
         return
-    pieces, shapes = store.load_pieces(), _Shapes()
+    places = store.places(store.load_pieces(), keys)
+    prefixes, shapes = store.load_prefixes(), _Shapes()
     for shard in range(partition.n_shards):
-        members = partition.members(shard)
-        if not members:
+        whole = chain_of(shard, [by_id[name] for name in partition.members(shard)], places)
+        chain = [piece for piece in whole if shard not in prefixes or piece.place < prefixes[shard]]
+        if shard in prefixes and prefixes[shard] not in [piece.place for piece in whole]:
+            yield f"{PREFIXES} says that {shard_name(shard)} lacks samples that it does not have"
+        if not chain:
             if store.shard_folder(shard).exists():
                 yield f"{shard_name(shard)} should be empty, but contains an adapter"
             continue
-        chain = chain_of(shard, [by_id[name] for name in members], pieces)
-        points = {point_name(piece.number): before.key for before, piece in pairwise(chain)}
+        points = {point_name(*piece.place): before.key for before, piece in pairwise(chain)}
         for name in sorted(set(ShardPoints(store, shard).names()) - points.keys()):
             yield f"{shard_name(shard, name)} is a point before a piece that the shard does not have"
+        goes_on = {point_name(*piece.place) for one, piece in pairwise(chain) if one.place.piece == piece.place.piece}
+        if len(chain) < len(whole) and whole[len(chain)].place.piece == chain[-1].place.piece:
+            goes_on.add("")
         for point, key in {**points, "": chain[-1].key}.items():
             yield from _adapter_findings(store, (shard, point), key, shapes)
+            yield from _moment_findings(store, (shard, point), point in goes_on)
+    for shard in sorted(k for k in prefixes if k >= partition.n_shards):
+        yield f"{PREFIXES} names {shard_name(shard)}, which the run does not have"
 
 
 class _Shapes:
@@ -109,6 +120,25 @@ def _adapter_findings(store: PinnedStore, place: tuple[int, str], key: str, shap
     yield from _key_findings(shard_name(*place), key, loaded and loaded[1]["key"])
     if loaded and not shapes.fit(loaded[0]):
         yield f"{shard_name(*place)} has an adapter of a different shape than the shards before it"
+
+
+def _moment_findings(store: PinnedStore, place: tuple[int, str], expected: bool) -> Iterator[str]:
+    """Findings about the optimiser's moments beside one adapter.
+
+    Args:
+        place: as in :func:`_adapter_findings`.
+        expected: whether a further slice goes on with them.
+    """
+    name = f"{shard_name(*place)}/{MOMENTS}"
+    if store.has(name) != expected:
+        yield f"{name} is {'missing' if expected else 'there, although no further slice goes on with it'}"
+        return
+    try:
+        loaded = store.load_shard(*place) if expected else None
+        if loaded:
+            store.load_moments(*place, loaded[0])
+    except RunError as error:
+        yield str(error)
 
 
 def _key_findings(name: str, key: str, kept: str | None) -> Iterator[str]:
@@ -144,8 +174,10 @@ def row_findings(store: PinnedStore, data: "Loaders") -> Iterator[str]:
         return
     if len(embeddings) and partition.centres.shape[1] != embeddings.shape[1]:
         yield f"partition.safetensors has centres of a different size than {EMBEDDINGS}"
-    if [bool(n) for n in partition.sizes()] != tensors["active"].bool().tolist():
-        yield f"{MEMORY} marks other shards as active than those that have samples"
+    prefixes, sizes = store.load_prefixes(), partition.sizes()
+    has_adapter = [n > 0 and (k not in prefixes or store.shard_folder(k).is_dir()) for k, n in enumerate(sizes)]
+    if has_adapter != tensors["active"].bool().tolist():
+        yield f"{MEMORY} marks other shards as active than those that have samples and an adapter"
 
 
 def state_findings(store: PinnedStore) -> Iterator[str]:

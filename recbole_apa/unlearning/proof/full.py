@@ -22,8 +22,19 @@ from recbole_apa.runs.ledger import refuse_pending
 from recbole_apa.runs.lock import run_lock
 from recbole_apa.runs.log import own_log
 from recbole_apa.runs.manifest import Manifest
-from recbole_apa.runs.names import COLLABORATIVE, EMBEDDINGS, LINEAGE, MEMORY, PARTITION, PIECES, STATES
+from recbole_apa.runs.names import (
+    COLLABORATIVE,
+    EMBEDDINGS,
+    LINEAGE,
+    MEMORY,
+    PARTITION,
+    PIECES,
+    PREFIXES,
+    STATES,
+    TO_MAKE,
+)
 from recbole_apa.runs.remote.working_copy import open_place
+from recbole_apa.runs.slice_order import listed_of
 from recbole_apa.runs.store import RunStore
 from recbole_apa.runs.trunk_activations import wrong_activations
 from recbole_apa.unlearning.checks import reachable
@@ -98,7 +109,15 @@ def _verify(store: RunStore, config_dict: Mapping[str, object] | None) -> Verify
             opened.config,
             opened.model,
             fresh,
-            FitInputs(writes_index=False, writes_board=False, pieces=store.load_pieces(), items=items_of(store)),
+            FitInputs(
+                writes_index=False,
+                writes_board=False,
+                pieces=store.load_pieces(),
+                prefixes=store.load_prefixes(),
+                listed=listed_of(store, opened.keys),
+                trains_models=TO_MAKE not in manifest,
+                items=items_of(store),
+            ),
         )
         if manifest.get("partition_of") == EARLIER:
             fresh.begin(trainer.identity(data.train_set, fresh.salt), {})
@@ -174,7 +193,7 @@ def _how(result: RunResult) -> str:
 
 def _compare(store: RunStore, fresh: RunStore, out: VerifyResult) -> None:
     here, there = set(store.state_files()), set(fresh.state_files())
-    state = {PARTITION, PIECES, "partition.safetensors", EMBEDDINGS, MEMORY, LINEAGE}
+    state = {PARTITION, PIECES, PREFIXES, "partition.safetensors", EMBEDDINGS, MEMORY, LINEAGE}
     names = sorted(n for n in here | there if n in state or n.startswith(("shards/", f"{COLLABORATIVE}/")))
     for name in names:
         out.compared.append(name)

@@ -15,7 +15,7 @@ from recbole_apa.evidence import KeyRing
 from recbole_apa.runs.counted import forgets_as_told
 from recbole_apa.runs.index_files import with_index_as_one
 from recbole_apa.runs.ledger import Entry, Ledger, manifest_digest, served_by
-from recbole_apa.runs.ledger_lines import ADDED, DONE, REQUEST
+from recbole_apa.runs.ledger_lines import ADDED, CAUGHT_UP, DONE, REQUEST
 from recbole_apa.runs.manifest import Manifest
 from recbole_apa.runs.names import CERTIFICATES, INCOMING, KEY, LEDGER
 from recbole_apa.runs.pinned_run import PinnedStore
@@ -24,7 +24,7 @@ from recbole_apa.unlearning.additions.incoming_files import kept_incoming
 
 Last = dict[str, tuple[str | None, str | None]]
 """File name -> digest of the file, and the name of that digest's key."""
-WAITS = {REQUEST: "request", ADDED: "addition"}
+WAITS = {REQUEST: "request", ADDED: "addition", CAUGHT_UP: "catching up"}
 _TOLD = ("request", "files", "removed_outside")
 """The entries of a certificate that are used here."""
 
@@ -44,7 +44,8 @@ def ledger_findings(store: PinnedStore, manifest: Manifest, keys: KeyRing) -> It
     if not waiting and not forgets_as_told(manifest, ledger.requests()):
         yield "the manifest does not say of forgotten interactions what the ledger's requests say"
     if done and done[-1].content.get("manifest") != manifest_digest(done[-1].content, store, keys):
-        what = "request" if done[-1].content["requests"] else "addition"
+        kinds = {"requests": "request", "additions": "addition", "caught_up": "catching up"}
+        what = next(told for name, told in kinds.items() if done[-1].content.get(name))
         yield f"{MANIFEST} was changed after the last {what} was carried out"
     if not entries and manifest["forgotten"]:
         yield f"{LEDGER} is missing, although the manifest says that something was forgotten"
@@ -59,7 +60,7 @@ def ledger_findings(store: PinnedStore, manifest: Manifest, keys: KeyRing) -> It
     requests = {e.position: e for e in ledger.requests()}
     last: Last = {}
     for entry in done:
-        if entry.content.get("additions"):
+        if entry.content.get("additions") or entry.content.get("caught_up"):
             last.clear()  # it changed files, and has no certificate; the manifest's digest in the last line covers all
         yield from _certificates(folder, entry, requests, last)
     files = with_index_as_one(manifest["files"])

@@ -19,7 +19,7 @@ from recbole_apa.runs.ledger import Entry, Ledger
 from recbole_apa.runs.ledger_lines import CHECK, REQUEST
 from recbole_apa.runs.manifest import CHECK as MANIFEST_CHECK
 from recbole_apa.runs.manifest import Manifest, is_checked
-from recbole_apa.runs.names import COUNTED, KEY
+from recbole_apa.runs.names import COUNTED, KEY, SLICE_ORDER
 from recbole_apa.runs.pinned_run import PinnedStore, read_settled
 from recbole_apa.runs.remote.working_copy import is_url, open_place, strays_of
 from recbole_apa.runs.store import RunStore, is_old_format, knows_no_scopes
@@ -34,6 +34,7 @@ from recbole_apa.unlearning.proof.data import (
 from recbole_apa.unlearning.proof.files import file_findings
 from recbole_apa.unlearning.proof.index import hidden_findings, index_findings
 from recbole_apa.unlearning.proof.ledger import ledger_findings
+from recbole_apa.unlearning.proof.order import order_findings
 from recbole_apa.unlearning.proof.sums import collaborative_findings
 from recbole_apa.unlearning.proof.surveyed import surveyed
 from recbole_apa.unlearning.proof.traces import outside_findings, trace_findings
@@ -132,7 +133,7 @@ def _audit(store: PinnedStore, changes: Mapping[str, object] | None) -> AuditRes
     _guard(result, "lineage against the data", lambda: lineage_findings(store, manifest, data, keys))
     if manifest.get("draw_of") == THIS_DATA:
         _guard(result, "split and draw", lambda: draw_differences(manifest, store, data_anew(data.train_set)))
-    _guard(result, "adapters", lambda: shard_findings(store, data))
+    _guard(result, "adapters", lambda: shard_findings(store, data, keys))
     _guard(result, "embeddings and memory", lambda: row_findings(store, data))
     if keeps_statistics(manifest):
         told = "collaborative statistics and their combination"
@@ -142,6 +143,8 @@ def _audit(store: PinnedStore, changes: Mapping[str, object] | None) -> AuditRes
     _guard(result, "frozen activations", lambda: state_findings(store))
     if store.has_index():  # the run sees nothing else of its files
         _guard(result, "forgotten interactions in the index", lambda: hidden_findings(store, visible_data, keys))
+        if store.has(SLICE_ORDER):
+            _guard(result, "the order of users", lambda: order_findings(store, keys))
     else:
         told = "the raw files' rows of what was forgotten, by keyed digests, in data and state"
         _guard(result, told, lambda: reachable_findings(store, data, keys))

@@ -1,0 +1,208 @@
+"""Forgotten at once: nothing is trained, what is served has never seen it; caught up, the run is what the plain way
+leaves."""
+
+import shutil
+
+import pytest
+
+from recbole_apa import add, audit, catch_up, evaluate_run, predict, run, unlearn, verify
+from recbole_apa.collaborative import ALONE
+from recbole_apa.core.errors import RequestError, RunError, SettingsError
+from recbole_apa.core.files.whole import read_json
+from recbole_apa.runs.ledger import Ledger
+from recbole_apa.runs.names import METRICS, PREFIXES, REPORT, TO_MAKE
+from recbole_apa.runs.store import RunStore
+from tests.helpers.killed_process import fresh_copy
+from tests.helpers.pieces import count_training
+from tests.helpers.runs import state
+from tests.helpers.sliced import assert_holds, close_again, pair_in, spots
+
+MODELS = {"evidence": ["counts", "FM"], "variants": "chosen", "baselines": [], "epochs": 1}
+
+
+def plain_and_at_once(sliced, tmp_path, **asked):
+    """The same request in both ways: two folders, and the results."""
+    made = []
+    for name, at_once in (("plain", False), ("at_once", True)):
+        place = fresh_copy(sliced.run_dir, tmp_path / name)
+        made.append((place, unlearn(place, **asked, at_once=at_once)))
+    return made
+
+
+def kinds(folder):
+    return [e.kind for e in Ledger(folder, RunStore(folder).salt).entries()]
+
+
+@pytest.mark.parametrize("which", ["first", "last"])
+def test_a_request_at_once_trains_nothing_and_catches_up_to_the_same_bytes(which, sliced, tmp_path, monkeypatch):
+    pair = pair_in(sliced, which)
+    (plain, _), (place, result) = plain_and_at_once(sliced, tmp_path, interactions=[pair])
+    store = RunStore(place)
+    assert not store.has(METRICS) and not store.has(REPORT) and not (place / "figures").exists()
+    assert store.manifest()[TO_MAKE] == ["metrics.json", "report.html", "figures"]
+    told = read_json(result.certificates[0])
+    assert told["title"].endswith("(inherited), from a prefix") and told["shards"]["trained"] == []
+    assert told["to_make"] == store.manifest()[TO_MAKE] and told["slices"]["trained"] == 0
+    prefixes, served = store.load_prefixes(), told["served"]
+    assert prefixes and set(served) == {f"{k:03d}" for k in prefixes}
+    touched = {a.shard for a in result.plan.affected if a.split == "train"}
+    assert set(prefixes) <= touched and all(n["served"] < n["total"] for n in served.values())
+    assert {k: (n["served"], n["total"]) for k, n in served.items()} == {
+        f"{k:03d}": result.plan.slices[k] for k in prefixes
+    }
+    for shard, end in prefixes.items():
+        folder_of = place / f"shards/{shard:03d}"
+        assert folder_of.is_dir() == bool(served[f"{shard:03d}"]["served"])
+        lineage = store.lineage().get(f"shards/{shard:03d}", {})
+        members = [s for cut, part in spots(sliced)[shard].items() if cut < end.cut for s in part]
+        assert set(lineage) == {s.sample_id for s in members if (s.user_id, s.item_id) != pair}
+    assert_holds(place)
+    seen = count_training(monkeypatch)
+    done = catch_up(place)
+    assert len(seen) == done.caught_up.n_slices == result.plan.n_slices
+    assert {shard for shard, _ in seen} == set(prefixes) == set(done.caught_up.trained)
+    assert state(place) == state(plain) and kinds(place) == ["request", "done", "caught_up", "done"]
+    manifests = [RunStore(at).manifest() for at in (place, plain)]
+    for name in ("partition_of", "centres_of", "draw_of", "exactness", "forgotten", "identity_digest", "counted"):
+        assert manifests[0].get(name) == manifests[1].get(name), name
+    assert TO_MAKE not in manifests[0] and PREFIXES not in manifests[0]["files"]
+    assert_holds(place)
+    with pytest.raises(RequestError, match="nothing to catch up with"):
+        catch_up(place)
+
+
+def test_no_training_step_is_taken(sliced, copied, monkeypatch):
+    seen = count_training(monkeypatch)
+    unlearn(copied, users=["u3"], at_once=True)
+    assert seen == []
+    result = evaluate_run(copied)
+    assert "test.n_samples" in result.metrics
+    assert 0 <= predict(copied, "u5", "i4").score <= 1
+
+
+def test_the_next_request_trains_what_is_missing(sliced, tmp_path):
+    (plain, _), (place, _) = plain_and_at_once(sliced, tmp_path, interactions=[pair_in(sliced, "last")])
+    for at in (plain, place):
+        result = unlearn(at, users=["u3"])
+    assert result.plan.n_slices >= len(result.plan.slices) > 0
+    assert state(place) == state(plain)
+    assert_holds(place)
+
+
+@pytest.mark.slow
+def test_two_requests_at_once_and_an_addition(sliced, tmp_path):
+    (plain, _), (place, _) = plain_and_at_once(sliced, tmp_path, interactions=[pair_in(sliced, "last")])
+    unlearn(plain, users=["u3"])
+    unlearn(place, users=["u3"], at_once=True)
+    assert_holds(place)
+    whole = fresh_copy(place, tmp_path / "whole")
+    catch_up(whole)
+    assert state(whole) == state(plain)
+    added = [(user, f"i{k}", 2 + 3 * (k % 2), 90_000 + k) for user in ("u5", "new") for k in range(12)]
+    for at in (plain, place):
+        add(at, added)
+    assert_holds(place)
+    unlearn(place, users=["new"], at_once=True)
+    assert_holds(place)
+    catch_up(place)
+    unlearn(plain, users=["new"])
+    assert {k: v for k, v in state(place).items() if "shards/" in k} == {
+        k: v for k, v in state(plain).items() if "shards/" in k
+    }
+
+
+@pytest.mark.slow
+def test_catching_up_with_workers(sliced, tmp_path):
+    (plain, _), (place, _) = plain_and_at_once(sliced, tmp_path, users=["u3", "u7"])
+    catch_up(place, {"workers": 2})
+    assert state(place) == state(plain)
+
+
+def test_a_run_without_an_adapter_left_serves_evidence_or_nothing(finished, uncounted, tmp_path):
+    """Without slices a request at once switches every affected shard off."""
+    users = sorted({s.user_id for s in finished.data.train_set.samples})
+    by_shard = {}
+    for sample in finished.data.train_set.samples:
+        by_shard.setdefault(finished.trainer.partition.shard_of[sample.sample_id], []).append(sample)
+    pairs = [(part[0].user_id, part[0].item_id) for part in by_shard.values()]
+    assert len(by_shard) == 3 and len(users) > 3
+    counted = fresh_copy(finished.run_dir, tmp_path / "counted")
+    outcome = unlearn(counted, interactions=pairs, at_once=True).outcomes[0]
+    assert not list((counted / "shards").glob("*")) and not outcome.serves_nothing
+    assert outcome.result.trainer.combined.served == ALONE
+    assert_holds(counted)
+    assert 0 <= predict(counted, "u5", "i4").score <= 1
+    bare = fresh_copy(uncounted.run_dir, tmp_path / "bare")
+    assert unlearn(bare, interactions=pairs, at_once=True).outcomes[0].serves_nothing
+    assert_holds(bare)
+    for what in (evaluate_run, lambda at: predict(at, "u5", "i4")):
+        with pytest.raises(RunError, match="no adapter and no evidence left to serve"):
+            what(bare)
+    catch_up(bare)
+    plain = fresh_copy(uncounted.run_dir, tmp_path / "plain")
+    unlearn(plain, interactions=pairs)
+    assert state(bare) == state(plain)
+
+
+def test_what_has_to_train_is_not_done_at_once(copied):
+    before = state(copied)
+    for asked in ({"exactness": "strict"}, {"method": "NPO"}, {"other_machine": "retrain"}):
+        with pytest.raises(SettingsError, match="at_once needs"):
+            unlearn(copied, users=["u3"], at_once=True, **asked)
+    assert state(copied) == before and kinds(copied) == []
+
+
+def test_an_audit_finds_a_point_that_was_not_deleted(sliced, copied):
+    unlearn(copied, interactions=[pair_in(sliced, "last")], at_once=True)
+    shard, end = next(iter(RunStore(copied).load_prefixes().items()))
+    name = f"{end.piece:02d}.{end.cut:02d}"
+    source = sliced.run_dir / f"shards/{shard:03d}"
+    shutil.copytree(source / f"points/{name}", copied / f"shards/{shard:03d}/points/{name}")
+    RunStore(copied).seal({})
+    findings = audit(copied).findings
+    assert f"shards/{shard:03d}/points/{name} is a point before a piece that the shard does not have" in findings
+
+
+def test_an_audit_finds_an_adapter_that_was_not_replaced(sliced, copied):
+    unlearn(copied, interactions=[pair_in(sliced, "last")], at_once=True)
+    store = RunStore(copied)
+    shard = next(iter(store.load_prefixes()))
+    for name in ("adapter_model.safetensors", "training.json"):
+        shutil.copyfile(sliced.run_dir / f"shards/{shard:03d}/{name}", copied / f"shards/{shard:03d}/{name}")
+    store.seal({})
+    close_again(copied)
+    assert f"shards/{shard:03d} was trained on other samples than its lineage says" in audit(copied).findings
+    assert any(f"shards/{shard:03d}" in found for found in verify(copied).differences)
+
+
+def test_an_audit_finds_prefixes_that_are_not_named(sliced, copied):
+    unlearn(copied, interactions=[pair_in(sliced, "last")], at_once=True)
+    store = RunStore(copied)
+    store.save_prefixes({})
+    store.seal({})
+    findings = audit(copied).findings
+    assert any("it saw other samples than the data gives now" in found for found in findings)
+    assert any("was trained on other samples than its lineage says" in found for found in findings)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("what", ["kept", "models"])
+def test_activations_exports_and_models_of_the_evidence(what, options, tmp_path):
+    """What was kept of the person is gone at once; a model that was not trained again says nothing until then."""
+    changes = {"kept": {"keep_states": True, "export_samples": str(tmp_path / "export")}, "models": MODELS}[what]
+    made = run("APA", "board", config_dict={**options, "shard_slices": 3, **changes}, run_dir=tmp_path / "run")
+    plain = fresh_copy(made.run_dir, tmp_path / "plain") if what == "models" else None  # an export has one run
+    outcome = unlearn(made.run_dir, users=["u3"], at_once=True).outcomes[0]
+    if what == "models":
+        terms = outcome.result.trainer.combined.fitted.scores
+        assert not terms["valid.FM"].any() and not terms["test.FM"].any()
+    else:
+        assert not any('"u3"' in path.read_text() for path in (tmp_path / "export").iterdir())
+        assert RunStore(made.run_dir).has("states.safetensors")
+    assert_holds(made.run_dir)
+    done = catch_up(made.run_dir)
+    if plain:
+        unlearn(plain, users=["u3"])
+        assert state(made.run_dir) == state(plain)
+        assert done.caught_up.result.trainer.combined.fitted.scores["valid.FM"].any()
+    assert_holds(made.run_dir)

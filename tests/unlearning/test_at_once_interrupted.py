@@ -1,0 +1,94 @@
+"""A request at once, and catching up, killed at any boundary: the run ends with the bytes of an undisturbed one."""
+
+import pytest
+
+from recbole_apa import audit, catch_up, unlearn
+from recbole_apa.core.errors import APAError, RequestError
+from recbole_apa.runs.ledger import refuse_pending
+from recbole_apa.runs.names import TO_MAKE
+from recbole_apa.runs.store import RunStore
+from tests.helpers.killed_process import fresh_copy
+from tests.helpers.kills import completed, killed
+from tests.helpers.runs import state
+from tests.helpers.sliced import pair_in
+from tests.unlearning.test_interruption import end_of, some
+
+
+class Made:
+    """A run as a fixture of tests has it."""
+
+    def __init__(self, run_dir):
+        self.run_dir = run_dir
+
+
+@pytest.fixture(scope="module")
+def at_once(sliced, server, tmp_path_factory, work_folder):
+    """What is asked, the state it ends with, and how many file operations it takes."""
+    asked = {"users": ["u3"], "interactions": [pair_in(sliced, "last")], "at_once": True}
+    return end_of(asked, sliced, server, tmp_path_factory.mktemp("at_once"), work_folder)
+
+
+@pytest.fixture(scope="module")
+def prefixes(sliced, at_once, tmp_path_factory):
+    """A run that serves prefixes."""
+    folder = fresh_copy(sliced.run_dir, tmp_path_factory.mktemp("prefixes") / "run")
+    unlearn(folder, **at_once[0])
+    return Made(folder)
+
+
+@pytest.fixture(scope="module")
+def caught_up(prefixes, server, tmp_path_factory, work_folder):
+    """As ``at_once``, of catching up."""
+    return end_of({"catch_up": True}, prefixes, server, tmp_path_factory.mktemp("caught_up"), work_folder)
+
+
+def assert_served(run, *states):
+    """Between kill and resumption: a refusal, or one of these states."""
+    store = RunStore(run)
+    try:
+        refuse_pending(store)
+        store.check()
+    except APAError:
+        return
+    assert state(run) in states
+
+
+@pytest.mark.slow
+def test_a_request_at_once_killed_at_some_boundaries(sliced, at_once, server, tmp_path, work_folder):
+    asked, expected, n, *_ = at_once
+    old = state(sliced.run_dir)
+    for kill_at in some(n, 8):
+        run = fresh_copy(sliced.run_dir, tmp_path / "run")
+        assert killed(server, run, work_folder, asked, kill_at=kill_at)
+        assert_served(run, old, expected)
+        ledger = completed(run, asked)
+        assert state(run) == expected and [e.kind for e in ledger.entries()] == ["request", "done"]
+        assert TO_MAKE in RunStore(run).manifest() and audit(run).findings == []
+        assert not (run / "pending").exists()
+
+
+@pytest.mark.slow
+def test_catching_up_killed_at_some_boundaries(prefixes, caught_up, server, tmp_path, work_folder):
+    _, expected, n, *_ = caught_up
+    old = state(prefixes.run_dir)
+    for kill_at in [*some(n, 7), n - 1]:
+        run = fresh_copy(prefixes.run_dir, tmp_path / "run")
+        assert killed(server, run, work_folder, {"catch_up": True}, kill_at=kill_at)
+        assert_served(run, old, expected)
+        try:
+            catch_up(run)
+        except RequestError as error:
+            assert "nothing to catch up with" in str(error)
+        assert state(run) == expected and audit(run).findings == []
+        assert not (run / "pending").exists()
+
+
+@pytest.mark.slow
+def test_a_request_after_a_killed_catching_up(prefixes, caught_up, server, tmp_path, work_folder):
+    """What the killed process had trained is not taken for the new request's."""
+    run = fresh_copy(prefixes.run_dir, tmp_path / "run")
+    assert killed(server, run, work_folder, {"catch_up": True}, kill_at=caught_up[2] // 2)
+    plain = fresh_copy(prefixes.run_dir, tmp_path / "plain")
+    for folder in (run, plain):
+        unlearn(folder, users=["u7"])
+    assert state(run) == state(plain) and audit(run).findings == []

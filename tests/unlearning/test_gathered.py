@@ -1,0 +1,84 @@
+"""Several request files carried out together: one certificate each, and each shard restarts once."""
+
+import pytest
+
+from recbole_apa import audit, unlearn
+from recbole_apa.cli.forget import gathered
+from recbole_apa.cli.stages import ForgetOptions
+from recbole_apa.core.errors import RequestError, SettingsError
+from recbole_apa.core.files.whole import read_json
+from recbole_apa.runs.ledger import Ledger
+from recbole_apa.runs.store import RunStore
+from tests.helpers.killed_process import fresh_copy
+from tests.helpers.pieces import count_training
+from tests.helpers.runs import state
+from tests.helpers.sliced import pair_in
+
+
+@pytest.fixture
+def files(sliced, tmp_path):
+    """A folder of two requests: for an interaction, and for a user whose interaction it is not."""
+    user, item = pair_in(sliced, "last")
+    folder = tmp_path / "requests"
+    folder.mkdir()
+    (folder / "1.csv").write_text(f"user_id,item_id\n{user},{item}\n")
+    (folder / "2.csv").write_text(f"user_id,item_id\n{'u3' if user != 'u3' else 'u5'},\n")
+    return folder
+
+
+def read(files):
+    return gathered(ForgetOptions(gather=str(files)))
+
+
+def test_requests_gathered_are_carried_out_together(sliced, copied, files, tmp_path, monkeypatch):
+    seen = count_training(monkeypatch)
+    result = unlearn(copied, requests=read(files))
+    assert len(seen) == len(set(seen)) == result.plan.n_slices
+    told = [read_json(path) for path in result.certificates]
+    assert [one["request"]["position"] for one in told] == [1, 2]
+    assert [one["request"]["served_together"] for one in told] == [2, 2]
+    assert audit(copied).findings == []
+    del seen[:]
+    alone = fresh_copy(sliced.run_dir, tmp_path / "alone")
+    for file in read(files):
+        unlearn(alone, requests=file)
+    assert state(alone) == state(copied) and len(seen) > result.plan.n_slices
+    assert RunStore(alone).manifest()["forgotten"] == RunStore(copied).manifest()["forgotten"]
+
+
+def test_what_an_earlier_file_names_does_not_count_twice(sliced, copied, files):
+    """A user in the second file whose interaction is in the first."""
+    user, _ = pair_in(sliced, "last")
+    (files / "2.csv").write_text(f"user_id,item_id\n{user},\n")
+    result = unlearn(copied, requests=read(files))
+    first, second = (read_json(path)["request"]["interactions"] for path in result.certificates)
+    assert len(first) == 1 and not set(first) & set(second) and len(second) == 15
+    assert audit(copied).findings == []
+
+
+@pytest.mark.parametrize("line", ["nobody,", "again"])
+def test_one_bad_file_changes_nothing(line, sliced, copied, files):
+    user, item = pair_in(sliced, "last")
+    (files / "2.csv").write_text(f"user_id,item_id\n{line if line != 'again' else f'{user},{item}'}\n")
+    before = state(copied)
+    with pytest.raises(RequestError, match=r"2\.csv"):
+        unlearn(copied, requests=read(files))
+    assert state(copied) == before and not Ledger(copied, RunStore(copied).salt).entries()
+
+
+def test_a_plan_counts_gathered_requests_once(copied, files):
+    before = state(copied)
+    plan = unlearn(copied, requests=read(files), dry_run=True).plan
+    assert state(copied) == before
+    assert plan.n_slices == unlearn(copied, requests=read(files)).plan.n_slices
+
+
+def test_a_folder_of_requests_is_given_alone_and_has_some(files, tmp_path):
+    (files / ".hidden").write_text("x")
+    assert [path.rsplit("/", 1)[1] for path in read(files)] == ["1.csv", "2.csv"]
+    with pytest.raises(SettingsError, match="does not go with --gather"):
+        gathered(ForgetOptions(gather=str(files), forget_users="u3"))
+    with pytest.raises(RequestError, match="found no file"):
+        gathered(ForgetOptions(gather=str(tmp_path / "nowhere")))
+    with pytest.raises(SettingsError, match="found several files, and names beside them"):
+        unlearn(tmp_path, requests=read(files), users=["u3"])
