@@ -31,11 +31,11 @@ class HistoryStates:
 
     def __init__(self, backbone: Backbone, length: int) -> None:
         self.encoder = HistoryEncoder(backbone.tokenizer)
-        self.decoder = SplitDecoder(backbone.model, 0)  # type: ignore[arg-type]
+        self.decoder = SplitDecoder(backbone.model, 0)
         self.length = length
         self._most = getattr(backbone.model.config, "max_position_embeddings", None)
         if length < 1:
-            raise SettingsError(f"history_items: found {length}, expected at least 1")
+            raise SettingsError(f"MAX_ITEM_LIST_LENGTH: found {length}, expected at least 1")
 
     @property
     def hidden_size(self) -> int:
@@ -72,8 +72,8 @@ class HistoryStates:
         history = self.encoder.encode(texts)
         if self._most is not None and len(history.ids) > self._most:
             raise SettingsError(
-                f"history_items: {len(texts)} items take {len(history.ids)} tokens, and the backbone reads {self._most}; "
-                "show fewer items"
+                f"MAX_ITEM_LIST_LENGTH: {len(texts)} items take {len(history.ids)} tokens, and the backbone reads "
+                f"{self._most}; show fewer items"
             )
         return history
 

@@ -38,8 +38,8 @@ def change_of(before: NextItemState, after: NextItemData) -> Change:
     new = sorted(now.keys() - lineage.keys())
     if new:
         raise RunError(
-            f"the data has {len(new)} users whom the run has not read; a run of APANext takes no additions: restore the "
-            "files, or train a new run"
+            f"the data has {len(new)} users whom the run has not read; a run of APANext takes no additions: restore "
+            "the files, or train a new run"
         )
     shards = {before.learnt.shard_of[user] for user in users if user in before.learnt.shard_of}
     return Change(tuple(users), tuple(u for u in users if u not in now), tuple(sorted(shards)))
@@ -95,8 +95,8 @@ def _refuse_other_states(before: NextItemState, was: Mapping[str, UserRows]) -> 
     if other:
         getLogger().debug(f"{len(other)} users have other states than at their training")
         raise RunError(
-            f"the backbone gives other states for {len(other)} of {len(was)} users than those in the run's sums, so they "
-            "cannot be taken out: this is another kind of machine, or the data differs from what the run has read; "
+            f"the backbone gives other states for {len(other)} of {len(was)} users than those in the run's sums, which "
+            "thus cannot be taken out: this is another kind of machine, or the data is not what the run has read; "
             "forget with --exactness=fresh, which trains everything again, or use a machine like the run's"
         )
 

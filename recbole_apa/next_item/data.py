@@ -59,8 +59,8 @@ def read_next_data(options: DataOptions, stem: Path, visible: VisibleData) -> Ne
     sequences = tuple(sequences_of(rows)) if len(rows) else ()
     if not any(sequence.valid for sequence in sequences):
         raise DataError(
-            f"{stem}.inter: found no user with three items, expected at least one: the last is for test, the one before "
-            "for validation"
+            f"{stem}.inter: found no user with three items, expected at least one: the last is for test, the one "
+            "before for validation"
         )
     return NextItemData(loaded.raw, catalogue, sequences)
 

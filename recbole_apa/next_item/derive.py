@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 
 from recbole_apa.core.errors import DataError
+from recbole_apa.core.system.threads import one_thread
 from recbole_apa.next_item.counts import CountScores, Fusion, fit_fusion
 from recbole_apa.next_item.data import NextItemData
 from recbole_apa.next_item.heads import Heads, ShardWeights, StateGrid, choose_weights, solve_head
@@ -26,12 +27,8 @@ def derive(
     """
     if not any(sums.n_rows for sums in learnt.sums):
         raise DataError("no training row is left: expected a user with at least four items")
-    n_threads = torch.get_num_threads()
-    try:
-        torch.set_num_threads(1)  # products of other widths round differently on several threads
+    with one_thread():  # products on several threads round in other ways
         return _derive(grid, learnt, data, settings, solved)
-    finally:
-        torch.set_num_threads(n_threads)
 
 
 def _derive(

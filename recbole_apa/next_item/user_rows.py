@@ -71,7 +71,7 @@ class RowReader:
 
     def __init__(self, states: HistoryStates, catalogue: Catalogue, grid: StateGrid | None = None) -> None:
         self.catalogue = catalogue
-        self._states = states
+        self.states = states
         self.grid = grid or public_grid(states, catalogue)
 
     def read(
@@ -82,15 +82,15 @@ class RowReader:
         Args:
             step: called with how many users were read since the last call.
         """
-        shown = [sequence.shown(self._states.length) for sequence in sequences]
+        shown = [sequence.shown(self.states.length) for sequence in sequences]
         histories = [self.catalogue.texts_of(items) for items in shown]
-        for sequence, items, states in zip(sequences, shown, self._states.of_many(histories, step), strict=True):
+        for sequence, items, states in zip(sequences, shown, self.states.of_many(histories, step), strict=True):
             targets = self.catalogue.columns(targets_of(items, sequence.n_held_out))
             yield UserRows(sequence, self.grid.on_grid(states), torch.tensor(targets, dtype=torch.int64))
 
     def after(self, items: Sequence[str]) -> Tensor:
         """The state after some items, of which the latest are shown: (d + 1,), on the grid."""
-        states = self._states.after_each(self.catalogue.texts_of(items[-self._states.length :]))
+        states = self.states.after_each(self.catalogue.texts_of(items[-self.states.length :]))
         return self.grid.on_grid(states)[-1]
 
 

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from recbole_apa.core.system.threads import one_thread
+
 PENALTY = 1.0
 """Of the squared coefficients; terms are scaled to comparable size first."""
 _MOST_STEPS, _SMALL = 50, 1e-10
@@ -39,12 +41,8 @@ def fit_fusion(terms: Tensor, allowed: Tensor, targets: Tensor) -> Fusion:
         allowed: items that the user does not have, bool, (v, m); a target is always one of them.
         targets: columns, (v,).
     """
-    n_threads = torch.get_num_threads()
-    try:
-        torch.set_num_threads(1)
+    with one_thread():
         return _fit(terms, allowed, targets)
-    finally:
-        torch.set_num_threads(n_threads)
 
 
 def _fit(terms: Tensor, allowed: Tensor, targets: Tensor) -> Fusion:

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
-from threadpoolctl import threadpool_limits
 from torch import Tensor
 
+from recbole_apa.core.system.threads import one_thread
 from recbole_apa.next_item.counts.sums import GAP_WEIGHTS, ItemCounts
 
 N_RECENT = 10
@@ -31,13 +31,8 @@ class CountScores:
     @classmethod
     def of(cls, counts: ItemCounts) -> "CountScores":
         """On one thread, so that the same counts give the same bits."""
-        n_threads = torch.get_num_threads()
-        try:
-            torch.set_num_threads(1)
-            with threadpool_limits(1):
-                return cls(_ease(counts.together), _shares(counts.followed), counts.seen.double().log1p())
-        finally:
-            torch.set_num_threads(n_threads)
+        with one_thread():
+            return cls(_ease(counts.together), _shares(counts.followed), counts.seen.double().log1p())
 
     def terms(self, histories: Sequence[Sequence[int]]) -> Tensor:
         """Terms of some users, (3, b, m), float64: similar items, transitions, how often items were seen.

@@ -1,9 +1,9 @@
 """A head in closed form: ridge regression of the targets on the states."""
 
 import torch
-from threadpoolctl import threadpool_limits
 from torch import Tensor
 
+from recbole_apa.core.system.threads import one_thread
 from recbole_apa.next_item.heads.grid import ONE
 from recbole_apa.next_item.heads.sums import HeadSums
 
@@ -21,13 +21,8 @@ def solve_head(sums: HeadSums, ridge: float) -> Tensor:
     """
     if not sums.n_rows:
         return torch.zeros(sums.cross.shape, dtype=torch.float64)
-    n_threads = torch.get_num_threads()
-    try:
-        torch.set_num_threads(1)
-        with threadpool_limits(1):
-            gram = sums.gram.double() / ONE**2
-            gram.diagonal()[:-1] += ridge * sums.n_rows
-            factor = torch.linalg.cholesky(gram)
-            return torch.cholesky_solve(sums.cross.double().T / ONE, factor).T.contiguous()
-    finally:
-        torch.set_num_threads(n_threads)
+    with one_thread():
+        gram = sums.gram.double() / ONE**2
+        gram.diagonal()[:-1] += ridge * sums.n_rows
+        factor = torch.linalg.cholesky(gram)
+        return torch.cholesky_solve(sums.cross.double().T / ONE, factor).T.contiguous()

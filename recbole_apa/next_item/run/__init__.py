@@ -1,0 +1,1 @@
+"""A run of APANext: on disk, trained, opened, made to forget, proved."""
