@@ -11,7 +11,7 @@ from recbole_apa.next_item.heads import Heads, ShardWeights, StateGrid, choose_w
 from recbole_apa.next_item.heads.mixture import NEIGHBORS, TAUS
 from recbole_apa.next_item.ranking import RankedSplit, ranks_of, split_of
 from recbole_apa.next_item.settings import NextItemSettings
-from recbole_apa.next_item.state import Learnt, NextItemState
+from recbole_apa.next_item.state import Learnt, NextItemState, head_term
 
 
 def derive(
@@ -57,5 +57,5 @@ def _derive(
 def _fusion(learnt: Learnt, merged: Tensor, split: RankedSplit) -> Fusion | None:
     if learnt.counts is None:
         return None
-    terms = torch.cat([merged[None], CountScores.of(learnt.counts).terms(split.histories)])
+    terms = torch.cat([head_term(merged)[None], CountScores.of(learnt.counts).terms(split.histories)])
     return fit_fusion(terms, split.allowed, split.targets)

@@ -9,11 +9,18 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from recbole_apa.next_item.counts import CountScores, Fusion, ItemCounts
+from recbole_apa.next_item.counts import CountScores, Fusion, ItemCounts, log_term
 from recbole_apa.next_item.heads import Heads, HeadSums, ShardWeights, StateGrid
 
 AT_ONCE = 512
 """Users scored together."""
+LEAST_CHANCE = 1e-3
+"""What is added to a head's estimate before the logarithm."""
+
+
+def head_term(scores: Tensor) -> Tensor:
+    """The term of the heads beside counts: (b, m) -> (b, m)."""
+    return log_term(scores, LEAST_CHANCE)
 
 
 @dataclass(frozen=True)
@@ -97,4 +104,4 @@ class NextItemState:
 
     def _fused(self, heads: Tensor, histories: Sequence[Sequence[int]], counts: CountScores | None) -> Tensor:
         assert self.fusion is not None and counts is not None
-        return self.fusion(torch.cat([heads[None], counts.terms(histories)]))
+        return self.fusion(torch.cat([head_term(heads)[None], counts.terms(histories)]))

@@ -48,6 +48,7 @@ def next_options(chains: Path, backbone_folder: Path) -> dict[str, object]:
         "item_text": "{title}",
         "MAX_ITEM_LIST_LENGTH": 6,
         "n_shards": 3,
+        "partition": "semantic_user",
         "show_progress": False,
         "seed": 1,
     }

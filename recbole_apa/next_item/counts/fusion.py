@@ -26,11 +26,16 @@ class Fusion:
 
     def __call__(self, terms: Tensor) -> Tensor:
         """(t, b, m) -> scores (b, m), float64."""
-        per_unit = torch.tensor(self.coefficients, dtype=torch.float64) / torch.tensor(self.scales, dtype=torch.float64)
-        out = terms[0] * per_unit[0]
-        for term, value in zip(terms[1:], per_unit[1:], strict=True):
-            out = out + term * value
+        parts = self.parts(terms)
+        out = parts[0]
+        for part in parts[1:]:
+            out = out + part
         return out
+
+    def parts(self, terms: Tensor) -> Tensor:
+        """What each term adds to the score: (t, b, m) -> (t, b, m)."""
+        per_unit = torch.tensor(self.coefficients, dtype=torch.float64) / torch.tensor(self.scales, dtype=torch.float64)
+        return terms * per_unit[:, None, None]
 
 
 def fit_fusion(terms: Tensor, allowed: Tensor, targets: Tensor) -> Fusion:

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-GAP_WEIGHTS = (60, 30, 20, 15, 12, 10)
-"""What a pair of items counts that are 1, 2, 3, ... places apart: 60 / distance."""
+GAP_WEIGHTS = tuple(27720 // gap for gap in range(1, 21))
+"""What a pair of items counts that are 1, 2, 3, ... places apart: 27,720 / distance, rounded down."""
 MOST_ITEMS = 20_000
-"""Beyond this many items a count of every pair takes more than 3 GB each."""
+"""Beyond this many items a count of every pair takes some 3 GB each."""
 _AT_ONCE = 1 << 22
 
 
@@ -17,12 +17,10 @@ _AT_ONCE = 1 << 22
 class ItemCounts:
     """Sums over users; all int64."""
 
-    seen: Tensor
-    """How many rows each item has, (m,)."""
     together: Tensor
     """How many users have both items, (m, m), symmetric; the diagonal has how many have the item."""
     followed: Tensor
-    """Weights of the pairs in which the column's item comes up to six places after the row's, (m, m)."""
+    """Weights of the pairs in which the column's item comes up to 20 places after the row's, (m, m)."""
     n_users: int
 
     @classmethod
@@ -32,12 +30,10 @@ class ItemCounts:
         Args:
             sequences: of each user, the columns of the items of the training period, oldest first.
         """
-        seen = torch.zeros(n_items, dtype=torch.int64)
         pairs, steps = torch.zeros(n_items * n_items, dtype=torch.int64), torch.zeros(n_items**2, dtype=torch.int64)
         n_users = 0
         for sequence in sequences:
             columns = torch.tensor(list(sequence), dtype=torch.int64)
-            seen.index_add_(0, columns, torch.ones_like(columns))
             own = columns.unique()
             for part in own.split(max(1, _AT_ONCE // max(1, len(own)))):
                 places = (part[:, None] * n_items + own).flatten()
@@ -46,12 +42,11 @@ class ItemCounts:
                 places = columns[:-gap] * n_items + columns[gap:]
                 steps.index_add_(0, places, torch.full_like(places, weight))
             n_users += 1
-        return cls(seen, pairs.view(n_items, n_items), steps.view(n_items, n_items), n_users)
+        return cls(pairs.view(n_items, n_items), steps.view(n_items, n_items), n_users)
 
     def plus(self, other: "ItemCounts") -> "ItemCounts":
         """Of the users of both."""
         return ItemCounts(
-            self.seen + other.seen,
             self.together + other.together,
             self.followed + other.followed,
             self.n_users + other.n_users,
@@ -60,7 +55,6 @@ class ItemCounts:
     def minus(self, other: "ItemCounts") -> "ItemCounts":
         """Without users who are in it: what the others alone give."""
         return ItemCounts(
-            self.seen - other.seen,
             self.together - other.together,
             self.followed - other.followed,
             self.n_users - other.n_users,

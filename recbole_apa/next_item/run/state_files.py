@@ -29,7 +29,6 @@ _HEAD = {
     "head": Expected(("items", "width"), ("float64",)),
 }
 _COUNTS = {
-    "seen": Expected(("items",), _WHOLE),
     "together": Expected(("items", "items"), _WHOLE),
     "followed": Expected(("items", "items"), _WHOLE),
     "n_users": Expected(("one",), _WHOLE),
@@ -61,7 +60,7 @@ def write_state(folder: Path, state: NextItemState, figures: Mapping[str, object
     _write(folder / ROWS, {"valid": learnt.valid.states, "test": learnt.test.states, "errors": state.errors})
     if learnt.counts is not None:
         counts = learnt.counts
-        parts = {"seen": counts.seen, "together": counts.together, "followed": counts.followed}
+        parts = {"together": counts.together, "followed": counts.followed}
         _write(folder / COUNTS, {**parts, "n_users": _one(counts.n_users)})
     write_json(folder / PARTITION, dict(learnt.shard_of))
     lineage = {user: list(told) for user, told in learnt.lineage.items()}
@@ -114,7 +113,7 @@ def _check_sizes(folder: Path, state: NextItemState, n_shards: int) -> None:
         and state.errors.shape[1] == n_shards
         and {learnt.valid.states.shape[1], learnt.test.states.shape[1], len(state.grid.centre) + 1} == {width}
         and (learnt.counts is None) == (state.fusion is None)
-        and (learnt.counts is None or len(learnt.counts.seen) == state.heads.weights.shape[1])
+        and (learnt.counts is None or len(learnt.counts.together) == state.heads.weights.shape[1])
     )
     if not fits:
         raise _damaged(folder, "its files do not fit together")
@@ -125,13 +124,13 @@ def _damaged(folder: Path, why: str) -> RunError:
 
 
 def _counts(found: Mapping[str, Tensor]) -> ItemCounts:
-    return ItemCounts(found["seen"], found["together"], found["followed"], int(found["n_users"]))
+    return ItemCounts(found["together"], found["followed"], int(found["n_users"]))
 
 
 def _fusion(told: Mapping[str, Any]) -> Fusion:
     scales, coefficients = (tuple(map(float, told[name])) for name in ("scales", "coefficients"))
-    if not len(scales) == len(coefficients) == 4:
-        raise ValueError(f"{len(scales)} scales and {len(coefficients)} coefficients, expected 4")
+    if not len(scales) == len(coefficients) == 3:
+        raise ValueError(f"{len(scales)} scales and {len(coefficients)} coefficients, expected 3")
     return Fusion(scales, coefficients, float(told["log_loss"]))
 
 
