@@ -50,25 +50,33 @@ def add_baselines(run: NextItemRun, names: Sequence[str]) -> None:
     other rows.
     """
     seconds: dict[str, float] = {}
-    with _files(run.data) as folder:
+    with rows_as_files(run.data) as folder:
         for name in (name.strip() for name in names):
             start = time.perf_counter()
-            options = {
-                "metrics": ["NDCG"],
-                "topk": [10],
-                "valid_metric": _MEASURE,
-                "eval_args": {"split": {"RS": [0.8, 0.1, 0.1]}, "order": "TO", "group_by": "user", "mode": "full"},
-            }
-            trained = train_baseline(name, PresplitFiles(folder, (), 1), run.options.settings.seed, options)
-            found = figures_of(run.options, run.data, {name: partial(_scores, trained, run.data)})
-            run.figures |= found
+            trained = train_on(folder, name, run.options.settings.seed)
+            run.figures |= figures_of(run.options, run.data, {name: partial(scores_of, trained, run.data)})
             seconds[name] = round(time.perf_counter() - start, 1)
     run.table = table_of(run.figures, seconds)
     getLogger().info(run.table)
 
 
+def train_on(folder: Path, name: str, seed: int) -> TrainedBaseline:
+    """Train one of RecBole's models.
+
+    Args:
+        folder: as :func:`rows_as_files` gives it.
+    """
+    options = {
+        "metrics": ["NDCG"],
+        "topk": [10],
+        "valid_metric": _MEASURE,
+        "eval_args": {"split": {"RS": [0.8, 0.1, 0.1]}, "order": "TO", "group_by": "user", "mode": "full"},
+    }
+    return train_baseline(name, PresplitFiles(folder, (), 1), seed, options)
+
+
 @contextmanager
-def _files(data: NextItemData) -> Iterator[Path]:
+def rows_as_files(data: NextItemData) -> Iterator[Path]:
     """The rows as RecBole's pre-split files, in a folder that is deleted afterwards."""
     folder = Path(tempfile.mkdtemp(prefix="recbole-apa-next-"))
     try:
@@ -91,7 +99,7 @@ def _write_items(path: Path, data: NextItemData) -> None:
 
 
 @torch.no_grad()
-def _scores(trained: TrainedBaseline, data: NextItemData, split: RankedSplit) -> Tensor:
+def scores_of(trained: TrainedBaseline, data: NextItemData, split: RankedSplit) -> Tensor:
     """Scores in the catalogue's order, (b, m); the least score for an item or a user that the model does not know."""
     dataset = dataset_of(trained.loaders.train)
     user_field, item_field = dataset.uid_field, dataset.iid_field
