@@ -45,7 +45,7 @@ def test_scores_of_recbole_stand_in_the_columns_of_the_catalogue(read):
             chosen[row, column] += 1
     inverse = torch.linalg.inv(chosen.T @ chosen + 250 * torch.eye(split.n_items, dtype=torch.float64))
     weights = (inverse / -inverse.diagonal()).fill_diagonal_(0)  # RecBole's EASE, reg_weight 250
-    assert torch.allclose(found, chosen @ weights, atol=1e-5) and float(found.std()) > 1e-3
+    assert torch.allclose(found, chosen @ weights, atol=1e-4) and float(found.std()) > 1e-3
 
 
 def test_a_sequential_model_of_recbole_is_refused(run, capsys):
@@ -84,7 +84,7 @@ def test_recommended_is_nothing_that_the_user_has_chosen(run, read):
 
 
 @pytest.mark.parametrize(
-    "more, words",
+    "more, told",
     [
         (["--recommend=u5"], "who were not forgotten"),
         (["--k=3"], "--recommend"),
@@ -94,9 +94,9 @@ def test_recommended_is_nothing_that_the_user_has_chosen(run, read):
         (["--n_shards=7"], "does not go with a finished run"),
     ],
 )
-def test_what_does_not_go_together_is_refused(run, capsys, more, words):
+def test_what_does_not_go_together_is_refused(run, capsys, more, told):
     assert main([f"--run={run}", *more]) == 2
-    assert words in capsys.readouterr().err
+    assert told in capsys.readouterr().err
 
 
 def test_other_runs_have_no_recommendations(finished, capsys):
