@@ -70,9 +70,7 @@ def serve(words: Words, out: Output) -> int:
     if given or where.copy_to is not None:
         raise SettingsError(f"--{(given or ['copy_to'])[0]} does not go with a run of {MODEL}")
     if forget.is_asked(request, proofs) + bool(baselines) + _asks(wanted) + (proofs.audit or proofs.verify) > 1:
-        raise SettingsError(
-            "a request, a proof, a comparison and recommendations: give one command for each"
-        )
+        raise SettingsError("a request, a proof, a comparison and recommendations: give one command for each")
     if where.run is None:
         return _train(rest, request, proofs, wanted, baselines, out)
     rest.pop("model", None)
