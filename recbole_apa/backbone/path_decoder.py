@@ -64,7 +64,7 @@ class PathDecoder:
         self._decoder, self.n_slots = decoder, n_slots + -n_slots % MULTIPLE_OF
         self._layers: list[Any] = list(decoder.layers)
         self._rotary = getattr(decoder.decoder, "rotary_emb", None)
-        attention = getattr(self._layers[0], "self_attn", None)
+        attention: Any = getattr(self._layers[0], "self_attn", None)
         if self._rotary is None or any(not hasattr(attention, name) for name in _PARTS):
             raise BackboneError("titles need a backbone of the Llama kind (rotary positions; q, k, v, o projections)")
         if any(getattr(attention, name, None) is not None for name in _OTHERS):
