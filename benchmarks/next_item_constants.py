@@ -2,7 +2,7 @@
 
     python -m benchmarks.next_item_constants --run=saved/APANext-ml-100k-...
 
-Solves heads again from the run's sums for several penalties, and looks at several of EASE's penalties, numbers of recent
+Solves heads again from the run's sums for several penalties, and looks at several penalties of EASE, numbers of recent
 items and of places between a pair of items. The states of the validation rows are kept in the run: no pass is made.
 """
 

@@ -46,12 +46,18 @@ def _derive(
         errors,
         lambda merged: ranks_of(merged, allowed, split.targets),
         heads.active,
-        TAUS if settings.tau == "auto" else (float(settings.tau),),
-        NEIGHBORS if settings.n_neighbors == "auto" else (int(settings.n_neighbors),),
+        _grid(settings),
     )
     weights = ShardWeights(states, errors, heads.active, tau, n_neighbors)
     fusion = _fusion(learnt, heads.merged(states, weights(states, torch.arange(len(states)))), split)
     return NextItemState(grid, learnt, heads, errors, tau, n_neighbors, fusion)
+
+
+def _grid(settings: NextItemSettings) -> list[tuple[float, int]]:
+    """What is tried: tau and n. With tau 0 all heads count the same, whatever n."""
+    taus = TAUS if settings.tau == "auto" else (float(settings.tau),)
+    neighbors = NEIGHBORS if settings.n_neighbors == "auto" else (int(settings.n_neighbors),)
+    return [(tau, n) for n in neighbors for tau in taus if tau > 0 or n == min(neighbors)]
 
 
 def _fusion(learnt: Learnt, merged: Tensor, split: RankedSplit) -> Fusion | None:

@@ -82,11 +82,14 @@ def recbole_figures(scores: Tensor, split: RankedSplit, config: "Config") -> dic
     Args:
         scores: of all items, (b, m); the mask is applied here.
     """
+    from recbole.config import Config
     from recbole.data.interaction import Interaction
     from recbole.evaluator import Collector, Evaluator
 
     if not len(split.targets):
         return {}
+    # names that numpy dropped and RecBole's metrics use; a finished run is evaluated without a Config
+    Config.compatibility_settings(None)
     collector = Collector(config)
     rows = torch.arange(len(split.targets))
     collector.eval_batch_collect(split.masked(scores).float(), Interaction({}), rows, split.targets)

@@ -11,6 +11,7 @@ from recbole_apa.next_item.backbone_states import HistoryStates
 from recbole_apa.next_item.data import read_next_data
 from recbole_apa.next_item.options import read_options
 from recbole_apa.next_item.user_rows import RowReader
+from tests.helpers.inside import inside
 
 N_USERS, N_ITEMS = 14, 18
 
@@ -57,8 +58,6 @@ def next_options(chains: Path, backbone_folder: Path) -> dict[str, object]:
 @pytest.fixture(scope="session")
 def read(next_options, work_folder):
     """Options, data and reader of the small dataset."""
-    from tests.conftest import inside
-
     with inside(work_folder):
         options = read_options("chains", given=next_options)
         data = read_next_data(options.data, options.stem, VisibleData())

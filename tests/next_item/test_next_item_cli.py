@@ -10,7 +10,7 @@ import torch
 from recbole_apa.cli.main import main
 from recbole_apa.next_item.ranking import split_of
 from recbole_apa.next_item.run.baselines import rows_as_files, scores_of, train_on
-from tests.conftest import inside
+from tests.helpers.inside import inside
 
 
 @pytest.fixture(scope="module")

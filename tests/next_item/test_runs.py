@@ -15,7 +15,7 @@ from recbole_apa.next_item.run.forget import forget_next_items
 from recbole_apa.next_item.run.proof import audit_next_items, verify_next_items
 from recbole_apa.next_item.run.store import NextItemStore, is_next_item_run
 from recbole_apa.next_item.run.train import open_next_items, run_next_items
-from tests.conftest import inside
+from tests.helpers.inside import inside
 from tests.helpers.runs import tree
 
 

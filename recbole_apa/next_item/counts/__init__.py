@@ -1,5 +1,6 @@
-"""What users' sequences say of items, as whole numbers that a user can be taken out of exactly, and how that joins the
-heads. Knows neither RecBole nor transformers.
+"""Counts of users' sequences, as whole numbers that a user can be taken out of exactly, and how they join the heads.
+
+It may not know RecBole, transformers or files.
 
 Shapes: b users, v validation rows, m items of the catalogue, t terms.
 """

@@ -1,5 +1,6 @@
-"""Items as the titles that the language model writes: a trie of them, searches over it, and drafts that let a search
-look ahead. Pure torch; knows neither RecBole nor transformers.
+"""Items as titles that the language model writes: a trie, searches over it, and drafts that let a search look ahead.
+
+Pure torch; it may not know RecBole, transformers or files.
 
 A search asks for the logits of nodes and adds up what they say. Whatever was asked for ahead of time, and in whatever
 company, a node's logits are the same: so a search with drafts returns the list of the same search without them.

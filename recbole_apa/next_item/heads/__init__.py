@@ -1,5 +1,6 @@
-"""Heads over the catalogue in closed form, from sums that users can be taken out of exactly; knows neither RecBole nor
-transformers.
+"""Heads over the catalogue in closed form, from sums that users can be taken out of exactly.
+
+It may not know RecBole, transformers or files.
 
 Shapes: b users, n rows (a state and its target), m items of the catalogue, k shards, d hidden size; a state has d + 1
 numbers, the last of them 1, for the intercept.

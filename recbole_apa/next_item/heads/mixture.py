@@ -12,6 +12,8 @@ from recbole_apa.next_item.heads.grid import as_numbers
 
 TAUS = (0.0, 1.0, 3.0, 10.0, 30.0)
 NEIGHBORS = (20, 50, 100)
+GRID = tuple((tau, n) for n in NEIGHBORS for tau in TAUS)
+"""What is tried: tau and n."""
 
 
 @dataclass(frozen=True)
@@ -82,8 +84,7 @@ def choose_weights(
     errors: Tensor,
     ranks_of: Callable[[Tensor], Tensor],
     active: Tensor,
-    taus: Sequence[float] = TAUS,
-    neighbors: Sequence[int] = NEIGHBORS,
+    grid: Sequence[tuple[float, int]] = GRID,
 ) -> tuple[float, int]:
     """tau and n with the best mean reciprocal rank on the memory itself, each row by rows of other users; ties go to
     the smaller tau, then n.
@@ -95,16 +96,12 @@ def choose_weights(
         ranks_of: the ranks of the rows' targets under merged scores: (v, m) -> (v,).
     """
     if not len(states):
-        return 0.0, min(neighbors)
+        return 0.0, min(n for _, n in grid)
     similarity = similarities(states, states, torch.arange(len(states)))
+    error_of = {n: neighbor_errors(similarity, errors, n) for n in {n for _, n in grid}}
     found = []
-    for n in neighbors:
-        error = neighbor_errors(similarity, errors, n)
-        for tau in taus:
-            if tau == 0 and n != min(neighbors):
-                continue  # equal weights, whatever n
-            weights = adaptive_weights(error, tau, active)
-            merged = torch.einsum("vk,kvm->vm", weights, scores)
-            found.append((-float((1.0 / ranks_of(merged)).mean()), tau, n))
+    for tau, n in grid:
+        merged = torch.einsum("vk,kvm->vm", adaptive_weights(error_of[n], tau, active), scores)
+        found.append((-float((1.0 / ranks_of(merged)).mean()), tau, n))
     _, tau, n = min(found)
     return tau, n

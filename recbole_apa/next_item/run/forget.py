@@ -19,7 +19,7 @@ from recbole_apa.next_item.change import Change, change_of, changed_state
 from recbole_apa.next_item.data import NextItemData, read_next_data
 from recbole_apa.next_item.run.opened import NextItemRun, open_state, visible_of
 from recbole_apa.next_item.run.pending import finish_request, refuse_edited, refuse_waiting
-from recbole_apa.next_item.run.put_in_force import put_new_state
+from recbole_apa.next_item.run.put_in_force import Transition, put_new_state
 from recbole_apa.next_item.run.store import NextItemStore
 from recbole_apa.next_item.run.train import evaluate, trained
 from recbole_apa.runs.ledger import Entry, Ledger, visible_without
@@ -168,7 +168,7 @@ class ForgetSession:
         run = self._retrained(opened, after, level, manifest)
         evaluate(opened)
         seconds = time.perf_counter() - start
-        put_new_state(self.store, opened, run, change, entry, self.keys, seconds)
+        put_new_state(self.store, Transition(opened, run, change, entry, seconds), self.keys)
         out.certificates += finish_request(self.store, self.store.manifest(), self.keys)
         out.n_interactions += len(entry.content["interactions"])
         out.seconds, out.run = out.seconds + seconds, run

@@ -1,6 +1,7 @@
 """Write a new state with its certificate, and let the manifest name it."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 from recbole_apa.core.files.whole import write_json
 from recbole_apa.core.system.machine import machine_kind
@@ -18,22 +19,23 @@ from recbole_apa.runs.ledger import Entry
 from recbole_apa.runs.names import KEY
 
 
-def put_new_state(
-    store: NextItemStore,
-    before: NextItemRun,
-    after: NextItemRun,
-    change: Change,
-    entry: Entry,
-    keys: KeyRing,
-    seconds: float,
-) -> None:
-    """From here on the run is in the new state; until the last line of this function it is in the old one.
+@dataclass(frozen=True)
+class Transition:
+    """From one state to the next."""
 
-    Args:
-        before: with its figures, as ``after``.
-        entry: the request's line in the ledger.
-        seconds: that computing the new state took.
-    """
+    before: NextItemRun
+    """With its figures, as ``after``."""
+    after: NextItemRun
+    change: Change
+    entry: Entry
+    """The request's line in the ledger."""
+    seconds: float
+    """That computing the new state took."""
+
+
+def put_new_state(store: NextItemStore, made: Transition, keys: KeyRing) -> None:
+    """From here on the run is in the new state; until the last line of this function it is in the old one."""
+    before, after, change, entry = made.before, made.after, made.change, made.entry
     manifest = store.manifest()
     folder = store.new_state(str(manifest["state"]))
     write_state(folder, after.state, after.figures)
@@ -59,7 +61,7 @@ def put_new_state(
         },
         files=keyed_files(manifest["files"], files_of(folder), key),
         figures=_figures(before.figures, after.figures),
-        seconds={"request": round(seconds, 1), **{name: float(v) for name, v in before.seconds.items()}},
+        seconds={"request": round(made.seconds, 1), **{name: float(v) for name, v in before.seconds.items()}},
         machine=machine,
         key=key.name,
         left_outside=[*sorted(noted_exports(store.folder)), *LEFT],
