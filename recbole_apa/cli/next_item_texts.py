@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 def run_fields(made: "NextItemRun") -> dict[str, object]:
     """A training, or an evaluation."""
-    return {"model": "APANext", "dataset": made.options.dataset, "run": str(made.folder), "figures": made.figures}
+    return {"dataset": made.options.dataset, "run": str(made.folder), "figures": made.figures}
 
 
 def forget_text(found: "ForgetResult") -> str:

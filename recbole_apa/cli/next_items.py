@@ -144,7 +144,7 @@ def _train(
     refuse_names(baselines)
     made = run_next_items(what.dataset, what.files, values_of(rest), place.run_dir)
     _compare(made, baselines)
-    out.tell(None, train=lambda: next_item_texts.run_fields(made))
+    out.tell(made.table if baselines else None, next_items=lambda: next_item_texts.run_fields(made))
     if asked:
         keys = {name: value for name, value in values_of(rest).items() if name == "key_file"}
         _forget(str(made.folder), request, keys, out)
@@ -165,7 +165,7 @@ def _evaluate(folder: str, changes: Mapping[str, object], baselines: list[str], 
     refuse_names(baselines)
     opened = open_next_items(folder, changes)
     _compare(opened, baselines)
-    out.tell(None if baselines else opened.table, metrics=lambda: next_item_texts.run_fields(opened))
+    out.tell(opened.table, next_items=lambda: next_item_texts.run_fields(opened))
 
 
 def _forget(folder: str, request: ForgetOptions, changes: Mapping[str, object], out: Output) -> None:
@@ -180,7 +180,7 @@ def _forget(folder: str, request: ForgetOptions, changes: Mapping[str, object], 
         dry_run=request.dry_run,
         config_dict=changes,
     )
-    out.tell(next_item_texts.forget_text(result), unlearn=lambda: next_item_texts.forget_fields(result))
+    out.tell(next_item_texts.forget_text(result), next_items_unlearn=lambda: next_item_texts.forget_fields(result))
 
 
 def _prove(folder: str, asked: ProveOptions, changes: Mapping[str, object], out: Output) -> int:
@@ -193,7 +193,9 @@ def _prove(folder: str, asked: ProveOptions, changes: Mapping[str, object], out:
         holds = audited.holds
     if asked.verify:
         verified = verify_next_items(folder, changes)
-        out.tell(next_item_texts.verify_text(verified), verify=lambda: next_item_texts.verify_fields(verified))
+        out.tell(
+            next_item_texts.verify_text(verified), next_items_verify=lambda: next_item_texts.verify_fields(verified)
+        )
         holds = holds and verified.holds
     return 0 if holds else 1
 

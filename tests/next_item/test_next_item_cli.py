@@ -30,7 +30,7 @@ def run(words, work_folder) -> Path:
 
 def test_models_of_recbole_have_rows_of_the_same_users(run, capsys):
     assert main([f"--run={run}", "--compare=Pop,ItemKNN,EASE,BPR", "--json"]) == 0
-    figures = json.loads(capsys.readouterr().out)["metrics"]["figures"]
+    figures = json.loads(capsys.readouterr().out)["next_items"]["figures"]
     assert {"APANext", "Pop", "EASE", "ItemKNN", "BPR"} <= set(figures)
 
 

@@ -6,7 +6,6 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
-from logging import getLogger
 from pathlib import Path
 
 import torch
@@ -57,7 +56,6 @@ def add_baselines(run: NextItemRun, names: Sequence[str]) -> None:
             run.figures |= figures_of(run.options, run.data, {name: partial(scores_of, trained, run.data)})
             seconds[name] = round(time.perf_counter() - start, 1)
     run.table = table_of(run.figures, seconds)
-    getLogger().info(run.table)
 
 
 def train_on(folder: Path, name: str, seed: int) -> TrainedBaseline:
