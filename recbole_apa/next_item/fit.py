@@ -7,6 +7,7 @@ import torch
 
 from recbole_apa.core.errors import SettingsError
 from recbole_apa.core.seeding import digest_of
+from recbole_apa.core.system.threads import one_thread
 from recbole_apa.next_item.counts import MOST_ITEMS, ItemCounts
 from recbole_apa.next_item.data import NextItemData
 from recbole_apa.next_item.derive import derive
@@ -39,7 +40,8 @@ def fit(
     refuse_large(len(data.catalogue), settings)
     rows = list(reader.read(data.sequences, step))
     trained = [of_user for of_user in rows if len(of_user.targets)]
-    shards = divide(trained, settings) if shard_of is None else keep(trained, shard_of, settings)
+    with one_thread():  # distances round alike, whatever the number of threads
+        shards = divide(trained, settings) if shard_of is None else keep(trained, shard_of, settings)
     sums = [HeadSums.zero(len(data.catalogue), rows[0].states.shape[1]) for _ in range(settings.n_shards)]
     for of_user in trained:
         shard = shards[of_user.sequence.user]

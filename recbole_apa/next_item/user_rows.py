@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from recbole_apa.core.seeding import hash_order
+from recbole_apa.core.system.threads import one_thread
 from recbole_apa.next_item.backbone_states import HistoryStates
 from recbole_apa.next_item.catalogue import Catalogue
 from recbole_apa.next_item.heads import HeadSums, StateGrid
@@ -97,5 +98,6 @@ class RowReader:
 def public_grid(states: HistoryStates, catalogue: Catalogue) -> StateGrid:
     """The grid of the states after single item texts, of items drawn by a hash of their tokens."""
     drawn = hash_order(catalogue.items, 0, "state scale")[:N_SCALE_TEXTS]
-    found = states.of_many([[catalogue.texts[column]] for column in sorted(drawn)])
-    return StateGrid.of_texts(torch.cat(list(found)))
+    found = torch.cat(list(states.of_many([[catalogue.texts[column]] for column in sorted(drawn)])))
+    with one_thread():  # means over the same texts round alike, whatever the number of threads
+        return StateGrid.of_texts(found)

@@ -5,10 +5,13 @@ from dataclasses import fields, replace
 import torch
 
 from recbole_apa.next_item.change import changed_state
+from recbole_apa.next_item.counts import ItemCounts, fit_fusion
+from recbole_apa.next_item.counts.sums import GAP_WEIGHTS
 from recbole_apa.next_item.data import NextItemData
 from recbole_apa.next_item.fit import fit
 from recbole_apa.next_item.heads import HeadSums, StateGrid, solve_head
 from recbole_apa.next_item.sequences import UserSequence
+from recbole_apa.next_item.user_rows import RowReader
 
 
 def same(a, b) -> list[str]:
@@ -78,3 +81,45 @@ def test_a_hashed_user_has_the_same_shard_whoever_else_there_is(read):
     settings = replace(options.settings, partition="hashed_user")
     before, new = fit(data, reader, settings), without(data, "u9")
     assert same(changed_state(before, data, new, reader, settings), fit(new, reader, settings)) == []
+
+
+def test_the_number_of_threads_changes_no_bit(read):
+    options, data, reader = read
+    settings, n_threads = replace(options.settings, partition="semantic_user"), torch.get_num_threads()
+    try:
+        found = []
+        for n in (1, 3):
+            torch.set_num_threads(n)
+            found.append(fit(data, RowReader(reader.states, data.catalogue), settings))
+    finally:
+        torch.set_num_threads(n_threads)
+    assert same(*found) == [] and same(found[0], fit(data, reader, replace(settings, seed=2))) != []
+
+
+def test_a_fusion_of_one_useful_term_finds_it_and_lowers_the_loss():
+    draw = torch.Generator().manual_seed(0)
+    terms = torch.randn(3, 200, 12, generator=draw, dtype=torch.float64)
+    chances = torch.softmax(2 * terms[1], 1)
+    targets = torch.multinomial(chances, 1, generator=draw)[:, 0]
+    allowed = torch.rand(200, 12, generator=draw) > 0.2
+    allowed[torch.arange(200), targets] = True
+    fusion = fit_fusion(terms, allowed, targets)
+    first, second, third = fusion.coefficients
+    assert second > 1.5 and abs(first) < 0.3 and abs(third) < 0.3
+    uniform = float(allowed.sum(1).double().log().mean())
+    assert fusion.log_loss < uniform - 0.5
+    scores = fusion(terms).masked_fill(~allowed, float("-inf"))
+    own = torch.log_softmax(scores, 1).gather(1, targets[:, None])
+    assert abs(float(-own.mean()) - fusion.log_loss) < 1e-9
+    order = torch.randperm(200, generator=draw)
+    again = fit_fusion(terms[:, order], allowed[order], targets[order])
+    assert torch.allclose(torch.tensor(again.coefficients), torch.tensor(fusion.coefficients), atol=1e-6)
+
+
+def test_counts_are_those_of_the_sequences():
+    counts = ItemCounts.of([[0, 1, 2], [1, 1, 3]], 5)
+    assert counts.together[0, 2] == 1 and counts.together[1, 1] == 2 and counts.together[1, 3] == 1
+    first, second = GAP_WEIGHTS[:2]
+    assert counts.followed[0, 1] == first and counts.followed[0, 2] == second and counts.followed[1, 0] == 0
+    assert counts.followed[1, 3] == first + second and counts.followed[1, 1] == first
+    assert same(counts.minus(ItemCounts.of([[1, 1, 3]], 5)), ItemCounts.of([[0, 1, 2]], 5)) == []
