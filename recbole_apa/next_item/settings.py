@@ -15,7 +15,7 @@ class NextItemSettings(Checked):
     """What decides the numbers of a run, besides the backbone and the rows."""
 
     history_length: int = field(metadata=option(bounds=Bounds(2)))
-    """Items of a history that the language model reads, in one pass (``MAX_ITEM_LIST_LENGTH``). Training targets are
+    """Items of a history that the language model reads, in one pass. Training targets are
     the items among them, from the second on."""
     n_shards: int = field(metadata=option(bounds=Bounds(1)))
     """K: users are divided into so many shards, each with a head of its own."""
@@ -29,7 +29,7 @@ class NextItemSettings(Checked):
     n_neighbors: int | Literal["auto"] = field(metadata=option(bounds=Bounds(1)))
     """How many similar users of the validation rows decide the weights; ``auto`` likewise."""
     evidence: Literal["counts", "none"]
-    """``counts``: transitions, co-occurrence and popularity, fused with the heads; ``none``: heads alone."""
+    """``counts``: transitions and co-occurrence, fused with the heads; ``none``: heads alone."""
     seed: int = field(metadata=option(bounds=Bounds(0, most=GREATEST_SEED)))
     """Seed of the partition."""
 
