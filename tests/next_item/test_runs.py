@@ -69,6 +69,7 @@ def test_after_requests_the_run_is_what_a_training_without_the_rows_gives(forgot
     assert verified.differences == [] and not verified.machine and "shards of the training before" in verified.means
 
 
+@pytest.mark.slow
 def test_fresh_takes_nothing_over(folder):
     forget_next_items(folder, users=["u5"], exactness="fresh")
     verified = verify_next_items(folder)

@@ -42,7 +42,7 @@ def model(read, catalogue) -> TitleModel:
 @pytest.fixture(scope="module")
 def histories(catalogue):
     draw = random.Random(5)
-    return [[draw.choice(catalogue.texts) for _ in range(draw.randint(1, 6))] for _ in range(12)]
+    return [[draw.choice(catalogue.texts) for _ in range(draw.randint(1, 6))] for _ in range(6)]
 
 
 class Uniform:
@@ -119,6 +119,7 @@ def test_best_first_and_wide_beams_are_the_exact_ranking(model, histories):
     assert best_first(model.after(histories[0]), 3, [False] * 60) == []
 
 
+@pytest.mark.quick("5")
 @pytest.mark.parametrize("k", [1, 5, 10])
 def test_a_draft_saves_passes_and_changes_no_list(model, histories, k):
     assert model.keeps_bits()
@@ -133,7 +134,7 @@ def test_a_draft_saves_passes_and_changes_no_list(model, histories, k):
             assert beam_search(ahead, k, k, allowed, draft) == expected  # scores in every bit
             assert ahead.n_passes <= plain.n_passes and ahead.n_rows >= plain.n_rows
             saved += (plain.n_passes - ahead.n_passes) * (chances_of_items is exact)
-    assert saved >= 6
+    assert saved >= 3
 
 
 def test_narrow_beams_may_miss_what_the_exact_search_finds(model, histories):

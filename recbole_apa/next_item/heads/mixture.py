@@ -65,7 +65,7 @@ class ShardWeights:
             own: the number of each user's own row in the memory, which is not looked up; -1 without one: (b,).
         """
         if not len(self.states) or self.tau == 0:
-            return adaptive_weights(torch.zeros(len(states), len(self.active)), 0.0, self.active)
+            return adaptive_weights(torch.zeros(len(states), len(self.active), dtype=torch.float64), 0.0, self.active)
         similarity = similarities(states, self.states, own)
         return adaptive_weights(neighbor_errors(similarity, self.errors, self.n_neighbors), self.tau, self.active)
 
