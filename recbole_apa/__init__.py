@@ -22,6 +22,7 @@ compat.install()
 _WHERE = {
     "APA": "recbole_apa.model.apa",
     "APAConfig": "recbole_apa.pipeline.config",
+    "APANext": "recbole_apa.next_item.recommender",
     "APADataset": "recbole_apa.data.dataset",
     "APAError": "recbole_apa.core.errors",
     "APATrainer": "recbole_apa.model.trainer",
@@ -35,13 +36,20 @@ _WHERE = {
     "add": "recbole_apa.unlearning.additions.stage",
     "audit": "recbole_apa.unlearning.proof.quick",
     "catch_up": "recbole_apa.unlearning.catching_up",
+    "audit_next_items": "recbole_apa.next_item.run.proof",
+    "export_recommendations": "recbole_apa.next_item.run.recommend",
+    "forget_next_items": "recbole_apa.next_item.run.forget",
+    "open_next_items": "recbole_apa.next_item.run.train",
     "predict": "recbole_apa.pipeline.predictions",
     "predict_pairs": "recbole_apa.pipeline.predictions",
     "Prediction": "recbole_apa.pipeline.predictions",
+    "recommend": "recbole_apa.next_item.run.recommend",
     "run": "recbole_apa.pipeline.quick_start",
+    "run_next_items": "recbole_apa.next_item.run.train",
     "tune": "recbole_apa.tuning",
     "unlearn": "recbole_apa.unlearning.stage",
     "verify": "recbole_apa.unlearning.proof.full",
+    "verify_next_items": "recbole_apa.next_item.run.proof",
 }
 
 __all__ = [
@@ -49,24 +57,32 @@ __all__ = [
     "APAConfig",
     "APADataset",
     "APAError",
+    "APANext",
     "APATrainer",
     "ForgetRequest",
     "Prediction",
     "RunResult",
     "add",
     "audit",
+    "audit_next_items",
     "catch_up",
     "compare",
     "compare_forgetting",
     "copy_run",
     "evaluate_run",
+    "export_recommendations",
+    "forget_next_items",
+    "open_next_items",
     "predict",
     "predict_pairs",
+    "recommend",
     "register",
     "run",
+    "run_next_items",
     "tune",
     "unlearn",
     "verify",
+    "verify_next_items",
 ]
 
 if TYPE_CHECKING:
@@ -77,6 +93,11 @@ if TYPE_CHECKING:
     from recbole_apa.data.dataset import APADataset
     from recbole_apa.model.apa import APA
     from recbole_apa.model.trainer import APATrainer
+    from recbole_apa.next_item.recommender import APANext
+    from recbole_apa.next_item.run.forget import forget_next_items
+    from recbole_apa.next_item.run.proof import audit_next_items, verify_next_items
+    from recbole_apa.next_item.run.recommend import export_recommendations, recommend
+    from recbole_apa.next_item.run.train import open_next_items, run_next_items
     from recbole_apa.pipeline.build import RunResult
     from recbole_apa.pipeline.config import APAConfig
     from recbole_apa.pipeline.predictions import Prediction, predict, predict_pairs

@@ -4,8 +4,6 @@ import multiprocessing
 import os
 import shutil
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -13,6 +11,7 @@ import pytest
 import recbole_apa  # noqa: F401  before torch: how its threads wait is read when it is loaded
 from benchmarks.board import board_options, write_board
 from tests.helpers.backbone import write_backbone
+from tests.helpers.inside import inside
 
 # set before any test imports tokenizers
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
@@ -85,17 +84,6 @@ def _key_file(tmp_path_factory: pytest.TempPathFactory):
 @pytest.fixture(autouse=True)
 def _in_work_folder(work_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(work_folder)
-
-
-@contextmanager
-def inside(folder: Path) -> Iterator[None]:
-    """Work in a folder."""
-    here = Path.cwd()
-    os.chdir(folder)
-    try:
-        yield
-    finally:
-        os.chdir(here)
 
 
 @pytest.fixture(scope="session")

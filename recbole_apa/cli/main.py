@@ -4,7 +4,7 @@ import sys
 import traceback
 from collections.abc import Sequence
 
-from recbole_apa.cli import compare, evaluate, keys, plan, train, tune
+from recbole_apa.cli import compare, evaluate, keys, next_items, plan, train, tune
 from recbole_apa.cli.arguments import Words, parse_arguments, read_words, take
 from recbole_apa.cli.entry import version_text
 from recbole_apa.cli.options_help import options_help
@@ -111,7 +111,7 @@ def _told(given: Sequence[str]) -> str | None:
 
 
 def _dispatch(words: Words, out: Output) -> int:
-    for command in (keys, plan, compare):
+    for command in (keys, next_items, plan, compare):
         if command.is_asked(words):
             return command.serve(words, out)
     return evaluate.serve(words, out) if "run" in words else train.serve(words, out)

@@ -124,6 +124,17 @@ class PredictOptions:
 
 
 @dataclass(frozen=True)
+class RecommendOptions:
+    """Next items by a finished run of APANext (--run=DIR)."""
+
+    recommend: str | None = field(default=None, metadata=told("12", Use.ON_FINISHED))
+    """What a user may choose next, with what speaks for it; several users separated by commas. ``--k=10`` says how
+    many items."""
+    export_recommendations: str | None = field(default=None, metadata=told("FILE.csv", Use.ON_FINISHED))
+    """Write such a list for every user; ``--k=10`` likewise."""
+
+
+@dataclass(frozen=True)
 class KeyOptions(RunArguments):
     """The key file, the secret that forgotten names are hashed with."""
 
@@ -261,6 +272,7 @@ STAGES = (
     AddOptions,
     ProveOptions,
     PredictOptions,
+    RecommendOptions,
     KeyOptions,
     CompareOptions,
     DrawOptions,

@@ -61,6 +61,21 @@ def test_fields_of_commands_that_change_nothing(finished, fields_found):
     assert {"error.type", "error.message"} < fields_found(run, "--forget_users=nobody", status=2)
 
 
+def next_item_words(options):
+    """A small run of APANext on the same data."""
+    shared = ("data_path", "backbone", "dtype", "load_col", "item_text", "MAX_ITEM_LIST_LENGTH", "show_progress")
+    return ["--model=APANext", "--dataset=board", *words({name: options[name] for name in shared})]
+
+
+def test_fields_of_next_items(options, tmp_path, fields_found):
+    run = tmp_path / "next"
+    told = fields_found(*next_item_words(options), f"--run_dir={run}", "--forget_users=u3")
+    assert {"next_items.figures.<row>.<figure>", "next_items_unlearn.shards[]"} < told
+    told = fields_found(f"--run={run}", "--recommend=u4", "--k=2")
+    assert {"recommendations[].score", "recommendations[].terms.<term>"} < told
+    assert "audit.holds" in fields_found(f"--run={run}", "--audit")
+
+
 @pytest.mark.slow
 def test_every_field_is_printed_by_some_command(options, finished, served, tmp_path, fields_found, monkeypatch):
     monkeypatch.setenv(
@@ -94,7 +109,13 @@ def test_every_field_is_printed_by_some_command(options, finished, served, tmp_p
     found |= fields_found(
         "--compare=GradAscent", "--forget_n_users=1", "--model=APA", *data, f"--compare_dir={tmp_path / 'f'}"
     )
+    next_items = next_item_words(options)
+    run = f"--run={tmp_path / 'next'}"
+    found |= fields_found(*next_items, f"--run_dir={tmp_path / 'next'}", "--forget_users=u3,nobody", "--skip_unknown")
+    found |= fields_found(run, "--verify") | fields_found(run, "--recommend=u4")
+    found |= fields_found(run, f"--export_recommendations={tmp_path / 'all.csv'}")
     # lists that were empty here: an old format's notices, a moved shard, a difference, a measure's fault, what waited
     rare = {"audit.notices[]", "unlearn.plan.moved_shards[]", "unlearn.outcomes[].plan.moved_shards[]"}
     rare |= {"add.finished[]", "add.certificates[]", "unlearn.finished_additions[]"}
-    assert {*FIELDS} - found == rare | {"verify.differences[]", "compare.rows[].faults[]"}
+    rare |= {"verify.differences[]", "next_items_verify.differences[]", "compare.rows[].faults[]"}
+    assert {*FIELDS} - found == rare

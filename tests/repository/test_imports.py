@@ -16,7 +16,7 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 ROOMS = sorted(str(p.parent.relative_to(PACKAGE.parent)).replace("/", ".") for p in PACKAGE.rglob("*/__init__.py"))
 
 
-FRONT = {"unlearn", "add", "tune", "compare", "compare_forgetting"}
+FRONT = {"unlearn", "add", "tune", "compare", "compare_forgetting", "forget_next_items"}
 """What users call with named options: each option is an argument."""
 
 

@@ -1,0 +1,215 @@
+"""``--model=APANext``, and ``--run=DIR`` of such a run: train, evaluate, compare, forget, prove, recommend."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from recbole_apa.cli import forget, next_item_texts
+from recbole_apa.cli.arguments import Words, names_in, refuse_near_misses, take, values_of
+from recbole_apa.cli.output import Output
+from recbole_apa.cli.stages import (
+    CompareOptions,
+    ForgetOptions,
+    ProveOptions,
+    RecommendOptions,
+    RunOptions,
+    TrainOptions,
+    names_of,
+)
+from recbole_apa.core.arguments import PlaceArguments
+from recbole_apa.core.errors import SettingsError
+from recbole_apa.core.options import nearest
+
+if TYPE_CHECKING:
+    from recbole_apa.next_item.run.opened import NextItemRun
+
+MODEL, K, USUAL_K = "APANext", "k", 10
+_HERE = (TrainOptions, PlaceArguments, RunOptions, ForgetOptions, ProveOptions, RecommendOptions)
+_NOT_YET = ("unlearn_method", "other_machine", "allow_pending")
+"""Options of a request that this mode does not have."""
+
+
+def is_asked(words: Words) -> bool:
+    """Whether the model, or the finished run, is APANext.
+
+    Raises:
+        SettingsError: recommendations are asked of another run.
+    """
+    if "run" in words:
+        from recbole_apa.next_item.run.store import is_next_item_run
+
+        if is_next_item_run(words["run"]):
+            return True
+    elif words.get("model") == MODEL:
+        return True
+    wanted = sorted(names_of(RecommendOptions) & set(words))
+    if wanted:
+        raise SettingsError(
+            f"--{wanted[0]}: expected a finished run of {MODEL}, with --run=DIR; found "
+            + (f"--run={words['run']}, which is none" if "run" in words else "no --run")
+        )
+    return False
+
+
+def serve(words: Words, out: Output) -> int:
+    """Do what the options ask.
+
+    Returns:
+        the exit status: 1 if a proof does not hold.
+
+    Raises:
+        APAError: says what was found, what was expected, and what to do.
+    """
+    baselines, rest = _compared(words)
+    request, rest = take(ForgetOptions, rest)
+    proofs, rest = take(ProveOptions, rest)
+    wanted, rest = take(RecommendOptions, rest)
+    k, rest = _taken_k(wanted, rest)
+    where, rest = take(RunOptions, rest)
+    given = [name for name in _NOT_YET if getattr(request, name) not in (None, False)]
+    if given or where.copy_to is not None:
+        raise SettingsError(f"--{(given or ['copy_to'])[0]} does not go with a run of {MODEL}")
+    if forget.is_asked(request, proofs) + bool(baselines) + _asks(wanted) + (proofs.audit or proofs.verify) > 1:
+        raise SettingsError("a request, a proof, a comparison and recommendations: give one command for each")
+    if where.run is None:
+        return _train(rest, request, proofs, wanted, baselines, out)
+    rest.pop("model", None)
+    changes = values_of(rest)
+    _refuse_changes(changes)
+    if forget.is_asked(request, proofs):
+        _forget(where.run, request, changes, out)
+    elif proofs.audit or proofs.verify:
+        return _prove(where.run, proofs, changes, out)
+    elif _asks(wanted):
+        _recommend(where.run, wanted, k, changes, out)
+    else:
+        _evaluate(where.run, changes, baselines, out)
+    return 0
+
+
+def _compared(words: Words) -> tuple[list[str], Words]:
+    """The models named in ``--compare``, and the other words."""
+    others = sorted((names_of(CompareOptions) - {"compare"}) & set(words))
+    if others:
+        raise SettingsError(f"--{others[0]} does not go with {MODEL}; expected --compare=NAMES alone, e.g. Pop,EASE")
+    rest = dict(words)
+    return names_in(rest.pop("compare", "")), rest
+
+
+def _taken_k(wanted: RecommendOptions, words: Words) -> tuple[int, Words]:
+    rest = dict(words)
+    value = values_of({K: rest.pop(K)})[K] if K in rest else USUAL_K
+    if type(value) is not int or value < 1:
+        raise SettingsError(f"--{K}: found {value!r}, expected a whole number of at least 1")
+    if K in words and not _asks(wanted):
+        raise SettingsError(f"--{K}: expected together with --recommend=USER or --export_recommendations=FILE.csv")
+    return value, rest
+
+
+def _asks(wanted: RecommendOptions) -> bool:
+    return any(value is not None for value in vars(wanted).values())
+
+
+def _refuse_changes(changes: Mapping[str, object]) -> None:
+    from recbole_apa.next_item.run.opened import CHANGES
+
+    others = sorted(set(changes) - CHANGES)
+    if others:
+        near = nearest(others[0], CHANGES, 0.6)
+        raise SettingsError(
+            f"--{others[0]} does not go with a finished run of {MODEL}"
+            + (f"; did you mean {near!r}?" if near else f"; expected only {', '.join(sorted(CHANGES))}")
+        )
+
+
+def _train(
+    words: Words,
+    request: ForgetOptions,
+    proofs: ProveOptions,
+    wanted: RecommendOptions,
+    baselines: list[str],
+    out: Output,
+) -> int:
+    what, rest = take(TrainOptions, words)
+    place, rest = take(PlaceArguments, rest)
+    if proofs.audit or proofs.verify or _asks(wanted) or request.resume:
+        raise SettingsError(f"found --model={MODEL} with an option of a finished run; expected it with --run=DIR")
+    refuse_near_misses(rest)
+    asked = forget.is_asked(request, proofs)
+    if asked:
+        forget.read_request(request)  # a malformed request is rejected before the training
+    from recbole_apa.next_item.run.baselines import refuse_names
+    from recbole_apa.next_item.run.train import run_next_items
+
+    refuse_names(baselines)
+    made = run_next_items(what.dataset, what.files, values_of(rest), place.run_dir)
+    _compare(made, baselines)
+    out.tell(made.table if baselines else None, next_items=lambda: next_item_texts.run_fields(made))
+    if asked:
+        keys = {name: value for name, value in values_of(rest).items() if name == "key_file"}
+        _forget(str(made.folder), request, keys, out)
+    return 0
+
+
+def _compare(made: "NextItemRun", baselines: list[str]) -> None:
+    if baselines:
+        from recbole_apa.next_item.run.baselines import add_baselines
+
+        add_baselines(made, baselines)
+
+
+def _evaluate(folder: str, changes: Mapping[str, object], baselines: list[str], out: Output) -> None:
+    from recbole_apa.next_item.run.baselines import refuse_names
+    from recbole_apa.next_item.run.train import open_next_items
+
+    refuse_names(baselines)
+    opened = open_next_items(folder, changes)
+    _compare(opened, baselines)
+    out.tell(opened.table, next_items=lambda: next_item_texts.run_fields(opened))
+
+
+def _forget(folder: str, request: ForgetOptions, changes: Mapping[str, object], out: Output) -> None:
+    from recbole_apa.evidence.exactness import INHERITED
+    from recbole_apa.next_item.run.forget import forget_next_items
+
+    result = forget_next_items(
+        folder,
+        **forget.read_request(request),
+        exactness=request.exactness if request.exactness is not None else INHERITED,
+        skip_unknown=request.skip_unknown,
+        dry_run=request.dry_run,
+        config_dict=changes,
+    )
+    out.tell(next_item_texts.forget_text(result), next_items_unlearn=lambda: next_item_texts.forget_fields(result))
+
+
+def _prove(folder: str, asked: ProveOptions, changes: Mapping[str, object], out: Output) -> int:
+    from recbole_apa.next_item.run.proof import audit_next_items, verify_next_items
+
+    holds = True
+    if asked.audit:
+        audited = audit_next_items(folder, changes)
+        out.tell(next_item_texts.audit_text(audited), audit=lambda: next_item_texts.audit_fields(audited))
+        holds = audited.holds
+    if asked.verify:
+        verified = verify_next_items(folder, changes)
+        out.tell(
+            next_item_texts.verify_text(verified), next_items_verify=lambda: next_item_texts.verify_fields(verified)
+        )
+        holds = holds and verified.holds
+    return 0 if holds else 1
+
+
+def _recommend(folder: str, wanted: RecommendOptions, k: int, changes: Mapping[str, object], out: Output) -> None:
+    from recbole_apa.next_item.run.recommend import export_recommendations, recommend_many
+
+    if wanted.recommend is not None:
+        users = [name.strip() for name in names_in(wanted.recommend)]
+        if not users:
+            raise SettingsError("--recommend: found nothing after it; expected a user, or several separated by commas")
+        found = [one for of_user in recommend_many(folder, users, k, changes) for one in of_user]
+        out.tell(next_item_texts.recommend_text(found), recommendations=lambda: next_item_texts.recommend_fields(found))
+    if wanted.export_recommendations is not None:
+        target = Path(wanted.export_recommendations)
+        n_users = export_recommendations(folder, target, k, changes)
+        out.tell(f"{n_users} users: {target}", export=lambda: {"file": str(target), "n_users": n_users})

@@ -1,0 +1,135 @@
+"""From one state to the next: users whose sequences changed are taken out of the sums, and what is left of them added.
+
+Sums are whole numbers, so what remains has the bits of a training without those rows.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from logging import getLogger
+
+import torch
+
+from recbole_apa.core.errors import RunError
+from recbole_apa.next_item.counts import ItemCounts
+from recbole_apa.next_item.data import NextItemData
+from recbole_apa.next_item.derive import derive
+from recbole_apa.next_item.fit import counts_of, lineage_of, split_states
+from recbole_apa.next_item.settings import NextItemSettings
+from recbole_apa.next_item.state import Learnt, NextItemState, SplitStates
+from recbole_apa.next_item.user_rows import RowReader, UserRows
+
+
+@dataclass(frozen=True)
+class Change:
+    """Which users a request changes, and what that touches."""
+
+    users: tuple[str, ...]
+    """Users whose sequence is another, or gone, in order of their names."""
+    gone: tuple[str, ...]
+    """Those of whom nothing is left."""
+    shards: tuple[int, ...]
+    """Shards whose sums change."""
+
+
+def change_of(before: NextItemState, after: NextItemData) -> Change:
+    """What differs between what a run has read and what it may see now."""
+    lineage, now = before.learnt.lineage, {user: s.digest for user, s in after.of_user.items()}
+    users = sorted(user for user, (digest, _) in lineage.items() if now.get(user) != digest)
+    new = sorted(now.keys() - lineage.keys())
+    if new:
+        raise RunError(
+            f"the data has {len(new)} users whom the run has not read; a run of APANext takes no additions: restore "
+            "the files, or train a new run"
+        )
+    shards = {before.learnt.shard_of[user] for user in users if user in before.learnt.shard_of}
+    return Change(tuple(users), tuple(u for u in users if u not in now), tuple(sorted(shards)))
+
+
+def changed_state(
+    before: NextItemState,
+    old: NextItemData,
+    new: NextItemData,
+    reader: RowReader,
+    settings: NextItemSettings,
+    step: Callable[[int], None] = lambda n: None,
+) -> NextItemState:
+    """The state without what ``new`` lacks; shards and all other users' parts stay.
+
+    Args:
+        old: what the run has read so far.
+        step: called with how many users were read since the last call.
+
+    Raises:
+        DataError: no training row is left.
+        RunError: the backbone does not give the states any more that are in the sums.
+    """
+    change = change_of(before, new)
+    was = {r.sequence.user: r for r in reader.read([old.of_user[user] for user in change.users], step)}
+    left = [user for user in change.users if user in new.of_user]
+    now = {r.sequence.user: r for r in reader.read([new.of_user[user] for user in left], step)}
+    _refuse_other_states(before, was)
+    learnt = before.learnt
+    n_items = len(new.catalogue)
+    sums = list(learnt.sums)
+    for user in change.users:
+        if user in learnt.shard_of:
+            shard = learnt.shard_of[user]
+            sums[shard] = sums[shard].minus(was[user].sums(n_items))
+            if user in now:
+                sums[shard] = sums[shard].plus(now[user].sums(n_items))
+    after = replace(
+        learnt,
+        shard_of=_shards_left(learnt.shard_of, change, now),
+        sums=tuple(sums),
+        counts=_counts(learnt.counts, old, new, change.users, settings),
+        valid=_replaced(learnt.valid, change.users, list(now.values()), "valid"),
+        test=_replaced(learnt.test, change.users, list(now.values()), "test"),
+        lineage=_lineage(learnt, change, now),
+    )
+    unchanged = {k: before.heads.weights[k] for k in range(settings.n_shards) if k not in change.shards}
+    return derive(before.grid, after, new, settings, unchanged)
+
+
+def _refuse_other_states(before: NextItemState, was: Mapping[str, UserRows]) -> None:
+    other = [user for user, rows in was.items() if lineage_of(rows) != before.learnt.lineage[user]]
+    if other:
+        getLogger().debug(f"{len(other)} users have other states than at their training")
+        raise RunError(
+            f"the backbone gives other states for {len(other)} of {len(was)} users than those in the run's sums, which "
+            "thus cannot be taken out: this is another kind of machine, or the data is not what the run has read; "
+            "forget with --exactness=fresh, which trains everything again, or use a machine like the run's"
+        )
+
+
+def _shards_left(shard_of: Mapping[str, int], change: Change, now: Mapping[str, UserRows]) -> dict[str, int]:
+    changed = set(change.users)
+    return {u: k for u, k in shard_of.items() if u not in changed or (u in now and len(now[u].targets))}
+
+
+def _counts(
+    counts: ItemCounts | None,
+    old: NextItemData,
+    new: NextItemData,
+    users: Sequence[str],
+    settings: NextItemSettings,
+) -> ItemCounts | None:
+    before = counts_of(old, users, settings)
+    after = counts_of(new, [user for user in users if user in new.of_user], settings)
+    return None if counts is None or before is None or after is None else counts.minus(before).plus(after)
+
+
+def _replaced(split: SplitStates, changed: Sequence[str], now: Sequence[UserRows], name: str) -> SplitStates:
+    """A split's states with those of changed users replaced or left out, in order of the users' names."""
+    gone = set(changed)
+    rows = {user: split.states[row] for row, user in enumerate(split.users) if user not in gone}
+    if now:
+        found = split_states(now, name)
+        rows |= dict(zip(found.users, found.states, strict=True))
+    users = tuple(sorted(rows))
+    return SplitStates(users, torch.stack([rows[u] for u in users]) if users else split.states[:0])
+
+
+def _lineage(learnt: Learnt, change: Change, now: Mapping[str, UserRows]) -> dict[str, tuple[str, str]]:
+    gone = set(change.gone)
+    kept = {user: told for user, told in learnt.lineage.items() if user not in gone}
+    return {**kept, **{user: lineage_of(rows) for user, rows in now.items()}}

@@ -1,0 +1,83 @@
+"""What a certificate of a run of APANext says: JSON."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime, timezone
+from importlib.metadata import PackageNotFoundError, version
+
+from recbole_apa.evidence import Key
+from recbole_apa.evidence.exactness import FRESH, INHERITED
+
+FORMAT = 1
+PACKAGES = ("recbole-apa", "recbole", "torch", "transformers", "safetensors", "numpy", "scikit-learn")
+MEANS = {
+    INHERITED: "what training on the remaining data gives with the assignment of users to shards of the training "
+    "before",
+    FRESH: "what a training today on the dataset without those rows gives; nothing is taken over",
+}
+KEPT = (
+    "The shard of each remaining user was chosen when the forgotten data was still there. Nothing else is taken over: "
+    "sums are whole numbers, the forgotten part was subtracted from them, and what is left has the bits of a count "
+    "without it."
+)
+LEFT = (
+    "The dataset's own files are not this program's to change: remove the rows there as well. The run stays valid with "
+    "or without them.",
+    "Digests in ledger and certificate are keyed. Whoever holds the run folder alone cannot tell from them who was "
+    "forgotten; whoever holds the key file too can tell it of any candidate whose identifier he has.",
+    "Deleted files are unlinked; what a storage device keeps of unlinked blocks is up to that device.",
+)
+
+
+@dataclass(frozen=True)
+class NextItemCertificate:
+    """Its fields are the names in the JSON file."""
+
+    request: Mapping[str, object]
+    """``position``, ``time`` and ``digest`` of its line in the ledger; ``n_interactions``; ``interactions``, keyed."""
+    exactness: str
+    means: str
+    kept: str
+    users: Mapping[str, int]
+    """``changed`` and, among them, ``gone``."""
+    shards: Mapping[str, Sequence[int] | int]
+    """``changed``: those whose sums and head are others; and the ``total``."""
+    files: Mapping[str, Mapping[str, str | None]]
+    """File of the state -> keyed digests ``before`` and ``after``."""
+    figures: Mapping[str, Mapping[str, float | None]]
+    """Figure of what is served -> ``before`` and ``after``."""
+    seconds: Mapping[str, float]
+    machine: Mapping[str, str]
+    key: str
+    left_outside: Sequence[str]
+    """Files with recommendations of a state before, and what else this program cannot remove."""
+
+    def plain(self) -> dict[str, object]:
+        """As it is written."""
+        return {
+            "format": FORMAT,
+            "title": "Certificate of forgetting, next items (exact)",
+            "completed": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+            "versions": _versions(),
+            **asdict(self),
+        }
+
+
+def keyed_files(before: Mapping[str, str], after: Mapping[str, str], key: Key) -> dict[str, dict[str, str | None]]:
+    """Each file's digests, keyed: a plain digest of a state would tell of what was in it."""
+
+    def keyed(digest: str | None) -> str | None:
+        return None if digest is None else key.keyed(digest)
+
+    names = sorted({*before, *after})
+    return {name: {"before": keyed(before.get(name)), "after": keyed(after.get(name))} for name in names}
+
+
+def _versions() -> dict[str, str]:
+    out = {}
+    for name in PACKAGES:
+        try:
+            out[name] = version(name)
+        except PackageNotFoundError:
+            out[name] = "not installed"
+    return out

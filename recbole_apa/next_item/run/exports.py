@@ -1,0 +1,28 @@
+"""Recommendations that were written to files outside the run. They are noted, and named by certificates and audits;
+they are never deleted from here, as by then another file may have the name."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from recbole_apa.core.files.plain import read_plain
+from recbole_apa.core.files.whole import json_of, write_json
+from recbole_apa.next_item.run.store import EXPORTS
+
+
+def noted_exports(folder: Path) -> dict[str, str]:
+    """File, absolute -> the name of the state that its recommendations are from."""
+    path = folder / EXPORTS
+    value: Any = json_of(read_plain(path), path) if path.is_file() else {}
+    return {str(name): str(state) for name, state in value.items()} if isinstance(value, dict) else {}
+
+
+def note_export(folder: Path, target: Path, state: str) -> None:
+    """Note a file before it is written."""
+    write_json(folder / EXPORTS, {**noted_exports(folder), str(target.resolve()): state})
+
+
+def older_exports(folder: Path, manifest: Mapping[str, Any]) -> list[str]:
+    """Files that are still there, with recommendations of a state that is in force no more."""
+    noted = noted_exports(folder).items()
+    return sorted(name for name, state in noted if state != manifest["state"] and Path(name).is_file())

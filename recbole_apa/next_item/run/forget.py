@@ -1,0 +1,218 @@
+"""Make a run of APANext forget: one ledger line, one new state, one certificate."""
+
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from recbole_apa.core.errors import RequestError, SettingsError
+from recbole_apa.core.progress import progress
+from recbole_apa.core.system.machine import kind_from, machine_kind
+from recbole_apa.core.system.signals import terminable
+from recbole_apa.data.forgotten import Digester
+from recbole_apa.data.samples import Interactions
+from recbole_apa.data.visible_data import VisibleData
+from recbole_apa.evidence import key_ring
+from recbole_apa.evidence.exactness import FRESH, INHERITED
+from recbole_apa.next_item.change import Change, change_of, changed_state
+from recbole_apa.next_item.data import NextItemData, read_next_data
+from recbole_apa.next_item.run.opened import NextItemRun, open_state, visible_of
+from recbole_apa.next_item.run.pending import finish_request, refuse_edited, refuse_waiting
+from recbole_apa.next_item.run.put_in_force import Transition, put_new_state
+from recbole_apa.next_item.run.store import NextItemStore
+from recbole_apa.next_item.run.train import evaluate, trained
+from recbole_apa.runs.ledger import Entry, Ledger, visible_without
+from recbole_apa.runs.ledger_lines import REQUEST
+from recbole_apa.runs.lock import run_lock
+from recbole_apa.runs.log import own_log
+from recbole_apa.runs.names import KEY
+from recbole_apa.unlearning.requests.ids import map_ids
+from recbole_apa.unlearning.requests.lookup import Demand, Found, find, named_demands, read_demands
+from recbole_apa.unlearning.requests.scopes import covers, request_digests
+
+LEVELS = (INHERITED, FRESH)
+
+
+@dataclass
+class ForgetResult:
+    """What a call did."""
+
+    change: Change | None = None
+    """None if there was nothing new to forget."""
+    n_interactions: int = 0
+    n_shards: int = 0
+    n_users: int = 0
+    certificates: list[str] = field(default_factory=list)
+    left: list[str] = field(default_factory=list)
+    """What was left out, and why (``skip_unknown``)."""
+    seconds: float = 0.0
+    run: NextItemRun | None = None
+    """The run in its new state; None for a dry run, and where only last steps were missing."""
+    is_dry: bool = False
+
+
+@terminable()
+@own_log()
+def forget_next_items(
+    folder: str | Path,
+    requests: str | Path | None = None,
+    *,
+    users: Iterable[object] = (),
+    items: Iterable[object] = (),
+    interactions: Iterable[Sequence[object]] = (),
+    exactness: str = INHERITED,
+    skip_unknown: bool = False,
+    dry_run: bool = False,
+    config_dict: Mapping[str, object] | None = None,
+    columns: Mapping[str, object] | None = None,
+    ids: Mapping[str, str | Path] | None = None,
+) -> ForgetResult:
+    """Make a finished run forget; first finishes what an interrupted call left waiting.
+
+    Args:
+        folder: the run's folder.
+        requests, users, items, interactions, columns, ids: as for :func:`recbole_apa.unlearn`.
+        exactness: ``inherited``, in which the shard of each remaining user stays; or ``fresh``: everything is trained
+            again.
+        skip_unknown: forget what can be found and list the rest, instead of rejecting the whole request.
+        dry_run: say what the request changes, and change nothing.
+        config_dict: where things are now, e.g. ``{"data_path": ...}``.
+
+    Raises:
+        RequestError: malformed, unknown or served before; nothing was changed.
+        RunError: the run is damaged, in use, made from other data or on another kind of machine.
+    """
+    if exactness not in LEVELS:
+        raise SettingsError(f"exactness: found {exactness!r}, expected {INHERITED} or {FRESH} for a run of APANext")
+    demands = map_ids(read_demands(Path(requests), columns), ids) if requests else []
+    demands += named_demands(users, items, interactions)
+    store = NextItemStore(folder)
+    store.manifest()
+    with run_lock(store.folder, "unlearning", writes=not dry_run):
+        session = ForgetSession(store, config_dict or {}, exactness, skip_unknown)
+        return session.dry_run(demands) if dry_run else session.run(demands)
+
+
+class ForgetSession:
+    """One call; the caller holds the lock."""
+
+    def __init__(self, store: NextItemStore, changes: Mapping[str, object], exactness: str, skip_unknown: bool) -> None:
+        self.store, self.changes, self.exactness, self.skip_unknown = store, changes, exactness, skip_unknown
+        self.keys = key_ring(changes)
+
+    def run(self, demands: Sequence[Demand]) -> ForgetResult:
+        """Carry out what waits, then the new request."""
+        manifest = self.store.manifest()
+        out = ForgetResult(certificates=finish_request(self.store, manifest, self.keys))
+        refuse_edited(self.store, manifest, self.keys)
+        was_waiting = bool(out.certificates)
+        for entry in self._ledger(manifest).waiting():
+            self._carry_out(entry, out)
+            was_waiting = True
+        if was_waiting:
+            demands = [demand for demand in demands if not self._is_served(demand)]
+        if demands:
+            opened = open_state(self.store, self.changes, self.keys)
+            found = self._find(opened, demands)
+            content = self._content(opened.data.raw, found)
+            self._after(opened, content)  # a request that leaves nothing to train on is refused before it is taken
+            self.keys.outside(self.store.folder)
+            self.keys.keep(self.keys.newest())
+            entry = self._ledger(self.store.manifest()).append(REQUEST, content)
+            out.left = found.left
+            self._carry_out(entry, out, opened)
+        elif not was_waiting:
+            raise RequestError(
+                "found no request: expected --unlearn=FILE, --forget_users, --forget_items or --forget_interactions; "
+                "no interrupted request is waiting either"
+            )
+        return out
+
+    def dry_run(self, demands: Sequence[Demand]) -> ForgetResult:
+        """What a request would change."""
+        refuse_waiting(self.store, self.store.manifest())
+        opened = open_state(self.store, self.changes, self.keys)
+        found = self._find(opened, demands)
+        after = self._after(opened, self._content(opened.data.raw, found))
+        out = ForgetResult(n_interactions=len(found.rows), left=found.left, is_dry=True)
+        return self._told(out, opened, change_of(opened.state, after))
+
+    def _find(self, opened: NextItemRun, demands: Sequence[Demand]) -> Found:
+        return find(demands, opened.data.raw, self._is_served, self.skip_unknown)
+
+    def _is_served(self, demand: Demand) -> bool:
+        manifest = self.store.manifest()
+        return any(covers(demand, part) for part in visible_of(self.store, manifest, self.keys).forgotten)
+
+    def _content(self, rows: Interactions, found: Found) -> dict[str, Any]:
+        """What the ledger records of a request."""
+        key = self.keys.newest()
+        digester = Digester(str(self.store.manifest()["salt"]), key)
+        digests = request_digests(found, rows, digester)
+        return {**digests, KEY: key.name, "exactness": self.exactness, "method": "exact"}
+
+    def _after(self, opened: NextItemRun, content: Mapping[str, Any]) -> NextItemData:
+        """The data without what a request names as well."""
+        salt = str(self.store.manifest()["salt"])
+        before = visible_of(self.store, self.store.manifest(), self.keys)
+        return _data(opened, before.without(visible_without([_Line(content)], salt, self.keys)))
+
+    def _carry_out(self, entry: Entry, out: ForgetResult, opened: NextItemRun | None = None) -> None:
+        start = time.perf_counter()
+        manifest = self.store.manifest()
+        opened = opened or open_state(self.store, self.changes, self.keys)
+        after = self._after(opened, entry.content)
+        change = change_of(opened.state, after)
+        level = str(entry.content["exactness"])
+        run = self._retrained(opened, after, level, manifest)
+        evaluate(opened)
+        seconds = time.perf_counter() - start
+        put_new_state(self.store, Transition(opened, run, change, entry, seconds), self.keys)
+        out.certificates += finish_request(self.store, self.store.manifest(), self.keys)
+        out.n_interactions += len(entry.content["interactions"])
+        out.seconds, out.run = out.seconds + seconds, run
+        self._told(out, opened, change)
+
+    def _retrained(
+        self, opened: NextItemRun, after: NextItemData, level: str, manifest: Mapping[str, Any]
+    ) -> NextItemRun:
+        if level == FRESH:
+            return trained(opened.options, after, known=opened)
+        self._refuse_other_machine(opened, manifest)
+        n_read = 2 * len(change_of(opened.state, after).users)
+        with progress(None, "Read", opened.options.show_progress, total=n_read) as bar:
+            state = changed_state(opened.state, opened.data, after, opened.reader, opened.options.settings, bar.update)
+        run = NextItemRun(
+            opened.options, after, state, opened.folder, seconds=opened.seconds, backbone_digest=opened.backbone_digest
+        )
+        evaluate(run)
+        return run
+
+    def _refuse_other_machine(self, opened: NextItemRun, manifest: Mapping[str, Any]) -> None:
+        here, then = machine_kind(opened.options.device), kind_from(manifest["machine"])
+        if then is None or not here.rounds_like(then):
+            was = "unknown" if then is None else then.text()
+            raise SettingsError(
+                f"the run comes from another kind of machine ({was}; here: {here.text()}), which rounds differently: "
+                f"expected --exactness={FRESH}, which trains everything again here, or a machine like the run's"
+            )
+
+    def _ledger(self, manifest: Mapping[str, Any]) -> Ledger:
+        return self.store.ledger(manifest)
+
+    def _told(self, out: ForgetResult, opened: NextItemRun, change: Change) -> ForgetResult:
+        out.change, out.n_shards = change, opened.options.settings.n_shards
+        out.n_users = len(opened.data.sequences)
+        return out
+
+
+@dataclass(frozen=True)
+class _Line:
+    """A request that is not in the ledger yet."""
+
+    content: Mapping[str, Any]
+
+
+def _data(opened: NextItemRun, visible: VisibleData) -> NextItemData:
+    return read_next_data(opened.options.data, opened.options.stem, visible)

@@ -1,0 +1,79 @@
+"""Requests that are in the ledger and not done: refused, or finished."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from recbole_apa.core.errors import RunError
+from recbole_apa.core.files.plain import read_plain
+from recbole_apa.core.files.whole import file_digest, write_bytes
+from recbole_apa.evidence import Key, KeyRing
+from recbole_apa.next_item.run.store import MANIFEST, NextItemStore
+from recbole_apa.runs.ledger import Entry
+from recbole_apa.runs.ledger_lines import DONE
+from recbole_apa.runs.names import CERTIFICATES, KEY
+
+CERTIFICATE = "certificate.json"
+"""In a state's folder: the certificate of the request that led to it, as it is issued."""
+
+
+def refuse_waiting(store: NextItemStore, manifest: Mapping[str, Any]) -> None:
+    """
+    Raises:
+        RunError: a request is waiting, or not done to the last step.
+    """
+    waiting = store.ledger(manifest).waiting()
+    if waiting:
+        first = waiting[0]
+        raise RunError(
+            f"{store.folder}: {len(waiting)} request(s) waiting to be carried out (line {first.position} of the "
+            f"ledger, received {first.time}); finish with --run={store.folder} --resume"
+        )
+
+
+def finish_request(store: NextItemStore, manifest: Mapping[str, Any], keys: KeyRing) -> list[str]:
+    """The last steps of a request whose state is in force: the old state goes, the certificate is issued, the
+    ledger gets its line. Nothing if all of that is done.
+
+    Returns:
+        certificates that were issued.
+    """
+    ledger, served = store.ledger(manifest), set(manifest["served"])
+    late = [entry for entry in ledger.waiting() if entry.digest in served]
+    store.remove_states(str(manifest["state"]))
+    if not late:
+        return []
+    names = [_issue(store, manifest, entry) for entry in late]
+    certificates = {name: file_digest(store.folder / CERTIFICATES / name) for name in names}
+    key = keys.key(str(manifest[KEY]))
+    told = {"certificates": certificates, "manifest": _manifest_digest(store, key), KEY: key.name}
+    ledger.append(DONE, {"requests": [entry.position for entry in late], **told})
+    return [str(store.folder / CERTIFICATES / name) for name in names]
+
+
+def refuse_edited(store: NextItemStore, manifest: Mapping[str, Any], keys: KeyRing) -> None:
+    """
+    Raises:
+        KeyFileError: the ring does not have the key of the last request.
+        RunError: the manifest was changed after the last request was carried out.
+    """
+    done = [entry for entry in store.ledger(manifest).entries() if entry.kind == DONE]
+    if bool(done) != bool(manifest["served"]):
+        raise RunError(f"{store.folder}: ledger and manifest do not belong together; restore both from a copy")
+    if done and done[-1].content.get("manifest") != _manifest_digest(store, keys.key(str(manifest[KEY]))):
+        raise RunError(
+            f"{store.folder}: {MANIFEST} was changed after the last request was carried out; restore it from a copy"
+        )
+
+
+def _manifest_digest(store: NextItemStore, key: Key) -> str:
+    """Keyed: a plain digest of the manifest would tell of the state at that time."""
+    return key.keyed(file_digest(store.folder / MANIFEST))
+
+
+def _issue(store: NextItemStore, manifest: Mapping[str, Any], entry: Entry) -> str:
+    name = f"{entry.position:04d}.json"
+    written = read_plain(store.state_folder(manifest) / CERTIFICATE)
+    target: Path = store.folder / CERTIFICATES / name
+    write_bytes(target, written)
+    return name

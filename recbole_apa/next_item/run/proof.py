@@ -1,0 +1,177 @@
+"""Prove a run of APANext: in seconds by what it notes of itself, or by training again and comparing every bit."""
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from recbole_apa.core.errors import KeyFileError, RunError
+from recbole_apa.core.files.plain import read_plain
+from recbole_apa.core.files.whole import file_digest
+from recbole_apa.core.system.machine import kind_from, machine_kind
+from recbole_apa.data.forgotten import Forgotten
+from recbole_apa.evidence import KeyRing, key_ring
+from recbole_apa.evidence.exactness import FRESH, INHERITED, THIS_DATA
+from recbole_apa.next_item.derive import derive
+from recbole_apa.next_item.fit import counts_of
+from recbole_apa.next_item.run.certificate import MEANS
+from recbole_apa.next_item.run.differences import differences
+from recbole_apa.next_item.run.exports import older_exports
+from recbole_apa.next_item.run.opened import NextItemRun, open_state, visible_of
+from recbole_apa.next_item.run.pending import CERTIFICATE, refuse_edited, refuse_waiting
+from recbole_apa.next_item.run.store import NextItemStore
+from recbole_apa.next_item.run.train import evaluate, trained
+from recbole_apa.next_item.sequences import targets_of
+from recbole_apa.runs.ledger_lines import DONE
+from recbole_apa.runs.lock import run_lock
+from recbole_apa.runs.log import own_log
+from recbole_apa.runs.names import CERTIFICATES
+
+
+@dataclass
+class NextItemAudit:
+    """What an audit found."""
+
+    checked: list[str] = field(default_factory=list)
+    findings: list[str] = field(default_factory=list)
+    """What does not hold."""
+    notices: list[str] = field(default_factory=list)
+    head: str = ""
+    """Digest of the ledger's last line."""
+
+    @property
+    def holds(self) -> bool:
+        """Whether nothing was found."""
+        return not self.findings
+
+
+@dataclass
+class NextItemVerification:
+    """What training again gave."""
+
+    compared: list[str]
+    differences: list[str]
+    means: str
+    """What "from scratch" means here."""
+    machine: str
+    """Why bits cannot be compared on this machine; empty if they can."""
+    seconds: float
+
+    @property
+    def holds(self) -> bool:
+        """Whether every compared part is equal."""
+        return not self.differences
+
+
+@own_log()
+def audit_next_items(folder: str | Path, config_dict: Mapping[str, object] | None = None) -> NextItemAudit:
+    """Check digests, ledger, certificates, lineage, leftovers; derive heads, weights, fusion and figures from the sums
+    again, and count the evidence again. The sums of states are compared by :func:`verify_next_items` alone.
+
+    Raises:
+        RunError: not a run of APANext, or in use.
+    """
+    store, out = NextItemStore(folder), NextItemAudit()
+    keys = key_ring(config_dict)
+    with run_lock(store.folder, "auditing", writes=False):
+        try:
+            manifest = store.check()
+            refuse_waiting(store, manifest)
+            refuse_edited(store, manifest, keys)
+            run = open_state(store, config_dict, keys)
+        except KeyFileError:
+            raise
+        except RunError as error:
+            out.findings.append(str(error))
+            return out
+        out.checked.append(f"{len(manifest['files'])} files by digest, the data by every user's digest")
+        _audit_ledger(store, manifest, out)
+        _audit_names(store, manifest, run, keys, out)
+        _audit_derived(run, out)
+    for name in older_exports(store.folder, manifest):
+        out.notices.append(f"{name} has recommendations of a state before the last request: delete it, or export again")
+    return out
+
+
+def _audit_ledger(store: NextItemStore, manifest: Mapping[str, Any], out: NextItemAudit) -> None:
+    ledger = store.ledger(manifest)
+    done = [entry for entry in ledger.entries() if entry.kind == DONE]
+    out.head = ledger.head()
+    for entry in done:
+        for name, digest in entry.content.get("certificates", {}).items():
+            path = store.folder / CERTIFICATES / name
+            if not path.is_file() or file_digest(path) != digest:
+                out.findings.append(f"{path} is missing, or not the certificate that was issued")
+    last = store.state_folder(manifest) / CERTIFICATE
+    if done and (not last.is_file() or read_plain(last) != _last_certificate(store, done[-1].content)):
+        out.findings.append(f"{last} is not the last certificate")
+    for name in store.leftovers(manifest):
+        out.findings.append(f"{store.folder / name} does not belong to the run's state")
+    out.checked.append(f"{len(ledger.entries())} ledger lines, {len(done)} requests done, certificates, leftovers")
+
+
+def _last_certificate(store: NextItemStore, content: Mapping[str, Any]) -> bytes:
+    path = store.folder / CERTIFICATES / sorted(content["certificates"])[-1]
+    return read_plain(path) if path.is_file() else b""
+
+
+def _audit_names(
+    store: NextItemStore, manifest: Mapping[str, Any], run: NextItemRun, keys: KeyRing, out: NextItemAudit
+) -> None:
+    """No name that a request named is in the state: users by their digests, as rows were hidden."""
+    learnt = run.state.learnt
+    named = {*learnt.shard_of, *learnt.lineage, *learnt.valid.users, *learnt.test.users}
+    parts: tuple[Forgotten, ...] = visible_of(store, manifest, keys).forgotten
+    for part in parts:
+        found = sorted(user for user in named if part.digester.of("user", user) in part.scopes)
+        out.findings += [f"a user whom a request named is still in the state ({len(found)} of them)"] if found else []
+    others = named - set(run.data.of_user)
+    if others:
+        out.findings.append(f"{len(others)} users in the state have no visible row")
+    out.checked.append(f"{len(named)} users' names against {sum(len(p.scopes) for p in parts)} keyed digests")
+
+
+def _audit_derived(run: NextItemRun, out: NextItemAudit) -> None:
+    learnt, settings = run.state.learnt, run.options.settings
+    again = derive(run.state.grid, learnt, run.data, settings, {})
+    out.findings += [f"{name} is not what the run's sums give" for name in differences(run.state, again)]
+    counts = counts_of(run.data, learnt.lineage, settings)
+    if counts is not None and learnt.counts is not None:
+        out.findings += [f"counts.{n} is not what the visible rows give" for n in differences(learnt.counts, counts)]
+    sizes = [0] * settings.n_shards
+    for user in learnt.shard_of.keys() & run.data.of_user.keys():
+        sequence = run.data.of_user[user]
+        targets = targets_of(sequence.shown(settings.history_length), sequence.n_held_out)
+        sizes[learnt.shard_of[user]] += len(targets)
+    if sizes != [sums.n_rows for sums in learnt.sums]:
+        out.findings.append("the shards' numbers of rows are not those of the visible rows")
+    out.checked.append("heads, weights, fusion derived from the sums; counts and numbers of rows counted again")
+
+
+@own_log()
+def verify_next_items(folder: str | Path, config_dict: Mapping[str, object] | None = None) -> NextItemVerification:
+    """Train from scratch on what the run may see, and compare every number of the state.
+
+    Raises:
+        RunError: the run cannot be opened.
+    """
+    start = time.perf_counter()
+    store = NextItemStore(folder)
+    manifest = store.manifest()
+    with run_lock(store.folder, "verifying", writes=False):
+        refuse_waiting(store, manifest)
+        refuse_edited(store, manifest, key_ring(config_dict))
+        run = open_state(store, config_dict)
+    inherits = manifest["partition_of"] != THIS_DATA
+    again = trained(run.options, run.data, run.state.learnt.shard_of if inherits else None)
+    found = differences(run.state, again.state)
+    if again.backbone_digest != run.backbone_digest:
+        found.append("backbone")
+    evaluate(run)
+    found += [] if run.figures == again.figures else ["figures"]
+    here, then = machine_kind(run.options.device), kind_from(manifest["machine"])
+    machine = "" if then is not None and here.rounds_like(then) else f"this is another kind of machine: {here.text()}"
+    means = MEANS[INHERITED if inherits else FRESH]
+    compared = ["grid", "sums", "heads", "counts", "states", "weights", "fusion", "lineage", "partition", "figures"]
+    return NextItemVerification(compared, found, means, machine, round(time.perf_counter() - start, 1))

@@ -1,0 +1,154 @@
+"""A state as files, and back; never pickled.
+
+Shapes: v users, m items of the catalogue, k shards, d hidden size.
+"""
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from recbole_apa.core.errors import RunError
+from recbole_apa.core.files.plain import read_plain
+from recbole_apa.core.files.tensors import Expected, check_tensors, parse_tensors
+from recbole_apa.core.files.whole import json_of, write_bytes, write_json
+from recbole_apa.next_item.counts import Fusion, ItemCounts
+from recbole_apa.next_item.heads import Heads, HeadSums, StateGrid
+from recbole_apa.next_item.state import Learnt, NextItemState, SplitStates
+
+GRID, ROWS, COUNTS = "grid.safetensors", "rows.safetensors", "counts.safetensors"
+PARTITION, LINEAGE, CHOSEN, FIGURES = "partition.json", "lineage.json", "chosen.json", "metrics.json"
+_WHOLE = ("int64",)
+_HEAD = {
+    "gram": Expected(("width", "width"), _WHOLE),
+    "cross": Expected(("items", "width"), _WHOLE),
+    "n_rows": Expected(("one",), _WHOLE),
+    "head": Expected(("items", "width"), ("float64",)),
+}
+_COUNTS = {
+    "together": Expected(("items", "items"), _WHOLE),
+    "followed": Expected(("items", "items"), _WHOLE),
+    "n_users": Expected(("one",), _WHOLE),
+}
+_ROWS = {
+    "valid": Expected(("valid", "width"), ("int16",)),
+    "test": Expected(("test", "width"), ("int16",)),
+    "errors": Expected(("valid", "shards"), ("float64",)),
+}
+_GRID = {"centre": Expected(("d",), ("float64",)), "scale": Expected(("d",), ("float64",))}
+
+
+def head_name(shard: int) -> str:
+    """``heads/003.safetensors``: a shard's sums, and the head solved from them."""
+    return f"heads/{shard:03d}.safetensors"
+
+
+def write_state(folder: Path, state: NextItemState, figures: Mapping[str, object]) -> None:
+    """Write every file of a state.
+
+    Raises:
+        RunError: a file cannot be written.
+    """
+    learnt = state.learnt
+    for k, sums in enumerate(learnt.sums):
+        tensors = {"gram": sums.gram, "cross": sums.cross, "n_rows": _one(sums.n_rows), "head": state.heads.weights[k]}
+        _write(folder / head_name(k), tensors)
+    _write(folder / GRID, {"centre": state.grid.centre, "scale": state.grid.scale})
+    _write(folder / ROWS, {"valid": learnt.valid.states, "test": learnt.test.states, "errors": state.errors})
+    if learnt.counts is not None:
+        counts = learnt.counts
+        parts = {"together": counts.together, "followed": counts.followed}
+        _write(folder / COUNTS, {**parts, "n_users": _one(counts.n_users)})
+    write_json(folder / PARTITION, dict(learnt.shard_of))
+    lineage = {user: list(told) for user, told in learnt.lineage.items()}
+    write_json(folder / LINEAGE, {"users": lineage, "valid": learnt.valid.users, "test": learnt.test.users})
+    fusion = None if state.fusion is None else asdict(state.fusion)
+    write_json(folder / CHOSEN, {"tau": state.tau, "n_neighbors": state.n_neighbors, "fusion": fusion})
+    write_json(folder / FIGURES, figures)
+
+
+def read_state(folder: Path, n_shards: int, has_counts: bool) -> NextItemState:
+    """Read what :func:`write_state` wrote.
+
+    Raises:
+        RunError: a file is missing or damaged, or files do not fit together.
+    """
+    heads = [_read(folder / head_name(k), _HEAD) for k in range(n_shards)]
+    rows, grid = _read(folder / ROWS, _ROWS), _read(folder / GRID, _GRID)
+    counts = _read(folder / COUNTS, _COUNTS) if has_counts else None
+    lineage, chosen, partition = (_json(folder / name) for name in (LINEAGE, CHOSEN, PARTITION))
+    try:
+        learnt = Learnt(
+            {str(user): int(shard) for user, shard in partition.items()},
+            tuple(HeadSums(h["gram"], h["cross"], int(h["n_rows"])) for h in heads),
+            None if counts is None else _counts(counts),
+            SplitStates(tuple(lineage["valid"]), rows["valid"]),
+            SplitStates(tuple(lineage["test"]), rows["test"]),
+            {user: (told[0], told[1]) for user, told in lineage["users"].items()},
+        )
+        state = NextItemState(
+            StateGrid(grid["centre"], grid["scale"]),
+            learnt,
+            Heads(torch.stack([h["head"] for h in heads])),
+            rows["errors"],
+            float(chosen["tau"]),
+            int(chosen["n_neighbors"]),
+            None if chosen["fusion"] is None else _fusion(chosen["fusion"]),
+        )
+    except (KeyError, TypeError, ValueError, AttributeError, IndexError, RuntimeError) as error:
+        raise _damaged(folder, f"{type(error).__name__}: {error}") from None
+    _check_sizes(folder, state, n_shards)
+    return state
+
+
+def _check_sizes(folder: Path, state: NextItemState, n_shards: int) -> None:
+    learnt, width = state.learnt, state.heads.weights.shape[2]
+    fits = (
+        len(learnt.valid.users) == len(learnt.valid.states)
+        and len(learnt.test.users) == len(learnt.test.states)
+        and all(0 <= shard < n_shards for shard in learnt.shard_of.values())
+        and state.errors.shape[1] == n_shards
+        and {learnt.valid.states.shape[1], learnt.test.states.shape[1], len(state.grid.centre) + 1} == {width}
+        and (learnt.counts is None) == (state.fusion is None)
+        and (learnt.counts is None or len(learnt.counts.together) == state.heads.weights.shape[1])
+    )
+    if not fits:
+        raise _damaged(folder, "its files do not fit together")
+
+
+def _damaged(folder: Path, why: str) -> RunError:
+    return RunError(f"{folder} is damaged ({why[:200]}); restore the run folder from a copy")
+
+
+def _counts(found: Mapping[str, Tensor]) -> ItemCounts:
+    return ItemCounts(found["together"], found["followed"], int(found["n_users"]))
+
+
+def _fusion(told: Mapping[str, Any]) -> Fusion:
+    scales, coefficients = (tuple(map(float, told[name])) for name in ("scales", "coefficients"))
+    if not len(scales) == len(coefficients) == 3:
+        raise ValueError(f"{len(scales)} scales and {len(coefficients)} coefficients, expected 3")
+    return Fusion(scales, coefficients, float(told["log_loss"]))
+
+
+def _one(number: int) -> Tensor:
+    return torch.tensor([number], dtype=torch.int64)
+
+
+def _write(path: Path, tensors: Mapping[str, Tensor]) -> None:
+    from safetensors.torch import save
+
+    write_bytes(path, save({name: tensor.contiguous() for name, tensor in tensors.items()}))
+
+
+def _read(path: Path, expected: Mapping[str, Expected]) -> dict[str, Tensor]:
+    tensors = parse_tensors(read_plain(path), path)
+    check_tensors(tensors, expected, path)
+    return tensors
+
+
+def _json(path: Path) -> Any:
+    return json_of(read_plain(path), path)

@@ -1,0 +1,127 @@
+"""Train a run, and open one: what ``--model=APANext`` and ``--run=DIR`` do."""
+
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
+from logging import getLogger
+from pathlib import Path
+
+from recbole_apa.core.progress import progress
+from recbole_apa.core.system.machine import machine_kind
+from recbole_apa.core.system.signals import terminable
+from recbole_apa.data.visible_data import VisibleData
+from recbole_apa.evidence.exactness import THIS_DATA
+from recbole_apa.next_item.data import NextItemData, read_next_data
+from recbole_apa.next_item.fit import fit
+from recbole_apa.next_item.options import MODEL, NextItemOptions, read_options
+from recbole_apa.next_item.run.figures import figures_of, own_rows, table_of
+from recbole_apa.next_item.run.opened import NextItemRun, load_states, open_state, told_options
+from recbole_apa.next_item.run.pending import refuse_waiting
+from recbole_apa.next_item.run.place import new_folder
+from recbole_apa.next_item.run.state_files import write_state
+from recbole_apa.next_item.run.store import NextItemStore, files_of
+from recbole_apa.next_item.user_rows import RowReader
+from recbole_apa.runs.lock import run_lock
+from recbole_apa.runs.log import own_log
+
+STATES, SOLVED = "states", "heads and figures"
+"""What the seconds of a training are counted for."""
+
+
+@terminable()
+@own_log()
+def run_next_items(
+    dataset: str = "ml-100k",
+    config_file_list: Sequence[str] | None = None,
+    config_dict: Mapping[str, object] | None = None,
+    run_dir: str | Path | None = None,
+) -> NextItemRun:
+    """Train APANext, rank everything for everybody, and keep the run.
+
+    Args:
+        config_file_list: YAML files of options.
+        config_dict: options; they take precedence over the files.
+        run_dir: the run's folder; None makes ``saved/APANext-<dataset>-<time>``.
+
+    Raises:
+        APAError: says what was found, what was expected, and what to do.
+    """
+    options = read_options(dataset, config_file_list or (), config_dict)
+    data = read_next_data(options.data, options.stem, VisibleData())
+    with nullcontext(Path(run_dir)) if run_dir else new_folder(options) as folder, run_lock(folder, "training"):
+        store = NextItemStore(folder)
+        salt = store.begin()
+        getLogger().info(f"{MODEL} on {dataset}: {len(data.sequences)} users, {len(data.catalogue)} items")
+        run = trained(options, data)
+        state = store.new_state()
+        write_state(state, run.state, run.figures)
+        store.put_in_force(
+            {
+                "salt": salt,
+                "state": state.name,
+                "files": files_of(state),
+                "served": [],
+                "n_forgotten": 0,
+                "key": None,
+                "options": told_options(options),
+                "backbone_digest": run.backbone_digest,
+                "catalogue": data.catalogue.digest,
+                "machine": machine_kind(options.device).plain(),
+                "partition_of": THIS_DATA,
+                "seconds": run.seconds,
+            }
+        )
+        run.folder = folder
+        getLogger().info(run.table)
+        getLogger().info(f"run: {folder}")
+        return run
+
+
+def trained(
+    options: NextItemOptions,
+    data: NextItemData,
+    shard_of: Mapping[str, int] | None = None,
+    known: NextItemRun | None = None,
+) -> NextItemRun:
+    """A training in RAM.
+
+    Args:
+        shard_of: as for :func:`~recbole_apa.next_item.fit.fit`.
+        known: a run whose backbone is loaded already.
+    """
+    start = time.perf_counter()
+    states, digest = (known.reader.states, known.backbone_digest) if known else load_states(options)
+    reader = RowReader(states, data.catalogue)
+    with progress(None, "Read", options.show_progress, total=len(data.sequences)) as bar:
+        state = fit(data, reader, options.settings, shard_of, bar.update)
+    seconds = {STATES: round(time.perf_counter() - start, 1)}
+    run = NextItemRun(options, data, state, None, backbone_digest=digest, seconds=seconds)
+    evaluate(run)
+    run.seconds[SOLVED] = round(time.perf_counter() - start - seconds[STATES], 1)
+    return run
+
+
+def evaluate(run: NextItemRun) -> None:
+    """Figures and table of a run."""
+    run.figures = figures_of(run.options, run.data, own_rows(run.state, run.data, run.options.settings.head_ridge))
+    run.table = table_of(run.figures, {})
+
+
+@own_log()
+def open_next_items(folder: str | Path, config_dict: Mapping[str, object] | None = None) -> NextItemRun:
+    """Load a finished run and evaluate it again; its folder does not change.
+
+    Args:
+        config_dict: where things are now, e.g. ``{"data_path": ...}``.
+
+    Raises:
+        RunError: damaged, pending, or made with other data.
+        SettingsError: an option that would change what the run computes.
+    """
+    store = NextItemStore(folder)
+    manifest = store.manifest()
+    with run_lock(store.folder, "reading", writes=False):
+        refuse_waiting(store, manifest)
+        run = open_state(store, config_dict)
+    evaluate(run)
+    return run

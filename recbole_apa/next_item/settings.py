@@ -1,0 +1,38 @@
+"""Options of APANext as a frozen dataclass, one docstring per field; independent of RecBole.
+
+Every field is one key of ``properties/model/APANext.yaml`` and one ``--key=value`` of the command line.
+"""
+
+from dataclasses import asdict, dataclass, field
+from typing import Literal
+
+from recbole_apa.core.option import Bounds, Checked, option
+from recbole_apa.core.settings import GREATEST_SEED
+
+
+@dataclass(frozen=True)
+class NextItemSettings(Checked):
+    """What decides the numbers of a run, besides the backbone and the rows."""
+
+    history_length: int = field(metadata=option(bounds=Bounds(2)))
+    """Items of a history that the language model reads, in one pass. Training targets are
+    the items among them, from the second on."""
+    n_shards: int = field(metadata=option(bounds=Bounds(1)))
+    """K: users are divided into so many shards, each with a head of its own."""
+    partition: Literal["semantic_user", "hashed_user"]
+    """``semantic_user``: k-means on the mean of each user's states, with room for as many rows in each shard;
+    ``hashed_user``: a hash of the user's name, which nobody else's rows decide."""
+    head_ridge: float = field(metadata=option(bounds=Bounds(above=0)))
+    """Penalty of a head's squared weights, for each row of its shard."""
+    tau: float | Literal["auto"] = field(metadata=option(bounds=Bounds(0)))
+    """Sharpness of a user's weights of the heads; 0: all count the same; ``auto`` chooses on validation rows."""
+    n_neighbors: int | Literal["auto"] = field(metadata=option(bounds=Bounds(1)))
+    """How many similar users of the validation rows decide the weights; ``auto`` likewise."""
+    evidence: Literal["counts", "none"]
+    """``counts``: transitions and co-occurrence, fused with the heads; ``none``: heads alone."""
+    seed: int = field(metadata=option(bounds=Bounds(0, most=GREATEST_SEED)))
+    """Seed of the partition."""
+
+    def plain(self) -> dict[str, object]:
+        """The fields as JSON stores them."""
+        return asdict(self)

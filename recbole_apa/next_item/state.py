@@ -1,0 +1,107 @@
+"""Everything that a run of APANext has learnt, and how it scores.
+
+Shapes: b users, v validation rows, m items of the catalogue, k shards, d hidden size.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from recbole_apa.next_item.counts import CountScores, Fusion, ItemCounts, log_term
+from recbole_apa.next_item.heads import Heads, HeadSums, ShardWeights, StateGrid
+
+AT_ONCE = 512
+"""Users scored together."""
+LEAST_CHANCE = 1e-3
+"""What is added to a head's estimate before the logarithm."""
+
+
+def head_term(scores: Tensor) -> Tensor:
+    """The term of the heads beside counts: (b, m) -> (b, m)."""
+    return log_term(scores, LEAST_CHANCE)
+
+
+@dataclass(frozen=True)
+class SplitStates:
+    """The states before the targets of a split."""
+
+    users: tuple[str, ...]
+    """In order of their names."""
+    states: Tensor
+    """On the grid, (v, d + 1), int16."""
+
+
+@dataclass(frozen=True)
+class Learnt:
+    """What is summed up over users, and what identifies their part in it."""
+
+    shard_of: Mapping[str, int]
+    """User -> shard, of every user with a training row."""
+    sums: tuple[HeadSums, ...]
+    """Of each shard."""
+    counts: ItemCounts | None
+    """Of all users' training periods; None without evidence."""
+    valid: SplitStates
+    test: SplitStates
+    lineage: Mapping[str, tuple[str, str]]
+    """User -> digest of the sequence, digest of the states."""
+
+
+@dataclass(frozen=True)
+class NextItemState:
+    """A trained run."""
+
+    grid: StateGrid
+    learnt: Learnt
+    heads: Heads
+    errors: Tensor
+    """Of each head alone on the validation rows, (v, k), float64."""
+    tau: float
+    n_neighbors: int
+    fusion: Fusion | None
+    """None without evidence: heads alone are served."""
+
+    @property
+    def weights(self) -> ShardWeights:
+        """What looks up a user's weights of the heads."""
+        return ShardWeights(self.learnt.valid.states, self.errors, self.heads.active, self.tau, self.n_neighbors)
+
+    def own_rows(self, users: Sequence[str]) -> Tensor:
+        """The number of each user's own validation row, -1 without one, (b,)."""
+        numbers = {user: number for number, user in enumerate(self.learnt.valid.users)}
+        return torch.tensor([numbers.get(user, -1) for user in users], dtype=torch.int64)
+
+    def head_scores(self, users: Sequence[str], states: Tensor) -> Tensor:
+        """What the merged heads say, (b, m), float64.
+
+        Args:
+            states: of the users, on the grid, (b, d + 1).
+        """
+        weights = self.weights(states, self.own_rows(users))
+        return self.heads.merged(states, weights)
+
+    def scores(
+        self,
+        users: Sequence[str],
+        states: Tensor,
+        histories: Sequence[Sequence[int]],
+        counts: CountScores | None,
+    ) -> Tensor:
+        """What is served, (b, m), float64.
+
+        Args:
+            histories: each user's columns, oldest first.
+            counts: derived from the run's counts; needed if there is a fusion.
+        """
+        parts = []
+        for start in range(0, len(users), AT_ONCE):
+            rows = slice(start, start + AT_ONCE)
+            heads = self.head_scores(users[rows], states[rows])
+            parts.append(heads if self.fusion is None else self._fused(heads, histories[rows], counts))
+        return torch.cat(parts)
+
+    def _fused(self, heads: Tensor, histories: Sequence[Sequence[int]], counts: CountScores | None) -> Tensor:
+        assert self.fusion is not None and counts is not None
+        return self.fusion(torch.cat([head_term(heads)[None], counts.terms(histories)]))

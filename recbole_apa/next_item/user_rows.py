@@ -1,0 +1,103 @@
+"""A user's states, cut into what each is for.
+
+Shapes: n training rows of the user, d hidden size.
+"""
+
+import hashlib
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from recbole_apa.core.seeding import hash_order
+from recbole_apa.core.system.threads import one_thread
+from recbole_apa.next_item.backbone_states import HistoryStates
+from recbole_apa.next_item.catalogue import Catalogue
+from recbole_apa.next_item.heads import HeadSums, StateGrid
+from recbole_apa.next_item.heads.grid import as_numbers
+from recbole_apa.next_item.sequences import UserSequence, targets_of
+
+N_SCALE_TEXTS = 256
+"""How many item texts the states are scaled by."""
+
+
+@dataclass(frozen=True)
+class UserRows:
+    """One user's states, on the grid."""
+
+    sequence: UserSequence
+    states: Tensor
+    """After each of the items shown, (m, d + 1), int16."""
+    targets: Tensor
+    """Columns of the training targets, the first n of the items after these states, (n,), int64."""
+
+    @property
+    def train_states(self) -> Tensor:
+        """The states before the training targets, (n, d + 1)."""
+        return self.states[: len(self.targets)]
+
+    @property
+    def valid_state(self) -> Tensor:
+        """The state before the validation target, (d + 1,)."""
+        return self.states[-2] if len(self.states) > 1 else self.states[-1]
+
+    @property
+    def test_state(self) -> Tensor:
+        """The state before the test target, (d + 1,)."""
+        return self.states[-1]
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 over the states and the targets: a later pass has to give the same before it is subtracted."""
+        found = hashlib.sha256(self.states.numpy().tobytes())
+        found.update(self.targets.numpy().tobytes())
+        return found.hexdigest()
+
+    def sums(self, n_items: int) -> HeadSums:
+        """What the user adds to the sums of the shard."""
+        return HeadSums.of(self.train_states, self.targets, n_items)
+
+    def embedding(self) -> Tensor:
+        """The mean of the states before training targets, (d,), float64; n has to be above 0."""
+        return as_numbers(self.train_states)[:, :-1].mean(0)
+
+
+class RowReader:
+    """Reads users with the frozen model.
+
+    Args:
+        grid: None makes it from the catalogue's texts.
+    """
+
+    def __init__(self, states: HistoryStates, catalogue: Catalogue, grid: StateGrid | None = None) -> None:
+        self.catalogue = catalogue
+        self.states = states
+        self.grid = grid or public_grid(states, catalogue)
+
+    def read(
+        self, sequences: Sequence[UserSequence], step: Callable[[int], None] = lambda n: None
+    ) -> Iterator[UserRows]:
+        """The rows of some users, in their order, one pass each.
+
+        Args:
+            step: called with how many users were read since the last call.
+        """
+        shown = [sequence.shown(self.states.length) for sequence in sequences]
+        histories = [self.catalogue.texts_of(items) for items in shown]
+        for sequence, items, states in zip(sequences, shown, self.states.of_many(histories, step), strict=True):
+            targets = self.catalogue.columns(targets_of(items, sequence.n_held_out))
+            yield UserRows(sequence, self.grid.on_grid(states), torch.tensor(targets, dtype=torch.int64))
+
+    def after(self, items: Sequence[str]) -> Tensor:
+        """The state after some items, of which the latest are shown: (d + 1,), on the grid."""
+        states = self.states.after_each(self.catalogue.texts_of(items[-self.states.length :]))
+        return self.grid.on_grid(states)[-1]
+
+
+def public_grid(states: HistoryStates, catalogue: Catalogue) -> StateGrid:
+    """The grid of the states after single item texts, of items drawn by a hash of their tokens."""
+    drawn = hash_order(catalogue.items, 0, "state scale")[:N_SCALE_TEXTS]
+    found = torch.cat(list(states.of_many([[catalogue.texts[column]] for column in sorted(drawn)])))
+    with one_thread():  # means over the same texts round alike, whatever the number of threads
+        return StateGrid.of_texts(found)

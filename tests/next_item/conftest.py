@@ -1,0 +1,65 @@
+"""A small dataset of chains: whoever chose item i chooses item i + 1 next, more often than not."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from recbole_apa.backbone.load import load_backbone
+from recbole_apa.data.visible_data import VisibleData
+from recbole_apa.next_item.backbone_states import HistoryStates
+from recbole_apa.next_item.data import read_next_data
+from recbole_apa.next_item.options import read_options
+from recbole_apa.next_item.user_rows import RowReader
+from tests.helpers.inside import inside
+
+N_USERS, N_ITEMS = 14, 18
+
+
+def write_chains(folder: Path) -> None:
+    """Users of different lengths, one with two items and one with one; item i17 is nobody's."""
+    folder.mkdir()
+    lines = ["user_id:token\titem_id:token\trating:float\ttimestamp:float"]
+    for user in range(N_USERS):
+        for step in range({0: 1, 1: 2}.get(user, 5 + user % 6)):
+            item = (user + step + (user % 3 == 0 and step == 2)) % (N_ITEMS - 1)
+            lines.append(f"u{user}\ti{item}\t{1 + step % 5}\t{100 * user + step}")
+    (folder / f"{folder.name}.inter").write_text("\n".join(lines) + "\n")
+    items = ["item_id:token\ttitle:token_seq\tyear:float"]
+    items += [f"i{i}\tFilm number {i}\t{1980 + i}" for i in range(N_ITEMS)]
+    (folder / f"{folder.name}.item").write_text("\n".join(items) + "\n")
+
+
+@pytest.fixture(scope="session")
+def chains(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder that contains ``chains/``."""
+    folder = tmp_path_factory.mktemp("next_item")
+    write_chains(folder / "chains")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def next_options(chains: Path, backbone_folder: Path) -> dict[str, object]:
+    """Options of a run that takes a second."""
+    return {
+        "data_path": str(chains),
+        "backbone": str(backbone_folder),
+        "dtype": "float32",
+        "load_col": {"inter": ["user_id", "item_id", "rating", "timestamp"], "item": ["item_id", "title", "year"]},
+        "item_text": "{title}",
+        "MAX_ITEM_LIST_LENGTH": 6,
+        "n_shards": 3,
+        "partition": "semantic_user",
+        "show_progress": False,
+        "seed": 1,
+    }
+
+
+@pytest.fixture(scope="session")
+def read(next_options, work_folder):
+    """Options, data and reader of the small dataset."""
+    with inside(work_folder):
+        options = read_options("chains", given=next_options)
+        data = read_next_data(options.data, options.stem, VisibleData())
+        backbone = load_backbone(options.backbone, torch.device("cpu"))
+        return options, data, RowReader(HistoryStates(backbone, options.settings.history_length), data.catalogue)

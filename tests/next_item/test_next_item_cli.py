@@ -1,0 +1,104 @@
+"""The command line: train and compare, forget, prove, recommend."""
+
+import csv
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from recbole_apa.cli.main import main
+from recbole_apa.next_item.ranking import split_of
+from recbole_apa.next_item.run.baselines import rows_as_files, scores_of, train_on
+from tests.helpers.inside import inside
+
+
+@pytest.fixture(scope="module")
+def words(next_options) -> list[str]:
+    return ["--model=APANext", "--dataset=chains", *(f"--{k}={json.dumps(v)}" for k, v in next_options.items())]
+
+
+@pytest.fixture(scope="module")
+def run(words, work_folder) -> Path:
+    """A run that forgot u5 in the same command."""
+    with inside(work_folder):
+        folder = work_folder / "next_item_cli"
+        words = [word.replace('"', "") if "{" not in word else word for word in words]
+        assert main([*words, f"--run_dir={folder}", "--forget_users=u5"]) == 0
+    return folder
+
+
+def test_models_of_recbole_have_rows_of_the_same_users(run, capsys):
+    assert main([f"--run={run}", "--compare=Pop,ItemKNN,EASE,BPR", "--json"]) == 0
+    figures = json.loads(capsys.readouterr().out)["next_items"]["figures"]
+    assert {"APANext", "Pop", "EASE", "ItemKNN", "BPR"} <= set(figures)
+
+
+def test_scores_of_recbole_stand_in_the_columns_of_the_catalogue(read):
+    _, data, _ = read
+    split = split_of(data, "test")
+    with rows_as_files(data) as folder:
+        found = scores_of(train_on(folder, "EASE", 1), data, split)
+    chosen = torch.zeros(len(split.sequences), split.n_items, dtype=torch.float64)
+    for row, sequence in enumerate(split.sequences):
+        for column in split.histories[row][: len(sequence.trained)]:
+            chosen[row, column] += 1
+    inverse = torch.linalg.inv(chosen.T @ chosen + 250 * torch.eye(split.n_items, dtype=torch.float64))
+    weights = (inverse / -inverse.diagonal()).fill_diagonal_(0)  # RecBole's EASE, reg_weight 250
+    assert torch.allclose(found, chosen @ weights, atol=1e-4) and float(found.std()) > 1e-3
+
+
+def test_a_sequential_model_of_recbole_is_refused(run, capsys):
+    assert main([f"--run={run}", "--compare=SASRec"]) == 2
+    assert "general models" in capsys.readouterr().err
+
+
+def test_forget_prove_and_recommend(run, capsys, tmp_path):
+    assert main([f"--run={run}", "--forget_interactions=u7:i9", "--dry_run"]) == 0
+    assert "1 of 13 users" in capsys.readouterr().out
+    assert main([f"--run={run}", "--audit", "--verify"]) == 0
+    told = capsys.readouterr().out
+    assert "the audit holds" in told and "equal, bit for bit" in told
+    assert main([f"--run={run}", "--recommend=u3,u8", "--k=4"]) == 0
+    table = capsys.readouterr().out
+    assert table.count("Film number") >= 8 and "what follows" in table
+    target = tmp_path / "all.csv"
+    assert main([f"--run={run}", f"--export_recommendations={target}", "--k=3"]) == 0
+    rows = list(csv.DictReader(target.open()))
+    assert len({row["user_id"] for row in rows}) == 13 and "u5" not in {row["user_id"] for row in rows}
+    assert max(int(row["rank"]) for row in rows) == 3
+    capsys.readouterr()
+    assert main([f"--run={run}", "--forget_users=u9"]) == 0
+    assert main([f"--run={run}", "--audit"]) == 0
+    assert f"{target} has recommendations of a state before" in capsys.readouterr().out
+
+
+def test_recommended_is_nothing_that_the_user_has_chosen(run, read):
+    from recbole_apa.next_item.run.recommend import recommend
+
+    _, data, _ = read
+    found = recommend(run, "u4", k=100)
+    assert {one.item for one in found}.isdisjoint(data.of_user["u4"].items)
+    assert [one.score for one in found] == sorted((one.score for one in found), reverse=True)
+    assert found[0].terms and sum(found[0].terms.values()) > sum(found[-1].terms.values())
+
+
+@pytest.mark.parametrize(
+    "more, told",
+    [
+        (["--recommend=u5"], "who were not forgotten"),
+        (["--k=3"], "--recommend"),
+        (["--recommend=u4", "--k=0"], "at least 1"),
+        (["--recommend=u4", "--audit"], "one command for each"),
+        (["--unlearn_method=NPO", "--forget_users=u4"], "does not go with"),
+        (["--n_shards=7"], "does not go with a finished run"),
+    ],
+)
+def test_what_does_not_go_together_is_refused(run, capsys, more, told):
+    assert main([f"--run={run}", *more]) == 2
+    assert told in capsys.readouterr().err
+
+
+def test_other_runs_have_no_recommendations(finished, capsys):
+    assert main([f"--run={finished.run_dir}", "--recommend=u4"]) == 2
+    assert "expected a finished run of APANext" in capsys.readouterr().err

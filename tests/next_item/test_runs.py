@@ -1,0 +1,216 @@
+"""A run is trained, forgets, and is proved; whatever is killed when, it is in the old state or in the new one."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from recbole_apa.core.errors import FinishedRunError, RequestError, RunError, SettingsError
+from recbole_apa.core.files.whole import file_digest
+from recbole_apa.next_item.run import forget, pending
+from recbole_apa.next_item.run.forget import forget_next_items
+from recbole_apa.next_item.run.proof import audit_next_items, verify_next_items
+from recbole_apa.next_item.run.store import NextItemStore, is_next_item_run
+from recbole_apa.next_item.run.train import open_next_items, run_next_items
+from tests.helpers.inside import inside
+from tests.helpers.runs import tree
+
+
+@pytest.fixture(scope="module")
+def made(next_options, work_folder):
+    with inside(work_folder):
+        return run_next_items("chains", config_dict=next_options, run_dir=work_folder / "next_item_run")
+
+
+@pytest.fixture
+def folder(made, tmp_path) -> Path:
+    return Path(shutil.copytree(made.folder, tmp_path / "run"))
+
+
+@pytest.fixture(scope="module")
+def forgotten(made, tmp_path_factory) -> Path:
+    """A run that forgot a user, an interaction, and an item, one after another."""
+    target = Path(shutil.copytree(made.folder, tmp_path_factory.mktemp("forgotten") / "run"))
+    forget_next_items(target, users=["u5"])
+    forget_next_items(target, interactions=[("u7", "i9")])
+    forget_next_items(target, items=["i4"])
+    return target
+
+
+def test_a_run_is_kept_and_opened_again(made, next_options):
+    assert is_next_item_run(made.folder) and not is_next_item_run(made.folder / "state-0001")
+    again = open_next_items(made.folder)
+    assert again.figures == made.figures and "APANext" in again.table
+    assert {"APANext", "heads alone", "one head on everything", "times chosen"} == set(made.figures)
+    assert made.figures["APANext"]["test.ndcg@10"] > made.figures["times chosen"]["test.ndcg@10"]
+    with pytest.raises(FinishedRunError):
+        run_next_items("chains", config_dict=next_options, run_dir=made.folder)
+
+
+def test_one_shard_changes_and_the_others_keep_their_bytes(folder):
+    before = NextItemStore(folder).manifest()["files"]
+    result = forget_next_items(folder, users=["u5"])
+    after = NextItemStore(folder).manifest()["files"]
+    heads = [name for name in before if name.startswith("heads/") and before[name] != after[name]]
+    assert len(result.change.shards) == len(heads) == 1 and result.change.gone == ("u5",)
+    assert "u5" not in "".join(p.read_text() for p in folder.rglob("*.json*"))
+    told = json.loads(Path(result.certificates[0]).read_text())
+    assert told["users"] == {"changed": 1, "gone": 1} and told["shards"]["total"] == 3
+    assert not (folder / "state-0001").exists()
+
+
+def test_after_requests_the_run_is_what_a_training_without_the_rows_gives(forgotten):
+    found = audit_next_items(forgotten)
+    assert found.holds and found.findings == [] and len(found.checked) == 4
+    verified = verify_next_items(forgotten)
+    assert verified.differences == [] and not verified.machine and "shards of the training before" in verified.means
+
+
+@pytest.mark.slow
+def test_fresh_takes_nothing_over(folder):
+    forget_next_items(folder, users=["u5"], exactness="fresh")
+    verified = verify_next_items(folder)
+    assert verified.holds and "nothing is taken over" in verified.means
+
+
+def test_rows_that_were_forgotten_may_be_in_the_files_or_not(forgotten, chains, tmp_path):
+    shutil.copytree(chains / "chains", tmp_path / "chains")
+    inter = tmp_path / "chains" / "chains.inter"
+    lines = inter.read_text().splitlines(keepends=True)
+    gone = ("u5\t", "u7\ti9\t")
+    inter.write_text("".join(line for line in lines if not line.startswith(gone) and "\ti4\t" not in line))
+    changes = {"data_path": str(tmp_path)}
+    assert open_next_items(forgotten, changes).figures == open_next_items(forgotten).figures
+    inter.write_text("".join(line for line in lines if not line.startswith("u8\t")))
+    with pytest.raises(RunError, match="1 users have other rows"):
+        open_next_items(forgotten, changes)
+
+
+def test_what_is_refused_changes_nothing(forgotten, folder):
+    before = tree(forgotten)
+    for request, words in (
+        ({"users": ["u5"]}, "was forgotten before"),
+        ({"users": ["nobody"]}, "no such user"),
+        ({"users": [f"u{i}" for i in range(14) if i != 5]}, None),
+    ):
+        with pytest.raises(Exception, match=words) as caught:
+            forget_next_items(forgotten, **request)
+        assert type(caught.value).__name__ in ("RequestError", "DataError")
+    assert tree(forgotten) == before
+    dry = forget_next_items(folder, users=["u5"], dry_run=True)
+    assert dry.is_dry and dry.change.gone == ("u5",) and NextItemStore(folder).manifest()["served"] == []
+    with pytest.raises(RequestError, match="found no request"):
+        forget_next_items(folder)
+    with pytest.raises(SettingsError, match="exactness"):
+        forget_next_items(folder, users=["u5"], exactness="strict")
+
+
+@pytest.mark.parametrize("step", ["put_new_state", "finish_request"])
+def test_a_killed_request_is_finished_by_the_next_call(folder, monkeypatch, step):
+    real = getattr(forget, step)
+    calls = []
+
+    def killed(*arguments):
+        calls.append(step)
+        if step == "finish_request" and len(calls) == 1:
+            return real(*arguments)  # the call at the start of a request has nothing to finish
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(forget, step, killed)
+        with pytest.raises(KeyboardInterrupt):
+            forget_next_items(folder, users=["u5"])
+    with pytest.raises(RunError, match="--resume"):
+        open_next_items(folder)
+    assert audit_next_items(folder).findings
+    result = forget_next_items(folder)
+    assert len(result.certificates) == 1 and audit_next_items(folder).holds
+    with pytest.raises(RequestError):
+        forget_next_items(folder, users=["u5"])
+
+
+def test_a_request_that_waited_is_not_taken_twice(folder, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr(forget, "put_new_state", lambda *arguments: (_ for _ in ()).throw(KeyboardInterrupt()))
+        with pytest.raises(KeyboardInterrupt):
+            forget_next_items(folder, users=["u5"])
+    forget_next_items(folder, users=["u5"])
+    assert len(NextItemStore(folder).manifest()["served"]) == 1
+
+
+def test_a_state_that_was_changed_is_found(folder):
+    forget_next_items(folder, users=["u5"])
+    store = NextItemStore(folder)
+    path = store.state_folder(store.manifest()) / "heads" / "000.safetensors"
+    tensors = load_file(path)
+    tensors["head"][0, 0] += 1e-12
+    save_file(tensors, path)
+    assert "its digest differs" in audit_next_items(folder).findings[0]
+    with pytest.raises(RunError, match="digest differs"):
+        open_next_items(folder)
+
+
+def test_an_audit_derives_the_heads_again(folder):
+    """Whoever changes a file and the manifest with it does not get past the sums."""
+    store = NextItemStore(folder)
+    manifest = store.manifest()
+    path = store.state_folder(manifest) / "heads" / "000.safetensors"
+    tensors = load_file(path)
+    tensors["head"][0, 0] += 1e-12
+    save_file(tensors, path)
+    manifest["files"]["heads/000.safetensors"] = file_digest(path)
+    store.put_in_force(manifest)
+    assert any("heads.weights" in finding for finding in audit_next_items(folder).findings)
+
+
+def test_a_manifest_that_was_edited_after_a_request_is_found(folder):
+    forget_next_items(folder, users=["u5"])
+    store = NextItemStore(folder)
+    store.put_in_force({**store.manifest(), "partition_of": "this data"})
+    assert "changed after the last request" in audit_next_items(folder).findings[0]
+    with pytest.raises(RunError, match="changed after the last request"):
+        forget_next_items(folder, users=["u6"])
+
+
+def test_leftovers_are_found(folder):
+    (folder / "state-0009").mkdir()
+    assert "does not belong" in audit_next_items(folder).findings[0]
+    forget_next_items(folder, users=["u5"])  # what is not in force goes with the next request
+    assert audit_next_items(folder).holds
+
+
+def test_heads_alone_and_hashed_users(next_options, tmp_path):
+    options = {**next_options, "evidence": "none", "partition": "hashed_user"}
+    run = run_next_items("chains", config_dict=options, run_dir=tmp_path / "run")
+    assert run.state.fusion is None and "heads alone" not in run.figures
+    forget_next_items(run.folder, users=["u9"])
+    verified = verify_next_items(run.folder)
+    assert verified.holds and "nothing is taken over" in verified.means
+    assert audit_next_items(run.folder).holds
+
+
+def test_options_that_have_no_part_are_refused(next_options):
+    for name, value in (("lora_rank", 4), ("eval_args", {"mode": "uni100"}), ("workers", 2), ("head_ridge", 0)):
+        with pytest.raises(SettingsError, match=name):
+            run_next_items("chains", config_dict={**next_options, name: value})
+
+
+def test_another_machine_is_refused(folder, monkeypatch):
+    kind = type(forget.machine_kind("cpu"))
+    monkeypatch.setattr(forget, "machine_kind", lambda device: kind("X", "Y", "Z", "L", "cpu", "P"))
+    with pytest.raises(SettingsError, match="another kind of machine"):
+        forget_next_items(folder, users=["u5"])
+
+
+def test_states_of_another_backbone_are_not_subtracted(folder, monkeypatch):
+    """Where a pass gives other bits than at the training, the sums would keep a rest of what was to go."""
+    from recbole_apa.next_item import backbone_states
+
+    real = backbone_states.HistoryStates._read
+    monkeypatch.setattr(backbone_states.HistoryStates, "_read", lambda self, h: real(self, h) + torch.tensor(0.5))
+    with pytest.raises(RunError, match="other states"):
+        forget_next_items(folder, users=["u5"])
+    assert pending.CERTIFICATE == "certificate.json" and NextItemStore(folder).manifest()["served"] == []
