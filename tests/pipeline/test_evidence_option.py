@@ -5,7 +5,7 @@ import pytest
 from safetensors.numpy import save_file
 
 from recbole_apa import APAConfig, audit, run, unlearn, verify
-from recbole_apa.collaborative import Source, Targets, TermOptions
+from recbole_apa.collaborative import NOTHING, Source, Targets, TermOptions
 from recbole_apa.core.errors import DataError, SettingsError
 from recbole_apa.core.properties import properties_folder
 from recbole_apa.core.yaml import read_yaml
@@ -70,9 +70,12 @@ def test_a_datasets_own_columns_are_left_out_where_others_are_read():
 def test_columns_without_statistics_are_said_to_do_nothing(options):
     for evidence, idle in (("counts", False), ("none", True)):
         idlers = {"evidence_columns": ["title"], "evidence_past": "shown", "evidence_values": "ratings"}
+        idlers |= {"evidence_content": "states"}
         for name, value in idlers.items():
             config = APAConfig("APA", "board", None, {**options, "evidence": evidence, name: value})
             assert (name in idle_options(config)) == idle
+        config = APAConfig("APA", "board", None, {**options, "evidence": evidence, "evidence_text": "{title}"})
+        assert "evidence_text" in idle_options(config)  # of states, which are not looked at
         config = APAConfig("APA", "ml-100k", None, {"evidence": evidence})
         assert "evidence_columns" not in idle_options(config)
         assert config["evidence_columns"] == ["class", "release_year"]
@@ -94,7 +97,7 @@ def test_a_run_looks_at_the_whole_past_or_at_what_its_prompts_show(past, options
     assert pasts.last(2).past_items.tolist() == codes.tolist()  # what prompts show
     terms = Source.of(data, TermOptions(), codes=fitted.statistics.codes)
     expected = terms.table(pasts.last(2) if past == "shown" else pasts)
-    assert fitted.table(pasts, None).tolist() == expected.tolist()
+    assert fitted.table(pasts, NOTHING).tolist() == expected.tolist()
     drawn = [sample for part in data.samples.values() for sample in part]
     used = {s.sample_id for s in drawn} | {entry.interaction_id for s in drawn for entry in s.history}
     free = next(n for n in np.flatnonzero(data.notes.roles == 0).tolist() if data.rows.row_id(n) not in used)
