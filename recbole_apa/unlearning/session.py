@@ -97,7 +97,8 @@ class Session:
             from recbole_apa.unlearning.catching_up import carry_out_catch_up
 
             with taken(self.store):
-                self.opened = carry_out_catch_up(opened, show, self.other_machine, left[0]).result
+                out.caught_up = carry_out_catch_up(opened, show, self.other_machine, left[0])
+            self.opened = out.caught_up.result
             return left
         if left[0].kind == ADDED:
             from recbole_apa.unlearning.additions.carry_out import carry_out_addition

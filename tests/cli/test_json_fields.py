@@ -91,6 +91,11 @@ def test_every_field_is_printed_by_some_command(options, finished, served, tmp_p
     compared = [f"--compare_dir={tmp_path / 'compared'}", "--baseline_options={BPR: {learning_rate: .inf}}"]
     found = set()
     found |= fields_found("--model=APA", *data, *new, "--skip_unknown")
+    sliced = tmp_path / "sliced"
+    found |= fields_found(
+        "--model=APA", *data, f"--run_dir={sliced}", "--shard_slices=3", "--forget_users=u3", "--at_once"
+    )
+    found |= fields_found(f"--run={sliced}", "--catch_up")
     found |= fields_found("--model=Pop", *data)
     found |= fields_found(run, f"--copy_to={tmp_path / 'another'}")
     found |= fields_found(copy, "--audit", status=1)
