@@ -20,7 +20,7 @@ from benchmarks.command import begin, command, keep
 from recbole_apa.backbone.load import load_backbone
 from recbole_apa.backbone.split_decoder import SplitDecoder
 from recbole_apa.core.seeding import hash_order
-from recbole_apa.next_item.generation import Found, HeadDraft, beam_search, best_first, rank_all
+from recbole_apa.next_item.generation import Found, HeadDraft, NodeChances, beam_search, best_first, rank_all
 from recbole_apa.next_item.history_text import HistoryEncoder
 from recbole_apa.next_item.ranking import RankedSplit, split_of
 from recbole_apa.next_item.run.opened import NextItemRun, open_state
@@ -90,14 +90,14 @@ def measure(run: NextItemRun, model: TitleModel, split: RankedSplit, row: int, t
     texts = run.data.catalogue.texts_of(sequence.shown(run.options.settings.history_length))
     allowed = split.allowed[row]
     start = time.process_time()
-    model.after(texts)
+    prompt = model.after(texts)
     tally.add("prompt seconds", time.process_time() - start)
-    chances, start = model.after(texts), time.process_time()
+    chances, start = prompt.fresh(), time.process_time()
     scores = rank_all(chances)
     tally.add("exact seconds", time.process_time() - start)
     _quality("exact", scores, split, row, tally)
     permitted: list[bool] = allowed.tolist()
-    true, start = best_first(first := model.after(texts), TOP, permitted), time.process_time()
+    true, start = best_first(first := prompt.fresh(), TOP, permitted), time.process_time()
     tally.add("best-first passes", first.n_passes)
     ranked = torch.sort(scores.masked_fill(~allowed, float("-inf")), descending=True, stable=True).indices[:TOP]
     tally.add("best-first equals the exact ranking", float(_items(model, true) == ranked.tolist()))
@@ -107,19 +107,19 @@ def measure(run: NextItemRun, model: TitleModel, split: RankedSplit, row: int, t
     _quality("head + titles", (heads.clamp(min=0) + 1e-3).log() + scores, split, row, tally)
     below = model.trie.sums_below((heads.clamp(min=0) + _LEAST).tolist())
     for width in WIDTHS:
-        _beams(model, texts, width, permitted, below, set(ranked.tolist()), tally)
+        _beams(model, prompt, width, permitted, below, set(ranked.tolist()), tally)
 
 
 def _beams(
     model: TitleModel,
-    texts: list[str],
+    prompt: NodeChances,
     width: int,
     allowed: list[bool],
     below: list[float],
     true: set[int],
     tally: Tally,
 ) -> None:
-    plain = model.after(texts)
+    plain = prompt.fresh()
     start = time.process_time()
     expected = beam_search(plain, width, width, allowed)
     tally.add(f"{width}: seconds", time.process_time() - start)
@@ -127,7 +127,7 @@ def _beams(
     tally.add(f"{width}: rows", plain.n_rows)
     tally.add(f"{width}: of the true top", len(true & set(_items(model, expected))) / len(true))
     for times in (2, 4):
-        ahead = model.after(texts)
+        ahead = prompt.fresh()
         draft = HeadDraft(model.trie, below, times * width, DEPTH)
         start = time.process_time()
         found = beam_search(ahead, width, width, allowed, draft)

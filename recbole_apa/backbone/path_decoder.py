@@ -49,6 +49,11 @@ class PathCache:
     states: dict[int, Tensor] = field(default_factory=dict)
     """Node -> its final state, (d,), float32."""
 
+    def fresh(self) -> "PathCache":
+        """After the same prompt, with no node read."""
+        empty = [part[:0] for part in self.node_keys]
+        return PathCache(self.keys, self.values, self.root, self.n_prompt, list(empty), list(empty))
+
 
 class PathDecoder:
     """Runs the layers of a decoder of the Llama kind.

@@ -19,11 +19,13 @@ _N_ROWS = 40
 class PromptReader:
     """The language model after one prompt: see :class:`~recbole_apa.next_item.generation.NodeReader`."""
 
-    def __init__(self, decoder: PathDecoder, trie: Trie, prompt: Sequence[int]) -> None:
-        self._decoder, self._trie = decoder, trie
-        with one_thread():
-            self._cache: PathCache = decoder.start(prompt)
+    def __init__(self, decoder: PathDecoder, trie: Trie, cache: PathCache) -> None:
+        self._decoder, self._trie, self._cache = decoder, trie, cache
         self._cache.states[ROOT] = self._cache.root
+
+    def fresh(self) -> "PromptReader":
+        """See the protocol."""
+        return PromptReader(self._decoder, self._trie, self._cache.fresh())
 
     def has(self, node: int) -> bool:
         """See the protocol."""
@@ -69,4 +71,6 @@ class TitleModel:
         Args:
             texts: of the items, oldest first.
         """
-        return NodeChances(self.trie, PromptReader(self._decoder, self.trie, self._encoder.encode(texts).ids))
+        with one_thread():
+            cache = self._decoder.start(self._encoder.encode(texts).ids)
+        return NodeChances(self.trie, PromptReader(self._decoder, self.trie, cache))

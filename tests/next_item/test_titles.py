@@ -58,6 +58,9 @@ class Uniform:
         assert self.seen.isdisjoint(nodes)
         self.seen |= set(nodes)
 
+    def fresh(self):
+        return Uniform()
+
     def logits(self, node, tokens):
         return torch.tensor([1.0 if node == 0 and token == 2 else 0.0 for token in tokens])
 
@@ -130,7 +133,7 @@ def test_a_draft_saves_passes_and_changes_no_list(model, histories, k):
         wild = [draw.random() for _ in range(60)]
         for chances_of_items in (exact, wild):
             draft = HeadDraft(model.trie, model.trie.sums_below(chances_of_items), 2 * k, 3)
-            ahead = model.after(history)
+            ahead = plain.fresh()
             assert beam_search(ahead, k, k, allowed, draft) == expected  # scores in every bit
             assert ahead.n_passes <= plain.n_passes and ahead.n_rows >= plain.n_rows
             saved += (plain.n_passes - ahead.n_passes) * (chances_of_items is exact)

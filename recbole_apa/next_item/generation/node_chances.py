@@ -28,6 +28,10 @@ class NodeReader(Protocol):
         """The logits of some tokens after a node that was read, float32, (len(tokens),)."""
         ...
 
+    def fresh(self) -> "NodeReader":
+        """After the same prompt, with no node read."""
+        ...
+
 
 class NodeChances:
     """Reads nodes when they are asked for, and counts passes and rows."""
@@ -38,6 +42,10 @@ class NodeChances:
         self.n_passes = 0
         self.n_rows = 0
         """Nodes that were read."""
+
+    def fresh(self) -> "NodeChances":
+        """After the same prompt, which is not read again, with no node read."""
+        return NodeChances(self.trie, self._reader.fresh())
 
     def missing(self, nodes: Sequence[int]) -> list[int]:
         """Those of the nodes that were not read."""
