@@ -19,6 +19,7 @@ from recbole_apa.model.shard_trainer import ShardTrainer, Start, Trained
 from recbole_apa.partition import Partition
 from recbole_apa.runs.names import point_name
 from recbole_apa.runs.points import ShardPoints
+from recbole_apa.runs.shard_files import record_of
 from recbole_apa.runs.store import RunStore
 
 
@@ -220,7 +221,8 @@ class ShardBuilder:
         if self.fit.store:
             about, key = peft_description(self.fit.model), update.key(one.key) if update else one.key
             kept = chain.start.moments
-            self.fit.store.save_shard(chain.shard, found.factors, about, found.history, key, seconds, kept)
+            record = record_of(found.history, key, seconds)
+            self.fit.store.save_shard(chain.shard, found.factors, about, record, kept)
 
 
 def peft_description(model: APA) -> PeftDescription:

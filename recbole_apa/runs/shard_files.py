@@ -1,7 +1,6 @@
 """The adapters of a state: one folder for each shard, with its restart points."""
 
 import json
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,6 +19,22 @@ if TYPE_CHECKING:
     from recbole_apa.adapters.training import ShardHistory
 
 
+def record_of(history: "ShardHistory", key: str, seconds: float) -> ShardRecord:
+    """What ``training.json`` tells of a training.
+
+    Args:
+        key: identifies samples and settings.
+    """
+    return {
+        "key": key,
+        "train_seconds": round(seconds, 3),
+        "step_losses": history.step_losses,
+        "epoch_losses": history.epoch_losses,
+        "stopped_early": history.stopped_early,
+        "machine": history.machine,
+    }
+
+
 class ShardFiles(StateFiles):
     """Reads and writes the adapters of one state; those that its folder lacks are the base's."""
 
@@ -31,14 +46,13 @@ class ShardFiles(StateFiles):
         shard: int,
         factors: "Factors",
         about: "PeftDescription",
-        history: "ShardHistory",
-        key: str,
-        seconds: float,
+        record: ShardRecord,
         moments: "Moments | None" = None,
     ) -> None:
         """Write a finished place of a shard as one folder, whole or not at all; the shard's points stay.
 
         Args:
+            record: of its training.
             moments: the optimiser's, where the next place goes on with them.
         """
         from recbole_apa.adapters.moments import write_moments
@@ -47,7 +61,6 @@ class ShardFiles(StateFiles):
         def write(folder: Path) -> None:
             folder.mkdir()
             write_adapter(folder, factors, about)
-            record = {"key": key, "train_seconds": round(seconds, 3), **asdict(history)}
             (folder / "training.json").write_text(json.dumps(record, indent=1, sort_keys=True) + "\n", encoding="utf-8")
             if moments:
                 write_moments(folder / MOMENTS, moments)

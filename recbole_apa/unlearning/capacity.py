@@ -94,22 +94,23 @@ def plan(stream: Stream, costs: StepCosts, shard_sizes: Sequence[int], seed: int
     return [_line(stream, costs, size, seed) for size in sorted(set(shard_sizes), reverse=True)]
 
 
+@dataclass(frozen=True)
+class ShardWork:
+    """What shards take."""
+
+    n_shards: int
+    train: float
+    """Seconds for all of one."""
+    score: float = 0.0
+    """Seconds besides, however much of it is trained."""
+    n_slices: int = 1
+    """Of each shard."""
+
+
 def waiting_times(
-    stream: Stream,
-    n_shards: int,
-    shard_seconds: float,
-    batched: bool,
-    seed: int = 0,
-    n_requests: int = 2000,
-    score_seconds: float = 0.0,
-    n_slices: int = 1,
+    stream: Stream, work: ShardWork, batched: bool, seed: int = 0, n_requests: int = 2000
 ) -> tuple[np.ndarray, float]:
     """Simulate a stream.
-
-    Args:
-        shard_seconds: training a whole shard.
-        score_seconds: what each shard takes besides, however much of it is trained.
-        n_slices: of each shard.
 
     Returns:
         seconds from each request to its certificate, (n_requests,), and the shards trained per request, each counted by
@@ -117,9 +118,11 @@ def waiting_times(
     """
     generator = np.random.default_rng(seed)
     arrivals = np.cumsum(generator.exponential(DAY / stream.requests_per_day, n_requests))
-    drawn = generator.integers(n_shards, size=(n_requests, stream.samples_per_request))
-    shares = generator.integers(1, n_slices + 1, size=n_requests) / n_slices if n_slices > 1 else np.ones(n_requests)
-    hit, seconds = [set(row) for row in drawn.tolist()], (shard_seconds, score_seconds)
+    drawn = generator.integers(work.n_shards, size=(n_requests, stream.samples_per_request))
+    n, shares = work.n_slices, np.ones(n_requests)
+    if n > 1:
+        shares = generator.integers(1, n + 1, size=n_requests) / n
+    hit, seconds = [set(row) for row in drawn.tolist()], (work.train, work.score)
     serve = _serve_together if batched else _serve_at_once
     done, n_trained = serve(arrivals, hit, shares.tolist(), stream, seconds)
     return done - arrivals, n_trained / n_requests
@@ -162,7 +165,7 @@ def _line(stream: Stream, costs: StepCosts, size: int, seed: int) -> Capacity:
     n_shards = math.ceil(stream.n_samples / size)
     n_rows = round(stream.n_interactions or stream.n_samples)
     train, score = size * costs.seconds_per_sample, costs.n_valid * costs.seconds_per_score
-    work = _Work(n_shards, train, score, costs.n_slices)
+    work = ShardWork(n_shards, train, score, costs.n_slices)
     hit, mean = shards_hit(n_shards, stream.samples_per_request), share_of_one(costs.n_slices)
     disk = disk_of(costs.disk, n_shards, stream.n_samples, costs.n_valid, n_rows)
     return Capacity(
@@ -181,19 +184,7 @@ def _line(stream: Stream, costs: StepCosts, size: int, seed: int) -> Capacity:
     )
 
 
-@dataclass(frozen=True)
-class _Work:
-    """What shards take."""
-
-    n_shards: int
-    train: float
-    """Seconds for all of one."""
-    score: float
-    """Seconds besides, however much of it is trained."""
-    n_slices: int
-
-
-def _hours_batched(stream: Stream, work: _Work, interval: float) -> float:
+def _hours_batched(stream: Stream, work: ShardWork, interval: float) -> float:
     """Workers' hours per day if requests are served together at the end of each interval; no more than they have."""
     per_interval = stream.requests_per_day * interval / DAY
     of_shard = per_interval * shards_hit(work.n_shards, stream.samples_per_request) / work.n_shards
@@ -202,18 +193,17 @@ def _hours_batched(stream: Stream, work: _Work, interval: float) -> float:
     return min(DAY / interval * seconds / 3600, 24.0 * stream.workers)
 
 
-def _p95(stream: Stream, work: _Work, batched: bool, seed: int) -> float:
+def _p95(stream: Stream, work: ShardWork, batched: bool, seed: int) -> float:
     """Infinite if single requests bring more work than the workers can do; a batch grows to all shards at most."""
     seconds = share_of_one(work.n_slices) * work.train + work.score
     hit = shards_hit(work.n_shards, stream.samples_per_request)
     if not batched and stream.requests_per_day / DAY * hit * seconds >= stream.workers:
         return math.inf
-    told = {"score_seconds": work.score, "n_slices": work.n_slices}
-    waits, _ = waiting_times(stream, work.n_shards, work.train, batched, seed, **told)  # type: ignore[arg-type]
+    waits, _ = waiting_times(stream, work, batched, seed)
     return float(np.quantile(waits, 0.95))
 
 
-def _break_even(stream: Stream, work: _Work, seed: int) -> float:
+def _break_even(stream: Stream, work: ShardWork, seed: int) -> float:
     """In steps of a quarter of an octave, from one request per day to a million."""
     for rate in 2.0 ** np.arange(0, 20.25, 0.25):
         asked = Stream(float(rate), stream.n_samples, stream.samples_per_request, stream.workers, stream.interval)

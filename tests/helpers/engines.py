@@ -61,6 +61,7 @@ def train_settings(**changes):
         "max_grad_norm": None,
         "loraplus_lr_ratio": 1.0,
         "fused_shards": 1,
+        "shard_slices": 1,
         "answer_loss": "yes_no",
         "supervise": "target",
     }

@@ -17,6 +17,7 @@ def test_a_run_without_a_draw_of_its_own_is_identified_as_before(finished):
     assert "draw_seed" not in manifest["settings"] and manifest["options"]["draw_seed"] is None
     settings = finished.model.settings
     later = {"draw_seed": None, "evidence_models": [], "evidence_past": "all", "evidence_values": "labels"}
+    later |= {"evidence_content": "columns", "evidence_text": None, "history_offset": False, "shard_slices": 1}
     assert {**settings.identifying(), **later} == settings.flat() and not later.keys() & settings.identifying().keys()
     parts = {name: manifest[name] for name in ("dataset", "dataset_sums", "backbone", "draw")}
     same = RunIdentity(settings=settings.identifying(), options={}, **parts)

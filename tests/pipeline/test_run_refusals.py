@@ -5,8 +5,10 @@ import shutil
 import pytest
 
 from recbole_apa import evaluate_run, run
+from recbole_apa.adapters.training import ShardHistory
 from recbole_apa.core.errors import DataError, RunError, SettingsError
 from recbole_apa.core.files.whole import file_digest
+from recbole_apa.runs.shard_files import record_of
 from recbole_apa.runs.store import RunStore
 
 
@@ -98,8 +100,7 @@ def test_no_space_leaves_nothing_half_written(finished, tmp_path, monkeypatch):
     monkeypatch.setattr("recbole_apa.adapters.peft_files.write_adapter", full_disk)
     store = RunStore(tmp_path / "run")
     factors, _ = finished.trainer.store.load_shard(0)
-    history = type("History", (), {})()
     about = peft_description(finished.model)
     with pytest.raises(RunError, match=r"no space left while writing .*shards/000"):
-        store.save_shard(0, factors, about, history, "key", 1.0)
+        store.save_shard(0, factors, about, record_of(ShardHistory(), "key", 1.0))
     assert list((tmp_path / "run" / "shards").iterdir()) == []

@@ -8,10 +8,9 @@ from recbole_apa.runs.ledger import refuse_pending
 from recbole_apa.runs.names import TO_MAKE
 from recbole_apa.runs.store import RunStore
 from tests.helpers.killed_process import fresh_copy
-from tests.helpers.kills import completed, killed
+from tests.helpers.kills import completed, end_of, killed, some
 from tests.helpers.runs import state
 from tests.helpers.sliced import pair_in
-from tests.unlearning.test_interruption import end_of, some
 
 
 class Made:

@@ -13,6 +13,7 @@ from recbole_apa.cli.main import main
 from recbole_apa.core.files.whole import read_json
 from recbole_apa.unlearning.capacity import (
     DAY,
+    ShardWork,
     StepCosts,
     Stream,
     plan,
@@ -47,7 +48,7 @@ def test_the_formula_is_what_draws_give(k, m, seed):
 @pytest.mark.parametrize("batched", [False, True])
 @pytest.mark.parametrize("k", [4, 64, 1024])
 def test_a_simulated_stream_trains_what_the_model_says(batched, k):
-    _, trained = waiting_times(STREAM, k, 1.0, batched, n_requests=20_000)
+    _, trained = waiting_times(STREAM, ShardWork(k, 1.0), batched, n_requests=20_000)
     per_interval = STREAM.requests_per_day * STREAM.interval / DAY
     expected = shards_hit(k, 11) if not batched else shards_hit_by_batch(k, 11, per_interval) / per_interval
     assert trained == pytest.approx(expected, rel=0.02)
@@ -55,9 +56,9 @@ def test_a_simulated_stream_trains_what_the_model_says(batched, k):
 
 def test_a_lone_request_waits_for_its_own_training_alone():
     rare = Stream(1, 1000, 1)
-    waits, trained = waiting_times(rare, 8, 10.0, batched=False, n_requests=200)
+    waits, trained = waiting_times(rare, ShardWork(8, 10.0), batched=False, n_requests=200)
     assert trained == 1 and np.allclose(waits, 10.0, atol=1e-6)
-    together, _ = waiting_times(rare, 8, 10.0, batched=True, n_requests=200)
+    together, _ = waiting_times(rare, ShardWork(8, 10.0), batched=True, n_requests=200)
     assert together.min() >= 10.0 and together.max() <= rare.interval + 20.0
 
 
@@ -85,7 +86,7 @@ def test_batching_serves_sooner_once_single_requests_pile_up():
 
 def test_no_request_waits_longer_than_training_all_shards_twice_and_an_interval():
     flood = Stream(1e6, 1000, 11)
-    waits, _ = waiting_times(flood, 8, 600.0, batched=True)
+    waits, _ = waiting_times(flood, ShardWork(8, 600.0), batched=True)
     assert waits.max() <= 2 * 8 * 600.0 + flood.interval
 
 

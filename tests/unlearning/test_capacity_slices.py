@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from recbole_apa.unlearning.capacity import DAY, StepCosts, Stream, plan, shards_hit, waiting_times
+from recbole_apa.unlearning.capacity import DAY, ShardWork, StepCosts, Stream, plan, shards_hit, waiting_times
 from recbole_apa.unlearning.capacity_disk import DiskCosts
 from recbole_apa.unlearning.capacity_slices import makespan, share_of_batch, share_of_one, shares_of
 
@@ -32,7 +32,7 @@ def test_the_share_of_a_batch_is_what_draws_give(n_slices, mean):
 @pytest.mark.parametrize("batched", [False, True])
 @pytest.mark.parametrize("k", [4, 64])
 def test_a_simulated_stream_trains_what_the_model_says(batched, k):
-    _, trained = waiting_times(STREAM, k, 1.0, batched, n_requests=20_000, n_slices=8)
+    _, trained = waiting_times(STREAM, ShardWork(k, 1.0, n_slices=8), batched, n_requests=20_000)
     per_interval, hit = STREAM.requests_per_day * STREAM.interval / DAY, shards_hit(k, 11)
     expected = hit * share_of_one(8) if not batched else k * share_of_batch(8, per_interval * hit / k) / per_interval
     assert trained == pytest.approx(expected, rel=0.02)

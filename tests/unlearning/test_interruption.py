@@ -1,7 +1,6 @@
 """Killed at any instant, a run ends with the bytes of an undisturbed one: nothing forgotten served, nothing lost."""
 
 import random
-import time
 from pathlib import Path
 
 import pytest
@@ -12,25 +11,10 @@ from recbole_apa.core.files.whole import read_json
 from recbole_apa.runs.ledger import Ledger, refuse_pending
 from recbole_apa.runs.names import COLLABORATIVE, COLLABORATIVE_SCORES, COLLABORATIVE_SUMS, COMBINATION
 from recbole_apa.runs.store import RunStore
-from tests.helpers import killed_process
 from tests.helpers.killed_process import fresh_copy
-from tests.helpers.kills import completed, killed
+from tests.helpers.kills import completed, end_of, killed, some
 from tests.helpers.runs import copy_run, shown_interaction, state
 from tests.helpers.unseen import unseen_rows
-
-
-def end_of(asked, finished, server, folder, work_folder):
-    """(what is asked, the state it ends with, its file operations, its seconds, what each operation concerns)."""
-    run = copy_run(finished, folder / "run")
-    start = time.perf_counter()
-    process = server.Process(
-        target=killed_process.forget, args=(str(run), str(work_folder), asked, None, str(folder / "n"))
-    )
-    process.start()
-    process.join()
-    assert process.exitcode == 0
-    paths = (folder / "n.paths").read_text().splitlines()
-    return asked, state(run), int((folder / "n").read_text()), time.perf_counter() - start, paths
 
 
 @pytest.fixture(scope="module")
@@ -73,11 +57,6 @@ def refuses_or_is_whole(run, expected, old):
     assert state(run) == expected or state(run) == old
     asked = bool(Ledger(run, store.manifest()["salt"]).entries())
     assert (state(run) == expected) == asked
-
-
-def some(n, n_wanted):
-    """Evenly spread numbers from 1 to n, ends included."""
-    return sorted({1 + round(i * (n - 1) / (n_wanted - 1)) for i in range(n_wanted)})
 
 
 def kill_everywhere(places, finished, undisturbed, server, tmp_path, work_folder):

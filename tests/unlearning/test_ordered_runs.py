@@ -10,7 +10,7 @@ from recbole_apa.pipeline.build import open_run
 from recbole_apa.runs.names import SLICE_ORDER
 from recbole_apa.runs.slice_order import listed_of
 from recbole_apa.runs.store import RunStore
-from tests.conftest import inside
+from tests.helpers.inside import inside
 from tests.helpers.killed_process import fresh_copy
 from tests.helpers.pieces import count_training
 from tests.helpers.runs import state
