@@ -1,7 +1,7 @@
 """Carry out the requests waiting in the ledger: train the affected shards again, evaluate the new state, certify it,
 put it in place. If killed anywhere, the next call resumes."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from recbole_apa.data.dataset import APADataset
@@ -104,32 +104,53 @@ def carry_out(
     reached = [*served, *(e for e in served_by(before, ledger.entries()) if e.kind != REQUEST)]
     about = about_state(before, reached, exactness, data.train_set.visible_data.plain_ids, kept)
     about |= {"outside": left_outside(before, trainer, result, own)}
-    if at_once:
-        seal_records(result, about | {TO_MAKE: list(MADE_LATER), EVALUATED: opened.config["variants"]})
-    else:
-        write_records(result, about, carried_out(served))
+    _write_records(opened, result, about, served, at_once)
     seconds, shards = training_cost(trainer)["seconds"], shards_of(store, trainer)
     figures = {} if at_once else table_figures(opened_metrics(store), result.metrics, dropped)
     done = CarriedOut(before, plan, exactness, method, seconds, figures, own, key, machines, shards, told)
+    return _committed(opened, requests, done, ledger, result, trainer)
+
+
+def _write_records(
+    opened: RunResult, result: RunResult, about: Mapping[str, object], served: Sequence[Entry], at_once: bool
+) -> None:
+    """Write what the new state tells of itself; at once, without figures and report."""
+    if at_once:
+        seal_records(result, {**about, TO_MAKE: list(MADE_LATER), EVALUATED: opened.config["variants"]})
+    else:
+        write_records(result, about, carried_out(served))
+
+
+def _committed(
+    opened: RunResult,
+    requests: Sequence[Entry],
+    done: CarriedOut,
+    ledger: Ledger,
+    result: RunResult,
+    trainer: APATrainer,
+) -> Outcome:
+    """Certify the complete new state, put it in place and close the requests."""
+    store, pending, positions = opened.store, trainer.store, [e.position for e in requests]
+    assert pending is not None
     certify(pending, requests, done)
     pending.seal({"ready": True})
     commit_state(store)
-    close(store, ledger, positions := [e.position for e in requests], opened.keys)
+    close(store, ledger, positions, opened.keys)
     stands_in(result, store)
-    paths, full = certificate_paths(store, positions), before.get("full_training", {}).get("seconds")
+    paths, full = certificate_paths(store, positions), done.before.get("full_training", {}).get("seconds")
     return Outcome(
         positions,
-        plan,
+        done.plan,
         paths,
-        figures,
-        seconds,
+        {title: dict(pair) for title, pair in done.figures.items()},
+        done.seconds,
         full,
-        len(shards.trained),
+        len(done.shards.trained),
         lambda: result,
-        method,
-        told,
-        shards.slices,
-        shards.served if at_once else None,
+        done.method,
+        done.statistics,
+        done.shards.slices,
+        done.shards.served if is_at_once(requests) else None,
         serves_nothing(trainer),
     )
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import inside
+from tests.helpers.inside import inside
 from tests.helpers.killed_process import fresh_copy
 from tests.helpers.sliced import L
 
