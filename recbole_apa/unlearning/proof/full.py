@@ -105,20 +105,7 @@ def _verify(store: RunStore, config_dict: Mapping[str, object] | None) -> Verify
         opened.model.engine.keep_only([])  # nothing computed before may be reused
         out, data = _data_again(opened, store, manifest)
         fresh = RunStore(Path(name) / "run")
-        trainer = make_trainer(
-            opened.config,
-            opened.model,
-            fresh,
-            FitInputs(
-                writes_index=False,
-                writes_board=False,
-                pieces=store.load_pieces(),
-                prefixes=store.load_prefixes(),
-                listed=listed_of(store, opened.keys),
-                trains_models=TO_MAKE not in manifest,
-                items=items_of(store),
-            ),
-        )
+        trainer = make_trainer(opened.config, opened.model, fresh, _inputs_again(opened, manifest))
         if manifest.get("partition_of") == EARLIER:
             fresh.begin(trainer.identity(data.train_set, fresh.salt), {})
             fresh.save_partition(_inherited(store, manifest))
@@ -150,6 +137,20 @@ def _verify(store: RunStore, config_dict: Mapping[str, object] | None) -> Verify
             )
         out.seconds = sum(trainer.record.seconds.values())
         return out
+
+
+def _inputs_again(opened: RunResult, manifest: Mapping[str, object]) -> FitInputs:
+    """What decides how the run's samples were trained, besides its options."""
+    store = opened.store
+    return FitInputs(
+        writes_index=False,
+        writes_board=False,
+        pieces=store.load_pieces(),
+        prefixes=store.load_prefixes(),
+        listed=listed_of(store, opened.keys),
+        trains_models=TO_MAKE not in manifest,
+        items=items_of(store),
+    )
 
 
 def _data_again(opened: RunResult, store: RunStore, manifest: Manifest) -> tuple[VerifyResult, Loaders]:
