@@ -70,13 +70,18 @@ def carried_out(arguments: Sequence[str], run: Path) -> dict[str, Any]:
     }
 
 
+def flags(options: Mapping[str, Any]) -> list[str]:
+    """Options as a command takes them: words as they are, all else as JSON."""
+    return [f"--{name}={value if isinstance(value, str) else json.dumps(value)}" for name, value in options.items()]
+
+
 def measure(given: argparse.Namespace, options: Mapping[str, Any], folder: Path) -> dict[str, Any]:
     """Both references, and all requests in each way."""
-    named = [f"--{name}={json.dumps(value)}" for name, value in options.items()]
+    named = flags(options)
     start = ["--model=APA", f"--dataset={given.dataset}"]
     base, one = folder / "run", folder / "one"
     record: dict[str, Any] = {"run": carried_out([*start, f"--run_dir={base}", *named], base)}
-    single = [f"--{name}={json.dumps(value)}" for name, value in {**ONE_MODEL, "shard_slices": 1}.items()]
+    single = flags({**ONE_MODEL, "shard_slices": 1})
     kept = [word for word in named if word.split("=")[0] not in {w.split("=")[0] for w in single}]
     record["one model"] = carried_out([*start, f"--run_dir={one}", *kept, *single], one)
     points = (base / "shards").glob("*/points/*/*")
