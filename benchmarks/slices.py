@@ -169,7 +169,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         if given.prefixes:
-            named = [f"--{key}={json.dumps(value)}" for key, value in options.items()]
+            named = flags(options)
             carried_out(["--model=APA", f"--dataset={given.dataset}", f"--run_dir={folder / 'run'}", *named], folder)
             rows = prefixes(folder / "run", options["shard_slices"], folder)
             keep(given, {**options, "prefixes": rows})
