@@ -10,6 +10,7 @@ if TYPE_CHECKING:
 
     from recbole_apa.comparison.report.slices import Slice
     from recbole_apa.comparison.row import Row
+    from recbole_apa.next_item.run.proof import NextItemAudit
     from recbole_apa.pipeline.build import RunResult
     from recbole_apa.pipeline.predictions import Prediction
     from recbole_apa.tuning.study import Tuning
@@ -27,7 +28,7 @@ def train_fields(model: str, dataset: str, made: "RunResult") -> dict[str, objec
     return {"model": model, "dataset": dataset, "run": place, "metrics": made.metrics}
 
 
-def audit_fields(found: "AuditResult") -> dict[str, object]:
+def audit_fields(found: "AuditResult | NextItemAudit") -> dict[str, object]:
     """An audit."""
     return {
         "holds": found.holds,

@@ -60,17 +60,6 @@ def audit_text(found: "NextItemAudit") -> str:
     return "\n".join(lines)
 
 
-def audit_fields(found: "NextItemAudit") -> dict[str, object]:
-    """An audit."""
-    return {
-        "holds": found.holds,
-        "findings": found.findings,
-        "notices": found.notices,
-        "checked": found.checked,
-        "ledger_head": found.head,
-    }
-
-
 def verify_text(found: "NextItemVerification") -> str:
     """A verification."""
     lines = ["compared: " + ", ".join(found.compared), *(f"DIFFERS: {name}" for name in found.differences)]

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from recbole_apa.cli import forget, next_item_texts
 from recbole_apa.cli.arguments import Words, names_in, refuse_near_misses, take, values_of
+from recbole_apa.cli.fields import audit_fields
 from recbole_apa.cli.output import Output
 from recbole_apa.cli.stages import (
     CompareOptions,
@@ -189,7 +190,7 @@ def _prove(folder: str, asked: ProveOptions, changes: Mapping[str, object], out:
     holds = True
     if asked.audit:
         audited = audit_next_items(folder, changes)
-        out.tell(next_item_texts.audit_text(audited), audit=lambda: next_item_texts.audit_fields(audited))
+        out.tell(next_item_texts.audit_text(audited), audit=lambda: audit_fields(audited))
         holds = audited.holds
     if asked.verify:
         verified = verify_next_items(folder, changes)

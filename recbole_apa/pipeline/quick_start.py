@@ -70,7 +70,7 @@ def run(
     if config["model"] != "APA":
         return _run_baseline(config, model_, data)
     with (
-        nullcontext(run_dir) if run_dir else new_run_dir(config) as place,
+        nullcontext(run_dir) if run_dir else new_run_dir(config["checkpoint_dir"], "APA", config["dataset"]) as place,
         open_place(place, "training") as storage,
         run_lock(storage.folder, "training"),
     ):

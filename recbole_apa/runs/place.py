@@ -19,7 +19,22 @@ def make_run_dir(config: "Config") -> Path:
     Raises:
         RunError: it cannot be created.
     """
-    usual = Path(config["checkpoint_dir"]) / f"APA-{config['dataset']}-{get_local_time()}"
+    return _made(config["checkpoint_dir"], "APA", config["dataset"])
+
+
+@contextlib.contextmanager
+def new_run_dir(checkpoint_dir: str, model: str, dataset: str) -> Iterator[Path]:
+    """Like :func:`make_run_dir`, of any model; if the folder is still empty at the end, it is removed."""
+    folder = _made(checkpoint_dir, model, dataset)
+    try:
+        yield folder
+    finally:
+        with contextlib.suppress(OSError):  # it is not empty
+            folder.rmdir()
+
+
+def _made(checkpoint_dir: str, model: str, dataset: str) -> Path:
+    usual = Path(checkpoint_dir) / f"{model}-{dataset}-{get_local_time()}"
     try:
         usual.parent.mkdir(parents=True, exist_ok=True)
         for number in count(1):
@@ -32,14 +47,3 @@ def make_run_dir(config: "Config") -> Path:
             f"cannot create {usual}: {error}; name another folder with --run_dir, or fix the rights of {usual.parent}"
         ) from error
     raise AssertionError
-
-
-@contextlib.contextmanager
-def new_run_dir(config: "Config") -> Iterator[Path]:
-    """Like :func:`make_run_dir`; if the folder is still empty at the end, it is removed."""
-    folder = make_run_dir(config)
-    try:
-        yield folder
-    finally:
-        with contextlib.suppress(OSError):  # it is not empty
-            folder.rmdir()

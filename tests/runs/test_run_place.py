@@ -42,11 +42,10 @@ def test_no_two_threads_get_one_folder(tmp_path):
 
 
 def test_a_folder_of_which_nothing_came_is_removed(tmp_path):
-    config = {"checkpoint_dir": str(tmp_path), "dataset": "board"}
-    with pytest.raises(KeyboardInterrupt), new_run_dir(config):
+    with pytest.raises(KeyboardInterrupt), new_run_dir(str(tmp_path), "APA", "board"):
         raise KeyboardInterrupt
     assert not list(tmp_path.iterdir())
-    with pytest.raises(KeyboardInterrupt), new_run_dir(config) as folder:
+    with pytest.raises(KeyboardInterrupt), new_run_dir(str(tmp_path), "APA", "board") as folder:
         (folder / "manifest.json").write_text("")
         raise KeyboardInterrupt
     assert (tmp_path / NAMES[0] / "manifest.json").exists()

@@ -17,12 +17,12 @@ from recbole_apa.next_item.options import MODEL, NextItemOptions, read_options
 from recbole_apa.next_item.run.figures import figures_of, own_rows, table_of
 from recbole_apa.next_item.run.opened import NextItemRun, load_states, open_state, told_options
 from recbole_apa.next_item.run.pending import refuse_waiting
-from recbole_apa.next_item.run.place import new_folder
 from recbole_apa.next_item.run.state_files import write_state
 from recbole_apa.next_item.run.store import NextItemStore, files_of
 from recbole_apa.next_item.user_rows import RowReader
 from recbole_apa.runs.lock import run_lock
 from recbole_apa.runs.log import own_log
+from recbole_apa.runs.place import new_run_dir
 
 STATES, SOLVED = "states", "heads and figures"
 """What the seconds of a training are counted for."""
@@ -48,7 +48,8 @@ def run_next_items(
     """
     options = read_options(dataset, config_file_list or (), config_dict)
     data = read_next_data(options.data, options.stem, VisibleData())
-    with nullcontext(Path(run_dir)) if run_dir else new_folder(options) as folder, run_lock(folder, "training"):
+    place = nullcontext(Path(run_dir)) if run_dir else new_run_dir(options.checkpoint_dir, MODEL, options.dataset)
+    with place as folder, run_lock(folder, "training"):
         store = NextItemStore(folder)
         salt = store.begin()
         getLogger().info(f"{MODEL} on {dataset}: {len(data.sequences)} users, {len(data.catalogue)} items")
