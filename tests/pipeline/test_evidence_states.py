@@ -14,6 +14,7 @@ from recbole_apa.backbone.text_states import TextStates
 from recbole_apa.collaborative import Fitted, ItemCodes, needed_items, targets_of
 from recbole_apa.core.errors import RunError, SettingsError
 from recbole_apa.core.files.whole import read_json
+from recbole_apa.core.system.threads import one_thread
 from recbole_apa.pipeline.config import APAConfig
 from recbole_apa.runs.collaborative_files import load_collaborative, save_collaborative
 from recbole_apa.runs.names import COMBINATION, ITEM_STATES
@@ -51,7 +52,7 @@ def test_the_run_keeps_the_states_that_its_samples_need(made):
         number = int(codes.names[code].removeprefix("i"))
         kind = "Odd" if number % 2 else "Even"
         ids = engine.encoder.ids_of(f"{kind} Film {number}, of {1980 + number}")
-        with torch.no_grad(), engine.bank.mixed(None):
+        with one_thread(), torch.no_grad(), engine.bank.mixed(None):  # a text is read on one thread
             hidden = engine.decoder.upper(engine.decoder.trunk([ids]))
         assert hidden[0, -1].numpy().tolist() == kept.tolist()
 
