@@ -48,9 +48,15 @@ def test_scores_of_recbole_stand_in_the_columns_of_the_catalogue(read):
     assert torch.allclose(found, chosen @ weights, atol=1e-4) and float(found.std()) > 1e-3
 
 
-def test_a_sequential_model_of_recbole_is_refused(run, capsys):
-    assert main([f"--run={run}", "--compare=SASRec"]) == 2
-    assert "general models" in capsys.readouterr().err
+def test_sequential_networks_have_rows_that_are_named_as_what_they_are(run, capsys):
+    assert main([f"--run={run}", "--compare=SASRec,GRU4Rec-all-positions"]) == 0
+    told = capsys.readouterr().out
+    assert told.count("the best of") == 2 and "SASRec-all-positions  " in told and "GRU4Rec-all-positions  " in told
+
+
+def test_a_model_that_reads_both_ways_is_refused(run, capsys):
+    assert main([f"--run={run}", "--compare=BERT4Rec"]) == 2
+    assert "SASRec and GRU4Rec" in capsys.readouterr().err
 
 
 def test_forget_prove_and_recommend(run, capsys, tmp_path):
