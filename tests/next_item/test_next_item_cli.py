@@ -105,6 +105,16 @@ def test_what_does_not_go_together_is_refused(run, capsys, more, told):
     assert told in capsys.readouterr().err
 
 
-def test_other_runs_have_no_recommendations(finished, capsys):
-    assert main([f"--run={finished.run_dir}", "--recommend=u4"]) == 2
-    assert "expected a finished run of APANext" in capsys.readouterr().err
+def test_a_run_of_the_labelled_mode_recommends_and_says_what_it_took(finished, capsys):
+    assert main([f"--run={finished.run_dir}", "--recommend=u4", "--k=2"]) == 0
+    told = capsys.readouterr().out.splitlines()
+    assert told[2].split()[:2] == ["u4", "1"] and "unseen items" in told[-1]
+    assert main([f"--run={finished.run_dir}", "--recommend=u4", "--k=2", "--audit"]) == 2
+    assert "one command for each" in capsys.readouterr().err
+    assert main(["--recommend=u4"]) == 2
+    assert "--run=DIR" in capsys.readouterr().err
+
+
+def test_candidates_are_for_the_labelled_mode(run, capsys):
+    assert main([f"--run={run}", "--recommend=u4", "--candidates=20"]) == 2
+    assert "ranks every item from one prompt" in capsys.readouterr().err
