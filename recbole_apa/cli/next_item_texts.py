@@ -1,8 +1,12 @@
 """What the commands of APANext tell: texts for people, fields for programs (``docs/json.md``)."""
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from tabulate import tabulate
+
 if TYPE_CHECKING:
+    from recbole_apa.next_item.run.add import NextItemAddition
     from recbole_apa.next_item.run.forget import ForgetResult
     from recbole_apa.next_item.run.opened import NextItemRun
     from recbole_apa.next_item.run.proof import NextItemAudit, NextItemVerification
@@ -23,6 +27,7 @@ def forget_text(found: "ForgetResult") -> str:
             f"{found.n_users} users, {len(found.change.gone)} of whom go; shards whose sums and heads change: {shards} "
             f"({len(found.change.shards)} of {found.n_shards})"
         )
+    lines += [f"line {position} of the ledger: an addition that was waiting" for position in found.finished_additions]
     if found.is_dry:
         return "\n".join([*lines, "nothing was changed (--dry_run)"])
     if found.change is not None:
@@ -43,6 +48,45 @@ def forget_fields(found: "ForgetResult") -> dict[str, object]:
         "is_dry_run": found.is_dry,
         "seconds": found.seconds,
         "certificates": found.certificates,
+        "finished_additions": found.finished_additions,
+    }
+
+
+def add_text(found: "NextItemAddition") -> str:
+    """An addition: what it changed, or would change."""
+    change, would = found.change, "" if found.position is not None else "would "
+    lines = [forget_text(found.finished)] if found.finished is not None else []
+    lines.append(
+        f"{found.n_rows} rows {would}join: {len(change.users) - len(change.new)} of {found.n_users} users grow and "
+        f"{len(change.new)} are new; shards whose sums and heads change: {len(change.shards)} of {found.n_shards}"
+    )
+    if found.position is None:
+        return "\n".join([*lines, "nothing was changed (--dry_run)"])
+    lines.append(f"joined in {found.seconds:.1f} s, evaluation included; line {found.position} of the ledger")
+    return "\n".join([*lines, *_before_and_after(found.figures or {})])
+
+
+def _before_and_after(figures: Mapping[str, Mapping[str, float]]) -> list[str]:
+    names = sorted({name for told in figures.values() for name in told if name.startswith("test.")})
+    rows = [[name, *(f"{told[name]:.4f}" if name in told else "" for told in figures.values())] for name in names]
+    head = ("held-out items: each user's last", *figures)
+    return [tabulate(rows, head, disable_numparse=True)] if rows else []
+
+
+def add_fields(found: "NextItemAddition") -> dict[str, object]:
+    """An addition, with the numbers of users and not their names."""
+    change = found.change
+    return {
+        "n_rows": found.n_rows,
+        "n_users_changed": len(change.users),
+        "n_users_new": len(change.new),
+        "shards": list(change.shards),
+        "n_shards": found.n_shards,
+        "is_dry_run": found.position is None,
+        "ledger_position": found.position,
+        "figures": found.figures or {},
+        "seconds": found.seconds,
+        "certificates": [] if found.finished is None else found.finished.certificates,
     }
 
 
