@@ -92,10 +92,9 @@ def summed(data: NextItemData, rows: list[UserRows], settings: NextItemSettings,
     users = tuple(r.sequence.user for r in rows)
     with timed(seconds, "counts, s"):
         counts = counts_of(data, users, settings)
-    valid, test = (
-        torch.stack(list(states)) for states in zip(*((r.valid_state, r.test_state) for r in rows), strict=True)
-    )
-    return Learnt(shard_of, sums, counts, SplitStates(users, valid), SplitStates(users, test), {})
+    valid = SplitStates(users, torch.stack([r.valid_state for r in rows]))
+    test = SplitStates(users, torch.stack([r.test_state for r in rows]))
+    return Learnt(shard_of, sums, counts, valid, test, {})
 
 
 def serve(state: NextItemState, data: NextItemData, seconds: dict[str, float]) -> None:
