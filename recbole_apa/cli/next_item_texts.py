@@ -9,7 +9,6 @@ if TYPE_CHECKING:
     from recbole_apa.next_item.run.add import NextItemAddition
     from recbole_apa.next_item.run.forget import ForgetResult
     from recbole_apa.next_item.run.opened import NextItemRun
-    from recbole_apa.next_item.run.proof import NextItemAudit, NextItemVerification
 
 
 def run_fields(made: "NextItemRun") -> dict[str, object]:
@@ -87,35 +86,4 @@ def add_fields(found: "NextItemAddition") -> dict[str, object]:
         "figures": found.figures or {},
         "seconds": found.seconds,
         "certificates": [] if found.finished is None else found.finished.certificates,
-    }
-
-
-def audit_text(found: "NextItemAudit") -> str:
-    """An audit."""
-    lines = [f"checked: {line}" for line in found.checked]
-    lines += [f"notice: {line}" for line in found.notices]
-    lines += [f"FOUND: {line}" for line in found.findings]
-    head = f"; ledger head {found.head}" if found.head else ""
-    lines.append(f"the audit {'holds' if found.holds else 'does not hold'}{head}")
-    return "\n".join(lines)
-
-
-def verify_text(found: "NextItemVerification") -> str:
-    """A verification."""
-    lines = ["compared: " + ", ".join(found.compared), *(f"DIFFERS: {name}" for name in found.differences)]
-    says = "equal, bit for bit, to training from scratch" if found.holds else "not what training from scratch gives"
-    lines += [found.machine] if found.machine else []
-    lines += [f"the run is {says} ({found.seconds:.1f} s)", f"from scratch means here: {found.means}"]
-    return "\n".join(lines)
-
-
-def verify_fields(found: "NextItemVerification") -> dict[str, object]:
-    """A verification; seconds are of training from scratch."""
-    return {
-        "holds": found.holds,
-        "compared": found.compared,
-        "differences": found.differences,
-        "means": found.means,
-        "machine": found.machine,
-        "seconds": found.seconds,
     }

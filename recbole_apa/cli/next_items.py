@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from recbole_apa.cli import add, forget, next_item_texts, recommendations
+from recbole_apa.cli import add, forget, next_item_texts, prove, recommendations
 from recbole_apa.cli.arguments import Words, names_in, refuse_near_misses, take, values_of
-from recbole_apa.cli.fields import audit_fields
+from recbole_apa.cli.fields import audit_fields, verify_fields
 from recbole_apa.cli.output import Output
 from recbole_apa.cli.stages import (
     AddOptions,
@@ -191,12 +191,10 @@ def _prove(folder: str, asked: ProveOptions, changes: Mapping[str, object], out:
     holds = True
     if asked.audit:
         audited = audit_next_items(folder, changes)
-        out.tell(next_item_texts.audit_text(audited), audit=lambda: audit_fields(audited))
+        out.tell(prove.audit_text(audited), audit=lambda: audit_fields(audited))
         holds = audited.holds
     if asked.verify:
         verified = verify_next_items(folder, changes)
-        out.tell(
-            next_item_texts.verify_text(verified), next_items_verify=lambda: next_item_texts.verify_fields(verified)
-        )
+        out.tell(prove.verify_text(verified), verify=lambda: verify_fields(verified))
         holds = holds and verified.holds
     return 0 if holds else 1
