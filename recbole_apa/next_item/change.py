@@ -72,21 +72,19 @@ def changed_state(
     reader: RowReader,
     settings: NextItemSettings,
     step: Callable[[int], None] = lambda n: None,
-    joins: bool = False,
 ) -> NextItemState:
     """The state without what ``new`` lacks, and with what it has besides; shards and all other users' parts stay. A
     user who had no training row gets the shard that ``hashed_user`` gives, as in a training that takes shards over.
 
     Args:
         old: what the run has read so far.
-        joins: as for :func:`change_of`.
         step: called with how many users were read since the last call.
 
     Raises:
         DataError: no training row is left.
         RunError: the backbone does not give the states any more that are in the sums.
     """
-    change = change_of(before, new, settings, joins)
+    change = change_of(before, new, settings, joins=len(new.added) > len(old.added))
     known = [user for user in change.users if user in before.learnt.lineage]
     was = {r.sequence.user: r for r in reader.read([old.of_user[user] for user in known], step)}
     left = [user for user in change.users if user in new.of_user]
