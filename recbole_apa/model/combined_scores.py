@@ -31,7 +31,7 @@ from recbole_apa.core.errors import RunError
 from recbole_apa.data.dataset import APADataset
 from recbole_apa.data.item_text import columns_digest
 from recbole_apa.data.run_data import RunData
-from recbole_apa.data.splits import SPLITS
+from recbole_apa.data.splits import EVIDENCE, SPLITS
 from recbole_apa.data.tokens import Tokens
 from recbole_apa.model.apa import APA
 from recbole_apa.model.lineage import sample_order
@@ -124,11 +124,11 @@ class CombinedScores:
         split, combined, order = self._split_of(part), self.fitted.combination, sample_order(part.samples)
         if combined is None:
             return {MODEL: model_scores}
-        statistics, scores = self.fitted.statistics, model_scores[order].astype(np.float64)
-        targets = Targets.of([self.data], split, statistics.codes, statistics.use_ratings)
+        scores, targets = model_scores[order].astype(np.float64), self._targets(split)
         table = self.fitted.features(split, targets.pasts, self.contents)
         if split == SPLITS[1]:
-            found = left_out(table, scores, targets.labels, targets.users)
+            further = self.fitted.further(self._targets(EVIDENCE), self.contents)
+            found = left_out(table, scores, targets.labels, targets.users, further)
         else:
             found = combined.scores(table, scores)
         return {name: _in_place(order, values) for name, values in found.items()}
@@ -171,8 +171,12 @@ class CombinedScores:
         combined = self.fitted.combination
         if combined is None or self.served == MODEL:
             return 0.0
-        fitted = combined.alone if self.served == ALONE else combined.both
-        return float(fitted.coefficients[combined.terms.index(term)])
+        found = combined.alone.coefficients if self.served == ALONE else combined.both_coefficients
+        return float(found[combined.terms.index(term)])
+
+    def _targets(self, name: str) -> Targets:
+        statistics = self.fitted.statistics
+        return Targets.of([self.data], name, statistics.codes, statistics.use_ratings)
 
     @cached_property
     def _source(self) -> Source:

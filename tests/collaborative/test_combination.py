@@ -51,8 +51,8 @@ def test_the_choice_does_not_rest_on_rows_that_were_fitted():
     rng = np.random.default_rng(1)
     labels = rng.integers(0, 2, 60)
     table, scores = rng.normal(size=(60, 60)), np.where(rng.random(60) < 0.5, 0.45, 0.55)
-    found = Combination.fit(table, scores, labels, USERS[:60], tuple(map(str, range(60))), ridge=0.01)
-    assert mean_log_loss(labels, found.scores(table, scores)[BOTH]) < 0.1
+    found = Combination.fit(table, scores, labels, USERS[:60], tuple(map(str, range(60))))
+    assert mean_log_loss(labels, found.scores(table, scores)[BOTH]) < 0.3
     assert found.served == MODEL and found.log_losses[BOTH] > 0.693
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from recbole_apa.collaborative.alone import Source
-from recbole_apa.collaborative.combination import BOTH, Combination
+from recbole_apa.collaborative.combination import BOTH, RIDGE, Combination, FurtherRows
 from recbole_apa.collaborative.contents import Contents
 from recbole_apa.collaborative.item_sums import ItemSums
 from recbole_apa.collaborative.logistic import Logistic
@@ -24,7 +24,6 @@ from recbole_apa.data.run_data import RunData
 
 EVIDENCE, SHOWN, FIXED = "Evidence", "Evidence-shown", "Evidence-fixed"
 EVIDENCE_ROWS = (EVIDENCE, SHOWN, FIXED)
-RIDGE = 1.0
 
 
 @dataclass(frozen=True)
@@ -63,16 +62,16 @@ class EvidenceMethod:
         """
         start = time.perf_counter()
         asked, fitted = self._made = self._fit(self.context.run_data)
-        n_labels = len(asked.source.rows) + len(self.context.splits["valid"])
+        n_labels = len(asked.source.rows) + len(fitted_on(self.context.run_data))
         return FitFigures(time.perf_counter() - start, 1 + len(fitted.coefficients), 1, n_labels)
 
     def _fit(self, data: RunData) -> tuple[Asked, Logistic]:
         targets = data.targets["valid"]
         if not len(targets):
             raise DataError(f"{self.rows[0]} is fitted on validation samples, found none; raise valid_samples")
-        asked = asked_of(self.context, data)
-        table = asked.source.table(self._pasts(data, targets))
-        return asked, Logistic.fit(table, data.rows.labels[targets], RIDGE)
+        asked, rows = asked_of(self.context, data), fitted_on(data)
+        table = asked.source.table(self._pasts(data, rows))
+        return asked, Logistic.fit(table, data.rows.labels[rows], RIDGE)
 
     def _pasts(self, data: RunData, targets: np.ndarray) -> Pasts:
         pasts = pasts_of(data, targets)
@@ -117,7 +116,8 @@ class Joined:
         asked = asked_of(context, data)
         targets = data.targets["valid"]
         table, users = asked.source.table(pasts_of(data, targets)), data.rows.users.texts(targets)
-        return cls(asked, Combination.fit(table, scores, data.rows.labels[targets], users, asked.source.names, RIDGE))
+        further = further_of(asked, data)
+        return cls(asked, Combination.fit(table, scores, data.rows.labels[targets], users, asked.source.names, further))
 
     @property
     def n_parameters(self) -> int:
@@ -134,10 +134,24 @@ class Joined:
         return self.fitted.scores(self.asked.source.table(pasts), scores)[BOTH]
 
 
+def fitted_on(data: RunData) -> np.ndarray:
+    """Numbers of the rows that terms are fitted on: the targets of the validation samples, and after them the further
+    rows."""
+    return np.concatenate([data.targets["valid"], data.evidence_rows])
+
+
+def further_of(asked: Asked, data: RunData) -> FurtherRows | None:
+    """The further rows with their terms; None without any."""
+    rows = data.evidence_rows
+    if not len(rows):
+        return None
+    return FurtherRows(asked.source.table(pasts_of(data, rows)), data.rows.labels[rows], data.rows.users.texts(rows))
+
+
 def rows_behind(data: RunData) -> np.ndarray:
-    """Numbers of the rows whose labels are in statistics or in the regression: those of the training period, and the
-    targets of the validation samples."""
-    return np.union1d(np.flatnonzero(counted_rows(data)), data.targets["valid"])
+    """Numbers of the rows whose labels are in statistics or in the regression: those of the training period, and
+    :func:`fitted_on`."""
+    return np.union1d(np.flatnonzero(counted_rows(data)), fitted_on(data))
 
 
 def untested_pasts(data: RunData, targets: np.ndarray) -> Pasts:
