@@ -259,6 +259,7 @@ class APASettings(Checked):
 
 _UNSET: dict[str, object] = {
     "draw_seed": None,
+    "evidence_samples": 0,
     "evidence_content": "columns",
     "evidence_text": None,
     "evidence_models": [],

@@ -34,15 +34,21 @@ class Asked:
     names: list[str]
     """Those of the data, and after them candidates that nobody rated."""
 
+    def pasts(self, data: RunData, targets: np.ndarray) -> Pasts:
+        """The whole past of some targets, with the values that are summed up."""
+        return pasts_of(data, targets, self.source.options.use_ratings)
+
 
 def asked_of(context: ComparisonContext, data: RunData) -> Asked:
     """Statistics of the rows of the training period; no label of a validation or test row is in them."""
     names, known = list(data.rows.items.names), set(data.rows.items.names)
     candidates = {item for items in context.ranking.items for item in items} if context.ranking else set()
     names += sorted(candidates - known)
-    rows, settings = training_rows(data), read_settings(context.config).collaborative
+    settings = read_settings(context.config).collaborative
+    options = TermOptions(use_ratings=settings.evidence_values == "ratings")
+    rows = training_rows(data, options.use_ratings)
     contents = Contents.embedded(settings, data.texts, names, np.arange(len(names)), text_states_of(context))
-    return Asked(Source(rows, ItemSums.of(rows, len(names)), contents.options(TermOptions()), contents), names)
+    return Asked(Source(rows, ItemSums.of(rows, len(names)), contents.options(options), contents), names)
 
 
 class EvidenceMethod:
@@ -70,11 +76,11 @@ class EvidenceMethod:
         if not len(targets):
             raise DataError(f"{self.rows[0]} is fitted on validation samples, found none; raise valid_samples")
         asked, rows = asked_of(self.context, data), fitted_on(data)
-        table = asked.source.table(self._pasts(data, rows))
+        table = asked.source.table(self._pasts(asked, data, rows))
         return asked, Logistic.fit(table, data.rows.labels[rows], RIDGE)
 
-    def _pasts(self, data: RunData, targets: np.ndarray) -> Pasts:
-        pasts = pasts_of(data, targets)
+    def _pasts(self, asked: Asked, data: RunData, targets: np.ndarray) -> Pasts:
+        pasts = asked.pasts(data, targets)
         return pasts.last(data.options.samples.history_length) if self.rows[0] == SHOWN else pasts
 
     def score(self, row: str) -> Scored:
@@ -84,7 +90,7 @@ class EvidenceMethod:
         asked, fitted = self._made
         start = time.perf_counter()
         data, targets = self.context.run_data, self.context.tested.targets
-        pasts = untested_pasts(data, targets) if row == FIXED else self._pasts(data, targets)
+        pasts = untested_pasts(asked, data, targets) if row == FIXED else self._pasts(asked, data, targets)
         pasts = judged_pasts(self.context, pasts, asked)
         scores = fitted.scores(asked.source.table(pasts))
         return self.context.tested.scored(scores, True, 0, time.perf_counter() - start)
@@ -115,7 +121,7 @@ class Joined:
         data = data or context.run_data
         asked = asked_of(context, data)
         targets = data.targets["valid"]
-        table, users = asked.source.table(pasts_of(data, targets)), data.rows.users.texts(targets)
+        table, users = asked.source.table(asked.pasts(data, targets)), data.rows.users.texts(targets)
         further = further_of(asked, data)
         return cls(asked, Combination.fit(table, scores, data.rows.labels[targets], users, asked.source.names, further))
 
@@ -130,7 +136,7 @@ class Joined:
         Args:
             scores: the model's, of what is judged, (n,).
         """
-        pasts = judged_pasts(context, pasts_of(context.run_data, context.run_data.targets["test"]), self.asked)
+        pasts = judged_pasts(context, self.asked.pasts(context.run_data, context.run_data.targets["test"]), self.asked)
         return self.fitted.scores(self.asked.source.table(pasts), scores)[BOTH]
 
 
@@ -145,7 +151,7 @@ def further_of(asked: Asked, data: RunData) -> FurtherRows | None:
     rows = data.evidence_rows
     if not len(rows):
         return None
-    return FurtherRows(asked.source.table(pasts_of(data, rows)), data.rows.labels[rows], data.rows.users.texts(rows))
+    return FurtherRows(asked.source.table(asked.pasts(data, rows)), data.rows.labels[rows], data.rows.users.texts(rows))
 
 
 def rows_behind(data: RunData) -> np.ndarray:
@@ -154,12 +160,13 @@ def rows_behind(data: RunData) -> np.ndarray:
     return np.union1d(np.flatnonzero(counted_rows(data)), fitted_on(data))
 
 
-def untested_pasts(data: RunData, targets: np.ndarray) -> Pasts:
+def untested_pasts(asked: Asked, data: RunData, targets: np.ndarray) -> Pasts:
     """The pasts of some targets without rows of the test split."""
     codes, roles = ItemCodes(data.rows.items.names), data.notes.roles[data.kept]
     shown = [data.windows.history(row, len(data.rows)) for row in targets.tolist()]
     seen = [past[roles[past] != TEST] for past in shown]
-    return pasts_with(data, codes.of(data.rows.items.take(targets)), seen, False, codes)
+    items, use_ratings = codes.of(data.rows.items.take(targets)), asked.source.options.use_ratings
+    return pasts_with(data, items, seen, use_ratings, codes)
 
 
 def judged_pasts(context: ComparisonContext, pasts: Pasts, asked: Asked) -> Pasts:
