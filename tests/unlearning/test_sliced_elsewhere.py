@@ -89,9 +89,7 @@ def test_a_training_at_a_url_leaves_the_bytes_of_one_in_a_folder(how, sliced, op
     assert files_of(url, tmp_path / "copy") == state(sliced.run_dir)
 
 
-def test_at_a_url_a_request_at_once_and_a_stopped_catching_up_that_goes_on(
-    sliced, walked, url, tmp_path, monkeypatch
-):
+def test_at_a_url_a_request_at_once_and_a_stopped_catching_up_that_goes_on(sliced, walked, url, tmp_path, monkeypatch):
     copy_run(sliced.run_dir, url)
     unlearn(url, interactions=[pair_in(sliced, "last")])
     unlearn(url, users=["u3", "u7"], at_once=True)
