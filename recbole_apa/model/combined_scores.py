@@ -24,6 +24,7 @@ from recbole_apa.collaborative import (
     Targets,
     left_out,
     pasts_with,
+    targets_of,
     training_rows,
 )
 from recbole_apa.core.collaborative_settings import CollaborativeSettings
@@ -204,6 +205,19 @@ class CombinedScores:
         """
         scores = {**self.fitted.scores, SPLITS[2]: by_id(part, model_scores)}
         return replace(self, fitted=replace(self.fitted, scores=scores))
+
+    def refitted(self, part: APADataset, model_scores: np.ndarray) -> "CombinedScores":
+        """The same statistics, combined with other scores of the model.
+
+        Args:
+            part: the validation samples.
+            model_scores: theirs, (n,).
+        """
+        statistics, options = self.fitted.statistics, self.fitted.options
+        scores = {**self.fitted.scores, SPLITS[1]: by_id(part, model_scores)}
+        targets = targets_of([self.data], statistics.codes, options)
+        again = Fitted.refit(statistics, targets, scores, options, self.contents)
+        return replace(self, fitted=replace(again, columns=self.fitted.columns))
 
     def _split_of(self, part: APADataset) -> str:
         found = {s.sample_id for s in part.samples}
