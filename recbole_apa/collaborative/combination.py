@@ -106,6 +106,16 @@ class Combination:
         both = self.both.scores(_joined(features, model_scores))
         return {MODEL: model_scores, ALONE: self.alone.scores(table), BOTH: both}
 
+    def parts(self, table: np.ndarray, model_scores: np.ndarray) -> dict[str, np.ndarray]:
+        """What each term of the served regression adds to the log odds, by name, (n,) each; :data:`MODEL` for the
+        model's scores. Empty if the model alone is served; arguments as in :meth:`fit`."""
+        if self.served == MODEL:
+            return {}
+        if self.served == ALONE:
+            return dict(zip(self.terms, self.alone.parts(table).T, strict=True))
+        parts = self.both.parts(_joined(table, model_scores)).T
+        return dict(zip((*self.terms, MODEL), parts, strict=True))
+
     def to_json(self) -> dict[str, object]:
         """As JSON holds it: floats are read again as they were. A LogLoss that is undefined is null."""
         losses = {name: None if np.isnan(value) else value for name, value in self.log_losses.items()}

@@ -152,11 +152,15 @@ class CombinedScores:
         combined = self.fitted.combination
         if combined is None or self.served == MODEL:
             return model_scores
-        known = self.fitted.statistics.codes
-        codes = known.with_names(pair.item for pair in pairs)
-        items, shown = codes.of(Tokens.of([pair.item for pair in pairs])), [pair.past for pair in pairs]
-        pasts = pasts_with(self.data, items, shown, self.fitted.options.use_ratings, codes)
-        source = self._source_of(codes, pasts)
+        return combined.scores(self.table_of_pairs(pairs, terms), model_scores)[self.served]
+
+    def table_of_pairs(self, pairs: Sequence[AskedPair], terms: np.ndarray | None = None) -> np.ndarray:
+        """All that is combined of any pairs besides the model's scores, (n, f).
+
+        Args:
+            terms: as in :meth:`served_of_pairs`.
+        """
+        codes, pasts, source = self._asked(pairs)
         table = np.empty((len(pairs), len(source.names)))
         alone = [place for place, pair in enumerate(pairs) if pair.is_learnt]
         others = np.setdiff1d(np.arange(len(pairs)), alone)
@@ -164,8 +168,20 @@ class CombinedScores:
         for place in alone:
             own = training_rows(self.data, self.fitted.options.use_ratings, codes, pairs[place].user)
             table[[place]] = source.table(pasts.take(np.array([place])), own)
-        columns = [table] if terms is None else [table, terms]
-        return combined.scores(np.column_stack(columns), model_scores)[self.served]
+        return table if terms is None else np.column_stack([table, terms])
+
+    def strongest_of_pairs(self, pairs: Sequence[AskedPair]) -> list[int | None]:
+        """The row of each pair's past that speaks most for the item, by what similar items say, (n,): a number among
+        the rows of the run's data; None if none speaks for it. Pairs that the run has not learnt from."""
+        _, pasts, source = self._asked(pairs)
+        steps = source.strongest(pasts).tolist()
+        return [int(pair.past[-step]) if step else None for pair, step in zip(pairs, steps, strict=True)]
+
+    def _asked(self, pairs: Sequence[AskedPair]) -> tuple[ItemCodes, Pasts, Source]:
+        codes = self.fitted.statistics.codes.with_names(pair.item for pair in pairs)
+        items, shown = codes.of(Tokens.of([pair.item for pair in pairs])), [pair.past for pair in pairs]
+        pasts = pasts_with(self.data, items, shown, self.fitted.options.use_ratings, codes)
+        return codes, pasts, self._source_of(codes, pasts)
 
     def coefficient(self, term: str) -> float:
         """How much a term counts in what is served; 0 if that rests on the language model alone."""
