@@ -113,8 +113,14 @@ class Combination:
             return {}
         if self.served == ALONE:
             return dict(zip(self.terms, self.alone.parts(table).T, strict=True))
-        parts = self.both.parts(_joined(table, model_scores)).T
-        return dict(zip((*self.terms, MODEL), parts, strict=True))
+        if self.is_stacked:
+            of_model = self.both.parts(_joined(self.alone.log_odds(table), model_scores))[:, 1:]
+            parts = np.column_stack(
+                [self.alone.parts(table) * (self.both.coefficients[0] / self.both.scales[0]), of_model]
+            )
+        else:
+            parts = self.both.parts(_joined(table, model_scores))
+        return dict(zip((*self.terms, MODEL), parts.T, strict=True))
 
     def to_json(self) -> dict[str, object]:
         """As JSON holds it: floats are read again as they were. A LogLoss that is undefined is null."""

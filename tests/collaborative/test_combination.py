@@ -88,6 +88,16 @@ def test_with_further_rows_terms_are_fitted_on_all_and_the_model_joins_as_the_se
     assert mean_log_loss(labels, told) < found.log_losses[ALONE]
 
 
+@pytest.mark.parametrize("n_further", [0, 300])
+def test_parts_add_up_to_the_log_odds_of_what_is_served(n_further):
+    table, scores, labels = made_up(1.5, 2.0)
+    found = Combination.fit(table, scores, labels, USERS, ("a", "b"), further_of(n_further) if n_further else None)
+    assert found.served == BOTH and found.is_stacked == bool(n_further)
+    told, parts = found.scores(table, scores)[BOTH], found.parts(table, scores)
+    assert list(parts) == ["a", "b", MODEL]
+    assert np.log(told / (1 - told)) == pytest.approx(found.both_intercept + sum(parts.values()))
+
+
 def test_a_score_without_its_user_knows_none_of_the_users_further_rows():
     table, scores, labels = made_up(1.0, 1.0)
     further, mine = further_of(600), USERS[3]
