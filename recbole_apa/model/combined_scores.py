@@ -24,6 +24,7 @@ from recbole_apa.collaborative import (
     Targets,
     left_out,
     pasts_with,
+    targets_of,
     training_rows,
 )
 from recbole_apa.core.collaborative_settings import CollaborativeSettings
@@ -31,7 +32,7 @@ from recbole_apa.core.errors import RunError
 from recbole_apa.data.dataset import APADataset
 from recbole_apa.data.item_text import columns_digest
 from recbole_apa.data.run_data import RunData
-from recbole_apa.data.splits import SPLITS
+from recbole_apa.data.splits import EVIDENCE, SPLITS
 from recbole_apa.data.tokens import Tokens
 from recbole_apa.model.apa import APA
 from recbole_apa.model.lineage import sample_order
@@ -124,11 +125,11 @@ class CombinedScores:
         split, combined, order = self._split_of(part), self.fitted.combination, sample_order(part.samples)
         if combined is None:
             return {MODEL: model_scores}
-        statistics, scores = self.fitted.statistics, model_scores[order].astype(np.float64)
-        targets = Targets.of([self.data], split, statistics.codes, statistics.use_ratings)
+        scores, targets = model_scores[order].astype(np.float64), self._targets(split)
         table = self.fitted.features(split, targets.pasts, self.contents)
         if split == SPLITS[1]:
-            found = left_out(table, scores, targets.labels, targets.users)
+            further = self.fitted.further(self._targets(EVIDENCE), self.contents)
+            found = left_out(table, scores, targets.labels, targets.users, further)
         else:
             found = combined.scores(table, scores)
         return {name: _in_place(order, values) for name, values in found.items()}
@@ -187,8 +188,12 @@ class CombinedScores:
         combined = self.fitted.combination
         if combined is None or self.served == MODEL:
             return 0.0
-        fitted = combined.alone if self.served == ALONE else combined.both
-        return float(fitted.coefficients[combined.terms.index(term)])
+        found = combined.alone.coefficients if self.served == ALONE else combined.both_coefficients
+        return float(found[combined.terms.index(term)])
+
+    def _targets(self, name: str) -> Targets:
+        statistics = self.fitted.statistics
+        return Targets.of([self.data], name, statistics.codes, statistics.use_ratings)
 
     @cached_property
     def _source(self) -> Source:
@@ -216,6 +221,19 @@ class CombinedScores:
         """
         scores = {**self.fitted.scores, SPLITS[2]: by_id(part, model_scores)}
         return replace(self, fitted=replace(self.fitted, scores=scores))
+
+    def refitted(self, part: APADataset, model_scores: np.ndarray) -> "CombinedScores":
+        """The same statistics, combined with other scores of the model.
+
+        Args:
+            part: the validation samples.
+            model_scores: theirs, (n,).
+        """
+        statistics, options = self.fitted.statistics, self.fitted.options
+        scores = {**self.fitted.scores, SPLITS[1]: by_id(part, model_scores)}
+        targets = targets_of([self.data], statistics.codes, options)
+        again = Fitted.refit(statistics, targets, scores, options, self.contents)
+        return replace(self, fitted=replace(again, columns=self.fitted.columns))
 
     def _split_of(self, part: APADataset) -> str:
         found = {s.sample_id for s in part.samples}
