@@ -24,6 +24,9 @@ _PARTS = {"states": Expected(("tokens", "d"), _FLOATS), "embedding": Expected(("
 VALIDATION: Final = "validation"
 """The value of the option ``keep_states`` that keeps the activations of validation samples alone."""
 
+MOST_BYTES = 256 * 2**20
+"""With that value, more than this is not kept."""
+
 
 def splits_kept(keep_states: bool | str) -> tuple[str, ...]:
     """The splits whose samples' activations are kept, by the option ``keep_states``."""
