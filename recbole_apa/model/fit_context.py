@@ -23,6 +23,8 @@ class FitRecord:
     """Shards trained in this training."""
     taken_over: list[int] = field(default_factory=list)
     """Shards whose adapters come from the preceding state."""
+    as_served: list[int] = field(default_factory=list)
+    """Shards whose adapters are those that the preceding state serves: these, and prefixes that stay."""
     prefixes: dict[int, Place] = field(default_factory=dict)
     """Shard -> the first place that its adapter lacks."""
     n_chained: dict[int, int] = field(default_factory=dict)

@@ -111,6 +111,8 @@ class ShardBuilder:
         chain.start = Start(loaded[0], state.load_moments(chain.shard, point, loaded[0]) if goes_on else None)
         if chain.is_done:
             assert self.fit.store is not None
+            if state is self.fit.store.base and not point:
+                self.fit.record.as_served.append(chain.shard)
             self._keep_points(chain)
             ShardPoints(self.fit.store, chain.shard).serve(state.shard_folder(chain.shard, point), goes_on)
         getLogger().info(f"shard {chain.shard + 1}: {chain.n_done} of its {len(chain.places)} pieces are as they were")
@@ -127,6 +129,7 @@ class ShardBuilder:
             state, done = store.base, store.base.finished_shard(chain.shard, key, or_moved)
             if done is not None:
                 self.fit.record.taken_over.append(chain.shard)
+                self.fit.record.as_served.append(chain.shard)
         elif done is not None:
             getLogger().info(f"shard {chain.shard + 1} is already on disk, not trained again")
         if done is None:
