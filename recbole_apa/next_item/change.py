@@ -10,14 +10,14 @@ from logging import getLogger
 import torch
 
 from recbole_apa.core.errors import RunError
-from recbole_apa.next_item.counts import ItemCounts
+from recbole_apa.next_item.counts import Counts, exchanged
 from recbole_apa.next_item.data import NextItemData
 from recbole_apa.next_item.derive import derive
 from recbole_apa.next_item.fit import counts_of, hashed_shard, lineage_of, split_states
 from recbole_apa.next_item.sequences import targets_of
 from recbole_apa.next_item.settings import NextItemSettings
 from recbole_apa.next_item.state import Learnt, NextItemState, SplitStates
-from recbole_apa.next_item.user_rows import RowReader, UserRows
+from recbole_apa.next_item.user_rows import RowReader, UserRows, sums_of
 
 
 @dataclass(frozen=True)
@@ -72,21 +72,19 @@ def changed_state(
     reader: RowReader,
     settings: NextItemSettings,
     step: Callable[[int], None] = lambda n: None,
-    joins: bool = False,
 ) -> NextItemState:
     """The state without what ``new`` lacks, and with what it has besides; shards and all other users' parts stay. A
     user who had no training row gets the shard that ``hashed_user`` gives, as in a training that takes shards over.
 
     Args:
         old: what the run has read so far.
-        joins: as for :func:`change_of`.
         step: called with how many users were read since the last call.
 
     Raises:
         DataError: no training row is left.
         RunError: the backbone does not give the states any more that are in the sums.
     """
-    change = change_of(before, new, settings, joins)
+    change = change_of(before, new, settings, joins=len(new.added) > len(old.added))
     known = [user for user in change.users if user in before.learnt.lineage]
     was = {r.sequence.user: r for r in reader.read([old.of_user[user] for user in known], step)}
     left = [user for user in change.users if user in new.of_user]
@@ -95,14 +93,12 @@ def changed_state(
     learnt = before.learnt
     n_items = len(new.catalogue)
     sums = list(learnt.sums)
+    width = sums[0].gram.shape[0]
     shard_of = _shards_after(learnt.shard_of, change, now, settings)
-    for user in change.users:
-        if user in learnt.shard_of:
-            shard = learnt.shard_of[user]
-            sums[shard] = sums[shard].minus(was[user].sums(n_items))
-        if user in shard_of:
-            shard = shard_of[user]
-            sums[shard] = sums[shard].plus(now[user].sums(n_items))
+    for shard in change.shards:
+        gone = [rows for user, rows in was.items() if learnt.shard_of.get(user) == shard]
+        come = [rows for user, rows in now.items() if shard_of.get(user) == shard]
+        sums[shard] = sums[shard].minus(sums_of(gone, n_items, width)).plus(sums_of(come, n_items, width))
     after = replace(
         learnt,
         shard_of=shard_of,
@@ -137,15 +133,15 @@ def _shards_after(
 
 
 def _counts(
-    counts: ItemCounts | None,
+    counts: Counts | None,
     old: NextItemData,
     new: NextItemData,
     users: Sequence[str],
     settings: NextItemSettings,
-) -> ItemCounts | None:
+) -> Counts | None:
     before = counts_of(old, [user for user in users if user in old.of_user], settings)
     after = counts_of(new, [user for user in users if user in new.of_user], settings)
-    return None if counts is None or before is None or after is None else counts.minus(before).plus(after)
+    return None if counts is None or before is None or after is None else exchanged(counts, before, after)
 
 
 def _replaced(split: SplitStates, changed: Sequence[str], now: Sequence[UserRows], name: str) -> SplitStates:

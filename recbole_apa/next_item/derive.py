@@ -5,7 +5,7 @@ from torch import Tensor
 
 from recbole_apa.core.errors import DataError
 from recbole_apa.core.system.threads import one_thread
-from recbole_apa.next_item.counts import CountScores, Fusion, fit_fusion
+from recbole_apa.next_item.counts import Fusion, fit_fusion, scores_of
 from recbole_apa.next_item.data import NextItemData
 from recbole_apa.next_item.heads import Heads, ShardWeights, StateGrid, choose_weights, solve_head
 from recbole_apa.next_item.heads.mixture import NEIGHBORS, TAUS
@@ -63,5 +63,5 @@ def _grid(settings: NextItemSettings) -> list[tuple[float, int]]:
 def _fusion(learnt: Learnt, merged: Tensor, split: RankedSplit) -> Fusion | None:
     if learnt.counts is None:
         return None
-    terms = torch.cat([head_term(merged)[None], CountScores.of(learnt.counts).terms(split.histories)])
+    terms = torch.cat([head_term(merged)[None], scores_of(learnt.counts).terms(split.histories)])
     return fit_fusion(terms, split.allowed, split.targets)

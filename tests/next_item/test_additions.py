@@ -136,6 +136,15 @@ def test_rows_of_an_addition_that_waits_are_those_that_were_taken(folder, monkey
         forget_next_items(folder)
 
 
+def test_a_manifest_that_was_edited_after_an_addition_is_refused(folder):
+    add_next_items(folder, NEW[:2])
+    store = NextItemStore(folder)
+    store.put_in_force({**store.manifest(), "partition_of": "inherited"})
+    with pytest.raises(RunError, match="changed after the last request or addition"):
+        add_next_items(folder, NEW[2:])
+    assert "changed after the last request or addition" in audit_next_items(folder).findings[0]
+
+
 def test_rows_left_by_an_addition_that_was_not_taken_are_found(folder):
     (folder / "incoming.json").write_text("{}")
     assert "does not belong" in audit_next_items(folder).findings[0]

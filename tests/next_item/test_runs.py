@@ -13,6 +13,7 @@ from recbole_apa.core.files.whole import file_digest
 from recbole_apa.next_item.run import forget, pending
 from recbole_apa.next_item.run.forget import forget_next_items
 from recbole_apa.next_item.run.proof import audit_next_items, verify_next_items
+from recbole_apa.next_item.run.recommend import recommend
 from recbole_apa.next_item.run.store import NextItemStore, is_next_item_run
 from recbole_apa.next_item.run.train import open_next_items, run_next_items
 from tests.helpers.inside import inside
@@ -66,7 +67,7 @@ def test_after_requests_the_run_is_what_a_training_without_the_rows_gives(forgot
     found = audit_next_items(forgotten)
     assert found.holds and found.findings == [] and len(found.checked) == 4
     verified = verify_next_items(forgotten)
-    assert verified.differences == [] and not verified.machine and "shards of the training before" in verified.means
+    assert verified.differences == [] and verified.comparable and "shards of the training before" in verified.means
 
 
 @pytest.mark.slow
@@ -182,10 +183,13 @@ def test_leftovers_are_found(folder):
     assert audit_next_items(folder).holds
 
 
-def test_heads_alone_and_hashed_users(next_options, tmp_path):
-    options = {**next_options, "evidence": "none", "partition": "hashed_user"}
+@pytest.mark.parametrize("evidence", ["none", "transitions"])
+def test_heads_with_less_evidence_and_hashed_users(next_options, tmp_path, evidence):
+    options = {**next_options, "evidence": evidence, "partition": "hashed_user"}
     run = run_next_items("chains", config_dict=options, run_dir=tmp_path / "run")
-    assert run.state.fusion is None and "heads alone" not in run.figures
+    assert (run.state.fusion is None) == ("heads alone" not in run.figures) == (evidence == "none")
+    terms = {"language model", "what follows"} if evidence == "transitions" else set()
+    assert set(recommend(run.folder, "u4")[0].terms) == terms
     forget_next_items(run.folder, users=["u9"])
     verified = verify_next_items(run.folder)
     assert verified.holds and "nothing is taken over" in verified.means

@@ -221,7 +221,7 @@ class ForgetSession:
         settings = opened.options.settings
         n_read = 2 * len(change_of(opened.state, after, settings, joins).users)
         with progress(None, "Read", opened.options.show_progress, total=n_read) as bar:
-            state = changed_state(opened.state, opened.data, after, opened.reader, settings, bar.update, joins)
+            state = changed_state(opened.state, opened.data, after, opened.reader, settings, bar.update)
         run = NextItemRun(
             opened.options, after, state, opened.folder, seconds=opened.seconds, backbone_digest=opened.backbone_digest
         )

@@ -27,6 +27,7 @@ from recbole_apa.runs.ledger_lines import DONE
 from recbole_apa.runs.lock import run_lock
 from recbole_apa.runs.log import own_log
 from recbole_apa.runs.names import CERTIFICATES
+from recbole_apa.unlearning.proof.full import VerifyResult
 
 
 @dataclass
@@ -44,24 +45,6 @@ class NextItemAudit:
     def holds(self) -> bool:
         """Whether nothing was found."""
         return not self.findings
-
-
-@dataclass
-class NextItemVerification:
-    """What training again gave."""
-
-    compared: list[str]
-    differences: list[str]
-    means: str
-    """What "from scratch" means here."""
-    machine: str
-    """Why bits cannot be compared on this machine; empty if they can."""
-    seconds: float
-
-    @property
-    def holds(self) -> bool:
-        """Whether every compared part is equal."""
-        return not self.differences
 
 
 @own_log()
@@ -156,7 +139,7 @@ def _audit_derived(run: NextItemRun, out: NextItemAudit) -> None:
 
 
 @own_log()
-def verify_next_items(folder: str | Path, config_dict: Mapping[str, object] | None = None) -> NextItemVerification:
+def verify_next_items(folder: str | Path, config_dict: Mapping[str, object] | None = None) -> VerifyResult:
     """Train from scratch on what the run may see, and compare every number of the state.
 
     Raises:
@@ -177,7 +160,8 @@ def verify_next_items(folder: str | Path, config_dict: Mapping[str, object] | No
     evaluate(run)
     found += [] if run.figures == again.figures else ["figures"]
     here, then = machine_kind(run.options.device), kind_from(manifest["machine"])
-    machine = "" if then is not None and here.rounds_like(then) else f"this is another kind of machine: {here.text()}"
+    comparable = then is not None and here.rounds_like(then)
+    machines = "" if comparable else f"this is another kind of machine: {here.text()}"
     means = MEANS[INHERITED if inherits else FRESH]
     compared = ["grid", "sums", "heads", "counts", "states", "weights", "fusion", "lineage", "partition", "figures"]
-    return NextItemVerification(compared, found, means, machine, round(time.perf_counter() - start, 1))
+    return VerifyResult(found, compared, means, round(time.perf_counter() - start, 1), machines, comparable)
