@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +15,9 @@ from recbole_apa.data.samples import Interactions
 from recbole_apa.data.visible_data import VisibleData
 from recbole_apa.evidence import key_ring
 from recbole_apa.evidence.exactness import FRESH, INHERITED
-from recbole_apa.next_item.change import Change, change_of, changed_state
+from recbole_apa.next_item.change import Change, change_of, changed_state, changed_sums
 from recbole_apa.next_item.data import NextItemData, read_next_data
+from recbole_apa.next_item.fit import refuse_untrained
 from recbole_apa.next_item.run.opened import NextItemRun, open_state, visible_of
 from recbole_apa.next_item.run.pending import finish_request, refuse_edited, refuse_waiting
 from recbole_apa.next_item.run.put_in_force import Transition, put_new_state
@@ -74,7 +75,7 @@ def forget_next_items(
         folder: the run's folder.
         requests, users, items, interactions, columns, ids: as for :func:`recbole_apa.unlearn`.
         exactness: ``inherited``, in which the shard of each remaining user stays; or ``fresh``: everything is trained
-            again.
+            again, for a request that was waiting as well.
         skip_unknown: forget what can be found and list the rest, instead of rejecting the whole request.
         dry_run: say what the request changes, and change nothing.
         config_dict: where things are now, e.g. ``{"data_path": ...}``.
@@ -116,7 +117,7 @@ class ForgetSession:
             opened = open_state(self.store, self.changes, self.keys)
             found = self._find(opened, demands)
             content = self._content(opened.data.raw, found)
-            self._after(opened, content)  # a request that leaves nothing to train on is refused before it is taken
+            self._refuse_unfit(opened, self._after(opened, content))
             self.keys.outside(self.store.folder)
             self.keys.keep(self.keys.newest())
             entry = self._ledger(self.store.manifest()).append(REQUEST, content)
@@ -158,17 +159,30 @@ class ForgetSession:
         before = visible_of(self.store, self.store.manifest(), self.keys)
         return _data(opened, before.without(visible_without([_Line(content)], salt, self.keys)))
 
+    def _refuse_unfit(self, opened: NextItemRun, after: NextItemData) -> None:
+        """Refuse, before it is in the ledger, a request that could not be carried out: it would wait for ever."""
+        refuse_untrained(after, opened.options.settings)
+        if self.exactness == INHERITED:
+            self._refuse_other_machine(opened, self.store.manifest())
+
+    def _level(self, entry: Entry) -> str:
+        """A waiting request is carried out as it was made, or with ``fresh``, which takes over less, if that is asked
+        for now: it may be one that nothing else can finish here."""
+        return FRESH if FRESH in (self.exactness, entry.content["exactness"]) else INHERITED
+
     def _carry_out(self, entry: Entry, out: ForgetResult, opened: NextItemRun | None = None) -> None:
         start = time.perf_counter()
         manifest = self.store.manifest()
         opened = opened or open_state(self.store, self.changes, self.keys)
         after = self._after(opened, entry.content)
         change = change_of(opened.state, after)
-        level = str(entry.content["exactness"])
+        level = self._level(entry)
         run = self._retrained(opened, after, level, manifest)
+        if level == FRESH:
+            change = replace(change, shards=changed_sums(opened.state, run.state))
         evaluate(opened)
         seconds = time.perf_counter() - start
-        put_new_state(self.store, Transition(opened, run, change, entry, seconds), self.keys)
+        put_new_state(self.store, Transition(opened, run, change, entry, level, seconds), self.keys)
         out.certificates += finish_request(self.store, self.store.manifest(), self.keys)
         out.n_interactions += len(entry.content["interactions"])
         out.seconds, out.run = out.seconds + seconds, run

@@ -14,9 +14,9 @@ from recbole_apa.data.forgotten import Forgotten
 from recbole_apa.evidence import KeyRing, key_ring
 from recbole_apa.evidence.exactness import FRESH, INHERITED, THIS_DATA
 from recbole_apa.next_item.derive import derive
+from recbole_apa.next_item.differences import differences
 from recbole_apa.next_item.fit import counts_of
 from recbole_apa.next_item.run.certificate import MEANS
-from recbole_apa.next_item.run.differences import differences
 from recbole_apa.next_item.run.exports import older_exports
 from recbole_apa.next_item.run.opened import NextItemRun, open_state, visible_of
 from recbole_apa.next_item.run.pending import CERTIFICATE, refuse_edited, refuse_waiting
