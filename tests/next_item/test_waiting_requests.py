@@ -2,13 +2,14 @@
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 
 from recbole_apa.cli.main import main
-from recbole_apa.core.errors import DataError, RunError, SettingsError
+from recbole_apa.core.errors import DataError, RequestError, RunError, SettingsError
 from recbole_apa.next_item import backbone_states
 from recbole_apa.next_item.run import forget
 from recbole_apa.next_item.run.forget import forget_next_items
@@ -57,6 +58,23 @@ def test_nothing_left_to_train_on_is_refused_before_the_request_is_taken(made, f
     assert tree(folder) == before
 
 
+def test_a_history_that_becomes_too_long_is_refused_before_the_request_is_taken(made, folder, monkeypatch):
+    """Without a row the items shown reach further back, perhaps to a longer text."""
+    before, history = tree(folder), made.data.of_user["u4"]
+    *_, lost = history.shown(6)
+    left = [item for item in history.items if item != lost][-7:-1]
+    real = backbone_states.HistoryEncoder.encode
+
+    def longer(encoder, texts):
+        ids = real(encoder, texts)
+        return replace(ids, ids=ids.ids * 1000) if list(texts) == made.data.catalogue.texts_of(left) else ids
+
+    monkeypatch.setattr(backbone_states.HistoryEncoder, "encode", longer)
+    with pytest.raises(SettingsError, match="show fewer items"):
+        forget_next_items(folder, interactions=[("u4", lost)])
+    assert tree(folder) == before
+
+
 def test_states_that_do_not_come_again_are_forgotten_by_training_again(folder, monkeypatch):
     real = backbone_states.HistoryStates._read
     with monkeypatch.context() as patch:
@@ -82,6 +100,14 @@ def test_a_waiting_fresh_request_stays_so(folder, monkeypatch):
     kill_before_the_new_state(folder, monkeypatch, users=["u5"], exactness="fresh")
     result = forget_next_items(folder)
     assert json.loads(Path(result.certificates[0]).read_text())["exactness"] == "fresh"
+
+
+def test_what_was_forgotten_before_is_refused_after_a_waiting_request_too(folder, monkeypatch):
+    forget_next_items(folder, users=["u5"])
+    kill_before_the_new_state(folder, monkeypatch, users=["u6"])
+    with pytest.raises(RequestError, match="was forgotten before"):
+        forget_next_items(folder, users=["u6", "u5"])
+    assert audit_next_items(folder).holds and "u6" not in open_next_items(folder).data.of_user
 
 
 def test_a_request_comes_from_a_file(folder, tmp_path):

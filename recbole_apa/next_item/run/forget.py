@@ -105,14 +105,14 @@ class ForgetSession:
     def run(self, demands: Sequence[Demand]) -> ForgetResult:
         """Carry out what waits, then the new request."""
         manifest = self.store.manifest()
+        waited = self._ledger(manifest).waiting()
         out = ForgetResult(certificates=finish_request(self.store, manifest, self.keys))
         refuse_edited(self.store, manifest, self.keys)
-        was_waiting = bool(out.certificates)
         for entry in self._ledger(manifest).waiting():
             self._carry_out(entry, out)
-            was_waiting = True
-        if was_waiting:
-            demands = [demand for demand in demands if not self._is_served(demand)]
+        # the same command may have been given again
+        named = visible_without(waited, str(manifest["salt"]), self.keys).forgotten
+        demands = [demand for demand in demands if not any(covers(demand, part) for part in named)]
         if demands:
             opened = open_state(self.store, self.changes, self.keys)
             found = self._find(opened, demands)
@@ -123,7 +123,7 @@ class ForgetSession:
             entry = self._ledger(self.store.manifest()).append(REQUEST, content)
             out.left = found.left
             self._carry_out(entry, out, opened)
-        elif not was_waiting:
+        elif not waited:
             raise RequestError(
                 "found no request: expected --unlearn=FILE, --forget_users, --forget_items or --forget_interactions; "
                 "no interrupted request is waiting either"
@@ -164,6 +164,8 @@ class ForgetSession:
         refuse_untrained(after, opened.options.settings)
         if self.exactness == INHERITED:
             self._refuse_other_machine(opened, self.store.manifest())
+        changed = change_of(opened.state, after).users
+        opened.reader.refuse_long([after.of_user[user] for user in changed if user in after.of_user])
 
     def _level(self, entry: Entry) -> str:
         """A waiting request is carried out as it was made, or with ``fresh``, which takes over less, if that is asked
