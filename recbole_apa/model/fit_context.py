@@ -31,6 +31,9 @@ class FitRecord:
     """Shard -> how many slices it has, additions counted separately."""
     n_served: dict[int, int] = field(default_factory=dict)
     """Shard -> how many of these its adapter was trained on."""
+    n_new: dict[int, int] = field(default_factory=dict)
+    """Shard -> how many of the slices that its adapter was trained on the preceding state did not have: trained for the
+    state that is made, also before an interruption."""
     n_places: int = 0
     """Slices of shards that were trained in this training; a shard without slices counts as one."""
     seconds: dict[str, float] = field(default_factory=dict)

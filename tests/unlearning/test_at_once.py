@@ -74,6 +74,18 @@ def test_a_request_at_once_trains_nothing_and_catches_up_to_the_same_bytes(which
         catch_up(place)
 
 
+def test_a_shard_that_loses_its_last_slice_counts_as_trained_nowhere(sliced, tmp_path):
+    """All that is left of it was trained before: neither way takes a step for it."""
+    shard, cuts = next((k, of) for k, of in sorted(spots(sliced).items()) if len(of) > 1)
+    users = sorted({s.user_id for s in cuts[max(cuts)]})
+    (_, plain), (place, at_once) = plain_and_at_once(sliced, tmp_path, users=users)
+    told = [read_json(result.certificates[0]) for result in (plain, at_once)]
+    assert shard in plain.plan.slices and plain.plan.slices[shard].kept == plain.plan.slices[shard].total
+    assert shard not in told[0]["shards"]["trained"] and told[1]["shards"]["trained"] == []
+    assert told[0]["slices"]["trained"] == plain.plan.n_slices and told[1]["slices"]["trained"] == 0
+    assert_holds(place)
+
+
 def test_no_training_step_is_taken(sliced, copied, monkeypatch):
     seen = count_training(monkeypatch)
     unlearn(copied, users=["u3"], at_once=True)
@@ -198,7 +210,9 @@ def test_an_audit_finds_an_adapter_that_was_not_replaced(sliced, copied):
     store.seal({})
     close_again(copied)
     assert f"shards/{shard:03d} was trained on other samples than its lineage says" in audit(copied).findings
-    assert any(f"shards/{shard:03d}" in found for found in verify(copied).differences)
+    verified = verify(copied)
+    assert any(f"shards/{shard:03d}" in found for found in verified.differences)
+    assert "ends early, before the slices that prefixes.json names" in verified.means
 
 
 def test_an_audit_finds_prefixes_that_are_not_named(sliced, copied):

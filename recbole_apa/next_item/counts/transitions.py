@@ -104,7 +104,7 @@ class TransitionScores:
 
     def strongest(self, history: Sequence[int], column: int) -> int | None:
         """The recent item after which an item comes most often, by what it adds; None if it never did."""
-        added = {}
+        added: dict[int, float] = {}
         for item, weight in zip(list(history[-len(GAP_WEIGHTS) :])[::-1], GAP_WEIGHTS, strict=False):
             own = slice(int(self.starts[item]), int(self.starts[item + 1]))
             share = float(self.shares[own][self.columns[own] == column].sum())
