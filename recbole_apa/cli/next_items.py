@@ -27,8 +27,10 @@ if TYPE_CHECKING:
 
 MODEL = "APANext"
 _HERE = (TrainOptions, PlaceArguments, RunOptions, ForgetOptions, ProveOptions, RecommendOptions)
-_NOT_YET = ("unlearn_method", "other_machine", "allow_pending")
+_NOT_YET = ("unlearn_method", "other_machine", "allow_pending", "at_once", "catch_up", "gather")
 """Options of a request that this mode does not have."""
+_GO_ON = ("key_file", "device", "trust_remote_code", "show_progress")
+"""Options of a training that hold for a request in the same command."""
 
 
 def is_asked(words: Words) -> bool:
@@ -135,8 +137,7 @@ def _train(
     _compare(made, baselines)
     out.tell(made.table if baselines else None, next_items=lambda: next_item_texts.run_fields(made))
     if asked:
-        keys = {name: value for name, value in values_of(rest).items() if name == "key_file"}
-        _forget(str(made.folder), request, keys, out)
+        _forget(str(made.folder), request, {n: v for n, v in values_of(rest).items() if n in _GO_ON}, out)
     return 0
 
 
@@ -161,9 +162,12 @@ def _forget(folder: str, request: ForgetOptions, changes: Mapping[str, object], 
     from recbole_apa.evidence.exactness import INHERITED
     from recbole_apa.next_item.run.forget import forget_next_items
 
+    asked = forget.read_request(request)
+    files = asked.pop("requests")
     result = forget_next_items(
         folder,
-        **forget.read_request(request),
+        files[0] if files else None,
+        **asked,
         exactness=request.exactness if request.exactness is not None else INHERITED,
         skip_unknown=request.skip_unknown,
         dry_run=request.dry_run,

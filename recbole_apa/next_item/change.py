@@ -13,6 +13,7 @@ from recbole_apa.core.errors import RunError
 from recbole_apa.next_item.counts import Counts, exchanged
 from recbole_apa.next_item.data import NextItemData
 from recbole_apa.next_item.derive import derive
+from recbole_apa.next_item.differences import differences
 from recbole_apa.next_item.fit import counts_of, hashed_shard, lineage_of, split_states
 from recbole_apa.next_item.sequences import targets_of
 from recbole_apa.next_item.settings import NextItemSettings
@@ -63,6 +64,12 @@ def _trains(user: str, data: NextItemData, settings: NextItemSettings) -> bool:
     """Whether a user has training rows."""
     sequence = data.of_user.get(user)
     return sequence is not None and bool(targets_of(sequence.shown(settings.history_length), sequence.n_held_out))
+
+
+def changed_sums(before: NextItemState, after: NextItemState) -> tuple[int, ...]:
+    """Shards whose sums are others."""
+    pairs = enumerate(zip(before.learnt.sums, after.learnt.sums, strict=True))
+    return tuple(k for k, (one, other) in pairs if differences(one, other))
 
 
 def changed_state(
@@ -119,7 +126,8 @@ def _refuse_other_states(before: NextItemState, was: Mapping[str, UserRows]) -> 
         raise RunError(
             f"the backbone gives other states for {len(other)} of {len(was)} users than those in the run's sums, which "
             "thus cannot be taken out: this is another kind of machine, or the data is not what the run has read; "
-            "forget with --exactness=fresh, which trains everything again, or use a machine like the run's"
+            "give the request again with --exactness=fresh, which trains everything again, or use --resume on a "
+            "machine like the run's"
         )
 
 

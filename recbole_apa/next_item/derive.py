@@ -13,6 +13,11 @@ from recbole_apa.next_item.ranking import RankedSplit, ranks_of, split_of
 from recbole_apa.next_item.settings import NextItemSettings
 from recbole_apa.next_item.state import Learnt, NextItemState, head_term
 
+NO_ROWS = (
+    "no training row is left: expected a user with at least four items, and a MAX_ITEM_LIST_LENGTH that shows three of "
+    "them"
+)
+
 
 def derive(
     grid: StateGrid, learnt: Learnt, data: NextItemData, settings: NextItemSettings, solved: dict[int, Tensor]
@@ -26,7 +31,7 @@ def derive(
         DataError: no training row is left.
     """
     if not any(sums.n_rows for sums in learnt.sums):
-        raise DataError("no training row is left: expected a user with at least four items")
+        raise DataError(NO_ROWS)
     with one_thread():  # products on several threads round in other ways
         return _derive(grid, learnt, data, settings, solved)
 

@@ -5,12 +5,13 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import torch
 
-from recbole_apa.core.errors import SettingsError
+from recbole_apa.core.errors import DataError, SettingsError
 from recbole_apa.core.seeding import digest_of
 from recbole_apa.core.system.threads import one_thread
 from recbole_apa.next_item.counts import MOST_ITEMS, Counts, ItemCounts, TransitionCounts
 from recbole_apa.next_item.data import NextItemData
-from recbole_apa.next_item.derive import derive
+from recbole_apa.next_item.derive import NO_ROWS, derive
+from recbole_apa.next_item.sequences import targets_of
 from recbole_apa.next_item.settings import NextItemSettings
 from recbole_apa.next_item.state import Learnt, NextItemState, SplitStates
 from recbole_apa.next_item.user_rows import RowReader, UserRows, sums_of
@@ -37,6 +38,7 @@ def fit(
         SettingsError: the catalogue is too large for counts.
     """
     refuse_large(len(data.catalogue), settings)
+    refuse_untrained(data, settings)
     rows = list(reader.read(data.sequences, step))
     trained = [of_user for of_user in rows if len(of_user.targets)]
     with one_thread():  # distances round alike, whatever the number of threads
@@ -66,6 +68,15 @@ def refuse_large(n_items: int, settings: NextItemSettings) -> None:
             f"evidence: counts of pairs of {n_items} items take {3 * 8 * n_items**2 / 2**30:.0f} GiB; expected at most "
             f"{MOST_ITEMS} items, or evidence: transitions, which counts pairs that occur, or none"
         )
+
+
+def refuse_untrained(data: NextItemData, settings: NextItemSettings) -> None:
+    """
+    Raises:
+        DataError: no training row is left.
+    """
+    if not any(targets_of(s.shown(settings.history_length), s.n_held_out) for s in data.sequences):
+        raise DataError(NO_ROWS)
 
 
 def lineage_of(rows: UserRows) -> tuple[str, str]:

@@ -98,6 +98,13 @@ class RowReader:
             targets = self.catalogue.columns(targets_of(items, sequence.n_held_out))
             yield UserRows(sequence, self.grid.on_grid(states), torch.tensor(targets, dtype=torch.int64))
 
+    def refuse_long(self, sequences: Sequence[UserSequence]) -> None:
+        """
+        Raises:
+            SettingsError: a history has more tokens than the backbone reads.
+        """
+        self.states.refuse_long(self.catalogue.texts_of(s.shown(self.states.length)) for s in sequences)
+
     def after(self, items: Sequence[str]) -> Tensor:
         """The state after some items, of which the latest are shown: (d + 1,), on the grid."""
         states = self.states.after_each(self.catalogue.texts_of(items[-self.states.length :]))

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from recbole_apa.core.errors import RequestError, RunError
+from recbole_apa.next_item.differences import differences
 from recbole_apa.next_item.run import forget
 from recbole_apa.next_item.run.add import add_next_items
-from recbole_apa.next_item.run.differences import differences
 from recbole_apa.next_item.run.forget import forget_next_items
 from recbole_apa.next_item.run.proof import audit_next_items, verify_next_items
 from recbole_apa.next_item.run.store import NextItemStore

@@ -10,7 +10,8 @@ from safetensors.torch import load_file, save_file
 
 from recbole_apa.core.errors import FinishedRunError, RequestError, RunError, SettingsError
 from recbole_apa.core.files.whole import file_digest
-from recbole_apa.next_item.run import forget, pending
+from recbole_apa.next_item import derive
+from recbole_apa.next_item.run import forget, pending, proof
 from recbole_apa.next_item.run.forget import forget_next_items
 from recbole_apa.next_item.run.proof import audit_next_items, verify_next_items
 from recbole_apa.next_item.run.recommend import recommend
@@ -167,6 +168,17 @@ def test_an_audit_derives_the_heads_again(folder):
     assert any("heads.weights" in finding for finding in audit_next_items(folder).findings)
 
 
+@pytest.mark.parametrize("size, holds", [(1e-12, True), (1e-4, False)])
+def test_an_audit_on_another_kind_of_machine_compares_heads_to_six_digits(folder, monkeypatch, size, holds):
+    """Another processor rounds a head's solution otherwise; that is no forgery."""
+    kind, solve = type(proof.machine_kind("cpu")), derive.solve_head
+    monkeypatch.setattr(derive, "solve_head", lambda *given: solve(*given) * (1 + size))
+    assert not audit_next_items(folder).holds
+    monkeypatch.setattr(proof, "machine_kind", lambda device: kind("X", "Y", "Z", "L", "cpu", "P"))
+    found = audit_next_items(folder)
+    assert found.holds == holds and any("another kind of machine" in line for line in found.notices)
+
+
 def test_a_manifest_that_was_edited_after_a_request_is_found(folder):
     forget_next_items(folder, users=["u5"])
     store = NextItemStore(folder)
@@ -197,7 +209,13 @@ def test_heads_with_less_evidence_and_hashed_users(next_options, tmp_path, evide
 
 
 def test_options_that_have_no_part_are_refused(next_options):
-    for name, value in (("lora_rank", 4), ("eval_args", {"mode": "uni100"}), ("workers", 2), ("head_ridge", 0)):
+    for name, value in (
+        ("lora_rank", 4),
+        ("eval_args", {"mode": "uni100"}),
+        ("workers", 2),
+        ("head_ridge", 0),
+        ("topk", [19]),
+    ):
         with pytest.raises(SettingsError, match=name):
             run_next_items("chains", config_dict={**next_options, name: value})
 

@@ -90,8 +90,8 @@ def add_next_items(
         refuse_edited(store, store.manifest(), session.keys)
         opened = open_state(store, session.changes, session.keys)
         rows = _read(session, opened, interactions, columns)
-        session.refuse_other_machine(opened, store.manifest())
         after = session.with_rows(opened, rows)
+        session.refuse_unfit(opened, after, joins=True)
         change = change_of(opened.state, after, opened.options.settings, joins=True)
         out = NextItemAddition(len(rows), len(opened.data.sequences), opened.options.settings.n_shards, change)
         out.finished = finished
