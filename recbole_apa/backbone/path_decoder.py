@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from recbole_apa.backbone.split_decoder import SplitDecoder
@@ -60,14 +60,15 @@ class PathDecoder:
 
     Args:
         n_slots: of the longest path.
+        layers: instead of the decoder's own (:func:`~recbole_apa.backbone.merged_layers.merged_layers`).
 
     Raises:
         BackboneError: the decoder is of another kind.
     """
 
-    def __init__(self, decoder: SplitDecoder, n_slots: int) -> None:
+    def __init__(self, decoder: SplitDecoder, n_slots: int, layers: Sequence[nn.Module] | None = None) -> None:
         self._decoder, self.n_slots = decoder, n_slots + -n_slots % MULTIPLE_OF
-        self._layers: list[Any] = list(decoder.layers)
+        self._layers: list[Any] = list(decoder.layers if layers is None else layers)
         self._rotary = getattr(decoder.decoder, "rotary_emb", None)
         attention: Any = getattr(self._layers[0], "self_attn", None)
         if self._rotary is None or any(not hasattr(attention, name) for name in _PARTS):

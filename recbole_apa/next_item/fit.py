@@ -14,6 +14,8 @@ from recbole_apa.next_item.derive import derive
 from recbole_apa.next_item.heads import HeadSums
 from recbole_apa.next_item.settings import NextItemSettings
 from recbole_apa.next_item.state import Learnt, NextItemState, SplitStates
+from recbole_apa.next_item.title_adapters import with_adapters
+from recbole_apa.next_item.title_training import TitleTrainer
 from recbole_apa.next_item.user_rows import RowReader, UserRows
 from recbole_apa.partition.semantic import cosine_distances, fit_centres
 from recbole_apa.partition.whole_users import assign_whole
@@ -54,7 +56,18 @@ def fit(
         split_states(rows, "test"),
         {of_user.sequence.user: lineage_of(of_user) for of_user in rows},
     )
-    return derive(reader.grid, learnt, data, settings, {})
+    state = derive(reader.grid, learnt, data, settings, {})
+    return trained_titles(state, data, reader, settings, range(settings.n_shards))
+
+
+def trained_titles(
+    state: NextItemState, data: NextItemData, reader: RowReader, settings: NextItemSettings, shards: Iterable[int]
+) -> NextItemState:
+    """The state with the adapters of some shards trained on what ``data`` has of their users; as it is, where no titles
+    are trained."""
+    if settings.adapters == "none":
+        return state
+    return with_adapters(state, data, settings, TitleTrainer(reader.states, data.catalogue, settings), shards)
 
 
 def refuse_large(n_items: int, settings: NextItemSettings) -> None:

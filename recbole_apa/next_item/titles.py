@@ -1,9 +1,11 @@
-"""Titles of a catalogue, read by the frozen language model after a history."""
+"""Titles of a catalogue, written by the language model after a history: frozen, or with a user's merged adapters."""
 
-from collections.abc import Sequence
+import copy
+from collections.abc import Mapping, Sequence
 
 from torch import Tensor
 
+from recbole_apa.backbone.merged_layers import merged_layers
 from recbole_apa.backbone.path_decoder import PathCache, PathDecoder, keeps_bits
 from recbole_apa.backbone.split_decoder import SplitDecoder
 from recbole_apa.core.system.threads import one_thread
@@ -44,7 +46,7 @@ class PromptReader:
 
 
 class TitleModel:
-    """Scores a catalogue's titles after a history.
+    """Scores a catalogue's titles after a history, with the frozen language model.
 
     Raises:
         BackboneError: the backbone is not of the Llama kind.
@@ -53,7 +55,7 @@ class TitleModel:
 
     def __init__(self, decoder: SplitDecoder, encoder: HistoryEncoder, catalogue: Catalogue) -> None:
         self.trie = Trie.of(title_tokens(catalogue.texts, catalogue.items, encoder.line))
-        self._encoder = encoder
+        self._encoder, self._plain = encoder, decoder
         self._decoder = PathDecoder(decoder, self.trie.depth)
         self._texts = catalogue.texts[:3]
         self._decoder.check(encoder.encode(self._texts).ids)
@@ -64,6 +66,19 @@ class TitleModel:
         ids = self._encoder.encode(self._texts).ids
         with one_thread():
             return keeps_bits(self._decoder, ids, (ids * _N_ROWS)[:_N_ROWS])
+
+    def merged(self, changes: Mapping[str, Tensor]) -> "TitleModel":
+        """The same titles, written with other weights; the backbone itself does not change.
+
+        Args:
+            changes: layer -> what is added to its weight (:func:`~recbole_apa.adapters.merging.merged_changes`).
+
+        Raises:
+            BackboneError: the backbone does not have these layers.
+        """
+        out = copy.copy(self)
+        out._decoder = PathDecoder(self._plain, self.trie.depth, merged_layers(self._plain, changes))
+        return out
 
     def after(self, texts: Sequence[str]) -> NodeChances:
         """What the language model says after a history, read from now on.

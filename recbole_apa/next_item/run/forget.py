@@ -186,7 +186,7 @@ class ForgetSession:
         run = NextItemRun(
             opened.options, after, state, opened.folder, seconds=opened.seconds, backbone_digest=opened.backbone_digest
         )
-        evaluate(run)
+        evaluate(run, opened.reader)
         return run
 
     def _refuse_other_machine(self, opened: NextItemRun, manifest: Mapping[str, Any]) -> None:

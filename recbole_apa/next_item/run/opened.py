@@ -19,8 +19,9 @@ from recbole_apa.next_item.backbone_states import HistoryStates
 from recbole_apa.next_item.counts import CountScores
 from recbole_apa.next_item.data import NextItemData, read_next_data
 from recbole_apa.next_item.options import NextItemOptions
-from recbole_apa.next_item.run.state_files import read_state
+from recbole_apa.next_item.run.state_files import read_figures, read_state
 from recbole_apa.next_item.run.store import NextItemStore
+from recbole_apa.next_item.run.title_rows import title_rows
 from recbole_apa.next_item.settings import NextItemSettings
 from recbole_apa.next_item.state import NextItemState
 from recbole_apa.next_item.user_rows import RowReader
@@ -42,6 +43,8 @@ class NextItemRun:
     figures: dict[str, dict[str, float]] = field(default_factory=dict)
     """Row of the table -> figures under RecBole's names, e.g. ``{"APANext": {"test.ndcg@10": 0.08}}``."""
     table: str = ""
+    of_titles: dict[str, dict[str, float]] = field(default_factory=dict)
+    """The rows of drawn users alone: computed where adapters are trained, kept with the state."""
     seconds: dict[str, float] = field(default_factory=dict)
     backbone_digest: str | None = None
     """What the run's states come from; None for a run that is being trained."""
@@ -176,11 +179,12 @@ def open_state(
     options = read_told(manifest["options"], changes)
     ring = keys or key_ring(changes)
     data = read_next_data(options.data, options.stem, visible_of(store, manifest, ring))
-    settings = options.settings
-    state = read_state(store.state_folder(manifest), settings.n_shards, settings.evidence == "counts")
+    folder = store.state_folder(manifest)
+    state = read_state(folder, options.settings)
     _refuse_other_data(options, manifest, data, state)
     run = NextItemRun(options, data, state, store.folder, backbone_digest=str(manifest["backbone_digest"]))
     run.seconds = dict(manifest["seconds"])
+    run.of_titles = title_rows(read_figures(folder))
     return run
 
 
