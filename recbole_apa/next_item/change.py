@@ -13,7 +13,7 @@ from recbole_apa.core.errors import RunError
 from recbole_apa.next_item.counts import ItemCounts
 from recbole_apa.next_item.data import NextItemData
 from recbole_apa.next_item.derive import derive
-from recbole_apa.next_item.fit import counts_of, lineage_of, split_states, trained_titles
+from recbole_apa.next_item.fit import counts_of, lineage_of, split_states, title_trainer, trained_titles
 from recbole_apa.next_item.settings import NextItemSettings
 from recbole_apa.next_item.state import Learnt, NextItemState, SplitStates
 from recbole_apa.next_item.user_rows import RowReader, UserRows
@@ -88,7 +88,7 @@ def changed_state(
     )
     unchanged = {k: before.heads.weights[k] for k in range(settings.n_shards) if k not in change.shards}
     state = derive(before.grid, after, new, settings, unchanged)
-    return trained_titles(state, new, reader, settings, change.shards)
+    return trained_titles(state, new, title_trainer(new, reader, settings), change.shards)
 
 
 def _refuse_other_states(before: NextItemState, was: Mapping[str, UserRows]) -> None:

@@ -37,9 +37,10 @@ def fit(
 
     Raises:
         DataError: no training row is left.
-        SettingsError: the catalogue is too large for counts.
+        SettingsError: the catalogue is too large for counts, or adapters cannot be trained.
     """
     refuse_large(len(data.catalogue), settings)
+    trainer = title_trainer(data, reader, settings)
     rows = list(reader.read(data.sequences, step))
     trained = [of_user for of_user in rows if len(of_user.targets)]
     with one_thread():  # distances round alike, whatever the number of threads
@@ -57,17 +58,23 @@ def fit(
         {of_user.sequence.user: lineage_of(of_user) for of_user in rows},
     )
     state = derive(reader.grid, learnt, data, settings, {})
-    return trained_titles(state, data, reader, settings, range(settings.n_shards))
+    return trained_titles(state, data, trainer, range(settings.n_shards))
+
+
+def title_trainer(data: NextItemData, reader: RowReader, settings: NextItemSettings) -> TitleTrainer | None:
+    """What trains adapters; None where no titles are trained.
+
+    Raises:
+        SettingsError: as :class:`TitleTrainer`.
+    """
+    return None if settings.adapters == "none" else TitleTrainer(reader.states, data.catalogue, settings)
 
 
 def trained_titles(
-    state: NextItemState, data: NextItemData, reader: RowReader, settings: NextItemSettings, shards: Iterable[int]
+    state: NextItemState, data: NextItemData, trainer: TitleTrainer | None, shards: Iterable[int]
 ) -> NextItemState:
-    """The state with the adapters of some shards trained on what ``data`` has of their users; as it is, where no titles
-    are trained."""
-    if settings.adapters == "none":
-        return state
-    return with_adapters(state, data, settings, TitleTrainer(reader.states, data.catalogue, settings), shards)
+    """The state with the adapters of some shards trained on what ``data`` has of their users."""
+    return state if trainer is None else with_adapters(state, data, trainer, shards)
 
 
 def refuse_large(n_items: int, settings: NextItemSettings) -> None:

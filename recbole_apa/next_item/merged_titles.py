@@ -9,10 +9,11 @@ from torch import Tensor
 
 from recbole_apa.adapters.merging import merged_changes
 from recbole_apa.core.system.threads import one_thread
+from recbole_apa.next_item.exit_map import merged_map
 from recbole_apa.next_item.generation import NodeChances
 from recbole_apa.next_item.state import NextItemState
 from recbole_apa.next_item.title_adapters import SCALE
-from recbole_apa.next_item.titles import TitleModel
+from recbole_apa.next_item.titles import EarlyExit, TitleModel
 
 
 class MergedTitles:
@@ -20,10 +21,11 @@ class MergedTitles:
 
     Args:
         model: with the frozen language model.
+        n_below: how many layers are below those with adapters: there the early exit is.
     """
 
-    def __init__(self, model: TitleModel, state: NextItemState) -> None:
-        self.model, self._state = model, state
+    def __init__(self, model: TitleModel, state: NextItemState, n_below: int) -> None:
+        self.model, self._state, self._n_below = model, state, n_below
         self._pairs = [adapter.pairs for adapter in state.learnt.adapters]
 
     def of(self, user: str, state: Tensor) -> TitleModel:
@@ -37,7 +39,9 @@ class MergedTitles:
         """
         with one_thread():
             weights = self._state.weights(state[None], self._state.own_rows([user]))[0].tolist()
-            return self.model.merged(merged_changes(self._pairs, weights, SCALE))
+            exit_map = merged_map([adapter.exit_map for adapter in self._state.learnt.adapters], weights)
+            changes = merged_changes(self._pairs, weights, SCALE)
+            return self.model.merged(changes, EarlyExit(self._n_below, exit_map) if self._n_below else None)
 
     def after(self, user: str, state: Tensor, texts: Sequence[str]) -> NodeChances:
         """What is written for a user after some texts, oldest first; see :meth:`TitleModel.after`."""

@@ -9,7 +9,6 @@ from torch import Tensor
 from recbole_apa.core.seeding import digest_over
 from recbole_apa.next_item.data import NextItemData
 from recbole_apa.next_item.sequences import UserSequence
-from recbole_apa.next_item.settings import NextItemSettings
 
 if TYPE_CHECKING:
     from recbole_apa.next_item.state import NextItemState
@@ -26,17 +25,16 @@ class TitleAdapter:
     """Full names of the linear layers, sorted."""
     factors: tuple[Tensor, ...]
     """A, (r, d_in), and B, (d_out, r), of each layer in turn; float32."""
+    exit_map: Tensor
+    """From the states below these layers to those above them, (d, d + 1), float32."""
     lineage: str
     """Digest of the sequences behind it (:func:`lineage_of_shard`)."""
 
     @classmethod
-    def of(cls, pairs: Mapping[str, tuple[Tensor, ...]], lineage: str) -> "TitleAdapter":
-        """
-        Args:
-            pairs: layer -> A and B.
-        """
-        layers = tuple(sorted(pairs))
-        return cls(layers, tuple(part for name in layers for part in pairs[name]), lineage)
+    def of(cls, taught: "Taught", lineage: str) -> "TitleAdapter":
+        """What a training gave, from sequences of a lineage."""
+        pairs, layers = taught.pairs, tuple(sorted(taught.pairs))
+        return cls(layers, tuple(part for name in layers for part in pairs[name]), taught.exit_map, lineage)
 
     @property
     def pairs(self) -> dict[str, tuple[Tensor, ...]]:
@@ -44,8 +42,18 @@ class TitleAdapter:
         return {name: self.factors[2 * i : 2 * i + 2] for i, name in enumerate(self.layers)}
 
 
-Trainer = Callable[[int, Sequence[UserSequence]], Mapping[str, tuple[Tensor, ...]]]
-"""Shard and its users' sequences, in order of their names -> layer -> factors."""
+@dataclass(frozen=True)
+class Taught:
+    """What a training gives."""
+
+    pairs: Mapping[str, tuple[Tensor, ...]]
+    """Layer -> A and B."""
+    exit_map: Tensor
+    """(d, d + 1)."""
+
+
+Trainer = Callable[[int, Sequence[UserSequence]], Taught]
+"""From a shard and its users' sequences, in order of their names."""
 
 
 def lineage_of_shard(shard: int, digests: Mapping[str, str], shard_of: Mapping[str, int]) -> str:
@@ -59,9 +67,7 @@ def lineage_of_shard(shard: int, digests: Mapping[str, str], shard_of: Mapping[s
     return digest_over(("title adapter", shard, *(part for user in own for part in (user, digests[user])))).hex()
 
 
-def with_adapters(
-    state: "NextItemState", data: NextItemData, settings: NextItemSettings, train: Trainer, shards: Iterable[int]
-) -> "NextItemState":
+def with_adapters(state: "NextItemState", data: NextItemData, train: Trainer, shards: Iterable[int]) -> "NextItemState":
     """The state with adapters trained for some shards, from the common start, and those of all others as they are.
 
     Args:
@@ -74,5 +80,5 @@ def with_adapters(
     for shard in sorted(shards):
         own = [s for s in data.sequences if learnt.shard_of.get(s.user) == shard]
         adapters[shard] = TitleAdapter.of(train(shard, own), lineage_of_shard(shard, digests, learnt.shard_of))
-    ordered = tuple(adapters[shard] for shard in range(settings.n_shards))
+    ordered = tuple(adapters[shard] for shard in sorted(adapters))
     return replace(state, learnt=replace(learnt, adapters=ordered))

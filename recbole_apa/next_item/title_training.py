@@ -14,7 +14,7 @@ from logging import getLogger
 import torch
 from torch import Tensor
 
-from recbole_apa.adapters.bank import AdapterBank, Factors
+from recbole_apa.adapters.bank import AdapterBank
 from recbole_apa.adapters.training import AdapterCourse
 from recbole_apa.backbone.split_decoder import SplitDecoder
 from recbole_apa.backbone.threads import map_on_threads
@@ -24,11 +24,12 @@ from recbole_apa.core.settings import AdapterSettings, TrainSettings
 from recbole_apa.core.system.threads import one_thread
 from recbole_apa.next_item.backbone_states import HistoryStates
 from recbole_apa.next_item.catalogue import Catalogue
+from recbole_apa.next_item.exit_map import fit_exit_map
 from recbole_apa.next_item.generation import Trie, title_tokens
 from recbole_apa.next_item.generation.objective import TitleDecisions, TitleSample, title_loss
 from recbole_apa.next_item.sequences import UserSequence, targets_of
 from recbole_apa.next_item.settings import NextItemSettings
-from recbole_apa.next_item.title_adapters import SCALE
+from recbole_apa.next_item.title_adapters import SCALE, Taught
 
 MODULES = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
 WARMUP, CLIP = 0.1, 1.0
@@ -59,8 +60,8 @@ class TitleTrainer:
         self._decisions = TitleDecisions(self._trie, [line(text) for text in catalogue.texts])
         self._rows: dict[int, tuple[Tensor, Tensor | None]] = {}
 
-    def __call__(self, shard: int, sequences: Sequence[UserSequence]) -> Factors:
-        """The factors that some users' sequences teach, from the start that all shards have.
+    def __call__(self, shard: int, sequences: Sequence[UserSequence]) -> Taught:
+        """What some users' sequences teach, from the start that all shards have.
 
         Args:
             sequences: in order of the users' names.
@@ -74,7 +75,7 @@ class TitleTrainer:
         samples = [sample for sample in samples if sample.decisions]
         with self._bank() as bank:
             if not samples:
-                return bank.extract(0)
+                return Taught(bank.extract(0), fit_exit_map([], self._decoder.hidden_size))
             below = map_on_threads(lambda sample: self._decoder.trunk([sample.ids])[0], samples)
             course = self._course(bank, shard, len(samples))
             bank.train(True)
@@ -86,7 +87,7 @@ class TitleTrainer:
                 f"adapter of shard {shard}: {len(samples)} users, {course.step} steps, {loss:.3f} nats a title in the "
                 f"last epoch, {time.perf_counter() - start:.1f} s"
             )
-            return bank.extract(0)
+            return Taught(bank.extract(0), self._exit_map(bank, samples, below))
 
     @contextmanager
     def _bank(self) -> Iterator[AdapterBank]:
@@ -154,6 +155,20 @@ class TitleTrainer:
                     total = total + gradient
                 parameter.grad = total / n_targets
             course.take_step(course.check(sum(loss for loss, _ in found) / n_targets))
+
+    def _exit_map(self, bank: AdapterBank, samples: Sequence[TitleSample], below: Sequence[Tensor]) -> Tensor:
+        """From the frozen states at the decisions to those of the trained model."""
+        norm = getattr(self._decoder.decoder, self._decoder.family.norm)
+
+        def states(at: int) -> tuple[Tensor, Tensor]:
+            places = [decision.place for decision in samples[at].decisions]
+            with bank.mixed(torch.ones(1, 1), "non_decomposition"):
+                final = self._decoder.upper([below[at]])[0]
+            return norm(below[at])[places].float(), final[places].float()
+
+        pairs = map_on_threads(states, range(len(samples)))
+        with one_thread():
+            return fit_exit_map(pairs, self._decoder.hidden_size)
 
     def _logits(self, states: Tensor, node: int) -> Tensor:
         """Of a node's children: (n, d) -> (n, c), float32."""

@@ -16,13 +16,14 @@ from recbole_apa.core.settings import AdapterSettings, BackboneSettings
 from recbole_apa.core.system.threads import one_thread
 from recbole_apa.next_item.change import changed_state
 from recbole_apa.next_item.data import NextItemData
+from recbole_apa.next_item.exit_map import fit_exit_map, merged_map, through
 from recbole_apa.next_item.fit import fit
-from recbole_apa.next_item.generation import Trie, rank_all, title_tokens
+from recbole_apa.next_item.generation import BeamDraft, Trie, beam_search, rank_all, title_tokens
 from recbole_apa.next_item.generation.objective import TitleDecisions
 from recbole_apa.next_item.merged_titles import MergedTitles
 from recbole_apa.next_item.run.differences import differences
 from recbole_apa.next_item.sequences import targets_of
-from recbole_apa.next_item.title_adapters import SCALE
+from recbole_apa.next_item.title_adapters import SCALE, TitleAdapter
 from recbole_apa.next_item.title_training import MODULES, TitleTrainer
 from recbole_apa.next_item.titles import TitleModel
 
@@ -115,10 +116,9 @@ def test_the_number_of_threads_changes_no_bit_of_an_adapter(adapted):
     finally:
         torch.set_num_threads(n_threads)
     other = TitleTrainer(reader.states, data.catalogue, replace(settings, seed=2))(0, data.sequences)
-    for name, pair in found[0].items():
-        assert all(torch.equal(a, b) for a, b in zip(pair, found[1][name], strict=True))
-    assert any(not torch.equal(found[0][name][1], other[name][1]) for name in other)
-    assert any(bool(pair[1].any()) for pair in found[0].values())  # B starts at zero
+    one, other = (TitleAdapter.of(taught, "") for taught in (found[0], other))
+    assert differences(one, TitleAdapter.of(found[1], "")) == [] and differences(one.factors, other.factors)
+    assert any(bool(factor.any()) for factor in one.factors[1::2])  # B starts at zero
 
 
 def test_training_leaves_the_backbone_as_it_was(adapted):
@@ -172,7 +172,7 @@ def test_one_adapter_of_all_the_weight_is_that_adapter_as_peft_applies_it(adapte
 def test_merged_titles_keep_bits_and_are_the_users_own(adapted, state):
     _, data, reader = adapted
     model = TitleModel(reader.states.decoder, reader.states.encoder, data.catalogue)
-    titles, known = MergedTitles(model, state), state.learnt.test
+    titles, known = MergedTitles(model, state, 3), state.learnt.test
     assert titles.of("u9", known.states[known.users.index("u9")]).keeps_bits()
     texts = data.catalogue.texts[:3]
     scores = rank_all(titles.after("u9", known.states[known.users.index("u9")], texts))
@@ -190,3 +190,52 @@ def test_what_does_not_fit_is_refused(adapted, state):
             merged_layers(plain, wrong)
     with pytest.raises(ValueError, match="like layers"):
         merged_changes([state.learnt.adapters[0].pairs], [0.5, 0.5], SCALE)
+
+
+def test_an_early_exit_guesses_better_than_chance_and_changes_no_list(adapted, state):
+    _, data, reader = adapted
+    model = TitleModel(reader.states.decoder, reader.states.encoder, data.catalogue)
+    titles, known, apart = MergedTitles(model, state, 3), state.learnt.test, []
+    for user in ("u9", "u10"):
+        texts = data.catalogue.texts_of(data.of_user[user].shown(6))
+        target, early = titles.of(user, known.states[known.users.index(user)]).after_with_exit(texts)
+        expected = beam_search(target.fresh(), 4, 4, [True] * len(data.catalogue))
+        draft = BeamDraft(model.trie, early.fresh(), 8, 5)
+        assert beam_search(found := target.fresh(), 4, 4, [True] * len(data.catalogue), draft) == expected
+        assert found.n_passes <= target.n_passes + len(expected)
+        scores, guessed = rank_all(target.fresh()), rank_all(early.fresh())
+        apart.append((float((scores - guessed).abs().mean()), float((scores - scores.mean()).abs().mean())))
+        assert early.n_passes == 0  # a fresh one was read
+    assert all(error < spread for error, spread in apart)
+
+
+def test_an_exit_map_is_the_regression_of_its_rows():
+    x, y = torch.randn(200, 5), torch.randn(5, 5)
+    found = fit_exit_map([(x[:70], x[:70] @ y + 1), (x[70:], x[70:] @ y + 1)], 5)
+    assert torch.allclose(found[:, :-1].T, y, atol=0.1) and torch.allclose(found[:, -1], torch.ones(5), atol=0.1)
+    assert torch.allclose(through(found, x[0]), x[0] @ y + 1, atol=0.3)
+    assert torch.equal(through(fit_exit_map([], 5), x[0]), x[0])
+    assert torch.allclose(merged_map([found, 2 * found], [0.5, 0.25]), found)
+
+
+def test_what_an_exit_says_is_what_its_layers_and_map_say(adapted, state):
+    """Against transformers' own pass of the lower layers."""
+    _, data, reader = adapted
+    model, user = TitleModel(reader.states.decoder, reader.states.encoder, data.catalogue), "u9"
+    known = state.learnt.test
+    merged = MergedTitles(model, state, 3).of(user, known.states[known.users.index(user)])
+    texts = data.catalogue.texts[:3]
+    _, early = merged.after_with_exit(texts)
+    assert merged._early is not None
+    trunk = SplitDecoder(reader.states.decoder.model, 3)
+    ids = reader.states.encoder.encode(texts).ids
+    node = model.trie.branching[0]
+    path = [model.trie.tokens[step] for step in model.trie.path(node)]
+    below = trunk.trunk([[*ids, *path]])[0][-1]
+    at = through(merged._early[0].exit_map, reader.states.decoder.decoder.norm(below))
+    head = reader.states.decoder.model.get_output_embeddings().weight
+    expected = torch.log_softmax(head[[model.trie.tokens[c] for c in model.trie.children[node]]] @ at, 0)
+    early.fetch([node])
+    assert torch.allclose(torch.tensor(early.log_chances(node)).float(), expected.detach(), atol=1e-4)
+    with pytest.raises(ValueError, match="no early exit"):
+        model.after_with_exit(texts)

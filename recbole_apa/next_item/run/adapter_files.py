@@ -8,9 +8,10 @@ from recbole_apa.core.errors import RunError
 from recbole_apa.core.files.plain import read_plain
 from recbole_apa.core.files.tensors import Expected, check_tensors, parse_tensors
 from recbole_apa.core.files.whole import write_bytes
-from recbole_apa.next_item.title_adapters import TitleAdapter
+from recbole_apa.next_item.title_adapters import Taught, TitleAdapter
 
 _PREFIX = "base_model.model."
+EXIT = "exit_map"
 _ENDINGS = (".lora_A.weight", ".lora_B.weight")
 
 
@@ -31,7 +32,7 @@ def write_adapter(path: Path, adapter: TitleAdapter) -> None:
         for name, pair in adapter.pairs.items()
         for ending, part in zip(_ENDINGS, pair, strict=True)
     }
-    write_bytes(path, save(tensors))
+    write_bytes(path, save({**tensors, EXIT: adapter.exit_map.contiguous()}))
 
 
 def read_adapter(path: Path, lineage: str) -> TitleAdapter:
@@ -43,8 +44,8 @@ def read_adapter(path: Path, lineage: str) -> TitleAdapter:
         RunError: missing, damaged, or not what :func:`write_adapter` wrote.
     """
     tensors = parse_tensors(read_plain(path), path)
-    names = sorted({_layer_of(name, path) for name in tensors})
-    expected = {}
+    names = sorted({_layer_of(name, path) for name in tensors if name != EXIT})
+    expected = {EXIT: Expected(("hidden size", "hidden size and one"))}
     for number, name in enumerate(names):
         expected[f"{_PREFIX}{name}{_ENDINGS[0]}"] = Expected(("rank", f"in {number}"))
         expected[f"{_PREFIX}{name}{_ENDINGS[1]}"] = Expected((f"out {number}", "rank"))
@@ -52,7 +53,7 @@ def read_adapter(path: Path, lineage: str) -> TitleAdapter:
     pairs: dict[str, tuple[Tensor, ...]] = {
         name: tuple(tensors[f"{_PREFIX}{name}{ending}"] for ending in _ENDINGS) for name in names
     }
-    return TitleAdapter.of(pairs, lineage)
+    return TitleAdapter.of(Taught(pairs, tensors[EXIT]), lineage)
 
 
 def _layer_of(name: str, path: Path) -> str:

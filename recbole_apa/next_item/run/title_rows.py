@@ -42,7 +42,9 @@ def figures_of_titles(options: NextItemOptions, data: NextItemData, state: NextI
     n_users = options.settings.title_users
     if not state.learnt.adapters or not n_users:
         return {}
-    titles = MergedTitles(TitleModel(reader.states.decoder, reader.states.encoder, data.catalogue), state)
+    model = TitleModel(reader.states.decoder, reader.states.encoder, data.catalogue)
+    n_below = reader.states.decoder.n_layers - options.settings.adapter_layers
+    titles = MergedTitles(model, state, n_below)
     out: Figures = {}
     for name in SPLITS:
         split, states = drawn_users(split_of(data, name), getattr(state.learnt, name), n_users)
