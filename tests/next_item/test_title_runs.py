@@ -22,7 +22,7 @@ ROWS = {f"{row} of 2 drawn users" for row in ("titles", "titles + heads", "heads
 
 @pytest.fixture(scope="module")
 def made(next_options, work_folder):
-    more = {"adapters": "titles", "adapter_layers": 1, "adapter_rank": 2, "title_users": 2}
+    more = {"adapters": "titles", "adapter_layers": 1, "adapter_rank": 2, "adapter_batch": 1, "title_users": 2}
     with inside(work_folder):
         return run_next_items("chains", config_dict={**next_options, **more}, run_dir=work_folder / "title_run")
 
