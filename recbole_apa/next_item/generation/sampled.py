@@ -76,11 +76,12 @@ def sampled_beams(
     trie = chances.trie
     may = [n > 0 for n in trie.sums_below([float(a) for a in allowed])]
     beams: list[Beam] = [(0.0, start_of(trie))] if may[start_of(trie)] else []
+    how = _Drawing(may, k, draw, rule)
     while _branching(trie, beams):
         ahead = [] if draft is None else draft.steps(beams, may, draw)
         nodes = [node for step in ahead for node in step.drawn if trie.item_of[node] < 0]
         chances.fetch([*_branching(trie, beams), *nodes])
-        beams = _round(chances, beams, ahead, may, k, draw, rule)
+        beams = _round(chances, beams, ahead, how)
     return sorted(beams, key=lambda beam: (-beam[0], trie.first_item[beam[1]]))
 
 
@@ -93,27 +94,29 @@ def ways_on(trie: Trie, guess: Guess, beams: Sequence[Beam], may: Sequence[bool]
     return out
 
 
-def _round(
-    chances: NodeChances,
-    beams: list[Beam],
-    ahead: Sequence[DraftedStep],
-    may: Sequence[bool],
-    k: int,
-    draw: Random,
-    rule: Rule,
-) -> list[Beam]:
+@dataclass(frozen=True)
+class _Drawing:
+    """How a search draws."""
+
+    may: Sequence[bool]
+    k: int
+    draw: Random
+    rule: Rule
+
+
+def _round(chances: NodeChances, beams: list[Beam], ahead: Sequence[DraftedStep], how: _Drawing) -> list[Beam]:
     """All steps that one pass of the target allows: those whose draft was taken, and the one after."""
     trie = chances.trie
     for step in ahead:
-        ways = ways_on(trie, chances, beams, may)
+        ways = ways_on(trie, chances, beams, how.may)
         place = {node: i for i, (_, node) in enumerate(ways)}
         q = [step.chances.get(node, 0.0) for _, node in ways]
         drafted = [place[node] for node in step.drawn if node in place]
-        beams = [ways[i] for i in rule(_chances(ways), q, drafted, k, draw)]
+        beams = [ways[i] for i in how.rule(_chances(ways), q, drafted, how.k, how.draw)]
         if not _branching(trie, beams) or chances.missing(_branching(trie, beams)):
             return beams
-    ways = ways_on(trie, chances, beams, may)
-    return [ways[i] for i in draws(_chances(ways), k, draw)]
+    ways = ways_on(trie, chances, beams, how.may)
+    return [ways[i] for i in draws(_chances(ways), how.k, how.draw)]
 
 
 def _branching(trie: Trie, beams: Sequence[Beam]) -> list[int]:
