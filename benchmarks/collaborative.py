@@ -6,6 +6,7 @@ validation rows and judged on the development test rows.
 
     python -m benchmarks.collaborative --out=FILE
     python -m benchmarks.collaborative --search --out=FILE
+    python -m benchmarks.collaborative --further --out=FILE
     python -m benchmarks.collaborative --rows=10_000_000 --out=FILE
 """
 
@@ -62,6 +63,7 @@ OPTIONS = DataOptions(
 RIDGE = 1.0
 FEW = 250
 """As many rows as a default run draws for validation."""
+N_DRAWS, FURTHER = 20, (0, 250, 500, 1000, 2000, 10_000)
 SETS = {
     "item mean": ("item_mean",),
     "item mean, rate of the past": ("item_mean", "rate"),
@@ -164,6 +166,24 @@ def search(development: Development) -> Iterator[dict[str, Any]]:
                     least, best = figures["log_loss"], tried
 
 
+def further_rows(found: Development) -> Iterator[dict[str, float]]:
+    """Fits on as many rows as a default run draws for validation, and on further rows of the same users: means and
+    standard deviations over draws."""
+    terms = collaborative_terms(found.pasts, found.items, found.pairs, TermOptions(), found.contents)
+    table, labels, users = terms.table(DEFAULT_TERMS), found.labels, found.users
+    valid, test = slice(found.n_valid), slice(found.n_valid, None)
+    for further in FURTHER:
+        scored = []
+        for seed in range(N_DRAWS):
+            few, rest = np.split(np.random.default_rng(seed).permutation(found.n_valid), [FEW])
+            rows = np.concatenate([few, rest[np.isin(users[rest], users[few])][:further]])
+            scores = Logistic.fit(table[valid][rows], labels[valid][rows], RIDGE).scores(table[test])
+            within = within_users(labels[test], scores, users[test])
+            scored.append((len(rows), auc(labels[test], scores), mean_log_loss(labels[test], scores), within))
+        figures = dict(zip(("rows", "auc", "log_loss", "user_auc"), np.mean(scored, axis=0).tolist(), strict=True))
+        yield {"further": further, **figures, "log_loss_std": float(np.std([told[2] for told in scored]))}
+
+
 def drawn_seconds(data: RunData) -> dict[str, float]:
     """What a default run would spend on it: statistics of all rows, and terms of as many targets as it draws."""
     rng, sizes = np.random.default_rng(0), {"valid": FEW, "test": 400}
@@ -184,6 +204,11 @@ def development_record(given: Any) -> dict[str, Any]:
         best = min(record, key=lambda entry: entry["log_loss"])
         print(best)
         return {"tried": record, "best": best}
+    if given.further:
+        sorts = {"labels": Development(data), "ratings": Development(data, use_ratings=True)}
+        rows = [{"values": name, **told} for name, found in sorts.items() for told in further_rows(found)]
+        print(tabulate(rows, "keys", tablefmt="github", floatfmt=".4f"))
+        return {"draws": N_DRAWS, "further": rows}
     record = {}
     for title, use_ratings, shown in (("", False, None), (", ten lines", False, 10), (", ratings", True, None)):
         start = time.perf_counter()
@@ -268,6 +293,7 @@ def peak() -> int:
 def main() -> None:
     parser = command(__doc__)
     parser.add_argument("--rows", type=int, help="measure the statistics of this many made-up rows instead")
+    parser.add_argument("--further", action="store_true", help="fit on further rows of the validation period")
     parser.add_argument("--search", action="store_true", help="try other constants, one after another")
     given = begin(parser)
     keep(given, size_record(given.rows) if given.rows else development_record(given))

@@ -33,10 +33,11 @@ from tabulate import tabulate
 from benchmarks.command import begin, command, keep
 from benchmarks.unlearning import retrain_all, trained
 from recbole_apa import APAConfig, unlearn
-from recbole_apa.comparison.requests import MOST_DRAWN, shards_hit
+from recbole_apa.comparison.requests import MOST_DRAWN, TrainedSamples, drawn_figures, shards_hit
 from recbole_apa.comparison.row import KINDS
 from recbole_apa.core.seeding import hash_order
 from recbole_apa.data.samples import Sample
+from recbole_apa.evidence import key_ring
 from recbole_apa.model.embed_samples import embed_training_samples
 from recbole_apa.model.fit_context import FitContext
 from recbole_apa.model.make_partition import make_partition
@@ -44,7 +45,6 @@ from recbole_apa.partition import PARTITIONERS
 from recbole_apa.pipeline.build import RunResult, build
 from recbole_apa.pipeline.build_data import build_data
 from recbole_apa.runs.store import RunStore
-from recbole_apa.unlearning.plan import seconds_for
 
 ONE_MODEL = {"n_shards": 1, "weight_rule": "average", "valid_samples": 0}
 
@@ -118,16 +118,14 @@ def count_of_run(folder: Path) -> dict[str, Any]:
     assert partition is not None and not manifest["forgotten"]
     options = manifest["options"]
     samples = build_data(APAConfig("APA", options["dataset"], config_dict=options)).train_set.samples
-    cost, sizes = manifest["full_training"], partition.sizes()
-    record: dict[str, Any] = {"n_samples": len(samples), "n_shards": len(sizes)}
+    cost, places = manifest["full_training"], store.places(store.load_pieces(), key_ring())
+    placed = TrainedSamples(samples, partition.shard_of, partition.n_shards, places)
+    record: dict[str, Any] = {"n_samples": len(samples), "n_shards": partition.n_shards}
     shards = sum(cost["shard_seconds"])  # one adapter learns from as many samples as all of them
     record |= {"one_model_seconds": shards, "all_anew_seconds": [shards + cost["memory_seconds"]]}
-    record |= {"counted": counted(samples, partition.shard_of), "estimated": {}}
-    for kind in KINDS:
-        reached = shards_hit(samples, partition.shard_of, kind)
-        drawn = [reached[name] for name in drawn_names(reached, kind, MOST_DRAWN)]
-        seconds = [seconds_for(sum(sizes[k] for k in ks), len(ks), len(sizes), cost) for ks in drawn]
-        record["estimated"][kind] = float(np.mean([s for s in seconds if s is not None]))
+    record["counted"] = counted(samples, partition.shard_of)
+    found = drawn_figures(placed, cost)
+    record["estimated"] = {kind: found[f"drawn_{kind}_seconds"] for kind in KINDS}
     return record
 
 

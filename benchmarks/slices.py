@@ -9,8 +9,8 @@ Requests (whole users, single interactions) are drawn by hash among those that t
 out on a copy of one trained run, by commands in processes of their own, from the command's start to its end: as one
 request, and as `--at_once` followed by `--catch_up`. Beside them stand the training of the run, and of one model
 without shards. "apart" leaves out what making figures took, as the run records it. Means over all requests; one after
-another, nothing else should run. `--prefixes` makes no request: it gives the AUC of the run if all shards had been
-trained on their first 1, 2, ... slices alone.
+another, nothing else should run. `--prefixes` makes no request: it trains the run and prints its figures by slices
+served (the option `prefix_figures`).
 """
 
 import argparse
@@ -22,7 +22,6 @@ import sys
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -31,14 +30,11 @@ from tabulate import tabulate
 
 from benchmarks.command import begin, command, keep
 from benchmarks.drawn_requests import ONE_MODEL, drawn_names
-from recbole_apa import evaluate_run
 from recbole_apa.comparison.requests import shards_hit
 from recbole_apa.core.files.whole import read_json
-from recbole_apa.core.places import Place
-from recbole_apa.pipeline.build import RunResult, open_run
-from recbole_apa.pipeline.evaluate import evaluate_state
-from recbole_apa.pipeline.trainer_factory import make_trainer
-from recbole_apa.runs.reuse import ReusableState
+from recbole_apa.evaluation.prefix_figures import PREFIXES
+from recbole_apa.evaluation.report.prefix_table import PREFIX_HEADERS, prefix_rows
+from recbole_apa.pipeline.build import open_run
 from recbole_apa.runs.store import RunStore
 
 KINDS = ("users", "interactions")
@@ -110,30 +106,6 @@ def each_way(base: Path, copy: Path, asked: str) -> dict[str, dict[str, Any]]:
     return out
 
 
-def prefixes(base: Path, n_slices: int, folder: Path) -> list[dict[str, Any]]:
-    """Test figures if all shards had been trained on their first slices alone; nothing is trained for it."""
-    opened = evaluate_run(base)
-    whole = opened.metrics
-    out = [{"slices": n_slices, **_figures(opened, whole)}]
-    for n in range(n_slices - 1, 0, -1):
-        store = RunStore(base)
-        assert opened.trainer.partition is not None
-        ends = {k: Place(0, n) for k, size in enumerate(opened.trainer.partition.sizes()) if size}
-        trainer = make_trainer(opened.config, opened.model, RunStore(folder / str(n), base=store))
-        told = {"reuse": ReusableState(store), "prefixes": ends, "writes_index": False, "writes_board": False}
-        trainer.fit_with(opened.data.train, opened.data.valid, replace(trainer.inputs, **told))  # type: ignore[arg-type]
-        assert not trainer.record.trained
-        made = RunResult({}, None, opened.config, opened.model, trainer, opened.data)
-        out.append({"slices": n, **_figures(made, evaluate_state(made, False))})
-        print(json.dumps(out[-1]), flush=True)
-    return out[::-1]
-
-
-def _figures(made: RunResult, metrics: Mapping[str, float]) -> dict[str, float]:
-    chosen = f"test.aggregated.{made.model.settings.aggregation.aggregation}"
-    return {name: metrics[f"{chosen}.{name}"] for name in ("auc", "logloss") if f"{chosen}.{name}" in metrics}
-
-
 def table(record: Mapping[str, Any]) -> str:
     """A line for each kind of request and way."""
     body = []
@@ -169,11 +141,11 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         if given.prefixes:
-            named = flags(options)
+            named = flags({**options, "prefix_figures": True})
             carried_out(["--model=APA", f"--dataset={given.dataset}", f"--run_dir={folder / 'run'}", *named], folder)
-            rows = prefixes(folder / "run", options["shard_slices"], folder)
-            keep(given, {**options, "prefixes": rows})
-            print(tabulate(rows, "keys", tablefmt="github", floatfmt=".4f"))
+            metrics = read_json(folder / "run" / "metrics.json")
+            keep(given, {**options, "prefixes": {k: v for k, v in metrics.items() if k.startswith(PREFIXES)}})
+            print(tabulate(prefix_rows(metrics), PREFIX_HEADERS, tablefmt="github", disable_numparse=True))
             return
         record = measure(given, options, folder)
     keep(given, {**options, **record})

@@ -43,6 +43,7 @@ _WHERE = {
     "predict": "recbole_apa.pipeline.predictions",
     "predict_pairs": "recbole_apa.pipeline.predictions",
     "Prediction": "recbole_apa.pipeline.predictions",
+    "Recommendation": "recbole_apa.pipeline.recommendation",
     "recommend": "recbole_apa.next_item.run.recommend",
     "run": "recbole_apa.pipeline.quick_start",
     "run_next_items": "recbole_apa.next_item.run.train",
@@ -61,6 +62,7 @@ __all__ = [
     "APATrainer",
     "ForgetRequest",
     "Prediction",
+    "Recommendation",
     "RunResult",
     "add",
     "audit",
@@ -102,6 +104,7 @@ if TYPE_CHECKING:
     from recbole_apa.pipeline.config import APAConfig
     from recbole_apa.pipeline.predictions import Prediction, predict, predict_pairs
     from recbole_apa.pipeline.quick_start import evaluate_run, run
+    from recbole_apa.pipeline.recommendation import Recommendation
     from recbole_apa.pipeline.registration import register
     from recbole_apa.runs.remote.working_copy import copy_run
     from recbole_apa.tuning import tune

@@ -1,9 +1,17 @@
-"""``--run=DIR``: evaluate a finished run again, copy it, make it forget or grow, prove it, or predict by it."""
+"""``--run=DIR``: evaluate a finished run again, copy it, make it forget or grow, prove it, predict or recommend by
+it."""
 
-from recbole_apa.cli import add, forget, predictions, prove
+from recbole_apa.cli import add, forget, predictions, prove, recommendations
 from recbole_apa.cli.arguments import Words, refuse_near_misses, take, values_of
 from recbole_apa.cli.output import Output
-from recbole_apa.cli.stages import AddOptions, ForgetOptions, PredictOptions, ProveOptions, RunOptions
+from recbole_apa.cli.stages import (
+    AddOptions,
+    ForgetOptions,
+    PredictOptions,
+    ProveOptions,
+    RecommendOptions,
+    RunOptions,
+)
 from recbole_apa.core.errors import SettingsError
 
 
@@ -21,9 +29,16 @@ def serve(words: Words, out: Output) -> int:
     addition, rest = take(AddOptions, rest)
     proofs, rest = take(ProveOptions, rest)
     to_predict, rest = take(PredictOptions, rest)
-    adding = add.is_asked(addition, request, {**vars(proofs), **vars(to_predict), "copy_to": where.copy_to})
+    to_recommend, rest = take(RecommendOptions, rest)
+    k, rest = recommendations.taken_k(to_recommend, rest)
+    others = {**vars(proofs), **vars(to_predict), **vars(to_recommend), "copy_to": where.copy_to}
+    adding = add.is_asked(addition, request, others)
     asked = not adding and forget.is_asked(request, proofs)
-    wanted = predictions.is_asked(to_predict, asked or proofs.audit or proofs.verify or where.copy_to is not None)
+    changing = asked or proofs.audit or proofs.verify or where.copy_to is not None
+    wanted = predictions.is_asked(to_predict, changing)
+    recommending = recommendations.is_asked(to_recommend)
+    if recommending and (changing or wanted):
+        raise SettingsError("a request, a proof, a copy, predictions and recommendations: give one command for each")
     folder = where.run or ""
     if where.copy_to is not None:
         _copy(folder, where.copy_to, rest, out)
@@ -42,6 +57,8 @@ def serve(words: Words, out: Output) -> int:
         return 0
     if wanted:
         return predictions.serve(folder, to_predict, changes, out)
+    if recommending:
+        return recommendations.serve(folder, to_recommend, k, changes, out)
     from recbole_apa.pipeline.quick_start import evaluate_run
 
     result = evaluate_run(folder, changes, request.allow_pending)

@@ -1,15 +1,11 @@
 """What the commands of APANext tell: texts for people, fields for programs (``docs/json.md``)."""
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
-
-from tabulate import tabulate
 
 if TYPE_CHECKING:
     from recbole_apa.next_item.run.forget import ForgetResult
     from recbole_apa.next_item.run.opened import NextItemRun
     from recbole_apa.next_item.run.proof import NextItemAudit, NextItemVerification
-    from recbole_apa.next_item.run.recommend import Recommendation
 
 
 def run_fields(made: "NextItemRun") -> dict[str, object]:
@@ -79,31 +75,3 @@ def verify_fields(found: "NextItemVerification") -> dict[str, object]:
         "machine": found.machine,
         "seconds": found.seconds,
     }
-
-
-def recommend_text(found: Sequence["Recommendation"]) -> str:
-    """Recommendations as a table: what each term adds stands in the order of its size."""
-    rows = [[r.user, r.rank, r.item, r.text, f"{r.score:.3f}", _why(r)] for r in found]
-    return tabulate(rows, ("user", "", "item", "title", "score", "why"), disable_numparse=True)
-
-
-def recommend_fields(found: Sequence["Recommendation"]) -> list[dict[str, object]]:
-    """Recommendations."""
-    return [
-        {
-            "user": r.user,
-            "rank": r.rank,
-            "item": r.item,
-            "text": r.text,
-            "score": r.score,
-            "terms": dict(r.terms),
-            "because": r.because,
-        }
-        for r in found
-    ]
-
-
-def _why(r: "Recommendation") -> str:
-    terms = sorted(r.terms.items(), key=lambda term: -term[1])
-    parts = [f"{name} {value:+.2f}" for name, value in terms]
-    return ", ".join([*parts, *([f"after {r.because}"] if r.because else [])])

@@ -1,10 +1,9 @@
 """``--model=APANext``, and ``--run=DIR`` of such a run: train, evaluate, compare, forget, prove, recommend."""
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from recbole_apa.cli import forget, next_item_texts
+from recbole_apa.cli import forget, next_item_texts, recommendations
 from recbole_apa.cli.arguments import Words, names_in, refuse_near_misses, take, values_of
 from recbole_apa.cli.fields import audit_fields
 from recbole_apa.cli.output import Output
@@ -24,7 +23,7 @@ from recbole_apa.core.options import nearest
 if TYPE_CHECKING:
     from recbole_apa.next_item.run.opened import NextItemRun
 
-MODEL, K, USUAL_K = "APANext", "k", 10
+MODEL = "APANext"
 _HERE = (TrainOptions, PlaceArguments, RunOptions, ForgetOptions, ProveOptions, RecommendOptions)
 _NOT_YET = ("unlearn_method", "other_machine", "allow_pending")
 """Options of a request that this mode does not have."""
@@ -34,21 +33,17 @@ def is_asked(words: Words) -> bool:
     """Whether the model, or the finished run, is APANext.
 
     Raises:
-        SettingsError: recommendations are asked of another run.
+        SettingsError: recommendations are asked without a run.
     """
     if "run" in words:
         from recbole_apa.next_item.run.store import is_next_item_run
 
-        if is_next_item_run(words["run"]):
-            return True
-    elif words.get("model") == MODEL:
+        return is_next_item_run(words["run"])
+    if words.get("model") == MODEL:
         return True
     wanted = sorted(names_of(RecommendOptions) & set(words))
     if wanted:
-        raise SettingsError(
-            f"--{wanted[0]}: expected a finished run of {MODEL}, with --run=DIR; found "
-            + (f"--run={words['run']}, which is none" if "run" in words else "no --run")
-        )
+        raise SettingsError(f"--{wanted[0]}: expected a finished run, with --run=DIR; found no --run")
     return False
 
 
@@ -65,12 +60,18 @@ def serve(words: Words, out: Output) -> int:
     request, rest = take(ForgetOptions, rest)
     proofs, rest = take(ProveOptions, rest)
     wanted, rest = take(RecommendOptions, rest)
-    k, rest = _taken_k(wanted, rest)
+    k, rest = recommendations.taken_k(wanted, rest)
     where, rest = take(RunOptions, rest)
     given = [name for name in _NOT_YET if getattr(request, name) not in (None, False)]
     if given or where.copy_to is not None:
         raise SettingsError(f"--{(given or ['copy_to'])[0]} does not go with a run of {MODEL}")
-    if forget.is_asked(request, proofs) + bool(baselines) + _asks(wanted) + (proofs.audit or proofs.verify) > 1:
+    if (
+        forget.is_asked(request, proofs)
+        + bool(baselines)
+        + recommendations.is_asked(wanted)
+        + (proofs.audit or proofs.verify)
+        > 1
+    ):
         raise SettingsError("a request, a proof, a comparison and recommendations: give one command for each")
     if where.run is None:
         return _train(rest, request, proofs, wanted, baselines, out)
@@ -81,8 +82,8 @@ def serve(words: Words, out: Output) -> int:
         _forget(where.run, request, changes, out)
     elif proofs.audit or proofs.verify:
         return _prove(where.run, proofs, changes, out)
-    elif _asks(wanted):
-        _recommend(where.run, wanted, k, changes, out)
+    elif recommendations.is_asked(wanted):
+        recommendations.serve(where.run, wanted, k, changes, out)
     else:
         _evaluate(where.run, changes, baselines, out)
     return 0
@@ -95,20 +96,6 @@ def _compared(words: Words) -> tuple[list[str], Words]:
         raise SettingsError(f"--{others[0]} does not go with {MODEL}; expected --compare=NAMES alone, e.g. Pop,EASE")
     rest = dict(words)
     return names_in(rest.pop("compare", "")), rest
-
-
-def _taken_k(wanted: RecommendOptions, words: Words) -> tuple[int, Words]:
-    rest = dict(words)
-    value = values_of({K: rest.pop(K)})[K] if K in rest else USUAL_K
-    if type(value) is not int or value < 1:
-        raise SettingsError(f"--{K}: found {value!r}, expected a whole number of at least 1")
-    if K in words and not _asks(wanted):
-        raise SettingsError(f"--{K}: expected together with --recommend=USER or --export_recommendations=FILE.csv")
-    return value, rest
-
-
-def _asks(wanted: RecommendOptions) -> bool:
-    return any(value is not None for value in vars(wanted).values())
 
 
 def _refuse_changes(changes: Mapping[str, object]) -> None:
@@ -133,7 +120,7 @@ def _train(
 ) -> int:
     what, rest = take(TrainOptions, words)
     place, rest = take(PlaceArguments, rest)
-    if proofs.audit or proofs.verify or _asks(wanted) or request.resume:
+    if proofs.audit or proofs.verify or recommendations.is_asked(wanted) or request.resume:
         raise SettingsError(f"found --model={MODEL} with an option of a finished run; expected it with --run=DIR")
     refuse_near_misses(rest)
     asked = forget.is_asked(request, proofs)
@@ -199,18 +186,3 @@ def _prove(folder: str, asked: ProveOptions, changes: Mapping[str, object], out:
         )
         holds = holds and verified.holds
     return 0 if holds else 1
-
-
-def _recommend(folder: str, wanted: RecommendOptions, k: int, changes: Mapping[str, object], out: Output) -> None:
-    from recbole_apa.next_item.run.recommend import export_recommendations, recommend_many
-
-    if wanted.recommend is not None:
-        users = [name.strip() for name in names_in(wanted.recommend)]
-        if not users:
-            raise SettingsError("--recommend: found nothing after it; expected a user, or several separated by commas")
-        found = [one for of_user in recommend_many(folder, users, k, changes) for one in of_user]
-        out.tell(next_item_texts.recommend_text(found), recommendations=lambda: next_item_texts.recommend_fields(found))
-    if wanted.export_recommendations is not None:
-        target = Path(wanted.export_recommendations)
-        n_users = export_recommendations(folder, target, k, changes)
-        out.tell(f"{n_users} users: {target}", export=lambda: {"file": str(target), "n_users": n_users})

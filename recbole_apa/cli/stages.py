@@ -125,13 +125,15 @@ class PredictOptions:
 
 @dataclass(frozen=True)
 class RecommendOptions:
-    """Next items by a finished run of APANext (--run=DIR)."""
+    """The best items for a user, by a finished run (--run=DIR)."""
 
     recommend: str | None = field(default=None, metadata=told("12", Use.ON_FINISHED))
-    """What a user may choose next, with what speaks for it; several users separated by commas. ``--k=10`` says how
-    many items."""
+    """What a user may choose next (APANext) or like (APA), with what speaks for it; several users separated by commas.
+    ``--k=10`` says how many items."""
     export_recommendations: str | None = field(default=None, metadata=told("FILE.csv", Use.ON_FINISHED))
     """Write such a list for every user; ``--k=10`` likewise."""
+    candidates: int | None = field(default=None, metadata=told("100", Use.ON_FINISHED, Bounds(1)))
+    """With a run of APA: let the language model read so many items that evidence ranks first, instead of all."""
 
 
 @dataclass(frozen=True)

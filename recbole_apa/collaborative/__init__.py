@@ -11,6 +11,7 @@ from recbole_apa.collaborative.contents import NOTHING, Contents
 from recbole_apa.collaborative.counted import CountedRows, RowCount
 from recbole_apa.collaborative.fitted import (
     JUDGED,
+    LOOKED_AT,
     TEST,
     Fitted,
     model_key,
@@ -35,6 +36,7 @@ __all__ = [
     "BOTH",
     "DEFAULT_TERMS",
     "JUDGED",
+    "LOOKED_AT",
     "MODEL",
     "NOTHING",
     "TEST",

@@ -13,7 +13,7 @@ from recbole_apa.collaborative.options import TermOptions
 from recbole_apa.collaborative.pair_sums import PairSums
 from recbole_apa.collaborative.pasts import Pasts, pasts_of
 from recbole_apa.collaborative.rows import ItemCodes, TrainingRows, training_rows
-from recbole_apa.collaborative.terms import collaborative_terms, looked_at, pairs_of, term_names
+from recbole_apa.collaborative.terms import collaborative_terms, looked_at, pairs_of, strongest, term_names
 from recbole_apa.data.run_data import RunData
 
 _MOST_ROWS = 1 << 20
@@ -65,6 +65,12 @@ class Source:
                 pairs = pairs.minus(PairSums.of(left_out, wanted))
             out[some] = collaborative_terms(block, items, pairs, self.options, self.contents).table(self.names)
         return out
+
+    def strongest(self, pasts: Pasts) -> np.ndarray:
+        """As :func:`~recbole_apa.collaborative.terms.strongest`, of some targets whose users nothing was learnt from
+        with them, (n,)."""
+        pasts = looked_at(pasts, self.options)
+        return strongest(pasts, self.items, PairSums.of(self.rows, pairs_of(pasts)[0]), self.options)
 
 
 @dataclass(frozen=True)

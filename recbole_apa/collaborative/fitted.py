@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from recbole_apa.collaborative.combination import MODEL, Combination
+from recbole_apa.collaborative.combination import MODEL, Combination, FurtherRows
 from recbole_apa.collaborative.contents import Contents
 from recbole_apa.collaborative.item_states import ItemStates
 from recbole_apa.collaborative.options import TermOptions
@@ -16,11 +16,13 @@ from recbole_apa.collaborative.statistics import Statistics
 from recbole_apa.collaborative.targets import Targets
 from recbole_apa.collaborative.terms import collaborative_terms, looked_at, pairs_of, term_names
 from recbole_apa.data.run_data import RunData
-from recbole_apa.data.splits import SPLITS
+from recbole_apa.data.splits import EVIDENCE, SPLITS
 
 VALID, TEST = SPLITS[1:]
 JUDGED = (VALID, TEST)
-"""The splits whose samples pairs are kept for."""
+"""The splits whose samples are judged."""
+LOOKED_AT = (*JUDGED, EVIDENCE)
+"""What pairs are kept for: their samples, and the further rows that evidence is fitted on."""
 
 
 def model_key(split: str, name: str) -> str:
@@ -88,7 +90,7 @@ class Fitted:
 
         Args:
             statistics: with at least :func:`needed_pairs`.
-            targets: of :data:`JUDGED`, by split, as :func:`targets_of` gives them.
+            targets: of :data:`LOOKED_AT`, as :func:`targets_of` gives them.
         """
         contents = contents.only(needed_items(targets, options))
         sums = statistics.only(needed_pairs(targets, options))
@@ -99,7 +101,8 @@ class Fitted:
         if not len(judged):
             return bare
         table, names = bare.features(VALID, judged.pasts, contents), (*term_names(contents), *bare.models)
-        combined = Combination.fit(table, scores[VALID], judged.labels, judged.users, names)
+        further = bare.further(targets[EVIDENCE], contents)
+        combined = Combination.fit(table, scores[VALID], judged.labels, judged.users, names, further)
         return replace(bare, combination=combined)
 
     @property
@@ -134,22 +137,28 @@ class Fitted:
         columns = [self.scores[model_key(split, name)] for name in self.models]
         return np.column_stack([self.table(pasts, contents), *columns])
 
+    def further(self, targets: Targets, contents: Contents) -> FurtherRows | None:
+        """The further rows that evidence is fitted on; None if there are none. Arguments as in :meth:`table`."""
+        if not len(targets):
+            return None
+        return FurtherRows(self.table(targets.pasts, contents), targets.labels, targets.users)
+
 
 def targets_of(parts: Sequence[RunData], codes: ItemCodes, options: TermOptions) -> dict[str, Targets]:
-    """The samples of :data:`JUDGED`.
+    """The samples of :data:`JUDGED`, and the further rows.
 
     Args:
         parts: whole users, each user in one of them; at least all users of these samples.
     """
-    return {split: Targets.of(parts, split, codes, options.use_ratings) for split in JUDGED}
+    return {name: Targets.of(parts, name, codes, options.use_ratings) for name in LOOKED_AT}
 
 
 def needed_pairs(targets: Mapping[str, Targets], options: TermOptions) -> Pairs:
-    """The pairs of items that terms of these samples need."""
-    return pairs_of(looked_at(Pasts.joined([targets[split].pasts for split in JUDGED]), options))[0]
+    """The pairs of items that terms of these targets need."""
+    return pairs_of(looked_at(Pasts.joined([targets[name].pasts for name in LOOKED_AT]), options))[0]
 
 
 def needed_items(targets: Mapping[str, Targets], options: TermOptions) -> np.ndarray:
-    """The codes of all items of these samples and their pasts, in ascending order, int64, (n,)."""
-    pasts = looked_at(Pasts.joined([targets[split].pasts for split in JUDGED]), options)
+    """The codes of all items of these targets and their pasts, in ascending order, int64, (n,)."""
+    pasts = looked_at(Pasts.joined([targets[name].pasts for name in LOOKED_AT]), options)
     return np.union1d(pasts.items, pasts.past_items)

@@ -60,6 +60,11 @@ class Logistic:
         # einsum adds in a fixed order, whatever the number of threads
         return self.intercept + np.einsum("nf,f->n", (features - self.means) / self.scales, self.coefficients)
 
+    def parts(self, features: np.ndarray) -> np.ndarray:
+        """What each feature adds to the log odds: (n, f) -> (n, f)."""
+        out: np.ndarray = (features - self.means) / self.scales * self.coefficients
+        return out
+
     def to_json(self) -> dict[str, object]:
         """As JSON holds it: floats are read again as they were."""
         arrays = {"means": self.means, "scales": self.scales, "coefficients": self.coefficients}

@@ -1,4 +1,5 @@
-"""The samples that terms are derived for: a split's, in order of sample id, each with its whole past."""
+"""What terms are derived for: a split's samples, or the further rows that evidence is fitted on, in order of id, each
+with its whole past."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -8,11 +9,12 @@ import numpy as np
 from recbole_apa.collaborative.pasts import Pasts, pasts_of
 from recbole_apa.collaborative.rows import ItemCodes
 from recbole_apa.data.run_data import RunData
+from recbole_apa.data.splits import EVIDENCE
 
 
 @dataclass(frozen=True)
 class Targets:
-    """n samples of one split, in order of their ids."""
+    """n rows of one kind, in order of their ids."""
 
     ids: tuple[str, ...]
     """Sample ids, (n,)."""
@@ -29,10 +31,11 @@ class Targets:
     def of(
         cls, parts: Iterable[RunData], split: str, codes: ItemCodes | None = None, use_ratings: bool = False
     ) -> "Targets":
-        """The samples of a split, from some users at a time.
+        """The samples of a split, or with ``evidence`` :attr:`RunData.evidence_rows`, from some users at a time.
 
         Args:
-            parts: whole users, each user in one of them; at least all users of the split's samples.
+            parts: whole users, each user in one of them; at least all users of the split's samples, or of the
+                validation samples.
             codes: of items; needed for several parts. None takes those of the one part.
             use_ratings: as in :func:`~recbole_apa.collaborative.pasts.pasts_of`.
         """
@@ -50,6 +53,6 @@ class Targets:
 
 
 def _of_part(data: RunData, split: str, codes: ItemCodes | None, use_ratings: bool) -> Targets:
-    rows = data.targets[split]
+    rows = data.evidence_rows if split == EVIDENCE else data.targets[split]
     pasts = pasts_of(data, rows, use_ratings, codes)
     return Targets(tuple(data.rows.row_ids(rows)), tuple(data.rows.users.texts(rows)), data.rows.labels[rows], pasts)

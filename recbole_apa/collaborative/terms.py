@@ -65,8 +65,7 @@ def collaborative_terms(
         KeyError: a pair is missing.
     """
     mean, means = items.mean(), items.means(options.item_strength)
-    above = pasts.past_values - means[pasts.past_items]
-    bias = rate(pasts, above, 0.0, options.bias_strength)
+    above, bias = _above_means(pasts, items, options)
     residuals = above - bias[pasts.owners]
     shown = log_odds if items.unit == LABEL_UNIT else np.asarray
     columns = {
@@ -76,13 +75,42 @@ def collaborative_terms(
         RATE: shown(rate(pasts, pasts.past_values, mean, options.user_strength)),
         RECENT_RATE: shown(rate(pasts, pasts.past_values, mean, options.user_strength, options.recency)),
     }
-    wanted, which = pairs_of(pasts)
-    alike = pairs.only(wanted).similarities(items, options.pair_shrinkage)[which]
-    nearest = nearest_of(pasts, alike, options.neighbors)
-    columns[NEIGHBORS] = weighted_mean(pasts, np.where(nearest, alike, 0.0), residuals, options.neighbor_strength)
+    columns[NEIGHBORS] = weighted_mean(
+        pasts, _neighbor_weights(pasts, items, pairs, options), residuals, options.neighbor_strength
+    )
     for name, close in contents.closeness(pasts.items[pasts.owners], pasts.past_items, options):
         columns[name] = weighted_mean(pasts, close, residuals, options.content_strength)
     return Terms(columns)
+
+
+def strongest(pasts: Pasts, items: ItemSums, pairs: PairSums, options: TermOptions) -> np.ndarray:
+    """How many steps back the row of a past is that speaks most for its target by :data:`NEIGHBORS`, (n,), int64; of
+    equal ones the latest, 0 if none speaks for it.
+
+    Args:
+        pairs: as in :func:`collaborative_terms`.
+    """
+    above, bias = _above_means(pasts, items, options)
+    adds = _neighbor_weights(pasts, items, pairs, options) * (above - bias[pasts.owners])
+    out = np.zeros(len(pasts), dtype=np.int64)
+    owners, steps = pasts.owners, pasts.steps
+    order = np.lexsort((-steps, adds, owners))
+    order = order[adds[order] > 0]
+    out[owners[order]] = steps[order]  # the last of each past has the most
+    return out
+
+
+def _above_means(pasts: Pasts, items: ItemSums, options: TermOptions) -> tuple[np.ndarray, np.ndarray]:
+    """How far each row of the pasts lies above its item's mean, (r,), and each past's bias, (n,)."""
+    above = pasts.past_values - items.means(options.item_strength)[pasts.past_items]
+    return above, rate(pasts, above, 0.0, options.bias_strength)
+
+
+def _neighbor_weights(pasts: Pasts, items: ItemSums, pairs: PairSums, options: TermOptions) -> np.ndarray:
+    """How much each row of the pasts counts for :data:`NEIGHBORS`, (r,): 0 but for the most alike of its past."""
+    wanted, which = pairs_of(pasts)
+    alike = pairs.only(wanted).similarities(items, options.pair_shrinkage)[which]
+    return np.where(nearest_of(pasts, alike, options.neighbors), alike, 0.0)
 
 
 def log_odds(shares: np.ndarray) -> np.ndarray:

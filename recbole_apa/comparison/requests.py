@@ -1,13 +1,17 @@
 """What a method with shards is asked to forget, and what requests drawn by hash would cost it."""
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 
 from recbole_apa.comparison.row import KINDS
+from recbole_apa.core.places import FIRST, Place, Places
 from recbole_apa.core.seeding import hash_order
 from recbole_apa.data.samples import Sample
+from recbole_apa.model.fit_context import FitContext
 from recbole_apa.pipeline.build import RunResult
 from recbole_apa.runs.manifest import TrainingCost
 from recbole_apa.unlearning.plan import seconds_for
@@ -71,31 +75,83 @@ def _name(kind: str, user: str, item: str) -> str:
     return {"interactions": f"{user}:{item}", "users": user, "items": item}[kind]
 
 
-def drawn_figures(made: RunResult, cost: TrainingCost, counted: Counted | None = None) -> dict[str, float]:
+@dataclass(frozen=True)
+class TrainedSamples:
+    """Where and when the training samples of a run are trained."""
+
+    samples: Sequence[Sample]
+    shard_of: Mapping[str, int]
+    """Sample id -> shard."""
+    n_shards: int
+    places: Places = field(default_factory=Places)
+
+    @classmethod
+    def of(cls, made: RunResult) -> "TrainedSamples":
+        """Those of a run that was just trained."""
+        partition, fit = made.trainer.partition, FitContext(made.model, inputs=made.trainer.inputs)
+        assert partition is not None
+        return cls(made.data.train_set.samples, partition.shard_of, partition.n_shards, fit.places)
+
+    def reached(self, kind: str) -> dict[str, dict[int, Place]]:
+        """What a request of one kind may name -> shard -> the first place of it that the request reaches.
+
+        Args:
+            kind: as in :func:`shards_hit`.
+        """
+        out: dict[str, dict[int, Place]] = {}
+        for sample in self.samples:
+            shard, place = self._spot(sample)
+            for item in (sample.item_id, *(entry.item_id for entry in sample.history)):
+                first = out.setdefault(_name(kind, sample.user_id, item), {})
+                first[shard] = min(place, first.get(shard, place))
+        return out
+
+    def n_again(self, first: Mapping[int, Place]) -> int:
+        """How many samples are trained again, if each of these shards restarts before this place."""
+        return sum(n for k, place in first.items() for there, n in self._sizes.get(k, {}).items() if there >= place)
+
+    @cached_property
+    def _sizes(self) -> dict[int, Counter[Place]]:
+        """Shard -> place -> its samples."""
+        out: dict[int, Counter[Place]] = {}
+        for shard, place in map(self._spot, self.samples):
+            out.setdefault(shard, Counter())[place] += 1
+        return out
+
+    def _spot(self, sample: Sample) -> tuple[int, Place]:
+        return self.shard_of[sample.sample_id], self.places.of(sample.sample_id, sample.user_id)
+
+
+def drawn_figures(trained: TrainedSamples, cost: TrainingCost, counted: Counted | None = None) -> dict[str, float]:
     """For each of :data:`~recbole_apa.comparison.row.KINDS`: how many requests were drawn by hash, how many shards one
-    reaches on average, and how many seconds it would take, by the times of the training.
+    reaches on average, how much of them it trains again (a shard of which it reaches the last slice alone counts as
+    that part of its samples), and how many seconds it would take, by the times of the training.
 
     Args:
         cost: of the training.
         counted: what is recomputed beside the shards. Requests may then name what only this is made of, which no shard
             has seen.
     """
-    partition, samples = made.trainer.partition, made.data.train_set.samples
-    assert partition is not None
-    sizes, out = made.trainer.record.sizes, {}
+    out: dict[str, float] = {}
     for kind in KINDS:
-        reached = shards_hit(samples, partition.shard_of, kind)
+        reached = trained.reached(kind)
         for user, item in counted.pairs if counted else ():
-            reached.setdefault(_name(kind, user, item), set())
+            reached.setdefault(_name(kind, user, item), {})
         names = sorted(reached)
         drawn = [reached[names[i]] for i in hash_order(names, 0, "drawn requests", kind)[:MOST_DRAWN]]
-        n_samples = [sum(sizes[k] for k in shards) for shards in drawn]
-        seconds = [seconds_for(n, len(shards), len(sizes), cost) for n, shards in zip(n_samples, drawn, strict=True)]
+        n_again = [trained.n_again(first) for first in drawn]
+        seconds = [seconds_for(n, len(first), trained.n_shards, cost) for n, first in zip(n_again, drawn, strict=True)]
         known = [s for s in seconds if s is not None]
         if known:
             out[f"drawn_{kind}"] = float(len(drawn))
-            out[f"drawn_{kind}_shards_hit"] = float(np.mean([len(shards) for shards in drawn]))
+            out[f"drawn_{kind}_shards_hit"] = float(np.mean([len(first) for first in drawn]))
+            out[f"drawn_{kind}_shards_again"] = float(np.mean([_shards_again(trained, first) for first in drawn]))
             out[f"drawn_{kind}_seconds"] = float(np.mean(known)) + (counted.seconds if counted else 0.0)
     if counted and out:
         out["drawn_further_seconds"] = counted.seconds
     return out
+
+
+def _shards_again(trained: TrainedSamples, first: Mapping[int, Place]) -> float:
+    """The parts of the shards that are trained again, by their samples, in sum."""
+    return sum(trained.n_again({k: place}) / trained.n_again({k: FIRST}) for k, place in first.items())

@@ -61,6 +61,11 @@ class ExecutionSettings(Checked):
     """RecBole models that learn from labels, trained for the table of a new run on all rows of the training period;
     they are not kept, and a request to forget, or an addition, strikes their rows. With ``--run`` they are trained if
     given."""
+    prefix_figures: bool = field(metadata=option(Says.MAY_CHANGE))
+    """With ``shard_slices``: also make figures by slices served, as if all shards had been trained on their first
+    slices alone. For each number of slices but the last this scores the validation samples with every adapter, and the
+    test samples once; a request to forget, or an addition, strikes them unless it is given again. With ``--run`` they
+    are made if given."""
     intervals: Literal["users", "rows"] = field(metadata=option(Says.MAY_CHANGE, expected="users or rows"))
     """What the intervals of tables resample: whole ``users`` with all their rows (one user's rows are alike), or
     ``rows``."""

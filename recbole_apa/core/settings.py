@@ -68,6 +68,9 @@ class SampleSettings(Checked):
     )
     """Which samples are drawn, where not all are: null, the draw that every run has by default; any number, another
     one."""
+    evidence_samples: int | None = field(default=0, metadata=option(bounds=Bounds(0), since=Since("0.1.0", before=0)))
+    """Further rows of the validation period that evidence is fitted on: of users who have a validation sample, drawn
+    likewise; null means all of theirs. The language model reads none of them."""
 
 
 @dataclass(frozen=True)
@@ -256,6 +259,7 @@ class APASettings(Checked):
 
 _UNSET: dict[str, object] = {
     "draw_seed": None,
+    "evidence_samples": 0,
     "evidence_content": "columns",
     "evidence_text": None,
     "evidence_models": [],

@@ -33,6 +33,26 @@ def draw_rows(
     return near[np.array([found <= cutoff for found in hashes], dtype=bool)], cutoff
 
 
+def below(rows: Interactions, eligible: np.ndarray, cutoff: str | None, seed: int | None = None) -> np.ndarray:
+    """The eligible rows that a draw with this cutoff takes, in the order they came in; None takes all."""
+    if cutoff is None:
+        return eligible
+    taken = [draw_hash(name, seed) <= cutoff for _, ids in rows.id_chunks(eligible) for name in ids]
+    return eligible[np.array(taken, dtype=bool)]
+
+
+def further_rows(rows: Interactions, of_split: np.ndarray, samples: np.ndarray) -> np.ndarray:
+    """Rows of a split that are no samples, of users who have one.
+
+    Args:
+        of_split: row numbers, (n,).
+        samples: row numbers of the samples, (s,).
+    """
+    has_sample = np.zeros(len(rows.users.names), dtype=bool)
+    has_sample[rows.users.codes[samples]] = True
+    return np.setdiff1d(of_split[has_sample[rows.users.codes[of_split]]], samples)
+
+
 def _nearest(rows: Interactions, eligible: np.ndarray, size: int, seed: int | None) -> np.ndarray:
     """The rows that may be drawn, in the order they came in: those whose hash begins no higher than that of the first
     row that is not drawn. There are more than ``size`` eligible rows."""

@@ -14,6 +14,7 @@ import numpy as np
 from recbole_apa.core.errors import DataError
 from recbole_apa.data.data_options import DataOptions
 from recbole_apa.data.dataset_digest import DatasetDigest, dataset_digest, users_digest
+from recbole_apa.data.draw import below, draw_rows, further_rows
 from recbole_apa.data.grown_windows import GrownWindows
 from recbole_apa.data.index.additions import added_at, pieces_of
 from recbole_apa.data.index.facts import Addition
@@ -25,7 +26,7 @@ from recbole_apa.data.read_data import Loaded
 from recbole_apa.data.recbole_split import split_rows, warn_of_order
 from recbole_apa.data.row_blocks import row_numbers
 from recbole_apa.data.samples import Interactions, LabelledItems, Sample, Windows, make_sample, order_windows
-from recbole_apa.data.splits import SPLITS, draw_split, tallrec_split
+from recbole_apa.data.splits import EVIDENCE, SPLITS, draw_split, tallrec_split
 from recbole_apa.data.visible_data import VisibleData
 
 
@@ -58,7 +59,7 @@ class RunData:
     targets: Mapping[str, np.ndarray]
     """Split -> the number among ``rows`` of each sample's target, in the order of the windows."""
     cutoffs: Mapping[str, str | None]
-    """The hash cutoffs of the draw, by split."""
+    """The hash cutoffs of the draw, by split; ``evidence``: of :attr:`evidence_rows`, missing if there are none."""
     train_rows: LabelledItems
     """Item and label of every training target, drawn or not (for the trivial rules)."""
     texts: ItemTexts
@@ -166,6 +167,18 @@ class RunData:
         return replace(self, notes=replace(self.notes, since=since), additions=additions)
 
     @cached_property
+    def evidence_rows(self) -> np.ndarray:
+        """Numbers among ``rows`` of what evidence is fitted on beside the validation samples, ascending: other rows of
+        the validation period of the same users, as far as they fall below the cutoff of their draw. Without a row, no
+        other comes in, so long as the samples are the same."""
+        if EVIDENCE not in self.cutoffs:
+            return np.zeros(0, dtype=np.int64)
+        enough = self.windows.n_history >= self.options.samples.min_history
+        found = np.flatnonzero((self.notes.roles[self.kept] == VALID) & enough)
+        further = further_rows(self.rows, found, self.targets[SPLITS[1]])
+        return below(self.rows, further, self.cutoffs[EVIDENCE], self.options.samples.draw_seed)
+
+    @cached_property
     def added_at(self) -> np.ndarray | None:
         """Of ``raw``: as :func:`~recbole_apa.data.index.additions.added_at`."""
         return added_at(self.notes.since, self.additions)
@@ -237,4 +250,9 @@ def _targets(
         return visible_data.targets(rows, windows, settings.min_history), dict(visible_data.cutoffs)
     sizes = {name: getattr(settings, f"{name}_samples") for name in SPLITS}
     split = draw_split(candidates, rows, windows, settings.min_history, sizes, settings.draw_seed)
-    return split.rows, split.cutoffs
+    if settings.evidence_samples == 0:
+        return split.rows, split.cutoffs
+    enough = candidates[SPLITS[1]][windows.n_before[candidates[SPLITS[1]]] >= settings.min_history]
+    further = further_rows(rows, enough, split.rows[SPLITS[1]])
+    cutoff = draw_rows(rows, further, settings.evidence_samples, settings.draw_seed)[1]
+    return split.rows, {**split.cutoffs, EVIDENCE: cutoff}

@@ -9,6 +9,8 @@ from recbole_apa.data.draw import draw_rows
 from recbole_apa.data.samples import Interactions, Windows
 
 SPLITS = ("train", "valid", "test")
+EVIDENCE = "evidence"
+"""The draw of further rows of the validation period, which are no samples."""
 
 TALLREC_MIN_HISTORY = 10
 TALLREC_KEPT = 10_000

@@ -1,6 +1,7 @@
 """What is made of all rows of an index, found in one pass over its parts: never more than one of them is in memory."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Protocol
 
@@ -138,11 +139,24 @@ class Survey:
         return {name: code for code, name in enumerate(self.items)}
 
 
+@dataclass(frozen=True)
+class Noted:
+    """What is noted of a run's rows outside its index."""
+
+    cutoffs: Mapping[str, str | None] = field(default_factory=dict)
+    """As :attr:`RunData.cutoffs`."""
+    plain_ids: bool = False
+    """As :attr:`~recbole_apa.data.samples.Interactions.plain_ids`."""
+
+
+NOTHING_NOTED = Noted()
+
+
 def survey_of(
     index: Index,
     options: DataOptions,
     sides: Sides,
-    plain_ids: bool = False,
+    noted: Noted = NOTHING_NOTED,
     secret: bytes | None = None,
     visitors: Sequence[Visitor] = (),
 ) -> Survey:
@@ -150,7 +164,7 @@ def survey_of(
 
     Args:
         sides: the tables that describe users and items.
-        plain_ids: :attr:`~recbole_apa.data.samples.Interactions.plain_ids`.
+        noted: of the run.
         secret: for the digest of all users; None leaves it out.
         visitors: are shown each part, too.
     """
@@ -158,7 +172,8 @@ def survey_of(
     bare = _bare(sides)
 
     def data_of(rows: IndexRows) -> RunData:
-        return RunData.of_index(IndexedRows(rows, (), additions, filtered=True), options, bare, {}, plain_ids)
+        indexed = IndexedRows(rows, (), additions, filtered=True)
+        return RunData.of_index(indexed, options, bare, noted.cutoffs, noted.plain_ids)
 
     for rows in index.parts():
         if not (rows.flags & KEPT).any():

@@ -1,6 +1,6 @@
 """Figures of collaborative statistics beside the model, and of what the model adds to them; without torch."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import numpy as np
 
@@ -42,11 +42,14 @@ def combination_figures(combination: Combination | None) -> dict[str, float]:
     if combination is None:
         return out
     out |= {f"evidence.log_loss.{name}": value for name, value in combination.log_losses.items()}
-    for name, fitted in ((EVIDENCE_ALONE, combination.alone), (WITH_MODEL, combination.both)):
-        terms: Sequence[str] = (*combination.terms, MODEL)[: len(fitted.coefficients)]
-        values = zip(terms, fitted.coefficients.tolist(), strict=True)
+    alone, terms = combination.alone, (*combination.terms, MODEL)
+    for name, coefficients, intercept in (
+        (EVIDENCE_ALONE, alone.coefficients, alone.intercept),
+        (WITH_MODEL, combination.both_coefficients, combination.both_intercept),
+    ):
+        values = zip(terms, coefficients.tolist(), strict=False)
         out |= {f"{name}.coefficients.{term}": value for term, value in values}
-        out[f"{name}.intercept"] = fitted.intercept
+        out[f"{name}.intercept"] = intercept
     return out
 
 

@@ -59,3 +59,8 @@ def score_split(
     scores |= {f"rules.{name}": values for name, values in trivial_scores(samples, part.train_rows).items()}
     users = user_numbers([s.user_id for s in samples])
     return ScoredSplit(np.array([s.label for s in samples]), scores, joined["weights"], users)
+
+
+def chosen_scores(model: APA) -> str:
+    """The name of the scores of the configured aggregation."""
+    return f"aggregated.{model.settings.aggregation.aggregation}"

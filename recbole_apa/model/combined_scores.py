@@ -24,6 +24,7 @@ from recbole_apa.collaborative import (
     Targets,
     left_out,
     pasts_with,
+    targets_of,
     training_rows,
 )
 from recbole_apa.core.collaborative_settings import CollaborativeSettings
@@ -31,7 +32,7 @@ from recbole_apa.core.errors import RunError
 from recbole_apa.data.dataset import APADataset
 from recbole_apa.data.item_text import columns_digest
 from recbole_apa.data.run_data import RunData
-from recbole_apa.data.splits import SPLITS
+from recbole_apa.data.splits import EVIDENCE, SPLITS
 from recbole_apa.data.tokens import Tokens
 from recbole_apa.model.apa import APA
 from recbole_apa.model.lineage import sample_order
@@ -124,11 +125,11 @@ class CombinedScores:
         split, combined, order = self._split_of(part), self.fitted.combination, sample_order(part.samples)
         if combined is None:
             return {MODEL: model_scores}
-        statistics, scores = self.fitted.statistics, model_scores[order].astype(np.float64)
-        targets = Targets.of([self.data], split, statistics.codes, statistics.use_ratings)
+        scores, targets = model_scores[order].astype(np.float64), self._targets(split)
         table = self.fitted.features(split, targets.pasts, self.contents)
         if split == SPLITS[1]:
-            found = left_out(table, scores, targets.labels, targets.users)
+            further = self.fitted.further(self._targets(EVIDENCE), self.contents)
+            found = left_out(table, scores, targets.labels, targets.users, further)
         else:
             found = combined.scores(table, scores)
         return {name: _in_place(order, values) for name, values in found.items()}
@@ -151,11 +152,15 @@ class CombinedScores:
         combined = self.fitted.combination
         if combined is None or self.served == MODEL:
             return model_scores
-        known = self.fitted.statistics.codes
-        codes = known.with_names(pair.item for pair in pairs)
-        items, shown = codes.of(Tokens.of([pair.item for pair in pairs])), [pair.past for pair in pairs]
-        pasts = pasts_with(self.data, items, shown, self.fitted.options.use_ratings, codes)
-        source = self._source_of(codes, pasts)
+        return combined.scores(self.table_of_pairs(pairs, terms), model_scores)[self.served]
+
+    def table_of_pairs(self, pairs: Sequence[AskedPair], terms: np.ndarray | None = None) -> np.ndarray:
+        """All that is combined of any pairs besides the model's scores, (n, f).
+
+        Args:
+            terms: as in :meth:`served_of_pairs`.
+        """
+        codes, pasts, source = self._asked(pairs)
         table = np.empty((len(pairs), len(source.names)))
         alone = [place for place, pair in enumerate(pairs) if pair.is_learnt]
         others = np.setdiff1d(np.arange(len(pairs)), alone)
@@ -163,16 +168,32 @@ class CombinedScores:
         for place in alone:
             own = training_rows(self.data, self.fitted.options.use_ratings, codes, pairs[place].user)
             table[[place]] = source.table(pasts.take(np.array([place])), own)
-        columns = [table] if terms is None else [table, terms]
-        return combined.scores(np.column_stack(columns), model_scores)[self.served]
+        return table if terms is None else np.column_stack([table, terms])
+
+    def strongest_of_pairs(self, pairs: Sequence[AskedPair]) -> list[int | None]:
+        """The row of each pair's past that speaks most for the item, by what similar items say, (n,): a number among
+        the rows of the run's data; None if none speaks for it. Pairs that the run has not learnt from."""
+        _, pasts, source = self._asked(pairs)
+        steps = source.strongest(pasts).tolist()
+        return [int(pair.past[-step]) if step else None for pair, step in zip(pairs, steps, strict=True)]
+
+    def _asked(self, pairs: Sequence[AskedPair]) -> tuple[ItemCodes, Pasts, Source]:
+        codes = self.fitted.statistics.codes.with_names(pair.item for pair in pairs)
+        items, shown = codes.of(Tokens.of([pair.item for pair in pairs])), [pair.past for pair in pairs]
+        pasts = pasts_with(self.data, items, shown, self.fitted.options.use_ratings, codes)
+        return codes, pasts, self._source_of(codes, pasts)
 
     def coefficient(self, term: str) -> float:
         """How much a term counts in what is served; 0 if that rests on the language model alone."""
         combined = self.fitted.combination
         if combined is None or self.served == MODEL:
             return 0.0
-        fitted = combined.alone if self.served == ALONE else combined.both
-        return float(fitted.coefficients[combined.terms.index(term)])
+        found = combined.alone.coefficients if self.served == ALONE else combined.both_coefficients
+        return float(found[combined.terms.index(term)])
+
+    def _targets(self, name: str) -> Targets:
+        statistics = self.fitted.statistics
+        return Targets.of([self.data], name, statistics.codes, statistics.use_ratings)
 
     @cached_property
     def _source(self) -> Source:
@@ -200,6 +221,19 @@ class CombinedScores:
         """
         scores = {**self.fitted.scores, SPLITS[2]: by_id(part, model_scores)}
         return replace(self, fitted=replace(self.fitted, scores=scores))
+
+    def refitted(self, part: APADataset, model_scores: np.ndarray) -> "CombinedScores":
+        """The same statistics, combined with other scores of the model.
+
+        Args:
+            part: the validation samples.
+            model_scores: theirs, (n,).
+        """
+        statistics, options = self.fitted.statistics, self.fitted.options
+        scores = {**self.fitted.scores, SPLITS[1]: by_id(part, model_scores)}
+        targets = targets_of([self.data], statistics.codes, options)
+        again = Fitted.refit(statistics, targets, scores, options, self.contents)
+        return replace(self, fitted=replace(again, columns=self.fitted.columns))
 
     def _split_of(self, part: APADataset) -> str:
         found = {s.sample_id for s in part.samples}

@@ -92,7 +92,8 @@ class ShardBuilder:
 
     def _take_over(self, chain: ShardChain) -> None:
         """Take what is there already: the whole shard, or the longest run of its first places."""
-        if self._take_whole(chain):
+        ends_early = chain.end is not None and chain.places[-1].place >= chain.end
+        if not ends_early and self._take_whole(chain):
             return
         for i, one in enumerate(chain.places):
             found = self._place(chain, i)

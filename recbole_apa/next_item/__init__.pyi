@@ -4,7 +4,6 @@ from .run.forget import forget_next_items as forget_next_items
 from .run.opened import NextItemRun as NextItemRun
 from .run.proof import audit_next_items as audit_next_items
 from .run.proof import verify_next_items as verify_next_items
-from .run.recommend import Recommendation as Recommendation
 from .run.recommend import export_recommendations as export_recommendations
 from .run.recommend import recommend as recommend
 from .run.recommend import recommend_many as recommend_many

@@ -1,4 +1,4 @@
-"""From one state to the next: users whose sequences changed are taken out of the sums, and what is left of them added.
+"""From one state to the next: users whose sequences changed are taken out of the sums, and what they are now added.
 
 Sums are whole numbers, so what remains has the bits of a training without those rows.
 """
@@ -13,7 +13,8 @@ from recbole_apa.core.errors import RunError
 from recbole_apa.next_item.counts import ItemCounts
 from recbole_apa.next_item.data import NextItemData
 from recbole_apa.next_item.derive import derive
-from recbole_apa.next_item.fit import counts_of, lineage_of, split_states, title_trainer, trained_titles
+from recbole_apa.next_item.fit import counts_of, hashed_shard, lineage_of, split_states, title_trainer, trained_titles
+from recbole_apa.next_item.sequences import targets_of
 from recbole_apa.next_item.settings import NextItemSettings
 from recbole_apa.next_item.state import Learnt, NextItemState, SplitStates
 from recbole_apa.next_item.user_rows import RowReader, UserRows
@@ -21,28 +22,47 @@ from recbole_apa.next_item.user_rows import RowReader, UserRows
 
 @dataclass(frozen=True)
 class Change:
-    """Which users a request changes, and what that touches."""
+    """Which users a request or an addition changes, and what that touches."""
 
     users: tuple[str, ...]
     """Users whose sequence is another, or gone, in order of their names."""
     gone: tuple[str, ...]
     """Those of whom nothing is left."""
+    new: tuple[str, ...]
+    """Those whom the run has not read before."""
     shards: tuple[int, ...]
     """Shards whose sums change."""
 
 
-def change_of(before: NextItemState, after: NextItemData) -> Change:
-    """What differs between what a run has read and what it may see now."""
+def change_of(before: NextItemState, after: NextItemData, settings: NextItemSettings, joins: bool = False) -> Change:
+    """What differs between what a run has read and what it may see now.
+
+    Args:
+        joins: whether rows have joined; if not, users whom the run has not read are refused.
+
+    Raises:
+        RunError: such users.
+    """
     lineage, now = before.learnt.lineage, {user: s.digest for user, s in after.of_user.items()}
-    users = sorted(user for user, (digest, _) in lineage.items() if now.get(user) != digest)
     new = sorted(now.keys() - lineage.keys())
-    if new:
+    users = sorted([user for user, (digest, _) in lineage.items() if now.get(user) != digest] + new)
+    if new and not joins:
         raise RunError(
-            f"the data has {len(new)} users whom the run has not read; a run of APANext takes no additions: restore "
-            "the files, or train a new run"
+            f"the data has {len(new)} users whom the run has not read: restore the files, let rows join with --add, or "
+            "train a new run"
         )
-    shards = {before.learnt.shard_of[user] for user in users if user in before.learnt.shard_of}
-    return Change(tuple(users), tuple(u for u in users if u not in now), tuple(sorted(shards)))
+    shard_of = before.learnt.shard_of
+    shards = {shard_of[user] for user in users if user in shard_of}
+    shards |= {
+        hashed_shard(user, settings) for user in users if user not in shard_of and _trains(user, after, settings)
+    }
+    return Change(tuple(users), tuple(u for u in users if u not in now), tuple(new), tuple(sorted(shards)))
+
+
+def _trains(user: str, data: NextItemData, settings: NextItemSettings) -> bool:
+    """Whether a user has training rows."""
+    sequence = data.of_user.get(user)
+    return sequence is not None and bool(targets_of(sequence.shown(settings.history_length), sequence.n_held_out))
 
 
 def changed_state(
@@ -52,34 +72,40 @@ def changed_state(
     reader: RowReader,
     settings: NextItemSettings,
     step: Callable[[int], None] = lambda n: None,
+    joins: bool = False,
 ) -> NextItemState:
-    """The state without what ``new`` lacks; shards and all other users' parts stay.
+    """The state without what ``new`` lacks, and with what it has besides; shards and all other users' parts stay. A
+    user who had no training row gets the shard that ``hashed_user`` gives, as in a training that takes shards over.
 
     Args:
         old: what the run has read so far.
+        joins: as for :func:`change_of`.
         step: called with how many users were read since the last call.
 
     Raises:
         DataError: no training row is left.
         RunError: the backbone does not give the states any more that are in the sums.
     """
-    change = change_of(before, new)
-    was = {r.sequence.user: r for r in reader.read([old.of_user[user] for user in change.users], step)}
+    change = change_of(before, new, settings, joins)
+    known = [user for user in change.users if user in before.learnt.lineage]
+    was = {r.sequence.user: r for r in reader.read([old.of_user[user] for user in known], step)}
     left = [user for user in change.users if user in new.of_user]
     now = {r.sequence.user: r for r in reader.read([new.of_user[user] for user in left], step)}
     _refuse_other_states(before, was)
     learnt = before.learnt
     n_items = len(new.catalogue)
     sums = list(learnt.sums)
+    shard_of = _shards_after(learnt.shard_of, change, now, settings)
     for user in change.users:
         if user in learnt.shard_of:
             shard = learnt.shard_of[user]
             sums[shard] = sums[shard].minus(was[user].sums(n_items))
-            if user in now:
-                sums[shard] = sums[shard].plus(now[user].sums(n_items))
+        if user in shard_of:
+            shard = shard_of[user]
+            sums[shard] = sums[shard].plus(now[user].sums(n_items))
     after = replace(
         learnt,
-        shard_of=_shards_left(learnt.shard_of, change, now),
+        shard_of=shard_of,
         sums=tuple(sums),
         counts=_counts(learnt.counts, old, new, change.users, settings),
         valid=_replaced(learnt.valid, change.users, list(now.values()), "valid"),
@@ -102,9 +128,13 @@ def _refuse_other_states(before: NextItemState, was: Mapping[str, UserRows]) -> 
         )
 
 
-def _shards_left(shard_of: Mapping[str, int], change: Change, now: Mapping[str, UserRows]) -> dict[str, int]:
+def _shards_after(
+    shard_of: Mapping[str, int], change: Change, now: Mapping[str, UserRows], settings: NextItemSettings
+) -> dict[str, int]:
     changed = set(change.users)
-    return {u: k for u, k in shard_of.items() if u not in changed or (u in now and len(now[u].targets))}
+    kept = {u: k for u, k in shard_of.items() if u not in changed}
+    trained = (u for u in change.users if u in now and len(now[u].targets))
+    return {**kept, **{u: shard_of.get(u, hashed_shard(u, settings)) for u in trained}}
 
 
 def _counts(
@@ -114,7 +144,7 @@ def _counts(
     users: Sequence[str],
     settings: NextItemSettings,
 ) -> ItemCounts | None:
-    before = counts_of(old, users, settings)
+    before = counts_of(old, [user for user in users if user in old.of_user], settings)
     after = counts_of(new, [user for user in users if user in new.of_user], settings)
     return None if counts is None or before is None or after is None else counts.minus(before).plus(after)
 

@@ -13,6 +13,7 @@ from recbole_apa.data.item_text import ItemTexts
 from recbole_apa.data.read_data import read_data
 from recbole_apa.data.samples import Interactions
 from recbole_apa.data.visible_data import VisibleData
+from recbole_apa.next_item.added_rows import NONE, AddedRows, are_in, joined
 from recbole_apa.next_item.catalogue import Catalogue
 from recbole_apa.next_item.sequences import UserSequence, sequences_of
 
@@ -26,6 +27,8 @@ class NextItemData:
     catalogue: Catalogue
     sequences: tuple[UserSequence, ...]
     """Of the rows that pass the filters, in order of the users' names."""
+    added: AddedRows = NONE
+    """Those that joined the run and are visible; ``raw`` and the sequences have them, too."""
 
     @cached_property
     def of_user(self) -> dict[str, UserSequence]:
@@ -37,11 +40,12 @@ class NextItemData:
         return self.catalogue.columns(sequence.items)
 
 
-def read_next_data(options: DataOptions, stem: Path, visible: VisibleData) -> NextItemData:
+def read_next_data(options: DataOptions, stem: Path, visible: VisibleData, added: AddedRows = NONE) -> NextItemData:
     """Read a dataset's files.
 
     Args:
         stem: as :func:`~recbole_apa.data.read_data.read_data`.
+        added: rows that joined the run; those that are in the files as well count once.
 
     Raises:
         DataError: files or columns are missing or malformed, pre-split files, filters that count rows, or nobody has
@@ -50,19 +54,25 @@ def read_next_data(options: DataOptions, stem: Path, visible: VisibleData) -> Ne
     _refuse_options(options)
     loaded = read_data(options.files, options.filters, options.label, stem, visible)
     catalogue = Catalogue.of(ItemTexts(loaded.left.items, options.samples.item_text, options.files))
-    known = np.array([name in catalogue for name in loaded.rows.items.names], dtype=bool)[loaded.rows.items.codes]
+    raw, all_rows = loaded.raw, loaded.rows
+    if len(added):
+        added = added.take(np.flatnonzero(visible.visible(added.interactions(options.label))))
+        shown = added.interactions(options.label)
+        new = shown.take(np.flatnonzero(~are_in(shown, raw)))
+        raw, all_rows = joined(raw, new), joined(all_rows, new)
+    known = np.array([name in catalogue for name in all_rows.items.names], dtype=bool)[all_rows.items.codes]
     if not known.all():
         getLogger().warning(
             f"{int((~known).sum())} of {len(known)} rows name items without a line in {stem.name}.item and are left out"
         )
-    rows = loaded.rows.take(np.flatnonzero(known))
+    rows = all_rows.take(np.flatnonzero(known))
     sequences = tuple(sequences_of(rows)) if len(rows) else ()
     if not any(sequence.valid for sequence in sequences):
         raise DataError(
             f"{stem}.inter: found no user with three items, expected at least one: the last is for test, the one "
             "before for validation"
         )
-    return NextItemData(loaded.raw, catalogue, sequences)
+    return NextItemData(raw, catalogue, sequences, added)
 
 
 def _refuse_options(options: DataOptions) -> None:

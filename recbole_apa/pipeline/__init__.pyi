@@ -6,5 +6,8 @@ from .predictions import predict as predict
 from .predictions import predict_pairs as predict_pairs
 from .quick_start import evaluate_run as evaluate_run
 from .quick_start import run as run
+from .recommend_labelled import UserList as UserList
+from .recommend_labelled import recommend_users as recommend_users
+from .recommendation import Recommendation as Recommendation
 from .registration import register as register
 from .trainer_factory import make_trainer as make_trainer

@@ -21,14 +21,17 @@ from recbole_apa.evaluation.evidence_slices import slice_figures, slice_masks
 from recbole_apa.evaluation.report import figures as draw
 from recbole_apa.evaluation.report.baseline_lines import baseline_lines
 from recbole_apa.evaluation.report.evidence_lines import evidence_lines
+from recbole_apa.evaluation.report.prefix_table import prefix_table
 from recbole_apa.evaluation.report.run_page import write_report
 from recbole_apa.evaluation.report.run_table import note, text_table, too_few_users, validation_note, verdict
 from recbole_apa.evaluation.scored_split import ScoredSplit, split_figures
-from recbole_apa.evaluation.variants import score_split
+from recbole_apa.evaluation.variants import chosen_scores, score_split
 from recbole_apa.model.apa import APA
 from recbole_apa.model.trainer import APATrainer
 from recbole_apa.pipeline.build import RunResult, log_files
 from recbole_apa.pipeline.plugins import registered_by
+from recbole_apa.pipeline.prefixes_judged import OPTION as PREFIX_OPTION
+from recbole_apa.pipeline.prefixes_judged import figures_by_slices
 from recbole_apa.pipeline.run_baselines import train_baselines
 from recbole_apa.runs.collaborative_files import save_collaborative_scores
 from recbole_apa.runs.manifest import TrainingCost
@@ -75,6 +78,8 @@ def evaluate_state(
             metrics |= added_figures(scored, *how) | slice_figures(scored, _slices(result), *how)
         outcome = trainer.evaluate_scores(_served(result, scored), data.test_set)
         attempt("figures of the report", lambda: _draw(result, scored), None)
+        if result.config[PREFIX_OPTION]:
+            metrics |= figures_by_slices(result, scored, show)
     metrics |= recbole_figures("test", outcome)
     metrics["evaluate_seconds"] = round(time.perf_counter() - start, 1)
     return metrics
@@ -175,6 +180,9 @@ def show_figures(result: RunResult) -> None:
         said = (validation_note(result.metrics), *evidence_lines(result.metrics), *baseline_lines(result.metrics))
         for line in filter(None, said):
             log(line)
+        if by_slices := prefix_table(result.metrics):
+            result.table += f"\n\n{by_slices}"
+            log(by_slices)
     else:
         lines = [f"{name}: {value:.4f}" for name, value in result.metrics.items() if name.startswith("recbole.")]
         result.table = "\n".join(lines)
@@ -202,7 +210,7 @@ def _score(
     scored = score_split(result.model, part, title, show, known, result.config["variants"] == "chosen")
     if trainer.combined is None:
         return scored
-    model_scores = scored.scores[_chosen(result)]
+    model_scores = scored.scores[chosen_scores(result.model)]
     if split == "test":
         trainer.combined = trainer.combined.with_test_scores(part, model_scores)
     return with_evidence(scored, trainer.combined.scores_of(part, model_scores))
@@ -210,18 +218,15 @@ def _score(
 
 def score_with_model(result: RunResult, part: APADataset) -> np.ndarray:
     """The scores of a split's samples by the configured aggregation alone, the same as in :func:`evaluate_state`."""
-    return score_split(result.model, part, "Score", False, chosen_alone=True).scores[_chosen(result)]
+    return score_split(result.model, part, "Score", False, chosen_alone=True).scores[chosen_scores(result.model)]
 
 
 def _served(result: RunResult, scored: ScoredSplit) -> np.ndarray:
     """The scores that the run serves, (n,)."""
     combined = result.trainer.combined
-    return scored.scores[name_of(combined.served, _chosen(result)) if combined else _chosen(result)]
-
-
-def _chosen(result: RunResult) -> str:
-    """The name of the scores of the configured aggregation."""
-    return f"aggregated.{result.model.settings.aggregation.aggregation}"
+    return scored.scores[
+        name_of(combined.served, chosen_scores(result.model)) if combined else chosen_scores(result.model)
+    ]
 
 
 def _training_figures(trainer: APATrainer) -> dict[str, float]:

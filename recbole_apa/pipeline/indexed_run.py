@@ -17,6 +17,7 @@ from recbole_apa.data.item_text import ItemTexts
 from recbole_apa.data.loaded_rows import Sides
 from recbole_apa.data.read_data import data_files, read_sides
 from recbole_apa.data.run_data import RunData
+from recbole_apa.data.survey import Noted
 from recbole_apa.evidence import KeyRing, secret_of
 from recbole_apa.runs.manifest import Manifest
 from recbole_apa.runs.names import KEY
@@ -61,16 +62,19 @@ class IndexedRun:
             items = sides_by_value(Tables(items, *self.sides), self.options.filters)[1]
         return ItemTexts(items, self.options.samples.item_text, self.options.files)
 
+    @cached_property
+    def noted(self) -> Noted:
+        """What the manifest says of the rows."""
+        return Noted(self.manifest["draw"], has_plain_ids(self.manifest))
+
     def data_of(self, rows: IndexRows, filtered: bool = True) -> RunData:
         """What is made of some rows; of each user all rows, or none.
 
         Args:
             filtered: take what passed the filters when the index was written.
         """
-        plain_ids = has_plain_ids(self.manifest)
-        drawn, additions = self.manifest["draw"], self.index.facts.about.additions
-        indexed = IndexedRows(rows, self.files, additions, filtered)
-        return RunData.of_index(indexed, self.options, self.sides, drawn, plain_ids)
+        indexed = IndexedRows(rows, self.files, self.index.facts.about.additions, filtered)
+        return RunData.of_index(indexed, self.options, self.sides, self.noted.cutoffs, self.noted.plain_ids)
 
 
 def open_indexed(store: PinnedStore, stem: Path | None, keys: KeyRing) -> IndexedRun | None:

@@ -100,7 +100,7 @@ def _predict(run: RunResult, pairs: Sequence[tuple[str, str]]) -> list[Predictio
     model_scores = run.model.aggregate(prompts, weights).cpu().numpy()
     combined = run.trainer.combined
     asked = [history.asked for history in histories]
-    scores = combined.served_of_pairs(asked, model_scores, _terms(run, pairs)) if combined else model_scores
+    scores = combined.served_of_pairs(asked, model_scores, model_terms(run, pairs)) if combined else model_scores
     counts = {item: int(dataset.interactions.items.where(item).sum()) for item in {item for _, item in pairs}}
     told = zip(histories, weights.tolist(), scores.tolist(), model_scores.tolist(), strict=True)
     return [
@@ -109,7 +109,7 @@ def _predict(run: RunResult, pairs: Sequence[tuple[str, str]]) -> list[Predictio
     ]
 
 
-def _terms(run: RunResult, pairs: Sequence[tuple[str, str]]) -> np.ndarray | None:
+def model_terms(run: RunResult, pairs: Sequence[tuple[str, str]]) -> np.ndarray | None:
     """The terms of the evidence's RecBole models, (n, m); None if nothing that is served rests on one. The run keeps no
     model: each is trained again, once for an opened run. One whose coefficient is 0 is not: its terms are zeros here.
 

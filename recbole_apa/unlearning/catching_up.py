@@ -20,7 +20,7 @@ from recbole_apa.runs.names import KEY, TO_MAKE
 from recbole_apa.runs.slice_order import listed_of
 from recbole_apa.unlearning.approximate.known import EXACT
 from recbole_apa.unlearning.checks import refuse_hidden
-from recbole_apa.unlearning.commit import commit_state
+from recbole_apa.unlearning.commit import CATCHING_UP, commit_state
 from recbole_apa.unlearning.entries import carried_out
 from recbole_apa.unlearning.exact import reusable, stands_in, start_pending, train_and_evaluate
 from recbole_apa.unlearning.finish import close_catch_up
@@ -56,7 +56,8 @@ class CaughtUp:
 def catch_up(
     run_dir: "str | Path | RunResult", config_dict: Mapping[str, object] | None = None, other_machine: str = REFUSE
 ) -> UnlearnResult:
-    """Train the slices that requests at once left untrained; first finishes what an interrupted call left waiting.
+    """Train the slices that requests at once left untrained; first finishes what an interrupted call left waiting, and
+    goes on with slices that it had trained.
 
     The state is then, bit for bit, the one that the same requests leave if they are not carried out at once.
 
@@ -71,7 +72,7 @@ def catch_up(
     """
     import_plugins((config_dict or {}).get(PLUGINS))
     with at_run(run_dir, "catching up", writes=True) as (store, opened):
-        session = Session(store, config_dict, opened, other_machine)
+        session = Session(store, config_dict, opened, other_machine, catches_up=True)
         out = UnlearnResult(None, finished=session.finished, shown=store.storage.shown)
         waited = session.finish_waiting(out) or session.closed_now
         if TO_MAKE not in store.manifest():
@@ -98,7 +99,7 @@ def carry_out_catch_up(
     machines = machines_of(store, opened.model.engine.decoder.device, other_machine)
     machines.refuse_others(EXACT)
     ledger, key, data = Ledger(store.storage, store.salt), opened.keys.key(str(before[KEY])), opened.data
-    pending = start_pending(store, data.train_set, before, "caught up", key, machines)
+    pending = start_pending(store, data.train_set, before, CATCHING_UP, key, machines)
     write_next_index(pending, data.train_set, data.train_set, key, anew=False)
     inherit_partition(store, pending, data.train_set.samples, machines)
     line = f"run folder: {store.place} (it serves its prefixes until this is done)"

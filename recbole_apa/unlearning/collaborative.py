@@ -19,6 +19,7 @@ from recbole_apa.collaborative import (
 )
 from recbole_apa.core.collaborative_settings import CollaborativeSettings
 from recbole_apa.data.run_data import RunData
+from recbole_apa.data.splits import EVIDENCE
 from recbole_apa.data.survey import Survey
 from recbole_apa.evidence import secret_of
 from recbole_apa.pipeline.indexed_run import IndexedRun
@@ -53,7 +54,8 @@ class CollaborativeState:
         targets = self._targets(split)
         table = self.fitted.table(targets.pasts, self.contents)
         if split == JUDGED[0]:
-            found = left_out(table, model_scores, targets.labels, targets.users)
+            further = self.fitted.further(self._targets(EVIDENCE), self.contents)
+            found = left_out(table, model_scores, targets.labels, targets.users, further)
         else:
             found = combined.scores(table, model_scores)
         return {name: dict(zip(targets.ids, values.tolist(), strict=True)) for name, values in found.items()}

@@ -17,6 +17,18 @@ def pending_store(store: RunStore) -> RunStore:
     return RunStore(store.storage.at(PENDING), base=store)
 
 
+CATCHING_UP = "caught up"
+"""What the manifest of a pending state says in place of a request's exactness, if nothing is forgotten by it."""
+
+
+def is_catching_up(pending: RunStore) -> bool:
+    """Whether a pending state trains what requests at once have left, and forgets nothing else."""
+    try:
+        return pending.manifest_path.is_file() and pending.manifest().get("exactness") == CATCHING_UP
+    except RunError:
+        return False
+
+
 def commit_state(store: RunStore) -> None:
     """Move the pending state into place and delete the old one's files.
 

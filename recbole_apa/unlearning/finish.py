@@ -13,11 +13,15 @@ from recbole_apa.runs.names import CERTIFICATES, INCOMING, KEY, PENDING
 from recbole_apa.runs.scratch import remove_scratch
 from recbole_apa.runs.store import RunStore
 from recbole_apa.unlearning.certifying import refuse_uncertified
-from recbole_apa.unlearning.commit import commit_state, pending_store
+from recbole_apa.unlearning.commit import commit_state, is_catching_up, pending_store
 
 
-def finish_commit(store: RunStore, ledger: Ledger, keys: KeyRing) -> list[Path]:
+def finish_commit(store: RunStore, ledger: Ledger, keys: KeyRing, catches_up: bool = False) -> list[Path]:
     """Finish a commit that was killed after the new state was complete. The caller holds the lock.
+
+    Args:
+        catches_up: whether the call is to train what requests at once have left: it goes on with what a killed one had
+            trained, which otherwise is deleted.
 
     Returns:
         the certificates of the requests that this finished.
@@ -28,8 +32,10 @@ def finish_commit(store: RunStore, ledger: Ledger, keys: KeyRing) -> list[Path]:
     manifest = store.manifest()
     waiting = ledger.waiting()
     done = served_by(manifest, waiting)
-    if not waiting and pending_store(store).folder.exists():
-        shutil.rmtree(pending_store(store).folder)  # left by a commit that was killed at its end
+    goes_on = catches_up and is_catching_up(pending_store(store))
+    if not waiting and not goes_on and pending_store(store).folder.exists():
+        # left by a commit that was killed at its end, or by catching up: its line in the ledger comes last
+        shutil.rmtree(pending_store(store).folder)
     if all(e.kind != ADDED for e in waiting):
         drop_incoming(store)  # rows that were not taken
     late = [e.position for e in done if e.kind == REQUEST]

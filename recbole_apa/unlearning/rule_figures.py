@@ -12,6 +12,7 @@ from recbole_apa.data.survey import Survey
 from recbole_apa.evaluation.evidence_figures import added_figures, combination_figures, with_evidence
 from recbole_apa.evaluation.evidence_slices import slice_figures, slice_masks
 from recbole_apa.evaluation.metrics import user_numbers
+from recbole_apa.evaluation.prefix_figures import PREFIXES
 from recbole_apa.evaluation.recbole_labelled import METRICS, labelled_metrics
 from recbole_apa.evaluation.report.figures import roc_curves
 from recbole_apa.evaluation.scored_split import BASELINES, BY_USERS, ScoredSplit, split_figures
@@ -96,9 +97,9 @@ def _with_served(
 
 def _is_struck(name: str) -> bool:
     """Whether figures or scores of the state before rest on rows that may be forgotten now, and are not kept: of models
-    that learnt from all rows, and of collaborative statistics, which are made again."""
+    that learnt from all rows, by slices served, and of collaborative statistics, which are made again."""
     parts = name.split(".")
-    return BASELINES in parts[:2] or "evidence" in parts[:2]
+    return BASELINES in parts[:2] or "evidence" in parts[:2] or name.startswith(PREFIXES)
 
 
 def _evidence_scores(

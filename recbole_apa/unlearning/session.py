@@ -55,6 +55,7 @@ class Session:
         changes: where things are now.
         opened: the run, if it is in RAM already.
         writes: finish what a kill interrupted; if false, a run with a waiting request is rejected.
+        catches_up: whether the call trains what requests at once have left.
     """
 
     def __init__(
@@ -64,6 +65,7 @@ class Session:
         opened: "RunResult | None",
         other_machine: str = REFUSE,
         writes: bool = True,
+        catches_up: bool = False,
     ) -> None:
         self.other_machine = other_machine
         self.store, self.changes, self.opened = store, changes, opened
@@ -73,7 +75,7 @@ class Session:
         if not writes:
             refuse_pending(store)
         with taken(store):
-            self.finished = finish_commit(store, self.ledger, self.keys) if writes else []
+            self.finished = finish_commit(store, self.ledger, self.keys, catches_up) if writes else []
         refuse_gap(store, self.keys)
         self.closed_now = sorted(waiting - {e.position for e in self.ledger.waiting()})
         """Lines of what was complete but for its last steps, which were made now."""

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 from recbole_apa.data.survey import Survey, Visitor, survey_of
 from recbole_apa.pipeline.indexed_run import IndexedRun
-from recbole_apa.runs.plain_ids import has_plain_ids
 from recbole_apa.runs.store import RunStore
 
 
@@ -32,7 +31,7 @@ def survey_before(run: IndexedRun, secret: bytes | None, visitors: Sequence[Visi
     known = (kept.place, kept.manifest) == (run.store.place, run.store.manifest_digest())
     if kept.survey is not None and known and secret is None:
         return kept.survey
-    return survey_of(run.index, run.options, run.sides, has_plain_ids(run.manifest), secret, visitors)
+    return survey_of(run.index, run.options, run.sides, run.noted, secret, visitors)
 
 
 def keep_survey(store: RunStore, survey: Survey) -> None:

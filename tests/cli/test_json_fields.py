@@ -101,7 +101,7 @@ def test_every_field_is_printed_by_some_command(options, finished, served, tmp_p
     found |= fields_found(copy, "--audit", status=1)
     found |= fields_found(f"--run={tmp_path / 'new'}", "--audit", "--verify")
     found |= fields_found(run, "--forget_users=nobody", "--dry_run", status=2)
-    found |= fields_found(run, "--predict=u1:i2")
+    found |= fields_found(run, "--predict=u1:i2") | fields_found(run, "--recommend=u1")
     found |= fields_found(run)
     (tmp_path / "new.csv").write_text("user_id,item_id,rating,timestamp\nu1,i3,2,99000\nnew,i1,5,1\nnew,i2,5,2\n")
     grown = shutil.copytree(served, tmp_path / "grown")

@@ -5,7 +5,7 @@ import pytest
 
 from recbole_apa.collaborative import ItemContent, ItemSums, Pairs, PairSums, Pasts, TermOptions, pairs_of
 from recbole_apa.collaborative.rows import TrainingRows
-from recbole_apa.collaborative.terms import collaborative_terms, log_odds, nearest_of, rate, weighted_mean
+from recbole_apa.collaborative.terms import collaborative_terms, log_odds, nearest_of, rate, strongest, weighted_mean
 from tests.helpers.collaborative import many
 
 PASTS = Pasts(
@@ -38,6 +38,26 @@ def test_neighbours_carry_over_what_item_and_bias_leave():
     expected = [-0.5 * (above[0] + above[2] - 2 * bias[0]) / (1 + options.neighbor_strength), 0,
                 -0.5 * (above[3] - bias[2]) / (0.5 + options.neighbor_strength)]  # fmt: skip
     assert columns["neighbors"] == pytest.approx(expected)
+
+
+def test_the_row_that_speaks_most_is_the_one_that_adds_most():
+    """Of every past, one row at a time."""
+    draw = np.random.default_rng(2)
+    cells = np.flatnonzero(draw.random(12 * 6) < 0.7)
+    rows = TrainingRows(cells // 6, cells % 6, draw.integers(0, 2, len(cells)))
+    lengths = draw.integers(0, 5, 30)
+    size = int(lengths.sum())
+    pasts = Pasts(draw.integers(0, 6, 30), lengths, draw.integers(0, 6, size), draw.integers(0, 2, size) * 1.0)
+    sums, options = ItemSums.of(rows, 6), TermOptions(item_strength=2.0, bias_strength=1.0, pair_shrinkage=2.0)
+    wanted, which = pairs_of(pasts)
+    pairs = PairSums.of(rows, wanted)
+    above = pasts.past_values - sums.means(2.0)[pasts.past_items]
+    adds = pairs.similarities(sums, 2.0)[which] * (above - rate(pasts, above, 0.0, 1.0)[pasts.owners])
+    expected = []
+    for target in range(30):
+        own = [(adds[r], -pasts.steps[r]) for r in np.flatnonzero(pasts.owners == target) if adds[r] > 0]
+        expected.append(-max(own)[1] if own else 0)
+    assert strongest(pasts, sums, pairs, options).tolist() == expected and len(set(expected)) > 3
 
 
 def test_weighted_means_add_their_strength_to_absolute_weights():

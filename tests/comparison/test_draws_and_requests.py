@@ -1,7 +1,6 @@
 """Seeds that draw other samples; requests drawn by hash, and how many shards they reach."""
 
 import json
-from types import SimpleNamespace
 
 import pytest
 
@@ -10,11 +9,12 @@ from recbole_apa.cli.main import main
 from recbole_apa.comparison import ForgetRequest, compare_forgetting
 from recbole_apa.comparison.context import context_in, open_context
 from recbole_apa.comparison.presets import read_preset
-from recbole_apa.comparison.report.costs import drawn_note
+from recbole_apa.comparison.report.costs import drawn_note, drawn_table
 from recbole_apa.comparison.report.forgetting import write_forgetting
-from recbole_apa.comparison.requests import Counted, drawn_figures, shards_hit
+from recbole_apa.comparison.requests import Counted, TrainedSamples, drawn_figures, shards_hit
 from recbole_apa.comparison.row import DONE, Row
 from recbole_apa.core.errors import SettingsError
+from recbole_apa.core.places import Places, Slices
 from recbole_apa.data.samples import HistoryEntry, Sample
 from recbole_apa.data.splits import SPLITS
 
@@ -42,19 +42,14 @@ def test_shards_that_a_request_reaches_by_hand():
     assert shards_hit(SAMPLES, SHARD_OF, "items") == {"b": {0, 1}, "a": {0, 1, 2}, "c": {1}, "d": {0, 2}}
 
 
-def run_of(samples, shard_of, sizes):
-    trainer = SimpleNamespace(partition=SimpleNamespace(shard_of=shard_of), record=SimpleNamespace(sizes=sizes))
-    return SimpleNamespace(trainer=trainer, data=SimpleNamespace(train_set=SimpleNamespace(samples=samples)))
-
-
+TRAINED = TrainedSamples(SAMPLES, SHARD_OF, 3)
 COST = {"seconds": 56.0, "memory_seconds": 6.0, "shard_seconds": [20.0, 10.0, 20.0], "shard_samples": [2, 1, 2]}
 
 
 def test_requests_may_name_what_is_counted_beside_the_shards_by_hand():
     """Counted are a pair that a prompt shows, one of its user that none does, and one of a user without samples."""
     counted = Counted([("u", "a"), ("u", "z"), ("x", "a")], 7.0)
-    made = run_of(SAMPLES, SHARD_OF, [2, 1, 2])
-    alone, found = drawn_figures(made, COST), drawn_figures(made, COST, counted)
+    alone, found = drawn_figures(TRAINED, COST), drawn_figures(TRAINED, COST, counted)
     assert found["drawn_interactions"] == 8 and found["drawn_users"] == 4 and found["drawn_items"] == 5
     assert found["drawn_interactions_shards_hit"] == pytest.approx(8 / 8)
     assert found["drawn_users_shards_hit"] == pytest.approx(4 / 4)
@@ -66,19 +61,38 @@ def test_requests_may_name_what_is_counted_beside_the_shards_by_hand():
 
 def test_the_average_request_by_hand():
     """Ten seconds a sample, two for a shard's column of the memory; u reaches 3 samples in 2 shards, v and w 2 in 1."""
-    found = drawn_figures(run_of(SAMPLES, SHARD_OF, [2, 1, 2]), COST)
+    found = drawn_figures(TRAINED, COST)
     assert found["drawn_users"] == 3 and found["drawn_users_shards_hit"] == pytest.approx(4 / 3)
     assert found["drawn_users_seconds"] == pytest.approx((34 + 22 + 22) / 3)
     assert found["drawn_interactions"] == 6 and found["drawn_interactions_shards_hit"] == pytest.approx(8 / 6)
     assert found["drawn_items_shards_hit"] == pytest.approx(8 / 4)
-    assert drawn_figures(run_of(SAMPLES, SHARD_OF, [2, 1, 2]), {**COST, "shard_seconds": [0, 0, 0]}) == {}
+    assert drawn_figures(TRAINED, {**COST, "shard_seconds": [0, 0, 0]}) == {}
+
+
+def test_with_slices_a_request_trains_again_from_the_first_that_it_reaches_by_hand():
+    """u is in slice 0, v and w are in slice 1: in shard 0 u comes before w; shards 1 and 2 have one slice."""
+    cut = Places(slices=Slices(2, listed={"u": 0, "v": 1, "w": 1}.get))
+    trained = TrainedSamples(SAMPLES, SHARD_OF, 3, cut)
+    assert trained.reached("users") == {"u": {0: (0, 0), 1: (0, 0)}, "v": {2: (0, 1)}, "w": {0: (0, 1)}}
+    # d is v's and w's: after u's sample in shard 0
+    assert trained.reached("items")["d"] == {2: (0, 1), 0: (0, 1)} and trained.reached("items")["a"][0] == (0, 0)
+    assert [trained.n_again(first) for first in trained.reached("users").values()] == [3, 2, 1]
+    found, whole = drawn_figures(trained, COST), drawn_figures(TRAINED, COST)
+    assert found["drawn_users_seconds"] == pytest.approx((34 + 22 + 12) / 3)
+    assert found["drawn_users_shards_hit"] == whole["drawn_users_shards_hit"] == whole["drawn_users_shards_again"]
+    assert found["drawn_users_shards_again"] == pytest.approx((2 + 1 + 0.5) / 3)
+    # b: u alone; a: u, and v in shard 2; c: u in shard 1; d: half of shard 0, and shard 2
+    assert found["drawn_items_shards_again"] == pytest.approx((2 + 3 + 1 + 1.5) / 4)
+    rows = [Row("A", 1, DONE, figures={**figures, "train_seconds": 56, "n_shards": 3}) for figures in (whole, found)]
+    cells = [drawn_table([row])[1][0][1] for row in rows]
+    assert cells[0] == "1.33 / 1.33 / 2.00 of 3" and cells[1] == f"{cells[0]}, 1.25 / 1.17 / 1.88 trained again"
 
 
 def test_only_some_requests_are_drawn_by_hash_whatever_the_order(monkeypatch):
     monkeypatch.setattr("recbole_apa.comparison.requests.MOST_DRAWN", 2)
-    one = drawn_figures(run_of(SAMPLES, SHARD_OF, [2, 1, 2]), COST)
+    one = drawn_figures(TRAINED, COST)
     assert one["drawn_items"] == 2
-    assert drawn_figures(run_of(SAMPLES[::-1], SHARD_OF, [2, 1, 2]), COST) == one
+    assert drawn_figures(TrainedSamples(SAMPLES[::-1], SHARD_OF, 3), COST) == one
 
 
 def ids(context):

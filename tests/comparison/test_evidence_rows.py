@@ -12,7 +12,7 @@ from recbole_apa.collaborative.pasts import pasts_of
 from recbole_apa.comparison.context import open_context
 from recbole_apa.comparison.measured import measure
 from recbole_apa.comparison.methods import sharded
-from recbole_apa.comparison.methods.evidence import Joined, asked_of, untested_pasts
+from recbole_apa.comparison.methods.evidence import Joined, asked_of, fitted_on, untested_pasts
 from recbole_apa.comparison.registry import make_methods
 from recbole_apa.comparison.report.all_rows import all_rows_table
 from recbole_apa.comparison.report.judging import Judging
@@ -83,8 +83,9 @@ def test_evidence_reads_the_whole_past_and_its_twin_the_lines_of_the_prompt(open
     context = opened(MAX_ITEM_LIST_LENGTH=2)
     whole, shown = make_methods(context, ["Evidence", "Evidence-shown"])
     targets = context.run_data.targets["test"]
-    assert shown._pasts(context.run_data, targets).lengths.max() == 2
-    assert whole._pasts(context.run_data, targets).lengths.max() > 2
+    asked = asked_of(context, context.run_data)
+    assert shown._pasts(asked, context.run_data, targets).lengths.max() == 2
+    assert whole._pasts(asked, context.run_data, targets).lengths.max() > 2
     for method in (whole, shown):
         method.fit(1)
     assert whole.score("Evidence").scores.tolist() != shown.score("Evidence-shown").scores.tolist()
@@ -105,7 +106,7 @@ def test_at_one_moment_a_users_rows_differ_by_their_items_alone(opened):
     users = np.array(data.rows.users.texts(targets))
     varied = [
         max(np.ptp(terms.table(pasts)[users == user][:, names], axis=0).max() for user in set(users))
-        for pasts in (pasts_of(data, targets), untested_pasts(data, targets))
+        for pasts in (pasts_of(data, targets), untested_pasts(usual._made[0], data, targets))
     ]
     assert varied[0] > 0 and varied[1] == 0
     firsts = [np.flatnonzero(users == user)[0] for user in set(users)]
@@ -119,7 +120,7 @@ def test_a_request_leaves_what_a_fit_without_the_row_gives(opened):
     before = method.fit(1).n_labels
     method.unlearn()
     user, item = context.request()
-    assert len(method._made[0].source.rows) == before - len(context.splits["valid"]) - 1
+    assert len(method._made[0].source.rows) == before - len(fitted_on(context.run_data)) - 1
     left = asked_of(context, context.data_without(user, item))
     assert method._made[0].source.items.values.tolist() == left.source.items.values.tolist()
 

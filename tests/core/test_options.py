@@ -38,7 +38,12 @@ def test_every_option_has_a_default_that_the_table_accepts():
     assert {FROM_RECBOLE.get(name, name) for name in OPTIONS} <= set(DEFAULTS)
     config = APAConfig("APA", "ml-100k")
     flat = read_settings(config).flat()
-    of_dataset = {"item_text", "evidence_columns", "evidence_text"}  # the dataset's own YAML names its columns
+    of_dataset = {
+        "item_text",
+        "evidence_columns",
+        "evidence_text",
+        "evidence_values",
+    }  # the dataset's own YAML names its columns
     assert (DEFAULTS["evidence"], flat["evidence"]) == ("auto", "counts")
     for name in SETTING_KEYS - set(FROM_RECBOLE) - of_dataset - {"evidence"}:
         assert flat[name] == DEFAULTS[name], name

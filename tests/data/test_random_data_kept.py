@@ -13,6 +13,7 @@ from recbole_apa.core.errors import DataError
 from recbole_apa.pipeline.datasets import make_dataset
 from tests.helpers.chance_data import drawn_by_chance, more_options, request_by_chance, write
 
+BEFORE = {"evidence_samples": 0}
 KEPT = "6298f6b9e93f07e02595f3be6e3d24198f229e35a332c62609e42ca3b4f3aa35"
 
 
@@ -49,7 +50,7 @@ def test_what_is_read_of_datasets_drawn_at_random_is_what_it_was(options, tmp_pa
         write(folder, rows, items)
         users = [f"u{k}\t{chance.choice((18, 25, 38))}" for k in range(9) if chance.random() < 0.8]
         (folder / "some" / "some.user").write_text("\n".join(["user_id:token\tage:float", *users]) + "\n")
-        config = APAConfig("APA", "some", config_dict={**options, **changes, "data_path": str(folder)})
+        config = APAConfig("APA", "some", config_dict={**options, **changes, "data_path": str(folder), **BEFORE})
         for seen in (None, visible_data):
             made = told(config, seen)
             n_told += isinstance(made, dict)

@@ -48,9 +48,15 @@ def test_scores_of_recbole_stand_in_the_columns_of_the_catalogue(read):
     assert torch.allclose(found, chosen @ weights, atol=1e-4) and float(found.std()) > 1e-3
 
 
-def test_a_sequential_model_of_recbole_is_refused(run, capsys):
-    assert main([f"--run={run}", "--compare=SASRec"]) == 2
-    assert "general models" in capsys.readouterr().err
+def test_sequential_networks_have_rows_that_are_named_as_what_they_are(run, capsys):
+    assert main([f"--run={run}", "--compare=SASRec,GRU4Rec-all-positions"]) == 0
+    told = capsys.readouterr().out
+    assert told.count("the best of") == 2 and "SASRec-all-positions  " in told and "GRU4Rec-all-positions  " in told
+
+
+def test_a_model_that_reads_both_ways_is_refused(run, capsys):
+    assert main([f"--run={run}", "--compare=BERT4Rec"]) == 2
+    assert "SASRec and GRU4Rec" in capsys.readouterr().err
 
 
 def test_forget_prove_and_recommend(run, capsys, tmp_path):
@@ -99,6 +105,16 @@ def test_what_does_not_go_together_is_refused(run, capsys, more, told):
     assert told in capsys.readouterr().err
 
 
-def test_other_runs_have_no_recommendations(finished, capsys):
-    assert main([f"--run={finished.run_dir}", "--recommend=u4"]) == 2
-    assert "expected a finished run of APANext" in capsys.readouterr().err
+def test_a_run_of_the_labelled_mode_recommends_and_says_what_it_took(finished, capsys):
+    assert main([f"--run={finished.run_dir}", "--recommend=u4", "--k=2"]) == 0
+    told = capsys.readouterr().out.splitlines()
+    assert told[2].split()[:2] == ["u4", "1"] and "unseen items" in told[-1]
+    assert main([f"--run={finished.run_dir}", "--recommend=u4", "--k=2", "--audit"]) == 2
+    assert "one command for each" in capsys.readouterr().err
+    assert main(["--recommend=u4"]) == 2
+    assert "--run=DIR" in capsys.readouterr().err
+
+
+def test_candidates_are_for_the_labelled_mode(run, capsys):
+    assert main([f"--run={run}", "--recommend=u4", "--candidates=20"]) == 2
+    assert "ranks every item from one prompt" in capsys.readouterr().err

@@ -11,6 +11,7 @@ from recbole_apa.core.errors import RunError
 from recbole_apa.core.files.whole import file_digest, read_json, write_json
 from recbole_apa.next_item import change, fit, title_training
 from recbole_apa.next_item.run import forget, put_in_force, state_files
+from recbole_apa.next_item.run.add import add_next_items
 from recbole_apa.next_item.run.forget import forget_next_items
 from recbole_apa.next_item.run.proof import audit_next_items, verify_next_items
 from recbole_apa.next_item.run.store import NextItemStore
@@ -56,6 +57,15 @@ def test_a_request_trains_the_adapter_of_the_hit_shard_and_no_other(folder):
     assert found.holds and any("3 adapters" in line for line in found.checked)
     verified = verify_next_items(folder)
     assert verified.differences == [] and "adapters" in verified.compared
+
+
+def test_rows_that_join_train_the_adapters_of_their_shards_as_a_training_would(folder):
+    before = NextItemStore(folder).manifest()["files"]
+    change = add_next_items(folder, [("u8", "i2", 4, 9000), ("u8", "i3", 4, 9001)]).change
+    after = NextItemStore(folder).manifest()["files"]
+    changed = {name for name in before if before[name] != after[name] and name.startswith("adapters/")}
+    assert changed == {f"adapters/{shard:03d}.safetensors" for shard in change.shards} and len(changed) == 1
+    assert audit_next_items(folder).findings == [] and verify_next_items(folder).differences == []
 
 
 def test_another_adapter_is_found_by_verification_and_another_lineage_by_audit(folder):

@@ -76,7 +76,8 @@ def test_a_partition_is_one_file(plugin, options, tmp_path, monkeypatch, capsys)
     PARTITIONERS.remove("by_norm")
     del sys.modules["my_partition"]
     says = (
-        r"partition: found 'by_norm', expected one of semantic, random.*was trained with my_partition.*--plugins=\[my"
+        r"partition: found 'by_norm', expected one of semantic, semantic_user, random"
+        r".*was trained with my_partition.*--plugins=\[my"
     )
     for use in (evaluate_run, audit, verify, lambda folder: unlearn(folder, users=["u3"])):
         with pytest.raises(MissingPluginError, match=says):

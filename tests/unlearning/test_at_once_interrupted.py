@@ -4,13 +4,15 @@ import pytest
 
 from recbole_apa import audit, catch_up, unlearn
 from recbole_apa.core.errors import APAError, RequestError
+from recbole_apa.model.shard_trainer import ShardTrainer
 from recbole_apa.runs.ledger import refuse_pending
 from recbole_apa.runs.names import TO_MAKE
 from recbole_apa.runs.store import RunStore
 from tests.helpers.killed_process import fresh_copy
 from tests.helpers.kills import completed, end_of, killed, some
+from tests.helpers.pieces import count_training
 from tests.helpers.runs import state
-from tests.helpers.sliced import pair_in
+from tests.helpers.sliced import assert_holds, pair_in
 
 
 class Made:
@@ -80,6 +82,51 @@ def test_catching_up_killed_at_some_boundaries(prefixes, caught_up, server, tmp_
             assert "nothing to catch up with" in str(error)
         assert state(run) == expected and audit(run).findings == []
         assert not (run / "pending").exists()
+
+
+def test_catching_up_goes_on_from_the_last_slice_that_was_finished(prefixes, tmp_path, monkeypatch):
+    """Stopped before every slice in turn: each is trained once in all, and the end is that of one call."""
+    whole, run = (fresh_copy(prefixes.run_dir, tmp_path / name) for name in ("whole", "run"))
+    expected = count_training(monkeypatch)
+    catch_up(whole)
+    wanted, n_stops = list(expected), 0
+    with monkeypatch.context() as patch:
+        seen, real = [], ShardTrainer.fit
+
+        def fit(*args):
+            if len(seen) == n_stops:
+                raise KeyboardInterrupt
+            seen.append(args[1])
+            return real(*args)
+
+        patch.setattr(ShardTrainer, "fit", fit)
+        del expected[:]
+        for n_stops in range(len(wanted)):
+            with pytest.raises(KeyboardInterrupt):
+                catch_up(run)
+            assert len(expected) == n_stops and set(expected) <= set(wanted) and state(run) == state(prefixes.run_dir)
+            assert audit(run).findings == ["pending/ is there: catching up was not finished; go on with --catch_up"]
+    done = catch_up(run).caught_up
+    assert len(wanted) > 2 and sorted(expected) == sorted(wanted)
+    assert done.n_slices == 1 and state(run) == state(whole)
+    assert not (run / "pending").exists()
+    assert_holds(run)
+
+
+def test_what_a_killed_catching_up_trained_is_deleted_by_another_request(prefixes, tmp_path, monkeypatch):
+    run = fresh_copy(prefixes.run_dir, tmp_path / "run")
+
+    def fit(*args):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(ShardTrainer, "fit", fit)
+        with pytest.raises(KeyboardInterrupt):
+            catch_up(run)
+    assert (run / "pending").is_dir()
+    with pytest.raises(RequestError, match="found no request"):
+        unlearn(run)
+    assert not (run / "pending").exists() and audit(run).findings == []
 
 
 @pytest.mark.slow

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from recbole_apa.collaborative.alone import Source
-from recbole_apa.collaborative.combination import BOTH, Combination
+from recbole_apa.collaborative.combination import BOTH, RIDGE, Combination, FurtherRows
 from recbole_apa.collaborative.contents import Contents
 from recbole_apa.collaborative.item_sums import ItemSums
 from recbole_apa.collaborative.logistic import Logistic
@@ -24,7 +24,6 @@ from recbole_apa.data.run_data import RunData
 
 EVIDENCE, SHOWN, FIXED = "Evidence", "Evidence-shown", "Evidence-fixed"
 EVIDENCE_ROWS = (EVIDENCE, SHOWN, FIXED)
-RIDGE = 1.0
 
 
 @dataclass(frozen=True)
@@ -35,15 +34,21 @@ class Asked:
     names: list[str]
     """Those of the data, and after them candidates that nobody rated."""
 
+    def pasts(self, data: RunData, targets: np.ndarray) -> Pasts:
+        """The whole past of some targets, with the values that are summed up."""
+        return pasts_of(data, targets, self.source.options.use_ratings)
+
 
 def asked_of(context: ComparisonContext, data: RunData) -> Asked:
     """Statistics of the rows of the training period; no label of a validation or test row is in them."""
     names, known = list(data.rows.items.names), set(data.rows.items.names)
     candidates = {item for items in context.ranking.items for item in items} if context.ranking else set()
     names += sorted(candidates - known)
-    rows, settings = training_rows(data), read_settings(context.config).collaborative
+    settings = read_settings(context.config).collaborative
+    options = TermOptions(use_ratings=settings.evidence_values == "ratings")
+    rows = training_rows(data, options.use_ratings)
     contents = Contents.embedded(settings, data.texts, names, np.arange(len(names)), text_states_of(context))
-    return Asked(Source(rows, ItemSums.of(rows, len(names)), contents.options(TermOptions()), contents), names)
+    return Asked(Source(rows, ItemSums.of(rows, len(names)), contents.options(options), contents), names)
 
 
 class EvidenceMethod:
@@ -63,19 +68,19 @@ class EvidenceMethod:
         """
         start = time.perf_counter()
         asked, fitted = self._made = self._fit(self.context.run_data)
-        n_labels = len(asked.source.rows) + len(self.context.splits["valid"])
+        n_labels = len(asked.source.rows) + len(fitted_on(self.context.run_data))
         return FitFigures(time.perf_counter() - start, 1 + len(fitted.coefficients), 1, n_labels)
 
     def _fit(self, data: RunData) -> tuple[Asked, Logistic]:
         targets = data.targets["valid"]
         if not len(targets):
             raise DataError(f"{self.rows[0]} is fitted on validation samples, found none; raise valid_samples")
-        asked = asked_of(self.context, data)
-        table = asked.source.table(self._pasts(data, targets))
-        return asked, Logistic.fit(table, data.rows.labels[targets], RIDGE)
+        asked, rows = asked_of(self.context, data), fitted_on(data)
+        table = asked.source.table(self._pasts(asked, data, rows))
+        return asked, Logistic.fit(table, data.rows.labels[rows], RIDGE)
 
-    def _pasts(self, data: RunData, targets: np.ndarray) -> Pasts:
-        pasts = pasts_of(data, targets)
+    def _pasts(self, asked: Asked, data: RunData, targets: np.ndarray) -> Pasts:
+        pasts = asked.pasts(data, targets)
         return pasts.last(data.options.samples.history_length) if self.rows[0] == SHOWN else pasts
 
     def score(self, row: str) -> Scored:
@@ -85,7 +90,7 @@ class EvidenceMethod:
         asked, fitted = self._made
         start = time.perf_counter()
         data, targets = self.context.run_data, self.context.tested.targets
-        pasts = untested_pasts(data, targets) if row == FIXED else self._pasts(data, targets)
+        pasts = untested_pasts(asked, data, targets) if row == FIXED else self._pasts(asked, data, targets)
         pasts = judged_pasts(self.context, pasts, asked)
         scores = fitted.scores(asked.source.table(pasts))
         return self.context.tested.scored(scores, True, 0, time.perf_counter() - start)
@@ -116,8 +121,9 @@ class Joined:
         data = data or context.run_data
         asked = asked_of(context, data)
         targets = data.targets["valid"]
-        table, users = asked.source.table(pasts_of(data, targets)), data.rows.users.texts(targets)
-        return cls(asked, Combination.fit(table, scores, data.rows.labels[targets], users, asked.source.names, RIDGE))
+        table, users = asked.source.table(asked.pasts(data, targets)), data.rows.users.texts(targets)
+        further = further_of(asked, data)
+        return cls(asked, Combination.fit(table, scores, data.rows.labels[targets], users, asked.source.names, further))
 
     @property
     def n_parameters(self) -> int:
@@ -130,22 +136,37 @@ class Joined:
         Args:
             scores: the model's, of what is judged, (n,).
         """
-        pasts = judged_pasts(context, pasts_of(context.run_data, context.run_data.targets["test"]), self.asked)
+        pasts = judged_pasts(context, self.asked.pasts(context.run_data, context.run_data.targets["test"]), self.asked)
         return self.fitted.scores(self.asked.source.table(pasts), scores)[BOTH]
 
 
+def fitted_on(data: RunData) -> np.ndarray:
+    """Numbers of the rows that terms are fitted on: the targets of the validation samples, and after them the further
+    rows."""
+    return np.concatenate([data.targets["valid"], data.evidence_rows])
+
+
+def further_of(asked: Asked, data: RunData) -> FurtherRows | None:
+    """The further rows with their terms; None without any."""
+    rows = data.evidence_rows
+    if not len(rows):
+        return None
+    return FurtherRows(asked.source.table(asked.pasts(data, rows)), data.rows.labels[rows], data.rows.users.texts(rows))
+
+
 def rows_behind(data: RunData) -> np.ndarray:
-    """Numbers of the rows whose labels are in statistics or in the regression: those of the training period, and the
-    targets of the validation samples."""
-    return np.union1d(np.flatnonzero(counted_rows(data)), data.targets["valid"])
+    """Numbers of the rows whose labels are in statistics or in the regression: those of the training period, and
+    :func:`fitted_on`."""
+    return np.union1d(np.flatnonzero(counted_rows(data)), fitted_on(data))
 
 
-def untested_pasts(data: RunData, targets: np.ndarray) -> Pasts:
+def untested_pasts(asked: Asked, data: RunData, targets: np.ndarray) -> Pasts:
     """The pasts of some targets without rows of the test split."""
     codes, roles = ItemCodes(data.rows.items.names), data.notes.roles[data.kept]
     shown = [data.windows.history(row, len(data.rows)) for row in targets.tolist()]
     seen = [past[roles[past] != TEST] for past in shown]
-    return pasts_with(data, codes.of(data.rows.items.take(targets)), seen, False, codes)
+    items, use_ratings = codes.of(data.rows.items.take(targets)), asked.source.options.use_ratings
+    return pasts_with(data, items, seen, use_ratings, codes)
 
 
 def judged_pasts(context: ComparisonContext, pasts: Pasts, asked: Asked) -> Pasts:

@@ -19,7 +19,7 @@ from recbole_apa.backbone.prompt_encoder import TokenizedPrompt
 from recbole_apa.comparison.context import ComparisonContext
 from recbole_apa.comparison.method import FitFigures, Scored, UnlearnFigures
 from recbole_apa.comparison.methods.evidence import Joined, rows_behind
-from recbole_apa.comparison.requests import Counted, drawn_figures, single_shard_requests
+from recbole_apa.comparison.requests import Counted, TrainedSamples, drawn_figures, single_shard_requests
 from recbole_apa.core.errors import RunError
 from recbole_apa.core.option_table import ACTIVATION_KEYS
 from recbole_apa.core.progress import progress
@@ -114,7 +114,7 @@ class AdapterMethod:
         cost = training_cost(trainer)
         n_each = sum(p.numel() for p in model.engine.bank.parameters()) // model.engine.bank.n_adapters
         n_active = sum(n > 0 for n in trainer.record.sizes)
-        drawn = drawn_figures(self._made, cost) if n_active > 1 else {}
+        drawn = drawn_figures(TrainedSamples.of(self._made), cost) if n_active > 1 else {}
         n_labels = len(_learnt(model, config, data))
         self._fitted = FitFigures(cost["seconds"], n_each * n_active, n_active, n_labels, drawn)
         return self._fitted
@@ -195,7 +195,7 @@ class AdapterMethod:
             seconds=fitted.seconds + seconds,
             n_parameters=(fitted.n_parameters or 0) + joined.n_parameters,
             n_labels=len(labels),
-            drawn=drawn_figures(made, training_cost(made.trainer), counted) if fitted.drawn else {},
+            drawn=drawn_figures(TrainedSamples.of(made), training_cost(made.trainer), counted) if fitted.drawn else {},
         )
 
     def answer(self, prompts: Sequence[TokenizedPrompt], serving: Serving, title: str) -> Tensor:

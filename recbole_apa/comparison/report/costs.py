@@ -35,7 +35,8 @@ DRAWN = "Requests drawn by hash: interaction / user / item"
 DRAWN_MEANT = (
     "Means over {n} requests of each kind (interactions and items that the training prompts show, users who have "
     "training samples), drawn by hash. Shards hit are counted; seconds are estimated by those of this training: its "
-    "seconds a sample times the samples of these shards, and their share of the memory. Both ratios as above."
+    "seconds a sample times the samples of these shards, from the first slice of each that a request reaches, and the "
+    "shards' share of the memory. Both ratios as above."
 )
 DRAWN_FURTHER = (
     "{rows}: drawn also from the interactions, users and items that its sums count and its regression is fitted on, "
@@ -120,17 +121,29 @@ def drawn_table(rows: Sequence[Row]) -> tuple[list[str], list[list[str]]] | None
     for name in dict.fromkeys(row.method for row in done):
         found = [row for row in done if row.method == name]
         seconds = [_mean(found, f"drawn_{kind}_seconds") for kind in KINDS]
-        hit = " / ".join(f"{_mean(found, f'drawn_{kind}_shards_hit'):.2f}" for kind in KINDS)
         lines.append(
             [
                 name,
-                f"{hit} of {_mean(found, 'n_shards'):.0f}",
+                f"{_drawn(found, 'shards_hit')} of {_mean(found, 'n_shards'):.0f}{_again(found)}",
                 " / ".join(f"{s:.1f}" for s in seconds),
                 " / ".join(_ratio(one_model, s) or "-" for s in seconds),
                 " / ".join(_ratio(_mean(found, "train_seconds"), s) or "-" for s in seconds),
             ]
         )
     return (["method", "shards hit", "request s", ONE_MODEL, ALL_ANEW], lines) if lines else None
+
+
+def _drawn(rows: Sequence[Row], what: str) -> str:
+    return " / ".join(f"{_mean(rows, f'drawn_{kind}_{what}'):.2f}" for kind in KINDS)
+
+
+def _again(rows: Sequence[Row]) -> str:
+    """What of the shards hit is trained again, where that is not all of them; rows of older versions do not say."""
+    of_kinds = [(row.figures, f"drawn_{kind}_shards") for row in rows for kind in KINDS]
+    pairs = [(found.get(f"{key}_again"), found[f"{key}_hit"]) for found, key in of_kinds]
+    if any(again is None for again, _ in pairs) or all(again == hit for again, hit in pairs):
+        return ""
+    return f", {_drawn(rows, 'shards_again')} trained again"
 
 
 def drawn_note(rows: Sequence[Row]) -> str:

@@ -17,7 +17,11 @@ FIGURES_OF_ROWS = frozenset(
     {"n_samples", "train_seconds", "n_parameters", "n_shards", "unlearn_seconds", "unlearn_shards_hit"}
     | {"inference_ms_per_sample", "forward_passes", "peak_memory_bytes", "peak_memory_mib", "recbole_auc"}
     | {"n_forget", "n_requests", "uauc", "n_labels", "n_users_unseen"}
-    | {f"drawn_{kind}{what}" for kind in ("interactions", "users", "items") for what in ("", "_shards_hit", "_seconds")}
+    | {
+        f"drawn_{kind}{what}"
+        for kind in ("interactions", "users", "items")
+        for what in ("", "_shards_hit", "_shards_again", "_seconds")
+    }
 )
 """Keys that a comparison itself writes among a row's figures; no measure may have one of them."""
 COLUMNS_OF_TABLES = frozenset(

@@ -14,6 +14,7 @@ from recbole_apa.evaluation.report.baseline_lines import baseline_lines
 from recbole_apa.evaluation.report.evidence_lines import evidence_lines
 from recbole_apa.evaluation.report.figures import Curve
 from recbole_apa.evaluation.report.pages import render
+from recbole_apa.evaluation.report.prefix_table import PREFIX_HEADERS, PREFIX_TITLE, prefix_rows
 from recbole_apa.evaluation.report.run_table import HEADERS, note, table_rows, title_of, validation_note, verdict
 
 _FACTS = ("_seconds", "_bytes", ".n_samples", ".n_users", ".n_users_with_both_labels", ".yes_share")
@@ -40,6 +41,9 @@ def write_report(folder: Path, requests: Sequence[Mapping[str, object]] = ()) ->
         rows=table_rows(figures, chosen),
         evidence=evidence_lines(figures),
         beside=baseline_lines(figures),
+        prefix_title=PREFIX_TITLE,
+        prefix_headers=PREFIX_HEADERS,
+        prefix_rows=prefix_rows(figures),
         facts={k: v for k, v in figures.items() if k.endswith(_FACTS)}
         | {k: v for k, v in figures.items() if k.startswith(("recbole.", "prompts."))},
         settings=manifest["settings"],

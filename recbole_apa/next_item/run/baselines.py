@@ -1,4 +1,8 @@
-"""RecBole's models on the same users, targets and mask as a run of APANext."""
+"""RecBole's models on the same users, targets and mask as a run of APANext.
+
+General models are trained by RecBole. Of its sequential models RecBole makes a row of every prefix, which takes hours;
+two of its networks are trained on all positions of a history at once instead, and their rows are named so.
+"""
 
 import shutil
 import tempfile
@@ -18,13 +22,17 @@ from recbole_apa.data.loaders import dataset_of
 from recbole_apa.data.presplit_files import Layout, PresplitRow, write_presplit
 from recbole_apa.next_item.data import NextItemData
 from recbole_apa.next_item.ranking import RankedSplit
-from recbole_apa.next_item.run.figures import figures_of, table_of
+from recbole_apa.next_item.run.figures import Scorer, figures_of, table_of
 from recbole_apa.next_item.run.opened import NextItemRun
+from recbole_apa.next_item.sequential.network import MODELS
+from recbole_apa.next_item.sequential.training import train_sequential
 from recbole_apa.pipeline.recbole_models import NAME, PresplitFiles, TrainedBaseline, train_baseline
 from recbole_apa.pipeline.recbole_names import find_model
 
 _KINDS = frozenset({ModelType.GENERAL, ModelType.TRADITIONAL})
 _MEASURE = "NDCG@10"
+ALL_POSITIONS = "-all-positions"
+"""Behind the name of a model that is trained so."""
 AT_ONCE = 256
 """Users scored together."""
 
@@ -32,30 +40,55 @@ AT_ONCE = 256
 def refuse_names(names: Sequence[str]) -> None:
     """
     Raises:
-        SettingsError: no such model, or one that does not rank items for users.
+        SettingsError: no such model, or one that cannot be a row here.
     """
-    for name in names:
-        if find_model(name.strip()).type not in _KINDS:
+    for name in (_plain(name) for name in names):
+        if name not in MODELS and find_model(name).type not in _KINDS:
             raise SettingsError(
-                f"--compare: {name.strip()} is not one of RecBole's general models (Pop, ItemKNN, EASE, BPR, LightGCN, "
-                "...); its sequential models make a row of every prefix, which takes hours here, and are not compared"
+                f"--compare: found {name}, expected RecBole's general models (Pop, ItemKNN, EASE, BPR, LightGCN, ...) "
+                f"or, of its sequential models, {' and '.join(MODELS)}, which one pass trains on all positions; of the "
+                "others RecBole makes a row of every prefix, which takes hours here"
             )
 
 
 def add_baselines(run: NextItemRun, names: Sequence[str]) -> None:
     """Train RecBole's models on the training periods of the run's users, and add their rows to figures and table.
 
-    Early stopping looks at the validation targets by RecBole's own full ranking; figures are taken with the mask of all
-    other rows.
+    Early stopping looks at the validation targets: of general models by RecBole's own full ranking, of sequential ones
+    by the ranking that gives the figures. Figures are taken with the mask of all other rows.
     """
     seconds: dict[str, float] = {}
+    notes: list[str] = []
     with rows_as_files(run.data) as folder:
-        for name in (name.strip() for name in names):
+        for name in (_plain(name) for name in names):
             start = time.perf_counter()
-            trained = train_on(folder, name, run.options.settings.seed)
-            run.figures |= figures_of(run.options, run.data, {name: partial(scores_of, trained, run.data)})
-            seconds[name] = round(time.perf_counter() - start, 1)
-    run.table = table_of(run.figures, seconds)
+            title, scorer = _sequential(run, name, notes) if name in MODELS else (name, _general(run, folder, name))
+            run.figures |= figures_of(run.options, run.data, {title: scorer})
+            seconds[title] = round(time.perf_counter() - start, 1)
+    run.table = "\n".join([table_of(run.figures, seconds), *notes])
+
+
+def _plain(name: str) -> str:
+    """A model's name, also where the title of its row is given."""
+    return name.strip().removesuffix(ALL_POSITIONS)
+
+
+def _general(run: NextItemRun, folder: Path, name: str) -> Scorer:
+    trained = train_on(folder, name, run.options.settings.seed)
+    return partial(scores_of, trained, run.data)
+
+
+def _sequential(run: NextItemRun, name: str, notes: list[str]) -> tuple[str, Scorer]:
+    options = run.options
+    settings = options.settings
+    trained = train_sequential(name, run.data, settings.history_length, settings.seed, options.device)
+    title = f"{name}{ALL_POSITIONS}"
+    notes.append(
+        f"{title}: RecBole's network and hyperparameters, the last {settings.history_length} items, Adam at a rate of "
+        f"{trained.network.config['learning_rate']}; the best of {trained.n_epochs} epochs is number "
+        f"{trained.best_epoch}"
+    )
+    return title, trained.scores_of
 
 
 def train_on(folder: Path, name: str, seed: int) -> TrainedBaseline:

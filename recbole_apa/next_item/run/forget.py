@@ -15,15 +15,17 @@ from recbole_apa.data.samples import Interactions
 from recbole_apa.data.visible_data import VisibleData
 from recbole_apa.evidence import key_ring
 from recbole_apa.evidence.exactness import FRESH, INHERITED
+from recbole_apa.next_item.added_rows import AddedRows
 from recbole_apa.next_item.change import Change, change_of, changed_state
 from recbole_apa.next_item.data import NextItemData, read_next_data
+from recbole_apa.next_item.run.added_files import kept_incoming
 from recbole_apa.next_item.run.opened import NextItemRun, open_state, visible_of
 from recbole_apa.next_item.run.pending import finish_request, refuse_edited, refuse_waiting
-from recbole_apa.next_item.run.put_in_force import Transition, put_new_state
+from recbole_apa.next_item.run.put_in_force import Transition, put_grown_state, put_new_state
 from recbole_apa.next_item.run.store import NextItemStore
 from recbole_apa.next_item.run.train import evaluate, trained
 from recbole_apa.runs.ledger import Entry, Ledger, visible_without
-from recbole_apa.runs.ledger_lines import REQUEST
+from recbole_apa.runs.ledger_lines import ADDED, REQUEST
 from recbole_apa.runs.lock import run_lock
 from recbole_apa.runs.log import own_log
 from recbole_apa.runs.names import KEY
@@ -46,10 +48,22 @@ class ForgetResult:
     certificates: list[str] = field(default_factory=list)
     left: list[str] = field(default_factory=list)
     """What was left out, and why (``skip_unknown``)."""
+    finished_additions: list[int] = field(default_factory=list)
+    """The ledger's lines of additions that were waiting."""
     seconds: float = 0.0
     run: NextItemRun | None = None
     """The run in its new state; None for a dry run, and where only last steps were missing."""
     is_dry: bool = False
+
+
+@dataclass(frozen=True)
+class Grown:
+    """An addition that was carried out."""
+
+    change: Change
+    before: NextItemRun
+    after: NextItemRun
+    seconds: float
 
 
 @terminable()
@@ -104,12 +118,16 @@ class ForgetSession:
     def run(self, demands: Sequence[Demand]) -> ForgetResult:
         """Carry out what waits, then the new request."""
         manifest = self.store.manifest()
+        n_before = len(self._ledger(manifest).waiting())
         out = ForgetResult(certificates=finish_request(self.store, manifest, self.keys))
         refuse_edited(self.store, manifest, self.keys)
-        was_waiting = bool(out.certificates)
+        was_waiting = n_before > 0
         for entry in self._ledger(manifest).waiting():
-            self._carry_out(entry, out)
-            was_waiting = True
+            if entry.kind == ADDED:
+                self.grow(entry)
+                out.finished_additions.append(entry.position)
+            else:
+                self._carry_out(entry, out)
         if was_waiting:
             demands = [demand for demand in demands if not self._is_served(demand)]
         if demands:
@@ -125,7 +143,7 @@ class ForgetSession:
         elif not was_waiting:
             raise RequestError(
                 "found no request: expected --unlearn=FILE, --forget_users, --forget_items or --forget_interactions; "
-                "no interrupted request is waiting either"
+                "no interrupted request or addition is waiting either"
             )
         return out
 
@@ -136,7 +154,27 @@ class ForgetSession:
         found = self._find(opened, demands)
         after = self._after(opened, self._content(opened.data.raw, found))
         out = ForgetResult(n_interactions=len(found.rows), left=found.left, is_dry=True)
-        return self._told(out, opened, change_of(opened.state, after))
+        return self._told(out, opened, change_of(opened.state, after, opened.options.settings))
+
+    def grow(self, entry: Entry, opened: NextItemRun | None = None) -> Grown:
+        """Carry out an addition that the ledger has taken."""
+        start = time.perf_counter()
+        manifest = self.store.manifest()
+        opened = opened or open_state(self.store, self.changes, self.keys)
+        rows = kept_incoming(self.store, str(entry.content["rows"]), self.keys.key(str(entry.content[KEY])))
+        after = self.with_rows(opened, rows)
+        change = change_of(opened.state, after, opened.options.settings, joins=True)
+        run = self._retrained(opened, after, INHERITED, manifest, joins=True)
+        evaluate(opened)
+        seconds = time.perf_counter() - start
+        put_grown_state(self.store, Transition(opened, run, change, entry, seconds))
+        finish_request(self.store, self.store.manifest(), self.keys)
+        return Grown(change, opened, run, seconds)
+
+    def with_rows(self, opened: NextItemRun, rows: AddedRows) -> NextItemData:
+        """The data with rows that join."""
+        visible = visible_of(self.store, self.store.manifest(), self.keys)
+        return _data(opened, visible, opened.data.added.plus(rows))
 
     def _find(self, opened: NextItemRun, demands: Sequence[Demand]) -> Found:
         return find(demands, opened.data.raw, self._is_served, self.skip_unknown)
@@ -156,14 +194,14 @@ class ForgetSession:
         """The data without what a request names as well."""
         salt = str(self.store.manifest()["salt"])
         before = visible_of(self.store, self.store.manifest(), self.keys)
-        return _data(opened, before.without(visible_without([_Line(content)], salt, self.keys)))
+        return _data(opened, before.without(visible_without([_Line(content)], salt, self.keys)), opened.data.added)
 
     def _carry_out(self, entry: Entry, out: ForgetResult, opened: NextItemRun | None = None) -> None:
         start = time.perf_counter()
         manifest = self.store.manifest()
         opened = opened or open_state(self.store, self.changes, self.keys)
         after = self._after(opened, entry.content)
-        change = change_of(opened.state, after)
+        change = change_of(opened.state, after, opened.options.settings)
         level = str(entry.content["exactness"])
         run = self._retrained(opened, after, level, manifest)
         evaluate(opened)
@@ -175,27 +213,28 @@ class ForgetSession:
         self._told(out, opened, change)
 
     def _retrained(
-        self, opened: NextItemRun, after: NextItemData, level: str, manifest: Mapping[str, Any]
+        self, opened: NextItemRun, after: NextItemData, level: str, manifest: Mapping[str, Any], joins: bool = False
     ) -> NextItemRun:
         if level == FRESH:
             return trained(opened.options, after, known=opened)
-        self._refuse_other_machine(opened, manifest)
-        n_read = 2 * len(change_of(opened.state, after).users)
+        self.refuse_other_machine(opened, manifest)
+        settings = opened.options.settings
+        n_read = 2 * len(change_of(opened.state, after, settings, joins).users)
         with progress(None, "Read", opened.options.show_progress, total=n_read) as bar:
-            state = changed_state(opened.state, opened.data, after, opened.reader, opened.options.settings, bar.update)
+            state = changed_state(opened.state, opened.data, after, opened.reader, settings, bar.update, joins)
         run = NextItemRun(
             opened.options, after, state, opened.folder, seconds=opened.seconds, backbone_digest=opened.backbone_digest
         )
         evaluate(run, opened.reader)
         return run
 
-    def _refuse_other_machine(self, opened: NextItemRun, manifest: Mapping[str, Any]) -> None:
+    def refuse_other_machine(self, opened: NextItemRun, manifest: Mapping[str, Any]) -> None:
         here, then = machine_kind(opened.options.device), kind_from(manifest["machine"])
         if then is None or not here.rounds_like(then):
             was = "unknown" if then is None else then.text()
             raise SettingsError(
                 f"the run comes from another kind of machine ({was}; here: {here.text()}), which rounds differently: "
-                f"expected --exactness={FRESH}, which trains everything again here, or a machine like the run's"
+                f"expected a machine like the run's; --exactness={FRESH} trains everything again for a request"
             )
 
     def _ledger(self, manifest: Mapping[str, Any]) -> Ledger:
@@ -214,5 +253,5 @@ class _Line:
     content: Mapping[str, Any]
 
 
-def _data(opened: NextItemRun, visible: VisibleData) -> NextItemData:
-    return read_next_data(opened.options.data, opened.options.stem, visible)
+def _data(opened: NextItemRun, visible: VisibleData, added: AddedRows) -> NextItemData:
+    return read_next_data(opened.options.data, opened.options.stem, visible, added)

@@ -19,6 +19,7 @@ from recbole_apa.next_item.backbone_states import HistoryStates
 from recbole_apa.next_item.counts import CountScores
 from recbole_apa.next_item.data import NextItemData, read_next_data
 from recbole_apa.next_item.options import NextItemOptions
+from recbole_apa.next_item.run.added_files import read_added
 from recbole_apa.next_item.run.state_files import read_figures, read_state
 from recbole_apa.next_item.run.store import NextItemStore
 from recbole_apa.next_item.run.title_rows import title_rows
@@ -178,8 +179,12 @@ def open_state(
     manifest = store.check()
     options = read_told(manifest["options"], changes)
     ring = keys or key_ring(changes)
-    data = read_next_data(options.data, options.stem, visible_of(store, manifest, ring))
+    visible = visible_of(store, manifest, ring)
     folder = store.state_folder(manifest)
+    added = read_added(folder)
+    data = read_next_data(options.data, options.stem, visible, added)
+    if len(data.added) != len(added):
+        raise RunError(f"{store.folder}: rows that joined the run were forgotten and are still in its state")
     state = read_state(folder, options.settings)
     _refuse_other_data(options, manifest, data, state)
     run = NextItemRun(options, data, state, store.folder, backbone_digest=str(manifest["backbone_digest"]))
@@ -202,5 +207,5 @@ def _refuse_other_data(
     if n_other:
         raise RunError(
             f"{options.stem}.inter: {n_other} users have other rows than the run has read; to take rows out, forget "
-            "them first; a run of APANext takes no additions. Set --data_path to the files of then"
+            "them first; new rows join with --add. Set --data_path to the files of then"
         )

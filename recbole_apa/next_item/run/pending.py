@@ -1,4 +1,4 @@
-"""Requests that are in the ledger and not done: refused, or finished."""
+"""Requests and additions that are in the ledger and not done: refused, or finished."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -8,9 +8,10 @@ from recbole_apa.core.errors import RunError
 from recbole_apa.core.files.plain import read_plain
 from recbole_apa.core.files.whole import file_digest, write_bytes
 from recbole_apa.evidence import Key, KeyRing
-from recbole_apa.next_item.run.store import MANIFEST, NextItemStore
+from recbole_apa.next_item.run.added_files import remove_incoming
+from recbole_apa.next_item.run.store import GROWN, MANIFEST, NextItemStore
 from recbole_apa.runs.ledger import Entry
-from recbole_apa.runs.ledger_lines import DONE
+from recbole_apa.runs.ledger_lines import ADDED, DONE, REQUEST
 from recbole_apa.runs.names import CERTIFICATES, KEY
 
 CERTIFICATE = "certificate.json"
@@ -20,49 +21,56 @@ CERTIFICATE = "certificate.json"
 def refuse_waiting(store: NextItemStore, manifest: Mapping[str, Any]) -> None:
     """
     Raises:
-        RunError: a request is waiting, or not done to the last step.
+        RunError: a request or an addition is waiting, or not done to the last step.
     """
     waiting = store.ledger(manifest).waiting()
     if waiting:
         first = waiting[0]
         raise RunError(
-            f"{store.folder}: {len(waiting)} request(s) waiting to be carried out (line {first.position} of the "
-            f"ledger, received {first.time}); finish with --run={store.folder} --resume"
+            f"{store.folder}: {len(waiting)} request(s) or addition(s) waiting to be carried out (line "
+            f"{first.position} of the ledger, received {first.time}); finish with --run={store.folder} --resume"
         )
 
 
 def finish_request(store: NextItemStore, manifest: Mapping[str, Any], keys: KeyRing) -> list[str]:
-    """The last steps of a request whose state is in force: the old state goes, the certificate is issued, the
-    ledger gets its line. Nothing if all of that is done.
+    """The last steps of a request or an addition whose state is in force: the old state goes, a request's certificate
+    is issued, the ledger gets its line. Nothing if all of that is done.
 
     Returns:
         certificates that were issued.
     """
-    ledger, served = store.ledger(manifest), set(manifest["served"])
-    late = [entry for entry in ledger.waiting() if entry.digest in served]
+    ledger = store.ledger(manifest)
+    late = [entry for entry in ledger.waiting() if entry.digest in _carried_out(manifest)]
     store.remove_states(str(manifest["state"]))
-    if not late:
-        return []
-    names = [_issue(store, manifest, entry) for entry in late]
-    certificates = {name: file_digest(store.folder / CERTIFICATES / name) for name in names}
-    key = keys.key(str(manifest[KEY]))
-    told = {"certificates": certificates, "manifest": _manifest_digest(store, key), KEY: key.name}
-    ledger.append(DONE, {"requests": [entry.position for entry in late], **told})
+    names = [_issue(store, manifest, entry) for entry in late if entry.kind == REQUEST]
+    if late:
+        certificates = {name: file_digest(store.folder / CERTIFICATES / name) for name in names}
+        key = keys.key(str(manifest[KEY]))
+        told = {"certificates": certificates, "manifest": _manifest_digest(store, key), KEY: key.name}
+        lines = {kind: [entry.position for entry in late if entry.kind == kind] for kind in (REQUEST, ADDED)}
+        ledger.append(DONE, {"requests": lines[REQUEST], "additions": lines[ADDED], **told})
+    remove_incoming(store)
     return [str(store.folder / CERTIFICATES / name) for name in names]
+
+
+def _carried_out(manifest: Mapping[str, Any]) -> set[str]:
+    """The digests of the ledger's lines that the state in force has."""
+    return {*manifest["served"], *manifest.get(GROWN, [])}
 
 
 def refuse_edited(store: NextItemStore, manifest: Mapping[str, Any], keys: KeyRing) -> None:
     """
     Raises:
         KeyFileError: the ring does not have the key of the last request.
-        RunError: the manifest was changed after the last request was carried out.
+        RunError: the manifest was changed after the last request or addition was carried out.
     """
     done = [entry for entry in store.ledger(manifest).entries() if entry.kind == DONE]
-    if bool(done) != bool(manifest["served"]):
+    if bool(done) != bool(_carried_out(manifest)):
         raise RunError(f"{store.folder}: ledger and manifest do not belong together; restore both from a copy")
     if done and done[-1].content.get("manifest") != _manifest_digest(store, keys.key(str(manifest[KEY]))):
         raise RunError(
-            f"{store.folder}: {MANIFEST} was changed after the last request was carried out; restore it from a copy"
+            f"{store.folder}: {MANIFEST} was changed after the last request or addition was carried out; restore it "
+            "from a copy"
         )
 
 

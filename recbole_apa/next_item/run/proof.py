@@ -105,11 +105,17 @@ def _audit_ledger(store: NextItemStore, manifest: Mapping[str, Any], out: NextIt
             if not path.is_file() or file_digest(path) != digest:
                 out.findings.append(f"{path} is missing, or not the certificate that was issued")
     last = store.state_folder(manifest) / CERTIFICATE
-    if done and (not last.is_file() or read_plain(last) != _last_certificate(store, done[-1].content)):
+    if (
+        done
+        and done[-1].content.get("certificates")
+        and (not last.is_file() or read_plain(last) != _last_certificate(store, done[-1].content))
+    ):
         out.findings.append(f"{last} is not the last certificate")
     for name in store.leftovers(manifest):
         out.findings.append(f"{store.folder / name} does not belong to the run's state")
-    out.checked.append(f"{len(ledger.entries())} ledger lines, {len(done)} requests done, certificates, leftovers")
+    out.checked.append(
+        f"{len(ledger.entries())} ledger lines, {len(done)} requests and additions done, certificates, leftovers"
+    )
 
 
 def _last_certificate(store: NextItemStore, content: Mapping[str, Any]) -> bytes:
@@ -122,7 +128,7 @@ def _audit_names(
 ) -> None:
     """No name that a request named is in the state: users by their digests, as rows were hidden."""
     learnt = run.state.learnt
-    named = {*learnt.shard_of, *learnt.lineage, *learnt.valid.users, *learnt.test.users}
+    named = {*learnt.shard_of, *learnt.lineage, *learnt.valid.users, *learnt.test.users, *run.data.added.users}
     parts: tuple[Forgotten, ...] = visible_of(store, manifest, keys).forgotten
     for part in parts:
         found = sorted(user for user in named if part.digester.of("user", user) in part.scopes)

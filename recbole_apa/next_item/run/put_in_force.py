@@ -1,4 +1,4 @@
-"""Write a new state with its certificate, and let the manifest name it."""
+"""Write a new state, a request's with its certificate, and let the manifest name it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,12 +9,13 @@ from recbole_apa.evidence import KeyRing
 from recbole_apa.evidence.exactness import EARLIER, FRESH, INHERITED, THIS_DATA
 from recbole_apa.next_item.change import Change
 from recbole_apa.next_item.options import MODEL
+from recbole_apa.next_item.run.added_files import write_added
 from recbole_apa.next_item.run.certificate import KEPT, LEFT, MEANS, NextItemCertificate, keyed_files
 from recbole_apa.next_item.run.exports import noted_exports
 from recbole_apa.next_item.run.opened import NextItemRun
 from recbole_apa.next_item.run.pending import CERTIFICATE
 from recbole_apa.next_item.run.state_files import write_state
-from recbole_apa.next_item.run.store import NextItemStore, files_of
+from recbole_apa.next_item.run.store import GROWN, NextItemStore, files_of
 from recbole_apa.runs.ledger import Entry
 from recbole_apa.runs.names import KEY
 
@@ -28,7 +29,7 @@ class Transition:
     after: NextItemRun
     change: Change
     entry: Entry
-    """The request's line in the ledger."""
+    """The line in the ledger of the request or the addition."""
     seconds: float
     """That computing the new state took."""
 
@@ -39,6 +40,7 @@ def put_new_state(store: NextItemStore, made: Transition, keys: KeyRing) -> None
     manifest = store.manifest()
     folder = store.new_state(str(manifest["state"]))
     write_state(folder, after.state, after.figures)
+    write_added(folder, after.data.added)
     level, key = str(entry.content["exactness"]), keys.key(str(entry.content[KEY]))
     machine = machine_kind(after.options.device).plain()
     settings = after.options.settings
@@ -77,6 +79,27 @@ def put_new_state(store: NextItemStore, made: Transition, keys: KeyRing) -> None
             KEY: key.name,
             "machine": machine,
             "partition_of": _partition_of(level, settings.partition, manifest["partition_of"]),
+            "seconds": after.seconds,
+        }
+    )
+
+
+def put_grown_state(store: NextItemStore, made: Transition) -> None:
+    """As :func:`put_new_state`, of an addition."""
+    after, entry, manifest = made.after, made.entry, store.manifest()
+    folder = store.new_state(str(manifest["state"]))
+    write_state(folder, after.state, after.figures)
+    write_added(folder, after.data.added)
+    partition = after.options.settings.partition
+    store.put_in_force(
+        {
+            **manifest,
+            "state": folder.name,
+            "files": files_of(folder),
+            GROWN: [*manifest.get(GROWN, []), entry.digest],
+            KEY: entry.content[KEY],
+            "machine": machine_kind(after.options.device).plain(),
+            "partition_of": _partition_of(INHERITED, partition, manifest["partition_of"]),
             "seconds": after.seconds,
         }
     )

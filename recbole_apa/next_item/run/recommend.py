@@ -1,15 +1,12 @@
-"""What a user may choose next: titles with scores, and what they rest on."""
+"""What a user may choose next: titles with scores, and what they rest on. Runs of APA are asked in the same way."""
 
-import csv
-import io
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from recbole_apa.core.errors import RequestError, RunError, SettingsError
+from recbole_apa.core.errors import RunError, SettingsError
 from recbole_apa.core.files.whole import write_bytes
 from recbole_apa.core.progress import progress
 from recbole_apa.core.system.threads import one_thread
@@ -17,8 +14,11 @@ from recbole_apa.next_item.counts.similar import N_RECENT
 from recbole_apa.next_item.run.exports import note_export
 from recbole_apa.next_item.run.opened import NextItemRun, open_state
 from recbole_apa.next_item.run.pending import refuse_waiting
-from recbole_apa.next_item.run.store import NextItemStore
+from recbole_apa.next_item.run.store import NextItemStore, is_next_item_run
 from recbole_apa.next_item.state import head_term
+from recbole_apa.pipeline.build import RunResult
+from recbole_apa.pipeline.recommend_labelled import recommend_all, recommend_users
+from recbole_apa.pipeline.recommendation import Recommendation, csv_of, refuse_k, refuse_unknown_users
 from recbole_apa.runs.lock import run_lock
 from recbole_apa.runs.log import own_log
 
@@ -26,59 +26,46 @@ TERMS = ("language model", "similar items", "what follows")
 """The terms of the score, in the order of a :class:`~recbole_apa.next_item.counts.Fusion`."""
 
 
-@dataclass(frozen=True)
-class Recommendation:
-    """One item for one user."""
-
-    user: str
-    rank: int
-    item: str
-    text: str
-    score: float
-    """What is served: with evidence, log odds of a choice up to a constant of the user's; else the head's estimate."""
-    terms: Mapping[str, float]
-    """What each term adds to the score, above its mean over the user's items; only with evidence."""
-    because: str | None
-    """The text of the recent item that the counts of similar items speak for most; None without evidence, or if none
-    speaks for it."""
-
-
 @own_log()
 def recommend(
-    run: str | Path | NextItemRun, user: str, k: int = 10, config_dict: Mapping[str, object] | None = None
+    run: str | Path | NextItemRun | RunResult,
+    user: str,
+    k: int = 10,
+    config_dict: Mapping[str, object] | None = None,
+    candidates: int | None = None,
 ) -> list[Recommendation]:
-    """The best items for a user, as of after the user's last interaction; never one that the user has chosen.
+    """The best items for a user, as of after the user's last interaction; never one that the user has chosen or rated.
 
     Args:
-        run: the run's folder, or the run itself.
+        run: the folder of a run of APANext or APA, or the run itself.
         k: how many.
         config_dict: where things are now, e.g. ``{"data_path": ...}``.
+        candidates: a run of APA reads a prompt an item; this lets it read so many items that evidence ranks first. None
+            reads all.
 
     Raises:
         RequestError: a user of whom the run knows nothing.
         RunError: the run cannot be opened.
-        SettingsError: ``k`` is below 1.
+        SettingsError: ``k`` or ``candidates`` is out of range, or ``candidates`` with a run that has no use for it.
     """
-    return recommend_many(run, [user], k, config_dict)[0]
+    return recommend_many(run, [user], k, config_dict, candidates)[0]
 
 
 @own_log()
 def recommend_many(
-    run: str | Path | NextItemRun,
+    run: str | Path | NextItemRun | RunResult,
     users: Sequence[str],
     k: int = 10,
     config_dict: Mapping[str, object] | None = None,
+    candidates: int | None = None,
 ) -> list[list[Recommendation]]:
     """:func:`recommend` for several users."""
-    if k < 1:
-        raise SettingsError(f"k: found {k}, expected at least 1")
+    if isinstance(run, RunResult) or (not isinstance(run, NextItemRun) and not is_next_item_run(run)):
+        return [list(found.best) for found in recommend_users(run, users, k, config_dict, candidates)]
+    refuse_k(k)
+    _refuse_candidates(candidates)
     opened = run if isinstance(run, NextItemRun) else _opened(run, config_dict)
-    unknown = [user for user in users if user not in opened.data.of_user]
-    if unknown:
-        raise RequestError(
-            f"{len(unknown)} of {len(users)} users have no interaction that the run knows, e.g. {unknown[0]!r}; "
-            "expected users of the dataset who were not forgotten"
-        )
+    refuse_unknown_users(users, opened.data.of_user.keys())
     out = []
     with progress(users, "Recommend", opened.options.show_progress and len(users) > 1) as bar, one_thread():
         for user in bar:
@@ -86,12 +73,21 @@ def recommend_many(
     return out
 
 
+@own_log()
 def export_recommendations(
-    folder: str | Path, target: str | Path, k: int = 10, config_dict: Mapping[str, object] | None = None
+    folder: str | Path,
+    target: str | Path,
+    k: int = 10,
+    config_dict: Mapping[str, object] | None = None,
+    candidates: int | None = None,
 ) -> int:
     """Write a CSV file of the best items for every user: ``user_id,rank,item_id,text,score``.
 
-    The run notes the file: certificates and audits name it once a request has made it out of date.
+    A run of APANext notes the file: certificates and audits name it once a request has made it out of date. A run of
+    APA does not, as with predictions.
+
+    Args:
+        candidates: as for :func:`recommend`.
 
     Returns:
         how many users it has.
@@ -99,16 +95,29 @@ def export_recommendations(
     Raises:
         RunError: as :func:`recommend`; or the file is inside the run, or cannot be written.
     """
-    store, path = NextItemStore(folder), Path(target)
-    if path.resolve().is_relative_to(store.folder.resolve()):
+    path = Path(target)
+    if path.resolve().is_relative_to(Path(folder).resolve()):
         raise RunError(f"{path} is inside the run {folder}; expected a place outside it")
+    if not is_next_item_run(folder):
+        lists = recommend_all(folder, k, config_dict, candidates)
+        write_bytes(path, csv_of(one for found in lists for one in found.best))
+        return len(lists)
+    _refuse_candidates(candidates)
+    store = NextItemStore(folder)
     with run_lock(store.folder, "exporting"):
         opened = _opened(folder, config_dict)
         users = [sequence.user for sequence in opened.data.sequences]
         found = recommend_many(opened, users, k)
         note_export(store.folder, path, str(store.manifest()["state"]))
-        write_bytes(path, _csv([one for of_user in found for one in of_user]))
+        write_bytes(path, csv_of(one for of_user in found for one in of_user))
     return len(users)
+
+
+def _refuse_candidates(candidates: int | None) -> None:
+    if candidates is not None:
+        raise SettingsError(
+            "candidates: a run of APANext ranks every item from one prompt; expected it with a run of APA"
+        )
 
 
 def _opened(folder: str | Path, changes: Mapping[str, object] | None) -> NextItemRun:
@@ -158,11 +167,3 @@ def _because(run: NextItemRun, history: Sequence[int], column: int) -> str | Non
     weights = run.counts.similar[recent, column]
     best = int(weights.argmax())
     return run.data.catalogue.texts[recent[best]] if float(weights[best]) > 0 else None
-
-
-def _csv(found: Sequence[Recommendation]) -> bytes:
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["user_id", "rank", "item_id", "text", "score"])
-    writer.writerows([r.user, r.rank, r.item, r.text, f"{r.score:.6f}"] for r in found)
-    return text.getvalue().encode()

@@ -22,6 +22,8 @@ MANIFEST, KIND = "manifest.json", "APANext"
 FORMAT = 1
 EXPORTS = "exports.json"
 """Recommendations that were written elsewhere: path -> digest of the file."""
+GROWN = "added"
+"""Key of the manifest: digests of the ledger's lines of additions that the state has; runs that never grew lack it."""
 _STATE = re.compile(r"state-\d{4,}")
 _NEEDED: Mapping[str, type] = {
     CHECK: str,

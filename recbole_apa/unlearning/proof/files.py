@@ -18,6 +18,7 @@ from recbole_apa.runs.lock import HOLDER, LOCK
 from recbole_apa.runs.manifest import Manifest
 from recbole_apa.runs.names import CERTIFICATES, COMPLETE, INCOMING, LEDGER, PENDING
 from recbole_apa.runs.store import MANIFEST, RunStore
+from recbole_apa.unlearning.commit import is_catching_up, pending_store
 from recbole_apa.unlearning.proof.leftovers import is_known, leftover
 
 _HOLDS = {"process": int, "host": str, "since": str, "purpose": str}
@@ -39,7 +40,10 @@ def file_findings(store: RunStore, manifest: Manifest) -> Iterator[str]:
         elif entries[name] == "file" and store.digest_now(name) != digest:
             yield f"{name}{how_changed(store.folder / name, digest, ' was changed after it was written')}"
     if entries.get(PENDING) == "folder":
-        yield f"{PENDING}/ is there: a request or an addition was not finished; finish it with --resume"
+        if is_catching_up(pending_store(store)):
+            yield f"{PENDING}/ is there: catching up was not finished; go on with --catch_up"
+        else:
+            yield f"{PENDING}/ is there: a request or an addition was not finished; finish it with --resume"
 
 
 def walk(folder: Path) -> Iterator[tuple[str, str]]:

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from recbole_apa.collaborative import JUDGED, Fitted, ItemCodes, RowCount, Statistics, Targets
+from recbole_apa.collaborative import LOOKED_AT, Fitted, ItemCodes, RowCount, Statistics, Targets
 from recbole_apa.data.run_data import RunData
 from recbole_apa.runs.collaborative_files import load_collaborative
 from recbole_apa.runs.pinned_run import PinnedStore
@@ -20,7 +20,7 @@ class Recount:
     rows: RowCount
     sums: Statistics
     """For the pairs that are kept."""
-    found: dict[str, list[Targets]] = field(default_factory=lambda: {split: [] for split in JUDGED})
+    found: dict[str, list[Targets]] = field(default_factory=lambda: {name: [] for name in LOOKED_AT})
 
     @classmethod
     def of(cls, store: PinnedStore, items: Sequence[str], secret: bytes) -> "Recount":
@@ -42,11 +42,11 @@ class Recount:
         """Count users, each with all rows; ``named`` as in :meth:`~recbole_apa.collaborative.CountedRows.of`."""
         self.rows.add(data, named)
         self.sums = self.sums.plus(data)
-        for split, targets in self.found.items():
-            targets.append(Targets.of([data], split, self.sums.codes, self.kept.options.use_ratings))
+        for name, targets in self.found.items():
+            targets.append(Targets.of([data], name, self.sums.codes, self.kept.options.use_ratings))
 
     def targets(self) -> dict[str, Targets]:
-        """The samples by split."""
+        """The samples by split, and the further rows."""
         return {split: Targets.joined(targets) for split, targets in self.found.items()}
 
     def differing_sums(self) -> list[str]:

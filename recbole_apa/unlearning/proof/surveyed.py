@@ -72,7 +72,7 @@ def surveyed(store: PinnedStore, stem: Path, keys: KeyRing) -> Surveyed | None:
     secret = secret_of(manifest["salt"], keys.key(name) if name else None)
     recount = _recount(run, secret)
     visitors = [recount.add] if recount else []
-    survey = survey_of(run.index, run.options, run.sides, has_plain_ids(manifest), secret, visitors)
+    survey = survey_of(run.index, run.options, run.sides, run.noted, secret, visitors)
     assert survey.users_digest is not None
     digest = survey.users_digest.plus(items_digest(survey.items_seen(), run.texts.text_of, secret))
     if digest.hex() != manifest["dataset"]:
