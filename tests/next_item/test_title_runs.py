@@ -52,7 +52,7 @@ def test_a_request_trains_the_adapter_of_the_hit_shard_and_no_other(folder):
     shard = result.change.shards[0]
     assert {name for name in changed if name.startswith("adapters/")} == {f"adapters/{shard:03d}.safetensors"}
     told = json.loads(Path(result.certificates[0]).read_text())
-    assert f"adapters/{shard:03d}.safetensors" in told["files"]
+    assert f"adapters/{shard:03d}.safetensors" in told["files"] and "trained again" in told["kept"]
     found = audit_next_items(folder)
     assert found.holds and any("3 adapters" in line for line in found.checked)
     verified = verify_next_items(folder)
