@@ -1,7 +1,7 @@
 """What a request costs in a run whose shards are cut into slices: in full, at once, and caught up later.
 
     python -m benchmarks.slices --out=benchmarks/results/slices.json
-    python -m benchmarks.slices --n_shards=8 --partition=semantic --shard_slices=1 --keep_states
+    python -m benchmarks.slices --n_shards=8 --partition=semantic --shard_slices=1 --keep_states=true
     python -m benchmarks.slices --prefixes --out=benchmarks/results/slices_prefixes.json
     python -m benchmarks.slices --small
 
@@ -39,6 +39,8 @@ from recbole_apa.runs.store import RunStore
 
 KINDS = ("users", "interactions")
 WAYS = ("in full", "at once", "catch up")
+KEPT = {"false": False, "validation": "validation", "true": True}
+"""Values of the option ``keep_states``."""
 ROOT = Path(__file__).parents[1]
 
 
@@ -129,11 +131,12 @@ def main() -> None:
     parser.add_argument("--n_shards", type=int, default=4)
     parser.add_argument("--shard_slices", type=int, default=8)
     parser.add_argument("--partition", default="semantic_user")
-    parser.add_argument("--keep_states", action="store_true", help="on both sides")
+    parser.add_argument("--keep_states", choices=KEPT, default="validation", help="on both sides")
     parser.add_argument("--prefixes", action="store_true", help="AUC by slices served, no request")
     parser.add_argument("--config", default="{}", help="further options, as JSON")
     given = begin(parser)
-    options = {name: getattr(given, name) for name in ("n_shards", "shard_slices", "partition", "keep_states")}
+    options = {name: getattr(given, name) for name in ("n_shards", "shard_slices", "partition")}
+    options["keep_states"] = KEPT[given.keep_states]
     options |= json.loads(given.config)
     if given.small:
         given.requests = 1

@@ -33,6 +33,7 @@ _WHERE = {
     "copy_run": "recbole_apa.runs.remote.working_copy",
     "compare_forgetting": "recbole_apa.comparison.forgetting",
     "ForgetRequest": "recbole_apa.comparison.forget_task",
+    "add_next_items": "recbole_apa.next_item.run.add",
     "add": "recbole_apa.unlearning.additions.stage",
     "audit": "recbole_apa.unlearning.proof.quick",
     "catch_up": "recbole_apa.unlearning.catching_up",
@@ -65,6 +66,7 @@ __all__ = [
     "Recommendation",
     "RunResult",
     "add",
+    "add_next_items",
     "audit",
     "audit_next_items",
     "catch_up",
@@ -96,6 +98,7 @@ if TYPE_CHECKING:
     from recbole_apa.model.apa import APA
     from recbole_apa.model.trainer import APATrainer
     from recbole_apa.next_item.recommender import APANext
+    from recbole_apa.next_item.run.add import add_next_items
     from recbole_apa.next_item.run.forget import forget_next_items
     from recbole_apa.next_item.run.proof import audit_next_items, verify_next_items
     from recbole_apa.next_item.run.recommend import export_recommendations, recommend

@@ -1,11 +1,14 @@
 """What the commands of APANext tell: texts for people, fields for programs (``docs/json.md``)."""
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from tabulate import tabulate
+
 if TYPE_CHECKING:
+    from recbole_apa.next_item.run.add import NextItemAddition
     from recbole_apa.next_item.run.forget import ForgetResult
     from recbole_apa.next_item.run.opened import NextItemRun
-    from recbole_apa.next_item.run.proof import NextItemAudit, NextItemVerification
 
 
 def run_fields(made: "NextItemRun") -> dict[str, object]:
@@ -23,6 +26,7 @@ def forget_text(found: "ForgetResult") -> str:
             f"{found.n_users} users, {len(found.change.gone)} of whom go; shards whose sums and heads change: {shards} "
             f"({len(found.change.shards)} of {found.n_shards})"
         )
+    lines += [f"line {position} of the ledger: an addition that was waiting" for position in found.finished_additions]
     if found.is_dry:
         return "\n".join([*lines, "nothing was changed (--dry_run)"])
     if found.change is not None:
@@ -43,35 +47,43 @@ def forget_fields(found: "ForgetResult") -> dict[str, object]:
         "is_dry_run": found.is_dry,
         "seconds": found.seconds,
         "certificates": found.certificates,
+        "finished_additions": found.finished_additions,
     }
 
 
-def audit_text(found: "NextItemAudit") -> str:
-    """An audit."""
-    lines = [f"checked: {line}" for line in found.checked]
-    lines += [f"notice: {line}" for line in found.notices]
-    lines += [f"FOUND: {line}" for line in found.findings]
-    head = f"; ledger head {found.head}" if found.head else ""
-    lines.append(f"the audit {'holds' if found.holds else 'does not hold'}{head}")
-    return "\n".join(lines)
+def add_text(found: "NextItemAddition") -> str:
+    """An addition: what it changed, or would change."""
+    change, would = found.change, "" if found.position is not None else "would "
+    lines = [forget_text(found.finished)] if found.finished is not None else []
+    lines.append(
+        f"{found.n_rows} rows {would}join: {len(change.users) - len(change.new)} of {found.n_users} users grow and "
+        f"{len(change.new)} are new; shards whose sums and heads change: {len(change.shards)} of {found.n_shards}"
+    )
+    if found.position is None:
+        return "\n".join([*lines, "nothing was changed (--dry_run)"])
+    lines.append(f"joined in {found.seconds:.1f} s, evaluation included; line {found.position} of the ledger")
+    return "\n".join([*lines, *_before_and_after(found.figures or {})])
 
 
-def verify_text(found: "NextItemVerification") -> str:
-    """A verification."""
-    lines = ["compared: " + ", ".join(found.compared), *(f"DIFFERS: {name}" for name in found.differences)]
-    says = "equal, bit for bit, to training from scratch" if found.holds else "not what training from scratch gives"
-    lines += [found.machine] if found.machine else []
-    lines += [f"the run is {says} ({found.seconds:.1f} s)", f"from scratch means here: {found.means}"]
-    return "\n".join(lines)
+def _before_and_after(figures: Mapping[str, Mapping[str, float]]) -> list[str]:
+    names = sorted({name for told in figures.values() for name in told if name.startswith("test.")})
+    rows = [[name, *(f"{told[name]:.4f}" if name in told else "" for told in figures.values())] for name in names]
+    head = ("held-out items: each user's last", *figures)
+    return [tabulate(rows, head, disable_numparse=True)] if rows else []
 
 
-def verify_fields(found: "NextItemVerification") -> dict[str, object]:
-    """A verification; seconds are of training from scratch."""
+def add_fields(found: "NextItemAddition") -> dict[str, object]:
+    """An addition, with the numbers of users and not their names."""
+    change = found.change
     return {
-        "holds": found.holds,
-        "compared": found.compared,
-        "differences": found.differences,
-        "means": found.means,
-        "machine": found.machine,
+        "n_rows": found.n_rows,
+        "n_users_changed": len(change.users),
+        "n_users_new": len(change.new),
+        "shards": list(change.shards),
+        "n_shards": found.n_shards,
+        "is_dry_run": found.position is None,
+        "ledger_position": found.position,
+        "figures": found.figures or {},
         "seconds": found.seconds,
+        "certificates": [] if found.finished is None else found.finished.certificates,
     }

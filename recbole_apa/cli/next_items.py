@@ -1,13 +1,15 @@
-"""``--model=APANext``, and ``--run=DIR`` of such a run: train, evaluate, compare, forget, prove, recommend."""
+"""``--model=APANext``, and ``--run=DIR`` of such a run: train, evaluate, compare, forget, grow, prove, recommend."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from recbole_apa.cli import forget, next_item_texts, recommendations
+from recbole_apa.cli import add, forget, next_item_texts, prove, recommendations
 from recbole_apa.cli.arguments import Words, names_in, refuse_near_misses, take, values_of
-from recbole_apa.cli.fields import audit_fields
+from recbole_apa.cli.fields import audit_fields, verify_fields
 from recbole_apa.cli.output import Output
 from recbole_apa.cli.stages import (
+    AddOptions,
     CompareOptions,
     ForgetOptions,
     ProveOptions,
@@ -25,8 +27,10 @@ if TYPE_CHECKING:
 
 MODEL = "APANext"
 _HERE = (TrainOptions, PlaceArguments, RunOptions, ForgetOptions, ProveOptions, RecommendOptions)
-_NOT_YET = ("unlearn_method", "other_machine", "allow_pending")
+_NOT_YET = ("unlearn_method", "other_machine", "allow_pending", "at_once", "catch_up", "gather")
 """Options of a request that this mode does not have."""
+_GO_ON = ("key_file", "device", "trust_remote_code", "show_progress")
+"""Options of a training that hold for a request in the same command."""
 
 
 def is_asked(words: Words) -> bool:
@@ -58,20 +62,19 @@ def serve(words: Words, out: Output) -> int:
     """
     baselines, rest = _compared(words)
     request, rest = take(ForgetOptions, rest)
+    addition, rest = take(AddOptions, rest)
     proofs, rest = take(ProveOptions, rest)
     wanted, rest = take(RecommendOptions, rest)
     k, rest = recommendations.taken_k(wanted, rest)
     where, rest = take(RunOptions, rest)
     given = [name for name in _NOT_YET if getattr(request, name) not in (None, False)]
-    if given or where.copy_to is not None:
-        raise SettingsError(f"--{(given or ['copy_to'])[0]} does not go with a run of {MODEL}")
-    if (
-        forget.is_asked(request, proofs)
-        + bool(baselines)
-        + recommendations.is_asked(wanted)
-        + (proofs.audit or proofs.verify)
-        > 1
-    ):
+    given += ["readmit"] * addition.readmit + ["copy_to"] * (where.copy_to is not None)
+    if given:
+        raise SettingsError(f"--{given[0]} does not go with a run of {MODEL}")
+    if add.is_asked(addition, request, {**vars(proofs), **vars(wanted), "compare": baselines or None}):
+        return _add(where.run, rest, addition, request.dry_run, out)
+    asked = [forget.is_asked(request, proofs), bool(baselines), recommendations.is_asked(wanted)]
+    if sum([*asked, proofs.audit or proofs.verify]) > 1:
         raise SettingsError("a request, a proof, a comparison and recommendations: give one command for each")
     if where.run is None:
         return _train(rest, request, proofs, wanted, baselines, out)
@@ -134,8 +137,7 @@ def _train(
     _compare(made, baselines)
     out.tell(made.table if baselines else None, next_items=lambda: next_item_texts.run_fields(made))
     if asked:
-        keys = {name: value for name, value in values_of(rest).items() if name == "key_file"}
-        _forget(str(made.folder), request, keys, out)
+        _forget(str(made.folder), request, {n: v for n, v in values_of(rest).items() if n in _GO_ON}, out)
     return 0
 
 
@@ -160,9 +162,12 @@ def _forget(folder: str, request: ForgetOptions, changes: Mapping[str, object], 
     from recbole_apa.evidence.exactness import INHERITED
     from recbole_apa.next_item.run.forget import forget_next_items
 
+    asked = forget.read_request(request)
+    files = asked.pop("requests")
     result = forget_next_items(
         folder,
-        **forget.read_request(request),
+        files[0] if files else None,
+        **asked,
         exactness=request.exactness if request.exactness is not None else INHERITED,
         skip_unknown=request.skip_unknown,
         dry_run=request.dry_run,
@@ -171,18 +176,29 @@ def _forget(folder: str, request: ForgetOptions, changes: Mapping[str, object], 
     out.tell(next_item_texts.forget_text(result), next_items_unlearn=lambda: next_item_texts.forget_fields(result))
 
 
+def _add(folder: str | None, words: Words, addition: AddOptions, dry_run: bool, out: Output) -> int:
+    from recbole_apa.next_item.run.add import add_next_items
+
+    if folder is None:
+        raise SettingsError(f"--add: expected a finished run of {MODEL}, with --run=DIR; found no --run")
+    changes = values_of({name: text for name, text in words.items() if name != "model"})
+    _refuse_changes(changes)
+    rows = Path(str(addition.add))
+    result = add_next_items(folder, rows, columns=addition.add_columns, dry_run=dry_run, config_dict=changes)
+    out.tell(next_item_texts.add_text(result), next_items_add=lambda: next_item_texts.add_fields(result))
+    return 0
+
+
 def _prove(folder: str, asked: ProveOptions, changes: Mapping[str, object], out: Output) -> int:
     from recbole_apa.next_item.run.proof import audit_next_items, verify_next_items
 
     holds = True
     if asked.audit:
         audited = audit_next_items(folder, changes)
-        out.tell(next_item_texts.audit_text(audited), audit=lambda: audit_fields(audited))
+        out.tell(prove.audit_text(audited), audit=lambda: audit_fields(audited))
         holds = audited.holds
     if asked.verify:
         verified = verify_next_items(folder, changes)
-        out.tell(
-            next_item_texts.verify_text(verified), next_items_verify=lambda: next_item_texts.verify_fields(verified)
-        )
+        out.tell(prove.verify_text(verified), verify=lambda: verify_fields(verified))
         holds = holds and verified.holds
     return 0 if holds else 1

@@ -8,6 +8,7 @@ from recbole_apa.cli.output import Output
 from recbole_apa.cli.stages import ProveOptions
 
 if TYPE_CHECKING:
+    from recbole_apa.next_item.run.proof import NextItemAudit
     from recbole_apa.unlearning.proof.full import VerifyResult
     from recbole_apa.unlearning.proof.quick import AuditResult
 
@@ -26,26 +27,29 @@ def prove(folder: str, asked: ProveOptions, changes: Mapping[str, object], out: 
         from recbole_apa.unlearning.proof.quick import audit
 
         audited = audit(folder, changes)
-        out.tell(_audit_text(audited), audit=lambda: audit_fields(audited))
+        out.tell(audit_text(audited), audit=lambda: audit_fields(audited))
         holds = audited.holds
     if asked.verify:
         from recbole_apa.unlearning.proof.full import verify
 
         verified = verify(folder, changes)
-        out.tell(_verify_text(verified), verify=lambda: verify_fields(verified))
+        out.tell(verify_text(verified), verify=lambda: verify_fields(verified))
         holds = holds and verified.holds
     return 0 if holds else 1
 
 
-def _audit_text(found: "AuditResult") -> str:
+def audit_text(found: "AuditResult | NextItemAudit") -> str:
+    """An audit, of a run of either kind."""
     lines = ["checked: " + "; ".join(found.checked)]
     lines += [f"notice: {line}" for line in found.notices]
     lines += [f"FOUND: {line}" for line in found.findings]
-    lines.append(f"the audit {'holds' if found.holds else 'does not hold'}; ledger head {found.head}")
+    head = f"; ledger head {found.head}" if found.head else ""
+    lines.append(f"the audit {'holds' if found.holds else 'does not hold'}{head}")
     return "\n".join(lines)
 
 
-def _verify_text(found: "VerifyResult") -> str:
+def verify_text(found: "VerifyResult") -> str:
+    """A verification, of a run of either kind."""
     lines = ["compared: " + ", ".join(found.compared), *(f"DIFFERS: {d}" for d in found.differences)]
     lines += [text for text in (found.plugins, found.machines) if text]
     says = "equal, bit for bit, to training from scratch" if found.holds else "not what training from scratch gives"

@@ -50,8 +50,12 @@ class ExecutionSettings(Checked):
         metadata=option(Says.MAY_CHANGE, bounds=Bounds(0), expected="a number of at least 0")
     )
     """How many GiB of frozen activations to keep in main memory; the rest are recomputed."""
-    keep_states: bool = field(metadata=option(Says.MAY_CHANGE | Says.PASSED_OVER))
-    """Also keep frozen activations in the run folder, for later requests to use."""
+    keep_states: bool | Literal["validation"] = field(
+        metadata=option(Says.MAY_CHANGE | Says.PASSED_OVER, expected="true, false or validation")
+    )
+    """Also keep frozen activations in the run folder, for later requests to use: of all training and validation
+    samples; ``validation``, of the validation samples alone, which the memory is scored with at every request, if they
+    take no more than 256 MiB. A finished run goes on keeping what it has."""
     variants: Literal["all", "chosen", "none"] = field(metadata=option(Says.MAY_CHANGE, expected="all, chosen or none"))
     """What the final table shows: ``chosen``, the configured ``aggregation``, evidence, ``baselines`` and the rules;
     ``all``, also each adapter alone and the other aggregations; ``none``, no table."""

@@ -1,7 +1,7 @@
 """From samples to a trained state: embed, partition, train, score the memory. The same path for the first training, for
 unlearning (which reuses what the preceding state shows to be unaffected) and for retraining from scratch."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -43,9 +43,9 @@ class TrainedState:
     prefixes: Mapping[int, Place] = field(default_factory=dict)
     """Shard -> the first place that its adapter lacks."""
 
-    def lineage(self, splits: Mapping[str, Sequence[Sample]], with_states: bool) -> dict[str, dict[str, str]]:
+    def lineage(self, splits: Mapping[str, Sequence[Sample]], kept: Collection[str]) -> dict[str, dict[str, str]]:
         """Which samples each of its files saw; see :func:`~recbole_apa.model.lineage.lineage_of`."""
-        return lineage_of(self.partition, splits, with_states, self.places, self.prefixes)
+        return lineage_of(self.partition, splits, kept, self.places, self.prefixes)
 
 
 def fit_state(fit: FitContext, train_data: ShardingDataLoader, valid_set: APADataset) -> TrainedState:

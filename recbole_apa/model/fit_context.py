@@ -23,12 +23,17 @@ class FitRecord:
     """Shards trained in this training."""
     taken_over: list[int] = field(default_factory=list)
     """Shards whose adapters come from the preceding state."""
+    as_served: list[int] = field(default_factory=list)
+    """Shards whose adapters are those that the preceding state serves: these, and prefixes that stay."""
     prefixes: dict[int, Place] = field(default_factory=dict)
     """Shard -> the first place that its adapter lacks."""
     n_chained: dict[int, int] = field(default_factory=dict)
     """Shard -> how many slices it has, additions counted separately."""
     n_served: dict[int, int] = field(default_factory=dict)
     """Shard -> how many of these its adapter was trained on."""
+    n_new: dict[int, int] = field(default_factory=dict)
+    """Shard -> how many of the slices that its adapter was trained on the preceding state did not have: trained for the
+    state that is made, also before an interruption."""
     n_places: int = 0
     """Slices of shards that were trained in this training; a shard without slices counts as one."""
     seconds: dict[str, float] = field(default_factory=dict)

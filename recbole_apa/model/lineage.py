@@ -1,6 +1,6 @@
 """Which samples each file of a run depends on, and the order of its rows."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from recbole_apa.core.places import FIRST, Place, Places
@@ -51,14 +51,14 @@ def chain_of(shard: int, samples: Sequence[Sample], places: Places) -> list[Piec
 def lineage_of(
     partition: "Partition",
     splits: Mapping[str, Sequence[Sample]],
-    with_states: bool,
+    kept: Collection[str],
     places: Places,
     prefixes: Prefixes,
 ) -> dict[str, dict[str, str]]:
     """Artefact -> sample id -> digest of what the artefact saw of it. Figures and report depend on all of these.
 
     Args:
-        with_states: whether the run keeps frozen activations.
+        kept: the splits of whose samples the run keeps frozen activations; those of no split if it keeps none.
         places: as in :func:`chain_of`.
         prefixes: of shards whose adapters lack places.
     """
@@ -73,8 +73,9 @@ def lineage_of(
         for place in sorted({place_of[name] for name in members})[1:]:
             before = [name for name in members if place_of[name] < place]
             seen[shard_name(k, point_name(*place))] = {name: train[name] for name in before}
-    if with_states:
-        seen[STATES] = {**train, **valid}
+    if kept:
+        parts = {SPLITS[0]: train, SPLITS[1]: valid}
+        seen[STATES] = {name: digest for split in kept for name, digest in parts[split].items()}
     return {**seen, PARTITION: train, EMBEDDINGS: train, MEMORY: valid, METRICS: test}
 
 

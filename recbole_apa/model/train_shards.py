@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Collection, Sequence
+from itertools import takewhile
 from logging import getLogger
 
 from recbole.utils import set_color
@@ -47,6 +48,7 @@ class ShardBuilder:
         self._say_slices(chains.values())
         for chain in chains.values():
             self._take_over(chain)
+        n_before = {k: self._n_before(chain) for k, chain in chains.items()}
         missing = [chain for chain in chains.values() if not chain.is_done]
         n_missing = len(missing)
         if fit.inputs.shard_update and any(len(chain.places) > 1 for chain in missing):
@@ -59,6 +61,7 @@ class ShardBuilder:
             missing = [chain for chain in missing if not chain.is_done]
         fit.record.n_chained = {k: len(chain.places) for k, chain in chains.items()}
         fit.record.n_served = {k: chain.n_done for k, chain in chains.items()}
+        fit.record.n_new = {k: max(0, chain.n_done - n_before[k]) for k, chain in chains.items()}
         fit.record.prefixes = {k: chain.next.place for k, chain in chains.items() if not chain.is_whole}
         fit.record.shards += [(k in chains and chains[k].record) or {} for k in range(self.partition.n_shards)]
         if n_missing:
@@ -111,6 +114,8 @@ class ShardBuilder:
         chain.start = Start(loaded[0], state.load_moments(chain.shard, point, loaded[0]) if goes_on else None)
         if chain.is_done:
             assert self.fit.store is not None
+            if state is self.fit.store.base and not point:
+                self.fit.record.as_served.append(chain.shard)
             self._keep_points(chain)
             ShardPoints(self.fit.store, chain.shard).serve(state.shard_folder(chain.shard, point), goes_on)
         getLogger().info(f"shard {chain.shard + 1}: {chain.n_done} of its {len(chain.places)} pieces are as they were")
@@ -127,6 +132,7 @@ class ShardBuilder:
             state, done = store.base, store.base.finished_shard(chain.shard, key, or_moved)
             if done is not None:
                 self.fit.record.taken_over.append(chain.shard)
+                self.fit.record.as_served.append(chain.shard)
         elif done is not None:
             getLogger().info(f"shard {chain.shard + 1} is already on disk, not trained again")
         if done is None:
@@ -148,6 +154,17 @@ class ShardBuilder:
                 if point is not None:
                     return state, point
         return None
+
+    def _n_before(self, chain: ShardChain) -> int:
+        """How many of its first places the preceding state has."""
+        store = self.fit.store
+        if chain.shard in self.fit.record.taken_over:
+            return len(chain.places)
+        if store is None or store.base is None or not self.fit.inputs.reuse:
+            return 0
+        points = ShardPoints(store.base, chain.shard)
+        there = (points.find(one.key, chain.goes_on(i)) is not None for i, one in enumerate(chain.places))
+        return sum(takewhile(bool, there))
 
     def _keep_points(self, chain: ShardChain) -> None:
         """Leave, beside the shard, exactly the points before its places up to the next one to be trained."""

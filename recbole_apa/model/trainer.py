@@ -26,6 +26,7 @@ from recbole_apa.model.combined_scores import CombinedScores
 from recbole_apa.model.contracts import NO_INPUTS, FitInputs
 from recbole_apa.model.fit import TrainedState, fit_state
 from recbole_apa.model.fit_context import FitContext, FitRecord
+from recbole_apa.model.kept_activations import keep_activations
 from recbole_apa.model.recbole_evaluator import PatientEvaluator
 from recbole_apa.model.run_identity import identity_of
 from recbole_apa.model.validation_memory import of_memory
@@ -34,11 +35,11 @@ from recbole_apa.runs.collaborative_files import save_collaborative
 from recbole_apa.runs.keep_index import write_first_index
 from recbole_apa.runs.ledger import refuse_pending
 from recbole_apa.runs.log_places import NoScalars, nothing_made
-from recbole_apa.runs.names import COUNTED, KEY, MACHINES, STATES
+from recbole_apa.runs.names import COUNTED, KEY, MACHINES
 from recbole_apa.runs.place import make_run_dir
 from recbole_apa.runs.store import RunIdentity, RunStore
 from recbole_apa.runs.tensorboard import Board, new_board
-from recbole_apa.runs.trunk_activations import load_activations, save_activations
+from recbole_apa.runs.trunk_activations import load_activations
 
 
 class APATrainer(Trainer):
@@ -136,9 +137,9 @@ class APATrainer(Trainer):
     def _keep(self, store: RunStore, state: TrainedState, *loaders: AbstractDataLoader) -> None:
         """Write what the training steps have not stored themselves."""
         store.save_memory(state.memory, state.active)
-        if self.config["keep_states"]:
-            save_activations(store, self.model.engine.cache, self._prompts_of(*loaders))
-        store.save_lineage(state.lineage(part_of(loaders[0]).splits, store.has(STATES)))
+        prompts = [self._prompts_of(part) for part in loaders]
+        kept = keep_activations(store, self.model.engine, prompts, self.config["keep_states"])
+        store.save_lineage(state.lineage(part_of(loaders[0]).splits, kept))
 
     def _seal(self, store: RunStore) -> None:
         """Write what is fitted on the validation scores, and record the digests of all files."""

@@ -60,7 +60,7 @@ class _Rows:
         self.order = sample_order(dataset.samples)
         self.prompts: list[TokenizedPrompt] = fit.model.prompts_of(dataset)
         self.scores = torch.zeros(len(self.order), len(active))
-        kept, reuse = fit.record.taken_over, fit.inputs.reuse
+        kept, reuse = fit.record.as_served, fit.inputs.reuse
         voting = active.nonzero().flatten().tolist()
         fresh = [k for k in voting if k not in kept]
         self.which: list[list[int]] = []

@@ -1,4 +1,6 @@
 from .recommender import APANext as APANext
+from .run.add import NextItemAddition as NextItemAddition
+from .run.add import add_next_items as add_next_items
 from .run.forget import ForgetResult as ForgetResult
 from .run.forget import forget_next_items as forget_next_items
 from .run.opened import NextItemRun as NextItemRun

@@ -3,7 +3,7 @@
 Shapes: m items of a history, t tokens, d hidden size.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import torch
 from torch import Tensor
@@ -52,6 +52,15 @@ class HistoryStates:
             SettingsError: the history has more tokens than the backbone reads.
         """
         return self._read(self._encode(texts))
+
+    def refuse_long(self, histories: Iterable[Sequence[str]]) -> None:
+        """Without a pass.
+
+        Raises:
+            SettingsError: one has more tokens than the backbone reads.
+        """
+        for texts in histories:
+            self._encode(texts)
 
     def of_many(
         self, histories: Sequence[Sequence[str]], step: Callable[[int], None] = lambda n: None

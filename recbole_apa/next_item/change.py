@@ -10,14 +10,15 @@ from logging import getLogger
 import torch
 
 from recbole_apa.core.errors import RunError
-from recbole_apa.next_item.counts import ItemCounts
+from recbole_apa.next_item.counts import Counts, exchanged
 from recbole_apa.next_item.data import NextItemData
 from recbole_apa.next_item.derive import derive
+from recbole_apa.next_item.differences import differences
 from recbole_apa.next_item.fit import counts_of, hashed_shard, lineage_of, split_states, title_trainer, trained_titles
 from recbole_apa.next_item.sequences import targets_of
 from recbole_apa.next_item.settings import NextItemSettings
 from recbole_apa.next_item.state import Learnt, NextItemState, SplitStates
-from recbole_apa.next_item.user_rows import RowReader, UserRows
+from recbole_apa.next_item.user_rows import RowReader, UserRows, sums_of
 
 
 @dataclass(frozen=True)
@@ -65,6 +66,12 @@ def _trains(user: str, data: NextItemData, settings: NextItemSettings) -> bool:
     return sequence is not None and bool(targets_of(sequence.shown(settings.history_length), sequence.n_held_out))
 
 
+def changed_sums(before: NextItemState, after: NextItemState) -> tuple[int, ...]:
+    """Shards whose sums are others."""
+    pairs = enumerate(zip(before.learnt.sums, after.learnt.sums, strict=True))
+    return tuple(k for k, (one, other) in pairs if differences(one, other))
+
+
 def changed_state(
     before: NextItemState,
     old: NextItemData,
@@ -72,21 +79,19 @@ def changed_state(
     reader: RowReader,
     settings: NextItemSettings,
     step: Callable[[int], None] = lambda n: None,
-    joins: bool = False,
 ) -> NextItemState:
     """The state without what ``new`` lacks, and with what it has besides; shards and all other users' parts stay. A
     user who had no training row gets the shard that ``hashed_user`` gives, as in a training that takes shards over.
 
     Args:
         old: what the run has read so far.
-        joins: as for :func:`change_of`.
         step: called with how many users were read since the last call.
 
     Raises:
         DataError: no training row is left.
         RunError: the backbone does not give the states any more that are in the sums.
     """
-    change = change_of(before, new, settings, joins)
+    change = change_of(before, new, settings, joins=len(new.added) > len(old.added))
     known = [user for user in change.users if user in before.learnt.lineage]
     was = {r.sequence.user: r for r in reader.read([old.of_user[user] for user in known], step)}
     left = [user for user in change.users if user in new.of_user]
@@ -95,14 +100,12 @@ def changed_state(
     learnt = before.learnt
     n_items = len(new.catalogue)
     sums = list(learnt.sums)
+    width = sums[0].gram.shape[0]
     shard_of = _shards_after(learnt.shard_of, change, now, settings)
-    for user in change.users:
-        if user in learnt.shard_of:
-            shard = learnt.shard_of[user]
-            sums[shard] = sums[shard].minus(was[user].sums(n_items))
-        if user in shard_of:
-            shard = shard_of[user]
-            sums[shard] = sums[shard].plus(now[user].sums(n_items))
+    for shard in change.shards:
+        gone = [rows for user, rows in was.items() if learnt.shard_of.get(user) == shard]
+        come = [rows for user, rows in now.items() if shard_of.get(user) == shard]
+        sums[shard] = sums[shard].minus(sums_of(gone, n_items, width)).plus(sums_of(come, n_items, width))
     after = replace(
         learnt,
         shard_of=shard_of,
@@ -124,7 +127,8 @@ def _refuse_other_states(before: NextItemState, was: Mapping[str, UserRows]) -> 
         raise RunError(
             f"the backbone gives other states for {len(other)} of {len(was)} users than those in the run's sums, which "
             "thus cannot be taken out: this is another kind of machine, or the data is not what the run has read; "
-            "forget with --exactness=fresh, which trains everything again, or use a machine like the run's"
+            "give the request again with --exactness=fresh, which trains everything again, or use --resume on a "
+            "machine like the run's"
         )
 
 
@@ -138,15 +142,15 @@ def _shards_after(
 
 
 def _counts(
-    counts: ItemCounts | None,
+    counts: Counts | None,
     old: NextItemData,
     new: NextItemData,
     users: Sequence[str],
     settings: NextItemSettings,
-) -> ItemCounts | None:
+) -> Counts | None:
     before = counts_of(old, [user for user in users if user in old.of_user], settings)
     after = counts_of(new, [user for user in users if user in new.of_user], settings)
-    return None if counts is None or before is None or after is None else counts.minus(before).plus(after)
+    return None if counts is None or before is None or after is None else exchanged(counts, before, after)
 
 
 def _replaced(split: SplitStates, changed: Sequence[str], now: Sequence[UserRows], name: str) -> SplitStates:

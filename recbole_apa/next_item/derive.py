@@ -5,13 +5,18 @@ from torch import Tensor
 
 from recbole_apa.core.errors import DataError
 from recbole_apa.core.system.threads import one_thread
-from recbole_apa.next_item.counts import CountScores, Fusion, fit_fusion
+from recbole_apa.next_item.counts import Fusion, fit_fusion, scores_of
 from recbole_apa.next_item.data import NextItemData
 from recbole_apa.next_item.heads import Heads, ShardWeights, StateGrid, choose_weights, solve_head
 from recbole_apa.next_item.heads.mixture import NEIGHBORS, TAUS
 from recbole_apa.next_item.ranking import RankedSplit, ranks_of, split_of
 from recbole_apa.next_item.settings import NextItemSettings
 from recbole_apa.next_item.state import Learnt, NextItemState, head_term
+
+NO_ROWS = (
+    "no training row is left: expected a user with at least four items, and a MAX_ITEM_LIST_LENGTH that shows three of "
+    "them"
+)
 
 
 def derive(
@@ -26,7 +31,7 @@ def derive(
         DataError: no training row is left.
     """
     if not any(sums.n_rows for sums in learnt.sums):
-        raise DataError("no training row is left: expected a user with at least four items")
+        raise DataError(NO_ROWS)
     with one_thread():  # products on several threads round in other ways
         return _derive(grid, learnt, data, settings, solved)
 
@@ -63,5 +68,5 @@ def _grid(settings: NextItemSettings) -> list[tuple[float, int]]:
 def _fusion(learnt: Learnt, merged: Tensor, split: RankedSplit) -> Fusion | None:
     if learnt.counts is None:
         return None
-    terms = torch.cat([head_term(merged)[None], CountScores.of(learnt.counts).terms(split.histories)])
+    terms = torch.cat([head_term(merged)[None], scores_of(learnt.counts).terms(split.histories)])
     return fit_fusion(terms, split.allowed, split.targets)

@@ -5,18 +5,18 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import torch
 
-from recbole_apa.core.errors import SettingsError
+from recbole_apa.core.errors import DataError, SettingsError
 from recbole_apa.core.seeding import digest_of
 from recbole_apa.core.system.threads import one_thread
-from recbole_apa.next_item.counts import MOST_ITEMS, ItemCounts
+from recbole_apa.next_item.counts import MOST_ITEMS, Counts, ItemCounts, TransitionCounts
 from recbole_apa.next_item.data import NextItemData
-from recbole_apa.next_item.derive import derive
-from recbole_apa.next_item.heads import HeadSums
+from recbole_apa.next_item.derive import NO_ROWS, derive
+from recbole_apa.next_item.sequences import targets_of
 from recbole_apa.next_item.settings import NextItemSettings
 from recbole_apa.next_item.state import Learnt, NextItemState, SplitStates
 from recbole_apa.next_item.title_adapters import with_adapters
 from recbole_apa.next_item.title_training import TitleTrainer
-from recbole_apa.next_item.user_rows import RowReader, UserRows
+from recbole_apa.next_item.user_rows import RowReader, UserRows, sums_of
 from recbole_apa.partition.semantic import cosine_distances, fit_centres
 from recbole_apa.partition.whole_users import assign_whole
 
@@ -41,14 +41,15 @@ def fit(
     """
     refuse_large(len(data.catalogue), settings)
     trainer = title_trainer(data, reader, settings)
+    refuse_untrained(data, settings)
     rows = list(reader.read(data.sequences, step))
     trained = [of_user for of_user in rows if len(of_user.targets)]
     with one_thread():  # distances round alike, whatever the number of threads
         shards = divide(trained, settings) if shard_of is None else keep(trained, shard_of, settings)
-    sums = [HeadSums.zero(len(data.catalogue), rows[0].states.shape[1]) for _ in range(settings.n_shards)]
+    members: list[list[UserRows]] = [[] for _ in range(settings.n_shards)]
     for of_user in trained:
-        shard = shards[of_user.sequence.user]
-        sums[shard] = sums[shard].plus(of_user.sums(len(data.catalogue)))
+        members[shards[of_user.sequence.user]].append(of_user)
+    sums = [sums_of(users, len(data.catalogue), rows[0].states.shape[1]) for users in members]
     learnt = Learnt(
         shards,
         tuple(sums),
@@ -85,8 +86,17 @@ def refuse_large(n_items: int, settings: NextItemSettings) -> None:
     if settings.evidence == "counts" and n_items > MOST_ITEMS:
         raise SettingsError(
             f"evidence: counts of pairs of {n_items} items take {3 * 8 * n_items**2 / 2**30:.0f} GiB; expected at most "
-            f"{MOST_ITEMS} items, or evidence: none"
+            f"{MOST_ITEMS} items, or evidence: transitions, which counts pairs that occur, or none"
         )
+
+
+def refuse_untrained(data: NextItemData, settings: NextItemSettings) -> None:
+    """
+    Raises:
+        DataError: no training row is left.
+    """
+    if not any(targets_of(s.shown(settings.history_length), s.n_held_out) for s in data.sequences):
+        raise DataError(NO_ROWS)
 
 
 def lineage_of(rows: UserRows) -> tuple[str, str]:
@@ -94,12 +104,13 @@ def lineage_of(rows: UserRows) -> tuple[str, str]:
     return rows.sequence.digest, rows.digest
 
 
-def counts_of(data: NextItemData, users: Iterable[str], settings: NextItemSettings) -> ItemCounts | None:
+def counts_of(data: NextItemData, users: Iterable[str], settings: NextItemSettings) -> Counts | None:
     """The counts of some users' training periods."""
     if settings.evidence == "none":
         return None
     own = (data.catalogue.columns(data.of_user[user].trained) for user in users)
-    return ItemCounts.of(own, len(data.catalogue))
+    kind = ItemCounts if settings.evidence == "counts" else TransitionCounts
+    return kind.of(own, len(data.catalogue))
 
 
 def split_states(rows: Sequence[UserRows], name: str) -> SplitStates:

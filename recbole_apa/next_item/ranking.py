@@ -97,6 +97,15 @@ def recbole_figures(scores: Tensor, split: RankedSplit, config: "Config") -> dic
     return {name: float(value) for name, value in found.items()}
 
 
+def refuse_topk(topk: Sequence[int], n_items: int) -> None:
+    """
+    Raises:
+        SettingsError: more items are to be ranked than there are.
+    """
+    if max(topk) > n_items:
+        raise SettingsError(f"topk: found {max(topk)}, expected at most {n_items}, the number of items")
+
+
 def refuse_metrics(metrics: Sequence[str]) -> None:
     """
     Raises:

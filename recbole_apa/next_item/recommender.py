@@ -16,6 +16,7 @@ from torch import Tensor
 from recbole_apa.core.errors import SettingsError
 from recbole_apa.core.system.threads import one_thread
 from recbole_apa.next_item.run.opened import NextItemRun, open_state
+from recbole_apa.next_item.run.pending import refuse_waiting
 from recbole_apa.next_item.run.store import NextItemStore
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ class APANext(SequentialRecommender):
         dataset: RecBole's; its item tokens have to be the catalogue's.
 
     Raises:
+        RunError: a request waits to be carried out, or the run is damaged.
         SettingsError: no run is named, or an item of the dataset is not in the run's catalogue.
     """
 
@@ -42,7 +44,9 @@ class APANext(SequentialRecommender):
         folder = config[RUN]
         if not folder:
             raise SettingsError(f"{RUN}: found none, expected the folder of a finished run of APANext")
-        self.run: NextItemRun = open_state(NextItemStore(folder))
+        store = NextItemStore(folder)
+        refuse_waiting(store, store.manifest())
+        self.run: NextItemRun = open_state(store)
         self.empty = torch.nn.Parameter(torch.zeros(1), requires_grad=False)
         tokens = [str(token) for token in dataset.field2id_token[self.ITEM_ID][1:]]
         unknown = [token for token in tokens if token not in self.run.data.catalogue]

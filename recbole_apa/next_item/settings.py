@@ -28,8 +28,9 @@ class NextItemSettings(Checked):
     """Sharpness of a user's weights of the heads; 0: all count the same; ``auto`` chooses on validation rows."""
     n_neighbors: int | Literal["auto"] = field(metadata=option(bounds=Bounds(1)))
     """How many similar users of the validation rows decide the weights; ``auto`` likewise."""
-    evidence: Literal["counts", "none"]
-    """``counts``: transitions and co-occurrence, fused with the heads; ``none``: heads alone."""
+    evidence: Literal["counts", "transitions", "none"]
+    """``counts``: transitions and co-occurrence, fused with the heads; ``transitions``: transitions alone, of pairs
+    that occur, for catalogues of any size; ``none``: heads alone."""
     seed: int = field(metadata=option(bounds=Bounds(0, most=GREATEST_SEED)))
     """Seed of the partition, and of adapters and the order in which they see users."""
     adapters: Literal["none", "titles"] = "none"

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from recbole_apa.next_item.counts import CountScores, Fusion, ItemCounts, log_term
+from recbole_apa.next_item.counts import Counts, Fusion, Scores, log_term
 from recbole_apa.next_item.heads import Heads, HeadSums, ShardWeights, StateGrid
 from recbole_apa.next_item.title_adapters import TitleAdapter
 
@@ -42,7 +42,7 @@ class Learnt:
     """User -> shard, of every user with a training row."""
     sums: tuple[HeadSums, ...]
     """Of each shard."""
-    counts: ItemCounts | None
+    counts: Counts | None
     """Of all users' training periods; None without evidence."""
     valid: SplitStates
     test: SplitStates
@@ -90,7 +90,7 @@ class NextItemState:
         users: Sequence[str],
         states: Tensor,
         histories: Sequence[Sequence[int]],
-        counts: CountScores | None,
+        counts: Scores | None,
     ) -> Tensor:
         """What is served, (b, m), float64.
 
@@ -105,6 +105,6 @@ class NextItemState:
             parts.append(heads if self.fusion is None else self._fused(heads, histories[rows], counts))
         return torch.cat(parts)
 
-    def _fused(self, heads: Tensor, histories: Sequence[Sequence[int]], counts: CountScores | None) -> Tensor:
+    def _fused(self, heads: Tensor, histories: Sequence[Sequence[int]], counts: Scores | None) -> Tensor:
         assert self.fusion is not None and counts is not None
         return self.fusion(torch.cat([head_term(heads)[None], counts.terms(histories)]))

@@ -54,13 +54,22 @@ class UserRows:
         found.update(self.targets.numpy().tobytes())
         return found.hexdigest()
 
-    def sums(self, n_items: int) -> HeadSums:
-        """What the user adds to the sums of the shard."""
-        return HeadSums.of(self.train_states, self.targets, n_items)
-
     def embedding(self) -> Tensor:
         """The mean of the states before training targets, (d,), float64; n has to be above 0."""
         return as_numbers(self.train_states)[:, :-1].mean(0)
+
+
+def sums_of(users: Sequence[UserRows], n_items: int, width: int) -> HeadSums:
+    """What some users add to the sums of their shard. Of all at once: the sums of each would take as much room as those
+    of a shard.
+
+    Args:
+        width: d + 1.
+    """
+    if not users:
+        return HeadSums.zero(n_items, width)
+    states, targets = (torch.cat(parts) for parts in zip(*((u.train_states, u.targets) for u in users), strict=True))
+    return HeadSums.of(states, targets, n_items)
 
 
 class RowReader:
@@ -88,6 +97,13 @@ class RowReader:
         for sequence, items, states in zip(sequences, shown, self.states.of_many(histories, step), strict=True):
             targets = self.catalogue.columns(targets_of(items, sequence.n_held_out))
             yield UserRows(sequence, self.grid.on_grid(states), torch.tensor(targets, dtype=torch.int64))
+
+    def refuse_long(self, sequences: Sequence[UserSequence]) -> None:
+        """
+        Raises:
+            SettingsError: a history has more tokens than the backbone reads.
+        """
+        self.states.refuse_long(self.catalogue.texts_of(s.shown(self.states.length)) for s in sequences)
 
     def after(self, items: Sequence[str]) -> Tensor:
         """The state after some items, of which the latest are shown: (d + 1,), on the grid."""

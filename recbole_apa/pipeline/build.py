@@ -20,10 +20,11 @@ from recbole_apa.pipeline.stored_data import stored_data
 from recbole_apa.runs.ledger import Ledger, refuse_gap, refuse_pending, served_by, visible_without
 from recbole_apa.runs.log_places import open_log
 from recbole_apa.runs.manifest import Manifest
-from recbole_apa.runs.names import EMBEDDINGS, EVALUATED, MEMORY, METRICS, STATES
+from recbole_apa.runs.names import EMBEDDINGS, EVALUATED, MEMORY, METRICS
 from recbole_apa.runs.pinned_run import PinnedStore, read_settled
 from recbole_apa.runs.plain_ids import has_plain_ids
 from recbole_apa.runs.store import RunStore, knows_no_scopes
+from recbole_apa.runs.trunk_activations import kept_as
 
 if TYPE_CHECKING:
     from recbole.data.dataset import Dataset
@@ -135,7 +136,7 @@ def _open(
     refuse_gap(pinned, keys)
     manifest = pinned.check()
     refuse_fixed(changes)
-    config = run_config(pinned, {"keep_states": pinned.has(STATES), **changes})
+    config = run_config(pinned, {"keep_states": kept_as(pinned), **changes})
     start_logging(config)
     data = stored_data(pinned, config, stored_visible_data(pinned, keys), keys)
     model = build_model(config, data)

@@ -2,36 +2,66 @@
 again. Each is named by the digest of its prompt's tokens."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from recbole_apa.core.files.tensors import Expected, check_values
 from recbole_apa.core.files.whole import write_whole
 from recbole_apa.core.seeding import digest_of
-from recbole_apa.runs.names import STATES
+from recbole_apa.data.splits import SPLITS
+from recbole_apa.runs.names import EMBEDDINGS, STATES
 from recbole_apa.runs.store import RunStore
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from recbole_apa.backbone.activation_cache import ActivationCache
+    from recbole_apa.backbone.activation_cache import ActivationCache, FrozenPass
     from recbole_apa.backbone.prompt_encoder import TokenizedPrompt
 
 _FLOATS = ("float32", "bfloat16", "float16")
 _PARTS = {"states": Expected(("tokens", "d"), _FLOATS), "embedding": Expected(("d",), _FLOATS)}
 
 
-def save_activations(store: RunStore, cache: "ActivationCache", prompts: "Sequence[TokenizedPrompt]") -> None:
-    """Write ``states.safetensors``: the activations of these prompts that are in the cache, and no others."""
+VALIDATION: Final = "validation"
+"""The value of the option ``keep_states`` that keeps the activations of validation samples alone."""
+
+MOST_BYTES = 256 * 2**20
+"""With that value, more than this is not kept."""
+
+
+def splits_kept(keep_states: bool | str) -> tuple[str, ...]:
+    """The splits whose samples' activations are kept, by the option ``keep_states``."""
+    return SPLITS[1:2] if keep_states == VALIDATION else SPLITS[:2] if keep_states else ()
+
+
+def save_activations(
+    store: RunStore, prompts: "Sequence[TokenizedPrompt]", passes: "Sequence[FrozenPass | None]"
+) -> None:
+    """Write ``states.safetensors``: the activations of these prompts, and no others.
+
+    Args:
+        passes: of each prompt; None leaves it out.
+    """
     from safetensors.torch import save_file
 
     tensors: dict[str, Tensor] = {}
-    for prompt in prompts:
-        frozen = cache.get(prompt.ids)
+    for prompt, frozen in zip(prompts, passes, strict=True):
         if frozen is not None:
             name = activation_name(prompt)
             # in float32 h may be a view into the activations
             tensors |= {f"{name}.states": frozen.activations.cpu(), f"{name}.embedding": frozen.embedding.clone()}
     write_whole(store.folder / STATES, lambda path: save_file(tensors, path))
+
+
+def kept_as(store: RunStore) -> bool | str:
+    """The value of ``keep_states`` that a run goes on with: what it has, by its lineage.
+
+    Raises:
+        RunError: the lineage is damaged.
+    """
+    if not store.has(STATES):
+        return False
+    seen = store.lineage()
+    return True if seen.get(STATES, {}).keys() & seen.get(EMBEDDINGS, {}).keys() else VALIDATION
 
 
 def load_activations(store: RunStore, cache: "ActivationCache", prompts: "Sequence[TokenizedPrompt]") -> int:

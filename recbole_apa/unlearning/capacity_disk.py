@@ -21,6 +21,7 @@ from recbole_apa.runs.names import (
     PENDING,
     STATES,
 )
+from recbole_apa.runs.trunk_activations import MOST_BYTES
 
 INDEX = "index"
 """The folder of the run's index, which runs of older formats lack."""
@@ -56,6 +57,9 @@ class DiskCosts:
     judged: float = 0.0
     """Of a validation sample, in collaborative statistics: the sums of the pairs of items that its terms need, 48 bytes
     each, and the model's score. Pairs that several samples need are kept once, so many samples take less."""
+    valid_states: float = 0.0
+    """Of a validation sample: its frozen activations in a run that keeps those of validation samples alone
+    (``keep_states: validation``), as long as they take no more than 256 MiB."""
     statistics: float = 0.0
     """Of collaborative statistics without the validation samples: 32 bytes an item, for as many items as the run has;
     what the test samples need, for as many as it has; and what is fitted."""
@@ -96,10 +100,11 @@ def disk_of(costs: DiskCosts, n_shards: int, n_samples: int, n_valid: int, n_row
     Args:
         n_rows: interactions of its dataset.
     """
+    states = n_valid * costs.valid_states
     return Disk(
         adapters=round(n_shards * costs.shard),
         samples=round(n_samples * costs.sample),
-        memory=round(n_valid * (costs.valid + n_shards * costs.score)),
+        memory=round(n_valid * (costs.valid + n_shards * costs.score) + (states if states <= MOST_BYTES else 0)),
         index=round(n_rows * costs.row),
         records=round(costs.fixed),
         exports=round((n_samples + n_valid) * costs.export),
@@ -124,7 +129,10 @@ def measured_disk(folder: Path, n_rows: int, index_row_bytes: float = 0.0) -> Di
     memory = {**dict.fromkeys(_SCORES, 0), **_tensor_bytes(folder / MEMORY)}
     scores = sum(memory.pop(name) for name in _SCORES)
     embeddings = _tensor_bytes(folder / EMBEDDINGS)
-    states = _size(folder / STATES) + scale * len(json.dumps(lineage.get(STATES, {})))
+    kept = lineage.get(STATES, {}).keys()
+    keeps_all = bool(kept & lineage[PARTITION].keys())
+    states = _size(folder / STATES) + scale * len(json.dumps(lineage.get(STATES, {}))) if kept else 0.0
+    of_each = states / len(kept) if keeps_all else 0.0
     adapters = sum(map(_size, shards)) - losses + sum(centres.values())
     of_samples = sum(embeddings.values()) + _size(folder / PARTITION) + by_sample + losses
     index, statistics = _size(folder / INDEX), _size(folder / COLLABORATIVE)
@@ -134,13 +142,14 @@ def measured_disk(folder: Path, n_rows: int, index_row_bytes: float = 0.0) -> Di
     exports = (read_json(folder / MANIFEST).get("outside") or {}).get("exports", [])
     return DiskCosts(
         shard=adapters / len(shards),
-        sample=of_samples / n_samples + states / (n_samples + n_valid),
-        valid=(sum(memory.values()) + by_valid) / n_valid + states / (n_samples + n_valid) if n_valid else 0.0,
+        sample=of_samples / n_samples + of_each,
+        valid=(sum(memory.values()) + by_valid) / n_valid + of_each if n_valid else 0.0,
         score=scores / (n_valid * len(shards)) if n_valid else 0.0,
         row=index / n_rows if index else index_row_bytes,
         export=sum(_size(Path(place)) for place in exports) / (n_samples + n_valid + len(lineage[METRICS])),
         fixed=others - counted,
         judged=judged,
+        valid_states=states / n_valid if kept and not keeps_all else 0.0,
         statistics=statistics - n_valid * judged,
     )
 

@@ -148,12 +148,12 @@ def shards_of(store: RunStore, trainer: "APATrainer") -> ShardsDone:
     sizes, fused = record.sizes, settings.fused_shards
     total = sum(record.n_chained.values())
     return ShardsDone(
-        trained=[k for k, n in enumerate(sizes) if n and k not in record.taken_over and k not in record.prefixes],
+        trained=sorted(k for k, n in record.n_new.items() if n),
         switched_off=[k for k in changed_shards(store, trainer) if not sizes[k]],
         total=len(sizes),
         fused=fused,
         bit_exact=engine.decoder.device.type == "cpu" and engine.batch_size == 1 and fused <= 1,
-        slices={"trained": record.n_places, "total": total} if settings.shard_slices > 1 else None,
+        slices={"trained": sum(record.n_new.values()), "total": total} if settings.shard_slices > 1 else None,
         served={
             f"{k:03d}": {"served": record.n_served[k], "total": record.n_chained[k]} for k in sorted(record.prefixes)
         },

@@ -74,6 +74,9 @@ def test_fields_of_next_items(options, tmp_path, fields_found):
     told = fields_found(f"--run={run}", "--recommend=u4", "--k=2")
     assert {"recommendations[].score", "recommendations[].terms.<term>"} < told
     assert "audit.holds" in fields_found(f"--run={run}", "--audit")
+    (tmp_path / "new.csv").write_text("user_id,item_id,rating,timestamp\nlate,i3,2,99000\n")
+    told = fields_found(f"--run={run}", f"--add={tmp_path / 'new.csv'}")
+    assert "next_items_add.figures.<when>.<figure>" in told
 
 
 @pytest.mark.slow
@@ -119,8 +122,11 @@ def test_every_field_is_printed_by_some_command(options, finished, served, tmp_p
     found |= fields_found(*next_items, f"--run_dir={tmp_path / 'next'}", "--forget_users=u3,nobody", "--skip_unknown")
     found |= fields_found(run, "--verify") | fields_found(run, "--recommend=u4")
     found |= fields_found(run, f"--export_recommendations={tmp_path / 'all.csv'}")
+    (tmp_path / "next.csv").write_text("user_id,item_id,rating,timestamp\nlate,i3,2,99000\n")
+    found |= fields_found(run, f"--add={tmp_path / 'next.csv'}")
     # lists that were empty here: an old format's notices, a moved shard, a difference, a measure's fault, what waited
     rare = {"audit.notices[]", "unlearn.plan.moved_shards[]", "unlearn.outcomes[].plan.moved_shards[]"}
     rare |= {"add.finished[]", "add.certificates[]", "unlearn.finished_additions[]"}
-    rare |= {"verify.differences[]", "next_items_verify.differences[]", "compare.rows[].faults[]"}
+    rare |= {"next_items_unlearn.finished_additions[]", "next_items_add.certificates[]"}
+    rare |= {"verify.differences[]", "compare.rows[].faults[]"}
     assert {*FIELDS} - found == rare

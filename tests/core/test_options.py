@@ -104,7 +104,7 @@ def values(**changes):
         ({"workers": True}, "workers: found True, expected a whole number of at least 1"),
         ({"ray_cpus": -1}, "ray_cpus: found -1.0, expected a number of at least 0"),
         ({"trunk_cache_gib": "much"}, "trunk_cache_gib: found 'much', expected a number of at least 0"),
-        ({"keep_states": 1}, "keep_states: found 1, expected true or false"),
+        ({"keep_states": 1}, "keep_states: found 1, expected true, false or validation"),
         ({"variants": "most"}, "variants: found 'most', expected all, chosen or none"),
         ({"export_samples": 3}, "export_samples: found 3, expected a folder, or null"),
         ({"show_progress": "yes"}, "show_progress: found 'yes', expected true or false"),

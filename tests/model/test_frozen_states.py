@@ -6,7 +6,8 @@ from safetensors.torch import load_file, save_file
 
 from recbole_apa import audit, evaluate_run, run, unlearn, verify
 from recbole_apa.core.seeding import digest_of
-from recbole_apa.runs.names import STATES
+from recbole_apa.runs.names import EMBEDDINGS, MEMORY, STATES
+from recbole_apa.runs.store import RunStore
 from recbole_apa.runs.trunk_activations import activation_name
 from tests.helpers.runs import shown_interaction, state
 
@@ -51,6 +52,50 @@ def test_states_on_disk_change_no_bit(options, finished, tmp_path):
     assert mine.pop(STATES)
     mine.pop("lineage.json"), plain.pop("lineage.json")
     assert mine == plain
+
+
+def test_states_of_validation_samples_alone_change_no_bit_and_spare_the_memory_their_reading(
+    options, finished, tmp_path, monkeypatch
+):
+    """A request reads only prompts that it rewrites, and test samples; the memory's are on disk."""
+    folder, few = tmp_path / "run", {**options, "keep_states": "validation", "trunk_cache_gib": 0}
+    made = run("APA", "board", config_dict=few, run_dir=folder)
+    assert kept(folder) == names_of(made, 1) and set(RunStore(folder).lineage()[STATES]) == set(
+        RunStore(folder).lineage()[MEMORY]
+    )
+    mine, plain = state(folder), state(finished.run_dir)
+    assert mine.pop(STATES)
+    mine.pop("lineage.json"), plain.pop("lineage.json")
+    assert mine == plain
+    read = count_reads(monkeypatch)
+    result = unlearn(folder, users=["u3"]).outcomes[0].result
+    seen = {digest_of(*ids).hex() for ids in read}
+    assert not seen & (names_of(made, 1) & names_of(result, 1))
+    assert kept(folder) == names_of(result, 1) < names_of(made, 1)
+    assert RunStore(folder).lineage()[STATES].keys() == RunStore(folder).lineage()[MEMORY].keys()
+    monkeypatch.undo()
+    assert audit(folder).findings == [] and verify(folder).differences == []
+
+
+@pytest.mark.slow
+def test_states_of_validation_samples_that_are_too_large_are_not_kept(options, tmp_path, monkeypatch):
+    monkeypatch.setattr("recbole_apa.model.kept_activations.MOST_BYTES", 1000)
+    folder = tmp_path / "run"
+    run("APA", "board", config_dict={**options, "epochs": 1, "keep_states": "validation"}, run_dir=folder)
+    assert not (folder / STATES).exists() and STATES not in RunStore(folder).lineage()
+    unlearn(folder, users=["u3"])
+    assert not (folder / STATES).exists() and audit(folder).findings == []
+
+
+@pytest.mark.slow
+def test_an_audit_finds_validation_states_beside_a_lineage_of_all(options, tmp_path):
+    folder = tmp_path / "run"
+    run("APA", "board", config_dict={**options, "epochs": 1, "keep_states": "validation"}, run_dir=folder)
+    store = RunStore(folder)
+    seen = store.lineage()
+    store.save_lineage({**seen, STATES: {**seen[STATES], **dict(list(seen[EMBEDDINGS].items())[:1])}})
+    store.seal({})
+    assert any(f"lineage of {STATES}" in finding for finding in audit(folder).findings)
 
 
 @pytest.mark.slow

@@ -5,65 +5,30 @@ import shutil
 import pytest
 import torch
 
-from recbole_apa.adapters.training import rate_factor
 from recbole_apa.core.errors import SettingsError
-from recbole_apa.core.places import Places
-from recbole_apa.core.seeding import digest_of, drawn_for
+from recbole_apa.core.places import Place, Places
+from recbole_apa.core.seeding import digest_of
 from recbole_apa.model.lineage import chain_of, lineage_of, shard_key
 from recbole_apa.partition import Partition
 from recbole_apa.pipeline.build import build
 from recbole_apa.pipeline.config import APAConfig
 from recbole_apa.runs.points import ShardPoints
 from recbole_apa.runs.store import RunStore
-from tests.helpers.pieces import DECAY, EPOCHS, WARMUP, build_shards, count_training, shard_files
+from tests.helpers.by_hand import same, trained_by_hand
+from tests.helpers.pieces import build_shards, count_training, shard_files
 
-RATE = 0.01
 FILES = ("adapter_config.json", "adapter_model.safetensors", "training.json")
-
-
-def same(one, other):
-    return one.keys() == other.keys() and all(
-        torch.equal(x, y) for n in one for x, y in zip(one[n], other[n], strict=True)
-    )
-
-
-def trained_by_hand(ready, members, start, shard, piece):
-    """A later piece as the definition says: new moments, its own warm-up, seeds with its number."""
-    model, loader = ready
-    bank, samples, table = model.engine.bank, loader._dataset.samples, loader._dataset.labelled
-    bank.resize(1)
-    bank.load(0, start)
-    bank.train(True)
-    optimiser, step = torch.optim.AdamW(bank.parameters(), lr=RATE, weight_decay=DECAY), 0
-    rows = [i for i, s in enumerate(samples) if s.sample_id in members]
-    n_steps, schedule = EPOCHS * -(-len(rows) // 4), model.settings.training.lr_schedule
-    for epoch in range(EPOCHS):
-        order = sorted(rows, key=lambda i: digest_of(1, "piece", piece, "epoch", epoch, samples[i].sample_id))
-        for begin in range(0, len(order), 4):
-            for group in optimiser.param_groups:
-                group["lr"] = RATE * rate_factor(step, n_steps, round(WARMUP * n_steps), schedule)
-            optimiser.zero_grad()
-            with drawn_for(1, "dropout", shard, "piece", piece, step):
-                loss = model.calculate_loss(table[order[begin : begin + 4]])
-            loss.backward()
-            norm = model.settings.training.max_grad_norm
-            if norm is not None:
-                torch.nn.utils.clip_grad_norm_(bank.parameters(), norm)
-            optimiser.step()
-            step += 1
-    bank.train(False)
-    return bank.extract(0)
 
 
 def test_a_later_piece_is_trained_from_the_adapter_alone(ready, places, tmp_path):
     build_shards(ready, tmp_path / "run", places)
     store = RunStore(tmp_path / "run")
     point, served = store.load_shard(0, "01.00")[0], store.load_shard(0)[0]
-    assert same(trained_by_hand(ready, {n for n, p in places.items() if p == (0, 1)}, point, 0, 1), served)
+    assert same(trained_by_hand(ready, {n for n, p in places.items() if p == (0, 1)}, point, 0, Place(1))[0], served)
     assert not same(point, served)
     between = store.load_shard(1, "03.00")[0]
     last = {n for n, p in places.items() if p == (1, 3)}
-    assert same(trained_by_hand(ready, last, between, 1, 3), store.load_shard(1)[0])
+    assert same(trained_by_hand(ready, last, between, 1, Place(3))[0], store.load_shard(1)[0])
 
 
 def test_a_first_piece_is_what_a_run_that_never_grew_trains(ready, places, tmp_path):
@@ -82,7 +47,7 @@ def test_a_shard_that_was_empty_starts_from_the_common_start(ready, places, tmp_
     store, members = RunStore(tmp_path / "run"), [n for n, p in places.items() if p == (2, 2)]
     assert ShardPoints(store, 2).names() == []
     start = model.engine.bank.start(1)
-    assert same(trained_by_hand(ready, set(members), start, 2, 2), store.load_shard(2)[0])
+    assert same(trained_by_hand(ready, set(members), start, 2, Place(2))[0], store.load_shard(2)[0])
     samples = sorted(s.digest() for s in loader._dataset.samples if s.sample_id in members)
     assert store.shard_record(2)["key"] == digest_of(shard_key(2, []), "piece", 2, *samples).hex()
 

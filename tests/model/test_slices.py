@@ -3,16 +3,16 @@
 import pytest
 import torch
 
-from recbole_apa.adapters.training import rate_factor
 from recbole_apa.core.places import FIRST, Place, Places, Slices
-from recbole_apa.core.seeding import digest_of, drawn_for
+from recbole_apa.core.seeding import digest_of
 from recbole_apa.model.lineage import chain_of, shard_key
 from recbole_apa.runs.names import point_name
 from recbole_apa.runs.points import ShardPoints
 from recbole_apa.runs.store import RunStore
+from tests.helpers.by_hand import same, trained_by_hand
 from tests.helpers.pieces import DECAY, EPOCHS, WARMUP, build_shards, count_training, shard_files
 
-L, RATE = 3, 0.01
+L = 3
 MOMENTS = "optimizer.safetensors"
 
 
@@ -43,10 +43,6 @@ def spots(sliced, cuts):
     for shard in (0, 1):
         assert {cuts[n] for n, spot in out.items() if spot == (shard, 0)} == set(range(L))
     return out
-
-
-def same(one, other):
-    return all(torch.equal(x, y) for n in one for x, y in zip(one[n], other[n], strict=True))
 
 
 def test_the_slice_of_a_user_depends_on_seed_and_user_alone():
@@ -85,36 +81,6 @@ def test_the_places_of_a_shard_follow_one_another(sliced, cuts, spots):
             assert (one.key in {p.key for p in chain}) == (one.place < at)
 
 
-def by_hand(sliced, members, start, shard, place, state):
-    """A slice as the definition says: moments go on, the schedule is its own, seeds have its number."""
-    model, loader = sliced
-    bank, samples, table = model.engine.bank, loader._dataset.samples, loader._dataset.labelled
-    bank.resize(1)
-    bank.load(0, start)
-    bank.train(True)
-    optimiser, step = torch.optim.AdamW(bank.parameters(), lr=RATE, weight_decay=DECAY), 0
-    if state:
-        optimiser.load_state_dict({**optimiser.state_dict(), "state": state})
-    rows = [i for i, s in enumerate(samples) if s.sample_id in members]
-    n_steps, schedule = EPOCHS * -(-len(rows) // 4), model.settings.training.lr_schedule
-    for epoch in range(EPOCHS):
-        order = sorted(rows, key=lambda i: digest_of(1, *place.names, "epoch", epoch, samples[i].sample_id))
-        for begin in range(0, len(order), 4):
-            for group in optimiser.param_groups:
-                group["lr"] = RATE * rate_factor(step, n_steps, round(WARMUP * n_steps), schedule)
-            optimiser.zero_grad()
-            with drawn_for(1, "dropout", shard, *place.names, step):
-                loss = model.calculate_loss(table[order[begin : begin + 4]])
-            loss.backward()
-            norm = model.settings.training.max_grad_norm
-            if norm is not None:
-                torch.nn.utils.clip_grad_norm_(bank.parameters(), norm)
-            optimiser.step()
-            step += 1
-    bank.train(False)
-    return bank.extract(0), optimiser.state_dict()["state"]
-
-
 def test_slices_go_on_with_the_moments_of_those_before(sliced, cuts, spots, tmp_path):
     build_shards(sliced, tmp_path / "run", spots)
     store, bank = RunStore(tmp_path / "run"), sliced[0].engine.bank
@@ -122,7 +88,7 @@ def test_slices_go_on_with_the_moments_of_those_before(sliced, cuts, spots, tmp_
     for cut in range(L):
         place, members = Place(0, cut), {n for n, spot in spots.items() if spot == (1, 0) and cuts[n] == cut}
         assert place.names == (("slice", cut) if cut else ())
-        factors, state = by_hand(sliced, members, factors, 1, place, state)
+        factors, state = trained_by_hand(sliced, members, factors, 1, place, state)
         point = point_name(0, cut + 1) if cut + 1 < L else ""
         kept = store.load_shard(1, point)[0]
         assert same(factors, kept)
@@ -147,7 +113,7 @@ def test_an_addition_starts_with_new_moments(sliced, cuts, spots, tmp_path):
         assert (store.load_moments(0, name, factors) is None) == (name == point_name(1, added[0]))
     kept, place = store.load_shard(0, point_name(1, added[0]))[0], Place(1, added[0])
     members = {n for n, spot in spots.items() if spot == (0, 1) and cuts[n] == added[0]}
-    found, _ = by_hand(sliced, members, kept, 0, place, None)
+    found, _ = trained_by_hand(sliced, members, kept, 0, place, None)
     assert same(found, store.load_shard(0, point_name(1, added[1]))[0])
 
 

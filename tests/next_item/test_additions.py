@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from recbole_apa.core.errors import RequestError, RunError
+from recbole_apa.next_item.differences import differences
 from recbole_apa.next_item.run import forget
 from recbole_apa.next_item.run.add import add_next_items
-from recbole_apa.next_item.run.differences import differences
 from recbole_apa.next_item.run.forget import forget_next_items
 from recbole_apa.next_item.run.proof import audit_next_items, verify_next_items
 from recbole_apa.next_item.run.store import NextItemStore
@@ -134,6 +134,15 @@ def test_rows_of_an_addition_that_waits_are_those_that_were_taken(folder, monkey
     path.write_text(path.read_text().replace("i5", "i9"))
     with pytest.raises(RunError, match="other rows than were taken"):
         forget_next_items(folder)
+
+
+def test_a_manifest_that_was_edited_after_an_addition_is_refused(folder):
+    add_next_items(folder, NEW[:2])
+    store = NextItemStore(folder)
+    store.put_in_force({**store.manifest(), "partition_of": "inherited"})
+    with pytest.raises(RunError, match="changed after the last request or addition"):
+        add_next_items(folder, NEW[2:])
+    assert "changed after the last request or addition" in audit_next_items(folder).findings[0]
 
 
 def test_rows_left_by_an_addition_that_was_not_taken_are_found(folder):

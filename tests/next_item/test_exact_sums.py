@@ -5,7 +5,7 @@ from dataclasses import fields, replace
 import torch
 
 from recbole_apa.next_item.change import changed_state
-from recbole_apa.next_item.counts import ItemCounts, fit_fusion
+from recbole_apa.next_item.counts import ItemCounts, TransitionCounts, fit_fusion, scores_of
 from recbole_apa.next_item.counts.sums import GAP_WEIGHTS
 from recbole_apa.next_item.data import NextItemData
 from recbole_apa.next_item.fit import fit
@@ -123,3 +123,21 @@ def test_counts_are_those_of_the_sequences():
     assert counts.followed[0, 1] == first and counts.followed[0, 2] == second and counts.followed[1, 0] == 0
     assert counts.followed[1, 3] == first + second and counts.followed[1, 1] == first
     assert same(counts.minus(ItemCounts.of([[1, 1, 3]], 5)), ItemCounts.of([[0, 1, 2]], 5)) == []
+
+
+def test_pairs_that_occur_are_all_pairs_and_say_the_same():
+    draw = torch.Generator().manual_seed(1)
+    users = [torch.randint(0, 40, (n,), generator=draw).tolist() for n in (0, 1, 2, 30, 30, 45)]
+    dense, sparse = ItemCounts.of(users, 40), TransitionCounts.of(users, 40)
+    assert torch.equal(dense.followed.flatten().nonzero()[:, 0], sparse.pairs)
+    assert torch.equal(dense.followed.flatten()[sparse.pairs], sparse.weights) and sparse.n_users == dense.n_users
+    whole, some = scores_of(dense), scores_of(sparse)
+    assert torch.equal(whole.terms(users)[1:], some.terms(users))
+    left = sparse.minus(TransitionCounts.of(users[3:5], 40))
+    assert same(left, TransitionCounts.of([*users[:3], users[5]], 40)) == []
+    assert same(left.plus(TransitionCounts.of(users[3:5], 40)), sparse) == []
+    recent = users[5][: -len(GAP_WEIGHTS) - 1 : -1]
+    for column in range(40):
+        added = [float(whole.follows[i, column]) * w for i, w in zip(recent, GAP_WEIGHTS, strict=True)]
+        expected = recent[added.index(max(added))] if max(added) > 0 else None
+        assert some.strongest(users[5], column) == expected

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -103,6 +104,21 @@ def test_recommended_is_nothing_that_the_user_has_chosen(run, read):
 def test_what_does_not_go_together_is_refused(run, capsys, more, told):
     assert main([f"--run={run}", *more]) == 2
     assert told in capsys.readouterr().err
+
+
+def test_rows_join_and_what_does_not_go_with_it_is_refused(run, capsys, tmp_path):
+    (tmp_path / "new.csv").write_text("user_id,item_id,rating,timestamp\nu2,i1,3,9000\nlate,i4,3,9001\n")
+    grown = Path(shutil.copytree(run, tmp_path / "run"))
+    asked = [f"--run={grown}", f"--add={tmp_path / 'new.csv'}"]
+    for more in (["--forget_users=u2"], ["--audit"], ["--recommend=u2"], ["--compare=Pop"], ["--readmit"]):
+        assert main([*asked, *more]) == 2
+        assert "does not go with" in capsys.readouterr().err
+    assert main([*asked, "--dry_run"]) == 0
+    assert "would join" in capsys.readouterr().out
+    assert main(asked) == 0
+    told = capsys.readouterr().out
+    assert "users grow and 1 are new" in told and "test.ndcg@10" in told
+    assert main([f"--run={grown}", "--audit"]) == 0
 
 
 def test_a_run_of_the_labelled_mode_recommends_and_says_what_it_took(finished, capsys):

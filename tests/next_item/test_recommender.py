@@ -1,5 +1,7 @@
 """A finished run as a model of RecBole's: its own data, loader and trainer."""
 
+import shutil
+
 import pytest
 import torch
 from recbole.config import Config
@@ -7,8 +9,10 @@ from recbole.data import create_dataset, data_preparation
 from recbole.trainer import Trainer
 from recbole.utils import get_model
 
-from recbole_apa.core.errors import SettingsError
+from recbole_apa.core.errors import RunError, SettingsError
 from recbole_apa.next_item.recommender import APANext
+from recbole_apa.next_item.run import forget
+from recbole_apa.next_item.run.forget import forget_next_items
 from recbole_apa.next_item.run.train import run_next_items
 
 
@@ -66,3 +70,17 @@ def test_recboles_lookup_finds_it_and_it_needs_a_run(chains):
     config = of_recbole(chains)
     with pytest.raises(SettingsError, match="next_item_run"):
         APANext(config, create_dataset(config))
+
+
+def test_a_run_in_which_a_request_waits_is_refused(chains, folder, tmp_path, monkeypatch):
+    """What it serves still holds what is to be forgotten."""
+    copy = shutil.copytree(folder, tmp_path / "run")
+    config = of_recbole(chains, next_item_run=str(copy))
+    dataset = create_dataset(config)
+    APANext(config, dataset)
+    with monkeypatch.context() as patch:
+        patch.setattr(forget, "put_new_state", lambda *arguments: (_ for _ in ()).throw(KeyboardInterrupt()))
+        with pytest.raises(KeyboardInterrupt):
+            forget_next_items(copy, users=["u5"])
+    with pytest.raises(RunError, match="waiting to be carried out"):
+        APANext(config, dataset)

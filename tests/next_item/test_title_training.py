@@ -16,12 +16,12 @@ from recbole_apa.core.settings import AdapterSettings, BackboneSettings
 from recbole_apa.core.system.threads import one_thread
 from recbole_apa.next_item.change import changed_state
 from recbole_apa.next_item.data import NextItemData
+from recbole_apa.next_item.differences import differences
 from recbole_apa.next_item.exit_map import fit_exit_map, merged_map, through
 from recbole_apa.next_item.fit import fit
 from recbole_apa.next_item.generation import BeamDraft, Trie, beam_search, rank_all, title_tokens
 from recbole_apa.next_item.generation.objective import TitleDecisions
 from recbole_apa.next_item.merged_titles import MergedTitles
-from recbole_apa.next_item.run.differences import differences
 from recbole_apa.next_item.sequences import targets_of
 from recbole_apa.next_item.title_adapters import SCALE, TitleAdapter
 from recbole_apa.next_item.title_training import MODULES, TitleTrainer

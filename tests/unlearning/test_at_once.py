@@ -2,11 +2,14 @@
 leaves."""
 
 import shutil
+from collections import Counter
 
 import pytest
 
 from recbole_apa import add, audit, catch_up, evaluate_run, predict, run, unlearn, verify
+from recbole_apa.backbone.engine import ScoringEngine
 from recbole_apa.collaborative import ALONE
+from recbole_apa.comparison.requests import shards_of_interactions
 from recbole_apa.core.errors import RequestError, RunError, SettingsError
 from recbole_apa.core.files.whole import read_json
 from recbole_apa.runs.ledger import Ledger
@@ -71,6 +74,18 @@ def test_a_request_at_once_trains_nothing_and_catches_up_to_the_same_bytes(which
         catch_up(place)
 
 
+def test_a_shard_that_loses_its_last_slice_counts_as_trained_nowhere(sliced, tmp_path):
+    """All that is left of it was trained before: neither way takes a step for it."""
+    shard, cuts = next((k, of) for k, of in sorted(spots(sliced).items()) if len(of) > 1)
+    users = sorted({s.user_id for s in cuts[max(cuts)]})
+    (_, plain), (place, at_once) = plain_and_at_once(sliced, tmp_path, users=users)
+    told = [read_json(result.certificates[0]) for result in (plain, at_once)]
+    assert shard in plain.plan.slices and plain.plan.slices[shard].kept == plain.plan.slices[shard].total
+    assert shard not in told[0]["shards"]["trained"] and told[1]["shards"]["trained"] == []
+    assert told[0]["slices"]["trained"] == plain.plan.n_slices and told[1]["slices"]["trained"] == 0
+    assert_holds(place)
+
+
 def test_no_training_step_is_taken(sliced, copied, monkeypatch):
     seen = count_training(monkeypatch)
     unlearn(copied, users=["u3"], at_once=True)
@@ -78,6 +93,29 @@ def test_no_training_step_is_taken(sliced, copied, monkeypatch):
     result = evaluate_run(copied)
     assert "test.n_samples" in result.metrics
     assert 0 <= predict(copied, "u5", "i4").score <= 1
+
+
+def test_a_second_request_scores_the_memory_with_what_it_changes_alone(sliced, copied, monkeypatch):
+    """A prefix that goes on being served keeps its column; rewritten rows are scored with every adapter."""
+    samples, shard_of = sliced.data.train_set.samples, sliced.trainer.partition.shard_of
+    unlearn(copied, interactions=[pair_in(sliced, "last")], at_once=True)
+    first = set(RunStore(copied).load_prefixes())
+    pairs = shards_of_interactions(samples, shard_of)
+    pair = next(p for p, shards in sorted(pairs.items()) if not shards & first)
+    scored, real = Counter(), ScoringEngine.adapter_scores
+
+    def adapter_scores(self, prompts, which=None):
+        scored.update({k: len(prompts) for k in which})
+        return real(self, prompts, which)
+
+    monkeypatch.setattr(ScoringEngine, "adapter_scores", adapter_scores)
+    plan = unlearn(copied, interactions=[pair], at_once=True).plan
+    monkeypatch.undo()
+    n_rewritten, changed = plan.count("valid", "rewritten"), set(RunStore(copied).load_prefixes()) - first
+    n_rows = len(RunStore(copied).lineage()["memory.safetensors"])
+    assert changed and n_rewritten < n_rows
+    assert all(scored[k] == n_rewritten for k in first) and all(scored[k] in (0, n_rows) for k in changed)
+    assert_holds(copied)
 
 
 def test_the_next_request_trains_what_is_missing(sliced, tmp_path):
@@ -172,7 +210,9 @@ def test_an_audit_finds_an_adapter_that_was_not_replaced(sliced, copied):
     store.seal({})
     close_again(copied)
     assert f"shards/{shard:03d} was trained on other samples than its lineage says" in audit(copied).findings
-    assert any(f"shards/{shard:03d}" in found for found in verify(copied).differences)
+    verified = verify(copied)
+    assert any(f"shards/{shard:03d}" in found for found in verified.differences)
+    assert "ends early, before the slices that prefixes.json names" in verified.means
 
 
 def test_an_audit_finds_prefixes_that_are_not_named(sliced, copied):

@@ -8,6 +8,7 @@ import pytest
 from recbole_apa import add, audit, run, unlearn
 from recbole_apa.core.errors import SettingsError
 from recbole_apa.core.files.whole import read_json
+from recbole_apa.model.train_shards import ShardBuilder
 from recbole_apa.runs.ledger import Ledger
 from recbole_apa.runs.store import RunStore
 from tests.helpers.killed_process import fresh_copy
@@ -132,3 +133,24 @@ def test_an_audit_reads_moments(copied):
     shutil.copyfile(other, path)
     RunStore(copied).seal({})
     assert any("does not hold the moments of the adapter beside it" in found for found in audit(copied).findings)
+
+
+def test_a_certificate_counts_slices_that_were_trained_before_an_interruption(copied, monkeypatch):
+    """The ledger, too: whatever the process that finishes has trained itself."""
+    real, kept = ShardBuilder._keep, []
+
+    def killed(*arguments):
+        real(*arguments)
+        kept.append(1)
+        if len(kept) == 2:
+            raise KeyboardInterrupt
+
+    n_slices = unlearn(copied, users=["u3"], dry_run=True).plan.n_slices
+    with monkeypatch.context() as patch:
+        patch.setattr(ShardBuilder, "_keep", killed)
+        with pytest.raises(KeyboardInterrupt):
+            unlearn(copied, users=["u3"])
+    done = unlearn(copied)
+    told = read_json(done.certificates[0])
+    assert n_slices > 2 and told["slices"]["trained"] == n_slices
+    assert Ledger(copied, RunStore(copied).salt).entries()[-1].content["slices_trained"] == n_slices

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -15,6 +16,8 @@ EASE_PENALTY = 600.0
 """EASE's lambda."""
 SHRINKAGE = 10.0 * GAP_WEIGHTS[0]
 """Weight that an item's transitions are shrunk by: ten neighbouring pairs."""
+SIMILAR, FOLLOWS = "similar items", "what follows"
+"""Names of terms."""
 LEAST_SIMILAR, LEAST_FOLLOWS = 1e-2, 1e-4
 """What is added before the logarithm; below 0 counts as 0."""
 
@@ -23,6 +26,8 @@ LEAST_SIMILAR, LEAST_FOLLOWS = 1e-2, 1e-4
 class CountScores:
     """Derived from counts whenever they are needed; never kept, as it can be had again in every bit."""
 
+    names: ClassVar[tuple[str, ...]] = (SIMILAR, FOLLOWS)
+    """Of the terms."""
     similar: Tensor
     """EASE's item-item weights (Steck, 2019), (m, m), float64: row i adds to the scores of a user who has item i."""
     follows: Tensor
@@ -48,6 +53,15 @@ class CountScores:
             for item, weight in zip(recent, GAP_WEIGHTS, strict=False):
                 follows[row] += self.follows[item] * (weight / GAP_WEIGHTS[0])
         return torch.stack([log_term(similar, LEAST_SIMILAR), log_term(follows, LEAST_FOLLOWS)])
+
+    def strongest(self, history: Sequence[int], column: int) -> int | None:
+        """The recent item that is most similar to an item; None if none is similar."""
+        recent = list(history[-N_RECENT:])
+        if not recent:
+            return None
+        weights = self.similar[recent, column]
+        best = int(weights.argmax())
+        return recent[best] if float(weights[best]) > 0 else None
 
 
 def log_term(values: Tensor, least: float) -> Tensor:

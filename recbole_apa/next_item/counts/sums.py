@@ -23,6 +23,11 @@ class ItemCounts:
     """Weights of the pairs in which the column's item comes up to 20 places after the row's, (m, m)."""
     n_users: int
 
+    @property
+    def n_items(self) -> int:
+        """m."""
+        return len(self.together)
+
     @classmethod
     def of(cls, sequences: Iterable[Sequence[int]], n_items: int) -> "ItemCounts":
         """Of some users.

@@ -9,6 +9,8 @@ from recbole_apa.next_item.heads.grid import GREATEST
 
 MOST_ROWS = 2**53 // GREATEST**2
 """Up to so many rows every sum is below 2^53, and so exact in float64."""
+_AT_ONCE = 1 << 15
+"""Rows in float64 at a time."""
 
 
 @dataclass(frozen=True)
@@ -42,9 +44,12 @@ class HeadSums:
             ValueError: more than :data:`MOST_ROWS`.
         """
         _refuse_too_many(len(states))
-        values = states.double()
-        gram = (values.T @ values).to(torch.int64)  # exact: every partial sum is a whole number below 2^53
-        cross = torch.zeros(n_items, states.shape[1], dtype=torch.int64).index_add_(0, targets, states.to(torch.int64))
+        width = states.shape[1]
+        gram, cross = (torch.zeros(n, width, dtype=torch.int64) for n in (width, n_items))
+        for some, of_some in zip(states.split(_AT_ONCE), targets.split(_AT_ONCE), strict=True):
+            values = some.double()
+            gram += (values.T @ values).to(torch.int64)  # exact: every partial sum is a whole number below 2^53
+            cross.index_add_(0, of_some, some.to(torch.int64))
         return cls(gram, cross, len(states))
 
     def plus(self, other: "HeadSums") -> "HeadSums":

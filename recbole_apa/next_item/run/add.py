@@ -17,7 +17,7 @@ from recbole_apa.next_item.options import MODEL
 from recbole_apa.next_item.run.added_files import keep_incoming
 from recbole_apa.next_item.run.forget import ForgetResult, ForgetSession
 from recbole_apa.next_item.run.opened import NextItemRun, open_state, visible_of
-from recbole_apa.next_item.run.pending import refuse_waiting
+from recbole_apa.next_item.run.pending import finish_request, refuse_edited, refuse_waiting
 from recbole_apa.next_item.run.store import NextItemStore
 from recbole_apa.runs.ledger_lines import ADDED
 from recbole_apa.runs.lock import run_lock
@@ -85,10 +85,13 @@ def add_next_items(
             refuse_waiting(store, store.manifest())
         elif store.ledger(store.manifest()).waiting():
             finished = session.run([])
+        else:
+            finish_request(store, store.manifest(), session.keys)  # what a killed call left without being taken
+        refuse_edited(store, store.manifest(), session.keys)
         opened = open_state(store, session.changes, session.keys)
         rows = _read(session, opened, interactions, columns)
-        session.refuse_other_machine(opened, store.manifest())
         after = session.with_rows(opened, rows)
+        session.refuse_unfit(opened, after, joins=True)
         change = change_of(opened.state, after, opened.options.settings, joins=True)
         out = NextItemAddition(len(rows), len(opened.data.sequences), opened.options.settings.n_shards, change)
         out.finished = finished

@@ -23,8 +23,8 @@ KEPT = (
 ADAPTED = " The adapters of changed shards were trained again, from the start that all shards have."
 """Added to :data:`KEPT` where titles are trained."""
 LEFT = (
-    "The dataset's own files are not this program's to change: remove the rows there as well. The run stays valid with "
-    "or without them.",
+    "The dataset's own files are not this program's to change: remove the rows of the .inter file as well. The run "
+    "stays valid with or without them. It needs the .item file as it is, with the lines of items that were forgotten.",
     "Digests in ledger and certificate are keyed. Whoever holds the run folder alone cannot tell from them who was "
     "forgotten; whoever holds the key file too can tell it of any candidate whose identifier he has.",
     "Deleted files are unlinked; what a storage device keeps of unlinked blocks is up to that device.",

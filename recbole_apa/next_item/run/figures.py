@@ -8,7 +8,7 @@ from tabulate import tabulate
 from torch import Tensor
 
 from recbole_apa.core.system.threads import one_thread
-from recbole_apa.next_item.counts import CountScores
+from recbole_apa.next_item.counts import Scores, scores_of
 from recbole_apa.next_item.data import NextItemData
 from recbole_apa.next_item.heads import HeadSums, solve_head
 from recbole_apa.next_item.heads.grid import as_numbers
@@ -52,7 +52,7 @@ def measures(options: NextItemOptions) -> "Config":
 
 def own_rows(state: NextItemState, data: NextItemData, ridge: float) -> dict[str, Scorer]:
     """What the run serves, and what shows where that comes from."""
-    counts = None if state.learnt.counts is None else CountScores.of(state.learnt.counts)
+    counts = None if state.learnt.counts is None else scores_of(state.learnt.counts)
     rows: dict[str, Scorer] = {MODEL: lambda split: _served(state, split, counts)}
     if state.fusion is not None:
         rows[HEADS] = lambda split: state.head_scores(_users(split), _states(state, split))
@@ -79,7 +79,7 @@ def _states(state: NextItemState, split: RankedSplit) -> Tensor:
     return known.states
 
 
-def _served(state: NextItemState, split: RankedSplit, counts: CountScores | None) -> Tensor:
+def _served(state: NextItemState, split: RankedSplit, counts: Scores | None) -> Tensor:
     return state.scores(_users(split), _states(state, split), split.histories, counts)
 
 

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +16,9 @@ from recbole_apa.data.visible_data import VisibleData
 from recbole_apa.evidence import key_ring
 from recbole_apa.evidence.exactness import FRESH, INHERITED
 from recbole_apa.next_item.added_rows import AddedRows
-from recbole_apa.next_item.change import Change, change_of, changed_state
+from recbole_apa.next_item.change import Change, change_of, changed_state, changed_sums
 from recbole_apa.next_item.data import NextItemData, read_next_data
+from recbole_apa.next_item.fit import refuse_untrained
 from recbole_apa.next_item.run.added_files import kept_incoming
 from recbole_apa.next_item.run.opened import NextItemRun, open_state, visible_of
 from recbole_apa.next_item.run.pending import finish_request, refuse_edited, refuse_waiting
@@ -88,7 +89,7 @@ def forget_next_items(
         folder: the run's folder.
         requests, users, items, interactions, columns, ids: as for :func:`recbole_apa.unlearn`.
         exactness: ``inherited``, in which the shard of each remaining user stays; or ``fresh``: everything is trained
-            again.
+            again, for a request that was waiting as well.
         skip_unknown: forget what can be found and list the rest, instead of rejecting the whole request.
         dry_run: say what the request changes, and change nothing.
         config_dict: where things are now, e.g. ``{"data_path": ...}``.
@@ -118,29 +119,30 @@ class ForgetSession:
     def run(self, demands: Sequence[Demand]) -> ForgetResult:
         """Carry out what waits, then the new request."""
         manifest = self.store.manifest()
-        n_before = len(self._ledger(manifest).waiting())
+        waited = self._ledger(manifest).waiting()
         out = ForgetResult(certificates=finish_request(self.store, manifest, self.keys))
         refuse_edited(self.store, manifest, self.keys)
-        was_waiting = n_before > 0
         for entry in self._ledger(manifest).waiting():
             if entry.kind == ADDED:
                 self.grow(entry)
                 out.finished_additions.append(entry.position)
             else:
                 self._carry_out(entry, out)
-        if was_waiting:
-            demands = [demand for demand in demands if not self._is_served(demand)]
+        # the same command may have been given again
+        asked = [entry for entry in waited if entry.kind != ADDED]
+        named = visible_without(asked, str(manifest["salt"]), self.keys).forgotten
+        demands = [demand for demand in demands if not any(covers(demand, part) for part in named)]
         if demands:
             opened = open_state(self.store, self.changes, self.keys)
             found = self._find(opened, demands)
             content = self._content(opened.data.raw, found)
-            self._after(opened, content)  # a request that leaves nothing to train on is refused before it is taken
+            self.refuse_unfit(opened, self._after(opened, content))
             self.keys.outside(self.store.folder)
             self.keys.keep(self.keys.newest())
             entry = self._ledger(self.store.manifest()).append(REQUEST, content)
             out.left = found.left
             self._carry_out(entry, out, opened)
-        elif not was_waiting:
+        elif not waited:
             raise RequestError(
                 "found no request: expected --unlearn=FILE, --forget_users, --forget_items or --forget_interactions; "
                 "no interrupted request or addition is waiting either"
@@ -167,7 +169,7 @@ class ForgetSession:
         run = self._retrained(opened, after, INHERITED, manifest, joins=True)
         evaluate(opened)
         seconds = time.perf_counter() - start
-        put_grown_state(self.store, Transition(opened, run, change, entry, seconds))
+        put_grown_state(self.store, Transition(opened, run, change, entry, INHERITED, seconds))
         finish_request(self.store, self.store.manifest(), self.keys)
         return Grown(change, opened, run, seconds)
 
@@ -196,17 +198,33 @@ class ForgetSession:
         before = visible_of(self.store, self.store.manifest(), self.keys)
         return _data(opened, before.without(visible_without([_Line(content)], salt, self.keys)), opened.data.added)
 
+    def refuse_unfit(self, opened: NextItemRun, after: NextItemData, joins: bool = False) -> None:
+        """Refuse, before it is in the ledger, what could not be carried out: it would wait for ever."""
+        settings = opened.options.settings
+        refuse_untrained(after, settings)
+        if self.exactness == INHERITED:
+            self.refuse_other_machine(opened, self.store.manifest())
+        changed = change_of(opened.state, after, settings, joins).users
+        opened.reader.refuse_long([after.of_user[user] for user in changed if user in after.of_user])
+
+    def _level(self, entry: Entry) -> str:
+        """A waiting request is carried out as it was made, or with ``fresh``, which takes over less, if that is asked
+        for now: it may be one that nothing else can finish here."""
+        return FRESH if FRESH in (self.exactness, entry.content["exactness"]) else INHERITED
+
     def _carry_out(self, entry: Entry, out: ForgetResult, opened: NextItemRun | None = None) -> None:
         start = time.perf_counter()
         manifest = self.store.manifest()
         opened = opened or open_state(self.store, self.changes, self.keys)
         after = self._after(opened, entry.content)
         change = change_of(opened.state, after, opened.options.settings)
-        level = str(entry.content["exactness"])
+        level = self._level(entry)
         run = self._retrained(opened, after, level, manifest)
+        if level == FRESH:
+            change = replace(change, shards=changed_sums(opened.state, run.state))
         evaluate(opened)
         seconds = time.perf_counter() - start
-        put_new_state(self.store, Transition(opened, run, change, entry, seconds), self.keys)
+        put_new_state(self.store, Transition(opened, run, change, entry, level, seconds), self.keys)
         out.certificates += finish_request(self.store, self.store.manifest(), self.keys)
         out.n_interactions += len(entry.content["interactions"])
         out.seconds, out.run = out.seconds + seconds, run
@@ -221,7 +239,7 @@ class ForgetSession:
         settings = opened.options.settings
         n_read = 2 * len(change_of(opened.state, after, settings, joins).users)
         with progress(None, "Read", opened.options.show_progress, total=n_read) as bar:
-            state = changed_state(opened.state, opened.data, after, opened.reader, settings, bar.update, joins)
+            state = changed_state(opened.state, opened.data, after, opened.reader, settings, bar.update)
         run = NextItemRun(
             opened.options, after, state, opened.folder, seconds=opened.seconds, backbone_digest=opened.backbone_digest
         )

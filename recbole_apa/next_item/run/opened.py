@@ -16,7 +16,7 @@ from recbole_apa.data.data_options import DataOptions
 from recbole_apa.data.visible_data import VisibleData
 from recbole_apa.evidence import KeyRing, key_ring
 from recbole_apa.next_item.backbone_states import HistoryStates
-from recbole_apa.next_item.counts import CountScores
+from recbole_apa.next_item.counts import Scores, scores_of
 from recbole_apa.next_item.data import NextItemData, read_next_data
 from recbole_apa.next_item.options import NextItemOptions
 from recbole_apa.next_item.run.added_files import read_added
@@ -62,10 +62,10 @@ class NextItemRun:
         return RowReader(states, self.data.catalogue, self.state.grid)
 
     @cached_property
-    def counts(self) -> CountScores | None:
+    def counts(self) -> Scores | None:
         """What is derived from the run's counts."""
         counts = self.state.learnt.counts
-        return None if counts is None else CountScores.of(counts)
+        return None if counts is None else scores_of(counts)
 
 
 def load_states(options: NextItemOptions) -> tuple[HistoryStates, str]:

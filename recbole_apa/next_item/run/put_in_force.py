@@ -30,6 +30,8 @@ class Transition:
     change: Change
     entry: Entry
     """The line in the ledger of the request or the addition."""
+    level: str
+    """How it was carried out: as it says, or ``fresh``."""
     seconds: float
     """That computing the new state took."""
 
@@ -41,7 +43,7 @@ def put_new_state(store: NextItemStore, made: Transition, keys: KeyRing) -> None
     folder = store.new_state(str(manifest["state"]))
     write_state(folder, after.state, after.figures)
     write_added(folder, after.data.added)
-    level, key = str(entry.content["exactness"]), keys.key(str(entry.content[KEY]))
+    level, key = made.level, keys.key(str(entry.content[KEY]))
     machine = machine_kind(after.options.device).plain()
     settings = after.options.settings
     is_fresh = level == FRESH or settings.partition == "hashed_user"
@@ -57,10 +59,7 @@ def put_new_state(store: NextItemStore, made: Transition, keys: KeyRing) -> None
         means=MEANS[FRESH if is_fresh else INHERITED],
         kept="" if is_fresh else KEPT + ADAPTED * bool(after.state.learnt.adapters),
         users={"changed": len(change.users), "gone": len(change.gone)},
-        shards={
-            "changed": list(change.shards) if level != FRESH else list(range(settings.n_shards)),
-            "total": settings.n_shards,
-        },
+        shards={"changed": list(change.shards), "total": settings.n_shards},
         files=keyed_files(manifest["files"], files_of(folder), key),
         figures=_figures(before.figures, after.figures),
         seconds={"request": round(made.seconds, 1), **{name: float(v) for name, v in before.seconds.items()}},

@@ -10,7 +10,6 @@ from recbole_apa.core.errors import RunError, SettingsError
 from recbole_apa.core.files.whole import write_bytes
 from recbole_apa.core.progress import progress
 from recbole_apa.core.system.threads import one_thread
-from recbole_apa.next_item.counts.similar import N_RECENT
 from recbole_apa.next_item.run.exports import note_export
 from recbole_apa.next_item.run.opened import NextItemRun, open_state
 from recbole_apa.next_item.run.pending import refuse_waiting
@@ -22,8 +21,8 @@ from recbole_apa.pipeline.recommendation import Recommendation, csv_of, refuse_k
 from recbole_apa.runs.lock import run_lock
 from recbole_apa.runs.log import own_log
 
-TERMS = ("language model", "similar items", "what follows")
-"""The terms of the score, in the order of a :class:`~recbole_apa.next_item.counts.Fusion`."""
+LANGUAGE_MODEL = "language model"
+"""The term of the heads; those of the counts come after it."""
 
 
 @own_log()
@@ -147,23 +146,19 @@ def _best(run: NextItemRun, user: str, k: int) -> list[Recommendation]:
             run.data.catalogue.items[column],
             run.data.catalogue.texts[column],
             float(scores[column]),
-            _told(terms, means, column),
+            _told(run, terms, means, column),
             _because(run, history, column),
         )
         for rank, column in enumerate(best, start=1)
     ]
 
 
-def _told(terms: Tensor | None, means: Tensor | None, column: int) -> dict[str, float]:
-    if terms is None or means is None:
+def _told(run: NextItemRun, terms: Tensor | None, means: Tensor | None, column: int) -> dict[str, float]:
+    if terms is None or means is None or run.counts is None:
         return {}
-    return dict(zip(TERMS, (terms[:, column] - means).tolist(), strict=True))
+    return dict(zip((LANGUAGE_MODEL, *run.counts.names), (terms[:, column] - means).tolist(), strict=True))
 
 
 def _because(run: NextItemRun, history: Sequence[int], column: int) -> str | None:
-    if run.counts is None or not history:
-        return None
-    recent = list(history[-N_RECENT:])
-    weights = run.counts.similar[recent, column]
-    best = int(weights.argmax())
-    return run.data.catalogue.texts[recent[best]] if float(weights[best]) > 0 else None
+    best = None if run.counts is None else run.counts.strongest(history, column)
+    return None if best is None else run.data.catalogue.texts[best]

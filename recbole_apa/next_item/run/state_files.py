@@ -15,7 +15,7 @@ from recbole_apa.core.errors import RunError
 from recbole_apa.core.files.plain import read_plain
 from recbole_apa.core.files.tensors import Expected, check_tensors, parse_tensors
 from recbole_apa.core.files.whole import json_of, write_bytes, write_json
-from recbole_apa.next_item.counts import Fusion, ItemCounts
+from recbole_apa.next_item.counts import Counts, Fusion, ItemCounts, TransitionCounts
 from recbole_apa.next_item.heads import Heads, HeadSums, StateGrid
 from recbole_apa.next_item.run.adapter_files import adapter_name, read_adapter, write_adapter
 from recbole_apa.next_item.settings import NextItemSettings
@@ -34,6 +34,11 @@ _HEAD = {
 _COUNTS = {
     "together": Expected(("items", "items"), _WHOLE),
     "followed": Expected(("items", "items"), _WHOLE),
+    "n_users": Expected(("one",), _WHOLE),
+}
+_TRANSITIONS = {
+    "pairs": Expected(("pairs",), _WHOLE),
+    "weights": Expected(("pairs",), _WHOLE),
     "n_users": Expected(("one",), _WHOLE),
 }
 _ROWS = {
@@ -62,9 +67,7 @@ def write_state(folder: Path, state: NextItemState, figures: Mapping[str, object
     _write(folder / GRID, {"centre": state.grid.centre, "scale": state.grid.scale})
     _write(folder / ROWS, {"valid": learnt.valid.states, "test": learnt.test.states, "errors": state.errors})
     if learnt.counts is not None:
-        counts = learnt.counts
-        parts = {"together": counts.together, "followed": counts.followed}
-        _write(folder / COUNTS, {**parts, "n_users": _one(counts.n_users)})
+        _write(folder / COUNTS, _parts_of(learnt.counts))
     for k, adapter in enumerate(learnt.adapters):
         write_adapter(folder / adapter_name(k), adapter)
     write_json(folder / PARTITION, dict(learnt.shard_of))
@@ -90,13 +93,12 @@ def read_state(folder: Path, settings: NextItemSettings) -> NextItemState:
     n_shards = settings.n_shards
     heads = [_read(folder / head_name(k), _HEAD) for k in range(n_shards)]
     rows, grid = _read(folder / ROWS, _ROWS), _read(folder / GRID, _GRID)
-    counts = _read(folder / COUNTS, _COUNTS) if settings.evidence == "counts" else None
     lineage, chosen, partition = (_json(folder / name) for name in (LINEAGE, CHOSEN, PARTITION))
     try:
         learnt = Learnt(
             {str(user): int(shard) for user, shard in partition.items()},
             tuple(HeadSums(h["gram"], h["cross"], int(h["n_rows"])) for h in heads),
-            None if counts is None else _counts(counts),
+            _counts(folder, settings, len(heads[0]["head"])),
             SplitStates(tuple(lineage["valid"]), rows["valid"]),
             SplitStates(tuple(lineage["test"]), rows["test"]),
             {user: (told[0], told[1]) for user, told in lineage["users"].items()},
@@ -109,7 +111,7 @@ def read_state(folder: Path, settings: NextItemSettings) -> NextItemState:
             rows["errors"],
             float(chosen["tau"]),
             int(chosen["n_neighbors"]),
-            None if chosen["fusion"] is None else _fusion(chosen["fusion"]),
+            None if chosen["fusion"] is None else _fusion(chosen["fusion"], settings),
         )
     except (KeyError, TypeError, ValueError, AttributeError, IndexError, RuntimeError) as error:
         raise _damaged(folder, f"{type(error).__name__}: {error}") from None
@@ -126,7 +128,7 @@ def _check_sizes(folder: Path, state: NextItemState, n_shards: int) -> None:
         and state.errors.shape[1] == n_shards
         and {learnt.valid.states.shape[1], learnt.test.states.shape[1], len(state.grid.centre) + 1} == {width}
         and (learnt.counts is None) == (state.fusion is None)
-        and (learnt.counts is None or len(learnt.counts.together) == state.heads.weights.shape[1])
+        and (learnt.counts is None or learnt.counts.n_items == state.heads.weights.shape[1])
     )
     if not fits:
         raise _damaged(folder, "its files do not fit together")
@@ -158,14 +160,32 @@ def _damaged(folder: Path, why: str) -> RunError:
     return RunError(f"{folder} is damaged ({why[:200]}); restore the run folder from a copy")
 
 
-def _counts(found: Mapping[str, Tensor]) -> ItemCounts:
-    return ItemCounts(found["together"], found["followed"], int(found["n_users"]))
+def _parts_of(counts: Counts) -> dict[str, Tensor]:
+    if isinstance(counts, ItemCounts):
+        parts = {"together": counts.together, "followed": counts.followed}
+    else:
+        parts = {"pairs": counts.pairs, "weights": counts.weights}
+    return {**parts, "n_users": _one(counts.n_users)}
 
 
-def _fusion(told: Mapping[str, Any]) -> Fusion:
+def _counts(folder: Path, settings: NextItemSettings, n_items: int) -> Counts | None:
+    if settings.evidence == "none":
+        return None
+    if settings.evidence == "counts":
+        found = _read(folder / COUNTS, _COUNTS)
+        return ItemCounts(found["together"], found["followed"], int(found["n_users"]))
+    found = _read(folder / COUNTS, _TRANSITIONS)
+    pairs = found["pairs"]
+    if len(pairs) and (bool((pairs[1:] <= pairs[:-1]).any()) or int(pairs[0]) < 0 or int(pairs[-1]) >= n_items**2):
+        raise ValueError("pairs of items that the catalogue does not have, or not ascending")
+    return TransitionCounts(pairs, found["weights"], n_items, int(found["n_users"]))
+
+
+def _fusion(told: Mapping[str, Any], settings: NextItemSettings) -> Fusion:
     scales, coefficients = (tuple(map(float, told[name])) for name in ("scales", "coefficients"))
-    if not len(scales) == len(coefficients) == 3:
-        raise ValueError(f"{len(scales)} scales and {len(coefficients)} coefficients, expected 3")
+    n_terms = 3 if settings.evidence == "counts" else 2
+    if not len(scales) == len(coefficients) == n_terms:
+        raise ValueError(f"{len(scales)} scales and {len(coefficients)} coefficients, expected {n_terms}")
     return Fusion(scales, coefficients, float(told["log_loss"]))
 
 

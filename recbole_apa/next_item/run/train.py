@@ -14,6 +14,7 @@ from recbole_apa.evidence.exactness import THIS_DATA
 from recbole_apa.next_item.data import NextItemData, read_next_data
 from recbole_apa.next_item.fit import fit
 from recbole_apa.next_item.options import MODEL, NextItemOptions, read_options
+from recbole_apa.next_item.ranking import refuse_topk
 from recbole_apa.next_item.run.figures import figures_of, own_rows, table_of
 from recbole_apa.next_item.run.opened import NextItemRun, load_states, open_state, told_options
 from recbole_apa.next_item.run.pending import refuse_waiting
@@ -91,6 +92,7 @@ def trained(
         shard_of: as for :func:`~recbole_apa.next_item.fit.fit`.
         known: a run whose backbone is loaded already.
     """
+    refuse_topk(options.topk, len(data.catalogue))
     start = time.perf_counter()
     states, digest = (known.reader.states, known.backbone_digest) if known else load_states(options)
     reader = RowReader(states, data.catalogue)

@@ -45,7 +45,7 @@ class WorkerPool:
         self._team: Team | None = None
         self._samples: SentSamples | None = None
         self.is_elsewhere = execution.engine == "ray"
-        self.embeds = self.is_elsewhere and not execution.keep_states
+        self.embeds = self.is_elsewhere and execution.keep_states is not True
 
     def see(self, samples: SentSamples) -> None:
         """Set the samples that the workers work on; earlier workers are ended, with what they had."""

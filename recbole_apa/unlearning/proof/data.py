@@ -16,7 +16,7 @@ from recbole_apa.runs.manifest import Manifest
 from recbole_apa.runs.names import EMBEDDINGS, MEMORY, PIECES, PREFIXES, STATES, point_name, shard_name
 from recbole_apa.runs.pinned_run import PinnedStore
 from recbole_apa.runs.points import ShardPoints
-from recbole_apa.runs.trunk_activations import check_activations
+from recbole_apa.runs.trunk_activations import check_activations, kept_as, splits_kept
 from recbole_apa.unlearning.checks import reachable
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ def lineage_findings(store: PinnedStore, manifest: Manifest, data: "Loaders", ke
         n = len(pieces.items() ^ dataset.pieces.items())
         yield f"{PIECES} does not say what the index says of when samples joined the run ({n} entries differ)"
     places, prefixes = store.places(pieces, keys), store.load_prefixes()
-    found = lineage_of(partition, dataset.splits, store.has(STATES), places, prefixes)
+    found = lineage_of(partition, dataset.splits, splits_kept(kept_as(store)), places, prefixes)
     for name in sorted(found.keys() | said.keys()):
         if found.get(name) != said.get(name):
             yield f"lineage of {name}: it saw other samples than the data gives now"

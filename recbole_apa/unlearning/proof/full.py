@@ -155,7 +155,10 @@ def _inputs_again(opened: RunResult, manifest: Mapping[str, object]) -> FitInput
 
 def _data_again(opened: RunResult, store: RunStore, manifest: Manifest) -> tuple[VerifyResult, Loaders]:
     """The data to train on: the run's samples, or those of a new split and draw if the run claims to have one."""
-    out = VerifyResult(means=definition(level_of(manifest), bool(store.load_pieces())))
+    means = definition(level_of(manifest), bool(store.load_pieces()))
+    if store.load_prefixes():
+        means += f"; in some shards it ends early, before the slices that {PREFIXES} names, until --catch_up"
+    out = VerifyResult(means=means)
     if manifest.get("draw_of") != THIS_DATA:
         return out, opened.data
     data = data_anew(opened.data.train_set)
