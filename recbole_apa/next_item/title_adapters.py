@@ -6,9 +6,11 @@ from typing import TYPE_CHECKING
 
 from torch import Tensor
 
+from recbole_apa.core.errors import SettingsError
 from recbole_apa.core.seeding import digest_over
 from recbole_apa.next_item.data import NextItemData
 from recbole_apa.next_item.sequences import UserSequence
+from recbole_apa.next_item.settings import NextItemSettings
 
 if TYPE_CHECKING:
     from recbole_apa.next_item.state import NextItemState
@@ -65,6 +67,15 @@ def lineage_of_shard(shard: int, digests: Mapping[str, str], shard_of: Mapping[s
     """
     own = sorted(user for user, k in shard_of.items() if k == shard)
     return digest_over(("title adapter", shard, *(part for user in own for part in (user, digests[user])))).hex()
+
+
+def refuse_device(settings: NextItemSettings, device: str) -> None:
+    """
+    Raises:
+        SettingsError: adapters are to be trained, and not on a CPU.
+    """
+    if settings.adapters != "none" and device.partition(":")[0] != "cpu":
+        raise SettingsError(f"adapters: titles are trained on a CPU, found device {device}; set --device=cpu")
 
 
 def with_adapters(state: "NextItemState", data: NextItemData, train: Trainer, shards: Iterable[int]) -> "NextItemState":

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from recbole_apa.adapters.bank import AdapterBank
 from recbole_apa.adapters.training import AdapterCourse
+from recbole_apa.backbone.path_decoder import PathDecoder
 from recbole_apa.backbone.split_decoder import SplitDecoder
 from recbole_apa.backbone.threads import map_on_threads
 from recbole_apa.core.errors import SettingsError
@@ -29,7 +30,7 @@ from recbole_apa.next_item.generation import Trie, title_tokens
 from recbole_apa.next_item.generation.objective import TitleDecisions, TitleSample, title_loss
 from recbole_apa.next_item.sequences import UserSequence, targets_of
 from recbole_apa.next_item.settings import NextItemSettings
-from recbole_apa.next_item.title_adapters import SCALE, Taught
+from recbole_apa.next_item.title_adapters import SCALE, Taught, refuse_device
 
 MODULES = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
 WARMUP, CLIP = 0.1, 1.0
@@ -43,7 +44,8 @@ class TitleTrainer:
         states: reads histories with the backbone.
 
     Raises:
-        SettingsError: the backbone has fewer layers than are to get adapters, or is not on a CPU.
+        BackboneError: the backbone is not of the Llama kind.
+        SettingsError: it has fewer layers than are to get adapters, or is not on a CPU.
         ValueError: titles cannot be told apart.
     """
 
@@ -52,9 +54,11 @@ class TitleTrainer:
         n_layers = states.decoder.n_layers
         if settings.adapter_layers > n_layers:
             raise SettingsError(f"adapter_layers: found {settings.adapter_layers}, the backbone has {n_layers} layers")
-        if states.decoder.device.type != "cpu":
-            raise SettingsError("adapters: titles are trained on a CPU, found another device; set --device=cpu")
+        refuse_device(settings, str(states.decoder.device))
         self._decoder = SplitDecoder(states.decoder.model, n_layers - settings.adapter_layers)
+        PathDecoder(states.decoder, 1)  # a backbone that cannot rank titles is refused before anything is read
+        with self._bank():
+            pass
         line = states.encoder.line
         self._trie = Trie.of(title_tokens(catalogue.texts, catalogue.items, line))
         self._decisions = TitleDecisions(self._trie, [line(text) for text in catalogue.texts])

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from safetensors.torch import load_file, save_file
 
-from recbole_apa.core.errors import RunError
+from recbole_apa.core.errors import RunError, SettingsError
 from recbole_apa.core.files.whole import file_digest, read_json, write_json
 from recbole_apa.next_item import change, fit, title_training
 from recbole_apa.next_item.run import forget, put_in_force, state_files
@@ -17,6 +17,7 @@ from recbole_apa.next_item.run.proof import audit_next_items, verify_next_items
 from recbole_apa.next_item.run.store import NextItemStore
 from recbole_apa.next_item.run.train import open_next_items, run_next_items
 from tests.helpers.inside import inside
+from tests.helpers.runs import tree
 
 ROWS = {f"{row} of 2 drawn users" for row in ("titles", "titles + heads", "heads")}
 
@@ -57,6 +58,13 @@ def test_a_request_trains_the_adapter_of_the_hit_shard_and_no_other(folder):
     assert found.holds and any("3 adapters" in line for line in found.checked)
     verified = verify_next_items(folder)
     assert verified.differences == [] and "adapters" in verified.compared
+
+
+def test_a_device_that_trains_no_adapters_is_refused_before_the_request_is_taken(folder):
+    before = tree(folder)
+    with pytest.raises(SettingsError, match="--device=cpu"):
+        forget_next_items(folder, users=["u5"], exactness="fresh", config_dict={"device": "cuda"})
+    assert tree(folder) == before
 
 
 def test_rows_that_join_train_the_adapters_of_their_shards_as_a_training_would(folder):

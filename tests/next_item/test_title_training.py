@@ -183,6 +183,11 @@ def test_what_does_not_fit_is_refused(adapted, state):
     settings, data, reader = adapted
     with pytest.raises(SettingsError, match="adapter_layers"):
         TitleTrainer(reader.states, data.catalogue, replace(settings, adapter_layers=99))
+    attention = reader.states.decoder.layers[0].self_attn
+    attention.q_norm = torch.nn.Identity()
+    with pytest.raises(BackboneError, match="plain attention"):
+        TitleTrainer(reader.states, data.catalogue, settings)
+    del attention.q_norm
     plain, changes = reader.states.decoder, merged_changes([state.learnt.adapters[0].pairs], [1.0], SCALE)
     name = next(iter(changes))
     for wrong in ({"model.layers.77.x": changes[name]}, {name: changes[name][:-1]}):
