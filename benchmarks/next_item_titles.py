@@ -1,16 +1,20 @@
 """Titles on a run of APANext: exact ranking, beams and speculation, in seconds, passes and quality.
 
-    python -m benchmarks.next_item_titles --run=saved/APANext-ml-100k-... --users=40 --dtype=float32
+    python -m benchmarks.next_item_titles --run=saved/APANext-ml-100k-... --users=40 --dtype=float32 --kept=titles.jsonl
 
-The language model is frozen: nothing was trained for titles. Test targets of users drawn by a hash of their names;
-history masked. Every search with a draft is compared with the same search without: list, scores, every bit. Seconds are
-of this process's processor (``time.process_time``), so that neighbours do not count.
+On a run with ``adapters: titles`` each user's titles are written with his merged adapters, else by the frozen language
+model. Test targets of users drawn by a hash of their names; history masked. Every search for the best with a draft is
+compared with the same search without: list, scores, every bit. Then beams are drawn instead, once plainly, once with
+exact rejection and once as AtSpeed relaxes it. Seconds are of this process's processor (``time.process_time``), so that
+neighbours do not count. With ``--kept`` users that were measured before are not measured again.
 """
 
+import json
 import time
 from collections import defaultdict
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import torch
@@ -20,23 +24,44 @@ from benchmarks.command import begin, command, keep
 from recbole_apa.backbone.load import load_backbone
 from recbole_apa.backbone.split_decoder import SplitDecoder
 from recbole_apa.core.seeding import hash_order
-from recbole_apa.next_item.generation import Found, HeadDraft, NodeChances, beam_search, best_first, rank_all
+from recbole_apa.next_item.generation import (
+    BeamDraft,
+    Guess,
+    HeadGuess,
+    NodeChances,
+    Rule,
+    SampledDraft,
+    beam_search,
+    best_first,
+    exact_rejection,
+    rank_all,
+    relaxed,
+    sampled_beams,
+)
 from recbole_apa.next_item.history_text import HistoryEncoder
+from recbole_apa.next_item.merged_titles import MergedTitles
 from recbole_apa.next_item.ranking import RankedSplit, split_of
 from recbole_apa.next_item.run.opened import NextItemRun, open_state
 from recbole_apa.next_item.run.store import NextItemStore
 from recbole_apa.next_item.titles import TitleModel
+from recbole_apa.runs.manifest import CHECK
 
 TOP = 10
 WIDTHS = (1, 5, 10, 20, 50)
 DEPTH = 5
 """More decisions than a title has: a draft looks ahead to the end."""
+DRAFTS = (("head", 2), ("head", 4), ("early exit", 2), ("frozen", 2))
+"""What drafts, and how many beams it has for each of the search's. Early exit and frozen model need adapters: without
+them the target is the frozen model."""
+RULES: tuple[tuple[str, Rule | None], ...] = (("plain", None), ("exact", exact_rejection), ("relaxed", relaxed))
+DRAWN = 10
+"""Beams that are drawn."""
 _LEAST = 1e-6
 
 
 @dataclass
 class Tally:
-    """What is summed up over users."""
+    """What is averaged over users."""
 
     values: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
 
@@ -50,31 +75,80 @@ class Tally:
         return sum(found) / len(found)
 
 
+@dataclass(frozen=True)
+class Reader:
+    """The run with its backbone in a type of its own."""
+
+    run: NextItemRun
+    model: TitleModel
+    merged: MergedTitles | None
+    """None on a run without adapters."""
+    split: RankedSplit
+
+    @classmethod
+    def of(cls, run: NextItemRun, dtype: str) -> "Reader":
+        """Load the backbone."""
+        settings = replace(run.options.backbone, dtype=dtype)  # type: ignore[arg-type]
+        backbone = load_backbone(settings, torch.device("cpu"))
+        decoder = SplitDecoder(backbone.model, 0)
+        model = TitleModel(decoder, HistoryEncoder(backbone.tokenizer), run.data.catalogue)
+        n_below = decoder.n_layers - run.options.settings.adapter_layers
+        merged = MergedTitles(model, run.state, n_below) if run.state.learnt.adapters else None
+        return cls(run, model, merged, split_of(run.data, "test"))
+
+    def after(self, row: int) -> tuple[NodeChances, dict[str, NodeChances]]:
+        """After a user's history: the target, and the models that may guess at it."""
+        sequence = self.split.sequences[row]
+        texts = self.run.data.catalogue.texts_of(sequence.shown(self.run.options.settings.history_length))
+        if self.merged is None:
+            return self.model.after(texts), {}
+        of_user = self.merged.of(sequence.user, self.run.state.learnt.test.states[row])
+        target, early = of_user.after_with_exit(texts)
+        return target, {"early exit": early, "frozen": self.model.after(texts)}
+
+
 def main() -> None:
     """Measure, print, and keep the record."""
     parser = command(__doc__, threads=1)
     parser.add_argument("--run", type=Path, required=True)
     parser.add_argument("--users", type=int, default=40)
     parser.add_argument("--dtype", default="float32", help="of the backbone")
+    parser.add_argument("--kept", type=Path, help="a file of users that were measured, one a line; new ones are added")
     given = begin(parser)
-    run = open_state(NextItemStore(given.run))
-    model = title_model(run, given.dtype)
-    holds = model.keeps_bits()
-    split, tally = split_of(run.data, "test"), Tally()
-    users = sorted(hash_order([s.user for s in split.sequences], 0, "titles")[: given.users])
+    store = NextItemStore(given.run)
+    reader, tally = Reader.of(open_state(store), given.dtype), Tally()
+    holds = reader.model.keeps_bits()
+    users = sorted(hash_order([s.user for s in reader.split.sequences], 0, "titles")[: given.users])
+    made = f"{store.manifest()[CHECK]} {given.dtype}"
     for row in users:
-        measure(run, model, split, row, tally)
-    record = {"users": len(users), "dtype": given.dtype, "keeps_bits": holds, **about(model)}
+        for name, values in measured(reader, row, given.kept, made).items():
+            for value in values:
+                tally.add(name, value)
+    record = {"users": len(users), "dtype": given.dtype, "keeps_bits": holds, **about(reader.model)}
+    record |= {"adapters": reader.merged is not None}
     record["figures"] = {name: tally.mean(name) for name in sorted(tally.values)}
-    print(f"{len(users)} users, {given.dtype}; this machine keeps bits: {holds}; {about(model)}")
+    print(f"{len(users)} users, {given.dtype}; this machine keeps bits: {holds}; {about(reader.model)}")
     print(tables(tally))
     keep(given, record)
 
 
-def title_model(run: NextItemRun, dtype: str) -> TitleModel:
-    """The run's backbone in a type of its own."""
-    backbone = load_backbone(replace(run.options.backbone, dtype=dtype), torch.device("cpu"))  # type: ignore[arg-type]
-    return TitleModel(SplitDecoder(backbone.model, 0), HistoryEncoder(backbone.tokenizer), run.data.catalogue)
+def measured(reader: Reader, row: int, kept: Path | None, made: str) -> dict[str, list[float]]:
+    """One user's values: as they were kept, or measured and kept.
+
+    Args:
+        made: the state and type that they are of.
+    """
+    lines = kept.read_text().splitlines() if kept and kept.is_file() else []
+    for told in map(json.loads, lines):
+        if told["of"] == made and told["row"] == row:
+            values: dict[str, list[float]] = told["values"]
+            return values
+    tally = Tally()
+    measure(reader, row, tally)
+    if kept:
+        with kept.open("a") as file:
+            file.write(json.dumps({"of": made, "row": row, "values": dict(tally.values)}) + "\n")
+    return dict(tally.values)
 
 
 def about(model: TitleModel) -> dict[str, Any]:
@@ -84,61 +158,80 @@ def about(model: TitleModel) -> dict[str, Any]:
     return {"nodes": len(trie), "branching": len(trie.branching), "rows_of_the_exact_ranking": len(below)}
 
 
-def measure(run: NextItemRun, model: TitleModel, split: RankedSplit, row: int, tally: Tally) -> None:
+def measure(reader: Reader, row: int, tally: Tally) -> None:
     """All searches for one user."""
-    sequence = split.sequences[row]
-    texts = run.data.catalogue.texts_of(sequence.shown(run.options.settings.history_length))
+    split, state = reader.split, reader.run.state
     allowed = split.allowed[row]
     start = time.process_time()
-    prompt = model.after(texts)
-    tally.add("prompt seconds", time.process_time() - start)
-    chances, start = prompt.fresh(), time.process_time()
+    target, others = reader.after(row)
+    tally.add("prompt seconds, of all models", time.process_time() - start)
+    chances, start = target.fresh(), time.process_time()
     scores = rank_all(chances)
     tally.add("exact seconds", time.process_time() - start)
-    _quality("exact", scores, split, row, tally)
     permitted: list[bool] = allowed.tolist()
-    true, start = best_first(first := prompt.fresh(), TOP, permitted), time.process_time()
+    true = best_first(first := target.fresh(), TOP, permitted)
     tally.add("best-first passes", first.n_passes)
     ranked = torch.sort(scores.masked_fill(~allowed, float("-inf")), descending=True, stable=True).indices[:TOP]
-    tally.add("best-first equals the exact ranking", float(_items(model, true) == ranked.tolist()))
-    states = run.state.learnt.test.states[row][None]
-    heads = run.state.head_scores([sequence.user], states)[0]
-    _quality("head", heads, split, row, tally)
-    _quality("head + titles", (heads.clamp(min=0) + 1e-3).log() + scores, split, row, tally)
-    below = model.trie.sums_below((heads.clamp(min=0) + _LEAST).tolist())
+    found = [reader.model.trie.item_of[one.node] for one in true]
+    tally.add("best-first equals the exact ranking", float(found == ranked.tolist()))
+    heads = state.head_scores([split.sequences[row].user], state.learnt.test.states[row][None])[0]
+    both = (heads.clamp(min=0) + 1e-3).log() + scores
+    for name, of_row in (("titles", scores), ("heads", heads), ("titles + heads", both)):
+        _quality(name, of_row, split, row, tally)
+    below = reader.model.trie.sums_below((heads.clamp(min=0) + _LEAST).tolist())
+    guesses: dict[str, Guess] = {"head": HeadGuess(reader.model.trie, below), **others}
     for width in WIDTHS:
-        _beams(model, prompt, width, permitted, below, set(ranked.tolist()), tally)
+        _beams(target, guesses, width, permitted, set(ranked.tolist()), tally)
+    _drawn(target, guesses, permitted, row, int(split.targets[row]), tally)
+
+
+def _fresh(guess: Guess) -> Guess:
+    return guess.fresh() if isinstance(guess, NodeChances) else guess
 
 
 def _beams(
-    model: TitleModel,
-    prompt: NodeChances,
-    width: int,
-    allowed: list[bool],
-    below: list[float],
-    true: set[int],
-    tally: Tally,
+    target: NodeChances, guesses: dict[str, Guess], width: int, allowed: list[bool], true: set[int], tally: Tally
 ) -> None:
-    plain = prompt.fresh()
+    """Beams for the best, plain and with each draft."""
+    trie, plain = target.trie, target.fresh()
     start = time.process_time()
     expected = beam_search(plain, width, width, allowed)
     tally.add(f"{width}: seconds", time.process_time() - start)
     tally.add(f"{width}: passes", plain.n_passes)
     tally.add(f"{width}: rows", plain.n_rows)
-    tally.add(f"{width}: of the true top", len(true & set(_items(model, expected))) / len(true))
-    for times in (2, 4):
-        ahead = prompt.fresh()
-        draft = HeadDraft(model.trie, below, times * width, DEPTH)
+    tally.add(f"{width}: of the true top", len(true & {trie.item_of[one.node] for one in expected}) / len(true))
+    for name, times in DRAFTS:
+        if name not in guesses:
+            continue
+        ahead = target.fresh()
+        draft = BeamDraft(trie, _fresh(guesses[name]), times * width, DEPTH)
         start = time.process_time()
         found = beam_search(ahead, width, width, allowed, draft)
-        tally.add(f"{width}: seconds, {times}K", time.process_time() - start)
-        tally.add(f"{width}: passes, {times}K", ahead.n_passes)
-        tally.add(f"{width}: rows, {times}K", ahead.n_rows)
-        tally.add(f"{width}: same list, {times}K", float(found == expected))
+        tally.add(f"{width}: seconds, {name} {times}K", time.process_time() - start)
+        tally.add(f"{width}: passes, {name} {times}K", ahead.n_passes)
+        tally.add(f"{width}: rows, {name} {times}K", ahead.n_rows)
+        tally.add(f"{width}: same list, {name} {times}K", float(found == expected))
 
 
-def _items(model: TitleModel, found: list[Found]) -> list[int]:
-    return [model.trie.item_of[one.node] for one in found]
+def _drawn(
+    target: NodeChances, guesses: dict[str, Guess], allowed: list[bool], row: int, item: int, tally: Tally
+) -> None:
+    """Beams that are drawn: passes, and whether the target is among them."""
+    trie = target.trie
+    for name, guess in guesses.items():
+        for title, rule in RULES:
+            if rule is None and name != "head":
+                continue  # plain sampling has no draft
+            chances, label = target.fresh(), title if rule is None else f"{title}, {name}"
+            draft = None if rule is None else SampledDraft(trie, _fresh(guess), 2 * DRAWN, DEPTH)
+            start = time.process_time()
+            beams = sampled_beams(chances, DRAWN, allowed, Random(row), draft, rule or exact_rejection)
+            tally.add(f"drawn, {label}: seconds", time.process_time() - start)
+            tally.add(f"drawn, {label}: passes", chances.n_passes)
+            tally.add(f"drawn, {label}: rows", chances.n_rows)
+            found = [trie.item_of[node] for _, node in beams]
+            gain = 1 / float(torch.log2(torch.tensor(2.0 + found.index(item)))) if item in found else 0.0
+            tally.add(f"drawn, {label}: NDCG@10", gain)
 
 
 def _quality(name: str, scores: torch.Tensor, split: RankedSplit, row: int, tally: Tally) -> None:
@@ -152,13 +245,22 @@ def tables(tally: Tally) -> str:
     """What was measured, for a terminal."""
     single = [n for n in tally.values if ":" not in n]
     first = tabulate([[n, f"{tally.mean(n):.3f}"] for n in single])
-    rows = ("exact", "head", "head + titles")
+    rows = ("titles", "heads", "titles + heads")
     measured = [[n, *(f"{tally.mean(f'{n}: {m}@10'):.4f}" for m in ("Recall", "NDCG"))] for n in rows]
     quality = tabulate(measured, ["", "Recall@10", "NDCG@10"])
-    columns = ["seconds", "passes", "rows", "of the true top"]
-    columns += [f"{name}, {t}K" for t in (2, 4) for name in ("seconds", "passes", "rows", "same list")]
-    beams = [[width, *(f"{tally.mean(f'{width}: {name}'):.3f}" for name in columns)] for width in WIDTHS]
-    return f"{first}\n\n{quality}\n\n{tabulate(beams, ['beams', *columns])}"
+    columns = ["seconds", "passes", "rows"]
+    lines = []
+    for width in WIDTHS:
+        top = f"{tally.mean(f'{width}: of the true top'):.3f}"
+        lines.append([width, "plain", *(f"{tally.mean(f'{width}: {c}'):.3f}" for c in columns), "", top])
+        for draft in (f"{name} {times}K" for name, times in DRAFTS):
+            if f"{width}: passes, {draft}" in tally.values:
+                told = (f"{tally.mean(f'{width}: {c}, {draft}'):.3f}" for c in (*columns, "same list"))
+                lines.append([width, draft, *told, ""])
+    beams = tabulate(lines, ["beams", "draft", *columns, "same list", "of the true top"])
+    labels = sorted({name.partition(":")[0] for name in tally.values if name.startswith("drawn")})
+    drawn = [[n, *(f"{tally.mean(f'{n}: {c}'):.3f}" for c in (*columns, "NDCG@10"))] for n in labels]
+    return f"{first}\n\n{quality}\n\n{beams}\n\n{tabulate(drawn, [f'{DRAWN} beams', *columns, 'NDCG@10'])}"
 
 
 if __name__ == "__main__":

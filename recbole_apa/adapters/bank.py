@@ -50,6 +50,11 @@ class AdapterBank:
             _replace(self.model, name, layer)
             self.layers[name] = layer
 
+    def remove(self) -> None:
+        """Put the frozen layers back: the model is as it was."""
+        for name, base in self.bases.items():
+            _replace(self.model, name, base)
+
     @property
     def n_adapters(self) -> int:
         """k."""

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from recbole_apa.backbone.split_decoder import SplitDecoder
@@ -48,11 +48,22 @@ class PathCache:
     """Node -> its row in ``node_keys``."""
     states: dict[int, Tensor] = field(default_factory=dict)
     """Node -> its final state, (d,), float32."""
+    early_root: Tensor | None = None
+    """The state where the prompt ends below the last layers, (d,), float32 (``n_early`` of :class:`PathDecoder`)."""
 
     def fresh(self) -> "PathCache":
         """After the same prompt, with no node read."""
         empty = [part[:0] for part in self.node_keys]
-        return PathCache(self.keys, self.values, self.root, self.n_prompt, list(empty), list(empty))
+        return PathCache(
+            self.keys, self.values, self.root, self.n_prompt, list(empty), list(empty), early_root=self.early_root
+        )
+
+    def early(self, n_layers: int) -> "PathCache":
+        """The first layers alone, after the same prompt, which they do not read again."""
+        assert self.early_root is not None
+        empty = [part[:0] for part in self.node_keys[:n_layers]]
+        keys, values = self.keys[:n_layers], self.values[:n_layers]
+        return PathCache(keys, values, self.early_root, self.n_prompt, list(empty), list(empty))
 
 
 class PathDecoder:
@@ -60,14 +71,19 @@ class PathDecoder:
 
     Args:
         n_slots: of the longest path.
+        layers: instead of the decoder's own (:func:`~recbole_apa.backbone.merged_layers.merged_layers`); as many or
+            fewer.
+        n_early: after how many layers a prompt's last state is kept for an early exit; 0 keeps none.
 
     Raises:
         BackboneError: the decoder is of another kind.
     """
 
-    def __init__(self, decoder: SplitDecoder, n_slots: int) -> None:
-        self._decoder, self.n_slots = decoder, n_slots + -n_slots % MULTIPLE_OF
-        self._layers: list[Any] = list(decoder.layers)
+    def __init__(
+        self, decoder: SplitDecoder, n_slots: int, layers: Sequence[nn.Module] | None = None, n_early: int = 0
+    ) -> None:
+        self._decoder, self.n_slots, self._n_early = decoder, n_slots + -n_slots % MULTIPLE_OF, n_early
+        self._layers: list[Any] = list(decoder.layers if layers is None else layers)
         self._rotary = getattr(decoder.decoder, "rotary_emb", None)
         attention: Any = getattr(self._layers[0], "self_attn", None)
         if self._rotary is None or any(not hasattr(attention, name) for name in _PARTS):
@@ -83,8 +99,8 @@ class PathDecoder:
         """Read a prompt, alone."""
         x = self._decoder.embed(ids)
         rotary = self._rotated(x, torch.arange(len(ids)))
-        keys, values = [], []
-        for layer in self._layers:
+        keys, values, early = [], [], None
+        for number, layer in enumerate(self._layers, start=1):
             q, k, v = self._projected(layer, x, rotary)
             keys.append(k.transpose(0, 1).contiguous())
             values.append(v.transpose(0, 1).contiguous())
@@ -97,11 +113,12 @@ class PathDecoder:
                 scale=self._scale,
             )[0]
             x = self._finished(layer, x, attended.transpose(0, 1))
+            early = self._normed(x)[-1].float() if number == self._n_early else early
         empty = [torch.empty(0, self._g, self._e) for _ in self._layers]
         root = self._normed(x)[-1].float()
         filled = (0, 0, 0, -len(ids) % MULTIPLE_OF)
         keys, values = ([F.pad(part, filled) for part in parts] for parts in (keys, values))
-        return PathCache(keys, values, root, len(ids), list(empty), list(empty))
+        return PathCache(keys, values, root, len(ids), list(empty), list(empty), early_root=early)
 
     @torch.no_grad()
     def read(

@@ -14,7 +14,7 @@ from recbole_apa.next_item.counts import Counts, exchanged
 from recbole_apa.next_item.data import NextItemData
 from recbole_apa.next_item.derive import derive
 from recbole_apa.next_item.differences import differences
-from recbole_apa.next_item.fit import counts_of, hashed_shard, lineage_of, split_states
+from recbole_apa.next_item.fit import counts_of, hashed_shard, lineage_of, split_states, title_trainer, trained_titles
 from recbole_apa.next_item.sequences import targets_of
 from recbole_apa.next_item.settings import NextItemSettings
 from recbole_apa.next_item.state import Learnt, NextItemState, SplitStates
@@ -116,7 +116,8 @@ def changed_state(
         lineage=_lineage(learnt, change, now),
     )
     unchanged = {k: before.heads.weights[k] for k in range(settings.n_shards) if k not in change.shards}
-    return derive(before.grid, after, new, settings, unchanged)
+    state = derive(before.grid, after, new, settings, unchanged)
+    return trained_titles(state, new, title_trainer(new, reader, settings), change.shards)
 
 
 def _refuse_other_states(before: NextItemState, was: Mapping[str, UserRows]) -> None:

@@ -14,6 +14,8 @@ from recbole_apa.next_item.derive import NO_ROWS, derive
 from recbole_apa.next_item.sequences import targets_of
 from recbole_apa.next_item.settings import NextItemSettings
 from recbole_apa.next_item.state import Learnt, NextItemState, SplitStates
+from recbole_apa.next_item.title_adapters import with_adapters
+from recbole_apa.next_item.title_training import TitleTrainer
 from recbole_apa.next_item.user_rows import RowReader, UserRows, sums_of
 from recbole_apa.partition.semantic import cosine_distances, fit_centres
 from recbole_apa.partition.whole_users import assign_whole
@@ -35,9 +37,10 @@ def fit(
 
     Raises:
         DataError: no training row is left.
-        SettingsError: the catalogue is too large for counts.
+        SettingsError: the catalogue is too large for counts, or adapters cannot be trained.
     """
     refuse_large(len(data.catalogue), settings)
+    trainer = title_trainer(data, reader, settings)
     refuse_untrained(data, settings)
     rows = list(reader.read(data.sequences, step))
     trained = [of_user for of_user in rows if len(of_user.targets)]
@@ -55,7 +58,24 @@ def fit(
         split_states(rows, "test"),
         {of_user.sequence.user: lineage_of(of_user) for of_user in rows},
     )
-    return derive(reader.grid, learnt, data, settings, {})
+    state = derive(reader.grid, learnt, data, settings, {})
+    return trained_titles(state, data, trainer, range(settings.n_shards))
+
+
+def title_trainer(data: NextItemData, reader: RowReader, settings: NextItemSettings) -> TitleTrainer | None:
+    """What trains adapters; None where no titles are trained.
+
+    Raises:
+        SettingsError: as :class:`TitleTrainer`.
+    """
+    return None if settings.adapters == "none" else TitleTrainer(reader.states, data.catalogue, settings)
+
+
+def trained_titles(
+    state: NextItemState, data: NextItemData, trainer: TitleTrainer | None, shards: Iterable[int]
+) -> NextItemState:
+    """The state with the adapters of some shards trained on what ``data`` has of their users."""
+    return state if trainer is None else with_adapters(state, data, trainer, shards)
 
 
 def refuse_large(n_items: int, settings: NextItemSettings) -> None:

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from recbole_apa.next_item.counts import Counts, Fusion, Scores, log_term
 from recbole_apa.next_item.heads import Heads, HeadSums, ShardWeights, StateGrid
+from recbole_apa.next_item.title_adapters import TitleAdapter
 
 AT_ONCE = 512
 """Users scored together."""
@@ -35,7 +36,7 @@ class SplitStates:
 
 @dataclass(frozen=True)
 class Learnt:
-    """What is summed up over users, and what identifies their part in it."""
+    """What is summed up over users or trained on them, and what identifies their part in it."""
 
     shard_of: Mapping[str, int]
     """User -> shard, of every user with a training row."""
@@ -47,6 +48,8 @@ class Learnt:
     test: SplitStates
     lineage: Mapping[str, tuple[str, str]]
     """User -> digest of the sequence, digest of the states."""
+    adapters: tuple[TitleAdapter, ...] = ()
+    """Of each shard; none, unless titles are trained."""
 
 
 @dataclass(frozen=True)

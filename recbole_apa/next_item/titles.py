@@ -1,13 +1,17 @@
-"""Titles of a catalogue, read by the frozen language model after a history."""
+"""Titles of a catalogue, written by the language model after a history: frozen, or with a user's merged adapters."""
 
-from collections.abc import Sequence
+import copy
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from torch import Tensor
 
+from recbole_apa.backbone.merged_layers import merged_layers
 from recbole_apa.backbone.path_decoder import PathCache, PathDecoder, keeps_bits
 from recbole_apa.backbone.split_decoder import SplitDecoder
 from recbole_apa.core.system.threads import one_thread
 from recbole_apa.next_item.catalogue import Catalogue
+from recbole_apa.next_item.exit_map import through
 from recbole_apa.next_item.generation import NodeChances, Trie, title_tokens
 from recbole_apa.next_item.generation.trie import ROOT
 from recbole_apa.next_item.history_text import HistoryEncoder
@@ -19,13 +23,22 @@ _N_ROWS = 40
 class PromptReader:
     """The language model after one prompt: see :class:`~recbole_apa.next_item.generation.NodeReader`."""
 
-    def __init__(self, decoder: PathDecoder, trie: Trie, cache: PathCache) -> None:
-        self._decoder, self._trie, self._cache = decoder, trie, cache
+    def __init__(self, decoder: PathDecoder, trie: Trie, cache: PathCache, exit_map: Tensor | None = None) -> None:
+        self._decoder, self._trie, self._cache, self._map = decoder, trie, cache, exit_map
         self._cache.states[ROOT] = self._cache.root
 
     def fresh(self) -> "PromptReader":
         """See the protocol."""
-        return PromptReader(self._decoder, self._trie, self._cache.fresh())
+        return PromptReader(self._decoder, self._trie, self._cache.fresh(), self._map)
+
+    def early(self, decoder: PathDecoder, n_layers: int, exit_map: Tensor) -> "PromptReader":
+        """After the same prompt, what an early exit says.
+
+        Args:
+            decoder: of the first ``n_layers``.
+            exit_map: (d, d + 1).
+        """
+        return PromptReader(decoder, self._trie, self._cache.early(n_layers), exit_map)
 
     def has(self, node: int) -> bool:
         """See the protocol."""
@@ -40,11 +53,22 @@ class PromptReader:
     def logits(self, node: int, tokens: Sequence[int]) -> Tensor:
         """See the protocol."""
         with one_thread():
-            return self._decoder.logits(self._cache.states[node], tokens)
+            state = self._cache.states[node]
+            return self._decoder.logits(state if self._map is None else through(self._map, state), tokens)
+
+
+@dataclass(frozen=True)
+class EarlyExit:
+    """A guess at what a model says, from the state below its last layers."""
+
+    n_layers: int
+    """After so many layers, at least 1."""
+    exit_map: Tensor
+    """(d, d + 1), float32."""
 
 
 class TitleModel:
-    """Scores a catalogue's titles after a history.
+    """Scores a catalogue's titles after a history, with the frozen language model.
 
     Raises:
         BackboneError: the backbone is not of the Llama kind.
@@ -53,8 +77,9 @@ class TitleModel:
 
     def __init__(self, decoder: SplitDecoder, encoder: HistoryEncoder, catalogue: Catalogue) -> None:
         self.trie = Trie.of(title_tokens(catalogue.texts, catalogue.items, encoder.line))
-        self._encoder = encoder
+        self._encoder, self._plain = encoder, decoder
         self._decoder = PathDecoder(decoder, self.trie.depth)
+        self._early: tuple[EarlyExit, PathDecoder] | None = None
         self._texts = catalogue.texts[:3]
         self._decoder.check(encoder.encode(self._texts).ids)
 
@@ -65,12 +90,44 @@ class TitleModel:
         with one_thread():
             return keeps_bits(self._decoder, ids, (ids * _N_ROWS)[:_N_ROWS])
 
+    def merged(self, changes: Mapping[str, Tensor], early: EarlyExit | None = None) -> "TitleModel":
+        """The same titles, written with other weights; the backbone itself does not change.
+
+        Args:
+            changes: layer -> what is added to its weight (:func:`~recbole_apa.adapters.merging.merged_changes`).
+            early: an exit of that model, for :meth:`after_with_exit`.
+
+        Raises:
+            BackboneError: the backbone does not have these layers.
+        """
+        out, depth = copy.copy(self), self.trie.depth
+        layers = merged_layers(self._plain, changes)
+        out._decoder = PathDecoder(self._plain, depth, layers, early.n_layers if early else 0)
+        out._early = None if early is None else (early, PathDecoder(self._plain, depth, layers[: early.n_layers]))
+        return out
+
     def after(self, texts: Sequence[str]) -> NodeChances:
         """What the language model says after a history, read from now on.
 
         Args:
             texts: of the items, oldest first.
         """
+        return NodeChances(self.trie, self._reader(texts))
+
+    def after_with_exit(self, texts: Sequence[str]) -> tuple[NodeChances, NodeChances]:
+        """As :meth:`after`, and what the early exit guesses; the prompt is read once.
+
+        Raises:
+            ValueError: the model has no early exit.
+        """
+        if self._early is None:
+            raise ValueError("this model has no early exit; expected one that was merged with it")
+        reader, (early, decoder) = self._reader(texts), self._early
+        return NodeChances(self.trie, reader), NodeChances(
+            self.trie, reader.early(decoder, early.n_layers, early.exit_map)
+        )
+
+    def _reader(self, texts: Sequence[str]) -> PromptReader:
         with one_thread():
             cache = self._decoder.start(self._encoder.encode(texts).ids)
-        return NodeChances(self.trie, PromptReader(self._decoder, self.trie, cache))
+        return PromptReader(self._decoder, self.trie, cache)

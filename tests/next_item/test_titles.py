@@ -10,7 +10,8 @@ from recbole_apa.backbone.split_decoder import SplitDecoder
 from recbole_apa.core.errors import BackboneError
 from recbole_apa.next_item.catalogue import Catalogue
 from recbole_apa.next_item.generation import (
-    HeadDraft,
+    BeamDraft,
+    HeadGuess,
     NodeChances,
     Trie,
     beam_search,
@@ -132,7 +133,7 @@ def test_a_draft_saves_passes_and_changes_no_list(model, histories, k):
         expected = beam_search(plain, k, k, allowed)
         wild = [draw.random() for _ in range(60)]
         for chances_of_items in (exact, wild):
-            draft = HeadDraft(model.trie, model.trie.sums_below(chances_of_items), 2 * k, 3)
+            draft = BeamDraft(model.trie, HeadGuess(model.trie, model.trie.sums_below(chances_of_items)), 2 * k, 3)
             ahead = plain.fresh()
             assert beam_search(ahead, k, k, allowed, draft) == expected  # scores in every bit
             assert ahead.n_passes <= plain.n_passes and ahead.n_rows >= plain.n_rows

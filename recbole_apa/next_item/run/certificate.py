@@ -20,6 +20,8 @@ KEPT = (
     "sums are whole numbers, the forgotten part was subtracted from them, and what is left has the bits of a count "
     "without it."
 )
+ADAPTED = " The adapters of changed shards were trained again, from the start that all shards have."
+"""Added to :data:`KEPT` where titles are trained."""
 LEFT = (
     "The dataset's own files are not this program's to change: remove the rows of the .inter file as well. The run "
     "stays valid with or without them. It needs the .item file as it is, with the lines of items that were forgotten.",
@@ -41,7 +43,7 @@ class NextItemCertificate:
     users: Mapping[str, int]
     """``changed`` and, among them, ``gone``."""
     shards: Mapping[str, Sequence[int] | int]
-    """``changed``: those whose sums and head are others; and the ``total``."""
+    """``changed``: those whose sums, head and adapter are others; and the ``total``."""
     files: Mapping[str, Mapping[str, str | None]]
     """File of the state -> keyed digests ``before`` and ``after``."""
     figures: Mapping[str, Mapping[str, float | None]]

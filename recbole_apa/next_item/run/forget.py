@@ -25,6 +25,7 @@ from recbole_apa.next_item.run.pending import finish_request, refuse_edited, ref
 from recbole_apa.next_item.run.put_in_force import Transition, put_grown_state, put_new_state
 from recbole_apa.next_item.run.store import NextItemStore
 from recbole_apa.next_item.run.train import evaluate, trained
+from recbole_apa.next_item.title_adapters import refuse_device
 from recbole_apa.runs.ledger import Entry, Ledger, visible_without
 from recbole_apa.runs.ledger_lines import ADDED, REQUEST
 from recbole_apa.runs.lock import run_lock
@@ -202,6 +203,7 @@ class ForgetSession:
         """Refuse, before it is in the ledger, what could not be carried out: it would wait for ever."""
         settings = opened.options.settings
         refuse_untrained(after, settings)
+        refuse_device(settings, opened.options.device)
         if self.exactness == INHERITED:
             self.refuse_other_machine(opened, self.store.manifest())
         changed = change_of(opened.state, after, settings, joins).users
@@ -243,7 +245,7 @@ class ForgetSession:
         run = NextItemRun(
             opened.options, after, state, opened.folder, seconds=opened.seconds, backbone_digest=opened.backbone_digest
         )
-        evaluate(run)
+        evaluate(run, opened.reader)
         return run
 
     def refuse_other_machine(self, opened: NextItemRun, manifest: Mapping[str, Any]) -> None:

@@ -20,8 +20,9 @@ from recbole_apa.next_item.counts import Scores, scores_of
 from recbole_apa.next_item.data import NextItemData, read_next_data
 from recbole_apa.next_item.options import NextItemOptions
 from recbole_apa.next_item.run.added_files import read_added
-from recbole_apa.next_item.run.state_files import read_state
+from recbole_apa.next_item.run.state_files import read_figures, read_state
 from recbole_apa.next_item.run.store import NextItemStore
+from recbole_apa.next_item.run.title_rows import title_rows
 from recbole_apa.next_item.settings import NextItemSettings
 from recbole_apa.next_item.state import NextItemState
 from recbole_apa.next_item.user_rows import RowReader
@@ -43,6 +44,8 @@ class NextItemRun:
     figures: dict[str, dict[str, float]] = field(default_factory=dict)
     """Row of the table -> figures under RecBole's names, e.g. ``{"APANext": {"test.ndcg@10": 0.08}}``."""
     table: str = ""
+    of_titles: dict[str, dict[str, float]] = field(default_factory=dict)
+    """The rows of drawn users alone: computed where adapters are trained, kept with the state."""
     seconds: dict[str, float] = field(default_factory=dict)
     backbone_digest: str | None = None
     """What the run's states come from; None for a run that is being trained."""
@@ -177,14 +180,16 @@ def open_state(
     options = read_told(manifest["options"], changes)
     ring = keys or key_ring(changes)
     visible = visible_of(store, manifest, ring)
-    added = read_added(store.state_folder(manifest))
+    folder = store.state_folder(manifest)
+    added = read_added(folder)
     data = read_next_data(options.data, options.stem, visible, added)
     if len(data.added) != len(added):
         raise RunError(f"{store.folder}: rows that joined the run were forgotten and are still in its state")
-    state = read_state(store.state_folder(manifest), options.settings)
+    state = read_state(folder, options.settings)
     _refuse_other_data(options, manifest, data, state)
     run = NextItemRun(options, data, state, store.folder, backbone_digest=str(manifest["backbone_digest"]))
     run.seconds = dict(manifest["seconds"])
+    run.of_titles = title_rows(read_figures(folder))
     return run
 
 

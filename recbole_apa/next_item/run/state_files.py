@@ -17,8 +17,10 @@ from recbole_apa.core.files.tensors import Expected, check_tensors, parse_tensor
 from recbole_apa.core.files.whole import json_of, write_bytes, write_json
 from recbole_apa.next_item.counts import Counts, Fusion, ItemCounts, TransitionCounts
 from recbole_apa.next_item.heads import Heads, HeadSums, StateGrid
+from recbole_apa.next_item.run.adapter_files import adapter_name, read_adapter, write_adapter
 from recbole_apa.next_item.settings import NextItemSettings
 from recbole_apa.next_item.state import Learnt, NextItemState, SplitStates
+from recbole_apa.next_item.title_adapters import TitleAdapter
 
 GRID, ROWS, COUNTS = "grid.safetensors", "rows.safetensors", "counts.safetensors"
 PARTITION, LINEAGE, CHOSEN, FIGURES = "partition.json", "lineage.json", "chosen.json", "metrics.json"
@@ -66,9 +68,14 @@ def write_state(folder: Path, state: NextItemState, figures: Mapping[str, object
     _write(folder / ROWS, {"valid": learnt.valid.states, "test": learnt.test.states, "errors": state.errors})
     if learnt.counts is not None:
         _write(folder / COUNTS, _parts_of(learnt.counts))
+    for k, adapter in enumerate(learnt.adapters):
+        write_adapter(folder / adapter_name(k), adapter)
     write_json(folder / PARTITION, dict(learnt.shard_of))
     lineage = {user: list(told) for user, told in learnt.lineage.items()}
-    write_json(folder / LINEAGE, {"users": lineage, "valid": learnt.valid.users, "test": learnt.test.users})
+    told: dict[str, object] = {"users": lineage, "valid": learnt.valid.users, "test": learnt.test.users}
+    if learnt.adapters:
+        told["adapters"] = [adapter.lineage for adapter in learnt.adapters]
+    write_json(folder / LINEAGE, told)
     fusion = None if state.fusion is None else asdict(state.fusion)
     write_json(folder / CHOSEN, {"tau": state.tau, "n_neighbors": state.n_neighbors, "fusion": fusion})
     write_json(folder / FIGURES, figures)
@@ -95,6 +102,7 @@ def read_state(folder: Path, settings: NextItemSettings) -> NextItemState:
             SplitStates(tuple(lineage["valid"]), rows["valid"]),
             SplitStates(tuple(lineage["test"]), rows["test"]),
             {user: (told[0], told[1]) for user, told in lineage["users"].items()},
+            _adapters(folder, settings, lineage),
         )
         state = NextItemState(
             StateGrid(grid["centre"], grid["scale"]),
@@ -124,6 +132,28 @@ def _check_sizes(folder: Path, state: NextItemState, n_shards: int) -> None:
     )
     if not fits:
         raise _damaged(folder, "its files do not fit together")
+
+
+def read_figures(folder: Path) -> dict[str, dict[str, float]]:
+    """The figures that :func:`write_state` wrote.
+
+    Raises:
+        RunError: missing or damaged.
+    """
+    found = _json(folder / FIGURES)
+    try:
+        return {str(row): {str(n): float(v) for n, v in told.items()} for row, told in found.items()}
+    except (TypeError, ValueError, AttributeError) as error:
+        raise _damaged(folder, f"{type(error).__name__}: {error}") from None
+
+
+def _adapters(folder: Path, settings: NextItemSettings, told: Mapping[str, Any]) -> tuple[TitleAdapter, ...]:
+    if settings.adapters == "none":
+        return ()
+    lineages = [str(lineage) for lineage in told["adapters"]]
+    if len(lineages) != settings.n_shards:
+        raise ValueError(f"{len(lineages)} adapters, expected {settings.n_shards}")
+    return tuple(read_adapter(folder / adapter_name(k), lineage) for k, lineage in enumerate(lineages))
 
 
 def _damaged(folder: Path, why: str) -> RunError:

@@ -20,12 +20,13 @@ from recbole_apa.next_item.run.opened import NextItemRun, load_states, open_stat
 from recbole_apa.next_item.run.pending import refuse_waiting
 from recbole_apa.next_item.run.state_files import write_state
 from recbole_apa.next_item.run.store import NextItemStore, files_of
+from recbole_apa.next_item.run.title_rows import figures_of_titles
 from recbole_apa.next_item.user_rows import RowReader
 from recbole_apa.runs.lock import run_lock
 from recbole_apa.runs.log import own_log
 from recbole_apa.runs.place import new_run_dir
 
-STATES, SOLVED = "states", "heads and figures"
+STATES, ADAPTED, SOLVED = "states", "states and adapters", "heads and figures"
 """What the seconds of a training are counted for."""
 
 
@@ -97,16 +98,24 @@ def trained(
     reader = RowReader(states, data.catalogue)
     with progress(None, "Read", options.show_progress, total=len(data.sequences)) as bar:
         state = fit(data, reader, options.settings, shard_of, bar.update)
-    seconds = {STATES: round(time.perf_counter() - start, 1)}
+    seconds = {STATES if options.settings.adapters == "none" else ADAPTED: round(time.perf_counter() - start, 1)}
     run = NextItemRun(options, data, state, None, backbone_digest=digest, seconds=seconds)
-    evaluate(run)
-    run.seconds[SOLVED] = round(time.perf_counter() - start - seconds[STATES], 1)
+    evaluate(run, reader)
+    run.seconds[SOLVED] = round(time.perf_counter() - start - sum(seconds.values()), 1)
     return run
 
 
-def evaluate(run: NextItemRun) -> None:
-    """Figures and table of a run."""
+def evaluate(run: NextItemRun, reader: RowReader | None = None) -> None:
+    """Figures and table of a run.
+
+    Args:
+        reader: ranks by titles, where the run has adapters, which takes seconds for each drawn user; None takes these
+            rows as they were computed when the adapters were trained.
+    """
+    if reader is not None:
+        run.of_titles = figures_of_titles(run.options, run.data, run.state, reader)
     run.figures = figures_of(run.options, run.data, own_rows(run.state, run.data, run.options.settings.head_ridge))
+    run.figures |= run.of_titles
     run.table = table_of(run.figures, {})
 
 

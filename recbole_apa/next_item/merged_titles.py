@@ -1,0 +1,48 @@
+"""Titles with a user's own adapter: those of all shards, merged once with the weights that his heads have.
+
+Shapes: m items of the catalogue, d hidden size.
+"""
+
+from collections.abc import Sequence
+
+from torch import Tensor
+
+from recbole_apa.adapters.merging import merged_changes
+from recbole_apa.core.system.threads import one_thread
+from recbole_apa.next_item.exit_map import merged_map
+from recbole_apa.next_item.generation import NodeChances
+from recbole_apa.next_item.state import NextItemState
+from recbole_apa.next_item.title_adapters import SCALE
+from recbole_apa.next_item.titles import EarlyExit, TitleModel
+
+
+class MergedTitles:
+    """What the language model writes for users of a run with adapters.
+
+    Args:
+        model: with the frozen language model.
+        n_below: how many layers are below those with adapters: there the early exit is.
+    """
+
+    def __init__(self, model: TitleModel, state: NextItemState, n_below: int) -> None:
+        self.model, self._state, self._n_below = model, state, n_below
+        self._pairs = [adapter.pairs for adapter in state.learnt.adapters]
+
+    def of(self, user: str, state: Tensor) -> TitleModel:
+        """The model with the user's merged adapter.
+
+        Args:
+            state: the user's latest, on the grid, (d + 1,).
+
+        Raises:
+            BackboneError: the adapters are of another backbone.
+        """
+        with one_thread():
+            weights = self._state.weights(state[None], self._state.own_rows([user]))[0].tolist()
+            exit_map = merged_map([adapter.exit_map for adapter in self._state.learnt.adapters], weights)
+            changes = merged_changes(self._pairs, weights, SCALE)
+            return self.model.merged(changes, EarlyExit(self._n_below, exit_map) if self._n_below else None)
+
+    def after(self, user: str, state: Tensor, texts: Sequence[str]) -> NodeChances:
+        """What is written for a user after some texts, oldest first; see :meth:`TitleModel.after`."""
+        return self.of(user, state).after(texts)

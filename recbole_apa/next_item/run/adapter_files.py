@@ -1,0 +1,63 @@
+"""A shard's adapter as a file, and back; tensors have the names that PEFT gives them."""
+
+from pathlib import Path
+
+from torch import Tensor
+
+from recbole_apa.core.errors import RunError
+from recbole_apa.core.files.plain import read_plain
+from recbole_apa.core.files.tensors import Expected, check_tensors, parse_tensors
+from recbole_apa.core.files.whole import write_bytes
+from recbole_apa.next_item.title_adapters import Taught, TitleAdapter
+
+_PREFIX = "base_model.model."
+EXIT = "exit_map"
+_ENDINGS = (".lora_A.weight", ".lora_B.weight")
+
+
+def adapter_name(shard: int) -> str:
+    """``adapters/003.safetensors``."""
+    return f"adapters/{shard:03d}.safetensors"
+
+
+def write_adapter(path: Path, adapter: TitleAdapter) -> None:
+    """
+    Raises:
+        RunError: the file cannot be written.
+    """
+    from safetensors.torch import save
+
+    tensors = {
+        f"{_PREFIX}{name}{ending}": part.contiguous()
+        for name, pair in adapter.pairs.items()
+        for ending, part in zip(_ENDINGS, pair, strict=True)
+    }
+    write_bytes(path, save({**tensors, EXIT: adapter.exit_map.contiguous()}))
+
+
+def read_adapter(path: Path, lineage: str) -> TitleAdapter:
+    """
+    Args:
+        lineage: as the run notes it beside.
+
+    Raises:
+        RunError: missing, damaged, or not what :func:`write_adapter` wrote.
+    """
+    tensors = parse_tensors(read_plain(path), path)
+    names = sorted({_layer_of(name, path) for name in tensors if name != EXIT})
+    expected = {EXIT: Expected(("hidden size", "hidden size and one"))}
+    for number, name in enumerate(names):
+        expected[f"{_PREFIX}{name}{_ENDINGS[0]}"] = Expected(("rank", f"in {number}"))
+        expected[f"{_PREFIX}{name}{_ENDINGS[1]}"] = Expected((f"out {number}", "rank"))
+    check_tensors(tensors, expected, path)
+    pairs: dict[str, tuple[Tensor, ...]] = {
+        name: tuple(tensors[f"{_PREFIX}{name}{ending}"] for ending in _ENDINGS) for name in names
+    }
+    return TitleAdapter.of(Taught(pairs, tensors[EXIT]), lineage)
+
+
+def _layer_of(name: str, path: Path) -> str:
+    for ending in _ENDINGS:
+        if name.startswith(_PREFIX) and name.endswith(ending):
+            return name.removeprefix(_PREFIX).removesuffix(ending)
+    raise RunError(f"{path} has a tensor {name[:80]!r}, expected LoRA's factors; restore the run folder from a copy")

@@ -1,0 +1,95 @@
+"""An adapter for titles of each shard: which shards are trained, and what identifies the data behind an adapter."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from torch import Tensor
+
+from recbole_apa.core.errors import SettingsError
+from recbole_apa.core.seeding import digest_over
+from recbole_apa.next_item.data import NextItemData
+from recbole_apa.next_item.sequences import UserSequence
+from recbole_apa.next_item.settings import NextItemSettings
+
+if TYPE_CHECKING:
+    from recbole_apa.next_item.state import NextItemState
+
+SCALE = 2.0
+"""s: alpha is twice the rank."""
+
+
+@dataclass(frozen=True)
+class TitleAdapter:
+    """What one shard's users taught."""
+
+    layers: tuple[str, ...]
+    """Full names of the linear layers, sorted."""
+    factors: tuple[Tensor, ...]
+    """A, (r, d_in), and B, (d_out, r), of each layer in turn; float32."""
+    exit_map: Tensor
+    """From the states below these layers to those above them, (d, d + 1), float32."""
+    lineage: str
+    """Digest of the sequences behind it (:func:`lineage_of_shard`)."""
+
+    @classmethod
+    def of(cls, taught: "Taught", lineage: str) -> "TitleAdapter":
+        """What a training gave, from sequences of a lineage."""
+        pairs, layers = taught.pairs, tuple(sorted(taught.pairs))
+        return cls(layers, tuple(part for name in layers for part in pairs[name]), taught.exit_map, lineage)
+
+    @property
+    def pairs(self) -> dict[str, tuple[Tensor, ...]]:
+        """Layer -> A and B."""
+        return {name: self.factors[2 * i : 2 * i + 2] for i, name in enumerate(self.layers)}
+
+
+@dataclass(frozen=True)
+class Taught:
+    """What a training gives."""
+
+    pairs: Mapping[str, tuple[Tensor, ...]]
+    """Layer -> A and B."""
+    exit_map: Tensor
+    """(d, d + 1)."""
+
+
+Trainer = Callable[[int, Sequence[UserSequence]], Taught]
+"""From a shard and its users' sequences, in order of their names."""
+
+
+def lineage_of_shard(shard: int, digests: Mapping[str, str], shard_of: Mapping[str, int]) -> str:
+    """Digest of the sequences that a shard's adapter is trained on.
+
+    Args:
+        digests: of each user's sequence.
+        shard_of: user -> shard.
+    """
+    own = sorted(user for user, k in shard_of.items() if k == shard)
+    return digest_over(("title adapter", shard, *(part for user in own for part in (user, digests[user])))).hex()
+
+
+def refuse_device(settings: NextItemSettings, device: str) -> None:
+    """
+    Raises:
+        SettingsError: adapters are to be trained, and not on a CPU.
+    """
+    if settings.adapters != "none" and device.partition(":")[0] != "cpu":
+        raise SettingsError(f"adapters: titles are trained on a CPU, found device {device}; set --device=cpu")
+
+
+def with_adapters(state: "NextItemState", data: NextItemData, train: Trainer, shards: Iterable[int]) -> "NextItemState":
+    """The state with adapters trained for some shards, from the common start, and those of all others as they are.
+
+    Args:
+        data: what the state was made from.
+        shards: those whose users' sequences changed; all, where there are no adapters yet.
+    """
+    learnt = state.learnt
+    adapters = dict(enumerate(learnt.adapters))
+    digests = {user: told[0] for user, told in learnt.lineage.items()}
+    for shard in sorted(shards):
+        own = [s for s in data.sequences if learnt.shard_of.get(s.user) == shard]
+        adapters[shard] = TitleAdapter.of(train(shard, own), lineage_of_shard(shard, digests, learnt.shard_of))
+    ordered = tuple(adapters[shard] for shard in sorted(adapters))
+    return replace(state, learnt=replace(learnt, adapters=ordered))
