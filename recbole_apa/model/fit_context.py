@@ -72,6 +72,12 @@ class FitContext:
         settings = self.model.settings
         return Places(self.inputs.pieces, Slices(settings.training.shard_slices, settings.seed, self.inputs.listed))
 
+    @property
+    def validates(self) -> bool:
+        """Whether the new state is judged on the validation samples. Figures of one that is left at once are made
+        later; then evidence alone needs the model's scores of them."""
+        return not self.inputs.serves_prefixes or self.model.settings.collaborative.counts
+
     def count_cuts(self, prompts: Sequence[TokenizedPrompt]) -> None:
         """Record and log how many prompts lost lines to fit."""
         n_cut, n_lines = sum(p.n_cut > 0 for p in prompts), sum(p.n_cut for p in prompts)

@@ -5,6 +5,7 @@ from logging import getLogger
 
 from recbole_apa.backbone.engine import ScoringEngine
 from recbole_apa.backbone.prompt_encoder import TokenizedPrompt
+from recbole_apa.runs.names import STATES
 from recbole_apa.runs.store import RunStore
 from recbole_apa.runs.trunk_activations import MOST_BYTES, VALIDATION, save_activations, splits_kept
 
@@ -20,29 +21,32 @@ def keep_activations(
     Returns:
         the splits whose samples' activations were kept.
     """
-    if keep_states != VALIDATION:
-        kept = splits_kept(keep_states)
-        if kept:
-            wanted = [prompt for part in prompts for prompt in part]
-            save_activations(store, wanted, [engine.cache.get(prompt.ids) for prompt in wanted])
-        return kept
-    wanted = list(prompts[1])
-    if not wanted:
-        return ()
-    n_bytes = _bytes_of(engine, wanted)
+    kept = splits_kept(keep_states)
+    if keep_states == VALIDATION and not _are_few(engine, prompts[1]):
+        kept = ()
+    if not kept:
+        (store.folder / STATES).unlink(missing_ok=True)  # an interrupted attempt may have been told otherwise
+    elif keep_states == VALIDATION:
+        # whatever the cache holds: a run's files do not depend on its size, or on who read the prompts
+        size = engine.step_size
+        steps = range(0, len(prompts[1]), size)
+        passes = [frozen for i in steps for frozen in engine.freeze(prompts[1][i : i + size])]
+        save_activations(store, prompts[1], passes)
+    else:
+        wanted = [prompt for part in prompts for prompt in part]
+        save_activations(store, wanted, [engine.cache.get(prompt.ids) for prompt in wanted])
+    return kept
+
+
+def _are_few(engine: ScoringEngine, prompts: Sequence[TokenizedPrompt]) -> bool:
+    """Whether there are prompts whose activations take no more than is kept; the log says if they take more."""
+    if not prompts:
+        return False
+    # as many bytes a token as a row of the embedding table
+    n_bytes = sum(len(prompt.ids) for prompt in prompts) * engine.decoder.embed(prompts[0].ids[:1]).nbytes
     if n_bytes > MOST_BYTES:
         getLogger().info(
-            f"keep_states: validation: the {len(wanted)} validation samples take {n_bytes / 2**20:.0f} MiB, more than "
+            f"keep_states: validation: the {len(prompts)} validation samples take {n_bytes / 2**20:.0f} MiB, more than "
             f"{MOST_BYTES // 2**20}: not kept, and read again by each request; keep_states: true keeps them"
         )
-        return ()
-    # whatever the cache holds: a run's files do not depend on its size, or on who read the prompts
-    size = engine.step_size
-    steps = range(0, len(wanted), size)
-    save_activations(store, wanted, [frozen for i in steps for frozen in engine.freeze(wanted[i : i + size])])
-    return splits_kept(keep_states)
-
-
-def _bytes_of(engine: ScoringEngine, prompts: Sequence[TokenizedPrompt]) -> int:
-    """How many bytes the activations of prompts take: as many a token as a row of the embedding table."""
-    return sum(len(prompt.ids) for prompt in prompts) * engine.decoder.embed(prompts[0].ids[:1]).nbytes
+    return n_bytes <= MOST_BYTES

@@ -244,7 +244,7 @@ class APATrainer(Trainer):
         """RecBole's metrics on the validation samples, whose neighbours are samples of other users."""
         start = time.perf_counter()
         dataset = part_of(valid_data)
-        if not dataset.samples:
+        if not dataset.samples or not fit.validates:
             result = {}
             self._combine(fit, dataset, np.empty(0))
         elif self.ranking:

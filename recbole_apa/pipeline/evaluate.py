@@ -79,7 +79,7 @@ def evaluate_state(
         outcome = trainer.evaluate_scores(_served(result, scored), data.test_set)
         attempt("figures of the report", lambda: _draw(result, scored), None)
         if result.config[PREFIX_OPTION]:
-            metrics |= figures_by_slices(result, scored, show)
+            metrics |= attempt("figures by slices", lambda: figures_by_slices(result, scored, show), dict[str, float]())
     metrics |= recbole_figures("test", outcome)
     metrics["evaluate_seconds"] = round(time.perf_counter() - start, 1)
     return metrics

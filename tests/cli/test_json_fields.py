@@ -122,7 +122,8 @@ def test_every_field_is_printed_by_some_command(options, finished, served, tmp_p
     found |= fields_found(*next_items, f"--run_dir={tmp_path / 'next'}", "--forget_users=u3,nobody", "--skip_unknown")
     found |= fields_found(run, "--verify") | fields_found(run, "--recommend=u4")
     found |= fields_found(run, f"--export_recommendations={tmp_path / 'all.csv'}")
-    (tmp_path / "next.csv").write_text("user_id,item_id,rating,timestamp\nlate,i3,2,99000\n")
+    rows = "".join(f"late,i{item},2,{99000 + item}\n" for item in range(4))  # enough to be trained on
+    (tmp_path / "next.csv").write_text(f"user_id,item_id,rating,timestamp\n{rows}")
     found |= fields_found(run, f"--add={tmp_path / 'next.csv'}")
     # lists that were empty here: an old format's notices, a moved shard, a difference, a measure's fault, what waited
     rare = {"audit.notices[]", "unlearn.plan.moved_shards[]", "unlearn.outcomes[].plan.moved_shards[]"}

@@ -9,6 +9,7 @@ from recbole_apa.core.seeding import digest_of
 from recbole_apa.runs.names import EMBEDDINGS, MEMORY, STATES
 from recbole_apa.runs.store import RunStore
 from recbole_apa.runs.trunk_activations import activation_name
+from tests.helpers.inside import inside
 from tests.helpers.runs import shown_interaction, state
 
 
@@ -45,28 +46,39 @@ def test_a_request_on_a_run_from_disk_reads_rewritten_prompts_alone(options, fin
     assert audit(folder).holds and verify(folder).holds
 
 
-def test_states_on_disk_change_no_bit(options, finished, tmp_path):
+@pytest.fixture(scope="module")
+def bare(options, work_folder):
+    """The state of a run that keeps no activations."""
+    folder = work_folder / "without_states"
+    with inside(work_folder):
+        run("APA", "board", config_dict={**options, "keep_states": False}, run_dir=folder)
+    found = state(folder)
+    assert STATES not in found and STATES not in RunStore(folder).lineage()
+    return {name: of for name, of in found.items() if name != "lineage.json"}
+
+
+def test_states_on_disk_change_no_bit(options, bare, tmp_path):
     folder = tmp_path / "run"
     run("APA", "board", config_dict={**options, "keep_states": True}, run_dir=folder)
-    mine, plain = state(folder), state(finished.run_dir)
-    assert mine.pop(STATES)
-    mine.pop("lineage.json"), plain.pop("lineage.json")
-    assert mine == plain
+    mine = state(folder)
+    assert mine.pop(STATES) and mine.pop("lineage.json")
+    assert mine == bare
 
 
 def test_states_of_validation_samples_alone_change_no_bit_and_spare_the_memory_their_reading(
-    options, finished, tmp_path, monkeypatch
+    options, bare, finished, tmp_path, monkeypatch
 ):
-    """A request reads only prompts that it rewrites, and test samples; the memory's are on disk."""
+    """A request reads only prompts that it rewrites, and test samples; the memory's are on disk. That is the default,
+    and does not depend on the cache."""
     folder, few = tmp_path / "run", {**options, "keep_states": "validation", "trunk_cache_gib": 0}
     made = run("APA", "board", config_dict=few, run_dir=folder)
     assert kept(folder) == names_of(made, 1) and set(RunStore(folder).lineage()[STATES]) == set(
         RunStore(folder).lineage()[MEMORY]
     )
-    mine, plain = state(folder), state(finished.run_dir)
-    assert mine.pop(STATES)
-    mine.pop("lineage.json"), plain.pop("lineage.json")
-    assert mine == plain
+    mine = state(folder)
+    assert mine == state(finished.run_dir)
+    assert mine.pop(STATES) and mine.pop("lineage.json")
+    assert mine == bare
     read = count_reads(monkeypatch)
     result = unlearn(folder, users=["u3"]).outcomes[0].result
     seen = {digest_of(*ids).hex() for ids in read}

@@ -182,6 +182,16 @@ def test_a_run_without_an_adapter_left_serves_evidence_or_nothing(finished, unco
     assert state(bare) == state(plain)
 
 
+def test_without_evidence_no_validation_sample_is_scored_by_the_mixture(uncounted, tmp_path, monkeypatch):
+    """Its figures are made later, and nothing else needs these scores."""
+    place, seen, real = fresh_copy(uncounted.run_dir, tmp_path / "run"), [], ScoringEngine.scores
+    monkeypatch.setattr(ScoringEngine, "scores", lambda *args: seen.append(args) or real(*args))
+    unlearn(place, users=["u3"], at_once=True)
+    assert not seen
+    monkeypatch.undo()
+    assert_holds(place)
+
+
 def test_what_has_to_train_is_not_done_at_once(copied):
     before = state(copied)
     for asked in ({"exactness": "strict"}, {"method": "NPO"}, {"other_machine": "retrain"}):

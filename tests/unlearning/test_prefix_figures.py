@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from recbole_apa import catch_up, evaluate_run, run, unlearn
+from recbole_apa.cli.main import main
 from recbole_apa.core.files.whole import read_json
 from recbole_apa.core.places import Place
 from recbole_apa.evaluation.prefix_figures import MODEL, SERVED, prefix_figures
@@ -92,6 +93,12 @@ def test_the_last_row_is_what_the_run_serves(sliced, judged):
         assert figures["prefixes.01.model.logloss"] != figures[f"prefixes.{L:02d}.model.logloss"]
     assert "prefixes_seconds" in figures and PREFIX_TITLE in judged.table
     assert rows[-1][3] == "-" and "to" in rows[0][3]
+
+
+def test_the_command_line_prints_the_table(sliced, capsys):
+    assert main([f"--run={sliced.run_dir}", "--prefix_figures=True", "--show_progress=False"]) == 0
+    told = capsys.readouterr()
+    assert PREFIX_TITLE in told.out + told.err
 
 
 def test_a_difference_has_the_sign_and_interval_of_its_scores():
