@@ -28,10 +28,10 @@ NEW += [("new", f"i{i}", 3, 9100 + i) for i in range(6)] + [("short", "i1", 3, 9
 
 
 @pytest.fixture(scope="module")
-def made(next_options, work_folder):
+def made(next_options, work_folder, tmp_path_factory):
     with inside(work_folder):
         options = {**next_options, "partition": "hashed_user"}
-        return run_next_items("chains", config_dict=options, run_dir=work_folder / "grown")
+        return run_next_items("chains", config_dict=options, run_dir=tmp_path_factory.mktemp("joined") / "run")
 
 
 @pytest.fixture
