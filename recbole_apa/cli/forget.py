@@ -33,7 +33,9 @@ def is_asked(request: ForgetOptions, proofs: ProveOptions) -> bool:
         if not str(given[name]).strip("[] ,"):
             raise SettingsError(f"--{name}: found no value (an empty variable?); expected what is to be forgotten")
     if requests and request.catch_up:
-        raise SettingsError("--catch_up does not go with a request, which trains what is missing anyway")
+        later = ": --at_once leaves the training for later; give --catch_up by itself then"
+        why = later if request.at_once else ", which trains what is missing anyway"
+        raise SettingsError(f"--catch_up does not go with a request{why}")
     asked = bool(requests) or request.resume or request.catch_up
     proving = [name for name, wanted in vars(proofs).items() if wanted]
     if asked and proving:
@@ -158,4 +160,8 @@ def carry_out(folder: "str | RunResult", request: ForgetOptions, changes: Mappin
         at_once=request.at_once,
         config_dict=changes,
     )
-    out.tell(result_text(result), unlearn=lambda: unlearn_fields(result))
+    later = "nothing is trained at once: what is to be trained again is left to --catch_up\n"
+    out.tell(
+        (later if request.at_once and request.dry_run else "") + result_text(result),
+        unlearn=lambda: unlearn_fields(result),
+    )

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 MODEL = "APANext"
 _HERE = (TrainOptions, PlaceArguments, RunOptions, ForgetOptions, ProveOptions, RecommendOptions)
+_STAGES = (ForgetOptions, AddOptions, ProveOptions, RecommendOptions, CompareOptions)
 _NOT_YET = ("unlearn_method", "other_machine", "allow_pending", "at_once", "catch_up", "gather")
 """Options of a request that this mode does not have."""
 _GO_ON = ("key_file", "device", "trust_remote_code", "show_progress")
@@ -106,10 +107,12 @@ def _refuse_changes(changes: Mapping[str, object]) -> None:
 
     others = sorted(set(changes) - CHANGES)
     if others:
-        near = nearest(others[0], CHANGES, 0.6)
+        commands = set().union(*map(names_of, _STAGES)) - set(_NOT_YET)
+        near = nearest(others[0], CHANGES | commands, 0.6)
         raise SettingsError(
             f"--{others[0]} does not go with a finished run of {MODEL}"
-            + (f"; did you mean {near!r}?" if near else f"; expected only {', '.join(sorted(CHANGES))}")
+            + (f"; did you mean {near!r}?" if near else "; expected a command, e.g. --forget_users, or one of the ")
+            + ("" if near else f"options {', '.join(sorted(CHANGES))}")
         )
 
 

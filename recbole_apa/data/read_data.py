@@ -232,9 +232,14 @@ def _refuse_first(table: Table, column: str, wrong: Mapping[int, str]) -> None:
 
 
 def _check_label(inter: Table, label: LabelRule) -> None:
+    if label.column not in inter.columns and label.column in {field.name for field in inter.header}:
+        raise DataError(
+            f"threshold: {inter.path} has the column {label.column!r}, and load_col does not name it; name all columns "
+            'that are to be read, e.g. --load_col="{inter: [user_id, item_id, rating, timestamp]}"'
+        )
     if label.column not in inter.columns:
         raise DataError(
-            f"threshold: {inter.path} has no column {label.column!r}, or load_col omits it; found "
+            f"threshold: {inter.path} has no column {label.column!r}; found "
             f"{', '.join(field.name for field in inter.header)}"
         )
 
