@@ -28,12 +28,12 @@ def merged_changes(adapters: Sequence[Pairs], weights: Sequence[float], scale: f
         raise ValueError(f"found {len(adapters)} adapters and {len(weights)} weights, expected as many, of like layers")
     out = {}
     for name in adapters[0]:
-        a, b = (_mean([adapter[name][part] for adapter in adapters], weights) for part in (0, 1))
+        a, b = (weighted_sum([adapter[name][part] for adapter in adapters], weights) for part in (0, 1))
         out[name] = (b @ a) * scale
     return out
 
 
-def _mean(parts: Sequence[Tensor], weights: Sequence[float]) -> Tensor:
+def weighted_sum(parts: Sequence[Tensor], weights: Sequence[float]) -> Tensor:
     """In the order of the shards; a part of no weight is not added, so that one alone is that part in every bit."""
     out = torch.zeros_like(parts[0])
     for part, weight in zip(parts, weights, strict=True):

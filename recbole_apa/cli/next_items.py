@@ -109,11 +109,9 @@ def _refuse_changes(changes: Mapping[str, object]) -> None:
     if others:
         commands = set().union(*map(names_of, _STAGES)) - set(_NOT_YET)
         near = nearest(others[0], CHANGES | commands, 0.6)
-        raise SettingsError(
-            f"--{others[0]} does not go with a finished run of {MODEL}"
-            + (f"; did you mean {near!r}?" if near else "; expected a command, e.g. --forget_users, or one of the ")
-            + ("" if near else f"options {', '.join(sorted(CHANGES))}")
-        )
+        known = f"expected a command, e.g. --forget_users, or one of the options {', '.join(sorted(CHANGES))}"
+        hint = f"did you mean {near!r}?" if near else known
+        raise SettingsError(f"--{others[0]} does not go with a finished run of {MODEL}; {hint}")
 
 
 def _train(

@@ -8,6 +8,8 @@ from collections.abc import Iterable, Sequence
 import torch
 from torch import Tensor
 
+from recbole_apa.adapters.merging import weighted_sum
+
 RIDGE = 0.01
 """Penalty of the squared map, in times of the mean square of the states."""
 
@@ -37,11 +39,7 @@ def fit_exit_map(pairs: Iterable[tuple[Tensor, Tensor]], size: int) -> Tensor:
 
 def merged_map(maps: Sequence[Tensor], weights: Sequence[float]) -> Tensor:
     """The shards' maps with a user's weights of them, in the order of the shards."""
-    out = torch.zeros_like(maps[0])
-    for of_shard, weight in zip(maps, weights, strict=True):
-        if weight:
-            out = out + of_shard * weight
-    return out
+    return weighted_sum(maps, weights)
 
 
 def through(exit_map: Tensor, state: Tensor) -> Tensor:
