@@ -83,7 +83,8 @@ def states_by_name(folder):
 
 
 def counted_of(made, secret):
-    return CountedRows.of(made.data.train_set.run_data, secret, use_ratings=False).to_json()
+    use_ratings = made.trainer.combined.fitted.options.use_ratings
+    return CountedRows.of(made.data.train_set.run_data, secret, use_ratings).to_json()
 
 
 def refuse_differences(folder, other):
