@@ -61,7 +61,7 @@ class UnlearnResult:
     outcomes: "list[Outcome]" = field(default_factory=list)
     """One for the requests that were waiting, if any, and one for the new request; empty for a dry run."""
     left: list[str] = field(default_factory=list)
-    """What ``skip_unknown`` left out, and why."""
+    """What ``skip_unknown`` left out, and why; and requests, of several, that were carried out before."""
     finished: list[Path] = field(default_factory=list)
     """Certificates of requests that only lacked their last steps."""
     additions: list[int] = field(default_factory=list)
