@@ -112,7 +112,7 @@ class KeyRing:
                     is_new = not self.path.exists()
                     write_ring(self.path, _text([*self._entries(), _Entry(key, _now())]))
                 if is_new:
-                    getLogger().info(
+                    getLogger().warning(
                         f"made the key file {self.path}: keep a copy; without it this run cannot be opened"
                     )
         except OSError as error:
