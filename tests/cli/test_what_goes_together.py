@@ -38,6 +38,6 @@ def test_a_column_that_is_not_read_is_told_from_one_that_is_not_there():
     rule = LabelRule("rating", 4)
     with pytest.raises(DataError, match="load_col does not name it"):
         _check_label(table("user_id", "rating", read=("user_id",)), rule)
-    with pytest.raises(DataError, match="has no column 'rating'; found user_id"):
+    with pytest.raises(DataError, match=r"has no column 'rating'; found user_id\. Name the column"):
         _check_label(table("user_id", read=("user_id",)), rule)
     _check_label(table("user_id", "rating", read=("user_id", "rating")), rule)
