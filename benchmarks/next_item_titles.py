@@ -91,7 +91,8 @@ class Reader:
         settings = replace(run.options.backbone, dtype=dtype)  # type: ignore[arg-type]
         backbone = load_backbone(settings, torch.device("cpu"))
         decoder = SplitDecoder(backbone.model, 0)
-        model = TitleModel(decoder, HistoryEncoder(backbone.tokenizer), run.data.catalogue)
+        encoder = HistoryEncoder(backbone.tokenizer)
+        model = TitleModel(decoder, encoder, run.data.catalogue, run.state.codes)
         n_below = decoder.n_layers - run.options.settings.adapter_layers
         merged = MergedTitles(model, run.state, n_below) if run.state.learnt.adapters else None
         return cls(run, model, merged, split_of(run.data, "test"))
@@ -99,12 +100,12 @@ class Reader:
     def after(self, row: int) -> tuple[NodeChances, dict[str, NodeChances]]:
         """After a user's history: the target, and the models that may guess at it."""
         sequence = self.split.sequences[row]
-        texts = self.run.data.catalogue.texts_of(sequence.shown(self.run.options.settings.history_length))
+        columns = self.run.data.catalogue.columns(sequence.shown(self.run.options.settings.history_length))
         if self.merged is None:
-            return self.model.after(texts), {}
+            return self.model.after(columns), {}
         of_user = self.merged.of(sequence.user, self.run.state.learnt.test.states[row])
-        target, early = of_user.after_with_exit(texts)
-        return target, {"early exit": early, "frozen": self.model.after(texts)}
+        target, early = of_user.after_with_exit(columns)
+        return target, {"early exit": early, "frozen": self.model.after(columns)}
 
 
 def main() -> None:
