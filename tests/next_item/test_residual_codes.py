@@ -9,7 +9,7 @@ import torch
 
 from recbole_apa.next_item.generation import ItemCodes, Trie, code_tokens, coded, residual_codes
 from recbole_apa.next_item.generation.objective import TitleDecisions
-from recbole_apa.next_item.generation.residual_codes import nearest, whole_kmeans
+from recbole_apa.next_item.generation.residual_kmeans import nearest, whole_kmeans
 
 M, D = 300, 24
 

@@ -10,7 +10,7 @@ beams are drawn instead, an exact rule keeps their distribution, and AtSpeed's r
 from recbole_apa.next_item.generation.drafts import BeamDraft, Draft, Guess, HeadGuess
 from recbole_apa.next_item.generation.identifiers import Identifiers, coded
 from recbole_apa.next_item.generation.node_chances import NodeChances, NodeReader
-from recbole_apa.next_item.generation.residual_codes import ItemCodes, code_tokens, residual_codes
+from recbole_apa.next_item.generation.residual_kmeans import ItemCodes, code_tokens, residual_codes
 from recbole_apa.next_item.generation.sampled import SampledDraft, sampled_beams
 from recbole_apa.next_item.generation.search import Found, beam_search, best_first, rank_all
 from recbole_apa.next_item.generation.trie import Trie, title_tokens
