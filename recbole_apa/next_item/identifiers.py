@@ -1,6 +1,8 @@
 """How the items of a run are written: by their titles, or by codes of their public texts."""
 
-from collections.abc import Callable, Iterable
+import time
+from collections.abc import Iterable
+from logging import getLogger
 
 import torch
 
@@ -56,18 +58,13 @@ def alphabet_of(encoder: HistoryEncoder, n_levels: int, size: int) -> tuple[int,
 
 
 def codes_of(
-    states: HistoryStates,
-    catalogue: Catalogue,
-    grid: StateGrid,
-    settings: NextItemSettings,
-    step: Callable[[int], None] = lambda n: None,
+    states: HistoryStates, catalogue: Catalogue, grid: StateGrid, settings: NextItemSettings
 ) -> ItemCodes | None:
     """The codes of a catalogue, from the frozen model's state after each text alone: one short pass an item. None where
     no codes are written.
 
     Args:
         grid: states are rounded to it, so that all that follows is exact.
-        step: called with how many items were read since the last call.
 
     Raises:
         SettingsError: the tokenizer has too few tokens to write codes with.
@@ -75,11 +72,15 @@ def codes_of(
     if settings.adapters != "codes":
         return None
     alphabet_of(states.encoder, settings.code_levels, settings.code_size)  # before all texts are read
-    read = states.of_many([[text] for text in catalogue.texts], step)
+    start = time.perf_counter()
+    read = states.of_many([[text] for text in catalogue.texts])
     vectors = torch.cat([grid.on_grid(state)[:, :-1] for state in read])
-    return ItemCodes(
-        residual_codes(vectors, settings.code_levels, settings.code_size, settings.seed), settings.code_size
+    numbers = residual_codes(vectors, settings.code_levels, settings.code_size, settings.seed)
+    getLogger().info(
+        f"codes: {len(catalogue)} items, {len(numbers.unique(dim=0))} different before the last level, "
+        f"{time.perf_counter() - start:.1f} s"
     )
+    return ItemCodes(numbers, settings.code_size)
 
 
 def refuse_long(
