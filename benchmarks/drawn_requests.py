@@ -22,7 +22,7 @@ reads every prompt; `random` reads none.
 import argparse
 import json
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +49,7 @@ from recbole_apa.runs.store import RunStore
 ONE_MODEL = {"n_shards": 1, "weight_rule": "average", "valid_samples": 0}
 
 
-def drawn_names(reached: dict[str, set[int]], kind: str, n: int) -> list[str]:
+def drawn_names(reached: Iterable[str], kind: str, n: int) -> list[str]:
     """Names of the first n requests of a kind, by hash; an interaction is ``user:item``."""
     names = sorted(reached)
     return [names[i] for i in hash_order(names, 0, "drawn requests", kind)[:n]]

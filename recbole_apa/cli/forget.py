@@ -90,7 +90,7 @@ def read_request(request: ForgetOptions) -> dict[str, Any]:
     for file in files:
         map_ids(read_demands(Path(file), named.get("columns")), named.get("ids"))
     return {
-        "requests": files,
+        "requests": request.unlearn or files,
         "users": names_in(request.forget_users),
         "items": names_in(request.forget_items),
         "interactions": [_interaction(word) for word in names_in(request.forget_interactions)],

@@ -167,7 +167,7 @@ def _forget(folder: str, request: ForgetOptions, changes: Mapping[str, object], 
     files = asked.pop("requests")
     result = forget_next_items(
         folder,
-        files[0] if files else None,
+        files or None,
         **asked,
         exactness=request.exactness if request.exactness is not None else INHERITED,
         skip_unknown=request.skip_unknown,

@@ -24,6 +24,11 @@ def with_evidence(scored: ScoredSplit, found: Mapping[str, np.ndarray]) -> Score
     return scored.beside(defined)
 
 
+STACKED = "evidence.stacked"
+"""Whether the regression with the model is of two numbers, the evidence's log odds and the model's (1), or of all
+terms (0)."""
+
+
 def name_of(served: str, model: str) -> str:
     """The name of the scores that are served.
 
@@ -41,6 +46,7 @@ def combination_figures(combination: Combination | None) -> dict[str, float]:
     out: dict[str, float] = {f"evidence.served.{name}": float(name == served) for name in (MODEL, ALONE, BOTH)}
     if combination is None:
         return out
+    out[STACKED] = float(combination.is_stacked)
     out |= {f"evidence.log_loss.{name}": value for name, value in combination.log_losses.items()}
     alone, terms = combination.alone, (*combination.terms, MODEL)
     for name, coefficients, intercept in (

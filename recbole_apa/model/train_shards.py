@@ -118,7 +118,8 @@ class ShardBuilder:
                 self.fit.record.as_served.append(chain.shard)
             self._keep_points(chain)
             ShardPoints(self.fit.store, chain.shard).serve(state.shard_folder(chain.shard, point), goes_on)
-        getLogger().info(f"shard {chain.shard + 1}: {chain.n_done} of its {len(chain.places)} pieces are as they were")
+        name = f"shard {chain.shard + 1}/{self.partition.n_shards}"
+        getLogger().info(f"{name}: {chain.n_done} of the {len(chain.places)} parts it is trained in are as they were")
 
     def _take_whole(self, chain: ShardChain) -> bool:
         """A shard finished before an interruption of this training, or unaffected in the preceding state."""
@@ -134,7 +135,7 @@ class ShardBuilder:
                 self.fit.record.taken_over.append(chain.shard)
                 self.fit.record.as_served.append(chain.shard)
         elif done is not None:
-            getLogger().info(f"shard {chain.shard + 1} is already on disk, not trained again")
+            getLogger().info(f"shard {chain.shard + 1}/{self.partition.n_shards} is already on disk, not trained again")
         if done is None:
             return False
         for later in chain.places[1:]:

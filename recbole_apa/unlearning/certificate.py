@@ -107,7 +107,8 @@ class Certificate:
     shards: Mapping[str, int | Sequence[int]]
     """``trained`` and ``switched_off``, and the number in ``total``."""
     seconds: Mapping[str, float | None]
-    """Of ``training``, and of the ``full_training`` of the whole state; without evaluation."""
+    """Of ``training``, and of the ``full_training`` of the whole state; without evaluation. After a request at once
+    ``training`` is 0, and ``without_training`` what was computed instead: memory, weights, statistics."""
     figures: Mapping[str, Mapping[str, float | None]]
     """Title -> ``before`` and ``after``."""
     seed: int

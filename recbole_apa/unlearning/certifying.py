@@ -59,7 +59,7 @@ class CarriedOut:
     exactness: str
     method: str
     seconds: float
-    """Training, without evaluation."""
+    """Training, with memory and statistics, without evaluation; at once without training."""
     figures: Mapping[str, Mapping[str, float | None]]
     """Title -> before and after."""
     own: Outside
@@ -118,7 +118,7 @@ def _certificate(pending: RunStore, done: CarriedOut, asked: CertifiedRequest) -
         exactness=done.exactness,
         affected=affected_counts(done.plan),
         shards={name: getattr(done.shards, name) for name in ("trained", "switched_off", "total")},
-        seconds={"training": done.seconds, "full_training": done.before.get("full_training", {}).get("seconds")},
+        seconds=_seconds(done, at_once=bool(later)),
         figures=done.figures,
         seed=done.before["settings"]["seed"],
         bit_exact=exact and done.shards.bit_exact and done.machines.one_kind,
@@ -136,6 +136,11 @@ def _certificate(pending: RunStore, done: CarriedOut, asked: CertifiedRequest) -
         served=done.shards.served if later else None,
         to_make=later,
     )
+
+
+def _seconds(done: CarriedOut, at_once: bool) -> dict[str, float | None]:
+    told = {"training": 0.0, "without_training": done.seconds} if at_once else {"training": done.seconds}
+    return {**told, "full_training": done.before.get("full_training", {}).get("seconds")}
 
 
 def shards_of(store: RunStore, trainer: "APATrainer") -> ShardsDone:

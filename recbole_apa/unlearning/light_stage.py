@@ -77,7 +77,8 @@ class LightStage(Session, ABC):
         entry = self.ledger.append(REQUEST, asked.content)
         with taken(self.store):
             done = carry_out_untouched(run, self.store, entry, light, machines, self._reopen)
-        out.plan, out.left = done.plan, left
+        out.plan = done.plan
+        out.left += left
         out.outcomes.append(done)
         return True
 

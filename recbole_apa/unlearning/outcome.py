@@ -27,7 +27,7 @@ class Outcome:
     figures: dict[str, dict[str, float | None]]
     """Title -> before and after."""
     seconds: float
-    """Training, without evaluation."""
+    """Training, with memory and statistics, without evaluation; at once without training."""
     full_seconds: float | None
     """How long the first training of the whole state took."""
     n_trained: int
@@ -61,7 +61,7 @@ class UnlearnResult:
     outcomes: "list[Outcome]" = field(default_factory=list)
     """One for the requests that were waiting, if any, and one for the new request; empty for a dry run."""
     left: list[str] = field(default_factory=list)
-    """What ``skip_unknown`` left out, and why."""
+    """What ``skip_unknown`` left out, and why; and requests, of several, that were carried out before."""
     finished: list[Path] = field(default_factory=list)
     """Certificates of requests that only lacked their last steps."""
     additions: list[int] = field(default_factory=list)

@@ -272,10 +272,11 @@ def plan_text(plan: Plan, most: int = 30) -> str:
         names = ", ".join(f"{k:03d}" for k in moved)
         lines.append(f"  {names}: moved by an approximate method before; an exact request trains it again")
     n_rows = sum(plan.count("valid", change) for change in CHANGES)
-    lines.append(
-        f"memory: {n_rows} rows added, dropped or computed again, the retrained adapters' errors on all rows; then tau "
-        "and n, figures, report and exports"
-    )
+    if plan.affected:
+        lines.append(
+            f"memory: {n_rows} rows added, dropped or computed again, the retrained adapters' errors on all rows; then "
+            "tau and n, figures, report and exports"
+        )
     if plan.models_seconds is not None:
         lines.append(
             f"evidence: its RecBole models are trained again, as on every request ({plan.models_seconds:.1f} s at the "
@@ -283,7 +284,7 @@ def plan_text(plan: Plan, most: int = 30) -> str:
         )
     if plan.seconds is not None and plan.full_seconds:
         lines.append(
-            f"estimated time, evaluation apart: {plan.seconds:.0f} s; the first training of everything that this run "
-            f"holds took {plan.full_seconds:.0f} s"
+            f"estimated time of training, evaluation apart: {plan.seconds:.0f} s; the first training of everything "
+            f"that this run holds took {plan.full_seconds:.0f} s"
         )
     return "\n".join(lines)

@@ -1,6 +1,7 @@
 """The unlearning stage of a run: accept a request, show what it costs, carry it out."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,11 +28,13 @@ from recbole_apa.unlearning.places import refuse_unreachable
 from recbole_apa.unlearning.plan import settle_shards
 from recbole_apa.unlearning.prepare import data_without, prepare
 from recbole_apa.unlearning.redraw import new_shards
+from recbole_apa.unlearning.requests.done_before import without_done
 from recbole_apa.unlearning.requests.ids import map_ids
 from recbole_apa.unlearning.requests.lookup import Demand, find, named_demands, read_demands
 from recbole_apa.unlearning.requests.scopes import covers, request_digests
 from recbole_apa.unlearning.session import at_run
 from recbole_apa.unlearning.taken import taken
+from recbole_apa.unlearning.touched import concerned_rows, interactions_of
 
 if TYPE_CHECKING:
     from recbole_apa.data.loaders import Loaders
@@ -64,7 +67,7 @@ def unlearn(
             ``result`` of the last outcome): then nothing is loaded and no frozen pass is computed again.
         requests: a file for :func:`~recbole_apa.unlearning.requests.files.read_demands`, and ``columns`` for it too;
             or several, each of them a request with a certificate of its own, carried out together: each shard restarts
-            once.
+            once. Of several, those that were carried out before are passed over, and listed.
         users, items, interactions: tokens; interactions as (user, item) or (user, item, timestamp).
         exactness: ``inherited`` (the paper), ``strict`` (the partition is also computed again) or ``fresh`` (split and
             draw as well): :data:`~recbole_apa.evidence.exactness.DEFINITIONS`.
@@ -98,6 +101,7 @@ def unlearn(
     with at_run(run_dir, "unlearning", writes=not dry_run) as (store, opened):
         session = Stage(store, config_dict, opened, other_machine, writes=not dry_run)
         session.at_once = at_once
+        session.passes_over = bool(requests) and not isinstance(requests, (str, Path))
         return (session.dry_run if dry_run else session.run)(groups, exactness, method, skip_unknown)
 
 
@@ -149,6 +153,8 @@ class Stage(LightStage):
 
     at_once = False
     """Whether a new request trains nothing."""
+    passes_over = False
+    """Whether requests that were carried out before are passed over."""
 
     def run(self, groups: Sequence[Sequence[Demand]], exactness: str, method: str, skip_unknown: bool) -> UnlearnResult:
         """Carry out what waits, then the new requests, each a group of demands, together."""
@@ -161,15 +167,16 @@ class Stage(LightStage):
         named = [demand for group in groups for demand in group]
         refuse_other_manner(named, [*left, *late], (exactness, method), self._served)
         waited = self.finish_waiting(out)
-        groups = [new for group in groups if (new := self._not_done_now(group, left))]
+        now = [new for group in groups if (new := self._not_done_now(group, left))]
+        groups = self._not_done_before(now, exactness, method, out)
         if groups:
             self._refuse_in_pieces(method)
         if len(groups) == 1 and self._run_light(groups[0], exactness, method, skip_unknown, out):
             return out
         if groups:
-            opened = self.open_now()
-            self.machines(opened).refuse_others(method)
-            asked, out.left = self._ask_all(opened, groups, exactness, method, skip_unknown)
+            self.machines(opened := self.open_now()).refuse_others(method)
+            asked, skipped = self._ask_all(opened, groups, exactness, method, skip_unknown)
+            out.left += skipped
             demands = [demand for one in asked for demand in one.demands]
             prepared = prepare(opened, asked, demands)  # rejects requests that would leave nothing
             out.plan = prepared.plan
@@ -182,10 +189,10 @@ class Stage(LightStage):
             with taken(self.store):
                 out.outcomes.append(carry_out(opened, entries, show, prepared, self.other_machine))
             out.plan = out.outcomes[-1].plan  # now includes a new partition
-        elif not waited and not self.closed_now:
+        elif not waited and not self.closed_now and not out.left:
             raise RequestError(
-                "found no request: expected --unlearn=FILE, --forget_users, --forget_items or --forget_interactions; "
-                "no interrupted request or addition is waiting either"
+                "found no request, and no interrupted request or addition that waits; expected --unlearn=FILE, "
+                "--forget_users, --forget_items or --forget_interactions"
             )
         return out
 
@@ -194,6 +201,23 @@ class Stage(LightStage):
         late = [e for e in self.ledger.requests() if e.position in self.closed_now]
         served = self._served([*waited, *late])
         return [demand for demand in demands if not any(covers(demand, part) for part in served)]
+
+    def _not_done_before(
+        self, groups: Sequence[Sequence[Demand]], exactness: str, method: str, out: UnlearnResult
+    ) -> list[Sequence[Demand]]:
+        """Requests without those that were carried out before, which are listed."""
+        if not self.passes_over or not self.ledger.requests():
+            return list(groups)
+        earlier, run = self._served(self.ledger.requests()), self._indexed(exactness, method)
+
+        def rows_of(demands: Sequence[Demand]) -> Interactions:
+            if run is None:
+                return self.open_now().data.train_set.raw_interactions
+            return interactions_of(run, concerned_rows(run, demands))
+
+        new, told = without_done(groups, rows_of, lambda d: any(covers(d, part) for part in earlier))
+        out.left += told
+        return new
 
     def _refuse_in_pieces(self, method: str) -> None:
         """
@@ -216,9 +240,13 @@ class Stage(LightStage):
     ) -> UnlearnResult:
         """The plan of requests, without carrying them out."""
         self._refuse_in_pieces(method)
+        groups = self._not_done_before(groups, exactness, method, passed := UnlearnResult(None))
+        if passed.left and not groups:
+            return passed
         run = self._indexed(exactness, method) if len(groups) < 2 else None
         if run is not None:
-            return self._dry_light(run, groups[0] if groups else [], skip_unknown)
+            told = self._dry_light(run, groups[0] if groups else [], skip_unknown)
+            return replace(told, left=[*passed.left, *told.left])
         opened = self.open_now()
         machines = self.machines(opened)
         machines.refuse_others(method)
@@ -230,7 +258,7 @@ class Stage(LightStage):
             settle_shards(plan, partition.sizes(), shards, self.store.manifest().get("full_training", {}))
         if machines.retrains:
             plan.retrain_all()
-        return UnlearnResult(plan, left=left)
+        return UnlearnResult(plan, left=[*passed.left, *left])
 
     def _ask_all(
         self,

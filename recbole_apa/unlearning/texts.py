@@ -39,18 +39,21 @@ def outcome_text(outcome: "Outcome", shown: Callable[[Path], str]) -> str:
     rewritten = sum(a.change == "rewritten" for a in plan.affected)
     n_trained = outcome.n_trained
     lines = [figures_text(outcome.figures)] if outcome.figures else []
-    lines += [
+    done = "trained again" if outcome.method == EXACT else f"moved by {outcome.method}, which is approximate"
+    of_shards = f"; {n_trained} of {plan.n_shards} shards {done}" if outcome.served is None else ""
+    lines.append(
         f"{plan.n_interactions} interactions forgotten; {len(plan.affected)} samples affected, {rewritten} of them "
-        f"rewritten; {n_trained} of {plan.n_shards} shards "
-        + ("trained again" if outcome.method == EXACT else f"moved by {outcome.method}, which is approximate"),
-    ]
-    if outcome.slices:
+        f"rewritten{of_shards}"
+    )
+    if outcome.slices and outcome.served is None:
         lines.append(f"{outcome.slices['trained']} of {outcome.slices['total']} slices trained again")
     if outcome.served is not None:
         lines.append(served_text(outcome))
     if outcome.statistics:
         lines.append(statistics_text(outcome.statistics))
-    if outcome.full_seconds:
+    if outcome.served is not None:
+        lines.append(f"{outcome.seconds:.1f} s, none of it training")
+    elif outcome.full_seconds:
         lines.append(f"{outcome.seconds:.1f} s of training; {ratio_text(outcome)}")
     lines += [f"certificate: {shown(path.with_suffix('.html'))}" for path in outcome.certificates]
     return "\n".join(lines)

@@ -108,6 +108,16 @@ def test_coefficients_on_few_samples_are_said_to_be(figures):
     assert "coefficients" not in evidence_lines({**figures, "valid.n_samples": 30})[0]
 
 
+def test_where_terms_are_fitted_on_further_rows_the_samples_join_the_model_alone(figures):
+    """It said that eight coefficients were fitted on the validation samples."""
+    terms = {f"evidence.with_model.coefficients.term {n}": 0.1 for n in range(7)}
+    given = {**figures, **terms, "valid.n_samples": 31}
+    assert "coefficients are fitted on 31 validation samples" in evidence_lines(given)[0]
+    assert "coefficients" not in evidence_lines({**given, "evidence.stacked": 1.0})[0]
+    few = evidence_lines({**given, "evidence.stacked": 1.0, "valid.n_samples": 29})[0]
+    assert "3 coefficients are fitted on 29 validation samples" in few
+
+
 def test_the_table_has_no_line_for_what_was_not_tested(figures):
     beside = {"valid.adapters.000.auc": 0.7, "valid.adapters.000.logloss": 0.6}
     assert text_table({**figures, **beside}) == text_table(figures)

@@ -15,6 +15,7 @@ from recbole_apa.core.files.whole import read_json
 from recbole_apa.runs.ledger import Ledger
 from recbole_apa.runs.names import METRICS, PREFIXES, REPORT, TO_MAKE
 from recbole_apa.runs.store import RunStore
+from recbole_apa.unlearning.texts import result_text
 from tests.helpers.killed_process import fresh_copy
 from tests.helpers.pieces import count_training
 from tests.helpers.runs import state
@@ -45,6 +46,11 @@ def test_a_request_at_once_trains_nothing_and_catches_up_to_the_same_bytes(which
     assert store.manifest()[TO_MAKE] == ["metrics.json", "report.html", "figures"]
     told = read_json(result.certificates[0])
     assert told["title"].endswith("(inherited), from a prefix") and told["shards"]["trained"] == []
+    page = result.certificates[0].with_suffix(".html").read_text()
+    assert told["seconds"]["training"] == 0.0 and told["seconds"]["without_training"] > 0
+    assert "Training time" not in page and "none of it training" in page and "times as long" not in page
+    text = result_text(result)
+    assert "s, none of it training" in text and "s of training" not in text and "trained again\n" not in text
     assert told["to_make"] == store.manifest()[TO_MAKE] and told["slices"]["trained"] == 0
     prefixes, served = store.load_prefixes(), told["served"]
     assert prefixes and set(served) == {f"{k:03d}" for k in prefixes}

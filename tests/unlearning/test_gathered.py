@@ -66,6 +66,44 @@ def test_one_bad_file_changes_nothing(line, sliced, copied, files):
     assert state(copied) == before and not Ledger(copied, RunStore(copied).salt).entries()
 
 
+@pytest.mark.parametrize("is_open", [False, True])
+def test_a_folder_is_given_again_every_night(is_open, copied, files):
+    """What was carried out before is passed over, and only the new file is a request."""
+    run = unlearn(copied, requests=read(files)).outcomes[-1].result if is_open else copied
+    if not is_open:
+        unlearn(copied, requests=read(files))
+    before = state(copied)
+    for dry_run in (True, False):
+        again = unlearn(run, requests=read(files), dry_run=dry_run)
+        assert (again.outcomes, again.plan) == ([], None) and [one.split(",")[0] for one in again.left] == [
+            "1.csv",
+            "2.csv",
+        ]
+    assert state(copied) == before and len(Ledger(copied, RunStore(copied).salt).requests()) == 2
+    (files / "3.csv").write_text("user_id,item_id\nu7,\n")
+    new = unlearn(run, requests=read(files))
+    assert (len(new.left), len(new.certificates)) == (2, 1)
+    with pytest.raises(RequestError, match=r"3\.csv, line 2: was forgotten before"):
+        unlearn(copied, requests=files / "3.csv")
+    assert audit(copied).findings == []
+
+
+def test_a_file_that_was_carried_out_in_part_is_not_passed_over(copied, files):
+    unlearn(copied, requests=read(files))
+    user = (files / "2.csv").read_text().split()[1]
+    (files / "2.csv").write_text(f"user_id,item_id\n{user}\nu7,\n")
+    before = state(copied)
+    with pytest.raises(RequestError, match=r"2\.csv, line 2: was forgotten before"):
+        unlearn(copied, requests=read(files))
+    assert state(copied) == before
+
+
+def test_names_are_not_passed_over(copied):
+    unlearn(copied, users=["u3"])
+    with pytest.raises(RequestError, match="was forgotten before"):
+        unlearn(copied, users=["u3"])
+
+
 def test_a_plan_counts_gathered_requests_once(copied, files):
     before = state(copied)
     plan = unlearn(copied, requests=read(files), dry_run=True).plan

@@ -4,6 +4,7 @@ import math
 from collections.abc import Mapping
 
 from recbole_apa.collaborative import ALONE, BOTH, MODEL
+from recbole_apa.evaluation.evidence_figures import STACKED
 from recbole_apa.evaluation.evidence_slices import PREFIX, SLICES
 from recbole_apa.evaluation.metrics import FEWEST_CLUSTERS
 from recbole_apa.evaluation.scored_split import BY_USERS
@@ -39,9 +40,10 @@ def _choice(figures: Mapping[str, float], served: str) -> str:
 
 
 def _few(figures: Mapping[str, float]) -> str:
-    """A warning if the regressions are fitted on few samples."""
+    """A warning if a regression is fitted on few samples. Where terms are fitted on further rows, that is the one that
+    joins the model."""
     n = figures.get("valid.n_samples", math.inf)
-    n_fitted = 1 + sum(name.startswith(_COEFFICIENTS) for name in figures)
+    n_fitted = 3 if figures.get(STACKED) else 1 + sum(name.startswith(_COEFFICIENTS) for name in figures)
     if n >= FEWEST_PER_COEFFICIENT * n_fitted:
         return ""
     return (
