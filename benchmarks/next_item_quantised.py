@@ -32,7 +32,7 @@ HIDDEN, LATENT, OFFERED = 576, 16, 50
 """Sizes of a state and of what is behind it, and how many items a user looks at before each choice."""
 SIZE, FITTED_ON, FINE = 256, 8192, 4096
 """Centres of a part, rows that they are fitted on, and the greatest whole number that a row is rounded to."""
-SHARDS, RIDGE, TOP = 4, 0.3, 10
+RIDGE, TOP = 0.3, 10
 
 
 @dataclass(frozen=True)
@@ -87,12 +87,13 @@ def main() -> None:
     parser = command(__doc__, threads=1)
     parser.add_argument("--items", type=int, default=100_000)
     parser.add_argument("--users", type=int, default=2_000)
+    parser.add_argument("--shards", type=int, default=4)
     parser.add_argument("--tested", type=int, default=400, help="users whose last item is ranked")
     parser.add_argument("--parts", type=int, nargs="+", default=[36, 72, 144], help="of a row; divisors of 576")
     given = begin(parser)
     n_items, n_users, tested = (500, 40, 10) if given.small else (given.items, given.users, given.tested)
     states, targets = drawn(n_items, n_users)
-    heads = solved(states, targets, n_items)
+    heads = solved(states, targets, n_items, given.shards)
     x, last = as_numbers(states[:tested, -1]), targets[:tested, -1]
     full = torch.zeros(tested, TOP, dtype=torch.int64)
     seconds: dict[str, float] = {}
@@ -102,9 +103,11 @@ def main() -> None:
     lines = [line("full", sum(head.nbytes for head in heads), 0.0, seconds["ranking"], full, full, last)]
     for n_parts in given.parts:
         lines.append(quantised_line(heads, n_parts, x, full, last))
-    record = {"items": n_items, "users": n_users, "tested": tested, "rows": lines}
+    record = {"items": n_items, "users": n_users, "shards": given.shards, "tested": tested, "rows": lines}
     print(tabulate(lines, headers="keys", disable_numparse=True))
-    print(f"{sum(bool(part) for part in heads[0].any(1).tolist())} items have rows in the first of {SHARDS} shards")
+    print(
+        f"{sum(bool(part) for part in heads[0].any(1).tolist())} items have rows in the first of {given.shards} shards"
+    )
     keep(given, record)
 
 
@@ -159,11 +162,11 @@ def drawn(n_items: int, n_users: int) -> tuple[Tensor, Tensor]:
     return torch.stack(states, 1), torch.stack(targets, 1)
 
 
-def solved(states: Tensor, targets: Tensor, n_items: int) -> list[Tensor]:
+def solved(states: Tensor, targets: Tensor, n_items: int, n_shards: int) -> list[Tensor]:
     """Full heads of shards; a user's last choice is not learnt."""
     heads = []
-    for shard in range(SHARDS):
-        own = slice(shard, None, SHARDS)
+    for shard in range(n_shards):
+        own = slice(shard, None, n_shards)
         rows, of_rows = states[own, :-1].flatten(0, 1), targets[own, :-1].flatten()
         heads.append(solve_head(HeadSums.of(rows, of_rows, n_items), RIDGE))
     return heads
