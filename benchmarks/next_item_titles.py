@@ -2,16 +2,18 @@
 
     python -m benchmarks.next_item_titles --run=saved/APANext-ml-100k-... --users=40 --dtype=float32 --kept=titles.jsonl
 
-On a run with ``adapters: titles`` each user's titles are written with his merged adapters, else by the frozen language
-model. Test targets of users drawn by a hash of their names; history masked. Every search for the best with a draft is
-compared with the same search without: list, scores, every bit. Then beams are drawn instead, once plainly, once with
-exact rejection and once as AtSpeed relaxes it. Seconds are of this process's processor (``time.process_time``), so that
-neighbours do not count. With ``--kept`` users that were measured before are not measured again.
+On a run with ``adapters: titles`` or ``codes`` each user's are written with his merged adapters, else titles by the
+frozen language model. Test targets of users drawn by a hash of their names; history masked. Every search for the best
+with a draft is compared with the same search without: list, scores, every bit. Then beams are drawn instead, once
+plainly, once with exact rejection and once as AtSpeed relaxes it. Seconds are of this process's processor
+(``time.process_time``), so that neighbours do not count. With ``--kept`` users that were measured before are not
+measured again.
 """
 
 import json
 import time
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from random import Random
@@ -91,7 +93,8 @@ class Reader:
         settings = replace(run.options.backbone, dtype=dtype)  # type: ignore[arg-type]
         backbone = load_backbone(settings, torch.device("cpu"))
         decoder = SplitDecoder(backbone.model, 0)
-        model = TitleModel(decoder, HistoryEncoder(backbone.tokenizer), run.data.catalogue)
+        encoder = HistoryEncoder(backbone.tokenizer)
+        model = TitleModel(decoder, encoder, run.data.catalogue, run.state.codes)
         n_below = decoder.n_layers - run.options.settings.adapter_layers
         merged = MergedTitles(model, run.state, n_below) if run.state.learnt.adapters else None
         return cls(run, model, merged, split_of(run.data, "test"))
@@ -99,12 +102,12 @@ class Reader:
     def after(self, row: int) -> tuple[NodeChances, dict[str, NodeChances]]:
         """After a user's history: the target, and the models that may guess at it."""
         sequence = self.split.sequences[row]
-        texts = self.run.data.catalogue.texts_of(sequence.shown(self.run.options.settings.history_length))
+        columns = self.run.data.catalogue.columns(sequence.shown(self.run.options.settings.history_length))
         if self.merged is None:
-            return self.model.after(texts), {}
+            return self.model.after(columns), {}
         of_user = self.merged.of(sequence.user, self.run.state.learnt.test.states[row])
-        target, early = of_user.after_with_exit(texts)
-        return target, {"early exit": early, "frozen": self.model.after(texts)}
+        target, early = of_user.after_with_exit(columns)
+        return target, {"early exit": early, "frozen": self.model.after(columns)}
 
 
 def main() -> None:
@@ -128,7 +131,7 @@ def main() -> None:
     record |= {"adapters": reader.merged is not None}
     record["figures"] = {name: tally.mean(name) for name in sorted(tally.values)}
     print(f"{len(users)} users, {given.dtype}; this machine keeps bits: {holds}; {about(reader.model)}")
-    print(tables(tally))
+    print(tables(tally, quality_rows(reader.model)))
     keep(given, record)
 
 
@@ -176,7 +179,7 @@ def measure(reader: Reader, row: int, tally: Tally) -> None:
     tally.add("best-first equals the exact ranking", float(found == ranked.tolist()))
     heads = state.head_scores([split.sequences[row].user], state.learnt.test.states[row][None])[0]
     both = (heads.clamp(min=0) + 1e-3).log() + scores
-    for name, of_row in (("titles", scores), ("heads", heads), ("titles + heads", both)):
+    for name, of_row in zip(quality_rows(reader.model), (scores, heads, both), strict=True):
         _quality(name, of_row, split, row, tally)
     below = reader.model.trie.sums_below((heads.clamp(min=0) + _LEAST).tolist())
     guesses: dict[str, Guess] = {"head": HeadGuess(reader.model.trie, below), **others}
@@ -241,11 +244,20 @@ def _quality(name: str, scores: torch.Tensor, split: RankedSplit, row: int, tall
     tally.add(f"{name}: NDCG@10", 1 / float(torch.log2(torch.tensor(1 + rank))) if rank <= TOP else 0.0)
 
 
-def tables(tally: Tally) -> str:
-    """What was measured, for a terminal."""
+def quality_rows(model: TitleModel) -> tuple[str, str, str]:
+    """Of what is written, of the heads, and of both."""
+    written = model.identifiers.name
+    return written, "heads", f"{written} + heads"
+
+
+def tables(tally: Tally, rows: Sequence[str]) -> str:
+    """What was measured, for a terminal.
+
+    Args:
+        rows: of quality.
+    """
     single = [n for n in tally.values if ":" not in n]
     first = tabulate([[n, f"{tally.mean(n):.3f}"] for n in single])
-    rows = ("titles", "heads", "titles + heads")
     measured = [[n, *(f"{tally.mean(f'{n}: {m}@10'):.4f}" for m in ("Recall", "NDCG"))] for n in rows]
     quality = tabulate(measured, ["", "Recall@10", "NDCG@10"])
     columns = ["seconds", "passes", "rows"]

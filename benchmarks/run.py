@@ -41,6 +41,10 @@ COMMANDS = {
         "requests_at_size --small --out=OUT/requests_1m.json",
     ),
     "step-sizes": ("step_sizes --out=OUT/step-sizes", "step_sizes --small --out=OUT/step-sizes"),
+    "next-item-quantised": (
+        "next_item_quantised --out=OUT/next_item_quantised.json",
+        "next_item_quantised --small --out=OUT/next_item_quantised.json",
+    ),
     "unlearning-stream": (
         "unlearning --part=stream --requests=20 --out=OUT/unlearning_stream.json",
         "unlearning --part=stream --requests=4 --train_samples=24 --valid_samples=4 --test_samples=8 "

@@ -78,10 +78,21 @@ class HistoryStates:
     def _encode(self, texts: Sequence[str]) -> TokenizedHistory:
         if not 1 <= len(texts) <= self.length:
             raise ValueError(f"found a history of {len(texts)} items, expected 1 to {self.length}")
-        history = self.encoder.encode(texts)
+        return self.encoded([self.encoder.line(text) for text in texts])
+
+    def encoded(self, lines: Sequence[Sequence[int]]) -> TokenizedHistory:
+        """A history's tokens.
+
+        Args:
+            lines: the tokens of each item's line, oldest first.
+
+        Raises:
+            SettingsError: they are more than the backbone reads.
+        """
+        history = self.encoder.encode_lines(lines)
         if self._most is not None and len(history.ids) > self._most:
             raise SettingsError(
-                f"MAX_ITEM_LIST_LENGTH: {len(texts)} items take {len(history.ids)} tokens, and the backbone reads "
+                f"MAX_ITEM_LIST_LENGTH: {len(lines)} items take {len(history.ids)} tokens, and the backbone reads "
                 f"{self._most}; show fewer items"
             )
         return history

@@ -117,7 +117,7 @@ def changed_state(
     )
     unchanged = {k: before.heads.weights[k] for k in range(settings.n_shards) if k not in change.shards}
     state = derive(before.grid, after, new, settings, unchanged)
-    return trained_titles(state, new, title_trainer(new, reader, settings), change.shards)
+    return trained_titles(state, new, title_trainer(new, reader, settings, before.codes), change.shards)
 
 
 def _refuse_other_states(before: NextItemState, was: Mapping[str, UserRows]) -> None:

@@ -11,6 +11,8 @@ from recbole_apa.core.system.threads import one_thread
 from recbole_apa.next_item.counts import MOST_ITEMS, Counts, ItemCounts, TransitionCounts
 from recbole_apa.next_item.data import NextItemData
 from recbole_apa.next_item.derive import NO_ROWS, derive
+from recbole_apa.next_item.generation import ItemCodes
+from recbole_apa.next_item.identifiers import codes_of, refuse_long
 from recbole_apa.next_item.sequences import targets_of
 from recbole_apa.next_item.settings import NextItemSettings
 from recbole_apa.next_item.state import Learnt, NextItemState, SplitStates
@@ -40,8 +42,10 @@ def fit(
         SettingsError: the catalogue is too large for counts, or adapters cannot be trained.
     """
     refuse_large(len(data.catalogue), settings)
-    trainer = title_trainer(data, reader, settings)
     refuse_untrained(data, settings)
+    trainer = title_trainer(data, reader, settings, codes_of(reader.states, data.catalogue, reader.grid, settings))
+    if trainer is not None:
+        refuse_long(trainer.identifiers, reader.states, data.catalogue, data.sequences)
     rows = list(reader.read(data.sequences, step))
     trained = [of_user for of_user in rows if len(of_user.targets)]
     with one_thread():  # distances round alike, whatever the number of threads
@@ -62,20 +66,25 @@ def fit(
     return trained_titles(state, data, trainer, range(settings.n_shards))
 
 
-def title_trainer(data: NextItemData, reader: RowReader, settings: NextItemSettings) -> TitleTrainer | None:
-    """What trains adapters; None where no titles are trained.
+def title_trainer(
+    data: NextItemData, reader: RowReader, settings: NextItemSettings, codes: ItemCodes | None
+) -> TitleTrainer | None:
+    """What trains adapters; None where neither titles nor codes are trained.
+
+    Args:
+        codes: of the run; None of titles.
 
     Raises:
         SettingsError: as :class:`TitleTrainer`.
     """
-    return None if settings.adapters == "none" else TitleTrainer(reader.states, data.catalogue, settings)
+    return None if settings.adapters == "none" else TitleTrainer(reader.states, data.catalogue, settings, codes)
 
 
 def trained_titles(
     state: NextItemState, data: NextItemData, trainer: TitleTrainer | None, shards: Iterable[int]
 ) -> NextItemState:
     """The state with the adapters of some shards trained on what ``data`` has of their users."""
-    return state if trainer is None else with_adapters(state, data, trainer, shards)
+    return state if trainer is None else with_adapters(state, data, trainer, shards, trainer.codes)
 
 
 def refuse_large(n_items: int, settings: NextItemSettings) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from recbole_apa.core.errors import PromptError
@@ -43,9 +44,16 @@ class HistoryEncoder:
         Args:
             texts: of the items, oldest first, (m,).
         """
+        return self.encode_lines([self.line(text) for text in texts])
+
+    def encode_lines(self, lines: Sequence[Sequence[int]]) -> TokenizedHistory:
+        """
+        Args:
+            lines: the tokens of each item's line, oldest first, (m,).
+        """
         ids, ends = list(self._header), []
-        for text in texts:
-            ids += self.line(text)
+        for line in lines:
+            ids += line
             ends.append(len(ids) - 1)
         return TokenizedHistory(tuple(ids), tuple(ends))
 
@@ -56,6 +64,15 @@ class HistoryEncoder:
             found = (*self._ids(text)[: LONGEST_LINE - len(self._break)], *self._break)
             self._lines[text] = found
         return found
+
+    def plain_tokens(self, n: int) -> tuple[int, ...]:
+        """The first n tokens of the vocabulary that are letters and digits of ASCII and are read back as themselves; as
+        many as there are, if fewer."""
+        return tuple(islice((token for token in range(len(self._tokenizer)) if self._is_plain(token)), n))
+
+    def _is_plain(self, token: int) -> bool:
+        text = str(self._tokenizer.decode([token]))
+        return text.isascii() and text.isalnum() and self._ids(text) == [token]
 
     def _ids(self, text: str) -> list[int]:
         ids: list[int] = self._tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"]

@@ -1,4 +1,4 @@
-"""Titles with a user's own adapter: those of all shards, merged once with the weights that his heads have.
+"""Titles or codes with a user's own adapter: those of all shards, merged once with the weights that his heads have.
 
 Shapes: m items of the catalogue, d hidden size.
 """
@@ -43,6 +43,6 @@ class MergedTitles:
             changes = merged_changes(self._pairs, weights, SCALE)
             return self.model.merged(changes, EarlyExit(self._n_below, exit_map) if self._n_below else None)
 
-    def after(self, user: str, state: Tensor, texts: Sequence[str]) -> NodeChances:
-        """What is written for a user after some texts, oldest first; see :meth:`TitleModel.after`."""
-        return self.of(user, state).after(texts)
+    def after(self, user: str, state: Tensor, columns: Sequence[int]) -> NodeChances:
+        """What is written for a user after some items, oldest first; see :meth:`TitleModel.after`."""
+        return self.of(user, state).after(columns)

@@ -32,10 +32,14 @@ class NextItemSettings(Checked):
     """``counts``: transitions and co-occurrence, fused with the heads; ``transitions``: transitions alone, of pairs
     that occur, for catalogues of any size; ``none``: heads alone."""
     seed: int = field(metadata=option(bounds=Bounds(0, most=GREATEST_SEED)))
-    """Seed of the partition, and of adapters and the order in which they see users."""
-    adapters: Literal["none", "titles"] = "none"
-    """``titles``: each shard trains a LoRA adapter to write the titles of its users' next items; ``none``: the language
-    model stays as it is."""
+    """Seed of the partition, of codes, and of adapters and the order in which they see users."""
+    adapters: Literal["none", "titles", "codes"] = "none"
+    """``titles``: each shard trains a LoRA adapter to write the titles of its users' next items; ``codes``: to write
+    their codes, which are made of public item texts; ``none``: the language model stays as it is."""
+    code_levels: int = field(default=3, metadata=option(bounds=Bounds(1, most=4)))
+    """Levels of a code; items that share a code get one more."""
+    code_size: int = field(default=64, metadata=option(bounds=Bounds(2)))
+    """The most clusters of a level."""
     adapter_layers: int = field(default=8, metadata=option(bounds=Bounds(1)))
     """The topmost layers of the language model, which get adapters; those below are computed once a user."""
     adapter_rank: int = field(default=8, metadata=option(bounds=Bounds(1)))
@@ -47,8 +51,8 @@ class NextItemSettings(Checked):
     adapter_learning_rate: float = field(default=2e-3, metadata=option(bounds=Bounds(above=0)))
     """Peak learning rate of AdamW: it rises over the first tenth of the steps, then falls linearly."""
     title_users: int = field(default=20, metadata=option(bounds=Bounds(0)))
-    """With adapters: how many users, drawn by a hash of their names, the rows of titles have. Ranking by titles takes
-    seconds a user."""
+    """With adapters: how many users, drawn by a hash of their names, the rows of titles or codes have. Ranking by
+    them takes seconds a user."""
 
     def plain(self) -> dict[str, object]:
         """The fields as JSON stores them."""

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from recbole_apa.next_item.counts import Counts, Fusion, Scores, log_term
+from recbole_apa.next_item.generation import ItemCodes
 from recbole_apa.next_item.heads import Heads, HeadSums, ShardWeights, StateGrid
 from recbole_apa.next_item.title_adapters import TitleAdapter
 
@@ -49,7 +50,7 @@ class Learnt:
     lineage: Mapping[str, tuple[str, str]]
     """User -> digest of the sequence, digest of the states."""
     adapters: tuple[TitleAdapter, ...] = ()
-    """Of each shard; none, unless titles are trained."""
+    """Of each shard; none, unless titles or codes are trained."""
 
 
 @dataclass(frozen=True)
@@ -65,6 +66,8 @@ class NextItemState:
     n_neighbors: int
     fusion: Fusion | None
     """None without evidence: heads alone are served."""
+    codes: ItemCodes | None = None
+    """What adapters write; None, unless codes are trained. Of public texts, as the grid is."""
 
     @property
     def weights(self) -> ShardWeights:

@@ -1,4 +1,4 @@
-"""An adapter for titles of each shard: which shards are trained, and what identifies the data behind an adapter."""
+"""An adapter for titles or codes of each shard: which shards are trained, and what identifies the data behind it."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -9,6 +9,7 @@ from torch import Tensor
 from recbole_apa.core.errors import SettingsError
 from recbole_apa.core.seeding import digest_over
 from recbole_apa.next_item.data import NextItemData
+from recbole_apa.next_item.generation import ItemCodes
 from recbole_apa.next_item.sequences import UserSequence
 from recbole_apa.next_item.settings import NextItemSettings
 
@@ -58,15 +59,19 @@ Trainer = Callable[[int, Sequence[UserSequence]], Taught]
 """From a shard and its users' sequences, in order of their names."""
 
 
-def lineage_of_shard(shard: int, digests: Mapping[str, str], shard_of: Mapping[str, int]) -> str:
-    """Digest of the sequences that a shard's adapter is trained on.
+def lineage_of_shard(
+    shard: int, digests: Mapping[str, str], shard_of: Mapping[str, int], codes: ItemCodes | None = None
+) -> str:
+    """Digest of the sequences that a shard's adapter is trained on, and of the codes that it learns to write.
 
     Args:
         digests: of each user's sequence.
         shard_of: user -> shard.
+        codes: None of titles.
     """
     own = sorted(user for user, k in shard_of.items() if k == shard)
-    return digest_over(("title adapter", shard, *(part for user in own for part in (user, digests[user])))).hex()
+    learnt = ("title adapter",) if codes is None else ("code adapter", codes.digest)
+    return digest_over((*learnt, shard, *(part for user in own for part in (user, digests[user])))).hex()
 
 
 def refuse_device(settings: NextItemSettings, device: str) -> None:
@@ -75,14 +80,19 @@ def refuse_device(settings: NextItemSettings, device: str) -> None:
         SettingsError: adapters are to be trained, and not on a CPU.
     """
     if settings.adapters != "none" and device.partition(":")[0] != "cpu":
-        raise SettingsError(f"adapters: titles are trained on a CPU, found device {device}; set --device=cpu")
+        raise SettingsError(
+            f"adapters: {settings.adapters} are trained on a CPU, found device {device}; set --device=cpu"
+        )
 
 
-def with_adapters(state: "NextItemState", data: NextItemData, train: Trainer, shards: Iterable[int]) -> "NextItemState":
+def with_adapters(
+    state: "NextItemState", data: NextItemData, train: Trainer, shards: Iterable[int], codes: ItemCodes | None = None
+) -> "NextItemState":
     """The state with adapters trained for some shards, from the common start, and those of all others as they are.
 
     Args:
         data: what the state was made from.
+        codes: what ``train`` trains to write; None of titles.
         shards: those whose users' sequences changed; all, where there are no adapters yet.
     """
     learnt = state.learnt
@@ -90,6 +100,6 @@ def with_adapters(state: "NextItemState", data: NextItemData, train: Trainer, sh
     digests = {user: told[0] for user, told in learnt.lineage.items()}
     for shard in sorted(shards):
         own = [s for s in data.sequences if learnt.shard_of.get(s.user) == shard]
-        adapters[shard] = TitleAdapter.of(train(shard, own), lineage_of_shard(shard, digests, learnt.shard_of))
+        adapters[shard] = TitleAdapter.of(train(shard, own), lineage_of_shard(shard, digests, learnt.shard_of, codes))
     ordered = tuple(adapters[shard] for shard in sorted(adapters))
-    return replace(state, learnt=replace(learnt, adapters=ordered))
+    return replace(state, learnt=replace(learnt, adapters=ordered), codes=codes)

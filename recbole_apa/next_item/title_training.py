@@ -1,4 +1,4 @@
-"""Train a shard's adapter to write titles: one sample is one user's sequence, with all of its training targets.
+"""Train a shard's adapter to write titles or codes: one sample is a user's sequence, with all of its training targets.
 
 A sample's gradients are computed alone, on one thread; a step adds them in the order of the batch. So an adapter
 depends on its shard's sequences, settings and seed, and not on the number of threads, in every bit.
@@ -26,8 +26,9 @@ from recbole_apa.core.system.threads import one_thread
 from recbole_apa.next_item.backbone_states import HistoryStates
 from recbole_apa.next_item.catalogue import Catalogue
 from recbole_apa.next_item.exit_map import fit_exit_map
-from recbole_apa.next_item.generation import Trie, title_tokens
-from recbole_apa.next_item.generation.objective import TitleDecisions, TitleSample, title_loss
+from recbole_apa.next_item.generation import ItemCodes
+from recbole_apa.next_item.generation.objective import TitleSample, title_loss
+from recbole_apa.next_item.identifiers import identifiers_of
 from recbole_apa.next_item.sequences import UserSequence, targets_of
 from recbole_apa.next_item.settings import NextItemSettings
 from recbole_apa.next_item.title_adapters import SCALE, Taught, refuse_device
@@ -42,15 +43,23 @@ class TitleTrainer:
 
     Args:
         states: reads histories with the backbone.
+        codes: None trains titles.
 
     Raises:
         BackboneError: the backbone is not of the Llama kind.
-        SettingsError: it has fewer layers than are to get adapters, or is not on a CPU.
+        SettingsError: it has fewer layers than are to get adapters, or is not on a CPU, or its tokenizer has too few
+            tokens to write codes with.
         ValueError: titles cannot be told apart.
     """
 
-    def __init__(self, states: HistoryStates, catalogue: Catalogue, settings: NextItemSettings) -> None:
-        self.settings, self._catalogue, self._states = settings, catalogue, states
+    def __init__(
+        self,
+        states: HistoryStates,
+        catalogue: Catalogue,
+        settings: NextItemSettings,
+        codes: ItemCodes | None = None,
+    ) -> None:
+        self.settings, self.codes, self._catalogue, self._states = settings, codes, catalogue, states
         n_layers = states.decoder.n_layers
         if settings.adapter_layers > n_layers:
             raise SettingsError(f"adapter_layers: found {settings.adapter_layers}, the backbone has {n_layers} layers")
@@ -59,9 +68,8 @@ class TitleTrainer:
         PathDecoder(states.decoder, 1)  # a backbone that cannot rank titles is refused before anything is read
         with self._bank():
             pass
-        line = states.encoder.line
-        self._trie = Trie.of(title_tokens(catalogue.texts, catalogue.items, line))
-        self._decisions = TitleDecisions(self._trie, [line(text) for text in catalogue.texts])
+        self.identifiers = identifiers_of(catalogue, states.encoder, codes)
+        self._trie = self.identifiers.trie
         self._rows: dict[int, tuple[Tensor, Tensor | None]] = {}
 
     def __call__(self, shard: int, sequences: Sequence[UserSequence]) -> Taught:
@@ -71,6 +79,7 @@ class TitleTrainer:
             sequences: in order of the users' names.
 
         Raises:
+            SettingsError: a history has more tokens than the backbone reads.
             TrainingError: the loss is not finite.
         """
         start = time.perf_counter()
@@ -88,7 +97,7 @@ class TitleTrainer:
             bank.train(False)
             loss = course.history.epoch_losses[-1]
             getLogger().info(
-                f"adapter of shard {shard}: {len(samples)} users, {course.step} steps, {loss:.3f} nats a title in the "
+                f"adapter of shard {shard}: {len(samples)} users, {course.step} steps, {loss:.3f} nats a target in the "
                 f"last epoch, {time.perf_counter() - start:.1f} s"
             )
             return Taught(bank.extract(0), self._exit_map(bank, samples, below))
@@ -107,9 +116,9 @@ class TitleTrainer:
 
     def _sample(self, sequence: UserSequence) -> TitleSample:
         items = sequence.shown(self._states.length)
-        history = self._states.encoder.encode(self._catalogue.texts_of(items))
+        history = self._states.encoded(self.identifiers.lines_of(self._catalogue.columns(items)))
         targets = self._catalogue.columns(targets_of(items, sequence.n_held_out))
-        return self._decisions.sample(history.ids, history.ends, targets)
+        return self.identifiers.decisions.sample(history.ids, history.ends, targets)
 
     def _epoch(self, shard: int, epoch: int, users: Sequence[str]) -> Iterator[list[int]]:
         """Batches in an order that the users' own names decide."""

@@ -1,4 +1,4 @@
-"""Titles of a catalogue, written by the language model after a history: frozen, or with a user's merged adapters."""
+"""Titles or codes of a catalogue, written after a history by the language model: frozen, or with merged adapters."""
 
 import copy
 from collections.abc import Mapping, Sequence
@@ -12,9 +12,10 @@ from recbole_apa.backbone.split_decoder import SplitDecoder
 from recbole_apa.core.system.threads import one_thread
 from recbole_apa.next_item.catalogue import Catalogue
 from recbole_apa.next_item.exit_map import through
-from recbole_apa.next_item.generation import NodeChances, Trie, title_tokens
+from recbole_apa.next_item.generation import ItemCodes, NodeChances, Trie
 from recbole_apa.next_item.generation.trie import ROOT
 from recbole_apa.next_item.history_text import HistoryEncoder
+from recbole_apa.next_item.identifiers import identifiers_of
 
 _N_ROWS = 40
 """Nodes of the test whether bits are kept."""
@@ -68,15 +69,22 @@ class EarlyExit:
 
 
 class TitleModel:
-    """Scores a catalogue's titles after a history, with the frozen language model.
+    """Scores a catalogue's titles after a history, or its codes, with the frozen language model.
+
+    Args:
+        codes: None writes titles.
 
     Raises:
         BackboneError: the backbone is not of the Llama kind.
+        SettingsError: its tokenizer has too few tokens to write codes with.
         ValueError: titles cannot be told apart.
     """
 
-    def __init__(self, decoder: SplitDecoder, encoder: HistoryEncoder, catalogue: Catalogue) -> None:
-        self.trie = Trie.of(title_tokens(catalogue.texts, catalogue.items, encoder.line))
+    def __init__(
+        self, decoder: SplitDecoder, encoder: HistoryEncoder, catalogue: Catalogue, codes: ItemCodes | None = None
+    ) -> None:
+        self.identifiers = identifiers_of(catalogue, encoder, codes)
+        self.trie = self.identifiers.trie
         self._encoder, self._plain = encoder, decoder
         self._decoder = PathDecoder(decoder, self.trie.depth)
         self._early: tuple[EarlyExit, PathDecoder] | None = None
@@ -91,7 +99,7 @@ class TitleModel:
             return keeps_bits(self._decoder, ids, (ids * _N_ROWS)[:_N_ROWS])
 
     def merged(self, changes: Mapping[str, Tensor], early: EarlyExit | None = None) -> "TitleModel":
-        """The same titles, written with other weights; the backbone itself does not change.
+        """The same identifiers, written with other weights; the backbone itself does not change.
 
         Args:
             changes: layer -> what is added to its weight (:func:`~recbole_apa.adapters.merging.merged_changes`).
@@ -106,15 +114,15 @@ class TitleModel:
         out._early = None if early is None else (early, PathDecoder(self._plain, depth, layers[: early.n_layers]))
         return out
 
-    def after(self, texts: Sequence[str]) -> NodeChances:
+    def after(self, columns: Sequence[int]) -> NodeChances:
         """What the language model says after a history, read from now on.
 
         Args:
-            texts: of the items, oldest first.
+            columns: of the items, oldest first.
         """
-        return NodeChances(self.trie, self._reader(texts))
+        return NodeChances(self.trie, self._reader(columns))
 
-    def after_with_exit(self, texts: Sequence[str]) -> tuple[NodeChances, NodeChances]:
+    def after_with_exit(self, columns: Sequence[int]) -> tuple[NodeChances, NodeChances]:
         """As :meth:`after`, and what the early exit guesses; the prompt is read once.
 
         Raises:
@@ -122,12 +130,13 @@ class TitleModel:
         """
         if self._early is None:
             raise ValueError("this model has no early exit; expected one that was merged with it")
-        reader, (early, decoder) = self._reader(texts), self._early
+        reader, (early, decoder) = self._reader(columns), self._early
         return NodeChances(self.trie, reader), NodeChances(
             self.trie, reader.early(decoder, early.n_layers, early.exit_map)
         )
 
-    def _reader(self, texts: Sequence[str]) -> PromptReader:
+    def _reader(self, columns: Sequence[int]) -> PromptReader:
+        history = self._encoder.encode_lines(self.identifiers.lines_of(columns))
         with one_thread():
-            cache = self._decoder.start(self._encoder.encode(texts).ids)
+            cache = self._decoder.start(history.ids)
         return PromptReader(self._decoder, self.trie, cache)

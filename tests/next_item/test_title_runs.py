@@ -139,8 +139,8 @@ def test_a_run_of_before_there_were_adapters_is_opened(next_options, work_folder
     store = NextItemStore(run.folder)
     manifest = store.manifest()
     settings = manifest["options"]["settings"]
-    later = [name for name in settings if name.startswith(("adapter", "title_"))]
-    assert len(later) == 7
+    later = [name for name in settings if name.startswith(("adapter", "title_", "code_"))]
+    assert len(later) == 9
     for name in later:
         del settings[name]
     store.put_in_force(manifest)

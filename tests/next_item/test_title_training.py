@@ -73,7 +73,7 @@ def test_the_loss_is_minus_the_log_chance_of_the_ranking(adapted):
     expected = 0.0
     with torch.no_grad(), one_thread():
         for n, column in enumerate(targets, start=1):
-            expected -= float(rank_all(model.after(data.catalogue.texts_of(shown[:n])))[column])
+            expected -= float(rank_all(model.after(data.catalogue.columns(shown[:n])))[column])
         assert loss_of(trainer, sequence) == pytest.approx(expected, abs=1e-3)
 
 
@@ -100,9 +100,9 @@ def test_training_raises_the_chance_of_what_the_shard_chose(adapted, state):
         shard, shown = state.learnt.shard_of[sequence.user], sequence.shown(settings.history_length)
         merged = model.merged(merged_changes([state.learnt.adapters[shard].pairs], [1.0], SCALE))
         target = data.catalogue.column(targets_of(shown, sequence.n_held_out)[-1])
-        texts = data.catalogue.texts_of(shown[: len(targets_of(shown, sequence.n_held_out))])
-        before += float(rank_all(model.after(texts))[target])
-        after += float(rank_all(merged.after(texts))[target])
+        history = data.catalogue.columns(shown[: len(targets_of(shown, sequence.n_held_out))])
+        before += float(rank_all(model.after(history))[target])
+        after += float(rank_all(merged.after(history))[target])
     assert after > before + 1
 
 
@@ -174,9 +174,9 @@ def test_merged_titles_keep_bits_and_are_the_users_own(adapted, state):
     model = TitleModel(reader.states.decoder, reader.states.encoder, data.catalogue)
     titles, known = MergedTitles(model, state, 3), state.learnt.test
     assert titles.of("u9", known.states[known.users.index("u9")]).keeps_bits()
-    texts = data.catalogue.texts[:3]
-    scores = rank_all(titles.after("u9", known.states[known.users.index("u9")], texts))
-    assert abs(float(scores.exp().sum()) - 1) < 1e-9 and not torch.equal(scores, rank_all(model.after(texts)))
+    history = [0, 1, 2]
+    scores = rank_all(titles.after("u9", known.states[known.users.index("u9")], history))
+    assert abs(float(scores.exp().sum()) - 1) < 1e-9 and not torch.equal(scores, rank_all(model.after(history)))
 
 
 def test_what_does_not_fit_is_refused(adapted, state):
@@ -202,8 +202,8 @@ def test_an_early_exit_guesses_better_than_chance_and_changes_no_list(adapted, s
     model = TitleModel(reader.states.decoder, reader.states.encoder, data.catalogue)
     titles, known, apart = MergedTitles(model, state, 3), state.learnt.test, []
     for user in ("u9", "u10"):
-        texts = data.catalogue.texts_of(data.of_user[user].shown(6))
-        target, early = titles.of(user, known.states[known.users.index(user)]).after_with_exit(texts)
+        history = data.catalogue.columns(data.of_user[user].shown(6))
+        target, early = titles.of(user, known.states[known.users.index(user)]).after_with_exit(history)
         expected = beam_search(target.fresh(), 4, 4, [True] * len(data.catalogue))
         draft = BeamDraft(model.trie, early.fresh(), 8, 5)
         assert beam_search(found := target.fresh(), 4, 4, [True] * len(data.catalogue), draft) == expected
@@ -229,11 +229,10 @@ def test_what_an_exit_says_is_what_its_layers_and_map_say(adapted, state):
     model, user = TitleModel(reader.states.decoder, reader.states.encoder, data.catalogue), "u9"
     known = state.learnt.test
     merged = MergedTitles(model, state, 3).of(user, known.states[known.users.index(user)])
-    texts = data.catalogue.texts[:3]
-    _, early = merged.after_with_exit(texts)
+    _, early = merged.after_with_exit([0, 1, 2])
     assert merged._early is not None
     trunk = SplitDecoder(reader.states.decoder.model, 3)
-    ids = reader.states.encoder.encode(texts).ids
+    ids = reader.states.encoder.encode(data.catalogue.texts[:3]).ids
     node = model.trie.branching[0]
     path = [model.trie.tokens[step] for step in model.trie.path(node)]
     below = trunk.trunk([[*ids, *path]])[0][-1]
@@ -243,4 +242,4 @@ def test_what_an_exit_says_is_what_its_layers_and_map_say(adapted, state):
     early.fetch([node])
     assert torch.allclose(torch.tensor(early.log_chances(node)).float(), expected.detach(), atol=1e-4)
     with pytest.raises(ValueError, match="no early exit"):
-        model.after_with_exit(texts)
+        model.after_with_exit([0])

@@ -43,7 +43,7 @@ def model(read, catalogue) -> TitleModel:
 @pytest.fixture(scope="module")
 def histories(catalogue):
     draw = random.Random(5)
-    return [[draw.choice(catalogue.texts) for _ in range(draw.randint(1, 6))] for _ in range(6)]
+    return [[draw.randrange(len(catalogue)) for _ in range(draw.randint(1, 6))] for _ in range(6)]
 
 
 class Uniform:
@@ -94,7 +94,7 @@ def test_the_ranking_is_a_distribution_and_equals_plain_scores(model, catalogue,
     options, _, _ = read
     backbone = load_backbone(options.backbone, torch.device("cpu"))
     encoder, trie = HistoryEncoder(backbone.tokenizer), model.trie
-    prompt = list(encoder.encode(histories[0]).ids)
+    prompt = list(encoder.encode([catalogue.texts[column] for column in histories[0]]).ids)
     for column in (0, 17, 58):
         leaf = next(node for node, item in enumerate(trie.item_of) if item == column)
         path = trie.path(leaf)

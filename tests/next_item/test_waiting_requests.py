@@ -63,13 +63,13 @@ def test_a_history_that_becomes_too_long_is_refused_before_the_request_is_taken(
     before, history = tree(folder), made.data.of_user["u4"]
     *_, lost = history.shown(6)
     left = [item for item in history.items if item != lost][-7:-1]
-    real = backbone_states.HistoryEncoder.encode
+    real = backbone_states.HistoryEncoder.encode_lines
 
-    def longer(encoder, texts):
-        ids = real(encoder, texts)
-        return replace(ids, ids=ids.ids * 1000) if list(texts) == made.data.catalogue.texts_of(left) else ids
+    def longer(encoder, lines):
+        ids, texts = real(encoder, lines), made.data.catalogue.texts_of(left)
+        return replace(ids, ids=ids.ids * 1000) if lines == [encoder.line(text) for text in texts] else ids
 
-    monkeypatch.setattr(backbone_states.HistoryEncoder, "encode", longer)
+    monkeypatch.setattr(backbone_states.HistoryEncoder, "encode_lines", longer)
     with pytest.raises(SettingsError, match="show fewer items"):
         forget_next_items(folder, interactions=[("u4", lost)])
     assert tree(folder) == before

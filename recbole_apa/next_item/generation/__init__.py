@@ -1,4 +1,4 @@
-"""Items as titles that the language model writes: a trie, searches over it, and drafts that let a search look ahead.
+"""Items as titles or codes that a language model writes: a trie, searches over it, drafts that let a search look ahead.
 
 Pure torch; it may not know RecBole, transformers or files.
 
@@ -8,7 +8,9 @@ beams are drawn instead, an exact rule keeps their distribution, and AtSpeed's r
 """
 
 from recbole_apa.next_item.generation.drafts import BeamDraft, Draft, Guess, HeadGuess
+from recbole_apa.next_item.generation.identifiers import Identifiers, coded
 from recbole_apa.next_item.generation.node_chances import NodeChances, NodeReader
+from recbole_apa.next_item.generation.residual_kmeans import ItemCodes, code_tokens, residual_codes
 from recbole_apa.next_item.generation.sampled import SampledDraft, sampled_beams
 from recbole_apa.next_item.generation.search import Found, beam_search, best_first, rank_all
 from recbole_apa.next_item.generation.trie import Trie, title_tokens
@@ -20,6 +22,8 @@ __all__ = [
     "Found",
     "Guess",
     "HeadGuess",
+    "Identifiers",
+    "ItemCodes",
     "NodeChances",
     "NodeReader",
     "Rule",
@@ -27,10 +31,13 @@ __all__ = [
     "Trie",
     "beam_search",
     "best_first",
+    "code_tokens",
+    "coded",
     "draws",
     "exact_rejection",
     "rank_all",
     "relaxed",
+    "residual_codes",
     "sampled_beams",
     "title_tokens",
 ]

@@ -21,7 +21,9 @@ KEPT = (
     "without it."
 )
 ADAPTED = " The adapters of changed shards were trained again, from the start that all shards have."
-"""Added to :data:`KEPT` where titles are trained."""
+"""Added to :data:`KEPT` where titles or codes are trained."""
+CODED = " The codes that they write stay: they are made of the item file's texts, in which no user has a part."
+"""Added where codes are trained."""
 LEFT = (
     "The dataset's own files are not this program's to change: remove the rows of the .inter file as well. The run "
     "stays valid with or without them. It needs the .item file as it is, with the lines of items that were forgotten.",

@@ -19,6 +19,7 @@ from recbole_apa.next_item.added_rows import AddedRows
 from recbole_apa.next_item.change import Change, change_of, changed_state, changed_sums
 from recbole_apa.next_item.data import NextItemData, read_next_data
 from recbole_apa.next_item.fit import refuse_untrained
+from recbole_apa.next_item.identifiers import identifiers_of, refuse_long
 from recbole_apa.next_item.run.added_files import kept_incoming
 from recbole_apa.next_item.run.opened import NextItemRun, open_state, visible_of
 from recbole_apa.next_item.run.pending import finish_request, refuse_edited, refuse_waiting
@@ -206,8 +207,12 @@ class ForgetSession:
         refuse_device(settings, opened.options.device)
         if self.exactness == INHERITED:
             self.refuse_other_machine(opened, self.store.manifest())
-        changed = change_of(opened.state, after, settings, joins).users
-        opened.reader.refuse_long([after.of_user[user] for user in changed if user in after.of_user])
+        users = change_of(opened.state, after, settings, joins).users
+        changed = [after.of_user[user] for user in users if user in after.of_user]
+        opened.reader.refuse_long(changed)
+        if opened.state.codes is not None:
+            states, catalogue = opened.reader.states, after.catalogue
+            refuse_long(identifiers_of(catalogue, states.encoder, opened.state.codes), states, catalogue, changed)
 
     def _level(self, entry: Entry) -> str:
         """A waiting request is carried out as it was made, or with ``fresh``, which takes over less, if that is asked

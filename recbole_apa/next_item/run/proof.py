@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,7 @@ from recbole_apa.next_item.run.pending import CERTIFICATE, refuse_edited, refuse
 from recbole_apa.next_item.run.store import NextItemStore
 from recbole_apa.next_item.run.train import evaluate, trained
 from recbole_apa.next_item.sequences import targets_of
+from recbole_apa.next_item.state import NextItemState
 from recbole_apa.next_item.title_adapters import lineage_of_shard
 from recbole_apa.runs.ledger_lines import DONE
 from recbole_apa.runs.lock import run_lock
@@ -136,7 +137,7 @@ def _audit_derived(run: NextItemRun, machine: str, out: NextItemAudit) -> None:
         machine: why bits cannot be compared on this machine; empty if they can.
     """
     learnt, settings = run.state.learnt, run.options.settings
-    again = derive(run.state.grid, learnt, run.data, settings, {})
+    again = replace(derive(run.state.grid, learnt, run.data, settings, {}), codes=run.state.codes)
     if machine:
         out.notices.append(f"{machine}; heads were compared to six digits, weights and fusion not")
         close = torch.allclose(run.state.heads.weights, again.heads.weights, rtol=1e-6, atol=1e-9)
@@ -147,10 +148,7 @@ def _audit_derived(run: NextItemRun, machine: str, out: NextItemAudit) -> None:
     counts = counts_of(run.data, learnt.lineage, settings)
     if counts is not None and learnt.counts is not None:
         out.findings += [f"counts.{n} is not what the visible rows give" for n in differences(learnt.counts, counts)]
-    digests = {user: told[0] for user, told in learnt.lineage.items()}
-    for k, adapter in enumerate(learnt.adapters):
-        if adapter.lineage != lineage_of_shard(k, digests, learnt.shard_of):
-            out.findings.append(f"the adapter of shard {k} was trained on other sequences than the shard has")
+    _audit_adapters(run.state, out)
     sizes = [0] * settings.n_shards
     for user in learnt.shard_of.keys() & run.data.of_user.keys():
         sequence = run.data.of_user[user]
@@ -159,8 +157,17 @@ def _audit_derived(run: NextItemRun, machine: str, out: NextItemAudit) -> None:
     if sizes != [sums.n_rows for sums in learnt.sums]:
         out.findings.append("the shards' numbers of rows are not those of the visible rows")
     out.checked.append("heads, weights, fusion derived from the sums; counts and numbers of rows counted again")
+
+
+def _audit_adapters(state: NextItemState, out: NextItemAudit) -> None:
+    learnt, codes = state.learnt, state.codes
+    digests = {user: told[0] for user, told in learnt.lineage.items()}
+    behind = "sequences" if codes is None else "sequences or codes"
+    for k, adapter in enumerate(learnt.adapters):
+        if adapter.lineage != lineage_of_shard(k, digests, learnt.shard_of, codes):
+            out.findings.append(f"the adapter of shard {k} was trained on other {behind} than the run has")
     if learnt.adapters:
-        out.checked.append(f"{len(learnt.adapters)} adapters by the digests of the sequences behind them")
+        out.checked.append(f"{len(learnt.adapters)} adapters by the digests of the {behind} behind them")
 
 
 @own_log()
@@ -188,4 +195,5 @@ def verify_next_items(folder: str | Path, config_dict: Mapping[str, object] | No
     means = MEANS[INHERITED if inherits else FRESH]
     compared = ["grid", "sums", "heads", "counts", "states", "weights", "fusion", "lineage", "partition", "figures"]
     compared += ["adapters"] if run.state.learnt.adapters else []
+    compared += ["codes"] if run.state.codes is not None else []
     return VerifyResult(found, compared, means, round(time.perf_counter() - start, 1), machines, not machines)

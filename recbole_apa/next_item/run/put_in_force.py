@@ -10,7 +10,7 @@ from recbole_apa.evidence.exactness import EARLIER, FRESH, INHERITED, THIS_DATA
 from recbole_apa.next_item.change import Change
 from recbole_apa.next_item.options import MODEL
 from recbole_apa.next_item.run.added_files import write_added
-from recbole_apa.next_item.run.certificate import ADAPTED, KEPT, LEFT, MEANS, NextItemCertificate, keyed_files
+from recbole_apa.next_item.run.certificate import ADAPTED, CODED, KEPT, LEFT, MEANS, NextItemCertificate, keyed_files
 from recbole_apa.next_item.run.exports import noted_exports
 from recbole_apa.next_item.run.opened import NextItemRun
 from recbole_apa.next_item.run.pending import CERTIFICATE
@@ -57,7 +57,7 @@ def put_new_state(store: NextItemStore, made: Transition, keys: KeyRing) -> None
         },
         exactness=level,
         means=MEANS[FRESH if is_fresh else INHERITED],
-        kept="" if is_fresh else KEPT + ADAPTED * bool(after.state.learnt.adapters),
+        kept="" if is_fresh else _kept(after),
         users={"changed": len(change.users), "gone": len(change.gone)},
         shards={"changed": list(change.shards), "total": settings.n_shards},
         files=keyed_files(manifest["files"], files_of(folder), key),
@@ -109,6 +109,11 @@ def _partition_of(level: str, partition: str, before: str) -> str:
     if level == FRESH or partition == "hashed_user":
         return THIS_DATA
     return EARLIER if before in (THIS_DATA, EARLIER) else before
+
+
+def _kept(after: NextItemRun) -> str:
+    """What an inherited state took over."""
+    return KEPT + ADAPTED * bool(after.state.learnt.adapters) + CODED * (after.state.codes is not None)
 
 
 def _figures(

@@ -16,6 +16,7 @@ from recbole_apa.core.files.plain import read_plain
 from recbole_apa.core.files.tensors import Expected, check_tensors, parse_tensors
 from recbole_apa.core.files.whole import json_of, write_bytes, write_json
 from recbole_apa.next_item.counts import Counts, Fusion, ItemCounts, TransitionCounts
+from recbole_apa.next_item.generation import ItemCodes
 from recbole_apa.next_item.heads import Heads, HeadSums, StateGrid
 from recbole_apa.next_item.run.adapter_files import adapter_name, read_adapter, write_adapter
 from recbole_apa.next_item.settings import NextItemSettings
@@ -23,6 +24,7 @@ from recbole_apa.next_item.state import Learnt, NextItemState, SplitStates
 from recbole_apa.next_item.title_adapters import TitleAdapter
 
 GRID, ROWS, COUNTS = "grid.safetensors", "rows.safetensors", "counts.safetensors"
+CODES = "codes.safetensors"
 PARTITION, LINEAGE, CHOSEN, FIGURES = "partition.json", "lineage.json", "chosen.json", "metrics.json"
 _WHOLE = ("int64",)
 _HEAD = {
@@ -46,6 +48,7 @@ _ROWS = {
     "test": Expected(("test", "width"), ("int16",)),
     "errors": Expected(("valid", "shards"), ("float64",)),
 }
+_CODES = {"codes": Expected(("items", "levels"), _WHOLE)}
 _GRID = {"centre": Expected(("d",), ("float64",)), "scale": Expected(("d",), ("float64",))}
 
 
@@ -68,6 +71,8 @@ def write_state(folder: Path, state: NextItemState, figures: Mapping[str, object
     _write(folder / ROWS, {"valid": learnt.valid.states, "test": learnt.test.states, "errors": state.errors})
     if learnt.counts is not None:
         _write(folder / COUNTS, _parts_of(learnt.counts))
+    if state.codes is not None:
+        _write(folder / CODES, {"codes": state.codes.numbers})
     for k, adapter in enumerate(learnt.adapters):
         write_adapter(folder / adapter_name(k), adapter)
     write_json(folder / PARTITION, dict(learnt.shard_of))
@@ -112,6 +117,7 @@ def read_state(folder: Path, settings: NextItemSettings) -> NextItemState:
             float(chosen["tau"]),
             int(chosen["n_neighbors"]),
             None if chosen["fusion"] is None else _fusion(chosen["fusion"], settings),
+            _codes(folder, settings),
         )
     except (KeyError, TypeError, ValueError, AttributeError, IndexError, RuntimeError) as error:
         raise _damaged(folder, f"{type(error).__name__}: {error}") from None
@@ -129,6 +135,7 @@ def _check_sizes(folder: Path, state: NextItemState, n_shards: int) -> None:
         and {learnt.valid.states.shape[1], learnt.test.states.shape[1], len(state.grid.centre) + 1} == {width}
         and (learnt.counts is None) == (state.fusion is None)
         and (learnt.counts is None or learnt.counts.n_items == state.heads.weights.shape[1])
+        and (state.codes is None or len(state.codes.numbers) == state.heads.weights.shape[1])
     )
     if not fits:
         raise _damaged(folder, "its files do not fit together")
@@ -154,6 +161,16 @@ def _adapters(folder: Path, settings: NextItemSettings, told: Mapping[str, Any])
     if len(lineages) != settings.n_shards:
         raise ValueError(f"{len(lineages)} adapters, expected {settings.n_shards}")
     return tuple(read_adapter(folder / adapter_name(k), lineage) for k, lineage in enumerate(lineages))
+
+
+def _codes(folder: Path, settings: NextItemSettings) -> ItemCodes | None:
+    if settings.adapters != "codes":
+        return None
+    numbers = _read(folder / CODES, _CODES)["codes"]
+    n_levels, size = settings.code_levels, settings.code_size
+    if numbers.shape[1] != n_levels or bool(((numbers < 0) | (numbers >= size)).any()):
+        raise ValueError(f"codes, expected {n_levels} levels of numbers from 0 to {size - 1}")
+    return ItemCodes(numbers, size)
 
 
 def _damaged(folder: Path, why: str) -> RunError:

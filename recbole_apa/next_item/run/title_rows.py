@@ -1,4 +1,4 @@
-"""The rows of titles: exact ranking by what the merged adapters write, for a drawn number of users.
+"""The rows of titles or codes: exact ranking by what the merged adapters write, for a drawn number of users.
 
 Nothing of this is served. Beside them stands what the heads alone give for the same users.
 """
@@ -22,7 +22,7 @@ from recbole_apa.next_item.state import NextItemState, SplitStates, head_term
 from recbole_apa.next_item.titles import TitleModel
 from recbole_apa.next_item.user_rows import RowReader
 
-TITLES, BOTH, HEADS = "titles", "titles + heads", "heads"
+HEADS = "heads"
 _OF = " of {} drawn users"
 
 Figures = dict[str, dict[str, float]]
@@ -42,7 +42,8 @@ def figures_of_titles(options: NextItemOptions, data: NextItemData, state: NextI
     n_users = options.settings.title_users
     if not state.learnt.adapters or not n_users:
         return {}
-    model = TitleModel(reader.states.decoder, reader.states.encoder, data.catalogue)
+    model = TitleModel(reader.states.decoder, reader.states.encoder, data.catalogue, state.codes)
+    written = model.identifiers.name
     n_below = reader.states.decoder.n_layers - options.settings.adapter_layers
     titles = MergedTitles(model, state, n_below)
     out: Figures = {}
@@ -51,7 +52,7 @@ def figures_of_titles(options: NextItemOptions, data: NextItemData, state: NextI
         by_title = _by_title(titles, split, states, data, options)
         with one_thread():
             heads = state.head_scores([s.user for s in split.sequences], states)
-            scores = {TITLES: by_title, BOTH: by_title + head_term(heads), HEADS: heads}
+            scores = {written: by_title, f"{written} + {HEADS}": by_title + head_term(heads), HEADS: heads}
         for row, of_row in scores.items():
             found = recbole_figures(of_row, split, measures(options)) if len(split.targets) else {}
             told = out.setdefault(row + _OF.format(n_users), {})
@@ -71,21 +72,26 @@ def drawn_users(split: RankedSplit, known: SplitStates, n_users: int) -> tuple[R
     return part, known.states[rows]
 
 
-def history_texts(split: RankedSplit, row: int, data: NextItemData, length: int) -> list[str]:
-    """What the language model reads before a user's target, oldest first."""
+def shown_columns(split: RankedSplit, row: int, data: NextItemData, length: int) -> list[int]:
+    """Of the items that the language model reads before a user's target, oldest first."""
     shown = split.sequences[row].shown(length)
-    return data.catalogue.texts_of(shown[:-1] if split.name == "valid" else shown)
+    return data.catalogue.columns(shown[:-1] if split.name == "valid" else shown)
 
 
 def _by_title(
     titles: MergedTitles, split: RankedSplit, states: Tensor, data: NextItemData, options: NextItemOptions
 ) -> Tensor:
-    """The log chance of every title, (b, m), float64."""
+    """The log chance of every item, (b, m), float64."""
     scores = torch.zeros(len(split.sequences), len(data.catalogue), dtype=torch.float64)
-    bar = progress(None, f"Titles, {split.name}", options.show_progress, total=len(split.sequences))
+    bar = progress(
+        None,
+        f"{titles.model.identifiers.name.capitalize()}, {split.name}",
+        options.show_progress,
+        total=len(split.sequences),
+    )
     with bar:
         for row, sequence in enumerate(split.sequences):
-            texts = history_texts(split, row, data, options.settings.history_length)
-            scores[row] = rank_all(titles.after(sequence.user, states[row], texts))
+            columns = shown_columns(split, row, data, options.settings.history_length)
+            scores[row] = rank_all(titles.after(sequence.user, states[row], columns))
             bar.update()
     return scores
