@@ -109,7 +109,7 @@ class Certificate:
     """``trained`` and ``switched_off``, and the number in ``total``."""
     seconds: Mapping[str, float | None]
     """Of ``training``, and of the ``full_training`` of the whole state; without evaluation. After a request at once
-    ``training`` is 0, and ``without_training`` what was computed instead: memory, weights, statistics."""
+    ``training`` is 0, and ``without_training`` what all of it took, without opening the run."""
     figures: Mapping[str, Mapping[str, float | None]]
     """Title -> ``before`` and ``after``."""
     seed: int

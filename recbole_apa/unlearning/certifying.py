@@ -59,7 +59,7 @@ class CarriedOut:
     exactness: str
     method: str
     seconds: float
-    """Training, with memory and statistics, without evaluation; at once without training."""
+    """Training, with memory and statistics, without evaluation; at once all of it, without opening the run."""
     figures: Mapping[str, Mapping[str, float | None]]
     """Title -> before and after."""
     own: Outside

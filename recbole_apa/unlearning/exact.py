@@ -1,6 +1,7 @@
 """Carry out the requests waiting in the ledger: train the affected shards again, evaluate the new state, certify it,
 put it in place. If killed anywhere, the next call resumes."""
 
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
@@ -67,7 +68,7 @@ def carry_out(
     Raises:
         RequestError: the run comes from another kind of machine, and ``other_machine`` does not say what to do.
     """
-    store, method = opened.store, method_of(requests)
+    start, store, method = time.perf_counter(), opened.store, method_of(requests)
     machines = machines_of(store, opened.model.engine.decoder.device, other_machine)
     machines.refuse_others(method)
     ledger, before = Ledger(store.storage, store.salt), store.manifest()
@@ -105,7 +106,8 @@ def carry_out(
     about = about_state(before, reached, exactness, data.train_set.visible_data.plain_ids, kept)
     about |= {"outside": left_outside(before, trainer, result, own)}
     _write_records(opened, result, about, served, at_once)
-    seconds, shards = training_cost(trainer)["seconds"], shards_of(store, trainer)
+    seconds = time.perf_counter() - start if at_once else training_cost(trainer)["seconds"]
+    shards = shards_of(store, trainer)
     figures = {} if at_once else table_figures(opened_metrics(store), result.metrics, dropped)
     done = CarriedOut(before, plan, exactness, method, seconds, figures, own, key, machines, shards, told)
     return _committed(opened, requests, done, ledger, result, trainer)

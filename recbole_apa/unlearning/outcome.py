@@ -27,7 +27,7 @@ class Outcome:
     figures: dict[str, dict[str, float | None]]
     """Title -> before and after."""
     seconds: float
-    """Training, with memory and statistics, without evaluation; at once without training."""
+    """Training, with memory and statistics, without evaluation; at once all of it, without opening the run."""
     full_seconds: float | None
     """How long the first training of the whole state took."""
     n_trained: int
