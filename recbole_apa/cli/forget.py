@@ -45,6 +45,8 @@ def is_asked(request: ForgetOptions, proofs: ProveOptions) -> bool:
     manners = [name for name in _MANNERS if given[name]]
     fixed = [name for name in manners if name in _AS_MADE]
     if fixed and asked and not requests:
+        if request.catch_up:
+            raise SettingsError(f"--{fixed[0]} does not go with --catch_up: it trains what requests left, as they are")
         raise SettingsError(
             f"--{fixed[0]} does not go with --resume alone: the waiting request is carried out as it was made"
         )

@@ -240,7 +240,8 @@ def _check_label(inter: Table, label: LabelRule) -> None:
     if label.column not in inter.columns:
         raise DataError(
             f"threshold: {inter.path} has no column {label.column!r}; found "
-            f"{', '.join(field.name for field in inter.header)}"
+            f"{', '.join(field.name for field in inter.header)}. Name the column that says what is liked, and from "
+            'which value on, e.g. --threshold="{liked: 1}"'
         )
 
 
@@ -252,7 +253,8 @@ def _warn_of_zeros(inter: Table, label: LabelRule, settled: bool) -> None:
     """
     values = inter.numbers(label.column)
     zeros = values == 0
-    in_doubt = label.least > 0 and zeros.any() and values[~zeros].min(initial=np.inf) >= 1
+    has_grades = (np.unique(values[~zeros]).size > 1) and zeros.any()  # a column of 0 and 1 says what is disliked
+    in_doubt = label.least > 0 and has_grades and values[~zeros].min(initial=np.inf) >= 1
     if in_doubt and not settled:
         option = f"--val_interval=\"{{{label.column}: '[1,inf)'}}\""
         getLogger().warning(

@@ -109,7 +109,12 @@ class KeyRing:
                     return
                 make_folder(self.path.parent)
                 with alone(self.path):
+                    is_new = not self.path.exists()
                     write_ring(self.path, _text([*self._entries(), _Entry(key, _now())]))
+                if is_new:
+                    getLogger().warning(
+                        f"made the key file {self.path}: keep a copy; without it this run cannot be opened"
+                    )
         except OSError as error:
             raise KeyFileError(
                 f"cannot write the key file {self.path}: {error}; set another place, outside all runs, with "

@@ -13,7 +13,7 @@ from recbole_apa.data.dataset import APADataset
 from recbole_apa.data.index.rows import NO_ROLE, TRAIN
 from recbole_apa.data.prompts import PromptInput
 from recbole_apa.model.combined_scores import AskedPair
-from recbole_apa.model.serving import refuse_nothing
+from recbole_apa.model.serving import refuse_nothing, say_prefixes
 from recbole_apa.pipeline.build import RunResult, open_run
 from recbole_apa.pipeline.evidence_models import train_model
 from recbole_apa.runs.remote.working_copy import open_place
@@ -78,7 +78,9 @@ def predict_pairs(
     if isinstance(run, RunResult):
         return _predict(run, pairs)
     with open_place(run, "predicting", writes=False) as place:
-        return _predict(open_run(RunStore(place), config_dict), pairs)
+        opened = open_run(RunStore(place), config_dict)
+        say_prefixes(opened.trainer)
+        return _predict(opened, pairs)
 
 
 def _predict(run: RunResult, pairs: Sequence[tuple[str, str]]) -> list[Prediction]:

@@ -19,7 +19,7 @@ from recbole_apa.core.progress import progress
 from recbole_apa.data.dataset import APADataset
 from recbole_apa.data.prompts import PromptInput
 from recbole_apa.model.combined_scores import AskedPair, CombinedScores
-from recbole_apa.model.serving import refuse_nothing
+from recbole_apa.model.serving import refuse_nothing, say_prefixes
 from recbole_apa.pipeline.build import RunResult, open_run
 from recbole_apa.pipeline.predictions import model_terms
 from recbole_apa.pipeline.recommendation import Recommendation, refuse_k, refuse_unknown_users
@@ -79,7 +79,9 @@ def recommend_users(
     if isinstance(run, RunResult):
         return _recommend(run, users, k, candidates)
     with open_place(run, "recommending", writes=False) as place:
-        return _recommend(open_run(RunStore(place), config_dict), users, k, candidates)
+        opened = open_run(RunStore(place), config_dict)
+        say_prefixes(opened.trainer)
+        return _recommend(opened, users, k, candidates)
 
 
 def recommend_all(
@@ -89,6 +91,7 @@ def recommend_all(
     _refuse(k, candidates)
     with open_place(run, "recommending", writes=False) as place:
         opened = open_run(RunStore(place), config_dict)
+        say_prefixes(opened.trainer)
         return _recommend(opened, users_of(opened), k, candidates)
 
 

@@ -8,7 +8,7 @@ from recbole_apa.core.errors import RequestError
 from recbole_apa.core.system.signals import terminable
 from recbole_apa.model.contracts import FitInputs
 from recbole_apa.pipeline.build import RunResult
-from recbole_apa.pipeline.evaluate import training_cost, write_records
+from recbole_apa.pipeline.evaluate import show_figures, training_cost, write_records
 from recbole_apa.pipeline.plugins import PLUGINS, import_plugins
 from recbole_apa.pipeline.trainer_factory import make_trainer
 from recbole_apa.runs.counted import n_forgotten
@@ -120,5 +120,6 @@ def carry_out_catch_up(
     commit_state(store)
     close_catch_up(store, ledger, entry.position, opened.keys)
     stands_in(result, store)
+    show_figures(result)
     record = trainer.record
     return CaughtUp(result, list(record.trained), record.n_places, training_cost(trainer)["seconds"])

@@ -67,4 +67,5 @@ def slices_text(slices: Mapping[int, SliceCount], n_slices: int) -> str:
     """For a plan: how many slices are trained again, and what a request at once would serve of each shard."""
     n_trained = sum(count.total - count.kept for count in slices.values())
     kept = ", ".join(f"{count.kept} of {count.total} in {shard:03d}" for shard, count in slices.items())
-    return f"slices to train again: {n_trained} of {n_slices}; kept, and served with --at_once: {kept or 'all'}"
+    again = f"parts (slices, additions) to train again: {n_trained} of {n_slices}"
+    return f"{again}; kept, and served with --at_once: {kept or 'all'}"

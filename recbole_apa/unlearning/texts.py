@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from tabulate import tabulate
 
+from recbole_apa.runs.names import REPORT
 from recbole_apa.unlearning.approximate.known import EXACT
 from recbole_apa.unlearning.outcome import UnlearnResult
 from recbole_apa.unlearning.plan import plan_text
@@ -99,6 +100,7 @@ def result_text(result: UnlearnResult) -> str:
         done = result.caught_up
         shards = ", ".join(f"{k:03d}" for k in done.trained) or "none"
         parts.append(f"caught up: {done.n_slices} slices trained, of shards {shards}; {done.seconds:.1f} s of training")
+        parts.append(f"figures and report: {done.result.store.place}/{REPORT}")
     parts += [f"left out: {text}" for text in result.left]
     if result.plan:
         parts.append(plan_text(result.plan))

@@ -26,6 +26,11 @@ def test_a_run_of_next_items_names_the_nearest_command(name, says):
         _refuse_changes({name: "3"})
 
 
+def test_what_does_not_go_with_catching_up_is_said_to_be_that():
+    with pytest.raises(SettingsError, match="--dry_run does not go with --catch_up: it trains what requests left"):
+        is_asked(ForgetOptions(catch_up=True, dry_run=True), ProveOptions())
+
+
 def test_a_column_that_is_not_read_is_told_from_one_that_is_not_there():
     def table(*names, read=()):
         return SimpleNamespace(path="x.inter", header=[SimpleNamespace(name=n) for n in names], columns=set(read))
@@ -33,6 +38,6 @@ def test_a_column_that_is_not_read_is_told_from_one_that_is_not_there():
     rule = LabelRule("rating", 4)
     with pytest.raises(DataError, match="load_col does not name it"):
         _check_label(table("user_id", "rating", read=("user_id",)), rule)
-    with pytest.raises(DataError, match="has no column 'rating'; found user_id"):
+    with pytest.raises(DataError, match=r"has no column 'rating'; found user_id\. Name the column"):
         _check_label(table("user_id", read=("user_id",)), rule)
     _check_label(table("user_id", "rating", read=("user_id", "rating")), rule)

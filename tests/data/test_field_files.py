@@ -225,6 +225,15 @@ def test_two_stray_quotation_marks_join_no_rows(files):
         files.write().build()
 
 
+def test_likes_as_0_and_1_are_not_asked_about(files, caplog):
+    """The advice would leave one label."""
+    cells = [line.split("\t") for line in files.inter[1:]]
+    files.inter[1:] = ["\t".join([*row[:2], str(int(float(row[2]) >= 4)), row[3]]) for row in cells]
+    with caplog.at_level(logging.WARNING):
+        files.write().samples(threshold={"rating": 1})
+    assert "count as dislikes" not in caplog.text
+
+
 def test_presplit_files_are_not_filtered_and_the_log_says_so(files, caplog):
     files.inter[3] = "u0\ti6\t0\t2"
     presplit(files)

@@ -29,14 +29,16 @@ def run_folder(finished, tmp_path):
     return copy_run(finished, tmp_path / "run")
 
 
-def test_a_run_that_forgot_nothing_needs_no_key_and_the_first_request_makes_one(run_folder, key_file):
+def test_a_run_that_forgot_nothing_needs_no_key_and_the_first_request_makes_one(run_folder, key_file, caplog):
     evaluate_run(run_folder)
     assert audit(run_folder).holds and not key_file.parent.exists()
     with pytest.raises(RequestError):
         unlearn(run_folder, users=["nobody"])
     unlearn(run_folder, users=["u3"], dry_run=True)
     assert not key_file.parent.exists()
+    assert "made the key file" not in caplog.text
     unlearn(run_folder, users=["u3"])
+    assert f"made the key file {key_file}: keep a copy" in caplog.text
     assert stat.S_IMODE(key_file.stat().st_mode) == 0o600
     assert RunStore(run_folder).manifest()["key"] == key_ring().newest().name
     evaluate_run(run_folder)

@@ -33,6 +33,10 @@ def plain_and_at_once(sliced, tmp_path, **asked):
     return made
 
 
+def served_of(certificate):
+    return certificate["served"].values()
+
+
 def kinds(folder):
     return [e.kind for e in Ledger(folder, RunStore(folder).salt).entries()]
 
@@ -49,6 +53,7 @@ def test_a_request_at_once_trains_nothing_and_catches_up_to_the_same_bytes(which
     page = result.certificates[0].with_suffix(".html").read_text()
     assert told["seconds"]["training"] == 0.0 and told["seconds"]["without_training"] > 0
     assert "Training time" not in page and "none of it training" in page and "times as long" not in page
+    assert ("it has no adapter until then" in page) == any(not n["served"] for n in served_of(told))
     text = result_text(result)
     assert "s, none of it training" in text and "s of training" not in text and "trained again\n" not in text
     assert told["to_make"] == store.manifest()[TO_MAKE] and told["slices"]["trained"] == 0
@@ -69,6 +74,8 @@ def test_a_request_at_once_trains_nothing_and_catches_up_to_the_same_bytes(which
     seen = count_training(monkeypatch)
     done = catch_up(place)
     assert len(seen) == done.caught_up.n_slices == result.plan.n_slices
+    assert "APA" in done.caught_up.result.table, "figures are made now, and shown"
+    assert f"figures and report: {place / REPORT}" in result_text(done)
     assert {shard for shard, _ in seen} == set(prefixes) == set(done.caught_up.trained)
     assert state(place) == state(plain) and kinds(place) == ["request", "done", "caught_up", "done"]
     manifests = [RunStore(at).manifest() for at in (place, plain)]
@@ -92,13 +99,15 @@ def test_a_shard_that_loses_its_last_slice_counts_as_trained_nowhere(sliced, tmp
     assert_holds(place)
 
 
-def test_no_training_step_is_taken(sliced, copied, monkeypatch):
+def test_no_training_step_is_taken(sliced, copied, monkeypatch, caplog):
     seen = count_training(monkeypatch)
     unlearn(copied, users=["u3"], at_once=True)
     assert seen == []
     result = evaluate_run(copied)
     assert "test.n_samples" in result.metrics
+    caplog.clear()
     assert 0 <= predict(copied, "u5", "i4").score <= 1
+    assert "after a request at once, training ends early" in caplog.text
 
 
 def test_a_second_request_scores_the_memory_with_what_it_changes_alone(sliced, copied, monkeypatch):
