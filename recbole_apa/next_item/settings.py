@@ -46,6 +46,17 @@ class NextItemSettings(Checked):
     """Users of one step, each with all of his training targets."""
     adapter_learning_rate: float = field(default=2e-3, metadata=option(bounds=Bounds(above=0)))
     """Peak learning rate of AdamW: it rises over the first tenth of the steps, then falls linearly."""
+    draft_objective: Literal["none", "atspeed-s", "atspeed-r", "word-kd", "seq-kd", "tvd"] = "none"
+    """With adapters: by what each shard's draft, an early exit below the adapters, is aligned with the shard's own
+    adapter (AtSpeed's objectives); ``none``: by the squared error of its states alone, in closed form."""
+    draft_beams: int = field(default=20, metadata=option(bounds=Bounds(1)))
+    """Beams of the teacher that an aligned draft has to contain."""
+    draft_users: int = field(default=100, metadata=option(bounds=Bounds(1)))
+    """Of each shard, how many users, drawn by a hash of their names, an aligned draft is trained on."""
+    draft_epochs: int = field(default=20, metadata=option(bounds=Bounds(1)))
+    """Passes over these users."""
+    draft_learning_rate: float = field(default=1e-3, metadata=option(bounds=Bounds(above=0)))
+    """Peak learning rate of AdamW, as for adapters."""
     title_users: int = field(default=20, metadata=option(bounds=Bounds(0)))
     """With adapters: how many users, drawn by a hash of their names, the rows of titles have. Ranking by titles takes
     seconds a user."""

@@ -12,6 +12,7 @@ from torch import Tensor
 from recbole_apa.next_item.counts import Counts, Fusion, Scores, log_term
 from recbole_apa.next_item.heads import Heads, HeadSums, ShardWeights, StateGrid
 from recbole_apa.next_item.title_adapters import TitleAdapter
+from recbole_apa.next_item.title_drafts import TitleDraft
 
 AT_ONCE = 512
 """Users scored together."""
@@ -50,6 +51,8 @@ class Learnt:
     """User -> digest of the sequence, digest of the states."""
     adapters: tuple[TitleAdapter, ...] = ()
     """Of each shard; none, unless titles are trained."""
+    drafts: tuple[TitleDraft | None, ...] = ()
+    """Likewise; None where a request that is not done has taken it away."""
 
 
 @dataclass(frozen=True)

@@ -1,19 +1,14 @@
-"""An adapter for titles of each shard: which shards are trained, and what identifies the data behind an adapter."""
+"""An adapter for titles of each shard, and what identifies the data behind it."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
 from torch import Tensor
 
 from recbole_apa.core.errors import SettingsError
 from recbole_apa.core.seeding import digest_over
-from recbole_apa.next_item.data import NextItemData
 from recbole_apa.next_item.sequences import UserSequence
 from recbole_apa.next_item.settings import NextItemSettings
-
-if TYPE_CHECKING:
-    from recbole_apa.next_item.state import NextItemState
 
 SCALE = 2.0
 """s: alpha is twice the rank."""
@@ -27,16 +22,14 @@ class TitleAdapter:
     """Full names of the linear layers, sorted."""
     factors: tuple[Tensor, ...]
     """A, (r, d_in), and B, (d_out, r), of each layer in turn; float32."""
-    exit_map: Tensor
-    """From the states below these layers to those above them, (d, d + 1), float32."""
     lineage: str
     """Digest of the sequences behind it (:func:`lineage_of_shard`)."""
 
     @classmethod
-    def of(cls, taught: "Taught", lineage: str) -> "TitleAdapter":
+    def of(cls, pairs: Mapping[str, tuple[Tensor, ...]], lineage: str) -> "TitleAdapter":
         """What a training gave, from sequences of a lineage."""
-        pairs, layers = taught.pairs, tuple(sorted(taught.pairs))
-        return cls(layers, tuple(part for name in layers for part in pairs[name]), taught.exit_map, lineage)
+        layers = tuple(sorted(pairs))
+        return cls(layers, tuple(part for name in layers for part in pairs[name]), lineage)
 
     @property
     def pairs(self) -> dict[str, tuple[Tensor, ...]]:
@@ -51,7 +44,7 @@ class Taught:
     pairs: Mapping[str, tuple[Tensor, ...]]
     """Layer -> A and B."""
     exit_map: Tensor
-    """(d, d + 1)."""
+    """Of the draft that goes with them, (d, d + 1)."""
 
 
 Trainer = Callable[[int, Sequence[UserSequence]], Taught]
@@ -76,20 +69,3 @@ def refuse_device(settings: NextItemSettings, device: str) -> None:
     """
     if settings.adapters != "none" and device.partition(":")[0] != "cpu":
         raise SettingsError(f"adapters: titles are trained on a CPU, found device {device}; set --device=cpu")
-
-
-def with_adapters(state: "NextItemState", data: NextItemData, train: Trainer, shards: Iterable[int]) -> "NextItemState":
-    """The state with adapters trained for some shards, from the common start, and those of all others as they are.
-
-    Args:
-        data: what the state was made from.
-        shards: those whose users' sequences changed; all, where there are no adapters yet.
-    """
-    learnt = state.learnt
-    adapters = dict(enumerate(learnt.adapters))
-    digests = {user: told[0] for user, told in learnt.lineage.items()}
-    for shard in sorted(shards):
-        own = [s for s in data.sequences if learnt.shard_of.get(s.user) == shard]
-        adapters[shard] = TitleAdapter.of(train(shard, own), lineage_of_shard(shard, digests, learnt.shard_of))
-    ordered = tuple(adapters[shard] for shard in sorted(adapters))
-    return replace(state, learnt=replace(learnt, adapters=ordered))

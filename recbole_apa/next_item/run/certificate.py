@@ -20,7 +20,10 @@ KEPT = (
     "sums are whole numbers, the forgotten part was subtracted from them, and what is left has the bits of a count "
     "without it."
 )
-ADAPTED = " The adapters of changed shards were trained again, from the start that all shards have."
+ADAPTED = (
+    " The drafts of changed shards were deleted before anything else; their adapters and drafts were trained again, "
+    "from the start that all shards have."
+)
 """Added to :data:`KEPT` where titles are trained."""
 LEFT = (
     "The dataset's own files are not this program's to change: remove the rows of the .inter file as well. The run "
@@ -43,7 +46,7 @@ class NextItemCertificate:
     users: Mapping[str, int]
     """``changed`` and, among them, ``gone``."""
     shards: Mapping[str, Sequence[int] | int]
-    """``changed``: those whose sums, head and adapter are others; and the ``total``."""
+    """``changed``: those whose sums, head, adapter and draft are others; and the ``total``."""
     files: Mapping[str, Mapping[str, str | None]]
     """File of the state -> keyed digests ``before`` and ``after``."""
     figures: Mapping[str, Mapping[str, float | None]]

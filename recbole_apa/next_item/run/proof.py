@@ -26,6 +26,7 @@ from recbole_apa.next_item.run.store import NextItemStore
 from recbole_apa.next_item.run.train import evaluate, trained
 from recbole_apa.next_item.sequences import targets_of
 from recbole_apa.next_item.title_adapters import lineage_of_shard
+from recbole_apa.next_item.title_drafts import lineage_of_draft
 from recbole_apa.runs.ledger_lines import DONE
 from recbole_apa.runs.lock import run_lock
 from recbole_apa.runs.log import own_log
@@ -147,10 +148,7 @@ def _audit_derived(run: NextItemRun, machine: str, out: NextItemAudit) -> None:
     counts = counts_of(run.data, learnt.lineage, settings)
     if counts is not None and learnt.counts is not None:
         out.findings += [f"counts.{n} is not what the visible rows give" for n in differences(learnt.counts, counts)]
-    digests = {user: told[0] for user, told in learnt.lineage.items()}
-    for k, adapter in enumerate(learnt.adapters):
-        if adapter.lineage != lineage_of_shard(k, digests, learnt.shard_of):
-            out.findings.append(f"the adapter of shard {k} was trained on other sequences than the shard has")
+    _audit_titles(run, out)
     sizes = [0] * settings.n_shards
     for user in learnt.shard_of.keys() & run.data.of_user.keys():
         sequence = run.data.of_user[user]
@@ -159,8 +157,24 @@ def _audit_derived(run: NextItemRun, machine: str, out: NextItemAudit) -> None:
     if sizes != [sums.n_rows for sums in learnt.sums]:
         out.findings.append("the shards' numbers of rows are not those of the visible rows")
     out.checked.append("heads, weights, fusion derived from the sums; counts and numbers of rows counted again")
+
+
+def _audit_titles(run: NextItemRun, out: NextItemAudit) -> None:
+    """Adapters and drafts are of the shards' sequences, and drafts of the adapters beside them."""
+    learnt, settings = run.state.learnt, run.options.settings
+    digests = {user: told[0] for user, told in learnt.lineage.items()}
+    for k, (adapter, draft) in enumerate(zip(learnt.adapters, learnt.drafts, strict=True)):
+        if adapter.lineage != lineage_of_shard(k, digests, learnt.shard_of):
+            out.findings.append(f"the adapter of shard {k} was trained on other sequences than the shard has")
+        if draft is None:
+            out.findings.append(f"the draft of shard {k} is missing, and no request waits for it")
+        elif draft.lineage != lineage_of_draft(k, adapter, settings):
+            out.findings.append(f"the draft of shard {k} was trained for another adapter, or on other sequences")
     if learnt.adapters:
-        out.checked.append(f"{len(learnt.adapters)} adapters by the digests of the sequences behind them")
+        n = len(learnt.adapters)
+        out.checked.append(
+            f"{n} adapters by the digests of the sequences behind them, {n} drafts by those of the adapters"
+        )
 
 
 @own_log()
@@ -187,5 +201,5 @@ def verify_next_items(folder: str | Path, config_dict: Mapping[str, object] | No
     machines = _other_machine(run, manifest)
     means = MEANS[INHERITED if inherits else FRESH]
     compared = ["grid", "sums", "heads", "counts", "states", "weights", "fusion", "lineage", "partition", "figures"]
-    compared += ["adapters"] if run.state.learnt.adapters else []
+    compared += ["adapters", "drafts"] if run.state.learnt.adapters else []
     return VerifyResult(found, compared, means, round(time.perf_counter() - start, 1), machines, not machines)
