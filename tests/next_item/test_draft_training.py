@@ -22,6 +22,7 @@ from recbole_apa.next_item.generation.alignment import ALPHA, OBJECTIVES
 from recbole_apa.next_item.generation.draft_rows import DraftRows, draft_loss, taken_by_beams
 from recbole_apa.next_item.generation.objective import Decision
 from recbole_apa.next_item.merged_titles import MergedTitles
+from recbole_apa.next_item.sequences import targets_of
 from recbole_apa.next_item.title_adapters import SCALE
 from recbole_apa.next_item.title_training import TitleTrainer
 from recbole_apa.next_item.titles import PromptReader, TitleModel
@@ -113,7 +114,7 @@ def test_the_teachers_beams_are_the_searchs_own(adapted, state):
     """Its rows are of the branching nodes on the way to the best items, of which the user has read none."""
     settings, data, reader = adapted
     trainer = TitleTrainer(reader.states, data.catalogue, settings)
-    user = next(user for user in trainer._users(own_users(data, state, 0)))
+    user = trainer._users(own_users(data, state, 0))[0]
     pupil = trainer._pupil(user.sequence, DraftRows((), (), torch.empty(0), torch.empty(0)))
     pairs = state.learnt.adapters[0].pairs
     plain = SplitDecoder(reader.states.decoder.model, 0)
@@ -122,7 +123,7 @@ def test_the_teachers_beams_are_the_searchs_own(adapted, state):
     found = TeacherBeams(decoder, trainer._trie, len(data.catalogue), 3)(pupil)
     shown = user.sequence.shown(settings.history_length)
     before = shown[: user.sample.n_targets]
-    assert len(before) > 0 and before + shown[len(before) :][:1] == shown[: len(before) + 1]
+    assert targets_of(shown, user.sequence.n_held_out)[-1] == shown[len(before)]
     model = TitleModel(plain, reader.states.encoder, data.catalogue)
     chances = model.merged(merged_changes([pairs], [1.0], SCALE)).after(data.catalogue.texts_of(before))
     allowed = [item not in before for item in data.catalogue.items]
