@@ -7,8 +7,10 @@ there are.
 Shapes: d hidden size.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from logging import getLogger
 
 import torch
 from torch import Tensor, nn
@@ -60,44 +62,54 @@ class TeacherBeams:
         return DraftRows(tuple(taken), tuple(taken.values()), *reader.states(list(taken)))
 
 
-@dataclass(frozen=True)
-class DraftTrainer:
-    """Aligns exits by ``settings.draft_objective``."""
+@dataclass
+class DraftLesson:
+    """What a draft of a shard learns from."""
 
-    settings: NextItemSettings
-    logits: Logits
+    closed: Tensor
+    """The map in closed form, (d, d + 1), float32: where training starts."""
+    pupils: Sequence[DraftPupil]
+    teacher: Callable[[], TeacherBeams]
+    """Merges the shard's adapter into copies of its layers, which only beams need."""
 
-    def chosen(self, users: Sequence[str]) -> list[int]:
-        """The numbers of the users who teach: drawn by a hash of their names, in the order given."""
-        return sorted(hash_order(users, self.settings.seed, "draft")[: self.settings.draft_users])
+    @cached_property
+    def written(self) -> list[DraftRows]:
+        """What the teacher writes for each pupil: computed where an objective asks for beams."""
+        return map_on_threads(self.teacher(), self.pupils)
 
-    def __call__(self, shard: int, start: Tensor, pupils: Sequence[DraftPupil], beams: TeacherBeams) -> Tensor:
-        """The aligned map, (d, d + 1), float32.
 
-        Args:
-            start: the map to begin with.
-            pupils: at least one.
+def drawn_pupils(users: Sequence[str], settings: NextItemSettings) -> list[int]:
+    """The numbers of the users of a shard who teach its draft: drawn by a hash of their names, in the order given."""
+    return sorted(hash_order(users, settings.seed, "draft")[: settings.draft_users])
 
-        Raises:
-            TrainingError: the loss is not finite.
-        """
-        settings, objective = self.settings, OBJECTIVES[self.settings.draft_objective]
-        written = map_on_threads(beams, pupils) if objective.on_beams else None
-        users = [pupil.user for pupil in pupils]
-        schedule = Schedule(settings.draft_epochs, settings.draft_learning_rate, BATCH)
-        exit_map = nn.Parameter(start.clone())
-        with one_thread(), torch.enable_grad():
-            course = schedule.course([exit_map], len(pupils), shard)
-            for batch in course.batches(
-                lambda epoch: schedule.batches(users, settings.seed, "draft batches", shard, epoch)
-            ):
-                loss = draft_loss(
-                    exit_map,
-                    DraftRows.together([pupils[i].choices for i in batch]),
-                    None if written is None else DraftRows.together([written[i] for i in batch]),
-                    objective,
-                    settings.draft_beams,
-                    self.logits,
-                )
-                course.step_on(loss)
-        return exit_map.detach()
+
+def aligned(lesson: DraftLesson, shard: int, settings: NextItemSettings, logits: Logits) -> Tensor:
+    """The map that ``settings.draft_objective`` gives, (d, d + 1), float32; without pupils the one in closed form.
+
+    Args:
+        logits: of the language model's head.
+
+    Raises:
+        TrainingError: the loss is not finite.
+    """
+    if settings.draft_objective == "none" or not lesson.pupils:
+        return lesson.closed
+    objective = OBJECTIVES[settings.draft_objective]
+    written = lesson.written if objective.on_beams else None
+    users = [pupil.user for pupil in lesson.pupils]
+    schedule = Schedule(settings.draft_epochs, settings.draft_learning_rate, BATCH)
+    exit_map = nn.Parameter(lesson.closed.clone())
+    with one_thread(), torch.enable_grad():
+        course = schedule.course([exit_map], len(users), shard)
+        for batch in course.batches(
+            lambda epoch: schedule.batches(users, settings.seed, "draft batches", shard, epoch)
+        ):
+            choices = DraftRows.together([lesson.pupils[i].choices for i in batch])
+            beams = None if written is None else DraftRows.together([written[i] for i in batch])
+            course.step_on(draft_loss(exit_map, choices, beams, objective, settings.draft_beams, logits))
+    first, last = course.history.epoch_losses[0], course.history.epoch_losses[-1]
+    getLogger().info(
+        f"draft of shard {shard}, by {settings.draft_objective}: {len(users)} users, loss {first:.3f} in the first "
+        f"epoch, {last:.3f} in the last"
+    )
+    return exit_map.detach()

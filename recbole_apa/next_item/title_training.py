@@ -27,7 +27,7 @@ from recbole_apa.core.settings import AdapterSettings
 from recbole_apa.core.system.threads import one_thread
 from recbole_apa.next_item.backbone_states import HistoryStates
 from recbole_apa.next_item.catalogue import Catalogue
-from recbole_apa.next_item.draft_training import DraftPupil, DraftTrainer, TeacherBeams
+from recbole_apa.next_item.draft_training import DraftLesson, DraftPupil, TeacherBeams, aligned, drawn_pupils
 from recbole_apa.next_item.exit_map import fit_exit_map
 from recbole_apa.next_item.generation import Trie, title_tokens
 from recbole_apa.next_item.generation.draft_rows import DraftRows
@@ -110,23 +110,29 @@ class TitleTrainer:
                 f"last epoch, {time.perf_counter() - start:.1f} s"
             )
             pairs, choices = bank.extract(0), self._choices(bank, users, below)
-        return Taught(pairs, self._draft(shard, pairs, users, choices))
+        return Taught(pairs, self.draft(shard, self._lesson(pairs, users, choices)))
 
-    def draft(self, shard: int, sequences: Sequence[UserSequence], pairs: Mapping[str, tuple[Tensor, ...]]) -> Tensor:
-        """The map of the early exit that goes with an adapter, (d, d + 1), float32: as a training of the adapter ends.
+    def lesson(self, sequences: Sequence[UserSequence], pairs: Mapping[str, tuple[Tensor, ...]]) -> DraftLesson:
+        """What the draft that goes with an adapter learns from, as where the adapter was trained.
 
         Args:
             sequences: of the adapter's users, in order of their names.
             pairs: the adapter: layer -> A and B.
         """
         users = self._users(sequences)
-        if not users:
-            return fit_exit_map([], self._decoder.hidden_size)
         with self._bank() as bank:
             bank.load(0, pairs)
             bank.train(False)
             choices = self._choices(bank, users, self._below(users))
-        return self._draft(shard, pairs, users, choices)
+        return self._lesson(pairs, users, choices)
+
+    def draft(self, shard: int, lesson: DraftLesson) -> Tensor:
+        """The map of a shard's early exit, (d, d + 1), float32.
+
+        Raises:
+            TrainingError: the loss is not finite.
+        """
+        return aligned(lesson, shard, self.settings, self.logits)
 
     @contextmanager
     def _bank(self) -> Iterator[AdapterBank]:
@@ -164,7 +170,7 @@ class TitleTrainer:
         def gradients(at: int) -> tuple[float, tuple[Tensor, ...]]:
             with torch.enable_grad(), bank.mixed(torch.ones(1, 1), "non_decomposition"):
                 hidden = self._decoder.upper([below[at]])[0]
-                loss = title_loss(hidden, samples[at].decisions, self._logits)
+                loss = title_loss(hidden, samples[at].decisions, self.logits)
                 return float(loss.detach()), torch.autograd.grad(loss, parameters)
 
         found = map_on_threads(gradients, range(len(samples)))
@@ -190,35 +196,23 @@ class TitleTrainer:
 
         return map_on_threads(rows, range(len(users)))
 
-    def _draft(
-        self,
-        shard: int,
-        pairs: Mapping[str, tuple[Tensor, ...]],
-        users: Sequence["_Learner"],
-        choices: Sequence[DraftRows],
-    ) -> Tensor:
-        """The exit's map: in closed form on all users, then aligned on some, if that is asked for."""
+    def _lesson(
+        self, pairs: Mapping[str, tuple[Tensor, ...]], users: Sequence["_Learner"], choices: Sequence[DraftRows]
+    ) -> DraftLesson:
         with one_thread():
             closed = fit_exit_map([(rows.early, rows.final) for rows in choices], self._decoder.hidden_size)
-        if self.settings.draft_objective == "none":
-            return closed
-        start, trainer = time.perf_counter(), DraftTrainer(self.settings, self._logits)
-        chosen = trainer.chosen([user.sequence.user for user in users])
-        pupils = [self._pupil(users[i].sequence, choices[i]) for i in chosen]
-        pupils = [pupil for pupil in pupils if len(pupil.read) < len(self._catalogue)]
-        if not pupils:
-            return closed
+        drawn = drawn_pupils([user.sequence.user for user in users], self.settings)
+        pupils = [self._pupil(users[i].sequence, choices[i]) for i in drawn]
+        unread = [pupil for pupil in pupils if len(pupil.read) < len(self._catalogue)]
+        return DraftLesson(closed, unread, lambda: self._teacher(pairs))
+
+    def _teacher(self, pairs: Mapping[str, tuple[Tensor, ...]]) -> TeacherBeams:
+        """Writes with a shard's adapter alone."""
         plain = SplitDecoder(self._decoder.model, 0)
         with one_thread():
             layers = merged_layers(plain, merged_changes([pairs], [1.0], SCALE))
         decoder = PathDecoder(plain, self._trie.depth, layers, self._decoder.n_trunk)
-        beams = TeacherBeams(decoder, self._trie, len(self._catalogue), self.settings.draft_beams)
-        out = trainer(shard, closed, pupils, beams)
-        getLogger().info(
-            f"draft of shard {shard}, by {self.settings.draft_objective}: {len(pupils)} users, "
-            f"{time.perf_counter() - start:.1f} s"
-        )
-        return out
+        return TeacherBeams(decoder, self._trie, len(self._catalogue), self.settings.draft_beams)
 
     def _pupil(self, sequence: UserSequence, choices: DraftRows) -> DraftPupil:
         """A user before his last training target."""
@@ -227,7 +221,7 @@ class TitleTrainer:
         ids = self._states.encoder.encode(self._catalogue.texts_of(before)).ids
         return DraftPupil(sequence.user, ids, frozenset(self._catalogue.columns(before)), choices)
 
-    def _logits(self, states: Tensor, node: int) -> Tensor:
+    def logits(self, states: Tensor, node: int) -> Tensor:
         """Of a node's children: (n, d) -> (n, c), float32."""
         rows, bias = self._rows_of(node)
         products = states.float() @ rows.T

@@ -57,6 +57,10 @@ def own_users(data, state, shard):
     return [s for s in data.sequences if state.learnt.shard_of.get(s.user) == shard]
 
 
+def draft_of(trainer, shard, sequences, pairs):
+    return trainer.draft(shard, trainer.lesson(sequences, pairs))
+
+
 def rows(nodes, taken, early, final):
     return DraftRows(nodes, taken, torch.tensor(early), torch.tensor(final))
 
@@ -143,7 +147,7 @@ def test_alignment_lowers_its_own_loss(adapted, state, name):
     trainer, shard = TitleTrainer(reader.states, data.catalogue, settings), 0
     pairs, own = state.learnt.adapters[shard].pairs, own_users(data, state, shard)
     closed = TitleTrainer(reader.states, data.catalogue, replace(settings, draft_objective="none"))
-    start, found = closed.draft(shard, own, pairs), trainer.draft(shard, own, pairs)
+    start, found = draft_of(closed, shard, own, pairs), draft_of(trainer, shard, own, pairs)
     users = trainer._users(own)
     with trainer._bank() as bank:
         bank.load(0, pairs)
@@ -157,7 +161,7 @@ def test_alignment_lowers_its_own_loss(adapted, state, name):
         beams = DraftRows.together([write(pupil) for pupil in pupils]) if OBJECTIVES[name].on_beams else None
         for exit_map in (start, found):
             together = DraftRows.together(choices)
-            seen.append(float(draft_loss(exit_map, together, beams, OBJECTIVES[name], 3, trainer._logits)))
+            seen.append(float(draft_loss(exit_map, together, beams, OBJECTIVES[name], 3, trainer.logits)))
     assert seen[1] < seen[0] - 0.005
 
 
@@ -165,8 +169,8 @@ def test_a_training_ends_with_the_draft_that_its_adapter_gives(adapted, state):
     settings, data, reader = adapted
     trainer = TitleTrainer(reader.states, data.catalogue, settings)
     adapter, draft = state.learnt.adapters[1], state.learnt.drafts[1]
-    assert torch.equal(trainer.draft(1, own_users(data, state, 1), adapter.pairs), draft.exit_map)
-    other = trainer.draft(1, own_users(data, state, 1), state.learnt.adapters[0].pairs)
+    assert torch.equal(draft_of(trainer, 1, own_users(data, state, 1), adapter.pairs), draft.exit_map)
+    other = draft_of(trainer, 1, own_users(data, state, 1), state.learnt.adapters[0].pairs)
     assert not torch.equal(other, draft.exit_map)
 
 
@@ -178,7 +182,7 @@ def test_the_number_of_threads_changes_no_bit_of_a_draft(adapted, state, name):
     try:
         for n in (1, 3):
             torch.set_num_threads(n)
-            found.append(trainer.draft(0, own_users(data, state, 0), state.learnt.adapters[0].pairs))
+            found.append(draft_of(trainer, 0, own_users(data, state, 0), state.learnt.adapters[0].pairs))
     finally:
         torch.set_num_threads(n_threads)
     assert torch.equal(*found)
@@ -189,9 +193,9 @@ def test_users_who_teach_a_draft_are_drawn_by_their_names(adapted, state):
     few = TitleTrainer(reader.states, data.catalogue, replace(settings, draft_users=2))
     own, pairs = own_users(data, state, 0), state.learnt.adapters[0].pairs
     assert len(own) > 3
-    all_of_them = TitleTrainer(reader.states, data.catalogue, settings).draft(0, own, pairs)
-    assert not torch.equal(few.draft(0, own, pairs), all_of_them)
-    assert torch.equal(few.draft(0, own, pairs), few.draft(0, own, pairs))
+    all_of_them = draft_of(TitleTrainer(reader.states, data.catalogue, settings), 0, own, pairs)
+    assert not torch.equal(draft_of(few, 0, own, pairs), all_of_them)
+    assert torch.equal(draft_of(few, 0, own, pairs), draft_of(few, 0, own, pairs))
 
 
 def test_without_a_user_one_draft_has_the_bits_of_a_training_without_him(adapted, state):

@@ -56,7 +56,7 @@ def loss_of(trainer: TitleTrainer, sequence) -> float:
     sample = trainer._sample(sequence)
     hidden = trainer._decoder.upper(trainer._decoder.trunk([sample.ids]))[0]
     for decision in sample.decisions:
-        logits = trainer._logits(hidden[decision.place][None], decision.node)
+        logits = trainer.logits(hidden[decision.place][None], decision.node)
         found.append(-float(torch.log_softmax(logits[0].double(), 0)[decision.child]))
     return sum(found)
 
