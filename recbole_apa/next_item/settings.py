@@ -6,6 +6,7 @@ Every field is one key of ``properties/model/APANext.yaml`` and one ``--key=valu
 from dataclasses import asdict, dataclass, field
 from typing import Literal
 
+from recbole_apa.core.errors import SettingsError
 from recbole_apa.core.option import Bounds, Checked, option
 from recbole_apa.core.settings import GREATEST_SEED
 
@@ -60,6 +61,14 @@ class NextItemSettings(Checked):
     title_users: int = field(default=20, metadata=option(bounds=Bounds(0)))
     """With adapters: how many users, drawn by a hash of their names, the rows of titles have. Ranking by titles takes
     seconds a user."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.draft_objective != "none" and self.adapters == "none":
+            raise SettingsError(
+                f"draft_objective: found {self.draft_objective} without adapters, which a draft is aligned with; "
+                "expected adapters: titles, or draft_objective: none"
+            )
 
     def plain(self) -> dict[str, object]:
         """The fields as JSON stores them."""

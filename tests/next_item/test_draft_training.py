@@ -249,3 +249,5 @@ def test_an_exit_without_layers_below_it_is_refused(adapted):
     with pytest.raises(SettingsError, match="draft_objective"):
         TitleTrainer(reader.states, data.catalogue, replace(settings, adapter_layers=n_layers))
     TitleTrainer(reader.states, data.catalogue, replace(settings, adapter_layers=n_layers, draft_objective="none"))
+    with pytest.raises(SettingsError, match="adapters: titles"):
+        replace(settings, adapters="none")
