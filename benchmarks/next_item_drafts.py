@@ -37,7 +37,7 @@ from recbole_apa.next_item.run.store import NextItemStore
 from recbole_apa.next_item.title_drafts import TitleDraft
 from recbole_apa.next_item.title_training import TitleTrainer
 
-WIDTHS = (5, 10, 20)
+WIDTHS = (10, 20)
 TIMES = (1, 2)
 """Beams of a draft for each of the search's."""
 NAMES = ("none", *OBJECTIVES)
@@ -50,7 +50,8 @@ def main() -> None:
     """Train, search, print, and keep the record."""
     parser = command(__doc__, threads=1)
     parser.add_argument("--run", type=Path, required=True)
-    parser.add_argument("--users", type=int, default=20)
+    parser.add_argument("--users", type=int, default=20, help="who is searched for")
+    parser.add_argument("--pupils", type=int, help="of each shard, the users that drafts learn from; default: all")
     parser.add_argument("--dtype", default="float32", help="of the backbone in the searches")
     parser.add_argument("--data_path", help="where the dataset's folder is now")
     given = begin(parser)
@@ -58,7 +59,7 @@ def main() -> None:
     run = open_state(NextItemStore(given.run), changes)
     if not run.state.learnt.adapters:
         parser.error("expected a run with adapters: titles")
-    maps = trained_maps(run)
+    maps = trained_maps(run, given.pupils)
     reader, tally = Reader.of(run, given.dtype), Tally()
     titles = {name: _titles(reader, maps[name]) for name in NAMES}
     holds = reader.model.keeps_bits()
@@ -67,16 +68,25 @@ def main() -> None:
     print(f"{given.users} users, {given.dtype}; this machine keeps bits: {holds}")
     print(table(tally))
     figures = {name: tally.mean(name) for name in sorted(tally.values)}
-    keep(given, {"users": given.users, "dtype": given.dtype, "keeps_bits": holds, "figures": figures})
+    keep(
+        given,
+        {"pupils": given.pupils, "users": given.users, "dtype": given.dtype, "keeps_bits": holds, "figures": figures},
+    )
 
 
-def trained_maps(run: NextItemRun) -> dict[str, list[Tensor]]:
-    """Objective -> the maps of all shards. What they learn from is read once for all objectives."""
+def trained_maps(run: NextItemRun, n_pupils: int | None) -> dict[str, list[Tensor]]:
+    """Objective -> the maps of all shards. What they learn from is read once for all objectives.
+
+    Args:
+        n_pupils: how many users of a shard, drawn by a hash of their names; None: all. A run takes all for the closed
+            form, and ``draft_users`` of them to align it.
+    """
     trainer = TitleTrainer(run.reader.states, run.data.catalogue, run.options.settings)
     out: dict[str, list[Tensor]] = {name: [] for name in NAMES}
     for shard, adapter in enumerate(run.state.learnt.adapters):
         own = [s for s in run.data.sequences if run.state.learnt.shard_of.get(s.user) == shard]
-        lesson = trainer.lesson(own, adapter.pairs)
+        drawn = sorted(hash_order([s.user for s in own], 0, "pupils")[:n_pupils])
+        lesson = trainer.lesson([own[i] for i in drawn], adapter.pairs)
         for name in NAMES:
             settings = replace(run.options.settings, draft_objective=name)  # type: ignore[arg-type]
             out[name].append(aligned(lesson, shard, settings, trainer.logits))

@@ -56,7 +56,7 @@ class NextItemSettings(Checked):
     """Of each shard, how many users, drawn by a hash of their names, an aligned draft is trained on."""
     draft_epochs: int = field(default=20, metadata=option(bounds=Bounds(1)))
     """Passes over these users."""
-    draft_learning_rate: float = field(default=1e-3, metadata=option(bounds=Bounds(above=0)))
+    draft_learning_rate: float = field(default=1e-5, metadata=option(bounds=Bounds(above=0)))
     """Peak learning rate of AdamW, as for adapters."""
     title_users: int = field(default=20, metadata=option(bounds=Bounds(0)))
     """With adapters: how many users, drawn by a hash of their names, the rows of titles have. Ranking by titles takes
