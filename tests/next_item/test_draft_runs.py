@@ -136,7 +136,7 @@ def test_a_draft_with_other_numbers_is_found_by_verification(folder, tmp_path):
 
 def test_a_damaged_draft_is_refused(folder, tmp_path):
     whole = load_file(folder / "state-0001" / "drafts" / "000.safetensors")
-    for tensors in ({"exit_map": whole["exit_map"]}, {**whole, "other": whole["lineage"]}):
+    for tensors in ({"exit_map": whole["exit_map"]}, {**whole, "other": whole["lineage"].clone()}):
         save_file(tensors, tmp_path / "other.safetensors")
         with_draft(folder, "drafts/001.safetensors", tmp_path / "other.safetensors")
         with pytest.raises(RunError, match=r"001\.safetensors"):
