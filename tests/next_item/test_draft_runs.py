@@ -143,6 +143,7 @@ def test_a_damaged_draft_is_refused(folder, tmp_path):
             open_next_items(folder)
 
 
+@pytest.mark.slow
 def test_drafts_of_runs_from_before_they_had_files_are_read(next_options, work_folder, tmp_path):
     more = {"adapters": "titles", "adapter_layers": 1, "adapter_rank": 2, "title_users": 0}
     with inside(work_folder):
