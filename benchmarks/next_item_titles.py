@@ -86,6 +86,7 @@ class Reader:
     merged: MergedTitles | None
     """None on a run without adapters."""
     split: RankedSplit
+    n_layers: int
 
     @classmethod
     def of(cls, run: NextItemRun, dtype: str) -> "Reader":
@@ -97,7 +98,7 @@ class Reader:
         model = TitleModel(decoder, encoder, run.data.catalogue, run.state.codes)
         n_below = decoder.n_layers - run.options.settings.adapter_layers
         merged = MergedTitles(model, run.state, n_below) if run.state.learnt.adapters else None
-        return cls(run, model, merged, split_of(run.data, "test"))
+        return cls(run, model, merged, split_of(run.data, "test"), decoder.n_layers)
 
     def after(self, row: int) -> tuple[NodeChances, dict[str, NodeChances]]:
         """After a user's history: the target, and the models that may guess at it."""
@@ -108,6 +109,16 @@ class Reader:
         of_user = self.merged.of(sequence.user, self.run.state.learnt.test.states[row])
         target, early = of_user.after_with_exit(columns)
         return target, {"early exit": early, "frozen": self.model.after(columns)}
+
+    def heads(self, row: int) -> torch.Tensor:
+        """What a user's merged heads say of all items, (m,)."""
+        state = self.run.state
+        return state.head_scores([self.split.sequences[row].user], state.learnt.test.states[row][None])[0]
+
+    def head_guess(self, row: int) -> HeadGuess:
+        """A draft of them."""
+        below = self.model.trie.sums_below((self.heads(row).clamp(min=0) + _LEAST).tolist())
+        return HeadGuess(self.model.trie, below)
 
 
 def main() -> None:
@@ -163,7 +174,7 @@ def about(model: TitleModel) -> dict[str, Any]:
 
 def measure(reader: Reader, row: int, tally: Tally) -> None:
     """All searches for one user."""
-    split, state = reader.split, reader.run.state
+    split = reader.split
     allowed = split.allowed[row]
     start = time.process_time()
     target, others = reader.after(row)
@@ -177,18 +188,18 @@ def measure(reader: Reader, row: int, tally: Tally) -> None:
     ranked = torch.sort(scores.masked_fill(~allowed, float("-inf")), descending=True, stable=True).indices[:TOP]
     found = [reader.model.trie.item_of[one.node] for one in true]
     tally.add("best-first equals the exact ranking", float(found == ranked.tolist()))
-    heads = state.head_scores([split.sequences[row].user], state.learnt.test.states[row][None])[0]
+    heads = reader.heads(row)
     both = (heads.clamp(min=0) + 1e-3).log() + scores
     for name, of_row in zip(quality_rows(reader.model), (scores, heads, both), strict=True):
         _quality(name, of_row, split, row, tally)
-    below = reader.model.trie.sums_below((heads.clamp(min=0) + _LEAST).tolist())
-    guesses: dict[str, Guess] = {"head": HeadGuess(reader.model.trie, below), **others}
+    guesses: dict[str, Guess] = {"head": reader.head_guess(row), **others}
     for width in WIDTHS:
         _beams(target, guesses, width, permitted, set(ranked.tolist()), tally)
     _drawn(target, guesses, permitted, row, int(split.targets[row]), tally)
 
 
-def _fresh(guess: Guess) -> Guess:
+def fresh(guess: Guess) -> Guess:
+    """A guess that has read nothing yet."""
     return guess.fresh() if isinstance(guess, NodeChances) else guess
 
 
@@ -207,7 +218,7 @@ def _beams(
         if name not in guesses:
             continue
         ahead = target.fresh()
-        draft = BeamDraft(trie, _fresh(guesses[name]), times * width, DEPTH)
+        draft = BeamDraft(trie, fresh(guesses[name]), times * width, DEPTH)
         start = time.process_time()
         found = beam_search(ahead, width, width, allowed, draft)
         tally.add(f"{width}: seconds, {name} {times}K", time.process_time() - start)
@@ -226,7 +237,7 @@ def _drawn(
             if rule is None and name != "head":
                 continue  # plain sampling has no draft
             chances, label = target.fresh(), title if rule is None else f"{title}, {name}"
-            draft = None if rule is None else SampledDraft(trie, _fresh(guess), 2 * DRAWN, DEPTH)
+            draft = None if rule is None else SampledDraft(trie, fresh(guess), 2 * DRAWN, DEPTH)
             start = time.process_time()
             beams = sampled_beams(chances, DRAWN, allowed, Random(row), draft, rule or exact_rejection)
             tally.add(f"drawn, {label}: seconds", time.process_time() - start)

@@ -50,6 +50,8 @@ class PathCache:
     """Node -> its final state, (d,), float32."""
     early_root: Tensor | None = None
     """The state where the prompt ends below the last layers, (d,), float32 (``n_early`` of :class:`PathDecoder`)."""
+    early_states: dict[int, Tensor] = field(default_factory=dict)
+    """Likewise of each node, (d,), float32."""
 
     def fresh(self) -> "PathCache":
         """After the same prompt, with no node read."""
@@ -73,7 +75,8 @@ class PathDecoder:
         n_slots: of the longest path.
         layers: instead of the decoder's own (:func:`~recbole_apa.backbone.merged_layers.merged_layers`); as many or
             fewer.
-        n_early: after how many layers a prompt's last state is kept for an early exit; 0 keeps none.
+        n_early: after how many layers the states of a prompt's end and of nodes are kept for an early exit; 0 keeps
+            none.
 
     Raises:
         BackboneError: the decoder is of another kind.
@@ -144,6 +147,8 @@ class PathDecoder:
             cache.node_keys[number] = torch.cat([cache.node_keys[number], k[: len(nodes)]])
             cache.node_values[number] = torch.cat([cache.node_values[number], v[: len(nodes)]])
             x = self._finished(layer, x, self._attended(cache, number, q, slots, filled))
+            if number + 1 == self._n_early:
+                cache.early_states |= dict(zip(nodes, self._normed(x).float(), strict=False))
         cache.states |= dict(zip(nodes, self._normed(x).float(), strict=False))
 
     def logits(self, state: Tensor, tokens: Sequence[int]) -> Tensor:

@@ -16,7 +16,7 @@ from recbole_apa.next_item.identifiers import codes_of, refuse_long
 from recbole_apa.next_item.sequences import targets_of
 from recbole_apa.next_item.settings import NextItemSettings
 from recbole_apa.next_item.state import Learnt, NextItemState, SplitStates
-from recbole_apa.next_item.title_adapters import with_adapters
+from recbole_apa.next_item.taught_titles import with_adapters
 from recbole_apa.next_item.title_training import TitleTrainer
 from recbole_apa.next_item.user_rows import RowReader, UserRows, sums_of
 from recbole_apa.partition.semantic import cosine_distances, fit_centres
@@ -83,8 +83,10 @@ def title_trainer(
 def trained_titles(
     state: NextItemState, data: NextItemData, trainer: TitleTrainer | None, shards: Iterable[int]
 ) -> NextItemState:
-    """The state with the adapters of some shards trained on what ``data`` has of their users."""
-    return state if trainer is None else with_adapters(state, data, trainer, shards, trainer.codes)
+    """The state with adapters and drafts of some shards trained on what ``data`` has of their users."""
+    if trainer is None:
+        return state
+    return with_adapters(state, data, trainer, trainer.settings, shards, trainer.codes)
 
 
 def refuse_large(n_items: int, settings: NextItemSettings) -> None:

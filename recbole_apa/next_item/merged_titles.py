@@ -39,9 +39,14 @@ class MergedTitles:
         """
         with one_thread():
             weights = self._state.weights(state[None], self._state.own_rows([user]))[0].tolist()
-            exit_map = merged_map([adapter.exit_map for adapter in self._state.learnt.adapters], weights)
-            changes = merged_changes(self._pairs, weights, SCALE)
-            return self.model.merged(changes, EarlyExit(self._n_below, exit_map) if self._n_below else None)
+            return self.model.merged(merged_changes(self._pairs, weights, SCALE), self._exit(weights))
+
+    def _exit(self, weights: Sequence[float]) -> EarlyExit | None:
+        """The shards' drafts as one; None where there is nothing below the adapters, or one of them is gone."""
+        maps = [draft.exit_map for draft in self._state.learnt.drafts if draft is not None]
+        if not self._n_below or len(maps) < len(self._pairs):
+            return None
+        return EarlyExit(self._n_below, merged_map(maps, weights))
 
     def after(self, user: str, state: Tensor, columns: Sequence[int]) -> NodeChances:
         """What is written for a user after some items, oldest first; see :meth:`TitleModel.after`."""

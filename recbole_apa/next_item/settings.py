@@ -6,6 +6,7 @@ Every field is one key of ``properties/model/APANext.yaml`` and one ``--key=valu
 from dataclasses import asdict, dataclass, field
 from typing import Literal
 
+from recbole_apa.core.errors import SettingsError
 from recbole_apa.core.option import Bounds, Checked, option
 from recbole_apa.core.settings import GREATEST_SEED
 
@@ -50,9 +51,28 @@ class NextItemSettings(Checked):
     """Users of one step, each with all of his training targets."""
     adapter_learning_rate: float = field(default=2e-3, metadata=option(bounds=Bounds(above=0)))
     """Peak learning rate of AdamW: it rises over the first tenth of the steps, then falls linearly."""
+    draft_objective: Literal["none", "atspeed-s", "atspeed-r", "word-kd", "seq-kd", "tvd"] = "none"
+    """With adapters: by what each shard's draft, an early exit below the adapters, is aligned with the shard's own
+    adapter (AtSpeed's objectives); ``none``: by the squared error of its states alone, in closed form."""
+    draft_beams: int = field(default=20, metadata=option(bounds=Bounds(1)))
+    """Beams of the teacher that an aligned draft has to contain."""
+    draft_users: int = field(default=100, metadata=option(bounds=Bounds(1)))
+    """Of each shard, how many users, drawn by a hash of their names, an aligned draft is trained on."""
+    draft_epochs: int = field(default=20, metadata=option(bounds=Bounds(1)))
+    """Passes over these users."""
+    draft_learning_rate: float = field(default=1e-5, metadata=option(bounds=Bounds(above=0)))
+    """Peak learning rate of AdamW, as for adapters."""
     title_users: int = field(default=20, metadata=option(bounds=Bounds(0)))
     """With adapters: how many users, drawn by a hash of their names, the rows of titles or codes have. Ranking by
     them takes seconds a user."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.draft_objective != "none" and self.adapters == "none":
+            raise SettingsError(
+                f"draft_objective: found {self.draft_objective} without adapters, which a draft is aligned with; "
+                "expected adapters: titles, or draft_objective: none"
+            )
 
     def plain(self) -> dict[str, object]:
         """The fields as JSON stores them."""

@@ -13,6 +13,7 @@ from recbole_apa.next_item.counts import Counts, Fusion, Scores, log_term
 from recbole_apa.next_item.generation import ItemCodes
 from recbole_apa.next_item.heads import Heads, HeadSums, ShardWeights, StateGrid
 from recbole_apa.next_item.title_adapters import TitleAdapter
+from recbole_apa.next_item.title_drafts import TitleDraft
 
 AT_ONCE = 512
 """Users scored together."""
@@ -51,6 +52,8 @@ class Learnt:
     """User -> digest of the sequence, digest of the states."""
     adapters: tuple[TitleAdapter, ...] = ()
     """Of each shard; none, unless titles or codes are trained."""
+    drafts: tuple[TitleDraft | None, ...] = ()
+    """Likewise; None where a request that is not done has taken it away."""
 
 
 @dataclass(frozen=True)

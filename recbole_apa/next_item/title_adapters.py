@@ -1,20 +1,15 @@
-"""An adapter for titles or codes of each shard: which shards are trained, and what identifies the data behind it."""
+"""An adapter for titles or codes of each shard, and what identifies the data behind it."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
 from torch import Tensor
 
 from recbole_apa.core.errors import SettingsError
 from recbole_apa.core.seeding import digest_over
-from recbole_apa.next_item.data import NextItemData
 from recbole_apa.next_item.generation import ItemCodes
 from recbole_apa.next_item.sequences import UserSequence
 from recbole_apa.next_item.settings import NextItemSettings
-
-if TYPE_CHECKING:
-    from recbole_apa.next_item.state import NextItemState
 
 SCALE = 2.0
 """s: alpha is twice the rank."""
@@ -28,16 +23,14 @@ class TitleAdapter:
     """Full names of the linear layers, sorted."""
     factors: tuple[Tensor, ...]
     """A, (r, d_in), and B, (d_out, r), of each layer in turn; float32."""
-    exit_map: Tensor
-    """From the states below these layers to those above them, (d, d + 1), float32."""
     lineage: str
     """Digest of the sequences behind it (:func:`lineage_of_shard`)."""
 
     @classmethod
-    def of(cls, taught: "Taught", lineage: str) -> "TitleAdapter":
+    def of(cls, pairs: Mapping[str, tuple[Tensor, ...]], lineage: str) -> "TitleAdapter":
         """What a training gave, from sequences of a lineage."""
-        pairs, layers = taught.pairs, tuple(sorted(taught.pairs))
-        return cls(layers, tuple(part for name in layers for part in pairs[name]), taught.exit_map, lineage)
+        layers = tuple(sorted(pairs))
+        return cls(layers, tuple(part for name in layers for part in pairs[name]), lineage)
 
     @property
     def pairs(self) -> dict[str, tuple[Tensor, ...]]:
@@ -52,7 +45,7 @@ class Taught:
     pairs: Mapping[str, tuple[Tensor, ...]]
     """Layer -> A and B."""
     exit_map: Tensor
-    """(d, d + 1)."""
+    """Of the draft that goes with them, (d, d + 1)."""
 
 
 Trainer = Callable[[int, Sequence[UserSequence]], Taught]
@@ -83,23 +76,3 @@ def refuse_device(settings: NextItemSettings, device: str) -> None:
         raise SettingsError(
             f"adapters: {settings.adapters} are trained on a CPU, found device {device}; set --device=cpu"
         )
-
-
-def with_adapters(
-    state: "NextItemState", data: NextItemData, train: Trainer, shards: Iterable[int], codes: ItemCodes | None = None
-) -> "NextItemState":
-    """The state with adapters trained for some shards, from the common start, and those of all others as they are.
-
-    Args:
-        data: what the state was made from.
-        codes: what ``train`` trains to write; None of titles.
-        shards: those whose users' sequences changed; all, where there are no adapters yet.
-    """
-    learnt = state.learnt
-    adapters = dict(enumerate(learnt.adapters))
-    digests = {user: told[0] for user, told in learnt.lineage.items()}
-    for shard in sorted(shards):
-        own = [s for s in data.sequences if learnt.shard_of.get(s.user) == shard]
-        adapters[shard] = TitleAdapter.of(train(shard, own), lineage_of_shard(shard, digests, learnt.shard_of, codes))
-    ordered = tuple(adapters[shard] for shard in sorted(adapters))
-    return replace(state, learnt=replace(learnt, adapters=ordered), codes=codes)

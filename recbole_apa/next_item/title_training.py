@@ -7,35 +7,46 @@ Shapes: t tokens, d hidden size, c children of a node.
 """
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from logging import getLogger
 
 import torch
 from torch import Tensor
 
 from recbole_apa.adapters.bank import AdapterBank
+from recbole_apa.adapters.merging import merged_changes
 from recbole_apa.adapters.training import AdapterCourse
+from recbole_apa.backbone.merged_layers import merged_layers
 from recbole_apa.backbone.path_decoder import PathDecoder
 from recbole_apa.backbone.split_decoder import SplitDecoder
 from recbole_apa.backbone.threads import map_on_threads
 from recbole_apa.core.errors import SettingsError
-from recbole_apa.core.seeding import hash_order
-from recbole_apa.core.settings import AdapterSettings, TrainSettings
+from recbole_apa.core.settings import AdapterSettings
 from recbole_apa.core.system.threads import one_thread
 from recbole_apa.next_item.backbone_states import HistoryStates
 from recbole_apa.next_item.catalogue import Catalogue
+from recbole_apa.next_item.draft_training import DraftLesson, DraftPupil, TeacherBeams, aligned, drawn_pupils
 from recbole_apa.next_item.exit_map import fit_exit_map
 from recbole_apa.next_item.generation import ItemCodes
+from recbole_apa.next_item.generation.draft_rows import DraftRows
 from recbole_apa.next_item.generation.objective import TitleSample, title_loss
 from recbole_apa.next_item.identifiers import identifiers_of
 from recbole_apa.next_item.sequences import UserSequence, targets_of
 from recbole_apa.next_item.settings import NextItemSettings
 from recbole_apa.next_item.title_adapters import SCALE, Taught, refuse_device
+from recbole_apa.next_item.title_course import Schedule
 
 MODULES = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
-WARMUP, CLIP = 0.1, 1.0
-"""Share of the steps over which the rate rises, and the greatest norm of a step's gradients."""
+
+
+@dataclass(frozen=True)
+class _Learner:
+    """A user who teaches an adapter."""
+
+    sequence: UserSequence
+    sample: TitleSample
 
 
 class TitleTrainer:
@@ -63,6 +74,11 @@ class TitleTrainer:
         n_layers = states.decoder.n_layers
         if settings.adapter_layers > n_layers:
             raise SettingsError(f"adapter_layers: found {settings.adapter_layers}, the backbone has {n_layers} layers")
+        if settings.draft_objective != "none" and settings.adapter_layers == n_layers:
+            raise SettingsError(
+                f"draft_objective: found {settings.draft_objective}, but all {n_layers} layers have adapters and there "
+                "is no exit below them; expected adapter_layers below that, or draft_objective: none"
+            )
         refuse_device(settings, str(states.decoder.device))
         self._decoder = SplitDecoder(states.decoder.model, n_layers - settings.adapter_layers)
         PathDecoder(states.decoder, 1)  # a backbone that cannot rank titles is refused before anything is read
@@ -71,6 +87,7 @@ class TitleTrainer:
         self.identifiers = identifiers_of(catalogue, states.encoder, codes)
         self._trie = self.identifiers.trie
         self._rows: dict[int, tuple[Tensor, Tensor | None]] = {}
+        self._schedule = Schedule(settings.adapter_epochs, settings.adapter_learning_rate, settings.adapter_batch)
 
     def __call__(self, shard: int, sequences: Sequence[UserSequence]) -> Taught:
         """What some users' sequences teach, from the start that all shards have.
@@ -83,24 +100,48 @@ class TitleTrainer:
             TrainingError: the loss is not finite.
         """
         start = time.perf_counter()
-        samples = [self._sample(sequence) for sequence in sequences]
-        users = [s.user for s, sample in zip(sequences, samples, strict=True) if sample.decisions]
-        samples = [sample for sample in samples if sample.decisions]
+        users = self._users(sequences)
         with self._bank() as bank:
-            if not samples:
+            if not users:
                 return Taught(bank.extract(0), fit_exit_map([], self._decoder.hidden_size))
-            below = map_on_threads(lambda sample: self._decoder.trunk([sample.ids])[0], samples)
-            course = self._course(bank, shard, len(samples))
+            below = self._below(users)
+            course = self._schedule.course(bank.parameters(), len(users), shard)
+            names = [user.sequence.user for user in users]
             bank.train(True)
-            for batch in course.batches(lambda epoch: self._epoch(shard, epoch, users)):
-                self._step(course, bank, [samples[i] for i in batch], [below[i] for i in batch])
+            for batch in course.batches(
+                lambda epoch: self._schedule.batches(names, self.settings.seed, "title batches", shard, epoch)
+            ):
+                self._step(course, bank, [users[i].sample for i in batch], [below[i] for i in batch])
             bank.train(False)
             loss = course.history.epoch_losses[-1]
             getLogger().info(
-                f"adapter of shard {shard}: {len(samples)} users, {course.step} steps, {loss:.3f} nats a target in the "
+                f"adapter of shard {shard}: {len(users)} users, {course.step} steps, {loss:.3f} nats a target in the "
                 f"last epoch, {time.perf_counter() - start:.1f} s"
             )
-            return Taught(bank.extract(0), self._exit_map(bank, samples, below))
+            pairs, choices = bank.extract(0), self._choices(bank, users, below)
+        return Taught(pairs, self.draft(shard, self._lesson(pairs, users, choices)))
+
+    def lesson(self, sequences: Sequence[UserSequence], pairs: Mapping[str, tuple[Tensor, ...]]) -> DraftLesson:
+        """What the draft that goes with an adapter learns from, as where the adapter was trained.
+
+        Args:
+            sequences: of the adapter's users, in order of their names.
+            pairs: the adapter: layer -> A and B.
+        """
+        users = self._users(sequences)
+        with self._bank() as bank:
+            bank.load(0, pairs)
+            bank.train(False)
+            choices = self._choices(bank, users, self._below(users))
+        return self._lesson(pairs, users, choices)
+
+    def draft(self, shard: int, lesson: DraftLesson) -> Tensor:
+        """The map of a shard's early exit, (d, d + 1), float32.
+
+        Raises:
+            TrainingError: the loss is not finite.
+        """
+        return aligned(lesson, shard, self.settings, self.logits)
 
     @contextmanager
     def _bank(self) -> Iterator[AdapterBank]:
@@ -114,38 +155,20 @@ class TitleTrainer:
         finally:
             bank.remove()
 
+    def _users(self, sequences: Sequence[UserSequence]) -> list["_Learner"]:
+        """Those whose sequences have a decision."""
+        samples = [self._sample(sequence) for sequence in sequences]
+        return [_Learner(s, sample) for s, sample in zip(sequences, samples, strict=True) if sample.decisions]
+
+    def _below(self, users: Sequence["_Learner"]) -> list[Tensor]:
+        """States below the layers with adapters, (t, d) of each user."""
+        return map_on_threads(lambda user: self._decoder.trunk([user.sample.ids])[0], users)
+
     def _sample(self, sequence: UserSequence) -> TitleSample:
         items = sequence.shown(self._states.length)
         history = self._states.encoded(self.identifiers.lines_of(self._catalogue.columns(items)))
         targets = self._catalogue.columns(targets_of(items, sequence.n_held_out))
         return self.identifiers.decisions.sample(history.ids, history.ends, targets)
-
-    def _epoch(self, shard: int, epoch: int, users: Sequence[str]) -> Iterator[list[int]]:
-        """Batches in an order that the users' own names decide."""
-        order = hash_order(users, self.settings.seed, "title batches", shard, epoch)
-        size = self.settings.adapter_batch
-        for first in range(0, len(order), size):
-            yield order[first : first + size]
-
-    def _course(self, bank: AdapterBank, shard: int, n_users: int) -> AdapterCourse:
-        settings = self.settings
-        rates = TrainSettings(
-            epochs=settings.adapter_epochs,
-            learning_rate=settings.adapter_learning_rate,
-            loraplus_lr_ratio=1.0,
-            train_batch_size=settings.adapter_batch,
-            fused_shards=1,
-            shard_slices=1,
-            weight_decay=0.0,
-            lr_schedule="linear",
-            warmup_ratio=WARMUP,
-            max_grad_norm=CLIP,
-            answer_loss="full",
-            supervise="all",
-            stopping_patience=None,
-            stopping_min_delta=0.0,
-        )
-        return AdapterCourse(bank.parameters(), -(-n_users // settings.adapter_batch), rates, shard)
 
     def _step(
         self, course: AdapterCourse, bank: AdapterBank, samples: Sequence[TitleSample], below: Sequence[Tensor]
@@ -156,7 +179,7 @@ class TitleTrainer:
         def gradients(at: int) -> tuple[float, tuple[Tensor, ...]]:
             with torch.enable_grad(), bank.mixed(torch.ones(1, 1), "non_decomposition"):
                 hidden = self._decoder.upper([below[at]])[0]
-                loss = title_loss(hidden, samples[at].decisions, self._logits)
+                loss = title_loss(hidden, samples[at].decisions, self.logits)
                 return float(loss.detach()), torch.autograd.grad(loss, parameters)
 
         found = map_on_threads(gradients, range(len(samples)))
@@ -169,21 +192,46 @@ class TitleTrainer:
                 parameter.grad = total / n_targets
             course.take_step(course.check(sum(loss for loss, _ in found) / n_targets))
 
-    def _exit_map(self, bank: AdapterBank, samples: Sequence[TitleSample], below: Sequence[Tensor]) -> Tensor:
-        """From the frozen states at the decisions to those of the trained model."""
+    def _choices(self, bank: AdapterBank, users: Sequence["_Learner"], below: Sequence[Tensor]) -> list[DraftRows]:
+        """The frozen states at the users' decisions, and those of the trained model."""
         norm = getattr(self._decoder.decoder, self._decoder.family.norm)
 
-        def states(at: int) -> tuple[Tensor, Tensor]:
-            places = [decision.place for decision in samples[at].decisions]
+        def rows(at: int) -> DraftRows:
+            decisions = users[at].sample.decisions
+            places = [decision.place for decision in decisions]
             with bank.mixed(torch.ones(1, 1), "non_decomposition"):
                 final = self._decoder.upper([below[at]])[0]
-            return norm(below[at])[places].float(), final[places].float()
+            return DraftRows.of_choices(decisions, norm(below[at])[places].float(), final[places].float())
 
-        pairs = map_on_threads(states, range(len(samples)))
+        return map_on_threads(rows, range(len(users)))
+
+    def _lesson(
+        self, pairs: Mapping[str, tuple[Tensor, ...]], users: Sequence["_Learner"], choices: Sequence[DraftRows]
+    ) -> DraftLesson:
         with one_thread():
-            return fit_exit_map(pairs, self._decoder.hidden_size)
+            closed = fit_exit_map([(rows.early, rows.final) for rows in choices], self._decoder.hidden_size)
+        drawn = drawn_pupils([user.sequence.user for user in users], self.settings)
+        pupils = [self._pupil(users[i].sequence, choices[i]) for i in drawn]
+        unread = [pupil for pupil in pupils if len(pupil.read) < len(self._catalogue)]
+        return DraftLesson(closed, unread, lambda: self._teacher(pairs))
 
-    def _logits(self, states: Tensor, node: int) -> Tensor:
+    def _teacher(self, pairs: Mapping[str, tuple[Tensor, ...]]) -> TeacherBeams:
+        """Writes with a shard's adapter alone."""
+        plain = SplitDecoder(self._decoder.model, 0)
+        with one_thread():
+            layers = merged_layers(plain, merged_changes([pairs], [1.0], SCALE))
+        decoder = PathDecoder(plain, self._trie.depth, layers, self._decoder.n_trunk)
+        return TeacherBeams(decoder, self._trie, len(self._catalogue), self.settings.draft_beams)
+
+    def _pupil(self, sequence: UserSequence, choices: DraftRows) -> DraftPupil:
+        """A user before his last training target."""
+        shown = sequence.shown(self._states.length)
+        before = shown[: len(targets_of(shown, sequence.n_held_out))]
+        columns = self._catalogue.columns(before)
+        ids = self._states.encoded(self.identifiers.lines_of(columns)).ids
+        return DraftPupil(sequence.user, ids, frozenset(columns), choices)
+
+    def logits(self, states: Tensor, node: int) -> Tensor:
         """Of a node's children: (n, d) -> (n, c), float32."""
         rows, bias = self._rows_of(node)
         products = states.float() @ rows.T

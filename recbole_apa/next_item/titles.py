@@ -4,6 +4,7 @@ import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 from recbole_apa.backbone.merged_layers import merged_layers
@@ -27,6 +28,8 @@ class PromptReader:
     def __init__(self, decoder: PathDecoder, trie: Trie, cache: PathCache, exit_map: Tensor | None = None) -> None:
         self._decoder, self._trie, self._cache, self._map = decoder, trie, cache, exit_map
         self._cache.states[ROOT] = self._cache.root
+        if self._cache.early_root is not None:
+            self._cache.early_states[ROOT] = self._cache.early_root
 
     def fresh(self) -> "PromptReader":
         """See the protocol."""
@@ -40,6 +43,13 @@ class PromptReader:
             exit_map: (d, d + 1).
         """
         return PromptReader(decoder, self._trie, self._cache.early(n_layers), exit_map)
+
+    def states(self, nodes: Sequence[int]) -> tuple[Tensor, Tensor]:
+        """Of nodes that were read: below the last layers (``n_early`` of the decoder) and above all, (n, d) each."""
+        return (
+            torch.stack([self._cache.early_states[node] for node in nodes]),
+            torch.stack([self._cache.states[node] for node in nodes]),
+        )
 
     def has(self, node: int) -> bool:
         """See the protocol."""

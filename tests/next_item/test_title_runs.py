@@ -51,13 +51,14 @@ def test_a_request_trains_the_adapter_of_the_hit_shard_and_no_other(folder):
     after = NextItemStore(folder).manifest()["files"]
     changed = {name for name in before if before[name] != after[name]}
     shard = result.change.shards[0]
-    assert {name for name in changed if name.startswith("adapters/")} == {f"adapters/{shard:03d}.safetensors"}
+    for part in ("adapters/", "drafts/"):
+        assert {name for name in changed if name.startswith(part)} == {f"{part}{shard:03d}.safetensors"}
     told = json.loads(Path(result.certificates[0]).read_text())
     assert f"adapters/{shard:03d}.safetensors" in told["files"] and "trained again" in told["kept"]
     found = audit_next_items(folder)
-    assert found.holds and any("3 adapters" in line for line in found.checked)
+    assert found.holds and any("3 adapters" in line and "3 drafts" in line for line in found.checked)
     verified = verify_next_items(folder)
-    assert verified.differences == [] and "adapters" in verified.compared
+    assert verified.differences == [] and {"adapters", "drafts"} < set(verified.compared)
 
 
 def test_a_device_that_trains_no_adapters_is_refused_before_the_request_is_taken(folder):
@@ -106,8 +107,22 @@ def test_another_adapter_is_found_by_verification_and_another_lineage_by_audit(f
         (put_in_force, "write_state", 0),
         (NextItemStore, "put_in_force", 0),
         (forget, "finish_request", 1),
+        (forget, "delete_drafts", 0),
+        (forget.ForgetSession, "_retrained", 0),
+        (state_files, "write_draft", 1),
     ],
-    ids=["in a step", "before training", "before the adapters", "between files", "before files", "unnamed", "in force"],
+    ids=[
+        "in a step",
+        "before training",
+        "before the adapters",
+        "between files",
+        "before files",
+        "unnamed",
+        "in force",
+        "before a draft is deleted",
+        "after it is deleted",
+        "between drafts",
+    ],
 )
 @pytest.mark.quick("in a step", "between files")
 def test_whatever_is_killed_when_the_run_is_in_the_old_state_or_in_the_new_one(folder, monkeypatch, where, name, after):
@@ -139,8 +154,8 @@ def test_a_run_of_before_there_were_adapters_is_opened(next_options, work_folder
     store = NextItemStore(run.folder)
     manifest = store.manifest()
     settings = manifest["options"]["settings"]
-    later = [name for name in settings if name.startswith(("adapter", "title_", "code_"))]
-    assert len(later) == 9
+    later = [name for name in settings if name.startswith(("adapter", "draft_", "title_", "code_"))]
+    assert len(later) == 14
     for name in later:
         del settings[name]
     store.put_in_force(manifest)

@@ -8,10 +8,11 @@ from recbole_apa.core.errors import RunError
 from recbole_apa.core.files.plain import read_plain
 from recbole_apa.core.files.tensors import Expected, check_tensors, parse_tensors
 from recbole_apa.core.files.whole import write_bytes
-from recbole_apa.next_item.title_adapters import Taught, TitleAdapter
+from recbole_apa.next_item.title_adapters import TitleAdapter
 
 _PREFIX = "base_model.model."
-EXIT = "exit_map"
+_EXIT = "exit_map"
+"""The draft of runs from before drafts had files of their own."""
 _ENDINGS = (".lora_A.weight", ".lora_B.weight")
 
 
@@ -32,7 +33,7 @@ def write_adapter(path: Path, adapter: TitleAdapter) -> None:
         for name, pair in adapter.pairs.items()
         for ending, part in zip(_ENDINGS, pair, strict=True)
     }
-    write_bytes(path, save({**tensors, EXIT: adapter.exit_map.contiguous()}))
+    write_bytes(path, save(tensors))
 
 
 def read_adapter(path: Path, lineage: str) -> TitleAdapter:
@@ -44,8 +45,9 @@ def read_adapter(path: Path, lineage: str) -> TitleAdapter:
         RunError: missing, damaged, or not what :func:`write_adapter` wrote.
     """
     tensors = parse_tensors(read_plain(path), path)
-    names = sorted({_layer_of(name, path) for name in tensors if name != EXIT})
-    expected = {EXIT: Expected(("hidden size", "hidden size and one"))}
+    tensors.pop(_EXIT, None)
+    names = sorted({_layer_of(name, path) for name in tensors})
+    expected = {}
     for number, name in enumerate(names):
         expected[f"{_PREFIX}{name}{_ENDINGS[0]}"] = Expected(("rank", f"in {number}"))
         expected[f"{_PREFIX}{name}{_ENDINGS[1]}"] = Expected((f"out {number}", "rank"))
@@ -53,7 +55,19 @@ def read_adapter(path: Path, lineage: str) -> TitleAdapter:
     pairs: dict[str, tuple[Tensor, ...]] = {
         name: tuple(tensors[f"{_PREFIX}{name}{ending}"] for ending in _ENDINGS) for name in names
     }
-    return TitleAdapter.of(Taught(pairs, tensors[EXIT]), lineage)
+    return TitleAdapter.of(pairs, lineage)
+
+
+def exit_map_within(path: Path) -> Tensor | None:
+    """The draft's map in an adapter's file, where older runs have it, (d, d + 1).
+
+    Raises:
+        RunError: as :func:`read_adapter`.
+    """
+    found = parse_tensors(read_plain(path), path).get(_EXIT)
+    if found is not None:
+        check_tensors({_EXIT: found}, {_EXIT: Expected(("hidden size", "hidden size and one"))}, path)
+    return found
 
 
 def _layer_of(name: str, path: Path) -> str:

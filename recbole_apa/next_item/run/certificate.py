@@ -20,7 +20,10 @@ KEPT = (
     "sums are whole numbers, the forgotten part was subtracted from them, and what is left has the bits of a count "
     "without it."
 )
-ADAPTED = " The adapters of changed shards were trained again, from the start that all shards have."
+ADAPTED = (
+    " The drafts of changed shards were deleted before anything else; their adapters and drafts were trained again, "
+    "from the start that all shards have."
+)
 """Added to :data:`KEPT` where titles or codes are trained."""
 CODED = " The codes that they write stay: they are made of the item file's texts, in which no user has a part."
 """Added where codes are trained."""
@@ -45,7 +48,7 @@ class NextItemCertificate:
     users: Mapping[str, int]
     """``changed`` and, among them, ``gone``."""
     shards: Mapping[str, Sequence[int] | int]
-    """``changed``: those whose sums, head and adapter are others; and the ``total``."""
+    """``changed``: those whose sums, head, adapter and draft are others; and the ``total``."""
     files: Mapping[str, Mapping[str, str | None]]
     """File of the state -> keyed digests ``before`` and ``after``."""
     figures: Mapping[str, Mapping[str, float | None]]

@@ -21,6 +21,7 @@ from recbole_apa.next_item.data import NextItemData, read_next_data
 from recbole_apa.next_item.fit import refuse_untrained
 from recbole_apa.next_item.identifiers import identifiers_of, refuse_long
 from recbole_apa.next_item.run.added_files import kept_incoming
+from recbole_apa.next_item.run.draft_files import delete_drafts
 from recbole_apa.next_item.run.opened import NextItemRun, open_state, visible_of
 from recbole_apa.next_item.run.pending import finish_request, refuse_edited, refuse_waiting
 from recbole_apa.next_item.run.put_in_force import Transition, put_grown_state, put_new_state
@@ -226,6 +227,7 @@ class ForgetSession:
         after = self._after(opened, entry.content)
         change = change_of(opened.state, after, opened.options.settings)
         level = self._level(entry)
+        delete_drafts(self.store.state_folder(manifest), change.shards)
         run = self._retrained(opened, after, level, manifest)
         if level == FRESH:
             change = replace(change, shards=changed_sums(opened.state, run.state))

@@ -25,8 +25,8 @@ from recbole_apa.next_item.run.pending import CERTIFICATE, refuse_edited, refuse
 from recbole_apa.next_item.run.store import NextItemStore
 from recbole_apa.next_item.run.train import evaluate, trained
 from recbole_apa.next_item.sequences import targets_of
-from recbole_apa.next_item.state import NextItemState
 from recbole_apa.next_item.title_adapters import lineage_of_shard
+from recbole_apa.next_item.title_drafts import lineage_of_draft
 from recbole_apa.runs.ledger_lines import DONE
 from recbole_apa.runs.lock import run_lock
 from recbole_apa.runs.log import own_log
@@ -148,7 +148,7 @@ def _audit_derived(run: NextItemRun, machine: str, out: NextItemAudit) -> None:
     counts = counts_of(run.data, learnt.lineage, settings)
     if counts is not None and learnt.counts is not None:
         out.findings += [f"counts.{n} is not what the visible rows give" for n in differences(learnt.counts, counts)]
-    _audit_adapters(run.state, out)
+    _audit_titles(run, out)
     sizes = [0] * settings.n_shards
     for user in learnt.shard_of.keys() & run.data.of_user.keys():
         sequence = run.data.of_user[user]
@@ -159,15 +159,23 @@ def _audit_derived(run: NextItemRun, machine: str, out: NextItemAudit) -> None:
     out.checked.append("heads, weights, fusion derived from the sums; counts and numbers of rows counted again")
 
 
-def _audit_adapters(state: NextItemState, out: NextItemAudit) -> None:
-    learnt, codes = state.learnt, state.codes
+def _audit_titles(run: NextItemRun, out: NextItemAudit) -> None:
+    """Adapters and drafts are of the shards' sequences, and drafts of the adapters beside them."""
+    learnt, codes, settings = run.state.learnt, run.state.codes, run.options.settings
     digests = {user: told[0] for user, told in learnt.lineage.items()}
     behind = "sequences" if codes is None else "sequences or codes"
-    for k, adapter in enumerate(learnt.adapters):
+    for k, (adapter, draft) in enumerate(zip(learnt.adapters, learnt.drafts, strict=True)):
         if adapter.lineage != lineage_of_shard(k, digests, learnt.shard_of, codes):
             out.findings.append(f"the adapter of shard {k} was trained on other {behind} than the run has")
+        if draft is None:
+            out.findings.append(f"the draft of shard {k} is missing, and no request waits for it")
+        elif draft.lineage != lineage_of_draft(k, adapter, settings):
+            out.findings.append(f"the draft of shard {k} was trained for another adapter, or on other sequences")
     if learnt.adapters:
-        out.checked.append(f"{len(learnt.adapters)} adapters by the digests of the {behind} behind them")
+        n = len(learnt.adapters)
+        out.checked.append(
+            f"{n} adapters by the digests of the {behind} behind them, {n} drafts by those of the adapters"
+        )
 
 
 @own_log()
@@ -194,6 +202,6 @@ def verify_next_items(folder: str | Path, config_dict: Mapping[str, object] | No
     machines = _other_machine(run, manifest)
     means = MEANS[INHERITED if inherits else FRESH]
     compared = ["grid", "sums", "heads", "counts", "states", "weights", "fusion", "lineage", "partition", "figures"]
-    compared += ["adapters"] if run.state.learnt.adapters else []
+    compared += ["adapters", "drafts"] if run.state.learnt.adapters else []
     compared += ["codes"] if run.state.codes is not None else []
     return VerifyResult(found, compared, means, round(time.perf_counter() - start, 1), machines, not machines)

@@ -3,7 +3,7 @@
 Shapes: v users, m items of the catalogue, k shards, d hidden size.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -18,10 +18,12 @@ from recbole_apa.core.files.whole import json_of, write_bytes, write_json
 from recbole_apa.next_item.counts import Counts, Fusion, ItemCounts, TransitionCounts
 from recbole_apa.next_item.generation import ItemCodes
 from recbole_apa.next_item.heads import Heads, HeadSums, StateGrid
-from recbole_apa.next_item.run.adapter_files import adapter_name, read_adapter, write_adapter
+from recbole_apa.next_item.run.adapter_files import adapter_name, exit_map_within, read_adapter, write_adapter
+from recbole_apa.next_item.run.draft_files import draft_name, read_draft, write_draft
 from recbole_apa.next_item.settings import NextItemSettings
 from recbole_apa.next_item.state import Learnt, NextItemState, SplitStates
 from recbole_apa.next_item.title_adapters import TitleAdapter
+from recbole_apa.next_item.title_drafts import TitleDraft, lineage_of_draft
 
 GRID, ROWS, COUNTS = "grid.safetensors", "rows.safetensors", "counts.safetensors"
 CODES = "codes.safetensors"
@@ -75,6 +77,9 @@ def write_state(folder: Path, state: NextItemState, figures: Mapping[str, object
         _write(folder / CODES, {"codes": state.codes.numbers})
     for k, adapter in enumerate(learnt.adapters):
         write_adapter(folder / adapter_name(k), adapter)
+    for k, draft in enumerate(learnt.drafts):
+        if draft is not None:
+            write_draft(folder / draft_name(k), draft)
     write_json(folder / PARTITION, dict(learnt.shard_of))
     lineage = {user: list(told) for user, told in learnt.lineage.items()}
     told: dict[str, object] = {"users": lineage, "valid": learnt.valid.users, "test": learnt.test.users}
@@ -100,6 +105,7 @@ def read_state(folder: Path, settings: NextItemSettings) -> NextItemState:
     rows, grid = _read(folder / ROWS, _ROWS), _read(folder / GRID, _GRID)
     lineage, chosen, partition = (_json(folder / name) for name in (LINEAGE, CHOSEN, PARTITION))
     try:
+        adapters = _adapters(folder, settings, lineage)
         learnt = Learnt(
             {str(user): int(shard) for user, shard in partition.items()},
             tuple(HeadSums(h["gram"], h["cross"], int(h["n_rows"])) for h in heads),
@@ -107,7 +113,8 @@ def read_state(folder: Path, settings: NextItemSettings) -> NextItemState:
             SplitStates(tuple(lineage["valid"]), rows["valid"]),
             SplitStates(tuple(lineage["test"]), rows["test"]),
             {user: (told[0], told[1]) for user, told in lineage["users"].items()},
-            _adapters(folder, settings, lineage),
+            adapters,
+            _drafts(folder, settings, adapters),
         )
         state = NextItemState(
             StateGrid(grid["centre"], grid["scale"]),
@@ -171,6 +178,19 @@ def _codes(folder: Path, settings: NextItemSettings) -> ItemCodes | None:
     if numbers.shape[1] != n_levels or bool(((numbers < 0) | (numbers >= size)).any()):
         raise ValueError(f"codes, expected {n_levels} levels of numbers from 0 to {size - 1}")
     return ItemCodes(numbers, size)
+
+
+def _drafts(
+    folder: Path, settings: NextItemSettings, adapters: Sequence[TitleAdapter]
+) -> tuple[TitleDraft | None, ...]:
+    return tuple(_draft(folder, shard, adapter, settings) for shard, adapter in enumerate(adapters))
+
+
+def _draft(folder: Path, shard: int, adapter: TitleAdapter, settings: NextItemSettings) -> TitleDraft | None:
+    if (folder / draft_name(shard)).is_file():
+        return read_draft(folder / draft_name(shard))
+    within = exit_map_within(folder / adapter_name(shard))
+    return None if within is None else TitleDraft(within, lineage_of_draft(shard, adapter, settings))
 
 
 def _damaged(folder: Path, why: str) -> RunError:

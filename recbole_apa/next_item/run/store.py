@@ -22,6 +22,8 @@ MANIFEST, KIND = "manifest.json", "APANext"
 FORMAT = 1
 EXPORTS = "exports.json"
 """Recommendations that were written elsewhere: path -> digest of the file."""
+DRAFTS = "drafts"
+"""Folder of a state's drafts."""
 GROWN = "added"
 """Key of the manifest: digests of the ledger's lines of additions that the state has; runs that never grew lack it."""
 _STATE = re.compile(r"state-\d{4,}")
@@ -82,7 +84,8 @@ class NextItemStore:
         return copied(value)
 
     def check(self) -> dict[str, Any]:
-        """The manifest, after comparing every file of the state with its digest.
+        """The manifest, after comparing every file of the state with its digest. A draft may be missing while a line
+        of the ledger waits: a request deletes drafts before anything else.
 
         Raises:
             RunError: as :meth:`manifest`; or a file is missing, differs, or is there without being listed.
@@ -92,6 +95,8 @@ class NextItemStore:
         for name, digest in manifest["files"].items():
             path = state / name
             if not path.is_file():
+                if name.startswith(f"{DRAFTS}/") and self.ledger(manifest).waiting():
+                    continue
                 raise RunError(f"{path} is missing; the manifest lists it: restore the run folder from a copy")
             if file_digest(path) != digest:
                 raise RunError(f"{path} was changed after it was written (its digest differs); restore it from a copy")
