@@ -58,7 +58,7 @@ def main() -> None:
     changes = {"show_progress": False, **({"data_path": given.data_path} if given.data_path else {})}
     run = open_state(NextItemStore(given.run), changes)
     if not run.state.learnt.adapters:
-        parser.error("expected a run with adapters: titles")
+        parser.error("expected a run with adapters: titles or codes")
     maps = trained_maps(run, given.pupils)
     reader, tally = Reader.of(run, given.dtype), Tally()
     titles = {name: _titles(reader, maps[name]) for name in NAMES}
@@ -81,7 +81,7 @@ def trained_maps(run: NextItemRun, n_pupils: int | None) -> dict[str, list[Tenso
         n_pupils: how many users of a shard, drawn by a hash of their names; None: all. A run takes all for the closed
             form, and ``draft_users`` of them to align it.
     """
-    trainer = TitleTrainer(run.reader.states, run.data.catalogue, run.options.settings)
+    trainer = TitleTrainer(run.reader.states, run.data.catalogue, run.options.settings, run.state.codes)
     out: dict[str, list[Tensor]] = {name: [] for name in NAMES}
     for shard, adapter in enumerate(run.state.learnt.adapters):
         own = [s for s in run.data.sequences if run.state.learnt.shard_of.get(s.user) == shard]
@@ -104,11 +104,11 @@ def measure(reader: Reader, titles: dict[str, MergedTitles], row: int, tally: Ta
     """All searches for one user."""
     split, run = reader.split, reader.run
     sequence, state = split.sequences[row], run.state.learnt.test.states[row]
-    texts = run.data.catalogue.texts_of(sequence.shown(run.options.settings.history_length))
+    columns = run.data.catalogue.columns(sequence.shown(run.options.settings.history_length))
     allowed: list[bool] = split.allowed[row].tolist()
     guesses: dict[str, Guess] = {HEAD: reader.head_guess(row)}
     for name in NAMES:
-        target, guesses[name] = titles[name].of(sequence.user, state).after_with_exit(texts)
+        target, guesses[name] = titles[name].of(sequence.user, state).after_with_exit(columns)
     for width in WIDTHS:
         plain = target.fresh()
         expected = beam_search(plain, width, width, allowed)

@@ -161,3 +161,18 @@ def test_drafts_of_runs_from_before_they_had_files_are_read(next_options, work_f
     assert audit_next_items(run.folder).holds and verify_next_items(run.folder).differences == []
     forget_next_items(run.folder, users=["u5"])
     assert drafts_of(run.folder) == ALL and verify_next_items(run.folder).differences == []
+
+
+def test_drafts_of_codes_are_aligned_and_proved(next_options, work_folder, monkeypatch):
+    more = {"adapters": "codes", "code_levels": 2, "code_size": 3, "adapter_layers": 1, "adapter_rank": 2}
+    more |= {"title_users": 0, "draft_objective": "atspeed-s", "draft_beams": 2, "draft_epochs": 1}
+    with inside(work_folder):
+        made = run_next_items("chains", config_dict={**next_options, **more}, run_dir=work_folder / "draft_codes")
+    assert drafts_of(made.folder) == ALL and made.state.codes is not None
+    forget_next_items(made.folder, users=["u5"])
+    audit = audit_next_items(made.folder)
+    assert audit.findings == [] and any("sequences or codes" in line and "drafts" in line for line in audit.checked)
+    with monkeypatch.context() as patch:
+        patch.chdir(work_folder)
+        verified = verify_next_items(made.folder)
+    assert verified.holds and {"codes", "drafts"} <= set(verified.compared)

@@ -129,7 +129,7 @@ def test_the_teachers_beams_are_the_searchs_own(adapted, state):
     before = shown[: user.sample.n_targets]
     assert targets_of(shown, user.sequence.n_held_out)[-1] == shown[len(before)]
     model = TitleModel(plain, reader.states.encoder, data.catalogue)
-    chances = model.merged(merged_changes([pairs], [1.0], SCALE)).after(data.catalogue.texts_of(before))
+    chances = model.merged(merged_changes([pairs], [1.0], SCALE)).after(data.catalogue.columns(before))
     allowed = [item not in before for item in data.catalogue.items]
     expected = beam_search(chances, 3, 3, allowed)
     assert len(expected) == 3 and sum(allowed) == len(data.catalogue) - len(set(before))
@@ -227,19 +227,19 @@ def test_answers_are_the_same_with_another_draft_and_with_none(adapted, state):
     wrong = tuple(replace(draft, exit_map=-draft.exit_map) for draft in state.learnt.drafts)
     known = state.learnt.test
     for user in ("u9", "u10"):
-        at, texts = known.states[known.users.index(user)], data.catalogue.texts_of(data.of_user[user].shown(6))
+        at, columns = known.states[known.users.index(user)], data.catalogue.columns(data.of_user[user].shown(6))
         found = []
         for drafts in (state.learnt.drafts, wrong):
             titles = MergedTitles(model, replace(state, learnt=replace(state.learnt, drafts=drafts)), 3)
-            target, early = titles.of(user, at).after_with_exit(texts)
+            target, early = titles.of(user, at).after_with_exit(columns)
             draft = BeamDraft(model.trie, early, 8, 5)
             found.append(beam_search(target, 4, 4, [True] * len(data.catalogue), draft))
             assert early.n_passes > 0
         lacking = replace(state, learnt=replace(state.learnt, drafts=(None, *state.learnt.drafts[1:])))
         titles = MergedTitles(model, lacking, 3)
         with pytest.raises(ValueError, match="no early exit"):
-            titles.of(user, at).after_with_exit(texts)
-        found.append(beam_search(titles.after(user, at, texts), 4, 4, [True] * len(data.catalogue)))
+            titles.of(user, at).after_with_exit(columns)
+        found.append(beam_search(titles.after(user, at, columns), 4, 4, [True] * len(data.catalogue)))
         assert found[0] == found[1] == found[2]
 
 
