@@ -21,6 +21,8 @@ MODEL, ALONE, BOTH = "model", "evidence", "model+evidence"
 """What may be served, from the simplest on: the model's scores as they are, terms alone, both."""
 N_FOLDS = 16
 """Folds where there are further rows: fits without a fold are made again without each other one."""
+SILENT = 0.5
+"""Every score of a model without adapters."""
 RIDGE = 1.0
 _STACKED = "stacked"
 _CLIP = 1e-7
@@ -54,7 +56,7 @@ class Combination:
     """LogLoss of each of ``MODEL``, ``ALONE``, ``BOTH`` on the validation rows; of a regression by fits without the
     row's user. NaN if all users are in one fold."""
     served: str
-    """The one with the least; of equal ones the simplest."""
+    """The one with the least; of equal ones the simplest. Terms alone if the model has no adapter and so no opinion."""
     is_stacked: bool = False
     """Whether ``both`` rests on the log odds of ``alone``: so it is with further rows."""
 
@@ -80,6 +82,8 @@ class Combination:
         rows = _Rows.of(table, model_scores, labels, users, further)
         losses = {name: _log_loss(labels, found) for name, found in _left_out(rows).items()}
         served = min(losses, key=lambda name: np.inf if np.isnan(losses[name]) else losses[name])
+        if (model_scores == SILENT).all():
+            served = ALONE
         alone, both = _fitted(rows)
         return cls(terms, alone, both, losses, served, further is not None)
 

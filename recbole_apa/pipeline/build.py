@@ -178,7 +178,7 @@ def _as_evaluated(store: RunStore) -> dict[str, object]:
     if EVALUATED in manifest:
         return {"variants": manifest[EVALUATED]}
     figures = read_json(store.folder / METRICS) if store.has(METRICS) else {}
-    return {"variants": "all"} if any(".adapters." in name for name in figures) else {}
+    return {"variants": "all"} if any(name.startswith("test.adapters.") for name in figures) else {}
 
 
 def refuse_remote_code(manifest: Manifest, changes: Mapping[str, object]) -> None:

@@ -104,7 +104,7 @@ def write_records(
     write_json(store.folder / METRICS, result.metrics)
     if result.trainer.combined:
         save_collaborative_scores(store, result.trainer.combined.fitted.scores)
-    report = write_report(store.folder, requests)
+    report = write_report(store.folder, requests, store.name)
     seal_records(result, about)
     return report
 

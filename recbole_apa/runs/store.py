@@ -61,6 +61,11 @@ class RunStore(ShardFiles):
             return self.base.home
         return self.place if is_url(self.place) else str(self.folder.resolve())
 
+    @property
+    def name(self) -> str:
+        """The run's name: that of its folder, also while another state of it is made."""
+        return self.base.name if self.base is not None else self.folder.name
+
     def note_machine(self, kind: Mapping[str, str]) -> None:
         """Record the kind of machine that an interrupted training is resumed on."""
         manifest = self.manifest()

@@ -105,7 +105,6 @@ def refuse_uncertified(store: RunStore, position: int, keys: KeyRing) -> None:
 
 
 def _certificate(pending: RunStore, done: CarriedOut, asked: CertifiedRequest) -> Certificate:
-    assert pending.base is not None
     exact, title = done.method == EXACT, f"Certificate of approximate unlearning ({done.method})"
     later = pending.manifest().get(TO_MAKE)
     prefix = ", from a prefix" if later else ""
@@ -113,7 +112,7 @@ def _certificate(pending: RunStore, done: CarriedOut, asked: CertifiedRequest) -
         request=asked,
         title=f"Certificate of {EXACT} unlearning ({done.exactness}){prefix}" if exact else title,
         method=done.method,
-        run=pending.base.folder.name,
+        run=pending.name,
         completed=datetime.now(timezone.utc).isoformat(timespec="seconds"),
         exactness=done.exactness,
         affected=affected_counts(done.plan),

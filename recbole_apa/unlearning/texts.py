@@ -30,11 +30,12 @@ def figures_text(figures: Mapping[str, Mapping[str, float | None]]) -> str:
     return tabulate(body, ["", "before", "after"], disable_numparse=True)
 
 
-def outcome_text(outcome: "Outcome", shown: Callable[[Path], str]) -> str:
+def outcome_text(outcome: "Outcome", shown: Callable[[Path], str], has_caught_up: bool = False) -> str:
     """The before / after table and the time taken, for a terminal.
 
     Args:
         shown: gives a path for display.
+        has_caught_up: what it left was trained by the same command.
     """
     plan = outcome.plan
     rewritten = sum(a.change == "rewritten" for a in plan.affected)
@@ -49,7 +50,7 @@ def outcome_text(outcome: "Outcome", shown: Callable[[Path], str]) -> str:
     if outcome.slices and outcome.served is None:
         lines.append(f"{outcome.slices['trained']} of {outcome.slices['total']} slices trained again")
     if outcome.served is not None:
-        lines.append(served_text(outcome))
+        lines.append("carried out at once, and caught up since" if has_caught_up else served_text(outcome))
     if outcome.statistics:
         lines.append(statistics_text(outcome.statistics))
     if outcome.served is not None:
@@ -94,6 +95,7 @@ def ratio_text(outcome: "Outcome") -> str:
 
 def result_text(result: UnlearnResult) -> str:
     """The result of :func:`unlearn` for a person; it names samples, so it is printed and never logged."""
+    has_caught_up = result.caught_up is not None
     parts = [f"finished; certificate: {result.shown(path.with_suffix('.html'))}" for path in result.finished]
     parts += [f"finished: the addition in line {line} of the ledger" for line in result.additions]
     if result.caught_up:
@@ -104,5 +106,5 @@ def result_text(result: UnlearnResult) -> str:
     parts += [f"left out: {text}" for text in result.left]
     if result.plan:
         parts.append(plan_text(result.plan))
-    parts += [outcome_text(outcome, result.shown) for outcome in result.outcomes]
+    parts += [outcome_text(outcome, result.shown, has_caught_up) for outcome in result.outcomes]
     return "\n".join(parts)

@@ -176,7 +176,7 @@ def _write_records(
     about = about_state(before, served, INHERITED, has_plain_ids(before), kept=True)
     about |= {"chosen": before["chosen"], "outside": before.get("outside", {})}
     pending.write_manifest({**pending.manifest(), **about})
-    write_report(pending.folder, carried_out(served))
+    write_report(pending.folder, carried_out(served), pending.name)
     pending.seal({}, kept=_kept_files(pending, before))
     return figures_on_test(opened_metrics(store), metrics, before["settings"]["aggregation"])
 

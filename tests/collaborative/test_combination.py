@@ -149,7 +149,7 @@ def test_it_is_read_as_it_was_written_with_further_rows(n_terms):
 
 
 def test_with_users_in_one_fold_the_model_is_served():
-    found = fit(*made_up(2.0, 0.0), ["one"] * N)
+    found = fit(*made_up(2.0, 0.01), ["one"] * N)
     assert found.served == MODEL and np.isnan(found.log_losses[ALONE])
 
 
@@ -167,3 +167,12 @@ def test_something_else_is_refused(name):
             Combination.from_json({**told, name: wrong})
     with pytest.raises(RunError):
         Combination.from_json([])
+
+
+def test_a_model_without_adapters_is_not_served_however_bad_the_terms_are():
+    """Its scores of .5 had the least LogLoss, and the run was said to have nothing to serve."""
+    table, _, labels = made_up(1.0, 1.0)
+    turned = 1 - labels
+    silent = np.full(len(labels), 0.5)
+    found = Combination.fit(table, silent, np.where(np.arange(len(labels)) % 2, turned, labels), USERS, ("a", "b"))
+    assert found.log_losses[MODEL] < found.log_losses[ALONE] and found.served == ALONE

@@ -130,7 +130,7 @@ def test_the_loss_is_minus_the_log_chance_of_the_ranking(adapted, codes, model):
             expected -= float(rank_all(model.after(data.catalogue.columns(shown[:n])))[column])
         hidden = trainer._decoder.upper(trainer._decoder.trunk([sample.ids]))[0]
         for decision in sample.decisions:
-            logits = trainer._logits(hidden[decision.place][None], decision.node)
+            logits = trainer.logits(hidden[decision.place][None], decision.node)
             found -= float(torch.log_softmax(logits[0].double(), 0)[decision.child])
     assert found == pytest.approx(expected, abs=1e-3)
 

@@ -1,9 +1,24 @@
 """Runs with other partitions, and with a shorter evaluation."""
 
+import json
+from types import SimpleNamespace
+
 import pytest
 
 from recbole_apa import evaluate_run, run, unlearn, verify
 from recbole_apa.core.errors import SettingsError
+from recbole_apa.pipeline.build import _as_evaluated
+
+
+def test_a_run_is_evaluated_again_as_it_was(tmp_path):
+    """Validation figures have every adapter anyhow: all variants were scored on test samples where one had been."""
+    for figures, expected in (
+        ({"valid.adapters.000.auc": 0.5, "test.aggregated.decomposition.auc": 0.5}, {}),
+        ({"valid.adapters.000.auc": 0.5, "test.adapters.000.auc": 0.5}, {"variants": "all"}),
+    ):
+        (tmp_path / "metrics.json").write_text(json.dumps(figures))
+        store = SimpleNamespace(folder=tmp_path, manifest=dict, has=lambda name: True)
+        assert _as_evaluated(store) == expected
 
 
 @pytest.mark.quick(1)

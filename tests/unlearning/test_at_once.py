@@ -76,6 +76,7 @@ def test_a_request_at_once_trains_nothing_and_catches_up_to_the_same_bytes(which
     assert len(seen) == done.caught_up.n_slices == result.plan.n_slices
     assert "APA" in done.caught_up.result.table, "figures are made now, and shown"
     assert f"figures and report: {place / REPORT}" in result_text(done)
+    assert f"<title>{place.name}</title>" in (place / REPORT).read_text(), "it was called pending"
     assert {shard for shard, _ in seen} == set(prefixes) == set(done.caught_up.trained)
     assert state(place) == state(plain) and kinds(place) == ["request", "done", "caught_up", "done"]
     manifests = [RunStore(at).manifest() for at in (place, plain)]

@@ -1,5 +1,7 @@
 """A request's time is compared with something that has a name."""
 
+from dataclasses import replace
+
 import pytest
 
 from recbole_apa.core.files.whole import read_json
@@ -30,6 +32,18 @@ def test_a_certificate_says_what_its_ratio_is_of(served, tmp_path):
     assert NOT_MEASURED not in page_of(tmp_path, content, shards={**content["shards"], "total": 1})
     untimed = page_of(tmp_path, content, seconds={"training": 1.0, "full_training": None})
     assert "first training" not in untimed and "Training time 1.0 s." in untimed
+
+
+def test_what_has_caught_up_since_is_not_said_to_wait():
+    """A killed request at once that --catch_up carried out, then trained."""
+    at_once = replace(outcome(10.0, 40.0, 0), served={"000": {"served": 1, "total": 2}})
+    assert "served are 1 of 2 slices" in outcome_text(at_once, str) and "--catch_up" in outcome_text(at_once, str)
+    told = outcome_text(at_once, str, has_caught_up=True)
+    assert "caught up since" in told and "slices" not in told and "--catch_up" not in told
+
+
+def test_a_report_has_the_runs_name(served):
+    assert f"<title>{served.name}</title>" in (served / "report.html").read_text(), "it was called pending"
 
 
 def test_the_text_after_a_request_says_what_its_ratio_is_of():

@@ -26,6 +26,7 @@ MEANT = (
     f"the seconds of retraining the single model on what remains ({REFERENCE}'s unlearn s; the paper's reference) "
     f"divided by unlearn s. {ALL_ANEW}: the row's own train s, retraining everything that it holds, divided by it."
 )
+LEAST_SECONDS = 0.05
 _BLOCKS = {
     "all": "all rows of the training period",
     "shown": "the rows of the training period that training and validation prompts show",
@@ -160,4 +161,5 @@ def _mean(rows: Sequence[Row], key: str) -> float:
 
 
 def _ratio(seconds: float | None, request: float) -> str:
-    return f"{seconds / request:.2f}" if seconds and request else ""
+    """Empty where the table prints one of them as 0.0: it would be a ratio of errors of measuring."""
+    return f"{seconds / request:.2f}" if seconds and min(seconds, request) >= LEAST_SECONDS else ""

@@ -33,6 +33,9 @@ def _choice(figures: Mapping[str, float], served: str) -> str:
     told = ", ".join(f"{title} {value:.4f}" for title, value in losses.items() if value is not None)
     if not told:
         return f"Served is {TITLES[served]}."
+    known = {name: losses[TITLES[name]] for name in TITLES if losses[TITLES[name]] is not None}
+    if served == ALONE and min(known, key=lambda name: known[name] or 0.0) == MODEL:
+        return f"Served is {TITLES[served]}: no adapter is left, and what is without one says the same of every sample."
     why = (
         f"least LogLoss on the validation samples ({told}), where evidence is weighed by fits without the sample's user"
     )

@@ -22,19 +22,20 @@ Draw = Callable[[Mapping[str, Any]], go.Figure]
 """The data of one file in ``figures/`` -> the plot."""
 
 
-def write_report(folder: Path, requests: Sequence[Mapping[str, object]] = ()) -> Path:
+def write_report(folder: Path, requests: Sequence[Mapping[str, object]] = (), name: str = "") -> Path:
     """Write ``report.html`` from a run folder's records.
 
     Args:
         requests: ``position``, ``time`` and ``n_interactions`` of each completed request; the report links to its
             certificate.
+        name: of the run; empty: the folder's.
     """
     figures: Mapping[str, float] = read_json(folder / "metrics.json")
     manifest = read_json(folder / "manifest.json")
     chosen = manifest["settings"]["aggregation"]
     page = render(
         "report.html",
-        title=folder.name,
+        title=name or folder.name,
         verdict=attempt("verdict", lambda: verdict(figures, chosen), "") if "test.n_samples" in figures else "",
         headers=HEADERS,
         note=" ".join([note(figures) or "Intervals resample rows.", validation_note(figures)]).strip(),
