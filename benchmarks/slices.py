@@ -118,7 +118,9 @@ def measure(given: argparse.Namespace, options: Mapping[str, Any], folder: Path)
         folder / RECORDS,
         rows,
         requests,
-        lambda name, change: noted(name, options, each_way(base, folder / "copy", change["asked"])),
+        lambda name, change: noted(
+            name, options, each_way(base, folder / "copy", change["asked"], not given.no_catch_up)
+        ),
     )
     found = {row["change"]: row for row in rows}
     points = (base / "shards").glob("*/points/*/*")
@@ -166,13 +168,13 @@ class TrainedShares:
         return {"these": float(np.mean(few)) / all_samples, "1,000": float(np.mean(many)) / all_samples}
 
 
-def each_way(base: Path, copy: Path, asked: str) -> dict[str, dict[str, Any]]:
+def each_way(base: Path, copy: Path, asked: str, catches_up: bool = True) -> dict[str, dict[str, Any]]:
     """One request on copies of a run: in full; and at once, then caught up."""
     out = {}
     shutil.rmtree(copy, ignore_errors=True)
     for commands in ([("in full", [asked])], [("at once", [asked, "--at_once"]), ("catch up", ["--catch_up"])]):
         shutil.copytree(base, copy)
-        for way, words in commands:
+        for way, words in commands[: 2 if catches_up else 1]:
             out[way] = carried_out([f"--run={copy}", *words], copy)
         shutil.rmtree(copy)
     return out
@@ -182,16 +184,23 @@ def table(record: Mapping[str, Any]) -> str:
     """A line for each kind of request and way."""
     body = []
     for kind, found in record["requests"].items():
-        for way in WAYS:
-            mean = {name: float(np.mean([one[way][name] for one in found])) for name in ("seconds", "apart")}
+        for way in (way for way in WAYS if way in found[0]):
+            names = ("seconds", "apart", "processor")
+            mean = {name: float(np.mean([one[way][name] for one in found])) for name in names}
             slices = [one[way]["slices"] for one in found if one[way]["slices"] is not None]
             ratios = [mean["apart"] / record[name]["apart"] for name in ("run", "one model")]
             ratios.append(mean["seconds"] / record["run"]["seconds"])
             line = [kind, way, str(len(found)), f"{np.mean(slices):.1f}" if slices else "-"]
             body.append([*line, f"{mean['apart']:.1f}", *(f"{x:.3f}" for x in ratios[:2]), f"{mean['seconds']:.1f}"])
             body[-1].append(f"{ratios[2]:.3f}")
+            body[-1].append(f"{mean['processor']:.1f}")
     head = ["requests for", "way", "number", "slices trained", "s, figures apart", "of the run", "of one model"]
-    return tabulate(body, [*head, "s, figures too", "of the run"], tablefmt="github", disable_numparse=True)
+    return tabulate(
+        body,
+        [*head, "s, figures too", "of the run", "processor s, figures too"],
+        tablefmt="github",
+        disable_numparse=True,
+    )
 
 
 def main() -> None:
@@ -203,6 +212,7 @@ def main() -> None:
     parser.add_argument("--partition", default="semantic_user")
     parser.add_argument("--keep_states", choices=KEPT, default="validation", help="on both sides")
     parser.add_argument("--folder", type=Path, help="keeps runs and records, so that a measurement goes on")
+    parser.add_argument("--no_catch_up", action="store_true", help="leaves out what comes after a request at once")
     parser.add_argument("--prefixes", action="store_true", help="AUC by slices served, no request")
     parser.add_argument("--config", default="{}", help="further options, as JSON")
     given = begin(parser)
