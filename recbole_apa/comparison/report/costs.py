@@ -35,9 +35,9 @@ _BLOCKS = {
 DRAWN = "Requests drawn by hash: interaction / user / item"
 DRAWN_MEANT = (
     "Means over {n} requests of each kind (interactions and items that the training prompts show, users who have "
-    "training samples), drawn by hash. Shards hit are counted; seconds are estimated by those of this training: its "
-    "seconds a sample times the samples of these shards, from the first slice of each that a request reaches, and the "
-    "shards' share of the memory. Both ratios as above."
+    "training samples), all of them or 1,000 drawn by hash. Shards hit are counted; seconds are estimated by those of "
+    "this training: its seconds a sample times the samples of these shards, from the first slice of each that a "
+    "request reaches, and the shards' share of the memory. Both ratios as above."
 )
 DRAWN_FURTHER = (
     "{rows}: drawn also from the interactions, users and items that its sums count and its regression is fitted on, "
