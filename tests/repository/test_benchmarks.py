@@ -72,14 +72,27 @@ def cells_of(text):
 
 def test_the_table_of_slices_divides_the_mean_request_by_both_references():
     def took(seconds, apart, slices):
-        return {"seconds": seconds, "processor": apart + 1, "apart": apart, "training": None, "slices": slices}
+        return {"seconds": seconds, "processor": seconds / 2, "apart": apart, "training": None, "slices": slices}
 
     requests = [
         {way: took(10 * i, 8 * i, n) for way, n in (("in full", i), ("at once", 0), ("catch up", None))} for i in (1, 3)
     ]
     record = {"run": took(100, 80, None), "one model": took(50, 40, None), "requests": {"users": requests}}
     cells = cells_of(slices_table(record))
-    assert cells[2] == ["users", "in full", "2", "2.0", "16.0", "0.200", "0.400", "20.0", "0.200", "17.0"]
+    assert cells[2] == [
+        "users",
+        "in full",
+        "2",
+        "2.0",
+        "16.0",
+        "0.200",
+        "0.400",
+        "8.0",
+        "0.200",
+        "0.400",
+        "20.0",
+        "0.200",
+    ]
     assert [line[3] for line in cells[3:]] == ["0.0", "-"]
     for one in requests:
         del one["catch up"]
