@@ -21,6 +21,7 @@ from recbole_apa.backbone.candidate_scoring import ListScorer
 from recbole_apa.backbone.engine import ScoringEngine
 from recbole_apa.backbone.load import load_backbone
 from recbole_apa.backbone.prompt_encoder import TokenizedPrompt
+from recbole_apa.collaborative.combination import SILENT
 from recbole_apa.core.errors import RunError
 from recbole_apa.core.progress import progress
 from recbole_apa.data.dataset import LABEL_LIST_SUFFIX, APADataset
@@ -48,7 +49,7 @@ class NumberedItems(Protocol):
         ...
 
 
-NO_OPINION = 0.5
+NO_OPINION = SILENT
 """The score of every sample while no shard has an adapter: log odds of 0."""
 
 
