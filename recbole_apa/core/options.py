@@ -158,6 +158,8 @@ def type_name(hint: object) -> str:
     origin = typing.get_origin(hint)
     if origin in (typing.Union, types.UnionType):
         return " or ".join(dict.fromkeys(type_name(h) for h in typing.get_args(hint)))
+    if origin is typing.Literal:
+        return ", ".join(map(str, typing.get_args(hint)))
     plain = {str: "text", int: "a whole number", float: "a number", bool: "true or false", types.NoneType: "null"}
-    others = {typing.Literal: "text", tuple: "a list of names", os.PathLike: "a path"}
+    others = {tuple: "a list of names", os.PathLike: "a path"}
     return plain[hint] if isinstance(hint, type) and hint in plain else others.get(origin, "a mapping")
