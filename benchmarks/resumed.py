@@ -13,9 +13,7 @@ def kept_rows(out: Path) -> list[Row]:
     return [json.loads(line) for line in out.read_text().splitlines()] if out.is_file() else []
 
 
-def go_on(
-    out: Path, rows: list[Row], changes: Mapping[str, Mapping[str, Any]], measure: Callable[[str, Any], Row]
-) -> list[Row]:
+def go_on(out: Path, rows: list[Row], changes: Mapping[str, Any], measure: Callable[[str, Any], Row]) -> list[Row]:
     """Measure the changes that have no record; each goes to the file, and to the screen, when it is done.
 
     Args:

@@ -161,5 +161,5 @@ def type_name(hint: object) -> str:
     if origin is typing.Literal:
         return ", ".join(map(str, typing.get_args(hint)))
     plain = {str: "text", int: "a whole number", float: "a number", bool: "true or false", types.NoneType: "null"}
-    others = {tuple: "a list of names", os.PathLike: "a path"}
+    others: dict[object, str] = {tuple: "a list of names", os.PathLike: "a path"}
     return plain[hint] if isinstance(hint, type) and hint in plain else others.get(origin, "a mapping")

@@ -15,7 +15,7 @@ from recbole_apa.next_item.data import NextItemData
 from recbole_apa.next_item.derive import derive
 from recbole_apa.next_item.differences import differences
 from recbole_apa.next_item.fit import counts_of, hashed_shard, lineage_of, split_states, title_trainer, trained_titles
-from recbole_apa.next_item.sequences import targets_of
+from recbole_apa.next_item.sequences import n_targets
 from recbole_apa.next_item.settings import NextItemSettings
 from recbole_apa.next_item.state import Learnt, NextItemState, SplitStates
 from recbole_apa.next_item.user_rows import RowReader, UserRows, sums_of
@@ -63,7 +63,7 @@ def change_of(before: NextItemState, after: NextItemData, settings: NextItemSett
 def _trains(user: str, data: NextItemData, settings: NextItemSettings) -> bool:
     """Whether a user has training rows."""
     sequence = data.of_user.get(user)
-    return sequence is not None and bool(targets_of(sequence.shown(settings.history_length), sequence.n_held_out))
+    return sequence is not None and n_targets(sequence, settings.history_length, settings.all_rows) > 0
 
 
 def changed_sums(before: NextItemState, after: NextItemState) -> tuple[int, ...]:
@@ -93,9 +93,9 @@ def changed_state(
     """
     change = change_of(before, new, settings, joins=len(new.added) > len(old.added))
     known = [user for user in change.users if user in before.learnt.lineage]
-    was = {r.sequence.user: r for r in reader.read([old.of_user[user] for user in known], step)}
+    was = {r.sequence.user: r for r in reader.read([old.of_user[user] for user in known], settings.all_rows, step)}
     left = [user for user in change.users if user in new.of_user]
-    now = {r.sequence.user: r for r in reader.read([new.of_user[user] for user in left], step)}
+    now = {r.sequence.user: r for r in reader.read([new.of_user[user] for user in left], settings.all_rows, step)}
     _refuse_other_states(before, was)
     learnt = before.learnt
     n_items = len(new.catalogue)

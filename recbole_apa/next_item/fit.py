@@ -13,7 +13,7 @@ from recbole_apa.next_item.data import NextItemData
 from recbole_apa.next_item.derive import NO_ROWS, derive
 from recbole_apa.next_item.generation import ItemCodes
 from recbole_apa.next_item.identifiers import codes_of, refuse_long
-from recbole_apa.next_item.sequences import targets_of
+from recbole_apa.next_item.sequences import n_targets
 from recbole_apa.next_item.settings import NextItemSettings
 from recbole_apa.next_item.state import Learnt, NextItemState, SplitStates
 from recbole_apa.next_item.taught_titles import with_adapters
@@ -46,14 +46,14 @@ def fit(
     trainer = title_trainer(data, reader, settings, codes_of(reader.states, data.catalogue, reader.grid, settings))
     if trainer is not None:
         refuse_long(trainer.identifiers, reader.states, data.catalogue, data.sequences)
-    rows = list(reader.read(data.sequences, step))
+    rows = list(reader.read(data.sequences, settings.all_rows, step))
     trained = [of_user for of_user in rows if len(of_user.targets)]
     with one_thread():  # distances round alike, whatever the number of threads
         shards = divide(trained, settings) if shard_of is None else keep(trained, shard_of, settings)
     members: list[list[UserRows]] = [[] for _ in range(settings.n_shards)]
     for of_user in trained:
         members[shards[of_user.sequence.user]].append(of_user)
-    sums = [sums_of(users, len(data.catalogue), rows[0].states.shape[1]) for users in members]
+    sums = [sums_of(users, len(data.catalogue), rows[0].held_states.shape[1]) for users in members]
     learnt = Learnt(
         shards,
         tuple(sums),
@@ -106,7 +106,7 @@ def refuse_untrained(data: NextItemData, settings: NextItemSettings) -> None:
     Raises:
         DataError: no training row is left.
     """
-    if not any(targets_of(s.shown(settings.history_length), s.n_held_out) for s in data.sequences):
+    if not any(n_targets(s, settings.history_length, settings.all_rows) for s in data.sequences):
         raise DataError(NO_ROWS)
 
 
@@ -129,7 +129,7 @@ def split_states(rows: Sequence[UserRows], name: str) -> SplitStates:
     n_after = {"valid": 2, "test": 1}[name]
     own = [of_user for of_user in rows if of_user.sequence.n_held_out >= n_after]
     states = [of_user.valid_state if name == "valid" else of_user.test_state for of_user in own]
-    width = rows[0].states.shape[1]
+    width = rows[0].held_states.shape[1]
     stacked = torch.stack(states) if states else torch.empty(0, width, dtype=torch.int16)
     return SplitStates(tuple(of_user.sequence.user for of_user in own), stacked)
 

@@ -66,6 +66,40 @@ def sequences_of(rows: Interactions) -> list[UserSequence]:
     return sorted(found, key=lambda sequence: sequence.user)
 
 
+@dataclass(frozen=True)
+class ReadPass:
+    """Items that the language model reads in one pass, oldest first, and what some of its states have to predict."""
+
+    shown: tuple[str, ...]
+    targets: tuple[str, ...]
+    """The state after ``shown[i]`` predicts the i-th of them."""
+
+
+def passes_of(sequence: UserSequence, length: int, all_rows: bool) -> list[ReadPass]:
+    """The passes of a user, oldest first; the last one ends before the test target (:meth:`UserSequence.shown`).
+
+    Args:
+        length: the most items in a pass.
+        all_rows: whether the items before those of the last pass are read as well, in passes that do not overlap, so
+            that every item of the training period but the first is a target.
+    """
+    shown = sequence.shown(length)
+    last = ReadPass(shown, targets_of(shown, sequence.n_held_out))
+    items = sequence.items
+    end = len(items[:-1] or items) - len(shown)
+    found = []
+    while all_rows and end > 0:
+        start = max(0, end - length)
+        found.append(ReadPass(items[start:end], items[start + 1 : end + 1]))
+        end = start
+    return [*found[::-1], last]
+
+
+def n_targets(sequence: UserSequence, length: int, all_rows: bool) -> int:
+    """How many training rows a user has."""
+    return sum(len(one.targets) for one in passes_of(sequence, length, all_rows))
+
+
 def targets_of(shown: Sequence[str], n_held_out: int) -> tuple[str, ...]:
     """The training targets among the items of one pass: the state after ``shown[i]`` predicts the i-th of them.
 

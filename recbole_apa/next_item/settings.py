@@ -16,8 +16,7 @@ class NextItemSettings(Checked):
     """What decides the numbers of a run, besides the backbone and the rows."""
 
     history_length: int = field(metadata=option(bounds=Bounds(2)))
-    """Items of a history that the language model reads, in one pass. Training targets are
-    the items among them, from the second on."""
+    """Items of a history that the language model reads in one pass."""
     n_shards: int = field(metadata=option(bounds=Bounds(1)))
     """K: users are divided into so many shards, each with a head of its own."""
     partition: Literal["semantic_user", "hashed_user"]
@@ -34,6 +33,9 @@ class NextItemSettings(Checked):
     that occur, for catalogues of any size; ``none``: heads alone."""
     seed: int = field(metadata=option(bounds=Bounds(0, most=GREATEST_SEED)))
     """Seed of the partition, of codes, and of adapters and the order in which they see users."""
+    head_rows: Literal["all", "shown"] = "shown"
+    """What heads learn from: ``all`` rows of the training period, the earlier ones read in further passes of
+    ``MAX_ITEM_LIST_LENGTH`` items each; ``shown``: those of the one pass that also ends before the test target."""
     adapters: Literal["none", "titles", "codes"] = "none"
     """``titles``: each shard trains a LoRA adapter to write the titles of its users' next items; ``codes``: to write
     their codes, which are made of public item texts; ``none``: the language model stays as it is."""
@@ -73,6 +75,11 @@ class NextItemSettings(Checked):
                 f"draft_objective: found {self.draft_objective} without adapters, which a draft is aligned with; "
                 "expected adapters: titles, or draft_objective: none"
             )
+
+    @property
+    def all_rows(self) -> bool:
+        """Whether heads learn from rows before those of the last pass."""
+        return self.head_rows == "all"
 
     def plain(self) -> dict[str, object]:
         """The fields as JSON stores them."""

@@ -16,7 +16,7 @@ from recbole_apa.next_item.backbone_states import HistoryStates
 from recbole_apa.next_item.catalogue import Catalogue
 from recbole_apa.next_item.heads import HeadSums, StateGrid
 from recbole_apa.next_item.heads.grid import as_numbers
-from recbole_apa.next_item.sequences import UserSequence, targets_of
+from recbole_apa.next_item.sequences import ReadPass, UserSequence, passes_of
 
 N_SCALE_TEXTS = 256
 """How many item texts the states are scaled by."""
@@ -27,30 +27,28 @@ class UserRows:
     """One user's states, on the grid."""
 
     sequence: UserSequence
-    states: Tensor
-    """After each of the items shown, (m, d + 1), int16."""
+    train_states: Tensor
+    """Before the training targets, (n, d + 1), int16."""
     targets: Tensor
-    """Columns of the training targets, the first n of the items after these states, (n,), int64."""
-
-    @property
-    def train_states(self) -> Tensor:
-        """The states before the training targets, (n, d + 1)."""
-        return self.states[: len(self.targets)]
+    """Columns of the training targets, (n,), int64."""
+    held_states: Tensor
+    """Before the validation and the test target, or the latter alone, (1 or 2, d + 1), int16."""
 
     @property
     def valid_state(self) -> Tensor:
         """The state before the validation target, (d + 1,)."""
-        return self.states[-2] if len(self.states) > 1 else self.states[-1]
+        return self.held_states[0]
 
     @property
     def test_state(self) -> Tensor:
         """The state before the test target, (d + 1,)."""
-        return self.states[-1]
+        return self.held_states[-1]
 
     @property
     def digest(self) -> str:
         """SHA-256 over the states and the targets: a later pass has to give the same before it is subtracted."""
-        found = hashlib.sha256(self.states.numpy().tobytes())
+        found = hashlib.sha256(self.train_states.numpy().tobytes())
+        found.update(self.held_states.numpy().tobytes())
         found.update(self.targets.numpy().tobytes())
         return found.hexdigest()
 
@@ -85,18 +83,25 @@ class RowReader:
         self.grid = grid or public_grid(states, catalogue)
 
     def read(
-        self, sequences: Sequence[UserSequence], step: Callable[[int], None] = lambda n: None
+        self, sequences: Sequence[UserSequence], all_rows: bool, step: Callable[[int], None] = lambda n: None
     ) -> Iterator[UserRows]:
-        """The rows of some users, in their order, one pass each.
+        """The rows of some users, in their order.
 
         Args:
+            all_rows: as for :func:`~recbole_apa.next_item.sequences.passes_of`.
             step: called with how many users were read since the last call.
         """
-        shown = [sequence.shown(self.states.length) for sequence in sequences]
-        histories = [self.catalogue.texts_of(items) for items in shown]
-        for sequence, items, states in zip(sequences, shown, self.states.of_many(histories, step), strict=True):
-            targets = self.catalogue.columns(targets_of(items, sequence.n_held_out))
-            yield UserRows(sequence, self.grid.on_grid(states), torch.tensor(targets, dtype=torch.int64))
+        passes = [passes_of(sequence, self.states.length, all_rows) for sequence in sequences]
+        found = self.states.of_many([self.catalogue.texts_of(one.shown) for of_user in passes for one in of_user])
+        for sequence, of_user in zip(sequences, passes, strict=True):
+            yield self._rows(sequence, of_user, [self.grid.on_grid(next(found)) for _ in of_user])
+            step(1)
+
+    def _rows(self, sequence: UserSequence, passes: Sequence[ReadPass], states: Sequence[Tensor]) -> UserRows:
+        before = [of_pass[: len(one.targets)] for one, of_pass in zip(passes, states, strict=True)]
+        targets = self.catalogue.columns([item for one in passes for item in one.targets])
+        held = states[-1][len(passes[-1].targets) :]
+        return UserRows(sequence, torch.cat(before), torch.tensor(targets, dtype=torch.int64), held)
 
     def refuse_long(self, sequences: Sequence[UserSequence]) -> None:
         """

@@ -11,6 +11,7 @@ from recbole_apa.next_item.data import NextItemData
 from recbole_apa.next_item.fit import fit
 from recbole_apa.next_item.heads import HeadSums, StateGrid, solve_head
 from recbole_apa.next_item.sequences import UserSequence
+from recbole_apa.next_item.settings import NextItemSettings
 from recbole_apa.next_item.user_rows import RowReader
 
 
@@ -141,3 +142,27 @@ def test_pairs_that_occur_are_all_pairs_and_say_the_same():
         added = [float(whole.follows[i, column]) * w for i, w in zip(recent, GAP_WEIGHTS, strict=True)]
         expected = recent[added.index(max(added))] if max(added) > 0 else None
         assert some.strongest(users[5], column) == expected
+
+
+def test_rows_before_the_last_pass_count_as_read_by_themselves(read):
+    options, data, reader = read
+    user = max(data.sequences, key=lambda sequence: len(sequence.items))
+    length = options.settings.history_length
+    shown, every = (next(iter(reader.read([user], all_rows))) for all_rows in (False, True))
+    n_earlier = len(every.targets) - len(shown.targets)
+    assert n_earlier == len(user.items) - 1 - length > 0
+    assert torch.equal(every.train_states[n_earlier:], shown.train_states)
+    assert torch.equal(every.held_states, shown.held_states)
+    latest = user.items[max(0, n_earlier - length) : n_earlier]
+    alone = reader.grid.on_grid(reader.states.after_each(data.catalogue.texts_of(latest)))
+    assert torch.equal(every.train_states[n_earlier - len(latest) : n_earlier], alone)
+    assert every.targets[n_earlier - 1] == data.catalogue.column(shown.sequence.shown(length)[0])
+
+
+def test_all_rows_and_those_of_the_last_pass_are_two_trainings(read):
+    options, data, reader = read
+    every, shown = (fit(data, reader, replace(options.settings, head_rows=rows)) for rows in ("all", "shown"))
+    counted = [sum(sums.n_rows for sums in state.learnt.sums) for state in (every, shown)]
+    before = {name: value for name, value in options.settings.plain().items() if name != "head_rows"}
+    assert NextItemSettings(**before).head_rows == "shown"  # a run of before the option existed
+    assert counted[0] == sum(max(0, len(sequence.trained) - 1) for sequence in data.sequences) > counted[1]

@@ -10,7 +10,7 @@ from recbole_apa.next_item.data import read_next_data
 from recbole_apa.next_item.options import read_options
 from recbole_apa.next_item.ranking import ranks_of, recbole_figures, refuse_metrics, split_of
 from recbole_apa.next_item.run.figures import measures
-from recbole_apa.next_item.sequences import UserSequence, sequences_of, targets_of
+from recbole_apa.next_item.sequences import UserSequence, n_targets, passes_of, sequences_of, targets_of
 
 
 def test_the_last_items_are_held_out():
@@ -96,3 +96,17 @@ def test_measures_that_need_more_than_a_rank_are_refused():
     refuse_metrics(["Recall", "NDCG"])
     with pytest.raises(SettingsError, match="GAUC"):
         refuse_metrics(["Recall", "GAUC"])
+
+
+def test_earlier_items_are_read_in_further_passes_and_every_training_item_but_the_first_is_a_target_once():
+    for n_items in range(1, 30):
+        sequence = UserSequence("u", tuple(map(str, range(n_items))))
+        for length in (2, 3, 7):
+            passes = passes_of(sequence, length, all_rows=True)
+            assert passes[-1] == passes_of(sequence, length, all_rows=False)[0]
+            assert [item for one in passes for item in one.shown] == list(sequence.items[:-1] or sequence.items)
+            assert all(1 <= len(one.shown) <= length for one in passes)
+            assert [item for one in passes for item in one.targets] == list(sequence.trained[1:])
+            assert n_targets(sequence, length, all_rows=True) == max(0, len(sequence.trained) - 1)
+            after = [b for one in passes for a, b in zip(one.shown, one.targets, strict=False) if int(b) != int(a) + 1]
+            assert not after

@@ -24,7 +24,7 @@ from recbole_apa.next_item.run.opened import NextItemRun, open_state, visible_of
 from recbole_apa.next_item.run.pending import CERTIFICATE, refuse_edited, refuse_waiting
 from recbole_apa.next_item.run.store import NextItemStore
 from recbole_apa.next_item.run.train import evaluate, trained
-from recbole_apa.next_item.sequences import targets_of
+from recbole_apa.next_item.sequences import n_targets
 from recbole_apa.next_item.title_adapters import lineage_of_shard
 from recbole_apa.next_item.title_drafts import lineage_of_draft
 from recbole_apa.runs.ledger_lines import DONE
@@ -152,8 +152,7 @@ def _audit_derived(run: NextItemRun, machine: str, out: NextItemAudit) -> None:
     sizes = [0] * settings.n_shards
     for user in learnt.shard_of.keys() & run.data.of_user.keys():
         sequence = run.data.of_user[user]
-        targets = targets_of(sequence.shown(settings.history_length), sequence.n_held_out)
-        sizes[learnt.shard_of[user]] += len(targets)
+        sizes[learnt.shard_of[user]] += n_targets(sequence, settings.history_length, settings.all_rows)
     if sizes != [sums.n_rows for sums in learnt.sums]:
         out.findings.append("the shards' numbers of rows are not those of the visible rows")
     out.checked.append("heads, weights, fusion derived from the sums; counts and numbers of rows counted again")
