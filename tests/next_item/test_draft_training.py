@@ -26,35 +26,17 @@ from recbole_apa.next_item.sequences import targets_of
 from recbole_apa.next_item.title_adapters import SCALE
 from recbole_apa.next_item.title_training import TitleTrainer
 from recbole_apa.next_item.titles import PromptReader, TitleModel
+from tests.helpers.small_adapters import adapted_by, fitted, users_of_shard
 
 
 @pytest.fixture(scope="module")
 def adapted(read):
-    """Options, data and reader of the small dataset, with adapters on the upper layer."""
-    options, data, reader = read
-    settings = replace(
-        options.settings,
-        adapters="titles",
-        adapter_layers=1,
-        adapter_rank=2,
-        adapter_batch=3,
-        adapter_learning_rate=0.01,
-        draft_objective="atspeed-s",
-        draft_beams=3,
-        draft_epochs=3,
-        draft_learning_rate=0.01,
-    )
-    return settings, data, reader
+    return adapted_by(read, draft_objective="atspeed-s", draft_beams=3, draft_epochs=3, draft_learning_rate=0.01)
 
 
 @pytest.fixture(scope="module")
 def state(adapted):
-    settings, data, reader = adapted
-    return fit(data, reader, settings)
-
-
-def own_users(data, state, shard):
-    return [s for s in data.sequences if state.learnt.shard_of.get(s.user) == shard]
+    return fitted(adapted)
 
 
 def draft_of(trainer, shard, sequences, pairs):
@@ -118,7 +100,7 @@ def test_the_teachers_beams_are_the_searchs_own(adapted, state):
     """Its rows are of the branching nodes on the way to the best items, of which the user has read none."""
     settings, data, reader = adapted
     trainer = TitleTrainer(reader.states, data.catalogue, settings)
-    user = trainer._users(own_users(data, state, 0))[0]
+    user = trainer._users(users_of_shard(data, state, 0))[0]
     pupil = trainer._pupil(user.sequence, DraftRows((), (), torch.empty(0), torch.empty(0)))
     pairs = state.learnt.adapters[0].pairs
     plain = SplitDecoder(reader.states.decoder.model, 0)
@@ -145,7 +127,7 @@ def test_alignment_lowers_its_own_loss(adapted, state, name):
     settings = replace(settings, draft_objective=name, draft_epochs=8)
     seen = []
     trainer, shard = TitleTrainer(reader.states, data.catalogue, settings), 0
-    pairs, own = state.learnt.adapters[shard].pairs, own_users(data, state, shard)
+    pairs, own = state.learnt.adapters[shard].pairs, users_of_shard(data, state, shard)
     closed = TitleTrainer(reader.states, data.catalogue, replace(settings, draft_objective="none"))
     start, found = draft_of(closed, shard, own, pairs), draft_of(trainer, shard, own, pairs)
     users = trainer._users(own)
@@ -169,8 +151,8 @@ def test_a_training_ends_with_the_draft_that_its_adapter_gives(adapted, state):
     settings, data, reader = adapted
     trainer = TitleTrainer(reader.states, data.catalogue, settings)
     adapter, draft = state.learnt.adapters[1], state.learnt.drafts[1]
-    assert torch.equal(draft_of(trainer, 1, own_users(data, state, 1), adapter.pairs), draft.exit_map)
-    other = draft_of(trainer, 1, own_users(data, state, 1), state.learnt.adapters[0].pairs)
+    assert torch.equal(draft_of(trainer, 1, users_of_shard(data, state, 1), adapter.pairs), draft.exit_map)
+    other = draft_of(trainer, 1, users_of_shard(data, state, 1), state.learnt.adapters[0].pairs)
     assert not torch.equal(other, draft.exit_map)
 
 
@@ -182,7 +164,7 @@ def test_the_number_of_threads_changes_no_bit_of_a_draft(adapted, state, name):
     try:
         for n in (1, 3):
             torch.set_num_threads(n)
-            found.append(draft_of(trainer, 0, own_users(data, state, 0), state.learnt.adapters[0].pairs))
+            found.append(draft_of(trainer, 0, users_of_shard(data, state, 0), state.learnt.adapters[0].pairs))
     finally:
         torch.set_num_threads(n_threads)
     assert torch.equal(*found)
@@ -191,7 +173,7 @@ def test_the_number_of_threads_changes_no_bit_of_a_draft(adapted, state, name):
 def test_users_who_teach_a_draft_are_drawn_by_their_names(adapted, state):
     settings, data, reader = adapted
     few = TitleTrainer(reader.states, data.catalogue, replace(settings, draft_users=2))
-    own, pairs = own_users(data, state, 0), state.learnt.adapters[0].pairs
+    own, pairs = users_of_shard(data, state, 0), state.learnt.adapters[0].pairs
     assert len(own) > 3
     all_of_them = draft_of(TitleTrainer(reader.states, data.catalogue, settings), 0, own, pairs)
     assert not torch.equal(draft_of(few, 0, own, pairs), all_of_them)

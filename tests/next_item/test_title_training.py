@@ -26,28 +26,17 @@ from recbole_apa.next_item.sequences import targets_of
 from recbole_apa.next_item.title_adapters import SCALE, TitleAdapter
 from recbole_apa.next_item.title_training import MODULES, TitleTrainer
 from recbole_apa.next_item.titles import TitleModel
+from tests.helpers.small_adapters import adapted_by, fitted
 
 
 @pytest.fixture(scope="module")
 def adapted(read):
-    """Options, data and reader of the small dataset, with adapters on the upper layer."""
-    options, data, reader = read
-    settings = replace(
-        options.settings,
-        adapters="titles",
-        adapter_layers=1,
-        adapter_rank=2,
-        adapter_epochs=2,
-        adapter_batch=3,
-        adapter_learning_rate=0.01,
-    )
-    return settings, data, reader
+    return adapted_by(read, adapter_epochs=2)
 
 
 @pytest.fixture(scope="module")
 def state(adapted):
-    settings, data, reader = adapted
-    return fit(data, reader, settings)
+    return fitted(adapted)
 
 
 def loss_of(trainer: TitleTrainer, sequence) -> float:
