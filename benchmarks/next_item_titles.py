@@ -10,7 +10,6 @@ plainly, once with exact rejection and once as AtSpeed relaxes it. Seconds are o
 measured again.
 """
 
-import json
 import time
 from collections import defaultdict
 from collections.abc import Sequence
@@ -23,6 +22,7 @@ import torch
 from tabulate import tabulate
 
 from benchmarks.command import begin, command, keep
+from benchmarks.kept_values import keep_values, values_of
 from recbole_apa.backbone.load import load_backbone
 from recbole_apa.backbone.split_decoder import SplitDecoder
 from recbole_apa.core.seeding import hash_order
@@ -152,17 +152,13 @@ def measured(reader: Reader, row: int, kept: Path | None, made: str) -> dict[str
     Args:
         made: the state and type that they are of.
     """
-    lines = kept.read_text().splitlines() if kept and kept.is_file() else []
-    for told in map(json.loads, lines):
-        if told["of"] == made and told["row"] == row:
-            values: dict[str, list[float]] = told["values"]
-            return values
-    tally = Tally()
-    measure(reader, row, tally)
-    if kept:
-        with kept.open("a") as file:
-            file.write(json.dumps({"of": made, "row": row, "values": dict(tally.values)}) + "\n")
-    return dict(tally.values)
+    values = values_of(kept, made, row)
+    if values is None:
+        tally = Tally()
+        measure(reader, row, tally)
+        values = dict(tally.values)
+        keep_values(kept, made, row, values)
+    return values
 
 
 def about(model: TitleModel) -> dict[str, Any]:

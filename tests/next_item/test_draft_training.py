@@ -20,7 +20,8 @@ from recbole_apa.next_item.fit import fit
 from recbole_apa.next_item.generation import BeamDraft, Trie, beam_search
 from recbole_apa.next_item.generation.alignment import ALPHA, OBJECTIVES
 from recbole_apa.next_item.generation.draft_rows import DraftRows, draft_loss, taken_by_beams
-from recbole_apa.next_item.generation.objective import Decision
+from recbole_apa.next_item.generation.draft_students import ExitStudent
+from recbole_apa.next_item.generation.objective import Decision, TitleSample
 from recbole_apa.next_item.merged_titles import MergedTitles
 from recbole_apa.next_item.sequences import targets_of
 from recbole_apa.next_item.title_adapters import SCALE
@@ -40,17 +41,18 @@ def state(adapted):
 
 
 def draft_of(trainer, shard, sequences, pairs):
-    return trainer.draft(shard, trainer.lesson(sequences, pairs))
+    return trainer.draft(shard, trainer.lesson(sequences, pairs))["exit_map"]
 
 
 def rows(nodes, taken, early, final):
-    return DraftRows(nodes, taken, torch.tensor(early), torch.tensor(final))
+    n = len(nodes)
+    return DraftRows(nodes, taken, torch.tensor(early), torch.tensor(final), ((7,),) * n, (1,) * n)
 
 
 def test_a_loss_is_the_mean_over_what_was_taken():
     """One state number, which is the logit of the first of two children; the other one's is 0."""
     logits = lambda states, node: torch.cat([states, torch.zeros_like(states)], 1)  # noqa: E731
-    identity = torch.tensor([[1.0, 0.0]])
+    identity = ExitStudent(torch.tensor([[1.0, 0.0]]), logits)
     choices = rows((0, 4), ({0: 1}, {1: 1}), [[log(3.0)], [log(4.0)]], [[0.0], [0.0]])
     beams = rows((0, 4), ({0: 2, 1: 1}, {1: 1}), [[log(3.0)], [log(4.0)]], [[0.0], [log(1 / 4)]])
     chosen = -(log(3 / 4) + log(1 / 5)) / 2
@@ -61,7 +63,7 @@ def test_a_loss_is_the_mean_over_what_was_taken():
     found = draft_loss(identity, choices, beams, OBJECTIVES["seq-kd"], 1, logits)
     assert float(found) == pytest.approx((1 - ALPHA) * chosen + ALPHA * of_beams)
     at_choices = (0.25 + 0.3) / 2
-    found = draft_loss(identity, choices, None, OBJECTIVES["tvd"], 1, logits)
+    found = draft_loss(identity, choices, choices, OBJECTIVES["tvd"], 1, logits)
     assert float(found) == pytest.approx((1 - ALPHA) * chosen + ALPHA * at_choices)
 
 
@@ -70,11 +72,12 @@ def test_rows_of_choices_and_of_beams():
     ends = [trie.item_of.index(item) for item in (1, 2, 0)]
     root, after_1, after_5 = 0, 1, 5
     assert taken_by_beams(trie, ends) == {root: {0: 2, 1: 1}, after_1: {0: 1, 1: 1}, after_5: {0: 1}}
-    decisions = [Decision(3, root, 1), Decision(4, after_5, 0)]
-    found = DraftRows.of_choices(decisions, torch.zeros(2, 3), torch.ones(2, 3))
+    sample = TitleSample((), (Decision(3, root, 1), Decision(4, after_5, 0)), (1, 2), 2)
+    found = DraftRows.of_choices(sample, (5, 6, 8), torch.zeros(2, 3), torch.ones(2, 3))
     assert found.nodes == (root, after_5) and found.taken == ({1: 1}, {0: 1})
+    assert found.histories == ((5, 6, 8),) * 2 and found.n_read == (1, 2)
     both = DraftRows.together([found, found])
-    assert both.nodes == found.nodes * 2 and both.early.shape == (4, 3)
+    assert both.nodes == found.nodes * 2 and both.early.shape == (4, 3) and both.n_read == (1, 2, 1, 2)
 
 
 def test_states_below_the_adapters_are_those_of_the_lower_layers_alone(adapted, state):
@@ -101,7 +104,7 @@ def test_the_teachers_beams_are_the_searchs_own(adapted, state):
     settings, data, reader = adapted
     trainer = TitleTrainer(reader.states, data.catalogue, settings)
     user = trainer._users(users_of_shard(data, state, 0))[0]
-    pupil = trainer._pupil(user.sequence, DraftRows((), (), torch.empty(0), torch.empty(0)))
+    pupil = trainer._pupil(user, rows((), (), [], []))
     pairs = state.learnt.adapters[0].pairs
     plain = SplitDecoder(reader.states.decoder.model, 0)
     layers = merged_layers(plain, merged_changes([pairs], [1.0], SCALE))
@@ -139,11 +142,12 @@ def test_alignment_lowers_its_own_loss(adapted, state, name):
     decoder = PathDecoder(plain, trainer._trie.depth, layers, 3)
     write = TeacherBeams(decoder, trainer._trie, len(data.catalogue), settings.draft_beams)
     with torch.no_grad():
-        pupils = [trainer._pupil(user.sequence, one) for user, one in zip(users, choices, strict=True)]
-        beams = DraftRows.together([write(pupil) for pupil in pupils]) if OBJECTIVES[name].on_beams else None
+        pupils = [trainer._pupil(user, one) for user, one in zip(users, choices, strict=True)]
+        together = DraftRows.together(choices)
+        beams = DraftRows.together([write(pupil) for pupil in pupils]) if OBJECTIVES[name].on_beams else together
         for exit_map in (start, found):
-            together = DraftRows.together(choices)
-            seen.append(float(draft_loss(exit_map, together, beams, OBJECTIVES[name], 3, trainer.logits)))
+            draft = ExitStudent(exit_map, trainer.logits)
+            seen.append(float(draft_loss(draft, together, beams, OBJECTIVES[name], 3, trainer.logits)))
     assert seen[1] < seen[0] - 0.005
 
 
@@ -206,7 +210,7 @@ def test_answers_are_the_same_with_another_draft_and_with_none(adapted, state):
     """Beams, scores and their bits: a draft may be stale, wrong or gone."""
     _, data, reader = adapted
     model = TitleModel(reader.states.decoder, reader.states.encoder, data.catalogue)
-    wrong = tuple(replace(draft, exit_map=-draft.exit_map) for draft in state.learnt.drafts)
+    wrong = tuple(replace(draft, tensors={"exit_map": -draft.exit_map}) for draft in state.learnt.drafts)
     known = state.learnt.test
     for user in ("u9", "u10"):
         at, columns = known.states[known.users.index(user)], data.catalogue.columns(data.of_user[user].shown(6))

@@ -111,7 +111,7 @@ def test_the_loss_is_minus_the_log_chance_of_the_ranking(adapted, codes, model):
     shown = sequence.shown(settings.history_length)
     targets = data.catalogue.columns(targets_of(shown, sequence.n_held_out))
     assert len(targets) >= 3
-    sample, expected, found = trainer._sample(sequence), 0.0, 0.0
+    sample, expected, found = trainer._learner(sequence).sample, 0.0, 0.0
     with torch.no_grad(), one_thread():
         for n, column in enumerate(targets, start=1):
             expected -= float(rank_all(model.after(data.catalogue.columns(shown[:n])))[column])
