@@ -11,8 +11,8 @@ its draft reads, without prompts. With ``--kept`` users that were measured befor
 """
 
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from random import Random
 
@@ -135,19 +135,12 @@ def measure(reader: Reader, titles: dict[str, MergedTitles], row: int) -> dict[s
         else:
             _, guesses[name] = of_draft.of(sequence.user, state).after_with_exit(columns)
     for width in WIDTHS:
-        expected = _timed(
-            tally, f"{width}", target.fresh(), lambda chances, w=width: beam_search(chances, w, w, allowed)
-        )
+        search = _Search(width, allowed, tally)
+        expected = search(f"{width}", target.fresh(), None)
         for name, guess in guesses.items():
             for times in TIMES:
-                draft, label = BeamDraft(target.trie, fresh(guess), times * width, DEPTH), f"{width}, {times}K, {name}"
-                found = _timed(
-                    tally,
-                    label,
-                    target.fresh(),
-                    lambda chances, w=width, d=draft: beam_search(chances, w, w, allowed, d),
-                )
-                tally.add(f"{label}: same list", float(found == expected))
+                label, draft = f"{width}, {times}K, {name}", BeamDraft(target.trie, fresh(guess), times * width, DEPTH)
+                tally.add(f"{label}: same list", float(search(label, target.fresh(), draft) == expected))
     plain = target.fresh()
     sampled_beams(plain, DRAWN, allowed, Random(row), None, exact_rejection)
     tally.add("drawn: passes", plain.n_passes)
@@ -160,12 +153,20 @@ def measure(reader: Reader, titles: dict[str, MergedTitles], row: int) -> dict[s
     return dict(tally.values)
 
 
-def _timed(tally: Tally, label: str, chances: NodeChances, search: Callable[[NodeChances], list[Found]]) -> list[Found]:
-    start = time.process_time()
-    found = search(chances)
-    tally.add(f"{label}: seconds", time.process_time() - start)
-    tally.add(f"{label}: passes", chances.n_passes)
-    return found
+@dataclass(frozen=True)
+class _Search:
+    """Beams for the best, timed."""
+
+    width: int
+    allowed: Sequence[bool]
+    tally: Tally
+
+    def __call__(self, label: str, chances: NodeChances, draft: BeamDraft | None) -> list[Found]:
+        start = time.process_time()
+        found = beam_search(chances, self.width, self.width, self.allowed, draft)
+        self.tally.add(f"{label}: seconds", time.process_time() - start)
+        self.tally.add(f"{label}: passes", chances.n_passes)
+        return found
 
 
 def table(tally: Tally, names: Sequence[str]) -> str:

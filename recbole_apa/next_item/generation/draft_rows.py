@@ -132,13 +132,20 @@ def draft_loss(
         objective, k: see :mod:`~recbole_apa.next_item.generation.alignment`.
         logits: of the teacher.
     """
-    chosen = _mean(draft, choices, logits, lambda own, teacher, taken: sequence_loss(own, taken))
-    found = _mean(draft, aligned, logits, lambda own, teacher, taken: objective.loss(own, teacher, taken, k))
+    chosen = mean_loss(draft, choices, logits, lambda own, teacher, taken: sequence_loss(own, taken))
+    found = mean_loss(draft, aligned, logits, lambda own, teacher, taken: objective.loss(own, teacher, taken, k))
     return (1 - ALPHA) * chosen + ALPHA * found
 
 
-def _mean(draft: Student, rows: DraftRows, logits: Logits, loss: Callable[[Tensor, Tensor, Tensor], Tensor]) -> Tensor:
-    """The mean of a loss of draft's and teacher's logits and of what was taken."""
+def mean_loss(
+    draft: Student, rows: DraftRows, logits: Logits, loss: Callable[[Tensor, Tensor, Tensor], Tensor]
+) -> Tensor:
+    """The mean over what was taken of a loss, a scalar.
+
+    Args:
+        logits: of the teacher.
+        loss: of the draft's and the teacher's logits and of what was taken, (n, c) each -> (n,).
+    """
     at = defaultdict[int, list[int]](list)
     for row, node in enumerate(rows.nodes):
         at[node].append(row)
