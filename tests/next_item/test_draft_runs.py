@@ -171,11 +171,16 @@ def test_drafts_of_runs_from_before_they_had_files_are_read(next_options, work_f
     assert drafts_of(run.folder) == ALL and verify_next_items(run.folder).differences == []
 
 
-def test_drafts_of_codes_are_aligned_and_proved(next_options, work_folder, monkeypatch):
+@pytest.mark.parametrize("kind", ["exit", "model"])
+@pytest.mark.quick("model")
+def test_drafts_of_codes_are_aligned_and_proved(next_options, work_folder, monkeypatch, kind):
     more = {"adapters": "codes", "code_levels": 2, "code_size": 3, "adapter_layers": 1, "adapter_rank": 2}
     more |= {"title_users": 0, "draft_objective": "atspeed-s", "draft_beams": 2, "draft_epochs": 1}
+    more |= {"draft_kind": kind, "draft_student": 0.5}
     with inside(work_folder):
-        made = run_next_items("chains", config_dict={**next_options, **more}, run_dir=work_folder / "draft_codes")
+        made = run_next_items(
+            "chains", config_dict={**next_options, **more}, run_dir=work_folder / f"draft_codes_{kind}"
+        )
     assert drafts_of(made.folder) == ALL and made.state.codes is not None
     forget_next_items(made.folder, users=["u5"])
     audit = audit_next_items(made.folder)

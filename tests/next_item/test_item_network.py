@@ -8,6 +8,7 @@ from recbole_apa.next_item.draft_model import train_network
 from recbole_apa.next_item.generation import HeadGuess, Trie
 from recbole_apa.next_item.generation.item_network import ItemNetwork, SumsBelow
 from recbole_apa.next_item.settings import NextItemSettings
+from tests.helpers.places import ROOT
 
 TRIE = Trie.of([(1, 2), (3,), (1, 4, 5), (1, 4, 6), (7, 8)])
 
@@ -60,6 +61,12 @@ def test_all_shards_start_alike_by_the_seed_alone(network):
     assert torch.equal(torch.random.get_rng_state(), state)
     assert all(torch.equal(part, again[name]) for name, part in network.tensors().items())
     assert not torch.equal(again["items"], other["items"])
+
+
+def test_a_model_of_the_default_size_is_as_large_as_the_documents_say():
+    tensors = ItemNetwork(1682, 50, small_settings().draft_model_size).tensors()
+    n_parameters = sum(part.numel() for part in tensors.values())
+    assert f"{n_parameters:,} parameters for 1,682 items" in " ".join((ROOT / "docs/next-items.md").read_text().split())
 
 
 def test_a_network_is_read_back_from_its_tensors(network):
