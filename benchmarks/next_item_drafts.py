@@ -7,7 +7,8 @@ drafts, on the shard's users and adapter; nothing is written to the run. Then te
 names, are searched for with merged adapters and drafts: beams for the best with strict verification (the list is
 compared with that of the search without a draft), and drawn beams. A search without a draft needs one pass a step after
 the first; a step is accepted if its pass is saved. Seconds are of this process's processor, for the search and whatever
-its draft reads, without prompts. With ``--kept`` users that were measured before are not measured again.
+its draft reads, without prompts and without the one pass of models over items, which has a line of its own. With
+``--kept`` users that were measured before are not measured again.
 """
 
 import time
@@ -52,6 +53,7 @@ DRAFTS: dict[str, dict[str, object]] = {
 for _name in ("exit, atspeed-s", "exit, atspeed-r", "model, atspeed-s", "model, atspeed-r"):
     DRAFTS[f"{_name}, own beams"] = {**DRAFTS[_name], "draft_student": 0.5}
 """Label -> options. Own beams: half of the positions."""
+CHANCES = "seconds of a model's chances"
 HEAD = "head"
 """A draft that costs no pass, beside them."""
 RULES = {"exact": exact_rejection, "relaxed": relaxed}
@@ -89,6 +91,8 @@ def main() -> None:
             tally.values[name] += own
     print(f"{given.users} users, {given.dtype}; this machine keeps bits: {holds}")
     print(table(tally, [HEAD, *given.drafts]))
+    if tally.values[CHANCES]:
+        print(f"{CHANCES}, of all shards, before a search: {tally.mean(CHANCES):.4f}")
     figures = {name: tally.mean(name) for name in sorted(tally.values)}
     about = {"pupils": given.pupils, "users": given.users, "dtype": given.dtype, "keeps_bits": holds}
     keep(given, {**about, "figures": figures})
@@ -131,7 +135,9 @@ def measure(reader: Reader, titles: dict[str, MergedTitles], row: int) -> dict[s
     target = next(iter(titles.values())).after(sequence.user, state, columns)
     for name, of_draft in titles.items():
         if DRAFTS[name]["draft_kind"] == "model":
+            start = time.process_time()
             guesses[name] = of_draft.drafted(sequence.user, state, columns)
+            tally.add(CHANCES, time.process_time() - start)
         else:
             _, guesses[name] = of_draft.of(sequence.user, state).after_with_exit(columns)
     for width in WIDTHS:

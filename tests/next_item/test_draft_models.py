@@ -117,6 +117,16 @@ def test_a_model_without_an_objective_needs_no_state_of_the_teacher(adapted, mon
     assert all(draft.exit_map is None for draft in state.learnt.drafts)
 
 
+def test_a_model_is_aligned_where_all_layers_have_adapters(adapted):
+    """There is no state below them, and none is needed."""
+    settings, data, reader = adapted
+    settings = replace(settings, adapter_layers=reader.states.decoder.n_layers, draft_student=0.3, draft_true=0.3)
+    state = fit(data, reader, settings)
+    plain = fit(data, reader, replace(settings, draft_objective="none", draft_student=0.0, draft_true=0.0))
+    for one, other in zip(state.learnt.drafts, plain.learnt.drafts, strict=True):
+        assert differ(one.tensors, other.tensors)
+
+
 def test_merged_models_guess_by_the_users_weights_and_change_no_list(adapted, state):
     """Beams, scores and their bits: with the models, with wrong ones, and with one gone."""
     settings, data, reader = adapted
