@@ -52,9 +52,9 @@ TOP = 10
 WIDTHS = (1, 5, 10, 20, 50)
 DEPTH = 5
 """More decisions than a title has: a draft looks ahead to the end."""
-DRAFTS = (("head", 2), ("head", 4), ("early exit", 2), ("frozen", 2))
-"""What drafts, and how many beams it has for each of the search's. Early exit and frozen model need adapters: without
-them the target is the frozen model."""
+DRAFTS = (("head", 2), ("head", 4), ("early exit", 2), ("model", 2), ("frozen", 2))
+"""What drafts, and how many beams it has for each of the search's. All but the head need adapters: without them the
+target is the frozen model. A run has an early exit or a draft model of its own, by its option ``draft_kind``."""
 RULES: tuple[tuple[str, Rule | None], ...] = (("plain", None), ("exact", exact_rejection), ("relaxed", relaxed))
 DRAWN = 10
 """Beams that are drawn."""
@@ -100,13 +100,17 @@ class Reader:
         merged = MergedTitles(model, run.state, n_below) if run.state.learnt.adapters else None
         return cls(run, model, merged, split_of(run.data, "test"), decoder.n_layers)
 
-    def after(self, row: int) -> tuple[NodeChances, dict[str, NodeChances]]:
+    def after(self, row: int) -> tuple[NodeChances, dict[str, Guess]]:
         """After a user's history: the target, and the models that may guess at it."""
         sequence = self.split.sequences[row]
         columns = self.run.data.catalogue.columns(sequence.shown(self.run.options.settings.history_length))
         if self.merged is None:
             return self.model.after(columns), {}
-        of_user = self.merged.of(sequence.user, self.run.state.learnt.test.states[row])
+        state = self.run.state.learnt.test.states[row]
+        of_user = self.merged.of(sequence.user, state)
+        if self.run.options.settings.draft_kind == "model":
+            guess = self.merged.drafted(sequence.user, state, columns)
+            return of_user.after(columns), {"model": guess, "frozen": self.model.after(columns)}
         target, early = of_user.after_with_exit(columns)
         return target, {"early exit": early, "frozen": self.model.after(columns)}
 

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from benchmarks import next_item_draft_rates, next_item_drafts
+from benchmarks import next_item_draft_rates, next_item_drafts, next_item_titles
 from recbole_apa.next_item.run.train import run_next_items
 from tests.helpers.inside import inside
 
@@ -36,6 +36,19 @@ def test_accepted_steps_of_every_draft(folder, monkeypatch, tmp_path):
     monkeypatch.setattr(next_item_drafts, "taught", None)  # what was measured is not measured again
     again = told(next_item_drafts, monkeypatch, tmp_path, f"--run={folder}", "--users=2", "--pupils=3")
     assert again["figures"] == found["figures"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("kind", "name"), [("exit", "early exit"), ("model", "model")])
+def test_titles_with_the_draft_that_a_run_has(next_options, work_folder, monkeypatch, tmp_path, kind, name):
+    more = {"adapters": "titles", "adapter_layers": 1, "adapter_rank": 2, "title_users": 0, "draft_epochs": 2}
+    with inside(work_folder):
+        config = {**next_options, **more, "draft_kind": kind, "draft_model_size": 4}
+        run_next_items("chains", config_dict=config, run_dir=tmp_path / "run")
+    found = told(next_item_titles, monkeypatch, tmp_path, f"--run={tmp_path / 'run'}", "--users=2")["figures"]
+    drafted = {column.removeprefix("10: same list, ") for column in found if column.startswith("10: same list")}
+    assert drafted == {"head 2K", "head 4K", f"{name} 2K", "frozen 2K"}
+    assert all(found[f"10: same list, {draft}"] == 1 for draft in drafted)
 
 
 @pytest.mark.slow
