@@ -9,6 +9,7 @@ from safetensors.torch import load_file, save_file
 from recbole_apa.core.errors import RunError
 from recbole_apa.core.files.whole import file_digest
 from recbole_apa.next_item import title_training
+from recbole_apa.next_item.generation.item_network import ItemNetwork
 from recbole_apa.next_item.run import forget
 from recbole_apa.next_item.run.forget import forget_next_items
 from recbole_apa.next_item.run.proof import audit_next_items, verify_next_items
@@ -149,6 +150,16 @@ def test_a_damaged_draft_is_refused(folder, tmp_path):
         with_draft(folder, "drafts/001.safetensors", tmp_path / "other.safetensors")
         with pytest.raises(RunError, match=r"001\.safetensors"):
             open_next_items(folder)
+
+
+@pytest.mark.parametrize(("n_items", "length"), [(17, 6), (18, 5)])
+def test_a_model_of_another_catalogue_or_length_or_beside_exits_is_refused(folder, made, tmp_path, n_items, length):
+    text = {"exit": "000.safetensors holds 'bias'", "model": "do not fit together"}[made.options.settings.draft_kind]
+    lineage = load_file(folder / "state-0001" / "drafts" / "000.safetensors")["lineage"]
+    save_file({**ItemNetwork(n_items, length, 4).tensors(), "lineage": lineage}, tmp_path / "other.safetensors")
+    with_draft(folder, "drafts/000.safetensors", tmp_path / "other.safetensors")
+    with pytest.raises(RunError, match=text):
+        open_next_items(folder)
 
 
 @pytest.mark.slow
