@@ -2,12 +2,16 @@
 
 import json
 import sys
+from dataclasses import replace
 
 import pytest
 
-from benchmarks import next_item_draft_rates, next_item_drafts, next_item_titles
+from benchmarks import next_item_draft_models, next_item_draft_rates, next_item_drafts, next_item_titles
+from recbole_apa.next_item.differences import differences
+from recbole_apa.next_item.fit import fit
 from recbole_apa.next_item.run.train import run_next_items
 from tests.helpers.inside import inside
+from tests.helpers.small_adapters import adapted_by
 
 
 @pytest.fixture(scope="module")
@@ -59,3 +63,16 @@ def test_rates_of_every_kind(folder, monkeypatch, tmp_path):
     assert len({tuple(values) for name, *values in found if name.startswith("model")}) > 5
     monkeypatch.setattr(next_item_draft_rates.Judge, "of", None)
     assert told(next_item_draft_rates, monkeypatch, tmp_path, *arguments)["figures"] == found
+
+
+def test_models_that_are_judged_are_those_of_runs(read):
+    settings, data, reader = adapted_by(
+        read, partition="hashed_user", draft_kind="model", draft_model_size=4, draft_model_learning_rate=0.01
+    )
+    drafts = fit(data, reader, settings).learnt.drafts
+    for shard, draft in enumerate(drafts):
+        own = next_item_draft_models.trained_network(data, shard, settings).tensors()
+        assert differences(own, draft.tensors) == []
+    few = next_item_draft_models.judged(data, replace(settings, draft_epochs=1))
+    many = next_item_draft_models.judged(data, settings)
+    assert many["nats"] < few["nats"] and 0 < many["NDCG@10"][0] <= 1
