@@ -1,16 +1,19 @@
-"""Drafts of a run of APANext, aligned by each of AtSpeed's objectives: how many steps of a search they save.
+"""Drafts of a run of APANext, by kind and by each of AtSpeed's objectives: how many steps of a search they save.
 
-    python -m benchmarks.next_item_drafts --run=saved/APANext-ml-100k-... --users=20 --dtype=float32
+    python -m benchmarks.next_item_drafts --run=saved/APANext-ml-100k-... --users=20 --kept=drafts.jsonl
 
-For a run with ``adapters: titles``. Each shard's draft is trained once by every objective, with the run's own options
-of drafts, on the shard's users and adapter; nothing is written. Then test users, drawn by a hash of their names, are
-searched for with merged adapters and drafts: beams for the best with strict verification (the list is compared with
-that of the search without a draft), and drawn beams. A search without a draft needs one pass a step after the first; a
-step is accepted if its pass is saved.
+For a run with ``adapters: titles``. Each shard's draft is trained once in every way, with the run's own options of
+drafts, on the shard's users and adapter; nothing is written to the run. Then test users, drawn by a hash of their
+names, are searched for with merged adapters and drafts: beams for the best with strict verification (the list is
+compared with that of the search without a draft), and drawn beams. A search without a draft needs one pass a step after
+the first; a step is accepted if its pass is saved. Seconds are of this process's processor, for the search and whatever
+its draft reads, without prompts and without the one pass of models over items, which has a line of its own. With
+``--kept`` users that were measured before are not measured again.
 """
 
-from collections.abc import Sequence
-from dataclasses import replace
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from random import Random
 
@@ -18,12 +21,14 @@ from tabulate import tabulate
 from torch import Tensor
 
 from benchmarks.command import begin, command, keep
+from benchmarks.kept_values import keep_values, values_of
 from benchmarks.next_item_titles import DEPTH, DRAWN, Reader, Tally, fresh
 from recbole_apa.core.seeding import hash_order
-from recbole_apa.next_item.draft_training import aligned
 from recbole_apa.next_item.generation import (
     BeamDraft,
+    Found,
     Guess,
+    NodeChances,
     SampledDraft,
     beam_search,
     exact_rejection,
@@ -36,11 +41,19 @@ from recbole_apa.next_item.run.opened import NextItemRun, open_state
 from recbole_apa.next_item.run.store import NextItemStore
 from recbole_apa.next_item.title_drafts import TitleDraft
 from recbole_apa.next_item.title_training import TitleTrainer
+from recbole_apa.runs.manifest import CHECK
 
 WIDTHS = (10, 20)
 TIMES = (1, 2)
 """Beams of a draft for each of the search's."""
-NAMES = ("none", *OBJECTIVES)
+DRAFTS: dict[str, dict[str, object]] = {
+    **{f"exit, {name}": {"draft_kind": "exit", "draft_objective": name} for name in ("none", *OBJECTIVES)},
+    **{f"model, {name}": {"draft_kind": "model", "draft_objective": name} for name in ("none", *OBJECTIVES)},
+}
+for _name in ("exit, atspeed-s", "exit, atspeed-r", "model, atspeed-s", "model, atspeed-r"):
+    DRAFTS[f"{_name}, own beams"] = {**DRAFTS[_name], "draft_student": 0.5}
+"""Label -> options. Own beams: half of the positions."""
+CHANCES = "seconds of a model's chances"
 HEAD = "head"
 """A draft that costs no pass, beside them."""
 RULES = {"exact": exact_rejection, "relaxed": relaxed}
@@ -51,98 +64,131 @@ def main() -> None:
     parser = command(__doc__, threads=1)
     parser.add_argument("--run", type=Path, required=True)
     parser.add_argument("--users", type=int, default=20, help="who is searched for")
-    parser.add_argument("--pupils", type=int, help="of each shard, the users that drafts learn from; default: all")
+    parser.add_argument(
+        "--pupils", type=int, help="of each shard, the users that drafts are aligned on; default: the run's"
+    )
+    parser.add_argument("--drafts", nargs="*", default=list(DRAFTS), choices=list(DRAFTS))
     parser.add_argument("--dtype", default="float32", help="of the backbone in the searches")
+    parser.add_argument("--kept", type=Path, help="a file of users that were measured, one a line; new ones are added")
     parser.add_argument("--data_path", help="where the dataset's folder is now")
     given = begin(parser)
     changes = {"show_progress": False, **({"data_path": given.data_path} if given.data_path else {})}
-    run = open_state(NextItemStore(given.run), changes)
+    store = NextItemStore(given.run)
+    run = open_state(store, changes)
     if not run.state.learnt.adapters:
         parser.error("expected a run with adapters: titles or codes")
-    maps = trained_maps(run, given.pupils)
     reader, tally = Reader.of(run, given.dtype), Tally()
-    titles = {name: _titles(reader, maps[name]) for name in NAMES}
     holds = reader.model.keeps_bits()
+    made = f"{store.manifest()[CHECK]} {given.dtype} {given.pupils} {', '.join(given.drafts)}"
+    titles: dict[str, MergedTitles] = {}
     for row in sorted(hash_order([s.user for s in reader.split.sequences], 0, "drafts")[: given.users]):
-        measure(reader, titles, row, tally)
+        values = values_of(given.kept, made, row)
+        if values is None:
+            titles = titles or {n: _titles(reader, t) for n, t in taught(run, given.drafts, given.pupils).items()}
+            values = measure(reader, titles, row)
+            keep_values(given.kept, made, row, values)
+        for name, own in values.items():
+            tally.values[name] += own
     print(f"{given.users} users, {given.dtype}; this machine keeps bits: {holds}")
-    print(table(tally))
+    print(table(tally, [HEAD, *given.drafts]))
+    if tally.values[CHANCES]:
+        print(f"{CHANCES}, of all shards, before a search: {tally.mean(CHANCES):.4f}")
     figures = {name: tally.mean(name) for name in sorted(tally.values)}
-    keep(
-        given,
-        {"pupils": given.pupils, "users": given.users, "dtype": given.dtype, "keeps_bits": holds, "figures": figures},
-    )
+    about = {"pupils": given.pupils, "users": given.users, "dtype": given.dtype, "keeps_bits": holds}
+    keep(given, {**about, "figures": figures})
 
 
-def trained_maps(run: NextItemRun, n_pupils: int | None) -> dict[str, list[Tensor]]:
-    """Objective -> the maps of all shards. What they learn from is read once for all objectives.
+def taught(run: NextItemRun, drafts: Sequence[str], n_pupils: int | None) -> dict[str, list[dict[str, Tensor]]]:
+    """Label -> what the drafts of all shards have learnt. What they learn from is read once for all of them.
 
     Args:
-        n_pupils: how many users of a shard, drawn by a hash of their names; None: all. A run takes all for the closed
-            form, and ``draft_users`` of them to align it.
+        n_pupils: how many users of a shard drafts are aligned on; None: as many as in the run.
     """
-    trainer = TitleTrainer(run.reader.states, run.data.catalogue, run.options.settings, run.state.codes)
-    out: dict[str, list[Tensor]] = {name: [] for name in NAMES}
+    settings = run.options.settings
+    settings = settings if n_pupils is None else replace(settings, draft_users=n_pupils)
+    trainer = TitleTrainer(run.reader.states, run.data.catalogue, settings, run.state.codes)
+    out: dict[str, list[dict[str, Tensor]]] = {name: [] for name in drafts}
     for shard, adapter in enumerate(run.state.learnt.adapters):
         own = [s for s in run.data.sequences if run.state.learnt.shard_of.get(s.user) == shard]
-        drawn = sorted(hash_order([s.user for s in own], 0, "pupils")[:n_pupils])
-        lesson = trainer.lesson([own[i] for i in drawn], adapter.pairs)
-        for name in NAMES:
-            settings = replace(run.options.settings, draft_objective=name)  # type: ignore[arg-type]
-            out[name].append(aligned(lesson, shard, settings, trainer.logits))
+        lesson = trainer.lesson(own, adapter.pairs)
+        for name in drafts:
+            start = time.process_time()
+            out[name].append(trainer.draft(shard, lesson, replace(settings, **DRAFTS[name])))  # type: ignore[arg-type]
+            print(f"shard {shard}, {name}: {time.process_time() - start:.1f} s", flush=True)
     return out
 
 
-def _titles(reader: Reader, maps: Sequence[Tensor]) -> MergedTitles:
+def _titles(reader: Reader, learnt: Sequence[Mapping[str, Tensor]]) -> MergedTitles:
     state = reader.run.state
-    drafts = tuple(TitleDraft(exit_map, "") for exit_map in maps)
+    drafts = tuple(TitleDraft(tensors, "") for tensors in learnt)
     n_below = reader.n_layers - reader.run.options.settings.adapter_layers
     return MergedTitles(reader.model, replace(state, learnt=replace(state.learnt, drafts=drafts)), n_below)
 
 
-def measure(reader: Reader, titles: dict[str, MergedTitles], row: int, tally: Tally) -> None:
+def measure(reader: Reader, titles: dict[str, MergedTitles], row: int) -> dict[str, list[float]]:
     """All searches for one user."""
-    split, run = reader.split, reader.run
+    split, run, tally = reader.split, reader.run, Tally()
     sequence, state = split.sequences[row], run.state.learnt.test.states[row]
     columns = run.data.catalogue.columns(sequence.shown(run.options.settings.history_length))
     allowed: list[bool] = split.allowed[row].tolist()
     guesses: dict[str, Guess] = {HEAD: reader.head_guess(row)}
-    for name in NAMES:
-        target, guesses[name] = titles[name].of(sequence.user, state).after_with_exit(columns)
+    target = next(iter(titles.values())).after(sequence.user, state, columns)
+    for name, of_draft in titles.items():
+        if DRAFTS[name]["draft_kind"] == "model":
+            start = time.process_time()
+            guesses[name] = of_draft.drafted(sequence.user, state, columns)
+            tally.add(CHANCES, time.process_time() - start)
+        else:
+            _, guesses[name] = of_draft.of(sequence.user, state).after_with_exit(columns)
     for width in WIDTHS:
-        plain = target.fresh()
-        expected = beam_search(plain, width, width, allowed)
-        tally.add(f"{width}: passes", plain.n_passes)
+        search = _Search(width, allowed, tally)
+        expected = search(f"{width}", target.fresh(), None)
         for name, guess in guesses.items():
             for times in TIMES:
-                found = target.fresh()
-                draft = BeamDraft(target.trie, fresh(guess), times * width, DEPTH)
-                same = beam_search(found, width, width, allowed, draft) == expected
-                tally.add(f"{width}, {times}K, {name}: passes", found.n_passes)
-                tally.add(f"{width}, {times}K, {name}: same list", float(same))
+                label, draft = f"{width}, {times}K, {name}", BeamDraft(target.trie, fresh(guess), times * width, DEPTH)
+                tally.add(f"{label}: same list", float(search(label, target.fresh(), draft) == expected))
     plain = target.fresh()
     sampled_beams(plain, DRAWN, allowed, Random(row), None, exact_rejection)
     tally.add("drawn: passes", plain.n_passes)
     for name, guess in guesses.items():
         for rule, verify in RULES.items():
-            found = target.fresh()
+            ahead = target.fresh()
             draws = SampledDraft(target.trie, fresh(guess), 2 * DRAWN, DEPTH)
-            sampled_beams(found, DRAWN, allowed, Random(row), draws, verify)
-            tally.add(f"drawn, {rule}, {name}: passes", found.n_passes)
+            sampled_beams(ahead, DRAWN, allowed, Random(row), draws, verify)
+            tally.add(f"drawn, {rule}, {name}: passes", ahead.n_passes)
+    return dict(tally.values)
 
 
-def table(tally: Tally) -> str:
-    """Steps that drafts save of those that a search without one needs a pass for."""
+@dataclass(frozen=True)
+class _Search:
+    """Beams for the best, timed."""
+
+    width: int
+    allowed: Sequence[bool]
+    tally: Tally
+
+    def __call__(self, label: str, chances: NodeChances, draft: BeamDraft | None) -> list[Found]:
+        start = time.process_time()
+        found = beam_search(chances, self.width, self.width, self.allowed, draft)
+        self.tally.add(f"{label}: seconds", time.process_time() - start)
+        self.tally.add(f"{label}: passes", chances.n_passes)
+        return found
+
+
+def table(tally: Tally, names: Sequence[str]) -> str:
+    """Steps that drafts save of those that a search without one needs a pass for, and seconds with drafts of 2K."""
     columns = [(width, times) for width in WIDTHS for times in TIMES]
     lines = [["steps in all", *(f"{tally.mean(f'{w}: passes'):.2f}" for w, _ in columns)]]
-    lines[0] += [f"{tally.mean('drawn: passes'):.2f}"] * len(RULES) + [""]
-    for name in (HEAD, *NAMES):
+    lines[0] += [f"{tally.mean('drawn: passes'):.2f}"] * len(RULES)
+    lines[0] += [f"{tally.mean(f'{w}: seconds'):.2f}" for w in WIDTHS] + [""]
+    for name in names:
         saved = [tally.mean(f"{w}: passes") - tally.mean(f"{w}, {t}K, {name}: passes") for w, t in columns]
         saved += [tally.mean("drawn: passes") - tally.mean(f"drawn, {rule}, {name}: passes") for rule in RULES]
+        saved += [tally.mean(f"{w}, 2K, {name}: seconds") for w in WIDTHS]
         same = min(tally.mean(f"{w}, {t}K, {name}: same list") for w, t in columns)
         lines.append([name, *(f"{value:.2f}" for value in saved), f"{same:.2f}"])
-    titles = [f"K = {w}, {t}K" for w, t in columns]
-    return tabulate(lines, ["accepted steps", *titles, *(f"drawn, {rule}" for rule in RULES), "same list"])
+    titles = [f"K = {w}, {t}K" for w, t in columns] + [f"drawn, {rule}" for rule in RULES]
+    return tabulate(lines, ["accepted steps", *titles, *(f"seconds, {w}" for w in WIDTHS), "same list"])
 
 
 if __name__ == "__main__":

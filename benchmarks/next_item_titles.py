@@ -10,7 +10,6 @@ plainly, once with exact rejection and once as AtSpeed relaxes it. Seconds are o
 measured again.
 """
 
-import json
 import time
 from collections import defaultdict
 from collections.abc import Sequence
@@ -23,6 +22,7 @@ import torch
 from tabulate import tabulate
 
 from benchmarks.command import begin, command, keep
+from benchmarks.kept_values import keep_values, values_of
 from recbole_apa.backbone.load import load_backbone
 from recbole_apa.backbone.split_decoder import SplitDecoder
 from recbole_apa.core.seeding import hash_order
@@ -52,9 +52,9 @@ TOP = 10
 WIDTHS = (1, 5, 10, 20, 50)
 DEPTH = 5
 """More decisions than a title has: a draft looks ahead to the end."""
-DRAFTS = (("head", 2), ("head", 4), ("early exit", 2), ("frozen", 2))
-"""What drafts, and how many beams it has for each of the search's. Early exit and frozen model need adapters: without
-them the target is the frozen model."""
+DRAFTS = (("head", 2), ("head", 4), ("early exit", 2), ("model", 2), ("frozen", 2))
+"""What drafts, and how many beams it has for each of the search's. All but the head need adapters: without them the
+target is the frozen model. A run has an early exit or a draft model of its own, by its option ``draft_kind``."""
 RULES: tuple[tuple[str, Rule | None], ...] = (("plain", None), ("exact", exact_rejection), ("relaxed", relaxed))
 DRAWN = 10
 """Beams that are drawn."""
@@ -100,13 +100,17 @@ class Reader:
         merged = MergedTitles(model, run.state, n_below) if run.state.learnt.adapters else None
         return cls(run, model, merged, split_of(run.data, "test"), decoder.n_layers)
 
-    def after(self, row: int) -> tuple[NodeChances, dict[str, NodeChances]]:
+    def after(self, row: int) -> tuple[NodeChances, dict[str, Guess]]:
         """After a user's history: the target, and the models that may guess at it."""
         sequence = self.split.sequences[row]
         columns = self.run.data.catalogue.columns(sequence.shown(self.run.options.settings.history_length))
         if self.merged is None:
             return self.model.after(columns), {}
-        of_user = self.merged.of(sequence.user, self.run.state.learnt.test.states[row])
+        state = self.run.state.learnt.test.states[row]
+        of_user = self.merged.of(sequence.user, state)
+        if self.run.options.settings.draft_kind == "model":
+            guess = self.merged.drafted(sequence.user, state, columns)
+            return of_user.after(columns), {"model": guess, "frozen": self.model.after(columns)}
         target, early = of_user.after_with_exit(columns)
         return target, {"early exit": early, "frozen": self.model.after(columns)}
 
@@ -152,17 +156,13 @@ def measured(reader: Reader, row: int, kept: Path | None, made: str) -> dict[str
     Args:
         made: the state and type that they are of.
     """
-    lines = kept.read_text().splitlines() if kept and kept.is_file() else []
-    for told in map(json.loads, lines):
-        if told["of"] == made and told["row"] == row:
-            values: dict[str, list[float]] = told["values"]
-            return values
-    tally = Tally()
-    measure(reader, row, tally)
-    if kept:
-        with kept.open("a") as file:
-            file.write(json.dumps({"of": made, "row": row, "values": dict(tally.values)}) + "\n")
-    return dict(tally.values)
+    values = values_of(kept, made, row)
+    if values is None:
+        tally = Tally()
+        measure(reader, row, tally)
+        values = dict(tally.values)
+        keep_values(kept, made, row, values)
+    return values
 
 
 def about(model: TitleModel) -> dict[str, Any]:

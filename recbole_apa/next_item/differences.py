@@ -22,7 +22,10 @@ def differences(one: object, other: object, name: str = "") -> list[str]:
             d for f in fields(one) for d in differences(getattr(one, f.name), getattr(other, f.name), _in(name, f.name))
         ]
     if isinstance(one, Mapping) and isinstance(other, Mapping):
-        return [] if dict(one) == dict(other) else [name]
+        if one.keys() == other.keys() and any(isinstance(part, torch.Tensor) for part in one.values()):
+            found = [d for key in one for d in differences(one[key], other[key], _in(name, key))]
+            return found if len(found) < 10 else [name]
+        return [] if _same(one, other) else [name]
     if isinstance(one, tuple) and isinstance(other, tuple):
         if len(one) != len(other):
             return [name]
@@ -30,6 +33,10 @@ def differences(one: object, other: object, name: str = "") -> list[str]:
         found = [d for i, (a, b) in pairs for d in differences(a, b, _in(name, str(i)))]
         return found if len(found) < 10 else [name]
     return [] if one == other or (one != one and other != other) else [name]
+
+
+def _same(one: Mapping[str, object], other: Mapping[str, object]) -> bool:
+    return one.keys() == other.keys() and dict(one) == dict(other)
 
 
 def _bytes(tensor: torch.Tensor) -> bytes:

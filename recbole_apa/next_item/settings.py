@@ -10,6 +10,9 @@ from recbole_apa.core.errors import SettingsError
 from recbole_apa.core.option import Bounds, Checked, option
 from recbole_apa.core.settings import GREATEST_SEED
 
+ALONG_BEAMS = ("atspeed-s", "atspeed-r", "seq-kd")
+"""Objectives of drafts that are aligned along beams; the others where users made their choices."""
+
 
 @dataclass(frozen=True)
 class NextItemSettings(Checked):
@@ -53,17 +56,30 @@ class NextItemSettings(Checked):
     """Users of one step, each with all of his training targets."""
     adapter_learning_rate: float = field(default=2e-3, metadata=option(bounds=Bounds(above=0)))
     """Peak learning rate of AdamW: it rises over the first tenth of the steps, then falls linearly."""
+    draft_kind: Literal["exit", "model"] = "exit"
+    """With adapters: ``exit``: each shard's draft is an early exit below the adapters, one linear map; ``model``: a
+    small model of its own, which reads items."""
     draft_objective: Literal["none", "atspeed-s", "atspeed-r", "word-kd", "seq-kd", "tvd"] = "none"
-    """With adapters: by what each shard's draft, an early exit below the adapters, is aligned with the shard's own
-    adapter (AtSpeed's objectives); ``none``: by the squared error of its states alone, in closed form."""
+    """With adapters: by what each shard's draft is aligned with the shard's own adapter (AtSpeed's objectives);
+    ``none``: an exit has the least squared error of its states, in closed form, and a model learns what the shard's
+    users chose."""
     draft_beams: int = field(default=20, metadata=option(bounds=Bounds(1)))
-    """Beams of the teacher that an aligned draft has to contain."""
+    """Beams that an aligned draft has to contain."""
     draft_users: int = field(default=100, metadata=option(bounds=Bounds(1)))
-    """Of each shard, how many users, drawn by a hash of their names, an aligned draft is trained on."""
+    """Of each shard, how many users, drawn by a hash of their names, a draft is aligned on."""
     draft_epochs: int = field(default=20, metadata=option(bounds=Bounds(1)))
-    """Passes over these users."""
+    """Passes over these users; of a model, before, over all users of the shard."""
     draft_learning_rate: float = field(default=1e-5, metadata=option(bounds=Bounds(above=0)))
-    """Peak learning rate of AdamW, as for adapters."""
+    """Of an exit's map: peak learning rate of AdamW, as for adapters."""
+    draft_model_size: int = field(default=32, metadata=option(bounds=Bounds(1)))
+    """Of a model: numbers of each item."""
+    draft_model_learning_rate: float = field(default=1e-3, metadata=option(bounds=Bounds(above=0)))
+    """Of a model: peak learning rate of AdamW."""
+    draft_student: float = field(default=0.0, metadata=option(bounds=Bounds(0, most=1)))
+    """For objectives along beams: in what share of its users' turns a draft is aligned along beams of its own instead
+    of the teacher's."""
+    draft_true: float = field(default=0.0, metadata=option(bounds=Bounds(0, most=1)))
+    """Likewise: in what share, drawn before the other, it is aligned where the user made his choices."""
     title_users: int = field(default=20, metadata=option(bounds=Bounds(0)))
     """With adapters: how many users, drawn by a hash of their names, the rows of titles or codes have. Ranking by
     them takes seconds a user."""
@@ -75,6 +91,18 @@ class NextItemSettings(Checked):
                 f"draft_objective: found {self.draft_objective} without adapters, which a draft is aligned with; "
                 "expected adapters: titles, or draft_objective: none"
             )
+        if self.draft_kind == "model" and self.adapters == "none":
+            raise SettingsError(
+                "draft_kind: found model without adapters, for which it drafts; expected adapters: titles, or "
+                "draft_kind: exit"
+            )
+        shares = {"draft_student": self.draft_student, "draft_true": self.draft_true}
+        for name, share in shares.items():
+            if share and self.draft_objective not in ALONG_BEAMS:
+                raise SettingsError(
+                    f"{name}: found {share} with draft_objective: {self.draft_objective}, which aligns along no beams; "
+                    f"expected 0, or one of {', '.join(ALONG_BEAMS)}"
+                )
 
     @property
     def all_rows(self) -> bool:

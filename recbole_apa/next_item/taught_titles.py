@@ -35,7 +35,7 @@ def with_adapters(
         taught = train(shard, own)
         adapter = TitleAdapter.of(taught.pairs, lineage_of_shard(shard, digests, learnt.shard_of, codes))
         adapters[shard] = adapter
-        drafts[shard] = TitleDraft(taught.exit_map, lineage_of_draft(shard, adapter, settings))
+        drafts[shard] = TitleDraft(taught.draft, lineage_of_draft(shard, adapter, settings))
     order = sorted(adapters)
     both = (tuple(adapters[shard] for shard in order), tuple(drafts[shard] for shard in order))
     return replace(state, learnt=replace(learnt, adapters=both[0], drafts=both[1]), codes=codes)

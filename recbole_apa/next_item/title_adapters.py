@@ -44,8 +44,8 @@ class Taught:
 
     pairs: Mapping[str, tuple[Tensor, ...]]
     """Layer -> A and B."""
-    exit_map: Tensor
-    """Of the draft that goes with them, (d, d + 1)."""
+    draft: Mapping[str, Tensor]
+    """Of the draft that goes with them: name -> what it has learnt."""
 
 
 Trainer = Callable[[int, Sequence[UserSequence]], Taught]

@@ -27,8 +27,14 @@ from recbole_apa.core.settings import AdapterSettings
 from recbole_apa.core.system.threads import one_thread
 from recbole_apa.next_item.backbone_states import HistoryStates
 from recbole_apa.next_item.catalogue import Catalogue
-from recbole_apa.next_item.draft_training import DraftLesson, DraftPupil, TeacherBeams, aligned, drawn_pupils
-from recbole_apa.next_item.exit_map import fit_exit_map
+from recbole_apa.next_item.draft_training import (
+    DraftGround,
+    DraftLesson,
+    DraftPupil,
+    TeacherBeams,
+    drawn_pupils,
+    taught_draft,
+)
 from recbole_apa.next_item.generation import ItemCodes
 from recbole_apa.next_item.generation.draft_rows import DraftRows
 from recbole_apa.next_item.generation.objective import TitleSample, title_loss
@@ -46,6 +52,8 @@ class _Learner:
     """A user who teaches an adapter."""
 
     sequence: UserSequence
+    columns: tuple[int, ...]
+    """Of the items that are shown."""
     sample: TitleSample
 
 
@@ -74,11 +82,13 @@ class TitleTrainer:
         n_layers = states.decoder.n_layers
         if settings.adapter_layers > n_layers:
             raise SettingsError(f"adapter_layers: found {settings.adapter_layers}, the backbone has {n_layers} layers")
-        if settings.draft_objective != "none" and settings.adapter_layers == n_layers:
+        is_aligned = settings.draft_objective != "none"
+        if is_aligned and settings.draft_kind == "exit" and settings.adapter_layers == n_layers:
             raise SettingsError(
                 f"draft_objective: found {settings.draft_objective}, but all {n_layers} layers have adapters and there "
-                "is no exit below them; expected adapter_layers below that, or draft_objective: none"
+                "is no exit below them; expected adapter_layers below that, draft_kind: model, or draft_objective: none"
             )
+        self._needs_choices = is_aligned or settings.draft_kind == "exit"
         refuse_device(settings, str(states.decoder.device))
         self._decoder = SplitDecoder(states.decoder.model, n_layers - settings.adapter_layers)
         PathDecoder(states.decoder, 1)  # a backbone that cannot rank titles is refused before anything is read
@@ -103,7 +113,7 @@ class TitleTrainer:
         users = self._users(sequences)
         with self._bank() as bank:
             if not users:
-                return Taught(bank.extract(0), fit_exit_map([], self._decoder.hidden_size))
+                return Taught(bank.extract(0), self.draft(shard, self._lesson({}, [], [])))
             below = self._below(users)
             course = self._schedule.course(bank.parameters(), len(users), shard)
             names = [user.sequence.user for user in users]
@@ -118,7 +128,8 @@ class TitleTrainer:
                 f"adapter of shard {shard}: {len(users)} users, {course.step} steps, {loss:.3f} nats a target in the "
                 f"last epoch, {time.perf_counter() - start:.1f} s"
             )
-            pairs, choices = bank.extract(0), self._choices(bank, users, below)
+            pairs = bank.extract(0)
+            choices = self._choices(bank, users, below) if self._needs_choices else []
         return Taught(pairs, self.draft(shard, self._lesson(pairs, users, choices)))
 
     def lesson(self, sequences: Sequence[UserSequence], pairs: Mapping[str, tuple[Tensor, ...]]) -> DraftLesson:
@@ -135,13 +146,17 @@ class TitleTrainer:
             choices = self._choices(bank, users, self._below(users))
         return self._lesson(pairs, users, choices)
 
-    def draft(self, shard: int, lesson: DraftLesson) -> Tensor:
-        """The map of a shard's early exit, (d, d + 1), float32.
+    def draft(self, shard: int, lesson: DraftLesson, settings: NextItemSettings | None = None) -> dict[str, Tensor]:
+        """What a shard's draft has learnt, by name, float32 (:func:`taught_draft`).
+
+        Args:
+            settings: other options of drafts than the trainer's.
 
         Raises:
             TrainingError: the loss is not finite.
         """
-        return aligned(lesson, shard, self.settings, self.logits)
+        ground = DraftGround(self._trie, len(self._catalogue), self._decoder.hidden_size, self.logits)
+        return taught_draft(lesson, shard, settings or self.settings, ground)
 
     @contextmanager
     def _bank(self) -> Iterator[AdapterBank]:
@@ -157,18 +172,20 @@ class TitleTrainer:
 
     def _users(self, sequences: Sequence[UserSequence]) -> list["_Learner"]:
         """Those whose sequences have a decision."""
-        samples = [self._sample(sequence) for sequence in sequences]
-        return [_Learner(s, sample) for s, sample in zip(sequences, samples, strict=True) if sample.decisions]
+        users = [self._learner(sequence) for sequence in sequences]
+        return [user for user in users if user.sample.decisions]
 
     def _below(self, users: Sequence["_Learner"]) -> list[Tensor]:
         """States below the layers with adapters, (t, d) of each user."""
         return map_on_threads(lambda user: self._decoder.trunk([user.sample.ids])[0], users)
 
-    def _sample(self, sequence: UserSequence) -> TitleSample:
+    def _learner(self, sequence: UserSequence) -> "_Learner":
         items = sequence.shown(self._states.length)
-        history = self._states.encoded(self.identifiers.lines_of(self._catalogue.columns(items)))
+        columns = self._catalogue.columns(items)
+        history = self._states.encoded(self.identifiers.lines_of(columns))
         targets = self._catalogue.columns(targets_of(items, sequence.n_held_out))
-        return self.identifiers.decisions.sample(history.ids, history.ends, targets)
+        sample = self.identifiers.decisions.sample(history.ids, history.ends, targets)
+        return _Learner(sequence, tuple(columns), sample)
 
     def _step(
         self, course: AdapterCourse, bank: AdapterBank, samples: Sequence[TitleSample], below: Sequence[Tensor]
@@ -201,19 +218,19 @@ class TitleTrainer:
             places = [decision.place for decision in decisions]
             with bank.mixed(torch.ones(1, 1), "non_decomposition"):
                 final = self._decoder.upper([below[at]])[0]
-            return DraftRows.of_choices(decisions, norm(below[at])[places].float(), final[places].float())
+            early = norm(below[at])[places].float()
+            return DraftRows.of_choices(users[at].sample, users[at].columns, early, final[places].float())
 
         return map_on_threads(rows, range(len(users)))
 
     def _lesson(
         self, pairs: Mapping[str, tuple[Tensor, ...]], users: Sequence["_Learner"], choices: Sequence[DraftRows]
     ) -> DraftLesson:
-        with one_thread():
-            closed = fit_exit_map([(rows.early, rows.final) for rows in choices], self._decoder.hidden_size)
-        drawn = drawn_pupils([user.sequence.user for user in users], self.settings)
-        pupils = [self._pupil(users[i].sequence, choices[i]) for i in drawn]
-        unread = [pupil for pupil in pupils if len(pupil.read) < len(self._catalogue)]
-        return DraftLesson(closed, unread, lambda: self._teacher(pairs))
+        chosen = {user.sequence.user: user.columns[: user.sample.n_targets + 1] for user in users}
+        drawn = drawn_pupils(list(chosen), self.settings) if choices else []
+        pupils = [self._pupil(users[i], choices[i]) for i in drawn]
+        unread = [pupil for pupil in pupils if len(set(pupil.history)) < len(self._catalogue)]
+        return DraftLesson(chosen, choices, unread, lambda: self._teacher(pairs))
 
     def _teacher(self, pairs: Mapping[str, tuple[Tensor, ...]]) -> TeacherBeams:
         """Writes with a shard's adapter alone."""
@@ -223,13 +240,11 @@ class TitleTrainer:
         decoder = PathDecoder(plain, self._trie.depth, layers, self._decoder.n_trunk)
         return TeacherBeams(decoder, self._trie, len(self._catalogue), self.settings.draft_beams)
 
-    def _pupil(self, sequence: UserSequence, choices: DraftRows) -> DraftPupil:
+    def _pupil(self, user: "_Learner", choices: DraftRows) -> DraftPupil:
         """A user before his last training target."""
-        shown = sequence.shown(self._states.length)
-        before = shown[: len(targets_of(shown, sequence.n_held_out))]
-        columns = self._catalogue.columns(before)
-        ids = self._states.encoded(self.identifiers.lines_of(columns)).ids
-        return DraftPupil(sequence.user, ids, frozenset(columns), choices)
+        before = user.columns[: user.sample.n_targets]
+        ids = self._states.encoded(self.identifiers.lines_of(before)).ids
+        return DraftPupil(user.sequence.user, ids, before, choices)
 
     def logits(self, states: Tensor, node: int) -> Tensor:
         """Of a node's children: (n, d) -> (n, c), float32."""

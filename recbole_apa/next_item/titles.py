@@ -45,11 +45,12 @@ class PromptReader:
         return PromptReader(decoder, self._trie, self._cache.early(n_layers), exit_map)
 
     def states(self, nodes: Sequence[int]) -> tuple[Tensor, Tensor]:
-        """Of nodes that were read: below the last layers (``n_early`` of the decoder) and above all, (n, d) each."""
-        return (
-            torch.stack([self._cache.early_states[node] for node in nodes]),
-            torch.stack([self._cache.states[node] for node in nodes]),
-        )
+        """Of nodes that were read: below the last layers (``n_early`` of the decoder; zeros where there is no layer
+        below them) and above all, (n, d) each."""
+        final = torch.stack([self._cache.states[node] for node in nodes])
+        if self._cache.early_root is None:
+            return torch.zeros_like(final), final
+        return torch.stack([self._cache.early_states[node] for node in nodes]), final
 
     def has(self, node: int) -> bool:
         """See the protocol."""

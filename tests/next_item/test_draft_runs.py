@@ -9,6 +9,7 @@ from safetensors.torch import load_file, save_file
 from recbole_apa.core.errors import RunError
 from recbole_apa.core.files.whole import file_digest
 from recbole_apa.next_item import title_training
+from recbole_apa.next_item.generation.item_network import ItemNetwork
 from recbole_apa.next_item.run import forget
 from recbole_apa.next_item.run.forget import forget_next_items
 from recbole_apa.next_item.run.proof import audit_next_items, verify_next_items
@@ -17,12 +18,15 @@ from recbole_apa.next_item.run.train import open_next_items, run_next_items
 from tests.helpers.inside import inside
 
 
-@pytest.fixture(scope="module")
-def made(next_options, work_folder):
+@pytest.fixture(scope="module", params=["exit", "model"])
+def made(request, next_options, work_folder):
+    """A run of each kind of draft."""
     more = {"adapters": "titles", "adapter_layers": 1, "adapter_rank": 2, "title_users": 0}
     more |= {"draft_objective": "atspeed-r", "draft_beams": 2, "draft_epochs": 2, "draft_learning_rate": 0.01}
+    more |= {"draft_kind": request.param, "draft_model_size": 4, "draft_model_learning_rate": 0.01}
+    place = work_folder / f"draft_run_{request.param}"
     with inside(work_folder):
-        return run_next_items("chains", config_dict={**next_options, **more}, run_dir=work_folder / "draft_run")
+        return run_next_items("chains", config_dict={**next_options, **more}, run_dir=place)
 
 
 @pytest.fixture
@@ -67,7 +71,7 @@ def test_a_request_deletes_the_hit_shards_draft_before_anything_is_trained(folde
 
 
 def test_killed_between_deletion_and_training_the_draft_stays_away(folder, monkeypatch):
-    before = {name: load_file(folder / "state-0001" / name)["exit_map"] for name in ALL}
+    before = {name: (folder / "state-0001" / name).read_bytes() for name in ALL}
 
     def killed(*arguments):
         raise KeyboardInterrupt
@@ -84,8 +88,7 @@ def test_killed_between_deletion_and_training_the_draft_stays_away(folder, monke
     assert any("--resume" in finding for finding in audit_next_items(folder).findings)
     assert len(forget_next_items(folder).certificates) == 1
     assert drafts_of(folder) == ALL
-    now = {name: load_file(folder / "state-0002" / name)["exit_map"] for name in ALL}
-    assert {name for name in ALL if not bool((now[name] == before[name]).all())} == {hit}
+    assert {name for name in ALL if (folder / "state-0002" / name).read_bytes() != before[name]} == {hit}
     assert audit_next_items(folder).holds and verify_next_items(folder).differences == []
 
 
@@ -122,25 +125,41 @@ def test_a_stale_draft_whose_digest_fits_is_found_by_its_lineage(folder, made, t
         f"the draft of shard {shard} was trained for another adapter, or on other sequences"
     ]
     found = verify_next_items(folder).differences
-    assert set(found) == {f"learnt.drafts.{shard}.{part}" for part in ("exit_map", "lineage")}
+    numbers = "tensors.exit_map" if made.options.settings.draft_kind == "exit" else "tensors"  # many of a model's
+    assert set(found) == {f"learnt.drafts.{shard}.{part}" for part in (numbers, "lineage")}
 
 
 def test_a_draft_with_other_numbers_is_found_by_verification(folder, tmp_path):
     tensors = load_file(folder / "state-0001" / "drafts" / "002.safetensors")
-    tensors["exit_map"][0, 0] += 1e-6
+    name = next(name for name in sorted(tensors) if name in ("exit_map", "items"))
+    tensors[name][0, 0] += 1e-6
     save_file(tensors, tmp_path / "other.safetensors")
     with_draft(folder, "drafts/002.safetensors", tmp_path / "other.safetensors")
     assert audit_next_items(folder).holds
-    assert verify_next_items(folder).differences == ["learnt.drafts.2.exit_map"]
+    assert verify_next_items(folder).differences == [f"learnt.drafts.2.tensors.{name}"]
 
 
 def test_a_damaged_draft_is_refused(folder, tmp_path):
     whole = load_file(folder / "state-0001" / "drafts" / "000.safetensors")
-    for tensors in ({"exit_map": whole["exit_map"]}, {**whole, "other": whole["lineage"].clone()}):
+    name = next(name for name in sorted(whole) if name in ("exit_map", "items"))
+    nothing, narrow = dict(whole), {**whole, name: whole[name][:, :-1].contiguous()}
+    del nothing["lineage"]
+    cases = [nothing, {**whole, "other": whole["lineage"].clone()}]
+    for tensors in [*cases, narrow] if name == "items" else cases:
         save_file(tensors, tmp_path / "other.safetensors")
         with_draft(folder, "drafts/001.safetensors", tmp_path / "other.safetensors")
         with pytest.raises(RunError, match=r"001\.safetensors"):
             open_next_items(folder)
+
+
+@pytest.mark.parametrize(("n_items", "length"), [(17, 6), (18, 5)])
+def test_a_model_of_another_catalogue_or_length_or_beside_exits_is_refused(folder, made, tmp_path, n_items, length):
+    text = {"exit": "000.safetensors holds 'bias'", "model": "do not fit together"}[made.options.settings.draft_kind]
+    lineage = load_file(folder / "state-0001" / "drafts" / "000.safetensors")["lineage"]
+    save_file({**ItemNetwork(n_items, length, 4).tensors(), "lineage": lineage}, tmp_path / "other.safetensors")
+    with_draft(folder, "drafts/000.safetensors", tmp_path / "other.safetensors")
+    with pytest.raises(RunError, match=text):
+        open_next_items(folder)
 
 
 @pytest.mark.slow
@@ -163,11 +182,16 @@ def test_drafts_of_runs_from_before_they_had_files_are_read(next_options, work_f
     assert drafts_of(run.folder) == ALL and verify_next_items(run.folder).differences == []
 
 
-def test_drafts_of_codes_are_aligned_and_proved(next_options, work_folder, monkeypatch):
+@pytest.mark.parametrize("kind", ["exit", "model"])
+@pytest.mark.quick("model")
+def test_drafts_of_codes_are_aligned_and_proved(next_options, work_folder, monkeypatch, kind):
     more = {"adapters": "codes", "code_levels": 2, "code_size": 3, "adapter_layers": 1, "adapter_rank": 2}
     more |= {"title_users": 0, "draft_objective": "atspeed-s", "draft_beams": 2, "draft_epochs": 1}
+    more |= {"draft_kind": kind, "draft_student": 0.5}
     with inside(work_folder):
-        made = run_next_items("chains", config_dict={**next_options, **more}, run_dir=work_folder / "draft_codes")
+        made = run_next_items(
+            "chains", config_dict={**next_options, **more}, run_dir=work_folder / f"draft_codes_{kind}"
+        )
     assert drafts_of(made.folder) == ALL and made.state.codes is not None
     forget_next_items(made.folder, users=["u5"])
     audit = audit_next_items(made.folder)

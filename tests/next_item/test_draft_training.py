@@ -20,55 +20,39 @@ from recbole_apa.next_item.fit import fit
 from recbole_apa.next_item.generation import BeamDraft, Trie, beam_search
 from recbole_apa.next_item.generation.alignment import ALPHA, OBJECTIVES
 from recbole_apa.next_item.generation.draft_rows import DraftRows, draft_loss, taken_by_beams
-from recbole_apa.next_item.generation.objective import Decision
+from recbole_apa.next_item.generation.draft_students import ExitStudent
+from recbole_apa.next_item.generation.objective import Decision, TitleSample
 from recbole_apa.next_item.merged_titles import MergedTitles
 from recbole_apa.next_item.sequences import targets_of
 from recbole_apa.next_item.title_adapters import SCALE
 from recbole_apa.next_item.title_training import TitleTrainer
 from recbole_apa.next_item.titles import PromptReader, TitleModel
+from tests.helpers.small_adapters import adapted_by, fitted, users_of_shard
 
 
 @pytest.fixture(scope="module")
 def adapted(read):
-    """Options, data and reader of the small dataset, with adapters on the upper layer."""
-    options, data, reader = read
-    settings = replace(
-        options.settings,
-        adapters="titles",
-        adapter_layers=1,
-        adapter_rank=2,
-        adapter_batch=3,
-        adapter_learning_rate=0.01,
-        draft_objective="atspeed-s",
-        draft_beams=3,
-        draft_epochs=3,
-        draft_learning_rate=0.01,
-    )
-    return settings, data, reader
+    return adapted_by(read, draft_objective="atspeed-s", draft_beams=3, draft_epochs=3, draft_learning_rate=0.01)
 
 
 @pytest.fixture(scope="module")
 def state(adapted):
-    settings, data, reader = adapted
-    return fit(data, reader, settings)
-
-
-def own_users(data, state, shard):
-    return [s for s in data.sequences if state.learnt.shard_of.get(s.user) == shard]
+    return fitted(adapted)
 
 
 def draft_of(trainer, shard, sequences, pairs):
-    return trainer.draft(shard, trainer.lesson(sequences, pairs))
+    return trainer.draft(shard, trainer.lesson(sequences, pairs))["exit_map"]
 
 
 def rows(nodes, taken, early, final):
-    return DraftRows(nodes, taken, torch.tensor(early), torch.tensor(final))
+    n = len(nodes)
+    return DraftRows(nodes, taken, torch.tensor(early), torch.tensor(final), ((7,),) * n, (1,) * n)
 
 
 def test_a_loss_is_the_mean_over_what_was_taken():
     """One state number, which is the logit of the first of two children; the other one's is 0."""
     logits = lambda states, node: torch.cat([states, torch.zeros_like(states)], 1)  # noqa: E731
-    identity = torch.tensor([[1.0, 0.0]])
+    identity = ExitStudent(torch.tensor([[1.0, 0.0]]), logits)
     choices = rows((0, 4), ({0: 1}, {1: 1}), [[log(3.0)], [log(4.0)]], [[0.0], [0.0]])
     beams = rows((0, 4), ({0: 2, 1: 1}, {1: 1}), [[log(3.0)], [log(4.0)]], [[0.0], [log(1 / 4)]])
     chosen = -(log(3 / 4) + log(1 / 5)) / 2
@@ -79,7 +63,7 @@ def test_a_loss_is_the_mean_over_what_was_taken():
     found = draft_loss(identity, choices, beams, OBJECTIVES["seq-kd"], 1, logits)
     assert float(found) == pytest.approx((1 - ALPHA) * chosen + ALPHA * of_beams)
     at_choices = (0.25 + 0.3) / 2
-    found = draft_loss(identity, choices, None, OBJECTIVES["tvd"], 1, logits)
+    found = draft_loss(identity, choices, choices, OBJECTIVES["tvd"], 1, logits)
     assert float(found) == pytest.approx((1 - ALPHA) * chosen + ALPHA * at_choices)
 
 
@@ -88,11 +72,12 @@ def test_rows_of_choices_and_of_beams():
     ends = [trie.item_of.index(item) for item in (1, 2, 0)]
     root, after_1, after_5 = 0, 1, 5
     assert taken_by_beams(trie, ends) == {root: {0: 2, 1: 1}, after_1: {0: 1, 1: 1}, after_5: {0: 1}}
-    decisions = [Decision(3, root, 1), Decision(4, after_5, 0)]
-    found = DraftRows.of_choices(decisions, torch.zeros(2, 3), torch.ones(2, 3))
+    sample = TitleSample((), (Decision(3, root, 1), Decision(4, after_5, 0)), (1, 2), 2)
+    found = DraftRows.of_choices(sample, (5, 6, 8), torch.zeros(2, 3), torch.ones(2, 3))
     assert found.nodes == (root, after_5) and found.taken == ({1: 1}, {0: 1})
+    assert found.histories == ((5, 6, 8),) * 2 and found.n_read == (1, 2)
     both = DraftRows.together([found, found])
-    assert both.nodes == found.nodes * 2 and both.early.shape == (4, 3)
+    assert both.nodes == found.nodes * 2 and both.early.shape == (4, 3) and both.n_read == (1, 2, 1, 2)
 
 
 def test_states_below_the_adapters_are_those_of_the_lower_layers_alone(adapted, state):
@@ -118,8 +103,8 @@ def test_the_teachers_beams_are_the_searchs_own(adapted, state):
     """Its rows are of the branching nodes on the way to the best items, of which the user has read none."""
     settings, data, reader = adapted
     trainer = TitleTrainer(reader.states, data.catalogue, settings)
-    user = trainer._users(own_users(data, state, 0))[0]
-    pupil = trainer._pupil(user.sequence, DraftRows((), (), torch.empty(0), torch.empty(0)))
+    user = trainer._users(users_of_shard(data, state, 0))[0]
+    pupil = trainer._pupil(user, rows((), (), [], []))
     pairs = state.learnt.adapters[0].pairs
     plain = SplitDecoder(reader.states.decoder.model, 0)
     layers = merged_layers(plain, merged_changes([pairs], [1.0], SCALE))
@@ -145,7 +130,7 @@ def test_alignment_lowers_its_own_loss(adapted, state, name):
     settings = replace(settings, draft_objective=name, draft_epochs=8)
     seen = []
     trainer, shard = TitleTrainer(reader.states, data.catalogue, settings), 0
-    pairs, own = state.learnt.adapters[shard].pairs, own_users(data, state, shard)
+    pairs, own = state.learnt.adapters[shard].pairs, users_of_shard(data, state, shard)
     closed = TitleTrainer(reader.states, data.catalogue, replace(settings, draft_objective="none"))
     start, found = draft_of(closed, shard, own, pairs), draft_of(trainer, shard, own, pairs)
     users = trainer._users(own)
@@ -157,11 +142,12 @@ def test_alignment_lowers_its_own_loss(adapted, state, name):
     decoder = PathDecoder(plain, trainer._trie.depth, layers, 3)
     write = TeacherBeams(decoder, trainer._trie, len(data.catalogue), settings.draft_beams)
     with torch.no_grad():
-        pupils = [trainer._pupil(user.sequence, one) for user, one in zip(users, choices, strict=True)]
-        beams = DraftRows.together([write(pupil) for pupil in pupils]) if OBJECTIVES[name].on_beams else None
+        pupils = [trainer._pupil(user, one) for user, one in zip(users, choices, strict=True)]
+        together = DraftRows.together(choices)
+        beams = DraftRows.together([write(pupil) for pupil in pupils]) if OBJECTIVES[name].on_beams else together
         for exit_map in (start, found):
-            together = DraftRows.together(choices)
-            seen.append(float(draft_loss(exit_map, together, beams, OBJECTIVES[name], 3, trainer.logits)))
+            draft = ExitStudent(exit_map, trainer.logits)
+            seen.append(float(draft_loss(draft, together, beams, OBJECTIVES[name], 3, trainer.logits)))
     assert seen[1] < seen[0] - 0.005
 
 
@@ -169,8 +155,8 @@ def test_a_training_ends_with_the_draft_that_its_adapter_gives(adapted, state):
     settings, data, reader = adapted
     trainer = TitleTrainer(reader.states, data.catalogue, settings)
     adapter, draft = state.learnt.adapters[1], state.learnt.drafts[1]
-    assert torch.equal(draft_of(trainer, 1, own_users(data, state, 1), adapter.pairs), draft.exit_map)
-    other = draft_of(trainer, 1, own_users(data, state, 1), state.learnt.adapters[0].pairs)
+    assert torch.equal(draft_of(trainer, 1, users_of_shard(data, state, 1), adapter.pairs), draft.exit_map)
+    other = draft_of(trainer, 1, users_of_shard(data, state, 1), state.learnt.adapters[0].pairs)
     assert not torch.equal(other, draft.exit_map)
 
 
@@ -182,7 +168,7 @@ def test_the_number_of_threads_changes_no_bit_of_a_draft(adapted, state, name):
     try:
         for n in (1, 3):
             torch.set_num_threads(n)
-            found.append(draft_of(trainer, 0, own_users(data, state, 0), state.learnt.adapters[0].pairs))
+            found.append(draft_of(trainer, 0, users_of_shard(data, state, 0), state.learnt.adapters[0].pairs))
     finally:
         torch.set_num_threads(n_threads)
     assert torch.equal(*found)
@@ -191,7 +177,7 @@ def test_the_number_of_threads_changes_no_bit_of_a_draft(adapted, state, name):
 def test_users_who_teach_a_draft_are_drawn_by_their_names(adapted, state):
     settings, data, reader = adapted
     few = TitleTrainer(reader.states, data.catalogue, replace(settings, draft_users=2))
-    own, pairs = own_users(data, state, 0), state.learnt.adapters[0].pairs
+    own, pairs = users_of_shard(data, state, 0), state.learnt.adapters[0].pairs
     assert len(own) > 3
     all_of_them = draft_of(TitleTrainer(reader.states, data.catalogue, settings), 0, own, pairs)
     assert not torch.equal(draft_of(few, 0, own, pairs), all_of_them)
@@ -224,7 +210,7 @@ def test_answers_are_the_same_with_another_draft_and_with_none(adapted, state):
     """Beams, scores and their bits: a draft may be stale, wrong or gone."""
     _, data, reader = adapted
     model = TitleModel(reader.states.decoder, reader.states.encoder, data.catalogue)
-    wrong = tuple(replace(draft, exit_map=-draft.exit_map) for draft in state.learnt.drafts)
+    wrong = tuple(replace(draft, tensors={"exit_map": -draft.exit_map}) for draft in state.learnt.drafts)
     known = state.learnt.test
     for user in ("u9", "u10"):
         at, columns = known.states[known.users.index(user)], data.catalogue.columns(data.of_user[user].shown(6))

@@ -155,7 +155,7 @@ def test_a_run_of_before_there_were_adapters_is_opened(next_options, work_folder
     manifest = store.manifest()
     settings = manifest["options"]["settings"]
     later = [name for name in settings if name.startswith(("adapter", "draft_", "title_", "code_"))]
-    assert len(later) == 14
+    assert len(later) == 19
     for name in later:
         del settings[name]
     store.put_in_force(manifest)

@@ -26,34 +26,23 @@ from recbole_apa.next_item.sequences import targets_of
 from recbole_apa.next_item.title_adapters import SCALE, TitleAdapter
 from recbole_apa.next_item.title_training import MODULES, TitleTrainer
 from recbole_apa.next_item.titles import TitleModel
+from tests.helpers.small_adapters import adapted_by, fitted
 
 
 @pytest.fixture(scope="module")
 def adapted(read):
-    """Options, data and reader of the small dataset, with adapters on the upper layer."""
-    options, data, reader = read
-    settings = replace(
-        options.settings,
-        adapters="titles",
-        adapter_layers=1,
-        adapter_rank=2,
-        adapter_epochs=2,
-        adapter_batch=3,
-        adapter_learning_rate=0.01,
-    )
-    return settings, data, reader
+    return adapted_by(read, adapter_epochs=2)
 
 
 @pytest.fixture(scope="module")
 def state(adapted):
-    settings, data, reader = adapted
-    return fit(data, reader, settings)
+    return fitted(adapted)
 
 
 def loss_of(trainer: TitleTrainer, sequence) -> float:
     """What training sees of one user before the first step, per title, in nats."""
     found = []
-    sample = trainer._sample(sequence)
+    sample = trainer._learner(sequence).sample
     hidden = trainer._decoder.upper(trainer._decoder.trunk([sample.ids]))[0]
     for decision in sample.decisions:
         logits = trainer.logits(hidden[decision.place][None], decision.node)
@@ -118,7 +107,7 @@ def test_the_number_of_threads_changes_no_bit_of_an_adapter(adapted):
     other = TitleTrainer(reader.states, data.catalogue, replace(settings, seed=2))(0, data.sequences)
     one, again, other = (TitleAdapter.of(taught.pairs, "") for taught in (*found, other))
     assert differences(one, again) == [] and differences(one.factors, other.factors)
-    assert torch.equal(found[0].exit_map, found[1].exit_map)
+    assert torch.equal(found[0].draft["exit_map"], found[1].draft["exit_map"])
     assert any(bool(factor.any()) for factor in one.factors[1::2])  # B starts at zero
 
 

@@ -20,27 +20,15 @@ from recbole_apa.next_item.sequences import targets_of
 from recbole_apa.next_item.title_adapters import SCALE
 from recbole_apa.next_item.title_training import TitleTrainer
 from recbole_apa.next_item.titles import TitleModel
+from tests.helpers.small_adapters import adapted_by, fitted
 
 ALL = [True] * 18
 
 
 @pytest.fixture(scope="module")
 def adapted(read):
-    """Options, data and reader of the small dataset, with adapters on the upper layer; codes of two levels that items
-    share."""
-    options, data, reader = read
-    settings = replace(
-        options.settings,
-        adapters="codes",
-        code_levels=2,
-        code_size=3,
-        adapter_layers=1,
-        adapter_rank=2,
-        adapter_epochs=3,
-        adapter_batch=3,
-        adapter_learning_rate=0.01,
-    )
-    return settings, data, reader
+    """With codes of two levels that items share."""
+    return adapted_by(read, adapters="codes", code_levels=2, code_size=3, adapter_epochs=3)
 
 
 @pytest.fixture(scope="module")
@@ -57,8 +45,7 @@ def model(adapted, codes) -> TitleModel:
 
 @pytest.fixture(scope="module")
 def state(adapted):
-    settings, data, reader = adapted
-    return fit(data, reader, settings)
+    return fitted(adapted)
 
 
 def test_a_code_is_a_token_a_level_and_one_more_where_items_share_it(adapted, codes, model):
@@ -124,7 +111,7 @@ def test_the_loss_is_minus_the_log_chance_of_the_ranking(adapted, codes, model):
     shown = sequence.shown(settings.history_length)
     targets = data.catalogue.columns(targets_of(shown, sequence.n_held_out))
     assert len(targets) >= 3
-    sample, expected, found = trainer._sample(sequence), 0.0, 0.0
+    sample, expected, found = trainer._learner(sequence).sample, 0.0, 0.0
     with torch.no_grad(), one_thread():
         for n, column in enumerate(targets, start=1):
             expected -= float(rank_all(model.after(data.catalogue.columns(shown[:n])))[column])

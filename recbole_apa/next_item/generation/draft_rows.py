@@ -1,4 +1,4 @@
-"""What a draft learns from: states below and above the layers with adapters, and what was chosen from there.
+"""What a draft learns from: what it may see, the teacher's states, and what was chosen from there.
 
 Shapes: n rows, d hidden size, c children of a node.
 """
@@ -6,12 +6,14 @@ Shapes: n rows, d hidden size, c children of a node.
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from recbole_apa.next_item.generation.alignment import ALPHA, Objective, sequence_loss
-from recbole_apa.next_item.generation.objective import Decision
+from recbole_apa.next_item.generation.node_chances import NodeReader
+from recbole_apa.next_item.generation.objective import TitleSample
 from recbole_apa.next_item.generation.trie import Trie
 
 Logits = Callable[[Tensor, int], Tensor]
@@ -27,14 +29,25 @@ class DraftRows:
     taken: tuple[Mapping[int, int], ...]
     """How often each of its children was taken, (n,)."""
     early: Tensor
-    """States that the draft sees, (n, d), float32."""
+    """States below the layers with adapters, which an early exit sees, (n, d), float32."""
     final: Tensor
     """The teacher's, (n, d), float32."""
+    histories: tuple[tuple[int, ...], ...]
+    """Columns of a history, oldest first, of which a draft model sees the beginning, (n,)."""
+    n_read: tuple[int, ...]
+    """How many items of the history come before what was taken, at least 1, (n,)."""
 
     @classmethod
-    def of_choices(cls, decisions: Sequence[Decision], early: Tensor, final: Tensor) -> "DraftRows":
-        """Where a user made his choices, and what he chose."""
-        return cls(tuple(d.node for d in decisions), tuple({d.child: 1} for d in decisions), early, final)
+    def of_choices(cls, sample: TitleSample, history: tuple[int, ...], early: Tensor, final: Tensor) -> "DraftRows":
+        """Where a user made his choices, and what he chose.
+
+        Args:
+            history: the columns of the sample's items.
+            early, final: states at its decisions.
+        """
+        nodes = tuple(decision.node for decision in sample.decisions)
+        taken = tuple({decision.child: 1} for decision in sample.decisions)
+        return cls(nodes, taken, early, final, (history,) * len(nodes), sample.n_read)
 
     @classmethod
     def together(cls, parts: Sequence["DraftRows"]) -> "DraftRows":
@@ -44,7 +57,53 @@ class DraftRows:
             tuple(taken for part in parts for taken in part.taken),
             torch.cat([part.early for part in parts]),
             torch.cat([part.final for part in parts]),
+            tuple(history for part in parts for history in part.histories),
+            tuple(n for part in parts for n in part.n_read),
         )
+
+
+class StateReader(NodeReader, Protocol):
+    """A teacher after one prompt, with the states that it has at nodes."""
+
+    def states(self, nodes: Sequence[int]) -> tuple[Tensor, Tensor]:
+        """Of nodes that were read: below the layers with adapters and above all, (n, d) each, float32."""
+        ...
+
+    def fresh(self) -> "StateReader":
+        """After the same prompt, with no node read."""
+        ...
+
+
+def rows_at(reader: StateReader, taken: Mapping[int, Mapping[int, int]], history: tuple[int, ...]) -> DraftRows:
+    """Rows at nodes that were read after a prompt.
+
+    Args:
+        taken: of each node, how often each child was taken.
+        history: the columns of the items in the prompt.
+    """
+    nodes, n = tuple(taken), len(taken)
+    return DraftRows(nodes, tuple(taken.values()), *reader.states(nodes), (history,) * n, (len(history),) * n)
+
+
+Guessed = Callable[[Sequence[int], int], Tensor]
+"""Numbers of some rows, all of one node, and the node -> logits of its children, (n, c)."""
+
+
+class Student(Protocol):
+    """A draft in training."""
+
+    @property
+    def trained(self) -> list[nn.Parameter]:
+        """What training changes."""
+        ...
+
+    def read(self, rows: DraftRows) -> Guessed:
+        """What the draft makes of rows."""
+        ...
+
+    def tensors(self) -> dict[str, Tensor]:
+        """What it has learnt, by name, float32."""
+        ...
 
 
 def taken_by_beams(trie: Trie, ends: Sequence[int]) -> dict[int, dict[int, int]]:
@@ -63,39 +122,43 @@ def taken_by_beams(trie: Trie, ends: Sequence[int]) -> dict[int, dict[int, int]]
 
 
 def draft_loss(
-    exit_map: Tensor, choices: DraftRows, beams: DraftRows | None, objective: Objective, k: int, logits: Logits
+    draft: Student, choices: DraftRows, aligned: DraftRows, objective: Objective, k: int, logits: Logits
 ) -> Tensor:
     """(1 - alpha) times the cross-entropy of what users chose, plus alpha times the alignment; a scalar. Each is a mean
     over what was taken: a node that several beams go through counts as often.
 
     Args:
-        exit_map: from early to final states, (d, d + 1).
-        beams: of the teacher's beams; None aligns where users made their choices.
+        aligned: the rows at which the draft is aligned with its teacher: of beams, or ``choices`` themselves.
         objective, k: see :mod:`~recbole_apa.next_item.generation.alignment`.
+        logits: of the teacher.
     """
-    chosen = _mean(exit_map, choices, logits, lambda draft, teacher, taken: sequence_loss(draft, taken))
-    rows = choices if beams is None else beams
-    aligned = _mean(exit_map, rows, logits, lambda draft, teacher, taken: objective.loss(draft, teacher, taken, k))
-    return (1 - ALPHA) * chosen + ALPHA * aligned
+    chosen = mean_loss(draft, choices, logits, lambda own, teacher, taken: sequence_loss(own, taken))
+    found = mean_loss(draft, aligned, logits, lambda own, teacher, taken: objective.loss(own, teacher, taken, k))
+    return (1 - ALPHA) * chosen + ALPHA * found
 
 
-def _mean(
-    exit_map: Tensor, rows: DraftRows, logits: Logits, loss: Callable[[Tensor, Tensor, Tensor], Tensor]
+def mean_loss(
+    draft: Student, rows: DraftRows, logits: Logits, loss: Callable[[Tensor, Tensor, Tensor], Tensor]
 ) -> Tensor:
-    """The mean of a loss of draft's and teacher's logits and of what was taken."""
+    """The mean over what was taken of a loss, a scalar.
+
+    Args:
+        logits: of the teacher.
+        loss: of the draft's and the teacher's logits and of what was taken, (n, c) each -> (n,).
+    """
     at = defaultdict[int, list[int]](list)
     for row, node in enumerate(rows.nodes):
         at[node].append(row)
-    guessed = rows.early @ exit_map[:, :-1].T + exit_map[:, -1]
+    guessed = draft.read(rows)
     losses, n_taken = [], 0
     for node in sorted(at):
-        draft = logits(guessed[at[node]], node)
+        own = guessed(at[node], node)
         with torch.no_grad():
             teacher = logits(rows.final[at[node]], node)
         taken = torch.zeros_like(teacher)
         for place, row in enumerate(at[node]):
             for child, times in rows.taken[row].items():
                 taken[place, child] = times
-        losses.append((taken.sum(1) * loss(draft, teacher, taken)).sum())
+        losses.append((taken.sum(1) * loss(own, teacher, taken)).sum())
         n_taken += int(taken.sum())
     return torch.stack(losses).sum() / n_taken

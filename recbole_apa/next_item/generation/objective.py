@@ -35,6 +35,8 @@ class TitleSample:
     ids: tuple[int, ...]
     """Up to the last decision, (t,)."""
     decisions: tuple[Decision, ...]
+    n_read: tuple[int, ...]
+    """How many items of the history come before the target of each decision."""
     n_targets: int
 
 
@@ -56,13 +58,12 @@ class TitleDecisions:
             ends: the position of the last token of each item.
             targets: columns; the first is the second item of the history, and so on.
         """
-        found = [
-            Decision(end + step.place, step.node, step.child)
-            for end, column in zip(ends, targets, strict=False)
-            for step in self._of[column]
+        steps = [
+            (n, end, step) for n, (end, c) in enumerate(zip(ends, targets, strict=False), 1) for step in self._of[c]
         ]
+        found = tuple(Decision(end + step.place, step.node, step.child) for _, end, step in steps)
         last = max((decision.place for decision in found), default=0)
-        return TitleSample(tuple(ids[: last + 1]), tuple(found), len(targets))
+        return TitleSample(tuple(ids[: last + 1]), found, tuple(n for n, _, _ in steps), len(targets))
 
 
 def title_loss(hidden: Tensor, decisions: Sequence[Decision], logits: Callable[[Tensor, int], Tensor]) -> Tensor:

@@ -5,16 +5,24 @@ from pathlib import Path
 
 import torch
 
+from recbole_apa.core.errors import RunError
 from recbole_apa.core.files.plain import read_plain
 from recbole_apa.core.files.tensors import Expected, check_tensors, parse_tensors
 from recbole_apa.core.files.whole import sync_folder, write_bytes
+from recbole_apa.next_item.generation.draft_students import EXIT_MAP
+from recbole_apa.next_item.generation.item_network import ItemNetwork
 from recbole_apa.next_item.run.store import DRAFTS
 from recbole_apa.next_item.title_drafts import TitleDraft
 
-_EXPECTED = {
-    "exit_map": Expected(("hidden size", "hidden size and one")),
-    "lineage": Expected(("digest",), ("uint8",)),
+_LINEAGE = "lineage"
+_OF_KIND = {
+    "exit": {EXIT_MAP: Expected(("hidden size", "hidden size and one"))},
+    "model": {
+        name: Expected(tuple(f"{name} {axis}" for axis in range(part.dim())))
+        for name, part in ItemNetwork(1, 1, 1).tensors().items()
+    },
 }
+"""By the option ``draft_kind``."""
 
 
 def draft_name(shard: int) -> str:
@@ -30,17 +38,26 @@ def write_draft(path: Path, draft: TitleDraft) -> None:
     from safetensors.torch import save
 
     lineage = torch.tensor(list(bytes.fromhex(draft.lineage)), dtype=torch.uint8)
-    write_bytes(path, save({"exit_map": draft.exit_map.contiguous(), "lineage": lineage}))
+    write_bytes(path, save({**{name: part.contiguous() for name, part in draft.tensors.items()}, _LINEAGE: lineage}))
 
 
-def read_draft(path: Path) -> TitleDraft:
+def read_draft(path: Path, kind: str) -> TitleDraft:
     """
+    Args:
+        kind: the run's option ``draft_kind``.
+
     Raises:
         RunError: missing, damaged, or not what :func:`write_draft` wrote.
     """
     tensors = parse_tensors(read_plain(path), path)
-    check_tensors(tensors, _EXPECTED, path)
-    return TitleDraft(tensors["exit_map"], bytes(tensors["lineage"].tolist()).hex())
+    check_tensors(tensors, {**_OF_KIND[kind], _LINEAGE: Expected(("digest",), ("uint8",))}, path)
+    lineage = tensors.pop(_LINEAGE)
+    if kind == "model":
+        try:
+            ItemNetwork.of(tensors)
+        except (RuntimeError, ValueError) as error:
+            raise RunError(f"{path} is damaged ({str(error)[:200]}); restore the run folder from a copy") from None
+    return TitleDraft(tensors, bytes(lineage.tolist()).hex())
 
 
 def delete_drafts(state: Path, shards: Iterable[int]) -> None:

@@ -17,6 +17,7 @@ from recbole_apa.core.files.tensors import Expected, check_tensors, parse_tensor
 from recbole_apa.core.files.whole import json_of, write_bytes, write_json
 from recbole_apa.next_item.counts import Counts, Fusion, ItemCounts, TransitionCounts
 from recbole_apa.next_item.generation import ItemCodes
+from recbole_apa.next_item.generation.draft_students import EXIT_MAP
 from recbole_apa.next_item.heads import Heads, HeadSums, StateGrid
 from recbole_apa.next_item.run.adapter_files import adapter_name, exit_map_within, read_adapter, write_adapter
 from recbole_apa.next_item.run.draft_files import draft_name, read_draft, write_draft
@@ -128,12 +129,13 @@ def read_state(folder: Path, settings: NextItemSettings) -> NextItemState:
         )
     except (KeyError, TypeError, ValueError, AttributeError, IndexError, RuntimeError) as error:
         raise _damaged(folder, f"{type(error).__name__}: {error}") from None
-    _check_sizes(folder, state, n_shards)
+    _check_sizes(folder, state, settings)
     return state
 
 
-def _check_sizes(folder: Path, state: NextItemState, n_shards: int) -> None:
-    learnt, width = state.learnt, state.heads.weights.shape[2]
+def _check_sizes(folder: Path, state: NextItemState, settings: NextItemSettings) -> None:
+    learnt, n_shards, width = state.learnt, settings.n_shards, state.heads.weights.shape[2]
+    models = [draft.tensors for draft in learnt.drafts if draft is not None and draft.exit_map is None]
     fits = (
         len(learnt.valid.users) == len(learnt.valid.states)
         and len(learnt.test.users) == len(learnt.test.states)
@@ -143,6 +145,8 @@ def _check_sizes(folder: Path, state: NextItemState, n_shards: int) -> None:
         and (learnt.counts is None) == (state.fusion is None)
         and (learnt.counts is None or learnt.counts.n_items == state.heads.weights.shape[1])
         and (state.codes is None or len(state.codes.numbers) == state.heads.weights.shape[1])
+        and all(len(tensors["items"]) == state.heads.weights.shape[1] for tensors in models)
+        and all(len(tensors["places"]) == settings.history_length for tensors in models)
     )
     if not fits:
         raise _damaged(folder, "its files do not fit together")
@@ -188,9 +192,9 @@ def _drafts(
 
 def _draft(folder: Path, shard: int, adapter: TitleAdapter, settings: NextItemSettings) -> TitleDraft | None:
     if (folder / draft_name(shard)).is_file():
-        return read_draft(folder / draft_name(shard))
+        return read_draft(folder / draft_name(shard), settings.draft_kind)
     within = exit_map_within(folder / adapter_name(shard))
-    return None if within is None else TitleDraft(within, lineage_of_draft(shard, adapter, settings))
+    return None if within is None else TitleDraft({EXIT_MAP: within}, lineage_of_draft(shard, adapter, settings))
 
 
 def _damaged(folder: Path, why: str) -> RunError:

@@ -1,0 +1,43 @@
+"""Adapters and drafts for the small dataset of ``tests/next_item``: enough rank and steps to learn something."""
+
+from dataclasses import replace
+from typing import Any
+
+from recbole_apa.next_item.data import NextItemData
+from recbole_apa.next_item.fit import fit
+from recbole_apa.next_item.sequences import UserSequence
+from recbole_apa.next_item.settings import NextItemSettings
+from recbole_apa.next_item.state import NextItemState
+from recbole_apa.next_item.user_rows import RowReader
+
+Adapted = tuple[NextItemSettings, NextItemData, RowReader]
+
+
+def adapted_by(read: tuple[Any, NextItemData, RowReader], **more: Any) -> Adapted:
+    """Settings, data and reader of the small dataset, with adapters on the upper layer.
+
+    Args:
+        read: the fixture of this name: options, data and reader.
+        more: other settings.
+    """
+    options, data, reader = read
+    settings = replace(
+        options.settings,
+        adapters="titles",
+        adapter_layers=1,
+        adapter_rank=2,
+        adapter_batch=3,
+        adapter_learning_rate=0.01,
+    )
+    return replace(settings, **more), data, reader
+
+
+def fitted(adapted: Adapted) -> NextItemState:
+    """A training on all of it."""
+    settings, data, reader = adapted
+    return fit(data, reader, settings)
+
+
+def users_of_shard(data: NextItemData, state: NextItemState, shard: int) -> list[UserSequence]:
+    """The sequences that a shard has learnt from, in order of the users' names."""
+    return [s for s in data.sequences if state.learnt.shard_of.get(s.user) == shard]
