@@ -80,8 +80,23 @@ def changed_state(
     settings: NextItemSettings,
     step: Callable[[int], None] = lambda n: None,
 ) -> NextItemState:
-    """The state without what ``new`` lacks, and with what it has besides; shards and all other users' parts stay. A
-    user who had no training row gets the shard that ``hashed_user`` gives, as in a training that takes shards over.
+    """As :func:`exchanged_state`, and adapters of shards that changed, or that lack theirs, are trained."""
+    state = exchanged_state(before, old, new, reader, settings, step)
+    change = change_of(before, new, settings, joins=len(new.added) > len(old.added))
+    return trained_titles(state, new, title_trainer(new, reader, settings, before.codes), change.shards)
+
+
+def exchanged_state(
+    before: NextItemState,
+    old: NextItemData,
+    new: NextItemData,
+    reader: RowReader,
+    settings: NextItemSettings,
+    step: Callable[[int], None] = lambda n: None,
+) -> NextItemState:
+    """The state without what ``new`` lacks, and with what it has besides; shards and all other users' parts stay, and
+    so do all adapters, those of changed shards included. A user who had no training row gets the shard that
+    ``hashed_user`` gives, as in a training that takes shards over.
 
     Args:
         old: what the run has read so far.
@@ -116,8 +131,7 @@ def changed_state(
         lineage=_lineage(learnt, change, now),
     )
     unchanged = {k: before.heads.weights[k] for k in range(settings.n_shards) if k not in change.shards}
-    state = derive(before.grid, after, new, settings, unchanged)
-    return trained_titles(state, new, title_trainer(new, reader, settings, before.codes), change.shards)
+    return replace(derive(before.grid, after, new, settings, unchanged), codes=before.codes)
 
 
 def _refuse_other_states(before: NextItemState, was: Mapping[str, UserRows]) -> None:

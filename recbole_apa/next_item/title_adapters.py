@@ -1,6 +1,6 @@
 """An adapter for titles or codes of each shard, and what identifies the data behind it."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from torch import Tensor
@@ -8,7 +8,6 @@ from torch import Tensor
 from recbole_apa.core.errors import SettingsError
 from recbole_apa.core.seeding import digest_over
 from recbole_apa.next_item.generation import ItemCodes
-from recbole_apa.next_item.sequences import UserSequence
 from recbole_apa.next_item.settings import NextItemSettings
 
 SCALE = 2.0
@@ -46,10 +45,6 @@ class Taught:
     """Layer -> A and B."""
     exit_map: Tensor
     """Of the draft that goes with them, (d, d + 1)."""
-
-
-Trainer = Callable[[int, Sequence[UserSequence]], Taught]
-"""From a shard and its users' sequences, in order of their names."""
 
 
 def lineage_of_shard(

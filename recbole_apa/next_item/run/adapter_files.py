@@ -10,6 +10,8 @@ from recbole_apa.core.files.tensors import Expected, check_tensors, parse_tensor
 from recbole_apa.core.files.whole import write_bytes
 from recbole_apa.next_item.title_adapters import TitleAdapter
 
+ADAPTERS = "adapters"
+"""Folder of a state's adapters."""
 _PREFIX = "base_model.model."
 _EXIT = "exit_map"
 """The draft of runs from before drafts had files of their own."""
@@ -18,7 +20,7 @@ _ENDINGS = (".lora_A.weight", ".lora_B.weight")
 
 def adapter_name(shard: int) -> str:
     """``adapters/003.safetensors``."""
-    return f"adapters/{shard:03d}.safetensors"
+    return f"{ADAPTERS}/{shard:03d}.safetensors"
 
 
 def write_adapter(path: Path, adapter: TitleAdapter) -> None:

@@ -7,6 +7,7 @@ from importlib.metadata import PackageNotFoundError, version
 
 from recbole_apa.evidence import Key
 from recbole_apa.evidence.exactness import FRESH, INHERITED
+from recbole_apa.next_item.run.opened import NextItemRun
 
 FORMAT = 1
 PACKAGES = ("recbole-apa", "recbole", "torch", "transformers", "safetensors", "numpy", "scikit-learn")
@@ -25,6 +26,11 @@ ADAPTED = (
     "from the start that all shards have."
 )
 """Added to :data:`KEPT` where titles or codes are trained."""
+DROPPED = (
+    " The drafts of changed shards were deleted before anything else, and their adapters with the state before; no "
+    "adapter and no draft was trained."
+)
+"""Added in its place where the request was carried out at once."""
 CODED = " The codes that they write stay: they are made of the item file's texts, in which no user has a part."
 """Added where codes are trained."""
 LEFT = (
@@ -58,16 +64,33 @@ class NextItemCertificate:
     key: str
     left_outside: Sequence[str]
     """Files with recommendations of a state before, and what else this program cannot remove."""
+    at_once: Mapping[str, object] | None = None
+    """After a request at once (:func:`served_at_once`); written only then."""
 
     def plain(self) -> dict[str, object]:
         """As it is written."""
+        content = asdict(self)
+        if self.at_once is None:
+            del content["at_once"]
         return {
             "format": FORMAT,
-            "title": "Certificate of forgetting, next items (exact)",
+            "title": f"Certificate of forgetting, next items (exact{'' if self.at_once is None else ', at once'})",
             "completed": datetime.now(timezone.utc).isoformat(timespec="seconds"),
             "versions": _versions(),
-            **asdict(self),
+            **content,
         }
+
+
+def served_at_once(run: NextItemRun) -> dict[str, object]:
+    """What a certificate says of a state that a request at once has left: ``without_adapter``, the shards that have
+    none until they are trained, and ``to_make``, what else is missing, in a sentence."""
+    return {"without_adapter": sorted(run.state.learnt.ends), "to_make": run.later}
+
+
+def left_out(run: NextItemRun) -> str:
+    """What a definition of exact says besides after requests at once; empty for a run that is whole."""
+    ends = ", ".join(f"{shard:03d}" for shard in sorted(run.state.learnt.ends))
+    return f"; adapters and drafts of shards {ends} are left out, until --catch_up" if ends else ""
 
 
 def keyed_files(before: Mapping[str, str], after: Mapping[str, str], key: Key) -> dict[str, dict[str, str | None]]:

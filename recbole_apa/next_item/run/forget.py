@@ -2,21 +2,19 @@
 
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from recbole_apa.core.errors import RequestError, SettingsError
-from recbole_apa.core.progress import progress
 from recbole_apa.core.system.machine import kind_from, machine_kind
 from recbole_apa.core.system.signals import terminable
 from recbole_apa.data.forgotten import Digester
-from recbole_apa.data.samples import Interactions
 from recbole_apa.data.visible_data import VisibleData
 from recbole_apa.evidence import key_ring
 from recbole_apa.evidence.exactness import FRESH, INHERITED
 from recbole_apa.next_item.added_rows import AddedRows
-from recbole_apa.next_item.change import Change, change_of, changed_state, changed_sums
+from recbole_apa.next_item.change import Change, change_of, changed_sums
 from recbole_apa.next_item.data import NextItemData, read_next_data
 from recbole_apa.next_item.fit import refuse_untrained
 from recbole_apa.next_item.identifiers import identifiers_of, refuse_long
@@ -24,50 +22,22 @@ from recbole_apa.next_item.run.added_files import kept_incoming
 from recbole_apa.next_item.run.draft_files import delete_drafts
 from recbole_apa.next_item.run.opened import NextItemRun, open_state, visible_of
 from recbole_apa.next_item.run.pending import finish_request, refuse_edited, refuse_waiting
-from recbole_apa.next_item.run.put_in_force import Transition, put_grown_state, put_new_state
+from recbole_apa.next_item.run.put_in_force import Transition, put_caught_up, put_grown_state, put_new_state
+from recbole_apa.next_item.run.result import ForgetResult, Grown
 from recbole_apa.next_item.run.store import NextItemStore
-from recbole_apa.next_item.run.train import evaluate, trained
+from recbole_apa.next_item.run.train import changed_run, completed_run, evaluate, trained
 from recbole_apa.next_item.title_adapters import refuse_device
 from recbole_apa.runs.ledger import Entry, Ledger, visible_without
-from recbole_apa.runs.ledger_lines import ADDED, REQUEST
+from recbole_apa.runs.ledger_lines import ADDED, CAUGHT_UP, REQUEST
 from recbole_apa.runs.lock import run_lock
 from recbole_apa.runs.log import own_log
 from recbole_apa.runs.names import KEY
+from recbole_apa.unlearning.at_once import AT_ONCE
 from recbole_apa.unlearning.requests.ids import map_ids
 from recbole_apa.unlearning.requests.lookup import Demand, Found, find, named_demands, read_demands
 from recbole_apa.unlearning.requests.scopes import covers, request_digests
 
 LEVELS = (INHERITED, FRESH)
-
-
-@dataclass
-class ForgetResult:
-    """What a call did."""
-
-    change: Change | None = None
-    """None if there was nothing new to forget."""
-    n_interactions: int = 0
-    n_shards: int = 0
-    n_users: int = 0
-    certificates: list[str] = field(default_factory=list)
-    left: list[str] = field(default_factory=list)
-    """What was left out, and why (``skip_unknown``)."""
-    finished_additions: list[int] = field(default_factory=list)
-    """The ledger's lines of additions that were waiting."""
-    seconds: float = 0.0
-    run: NextItemRun | None = None
-    """The run in its new state; None for a dry run, and where only last steps were missing."""
-    is_dry: bool = False
-
-
-@dataclass(frozen=True)
-class Grown:
-    """An addition that was carried out."""
-
-    change: Change
-    before: NextItemRun
-    after: NextItemRun
-    seconds: float
 
 
 @terminable()
@@ -82,6 +52,7 @@ def forget_next_items(
     exactness: str = INHERITED,
     skip_unknown: bool = False,
     dry_run: bool = False,
+    at_once: bool = False,
     config_dict: Mapping[str, object] | None = None,
     columns: Mapping[str, object] | None = None,
     ids: Mapping[str, str | Path] | None = None,
@@ -95,6 +66,8 @@ def forget_next_items(
             again, for a request that was waiting as well.
         skip_unknown: forget what can be found and list the rest, instead of rejecting the whole request.
         dry_run: say what the request changes, and change nothing.
+        at_once: in a run with adapters train nothing: those of changed shards are dropped, and left for
+            :func:`recbole_apa.catch_up_next_items`. A run of heads alone has nothing to leave, and is as ever.
         config_dict: where things are now, e.g. ``{"data_path": ...}``.
 
     Raises:
@@ -103,47 +76,47 @@ def forget_next_items(
     """
     if exactness not in LEVELS:
         raise SettingsError(f"exactness: found {exactness!r}, expected {INHERITED} or {FRESH} for a run of APANext")
+    if at_once and exactness != INHERITED:
+        raise SettingsError(f"at_once needs exactness: {INHERITED}, found {exactness}: nothing is trained at once")
     demands = map_ids(read_demands(Path(requests), columns), ids) if requests else []
     demands += named_demands(users, items, interactions)
     store = NextItemStore(folder)
     store.manifest()
     with run_lock(store.folder, "unlearning", writes=not dry_run):
-        session = ForgetSession(store, config_dict or {}, exactness, skip_unknown)
+        session = ForgetSession(store, config_dict or {}, exactness, skip_unknown, at_once)
         return session.dry_run(demands) if dry_run else session.run(demands)
 
 
 class ForgetSession:
     """One call; the caller holds the lock."""
 
-    def __init__(self, store: NextItemStore, changes: Mapping[str, object], exactness: str, skip_unknown: bool) -> None:
+    def __init__(
+        self,
+        store: NextItemStore,
+        changes: Mapping[str, object],
+        exactness: str,
+        skip_unknown: bool,
+        at_once: bool = False,
+    ) -> None:
         self.store, self.changes, self.exactness, self.skip_unknown = store, changes, exactness, skip_unknown
-        self.keys = key_ring(changes)
+        self.at_once, self.keys = at_once, key_ring(changes)
 
     def run(self, demands: Sequence[Demand]) -> ForgetResult:
         """Carry out what waits, then the new request."""
-        manifest = self.store.manifest()
-        waited = self._ledger(manifest).waiting()
-        out = ForgetResult(certificates=finish_request(self.store, manifest, self.keys))
-        refuse_edited(self.store, manifest, self.keys)
-        for entry in self._ledger(manifest).waiting():
-            if entry.kind == ADDED:
-                self.grow(entry)
-                out.finished_additions.append(entry.position)
-            else:
-                self._carry_out(entry, out)
+        waited, out = self.finish_waiting()
         # the same command may have been given again
-        asked = [entry for entry in waited if entry.kind != ADDED]
-        named = visible_without(asked, str(manifest["salt"]), self.keys).forgotten
+        asked = [entry for entry in waited if entry.kind == REQUEST]
+        named = visible_without(asked, str(self.store.manifest()["salt"]), self.keys).forgotten
         demands = [demand for demand in demands if not any(covers(demand, part) for part in named)]
         if demands:
             opened = open_state(self.store, self.changes, self.keys)
             found = self._find(opened, demands)
-            content = self._content(opened.data.raw, found)
+            content = self._content(opened, found)
             self.refuse_unfit(opened, self._after(opened, content))
             self.keys.outside(self.store.folder)
             self.keys.keep(self.keys.newest())
             entry = self._ledger(self.store.manifest()).append(REQUEST, content)
-            out.left = found.left
+            out.left, out.is_at_once = found.left, self.at_once
             self._carry_out(entry, out, opened)
         elif not waited:
             raise RequestError(
@@ -152,24 +125,61 @@ class ForgetSession:
             )
         return out
 
+    def finish_waiting(self) -> tuple[list[Entry], ForgetResult]:
+        """Carry out what an interrupted call left.
+
+        Returns:
+            the lines that were waiting, and what became of them.
+        """
+        manifest = self.store.manifest()
+        waited = self._ledger(manifest).waiting()
+        out = ForgetResult(certificates=finish_request(self.store, manifest, self.keys))
+        refuse_edited(self.store, self.store.manifest(), self.keys)
+        for entry in self._ledger(manifest).waiting():
+            if entry.kind == ADDED:
+                self.grow(entry)
+                out.finished_additions.append(entry.position)
+            elif entry.kind == CAUGHT_UP:
+                self.catch_up(out, entry)
+            else:
+                self._carry_out(entry, out)
+        return waited, out
+
+    def catch_up(self, out: ForgetResult, entry: Entry | None = None) -> None:
+        """Train what requests at once have dropped.
+
+        Args:
+            entry: its line in the ledger, if an interrupted call has written it: that comes once all is trained.
+        """
+        start, manifest = time.perf_counter(), self.store.manifest()
+        opened = open_state(self.store, self.changes, self.keys)
+        refuse_device(opened.options.settings, opened.options.device)
+        self.refuse_other_machine(opened, manifest)
+        run = completed_run(opened)
+        key = self.keys.key(str(manifest[KEY]))
+        entry = entry or self._ledger(manifest).append(CAUGHT_UP, {KEY: key.name})
+        put_caught_up(self.store, run, entry)
+        finish_request(self.store, self.store.manifest(), self.keys)
+        out.caught_up, out.run = sorted(opened.state.learnt.ends), run
+        out.n_shards, out.seconds = opened.options.settings.n_shards, out.seconds + time.perf_counter() - start
+
     def dry_run(self, demands: Sequence[Demand]) -> ForgetResult:
         """What a request would change."""
         refuse_waiting(self.store, self.store.manifest())
         opened = open_state(self.store, self.changes, self.keys)
         found = self._find(opened, demands)
-        after = self._after(opened, self._content(opened.data.raw, found))
-        out = ForgetResult(n_interactions=len(found.rows), left=found.left, is_dry=True)
+        after = self._after(opened, self._content(opened, found))
+        out = ForgetResult(n_interactions=len(found.rows), left=found.left, is_dry=True, is_at_once=self.at_once)
         return self._told(out, opened, change_of(opened.state, after, opened.options.settings))
 
     def grow(self, entry: Entry, opened: NextItemRun | None = None) -> Grown:
         """Carry out an addition that the ledger has taken."""
         start = time.perf_counter()
-        manifest = self.store.manifest()
         opened = opened or open_state(self.store, self.changes, self.keys)
         rows = kept_incoming(self.store, str(entry.content["rows"]), self.keys.key(str(entry.content[KEY])))
         after = self.with_rows(opened, rows)
         change = change_of(opened.state, after, opened.options.settings, joins=True)
-        run = self._retrained(opened, after, INHERITED, manifest, joins=True)
+        run = self._retrained(opened, after, INHERITED, at_once=False)
         evaluate(opened)
         seconds = time.perf_counter() - start
         put_grown_state(self.store, Transition(opened, run, change, entry, INHERITED, seconds))
@@ -188,12 +198,13 @@ class ForgetSession:
         manifest = self.store.manifest()
         return any(covers(demand, part) for part in visible_of(self.store, manifest, self.keys).forgotten)
 
-    def _content(self, rows: Interactions, found: Found) -> dict[str, Any]:
+    def _content(self, opened: NextItemRun, found: Found) -> dict[str, Any]:
         """What the ledger records of a request."""
         key = self.keys.newest()
         digester = Digester(str(self.store.manifest()["salt"]), key)
-        digests = request_digests(found, rows, digester)
-        return {**digests, KEY: key.name, "exactness": self.exactness, "method": "exact"}
+        content = {**request_digests(found, opened.data.raw, digester), KEY: key.name}
+        content |= {"exactness": self.exactness, "method": "exact"}
+        return {**content, AT_ONCE: True} if self.at_once and opened.state.learnt.adapters else content
 
     def _after(self, opened: NextItemRun, content: Mapping[str, Any]) -> NextItemData:
         """The data without what a request names as well."""
@@ -227,8 +238,9 @@ class ForgetSession:
         after = self._after(opened, entry.content)
         change = change_of(opened.state, after, opened.options.settings)
         level = self._level(entry)
+        at_once = level == INHERITED and bool(entry.content.get(AT_ONCE, False))
         delete_drafts(self.store.state_folder(manifest), change.shards)
-        run = self._retrained(opened, after, level, manifest)
+        run = self._retrained(opened, after, level, at_once)
         if level == FRESH:
             change = replace(change, shards=changed_sums(opened.state, run.state))
         evaluate(opened)
@@ -239,21 +251,11 @@ class ForgetSession:
         out.seconds, out.run = out.seconds + seconds, run
         self._told(out, opened, change)
 
-    def _retrained(
-        self, opened: NextItemRun, after: NextItemData, level: str, manifest: Mapping[str, Any], joins: bool = False
-    ) -> NextItemRun:
+    def _retrained(self, opened: NextItemRun, after: NextItemData, level: str, at_once: bool) -> NextItemRun:
         if level == FRESH:
             return trained(opened.options, after, known=opened)
-        self.refuse_other_machine(opened, manifest)
-        settings = opened.options.settings
-        n_read = 2 * len(change_of(opened.state, after, settings, joins).users)
-        with progress(None, "Read", opened.options.show_progress, total=n_read) as bar:
-            state = changed_state(opened.state, opened.data, after, opened.reader, settings, bar.update)
-        run = NextItemRun(
-            opened.options, after, state, opened.folder, seconds=opened.seconds, backbone_digest=opened.backbone_digest
-        )
-        evaluate(run, opened.reader)
-        return run
+        self.refuse_other_machine(opened, self.store.manifest())
+        return changed_run(opened, after, at_once)
 
     def refuse_other_machine(self, opened: NextItemRun, manifest: Mapping[str, Any]) -> None:
         here, then = machine_kind(opened.options.device), kind_from(manifest["machine"])
@@ -269,7 +271,7 @@ class ForgetSession:
 
     def _told(self, out: ForgetResult, opened: NextItemRun, change: Change) -> ForgetResult:
         out.change, out.n_shards = change, opened.options.settings.n_shards
-        out.n_users = len(opened.data.sequences)
+        out.n_users, out.has_adapters = len(opened.data.sequences), bool(opened.state.learnt.adapters)
         return out
 
 

@@ -18,7 +18,7 @@ from recbole_apa.evidence.exactness import FRESH, INHERITED, THIS_DATA
 from recbole_apa.next_item.derive import derive
 from recbole_apa.next_item.differences import differences
 from recbole_apa.next_item.fit import counts_of
-from recbole_apa.next_item.run.certificate import MEANS
+from recbole_apa.next_item.run.certificate import MEANS, left_out
 from recbole_apa.next_item.run.exports import older_exports
 from recbole_apa.next_item.run.opened import NextItemRun, open_state, visible_of
 from recbole_apa.next_item.run.pending import CERTIFICATE, refuse_edited, refuse_waiting
@@ -76,6 +76,7 @@ def audit_next_items(folder: str | Path, config_dict: Mapping[str, object] | Non
         _audit_ledger(store, manifest, out)
         _audit_names(store, manifest, run, keys, out)
         _audit_derived(run, _other_machine(run, manifest), out)
+        out.notices += [run.later] if run.later else []
     for name in older_exports(store.folder, manifest):
         out.notices.append(f"{name} has recommendations of a state before the last request: delete it, or export again")
     return out
@@ -165,14 +166,16 @@ def _audit_titles(run: NextItemRun, out: NextItemAudit) -> None:
     digests = {user: told[0] for user, told in learnt.lineage.items()}
     behind = "sequences" if codes is None else "sequences or codes"
     for k, (adapter, draft) in enumerate(zip(learnt.adapters, learnt.drafts, strict=True)):
-        if adapter.lineage != lineage_of_shard(k, digests, learnt.shard_of, codes):
+        if k in learnt.ends:
+            continue  # neither is there: reading the state has compared its files with the manifest
+        if adapter is None or adapter.lineage != lineage_of_shard(k, digests, learnt.shard_of, codes):
             out.findings.append(f"the adapter of shard {k} was trained on other {behind} than the run has")
         if draft is None:
             out.findings.append(f"the draft of shard {k} is missing, and no request waits for it")
-        elif draft.lineage != lineage_of_draft(k, adapter, settings):
+        elif adapter is not None and draft.lineage != lineage_of_draft(k, adapter, settings):
             out.findings.append(f"the draft of shard {k} was trained for another adapter, or on other sequences")
     if learnt.adapters:
-        n = len(learnt.adapters)
+        n = len(learnt.adapters) - len(learnt.ends)
         out.checked.append(
             f"{n} adapters by the digests of the {behind} behind them, {n} drafts by those of the adapters"
         )
@@ -193,14 +196,14 @@ def verify_next_items(folder: str | Path, config_dict: Mapping[str, object] | No
         refuse_edited(store, manifest, key_ring(config_dict))
         run = open_state(store, config_dict)
     inherits = manifest["partition_of"] != THIS_DATA
-    again = trained(run.options, run.data, run.state.learnt.shard_of if inherits else None)
+    again = trained(run.options, run.data, run.state.learnt.shard_of if inherits else None, left=run)
     found = differences(run.state, again.state)
     if again.backbone_digest != run.backbone_digest:
         found.append("backbone")
     evaluate(run)
     found += [] if run.figures == again.figures else ["figures"]
     machines = _other_machine(run, manifest)
-    means = MEANS[INHERITED if inherits else FRESH]
+    means = MEANS[INHERITED if inherits else FRESH] + left_out(run)
     compared = ["grid", "sums", "heads", "counts", "states", "weights", "fusion", "lineage", "partition", "figures"]
     compared += ["adapters", "drafts"] if run.state.learnt.adapters else []
     compared += ["codes"] if run.state.codes is not None else []

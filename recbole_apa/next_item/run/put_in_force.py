@@ -2,6 +2,8 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 from recbole_apa.core.files.whole import write_json
 from recbole_apa.core.system.machine import machine_kind
@@ -10,12 +12,24 @@ from recbole_apa.evidence.exactness import EARLIER, FRESH, INHERITED, THIS_DATA
 from recbole_apa.next_item.change import Change
 from recbole_apa.next_item.options import MODEL
 from recbole_apa.next_item.run.added_files import write_added
-from recbole_apa.next_item.run.certificate import ADAPTED, CODED, KEPT, LEFT, MEANS, NextItemCertificate, keyed_files
+from recbole_apa.next_item.run.certificate import (
+    ADAPTED,
+    CODED,
+    DROPPED,
+    KEPT,
+    LEFT,
+    MEANS,
+    NextItemCertificate,
+    keyed_files,
+    left_out,
+    served_at_once,
+)
 from recbole_apa.next_item.run.exports import noted_exports
 from recbole_apa.next_item.run.opened import NextItemRun
 from recbole_apa.next_item.run.pending import CERTIFICATE
 from recbole_apa.next_item.run.state_files import write_state
-from recbole_apa.next_item.run.store import GROWN, NextItemStore, files_of
+from recbole_apa.next_item.run.store import CAUGHT, GROWN, NextItemStore, files_of
+from recbole_apa.next_item.run.to_make import with_later
 from recbole_apa.runs.ledger import Entry
 from recbole_apa.runs.names import KEY
 
@@ -40,11 +54,8 @@ def put_new_state(store: NextItemStore, made: Transition, keys: KeyRing) -> None
     """From here on the run is in the new state; until the last line of this function it is in the old one."""
     before, after, change, entry = made.before, made.after, made.change, made.entry
     manifest = store.manifest()
-    folder = store.new_state(str(manifest["state"]))
-    write_state(folder, after.state, after.figures)
-    write_added(folder, after.data.added)
+    folder = _written(store, manifest, after)
     level, key = made.level, keys.key(str(entry.content[KEY]))
-    machine = machine_kind(after.options.device).plain()
     settings = after.options.settings
     is_fresh = level == FRESH or settings.partition == "hashed_user"
     certificate = NextItemCertificate(
@@ -56,29 +67,26 @@ def put_new_state(store: NextItemStore, made: Transition, keys: KeyRing) -> None
             "interactions": list(entry.content["interactions"]),
         },
         exactness=level,
-        means=MEANS[FRESH if is_fresh else INHERITED],
+        means=MEANS[FRESH if is_fresh else INHERITED] + left_out(after),
         kept="" if is_fresh else _kept(after),
         users={"changed": len(change.users), "gone": len(change.gone)},
         shards={"changed": list(change.shards), "total": settings.n_shards},
         files=keyed_files(manifest["files"], files_of(folder), key),
         figures=_figures(before.figures, after.figures),
         seconds={"request": round(made.seconds, 1), **{name: float(v) for name, v in before.seconds.items()}},
-        machine=machine,
+        machine=machine_kind(after.options.device).plain(),
         key=key.name,
+        at_once=None if after.is_whole else served_at_once(after),
         left_outside=[*sorted(noted_exports(store.folder)), *LEFT],
     )
     write_json(folder / CERTIFICATE, certificate.plain())
     store.put_in_force(
         {
-            **manifest,
-            "state": folder.name,
-            "files": files_of(folder),
+            **_next(manifest, after, folder),
             "served": [*manifest["served"], entry.digest],
             "n_forgotten": manifest["n_forgotten"] + len(entry.content["interactions"]),
             KEY: key.name,
-            "machine": machine,
             "partition_of": _partition_of(level, settings.partition, manifest["partition_of"]),
-            "seconds": after.seconds,
         }
     )
 
@@ -86,22 +94,43 @@ def put_new_state(store: NextItemStore, made: Transition, keys: KeyRing) -> None
 def put_grown_state(store: NextItemStore, made: Transition) -> None:
     """As :func:`put_new_state`, of an addition."""
     after, entry, manifest = made.after, made.entry, store.manifest()
-    folder = store.new_state(str(manifest["state"]))
-    write_state(folder, after.state, after.figures)
-    write_added(folder, after.data.added)
+    folder = _written(store, manifest, after)
     partition = after.options.settings.partition
     store.put_in_force(
         {
-            **manifest,
-            "state": folder.name,
-            "files": files_of(folder),
+            **_next(manifest, after, folder),
             GROWN: [*manifest.get(GROWN, []), entry.digest],
             KEY: entry.content[KEY],
-            "machine": machine_kind(after.options.device).plain(),
             "partition_of": _partition_of(INHERITED, partition, manifest["partition_of"]),
-            "seconds": after.seconds,
         }
     )
+
+
+def put_caught_up(store: NextItemStore, after: NextItemRun, entry: Entry) -> None:
+    """As :func:`put_new_state`, of what requests at once have left for later."""
+    manifest = store.manifest()
+    folder = _written(store, manifest, after)
+    told = {CAUGHT: [*manifest.get(CAUGHT, []), entry.digest], KEY: entry.content[KEY]}
+    store.put_in_force({**_next(manifest, after, folder), **told})
+
+
+def _written(store: NextItemStore, manifest: Mapping[str, Any], after: NextItemRun) -> Path:
+    """The folder of a new state, with all its files."""
+    folder = store.new_state(str(manifest["state"]))
+    write_state(folder, after.state, after.figures)
+    write_added(folder, after.data.added)
+    return folder
+
+
+def _next(manifest: Mapping[str, Any], after: NextItemRun, folder: Path) -> dict[str, Any]:
+    """What a manifest says of a new state, whatever led to it; the rest as before."""
+    return {
+        **with_later(manifest, after.state, after.options.settings, after.is_whole),
+        "state": folder.name,
+        "files": files_of(folder),
+        "machine": machine_kind(after.options.device).plain(),
+        "seconds": after.seconds,
+    }
 
 
 def _partition_of(level: str, partition: str, before: str) -> str:
@@ -113,7 +142,8 @@ def _partition_of(level: str, partition: str, before: str) -> str:
 
 def _kept(after: NextItemRun) -> str:
     """What an inherited state took over."""
-    return KEPT + ADAPTED * bool(after.state.learnt.adapters) + CODED * (after.state.codes is not None)
+    adapted = ADAPTED if after.is_whole else DROPPED
+    return KEPT + adapted * bool(after.state.learnt.adapters) + CODED * (after.state.codes is not None)
 
 
 def _figures(
