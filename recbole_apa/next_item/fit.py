@@ -65,7 +65,7 @@ def fit(
         {of_user.sequence.user: lineage_of(of_user) for of_user in rows},
     )
     state = derive(reader.grid, learnt, data, settings, {})
-    return trained_titles(state, data, trainer, range(settings.n_shards), ends)
+    return trained_titles(state, data, trainer, dict.fromkeys(range(settings.n_shards), 0), ends)
 
 
 def title_trainer(
@@ -86,15 +86,16 @@ def trained_titles(
     state: NextItemState,
     data: NextItemData,
     trainer: TitleTrainer | None,
-    shards: Iterable[int],
+    first: Mapping[int, int],
     ends: Mapping[int, int] | None = None,
 ) -> NextItemState:
     """The state with adapters and drafts of some shards trained on what ``data`` has of their users.
 
     Args:
+        first: shard -> the first slice that changed.
         ends: as for :func:`fit`.
     """
-    return state if trainer is None else with_adapters(state, data, trainer, shards, ends or {})
+    return state if trainer is None else with_adapters(state, data, trainer, first, ends or {})
 
 
 def refuse_large(n_items: int, settings: NextItemSettings) -> None:

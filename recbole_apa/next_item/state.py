@@ -12,7 +12,7 @@ from torch import Tensor
 from recbole_apa.next_item.counts import Counts, Fusion, Scores, log_term
 from recbole_apa.next_item.generation import ItemCodes
 from recbole_apa.next_item.heads import Heads, HeadSums, ShardWeights, StateGrid
-from recbole_apa.next_item.title_adapters import TitleAdapter
+from recbole_apa.next_item.title_adapters import RestartPoint, TitleAdapter
 from recbole_apa.next_item.title_drafts import TitleDraft
 
 AT_ONCE = 512
@@ -56,6 +56,8 @@ class Learnt:
     """Likewise; None where a request that is not done, or one at once, has taken it away."""
     ends: Mapping[int, int] = field(default_factory=dict)
     """After a request at once: shard -> the slice before which its training has ended; 0 leaves no adapter."""
+    points: tuple[tuple[RestartPoint, ...], ...] = ()
+    """Of each shard with an adapter, those before its slices 1, 2, ...: to the last, or to where its training ended."""
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from recbole_apa.next_item.run.proof import audit_next_items, verify_next_items
 from recbole_apa.next_item.run.store import NextItemStore
 from recbole_apa.next_item.run.train import open_next_items, run_next_items
 from tests.helpers.inside import inside
+from tests.helpers.next_item_runs import kill
 from tests.helpers.runs import tree
 
 ROWS = {f"{row} of 2 drawn users" for row in ("titles", "titles + heads", "heads")}
@@ -126,18 +127,9 @@ def test_another_adapter_is_found_by_verification_and_another_lineage_by_audit(f
 )
 @pytest.mark.quick("in a step", "between files")
 def test_whatever_is_killed_when_the_run_is_in_the_old_state_or_in_the_new_one(folder, monkeypatch, where, name, after):
-    before, n_calls = NextItemStore(folder).manifest(), 0
-    real = getattr(where, name)
-
-    def killed(*arguments):
-        nonlocal n_calls
-        n_calls += 1
-        if n_calls > after:
-            raise KeyboardInterrupt
-        return real(*arguments)
-
+    before = NextItemStore(folder).manifest()
     with monkeypatch.context() as patch:
-        patch.setattr(where, name, killed)
+        kill(patch, where, name, after)
         with pytest.raises(KeyboardInterrupt):
             forget_next_items(folder, users=["u5"])
     manifest = NextItemStore(folder).check()
@@ -154,8 +146,8 @@ def test_a_run_of_before_there_were_adapters_is_opened(next_options, work_folder
     store = NextItemStore(run.folder)
     manifest = store.manifest()
     settings = manifest["options"]["settings"]
-    later = [name for name in settings if name.startswith(("adapter", "draft_", "title_", "code_"))]
-    assert len(later) == 14
+    later = [name for name in settings if name.startswith(("adapter", "draft_", "title_", "code_", "shard_s"))]
+    assert len(later) == 15
     for name in later:
         del settings[name]
     store.put_in_force(manifest)

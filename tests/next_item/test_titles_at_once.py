@@ -57,7 +57,7 @@ def test_a_request_at_once_trains_nothing_and_catches_up_to_the_same_bytes(folde
     assert f"shards {shard:03d}" in opened.table and "--catch_up" in opened.table
     told = read_json(Path(result.certificates[0]))
     assert told["title"].endswith("(exact, at once)") and told["at_once"]["without_adapter"] == [shard]
-    assert "no adapter and no draft was trained" in told["kept"] and f"shards {shard:03d} are left out" in told["means"]
+    assert "No adapter and no draft was trained" in told["kept"] and f"shards {shard:03d} are left out" in told["means"]
     assert "2 drawn users" in told["at_once"]["to_make"] and told["files"][sorted(gone)[0]]["after"] is None
     audit, verified = audit_next_items(folder), verify_next_items(folder)
     assert audit.findings == [] and verified.differences == [] and "left out" in verified.means

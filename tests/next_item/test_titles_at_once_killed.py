@@ -39,7 +39,7 @@ def folder(made, tmp_path) -> Path:
     [
         (forget, "delete_drafts", 0),
         (change, "derive", 0),
-        (run_train, "without_adapters", 0),
+        (run_train, "left_at_once", 0),
         (put_in_force, "write_state", 0),
         (NextItemStore, "put_in_force", 0),
         (forget, "finish_request", 1),

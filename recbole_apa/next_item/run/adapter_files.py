@@ -1,5 +1,6 @@
 """A shard's adapter as a file, and back; tensors have the names that PEFT gives them."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from torch import Tensor
@@ -30,12 +31,16 @@ def write_adapter(path: Path, adapter: TitleAdapter) -> None:
     """
     from safetensors.torch import save
 
-    tensors = {
+    write_bytes(path, save(adapter_tensors(adapter)))
+
+
+def adapter_tensors(adapter: TitleAdapter) -> dict[str, Tensor]:
+    """Under the names that a file has them."""
+    return {
         f"{_PREFIX}{name}{ending}": part.contiguous()
         for name, pair in adapter.pairs.items()
         for ending, part in zip(_ENDINGS, pair, strict=True)
     }
-    write_bytes(path, save(tensors))
 
 
 def read_adapter(path: Path, lineage: str) -> TitleAdapter:
@@ -48,6 +53,11 @@ def read_adapter(path: Path, lineage: str) -> TitleAdapter:
     """
     tensors = parse_tensors(read_plain(path), path)
     tensors.pop(_EXIT, None)
+    return checked_adapter(tensors, lineage, path)
+
+
+def checked_adapter(tensors: Mapping[str, Tensor], lineage: str, path: Path) -> TitleAdapter:
+    """As :func:`read_adapter`, of a file that has been read."""
     names = sorted({_layer_of(name, path) for name in tensors})
     expected = {}
     for number, name in enumerate(names):

@@ -27,6 +27,7 @@ from recbole_apa.next_item.run.result import ForgetResult, Grown
 from recbole_apa.next_item.run.store import NextItemStore
 from recbole_apa.next_item.run.train import changed_run, completed_run, evaluate, trained
 from recbole_apa.next_item.title_adapters import refuse_device
+from recbole_apa.next_item.title_slices import kept_slices
 from recbole_apa.runs.ledger import Entry, Ledger, visible_without
 from recbole_apa.runs.ledger_lines import ADDED, CAUGHT_UP, REQUEST
 from recbole_apa.runs.lock import run_lock
@@ -242,7 +243,7 @@ class ForgetSession:
         delete_drafts(self.store.state_folder(manifest), change.shards)
         run = self._retrained(opened, after, level, at_once)
         if level == FRESH:
-            change = replace(change, shards=changed_sums(opened.state, run.state))
+            change = replace(change, shards=changed_sums(opened.state, run.state), first={})
         evaluate(opened)
         seconds = time.perf_counter() - start
         put_new_state(self.store, Transition(opened, run, change, entry, level, seconds), self.keys)
@@ -272,6 +273,7 @@ class ForgetSession:
     def _told(self, out: ForgetResult, opened: NextItemRun, change: Change) -> ForgetResult:
         out.change, out.n_shards = change, opened.options.settings.n_shards
         out.n_users, out.has_adapters = len(opened.data.sequences), bool(opened.state.learnt.adapters)
+        out.slices = kept_slices(opened.state.learnt, change.first, opened.options.settings)
         return out
 
 

@@ -70,6 +70,11 @@ class NextItemRun:
         """What a request at once has left for later, for people; empty if the run is whole."""
         return "" if self.is_whole else text_of_later(self.state, self.options.settings)
 
+    @property
+    def without_adapter(self) -> list[int]:
+        """The shards that have none, after a request at once."""
+        return [shard for shard, end in sorted(self.state.learnt.ends.items()) if not end]
+
     @cached_property
     def counts(self) -> Scores | None:
         """What is derived from the run's counts."""

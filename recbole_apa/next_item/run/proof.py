@@ -27,6 +27,7 @@ from recbole_apa.next_item.run.train import evaluate, trained
 from recbole_apa.next_item.sequences import targets_of
 from recbole_apa.next_item.title_adapters import lineage_of_shard
 from recbole_apa.next_item.title_drafts import lineage_of_draft
+from recbole_apa.next_item.title_slices import lineage_of_prefix
 from recbole_apa.runs.ledger_lines import DONE
 from recbole_apa.runs.lock import run_lock
 from recbole_apa.runs.log import own_log
@@ -150,6 +151,7 @@ def _audit_derived(run: NextItemRun, machine: str, out: NextItemAudit) -> None:
     if counts is not None and learnt.counts is not None:
         out.findings += [f"counts.{n} is not what the visible rows give" for n in differences(learnt.counts, counts)]
     _audit_titles(run, out)
+    _audit_points(run, out)
     sizes = [0] * settings.n_shards
     for user in learnt.shard_of.keys() & run.data.of_user.keys():
         sequence = run.data.of_user[user]
@@ -167,7 +169,7 @@ def _audit_titles(run: NextItemRun, out: NextItemAudit) -> None:
     behind = "sequences" if codes is None else "sequences or codes"
     for k, (adapter, draft) in enumerate(zip(learnt.adapters, learnt.drafts, strict=True)):
         if k in learnt.ends:
-            continue  # neither is there: reading the state has compared its files with the manifest
+            continue  # there is no draft: reading the state has compared its files with the manifest
         if adapter is None or adapter.lineage != lineage_of_shard(k, digests, learnt.shard_of, codes):
             out.findings.append(f"the adapter of shard {k} was trained on other {behind} than the run has")
         if draft is None:
@@ -175,10 +177,27 @@ def _audit_titles(run: NextItemRun, out: NextItemAudit) -> None:
         elif adapter is not None and draft.lineage != lineage_of_draft(k, adapter, settings):
             out.findings.append(f"the draft of shard {k} was trained for another adapter, or on other sequences")
     if learnt.adapters:
-        n = len(learnt.adapters) - len(learnt.ends)
+        n, n_drafts = (sum(part is not None for part in parts) for parts in (learnt.adapters, learnt.drafts))
         out.checked.append(
-            f"{n} adapters by the digests of the {behind} behind them, {n} drafts by those of the adapters"
+            f"{n} adapters by the digests of the {behind} behind them, {n_drafts} drafts by those of the adapters"
         )
+
+
+def _audit_points(run: NextItemRun, out: NextItemAudit) -> None:
+    """Restart points are of the slices before them; after a request at once the last is what a shard serves."""
+    learnt, settings = run.state.learnt, run.options.settings
+    for k, points in enumerate(learnt.points):
+        for cut, point in enumerate(points, start=1):
+            if point.adapter.lineage != lineage_of_prefix(k, cut, learnt, settings, run.state.codes):
+                out.findings.append(
+                    f"the restart point of shard {k} before slice {cut + 1} was trained on other sequences, or with "
+                    "other options"
+                )
+    for k, end in learnt.ends.items():
+        if end and differences(learnt.adapters[k], learnt.points[k][-1].adapter):
+            out.findings.append(f"the adapter of shard {k} is not its restart point before slice {end + 1}")
+    n = sum(map(len, learnt.points))
+    out.checked += [f"{n} restart points by the digests of the slices before them"] if n else []
 
 
 @own_log()
@@ -206,5 +225,6 @@ def verify_next_items(folder: str | Path, config_dict: Mapping[str, object] | No
     means = MEANS[INHERITED if inherits else FRESH] + left_out(run)
     compared = ["grid", "sums", "heads", "counts", "states", "weights", "fusion", "lineage", "partition", "figures"]
     compared += ["adapters", "drafts"] if run.state.learnt.adapters else []
+    compared += ["restart points"] if any(run.state.learnt.points) else []
     compared += ["codes"] if run.state.codes is not None else []
     return VerifyResult(found, compared, means, round(time.perf_counter() - start, 1), machines, not machines)

@@ -30,6 +30,7 @@ from recbole_apa.next_item.run.pending import CERTIFICATE
 from recbole_apa.next_item.run.state_files import write_state
 from recbole_apa.next_item.run.store import CAUGHT, GROWN, NextItemStore, files_of
 from recbole_apa.next_item.run.to_make import with_later
+from recbole_apa.next_item.title_slices import kept_slices
 from recbole_apa.runs.ledger import Entry
 from recbole_apa.runs.names import KEY
 
@@ -76,6 +77,7 @@ def put_new_state(store: NextItemStore, made: Transition, keys: KeyRing) -> None
         seconds={"request": round(made.seconds, 1), **{name: float(v) for name, v in before.seconds.items()}},
         machine=machine_kind(after.options.device).plain(),
         key=key.name,
+        slices=kept_slices(before.state.learnt, change.first, settings) or None,
         at_once=None if after.is_whole else served_at_once(after),
         left_outside=[*sorted(noted_exports(store.folder)), *LEFT],
     )

@@ -30,6 +30,8 @@ class ForgetResult:
     """Whether the new request was to train nothing."""
     has_adapters: bool = False
     """Whether that makes a difference in this run."""
+    slices: dict[str, dict[str, int]] = field(default_factory=dict)
+    """Of shards that changed (:func:`~recbole_apa.next_item.title_slices.kept_slices`)."""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Adapters and drafts of all shards as files of a state, and back."""
+"""Adapters, drafts and restart points of all shards as files of a state, and back."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -14,15 +14,17 @@ from recbole_apa.next_item.run.adapter_files import (
     write_adapter,
 )
 from recbole_apa.next_item.run.draft_files import draft_name, read_draft, write_draft
+from recbole_apa.next_item.run.point_files import point_name, read_point, write_point
 from recbole_apa.next_item.run.store import DRAFTS
 from recbole_apa.next_item.settings import NextItemSettings
 from recbole_apa.next_item.state import Learnt
 from recbole_apa.next_item.title_adapters import TitleAdapter
 from recbole_apa.next_item.title_drafts import TitleDraft, lineage_of_draft
+from recbole_apa.runs.names import POINTS
 
 TOLD = "adapters"
 """The key of their lineages in ``lineage.json``: null for a shard without one."""
-_FOLDERS = (ADAPTERS, DRAFTS)
+_FOLDERS = (ADAPTERS, DRAFTS, POINTS)
 
 
 def write_titles(folder: Path, learnt: Learnt) -> dict[str, object]:
@@ -40,6 +42,9 @@ def write_titles(folder: Path, learnt: Learnt) -> dict[str, object]:
     for k, draft in enumerate(learnt.drafts):
         if draft is not None:
             write_draft(folder / draft_name(k), draft)
+    for k, points in enumerate(learnt.points):
+        for cut, point in enumerate(points, start=1):
+            write_point(folder / point_name(k, cut), point)
     lineages = [None if adapter is None else adapter.lineage for adapter in learnt.adapters]
     return {TOLD: lineages} if lineages else {}
 
@@ -58,25 +63,29 @@ def with_titles(
         ValueError: files and manifest do not fit together.
     """
     adapters = _adapters(folder, settings, told, ends)
-    drafts = {k: _draft(folder, k, adapter, settings) for k, adapter in adapters.items() if adapter is not None}
+    whole = {k: adapter for k, adapter in adapters.items() if adapter is not None and k not in ends}
+    drafts = {k: _draft(folder, k, adapter, settings) for k, adapter in whole.items()}
+    cuts = {k: range(1, 1 + ends.get(k, settings.shard_slices - 1)) for k in adapters}
     known = {adapter_name(k) for k, adapter in adapters.items() if adapter is not None}
-    _refuse_more(folder, known | {draft_name(k) for k in drafts if k not in ends})
+    known |= {draft_name(k) for k in drafts} | {point_name(k, cut) for k in cuts for cut in cuts[k]}
+    _refuse_more(folder, known)
     return replace(
         learnt,
         adapters=tuple(adapters.values()),
         drafts=tuple(drafts.get(k) for k in adapters),
+        points=tuple(tuple(read_point(folder / point_name(k, cut)) for cut in cuts[k]) for k in adapters),
         ends=dict(ends),
     )
 
 
 def _refuse_more(folder: Path, known: set[str]) -> None:
-    """Refuse a file that no shard is to have: an adapter that a request has dropped may have been put back."""
+    """Refuse a file that no shard is to have: what a request has dropped may have been put back."""
     paths = [path for name in _FOLDERS for path in sorted((folder / name).rglob("*")) if path.is_file()]
     for path in paths:
         if path.relative_to(folder).as_posix() not in known:
             raise RunError(
-                f"{path} is of an adapter or a draft that the run is not to have, after a request at once: restore the "
-                "run folder from a copy"
+                f"{path} is an adapter, a draft or a restart point that the run is not to have (what a request has "
+                "dropped was put back?); restore the run folder from a copy"
             )
 
 
@@ -88,7 +97,7 @@ def _adapters(
     lineages = dict(enumerate(told[TOLD]))
     if len(lineages) != settings.n_shards:
         raise ValueError(f"{len(lineages)} adapters, expected {settings.n_shards}")
-    if {k for k, lineage in lineages.items() if lineage is None} != set(ends):
+    if {k for k, lineage in lineages.items() if lineage is None} != {k for k, end in ends.items() if not end}:
         raise ValueError("other adapters are missing than the manifest says")
     return {
         k: None if lineage is None else read_adapter(folder / adapter_name(k), str(lineage))

@@ -30,7 +30,7 @@ def with_later(
 
 
 def ends_in(manifest: Mapping[str, Any], settings: NextItemSettings) -> dict[int, int]:
-    """Which adapters a manifest says are missing; none in a run that is whole.
+    """Where a manifest says that the training of shards has ended; empty in a run that is whole.
 
     Raises:
         RunError: it says something else.
@@ -41,10 +41,11 @@ def ends_in(manifest: Mapping[str, Any], settings: NextItemSettings) -> dict[int
         ends = {int(shard): int(end) for shard, end in manifest[TO_MAKE][SHARDS].items()}
     except (AttributeError, KeyError, TypeError, ValueError):
         ends = {-1: 0}
-    if settings.adapters == "none" or any(k not in range(settings.n_shards) or end for k, end in ends.items()):
+    shards, cuts = range(settings.n_shards), range(settings.shard_slices)
+    if settings.adapters == "none" or any(k not in shards or end not in cuts for k, end in ends.items()):
         raise RunError(
-            f"the manifest's entry {TO_MAKE!r} is damaged, expected shards without an adapter; restore the run folder "
-            "from a copy"
+            f"the manifest's entry {TO_MAKE!r} is damaged, expected shards, and slices before which their training has "
+            "ended; restore the run folder from a copy"
         )
     return ends
 
@@ -53,9 +54,12 @@ def text_of_later(state: NextItemState, settings: NextItemSettings) -> str:
     """What is left for later, for people."""
     written, ends = "titles" if state.codes is None else "codes", state.learnt.ends
     parts = []
-    if ends:
-        lacks = ", ".join(f"{shard:03d}" for shard in sorted(ends))
+    lacks = ", ".join(f"{shard:03d}" for shard, end in sorted(ends.items()) if not end)
+    if lacks:
         parts.append(f"no adapter, and weight 0 in the mixture of adapters: shards {lacks}")
+    prefixes = [f"shard {shard:03d} before slice {end + 1}" for shard, end in sorted(ends.items()) if end]
+    if prefixes:
+        parts.append(f"training has ended early: {', '.join(prefixes)} of {settings.shard_slices}")
     if state.title_weights is None:
         parts.append(f"no adapter is left, so that no {written} are written")
     if settings.title_users:

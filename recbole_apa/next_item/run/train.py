@@ -24,7 +24,7 @@ from recbole_apa.next_item.run.state_files import write_state
 from recbole_apa.next_item.run.store import NextItemStore, files_of
 from recbole_apa.next_item.run.title_rows import figures_of_titles
 from recbole_apa.next_item.run.to_make import is_whole_without
-from recbole_apa.next_item.taught_titles import without_adapters
+from recbole_apa.next_item.taught_titles import left_at_once
 from recbole_apa.next_item.user_rows import RowReader
 from recbole_apa.runs.lock import run_lock
 from recbole_apa.runs.log import own_log
@@ -117,7 +117,7 @@ def changed_run(opened: NextItemRun, after: NextItemData, at_once: bool) -> Next
 
     Args:
         after: its data.
-        at_once: train nothing: changed shards lose their adapters.
+        at_once: train nothing: changed shards serve what was trained before the first slice that changed, if anything.
 
     Raises:
         DataError, RunError: as :func:`~recbole_apa.next_item.change.exchanged_state`.
@@ -127,7 +127,7 @@ def changed_run(opened: NextItemRun, after: NextItemData, at_once: bool) -> Next
     with progress(None, "Read", opened.options.show_progress, total=2 * len(change.users)) as bar:
         state = make(opened.state, opened.data, after, opened.reader, settings, bar.update)
     if at_once:
-        state = without_adapters(state, change.shards)
+        state = left_at_once(state, change.first, settings)
     run = NextItemRun(opened.options, after, state, opened.folder, backbone_digest=opened.backbone_digest)
     run.seconds, run.is_whole = opened.seconds, not at_once or is_whole_without(state, settings)
     evaluate(run, opened.reader if run.is_whole else None)
@@ -137,7 +137,7 @@ def changed_run(opened: NextItemRun, after: NextItemData, at_once: bool) -> Next
 def completed_run(opened: NextItemRun) -> NextItemRun:
     """A run with the adapters and rows of titles that requests at once have left for later."""
     trainer = title_trainer(opened.data, opened.reader, opened.options.settings, opened.state.codes)
-    run = replace(opened, state=trained_titles(opened.state, opened.data, trainer, ()), is_whole=True)
+    run = replace(opened, state=trained_titles(opened.state, opened.data, trainer, {}), is_whole=True)
     evaluate(run, opened.reader)
     return run
 
