@@ -59,6 +59,8 @@ def main() -> None:
     run = open_state(NextItemStore(given.run), changes)
     if not run.state.learnt.adapters:
         parser.error("expected a run with adapters: titles or codes")
+    if run.later:
+        parser.error(f"{run.later}; expected a run that is whole")
     maps = trained_maps(run, given.pupils)
     reader, tally = Reader.of(run, given.dtype), Tally()
     titles = {name: _titles(reader, maps[name]) for name in NAMES}

@@ -6,14 +6,14 @@ from pathlib import Path
 import pytest
 
 from recbole_apa.cli.main import main
-from recbole_apa.core.errors import RunError
+from recbole_apa.core.errors import RunError, SettingsError
 from recbole_apa.core.files.whole import read_json
 from recbole_apa.next_item import change, fit
 from recbole_apa.next_item.run import forget, put_in_force
 from recbole_apa.next_item.run import train as run_train
 from recbole_apa.next_item.run.catch_up import catch_up_next_items
 from recbole_apa.next_item.run.forget import forget_next_items
-from recbole_apa.next_item.run.proof import audit_next_items
+from recbole_apa.next_item.run.proof import audit_next_items, verify_next_items
 from recbole_apa.next_item.run.store import NextItemStore
 from recbole_apa.next_item.run.train import open_next_items, run_next_items
 from recbole_apa.next_item.title_training import TitleTrainer
@@ -97,6 +97,24 @@ def test_catching_up_that_is_killed_leaves_the_state_before_or_the_new_one(
         assert main([f"--run={folder}", "--resume"]) == 0
     assert state_of(folder) == state_of(plain)
     assert_holds(folder)
+
+
+def test_catching_up_that_waits_is_finished_afresh_on_another_machine(folder, monkeypatch):
+    """Its line is in the ledger, so it would stand in the way of every request there."""
+    forget_next_items(folder, users=["u5"], at_once=True)
+    with monkeypatch.context() as patch:
+        kill(patch, put_in_force, "write_state")
+        with pytest.raises(KeyboardInterrupt):
+            catch_up_next_items(folder)
+    kind = type(forget.machine_kind("cpu"))
+    with monkeypatch.context() as patch:
+        patch.setattr(forget, "machine_kind", lambda device: kind("X", "Y", "Z", "L", "cpu", "P"))
+        with pytest.raises(SettingsError, match="another kind of machine"):
+            forget_next_items(folder)
+        assert forget_next_items(folder, exactness="fresh").caught_up is not None
+    assert kinds(folder) == [REQUEST, DONE, CAUGHT_UP, DONE] and open_next_items(folder).is_whole
+    assert_holds(folder)
+    assert verify_next_items(folder).means.endswith("nothing is taken over")
 
 
 @pytest.mark.slow

@@ -67,8 +67,9 @@ def forget_next_items(
             again, for a request that was waiting as well.
         skip_unknown: forget what can be found and list the rest, instead of rejecting the whole request.
         dry_run: say what the request changes, and change nothing.
-        at_once: in a run with adapters train nothing: those of changed shards are dropped, and left for
-            :func:`recbole_apa.catch_up_next_items`. A run of heads alone has nothing to leave, and is as ever.
+        at_once: in a run with adapters train nothing: changed shards serve theirs from before the first slice that
+            changed, or none, and the rest is left for :func:`recbole_apa.catch_up_next_items`. A run of heads alone has
+            nothing to leave, and is as ever.
         config_dict: where things are now, e.g. ``{"data_path": ...}``.
 
     Raises:
@@ -147,7 +148,7 @@ class ForgetSession:
         return waited, out
 
     def catch_up(self, out: ForgetResult, entry: Entry | None = None) -> None:
-        """Train what requests at once have dropped.
+        """Train what requests at once have left untrained; everything again, if ``fresh`` is asked for now.
 
         Args:
             entry: its line in the ledger, if an interrupted call has written it: that comes once all is trained.
@@ -155,11 +156,14 @@ class ForgetSession:
         start, manifest = time.perf_counter(), self.store.manifest()
         opened = open_state(self.store, self.changes, self.keys)
         refuse_device(opened.options.settings, opened.options.device)
-        self.refuse_other_machine(opened, manifest)
-        run = completed_run(opened)
+        if self.exactness == FRESH:
+            run = trained(opened.options, opened.data, known=opened)
+        else:
+            self.refuse_other_machine(opened, manifest)
+            run = completed_run(opened)
         key = self.keys.key(str(manifest[KEY]))
         entry = entry or self._ledger(manifest).append(CAUGHT_UP, {KEY: key.name})
-        put_caught_up(self.store, run, entry)
+        put_caught_up(self.store, run, entry, self.exactness)
         finish_request(self.store, self.store.manifest(), self.keys)
         out.caught_up, out.run = sorted(opened.state.learnt.ends), run
         out.n_shards, out.seconds = opened.options.settings.n_shards, out.seconds + time.perf_counter() - start

@@ -108,11 +108,12 @@ def put_grown_state(store: NextItemStore, made: Transition) -> None:
     )
 
 
-def put_caught_up(store: NextItemStore, after: NextItemRun, entry: Entry) -> None:
+def put_caught_up(store: NextItemStore, after: NextItemRun, entry: Entry, level: str) -> None:
     """As :func:`put_new_state`, of what requests at once have left for later."""
     manifest = store.manifest()
     folder = _written(store, manifest, after)
-    told = {CAUGHT: [*manifest.get(CAUGHT, []), entry.digest], KEY: entry.content[KEY]}
+    partition = _partition_of(level, after.options.settings.partition, manifest["partition_of"])
+    told = {CAUGHT: [*manifest.get(CAUGHT, []), entry.digest], KEY: entry.content[KEY], "partition_of": partition}
     store.put_in_force({**_next(manifest, after, folder), **told})
 
 
