@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 MODEL = "APANext"
 _HERE = (TrainOptions, PlaceArguments, RunOptions, ForgetOptions, ProveOptions, RecommendOptions)
 _STAGES = (ForgetOptions, AddOptions, ProveOptions, RecommendOptions, CompareOptions)
-_NOT_YET = ("unlearn_method", "other_machine", "allow_pending", "gather")
+_NOT_YET = ("unlearn_method", "other_machine", "allow_pending")
 """Options of a request that this mode does not have."""
 _GO_ON = ("key_file", "device", "trust_remote_code", "show_progress")
 """Options of a training that hold for a request in the same command."""

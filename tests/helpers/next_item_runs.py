@@ -19,10 +19,9 @@ SLICED |= {"n_shards": 2, "shard_slices": L}
 
 
 def state_of(folder: Path) -> dict[str, str]:
-    """Every file of the state in force with its digest, apart from the certificate, which has times."""
-    files = dict(NextItemStore(folder).manifest()["files"])
-    files.pop("certificate.json", None)
-    return files
+    """Every file of the state in force with its digest, apart from certificates, which have times."""
+    files = NextItemStore(folder).manifest()["files"]
+    return {name: digest for name, digest in files.items() if not name.startswith("certificate")}
 
 
 def kinds(folder: Path) -> list[str]:

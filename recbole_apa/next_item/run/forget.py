@@ -2,14 +2,14 @@
 
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 from recbole_apa.core.errors import RequestError, SettingsError
 from recbole_apa.core.system.machine import kind_from, machine_kind
 from recbole_apa.core.system.signals import terminable
-from recbole_apa.data.forgotten import Digester
 from recbole_apa.data.visible_data import VisibleData
 from recbole_apa.evidence import key_ring
 from recbole_apa.evidence.exactness import FRESH, INHERITED
@@ -19,6 +19,7 @@ from recbole_apa.next_item.data import NextItemData, read_next_data
 from recbole_apa.next_item.fit import refuse_untrained
 from recbole_apa.next_item.identifiers import identifiers_of, refuse_long
 from recbole_apa.next_item.run.added_files import kept_incoming
+from recbole_apa.next_item.run.asked import Asked, Asking, Groups
 from recbole_apa.next_item.run.draft_files import delete_drafts
 from recbole_apa.next_item.run.opened import NextItemRun, open_state, visible_of
 from recbole_apa.next_item.run.pending import finish_request, refuse_edited, refuse_waiting
@@ -28,15 +29,15 @@ from recbole_apa.next_item.run.store import NextItemStore
 from recbole_apa.next_item.run.train import changed_run, completed_run, evaluate, trained
 from recbole_apa.next_item.title_adapters import refuse_device
 from recbole_apa.next_item.title_slices import kept_slices
-from recbole_apa.runs.ledger import Entry, Ledger, visible_without
-from recbole_apa.runs.ledger_lines import ADDED, CAUGHT_UP, REQUEST
+from recbole_apa.runs.ledger import Entry, Ledger, Request, visible_without
+from recbole_apa.runs.ledger_lines import CAUGHT_UP, REQUEST
 from recbole_apa.runs.lock import run_lock
 from recbole_apa.runs.log import own_log
 from recbole_apa.runs.names import KEY
-from recbole_apa.unlearning.at_once import AT_ONCE
-from recbole_apa.unlearning.requests.ids import map_ids
-from recbole_apa.unlearning.requests.lookup import Demand, Found, find, named_demands, read_demands
-from recbole_apa.unlearning.requests.scopes import covers, request_digests
+from recbole_apa.unlearning.at_once import is_at_once
+from recbole_apa.unlearning.requests.groups import groups_of
+from recbole_apa.unlearning.requests.lookup import named_demands
+from recbole_apa.unlearning.requests.scopes import covers
 
 LEVELS = (INHERITED, FRESH)
 
@@ -45,7 +46,7 @@ LEVELS = (INHERITED, FRESH)
 @own_log()
 def forget_next_items(
     folder: str | Path,
-    requests: str | Path | None = None,
+    requests: str | Path | Sequence[str | Path] | None = None,
     *,
     users: Iterable[object] = (),
     items: Iterable[object] = (),
@@ -62,7 +63,8 @@ def forget_next_items(
 
     Args:
         folder: the run's folder.
-        requests, users, items, interactions, columns, ids: as for :func:`recbole_apa.unlearn`.
+        requests, users, items, interactions, columns, ids: as for :func:`recbole_apa.unlearn`; several files are
+            carried out together, with a certificate each.
         exactness: ``inherited``, in which the shard of each remaining user stays; or ``fresh``: everything is trained
             again, for a request that was waiting as well.
         skip_unknown: forget what can be found and list the rest, instead of rejecting the whole request.
@@ -80,17 +82,20 @@ def forget_next_items(
         raise SettingsError(f"exactness: found {exactness!r}, expected {INHERITED} or {FRESH} for a run of APANext")
     if at_once and exactness != INHERITED:
         raise SettingsError(f"at_once needs exactness: {INHERITED}, found {exactness}: nothing is trained at once")
-    demands = map_ids(read_demands(Path(requests), columns), ids) if requests else []
-    demands += named_demands(users, items, interactions)
+    groups = groups_of(requests, named_demands(users, items, interactions), columns, ids)
     store = NextItemStore(folder)
     store.manifest()
     with run_lock(store.folder, "unlearning", writes=not dry_run):
         session = ForgetSession(store, config_dict or {}, exactness, skip_unknown, at_once)
-        return session.dry_run(demands) if dry_run else session.run(demands)
+        session.passes_over = bool(requests) and not isinstance(requests, (str, Path))
+        return session.dry_run(groups) if dry_run else session.run(groups)
 
 
 class ForgetSession:
     """One call; the caller holds the lock."""
+
+    passes_over = False
+    """Whether requests that were carried out before are passed over."""
 
     def __init__(
         self,
@@ -100,32 +105,42 @@ class ForgetSession:
         skip_unknown: bool,
         at_once: bool = False,
     ) -> None:
-        self.store, self.changes, self.exactness, self.skip_unknown = store, changes, exactness, skip_unknown
-        self.at_once, self.keys = at_once, key_ring(changes)
+        self.store, self.changes, self.exactness, self.keys = store, changes, exactness, key_ring(changes)
+        self._asking = Asking(store, self.keys, exactness, skip_unknown, at_once)
 
-    def run(self, demands: Sequence[Demand]) -> ForgetResult:
-        """Carry out what waits, then the new request."""
+    def run(self, groups: Groups) -> ForgetResult:
+        """Carry out what waits, then the new requests together."""
         waited, out = self.finish_waiting()
         # the same command may have been given again
         asked = [entry for entry in waited if entry.kind == REQUEST]
         named = visible_without(asked, str(self.store.manifest()["salt"]), self.keys).forgotten
-        demands = [demand for demand in demands if not any(covers(demand, part) for part in named)]
-        if demands:
-            opened = open_state(self.store, self.changes, self.keys)
-            found = self._find(opened, demands)
-            content = self._content(opened, found)
-            self.refuse_unfit(opened, self._after(opened, content))
-            self.keys.outside(self.store.folder)
-            self.keys.keep(self.keys.newest())
-            entry = self._ledger(self.store.manifest()).append(REQUEST, content)
-            out.left, out.is_at_once = found.left, self.at_once
-            self._carry_out(entry, out, opened)
+        new = [[demand for demand in group if not any(covers(demand, part) for part in named)] for group in groups]
+        if any(new):
+            self._take([group for group in new if group], out)
         elif not waited:
             raise RequestError(
                 "found no request: expected --unlearn=FILE, --forget_users, --forget_items or --forget_interactions; "
                 "no interrupted request or addition is waiting either"
             )
         return out
+
+    def _take(self, groups: Groups, out: ForgetResult) -> None:
+        """Find what is asked for, write it into the ledger, and carry it out."""
+        opened = open_state(self.store, self.changes, self.keys)
+        asked = self._ask(opened, groups)
+        out.left, out.is_at_once = asked.left, self._asking.at_once
+        if not asked.requests:
+            return
+        self.refuse_unfit(opened, self._after(opened, asked.requests))
+        self.keys.outside(self.store.folder)
+        self.keys.keep(self.keys.newest())
+        ledger = self._ledger(self.store.manifest())
+        self._carry_out([ledger.append(REQUEST, one.content) for one in asked.requests], out, opened)
+
+    def _ask(self, opened: NextItemRun, groups: Groups) -> Asked:
+        new, passed = self._asking.not_done_before(opened, groups) if self.passes_over else (groups, [])
+        asked = self._asking.all(opened, new)
+        return replace(asked, left=[*passed, *asked.left])
 
     def finish_waiting(self) -> tuple[list[Entry], ForgetResult]:
         """Carry out what an interrupted call left.
@@ -137,14 +152,16 @@ class ForgetSession:
         waited = self._ledger(manifest).waiting()
         out = ForgetResult(certificates=finish_request(self.store, manifest, self.keys))
         refuse_edited(self.store, self.store.manifest(), self.keys)
-        for entry in self._ledger(manifest).waiting():
-            if entry.kind == ADDED:
+        for kind, entries in groupby(self._ledger(manifest).waiting(), lambda entry: entry.kind):
+            if kind == REQUEST:
+                self._carry_out(list(entries), out)
+                continue
+            for entry in entries:
+                if kind == CAUGHT_UP:
+                    self.catch_up(out, entry)
+                    continue
                 self.grow(entry)
                 out.finished_additions.append(entry.position)
-            elif entry.kind == CAUGHT_UP:
-                self.catch_up(out, entry)
-            else:
-                self._carry_out(entry, out)
         return waited, out
 
     def catch_up(self, out: ForgetResult, entry: Entry | None = None) -> None:
@@ -168,13 +185,16 @@ class ForgetSession:
         out.caught_up, out.run = sorted(opened.state.learnt.ends), run
         out.n_shards, out.seconds = opened.options.settings.n_shards, out.seconds + time.perf_counter() - start
 
-    def dry_run(self, demands: Sequence[Demand]) -> ForgetResult:
-        """What a request would change."""
+    def dry_run(self, groups: Groups) -> ForgetResult:
+        """What requests would change."""
         refuse_waiting(self.store, self.store.manifest())
         opened = open_state(self.store, self.changes, self.keys)
-        found = self._find(opened, demands)
-        after = self._after(opened, self._content(opened, found))
-        out = ForgetResult(n_interactions=len(found.rows), left=found.left, is_dry=True, is_at_once=self.at_once)
+        asked = self._ask(opened, groups or [[]])
+        out = ForgetResult(n_interactions=asked.n_interactions, left=asked.left, is_dry=True)
+        out.is_at_once = self._asking.at_once
+        if not asked.requests:
+            return out
+        after = self._after(opened, asked.requests)
         return self._told(out, opened, change_of(opened.state, after, opened.options.settings))
 
     def grow(self, entry: Entry, opened: NextItemRun | None = None) -> Grown:
@@ -187,7 +207,7 @@ class ForgetSession:
         run = self._retrained(opened, after, INHERITED, at_once=False)
         evaluate(opened)
         seconds = time.perf_counter() - start
-        put_grown_state(self.store, Transition(opened, run, change, entry, INHERITED, seconds))
+        put_grown_state(self.store, Transition(opened, run, change, [entry], INHERITED, seconds))
         finish_request(self.store, self.store.manifest(), self.keys)
         return Grown(change, opened, run, seconds)
 
@@ -196,26 +216,11 @@ class ForgetSession:
         visible = visible_of(self.store, self.store.manifest(), self.keys)
         return _data(opened, visible, opened.data.added.plus(rows))
 
-    def _find(self, opened: NextItemRun, demands: Sequence[Demand]) -> Found:
-        return find(demands, opened.data.raw, self._is_served, self.skip_unknown)
-
-    def _is_served(self, demand: Demand) -> bool:
-        manifest = self.store.manifest()
-        return any(covers(demand, part) for part in visible_of(self.store, manifest, self.keys).forgotten)
-
-    def _content(self, opened: NextItemRun, found: Found) -> dict[str, Any]:
-        """What the ledger records of a request."""
-        key = self.keys.newest()
-        digester = Digester(str(self.store.manifest()["salt"]), key)
-        content = {**request_digests(found, opened.data.raw, digester), KEY: key.name}
-        content |= {"exactness": self.exactness, "method": "exact"}
-        return {**content, AT_ONCE: True} if self.at_once and opened.state.learnt.adapters else content
-
-    def _after(self, opened: NextItemRun, content: Mapping[str, Any]) -> NextItemData:
-        """The data without what a request names as well."""
+    def _after(self, opened: NextItemRun, requests: Iterable[Request]) -> NextItemData:
+        """The data without what requests name as well."""
         salt = str(self.store.manifest()["salt"])
         before = visible_of(self.store, self.store.manifest(), self.keys)
-        return _data(opened, before.without(visible_without([_Line(content)], salt, self.keys)), opened.data.added)
+        return _data(opened, before.without(visible_without(requests, salt, self.keys)), opened.data.added)
 
     def refuse_unfit(self, opened: NextItemRun, after: NextItemData, joins: bool = False) -> None:
         """Refuse, before it is in the ledger, what could not be carried out: it would wait for ever."""
@@ -231,28 +236,29 @@ class ForgetSession:
             states, catalogue = opened.reader.states, after.catalogue
             refuse_long(identifiers_of(catalogue, states.encoder, opened.state.codes), states, catalogue, changed)
 
-    def _level(self, entry: Entry) -> str:
-        """A waiting request is carried out as it was made, or with ``fresh``, which takes over less, if that is asked
-        for now: it may be one that nothing else can finish here."""
-        return FRESH if FRESH in (self.exactness, entry.content["exactness"]) else INHERITED
+    def _level(self, entries: Sequence[Entry]) -> str:
+        """Waiting requests are carried out as they were made, or with ``fresh``, which takes over less, if that is
+        asked for now: there may be one that nothing else can finish here."""
+        return FRESH if FRESH in (self.exactness, *(e.content["exactness"] for e in entries)) else INHERITED
 
-    def _carry_out(self, entry: Entry, out: ForgetResult, opened: NextItemRun | None = None) -> None:
+    def _carry_out(self, entries: Sequence[Entry], out: ForgetResult, opened: NextItemRun | None = None) -> None:
+        """Carry out requests together."""
         start = time.perf_counter()
         manifest = self.store.manifest()
         opened = opened or open_state(self.store, self.changes, self.keys)
-        after = self._after(opened, entry.content)
+        after = self._after(opened, entries)
         change = change_of(opened.state, after, opened.options.settings)
-        level = self._level(entry)
-        at_once = level == INHERITED and bool(entry.content.get(AT_ONCE, False))
+        level = self._level(entries)
+        at_once = level == INHERITED and is_at_once(entries)
         delete_drafts(self.store.state_folder(manifest), change.shards)
         run = self._retrained(opened, after, level, at_once)
         if level == FRESH:
             change = replace(change, shards=changed_sums(opened.state, run.state), first={})
         evaluate(opened)
         seconds = time.perf_counter() - start
-        put_new_state(self.store, Transition(opened, run, change, entry, level, seconds), self.keys)
+        put_new_state(self.store, Transition(opened, run, change, entries, level, seconds), self.keys)
         out.certificates += finish_request(self.store, self.store.manifest(), self.keys)
-        out.n_interactions += len(entry.content["interactions"])
+        out.n_interactions += sum(len(entry.content["interactions"]) for entry in entries)
         out.seconds, out.run = out.seconds + seconds, run
         self._told(out, opened, change)
 
@@ -279,13 +285,6 @@ class ForgetSession:
         out.n_users, out.has_adapters = len(opened.data.sequences), bool(opened.state.learnt.adapters)
         out.slices = kept_slices(opened.state.learnt, change.first, opened.options.settings)
         return out
-
-
-@dataclass(frozen=True)
-class _Line:
-    """A request that is not in the ledger yet."""
-
-    content: Mapping[str, Any]
 
 
 def _data(opened: NextItemRun, visible: VisibleData, added: AddedRows) -> NextItemData:

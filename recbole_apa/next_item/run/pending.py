@@ -18,6 +18,27 @@ CERTIFICATE = "certificate.json"
 """In a state's folder: the certificate of the request that led to it, as it is issued."""
 
 
+def issued_name(position: int) -> str:
+    """The file of a request's certificate, by its line in the ledger: ``0003.json``."""
+    return f"{position:04d}.json"
+
+
+def certificate_name(position: int, together: int) -> str:
+    """In a state's folder: the certificate of a request that led to it, as it is issued.
+
+    Args:
+        position: its line in the ledger.
+        together: how many requests led to it together.
+    """
+    return CERTIFICATE if together == 1 else f"certificate-{issued_name(position)}"
+
+
+def certificate_in(state: Path, issued: str) -> Path:
+    """Where a state has the certificate that is issued as a file of this name."""
+    path = state / f"certificate-{issued}"
+    return path if path.is_file() else state / CERTIFICATE
+
+
 def refuse_waiting(store: NextItemStore, manifest: Mapping[str, Any]) -> None:
     """
     Raises:
@@ -81,8 +102,8 @@ def _manifest_digest(store: NextItemStore, key: Key) -> str:
 
 
 def _issue(store: NextItemStore, manifest: Mapping[str, Any], entry: Entry) -> str:
-    name = f"{entry.position:04d}.json"
-    written = read_plain(store.state_folder(manifest) / CERTIFICATE)
+    name = issued_name(entry.position)
+    written = read_plain(certificate_in(store.state_folder(manifest), name))
     target: Path = store.folder / CERTIFICATES / name
     write_bytes(target, written)
     return name

@@ -21,7 +21,7 @@ from recbole_apa.next_item.fit import counts_of
 from recbole_apa.next_item.run.certificate import MEANS, left_out
 from recbole_apa.next_item.run.exports import older_exports
 from recbole_apa.next_item.run.opened import NextItemRun, open_state, visible_of
-from recbole_apa.next_item.run.pending import CERTIFICATE, refuse_edited, refuse_waiting
+from recbole_apa.next_item.run.pending import certificate_in, refuse_edited, refuse_waiting
 from recbole_apa.next_item.run.store import NextItemStore
 from recbole_apa.next_item.run.train import evaluate, trained
 from recbole_apa.next_item.sequences import targets_of
@@ -92,23 +92,15 @@ def _audit_ledger(store: NextItemStore, manifest: Mapping[str, Any], out: NextIt
             path = store.folder / CERTIFICATES / name
             if not path.is_file() or file_digest(path) != digest:
                 out.findings.append(f"{path} is missing, or not the certificate that was issued")
-    last = store.state_folder(manifest) / CERTIFICATE
-    if (
-        done
-        and done[-1].content.get("certificates")
-        and (not last.is_file() or read_plain(last) != _last_certificate(store, done[-1].content))
-    ):
-        out.findings.append(f"{last} is not the last certificate")
+    for name in done[-1].content.get("certificates", {}) if done else ():
+        own, issued = certificate_in(store.state_folder(manifest), name), store.folder / CERTIFICATES / name
+        if not own.is_file() or not issued.is_file() or read_plain(own) != read_plain(issued):
+            out.findings.append(f"{own} is not the certificate that was issued last, {name}")
     for name in store.leftovers(manifest):
         out.findings.append(f"{store.folder / name} does not belong to the run's state")
     out.checked.append(
         f"{len(ledger.entries())} ledger lines, {len(done)} requests and additions done, certificates, leftovers"
     )
-
-
-def _last_certificate(store: NextItemStore, content: Mapping[str, Any]) -> bytes:
-    path = store.folder / CERTIFICATES / sorted(content["certificates"])[-1]
-    return read_plain(path) if path.is_file() else b""
 
 
 def _audit_names(

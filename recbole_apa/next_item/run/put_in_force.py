@@ -1,6 +1,6 @@
 """Write a new state, a request's with its certificate, and let the manifest name it."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,7 @@ from recbole_apa.next_item.run.certificate import (
 )
 from recbole_apa.next_item.run.exports import noted_exports
 from recbole_apa.next_item.run.opened import NextItemRun
-from recbole_apa.next_item.run.pending import CERTIFICATE
+from recbole_apa.next_item.run.pending import certificate_name
 from recbole_apa.next_item.run.state_files import write_state
 from recbole_apa.next_item.run.store import CAUGHT, GROWN, NextItemStore, files_of
 from recbole_apa.next_item.run.to_make import with_later
@@ -43,59 +43,73 @@ class Transition:
     """With its figures, as ``after``."""
     after: NextItemRun
     change: Change
-    entry: Entry
-    """The line in the ledger of the request or the addition."""
+    entries: Sequence[Entry]
+    """The lines in the ledger of the requests, carried out together, or of the addition."""
     level: str
-    """How it was carried out: as it says, or ``fresh``."""
+    """How they were carried out: as they say, or ``fresh``."""
     seconds: float
     """That computing the new state took."""
 
 
 def put_new_state(store: NextItemStore, made: Transition, keys: KeyRing) -> None:
     """From here on the run is in the new state; until the last line of this function it is in the old one."""
-    before, after, change, entry = made.before, made.after, made.change, made.entry
-    manifest = store.manifest()
+    after, entries, manifest = made.after, made.entries, store.manifest()
     folder = _written(store, manifest, after)
-    level, key = made.level, keys.key(str(entry.content[KEY]))
-    settings = after.options.settings
+    key, files = keys.key(str(entries[-1].content[KEY])), files_of(folder)
+    for entry in entries:
+        changed = keyed_files(manifest["files"], files, key)
+        content = _certificate(made, entry, changed, key.name, noted_exports(store.folder))
+        write_json(folder / certificate_name(entry.position, len(entries)), content.plain())
+    store.put_in_force(
+        {
+            **_next(manifest, after, folder),
+            "served": [*manifest["served"], *(entry.digest for entry in entries)],
+            "n_forgotten": manifest["n_forgotten"] + sum(len(entry.content["interactions"]) for entry in entries),
+            KEY: key.name,
+            "partition_of": _partition_of(made.level, after.options.settings.partition, manifest["partition_of"]),
+        }
+    )
+
+
+def _certificate(
+    made: Transition,
+    entry: Entry,
+    files: Mapping[str, Mapping[str, str | None]],
+    key: str,
+    exports: Iterable[str],
+) -> NextItemCertificate:
+    """The certificate of one of the requests."""
+    before, after, change, level = made.before, made.after, made.change, made.level
+    settings, together = after.options.settings, len(made.entries)
     is_fresh = level == FRESH or settings.partition == "hashed_user"
-    certificate = NextItemCertificate(
+    return NextItemCertificate(
         request={
             "position": entry.position,
             "time": entry.time,
             "digest": entry.digest,
             "n_interactions": len(entry.content["interactions"]),
             "interactions": list(entry.content["interactions"]),
+            **({"served_together": together} if together > 1 else {}),
         },
         exactness=level,
         means=MEANS[FRESH if is_fresh else INHERITED] + left_out(after),
         kept="" if is_fresh else _kept(after),
         users={"changed": len(change.users), "gone": len(change.gone)},
         shards={"changed": list(change.shards), "total": settings.n_shards},
-        files=keyed_files(manifest["files"], files_of(folder), key),
+        files=files,
         figures=_figures(before.figures, after.figures),
         seconds={"request": round(made.seconds, 1), **{name: float(v) for name, v in before.seconds.items()}},
         machine=machine_kind(after.options.device).plain(),
-        key=key.name,
+        key=key,
         slices=kept_slices(before.state.learnt, change.first, settings) or None,
         at_once=None if after.is_whole else served_at_once(after),
-        left_outside=[*sorted(noted_exports(store.folder)), *LEFT],
-    )
-    write_json(folder / CERTIFICATE, certificate.plain())
-    store.put_in_force(
-        {
-            **_next(manifest, after, folder),
-            "served": [*manifest["served"], entry.digest],
-            "n_forgotten": manifest["n_forgotten"] + len(entry.content["interactions"]),
-            KEY: key.name,
-            "partition_of": _partition_of(level, settings.partition, manifest["partition_of"]),
-        }
+        left_outside=[*sorted(exports), *LEFT],
     )
 
 
 def put_grown_state(store: NextItemStore, made: Transition) -> None:
     """As :func:`put_new_state`, of an addition."""
-    after, entry, manifest = made.after, made.entry, store.manifest()
+    after, (entry,), manifest = made.after, made.entries, store.manifest()
     folder = _written(store, manifest, after)
     partition = after.options.settings.partition
     store.put_in_force(
