@@ -77,6 +77,8 @@ def main() -> None:
     run = open_state(store, changes)
     if not run.state.learnt.adapters:
         parser.error("expected a run with adapters: titles or codes")
+    if run.later:
+        parser.error(f"{run.later}; expected a run that is whole")
     reader, tally = Reader.of(run, given.dtype), Tally()
     holds = reader.model.keeps_bits()
     made = f"{store.manifest()[CHECK]} {given.dtype} {given.pupils} {', '.join(given.drafts)}"

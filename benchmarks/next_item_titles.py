@@ -134,7 +134,10 @@ def main() -> None:
     parser.add_argument("--kept", type=Path, help="a file of users that were measured, one a line; new ones are added")
     given = begin(parser)
     store = NextItemStore(given.run)
-    reader, tally = Reader.of(open_state(store), given.dtype), Tally()
+    run, tally = open_state(store), Tally()
+    if run.later:
+        parser.error(f"{run.later}; expected a run that is whole")
+    reader = Reader.of(run, given.dtype)
     holds = reader.model.keeps_bits()
     users = sorted(hash_order([s.user for s in reader.split.sequences], 0, "titles")[: given.users])
     made = f"{store.manifest()[CHECK]} {given.dtype}"

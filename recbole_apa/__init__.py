@@ -38,6 +38,7 @@ _WHERE = {
     "audit": "recbole_apa.unlearning.proof.quick",
     "catch_up": "recbole_apa.unlearning.catching_up",
     "audit_next_items": "recbole_apa.next_item.run.proof",
+    "catch_up_next_items": "recbole_apa.next_item.run.catch_up",
     "export_recommendations": "recbole_apa.next_item.run.recommend",
     "forget_next_items": "recbole_apa.next_item.run.forget",
     "open_next_items": "recbole_apa.next_item.run.train",
@@ -70,6 +71,7 @@ __all__ = [
     "audit",
     "audit_next_items",
     "catch_up",
+    "catch_up_next_items",
     "compare",
     "compare_forgetting",
     "copy_run",
@@ -99,6 +101,7 @@ if TYPE_CHECKING:
     from recbole_apa.model.trainer import APATrainer
     from recbole_apa.next_item.recommender import APANext
     from recbole_apa.next_item.run.add import add_next_items
+    from recbole_apa.next_item.run.catch_up import catch_up_next_items
     from recbole_apa.next_item.run.forget import forget_next_items
     from recbole_apa.next_item.run.proof import audit_next_items, verify_next_items
     from recbole_apa.next_item.run.recommend import export_recommendations, recommend

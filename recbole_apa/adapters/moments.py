@@ -41,6 +41,11 @@ def moments_of(optimizer: torch.optim.Optimizer, parameters: Sequence[nn.Paramet
     return out
 
 
+def no_moments(factors: Mapping[str, Sequence[Tensor]]) -> Moments:
+    """Those of an optimiser that has not taken a step."""
+    return {name: tuple(_moment({}, part.shape) for part in parts) for name, parts in factors.items()}
+
+
 def _moment(state: Mapping[str, Tensor], shape: torch.Size) -> Moment:
     if not state:
         return Moment(torch.zeros(()), torch.zeros(shape), torch.zeros(shape))
@@ -49,7 +54,10 @@ def _moment(state: Mapping[str, Tensor], shape: torch.Size) -> Moment:
 
 
 def restore_moments(
-    optimizer: torch.optim.Optimizer, parameters: Sequence[nn.Parameter], moments: Moments, layers: Sequence[str]
+    optimizer: torch.optim.Optimizer,
+    parameters: Sequence[nn.Parameter],
+    moments: Mapping[str, Sequence[Moment]],
+    layers: Sequence[str],
 ) -> None:
     """Let an optimiser that has not taken a step go on with kept moments.
 
@@ -65,15 +73,19 @@ def restore_moments(
             optimizer.state[p] = {"step": step.clone(), **dict(zip(("exp_avg", "exp_avg_sq"), own, strict=True))}
 
 
-def write_moments(path: Path, moments: Moments) -> None:
-    """As safetensors."""
-    tensors = {
+def moment_tensors(moments: Mapping[str, Sequence[Moment]]) -> dict[str, Tensor]:
+    """Under the names that a file has them."""
+    return {
         f"{name}.{i}.{what}": value.contiguous()
         for name, parts in moments.items()
         for i, part in enumerate(parts)
         for what, value in part._asdict().items()
     }
-    save_file(tensors, path)
+
+
+def write_moments(path: Path, moments: Moments) -> None:
+    """As safetensors."""
+    save_file(moment_tensors(moments), path)
 
 
 def parse_moments(data: bytes, path: Path, factors: Factors) -> Moments:
@@ -86,7 +98,11 @@ def parse_moments(data: bytes, path: Path, factors: Factors) -> Moments:
     Raises:
         RunError: damaged, of another adapter, not finite, or squares and counts below 0.
     """
-    tensors = parse_tensors(data, path)
+    return checked_moments(parse_tensors(data, path), path, factors)
+
+
+def checked_moments(tensors: Mapping[str, Tensor], path: Path, factors: Mapping[str, Sequence[Tensor]]) -> Moments:
+    """As :func:`parse_moments`, of a file that has been read."""
     expected = {
         f"{name}.{i}.{what}": part.shape if what != "step" else torch.Size(())
         for name, parts in factors.items()

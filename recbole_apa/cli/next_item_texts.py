@@ -11,6 +11,12 @@ if TYPE_CHECKING:
     from recbole_apa.next_item.run.opened import NextItemRun
 
 
+_AT_ONCE = {
+    True: "at once: no adapter is trained; what is to be trained again is left to --catch_up",
+    False: "at once: this run has heads alone, which are solved again in any case: nothing is left for later",
+}
+
+
 def run_fields(made: "NextItemRun") -> dict[str, object]:
     """A training, or an evaluation."""
     return {"dataset": made.options.dataset, "run": str(made.folder), "figures": made.figures}
@@ -26,11 +32,19 @@ def forget_text(found: "ForgetResult") -> str:
             f"{found.n_users} users, {len(found.change.gone)} of whom go; shards whose sums and heads change: {shards} "
             f"({len(found.change.shards)} of {found.n_shards})"
         )
+    kept = [f"{shard} {told['kept']} of {told['total']}" for shard, told in found.slices.items()]
+    lines += [f"slices whose training stays as it was, of these shards: {', '.join(kept)}"] if kept else []
     lines += [f"line {position} of the ledger: an addition that was waiting" for position in found.finished_additions]
+    lines += [_AT_ONCE[found.has_adapters]] if found.is_at_once else []
     if found.is_dry:
         return "\n".join([*lines, "nothing was changed (--dry_run)"])
     if found.change is not None:
         lines.append(f"forgotten in {found.seconds:.1f} s, evaluation included")
+    if found.caught_up is not None:
+        shards = ", ".join(f"{k:03d}" for k in found.caught_up) or "none"
+        seconds = "" if found.change is not None else f" ({found.seconds:.1f} s, evaluation included)"
+        lines.append(f"caught up: adapters of shards {shards} were trained, nothing is missing any more{seconds}")
+    lines += [found.run.later] if found.run is not None and found.run.later else []
     return "\n".join([*lines, *(f"certificate: {path}" for path in found.certificates)])
 
 
@@ -48,6 +62,10 @@ def forget_fields(found: "ForgetResult") -> dict[str, object]:
         "seconds": found.seconds,
         "certificates": found.certificates,
         "finished_additions": found.finished_additions,
+        "without_adapter": [] if found.run is None else found.run.without_adapter,
+        "slices": found.slices,
+        "to_make": None if found.run is None or not found.run.later else found.run.later,
+        "caught_up": None if found.caught_up is None else {"shards": found.caught_up},
     }
 
 

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 MODEL = "APANext"
 _HERE = (TrainOptions, PlaceArguments, RunOptions, ForgetOptions, ProveOptions, RecommendOptions)
 _STAGES = (ForgetOptions, AddOptions, ProveOptions, RecommendOptions, CompareOptions)
-_NOT_YET = ("unlearn_method", "other_machine", "allow_pending", "at_once", "catch_up", "gather")
+_NOT_YET = ("unlearn_method", "other_machine", "allow_pending")
 """Options of a request that this mode does not have."""
 _GO_ON = ("key_file", "device", "trust_remote_code", "show_progress")
 """Options of a training that hold for a request in the same command."""
@@ -124,7 +124,8 @@ def _train(
 ) -> int:
     what, rest = take(TrainOptions, words)
     place, rest = take(PlaceArguments, rest)
-    if proofs.audit or proofs.verify or recommendations.is_asked(wanted) or request.resume:
+    later = request.resume or request.catch_up
+    if proofs.audit or proofs.verify or recommendations.is_asked(wanted) or later:
         raise SettingsError(f"found --model={MODEL} with an option of a finished run; expected it with --run=DIR")
     refuse_near_misses(rest)
     asked = forget.is_asked(request, proofs)
@@ -161,8 +162,13 @@ def _evaluate(folder: str, changes: Mapping[str, object], baselines: list[str], 
 
 def _forget(folder: str, request: ForgetOptions, changes: Mapping[str, object], out: Output) -> None:
     from recbole_apa.evidence.exactness import INHERITED
+    from recbole_apa.next_item.run.catch_up import catch_up_next_items
     from recbole_apa.next_item.run.forget import forget_next_items
 
+    if request.catch_up:
+        done = catch_up_next_items(folder, changes)
+        out.tell(next_item_texts.forget_text(done), next_items_unlearn=lambda: next_item_texts.forget_fields(done))
+        return
     asked = forget.read_request(request)
     files = asked.pop("requests")
     result = forget_next_items(
@@ -172,6 +178,7 @@ def _forget(folder: str, request: ForgetOptions, changes: Mapping[str, object], 
         exactness=request.exactness if request.exactness is not None else INHERITED,
         skip_unknown=request.skip_unknown,
         dry_run=request.dry_run,
+        at_once=request.at_once,
         config_dict=changes,
     )
     out.tell(next_item_texts.forget_text(result), next_items_unlearn=lambda: next_item_texts.forget_fields(result))

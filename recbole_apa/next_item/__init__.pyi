@@ -1,7 +1,7 @@
 from .recommender import APANext as APANext
 from .run.add import NextItemAddition as NextItemAddition
 from .run.add import add_next_items as add_next_items
-from .run.forget import ForgetResult as ForgetResult
+from .run.catch_up import catch_up_next_items as catch_up_next_items
 from .run.forget import forget_next_items as forget_next_items
 from .run.opened import NextItemRun as NextItemRun
 from .run.proof import audit_next_items as audit_next_items
@@ -9,6 +9,7 @@ from .run.proof import verify_next_items as verify_next_items
 from .run.recommend import export_recommendations as export_recommendations
 from .run.recommend import recommend as recommend
 from .run.recommend import recommend_many as recommend_many
+from .run.result import ForgetResult as ForgetResult
 from .run.train import open_next_items as open_next_items
 from .run.train import run_next_items as run_next_items
 from .titles import TitleModel as TitleModel

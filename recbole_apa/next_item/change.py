@@ -4,7 +4,7 @@ Sums are whole numbers, so what remains has the bits of a training without those
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from logging import getLogger
 
 import torch
@@ -18,6 +18,7 @@ from recbole_apa.next_item.fit import counts_of, hashed_shard, lineage_of, split
 from recbole_apa.next_item.sequences import n_targets
 from recbole_apa.next_item.settings import NextItemSettings
 from recbole_apa.next_item.state import Learnt, NextItemState, SplitStates
+from recbole_apa.next_item.title_slices import first_slices
 from recbole_apa.next_item.user_rows import RowReader, UserRows, sums_of
 
 
@@ -33,6 +34,8 @@ class Change:
     """Those whom the run has not read before."""
     shards: tuple[int, ...]
     """Shards whose sums change."""
+    first: Mapping[int, int] = field(default_factory=dict)
+    """Each of them -> the first slice that holds one of these users."""
 
 
 def change_of(before: NextItemState, after: NextItemData, settings: NextItemSettings, joins: bool = False) -> Change:
@@ -53,11 +56,14 @@ def change_of(before: NextItemState, after: NextItemData, settings: NextItemSett
             "train a new run"
         )
     shard_of = before.learnt.shard_of
-    shards = {shard_of[user] for user in users if user in shard_of}
-    shards |= {
-        hashed_shard(user, settings) for user in users if user not in shard_of and _trains(user, after, settings)
-    }
-    return Change(tuple(users), tuple(u for u in users if u not in now), tuple(new), tuple(sorted(shards)))
+    hit = [(user, shard_of[user]) for user in users if user in shard_of]
+    hit += [
+        (user, hashed_shard(user, settings))
+        for user in users
+        if user not in shard_of and _trains(user, after, settings)
+    ]
+    first = first_slices(hit, settings)
+    return Change(tuple(users), tuple(u for u in users if u not in now), tuple(new), tuple(first), first)
 
 
 def _trains(user: str, data: NextItemData, settings: NextItemSettings) -> bool:
@@ -80,8 +86,23 @@ def changed_state(
     settings: NextItemSettings,
     step: Callable[[int], None] = lambda n: None,
 ) -> NextItemState:
-    """The state without what ``new`` lacks, and with what it has besides; shards and all other users' parts stay. A
-    user who had no training row gets the shard that ``hashed_user`` gives, as in a training that takes shards over.
+    """As :func:`exchanged_state`, and adapters of shards that changed, or that lack theirs, are trained."""
+    state = exchanged_state(before, old, new, reader, settings, step)
+    change = change_of(before, new, settings, joins=len(new.added) > len(old.added))
+    return trained_titles(state, new, title_trainer(new, reader, settings, before.codes), change.first)
+
+
+def exchanged_state(
+    before: NextItemState,
+    old: NextItemData,
+    new: NextItemData,
+    reader: RowReader,
+    settings: NextItemSettings,
+    step: Callable[[int], None] = lambda n: None,
+) -> NextItemState:
+    """The state without what ``new`` lacks, and with what it has besides; shards and all other users' parts stay, and
+    so do all adapters, those of changed shards included. A user who had no training row gets the shard that
+    ``hashed_user`` gives, as in a training that takes shards over.
 
     Args:
         old: what the run has read so far.
@@ -116,8 +137,7 @@ def changed_state(
         lineage=_lineage(learnt, change, now),
     )
     unchanged = {k: before.heads.weights[k] for k in range(settings.n_shards) if k not in change.shards}
-    state = derive(before.grid, after, new, settings, unchanged)
-    return trained_titles(state, new, title_trainer(new, reader, settings, before.codes), change.shards)
+    return replace(derive(before.grid, after, new, settings, unchanged), codes=before.codes)
 
 
 def _refuse_other_states(before: NextItemState, was: Mapping[str, UserRows]) -> None:

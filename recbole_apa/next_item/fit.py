@@ -29,6 +29,7 @@ def fit(
     settings: NextItemSettings,
     shard_of: Mapping[str, int] | None = None,
     step: Callable[[int], None] = lambda n: None,
+    ends: Mapping[int, int] | None = None,
 ) -> NextItemState:
     """Train on all that is visible.
 
@@ -36,6 +37,7 @@ def fit(
         shard_of: users -> shards that are taken over; a user who is not in it gets the shard that ``hashed_user``
             would give. None divides users anew.
         step: as in :meth:`RowReader.read`.
+        ends: as :attr:`~recbole_apa.next_item.state.Learnt.ends`; None trains every shard to its end.
 
     Raises:
         DataError: no training row is left.
@@ -63,7 +65,7 @@ def fit(
         {of_user.sequence.user: lineage_of(of_user) for of_user in rows},
     )
     state = derive(reader.grid, learnt, data, settings, {})
-    return trained_titles(state, data, trainer, range(settings.n_shards))
+    return trained_titles(state, data, trainer, dict.fromkeys(range(settings.n_shards), 0), ends)
 
 
 def title_trainer(
@@ -81,12 +83,19 @@ def title_trainer(
 
 
 def trained_titles(
-    state: NextItemState, data: NextItemData, trainer: TitleTrainer | None, shards: Iterable[int]
+    state: NextItemState,
+    data: NextItemData,
+    trainer: TitleTrainer | None,
+    first: Mapping[int, int],
+    ends: Mapping[int, int] | None = None,
 ) -> NextItemState:
-    """The state with adapters and drafts of some shards trained on what ``data`` has of their users."""
-    if trainer is None:
-        return state
-    return with_adapters(state, data, trainer, trainer.settings, shards, trainer.codes)
+    """The state with adapters and drafts of some shards trained on what ``data`` has of their users.
+
+    Args:
+        first: shard -> the first slice that changed.
+        ends: as for :func:`fit`.
+    """
+    return state if trainer is None else with_adapters(state, data, trainer, first, ends or {})
 
 
 def refuse_large(n_items: int, settings: NextItemSettings) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from torch import Tensor
 
 from recbole_apa.adapters.merging import merged_changes
+from recbole_apa.core.errors import RunError
 from recbole_apa.core.system.threads import one_thread
 from recbole_apa.next_item.exit_map import merged_map
 from recbole_apa.next_item.generation import HeadGuess, NodeChances
@@ -23,12 +24,20 @@ class MergedTitles:
     Args:
         model: with the frozen language model.
         n_below: how many layers are below those with adapters: there the early exit is.
+
+    Raises:
+        RunError: no adapter is left, after requests at once.
     """
 
     def __init__(self, model: TitleModel, state: NextItemState, n_below: int) -> None:
-        self.model, self._state, self._n_below = model, state, n_below
-        self._pairs = [adapter.pairs for adapter in state.learnt.adapters]
-        known = [draft for draft in state.learnt.drafts if draft is not None]
+        if state.title_weights is None:
+            raise RunError(
+                "no adapter is left to write with, after a request at once: train what is missing, --catch_up"
+            )
+        self.model, self._state, self._n_below, self._weights = model, state, n_below, state.title_weights
+        self._there = [k for k, adapter in enumerate(state.learnt.adapters) if adapter is not None]
+        self._pairs = [adapter.pairs for adapter in state.learnt.adapters if adapter is not None]
+        known = [draft for draft in (state.learnt.drafts[k] for k in self._there) if draft is not None]
         has_all = len(known) == len(self._pairs)  # with one of them gone there is no draft
         self._maps = [draft.exit_map for draft in known if has_all and draft.exit_map is not None]
         self._networks = [ItemNetwork.of(draft.tensors) for draft in known if has_all and draft.exit_map is None]
@@ -43,7 +52,7 @@ class MergedTitles:
             BackboneError: the adapters are of another backbone.
         """
         with one_thread():
-            weights = self._weights(user, state)
+            weights = self._of_shards(user, state)
             return self.model.merged(merged_changes(self._pairs, weights, SCALE), self._exit(weights))
 
     def drafted(self, user: str, state: Tensor, columns: Sequence[int]) -> HeadGuess:
@@ -59,13 +68,14 @@ class MergedTitles:
         if not self._networks:
             raise ValueError("this run has no draft models, or one is gone; expected draft_kind: model")
         with one_thread():
-            pairs = zip(self._weights(user, state), self._networks, strict=True)
+            pairs = zip(self._of_shards(user, state), self._networks, strict=True)
             chances = sum(weight * network.chances(columns) for weight, network in pairs if weight)
         assert isinstance(chances, Tensor)
         return HeadGuess(self.model.trie, self.model.trie.sums_below(chances.tolist()))
 
-    def _weights(self, user: str, state: Tensor) -> list[float]:
-        found: list[float] = self._state.weights(state[None], self._state.own_rows([user]))[0].tolist()
+    def _of_shards(self, user: str, state: Tensor) -> list[float]:
+        """The user's weights of the adapters that are there."""
+        found: list[float] = self._weights(state[None], self._state.own_rows([user]))[0, self._there].tolist()
         return found
 
     def _exit(self, weights: Sequence[float]) -> EarlyExit | None:

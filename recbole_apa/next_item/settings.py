@@ -54,6 +54,9 @@ class NextItemSettings(Checked):
     """Passes over a shard's users."""
     adapter_batch: int = field(default=4, metadata=option(bounds=Bounds(1)))
     """Users of one step, each with all of his training targets."""
+    shard_slices: int = field(default=1, metadata=option(bounds=Bounds(1, most=99), expected="1 to 99"))
+    """L: with adapters, a shard's users are cut into slices, by a hash of their names, and an adapter is trained on one
+    through all epochs before the next; a request restarts it before the first slice that it changes."""
     adapter_learning_rate: float = field(default=2e-3, metadata=option(bounds=Bounds(above=0)))
     """Peak learning rate of AdamW: it rises over the first tenth of the steps, then falls linearly."""
     draft_kind: Literal["exit", "model"] = "exit"
@@ -86,6 +89,11 @@ class NextItemSettings(Checked):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if self.shard_slices > 1 and self.adapters == "none":
+            raise SettingsError(
+                f"shard_slices: found {self.shard_slices} without adapters; sums of heads need no slices, a user is "
+                "subtracted from them; expected adapters: titles, or shard_slices: 1"
+            )
         if self.draft_objective != "none" and self.adapters == "none":
             raise SettingsError(
                 f"draft_objective: found {self.draft_objective} without adapters, which a draft is aligned with; "

@@ -4,7 +4,7 @@ Shapes: b users, v validation rows, m items of the catalogue, k shards, d hidden
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
@@ -12,7 +12,7 @@ from torch import Tensor
 from recbole_apa.next_item.counts import Counts, Fusion, Scores, log_term
 from recbole_apa.next_item.generation import ItemCodes
 from recbole_apa.next_item.heads import Heads, HeadSums, ShardWeights, StateGrid
-from recbole_apa.next_item.title_adapters import TitleAdapter
+from recbole_apa.next_item.title_adapters import RestartPoint, TitleAdapter
 from recbole_apa.next_item.title_drafts import TitleDraft
 
 AT_ONCE = 512
@@ -50,10 +50,14 @@ class Learnt:
     test: SplitStates
     lineage: Mapping[str, tuple[str, str]]
     """User -> digest of the sequence, digest of the states."""
-    adapters: tuple[TitleAdapter, ...] = ()
-    """Of each shard; none, unless titles or codes are trained."""
+    adapters: tuple[TitleAdapter | None, ...] = ()
+    """Of each shard, None where a request at once has dropped it; none at all, unless titles or codes are trained."""
     drafts: tuple[TitleDraft | None, ...] = ()
-    """Likewise; None where a request that is not done has taken it away."""
+    """Likewise; None where a request that is not done, or one at once, has taken it away."""
+    ends: Mapping[int, int] = field(default_factory=dict)
+    """After a request at once: shard -> the slice before which its training has ended; 0 leaves no adapter."""
+    points: tuple[tuple[RestartPoint, ...], ...] = ()
+    """Of each shard with an adapter, those before its slices 1, 2, ...: to the last, or to where its training ended."""
 
 
 @dataclass(frozen=True)
@@ -76,6 +80,15 @@ class NextItemState:
     def weights(self) -> ShardWeights:
         """What looks up a user's weights of the heads."""
         return ShardWeights(self.learnt.valid.states, self.errors, self.heads.active, self.tau, self.n_neighbors)
+
+    @property
+    def title_weights(self) -> ShardWeights | None:
+        """What looks up a user's weights of the adapters: a missing one counts for nothing, the others share what it
+        had. None if none is left."""
+        there = torch.tensor([adapter is not None for adapter in self.learnt.adapters], dtype=torch.bool)
+        if not len(there) or not bool((there & self.heads.active).any()):
+            return None
+        return replace(self.weights, active=there & self.heads.active)
 
     def own_rows(self, users: Sequence[str]) -> Tensor:
         """The number of each user's own validation row, -1 without one, (b,)."""

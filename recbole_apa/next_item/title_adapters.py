@@ -1,14 +1,14 @@
 """An adapter for titles or codes of each shard, and what identifies the data behind it."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from torch import Tensor
 
+from recbole_apa.adapters.moments import Moment
 from recbole_apa.core.errors import SettingsError
 from recbole_apa.core.seeding import digest_over
 from recbole_apa.next_item.generation import ItemCodes
-from recbole_apa.next_item.sequences import UserSequence
 from recbole_apa.next_item.settings import NextItemSettings
 
 SCALE = 2.0
@@ -39,17 +39,61 @@ class TitleAdapter:
 
 
 @dataclass(frozen=True)
+class RestartPoint:
+    """A shard's adapter as it was before one of its slices, and what its training goes on with."""
+
+    adapter: TitleAdapter
+    """Its lineage is that of the slices before (:func:`~recbole_apa.next_item.title_slices.lineage_of_prefix`)."""
+    moments: tuple[Moment, ...]
+    """AdamW's, of each factor in turn."""
+
+    @classmethod
+    def of(cls, left: "Left", lineage: str) -> "RestartPoint":
+        """What the slices before left."""
+        adapter = TitleAdapter.of(left.pairs, lineage)
+        return cls(adapter, tuple(moment for name in adapter.layers for moment in left.moments[name]))
+
+    @property
+    def by_layer(self) -> dict[str, tuple[Moment, ...]]:
+        """Layer -> the moments of A and B."""
+        return {name: self.moments[2 * i : 2 * i + 2] for i, name in enumerate(self.adapter.layers)}
+
+
+@dataclass(frozen=True)
+class Left:
+    """What the training of a slice leaves to the next one."""
+
+    pairs: Mapping[str, tuple[Tensor, ...]]
+    """Layer -> A and B."""
+    moments: Mapping[str, tuple[Moment, ...]]
+    """Layer -> those of A and B."""
+
+
+@dataclass(frozen=True)
+class Span:
+    """Which slices of a shard are trained."""
+
+    begin: int = 0
+    """The first of them."""
+    end: int | None = None
+    """The one before which training ends; None: after the last, and the draft is trained as well."""
+    point: RestartPoint | None = None
+    """From before ``begin``; None: from the start that all shards have."""
+
+
+WHOLE = Span()
+
+
+@dataclass(frozen=True)
 class Taught:
     """What a training gives."""
 
     pairs: Mapping[str, tuple[Tensor, ...]]
     """Layer -> A and B."""
-    draft: Mapping[str, Tensor]
-    """Of the draft that goes with them: name -> what it has learnt."""
-
-
-Trainer = Callable[[int, Sequence[UserSequence]], Taught]
-"""From a shard and its users' sequences, in order of their names."""
+    draft: Mapping[str, Tensor] | None
+    """Of the draft that goes with them: name -> what it has learnt; None where training ended before the last slice."""
+    left: tuple[Left, ...] = ()
+    """What each of the trained slices left, but the last of all: before slices ``begin`` + 1, + 2, ..."""
 
 
 def lineage_of_shard(

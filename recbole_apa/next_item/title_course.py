@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from torch import nn
 
 from recbole_apa.adapters.training import AdapterCourse
+from recbole_apa.core.places import FIRST, Place
 from recbole_apa.core.seeding import hash_order
 from recbole_apa.core.settings import TrainSettings
 
@@ -22,8 +23,12 @@ class Schedule:
     batch: int
     """Users of one step."""
 
-    def course(self, parameters: list[nn.Parameter], n_users: int, shard: int) -> AdapterCourse:
-        """AdamW; the rate rises, then falls linearly."""
+    def course(self, parameters: list[nn.Parameter], n_users: int, shard: int, place: Place = FIRST) -> AdapterCourse:
+        """AdamW; the rate rises, then falls linearly.
+
+        Args:
+            place: the slice that is trained.
+        """
         settings = TrainSettings(
             epochs=self.epochs,
             learning_rate=self.rate,
@@ -40,7 +45,7 @@ class Schedule:
             stopping_patience=None,
             stopping_min_delta=0.0,
         )
-        return AdapterCourse(parameters, -(-n_users // self.batch), settings, shard)
+        return AdapterCourse(parameters, -(-n_users // self.batch), settings, shard, place=place)
 
     def batches(self, users: Sequence[str], seed: int, *names: object) -> Iterator[list[int]]:
         """Numbers of users, in an order that their own names decide.

@@ -17,12 +17,14 @@ from torch import Tensor
 
 from recbole_apa.adapters.bank import AdapterBank
 from recbole_apa.adapters.merging import merged_changes
+from recbole_apa.adapters.moments import Moment, Moments, moments_of, no_moments, restore_moments
 from recbole_apa.adapters.training import AdapterCourse
 from recbole_apa.backbone.merged_layers import merged_layers
 from recbole_apa.backbone.path_decoder import PathDecoder
 from recbole_apa.backbone.split_decoder import SplitDecoder
 from recbole_apa.backbone.threads import map_on_threads
 from recbole_apa.core.errors import SettingsError
+from recbole_apa.core.places import Place
 from recbole_apa.core.settings import AdapterSettings
 from recbole_apa.core.system.threads import one_thread
 from recbole_apa.next_item.backbone_states import HistoryStates
@@ -41,8 +43,9 @@ from recbole_apa.next_item.generation.objective import TitleSample, title_loss
 from recbole_apa.next_item.identifiers import identifiers_of
 from recbole_apa.next_item.sequences import UserSequence, targets_of
 from recbole_apa.next_item.settings import NextItemSettings
-from recbole_apa.next_item.title_adapters import SCALE, Taught, refuse_device
+from recbole_apa.next_item.title_adapters import SCALE, WHOLE, Left, Span, Taught, refuse_device
 from recbole_apa.next_item.title_course import Schedule
+from recbole_apa.next_item.title_slices import slices_of
 
 MODULES = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
 
@@ -99,38 +102,72 @@ class TitleTrainer:
         self._rows: dict[int, tuple[Tensor, Tensor | None]] = {}
         self._schedule = Schedule(settings.adapter_epochs, settings.adapter_learning_rate, settings.adapter_batch)
 
-    def __call__(self, shard: int, sequences: Sequence[UserSequence]) -> Taught:
-        """What some users' sequences teach, from the start that all shards have.
+    def __call__(self, shard: int, sequences: Sequence[UserSequence], span: Span = WHOLE) -> Taught:
+        """What some users' sequences teach, slice by slice.
 
         Args:
-            sequences: in order of the users' names.
+            sequences: of all users of the shard, in order of their names.
+            span: the slices that are trained.
 
         Raises:
             SettingsError: a history has more tokens than the backbone reads.
             TrainingError: the loss is not finite.
         """
-        start = time.perf_counter()
-        users = self._users(sequences)
+        slices, n_slices, left = slices_of(self.settings), self.settings.shard_slices, []
+        own = sequences if span.end is None else [s for s in sequences if slices.of(s.user) < span.end]
+        users = self._users(own)
         with self._bank() as bank:
-            if not users:
-                return Taught(bank.extract(0), self.draft(shard, self._lesson({}, [], [])))
+            moments: Mapping[str, tuple[Moment, ...]] = no_moments(bank.extract(0))
+            if span.point is not None:
+                bank.load(0, span.point.adapter.pairs)
+                moments = span.point.by_layer
             below = self._below(users)
-            course = self._schedule.course(bank.parameters(), len(users), shard)
-            names = [user.sequence.user for user in users]
-            bank.train(True)
-            for batch in course.batches(
-                lambda epoch: self._schedule.batches(names, self.settings.seed, "title batches", shard, epoch)
-            ):
-                self._step(course, bank, [users[i].sample for i in batch], [below[i] for i in batch])
-            bank.train(False)
-            loss = course.history.epoch_losses[-1]
-            getLogger().info(
-                f"adapter of shard {shard}: {len(users)} users, {course.step} steps, {loss:.3f} nats a target in the "
-                f"last epoch, {time.perf_counter() - start:.1f} s"
-            )
+            for cut in range(span.begin, n_slices if span.end is None else span.end):
+                rows = [row for row, user in enumerate(users) if slices.of(user.sequence.user) == cut]
+                if rows:
+                    part = [users[row] for row in rows], [below[row] for row in rows]
+                    moments = self._slice_trained(bank, (shard, Place(cut=cut)), *part, moments)
+                if cut + 1 < n_slices:
+                    left.append(Left(bank.extract(0), moments))
             pairs = bank.extract(0)
+            if span.end is not None:
+                return Taught(pairs, None, tuple(left))
             choices = self._choices(bank, users, below) if self._needs_choices else []
-        return Taught(pairs, self.draft(shard, self._lesson(pairs, users, choices)))
+        return Taught(pairs, self.draft(shard, self._lesson(pairs, users, choices)), tuple(left))
+
+    def _slice_trained(
+        self,
+        bank: AdapterBank,
+        where: tuple[int, Place],
+        users: Sequence["_Learner"],
+        below: Sequence[Tensor],
+        moments: Mapping[str, tuple[Moment, ...]],
+    ) -> Moments:
+        """Train the bank's adapter on the users of a slice, through all epochs.
+
+        Args:
+            where: the shard, and the slice in it.
+            moments: of the slices before.
+
+        Returns:
+            the moments that this leaves.
+        """
+        start, (shard, place) = time.perf_counter(), where
+        parameters, names = bank.parameters(), [user.sequence.user for user in users]
+        course = self._schedule.course(parameters, len(users), shard, place)
+        restore_moments(course.optimizer, parameters, moments, list(bank.layers))
+        bank.train(True)
+        told = ("title batches", shard, *place.names)
+        for batch in course.batches(lambda epoch: self._schedule.batches(names, self.settings.seed, *told, epoch)):
+            self._step(course, bank, [users[i].sample for i in batch], [below[i] for i in batch])
+        bank.train(False)
+        cut = f", slice {place.cut + 1} of {self.settings.shard_slices}" if self.settings.shard_slices > 1 else ""
+        getLogger().info(
+            f"adapter of shard {shard}{cut}: {len(users)} users, {course.step} steps, "
+            f"{course.history.epoch_losses[-1]:.3f} nats a target in the last epoch, "
+            f"{time.perf_counter() - start:.1f} s"
+        )
+        return moments_of(course.optimizer, parameters, bank.extract(0))
 
     def lesson(self, sequences: Sequence[UserSequence], pairs: Mapping[str, tuple[Tensor, ...]]) -> DraftLesson:
         """What the draft that goes with an adapter learns from, as where the adapter was trained.

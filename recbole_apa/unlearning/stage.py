@@ -29,8 +29,8 @@ from recbole_apa.unlearning.plan import settle_shards
 from recbole_apa.unlearning.prepare import data_without, prepare
 from recbole_apa.unlearning.redraw import new_shards
 from recbole_apa.unlearning.requests.done_before import without_done
-from recbole_apa.unlearning.requests.ids import map_ids
-from recbole_apa.unlearning.requests.lookup import Demand, find, named_demands, read_demands
+from recbole_apa.unlearning.requests.groups import groups_of
+from recbole_apa.unlearning.requests.lookup import Demand, find, named_demands
 from recbole_apa.unlearning.requests.scopes import covers, request_digests
 from recbole_apa.unlearning.session import at_run
 from recbole_apa.unlearning.taken import taken
@@ -97,33 +97,12 @@ def unlearn(
         raise SettingsError(f"other_machine: found {other_machine!r}, expected one of {', '.join(CHOICES)}")
     if at_once:
         refuse_with(exactness, method, other_machine)
-    groups = _groups(requests, named_demands(users, items, interactions), columns, ids)
+    groups = groups_of(requests, named_demands(users, items, interactions), columns, ids)
     with at_run(run_dir, "unlearning", writes=not dry_run) as (store, opened):
         session = Stage(store, config_dict, opened, other_machine, writes=not dry_run)
         session.at_once = at_once
         session.passes_over = bool(requests) and not isinstance(requests, (str, Path))
         return (session.dry_run if dry_run else session.run)(groups, exactness, method, skip_unknown)
-
-
-def _groups(
-    requests: str | Path | Sequence[str | Path] | None,
-    named: Sequence[Demand],
-    columns: Mapping[str, object] | None,
-    ids: Mapping[str, str | Path] | None,
-) -> list[Sequence[Demand]]:
-    """What is asked for, by request.
-
-    Raises:
-        RequestError: a file is malformed, by line.
-        SettingsError: several files, and names beside them.
-    """
-    files = [requests] if isinstance(requests, (str, Path)) else requests or []
-    groups: list[Sequence[Demand]] = [map_ids(read_demands(Path(file), columns), ids) for file in files if file]
-    if not named:
-        return groups
-    if len(groups) > 1:
-        raise SettingsError("requests: found several files, and names beside them; put these into a file of their own")
-    return [[*(groups[0] if groups else []), *named]]
 
 
 def data_left(

@@ -125,6 +125,12 @@ def test_every_field_is_printed_by_some_command(options, finished, served, tmp_p
     rows = "".join(f"late,i{item},2,{99000 + item}\n" for item in range(4))  # enough to be trained on
     (tmp_path / "next.csv").write_text(f"user_id,item_id,rating,timestamp\n{rows}")
     found |= fields_found(run, f"--add={tmp_path / 'next.csv'}")
+    at_once, titles = (
+        f"--run_dir={tmp_path / 'titles'}",
+        ["--adapters=titles", "--adapter_layers=1", "--shard_slices=2"],
+    )
+    found |= fields_found(*next_items, *titles, at_once, "--forget_users=u3", "--at_once")
+    found |= fields_found(f"--run={tmp_path / 'titles'}", "--catch_up")
     # lists that were empty here: an old format's notices, a moved shard, a difference, a measure's fault, what waited
     rare = {"audit.notices[]", "unlearn.plan.moved_shards[]", "unlearn.outcomes[].plan.moved_shards[]"}
     rare |= {"add.finished[]", "add.certificates[]", "unlearn.finished_additions[]"}

@@ -10,13 +10,14 @@ from safetensors.torch import load_file, save_file
 from recbole_apa.core.errors import RunError, SettingsError
 from recbole_apa.core.files.whole import file_digest, read_json, write_json
 from recbole_apa.next_item import change, fit, title_training
-from recbole_apa.next_item.run import forget, put_in_force, state_files
+from recbole_apa.next_item.run import forget, put_in_force, title_files
 from recbole_apa.next_item.run.add import add_next_items
 from recbole_apa.next_item.run.forget import forget_next_items
 from recbole_apa.next_item.run.proof import audit_next_items, verify_next_items
 from recbole_apa.next_item.run.store import NextItemStore
 from recbole_apa.next_item.run.train import open_next_items, run_next_items
 from tests.helpers.inside import inside
+from tests.helpers.next_item_runs import kill
 from tests.helpers.runs import tree
 
 ROWS = {f"{row} of 2 drawn users" for row in ("titles", "titles + heads", "heads")}
@@ -103,13 +104,13 @@ def test_another_adapter_is_found_by_verification_and_another_lineage_by_audit(f
         (title_training.TitleTrainer, "_step", 1),
         (title_training.TitleTrainer, "__call__", 0),
         (change, "trained_titles", 0),
-        (state_files, "write_adapter", 2),
+        (title_files, "write_adapter", 2),
         (put_in_force, "write_state", 0),
         (NextItemStore, "put_in_force", 0),
         (forget, "finish_request", 1),
         (forget, "delete_drafts", 0),
         (forget.ForgetSession, "_retrained", 0),
-        (state_files, "write_draft", 1),
+        (title_files, "write_draft", 1),
     ],
     ids=[
         "in a step",
@@ -126,18 +127,9 @@ def test_another_adapter_is_found_by_verification_and_another_lineage_by_audit(f
 )
 @pytest.mark.quick("in a step", "between files")
 def test_whatever_is_killed_when_the_run_is_in_the_old_state_or_in_the_new_one(folder, monkeypatch, where, name, after):
-    before, n_calls = NextItemStore(folder).manifest(), 0
-    real = getattr(where, name)
-
-    def killed(*arguments):
-        nonlocal n_calls
-        n_calls += 1
-        if n_calls > after:
-            raise KeyboardInterrupt
-        return real(*arguments)
-
+    before = NextItemStore(folder).manifest()
     with monkeypatch.context() as patch:
-        patch.setattr(where, name, killed)
+        kill(patch, where, name, after)
         with pytest.raises(KeyboardInterrupt):
             forget_next_items(folder, users=["u5"])
     manifest = NextItemStore(folder).check()
@@ -154,8 +146,8 @@ def test_a_run_of_before_there_were_adapters_is_opened(next_options, work_folder
     store = NextItemStore(run.folder)
     manifest = store.manifest()
     settings = manifest["options"]["settings"]
-    later = [name for name in settings if name.startswith(("adapter", "draft_", "title_", "code_"))]
-    assert len(later) == 19
+    later = [name for name in settings if name.startswith(("adapter", "draft_", "title_", "code_", "shard_s"))]
+    assert len(later) == 20
     for name in later:
         del settings[name]
     store.put_in_force(manifest)

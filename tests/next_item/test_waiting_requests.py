@@ -117,7 +117,7 @@ def test_a_request_comes_from_a_file(folder, tmp_path):
     assert "u5" not in open_next_items(folder).data.of_user
 
 
-@pytest.mark.parametrize("words", [["--at_once", "--forget_users=u5"], ["--catch_up"], ["--gather=."]])
+@pytest.mark.parametrize("words", [["--allow_pending"], ["--other_machine=accept", "--forget_users=u5"]])
 def test_what_the_mode_does_not_have_is_refused(folder, capsys, words):
     before = tree(folder)
     assert main([f"--run={folder}", *words]) == 2

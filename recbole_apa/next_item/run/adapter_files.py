@@ -1,5 +1,6 @@
 """A shard's adapter as a file, and back; tensors have the names that PEFT gives them."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from torch import Tensor
@@ -10,6 +11,8 @@ from recbole_apa.core.files.tensors import Expected, check_tensors, parse_tensor
 from recbole_apa.core.files.whole import write_bytes
 from recbole_apa.next_item.title_adapters import TitleAdapter
 
+ADAPTERS = "adapters"
+"""Folder of a state's adapters."""
 _PREFIX = "base_model.model."
 _EXIT = "exit_map"
 """The draft of runs from before drafts had files of their own."""
@@ -18,7 +21,7 @@ _ENDINGS = (".lora_A.weight", ".lora_B.weight")
 
 def adapter_name(shard: int) -> str:
     """``adapters/003.safetensors``."""
-    return f"adapters/{shard:03d}.safetensors"
+    return f"{ADAPTERS}/{shard:03d}.safetensors"
 
 
 def write_adapter(path: Path, adapter: TitleAdapter) -> None:
@@ -28,12 +31,16 @@ def write_adapter(path: Path, adapter: TitleAdapter) -> None:
     """
     from safetensors.torch import save
 
-    tensors = {
+    write_bytes(path, save(adapter_tensors(adapter)))
+
+
+def adapter_tensors(adapter: TitleAdapter) -> dict[str, Tensor]:
+    """Under the names that a file has them."""
+    return {
         f"{_PREFIX}{name}{ending}": part.contiguous()
         for name, pair in adapter.pairs.items()
         for ending, part in zip(_ENDINGS, pair, strict=True)
     }
-    write_bytes(path, save(tensors))
 
 
 def read_adapter(path: Path, lineage: str) -> TitleAdapter:
@@ -46,6 +53,11 @@ def read_adapter(path: Path, lineage: str) -> TitleAdapter:
     """
     tensors = parse_tensors(read_plain(path), path)
     tensors.pop(_EXIT, None)
+    return checked_adapter(tensors, lineage, path)
+
+
+def checked_adapter(tensors: Mapping[str, Tensor], lineage: str, path: Path) -> TitleAdapter:
+    """As :func:`read_adapter`, of a file that has been read."""
     names = sorted({_layer_of(name, path) for name in tensors})
     expected = {}
     for number, name in enumerate(names):

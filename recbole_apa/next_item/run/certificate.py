@@ -7,6 +7,7 @@ from importlib.metadata import PackageNotFoundError, version
 
 from recbole_apa.evidence import Key
 from recbole_apa.evidence.exactness import FRESH, INHERITED
+from recbole_apa.next_item.run.opened import NextItemRun
 
 FORMAT = 1
 PACKAGES = ("recbole-apa", "recbole", "torch", "transformers", "safetensors", "numpy", "scikit-learn")
@@ -25,6 +26,12 @@ ADAPTED = (
     "from the start that all shards have."
 )
 """Added to :data:`KEPT` where titles or codes are trained."""
+_OPTIONAL = ("slices", "at_once")
+DROPPED = (
+    " The drafts of changed shards were deleted before anything else; with the state before went their adapters, and "
+    "every restart point of a slice after the first that changed. No adapter and no draft was trained."
+)
+"""Added in its place where the request was carried out at once."""
 CODED = " The codes that they write stay: they are made of the item file's texts, in which no user has a part."
 """Added where codes are trained."""
 LEFT = (
@@ -58,16 +65,40 @@ class NextItemCertificate:
     key: str
     left_outside: Sequence[str]
     """Files with recommendations of a state before, and what else this program cannot remove."""
+    slices: Mapping[str, Mapping[str, int]] | None = None
+    """Of changed shards (:func:`~recbole_apa.next_item.title_slices.kept_slices`); written only where there are any."""
+    at_once: Mapping[str, object] | None = None
+    """After a request at once (:func:`served_at_once`); written only then."""
 
     def plain(self) -> dict[str, object]:
         """As it is written."""
+        content = {name: value for name, value in asdict(self).items() if name not in _OPTIONAL or value is not None}
         return {
             "format": FORMAT,
-            "title": "Certificate of forgetting, next items (exact)",
+            "title": f"Certificate of forgetting, next items (exact{'' if self.at_once is None else ', at once'})",
             "completed": datetime.now(timezone.utc).isoformat(timespec="seconds"),
             "versions": _versions(),
-            **asdict(self),
+            **content,
         }
+
+
+def served_at_once(run: NextItemRun) -> dict[str, object]:
+    """What a certificate says of a state that a request at once has left: ``without_adapter``, the shards that have
+    none until they are trained; ``prefixes``, how many slices of a ``total`` are ``served`` of others that lack some;
+    and ``to_make``, what is missing, in a sentence."""
+    ends, total = run.state.learnt.ends, run.options.settings.shard_slices
+    prefixes = {f"{shard:03d}": {"served": end, "total": total} for shard, end in sorted(ends.items()) if end}
+    return {"without_adapter": run.without_adapter, "prefixes": prefixes, "to_make": run.later}
+
+
+def left_out(run: NextItemRun) -> str:
+    """What a definition of exact says besides after requests at once; empty for a run that is whole."""
+    ends = {f"{shard:03d}": end for shard, end in sorted(run.state.learnt.ends.items())}
+    lacks = ", ".join(shard for shard, end in ends.items() if not end)
+    early = ", ".join(f"{shard} before slice {end + 1}" for shard, end in ends.items() if end)
+    parts = [f"; adapters and drafts of shards {lacks} are left out"] if lacks else []
+    parts += [f"; there is no draft, and training ends early, in shards {early}"] if early else []
+    return "".join(parts) + ", until --catch_up" * bool(parts)
 
 
 def keyed_files(before: Mapping[str, str], after: Mapping[str, str], key: Key) -> dict[str, dict[str, str | None]]:

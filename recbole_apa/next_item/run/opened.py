@@ -23,10 +23,12 @@ from recbole_apa.next_item.run.added_files import read_added
 from recbole_apa.next_item.run.state_files import read_figures, read_state
 from recbole_apa.next_item.run.store import NextItemStore
 from recbole_apa.next_item.run.title_rows import title_rows
+from recbole_apa.next_item.run.to_make import ends_in, text_of_later
 from recbole_apa.next_item.settings import NextItemSettings
 from recbole_apa.next_item.state import NextItemState
 from recbole_apa.next_item.user_rows import RowReader
 from recbole_apa.runs.ledger import visible_without
+from recbole_apa.runs.names import TO_MAKE
 
 CHANGES = frozenset({"data_path", "backbone", "device", "key_file", "show_progress", "trust_remote_code"})
 """Options that may be given for a finished run: where things are now, and who is trusted."""
@@ -49,6 +51,8 @@ class NextItemRun:
     seconds: dict[str, float] = field(default_factory=dict)
     backbone_digest: str | None = None
     """What the run's states come from; None for a run that is being trained."""
+    is_whole: bool = True
+    """False after a request at once: rows of titles are missing, and adapters of ``state.learnt.ends``."""
 
     @cached_property
     def reader(self) -> RowReader:
@@ -60,6 +64,16 @@ class NextItemRun:
         states, digest = load_states(self.options)
         refuse_other_backbone(self.options.backbone.backbone, digest, self.backbone_digest)
         return RowReader(states, self.data.catalogue, self.state.grid)
+
+    @property
+    def later(self) -> str:
+        """What a request at once has left for later, for people; empty if the run is whole."""
+        return "" if self.is_whole else text_of_later(self.state, self.options.settings)
+
+    @property
+    def without_adapter(self) -> list[int]:
+        """The shards that have none, after a request at once."""
+        return [shard for shard, end in sorted(self.state.learnt.ends.items()) if not end]
 
     @cached_property
     def counts(self) -> Scores | None:
@@ -185,11 +199,12 @@ def open_state(
     data = read_next_data(options.data, options.stem, visible, added)
     if len(data.added) != len(added):
         raise RunError(f"{store.folder}: rows that joined the run were forgotten and are still in its state")
-    state = read_state(folder, options.settings)
+    state = read_state(folder, options.settings, ends_in(manifest, options.settings))
     _refuse_other_data(options, manifest, data, state)
     run = NextItemRun(options, data, state, store.folder, backbone_digest=str(manifest["backbone_digest"]))
     run.seconds = dict(manifest["seconds"])
     run.of_titles = title_rows(read_figures(folder))
+    run.is_whole = TO_MAKE not in manifest
     return run
 
 

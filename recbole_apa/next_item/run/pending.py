@@ -9,13 +9,34 @@ from recbole_apa.core.files.plain import read_plain
 from recbole_apa.core.files.whole import file_digest, write_bytes
 from recbole_apa.evidence import Key, KeyRing
 from recbole_apa.next_item.run.added_files import remove_incoming
-from recbole_apa.next_item.run.store import GROWN, MANIFEST, NextItemStore
+from recbole_apa.next_item.run.store import CAUGHT, GROWN, MANIFEST, NextItemStore
 from recbole_apa.runs.ledger import Entry
-from recbole_apa.runs.ledger_lines import ADDED, DONE, REQUEST
+from recbole_apa.runs.ledger_lines import ADDED, CAUGHT_UP, DONE, REQUEST
 from recbole_apa.runs.names import CERTIFICATES, KEY
 
 CERTIFICATE = "certificate.json"
 """In a state's folder: the certificate of the request that led to it, as it is issued."""
+
+
+def issued_name(position: int) -> str:
+    """The file of a request's certificate, by its line in the ledger: ``0003.json``."""
+    return f"{position:04d}.json"
+
+
+def certificate_name(position: int, together: int) -> str:
+    """In a state's folder: the certificate of a request that led to it, as it is issued.
+
+    Args:
+        position: its line in the ledger.
+        together: how many requests led to it together.
+    """
+    return CERTIFICATE if together == 1 else f"certificate-{issued_name(position)}"
+
+
+def certificate_in(state: Path, issued: str) -> Path:
+    """Where a state has the certificate that is issued as a file of this name."""
+    path = state / f"certificate-{issued}"
+    return path if path.is_file() else state / CERTIFICATE
 
 
 def refuse_waiting(store: NextItemStore, manifest: Mapping[str, Any]) -> None:
@@ -33,8 +54,8 @@ def refuse_waiting(store: NextItemStore, manifest: Mapping[str, Any]) -> None:
 
 
 def finish_request(store: NextItemStore, manifest: Mapping[str, Any], keys: KeyRing) -> list[str]:
-    """The last steps of a request or an addition whose state is in force: the old state goes, a request's certificate
-    is issued, the ledger gets its line. Nothing if all of that is done.
+    """The last steps of a request, an addition or catching up whose state is in force: the old state goes, a request's
+    certificate is issued, the ledger gets its line. Nothing if all of that is done.
 
     Returns:
         certificates that were issued.
@@ -47,15 +68,16 @@ def finish_request(store: NextItemStore, manifest: Mapping[str, Any], keys: KeyR
         certificates = {name: file_digest(store.folder / CERTIFICATES / name) for name in names}
         key = keys.key(str(manifest[KEY]))
         told = {"certificates": certificates, "manifest": _manifest_digest(store, key), KEY: key.name}
-        lines = {kind: [entry.position for entry in late if entry.kind == kind] for kind in (REQUEST, ADDED)}
-        ledger.append(DONE, {"requests": lines[REQUEST], "additions": lines[ADDED], **told})
+        lines = {kind: [e.position for e in late if e.kind == kind] for kind in (REQUEST, ADDED, CAUGHT_UP)}
+        caught_up = {"caught_up": lines[CAUGHT_UP]} if lines[CAUGHT_UP] else {}
+        ledger.append(DONE, {"requests": lines[REQUEST], "additions": lines[ADDED], **caught_up, **told})
     remove_incoming(store)
     return [str(store.folder / CERTIFICATES / name) for name in names]
 
 
 def _carried_out(manifest: Mapping[str, Any]) -> set[str]:
     """The digests of the ledger's lines that the state in force has."""
-    return {*manifest["served"], *manifest.get(GROWN, [])}
+    return {*manifest["served"], *manifest.get(GROWN, []), *manifest.get(CAUGHT, [])}
 
 
 def refuse_edited(store: NextItemStore, manifest: Mapping[str, Any], keys: KeyRing) -> None:
@@ -80,8 +102,8 @@ def _manifest_digest(store: NextItemStore, key: Key) -> str:
 
 
 def _issue(store: NextItemStore, manifest: Mapping[str, Any], entry: Entry) -> str:
-    name = f"{entry.position:04d}.json"
-    written = read_plain(store.state_folder(manifest) / CERTIFICATE)
+    name = issued_name(entry.position)
+    written = read_plain(certificate_in(store.state_folder(manifest), name))
     target: Path = store.folder / CERTIFICATES / name
     write_bytes(target, written)
     return name

@@ -18,15 +18,16 @@ from recbole_apa.evidence.exactness import FRESH, INHERITED, THIS_DATA
 from recbole_apa.next_item.derive import derive
 from recbole_apa.next_item.differences import differences
 from recbole_apa.next_item.fit import counts_of
-from recbole_apa.next_item.run.certificate import MEANS
+from recbole_apa.next_item.run.certificate import MEANS, left_out
 from recbole_apa.next_item.run.exports import older_exports
 from recbole_apa.next_item.run.opened import NextItemRun, open_state, visible_of
-from recbole_apa.next_item.run.pending import CERTIFICATE, refuse_edited, refuse_waiting
+from recbole_apa.next_item.run.pending import certificate_in, refuse_edited, refuse_waiting
 from recbole_apa.next_item.run.store import NextItemStore
 from recbole_apa.next_item.run.train import evaluate, trained
 from recbole_apa.next_item.sequences import n_targets
 from recbole_apa.next_item.title_adapters import lineage_of_shard
 from recbole_apa.next_item.title_drafts import lineage_of_draft
+from recbole_apa.next_item.title_slices import lineage_of_prefix
 from recbole_apa.runs.ledger_lines import DONE
 from recbole_apa.runs.lock import run_lock
 from recbole_apa.runs.log import own_log
@@ -76,6 +77,7 @@ def audit_next_items(folder: str | Path, config_dict: Mapping[str, object] | Non
         _audit_ledger(store, manifest, out)
         _audit_names(store, manifest, run, keys, out)
         _audit_derived(run, _other_machine(run, manifest), out)
+        out.notices += [run.later] if run.later else []
     for name in older_exports(store.folder, manifest):
         out.notices.append(f"{name} has recommendations of a state before the last request: delete it, or export again")
     return out
@@ -90,23 +92,15 @@ def _audit_ledger(store: NextItemStore, manifest: Mapping[str, Any], out: NextIt
             path = store.folder / CERTIFICATES / name
             if not path.is_file() or file_digest(path) != digest:
                 out.findings.append(f"{path} is missing, or not the certificate that was issued")
-    last = store.state_folder(manifest) / CERTIFICATE
-    if (
-        done
-        and done[-1].content.get("certificates")
-        and (not last.is_file() or read_plain(last) != _last_certificate(store, done[-1].content))
-    ):
-        out.findings.append(f"{last} is not the last certificate")
+    for name in done[-1].content.get("certificates", {}) if done else ():
+        own, issued = certificate_in(store.state_folder(manifest), name), store.folder / CERTIFICATES / name
+        if not own.is_file() or not issued.is_file() or read_plain(own) != read_plain(issued):
+            out.findings.append(f"{own} is not the certificate that was issued last, {name}")
     for name in store.leftovers(manifest):
         out.findings.append(f"{store.folder / name} does not belong to the run's state")
     out.checked.append(
         f"{len(ledger.entries())} ledger lines, {len(done)} requests and additions done, certificates, leftovers"
     )
-
-
-def _last_certificate(store: NextItemStore, content: Mapping[str, Any]) -> bytes:
-    path = store.folder / CERTIFICATES / sorted(content["certificates"])[-1]
-    return read_plain(path) if path.is_file() else b""
 
 
 def _audit_names(
@@ -149,6 +143,7 @@ def _audit_derived(run: NextItemRun, machine: str, out: NextItemAudit) -> None:
     if counts is not None and learnt.counts is not None:
         out.findings += [f"counts.{n} is not what the visible rows give" for n in differences(learnt.counts, counts)]
     _audit_titles(run, out)
+    _audit_points(run, out)
     sizes = [0] * settings.n_shards
     for user in learnt.shard_of.keys() & run.data.of_user.keys():
         sequence = run.data.of_user[user]
@@ -164,17 +159,36 @@ def _audit_titles(run: NextItemRun, out: NextItemAudit) -> None:
     digests = {user: told[0] for user, told in learnt.lineage.items()}
     behind = "sequences" if codes is None else "sequences or codes"
     for k, (adapter, draft) in enumerate(zip(learnt.adapters, learnt.drafts, strict=True)):
-        if adapter.lineage != lineage_of_shard(k, digests, learnt.shard_of, codes):
+        if k in learnt.ends:
+            continue  # there is no draft: reading the state has compared its files with the manifest
+        if adapter is None or adapter.lineage != lineage_of_shard(k, digests, learnt.shard_of, codes):
             out.findings.append(f"the adapter of shard {k} was trained on other {behind} than the run has")
         if draft is None:
             out.findings.append(f"the draft of shard {k} is missing, and no request waits for it")
-        elif draft.lineage != lineage_of_draft(k, adapter, settings):
+        elif adapter is not None and draft.lineage != lineage_of_draft(k, adapter, settings):
             out.findings.append(f"the draft of shard {k} was trained for another adapter, or on other sequences")
     if learnt.adapters:
-        n = len(learnt.adapters)
+        n, n_drafts = (sum(part is not None for part in parts) for parts in (learnt.adapters, learnt.drafts))
         out.checked.append(
-            f"{n} adapters by the digests of the {behind} behind them, {n} drafts by those of the adapters"
+            f"{n} adapters by the digests of the {behind} behind them, {n_drafts} drafts by those of the adapters"
         )
+
+
+def _audit_points(run: NextItemRun, out: NextItemAudit) -> None:
+    """Restart points are of the slices before them; after a request at once the last is what a shard serves."""
+    learnt, settings = run.state.learnt, run.options.settings
+    for k, points in enumerate(learnt.points):
+        for cut, point in enumerate(points, start=1):
+            if point.adapter.lineage != lineage_of_prefix(k, cut, learnt, settings, run.state.codes):
+                out.findings.append(
+                    f"the restart point of shard {k} before slice {cut + 1} was trained on other sequences, or with "
+                    "other options"
+                )
+    for k, end in learnt.ends.items():
+        if end and differences(learnt.adapters[k], learnt.points[k][-1].adapter):
+            out.findings.append(f"the adapter of shard {k} is not its restart point before slice {end + 1}")
+    n = sum(map(len, learnt.points))
+    out.checked += [f"{n} restart points by the digests of the slices before them"] if n else []
 
 
 @own_log()
@@ -192,15 +206,16 @@ def verify_next_items(folder: str | Path, config_dict: Mapping[str, object] | No
         refuse_edited(store, manifest, key_ring(config_dict))
         run = open_state(store, config_dict)
     inherits = manifest["partition_of"] != THIS_DATA
-    again = trained(run.options, run.data, run.state.learnt.shard_of if inherits else None)
+    again = trained(run.options, run.data, run.state.learnt.shard_of if inherits else None, left=run)
     found = differences(run.state, again.state)
     if again.backbone_digest != run.backbone_digest:
         found.append("backbone")
     evaluate(run)
     found += [] if run.figures == again.figures else ["figures"]
     machines = _other_machine(run, manifest)
-    means = MEANS[INHERITED if inherits else FRESH]
+    means = MEANS[INHERITED if inherits else FRESH] + left_out(run)
     compared = ["grid", "sums", "heads", "counts", "states", "weights", "fusion", "lineage", "partition", "figures"]
     compared += ["adapters", "drafts"] if run.state.learnt.adapters else []
+    compared += ["restart points"] if any(run.state.learnt.points) else []
     compared += ["codes"] if run.state.codes is not None else []
     return VerifyResult(found, compared, means, round(time.perf_counter() - start, 1), machines, not machines)

@@ -1,7 +1,9 @@
 """Write a new state, a request's with its certificate, and let the manifest name it."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 from recbole_apa.core.files.whole import write_json
 from recbole_apa.core.system.machine import machine_kind
@@ -10,12 +12,25 @@ from recbole_apa.evidence.exactness import EARLIER, FRESH, INHERITED, THIS_DATA
 from recbole_apa.next_item.change import Change
 from recbole_apa.next_item.options import MODEL
 from recbole_apa.next_item.run.added_files import write_added
-from recbole_apa.next_item.run.certificate import ADAPTED, CODED, KEPT, LEFT, MEANS, NextItemCertificate, keyed_files
+from recbole_apa.next_item.run.certificate import (
+    ADAPTED,
+    CODED,
+    DROPPED,
+    KEPT,
+    LEFT,
+    MEANS,
+    NextItemCertificate,
+    keyed_files,
+    left_out,
+    served_at_once,
+)
 from recbole_apa.next_item.run.exports import noted_exports
 from recbole_apa.next_item.run.opened import NextItemRun
-from recbole_apa.next_item.run.pending import CERTIFICATE
+from recbole_apa.next_item.run.pending import certificate_name
 from recbole_apa.next_item.run.state_files import write_state
-from recbole_apa.next_item.run.store import GROWN, NextItemStore, files_of
+from recbole_apa.next_item.run.store import CAUGHT, GROWN, NextItemStore, files_of
+from recbole_apa.next_item.run.to_make import with_later
+from recbole_apa.next_item.title_slices import kept_slices
 from recbole_apa.runs.ledger import Entry
 from recbole_apa.runs.names import KEY
 
@@ -28,80 +43,111 @@ class Transition:
     """With its figures, as ``after``."""
     after: NextItemRun
     change: Change
-    entry: Entry
-    """The line in the ledger of the request or the addition."""
+    entries: Sequence[Entry]
+    """The lines in the ledger of the requests, carried out together, or of the addition."""
     level: str
-    """How it was carried out: as it says, or ``fresh``."""
+    """How they were carried out: as they say, or ``fresh``."""
     seconds: float
     """That computing the new state took."""
 
 
 def put_new_state(store: NextItemStore, made: Transition, keys: KeyRing) -> None:
     """From here on the run is in the new state; until the last line of this function it is in the old one."""
-    before, after, change, entry = made.before, made.after, made.change, made.entry
-    manifest = store.manifest()
-    folder = store.new_state(str(manifest["state"]))
-    write_state(folder, after.state, after.figures)
-    write_added(folder, after.data.added)
-    level, key = made.level, keys.key(str(entry.content[KEY]))
-    machine = machine_kind(after.options.device).plain()
-    settings = after.options.settings
+    after, entries, manifest = made.after, made.entries, store.manifest()
+    folder = _written(store, manifest, after)
+    key, files = keys.key(str(entries[-1].content[KEY])), files_of(folder)
+    for entry in entries:
+        changed = keyed_files(manifest["files"], files, key)
+        content = _certificate(made, entry, changed, key.name, noted_exports(store.folder))
+        write_json(folder / certificate_name(entry.position, len(entries)), content.plain())
+    store.put_in_force(
+        {
+            **_next(manifest, after, folder),
+            "served": [*manifest["served"], *(entry.digest for entry in entries)],
+            "n_forgotten": manifest["n_forgotten"] + sum(len(entry.content["interactions"]) for entry in entries),
+            KEY: key.name,
+            "partition_of": _partition_of(made.level, after.options.settings.partition, manifest["partition_of"]),
+        }
+    )
+
+
+def _certificate(
+    made: Transition,
+    entry: Entry,
+    files: Mapping[str, Mapping[str, str | None]],
+    key: str,
+    exports: Iterable[str],
+) -> NextItemCertificate:
+    """The certificate of one of the requests."""
+    before, after, change, level = made.before, made.after, made.change, made.level
+    settings, together = after.options.settings, len(made.entries)
     is_fresh = level == FRESH or settings.partition == "hashed_user"
-    certificate = NextItemCertificate(
+    return NextItemCertificate(
         request={
             "position": entry.position,
             "time": entry.time,
             "digest": entry.digest,
             "n_interactions": len(entry.content["interactions"]),
             "interactions": list(entry.content["interactions"]),
+            **({"served_together": together} if together > 1 else {}),
         },
         exactness=level,
-        means=MEANS[FRESH if is_fresh else INHERITED],
+        means=MEANS[FRESH if is_fresh else INHERITED] + left_out(after),
         kept="" if is_fresh else _kept(after),
         users={"changed": len(change.users), "gone": len(change.gone)},
         shards={"changed": list(change.shards), "total": settings.n_shards},
-        files=keyed_files(manifest["files"], files_of(folder), key),
+        files=files,
         figures=_figures(before.figures, after.figures),
         seconds={"request": round(made.seconds, 1), **{name: float(v) for name, v in before.seconds.items()}},
-        machine=machine,
-        key=key.name,
-        left_outside=[*sorted(noted_exports(store.folder)), *LEFT],
-    )
-    write_json(folder / CERTIFICATE, certificate.plain())
-    store.put_in_force(
-        {
-            **manifest,
-            "state": folder.name,
-            "files": files_of(folder),
-            "served": [*manifest["served"], entry.digest],
-            "n_forgotten": manifest["n_forgotten"] + len(entry.content["interactions"]),
-            KEY: key.name,
-            "machine": machine,
-            "partition_of": _partition_of(level, settings.partition, manifest["partition_of"]),
-            "seconds": after.seconds,
-        }
+        machine=machine_kind(after.options.device).plain(),
+        key=key,
+        slices=kept_slices(before.state.learnt, change.first, settings) or None,
+        at_once=None if after.is_whole else served_at_once(after),
+        left_outside=[*sorted(exports), *LEFT],
     )
 
 
 def put_grown_state(store: NextItemStore, made: Transition) -> None:
     """As :func:`put_new_state`, of an addition."""
-    after, entry, manifest = made.after, made.entry, store.manifest()
-    folder = store.new_state(str(manifest["state"]))
-    write_state(folder, after.state, after.figures)
-    write_added(folder, after.data.added)
+    after, (entry,), manifest = made.after, made.entries, store.manifest()
+    folder = _written(store, manifest, after)
     partition = after.options.settings.partition
     store.put_in_force(
         {
-            **manifest,
-            "state": folder.name,
-            "files": files_of(folder),
+            **_next(manifest, after, folder),
             GROWN: [*manifest.get(GROWN, []), entry.digest],
             KEY: entry.content[KEY],
-            "machine": machine_kind(after.options.device).plain(),
             "partition_of": _partition_of(INHERITED, partition, manifest["partition_of"]),
-            "seconds": after.seconds,
         }
     )
+
+
+def put_caught_up(store: NextItemStore, after: NextItemRun, entry: Entry, level: str) -> None:
+    """As :func:`put_new_state`, of what requests at once have left for later."""
+    manifest = store.manifest()
+    folder = _written(store, manifest, after)
+    partition = _partition_of(level, after.options.settings.partition, manifest["partition_of"])
+    told = {CAUGHT: [*manifest.get(CAUGHT, []), entry.digest], KEY: entry.content[KEY], "partition_of": partition}
+    store.put_in_force({**_next(manifest, after, folder), **told})
+
+
+def _written(store: NextItemStore, manifest: Mapping[str, Any], after: NextItemRun) -> Path:
+    """The folder of a new state, with all its files."""
+    folder = store.new_state(str(manifest["state"]))
+    write_state(folder, after.state, after.figures)
+    write_added(folder, after.data.added)
+    return folder
+
+
+def _next(manifest: Mapping[str, Any], after: NextItemRun, folder: Path) -> dict[str, Any]:
+    """What a manifest says of a new state, whatever led to it; the rest as before."""
+    return {
+        **with_later(manifest, after.state, after.options.settings, after.is_whole),
+        "state": folder.name,
+        "files": files_of(folder),
+        "machine": machine_kind(after.options.device).plain(),
+        "seconds": after.seconds,
+    }
 
 
 def _partition_of(level: str, partition: str, before: str) -> str:
@@ -113,7 +159,8 @@ def _partition_of(level: str, partition: str, before: str) -> str:
 
 def _kept(after: NextItemRun) -> str:
     """What an inherited state took over."""
-    return KEPT + ADAPTED * bool(after.state.learnt.adapters) + CODED * (after.state.codes is not None)
+    adapted = ADAPTED if after.is_whole else DROPPED
+    return KEPT + adapted * bool(after.state.learnt.adapters) + CODED * (after.state.codes is not None)
 
 
 def _figures(

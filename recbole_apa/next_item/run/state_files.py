@@ -3,7 +3,7 @@
 Shapes: v users, m items of the catalogue, k shards, d hidden size.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -17,14 +17,10 @@ from recbole_apa.core.files.tensors import Expected, check_tensors, parse_tensor
 from recbole_apa.core.files.whole import json_of, write_bytes, write_json
 from recbole_apa.next_item.counts import Counts, Fusion, ItemCounts, TransitionCounts
 from recbole_apa.next_item.generation import ItemCodes
-from recbole_apa.next_item.generation.draft_students import EXIT_MAP
 from recbole_apa.next_item.heads import Heads, HeadSums, StateGrid
-from recbole_apa.next_item.run.adapter_files import adapter_name, exit_map_within, read_adapter, write_adapter
-from recbole_apa.next_item.run.draft_files import draft_name, read_draft, write_draft
+from recbole_apa.next_item.run.title_files import with_titles, write_titles
 from recbole_apa.next_item.settings import NextItemSettings
 from recbole_apa.next_item.state import Learnt, NextItemState, SplitStates
-from recbole_apa.next_item.title_adapters import TitleAdapter
-from recbole_apa.next_item.title_drafts import TitleDraft, lineage_of_draft
 
 GRID, ROWS, COUNTS = "grid.safetensors", "rows.safetensors", "counts.safetensors"
 CODES = "codes.safetensors"
@@ -76,37 +72,32 @@ def write_state(folder: Path, state: NextItemState, figures: Mapping[str, object
         _write(folder / COUNTS, _parts_of(learnt.counts))
     if state.codes is not None:
         _write(folder / CODES, {"codes": state.codes.numbers})
-    for k, adapter in enumerate(learnt.adapters):
-        write_adapter(folder / adapter_name(k), adapter)
-    for k, draft in enumerate(learnt.drafts):
-        if draft is not None:
-            write_draft(folder / draft_name(k), draft)
+    titles = write_titles(folder, learnt)
     write_json(folder / PARTITION, dict(learnt.shard_of))
     lineage = {user: list(told) for user, told in learnt.lineage.items()}
     told: dict[str, object] = {"users": lineage, "valid": learnt.valid.users, "test": learnt.test.users}
-    if learnt.adapters:
-        told["adapters"] = [adapter.lineage for adapter in learnt.adapters]
-    write_json(folder / LINEAGE, told)
+    write_json(folder / LINEAGE, {**told, **titles})
     fusion = None if state.fusion is None else asdict(state.fusion)
     write_json(folder / CHOSEN, {"tau": state.tau, "n_neighbors": state.n_neighbors, "fusion": fusion})
     write_json(folder / FIGURES, figures)
 
 
-def read_state(folder: Path, settings: NextItemSettings) -> NextItemState:
+def read_state(folder: Path, settings: NextItemSettings, ends: Mapping[int, int]) -> NextItemState:
     """Read what :func:`write_state` wrote.
 
     Args:
         settings: of the run.
+        ends: as :attr:`~recbole_apa.next_item.state.Learnt.ends`, of the manifest.
 
     Raises:
-        RunError: a file is missing or damaged, or files do not fit together.
+        RunError: a file is missing or damaged, or files do not fit together; or there is an adapter or a draft that
+            the run is not to have.
     """
     n_shards = settings.n_shards
     heads = [_read(folder / head_name(k), _HEAD) for k in range(n_shards)]
     rows, grid = _read(folder / ROWS, _ROWS), _read(folder / GRID, _GRID)
     lineage, chosen, partition = (_json(folder / name) for name in (LINEAGE, CHOSEN, PARTITION))
     try:
-        adapters = _adapters(folder, settings, lineage)
         learnt = Learnt(
             {str(user): int(shard) for user, shard in partition.items()},
             tuple(HeadSums(h["gram"], h["cross"], int(h["n_rows"])) for h in heads),
@@ -114,9 +105,8 @@ def read_state(folder: Path, settings: NextItemSettings) -> NextItemState:
             SplitStates(tuple(lineage["valid"]), rows["valid"]),
             SplitStates(tuple(lineage["test"]), rows["test"]),
             {user: (told[0], told[1]) for user, told in lineage["users"].items()},
-            adapters,
-            _drafts(folder, settings, adapters),
         )
+        learnt = with_titles(learnt, folder, settings, lineage, ends)
         state = NextItemState(
             StateGrid(grid["centre"], grid["scale"]),
             learnt,
@@ -165,15 +155,6 @@ def read_figures(folder: Path) -> dict[str, dict[str, float]]:
         raise _damaged(folder, f"{type(error).__name__}: {error}") from None
 
 
-def _adapters(folder: Path, settings: NextItemSettings, told: Mapping[str, Any]) -> tuple[TitleAdapter, ...]:
-    if settings.adapters == "none":
-        return ()
-    lineages = [str(lineage) for lineage in told["adapters"]]
-    if len(lineages) != settings.n_shards:
-        raise ValueError(f"{len(lineages)} adapters, expected {settings.n_shards}")
-    return tuple(read_adapter(folder / adapter_name(k), lineage) for k, lineage in enumerate(lineages))
-
-
 def _codes(folder: Path, settings: NextItemSettings) -> ItemCodes | None:
     if settings.adapters != "codes":
         return None
@@ -182,19 +163,6 @@ def _codes(folder: Path, settings: NextItemSettings) -> ItemCodes | None:
     if numbers.shape[1] != n_levels or bool(((numbers < 0) | (numbers >= size)).any()):
         raise ValueError(f"codes, expected {n_levels} levels of numbers from 0 to {size - 1}")
     return ItemCodes(numbers, size)
-
-
-def _drafts(
-    folder: Path, settings: NextItemSettings, adapters: Sequence[TitleAdapter]
-) -> tuple[TitleDraft | None, ...]:
-    return tuple(_draft(folder, shard, adapter, settings) for shard, adapter in enumerate(adapters))
-
-
-def _draft(folder: Path, shard: int, adapter: TitleAdapter, settings: NextItemSettings) -> TitleDraft | None:
-    if (folder / draft_name(shard)).is_file():
-        return read_draft(folder / draft_name(shard), settings.draft_kind)
-    within = exit_map_within(folder / adapter_name(shard))
-    return None if within is None else TitleDraft({EXIT_MAP: within}, lineage_of_draft(shard, adapter, settings))
 
 
 def _damaged(folder: Path, why: str) -> RunError:

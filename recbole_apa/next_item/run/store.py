@@ -26,6 +26,9 @@ DRAFTS = "drafts"
 """Folder of a state's drafts."""
 GROWN = "added"
 """Key of the manifest: digests of the ledger's lines of additions that the state has; runs that never grew lack it."""
+CAUGHT = "caught_up"
+"""Key of the manifest: those of lines that say that what requests at once had left was made; runs of which no request
+left anything lack it."""
 _STATE = re.compile(r"state-\d{4,}")
 _NEEDED: Mapping[str, type] = {
     CHECK: str,

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
+from dataclasses import replace
 from logging import getLogger
 from pathlib import Path
 
@@ -11,8 +12,9 @@ from recbole_apa.core.system.machine import machine_kind
 from recbole_apa.core.system.signals import terminable
 from recbole_apa.data.visible_data import VisibleData
 from recbole_apa.evidence.exactness import THIS_DATA
+from recbole_apa.next_item.change import change_of, changed_state, exchanged_state
 from recbole_apa.next_item.data import NextItemData, read_next_data
-from recbole_apa.next_item.fit import fit
+from recbole_apa.next_item.fit import fit, title_trainer, trained_titles
 from recbole_apa.next_item.options import MODEL, NextItemOptions, read_options
 from recbole_apa.next_item.ranking import refuse_topk
 from recbole_apa.next_item.run.figures import figures_of, own_rows, table_of
@@ -21,6 +23,8 @@ from recbole_apa.next_item.run.pending import refuse_waiting
 from recbole_apa.next_item.run.state_files import write_state
 from recbole_apa.next_item.run.store import NextItemStore, files_of
 from recbole_apa.next_item.run.title_rows import figures_of_titles
+from recbole_apa.next_item.run.to_make import is_whole_without
+from recbole_apa.next_item.taught_titles import left_at_once
 from recbole_apa.next_item.user_rows import RowReader
 from recbole_apa.runs.lock import run_lock
 from recbole_apa.runs.log import own_log
@@ -85,23 +89,56 @@ def trained(
     data: NextItemData,
     shard_of: Mapping[str, int] | None = None,
     known: NextItemRun | None = None,
+    left: NextItemRun | None = None,
 ) -> NextItemRun:
     """A training in RAM.
 
     Args:
         shard_of: as for :func:`~recbole_apa.next_item.fit.fit`.
         known: a run whose backbone is loaded already.
+        left: a run of which a request at once has left parts for later; these are not trained and made here, either.
     """
     refuse_topk(options.topk, len(data.catalogue))
     start = time.perf_counter()
     states, digest = (known.reader.states, known.backbone_digest) if known else load_states(options)
     reader = RowReader(states, data.catalogue)
     with progress(None, "Read", options.show_progress, total=len(data.sequences)) as bar:
-        state = fit(data, reader, options.settings, shard_of, bar.update)
+        state = fit(data, reader, options.settings, shard_of, bar.update, left.state.learnt.ends if left else None)
     seconds = {STATES if options.settings.adapters == "none" else ADAPTED: round(time.perf_counter() - start, 1)}
     run = NextItemRun(options, data, state, None, backbone_digest=digest, seconds=seconds)
-    evaluate(run, reader)
+    run.is_whole = left is None or left.is_whole
+    evaluate(run, reader if run.is_whole else None)
     run.seconds[SOLVED] = round(time.perf_counter() - start - sum(seconds.values()), 1)
+    return run
+
+
+def changed_run(opened: NextItemRun, after: NextItemData, at_once: bool) -> NextItemRun:
+    """A run with other data, in which all that did not change stays.
+
+    Args:
+        after: its data.
+        at_once: train nothing: changed shards serve what was trained before the first slice that changed, if anything.
+
+    Raises:
+        DataError, RunError: as :func:`~recbole_apa.next_item.change.exchanged_state`.
+    """
+    settings, make = opened.options.settings, exchanged_state if at_once else changed_state
+    change = change_of(opened.state, after, settings, joins=len(after.added) > len(opened.data.added))
+    with progress(None, "Read", opened.options.show_progress, total=2 * len(change.users)) as bar:
+        state = make(opened.state, opened.data, after, opened.reader, settings, bar.update)
+    if at_once:
+        state = left_at_once(state, change.first, settings)
+    run = NextItemRun(opened.options, after, state, opened.folder, backbone_digest=opened.backbone_digest)
+    run.seconds, run.is_whole = opened.seconds, not at_once or is_whole_without(state, settings)
+    evaluate(run, opened.reader if run.is_whole else None)
+    return run
+
+
+def completed_run(opened: NextItemRun) -> NextItemRun:
+    """A run with the adapters and rows of titles that requests at once have left for later."""
+    trainer = title_trainer(opened.data, opened.reader, opened.options.settings, opened.state.codes)
+    run = replace(opened, state=trained_titles(opened.state, opened.data, trainer, {}), is_whole=True)
+    evaluate(run, opened.reader)
     return run
 
 
@@ -116,7 +153,7 @@ def evaluate(run: NextItemRun, reader: RowReader | None = None) -> None:
         run.of_titles = figures_of_titles(run.options, run.data, run.state, reader)
     run.figures = figures_of(run.options, run.data, own_rows(run.state, run.data, run.options.settings.head_ridge))
     run.figures |= run.of_titles
-    run.table = table_of(run.figures, {})
+    run.table = "\n".join([table_of(run.figures, {}), *([run.later] if run.later else [])])
 
 
 @own_log()
