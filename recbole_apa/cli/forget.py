@@ -162,7 +162,7 @@ def carry_out(folder: "str | RunResult", request: ForgetOptions, changes: Mappin
         at_once=request.at_once,
         config_dict=changes,
     )
-    later = "nothing is trained at once: what is to be trained again is left to --catch_up\n"
+    later = "nothing is trained at once: what is to be trained again, figures and report are left to --catch_up\n"
     out.tell(
         (later if request.at_once and request.dry_run else "") + result_text(result),
         unlearn=lambda: unlearn_fields(result),
