@@ -245,3 +245,19 @@ def test_codes_are_trained_in_slices_too(next_options, work_folder, tmp_path):
     catch_up_next_items(made.folder)
     assert state_of(made.folder) == state_of(plain)
     assert_holds(made.folder)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("objective", ["none", "atspeed-r"])
+def test_draft_models_go_and_come_back_with_their_shard(next_options, work_folder, tmp_path, objective):
+    draft = {"draft_kind": "model", "draft_objective": objective, "draft_epochs": 2, "draft_model_size": 4}
+    made = train(next_options, work_folder, tmp_path / "models", **draft)
+    plain = Path(shutil.copytree(made.folder, tmp_path / "plain"))
+    shard, user = spot(made, 1)
+    forget_next_items(plain, users=[user])
+    left = forget_next_items(made.folder, users=[user], at_once=True).run.state.learnt
+    assert left.ends == {shard: 1} and [draft is None for draft in left.drafts] == [k == shard for k in (0, 1)]
+    assert_holds(made.folder)
+    catch_up_next_items(made.folder)
+    assert state_of(made.folder) == state_of(plain)
+    assert_holds(made.folder)
