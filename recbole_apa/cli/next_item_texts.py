@@ -19,7 +19,13 @@ _AT_ONCE = {
 
 def run_fields(made: "NextItemRun") -> dict[str, object]:
     """A training, or an evaluation."""
-    return {"dataset": made.options.dataset, "run": str(made.folder), "figures": made.figures}
+    return {
+        "dataset": made.options.dataset,
+        "run": str(made.folder),
+        "figures": made.figures,
+        "without_adapter": made.without_adapter,
+        "to_make": made.later or None,
+    }
 
 
 def forget_text(found: "ForgetResult") -> str:

@@ -130,6 +130,7 @@ def test_every_field_is_printed_by_some_command(options, finished, served, tmp_p
         ["--adapters=titles", "--adapter_layers=1", "--shard_slices=2"],
     )
     found |= fields_found(*next_items, *titles, at_once, "--forget_users=u3", "--at_once")
+    found |= fields_found(f"--run={tmp_path / 'titles'}")
     found |= fields_found(f"--run={tmp_path / 'titles'}", "--catch_up")
     # lists that were empty here: an old format's notices, a moved shard, a difference, a measure's fault, what waited
     rare = {"audit.notices[]", "unlearn.plan.moved_shards[]", "unlearn.outcomes[].plan.moved_shards[]"}

@@ -195,6 +195,43 @@ def test_leftovers_are_found(folder):
     assert audit_next_items(folder).holds
 
 
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("certificates/names.txt", "not a certificate that the ledger lists"),
+        (".lock-names.txt", "does not belong"),
+        ("state-0001/u5/", "does not belong"),
+    ],
+)
+def test_whatever_lies_in_the_folder_is_part_of_the_run_or_found(folder, name, says):
+    forget_next_items(folder, users=["u5"])
+    NextItemStore(folder).remove_states("state-0002")
+    path = folder / name.replace("state-0001", "state-0002")
+    if name.endswith("/"):
+        path.mkdir()
+    else:
+        path.write_text("u5")
+    (found,) = audit_next_items(folder).findings
+    assert str(path) in found and says in found
+
+
+def test_a_state_of_before_without_the_ledger_does_not_hide_the_certificates(folder, tmp_path):
+    before = Path(shutil.copytree(folder, tmp_path / "before"))
+    forget_next_items(folder, users=["u5"])
+    shutil.copytree(folder / "certificates", before / "certificates")
+    findings = audit_next_items(before).findings
+    assert findings and all("not a certificate that the ledger lists" in found for found in findings)
+
+
+def test_a_link_in_place_of_the_state_and_a_damaged_list_of_exports_are_found(folder, tmp_path):
+    state = next(folder.glob("state-*"))
+    moved = Path(shutil.move(state, tmp_path / "elsewhere"))
+    state.symlink_to(moved)
+    (folder / "exports.json").write_text("{")
+    found = audit_next_items(folder).findings
+    assert len(found) == 2 and str(state) in found[0] and "exports.json" in found[1]
+
+
 @pytest.mark.parametrize("evidence", ["none", "transitions"])
 def test_heads_with_less_evidence_and_hashed_users(next_options, tmp_path, evidence):
     options = {**next_options, "evidence": evidence, "partition": "hashed_user"}

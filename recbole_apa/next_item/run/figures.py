@@ -106,9 +106,18 @@ def table_of(figures: Mapping[str, Mapping[str, float]], seconds: Mapping[str, f
     """The figures for a terminal: test figures, and validation NDCG."""
     names = list(dict.fromkeys(name for row in figures.values() for name in row if name.startswith("test.")))
     valid = [name for row in figures.values() for name in row if name.startswith("valid.ndcg")][:1]
-    head = ["", *(name.removeprefix("test.").replace("ndcg", "NDCG") for name in names), *valid, "seconds"]
+    head = [
+        "",
+        *(name.removeprefix("test.").replace("ndcg", "NDCG") for name in names),
+        *valid,
+        *(["seconds"] if seconds else []),
+    ]
     lines = [
-        [title, *(_shown(row.get(name)) for name in (*names, *valid)), _seconds(seconds.get(title))]
+        [
+            title,
+            *(_shown(row.get(name)) for name in (*names, *valid)),
+            *([_seconds(seconds.get(title))] if seconds else []),
+        ]
         for title, row in figures.items()
     ]
     return tabulate(lines, head, disable_numparse=True)

@@ -78,9 +78,18 @@ def audit_next_items(folder: str | Path, config_dict: Mapping[str, object] | Non
         _audit_names(store, manifest, run, keys, out)
         _audit_derived(run, _other_machine(run, manifest), out)
         out.notices += [run.later] if run.later else []
-    for name in older_exports(store.folder, manifest):
-        out.notices.append(f"{name} has recommendations of a state before the last request: delete it, or export again")
+    _audit_exports(store, manifest, out)
     return out
+
+
+def _audit_exports(store: NextItemStore, manifest: Mapping[str, Any], out: NextItemAudit) -> None:
+    try:
+        older = older_exports(store.folder, manifest)
+    except RunError as error:
+        out.findings.append(str(error))
+        return
+    for name in older:
+        out.notices.append(f"{name} has recommendations of a state before the last request: delete it, or export again")
 
 
 def _audit_ledger(store: NextItemStore, manifest: Mapping[str, Any], out: NextItemAudit) -> None:
@@ -96,11 +105,12 @@ def _audit_ledger(store: NextItemStore, manifest: Mapping[str, Any], out: NextIt
         own, issued = certificate_in(store.state_folder(manifest), name), store.folder / CERTIFICATES / name
         if not own.is_file() or not issued.is_file() or read_plain(own) != read_plain(issued):
             out.findings.append(f"{own} is not the certificate that was issued last, {name}")
-    for name in store.leftovers(manifest):
-        out.findings.append(f"{store.folder / name} does not belong to the run's state")
-    out.checked.append(
-        f"{len(ledger.entries())} ledger lines, {len(done)} requests and additions done, certificates, leftovers"
-    )
+    listed = {name for entry in done for name in entry.content.get("certificates", {})}
+    for name in store.leftovers(manifest, listed):
+        is_issued = name.startswith(f"{CERTIFICATES}/")
+        why = "is not a certificate that the ledger lists" if is_issued else "does not belong to the run's state"
+        out.findings.append(f"{store.folder / name} {why}")
+    out.checked.append(f"{len(ledger.entries())} ledger lines, certificates, leftovers")
 
 
 def _audit_names(

@@ -7,14 +7,15 @@ whatever is killed when, the run is in the old state or in the new one.
 import re
 import secrets
 import shutil
-from collections.abc import Mapping
-from pathlib import Path
+from collections.abc import Iterable, Mapping
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from recbole_apa.core.errors import FinishedRunError, RunError
 from recbole_apa.core.files.plain import copied, read_plain
 from recbole_apa.core.files.whole import file_digest, json_of, write_json
 from recbole_apa.runs.ledger import Ledger
+from recbole_apa.runs.lock import HOLDER, LOCK
 from recbole_apa.runs.manifest import CHECK, is_checked, is_safe_name, with_check
 from recbole_apa.runs.names import CERTIFICATES
 
@@ -161,11 +162,23 @@ class NextItemStore:
             if _is_state(path) and path.name != kept:
                 shutil.rmtree(path)
 
-    def leftovers(self, manifest: Mapping[str, Any]) -> list[str]:
-        """What lies in the run folder that no part of the run accounts for."""
-        known = {MANIFEST, EXPORTS, CERTIFICATES, "ledger.jsonl", manifest["state"]}
-        names = (p.name for p in self.folder.iterdir())
-        return sorted(name for name in names if name not in known and not name.startswith(".lock"))
+    def leftovers(self, manifest: Mapping[str, Any], certificates: Iterable[str]) -> list[str]:
+        """What lies in the run folder, at any depth, that no part of the run accounts for; links are among it.
+
+        Args:
+            certificates: names of those that the ledger lists.
+        """
+        files = {MANIFEST, EXPORTS, "ledger.jsonl", LOCK, HOLDER}
+        files |= {f"{manifest['state']}/{name}" for name in manifest["files"]}
+        files |= {f"{CERTIFICATES}/{name}" for name in certificates}
+        folders = {CERTIFICATES} | {str(parent) for name in files for parent in PurePosixPath(name).parents}
+        found: list[str] = []
+        for path in sorted(self.folder.rglob("*")):
+            name = path.relative_to(self.folder).as_posix()
+            is_known = not path.is_symlink() and name in (folders if path.is_dir() else files)
+            if not is_known and not any(name.startswith(f"{above}/") for above in found):
+                found.append(name)
+        return found
 
 
 def files_of(folder: Path) -> dict[str, str]:
