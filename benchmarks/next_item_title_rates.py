@@ -38,7 +38,7 @@ from recbole_apa.next_item.sequences import n_targets
 from recbole_apa.next_item.title_training import TitleTrainer
 from recbole_apa.next_item.user_rows import public_grid
 
-CASES = ((4, 2e-3, 1), (1, 3e-4, 1), (1, 1e-3, 1), (1, 2e-3, 1), (1, 1e-3, 3), (1, 2e-3, 3), (1, 1e-3, 5))
+CASES = ((4, 2e-3, 1), (1, 3e-4, 1), (1, 1e-3, 1), (1, 2e-3, 1), (1, 1e-3, 3), (1, 2e-3, 3))
 """Users of a step, peak rate, epochs."""
 
 
