@@ -113,7 +113,7 @@ class AdapterCourse:
         """
         if not math.isfinite(loss):
             raise TrainingError(
-                f"shard {self.shard}, step {self.step}: the loss is {loss}; lower learning_rate, or set dtype: float32"
+                f"shard {self.shard}, step {self.step}: the loss is {loss}; lower the learning rate, or use float32"
             )
         return loss
 

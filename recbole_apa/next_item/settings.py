@@ -92,16 +92,16 @@ class NextItemSettings(Checked):
         if self.shard_slices > 1 and self.adapters == "none":
             raise SettingsError(
                 f"shard_slices: found {self.shard_slices} without adapters; sums of heads need no slices, a user is "
-                "subtracted from them; expected adapters: titles, or shard_slices: 1"
+                "subtracted from them; expected adapters: titles or codes, or shard_slices: 1"
             )
         if self.draft_objective != "none" and self.adapters == "none":
             raise SettingsError(
                 f"draft_objective: found {self.draft_objective} without adapters, which a draft is aligned with; "
-                "expected adapters: titles, or draft_objective: none"
+                "expected adapters: titles or codes, or draft_objective: none"
             )
         if self.draft_kind == "model" and self.adapters == "none":
             raise SettingsError(
-                "draft_kind: found model without adapters, for which it drafts; expected adapters: titles, or "
+                "draft_kind: found model without adapters, for which it drafts; expected adapters: titles or codes, or "
                 "draft_kind: exit"
             )
         shares = {"draft_student": self.draft_student, "draft_true": self.draft_true}

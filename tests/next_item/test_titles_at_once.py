@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from recbole_apa.cli.main import main
+from recbole_apa.cli.next_item_texts import forget_text
 from recbole_apa.core.errors import RequestError, RunError, SettingsError
 from recbole_apa.core.files.whole import file_digest, read_json, write_json
 from recbole_apa.next_item.merged_titles import MergedTitles
@@ -84,7 +85,9 @@ def test_an_ordinary_request_after_one_at_once_trains_what_is_missing(folder, tm
     first = forget_next_items(folder, users=["u5"], at_once=True).change.shards
     second = forget_next_items(folder, users=[stranger])
     assert first != second.change.shards and second.run.is_whole
-    assert "at_once" not in read_json(Path(second.certificates[0]))
+    told = read_json(Path(second.certificates[0]))
+    assert "at_once" not in told and told["caught_up"] == second.caught_up == list(first)
+    assert f"caught up: adapters of shards {first[0]:03d}" in forget_text(second)
     assert state_of(folder) == state_of(plain)
     assert_holds(folder)
 

@@ -26,7 +26,7 @@ ADAPTED = (
     "from the start that all shards have."
 )
 """Added to :data:`KEPT` where titles or codes are trained."""
-_OPTIONAL = ("slices", "at_once")
+_OPTIONAL = ("slices", "at_once", "caught_up")
 DROPPED = (
     " The drafts of changed shards were deleted before anything else; with the state before went their adapters, and "
     "every restart point of a slice after the first that changed. No adapter and no draft was trained."
@@ -69,6 +69,8 @@ class NextItemCertificate:
     """Of changed shards (:func:`~recbole_apa.next_item.title_slices.kept_slices`); written only where there are any."""
     at_once: Mapping[str, object] | None = None
     """After a request at once (:func:`served_at_once`); written only then."""
+    caught_up: Sequence[int] | None = None
+    """Shards whose adapters requests at once had left for later, and which this one trained; written only if any."""
 
     def plain(self) -> dict[str, object]:
         """As it is written."""

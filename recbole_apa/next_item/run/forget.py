@@ -256,7 +256,9 @@ class ForgetSession:
             change = replace(change, shards=changed_sums(opened.state, run.state), first={})
         evaluate(opened)
         seconds = time.perf_counter() - start
-        put_new_state(self.store, Transition(opened, run, change, entries, level, seconds), self.keys)
+        made = Transition(opened, run, change, entries, level, seconds)
+        put_new_state(self.store, made, self.keys)
+        out.caught_up = made.caught_up or out.caught_up
         out.certificates += finish_request(self.store, self.store.manifest(), self.keys)
         out.n_interactions += sum(len(entry.content["interactions"]) for entry in entries)
         out.seconds, out.run = out.seconds + seconds, run

@@ -50,6 +50,11 @@ class Transition:
     seconds: float
     """That computing the new state took."""
 
+    @property
+    def caught_up(self) -> list[int]:
+        """Shards that lacked something before and do not any more."""
+        return sorted(self.before.state.learnt.ends.keys() - self.after.state.learnt.ends.keys())
+
 
 def put_new_state(store: NextItemStore, made: Transition, keys: KeyRing) -> None:
     """From here on the run is in the new state; until the last line of this function it is in the old one."""
@@ -103,6 +108,7 @@ def _certificate(
         key=key,
         slices=kept_slices(before.state.learnt, change.first, settings) or None,
         at_once=None if after.is_whole else served_at_once(after),
+        caught_up=made.caught_up or None,
         left_outside=[*sorted(exports), *LEFT],
     )
 

@@ -21,7 +21,7 @@ class ForgetResult:
     finished_additions: list[int] = field(default_factory=list)
     """The ledger's lines of additions that were waiting."""
     caught_up: list[int] | None = None
-    """The shards whose missing adapters were trained; None if that was not asked for, nor had been."""
+    """The shards whose missing adapters were trained, by catching up or along with a request; else None."""
     seconds: float = 0.0
     run: NextItemRun | None = None
     """The run in its new state; None for a dry run, and where only last steps were missing."""
