@@ -82,7 +82,7 @@ def test_one_bad_file_changes_nothing(folder, files, line):
     again = Path(files[0]).read_text().splitlines()[1]
     Path(files[1]).write_text(f"user_id,item_id\n{again if line == 'again' else line}\n")
     before = tree(folder)
-    with pytest.raises(RequestError, match=r"2\.csv"):
+    with pytest.raises(RequestError, match=rf"2\.csv.*{'forgotten before' if line == 'again' else 'no such user'}"):
         forget_next_items(folder, files)
     with pytest.raises(SettingsError, match="put these into a file"):
         forget_next_items(folder, files, users=["u3"])
@@ -100,6 +100,8 @@ def test_a_folder_is_given_again_every_night(folder, files, capsys):
     for more in ([], ["--dry_run"]):
         assert main([f"--run={folder}", gather, *more]) == 0
         assert capsys.readouterr().out.count("forgotten before") == 2
+    assert main([f"--run={folder}", gather, "--at_once"]) == 0
+    assert "at once" not in capsys.readouterr().out  # nothing was carried out
     assert tree(folder) == before
     with pytest.raises(RequestError, match="was forgotten before"):
         forget_next_items(folder, files[0])

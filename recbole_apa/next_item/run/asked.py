@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from recbole_apa.data.forgotten import Digester
+from recbole_apa.data.forgotten import Digester, Forgotten
 from recbole_apa.data.samples import Interactions
 from recbole_apa.evidence import KeyRing
 from recbole_apa.next_item.run.opened import NextItemRun, visible_of
@@ -57,13 +57,19 @@ class Asking:
         """
         rows, out = opened.data.raw, Asked([], 0, [])
         n_found, salt = 0, str(self.store.manifest()["salt"])
+        asked: list[Forgotten] = []
+
+        def served(demand: Demand) -> bool:
+            return any(covers(demand, part) for part in asked) or self._is_served(demand)
+
         for demands in groups:
-            found = find(demands, rows, self._is_served, self.skip_unknown)
+            found = find(demands, rows, served, self.skip_unknown)
             out.requests.append(NewRequest(self._content(opened, found, rows)))
             out.left.extend(found.left)
             n_found += len(found.rows)
             hidden = visible_without(out.requests[-1:], salt, self.keys)
             rows = rows.take(np.flatnonzero(hidden.visible(rows)))
+            asked += hidden.forgotten
         return Asked(out.requests, n_found, out.left)
 
     def not_done_before(self, opened: NextItemRun, groups: Groups) -> tuple[list[Sequence[Demand]], list[str]]:
