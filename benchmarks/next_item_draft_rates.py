@@ -20,17 +20,16 @@ from torch import Tensor
 
 from benchmarks.command import begin, command, keep
 from benchmarks.kept_values import keep_values, values_of
+from benchmarks.whole_run import whole_run
 from recbole_apa.core.seeding import hash_order
 from recbole_apa.next_item.draft_training import DraftLesson
 from recbole_apa.next_item.generation.alignment import OBJECTIVES, sequence_loss, total_variation
 from recbole_apa.next_item.generation.draft_rows import DraftRows, Student, mean_loss
 from recbole_apa.next_item.generation.draft_students import EXIT_MAP, ExitStudent, ModelStudent
 from recbole_apa.next_item.generation.item_network import ItemNetwork, SumsBelow
-from recbole_apa.next_item.run.opened import NextItemRun, open_state
-from recbole_apa.next_item.run.store import NextItemStore
+from recbole_apa.next_item.run.opened import NextItemRun
 from recbole_apa.next_item.settings import NextItemSettings
 from recbole_apa.next_item.title_training import TitleTrainer
-from recbole_apa.runs.manifest import CHECK
 
 RATES = {"exit": (1e-6, 1e-5, 1e-4, 1e-3), "model": (3e-4, 1e-3, 3e-3)}
 """Of each kind; the closed form of an exit has none."""
@@ -96,12 +95,8 @@ def main() -> None:
     parser.add_argument("--kept", type=Path, help="a file of what was measured, one draft a line; new ones are added")
     parser.add_argument("--data_path", help="where the dataset's folder is now")
     given = begin(parser)
-    changes = {"show_progress": False, **({"data_path": given.data_path} if given.data_path else {})}
-    store = NextItemStore(given.run)
-    run = open_state(store, changes)
-    if not run.state.learnt.adapters:
-        parser.error("expected a run with adapters: titles or codes")
-    made = f"{store.manifest()[CHECK]} shard {given.shard} pupils {given.pupils} held {given.held}"
+    run, digest = whole_run(given, parser)
+    made = f"{digest} shard {given.shard} pupils {given.pupils} held {given.held}"
     judge, lines = None, []
     for case in cases():
         name = ", ".join(f"{part:g}" if isinstance(part, float) else part for part in case if part is not None)

@@ -23,6 +23,7 @@ from torch import Tensor
 from benchmarks.command import begin, command, keep
 from benchmarks.kept_values import keep_values, values_of
 from benchmarks.next_item_titles import DEPTH, DRAWN, Reader, Tally, fresh
+from benchmarks.whole_run import whole_run
 from recbole_apa.core.seeding import hash_order
 from recbole_apa.next_item.generation import (
     BeamDraft,
@@ -37,11 +38,9 @@ from recbole_apa.next_item.generation import (
 )
 from recbole_apa.next_item.generation.alignment import OBJECTIVES
 from recbole_apa.next_item.merged_titles import MergedTitles
-from recbole_apa.next_item.run.opened import NextItemRun, open_state
-from recbole_apa.next_item.run.store import NextItemStore
+from recbole_apa.next_item.run.opened import NextItemRun
 from recbole_apa.next_item.title_drafts import TitleDraft
 from recbole_apa.next_item.title_training import TitleTrainer
-from recbole_apa.runs.manifest import CHECK
 
 WIDTHS = (10, 20)
 TIMES = (1, 2)
@@ -72,16 +71,10 @@ def main() -> None:
     parser.add_argument("--kept", type=Path, help="a file of users that were measured, one a line; new ones are added")
     parser.add_argument("--data_path", help="where the dataset's folder is now")
     given = begin(parser)
-    changes = {"show_progress": False, **({"data_path": given.data_path} if given.data_path else {})}
-    store = NextItemStore(given.run)
-    run = open_state(store, changes)
-    if not run.state.learnt.adapters:
-        parser.error("expected a run with adapters: titles or codes")
-    if run.later:
-        parser.error(f"{run.later}; expected a run that is whole")
+    run, digest = whole_run(given, parser)
     reader, tally = Reader.of(run, given.dtype), Tally()
     holds = reader.model.keeps_bits()
-    made = f"{store.manifest()[CHECK]} {given.dtype} {given.pupils} {', '.join(given.drafts)}"
+    made = f"{digest} {given.dtype} {given.pupils} {', '.join(given.drafts)}"
     titles: dict[str, MergedTitles] = {}
     for row in sorted(hash_order([s.user for s in reader.split.sequences], 0, "drafts")[: given.users]):
         values = values_of(given.kept, made, row)

@@ -65,7 +65,7 @@ class Seeds:
     def of_model(self, change: str, told: tuple[int, str]) -> Row:
         """The figures of a model, or of all rows of APANext, with one seed."""
         seed, model = told
-        options = replace(self.options, settings=replace(self.options.settings, seed=seed))
+        options = self._with(seed)
         start = time.process_time()
         figures = self._own(options) if model == OWN else self._baseline(options, model)
         return {
@@ -76,6 +76,13 @@ class Seeds:
             "processor_seconds": round(time.process_time() - start, 1),
             "figures": figures,
         }
+
+    def settings(self, seed: int) -> dict[str, object]:
+        """The options of a seed's rows."""
+        return self._with(seed).settings.plain()
+
+    def _with(self, seed: int) -> NextItemOptions:
+        return replace(self.options, settings=replace(self.options.settings, seed=seed))
 
     def _own(self, options: NextItemOptions) -> dict[str, dict[str, float]]:
         state = self._state(options)
@@ -126,6 +133,10 @@ def main() -> None:
     models = [OWN, *(name for name in given.compare.split(",") if name)]
     asked = {f"{model}, seed {seed}": (seed, model) for model in models for seed in range(first, first + given.seeds)}
     kept = [row for row in kept_rows(given.out) if row["change"] in asked]
+    for row in kept:
+        wanted = measured.settings(row["seed"])
+        if row["settings"] != wanted:
+            parser.error(f"{given.out} has {row['change']} with other options; expected another --out for these")
     rows = go_on(given.out, kept, asked, measured.of_model)
     print(tabulate(summary(rows), ["row", "seeds", *SHOWN], tablefmt="github", disable_numparse=True))
 

@@ -23,7 +23,6 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from benchmarks.kept_values import keep_values, values_of
-from benchmarks.protocol import commit
 from recbole_apa.cli.main import parse_arguments
 from recbole_apa.core.seeding import hash_order
 from recbole_apa.data.visible_data import VisibleData
@@ -80,6 +79,15 @@ class Judge:
         return lost / sum(n_targets(sequence, length, all_rows=False) for sequence in self.held)
 
 
+def _about(options: NextItemOptions, data: NextItemData, shard: int) -> str:
+    """What decides the values, besides the case."""
+    fixed = replace(
+        options.settings, adapter_batch=1, adapter_learning_rate=1.0, adapter_epochs=1, title_users=0, head_ridge=1.0
+    )
+    told = {name: value for name, value in fixed.plain().items() if not name.startswith("draft_")}
+    return f"{data.catalogue.digest} {options.backbone.backbone} shard {shard} {told}"
+
+
 def main() -> None:
     """Train, judge, print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -93,7 +101,7 @@ def main() -> None:
     told = {"adapters": "titles", "show_progress": False, **parse_arguments(further)}
     options = read_options(given.dataset, given=told)
     data = read_next_data(options.data, options.stem, VisibleData())
-    made = f"{commit()} {given.dataset} shard {given.shard} {told}"
+    made = _about(options, data, given.shard)
     judge, lines = None, []
     for case in CASES:
         name = ", ".join(f"{part:g}" for part in case)

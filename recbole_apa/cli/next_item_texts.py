@@ -41,7 +41,7 @@ def forget_text(found: "ForgetResult") -> str:
     kept = [f"{shard} {told['kept']} of {told['total']}" for shard, told in found.slices.items()]
     lines += [f"slices whose training stays as it was, of these shards: {', '.join(kept)}"] if kept else []
     lines += [f"line {position} of the ledger: an addition that was waiting" for position in found.finished_additions]
-    lines += [_AT_ONCE[found.has_adapters]] if found.is_at_once and found.change is not None else []
+    lines += [_AT_ONCE[found.has_adapters]] if found.is_at_once else []
     if found.is_dry:
         return "\n".join([*lines, "nothing was changed (--dry_run)"])
     if found.change is not None:
@@ -68,7 +68,7 @@ def forget_fields(found: "ForgetResult") -> dict[str, object]:
         "seconds": found.seconds,
         "certificates": found.certificates,
         "finished_additions": found.finished_additions,
-        "without_adapter": [] if found.run is None else found.run.without_adapter,
+        "without_adapter": None if found.run is None else found.run.without_adapter,
         "slices": found.slices,
         "to_make": None if found.run is None or not found.run.later else found.run.later,
         "caught_up": None if found.caught_up is None else {"shards": found.caught_up},

@@ -103,12 +103,16 @@ class RowReader:
         held = states[-1][len(passes[-1].targets) :]
         return UserRows(sequence, torch.cat(before), torch.tensor(targets, dtype=torch.int64), held)
 
-    def refuse_long(self, sequences: Sequence[UserSequence]) -> None:
+    def refuse_long(self, sequences: Sequence[UserSequence], all_rows: bool) -> None:
         """
+        Args:
+            all_rows: as for :meth:`read`.
+
         Raises:
             SettingsError: a history has more tokens than the backbone reads.
         """
-        self.states.refuse_long(self.catalogue.texts_of(s.shown(self.states.length)) for s in sequences)
+        passes = (one for sequence in sequences for one in passes_of(sequence, self.states.length, all_rows))
+        self.states.refuse_long(self.catalogue.texts_of(one.shown) for one in passes)
 
     def after(self, items: Sequence[str]) -> Tensor:
         """The state after some items, of which the latest are shown: (d + 1,), on the grid."""

@@ -13,6 +13,7 @@ _KINDS = {
     "whole number": lambda value: isinstance(value, int) and not isinstance(value, bool),
     "true": lambda value: value is True,
     "false": lambda value: value is False,
+    "list": lambda value: isinstance(value, list),
     "object": lambda value: isinstance(value, dict),
     "null": lambda value: value is None,
     "any": lambda value: True,

@@ -261,3 +261,11 @@ def test_draft_models_go_and_come_back_with_their_shard(next_options, work_folde
     catch_up_next_items(made.folder)
     assert state_of(made.folder) == state_of(plain)
     assert_holds(made.folder)
+
+
+def test_a_certificate_says_from_where_adapters_were_trained_again(made, folder, plain):
+    for place, cut, says in ((folder, 0, "from the start that all shards have"), (plain, 1, "from its restart point")):
+        _, user = spot(made, cut)
+        told = read_json(Path(forget_next_items(place, users=[user]).certificates[0]))
+        (kept,) = told["slices"].values()
+        assert says in told["kept"] and bool(kept["kept"]) == bool(cut)

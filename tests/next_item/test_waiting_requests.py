@@ -58,11 +58,13 @@ def test_nothing_left_to_train_on_is_refused_before_the_request_is_taken(made, f
     assert tree(folder) == before
 
 
-def test_a_history_that_becomes_too_long_is_refused_before_the_request_is_taken(made, folder, monkeypatch):
-    """Without a row the items shown reach further back, perhaps to a longer text."""
+@pytest.mark.parametrize("part", [slice(-7, -1), slice(None, -7)], ids=["last pass", "earlier pass"])
+def test_a_history_that_becomes_too_long_is_refused_before_the_request_is_taken(made, folder, monkeypatch, part):
+    """Without a row the items of a pass reach further back, perhaps to a longer text."""
     before, history = tree(folder), made.data.of_user["u4"]
     *_, lost = history.shown(6)
-    left = [item for item in history.items if item != lost][-7:-1]
+    left = [item for item in history.items if item != lost][part]
+    assert left
     real = backbone_states.HistoryEncoder.encode_lines
 
     def longer(encoder, lines):

@@ -17,15 +17,21 @@ MEANS = {
     FRESH: "what a training today on the dataset without those rows gives; nothing is taken over",
 }
 KEPT = (
-    "The shard of each remaining user was chosen when the forgotten data was still there. Nothing else is taken over: "
-    "sums are whole numbers, the forgotten part was subtracted from them, and what is left has the bits of a count "
-    "without it."
+    "The shard of each remaining user was chosen when the forgotten data was still there. Of heads nothing is taken "
+    "over: sums are whole numbers, the forgotten part was subtracted from them, and what is left has the bits of a "
+    "count without it."
 )
 ADAPTED = (
     " The drafts of changed shards were deleted before anything else; their adapters and drafts were trained again, "
     "from the start that all shards have."
 )
 """Added to :data:`KEPT` where titles or codes are trained."""
+RESTARTED = (
+    " The drafts of changed shards were deleted before anything else, and trained again; so were their adapters, each "
+    "from its restart point before the first slice that holds a user who changed, which has seen nobody of that slice "
+    "or later ones ('slices' says how many are kept)."
+)
+"""Added in its place where slices of a changed shard were kept."""
 _OPTIONAL = ("slices", "at_once", "caught_up")
 DROPPED = (
     " The drafts of changed shards were deleted before anything else; with the state before went their adapters, and "

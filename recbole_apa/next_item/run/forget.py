@@ -128,9 +128,10 @@ class ForgetSession:
         """Find what is asked for, write it into the ledger, and carry it out."""
         opened = open_state(self.store, self.changes, self.keys)
         asked = self._ask(opened, groups)
-        out.left, out.is_at_once = asked.left, self._asking.at_once
+        out.left = asked.left
         if not asked.requests:
             return
+        out.is_at_once = self._asking.at_once
         self.refuse_unfit(opened, self._after(opened, asked.requests))
         self.keys.outside(self.store.folder)
         self.keys.keep(self.keys.newest())
@@ -191,9 +192,9 @@ class ForgetSession:
         opened = open_state(self.store, self.changes, self.keys)
         asked = self._ask(opened, groups or [[]])
         out = ForgetResult(n_interactions=asked.n_interactions, left=asked.left, is_dry=True)
-        out.is_at_once = self._asking.at_once
         if not asked.requests:
             return out
+        out.is_at_once = self._asking.at_once
         after = self._after(opened, asked.requests)
         return self._told(out, opened, change_of(opened.state, after, opened.options.settings))
 
@@ -231,7 +232,7 @@ class ForgetSession:
             self.refuse_other_machine(opened, self.store.manifest())
         users = change_of(opened.state, after, settings, joins).users
         changed = [after.of_user[user] for user in users if user in after.of_user]
-        opened.reader.refuse_long(changed)
+        opened.reader.refuse_long(changed, settings.all_rows)
         if opened.state.codes is not None:
             states, catalogue = opened.reader.states, after.catalogue
             refuse_long(identifiers_of(catalogue, states.encoder, opened.state.codes), states, catalogue, changed)
@@ -276,7 +277,8 @@ class ForgetSession:
             was = "unknown" if then is None else then.text()
             raise SettingsError(
                 f"the run comes from another kind of machine ({was}; here: {here.text()}), which rounds differently: "
-                f"expected a machine like the run's; --exactness={FRESH} trains everything again for a request"
+                f"expected a machine like the run's; --exactness={FRESH} trains everything again for a request, and "
+                f"from Python forget_next_items(RUN, exactness={FRESH!r}) finishes what waits"
             )
 
     def _ledger(self, manifest: Mapping[str, Any]) -> Ledger:

@@ -19,6 +19,7 @@ from recbole_apa.next_item.run.certificate import (
     KEPT,
     LEFT,
     MEANS,
+    RESTARTED,
     NextItemCertificate,
     keyed_files,
     left_out,
@@ -98,7 +99,7 @@ def _certificate(
         },
         exactness=level,
         means=MEANS[FRESH if is_fresh else INHERITED] + left_out(after),
-        kept="" if is_fresh else _kept(after),
+        kept="" if is_fresh else _kept(made),
         users={"changed": len(change.users), "gone": len(change.gone)},
         shards={"changed": list(change.shards), "total": settings.n_shards},
         files=files,
@@ -163,9 +164,12 @@ def _partition_of(level: str, partition: str, before: str) -> str:
     return EARLIER if before in (THIS_DATA, EARLIER) else before
 
 
-def _kept(after: NextItemRun) -> str:
+def _kept(made: Transition) -> str:
     """What an inherited state took over."""
-    adapted = ADAPTED if after.is_whole else DROPPED
+    after = made.after
+    slices = kept_slices(made.before.state.learnt, made.change.first, after.options.settings)
+    trained = RESTARTED if any(told["kept"] for told in slices.values()) else ADAPTED
+    adapted = trained if after.is_whole else DROPPED
     return KEPT + adapted * bool(after.state.learnt.adapters) + CODED * (after.state.codes is not None)
 
 

@@ -117,6 +117,8 @@ def read_state(folder: Path, settings: NextItemSettings, ends: Mapping[int, int]
             None if chosen["fusion"] is None else _fusion(chosen["fusion"], settings),
             _codes(folder, settings),
         )
+    except RunError:
+        raise
     except (KeyError, TypeError, ValueError, AttributeError, IndexError, RuntimeError) as error:
         raise _damaged(folder, f"{type(error).__name__}: {error}") from None
     _check_sizes(folder, state, settings)
