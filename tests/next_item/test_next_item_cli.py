@@ -2,7 +2,9 @@
 
 import csv
 import json
+import os
 import shutil
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -10,7 +12,7 @@ import torch
 
 from recbole_apa.cli.main import main
 from recbole_apa.next_item.ranking import split_of
-from recbole_apa.next_item.run.baselines import rows_as_files, scores_of, train_on
+from recbole_apa.next_item.run.baselines import ROWS, rows_as_files, scores_of, train_on
 from tests.helpers.inside import inside
 
 
@@ -134,3 +136,14 @@ def test_a_run_of_the_labelled_mode_recommends_and_says_what_it_took(finished, c
 def test_candidates_are_for_the_labelled_mode(run, capsys):
     assert main([f"--run={run}", "--recommend=u4", "--candidates=20"]) == 2
     assert "ranks every item from one prompt" in capsys.readouterr().err
+
+
+def test_rows_that_a_killed_comparison_left_go_with_the_next(read, tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    left, other = tmp_path / f"{ROWS}999999999-x", tmp_path / f"{ROWS}{os.getpid()}-x"
+    for folder in (left, other):
+        folder.mkdir()
+        (folder / "presplit.train.inter").write_text("u5\ti1\n")
+    with rows_as_files(read[1]) as folder:
+        assert folder.is_dir() and not left.exists() and other.is_dir()
+    assert [path.name for path in tmp_path.iterdir()] == [other.name]

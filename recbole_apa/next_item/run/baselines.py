@@ -4,6 +4,7 @@ General models are trained by RecBole. Of its sequential models RecBole makes a 
 two of its networks are trained on all positions of a history at once instead, and their rows are named so.
 """
 
+import os
 import shutil
 import tempfile
 import time
@@ -12,6 +13,7 @@ from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
+import psutil
 import torch
 from recbole.data.interaction import Interaction
 from recbole.utils import ModelType
@@ -33,6 +35,8 @@ _KINDS = frozenset({ModelType.GENERAL, ModelType.TRADITIONAL})
 _MEASURE = "NDCG@10"
 ALL_POSITIONS = "-all-positions"
 """Behind the name of a model that is trained so."""
+ROWS = "recbole-apa-next-"
+"""How the folders begin that rows are written to; then comes the number of the process."""
 AT_ONCE = 256
 """Users scored together."""
 
@@ -108,8 +112,10 @@ def train_on(folder: Path, name: str, seed: int) -> TrainedBaseline:
 
 @contextmanager
 def rows_as_files(data: NextItemData) -> Iterator[Path]:
-    """The rows as RecBole's pre-split files, in a folder that is deleted afterwards."""
-    folder = Path(tempfile.mkdtemp(prefix="recbole-apa-next-"))
+    """The rows as RecBole's pre-split files, in a folder that is deleted afterwards; those that killed processes left
+    are deleted before."""
+    _remove_left()
+    folder = Path(tempfile.mkdtemp(prefix=f"{ROWS}{os.getpid()}-"))
     try:
         splits: dict[str, list[PresplitRow]] = {"train": [], "valid": [], "test": []}
         for sequence in data.sequences:
@@ -121,6 +127,13 @@ def rows_as_files(data: NextItemData) -> Iterator[Path]:
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _remove_left() -> None:
+    for folder in Path(tempfile.gettempdir()).glob(f"{ROWS}*"):
+        process = folder.name.removeprefix(ROWS).split("-")[0]
+        if process.isdecimal() and not psutil.pid_exists(int(process)):
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def _write_items(path: Path, data: NextItemData) -> None:
