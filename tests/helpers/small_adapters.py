@@ -27,6 +27,7 @@ def adapted_by(read: tuple[Any, NextItemData, RowReader], **more: Any) -> Adapte
         adapter_layers=1,
         adapter_rank=2,
         adapter_batch=3,
+        adapter_epochs=1,
         adapter_learning_rate=0.01,
     )
     return replace(settings, **more), data, reader
