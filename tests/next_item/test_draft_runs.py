@@ -176,6 +176,7 @@ def test_drafts_of_runs_from_before_they_had_files_are_read(next_options, work_f
         manifest["files"][f"adapters/00{k}.safetensors"] = file_digest(adapter)
         del manifest["files"][f"drafts/00{k}.safetensors"]
         draft.unlink()
+    (state / "drafts").rmdir()
     store.put_in_force(manifest)
     assert audit_next_items(run.folder).holds and verify_next_items(run.folder).differences == []
     forget_next_items(run.folder, users=["u5"])
