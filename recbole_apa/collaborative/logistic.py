@@ -1,10 +1,12 @@
-"""Ridge logistic regression by Newton's method in float64: the same rows in the same order give the same bits.
+"""Ridge logistic regression by Newton's method in float64: the same rows in the same order give the same bits,
+whatever the number of threads.
 
 Shapes: n rows, f features.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from math import sqrt
 from typing import Any
 
 import numpy as np
@@ -118,7 +120,7 @@ def _newton(x: np.ndarray, y: np.ndarray, ridge: np.ndarray) -> np.ndarray:
         if np.abs(gradient).max() <= _SMALL * len(y):
             break
         curvature = np.einsum("nf,n,ng->fg", x, p * (1 - p), x) + np.diag(ridge)
-        step = np.linalg.solve(curvature, gradient)
+        step = np.array(_solved(curvature.tolist(), gradient.tolist()))
         while True:
             tried = weights - step
             next_loss = _loss(x, y, ridge, tried)
@@ -134,3 +136,31 @@ def _newton(x: np.ndarray, y: np.ndarray, ridge: np.ndarray) -> np.ndarray:
 def _loss(x: np.ndarray, y: np.ndarray, ridge: np.ndarray, weights: np.ndarray) -> float:
     z = np.einsum("nf,f->n", x, weights)
     return float((np.logaddexp(0.0, z) - y * z).sum() + (ridge * weights**2).sum() / 2)
+
+
+def _solved(matrix: list[list[float]], right: list[float]) -> list[float]:
+    """x with ``matrix`` x = ``right``, of a symmetric positive definite matrix, by Cholesky's decomposition.
+
+    In Python's floats: LAPACK's last bits change with its number of threads, which libraries change as they run.
+    """
+    n = len(right)
+    lower = [[0.0] * n for _ in range(n)]
+    forward = [0.0] * n
+    for i in range(n):
+        for j in range(i):
+            lower[i][j] = (matrix[i][j] - _dot(lower[i], lower[j], j)) / lower[j][j]
+        lower[i][i] = sqrt(matrix[i][i] - _dot(lower[i], lower[i], i))
+        forward[i] = (right[i] - _dot(lower[i], forward, i)) / lower[i][i]
+    out = [0.0] * n
+    for i in reversed(range(n)):
+        column = [lower[k][i] for k in range(n)]
+        out[i] = (forward[i] - _dot(column[i + 1 :], out[i + 1 :], n - i - 1)) / lower[i][i]
+    return out
+
+
+def _dot(one: list[float], other: list[float], n: int) -> float:
+    """The sum of the first n products, from the first to the last."""
+    total = 0.0
+    for a, b in zip(one[:n], other[:n], strict=True):
+        total += a * b
+    return total

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
+from threadpoolctl import threadpool_limits
 
 from recbole_apa.collaborative import Logistic, left_out_scores
 
@@ -18,6 +19,18 @@ def test_one_binary_feature_gives_the_log_odds_of_its_counts():
     x, y = np.array([0] * 8 + [1] * 10)[:, None], np.array([1] * 2 + [0] * 6 + [1] * 7 + [0] * 3)
     fitted = Logistic.fit(x.astype(np.float64), y, ridge=1e-12)
     assert fitted.scores(np.array([[0.0], [1.0]])) == pytest.approx([2 / 8, 7 / 10], abs=1e-8)
+
+
+def test_the_number_of_threads_changes_no_bit():
+    """LAPACK's solution of such a system does change, in the last digits."""
+    fits = []
+    for n_threads in (1, 2):
+        with threadpool_limits(n_threads):
+            draws = np.random.default_rng(0)
+            fits.append(
+                [Logistic.fit(draws.normal(size=(12, 6)), draws.integers(0, 2, 12), 1.0).to_json() for _ in range(40)]
+            )
+    assert fits[0] == fits[1]
 
 
 def test_it_finds_what_scikit_learn_finds():
