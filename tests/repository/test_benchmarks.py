@@ -1,10 +1,12 @@
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import recbole
+import torch
 
 from benchmarks.cure4rec_ids import cure4rec_numbers
 from benchmarks.development import write_development_data
@@ -12,6 +14,9 @@ from benchmarks.drawn_requests import table as drawn_table
 from benchmarks.forgetting import DISTANCES, EXPERIMENTS, side_by_side
 from benchmarks.inference import REFERENCE
 from benchmarks.inference import table as inference_table
+from benchmarks.memory_size import part_of_memory
+from benchmarks.model_adds import BASE
+from benchmarks.model_adds import CHANGES as MODEL_ADDS
 from benchmarks.one_process import measured
 from benchmarks.quality import PAPER, RULES, summarise, table
 from benchmarks.random_llama import write_random_llama
@@ -21,6 +26,7 @@ from benchmarks.search import STAGES
 from benchmarks.slices import table as slices_table
 from benchmarks.timing import Contender, ratios, seconds_per_sample
 from recbole_apa import APAConfig
+from recbole_apa.adapters.aggregation import Memory
 from recbole_apa.comparison.row import Row
 from recbole_apa.core.files.whole import read_json
 from recbole_apa.data.recbole_settings import read_settings
@@ -37,6 +43,23 @@ def test_every_change_that_is_searched_is_a_valid_setting(stage, name):
     config = APAConfig("APA", "ml-100k", config_dict={"protocol": "tallrec", **base, **changes[name]})
     settings = read_settings(config).flat()
     assert all(settings[k] == v for k, v in changes[name].items())
+
+
+@pytest.mark.parametrize("name", MODEL_ADDS)
+def test_every_change_to_what_the_model_adds_is_a_valid_setting(name):
+    given = {**BASE, **MODEL_ADDS[name]}
+    config = APAConfig("APA", "ml-100k", config_dict=given)
+    assert all(config[k] == v for k, v in MODEL_ADDS[name].items())
+
+
+def test_a_smaller_memory_has_the_rows_of_its_samples():
+    def part(*names):
+        return SimpleNamespace(samples=[SimpleNamespace(sample_id=name) for name in names])
+
+    rows = torch.arange(3.0)[:, None]  # in order of sample id: a, b, c
+    memory = Memory(rows, rows, rows[:, 0], rows[:, 0].long())
+    found = part_of_memory(memory, part("c", "a", "b"), part("c", "b"))
+    assert found.users.tolist() == [1, 2] and found.embeddings.tolist() == found.scores.tolist() == [[1.0], [2.0]]
 
 
 def test_quality_table_says_means_and_distances():
