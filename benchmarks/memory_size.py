@@ -6,8 +6,9 @@
 The validation and test rows of the default's split are removed from ml-100k first (benchmarks/collaborative.py). A run
 is trained for each draw, with the largest memory. A smaller one is drawn as the option `valid_samples` draws it, out of
 the same samples; tau, n, the weights and what evidence is fitted on follow from it, and the adapters stay. Each line of
-JSON is one memory; the differences are from the draw's largest one, with intervals over users. A draw that is not
-complete in the file is made again.
+JSON is one memory; the differences are from the draw's largest one, with intervals over users. "Fitted on averages":
+the combination is fitted on the mean of the adapters' predictions, which needs no pass with merged ones. A draw that is
+not complete in the file is made again.
 """
 
 import argparse
@@ -27,7 +28,7 @@ from benchmarks.protocol import commit
 from benchmarks.resumed import kept_rows
 from recbole_apa import APAConfig, run
 from recbole_apa.adapters.aggregation import Memory, settle_weights
-from recbole_apa.collaborative import MODEL
+from recbole_apa.collaborative import BOTH, MODEL
 from recbole_apa.data.dataset import APADataset
 from recbole_apa.data.loaders import Loaders
 from recbole_apa.evaluation.metrics import auc, interval, mean_log_loss, resampled_aucs, resampled_means, user_numbers
@@ -40,6 +41,7 @@ from recbole_apa.pipeline.build_data import build_data
 BASE: dict[str, Any] = {"evidence": "counts", "test_samples": 600, "variants": "none", "baselines": []}
 SMALL: dict[str, Any] = {"train_samples": 16, "test_samples": 40, "n_shards": 2, "MAX_ITEM_LIST_LENGTH": 3}
 SERVED, RESAMPLES = "served", 2000
+AVERAGED = ", fitted on averages"
 Scores = dict[str, np.ndarray]
 
 
@@ -55,7 +57,7 @@ def rows_of(draw: int, sizes: Sequence[int], options: Mapping[str, Any]) -> Iter
         for size in sorted(sizes, reverse=True):
             data = build_data(APAConfig("APA", "ml-100k", config_dict={**given, "valid_samples": size}), told=False)
             about, scores = scored(result, data, memory)
-            before = before or scores
+            before = before or {**scores, **{name + AVERAGED: scores[name] for name in (BOTH, SERVED)}}
             yield {"change": name_of(draw, size), "options": {**given, "valid_samples": size}, "commit": commit()} | {
                 **about,
                 "figures": judged(labels, users, scores, before),
@@ -85,13 +87,21 @@ def scored(result: RunResult, data: Loaders, whole: Memory) -> tuple[dict[str, A
         found: np.ndarray = result.trainer.aggregate(part, weights, given.aggregation, "Score", False).numpy()
         return found
 
-    of_valid = aggregated(valid, of_memory(model.rule, valid)["weights"])
+    known = of_memory(model.rule, valid)
     of_test = aggregated(test, model.weights(model.prompts_of(test)))
-    combined = combined_of(FitContext(model), valid, of_valid, {})
-    assert combined is not None
-    scores = combined.scores_of(test, of_test)
-    about = {"tau": tau, "n_neighbors": n_neighbors, "served": combined.served, "seed": result.config["seed"]}
-    return about, {**scores, SERVED: scores[combined.served]}
+
+    def served(of_valid: np.ndarray, kind: str) -> tuple[str, Scores]:
+        combined = combined_of(FitContext(model), valid, of_valid, {})
+        assert combined is not None
+        scores = combined.scores_of(test, of_test)
+        return combined.served, {BOTH + kind: scores[BOTH], SERVED + kind: scores[combined.served]} | (
+            {} if kind else scores
+        )
+
+    name, scores = served(aggregated(valid, known["weights"]), "")
+    other, averaged = served(known["prediction"].numpy(), AVERAGED)
+    about = {"tau": tau, "n_neighbors": n_neighbors, "served": name, "served" + AVERAGED: other}
+    return about, scores | averaged
 
 
 def part_of_memory(memory: Memory, samples: APADataset, some: APADataset) -> Memory:
