@@ -30,6 +30,13 @@ class CollaborativeSettings(Checked):
         default="labels", metadata=option(since=Since("0.1.0", before="labels"))
     )
     """What is summed up: ``labels``, or ``ratings``, the numbers that labels are made of, in 1,024ths."""
+    evidence_fit: Literal["averages", "merged"] = field(
+        default="merged", metadata=option(since=Since("0.1.0", before="merged"))
+    )
+    """Which scores of the language model the combination is fitted and chosen on: ``averages`` of the adapters' scores
+    of a validation sample, with the sample's weights, which the memory has; those of the ``merged`` adapter (of
+    ``aggregation``), which are served, and cost one more pass of each validation sample in a training and in every
+    request."""
     evidence_columns: tuple[str, ...] | None = field(
         default=None,
         metadata=option(since=Since("0.1.0", before=None), expected="a column of words and, after it, one of years"),
@@ -74,6 +81,11 @@ class CollaborativeSettings(Checked):
     def counts(self) -> bool:
         """Whether the run keeps collaborative statistics."""
         return self.evidence == "counts"
+
+    @property
+    def fits_averages(self) -> bool:
+        """Whether the combination is fitted on averages of the adapters' scores."""
+        return self.counts and self.evidence_fit == "averages"
 
     @property
     def columns(self) -> tuple[str, ...]:

@@ -11,6 +11,8 @@ from recbole_apa.core.collaborative_settings import CollaborativeSettings
 from recbole_apa.core.errors import SettingsError
 from recbole_apa.core.option import Bounds, Checked, Says, Since, option
 
+AVERAGED = "prediction"
+"""The ``aggregation`` that averages the adapters' scores."""
 GREATEST_SEED = 2**32 - 1
 """The largest seed that numpy accepts."""
 
@@ -249,6 +251,12 @@ class APASettings(Checked):
             out["prompt_template"] = dict(out["prompt_template"])
         return out
 
+    @property
+    def validation_scores(self) -> str:
+        """The aggregation of the adapters that validation samples are scored by when a state is made; another than
+        the one that is served where evidence is fitted on averages."""
+        return AVERAGED if self.collaborative.fits_averages else self.aggregation.aggregation
+
     def identifying(self) -> dict[str, Any]:
         """As :meth:`flat`, without later options while they have the values that change nothing, and without those of
         statistics that the run does not have: what identified a run before those options existed."""
@@ -261,6 +269,7 @@ _UNSET: dict[str, object] = {
     "draw_seed": None,
     "evidence_samples": 0,
     "evidence_content": "columns",
+    "evidence_fit": "merged",
     "evidence_text": None,
     "evidence_models": [],
     "evidence_past": "all",

@@ -28,6 +28,10 @@ STACKED = "evidence.stacked"
 """Whether the regression with the model is of two numbers, the evidence's log odds and the model's (1), or of all
 terms (0)."""
 
+AVERAGES = "evidence.fits_averages"
+"""Whether the model's LogLoss among those that decided is of averages of its adapters' scores (1), or of the scores
+that are served (0)."""
+
 
 def name_of(served: str, model: str) -> str:
     """The name of the scores that are served.

@@ -113,11 +113,12 @@ class CombinedScores:
 
     def scores_of(self, part: APADataset, model_scores: np.ndarray) -> dict[str, np.ndarray]:
         """All scores of validation or test samples by name, (n,) each: the model's, and those of
-        :class:`~recbole_apa.collaborative.Combination`; of validation samples by fits that left their users out.
+        :class:`~recbole_apa.collaborative.Combination`; of validation samples by fits that left their users out, on the
+        scores that the combination was fitted on.
 
         Args:
             part: all samples of one of the two splits.
-            model_scores: (n,).
+            model_scores: (n,), of the configured aggregation.
 
         Raises:
             RunError: other samples.
@@ -125,14 +126,14 @@ class CombinedScores:
         split, combined, order = self._split_of(part), self.fitted.combination, sample_order(part.samples)
         if combined is None:
             return {MODEL: model_scores}
-        scores, targets = model_scores[order].astype(np.float64), self._targets(split)
+        targets = self._targets(split)
         table = self.fitted.features(split, targets.pasts, self.contents)
         if split == SPLITS[1]:
             further = self.fitted.further(self._targets(EVIDENCE), self.contents)
-            found = left_out(table, scores, targets.labels, targets.users, further)
+            found = left_out(table, self.fitted.scores[split], targets.labels, targets.users, further)
         else:
-            found = combined.scores(table, scores)
-        return {name: _in_place(order, values) for name, values in found.items()}
+            found = combined.scores(table, model_scores[order].astype(np.float64))
+        return {**{name: _in_place(order, values) for name, values in found.items()}, MODEL: model_scores}
 
     def served_of(self, part: APADataset, model_scores: np.ndarray) -> np.ndarray:
         """The scores of :meth:`scores_of` that are served."""

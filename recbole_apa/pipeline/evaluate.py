@@ -16,7 +16,7 @@ from recbole_apa.data.export import export_samples
 from recbole_apa.data.loaders import Loaders
 from recbole_apa.data.splits import SPLITS
 from recbole_apa.evaluation.attempt import attempt
-from recbole_apa.evaluation.evidence_figures import added_figures, combination_figures, name_of, with_evidence
+from recbole_apa.evaluation.evidence_figures import AVERAGES, added_figures, combination_figures, name_of, with_evidence
 from recbole_apa.evaluation.evidence_slices import slice_figures, slice_masks
 from recbole_apa.evaluation.report import figures as draw
 from recbole_apa.evaluation.report.baseline_lines import baseline_lines
@@ -74,6 +74,7 @@ def evaluate_state(
         metrics |= _figures_of("test", scored, result)
         if trainer.combined:
             metrics |= combination_figures(trainer.combined.fitted.combination)
+            metrics[AVERAGES] = float(trainer.combined.settings.fits_averages)
             how = result.config["seed"], result.config["intervals"] == "users"
             metrics |= added_figures(scored, *how) | slice_figures(scored, _slices(result), *how)
         outcome = trainer.evaluate_scores(_served(result, scored), data.test_set)

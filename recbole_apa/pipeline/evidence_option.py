@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 AUTO, COUNTS, NONE = "auto", "counts", "none"
 EVIDENCE, MODELS, PAST, COLUMNS = "evidence", "evidence_models", "evidence_past", "evidence_columns"
+FIT = "evidence_fit"
 VALUES, CONTENT, TEXT = "evidence_values", "evidence_content", "evidence_text"
 SAMPLES = "evidence_samples"
 BOTH = "both"

@@ -5,7 +5,18 @@ from logging import getLogger
 from recbole.config import Config
 
 from recbole_apa.data.recbole_options import IDLE
-from recbole_apa.pipeline.evidence_option import COLUMNS, CONTENT, EVIDENCE, MODELS, NONE, PAST, SAMPLES, TEXT, VALUES
+from recbole_apa.pipeline.evidence_option import (
+    COLUMNS,
+    CONTENT,
+    EVIDENCE,
+    FIT,
+    MODELS,
+    NONE,
+    PAST,
+    SAMPLES,
+    TEXT,
+    VALUES,
+)
 
 
 def idle_options(config: Config) -> dict[str, str]:
@@ -18,7 +29,7 @@ def idle_options(config: Config) -> dict[str, str]:
     out = {name: why for name, why in IDLE.items() if name in given and given[name] != usual.get(name)}
     if given.get("worker") and set(config["eval_args"]["mode"].values()) == {"labeled"}:
         out["worker"] = IDLE["nproc"]
-    for name in (COLUMNS, CONTENT, MODELS, PAST, SAMPLES, TEXT, VALUES):
+    for name in (COLUMNS, CONTENT, FIT, MODELS, PAST, SAMPLES, TEXT, VALUES):
         if given.get(name, usual.get(name)) != usual.get(name) and config[EVIDENCE] == NONE:
             out[name] = f"the run has no collaborative statistics: {EVIDENCE} is {NONE} here"
     if given.get(TEXT) and TEXT not in out and config[CONTENT] not in ("states", "both"):

@@ -6,10 +6,11 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from recbole_apa.collaborative import JUDGED, MODEL, TEST
+from recbole_apa.core.collaborative_settings import CollaborativeSettings
 from recbole_apa.core.files.whole import read_json, write_json
 from recbole_apa.data.samples import Sample
 from recbole_apa.data.survey import Survey
-from recbole_apa.evaluation.evidence_figures import added_figures, combination_figures, with_evidence
+from recbole_apa.evaluation.evidence_figures import AVERAGES, added_figures, combination_figures, with_evidence
 from recbole_apa.evaluation.evidence_slices import slice_figures, slice_masks
 from recbole_apa.evaluation.metrics import user_numbers
 from recbole_apa.evaluation.prefix_figures import PREFIXES
@@ -68,6 +69,7 @@ def write_rule_figures(
         n_decimals = int(before["options"].get("metric_decimal_place", RECBOLE_DECIMALS))
         metrics = _with_served(metrics, statistics, survey, n_decimals)
         metrics |= combination_figures(statistics.fitted.combination)
+        metrics[AVERAGES] = float(CollaborativeSettings.noted(before["settings"]).fits_averages)
     # JSON has no NaN
     metrics = {name: value for name, value in metrics.items() if math.isfinite(value)}
     write_json(pending.folder / METRICS_FILE, metrics)

@@ -77,7 +77,7 @@ def test_figures_say_what_is_served_and_why(finished):
         assert metrics[f"evidence.served.{name}"] == (name == combination.served)
         assert metrics[f"evidence.log_loss.{name}"] == loss
     assert metrics["evidence.log_loss.evidence"] == pytest.approx(metrics["valid.evidence.alone.logloss"])
-    assert metrics["evidence.log_loss.model"] == pytest.approx(metrics["valid.aggregated.decomposition.logloss"])
+    assert metrics["evidence.log_loss.model"] == pytest.approx(metrics["valid.aggregated.prediction.logloss"])
     for place, term in enumerate(combination.terms):
         assert metrics[f"evidence.alone.coefficients.{term}"] == combination.alone.coefficients[place]
     assert metrics["evidence.with_model.coefficients.model"] == combination.both.coefficients[-1]

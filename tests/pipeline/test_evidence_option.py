@@ -70,6 +70,7 @@ def test_a_datasets_own_columns_are_left_out_where_others_are_read():
 def test_columns_without_statistics_are_said_to_do_nothing(options):
     for evidence, idle in (("counts", False), ("none", True)):
         idlers = {"evidence_columns": ["title"], "evidence_past": "shown", "evidence_values": "ratings"}
+        idlers |= {"evidence_fit": "merged"}
         idlers |= {"evidence_content": "states", "evidence_samples": 7}
         for name, value in idlers.items():
             config = APAConfig("APA", "board", None, {**options, "evidence": evidence, name: value})

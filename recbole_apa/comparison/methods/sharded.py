@@ -23,6 +23,7 @@ from recbole_apa.comparison.requests import Counted, TrainedSamples, drawn_figur
 from recbole_apa.core.errors import RunError
 from recbole_apa.core.option_table import ACTIVATION_KEYS
 from recbole_apa.core.progress import progress
+from recbole_apa.core.settings import AVERAGED
 from recbole_apa.data.loaders import Loaders
 from recbole_apa.data.run_data import RunData
 from recbole_apa.data.splits import SPLITS
@@ -173,10 +174,12 @@ class AdapterMethod:
     def _join(self, serving: Serving, data: RunData) -> Joined:
         """Fitted on the validation samples, each scored without its own user's rows of the memory."""
         made, valid = self.made, self.made.data.valid_set
-        weights = made.trainer.validation_scores(valid)["weights"]
-        show = made.config["show_progress"]
-        found = made.trainer.aggregate(valid, weights, serving.aggregation, "Score validation samples", show)
-        return Joined.fit(self.context, found.numpy(), data)
+        known, show = made.trainer.validation_scores(valid), made.config["show_progress"]
+        how = AVERAGED if made.model.settings.collaborative.evidence_fit == "averages" else serving.aggregation
+        if how not in known:
+            title = "Score validation samples"
+            known[how] = made.trainer.aggregate(valid, known["weights"], how, title, show)
+        return Joined.fit(self.context, known[how].numpy(), data)
 
     def _with(self, joined: Joined, seconds: float) -> FitFigures:
         """What the shards and the evidence beside them took together.

@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping
 
 from recbole_apa.collaborative import ALONE, BOTH, MODEL
-from recbole_apa.evaluation.evidence_figures import STACKED
+from recbole_apa.evaluation.evidence_figures import AVERAGES, STACKED
 from recbole_apa.evaluation.evidence_slices import PREFIX, SLICES
 from recbole_apa.evaluation.metrics import FEWEST_CLUSTERS
 from recbole_apa.evaluation.scored_split import BY_USERS
@@ -31,6 +31,8 @@ def evidence_lines(figures: Mapping[str, float]) -> list[str]:
 def _choice(figures: Mapping[str, float], served: str) -> str:
     losses = {TITLES[name]: figures.get(f"evidence.log_loss.{name}") for name in TITLES}
     told = ", ".join(f"{title} {value:.4f}" for title, value in losses.items() if value is not None)
+    if told and figures.get(AVERAGES):
+        told += "; APA's scores are averages of its adapters' here"
     if not told:
         return f"Served is {TITLES[served]}."
     known = {name: losses[TITLES[name]] for name in TITLES if losses[TITLES[name]] is not None}
