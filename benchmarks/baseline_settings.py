@@ -1,12 +1,14 @@
 """How RecBole's models are trained in a comparison (properties/comparison/baselines.yaml): chosen on validation rows.
 
     python -m benchmarks.baseline_settings --blocks=all --tried="{stopping_step: 30}"
+    python -m benchmarks.baseline_settings --blocks=all --models=FM,DeepFM --search=24 --out=FILE.jsonl
     python -m benchmarks.baseline_settings --rows
 
 Training is the comparison's, and so is early stopping under `shown` and `drawn`: the other rows of the validation
 period are judged. Under `all`, where a comparison stops on all of that period, one half of its users (by hash) stop
-and the other half are judged. No test row is scored. Every training is one line of --out, and none is repeated. --rows
-prints how many rows each block has, and how many of the labels that test prompts show are labels of test rows
+and the other half are judged. No test row is scored. Every training is one line of --out, and none is repeated.
+--search tries settings drawn at random from SPACE, on top of --tried; the first N of them are the same for every N.
+--rows prints how many rows each block has, and how many of the labels that test prompts show are labels of test rows
 themselves. Other --option=value arguments go to APA.
 """
 
@@ -34,6 +36,17 @@ from recbole_apa.pipeline.recbole_models import NAME, PresplitFiles, baseline_sc
 
 OUT = Path("benchmarks/results/baseline_settings.jsonl")
 MODELS = "FM,DeepFM,BPR"
+SPACE: dict[str, dict[str, tuple[object, ...]]] = {
+    "": {
+        "learning_rate": (0.0003, 0.001, 0.003, 0.01),
+        "embedding_size": (4, 10, 16, 32, 64),
+        "weight_decay": (0.0, 1e-6, 1e-5, 1e-4, 1e-3),
+        "train_batch_size": (512, 2048, 8192),
+        "stopping_step": (10, 30),
+    },
+    "DeepFM": {"mlp_hidden_size": ([64, 64], [128, 128, 128], [256, 256, 256]), "dropout_prob": (0.0, 0.2, 0.5)},
+}
+"""What is searched for any model, and for one by name besides."""
 
 
 def stopping(context: ComparisonContext, block: BaselineData) -> np.ndarray:
@@ -55,6 +68,15 @@ def judged(context: ComparisonContext, block: BaselineData) -> list[Sample]:
     rows = rows[~np.isin(rows, stopping(context, block))]
     length = data.options.samples.history_length
     return [make_sample(data.rows, data.windows, row, length) for row in rows.tolist()]
+
+
+def settings_tried(model: str, tried: Mapping[str, object], n: int) -> list[dict[str, object]]:
+    """The given settings alone, or n of :data:`SPACE` on top of them; the first are RecBole's own."""
+    if not n:
+        return [dict(tried)]
+    space, rng = {**SPACE[""], **SPACE.get(model, {})}, np.random.default_rng(0)
+    drawn = [{name: values[rng.integers(len(values))] for name, values in space.items()} for _ in range(n - 1)]
+    return [dict(tried), *({**tried, **one} for one in drawn)]
 
 
 def measure(context: ComparisonContext, block: BaselineData, model: str, tried: Mapping[str, object]) -> dict:
@@ -95,6 +117,7 @@ def main() -> None:
     parser.add_argument("--models", default=MODELS)
     parser.add_argument("--blocks", default=",".join(get_args(BaselineData)))
     parser.add_argument("--tried", default="{}")
+    parser.add_argument("--search", type=int, default=0, metavar="N", help="how many settings to try")
     parser.add_argument("--out", type=Path, default=OUT)
     parser.add_argument("--rows", action="store_true")
     given, further = parser.parse_known_args()
@@ -109,12 +132,17 @@ def main() -> None:
         for block in given.blocks.split(","):
             sizes = {"train": len(context.splits["train"]), "valid": len(stopping(context, block))}
             shown.append((block, sizes))
-            for model in given.models.split(","):
-                about = {"model": model, "block": block, "tried": parse_value(given.tried), "samples": sizes}
+            pairs = [
+                (model, tried)
+                for model in given.models.split(",")
+                for tried in settings_tried(model, parse_value(given.tried), given.search)
+            ]
+            for model, tried in pairs:
+                about = {"model": model, "block": block, "tried": tried, "samples": sizes}
                 if any(about.items() <= line.items() for line in known):
                     continue
                 begun = time.perf_counter()
-                known.append({**about, **measure(context, block, model, about["tried"])})
+                known.append({**about, **measure(context, block, model, tried)})
                 given.out.parent.mkdir(parents=True, exist_ok=True)
                 with given.out.open("a") as out:
                     out.write(json.dumps(known[-1]) + "\n")
