@@ -1,6 +1,6 @@
 """What does the language model add to collaborative evidence? One change at a time, on development rows alone.
 
-    python -m benchmarks.model_adds --out=FILE.jsonl [--only=default,genres]
+    python -m benchmarks.model_adds --out=FILE.jsonl [--only="default;genres in lines"]
 
 The validation and test rows of the default's split are removed from ml-100k first, and the rest is split again by the
 same rule (benchmarks/collaborative.py). Each line of JSON is one run: evidence alone and with APA's logit, fitted on
