@@ -58,7 +58,8 @@ def rows_of(draw: int, sizes: Sequence[int], options: Mapping[str, Any]) -> Iter
             data = build_data(APAConfig("APA", "ml-100k", config_dict={**given, "valid_samples": size}), told=False)
             about, scores = scored(result, data, memory)
             before = before or {**scores, **{name + AVERAGED: scores[name] for name in (BOTH, SERVED)}}
-            yield {"change": name_of(draw, size), "options": {**given, "valid_samples": size}, "commit": commit()} | {
+            told = {name: value for name, value in given.items() if name != "data_path"} | {"valid_samples": size}
+            yield {"change": name_of(draw, size), "options": told, "commit": commit()} | {
                 **about,
                 "figures": judged(labels, users, scores, before),
                 "memory_seconds": result.metrics["memory_seconds"] * len(data.valid_set.samples) / len(memory.labels),
