@@ -59,7 +59,8 @@ def test_a_run_keeps_codes_and_the_rows_of_drawn_users(made, monkeypatch):
     assert rows < set(made.figures) and not any(row.startswith("titles") for row in made.figures)
     monkeypatch.setattr(identifiers, "residual_codes", None)  # opening makes no codes: they are kept
     again = open_next_items(made.folder)
-    assert again.figures == made.figures and again.state.codes.digest == made.state.codes.digest
+    assert again.figures == made.figures and list(again.figures) == list(made.figures)
+    assert again.state.codes.digest == made.state.codes.digest
 
 
 def test_a_request_moves_no_code_and_trains_the_adapter_of_the_hit_shard(folder, monkeypatch):

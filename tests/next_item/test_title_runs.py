@@ -20,7 +20,7 @@ from tests.helpers.inside import inside
 from tests.helpers.next_item_runs import kill
 from tests.helpers.runs import tree
 
-ROWS = {f"{row} of 2 drawn users" for row in ("titles", "titles + heads", "heads")}
+ROWS = [f"{row} of 2 drawn users" for row in ("titles", "titles + heads", "heads")]
 
 
 @pytest.fixture(scope="module")
@@ -38,11 +38,12 @@ def folder(made, tmp_path) -> Path:
 def test_a_run_keeps_adapters_and_the_rows_of_drawn_users(made, monkeypatch):
     files = NextItemStore(made.folder).manifest()["files"]
     assert {f"adapters/00{k}.safetensors" for k in range(3)} < set(files)
-    assert set(made.figures) > ROWS and "test.ndcg@10" in made.figures["titles of 2 drawn users"]
+    assert set(made.figures) > {*ROWS} and "test.ndcg@10" in made.figures["titles of 2 drawn users"]
     for name in ("after_each", "of_many"):  # opening ranks no titles: the rows are kept
         monkeypatch.setattr(title_training.HistoryStates, name, None)
     again = open_next_items(made.folder)
-    assert again.figures == made.figures and "titles + heads" in again.table
+    assert again.figures == made.figures and again.table == made.table  # of the table the order of rows, too
+    assert [row for row in again.figures if row in ROWS] == ROWS == list(again.of_titles)
     assert again.state.learnt.adapters[0].layers == made.state.learnt.adapters[0].layers
 
 
@@ -171,4 +172,4 @@ def test_a_damaged_adapter_is_refused(folder):
 def test_heads_alone_train_nothing(made, monkeypatch, next_options, tmp_path):
     monkeypatch.setattr(fit, "TitleTrainer", None)
     run = run_next_items("chains", config_dict=next_options, run_dir=tmp_path / "run")
-    assert run.state.learnt.adapters == () and not ROWS & set(run.figures)
+    assert run.state.learnt.adapters == () and {*ROWS}.isdisjoint(run.figures)
