@@ -40,7 +40,10 @@ def forget_text(found: "ForgetResult") -> str:
         )
     kept = [f"{shard} {told['kept']} of {told['total']}" for shard, told in found.slices.items()]
     lines += [f"slices whose training stays as it was, of these shards: {', '.join(kept)}"] if kept else []
-    lines += [f"line {position} of the ledger: an addition that was waiting" for position in found.finished_additions]
+    told = "its last steps were missing, and are done now"
+    lines += [f"line {position} of the ledger: {told}" for position in found.last_steps]
+    added = [position for position in found.finished_additions if position not in found.last_steps]
+    lines += [f"line {position} of the ledger: an addition that was waiting" for position in added]
     lines += [_AT_ONCE[found.has_adapters]] if found.is_at_once else []
     if found.is_dry:
         return "\n".join([*lines, "nothing was changed (--dry_run)"])
@@ -68,6 +71,7 @@ def forget_fields(found: "ForgetResult") -> dict[str, object]:
         "seconds": found.seconds,
         "certificates": found.certificates,
         "finished_additions": found.finished_additions,
+        "last_steps": found.last_steps,
         "without_adapter": None if found.run is None else found.run.without_adapter,
         "slices": found.slices,
         "to_make": None if found.run is None or not found.run.later else found.run.later,

@@ -135,6 +135,7 @@ def test_every_field_is_printed_by_some_command(options, finished, served, tmp_p
     # lists that were empty here: an old format's notices, a moved shard, a difference, a measure's fault, what waited
     rare = {"audit.notices[]", "unlearn.plan.moved_shards[]", "unlearn.outcomes[].plan.moved_shards[]"}
     rare |= {"add.finished[]", "add.certificates[]", "unlearn.finished_additions[]"}
-    rare |= {"next_items_unlearn.finished_additions[]", "next_items_add.certificates[]"}
+    rare |= {f"next_items_unlearn.{name}[]" for name in ("finished_additions", "last_steps")}
+    rare |= {"next_items_add.certificates[]"}
     rare |= {"verify.differences[]", "compare.rows[].faults[]"}
     assert {*FIELDS} - found == rare

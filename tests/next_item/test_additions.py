@@ -15,6 +15,7 @@ from recbole_apa.next_item.run.proof import audit_next_items, verify_next_items
 from recbole_apa.next_item.run.store import NextItemStore
 from recbole_apa.next_item.run.train import open_next_items, run_next_items
 from tests.helpers.inside import inside
+from tests.helpers.next_item_runs import kill
 from tests.helpers.runs import tree
 
 NEW = [
@@ -109,11 +110,8 @@ def test_what_is_refused_changes_nothing(folder, rows, words):
 
 @pytest.mark.parametrize("step", ["put_grown_state", "finish_request"])
 def test_a_killed_addition_is_finished_by_the_next_call(folder, monkeypatch, step):
-    def killed(*arguments):
-        raise KeyboardInterrupt
-
     with monkeypatch.context() as patch:
-        patch.setattr(forget, step, killed)
+        kill(patch, forget, step, after=int(step == "finish_request"))  # its first call is for what waits
         with pytest.raises(KeyboardInterrupt):
             add_next_items(folder, NEW)
     with pytest.raises(RunError, match="--resume"):

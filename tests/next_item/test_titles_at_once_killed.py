@@ -77,7 +77,7 @@ def test_a_request_at_once_that_is_killed_is_finished_as_it_was_made(folder, mon
 )
 @pytest.mark.quick(1)
 def test_catching_up_that_is_killed_leaves_the_state_before_or_the_new_one(
-    folder, tmp_path, monkeypatch, where, name, after
+    folder, tmp_path, monkeypatch, capsys, where, name, after
 ):
     plain = Path(shutil.copytree(folder, tmp_path / "plain"))
     forget_next_items(plain, users=["u5"])
@@ -94,7 +94,10 @@ def test_catching_up_that_is_killed_leaves_the_state_before_or_the_new_one(
     else:
         with pytest.raises(RunError, match="--resume"):
             open_next_items(folder)
+        capsys.readouterr()
         assert main([f"--run={folder}", "--resume"]) == 0
+        told = capsys.readouterr().out
+        assert ("line 3 of the ledger: its last steps" if name == "finish_request" else "caught up: adapters") in told
     assert state_of(folder) == state_of(plain)
     assert_holds(folder)
 

@@ -17,7 +17,7 @@ from recbole_apa.next_item.options import MODEL
 from recbole_apa.next_item.run.added_files import keep_incoming
 from recbole_apa.next_item.run.forget import ForgetResult, ForgetSession
 from recbole_apa.next_item.run.opened import NextItemRun, open_state, visible_of
-from recbole_apa.next_item.run.pending import finish_request, refuse_edited, refuse_waiting
+from recbole_apa.next_item.run.pending import refuse_edited, refuse_waiting
 from recbole_apa.next_item.run.store import NextItemStore
 from recbole_apa.runs.ledger_lines import ADDED
 from recbole_apa.runs.lock import run_lock
@@ -83,10 +83,9 @@ def add_next_items(
         finished = None
         if dry_run:
             refuse_waiting(store, store.manifest())
-        elif store.ledger(store.manifest()).waiting():
-            finished = session.run([])
         else:
-            finish_request(store, store.manifest(), session.keys)  # what a killed call left without being taken
+            waited, done = session.finish_waiting()
+            finished = done if waited else None
         refuse_edited(store, store.manifest(), session.keys)
         opened = open_state(store, session.changes, session.keys)
         rows = _read(session, opened, interactions, columns)

@@ -22,7 +22,7 @@ from recbole_apa.next_item.run.added_files import kept_incoming
 from recbole_apa.next_item.run.asked import Asked, Asking, Groups
 from recbole_apa.next_item.run.draft_files import delete_drafts
 from recbole_apa.next_item.run.opened import NextItemRun, open_state, visible_of
-from recbole_apa.next_item.run.pending import finish_request, refuse_edited, refuse_waiting
+from recbole_apa.next_item.run.pending import finish_request, refuse_edited, refuse_waiting, without_last_steps
 from recbole_apa.next_item.run.put_in_force import Transition, put_caught_up, put_grown_state, put_new_state
 from recbole_apa.next_item.run.result import ForgetResult, Grown
 from recbole_apa.next_item.run.store import NextItemStore
@@ -30,7 +30,7 @@ from recbole_apa.next_item.run.train import changed_run, completed_run, evaluate
 from recbole_apa.next_item.title_adapters import refuse_device
 from recbole_apa.next_item.title_slices import kept_slices
 from recbole_apa.runs.ledger import Entry, Ledger, Request, visible_without
-from recbole_apa.runs.ledger_lines import CAUGHT_UP, REQUEST
+from recbole_apa.runs.ledger_lines import ADDED, CAUGHT_UP, REQUEST
 from recbole_apa.runs.lock import run_lock
 from recbole_apa.runs.log import own_log
 from recbole_apa.runs.names import KEY
@@ -151,7 +151,10 @@ class ForgetSession:
         """
         manifest = self.store.manifest()
         waited = self._ledger(manifest).waiting()
+        late = without_last_steps(self.store, manifest)
         out = ForgetResult(certificates=finish_request(self.store, manifest, self.keys))
+        out.last_steps = [entry.position for entry in late]
+        out.finished_additions = [entry.position for entry in late if entry.kind == ADDED]
         refuse_edited(self.store, self.store.manifest(), self.keys)
         for kind, entries in groupby(self._ledger(manifest).waiting(), lambda entry: entry.kind):
             if kind == REQUEST:
