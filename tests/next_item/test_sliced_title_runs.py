@@ -178,8 +178,9 @@ def test_what_comes_after_a_request_at_once(made, folder, plain, then):
     forget_next_items(plain, users=[acts[0]])
     if then == "an addition":
         rows = [(acts[1], "i2", 4, 9000), ("new", "i3", 4, 9002), ("new", "i4", 4, 9003), ("new", "i5", 4, 9004)]
-        for place in (folder, plain):
-            add_next_items(place, [*rows, ("new", "i6", 4, 9005)])
+        rows.append(("new", "i6", 4, 9005))
+        grown = [add_next_items(place, rows) for place in (folder, plain)]
+        assert [one.caught_up for one in grown] == [[shard], None]
     else:
         forget_next_items(folder, users=[acts[1]], at_once=then != "in full")
         forget_next_items(plain, users=[acts[1]])
@@ -196,8 +197,8 @@ def test_what_comes_after_a_request_at_once(made, folder, plain, then):
 def test_a_run_that_has_grown_forgets_from_the_slice(made, folder, plain, at_once):
     shard, user = spot(made, 2)
     rows = [(user, "i2", 4, 9000), (user, "i3", 4, 9001)]
-    for place in (folder, plain):
-        add_next_items(place, rows)
+    grown = [add_next_items(place, rows) for place in (folder, plain)]
+    assert [one.slices for one in grown] == 2 * [{f"{shard:03d}": {"kept": 2, "total": L}}]
     assert points_of(folder, shard) == points_of(made.folder, shard)  # the last slice alone was trained again
     assert_holds(folder)
     result = forget_next_items(folder, users=[user], at_once=at_once)
@@ -230,6 +231,30 @@ def test_the_command_line_says_which_slices_stay(made, folder, capsys):
     assert main([f"--run={folder}", f"--forget_users={user}", "--at_once", "--json"]) == 0
     told = json.loads(capsys.readouterr().out)["next_items_unlearn"]
     assert told["slices"] == {f"{shard:03d}": {"kept": 2, "total": L}} and "before slice 3 of 3" in told["to_make"]
+
+
+def test_the_command_line_says_of_an_addition_which_slices_stay_and_what_it_made_up_for(
+    made, folder, tmp_path, capsys, monkeypatch
+):
+    (left, user), (shard, grown) = spot(made, 2), spot(made, 1)
+    forget_next_items(folder, users=[user], at_once=True)
+    (tmp_path / "new.csv").write_text(f"user_id,item_id,rating,timestamp\n{grown},i2,3,9000\n")
+    asked, copy = f"--add={tmp_path / 'new.csv'}", Path(shutil.copytree(folder, tmp_path / "copy"))
+    slices = f"stays as it was, of these shards: {shard:03d} 1 of {L}"
+    assert main([f"--run={folder}", asked, "--dry_run"]) == 0
+    told = capsys.readouterr().out
+    assert slices in told and "caught up" not in told
+    assert main([f"--run={folder}", asked]) == 0
+    told = capsys.readouterr().out
+    assert slices in told and f"caught up: adapters of shards {left:03d} were trained, nothing is missing" in told
+    with monkeypatch.context() as patch:
+        kill(patch, put_in_force, "write_state")
+        with pytest.raises(KeyboardInterrupt):
+            add_next_items(copy, tmp_path / "new.csv")
+    assert main([f"--run={copy}", "--resume", "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)["next_items_unlearn"]
+    assert told["finished_additions"] == [3] and told["caught_up"] == {"shards": [left]} and told["n_shards"] == 2
+    assert told["without_adapter"] == [] and told["seconds"] > 0 and state_of(copy) == state_of(folder)
 
 
 @pytest.mark.slow

@@ -2,7 +2,7 @@
 training on all rows gives with the same division of users."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,6 +19,7 @@ from recbole_apa.next_item.run.forget import ForgetResult, ForgetSession
 from recbole_apa.next_item.run.opened import NextItemRun, open_state, visible_of
 from recbole_apa.next_item.run.pending import refuse_edited, refuse_waiting
 from recbole_apa.next_item.run.store import NextItemStore
+from recbole_apa.next_item.title_slices import kept_slices
 from recbole_apa.runs.ledger_lines import ADDED
 from recbole_apa.runs.lock import run_lock
 from recbole_apa.runs.log import own_log
@@ -46,6 +47,11 @@ class NextItemAddition:
     figures: Mapping[str, Mapping[str, float]] | None = None
     """``before`` and ``after``: what is served, by RecBole's names. Held-out items are each user's last, so they are
     others for users who grew."""
+    slices: dict[str, dict[str, int]] = field(default_factory=dict)
+    """Of shards that change (:func:`~recbole_apa.next_item.title_slices.kept_slices`)."""
+    caught_up: list[int] | None = None
+    """The shards whose adapters a request at once had left for later, and which were trained along with the addition's
+    own; None if there were none."""
     seconds: float = 0.0
     run: NextItemRun | None = None
     """The run in its new state."""
@@ -93,6 +99,7 @@ def add_next_items(
         session.refuse_unfit(opened, after, joins=True)
         change = change_of(opened.state, after, opened.options.settings, joins=True)
         out = NextItemAddition(len(rows), len(opened.data.sequences), opened.options.settings.n_shards, change)
+        out.slices = kept_slices(opened.state.learnt, change.first, opened.options.settings)
         out.finished = finished
         return out if dry_run else _take(session, opened, rows, out)
 
@@ -106,6 +113,7 @@ def _take(session: ForgetSession, opened: NextItemRun, rows: AddedRows, out: Nex
     entry = ledger.append(ADDED, {"n_rows": len(rows), "readmits": [], KEY: key.name, "rows": digest})
     grown = session.grow(entry, opened)
     out.position, out.seconds, out.run = entry.position, grown.seconds, grown.after
+    out.caught_up = grown.caught_up or None
     out.figures = {"before": grown.before.figures.get(MODEL, {}), "after": grown.after.figures.get(MODEL, {})}
     return out
 

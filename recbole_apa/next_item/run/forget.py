@@ -24,7 +24,7 @@ from recbole_apa.next_item.run.draft_files import delete_drafts
 from recbole_apa.next_item.run.opened import NextItemRun, open_state, visible_of
 from recbole_apa.next_item.run.pending import finish_request, refuse_edited, refuse_waiting, without_last_steps
 from recbole_apa.next_item.run.put_in_force import Transition, put_caught_up, put_grown_state, put_new_state
-from recbole_apa.next_item.run.result import ForgetResult, Grown
+from recbole_apa.next_item.run.result import ForgetResult
 from recbole_apa.next_item.run.store import NextItemStore
 from recbole_apa.next_item.run.train import changed_run, completed_run, evaluate, trained
 from recbole_apa.next_item.title_adapters import refuse_device
@@ -164,8 +164,7 @@ class ForgetSession:
                 if kind == CAUGHT_UP:
                     self.catch_up(out, entry)
                     continue
-                self.grow(entry)
-                out.finished_additions.append(entry.position)
+                self._grow_waiting(entry, out)
         return waited, out
 
     def catch_up(self, out: ForgetResult, entry: Entry | None = None) -> None:
@@ -201,7 +200,13 @@ class ForgetSession:
         after = self._after(opened, asked.requests)
         return self._told(out, opened, change_of(opened.state, after, opened.options.settings))
 
-    def grow(self, entry: Entry, opened: NextItemRun | None = None) -> Grown:
+    def _grow_waiting(self, entry: Entry, out: ForgetResult) -> None:
+        grown = self.grow(entry)
+        out.finished_additions.append(entry.position)
+        out.caught_up, out.run = grown.caught_up or out.caught_up, grown.after
+        out.n_shards, out.seconds = grown.after.options.settings.n_shards, out.seconds + grown.seconds
+
+    def grow(self, entry: Entry, opened: NextItemRun | None = None) -> Transition:
         """Carry out an addition that the ledger has taken."""
         start = time.perf_counter()
         opened = opened or open_state(self.store, self.changes, self.keys)
@@ -211,9 +216,10 @@ class ForgetSession:
         run = self._retrained(opened, after, INHERITED, at_once=False)
         evaluate(opened)
         seconds = time.perf_counter() - start
-        put_grown_state(self.store, Transition(opened, run, change, [entry], INHERITED, seconds))
+        made = Transition(opened, run, change, [entry], INHERITED, seconds)
+        put_grown_state(self.store, made)
         finish_request(self.store, self.store.manifest(), self.keys)
-        return Grown(change, opened, run, seconds)
+        return made
 
     def with_rows(self, opened: NextItemRun, rows: AddedRows) -> NextItemData:
         """The data with rows that join."""

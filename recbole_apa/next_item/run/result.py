@@ -34,13 +34,3 @@ class ForgetResult:
     """Whether that makes a difference in this run."""
     slices: dict[str, dict[str, int]] = field(default_factory=dict)
     """Of shards that changed (:func:`~recbole_apa.next_item.title_slices.kept_slices`)."""
-
-
-@dataclass(frozen=True)
-class Grown:
-    """An addition that was carried out."""
-
-    change: Change
-    before: NextItemRun
-    after: NextItemRun
-    seconds: float
