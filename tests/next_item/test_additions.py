@@ -8,7 +8,7 @@ import pytest
 
 from recbole_apa.core.errors import RequestError, RunError
 from recbole_apa.next_item.differences import differences
-from recbole_apa.next_item.run import forget
+from recbole_apa.next_item.run import session
 from recbole_apa.next_item.run.add import add_next_items
 from recbole_apa.next_item.run.forget import forget_next_items
 from recbole_apa.next_item.run.proof import audit_next_items, verify_next_items
@@ -111,7 +111,7 @@ def test_what_is_refused_changes_nothing(folder, rows, words):
 @pytest.mark.parametrize("step", ["put_grown_state", "finish_request"])
 def test_a_killed_addition_is_finished_by_the_next_call(folder, monkeypatch, step):
     with monkeypatch.context() as patch:
-        kill(patch, forget, step, after=int(step == "finish_request"))  # its first call is for what waits
+        kill(patch, session, step, after=int(step == "finish_request"))  # its first call is for what waits
         with pytest.raises(KeyboardInterrupt):
             add_next_items(folder, NEW)
     with pytest.raises(RunError, match="--resume"):
@@ -125,7 +125,7 @@ def test_a_killed_addition_is_finished_by_the_next_call(folder, monkeypatch, ste
 
 def test_rows_of_an_addition_that_waits_are_those_that_were_taken(folder, monkeypatch):
     with monkeypatch.context() as patch:
-        patch.setattr(forget, "put_grown_state", lambda *arguments: (_ for _ in ()).throw(KeyboardInterrupt()))
+        patch.setattr(session, "put_grown_state", lambda *arguments: (_ for _ in ()).throw(KeyboardInterrupt()))
         with pytest.raises(KeyboardInterrupt):
             add_next_items(folder, NEW)
     path = folder / "incoming.json"

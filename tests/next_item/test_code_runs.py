@@ -10,7 +10,7 @@ from safetensors.torch import load_file, save_file
 from recbole_apa.core.errors import RunError, SettingsError
 from recbole_apa.core.files.whole import file_digest
 from recbole_apa.next_item import identifiers
-from recbole_apa.next_item.run import forget
+from recbole_apa.next_item.run import refusals
 from recbole_apa.next_item.run.add import add_next_items
 from recbole_apa.next_item.run.forget import forget_next_items
 from recbole_apa.next_item.run.proof import audit_next_items, verify_next_items
@@ -120,13 +120,13 @@ def test_damaged_codes_are_refused(folder, damage):
 
 def test_histories_that_codes_make_too_long_are_refused_before_the_request_is_taken(folder, monkeypatch):
     before = tree(folder)
-    real = forget.refuse_long
+    real = refusals.refuse_long
 
     def short(items, states, catalogue, sequences):
         states._most = 40  # the titles of the changed users were found to fit just before
         real(items, states, catalogue, sequences)
 
-    monkeypatch.setattr(forget, "refuse_long", short)
+    monkeypatch.setattr(refusals, "refuse_long", short)
     with pytest.raises(SettingsError, match="show fewer items"):
         forget_next_items(folder, interactions=[("u8", "i9")])
     assert tree(folder) == before

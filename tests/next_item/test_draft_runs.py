@@ -10,7 +10,7 @@ from recbole_apa.core.errors import RunError
 from recbole_apa.core.files.whole import file_digest
 from recbole_apa.next_item import title_training
 from recbole_apa.next_item.generation.item_network import ItemNetwork
-from recbole_apa.next_item.run import forget
+from recbole_apa.next_item.run import session
 from recbole_apa.next_item.run.forget import forget_next_items
 from recbole_apa.next_item.run.proof import audit_next_items, verify_next_items
 from recbole_apa.next_item.run.store import NextItemStore
@@ -77,7 +77,7 @@ def test_killed_between_deletion_and_training_the_draft_stays_away(folder, monke
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(forget.ForgetSession, "_retrained", killed)
+        patch.setattr(session.Session, "_retrained", killed)
         with pytest.raises(KeyboardInterrupt):
             forget_next_items(folder, users=["u5"])
     left = drafts_of(folder)

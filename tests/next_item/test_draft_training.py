@@ -12,7 +12,6 @@ from recbole_apa.backbone.path_decoder import PathDecoder
 from recbole_apa.backbone.split_decoder import SplitDecoder
 from recbole_apa.core.errors import SettingsError
 from recbole_apa.core.system.threads import one_thread
-from recbole_apa.next_item.change import changed_state
 from recbole_apa.next_item.data import NextItemData
 from recbole_apa.next_item.differences import differences
 from recbole_apa.next_item.draft_training import TeacherBeams
@@ -27,7 +26,7 @@ from recbole_apa.next_item.sequences import targets_of
 from recbole_apa.next_item.title_adapters import SCALE
 from recbole_apa.next_item.title_training import TitleTrainer
 from recbole_apa.next_item.titles import PromptReader, TitleModel
-from tests.helpers.small_adapters import adapted_by, fitted, users_of_shard
+from tests.helpers.small_adapters import adapted_by, changed_state, fitted, users_of_shard
 
 
 @pytest.fixture(scope="module")

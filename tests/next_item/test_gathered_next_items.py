@@ -9,7 +9,7 @@ import pytest
 from recbole_apa.cli.main import main
 from recbole_apa.core.errors import RequestError, SettingsError
 from recbole_apa.core.files.whole import read_json
-from recbole_apa.next_item.run import forget, put_in_force
+from recbole_apa.next_item.run import put_in_force, session
 from recbole_apa.next_item.run.catch_up import catch_up_next_items
 from recbole_apa.next_item.run.forget import forget_next_items
 from recbole_apa.next_item.run.proof import audit_next_items
@@ -116,11 +116,11 @@ def test_a_folder_is_given_again_every_night(folder, files, capsys):
 @pytest.mark.parametrize(
     "where, name, after",
     [
-        (forget.Ledger, "append", 1),
+        (session.Ledger, "append", 1),
         (put_in_force, "write_state", 0),
         (put_in_force, "write_json", 1),
         (NextItemStore, "put_in_force", 0),
-        (forget, "finish_request", 1),
+        (session, "finish_request", 1),
     ],
 )
 @pytest.mark.quick(2)

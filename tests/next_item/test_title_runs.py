@@ -10,7 +10,7 @@ from safetensors.torch import load_file, save_file
 from recbole_apa.core.errors import RunError, SettingsError
 from recbole_apa.core.files.whole import file_digest, read_json, write_json
 from recbole_apa.next_item import change, fit, title_training
-from recbole_apa.next_item.run import forget, put_in_force, title_files
+from recbole_apa.next_item.run import put_in_force, session, title_files
 from recbole_apa.next_item.run.add import add_next_items
 from recbole_apa.next_item.run.forget import forget_next_items
 from recbole_apa.next_item.run.proof import audit_next_items, verify_next_items
@@ -108,9 +108,9 @@ def test_another_adapter_is_found_by_verification_and_another_lineage_by_audit(f
         (title_files, "write_adapter", 2),
         (put_in_force, "write_state", 0),
         (NextItemStore, "put_in_force", 0),
-        (forget, "finish_request", 1),
-        (forget, "delete_drafts", 0),
-        (forget.ForgetSession, "_retrained", 0),
+        (session, "finish_request", 1),
+        (session, "delete_drafts", 0),
+        (session.Session, "_retrained", 0),
         (title_files, "write_draft", 1),
     ],
     ids=[

@@ -13,7 +13,7 @@ from recbole_apa.cli.next_item_texts import forget_text
 from recbole_apa.core.errors import RequestError, RunError, SettingsError
 from recbole_apa.core.files.whole import file_digest, read_json, write_json
 from recbole_apa.next_item.merged_titles import MergedTitles
-from recbole_apa.next_item.run import forget
+from recbole_apa.next_item.run import refusals
 from recbole_apa.next_item.run.add import add_next_items
 from recbole_apa.next_item.run.catch_up import catch_up_next_items
 from recbole_apa.next_item.run.forget import forget_next_items
@@ -250,10 +250,10 @@ def test_the_command_line_leaves_and_catches_up(folder, capsys):
 
 def test_catching_up_needs_a_machine_and_a_device_that_train_adapters(folder, monkeypatch):
     forget_next_items(folder, users=["u5"], at_once=True)
-    before, kind = tree(folder), type(forget.machine_kind("cpu"))
+    before, kind = tree(folder), type(refusals.machine_kind("cpu"))
     with pytest.raises(SettingsError, match="--device=cpu"):
         catch_up_next_items(folder, {"device": "cuda"})
-    monkeypatch.setattr(forget, "machine_kind", lambda device: kind("X", "Y", "Z", "L", "cpu", "P"))
+    monkeypatch.setattr(refusals, "machine_kind", lambda device: kind("X", "Y", "Z", "L", "cpu", "P"))
     with pytest.raises(SettingsError, match="another kind of machine"):
         catch_up_next_items(folder)
     assert tree(folder) == before

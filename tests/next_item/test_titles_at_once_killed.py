@@ -9,7 +9,7 @@ from recbole_apa.cli.main import main
 from recbole_apa.core.errors import RunError, SettingsError
 from recbole_apa.core.files.whole import read_json
 from recbole_apa.next_item import change, fit
-from recbole_apa.next_item.run import forget, put_in_force
+from recbole_apa.next_item.run import put_in_force, refusals, session
 from recbole_apa.next_item.run import train as run_train
 from recbole_apa.next_item.run.catch_up import catch_up_next_items
 from recbole_apa.next_item.run.forget import forget_next_items
@@ -37,12 +37,12 @@ def folder(made, tmp_path) -> Path:
 @pytest.mark.parametrize(
     "where, name, after",
     [
-        (forget, "delete_drafts", 0),
+        (session, "delete_drafts", 0),
         (change, "derive", 0),
         (run_train, "left_at_once", 0),
         (put_in_force, "write_state", 0),
         (NextItemStore, "put_in_force", 0),
-        (forget, "finish_request", 1),
+        (session, "finish_request", 1),
     ],
 )
 @pytest.mark.quick(1)
@@ -69,10 +69,10 @@ def test_a_request_at_once_that_is_killed_is_finished_as_it_was_made(folder, mon
     [
         (TitleTrainer, "_step", 1),
         (run_train, "trained_titles", 0),
-        (forget.Ledger, "append", 0),
+        (session.Ledger, "append", 0),
         (put_in_force, "write_state", 0),
         (NextItemStore, "put_in_force", 0),
-        (forget, "finish_request", 1),
+        (session, "finish_request", 1),
     ],
 )
 @pytest.mark.quick(1)
@@ -109,9 +109,9 @@ def test_catching_up_that_waits_is_finished_afresh_on_another_machine(folder, mo
         kill(patch, put_in_force, "write_state")
         with pytest.raises(KeyboardInterrupt):
             catch_up_next_items(folder)
-    kind = type(forget.machine_kind("cpu"))
+    kind = type(refusals.machine_kind("cpu"))
     with monkeypatch.context() as patch:
-        patch.setattr(forget, "machine_kind", lambda device: kind("X", "Y", "Z", "L", "cpu", "P"))
+        patch.setattr(refusals, "machine_kind", lambda device: kind("X", "Y", "Z", "L", "cpu", "P"))
         with pytest.raises(SettingsError, match="another kind of machine"):
             forget_next_items(folder)
         assert forget_next_items(folder, exactness="fresh").caught_up is not None

@@ -11,7 +11,7 @@ import torch
 from recbole_apa.cli.main import main
 from recbole_apa.core.errors import DataError, RequestError, RunError, SettingsError
 from recbole_apa.next_item import backbone_states
-from recbole_apa.next_item.run import forget
+from recbole_apa.next_item.run import refusals, session
 from recbole_apa.next_item.run.add import add_next_items
 from recbole_apa.next_item.run.forget import forget_next_items
 from recbole_apa.next_item.run.proof import audit_next_items, verify_next_items
@@ -34,15 +34,15 @@ def folder(made, tmp_path) -> Path:
 
 def kill_before_the_new_state(folder, monkeypatch, **asked):
     with monkeypatch.context() as patch:
-        patch.setattr(forget, "put_new_state", lambda *arguments: (_ for _ in ()).throw(KeyboardInterrupt()))
+        patch.setattr(session, "put_new_state", lambda *arguments: (_ for _ in ()).throw(KeyboardInterrupt()))
         with pytest.raises(KeyboardInterrupt):
             forget_next_items(folder, **asked)
 
 
 def test_another_machine_is_refused_before_the_request_is_taken(folder, monkeypatch):
-    before, kind = tree(folder), type(forget.machine_kind("cpu"))
+    before, kind = tree(folder), type(refusals.machine_kind("cpu"))
     with monkeypatch.context() as patch:
-        patch.setattr(forget, "machine_kind", lambda device: kind("X", "Y", "Z", "L", "cpu", "P"))
+        patch.setattr(refusals, "machine_kind", lambda device: kind("X", "Y", "Z", "L", "cpu", "P"))
         with pytest.raises(SettingsError, match="another kind of machine"):
             forget_next_items(folder, users=["u5"])
         assert tree(folder) == before
@@ -109,7 +109,7 @@ def test_a_waiting_fresh_request_stays_so(folder, monkeypatch):
 @pytest.mark.parametrize("is_request", [True, False], ids=["request", "addition"])
 def test_last_steps_that_were_missing_are_named(folder, monkeypatch, capsys, is_request):
     with monkeypatch.context() as patch:
-        kill(patch, forget, "finish_request", 1)  # the first call is for what waits
+        kill(patch, session, "finish_request", 1)  # the first call is for what waits
         with pytest.raises(KeyboardInterrupt):
             forget_next_items(folder, users=["u5"]) if is_request else add_next_items(folder, [("u8", "i2", 4, 9000)])
     copy = Path(shutil.copytree(folder, folder.with_name("copy")))

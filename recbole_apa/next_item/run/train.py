@@ -12,7 +12,7 @@ from recbole_apa.core.system.machine import machine_kind
 from recbole_apa.core.system.signals import terminable
 from recbole_apa.data.visible_data import VisibleData
 from recbole_apa.evidence.exactness import THIS_DATA
-from recbole_apa.next_item.change import change_of, changed_state, exchanged_state
+from recbole_apa.next_item.change import Exchange, exchanged_state, retrained_state
 from recbole_apa.next_item.data import NextItemData, read_next_data
 from recbole_apa.next_item.fit import fit, title_trainer, trained_titles
 from recbole_apa.next_item.options import MODEL, NextItemOptions, read_options
@@ -112,25 +112,26 @@ def trained(
     return run
 
 
-def changed_run(opened: NextItemRun, after: NextItemData, at_once: bool) -> NextItemRun:
+def changed_run(opened: NextItemRun, made: Exchange, at_once: bool) -> NextItemRun:
     """A run with other data, in which all that did not change stays.
 
     Args:
-        after: its data.
+        made: from its data to the other.
         at_once: train nothing: changed shards serve what was trained before the first slice that changed, if anything.
 
     Raises:
         DataError, RunError: as :func:`~recbole_apa.next_item.change.exchanged_state`.
     """
-    settings, make = opened.options.settings, exchanged_state if at_once else changed_state
-    change = change_of(opened.state, after, settings, joins=len(after.added) > len(opened.data.added))
-    with progress(None, "Read", opened.options.show_progress, total=2 * len(change.users)) as bar:
-        state = make(opened.state, opened.data, after, opened.reader, settings, bar.update)
+    settings, reader = opened.options.settings, opened.reader
+    with progress(None, "Read", opened.options.show_progress, total=2 * len(made.change.users)) as bar:
+        state = exchanged_state(opened.state, made, reader, settings, bar.update)
     if at_once:
-        state = left_at_once(state, change.first, settings)
-    run = NextItemRun(opened.options, after, state, opened.folder, backbone_digest=opened.backbone_digest)
+        state = left_at_once(state, made.change.first, settings)
+    else:
+        state = retrained_state(state, made, reader, settings)
+    run = NextItemRun(opened.options, made.new, state, opened.folder, backbone_digest=opened.backbone_digest)
     run.seconds, run.is_whole = opened.seconds, not at_once or is_whole_without(state, settings)
-    evaluate(run, opened.reader if run.is_whole else None)
+    evaluate(run, reader if run.is_whole else None)
     return run
 
 
