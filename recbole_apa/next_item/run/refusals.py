@@ -3,14 +3,50 @@
 from collections.abc import Mapping
 from typing import Any
 
+from recbole_apa.backbone.load import count_layers, load_tokenizer
 from recbole_apa.core.errors import SettingsError
 from recbole_apa.core.system.machine import kind_from, machine_kind
 from recbole_apa.evidence.exactness import FRESH, INHERITED
 from recbole_apa.next_item.change import Exchange
-from recbole_apa.next_item.fit import refuse_untrained
-from recbole_apa.next_item.identifiers import identifiers_of, refuse_long
+from recbole_apa.next_item.data import NextItemData
+from recbole_apa.next_item.fit import refuse_large, refuse_untrained
+from recbole_apa.next_item.history_text import HistoryEncoder
+from recbole_apa.next_item.identifiers import alphabet_of, identifiers_of, refuse_long
+from recbole_apa.next_item.options import NextItemOptions
+from recbole_apa.next_item.ranking import refuse_topk
 from recbole_apa.next_item.run.opened import NextItemRun
-from recbole_apa.next_item.title_adapters import refuse_device
+from recbole_apa.next_item.title_adapters import refuse_device, refuse_layers
+
+
+def refuse_options(options: NextItemOptions) -> None:
+    """Refuse what can be known of a training before any data is read, from the backbone's tokenizer and configuration.
+
+    Raises:
+        BackboneError: they are not found.
+        SettingsError: adapters are to be trained on a device that trains none, or on more layers than there are; or the
+            tokenizer has too few tokens to write codes with.
+    """
+    settings = options.settings
+    if settings.adapters == "none":
+        return
+    refuse_device(settings, options.device)
+    n_layers = count_layers(options.backbone)
+    if n_layers is not None:
+        refuse_layers(settings, n_layers)
+    if settings.adapters == "codes":
+        alphabet_of(HistoryEncoder(load_tokenizer(options.backbone)), settings.code_levels, settings.code_size)
+
+
+def refuse_data(options: NextItemOptions, data: NextItemData) -> None:
+    """Refuse what can be known of a training before the backbone is loaded and anything is written.
+
+    Raises:
+        DataError: no training row is left.
+        SettingsError: the catalogue is too large for counts, or smaller than a list of ``topk``.
+    """
+    refuse_topk(options.topk, len(data.catalogue))
+    refuse_large(len(data.catalogue), options.settings)
+    refuse_untrained(data, options.settings)
 
 
 def refuse_unfit(opened: NextItemRun, made: Exchange, level: str, manifest: Mapping[str, Any]) -> None:

@@ -20,6 +20,7 @@ from recbole_apa.next_item.ranking import refuse_topk
 from recbole_apa.next_item.run.figures import figures_of, own_rows, table_of
 from recbole_apa.next_item.run.opened import NextItemRun, load_states, open_state, told_options
 from recbole_apa.next_item.run.pending import refuse_waiting
+from recbole_apa.next_item.run.refusals import refuse_data, refuse_options
 from recbole_apa.next_item.run.state_files import write_state
 from recbole_apa.next_item.run.store import NextItemStore, files_of
 from recbole_apa.next_item.run.title_rows import figures_of_titles
@@ -53,7 +54,9 @@ def run_next_items(
         APAError: says what was found, what was expected, and what to do.
     """
     options = read_options(dataset, config_file_list or (), config_dict)
+    refuse_options(options)
     data = read_next_data(options.data, options.stem, VisibleData())
+    refuse_data(options, data)
     place = nullcontext(Path(run_dir)) if run_dir else new_run_dir(options.checkpoint_dir, MODEL, options.dataset)
     with place as folder, run_lock(folder, "training"):
         store = NextItemStore(folder)
