@@ -14,8 +14,7 @@ from recbole_apa.next_item.run.forget import forget_next_items
 from recbole_apa.next_item.run.proof import audit_next_items, verify_next_items
 from recbole_apa.next_item.run.store import NextItemStore
 from recbole_apa.next_item.run.train import open_next_items, run_next_items
-from tests.helpers.inside import inside
-from tests.helpers.next_item_runs import kill
+from tests.helpers.next_item_runs import kill, train
 from tests.helpers.runs import tree
 
 NEW = [
@@ -29,15 +28,8 @@ NEW += [("new", f"i{i}", 3, 9100 + i) for i in range(6)] + [("short", "i1", 3, 9
 
 
 @pytest.fixture(scope="module")
-def made(next_options, work_folder, tmp_path_factory):
-    with inside(work_folder):
-        options = {**next_options, "partition": "hashed_user"}
-        return run_next_items("chains", config_dict=options, run_dir=tmp_path_factory.mktemp("joined") / "run")
-
-
-@pytest.fixture
-def folder(made, tmp_path) -> Path:
-    return Path(shutil.copytree(made.folder, tmp_path / "run"))
+def made(next_options, work_folder):
+    return train(next_options, work_folder / "joined", partition="hashed_user")
 
 
 def all_rows(chains: Path, target: Path) -> Path:

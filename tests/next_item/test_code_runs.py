@@ -1,7 +1,6 @@
 """A run whose shards train adapters for codes: kept, forgotten, grown, proved."""
 
 import json
-import shutil
 from pathlib import Path
 
 import pytest
@@ -15,31 +14,17 @@ from recbole_apa.next_item.run.add import add_next_items
 from recbole_apa.next_item.run.forget import forget_next_items
 from recbole_apa.next_item.run.proof import audit_next_items, verify_next_items
 from recbole_apa.next_item.run.store import NextItemStore
-from recbole_apa.next_item.run.train import open_next_items, run_next_items
-from tests.helpers.inside import inside
+from recbole_apa.next_item.run.train import open_next_items
+from tests.helpers.next_item_runs import TITLES, train
 from tests.helpers.runs import tree
 
 CODES = "codes.safetensors"
-MORE = {
-    "adapters": "codes",
-    "code_levels": 2,
-    "code_size": 3,
-    "adapter_layers": 1,
-    "adapter_rank": 2,
-    "adapter_batch": 1,
-    "title_users": 2,
-}
+MORE = {**TITLES, "adapters": "codes", "code_levels": 2, "code_size": 3}
 
 
 @pytest.fixture(scope="module")
 def made(next_options, work_folder):
-    with inside(work_folder):
-        return run_next_items("chains", config_dict={**next_options, **MORE}, run_dir=work_folder / "code_run")
-
-
-@pytest.fixture
-def folder(made, tmp_path) -> Path:
-    return Path(shutil.copytree(made.folder, tmp_path / "run"))
+    return train(next_options, work_folder / "code_run", **MORE)
 
 
 def replace_codes(folder: Path, tensors: dict) -> None:

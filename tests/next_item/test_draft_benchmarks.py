@@ -11,18 +11,16 @@ from benchmarks.kept_values import KeptValues
 from benchmarks.protocol import commit
 from recbole_apa.next_item.differences import differences
 from recbole_apa.next_item.fit import fit
-from recbole_apa.next_item.run.train import run_next_items
-from tests.helpers.inside import inside
+from tests.helpers.next_item_runs import train
 from tests.helpers.small_adapters import adapted_by
+
+DRAFTED = {"adapters": "titles", "adapter_layers": 1, "adapter_rank": 2, "title_users": 0, "draft_epochs": 2}
+DRAFTED |= {"draft_model_size": 4}
 
 
 @pytest.fixture(scope="module")
 def folder(next_options, work_folder):
-    more = {"adapters": "titles", "adapter_layers": 1, "adapter_rank": 2, "title_users": 0, "draft_epochs": 2}
-    place = work_folder / "draft_benchmarks"
-    with inside(work_folder):
-        run_next_items("chains", config_dict={**next_options, **more, "draft_model_size": 4}, run_dir=place)
-    return place
+    return train(next_options, work_folder / "draft_benchmarks", **DRAFTED).folder
 
 
 def told(module, monkeypatch, tmp_path, *arguments) -> dict:
@@ -60,11 +58,8 @@ def test_accepted_steps_of_every_draft(folder, monkeypatch, tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("kind", "name"), [("exit", "early exit"), ("model", "model")])
-def test_titles_with_the_draft_that_a_run_has(next_options, work_folder, monkeypatch, tmp_path, kind, name):
-    more = {"adapters": "titles", "adapter_layers": 1, "adapter_rank": 2, "title_users": 0, "draft_epochs": 2}
-    with inside(work_folder):
-        config = {**next_options, **more, "draft_kind": kind, "draft_model_size": 4}
-        run_next_items("chains", config_dict=config, run_dir=tmp_path / "run")
+def test_titles_with_the_draft_that_a_run_has(next_options, monkeypatch, tmp_path, kind, name):
+    train(next_options, tmp_path / "run", **DRAFTED, draft_kind=kind)
     found = told(next_item_titles, monkeypatch, tmp_path, f"--run={tmp_path / 'run'}", "--users=2")["figures"]
     drafted = {column.removeprefix("10: same list, ") for column in found if column.startswith("10: same list")}
     assert drafted == {"head 2K", "head 4K", f"{name} 2K", "frozen 2K"}

@@ -21,7 +21,7 @@ from recbole_apa.next_item.settings import ALONG_BEAMS
 from recbole_apa.next_item.title_drafts import lineage_of_draft
 from recbole_apa.next_item.title_training import TitleTrainer
 from recbole_apa.next_item.titles import TitleModel
-from tests.helpers.small_adapters import adapted_by, changed_state, fitted, users_of_shard
+from tests.helpers.small_adapters import adapted_by, changed_state, users_of_shard
 
 
 @pytest.fixture(scope="module")
@@ -35,11 +35,6 @@ def adapted(read):
         draft_model_size=6,
         draft_model_learning_rate=0.01,
     )
-
-
-@pytest.fixture(scope="module")
-def state(adapted):
-    return fitted(adapted)
 
 
 def lesson_of(adapted, state, shard=0, **more) -> tuple[TitleTrainer, DraftLesson]:

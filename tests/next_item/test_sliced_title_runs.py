@@ -16,10 +16,9 @@ from recbole_apa.next_item.run.catch_up import catch_up_next_items
 from recbole_apa.next_item.run.forget import forget_next_items
 from recbole_apa.next_item.run.proof import audit_next_items, verify_next_items
 from recbole_apa.next_item.run.store import NextItemStore
-from recbole_apa.next_item.run.train import open_next_items, run_next_items
+from recbole_apa.next_item.run.train import open_next_items
 from recbole_apa.next_item.title_training import TitleTrainer
 from recbole_apa.runs.names import TO_MAKE
-from tests.helpers.inside import inside
 from tests.helpers.next_item_runs import (
     SLICED,
     L,
@@ -30,28 +29,13 @@ from tests.helpers.next_item_runs import (
     points_of,
     spot,
     state_of,
+    train,
 )
 
 
-def train(next_options, work_folder, folder, **more):
-    with inside(work_folder):
-        return run_next_items("chains", config_dict={**next_options, **SLICED, **more}, run_dir=folder)
-
-
 @pytest.fixture(scope="module")
-def made(next_options, work_folder):
-    return train(next_options, work_folder, work_folder / "sliced_run")
-
-
-@pytest.fixture
-def folder(made, tmp_path) -> Path:
-    return Path(shutil.copytree(made.folder, tmp_path / "run"))
-
-
-@pytest.fixture
-def plain(made, tmp_path) -> Path:
-    """Another copy, for ordinary requests."""
-    return Path(shutil.copytree(made.folder, tmp_path / "plain"))
+def made(sliced_run):
+    return sliced_run
 
 
 def count_slices(monkeypatch) -> list[tuple[int, int]]:
@@ -260,7 +244,7 @@ def test_the_command_line_says_of_an_addition_which_slices_stay_and_what_it_made
 @pytest.mark.slow
 def test_codes_are_trained_in_slices_too(next_options, work_folder, tmp_path):
     codes = {"adapters": "codes", "code_levels": 2, "code_size": 3}
-    made = train(next_options, work_folder, tmp_path / "codes", **codes)
+    made = train(next_options, tmp_path / "codes", **SLICED | codes)
     plain = Path(shutil.copytree(made.folder, tmp_path / "plain"))
     _, user = spot(made, 1)
     forget_next_items(plain, users=[user])
@@ -276,7 +260,7 @@ def test_codes_are_trained_in_slices_too(next_options, work_folder, tmp_path):
 @pytest.mark.parametrize("objective", ["none", "atspeed-r"])
 def test_draft_models_go_and_come_back_with_their_shard(next_options, work_folder, tmp_path, objective):
     draft = {"draft_kind": "model", "draft_objective": objective, "draft_epochs": 2, "draft_model_size": 4}
-    made = train(next_options, work_folder, tmp_path / "models", **draft)
+    made = train(next_options, tmp_path / "models", **SLICED | draft)
     plain = Path(shutil.copytree(made.folder, tmp_path / "plain"))
     shard, user = spot(made, 1)
     forget_next_items(plain, users=[user])

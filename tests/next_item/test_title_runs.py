@@ -16,7 +16,6 @@ from recbole_apa.next_item.run.forget import forget_next_items
 from recbole_apa.next_item.run.proof import audit_next_items, verify_next_items
 from recbole_apa.next_item.run.store import NextItemStore
 from recbole_apa.next_item.run.train import open_next_items, run_next_items
-from tests.helpers.inside import inside
 from tests.helpers.next_item_runs import kill
 from tests.helpers.runs import tree
 
@@ -24,15 +23,8 @@ ROWS = [f"{row} of 2 drawn users" for row in ("titles", "titles + heads", "heads
 
 
 @pytest.fixture(scope="module")
-def made(next_options, work_folder):
-    more = {"adapters": "titles", "adapter_layers": 1, "adapter_rank": 2, "adapter_batch": 1, "title_users": 2}
-    with inside(work_folder):
-        return run_next_items("chains", config_dict={**next_options, **more}, run_dir=work_folder / "title_run")
-
-
-@pytest.fixture
-def folder(made, tmp_path) -> Path:
-    return Path(shutil.copytree(made.folder, tmp_path / "run"))
+def made(title_run):
+    return title_run
 
 
 def test_a_run_keeps_adapters_and_the_rows_of_drawn_users(made, monkeypatch):
@@ -141,10 +133,9 @@ def test_whatever_is_killed_when_the_run_is_in_the_old_state_or_in_the_new_one(f
     assert audit_next_items(folder).holds and not (folder / "state-0001").exists()
 
 
-def test_a_run_of_before_there_were_adapters_is_opened(next_options, work_folder, tmp_path):
-    with inside(work_folder):
-        run = run_next_items("chains", config_dict=next_options, run_dir=tmp_path / "run")
-    store = NextItemStore(run.folder)
+def test_a_run_of_before_there_were_adapters_is_opened(head_run, tmp_path):
+    run = Path(shutil.copytree(head_run.folder, tmp_path / "run"))
+    store = NextItemStore(run)
     manifest = store.manifest()
     settings = manifest["options"]["settings"]
     later = [name for name in settings if name.startswith(("adapter", "draft_", "title_", "code_", "shard_s"))]
@@ -152,9 +143,9 @@ def test_a_run_of_before_there_were_adapters_is_opened(next_options, work_folder
     for name in later:
         del settings[name]
     store.put_in_force(manifest)
-    assert open_next_items(run.folder).figures == run.figures
-    forget_next_items(run.folder, users=["u5"])
-    assert verify_next_items(run.folder).holds and audit_next_items(run.folder).holds
+    assert open_next_items(run).figures == head_run.figures
+    forget_next_items(run, users=["u5"])
+    assert verify_next_items(run).holds and audit_next_items(run).holds
 
 
 def test_a_damaged_adapter_is_refused(folder):

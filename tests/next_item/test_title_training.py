@@ -25,17 +25,12 @@ from recbole_apa.next_item.sequences import targets_of
 from recbole_apa.next_item.title_adapters import SCALE, TitleAdapter
 from recbole_apa.next_item.title_training import MODULES, TitleTrainer
 from recbole_apa.next_item.titles import TitleModel
-from tests.helpers.small_adapters import adapted_by, changed_state, fitted
+from tests.helpers.small_adapters import adapted_by, changed_state
 
 
 @pytest.fixture(scope="module")
 def adapted(read):
     return adapted_by(read, adapter_epochs=2)
-
-
-@pytest.fixture(scope="module")
-def state(adapted):
-    return fitted(adapted)
 
 
 def loss_of(trainer: TitleTrainer, sequence) -> float:

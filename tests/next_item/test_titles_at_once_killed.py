@@ -1,8 +1,5 @@
 """Requests at once and catching up, killed at every boundary of a stage."""
 
-import shutil
-from pathlib import Path
-
 import pytest
 
 from recbole_apa.cli.main import main
@@ -15,23 +12,15 @@ from recbole_apa.next_item.run.catch_up import catch_up_next_items
 from recbole_apa.next_item.run.forget import forget_next_items
 from recbole_apa.next_item.run.proof import audit_next_items, verify_next_items
 from recbole_apa.next_item.run.store import NextItemStore
-from recbole_apa.next_item.run.train import open_next_items, run_next_items
+from recbole_apa.next_item.run.train import open_next_items
 from recbole_apa.next_item.title_training import TitleTrainer
 from recbole_apa.runs.ledger_lines import CAUGHT_UP, DONE, REQUEST
-from tests.helpers.inside import inside
 from tests.helpers.next_item_runs import assert_holds, forbid_training, kill, kinds, state_of
 
 
 @pytest.fixture(scope="module")
-def made(next_options, work_folder):
-    more = {"adapters": "titles", "adapter_layers": 1, "adapter_rank": 2, "adapter_batch": 1, "title_users": 2}
-    with inside(work_folder):
-        return run_next_items("chains", config_dict={**next_options, **more}, run_dir=work_folder / "killed_at_once")
-
-
-@pytest.fixture
-def folder(made, tmp_path) -> Path:
-    return Path(shutil.copytree(made.folder, tmp_path / "run"))
+def made(title_run):
+    return title_run
 
 
 @pytest.mark.parametrize(
@@ -77,9 +66,8 @@ def test_a_request_at_once_that_is_killed_is_finished_as_it_was_made(folder, mon
 )
 @pytest.mark.quick(1)
 def test_catching_up_that_is_killed_leaves_the_state_before_or_the_new_one(
-    folder, tmp_path, monkeypatch, capsys, where, name, after
+    folder, plain, monkeypatch, capsys, where, name, after
 ):
-    plain = Path(shutil.copytree(folder, tmp_path / "plain"))
     forget_next_items(plain, users=["u5"])
     forget_next_items(folder, users=["u5"], at_once=True)
     before = NextItemStore(folder).manifest()

@@ -15,21 +15,14 @@ from recbole_apa.next_item.run import refusals, session
 from recbole_apa.next_item.run.add import add_next_items
 from recbole_apa.next_item.run.forget import forget_next_items
 from recbole_apa.next_item.run.proof import audit_next_items, verify_next_items
-from recbole_apa.next_item.run.train import open_next_items, run_next_items
-from tests.helpers.inside import inside
+from recbole_apa.next_item.run.train import open_next_items
 from tests.helpers.next_item_runs import kill
 from tests.helpers.runs import tree
 
 
 @pytest.fixture(scope="module")
-def made(next_options, work_folder):
-    with inside(work_folder):
-        return run_next_items("chains", config_dict=next_options, run_dir=work_folder / "next_item_waiting")
-
-
-@pytest.fixture
-def folder(made, tmp_path) -> Path:
-    return Path(shutil.copytree(made.folder, tmp_path / "run"))
+def made(head_run):
+    return head_run
 
 
 def kill_before_the_new_state(folder, monkeypatch, **asked):
