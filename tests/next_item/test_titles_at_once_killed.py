@@ -3,6 +3,7 @@
 import pytest
 
 from recbole_apa.cli.main import main
+from recbole_apa.cli.next_item_texts import forget_text
 from recbole_apa.core.errors import RunError, SettingsError
 from recbole_apa.core.files.whole import read_json
 from recbole_apa.next_item import change, fit
@@ -117,6 +118,8 @@ def test_what_waits_is_finished_before_catching_up_and_before_a_request(folder, 
             catch_up_next_items(folder)
     result = forget_next_items(folder, users=["u9"], at_once=True)
     assert result.caught_up is not None and sorted(result.run.state.learnt.ends) == list(result.change.shards)
+    told = forget_text(result)
+    assert "caught up: adapters" in told and "nothing is missing" not in told and result.run.later in told
     with monkeypatch.context() as patch:
         kill(patch, fit, "with_adapters")
         with pytest.raises(KeyboardInterrupt):
