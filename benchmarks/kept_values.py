@@ -1,27 +1,55 @@
 """What was measured of each user, kept in a file, so that a benchmark can go on where it stopped."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+from benchmarks.protocol import commit
 
-def values_of(kept: Path | None, made: str, row: int | str) -> dict[str, list[float]] | None:
-    """What the file has; None where it has nothing.
+Values = Mapping[str, Sequence[float]]
+UNKNOWN = "unknown"
+"""The commit of lines that do not say theirs."""
+
+
+class KeptValues:
+    """The lines of a file that are of one thing.
+
+    A line is found by what its values are of and not by the commit, so that a change of anything else lets nobody
+    measure again; it says the commit, and a record says all of those that its figures come from.
 
     Args:
-        made: what the values depend on.
-        row: whose they are.
+        path: None keeps nothing.
+        made: what the values depend on, besides the code.
     """
-    lines = kept.read_text().splitlines() if kept and kept.is_file() else []
-    for told in map(json.loads, lines):
-        if told["of"] == made and told["row"] == row:
-            values: dict[str, list[float]] = told["values"]
-            return values
-    return None
 
+    def __init__(self, path: Path | None, made: str) -> None:
+        self._path, self._made = path, made
+        self._commits: set[str] = set()
 
-def keep_values(kept: Path | None, made: str, row: int | str, values: Mapping[str, Sequence[float]]) -> None:
-    """Add a line to the file, if there is one."""
-    if kept:
-        with kept.open("a") as file:
-            file.write(json.dumps({"of": made, "row": row, "values": dict(values)}) + "\n")
+    def get(self, row: int | str, measure: Callable[[], Values]) -> Values:
+        """What the file has; else what is measured, which is added to the file.
+
+        Args:
+            row: whose values.
+        """
+        for told in self._lines():
+            if told["of"] == self._made and told["row"] == row:
+                self._commits.add(told.get("commit", UNKNOWN))
+                values: Values = told["values"]
+                return values
+        values, here = measure(), commit()
+        self._commits.add(here)
+        if self._path:
+            line = {"of": self._made, "row": row, "commit": here, "values": dict(values)}
+            with self._path.open("a") as file:
+                file.write(json.dumps(line) + "\n")
+        return values
+
+    @property
+    def measured_on(self) -> list[str]:
+        """The commits of all values that were asked for so far."""
+        return sorted(self._commits)
+
+    def _lines(self) -> list[dict]:
+        lines = self._path.read_text().splitlines() if self._path and self._path.is_file() else []
+        return [json.loads(line) for line in lines]

@@ -9,6 +9,7 @@ of APANext have. With ``--kept`` what was measured before is not measured again.
 
 import time
 from dataclasses import replace
+from functools import partial
 from itertools import product
 from pathlib import Path
 
@@ -16,7 +17,7 @@ import torch
 from tabulate import tabulate
 
 from benchmarks.command import begin, command, keep
-from benchmarks.kept_values import keep_values, values_of
+from benchmarks.kept_values import KeptValues
 from recbole_apa.data.visible_data import VisibleData
 from recbole_apa.next_item.data import NextItemData, read_next_data
 from recbole_apa.next_item.draft_model import train_network
@@ -43,18 +44,18 @@ def main() -> None:
     changes = {"n_shards": given.n_shards, **({"data_path": given.data_path} if given.data_path else {})}
     options = read_options(given.dataset, given=changes)
     data = read_next_data(options.data, options.stem, VisibleData())
-    lines = []
+    lines, commits = [], set[str]()
     for size, rate in product(SIZES, RATES):
         told = replace(options.settings, adapters="titles", draft_kind="model", draft_model_size=size)
         told = replace(told, draft_model_learning_rate=rate)
-        made, name = f"{given.dataset} {data.catalogue.digest} {told.plain()}", f"{size}, {rate:g}"
-        values = values_of(given.kept, made, name)
-        if values is None:
-            values = judged(data, told)
-            keep_values(given.kept, made, name, values)
+        kept = KeptValues(given.kept, f"{given.dataset} {data.catalogue.digest} {told.plain()}")
+        name = f"{size}, {rate:g}"
+        values = kept.get(name, partial(judged, data, told))
+        commits |= set(kept.measured_on)
         lines.append([name, *(f"{values[column][0]:.4f}" for column in ("NDCG@10", "one shard's", "nats", "seconds"))])
     print(tabulate(lines, ["size, rate", "NDCG@10", "one shard's", "nats", "seconds"], disable_numparse=True))
-    keep(given, {"dataset": given.dataset, "n_shards": given.n_shards, "figures": lines})
+    about = {"dataset": given.dataset, "n_shards": given.n_shards, "measured_on": sorted(commits)}
+    keep(given, {**about, "figures": lines})
 
 
 def judged(data: NextItemData, settings: NextItemSettings) -> dict[str, list[float]]:

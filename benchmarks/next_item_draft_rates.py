@@ -9,8 +9,9 @@ total variation between draft and teacher along the teacher's beams of those who
 in nats, of what they chose. With ``--kept`` what was measured before is not measured again.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import cache, partial
 from itertools import product
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from tabulate import tabulate
 from torch import Tensor
 
 from benchmarks.command import begin, command, keep
-from benchmarks.kept_values import keep_values, values_of
+from benchmarks.kept_values import KeptValues
 from benchmarks.whole_run import whole_run
 from recbole_apa.core.seeding import hash_order
 from recbole_apa.next_item.draft_training import DraftLesson
@@ -96,18 +97,16 @@ def main() -> None:
     parser.add_argument("--data_path", help="where the dataset's folder is now")
     given = begin(parser)
     run, digest = whole_run(given, parser)
-    made = f"{digest} shard {given.shard} pupils {given.pupils} held {given.held}"
-    judge, lines = None, []
+    kept = KeptValues(given.kept, f"{digest} shard {given.shard} pupils {given.pupils} held {given.held}")
+    judge = cache(lambda: Judge.of(run, given.shard, given.pupils, given.held))
+    lines = []
     for case in cases():
         name = ", ".join(f"{part:g}" if isinstance(part, float) else part for part in case if part is not None)
-        values = values_of(given.kept, made, name)
-        if values is None:
-            judge = judge or Judge.of(run, given.shard, given.pupils, given.held)
-            values = judge.values(case)
-            keep_values(given.kept, made, name, values)
+        values = kept.get(name, partial(_values, judge, case))
         lines.append([name, *(f"{values[column][0]:.3f}" for column in ("total variation", "nats"))])
     print(tabulate(lines, ["draft, objective, rate", "total variation", "nats"], disable_numparse=True))
-    keep(given, {"pupils": given.pupils, "held": given.held, "shard": given.shard, "figures": lines})
+    about = {"pupils": given.pupils, "held": given.held, "shard": given.shard, "measured_on": kept.measured_on}
+    keep(given, {**about, "figures": lines})
 
 
 def cases() -> list[Case]:
@@ -115,6 +114,10 @@ def cases() -> list[Case]:
     out: list[Case] = [("exit", "none", None)]
     out += [("exit", objective, rate) for objective, rate in product(OBJECTIVES, RATES["exit"])]
     return out + [("model", objective, rate) for objective, rate in product(("none", *OBJECTIVES), RATES["model"])]
+
+
+def _values(judge: Callable[[], Judge], case: Case) -> dict[str, list[float]]:
+    return judge().values(case)
 
 
 def _trainer(run: NextItemRun, settings: NextItemSettings) -> TitleTrainer:

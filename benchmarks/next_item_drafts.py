@@ -14,6 +14,7 @@ its draft reads, without prompts and without the one pass of models over items, 
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from random import Random
 
@@ -21,7 +22,7 @@ from tabulate import tabulate
 from torch import Tensor
 
 from benchmarks.command import begin, command, keep
-from benchmarks.kept_values import keep_values, values_of
+from benchmarks.kept_values import KeptValues
 from benchmarks.next_item_titles import DEPTH, DRAWN, Reader, Tally, fresh
 from benchmarks.whole_run import whole_run
 from recbole_apa.core.seeding import hash_order
@@ -74,15 +75,14 @@ def main() -> None:
     run, digest = whole_run(given, parser)
     reader, tally = Reader.of(run, given.dtype), Tally()
     holds = reader.model.keeps_bits()
-    made = f"{digest} {given.dtype} {given.pupils} {', '.join(given.drafts)}"
-    titles: dict[str, MergedTitles] = {}
+    kept = KeptValues(given.kept, f"{digest} {given.dtype} {given.pupils} {', '.join(given.drafts)}")
+
+    @cache
+    def titles() -> dict[str, MergedTitles]:
+        return {n: _titles(reader, t) for n, t in taught(run, given.drafts, given.pupils).items()}
+
     for row in sorted(hash_order([s.user for s in reader.split.sequences], 0, "drafts")[: given.users]):
-        values = values_of(given.kept, made, row)
-        if values is None:
-            titles = titles or {n: _titles(reader, t) for n, t in taught(run, given.drafts, given.pupils).items()}
-            values = measure(reader, titles, row)
-            keep_values(given.kept, made, row, values)
-        for name, own in values.items():
+        for name, own in kept.get(row, lambda row=row: measure(reader, titles(), row)).items():
             tally.values[name] += own
     print(f"{given.users} users, {given.dtype}; this machine keeps bits: {holds}")
     print(table(tally, [HEAD, *given.drafts]))
@@ -90,6 +90,7 @@ def main() -> None:
         print(f"{CHANCES}, of all shards, before a search: {tally.mean(CHANCES):.4f}")
     figures = {name: tally.mean(name) for name in sorted(tally.values)}
     about = {"pupils": given.pupils, "users": given.users, "dtype": given.dtype, "keeps_bits": holds}
+    about |= {"measured_on": kept.measured_on}
     keep(given, {**about, "figures": figures})
 
 

@@ -13,8 +13,9 @@ import logging
 import math
 import time
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import cache, partial
 from pathlib import Path
 
 import torch
@@ -22,7 +23,7 @@ from tabulate import tabulate
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from benchmarks.kept_values import keep_values, values_of
+from benchmarks.kept_values import KeptValues
 from recbole_apa.cli.main import parse_arguments
 from recbole_apa.core.seeding import hash_order
 from recbole_apa.data.visible_data import VisibleData
@@ -88,6 +89,10 @@ def _about(options: NextItemOptions, data: NextItemData, shard: int) -> str:
     return f"{data.catalogue.digest} {options.backbone.backbone} shard {shard} {told}"
 
 
+def _values(judge: Callable[[], Judge], case: tuple[int, float, int]) -> dict[str, list[float]]:
+    return judge().values(case)
+
+
 def main() -> None:
     """Train, judge, print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -101,19 +106,17 @@ def main() -> None:
     told = {"adapters": "titles", "show_progress": False, **parse_arguments(further)}
     options = read_options(given.dataset, given=told)
     data = read_next_data(options.data, options.stem, VisibleData())
-    made = _about(options, data, given.shard)
-    judge, lines = None, []
+    kept = KeptValues(given.kept, _about(options, data, given.shard))
+    judge = cache(lambda: Judge(options, data, given.shard))
+    lines = []
     for case in CASES:
         name = ", ".join(f"{part:g}" for part in case)
-        values = values_of(given.kept, made, name)
-        if values is None:
-            judge = judge or Judge(options, data, given.shard)
-            values = judge.values(case)
-            keep_values(given.kept, made, name, values)
-            print(name, values, flush=True)
+        values = kept.get(name, partial(_values, judge, case))
+        print(name, values, flush=True)
         lines.append([*map("{:g}".format, case), f"{values['nats'][0]:.3f}", f"{values['seconds'][0]:.0f}"])
     print(f"nats of {len(data.catalogue)} items alike: {math.log(len(data.catalogue)):.3f}")
     print(tabulate(lines, ["users a step", "rate", "epochs", "nats a target", "s"], disable_numparse=True))
+    print(f"measured on {', '.join(kept.measured_on)}")
 
 
 if __name__ == "__main__":

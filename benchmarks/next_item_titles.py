@@ -14,6 +14,7 @@ import time
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -22,7 +23,7 @@ import torch
 from tabulate import tabulate
 
 from benchmarks.command import begin, command, keep
-from benchmarks.kept_values import keep_values, values_of
+from benchmarks.kept_values import KeptValues
 from recbole_apa.backbone.load import load_backbone
 from recbole_apa.backbone.split_decoder import SplitDecoder
 from recbole_apa.core.seeding import hash_order
@@ -140,32 +141,24 @@ def main() -> None:
     reader = Reader.of(run, given.dtype)
     holds = reader.model.keeps_bits()
     users = sorted(hash_order([s.user for s in reader.split.sequences], 0, "titles")[: given.users])
-    made = f"{store.manifest()[CHECK]} {given.dtype}"
+    kept = KeptValues(given.kept, f"{store.manifest()[CHECK]} {given.dtype}")
     for row in users:
-        for name, values in measured(reader, row, given.kept, made).items():
+        for name, values in kept.get(row, partial(measured, reader, row)).items():
             for value in values:
                 tally.add(name, value)
     record = {"users": len(users), "dtype": given.dtype, "keeps_bits": holds, **about(reader.model)}
-    record |= {"adapters": reader.merged is not None}
+    record |= {"adapters": reader.merged is not None, "measured_on": kept.measured_on}
     record["figures"] = {name: tally.mean(name) for name in sorted(tally.values)}
     print(f"{len(users)} users, {given.dtype}; this machine keeps bits: {holds}; {about(reader.model)}")
     print(tables(tally, quality_rows(reader.model)))
     keep(given, record)
 
 
-def measured(reader: Reader, row: int, kept: Path | None, made: str) -> dict[str, list[float]]:
-    """One user's values: as they were kept, or measured and kept.
-
-    Args:
-        made: the state and type that they are of.
-    """
-    values = values_of(kept, made, row)
-    if values is None:
-        tally = Tally()
-        measure(reader, row, tally)
-        values = dict(tally.values)
-        keep_values(kept, made, row, values)
-    return values
+def measured(reader: Reader, row: int) -> dict[str, list[float]]:
+    """One user's values."""
+    tally = Tally()
+    measure(reader, row, tally)
+    return dict(tally.values)
 
 
 def about(model: TitleModel) -> dict[str, Any]:

@@ -1,6 +1,8 @@
 """Load a backbone: by name (the packaged default), from a folder, or from the hub."""
 
 import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from logging import getLogger
 from pathlib import Path
@@ -43,37 +45,23 @@ def load_backbone(
         BackboneError: the backbone is not found, cannot be loaded, or has no fast tokenizer.
         SettingsError: Python was started in a way that transformers cannot handle.
     """
-    refuse_stripped()
-    # the global progress bar setting is left alone; loading a local folder takes a second
-    from transformers import AutoModelForCausalLM, AutoTokenizer
-    from transformers.utils import logging as transformers_logging
+    tokenizer = load_tokenizer(settings)
+    from transformers import AutoModelForCausalLM
 
-    name = settings.backbone
-    source = str(packaged_model_folder(name)) if name in PACKAGED else name
-    options: dict[str, Any] = {"trust_remote_code": settings.trust_remote_code}
+    name, source = settings.backbone, _source_of(settings.backbone)
     dtype = resolve_dtype(settings.dtype, device)
     placed = placed_by(placement or PlacementSettings())
     if settings.quantization:
         quantized = quantization_config(settings.quantization, dtype)
         placed = {"device_map": {"": device}, **placed, "quantization_config": quantized}
-    bars = transformers_logging.is_progress_bar_enabled()
-    transformers_logging.disable_progress_bar()
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(source, **options)
+    with _loading(name):
         model = AutoModelForCausalLM.from_pretrained(
             source,
             dtype=dtype,
             attn_implementation=settings.attn_implementation,
-            **options,
+            trust_remote_code=settings.trust_remote_code,
             **placed,
         )
-    except (OSError, ValueError, ImportError) as error:
-        raise BackboneError(_not_loadable(name, error)) from error
-    finally:
-        if bars:
-            transformers_logging.enable_progress_bar()
-    if not tokenizer.is_fast:
-        raise BackboneError(f"backbone {name}: its tokenizer has no fast version, which is needed to find the answers")
     model.requires_grad_(False)
     model.eval()
     if settings.quantization:
@@ -82,6 +70,66 @@ def load_backbone(
     if not placed:
         model = model.to(device)
     return Backbone(name, source, model, tokenizer, digest)
+
+
+def load_tokenizer(settings: BackboneSettings) -> Any:
+    """The backbone's tokenizer; no weights are read.
+
+    Raises:
+        BackboneError: it is not found, cannot be loaded, or is not a fast one.
+        SettingsError: Python was started in a way that transformers cannot handle.
+    """
+    refuse_stripped()
+    from transformers import AutoTokenizer
+
+    name = settings.backbone
+    with _loading(name):
+        found = AutoTokenizer.from_pretrained(_source_of(name), trust_remote_code=settings.trust_remote_code)
+    if not found.is_fast:
+        raise BackboneError(f"backbone {name}: its tokenizer has no fast version, which is needed to find the answers")
+    return found
+
+
+def count_layers(settings: BackboneSettings) -> int | None:
+    """The backbone's layers, as its configuration says; None where it does not. No weights are read.
+
+    Raises:
+        BackboneError: it is not found, or cannot be loaded.
+        SettingsError: Python was started in a way that transformers cannot handle.
+    """
+    refuse_stripped()
+    from transformers import AutoConfig
+
+    with _loading(settings.backbone):
+        config = AutoConfig.from_pretrained(
+            _source_of(settings.backbone), trust_remote_code=settings.trust_remote_code
+        ).get_text_config()
+    n_layers: int | None = getattr(config, "num_hidden_layers", None)
+    return n_layers
+
+
+def _source_of(name: str) -> str:
+    return str(packaged_model_folder(name)) if name in PACKAGED else name
+
+
+@contextmanager
+def _loading(name: str) -> Iterator[None]:
+    """Without progress bars: a local folder takes a second. The global setting is put back.
+
+    Raises:
+        BackboneError: in place of what transformers raises.
+    """
+    from transformers.utils import logging as transformers_logging
+
+    bars = transformers_logging.is_progress_bar_enabled()
+    transformers_logging.disable_progress_bar()
+    try:
+        yield
+    except (OSError, ValueError, ImportError) as error:
+        raise BackboneError(_not_loadable(name, error)) from error
+    finally:
+        if bars:
+            transformers_logging.enable_progress_bar()
 
 
 def resolve_dtype(name: str, device: torch.device) -> torch.dtype:

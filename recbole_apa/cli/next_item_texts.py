@@ -1,6 +1,6 @@
 """What the commands of APANext tell: texts for people, fields for programs (``docs/json.md``)."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from tabulate import tabulate
@@ -38,20 +38,32 @@ def forget_text(found: "ForgetResult") -> str:
             f"{found.n_users} users, {len(found.change.gone)} of whom go; shards whose sums and heads change: {shards} "
             f"({len(found.change.shards)} of {found.n_shards})"
         )
-    kept = [f"{shard} {told['kept']} of {told['total']}" for shard, told in found.slices.items()]
-    lines += [f"slices whose training stays as it was, of these shards: {', '.join(kept)}"] if kept else []
-    lines += [f"line {position} of the ledger: an addition that was waiting" for position in found.finished_additions]
+    lines += _slices(found.slices)
+    told = "its last steps were missing, and are done now"
+    lines += [f"line {position} of the ledger: {told}" for position in found.last_steps]
+    added = [position for position in found.finished_additions if position not in found.last_steps]
+    lines += [f"line {position} of the ledger: an addition that was waiting" for position in added]
     lines += [_AT_ONCE[found.has_adapters]] if found.is_at_once else []
     if found.is_dry:
         return "\n".join([*lines, "nothing was changed (--dry_run)"])
     if found.change is not None:
         lines.append(f"forgotten in {found.seconds:.1f} s, evaluation included")
+    later = found.run.later if found.run is not None else ""
     if found.caught_up is not None:
-        shards = ", ".join(f"{k:03d}" for k in found.caught_up) or "none"
         seconds = "" if found.change is not None else f" ({found.seconds:.1f} s, evaluation included)"
-        lines.append(f"caught up: adapters of shards {shards} were trained, nothing is missing any more{seconds}")
-    lines += [found.run.later] if found.run is not None and found.run.later else []
+        lines.append(_caught_up(found.caught_up, is_whole=not later) + seconds)
+    lines += [later] if later else []
     return "\n".join([*lines, *(f"certificate: {path}" for path in found.certificates)])
+
+
+def _slices(slices: Mapping[str, Mapping[str, int]]) -> list[str]:
+    kept = [f"{shard} {told['kept']} of {told['total']}" for shard, told in slices.items()]
+    return [f"slices whose training stays as it was, of these shards: {', '.join(kept)}"] if kept else []
+
+
+def _caught_up(shards: Sequence[int], is_whole: bool) -> str:
+    named = ", ".join(f"{k:03d}" for k in shards) or "none"
+    return f"caught up: adapters of shards {named} were trained" + ", nothing is missing any more" * is_whole
 
 
 def forget_fields(found: "ForgetResult") -> dict[str, object]:
@@ -68,6 +80,7 @@ def forget_fields(found: "ForgetResult") -> dict[str, object]:
         "seconds": found.seconds,
         "certificates": found.certificates,
         "finished_additions": found.finished_additions,
+        "last_steps": found.last_steps,
         "without_adapter": None if found.run is None else found.run.without_adapter,
         "slices": found.slices,
         "to_make": None if found.run is None or not found.run.later else found.run.later,
@@ -83,8 +96,10 @@ def add_text(found: "NextItemAddition") -> str:
         f"{found.n_rows} rows {would}join: {len(change.users) - len(change.new)} of {found.n_users} users grow and "
         f"{len(change.new)} are new; shards whose sums and heads change: {len(change.shards)} of {found.n_shards}"
     )
+    lines += _slices(found.slices)
     if found.position is None:
         return "\n".join([*lines, "nothing was changed (--dry_run)"])
+    lines += [_caught_up(found.caught_up, is_whole=True)] if found.caught_up is not None else []
     lines.append(f"joined in {found.seconds:.1f} s, evaluation included; line {found.position} of the ledger")
     return "\n".join([*lines, *_before_and_after(found.figures or {})])
 
@@ -105,9 +120,11 @@ def add_fields(found: "NextItemAddition") -> dict[str, object]:
         "n_users_new": len(change.new),
         "shards": list(change.shards),
         "n_shards": found.n_shards,
+        "slices": found.slices,
         "is_dry_run": found.position is None,
         "ledger_position": found.position,
         "figures": found.figures or {},
         "seconds": found.seconds,
+        "caught_up": None if found.caught_up is None else {"shards": found.caught_up},
         "certificates": [] if found.finished is None else found.finished.certificates,
     }

@@ -38,15 +38,27 @@ class Change:
     """Each of them -> the first slice that holds one of these users."""
 
 
-def change_of(before: NextItemState, after: NextItemData, settings: NextItemSettings, joins: bool = False) -> Change:
-    """What differs between what a run has read and what it may see now.
+@dataclass(frozen=True)
+class Exchange:
+    """What a run has read so far, what it is to read in its place, and what differs: worked out once a request."""
 
+    old: NextItemData
+    new: NextItemData
+    change: Change
+
+
+def exchange_of(before: NextItemState, old: NextItemData, new: NextItemData, settings: NextItemSettings) -> Exchange:
+    """
     Args:
-        joins: whether rows have joined; if not, users whom the run has not read are refused.
+        before: made from ``old``.
 
     Raises:
-        RunError: such users.
+        RunError: no rows have joined, and there are users whom the run has not read.
     """
+    return Exchange(old, new, _change(before, new, settings, joins=len(new.added) > len(old.added)))
+
+
+def _change(before: NextItemState, after: NextItemData, settings: NextItemSettings, joins: bool) -> Change:
     lineage, now = before.learnt.lineage, {user: s.digest for user, s in after.of_user.items()}
     new = sorted(now.keys() - lineage.keys())
     users = sorted([user for user, (digest, _) in lineage.items() if now.get(user) != digest] + new)
@@ -78,41 +90,34 @@ def changed_sums(before: NextItemState, after: NextItemState) -> tuple[int, ...]
     return tuple(k for k, (one, other) in pairs if differences(one, other))
 
 
-def changed_state(
-    before: NextItemState,
-    old: NextItemData,
-    new: NextItemData,
-    reader: RowReader,
-    settings: NextItemSettings,
-    step: Callable[[int], None] = lambda n: None,
+def retrained_state(
+    state: NextItemState, made: Exchange, reader: RowReader, settings: NextItemSettings
 ) -> NextItemState:
-    """As :func:`exchanged_state`, and adapters of shards that changed, or that lack theirs, are trained."""
-    state = exchanged_state(before, old, new, reader, settings, step)
-    change = change_of(before, new, settings, joins=len(new.added) > len(old.added))
-    return trained_titles(state, new, title_trainer(new, reader, settings, before.codes), change.first)
+    """An exchanged state in which adapters of shards that changed, or that lack theirs, are trained."""
+    trainer = title_trainer(made.new, reader, settings, state.codes)
+    return trained_titles(state, made.new, trainer, made.change.first)
 
 
 def exchanged_state(
     before: NextItemState,
-    old: NextItemData,
-    new: NextItemData,
+    made: Exchange,
     reader: RowReader,
     settings: NextItemSettings,
     step: Callable[[int], None] = lambda n: None,
 ) -> NextItemState:
-    """The state without what ``new`` lacks, and with what it has besides; shards and all other users' parts stay, and
-    so do all adapters, those of changed shards included. A user who had no training row gets the shard that
+    """The state without what the new data lacks, and with what it has besides; shards and all other users' parts stay,
+    and so do all adapters, those of changed shards included. A user who had no training row gets the shard that
     ``hashed_user`` gives, as in a training that takes shards over.
 
     Args:
-        old: what the run has read so far.
+        made: from the state's data to another.
         step: called with how many users were read since the last call.
 
     Raises:
         DataError: no training row is left.
         RunError: the backbone does not give the states any more that are in the sums.
     """
-    change = change_of(before, new, settings, joins=len(new.added) > len(old.added))
+    old, new, change = made.old, made.new, made.change
     known = [user for user in change.users if user in before.learnt.lineage]
     was = {r.sequence.user: r for r in reader.read([old.of_user[user] for user in known], settings.all_rows, step)}
     left = [user for user in change.users if user in new.of_user]

@@ -120,3 +120,22 @@ def refuse_device(settings: NextItemSettings, device: str) -> None:
         raise SettingsError(
             f"adapters: {settings.adapters} are trained on a CPU, found device {device}; set --device=cpu"
         )
+
+
+def refuse_layers(settings: NextItemSettings, n_layers: int) -> None:
+    """
+    Args:
+        n_layers: of the backbone.
+
+    Raises:
+        SettingsError: it has fewer layers than are to get adapters, or none is left below them for an exit to be
+            aligned.
+    """
+    if settings.adapter_layers > n_layers:
+        raise SettingsError(f"adapter_layers: found {settings.adapter_layers}, the backbone has {n_layers} layers")
+    is_aligned_exit = settings.draft_objective != "none" and settings.draft_kind == "exit"
+    if is_aligned_exit and settings.adapter_layers == n_layers:
+        raise SettingsError(
+            f"draft_objective: found {settings.draft_objective}, but all {n_layers} layers have adapters and there "
+            "is no exit below them; expected adapter_layers below that, draft_kind: model, or draft_objective: none"
+        )

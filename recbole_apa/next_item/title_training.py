@@ -23,7 +23,6 @@ from recbole_apa.backbone.merged_layers import merged_layers
 from recbole_apa.backbone.path_decoder import PathDecoder
 from recbole_apa.backbone.split_decoder import SplitDecoder
 from recbole_apa.backbone.threads import map_on_threads
-from recbole_apa.core.errors import SettingsError
 from recbole_apa.core.places import Place
 from recbole_apa.core.settings import AdapterSettings
 from recbole_apa.core.system.threads import one_thread
@@ -43,7 +42,7 @@ from recbole_apa.next_item.generation.objective import TitleSample, title_loss
 from recbole_apa.next_item.identifiers import identifiers_of
 from recbole_apa.next_item.sequences import UserSequence, targets_of
 from recbole_apa.next_item.settings import NextItemSettings
-from recbole_apa.next_item.title_adapters import SCALE, WHOLE, Left, Span, Taught, refuse_device
+from recbole_apa.next_item.title_adapters import SCALE, WHOLE, Left, Span, Taught, refuse_device, refuse_layers
 from recbole_apa.next_item.title_course import Schedule
 from recbole_apa.next_item.title_slices import slices_of
 
@@ -83,15 +82,8 @@ class TitleTrainer:
     ) -> None:
         self.settings, self.codes, self._catalogue, self._states = settings, codes, catalogue, states
         n_layers = states.decoder.n_layers
-        if settings.adapter_layers > n_layers:
-            raise SettingsError(f"adapter_layers: found {settings.adapter_layers}, the backbone has {n_layers} layers")
-        is_aligned = settings.draft_objective != "none"
-        if is_aligned and settings.draft_kind == "exit" and settings.adapter_layers == n_layers:
-            raise SettingsError(
-                f"draft_objective: found {settings.draft_objective}, but all {n_layers} layers have adapters and there "
-                "is no exit below them; expected adapter_layers below that, draft_kind: model, or draft_objective: none"
-            )
-        self._needs_choices = is_aligned or settings.draft_kind == "exit"
+        refuse_layers(settings, n_layers)
+        self._needs_choices = settings.draft_objective != "none" or settings.draft_kind == "exit"
         refuse_device(settings, str(states.decoder.device))
         self._decoder = SplitDecoder(states.decoder.model, n_layers - settings.adapter_layers)
         PathDecoder(states.decoder, 1)  # a backbone that cannot rank titles is refused before anything is read

@@ -130,11 +130,14 @@ def test_every_field_is_printed_by_some_command(options, finished, served, tmp_p
         ["--adapters=titles", "--adapter_layers=1", "--shard_slices=2"],
     )
     found |= fields_found(*next_items, *titles, at_once, "--forget_users=u3", "--at_once")
+    grown = shutil.copytree(tmp_path / "titles", tmp_path / "titles_grown")
+    found |= fields_found(f"--run={grown}", f"--add={tmp_path / 'next.csv'}")
     found |= fields_found(f"--run={tmp_path / 'titles'}")
     found |= fields_found(f"--run={tmp_path / 'titles'}", "--catch_up")
     # lists that were empty here: an old format's notices, a moved shard, a difference, a measure's fault, what waited
     rare = {"audit.notices[]", "unlearn.plan.moved_shards[]", "unlearn.outcomes[].plan.moved_shards[]"}
     rare |= {"add.finished[]", "add.certificates[]", "unlearn.finished_additions[]"}
-    rare |= {"next_items_unlearn.finished_additions[]", "next_items_add.certificates[]"}
+    rare |= {f"next_items_unlearn.{name}[]" for name in ("finished_additions", "last_steps")}
+    rare |= {"next_items_add.certificates[]"}
     rare |= {"verify.differences[]", "compare.rows[].faults[]"}
     assert {*FIELDS} - found == rare

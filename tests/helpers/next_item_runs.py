@@ -1,4 +1,4 @@
-"""What the tests of runs of APANext that are left at once, or trained in slices, share."""
+"""What the tests of runs of APANext share."""
 
 import shutil
 from pathlib import Path
@@ -8,14 +8,31 @@ import pytest
 from recbole_apa.core.files.whole import file_digest
 from recbole_apa.core.places import Slices
 from recbole_apa.next_item.run import title_rows
+from recbole_apa.next_item.run.opened import NextItemRun
 from recbole_apa.next_item.run.proof import audit_next_items, verify_next_items
 from recbole_apa.next_item.run.store import NextItemStore
+from recbole_apa.next_item.run.train import run_next_items
 from recbole_apa.next_item.title_training import TitleTrainer
+from tests.helpers.inside import inside
 
+TITLES = {"adapters": "titles", "adapter_layers": 1, "adapter_rank": 2, "adapter_batch": 1, "title_users": 2}
+"""Options of a run with adapters."""
 L, SEED = 3, 1
 SLICED = {"adapters": "titles", "adapter_layers": 1, "adapter_rank": 2, "adapter_batch": 2, "title_users": 0}
 SLICED |= {"n_shards": 2, "shard_slices": L}
 """Options of a run in slices, trained with ``seed: 1``."""
+
+
+def train(next_options: dict[str, object], place: Path, **more: object) -> NextItemRun:
+    """A run of the small dataset of ``tests/next_item``.
+
+    Args:
+        next_options: the fixture of this name.
+        place: the run's folder.
+        more: other options.
+    """
+    with inside(place.parent):
+        return run_next_items("chains", config_dict={**next_options, **more}, run_dir=place)
 
 
 def state_of(folder: Path) -> dict[str, str]:

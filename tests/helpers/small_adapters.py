@@ -3,6 +3,7 @@
 from dataclasses import replace
 from typing import Any
 
+from recbole_apa.next_item.change import exchange_of, exchanged_state, retrained_state
 from recbole_apa.next_item.data import NextItemData
 from recbole_apa.next_item.fit import fit
 from recbole_apa.next_item.sequences import UserSequence
@@ -37,6 +38,14 @@ def fitted(adapted: Adapted) -> NextItemState:
     """A training on all of it."""
     settings, data, reader = adapted
     return fit(data, reader, settings)
+
+
+def changed_state(
+    before: NextItemState, old: NextItemData, new: NextItemData, reader: RowReader, settings: NextItemSettings
+) -> NextItemState:
+    """The state that a request, or an addition, leaves, from one that was made from ``old``."""
+    made = exchange_of(before, old, new, settings)
+    return retrained_state(exchanged_state(before, made, reader, settings), made, reader, settings)
 
 
 def users_of_shard(data: NextItemData, state: NextItemState, shard: int) -> list[UserSequence]:

@@ -1,5 +1,6 @@
 """A small dataset of chains: whoever chose item i chooses item i + 1 next, more often than not."""
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -10,8 +11,12 @@ from recbole_apa.data.visible_data import VisibleData
 from recbole_apa.next_item.backbone_states import HistoryStates
 from recbole_apa.next_item.data import read_next_data
 from recbole_apa.next_item.options import read_options
+from recbole_apa.next_item.run.opened import NextItemRun
+from recbole_apa.next_item.state import NextItemState
 from recbole_apa.next_item.user_rows import RowReader
 from tests.helpers.inside import inside
+from tests.helpers.next_item_runs import SLICED, TITLES, train
+from tests.helpers.small_adapters import Adapted, fitted
 
 N_USERS, N_ITEMS = 14, 18
 
@@ -63,3 +68,39 @@ def read(next_options, work_folder):
         data = read_next_data(options.data, options.stem, VisibleData())
         backbone = load_backbone(options.backbone, torch.device("cpu"))
         return options, data, RowReader(HistoryStates(backbone, options.settings.history_length), data.catalogue)
+
+
+@pytest.fixture(scope="module")
+def state(adapted: Adapted) -> NextItemState:
+    """A training of the module's ``adapted``."""
+    return fitted(adapted)
+
+
+@pytest.fixture(scope="session")
+def head_run(next_options, work_folder) -> NextItemRun:
+    """A run of heads alone; tests change copies of it."""
+    return train(next_options, work_folder / "head_run")
+
+
+@pytest.fixture(scope="session")
+def title_run(next_options, work_folder) -> NextItemRun:
+    """A run with adapters; likewise."""
+    return train(next_options, work_folder / "title_run", **TITLES)
+
+
+@pytest.fixture(scope="session")
+def sliced_run(next_options, work_folder) -> NextItemRun:
+    """A run whose adapters were trained in slices; likewise."""
+    return train(next_options, work_folder / "sliced_run", **SLICED)
+
+
+@pytest.fixture
+def folder(made: NextItemRun, tmp_path: Path) -> Path:
+    """A copy of the run that the module has made, which the test may change."""
+    return Path(shutil.copytree(made.folder, tmp_path / "run"))
+
+
+@pytest.fixture
+def plain(made: NextItemRun, tmp_path: Path) -> Path:
+    """Another copy, for ordinary requests."""
+    return Path(shutil.copytree(made.folder, tmp_path / "plain"))

@@ -8,13 +8,13 @@ import pytest
 
 from recbole_apa.core.errors import RequestError, RunError
 from recbole_apa.next_item.differences import differences
-from recbole_apa.next_item.run import forget
+from recbole_apa.next_item.run import session
 from recbole_apa.next_item.run.add import add_next_items
 from recbole_apa.next_item.run.forget import forget_next_items
 from recbole_apa.next_item.run.proof import audit_next_items, verify_next_items
 from recbole_apa.next_item.run.store import NextItemStore
 from recbole_apa.next_item.run.train import open_next_items, run_next_items
-from tests.helpers.inside import inside
+from tests.helpers.next_item_runs import kill, train
 from tests.helpers.runs import tree
 
 NEW = [
@@ -28,15 +28,8 @@ NEW += [("new", f"i{i}", 3, 9100 + i) for i in range(6)] + [("short", "i1", 3, 9
 
 
 @pytest.fixture(scope="module")
-def made(next_options, work_folder, tmp_path_factory):
-    with inside(work_folder):
-        options = {**next_options, "partition": "hashed_user"}
-        return run_next_items("chains", config_dict=options, run_dir=tmp_path_factory.mktemp("joined") / "run")
-
-
-@pytest.fixture
-def folder(made, tmp_path) -> Path:
-    return Path(shutil.copytree(made.folder, tmp_path / "run"))
+def made(next_options, work_folder):
+    return train(next_options, work_folder / "joined", partition="hashed_user")
 
 
 def all_rows(chains: Path, target: Path) -> Path:
@@ -109,11 +102,8 @@ def test_what_is_refused_changes_nothing(folder, rows, words):
 
 @pytest.mark.parametrize("step", ["put_grown_state", "finish_request"])
 def test_a_killed_addition_is_finished_by_the_next_call(folder, monkeypatch, step):
-    def killed(*arguments):
-        raise KeyboardInterrupt
-
     with monkeypatch.context() as patch:
-        patch.setattr(forget, step, killed)
+        kill(patch, session, step, after=int(step == "finish_request"))  # its first call is for what waits
         with pytest.raises(KeyboardInterrupt):
             add_next_items(folder, NEW)
     with pytest.raises(RunError, match="--resume"):
@@ -127,7 +117,7 @@ def test_a_killed_addition_is_finished_by_the_next_call(folder, monkeypatch, ste
 
 def test_rows_of_an_addition_that_waits_are_those_that_were_taken(folder, monkeypatch):
     with monkeypatch.context() as patch:
-        patch.setattr(forget, "put_grown_state", lambda *arguments: (_ for _ in ()).throw(KeyboardInterrupt()))
+        patch.setattr(session, "put_grown_state", lambda *arguments: (_ for _ in ()).throw(KeyboardInterrupt()))
         with pytest.raises(KeyboardInterrupt):
             add_next_items(folder, NEW)
     path = folder / "incoming.json"

@@ -1,7 +1,6 @@
 """A run whose shards train adapters for codes: kept, forgotten, grown, proved."""
 
 import json
-import shutil
 from pathlib import Path
 
 import pytest
@@ -10,36 +9,22 @@ from safetensors.torch import load_file, save_file
 from recbole_apa.core.errors import RunError, SettingsError
 from recbole_apa.core.files.whole import file_digest
 from recbole_apa.next_item import identifiers
-from recbole_apa.next_item.run import forget
+from recbole_apa.next_item.run import refusals
 from recbole_apa.next_item.run.add import add_next_items
 from recbole_apa.next_item.run.forget import forget_next_items
 from recbole_apa.next_item.run.proof import audit_next_items, verify_next_items
 from recbole_apa.next_item.run.store import NextItemStore
-from recbole_apa.next_item.run.train import open_next_items, run_next_items
-from tests.helpers.inside import inside
+from recbole_apa.next_item.run.train import open_next_items
+from tests.helpers.next_item_runs import TITLES, train
 from tests.helpers.runs import tree
 
 CODES = "codes.safetensors"
-MORE = {
-    "adapters": "codes",
-    "code_levels": 2,
-    "code_size": 3,
-    "adapter_layers": 1,
-    "adapter_rank": 2,
-    "adapter_batch": 1,
-    "title_users": 2,
-}
+MORE = {**TITLES, "adapters": "codes", "code_levels": 2, "code_size": 3}
 
 
 @pytest.fixture(scope="module")
 def made(next_options, work_folder):
-    with inside(work_folder):
-        return run_next_items("chains", config_dict={**next_options, **MORE}, run_dir=work_folder / "code_run")
-
-
-@pytest.fixture
-def folder(made, tmp_path) -> Path:
-    return Path(shutil.copytree(made.folder, tmp_path / "run"))
+    return train(next_options, work_folder / "code_run", **MORE)
 
 
 def replace_codes(folder: Path, tensors: dict) -> None:
@@ -59,7 +44,8 @@ def test_a_run_keeps_codes_and_the_rows_of_drawn_users(made, monkeypatch):
     assert rows < set(made.figures) and not any(row.startswith("titles") for row in made.figures)
     monkeypatch.setattr(identifiers, "residual_codes", None)  # opening makes no codes: they are kept
     again = open_next_items(made.folder)
-    assert again.figures == made.figures and again.state.codes.digest == made.state.codes.digest
+    assert again.figures == made.figures and list(again.figures) == list(made.figures)
+    assert again.state.codes.digest == made.state.codes.digest
 
 
 def test_a_request_moves_no_code_and_trains_the_adapter_of_the_hit_shard(folder, monkeypatch):
@@ -119,13 +105,13 @@ def test_damaged_codes_are_refused(folder, damage):
 
 def test_histories_that_codes_make_too_long_are_refused_before_the_request_is_taken(folder, monkeypatch):
     before = tree(folder)
-    real = forget.refuse_long
+    real = refusals.refuse_long
 
     def short(items, states, catalogue, sequences):
         states._most = 40  # the titles of the changed users were found to fit just before
         real(items, states, catalogue, sequences)
 
-    monkeypatch.setattr(forget, "refuse_long", short)
+    monkeypatch.setattr(refusals, "refuse_long", short)
     with pytest.raises(SettingsError, match="show fewer items"):
         forget_next_items(folder, interactions=[("u8", "i9")])
     assert tree(folder) == before

@@ -6,21 +6,21 @@ from dataclasses import replace
 
 import pytest
 
-from benchmarks import next_item_draft_models, next_item_draft_rates, next_item_drafts, next_item_titles
+from benchmarks import kept_values, next_item_draft_models, next_item_draft_rates, next_item_drafts, next_item_titles
+from benchmarks.kept_values import KeptValues
+from benchmarks.protocol import commit
 from recbole_apa.next_item.differences import differences
 from recbole_apa.next_item.fit import fit
-from recbole_apa.next_item.run.train import run_next_items
-from tests.helpers.inside import inside
+from tests.helpers.next_item_runs import train
 from tests.helpers.small_adapters import adapted_by
+
+DRAFTED = {"adapters": "titles", "adapter_layers": 1, "adapter_rank": 2, "title_users": 0, "draft_epochs": 2}
+DRAFTED |= {"draft_model_size": 4}
 
 
 @pytest.fixture(scope="module")
 def folder(next_options, work_folder):
-    more = {"adapters": "titles", "adapter_layers": 1, "adapter_rank": 2, "title_users": 0, "draft_epochs": 2}
-    place = work_folder / "draft_benchmarks"
-    with inside(work_folder):
-        run_next_items("chains", config_dict={**next_options, **more, "draft_model_size": 4}, run_dir=place)
-    return place
+    return train(next_options, work_folder / "draft_benchmarks", **DRAFTED).folder
 
 
 def told(module, monkeypatch, tmp_path, *arguments) -> dict:
@@ -31,6 +31,20 @@ def told(module, monkeypatch, tmp_path, *arguments) -> dict:
     return json.loads(out.read_text())
 
 
+def test_kept_values_say_the_commit_that_they_were_measured_on(tmp_path, monkeypatch):
+    path = tmp_path / "kept"
+    path.write_text(json.dumps({"of": "this", "row": 0, "values": {"x": [0]}}) + "\n")  # by a version before
+    monkeypatch.setattr(kept_values, "commit", lambda: "aaa")
+    assert KeptValues(path, "this").get(1, lambda: {"x": [1]}) == {"x": [1]}
+    monkeypatch.setattr(kept_values, "commit", lambda: "bbb")
+    kept = KeptValues(path, "this")
+    assert [kept.get(row, lambda: {"x": [2]})["x"] for row in range(3)] == [[0], [1], [2]]
+    assert kept.measured_on == ["aaa", "bbb", kept_values.UNKNOWN]
+    other = KeptValues(path, "that")
+    assert other.get(1, lambda: {"x": [3]}) == {"x": [3]} and other.measured_on == ["bbb"]
+    assert [json.loads(line).get("commit") for line in path.read_text().splitlines()] == [None, "aaa", "bbb", "bbb"]
+
+
 @pytest.mark.slow
 def test_accepted_steps_of_every_draft(folder, monkeypatch, tmp_path):
     found = told(next_item_drafts, monkeypatch, tmp_path, f"--run={folder}", "--users=2", "--pupils=3")
@@ -39,16 +53,13 @@ def test_accepted_steps_of_every_draft(folder, monkeypatch, tmp_path):
     assert all(found["figures"][f"10, 2K, {name}: passes"] <= found["figures"]["10: passes"] for name in names)
     monkeypatch.setattr(next_item_drafts, "taught", None)  # what was measured is not measured again
     again = told(next_item_drafts, monkeypatch, tmp_path, f"--run={folder}", "--users=2", "--pupils=3")
-    assert again["figures"] == found["figures"]
+    assert again["figures"] == found["figures"] and again["measured_on"] == [commit()]
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("kind", "name"), [("exit", "early exit"), ("model", "model")])
-def test_titles_with_the_draft_that_a_run_has(next_options, work_folder, monkeypatch, tmp_path, kind, name):
-    more = {"adapters": "titles", "adapter_layers": 1, "adapter_rank": 2, "title_users": 0, "draft_epochs": 2}
-    with inside(work_folder):
-        config = {**next_options, **more, "draft_kind": kind, "draft_model_size": 4}
-        run_next_items("chains", config_dict=config, run_dir=tmp_path / "run")
+def test_titles_with_the_draft_that_a_run_has(next_options, monkeypatch, tmp_path, kind, name):
+    train(next_options, tmp_path / "run", **DRAFTED, draft_kind=kind)
     found = told(next_item_titles, monkeypatch, tmp_path, f"--run={tmp_path / 'run'}", "--users=2")["figures"]
     drafted = {column.removeprefix("10: same list, ") for column in found if column.startswith("10: same list")}
     assert drafted == {"head 2K", "head 4K", f"{name} 2K", "frozen 2K"}
@@ -63,6 +74,21 @@ def test_rates_of_every_kind(folder, monkeypatch, tmp_path):
     assert len({tuple(values) for name, *values in found if name.startswith("model")}) > 5
     monkeypatch.setattr(next_item_draft_rates.Judge, "of", None)
     assert told(next_item_draft_rates, monkeypatch, tmp_path, *arguments)["figures"] == found
+
+
+@pytest.mark.slow
+def test_a_record_of_models_says_the_commits_of_its_figures(chains, next_options, monkeypatch, tmp_path):
+    monkeypatch.setattr(next_item_draft_models, "SIZES", (2,))
+    monkeypatch.setattr(next_item_draft_models, "RATES", (1e-3,))
+    real = next_item_draft_models.read_options
+    small = {**next_options, "draft_epochs": 1}
+    monkeypatch.setattr(next_item_draft_models, "read_options", lambda name, given: real(name, (), {**small, **given}))
+    arguments = ("--dataset=chains", f"--data_path={chains}")
+    monkeypatch.setattr(kept_values, "commit", lambda: "aaa")
+    assert told(next_item_draft_models, monkeypatch, tmp_path, *arguments)["measured_on"] == ["aaa"]
+    monkeypatch.setattr(kept_values, "commit", lambda: "bbb")
+    again = told(next_item_draft_models, monkeypatch, tmp_path, *arguments)
+    assert again["measured_on"] == ["aaa"] and len(again["figures"]) == 1 and again["commit"] == commit()
 
 
 def test_models_that_are_judged_are_those_of_runs(read):

@@ -7,7 +7,6 @@ import pytest
 import torch
 
 from recbole_apa.core.errors import SettingsError
-from recbole_apa.next_item.change import changed_state
 from recbole_apa.next_item.data import NextItemData
 from recbole_apa.next_item.differences import differences
 from recbole_apa.next_item.draft_training import DraftGround, DraftLesson, draws_of, first_draft
@@ -22,7 +21,7 @@ from recbole_apa.next_item.settings import ALONG_BEAMS
 from recbole_apa.next_item.title_drafts import lineage_of_draft
 from recbole_apa.next_item.title_training import TitleTrainer
 from recbole_apa.next_item.titles import TitleModel
-from tests.helpers.small_adapters import adapted_by, fitted, users_of_shard
+from tests.helpers.small_adapters import adapted_by, changed_state, users_of_shard
 
 
 @pytest.fixture(scope="module")
@@ -36,11 +35,6 @@ def adapted(read):
         draft_model_size=6,
         draft_model_learning_rate=0.01,
     )
-
-
-@pytest.fixture(scope="module")
-def state(adapted):
-    return fitted(adapted)
 
 
 def lesson_of(adapted, state, shard=0, **more) -> tuple[TitleTrainer, DraftLesson]:

@@ -10,12 +10,12 @@ from recbole_apa.core.errors import RunError
 from recbole_apa.core.files.whole import file_digest
 from recbole_apa.next_item import title_training
 from recbole_apa.next_item.generation.item_network import ItemNetwork
-from recbole_apa.next_item.run import forget
+from recbole_apa.next_item.run import session
 from recbole_apa.next_item.run.forget import forget_next_items
 from recbole_apa.next_item.run.proof import audit_next_items, verify_next_items
 from recbole_apa.next_item.run.store import NextItemStore
-from recbole_apa.next_item.run.train import open_next_items, run_next_items
-from tests.helpers.inside import inside
+from recbole_apa.next_item.run.train import open_next_items
+from tests.helpers.next_item_runs import train
 
 
 @pytest.fixture(scope="module", params=["exit", "model"])
@@ -24,14 +24,7 @@ def made(request, next_options, work_folder):
     more = {"adapters": "titles", "adapter_layers": 1, "adapter_rank": 2, "title_users": 0}
     more |= {"draft_objective": "atspeed-r", "draft_beams": 2, "draft_epochs": 2, "draft_learning_rate": 0.01}
     more |= {"draft_kind": request.param, "draft_model_size": 4, "draft_model_learning_rate": 0.01}
-    place = work_folder / f"draft_run_{request.param}"
-    with inside(work_folder):
-        return run_next_items("chains", config_dict={**next_options, **more}, run_dir=place)
-
-
-@pytest.fixture
-def folder(made, tmp_path) -> Path:
-    return Path(shutil.copytree(made.folder, tmp_path / "run"))
+    return train(next_options, work_folder / f"draft_run_{request.param}", **more)
 
 
 def drafts_of(folder: Path) -> set[str]:
@@ -77,7 +70,7 @@ def test_killed_between_deletion_and_training_the_draft_stays_away(folder, monke
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(forget.ForgetSession, "_retrained", killed)
+        patch.setattr(session.Session, "_retrained", killed)
         with pytest.raises(KeyboardInterrupt):
             forget_next_items(folder, users=["u5"])
     left = drafts_of(folder)
@@ -163,10 +156,9 @@ def test_a_model_of_another_catalogue_or_length_or_beside_exits_is_refused(folde
 
 
 @pytest.mark.slow
-def test_drafts_of_runs_from_before_they_had_files_are_read(next_options, work_folder, tmp_path):
+def test_drafts_of_runs_from_before_they_had_files_are_read(next_options, tmp_path):
     more = {"adapters": "titles", "adapter_layers": 1, "adapter_rank": 2, "title_users": 0}
-    with inside(work_folder):
-        run = run_next_items("chains", config_dict={**next_options, **more}, run_dir=tmp_path / "run")
+    run = train(next_options, tmp_path / "run", **more)
     store = NextItemStore(run.folder)
     manifest = store.manifest()
     state = store.state_folder(manifest)
@@ -189,10 +181,7 @@ def test_drafts_of_codes_are_aligned_and_proved(next_options, work_folder, monke
     more = {"adapters": "codes", "code_levels": 2, "code_size": 3, "adapter_layers": 1, "adapter_rank": 2}
     more |= {"title_users": 0, "draft_objective": "atspeed-s", "draft_beams": 2, "draft_epochs": 1}
     more |= {"draft_kind": kind, "draft_student": 0.5}
-    with inside(work_folder):
-        made = run_next_items(
-            "chains", config_dict={**next_options, **more}, run_dir=work_folder / f"draft_codes_{kind}"
-        )
+    made = train(next_options, work_folder / f"draft_codes_{kind}", **more)
     assert drafts_of(made.folder) == ALL and made.state.codes is not None
     forget_next_items(made.folder, users=["u5"])
     audit = audit_next_items(made.folder)

@@ -12,7 +12,6 @@ from recbole_apa.backbone.path_decoder import PathDecoder
 from recbole_apa.backbone.split_decoder import SplitDecoder
 from recbole_apa.core.errors import SettingsError
 from recbole_apa.core.system.threads import one_thread
-from recbole_apa.next_item.change import changed_state
 from recbole_apa.next_item.data import NextItemData
 from recbole_apa.next_item.differences import differences
 from recbole_apa.next_item.draft_training import TeacherBeams
@@ -27,17 +26,12 @@ from recbole_apa.next_item.sequences import targets_of
 from recbole_apa.next_item.title_adapters import SCALE
 from recbole_apa.next_item.title_training import TitleTrainer
 from recbole_apa.next_item.titles import PromptReader, TitleModel
-from tests.helpers.small_adapters import adapted_by, fitted, users_of_shard
+from tests.helpers.small_adapters import adapted_by, changed_state, users_of_shard
 
 
 @pytest.fixture(scope="module")
 def adapted(read):
     return adapted_by(read, draft_objective="atspeed-s", draft_beams=3, draft_epochs=3, draft_learning_rate=0.01)
-
-
-@pytest.fixture(scope="module")
-def state(adapted):
-    return fitted(adapted)
 
 
 def draft_of(trainer, shard, sequences, pairs):

@@ -4,7 +4,6 @@ from dataclasses import fields, replace
 
 import torch
 
-from recbole_apa.next_item.change import changed_state
 from recbole_apa.next_item.counts import ItemCounts, TransitionCounts, fit_fusion, scores_of
 from recbole_apa.next_item.counts.sums import GAP_WEIGHTS
 from recbole_apa.next_item.data import NextItemData
@@ -13,6 +12,7 @@ from recbole_apa.next_item.heads import HeadSums, StateGrid, solve_head
 from recbole_apa.next_item.sequences import UserSequence
 from recbole_apa.next_item.settings import NextItemSettings
 from recbole_apa.next_item.user_rows import RowReader
+from tests.helpers.small_adapters import changed_state
 
 
 def same(a, b) -> list[str]:

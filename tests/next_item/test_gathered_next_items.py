@@ -9,28 +9,21 @@ import pytest
 from recbole_apa.cli.main import main
 from recbole_apa.core.errors import RequestError, SettingsError
 from recbole_apa.core.files.whole import read_json
-from recbole_apa.next_item.run import forget, put_in_force
+from recbole_apa.next_item.run import put_in_force, session
 from recbole_apa.next_item.run.catch_up import catch_up_next_items
 from recbole_apa.next_item.run.forget import forget_next_items
 from recbole_apa.next_item.run.proof import audit_next_items
 from recbole_apa.next_item.run.store import NextItemStore
-from recbole_apa.next_item.run.train import open_next_items, run_next_items
+from recbole_apa.next_item.run.train import open_next_items
 from recbole_apa.next_item.title_training import TitleTrainer
 from recbole_apa.runs.ledger_lines import DONE, REQUEST
-from tests.helpers.inside import inside
-from tests.helpers.next_item_runs import SLICED, assert_holds, kill, kinds, state_of
+from tests.helpers.next_item_runs import assert_holds, kill, kinds, state_of
 from tests.helpers.runs import tree
 
 
 @pytest.fixture(scope="module")
-def made(next_options, work_folder):
-    with inside(work_folder):
-        return run_next_items("chains", config_dict={**next_options, **SLICED}, run_dir=work_folder / "gathered_run")
-
-
-@pytest.fixture
-def folder(made, tmp_path) -> Path:
-    return Path(shutil.copytree(made.folder, tmp_path / "run"))
+def made(sliced_run):
+    return sliced_run
 
 
 @pytest.fixture
@@ -116,16 +109,15 @@ def test_a_folder_is_given_again_every_night(folder, files, capsys):
 @pytest.mark.parametrize(
     "where, name, after",
     [
-        (forget.Ledger, "append", 1),
+        (session.Ledger, "append", 1),
         (put_in_force, "write_state", 0),
         (put_in_force, "write_json", 1),
         (NextItemStore, "put_in_force", 0),
-        (forget, "finish_request", 1),
+        (session, "finish_request", 1),
     ],
 )
 @pytest.mark.quick(2)
-def test_whatever_is_killed_when_all_are_finished(folder, files, tmp_path, monkeypatch, where, name, after):
-    plain = Path(shutil.copytree(folder, tmp_path / "plain"))
+def test_whatever_is_killed_when_all_are_finished(folder, plain, files, monkeypatch, where, name, after):
     forget_next_items(plain, files)
     before = NextItemStore(folder).manifest()
     with monkeypatch.context() as patch:
@@ -149,8 +141,7 @@ def test_a_missing_or_changed_certificate_of_several_is_found(folder, files):
 
 
 @pytest.mark.slow
-def test_gathered_at_once(folder, files, tmp_path):
-    plain = Path(shutil.copytree(folder, tmp_path / "plain"))
+def test_gathered_at_once(folder, plain, files):
     forget_next_items(plain, files)
     result = forget_next_items(folder, files, at_once=True)
     assert all(read_json(Path(path))["title"].endswith("(exact, at once)") for path in result.certificates)

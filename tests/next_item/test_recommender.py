@@ -11,7 +11,7 @@ from recbole.utils import get_model
 
 from recbole_apa.core.errors import RunError, SettingsError
 from recbole_apa.next_item.recommender import APANext
-from recbole_apa.next_item.run import forget
+from recbole_apa.next_item.run import session
 from recbole_apa.next_item.run.forget import forget_next_items
 from recbole_apa.next_item.run.train import run_next_items
 
@@ -79,7 +79,7 @@ def test_a_run_in_which_a_request_waits_is_refused(chains, folder, tmp_path, mon
     dataset = create_dataset(config)
     APANext(config, dataset)
     with monkeypatch.context() as patch:
-        patch.setattr(forget, "put_new_state", lambda *arguments: (_ for _ in ()).throw(KeyboardInterrupt()))
+        patch.setattr(session, "put_new_state", lambda *arguments: (_ for _ in ()).throw(KeyboardInterrupt()))
         with pytest.raises(KeyboardInterrupt):
             forget_next_items(copy, users=["u5"])
     with pytest.raises(RunError, match="waiting to be carried out"):

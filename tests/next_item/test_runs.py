@@ -10,26 +10,20 @@ from safetensors.torch import load_file, save_file
 
 from recbole_apa.core.errors import FinishedRunError, RequestError, RunError, SettingsError
 from recbole_apa.core.files.whole import file_digest
-from recbole_apa.next_item import derive
-from recbole_apa.next_item.run import forget, pending, proof
+from recbole_apa.next_item import change, derive
+from recbole_apa.next_item.run import opened, pending, proof, refusals, session
+from recbole_apa.next_item.run.add import add_next_items
 from recbole_apa.next_item.run.forget import forget_next_items
 from recbole_apa.next_item.run.proof import audit_next_items, verify_next_items
 from recbole_apa.next_item.run.recommend import recommend
 from recbole_apa.next_item.run.store import NextItemStore, is_next_item_run
 from recbole_apa.next_item.run.train import open_next_items, run_next_items
-from tests.helpers.inside import inside
 from tests.helpers.runs import tree
 
 
 @pytest.fixture(scope="module")
-def made(next_options, work_folder):
-    with inside(work_folder):
-        return run_next_items("chains", config_dict=next_options, run_dir=work_folder / "next_item_run")
-
-
-@pytest.fixture
-def folder(made, tmp_path) -> Path:
-    return Path(shutil.copytree(made.folder, tmp_path / "run"))
+def made(head_run):
+    return head_run
 
 
 @pytest.fixture(scope="module")
@@ -110,9 +104,30 @@ def test_what_is_refused_changes_nothing(forgotten, folder):
         forget_next_items(folder, users=["u5"], exactness="strict")
 
 
+def test_what_a_request_changes_is_worked_out_once(folder, monkeypatch):
+    calls = {"change": 0, "read": 0}
+
+    def counted(name, real):
+        def call(*arguments, **more):
+            calls[name] += 1
+            return real(*arguments, **more)
+
+        return call
+
+    monkeypatch.setattr(change, "_change", counted("change", change._change))
+    for module in (opened, session):
+        monkeypatch.setattr(module, "read_next_data", counted("read", module.read_next_data))
+    forget_next_items(folder, users=["u5"])
+    assert calls == {"change": 1, "read": 2}  # of the data before and after
+    add_next_items(folder, [("u8", "i2", 4, 9000)])
+    assert calls == {"change": 2, "read": 4}
+    forget_next_items(folder, users=["u6"], dry_run=True)
+    assert calls == {"change": 3, "read": 6}
+
+
 @pytest.mark.parametrize("step", ["put_new_state", "finish_request"])
 def test_a_killed_request_is_finished_by_the_next_call(folder, monkeypatch, step):
-    real = getattr(forget, step)
+    real = getattr(session, step)
     calls = []
 
     def killed(*arguments):
@@ -122,7 +137,7 @@ def test_a_killed_request_is_finished_by_the_next_call(folder, monkeypatch, step
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(forget, step, killed)
+        patch.setattr(session, step, killed)
         with pytest.raises(KeyboardInterrupt):
             forget_next_items(folder, users=["u5"])
     with pytest.raises(RunError, match="--resume"):
@@ -136,7 +151,7 @@ def test_a_killed_request_is_finished_by_the_next_call(folder, monkeypatch, step
 
 def test_a_request_that_waited_is_not_taken_twice(folder, monkeypatch):
     with monkeypatch.context() as patch:
-        patch.setattr(forget, "put_new_state", lambda *arguments: (_ for _ in ()).throw(KeyboardInterrupt()))
+        patch.setattr(session, "put_new_state", lambda *arguments: (_ for _ in ()).throw(KeyboardInterrupt()))
         with pytest.raises(KeyboardInterrupt):
             forget_next_items(folder, users=["u5"])
     forget_next_items(folder, users=["u5"])
@@ -258,8 +273,8 @@ def test_options_that_have_no_part_are_refused(next_options):
 
 
 def test_another_machine_is_refused(folder, monkeypatch):
-    kind = type(forget.machine_kind("cpu"))
-    monkeypatch.setattr(forget, "machine_kind", lambda device: kind("X", "Y", "Z", "L", "cpu", "P"))
+    kind = type(refusals.machine_kind("cpu"))
+    monkeypatch.setattr(refusals, "machine_kind", lambda device: kind("X", "Y", "Z", "L", "cpu", "P"))
     with pytest.raises(SettingsError, match="another kind of machine"):
         forget_next_items(folder, users=["u5"])
 

@@ -2,7 +2,6 @@
 
 import shutil
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 from safetensors.torch import load_file, save_file
@@ -12,26 +11,13 @@ from recbole_apa.next_item.run import proof
 from recbole_apa.next_item.run.forget import forget_next_items
 from recbole_apa.next_item.run.proof import NextItemAudit, audit_next_items, verify_next_items
 from recbole_apa.next_item.run.store import NextItemStore
-from recbole_apa.next_item.run.train import open_next_items, run_next_items
-from tests.helpers.inside import inside
-from tests.helpers.next_item_runs import SLICED, put_in, spot
+from recbole_apa.next_item.run.train import open_next_items
+from tests.helpers.next_item_runs import SLICED, put_in, spot, train
 
 
 @pytest.fixture(scope="module")
-def made(next_options, work_folder):
-    with inside(work_folder):
-        return run_next_items("chains", config_dict={**next_options, **SLICED}, run_dir=work_folder / "faults_run")
-
-
-@pytest.fixture
-def folder(made, tmp_path) -> Path:
-    return Path(shutil.copytree(made.folder, tmp_path / "run"))
-
-
-@pytest.fixture
-def plain(made, tmp_path) -> Path:
-    """Another copy."""
-    return Path(shutil.copytree(made.folder, tmp_path / "plain"))
+def made(sliced_run):
+    return sliced_run
 
 
 def test_a_point_that_was_not_rewritten_is_found(made, folder, plain):
@@ -64,10 +50,8 @@ def test_a_point_that_was_not_deleted_is_found(made, folder):
         open_next_items(folder)
 
 
-def test_a_point_of_another_run_is_found(made, folder, next_options, work_folder, tmp_path):
-    with inside(work_folder):
-        options = {**next_options, **SLICED, "seed": 2}
-        other = run_next_items("chains", config_dict=options, run_dir=tmp_path / "other")
+def test_a_point_of_another_run_is_found(made, folder, next_options, tmp_path):
+    other = train(next_options, tmp_path / "other", **SLICED | {"seed": 2})
     put_in(folder, "points/001/01.safetensors", other.folder / "state-0001" / "points/001/01.safetensors")
     assert any("restart point of shard 1 before slice 2" in finding for finding in audit_next_items(folder).findings)
 

@@ -16,10 +16,9 @@ from recbole_apa.next_item.run.catch_up import catch_up_next_items
 from recbole_apa.next_item.run.forget import forget_next_items
 from recbole_apa.next_item.run.proof import audit_next_items, verify_next_items
 from recbole_apa.next_item.run.store import NextItemStore
-from recbole_apa.next_item.run.train import open_next_items, run_next_items
+from recbole_apa.next_item.run.train import open_next_items
 from recbole_apa.next_item.title_training import TitleTrainer
 from recbole_apa.runs.names import TO_MAKE
-from tests.helpers.inside import inside
 from tests.helpers.next_item_runs import (
     SLICED,
     L,
@@ -30,28 +29,13 @@ from tests.helpers.next_item_runs import (
     points_of,
     spot,
     state_of,
+    train,
 )
 
 
-def train(next_options, work_folder, folder, **more):
-    with inside(work_folder):
-        return run_next_items("chains", config_dict={**next_options, **SLICED, **more}, run_dir=folder)
-
-
 @pytest.fixture(scope="module")
-def made(next_options, work_folder):
-    return train(next_options, work_folder, work_folder / "sliced_run")
-
-
-@pytest.fixture
-def folder(made, tmp_path) -> Path:
-    return Path(shutil.copytree(made.folder, tmp_path / "run"))
-
-
-@pytest.fixture
-def plain(made, tmp_path) -> Path:
-    """Another copy, for ordinary requests."""
-    return Path(shutil.copytree(made.folder, tmp_path / "plain"))
+def made(sliced_run):
+    return sliced_run
 
 
 def count_slices(monkeypatch) -> list[tuple[int, int]]:
@@ -178,8 +162,9 @@ def test_what_comes_after_a_request_at_once(made, folder, plain, then):
     forget_next_items(plain, users=[acts[0]])
     if then == "an addition":
         rows = [(acts[1], "i2", 4, 9000), ("new", "i3", 4, 9002), ("new", "i4", 4, 9003), ("new", "i5", 4, 9004)]
-        for place in (folder, plain):
-            add_next_items(place, [*rows, ("new", "i6", 4, 9005)])
+        rows.append(("new", "i6", 4, 9005))
+        grown = [add_next_items(place, rows) for place in (folder, plain)]
+        assert [one.caught_up for one in grown] == [[shard], None]
     else:
         forget_next_items(folder, users=[acts[1]], at_once=then != "in full")
         forget_next_items(plain, users=[acts[1]])
@@ -196,8 +181,8 @@ def test_what_comes_after_a_request_at_once(made, folder, plain, then):
 def test_a_run_that_has_grown_forgets_from_the_slice(made, folder, plain, at_once):
     shard, user = spot(made, 2)
     rows = [(user, "i2", 4, 9000), (user, "i3", 4, 9001)]
-    for place in (folder, plain):
-        add_next_items(place, rows)
+    grown = [add_next_items(place, rows) for place in (folder, plain)]
+    assert [one.slices for one in grown] == 2 * [{f"{shard:03d}": {"kept": 2, "total": L}}]
     assert points_of(folder, shard) == points_of(made.folder, shard)  # the last slice alone was trained again
     assert_holds(folder)
     result = forget_next_items(folder, users=[user], at_once=at_once)
@@ -232,10 +217,34 @@ def test_the_command_line_says_which_slices_stay(made, folder, capsys):
     assert told["slices"] == {f"{shard:03d}": {"kept": 2, "total": L}} and "before slice 3 of 3" in told["to_make"]
 
 
+def test_the_command_line_says_of_an_addition_which_slices_stay_and_what_it_made_up_for(
+    made, folder, tmp_path, capsys, monkeypatch
+):
+    (left, user), (shard, grown) = spot(made, 2), spot(made, 1)
+    forget_next_items(folder, users=[user], at_once=True)
+    (tmp_path / "new.csv").write_text(f"user_id,item_id,rating,timestamp\n{grown},i2,3,9000\n")
+    asked, copy = f"--add={tmp_path / 'new.csv'}", Path(shutil.copytree(folder, tmp_path / "copy"))
+    slices = f"stays as it was, of these shards: {shard:03d} 1 of {L}"
+    assert main([f"--run={folder}", asked, "--dry_run"]) == 0
+    told = capsys.readouterr().out
+    assert slices in told and "caught up" not in told
+    assert main([f"--run={folder}", asked]) == 0
+    told = capsys.readouterr().out
+    assert slices in told and f"caught up: adapters of shards {left:03d} were trained, nothing is missing" in told
+    with monkeypatch.context() as patch:
+        kill(patch, put_in_force, "write_state")
+        with pytest.raises(KeyboardInterrupt):
+            add_next_items(copy, tmp_path / "new.csv")
+    assert main([f"--run={copy}", "--resume", "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)["next_items_unlearn"]
+    assert told["finished_additions"] == [3] and told["caught_up"] == {"shards": [left]} and told["n_shards"] == 2
+    assert told["without_adapter"] == [] and told["seconds"] > 0 and state_of(copy) == state_of(folder)
+
+
 @pytest.mark.slow
 def test_codes_are_trained_in_slices_too(next_options, work_folder, tmp_path):
     codes = {"adapters": "codes", "code_levels": 2, "code_size": 3}
-    made = train(next_options, work_folder, tmp_path / "codes", **codes)
+    made = train(next_options, tmp_path / "codes", **SLICED | codes)
     plain = Path(shutil.copytree(made.folder, tmp_path / "plain"))
     _, user = spot(made, 1)
     forget_next_items(plain, users=[user])
@@ -251,7 +260,7 @@ def test_codes_are_trained_in_slices_too(next_options, work_folder, tmp_path):
 @pytest.mark.parametrize("objective", ["none", "atspeed-r"])
 def test_draft_models_go_and_come_back_with_their_shard(next_options, work_folder, tmp_path, objective):
     draft = {"draft_kind": "model", "draft_objective": objective, "draft_epochs": 2, "draft_model_size": 4}
-    made = train(next_options, work_folder, tmp_path / "models", **draft)
+    made = train(next_options, tmp_path / "models", **SLICED | draft)
     plain = Path(shutil.copytree(made.folder, tmp_path / "plain"))
     shard, user = spot(made, 1)
     forget_next_items(plain, users=[user])

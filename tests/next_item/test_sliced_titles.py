@@ -17,15 +17,13 @@ from recbole_apa.next_item.title_adapters import Left, RestartPoint, Span
 from recbole_apa.next_item.title_course import Schedule
 from recbole_apa.next_item.title_slices import DECIDE, first_slices, lineage_of_prefix
 from recbole_apa.next_item.title_training import TitleTrainer
+from tests.helpers.small_adapters import adapted_by
 
 
 @pytest.fixture(scope="module")
 def sliced(read):
     """Options, data and reader of the small dataset, with adapters on the upper layer and three slices."""
-    options, data, reader = read
-    adapters = {"adapters": "titles", "adapter_layers": 1, "adapter_rank": 2, "adapter_epochs": 2, "adapter_batch": 2}
-    settings = replace(options.settings, **adapters, adapter_learning_rate=0.01, shard_slices=3)
-    return settings, data, reader
+    return adapted_by(read, adapter_epochs=2, adapter_batch=2, shard_slices=3)
 
 
 def trainer_of(sliced, **changes) -> TitleTrainer:

@@ -10,39 +10,32 @@ from safetensors.torch import load_file, save_file
 from recbole_apa.core.errors import RunError, SettingsError
 from recbole_apa.core.files.whole import file_digest, read_json, write_json
 from recbole_apa.next_item import change, fit, title_training
-from recbole_apa.next_item.run import forget, put_in_force, title_files
+from recbole_apa.next_item.run import put_in_force, session, title_files
 from recbole_apa.next_item.run.add import add_next_items
 from recbole_apa.next_item.run.forget import forget_next_items
 from recbole_apa.next_item.run.proof import audit_next_items, verify_next_items
 from recbole_apa.next_item.run.store import NextItemStore
 from recbole_apa.next_item.run.train import open_next_items, run_next_items
-from tests.helpers.inside import inside
 from tests.helpers.next_item_runs import kill
 from tests.helpers.runs import tree
 
-ROWS = {f"{row} of 2 drawn users" for row in ("titles", "titles + heads", "heads")}
+ROWS = [f"{row} of 2 drawn users" for row in ("titles", "titles + heads", "heads")]
 
 
 @pytest.fixture(scope="module")
-def made(next_options, work_folder):
-    more = {"adapters": "titles", "adapter_layers": 1, "adapter_rank": 2, "adapter_batch": 1, "title_users": 2}
-    with inside(work_folder):
-        return run_next_items("chains", config_dict={**next_options, **more}, run_dir=work_folder / "title_run")
-
-
-@pytest.fixture
-def folder(made, tmp_path) -> Path:
-    return Path(shutil.copytree(made.folder, tmp_path / "run"))
+def made(title_run):
+    return title_run
 
 
 def test_a_run_keeps_adapters_and_the_rows_of_drawn_users(made, monkeypatch):
     files = NextItemStore(made.folder).manifest()["files"]
     assert {f"adapters/00{k}.safetensors" for k in range(3)} < set(files)
-    assert set(made.figures) > ROWS and "test.ndcg@10" in made.figures["titles of 2 drawn users"]
+    assert set(made.figures) > {*ROWS} and "test.ndcg@10" in made.figures["titles of 2 drawn users"]
     for name in ("after_each", "of_many"):  # opening ranks no titles: the rows are kept
         monkeypatch.setattr(title_training.HistoryStates, name, None)
     again = open_next_items(made.folder)
-    assert again.figures == made.figures and "titles + heads" in again.table
+    assert again.figures == made.figures and again.table == made.table  # of the table the order of rows, too
+    assert [row for row in again.figures if row in ROWS] == ROWS == list(again.of_titles)
     assert again.state.learnt.adapters[0].layers == made.state.learnt.adapters[0].layers
 
 
@@ -107,9 +100,9 @@ def test_another_adapter_is_found_by_verification_and_another_lineage_by_audit(f
         (title_files, "write_adapter", 2),
         (put_in_force, "write_state", 0),
         (NextItemStore, "put_in_force", 0),
-        (forget, "finish_request", 1),
-        (forget, "delete_drafts", 0),
-        (forget.ForgetSession, "_retrained", 0),
+        (session, "finish_request", 1),
+        (session, "delete_drafts", 0),
+        (session.Session, "_retrained", 0),
         (title_files, "write_draft", 1),
     ],
     ids=[
@@ -140,10 +133,9 @@ def test_whatever_is_killed_when_the_run_is_in_the_old_state_or_in_the_new_one(f
     assert audit_next_items(folder).holds and not (folder / "state-0001").exists()
 
 
-def test_a_run_of_before_there_were_adapters_is_opened(next_options, work_folder, tmp_path):
-    with inside(work_folder):
-        run = run_next_items("chains", config_dict=next_options, run_dir=tmp_path / "run")
-    store = NextItemStore(run.folder)
+def test_a_run_of_before_there_were_adapters_is_opened(head_run, tmp_path):
+    run = Path(shutil.copytree(head_run.folder, tmp_path / "run"))
+    store = NextItemStore(run)
     manifest = store.manifest()
     settings = manifest["options"]["settings"]
     later = [name for name in settings if name.startswith(("adapter", "draft_", "title_", "code_", "shard_s"))]
@@ -151,9 +143,9 @@ def test_a_run_of_before_there_were_adapters_is_opened(next_options, work_folder
     for name in later:
         del settings[name]
     store.put_in_force(manifest)
-    assert open_next_items(run.folder).figures == run.figures
-    forget_next_items(run.folder, users=["u5"])
-    assert verify_next_items(run.folder).holds and audit_next_items(run.folder).holds
+    assert open_next_items(run).figures == head_run.figures
+    forget_next_items(run, users=["u5"])
+    assert verify_next_items(run).holds and audit_next_items(run).holds
 
 
 def test_a_damaged_adapter_is_refused(folder):
@@ -171,4 +163,4 @@ def test_a_damaged_adapter_is_refused(folder):
 def test_heads_alone_train_nothing(made, monkeypatch, next_options, tmp_path):
     monkeypatch.setattr(fit, "TitleTrainer", None)
     run = run_next_items("chains", config_dict=next_options, run_dir=tmp_path / "run")
-    assert run.state.learnt.adapters == () and not ROWS & set(run.figures)
+    assert run.state.learnt.adapters == () and {*ROWS}.isdisjoint(run.figures)

@@ -14,7 +14,6 @@ from recbole_apa.backbone.split_decoder import SplitDecoder
 from recbole_apa.core.errors import BackboneError, SettingsError
 from recbole_apa.core.settings import AdapterSettings, BackboneSettings
 from recbole_apa.core.system.threads import one_thread
-from recbole_apa.next_item.change import changed_state
 from recbole_apa.next_item.data import NextItemData
 from recbole_apa.next_item.differences import differences
 from recbole_apa.next_item.exit_map import fit_exit_map, merged_map, through
@@ -26,17 +25,12 @@ from recbole_apa.next_item.sequences import targets_of
 from recbole_apa.next_item.title_adapters import SCALE, TitleAdapter
 from recbole_apa.next_item.title_training import MODULES, TitleTrainer
 from recbole_apa.next_item.titles import TitleModel
-from tests.helpers.small_adapters import adapted_by, fitted
+from tests.helpers.small_adapters import adapted_by, changed_state
 
 
 @pytest.fixture(scope="module")
 def adapted(read):
     return adapted_by(read, adapter_epochs=2)
-
-
-@pytest.fixture(scope="module")
-def state(adapted):
-    return fitted(adapted)
 
 
 def loss_of(trainer: TitleTrainer, sequence) -> float:

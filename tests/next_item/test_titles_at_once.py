@@ -13,28 +13,25 @@ from recbole_apa.cli.next_item_texts import forget_text
 from recbole_apa.core.errors import RequestError, RunError, SettingsError
 from recbole_apa.core.files.whole import file_digest, read_json, write_json
 from recbole_apa.next_item.merged_titles import MergedTitles
-from recbole_apa.next_item.run import forget
+from recbole_apa.next_item.run import refusals
 from recbole_apa.next_item.run.add import add_next_items
 from recbole_apa.next_item.run.catch_up import catch_up_next_items
 from recbole_apa.next_item.run.forget import forget_next_items
 from recbole_apa.next_item.run.proof import audit_next_items, verify_next_items
 from recbole_apa.next_item.run.store import NextItemStore
-from recbole_apa.next_item.run.train import open_next_items, run_next_items
+from recbole_apa.next_item.run.train import open_next_items
 from recbole_apa.next_item.titles import TitleModel
 from recbole_apa.runs.ledger_lines import ADDED, CAUGHT_UP, DONE, REQUEST
 from recbole_apa.runs.names import TO_MAKE
-from tests.helpers.inside import inside
 from tests.helpers.next_item_runs import assert_holds, forbid_training, kinds, state_of
 from tests.helpers.runs import tree
 
-TITLES = {"adapters": "titles", "adapter_layers": 1, "adapter_rank": 2, "adapter_batch": 1, "title_users": 2}
 NEW = [("u8", "i2", 4, 9000), ("u8", "i3", 4, 9001), ("new", "i3", 4, 9002), ("new", "i4", 4, 9003)]
 
 
 @pytest.fixture(scope="module")
-def made(next_options, work_folder):
-    with inside(work_folder):
-        return run_next_items("chains", config_dict={**next_options, **TITLES}, run_dir=work_folder / "at_once_run")
+def made(title_run):
+    return title_run
 
 
 @pytest.fixture
@@ -44,13 +41,7 @@ def stranger(made) -> str:
     return next(user for user in sorted(shard_of) if shard_of[user] != shard_of["u5"])
 
 
-@pytest.fixture
-def folder(made, tmp_path) -> Path:
-    return Path(shutil.copytree(made.folder, tmp_path / "run"))
-
-
-def test_a_request_at_once_trains_nothing_and_catches_up_to_the_same_bytes(folder, tmp_path, monkeypatch):
-    plain = Path(shutil.copytree(folder, tmp_path / "plain"))
+def test_a_request_at_once_trains_nothing_and_catches_up_to_the_same_bytes(folder, plain, monkeypatch):
     forget_next_items(plain, users=["u5"])
     with monkeypatch.context() as patch:
         forbid_training(patch)
@@ -78,8 +69,7 @@ def test_a_request_at_once_trains_nothing_and_catches_up_to_the_same_bytes(folde
         catch_up_next_items(folder)
 
 
-def test_an_ordinary_request_after_one_at_once_trains_what_is_missing(folder, tmp_path, stranger):
-    plain = Path(shutil.copytree(folder, tmp_path / "plain"))
+def test_an_ordinary_request_after_one_at_once_trains_what_is_missing(folder, plain, stranger):
     for users in (["u5"], [stranger]):
         forget_next_items(plain, users=users)
     first = forget_next_items(folder, users=["u5"], at_once=True).change.shards
@@ -93,8 +83,7 @@ def test_an_ordinary_request_after_one_at_once_trains_what_is_missing(folder, tm
 
 
 @pytest.mark.slow
-def test_two_requests_at_once_drop_the_adapters_of_both(folder, tmp_path, stranger):
-    plain = Path(shutil.copytree(folder, tmp_path / "plain"))
+def test_two_requests_at_once_drop_the_adapters_of_both(folder, plain, stranger):
     for users in (["u5"], [stranger]):
         forget_next_items(plain, users=users)
     ends = set(forget_next_items(folder, users=["u5"], at_once=True).change.shards)
@@ -109,8 +98,7 @@ def test_two_requests_at_once_drop_the_adapters_of_both(folder, tmp_path, strang
 
 @pytest.mark.parametrize("order", [(ADDED, REQUEST), (REQUEST, ADDED)])
 @pytest.mark.quick(1)
-def test_additions_before_and_after(folder, tmp_path, order):
-    plain = Path(shutil.copytree(folder, tmp_path / "plain"))
+def test_additions_before_and_after(folder, plain, order):
     for place, at_once in ((plain, False), (folder, True)):
         for act in order:
             add_next_items(place, NEW) if act == ADDED else forget_next_items(place, users=["u5"], at_once=at_once)
@@ -154,9 +142,8 @@ def test_the_weights_of_the_adapters_that_are_left_sum_to_one(folder, made):
 
 
 @pytest.mark.slow
-def test_where_no_shard_is_hit_only_rows_are_left_for_later(folder, tmp_path, monkeypatch):
+def test_where_no_shard_is_hit_only_rows_are_left_for_later(folder, plain, monkeypatch):
     """u1 has two items: a validation or test target, and no training row."""
-    plain = Path(shutil.copytree(folder, tmp_path / "plain"))
     forget_next_items(plain, users=["u1"])
     with monkeypatch.context() as patch:
         forbid_training(patch)
@@ -217,16 +204,14 @@ def test_an_adapter_that_no_request_dropped_is_missed(folder):
     assert any("other adapters are missing" in finding for finding in audit_next_items(folder).findings)
 
 
-def test_heads_alone_have_nothing_to_leave(next_options, work_folder, tmp_path, capsys):
-    with inside(work_folder):
-        run = run_next_items("chains", config_dict=next_options, run_dir=tmp_path / "run")
-    plain = Path(shutil.copytree(run.folder, tmp_path / "plain"))
+def test_heads_alone_have_nothing_to_leave(head_run, tmp_path, capsys):
+    run, plain = (Path(shutil.copytree(head_run.folder, tmp_path / name)) for name in ("run", "plain"))
     forget_next_items(plain, users=["u5"])
-    assert main([f"--run={run.folder}", "--forget_users=u5", "--at_once"]) == 0
+    assert main([f"--run={run}", "--forget_users=u5", "--at_once"]) == 0
     assert "nothing is left for later" in capsys.readouterr().out
-    assert state_of(run.folder) == state_of(plain) and TO_MAKE not in NextItemStore(run.folder).manifest()
-    assert "at_once" not in read_json(run.folder / "certificates" / "0001.json")
-    assert main([f"--run={run.folder}", "--catch_up"]) == 2
+    assert state_of(run) == state_of(plain) and TO_MAKE not in NextItemStore(run).manifest()
+    assert "at_once" not in read_json(run / "certificates" / "0001.json")
+    assert main([f"--run={run}", "--catch_up"]) == 2
     assert "nothing to catch up with" in capsys.readouterr().err
 
 
@@ -250,10 +235,10 @@ def test_the_command_line_leaves_and_catches_up(folder, capsys):
 
 def test_catching_up_needs_a_machine_and_a_device_that_train_adapters(folder, monkeypatch):
     forget_next_items(folder, users=["u5"], at_once=True)
-    before, kind = tree(folder), type(forget.machine_kind("cpu"))
+    before, kind = tree(folder), type(refusals.machine_kind("cpu"))
     with pytest.raises(SettingsError, match="--device=cpu"):
         catch_up_next_items(folder, {"device": "cuda"})
-    monkeypatch.setattr(forget, "machine_kind", lambda device: kind("X", "Y", "Z", "L", "cpu", "P"))
+    monkeypatch.setattr(refusals, "machine_kind", lambda device: kind("X", "Y", "Z", "L", "cpu", "P"))
     with pytest.raises(SettingsError, match="another kind of machine"):
         catch_up_next_items(folder)
     assert tree(folder) == before

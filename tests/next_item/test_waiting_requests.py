@@ -11,36 +11,31 @@ import torch
 from recbole_apa.cli.main import main
 from recbole_apa.core.errors import DataError, RequestError, RunError, SettingsError
 from recbole_apa.next_item import backbone_states
-from recbole_apa.next_item.run import forget
+from recbole_apa.next_item.run import refusals, session
+from recbole_apa.next_item.run.add import add_next_items
 from recbole_apa.next_item.run.forget import forget_next_items
 from recbole_apa.next_item.run.proof import audit_next_items, verify_next_items
-from recbole_apa.next_item.run.train import open_next_items, run_next_items
-from tests.helpers.inside import inside
+from recbole_apa.next_item.run.train import open_next_items
+from tests.helpers.next_item_runs import kill
 from tests.helpers.runs import tree
 
 
 @pytest.fixture(scope="module")
-def made(next_options, work_folder):
-    with inside(work_folder):
-        return run_next_items("chains", config_dict=next_options, run_dir=work_folder / "next_item_waiting")
-
-
-@pytest.fixture
-def folder(made, tmp_path) -> Path:
-    return Path(shutil.copytree(made.folder, tmp_path / "run"))
+def made(head_run):
+    return head_run
 
 
 def kill_before_the_new_state(folder, monkeypatch, **asked):
     with monkeypatch.context() as patch:
-        patch.setattr(forget, "put_new_state", lambda *arguments: (_ for _ in ()).throw(KeyboardInterrupt()))
+        patch.setattr(session, "put_new_state", lambda *arguments: (_ for _ in ()).throw(KeyboardInterrupt()))
         with pytest.raises(KeyboardInterrupt):
             forget_next_items(folder, **asked)
 
 
 def test_another_machine_is_refused_before_the_request_is_taken(folder, monkeypatch):
-    before, kind = tree(folder), type(forget.machine_kind("cpu"))
+    before, kind = tree(folder), type(refusals.machine_kind("cpu"))
     with monkeypatch.context() as patch:
-        patch.setattr(forget, "machine_kind", lambda device: kind("X", "Y", "Z", "L", "cpu", "P"))
+        patch.setattr(refusals, "machine_kind", lambda device: kind("X", "Y", "Z", "L", "cpu", "P"))
         with pytest.raises(SettingsError, match="another kind of machine"):
             forget_next_items(folder, users=["u5"])
         assert tree(folder) == before
@@ -102,6 +97,24 @@ def test_a_waiting_fresh_request_stays_so(folder, monkeypatch):
     kill_before_the_new_state(folder, monkeypatch, users=["u5"], exactness="fresh")
     result = forget_next_items(folder)
     assert json.loads(Path(result.certificates[0]).read_text())["exactness"] == "fresh"
+
+
+@pytest.mark.parametrize("is_request", [True, False], ids=["request", "addition"])
+def test_last_steps_that_were_missing_are_named(folder, monkeypatch, capsys, is_request):
+    with monkeypatch.context() as patch:
+        kill(patch, session, "finish_request", 1)  # the first call is for what waits
+        with pytest.raises(KeyboardInterrupt):
+            forget_next_items(folder, users=["u5"]) if is_request else add_next_items(folder, [("u8", "i2", 4, 9000)])
+    copy = Path(shutil.copytree(folder, folder.with_name("copy")))
+    assert main([f"--run={folder}", "--resume"]) == 0
+    told = capsys.readouterr().out.splitlines()
+    assert told[0] == "line 1 of the ledger: its last steps were missing, and are done now"
+    assert [line.partition(":")[0] for line in told[1:]] == ["certificate"] * is_request
+    assert main([f"--run={copy}", "--resume", "--json"]) == 0
+    fields = json.loads(capsys.readouterr().out)["next_items_unlearn"]
+    assert fields["last_steps"] == [1] and fields["finished_additions"] == ([] if is_request else [1])
+    assert fields["without_adapter"] is None and len(fields["certificates"]) == is_request
+    assert audit_next_items(folder).holds
 
 
 def test_what_was_forgotten_before_is_refused_after_a_waiting_request_too(folder, monkeypatch):

@@ -9,7 +9,6 @@ import torch
 from recbole_apa.adapters.merging import merged_changes
 from recbole_apa.core.errors import SettingsError
 from recbole_apa.core.system.threads import one_thread
-from recbole_apa.next_item.change import changed_state
 from recbole_apa.next_item.data import NextItemData
 from recbole_apa.next_item.differences import differences
 from recbole_apa.next_item.fit import fit
@@ -20,7 +19,7 @@ from recbole_apa.next_item.sequences import targets_of
 from recbole_apa.next_item.title_adapters import SCALE
 from recbole_apa.next_item.title_training import TitleTrainer
 from recbole_apa.next_item.titles import TitleModel
-from tests.helpers.small_adapters import adapted_by, fitted
+from tests.helpers.small_adapters import adapted_by, changed_state
 
 ALL = [True] * 18
 
@@ -41,11 +40,6 @@ def codes(adapted) -> ItemCodes:
 def model(adapted, codes) -> TitleModel:
     _, data, reader = adapted
     return TitleModel(reader.states.decoder, reader.states.encoder, data.catalogue, codes)
-
-
-@pytest.fixture(scope="module")
-def state(adapted):
-    return fitted(adapted)
 
 
 def test_a_code_is_a_token_a_level_and_one_more_where_items_share_it(adapted, codes, model):

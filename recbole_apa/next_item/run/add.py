@@ -2,7 +2,7 @@
 training on all rows gives with the same division of users."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,15 +10,17 @@ import numpy as np
 
 from recbole_apa.core.errors import RequestError
 from recbole_apa.core.system.signals import terminable
-from recbole_apa.evidence.exactness import INHERITED
 from recbole_apa.next_item.added_rows import AddedRows, are_in
-from recbole_apa.next_item.change import Change, change_of
+from recbole_apa.next_item.change import Change, Exchange
 from recbole_apa.next_item.options import MODEL
 from recbole_apa.next_item.run.added_files import keep_incoming
-from recbole_apa.next_item.run.forget import ForgetResult, ForgetSession
 from recbole_apa.next_item.run.opened import NextItemRun, open_state, visible_of
-from recbole_apa.next_item.run.pending import finish_request, refuse_edited, refuse_waiting
+from recbole_apa.next_item.run.pending import refuse_edited, refuse_waiting
+from recbole_apa.next_item.run.put_in_force import Transition
+from recbole_apa.next_item.run.result import ForgetResult
+from recbole_apa.next_item.run.session import Session
 from recbole_apa.next_item.run.store import NextItemStore
+from recbole_apa.next_item.title_slices import kept_slices
 from recbole_apa.runs.ledger_lines import ADDED
 from recbole_apa.runs.lock import run_lock
 from recbole_apa.runs.log import own_log
@@ -46,6 +48,11 @@ class NextItemAddition:
     figures: Mapping[str, Mapping[str, float]] | None = None
     """``before`` and ``after``: what is served, by RecBole's names. Held-out items are each user's last, so they are
     others for users who grew."""
+    slices: dict[str, dict[str, int]] = field(default_factory=dict)
+    """Of shards that change (:func:`~recbole_apa.next_item.title_slices.kept_slices`)."""
+    caught_up: list[int] | None = None
+    """The shards whose adapters a request at once had left for later, and which were trained along with the addition's
+    own; None if there were none."""
     seconds: float = 0.0
     run: NextItemRun | None = None
     """The run in its new state."""
@@ -79,40 +86,45 @@ def add_next_items(
     store = NextItemStore(folder)
     store.manifest()
     with run_lock(store.folder, "adding", writes=not dry_run):
-        session = ForgetSession(store, config_dict or {}, INHERITED, skip_unknown=False)
+        session = Session(store, config_dict or {})
         finished = None
         if dry_run:
             refuse_waiting(store, store.manifest())
-        elif store.ledger(store.manifest()).waiting():
-            finished = session.run([])
         else:
-            finish_request(store, store.manifest(), session.keys)  # what a killed call left without being taken
+            waited, done = session.finish_waiting()
+            finished = done if waited else None
         refuse_edited(store, store.manifest(), session.keys)
         opened = open_state(store, session.changes, session.keys)
         rows = _read(session, opened, interactions, columns)
-        after = session.with_rows(opened, rows)
-        session.refuse_unfit(opened, after, joins=True)
-        change = change_of(opened.state, after, opened.options.settings, joins=True)
-        out = NextItemAddition(len(rows), len(opened.data.sequences), opened.options.settings.n_shards, change)
-        out.finished = finished
-        return out if dry_run else _take(session, opened, rows, out)
+        made = session.with_rows(opened, rows)
+        session.refuse_unfit(opened, made)
+        settings, change = opened.options.settings, made.change
+        out = NextItemAddition(len(rows), len(opened.data.sequences), settings.n_shards, change)
+        out.slices, out.finished = kept_slices(opened.state.learnt, change.first, settings), finished
+        if not dry_run:
+            _fill(out, _taken(session, opened, rows, made))
+        return out
 
 
-def _take(session: ForgetSession, opened: NextItemRun, rows: AddedRows, out: NextItemAddition) -> NextItemAddition:
+def _taken(session: Session, opened: NextItemRun, rows: AddedRows, made: Exchange) -> Transition:
     session.keys.outside(session.store.folder)
     session.keys.keep(session.keys.newest())
     key = session.keys.newest()
     digest = keep_incoming(session.store, rows, key)
     ledger = session.store.ledger(session.store.manifest())
     entry = ledger.append(ADDED, {"n_rows": len(rows), "readmits": [], KEY: key.name, "rows": digest})
-    grown = session.grow(entry, opened)
+    return session.grow(entry, opened, made)
+
+
+def _fill(out: NextItemAddition, grown: Transition) -> None:
+    (entry,) = grown.entries
     out.position, out.seconds, out.run = entry.position, grown.seconds, grown.after
+    out.caught_up = grown.caught_up or None
     out.figures = {"before": grown.before.figures.get(MODEL, {}), "after": grown.after.figures.get(MODEL, {})}
-    return out
 
 
 def _read(
-    session: ForgetSession, opened: NextItemRun, interactions: "Given", columns: Mapping[str, object] | None
+    session: Session, opened: NextItemRun, interactions: "Given", columns: Mapping[str, object] | None
 ) -> AddedRows:
     """The rows, if the run takes them.
 

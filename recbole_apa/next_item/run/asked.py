@@ -1,7 +1,7 @@
 """Find in a run's data what requests ask to forget, and what the ledger records of them."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -9,6 +9,7 @@ import numpy as np
 from recbole_apa.data.forgotten import Digester, Forgotten
 from recbole_apa.data.samples import Interactions
 from recbole_apa.evidence import KeyRing
+from recbole_apa.evidence.exactness import INHERITED
 from recbole_apa.next_item.run.opened import NextItemRun, visible_of
 from recbole_apa.next_item.run.store import NextItemStore
 from recbole_apa.runs.ledger import visible_without
@@ -40,21 +41,42 @@ class Asked:
 
 
 @dataclass(frozen=True)
+class Manner:
+    """How the requests of one call are made."""
+
+    exactness: str = INHERITED
+    skip_unknown: bool = False
+    """Whether what is not found is listed, instead of rejecting the whole request."""
+    at_once: bool = False
+    """Whether a new request trains nothing."""
+    passes_over: bool = False
+    """Whether requests that were carried out before are listed, instead of being rejected."""
+
+
+PLAIN = Manner()
+
+
+@dataclass(frozen=True)
 class Asking:
-    """How requests of one call are made."""
+    """Finds what the requests of one call name."""
 
     store: NextItemStore
     keys: KeyRing
-    exactness: str
-    skip_unknown: bool
-    at_once: bool
+    manner: Manner
 
-    def all(self, opened: NextItemRun, groups: Groups) -> Asked:
+    def ask(self, opened: NextItemRun, groups: Groups) -> Asked:
         """Each request in what those before it leave.
 
         Raises:
             RequestError: of any request; nothing was changed.
         """
+        if not self.manner.passes_over:
+            return self._all(opened, groups)
+        new, passed = without_done(groups, lambda demands: opened.data.raw, self._is_served)
+        asked = self._all(opened, new)
+        return replace(asked, left=[*passed, *asked.left])
+
+    def _all(self, opened: NextItemRun, groups: Groups) -> Asked:
         rows, out = opened.data.raw, Asked([], 0, [])
         n_found, salt = 0, str(self.store.manifest()["salt"])
         asked: list[Forgotten] = []
@@ -63,7 +85,7 @@ class Asking:
             return any(covers(demand, part) for part in asked) or self._is_served(demand)
 
         for demands in groups:
-            found = find(demands, rows, served, self.skip_unknown)
+            found = find(demands, rows, served, self.manner.skip_unknown)
             out.requests.append(NewRequest(self._content(opened, found, rows)))
             out.left.extend(found.left)
             n_found += len(found.rows)
@@ -71,10 +93,6 @@ class Asking:
             rows = rows.take(np.flatnonzero(hidden.visible(rows)))
             asked += hidden.forgotten
         return Asked(out.requests, n_found, out.left)
-
-    def not_done_before(self, opened: NextItemRun, groups: Groups) -> tuple[list[Sequence[Demand]], list[str]]:
-        """Requests without those of which nothing is left to be forgotten, and these in words."""
-        return without_done(groups, lambda demands: opened.data.raw, self._is_served)
 
     def _is_served(self, demand: Demand) -> bool:
         manifest = self.store.manifest()
@@ -84,5 +102,5 @@ class Asking:
         key = self.keys.newest()
         digester = Digester(str(self.store.manifest()["salt"]), key)
         content = {**request_digests(found, rows, digester), KEY: key.name}
-        content |= {"exactness": self.exactness, "method": "exact"}
-        return {**content, AT_ONCE: True} if self.at_once and opened.state.learnt.adapters else content
+        content |= {"exactness": self.manner.exactness, "method": "exact"}
+        return {**content, AT_ONCE: True} if self.manner.at_once and opened.state.learnt.adapters else content

@@ -6,9 +6,8 @@ from pathlib import Path
 
 from recbole_apa.core.errors import RequestError
 from recbole_apa.core.system.signals import terminable
-from recbole_apa.evidence.exactness import INHERITED
-from recbole_apa.next_item.run.forget import ForgetSession
 from recbole_apa.next_item.run.result import ForgetResult
+from recbole_apa.next_item.run.session import Session
 from recbole_apa.next_item.run.store import NextItemStore
 from recbole_apa.runs.lock import run_lock
 from recbole_apa.runs.log import own_log
@@ -34,7 +33,7 @@ def catch_up_next_items(folder: str | Path, config_dict: Mapping[str, object] | 
     store = NextItemStore(folder)
     store.manifest()
     with run_lock(store.folder, "catching up"):
-        session = ForgetSession(store, config_dict or {}, INHERITED, skip_unknown=False)
+        session = Session(store, config_dict or {})
         waited, out = session.finish_waiting()
         if TO_MAKE in store.manifest():
             session.catch_up(out)

@@ -60,8 +60,7 @@ def finish_request(store: NextItemStore, manifest: Mapping[str, Any], keys: KeyR
     Returns:
         certificates that were issued.
     """
-    ledger = store.ledger(manifest)
-    late = [entry for entry in ledger.waiting() if entry.digest in _carried_out(manifest)]
+    ledger, late = store.ledger(manifest), without_last_steps(store, manifest)
     store.remove_states(str(manifest["state"]))
     names = [_issue(store, manifest, entry) for entry in late if entry.kind == REQUEST]
     if late:
@@ -73,6 +72,11 @@ def finish_request(store: NextItemStore, manifest: Mapping[str, Any], keys: KeyR
         ledger.append(DONE, {"requests": lines[REQUEST], "additions": lines[ADDED], **caught_up, **told})
     remove_incoming(store)
     return [str(store.folder / CERTIFICATES / name) for name in names]
+
+
+def without_last_steps(store: NextItemStore, manifest: Mapping[str, Any]) -> list[Entry]:
+    """The ledger's lines whose state is in force and of which nothing is missing but last steps."""
+    return [entry for entry in store.ledger(manifest).waiting() if entry.digest in _carried_out(manifest)]
 
 
 def _carried_out(manifest: Mapping[str, Any]) -> set[str]:

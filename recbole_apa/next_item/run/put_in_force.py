@@ -56,6 +56,11 @@ class Transition:
         """Shards that lacked something before and do not any more."""
         return sorted(self.before.state.learnt.ends.keys() - self.after.state.learnt.ends.keys())
 
+    @property
+    def slices(self) -> dict[str, dict[str, int]]:
+        """Of shards that changed (:func:`~recbole_apa.next_item.title_slices.kept_slices`)."""
+        return kept_slices(self.before.state.learnt, self.change.first, self.before.options.settings)
+
 
 def put_new_state(store: NextItemStore, made: Transition, keys: KeyRing) -> None:
     """From here on the run is in the new state; until the last line of this function it is in the old one."""
@@ -107,7 +112,7 @@ def _certificate(
         seconds={"request": round(made.seconds, 1), **{name: float(v) for name, v in before.seconds.items()}},
         machine=machine_kind(after.options.device).plain(),
         key=key,
-        slices=kept_slices(before.state.learnt, change.first, settings) or None,
+        slices=made.slices or None,
         at_once=None if after.is_whole else served_at_once(after),
         caught_up=made.caught_up or None,
         left_outside=[*sorted(exports), *LEFT],
@@ -167,8 +172,7 @@ def _partition_of(level: str, partition: str, before: str) -> str:
 def _kept(made: Transition) -> str:
     """What an inherited state took over."""
     after = made.after
-    slices = kept_slices(made.before.state.learnt, made.change.first, after.options.settings)
-    trained = RESTARTED if any(told["kept"] for told in slices.values()) else ADAPTED
+    trained = RESTARTED if any(told["kept"] for told in made.slices.values()) else ADAPTED
     adapted = trained if after.is_whole else DROPPED
     return KEPT + adapted * bool(after.state.learnt.adapters) + CODED * (after.state.codes is not None)
 

@@ -20,6 +20,8 @@ class ForgetResult:
     """What was left out, and why (``skip_unknown``)."""
     finished_additions: list[int] = field(default_factory=list)
     """The ledger's lines of additions that were waiting."""
+    last_steps: list[int] = field(default_factory=list)
+    """The ledger's lines, of whatever kind, of which an interrupted call had left nothing but last steps."""
     caught_up: list[int] | None = None
     """The shards whose missing adapters were trained, by catching up or along with a request; else None."""
     seconds: float = 0.0
@@ -32,13 +34,3 @@ class ForgetResult:
     """Whether that makes a difference in this run."""
     slices: dict[str, dict[str, int]] = field(default_factory=dict)
     """Of shards that changed (:func:`~recbole_apa.next_item.title_slices.kept_slices`)."""
-
-
-@dataclass(frozen=True)
-class Grown:
-    """An addition that was carried out."""
-
-    change: Change
-    before: NextItemRun
-    after: NextItemRun
-    seconds: float

@@ -29,8 +29,15 @@ Figures = dict[str, dict[str, float]]
 
 
 def title_rows(figures: Mapping[str, Mapping[str, float]]) -> Figures:
-    """Those of a table that are of drawn users."""
-    return {row: dict(told) for row, told in figures.items() if row.endswith("drawn users")}
+    """Those of a table that are of drawn users, in the order of :func:`figures_of_titles`; files have another."""
+    rows = sorted((row for row in figures if row.endswith("drawn users")), key=_place)
+    return {row: dict(figures[row]) for row in rows}
+
+
+def _place(row: str) -> tuple[bool, bool]:
+    """What is written alone, with the heads, the heads alone."""
+    name = row.partition(" of ")[0]
+    return name == HEADS, name.endswith(f" + {HEADS}")
 
 
 def figures_of_titles(options: NextItemOptions, data: NextItemData, state: NextItemState, reader: RowReader) -> Figures:

@@ -12,7 +12,7 @@ from recbole_apa.core.system.machine import machine_kind
 from recbole_apa.core.system.signals import terminable
 from recbole_apa.data.visible_data import VisibleData
 from recbole_apa.evidence.exactness import THIS_DATA
-from recbole_apa.next_item.change import change_of, changed_state, exchanged_state
+from recbole_apa.next_item.change import Exchange, exchanged_state, retrained_state
 from recbole_apa.next_item.data import NextItemData, read_next_data
 from recbole_apa.next_item.fit import fit, title_trainer, trained_titles
 from recbole_apa.next_item.options import MODEL, NextItemOptions, read_options
@@ -20,6 +20,7 @@ from recbole_apa.next_item.ranking import refuse_topk
 from recbole_apa.next_item.run.figures import figures_of, own_rows, table_of
 from recbole_apa.next_item.run.opened import NextItemRun, load_states, open_state, told_options
 from recbole_apa.next_item.run.pending import refuse_waiting
+from recbole_apa.next_item.run.refusals import refuse_data, refuse_options
 from recbole_apa.next_item.run.state_files import write_state
 from recbole_apa.next_item.run.store import NextItemStore, files_of
 from recbole_apa.next_item.run.title_rows import figures_of_titles
@@ -53,7 +54,9 @@ def run_next_items(
         APAError: says what was found, what was expected, and what to do.
     """
     options = read_options(dataset, config_file_list or (), config_dict)
+    refuse_options(options)
     data = read_next_data(options.data, options.stem, VisibleData())
+    refuse_data(options, data)
     place = nullcontext(Path(run_dir)) if run_dir else new_run_dir(options.checkpoint_dir, MODEL, options.dataset)
     with place as folder, run_lock(folder, "training"):
         store = NextItemStore(folder)
@@ -112,25 +115,26 @@ def trained(
     return run
 
 
-def changed_run(opened: NextItemRun, after: NextItemData, at_once: bool) -> NextItemRun:
+def changed_run(opened: NextItemRun, made: Exchange, at_once: bool) -> NextItemRun:
     """A run with other data, in which all that did not change stays.
 
     Args:
-        after: its data.
+        made: from its data to the other.
         at_once: train nothing: changed shards serve what was trained before the first slice that changed, if anything.
 
     Raises:
         DataError, RunError: as :func:`~recbole_apa.next_item.change.exchanged_state`.
     """
-    settings, make = opened.options.settings, exchanged_state if at_once else changed_state
-    change = change_of(opened.state, after, settings, joins=len(after.added) > len(opened.data.added))
-    with progress(None, "Read", opened.options.show_progress, total=2 * len(change.users)) as bar:
-        state = make(opened.state, opened.data, after, opened.reader, settings, bar.update)
+    settings, reader = opened.options.settings, opened.reader
+    with progress(None, "Read", opened.options.show_progress, total=2 * len(made.change.users)) as bar:
+        state = exchanged_state(opened.state, made, reader, settings, bar.update)
     if at_once:
-        state = left_at_once(state, change.first, settings)
-    run = NextItemRun(opened.options, after, state, opened.folder, backbone_digest=opened.backbone_digest)
+        state = left_at_once(state, made.change.first, settings)
+    else:
+        state = retrained_state(state, made, reader, settings)
+    run = NextItemRun(opened.options, made.new, state, opened.folder, backbone_digest=opened.backbone_digest)
     run.seconds, run.is_whole = opened.seconds, not at_once or is_whole_without(state, settings)
-    evaluate(run, opened.reader if run.is_whole else None)
+    evaluate(run, reader if run.is_whole else None)
     return run
 
 
