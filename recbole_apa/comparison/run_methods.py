@@ -22,6 +22,7 @@ from recbole_apa.comparison.registry import (
     row_names,
 )
 from recbole_apa.comparison.report.judging import JudgedSamples, Judging
+from recbole_apa.comparison.report.model_adds import ModelAdds, model_adds
 from recbole_apa.comparison.report.seeds import of_asked_seeds
 from recbole_apa.comparison.report.slices import Slice, slice_figures
 from recbole_apa.comparison.report.table import write_comparison
@@ -57,6 +58,8 @@ class Comparison:
     """For a terminal."""
     slices: Sequence[Slice] = ()
     """Parts of the test samples."""
+    model_adds: Sequence[ModelAdds] = ()
+    """What the language model adds to evidence, if there are rows with both and a row with evidence alone."""
 
     @property
     def problems(self) -> list[str]:
@@ -121,7 +124,7 @@ def compare(
         table = write_comparison(target, rows, judging, slices)
         if judging.too_few_users():
             getLogger().warning(judging.notes()[0])
-    return Comparison(rows, target, table, slice_figures(of_asked_seeds(rows), judging))
+    return Comparison(rows, target, table, slice_figures(of_asked_seeds(rows), judging), model_adds(rows, judging))
 
 
 def _check_options(baseline_options: object) -> None:
