@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from recbole_apa.backbone.default_model import PACKAGED, packaged_model_folder
+from recbole_apa.backbone.default_model import PACKAGED, is_converted, packaged_model_folder
 from recbole_apa.backbone.placement import placed_by, sorted_tensors
 from recbole_apa.backbone.quantization import keep_differentiable, quantization_config
 from recbole_apa.core.errors import BackboneError
@@ -43,13 +43,13 @@ def load_backbone(
         BackboneError: the backbone is not found, cannot be loaded, or has no fast tokenizer.
         SettingsError: Python was started in a way that transformers cannot handle.
     """
-    refuse_stripped()
+    tokenizer = load_tokenizer(settings)
     # the global progress bar setting is left alone; loading a local folder takes a second
-    from transformers import AutoModelForCausalLM, AutoTokenizer
+    from transformers import AutoModelForCausalLM
     from transformers.utils import logging as transformers_logging
 
     name = settings.backbone
-    source = str(packaged_model_folder(name)) if name in PACKAGED else name
+    source = _source(name)
     options: dict[str, Any] = {"trust_remote_code": settings.trust_remote_code}
     dtype = resolve_dtype(settings.dtype, device)
     placed = placed_by(placement or PlacementSettings())
@@ -59,7 +59,6 @@ def load_backbone(
     bars = transformers_logging.is_progress_bar_enabled()
     transformers_logging.disable_progress_bar()
     try:
-        tokenizer = AutoTokenizer.from_pretrained(source, **options)
         model = AutoModelForCausalLM.from_pretrained(
             source,
             dtype=dtype,
@@ -72,8 +71,6 @@ def load_backbone(
     finally:
         if bars:
             transformers_logging.enable_progress_bar()
-    if not tokenizer.is_fast:
-        raise BackboneError(f"backbone {name}: its tokenizer has no fast version, which is needed to find the answers")
     model.requires_grad_(False)
     model.eval()
     if settings.quantization:
@@ -82,6 +79,32 @@ def load_backbone(
     if not placed:
         model = model.to(device)
     return Backbone(name, source, model, tokenizer, digest)
+
+
+def load_tokenizer(settings: BackboneSettings, only_here: bool = False) -> Any:
+    """The tokenizer of a backbone, without its model.
+
+    Args:
+        only_here: nothing is downloaded or converted.
+
+    Raises:
+        BackboneError: the backbone is not found, or has no fast tokenizer.
+        SettingsError: Python was started in a way that transformers cannot handle.
+    """
+    refuse_stripped()
+    from transformers import AutoTokenizer
+
+    name = settings.backbone
+    if only_here and name in PACKAGED and not is_converted(name):
+        raise BackboneError(f"backbone {name} is not in the cache yet; expected it there, as nothing may be downloaded")
+    options = {"trust_remote_code": settings.trust_remote_code, "local_files_only": only_here}
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(_source(name), **options)
+    except (OSError, ValueError, ImportError) as error:
+        raise BackboneError(_not_loadable(name, error)) from error
+    if not tokenizer.is_fast:
+        raise BackboneError(f"backbone {name}: its tokenizer has no fast version, which is needed to find the answers")
+    return tokenizer
 
 
 def resolve_dtype(name: str, device: torch.device) -> torch.dtype:
@@ -99,6 +122,10 @@ def weights_digest(model: nn.Module) -> str:
         h.update(f"{name}:{tensor.dtype}:{tuple(tensor.shape)}".encode())
         h.update(tensor.detach().cpu().reshape(-1).contiguous().view(torch.uint8).numpy().data)
     return h.hexdigest()
+
+
+def _source(name: str) -> str:
+    return str(packaged_model_folder(name)) if name in PACKAGED else name
 
 
 def _gpu_has_bf16(device: torch.device) -> bool:

@@ -13,6 +13,7 @@ import numpy as np
 from recbole_apa.comparison.context import ComparisonContext, context_in
 from recbole_apa.comparison.measured import measure
 from recbole_apa.comparison.method import Method
+from recbole_apa.comparison.older_rows import with_labels
 from recbole_apa.comparison.registry import (
     REFERENCE,
     check_names,
@@ -179,7 +180,7 @@ def _rows_of(
     keys = {row: _key(context, row, baseline_options) for row in method.rows}
     known = {row: found for row, key in keys.items() if (found := _found(context, store.find(row, seed, key)))}
     if len(known) == len(keys):
-        return list(known.values())
+        return [with_labels(method, row) for row in known.values()]
     missing = [row for row in method.rows if row not in known]
     store.refuse_missing(missing, seed)
     title = ", ".join(method.rows)
@@ -194,7 +195,7 @@ def _rows_of(
     for row in rows:
         known[row.method] = replace(row, digests={"settings": keys[row.method], **digests})
         store.save(known[row.method], keys[row.method])
-    return [known[row] for row in method.rows]
+    return [with_labels(method, known[row]) for row in method.rows]
 
 
 def _found(context: ComparisonContext, row: Row | None) -> Row | None:

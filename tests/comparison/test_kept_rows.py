@@ -45,6 +45,9 @@ def test_rows_that_are_only_read_leave_their_folder_as_it_was(given, measured, t
     before, n_measured = files_of(folder), len(measured)
     found = compare(["ItemMean"], "board", config_dict=given, folder=folder, only_read=True)
     assert files_of(folder) == before and len(measured) == n_measured == 6
+    # what the samples alone say of rows of older versions
+    known = {row.method: row.figures.get("n_labels") for row in found.rows}
+    assert known["APA(D)"] == known["Retraining"] > 0 and known["ItemMean"] > 0
     assert {row.method for row in written.rows} - {row.method for row in found.rows} == {"HistoryLikeRate"}
     assert "ItemMean" in found.table and "HistoryLikeRate" not in found.table
     # the benchmarks that show what is kept
