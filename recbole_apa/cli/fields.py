@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from recbole_apa.comparison.report.model_adds import ModelAdds
     from recbole_apa.comparison.report.slices import Slice
     from recbole_apa.comparison.row import Row
     from recbole_apa.next_item.run.proof import NextItemAudit
@@ -119,7 +120,11 @@ def predictions_fields(found: "Sequence[Prediction]") -> list[dict[str, object]]
 
 
 def compare_fields(
-    rows: "Sequence[Row]", folder: "Path", problems: Sequence[str], slices: "Sequence[Slice]" = ()
+    rows: "Sequence[Row]",
+    folder: "Path",
+    problems: Sequence[str],
+    slices: "Sequence[Slice]" = (),
+    model_adds: "Sequence[ModelAdds]" = (),
 ) -> dict[str, object]:
     """A comparison. The scores of single samples are in the rows' files alone."""
     told = ("method", "seed", "status", "reason", "figures", "faults")
@@ -128,6 +133,7 @@ def compare_fields(
         "problems": problems,
         "rows": [{name: getattr(row, name) for name in told} for row in rows],
         "slices": [asdict(part) for part in slices],
+        "model_adds": [asdict(found) for found in model_adds],
     }
 
 

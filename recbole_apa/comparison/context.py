@@ -64,6 +64,8 @@ class ComparisonContext:
     """Whether each seed draws other samples."""
     text_states: dict[str, np.ndarray] = field(default_factory=dict)
     """States of items' texts, by text: as ``caches``."""
+    n_labels: dict[str, int] = field(default_factory=dict)
+    """Labels that adapters learn from, by what differs in training."""
     asked: Mapping[str, Any] = field(default_factory=dict)
     """The options as they were given."""
     all_test_rows: bool = False

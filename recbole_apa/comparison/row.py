@@ -11,6 +11,7 @@ from pathlib import Path
 
 import psutil
 
+from recbole_apa.core.errors import RunError
 from recbole_apa.core.files.whole import read_json, write_json
 from recbole_apa.core.option_table import LATER_OPTIONS
 from recbole_apa.core.seeding import digest_of
@@ -58,10 +59,14 @@ def problems(rows: Sequence[Row]) -> list[str]:
 
 
 class RowStore:
-    """The rows of one comparison in a folder; a finished row is not computed again."""
+    """The rows of one comparison in a folder; a finished row is not computed again.
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder / ROWS
+    Args:
+        only_read: nothing may be written; a row that is not there is an error.
+    """
+
+    def __init__(self, folder: Path, only_read: bool = False) -> None:
+        self.folder, self.only_read = folder / ROWS, only_read
 
     def path(self, method: str, seed: int, key: str) -> Path:
         """The file of a row; ``key`` changes with settings and data."""
@@ -76,6 +81,18 @@ class RowStore:
         value = read_json(path)
         row = Row(**{k: v for k, v in value.items() if k != "format"})
         return row if row.status == DONE else None
+
+    def refuse_missing(self, methods: Sequence[str], seed: int) -> None:
+        """
+        Raises:
+            RunError: rows would have to be measured, and are only to be read.
+        """
+        if self.only_read:
+            raise RunError(
+                f"{self.folder} has no finished row of {', '.join(methods)} with seed {seed} and these options and "
+                "data, whose scores are as they were judged; expected all rows to be there, as they are only read: "
+                "measure it with a comparison into that folder, or into a copy"
+            )
 
     def save(self, row: Row, key: str) -> None:
         """Write a row, whole or not at all."""

@@ -1,9 +1,11 @@
 """One command, every method on the same rows: fit, score, unlearn, record."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from logging import getLogger
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, get_args
 
 import numpy as np
@@ -11,6 +13,7 @@ import numpy as np
 from recbole_apa.comparison.context import ComparisonContext, context_in
 from recbole_apa.comparison.measured import measure
 from recbole_apa.comparison.method import Method
+from recbole_apa.comparison.older_rows import with_labels
 from recbole_apa.comparison.registry import (
     REFERENCE,
     check_names,
@@ -22,6 +25,7 @@ from recbole_apa.comparison.registry import (
     row_names,
 )
 from recbole_apa.comparison.report.judging import JudgedSamples, Judging
+from recbole_apa.comparison.report.model_adds import ModelAdds, model_adds
 from recbole_apa.comparison.report.seeds import of_asked_seeds
 from recbole_apa.comparison.report.slices import Slice, slice_figures
 from recbole_apa.comparison.report.table import write_comparison
@@ -57,6 +61,8 @@ class Comparison:
     """For a terminal."""
     slices: Sequence[Slice] = ()
     """Parts of the test samples."""
+    model_adds: Sequence[ModelAdds] = ()
+    """What the language model adds to evidence, if there are rows with both and a row with evidence alone."""
 
     @property
     def problems(self) -> list[str]:
@@ -77,6 +83,7 @@ def compare(
     redraw: bool = False,
     baseline_data: BaselineData = "all",
     all_test_rows: bool = False,
+    only_read: bool = False,
 ) -> Comparison:
     """Train and score methods on the same training, validation and test samples.
 
@@ -94,9 +101,11 @@ def compare(
         all_test_rows: a second table has the rows that need no language model on every row of the test split, drawn or
             not.
         redraw: each seed draws other samples, so that differences between seeds are not those of training alone.
+        only_read: show the rows that ``folder`` has, and write nothing there.
 
     Raises:
         APAError: options, names or data that APA rejects. If a method fails, only its own row does, with the reason.
+        RunError: a row would have to be computed, and rows are only to be read.
     """
     if seeds < 1:
         raise SettingsError(f"seeds: found {seeds}, expected at least 1")
@@ -109,19 +118,26 @@ def compare(
     check_names(rows_asked, baseline_options or {})
     target = Path(folder) if folder else Path("saved") / f"compare-{dataset}"
     options = dict(config_dict or {})
-    with context_in(target, dataset, config_file_list, options, redraw, baseline_data) as opened:
+    with ExitStack() as stack:
+        place = Path(stack.enter_context(TemporaryDirectory())) if only_read else target
+        opened = stack.enter_context(context_in(place, dataset, config_file_list, options, redraw, baseline_data))
         context = opened.testing_all_rows() if all_test_rows else opened
-        rows, judging = _all_rows(context, rows_asked, seeds, RowStore(target), baseline_options or {})
-        for seed, samples in judging.samples.items():
-            if seed == min(judging.samples):
-                write_json(target / SAMPLES, samples)
-            elif redraw:
-                write_json(target / f"samples-{seed}.json", samples)
+        rows, judging = _all_rows(context, rows_asked, seeds, RowStore(target, only_read), baseline_options or {})
         rows = [judging.completed(row) for row in rows]
-        table = write_comparison(target, rows, judging, slices)
+        _write_samples(place, judging)
+        table = write_comparison(place, rows, judging, slices)
         if judging.too_few_users():
             getLogger().warning(judging.notes()[0])
-    return Comparison(rows, target, table, slice_figures(of_asked_seeds(rows), judging))
+    return Comparison(rows, target, table, slice_figures(of_asked_seeds(rows), judging), model_adds(rows, judging))
+
+
+def _write_samples(folder: Path, judging: Judging) -> None:
+    """What the rows are judged on; of further seeds if they draw other samples."""
+    for seed, samples in judging.samples.items():
+        if seed == min(judging.samples):
+            write_json(folder / SAMPLES, samples)
+        elif judging.redrawn:
+            write_json(folder / f"samples-{seed}.json", samples)
 
 
 def _check_options(baseline_options: object) -> None:
@@ -164,10 +180,11 @@ def _rows_of(
     keys = {row: _key(context, row, baseline_options) for row in method.rows}
     known = {row: found for row, key in keys.items() if (found := _found(context, store.find(row, seed, key)))}
     if len(known) == len(keys):
-        return list(known.values())
+        return [with_labels(method, row) for row in known.values()]
+    missing = [row for row in method.rows if row not in known]
+    store.refuse_missing(missing, seed)
     title = ", ".join(method.rows)
     getLogger().info(f"{title}: seed {seed}")
-    missing = [row for row in method.rows if row not in known]
     try:
         rows = measure(context, method, missing, seed)
     except Exception as error:  # whatever a method raises becomes its row's reason and does not stop the table
@@ -178,7 +195,7 @@ def _rows_of(
     for row in rows:
         known[row.method] = replace(row, digests={"settings": keys[row.method], **digests})
         store.save(known[row.method], keys[row.method])
-    return [known[row] for row in method.rows]
+    return [with_labels(method, known[row]) for row in method.rows]
 
 
 def _found(context: ComparisonContext, row: Row | None) -> Row | None:

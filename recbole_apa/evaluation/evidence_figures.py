@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from recbole_apa.collaborative import ALONE, BOTH, MODEL, Combination
-from recbole_apa.evaluation.metrics import CLIP, auc, interval, resampled_aucs, resampled_means
+from recbole_apa.evaluation.metrics import auc, interval, log_losses, resampled_aucs, resampled_means
 from recbole_apa.evaluation.scored_split import BY_USERS, RESAMPLES, ScoredSplit
 
 EVIDENCE_ALONE, WITH_MODEL = "evidence.alone", "evidence.with_model"
@@ -75,7 +75,7 @@ def added_figures(scored: ScoredSplit, seed: int, by_users: bool = True) -> dict
     if not all(name in scored.scores for name in names):
         return {}
     labels, both, alone = scored.labels, *(scored.scores[name] for name in names)
-    losses = _log_losses(labels, both) - _log_losses(labels, alone)
+    losses = log_losses(labels, both) - log_losses(labels, alone)
     out = {f"{_ADDED}.logloss": float(losses.mean())}
     values = auc(labels, both), auc(labels, alone)
     if values[0] is not None and values[1] is not None:
@@ -88,9 +88,3 @@ def added_figures(scored: ScoredSplit, seed: int, by_users: bool = True) -> dict
         for name, resampled in ends.items():
             out[f"{_ADDED}.{name}{by}_low"], out[f"{_ADDED}.{name}{by}_high"] = interval(resampled)
     return out
-
-
-def _log_losses(labels: np.ndarray, scores: np.ndarray) -> np.ndarray:
-    """LogLoss of each sample, (n,)."""
-    clipped = np.clip(scores.astype(np.float64), CLIP, 1 - CLIP)
-    return -np.where(labels == 1, np.log(clipped), np.log1p(-clipped))

@@ -26,6 +26,12 @@ def mean_log_loss(labels: np.ndarray, scores: np.ndarray) -> float:
     return float(log_loss(labels, clipped, labels=[0, 1]))
 
 
+def log_losses(labels: np.ndarray, scores: np.ndarray) -> np.ndarray:
+    """LogLoss of each sample, clipped as in :func:`mean_log_loss`, (n,)."""
+    clipped = np.clip(scores.astype(np.float64), CLIP, 1 - CLIP)
+    return -np.where(labels == 1, np.log(clipped), np.log1p(-clipped))
+
+
 def user_numbers(users: Sequence[str]) -> np.ndarray:
     """Users as numbers, in order of first appearance, (n,)."""
     number: dict[str, int] = {}

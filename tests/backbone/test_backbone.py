@@ -1,11 +1,12 @@
 import zipfile
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
 import torch
 
 from recbole_apa.backbone import default_model as wheel
-from recbole_apa.backbone.load import load_backbone, resolve_dtype
+from recbole_apa.backbone.load import load_backbone, load_tokenizer, resolve_dtype
 from recbole_apa.backbone.prompt_encoder import PromptEncoder, find_answer_tokens
 from recbole_apa.backbone.split_decoder import SplitDecoder
 from recbole_apa.core.cache import CACHE_VARIABLE
@@ -238,6 +239,17 @@ def test_dtype_auto_is_no_type_that_a_gpu_emulates(monkeypatch):
     assert resolve_dtype("auto", torch.device("cuda:0")) == torch.float32
     assert resolve_dtype("auto", torch.device("cuda:1")) == torch.bfloat16
     assert [d.index for d in asked] == [0, 1]
+
+
+def test_a_tokenizer_that_is_not_here_is_not_fetched_if_nothing_may_be(backbone_folder, tmp_path, monkeypatch):
+    monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path / "cache"))
+    monkeypatch.setattr(wheel, "fetch_wheel", None)  # calling it would be another error
+    here = settings(backbone_folder)
+    with pytest.raises(BackboneError, match="not in the cache yet"):
+        load_tokenizer(replace(here, backbone="smollm2-135m"), only_here=True)
+    assert not (tmp_path / "cache").exists()
+    mine, whole = load_tokenizer(here, only_here=True), load_backbone(here, CPU).tokenizer
+    assert mine("Film: Yes")["input_ids"] == whole("Film: Yes")["input_ids"]
 
 
 def test_a_broken_download_is_not_used(tmp_path, monkeypatch):

@@ -113,7 +113,7 @@ def test_every_field_is_printed_by_some_command(options, finished, served, tmp_p
     found |= fields_found(f"--run={served}", "--key_digests")
     found |= fields_found("--plan", run, *stream)
     found |= fields_found("tune", "--model=APA", *data, *search)
-    found |= fields_found("--compare=BPR", "--model=APA", *data, *compared, status=1)
+    found |= fields_found("--compare=BPR,Evidence,APA(D)+Evidence", "--model=APA", *data, *compared, status=1)
     found |= fields_found(
         "--compare=GradAscent", "--forget_n_users=1", "--model=APA", *data, f"--compare_dir={tmp_path / 'f'}"
     )

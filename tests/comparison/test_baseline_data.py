@@ -14,13 +14,14 @@ from recbole_apa import compare
 from recbole_apa.cli.main import main
 from recbole_apa.comparison import run_methods
 from recbole_apa.comparison.context import open_context
+from recbole_apa.comparison.older_rows import with_labels
 from recbole_apa.comparison.presets import read_preset
 from recbole_apa.comparison.registry import check_names, make_methods, options_of_row
 from recbole_apa.comparison.report.criterion import ByLabel
 from recbole_apa.comparison.report.judging import Judging
 from recbole_apa.comparison.report.slices import slice_figures, slice_tables
 from recbole_apa.comparison.report.table import comparison_rows, headers
-from recbole_apa.comparison.row import DONE, Row
+from recbole_apa.comparison.row import DONE, FAILED, Row
 from recbole_apa.comparison.run_methods import _key
 from recbole_apa.compat import release
 from recbole_apa.core.errors import SettingsError
@@ -157,12 +158,35 @@ def test_labels_of_adapters_are_targets_and_supervised_lines(supervise, opened):
     learnt = {s.sample_id for s in samples}
     if supervise == "all":
         learnt |= {entry.interaction_id for s in samples for entry in s.history}
-    assert method.fit(1).n_labels == len(learnt)
+    assert method.count_labels("APA(D)") == method.fit(1).n_labels == len(learnt)
     short = opened(supervise=supervise, epochs=1, max_prompt_tokens=60)
     (method,) = make_methods(short, ["APA(D)"])
     n_cut = method.fit(1).n_labels
+    assert method.count_labels("APA(D)") == n_cut
     assert method.made.trainer.record.n_cut_lines > 0
     assert n_cut < len(learnt) if supervise == "all" else n_cut == len(learnt)
+
+
+def test_rows_of_older_versions_have_labels_where_samples_alone_say_how_many(opened):
+    context = opened(supervise="all")
+    learnt = {id for s in context.splits["train"] for id in (s.sample_id, *(e.interaction_id for e in s.history))}
+    names = ["APA(D)", "APA(D)+Evidence", "Retraining", "SISA", "APA:supervise=target", "ItemMean", "FM"]
+    of_row = {row: method for method in make_methods(context, names, FEW) for row in method.rows}
+    old = Row("", 1, DONE, "", {"auc": 0.5}, [0.5])
+    found = {name: with_labels(of_row[name], replace(old, method=name)).figures.get("n_labels") for name in names}
+    assert found == {
+        **dict.fromkeys(("APA(D)", "Retraining", "SISA"), len(learnt)),
+        "APA:supervise=target": len(context.splits["train"]),
+        "ItemMean": len(context.train_rows),
+        **dict.fromkeys(("APA(D)+Evidence", "FM")),
+    }
+    assert len(context.splits["train"]) < len(learnt) and len(context.n_labels) == 2  # one count for three rows
+    known, failed = replace(old, figures={"n_labels": 3}), Row("APA(D)", 1, FAILED, "why")
+    assert with_labels(of_row["APA(D)"], known) is known and with_labels(of_row["APA(D)"], failed) is failed
+    lost = opened(backbone=str(context.folder / "nowhere"))
+    (method,) = make_methods(lost, ["APA(D)"])
+    row = replace(old, method="APA(D)")
+    assert with_labels(method, row) is row
 
 
 def test_labels_of_rules_are_the_rows_that_they_count(opened):

@@ -19,6 +19,7 @@ from recbole_apa.backbone.prompt_encoder import TokenizedPrompt
 from recbole_apa.comparison.context import ComparisonContext
 from recbole_apa.comparison.method import FitFigures, Scored, UnlearnFigures
 from recbole_apa.comparison.methods.evidence import Joined, rows_behind
+from recbole_apa.comparison.methods.labels import count_learnt, learnt_ids
 from recbole_apa.comparison.requests import Counted, TrainedSamples, drawn_figures, single_shard_requests
 from recbole_apa.core.errors import RunError
 from recbole_apa.core.option_table import ACTIVATION_KEYS
@@ -40,6 +41,8 @@ from recbole_apa.unlearning.stage import unlearn
 
 LEARNED = "learned"
 LISTS_AT_ONCE = 4
+DIVIDING = frozenset(("partition", "n_shards", "shard_size", "shard_slices"))
+"""Options that only decide which samples are together."""
 
 
 @dataclass(frozen=True)
@@ -86,6 +89,17 @@ class AdapterMethod:
             raise RunError(f"{', '.join(self.rows)}: not trained yet, call fit first")
         return self._made
 
+    def count_labels(self, row: str) -> int | None:
+        """The labels that a row's adapters learn from; None with evidence, which learns from more."""
+        if isinstance(self.servings[row], ServingWithEvidence):
+            return None
+        others = {name: value for name, value in sorted(self.changes.items()) if name not in DIVIDING}
+        key = repr(others)
+        if key not in self.context.n_labels:
+            config, data = self._config(self.context.config["seed"]), self.context.data
+            self.context.n_labels[key] = count_learnt(config, (build_data(config) if others else data).train_set)
+        return self.context.n_labels[key]
+
     def fit(self, seed: int) -> FitFigures:
         """See :class:`~recbole_apa.comparison.method.Method`. Frozen activations of the labelled prompts are computed
         before the clock starts; they are the same for all methods."""
@@ -116,7 +130,7 @@ class AdapterMethod:
         n_each = sum(p.numel() for p in model.engine.bank.parameters()) // model.engine.bank.n_adapters
         n_active = sum(n > 0 for n in trainer.record.sizes)
         drawn = drawn_figures(TrainedSamples.of(self._made), cost) if n_active > 1 else {}
-        n_labels = len(_learnt(model, config, data))
+        n_labels = len(learnt_ids(config, data.train_set.samples, model.prompts_of(data.train_set)))
         self._fitted = FitFigures(cost["seconds"], n_each * n_active, n_active, n_labels, drawn)
         return self._fitted
 
@@ -190,7 +204,9 @@ class AdapterMethod:
         made, fitted, data = self.made, self._fitted, self.context.run_data
         assert fitted is not None
         rows = rows_behind(data)
-        labels = _learnt(made.model, made.config, made.data).union(data.rows.row_ids(rows))
+        train = made.data.train_set
+        learnt = learnt_ids(made.config, train.samples, made.model.prompts_of(train))
+        labels = learnt.union(data.rows.row_ids(rows))
         pairs = zip(data.rows.users.texts(rows), data.rows.items.texts(rows), strict=True)
         counted = Counted(list(pairs), seconds)
         return replace(
@@ -281,15 +297,3 @@ class AdapterMethod:
         outcome = unlearn(made, **asked).outcomes[0]
         self._made = outcome.result
         return UnlearnFigures(outcome.seconds, len(outcome.plan.shards))
-
-
-def _learnt(model: APA, config: APAConfig, data: Loaders) -> set[str]:
-    """Interactions whose labels the adapters are trained on: targets, and the lines of histories if they are
-    supervised and not cut."""
-    samples = data.train_set.samples
-    learnt = {sample.sample_id for sample in samples}
-    if config["supervise"] == "all":
-        for sample, prompt in zip(samples, model.prompts_of(data.train_set), strict=True):
-            n_lines = len(prompt.labels)
-            learnt.update(entry.interaction_id for entry in sample.history[len(sample.history) - n_lines :])
-    return learnt

@@ -23,17 +23,17 @@ def seeds_notes(rows: Sequence[Row]) -> list[str]:
     """
     kept = of_asked_seeds(rows)
     seeds = {row.seed for row in kept}
-    said = [f"Lines are of {_told(seeds)}."]
+    said = [f"Lines are of {seeds_told(seeds)}."]
     others = {row.seed for row in rows} - seeds
     if others:
-        said[0] = f"Lines are of {_told(seeds)}; {REFERENCE} with {_told(others)} is in the last line alone."
+        said[0] = f"Lines are of {seeds_told(seeds)}; {REFERENCE} with {seeds_told(others)} is in the last line alone."
     done = {name: {r.seed for r in kept if r.method == name and r.status == DONE} for name in _methods(kept)}
     reference = done.get(REFERENCE, set())
     for name, found in done.items():
         if found and found != seeds:
-            said.append(f"{name} is of {_told(found)} alone, the others having failed.")
+            said.append(f"{name} is of {seeds_told(found)} alone, the others having failed.")
         if name != REFERENCE and found & reference and not found <= reference:
-            said.append(f"{name}: the difference from {REFERENCE} is of {_told(found & reference)} alone.")
+            said.append(f"{name}: the difference from {REFERENCE} is of {seeds_told(found & reference)} alone.")
     return said
 
 
@@ -41,5 +41,6 @@ def _methods(rows: Sequence[Row]) -> list[str]:
     return list(dict.fromkeys(row.method for row in rows))
 
 
-def _told(seeds: set[int]) -> str:
+def seeds_told(seeds: set[int]) -> str:
+    """``seeds 1, 2``."""
     return f"seed{'' if len(seeds) == 1 else 's'} {', '.join(map(str, sorted(seeds)))}"

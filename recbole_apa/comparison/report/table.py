@@ -23,6 +23,7 @@ from recbole_apa.comparison.report.costs import (
 )
 from recbole_apa.comparison.report.criterion import Criterion
 from recbole_apa.comparison.report.judging import UAUC, Judging
+from recbole_apa.comparison.report.model_adds import model_adds
 from recbole_apa.comparison.report.seeds import of_asked_seeds, seeds_notes
 from recbole_apa.comparison.report.slices import Table, slice_tables
 from recbole_apa.comparison.report.table_files import write_tables
@@ -100,9 +101,10 @@ def _further(rows: Sequence[Row], judging: Judging, figure: str, slices: bool) -
 def _notes(rows: Sequence[Row], judging: Judging) -> list[str]:
     """What the figures of the table are of."""
     block = judging.first.get("baseline_data")
+    added = [found.line for found in model_adds(rows, judging)]
     learnt = [*([learnt_note(block)] if block else []), stopping_note(rows)]
     silent = "" if "metrics" in judging.first else _silent_note(rows)
-    return [note for note in (*judging.notes(), *seeds_notes(rows), *learnt, MEANT, silent) if note]
+    return [note for note in (*added, *judging.notes(), *seeds_notes(rows), *learnt, MEANT, silent) if note]
 
 
 def _silent_note(rows: Sequence[Row]) -> str:

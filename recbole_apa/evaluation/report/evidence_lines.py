@@ -17,6 +17,7 @@ _PARTS = {
 }
 FEWEST_PER_COEFFICIENT = 10
 """Samples for each coefficient of a logistic regression: the usual rule of thumb."""
+_FIGURES = {"auc": "AUC", "logloss": "LogLoss"}
 _COEFFICIENTS = "evidence.with_model.coefficients."
 
 
@@ -58,14 +59,14 @@ def _few(figures: Mapping[str, float]) -> str:
 
 
 def _added(figures: Mapping[str, float]) -> list[str]:
-    whole = _difference(figures, "evidence.model_adds")
+    whole = difference_told(figures, "evidence.model_adds.")
     out = [f"What the language model adds to evidence on the test samples: {whole}."] if whole else []
     for name, title in _PARTS.items():
         key = f"{PREFIX}.{name}"
         n, n_users = (figures.get(f"{key}.{of}") for of in ("n_samples", "n_users"))
         if n is None:
             continue
-        found = _difference(figures, f"{key}.model_adds", n_users is None or n_users >= FEWEST_CLUSTERS)
+        found = difference_told(figures, f"{key}.model_adds.", n_users is None or n_users >= FEWEST_CLUSTERS)
         number = f"{n:.0f} sample{'' if n == 1 else 's'}" + ("" if n_users is None else f" of {_users(n_users)}")
         out.append(f"- {title}: {number}" + (f", {found}" if found else ""))
     return out
@@ -75,20 +76,21 @@ def _users(n: float) -> str:
     return f"{n:.0f} user{'' if n == 1 else 's'}"
 
 
-def _difference(figures: Mapping[str, float], key: str, has_interval: bool = True) -> str:
-    """AUC and LogLoss of both together minus those of evidence alone.
+def difference_told(figures: Mapping[str, float], key: str, has_interval: bool = True) -> str:
+    """AUC (or NDCG, by its own name) and LogLoss of both together minus those of evidence alone.
 
     Args:
+        key: what comes before ``auc`` and ``logloss`` in their names.
         has_interval: whether to give intervals: over few users they are too narrow.
     """
     told = []
-    for name, title in (("auc", "AUC"), ("logloss", "LogLoss")):
-        if f"{key}.{name}" not in figures:
+    for name in sorted(name.removeprefix(key) for name in figures if name.startswith(key)):
+        if name.endswith(("_low", "_high")):
             continue
-        by = BY_USERS if f"{key}.{name}{BY_USERS}_low" in figures else ""
-        low, high = (figures.get(f"{key}.{name}{by}_{end}") for end in ("low", "high"))
+        by = BY_USERS if f"{key}{name}{BY_USERS}_low" in figures else ""
+        low, high = (figures.get(f"{key}{name}{by}_{end}") for end in ("low", "high"))
         ends = "" if low is None or high is None or not has_interval else f" ({low:+.4f} to {high:+.4f})"
-        told.append(f"{title} {figures[f'{key}.{name}']:+.4f}{ends}")
+        told.append(f"{_FIGURES.get(name, name)} {figures[f'{key}{name}']:+.4f}{ends}")
     return ", ".join(told)
 
 
