@@ -20,7 +20,7 @@ from recbole_apa.core.yaml import parse_value
 from recbole_apa.data.baseline_rows import BaselineData
 from recbole_apa.evaluation.simple_rules import RULES
 from recbole_apa.pipeline.item_similarity import TABLES
-from recbole_apa.pipeline.recbole_names import find_model, reads_graph, usual_options
+from recbole_apa.pipeline.recbole_names import baseline_defaults, find_model, reads_graph
 from recbole_apa.unlearning.approximate.method_names import is_approximate
 
 if TYPE_CHECKING:
@@ -127,7 +127,7 @@ def options_of_row(
     Args:
         given: row or RecBole model -> its options.
     """
-    usual = usual_options(model_of(row), baseline_data)
+    usual = baseline_defaults(model_of(row), baseline_data)
     return {**usual, **given.get(model_of(row), {}), **given.get(row, {})}
 
 

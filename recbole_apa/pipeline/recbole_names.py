@@ -5,7 +5,7 @@ import os
 import pkgutil
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import recbole.model
 from recbole.utils import ModelType, utils
@@ -58,8 +58,18 @@ def usual_options(model: str, block: str) -> dict[str, object]:
         block: what it learns from, one of :data:`~recbole_apa.data.baseline_rows.BaselineData`.
     """
     kind = "likes" if learns_likes(find_model(model)) else "labels"
-    usual: dict[str, object] = read_yaml(properties_folder() / "comparison" / "baselines.yaml")[kind][block]
+    usual: dict[str, object] = _of_baselines()[kind][block]
     return usual
+
+
+def baseline_defaults(model: str, block: str) -> dict[str, object]:
+    """As :func:`usual_options`, with what was found for the very model beside APA (``searched``)."""
+    return {**usual_options(model, block), **_of_baselines()["searched"].get(model, {}).get(block, {})}
+
+
+def _of_baselines() -> dict[str, Any]:
+    options: dict[str, Any] = read_yaml(properties_folder() / "comparison" / "baselines.yaml")
+    return options
 
 
 def reads_graph(model: "type[AbstractRecommender]") -> bool:

@@ -17,7 +17,7 @@ from recbole_apa.evaluation.scored_split import BASELINES
 from recbole_apa.pipeline.build import RunResult
 from recbole_apa.pipeline.config import APAConfig
 from recbole_apa.pipeline.recbole_models import NAME, PresplitFiles, TrainedBaseline, baseline_scores, train_baseline
-from recbole_apa.pipeline.recbole_names import find_model, reads_graph, usual_options
+from recbole_apa.pipeline.recbole_names import baseline_defaults, find_model, reads_graph
 from recbole_apa.runs.scratch import scratch
 
 _PARTS = {"valid": 1, "test": 2}
@@ -103,4 +103,4 @@ def _trained(result: RunResult, name: str, folder: Path, parts: dict[str, AnyRow
     columns = [] if items is None else [column for column in items.columns if column != config["ITEM_ID_FIELD"]]
     files = PresplitFiles(folder, columns, config["MAX_ITEM_LIST_LENGTH"], layout)
     where = {"log_dir": str(folder), "use_gpu": config["use_gpu"], "gpu_id": config["gpu_id"]}
-    return train_baseline(name, files, config["seed"], {**usual_options(name, "all"), **where})
+    return train_baseline(name, files, config["seed"], {**baseline_defaults(name, "all"), **where})

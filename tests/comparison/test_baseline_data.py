@@ -30,6 +30,7 @@ from recbole_apa.core.yaml import read_yaml
 from recbole_apa.data.baseline_rows import BaselineData, baseline_rows
 from recbole_apa.data.index.rows import TEST, VALID
 from recbole_apa.pipeline.item_similarity import past_scores
+from recbole_apa.pipeline.recbole_names import baseline_defaults, usual_options
 
 BLOCKS = get_args(BaselineData)
 PAPER = {"protocol": "tallrec", "min_history": 10, "train_samples": 20, "valid_samples": 6, "test_samples": 6}
@@ -275,16 +276,24 @@ def test_only_models_of_item_similarities_are_asked_about_a_past():
 @pytest.mark.parametrize(("kind", "row"), [("labels", "FM"), ("likes", "EASE+history"), ("likes", "SASRec")])
 def test_each_block_has_its_options_and_ones_own_come_first(kind, row):
     usual = read_yaml(properties_folder() / "comparison" / "baselines.yaml")
-    assert set(usual) == {"labels", "likes"} and set(usual[kind]) == set(BLOCKS)
+    assert set(usual) == {"labels", "likes", "searched"} and set(usual[kind]) == set(BLOCKS)
     model = row.removesuffix("+history")
     for block in BLOCKS:
-        plain = usual[kind][block]
+        plain = {**usual[kind][block], **usual["searched"].get(model, {}).get(block, {})}
         assert options_of_row(row, block, {}) == plain and "stopping_step" in plain
         given = {model: {"stopping_step": 1, "reg_weight": 2}}
         assert options_of_row(row, block, given) == {**plain, "stopping_step": 1, "reg_weight": 2}
         given = {**given, "EASE+history": {"reg_weight": 3}}
         expected = 3 if row == "EASE+history" else 2
         assert options_of_row(row, block, given) == {**plain, "stopping_step": 1, "reg_weight": expected}
+
+
+def test_what_was_searched_is_for_rows_beside_apa_and_not_for_evidence():
+    """A request trains the models of evidence again: other options would give a state that no training has given."""
+    assert usual_options("FM", "all") == {"stopping_step": 30}
+    assert baseline_defaults("FM", "all") == options_of_row("FM", "all", {}) != usual_options("FM", "all")
+    assert baseline_defaults("FM", "shown") == usual_options("FM", "shown")
+    assert baseline_defaults("NFM", "all") == usual_options("NFM", "all")
 
 
 def test_other_rows_to_learn_from_are_another_row_for_baselines_alone(opened):
