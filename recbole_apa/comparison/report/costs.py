@@ -109,7 +109,7 @@ def _parameters(rows: Sequence[Row]) -> str:
 
 
 def _learnt(rows: Sequence[Row]) -> list[str]:
-    """Labels learnt from, and test samples of users that they do not contain; old rows may say neither."""
+    """Labels learnt from, and test samples of users not among them; rows of older versions may say neither."""
     n, unseen = ([row.figures[key] for row in rows if key in row.figures] for key in ("n_labels", "n_users_unseen"))
     told = f"{np.mean(unseen):.0f} of {len(rows[0].scores)}" if unseen else ""
     return [f"{np.mean(n):,.0f}" if n else "-", told]
