@@ -40,7 +40,7 @@ def test_they_are_read_as_they_were_written(finished, store):
 
 def test_scores_are_those_of_the_samples_in_order_of_id(finished, store):
     scores = load_collaborative(store, codes_of(store)).scores
-    known, part = finished.trainer.known_valid_scores["decomposition"].numpy(), finished.data.valid_set
+    known, part = finished.trainer.known_valid_scores["prediction"].numpy(), finished.data.valid_set
     order = sorted(range(len(part.samples)), key=lambda i: part.samples[i].sample_id)
     assert scores["valid"].tolist() == known[order].astype(np.float64).tolist()
     part = finished.data.test_set
