@@ -31,7 +31,15 @@ from recbole_apa.adapters.aggregation import Memory, settle_weights
 from recbole_apa.collaborative import BOTH, MODEL
 from recbole_apa.data.dataset import APADataset
 from recbole_apa.data.loaders import Loaders
-from recbole_apa.evaluation.metrics import auc, interval, mean_log_loss, resampled_aucs, resampled_means, user_numbers
+from recbole_apa.evaluation.metrics import (
+    auc,
+    interval,
+    log_losses,
+    mean_log_loss,
+    resampled_aucs,
+    resampled_means,
+    user_numbers,
+)
 from recbole_apa.model.combine import combined_of
 from recbole_apa.model.fit_context import FitContext
 from recbole_apa.model.validation_memory import of_memory
@@ -127,11 +135,6 @@ def judged(labels: np.ndarray, users: np.ndarray, scores: Scores, before: Scores
             "logloss_minus": [float(losses.mean()), *interval(resampled_means({"": losses}, RESAMPLES, 0, users)[""])],
         }
     return out
-
-
-def log_losses(labels: np.ndarray, scores: np.ndarray) -> np.ndarray:
-    """Of each sample, (n,)."""
-    return np.array([mean_log_loss(labels[[i]], scores[[i]]) for i in range(len(labels))])
 
 
 def table(rows: Sequence[Mapping[str, Any]]) -> str:

@@ -43,8 +43,9 @@ class Fitted:
     statistics: Statistics
     scores: Mapping[str, np.ndarray]
     """Split -> the model's score of each of its samples, in order of sample id, float64; of validation samples by
-    neighbours of other users, averages of the adapters' or those of the merged one (``evidence_fit``). Test samples may be missing. And :func:`model_key` -> the term of each sample that a
-    RecBole model adds, of all models for both splits: of one that has not learnt from these samples."""
+    neighbours of other users, averages of the adapters' or those of the merged one (``evidence_fit``). Test samples may
+    be missing. And :func:`model_key` -> the term of each sample that a RecBole model adds, of all models for both
+    splits: of one that has not learnt from these samples."""
     combination: Combination | None
     """None if there is no validation sample."""
     options: TermOptions

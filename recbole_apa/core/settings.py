@@ -252,7 +252,7 @@ class APASettings(Checked):
         return out
 
     @property
-    def validation_scores(self) -> str:
+    def validation_aggregation(self) -> str:
         """The aggregation of the adapters that validation samples are scored by when a state is made; another than
         the one that is served where evidence is fitted on averages."""
         return AVERAGED if self.collaborative.fits_averages else self.aggregation.aggregation

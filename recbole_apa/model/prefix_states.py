@@ -92,7 +92,7 @@ class PrefixStates:
         if self.trainer.combined is None or not self.valid_set.samples:
             return self.trainer.combined
         assert self.model.rule is not None
-        known, how = of_memory(self.model.rule, self.valid_set), self.model.settings.validation_scores
+        known, how = of_memory(self.model.rule, self.valid_set), self.model.settings.validation_aggregation
         if how not in known:
             known[how] = self.trainer.aggregate(self.valid_set, known["weights"], how, "Validate", False)
         return self.trainer.combined.refitted(self.valid_set, known[how].numpy().astype(np.float64))

@@ -251,7 +251,7 @@ class APATrainer(Trainer):
             result = self.evaluate(valid_data, load_best_model=False, show_progress=show_progress)
         else:
             known = self.validation_scores(dataset)
-            how = self.model.settings.validation_scores
+            how = self.model.settings.validation_aggregation
             if how not in known:
                 known[how] = self.aggregate(dataset, known["weights"], how, "Validate", show_progress)
             self.known_valid_scores = known
