@@ -24,6 +24,26 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         pytest.skip("no time is left (TESTS_END_AT)")
 
 
+class SaidAtOnce:
+    """CI may be stopped before pytest's summary: what failed is written when its report arrives."""
+
+    def __init__(self, terminal) -> None:
+        self.terminal = terminal
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Of a failure its name and the end of its text."""
+        if report.failed:
+            self.terminal.write_line(f"\n{report.nodeid} failed in {report.when}\n{report.longreprtext[-4000:]}")
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_configure(config: pytest.Config) -> None:
+    """In CI alone, and in the process that gathers the reports."""
+    terminal = config.pluginmanager.get_plugin("terminalreporter")
+    if terminal and "TESTS_END_AT" in os.environ and "PYTEST_XDIST_WORKER" not in os.environ:
+        config.pluginmanager.register(SaidAtOnce(terminal))
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """``quick("id", ...)`` or ``quick(n)``: of a parametrised test the default suite runs these parameters, or n of

@@ -23,6 +23,8 @@ from tests.helpers.runs import state
 ROOT = str(ROOT)
 LONG = {"epochs": 400, "workers": 2}
 """So that there is a middle to be ended in."""
+SOON = 30
+"""Seconds: on a busy machine an end takes some; a worker that went on would train for longer."""
 NO_GUARD = """
 import json, sys
 import recbole_apa
@@ -95,7 +97,7 @@ def test_workers_end_with_a_parent_that_is_killed(begin, options, tmp_path, mome
     workers = workers_of(process)
     process.kill()
     process.communicate()
-    assert not psutil.wait_procs(workers, timeout=2)[1]
+    assert not psutil.wait_procs(workers, timeout=SOON)[1]
 
 
 @pytest.mark.slow
@@ -111,13 +113,12 @@ def test_sigterm_ends_a_run_and_its_workers_with_143_and_a_later_start_goes_on(b
     }[manner]
     process = begin([sys.executable, *command])
     wait_until(lambda: any((tmp_path / "run" / "shards").glob("0*")), process)
-    workers, start = workers_of(process), time.monotonic()
+    workers = workers_of(process)
     process.send_signal(signal.SIGTERM)
-    said = process.communicate(timeout=60)[1].decode()
-    assert time.monotonic() - start < 3
+    said = process.communicate(timeout=SOON)[1].decode()
     assert process.returncode == 143 and "Traceback" not in said
     assert ("ended by SIGTERM; what was finished is kept" in said) == (manner != "script")
-    assert workers and not psutil.wait_procs(workers, timeout=1)[1]
+    assert workers and not psutil.wait_procs(workers, timeout=SOON)[1]
     store = RunStore(tmp_path / "run")
     assert store.manifest()["status"] == "training" and not list((tmp_path / "run").rglob("*.tmp"))
     if manner == "command":
