@@ -25,7 +25,7 @@ def test_targets_are_as_even_as_rows_allow():
 
 def test_the_protocol_takes_one_target_of_each_held_out_user_and_no_user_twice(rows):
     drawn = as_tallrec_draws(rows, held_out=5, seed=1).reset_index(drop=True)
-    users, items = drawn.user_id.tolist(), drawn.item_id.tolist()
+    users = drawn.user_id.tolist()
     split = tallrec_split(order_windows(users, None))
     of = {name: [users[row] for row in split[name]] for name in split}
     assert [len(of[name]) for name in ("train", "valid", "test")] == [40, 5, 5]
