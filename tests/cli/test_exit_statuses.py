@@ -28,7 +28,7 @@ MODULE = ("-m", "recbole_apa")
 
 def ended(*words, program=MODULE):
     """Status, standard output and standard error."""
-    done = subprocess.run([sys.executable, *program, *words], capture_output=True, text=True, timeout=300)
+    done = subprocess.run([sys.executable, *program, *words], capture_output=True, text=True, timeout=900)
     return done.returncode, done.stdout, done.stderr
 
 
@@ -93,7 +93,7 @@ def test_130_and_143_are_signals_during_a_training_that_goes_on_later(sent, stat
         _wait_for(tmp_path / "run" / "manifest.json", process)
         time.sleep(0.5)
         process.send_signal(sent)
-        out, err = process.communicate(timeout=60)
+        out, err = process.communicate(timeout=300)
     finally:
         process.kill()
     assert process.returncode == status and "Traceback" not in err and says in err
