@@ -20,6 +20,7 @@ from recbole_apa.core.yaml import parse_value
 from recbole_apa.data.baseline_rows import BaselineData
 from recbole_apa.evaluation.simple_rules import RULES
 from recbole_apa.pipeline.item_similarity import TABLES
+from recbole_apa.pipeline.patience import STOPPING_ROWS
 from recbole_apa.pipeline.recbole_names import baseline_defaults, find_model, reads_graph
 from recbole_apa.unlearning.approximate.method_names import is_approximate
 
@@ -127,8 +128,11 @@ def options_of_row(
     Args:
         given: row or RecBole model -> its options.
     """
+    own = {**given.get(model_of(row), {}), **given.get(row, {})}
     usual = baseline_defaults(model_of(row), baseline_data)
-    return {**usual, **given.get(model_of(row), {}), **given.get(row, {})}
+    if "stopping_step" in own:  # a patience that was asked for is not shortened
+        usual.pop(STOPPING_ROWS, None)
+    return {**usual, **own}
 
 
 def is_baseline(row: str) -> bool:

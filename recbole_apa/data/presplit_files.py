@@ -66,6 +66,19 @@ class Layout:
         """The history column, under the name that RecBole's sequential models expect."""
         return self.item + self.list_suffix
 
+    def check_items(self, names: Iterable[str]) -> None:
+        """See that items can be told apart in a history.
+
+        Raises:
+            DataError: a name contains ``seq_separator``.
+        """
+        wrong = [name for name in map(str, names) if self.seq_separator in name]
+        if wrong:
+            raise DataError(
+                f"{len(wrong)} item ids such as {wrong[0]!r} contain {self.seq_separator!r}, which separates the items "
+                "of a history; choose another separator with --seq_separator"
+            )
+
     def options(self) -> dict[str, object]:
         """RecBole options for reading such files."""
         return {

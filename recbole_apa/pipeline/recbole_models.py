@@ -17,12 +17,13 @@ from recbole.utils import InputType, ModelType, get_trainer
 from torch import Tensor
 
 from recbole_apa.compat.checkpoints import load
-from recbole_apa.core.errors import DataError, RunError
+from recbole_apa.core.errors import RunError
 from recbole_apa.data.loaders import dataset_of
 from recbole_apa.data.presplit_files import LIKES, SEQUENCES, VALID_SEQUENCES, AnyRows, Layout
 from recbole_apa.model.recbole_evaluator import PatientEvaluator
 from recbole_apa.pipeline.build import build
 from recbole_apa.pipeline.config import APAConfig
+from recbole_apa.pipeline.patience import STOPPING_ROWS, patience
 from recbole_apa.pipeline.recbole_names import learns_likes
 from recbole_apa.runs.log_places import places_of
 
@@ -90,16 +91,20 @@ def train_baseline(
     the AUC on the validation rows.
 
     Args:
-        options: RecBole's; they take precedence over those set here to have the same rows.
+        options: RecBole's, and :mod:`~recbole_apa.pipeline.patience`'s; they take precedence over those set here to
+            have the same rows.
 
     Raises:
         SettingsError: no such model.
         DataError: the model is sequential, but an item id contains the separator of histories.
     """
-    fixed = _options(model, files, seed)
-    trainer, loaders = _prepare(model, {**fixed, **(options or {})})
+    given = dict(options or {})
+    most_rows: Any = given.pop(STOPPING_ROWS, None)
+    trainer, loaders = _prepare(model, {**_options(model, files, seed), **given})
+    trainer.stopping_step = patience(trainer.stopping_step, most_rows, len(dataset_of(loaders.train).inter_feat))
     if trainer.config["MODEL_TYPE"] == ModelType.SEQUENTIAL:
-        _check_items(dataset_of(loaders.train), files.layout.seq_separator)
+        data = dataset_of(loaders.train)
+        files.layout.check_items(data.field2id_token[data.iid_field][1:])
     start = time.perf_counter()
     fit_baseline(trainer, loaders, show_progress=False)
     seconds = time.perf_counter() - start
@@ -182,15 +187,6 @@ class _HistoryField:
 
     def __get__(self, dataset: "Dataset | None", owner: type | None = None) -> "str | _HistoryField":
         return self if dataset is None else getattr(dataset, f"{dataset.iid_field}_list_field")
-
-
-def _check_items(dataset: "Dataset", separator: str) -> None:
-    wrong = [token for token in dataset.field2id_token[dataset.iid_field][1:] if separator in str(token)]
-    if wrong:
-        raise DataError(
-            f"{len(wrong)} item ids such as {str(wrong[0])!r} contain {separator!r}, which separates the items of a "
-            "history; choose another separator with --seq_separator"
-        )
 
 
 def _options(model: str, files: PresplitFiles, seed: int) -> dict[str, object]:

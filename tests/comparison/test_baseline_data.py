@@ -282,6 +282,7 @@ def test_each_block_has_its_options_and_ones_own_come_first(kind, row):
         plain = {**usual[kind][block], **usual["searched"].get(model, {}).get(block, {})}
         assert options_of_row(row, block, {}) == plain and "stopping_step" in plain
         given = {model: {"stopping_step": 1, "reg_weight": 2}}
+        plain.pop("stopping_rows", None)  # a patience that was asked for is kept
         assert options_of_row(row, block, given) == {**plain, "stopping_step": 1, "reg_weight": 2}
         given = {**given, "EASE+history": {"reg_weight": 3}}
         expected = 3 if row == "EASE+history" else 2

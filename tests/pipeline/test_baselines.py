@@ -4,11 +4,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from recbole.trainer import Trainer
 
 from recbole_apa import APAConfig
 from recbole_apa.data.presplit_files import write_presplit
 from recbole_apa.evaluation.metrics import auc
 from recbole_apa.pipeline.datasets import make_dataset
+from recbole_apa.pipeline.patience import STOPPING_ROWS, patience
 from recbole_apa.pipeline.recbole_models import (
     NAME,
     PresplitFiles,
@@ -17,6 +19,7 @@ from recbole_apa.pipeline.recbole_models import (
     train_baseline,
     train_embeddings,
 )
+from recbole_apa.pipeline.recbole_names import baseline_defaults
 
 GENERAL = ["Pop", "ItemKNN", "BPR", "LightGCN", "NeuMF"]
 CONTEXT = ["LR", "FM", "DeepFM", "WideDeep"]
@@ -48,6 +51,23 @@ def test_a_baseline_is_scored_on_apas_own_rows(name, presplit):
     n_train = sum(s.label for s in parts[0].samples) if name not in CONTEXT else len(parts[0].samples)
     assert len(trained.loaders[0]._dataset) == n_train
     assert trained.is_probability == (name in CONTEXT)
+
+
+def test_the_patience_is_shorter_where_a_pass_reads_more():
+    options = [baseline_defaults(name, "all") for name in ("FM", "DeepFM")]
+    passes, most = zip(*((given["stopping_step"], given[STOPPING_ROWS]) for given in options), strict=True)
+    for n_rows, expected in [(64, [30, 10]), (80_808, [30, 10]), (800_000, [3, 3]), (200_000, [12, 4])]:
+        assert [patience(*both, n_rows) for both in zip(passes, most, strict=True)] == expected
+    assert patience(30, None, 800_000) == 30
+
+
+def test_a_training_ends_by_the_rows_that_it_has_read(presplit, monkeypatch):
+    """Of a measure that only gets worse: the first pass, and as many more as the patience."""
+    folder, _ = presplit
+    files, seen = PresplitFiles(folder, [], 10), []
+    monkeypatch.setattr(Trainer, "_valid_epoch", lambda *args, **kwargs: (seen.append(1) or -len(seen), {}))
+    train_baseline("LR", files, 1, {"stopping_step": 9, STOPPING_ROWS: 5 * 1024})
+    assert len(seen) == 1 + 5 + 1  # RecBole stops when there were more than these
 
 
 def test_sequential_models_see_the_history_of_the_prompt(presplit):
