@@ -56,7 +56,7 @@ def test_a_baseline_is_scored_on_apas_own_rows(name, presplit):
 def test_the_patience_is_shorter_where_a_pass_reads_more():
     options = [baseline_defaults(name, "all") for name in ("FM", "DeepFM")]
     passes, most = zip(*((given["stopping_step"], given[STOPPING_ROWS]) for given in options), strict=True)
-    for n_rows, expected in [(64, [30, 10]), (80_808, [30, 10]), (800_000, [3, 3]), (200_000, [12, 4])]:
+    for n_rows, expected in [(64, [30, 10]), (80_808, [10, 10]), (800_000, [3, 3]), (200_000, [4, 4])]:
         assert [patience(*both, n_rows) for both in zip(passes, most, strict=True)] == expected
     assert patience(30, None, 800_000) == 30
 
