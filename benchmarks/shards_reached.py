@@ -6,7 +6,8 @@
 Samples and split of a default run on ml-100k; every prompt is read once for the embeddings (``random`` needs none). Up
 to 1,000 requests of each kind are drawn by hash: interactions and items among those that the training prompts show,
 users among those with training samples. A request is given the shards that it reaches, each restarted before the first
-slice that it reaches. Other ``--option=value`` arguments go to APA.
+slice that it reaches. Who is in which slice is decided by a hash of the user's name, so slices differ in size: the
+smallest, the largest, and how many are empty. Other ``--option=value`` arguments go to APA.
 """
 
 import argparse
@@ -60,7 +61,15 @@ def rows(
         for n_slices in SLICES:
             trained = TrainedSamples(samples, shard_of, n_shards, Places(slices=Slices(n_slices, seed)))
             found = {kind: averages(trained, kind) for kind in KINDS}
-            yield {"partition": name, "n_shards": n_shards, "shard_slices": n_slices, "of": found}
+            sizes = slice_sizes(trained, n_slices)
+            yield {"partition": name, "n_shards": n_shards, "shard_slices": n_slices, "of": found, "sizes": sizes}
+
+
+def slice_sizes(trained: TrainedSamples, n_slices: int) -> dict[str, int]:
+    """Of all slices of all shards: the fewest and the most samples, and how many have none."""
+    filled = [n for of_shard in trained.sizes.values() for n in of_shard.values()]
+    empty = trained.n_shards * n_slices - len(filled)
+    return {"least": 0 if empty else min(filled), "most": max(filled), "empty": empty}
 
 
 def averages(trained: TrainedSamples, kind: str) -> dict[str, float]:
@@ -79,13 +88,15 @@ def averages(trained: TrainedSamples, kind: str) -> dict[str, float]:
 
 def table(found: Sequence[dict[str, Any]]) -> str:
     """A line for each partition, K and L: shards reached, and the share that is trained again."""
-    head = ["partition", "K", "L", *(f"{kind}: shards, share" for kind in KINDS)]
+    head = ["partition", "K", "L", *(f"{kind}: shards, share" for kind in KINDS), "samples of a slice", "empty"]
     body = [
         [
             row["partition"],
             str(row["n_shards"]),
             str(row["shard_slices"]),
             *(f"{row['of'][kind]['shards']:.2f}, {row['of'][kind]['again']:.3f}" for kind in KINDS),
+            f"{row['sizes']['least']} to {row['sizes']['most']}",
+            str(row["sizes"]["empty"]),
         ]
         for row in found
     ]

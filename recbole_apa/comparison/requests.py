@@ -108,10 +108,10 @@ class TrainedSamples:
 
     def n_again(self, first: Mapping[int, Place]) -> int:
         """How many samples are trained again, if each of these shards restarts before this place."""
-        return sum(n for k, place in first.items() for there, n in self._sizes.get(k, {}).items() if there >= place)
+        return sum(n for k, place in first.items() for there, n in self.sizes.get(k, {}).items() if there >= place)
 
     @cached_property
-    def _sizes(self) -> dict[int, Counter[Place]]:
+    def sizes(self) -> dict[int, Counter[Place]]:
         """Shard -> place -> its samples."""
         out: dict[int, Counter[Place]] = {}
         for shard, place in map(self._spot, self.samples):

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from benchmarks.next_item_seeds import OnceRead, summary
-from benchmarks.shards_reached import averages
+from benchmarks.shards_reached import averages, slice_sizes
 from recbole_apa.comparison.requests import TrainedSamples
 from recbole_apa.core.places import Places, Slices
 from recbole_apa.data.samples import Sample
@@ -41,3 +41,11 @@ def test_shards_reached_and_samples_trained_again(shard_of_last, n_shards, share
     shard_of = dict(zip([one.sample_id for one in samples], (1, 1, 0, shard_of_last), strict=True))
     found = averages(TrainedSamples(samples, shard_of, 2, Places(slices=Slices(1, 0))), "users")
     assert (found["requests"], found["shards"], found["again"]) == (2, n_shards, share)
+
+
+def test_slices_without_samples_are_counted():
+    """Two shards of two slices: user a is in one of the first shard's, b in one of the second's."""
+    samples = [Sample(f"{user}:{item}", user, item, 1, ()) for user, item in ("ai", "aj", "bi")]
+    shard_of = {"a:i": 0, "a:j": 0, "b:i": 1}
+    trained = TrainedSamples(samples, shard_of, 2, Places(slices=Slices(2, 0)))
+    assert slice_sizes(trained, 2) == {"least": 0, "most": 2, "empty": 2}
