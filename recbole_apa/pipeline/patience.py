@@ -1,9 +1,9 @@
 """How long a RecBole model trains on without getting better, where a pass reads many rows."""
 
 STOPPING_ROWS = "stopping_rows"
-"""An option of ours beside RecBole's ``stopping_step``: how many rows that many passes read on the data where the
-settings were found."""
-FEWEST_PASSES = 3
+"""An option of ours beside RecBole's ``stopping_step``: how many rows are read at most without an improvement."""
+FEWEST_PASSES = 10
+"""RecBole's own patience."""
 
 
 def patience(passes: int, most_rows: int | None, n_rows: int) -> int:
