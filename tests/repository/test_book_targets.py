@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 
 from benchmarks.book_targets import as_tallrec_draws, targets_of_each
+from benchmarks.released_book import figures
 from recbole_apa.data.samples import order_windows
 from recbole_apa.data.splits import tallrec_split
 
@@ -41,3 +42,19 @@ def test_the_order_of_the_file_does_not_matter_and_the_seed_does(rows):
     turned = as_tallrec_draws(rows.iloc[::-1], 5, 1)
     assert turned.to_numpy().tolist() == drawn.to_numpy().tolist()
     assert as_tallrec_draws(rows, 5, 2).to_numpy().tolist() != drawn.to_numpy().tolist()
+
+
+def test_released_prompts_are_counted():
+    def sample(liked, rest, answer):
+        named = [", ".join(f'"B" written by {n}' for n in range(n)) for n in (liked, rest)]
+        target = 'Whether the user will like the target book ""T" written by A"?'
+        return {"input": f"User Preference: {named[0]}\nUser Unpreference: {named[1]}\n{target}", "output": answer}
+
+    samples = [sample(3, 1, "Yes."), sample(0, 4, "No."), sample(1, 1, "No."), sample(2, 0, "Yes.")]
+    assert figures(samples) == {
+        "samples": 4,
+        "liked": 0.5,
+        "shortest history": 2,
+        "mean history": 3.0,
+        "AUC of its share of likes": 1.0,
+    }
