@@ -42,7 +42,7 @@ from recbole_apa.core.errors import SettingsError
 from recbole_apa.core.files.whole import write_json
 from recbole_apa.data.baseline_rows import BaselineData, baseline_rows
 from recbole_apa.evaluation.metrics import auc
-from recbole_apa.pipeline.evidence_option import COLUMNS, CONTENT, TEXT
+from recbole_apa.pipeline.evidence_option import COLUMNS, CONTENT, FIT, TEXT, VALUES
 from recbole_apa.pipeline.plugins import import_plugins_of
 from recbole_apa.runs.log import own_log
 
@@ -226,8 +226,12 @@ def _key(context: ComparisonContext, row: str, baseline_options: Mapping[str, Ma
         settings[COLUMNS] = context.config[COLUMNS]
         if context.config[CONTENT] != "columns":  # rows of before knew nothing else
             settings |= {name: context.config[name] for name in (CONTENT, TEXT)}
+        if context.config[VALUES] != "labels":
+            settings[VALUES] = context.config[VALUES]
         if reads_language(row):  # rows of before had the costs of the model alone
             settings["costs"] = "with evidence"
+            if context.config[FIT] != "merged":
+                settings[FIT] = context.config[FIT]
     if context.ranking:
         settings["ranking"] = context.ranking_metrics
     if context.all_test_rows and not reads_language(row):
