@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 CLOSE = 0.8
 """How similar a name has to be to be suggested."""
 _OF_LIKES = frozenset({ModelType.GENERAL, ModelType.TRADITIONAL, ModelType.SEQUENTIAL, ModelType.KNOWLEDGE})
+_LABELLED_SEQUENCES = frozenset({"DIN", "DIEN"})
+"""Models of sequences that learn from labels: from likes alone they learn that everything is liked."""
 _KINDS = ("general", "context_aware", "sequential", "knowledge_aware", "exlib")
 
 
@@ -48,7 +50,12 @@ def find_model(name: str, others: Iterable[str] = ()) -> "type[AbstractRecommend
 
 def learns_likes(model: "type[AbstractRecommender]") -> bool:
     """Whether a model learns from liked rows, not from labels."""
-    return model.type in _OF_LIKES
+    return model.type in _OF_LIKES and not learns_labelled_sequences(model)
+
+
+def learns_labelled_sequences(model: "type[AbstractRecommender]") -> bool:
+    """Whether a model learns from labels, each with the history before it."""
+    return model.__name__ in _LABELLED_SEQUENCES
 
 
 def usual_options(model: str, block: str) -> dict[str, object]:
