@@ -92,7 +92,7 @@ def train_baseline(
 ) -> TrainedBaseline:
     """Train a RecBole model on pre-split files.
 
-    General and sequential models learn from the liked rows, context-aware ones, DIN and DIEN from labels. The best
+    General and sequential models learn from the liked rows, context-aware ones and DIN from labels. The best
     epoch is chosen by the AUC on the validation rows.
 
     Args:

@@ -295,6 +295,8 @@ def test_only_models_of_item_similarities_are_asked_about_a_past():
     check_names(["EASE+history", "ItemKNN+history"], ["EASE+history"])
     with pytest.raises(SettingsError, match=r"found BPR\+history, expected one of ItemKNN\+history, EASE\+history"):
         check_names(["BPR+history"])
+    with pytest.raises(SettingsError, match="DIEN reads lists of items drawn as not chosen"):
+        check_names(["DIN", "DIEN"])  # its row failed with KeyError: 'neg_item_id_list', after APA's training
 
 
 @pytest.mark.parametrize(("kind", "row"), [("labels", "FM"), ("likes", "EASE+history"), ("likes", "SASRec")])
