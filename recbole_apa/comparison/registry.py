@@ -21,7 +21,7 @@ from recbole_apa.data.baseline_rows import BaselineData
 from recbole_apa.evaluation.simple_rules import RULES
 from recbole_apa.pipeline.item_similarity import TABLES
 from recbole_apa.pipeline.patience import STOPPING_ROWS
-from recbole_apa.pipeline.recbole_names import baseline_defaults, find_model, reads_graph
+from recbole_apa.pipeline.recbole_names import baseline_defaults, find_model, reads_graph, wants_disliked_lists
 from recbole_apa.unlearning.approximate.method_names import is_approximate
 
 if TYPE_CHECKING:
@@ -171,7 +171,13 @@ def check_names(names: Iterable[str], with_options: Iterable[str] = ()) -> None:
         if name.endswith(HISTORY) and model_of(name) not in TABLES:
             known = ", ".join(f"{model}{HISTORY}" for model in TABLES)
             raise SettingsError(f"--compare: found {name}, expected one of {known}: models of item similarities")
-        if reads_graph(_recbole_model(model_of(name))):
+        model = _recbole_model(model_of(name))
+        if wants_disliked_lists(model):
+            raise SettingsError(
+                f"--compare: {name} reads lists of items drawn as not chosen, which RecBole makes of files that it "
+                "splits itself; expected another model, e.g. DIN"
+            )
+        if reads_graph(model):
             raise SettingsError(
                 f"--compare: {name} reads a knowledge graph (.kg and .link files), which the dataset of a comparison "
                 "does not have; expected another model"

@@ -13,6 +13,7 @@ import numpy as np
 from recbole_apa.comparison.context import ComparisonContext, context_in
 from recbole_apa.comparison.measured import measure
 from recbole_apa.comparison.method import Method
+from recbole_apa.comparison.methods.recbole import model_of
 from recbole_apa.comparison.older_rows import with_labels
 from recbole_apa.comparison.registry import (
     REFERENCE,
@@ -42,8 +43,10 @@ from recbole_apa.core.errors import SettingsError
 from recbole_apa.core.files.whole import write_json
 from recbole_apa.data.baseline_rows import BaselineData, baseline_rows
 from recbole_apa.evaluation.metrics import auc
-from recbole_apa.pipeline.evidence_option import COLUMNS, CONTENT, TEXT
+from recbole_apa.pipeline.evidence_option import COLUMNS, CONTENT, FIT, TEXT, VALUES
+from recbole_apa.pipeline.patience import check_stopping_rows
 from recbole_apa.pipeline.plugins import import_plugins_of
+from recbole_apa.pipeline.recbole_names import find_model, learns_labelled_sequences
 from recbole_apa.runs.log import own_log
 
 SAMPLES = "samples.json"
@@ -145,6 +148,8 @@ def _check_options(baseline_options: object) -> None:
         raise SettingsError(
             f"baseline_options: found {baseline_options!r}, expected options by model, e.g. {{BPR: {{epochs: 20}}}}"
         )
+    for options in baseline_options.values():
+        check_stopping_rows(options)
 
 
 def _all_rows(
@@ -222,12 +227,18 @@ def _key(context: ComparisonContext, row: str, baseline_options: Mapping[str, Ma
         settings["baseline_data"] = context.baseline_data
         if context.baseline_data == "all":  # rows of before chose it on the validation samples
             settings["epoch_chosen_on"] = "validation split"
+        if learns_labelled_sequences(find_model(model_of(row))):  # rows of before learnt from likes alone
+            settings["learns_from"] = "labels"
     if rests_on_evidence(row):
         settings[COLUMNS] = context.config[COLUMNS]
         if context.config[CONTENT] != "columns":  # rows of before knew nothing else
             settings |= {name: context.config[name] for name in (CONTENT, TEXT)}
+        if context.config[VALUES] != "labels":
+            settings[VALUES] = context.config[VALUES]
         if reads_language(row):  # rows of before had the costs of the model alone
             settings["costs"] = "with evidence"
+            if context.config[FIT] != "merged":
+                settings[FIT] = context.config[FIT]
     if context.ranking:
         settings["ranking"] = context.ranking_metrics
     if context.all_test_rows and not reads_language(row):

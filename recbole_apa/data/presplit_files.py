@@ -18,6 +18,8 @@ LIKES = "train_likes"
 """The training rows with label 1, for models that learn from likes only."""
 SEQUENCES = "train_sequences"
 """Those of them that have a history, for models of sequences."""
+LABELLED_SEQUENCES = "train_labelled_sequences"
+"""The training rows of either label that have a history, for models of sequences that learn from labels."""
 VALID_SEQUENCES = "valid_sequences"
 """The validation rows that have a history."""
 
@@ -99,9 +101,9 @@ def write_presplit(
     source: Path,
     layout: Layout | None = None,
 ) -> None:
-    """Write ``name.train.inter``, ``name.train_likes.inter``, ``name.train_sequences.inter``, ``name.valid.inter``,
-    ``name.valid_sequences.inter``, ``name.test.inter`` (RecBole's ``benchmark_filename``) in the order of the rows, and
-    copy the item and user files of ``source``.
+    """Write ``name.train.inter``, ``name.train_likes.inter``, ``name.train_sequences.inter``,
+    ``name.train_labelled_sequences.inter``, ``name.valid.inter``, ``name.valid_sequences.inter``, ``name.test.inter``
+    (RecBole's ``benchmark_filename``) in the order of the rows, and copy the item and user files of ``source``.
 
     Columns: user, item, label, and the items in the history that APA's prompt shows, oldest first.
 
@@ -115,10 +117,11 @@ def write_presplit(
     }
     parts[LIKES] = [row for row in parts["train"] if row.label]
     parts[SEQUENCES] = [row for row in parts[LIKES] if row.items]
+    parts[LABELLED_SEQUENCES] = [row for row in parts["train"] if row.items]
     parts[VALID_SEQUENCES] = [row for row in parts["valid"] if row.items]
     types = {layout.user: "token", layout.item: "token", layout.label: "float", layout.item_list: "token_seq"}
     head = layout.field_separator.join(f"{column}:{kind}" for column, kind in types.items())
-    for part in (*SPLITS, LIKES, SEQUENCES, VALID_SEQUENCES):
+    for part in (*SPLITS, LIKES, SEQUENCES, LABELLED_SEQUENCES, VALID_SEQUENCES):
         lines = [head, *(_line(row, layout) for row in parts[part])]
         content = "".join(f"{line}\n" for line in lines).encode(layout.encoding or "utf-8")
         _write(folder / name / f"{name}.{part}.inter", content)

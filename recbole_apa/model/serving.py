@@ -35,7 +35,6 @@ def say_prefixes(trainer: APATrainer) -> None:
     ends = ", ".join(
         f"shard {k:03d} before {place.text() or 'its start'}" for k, place in store.load_prefixes().items()
     )
-    getLogger().warning(
-        f"after a request at once, training ends early ({ends or 'in no shard'}); what is missing, "
-        f"{', '.join(store.manifest()[TO_MAKE])} included, is made with --catch_up"
-    )
+    missing = ", ".join(store.manifest()[TO_MAKE])
+    told = f"training ends early ({ends}); what is missing, {missing} included, is" if ends else f"{missing} are"
+    getLogger().warning(f"after a request at once, {told} made with --catch_up")

@@ -11,6 +11,7 @@ from recbole_apa.data.baseline_rows import baseline_rows
 from recbole_apa.data.presplit_files import Layout, PresplitRow, refuse_ids, write_presplit
 from recbole_apa.data.run_data import RunData
 from recbole_apa.data.tokens import Tokens
+from recbole_apa.pipeline.patience import batch_without_single
 from recbole_apa.pipeline.recbole_models import NAME
 from recbole_apa.pipeline.recbole_names import find_model, learns_likes
 
@@ -96,9 +97,7 @@ class EvidenceRows:
 
     def options(self) -> dict[str, object]:
         """RecBole's options that depend on the rows: DCN and NFM cannot normalise a last batch of one row."""
-        n, size = len(self.learnt), BATCH
-        while n > 1 and n % size == 1:
-            size += 1
+        size = batch_without_single(len(self.learnt), BATCH)
         return {} if size == BATCH else {"train_batch_size": size}
 
     def write(self, folder: Path, source: Path, layout: Layout) -> None:

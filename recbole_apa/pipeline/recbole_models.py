@@ -1,6 +1,5 @@
 """RecBole's own models, trained and scored on pre-split files."""
 
-import math
 import secrets
 import time
 from collections.abc import Mapping, Sequence
@@ -12,19 +11,25 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 from recbole.data.dataset import SequentialDataset
-from recbole.data.interaction import Interaction
 from recbole.utils import InputType, ModelType, get_trainer
-from torch import Tensor
+from torch import Tensor, nn
 
 from recbole_apa.compat.checkpoints import load
 from recbole_apa.core.errors import RunError
 from recbole_apa.data.loaders import dataset_of
-from recbole_apa.data.presplit_files import LIKES, SEQUENCES, VALID_SEQUENCES, AnyRows, Layout
+from recbole_apa.data.presplit_files import (
+    LABELLED_SEQUENCES,
+    LIKES,
+    SEQUENCES,
+    VALID_SEQUENCES,
+    AnyRows,
+    Layout,
+)
 from recbole_apa.model.recbole_evaluator import PatientEvaluator
 from recbole_apa.pipeline.build import build
 from recbole_apa.pipeline.config import APAConfig
-from recbole_apa.pipeline.patience import STOPPING_ROWS, patience
-from recbole_apa.pipeline.recbole_names import learns_likes
+from recbole_apa.pipeline.patience import STOPPING_ROWS, batch_without_single, patience
+from recbole_apa.pipeline.recbole_names import learns_labelled_sequences, learns_likes
 from recbole_apa.runs.log_places import places_of
 
 if TYPE_CHECKING:
@@ -87,8 +92,8 @@ def train_baseline(
 ) -> TrainedBaseline:
     """Train a RecBole model on pre-split files.
 
-    General and sequential models learn from the liked rows, context-aware ones from labels. The best epoch is chosen by
-    the AUC on the validation rows.
+    General and sequential models learn from the liked rows, context-aware ones and DIN from labels. The best
+    epoch is chosen by the AUC on the validation rows.
 
     Args:
         options: RecBole's, and :mod:`~recbole_apa.pipeline.patience`'s; they take precedence over those set here to
@@ -100,7 +105,7 @@ def train_baseline(
     """
     given = dict(options or {})
     most_rows: Any = given.pop(STOPPING_ROWS, None)
-    trainer, loaders = _prepare(model, {**_options(model, files, seed), **given})
+    trainer, loaders = _in_batches(model, {**_options(model, files, seed), **given})
     trainer.stopping_step = patience(trainer.stopping_step, most_rows, len(dataset_of(loaders.train).inter_feat))
     if trainer.config["MODEL_TYPE"] == ModelType.SEQUENTIAL:
         data = dataset_of(loaders.train)
@@ -108,8 +113,24 @@ def train_baseline(
     start = time.perf_counter()
     fit_baseline(trainer, loaders, show_progress=False)
     seconds = time.perf_counter() - start
-    is_probability = trainer.config["MODEL_TYPE"] == ModelType.CONTEXT
-    return TrainedBaseline(trainer.model, trainer, loaders, seconds, is_probability)
+    return TrainedBaseline(trainer.model, trainer, loaders, seconds, _learns_labels(trainer))
+
+
+def _in_batches(model: str, options: Mapping[str, object]) -> "tuple[Trainer, Loaders]":
+    """RecBole's trainer and the loaders; where the model normalises batches, without a last batch of one row, which it
+    cannot."""
+    trainer, loaders = _prepare(model, options)
+    given = trainer.config["train_batch_size"]
+    size = batch_without_single(len(dataset_of(loaders.train).inter_feat), given)
+    normalises = any(isinstance(part, nn.BatchNorm1d) for part in trainer.model.modules())
+    if size == given or not normalises or not _learns_labels(trainer):
+        return trainer, loaders
+    trainer.tensorboard.close()
+    return _prepare(model, {**options, "train_batch_size": size})
+
+
+def _learns_labels(trainer: "Trainer") -> bool:
+    return trainer.config["MODEL_TYPE"] == ModelType.CONTEXT or learns_labelled_sequences(type(trainer.model))
 
 
 def fit_baseline(trainer: "Trainer", loaders: "Loaders", show_progress: bool) -> dict[str, float]:
@@ -195,7 +216,8 @@ def _options(model: str, files: PresplitFiles, seed: int) -> dict[str, object]:
     kind, input_type = known["MODEL_TYPE"], getattr(known.model_class, "input_type", None)
     sequential = kind == ModelType.SEQUENTIAL
     columns = [layout.user, layout.item, layout.label, *([layout.item_list] if sequential else [])]
-    learnt = SEQUENCES if sequential else LIKES if learns_likes(known.model_class) else "train"
+    likes = learns_likes(known.model_class)
+    learnt = (SEQUENCES if likes else LABELLED_SEQUENCES) if sequential else LIKES if likes else "train"
     out: dict[str, Any] = {
         **layout.options(),
         "data_path": str(folder),
@@ -244,53 +266,3 @@ def baseline_scores(trained: TrainedBaseline, split: int, samples: AnyRows) -> n
         raise RunError("RecBole's loader gave rows other than the samples, or in another order")
     out: np.ndarray = torch.cat(scores).numpy()
     return out
-
-
-@torch.no_grad()
-def candidate_scores(trained: TrainedBaseline, rows: Sequence[int], items: Sequence[Sequence[str]]) -> np.ndarray:
-    """Scores of items for users of test rows, list after list, (n * m,).
-
-    Args:
-        rows: rows of the test split, (n,): their user and history.
-        items: the candidates of each, (n, m).
-    """
-    dataset = dataset_of(trained.loaders.test)
-    trained.model.eval()
-    scores: list[Tensor] = []
-    for row, candidates in zip(rows, items, strict=True):
-        asked = dataset.inter_feat[[row]].repeat(len(candidates))
-        ids = dataset.token2id(dataset.iid_field, np.array(candidates))
-        asked.update(Interaction({dataset.iid_field: torch.from_numpy(ids)}))
-        found = trained.model.predict(dataset.join(asked).to(trained.trainer.device))
-        scores.append(torch.as_tensor(found).flatten().float().cpu())
-    out: np.ndarray = torch.cat(scores).numpy()
-    return out
-
-
-@torch.no_grad()
-def users_unseen(trained: TrainedBaseline, rows: Sequence[int] | None = None) -> int | None:
-    """How many test rows are of users that no training row has; None if scores do not depend on who the user is: they
-    are the same if the users change places.
-
-    Args:
-        rows: of the test split; None for all.
-    """
-    data, known = dataset_of(trained.loaders.test), dataset_of(trained.loaders.train)
-    asked, field, model = (
-        data.inter_feat if rows is None else data.inter_feat[list(rows)],
-        data.uid_field,
-        trained.model,
-    )
-    others = Interaction({**asked.interaction, field: asked[field] % (data.user_num - 1) + 1})
-    model.eval()
-    found = [torch.as_tensor(model.predict(data.join(each).to(trained.trainer.device))) for each in (asked, others)]
-    if torch.equal(*found):
-        return None
-    return int((~torch.isin(asked[field], known.inter_feat[known.uid_field])).sum())
-
-
-def recbole_auc(trained: TrainedBaseline) -> float | None:
-    """RecBole's own AUC on the test rows; None if all labels are the same."""
-    result = trained.trainer.evaluate(trained.loaders[2], load_best_model=False, show_progress=False)
-    value = float(result["auc"])
-    return value if math.isfinite(value) else None

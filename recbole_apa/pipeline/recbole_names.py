@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 CLOSE = 0.8
 """How similar a name has to be to be suggested."""
 _OF_LIKES = frozenset({ModelType.GENERAL, ModelType.TRADITIONAL, ModelType.SEQUENTIAL, ModelType.KNOWLEDGE})
+_LABELLED_SEQUENCES = frozenset({"DIN"})
+"""Models of sequences that learn from labels: from likes alone they learn that everything is liked."""
+_DISLIKED_LISTS = frozenset({"DIEN"})
 _KINDS = ("general", "context_aware", "sequential", "knowledge_aware", "exlib")
 
 
@@ -48,7 +51,17 @@ def find_model(name: str, others: Iterable[str] = ()) -> "type[AbstractRecommend
 
 def learns_likes(model: "type[AbstractRecommender]") -> bool:
     """Whether a model learns from liked rows, not from labels."""
-    return model.type in _OF_LIKES
+    return model.type in _OF_LIKES and not learns_labelled_sequences(model)
+
+
+def learns_labelled_sequences(model: "type[AbstractRecommender]") -> bool:
+    """Whether a model learns from labels, each with the history before it."""
+    return model.__name__ in _LABELLED_SEQUENCES
+
+
+def wants_disliked_lists(model: "type[AbstractRecommender]") -> bool:
+    """Whether a model reads, beside each history, items that RecBole draws as not chosen; pre-split rows have none."""
+    return model.__name__ in _DISLIKED_LISTS
 
 
 def usual_options(model: str, block: str) -> dict[str, object]:

@@ -49,6 +49,12 @@ FROM_PREFIX = (
     "old ones were deleted. "
 )
 """Of a request that was carried out at once."""
+NO_PREFIX = (
+    "Nothing was trained, and no adapter has to be: each one that is served has learnt all that remains of its shard, "
+    "and nothing of what was forgotten. The state is {}; but RecBole models of the evidence, if there are any, have no "
+    "terms until they are trained again. What is named below is made later (--catch_up); the old one was deleted. "
+)
+"""Of one that left every shard all of its slices."""
 APPROXIMATE = (
     "Each affected shard's adapter was moved by an approximate method, starting from the one that had learnt the "
     "forgotten data; it was not trained again. How much of that data it still holds is not known, and neither an audit "
@@ -180,9 +186,10 @@ def _meaning(content: Mapping[str, Any]) -> str:
         return (MEANING_BEFORE[level] if exact else APPROXIMATE_BEFORE) + KEYED_LATER
     if not exact:
         return APPROXIMATE
-    if content.get(TO_MAKE):
-        return FROM_PREFIX + _KEPT[level]
     is_grown = content.get(IN_PIECES, False)
+    if content.get(TO_MAKE):
+        is_cut = content.get(SERVED) != {}
+        return (FROM_PREFIX if is_cut else NO_PREFIX.format(definition(level, is_grown))) + _KEPT[level]
     if not _machines(content)["comparable"]:
         return (MIXED_GROWN if is_grown else MIXED) + _KEPT[level]
     return (MEANING_GROWN if is_grown else MEANING)[level]

@@ -23,7 +23,9 @@ def figures_on_test(before: Mapping[str, float], after: Mapping[str, float], cho
     if not any(variants):
         return {f"test {title}": _pair(before, after, f"test.{model}.{name}") for name, title in _TITLES.items()}
     names = [_name(variant or model) for variant in variants]
-    what = names[0] if names[0] == names[1] else f"before: {names[0]}; after: {names[1]}"
+    # one without figures, as after a request at once, does not say what it served
+    told = [name for name, figures in zip(names, (before, after), strict=True) if _has_figures(figures)] or names
+    what = told[0] if len(set(told)) == 1 else f"before: {names[0]}; after: {names[1]}"
     first, second = (
         {name: figures.get(f"test.{variant or model}.{name}") for name in _TITLES}
         for figures, variant in zip((before, after), variants, strict=True)
@@ -39,6 +41,10 @@ def forgotten_figures(before: Mapping[str, float], after: Mapping[str, float], n
     """AUC and LogLoss of the chosen aggregation on ``n`` forgotten training samples."""
     title_for = f"on {n} forgotten training samples"
     return {f"{title} {title_for}": _pair(before, after, name) for name, title in _TITLES.items()}
+
+
+def _has_figures(figures: Mapping[str, float]) -> bool:
+    return any(name.startswith("test.") for name in figures)
 
 
 def _name(variant: str) -> str:

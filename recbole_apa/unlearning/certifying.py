@@ -107,7 +107,7 @@ def refuse_uncertified(store: RunStore, position: int, keys: KeyRing) -> None:
 def _certificate(pending: RunStore, done: CarriedOut, asked: CertifiedRequest) -> Certificate:
     exact, title = done.method == EXACT, f"Certificate of approximate unlearning ({done.method})"
     later = pending.manifest().get(TO_MAKE)
-    prefix = ", from a prefix" if later else ""
+    prefix = ", from a prefix" if later and done.shards.served else ""
     return Certificate(
         request=asked,
         title=f"Certificate of {EXACT} unlearning ({done.exactness}){prefix}" if exact else title,

@@ -266,6 +266,10 @@ def test_peak_memory_sees_what_was_allocated():
             ["--compare=SISA", "--baseline_options=LightGCN"],
             "baseline_options: found 'LightGCN', expected options by model",
         ),
+        (
+            ["--compare=FM", "--baseline_options={FM: {stopping_rows: many}}"],
+            "stopping_rows: found 'many', expected a whole number of at least 1",
+        ),
         (["--compare=SISA", "--audit"], "--audit does not go with --compare"),
         (["--comparre=SISA"], "did you mean 'compare'?"),
     ],

@@ -17,6 +17,7 @@ from recbole_apa.comparison.registry import make_methods
 from recbole_apa.comparison.report.all_rows import all_rows_table
 from recbole_apa.comparison.report.judging import Judging
 from recbole_apa.comparison.row import DONE, Row
+from recbole_apa.comparison.run_methods import _key
 from recbole_apa.core.errors import DataError, SettingsError
 from recbole_apa.data.baseline_rows import split_targets
 from recbole_apa.data.index.rows import TEST, TRAIN, VALID
@@ -145,6 +146,22 @@ def test_scores_of_all_test_rows_contain_those_of_the_samples(name, opened):
         for item, label in whole.train_rows:
             means.setdefault(item, []).append(label)
         assert found.all_scores == pytest.approx([np.mean(means[s.item_id]) for s in whole.tested.samples])
+
+
+def test_stored_rows_are_of_the_values_and_the_fit_that_were_asked_for(opened):
+    """A row of sums of labels was shown as one of sums of ratings, one fitted on averages as one on merged adapters."""
+
+    def keys(row):
+        asked = (
+            {"evidence_values": v, "evidence_fit": f} for v in ("labels", "ratings") for f in ("averages", "merged")
+        )
+        return [_key(opened(**changes), row, {}) for changes in asked]
+
+    for row in ("Evidence", "Evidence-shown", "Evidence-fixed"):
+        first, second, third, fourth = keys(row)
+        assert first == second != third == fourth, "alone, no score of the language model is in it"
+    assert len(set(keys("APA(D)+Evidence"))) == 4
+    assert len(set(keys("APA(D)"))) == len(set(keys("FM"))) == 1
 
 
 def test_joined_scores_know_the_model(opened):

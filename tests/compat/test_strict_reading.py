@@ -88,6 +88,7 @@ def test_times_declared_as_tokens_are_numbers_or_refused_by_name(load):
     dataset = load(head + "u\ti\t3\t20\t1\nu\tj\t5\t3\t2\n")
     assert dataset.inter_feat["timestamp"].tolist() == [20, 3]
     says = r"line 2: column timestamp: found '2018-09-01', expected a number; the header declares timestamp:token"
+    says += r", and labels and times are numbers \(seconds\): write numbers, and timestamp:float"
     with pytest.raises(DataError, match=says):
         load(head + "u\ti\t3\t2018-09-01\t1\n")
 

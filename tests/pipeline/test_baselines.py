@@ -15,11 +15,11 @@ from recbole_apa.pipeline.recbole_models import (
     NAME,
     PresplitFiles,
     baseline_scores,
-    recbole_auc,
     train_baseline,
     train_embeddings,
 )
 from recbole_apa.pipeline.recbole_names import baseline_defaults
+from recbole_apa.pipeline.recbole_scores import recbole_auc
 
 GENERAL = ["Pop", "ItemKNN", "BPR", "LightGCN", "NeuMF"]
 CONTEXT = ["LR", "FM", "DeepFM", "WideDeep"]

@@ -46,3 +46,12 @@ def test_forgotten_samples_are_counted():
         "AUC on 9 forgotten training samples": {"before": 0.5, "after": 0.4},
         "LogLoss on 9 forgotten training samples": {"before": None, "after": 0.7},
     }
+
+
+def test_a_state_without_figures_does_not_say_what_it_served():
+    """After a request at once there are none: the language model was named, where evidence had been served."""
+    found = figures_on_test({}, {**BEFORE, **ALONE}, "decomposition")
+    assert found["test AUC, served (evidence alone (no language model))"] == {"before": None, "after": 0.8}
+    assert not any("before:" in title for title in found)
+    (title, *_) = figures_on_test(BEFORE, {**BEFORE, **ALONE}, "decomposition")
+    assert "before: APA(D)" in title, "figures of before there were combinations"

@@ -34,6 +34,17 @@ def test_a_certificate_says_what_its_ratio_is_of(served, tmp_path):
     assert "first training" not in untimed and "Training time 1.0 s." in untimed
 
 
+def test_a_request_at_once_that_cuts_no_shard_short_is_from_no_prefix(served, tmp_path):
+    """The certificate said that training ends, in each shard, before a slice that it did not name."""
+    content = {**read_json(served / "certificates" / "0001.json"), "to_make": ["figures"]}
+    cut = page_of(tmp_path, content, served={"000": {"served": 1, "total": 2}})
+    whole = page_of(tmp_path, content, served={})
+    assert "from a prefix" in cut and "from a prefix" not in whole and "all of every shard" in whole
+    assert "what training on the remaining data gives" in " ".join(whole.split())
+    text = outcome_text(replace(outcome(10.0, 40.0, 0), served={}), str)
+    assert "served are all slices of all shards\n" in text and "other shards" not in text
+
+
 def test_what_has_caught_up_since_is_not_said_to_wait():
     """A killed request at once that --catch_up carried out, then trained."""
     at_once = replace(outcome(10.0, 40.0, 0), served={"000": {"served": 1, "total": 2}})

@@ -11,11 +11,9 @@ from recbole_apa.pipeline.recbole_models import (
     PresplitFiles,
     TrainedBaseline,
     baseline_scores,
-    candidate_scores,
-    recbole_auc,
     train_baseline,
-    users_unseen,
 )
+from recbole_apa.pipeline.recbole_scores import candidate_scores, recbole_auc, users_unseen
 
 HISTORY = "+history"
 """Ends the names of rows that are asked about a user's past: ``EASE+history``."""

@@ -127,6 +127,6 @@ def _hint(field: Field, rule: Rule) -> str:
     if rule is Rule.NUMBER and field.type == "token":
         return (
             f"; the header declares {field.name}:{field.type}, and labels and times are numbers (seconds): write "
-            f"{field.name}:float"
+            f"numbers, and {field.name}:float"
         )
     return ""
