@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from recbole_apa.backbone.activation_cache import ActivationCache
+from recbole_apa.comparison.scratch_log import nothing_said_of
 from recbole_apa.comparison.tested_rows import TestedRows
 from recbole_apa.core.errors import SettingsError
 from recbole_apa.core.seeding import digest_of, hash_order
@@ -276,7 +277,8 @@ def context_in(
             context = replace(open_context(dataset, config_files, options, scratch, baseline_data), redraw=redraw)
             start_logging(context.config)
             say_idle(context.config)
-            yield context
+            with nothing_said_of(scratch):
+                yield context
         finally:
             shutil.rmtree(scratch, ignore_errors=True)
 
