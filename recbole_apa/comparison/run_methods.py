@@ -44,8 +44,8 @@ from recbole_apa.core.files.whole import write_json
 from recbole_apa.data.baseline_rows import BaselineData, baseline_rows
 from recbole_apa.evaluation.metrics import auc
 from recbole_apa.pipeline.evidence_option import COLUMNS, CONTENT, FIT, TEXT, VALUES
-from recbole_apa.pipeline.patience import check_stopping_rows
 from recbole_apa.pipeline.plugins import import_plugins_of
+from recbole_apa.pipeline.recbole_models import check_baseline_options
 from recbole_apa.pipeline.recbole_names import find_model, learns_labelled_sequences
 from recbole_apa.runs.log import own_log
 
@@ -119,6 +119,8 @@ def compare(
     import_plugins_of(config_file_list, config_dict or {})
     rows_asked = row_names(names)
     check_names(rows_asked, baseline_options or {})
+    for row, given in (baseline_options or {}).items():
+        check_baseline_options(model_of(row), given)
     target = Path(folder) if folder else Path("saved") / f"compare-{dataset}"
     options = dict(config_dict or {})
     with ExitStack() as stack:
@@ -148,8 +150,6 @@ def _check_options(baseline_options: object) -> None:
         raise SettingsError(
             f"baseline_options: found {baseline_options!r}, expected options by model, e.g. {{BPR: {{epochs: 20}}}}"
         )
-    for options in baseline_options.values():
-        check_stopping_rows(options)
 
 
 def _all_rows(

@@ -28,7 +28,7 @@ from recbole_apa.data.presplit_files import (
 from recbole_apa.model.recbole_evaluator import PatientEvaluator
 from recbole_apa.pipeline.build import build
 from recbole_apa.pipeline.config import APAConfig
-from recbole_apa.pipeline.patience import STOPPING_ROWS, batch_without_single, patience
+from recbole_apa.pipeline.patience import STOPPING_ROWS, batch_without_single, check_stopping_rows, patience
 from recbole_apa.pipeline.recbole_names import learns_labelled_sequences, learns_likes
 from recbole_apa.runs.log_places import places_of
 
@@ -114,6 +114,16 @@ def train_baseline(
     fit_baseline(trainer, loaders, show_progress=False)
     seconds = time.perf_counter() - start
     return TrainedBaseline(trainer.model, trainer, loaders, seconds, _learns_labels(trainer))
+
+
+def check_baseline_options(model: str, options: Mapping[str, object]) -> None:
+    """
+    Raises:
+        SettingsError: a model has no such option, or not this value.
+    """
+    check_stopping_rows(options)
+    own = {name: value for name, value in options.items() if name != STOPPING_ROWS}
+    APAConfig(model, NAME, None, {"data_path": NAME, "train_neg_sample_args": None, **own})
 
 
 def _in_batches(model: str, options: Mapping[str, object]) -> "tuple[Trainer, Loaders]":

@@ -149,6 +149,20 @@ def test_a_model_that_options_are_given_for_is_one_that_exists(tmp_path):
         compare(["BPR"], "no-such-dataset", folder=tmp_path / "here", baseline_options={"BPRR": {"epochs": 1}})
 
 
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        ({"learning_rte": 0.5}, "'learning_rte'; did you mean 'learning_rate'"),
+        ({"epochs": "many"}, "epochs: found 'many', expected a whole number"),
+        ({"stopping_rows": "abc"}, "stopping_rows: found 'abc'"),
+    ],
+)
+def test_options_of_a_model_are_checked_before_anything_is_read(given, says, tmp_path):
+    with pytest.raises(SettingsError, match=says):
+        compare(["FM"], "no-such-dataset", folder=tmp_path / "here", baseline_options={"FM": given})
+    assert not (tmp_path / "here").exists()
+
+
 def test_every_model_of_a_group_has_a_name_that_is_known():
     check_names(row_names(["all", "ablations"]))
 

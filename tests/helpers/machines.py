@@ -9,7 +9,7 @@ ELSEWHERE = ("recbole_apa.unlearning.machines", "recbole_apa.model.trainer", "re
 
 def on_another(monkeypatch, **changes):
     """From now on this process believes that it runs on another kind of machine."""
-    other = replace(machine_kind("cpu"), **(changes or {"instructions": "AVX2", "processor": "Another One"}))
+    other = replace(machine_kind("cpu"), **(changes or {"instructions": "of another", "processor": "Another One"}))
     for module in ELSEWHERE:
         monkeypatch.setattr(f"{module}.machine_kind", lambda device: other)
     return other
