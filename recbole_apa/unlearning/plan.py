@@ -273,10 +273,9 @@ def plan_text(plan: Plan, most: int = 30) -> str:
         lines.append(f"  {names}: moved by an approximate method before; an exact request trains it again")
     n_rows = sum(plan.count("valid", change) for change in CHANGES)
     if plan.affected:
-        lines.append(
-            f"memory: {n_rows} rows added, dropped or computed again, the retrained adapters' errors on all rows; then "
-            "tau and n, figures, report and exports"
-        )
+        rows = f"{n_rows} row{'' if n_rows == 1 else 's'} added, dropped or computed again"
+        errors = ", the retrained adapters' errors on all rows" if plan.shards else ""
+        lines.append(f"memory: {rows}{errors}; then tau and n, figures, report and exports")
     if plan.models_seconds is not None:
         lines.append(
             f"evidence: its RecBole models are trained again, as on every request ({plan.models_seconds:.1f} s at the "
