@@ -66,7 +66,7 @@ def draw_split(
     if labels.min() == labels.max():
         raise DataError(
             f"all {len(labels)} training labels are {'Yes' if labels[0] else 'No'}: expected both answers; "
-            "set `threshold` between the dataset's lowest and highest rating (if all ratings are the same, as where only "
-            "likes were kept, there is nothing to learn to tell apart)"
+            "set `threshold` between the dataset's lowest and highest rating (if all ratings are the same, as where "
+            "only likes were kept, there is nothing to learn to tell apart)"
         )
     return Split(kept, cutoffs)

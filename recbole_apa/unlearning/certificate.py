@@ -45,8 +45,8 @@ FROM_PREFIX = (
     "Nothing was trained: the adapter of every shard that had seen forgotten data was replaced by the one kept from "
     "before the first slice that saw any of it, or left out where none was, and all that was kept from later was "
     "deleted. The state is exact, from a prefix: what training gives on what remains, if it ends, in each shard named "
-    "below, after the slices that are served. What is missing is trained later (--catch_up); figures and report are made then, and the "
-    "old ones were deleted. "
+    "below, after the slices that are served. What is missing is trained later (--catch_up); figures and report are "
+    "made then, and the old ones were deleted. "
 )
 """Of a request that was carried out at once."""
 NO_PREFIX = (
