@@ -18,6 +18,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from recbole_apa.evaluation.metrics import auc
+
 NAME = "book-crossing"
 HISTORY = 10
 
@@ -65,6 +67,14 @@ def as_tallrec_draws(rows: pd.DataFrame, held_out: int, seed: int) -> pd.DataFra
     return pd.concat([of_each[user].head(n) for user, n in zip(users, kept, strict=True)])
 
 
+def figures_on_test(drawn: pd.DataFrame, held_out: int) -> dict[str, float]:
+    """Of the test targets: how many are liked (above 5, as TALLRec has it), and the AUC of the share of likes in their
+    histories alone."""
+    liked = (drawn.rating.astype(float) > 5).to_numpy()[-held_out * (HISTORY + 1) :].reshape(held_out, HISTORY + 1)
+    share = liked[:, :HISTORY].mean(axis=1)
+    return {"liked": float(liked[:, HISTORY].mean()), "AUC": auc(liked[:, HISTORY].astype(np.int64), share)}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data_path", type=Path, required=True, help="the folder that contains book-crossing/")
@@ -79,6 +89,8 @@ def main() -> None:
     drawn.columns = ["user_id:token", "item_id:token", "rating:float"]
     drawn.to_csv(target / f"{NAME}.inter", sep="\t", index=False)
     shutil.copy(source / f"{NAME}.item", target)
+    found = figures_on_test(drawn.set_axis(["user_id", "item_id", "rating"], axis=1), given.held_out)
+    print(f"test targets: {found['liked']:.3f} liked; AUC of the history's share of likes: {found['AUC']:.4f}")
     print(f"{len(drawn)} rows of {drawn['user_id:token'].nunique()} users in {target}")
 
 

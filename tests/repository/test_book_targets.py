@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from benchmarks.book_targets import as_tallrec_draws, targets_of_each
+from benchmarks.book_targets import as_tallrec_draws, figures_on_test, targets_of_each
 from benchmarks.released_book import figures
 from recbole_apa.data.samples import order_windows
 from recbole_apa.data.splits import tallrec_split
@@ -42,6 +42,13 @@ def test_the_order_of_the_file_does_not_matter_and_the_seed_does(rows):
     turned = as_tallrec_draws(rows.iloc[::-1], 5, 1)
     assert turned.to_numpy().tolist() == drawn.to_numpy().tolist()
     assert as_tallrec_draws(rows, 5, 2).to_numpy().tolist() != drawn.to_numpy().tolist()
+
+
+def test_a_history_tells_of_the_target(rows):
+    """Users who like all or nothing: the share of likes says which."""
+    rows = rows.assign(rating=["9" if user > "u30" else "2" for user in rows.user_id])
+    found = figures_on_test(as_tallrec_draws(rows, 5, 2), 5)
+    assert 0 < found["liked"] < 1 and found["AUC"] == 1
 
 
 def test_released_prompts_are_counted():
