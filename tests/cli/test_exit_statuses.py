@@ -93,7 +93,7 @@ def test_130_and_143_are_signals_during_a_training_that_goes_on_later(sent, stat
         _wait_for(tmp_path / "run" / "manifest.json", process)
         time.sleep(0.5)
         process.send_signal(sent)
-        out, err = process.communicate(timeout=300)
+        out, err = process.communicate(timeout=60)
     finally:
         process.kill()
     assert process.returncode == status and "Traceback" not in err and says in err

@@ -14,6 +14,7 @@ import pytest
 
 from recbole_apa import run
 from recbole_apa.core.errors import TrainingError
+from recbole_apa.core.files.whole import read_json
 from recbole_apa.core.system.signals import Terminated, sigterm_kept, terminable
 from recbole_apa.pipeline.workers.process import how_it_ended, start_process
 from recbole_apa.runs.store import RunStore
@@ -23,8 +24,6 @@ from tests.helpers.runs import state
 ROOT = str(ROOT)
 LONG = {"epochs": 400, "workers": 2}
 """So that there is a middle to be ended in."""
-SOON = 30
-"""Seconds: on a busy machine an end takes some; a worker that went on would train for longer."""
 NO_GUARD = """
 import json, sys
 import recbole_apa
@@ -63,6 +62,13 @@ def begin(tmp_path):
         process.communicate()
 
 
+def before_the_next_shard(run_dir):
+    """Seconds, as fast as this machine is now, in which a worker that went on would not finish a shard; 10 where none
+    is finished yet: then it has nothing to go on with."""
+    finished = [read_json(path)["train_seconds"] for path in run_dir.glob("shards/0*/training.json")]
+    return 0.6 * min(finished) if finished else 10
+
+
 def wait_until(condition, process, seconds=900):
     end = time.monotonic() + seconds
     while not condition():
@@ -93,11 +99,11 @@ def test_workers_end_with_a_parent_that_is_killed(begin, options, tmp_path, mome
     process = begin([sys.executable, "-c", text])
     wait_until(lambda: len(workers_of(process)) == 2, process)
     if moment == "while it trains":
-        wait_until(lambda: any((tmp_path / "run" / "shards").glob("0*")), process)
-    workers = workers_of(process)
+        wait_until(lambda: any((tmp_path / "run" / "shards").glob("0*/training.json")), process)
+    workers, soon = workers_of(process), before_the_next_shard(tmp_path / "run")
     process.kill()
     process.communicate()
-    assert not psutil.wait_procs(workers, timeout=SOON)[1]
+    assert not psutil.wait_procs(workers, timeout=soon)[1]
 
 
 @pytest.mark.slow
@@ -112,13 +118,13 @@ def test_sigterm_ends_a_run_and_its_workers_with_143_and_a_later_start_goes_on(b
         "script": ["-c", program({**options, **LONG}, tmp_path / "run")],
     }[manner]
     process = begin([sys.executable, *command])
-    wait_until(lambda: any((tmp_path / "run" / "shards").glob("0*")), process)
-    workers = workers_of(process)
+    wait_until(lambda: any((tmp_path / "run" / "shards").glob("0*/training.json")), process)
+    workers, soon = workers_of(process), before_the_next_shard(tmp_path / "run")
     process.send_signal(signal.SIGTERM)
-    said = process.communicate(timeout=SOON)[1].decode()
+    said = process.communicate(timeout=soon)[1].decode()
     assert process.returncode == 143 and "Traceback" not in said
     assert ("ended by SIGTERM; what was finished is kept" in said) == (manner != "script")
-    assert workers and not psutil.wait_procs(workers, timeout=SOON)[1]
+    assert workers and not psutil.wait_procs(workers, timeout=1)[1]
     store = RunStore(tmp_path / "run")
     assert store.manifest()["status"] == "training" and not list((tmp_path / "run").rglob("*.tmp"))
     if manner == "command":
@@ -135,7 +141,7 @@ def test_sigterm_ends_process_1_of_a_container(begin, options, tmp_path):
     if subprocess.run([*inside, "true"], capture_output=True).returncode:
         pytest.skip("no right to make a namespace of processes")
     process = begin([*inside, sys.executable, "-m", "recbole_apa", *words])
-    wait_until(lambda: any((tmp_path / "run" / "shards").glob("0*")), process)
+    wait_until(lambda: any((tmp_path / "run" / "shards").glob("0*/training.json")), process)
     (first,) = psutil.Process(process.pid).children()
     first.send_signal(signal.SIGTERM)
     said = process.communicate(timeout=30)[1].decode()

@@ -137,9 +137,9 @@ recbole_apa.run("APA", "board", config_dict={asked!r}, run_dir={str(tmp_path / "
         time.sleep(0.02)
     children = psutil.Process(process.pid).children(recursive=True)
     process.send_signal(signal.SIGINT)
-    _, said = process.communicate(timeout=300)
+    _, said = process.communicate(timeout=60)
     assert process.returncode != 0 and "KeyboardInterrupt" in said
-    assert not psutil.wait_procs(children, timeout=30)[1]
+    assert not psutil.wait_procs(children, timeout=10)[1]
     assert not RunStore(tmp_path / "run").has("metrics.json")
     run("APA", "board", config_dict=asked, run_dir=tmp_path / "run")
     run("APA", "board", config_dict={**options, **LONGER}, run_dir=tmp_path / "local")
