@@ -3,10 +3,10 @@
     python -m benchmarks.book_targets --data_path=DIR --out=/tmp/book
     python -m benchmarks.paper --dataset=book-crossing --data_path=/tmp/book --out=benchmarks/results/table1-book
 
-Its ratings have no times. TALLRec (Bao et al., RecSys 2023) draws a book of a user as the target and ten others as the
-history. In the order of the file, which otherwise stands in for time, the last tenth of the rows belongs to some 50
-users. So each user's rows are shuffled here, by a hash. Validation and test have one target each of 1,000 users. The
-8,000 training targets are of all others who have eleven rows, as evenly as their rows allow. The split of
+Its ratings have no times. TALLRec (Bao et al., RecSys 2023) draws a book of a user as the target and up to ten others
+as the history; here it is ten. In the order of the file, which otherwise stands in for time, the last 1,000 samples are
+of 50 users. So each user's rows are shuffled here, by a hash. Validation and test have one target each of 1,000 users.
+The 8,000 training targets are of all others who have eleven rows, as evenly as their rows allow. The split of
 ``protocol=tallrec`` then takes exactly these: users one after another, each from the eleventh row on.
 """
 
