@@ -82,7 +82,7 @@ def _train(config: APAConfig, name: str, data: RunData, rows: EvidenceRows, run:
         rows.write(folder, Path(config["data_path"]), layout)
         files = PresplitFiles(folder, columns, config["MAX_ITEM_LIST_LENGTH"], layout)
         where = {"log_dir": str(folder), "use_gpu": False}  # a GPU adds gradients of vectors in any order
-        options = {**usual_options(name, "all"), **rows.options(), **where}
+        options = {**usual_options(name, "all"), **where}
         with _documented(name):
             return EvidenceModel(name, train_baseline(name, files, config["seed"], options))
 

@@ -11,14 +11,11 @@ from recbole_apa.data.baseline_rows import baseline_rows
 from recbole_apa.data.presplit_files import Layout, PresplitRow, refuse_ids, write_presplit
 from recbole_apa.data.run_data import RunData
 from recbole_apa.data.tokens import Tokens
-from recbole_apa.pipeline.patience import batch_without_single
 from recbole_apa.pipeline.recbole_models import NAME
 from recbole_apa.pipeline.recbole_names import find_model, learns_likes
 
 ONE_IN = 10
 """One row in so many chooses the epoch."""
-BATCH = 2048
-"""Rows that RecBole takes at a time, if the last of these batches has more than one."""
 
 
 @dataclass(frozen=True)
@@ -94,11 +91,6 @@ class EvidenceRows:
         n_items = len(np.unique(items.codes)) if self.items is None else len(self.items)
         n_users = int((np.bincount(pairs // len(items.names)) == n_items).sum())
         return f"found {n_users} user(s) who have all {n_items} items, expected an item that each lacks" * (n_users > 0)
-
-    def options(self) -> dict[str, object]:
-        """RecBole's options that depend on the rows: DCN and NFM cannot normalise a last batch of one row."""
-        size = batch_without_single(len(self.learnt), BATCH)
-        return {} if size == BATCH else {"train_batch_size": size}
 
     def write(self, folder: Path, source: Path, layout: Layout) -> None:
         """Write them for RecBole; the columns of items are copied if the run reads them.

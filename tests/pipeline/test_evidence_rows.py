@@ -5,8 +5,9 @@ import pytest
 
 from recbole_apa.data.presplit_files import Layout, PresplitRow
 from recbole_apa.data.tokens import Tokens
-from recbole_apa.pipeline import evidence_rows
+from recbole_apa.pipeline import evidence_rows, recbole_models
 from recbole_apa.pipeline.evidence_rows import EvidenceRows, LabelledRows
+from recbole_apa.pipeline.patience import batch_without_single
 from recbole_apa.pipeline.recbole_models import PresplitFiles, train_baseline
 from recbole_apa.pipeline.recbole_names import usual_options
 
@@ -47,14 +48,14 @@ CASES = {
 }
 
 
-def trained(model, rows, folder):
+def trained(model, rows, folder, **own):
     """Whether RecBole can train a model on these rows."""
     source = folder / "board"
-    source.mkdir()
+    source.mkdir(parents=True)
     lines = "".join(f"{name}\n" for name in sorted(rows.items or ()))
     (source / "board.item").write_text("item_id:token\n" + lines)
     rows.write(folder, source, Layout())
-    given = {**usual_options(model, "all"), **rows.options(), "epochs": 1, "log_dir": str(folder), "use_gpu": False}
+    given = {**usual_options(model, "all"), "epochs": 1, "log_dir": str(folder), "use_gpu": False, **own}
     try:
         train_baseline(model, PresplitFiles(folder, (), 1), 1, given)
     except ValueError:
@@ -89,19 +90,15 @@ def test_rows_are_not_looked_at_one_by_one(monkeypatch):
     assert rows.why_unfit("FM", Layout()) == ""
 
 
-def test_no_batch_has_a_single_row(monkeypatch, tmp_path):
+@pytest.mark.parametrize("model", ["NFM", "DCN"])
+def test_a_last_batch_of_one_row_does_not_end_a_model_that_normalises(model, monkeypatch, tmp_path):
     rows = rows_of(MANY[:21], MANY[:4], EIGHT)
-    assert rows.options() == {}
-    monkeypatch.setattr(evidence_rows, "BATCH", 5)
-    assert rows.options() == {"train_batch_size": 6}
-    assert trained("NFM", rows, tmp_path)
-    with pytest.raises(ValueError, match="more than 1 value per channel"):
-        given = {**usual_options("NFM", "all"), "epochs": 1, "log_dir": str(tmp_path), "use_gpu": False}
-        train_baseline("NFM", PresplitFiles(tmp_path, (), 1), 1, {**given, "train_batch_size": 5})
+    assert trained(model, rows, tmp_path / "mended", train_batch_size=5)
+    monkeypatch.setattr(recbole_models, "batch_without_single", lambda n_rows, size: size)
+    assert not trained(model, rows, tmp_path / "as before", train_batch_size=5)
 
 
 @pytest.mark.parametrize("n", [2, 3, 2048, 2049, 4097, 2049 * 2048 + 1])
 def test_batches_end(n):
-    rows = EvidenceRows(range(n), range(0), None)
-    size = rows.options().get("train_batch_size", evidence_rows.BATCH)
-    assert n % size != 1 and size - evidence_rows.BATCH < 3
+    size = batch_without_single(n, 2048)
+    assert n % size != 1 and size - 2048 < 3
