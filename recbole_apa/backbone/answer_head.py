@@ -1,6 +1,5 @@
 """From hidden states to answers: s = sigmoid(z_yes - z_no), and the losses (docs/how-it-works.md)."""
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import torch
@@ -63,11 +62,3 @@ class AnswerHead:
             yes = torch.tensor([self.answers.yes], device=logits.device)
             logits = logits.index_add(1, yes, offsets[:, None])
         return F.cross_entropy(logits, torch.where(labels.long() == 1, self.answers.yes, self.answers.no))
-
-
-def gather_positions(hidden: Tensor, positions: Sequence[Sequence[int]]) -> Tensor:
-    """Hidden states at the given positions of each row, concatenated: (b, t, d) -> (m, d)."""
-    rows = [i for i, row in enumerate(positions) for _ in row]
-    columns = [p for row in positions for p in row]
-    places = torch.tensor([rows, columns]).to(hidden.device)
-    return hidden[places[0], places[1]]

@@ -13,7 +13,7 @@ from torch import Tensor
 from recbole_apa.adapters.bank import AdapterBank
 from recbole_apa.adapters.mixture import MergeMode
 from recbole_apa.backbone.activation_cache import ActivationCache, FrozenPass
-from recbole_apa.backbone.answer_head import AnswerHead, gather_positions
+from recbole_apa.backbone.answer_head import AnswerHead
 from recbole_apa.backbone.history_offset import target_offset, training_offsets
 from recbole_apa.backbone.load import Backbone
 from recbole_apa.backbone.placement import checkpoint_layers, is_offloaded
@@ -66,6 +66,7 @@ class ScoringEngine:
             )
         self.decoder = SplitDecoder(backbone.model, settings.trunk_layers)
         self.head = AnswerHead(backbone.model, self.encoder.answers)
+        self.decoder.skips_unread = settings.skip_unread
         check_split(self.decoder, self.head, prompts.max_prompt_tokens, settings.shared_prefixes)
         self.bank = AdapterBank(backbone.model, self.decoder.layer_prefixes(), adapters)
         self.offloaded = is_offloaded(backbone.model)
@@ -187,8 +188,8 @@ class ScoringEngine:
 
     def _answers(self, frozen: Sequence[FrozenPass], weights: Tensor | None, mode: MergeMode) -> Tensor:
         with self.bank.mixed(weights, mode):
-            hidden = self.decoder.upper([f.activations for f in frozen])
-        z = self.head.logits(gather_positions(hidden, [[len(f.activations) - 1] for f in frozen]))
+            last = self.decoder.upper_at([f.activations for f in frozen], [[len(f.activations) - 1] for f in frozen])
+        z = self.head.logits(last)
         if not self.adds_offset:
             return z
         return z + torch.tensor([[0.0, f.offset] for f in frozen]).to(z.device)
@@ -237,14 +238,18 @@ class ScoringEngine:
             one scalar for each adapter that has prompts, in order of index.
         """
         self.bank.mix(self._placed(torch.eye(self.bank.n_adapters)[list(owners)]), "non_decomposition")
-        hidden = self.decoder.upper([f.activations for f in self.freeze(prompts)])
+        every = settings.supervise == "all"
+        positions = [p.positions if every else p.positions[-1:] for p in prompts]
+        hidden = self.decoder.upper_at([f.activations for f in self.freeze(prompts)], positions)
         each = sorted(set(owners))
         if len(each) == 1:  # the usual case: all rows as they are
             return [self._loss(hidden, prompts, labels, settings)]
+        parts = hidden.split([len(row) for row in positions])
         out = []
         for owner in each:
             own = [i for i, other in enumerate(owners) if other == owner]
-            out.append(self._loss(hidden[own], [prompts[i] for i in own], labels[own], settings))
+            states = torch.cat([parts[i] for i in own])
+            out.append(self._loss(states, [prompts[i] for i in own], labels[own], settings))
         return out
 
     def _placed(self, weights: Tensor) -> Tensor:
@@ -253,15 +258,14 @@ class ScoringEngine:
     def _loss(
         self, hidden: Tensor, prompts: Sequence[TokenizedPrompt], labels: Tensor, settings: TrainSettings
     ) -> Tensor:
+        """Of the hidden states at the answers of some prompts, (m, d)."""
+        targets = [int(y) for y in labels.tolist()]
+        answers = targets
         if settings.supervise == "all":
-            positions = [p.positions for p in prompts]
-            answers = [v for p, y in zip(prompts, labels.tolist(), strict=True) for v in (*p.labels, int(y))]
-        else:
-            positions = [p.positions[-1:] for p in prompts]
-            answers = [int(y) for y in labels.tolist()]
-        at_answers, target_alone = gather_positions(hidden, positions), settings.supervise == "target"
+            answers = [v for p, y in zip(prompts, targets, strict=True) for v in (*p.labels, y)]
+        target_alone = settings.supervise == "target"
         offsets = training_offsets(prompts, target_alone).to(hidden.device) if self.adds_offset else None
-        return self.head.loss(at_answers, torch.tensor(answers).to(hidden.device), settings.answer_loss, offsets)
+        return self.head.loss(hidden, torch.tensor(answers).to(hidden.device), settings.answer_loss, offsets)
 
     def _embed(self, activations: list[Tensor], prefixes: list[int]) -> list[Tensor]:
         """h of prompts, given their trunk activations and prefix lengths (paper, Algorithm 1, line 1)."""

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from recbole_apa.adapters.mixture import home_of
 from recbole_apa.backbone.decoder_parts import StandIn
 from recbole_apa.backbone.family import family_of
+from recbole_apa.backbone.last_layer import as_rectangle, reading_at
 from recbole_apa.core.errors import BackboneError
 
 if TYPE_CHECKING:
@@ -48,6 +49,8 @@ class SplitDecoder:
         """Whether the upper layers are recomputed in the backward pass."""
         self.caches_keys = True
         """Whether a prefix shared by prompts is cached as keys and values."""
+        self.skips_unread = False
+        """Whether the last layer leaves out what :meth:`upper_at` does not read."""
         self._stand_ins = [StandIn(layer) for layer in self.layers]
         trunk = [*self.layers[: self.n_trunk], *self._stand_ins[self.n_trunk :]]
         self._trunk_view = self.family.view(self.decoder, trunk, keep_norm=False)
@@ -87,13 +90,23 @@ class SplitDecoder:
 
     def upper(self, activations: Sequence[Tensor]) -> Tensor:
         """Final hidden states, (b, max t, d), of prompts whose trunk activations are given."""
+        return self.upper_pass(self._placed(activations))
+
+    def upper_at(self, activations: Sequence[Tensor], positions: Sequence[Sequence[int]]) -> Tensor:
+        """As :meth:`upper`, at the given positions of each prompt, concatenated: (m, d)."""
+        given = self._placed(activations)
+        last = reading_at(self.layers[-1], as_rectangle(positions)) if self.skips_unread else None
+        return gather_positions(self.upper_pass(given, last=last), positions)
+
+    def _placed(self, activations: Sequence[Tensor]) -> Tensor:
+        """Activations padded on the device, (b, max t, d); the upper layers are made ready for them."""
         if any(s.device.type != "cpu" for s in activations):
             activations = [s.to(self.device) for s in activations]
         padded = _pad(activations).to(self.device)  # one copy from the CPU for all
         if self.checkpointed and torch.is_grad_enabled():
             for layer in self.layers[self.n_trunk :]:
                 layer.training = True  # of the layer alone, as transformers requires; RecBole's eval() resets it
-        return self.upper_pass(padded)
+        return padded
 
     def embed(self, ids: Sequence[int]) -> Tensor:
         """Rows of the embedding table, (len(ids), d)."""
@@ -112,18 +125,29 @@ class SplitDecoder:
         """
         return embedded if not self.n_trunk else self.family.run(self._trunk_view, embedded, cache)
 
-    def upper_pass(self, activations: Tensor, cache: "Cache | None" = None) -> Tensor:
+    def upper_pass(self, activations: Tensor, cache: "Cache | None" = None, last: nn.Module | None = None) -> Tensor:
         """Final hidden states for rows of trunk activations: (b, t, d) -> (b, t, d).
 
         Args:
             cache: as in :meth:`trunk_pass`.
+            last: in place of the last layer.
         """
+        upper = [*self.layers[self.n_trunk : -1], last or self.layers[-1]]
         if not self.n_trunk:
-            return self.family.run(self.decoder, activations, cache)
+            whole = self.decoder if last is None else self.family.view(self.decoder, upper, keep_norm=True)
+            return self.family.run(whole, activations, cache)
         # created per call: other calls run at the same time, with their own activations
         given = StandIn(self.layers[self.n_trunk - 1], activations)
-        layers = [*self._stand_ins[: self.n_trunk - 1], given, *self.layers[self.n_trunk :]]
+        layers = [*self._stand_ins[: self.n_trunk - 1], given, *upper]
         return self.family.run(self.family.view(self.decoder, layers, keep_norm=True), activations, cache)
+
+
+def gather_positions(hidden: Tensor, positions: Sequence[Sequence[int]]) -> Tensor:
+    """Hidden states at the given positions of each row, concatenated: (b, t, d) -> (m, d)."""
+    rows = [i for i, row in enumerate(positions) for _ in row]
+    columns = [p for row in positions for p in row]
+    places = torch.tensor([rows, columns]).to(hidden.device)
+    return hidden[places[0], places[1]]
 
 
 def _pad(rows: Sequence[Tensor]) -> Tensor:

@@ -13,7 +13,8 @@ import psutil
 
 from recbole_apa.core.errors import RunError
 from recbole_apa.core.files.whole import read_json, write_json
-from recbole_apa.core.option_table import LATER_OPTIONS
+from recbole_apa.core.option import Says
+from recbole_apa.core.option_table import LATER_OPTIONS, names_that_say
 from recbole_apa.core.seeding import digest_of
 from recbole_apa.core.settings import CollaborativeSettings
 
@@ -105,7 +106,7 @@ def deciding_options(options: Mapping[str, object]) -> dict[str, object]:
     were stored are left out while they have the value that changes nothing. Rows of models rest on no collaborative
     statistics, whatever those options say."""
     neutral = {name for name, value in LATER_OPTIONS.items() if options.get(name) == value}
-    neutral |= {f.name for f in fields(CollaborativeSettings)}
+    neutral |= {f.name for f in fields(CollaborativeSettings)} | set(names_that_say(Says.ROUNDS_ALONE))
     return {name: value for name, value in options.items() if name not in {"seed", "data_path", *neutral}}
 
 

@@ -31,6 +31,8 @@ class Says(Flag):
     """It decides which samples a model is evaluated on: figures for different values cannot be compared."""
     PASSED_OVER = auto()
     """A run's manifest may contain it, but it is not read from there."""
+    ROUNDS_ALONE = auto()
+    """Figures for different values differ by rounding alone: they can be compared, and rows of one stand for both."""
     VERBATIM = auto()
     """On the command line its value is taken literally, never parsed as YAML."""
 

@@ -45,6 +45,8 @@ class BackboneSettings(Checked):
     forward_batch_size: int | None = field(metadata=option(bounds=Bounds(1)))
     """Prompts per frozen pass; null means 1 on a CPU and 32 on a GPU. Bit-exact forgetting needs 1: then no row's
     rounding depends on the others in its batch."""
+    skip_unread: bool = field(default=False, metadata=option(Says.ROUNDS_ALONE, since=Since("0.1.0", before=False)))
+    """Leave out the last layer's feed-forward part at positions that nothing reads; the same scores within rounding."""
 
 
 @dataclass(frozen=True)

@@ -35,6 +35,7 @@ def settings(folder, **changes):
         "embedding": "trunk",
         "embedding_pooling": "last",
         "shared_prefixes": True,
+        "skip_unread": True,
         "forward_batch_size": None,
     }
     return BackboneSettings(**(values | changes))
